@@ -1,0 +1,51 @@
+// Time, injected everywhere: wall clock, monotonic clock, timers. Nobody else calls Date.now or setTimeout.
+// Tests put a clock of their own in its place, so that an hour passes in a microsecond.
+
+export interface Timer {
+  cancel(): void;
+}
+
+export interface Clock {
+  /** Wall clock, milliseconds since 1970. */
+  now(): number;
+  /** Milliseconds that only go forward, from an arbitrary start. */
+  monotonic(): number;
+  /** Calls `fn` once after `ms`. The timer keeps the process alive: cancel it. */
+  after(ms: number, fn: () => void): Timer;
+}
+
+/** The longest delay that Node's timers take; longer ones fire at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+export const systemClock: Clock = Object.freeze({
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  after(ms: number, fn: () => void): Timer {
+    const timer = setTimeout(fn, Math.min(Math.max(0, ms), LONGEST_TIMER_MS));
+    return { cancel: () => clearTimeout(timer) };
+  },
+});
+
+/** Resolves after `ms`; rejects with the signal's reason when it is aborted before. */
+export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason as Error);
+    const onAbort = (): void => {
+      timer.cancel();
+      reject(signal!.reason as Error);
+    };
+    const timer = clock.after(ms, () => {
+      signal?.removeEventListener('abort', onAbort);
+      resolve();
+    });
+    signal?.addEventListener('abort', onAbort, { once: true });
+  });
+}
+
+/** `work`, or a rejection with `late()` once `ms` have passed. The work itself is not stopped: pair it with a signal. */
+export function withDeadline<T>(clock: Clock, ms: number, work: Promise<T>, late: () => Error): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = clock.after(ms, () => reject(late()));
+    work.then(resolve, reject).finally(() => timer.cancel());
+  });
+}

@@ -1,0 +1,56 @@
+// A clock that stands still until a test moves it: wall and monotonic time, together or apart, and the timers due.
+import type { Clock, Timer } from '../../src/clock.ts';
+
+export class FakeClock implements Clock {
+  #wall: number;
+  #monotonic = 1_000;
+  readonly #timers = new Set<{ at: number; fn: () => void }>();
+
+  constructor(start = Date.parse('2026-11-23T12:00:00Z')) {
+    this.#wall = start;
+  }
+
+  now(): number {
+    return this.#wall;
+  }
+
+  monotonic(): number {
+    return this.#monotonic;
+  }
+
+  after(ms: number, fn: () => void): Timer {
+    const timer = { at: this.#monotonic + Math.max(0, ms), fn };
+    this.#timers.add(timer);
+    return { cancel: () => this.#timers.delete(timer) };
+  }
+
+  /** How many timers wait; a test of stopping wants 0. */
+  get pending(): number {
+    return this.#timers.size;
+  }
+
+  /** Moves both clocks and runs what is due, in order. */
+  advance(ms: number): void {
+    const end = this.#monotonic + ms;
+    for (;;) {
+      const next = [...this.#timers].filter((timer) => timer.at <= end).sort((a, b) => a.at - b.at)[0];
+      if (!next) break;
+      this.#wall += Math.max(0, next.at - this.#monotonic);
+      this.#monotonic = Math.max(this.#monotonic, next.at);
+      this.#timers.delete(next);
+      next.fn();
+    }
+    this.#wall += end - this.#monotonic;
+    this.#monotonic = end;
+  }
+
+  /** Moves the wall clock alone, as NTP or an operator would; no timer runs. */
+  setWall(ms: number): void {
+    this.#wall = ms;
+  }
+
+  /** Moves the monotonic clock alone, without running timers: a process whose timers are late. */
+  skipMonotonic(ms: number): void {
+    this.#monotonic += ms;
+  }
+}
