@@ -1,0 +1,139 @@
+// bin/sealdex.js as a user meets it: under an older Node, through a symlink, in a checkout and installed.
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+const ROOT = new URL('../../', import.meta.url).pathname;
+const engines = (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { engines: { node: string } }).engines;
+const LEAST = engines.node.replace('>=', '');
+
+let folder = '';
+
+/** A package with the real bin and a command line of its own that tells what reached it. */
+function packageAt(name: string, entries: readonly ('src/cli.ts' | 'dist/cli.js')[]): string {
+  const root = join(folder, name);
+  cpSync(join(ROOT, 'bin'), join(root, 'bin'), { recursive: true });
+  writeFileSync(join(root, 'package.json'), '{ "name": "sealdex", "type": "module" }');
+  for (const entry of entries) {
+    mkdirSync(join(root, entry, '..'), { recursive: true });
+    writeFileSync(
+      join(root, entry),
+      `export const main = async (argv) => {
+        console.log(JSON.stringify({ entry: '${entry}', args: argv.slice(2), cwd: process.cwd() }));
+        process.exitCode = 3;
+      };`,
+    );
+  }
+  return join(root, 'bin', 'sealdex.js');
+}
+
+beforeAll(() => {
+  folder = realpathSync(mkdtempSync(join(tmpdir(), 'sealdex-bin-')));
+});
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+interface Start {
+  readonly node?: string;
+  readonly flags?: readonly string[];
+  readonly cwd?: string;
+}
+
+const start = (
+  bin: string,
+  args: readonly string[],
+  { node = process.execPath, flags = [], cwd = folder }: Start = {},
+) =>
+  spawnSync(node, [...flags, bin, ...args], {
+    cwd,
+    encoding: 'utf8',
+    timeout: 30_000,
+    env: { PATH: process.env.PATH },
+  });
+
+/** Flags with which this Node passes for another one. */
+const posingAs = (version: string): string[] => [
+  '--import',
+  `data:text/javascript,${encodeURIComponent(
+    `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '${version}' } });
+     Object.defineProperty(process, 'version', { value: 'v${version}' });`,
+  )}`,
+];
+
+/** The machine's own Node, which `npx` in a fresh checkout begins with, if it is older than ours. */
+function olderNode(): { node: string; version: string } | undefined {
+  for (const place of (process.env.PATH ?? '').split(delimiter)) {
+    if (place === '' || resolve(place).endsWith(join('node_modules', '.bin'))) continue;
+    try {
+      const node = join(place, 'node');
+      const version = execFileSync(node, ['--version'], { encoding: 'utf8' }).trim().slice(1);
+      return Number(version.split('.')[0]) < Number(LEAST.split('.')[0]) ? { node, version } : undefined;
+    } catch {
+      continue;
+    }
+  }
+  return undefined;
+}
+
+const refusal = (version: string) => ({
+  status: 78,
+  stdout: '',
+  stderr: `sealdex needs Node ${LEAST} or later; this is v${version}.\n`,
+});
+
+describe('under a Node that is too old it says so in one sentence and exits with 78', () => {
+  test('the first Node on the PATH of the machine, or one that poses as 20', () => {
+    const bin = packageAt('older', ['src/cli.ts', 'dist/cli.js']);
+    const { version, ...how } = olderNode() ?? { version: '20.20.2', flags: posingAs('20.20.2') };
+    expect(start(bin, ['--help'], how)).toMatchObject(refusal(version));
+  });
+
+  test.each(['18.0.0', '20.20.2', '22.0.0', '22.17.1'])('%s', (version) => {
+    const bin = packageAt('older', ['src/cli.ts']);
+    expect(start(bin, ['worker'], { flags: posingAs(version) })).toMatchObject(refusal(version));
+  });
+});
+
+test.each([`${LEAST}.0`, '22.19.0', '24.0.0', '26.1.0'])('Node %s is taken', (version) => {
+  const result = start(packageAt('newer', ['src/cli.ts']), [], { flags: posingAs(version) });
+  expect(result).toMatchObject({ status: 3, stderr: '' });
+});
+
+test('in a checkout it runs src, when installed dist', () => {
+  const entryOf = (bin: string) => (JSON.parse(start(bin, []).stdout) as { entry: string }).entry;
+  expect(entryOf(packageAt('checkout', ['src/cli.ts', 'dist/cli.js']))).toBe('src/cli.ts');
+  expect(entryOf(packageAt(join('node_modules', 'sealdex'), ['dist/cli.js']))).toBe('dist/cli.js');
+});
+
+test('through a symlink, as npx starts it, it passes on the arguments and keeps the working folder and the exit code', () => {
+  const bin = packageAt('linked', ['src/cli.ts']);
+  const place = join(folder, 'node_modules', '.bin');
+  const elsewhere = join(folder, 'a folder');
+  mkdirSync(place, { recursive: true });
+  mkdirSync(elsewhere, { recursive: true });
+  symlinkSync(bin, join(place, 'sealdex'));
+  const result = start(join(place, 'sealdex'), ['index', '--tenant', 'a b', '-'], { cwd: elsewhere });
+  expect(result).toMatchObject({ status: 3, stderr: '' });
+  expect(JSON.parse(result.stdout)).toEqual({
+    entry: 'src/cli.ts',
+    args: ['index', '--tenant', 'a b', '-'],
+    cwd: elsewhere,
+  });
+});
+
+test('a shell can start it as it is, with the Node of the PATH', () => {
+  const bin = packageAt('executable', ['src/cli.ts']);
+  const PATH = `${dirname(process.execPath)}${delimiter}${process.env.PATH}`;
+  expect(spawnSync(bin, [], { encoding: 'utf8', env: { PATH } })).toMatchObject({ status: 3, stderr: '' });
+});
