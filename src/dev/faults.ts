@@ -1,0 +1,95 @@
+// The book of faults that a test sets on an embedded service: which calls they meet, how often, and waiting them out.
+// Knows nothing of S3 or KMS; each service says what its calls look like and what its faults do.
+import { type Clock, systemClock } from '../clock.ts';
+
+export interface Rule<Match, Fault> {
+  /** Which calls it meets; what is left out meets all. */
+  readonly match?: Match;
+  readonly fault: Fault;
+  /** For how many calls it lasts; without: until cleared. */
+  readonly times?: number;
+}
+
+/** What `set` answers: ends that one fault, and tells how many calls it met. */
+export interface SetFault {
+  clear(): void;
+  readonly met: number;
+}
+
+interface Entry<Match, Fault> {
+  readonly rule: Rule<Match, Fault>;
+  readonly cleared: AbortController;
+  /** How many calls matched, met or spared. */
+  seen: number;
+  met: number;
+}
+
+export class FaultBook<Call, Match, Fault> {
+  readonly #entries = new Set<Entry<Match, Fault>>();
+  readonly #meets: (match: Match, call: Call) => boolean;
+  readonly #spares: (fault: Fault, seen: number) => boolean;
+
+  /** `spares` lets a fault leave out some of the calls that match it, by their number from 1. */
+  constructor(
+    meets: (match: Match, call: Call) => boolean,
+    spares: (fault: Fault, seen: number) => boolean = () => false,
+  ) {
+    this.#meets = meets;
+    this.#spares = spares;
+  }
+
+  set(rule: Rule<Match, Fault>): SetFault {
+    const entry: Entry<Match, Fault> = { rule, cleared: new AbortController(), seen: 0, met: 0 };
+    this.#entries.add(entry);
+    return {
+      clear: () => this.#remove(entry),
+      get met() {
+        return entry.met;
+      },
+    };
+  }
+
+  /** Ends all faults; calls that hang go on. */
+  clear(): void {
+    for (const entry of this.#entries) this.#remove(entry);
+  }
+
+  /** The faults that meet this call, oldest first; each signal is aborted when its fault is cleared. */
+  take(call: Call): { fault: Fault; cleared: AbortSignal }[] {
+    const taken: { fault: Fault; cleared: AbortSignal }[] = [];
+    for (const entry of this.#entries) {
+      const { match, fault, times } = entry.rule;
+      if (match !== undefined && !this.#meets(match, call)) continue;
+      entry.seen += 1;
+      if (this.#spares(fault, entry.seen)) continue;
+      entry.met += 1;
+      // A used-up fault leaves the book but is not cleared: the last call of a hang goes on hanging.
+      if (times !== undefined && entry.met >= times && !isLasting(fault)) this.#entries.delete(entry);
+      if (times === undefined || entry.met <= times) taken.push({ fault, cleared: entry.cleared.signal });
+    }
+    return taken;
+  }
+
+  #remove(entry: Entry<Match, Fault>): void {
+    this.#entries.delete(entry);
+    entry.cleared.abort();
+  }
+}
+
+/** A hang must stay in the book, or `clear()` could not find it to let its calls go on. */
+const isLasting = (fault: unknown): boolean => (fault as { kind?: unknown }).kind === 'hang';
+
+/** Resolves when one of the signals is aborted, or after `ms`. */
+export function waitFor(signals: readonly AbortSignal[], ms?: number, clock: Clock = systemClock): Promise<void> {
+  return new Promise((resolve) => {
+    const any = AbortSignal.any([...signals]);
+    if (any.aborted) return resolve();
+    const timer = ms === undefined ? undefined : clock.after(ms, done);
+    function done(): void {
+      timer?.cancel();
+      any.removeEventListener('abort', done);
+      resolve();
+    }
+    any.addEventListener('abort', done, { once: true });
+  });
+}

@@ -1,0 +1,62 @@
+// What the local KMS answers when it refuses: AWS' error names, their HTTP status, and messages as KMS words them.
+import type { KeyState } from './keys.ts';
+
+export class KmsError extends Error {
+  override readonly name: string;
+  readonly status: number;
+
+  /** An empty message is left out of the answer, as KMS does for some errors. */
+  constructor(name: string, message = '', status = 400) {
+    super(message);
+    this.name = name;
+    this.status = status;
+  }
+}
+
+const CALLER = 'arn:aws:sts::111122223333:assumed-role/sealdex/local';
+
+export const notFound = (arn: string): KmsError => new KmsError('NotFoundException', `Key '${arn}' does not exist`);
+
+export const disabled = (arn: string): KmsError => new KmsError('DisabledException', `${arn} is disabled.`);
+
+export const invalidState = (arn: string, what: string): KmsError =>
+  new KmsError('KMSInvalidStateException', `${arn} is ${what}.`);
+
+export const validation = (message: string): KmsError => new KmsError('ValidationException', message);
+
+/** The service model's own words for a member that breaks its constraint. */
+export const constraint = (member: string, rule: string): KmsError =>
+  validation(`1 validation error detected: Value at '${member}' failed to satisfy constraint: ${rule}`);
+
+/** In KMS' words, why a key in that state serves no cryptographic call. */
+export const STATE_WORDS: { readonly [state in Exclude<KeyState, 'Enabled' | 'Updating' | 'Disabled'>]: string } =
+  Object.freeze({
+    PendingDeletion: 'pending deletion',
+    PendingImport: 'pending import',
+    PendingReplicaDeletion: 'pending replica deletion',
+    Unavailable: 'unavailable',
+    Creating: 'creating',
+  });
+
+/** Whose policy does not allow it: the tenant's key policy, or our own IAM. */
+export type DeniedBy = 'resource-based' | 'identity-based';
+
+export const accessDenied = (operation: string, arn: string, by: DeniedBy): KmsError =>
+  new KmsError(
+    'AccessDeniedException',
+    `User: ${CALLER} is not authorized to perform: kms:${operation} on resource: ${arn} because no ${by} policy allows the kms:${operation} action`,
+  );
+
+/** Messages for errors that a test asks for by name only. */
+export const MESSAGES: Readonly<Record<string, string>> = Object.freeze({
+  ThrottlingException: 'You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls.',
+  LimitExceededException: 'The request was rejected because a limit was exceeded.',
+  KMSInternalException: 'An internal failure occurred. You can retry the request.',
+  DependencyTimeoutException: 'The system timed out while trying to fulfill the request. You can retry the request.',
+  KeyUnavailableException: 'The key is not available. You can retry the request.',
+  ExpiredTokenException: 'The security token included in the request is expired',
+  UnrecognizedClientException: 'The security token included in the request is invalid.',
+  InvalidSignatureException: 'The request signature we calculated does not match the signature you provided.',
+  IncorrectKeyException: 'The key ID in the request does not identify a CMK that can perform this operation.',
+  DryRunOperationException: 'The request would have succeeded, but the DryRun option is set.',
+});

@@ -1,0 +1,26 @@
+// Keeps the keys of the local KMS on disk: one JSON file for its owner's eyes only, replaced in one step.
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Key } from './keys.ts';
+
+/** @throws Error, one sentence, when the file is there and is not ours. */
+export function readKeys(file: string): Key[] {
+  if (!existsSync(file)) return [];
+  try {
+    const { keys } = JSON.parse(readFileSync(file, 'utf8')) as {
+      keys: (Omit<Key, 'material'> & { material: string })[];
+    };
+    return keys.map((key) => ({ ...key, material: Buffer.from(key.material, 'base64') }));
+  } catch (cause) {
+    throw new Error(`The local KMS cannot read its keys from ${file}: remove it to begin anew.`, { cause });
+  }
+}
+
+/** A crash leaves the old file or the new one, never half of one. */
+export function writeKeys(file: string, keys: readonly Key[]): void {
+  mkdirSync(dirname(file), { recursive: true });
+  const text = JSON.stringify({ keys: keys.map((key) => ({ ...key, material: key.material.toString('base64') })) });
+  const temp = `${file}.${process.pid}.tmp`;
+  writeFileSync(temp, text, { mode: 0o600 });
+  renameSync(temp, file);
+}

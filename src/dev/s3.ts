@@ -1,0 +1,120 @@
+// The embedded S3: fauxqs in this process, with conditional writes, large bodies, faults and counts added.
+// Knows nothing of what the objects mean.
+import type { buildApp } from 'fauxqs';
+import { createFauxqs, type ObjectStore } from './s3-fauxqs.ts';
+import { callOf, S3Counter, type S3Requests } from './s3-calls.ts';
+import { refusalOf } from './s3-conditions.ts';
+import { s3FaultBook, type S3Call, type S3Fault, type S3Faults } from './s3-faults.ts';
+import { waitFor } from './faults.ts';
+
+export interface S3Server {
+  readonly endpoint: string;
+  createBucket(name: string): void;
+  stop(): Promise<void>;
+  readonly faults: S3Faults;
+  readonly requests: S3Requests;
+}
+
+export interface S3Options {
+  readonly port?: number;
+  readonly host?: string;
+  /** Where objects are kept on disk; without: in memory. */
+  readonly dir?: string;
+}
+
+type App = ReturnType<typeof buildApp>;
+type Request = Parameters<App['errorHandler']>[1];
+type Reply = Parameters<App['errorHandler']>[2];
+
+const LARGEST_BODY_BYTES = 300 * 1_048_576;
+
+export async function startS3(options: S3Options = {}): Promise<S3Server> {
+  const { app, store } = await createFauxqs(options.dir);
+  const faults = s3FaultBook();
+  const requests = new S3Counter();
+  acceptLargeBodies(app);
+  const lost = new WeakSet<object>();
+  const ignoring = new WeakSet<object>();
+  // After the body was read, so that a call that hangs or fails is one that was sent whole.
+  app.addHook('preHandler', async (request, reply) => {
+    const call = callOf(request.method, request.url);
+    requests.add(call);
+    const closed = closing(request);
+    for (const { fault, cleared } of faults.take(call)) {
+      if (fault.kind === 'error') return refuse(request, reply, call, fault);
+      if (fault.kind === 'lostResponse') lost.add(request);
+      else if (fault.kind === 'ignoreConditions') ignoring.add(request);
+      else await waitFor([cleared, closed], fault.kind === 'latency' ? fault.ms : undefined);
+      if (closed.aborted) return reply.hijack();
+    }
+    return undefined;
+  });
+  app.addHook('preHandler', (request, reply, done) => {
+    const call = callOf(request.method, request.url);
+    const refusal =
+      isWrite(call) && !ignoring.has(request) ? refusalOf(request.headers, etagOf(store, call)) : undefined;
+    if (refusal) void refuse(request, reply, call, refusal);
+    else done();
+  });
+  app.addHook('onSend', (request, _reply, _payload, done) => {
+    if (lost.has(request)) request.raw.socket.destroy();
+    done();
+  });
+  await app.listen({ port: options.port ?? 0, host: options.host ?? '127.0.0.1' });
+  return serverOf(app, store, faults, requests);
+}
+
+function serverOf(app: App, store: ObjectStore, faults: S3Faults, requests: S3Requests): S3Server {
+  const address = app.server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  let stopping: Promise<void> | undefined;
+  return {
+    endpoint: `http://127.0.0.1:${port}`,
+    createBucket(name) {
+      if (!store.hasBucket(name)) store.createBucket(name);
+    },
+    stop: () => (stopping ??= app.close().then(() => undefined)),
+    faults,
+    requests,
+  };
+}
+
+/** fauxqs' own parser stops at 11 MiB. */
+function acceptLargeBodies(app: App): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: LARGEST_BODY_BYTES }, (_request, body, done) =>
+    done(null, body),
+  );
+}
+
+/** Aborted when the connection ends before the answer. */
+function closing(request: Request): AbortSignal {
+  const controller = new AbortController();
+  const { socket } = request.raw;
+  if (socket.destroyed) controller.abort();
+  else socket.once('close', () => controller.abort());
+  return controller.signal;
+}
+
+const isWrite = (call: S3Call): boolean =>
+  (call.method === 'PUT' && call.kind === 'object') || (call.method === 'POST' && call.kind === 'upload');
+
+function etagOf(store: ObjectStore, call: S3Call): string | undefined {
+  if (!store.hasBucket(call.bucket)) return undefined;
+  try {
+    return store.headObject(call.bucket, call.key).etag;
+  } catch {
+    return undefined;
+  }
+}
+
+function refuse(request: Request, reply: Reply, call: S3Call, fault: Extract<S3Fault, { kind: 'error' }>): Reply {
+  reply.status(fault.status);
+  if (request.method === 'HEAD') return reply.send();
+  return reply
+    .header('content-type', 'application/xml')
+    .send(
+      `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${fault.code}</Code><Message>${fault.message ?? fault.code}</Message>` +
+        `<Resource>/${encodeURI(`${call.bucket}/${call.key}`)}</Resource></Error>`,
+    );
+}

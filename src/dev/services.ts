@@ -1,0 +1,86 @@
+// Redis, S3 and KMS together, with a bucket and a platform key, and the settings that point to them.
+import { join } from 'node:path';
+import type { Settings } from '../config.ts';
+import { type KmsServer, startKms } from './kms/server.ts';
+import { type RedisServer, startRedis } from './redis.ts';
+import { type S3Server, startS3 } from './s3.ts';
+
+export interface Services {
+  readonly settings: Settings;
+  readonly redis: RedisServer;
+  readonly s3: S3Server;
+  readonly kms: KmsServer;
+  stop(): Promise<void>;
+}
+
+export interface ServicesOptions {
+  /** Where everything is kept; a restart there finds the same keys, objects and queues. Without: nothing is kept. */
+  readonly dir?: string;
+  readonly ports?: {
+    readonly redis?: number;
+    readonly s3?: number;
+    readonly kms?: number;
+    readonly host?: string;
+  };
+}
+
+interface Stoppable {
+  stop(): Promise<void>;
+}
+
+export const LOCAL_BUCKET = 'sealdex-local';
+const PLATFORM_KEY = 'platform key';
+
+/** Starts all three at once; when one fails, the others are stopped and its error is thrown. */
+export async function startServices(options: ServicesOptions = {}): Promise<Services> {
+  const { dir, ports = {} } = options;
+  const at = (port: number | undefined): { port?: number; host?: string } => ({
+    ...(port === undefined ? {} : { port }),
+    ...(ports.host === undefined ? {} : { host: ports.host }),
+  });
+  const started = await Promise.allSettled([
+    startRedis({ ...at(ports.redis), ...(dir === undefined ? {} : { dir: join(dir, 'redis-data') }) }),
+    startS3({ ...at(ports.s3), ...(dir === undefined ? {} : { dir: join(dir, 's3') }) }),
+    startKms({ ...at(ports.kms), ...(dir === undefined ? {} : { stateFile: join(dir, 'kms.json') }) }),
+  ]);
+  const [redis, s3, kms] = started;
+  if (redis.status === 'rejected' || s3.status === 'rejected' || kms.status === 'rejected') {
+    await stopAll(started.flatMap((one): Stoppable[] => (one.status === 'fulfilled' ? [one.value] : [])));
+    throw started.find((one) => one.status === 'rejected')?.reason;
+  }
+  return servicesOf(redis.value, s3.value, kms.value);
+}
+
+function servicesOf(redis: RedisServer, s3: S3Server, kms: KmsServer): Services {
+  s3.createBucket(LOCAL_BUCKET);
+  let stopping: Promise<void> | undefined;
+  return {
+    settings: Object.freeze({ REDIS_URL: redis.url, ...awsSettings(s3, kms, LOCAL_BUCKET, platformKeyOf(kms)) }),
+    redis,
+    s3,
+    kms,
+    stop: () => (stopping ??= stopAll([redis, s3, kms])),
+  };
+}
+
+/** The settings that point the SDK's clients to these servers. */
+export const awsSettings = (s3: S3Server, kms: KmsServer, bucket: string, platformKeyArn: string): Settings => ({
+  SEALDEX_BUCKET: bucket,
+  SEALDEX_PLATFORM_KEY_ARN: platformKeyArn,
+  SEALDEX_S3_FORCE_PATH_STYLE: 'true',
+  AWS_REGION: kms.region,
+  AWS_ENDPOINT_URL_S3: s3.endpoint,
+  AWS_ENDPOINT_URL_KMS: kms.endpoint,
+  AWS_ACCESS_KEY_ID: 'local',
+  AWS_SECRET_ACCESS_KEY: 'local',
+});
+
+const platformKeyOf = (kms: KmsServer): string =>
+  kms.keys().find((key) => key.description === PLATFORM_KEY)?.arn ?? kms.createKey({ description: PLATFORM_KEY });
+
+/** Stops all, even when one fails; the first error is thrown after that. */
+async function stopAll(parts: readonly Stoppable[]): Promise<void> {
+  const ended = await Promise.allSettled(parts.map((part) => part.stop()));
+  const failed = ended.find((one) => one.status === 'rejected');
+  if (failed) throw failed.reason;
+}

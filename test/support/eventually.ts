@@ -1,0 +1,26 @@
+// Waits for a condition by looking at it again and again until a deadline; no test sleeps for a fixed time.
+import { sleep, systemClock } from '../../src/clock.ts';
+
+const POLL_MS = 15;
+
+/**
+ * Calls `fn` until it neither throws nor answers undefined or false, and answers what it answered.
+ * @throws the last error of `fn`, or an Error that names the deadline.
+ */
+export async function eventually<T>(
+  fn: () => T | Promise<T>,
+  { timeoutMs = 10_000 }: { timeoutMs?: number } = {},
+): Promise<Exclude<T, undefined | false>> {
+  const deadline = systemClock.monotonic() + timeoutMs;
+  for (;;) {
+    let failure: unknown = new Error(`The condition did not hold within ${timeoutMs} ms.`);
+    try {
+      const value = await fn();
+      if (value !== undefined && value !== false) return value as Exclude<T, undefined | false>;
+    } catch (error) {
+      failure = error;
+    }
+    if (systemClock.monotonic() > deadline) throw failure;
+    await sleep(systemClock, POLL_MS);
+  }
+}

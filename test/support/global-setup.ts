@@ -1,0 +1,15 @@
+// Starts one redis-server for the whole run and tells the tests where it is.
+import type { TestProject } from 'vitest/node';
+import { startRedis } from '../../src/dev/redis.ts';
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    redisUrl: string;
+  }
+}
+
+export async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const redis = await startRedis();
+  project.provide('redisUrl', redis.url);
+  return () => redis.stop();
+}

@@ -1,0 +1,50 @@
+// What a test needs of the outside: an S3 and a KMS of its own, and the run's Redis with a queue name of its own.
+import { randomBytes } from 'node:crypto';
+import { Redis } from 'ioredis';
+import { inject } from 'vitest';
+import type { Settings } from '../../src/config.ts';
+import { type KmsServer, startKms } from '../../src/dev/kms/server.ts';
+import { type S3Server, startS3 } from '../../src/dev/s3.ts';
+import { awsSettings } from '../../src/dev/services.ts';
+
+export interface TestServices extends AsyncDisposable {
+  readonly settings: Settings;
+  readonly s3: S3Server;
+  readonly kms: KmsServer;
+  readonly redisUrl: string;
+}
+
+/** Use it with `await using`: it stops both servers and removes the queue's keys from Redis. */
+export async function testServices(): Promise<TestServices> {
+  const redisUrl = inject('redisUrl');
+  const unique = randomBytes(6).toString('hex');
+  const queue = `t-${unique}`;
+  const bucket = `test-${unique}`;
+  const [s3, kms] = await Promise.all([startS3(), startKms()]);
+  s3.createBucket(bucket);
+  const settings: Settings = Object.freeze({
+    REDIS_URL: redisUrl,
+    SEALDEX_QUEUE: queue,
+    ...awsSettings(s3, kms, bucket, kms.createKey({ description: 'platform key' })),
+  });
+  return {
+    settings,
+    s3,
+    kms,
+    redisUrl,
+    async [Symbol.asyncDispose]() {
+      await Promise.all([s3.stop(), kms.stop(), removeKeys(redisUrl, `sealdex:{${queue}}`)]);
+    },
+  };
+}
+
+async function removeKeys(url: string, prefix: string): Promise<void> {
+  const redis = new Redis(url);
+  try {
+    for await (const keys of redis.scanStream({ match: `${prefix}*`, count: 1000 }) as AsyncIterable<string[]>) {
+      if (keys.length > 0) await redis.unlink(...keys);
+    }
+  } finally {
+    redis.disconnect();
+  }
+}
