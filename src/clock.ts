@@ -1,4 +1,5 @@
-// Time, injected everywhere: wall clock, monotonic clock, timers. Nobody else calls Date.now or setTimeout.
+// Time, injected everywhere: wall clock, monotonic clock, timers. Nobody else reads a clock or sets a timer,
+// but for the network deadlines of the clients.
 // Tests put a clock of their own in its place, so that an hour passes in a microsecond.
 
 export interface Timer {
@@ -48,4 +49,20 @@ export function withDeadline<T>(clock: Clock, ms: number, work: Promise<T>, late
     const timer = clock.after(ms, () => reject(late()));
     work.then(resolve, reject).finally(() => timer.cancel());
   });
+}
+
+/** The work's result, or a rejection with the signal's reason as soon as it is aborted. The work itself goes on. */
+export async function orAbort<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return work;
+  let onAbort = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason as Error);
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
 }

@@ -1,0 +1,71 @@
+// Jobs as they stand in the queue: kinds, ids, data and its check. No content in the clear, nothing of BullMQ.
+// Whoever enqueues past the producer meets parseJob in the worker.
+import { createHash, randomBytes } from 'node:crypto';
+import { z } from 'zod';
+import { SealdexError } from './errors.ts';
+
+/** Kinds that this version runs. Another kind comes from a newer producer. */
+export const KINDS = ['index'] as const;
+export type JobKind = (typeof KINDS)[number];
+
+/** Tenants and corpora: 1 to 50 of these characters, so that they are safe in S3 keys and Redis keys. */
+const NAME = /^[a-zA-Z0-9_=-]{1,50}$/;
+
+/** @throws SealdexError `DOCUMENT_INVALID` naming the field. */
+export function checkName(value: unknown, field: 'tenant' | 'corpus'): string {
+  if (typeof value === 'string' && NAME.test(value)) return value;
+  throw new SealdexError('DOCUMENT_INVALID', `${field} must be 1 to 50 letters, digits, _, = or -.`, { field });
+}
+
+export const INTAKE_ID = /^[0-9a-f]{16}$/;
+
+/** Base64 of the largest message that SEALDEX_INLINE_BYTES can put into a job. */
+const MAX_INLINE = 1_500_000;
+
+const jobData = z.strictObject({
+  v: z.literal(1),
+  kind: z.enum(KINDS),
+  tenant: z.string().regex(NAME),
+  corpus: z.string().regex(NAME),
+  revision: z.int().positive(),
+  object: z.string().regex(/^[0-9a-f]{64}$/),
+  content: z.union([
+    z.strictObject({ inline: z.base64().max(MAX_INLINE) }),
+    z.strictObject({ intake: z.string().regex(INTAKE_ID) }),
+  ]),
+});
+
+/** What a queue entry says in the clear (contract, design section 9). `inline` is a message in base64, `intake` the name of one in S3. */
+export type JobData = z.infer<typeof jobData>;
+
+/**
+ * Checks what came out of the queue.
+ * @throws SealdexError `JOB_NEWER` for a version or kind that this version does not know, `JOB_INVALID` with the field for the rest.
+ */
+export function parseJob(data: unknown): JobData {
+  const parsed = jobData.safeParse(data);
+  if (parsed.success) return parsed.data;
+  if (isNewer(data)) throw new SealdexError('JOB_NEWER');
+  const field = parsed.error.issues[0]?.path.join('.') ?? '';
+  throw new SealdexError('JOB_INVALID', undefined, /^[a-z.]{1,40}$/.test(field) ? { field } : {});
+}
+
+function isNewer(data: unknown): boolean {
+  if (typeof data !== 'object' || data === null) return false;
+  const { v, kind } = data as { v?: unknown; kind?: unknown };
+  if (typeof v !== 'number' || !Number.isInteger(v) || v < 1 || typeof kind !== 'string') return false;
+  return v > 1 || !(KINDS as readonly string[]).includes(kind);
+}
+
+/** `j` and 32 hex digits: random, or always the same for the same idempotency key. */
+export function jobId(identity?: { tenant: string; corpus: string; kind: JobKind; idempotencyKey: string }): string {
+  if (!identity) return `j${randomBytes(16).toString('hex')}`;
+  const { tenant, corpus, kind, idempotencyKey } = identity;
+  const hash = createHash('sha256').update(JSON.stringify([tenant, corpus, kind, idempotencyKey]));
+  return `j${hash.digest('hex').slice(0, 32)}`;
+}
+
+export const isJobId = (text: unknown): text is string => typeof text === 'string' && /^j[0-9a-f]{32}$/.test(text);
+
+/** Name of a document in S3 and in the queue: sha256 of its id, in hex. */
+export const objectName = (documentId: string): string => createHash('sha256').update(documentId, 'utf8').digest('hex');

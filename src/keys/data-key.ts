@@ -1,0 +1,102 @@
+// A data key: 32 bytes that can only be used inside a callback, until they expire by either clock or are wiped.
+// Where it comes from and who else has it, it does not know.
+import { createHash } from 'node:crypto';
+import { inspect } from 'node:util';
+import type { Clock } from '../clock.ts';
+import { SealdexError } from '../errors.ts';
+import type { KeyContext } from './kms.ts';
+
+export const PERIOD_MS = 3_600_000;
+const MINUTE_MS = 60_000;
+
+/**
+ * The period that a moment belongs to for a tenant: 60-minute slots by wall clock, shifted by 0 to 59 minutes by the
+ * tenant's name, so that a fleet does not ask KMS for every tenant at once. Named by its start, `2026-11-23T17:41Z`.
+ */
+export function periodAt(tenant: string, now: number): string {
+  const shift = (createHash('sha256').update(tenant).digest().readUInt32BE(0) % 60) * MINUTE_MS;
+  const start = Math.floor((now - shift) / PERIOD_MS) * PERIOD_MS + shift;
+  return `${new Date(start).toISOString().slice(0, 16)}Z`;
+}
+
+/** When a period ends by wall clock; undefined when the text names none. */
+export function periodEnd(period: string): number | undefined {
+  const start = /^\d{4}-\d\d-\d\dT\d\d:\d\dZ$/.test(period) ? Date.parse(period) : Number.NaN;
+  return Number.isNaN(start) ? undefined : start + PERIOD_MS;
+}
+
+/** When the KMS request for a key began, by both clocks. */
+export interface Moment {
+  readonly wall: number;
+  readonly monotonic: number;
+}
+
+export const momentOf = (clock: Clock): Moment => ({ wall: clock.now(), monotonic: clock.monotonic() });
+
+export class DataKey {
+  readonly arn: string;
+  readonly wrapped: Buffer;
+  readonly context: Readonly<Record<string, string>> & KeyContext;
+  /** Says which data key it is without saying anything of it: the start of sha256 of the wrapped bytes. */
+  readonly id: string;
+  readonly askedAt: Moment;
+  /** Milliseconds from the KMS request to the end of use. */
+  readonly lifetimeMs: number;
+  readonly #plaintext: Buffer;
+  readonly #clock: Clock;
+  #isWiped = false;
+
+  /** Takes `plaintext` over: nobody else may keep it. */
+  constructor(clock: Clock, plaintext: Buffer, arn: string, wrapped: Buffer, context: KeyContext, askedAt: Moment) {
+    this.#clock = clock;
+    this.#plaintext = plaintext;
+    this.arn = arn;
+    this.wrapped = wrapped;
+    this.context = Object.freeze({ tenant: context.tenant, period: context.period, purpose: context.purpose });
+    this.id = createHash('sha256').update(wrapped).digest('hex').slice(0, 16);
+    this.askedAt = askedAt;
+    // A key of the running period ends with it; one of a period that is over is for reading, for an hour.
+    const end = periodEnd(context.period);
+    this.lifetimeMs = end !== undefined && end > askedAt.wall ? Math.min(end - askedAt.wall, PERIOD_MS) : PERIOD_MS;
+  }
+
+  /** By either clock: a wall clock set back or a machine that slept prolongs nothing. */
+  get isLive(): boolean {
+    return (
+      !this.#isWiped &&
+      this.#clock.now() - this.askedAt.wall < this.lifetimeMs &&
+      this.#clock.monotonic() - this.askedAt.monotonic < this.lifetimeMs
+    );
+  }
+
+  /**
+   * Lends the 32 plaintext bytes to `fn`, which must be synchronous and must not keep them: it derives a message key.
+   * @throws SealdexError `KMS_FAILED` with reason `KeyExpired`: a data key cannot outlive its period; ask the key ring again.
+   */
+  use<T>(fn: (plaintext: Uint8Array) => T): T {
+    if (!this.isLive) {
+      this.wipe();
+      throw new SealdexError('KMS_FAILED', 'The data key has expired: ask the key ring for another.', {
+        reason: 'KeyExpired',
+      });
+    }
+    return fn(this.#plaintext);
+  }
+
+  wipe(): void {
+    this.#isWiped = true;
+    this.#plaintext.fill(0);
+  }
+
+  toJSON(): string {
+    return `DataKey ${this.id}`;
+  }
+
+  toString(): string {
+    return this.toJSON();
+  }
+
+  [inspect.custom](): string {
+    return this.toJSON();
+  }
+}

@@ -1,0 +1,87 @@
+// What an error of KMS means: the table of KMS errors and key states as data. Nothing here calls KMS.
+// Classified by name, never by status (faults travel as HTTP 400); AccessDenied, Throttling and Validation have no class in the SDK.
+import { SealdexError, type Code } from '../errors.ts';
+
+type Class = 'failed' | 'throttled' | 'state' | 'denied' | 'not-found' | 'tampered' | 'invalid' | 'credentials';
+
+const CLASSES: Readonly<Record<string, Class>> = Object.freeze({
+  KMSInternalException: 'failed',
+  DependencyTimeoutException: 'failed',
+  KeyUnavailableException: 'failed',
+  TimeoutError: 'failed',
+  AbortError: 'failed',
+  ThrottlingException: 'throttled',
+  LimitExceededException: 'throttled',
+  DisabledException: 'state',
+  KMSInvalidStateException: 'state',
+  AccessDeniedException: 'denied',
+  NotFoundException: 'not-found',
+  InvalidCiphertextException: 'tampered',
+  IncorrectKeyException: 'tampered',
+  InvalidKeyUsageException: 'invalid',
+  InvalidArnException: 'invalid',
+  ValidationException: 'invalid',
+  ExpiredTokenException: 'credentials',
+  UnrecognizedClientException: 'credentials',
+  InvalidClientTokenId: 'credentials',
+  IncompleteSignature: 'credentials',
+  InvalidSignatureException: 'credentials',
+  SignatureDoesNotMatch: 'credentials',
+  RequestTimeTooSkewed: 'credentials',
+  InvalidAccessKeyId: 'credentials',
+  InvalidToken: 'credentials',
+  CredentialsProviderError: 'credentials',
+});
+
+const CODES_BY_CLASS: Readonly<Record<Exclude<Class, 'state'>, { tenant: Code; platform: Code }>> = Object.freeze({
+  failed: { tenant: 'KMS_FAILED', platform: 'KMS_FAILED' },
+  throttled: { tenant: 'KMS_THROTTLED', platform: 'KMS_THROTTLED' },
+  denied: { tenant: 'KEY_DENIED', platform: 'PLATFORM_KEY' },
+  'not-found': { tenant: 'KEY_NOT_FOUND', platform: 'PLATFORM_KEY' },
+  tampered: { tenant: 'CONTENT_TAMPERED', platform: 'CONTENT_TAMPERED' },
+  invalid: { tenant: 'TENANT_KEY_INVALID', platform: 'PLATFORM_KEY' },
+  credentials: { tenant: 'PLATFORM_CREDENTIALS', platform: 'PLATFORM_CREDENTIALS' },
+});
+
+/** Key states in which KMS refuses; a state that is not here ("Enabled" after a flap, "Creating") passes by itself. */
+const CODES_BY_STATE: Readonly<Record<string, Code>> = Object.freeze({
+  Disabled: 'KEY_DISABLED',
+  PendingDeletion: 'KEY_PENDING_DELETION',
+  PendingReplicaDeletion: 'KEY_PENDING_DELETION',
+  PendingImport: 'KEY_PENDING_IMPORT',
+  Unavailable: 'KEY_UNAVAILABLE',
+});
+
+export const needsState = (error: unknown): boolean => classOf(error) === 'state';
+
+/** `state` is what DescribeKey told when the error speaks of the key's state; undefined when it told nothing. */
+export function kmsFault(error: unknown, isPlatformKey: boolean, state?: string): SealdexError {
+  if (error instanceof SealdexError) return error;
+  const reason = error instanceof Error ? error.name : 'Unknown';
+  const kind = classOf(error);
+  const of = (code: Code): SealdexError => new SealdexError(code, undefined, { reason, cause: error });
+  if (kind === undefined) return of('INTERNAL');
+  if (kind !== 'state') return of(CODES_BY_CLASS[kind][isPlatformKey ? 'platform' : 'tenant']);
+  const code = state === undefined ? codeWithoutState(error as Error) : (CODES_BY_STATE[state] ?? 'KMS_FAILED');
+  return of(isPlatformKey && code !== 'KMS_FAILED' ? 'PLATFORM_KEY' : code);
+}
+
+/** When DescribeKey is denied too, the first error's own text is all there is. */
+function codeWithoutState({ name, message }: Error): Code {
+  if (/pending deletion/i.test(message)) return 'KEY_PENDING_DELETION';
+  if (/pending import/i.test(message)) return 'KEY_PENDING_IMPORT';
+  return name === 'DisabledException' ? 'KEY_DISABLED' : 'KEY_UNAVAILABLE';
+}
+
+function classOf(error: unknown): Class | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const byName = Object.hasOwn(CLASSES, error.name) ? CLASSES[error.name] : undefined;
+  if (byName) return byName;
+  const { code, $metadata } = error as { code?: unknown; $metadata?: { httpStatusCode?: number } };
+  const isNetwork = typeof code === 'string' && /^(E[A-Z]+|UND_ERR_[A-Z_]+)$/.test(code);
+  return isNetwork || ($metadata?.httpStatusCode ?? 0) >= 500 ? 'failed' : undefined;
+}
+
+/** Wrapped bytes that this key and context do not open: from Redis a poisoned entry, in a message a forgery. */
+export const isWrongWrapping = (error: unknown): boolean =>
+  error instanceof SealdexError && error.code === 'CONTENT_TAMPERED';

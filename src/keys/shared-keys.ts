@@ -1,0 +1,92 @@
+// Wrapped data keys that the fleet shares in Redis, so that one process asks KMS for a key and the others unwrap it.
+// Wrapped bytes only, and not trusted: what does not unwrap is replaced by whoever finds it so.
+import { createHash, randomBytes } from 'node:crypto';
+import type { Clock } from '../clock.ts';
+import { ask, redisKeys, run, type Redis, type Script } from '../redis.ts';
+import { periodEnd } from './data-key.ts';
+import type { KeyContext } from './kms.ts';
+
+/** How long one process may take to make a key before another tries. */
+export const CLAIM_MS = 5000;
+
+/** An entry outlives its period by this, for processes whose clocks are behind. */
+const AFTERLIFE_MS = 600_000;
+
+/** KMS takes at most 6,144 bytes of wrapped key; about 184 are usual. */
+const MAX_WRAPPED_BYTES = 6144;
+
+/** Writes the entry if it is still what we saw, frees the claim if it is ours, and answers what stands there now. */
+const PUT: Script = {
+  name: 'put_data_key',
+  keys: 2,
+  lua: `
+    local current = redis.call('GET', KEYS[1]) or ''
+    if current == ARGV[1] then
+      redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+      current = ARGV[2]
+    end
+    if redis.call('GET', KEYS[2]) == ARGV[4] then redis.call('DEL', KEYS[2]) end
+    return current`,
+};
+
+const FREE: Script = {
+  name: 'free_claim',
+  keys: 1,
+  lua: `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0`,
+};
+
+export interface SharedKeys {
+  /** The text of the entry, '' when there is none. */
+  read(arn: string, context: KeyContext): Promise<string>;
+  /** A token when this process may make the key now; undefined when another does. */
+  claim(arn: string, context: KeyContext): Promise<string | undefined>;
+  /** Replaces `seen` by the key if nobody else did, and frees the claim. Answers the entry that stands now. */
+  put(arn: string, context: KeyContext, seen: string, wrapped: Buffer, token: string): Promise<string>;
+  free(arn: string, context: KeyContext, token: string): Promise<void>;
+}
+
+export function createSharedKeys(redis: Redis, queue: string, clock: Clock): SharedKeys {
+  const names = redisKeys(queue);
+  const entryKey = (arn: string, { purpose, tenant, period }: KeyContext): string =>
+    names.dataKey(purpose, tenant, period, createHash('sha256').update(arn).digest('hex').slice(0, 16));
+  const claimKey = (arn: string, context: KeyContext): string => names.dataKeyClaim(entryKey(arn, context));
+
+  return {
+    read: async (arn, context) => (await ask(redis.get(entryKey(arn, context)))) ?? '',
+
+    async claim(arn, context) {
+      const token = randomBytes(8).toString('hex');
+      return (await ask(redis.set(claimKey(arn, context), token, 'PX', CLAIM_MS, 'NX'))) === 'OK' ? token : undefined;
+    },
+
+    async put(arn, context, seen, wrapped, token) {
+      const lifeMs = Math.max(1, (periodEnd(context.period) ?? clock.now()) - clock.now()) + AFTERLIFE_MS;
+      return String(
+        await run(redis, PUT, [
+          entryKey(arn, context),
+          claimKey(arn, context),
+          seen,
+          format(arn, wrapped),
+          lifeMs,
+          token,
+        ]),
+      );
+    },
+
+    async free(arn, context, token) {
+      await run(redis, FREE, [claimKey(arn, context), token]);
+    },
+  };
+}
+
+const format = (arn: string, wrapped: Buffer): string => `1 ${arn} ${wrapped.toString('base64')}`;
+
+/** The wrapped bytes of an entry for this KMS key; undefined when it is malformed or another key's. */
+export function parseEntry(entry: string, arn: string): Buffer | undefined {
+  const [version, entryArn, base64, ...rest] = entry.split(' ');
+  if (version !== '1' || entryArn !== arn || base64 === undefined || rest.length > 0) return undefined;
+  const wrapped = Buffer.from(base64, 'base64');
+  if (wrapped.length === 0 || wrapped.length > MAX_WRAPPED_BYTES || wrapped.toString('base64') !== base64)
+    return undefined;
+  return wrapped;
+}

@@ -1,0 +1,111 @@
+// Redis: how we connect, every key name of ours, and the one way in which a script runs or a command fails.
+// BullMQ's own keys live under the same prefix; only src/queue touches those.
+import { Redis } from 'ioredis';
+import { orAbort, systemClock, withDeadline } from './clock.ts';
+import type { Config } from './config.ts';
+import { SealdexError } from './errors.ts';
+
+export type { Redis };
+
+/** Every key of ours. The braces keep one installation queue in one Cluster slot. */
+export function redisKeys(queue: string) {
+  const root = `sealdex:{${queue}}`;
+  return {
+    /** BullMQ's prefix: its keys are `<prefix>:<queue name>:...`. */
+    prefix: root,
+    /** The wrapped data key that the fleet shares. */
+    dataKey: (purpose: string, tenant: string, period: string, arnHash: string) =>
+      `${root}:keys:${purpose}:${tenant}:${period}:${arnHash}`,
+    /** Who makes that data key right now. */
+    dataKeyClaim: (dataKey: string) => `${dataKey}:claim`,
+    /** The last revision that was given out. */
+    revision: `${root}:stamp:revision`,
+    /** What an idempotency key led to. */
+    marker: (jobId: string) => `${root}:markers:${jobId}`,
+    /** How a finished job ended. */
+    ended: (jobId: string) => `${root}:ended:${jobId}`,
+    /** Channel that names a tenant whose file has changed. */
+    tenantChanged: `${root}:tenants:changed`,
+    /** A process's heartbeat, and the set of all processes by the time of their last one. */
+    heartbeat: (processId: string) => `${root}:processes:${processId}`,
+    heartbeats: `${root}:processes`,
+  };
+}
+
+export type RedisKeys = ReturnType<typeof redisKeys>;
+
+/**
+ * `queue`: BullMQ's in a worker, waits for Redis to come back however long. `patient`: a worker's own commands.
+ * `prompt`: a producer's, reader's or operator's commands, fail within a second. `subscriber`: listens on channels only.
+ */
+export type RedisUse = 'queue' | 'patient' | 'prompt' | 'subscriber';
+
+const PROMPT_MS = 900;
+const PATIENT_MS = 10_000;
+
+/** Opens a connection. @throws SealdexError `REDIS_FAILED` when Redis does not answer in time. */
+export async function openRedis(config: Pick<Config, 'redisUrl'>, use: RedisUse): Promise<Redis> {
+  const redis = new Redis(config.redisUrl, {
+    lazyConnect: true,
+    connectTimeout: use === 'prompt' ? PROMPT_MS : PATIENT_MS,
+    // A replica that was the primary until now answers READONLY: reconnect and send the command again.
+    reconnectOnError: (error) => (error.message.startsWith('READONLY') ? 2 : false),
+    retryStrategy: (times) => Math.min(times * 50, 1000),
+    ...(use === 'prompt'
+      ? { enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: PROMPT_MS }
+      : { maxRetriesPerRequest: null, ...(use === 'patient' ? { commandTimeout: PATIENT_MS } : {}) }),
+  });
+  // Without a listener ioredis prints every failed reconnection; what waits for an answer gets its own error.
+  redis.on('error', () => {});
+  const late = (): Error => new SealdexError('REDIS_FAILED', undefined, { reason: 'TimeoutError' });
+  try {
+    await withDeadline(systemClock, use === 'prompt' ? PROMPT_MS : PATIENT_MS, redis.connect(), late);
+  } catch (error) {
+    redis.disconnect();
+    throw redisFault(error);
+  }
+  return redis;
+}
+
+/** Ends a connection at once; what was sent has been answered before by whoever waited for it. */
+export function closeRedis(redis: Redis): void {
+  redis.disconnect();
+}
+
+export function redisFault(error: unknown): SealdexError {
+  if (error instanceof SealdexError) return error;
+  return new SealdexError('REDIS_FAILED', undefined, {
+    cause: error,
+    reason: error instanceof Error ? error.name : typeof error,
+  });
+}
+
+/** The command's answer, or `REDIS_FAILED`.  */
+export async function ask<T>(command: Promise<T>, signal?: AbortSignal): Promise<T> {
+  try {
+    return await orAbort(command, signal);
+  } catch (error) {
+    throw signal?.aborted ? signal.reason : redisFault(error);
+  }
+}
+
+export interface Script {
+  readonly name: string;
+  readonly lua: string;
+  readonly keys: number;
+}
+
+type Command = (...args: (string | number | Buffer)[]) => Promise<unknown>;
+
+/** Runs a Lua script by its hash, sending its text once per connection. */
+export function run(
+  redis: Redis,
+  script: Script,
+  args: readonly (string | number | Buffer)[],
+  signal?: AbortSignal,
+): Promise<unknown> {
+  const commands = redis as unknown as Record<string, Command | undefined>;
+  const name = `sealdex_${script.name}`;
+  if (!commands[name]) redis.defineCommand(name, { numberOfKeys: script.keys, lua: script.lua });
+  return ask(commands[name]!.call(redis, ...args), signal);
+}

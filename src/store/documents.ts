@@ -1,0 +1,97 @@
+// documents/<tenant>/<corpus>/<sha256 of the id>: one object per document, the last writer by revision wins.
+// Sees messages only; knows nothing of keys or of what a record says.
+import { sleep, type Clock } from '../clock.ts';
+import { SealdexError } from '../errors.ts';
+import type { ListedObject, ObjectFacts, Store, StoredObject } from './s3.ts';
+
+export interface DocumentPlace {
+  readonly tenant: string;
+  readonly corpus: string;
+  /** sha256 of the document id, in hex. */
+  readonly object: string;
+}
+
+export interface DocumentWrite extends DocumentPlace {
+  readonly revision: number;
+  readonly jobId: string;
+  readonly ifExists: 'replace' | 'reject';
+  readonly message: Uint8Array;
+}
+
+const prefixOf = (tenant: string, corpus: string): string => `documents/${tenant}/${corpus}/`;
+const keyOf = ({ tenant, corpus, object }: DocumentPlace): string => `${prefixOf(tenant, corpus)}${object}`;
+
+const ROUNDS = 10;
+const ROUND_MS = 50;
+
+/** What the object metadata says (contract, design section 8). An object without it is not ours and counts as revision 0. */
+export function stateOf({ metadata }: ObjectFacts): { revision: number; jobId: string; isDeleted: boolean } {
+  const revision = Number(metadata['revision']);
+  return {
+    revision: Number.isSafeInteger(revision) && revision > 0 ? revision : 0,
+    jobId: metadata['job-id'] ?? '',
+    isDeleted: metadata['deleted'] === '1',
+  };
+}
+
+/**
+ * Writes a document unless a higher revision is stored. A new document costs one request.
+ * @throws SealdexError `DOCUMENT_CONFLICT` with `ifExists: 'reject'` when another job's document is there,
+ * `STORE_FAILED` with reason `Contention` after 10 rounds of others writing in between.
+ */
+export async function writeDocument(
+  store: Store,
+  clock: Clock,
+  write: DocumentWrite,
+  signal?: AbortSignal,
+): Promise<'stored' | 'superseded'> {
+  const key = keyOf(write);
+  const metadata = { revision: String(write.revision), 'job-id': write.jobId, v: '1' };
+  for (let round = 0; round < ROUNDS; round++) {
+    if (round > 0) await sleep(clock, Math.random() * ROUND_MS * round, signal);
+    const first = await store.put(key, write.message, { metadata, condition: { absent: true }, signal });
+    if (first.kind === 'written') return 'stored';
+    const stored = await store.head(key, { signal });
+    if (!stored) continue;
+    const verdict = compare(write, stored);
+    if (verdict !== 'replace') return verdict;
+    const second = await store.put(key, write.message, { metadata, condition: { etag: stored.etag }, signal });
+    if (second.kind === 'written') return 'stored';
+  }
+  throw new SealdexError('STORE_FAILED', undefined, { reason: 'Contention' });
+}
+
+function compare(write: DocumentWrite, facts: ObjectFacts): 'stored' | 'superseded' | 'replace' {
+  const stored = stateOf(facts);
+  if (write.ifExists === 'reject' && !stored.isDeleted && stored.jobId !== write.jobId)
+    throw new SealdexError('DOCUMENT_CONFLICT');
+  // An equal revision is this very write, whose answer was lost.
+  if (stored.revision === write.revision) return 'stored';
+  return stored.revision > write.revision ? 'superseded' : 'replace';
+}
+
+export const headDocument = (
+  store: Store,
+  place: DocumentPlace,
+  signal?: AbortSignal,
+): Promise<ObjectFacts | undefined> => store.head(keyOf(place), { signal });
+
+export const getDocument = (
+  store: Store,
+  place: DocumentPlace,
+  signal?: AbortSignal,
+): Promise<StoredObject | undefined> => store.get(keyOf(place), { signal });
+
+/** A page of a corpus in the order of the object names; `next` goes into `after`. */
+export async function listDocuments(
+  store: Store,
+  { tenant, corpus, after, limit }: { tenant: string; corpus: string; after?: string; limit: number },
+  signal?: AbortSignal,
+): Promise<{ objects: (ListedObject & { object: string })[]; next?: string }> {
+  const prefix = prefixOf(tenant, corpus);
+  const page = await store.list(prefix, { limit, signal, ...(after === undefined ? {} : { after: prefix + after }) });
+  return {
+    objects: page.objects.map((listed) => ({ ...listed, object: listed.key.slice(prefix.length) })),
+    ...(page.next === undefined ? {} : { next: page.next.slice(prefix.length) }),
+  };
+}

@@ -1,0 +1,45 @@
+// tenants/<tenant>.json: reading, listing and conditional writing of the tenants' files as bytes.
+// What the files say is src/tenants.ts' business.
+import { readAll, type PutAnswer, type Store } from './s3.ts';
+
+const keyOf = (tenant: string): string => `tenants/${tenant}.json`;
+
+/** A tenant's file is small; a larger one is not one of ours. */
+export const TENANT_FILE_BYTES = 1_048_576;
+
+export async function readTenantFile(
+  store: Store,
+  tenant: string,
+  signal?: AbortSignal,
+): Promise<{ bytes: Buffer; etag: string } | undefined> {
+  const stored = await store.get(keyOf(tenant), { signal });
+  if (!stored) return undefined;
+  if (stored.bytes > TENANT_FILE_BYTES) {
+    stored.discard();
+    return { bytes: Buffer.alloc(0), etag: stored.etag };
+  }
+  return { bytes: await readAll(stored), etag: stored.etag };
+}
+
+/** Writes the file if it is still the one with that etag (undefined: if there is none). */
+export const writeTenantFile = (
+  store: Store,
+  tenant: string,
+  bytes: Uint8Array,
+  etag: string | undefined,
+  signal?: AbortSignal,
+): Promise<PutAnswer> =>
+  store.put(keyOf(tenant), bytes, { condition: etag === undefined ? { absent: true } : { etag }, signal });
+
+/** Names of all tenants, page by page, in the order of their names. */
+export async function* listTenantNames(store: Store, signal?: AbortSignal): AsyncGenerator<string> {
+  let after: string | undefined;
+  do {
+    const page = await store.list('tenants/', { signal, ...(after === undefined ? {} : { after }) });
+    for (const { key } of page.objects) {
+      const name = /^tenants\/(.+)\.json$/.exec(key)?.[1];
+      if (name !== undefined) yield name;
+    }
+    after = page.next;
+  } while (after !== undefined);
+}
