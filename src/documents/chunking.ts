@@ -1,0 +1,74 @@
+// A section's text -> chunks of it: by sentence or by size, never above the limit, never through a character.
+// Nothing is trimmed: the chunks are slices of the text in order, and only those of nothing but white space are left out.
+import type { ChunkingStrategy, DocumentLimits } from './document.ts';
+import type { Pace } from './pace.ts';
+import { characterStart, sentencePieces } from './sentences.ts';
+
+export interface Chunk {
+  readonly text: string;
+  /** Where it begins in the text, UTF-16 units. */
+  readonly offset: number;
+}
+
+export interface Chunking {
+  /** Longest chunk, UTF-16 units; at least 2. */
+  readonly maxChars: number;
+  /** Whether a chunk takes further sentences while they fit. */
+  readonly joins: boolean;
+}
+
+/** What a document's strategy means for its sections' texts. */
+export const chunkingOf = (strategy: ChunkingStrategy | undefined, limits: DocumentLimits): Chunking =>
+  strategy?.type === 'max_chars_chunking_strategy'
+    ? { maxChars: Math.min(strategy.max_chars_per_chunk, limits.partChars), joins: true }
+    : { maxChars: limits.partChars, joins: false };
+
+/**
+ * The chunks of a text in order. A sentence above the limit is split, at white space where there is some near the
+ * limit; with `joins` its last piece takes the next sentences. Lets the event loop run when the pace says so.
+ */
+export async function* chunksOf(text: string, { maxChars, joins }: Chunking, pace: Pace): AsyncGenerator<Chunk> {
+  let start = 0;
+  let wholeEnd = 0;
+  const take = (end: number): Chunk | undefined => {
+    const chunk = { text: text.slice(start, end), offset: start };
+    start = end;
+    return chunk.text.trim() === '' ? undefined : chunk;
+  };
+  for (const piece of sentencePieces(text)) {
+    if (pace.isDue()) await pace.rest();
+    while (piece.end - start > maxChars) {
+      const chunk = take(wholeEnd > start ? wholeEnd : splitPoint(text, start + maxChars, start));
+      if (chunk) yield chunk;
+    }
+    if (!piece.endsSentence) continue;
+    wholeEnd = piece.end;
+    if (joins) continue;
+    const chunk = take(wholeEnd);
+    if (chunk) yield chunk;
+  }
+  const rest = take(text.length);
+  if (rest) yield rest;
+}
+
+/** How far back from the limit white space is looked for, and a place that is not before a combining mark. */
+const BACK_CHARS = 1024;
+const BACK_MARKS = 32;
+
+/** The last good place to split at or before `limit`, after `start`. */
+function splitPoint(text: string, limit: number, start: number): number {
+  const lowest = Math.max(start + Math.ceil((limit - start) / 2), limit - BACK_CHARS);
+  for (let at = limit; at >= lowest; at--) {
+    if (isSpace(text, at) || isSpace(text, at - 1)) return at;
+  }
+  for (let at = limit; at >= Math.max(lowest, limit - BACK_MARKS); at--) {
+    if (characterStart(text, at) === at && !joinsBackwards(text, at)) return at;
+  }
+  return characterStart(text, limit);
+}
+
+const isSpace = (text: string, at: number): boolean => /^\s$/.test(text[at] ?? '');
+
+/** Whether the character at `at` belongs to the one before: a mark, a variation selector, or part of a joined emoji. */
+const joinsBackwards = (text: string, at: number): boolean =>
+  /^[\p{M}\p{Emoji_Modifier}\u200D]/u.test(text.slice(at, at + 2)) || text[at - 1] === '\u200D';

@@ -1,0 +1,85 @@
+// NDJSON as bytes: collecting lines under a bound, and taking them out of a stream of chunks.
+// Knows nothing of what the lines say.
+import type { Pace } from './pace.ts';
+
+const BLOCK_CHARS = 65_536;
+
+/** Collects JSON lines. Memory is bounded: it throws what `tooLarge` makes as soon as a block passes `maxBytes`. */
+export class LineCollector {
+  readonly #maxBytes: number;
+  readonly #tooLarge: (field: string) => Error;
+  readonly #blocks: Buffer[] = [];
+  #pending: string[] = [];
+  #pendingChars = 0;
+  #bytes = 0;
+
+  constructor(maxBytes: number, tooLarge: (field: string) => Error) {
+    this.#maxBytes = maxBytes;
+    this.#tooLarge = tooLarge;
+  }
+
+  /** `field` is what is to blame when this line is one too many. */
+  add(value: object, field: string): void {
+    const line = `${JSON.stringify(value)}\n`;
+    this.#pending.push(line);
+    this.#pendingChars += line.length;
+    if (this.#pendingChars >= BLOCK_CHARS) this.#close(field);
+  }
+
+  /** All bytes, `first` in front. */
+  async join(first: object, field: string, pace: Pace): Promise<Buffer> {
+    this.#close(field);
+    const head = Buffer.from(`${JSON.stringify(first)}\n`);
+    this.#bytes += head.length;
+    if (this.#bytes > this.#maxBytes) throw this.#tooLarge(field);
+    const all = Buffer.allocUnsafeSlow(this.#bytes);
+    let at = 0;
+    for (const block of [head, ...this.#blocks]) {
+      if (pace.isDue()) await pace.rest();
+      at += block.copy(all, at);
+    }
+    return all;
+  }
+
+  #close(field: string): void {
+    if (this.#pendingChars === 0) return;
+    const block = Buffer.from(this.#pending.join(''));
+    this.#pending = [];
+    this.#pendingChars = 0;
+    this.#bytes += block.length;
+    this.#blocks.push(block);
+    if (this.#bytes > this.#maxBytes) throw this.#tooLarge(field);
+  }
+}
+
+const LF = 10;
+
+/**
+ * The lines of a stream without their LF, `isWhole` false for bytes after the last LF. Takes from the source only what
+ * the asked line needs; ending early ends the source.
+ */
+export async function* splitLines(
+  source: AsyncIterable<Uint8Array>,
+  maxBytes: number,
+): AsyncGenerator<{ bytes: Buffer; isWhole: boolean }> {
+  let held: Uint8Array[] = [];
+  let heldBytes = 0;
+  const take = (last: Uint8Array): Buffer => {
+    const bytes = Buffer.concat([...held, last]);
+    held = [];
+    heldBytes = 0;
+    return bytes;
+  };
+  for await (const chunk of source) {
+    let start = 0;
+    for (let end = chunk.indexOf(LF); end >= 0; end = chunk.indexOf(LF, start)) {
+      yield { bytes: take(chunk.subarray(start, end)), isWhole: true };
+      start = end + 1;
+    }
+    // A copy: the source may use its chunk again.
+    if (start < chunk.length) held.push(Buffer.from(chunk.subarray(start)));
+    heldBytes += chunk.length - start;
+    if (heldBytes > maxBytes) return yield { bytes: Buffer.alloc(0), isWhole: false };
+  }
+  if (heldBytes > 0) yield { bytes: take(new Uint8Array()), isWhole: false };
+}

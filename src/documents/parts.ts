@@ -1,0 +1,93 @@
+// A document's sections -> its parts: what the API adds to a section's metadata, in document order.
+// Knows nothing of records and bytes.
+import { chunksOf, type Chunking } from './chunking.ts';
+import type { CustomDimensions, Metadata, Section, StructuredDocument } from './document.ts';
+import type { Pace } from './pace.ts';
+
+/** One text of a document as it is stored and searched. */
+export interface Part {
+  readonly text: string;
+  readonly metadata: Metadata;
+  readonly context?: string;
+  readonly custom_dimensions?: CustomDimensions;
+  readonly table_id?: string;
+  readonly image_id?: string;
+}
+
+/** A section with what its place in the document says. */
+export interface PlacedSection {
+  readonly section: Section;
+  /** Its path in the document, as `sections[2].sections[0]`. */
+  readonly field: string;
+  /** Its id, or its 1-based number among all sections in document order. */
+  readonly id: number;
+  /** Titles of the sections above; those without title are passed over. */
+  readonly breadcrumb: readonly string[];
+  /** `lang` of its metadata, else of the nearest section above that has one, else of the document's. */
+  readonly lang?: string;
+}
+
+/** All sections, each before the ones inside it. */
+export function* sectionsInOrder(document: StructuredDocument): Generator<PlacedSection> {
+  let number = 0;
+  function* walk(sections: readonly Section[], above: Omit<PlacedSection, 'section' | 'id'>): Generator<PlacedSection> {
+    for (const [index, section] of sections.entries()) {
+      number += 1;
+      const field = `${above.field}[${index}]`;
+      const lang = langOf(section.metadata) ?? above.lang;
+      const place = { breadcrumb: above.breadcrumb, ...(lang !== undefined && { lang }) };
+      yield { section, field, id: section.id ?? number, ...place };
+      if (!section.sections) continue;
+      const breadcrumb = section.title === undefined ? place.breadcrumb : [...place.breadcrumb, section.title];
+      yield* walk(section.sections, { ...place, field: `${field}.sections`, breadcrumb });
+    }
+  }
+  const lang = langOf(document.metadata);
+  yield* walk(document.sections, { field: 'sections', breadcrumb: [], ...(lang !== undefined && { lang }) });
+}
+
+/** Only what looks like a language tag is one; other values of that name stay what they are. */
+function langOf(metadata: Metadata | undefined): string | undefined {
+  const lang = metadata?.['lang'];
+  return typeof lang === 'string' && /^[A-Za-z0-9-]{2,35}$/.test(lang) ? lang : undefined;
+}
+
+/**
+ * The parts of one section: its title (offset and len count in the title), then its text. A section with metadata but
+ * without any text gives one empty part, for else its metadata would be lost.
+ */
+export async function* partsOf(placed: PlacedSection, chunking: Chunking, pace: Pace): AsyncGenerator<Part> {
+  const { section } = placed;
+  let parts = 0;
+  const texts = [
+    { text: section.title, isTitle: true, chunking: { ...chunking, joins: true } },
+    { text: section.text, isTitle: false, chunking },
+  ];
+  for (const { text, isTitle, chunking } of texts) {
+    if (text === undefined) continue;
+    for await (const chunk of chunksOf(text, chunking, pace)) {
+      parts += 1;
+      yield partOf(placed, chunk.text, chunk.offset, isTitle);
+    }
+  }
+  if (parts === 0 && section.metadata && Object.keys(section.metadata).length > 0) yield partOf(placed, '', 0, false);
+}
+
+const partOf = (
+  { section, id, breadcrumb, lang }: PlacedSection,
+  text: string,
+  offset: number,
+  isTitle: boolean,
+): Part => ({
+  text,
+  metadata: {
+    ...section.metadata,
+    section: id,
+    ...(section.title !== undefined && { title: section.title }),
+    breadcrumb,
+    is_title: isTitle,
+    offset,
+    len: text.length,
+    ...(lang !== undefined && { lang }),
+  },
+});

@@ -1,0 +1,152 @@
+// The first look at a value from outside: copies plain JSON, within bounds of depth and bytes, and refuses all else.
+// Knows no shapes but two: `sections` nest and `metadata` is free-form, and both have limits of their own.
+import type { DocumentLimits } from './document.ts';
+import { fieldOf, invalid, type Place, ROOT_FIELD } from './field.ts';
+
+/** Levels of sections, and levels of objects and arrays inside one metadata field (itself the first). */
+export const NESTING_LEVELS = 32;
+
+/** No shape of ours is deeper outside metadata: 32 levels of sections (two each) and a table's cell below them. */
+const DEEPEST = 2 * NESTING_LEVELS + 16;
+
+export type Plain = null | boolean | number | string | Plain[] | PlainObject;
+export type PlainObject = { [key: string]: Plain };
+
+interface Frame extends Place {
+  readonly parent?: Frame | undefined;
+  readonly source: Readonly<Record<string | number, unknown>>;
+  readonly copy: Plain[] | PlainObject;
+  /** undefined for an array. */
+  readonly keys?: readonly string[];
+  readonly length: number;
+  next: number;
+  readonly depth: number;
+  readonly sectionLevel: number;
+  /** 0 outside metadata. */
+  readonly metadataLevel: number;
+}
+
+/**
+ * A deep copy of `input`, so that nobody changes it under us.
+ * @throws SealdexError `DOCUMENT_INVALID` for anything that JSON cannot say, lone surrogates, a key `__proto__`, too many levels or bytes.
+ */
+export function copyPlain(input: unknown, limits: DocumentLimits): PlainObject {
+  if (typeof input !== 'object' || input === null || Array.isArray(input))
+    throw invalid(ROOT_FIELD, 'must be an object');
+  const sizes = new Sizes(limits);
+  const root = open(input, undefined, '', sizes);
+  let frame: Frame | undefined = root;
+  while (frame) {
+    if (frame.next === frame.length) {
+      frame = frame.parent;
+      continue;
+    }
+    const index = frame.next++;
+    if (index > 0) sizes.add(1, frame);
+    const key = frame.keys?.[index] ?? index;
+    checkKey(key, frame, sizes);
+    const value = frame.source[key];
+    if (typeof value === 'object' && value !== null) {
+      const child = open(value, frame, key, sizes);
+      (frame.copy as Record<string | number, Plain>)[key] = child.copy;
+      frame = child;
+    } else {
+      (frame.copy as Record<string | number, Plain>)[key] = leaf(value, frame, key, sizes);
+    }
+  }
+  return root.copy as PlainObject;
+}
+
+function open(value: object, parent: Frame | undefined, key: string | number, sizes: Sizes): Frame {
+  const isArray = Array.isArray(value);
+  const prototype: unknown = Object.getPrototypeOf(value);
+  const isPlain = isArray ? prototype === Array.prototype : prototype === null || prototype === Object.prototype;
+  if (!isPlain || Object.getOwnPropertySymbols(value).length > 0) {
+    throw invalid(fieldOf({ parent, key }), 'must be plain JSON, not an object of a class');
+  }
+  const keys = isArray ? undefined : Object.keys(value);
+  const isOutside = (parent?.metadataLevel ?? 0) === 0;
+  const frame: Frame = {
+    parent,
+    key,
+    source: value as Record<string, unknown>,
+    copy: isArray ? [] : {},
+    ...(keys && { keys }),
+    length: keys?.length ?? (value as unknown[]).length,
+    next: 0,
+    depth: (parent?.depth ?? 0) + 1,
+    sectionLevel: (parent?.sectionLevel ?? 0) + (isOutside && key === 'sections' ? 1 : 0),
+    metadataLevel: isOutside ? (key === 'metadata' ? 1 : 0) : (parent?.metadataLevel ?? 0) + 1,
+  };
+  const isTooDeep = isOutside && key !== 'metadata' ? frame.depth > DEEPEST : frame.metadataLevel > NESTING_LEVELS;
+  if (isTooDeep || frame.sectionLevel > NESTING_LEVELS) {
+    throw invalid(fieldOf(frame), `must not be nested deeper than ${NESTING_LEVELS} levels`);
+  }
+  sizes.add(2, frame);
+  return frame;
+}
+
+function checkKey(key: string | number, parent: Frame, sizes: Sizes): void {
+  if (typeof key === 'number') {
+    if (!Object.hasOwn(parent.source, key)) throw invalid(fieldOf(parent), 'must have no holes');
+    return;
+  }
+  if (key === '__proto__') throw invalid(fieldOf(parent), 'must not have a key named __proto__');
+  if (!key.isWellFormed()) throw invalid(fieldOf(parent), 'must not have a key with a lone surrogate');
+  sizes.addText(key, parent);
+  sizes.add(1, parent);
+}
+
+function leaf(value: unknown, parent: Frame, key: string | number, sizes: Sizes): Plain {
+  const refuse = (rule: string): Error => invalid(fieldOf({ parent, key }), rule);
+  if (typeof value === 'string') {
+    if (!value.isWellFormed()) throw refuse('must not hold a lone surrogate');
+    sizes.addText(value, parent);
+    return value;
+  }
+  if (typeof value === 'number') {
+    if (!Number.isFinite(value)) throw refuse('must be a finite number');
+    sizes.add(String(value).length, parent);
+    return value;
+  }
+  if (typeof value === 'boolean' || value === null) {
+    sizes.add(String(value).length, parent);
+    return value;
+  }
+  throw refuse(value === undefined ? 'must not be undefined; leave the key out' : 'must be a JSON value');
+}
+
+/** Counts what the document takes as UTF-8 JSON without white space, and what of it is metadata. */
+class Sizes {
+  readonly #limits: DocumentLimits;
+  #document = 0;
+  #metadata = 0;
+
+  constructor(limits: DocumentLimits) {
+    this.#limits = limits;
+  }
+
+  addText(text: string, frame: Frame): void {
+    // A text takes at least a byte per unit: a hopeless one is not even written out.
+    if (text.length > this.#limits.documentBytes) throw this.#tooLarge();
+    this.add(Buffer.byteLength(JSON.stringify(text)), frame);
+  }
+
+  add(bytes: number, frame: Frame): void {
+    this.#document += bytes;
+    if (frame.metadataLevel > 0) {
+      this.#metadata += bytes;
+      if (this.#metadata > this.#limits.metadataBytes) {
+        throw invalid(
+          fieldOf(frame),
+          `makes the document's metadata larger than ${this.#limits.metadataBytes} bytes, parts and sections included`,
+        );
+      }
+    }
+    if (this.#document > this.#limits.documentBytes) throw this.#tooLarge();
+  }
+
+  #tooLarge(): Error {
+    return invalid(ROOT_FIELD, `must not be larger than ${this.#limits.documentBytes} bytes as JSON`);
+  }
+}

@@ -1,0 +1,219 @@
+// The record: a document's plaintext bytes as NDJSON, written whole and read as a stream (design, section 7).
+// Knows nothing of encryption, S3 and jobs.
+import { z } from 'zod';
+import { type Clock, systemClock } from '../clock.ts';
+import { SealdexError } from '../errors.ts';
+import { chunkingOf } from './chunking.ts';
+import type {
+  CoreDocument,
+  CustomDimensions,
+  DocumentLimits,
+  Image,
+  IndexDocument,
+  Metadata,
+  StructuredDocument,
+  Table,
+} from './document.ts';
+import { invalid, ROOT_FIELD } from './field.ts';
+import { LineCollector, splitLines } from './lines.ts';
+import { type Pace, startPace } from './pace.ts';
+import { type Part, partsOf, sectionsInOrder } from './parts.ts';
+
+export type { Image, Table } from './document.ts';
+export type { Part } from './parts.ts';
+
+/** Line 1 of a record. The counts say how many lines of each kind follow. */
+export interface RecordHead {
+  readonly v: 1;
+  readonly tenant: string;
+  readonly corpus: string;
+  readonly id: string;
+  readonly revision: number;
+  readonly type: 'structured' | 'core' | 'file';
+  readonly title?: string;
+  readonly description?: string;
+  readonly metadata: Metadata;
+  readonly custom_dimensions?: CustomDimensions;
+  readonly source?: { readonly filename: string; readonly contentType: string; readonly bytes: number };
+  readonly parts: number;
+  readonly tables: number;
+  readonly images: number;
+}
+
+/** What stands on one line after the head. */
+export type RecordItem = Part | { readonly table: Table } | { readonly image: Image };
+
+/**
+ * The largest record that a document may become: parts repeat their section's metadata, so a small hostile document
+ * could otherwise fill the memory.
+ */
+export const recordBytesLimit = ({ documentBytes }: DocumentLimits): number => 4 * documentBytes + 1_048_576;
+
+/**
+ * The record's bytes, ready to encrypt. Lets the event loop run every 10 ms.
+ * @throws SealdexError `DOCUMENT_INVALID` when its parts make it larger than `recordBytesLimit`; the signal's reason when aborted.
+ */
+export async function writeRecord(
+  input: { tenant: string; corpus: string; revision: number; document: IndexDocument },
+  limits: DocumentLimits,
+  options: { signal?: AbortSignal; clock?: Clock } = {},
+): Promise<Buffer> {
+  options.signal?.throwIfAborted();
+  const { tenant, corpus, revision, document } = input;
+  const pace = startPace(options.clock ?? systemClock, options.signal);
+  const maxBytes = recordBytesLimit(limits);
+  const lines = new LineCollector(maxBytes, (field) =>
+    invalid(field, `makes the stored document larger than ${maxBytes} bytes; shorten the metadata and titles there`),
+  );
+  const isCore = document.type === 'core';
+  const counts = isCore ? await addCore(document, lines, pace) : await addStructured(document, limits, lines, pace);
+  const { title, description, custom_dimensions } = isCore ? ({} as Partial<StructuredDocument>) : document;
+  const { id, type, metadata = {} } = document;
+  const head = { v: 1, tenant, corpus, id, revision, type, title, description, metadata, custom_dimensions, ...counts };
+  return await lines.join(head, ROOT_FIELD, pace);
+}
+
+type Counts = Pick<RecordHead, 'parts' | 'tables' | 'images'>;
+
+async function addCore(document: CoreDocument, lines: LineCollector, pace: Pace): Promise<Counts> {
+  const { document_parts, tables = [], images = [] } = document;
+  for (const [index, part] of document_parts.entries()) {
+    if (pace.isDue()) await pace.rest();
+    const { text, metadata = {}, context, custom_dimensions, table_id, image_id } = part;
+    lines.add({ text, metadata, context, custom_dimensions, table_id, image_id }, `document_parts[${index}]`);
+  }
+  for (const [index, table] of tables.entries()) {
+    if (pace.isDue()) await pace.rest();
+    lines.add({ table }, `tables[${index}]`);
+  }
+  for (const [index, image] of images.entries()) {
+    if (pace.isDue()) await pace.rest();
+    lines.add({ image }, `images[${index}]`);
+  }
+  return { parts: document_parts.length, tables: tables.length, images: images.length };
+}
+
+async function addStructured(
+  document: StructuredDocument,
+  limits: DocumentLimits,
+  lines: LineCollector,
+  pace: Pace,
+): Promise<Counts> {
+  const counts = { parts: 0, tables: 0, images: 0 };
+  const chunking = chunkingOf(document.chunking_strategy, limits);
+  const add = async (kind: keyof Counts, line: object, field: string): Promise<void> => {
+    if (pace.isDue()) await pace.rest();
+    lines.add(line, field);
+    counts[kind] += 1;
+  };
+  for (const placed of sectionsInOrder(document)) {
+    if (pace.isDue()) await pace.rest();
+    for await (const part of partsOf(placed, chunking, pace)) await add('parts', part, placed.field);
+  }
+  for (const { section, field } of sectionsInOrder(document)) {
+    if (pace.isDue()) await pace.rest();
+    for (const table of section.tables ?? []) await add('tables', { table }, field);
+  }
+  for (const { section, field } of sectionsInOrder(document)) {
+    if (pace.isDue()) await pace.rest();
+    for (const image of section.images ?? []) await add('images', { image }, field);
+  }
+  return counts;
+}
+
+const anObject = z.custom<Record<string, unknown>>(
+  (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+);
+const count = z.int().min(0);
+
+/** Loose: what a later version adds to a line is handed on. */
+const LINES = {
+  head: z.looseObject({
+    v: z.literal(1),
+    tenant: z.string(),
+    corpus: z.string(),
+    id: z.string(),
+    revision: count,
+    type: z.enum(['structured', 'core', 'file']),
+    title: z.string().optional(),
+    description: z.string().optional(),
+    metadata: anObject,
+    custom_dimensions: anObject.optional(),
+    source: z.looseObject({ filename: z.string(), contentType: z.string(), bytes: count }).optional(),
+    parts: count,
+    tables: count,
+    images: count,
+  }),
+  part: z.looseObject({
+    text: z.string(),
+    metadata: anObject,
+    context: z.string().optional(),
+    custom_dimensions: anObject.optional(),
+    table_id: z.string().optional(),
+    image_id: z.string().optional(),
+  }),
+  table: z.looseObject({ table: anObject }),
+  image: z.looseObject({ image: anObject }),
+};
+
+/** No setting allows a document, and so a line, anywhere near this. */
+const MAX_LINE_BYTES = 2 ** 29;
+
+export interface RecordReading extends AsyncDisposable {
+  readonly head: RecordHead;
+  /** Parts, then tables, then images. Ends the source when it ends, fails or is returned from. */
+  readonly parts: AsyncGenerator<RecordItem>;
+  /** Ends the source, for who wants only the head. Safe to call twice. */
+  close(): Promise<void>;
+}
+
+/**
+ * Reads a record from decrypted bytes as they stream in, no more of them than the head needs; `parts` reads on.
+ * Errors of the source pass through as they are.
+ * @throws SealdexError `OBJECT_UNREADABLE` (here or from `parts`) when it is no record.
+ */
+export async function readRecord(source: AsyncIterable<Uint8Array>): Promise<RecordReading> {
+  // The head comes out of the same generator as the rest: once it has begun, return() always reaches the source.
+  const reading = readLines(source);
+  const first = await reading.next();
+  const parts = reading as AsyncGenerator<RecordItem>;
+  const close = async (): Promise<void> => {
+    await parts.return(undefined);
+  };
+  return { head: first.value as RecordHead, parts, close, [Symbol.asyncDispose]: close };
+}
+
+async function* readLines(source: AsyncIterable<Uint8Array>): AsyncGenerator<RecordHead | RecordItem> {
+  let head: RecordHead | undefined;
+  let expected = 0;
+  let seen = 0;
+  for await (const { bytes, isWhole } of splitLines(source, MAX_LINE_BYTES)) {
+    if (!isWhole) throw unreadable('its last line is cut off or too long');
+    if (!head) {
+      head = parseLine<RecordHead>(LINES.head, bytes, 'its first line is not the head of a record');
+      expected = head.parts + head.tables + head.images;
+      yield head;
+      continue;
+    }
+    seen += 1;
+    if (seen > expected) throw unreadable('it has more lines than its head says');
+    const kind = seen <= head.parts ? 'part' : seen <= head.parts + head.tables ? 'table' : 'image';
+    yield parseLine<RecordItem>(LINES[kind], bytes, `one of its lines is not the ${kind} that its head announces`);
+  }
+  if (!head) throw unreadable('it is empty');
+  if (seen < expected) throw unreadable('it has fewer lines than its head says');
+}
+
+function parseLine<T>(shape: z.ZodType, bytes: Buffer, otherwise: string): T {
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    const value: unknown = JSON.parse(text);
+    if (shape.safeParse(value).success) return value as T;
+  } catch {
+    // The parser's own message quotes content; ours does not.
+  }
+  throw unreadable(otherwise);
+}
+
+const unreadable = (why: string): SealdexError =>
+  new SealdexError('OBJECT_UNREADABLE', `The object holds no record that we can read: ${why}.`, { reason: 'record' });
