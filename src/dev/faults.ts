@@ -59,13 +59,13 @@ export class FaultBook<Call, Match, Fault> {
     const taken: { fault: Fault; cleared: AbortSignal }[] = [];
     for (const entry of this.#entries) {
       const { match, fault, times } = entry.rule;
+      // A used-up fault stays until it is cleared: calls that hang on it wait for that.
+      if (times !== undefined && entry.met >= times) continue;
       if (match !== undefined && !this.#meets(match, call)) continue;
       entry.seen += 1;
       if (this.#spares(fault, entry.seen)) continue;
       entry.met += 1;
-      // A used-up fault leaves the book but is not cleared: the last call of a hang goes on hanging.
-      if (times !== undefined && entry.met >= times && !isLasting(fault)) this.#entries.delete(entry);
-      if (times === undefined || entry.met <= times) taken.push({ fault, cleared: entry.cleared.signal });
+      taken.push({ fault, cleared: entry.cleared.signal });
     }
     return taken;
   }
@@ -75,9 +75,6 @@ export class FaultBook<Call, Match, Fault> {
     entry.cleared.abort();
   }
 }
-
-/** A hang must stay in the book, or `clear()` could not find it to let its calls go on. */
-const isLasting = (fault: unknown): boolean => (fault as { kind?: unknown }).kind === 'hang';
 
 /** Resolves when one of the signals is aborted, or after `ms`. */
 export function waitFor(signals: readonly AbortSignal[], ms?: number, clock: Clock = systemClock): Promise<void> {

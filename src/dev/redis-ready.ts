@@ -7,9 +7,9 @@ const ANSWER_DEADLINE_MS = 1_000;
  * Whether the process `pid` answers PING on that port. The pid is compared because another test run's Redis may have
  * bound the port first; it would answer as well.
  */
-export function isReady(port: number, pid: number): Promise<boolean> {
+export function isReady(host: string, port: number, pid: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1');
+    const socket = connect(port, host);
     let answer = '';
     const done = (ready: boolean): void => {
       socket.destroy();

@@ -21,7 +21,10 @@ export interface RedisOptions {
   readonly dir?: string;
   readonly port?: number;
   readonly host?: string;
+  /** noeviction unless given. */
   readonly maxmemoryPolicy?: string;
+  /** Ends a start that is under way; it then rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
 }
 
 const READY_DEADLINE_MS = 10_000;
@@ -41,7 +44,7 @@ exec 3<&0
 (
   if read -r line <&3; then exit 0; fi
   kill -9 $$
-  if [ -n "$SEALDEX_TEMPORARY" ]; then rm -rf -- "$SEALDEX_TEMPORARY"; fi
+  if [ -n "$TEMPORARY_DIR" ]; then rm -rf -- "$TEMPORARY_DIR"; fi
 ) >/dev/null 2>&1 &
 exec "$@" </dev/null 3<&-
 `;
@@ -56,28 +59,38 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
   };
   try {
     if (temporary === undefined) await mkdir(dir, { recursive: true });
-    for (let round = 1; ; round += 1) {
-      const port = options.port ?? (await freePort(options.host));
-      const child = new RedisChild(binary, redisArguments(options, dir, port), temporary);
-      try {
-        await child.ready(port);
-        return serverOf(child, options.host ?? '127.0.0.1', port, clean);
-      } catch (error) {
-        await child.stop();
-        if (options.port !== undefined || round === PORT_TRIES || !child.portWasTaken) throw error;
-      }
-    }
+    return await startInside(options, binary, dir, clean);
   } catch (error) {
     await clean();
     throw error;
   }
 }
 
+async function startInside(
+  options: RedisOptions,
+  binary: RedisBinary,
+  dir: string,
+  clean: () => Promise<void>,
+): Promise<RedisServer> {
+  const host = options.host === undefined || options.host === '0.0.0.0' ? '127.0.0.1' : options.host;
+  for (let round = 1; ; round += 1) {
+    options.signal?.throwIfAborted();
+    const port = options.port ?? (await freePort(options.host));
+    const child = new RedisChild(binary, redisArguments(options, dir, port), options.dir === undefined ? dir : '');
+    try {
+      await child.ready(host, port, options.signal);
+      return serverOf(child, host, port, clean);
+    } catch (error) {
+      await child.stop();
+      if (options.port !== undefined || round === PORT_TRIES || !child.portWasTaken) throw error;
+    }
+  }
+}
+
 function serverOf(child: RedisChild, host: string, port: number, clean: () => Promise<void>): RedisServer {
   let stopping: Promise<void> | undefined;
-  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host;
   return {
-    url: `redis://${reachable}:${port}`,
+    url: `redis://${host}:${port}`,
     port,
     pid: child.pid,
     stop: () => (stopping ??= child.stop().then(clean)),
@@ -108,12 +121,12 @@ class RedisChild {
   #hasEnded = false;
   #output = '';
 
-  constructor(binary: RedisBinary, args: string[], temporary: string | undefined) {
+  constructor(binary: RedisBinary, args: string[], temporary: string) {
     this.#child = spawn('/bin/sh', ['-c', GUARDED, 'redis', binary.path, ...args], {
       // A session of its own: Ctrl-C at the terminal must reach us first, Redis when we have drained.
       detached: true,
       stdio: ['pipe', 'pipe', 'pipe'],
-      env: { ...process.env, ...binary.env, SEALDEX_TEMPORARY: temporary ?? '' },
+      env: { ...process.env, ...binary.env, TEMPORARY_DIR: temporary },
     });
     const keep = (chunk: Buffer): void => {
       this.#output = (this.#output + chunk.toString()).slice(-KEPT_OUTPUT_CHARS);
@@ -140,14 +153,14 @@ class RedisChild {
     return /address already in use|could not create server tcp listening socket/i.test(this.#output);
   }
 
-  async ready(port: number): Promise<void> {
+  async ready(host: string, port: number, signal: AbortSignal | undefined): Promise<void> {
     const deadline = systemClock.monotonic() + READY_DEADLINE_MS;
-    while (!(await isReady(port, this.pid))) {
+    while (!(await isReady(host, port, this.pid))) {
       if (this.#hasEnded) throw new Error(`redis-server did not start: ${lastLine(this.#output)}`);
       if (systemClock.monotonic() > deadline) {
         throw new Error(`redis-server was not ready within ${READY_DEADLINE_MS / 1000} s.`);
       }
-      await sleep(systemClock, POLL_MS);
+      await sleep(systemClock, POLL_MS, signal);
     }
   }
 

@@ -10,8 +10,9 @@ export interface S3Requests {
 }
 
 export function callOf(method: string, url: string): S3Call {
-  const { pathname, searchParams } = new URL(url, 'http://s3');
-  const [, bucket = '', ...rest] = pathname.split('/').map(decodeURIComponent);
+  const [path = '', query = ''] = url.split('?', 2);
+  const searchParams = new URLSearchParams(query);
+  const [, bucket = '', ...rest] = path.split('/').map(decodeURIComponent);
   const key = rest.join('/');
   const kind = kindOf(method, key, searchParams);
   return { method, bucket, key: kind === 'list' ? (searchParams.get('prefix') ?? '') : key, kind };

@@ -1,5 +1,6 @@
 // The one place that knows the insides of fauxqs: its app, and the store under it, which it does not export.
 import { buildApp } from 'fauxqs';
+import { objectFiles } from './s3-files.ts';
 
 type Stores = NonNullable<NonNullable<Parameters<typeof buildApp>[0]>['stores']>;
 type App = ReturnType<typeof buildApp>;
@@ -15,7 +16,12 @@ export async function createFauxqs(dir?: string): Promise<{ app: App; store: Obj
     inside<Stores['snsStore']>('sns/snsStore.js', 'SnsStore'),
   ]);
   const store = new S3Store();
-  void dir;
+  if (dir !== undefined) {
+    const files = objectFiles(dir);
+    // Before the store knows of the files, or loading would write each of them again.
+    files.loadS3(store);
+    store.persistence = files;
+  }
   const stores: Stores = { s3Store: store, sqsStore: new SqsStore(), snsStore: new SnsStore() };
   return { app: buildApp({ logger: false, stores }), store };
 }

@@ -1,6 +1,7 @@
 // Redis, S3 and KMS together, with a bucket and a platform key, and the settings that point to them.
 import { join } from 'node:path';
 import type { Settings } from '../config.ts';
+import { claimFolder, type FolderClaim } from './folder-claim.ts';
 import { type KmsServer, startKms } from './kms/server.ts';
 import { type RedisServer, startRedis } from './redis.ts';
 import { type S3Server, startS3 } from './s3.ts';
@@ -22,6 +23,8 @@ export interface ServicesOptions {
     readonly kms?: number;
     readonly host?: string;
   };
+  /** Ends a start that is under way: what has started is stopped, and the start rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
 }
 
 interface Stoppable {
@@ -31,15 +34,32 @@ interface Stoppable {
 export const LOCAL_BUCKET = 'sealdex-local';
 const PLATFORM_KEY = 'platform key';
 
-/** Starts all three at once; when one fails, the others are stopped and its error is thrown. */
+/**
+ * Starts all three at once; when one fails, the others are stopped and its error is thrown.
+ * @throws Error, one sentence, when another process uses the folder.
+ */
 export async function startServices(options: ServicesOptions = {}): Promise<Services> {
-  const { dir, ports = {} } = options;
+  const claim = options.dir === undefined ? undefined : await claimFolder(options.dir);
+  try {
+    return await startInside(options, claim);
+  } catch (error) {
+    await claim?.stop();
+    throw error;
+  }
+}
+
+async function startInside(options: ServicesOptions, claim: FolderClaim | undefined): Promise<Services> {
+  const { dir, ports = {}, signal } = options;
   const at = (port: number | undefined): { port?: number; host?: string } => ({
     ...(port === undefined ? {} : { port }),
     ...(ports.host === undefined ? {} : { host: ports.host }),
   });
   const started = await Promise.allSettled([
-    startRedis({ ...at(ports.redis), ...(dir === undefined ? {} : { dir: join(dir, 'redis-data') }) }),
+    startRedis({
+      ...at(ports.redis),
+      ...(dir === undefined ? {} : { dir: join(dir, 'redis-data') }),
+      ...(signal === undefined ? {} : { signal }),
+    }),
     startS3({ ...at(ports.s3), ...(dir === undefined ? {} : { dir: join(dir, 's3') }) }),
     startKms({ ...at(ports.kms), ...(dir === undefined ? {} : { stateFile: join(dir, 'kms.json') }) }),
   ]);
@@ -48,10 +68,15 @@ export async function startServices(options: ServicesOptions = {}): Promise<Serv
     await stopAll(started.flatMap((one): Stoppable[] => (one.status === 'fulfilled' ? [one.value] : [])));
     throw started.find((one) => one.status === 'rejected')?.reason;
   }
-  return servicesOf(redis.value, s3.value, kms.value);
+  const services = servicesOf(redis.value, s3.value, kms.value, claim);
+  if (signal?.aborted) {
+    await services.stop();
+    throw signal.reason;
+  }
+  return services;
 }
 
-function servicesOf(redis: RedisServer, s3: S3Server, kms: KmsServer): Services {
+function servicesOf(redis: RedisServer, s3: S3Server, kms: KmsServer, claim: FolderClaim | undefined): Services {
   s3.createBucket(LOCAL_BUCKET);
   let stopping: Promise<void> | undefined;
   return {
@@ -59,7 +84,7 @@ function servicesOf(redis: RedisServer, s3: S3Server, kms: KmsServer): Services 
     redis,
     s3,
     kms,
-    stop: () => (stopping ??= stopAll([redis, s3, kms])),
+    stop: () => (stopping ??= release([redis, s3, kms], claim)),
   };
 }
 
@@ -77,6 +102,15 @@ export const awsSettings = (s3: S3Server, kms: KmsServer, bucket: string, platfo
 
 const platformKeyOf = (kms: KmsServer): string =>
   kms.keys().find((key) => key.description === PLATFORM_KEY)?.arn ?? kms.createKey({ description: PLATFORM_KEY });
+
+/** The folder is free for others when nobody writes there any more. */
+async function release(parts: readonly Stoppable[], claim: FolderClaim | undefined): Promise<void> {
+  try {
+    await stopAll(parts);
+  } finally {
+    await claim?.stop();
+  }
+}
 
 /** Stops all, even when one fails; the first error is thrown after that. */
 async function stopAll(parts: readonly Stoppable[]): Promise<void> {
