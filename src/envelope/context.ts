@@ -1,0 +1,84 @@
+// The encryption context as bytes: what a message says in the clear about its data key, and KMS is told too.
+// Knows nothing of which entries there are: what they must be is for whoever unwraps the key to judge.
+import { fault, refusal } from './refusal.ts';
+
+/** Names and values that KMS binds to a data key. It compares them exactly, with case. */
+export type EncryptionContext = Readonly<Record<string, string>>;
+
+/** Entries under this prefix belong to the format itself; suite 0x0478 has none. */
+const RESERVED_PREFIX = 'aws-crypto-';
+const LENGTH_BYTES = 2;
+const LONGEST = 0xffff;
+
+// Without ignoreBOM a key and the same key after a BOM would decode to one text.
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** The text, or undefined when the bytes are not UTF-8. */
+export function decodeText(bytes: Uint8Array): string | undefined {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Pairs sorted by the bytes of their keys: `u16(count)`, then key and value, each after its u16 length. An empty context is
+ * no bytes at all.
+ * @throws SealdexError `INTERNAL` for an empty or reserved key, text that UTF-8 cannot hold, or more than 65,535 bytes.
+ */
+export function encodeContext(context: EncryptionContext): Buffer {
+  const pairs = Object.entries(context).map(([key, value]) => {
+    if (key === '') throw fault('A key of an encryption context must not be empty.');
+    if (key.startsWith(RESERVED_PREFIX)) throw fault('A key of an encryption context must not begin with aws-crypto-.');
+    if (!key.isWellFormed() || !value.isWellFormed()) {
+      throw fault('An encryption context must not hold lone surrogates.');
+    }
+    return [Buffer.from(key), Buffer.from(value)] as const;
+  });
+  if (pairs.length === 0) return Buffer.alloc(0);
+  const bytes = pairs.reduce((sum, [key, value]) => sum + key.length + value.length + 2 * LENGTH_BYTES, LENGTH_BYTES);
+  if (bytes > LONGEST) throw fault('An encryption context must not be more than 65,535 bytes.');
+  // By bytes: the order of JavaScript's strings is another one above U+FFFF.
+  pairs.sort(([a], [b]) => Buffer.compare(a, b));
+  const out = Buffer.allocUnsafe(bytes);
+  let at = out.writeUInt16BE(pairs.length);
+  for (const pair of pairs) {
+    for (const text of pair) {
+      at = out.writeUInt16BE(text.length, at);
+      out.set(text, at);
+      at += text.length;
+    }
+  }
+  return out;
+}
+
+/**
+ * Unsorted pairs are accepted: others write them, and what is authenticated are the bytes as they came.
+ * @returns a frozen object without prototype, so that `__proto__` is a key like any other.
+ * @throws SealdexError `OBJECT_TAMPERED` with reason `context`.
+ */
+export function decodeContext(bytes: Buffer): EncryptionContext {
+  const context = Object.create(null) as Record<string, string>;
+  if (bytes.length === 0) return Object.freeze(context);
+  let at = 0;
+  const take = (count: number): Buffer => {
+    if (count > bytes.length - at) throw refusal('context');
+    at += count;
+    return bytes.subarray(at - count, at);
+  };
+  const takeText = (): string => {
+    const text = decodeText(take(take(LENGTH_BYTES).readUInt16BE()));
+    if (text === undefined) throw refusal('context');
+    return text;
+  };
+  const count = take(LENGTH_BYTES).readUInt16BE();
+  if (count === 0) throw refusal('context');
+  for (let pair = 0; pair < count; pair += 1) {
+    const key = takeText();
+    if (key.startsWith(RESERVED_PREFIX) || key in context) throw refusal('context');
+    context[key] = takeText();
+  }
+  if (at !== bytes.length) throw refusal('context');
+  return Object.freeze(context);
+}

@@ -1,0 +1,165 @@
+// A message's header: its layout, written and read, and the tag over it.
+// Knows nothing of frames, nor which ARNs and contexts are welcome.
+import { randomFillSync } from 'node:crypto';
+import { decodeContext, decodeText, encodeContext } from './context.ts';
+import type { EncryptionContext } from './context.ts';
+import type { Pull } from './pull.ts';
+import { fault, refusal } from './refusal.ts';
+import {
+  COMMIT_KEY_BYTES,
+  IV_BYTES,
+  MESSAGE_ID_BYTES,
+  SUITE_ID,
+  TAG_BYTES,
+  commitsTo,
+  decrypt,
+  deriveMessageKey,
+  encryptInto,
+} from './suite.ts';
+import type { MessageKey } from './suite.ts';
+
+/** A data key as KMS wrapped it. */
+export interface WrappedKey {
+  /** The ARN that KMS answered with. */
+  readonly arn: string;
+  readonly wrapped: Uint8Array;
+  readonly context: EncryptionContext;
+}
+
+/** What decrypts: the plaintext data key (32 bytes) inside a synchronous callback. */
+export interface UnwrappedKey {
+  use<T>(fn: (plaintextKey: Uint8Array) => T): T;
+}
+
+/** What encrypts: a data key in both forms. */
+export interface EnvelopeKey extends WrappedKey, UnwrappedKey {}
+
+/** What a message says in the clear. Not to be believed before the data key is there: nothing of it is authenticated. */
+export interface MessageHeader extends WrappedKey {
+  /** A copy: it may be kept without keeping the message. */
+  readonly wrapped: Buffer;
+  /** Without prototype, frozen. */
+  readonly context: EncryptionContext;
+  /** Plaintext bytes of a regular frame. */
+  readonly frameBytes: number;
+}
+
+/** A header with what authenticates it. */
+export interface SealedHeader {
+  readonly header: MessageHeader;
+  readonly messageId: Buffer;
+  readonly commit: Buffer;
+  /** The header's bytes as they came. */
+  readonly body: Buffer;
+  readonly tag: Buffer;
+}
+
+/** Lengths above this are refused: a reader has to hold a frame before it may release it. */
+export const FRAME_BYTES_MAX = 16 * 1024 * 1024;
+
+const VERSION = 2;
+const FRAMED = 2;
+const NON_FRAMED = 1;
+const PROVIDER = Buffer.from('aws-kms');
+const BASE64_VERSION = 'A'.charCodeAt(0);
+/** The header's own; the frames' count from 1. */
+const HEADER_IV = Buffer.alloc(IV_BYTES);
+const NO_PLAINTEXT = Buffer.alloc(0);
+const LONGEST_FIELD = 0xffff;
+/** All but context, ARN and wrapped key; the tag included. */
+const FIXED_BYTES = 37 + 2 + (2 + PROVIDER.length) + 2 + 2 + 1 + 4 + COMMIT_KEY_BYTES + TAG_BYTES;
+
+/** A header's fields as bytes, known before there is a message. */
+export interface HeaderFields {
+  readonly context: Buffer;
+  readonly arn: Buffer;
+  readonly wrapped: Uint8Array;
+  readonly frameBytes: number;
+  /** Length of the header with its tag. */
+  readonly bytes: number;
+}
+
+/** @throws SealdexError `INTERNAL` for an ARN, wrapped key or context that no header can hold. */
+export function headerFields(key: WrappedKey, frameBytes: number): HeaderFields {
+  const { wrapped } = key;
+  const context = encodeContext(key.context);
+  const arn = Buffer.from(key.arn);
+  if (arn.length === 0 || arn.length > LONGEST_FIELD) throw fault('The ARN of a KMS key must be 1 to 65,535 bytes.');
+  if (!key.arn.isWellFormed()) throw fault('The ARN of a KMS key must not hold lone surrogates.');
+  if (wrapped.byteLength === 0 || wrapped.byteLength > LONGEST_FIELD) {
+    throw fault('A wrapped data key must be 1 to 65,535 bytes.');
+  }
+  return { context, arn, wrapped, frameBytes, bytes: FIXED_BYTES + context.length + arn.length + wrapped.byteLength };
+}
+
+/** Writes a header and its tag to the start of `out`, under a fresh message id, and returns the message's key. */
+export function writeHeader(out: Buffer, fields: HeaderFields, key: UnwrappedKey): MessageKey {
+  const field = (bytes: Uint8Array, at: number): number => {
+    out.set(bytes, out.writeUInt16BE(bytes.byteLength, at));
+    return at + 2 + bytes.byteLength;
+  };
+  let at = out.writeUInt8(VERSION);
+  at = out.writeUInt16BE(SUITE_ID, at);
+  randomFillSync(out, at, MESSAGE_ID_BYTES);
+  const messageId = out.subarray(at, at + MESSAGE_ID_BYTES);
+  at = field(fields.context, at + MESSAGE_ID_BYTES);
+  at = out.writeUInt16BE(1, at);
+  at = field(PROVIDER, at);
+  at = field(fields.arn, at);
+  at = field(fields.wrapped, at);
+  at = out.writeUInt8(FRAMED, at);
+  at = out.writeUInt32BE(fields.frameBytes, at);
+  const messageKey = key.use((plaintextKey) => deriveMessageKey(plaintextKey, messageId));
+  out.set(messageKey.commit, at);
+  at += COMMIT_KEY_BYTES;
+  encryptInto(out, at, messageKey.encrypt, HEADER_IV, out.subarray(0, at), NO_PLAINTEXT);
+  return messageKey;
+}
+
+/** Reads a header with its tag and refuses what no data key could mend, before anybody is asked for one. */
+export function* readHeader(): Pull<SealedHeader> {
+  const pieces: Buffer[] = [];
+  const keep = (piece: Buffer): Buffer => (pieces.push(piece), piece);
+
+  const version = keep(yield 1).readUInt8();
+  if (version === BASE64_VERSION) throw refusal('base64');
+  if (version !== VERSION) throw refusal('unsupported-version');
+  if (keep(yield 2).readUInt16BE() !== SUITE_ID) throw refusal('unsupported-suite');
+  const messageId = keep(yield MESSAGE_ID_BYTES);
+  const context = decodeContext(keep(yield keep(yield 2).readUInt16BE()));
+  if (keep(yield 2).readUInt16BE() !== 1) throw refusal('edk-count');
+  const provider = keep(yield keep(yield 2).readUInt16BE());
+  const providerInfo = keep(yield keep(yield 2).readUInt16BE());
+  const wrapped = keep(yield keep(yield 2).readUInt16BE());
+  // Other providers put binary data where AWS KMS has an ARN.
+  const arn = provider.equals(PROVIDER) ? decodeText(providerInfo) : undefined;
+  if (arn === undefined) throw refusal('provider');
+  const contentType = keep(yield 1).readUInt8();
+  if (contentType !== FRAMED) throw refusal(contentType === NON_FRAMED ? 'non-framed' : 'content-type');
+  const frameBytes = keep(yield 4).readUInt32BE();
+  if (frameBytes === 0 || frameBytes > FRAME_BYTES_MAX) throw refusal('frame-length');
+  const commit = keep(yield COMMIT_KEY_BYTES);
+  const tag = yield TAG_BYTES;
+
+  const header = Object.freeze({ arn, wrapped: copyOf(wrapped), context, frameBytes });
+  return { header, messageId, commit, body: Buffer.concat(pieces), tag };
+}
+
+/** Not from the pool: a copy that is kept must not keep its neighbours. */
+function copyOf(bytes: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  copy.set(bytes);
+  return copy;
+}
+
+/**
+ * Derives the message's key and proves commitment and header with it, in this order.
+ * @throws SealdexError `OBJECT_TAMPERED` with reason `commitment` or `header-tag`; what `key.use` throws.
+ */
+export function openHeader(sealed: SealedHeader, key: UnwrappedKey): MessageKey {
+  const messageKey = key.use((plaintextKey) => deriveMessageKey(plaintextKey, sealed.messageId));
+  if (!commitsTo(messageKey, sealed.commit)) throw refusal('commitment');
+  const proof = decrypt(messageKey.encrypt, HEADER_IV, sealed.body, NO_PLAINTEXT, sealed.tag);
+  if (proof === undefined) throw refusal('header-tag');
+  return messageKey;
+}

@@ -1,0 +1,131 @@
+// Messages in the AWS Encryption SDK's format, version 2, suite 0x0478: written and read, whole or as streams.
+// Knows nothing of KMS or S3, and keeps no keys: whoever calls gives a key that is used on the spot.
+import { bodyBytes, frameMessageBytes, framesOf, plaintextBytesAtMost, readFrame, writeFrame } from './body.ts';
+import { cutIntoFrames } from './cut.ts';
+import { FRAME_BYTES_MAX, headerFields, openHeader, readHeader, writeHeader } from './header.ts';
+import type { EnvelopeKey, HeaderFields, MessageHeader, UnwrappedKey, WrappedKey } from './header.ts';
+import { StreamBytes, WholeBytes } from './pull.ts';
+import { fault, refusal } from './refusal.ts';
+
+export type { EncryptionContext } from './context.ts';
+export type { EnvelopeKey, MessageHeader, UnwrappedKey, WrappedKey } from './header.ts';
+export type { Refusal } from './refusal.ts';
+
+/** Called once per message after its header was parsed and before anything is decrypted: checks context and ARN, may ask KMS. */
+export type Unwrap = (header: MessageHeader) => UnwrappedKey | Promise<UnwrappedKey>;
+
+export interface MessageOptions {
+  /** Plaintext bytes per frame, 1 to 16 MiB; 64 KiB by default. A reader holds one frame. */
+  readonly frameBytes?: number | undefined;
+}
+
+const FRAME_BYTES = 64 * 1024;
+
+/**
+ * Encrypts in one go.
+ * @returns a buffer of exactly `messageBytes(...)`, not from Node's pool.
+ * @throws SealdexError `INTERNAL` when key, context or frame length cannot be written; what `key.use` throws.
+ */
+export function encryptMessage(key: EnvelopeKey, plaintext: Uint8Array, options: MessageOptions = {}): Buffer {
+  const fields = fieldsOf(key, options);
+  const { frameBytes } = fields;
+  const { regular } = framesOf(plaintext.byteLength, frameBytes);
+  const out = Buffer.allocUnsafeSlow(fields.bytes + bodyBytes(plaintext.byteLength, frameBytes));
+  const messageKey = writeHeader(out, fields, key);
+  let at = fields.bytes;
+  for (let frame = 0; frame < regular; frame += 1) {
+    const content = plaintext.subarray(frame * frameBytes, (frame + 1) * frameBytes);
+    at = writeFrame(out, at, messageKey, 'regular', frame + 1, content);
+  }
+  writeFrame(out, at, messageKey, 'final', regular + 1, plaintext.subarray(regular * frameBytes));
+  return out;
+}
+
+/**
+ * Encrypts a stream: the header with the first frame, then each frame once it is full, holding no more than one. The data key is used
+ * when the first bytes are asked for, and not again. An error of the source ends the stream without a final frame, so no reader
+ * takes the rest for a message. A consumer that stops early ends the source; one that never began leaves it alone.
+ * @throws as `encryptMessage`; the source's own errors as they are.
+ */
+export async function* encryptStream(
+  key: EnvelopeKey,
+  source: AsyncIterable<Uint8Array>,
+  options: MessageOptions = {},
+): AsyncGenerator<Buffer, void, undefined> {
+  const fields = fieldsOf(key, options);
+  const header = Buffer.allocUnsafeSlow(fields.bytes);
+  const messageKey = writeHeader(header, fields, key);
+  let sequence = 1;
+  for await (const { kind, plaintext } of cutIntoFrames(source, fields.frameBytes)) {
+    // Not before: a consumer that stops at the header must end the source too.
+    if (sequence === 1) yield header;
+    const frame = Buffer.allocUnsafeSlow(frameMessageBytes(kind, plaintext.length));
+    writeFrame(frame, 0, messageKey, kind, sequence, plaintext);
+    yield frame;
+    sequence += 1;
+  }
+}
+
+/** Exact length of the message for a plaintext of so many bytes. @throws as `encryptMessage`. */
+export function messageBytes(key: WrappedKey, plaintextBytes: number, options: MessageOptions = {}): number {
+  if (!Number.isSafeInteger(plaintextBytes) || plaintextBytes < 0) {
+    throw fault('The length of a plaintext must be a whole number from 0.');
+  }
+  const fields = fieldsOf(key, options);
+  return fields.bytes + bodyBytes(plaintextBytes, fields.frameBytes);
+}
+
+/**
+ * Decrypts in one go.
+ * @returns a buffer of its own.
+ * @throws SealdexError `OBJECT_TAMPERED` whose `reason` is a `Refusal`; what `unwrap` and `use` throw, as it is.
+ */
+export async function decryptMessage(message: Uint8Array, unwrap: Unwrap): Promise<Buffer> {
+  const bytes = new WholeBytes(message);
+  const sealed = bytes.read(readHeader());
+  const { frameBytes } = sealed.header;
+  const messageKey = openHeader(sealed, await unwrap(sealed.header));
+  const plaintext = Buffer.allocUnsafeSlow(plaintextBytesAtMost(bytes.remaining, frameBytes));
+  let at = 0;
+  for (let sequence = 1; ; sequence += 1) {
+    const frame = bytes.read(readFrame(messageKey, frameBytes, sequence));
+    if (frame.kind === 'final' && bytes.remaining > 0) throw refusal('trailing');
+    // After this regular frame there is no room for a final one.
+    if (frame.plaintext.length > plaintext.length - at) throw refusal('truncated');
+    plaintext.set(frame.plaintext, at);
+    at += frame.plaintext.length;
+    if (frame.kind === 'final') return plaintext;
+  }
+}
+
+/**
+ * Decrypts a stream, releasing each frame once its tag is verified and holding no more than one. Until the end a consumer
+ * has seen a prefix only: it must not act on it. The last frame is released when the source has ended. A consumer that
+ * stops early ends the source, a refusal too; one that never began leaves it alone.
+ * @throws as `decryptMessage`; the source's own errors as they are.
+ */
+export async function* decryptStream(
+  source: AsyncIterable<Uint8Array>,
+  unwrap: Unwrap,
+): AsyncGenerator<Buffer, void, undefined> {
+  const bytes = new StreamBytes(source);
+  try {
+    const sealed = await bytes.read(readHeader());
+    const messageKey = openHeader(sealed, await unwrap(sealed.header));
+    for (let sequence = 1; ; sequence += 1) {
+      const frame = await bytes.read(readFrame(messageKey, sealed.header.frameBytes, sequence));
+      if (frame.kind === 'final' && !(await bytes.isAtEnd())) throw refusal('trailing');
+      if (frame.plaintext.length > 0) yield frame.plaintext;
+      if (frame.kind === 'final') return;
+    }
+  } finally {
+    await bytes.close();
+  }
+}
+
+function fieldsOf(key: WrappedKey, { frameBytes = FRAME_BYTES }: MessageOptions): HeaderFields {
+  if (!Number.isInteger(frameBytes) || frameBytes < 1 || frameBytes > FRAME_BYTES_MAX) {
+    throw fault('The length of a frame must be a whole number from 1 to 16 MiB.');
+  }
+  return headerFields(key, frameBytes);
+}
