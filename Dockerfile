@@ -1,0 +1,46 @@
+# The worker (`docker build .`), and the embedded S3 and KMS for a try-out (`--target dev`).
+# Install scripts stay off: the one that matters, of the dev dependency `node`, brings a Node that these images have.
+ARG NODE_VERSION=24
+
+FROM node:${NODE_VERSION}-bookworm-slim AS all
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm ci --ignore-scripts --no-audit --no-fund
+
+# The services run from source, where their dev dependencies are, and listen on the container's own network.
+FROM all AS dev
+COPY bin ./bin
+COPY src ./src
+RUN mkdir /data && chown 1000:1000 /data
+VOLUME /data
+USER 1000:1000
+EXPOSE 4566 4567
+HEALTHCHECK --interval=2s --timeout=3s --start-period=15s --retries=5 \
+  CMD ["node", "-e", "Promise.all([process.env.AWS_ENDPOINT_URL_S3, process.env.AWS_ENDPOINT_URL_KMS].map((url) => fetch(url))).then(() => process.exit(0), () => process.exit(1))"]
+ENTRYPOINT ["node", "src/dev/container.ts"]
+CMD ["0.0.0.0", "/data"]
+
+FROM all AS build
+COPY tsconfig.json ./
+COPY src ./src
+RUN npm run build && rm -rf dist/dev
+
+FROM node:${NODE_VERSION}-bookworm-slim AS production
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
+
+FROM node:${NODE_VERSION}-bookworm-slim AS worker
+ENV NODE_ENV=production
+WORKDIR /app
+COPY package.json LICENSE ./
+COPY bin ./bin
+COPY --from=production /app/node_modules ./node_modules
+COPY --from=build /app/dist ./dist
+# The image's user `node`, by number: so an orchestrator can see that it is not root.
+USER 1000:1000
+EXPOSE 9464
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
+  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.SEALDEX_PORT || 9464}/livez`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+ENTRYPOINT ["node", "/app/bin/sealdex.js"]
+CMD ["worker"]

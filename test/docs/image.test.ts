@@ -1,0 +1,261 @@
+// Dockerfile and docker-compose.yml against package.json, the settings and the tree; no engine is needed.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { loadConfig, SETTINGS } from '../../src/config.ts';
+import { listOf, makingOf, stagesOf, type Instruction, type Stage } from './dockerfile.ts';
+
+const ROOT = new URL('../../', import.meta.url);
+const textOf = (path: string): string => readFileSync(new URL(path, ROOT), 'utf8');
+
+interface Service {
+  readonly image?: string;
+  readonly build?: { readonly context: string; readonly target: string };
+  readonly command?: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly healthcheck?: { readonly test: readonly string[] };
+  readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>;
+  readonly deploy?: { readonly replicas: number };
+  readonly stop_grace_period?: string;
+  readonly volumes?: readonly string[];
+  readonly ports?: readonly unknown[];
+  readonly network_mode?: string;
+}
+
+const compose = parse(textOf('docker-compose.yml')) as {
+  readonly services: Readonly<Record<'valkey' | 'aws' | 'worker', Service>>;
+  readonly volumes: Readonly<Record<string, unknown>>;
+};
+const services = Object.entries<Service>(compose.services);
+const { valkey, aws, worker } = compose.services;
+
+const stages = stagesOf(textOf('Dockerfile'));
+const stageOf = (name: string | undefined): Stage => {
+  const stage = stages.find((one) => one.name === name);
+  if (!stage) throw new Error(`The Dockerfile has no stage ${name}.`);
+  return stage;
+};
+const last = stages.at(-1) ?? stageOf('the last');
+const wordsOf = (stage: Stage, keyword: string): string[] =>
+  makingOf(stage, stages)
+    .filter((one) => one.keyword === keyword)
+    .map(({ words }) => words);
+
+const manifest = JSON.parse(textOf('package.json')) as {
+  readonly engines: { readonly node: string };
+  readonly devDependencies: Readonly<Record<string, string>>;
+};
+
+/** What is no setting of ours and may be set all the same. */
+const KNOWN = new Set(['NODE_ENV']);
+const isKnown = (name: string): boolean => Object.hasOwn(SETTINGS, name) || KNOWN.has(name);
+
+describe('the Dockerfile', () => {
+  test('has the Node of the dev dependency in every stage, and engines takes it', () => {
+    const images = new Set(stages.map(({ from }) => from).filter((from) => !stages.some(({ name }) => name === from)));
+    expect(images.size).toBe(1);
+    const [, version = '', variant = ''] = /^node:([\d.]+)-(.+)$/.exec([...images][0] ?? '') ?? [];
+    expect(variant).toMatch(/-slim$/);
+    const major = Number(version.split('.')[0]);
+    expect(manifest.devDependencies['node']).toMatch(new RegExp(`^\\^${major}\\.`));
+    expect(major).toBeGreaterThan(Number(/^>=(\d+)\./.exec(manifest.engines.node)?.[1]));
+  });
+
+  const copies = stages.flatMap((stage) => stage.instructions.filter(({ keyword }) => keyword === 'COPY'));
+  const sourcesOf = ({ words }: Instruction): string[] => words.split(' ').slice(0, -1);
+  const fromContext = copies.filter(({ flags }) => flags['from'] === undefined).flatMap(sourcesOf);
+
+  test('copies only what exists, and what .dockerignore lets through', () => {
+    expect(fromContext.length).toBeGreaterThan(5);
+    expect(fromContext.filter((path) => !existsSync(new URL(path, ROOT)))).toEqual([]);
+    const [first, ...rules] = textOf('.dockerignore')
+      .split('\n')
+      .filter((line) => line !== '' && !line.startsWith('#'));
+    expect(first).toBe('*');
+    expect(new Set(rules)).toEqual(new Set(fromContext.map((path) => `!${path}`)));
+  });
+
+  test('copies from another stage only what an earlier one has made', () => {
+    const made = { build: '/app/dist', production: '/app/node_modules' };
+    for (const copy of copies.filter(({ flags }) => flags['from'] !== undefined)) {
+      expect(Object.entries(made)).toContainEqual([copy.flags['from'], sourcesOf(copy)[0]]);
+    }
+    expect(wordsOf(stageOf('build'), 'RUN').at(-1)).toMatch(/^npm run build\b/);
+    expect(JSON.parse(textOf('tsconfig.json'))).toMatchObject({ compilerOptions: { outDir: 'dist' } });
+    expect(wordsOf(stageOf('build'), 'COPY').join(' ')).toContain('tsconfig.json');
+  });
+
+  test('sets only variables that are settings', () => {
+    const names = stages.flatMap((stage) => wordsOf(stage, 'ENV').map((words) => words.split('=')[0] ?? ''));
+    expect(names).toContain('NODE_ENV');
+    expect(names.filter((name) => !isKnown(name))).toEqual([]);
+  });
+
+  test('asks for variables that are settings only', () => {
+    const asked = [...textOf('Dockerfile').matchAll(/process\.env\.(\w+)/g)].map(([, name = '']) => name);
+    expect(asked.length).toBeGreaterThan(2);
+    expect(asked.filter((name) => !isKnown(name))).toEqual([]);
+  });
+
+  test('runs no install script, and takes what the lock file says', () => {
+    const installs = stages.flatMap((stage) => wordsOf(stage, 'RUN')).filter((words) => words.includes('npm ci'));
+    expect(installs.length).toBeGreaterThan(1);
+    expect(installs.filter((words) => !words.includes('--ignore-scripts'))).toEqual([]);
+    expect(textOf('Dockerfile')).not.toContain('npm install');
+  });
+
+  test.each(['worker', 'dev'])(
+    'the %s target runs as a user that is not root, set after all that needs root',
+    (name) => {
+      const { instructions } = stageOf(name);
+      const [, ...after] = instructions.slice(instructions.findIndex(({ keyword }) => keyword === 'USER'));
+      expect(wordsOf(stageOf(name), 'USER')).toEqual([expect.stringMatching(/^[1-9]\d*:[1-9]\d*$/)]);
+      expect(after.map(({ keyword }) => keyword)).toEqual(['EXPOSE', 'HEALTHCHECK', 'ENTRYPOINT', 'CMD']);
+    },
+  );
+});
+
+describe('the final stage', () => {
+  test('is the worker', () => {
+    expect(last.name).toBe('worker');
+    expect(wordsOf(last, 'ENV')).toEqual(['NODE_ENV=production']);
+    expect(listOf(wordsOf(last, 'ENTRYPOINT')[0] ?? '')).toEqual(['node', '/app/bin/sealdex.js']);
+    expect(listOf(wordsOf(last, 'CMD')[0] ?? '')).toEqual(['worker']);
+  });
+
+  test('holds neither source nor dev nor dev dependencies', () => {
+    expect(stages.some(({ name }) => name === last.from)).toBe(false);
+    const copied = last.instructions.filter(({ keyword }) => keyword === 'COPY').map(({ words }) => words);
+    expect(copied).toEqual([
+      'package.json LICENSE ./',
+      'bin ./bin',
+      '/app/node_modules ./node_modules',
+      '/app/dist ./dist',
+    ]);
+    expect(wordsOf(stageOf('build'), 'RUN').at(-1)).toMatch(/&& rm -rf dist\/dev$/);
+    const installs = wordsOf(stageOf('production'), 'RUN');
+    expect(installs).toHaveLength(1);
+    expect(installs[0]).toContain('--omit=dev');
+  });
+
+  test('exposes the port that the worker has by default', () => {
+    expect(wordsOf(last, 'EXPOSE')).toEqual([SETTINGS.SEALDEX_PORT.byDefault]);
+    expect(wordsOf(last, 'HEALTHCHECK')[0]).toContain(`|| ${SETTINGS.SEALDEX_PORT.byDefault}}/livez`);
+  });
+});
+
+/** Exit code of a HEALTHCHECK's command, run by this Node. */
+async function healthOf(stage: Stage, env: Record<string, string>): Promise<number> {
+  const [command, ...args] = listOf(wordsOf(stage, 'HEALTHCHECK')[0] ?? '');
+  expect(command).toBe('node');
+  const child = spawn(process.execPath, args, { env, stdio: 'ignore', timeout: 30_000 });
+  const [code] = (await once(child, 'exit')) as [number];
+  return code;
+}
+
+/** Runs with a server on 127.0.0.1 that answers each path with the status given for it, else 404. */
+async function withServer<T>(statuses: Record<string, number>, run: (port: string) => Promise<T>): Promise<T> {
+  const server = createServer((request, response) => response.writeHead(statuses[request.url ?? ''] ?? 404).end());
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  try {
+    return await run(String((server.address() as AddressInfo).port));
+  } finally {
+    server.close();
+    server.closeAllConnections();
+  }
+}
+
+describe('a health check', () => {
+  test('of the worker is good when /livez is, on the port of the setting', async () => {
+    expect(await withServer({ '/livez': 200 }, (port) => healthOf(last, { SEALDEX_PORT: port }))).toBe(0);
+  });
+
+  test('of the worker is bad when /livez is bad, or nobody answers', async () => {
+    expect(await withServer({ '/livez': 503 }, (port) => healthOf(last, { SEALDEX_PORT: port }))).toBe(1);
+    const gone = await withServer({}, (port) => Promise.resolve(port));
+    expect(await healthOf(last, { SEALDEX_PORT: gone })).toBe(1);
+  });
+
+  test('of the services is good when both answer, whatever they say, and bad when one does not', async () => {
+    const gone = await withServer({}, (port) => Promise.resolve(port));
+    await withServer({ '/': 403 }, async (port) => {
+      const env = { AWS_ENDPOINT_URL_S3: `http://127.0.0.1:${port}`, AWS_ENDPOINT_URL_KMS: `http://127.0.0.1:${port}` };
+      expect(await healthOf(stageOf('dev'), env)).toBe(0);
+      const half = { ...env, AWS_ENDPOINT_URL_KMS: `http://127.0.0.1:${gone}` };
+      expect(await healthOf(stageOf('dev'), half)).toBe(1);
+    });
+  });
+});
+
+describe('docker-compose.yml', () => {
+  test('sets only variables that are settings', () => {
+    const names = services.flatMap(([, service]) => Object.keys(service.environment ?? {}));
+    expect(names.filter((name) => !isKnown(name))).toEqual([]);
+  });
+
+  test('gives the workers settings that a worker takes', () => {
+    expect(loadConfig({}, worker.environment ?? {})).toMatchObject({ s3ForcePathStyle: true, queue: 'main' });
+  });
+
+  test('tells the embedded services the same settings as the workers', () => {
+    expect(aws.environment).toEqual(worker.environment);
+  });
+
+  test('names hosts that are services of its own, and ports that they expose', () => {
+    const { redisUrl, s3Endpoint, kmsEndpoint } = loadConfig({}, worker.environment ?? {});
+    expect(new URL(redisUrl).host).toBe('valkey:6379');
+    const ends = [s3Endpoint, kmsEndpoint].map((endpoint) => new URL(endpoint ?? ''));
+    expect(ends.map(({ hostname }) => hostname)).toEqual(['aws', 'aws']);
+    expect(ends.map(({ port }) => port).join(' ')).toBe(wordsOf(stageOf('dev'), 'EXPOSE')[0]);
+  });
+
+  test('builds stages that the Dockerfile has', () => {
+    expect(aws.build).toEqual({ context: '.', target: 'dev' });
+    expect(worker.build).toEqual({ context: '.', target: 'worker' });
+    expect(stages.map(({ name }) => name)).toEqual(expect.arrayContaining(['dev', 'worker']));
+  });
+
+  test('keeps the queues: append-only file, no eviction, a volume', () => {
+    const options = valkey.command?.join(' ') ?? '';
+    expect(valkey.image).toMatch(/^valkey\/valkey:\d/);
+    expect(options).toContain('--appendonly yes');
+    expect(options).toContain('--maxmemory-policy noeviction');
+    expect(valkey.volumes).toEqual(['valkey:/data']);
+  });
+
+  test('keeps what the embedded services hold where they are told to', () => {
+    const dev = stageOf('dev');
+    const [host, dir] = listOf(wordsOf(dev, 'CMD')[0] ?? '');
+    expect(host).toBe('0.0.0.0');
+    expect(aws.volumes).toEqual([`aws:${dir}`]);
+    expect(wordsOf(dev, 'VOLUME')).toEqual([dir]);
+    expect(Object.keys(compose.volumes)).toEqual(['valkey', 'aws']);
+  });
+
+  test('runs two workers, each with more time to stop than it takes', () => {
+    expect(worker.deploy?.replicas).toBe(2);
+    const [, seconds] = /^(\d+)s$/.exec(worker.stop_grace_period ?? '') ?? [];
+    expect(Number(seconds) * 1000).toBeGreaterThan(loadConfig({}, worker.environment ?? {}).stopMs);
+  });
+
+  test('starts the workers once the others are healthy, which each can tell', () => {
+    expect(worker.depends_on).toEqual({
+      valkey: { condition: 'service_healthy' },
+      aws: { condition: 'service_healthy' },
+    });
+    for (const [name, { healthcheck, build }] of services) {
+      const tells = healthcheck !== undefined || wordsOf(stageOf(build?.target), 'HEALTHCHECK').length === 1;
+      expect({ name, tells }).toEqual({ name, tells: true });
+    }
+  });
+
+  test('publishes no port', () => {
+    expect(services.filter(([, { ports, network_mode: mode }]) => ports !== undefined || mode !== undefined)).toEqual(
+      [],
+    );
+  });
+});

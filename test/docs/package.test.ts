@@ -1,0 +1,85 @@
+// What npm would publish: packed from a copy of the tree with a fresh build, offline.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, posix } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { importsOf } from '../layers/imports.ts';
+import { codeOf } from '../layers/source-text.ts';
+
+const ROOT = new URL('../../', import.meta.url).pathname;
+
+interface Manifest {
+  readonly bin: Readonly<Record<string, string>>;
+  readonly exports: Readonly<Record<string, Readonly<Record<string, string>>>>;
+}
+
+const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as Manifest;
+
+let copy = '';
+let packed: readonly string[] = [];
+
+/** What git knows and what it does not know yet: everything that a checkout holds, and nothing that was installed. */
+const COPIED = ['bin', 'src', 'test', 'bench', 'docs', '.ci', 'package.json', 'README.md', 'CHANGELOG.md', 'LICENSE'];
+
+beforeAll(() => {
+  copy = mkdtempSync(join(tmpdir(), 'sealdex-package-'));
+  for (const path of COPIED.filter((path) => existsSync(join(ROOT, path)))) {
+    cpSync(join(ROOT, path), join(copy, path), { recursive: true });
+  }
+  // Types are checked elsewhere; here only what is written counts, and tsc writes in any case.
+  spawnSync(process.execPath, [
+    join(ROOT, 'node_modules/typescript/bin/tsc'),
+    '-p',
+    join(ROOT, 'tsconfig.json'),
+    '--outDir',
+    join(copy, 'dist'),
+  ]);
+  mkdirSync(join(copy, '.sealdex'));
+  const answer = execFileSync('npm', ['pack', '--dry-run', '--json', '--offline', '--ignore-scripts'], {
+    cwd: copy,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const [made] = JSON.parse(answer) as { files: { path: string }[] }[];
+  packed = made?.files.map(({ path }) => path) ?? [];
+});
+
+afterAll(() => rmSync(copy, { recursive: true, force: true }));
+
+test('it holds what a user reads first, and the bin', () => {
+  for (const path of ['package.json', 'README.md', 'CHANGELOG.md', 'LICENSE', 'bin/sealdex.js']) {
+    expect(packed).toContain(path);
+  }
+});
+
+test('it holds nothing but that and the build', () => {
+  const others = packed.filter(
+    (path) => !/^(?:bin|dist)\/|^(?:package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(path),
+  );
+  expect(others).toEqual([]);
+});
+
+test('it holds no source, no test and none of the embedded services, which the build has', () => {
+  expect(existsSync(join(copy, 'dist', 'dev'))).toBe(true);
+  expect(packed.filter((path) => /(?:^|\/)(?:src|test|bench|dev)\/|\.test\.|(?<!\.d)\.ts$/.test(path))).toEqual([]);
+});
+
+test('it has the files that package.json names, so that import, types and command are found', () => {
+  const named = [...Object.values(manifest.bin), ...Object.values(manifest.exports).flatMap(Object.values<string>)];
+  expect(named.length).toBeGreaterThan(2);
+  for (const path of named) expect(packed).toContain(posix.normalize(path));
+});
+
+test('every file that its files import is in it, but for the embedded services', () => {
+  const code = packed.filter((path) => path.endsWith('.js') && path.startsWith('dist/'));
+  expect(code.length).toBeGreaterThan(3);
+  const missing = code.flatMap((path) =>
+    importsOf(codeOf(readFileSync(join(copy, path), 'utf8')))
+      .filter(({ target }) => target.startsWith('.'))
+      .map(({ target }) => posix.join(posix.dirname(path), target))
+      .filter((target) => !packed.includes(target) && !target.startsWith('dist/dev/'))
+      .map((target) => `${path} imports ${target}`),
+  );
+  expect(missing).toEqual([]);
+});
