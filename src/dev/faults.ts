@@ -1,6 +1,6 @@
 // The book of faults that a test sets on an embedded service: which calls they meet, how often, and waiting them out.
 // Knows nothing of S3 or KMS; each service says what its calls look like and what its faults do.
-import { type Clock, systemClock } from '../clock.ts';
+import { systemClock } from '../clock.ts';
 
 export interface Rule<Match, Fault> {
   /** Which calls it meets; what is left out meets all. */
@@ -10,10 +10,17 @@ export interface Rule<Match, Fault> {
   readonly times?: number;
 }
 
-/** What `set` answers: ends that one fault, and tells how many calls it met. */
+/** What `set` answers: ends that one fault, and tells how many calls it met and how many wait on it right now. */
 export interface SetFault {
   clear(): void;
   readonly met: number;
+  readonly waiting: number;
+}
+
+/** A fault that meets a call, and the way to wait it out: until it is cleared, `ms` have passed, or `gone` is aborted. */
+export interface Met<Fault> {
+  readonly fault: Fault;
+  readonly wait: (gone: AbortSignal, ms?: number) => Promise<void>;
 }
 
 interface Entry<Match, Fault> {
@@ -22,6 +29,7 @@ interface Entry<Match, Fault> {
   /** How many calls matched, met or spared. */
   seen: number;
   met: number;
+  waiting: number;
 }
 
 export class FaultBook<Call, Match, Fault> {
@@ -39,12 +47,15 @@ export class FaultBook<Call, Match, Fault> {
   }
 
   set(rule: Rule<Match, Fault>): SetFault {
-    const entry: Entry<Match, Fault> = { rule, cleared: new AbortController(), seen: 0, met: 0 };
+    const entry: Entry<Match, Fault> = { rule, cleared: new AbortController(), seen: 0, met: 0, waiting: 0 };
     this.#entries.add(entry);
     return {
       clear: () => this.#remove(entry),
       get met() {
         return entry.met;
+      },
+      get waiting() {
+        return entry.waiting;
       },
     };
   }
@@ -54,9 +65,9 @@ export class FaultBook<Call, Match, Fault> {
     for (const entry of this.#entries) this.#remove(entry);
   }
 
-  /** The faults that meet this call, oldest first; each signal is aborted when its fault is cleared. */
-  take(call: Call): { fault: Fault; cleared: AbortSignal }[] {
-    const taken: { fault: Fault; cleared: AbortSignal }[] = [];
+  /** The faults that meet this call, oldest first. */
+  take(call: Call): Met<Fault>[] {
+    const taken: Met<Fault>[] = [];
     for (const entry of this.#entries) {
       const { match, fault, times } = entry.rule;
       // A used-up fault stays until it is cleared: calls that hang on it wait for that.
@@ -65,7 +76,7 @@ export class FaultBook<Call, Match, Fault> {
       entry.seen += 1;
       if (this.#spares(fault, entry.seen)) continue;
       entry.met += 1;
-      taken.push({ fault, cleared: entry.cleared.signal });
+      taken.push({ fault, wait: (gone, ms) => waitOut(entry, gone, ms) });
     }
     return taken;
   }
@@ -76,17 +87,16 @@ export class FaultBook<Call, Match, Fault> {
   }
 }
 
-/** Resolves when one of the signals is aborted, or after `ms`. */
-export function waitFor(signals: readonly AbortSignal[], ms?: number, clock: Clock = systemClock): Promise<void> {
-  return new Promise((resolve) => {
-    const any = AbortSignal.any([...signals]);
-    if (any.aborted) return resolve();
-    const timer = ms === undefined ? undefined : clock.after(ms, done);
-    function done(): void {
-      timer?.cancel();
-      any.removeEventListener('abort', done);
-      resolve();
-    }
-    any.addEventListener('abort', done, { once: true });
-  });
+async function waitOut<M, F>(entry: Entry<M, F>, gone: AbortSignal, ms: number | undefined): Promise<void> {
+  const over = AbortSignal.any([entry.cleared.signal, gone]);
+  entry.waiting += 1;
+  try {
+    await new Promise<void>((resolve) => {
+      if (over.aborted) return resolve();
+      const timer = ms === undefined ? undefined : systemClock.after(ms, resolve);
+      over.addEventListener('abort', () => (timer?.cancel(), resolve()), { once: true });
+    });
+  } finally {
+    entry.waiting -= 1;
+  }
 }

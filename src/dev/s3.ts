@@ -5,7 +5,6 @@ import { createFauxqs, type ObjectStore } from './s3-fauxqs.ts';
 import { callOf, S3Counter, type S3Requests } from './s3-calls.ts';
 import { refusalOf } from './s3-conditions.ts';
 import { s3FaultBook, type S3Call, type S3Fault, type S3Faults } from './s3-faults.ts';
-import { waitFor } from './faults.ts';
 
 export interface S3Server {
   readonly endpoint: string;
@@ -39,12 +38,12 @@ export async function startS3(options: S3Options = {}): Promise<S3Server> {
   app.addHook('preHandler', async (request, reply) => {
     const call = callOf(request.method, request.url);
     requests.add(call);
-    const closed = closing(request);
-    for (const { fault, cleared } of faults.take(call)) {
+    const closed = closing(reply);
+    for (const { fault, wait } of faults.take(call)) {
       if (fault.kind === 'error') return refuse(request, reply, call, fault);
       if (fault.kind === 'lostResponse') lost.add(request);
       else if (fault.kind === 'ignoreConditions') ignoring.add(request);
-      else await waitFor([cleared, closed], fault.kind === 'latency' ? fault.ms : undefined);
+      else await wait(closed, fault.kind === 'latency' ? fault.ms : undefined);
       if (closed.aborted) return reply.hijack();
     }
     return undefined;
@@ -88,11 +87,10 @@ function acceptLargeBodies(app: App): void {
 }
 
 /** Aborted when the connection ends before the answer. */
-function closing(request: Request): AbortSignal {
+function closing(reply: Reply): AbortSignal {
   const controller = new AbortController();
-  const { socket } = request.raw;
-  if (socket.destroyed) controller.abort();
-  else socket.once('close', () => controller.abort());
+  if (reply.raw.destroyed) controller.abort();
+  else reply.raw.once('close', () => controller.abort());
   return controller.signal;
 }
 

@@ -81,7 +81,7 @@ test('Another eviction policy can be asked for', async () => {
 
 test('After stop, which may come twice, neither the process nor its folder is left', async () => {
   const redis = await startRedis();
-  const [, dir = ''] = (await ask(redis, (client) => client.config('GET', 'dir'))) as [string, string];
+  const [, dir] = (await ask(redis, (client) => client.config('GET', 'dir'))) as [string, string];
   await Promise.all([redis.stop(), redis.stop()]);
   await redis.stop();
   expect(isAlive(redis.pid)).toBe(false);
@@ -150,7 +150,7 @@ test('A start can be given up', async () => {
 
 test('Redis and its temporary folder are gone soon after the process that started it was killed', async () => {
   const { owner, pid, url } = await startOwner('redis');
-  const [, dir = ''] = (await ask(url, (client) => client.config('GET', 'dir'))) as [string, string];
+  const [, dir] = (await ask(url, (client) => client.config('GET', 'dir'))) as [string, string];
   expect(await readdir(dir)).toEqual([]);
   owner.kill('SIGKILL');
   await eventually(() => !isAlive(pid));

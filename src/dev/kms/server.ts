@@ -7,7 +7,6 @@ import { callOf } from './calls.ts';
 import { CallCounter, type KmsCounts } from './counts.ts';
 import { KmsError } from './errors.ts';
 import { errorOf, kmsFaultBook, type KmsFaults } from './faults.ts';
-import { waitFor } from '../faults.ts';
 import type { Input } from './input.ts';
 import { type Key, type KeyOptions, type KeyState, Keys } from './keys.ts';
 import { readKeys, writeKeys } from './state-file.ts';
@@ -121,9 +120,9 @@ async function answer(
     const { operation, input } = await read(request);
     const call = callOf(keys, operation, input);
     ended = counts.begin(call);
-    for (const { fault, cleared } of faults.take(call)) {
-      if (fault.kind === 'hang') await waitFor([cleared, gone.signal]);
-      else if (fault.kind === 'latency') await waitFor([cleared, gone.signal], fault.ms);
+    for (const { fault, wait } of faults.take(call)) {
+      if (fault.kind === 'hang') await wait(gone.signal);
+      else if (fault.kind === 'latency') await wait(gone.signal, fault.ms);
       else throw errorOf(fault.kind === 'flapping' ? fault.fault : fault, call);
       if (gone.signal.aborted) return ended('gone');
     }
