@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import { SealdexError } from '../../src/errors.ts';
 import { decryptMessage, decryptStream } from '../../src/envelope/message.ts';
 import type { EncryptionContext, EnvelopeKey, Refusal, Unwrap } from '../../src/envelope/message.ts';
-import { pairs, plan, sortedPairs } from './reference.ts';
+import { plan, sortedPairs } from './reference.ts';
 import type { Plan } from './reference.ts';
 
 export const ARN = 'arn:aws:kms:us-west-2:111122223333:key/mrk-00000000000000000000000000000001';
@@ -32,8 +32,6 @@ export function planOf(plaintext: Uint8Array, frameBytes: number, over: Partial<
     ...over,
   };
 }
-
-export { pairs };
 
 /** Repeatable bytes that look like nothing. */
 export function noise(length: number, seed = 1): Buffer {

@@ -1,0 +1,221 @@
+// Streams: the same result however the bytes arrive, nothing held beyond a frame, nothing left open.
+import { Readable } from 'node:stream';
+import { describe, expect, it } from 'vitest';
+import { decryptMessage, decryptStream, encryptMessage, encryptStream } from '../../src/envelope/message.ts';
+import { expectRefusalError, gather, inChunks, keyOf, noise, planOf, unwrap } from './fixture.ts';
+import { referenceMessage } from './reference.ts';
+
+const FRAME_BYTES = 100;
+
+/** A source that counts what it gave and tells how it ended. */
+class Watched implements AsyncIterable<Uint8Array> {
+  given = 0;
+  ended: 'no' | 'drained' | 'returned' | 'failed' = 'no';
+  readonly #chunks: readonly Uint8Array[];
+  readonly #error: Error | undefined;
+  readonly #onReturn: () => Promise<void>;
+
+  constructor(chunks: readonly Uint8Array[], error?: Error, onReturn: () => Promise<void> = async () => {}) {
+    this.#chunks = chunks;
+    this.#error = error;
+    this.#onReturn = onReturn;
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
+    return {
+      next: async () => {
+        const value = this.#chunks[this.given];
+        if (value !== undefined) {
+          this.given += 1;
+          return { value };
+        }
+        this.ended = this.#error === undefined ? 'drained' : 'failed';
+        if (this.#error) throw this.#error;
+        return { done: true, value: undefined };
+      },
+      return: async () => {
+        this.ended = 'returned';
+        await this.#onReturn();
+        return { done: true, value: undefined };
+      },
+    };
+  }
+}
+
+const chunksOf = (bytes: Uint8Array, size: number): Uint8Array[] =>
+  Array.from({ length: Math.ceil(bytes.length / size) }, (_, index) =>
+    bytes.subarray(index * size, (index + 1) * size),
+  );
+
+const text = noise(1050);
+const message = encryptMessage(keyOf(), text, { frameBytes: FRAME_BYTES });
+
+describe('a stream', () => {
+  it('fed byte by byte gives the message that the whole buffer gives', async () => {
+    const streamed = await gather(encryptStream(keyOf(), inChunks(text, 1), { frameBytes: FRAME_BYTES }));
+    const messageId = streamed.subarray(3, 35);
+    expect(streamed).toEqual(referenceMessage(planOf(text, FRAME_BYTES, { messageId })));
+    expect(await gather(decryptStream(inChunks(streamed, 1), unwrap))).toEqual(text);
+  });
+
+  it('of a megabyte, byte by byte in both directions, is written and read', async () => {
+    const plaintext = noise(1024 * 1024);
+    const streamed = await gather(encryptStream(keyOf(), inChunks(plaintext, 1)));
+    expect(plaintext.equals(await gather(decryptStream(inChunks(streamed, 1), unwrap)))).toBe(true);
+  });
+
+  it.each([0, 1, 99, 100, 101, 199, 200, 201, 1000])(
+    'of %i bytes is the same in chunks of any size',
+    async (length) => {
+      const plaintext = noise(length);
+      for (const size of [1, 3, 99, 100, 101, 250, 5000]) {
+        const streamed = await gather(encryptStream(keyOf(), inChunks(plaintext, size), { frameBytes: FRAME_BYTES }));
+        const messageId = streamed.subarray(3, 35);
+        expect(streamed).toEqual(referenceMessage(planOf(plaintext, FRAME_BYTES, { messageId })));
+        expect(await gather(decryptStream(inChunks(streamed, size), unwrap))).toEqual(plaintext);
+      }
+    },
+  );
+
+  it('with empty chunks between is the same', async () => {
+    const nothing = new Uint8Array(0);
+    const spaced = (bytes: Uint8Array): Watched =>
+      new Watched([nothing, ...chunksOf(bytes, 64).flatMap((chunk) => [chunk, nothing, nothing])]);
+    const streamed = await gather(encryptStream(keyOf(), spaced(text), { frameBytes: FRAME_BYTES }));
+    expect(await gather(decryptStream(spaced(streamed), unwrap))).toEqual(text);
+  });
+
+  it('whose source uses one buffer for all chunks is the same', async () => {
+    async function* reusing(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+      const buffer = Buffer.alloc(48);
+      for (const chunk of chunksOf(bytes, buffer.length)) {
+        buffer.fill(0).set(chunk);
+        yield buffer.subarray(0, chunk.length);
+      }
+    }
+    const streamed = await gather(encryptStream(keyOf(), reusing(text), { frameBytes: FRAME_BYTES }));
+    expect(await gather(decryptStream(reusing(streamed), unwrap))).toEqual(text);
+  });
+
+  it('of Node is read and written like any other', async () => {
+    const streamed = Readable.from(encryptStream(keyOf(), Readable.from(chunksOf(text, 333))));
+    expect(await gather(decryptStream(streamed, unwrap))).toEqual(text);
+  });
+});
+
+describe('frames are given as they fill', () => {
+  it('when writing: a chunk is asked for only when all frames before it were taken', async () => {
+    const source = new Watched(chunksOf(text, 50));
+    const frames = encryptStream(keyOf(), source, { frameBytes: FRAME_BYTES });
+    await frames.next();
+    for (let frame = 1; frame <= 10; frame += 1) {
+      await frames.next();
+      expect(source.given).toBe(frame * 2);
+    }
+  });
+
+  it('when reading: a frame is released before the next one is there', async () => {
+    const source = new Watched(chunksOf(message, 1));
+    const headerBytes = message.length - 10 * 132 - 90;
+    const frames = decryptStream(source, unwrap);
+    for (let frame = 1; frame <= 10; frame += 1) {
+      const { value } = await frames.next();
+      expect(value).toEqual(text.subarray((frame - 1) * FRAME_BYTES, frame * FRAME_BYTES));
+      expect(source.given).toBe(headerBytes + frame * 132);
+    }
+  });
+
+  it('and only once their tag is verified', async () => {
+    const broken = Buffer.from(message);
+    broken[broken.length - 90 - 1]! ^= 1;
+    const released: Buffer[] = [];
+    const drain = async (): Promise<void> => {
+      for await (const frame of decryptStream(inChunks(broken, 1), unwrap)) released.push(frame);
+    };
+    expectRefusalError(await drain().catch((error: unknown) => error), 'frame-tag');
+    expect(Buffer.concat(released)).toEqual(text.subarray(0, 900));
+  });
+
+  it('the last one when the source has ended', async () => {
+    const source = new Watched([referenceMessage(planOf(text, 2000)), noise(1)]);
+    await expect(decryptStream(source, unwrap).next()).rejects.toMatchObject({ reason: 'trailing' });
+  });
+});
+
+describe('a source that fails', () => {
+  const failure = new Error('connection reset');
+
+  it('while writing ends the stream with its own error and without a final frame', async () => {
+    const written: Buffer[] = [];
+    const source = new Watched(chunksOf(text.subarray(0, 250), 50), failure);
+    const drain = async (): Promise<void> => {
+      for await (const chunk of encryptStream(keyOf(), source, { frameBytes: FRAME_BYTES })) written.push(chunk);
+    };
+    await expect(drain()).rejects.toBe(failure);
+    const cut = Buffer.concat(written);
+    expect(cut.length).toBe(message.length - 90 - 8 * 132);
+    expectRefusalError(await decryptMessage(cut, unwrap).catch((error: unknown) => error), 'truncated');
+  });
+
+  it.each([0, 1, 100, 500])('while reading, after %i bytes, ends the stream with its own error', async (length) => {
+    const source = new Watched(chunksOf(message.subarray(0, length), 50), failure);
+    await expect(gather(decryptStream(source, unwrap))).rejects.toBe(failure);
+    expect(source.ended).toBe('failed');
+  });
+});
+
+describe('a source is ended', () => {
+  it.each([1, 2, 5])('when the consumer stops writing after %i chunks', async (count) => {
+    const source = new Watched(chunksOf(text, 50));
+    const stream = encryptStream(keyOf(), source, { frameBytes: FRAME_BYTES });
+    for (let index = 0; index < count; index += 1) await stream.next();
+    await stream.return();
+    await stream.return();
+    expect(source.ended).toBe('returned');
+    expect(await stream.next()).toEqual({ done: true, value: undefined });
+  });
+
+  it.each([1, 5])('when the consumer stops reading after %i frames', async (count) => {
+    const source = new Watched(chunksOf(message, 50));
+    const stream = decryptStream(source, unwrap);
+    for (let index = 0; index < count; index += 1) await stream.next();
+    await stream.return();
+    await stream.return();
+    expect(source.ended).toBe('returned');
+    expect(await stream.next()).toEqual({ done: true, value: undefined });
+  });
+
+  it('when the message is refused', async () => {
+    const source = new Watched([Buffer.from([1]), text]);
+    expectRefusalError(await gather(decryptStream(source, unwrap)).catch((error: unknown) => error));
+    expect(source.ended).toBe('returned');
+  });
+
+  it('when unwrap fails, whose error is heard whatever the source says to its end', async () => {
+    const denied = new Error('denied');
+    const source = new Watched(chunksOf(message, 50), undefined, () => Promise.reject(new Error('cannot close')));
+    await expect(gather(decryptStream(source, () => Promise.reject(denied)))).rejects.toBe(denied);
+    expect(source.ended).toBe('returned');
+  });
+
+  it('by nobody once it has ended by itself', async () => {
+    const source = new Watched(chunksOf(message, 1));
+    expect(await gather(decryptStream(source, unwrap))).toEqual(text);
+    expect(source.ended).toBe('drained');
+  });
+
+  it('when it is a Node stream, by being destroyed', async () => {
+    const source = Readable.from(chunksOf(message, 50));
+    for await (const frame of decryptStream(source, unwrap)) {
+      expect(frame).toEqual(text.subarray(0, FRAME_BYTES));
+      break;
+    }
+    expect(source.destroyed).toBe(true);
+  });
+
+  it('and not begun when the message cannot be written', async () => {
+    const source = new Watched(chunksOf(text, 50));
+    await expect(encryptStream(keyOf({ '': '' }), source).next()).rejects.toThrow(/empty/);
+    expect(source.given).toBe(0);
+  });
+});
