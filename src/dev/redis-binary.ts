@@ -1,8 +1,10 @@
 // Finds a redis-server (or valkey-server) to run: on PATH, in the checkout's .sealdex/redis, or fetched into there.
 // Knows nothing of how it is started.
+import { execFile } from 'node:child_process';
 import { access, constants, readdir } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { fetchRedis } from './redis-fetch.ts';
 
 export interface RedisBinary {
@@ -16,19 +18,31 @@ const NAMES = ['redis-server', 'valkey-server'];
 /** The checkout's own folder for a fetched Redis; git ignores it. */
 export const REDIS_FOLDER = fileURLToPath(new URL('../../.sealdex/redis', import.meta.url));
 
+export interface FindOptions {
+  readonly folder?: string;
+  readonly searchPath?: string;
+  readonly signal?: AbortSignal;
+}
+
 /**
  * A server binary. On Debian and Ubuntu without one, packages are fetched into `folder`: no root, nothing outside it.
- * @throws Error with one sentence that names the command to run, where nothing can be found or fetched.
+ * @throws Error that names the command to run, where nothing can be found or fetched.
  */
-export async function findRedis(folder = REDIS_FOLDER, searchPath = process.env['PATH'] ?? ''): Promise<RedisBinary> {
+export async function findRedis(options: FindOptions = {}): Promise<RedisBinary> {
+  const { folder = REDIS_FOLDER, searchPath = process.env['PATH'] ?? '', signal } = options;
   const found = (await onPath(searchPath)) ?? (await inFolder(folder));
   if (found) return found;
-  await fetchRedis(folder, async (extracted) => {
-    if (!(await inFolder(extracted))) throw new Error('the fetched packages hold no redis-server');
-  });
+  await fetchRedis(folder, runs, signal);
   const fetched = await inFolder(folder);
   if (!fetched) throw new Error(`No redis-server was found in ${folder}: remove that folder and try again.`);
   return fetched;
+}
+
+/** A folder is put in place only when what is in it runs here. */
+async function runs(extracted: string): Promise<void> {
+  const binary = await inFolder(extracted);
+  if (!binary) throw new Error('The fetched packages hold no redis-server: install one and try again.');
+  await promisify(execFile)(binary.path, ['--version'], { env: { ...process.env, ...binary.env }, timeout: 10_000 });
 }
 
 async function onPath(searchPath: string): Promise<RedisBinary | undefined> {

@@ -12,13 +12,18 @@ const ADVICE =
  * Makes `folder` hold the unpacked packages. They are unpacked and checked beside it and then renamed, so a parallel
  * or interrupted fetch does no harm: whoever comes second finds the folder there and uses it.
  */
-export async function fetchRedis(folder: string, check: (extracted: string) => Promise<void>): Promise<void> {
+export async function fetchRedis(
+  folder: string,
+  check: (extracted: string) => Promise<void>,
+  signal?: AbortSignal,
+): Promise<void> {
   const within = dirname(folder);
   await mkdir(within, { recursive: true });
   const temp = await mkdtemp(join(within, `.${basename(folder)}-`));
   try {
     const extracted = join(temp, 'root');
-    await fetchInto(temp, extracted).catch((cause: unknown) => {
+    await fetchInto(temp, extracted, signal).catch((cause: unknown) => {
+      signal?.throwIfAborted();
       throw new Error(`${ADVICE} Fetching its packages failed: ${(cause as Error).message}`, { cause });
     });
     await check(extracted);
@@ -30,7 +35,7 @@ export async function fetchRedis(folder: string, check: (extracted: string) => P
   }
 }
 
-async function fetchInto(temp: string, extracted: string): Promise<void> {
+async function fetchInto(temp: string, extracted: string, signal: AbortSignal | undefined): Promise<void> {
   const debs = join(temp, 'debs');
   await Promise.all([
     mkdir(join(temp, 'lists', 'partial'), { recursive: true }),
@@ -40,18 +45,19 @@ async function fetchInto(temp: string, extracted: string): Promise<void> {
   ]);
   const config = join(temp, 'apt.conf');
   await writeFile(config, aptConfig(temp));
-  await run('apt-get', ['-c', config, '-qq', 'update'], debs);
+  await run('apt-get', ['-c', config, '-qq', 'update'], debs, signal);
   // What an installation here would add: redis-server and exactly the libraries that this machine lacks.
   const plan = await run(
     'apt-get',
     ['-c', config, 'install', '-y', '--no-install-recommends', '--print-uris', 'redis-server'],
     debs,
+    signal,
   );
   const packages = packagesIn(plan);
   if (packages.length === 0) throw new Error('apt-get knows no package redis-server');
-  await run('apt-get', ['-c', config, '-qq', 'download', ...packages], debs);
+  await run('apt-get', ['-c', config, '-qq', 'download', ...packages], debs, signal);
   for (const deb of (await readdir(debs)).filter((name) => name.endsWith('.deb'))) {
-    await run('dpkg', ['-x', join(debs, deb), extracted], debs);
+    await run('dpkg', ['-x', join(debs, deb), extracted], debs, signal);
   }
 }
 
@@ -73,7 +79,7 @@ const packagesIn = (plan: string): string[] =>
     .map((line) => /^'[^']+' ([a-z0-9.+-]+)_\S+\.deb /.exec(line)?.[1])
     .filter((name) => name !== undefined);
 
-function run(command: string, args: string[], cwd: string): Promise<string> {
+function run(command: string, args: string[], cwd: string, signal: AbortSignal | undefined): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       cwd,
@@ -81,6 +87,7 @@ function run(command: string, args: string[], cwd: string): Promise<string> {
       env: { ...process.env, LC_ALL: 'C', DEBIAN_FRONTEND: 'noninteractive' },
       timeout: FETCH_DEADLINE_MS,
       killSignal: 'SIGKILL',
+      ...(signal === undefined ? {} : { signal }),
     });
     let out = '';
     let complaint = '';

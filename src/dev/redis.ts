@@ -51,7 +51,7 @@ exec "$@" </dev/null 3<&-
 
 /** @throws Error, one sentence, when Redis is not ready within 10 s. */
 export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
-  const binary = await findRedis();
+  const binary = await findRedis(options.signal === undefined ? {} : { signal: options.signal });
   const temporary = options.dir === undefined ? await mkdtemp(join(tmpdir(), 'sealdex-redis-')) : undefined;
   const dir = resolve(temporary ?? options.dir ?? '');
   const clean = async (): Promise<void> => {

@@ -1,3 +1,4 @@
+// What every call answers in every state of a key.
 import {
   DecryptCommand,
   DescribeKeyCommand,

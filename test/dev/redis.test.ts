@@ -1,3 +1,4 @@
+// The redis-server child: ready, kept or not, and gone whatever happens to the process that owns it.
 import { Redis } from 'ioredis';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

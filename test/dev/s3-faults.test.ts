@@ -1,3 +1,4 @@
+// Every fault of the S3 emulator as the real client meets it.
 import { GetObjectCommand, HeadObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { S3_ERRORS, type S3Fault } from '../../src/dev/s3-faults.ts';

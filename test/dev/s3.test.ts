@@ -1,3 +1,4 @@
+// The S3 emulator through the real client: conditional writes, their races, large bodies, restarts.
 import {
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,

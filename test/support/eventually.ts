@@ -4,7 +4,8 @@ import { sleep, systemClock } from '../../src/clock.ts';
 const POLL_MS = 15;
 
 /**
- * Calls `fn` until it neither throws nor answers undefined or false, and answers what it answered.
+ * Calls `fn` until it neither throws nor answers undefined or false, and answers what it answered. Assertions inside
+ * it must therefore end with an answer: `() => (expect(x).toBe(1), true)`.
  * @throws the last error of `fn`, or an Error that names the deadline.
  */
 export async function eventually<T>(
@@ -13,7 +14,9 @@ export async function eventually<T>(
 ): Promise<Exclude<T, undefined | false>> {
   const deadline = systemClock.monotonic() + timeoutMs;
   for (;;) {
-    let failure: unknown = new Error(`The condition did not hold within ${timeoutMs} ms.`);
+    let failure: unknown = new Error(
+      `The condition did not hold (nothing but undefined or false came back) within ${timeoutMs} ms.`,
+    );
     try {
       const value = await fn();
       if (value !== undefined && value !== false) return value as Exclude<T, undefined | false>;
