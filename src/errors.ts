@@ -196,8 +196,8 @@ export interface ErrorDetails {
 export class SealdexError extends Error {
   override readonly name = 'SealdexError';
   readonly code: Code;
-  readonly field?: string;
-  readonly reason?: string;
+  declare readonly field?: string;
+  declare readonly reason?: string;
 
   constructor(code: Code, message?: string, details: ErrorDetails = {}) {
     super(

@@ -3,19 +3,11 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { SealdexError } from './errors.ts';
+import { NAME } from './names.ts';
 
 /** Kinds that this version runs. Another kind comes from a newer producer. */
 export const KINDS = ['index'] as const;
 export type JobKind = (typeof KINDS)[number];
-
-/** Tenants and corpora: 1 to 50 of these characters, so that they are safe in S3 keys and Redis keys. */
-const NAME = /^[a-zA-Z0-9_=-]{1,50}$/;
-
-/** @throws SealdexError `DOCUMENT_INVALID` naming the field. */
-export function checkName(value: unknown, field: 'tenant' | 'corpus'): string {
-  if (typeof value === 'string' && NAME.test(value)) return value;
-  throw new SealdexError('DOCUMENT_INVALID', `${field} must be 1 to 50 letters, digits, _, = or -.`, { field });
-}
 
 export const INTAKE_ID = /^[0-9a-f]{16}$/;
 
@@ -66,6 +58,3 @@ export function jobId(identity?: { tenant: string; corpus: string; kind: JobKind
 }
 
 export const isJobId = (text: unknown): text is string => typeof text === 'string' && /^j[0-9a-f]{32}$/.test(text);
-
-/** Name of a document in S3 and in the queue: sha256 of its id, in hex. */
-export const objectName = (documentId: string): string => createHash('sha256').update(documentId, 'utf8').digest('hex');

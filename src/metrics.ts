@@ -21,7 +21,7 @@ export const METRICS = Object.freeze({
   sealdex_faults_total: row('counter', 'outcomes that were not done, by code and reason', 'code', 'reason'),
   sealdex_job_phase_seconds: row(
     'histogram',
-    'time of a job by phase (tenant, content, parse, record, key, encrypt, store)',
+    'time of a job by phase (tenant, content, open, parse, record, key, encrypt, store)',
     'kind',
     'phase',
   ),

@@ -22,8 +22,8 @@ export function redisKeys(queue: string) {
     revision: `${root}:stamp:revision`,
     /** What an idempotency key led to. */
     marker: (jobId: string) => `${root}:markers:${jobId}`,
-    /** How a finished job ended. */
-    ended: (jobId: string) => `${root}:ended:${jobId}`,
+    /** What became of a job: how it ended, or why it waits. */
+    note: (jobId: string) => `${root}:notes:${jobId}`,
     /** Channel that names a tenant whose file has changed. */
     tenantChanged: `${root}:tenants:changed`,
     /** A process's heartbeat, and the set of all processes by the time of their last one. */

@@ -2,10 +2,11 @@
 // Which key serves a tenant is decided here; using keys is the key ring's business.
 import { z } from 'zod';
 import { orAbort, type Clock } from './clock.ts';
-import { isKeyArn, type Config } from './config.ts';
+import type { Config } from './config.ts';
 import { SealdexError } from './errors.ts';
 import { ask, redisKeys, type Redis } from './redis.ts';
 import { isRefusal } from './store/faults.ts';
+import { isKeyArn } from './settings.ts';
 import type { Store } from './store/s3.ts';
 import { listTenantNames, readTenantFile, writeTenantFile } from './store/tenants.ts';
 

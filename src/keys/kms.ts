@@ -2,7 +2,7 @@
 // Holds no key longer than a call; caching, sharing and wiping are the key ring's.
 import { DecryptCommand, DescribeKeyCommand, GenerateDataKeyCommand, KMSClient } from '@aws-sdk/client-kms';
 import { UndiciHttpHandler } from '@smithy/undici-http-handler';
-import type { Config } from '../config.ts';
+import { credentialsOf, type Config } from '../config.ts';
 import { SealdexError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import { kmsFault, needsState } from './faults.ts';
@@ -47,7 +47,7 @@ export function createKms(config: Config, metrics: Metrics, use: 'patient' | 'pr
       },
     }),
     ...(config.kmsEndpoint === undefined ? {} : { endpoint: config.kmsEndpoint }),
-    ...(config.credentials === undefined ? {} : { credentials: config.credentials }),
+    ...credentialsOf(config),
   });
   const platformArns = new Set([config.platformKeyArn, ...config.platformFormerKeyArns]);
 

@@ -1,5 +1,6 @@
 // documents/<tenant>/<corpus>/<sha256 of the id>: one object per document, the last writer by revision wins.
 // Sees messages only; knows nothing of keys or of what a record says.
+import { createHash } from 'node:crypto';
 import { sleep, type Clock } from '../clock.ts';
 import { SealdexError } from '../errors.ts';
 import type { ListedObject, ObjectFacts, Store, StoredObject } from './s3.ts';
@@ -17,6 +18,9 @@ export interface DocumentWrite extends DocumentPlace {
   readonly ifExists: 'replace' | 'reject';
   readonly message: Uint8Array;
 }
+
+/** Name of a document in S3 and in the queue: sha256 of its id, in hex. Who can guess an id can confirm it. */
+export const objectName = (documentId: string): string => createHash('sha256').update(documentId, 'utf8').digest('hex');
 
 const prefixOf = (tenant: string, corpus: string): string => `documents/${tenant}/${corpus}/`;
 const keyOf = ({ tenant, corpus, object }: DocumentPlace): string => `${prefixOf(tenant, corpus)}${object}`;

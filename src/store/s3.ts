@@ -12,7 +12,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { UndiciHttpHandler } from '@smithy/undici-http-handler';
 import { systemClock } from '../clock.ts';
-import type { Config } from '../config.ts';
+import { credentialsOf, type Config } from '../config.ts';
 import { SealdexError } from '../errors.ts';
 import { statusOf, storeFault } from './faults.ts';
 
@@ -87,7 +87,7 @@ export function createStore(config: Config, use: 'patient' | 'prompt'): Store {
       },
     }),
     ...(config.s3Endpoint === undefined ? {} : { endpoint: config.s3Endpoint }),
-    ...(config.credentials === undefined ? {} : { credentials: config.credentials }),
+    ...credentialsOf(config),
   });
   const Bucket = config.bucket;
 

@@ -2,7 +2,8 @@
 import { availableParallelism } from 'node:os';
 import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { SETTINGS, isKeyArn, loadConfig, type SettingName, type Settings } from '../../src/config.ts';
+import { loadConfig, type SettingName, type Settings } from '../../src/config.ts';
+import { isKeyArn, SETTINGS } from '../../src/settings.ts';
 import { SealdexError } from '../../src/errors.ts';
 
 const ARN = 'arn:aws:kms:us-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab';
@@ -94,7 +95,9 @@ test('every setting of the environment is read', () => {
     platformFormerKeyArns: [ARN, `${ARN}a`],
     s3Endpoint: 'http://127.0.0.1:4566',
     kmsEndpoint: 'https://kms.example',
-    credentials: { accessKeyId: 'id', secretAccessKey: 'secret', sessionToken: 'token' },
+    accessKeyId: 'id',
+    secretAccessKey: 'secret',
+    sessionToken: 'token',
     s3ForcePathStyle: true,
     queue: 'blue_2',
     concurrency: 7,

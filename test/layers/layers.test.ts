@@ -131,11 +131,6 @@ describe('a planted fault is reported', () => {
       "import { KMSClient } from '@aws-sdk/client-kms';\nlet a;",
       ':1: only keys/kms may import @aws-sdk/client-kms',
     ],
-    [
-      'intake.ts',
-      "import '@smithy/undici-http-handler/dist';\nlet a;",
-      ':1: only store may import @smithy/undici-http-handler',
-    ],
     ['envelope/body.ts', "import { Readable } from 'node:stream';\nlet a;", ':1: envelope may not import node:stream'],
     ['envelope/body.ts', "import { z } from 'zod';\nlet a;", ':1: envelope may not import zod'],
     ['jobs.ts', "import { z } from 'zodd';\nlet a;", ':1: imports zodd, which package.json does not name'],

@@ -4,18 +4,18 @@
 const TABLE = `
   index -> app, errors, types of producer, reader, documents
   cli -> app, extract, documents, dev (dynamic import), ground          dev -> app, ground
-  operator -> queue, jobs, tenants, parking, keys, store, ground
+  operator -> queue, jobs, tenants, parking, keys, store, heartbeat, ground
   app -> all but cli, dev               producer -> queue, intake, documents, jobs, tenants, parking/gate, ground
   reader -> documents, tenants, parking/gate, keys, envelope, store, ground
   queue -> jobs, work/outcome (type), ground
   work -> jobs, documents, tenants, intake, extract, parking/gate, keys, envelope, store, ground
   extract -> documents (types), errors  intake -> keys, envelope, store, ground
-  tenants -> store, ground              keys, parking, store, documents, jobs, health -> ground
+  tenants -> store, ground              keys, parking, store, documents, jobs, health, heartbeat -> ground
   envelope -> errors, node:crypto
 `;
 
 /** The one room of several files that have no folder. */
-export const GROUND = ['config', 'errors', 'clock', 'log', 'metrics', 'redis'] as const;
+export const GROUND = ['config', 'settings', 'errors', 'names', 'clock', 'log', 'metrics', 'redis'] as const;
 
 export interface Arrow {
   /** A room, or one file of it without its extension: `parking/gate`. */

@@ -1,0 +1,142 @@
+// A job's content on its way in: encrypted by the producer, inline or in S3, and opened by the worker.
+// Content says which job it belongs to; whoever opens it compares.
+import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
+import { decryptMessage, encryptMessage } from './envelope/message.ts';
+import { SealdexError } from './errors.ts';
+import type { KeyRing } from './keys/key-ring.ts';
+import { messageKey, type Allowed } from './keys/message-key.ts';
+import { objectName } from './store/documents.ts';
+import { isRefusal } from './store/faults.ts';
+import { getIntake, putIntake, removeIntake, type IntakePlace } from './store/intake.ts';
+import { readAll, type Store } from './store/s3.ts';
+
+/** Line 1 of decrypted content (contract, design section 9); what it says twice must agree with the job. */
+const contentHeader = z.strictObject({
+  v: z.literal(1),
+  tenant: z.string(),
+  corpus: z.string(),
+  job: z.string(),
+  kind: z.string(),
+  revision: z.int(),
+  ifExists: z.enum(['replace', 'reject']),
+  documentId: z.string(),
+});
+
+export type ContentHeader = z.infer<typeof contentHeader>;
+
+/** Where a job's content is: a message in base64 in the job itself, or the name of one in S3. */
+export type ContentPlace = { readonly inline: string } | { readonly intake: string };
+
+export interface IntakeDeps {
+  readonly store: Store;
+  readonly ring: KeyRing;
+  readonly inlineBytes: number;
+}
+
+export interface PutContent {
+  readonly content: ContentPlace;
+  /** What the job calls the document: sha256 of its id, in hex. */
+  readonly object: string;
+  /** Takes back what was put into S3; only when the job was definitely refused or is another's. */
+  remove(): Promise<void>;
+}
+
+/** Encrypts content under the tenant's data key and puts it where the job can name it. */
+export async function putContent(
+  deps: IntakeDeps,
+  keyArn: string,
+  header: ContentHeader,
+  body: Uint8Array,
+  signal?: AbortSignal,
+): Promise<PutContent> {
+  const plaintext = Buffer.concat([Buffer.from(`${JSON.stringify(header)}\n`), body]);
+  const key = await deps.ring.current(header.tenant, keyArn, 'documents', plaintext.length);
+  const message = encryptMessage(key, plaintext);
+  const object = objectName(header.documentId);
+  if (message.length <= deps.inlineBytes)
+    return { object, content: { inline: message.toString('base64') }, remove: async () => {} };
+  const place: IntakePlace = { tenant: header.tenant, jobId: header.job, intake: randomBytes(8).toString('hex') };
+  await putIntake(
+    deps.store,
+    place,
+    { corpus: header.corpus, kind: header.kind, revision: header.revision },
+    message,
+    signal,
+  );
+  return { object, content: { intake: place.intake }, remove: () => removeIntake(deps.store, place) };
+}
+
+/** Content that was found, and not yet read: its size first, so that a budget can be asked. */
+export interface LocatedContent {
+  readonly bytes: number;
+  readonly read: () => Promise<Buffer>;
+  readonly discard: () => void;
+}
+
+/** Reason of a `STORE_FAILED` that met content in intake, where S3 may answer 403 for what is not there. */
+export const INTAKE_REFUSED = 'IntakeRefused';
+
+/** undefined: the content is gone. */
+export async function locateContent(
+  store: Store,
+  job: { tenant: string; id: string; content: ContentPlace },
+  signal: AbortSignal,
+): Promise<LocatedContent | undefined> {
+  if ('inline' in job.content) {
+    const message = Buffer.from(job.content.inline, 'base64');
+    return { bytes: message.length, read: async () => message, discard: () => {} };
+  }
+  try {
+    const stored = await getIntake(store, { tenant: job.tenant, jobId: job.id, intake: job.content.intake }, signal);
+    return stored && { bytes: stored.bytes, read: () => readAll(stored), discard: () => stored.discard() };
+  } catch (error) {
+    if (isRefusal(error) && error.reason === 'AccessDenied')
+      throw new SealdexError('STORE_FAILED', undefined, { reason: INTAKE_REFUSED, cause: error });
+    throw error;
+  }
+}
+
+export interface ExpectedContent {
+  readonly id: string;
+  readonly tenant: string;
+  readonly corpus: string;
+  readonly kind: string;
+  readonly revision: number;
+  /** sha256 of the document id, in hex. */
+  readonly object: string;
+}
+
+/**
+ * Decrypts content and compares what it says with its job.
+ * @throws SealdexError `CONTENT_TAMPERED`, with what did not hold as reason; those of KMS
+ */
+export async function openContent(
+  ring: KeyRing,
+  allowed: Allowed,
+  job: ExpectedContent,
+  message: Buffer,
+): Promise<{ header: ContentHeader; body: Buffer }> {
+  const plaintext = await decryptMessage(message, messageKey(ring, allowed)).catch((error: unknown) => {
+    if (error instanceof SealdexError && error.code === 'OBJECT_TAMPERED') throw tampered(error.reason ?? 'message');
+    throw error;
+  });
+  const end = plaintext.indexOf(0x0a);
+  const header = contentHeader.safeParse(end < 0 ? undefined : parseJson(plaintext.subarray(0, end)));
+  if (!header.success) throw tampered('content-header');
+  const { tenant, corpus, job: id, kind, revision, documentId } = header.data;
+  const says = [tenant, corpus, id, kind, revision, objectName(documentId)];
+  const expected = [job.tenant, job.corpus, job.id, job.kind, job.revision, job.object];
+  if (says.some((value, index) => value !== expected[index])) throw tampered('other-job');
+  return { header: header.data, body: plaintext.subarray(end + 1) };
+}
+
+const tampered = (reason: string): SealdexError => new SealdexError('CONTENT_TAMPERED', undefined, { reason });
+
+function parseJson(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString('utf8'));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,11 @@
+// Names of tenants and corpora: their form and its check. Document ids are free text and not checked here.
+import { SealdexError } from './errors.ts';
+
+/** Tenants and corpora: 1 to 50 of these characters, so that they are safe in S3 keys and Redis keys. */
+export const NAME = /^[a-zA-Z0-9_=-]{1,50}$/;
+
+/** @throws SealdexError `DOCUMENT_INVALID` naming the field. */
+export function checkName(value: unknown, field: 'tenant' | 'corpus'): string {
+  if (typeof value === 'string' && NAME.test(value)) return value;
+  throw new SealdexError('DOCUMENT_INVALID', `${field} must be 1 to 50 letters, digits, _, = or -.`, { field });
+}

@@ -1,0 +1,91 @@
+// What a job gets before its content is encrypted: a revision, and for an idempotency key a marker.
+// One script each, so that two producers never give out the same number or make two jobs of one key.
+import type { Clock } from '../clock.ts';
+import { SealdexError } from '../errors.ts';
+import { run, type Redis, type RedisKeys, type Script } from '../redis.ts';
+
+/** A revision this far from the producer's own clock would order documents wrongly for years. */
+const MAX_SKEW_MS = 60_000;
+
+/**
+ * Redis' clock in microseconds, or the last revision + 1 if that is more; `n` revisions from there on.
+ * Numbers are written by %.0f and returned as numbers: tostring would round 16 digits.
+ */
+const NEXT = `
+  local function next_revision(key, n)
+    local time = redis.call('TIME')
+    local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+    local last = tonumber(redis.call('GET', key) or '0')
+    local first = math.max(now, last + 1)
+    redis.call('SET', key, string.format('%.0f', first + n - 1))
+    return first
+  end`;
+
+const STAMP: Script = { name: 'stamp', keys: 1, lua: `${NEXT}\n return next_revision(KEYS[1], tonumber(ARGV[1]))` };
+
+/** Answers { revision, 0 made now | 1 unconfirmed | 2 confirmed, state, code } of the marker, making it if there is none. */
+const MARK: Script = {
+  name: 'mark',
+  keys: 2,
+  lua: `${NEXT}
+  local marker = redis.call('HMGET', KEYS[2], 'revision', 'confirmed', 'state', 'code')
+  if marker[1] then
+    return { tonumber(marker[1]), marker[2] and 2 or 1, marker[3] or '', marker[4] or '' }
+  end
+  local revision = next_revision(KEYS[1], 1)
+  redis.call('HSET', KEYS[2], 'revision', string.format('%.0f', revision))
+  redis.call('PEXPIRE', KEYS[2], ARGV[1])
+  return { revision, 0, '', '' }`,
+};
+
+/** Answers 1 when this call confirmed the marker, 0 when it was confirmed before or is gone. */
+const CONFIRM: Script = {
+  name: 'confirm',
+  keys: 1,
+  lua: `if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end return redis.call('HSETNX', KEYS[1], 'confirmed', '1')`,
+};
+
+export interface Marker {
+  readonly revision: number;
+  /** `unconfirmed`: somebody made it and has not (yet) said that the job is in the queue. */
+  readonly kind: 'made' | 'unconfirmed' | 'confirmed';
+  /** How the job ended, when it has. */
+  readonly state?: string;
+  readonly code?: string;
+}
+
+/** The first of `count` consecutive revisions. @throws SealdexError `CLOCK_SKEW` */
+export async function stamp(redis: Redis, keys: RedisKeys, clock: Clock, count: number): Promise<number> {
+  return checkSkew(Number(await run(redis, STAMP, [keys.revision, count])), clock);
+}
+
+/** Finds or makes the marker of an idempotency key, which lives `lifeMs` from its making. @throws SealdexError `CLOCK_SKEW` */
+export async function mark(
+  redis: Redis,
+  keys: RedisKeys,
+  clock: Clock,
+  jobId: string,
+  lifeMs: number,
+): Promise<Marker> {
+  const [revision, kind, state, code] = (await run(redis, MARK, [keys.revision, keys.marker(jobId), lifeMs])) as [
+    number,
+    number,
+    string,
+    string,
+  ];
+  return {
+    revision: kind === 0 ? checkSkew(revision, clock) : revision,
+    kind: kind === 0 ? 'made' : kind === 1 ? 'unconfirmed' : 'confirmed',
+    ...(state === '' ? {} : { state }),
+    ...(code === '' ? {} : { code }),
+  };
+}
+
+/** Says that the marker's job is in the queue. Answers whether this call was the first to say so. */
+export const confirm = async (redis: Redis, keys: RedisKeys, jobId: string): Promise<boolean> =>
+  (await run(redis, CONFIRM, [keys.marker(jobId)])) === 1;
+
+function checkSkew(revision: number, clock: Clock): number {
+  if (Math.abs(revision / 1000 - clock.now()) > MAX_SKEW_MS) throw new SealdexError('CLOCK_SKEW');
+  return revision;
+}

@@ -1,0 +1,216 @@
+// The settings table: every setting's name, unit, default, check and meaning. config.ts reads values by it.
+// Nothing here reads the environment or knows what a setting is used for.
+
+const must = (condition: boolean, what: string): void => {
+  if (!condition) throw new Error(`must be ${what}`);
+};
+
+const matching =
+  (form: RegExp, what: string) =>
+  (text: string): string => {
+    must(form.test(text), what);
+    return text;
+  };
+
+const int =
+  (low: number, high: number) =>
+  (text: string): number => {
+    const value = Number(text);
+    must(/^\d+$/.test(text) && value >= low && value <= high, `a whole number from ${low} to ${high}`);
+    return value;
+  };
+
+const oneOf =
+  <const T extends string>(...words: T[]) =>
+  (text: string): T => {
+    must((words as string[]).includes(text), `one of ${words.join(', ')}`);
+    return text as T;
+  };
+
+const flag = (text: string): boolean => oneOf('true', 'false')(text) === 'true';
+
+const url =
+  (...schemes: string[]) =>
+  (text: string): string => {
+    const isUrl = URL.canParse(text) && new URL(text).host !== '' && schemes.some((scheme) => text.startsWith(scheme));
+    must(isUrl, `a URL that begins with ${schemes.join(' or ')}`);
+    return text;
+  };
+
+const KEY_ARN = /^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key\/[A-Za-z0-9-]+$/;
+
+/** Whether the text is the full ARN of a KMS key (no alias, no bare id). */
+export const isKeyArn = (text: string): boolean => KEY_ARN.test(text);
+
+/** The region that a key's ARN names. */
+export const regionOf = (arn: string): string => arn.split(':')[3] ?? '';
+
+const keyArn = matching(KEY_ARN, 'the full ARN of a KMS key (arn:aws:kms:REGION:ACCOUNT:key/ID)');
+
+const keyArns = (text: string): readonly string[] => {
+  const arns = text.split(',').map((part) => part.trim());
+  return Object.freeze(arns.filter((arn) => arn !== '').map(keyArn));
+};
+
+const notEmpty = matching(/\S/, 'a text that is not empty');
+
+const HOUR = 3_600_000;
+const MIB = 1_048_576;
+
+/** A setting that must be given has no default; one that may be absent has `null`. */
+export interface Setting<As extends string, T> {
+  /** Its name in Config. */
+  readonly as: As;
+  readonly byDefault: string | null | undefined;
+  readonly unit: string;
+  readonly means: string;
+  /** Turns the text into the value; throws an Error whose message says what the value must be. */
+  readonly read: (text: string) => T;
+}
+
+function setting<const As extends string, T>(
+  as: As,
+  byDefault: string | undefined,
+  unit: string,
+  means: string,
+  read: (text: string) => T,
+): Setting<As, T> {
+  return Object.freeze({ as, byDefault, unit, means, read });
+}
+
+const optional = <const As extends string, T>(
+  as: As,
+  unit: string,
+  means: string,
+  read: (text: string) => T,
+): Setting<As, T | undefined> => Object.freeze({ as, byDefault: null, unit, means, read });
+
+/** The settings table of the design, section 14. The README's table is compared with it by a test. */
+export const SETTINGS = Object.freeze({
+  REDIS_URL: setting(
+    'redisUrl',
+    undefined,
+    'URL',
+    'the Redis (>= 6.2) or Valkey that holds the queues',
+    url('redis://', 'rediss://'),
+  ),
+  SEALDEX_BUCKET: setting(
+    'bucket',
+    undefined,
+    'name',
+    'the S3 bucket',
+    matching(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'the name of an S3 bucket'),
+  ),
+  SEALDEX_PLATFORM_KEY_ARN: setting(
+    'platformKeyArn',
+    undefined,
+    'ARN',
+    'our own KMS key, for tenants without one',
+    keyArn,
+  ),
+  SEALDEX_PLATFORM_FORMER_KEY_ARNS: setting(
+    'platformFormerKeyArns',
+    '',
+    'ARNs, comma',
+    'platform keys of the past, kept for reading',
+    keyArns,
+  ),
+  AWS_REGION: setting(
+    'region',
+    'us-west-2',
+    'region',
+    'region of the bucket and of the KMS keys',
+    matching(/^[a-z0-9-]{1,40}$/, 'the name of an AWS region'),
+  ),
+  AWS_ENDPOINT_URL_S3: optional('s3Endpoint', 'URL', 'another S3 endpoint than AWS', url('http://', 'https://')),
+  AWS_ENDPOINT_URL_KMS: optional('kmsEndpoint', 'URL', 'another KMS endpoint than AWS', url('http://', 'https://')),
+  AWS_ACCESS_KEY_ID: optional('accessKeyId', 'id', "credentials; without them the SDK's own chain is asked", notEmpty),
+  AWS_SECRET_ACCESS_KEY: optional('secretAccessKey', 'secret', 'goes with AWS_ACCESS_KEY_ID', notEmpty),
+  AWS_SESSION_TOKEN: optional('sessionToken', 'secret', 'goes with temporary credentials', notEmpty),
+  SEALDEX_S3_FORCE_PATH_STYLE: setting(
+    's3ForcePathStyle',
+    'false',
+    'true, false',
+    'put the bucket into the path (emulators, MinIO)',
+    flag,
+  ),
+  SEALDEX_QUEUE: setting(
+    'queue',
+    'main',
+    'name',
+    'name of this installation in Redis; a tenant belongs to exactly one',
+    matching(/^[a-zA-Z0-9_-]{1,50}$/, '1 to 50 letters, digits, _ or -'),
+  ),
+  SEALDEX_CONCURRENCY: setting('concurrency', '32', 'jobs', 'index jobs at once in a process', int(1, 1000)),
+  SEALDEX_IN_FLIGHT_BYTES: setting(
+    'inFlightBytes',
+    String(64 * MIB),
+    'bytes',
+    'content that a process works on at once',
+    int(MIB, 64 * 1024 * MIB),
+  ),
+  SEALDEX_INLINE_BYTES: setting(
+    'inlineBytes',
+    '4096',
+    'bytes',
+    'content up to this size travels in Redis, larger in S3; 0: all in S3',
+    int(0, MIB),
+  ),
+  SEALDEX_PORT: setting(
+    'port',
+    '9464',
+    'port',
+    '/livez, /readyz and /metrics of the worker; 0: any free one',
+    int(0, 65_535),
+  ),
+  SEALDEX_LOG_LEVEL: setting(
+    'logLevel',
+    'info',
+    'level',
+    'fatal, error, warn, info, debug, trace or silent',
+    oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'),
+  ),
+  SEALDEX_IDEMPOTENCY_MS: setting(
+    'idempotencyMs',
+    String(24 * HOUR),
+    'ms',
+    'how long an idempotency key is remembered',
+    int(60_000, 30 * 24 * HOUR),
+  ),
+  SEALDEX_STATUS_MS: setting(
+    'statusMs',
+    String(HOUR),
+    'ms',
+    'how long a finished job can be asked for',
+    int(1000, 30 * 24 * HOUR),
+  ),
+  SEALDEX_DRAIN_MS: setting(
+    'drainMs',
+    '15000',
+    'ms',
+    'at SIGTERM: how long jobs may finish before they are handed back',
+    int(0, HOUR),
+  ),
+  SEALDEX_STOP_MS: setting(
+    'stopMs',
+    '25000',
+    'ms',
+    'at SIGTERM: when the process ends in any case; above SEALDEX_DRAIN_MS',
+    int(100, HOUR),
+  ),
+  SEALDEX_PART_CHARS: setting('partChars', '16384', 'UTF-16 units', 'longest text of one part', int(100, 1_000_000)),
+  SEALDEX_METADATA_BYTES: setting(
+    'metadataBytes',
+    String(MIB),
+    'bytes',
+    "all metadata of one document, its parts' included",
+    int(1024, 64 * MIB),
+  ),
+  SEALDEX_DOCUMENT_BYTES: setting(
+    'documentBytes',
+    String(32 * MIB),
+    'bytes',
+    'one document as JSON',
+    int(1024, 256 * MIB),
+  ),
+});

@@ -1,0 +1,22 @@
+// What the handlers of all kinds of jobs work with; the composition root makes it. Types only.
+import type { Clock } from '../clock.ts';
+import type { Config } from '../config.ts';
+import type { KeyRing } from '../keys/key-ring.ts';
+import type { Log } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
+import type { Store } from '../store/s3.ts';
+import type { Tenants } from '../tenants.ts';
+import type { ByteBudget } from './budget.ts';
+import type { Canary } from './outcome.ts';
+
+export interface WorkDeps {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly store: Store;
+  readonly ring: KeyRing;
+  readonly tenants: Tenants;
+  readonly budget: ByteBudget;
+  readonly canary: Canary;
+}

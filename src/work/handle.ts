@@ -1,0 +1,51 @@
+// The handler of all jobs: check, deadline, run by kind, and what log and metrics hear of it.
+// Returns an outcome; throws only to hand a job back. What a kind does is in its own file.
+import { SealdexError } from '../errors.ts';
+import { isJobId, parseJob, type JobKind } from '../jobs.ts';
+import { faultOf } from '../log.ts';
+import type { WorkDeps } from './deps.ts';
+import { runIndexJob } from './index-job.ts';
+import { outcomeOf, type Outcome } from './outcome.ts';
+
+/** Every job ends within this, one way or another. */
+export const JOB_MS = 300_000;
+
+interface TakenJob {
+  readonly id: string;
+  readonly data: unknown;
+  readonly queuedAt: number;
+}
+
+/** @throws the signal's reason when it was aborted before the job had an outcome: then the job is handed back */
+export function createHandler(deps: WorkDeps): (job: TakenJob, handBack: AbortSignal) => Promise<Outcome> {
+  const { clock, metrics, log, canary } = deps;
+  return async (job, handBack) => {
+    const deadline = new AbortController();
+    const timer = clock.after(JOB_MS, () => deadline.abort(new SealdexError('DEADLINE')));
+    const signal = AbortSignal.any([handBack, deadline.signal]);
+    let kind: JobKind | 'unknown' = 'unknown';
+    try {
+      if (!isJobId(job.id)) throw new SealdexError('JOB_INVALID', undefined, { field: 'id' });
+      const data = parseJob(job.data);
+      kind = data.kind;
+      const outcome = await runIndexJob(deps, { id: job.id, ...data }, signal);
+      metrics.count('sealdex_jobs_total', { kind, outcome: 'superseded' in outcome ? 'superseded' : outcome.kind });
+      return outcome;
+    } catch (error) {
+      handBack.throwIfAborted();
+      const fault = deadline.signal.aborted ? deadline.signal.reason : error;
+      const outcome = await outcomeOf(fault, clock.now() - job.queuedAt, canary, handBack);
+      handBack.throwIfAborted();
+      const facts = faultOf(fault);
+      metrics.count('sealdex_jobs_total', { kind, outcome: outcome.kind });
+      metrics.count('sealdex_faults_total', { code: facts.code, reason: facts.reason ?? facts.cause ?? '' });
+      log.warn(
+        { job: isJobId(job.id) ? job.id : '-', kind, outcome, ...facts },
+        outcome.kind === 'dead' ? 'job is a dead letter' : 'job comes back',
+      );
+      return outcome;
+    } finally {
+      timer.cancel();
+    }
+  };
+}

@@ -1,0 +1,41 @@
+// Outcomes: what a job's handler returns, and the one place where an error becomes one.
+// Knows the code table and the canary; nothing of queues or how an outcome is settled.
+import { dispositionOf, SealdexError, type Code } from '../errors.ts';
+import { INTAKE_REFUSED } from '../intake.ts';
+import { isRefusal } from '../store/faults.ts';
+
+export type Outcome =
+  | { readonly kind: 'done'; readonly superseded?: true }
+  | { readonly kind: 'park'; readonly code: Code }
+  | { readonly kind: 'retry'; readonly code: Code; readonly spendsAttempt: boolean; readonly afterMs?: number }
+  | { readonly kind: 'dead'; readonly code: Code }
+  | { readonly kind: 'pause'; readonly code: Code };
+
+/** Says whether the bucket works: writes an object, reads it, removes it. */
+export type Canary = (signal: AbortSignal) => Promise<boolean>;
+
+/** A job from a newer producer waits this long for its worker to be deployed. */
+const NEWER_MS = 3_600_000;
+const NEWER_RETRY_MS = 30_000;
+
+/** An error as an outcome. `ageMs` is the time since the job was queued. */
+export async function outcomeOf(error: unknown, ageMs: number, canary: Canary, signal: AbortSignal): Promise<Outcome> {
+  if (!(error instanceof SealdexError)) return { kind: 'retry', code: 'INTERNAL', spendsAttempt: true };
+  const { code, reason } = error;
+  if (isRefusal(error) || reason === INTAKE_REFUSED) {
+    if (!(await canary(signal))) return { kind: 'pause', code: 'PLATFORM_STORE' };
+    return reason === INTAKE_REFUSED
+      ? { kind: 'dead', code: 'CONTENT_MISSING' }
+      : { kind: 'retry', code, spendsAttempt: true };
+  }
+  if (code === 'JOB_NEWER')
+    return ageMs > NEWER_MS
+      ? { kind: 'dead', code }
+      : { kind: 'retry', code, spendsAttempt: false, afterMs: NEWER_RETRY_MS };
+  const { disposition, attempts = 0 } = dispositionOf(code);
+  if (disposition === 'retry') return { kind: 'retry', code, spendsAttempt: attempts > 0 && reason !== 'Waited' };
+  // `none` is a code that no job should meet: somebody's mistake, kept as a dead letter after its attempts.
+  return disposition === 'none'
+    ? { kind: 'retry', code: 'INTERNAL', spendsAttempt: true }
+    : { kind: disposition, code };
+}
