@@ -55,7 +55,7 @@ export class LineCollector {
 const LF = 10;
 
 /**
- * The lines of a stream without their LF, `isWhole` false for bytes after the last LF. Takes from the source only what
+ * The lines of a stream without their LF, `isWhole` false (and no bytes) for what follows the last LF. Takes from the source only what
  * the asked line needs; ending early ends the source.
  */
 export async function* splitLines(
@@ -79,7 +79,8 @@ export async function* splitLines(
     // A copy: the source may use its chunk again.
     if (start < chunk.length) held.push(Buffer.from(chunk.subarray(start)));
     heldBytes += chunk.length - start;
-    if (heldBytes > maxBytes) return yield { bytes: Buffer.alloc(0), isWhole: false };
+    if (heldBytes > maxBytes) break;
   }
-  if (heldBytes > 0) yield { bytes: take(new Uint8Array()), isWhole: false };
+  // Their bytes are of no use to anybody.
+  if (heldBytes > 0) yield { bytes: Buffer.alloc(0), isWhole: false };
 }

@@ -17,7 +17,7 @@ interface Frame extends Place {
   readonly source: Readonly<Record<string | number, unknown>>;
   readonly copy: Plain[] | PlainObject;
   /** undefined for an array. */
-  readonly keys?: readonly string[];
+  readonly keys: readonly string[] | undefined;
   readonly length: number;
   next: number;
   readonly depth: number;
@@ -71,7 +71,7 @@ function open(value: object, parent: Frame | undefined, key: string | number, si
     key,
     source: value as Record<string, unknown>,
     copy: isArray ? [] : {},
-    ...(keys && { keys }),
+    keys,
     length: keys?.length ?? (value as unknown[]).length,
     next: 0,
     depth: (parent?.depth ?? 0) + 1,
@@ -116,6 +116,9 @@ function leaf(value: unknown, parent: Frame, key: string | number, sizes: Sizes)
   throw refuse(value === undefined ? 'must not be undefined; leave the key out' : 'must be a JSON value');
 }
 
+/** Whether JSON writes a text as it is, a byte a unit. Asked of short ones only: keys and cells are many. */
+const isVerbatim = (text: string): boolean => text.length <= 32 && /^[ !#-[\]-~]*$/.test(text);
+
 /** Counts what the document takes as UTF-8 JSON without white space, and what of it is metadata. */
 class Sizes {
   readonly #limits: DocumentLimits;
@@ -129,7 +132,7 @@ class Sizes {
   addText(text: string, frame: Frame): void {
     // A text takes at least a byte per unit: a hopeless one is not even written out.
     if (text.length > this.#limits.documentBytes) throw this.#tooLarge();
-    this.add(Buffer.byteLength(JSON.stringify(text)), frame);
+    this.add(isVerbatim(text) ? text.length + 2 : Buffer.byteLength(JSON.stringify(text)), frame);
   }
 
   add(bytes: number, frame: Frame): void {
