@@ -25,8 +25,16 @@ const LENGTH_BYTES = 4;
 const BUCKET_FILE = 'bucket.json';
 const nothing = (): void => undefined;
 
+/** Fills the store with what the folder holds, and keeps there whatever changes from now on. */
+export function keepObjects(store: ObjectStore, dir: string): void {
+  const files = objectFiles(dir);
+  // Before the store knows of the files, or loading would write each of them again.
+  files.loadS3(store);
+  store.persistence = files;
+}
+
 /** What fauxqs asks of a place to keep things. Unfinished multipart uploads and lifecycle rules end with the process. */
-export function objectFiles(dir: string): Persistence {
+function objectFiles(dir: string): Persistence {
   mkdirSync(dir, { recursive: true });
   const pathOf = (bucket: string, key: string): string => {
     const name = createHash('sha256').update(key).digest('hex');

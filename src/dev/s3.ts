@@ -1,7 +1,7 @@
 // The embedded S3: fauxqs in this process, with conditional writes, large bodies, faults and counts added.
 // Knows nothing of what the objects mean.
-import type { buildApp } from 'fauxqs';
-import { createFauxqs, type ObjectStore } from './s3-fauxqs.ts';
+import { type App, createFauxqs, type ObjectStore } from './s3-fauxqs.ts';
+import { keepObjects } from './s3-files.ts';
 import { callOf, S3Counter, type S3Requests } from './s3-calls.ts';
 import { refusalOf } from './s3-conditions.ts';
 import { s3FaultBook, type S3Call, type S3Fault, type S3Faults } from './s3-faults.ts';
@@ -21,14 +21,14 @@ export interface S3Options {
   readonly dir?: string;
 }
 
-type App = ReturnType<typeof buildApp>;
 type Request = Parameters<App['errorHandler']>[1];
 type Reply = Parameters<App['errorHandler']>[2];
 
 const LARGEST_BODY_BYTES = 300 * 1_048_576;
 
 export async function startS3(options: S3Options = {}): Promise<S3Server> {
-  const { app, store } = await createFauxqs(options.dir);
+  const { app, store } = createFauxqs();
+  if (options.dir !== undefined) keepObjects(store, options.dir);
   const faults = s3FaultBook();
   const requests = new S3Counter();
   acceptLargeBodies(app);

@@ -1,5 +1,4 @@
 // What the local KMS answers when it refuses: AWS' error names, their HTTP status, and messages as KMS words them.
-import type { KeyState } from './keys.ts';
 
 export class KmsError extends Error {
   override readonly name: string;
@@ -27,16 +26,6 @@ export const validation = (message: string): KmsError => new KmsError('Validatio
 /** The service model's own words for a member that breaks its constraint. */
 export const constraint = (member: string, rule: string): KmsError =>
   validation(`1 validation error detected: Value at '${member}' failed to satisfy constraint: ${rule}`);
-
-/** In KMS' words, why a key in that state serves no cryptographic call. */
-export const STATE_WORDS: { readonly [state in Exclude<KeyState, 'Enabled' | 'Updating' | 'Disabled'>]: string } =
-  Object.freeze({
-    PendingDeletion: 'pending deletion',
-    PendingImport: 'pending import',
-    PendingReplicaDeletion: 'pending replica deletion',
-    Unavailable: 'unavailable',
-    Creating: 'creating',
-  });
 
 /** Whose policy does not allow it: the tenant's key policy, or our own IAM. */
 export type DeniedBy = 'resource-based' | 'identity-based';

@@ -1,7 +1,7 @@
 // The keys of the local KMS: their states and who may change them how. Knows nothing of HTTP or faults.
 import { randomBytes, randomUUID } from 'node:crypto';
 import { systemClock } from '../../clock.ts';
-import { disabled, invalidState, KmsError, notFound, STATE_WORDS } from './errors.ts';
+import { disabled, invalidState, KmsError, notFound } from './errors.ts';
 
 export type KeyState =
   | 'Creating'
@@ -152,6 +152,16 @@ export function assertUsable(key: Key, operation: string): void {
     throw new KmsError('InvalidKeyUsageException', `${operation} requires a symmetric encryption key.`);
   }
 }
+
+/** In KMS' words, why a key in that state serves no cryptographic call. */
+const STATE_WORDS: { readonly [state in Exclude<KeyState, 'Enabled' | 'Updating' | 'Disabled'>]: string } =
+  Object.freeze({
+    PendingDeletion: 'pending deletion',
+    PendingImport: 'pending import',
+    PendingReplicaDeletion: 'pending replica deletion',
+    Unavailable: 'unavailable',
+    Creating: 'creating',
+  });
 
 function unfit(key: Key): KmsError {
   if (key.state === 'Disabled') return disabled(key.arn);
