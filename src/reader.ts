@@ -81,7 +81,8 @@ export function createReaderFrom(deps: ReaderDeps): Omit<Reader, typeof Symbol.a
 
   return {
     async metadata(name) {
-      await using reading = await find(name);
+      const reading = await find(name);
+      await reading[Symbol.asyncDispose]();
       return reading.head;
     },
 
@@ -127,7 +128,7 @@ async function describe(
   try {
     const reading = await openObject(deps, owner, corpus, object);
     if (!reading) return listed;
-    await using _ = reading;
+    await reading[Symbol.asyncDispose]();
     return { ...listed, document: reading.head };
   } catch (error) {
     if (error instanceof SealdexError) return { ...listed, code: error.code };

@@ -109,3 +109,32 @@ export function run(
   if (!commands[name]) redis.defineCommand(name, { numberOfKeys: script.keys, lua: script.lua });
   return ask(commands[name]!.call(redis, ...args), signal);
 }
+
+const MIN_VERSION = [6, 2];
+
+/**
+ * Reads what INFO tells of the server (CONFIG is refused by managed ones). Answers warnings.
+ * @throws SealdexError `CONFIG_INVALID` when Redis is too old or may evict keys: that would lose jobs
+ */
+export async function checkRedis(redis: Redis): Promise<string[]> {
+  const [server, memory, persistence] = await Promise.all(
+    ['server', 'memory', 'persistence'].map((section) => ask(redis.info(section))),
+  );
+  const read = (info: string | undefined, name: string): string | undefined =>
+    new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info ?? '')?.[1];
+  const version = read(server, 'redis_version') ?? '0';
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  if (major < MIN_VERSION[0]! || (major === MIN_VERSION[0] && minor < MIN_VERSION[1]!)) {
+    throw new SealdexError('CONFIG_INVALID', `REDIS_URL: Redis ${version} is too old; 6.2 or later is needed.`);
+  }
+  const policy = read(memory, 'maxmemory_policy');
+  if (policy !== undefined && policy !== 'noeviction') {
+    throw new SealdexError(
+      'CONFIG_INVALID',
+      `REDIS_URL: this Redis evicts keys when it is full (maxmemory-policy ${policy}), which would lose jobs. Set maxmemory-policy noeviction.`,
+    );
+  }
+  return read(persistence, 'aof_enabled') === '0'
+    ? ['Redis keeps no append-only file: what is queued is lost if it restarts. Set appendonly yes.']
+    : [];
+}

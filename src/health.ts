@@ -1,0 +1,115 @@
+// /livez, /readyz and /metrics: one small HTTP server. Where the answers come from, it is told.
+// Liveness never fails for what a tenant, KMS, S3 or Redis causes: a restart mends none of them.
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { systemClock, withDeadline, type Clock } from './clock.ts';
+import { SealdexError, type Code } from './errors.ts';
+import type { Metrics } from './metrics.ts';
+import type { Redis } from './redis.ts';
+
+export interface Readiness {
+  readonly isReady: boolean;
+  /** Codes or words for why not. */
+  readonly reasons: readonly string[];
+}
+
+export interface HealthDeps {
+  readonly host: string | undefined;
+  readonly port: number;
+  readonly metrics: Metrics;
+  readonly readiness: () => Promise<Readiness>;
+}
+
+export interface Health {
+  readonly port: number;
+  /** May be called twice. */
+  stop(): Promise<void>;
+}
+
+/** @throws SealdexError `CONFIG_INVALID` when the port is taken */
+export async function startHealth({ host, port, metrics, readiness }: HealthDeps): Promise<Health> {
+  const pages: Record<string, () => Promise<{ status: number; type: string; body: string }>> = {
+    '/livez': async () => ({ status: 200, type: 'text/plain', body: 'alive\n' }),
+    '/readyz': async () => {
+      const { isReady, reasons } = await readiness();
+      return {
+        status: isReady ? 200 : 503,
+        type: 'text/plain',
+        body: isReady ? 'ready\n' : `not ready: ${reasons.join(', ')}\n`,
+      };
+    },
+    '/metrics': async () => ({ status: 200, type: metrics.contentType, body: await metrics.text() }),
+  };
+  const server = createServer((request, response) => {
+    const page = pages[(request.url ?? '').split('?')[0] ?? ''];
+    const answer = page
+      ? page()
+      : Promise.resolve({ status: 404, type: 'text/plain', body: 'There are /livez, /readyz and /metrics.\n' });
+    answer
+      .catch(() => ({ status: 500, type: 'text/plain', body: 'failed\n' }))
+      .then(({ status, type, body }) => response.writeHead(status, { 'content-type': type }).end(body))
+      .catch(() => response.destroy());
+  });
+  await listen(server, host, port);
+  let stopped: Promise<void> | undefined;
+  const stop = (): Promise<void> =>
+    new Promise((resolve) => {
+      server.close(() => resolve());
+      server.closeAllConnections();
+    });
+  return { port: (server.address() as AddressInfo).port, stop: () => (stopped ??= stop()) };
+}
+
+function listen(server: Server, host: string | undefined, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const taken = error.code === 'EADDRINUSE' ? `port ${port} is taken` : `port ${port} cannot be opened`;
+      reject(new SealdexError('CONFIG_INVALID', `SEALDEX_PORT: ${taken}; choose another, or 0 for any free one.`));
+    });
+    server.listen(port, host, () => resolve());
+  });
+}
+
+/** A paused job comes back after 5 s: if none has met the fault again for this long, it is over. */
+const FORGET_MS = 20_000;
+const PING_MS = 1000;
+
+/** A worker is not ready while it stops, while Redis is away, and after a platform fault until work succeeds. */
+export interface WorkerReadiness {
+  readonly check: () => Promise<Readiness>;
+  /** The last word, without asking Redis. */
+  readonly isReady: () => boolean;
+  readonly platformFault: (code: Code) => void;
+  readonly worked: () => void;
+  readonly stopping: () => void;
+}
+
+export function createReadiness(redis: Redis, clock: Clock): WorkerReadiness {
+  let fault: { code: Code; at: number } | undefined;
+  let isStopping = false;
+  const reasons = (): string[] => {
+    if (fault && clock.monotonic() - fault.at > FORGET_MS) fault = undefined;
+    return [...(isStopping ? ['stopping'] : []), ...(fault ? [fault.code] : [])];
+  };
+  return {
+    async check() {
+      const ping = withDeadline(systemClock, PING_MS, redis.ping(), () => new Error('late'));
+      const away = await ping.then(
+        () => [],
+        () => ['REDIS_FAILED'],
+      );
+      const all = [...reasons(), ...away];
+      return { isReady: all.length === 0, reasons: all };
+    },
+    isReady: () => reasons().length === 0,
+    platformFault(code) {
+      fault = { code, at: clock.monotonic() };
+    },
+    worked() {
+      fault = undefined;
+    },
+    stopping() {
+      isStopping = true;
+    },
+  };
+}

@@ -1,0 +1,98 @@
+// Heartbeats: each process says every few seconds in Redis that it lives and what it holds; what does not is forgotten.
+// Numbers and tenant names only. Who acts on them is the operator's business.
+import { randomBytes } from 'node:crypto';
+import type { Clock, Timer } from './clock.ts';
+import { ask, redisKeys, type Redis } from './redis.ts';
+
+export type Role = 'worker' | 'producer' | 'reader';
+
+export interface HeartbeatFacts {
+  /** Plaintext data keys in memory. */
+  readonly keys: number;
+  readonly oldestKeyMs: number;
+  /** KMS calls by operation since the process started. */
+  readonly kmsCalls: Readonly<Record<string, number>>;
+  /** Tenants of which a data key is in memory; at most 1,000 are named. */
+  readonly tenants: readonly string[];
+}
+
+export interface Heartbeat extends HeartbeatFacts {
+  readonly process: string;
+  readonly role: Role;
+  readonly pid: number;
+  /** Wall clock, milliseconds. */
+  readonly started: number;
+}
+
+export interface Heart {
+  tick(): Promise<void>;
+  /** Takes the process off the list. May be called twice. */
+  stop(): Promise<void>;
+}
+
+const EVERY_MS = 5000;
+const LIFE_MS = 15_000;
+const MAX_TENANTS = 1000;
+const MAX_PROCESSES = 1000;
+
+export interface HeartDeps {
+  readonly redis: Redis;
+  readonly queue: string;
+  readonly clock: Clock;
+  readonly role: Role;
+  readonly facts: () => Promise<HeartbeatFacts>;
+}
+
+export function startHeart({ redis, queue, clock, role, facts }: HeartDeps): Heart {
+  const keys = redisKeys(queue);
+  const process_ = randomBytes(8).toString('hex');
+  const started = clock.now();
+  let timer: Timer | undefined;
+  let isStopped = false;
+
+  const tick = async (): Promise<void> => {
+    const now = await facts();
+    const beat: Heartbeat = {
+      process: process_,
+      role,
+      pid: process.pid,
+      started,
+      ...now,
+      tenants: now.tenants.slice(0, MAX_TENANTS),
+    };
+    const write = redis
+      .multi()
+      .set(keys.heartbeat(process_), JSON.stringify(beat), 'PX', LIFE_MS)
+      .zadd(keys.heartbeats, clock.now(), process_)
+      .zremrangebyscore(keys.heartbeats, '-inf', String(clock.now() - LIFE_MS));
+    await ask(write.exec());
+  };
+
+  const beat = async (): Promise<void> => {
+    // Without Redis there is nobody to tell; the list forgets this process until the next beat.
+    await tick().catch(() => {});
+    if (!isStopped) timer = clock.after(EVERY_MS, () => void beat());
+  };
+  void beat();
+
+  return {
+    tick,
+    async stop() {
+      if (isStopped) return;
+      isStopped = true;
+      timer?.cancel();
+      const forget = redis.multi().del(keys.heartbeat(process_)).zrem(keys.heartbeats, process_);
+      await ask(forget.exec()).catch(() => {});
+    },
+  };
+}
+
+/** The processes that live, oldest first; at most 1,000. */
+export async function readHeartbeats(redis: Redis, queue: string): Promise<Heartbeat[]> {
+  const keys = redisKeys(queue);
+  const names = await ask(redis.zrange(keys.heartbeats, '0', String(MAX_PROCESSES - 1)));
+  if (names.length === 0) return [];
+  const texts = await ask(redis.mget(names.map((name) => keys.heartbeat(name))));
+  const beats = texts.filter((text) => text !== null).map((text) => JSON.parse(text) as Heartbeat);
+  return beats.sort((a, b) => a.started - b.started);
+}

@@ -1,0 +1,68 @@
+// The operator: what the command line asks and does besides enqueueing and reading.
+// Answers in plain facts; how they look on a terminal is src/cli's business.
+import type { Clock } from './clock.ts';
+import { readHeartbeats, type Heartbeat } from './heartbeat.ts';
+import type { JobFacts, JobQueue, QueueCounts } from './queue/queues.ts';
+import type { Redis } from './redis.ts';
+import type { TenantChange, TenantFile, Tenants } from './tenants.ts';
+
+export interface Status {
+  readonly queue: string;
+  readonly index: QueueCounts & { readonly oldestWaitingMs?: number };
+  readonly processes: readonly Heartbeat[];
+  /** Sums over the processes. */
+  readonly keys: number;
+  readonly oldestKeyMs: number;
+  readonly kmsCalls: Readonly<Record<string, number>>;
+}
+
+export interface Operator extends AsyncDisposable {
+  status(): Promise<Status>;
+  job(jobId: string): Promise<JobFacts>;
+  tenantNames(): AsyncGenerator<string>;
+  tenant(tenant: string): Promise<TenantFile>;
+  putTenant(tenant: string, change: TenantChange): Promise<{ made: boolean; file: TenantFile }>;
+}
+
+export interface OperatorDeps {
+  readonly queueName: string;
+  readonly clock: Clock;
+  readonly redis: Redis;
+  readonly queue: JobQueue;
+  readonly tenants: Tenants;
+}
+
+export function createOperatorFrom({
+  queueName,
+  clock,
+  redis,
+  queue,
+  tenants,
+}: OperatorDeps): Omit<Operator, typeof Symbol.asyncDispose> {
+  return {
+    async status() {
+      const [counts, processes] = await Promise.all([queue.counts(), readHeartbeats(redis, queueName)]);
+      return {
+        queue: queueName,
+        index: {
+          ...counts,
+          ...(counts.oldest === undefined ? {} : { oldestWaitingMs: Math.max(0, clock.now() - counts.oldest) }),
+        },
+        processes,
+        keys: processes.reduce((sum, { keys }) => sum + keys, 0),
+        oldestKeyMs: processes.reduce((oldest, { oldestKeyMs }) => Math.max(oldest, oldestKeyMs), 0),
+        kmsCalls: sumOf(processes.map(({ kmsCalls }) => kmsCalls)),
+      };
+    },
+    job: (jobId) => queue.facts(jobId),
+    tenantNames: () => tenants.names(),
+    tenant: (tenant) => tenants.show(tenant),
+    putTenant: (tenant, change) => tenants.put(tenant, change),
+  };
+}
+
+function sumOf(counts: readonly Readonly<Record<string, number>>[]): Record<string, number> {
+  const sums: Record<string, number> = {};
+  for (const [name, count] of counts.flatMap((each) => Object.entries(each))) sums[name] = (sums[name] ?? 0) + count;
+  return sums;
+}

@@ -1,0 +1,22 @@
+// The canary: one look whether the bucket works, shared by all jobs that ask within a few seconds.
+// A refusal that a job met is the platform's fault only if the canary fails too.
+import { orAbort, type Clock } from '../clock.ts';
+import type { Store } from '../store/s3.ts';
+import { flyCanary } from '../store/system.ts';
+import type { Canary } from './outcome.ts';
+
+const FRESH_MS = 5000;
+
+export function createCanary(store: Store, queue: string, clock: Clock): Canary {
+  let last: { at: number; isGood: Promise<boolean> } | undefined;
+  return (signal) => {
+    if (!last || clock.monotonic() - last.at > FRESH_MS) {
+      const isGood = flyCanary(store, queue).then(
+        () => true,
+        () => false,
+      );
+      last = { at: clock.monotonic(), isGood };
+    }
+    return orAbort(last.isGood, signal);
+  };
+}
