@@ -10,7 +10,7 @@ const segmenter = new Intl.Segmenter(['und', 'en'], { granularity: 'sentence' })
 /** A window takes about a millisecond; ICU's whole answer for 10 MB without a sentence end took 100. */
 const WINDOW_CHARS = 65_536;
 
-/** How far back from the end of a window without a sentence end the place to go on from is looked for. */
+/** How far back from its end a long sentence is searched for a place to go on from. */
 const SEAM_CHARS = 1024;
 
 /** From one letter or digit to the next, with at most a space between, the rules remember nothing of what was before. */
@@ -25,7 +25,7 @@ export interface Piece {
 
 /**
  * The pieces of a text, in order and without gaps; together they are the text. A sentence end that can only be told from
- * more than a window of text after it (no letter and no full stop there) is taken as one.
+ * more than half a window of text after it (no letter and no full stop there) is taken as one.
  */
 export function* sentencePieces(text: string, windowChars = WINDOW_CHARS): Generator<Piece> {
   let start = 0;
@@ -45,12 +45,12 @@ export function* sentencePieces(text: string, windowChars = WINDOW_CHARS): Gener
       for (const end of waiting) yield { end, endsSentence: true };
       return;
     }
-    if (accepted === 0 && waiting.length === 1) {
-      accepted = start + seam(view);
-      yield { end: accepted, endsSentence: false };
-    } else if (accepted === 0) {
-      accepted = waiting[0] as number;
-      yield { end: accepted, endsSentence: true };
+    if (accepted === 0) {
+      // One long sentence, or one whose end hangs on text after the window: go on within it, unless that got us here.
+      const first = (waiting[0] as number) - start;
+      const cut = waiting.length === 1 || first > view.length / 2 ? seam(view.slice(0, first)) : first;
+      accepted = start + cut;
+      yield { end: accepted, endsSentence: cut === first && waiting.length > 1 };
     }
     start = accepted;
   }

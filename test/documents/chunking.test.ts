@@ -39,6 +39,21 @@ describe('sentences found window by window', () => {
     for (const window of [200, 201, 257, 1000]) expect(endsOf(text, window)).toStrictEqual(sentenceEnds(text));
   });
 
+  it.each([195, 198, 199, 200, 201, 202, 205])(
+    'are the same where a sentence of %d ends about where a window does',
+    (units) => {
+      for (const end of ['end. ', 'end.', 'U.S. ', 'e.g. ']) {
+        const text = `${'Word'.padEnd(units - end.length, ' word')}${end}`.repeat(8);
+        expect(endsOf(text, 200)).toStrictEqual(sentenceEnds(text));
+      }
+    },
+  );
+
+  it('are the same where only the text after the window tells that none ended', () => {
+    const text = `${'Word '.repeat(36)}No. 1 2 3 4 5 6 7 8 9 of them. Then more. `.repeat(8);
+    for (let window = 180; window < 240; window++) expect(endsOf(text, window)).toStrictEqual(sentenceEnds(text));
+  });
+
   it('are the same for any prose', () => {
     const words = fc.constantFrom(
       'He ran. ',

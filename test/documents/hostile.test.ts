@@ -57,6 +57,13 @@ describe('what JSON cannot say is refused where it stands', () => {
     expect(refusal(() => parse({ ...structured, custom_dimensions: { a: value } })).field).toBe('custom_dimensions');
   });
 
+  it('and inside metadata no key is named, not even one that is a field elsewhere', () => {
+    expect(refusal(() => parse({ ...core, metadata: { title: { text: Number.NaN } } })).field).toBe('metadata');
+    expect(refusal(() => parse({ ...structured, custom_dimensions: { title: Number.NaN } })).field).toBe(
+      'custom_dimensions',
+    );
+  });
+
   test.each(['id', 'title', 'description'])('a lone surrogate in %s', (field) => {
     expect(refusal(() => parse({ ...structured, [field]: '\ud800' })).field).toBe(field);
   });

@@ -1,46 +1,10 @@
 import { describe, expect, it, test } from 'vitest';
 import * as fc from 'fast-check';
-import { setImmediate as turn } from 'node:timers/promises';
-import type { Clock } from '../../src/clock.ts';
 import { SealdexError } from '../../src/errors.ts';
-import {
-  readRecord,
-  type RecordHead,
-  type RecordItem,
-  recordBytesLimit,
-  writeRecord,
-} from '../../src/documents/record.ts';
+import { readRecord, type RecordItem, writeRecord } from '../../src/documents/record.ts';
 import { type IndexDocument, parseDocument, type StructuredDocument } from '../../src/documents/shapes.ts';
-import { FakeClock } from '../support/clock.ts';
-import { anyCore, anyStructured, core, image, LIMITS, runs, structured, table, WIDE } from './samples.ts';
-
-const PLACE = { tenant: 'acme', corpus: 'news', revision: 1_764_000_000_000_000 };
-
-const write = (document: unknown, limits = WIDE): Promise<Buffer> =>
-  writeRecord({ ...PLACE, document: parseDocument(document, limits) }, limits);
-
-async function* inPieces(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Array> {
-  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
-}
-
-async function read(bytes: Uint8Array, size = 65_536): Promise<{ head: RecordHead; items: RecordItem[] }> {
-  const { head, parts } = await readRecord(inPieces(bytes, size));
-  return { head, items: await Array.fromAsync(parts) };
-}
-
-const parsedLines = (bytes: Buffer): unknown[] =>
-  bytes
-    .toString()
-    .split('\n')
-    .slice(0, -1)
-    .map((line): unknown => JSON.parse(line));
-
-const sectioned = (...sections: unknown[]): unknown => ({ type: 'structured', id: 'd', sections });
-
-const partsOf = async (document: unknown): Promise<unknown[]> => {
-  const [, ...lines] = parsedLines(await write(document));
-  return lines.filter((line) => Object.hasOwn(line as object, 'text'));
-};
+import { inPieces, parsedLines, PLACE, read, write } from './records.ts';
+import { anyCore, anyStructured, core, image, runs, structured, table, WIDE } from './samples.ts';
 
 describe('the record', () => {
   it('of a core document says what the document says, nothing dropped', async () => {
@@ -80,77 +44,6 @@ describe('the record', () => {
     ).toBe(true);
     expect(text.split('\n')).toHaveLength(5);
     expect(text.endsWith('\n')).toBe(true);
-  });
-});
-
-describe('the parts of a structured document', () => {
-  it('carry their place in the document', async () => {
-    const document = {
-      ...(sectioned(
-        {
-          title: 'A',
-          text: 'One. Two.',
-          metadata: { owner: 'ops' },
-          sections: [{ id: 77, title: 'B', text: 'Three.' }, { text: 'Four.' }],
-        },
-        { sections: [{ title: 'C', text: '', sections: [{ text: 'Five.' }] }] },
-      ) as object),
-      title: 'not a part',
-    };
-    const place = (section: number, breadcrumb: string[]) => ({ section, breadcrumb, is_title: false, offset: 0 });
-    expect(await partsOf(document)).toStrictEqual([
-      { text: 'A', metadata: { owner: 'ops', ...place(1, []), title: 'A', is_title: true, len: 1 } },
-      { text: 'One. ', metadata: { owner: 'ops', ...place(1, []), title: 'A', len: 5 } },
-      { text: 'Two.', metadata: { owner: 'ops', ...place(1, []), title: 'A', offset: 5, len: 4 } },
-      { text: 'B', metadata: { ...place(77, ['A']), title: 'B', is_title: true, len: 1 } },
-      { text: 'Three.', metadata: { ...place(77, ['A']), title: 'B', len: 6 } },
-      { text: 'Four.', metadata: { ...place(3, ['A']), len: 5 } },
-      { text: 'C', metadata: { ...place(5, []), title: 'C', is_title: true, len: 1 } },
-      { text: 'Five.', metadata: { ...place(6, ['C']), len: 5 } },
-    ]);
-  });
-
-  it('win over equal names in the metadata of the section', async () => {
-    const metadata = { section: 'x', title: 'x', breadcrumb: 'x', is_title: 'x', offset: 'x', len: 'x', other: 'x' };
-    expect(await partsOf(sectioned({ id: 5, title: '', text: 'One.', metadata }))).toStrictEqual([
-      {
-        text: 'One.',
-        metadata: { section: 5, title: '', breadcrumb: [], is_title: false, offset: 0, len: 4, other: 'x' },
-      },
-    ]);
-  });
-
-  it('have the language of the section, else of the nearest one above, else of the document', async () => {
-    const document = {
-      ...(sectioned(
-        {
-          text: 'A',
-          metadata: { lang: 'de' },
-          sections: [{ text: 'B', metadata: { n: 1 }, sections: [{ text: 'C' }] }],
-        },
-        { text: 'D', metadata: { lang: 7 } },
-        { text: 'E', metadata: { lang: 'not a language' } },
-      ) as object),
-      metadata: { lang: 'fr' },
-    };
-    const langs = (await partsOf(document)).map((part) => (part as { metadata: { lang: string } }).metadata.lang);
-    expect(langs).toStrictEqual(['de', 'de', 'de', 'fr', 'fr']);
-    expect(await partsOf(sectioned({ text: 'D', metadata: { lang: 7 } }))).toHaveProperty('0.metadata.lang', 7);
-  });
-
-  it('are at least one where a section has metadata, so that it is not lost', async () => {
-    const tables = [{ id: 't' }];
-    expect(await partsOf(sectioned({ tables }, { tables, metadata: {} }))).toStrictEqual([]);
-    expect(await partsOf(sectioned({ tables, metadata: { a: 1 } }))).toStrictEqual([
-      { text: '', metadata: { a: 1, section: 1, breadcrumb: [], is_title: false, offset: 0, len: 0 } },
-    ]);
-  });
-
-  it('never exceed the limit, titles included', async () => {
-    const limits = { ...LIMITS, partChars: 100 };
-    const record = await write(sectioned({ title: 'T'.repeat(250), text: 'x'.repeat(250) }), limits);
-    const { items } = await read(record);
-    expect(items.map((item) => 'text' in item && item.text.length)).toStrictEqual([100, 100, 50, 100, 100, 50]);
   });
 });
 
@@ -293,84 +186,5 @@ describe('what is no record is OBJECT_UNREADABLE', () => {
         code: 'OBJECT_UNREADABLE',
       });
     }
-  });
-});
-
-describe('a document that would become far larger than it is', () => {
-  it('is refused with the section that is to blame, before the memory is spent', async () => {
-    const limits = { partChars: 100, metadataBytes: 32_768, documentBytes: 65_536 };
-    const hostile = sectioned({ text: 'Fine.' }, { text: 'A b. '.repeat(5000), metadata: { a: 'x'.repeat(30_000) } });
-    await expect(write(hostile, limits)).rejects.toMatchObject({ code: 'DOCUMENT_INVALID', field: 'sections[1]' });
-  });
-
-  it('is refused at the byte above the bound and accepted at the bound', async () => {
-    const document = parseDocument(core, WIDE);
-    const { length } = await writeRecord({ ...PLACE, document }, WIDE);
-    const limits = { ...WIDE, documentBytes: 1024, partChars: 10_000_000 };
-    const room = recordBytesLimit(limits) - length;
-    const filled = (units: number): IndexDocument => ({
-      ...(document as Extract<IndexDocument, { type: 'core' }>),
-      document_parts: [
-        { text: `One.${'x'.repeat(units)}`, ...PART_REST },
-        { text: 'Two.', table_id: 'table-1', image_id: 'nowhere' },
-      ],
-    });
-    expect(await writeRecord({ ...PLACE, document: filled(room) }, limits)).toHaveLength(recordBytesLimit(limits));
-    await expect(writeRecord({ ...PLACE, document: filled(room + 1) }, limits)).rejects.toMatchObject({
-      code: 'DOCUMENT_INVALID',
-    });
-  });
-
-  const PART_REST = { metadata: { n: 1 }, context: 'Before.', custom_dimensions: { boost: 2 } };
-});
-
-describe('long work', () => {
-  const long = { type: 'structured', id: 'd', sections: [{ text: 'A sentence of some words. '.repeat(200_000) }] };
-  const document = parseDocument(long, WIDE);
-
-  /** A clock on which every look is 10 ms after the last one: whoever looks finds that it is time to rest. */
-  const hasty = (): Clock => {
-    const clock = new FakeClock();
-    return {
-      now: () => clock.now(),
-      after: (ms, fn) => clock.after(ms, fn),
-      monotonic: () => (clock.skipMonotonic(10), clock.monotonic()),
-    };
-  };
-
-  it('lets a timer run in the middle of a text of 5 MB', async () => {
-    let isDone = false;
-    let ranBefore: boolean | undefined;
-    const timer = setTimeout(() => (ranBefore = !isDone), 0);
-    await writeRecord({ ...PLACE, document }, WIDE);
-    isDone = true;
-    clearTimeout(timer);
-    expect(ranBefore).toBe(true);
-  });
-
-  it('rests at every piece of text when time is up, and not otherwise', async () => {
-    const short = parseDocument(sectioned({ text: 'One. Two. Three. '.repeat(20) }), WIDE);
-    const turnsDuring = async (clock: Clock): Promise<number> => {
-      const state = { isDone: false, turns: 0 };
-      const work = writeRecord({ ...PLACE, document: short }, WIDE, { clock }).finally(() => (state.isDone = true));
-      while (!state.isDone) {
-        await turn();
-        state.turns += 1;
-      }
-      await work;
-      return state.turns;
-    };
-    expect(await turnsDuring(hasty())).toBeGreaterThan(60);
-    expect(await turnsDuring(new FakeClock())).toBeLessThan(5);
-  });
-
-  it('stops when it is told to, before it begins and in the middle', async () => {
-    const before = AbortSignal.abort(new Error('told before'));
-    await expect(writeRecord({ ...PLACE, document }, WIDE, { signal: before })).rejects.toThrow('told before');
-    const controller = new AbortController();
-    const work = writeRecord({ ...PLACE, document }, WIDE, { signal: controller.signal, clock: hasty() });
-    await turn();
-    controller.abort(new Error('told in the middle'));
-    await expect(work).rejects.toThrow('told in the middle');
   });
 });

@@ -1,0 +1,106 @@
+import { describe, expect, it } from 'vitest';
+import { setImmediate as turn } from 'node:timers/promises';
+import type { Clock } from '../../src/clock.ts';
+import { recordBytesLimit, writeRecord } from '../../src/documents/record.ts';
+import { type IndexDocument, parseDocument } from '../../src/documents/shapes.ts';
+import { FakeClock } from '../support/clock.ts';
+import { PLACE, sectioned, write } from './records.ts';
+import { core, WIDE } from './samples.ts';
+
+describe('a document that would become far larger than it is', () => {
+  it('is refused with the section that is to blame, before the memory is spent', async () => {
+    const limits = { partChars: 100, metadataBytes: 32_768, documentBytes: 65_536 };
+    const hostile = sectioned({ text: 'Fine.' }, { text: 'A b. '.repeat(5000), metadata: { a: 'x'.repeat(30_000) } });
+    await expect(write(hostile, limits)).rejects.toMatchObject({ code: 'DOCUMENT_INVALID', field: 'sections[1]' });
+  });
+
+  it('is refused at the byte above the bound and accepted at the bound', async () => {
+    const document = parseDocument(core, WIDE);
+    const { length } = await writeRecord({ ...PLACE, document }, WIDE);
+    const limits = { ...WIDE, documentBytes: 1024, partChars: 10_000_000 };
+    const room = recordBytesLimit(limits) - length;
+    const filled = (units: number): IndexDocument => ({
+      ...(document as Extract<IndexDocument, { type: 'core' }>),
+      document_parts: [
+        { text: `One.${'x'.repeat(units)}`, ...PART_REST },
+        { text: 'Two.', table_id: 'table-1', image_id: 'nowhere' },
+      ],
+    });
+    expect(await writeRecord({ ...PLACE, document: filled(room) }, limits)).toHaveLength(recordBytesLimit(limits));
+    await expect(writeRecord({ ...PLACE, document: filled(room + 1) }, limits)).rejects.toMatchObject({
+      code: 'DOCUMENT_INVALID',
+    });
+  });
+
+  const PART_REST = { metadata: { n: 1 }, context: 'Before.', custom_dimensions: { boost: 2 } };
+});
+
+describe('long work', () => {
+  const long = { type: 'structured', id: 'd', sections: [{ text: 'A sentence of some words. '.repeat(200_000) }] };
+  const document = parseDocument(long, WIDE);
+
+  /** A clock on which every look is 10 ms after the last one: whoever looks finds that it is time to rest. */
+  const hasty = (): Clock => {
+    const clock = new FakeClock();
+    return {
+      now: () => clock.now(),
+      after: (ms, fn) => clock.after(ms, fn),
+      monotonic: () => (clock.skipMonotonic(10), clock.monotonic()),
+    };
+  };
+
+  it('lets a timer run in the middle of a text of 5 MB', async () => {
+    let isDone = false;
+    let ranBefore: boolean | undefined;
+    const timer = setTimeout(() => (ranBefore = !isDone), 0);
+    await writeRecord({ ...PLACE, document }, WIDE);
+    isDone = true;
+    clearTimeout(timer);
+    expect(ranBefore).toBe(true);
+  });
+
+  it('rests at every piece of text when time is up, and not otherwise', async () => {
+    const turnsDuring = async (clock: Clock, text = 'One. Two. Three. '.repeat(20)): Promise<number> => {
+      const short = parseDocument(sectioned({ text, title: 'T' }), WIDE);
+      const state = { isDone: false, turns: 0 };
+      const work = writeRecord({ ...PLACE, document: short }, WIDE, { clock }).finally(() => (state.isDone = true));
+      while (!state.isDone) {
+        await turn();
+        state.turns += 1;
+      }
+      await work;
+      return state.turns;
+    };
+    expect(await turnsDuring(hasty())).toBeGreaterThan(60);
+    expect(await turnsDuring(hasty(), '\n'.repeat(100))).toBeGreaterThan(90);
+    expect(await turnsDuring(new FakeClock())).toBeLessThan(5);
+  });
+
+  it('stops when it is told to, before it begins and in the middle', async () => {
+    const before = AbortSignal.abort(new Error('told before'));
+    await expect(writeRecord({ ...PLACE, document }, WIDE, { signal: before })).rejects.toThrow('told before');
+    const controller = new AbortController();
+    const work = writeRecord({ ...PLACE, document }, WIDE, { signal: controller.signal, clock: hasty() });
+    await turn();
+    controller.abort(new Error('told in the middle'));
+    await expect(work).rejects.toThrow('told in the middle');
+  });
+
+  it('stops at the next piece even when no time has passed', async () => {
+    const controller = new AbortController();
+    let looks = 0;
+    const clock: Clock = {
+      now: () => 0,
+      after: () => ({ cancel() {} }),
+      monotonic() {
+        looks += 1;
+        if (looks === 50) controller.abort(new Error('told at look 50'));
+        return 0;
+      },
+    };
+    await expect(writeRecord({ ...PLACE, document }, WIDE, { signal: controller.signal, clock })).rejects.toThrow(
+      'look 50',
+    );
+    expect(looks).toBe(50);
+  });
+});
