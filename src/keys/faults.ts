@@ -31,6 +31,10 @@ const CLASSES: Readonly<Record<string, Class>> = Object.freeze({
   InvalidAccessKeyId: 'credentials',
   InvalidToken: 'credentials',
   CredentialsProviderError: 'credentials',
+  // STS, which the SDK asks for credentials; KMS itself says AccessDeniedException.
+  AccessDenied: 'credentials',
+  InvalidIdentityTokenException: 'credentials',
+  IDPRejectedClaimException: 'credentials',
 });
 
 const CODES_BY_CLASS: Readonly<Record<Exclude<Class, 'state'>, { tenant: Code; platform: Code }>> = Object.freeze({
@@ -73,12 +77,15 @@ function codeWithoutState({ name, message }: Error): Code {
   return name === 'DisabledException' ? 'KEY_DISABLED' : 'KEY_UNAVAILABLE';
 }
 
+/** Codes of the operating system, of undici, and of TLS; not those of Node's own argument checks, ERR_INVALID_... */
+const NETWORK = /^(E(?!RR_)[A-Z0-9_]+|UND_ERR_[A-Z_]+|ERR_(TLS|SSL)_[A-Z_]+|[A-Z_]*(CERT|SIGNATURE)[A-Z_]*)$/;
+
 function classOf(error: unknown): Class | undefined {
   if (!(error instanceof Error)) return undefined;
   const byName = Object.hasOwn(CLASSES, error.name) ? CLASSES[error.name] : undefined;
   if (byName) return byName;
   const { code, $metadata } = error as { code?: unknown; $metadata?: { httpStatusCode?: number } };
-  const isNetwork = typeof code === 'string' && /^(E[A-Z]+|UND_ERR_[A-Z_]+)$/.test(code);
+  const isNetwork = typeof code === 'string' && NETWORK.test(code);
   return isNetwork || ($metadata?.httpStatusCode ?? 0) >= 500 ? 'failed' : undefined;
 }
 
