@@ -1,11 +1,19 @@
 // The KMS client: the calls that we make, their deadlines, and typed errors. The only importer of its SDK.
 // Holds no key longer than a call; caching, sharing and wiping are the key ring's.
-import { DecryptCommand, DescribeKeyCommand, GenerateDataKeyCommand, KMSClient } from '@aws-sdk/client-kms';
+import {
+  DecryptCommand,
+  DescribeKeyCommand,
+  GenerateDataKeyCommand,
+  KMSClient,
+  type GenerateDataKeyCommandOutput,
+} from '@aws-sdk/client-kms';
 import { UndiciHttpHandler } from '@smithy/undici-http-handler';
+import { orAbort } from '../clock.ts';
 import { credentialsOf, type Config } from '../config.ts';
 import { SealdexError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import { kmsFault, needsState } from './faults.ts';
+import { Lanes } from './lanes.ts';
 
 /** The map that KMS authenticates and the message header repeats (contract, design section 5). */
 export interface KeyContext {
@@ -30,8 +38,22 @@ export interface Kms {
 
 const KEY_BYTES = 32;
 
-/** The SDK has no request timeout of its own: a hanging call would hold a single flight for ever. */
+/** What KMS takes as CiphertextBlob; about 184 are usual. A longer one is a ValidationException, as if the key were wrong. */
+export const MAX_WRAPPED_BYTES = 6144;
+
+/** Calls at once for one tenant under one KMS key, so that a slow one does not take all connections. */
+const LANE_CALLS = 8;
+const CONNECTIONS = 256;
+
+/** The SDK has no request timeout of its own: a hanging call would hold a single flight for ever. For all that a call takes. */
 const DEADLINE_MS = { patient: 4000, prompt: 900 };
+
+interface Answer {
+  readonly KeyId?: string | undefined;
+  readonly Plaintext?: Uint8Array | undefined;
+}
+
+type Request<T> = (options: { abortSignal: AbortSignal }) => Promise<T>;
 
 export function createKms(config: Config, metrics: Metrics, use: 'patient' | 'prompt'): Kms {
   const client = new KMSClient({
@@ -39,7 +61,7 @@ export function createKms(config: Config, metrics: Metrics, use: 'patient' | 'pr
     maxAttempts: 2,
     requestHandler: new UndiciHttpHandler({
       dispatcher: {
-        connections: 32,
+        connections: CONNECTIONS,
         connect: { timeout: DEADLINE_MS[use] / 2 },
         headersTimeout: 10_000,
         bodyTimeout: 10_000,
@@ -51,55 +73,101 @@ export function createKms(config: Config, metrics: Metrics, use: 'patient' | 'pr
   });
   const platformArns = new Set([config.platformKeyArn, ...config.platformFormerKeyArns]);
 
-  async function call<T>(
+  const lanes = new Lanes(LANE_CALLS);
+
+  /** The plaintext that KMS answered, moved out of the SDK's hands. */
+  async function ask<T extends Answer>(
     operation: string,
     arn: string,
-    request: (options: { abortSignal: AbortSignal }) => Promise<T>,
-  ): Promise<T> {
+    { tenant }: KeyContext,
+    request: Request<T>,
+  ): Promise<{ answer: T; plaintext: Buffer }> {
+    const signal = AbortSignal.timeout(DEADLINE_MS[use]);
     try {
-      const answer = await request({ abortSignal: AbortSignal.timeout(DEADLINE_MS[use]) });
+      const answer = await lanes.run(`${tenant} ${arn}`, signal, () => inTime(request, signal));
+      const plaintext = takePlaintext(answer, arn);
       metrics.count('sealdex_kms_calls_total', { operation, result: 'ok' });
-      return answer;
+      return { answer, plaintext };
     } catch (error) {
       // A refusal by state names one of several states only in its text; DescribeKey names it for sure.
-      const state = operation !== 'DescribeKey' && needsState(error) ? await stateOf(arn) : undefined;
+      const state = needsState(error) ? await stateOf(arn, signal) : undefined;
       const fault = kmsFault(error, platformArns.has(arn), state);
       metrics.count('sealdex_kms_calls_total', { operation, result: fault.code });
       throw fault;
     }
   }
 
-  const stateOf = (KeyId: string): Promise<string | undefined> =>
-    call('DescribeKey', KeyId, (options) => client.send(new DescribeKeyCommand({ KeyId }), options)).then(
-      ({ KeyMetadata }) => KeyMetadata?.KeyState,
-      () => undefined,
-    );
+  /** undefined when KMS does not tell: a refusal of this one explains nothing and is no fault. */
+  async function stateOf(KeyId: string, signal: AbortSignal): Promise<string | undefined> {
+    try {
+      const { KeyMetadata } = await inTime(
+        (options) => client.send(new DescribeKeyCommand({ KeyId }), options),
+        signal,
+      );
+      metrics.count('sealdex_kms_calls_total', { operation: 'DescribeKey', result: 'ok' });
+      return KeyMetadata?.KeyState;
+    } catch (error) {
+      const { code } = kmsFault(error, platformArns.has(KeyId));
+      metrics.count('sealdex_kms_calls_total', { operation: 'DescribeKey', result: code });
+      return undefined;
+    }
+  }
 
   return {
     async generateDataKey(arn, context) {
-      const command = new GenerateDataKeyCommand({ KeyId: arn, KeySpec: 'AES_256', EncryptionContext: { ...context } });
-      const answer = await call('GenerateDataKey', arn, (options) => client.send(command, options));
-      const plaintext = takePlaintext(answer, arn);
-      return { plaintext, wrapped: Buffer.from(answer.CiphertextBlob ?? []) };
+      const command = new GenerateDataKeyCommand({
+        KeyId: arn,
+        KeySpec: 'AES_256',
+        EncryptionContext: contextOf(context),
+      });
+      const request: Request<GenerateDataKeyCommandOutput> = (options) => client.send(command, options);
+      const { answer, plaintext } = await ask('GenerateDataKey', arn, context, request);
+      const wrapped = Buffer.from(answer.CiphertextBlob ?? []);
+      if (isWrappedLength(wrapped.length)) return { plaintext, wrapped };
+      plaintext.fill(0);
+      throw new SealdexError('INTERNAL', undefined, { reason: 'WrappedLength' });
     },
 
     async decrypt(arn, wrapped, context) {
-      const command = new DecryptCommand({ KeyId: arn, CiphertextBlob: wrapped, EncryptionContext: { ...context } });
-      return takePlaintext(await call('Decrypt', arn, (options) => client.send(command, options)), arn);
+      if (!isWrappedLength(wrapped.length)) {
+        throw new SealdexError('CONTENT_TAMPERED', undefined, { reason: 'WrappedLength' });
+      }
+      const command = new DecryptCommand({
+        KeyId: arn,
+        CiphertextBlob: wrapped,
+        EncryptionContext: contextOf(context),
+      });
+      return (await ask('Decrypt', arn, context, (options) => client.send(command, options))).plaintext;
     },
 
     close: () => client.destroy(),
   };
 }
 
+const contextOf = ({ tenant, period, purpose }: KeyContext): Record<string, string> => ({ tenant, period, purpose });
+
+const isWrappedLength = (length: number): boolean => length >= 1 && length <= MAX_WRAPPED_BYTES;
+
+/** Not all that the SDK does heeds a signal (finding credentials, pauses between tries): so nobody waits for it longer. */
+async function inTime<T extends object>(request: Request<T>, signal: AbortSignal): Promise<T> {
+  const answer = request({ abortSignal: signal });
+  try {
+    return await orAbort(answer, signal);
+  } catch (error) {
+    answer.then(
+      (late) => (late as Answer).Plaintext?.fill(0),
+      () => {},
+    );
+    throw error;
+  }
+}
+
 /** Moves the key out of the SDK's buffer, which is zeroed; checks that the KMS key asked for is the one that answered. */
-function takePlaintext(
-  { KeyId, Plaintext }: { KeyId?: string | undefined; Plaintext?: Uint8Array | undefined },
-  arn: string,
-): Buffer {
-  const plaintext = Buffer.alloc(KEY_BYTES);
-  if (Plaintext?.length === KEY_BYTES) plaintext.set(Plaintext);
+function takePlaintext({ KeyId, Plaintext }: Answer, arn: string): Buffer {
+  // An array of its own: Node moves small views that it allocates itself, and leaves what they held behind.
+  const plaintext = Buffer.from(new ArrayBuffer(KEY_BYTES));
   const isWhole = Plaintext?.length === KEY_BYTES;
+  if (isWhole) plaintext.set(Plaintext);
   Plaintext?.fill(0);
   if (isWhole && KeyId === arn) return plaintext;
   plaintext.fill(0);
