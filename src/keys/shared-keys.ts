@@ -2,9 +2,10 @@
 // Wrapped bytes only, and not trusted: what does not unwrap is replaced by whoever finds it so.
 import { createHash, randomBytes } from 'node:crypto';
 import type { Clock } from '../clock.ts';
+import { SealdexError } from '../errors.ts';
 import { ask, redisKeys, run, type Redis, type Script } from '../redis.ts';
 import { periodEnd } from './data-key.ts';
-import type { KeyContext } from './kms.ts';
+import { MAX_WRAPPED_BYTES, type KeyContext } from './kms.ts';
 
 /** How long one process may take to make a key before another tries. */
 export const CLAIM_MS = 5000;
@@ -12,15 +13,26 @@ export const CLAIM_MS = 5000;
 /** An entry outlives its period by this, for processes whose clocks are behind. */
 const AFTERLIFE_MS = 600_000;
 
-/** KMS takes at most 6,144 bytes of wrapped key; about 184 are usual. */
-const MAX_WRAPPED_BYTES = 6144;
+/** More than any entry of ours has; what somebody else put there is not fetched whole. */
+const MAX_ENTRY_BYTES = 16_384;
+
+/** Takes the claim, or tells that it is ours already: a command is sent again when its answer was lost. */
+const CLAIM: Script = {
+  name: 'claim_data_key',
+  keys: 1,
+  lua: `
+    if redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2], 'NX') then return 1 end
+    if redis.call('GET', KEYS[1]) == ARGV[1] then return 1 end
+    return 0`,
+};
 
 /** Writes the entry if it is still what we saw, frees the claim if it is ours, and answers what stands there now. */
 const PUT: Script = {
   name: 'put_data_key',
   keys: 2,
   lua: `
-    local current = redis.call('GET', KEYS[1]) or ''
+    local current = redis.pcall('GETRANGE', KEYS[1], 0, ARGV[5])
+    if type(current) ~= 'string' then current = '' end
     if current == ARGV[1] then
       redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
       current = ARGV[2]
@@ -36,7 +48,7 @@ const FREE: Script = {
 };
 
 export interface SharedKeys {
-  /** The text of the entry, '' when there is none. */
+  /** The bytes of the entry, one character each; '' when there is none. */
   read(arn: string, context: KeyContext): Promise<string>;
   /** A token when this process may make the key now; undefined when another does. */
   claim(arn: string, context: KeyContext): Promise<string | undefined>;
@@ -52,11 +64,20 @@ export function createSharedKeys(redis: Redis, queue: string, clock: Clock): Sha
   const claimKey = (arn: string, context: KeyContext): string => names.dataKeyClaim(entryKey(arn, context));
 
   return {
-    read: async (arn, context) => (await ask(redis.get(entryKey(arn, context)))) ?? '',
+    async read(arn, context) {
+      try {
+        // Bytes: decoded as text, what is no UTF-8 could not be compared with what stands in Redis.
+        const entry = await ask(redis.getrangeBuffer(entryKey(arn, context), 0, MAX_ENTRY_BYTES));
+        return entry.toString('latin1');
+      } catch (error) {
+        if (isOfAnotherType(error)) return '';
+        throw error;
+      }
+    },
 
     async claim(arn, context) {
       const token = randomBytes(8).toString('hex');
-      return (await ask(redis.set(claimKey(arn, context), token, 'PX', CLAIM_MS, 'NX'))) === 'OK' ? token : undefined;
+      return (await run(redis, CLAIM, [claimKey(arn, context), token, CLAIM_MS])) === 1 ? token : undefined;
     },
 
     async put(arn, context, seen, wrapped, token) {
@@ -65,10 +86,11 @@ export function createSharedKeys(redis: Redis, queue: string, clock: Clock): Sha
         await run(redis, PUT, [
           entryKey(arn, context),
           claimKey(arn, context),
-          seen,
+          Buffer.from(seen, 'latin1'),
           format(arn, wrapped),
           lifeMs,
           token,
+          MAX_ENTRY_BYTES,
         ]),
       );
     },
@@ -78,6 +100,10 @@ export function createSharedKeys(redis: Redis, queue: string, clock: Clock): Sha
     },
   };
 }
+
+/** Somebody put a list or a hash there: as good as no entry, and replaced like one. */
+const isOfAnotherType = (error: unknown): boolean =>
+  error instanceof SealdexError && error.cause instanceof Error && error.cause.message.startsWith('WRONGTYPE');
 
 const format = (arn: string, wrapped: Buffer): string => `1 ${arn} ${wrapped.toString('base64')}`;
 
