@@ -16,14 +16,17 @@ const MINUTE_MS = 60_000;
 export function periodAt(tenant: string, now: number): string {
   const shift = (createHash('sha256').update(tenant).digest().readUInt32BE(0) % 60) * MINUTE_MS;
   const start = Math.floor((now - shift) / PERIOD_MS) * PERIOD_MS + shift;
-  return `${new Date(start).toISOString().slice(0, 16)}Z`;
+  return nameOf(start);
 }
 
 /** When a period ends by wall clock; undefined when the text names none. */
 export function periodEnd(period: string): number | undefined {
   const start = /^\d{4}-\d\d-\d\dT\d\d:\d\dZ$/.test(period) ? Date.parse(period) : Number.NaN;
-  return Number.isNaN(start) ? undefined : start + PERIOD_MS;
+  // Date.parse rolls a 30th of February over into March.
+  return Number.isNaN(start) || nameOf(start) !== period ? undefined : start + PERIOD_MS;
 }
+
+const nameOf = (start: number): string => `${new Date(start).toISOString().slice(0, 16)}Z`;
 
 /** When the KMS request for a key began, by both clocks. */
 export interface Moment {
@@ -60,13 +63,15 @@ export class DataKey {
     this.lifetimeMs = end !== undefined && end > askedAt.wall ? Math.min(end - askedAt.wall, PERIOD_MS) : PERIOD_MS;
   }
 
-  /** By either clock: a wall clock set back or a machine that slept prolongs nothing. */
+  /** Milliseconds until the end of use by the clock that is further on; a wall clock set back prolongs nothing. */
+  get leftMs(): number {
+    const wall = this.#clock.now() - this.askedAt.wall;
+    const monotonic = this.#clock.monotonic() - this.askedAt.monotonic;
+    return this.lifetimeMs - Math.max(wall, monotonic);
+  }
+
   get isLive(): boolean {
-    return (
-      !this.#isWiped &&
-      this.#clock.now() - this.askedAt.wall < this.lifetimeMs &&
-      this.#clock.monotonic() - this.askedAt.monotonic < this.lifetimeMs
-    );
+    return !this.#isWiped && this.leftMs > 0;
   }
 
   /**

@@ -1,12 +1,12 @@
 // The key ring of a process: which data key encrypts for a tenant now, and which unwrapped keys are at hand for reading.
 // One KMS call for any number of uses at once, never a lock over tenants, nothing kept past its time.
-import { createHash } from 'node:crypto';
-import { sleep, type Clock, type Timer } from '../clock.ts';
+import { orAbort, type Clock } from '../clock.ts';
 import { dispositionOf, SealdexError } from '../errors.ts';
 import { DataKey, momentOf, periodAt } from './data-key.ts';
-import { isWrongWrapping } from './faults.ts';
-import type { KeyContext, Kms } from './kms.ts';
-import { parseEntry, type SharedKeys } from './shared-keys.ts';
+import { fleetKey } from './fleet-key.ts';
+import { HeldKeys, idOf, type HeldKeysStats } from './held-keys.ts';
+import type { GeneratedKey, KeyContext, Kms } from './kms.ts';
+import type { SharedKeys } from './shared-keys.ts';
 
 /** AES-GCM with random message ids: what one data key may encrypt in one process. */
 export interface UsageLimits {
@@ -16,12 +16,8 @@ export interface UsageLimits {
 
 const LIMITS: UsageLimits = { messages: 2 ** 32, bytes: 2 ** 40 };
 
-/** Unwrapped keys kept for reading; beyond, the oldest is wiped. */
+/** Keys held that encrypt, and as many for reading; beyond, the oldest is wiped. */
 const MAX_KEYS = 10_000;
-
-/** How long a first use waits for other processes before it gives up. */
-const WAIT_MS = { patient: 20_000, prompt: 950 };
-const POLL_MS = 50;
 
 export interface KeyRingDeps {
   readonly clock: Clock;
@@ -29,36 +25,42 @@ export interface KeyRingDeps {
   readonly shared: SharedKeys;
   readonly use: 'patient' | 'prompt';
   readonly limits?: UsageLimits;
+  readonly maxKeys?: number;
 }
 
-export interface KeyRingStats {
-  readonly keys: number;
-  /** Milliseconds since the KMS request of the oldest key. */
-  readonly oldestMs: number;
-  readonly tenants: readonly string[];
-}
+export type KeyRingStats = HeldKeysStats;
 
-interface Current {
-  readonly key: DataKey;
+interface Usage {
   messages: number;
   bytes: number;
 }
 
+/** Whose keys a wipe meets. */
+type Matches = (key: { readonly arn: string; readonly tenant: string }) => boolean;
+
 export class KeyRing {
   readonly #deps: KeyRingDeps;
   readonly #limits: UsageLimits;
-  /** Live keys by KMS key, context and wrapped bytes, in the order of their age, with the timer that wipes them. */
-  readonly #keys = new Map<string, { key: DataKey; timer: Timer }>();
+  readonly #maxKeys: number;
+  readonly #held: HeldKeys;
+  /** The key that encrypts now, by purpose, tenant and KMS key; gone with its key. */
+  readonly #current = new Map<string, DataKey>();
+  /** By data key, oldest first: a key that was wiped and unwrapped again goes on counting. */
+  readonly #usage = new Map<string, Usage>();
+  /** KMS calls under way: a wipe meets their keys too. */
+  readonly #asked = new Set<{ readonly arn: string; readonly tenant: string; isWiped: boolean }>();
+  readonly #renewing = new Map<string, Promise<void>>();
   readonly #unwrapping = new Map<string, Promise<DataKey>>();
-  /** The key that encrypts now, by purpose, tenant and KMS key. */
-  readonly #current = new Map<string, Current>();
-  readonly #acquiring = new Map<string, Promise<void>>();
-  readonly #slots = new WeakMap<DataKey, string>();
   readonly #closing = new AbortController();
 
   constructor(deps: KeyRingDeps) {
     this.#deps = deps;
     this.#limits = deps.limits ?? LIMITS;
+    this.#maxKeys = deps.maxKeys ?? MAX_KEYS;
+    this.#held = new HeldKeys(deps.clock, this.#maxKeys, (key) => {
+      const slot = slotOf(key.arn, key.context);
+      if (this.#current.get(slot) === key) this.#current.delete(slot);
+    });
   }
 
   /**
@@ -68,14 +70,17 @@ export class KeyRing {
   async current(tenant: string, arn: string, purpose: KeyContext['purpose'], bytes: number): Promise<DataKey> {
     for (;;) {
       const context: KeyContext = { tenant, period: periodAt(tenant, this.#deps.clock.now()), purpose };
-      const slot = `${purpose} ${tenant} ${arn}`;
-      const current = this.#current.get(slot);
-      if (current && current.key.isLive && current.key.context.period === context.period) {
-        if (this.#count(current, bytes)) return current.key;
-        await this.#single(`${slot} ${context.period}`, slot, () => this.#makeOwn(arn, context));
-      } else {
-        await this.#single(`${slot} ${context.period}`, slot, () => this.#acquire(arn, context));
-      }
+      const slot = slotOf(arn, context);
+      const key = this.#current.get(slot);
+      const isOfNow = key !== undefined && key.isLive && key.context.period === context.period;
+      if (isOfNow && this.#count(key, bytes)) return key;
+      await this.#single(this.#renewing, `${slot} ${context.period}`, async () => {
+        const renewed = isOfNow ? await this.#generate(arn, context) : await this.#fleetKey(arn, context);
+        // A key that was wiped or ran out meanwhile is not used: whoever waits for it asks again.
+        if (!renewed?.isLive) return;
+        this.#held.encryptsNow(renewed);
+        this.#current.set(slot, renewed);
+      });
     }
   }
 
@@ -85,170 +90,107 @@ export class KeyRing {
    */
   async unwrap(arn: string, wrapped: Uint8Array, context: KeyContext): Promise<DataKey> {
     const id = idOf(arn, wrapped, context);
-    const known = this.#keys.get(id)?.key;
-    if (known?.isLive) return known;
-    const running = this.#unwrapping.get(id);
-    if (running) return running;
-    const flight = this.#unwrap(id, arn, Buffer.from(wrapped), context).finally(() => this.#unwrapping.delete(id));
-    this.#unwrapping.set(id, flight);
-    return flight;
+    for (;;) {
+      const known = this.#held.find(id);
+      if (known) return known;
+      const key = await this.#single(this.#unwrapping, id, () => this.#unwrap(arn, Buffer.from(wrapped), context));
+      if (key.isLive) return key;
+    }
   }
 
-  /** Wipes every key that matches. Returns how many. */
-  wipe(matches: (key: { readonly arn: string; readonly tenant: string }) => boolean): number {
-    let wiped = 0;
-    for (const [id, { key }] of this.#keys) {
-      if (!matches({ arn: key.arn, tenant: key.context.tenant })) continue;
-      this.#drop(id);
-      wiped += 1;
-    }
-    return wiped;
+  /** Wipes every key that matches, those on their way here too. Returns how many were here. */
+  wipe(matches: Matches): number {
+    for (const asked of this.#asked) asked.isWiped ||= matches(asked);
+    return this.#held.wipe(({ arn, context: { tenant } }) => matches({ arn, tenant }));
   }
 
   stats(): KeyRingStats {
-    const now = this.#deps.clock.monotonic();
-    const live = [...this.#keys.values()].map(({ key }) => key);
-    return {
-      keys: live.length,
-      oldestMs: live.reduce((oldest, key) => Math.max(oldest, now - key.askedAt.monotonic), 0),
-      tenants: [...new Set(live.map((key) => key.context.tenant))],
-    };
+    return this.#held.stats();
   }
 
-  /** Wipes everything, now and whatever is still on its way. May be called twice. */
+  /** Wipes everything, now and whatever is still on its way; who waits for a key gets an error. May be called twice. */
   close(): void {
     this.#closing.abort(new SealdexError('KMS_FAILED', 'The key ring is closed.', { reason: 'Closed' }));
-    this.wipe(() => true);
+    this.#held.close();
   }
 
-  #count(current: Current, bytes: number): boolean {
-    const isOver = current.messages + 1 > this.#limits.messages || current.bytes + bytes > this.#limits.bytes;
-    if (isOver && current.messages > 0) return false;
-    current.messages += 1;
-    current.bytes += bytes;
+  #count(key: DataKey, bytes: number): boolean {
+    let usage = this.#usage.get(key.id);
+    if (!usage) {
+      const [oldest] = this.#usage.keys();
+      if (this.#usage.size >= this.#maxKeys && oldest !== undefined) this.#usage.delete(oldest);
+      this.#usage.set(key.id, (usage = { messages: 0, bytes: 0 }));
+    }
+    const isOver = usage.messages + 1 > this.#limits.messages || usage.bytes + bytes > this.#limits.bytes;
+    if (isOver && usage.messages > 0) return false;
+    usage.messages += 1;
+    usage.bytes += bytes;
     return true;
   }
 
-  /** One flight per slot and period; its failure is everybody's who waits, and nobody's who comes later. */
-  #single(id: string, slot: string, make: () => Promise<Current>): Promise<void> {
-    const running = this.#acquiring.get(id);
+  /** One flight per id; its failure is everybody's who waits, and nobody's who comes later. */
+  #single<T>(flights: Map<string, Promise<T>>, id: string, start: () => Promise<T>): Promise<T> {
+    const { signal } = this.#closing;
+    if (signal.aborted) return Promise.reject(signal.reason as Error);
+    const running = flights.get(id);
     if (running) return running;
-    const flight = make()
-      .then((made) => {
-        this.#slots.set(made.key, slot);
-        this.#current.set(slot, made);
-      })
-      .finally(() => this.#acquiring.delete(id));
-    this.#acquiring.set(id, flight);
+    const flight = orAbort(start(), signal).finally(() => flights.delete(id));
+    flights.set(id, flight);
     return flight;
   }
 
-  /** The fleet's key: unwraps the entry in Redis, or claims the making of it, or waits for who has the claim. */
-  async #acquire(arn: string, context: KeyContext): Promise<Current> {
+  #fleetKey(arn: string, context: KeyContext): Promise<DataKey | undefined> {
     const { clock, shared, use } = this.#deps;
-    const giveUpAt = clock.monotonic() + WAIT_MS[use];
-    let bad = '';
-    for (;;) {
-      const entry = await shared.read(arn, context);
-      const key = entry === bad ? undefined : await this.#unwrapEntry(entry, arn, context);
-      if (key) return { key, messages: 0, bytes: 0 };
-      bad = entry;
-      const token = await shared.claim(arn, context);
-      if (token !== undefined) {
-        const made = await this.#make(entry, token, arn, context);
-        if (made) return { key: made, messages: 0, bytes: 0 };
-      } else {
-        if (clock.monotonic() >= giveUpAt) throw new SealdexError('KMS_FAILED', undefined, { reason: 'ClaimWait' });
-        await sleep(clock, POLL_MS, this.#closing.signal);
-      }
-    }
+    return fleetKey(
+      {
+        clock,
+        shared,
+        use,
+        signal: this.#closing.signal,
+        unwrap: (wrapped) => this.unwrap(arn, wrapped, context),
+        generate: () => this.#generate(arn, context),
+        discard: (key) => this.#held.drop(key),
+      },
+      arn,
+      context,
+    );
   }
 
-  /** undefined: no entry, or one that must be replaced. */
-  async #unwrapEntry(entry: string, arn: string, context: KeyContext): Promise<DataKey | undefined> {
-    const wrapped = entry === '' ? undefined : parseEntry(entry, arn);
-    if (!wrapped) return undefined;
-    try {
-      return await this.unwrap(arn, wrapped, context);
-    } catch (error) {
-      if (isWrongWrapping(error)) return undefined;
-      throw error;
-    }
+  #generate(arn: string, context: KeyContext): Promise<DataKey> {
+    return this.#ask(arn, context, () => this.#deps.kms.generateDataKey(arn, context));
   }
 
-  /** Makes the fleet's key under the claim; undefined when another process's key stands there by now. */
-  async #make(seen: string, token: string, arn: string, context: KeyContext): Promise<DataKey | undefined> {
-    const { shared } = this.#deps;
-    try {
-      // Between our look and our claim the last claimer may have finished.
-      if ((await shared.read(arn, context)) !== seen) return undefined;
-      const key = await this.#generate(arn, context);
-      const standing = parseEntry(await shared.put(arn, context, seen, key.wrapped, token), arn);
-      if (standing?.equals(key.wrapped)) return this.#keep(key);
-      key.wipe();
-      return undefined;
-    } finally {
-      await shared.free(arn, context, token).catch(() => {});
-    }
+  #unwrap(arn: string, wrapped: Buffer, context: KeyContext): Promise<DataKey> {
+    return this.#ask(arn, context, async () => ({
+      plaintext: await this.#deps.kms.decrypt(arn, wrapped, context),
+      wrapped,
+    }));
   }
 
-  /** A key of this process alone, when the shared one has reached its limits. */
-  async #makeOwn(arn: string, context: KeyContext): Promise<Current> {
-    return { key: this.#keep(await this.#generate(arn, context)), messages: 0, bytes: 0 };
-  }
-
-  async #generate(arn: string, context: KeyContext): Promise<DataKey> {
-    const { clock, kms } = this.#deps;
-    const askedAt = momentOf(clock);
-    const { plaintext, wrapped } = await this.#watched(arn, context, kms.generateDataKey(arn, context));
-    return new DataKey(clock, plaintext, arn, wrapped, context, askedAt);
-  }
-
-  async #unwrap(id: string, arn: string, wrapped: Buffer, context: KeyContext): Promise<DataKey> {
-    const { clock, kms } = this.#deps;
-    const askedAt = momentOf(clock);
-    const plaintext = await this.#watched(arn, context, kms.decrypt(arn, wrapped, context));
-    return this.#keep(new DataKey(clock, plaintext, arn, wrapped, context, askedAt), id);
-  }
-
-  /** A refusal says that the KMS key is unusable: then no data key of it may be used on. */
-  async #watched<T>(arn: string, { tenant }: KeyContext, call: Promise<T>): Promise<T> {
-    try {
-      return await call;
-    } catch (error) {
-      if (error instanceof SealdexError && dispositionOf(error.code).disposition === 'park')
-        this.wipe((key) => key.arn === arn && key.tenant === tenant);
-      throw error;
-    }
-  }
-
-  #keep(key: DataKey, id = idOf(key.arn, key.wrapped, key.context)): DataKey {
+  /** A key is held from its first moment, so that a wipe or an end meets it wherever it is. */
+  async #ask(arn: string, context: KeyContext, call: () => Promise<GeneratedKey>): Promise<DataKey> {
     const { clock } = this.#deps;
-    if (this.#closing.signal.aborted) {
-      key.wipe();
-      throw this.#closing.signal.reason;
+    const { tenant } = context;
+    const asked = { arn, tenant, isWiped: false };
+    this.#asked.add(asked);
+    try {
+      const askedAt = momentOf(clock);
+      const { plaintext, wrapped } = await call();
+      const key = new DataKey(clock, plaintext, arn, wrapped, context, askedAt);
+      if (asked.isWiped) key.wipe();
+      else this.#held.hold(key);
+      return key;
+    } catch (error) {
+      if (isRefusal(error)) this.wipe((key) => key.arn === arn && key.tenant === tenant);
+      throw error;
+    } finally {
+      this.#asked.delete(asked);
     }
-    this.#drop(id);
-    if (this.#keys.size >= MAX_KEYS) this.#drop(this.#keys.keys().next().value!);
-    const leftMs = key.askedAt.monotonic + key.lifetimeMs - clock.monotonic();
-    this.#keys.set(id, { key, timer: clock.after(leftMs, () => this.#drop(id)) });
-    return key;
-  }
-
-  #drop(id: string): void {
-    const kept = this.#keys.get(id);
-    if (!kept) return;
-    this.#keys.delete(id);
-    kept.timer.cancel();
-    kept.key.wipe();
-    const slot = this.#slots.get(kept.key);
-    if (slot !== undefined && this.#current.get(slot)?.key === kept.key) this.#current.delete(slot);
   }
 }
 
-function idOf(arn: string, wrapped: Uint8Array, { tenant, period, purpose }: KeyContext): string {
-  return createHash('sha256')
-    .update(JSON.stringify([arn, tenant, period, purpose]))
-    .update(wrapped)
-    .digest('base64');
-}
+const slotOf = (arn: string, { purpose, tenant }: KeyContext): string => `${purpose} ${tenant} ${arn}`;
+
+/** The KMS key is unusable: then no data key of it may be used on. */
+const isRefusal = (error: unknown): boolean =>
+  error instanceof SealdexError && (dispositionOf(error.code).disposition === 'park' || error.code === 'PLATFORM_KEY');

@@ -1,0 +1,133 @@
+// The plaintext data keys that a process holds: bounded, found by KMS key, context and wrapped bytes, and each wiped
+// by a timer when its time is over. Where they come from and what they encrypt, it does not know.
+import { createHash } from 'node:crypto';
+import type { Clock, Timer } from '../clock.ts';
+import type { DataKey } from './data-key.ts';
+import type { KeyContext } from './kms.ts';
+
+export interface HeldKeysStats {
+  readonly keys: number;
+  /** Milliseconds since the KMS request of the oldest key. */
+  readonly oldestMs: number;
+  readonly tenants: readonly string[];
+}
+
+/** Which key it is to whom: the same wrapped bytes under another context are another key, one that KMS will refuse. */
+export function idOf(arn: string, wrapped: Uint8Array, { tenant, period, purpose }: KeyContext): string {
+  return createHash('sha256')
+    .update(JSON.stringify([arn, tenant, period, purpose]))
+    .update(wrapped)
+    .digest('base64');
+}
+
+interface Held {
+  readonly key: DataKey;
+  timer: Timer;
+}
+
+/** Timers follow the monotonic clock: the wall clock may have passed a key's end before, so it is looked at this often. */
+const RECHECK_MS = 60_000;
+
+export class HeldKeys {
+  readonly #clock: Clock;
+  readonly #most: number;
+  readonly #dropped: (key: DataKey) => void;
+  /** Both in the order in which they came; reading, however much, never takes the place of keys that encrypt. */
+  readonly #encrypting = new Map<string, Held>();
+  readonly #reading = new Map<string, Held>();
+  #isClosed = false;
+
+  /** Holds at most `most` keys that encrypt and as many that read. `dropped` hears of each key after its wipe. */
+  constructor(clock: Clock, most: number, dropped: (key: DataKey) => void) {
+    this.#clock = clock;
+    this.#most = most;
+    this.#dropped = dropped;
+  }
+
+  /** A live key, or undefined. */
+  find(id: string): DataKey | undefined {
+    const key = (this.#encrypting.get(id) ?? this.#reading.get(id))?.key;
+    return key?.isLive ? key : undefined;
+  }
+
+  /** From now on the key is wiped in time, whatever becomes of who asked for it; at once, when all is closed. */
+  hold(key: DataKey): void {
+    if (this.#isClosed) return key.wipe();
+    const id = idOf(key.arn, key.wrapped, key.context);
+    this.#drop(id);
+    this.#makeRoom(this.#reading);
+    this.#reading.set(id, { key, timer: this.#timer(id, key) });
+  }
+
+  /** Says that the key encrypts from now on. */
+  encryptsNow(key: DataKey): void {
+    const id = idOf(key.arn, key.wrapped, key.context);
+    const held = this.#reading.get(id);
+    if (held?.key !== key) return;
+    this.#reading.delete(id);
+    this.#makeRoom(this.#encrypting);
+    this.#encrypting.set(id, held);
+  }
+
+  drop(key: DataKey): void {
+    this.#drop(idOf(key.arn, key.wrapped, key.context));
+    key.wipe();
+  }
+
+  /** Wipes every key that matches. Returns how many. */
+  wipe(matches: (key: DataKey) => boolean): number {
+    let wiped = 0;
+    for (const shelf of [this.#encrypting, this.#reading]) {
+      for (const [id, { key }] of shelf) {
+        if (!matches(key)) continue;
+        this.#drop(id);
+        wiped += 1;
+      }
+    }
+    return wiped;
+  }
+
+  /** Wipes all, and what comes later at once. May be called twice. */
+  close(): void {
+    this.#isClosed = true;
+    this.wipe(() => true);
+  }
+
+  stats(): HeldKeysStats {
+    const now = this.#clock.monotonic();
+    const tenants = new Set<string>();
+    let oldestMs = 0;
+    for (const shelf of [this.#encrypting, this.#reading]) {
+      for (const { key } of shelf.values()) {
+        tenants.add(key.context.tenant);
+        oldestMs = Math.max(oldestMs, now - key.askedAt.monotonic);
+      }
+    }
+    return { keys: this.#encrypting.size + this.#reading.size, oldestMs, tenants: [...tenants] };
+  }
+
+  #makeRoom(shelf: Map<string, Held>): void {
+    const [oldest] = shelf.keys();
+    if (shelf.size >= this.#most && oldest !== undefined) this.#drop(oldest);
+  }
+
+  #timer(id: string, key: DataKey): Timer {
+    return this.#clock.after(Math.min(Math.max(0, key.leftMs), RECHECK_MS), () => {
+      const held = this.#encrypting.get(id) ?? this.#reading.get(id);
+      if (held?.key !== key) return;
+      if (key.isLive) held.timer = this.#timer(id, key);
+      else this.#drop(id);
+    });
+  }
+
+  #drop(id: string): void {
+    for (const shelf of [this.#encrypting, this.#reading]) {
+      const held = shelf.get(id);
+      if (!held) continue;
+      shelf.delete(id);
+      held.timer.cancel();
+      held.key.wipe();
+      this.#dropped(held.key);
+    }
+  }
+}
