@@ -1,0 +1,132 @@
+// Many requests in one call: some at a time, so that neither memory nor the time of an outage grows with their number.
+// What one request needs is enqueue.ts' business.
+import type { Clock } from '../clock.ts';
+import { startPace } from '../documents/pace.ts';
+import type { DocumentLimits } from '../documents/shapes.ts';
+import { dispositionOf, SealdexError } from '../errors.ts';
+import { enqueue, type EnqueueDeps, type EnqueueResult } from './enqueue.ts';
+import { checkRequest, invalid, readable, type CheckedRequest } from './request.ts';
+
+export type BulkResult = EnqueueResult | SealdexError;
+
+const MOST_REQUESTS = 100_000;
+
+/** Encrypted and stored at once; documents of a batch together may pass this size by one document. */
+const BATCH_REQUESTS = 16;
+const BATCH_BYTES = 16 * 1_048_576;
+
+/** So many refusals of a tenant in a row are no accident: the rest of its requests is not tried. */
+const GIVE_UP_AFTER = 16;
+
+interface Taken {
+  readonly index: number;
+  readonly request: CheckedRequest;
+}
+
+/** @throws SealdexError `DOCUMENT_INVALID` when `requests` is no array, or one of more than 100,000; nothing is queued then. */
+export async function enqueueBulk(
+  deps: EnqueueDeps,
+  limits: DocumentLimits,
+  clock: Clock,
+  requests: readonly unknown[],
+): Promise<BulkResult[]> {
+  const count = readable('requests', () => (Array.isArray(requests) ? requests.length : Infinity));
+  if (count > MOST_REQUESTS) throw invalid('requests', `must be an array of at most ${MOST_REQUESTS} requests`);
+  const results: BulkResult[] = [];
+  const outages = new Outages();
+  const pace = startPace(clock);
+  let batch = new Batch();
+  const flush = async (): Promise<void> => {
+    const taken = batch.taken;
+    batch = new Batch();
+    for (const [at, result] of (await enqueueBatch(deps, taken)).entries()) {
+      const { index, request } = taken[at]!;
+      results[index] = result;
+      outages.note(request.tenant, result);
+    }
+  };
+  for (let index = 0; index < count; index++) {
+    if (pace.isDue()) await pace.rest();
+    const request = checked(requests, index, limits);
+    if (request instanceof SealdexError) {
+      results[index] = request;
+      continue;
+    }
+    if (!batch.hasRoomFor(request)) await flush();
+    const outage = outages.of(request.tenant);
+    if (outage) results[index] = outage;
+    else batch.add({ index, request });
+  }
+  await flush();
+  return results;
+}
+
+function checked(requests: readonly unknown[], index: number, limits: DocumentLimits): CheckedRequest | SealdexError {
+  try {
+    return checkRequest(
+      readable('request', () => requests[index]),
+      limits,
+    );
+  } catch (error) {
+    return asSealdexError(error);
+  }
+}
+
+function enqueueBatch(deps: EnqueueDeps, taken: readonly Taken[]): Promise<BulkResult[]> {
+  // One script for all of them.
+  let first: Promise<number> | undefined;
+  return Promise.all(
+    taken.map(({ request }, at) =>
+      enqueue(deps, request, async () => (await (first ??= deps.queue.stamp(taken.length))) + at).catch(asSealdexError),
+    ),
+  );
+}
+
+const asSealdexError = (error: unknown): SealdexError =>
+  error instanceof SealdexError ? error : new SealdexError('INTERNAL');
+
+/**
+ * Requests that may run in any order. A document that is in it already waits for the next batch, and so gets a higher
+ * revision: the later of two in a bulk wins. So does an idempotency key: the earlier of two is the one that is queued.
+ */
+class Batch {
+  readonly taken: Taken[] = [];
+  readonly #names = new Set<string>();
+  #bytes = 0;
+
+  hasRoomFor(request: CheckedRequest): boolean {
+    if (this.taken.length >= BATCH_REQUESTS || this.#bytes >= BATCH_BYTES) return false;
+    return !namesOf(request).some((name) => this.#names.has(name));
+  }
+
+  add(one: Taken): void {
+    this.taken.push(one);
+    this.#bytes += one.request.body.length;
+    for (const name of namesOf(one.request)) this.#names.add(name);
+  }
+}
+
+function namesOf({ tenant, corpus, documentId, idempotencyKey }: CheckedRequest): string[] {
+  const document = JSON.stringify(['document', tenant, corpus, documentId]);
+  return idempotencyKey === undefined
+    ? [document]
+    : [document, JSON.stringify(['key', tenant, corpus, idempotencyKey])];
+}
+
+/** Tenants for which KMS, S3 or Redis fails again and again. A hanging one costs a second each time. */
+class Outages {
+  readonly #failures = new Map<string, number>();
+  readonly #errors = new Map<string, SealdexError>();
+
+  note(tenant: string, result: BulkResult): void {
+    const isOutage =
+      result instanceof SealdexError && !['dead', 'none'].includes(dispositionOf(result.code).disposition);
+    const failures = isOutage ? (this.#failures.get(tenant) ?? 0) + 1 : 0;
+    this.#failures.set(tenant, failures);
+    if (isOutage && failures >= GIVE_UP_AFTER) this.#errors.set(tenant, result);
+  }
+
+  of(tenant: string): SealdexError | undefined {
+    return this.#errors.get(tenant);
+  }
+}
