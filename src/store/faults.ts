@@ -15,23 +15,44 @@ const REFUSALS = new Set([
   'RequestTimeTooSkewed',
 ]);
 
+/** Answers of 4xx that pass by themselves: too slow, too many, or another write at the same time. */
+const PASSING_NAMES = new Set(['RequestTimeout', 'SlowDown', 'Throttling', 'ThrottlingException', 'RequestThrottled']);
+const PASSING_STATUS = new Set([408, 409, 412, 425, 429]);
+
 const CREDENTIALS = new Set(['CredentialsProviderError', 'TokenProviderError']);
 
 interface S3Error {
-  readonly name?: string;
+  readonly name?: unknown;
+  readonly code?: unknown;
   readonly $metadata?: { readonly httpStatusCode?: number };
 }
 
 export const statusOf = (error: unknown): number | undefined =>
   (error as S3Error | undefined)?.$metadata?.httpStatusCode;
 
-const nameOf = (error: unknown): string => {
-  const name = (error as S3Error | undefined)?.name;
-  // HEAD has no body, so the SDK can only make a name of the status.
-  if (statusOf(error) === 403 && (name === undefined || name === 'Unknown' || name === '403' || name === 'Forbidden'))
-    return 'AccessDenied';
-  return name ?? 'Unknown';
-};
+/** Names are the server's text, so only what looks like a name goes on into log lines and metric labels. */
+const NAME = /^[A-Za-z][A-Za-z0-9._]{0,63}$/;
+
+/** What a HEAD is refused with: it has no body, so S3 cannot say more than a status. */
+const NAMES_BY_STATUS: Readonly<Record<number, string>> = Object.freeze({
+  301: 'PermanentRedirect',
+  403: 'AccessDenied',
+});
+
+function nameOf(error: unknown): string {
+  const { name, code } = (error ?? {}) as S3Error;
+  const status = statusOf(error);
+  const known = typeof name === 'string' && NAME.test(name) ? name : 'Unknown';
+  if (status === undefined) return networkNameOf(known, code);
+  return known === 'Unknown' || known === 'Forbidden' ? (NAMES_BY_STATUS[status] ?? `Http${status}`) : known;
+}
+
+/** Node and undici name a fault in the network by its code: the name is just `Error`. */
+function networkNameOf(name: string, code: unknown): string {
+  if (typeof code !== 'string' || !NAME.test(code)) return name;
+  if (/^UND_ERR_.*TIMEOUT$/.test(code)) return 'TimeoutError';
+  return name === 'Error' || name === 'Unknown' ? code : name;
+}
 
 /** Any error of a request to S3 as `STORE_FAILED` (or `PLATFORM_CREDENTIALS` when there are none), named by its reason. */
 export function storeFault(error: unknown): SealdexError {
@@ -42,8 +63,10 @@ export function storeFault(error: unknown): SealdexError {
 }
 
 /** Whether S3 refused, rather than failed: then a canary has to tell whose fault it is. */
-export const isRefusal = (error: unknown): error is SealdexError =>
-  error instanceof SealdexError &&
-  error.code === 'STORE_FAILED' &&
-  error.reason !== undefined &&
-  REFUSALS.has(error.reason);
+export function isRefusal(error: unknown): error is SealdexError {
+  if (!(error instanceof SealdexError) || error.code !== 'STORE_FAILED' || error.reason === undefined) return false;
+  if (REFUSALS.has(error.reason)) return true;
+  // A request that S3 will never take must not come back for ever as if S3 had been down.
+  const status = statusOf(error.cause) ?? 0;
+  return status >= 400 && status < 500 && !PASSING_STATUS.has(status) && !PASSING_NAMES.has(error.reason);
+}
