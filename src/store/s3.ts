@@ -11,7 +11,7 @@ import {
   type HeadObjectCommandOutput,
 } from '@aws-sdk/client-s3';
 import { UndiciHttpHandler } from '@smithy/undici-http-handler';
-import { systemClock } from '../clock.ts';
+import { orAbort, systemClock } from '../clock.ts';
 import { credentialsOf, type Config } from '../config.ts';
 import { SealdexError } from '../errors.ts';
 import { statusOf, storeFault } from './faults.ts';
@@ -55,7 +55,7 @@ export interface Store {
   /** One page, in the order of the keys; `next` goes into `after` for the following one. */
   list(
     prefix: string,
-    options?: { after?: string; limit?: number; delimiter?: string; signal?: AbortSignal | undefined },
+    options?: { after?: string; limit?: number; signal?: AbortSignal | undefined },
   ): Promise<{ objects: ListedObject[]; next?: string }>;
   close(): void;
 }
@@ -66,7 +66,10 @@ const PROMPT_MS = 900;
 const timeoutFor = (bytes: number, prompt: boolean): number =>
   (prompt ? PROMPT_MS : ANSWER_MS) + Math.ceil(bytes / 1000);
 
-/** `prompt`: fails within a second, for callers who wait (producer, reader, operator). */
+/**
+ * `prompt`: fails within a second, for callers who wait (producer, reader, operator). Every request ends: without an
+ * answer in time, at the caller's signal (with its reason), or with `close()`.
+ */
 export function createStore(config: Config, use: 'patient' | 'prompt'): Store {
   const prompt = use === 'prompt';
   const client = new S3Client({
@@ -81,8 +84,9 @@ export function createStore(config: Config, use: 'patient' | 'prompt'): Store {
       dispatcher: {
         connections: config.concurrency + 8,
         connect: { timeout: prompt ? PROMPT_MS / 2 : 3000 },
-        headersTimeout: 60_000,
-        bodyTimeout: 30_000,
+        // The deadline of a request is send()'s; this is for the silence within a body.
+        headersTimeout: 0,
+        bodyTimeout: prompt ? PROMPT_MS : 30_000,
         keepAliveTimeout: 20_000,
       },
     }),
@@ -90,123 +94,114 @@ export function createStore(config: Config, use: 'patient' | 'prompt'): Store {
     ...credentialsOf(config),
   });
   const Bucket = config.bucket;
+  let isClosed = false;
 
-  /** Sends with a deadline of its own beside the caller's signal; an abort by the caller stays the caller's error. */
+  /**
+   * Sends with a deadline for the answer beside the caller's signal. Errors leave as the caller's reason or a typed fault.
+   * `expected` may turn an error into an answer.
+   */
   async function send<T>(
     bytes: number,
     signal: AbortSignal | undefined,
-    request: (abortSignal: AbortSignal) => Promise<T>,
+    request: (options: { abortSignal: AbortSignal }) => Promise<T>,
+    expected: (error: unknown) => { answer: T } | undefined = () => undefined,
   ): Promise<T> {
     signal?.throwIfAborted();
-    const deadline = AbortSignal.timeout(timeoutFor(bytes, prompt));
+    // The SDK would open new connections, which nobody closes.
+    if (isClosed) throw new SealdexError('STORE_FAILED', 'The store is closed.', { reason: 'Closed' });
+    const late = new AbortController();
+    const timer = systemClock.after(timeoutFor(bytes, prompt), () =>
+      late.abort(new SealdexError('STORE_FAILED', undefined, { reason: 'TimeoutError' })),
+    );
+    const abortSignal = signal ? AbortSignal.any([signal, late.signal]) : late.signal;
     try {
-      return await request(signal ? AbortSignal.any([signal, deadline]) : deadline);
+      // The SDK does not look at the signal while it waits before its second attempt.
+      return await orAbort(request({ abortSignal }), abortSignal);
     } catch (error) {
-      if (signal?.aborted) throw signal.reason;
-      if (deadline.aborted) throw new SealdexError('STORE_FAILED', undefined, { reason: 'TimeoutError', cause: error });
-      throw error;
+      const known = expected(error);
+      if (known) return known.answer;
+      throw abortSignal.aborted ? abortSignal.reason : storeFault(error);
+    } finally {
+      // From here on the signal is the body's alone: it is read at the reader's pace.
+      timer.cancel();
     }
   }
 
   return {
-    async put(Key, Body, { metadata = {}, condition, signal }) {
+    put(Key, Body, { metadata = {}, condition, signal }) {
       const conditions =
         condition === undefined ? {} : 'absent' in condition ? { IfNoneMatch: '*' } : { IfMatch: condition.etag };
-      const command = new PutObjectCommand({
-        Bucket,
-        Key,
-        Body,
-        Metadata: metadata,
-        ContentLength: Body.byteLength,
-        ...conditions,
-      });
-      try {
-        const { ETag } = await send(Body.byteLength, signal, (abortSignal) => client.send(command, { abortSignal }));
-        return { kind: 'written', etag: ETag ?? '' };
-      } catch (error) {
-        const answer = condition && conditionAnswer(error, condition);
-        if (answer) return answer;
-        throw faultUnlessAborted(error, signal);
-      }
+      const ContentLength = Body.byteLength;
+      const command = new PutObjectCommand({ Bucket, Key, Body, Metadata: metadata, ContentLength, ...conditions });
+      return send<PutAnswer>(
+        ContentLength,
+        signal,
+        async (options) => ({ kind: 'written', etag: (await client.send(command, options)).ETag ?? '' }),
+        (error) => conditionAnswer(error, condition),
+      );
     },
 
-    async get(Key, { signal } = {}) {
-      try {
-        // The deadline is for the answer; the body has its own (bodyTimeout), since it is read at the reader's pace.
-        const headers = new AbortController();
-        const timer = systemClock.after(timeoutFor(0, prompt), () => headers.abort());
-        try {
-          const abortSignal = signal ? AbortSignal.any([signal, headers.signal]) : headers.signal;
-          const answer = await client.send(new GetObjectCommand({ Bucket, Key }), { abortSignal });
+    get(Key, { signal } = {}) {
+      const command = new GetObjectCommand({ Bucket, Key });
+      return send<StoredObject | undefined>(
+        0,
+        signal,
+        async (options) => {
+          const answer = await client.send(command, options);
           return { ...factsOf(answer), ...bodyOf(answer, signal) };
-        } finally {
-          timer.cancel();
-        }
-      } catch (error) {
-        if (isMissing(error)) return undefined;
-        throw faultUnlessAborted(error, signal);
-      }
+        },
+        missingAnswer,
+      );
     },
 
-    async head(Key, { signal } = {}) {
-      try {
-        return factsOf(
-          await send(0, signal, (abortSignal) => client.send(new HeadObjectCommand({ Bucket, Key }), { abortSignal })),
-        );
-      } catch (error) {
-        if (isMissing(error)) return undefined;
-        throw faultUnlessAborted(error, signal);
-      }
+    head(Key, { signal } = {}) {
+      const command = new HeadObjectCommand({ Bucket, Key });
+      return send<ObjectFacts | undefined>(
+        0,
+        signal,
+        async (options) => factsOf(await client.send(command, options)),
+        missingAnswer,
+      );
     },
 
     async remove(Key, { signal } = {}) {
-      try {
-        await send(0, signal, (abortSignal) => client.send(new DeleteObjectCommand({ Bucket, Key }), { abortSignal }));
-      } catch (error) {
-        throw faultUnlessAborted(error, signal);
-      }
+      await send(0, signal, (options) => client.send(new DeleteObjectCommand({ Bucket, Key }), options));
     },
 
     async list(Prefix, { after, limit = 1000, signal } = {}) {
-      try {
-        const command = new ListObjectsV2Command({
-          Bucket,
-          Prefix,
-          MaxKeys: limit,
-          ...(after === undefined ? {} : { StartAfter: after }),
-        });
-        const { Contents = [], IsTruncated } = await send(0, signal, (abortSignal) =>
-          client.send(command, { abortSignal }),
-        );
-        const objects = Contents.map(({ Key = '', Size = 0, LastModified = new Date(0) }) => ({
-          key: Key,
-          bytes: Size,
-          modified: LastModified,
-        }));
-        const last = objects.at(-1);
-        return { objects, ...(IsTruncated && last ? { next: last.key } : {}) };
-      } catch (error) {
-        throw faultUnlessAborted(error, signal);
-      }
+      const from = after === undefined ? {} : { StartAfter: after };
+      const command = new ListObjectsV2Command({ Bucket, Prefix, MaxKeys: limit, ...from });
+      const { Contents = [], IsTruncated } = await send(0, signal, (options) => client.send(command, options));
+      const objects = Contents.map(({ Key = '', Size = 0, LastModified = new Date(0) }) => ({
+        key: Key,
+        bytes: Size,
+        modified: LastModified,
+      }));
+      const last = objects.at(-1);
+      return { objects, ...(IsTruncated && last ? { next: last.key } : {}) };
     },
 
-    close: () => client.destroy(),
+    close() {
+      isClosed = true;
+      client.destroy();
+    },
   };
 }
 
-function conditionAnswer(error: unknown, condition: Condition): PutAnswer | undefined {
+function conditionAnswer(error: unknown, condition: Condition | undefined): { answer: PutAnswer } | undefined {
+  if (condition === undefined) return undefined;
   const status = statusOf(error);
-  if (status === 412) return { kind: 'exists' };
-  if (status === 409) return { kind: 'conflict' };
-  if (status === 404 && 'etag' in condition && (error as Error).name === 'NoSuchKey') return { kind: 'missing' };
-  return undefined;
+  if (status === 412) return { answer: { kind: 'exists' } };
+  if (status === 409) return { answer: { kind: 'conflict' } };
+  return 'etag' in condition && isMissing(error) ? { answer: { kind: 'missing' } } : undefined;
 }
 
+/** A HEAD of a bucket that is not there looks the same; the PUT or GET beside it names it. */
 const isMissing = (error: unknown): boolean =>
   error instanceof Error && statusOf(error) === 404 && (error.name === 'NoSuchKey' || error.name === 'NotFound');
 
-const faultUnlessAborted = (error: unknown, signal: AbortSignal | undefined): unknown =>
-  signal?.aborted ? signal.reason : storeFault(error);
+const missingAnswer = (error: unknown): { answer: undefined } | undefined =>
+  isMissing(error) ? { answer: undefined } : undefined;
 
 const factsOf = (answer: HeadObjectCommandOutput | GetObjectCommandOutput): ObjectFacts => ({
   metadata: answer.Metadata ?? {},
@@ -221,15 +216,16 @@ function bodyOf(
   const stream = answer.Body as unknown as (AsyncIterable<Uint8Array> & { destroy(): void }) | undefined;
   async function* body(): AsyncGenerator<Uint8Array> {
     if (!stream) return;
-    const onAbort = (): void => stream.destroy();
-    signal?.addEventListener('abort', onAbort, { once: true });
     try {
-      for await (const chunk of stream) yield chunk;
+      // undici ends the body at the signal that the request had; what was buffered before is not given out either.
       signal?.throwIfAborted();
+      for await (const chunk of stream) {
+        yield chunk;
+        signal?.throwIfAborted();
+      }
     } catch (error) {
-      throw faultUnlessAborted(error, signal);
+      throw signal?.aborted ? signal.reason : storeFault(error);
     } finally {
-      signal?.removeEventListener('abort', onAbort);
       stream.destroy();
     }
   }
