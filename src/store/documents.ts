@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { sleep, type Clock } from '../clock.ts';
 import { SealdexError } from '../errors.ts';
-import type { ListedObject, ObjectFacts, Store, StoredObject } from './s3.ts';
+import type { Condition, ListedObject, ObjectFacts, PutAnswer, Store, StoredObject } from './s3.ts';
 
 export interface DocumentPlace {
   readonly tenant: string;
@@ -30,9 +30,10 @@ const ROUND_MS = 50;
 
 /** What the object metadata says (contract, design section 8). An object without it is not ours and counts as revision 0. */
 export function stateOf({ metadata }: ObjectFacts): { revision: number; jobId: string; isDeleted: boolean } {
-  const revision = Number(metadata['revision']);
+  const text = metadata['revision'] ?? '';
+  const revision = /^\d{1,16}$/.test(text) ? Number(text) : 0;
   return {
-    revision: Number.isSafeInteger(revision) && revision > 0 ? revision : 0,
+    revision: Number.isSafeInteger(revision) ? revision : 0,
     jobId: metadata['job-id'] ?? '',
     isDeleted: metadata['deleted'] === '1',
   };
@@ -51,16 +52,21 @@ export async function writeDocument(
 ): Promise<'stored' | 'superseded'> {
   const key = keyOf(write);
   const metadata = { revision: String(write.revision), 'job-id': write.jobId, v: '1' };
+  const put = (condition: Condition): Promise<PutAnswer> =>
+    store.put(key, write.message, { metadata, condition, signal });
+  let isExpected = false;
   for (let round = 0; round < ROUNDS; round++) {
     if (round > 0) await sleep(clock, Math.random() * ROUND_MS * round, signal);
-    const first = await store.put(key, write.message, { metadata, condition: { absent: true }, signal });
-    if (first.kind === 'written') return 'stored';
+    if (!isExpected && (await put({ absent: true })).kind === 'written') return 'stored';
     const stored = await store.head(key, { signal });
+    isExpected = stored !== undefined;
     if (!stored) continue;
     const verdict = compare(write, stored);
     if (verdict !== 'replace') return verdict;
-    const second = await store.put(key, write.message, { metadata, condition: { etag: stored.etag }, signal });
+    const second = await put({ etag: stored.etag });
     if (second.kind === 'written') return 'stored';
+    // Changed meanwhile: look again. Gone meanwhile: as at first.
+    isExpected = second.kind !== 'missing';
   }
   throw new SealdexError('STORE_FAILED', undefined, { reason: 'Contention' });
 }
