@@ -2,38 +2,52 @@
 // They hold nothing, and are removed after use.
 import { randomBytes } from 'node:crypto';
 import { SealdexError } from '../errors.ts';
-import { readAll, type Store } from './s3.ts';
+import { statusOf } from './faults.ts';
+import { readAll, type Condition, type PutAnswer, type Store } from './s3.ts';
 
 const canaryKey = (queue: string): string => `system/${queue}/canary/${randomBytes(8).toString('hex')}`;
 
 /**
  * Proves at start that conditional writes are honoured: without them a store overwrites in silence.
- * @throws SealdexError `CONFIG_INVALID` when a second `If-None-Match: *` or a wrong `If-Match` is accepted.
+ * @throws SealdexError `CONFIG_INVALID` when a second `If-None-Match: *` or a wrong `If-Match` is accepted, or neither is known
  */
 export async function proveConditionalWrites(store: Store, queue: string, signal?: AbortSignal): Promise<void> {
   const key = canaryKey(queue);
-  const body = Buffer.from('1');
+  const put = (condition: Condition): Promise<PutAnswer> => store.put(key, Buffer.from('1'), { condition, signal });
   try {
-    await store.put(key, body, { condition: { absent: true }, signal });
-    const second = await store.put(key, body, { condition: { absent: true }, signal });
-    const wrong = await store.put(key, body, { condition: { etag: '"00000000000000000000000000000000"' }, signal });
-    if (second.kind !== 'exists' || wrong.kind !== 'exists') {
-      throw new SealdexError(
-        'CONFIG_INVALID',
-        'SEALDEX_BUCKET is in a store that ignores conditional writes (If-None-Match, If-Match): documents would overwrite each other in silence. Use S3 or a store that answers 412.',
-      );
-    }
+    const answers = [
+      await put({ absent: true }),
+      await put({ absent: true }),
+      await put({ etag: '"00000000000000000000000000000000"' }),
+    ];
+    // The first may have been answered twice, when its first answer was lost.
+    if (answers.slice(1).some(({ kind }) => kind === 'written')) throw ignoresConditions();
+  } catch (error) {
+    throw statusOf(causeOf(error)) === 501 ? ignoresConditions() : error;
   } finally {
     await store.remove(key).catch(() => {});
   }
 }
 
+const causeOf = (error: unknown): unknown => (error instanceof SealdexError ? error.cause : undefined);
+
+const ignoresConditions = (): SealdexError =>
+  new SealdexError(
+    'CONFIG_INVALID',
+    'SEALDEX_BUCKET is in a store that ignores conditional writes (If-None-Match, If-Match): documents would overwrite each other in silence. Use S3 or a store that answers 412.',
+  );
+
 /** Writes an object, reads it back and removes it. @throws SealdexError `STORE_FAILED` when that does not work. */
 export async function flyCanary(store: Store, queue: string, signal?: AbortSignal): Promise<void> {
   const key = canaryKey(queue);
   await store.put(key, Buffer.from(key), { signal });
-  const stored = await store.get(key, { signal });
-  if (!stored || (await readAll(stored)).toString() !== key)
-    throw new SealdexError('STORE_FAILED', undefined, { reason: 'CanaryLost' });
+  try {
+    const stored = await store.get(key, { signal });
+    if (!stored || (await readAll(stored)).toString() !== key)
+      throw new SealdexError('STORE_FAILED', undefined, { reason: 'CanaryLost' });
+  } catch (error) {
+    await store.remove(key).catch(() => {});
+    throw error;
+  }
   await store.remove(key, { signal });
 }
