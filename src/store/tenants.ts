@@ -1,5 +1,6 @@
 // tenants/<tenant>.json: reading, listing and conditional writing of the tenants' files as bytes.
 // What the files say is src/tenants.ts' business.
+import { NAME } from '../names.ts';
 import { readAll, type PutAnswer, type Store } from './s3.ts';
 
 const keyOf = (tenant: string): string => `tenants/${tenant}.json`;
@@ -38,7 +39,7 @@ export async function* listTenantNames(store: Store, signal?: AbortSignal): Asyn
     const page = await store.list('tenants/', { signal, ...(after === undefined ? {} : { after }) });
     for (const { key } of page.objects) {
       const name = /^tenants\/(.+)\.json$/.exec(key)?.[1];
-      if (name !== undefined) yield name;
+      if (name !== undefined && NAME.test(name)) yield name;
     }
     after = page.next;
   } while (after !== undefined);
