@@ -2,6 +2,7 @@
 // Content says which job it belongs to; whoever opens it compares.
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
+import { orAbort } from './clock.ts';
 import { decryptMessage, encryptMessage } from './envelope/message.ts';
 import { SealdexError } from './errors.ts';
 import type { KeyRing } from './keys/key-ring.ts';
@@ -42,7 +43,10 @@ export interface PutContent {
   remove(): Promise<void>;
 }
 
-/** Encrypts content under the tenant's data key and puts it where the job can name it. */
+/**
+ * Encrypts content under the tenant's data key and puts it where the job can name it: a message of up to `inlineBytes`
+ * goes into the job, a larger one into S3.
+ */
 export async function putContent(
   deps: IntakeDeps,
   keyArn: string,
@@ -51,7 +55,7 @@ export async function putContent(
   signal?: AbortSignal,
 ): Promise<PutContent> {
   const plaintext = Buffer.concat([Buffer.from(`${JSON.stringify(header)}\n`), body]);
-  const key = await deps.ring.current(header.tenant, keyArn, 'documents', plaintext.length);
+  const key = await orAbort(deps.ring.current(header.tenant, keyArn, 'documents', plaintext.length), signal);
   const message = encryptMessage(key, plaintext);
   const object = objectName(header.documentId);
   if (message.length <= deps.inlineBytes)
@@ -77,7 +81,13 @@ export interface LocatedContent {
 /** Reason of a `STORE_FAILED` that met content in intake, where S3 may answer 403 for what is not there. */
 export const INTAKE_REFUSED = 'IntakeRefused';
 
-/** undefined: the content is gone. */
+/** Beyond what the settings let a producer write (documents and files of 256 MiB): not one of ours, and never held in memory. */
+const MAX_MESSAGE_BYTES = 300 * 1_048_576;
+
+/**
+ * undefined: the content is gone.
+ * @throws SealdexError `STORE_FAILED` with reason `IntakeRefused`, `CONTENT_TAMPERED` with reason `length`
+ */
 export async function locateContent(
   store: Store,
   job: { tenant: string; id: string; content: ContentPlace },
@@ -89,6 +99,10 @@ export async function locateContent(
   }
   try {
     const stored = await getIntake(store, { tenant: job.tenant, jobId: job.id, intake: job.content.intake }, signal);
+    if (stored && stored.bytes > MAX_MESSAGE_BYTES) {
+      stored.discard();
+      throw tampered('length');
+    }
     return stored && { bytes: stored.bytes, read: () => readAll(stored), discard: () => stored.discard() };
   } catch (error) {
     if (isRefusal(error) && error.reason === 'AccessDenied')
