@@ -1,6 +1,6 @@
 // The byte budget of a process: how much content is in work at once. Small jobs pass, large ones take turns.
 // Counts bytes and nothing else; what they are for, it does not know.
-import { orAbort, withDeadline, type Clock } from '../clock.ts';
+import type { Clock } from '../clock.ts';
 import { SealdexError } from '../errors.ts';
 
 /** A job whose turn does not come is put back, so that its slot serves others. */
@@ -52,34 +52,32 @@ export class ByteBudget {
     });
   }
 
-  async #wait(bytes: number, signal: AbortSignal): Promise<void> {
-    let granted = false;
-    let waiter: Waiter | undefined;
-    const turn = new Promise<void>((resolve) => {
-      waiter = {
-        bytes,
-        grant: () => {
-          granted = true;
-          resolve();
-        },
+  /** Resolves when the bytes are taken; when it rejects, nothing is taken and nothing waits on. */
+  #wait(bytes: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const end = (settle: () => void): void => {
+        this.#waiters.delete(waiter);
+        timer.cancel();
+        signal.removeEventListener('abort', onAbort);
+        settle();
       };
+      const giveUp = (reason: Error): void => {
+        end(() => reject(reason));
+        this.#grantNext();
+      };
+      const onAbort = (): void => giveUp(signal.reason as Error);
+      const waiter: Waiter = { bytes, grant: () => end(resolve) };
+      const late = (): void => giveUp(new SealdexError('DEADLINE', undefined, { reason: 'Waited' }));
+      const timer = this.#clock.after(WAIT_MS, late);
       this.#waiters.add(waiter);
+      signal.addEventListener('abort', onAbort, { once: true });
+      if (signal.aborted) onAbort();
     });
-    const late = (): Error => new SealdexError('DEADLINE', undefined, { reason: 'Waited' });
-    try {
-      await orAbort(withDeadline(this.#clock, WAIT_MS, turn, late), signal);
-    } catch (error) {
-      this.#waiters.delete(waiter!);
-      if (granted) this.#taken -= bytes;
-      this.#grantNext();
-      throw error;
-    }
   }
 
   #grantNext(): void {
     for (const waiter of this.#waiters) {
       if (!this.#fits(waiter.bytes)) return;
-      this.#waiters.delete(waiter);
       this.#taken += waiter.bytes;
       waiter.grant();
     }
