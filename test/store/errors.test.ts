@@ -1,0 +1,150 @@
+// The table of S3 errors through the real client: code, reason, whether S3 refused, and how often it was asked.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { SealdexError } from '../../src/errors.ts';
+import { S3_ERRORS, type S3Fault } from '../../src/dev/s3-faults.ts';
+import { isRefusal, storeFault } from '../../src/store/faults.ts';
+import type { Store } from '../../src/store/s3.ts';
+import { testServices, type TestServices } from '../support/services.ts';
+import { faultOf, storeOf } from './fixture.ts';
+
+let services: TestServices;
+let store: Store;
+
+beforeAll(async () => {
+  services = await testServices();
+  store = storeOf(services.settings);
+});
+afterAll(async () => {
+  store.close();
+  await services[Symbol.asyncDispose]();
+});
+
+const answer = (status: number, code: string): S3Fault => ({ kind: 'error', status, code });
+
+interface Row {
+  readonly name: string;
+  readonly fault: S3Fault;
+  readonly isRefusal: boolean;
+  readonly attempts: number;
+  /** What a HEAD, which has no body, can know. */
+  readonly head: string;
+}
+
+const row = (fault: S3Fault, isRefusal: boolean, attempts: number, head: string): Row => ({
+  name: fault.kind === 'error' ? fault.code : fault.kind,
+  fault,
+  isRefusal,
+  attempts,
+  head,
+});
+
+/** A bucket that is not there looks like an object that is not there. */
+const NONE = '';
+
+const TABLE: readonly Row[] = [
+  row(S3_ERRORS.slowDown, false, 2, 'Http503'),
+  row(S3_ERRORS.internal, false, 2, 'Http500'),
+  row(S3_ERRORS.requestTimeout, false, 2, 'Http400'),
+  row(answer(429, 'TooManyRequests'), false, 2, 'Http429'),
+  row(answer(409, 'OperationAborted'), false, 1, 'Http409'),
+  row(answer(307, 'TemporaryRedirect'), false, 1, 'Http307'),
+  row(S3_ERRORS.accessDenied, true, 1, 'AccessDenied'),
+  row(S3_ERRORS.noSuchBucket, true, 1, NONE),
+  row(answer(301, 'PermanentRedirect'), true, 1, 'PermanentRedirect'),
+  row(S3_ERRORS.expiredToken, true, 1, 'Http400'),
+  row(answer(403, 'InvalidAccessKeyId'), true, 1, 'AccessDenied'),
+  row(answer(403, 'SignatureDoesNotMatch'), true, 1, 'AccessDenied'),
+  row(answer(403, 'RequestTimeTooSkewed'), true, 1, 'AccessDenied'),
+  row(answer(400, 'AuthorizationHeaderMalformed'), true, 1, 'Http400'),
+  row(answer(400, 'InvalidToken'), true, 1, 'Http400'),
+  row(answer(400, 'KMS.DisabledException'), true, 1, 'Http400'),
+  row(answer(405, 'MethodNotAllowed'), true, 1, 'Http405'),
+];
+
+const operations: Record<string, (store: Store, key: string) => Promise<unknown>> = {
+  put: (store, key) => store.put(key, Buffer.from('x'), {}),
+  'put if absent': (store, key) => store.put(key, Buffer.from('x'), { condition: { absent: true } }),
+  'put if match': (store, key) => store.put(key, Buffer.from('x'), { condition: { etag: '"x"' } }),
+  get: (store, key) => store.get(key),
+  remove: (store, key) => store.remove(key),
+  list: (store, key) => store.list(key),
+};
+
+describe.each(TABLE)('$name', ({ name, fault, isRefusal: refuses, attempts, head }) => {
+  // Each call in a folder of its own, so that all run at once and their requests are counted apart.
+  const folderOf = (operation: string): string => `${name}-${operation.replaceAll(' ', '-')}/`;
+  const met = async (operation: string, call: (key: string) => Promise<unknown>) => {
+    const folder = folderOf(operation);
+    const set = services.s3.faults.set({ match: { prefix: folder }, fault });
+    const error = await call(`${folder}x`).then(
+      (value) => ({ value }),
+      (error: unknown) => ({ error }),
+    );
+    set.clear();
+    return { ...error, requests: services.s3.requests.count({ prefix: folder }) };
+  };
+
+  test.concurrent.each(Object.keys(operations))('to %s is STORE_FAILED, and is it a refusal', async (operation) => {
+    const isConflict = operation.startsWith('put if') && name === 'OperationAborted';
+    const { requests, ...answered } = await met(operation, (key) => operations[operation]!(store, key));
+    const seen = 'error' in answered ? answered.error : undefined;
+    expect(
+      isConflict ? answered : { code: (seen as SealdexError).code, reason: (seen as SealdexError).reason },
+    ).toEqual(isConflict ? { value: { kind: 'conflict' } } : { code: 'STORE_FAILED', reason: name });
+    expect(isRefusal(seen)).toBe(!isConflict && refuses);
+    expect(requests).toBe(attempts);
+  });
+
+  test.concurrent('to a HEAD is named by its status, for it has no body', async () => {
+    const { requests, ...answered } = await met('head', (key) => store.head(key));
+    const seen = 'error' in answered ? answered.error : undefined;
+    const said = seen instanceof SealdexError ? `${seen.code} ${seen.reason}` : answered;
+    expect(said).toEqual(head === NONE ? { value: undefined } : `STORE_FAILED ${head}`);
+    expect(isRefusal(seen)).toBe(head !== NONE && (refuses || head === 'Http400'));
+    expect(requests).toBeLessThanOrEqual(2);
+  });
+});
+
+test('A lasting network fault is asked twice, and is no refusal', async () => {
+  const set = services.s3.faults.set({ match: { prefix: 'cut/' }, fault: { kind: 'lostResponse' } });
+  const fault = await faultOf(store.get('cut/x'));
+  set.clear();
+  expect(fault).toMatchObject({ code: 'STORE_FAILED', reason: 'RequestTimeout' });
+  expect(isRefusal(fault)).toBe(false);
+  expect(services.s3.requests.count({ prefix: 'cut/' })).toBe(2);
+});
+
+test('A refused connection is STORE_FAILED with its reason, and is no refusal', async () => {
+  const gone = await testServices();
+  const orphan = storeOf(gone.settings);
+  await gone[Symbol.asyncDispose]();
+  const faults = await Promise.all(Object.values(operations).map((call) => faultOf(call(orphan, 'a/b'))));
+  orphan.close();
+  expect(faults.map(({ code, reason }) => `${code} ${reason}`)).toEqual(faults.map(() => 'STORE_FAILED ECONNREFUSED'));
+  expect(faults.some(isRefusal)).toBe(false);
+});
+
+describe('an error as a fault', () => {
+  const named = (name: string, more: object = {}): Error =>
+    Object.assign(new Error('text of the server'), { name }, more);
+
+  test('is PLATFORM_CREDENTIALS when there are no credentials', () => {
+    expect(storeFault(named('CredentialsProviderError')).code).toBe('PLATFORM_CREDENTIALS');
+  });
+
+  test('keeps its cause, but never takes over a text that is no name', () => {
+    const odd = named('a secret <b>name</b> with spaces', { $metadata: { httpStatusCode: 400 } });
+    const fault = storeFault(odd);
+    expect(fault).toMatchObject({ code: 'STORE_FAILED', reason: 'Http400', cause: odd });
+    expect(fault.message).not.toContain('text of the server');
+    expect(storeFault('what was thrown').reason).toBe('Unknown');
+    expect(storeFault(undefined).reason).toBe('Unknown');
+  });
+
+  test('passes a typed one on as it is', () => {
+    const typed = new SealdexError('CONTENT_MISSING');
+    expect(storeFault(typed)).toBe(typed);
+    expect(isRefusal(typed)).toBe(false);
+    expect(isRefusal(new Error('AccessDenied'))).toBe(false);
+  });
+});

@@ -1,0 +1,69 @@
+// What the tests of this room share: stores on the emulator and on servers of their own, and a clock that hurries.
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { systemClock, type Clock } from '../../src/clock.ts';
+import { loadConfig, type Settings } from '../../src/config.ts';
+import { SealdexError } from '../../src/errors.ts';
+import { createStore, type Store } from '../../src/store/s3.ts';
+
+export const storeOf = (settings: Settings, use: 'patient' | 'prompt' = 'patient'): Store =>
+  createStore(loadConfig(settings, {}), use);
+
+/** Time passes as fast as the event loop turns: waits between rounds cost nothing. */
+export const hurriedClock: Clock = {
+  ...systemClock,
+  after(_ms, fn) {
+    const turn = setImmediate(fn);
+    return { cancel: () => clearImmediate(turn) };
+  },
+};
+
+/** The typed error of a call that must fail. */
+export async function faultOf(call: Promise<unknown>): Promise<SealdexError> {
+  const answer = await call.then(
+    (value) => new Error(`The call did not fail but answered ${JSON.stringify(value)}.`),
+    (error: unknown) => error,
+  );
+  if (answer instanceof SealdexError) return answer;
+  throw answer;
+}
+
+export interface RawServer extends AsyncDisposable {
+  readonly endpoint: string;
+  connections(): Promise<number>;
+  /** How many connections were ever accepted. */
+  readonly accepted: number;
+}
+
+/** A server that answers as it is told, for what the emulator does not do: bodies that stop in the middle. */
+export async function rawServer(answer: RequestListener): Promise<RawServer> {
+  const server = createServer(answer);
+  let accepted = 0;
+  server.on('connection', () => (accepted += 1));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    connections: () =>
+      new Promise((resolve, reject) =>
+        server.getConnections((error, count) => (error ? reject(error) : resolve(count))),
+      ),
+    get accepted() {
+      return accepted;
+    },
+    async [Symbol.asyncDispose]() {
+      const closed = new Promise((resolve) => server.close(resolve));
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+/** Announces `bytes` and sends `sent` of them; then, it is silent or ends. */
+export const partly =
+  (bytes: number, sent: number, then: 'silent' | 'end'): RequestListener =>
+  (request, response) => {
+    request.resume();
+    response.writeHead(200, { 'content-length': bytes, etag: '"x"' });
+    if (then === 'silent') response.write(Buffer.alloc(sent, 'x'));
+    else response.write(Buffer.alloc(sent, 'x'), () => response.destroy());
+  };

@@ -1,0 +1,90 @@
+// The proof at start that conditions are honoured, and the canary that tells whose fault a refusal is.
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
+import type { Store } from '../../src/store/s3.ts';
+import { flyCanary, proveConditionalWrites } from '../../src/store/system.ts';
+import { testServices, type TestServices } from '../support/services.ts';
+import { faultOf, storeOf } from './fixture.ts';
+
+let services: TestServices;
+let store: Store;
+
+beforeAll(async () => {
+  services = await testServices();
+  store = storeOf(services.settings);
+});
+afterEach(() => services.s3.faults.clear());
+afterAll(async () => {
+  store.close();
+  await services[Symbol.asyncDispose]();
+});
+
+const left = async (): Promise<string[]> => (await store.list('')).objects.map(({ key }) => key);
+
+describe('the proof of conditional writes', () => {
+  it('passes on a store that honours conditions, and leaves no object', async () => {
+    await proveConditionalWrites(store, 'main');
+    expect(await left()).toEqual([]);
+  });
+
+  it('passes when an answer is lost', async () => {
+    services.s3.faults.set({ match: { method: 'PUT' }, fault: { kind: 'lostResponse' }, times: 1 });
+    await proveConditionalWrites(store, 'main');
+    expect(await left()).toEqual([]);
+  });
+
+  it('is CONFIG_INVALID on a store that ignores conditions, and leaves no object', async () => {
+    services.s3.faults.set({ fault: { kind: 'ignoreConditions' } });
+    const fault = await faultOf(proveConditionalWrites(store, 'main'));
+    expect(fault.code).toBe('CONFIG_INVALID');
+    expect(fault.message).toContain('SEALDEX_BUCKET');
+    expect(await left()).toEqual([]);
+  });
+
+  it('is CONFIG_INVALID on a store that does not know conditions', async () => {
+    services.s3.faults.set({ fault: { kind: 'error', status: 501, code: 'NotImplemented' } });
+    expect((await faultOf(proveConditionalWrites(store, 'main'))).code).toBe('CONFIG_INVALID');
+  });
+
+  it('proves nothing while the store fails, and says so', async () => {
+    services.s3.faults.set({ match: { method: 'PUT' }, fault: S3_ERRORS.accessDenied });
+    expect(await faultOf(proveConditionalWrites(store, 'main'))).toMatchObject({
+      code: 'STORE_FAILED',
+      reason: 'AccessDenied',
+    });
+  });
+
+  it('stays in the canary folder of its own queue', async () => {
+    services.s3.faults.set({ match: { method: 'DELETE' }, fault: S3_ERRORS.accessDenied });
+    await proveConditionalWrites(store, 'other');
+    services.s3.faults.clear();
+    const keys = await left();
+    await Promise.all(keys.map((key) => store.remove(key)));
+    expect(keys).toEqual([expect.stringMatching(/^system\/other\/canary\/[0-9a-f]{16}$/)]);
+  });
+});
+
+describe('the canary', () => {
+  it('flies where writing and reading work, and leaves no object', async () => {
+    await flyCanary(store, 'main');
+    expect(await left()).toEqual([]);
+  });
+
+  it.each(['PUT', 'GET', 'DELETE'])('does not fly when %s is refused', async (method) => {
+    services.s3.faults.set({ match: { method, prefix: 'system/' }, fault: S3_ERRORS.accessDenied });
+    expect(await faultOf(flyCanary(store, 'main'))).toMatchObject({ code: 'STORE_FAILED', reason: 'AccessDenied' });
+  });
+
+  it('leaves no object when it could not be read', async () => {
+    const before = await left();
+    services.s3.faults.set({ match: { method: 'GET', prefix: 'system/main/canary/' }, fault: S3_ERRORS.accessDenied });
+    await faultOf(flyCanary(store, 'main'));
+    services.s3.faults.clear();
+    expect(await left()).toEqual(before);
+  });
+
+  it('does not fly when what was written is not what is read', async () => {
+    const forgetful: Store = { ...store, get: () => Promise.resolve(undefined) };
+    expect(await faultOf(flyCanary(forgetful, 'main'))).toMatchObject({ code: 'STORE_FAILED', reason: 'CanaryLost' });
+  });
+});
