@@ -1,0 +1,295 @@
+// How long a data key can be used, by either clock, and what is left of it afterwards.
+import { createHash } from 'node:crypto';
+import { inspect } from 'node:util';
+import { serialize } from 'node:v8';
+import { array, assert, integer, nat, property, record, stringMatching } from 'fast-check';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import type { SealdexError } from '../../src/errors.ts';
+import { DataKey, momentOf, PERIOD_MS, periodAt, periodEnd } from '../../src/keys/data-key.ts';
+import { FakeClock } from '../support/clock.ts';
+import { eventually } from '../support/eventually.ts';
+import { bytesOf, contextOf, HOUR_MS, isZeroed, openRoom, type Room } from './fixture.ts';
+
+let room: Room;
+
+beforeAll(async () => {
+  room = await openRoom();
+});
+
+afterEach(() => room.kms.faults.clear());
+
+afterAll(() => room[Symbol.asyncDispose]());
+
+/** A clock at the very start of the tenant's period, so that 60 minutes and the period end together. */
+const clockAtStart = (tenant: string): FakeClock => new FakeClock(periodEnd(contextOf(tenant).period)! - PERIOD_MS);
+
+const wallOnly = (clock: FakeClock, ms: number): void => clock.setWall(clock.now() + ms);
+const monotonicOnly = (clock: FakeClock, ms: number): void => clock.skipMonotonic(ms);
+const both = (clock: FakeClock, ms: number): void => {
+  wallOnly(clock, ms);
+  monotonicOnly(clock, ms);
+};
+const wallBack = (clock: FakeClock, ms: number): void => {
+  wallOnly(clock, -3 * HOUR_MS);
+  monotonicOnly(clock, ms);
+};
+
+test.each([
+  ['the wall clock', wallOnly],
+  ['the monotonic clock', monotonicOnly],
+  ['both clocks', both],
+  ['the monotonic clock while the wall clock is set back', wallBack],
+])('No use succeeds at 60 min + 1 ms by %s, and the last one a millisecond before 60 min does', async (_, move) => {
+  const { tenant, arn } = room.tenant();
+  const clock = clockAtStart(tenant);
+  const { ring } = await room.open({ clock });
+  const key = await ring.current(tenant, arn, 'documents', 10);
+  const bytes = bytesOf(key);
+  move(clock, HOUR_MS - 1);
+  expect(key.use((plaintext) => plaintext.length)).toBe(32);
+  wallOnly(clock, move === wallBack ? -1 : 0);
+  move(clock, 2);
+  expect(() => key.use(() => 'used')).toThrow(expect.objectContaining({ code: 'KMS_FAILED', reason: 'KeyExpired' }));
+  expect(isZeroed(bytes)).toBe(true);
+  expect(await ring.current(tenant, arn, 'documents', 10)).not.toBe(key);
+});
+
+test('A data key cannot outlive its period, however late in it KMS was asked', async () => {
+  const { tenant, arn } = room.tenant();
+  const clock = clockAtStart(tenant);
+  clock.advance(50 * 60_000);
+  const { ring } = await room.open({ clock });
+  const key = await ring.current(tenant, arn, 'documents', 10);
+  both(clock, 10 * 60_000 - 1);
+  expect(await ring.current(tenant, arn, 'documents', 10)).toBe(key);
+  both(clock, 1);
+  expect(key.isLive).toBe(false);
+  const next = await ring.current(tenant, arn, 'documents', 10);
+  expect(next.context.period).not.toBe(key.context.period);
+});
+
+test('A wall clock set back does not bring a key back: the older period has a key of its own', async () => {
+  const { tenant, arn } = room.tenant();
+  const clock = clockAtStart(tenant);
+  const { ring } = await room.open({ clock });
+  const key = await ring.current(tenant, arn, 'documents', 10);
+  clock.setWall(clock.now() - 1);
+  const older = await ring.current(tenant, arn, 'documents', 10);
+  expect(older.context.period).not.toBe(key.context.period);
+});
+
+test('The 60 minutes count from the moment when KMS was asked, not from its answer', async () => {
+  const { tenant, arn } = room.tenant();
+  const clock = clockAtStart(tenant);
+  const { ring, kms } = await room.open({ clock });
+  const { wrapped } = await kms.generateDataKey(arn, contextOf(tenant));
+  const hang = room.kms.faults.set({ match: { key: arn }, fault: { kind: 'hang' } });
+  const use = ring.unwrap(arn, wrapped, contextOf(tenant));
+  await eventually(() => hang.waiting === 1);
+  clock.advance(40 * 60_000);
+  hang.clear();
+  const key = await use;
+  expect(key.leftMs).toBe(20 * 60_000);
+  const bytes = bytesOf(key);
+  clock.advance(20 * 60_000);
+  expect(isZeroed(bytes)).toBe(true);
+});
+
+test('A key is wiped by its timer at its end, without being used', async () => {
+  const { tenant, arn } = room.tenant();
+  const clock = clockAtStart(tenant);
+  const { ring } = await room.open({ clock });
+  const bytes = bytesOf(await ring.current(tenant, arn, 'documents', 10));
+  clock.advance(HOUR_MS - 1);
+  expect(isZeroed(bytes)).toBe(false);
+  expect(ring.stats()).toEqual({ keys: 1, oldestMs: HOUR_MS - 1, tenants: [tenant] });
+  clock.advance(1);
+  expect(isZeroed(bytes)).toBe(true);
+  expect(ring.stats()).toEqual({ keys: 0, oldestMs: 0, tenants: [] });
+  expect(clock.pending).toBe(0);
+});
+
+test('A wall clock that leapt ahead has the key wiped within a minute, without a use', async () => {
+  const { tenant, arn } = room.tenant();
+  const clock = clockAtStart(tenant);
+  const { ring } = await room.open({ clock });
+  const bytes = bytesOf(await ring.current(tenant, arn, 'documents', 10));
+  wallOnly(clock, 2 * HOUR_MS);
+  clock.advance(60_000);
+  expect(isZeroed(bytes)).toBe(true);
+  expect(clock.pending).toBe(0);
+});
+
+test('A key of a period that is over can be read with, for at most an hour', async () => {
+  const { tenant, arn } = room.tenant();
+  const clock = clockAtStart(tenant);
+  const [writer, reader] = [await room.open({ clock }), await room.open({ clock })];
+  const { wrapped, context } = await writer.ring.current(tenant, arn, 'documents', 10);
+  clock.advance(5 * HOUR_MS);
+  const key = await reader.ring.unwrap(arn, wrapped, context);
+  expect(key.leftMs).toBe(HOUR_MS);
+  const bytes = bytesOf(key);
+  clock.advance(HOUR_MS);
+  expect(isZeroed(bytes)).toBe(true);
+});
+
+test('A wipe leaves keys zeroed and unusable, and meets only those that it should', async () => {
+  const clock = new FakeClock();
+  const [one, other] = [room.tenant(), room.tenant()];
+  const { ring } = await room.open({ clock });
+  const key = await ring.current(one.tenant, one.arn, 'documents', 10);
+  const spared = await ring.current(other.tenant, other.arn, 'documents', 10);
+  const [bytes, sparedBytes] = [bytesOf(key), bytesOf(spared)];
+  expect(ring.wipe(({ arn, tenant }) => arn === one.arn && tenant === one.tenant)).toBe(1);
+  expect(isZeroed(bytes)).toBe(true);
+  expect(() => key.use(() => 'used')).toThrow(expect.objectContaining({ reason: 'KeyExpired' }));
+  expect(isZeroed(sparedBytes)).toBe(false);
+  expect(clock.pending).toBe(1);
+  expect(ring.stats().tenants).toEqual([other.tenant]);
+});
+
+test('Closing wipes all keys, twice does no harm, and no timer is left', async () => {
+  const clock = new FakeClock();
+  const { tenant, arn } = room.tenant();
+  const { ring } = await room.open({ clock });
+  const key = await ring.current(tenant, arn, 'documents', 10);
+  const bytes = bytesOf(key);
+  ring.close();
+  ring.close();
+  expect(isZeroed(bytes)).toBe(true);
+  expect(clock.pending).toBe(0);
+  const closed = { code: 'KMS_FAILED', reason: 'Closed' };
+  await expect(ring.current(tenant, arn, 'documents', 10)).rejects.toMatchObject(closed);
+  await expect(ring.unwrap(arn, key.wrapped, key.context)).rejects.toMatchObject(closed);
+  expect(room.kms.counts.count({ tenant })).toBe(1);
+});
+
+test('Closing during a flight: its callers get an error at once, and its key is wiped when it comes', async () => {
+  const clock = new FakeClock();
+  const { tenant, arn } = room.tenant();
+  const { ring, plaintexts } = await room.open({ clock });
+  const hang = room.kms.faults.set({ match: { key: arn }, fault: { kind: 'hang' } });
+  const uses = [ring.current(tenant, arn, 'documents', 10), ring.current(tenant, arn, 'documents', 10)];
+  await eventually(() => hang.waiting === 1);
+  ring.close();
+  for (const use of uses) await expect(use).rejects.toMatchObject({ code: 'KMS_FAILED', reason: 'Closed' });
+  expect(plaintexts).toHaveLength(0);
+  hang.clear();
+  await eventually(() => plaintexts.length === 1);
+  await eventually(() => isZeroed(plaintexts[0]!));
+  expect(ring.stats().keys).toBe(0);
+  expect(clock.pending).toBe(0);
+});
+
+test('Closing while another process makes the key ends the wait', async () => {
+  const clock = new FakeClock();
+  const { tenant, arn } = room.tenant();
+  const [claiming, waiting] = [await room.open(), await room.open({ clock })];
+  expect(await claiming.shared.claim(arn, contextOf(tenant))).toBeDefined();
+  const use = waiting.ring.current(tenant, arn, 'documents', 10);
+  await eventually(() => clock.pending === 1);
+  waiting.ring.close();
+  await expect(use).rejects.toMatchObject({ reason: 'Closed' });
+  expect(clock.pending).toBe(0);
+});
+
+test('Printing, JSON and inspect of a key and of its ring show no key bytes', async () => {
+  const { tenant, arn } = room.tenant();
+  const { ring } = await room.open();
+  const key = await ring.current(tenant, arn, 'documents', 10);
+  const label = `DataKey ${key.id}`;
+  expect([String(key), JSON.stringify(key), inspect(key), inspect({ key }, { depth: 9, showHidden: true })]).toEqual([
+    label,
+    `"${label}"`,
+    label,
+    `{ key: ${label} }`,
+  ]);
+  const shown = [
+    inspect(key, { customInspect: false, showHidden: true, depth: 9, maxArrayLength: 1000 }),
+    inspect(ring, { customInspect: false, showHidden: true, depth: 9, maxArrayLength: 1000 }),
+    JSON.stringify(ring),
+    JSON.stringify(Object.assign({}, key)),
+    serialize(key).toString('latin1'),
+  ].join('\n');
+  const spellings = key.use((plaintext) => {
+    const bytes = Buffer.from(plaintext);
+    return [
+      bytes.toString('base64'),
+      bytes.toString('hex'),
+      bytes.toString('latin1'),
+      [...bytes].join(','),
+      [...bytes.subarray(0, 8)].map((byte) => byte.toString(16).padStart(2, '0')).join(' '),
+    ];
+  });
+  for (const spelling of spellings) expect(shown.includes(spelling)).toBe(false);
+});
+
+const tenants = stringMatching(/^[a-zA-Z0-9_=-]{1,50}$/);
+const moments = integer({ min: Date.parse('2000-01-01T00:00Z'), max: Date.parse('2100-01-01T00:00Z') });
+
+test('Any moment lies in the period that it is given', () => {
+  assert(
+    property(tenants, moments, (tenant, now) => {
+      const period = periodAt(tenant, now);
+      expect(period).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\dZ$/);
+      const start = Date.parse(period);
+      expect(start).toBeLessThanOrEqual(now);
+      expect(now).toBeLessThan(start + PERIOD_MS);
+      expect(periodEnd(period)).toBe(start + PERIOD_MS);
+    }),
+  );
+});
+
+test("Each tenant's shift is constant, of whole minutes, and told by the sha256 of its name", () => {
+  assert(
+    property(tenants, moments, (tenant, now) => {
+      const minutes = (Date.parse(periodAt(tenant, now)) % PERIOD_MS) / 60_000;
+      const word = createHash('sha256').update(tenant).digest('hex').slice(0, 8);
+      expect(minutes).toBe(Number.parseInt(word, 16) % 60);
+    }),
+  );
+  const shifts = Array.from({ length: 1000 }, (_, index) => periodAt(`tenant-${index}`, 0).slice(14, 16));
+  expect(new Set(shifts).size).toBe(60);
+});
+
+test('What names no period has no end', () => {
+  for (const text of [
+    '',
+    '2026-11-23',
+    '2026-11-23T17:41',
+    '2026-02-30T17:41Z',
+    '2026-13-01T00:00Z',
+    ' 2026-11-23T17:41Z',
+  ])
+    expect(periodEnd(text)).toBeUndefined();
+});
+
+test('Use by use, a key is live for exactly as long as neither clock has passed its time', () => {
+  const steps = array(record({ wall: integer({ min: -7_200_000, max: 7_200_000 }), monotonic: nat(3_600_000) }));
+  assert(
+    property(steps, nat(PERIOD_MS - 1), (moves, intoPeriod) => {
+      const clock = clockAtStart('acme');
+      clock.advance(intoPeriod);
+      const started = momentOf(clock);
+      const key = new DataKey(clock, Buffer.alloc(32, 7), 'arn', Buffer.from('w'), contextOf('acme'), started);
+      let isOver = false;
+      for (const { wall, monotonic } of moves) {
+        wallOnly(clock, wall);
+        monotonicOnly(clock, monotonic);
+        const lifetime = PERIOD_MS - intoPeriod;
+        const isLive = clock.now() - started.wall < lifetime && clock.monotonic() - started.monotonic < lifetime;
+        // Once a use was refused, the bytes are gone for good.
+        isOver ||= !isLive;
+        expect(useOf(key)).toBe(isOver ? 'KeyExpired' : 7);
+      }
+    }),
+  );
+});
+
+function useOf(key: DataKey): unknown {
+  try {
+    return key.use((plaintext) => plaintext[0]);
+  } catch (error) {
+    return (error as SealdexError).reason;
+  }
+}

@@ -1,0 +1,86 @@
+// Real child processes with a key ring each: started, asked, killed.
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import type { Settings } from '../../src/config.ts';
+import { eventually } from '../support/eventually.ts';
+import type { Order, Reply } from './ring-process.ts';
+
+const ENTRY = fileURLToPath(new URL('./ring-process.ts', import.meta.url));
+
+export interface RingProcess extends AsyncDisposable {
+  ask(order: Order): Promise<unknown>;
+  /** Ends it as a crash does: nothing is released. */
+  kill(): Promise<void>;
+  /** Lets it end by itself, and answers its exit code. */
+  end(): Promise<number | null>;
+}
+
+export async function startRing(settings: Settings): Promise<RingProcess> {
+  const child = fork(ENTRY, [JSON.stringify(settings)], {
+    execArgv: [],
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
+  const exited = once(child, 'exit') as Promise<[number | null]>;
+  const asked = askOf(child, exited);
+  await asked.ready;
+  const kill = async (): Promise<void> => {
+    child.kill('SIGKILL');
+    await exited;
+  };
+  return {
+    ask: asked.ask,
+    kill,
+    async end() {
+      asked.ask({ kind: 'end' }).catch(() => {});
+      return (await exited)[0];
+    },
+    [Symbol.asyncDispose]: kill,
+  };
+}
+
+function askOf(child: ChildProcess, exited: Promise<unknown>): { ask: RingProcess['ask']; ready: Promise<unknown> } {
+  const waiting = new Map<number, PromiseWithResolvers<unknown>>();
+  const expect = (id: number): Promise<unknown> => {
+    const reply = Promise.withResolvers<unknown>();
+    waiting.set(id, reply);
+    return reply.promise;
+  };
+  child.on('message', ({ id, value, code }: Reply) => {
+    if (code === undefined) waiting.get(id)?.resolve(value);
+    else waiting.get(id)?.reject(new Error(code));
+    waiting.delete(id);
+  });
+  void exited.then(() => {
+    for (const reply of waiting.values()) reply.reject(new Error('The process has ended.'));
+    waiting.clear();
+  });
+  let last = 0;
+  return {
+    ready: expect(0),
+    ask(order) {
+      last += 1;
+      const reply = expect(last);
+      child.send({ id: last, order });
+      return reply;
+    },
+  };
+}
+
+/** The result of work in processes that wait for their clocks: moves those in small steps until the work is over. */
+export async function movingAll<T>(processes: readonly RingProcess[], work: Promise<T>): Promise<T> {
+  let isOver = false;
+  const over = (): void => {
+    isOver = true;
+  };
+  work.then(over, over);
+  // Slower than real time, so that no process loses patience before Redis lets a claim run out.
+  await eventually(
+    async () => {
+      await Promise.all(processes.map((process) => process.ask({ kind: 'advance', ms: 25 })));
+      return isOver;
+    },
+    { timeoutMs: 30_000 },
+  );
+  return work;
+}

@@ -1,0 +1,55 @@
+// A process with a key ring of its own, driven by messages from the test; its clock moves only when the test says so.
+import { loadConfig, type Settings } from '../../src/config.ts';
+import { SealdexError } from '../../src/errors.ts';
+import { KeyRing } from '../../src/keys/key-ring.ts';
+import { createKms } from '../../src/keys/kms.ts';
+import { createSharedKeys } from '../../src/keys/shared-keys.ts';
+import { createMetrics } from '../../src/metrics.ts';
+import { closeRedis, openRedis } from '../../src/redis.ts';
+import { FakeClock } from '../support/clock.ts';
+
+export type Order =
+  | { readonly kind: 'current'; readonly tenant: string; readonly arn: string }
+  | { readonly kind: 'advance'; readonly ms: number }
+  | { readonly kind: 'keys' }
+  | { readonly kind: 'end' };
+
+export interface Reply {
+  readonly id: number;
+  readonly value?: unknown;
+  /** The code of a SealdexError, or the name of another. */
+  readonly code?: string;
+}
+
+const config = loadConfig(JSON.parse(process.argv[2] ?? '{}') as Settings, {});
+const clock = new FakeClock();
+const redis = await openRedis(config, 'patient');
+const kms = createKms(config, createMetrics(), 'patient');
+const ring = new KeyRing({ clock, kms, shared: createSharedKeys(redis, config.queue, clock), use: 'patient' });
+
+async function carryOut(order: Order): Promise<unknown> {
+  switch (order.kind) {
+    case 'current':
+      return (await ring.current(order.tenant, order.arn, 'documents', 1)).id;
+    case 'advance':
+      return clock.advance(order.ms);
+    case 'keys':
+      return ring.stats().keys;
+    case 'end':
+      ring.close();
+      kms.close();
+      closeRedis(redis);
+      // Nothing is left that could keep the process.
+      return process.disconnect();
+  }
+  return undefined;
+}
+
+process.on('message', ({ id, order }: { id: number; order: Order }) => {
+  const reply = (answer: Omit<Reply, 'id'>): unknown => process.connected && process.send?.({ id, ...answer });
+  carryOut(order).then(
+    (value) => reply({ value }),
+    (error: Error) => reply({ code: error instanceof SealdexError ? error.code : error.name }),
+  );
+});
+process.send?.({ id: 0 });
