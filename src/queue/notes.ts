@@ -10,10 +10,17 @@ export interface Note {
   readonly since: number;
 }
 
+/** Who writes: BullMQ's lock of the job, and our token of it. Who has lost it has no say any more. */
+export interface NoteLock {
+  readonly key: string;
+  readonly token: string;
+}
+
 const WRITE: Script = {
   name: 'note',
-  keys: 2,
+  keys: 3,
   lua: `
+    if ARGV[5] ~= '' and redis.call('GET', KEYS[3]) ~= ARGV[5] then return 0 end
     redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
     if ARGV[3] ~= 'retrying' and redis.call('EXISTS', KEYS[2]) == 1 then
       redis.call('HSET', KEYS[2], 'state', ARGV[3], 'code', ARGV[4])
@@ -21,6 +28,7 @@ const WRITE: Script = {
     return 1`,
 };
 
+/** Answers whether it was written: with a lock, only while that is ours. */
 export async function writeNote(
   redis: Redis,
   keys: RedisKeys,
@@ -28,9 +36,11 @@ export async function writeNote(
   jobId: string,
   lifeMs: number,
   note: Omit<Note, 'since'>,
-): Promise<void> {
+  lock?: NoteLock,
+): Promise<boolean> {
   const text = `${note.state} ${clock.now()} ${note.code ?? ''}`;
-  await run(redis, WRITE, [keys.note(jobId), keys.marker(jobId), text, lifeMs, note.state, note.code ?? '']);
+  const names = [keys.note(jobId), keys.marker(jobId), lock?.key ?? keys.note(jobId)];
+  return (await run(redis, WRITE, [...names, text, lifeMs, note.state, note.code ?? '', lock?.token ?? ''])) === 1;
 }
 
 export async function readNote(redis: Redis, keys: RedisKeys, jobId: string): Promise<Note | undefined> {

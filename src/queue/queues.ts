@@ -50,7 +50,7 @@ export const JOB_OPTIONS = Object.freeze({
   backoff: { type: 'custom' },
   removeOnComplete: true,
   removeOnFail: false,
-  stackTraceLimit: 1,
+  stackTraceLimit: 0,
   keepLogs: 0,
 } satisfies JobsOptions);
 

@@ -1,12 +1,13 @@
 // Settling: the one place where an outcome becomes a move in the queue.
-// BullMQ takes the move as a return or a throw, so a settled job always ends in one of the two.
-import { DelayedError, UnrecoverableError, type Job } from 'bullmq';
+// BullMQ takes the move as a return or a throw, so a settled job always ends in one of the two; a fault of Redis meanwhile
+// is neither, and must not become the job's.
+import { DelayedError, UnrecoverableError, WaitingError, type Job } from 'bullmq';
 import type { Clock } from '../clock.ts';
 import { dispositionOf, type Code } from '../errors.ts';
 import { isJobId, type JobData } from '../jobs.ts';
 import type { Redis, RedisKeys } from '../redis.ts';
 import type { Outcome } from '../work/outcome.ts';
-import { writeNote } from './notes.ts';
+import { writeNote, type Note } from './notes.ts';
 
 const FIRST_BACKOFF_MS = 5000;
 const LAST_BACKOFF_MS = 600_000;
@@ -21,6 +22,8 @@ export interface SettleDeps {
   readonly clock: Clock;
   readonly noteLifeMs: number;
   readonly random?: () => number;
+  /** Hears of a note that could not be written and of a move that Redis refused. */
+  readonly onFault?: (error: unknown) => void;
 }
 
 /** 5 s doubling to 10 min, full jitter: a random time up to that. */
@@ -31,24 +34,25 @@ export function backoffMs(attempt: number, random: () => number = Math.random): 
 /** What a failure is stored as in Redis: a code and a job id; an id that is not of ours may be content. */
 export const failureText = (code: Code, jobId: string | undefined): string => `${code} ${isJobId(jobId) ? jobId : '-'}`;
 
-/** Returns for a job that is done, throws what BullMQ needs for every other outcome. Answers what was settled. */
+/**
+ * Returns for a job that is done, throws what BullMQ needs for every other outcome.
+ * A job whose lock is lost is another's by now, or will be: nothing is said or done about it any more.
+ */
 export async function settle(
   deps: SettleDeps,
   job: Job<JobData, null>,
   token: string,
   outcome: Outcome,
 ): Promise<null> {
-  const { redis, keys, clock, noteLifeMs } = deps;
   const jobId = job.id ?? '';
-  const note = (state: 'done' | 'superseded' | 'dead' | 'retrying', code?: Code): Promise<void> =>
-    isJobId(jobId)
-      ? writeNote(redis, keys, clock, jobId, noteLifeMs, { state, ...(code === undefined ? {} : { code }) })
-      : Promise.resolve();
-
+  const note = async (state: Note['state'], code?: Code): Promise<void> => {
+    if (!(await isNoted(deps, job, token, { state, ...(code === undefined ? {} : { code }) }))) throw leftAlone();
+  };
   const delay = async (afterMs: number, code: Code): Promise<never> => {
     await note('retrying', code);
-    await job.moveToDelayed(clock.now() + afterMs, token);
-    throw new DelayedError();
+    // When the move is refused, the job comes back as a stalled one: to fail it would spend an attempt.
+    await job.moveToDelayed(deps.clock.now() + afterMs, token).catch((error: unknown) => deps.onFault?.(error));
+    throw leftAlone();
   };
 
   switch (outcome.kind) {
@@ -72,6 +76,50 @@ export async function settle(
   throw bare(new UnrecoverableError(failureText(outcome.code, jobId)));
 }
 
+/** Hands a job back as it was: no attempt is spent and no stall counted. Answers whether Redis took it. */
+export async function handBack(deps: SettleDeps, job: Job<JobData, null>, token: string): Promise<boolean> {
+  try {
+    await job.moveToWait(token);
+    return true;
+  } catch (error) {
+    deps.onFault?.(error);
+    return false;
+  }
+}
+
+/** What the processor throws for a job that was handed back. */
+export const handedBack = (): Error => settled(new WaitingError());
+
+/** Writes the note while the lock is ours; false when it is not. Without Redis there is no note, and the move goes on. */
+async function isNoted(
+  { redis, keys, clock, noteLifeMs, onFault }: SettleDeps,
+  job: Job<JobData, null>,
+  token: string,
+  note: Omit<Note, 'since'>,
+): Promise<boolean> {
+  if (!isJobId(job.id)) return true;
+  const lock = { key: `${keys.prefix}:${job.queueName}:${job.id}:lock`, token };
+  try {
+    return await writeNote(redis, keys, clock, job.id, noteLifeMs, note, lock);
+  } catch (error) {
+    onFault?.(error);
+    return true;
+  }
+}
+
+const settledErrors = new WeakSet<Error>();
+
+/** Whether the error is one of ours that tells BullMQ what becomes of the job. */
+export const isSettled = (error: Error): boolean => settledErrors.has(error);
+
+function settled<E extends Error>(error: E): E {
+  settledErrors.add(error);
+  return error;
+}
+
+/** BullMQ does nothing about a job that was delayed. */
+const leftAlone = (): Error => settled(new DelayedError());
+
 export const isLastAttempt = (job: { attemptsMade: number }, code: Code): boolean =>
   job.attemptsMade + 1 >= (dispositionOf(code).attempts || 8);
 
@@ -81,5 +129,5 @@ const jittered = (ms: number, random: () => number = Math.random): number => Mat
 /** BullMQ stores the stack: the text says all. */
 function bare(error: Error): Error {
   error.stack = error.message;
-  return error;
+  return settled(error);
 }

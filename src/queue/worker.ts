@@ -1,40 +1,25 @@
 // Taking jobs: BullMQ's worker with our settings, hand-back at the end, and nothing of what a job means.
 // Every job goes through the handler that is given, and its outcome through settle().
-import { WaitingError, Worker, type Job, type JobJson } from 'bullmq';
-import type { Clock } from '../clock.ts';
-import { sleep, withDeadline } from '../clock.ts';
+import { withDeadline, type Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
-import { faultOf, rarely, type Log } from '../log.ts';
-import type { JobData } from '../jobs.ts';
-import type { Metrics } from '../metrics.ts';
+import { isJobId, type JobData } from '../jobs.ts';
+import { faultOf, rarely } from '../log.ts';
 import { redisKeys, type Redis } from '../redis.ts';
-import type { Outcome } from '../work/outcome.ts';
-import { INDEX_QUEUE, JOB_OPTIONS } from './queues.ts';
-import { backoffMs, settle } from './settle.ts';
+import { createProcessor, type Handle, type ProcessorDeps, type QueueProcessor, type TakenJob } from './processor.ts';
+import { INDEX_QUEUE } from './queues.ts';
+import { mendEntry, queueFault, SafeWorker, type QueueJob } from './safe-worker.ts';
+import { backoffMs } from './settle.ts';
 
-/** What a handler sees of a job. `data` is as somebody put it into the queue. */
-export interface TakenJob {
-  readonly id: string;
-  readonly data: unknown;
-  /** Wall clock, milliseconds. */
-  readonly queuedAt: number;
-}
+export type { Handle, TakenJob };
 
-/** Must not throw but for the signal's reason: then the job is handed back. */
-export type Handle = (job: TakenJob, signal: AbortSignal) => Promise<Outcome>;
-
-export interface WorkerDeps {
+export interface WorkerDeps extends ProcessorDeps {
   readonly config: Config;
   readonly clock: Clock;
-  readonly log: Log;
-  readonly metrics: Metrics;
   /** A connection that waits for Redis; BullMQ makes a second one of it for blocking. */
   readonly queueRedis: Redis;
   readonly redis: Redis;
-  readonly handle: Handle;
   /** Called after BullMQ accepted a completion: what the job left behind can go. */
   readonly onCompleted: (jobId: string, data: JobData) => Promise<void>;
-  readonly onOutcome: (outcome: Outcome) => void;
 }
 
 export interface QueueWorker {
@@ -53,102 +38,83 @@ const MAX_STALLS = 3;
 /** Seconds; a frozen peer can swallow a wake-up. */
 const DRAIN_DELAY = 1;
 const LOG_EVERY_MS = 10_000;
-
-/** Takes jobs as they are: what BullMQ cannot read, or whose options would prune others, is made harmless first. */
-class SafeWorker extends Worker<JobData, null> {
-  protected override createJob(json: JobJson, jobId: string): Job<JobData, null> {
-    const job = super.createJob({ ...json, data: isJson(json.data) ? json.data : '{}' }, jobId);
-    Object.assign(job.opts, JOB_OPTIONS);
-    return job;
-  }
-}
-
-const isJson = (text: string): boolean => {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
-};
+/** What BullMQ waits before it repeats a move that met a lost connection. */
+const REPEAT_MS = 1000;
+/** Removals under way; beyond, content is left to the sweep. */
+const MAX_FOLLOW_UPS = 1000;
 
 export function startWorker(deps: WorkerDeps): QueueWorker {
-  const { config, clock, log, metrics, redis } = deps;
+  const { config, clock, log, metrics } = deps;
   const keys = redisKeys(config.queue);
-  const settling = { redis, keys, clock, noteLifeMs: config.statusMs };
-  const handBack = new AbortController();
-  const following = new Set<Promise<void>>();
-  let active = 0;
-  let handedBack = 0;
-
-  const processor = async (job: Job<JobData, null>, token: string | undefined): Promise<null> => {
-    active += 1;
-    try {
-      const outcome = await outcomeOrHandBack(job);
-      if (outcome === 'hand-back') {
-        await job.moveToWait(token ?? '');
-        handedBack += 1;
-        throw new WaitingError();
-      }
-      deps.onOutcome(outcome);
-      return await settle(settling, job, token ?? '', outcome);
-    } finally {
-      active -= 1;
-    }
-  };
-
-  const outcomeOrHandBack = async (job: Job<JobData, null>): Promise<Outcome | 'hand-back'> => {
-    try {
-      return await deps.handle({ id: job.id ?? '', data: job.data, queuedAt: job.timestamp }, handBack.signal);
-    } catch (error) {
-      if (handBack.signal.aborted) return 'hand-back';
-      throw error;
-    }
-  };
-
-  const worker = new SafeWorker(INDEX_QUEUE, processor, {
-    connection: deps.queueRedis,
-    prefix: keys.prefix,
-    concurrency: config.concurrency,
-    lockDuration: LOCK_MS,
-    stalledInterval: STALLED_CHECK_MS,
-    maxStalledCount: MAX_STALLS,
-    drainDelay: DRAIN_DELAY,
-    metrics: { maxDataPoints: 60 },
-    settings: { backoffStrategy: (attempt) => backoffMs(attempt) },
-  });
   const sayRarely = rarely(() => clock.monotonic(), LOG_EVERY_MS);
-  worker.on('error', (error) => sayRarely(error.name, () => log.warn(faultOf(error), 'the queue reports an error')));
-  worker.on('completed', (job) => {
-    const followUp = deps.onCompleted(job.id ?? '', job.data).catch((error: unknown) => {
-      log.warn({ ...faultOf(error), job: job.id }, 'the content of a finished job was not removed; the sweep will');
+  const onFault = (error: unknown): void => {
+    const fault = queueFault(error as Error);
+    sayRarely(`${fault.reason} ${fault.cause}`, () => log.warn(fault, 'the queue reports an error'));
+  };
+  const processor = createProcessor(deps, { redis: deps.redis, keys, clock, noteLifeMs: config.statusMs, onFault });
+  const worker: SafeWorker = new SafeWorker(
+    INDEX_QUEUE,
+    (job: QueueJob, token) => processor.run(job, token ?? '', worker.hasStalledOut(job)),
+    {
+      connection: deps.queueRedis,
+      prefix: keys.prefix,
+      concurrency: config.concurrency,
+      lockDuration: LOCK_MS,
+      stalledInterval: STALLED_CHECK_MS,
+      maxStalledCount: MAX_STALLS,
+      drainDelay: DRAIN_DELAY,
+      runRetryDelay: REPEAT_MS,
+      metrics: { maxDataPoints: 60 },
+      settings: { backoffStrategy: (attempt) => backoffMs(attempt) },
+    },
+  );
+  const following = new Set<Promise<void>>();
+  const follow = (jobId: string, work: () => Promise<void>, failed: string): void => {
+    if (following.size >= MAX_FOLLOW_UPS) return sayRarely(failed, () => log.warn({}, failed));
+    const followUp = work().catch((error: unknown) => {
+      sayRarely(failed, () => log.warn({ ...faultOf(error), job: isJobId(jobId) ? jobId : '-' }, failed));
     });
     following.add(followUp);
     void followUp.then(() => following.delete(followUp));
+  };
+  worker.on('error', onFault);
+  worker.on('completed', ({ id = '', data }) =>
+    follow(id, () => deps.onCompleted(id, data), 'the content of a finished job was not removed; the sweep will'),
+  );
+  worker.on('stalled', (id) => {
+    log.warn({ job: isJobId(id) ? id : '-' }, 'job is back from a process that died or froze');
+    follow(id, () => mendEntry(deps.redis, worker.toKey(id)), 'a stalled entry was not looked at; the next stall is');
   });
-  metrics.gauge('sealdex_jobs_active', () => active);
+  metrics.gauge('sealdex_jobs_active', processor.active);
 
   let stopping: Promise<{ handedBack: number; isClean: boolean }> | undefined;
-  const stop = async (): Promise<{ handedBack: number; isClean: boolean }> => {
-    const closed = worker.close().then(() => Promise.all(following));
-    const drain = new AbortController();
-    const timer = clock.after(config.drainMs, () => handBack.abort(new Error('hand back')));
-    const late = (): Error => new Error('late');
-    try {
-      await withDeadline(clock, config.stopMs, closed, late);
-      return { handedBack, isClean: true };
-    } catch {
-      await Promise.race([worker.close(true), sleep(clock, 200, drain.signal)]);
-      return { handedBack, isClean: false };
-    } finally {
-      drain.abort();
-      timer.cancel();
-    }
-  };
-
   return {
     ready: () => worker.waitUntilReady(),
-    active: () => active,
-    stop: () => (stopping ??= stop()),
+    active: processor.active,
+    stop: () => (stopping ??= stopWorker(deps, worker, processor, following)),
   };
+}
+
+/** What the rest of the process needs to let go of things, out of SEALDEX_STOP_MS. */
+const REST_MS = 1000;
+
+async function stopWorker(
+  { clock, config }: WorkerDeps,
+  worker: SafeWorker,
+  processor: QueueProcessor,
+  following: ReadonlySet<Promise<void>>,
+): Promise<{ handedBack: number; isClean: boolean }> {
+  const closed = worker.close().then(() => Promise.all(following));
+  const stopMs = config.stopMs - Math.min(REST_MS, config.stopMs / 5);
+  const drained = clock.after(Math.min(config.drainMs, stopMs * 0.8), processor.abort);
+  try {
+    await withDeadline(clock, stopMs, closed, () => new Error('late'));
+    return { handedBack: processor.handedBack(), isClean: true };
+  } catch {
+    worker.abandon();
+    processor.abort();
+    return { handedBack: processor.handedBack(), isClean: false };
+  } finally {
+    drained.cancel();
+  }
 }

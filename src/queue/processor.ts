@@ -1,0 +1,80 @@
+// What happens to a job between being taken and being settled: the handler, and the hand-back when the process stops.
+// Knows no queue: whatever the handler does, the job ends in settle() or goes back as it was.
+import { isJobId } from '../jobs.ts';
+import { faultOf, type Log } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
+import type { Outcome } from '../work/outcome.ts';
+import type { QueueJob } from './safe-worker.ts';
+import { handBack, handedBack, settle, type SettleDeps } from './settle.ts';
+
+/** What a handler sees of a job. `data` is as somebody put it into the queue. */
+export interface TakenJob {
+  readonly id: string;
+  readonly data: unknown;
+  /** Wall clock, milliseconds. */
+  readonly queuedAt: number;
+}
+
+/** Must not throw but for the signal's reason: then the job is handed back. */
+export type Handle = (job: TakenJob, signal: AbortSignal) => Promise<Outcome>;
+
+export interface ProcessorDeps {
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly handle: Handle;
+  readonly onOutcome: (outcome: Outcome) => void;
+}
+
+export interface QueueProcessor {
+  run(job: QueueJob, token: string, hasStalledOut: boolean): Promise<null>;
+  readonly active: () => number;
+  /** Ends the jobs in work by handing them back. */
+  readonly abort: () => void;
+  readonly handedBack: () => number;
+}
+
+export function createProcessor(deps: ProcessorDeps, settling: SettleDeps): QueueProcessor {
+  const handingBack = new AbortController();
+  let active = 0;
+  let handed = 0;
+
+  const outcomeOf = async (job: QueueJob): Promise<Outcome | undefined> => {
+    try {
+      return await deps.handle({ id: job.id ?? '', data: job.data, queuedAt: job.timestamp }, handingBack.signal);
+    } catch (error) {
+      if (handingBack.signal.aborted) return undefined;
+      deps.log.error(faultOf(error), 'a handler has thrown');
+      return { kind: 'retry', code: 'INTERNAL', spendsAttempt: true };
+    }
+  };
+
+  return {
+    async run(job, token, hasStalledOut) {
+      active += 1;
+      try {
+        const outcome: Outcome | undefined = hasStalledOut
+          ? { kind: 'dead', code: 'STALLED_TOO_OFTEN' }
+          : await outcomeOf(job);
+        if (hasStalledOut) countStalledOut(deps, job);
+        if (!outcome) {
+          if (await handBack(settling, job, token)) handed += 1;
+          throw handedBack();
+        }
+        deps.onOutcome(outcome);
+        return await settle(settling, job, token, outcome);
+      } finally {
+        active -= 1;
+      }
+    },
+    active: () => active,
+    abort: () => handingBack.abort(new Error('hand back')),
+    handedBack: () => handed,
+  };
+}
+
+/** The handler, which counts and logs all other dead letters, never sees this one. */
+function countStalledOut({ log, metrics }: ProcessorDeps, { id }: QueueJob): void {
+  metrics.count('sealdex_jobs_total', { kind: 'unknown', outcome: 'dead' });
+  metrics.count('sealdex_faults_total', { code: 'STALLED_TOO_OFTEN', reason: '' });
+  log.warn({ job: isJobId(id) ? id : '-', code: 'STALLED_TOO_OFTEN' }, 'job is a dead letter');
+}
