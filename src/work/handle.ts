@@ -1,5 +1,6 @@
 // The handler of all jobs: check, deadline, run by kind, and what log and metrics hear of it.
 // Returns an outcome; throws only to hand a job back. What a kind does is in its own file.
+import { orAbort } from '../clock.ts';
 import { SealdexError } from '../errors.ts';
 import { isJobId, parseJob, type JobKind } from '../jobs.ts';
 import { faultOf } from '../log.ts';
@@ -28,7 +29,8 @@ export function createHandler(deps: WorkDeps): (job: TakenJob, handBack: AbortSi
       if (!isJobId(job.id)) throw new SealdexError('JOB_INVALID', undefined, { field: 'id' });
       const data = parseJob(job.data);
       kind = data.kind;
-      const outcome = await runIndexJob(deps, { id: job.id, ...data }, signal);
+      // Whatever hangs, the slot is free at the deadline; steps that heed the signal end then too.
+      const outcome = await orAbort(runIndexJob(deps, { id: job.id, ...data }, signal), signal);
       metrics.count('sealdex_jobs_total', { kind, outcome: 'superseded' in outcome ? 'superseded' : outcome.kind });
       return outcome;
     } catch (error) {

@@ -29,9 +29,10 @@ export async function outcomeOf(error: unknown, ageMs: number, canary: Canary, s
       : { kind: 'retry', code, spendsAttempt: true };
   }
   if (code === 'JOB_NEWER')
-    return ageMs > NEWER_MS
-      ? { kind: 'dead', code }
-      : { kind: 'retry', code, spendsAttempt: false, afterMs: NEWER_RETRY_MS };
+    // An age that is no number, or lies in the future, is an enqueuer's invention and would never end.
+    return Math.abs(ageMs) <= NEWER_MS
+      ? { kind: 'retry', code, spendsAttempt: false, afterMs: NEWER_RETRY_MS }
+      : { kind: 'dead', code };
   const { disposition, attempts = 0 } = dispositionOf(code);
   if (disposition === 'retry') return { kind: 'retry', code, spendsAttempt: attempts > 0 && reason !== 'Waited' };
   // `none` is a code that no job should meet: somebody's mistake, kept as a dead letter after its attempts.
