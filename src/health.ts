@@ -66,7 +66,11 @@ function listen(server: Server, host: string | undefined, port: number): Promise
       const taken = error.code === 'EADDRINUSE' ? `port ${port} is taken` : `port ${port} cannot be opened`;
       reject(new SealdexError('CONFIG_INVALID', `SEALDEX_PORT: ${taken}; choose another, or 0 for any free one.`));
     });
-    server.listen(port, host, () => resolve());
+    server.listen(port, host, () => {
+      // A connection that cannot be accepted (no file descriptors left) is no reason to end the process.
+      server.on('error', () => {});
+      resolve();
+    });
   });
 }
 
@@ -91,14 +95,19 @@ export function createReadiness(redis: Redis, clock: Clock): WorkerReadiness {
     if (fault && clock.monotonic() - fault.at > FORGET_MS) fault = undefined;
     return [...(isStopping ? ['stopping'] : []), ...(fault ? [fault.code] : [])];
   };
+  let pinging: Promise<boolean> | undefined;
+  const answers = (): Promise<boolean> => {
+    const ping = withDeadline(systemClock, PING_MS, redis.ping(), () => new Error('late'));
+    return ping.then(
+      () => true,
+      () => false,
+    );
+  };
   return {
     async check() {
-      const ping = withDeadline(systemClock, PING_MS, redis.ping(), () => new Error('late'));
-      const away = await ping.then(
-        () => [],
-        () => ['REDIS_FAILED'],
-      );
-      const all = [...reasons(), ...away];
+      // However many ask, a Redis that is away holds one ping a second.
+      const isThere = await (pinging ??= answers().finally(() => (pinging = undefined)));
+      const all = [...reasons(), ...(isThere ? [] : ['REDIS_FAILED'])];
       return { isReady: all.length === 0, reasons: all };
     },
     isReady: () => reasons().length === 0,

@@ -1,7 +1,7 @@
 // Heartbeats: each process says every few seconds in Redis that it lives and what it holds; what does not is forgotten.
 // Numbers and tenant names only. Who acts on them is the operator's business.
 import { randomBytes } from 'node:crypto';
-import type { Clock, Timer } from './clock.ts';
+import { systemClock, withDeadline, type Clock, type Timer } from './clock.ts';
 import { ask, redisKeys, type Redis } from './redis.ts';
 
 export type Role = 'worker' | 'producer' | 'reader';
@@ -30,8 +30,9 @@ export interface Heart {
   stop(): Promise<void>;
 }
 
-const EVERY_MS = 5000;
-const LIFE_MS = 15_000;
+const EVERY_MS = 2000;
+const LIFE_MS = 10_000;
+const FORGET_MS = 400;
 const MAX_TENANTS = 1000;
 const MAX_PROCESSES = 1000;
 
@@ -43,29 +44,29 @@ export interface HeartDeps {
   readonly facts: () => Promise<HeartbeatFacts>;
 }
 
-export function startHeart({ redis, queue, clock, role, facts }: HeartDeps): Heart {
-  const keys = redisKeys(queue);
+export function startHeart(deps: HeartDeps): Heart {
+  const { redis, clock } = deps;
+  const keys = redisKeys(deps.queue);
   const process_ = randomBytes(8).toString('hex');
   const started = clock.now();
   let timer: Timer | undefined;
   let isStopped = false;
+  let writing: Promise<unknown> = Promise.resolve();
 
   const tick = async (): Promise<void> => {
-    const now = await facts();
-    const beat: Heartbeat = {
-      process: process_,
-      role,
-      pid: process.pid,
-      started,
-      ...now,
-      tenants: now.tenants.slice(0, MAX_TENANTS),
-    };
+    const now = await deps.facts();
+    if (isStopped) return;
+    const tenants = now.tenants.slice(0, MAX_TENANTS);
+    const beat: Heartbeat = { process: process_, role: deps.role, pid: process.pid, started, ...now, tenants };
     const write = redis
       .multi()
       .set(keys.heartbeat(process_), JSON.stringify(beat), 'PX', LIFE_MS)
       .zadd(keys.heartbeats, clock.now(), process_)
-      .zremrangebyscore(keys.heartbeats, '-inf', String(clock.now() - LIFE_MS));
-    await ask(write.exec());
+      .zremrangebyscore(keys.heartbeats, '-inf', String(clock.now() - LIFE_MS))
+      .pexpire(keys.heartbeats, LIFE_MS)
+      .exec();
+    writing = write.catch(() => {});
+    await ask(write);
   };
 
   const beat = async (): Promise<void> => {
@@ -75,16 +76,20 @@ export function startHeart({ redis, queue, clock, role, facts }: HeartDeps): Hea
   };
   void beat();
 
-  return {
-    tick,
-    async stop() {
-      if (isStopped) return;
-      isStopped = true;
-      timer?.cancel();
-      const forget = redis.multi().del(keys.heartbeat(process_)).zrem(keys.heartbeats, process_);
-      await ask(forget.exec()).catch(() => {});
-    },
+  const forget = async (): Promise<void> => {
+    // What was sent before must not put the process back on the list.
+    await writing;
+    await redis.multi().del(keys.heartbeat(process_)).zrem(keys.heartbeats, process_).exec();
   };
+
+  let stopping: Promise<void> | undefined;
+  const stop = async (): Promise<void> => {
+    isStopped = true;
+    timer?.cancel();
+    // A Redis that does not answer holds no stop up: it forgets by itself.
+    await withDeadline(systemClock, FORGET_MS, forget(), () => new Error('late')).catch(() => {});
+  };
+  return { tick, stop: () => (stopping ??= stop()) };
 }
 
 /** The processes that live, oldest first; at most 1,000. */
@@ -93,6 +98,14 @@ export async function readHeartbeats(redis: Redis, queue: string): Promise<Heart
   const names = await ask(redis.zrange(keys.heartbeats, '0', String(MAX_PROCESSES - 1)));
   if (names.length === 0) return [];
   const texts = await ask(redis.mget(names.map((name) => keys.heartbeat(name))));
-  const beats = texts.filter((text) => text !== null).map((text) => JSON.parse(text) as Heartbeat);
-  return beats.sort((a, b) => a.started - b.started);
+  return texts.flatMap(parseBeat).sort((a, b) => a.started - b.started);
+}
+
+function parseBeat(text: string | null): Heartbeat[] {
+  try {
+    const beat = text === null ? null : (JSON.parse(text) as Heartbeat | null);
+    return beat === null ? [] : [beat];
+  } catch {
+    return [];
+  }
 }
