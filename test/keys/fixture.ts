@@ -30,7 +30,11 @@ export interface Room extends AsyncDisposable {
   tenant(): { readonly tenant: string; readonly arn: string };
 }
 
-export type RingOptions = Partial<Pick<KeyRingDeps, 'use' | 'limits' | 'maxKeys'>> & { readonly clock?: FakeClock };
+export type RingOptions = Partial<Pick<KeyRingDeps, 'use' | 'limits' | 'maxKeys'>> & {
+  readonly clock?: FakeClock;
+  /** Another way to the same Redis. */
+  readonly redisUrl?: string;
+};
 
 export const HOUR_MS = 3_600_000;
 
@@ -65,9 +69,9 @@ export async function openRoom(): Promise<Room> {
 }
 
 async function openRing(config: Config, options: RingOptions): Promise<OneRing> {
-  const { use = 'patient', clock = new FakeClock(), ...limits } = options;
+  const { use = 'patient', clock = new FakeClock(), redisUrl = config.redisUrl, ...limits } = options;
   const metrics = createMetrics();
-  const redis = await openRedis(config, use);
+  const redis = await openRedis({ redisUrl }, use);
   const shared = createSharedKeys(redis, config.queue, clock);
   const plaintexts: Buffer[] = [];
   const kms = watched(createKms(config, metrics, use), plaintexts);

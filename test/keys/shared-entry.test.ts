@@ -1,0 +1,267 @@
+// The wrapped key that the fleet shares in Redis: Redis is not trusted, and may fail at any moment.
+import { createHash, randomBytes } from 'node:crypto';
+import { Redis } from 'ioredis';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { periodEnd } from '../../src/keys/data-key.ts';
+import { KeyRing } from '../../src/keys/key-ring.ts';
+import { closeRedis, redisKeys } from '../../src/redis.ts';
+import { FakeClock } from '../support/clock.ts';
+import { eventually } from '../support/eventually.ts';
+import { bytesOf, contextOf, isZeroed, moving, openRoom, type OneRing, type Room } from './fixture.ts';
+import { lossyLine } from './lossy-line.ts';
+
+let room: Room;
+/** Looks at Redis from outside, whatever becomes of the rings' own connections. */
+let redis: Redis;
+
+beforeAll(async () => {
+  room = await openRoom();
+  redis = new Redis(room.config.redisUrl);
+});
+
+afterEach(() => room.kms.faults.clear());
+
+afterAll(async () => {
+  closeRedis(redis);
+  await room[Symbol.asyncDispose]();
+});
+
+const names = (): ReturnType<typeof redisKeys> => redisKeys(room.config.queue);
+
+function entryName(tenant: string, arn: string): string {
+  const { purpose, period } = contextOf(tenant);
+  return names().dataKey(purpose, tenant, period, createHash('sha256').update(arn).digest('hex').slice(0, 16));
+}
+
+const use = ({ ring }: OneRing, tenant: string, arn: string) => ring.current(tenant, arn, 'documents', 10);
+const callsOf = (tenant: string, operation: string): number => room.kms.counts.count({ tenant, operation });
+
+test('Redis holds the wrapped key only, for ten minutes longer than the period', async () => {
+  const { tenant, arn } = room.tenant();
+  const clock = new FakeClock();
+  const key = await use(await room.open({ clock }), tenant, arn);
+  const entry = await redis.get(entryName(tenant, arn));
+  expect(entry).toBe(`1 ${arn} ${key.wrapped.toString('base64')}`);
+  const left = await redis.pttl(entryName(tenant, arn));
+  const full = periodEnd(key.context.period)! - clock.now() + 600_000;
+  expect(left).toBeLessThanOrEqual(full);
+  expect(left).toBeGreaterThan(full - 60_000);
+  expect(await redis.exists(names().dataKeyClaim(entryName(tenant, arn)))).toBe(0);
+});
+
+test('A KMS key has an entry of its own: after a change of key the old entry is not met', async () => {
+  const { tenant, arn } = room.tenant();
+  const other = room.tenant().arn;
+  const one = await room.open();
+  expect((await use(one, tenant, arn)).arn).toBe(arn);
+  expect((await use(one, tenant, other)).arn).toBe(other);
+  expect(entryName(tenant, arn)).not.toBe(entryName(tenant, other));
+});
+
+/** What stands in Redis instead of an entry. `good` is what a process of ours wrote. */
+const RUBBISH: [string, (arn: string, good: string) => string | Buffer | Promise<string>][] = [
+  ['valid base64 of garbage', (arn) => `1 ${arn} ${randomBytes(184).toString('base64')}`],
+  ['a wrapped key with one bit flipped', (arn, good) => `1 ${arn} ${flipped(good)}`],
+  ["another KMS key's entry", (_, good) => good.replace(/key\/\S+/, 'key/00000000-0000-0000-0000-000000000000')],
+  ["another tenant's wrapped key under the same KMS key", (arn) => foreignEntry(arn)],
+  ['an entry without its last bytes', (_, good) => good.slice(0, -40)],
+  ['an entry without its key', (arn) => `1 ${arn} `],
+  ['another version', (_, good) => good.replace('1', '2')],
+  ['words', () => 'not an entry at all'],
+  ['bytes that are no text', () => Buffer.from('31ff fe00 80c3 28ed a080'.replaceAll(' ', ''), 'hex')],
+  ['100,000 bytes', (arn) => `1 ${arn} ${'A'.repeat(100_000)}`],
+  ['base64 that is not canonical', (_, good) => `${good}=`],
+];
+
+function flipped(good: string): string {
+  const wrapped = Buffer.from(good.split(' ')[2] ?? '', 'base64');
+  wrapped[wrapped.length - 1]! ^= 1;
+  return wrapped.toString('base64');
+}
+
+async function foreignEntry(arn: string): Promise<string> {
+  const { kms } = await room.open();
+  const { wrapped } = await kms.generateDataKey(arn, contextOf('somebody-else'));
+  return `1 ${arn} ${wrapped.toString('base64')}`;
+}
+
+test.each(RUBBISH)('An entry that is %s is replaced, and no caller fails', async (_, rubbish) => {
+  const { tenant, arn } = room.tenant();
+  const [writer, finder, later] = [await room.open(), await room.open(), await room.open()];
+  await use(writer, tenant, arn);
+  const name = entryName(tenant, arn);
+  const bad = await rubbish(arn, (await redis.get(name))!);
+  await redis.set(name, bad, 'PX', 60_000);
+  const keys = await Promise.all(Array.from({ length: 10 }, () => use(finder, tenant, arn)));
+  expect(new Set(keys).size).toBe(1);
+  expect(await redis.get(name)).toBe(`1 ${arn} ${keys[0]!.wrapped.toString('base64')}`);
+  expect((await use(later, tenant, arn)).id).toBe(keys[0]!.id);
+  expect(callsOf(tenant, 'GenerateDataKey')).toBe(2);
+});
+
+test('A list where the entry should be is replaced too', async () => {
+  const { tenant, arn } = room.tenant();
+  await redis.rpush(entryName(tenant, arn), 'rubbish');
+  const [finder, later] = [await room.open(), await room.open()];
+  const key = await use(finder, tenant, arn);
+  expect((await use(later, tenant, arn)).id).toBe(key.id);
+});
+
+test('Processes that replace a bad entry at the same time converge on one key', async () => {
+  const { tenant, arn } = room.tenant();
+  const clock = new FakeClock();
+  await redis.set(entryName(tenant, arn), `1 ${arn} ${randomBytes(184).toString('base64')}`);
+  const rings = await Promise.all(Array.from({ length: 6 }, () => room.open({ clock })));
+  const keys = await moving(clock, Promise.all(rings.map((one) => use(one, tenant, arn))));
+  expect(new Set(keys.map((key) => key.id)).size).toBe(1);
+  expect(callsOf(tenant, 'GenerateDataKey')).toBe(1);
+});
+
+test('A good entry that KMS refuses for another reason stays', async () => {
+  const { tenant, arn } = room.tenant();
+  const [writer, other] = [await room.open(), await room.open()];
+  await use(writer, tenant, arn);
+  const entry = await redis.get(entryName(tenant, arn));
+  room.kms.disable(arn);
+  await expect(use(other, tenant, arn)).rejects.toMatchObject({ code: 'KEY_DISABLED' });
+  expect(await redis.get(entryName(tenant, arn))).toBe(entry);
+  expect(callsOf(tenant, 'GenerateDataKey')).toBe(1);
+});
+
+test('Whoever rewrites the entry again and again gets an error, not KMS calls without end', async () => {
+  const { tenant, arn } = room.tenant();
+  const one = await room.open();
+  const shared: OneRing['shared'] = {
+    ...one.shared,
+    async put(...args) {
+      await redis.set(entryName(tenant, arn), randomBytes(20));
+      return one.shared.put(...args);
+    },
+  };
+  const ring = new KeyRing({ clock: new FakeClock(), kms: one.kms, shared, use: 'patient' });
+  await expect(ring.current(tenant, arn, 'documents', 10)).rejects.toMatchObject({
+    code: 'REDIS_FAILED',
+    reason: 'KeyEntry',
+  });
+  expect(callsOf(tenant, 'GenerateDataKey')).toBe(3);
+  expect(one.plaintexts.map(isZeroed)).toEqual([true, true, true]);
+  expect(ring.stats().keys).toBe(0);
+  ring.close();
+});
+
+test('A claim that runs out while KMS is asked makes two keys, and the first that was written is everybody’s', async () => {
+  const { tenant, arn } = room.tenant();
+  const [slow, quick] = [await room.open(), await room.open()];
+  const hang = room.kms.faults.set({ match: { key: arn }, fault: { kind: 'hang' }, times: 1 });
+  const slowUse = use(slow, tenant, arn);
+  await eventually(() => hang.waiting === 1);
+  await redis.del(names().dataKeyClaim(entryName(tenant, arn)));
+  const key = await use(quick, tenant, arn);
+  hang.clear();
+  expect((await slowUse).id).toBe(key.id);
+  expect(callsOf(tenant, 'GenerateDataKey')).toBe(2);
+  // The slow one's own was wiped before it took the other.
+  expect(slow.plaintexts.map(isZeroed)).toEqual([true, false]);
+  expect(slow.ring.stats().keys).toBe(1);
+});
+
+test('The claim of another process is not freed by who comes too late', async () => {
+  const { tenant, arn } = room.tenant();
+  const [slow, other] = [await room.open(), await room.open()];
+  const hang = room.kms.faults.set({ match: { key: arn }, fault: { kind: 'hang' }, times: 1 });
+  const late = use(slow, tenant, arn);
+  await eventually(() => hang.waiting === 1);
+  const claim = names().dataKeyClaim(entryName(tenant, arn));
+  await redis.del(claim);
+  const token = await other.shared.claim(arn, contextOf(tenant));
+  hang.clear();
+  await late;
+  expect(await redis.get(claim)).toBe(token);
+});
+
+test.each([
+  ['prompt', 950],
+  ['patient', 20_000],
+] as const)('A claim that nobody ends makes a %s first use fail after %i ms', async (how, ms) => {
+  const { tenant, arn } = room.tenant();
+  const clock = new FakeClock();
+  const one = await room.open({ use: how, clock });
+  await redis.set(names().dataKeyClaim(entryName(tenant, arn)), 'a ghost');
+  const began = clock.monotonic();
+  const outcome = use(one, tenant, arn).catch((error: unknown) => error);
+  const waited = eventually(() => clock.pending === 1);
+  await waited;
+  clock.advance(ms - 1);
+  await eventually(() => clock.pending === 1);
+  expect(await moving(clock, outcome)).toMatchObject({ code: 'KMS_FAILED', reason: 'ClaimWait' });
+  expect(clock.monotonic() - began).toBeGreaterThanOrEqual(ms);
+  expect(clock.pending).toBe(0);
+  expect(room.kms.counts.count({ tenant })).toBe(0);
+});
+
+test('When the period ends during the wait, the next period’s key is made', async () => {
+  const { tenant, arn } = room.tenant();
+  const clock = new FakeClock(periodEnd(contextOf(tenant).period)! - 100);
+  const one = await room.open({ clock });
+  await redis.set(names().dataKeyClaim(entryName(tenant, arn)), 'a ghost');
+  const key = await moving(clock, use(one, tenant, arn));
+  expect(key.context.period).not.toBe(contextOf(tenant).period);
+  expect(callsOf(tenant, 'GenerateDataKey')).toBe(1);
+});
+
+test('Without Redis nothing is encrypted and KMS is not asked; what was written can be read', async () => {
+  const { tenant, arn } = room.tenant();
+  const [writer, other] = [await room.open(), await room.open()];
+  const { wrapped, context } = await use(writer, tenant, arn);
+  closeRedis(other.redis);
+  await expect(use(other, tenant, arn)).rejects.toMatchObject({ code: 'REDIS_FAILED' });
+  expect(room.kms.counts.count({ tenant })).toBe(1);
+  expect((await other.ring.unwrap(arn, wrapped, context)).isLive).toBe(true);
+});
+
+test('When Redis is lost between the making of a key and its writing, the key is wiped and the caller hears of Redis', async () => {
+  const { tenant, arn } = room.tenant();
+  const one = await room.open({ use: 'prompt' });
+  const hang = room.kms.faults.set({ match: { key: arn }, fault: { kind: 'hang' } });
+  const uses = [use(one, tenant, arn), use(one, tenant, arn)];
+  await eventually(() => hang.waiting === 1);
+  closeRedis(one.redis);
+  hang.clear();
+  for (const lost of uses) await expect(lost).rejects.toMatchObject({ code: 'REDIS_FAILED' });
+  expect(one.plaintexts.map(isZeroed)).toEqual([true]);
+  expect(one.ring.stats().keys).toBe(0);
+  expect(await redis.get(entryName(tenant, arn))).toBeNull();
+  // As when the claim has run out.
+  await redis.del(names().dataKeyClaim(entryName(tenant, arn)));
+  expect(isZeroed(bytesOf(await use(await room.open(), tenant, arn)))).toBe(false);
+});
+
+test('A write whose answer was lost is sent again, and its key is the fleet’s', async () => {
+  await using line = await lossyLine(room.config.redisUrl);
+  const { tenant, arn } = room.tenant();
+  const one = await room.open({ redisUrl: line.url });
+  const hang = room.kms.faults.set({ match: { key: arn }, fault: { kind: 'hang' } });
+  const lost = use(one, tenant, arn);
+  await eventually(() => hang.waiting === 1);
+  line.loseAnswers();
+  hang.clear();
+  const entry = await eventually(async () => (await redis.get(entryName(tenant, arn))) ?? undefined);
+  line.cut();
+  expect(entry).toBe(`1 ${arn} ${(await lost).wrapped.toString('base64')}`);
+  expect(callsOf(tenant, 'GenerateDataKey')).toBe(1);
+  expect(one.plaintexts.map(isZeroed)).toEqual([false]);
+});
+
+test('A claim whose answer was lost is known again', async () => {
+  await using line = await lossyLine(room.config.redisUrl);
+  const { tenant, arn } = room.tenant();
+  const one = await room.open({ redisUrl: line.url });
+  const context = contextOf(tenant);
+  line.loseAnswers();
+  const lost = one.shared.claim(arn, context);
+  const claim = await eventually(
+    async () => (await redis.get(names().dataKeyClaim(entryName(tenant, arn)))) ?? undefined,
+  );
+  line.cut();
+  expect(await lost).toBe(claim);
+});
