@@ -1,0 +1,76 @@
+// Sends documents and waits until each job has ended, as an indexing API would do it.
+// Knows nothing of where the documents are from.
+import type { createOperator, createProducer } from '../../app.ts';
+import { sleep, systemClock } from '../../clock.ts';
+import { SealdexError } from '../../errors.ts';
+import type { Page } from './documents.ts';
+
+export type Producer = Awaited<ReturnType<typeof createProducer>>;
+export type Operator = Awaited<ReturnType<typeof createOperator>>;
+
+export interface Sending {
+  readonly tenant: string;
+  readonly corpus: string;
+  readonly document: Page;
+}
+
+export type Progress = (done: number, total: number) => void;
+
+const SENT_AT_ONCE = 16;
+const ASKED_AT_ONCE = 32;
+const LOOK_EVERY_MS = 50;
+
+/** The ids of the jobs, in order; undefined where the producer refused one. */
+export async function enqueueAll(
+  producer: Producer,
+  sendings: readonly Sending[],
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<(string | undefined)[]> {
+  const ids: (string | undefined)[] = [];
+  for (let from = 0; from < sendings.length; from += SENT_AT_ONCE) {
+    signal.throwIfAborted();
+    const results = await producer.enqueueIndexBulk(sendings.slice(from, from + SENT_AT_ONCE));
+    ids.push(...results.map((result) => (result instanceof SealdexError ? undefined : result.jobId)));
+    progress(ids.length, sendings.length);
+  }
+  return ids;
+}
+
+export interface Ends {
+  readonly producer: Producer;
+  readonly operator: Operator;
+  readonly jobIds: readonly string[];
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+  /** When waiting ends, whatever is left. */
+  readonly deadlineMs: number;
+}
+
+/** Waits until no job is on its way any more. Answers how many did not end as stored. */
+export async function failedOf({ producer, operator, jobIds, progress, signal, deadlineMs }: Ends): Promise<number> {
+  const until = systemClock.monotonic() + deadlineMs;
+  for (;;) {
+    const { waiting, active, delayed } = (await operator.status()).index;
+    const left = waiting + active + delayed;
+    progress(Math.max(0, jobIds.length - left), jobIds.length);
+    if (left === 0 || systemClock.monotonic() >= until) break;
+    await sleep(systemClock, LOOK_EVERY_MS, signal);
+  }
+  let failed = 0;
+  for (let from = 0; from < jobIds.length; from += ASKED_AT_ONCE) {
+    signal.throwIfAborted();
+    const some = await Promise.all(jobIds.slice(from, from + ASKED_AT_ONCE).map((id) => producer.status(id)));
+    failed += some.filter(({ state }) => state !== 'done').length;
+  }
+  return failed;
+}
+
+/** Uses what was opened and closes it whatever happens. */
+export async function using<T extends AsyncDisposable, R>(opened: T, use: (opened: T) => Promise<R>): Promise<R> {
+  try {
+    return await use(opened);
+  } finally {
+    await opened[Symbol.asyncDispose]();
+  }
+}
