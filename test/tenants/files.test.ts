@@ -1,0 +1,275 @@
+// What a tenant's file may say, which keys follow from it, and that changing it loses nobody's change.
+import * as fc from 'fast-check';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
+import type { SealdexError } from '../../src/errors.ts';
+import { readAll, type Store } from '../../src/store/s3.ts';
+import { testServices, type TestServices } from '../support/services.ts';
+import { instance, type Instance } from './fixture.ts';
+
+const ARN = 'arn:aws:kms:us-west-2:111122223333:key/11111111-1111-1111-1111-111111111111';
+const FORMER = 'arn:aws:kms:us-west-2:111122223333:key/22222222-2222-2222-2222-222222222222';
+const OLD_PLATFORM = 'arn:aws:kms:us-west-2:111122223333:key/33333333-3333-3333-3333-333333333333';
+
+let services: TestServices;
+let one: Instance;
+let platformArn: string;
+
+beforeAll(async () => {
+  services = await testServices();
+  platformArn = String(services.settings.SEALDEX_PLATFORM_KEY_ARN);
+  one = await instance(services, { config: { platformFormerKeyArns: [OLD_PLATFORM] } });
+});
+afterEach(() => services.s3.faults.clear());
+afterAll(async () => {
+  await one[Symbol.asyncDispose]();
+  await services[Symbol.asyncDispose]();
+});
+
+const fresh = (tenant: string) => ({
+  v: 1,
+  tenant,
+  plan: 'pro',
+  formerKeyArns: [] as string[],
+  whenKeyShut: 'park',
+  keepOriginals: false,
+  blockedKeys: [],
+  history: [],
+});
+
+const writeRaw = (tenant: string, content: unknown): Promise<unknown> =>
+  one.store.put(
+    `tenants/${tenant}.json`,
+    Buffer.from(typeof content === 'string' ? content : JSON.stringify(content)),
+    {},
+  );
+
+async function readRaw(tenant: string): Promise<unknown> {
+  const stored = await one.store.get(`tenants/${tenant}.json`);
+  return stored && JSON.parse((await readAll(stored)).toString());
+}
+
+const faultOf = (call: Promise<unknown>): Promise<SealdexError> =>
+  call.then(
+    () => Promise.reject(new Error('The call did not fail.')),
+    (error: SealdexError) => error,
+  );
+
+describe('a tenant that is made', () => {
+  it('has the file of the contract', async () => {
+    expect(await one.tenants.put('made', { plan: 'pro', kmsKeyArn: ARN })).toEqual({
+      made: true,
+      file: { ...fresh('made'), kmsKeyArn: ARN },
+    });
+    expect(await readRaw('made')).toEqual({ ...fresh('made'), kmsKeyArn: ARN });
+    expect(await one.tenants.show('made')).toEqual({ ...fresh('made'), kmsKeyArn: ARN });
+  });
+
+  it('is made by this call even when the answer to its write was lost', async () => {
+    services.s3.faults.set({ match: { method: 'PUT', prefix: 'tenants/' }, fault: { kind: 'lostResponse' }, times: 1 });
+    expect((await one.tenants.put('lost', { plan: 'pro' })).made).toBe(true);
+    expect((await one.tenants.put('lost', { plan: 'free' })).made).toBe(false);
+  });
+
+  it.each(['..', 'a/b', '', 'a b', 'x'.repeat(51), 'é'])('is not made under the name "%s"', async (name) => {
+    services.s3.requests.reset();
+    expect(await faultOf(one.tenants.put(name, { plan: 'pro' }))).toMatchObject({ field: 'tenant' });
+    expect(await faultOf(one.tenants.show(name))).toMatchObject({ field: 'tenant' });
+    expect(services.s3.requests.all()).toEqual({});
+  });
+});
+
+describe('the keys of a tenant', () => {
+  it('without one of its own are the platform key, its former ones and those of the tenant', async () => {
+    await writeRaw('platform', { ...fresh('platform'), formerKeyArns: [FORMER] });
+    const tenant = await one.tenants.get('platform');
+    expect(tenant).toMatchObject({ keyArn: platformArn, hasOwnKey: false, plan: 'pro' });
+    expect([...tenant.readableArns].sort()).toEqual([platformArn, OLD_PLATFORM, FORMER].sort());
+  });
+
+  it('with one of its own are that one and its former ones, and never the platform key', async () => {
+    await writeRaw('own', { ...fresh('own'), kmsKeyArn: ARN, formerKeyArns: [FORMER] });
+    const tenant = await one.tenants.get('own');
+    expect(tenant).toMatchObject({ keyArn: ARN, hasOwnKey: true });
+    expect([...tenant.readableArns].sort()).toEqual([ARN, FORMER].sort());
+  });
+
+  it('are refused to plan free when it is made, changed to, or written by hand', async () => {
+    const refused = { code: 'TENANT_KEY_INVALID', field: 'plan' };
+    expect(await faultOf(one.tenants.put('free1', { plan: 'free', kmsKeyArn: ARN }))).toMatchObject(refused);
+    expect(await readRaw('free1')).toBeUndefined();
+    await one.tenants.put('free2', { plan: 'pro', kmsKeyArn: ARN });
+    expect(await faultOf(one.tenants.put('free2', { plan: 'free' }))).toMatchObject(refused);
+    await writeRaw('free3', { ...fresh('free3'), plan: 'free', kmsKeyArn: ARN });
+    expect(await faultOf(one.tenants.get('free3'))).toMatchObject(refused);
+    expect(await one.tenants.show('free3')).toMatchObject({ plan: 'free', kmsKeyArn: ARN });
+  });
+
+  it.each(['alias/mine', ARN.replace('key/', 'alias/'), ARN.slice(ARN.indexOf('key/')), `${ARN}\n`, ''])(
+    'must be full ARNs, which "%s" is not',
+    async (kmsKeyArn) => {
+      expect(await faultOf(one.tenants.put('arn', { plan: 'pro', kmsKeyArn }))).toMatchObject({
+        code: 'TENANT_KEY_INVALID',
+        field: 'kmsKeyArn',
+      });
+    },
+  );
+
+  it('of a tenant that exists are not changed here; the same one again is no change', async () => {
+    await one.tenants.put('keyed', { plan: 'pro', kmsKeyArn: ARN });
+    await one.tenants.put('keyless', { plan: 'pro' });
+    const refused = { code: 'TENANT_KEY_INVALID', field: 'kmsKeyArn' };
+    expect(await faultOf(one.tenants.put('keyed', { plan: 'pro', kmsKeyArn: FORMER }))).toMatchObject(refused);
+    expect(await faultOf(one.tenants.put('keyless', { plan: 'pro', kmsKeyArn: ARN }))).toMatchObject(refused);
+    expect(await one.tenants.put('keyed', { plan: 'enterprise', kmsKeyArn: ARN })).toMatchObject({
+      made: false,
+      file: { plan: 'enterprise', kmsKeyArn: ARN },
+    });
+    expect(await one.tenants.put('keyed', { plan: 'pro' })).toMatchObject({ file: { kmsKeyArn: ARN } });
+  });
+});
+
+describe('a change of plan', () => {
+  it('keeps every field that it does not name, known or not', async () => {
+    const names = fc
+      .string({ minLength: 1, maxLength: 12 })
+      .filter((name) => !(name in fresh('')) && name !== '__proto__');
+    await fc.assert(
+      fc.asyncProperty(fc.dictionary(names, fc.jsonValue(), { noNullPrototype: true }), async (unknown) => {
+        const before = JSON.parse(
+          JSON.stringify({
+            ...unknown,
+            ...fresh('kept'),
+            kmsKeyArn: ARN,
+            formerKeyArns: [FORMER],
+            whenKeyShut: 'refuse',
+            keepOriginals: true,
+            paused: { since: 1 },
+            blockedKeys: [{ arn: ARN, more: [1] }],
+            history: [{ at: 1, what: 'made' }],
+          }),
+        ) as object;
+        await writeRaw('kept', before);
+        await one.tenants.put('kept', { plan: 'enterprise' });
+        expect(await readRaw('kept')).toEqual({ ...before, plan: 'enterprise' });
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it('at the same time as another loses neither', async () => {
+    await one.tenants.put('both', { plan: 'pro' });
+    // Somebody else's change falls exactly between reading and writing.
+    const once = { left: 1 };
+    await using racing = await instance(services, {
+      store: (store) => ({
+        ...store,
+        async get(key, options) {
+          const found = await store.get(key, options);
+          if (once.left-- <= 0 || !found) return found;
+          const bytes = await readAll(found);
+          await writeRaw('both', { ...fresh('both'), keepOriginals: true, newer: 'field' });
+          return { ...found, body: bodyOf(bytes) };
+        },
+      }),
+    });
+    await racing.tenants.put('both', { plan: 'enterprise' });
+    expect(await readRaw('both')).toEqual({
+      ...fresh('both'),
+      plan: 'enterprise',
+      keepOriginals: true,
+      newer: 'field',
+    });
+  });
+
+  it('at the same time from several processes ends as one of them, and who is told done was written', async () => {
+    await using two = await instance(services);
+    const plans = ['free', 'pro', 'enterprise'] as const;
+    const answers = await Promise.all(plans.map((plan, n) => (n % 2 ? one : two).tenants.put('crowd', { plan })));
+    expect(answers.filter(({ made }) => made)).toHaveLength(1);
+    expect(plans).toContain((await one.tenants.show('crowd')).plan);
+  });
+
+  it('that is overtaken five times is TENANT_CHANGED', async () => {
+    await one.tenants.put('restless', { plan: 'pro' });
+    let writes = 0;
+    const restless = (store: Store): Store => ({
+      ...store,
+      async put(key, body, options) {
+        writes += 1;
+        await store.put(key, Buffer.from(JSON.stringify({ ...fresh('restless'), writes })), {});
+        return store.put(key, body, options);
+      },
+    });
+    await using racing = await instance(services, { store: restless });
+    expect((await faultOf(racing.tenants.put('restless', { plan: 'free' }))).code).toBe('TENANT_CHANGED');
+    expect(writes).toBe(5);
+    expect(await readRaw('restless')).toMatchObject({ plan: 'pro', writes: 5 });
+  });
+
+  it('that would make the file too large to be read again is refused before it is written', async () => {
+    const rows = Array.from({ length: 60_000 }, (_, n) => n);
+    await writeRaw('large', { ...fresh('large'), history: [rows, rows] });
+    expect(await faultOf(one.tenants.put('large', { plan: 'free' }))).toMatchObject({
+      code: 'PLATFORM_TENANTS',
+      reason: 'TooLarge',
+    });
+    expect((await one.tenants.get('large')).plan).toBe('pro');
+  });
+});
+
+async function* bodyOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
+
+describe('a file that cannot be trusted is PLATFORM_TENANTS, never the platform key', () => {
+  it.each<[string, unknown]>([
+    ['empty', ''],
+    ['no JSON', '{'],
+    ['null', null],
+    ['an array', [fresh('bad')]],
+    ["another tenant's", fresh('other')],
+    ['of a newer version', { ...fresh('bad'), v: 2 }],
+    ['of an unknown plan', { ...fresh('bad'), plan: 'gold' }],
+    ['with a key that is no ARN', { ...fresh('bad'), kmsKeyArn: 'alias/mine' }],
+    ['with a key that is null', { ...fresh('bad'), kmsKeyArn: null }],
+    ['with a former key that is no ARN', { ...fresh('bad'), formerKeyArns: ['x'] }],
+    ['without its former keys', { ...fresh('bad'), formerKeyArns: undefined }],
+    ['with an unknown choice', { ...fresh('bad'), whenKeyShut: 'ignore' }],
+    ['oversized', { ...fresh('bad'), padding: 'x'.repeat(1_048_576) }],
+  ])('%s', async (_, content) => {
+    await writeRaw('bad', content === '' || content === '{' ? content : JSON.stringify(content));
+    for (const call of [one.tenants.get('bad'), one.tenants.show('bad'), one.tenants.put('bad', { plan: 'free' })])
+      expect(await faultOf(call)).toMatchObject({ code: 'PLATFORM_TENANTS', reason: 'Malformed' });
+  });
+
+  it('refused', async () => {
+    services.s3.faults.set({ match: { method: 'GET', prefix: 'tenants/' }, fault: S3_ERRORS.accessDenied });
+    expect(await faultOf(one.tenants.get('any'))).toMatchObject({ code: 'PLATFORM_TENANTS', reason: 'AccessDenied' });
+  });
+
+  it('out of reach is the store that failed, and passes', async () => {
+    await one.tenants.put('reach', { plan: 'pro' });
+    services.s3.faults.set({ match: { method: 'GET', prefix: 'tenants/' }, fault: S3_ERRORS.internal });
+    expect((await faultOf(one.tenants.get('reach'))).code).toBe('STORE_FAILED');
+    services.s3.faults.clear();
+    expect((await one.tenants.get('reach')).plan).toBe('pro');
+  });
+});
+
+describe('the names of all tenants', () => {
+  it('come in order past the first thousand, and nothing else that lies there', async () => {
+    await using many = await testServices();
+    await using other = await instance(many);
+    const names = Array.from({ length: 1_203 }, (_, n) => `t${String(n).padStart(4, '0')}`);
+    const strange = ['tenants/a b.json', 'tenants/t0000.json.bak', 'tenants/sub/t.json', 'tenants/'];
+    for (let at = 0; at < names.length; at += 50)
+      await Promise.all(
+        names.slice(at, at + 50).map((name) => other.store.put(`tenants/${name}.json`, Buffer.alloc(1), {})),
+      );
+    await Promise.all(strange.map((key) => other.store.put(key, Buffer.alloc(1), {})));
+    const seen: string[] = [];
+    for await (const name of other.tenants.names()) seen.push(name);
+    expect(seen).toEqual(names);
+  });
+});

@@ -1,0 +1,91 @@
+// Instances of the tenants' room, each with Redis connections of its own as a process has them, and a cord to cut.
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { systemClock, type Clock } from '../../src/clock.ts';
+import { loadConfig, type Config } from '../../src/config.ts';
+import { closeRedis, openRedis, type Redis } from '../../src/redis.ts';
+import { createStore, type Store } from '../../src/store/s3.ts';
+import { createTenants, type Tenants } from '../../src/tenants.ts';
+import type { TestServices } from '../support/services.ts';
+
+export interface Instance extends AsyncDisposable {
+  readonly tenants: Tenants;
+  readonly store: Store;
+  readonly redis: Redis;
+  readonly subscriber: Redis;
+}
+
+export interface InstanceOptions {
+  readonly clock?: Clock;
+  readonly store?: (store: Store) => Store;
+  readonly config?: Partial<Config>;
+  /** Where its subscriber connects, when not to Redis itself. */
+  readonly subscribeAt?: string;
+}
+
+export async function instance(
+  services: TestServices,
+  { clock = systemClock, store: wrap = (same) => same, config: over = {}, subscribeAt }: InstanceOptions = {},
+): Promise<Instance> {
+  const config = { ...loadConfig(services.settings, {}), ...over };
+  const real = createStore(config, 'patient');
+  const redis = await openRedis(config, 'patient');
+  const subscriber = await openRedis({ redisUrl: subscribeAt ?? config.redisUrl }, 'subscriber');
+  const store = wrap(real);
+  const tenants = await createTenants({ config, clock, store, redis, subscriber });
+  return {
+    tenants,
+    store,
+    redis,
+    subscriber,
+    async [Symbol.asyncDispose]() {
+      tenants.close();
+      tenants.close();
+      closeRedis(subscriber);
+      closeRedis(redis);
+      real.close();
+      await Promise.resolve();
+    },
+  };
+}
+
+export interface Cord extends AsyncDisposable {
+  readonly url: string;
+  /** Cuts every connection and refuses new ones, until `mend()`. */
+  cut(): void;
+  mend(): void;
+}
+
+/** A way to Redis that can be cut. */
+export async function cord(redisUrl: string): Promise<Cord> {
+  const { hostname, port } = new URL(redisUrl);
+  const sockets = new Set<Socket>();
+  let isCut = false;
+  const server = createServer((near) => {
+    if (isCut) return near.destroy();
+    const far = connect(Number(port), hostname);
+    for (const [one, other] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      sockets.add(one);
+      one.pipe(other);
+      one.on('error', () => {});
+      one.on('close', () => (sockets.delete(one), other.destroy()));
+    }
+    return undefined;
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const cut = (): void => {
+    isCut = true;
+    for (const socket of sockets) socket.destroy();
+  };
+  return {
+    url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    cut,
+    mend: () => void (isCut = false),
+    async [Symbol.asyncDispose]() {
+      cut();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
