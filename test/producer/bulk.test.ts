@@ -1,0 +1,167 @@
+// Many requests in one call: order, errors in place, who wins, and bounds of memory, concurrency and time.
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { SealdexError } from '../../src/errors.ts';
+import type { IndexRequest, Producer } from '../../src/producer.ts';
+import { eventually } from '../support/eventually.ts';
+import { documentOf, ended, openScene, resultOf, type Scene } from './scene.ts';
+
+let scene: Scene;
+let producer: Producer;
+let keyArn: string;
+
+beforeAll(async () => {
+  scene = await openScene();
+  keyArn = await scene.tenant('acme');
+  await scene.tenant('other');
+  producer = await scene.producer();
+});
+beforeEach(() => {
+  scene.services.kms.faults.clear();
+  scene.services.s3.faults.clear();
+});
+afterAll(() => scene[Symbol.asyncDispose]());
+
+const request = (id: string, more: Partial<IndexRequest> = {}): IndexRequest => ({
+  tenant: 'acme',
+  corpus: 'docs',
+  document: documentOf(id),
+  ...more,
+});
+
+const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
+
+it('no requests are no results', async () => {
+  expect(await producer.enqueueIndexBulk([])).toEqual([]);
+});
+
+it('1,000 requests are 1,000 jobs, in their order, with rising revisions and one data key', async () => {
+  scene.services.kms.counts.reset();
+  const results = await producer.enqueueIndexBulk(range(1000).map((n) => request(`order-${n}`)));
+  const jobs = results.map(resultOf);
+  expect(jobs.every(({ status }) => status === 'queued')).toBe(true);
+  const revisions = jobs.map(({ revision }) => revision);
+  expect(revisions).toEqual([...revisions].sort((a, b) => a - b));
+  expect(new Set(revisions).size).toBe(1000);
+  expect(scene.services.kms.counts.count({ operation: 'GenerateDataKey', tenant: 'acme' })).toBeLessThanOrEqual(1);
+  const { data } = await scene.operator.job(jobs[617]!.jobId);
+  const { data: single } = await scene.operator.job((await producer.enqueueIndex(request('order-617'))).jobId);
+  expect(data?.object).toBe(single?.object);
+});
+
+it('a faulty request is its error in its place and leaves the others alone', async () => {
+  const results = await producer.enqueueIndexBulk([
+    request('good-0'),
+    { ...request('bad-1'), document: { type: 'core' } },
+    request('good-2', { tenant: 'other' }),
+    request('bad-3', { tenant: 'nobody' }),
+    request('bad-4', { idempotencyKey: '' }),
+    undefined as unknown as IndexRequest,
+    request('good-6'),
+  ]);
+  expect(results.map((result) => (result instanceof SealdexError ? result.code : result.status))).toEqual([
+    'queued',
+    'DOCUMENT_INVALID',
+    'queued',
+    'TENANT_UNKNOWN',
+    'DOCUMENT_INVALID',
+    'DOCUMENT_INVALID',
+    'queued',
+  ]);
+  expect((results[4] as SealdexError).field).toBe('idempotencyKey');
+});
+
+it('a refused KMS key of one tenant is the error of its requests only', async () => {
+  const shut = await scene.tenant('shut');
+  scene.services.kms.disable(shut);
+  const results = await producer.enqueueIndexBulk(
+    range(60).map((n) => request(`mixed-${n}`, { tenant: n % 3 === 0 ? 'shut' : n % 3 === 1 ? 'acme' : 'other' })),
+  );
+  for (const [n, result] of results.entries())
+    expect(result).toMatchObject(n % 3 === 0 ? { code: 'KEY_DISABLED' } : { status: 'queued' });
+});
+
+it('of two requests for one document the later has the higher revision and wins, whichever has a key', async () => {
+  const keyed = { idempotencyKey: 'wins' };
+  const texts = ['first', 'second', 'third', 'fourth'];
+  const results = await producer.enqueueIndexBulk(
+    texts.flatMap((text, n) => [
+      request('wins', { document: documentOf('wins', 10, { title: text }), ...(n === 1 ? keyed : {}) }),
+      request(`between-${n}`, n === 2 ? { idempotencyKey: 'between' } : {}),
+    ]),
+  );
+  const jobs = results.map(resultOf);
+  const own = jobs.filter((_, index) => index % 2 === 0).map(({ revision }) => revision);
+  expect(own).toEqual([...own].sort((a, b) => a - b));
+  const stop = await scene.work();
+  for (const { jobId } of jobs) await ended(producer, jobId, 'done', 'superseded');
+  await stop();
+  const reader = await scene.reader();
+  expect(await reader.metadata({ tenant: 'acme', corpus: 'docs', id: 'wins' })).toMatchObject({ title: 'fourth' });
+});
+
+it('of two requests with one idempotency key the earlier is queued and the later is its duplicate', async () => {
+  const results = await producer.enqueueIndexBulk([
+    request('same-1', { idempotencyKey: 'same' }),
+    request('same-2', { idempotencyKey: 'same' }),
+  ]);
+  const [first, second] = results.map(resultOf);
+  expect(first).toMatchObject({ status: 'queued' });
+  expect(second).toMatchObject({ status: 'duplicate', jobId: first!.jobId, revision: first!.revision });
+});
+
+it('no more than 16 requests are under way at once, and large documents one after the other', async () => {
+  const fault = scene.services.s3.faults.set({
+    match: { method: 'PUT', prefix: 'intake/' },
+    fault: { kind: 'hang' },
+  });
+  const large = await scene.producer({ SEALDEX_INLINE_BYTES: 0 });
+  const many = large.enqueueIndexBulk(range(100).map((n) => request(`many-${n}`)));
+  await eventually(() => fault.waiting >= 16);
+  expect(fault.waiting).toBe(16);
+  fault.clear();
+  await many;
+
+  const second = scene.services.s3.faults.set({ match: { method: 'PUT', prefix: 'intake/' }, fault: { kind: 'hang' } });
+  const huge = large.enqueueIndexBulk(
+    range(3).map((n) => request(`huge-${n}`, { document: documentOf(`huge-${n}`, 17_000_000) })),
+  );
+  await eventually(() => second.waiting >= 1);
+  expect({ waiting: second.waiting, met: second.met }).toEqual({ waiting: 1, met: 1 });
+  second.clear();
+  for (const result of await huge) expect(result).toMatchObject({ status: 'queued' });
+});
+
+it('one failure of the store is one error; the requests after it are tried and queued', async () => {
+  const small = await scene.producer({ SEALDEX_INLINE_BYTES: 0 });
+  const fault = { kind: 'error', status: 403, code: 'AccessDenied' } as const;
+  scene.services.s3.faults.set({ match: { method: 'PUT', prefix: 'intake/' }, fault, times: 3 });
+  const results = await small.enqueueIndexBulk(range(40).map((n) => request(`hiccup-${n}`)));
+  expect(results.filter((result) => result instanceof SealdexError).map(({ code }) => code)).toEqual(
+    Array.from({ length: 3 }, () => 'STORE_FAILED'),
+  );
+});
+
+it('when KMS does not answer for a tenant its requests stop being tried, and another tenant goes on', async () => {
+  const silent = await scene.tenant('silent');
+  scene.services.kms.faults.set({ match: { key: silent }, fault: { kind: 'hang' } });
+  const results = await producer.enqueueIndexBulk([
+    ...range(2000).map((n) => request(`silent-${n}`, { tenant: 'silent' })),
+    request('after-all'),
+  ]);
+  expect(results.slice(0, 2000).every((result) => result instanceof SealdexError && result.code === 'KMS_FAILED')).toBe(
+    true,
+  );
+  expect(results[2000]).toMatchObject({ status: 'queued' });
+  expect(scene.services.kms.counts.count({ key: silent })).toBeLessThan(10);
+  expect(keyArn).not.toBe(silent);
+});
+
+it('the array may change while it is worked on: its length at the call counts', async () => {
+  const requests = range(40).map((n) => request(`change-${n}`));
+  const pending = producer.enqueueIndexBulk(requests);
+  requests.length = 0;
+  requests.push(request('more'));
+  const results = await pending;
+  expect(results).toHaveLength(40);
+  expect(results.every((result) => result instanceof SealdexError || result.status === 'queued')).toBe(true);
+});

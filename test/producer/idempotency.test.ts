@@ -1,0 +1,208 @@
+// One idempotency key is one job: asked again, at once from everywhere, after its end, and after producers died half-way.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { EnqueueResult, IndexRequest, Producer } from '../../src/producer.ts';
+import { eventually } from '../support/eventually.ts';
+import { codeOf, documentOf, ended, openScene, type Scene } from './scene.ts';
+
+const CHILD = fileURLToPath(new URL('./enqueue-child.ts', import.meta.url));
+
+let scene: Scene;
+let producer: Producer;
+
+beforeAll(async () => {
+  scene = await openScene({ SEALDEX_INLINE_BYTES: 0 });
+  await scene.tenant('acme');
+  await scene.tenant('other');
+  producer = await scene.producer();
+});
+afterAll(() => scene[Symbol.asyncDispose]());
+
+const request = (key: string, more: Partial<IndexRequest> = {}): IndexRequest => ({
+  tenant: 'acme',
+  corpus: 'docs',
+  document: documentOf(key),
+  idempotencyKey: key,
+  ...more,
+});
+
+const markerOf = ({ jobId }: EnqueueResult): string => `sealdex:{${scene.config.queue}}:markers:${jobId}`;
+const objectsOf = ({ jobId }: EnqueueResult): Promise<string[]> => scene.keysOf(`intake/acme/${jobId}/`);
+
+/** Runs a worker until the job has ended. */
+async function workUntilEnded(job: EnqueueResult, ...states: Parameters<typeof ended>[2][]): Promise<void> {
+  const stop = await scene.work();
+  try {
+    await ended(producer, job.jobId, ...states);
+  } finally {
+    await stop();
+  }
+}
+
+describe('the same idempotency key', () => {
+  it('twice is one job, answered the second time with the first revision and where the job stands', async () => {
+    const first = await producer.enqueueIndex(request('twice'));
+    const { jobId, revision } = first;
+    expect(first).toEqual({ status: 'queued', jobId, revision });
+    const second = await producer.enqueueIndex(request('twice', { document: documentOf('another') }));
+    expect(second).toEqual({ status: 'duplicate', jobId, revision, state: 'queued' });
+    expect(await objectsOf(first)).toHaveLength(1);
+  });
+
+  it('of another tenant or corpus is another job, and no key is never a duplicate', async () => {
+    const jobs = await Promise.all([
+      producer.enqueueIndex(request('shared')),
+      producer.enqueueIndex(request('shared', { corpus: 'more' })),
+      producer.enqueueIndex(request('shared', { tenant: 'other' })),
+      producer.enqueueIndex(request('shared', { idempotencyKey: undefined })),
+      producer.enqueueIndex(request('shared', { idempotencyKey: undefined })),
+    ]);
+    expect(jobs.map(({ status }) => status)).toEqual(Array.from(jobs, () => 'queued'));
+    expect(new Set(jobs.map(({ jobId }) => jobId)).size).toBe(jobs.length);
+  });
+
+  it('200 times at once from three producers is one job: one is told queued, the others of that job', async () => {
+    const producers = [producer, await scene.producer(), await scene.producer()];
+    const answers = await Promise.all(
+      Array.from({ length: 200 }, (_, index) => producers[index % 3]!.enqueueIndex(request('crowd'))),
+    );
+    const [queued, ...more] = answers.filter(({ status }) => status === 'queued');
+    expect(more).toEqual([]);
+    expect(new Set(answers.map(({ jobId, revision }) => `${jobId} ${revision}`)).size).toBe(1);
+    const { data } = await scene.operator.job(queued!.jobId);
+    expect(data?.revision).toBe(queued!.revision);
+    // What the others had put into intake before they knew is taken back.
+    expect(await objectsOf(queued!)).toEqual([
+      `intake/acme/${queued!.jobId}/${data && 'intake' in data.content ? data.content.intake : ''}`,
+    ]);
+  });
+
+  it('at once from everywhere, while workers end the job in the meantime, is still told queued once', async () => {
+    const producers = [producer, await scene.producer()];
+    const stop = await scene.work();
+    for (let round = 0; round < 10; round++) {
+      const asked = request(`race-${round}`);
+      const answers = await Promise.all(Array.from({ length: 20 }, (_, at) => producers[at % 2]!.enqueueIndex(asked)));
+      expect(answers.filter(({ status }) => status === 'queued')).toHaveLength(1);
+      await ended(producer, answers[0]!.jobId);
+      await eventually(async () => (await objectsOf(answers[0]!)).length === 0);
+    }
+    await stop();
+  });
+
+  it('is told how its job ended: done', async () => {
+    const first = await producer.enqueueIndex(request('done'));
+    await workUntilEnded(first);
+    const { jobId, revision } = first;
+    expect(await producer.enqueueIndex(request('done'))).toEqual({
+      status: 'duplicate',
+      jobId,
+      revision,
+      state: 'done',
+    });
+  });
+
+  it('is told how its job ended: dead, with the code; and after the note of its end is gone too', async () => {
+    const stored = await producer.enqueueIndex(request('stored'));
+    const dead = await producer.enqueueIndex(request('dead', { document: documentOf('stored'), ifExists: 'reject' }));
+    await workUntilEnded(stored);
+    await workUntilEnded(dead, 'dead');
+    const { jobId, revision } = dead;
+    const answer = { status: 'duplicate', jobId, revision, state: 'dead', code: 'DOCUMENT_CONFLICT' };
+    expect(await producer.enqueueIndex(request('dead'))).toEqual(answer);
+    await scene.redis.del(`sealdex:{${scene.config.queue}}:notes:${stored.jobId}`);
+    expect(await producer.enqueueIndex(request('stored'))).toMatchObject({ jobId: stored.jobId, state: 'done' });
+  });
+});
+
+describe('after a producer died', () => {
+  it('between marker and job, the same key adds the job under the same id and revision', async () => {
+    const fault = scene.services.s3.faults.set({
+      match: { method: 'PUT', prefix: 'intake/' },
+      fault: { kind: 'hang' },
+    });
+    const settings = JSON.stringify(scene.settings);
+    const child = spawn(process.execPath, [CHILD, settings, JSON.stringify(request('killed'))], { stdio: 'ignore' });
+    await eventually(() => fault.waiting === 1);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    fault.clear();
+    const markers = await scene.redis.keys(`sealdex:{${scene.config.queue}}:markers:*`);
+    const unconfirmed = [];
+    for (const key of markers) if (!(await scene.redis.hexists(key, 'confirmed'))) unconfirmed.push(key);
+    expect(unconfirmed).toHaveLength(1);
+    const revision = Number(await scene.redis.hget(unconfirmed[0]!, 'revision'));
+    const again = await producer.enqueueIndex(request('killed'));
+    expect(again).toEqual({ status: 'queued', jobId: unconfirmed[0]!.split(':').at(-1), revision });
+    expect(await producer.enqueueIndex(request('killed'))).toMatchObject({ status: 'duplicate', revision });
+    await workUntilEnded(again);
+  });
+
+  it('between job and confirmation, the same key finds the job, adds none and leaves no object behind', async () => {
+    const first = await producer.enqueueIndex(request('unconfirmed'));
+    await scene.redis.hdel(markerOf(first), 'confirmed');
+    const { jobId, revision } = first;
+    const again = await Promise.all([1, 2, 3].map(() => producer.enqueueIndex(request('unconfirmed'))));
+    for (const answer of again) expect(answer).toEqual({ status: 'duplicate', jobId, revision, state: 'queued' });
+    expect(await objectsOf(first)).toHaveLength(1);
+  });
+
+  it('between job and confirmation, and the job has ended meanwhile, the same key is told so and adds none', async () => {
+    const first = await producer.enqueueIndex(request('ended'));
+    await scene.redis.hdel(markerOf(first), 'confirmed');
+    await workUntilEnded(first);
+    const { jobId, revision } = first;
+    const again = await producer.enqueueIndex(request('ended'));
+    expect(again).toEqual({ status: 'duplicate', jobId, revision, state: 'done' });
+    expect(await scene.jobs()).not.toContain(jobId);
+  });
+});
+
+describe('when the marker has expired', () => {
+  it('and the job still waits, the same key is that job with its revision, and leaves no object behind', async () => {
+    const first = await producer.enqueueIndex(request('expired'));
+    await scene.redis.del(markerOf(first));
+    const { jobId, revision } = first;
+    for (const _ of [1, 2]) {
+      const again = await producer.enqueueIndex(request('expired'));
+      expect(again).toEqual({ status: 'duplicate', jobId, revision, state: 'queued' });
+    }
+    expect(await objectsOf(first)).toHaveLength(1);
+    await workUntilEnded(first);
+  });
+
+  it('and the job is done, the same key is a new job with a higher revision', async () => {
+    const first = await producer.enqueueIndex(request('over'));
+    await workUntilEnded(first);
+    await scene.redis.del(markerOf(first));
+    const again = await producer.enqueueIndex(request('over'));
+    expect(again).toMatchObject({ status: 'queued', jobId: first.jobId });
+    expect(again.revision).toBeGreaterThan(first.revision);
+  });
+
+  it('markers live for SEALDEX_IDEMPOTENCY_MS and are not prolonged by duplicates', async () => {
+    const short = await scene.producer({ SEALDEX_IDEMPOTENCY_MS: 60_000 });
+    const first = await short.enqueueIndex(request('short'));
+    expect(await scene.redis.pttl(markerOf(first))).toBeLessThanOrEqual(60_000);
+    await producer.enqueueIndex(request('short'));
+    expect(await scene.redis.pttl(markerOf(first))).toBeLessThanOrEqual(60_000);
+  });
+});
+
+it('a Redis that lost everything makes the same key a new job, and the old revision is not given out again', async () => {
+  const first = await producer.enqueueIndex(request('flushed'));
+  const keys = await scene.redis.keys(`sealdex:{${scene.config.queue}}:*`);
+  await scene.redis.del(...keys);
+  const again = await producer.enqueueIndex(request('flushed'));
+  expect(again).toMatchObject({ status: 'queued', jobId: first.jobId });
+  expect(again.revision).toBeGreaterThan(first.revision);
+  await workUntilEnded(again);
+});
+
+it('a request that was refused by its tenant leaves no key behind', async () => {
+  expect(await codeOf(() => producer.enqueueIndex(request('later', { tenant: 'late' })))).toBe('TENANT_UNKNOWN');
+  await scene.tenant('late');
+  expect(await producer.enqueueIndex(request('later', { tenant: 'late' }))).toMatchObject({ status: 'queued' });
+});

@@ -1,0 +1,133 @@
+// Where content waits: in the job up to SEALDEX_INLINE_BYTES, in S3 beyond; and when a producer takes it back.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type RedisServer, startRedis } from '../../src/dev/redis.ts';
+import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
+import type { EnqueueResult } from '../../src/producer.ts';
+import { eventually } from '../support/eventually.ts';
+import { documentOf, ended, objectAt, openScene, refusalOf, type Scene } from './scene.ts';
+
+let scene: Scene;
+
+beforeAll(async () => {
+  scene = await openScene();
+  await scene.tenant('acme');
+});
+afterAll(() => scene[Symbol.asyncDispose]());
+
+const request = (id: string, chars = 100) => ({ tenant: 'acme', corpus: 'docs', document: documentOf(id, chars) });
+
+async function contentOf({ jobId }: EnqueueResult): Promise<{ inline?: string; intake?: string }> {
+  const { data } = await scene.operator.job(jobId);
+  return { ...data?.content };
+}
+
+describe('content', () => {
+  it('travels in the job up to SEALDEX_INLINE_BYTES of message, and in S3 from one byte more', async () => {
+    const first = await (await scene.producer()).enqueueIndex(request('size'));
+    const bytes = Buffer.from((await contentOf(first)).inline ?? '', 'base64').length;
+    expect(bytes).toBeGreaterThan(100);
+    const fits = await scene.producer({ SEALDEX_INLINE_BYTES: bytes });
+    expect(await contentOf(await fits.enqueueIndex(request('size')))).toEqual({ inline: expect.any(String) as string });
+    const tight = await scene.producer({ SEALDEX_INLINE_BYTES: bytes - 1 });
+    expect(await contentOf(await tight.enqueueIndex(request('size')))).toEqual({
+      intake: expect.stringMatching(/^[0-9a-f]{16}$/) as string,
+    });
+  });
+
+  it('is all in S3 with SEALDEX_INLINE_BYTES 0, under what a lost queue is rebuilt from', async () => {
+    const producer = await scene.producer({ SEALDEX_INLINE_BYTES: 0 });
+    const result = await producer.enqueueIndex(request('tiny', 1));
+    const { intake } = await contentOf(result);
+    const { metadata, bytes } = await objectAt(scene.store, `intake/acme/${result.jobId}/${intake}`);
+    expect(metadata).toEqual({
+      corpus: 'docs',
+      kind: 'index',
+      revision: String(result.revision),
+      'job-id': result.jobId,
+      v: '1',
+    });
+    expect(bytes[0]).toBe(2);
+    expect((await scene.redis.keys(`*${intake}*`)).length).toBe(0);
+  });
+
+  it('in S3 is gone once its document is stored', async () => {
+    const producer = await scene.producer();
+    const { jobId } = await producer.enqueueIndex(request('large', 50_000));
+    expect(await scene.keysOf(`intake/acme/${jobId}/`)).toHaveLength(1);
+    const stop = await scene.work();
+    await ended(producer, jobId);
+    await eventually(async () => (await scene.keysOf(`intake/acme/${jobId}/`)).length === 0);
+    await stop();
+  });
+});
+
+describe('content of a job that is not queued', () => {
+  it('is not stored when S3 refuses it, and the job is not queued', async () => {
+    const producer = await scene.producer();
+    const before = (await scene.jobs()).length;
+    const fault = scene.services.s3.faults.set({ match: { prefix: 'intake/' }, fault: S3_ERRORS.accessDenied });
+    const error = await refusalOf(() => producer.enqueueIndex(request('refused', 50_000)));
+    fault.clear();
+    expect(error).toMatchObject({ code: 'STORE_FAILED', reason: 'AccessDenied' });
+    expect(await scene.jobs()).toHaveLength(before);
+  });
+});
+
+describe('with a Redis of its own', () => {
+  let redis: RedisServer;
+  let own: Scene;
+
+  beforeAll(async () => {
+    redis = await startRedis();
+    own = await openScene({ REDIS_URL: redis.url, SEALDEX_INLINE_BYTES: 0 });
+    await own.tenant('acme');
+  });
+  afterAll(async () => {
+    await own[Symbol.asyncDispose]();
+    await redis.stop();
+  });
+
+  /** Runs `then` while the content of a request is on its way into S3, which is after its revision was given. */
+  async function duringIntake(enqueue: () => Promise<unknown>, then: () => Promise<unknown>): Promise<unknown> {
+    const fault = own.services.s3.faults.set({ match: { method: 'PUT', prefix: 'intake/' }, fault: { kind: 'hang' } });
+    const pending = enqueue().catch((error: unknown) => error);
+    await eventually(() => fault.waiting === 1);
+    await then();
+    fault.clear();
+    return pending;
+  }
+
+  it.each(['', 'an idempotency key'])('content is taken back when a full Redis refuses the job %s', async (key) => {
+    const producer = await own.producer();
+    const asked = { ...request('full'), ...(key === '' ? {} : { idempotencyKey: key }) };
+    await producer.enqueueIndex(request('before'));
+    const before = await own.keysOf('intake/');
+    const error = await duringIntake(
+      () => producer.enqueueIndex(asked),
+      () => own.redis.config('SET', 'maxmemory', '1mb'),
+    );
+    await own.redis.config('SET', 'maxmemory', '0');
+    expect(error).toMatchObject({ code: 'REDIS_FAILED', reason: 'ReplyError' });
+    expect(await own.keysOf('intake/')).toEqual(before);
+    expect(await producer.enqueueIndex(asked)).toMatchObject({ status: 'queued' });
+  });
+
+  it('content stays when it is unknown whether the job was queued', async () => {
+    const producer = await own.producer();
+    const before = (await own.keysOf('intake/')).length;
+    const error = await duringIntake(
+      () => producer.enqueueIndex({ ...request('cut'), idempotencyKey: 'cut' }),
+      async () => process.kill(redis.pid, 'SIGSTOP'),
+    );
+    process.kill(redis.pid, 'SIGCONT');
+    expect(error).toMatchObject({ code: 'REDIS_FAILED' });
+    expect((await own.keysOf('intake/')).length).toBe(before + 1);
+    // The frozen Redis may well have taken the job when it thawed: the repetition is that same job either way.
+    const again = await eventually(() =>
+      producer.enqueueIndex({ ...request('cut'), idempotencyKey: 'cut' }).catch(() => undefined),
+    );
+    const stop = await own.work();
+    expect(await ended(producer, again.jobId)).toMatchObject({ state: 'done' });
+    await stop();
+  });
+});
