@@ -1,12 +1,6 @@
 // The KMS client: the calls that we make, their deadlines, and typed errors. The only importer of its SDK.
 // Holds no key longer than a call; caching, sharing and wiping are the key ring's.
-import {
-  DecryptCommand,
-  DescribeKeyCommand,
-  GenerateDataKeyCommand,
-  KMSClient,
-  type GenerateDataKeyCommandOutput,
-} from '@aws-sdk/client-kms';
+import { DecryptCommand, DescribeKeyCommand, GenerateDataKeyCommand, KMSClient } from '@aws-sdk/client-kms';
 import { UndiciHttpHandler } from '@smithy/undici-http-handler';
 import { orAbort } from '../clock.ts';
 import { credentialsOf, type Config } from '../config.ts';
@@ -53,10 +47,96 @@ interface Answer {
   readonly Plaintext?: Uint8Array | undefined;
 }
 
-type Request<T> = (options: { abortSignal: AbortSignal }) => Promise<T>;
+interface Request<T> {
+  readonly input: object;
+  readonly send: (options: { abortSignal: AbortSignal }) => Promise<T>;
+}
+
+/** Sends a request, one more try included. @throws the last try's error, or the signal's reason when there was none */
+type Send = <T extends object>(request: Request<T>, signal: AbortSignal) => Promise<T>;
+
+type Ask = <T extends Answer>(
+  operation: string,
+  arn: string,
+  context: KeyContext,
+  request: Request<T>,
+) => Promise<{ answer: T; plaintext: Buffer }>;
 
 export function createKms(config: Config, metrics: Metrics, use: 'patient' | 'prompt'): Kms {
-  const client = new KMSClient({
+  const client = openClient(config, use);
+  const ask = asking(client, config, metrics, use);
+  return {
+    async generateDataKey(arn, context) {
+      const EncryptionContext = contextOf(context);
+      const command = new GenerateDataKeyCommand({ KeyId: arn, KeySpec: 'AES_256', EncryptionContext });
+      const { answer, plaintext } = await ask('GenerateDataKey', arn, context, {
+        input: command.input,
+        send: (options) => client.send(command, options),
+      });
+      const wrapped = Buffer.from(answer.CiphertextBlob ?? []);
+      if (isWrappedLength(wrapped.length)) return { plaintext, wrapped };
+      plaintext.fill(0);
+      throw new SealdexError('INTERNAL', undefined, { reason: 'WrappedLength' });
+    },
+
+    async decrypt(arn, wrapped, context) {
+      if (!isWrappedLength(wrapped.length)) {
+        throw new SealdexError('CONTENT_TAMPERED', undefined, { reason: 'WrappedLength' });
+      }
+      const EncryptionContext = contextOf(context);
+      const command = new DecryptCommand({ KeyId: arn, CiphertextBlob: wrapped, EncryptionContext });
+      const { plaintext } = await ask('Decrypt', arn, context, {
+        input: command.input,
+        send: (options) => client.send(command, options),
+      });
+      return plaintext;
+    },
+
+    close: () => client.destroy(),
+  };
+}
+
+/** Asks for a data key in its tenant's lane, counts the call, and tells a refusal by its code. */
+function asking(client: KMSClient, config: Config, metrics: Metrics, use: 'patient' | 'prompt'): Ask {
+  const send = sendInTime(client);
+  const lanes = new Lanes(LANE_CALLS);
+  const platformArns = new Set([config.platformKeyArn, ...config.platformFormerKeyArns]);
+  const counted = (operation: string, result: string): void =>
+    metrics.count('sealdex_kms_calls_total', { operation, result });
+
+  /** undefined when KMS does not tell: a refusal of this one explains nothing and is no fault. */
+  async function stateOf(KeyId: string, signal: AbortSignal): Promise<string | undefined> {
+    const command = new DescribeKeyCommand({ KeyId });
+    try {
+      const request = { input: command.input, send: (options: object) => client.send(command, options) };
+      const { KeyMetadata } = await send(request, signal);
+      counted('DescribeKey', 'ok');
+      return KeyMetadata?.KeyState;
+    } catch (error) {
+      counted('DescribeKey', kmsFault(error, platformArns.has(KeyId)).code);
+      return undefined;
+    }
+  }
+
+  return async (operation, arn, { tenant }, request) => {
+    const signal = AbortSignal.timeout(DEADLINE_MS[use]);
+    try {
+      const answer = await lanes.run(`${tenant} ${arn}`, signal, () => send(request, signal));
+      const plaintext = takePlaintext(answer, arn);
+      counted(operation, 'ok');
+      return { answer, plaintext };
+    } catch (error) {
+      // A refusal by state names one of several states only in its text; DescribeKey names it for sure.
+      const state = needsState(error) ? await stateOf(arn, signal) : undefined;
+      const fault = kmsFault(error, platformArns.has(arn), state);
+      counted(operation, fault.code);
+      throw fault;
+    }
+  };
+}
+
+function openClient(config: Config, use: 'patient' | 'prompt'): KMSClient {
+  return new KMSClient({
     region: config.region,
     maxAttempts: 2,
     requestHandler: new UndiciHttpHandler({
@@ -71,96 +151,41 @@ export function createKms(config: Config, metrics: Metrics, use: 'patient' | 'pr
     ...(config.kmsEndpoint === undefined ? {} : { endpoint: config.kmsEndpoint }),
     ...credentialsOf(config),
   });
-  const platformArns = new Set([config.platformKeyArn, ...config.platformFormerKeyArns]);
+}
 
-  const lanes = new Lanes(LANE_CALLS);
-
-  /** The plaintext that KMS answered, moved out of the SDK's hands. */
-  async function ask<T extends Answer>(
-    operation: string,
-    arn: string,
-    { tenant }: KeyContext,
-    request: Request<T>,
-  ): Promise<{ answer: T; plaintext: Buffer }> {
-    const signal = AbortSignal.timeout(DEADLINE_MS[use]);
-    try {
-      const answer = await lanes.run(`${tenant} ${arn}`, signal, () => inTime(request, signal));
-      const plaintext = takePlaintext(answer, arn);
-      metrics.count('sealdex_kms_calls_total', { operation, result: 'ok' });
-      return { answer, plaintext };
-    } catch (error) {
-      // A refusal by state names one of several states only in its text; DescribeKey names it for sure.
-      const state = needsState(error) ? await stateOf(arn, signal) : undefined;
-      const fault = kmsFault(error, platformArns.has(arn), state);
-      metrics.count('sealdex_kms_calls_total', { operation, result: fault.code });
-      throw fault;
-    }
-  }
-
-  /** undefined when KMS does not tell: a refusal of this one explains nothing and is no fault. */
-  async function stateOf(KeyId: string, signal: AbortSignal): Promise<string | undefined> {
-    try {
-      const { KeyMetadata } = await inTime(
-        (options) => client.send(new DescribeKeyCommand({ KeyId }), options),
-        signal,
-      );
-      metrics.count('sealdex_kms_calls_total', { operation: 'DescribeKey', result: 'ok' });
-      return KeyMetadata?.KeyState;
-    } catch (error) {
-      const { code } = kmsFault(error, platformArns.has(KeyId));
-      metrics.count('sealdex_kms_calls_total', { operation: 'DescribeKey', result: code });
-      return undefined;
-    }
-  }
-
-  return {
-    async generateDataKey(arn, context) {
-      const command = new GenerateDataKeyCommand({
-        KeyId: arn,
-        KeySpec: 'AES_256',
-        EncryptionContext: contextOf(context),
-      });
-      const request: Request<GenerateDataKeyCommandOutput> = (options) => client.send(command, options);
-      const { answer, plaintext } = await ask('GenerateDataKey', arn, context, request);
-      const wrapped = Buffer.from(answer.CiphertextBlob ?? []);
-      if (isWrappedLength(wrapped.length)) return { plaintext, wrapped };
-      plaintext.fill(0);
-      throw new SealdexError('INTERNAL', undefined, { reason: 'WrappedLength' });
-    },
-
-    async decrypt(arn, wrapped, context) {
-      if (!isWrappedLength(wrapped.length)) {
-        throw new SealdexError('CONTENT_TAMPERED', undefined, { reason: 'WrappedLength' });
+/** Not all that the SDK does heeds a signal (finding credentials, pauses between tries): so nobody waits for it longer. */
+function sendInTime(client: KMSClient): Send {
+  const failures = new WeakMap<object, unknown>();
+  client.middlewareStack.add(
+    (next) => async (args) => {
+      try {
+        return await next(args);
+      } catch (error) {
+        failures.set(args.input, error);
+        throw error;
       }
-      const command = new DecryptCommand({
-        KeyId: arn,
-        CiphertextBlob: wrapped,
-        EncryptionContext: contextOf(context),
-      });
-      return (await ask('Decrypt', arn, context, (options) => client.send(command, options))).plaintext;
     },
-
-    close: () => client.destroy(),
+    // Inside the SDK's retrying: it sees every try.
+    { step: 'finalizeRequest', priority: 'low', name: 'noteFailure' },
+  );
+  return async ({ input, send }, signal) => {
+    const answer = send({ abortSignal: signal });
+    try {
+      return await orAbort(answer, signal);
+    } catch (error) {
+      answer.then(
+        (late) => (late as Answer).Plaintext?.fill(0),
+        () => {},
+      );
+      // When time runs out in the pause before the second try, the first has told what is the matter.
+      throw failures.get(input) ?? error;
+    }
   };
 }
 
 const contextOf = ({ tenant, period, purpose }: KeyContext): Record<string, string> => ({ tenant, period, purpose });
 
 const isWrappedLength = (length: number): boolean => length >= 1 && length <= MAX_WRAPPED_BYTES;
-
-/** Not all that the SDK does heeds a signal (finding credentials, pauses between tries): so nobody waits for it longer. */
-async function inTime<T extends object>(request: Request<T>, signal: AbortSignal): Promise<T> {
-  const answer = request({ abortSignal: signal });
-  try {
-    return await orAbort(answer, signal);
-  } catch (error) {
-    answer.then(
-      (late) => (late as Answer).Plaintext?.fill(0),
-      () => {},
-    );
-    throw error;
-  }
-}
 
 /** Moves the key out of the SDK's buffer, which is zeroed; checks that the KMS key asked for is the one that answered. */
 function takePlaintext({ KeyId, Plaintext }: Answer, arn: string): Buffer {
