@@ -72,8 +72,9 @@ export function kmsFault(error: unknown, isPlatformKey: boolean, state?: string)
 
 /** When DescribeKey is denied too, the first error's own text is all there is. */
 function codeWithoutState({ name, message }: Error): Code {
-  if (/pending deletion/i.test(message)) return 'KEY_PENDING_DELETION';
+  if (/pending (replica )?deletion/i.test(message)) return 'KEY_PENDING_DELETION';
   if (/pending import/i.test(message)) return 'KEY_PENDING_IMPORT';
+  if (/creating|updating/i.test(message)) return 'KMS_FAILED';
   return name === 'DisabledException' ? 'KEY_DISABLED' : 'KEY_UNAVAILABLE';
 }
 
