@@ -1,6 +1,6 @@
 // Key rings as processes have them: the real SDK to a local KMS, real Redis, and a clock that the test moves.
 import type { Redis } from 'ioredis';
-import { loadConfig, type Config } from '../../src/config.ts';
+import { loadConfig, type Config, type Settings } from '../../src/config.ts';
 import { periodAt, type DataKey } from '../../src/keys/data-key.ts';
 import { KeyRing, type KeyRingDeps } from '../../src/keys/key-ring.ts';
 import { createKms, type KeyContext, type Kms } from '../../src/keys/kms.ts';
@@ -22,6 +22,7 @@ export interface OneRing {
 }
 
 export interface Room extends AsyncDisposable {
+  readonly settings: Settings;
   readonly config: Config;
   readonly kms: TestServices['kms'];
   /** A ring with connections of its own, as another process would have it. */
@@ -45,6 +46,7 @@ export async function openRoom(): Promise<Room> {
   const closers: (() => void)[] = [];
   let tenants = 0;
   return {
+    settings: services.settings,
     config,
     kms: services.kms,
     async open(options = {}) {
