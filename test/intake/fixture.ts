@@ -1,0 +1,59 @@
+// A key ring on the local KMS and the run's Redis, and one piece of content with the job that it belongs to.
+import { systemClock } from '../../src/clock.ts';
+import { loadConfig } from '../../src/config.ts';
+import type { ContentHeader, ExpectedContent, IntakeDeps } from '../../src/intake.ts';
+import { jobId } from '../../src/jobs.ts';
+import { KeyRing } from '../../src/keys/key-ring.ts';
+import { createKms } from '../../src/keys/kms.ts';
+import { createSharedKeys } from '../../src/keys/shared-keys.ts';
+import { createMetrics } from '../../src/metrics.ts';
+import { closeRedis, openRedis } from '../../src/redis.ts';
+import { objectName } from '../../src/store/documents.ts';
+import { createStore } from '../../src/store/s3.ts';
+import type { TestServices } from '../support/services.ts';
+
+export interface Intake extends AsyncDisposable {
+  readonly deps: (inlineBytes: number) => IntakeDeps;
+  readonly platformArn: string;
+}
+
+export async function openIntake(services: TestServices): Promise<Intake> {
+  const config = loadConfig(services.settings, {});
+  const redis = await openRedis(config, 'patient');
+  const store = createStore(config, 'patient');
+  const kms = createKms(config, createMetrics(), 'patient');
+  const shared = createSharedKeys(redis, config.queue, systemClock);
+  const ring = new KeyRing({ clock: systemClock, kms, shared, use: 'patient' });
+  return {
+    deps: (inlineBytes) => ({ store, ring, inlineBytes }),
+    platformArn: config.platformKeyArn,
+    async [Symbol.asyncDispose]() {
+      ring.close();
+      kms.close();
+      store.close();
+      closeRedis(redis);
+      await Promise.resolve();
+    },
+  };
+}
+
+export const headerOf = (over: Partial<ContentHeader> = {}): ContentHeader => ({
+  v: 1,
+  tenant: 'acme',
+  corpus: 'books',
+  job: jobId(),
+  kind: 'index',
+  revision: 1795461684317284,
+  ifExists: 'replace',
+  documentId: 'chapter é',
+  ...over,
+});
+
+export const expectedOf = (header: ContentHeader): ExpectedContent => ({
+  id: header.job,
+  tenant: header.tenant,
+  corpus: header.corpus,
+  kind: header.kind,
+  revision: header.revision,
+  object: objectName(header.documentId),
+});

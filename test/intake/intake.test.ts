@@ -1,0 +1,300 @@
+// Content on its way in: where it waits, that it waits encrypted, and that only its own job can open it.
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
+import { encryptMessage } from '../../src/envelope/message.ts';
+import type { SealdexError } from '../../src/errors.ts';
+import {
+  locateContent,
+  openContent,
+  putContent,
+  type ContentHeader,
+  type ContentPlace,
+  type ExpectedContent,
+} from '../../src/intake.ts';
+import { isRefusal } from '../../src/store/faults.ts';
+import { readAll, type Store } from '../../src/store/s3.ts';
+import { eventually } from '../support/eventually.ts';
+import { testServices, type TestServices } from '../support/services.ts';
+import { expectedOf, headerOf, openIntake, type Intake } from './fixture.ts';
+
+let services: TestServices;
+let intake: Intake;
+let store: Store;
+
+beforeAll(async () => {
+  services = await testServices();
+  intake = await openIntake(services);
+  store = intake.deps(0).store;
+});
+afterEach(() => services.s3.faults.clear());
+afterAll(async () => {
+  await intake[Symbol.asyncDispose]();
+  await services[Symbol.asyncDispose]();
+});
+
+const BODY = Buffer.from('{"title":"Wanderlust und Fernweh"}');
+const never = new AbortController().signal;
+
+const put = (header: ContentHeader, inlineBytes: number, body: Uint8Array = BODY) =>
+  putContent(intake.deps(inlineBytes), intake.platformArn, header, body);
+
+const locate = (header: ContentHeader, content: ContentPlace, signal = never) =>
+  locateContent(store, { tenant: header.tenant, id: header.job, content }, signal);
+
+async function messageOf(header: ContentHeader, content: ContentPlace): Promise<Buffer> {
+  const found = await locate(header, content);
+  if (!found) throw new Error('The content is gone.');
+  return found.read();
+}
+
+const open = (expected: ExpectedContent, message: Buffer, tenant = expected.tenant) =>
+  openContent(intake.deps(0).ring, { tenant, readableArns: new Set([intake.platformArn]) }, expected, message);
+
+const faultOf = (call: Promise<unknown>): Promise<SealdexError> =>
+  call.then(
+    () => Promise.reject(new Error('The call did not fail.')),
+    (error: SealdexError) => error,
+  );
+
+const keyOf = (header: ContentHeader, content: ContentPlace): string =>
+  `intake/${header.tenant}/${header.job}/${'intake' in content ? content.intake : ''}`;
+
+describe('content', () => {
+  it('travels in the job up to the limit, and in S3 from one byte more', async () => {
+    const header = headerOf();
+    const whole = await messageOf(header, (await put(header, 1_000_000)).content);
+    services.s3.requests.reset();
+    const inline = await put(header, whole.length);
+    expect(inline.content).toEqual({ inline: expect.any(String) as string });
+    expect(services.s3.requests.all()).toEqual({});
+    const stored = await put(header, whole.length - 1);
+    expect(stored.content).toEqual({ intake: expect.stringMatching(/^[0-9a-f]{16}$/) as string });
+    expect(services.s3.requests.all()).toEqual({ 'PUT object': 1 });
+  });
+
+  it('is all in S3 with a limit of 0, even when it is empty', async () => {
+    expect((await put(headerOf(), 0, Buffer.alloc(0))).content).toHaveProperty('intake');
+  });
+
+  it.each([
+    ['in the job', 1_048_576],
+    ['in S3', 0],
+  ])('%s comes back as it was, with its header, and names its document', async (_, inlineBytes) => {
+    for (const body of [BODY, Buffer.alloc(0), Buffer.from('\n\n{}\n'), Buffer.alloc(300_000, 7)]) {
+      const header = headerOf({ ifExists: 'reject', documentId: 'a "b"\n\u2028 c' });
+      const { content, object } = await put(header, inlineBytes, body);
+      const found = await locate(header, content);
+      const message = await found?.read();
+      expect(message?.length).toBe(found?.bytes);
+      expect(await open(expectedOf(header), message ?? Buffer.alloc(0))).toEqual({ header, body });
+      expect(object).toBe(expectedOf(header).object);
+    }
+  });
+
+  it('waits in S3 under the name and with the metadata of the contract, and nothing else', async () => {
+    const header = headerOf();
+    const { content } = await put(header, 0);
+    expect((await store.head(keyOf(header, content)))?.metadata).toEqual({
+      corpus: 'books',
+      kind: 'index',
+      revision: '1795461684317284',
+      'job-id': header.job,
+      v: '1',
+    });
+  });
+
+  it('is nowhere in the clear: neither text nor document id, in S3 or in the job', async () => {
+    const header = headerOf({ documentId: 'geheimer-name' });
+    const words = ['Wanderlust', 'Fernweh', 'geheimer-name', 'ifExists'];
+    const findIn = (bytes: Buffer): string[] => words.filter((word) => bytes.includes(word));
+    const plaintext = Buffer.from(`${JSON.stringify(header)}\n${BODY.toString()}`);
+    expect(findIn(plaintext)).toEqual(words);
+    const stored = await store.get(keyOf(header, (await put(header, 0)).content));
+    expect(findIn(stored ? await readAll(stored) : plaintext)).toEqual([]);
+    expect(findIn(Buffer.from(JSON.stringify(stored?.metadata)))).toEqual([]);
+    const { content } = await put(header, 1_000_000);
+    expect(findIn('inline' in content ? Buffer.from(content.inline, 'base64') : plaintext)).toEqual([]);
+    expect(findIn(Buffer.from(JSON.stringify(content)))).toEqual([]);
+  });
+
+  it('that is put twice is two objects, and each removes only itself', async () => {
+    const header = headerOf();
+    const [first, second] = [await put(header, 0), await put(header, 0)];
+    await first.remove();
+    await first.remove();
+    expect(await locate(header, first.content)).toBeUndefined();
+    expect(await open(expectedOf(header), await messageOf(header, second.content))).toMatchObject({ body: BODY });
+    await (await put(header, 1_000_000)).remove();
+    expect(await locate(header, second.content)).toBeDefined();
+  });
+
+  it('that was not stored is an error, not a place', async () => {
+    services.s3.faults.set({ match: { prefix: 'intake/' }, fault: S3_ERRORS.internal });
+    expect((await faultOf(put(headerOf(), 0))).code).toBe('STORE_FAILED');
+  });
+});
+
+describe('content that is looked for', () => {
+  const place = { intake: '0123456789abcdef' };
+
+  it('and is gone is undefined', async () => {
+    expect(await locate(headerOf(), place)).toBeUndefined();
+  });
+
+  it('and refused is STORE_FAILED with reason IntakeRefused, which no canary of its own excuses', async () => {
+    services.s3.faults.set({ match: { method: 'GET', prefix: 'intake/' }, fault: S3_ERRORS.accessDenied });
+    const fault = await faultOf(locate(headerOf(), place));
+    expect(fault).toMatchObject({ code: 'STORE_FAILED', reason: 'IntakeRefused' });
+    expect(isRefusal(fault)).toBe(false);
+  });
+
+  it.each([
+    [S3_ERRORS.noSuchBucket, 'NoSuchBucket'],
+    [S3_ERRORS.expiredToken, 'ExpiredToken'],
+    [S3_ERRORS.internal, 'InternalError'],
+  ])('and not answered for is the fault of the store', async (fault, reason) => {
+    services.s3.faults.set({ match: { method: 'GET', prefix: 'intake/' }, fault });
+    expect(await faultOf(locate(headerOf(), place))).toMatchObject({ code: 'STORE_FAILED', reason });
+  });
+
+  it('ends at the signal of its job', async () => {
+    const hang = services.s3.faults.set({ match: { method: 'GET', prefix: 'intake/' }, fault: { kind: 'hang' } });
+    const controller = new AbortController();
+    const reason = new Error('the job has to end');
+    const running = locate(headerOf(), place, controller.signal).catch((error: unknown) => error);
+    await eventually(() => hang.waiting === 1);
+    controller.abort(reason);
+    expect(await running).toBe(reason);
+  });
+
+  it('and is larger than any that a producer writes is tampered with, and never read', async () => {
+    let discarded = 0;
+    const endless: Store = {
+      ...store,
+      get: () =>
+        Promise.resolve({
+          metadata: {},
+          etag: '',
+          bytes: 2 ** 40,
+          body: (async function* () {
+            yield Buffer.alloc(1);
+          })(),
+          discard: () => void (discarded += 1),
+        }),
+    };
+    const job = { tenant: 'acme', id: 'j', content: place };
+    expect(await faultOf(locateContent(endless, job, never))).toMatchObject({
+      code: 'CONTENT_TAMPERED',
+      reason: 'length',
+    });
+    expect(discarded).toBe(1);
+  });
+});
+
+describe('content is CONTENT_TAMPERED', () => {
+  const other: Record<string, Partial<ExpectedContent>> = {
+    corpus: { corpus: 'films' },
+    job: { id: `j${'0'.repeat(32)}` },
+    kind: { kind: 'upload' },
+    'raised revision over an old ciphertext': { revision: 1795461684317285 },
+    'lowered revision': { revision: 1 },
+    document: { object: 'f'.repeat(64) },
+  };
+
+  it.each(Object.entries(other))('for a job with another %s', async (_, over) => {
+    const header = headerOf();
+    const message = await messageOf(header, (await put(header, 1_000_000)).content);
+    expect(await faultOf(open({ ...expectedOf(header), ...over }, message))).toMatchObject({
+      code: 'CONTENT_TAMPERED',
+      reason: 'other-job',
+    });
+  });
+
+  it('for a job of another tenant, by the context of its key', async () => {
+    const header = headerOf();
+    const message = await messageOf(header, (await put(header, 1_000_000)).content);
+    expect(await faultOf(open({ ...expectedOf(header), tenant: 'rival' }, message))).toMatchObject({
+      code: 'CONTENT_TAMPERED',
+      reason: 'context',
+    });
+  });
+
+  it('for a tenant whose keys do not include the one that it is under', async () => {
+    const header = headerOf();
+    const message = await messageOf(header, (await put(header, 1_000_000)).content);
+    const allowed = { tenant: header.tenant, readableArns: new Set<string>() };
+    expect(await faultOf(openContent(intake.deps(0).ring, allowed, expectedOf(header), message))).toMatchObject({
+      code: 'CONTENT_TAMPERED',
+      reason: 'foreign-key',
+    });
+  });
+
+  it('when its header says another tenant than its key', async () => {
+    const header = headerOf();
+    const lying = Buffer.from(`${JSON.stringify({ ...header, tenant: 'rival' })}\n{}`);
+    const key = await intake.deps(0).ring.current(header.tenant, intake.platformArn, 'documents', lying.length);
+    expect(await faultOf(open(expectedOf(header), encryptMessage(key, lying)))).toMatchObject({
+      code: 'CONTENT_TAMPERED',
+      reason: 'other-job',
+    });
+  });
+
+  it('when any of its bytes is changed, it is cut short or goes on', async () => {
+    const header = headerOf();
+    const message = await messageOf(header, (await put(header, 1_000_000)).content);
+    const expected = expectedOf(header);
+    for (let at = 0; at < message.length; at += 1) {
+      const damaged = Buffer.from(message);
+      damaged[at]! ^= 1 << (at % 8);
+      expect((await faultOf(open(expected, damaged))).code, `byte ${at}`).toBe('CONTENT_TAMPERED');
+    }
+    for (const wrong of [
+      Buffer.alloc(0),
+      message.subarray(0, -1),
+      message.subarray(0, 100),
+      Buffer.concat([message, Buffer.alloc(1)]),
+      Buffer.from('not a message at all'),
+    ])
+      expect((await faultOf(open(expected, wrong))).code).toBe('CONTENT_TAMPERED');
+  });
+
+  it.each([
+    ['no line', '{}'],
+    ['no JSON', 'x\n{}'],
+    ['an unknown field', `${JSON.stringify({ ...headerOf(), more: 1 })}\n{}`],
+    ['a missing field', `${JSON.stringify({ ...headerOf(), ifExists: undefined })}\n{}`],
+    ['an unknown choice', `${JSON.stringify({ ...headerOf(), ifExists: 'merge' })}\n{}`],
+    ['another version', `${JSON.stringify({ ...headerOf(), v: 2 })}\n{}`],
+    ['a hostile key', `${JSON.stringify(headerOf()).replace('{', '{"__proto__":{"x":1},')}\n{}`],
+  ])('when its header is %s', async (_, text) => {
+    const header = headerOf();
+    const key = await intake.deps(0).ring.current(header.tenant, intake.platformArn, 'documents', text.length);
+    const fault = await faultOf(open(expectedOf(header), encryptMessage(key, Buffer.from(text))));
+    expect(fault).toMatchObject({ code: 'CONTENT_TAMPERED', reason: 'content-header' });
+    expect(fault.cause).toBeUndefined();
+  });
+});
+
+describe('a key that is not there', () => {
+  it('is waited for no longer than its caller waits', async () => {
+    const arn = services.kms.createKey({ description: 'slow' });
+    const hang = services.kms.faults.set({ match: { key: arn }, fault: { kind: 'hang' } });
+    const controller = new AbortController();
+    const reason = new Error('nobody waits');
+    const header = headerOf({ tenant: 'slow' });
+    const running = putContent(intake.deps(0), arn, header, BODY, controller.signal).catch((error: unknown) => error);
+    await eventually(() => hang.met > 0);
+    controller.abort(reason);
+    expect(await running).toBe(reason);
+    hang.clear();
+  });
+
+  it('is a fault of the tenant, and nothing is stored', async () => {
+    const arn = services.kms.createKey({ description: 'shut' });
+    services.kms.disable(arn);
+    services.s3.requests.reset();
+    const header = headerOf({ tenant: 'shut' });
+    expect((await faultOf(putContent(intake.deps(0), arn, header, BODY))).code).toBe('KEY_DISABLED');
+    expect(services.s3.requests.all()).toEqual({});
+  });
+});

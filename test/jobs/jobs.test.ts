@@ -1,0 +1,164 @@
+// What counts as a job, what counts as a newer one, and what a job is called.
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { SealdexError } from '../../src/errors.ts';
+import { isJobId, jobId, parseJob } from '../../src/jobs.ts';
+
+const good = {
+  v: 1,
+  kind: 'index',
+  tenant: 'acme',
+  corpus: 'books',
+  revision: 1795461684317284,
+  object: 'a1'.repeat(32),
+  content: { inline: 'AAAA' },
+} as const;
+
+function faultOf(data: unknown): SealdexError {
+  try {
+    parseJob(data);
+  } catch (error) {
+    if (error instanceof SealdexError) return error;
+    throw error;
+  }
+  throw new Error('The job was accepted.');
+}
+
+describe('a job', () => {
+  it.each([
+    ['inline', good],
+    ['in intake', { ...good, content: { intake: '0123456789abcdef' } }],
+    ['with names of all allowed characters', { ...good, tenant: 'aZ9_=-', corpus: 'x'.repeat(50) }],
+    ['of the largest inline content', { ...good, content: { inline: 'A'.repeat(1_398_104) } }],
+    ['of the first and of the last revision', { ...good, revision: 1 }],
+    ['of the last revision', { ...good, revision: Number.MAX_SAFE_INTEGER }],
+  ])('%s is what it says', (_, data) => {
+    expect(parseJob(JSON.parse(JSON.stringify(data)))).toEqual(data);
+  });
+});
+
+describe('a job is JOB_NEWER', () => {
+  it.each([
+    ['of version 2', { ...good, v: 2 }],
+    ['of version 2 with fields that we do not know', { v: 2, kind: 'index', shape: [] }],
+    ['to upload', { ...good, kind: 'upload' }],
+    ['to delete', { ...good, kind: 'delete', content: undefined }],
+    ['to re-encrypt', { v: 1, kind: 'reencrypt', tenant: 'acme', after: 'documents/acme/' }],
+    ['of any other kind', { ...good, kind: 'compact' }],
+    ['of a kind that every object has', { ...good, kind: '__proto__' }],
+  ])('%s', (_, data) => {
+    const fault = faultOf(data);
+    expect([fault.code, fault.field, fault.cause]).toEqual(['JOB_NEWER', undefined, undefined]);
+  });
+});
+
+describe('a job is JOB_INVALID', () => {
+  const LEAK = 'Zebra9Quux';
+
+  it.each<[string, unknown, string | undefined]>([
+    ['nothing', undefined, undefined],
+    ['null', null, undefined],
+    ['a text', LEAK, undefined],
+    ['a number', 5, undefined],
+    ['a list', [good], undefined],
+    ['empty', {}, 'v'],
+    ['without a version', { ...good, v: undefined }, 'v'],
+    ['of version 0', { ...good, v: 0 }, 'v'],
+    ['of version 1.5', { ...good, v: 1.5 }, 'v'],
+    ['of a version that is a text', { ...good, v: '2' }, 'v'],
+    ['without a kind', { ...good, kind: undefined }, 'kind'],
+    ['of a kind that is no text', { ...good, kind: { LEAK } }, 'kind'],
+    ['without a tenant', { ...good, tenant: undefined }, 'tenant'],
+    ['of a tenant that is a path', { ...good, tenant: `../${LEAK}` }, 'tenant'],
+    ['of a tenant with a line end', { ...good, tenant: `${LEAK}\n` }, 'tenant'],
+    ['of a corpus that is too long', { ...good, corpus: LEAK.repeat(6) }, 'corpus'],
+    ['of an empty corpus', { ...good, corpus: '' }, 'corpus'],
+    ['of revision 0', { ...good, revision: 0 }, 'revision'],
+    ['of a broken revision', { ...good, revision: 1.5 }, 'revision'],
+    ['of a revision that cannot be told from the next', { ...good, revision: 2 ** 53 }, 'revision'],
+    ['of a revision that is a text', { ...good, revision: '5' }, 'revision'],
+    ['of an object that is no hash', { ...good, object: LEAK }, 'object'],
+    ['of an object in capitals', { ...good, object: 'A1'.repeat(32) }, 'object'],
+    ['without content', { ...good, content: undefined }, 'content'],
+    ['with content in two places', { ...good, content: { inline: 'AAAA', intake: '0123456789abcdef' } }, 'content'],
+    ['with content in no place', { ...good, content: {} }, 'content'],
+    ['with content that is no base64', { ...good, content: { inline: `${LEAK}!` } }, 'content.inline'],
+    ['with content at a path', { ...good, content: { intake: `../${LEAK}` } }, 'content.intake'],
+    ['with a field of somebody', { ...good, [LEAK]: 1 }, undefined],
+    ['with a field of somebody in its content', { ...good, content: { inline: 'AAAA', [LEAK]: 1 } }, 'content'],
+  ])('that is %s: the field is named, and nothing is quoted', (_, data, field) => {
+    const fault = faultOf(data);
+    expect([fault.code, fault.field]).toEqual(['JOB_INVALID', field]);
+    expect(fault.cause).toBeUndefined();
+    expect([fault.message, fault.field, fault.reason, JSON.stringify(fault)].join('\n')).not.toContain(LEAK);
+  });
+
+  it('whose content is huge', () => {
+    expect(faultOf({ ...good, content: { inline: 'A'.repeat(50_000_000) } })).toMatchObject({
+      code: 'JOB_INVALID',
+      field: 'content.inline',
+    });
+  });
+
+  it.each(['__proto__', 'constructor', 'prototype', 'toString', 'hasOwnProperty'])(
+    'with a field %s, and no object changes by it',
+    (name) => {
+      const inject = (text: string): unknown => JSON.parse(text.replace('{', `{"${name}":{"polluted":true},`));
+      expect(faultOf(inject(JSON.stringify(good))).code).toBe('JOB_INVALID');
+      const inner = JSON.stringify(good).replace('"inline"', `"${name}":{"polluted":true},"inline"`);
+      expect(faultOf(JSON.parse(inner)).code).toBe('JOB_INVALID');
+      expect('polluted' in {}).toBe(false);
+    },
+  );
+
+  it('or newer, whatever comes out of the queue: never anything else', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.jsonValue(), fc.record({ v: fc.jsonValue(), kind: fc.jsonValue() })), (data) => {
+        expect(faultOf(data).code).toMatch(/^JOB_(INVALID|NEWER)$/);
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe('a job id', () => {
+  const identity = { tenant: 'acme', corpus: 'books', kind: 'index', idempotencyKey: 'order 1' } as const;
+
+  it('is j and 32 hex digits, random without an idempotency key', () => {
+    const ids = new Set(Array.from({ length: 1000 }, () => jobId()));
+    expect(ids.size).toBe(1000);
+    expect([...ids].every((id) => /^j[0-9a-f]{32}$/.test(id) && isJobId(id))).toBe(true);
+  });
+
+  it('is the start of sha256 of [tenant, corpus, kind, key], today as tomorrow', () => {
+    expect(jobId(identity)).toBe(jobId({ ...identity }));
+    expect(jobId(identity)).toBe('j7cf15ff71d66b3a034bcdaa0ea1e9cfb');
+    expect(isJobId(jobId(identity))).toBe(true);
+  });
+
+  it('is another one for another tenant, corpus or key, and cannot be shifted between them', () => {
+    const ids = [
+      jobId(identity),
+      jobId({ ...identity, tenant: 'acme2' }),
+      jobId({ ...identity, corpus: 'films' }),
+      jobId({ ...identity, idempotencyKey: 'order 2' }),
+      jobId({ ...identity, tenant: 'ac', corpus: 'mebooks' }),
+      jobId({ ...identity, idempotencyKey: 'order 1","' }),
+    ];
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+
+  it.each([
+    undefined,
+    null,
+    5,
+    '',
+    'j',
+    `j${'a'.repeat(31)}`,
+    `j${'A'.repeat(32)}`,
+    `x${'a'.repeat(32)}`,
+    `j${'a'.repeat(32)}\n`,
+  ])('is not %j', (text) => {
+    expect(isJobId(text)).toBe(false);
+  });
+});
