@@ -1,0 +1,115 @@
+// What a ring bounds: how much one data key encrypts, and how many keys it holds.
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { FakeClock } from '../support/clock.ts';
+import { bytesOf, contextOf, HOUR_MS, isZeroed, openRoom, type OneRing, type Room } from './fixture.ts';
+
+let room: Room;
+
+beforeAll(async () => {
+  room = await openRoom();
+});
+
+afterAll(() => room[Symbol.asyncDispose]());
+
+const use = ({ ring }: OneRing, tenant: string, arn: string, bytes = 1) =>
+  ring.current(tenant, arn, 'documents', bytes);
+const calls = (tenant: string): string[] =>
+  room.kms.counts.all().flatMap((row) => (row.tenant === tenant ? [`${row.operation} ${row.count}`] : []));
+
+test.each([
+  ['messages', { messages: 3, bytes: 2 ** 40 }],
+  ['bytes', { messages: 2 ** 32, bytes: 3 }],
+])('At its limit of %s a process makes a key of its own, not shared; others keep the shared one', async (_, limits) => {
+  const { tenant, arn } = room.tenant();
+  const [busy, calm, late] = [await room.open({ limits }), await room.open({ limits }), await room.open({ limits })];
+  const shared = await use(calm, tenant, arn);
+  const ids = [];
+  for (let message = 0; message < 9; message += 1) ids.push((await use(busy, tenant, arn)).id);
+  expect(ids.slice(0, 3)).toEqual([shared.id, shared.id, shared.id]);
+  const own = ids[3];
+  expect(ids.slice(3, 6)).toEqual([own, own, own]);
+  expect(new Set([shared.id, own, ids[6]]).size).toBe(3);
+  expect((await use(calm, tenant, arn)).id).toBe(shared.id);
+  expect((await use(late, tenant, arn)).id).toBe(shared.id);
+  expect(calls(tenant)).toEqual(['GenerateDataKey 3', 'Decrypt 2']);
+});
+
+test('Many uses at once at the limit make one key of its own', async () => {
+  const { tenant, arn } = room.tenant();
+  const one = await room.open({ limits: { messages: 100, bytes: 2 ** 40 } });
+  const keys = await Promise.all(Array.from({ length: 200 }, () => use(one, tenant, arn)));
+  expect(new Set(keys).size).toBe(2);
+  expect(calls(tenant)).toEqual(['GenerateDataKey 2']);
+});
+
+test('A message that alone is more than the limit is encrypted, under a key that nothing else uses', async () => {
+  const { tenant, arn } = room.tenant();
+  const one = await room.open({ limits: { messages: 100, bytes: 10 } });
+  const keys = [await use(one, tenant, arn, 1000), await use(one, tenant, arn, 1), await use(one, tenant, arn, 1000)];
+  expect(new Set(keys).size).toBe(3);
+});
+
+test('A key that was wiped and unwrapped again goes on counting', async () => {
+  const { tenant, arn } = room.tenant();
+  const one = await room.open({ limits: { messages: 3, bytes: 2 ** 40 } });
+  const shared = (await use(one, tenant, arn)).id;
+  await use(one, tenant, arn);
+  one.ring.wipe(() => true);
+  expect((await use(one, tenant, arn)).id).toBe(shared);
+  one.ring.wipe(() => true);
+  expect((await use(one, tenant, arn)).id).not.toBe(shared);
+});
+
+test('A key of its own ends with the period, and the next one is shared again', async () => {
+  const { tenant, arn } = room.tenant();
+  const clock = new FakeClock();
+  const limits = { messages: 1, bytes: 2 ** 40 };
+  const [busy, other] = [await room.open({ limits, clock }), await room.open({ limits, clock })];
+  await use(busy, tenant, arn);
+  const own = await use(busy, tenant, arn);
+  clock.advance(HOUR_MS);
+  expect(own.isLive).toBe(false);
+  expect((await use(other, tenant, arn)).id).toBe((await use(busy, tenant, arn)).id);
+});
+
+test('Beyond its bound a ring wipes the oldest key that only reads; keys that encrypt keep their place', async () => {
+  const { tenant, arn } = room.tenant();
+  const clock = new FakeClock();
+  const [one, writer] = [await room.open({ maxKeys: 3, clock }), await room.open()];
+  const current = await use(one, tenant, arn);
+  const read = [];
+  for (let message = 0; message < 5; message += 1) {
+    const { wrapped } = await writer.kms.generateDataKey(arn, contextOf(tenant));
+    read.push(bytesOf(await one.ring.unwrap(arn, wrapped, contextOf(tenant))));
+  }
+  expect(read.map(isZeroed)).toEqual([true, true, false, false, false]);
+  expect(await use(one, tenant, arn)).toBe(current);
+  expect(one.ring.stats().keys).toBe(4);
+  expect(clock.pending).toBe(4);
+});
+
+test('Beyond its bound of tenants a ring wipes the oldest key that encrypts, and unwraps it again when it is used', async () => {
+  const tenants = [room.tenant(), room.tenant(), room.tenant()] as const;
+  const clock = new FakeClock();
+  const one = await room.open({ maxKeys: 2, clock });
+  const keys = [];
+  for (const { tenant, arn } of tenants) keys.push(await use(one, tenant, arn));
+  expect(keys.map((key) => key.isLive)).toEqual([false, true, true]);
+  const [{ tenant, arn }] = tenants;
+  expect((await use(one, tenant, arn)).id).toBe(keys[0]!.id);
+  expect(calls(tenant)).toEqual(['GenerateDataKey 1', 'Decrypt 1']);
+  expect(one.ring.stats().keys).toBe(2);
+  expect(clock.pending).toBe(2);
+});
+
+test('Nothing stays of tenants that come once: after an hour neither keys nor timers', async () => {
+  const clock = new FakeClock();
+  const one = await room.open({ clock });
+  const arn = room.config.platformKeyArn;
+  await Promise.all(Array.from({ length: 300 }, (_, index) => use(one, `once-${index}`, arn)));
+  expect(one.ring.stats()).toMatchObject({ keys: 300, oldestMs: 0 });
+  expect(one.ring.stats().tenants).toHaveLength(300);
+  clock.advance(HOUR_MS);
+  expect(one.ring.stats()).toEqual({ keys: 0, oldestMs: 0, tenants: [] });
+  expect(clock.pending).toBe(0);
+});

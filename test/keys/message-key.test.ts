@@ -1,0 +1,71 @@
+// Which key opens a message: what its header says is checked before KMS is asked anything.
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { DataKey } from '../../src/keys/data-key.ts';
+import { messageKey, type NamedKey } from '../../src/keys/message-key.ts';
+import { openRoom, type OneRing, type Room } from './fixture.ts';
+
+let room: Room;
+let writer: OneRing;
+let reader: OneRing;
+let key: DataKey;
+let former: DataKey;
+
+beforeAll(async () => {
+  room = await openRoom();
+  writer = await room.open();
+  reader = await room.open();
+  const { tenant, arn } = room.tenant();
+  key = await writer.ring.current(tenant, arn, 'documents', 1);
+  former = await writer.ring.current(tenant, room.kms.createKey(), 'documents', 1);
+  room.kms.counts.reset();
+});
+
+afterAll(() => room[Symbol.asyncDispose]());
+
+const open = (named: Partial<NamedKey>): Promise<DataKey> => {
+  const allowed = { tenant: key.context.tenant, readableArns: new Set([key.arn, former.arn]) };
+  return messageKey(reader.ring, allowed)({ arn: key.arn, wrapped: key.wrapped, context: key.context, ...named });
+};
+
+const refused: [string, () => Partial<NamedKey>, string][] = [
+  ['another tenant', () => ({ context: { ...key.context, tenant: 'another' } }), 'context'],
+  ['no tenant', () => ({ context: { period: key.context.period, purpose: 'documents' } }), 'context'],
+  ['no context at all', () => ({ context: {} }), 'context'],
+  ['one pair more', () => ({ context: { ...key.context, corpus: 'c' } }), 'context'],
+  [
+    'another pair instead',
+    () => ({ context: { tenant: key.context.tenant, purpose: 'documents', Period: 'x' } }),
+    'context',
+  ],
+  ['a period that is none', () => ({ context: { ...key.context, period: '2026-11-23T17:41' } }), 'context'],
+  ['a day that is none', () => ({ context: { ...key.context, period: '2026-02-30T17:41Z' } }), 'context'],
+  ['the purpose of intake', () => ({ context: { ...key.context, purpose: 'intake' } }), 'context'],
+  ['another purpose', () => ({ context: { ...key.context, purpose: 'constructor' } }), 'context'],
+  ['a KMS key that the tenant never had', () => ({ arn: room.config.platformKeyArn }), 'foreign-key'],
+  ['an alias', () => ({ arn: key.arn.replace(/key\/.*/, 'alias/mine') }), 'foreign-key'],
+  ['the id alone', () => ({ arn: key.arn.replace(/.*key\//, '') }), 'foreign-key'],
+];
+
+test.each(refused)('A message that names %s is refused before KMS is asked', async (_, named, reason) => {
+  await expect(open(named())).rejects.toMatchObject({ code: 'OBJECT_TAMPERED', reason });
+  expect(room.kms.counts.count()).toBe(0);
+});
+
+test('A message’s own key opens it, under the KMS key that the tenant has or had, each for one Decrypt', async () => {
+  const bytes = (one: DataKey): string => one.use((plaintext) => Buffer.from(plaintext).toString('hex'));
+  expect(bytes(await open({}))).toBe(bytes(key));
+  expect(bytes(await open({}))).toBe(bytes(key));
+  expect(bytes(await open({ arn: former.arn, wrapped: former.wrapped }))).toBe(bytes(former));
+  expect(room.kms.counts.all().map(({ operation, count }) => [operation, count])).toEqual([
+    ['Decrypt', 1],
+    ['Decrypt', 1],
+  ]);
+  room.kms.counts.reset();
+});
+
+test('Wrapped bytes of another KMS key or period of the same tenant do not open, whatever the header says', async () => {
+  await expect(open({ wrapped: former.wrapped })).rejects.toMatchObject({ code: 'CONTENT_TAMPERED' });
+  const context = { ...key.context, period: '2020-01-01T00:00Z' };
+  await expect(open({ context })).rejects.toMatchObject({ code: 'CONTENT_TAMPERED' });
+  await expect(open({ wrapped: Buffer.alloc(0) })).rejects.toMatchObject({ code: 'CONTENT_TAMPERED' });
+});

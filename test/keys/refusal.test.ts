@@ -1,0 +1,122 @@
+// A refusal by KMS: what it costs the tenant's keys in this process, and whom it spares. And the count of calls.
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import { eventually } from '../support/eventually.ts';
+import { bytesOf, contextOf, isZeroed, openRoom, type OneRing, type Room } from './fixture.ts';
+
+let room: Room;
+
+beforeAll(async () => {
+  room = await openRoom();
+});
+
+afterEach(() => {
+  room.kms.faults.clear();
+  room.kms.setState(room.config.platformKeyArn, 'Enabled');
+});
+
+afterAll(() => room[Symbol.asyncDispose]());
+
+/** A wrapped key that the ring does not hold: reading it asks KMS. */
+async function unread({ kms }: OneRing, tenant: string, arn: string): Promise<Buffer> {
+  return (await kms.generateDataKey(arn, contextOf(tenant))).wrapped;
+}
+
+const refusals: [string, (arn: string) => unknown, string][] = [
+  ['disabled', (arn) => room.kms.disable(arn), 'KEY_DISABLED'],
+  ['pending deletion', (arn) => room.kms.scheduleDeletion(arn), 'KEY_PENDING_DELETION'],
+  ['pending import', (arn) => room.kms.setState(arn, 'PendingImport'), 'KEY_PENDING_IMPORT'],
+  ['unavailable', (arn) => room.kms.setState(arn, 'Unavailable'), 'KEY_UNAVAILABLE'],
+  ['denied', (key) => room.kms.faults.set({ match: { key }, fault: KMS_ERRORS.accessDenied }), 'KEY_DENIED'],
+  ['gone', (arn) => room.kms.forget(arn), 'KEY_NOT_FOUND'],
+];
+
+test.each(refusals)(
+  'A KMS key found %s has all its data keys of that tenant wiped, and no others',
+  async (_, refuse, code) => {
+    const [{ tenant, arn }, other] = [room.tenant(), room.tenant()];
+    const one = await room.open();
+    const { ring } = one;
+    const next = await unread(one, tenant, arn);
+    const wiped = [await ring.current(tenant, arn, 'documents', 1), await ring.current(tenant, arn, 'intake', 1)];
+    const spared = [
+      await ring.current(tenant, other.arn, 'documents', 1),
+      await ring.current(other.tenant, other.arn, 'documents', 1),
+      // Two tenants may share a KMS key and be denied apart.
+      await ring.current(other.tenant, arn, 'documents', 1),
+    ];
+    const bytes = [...wiped, ...spared].map(bytesOf);
+    refuse(arn);
+    await expect(ring.unwrap(arn, next, contextOf(tenant))).rejects.toMatchObject({ code });
+    expect(bytes.map(isZeroed)).toEqual([true, true, false, false, false]);
+    await expect(ring.current(tenant, arn, 'documents', 1)).rejects.toMatchObject({ code });
+  },
+);
+
+test.each([
+  ['throttled', KMS_ERRORS.throttled, 'KMS_THROTTLED'],
+  ['failing', KMS_ERRORS.internal, 'KMS_FAILED'],
+  ['refusing our credentials', KMS_ERRORS.expiredCredentials, 'PLATFORM_CREDENTIALS'],
+  ['given rubbish to unwrap', { kind: 'error', name: 'InvalidCiphertextException' }, 'CONTENT_TAMPERED'],
+] as const)('A KMS that is %s says nothing of the KMS key: data keys at hand stay', async (_, fault, code) => {
+  const { tenant, arn } = room.tenant();
+  const one = await room.open();
+  const next = await unread(one, tenant, arn);
+  const key = await one.ring.current(tenant, arn, 'documents', 1);
+  room.kms.faults.set({ match: { key: arn }, fault });
+  await expect(one.ring.unwrap(arn, next, contextOf(tenant))).rejects.toMatchObject({ code });
+  expect(await one.ring.current(tenant, arn, 'documents', 1)).toBe(key);
+});
+
+test('A platform key that cannot be used has the keys of the tenant that met it wiped', async () => {
+  const [{ tenant }, other] = [room.tenant(), room.tenant()];
+  const arn = room.config.platformKeyArn;
+  const one = await room.open();
+  const next = await unread(one, tenant, arn);
+  const bytes = [
+    bytesOf(await one.ring.current(tenant, arn, 'documents', 1)),
+    bytesOf(await one.ring.current(other.tenant, arn, 'documents', 1)),
+  ];
+  room.kms.disable(arn);
+  await expect(one.ring.unwrap(arn, next, contextOf(tenant))).rejects.toMatchObject({ code: 'PLATFORM_KEY' });
+  expect(bytes.map(isZeroed)).toEqual([true, false]);
+});
+
+test('A key on its way while its KMS key is refused does not survive, and is asked for anew', async () => {
+  const { tenant, arn } = room.tenant();
+  const one = await room.open();
+  const [slow, refused] = [await unread(one, tenant, arn), await unread(one, tenant, arn)];
+  const before = one.plaintexts.length;
+  const hang = room.kms.faults.set({ match: { key: arn }, fault: { kind: 'hang' }, times: 1 });
+  const reading = one.ring.unwrap(arn, slow, contextOf(tenant));
+  await eventually(() => hang.waiting === 1);
+  const denial = room.kms.faults.set({ match: { key: arn }, fault: KMS_ERRORS.accessDenied, times: 1 });
+  await expect(one.ring.unwrap(arn, refused, contextOf(tenant))).rejects.toMatchObject({ code: 'KEY_DENIED' });
+  expect(denial.met).toBe(1);
+  hang.clear();
+  const key = await reading;
+  expect(one.plaintexts.slice(before).map(isZeroed)).toEqual([true, false]);
+  expect(bytesOf(key)).toBe(one.plaintexts.at(-1));
+});
+
+test('Calls are counted by operation and result', async () => {
+  const [good, bad] = [room.tenant(), room.tenant()];
+  const [writer, reader] = [await room.open(), await room.open()];
+  const { wrapped, context } = await writer.ring.current(good.tenant, good.arn, 'documents', 1);
+  await reader.ring.unwrap(good.arn, wrapped, context);
+  room.kms.disable(bad.arn);
+  await reader.ring.current(bad.tenant, bad.arn, 'documents', 1).catch(() => {});
+  room.kms.faults.set({ match: { operation: 'DescribeKey' }, fault: KMS_ERRORS.accessDenied });
+  await reader.ring.current(bad.tenant, bad.arn, 'documents', 1).catch(() => {});
+  const lines = (text: string): string[] =>
+    text.split('\n').filter((line) => line.startsWith('sealdex_kms_calls_total{'));
+  expect(lines(await writer.metrics.text())).toEqual([
+    'sealdex_kms_calls_total{operation="GenerateDataKey",result="ok"} 1',
+  ]);
+  expect(lines(await reader.metrics.text()).sort()).toEqual([
+    'sealdex_kms_calls_total{operation="Decrypt",result="ok"} 1',
+    'sealdex_kms_calls_total{operation="DescribeKey",result="KEY_DENIED"} 1',
+    'sealdex_kms_calls_total{operation="DescribeKey",result="ok"} 1',
+    'sealdex_kms_calls_total{operation="GenerateDataKey",result="KEY_DISABLED"} 2',
+  ]);
+});
