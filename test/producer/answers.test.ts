@@ -1,0 +1,141 @@
+// What producers answer, where their settings come from, and how they end.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { createProducer, createReader, SealdexError } from '../../src/index.ts';
+import { eventually } from '../support/eventually.ts';
+import { documentOf, ended, openScene, refusalOf, type Scene } from './scene.ts';
+
+const CHILD = fileURLToPath(new URL('./enqueue-child.ts', import.meta.url));
+
+let scene: Scene;
+
+beforeAll(async () => {
+  scene = await openScene();
+  await scene.tenant('acme');
+});
+afterEach(() => vi.unstubAllEnvs());
+afterAll(() => scene[Symbol.asyncDispose]());
+
+const request = (id = 'doc', more: object = {}) => ({
+  tenant: 'acme',
+  corpus: 'docs',
+  document: documentOf(id),
+  ...more,
+});
+
+describe('answers', () => {
+  it('a queued job is its id and a revision near the present in microseconds', async () => {
+    const producer = await scene.producer();
+    const answer = await producer.enqueueIndex(request());
+    expect(Object.keys(answer).sort()).toEqual(['jobId', 'revision', 'status']);
+    expect(answer.jobId).toMatch(/^j[0-9a-f]{32}$/);
+    expect(Number.isSafeInteger(answer.revision)).toBe(true);
+    expect(Math.abs(answer.revision / 1000 - Date.now())).toBeLessThan(60_000);
+  });
+
+  it('status follows a job from queued to done, superseded or dead, and says unknown of any other', async () => {
+    const producer = await scene.producer();
+    const first = await producer.enqueueIndex(request('status'));
+    const second = await producer.enqueueIndex(request('status'));
+    const dead = await producer.enqueueIndex(request('status', { ifExists: 'reject' }));
+    expect(await producer.status(first.jobId)).toMatchObject({ state: 'queued' });
+    const stop = await scene.work();
+    expect(['done', 'superseded']).toContain((await ended(producer, first.jobId, 'done', 'superseded')).state);
+    expect((await ended(producer, second.jobId, 'done')).state).toBe('done');
+    const end = await ended(producer, dead.jobId, 'dead');
+    expect(end).toEqual({ state: 'dead', code: 'DOCUMENT_CONFLICT', since: expect.any(Number) as number });
+    await stop();
+    for (const id of [`j${'0'.repeat(32)}`, '', 'doc', '*', undefined, null, {}])
+      expect(await producer.status(id as string)).toEqual({ state: 'unknown' });
+  });
+
+  it('an error is a SealdexError with its code, its field where there is one, and no content in any print of it', async () => {
+    const producer = await scene.producer();
+    const error = await refusalOf(() => producer.enqueueIndex(request('doc', { document: { secret: 'mango' } })));
+    expect(error).toBeInstanceOf(SealdexError);
+    expect(error).toMatchObject({
+      name: 'SealdexError',
+      code: 'DOCUMENT_INVALID',
+      field: expect.any(String) as string,
+    });
+    expect(`${error.message} ${error.stack} ${JSON.stringify(error)}`).not.toContain('mango');
+  });
+});
+
+describe('settings', () => {
+  it('come from the environment, and those of the object go over it', async () => {
+    for (const [name, value] of Object.entries(scene.settings)) vi.stubEnv(name, String(value));
+    {
+      await using producer = await createProducer();
+      await producer.enqueueIndex(request('from-environment'));
+    }
+    vi.stubEnv('SEALDEX_QUEUE', 'another-queue');
+    await using producer = await createProducer({ SEALDEX_QUEUE: scene.config.queue });
+    const { jobId } = await producer.enqueueIndex(request('over-environment'));
+    expect(await scene.jobs()).toContain(jobId);
+  });
+
+  it('that are wrong are refused with all faults listed, by producer and reader', async () => {
+    for (const create of [createProducer, createReader]) {
+      const wrong = { ...scene.settings, SEALDEX_BUCKET: '', SEALDEX_INLINE_BYTES: -1, SEALDEX_QUEUE: 'a b' };
+      const error = await refusalOf(() => create(wrong));
+      expect(error.code).toBe('CONFIG_INVALID');
+      for (const name of ['SEALDEX_BUCKET', 'SEALDEX_INLINE_BYTES', 'SEALDEX_QUEUE'])
+        expect(error.message).toContain(name);
+    }
+  });
+});
+
+describe('the end of a producer', () => {
+  it('may be asked for twice, at once and later', async () => {
+    const producer = await createProducer(scene.settings);
+    const dispose = (): PromiseLike<void> => producer[Symbol.asyncDispose]();
+    expect(await Promise.all([dispose(), dispose()])).toEqual([undefined, undefined]);
+    expect(await dispose()).toBeUndefined();
+  });
+
+  it('refuses what comes after it with a typed error', async () => {
+    const producer = await createProducer(scene.settings);
+    await producer.enqueueIndex(request('before-the-end'));
+    await producer[Symbol.asyncDispose]();
+    expect(await refusalOf(() => producer.enqueueIndex(request()))).toMatchObject({
+      code: expect.stringMatching(/_FAILED$/) as string,
+    });
+    expect(await refusalOf(() => producer.status(`j${'0'.repeat(32)}`))).toMatchObject({ code: 'REDIS_FAILED' });
+    expect(await producer.enqueueIndexBulk([request(), request()])).toMatchObject([
+      { code: expect.stringMatching(/_FAILED$/) as string },
+      { code: expect.stringMatching(/_FAILED$/) as string },
+    ]);
+  });
+
+  it.each([
+    ['S3 is waited for', () => scene.services.s3.faults.set({ match: { prefix: 'intake/' }, fault: { kind: 'hang' } })],
+    ['KMS is waited for', () => scene.services.kms.faults.set({ fault: { kind: 'hang' } })],
+  ])('in the middle of an enqueue, while %s, ends it with a typed error', async (_, hang) => {
+    await scene.tenant('middle').catch(() => {});
+    const producer = await createProducer({ ...scene.settings, SEALDEX_INLINE_BYTES: 0 });
+    const fault = hang();
+    const pending = refusalOf(() => producer.enqueueIndex(request('middle', { tenant: 'middle' })));
+    const bulk = producer.enqueueIndexBulk(
+      Array.from({ length: 50 }, (_, n) => request(`m${n}`, { tenant: 'middle' })),
+    );
+    await eventually(() => fault.waiting > 0);
+    await producer[Symbol.asyncDispose]();
+    expect((await pending).code).toMatch(/^(KMS|STORE|REDIS)_FAILED$/);
+    for (const result of await bulk)
+      expect(result).toMatchObject({ code: expect.stringMatching(/_FAILED$/) as string });
+    fault.clear();
+  });
+
+  it('lets the process end by itself', async () => {
+    const child = spawn(process.execPath, [CHILD, JSON.stringify(scene.settings), JSON.stringify(request('child'))], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const [[code], answer, errors] = await Promise.all([once(child, 'exit'), text(child.stdout), text(child.stderr)]);
+    expect({ code: code as number, errors }).toEqual({ code: 0, errors: '' });
+    expect(JSON.parse(answer)).toMatchObject({ status: 'queued' });
+  });
+});

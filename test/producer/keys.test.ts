@@ -1,0 +1,142 @@
+// What a producer answers when a tenant, its KMS key, our own key or a clock is not as it must be: one code each.
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { KMS_ERRORS, type KmsErrorFault } from '../../src/dev/kms/faults.ts';
+import type { KmsServer } from '../../src/dev/kms/server.ts';
+import type { Code } from '../../src/errors.ts';
+import { codeOf, documentOf, openScene, refusalOf, type Scene } from './scene.ts';
+
+let scene: Scene;
+let kms: KmsServer;
+
+beforeAll(async () => {
+  scene = await openScene({ SEALDEX_INLINE_BYTES: 0 });
+  kms = scene.services.kms;
+});
+beforeEach(() => kms.faults.clear());
+afterAll(() => scene[Symbol.asyncDispose]());
+
+const request = (tenant: string) => ({ tenant, corpus: 'docs', document: documentOf('doc') });
+
+let tenants = 0;
+const newTenant = async (): Promise<{ tenant: string; arn: string }> => {
+  const tenant = `tenant-${(tenants += 1)}`;
+  return { tenant, arn: await scene.tenant(tenant) };
+};
+
+async function expectNothingQueued(): Promise<void> {
+  expect(await scene.jobs()).toEqual([]);
+  expect(await scene.keysOf('intake/')).toEqual([]);
+}
+
+const STATES: readonly (readonly [what: string, code: Code, (arn: string) => void])[] = [
+  ['is disabled', 'KEY_DISABLED', (arn) => kms.disable(arn)],
+  ['is pending deletion', 'KEY_PENDING_DELETION', (arn) => kms.scheduleDeletion(arn)],
+  [
+    'is pending deletion, as KMS may say it too',
+    'KEY_PENDING_DELETION',
+    (arn) => kms.scheduleDeletion(arn, { answers: 'DisabledException' }),
+  ],
+  ['waits for its material', 'KEY_PENDING_IMPORT', (arn) => kms.setState(arn, 'PendingImport')],
+  ['is in a key store out of reach', 'KEY_UNAVAILABLE', (arn) => kms.setState(arn, 'Unavailable')],
+  ['is gone', 'KEY_NOT_FOUND', (arn) => kms.forget(arn)],
+  [
+    'denies us by its policy',
+    'KEY_DENIED',
+    (key) => kms.faults.set({ match: { key }, fault: KMS_ERRORS.accessDenied }),
+  ],
+];
+
+describe("a tenant's KMS key that", () => {
+  it.each(STATES)('%s is refused as %s, nothing is queued, and KMS is asked little', async (_, code, change) => {
+    const { tenant, arn } = await newTenant();
+    const producer = await scene.producer();
+    change(arn);
+    kms.counts.reset();
+    const error = await refusalOf(() => producer.enqueueIndex(request(tenant)));
+    expect(error).toMatchObject({ name: 'SealdexError', code });
+    expect(error.message).not.toContain('doc');
+    expect(kms.counts.count({ operation: 'GenerateDataKey' })).toBe(1);
+    expect(kms.counts.count()).toBeLessThanOrEqual(2);
+    await expectNothingQueued();
+  });
+
+  it('works again is used again by the same producer', async () => {
+    const { tenant, arn } = await newTenant();
+    const producer = await scene.producer();
+    kms.disable(arn);
+    expect(await codeOf(() => producer.enqueueIndex(request(tenant)))).toBe('KEY_DISABLED');
+    kms.enable(arn);
+    const { jobId } = await producer.enqueueIndex(request(tenant));
+    expect(await scene.jobs()).toEqual([jobId]);
+    await scene.redis.del(`sealdex:{${scene.config.queue}}:index:${jobId}`);
+    await scene.store.remove((await scene.keysOf('intake/'))[0] ?? '');
+  });
+});
+
+describe('a tenant', () => {
+  it('that nobody has made is TENANT_UNKNOWN, and is known as soon as it is made', async () => {
+    const producer = await scene.producer();
+    expect(await codeOf(() => producer.enqueueIndex(request('later')))).toBe('TENANT_UNKNOWN');
+    await scene.tenant('later');
+    expect(await codeOf(() => producer.enqueueIndex({ ...request('later'), document: {} }))).toBe('DOCUMENT_INVALID');
+    kms.faults.set({ fault: KMS_ERRORS.throttled });
+    expect(await codeOf(() => producer.enqueueIndex(request('later')))).toBe('KMS_THROTTLED');
+  });
+
+  it.each([
+    ['a key of plan free', { plan: 'free' }],
+    ['a key for something else', { kmsKeyArn: () => kms.createKey({ keyUsage: 'SIGN_VERIFY', keySpec: 'RSA_2048' }) }],
+  ])('with %s is TENANT_KEY_INVALID', async (_, change) => {
+    const { tenant, arn } = await newTenant();
+    const key = 'kmsKeyArn' in change ? change.kmsKeyArn() : arn;
+    await writeTenant(tenant, { ...(await scene.operator.tenant(tenant)), ...change, kmsKeyArn: key });
+    const producer = await scene.producer();
+    expect(await codeOf(() => producer.enqueueIndex(request(tenant)))).toBe('TENANT_KEY_INVALID');
+    await expectNothingQueued();
+  });
+
+  it('whose file is rubbish is a fault of the platform and never falls back to the platform key', async () => {
+    const { tenant } = await newTenant();
+    await writeTenant(tenant, { v: 1, tenant, plan: 'gold' });
+    const producer = await scene.producer();
+    kms.counts.reset();
+    expect(await codeOf(() => producer.enqueueIndex(request(tenant)))).toBe('PLATFORM_TENANTS');
+    expect(kms.counts.all()).toEqual([]);
+    await expectNothingQueued();
+  });
+});
+
+describe('our own side', () => {
+  const FAULTS: readonly (readonly [KmsErrorFault, Code])[] = [
+    [KMS_ERRORS.accessDenied, 'PLATFORM_KEY'],
+    [KMS_ERRORS.notFound, 'PLATFORM_KEY'],
+    [KMS_ERRORS.expiredCredentials, 'PLATFORM_CREDENTIALS'],
+    [KMS_ERRORS.unknownCredentials, 'PLATFORM_CREDENTIALS'],
+  ];
+
+  it.each(FAULTS)('KMS answering %o is %s', async (fault, code) => {
+    await scene.operator.putTenant('on-platform', { plan: 'free' });
+    const producer = await scene.producer();
+    kms.faults.set({ fault });
+    expect(await codeOf(() => producer.enqueueIndex(request('on-platform')))).toBe(code);
+    await expectNothingQueued();
+  });
+
+  it('a clock more than 60 s away from that of Redis is CLOCK_SKEW, with and without an idempotency key', async () => {
+    const { tenant } = await newTenant();
+    const producer = await scene.producer();
+    const revision = `sealdex:{${scene.config.queue}}:stamp:revision`;
+    await scene.redis.set(revision, String((Date.now() + 120_000) * 1000));
+    expect(await codeOf(() => producer.enqueueIndex(request(tenant)))).toBe('CLOCK_SKEW');
+    expect(await codeOf(() => producer.enqueueIndex({ ...request(tenant), idempotencyKey: 'k' }))).toBe('CLOCK_SKEW');
+    expect(await producer.enqueueIndexBulk([request(tenant)])).toMatchObject([{ code: 'CLOCK_SKEW' }]);
+    await expectNothingQueued();
+    await scene.redis.del(revision);
+  });
+});
+
+/** As an operator with an editor would, and then restarts what caches. */
+async function writeTenant(tenant: string, file: object): Promise<void> {
+  await scene.store.put(`tenants/${tenant}.json`, Buffer.from(JSON.stringify(file)), {});
+  await scene.redis.publish(`sealdex:{${scene.config.queue}}:tenants:changed`, tenant);
+}

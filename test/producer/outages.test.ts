@@ -1,0 +1,207 @@
+// When Redis, KMS or S3 is down or silent: a typed error soon, nothing half done, and the same producer works again after.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { createOperator, createProducer, createReader, type Settings } from '../../src/app.ts';
+import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import { freePort } from '../../src/dev/ports.ts';
+import { startRedis, type RedisServer } from '../../src/dev/redis.ts';
+import { startServices } from '../../src/dev/services.ts';
+import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
+import type { SealdexError } from '../../src/errors.ts';
+import { eventually } from '../support/eventually.ts';
+import { codeOf, documentOf, openScene, refusalOf, type Scene } from './scene.ts';
+
+/** "About a second" is measured and printed; this only says that nobody waits for ever. */
+const SOON_MS = 5000;
+
+/** The error, which must have come soon. */
+async function soon(what: string, work: () => Promise<unknown>): Promise<SealdexError> {
+  const begun = performance.now();
+  const error = await refusalOf(work);
+  const tookMs = performance.now() - begun;
+  console.info(`${what}: ${error.code} (${error.reason ?? '-'}) after ${Math.round(tookMs)} ms`);
+  expect(tookMs).toBeLessThan(SOON_MS);
+  return error;
+}
+
+/** Takes connections and never answers. */
+class Silence {
+  readonly #sockets = new Set<Socket>();
+  readonly #server: Server = createServer((socket) => {
+    this.#sockets.add(socket);
+    socket.on('error', () => {});
+  });
+
+  async listen(): Promise<number> {
+    await new Promise<void>((resolve) => {
+      this.#server.listen(0, '127.0.0.1', resolve);
+    });
+    const address = this.#server.address();
+    return typeof address === 'object' && address !== null ? address.port : 0;
+  }
+
+  async stop(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    await new Promise((resolve) => {
+      this.#server.close(resolve);
+    });
+  }
+}
+
+let scene: Scene;
+let silence: Silence;
+let silentPort: number;
+let closedPort: number;
+
+beforeAll(async () => {
+  scene = await openScene();
+  await scene.tenant('acme');
+  silence = new Silence();
+  silentPort = await silence.listen();
+  closedPort = await freePort();
+});
+beforeEach(() => {
+  scene.services.kms.faults.clear();
+  scene.services.s3.faults.clear();
+});
+afterAll(async () => {
+  await scene[Symbol.asyncDispose]();
+  await silence.stop();
+});
+
+const request = (tenant = 'acme', chars = 100) => ({ tenant, corpus: 'docs', document: documentOf('doc', chars) });
+
+describe.each(['refuses connections', 'takes connections and never answers'])('a service that %s', (how) => {
+  const at = (): string => `127.0.0.1:${how.startsWith('refuses') ? closedPort : silentPort}`;
+
+  it('Redis: neither producer nor reader can be made', async () => {
+    const settings: Settings = { ...scene.settings, REDIS_URL: `redis://${at()}` };
+    expect((await soon(`Redis ${how}, producer`, () => createProducer(settings))).code).toBe('REDIS_FAILED');
+    expect((await soon(`Redis ${how}, reader`, () => createReader(settings))).code).toBe('REDIS_FAILED');
+  });
+
+  it('KMS: nothing can be enqueued, and nothing is queued', async () => {
+    const producer = await scene.producer({ AWS_ENDPOINT_URL_KMS: `http://${at()}` });
+    const before = await scene.jobs();
+    const error = await soon(`KMS ${how}`, () => producer.enqueueIndex({ ...request(), idempotencyKey: how }));
+    expect(error.code).toBe('KMS_FAILED');
+    expect(await scene.jobs()).toEqual(before);
+    expect(await (await scene.producer()).enqueueIndex({ ...request(), idempotencyKey: how })).toMatchObject({
+      status: 'queued',
+    });
+  });
+
+  it('S3: nothing can be enqueued, and nothing is queued', async () => {
+    const producer = await scene.producer({ AWS_ENDPOINT_URL_S3: `http://${at()}` });
+    const before = await scene.jobs();
+    expect((await soon(`S3 ${how}`, () => producer.enqueueIndex(request()))).code).toBe('STORE_FAILED');
+    expect(await scene.jobs()).toEqual(before);
+  });
+});
+
+it('S3 that goes silent when the content is on its way: a typed error, and nothing is queued', async () => {
+  const producer = await scene.producer({ SEALDEX_INLINE_BYTES: 0 });
+  await producer.enqueueIndex(request());
+  const before = await scene.jobs();
+  scene.services.s3.faults.set({ match: { prefix: 'intake/' }, fault: { kind: 'hang' } });
+  expect((await soon('S3 silent at intake', () => producer.enqueueIndex(request()))).code).toBe('STORE_FAILED');
+  scene.services.s3.faults.clear();
+  scene.services.s3.faults.set({ match: { prefix: 'intake/' }, fault: S3_ERRORS.slowDown });
+  expect((await soon('S3 503 at intake', () => producer.enqueueIndex(request()))).code).toBe('STORE_FAILED');
+  scene.services.s3.faults.clear();
+  expect(await scene.jobs()).toEqual(before);
+  expect(await producer.enqueueIndex(request())).toMatchObject({ status: 'queued' });
+});
+
+it('KMS that throttles or fails once in a while: a typed error, and the next call works', async () => {
+  await scene.tenant('flapping');
+  const producer = await scene.producer();
+  for (const [name, code] of [
+    ['throttled', 'KMS_THROTTLED'],
+    ['internal', 'KMS_FAILED'],
+  ] as const) {
+    scene.services.kms.faults.set({ fault: KMS_ERRORS[name] });
+    expect((await soon(`KMS ${name}`, () => producer.enqueueIndex(request('flapping')))).code).toBe(code);
+    scene.services.kms.faults.clear();
+  }
+  expect(await producer.enqueueIndex(request('flapping'))).toMatchObject({ status: 'queued' });
+});
+
+describe('a service that goes away and comes back', () => {
+  it('Redis: the producer that was open fails soon while it is away, and works again by itself', async () => {
+    const port = await freePort();
+    let redis: RedisServer = await startRedis({ port });
+    const producer = await scene.producer({ REDIS_URL: redis.url, SEALDEX_QUEUE: 'comes-back' });
+    const queue = (): Promise<unknown> => producer.enqueueIndex(request());
+    try {
+      expect(await queue()).toMatchObject({ status: 'queued' });
+      await redis.stop();
+      expect((await soon('Redis stopped, enqueue', queue)).code).toBe('REDIS_FAILED');
+      expect((await soon('Redis stopped, status', () => producer.status(`j${'0'.repeat(32)}`))).code).toBe(
+        'REDIS_FAILED',
+      );
+      expect(await producer.enqueueIndexBulk([request(), request()])).toMatchObject([
+        { code: 'REDIS_FAILED' },
+        { code: 'REDIS_FAILED' },
+      ]);
+      redis = await startRedis({ port });
+      expect(await eventually(() => queue().catch(() => false))).toMatchObject({ status: 'queued' });
+
+      process.kill(redis.pid, 'SIGSTOP');
+      expect((await soon('Redis frozen, enqueue', queue)).code).toBe('REDIS_FAILED');
+      process.kill(redis.pid, 'SIGCONT');
+      expect(await eventually(() => queue().catch(() => false))).toMatchObject({ status: 'queued' });
+    } finally {
+      await producer[Symbol.asyncDispose]();
+      await redis.stop();
+    }
+  });
+
+  it('Redis: a producer can be disposed of while it is frozen or gone', async () => {
+    for (const end of ['SIGSTOP', 'SIGKILL'] as const) {
+      const redis = await startRedis();
+      const producer = await createProducer({ ...scene.settings, REDIS_URL: redis.url });
+      await producer.enqueueIndex(request());
+      process.kill(redis.pid, end);
+      const pending = codeOf(() => producer.enqueueIndex(request()));
+      const begun = performance.now();
+      await producer[Symbol.asyncDispose]();
+      console.info(`dispose with Redis after ${end}: ${Math.round(performance.now() - begun)} ms`);
+      expect(performance.now() - begun).toBeLessThan(SOON_MS);
+      expect(await pending).toBe('REDIS_FAILED');
+      if (end === 'SIGSTOP') process.kill(redis.pid, 'SIGCONT');
+      await redis.stop();
+    }
+  });
+
+  it('all three: the producer that was open works again by itself when they are back', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'sealdex-outage-'));
+    const portOf = (url: string): number => Number(new URL(url).port);
+    let services = await startServices({ dir });
+    const { redis, s3, kms } = services;
+    const ports = { redis: redis.port, s3: portOf(s3.endpoint), kms: portOf(kms.endpoint) };
+    const producer = await createProducer(services.settings);
+    try {
+      await using operator = await createOperator(services.settings);
+      await operator.putTenant('acme', { plan: 'pro', kmsKeyArn: kms.createKey() });
+      await operator.putTenant('free', { plan: 'free' });
+      const before = await producer.enqueueIndex({ ...request(), idempotencyKey: 'before' });
+      await services.stop();
+      expect((await soon('all stopped', () => producer.enqueueIndex(request()))).code).toMatch(/_FAILED$/);
+      services = await startServices({ dir, ports });
+      for (const tenant of ['acme', 'free'])
+        expect(await eventually(() => producer.enqueueIndex(request(tenant)).catch(() => false))).toMatchObject({
+          status: 'queued',
+        });
+      const again = await producer.enqueueIndex({ ...request(), idempotencyKey: 'before' });
+      expect(again).toMatchObject({ status: 'duplicate', revision: before.revision, state: 'queued' });
+    } finally {
+      await producer[Symbol.asyncDispose]();
+      await services.stop();
+      await rm(dir, { recursive: true, force: true });
+    }
+  });
+});
