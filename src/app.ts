@@ -23,7 +23,11 @@ import { ByteBudget } from './work/budget.ts';
 import { createCanary } from './work/canary.ts';
 import { createHandler } from './work/handle.ts';
 
-export type { Settings };
+export type { EnqueueResult, IndexRequest } from './producer.ts';
+export type { ListedDocument } from './reader.ts';
+export type { Status } from './operator.ts';
+export type { TenantFile } from './tenants.ts';
+export type { Operator, Producer, Settings };
 
 /** What was opened, released last in, first out; the first error is reported after all ran. */
 class Releases {

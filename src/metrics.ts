@@ -26,7 +26,7 @@ export const METRICS = Object.freeze({
     'phase',
   ),
   sealdex_jobs_active: row('gauge', 'jobs in work in this process'),
-  sealdex_content_in_flight_bytes: row('gauge', 'bytes of content in work in this process'),
+  sealdex_content_in_flight_bytes: row('gauge', 'bytes that content in work takes of SEALDEX_IN_FLIGHT_BYTES'),
   sealdex_kms_calls_total: row('counter', 'KMS calls by operation and result (ok or a code)', 'operation', 'result'),
   sealdex_keys_in_memory: row('gauge', 'plaintext data keys in memory'),
   sealdex_oldest_key_age_seconds: row('gauge', 'age of the oldest plaintext data key'),

@@ -1,4 +1,4 @@
-// Names of tenants and corpora: their form and its check. Document ids are free text and not checked here.
+// Names of tenants, corpora and plans: their form and its check. Document ids are free text and not checked here.
 import { SealdexError } from './errors.ts';
 
 /** Tenants and corpora: 1 to 50 of these characters, so that they are safe in S3 keys and Redis keys. */
@@ -9,3 +9,6 @@ export function checkName(value: unknown, field: 'tenant' | 'corpus'): string {
   if (typeof value === 'string' && NAME.test(value)) return value;
   throw new SealdexError('DOCUMENT_INVALID', `${field} must be 1 to 50 letters, digits, _, = or -.`, { field });
 }
+
+export const PLANS = ['free', 'pro', 'enterprise'] as const;
+export type Plan = (typeof PLANS)[number];

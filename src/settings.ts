@@ -146,7 +146,7 @@ export const SETTINGS = Object.freeze({
     'inFlightBytes',
     String(64 * MIB),
     'bytes',
-    'content that a process works on at once',
+    'memory for the content that a process works on at once; a document counts four times its size',
     int(MIB, 64 * 1024 * MIB),
   ),
   SEALDEX_INLINE_BYTES: setting(

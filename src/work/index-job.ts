@@ -46,7 +46,10 @@ interface TakenContent {
   readonly giveBack: () => void;
 }
 
-/** Finds the content and takes its bytes of the budget; undefined when it is gone. */
+/** A document in work stands in memory as JSON, parsed, as a record and as a message, a record being the largest. */
+const COPIES = 4;
+
+/** Finds the content and takes its memory of the budget; undefined when it is gone. */
 async function takeContent(
   { store, budget }: WorkDeps,
   job: IndexJob,
@@ -54,10 +57,10 @@ async function takeContent(
 ): Promise<TakenContent | undefined> {
   const first = await locateContent(store, job, signal);
   if (!first) return undefined;
-  if (!budget.isFull(first.bytes)) return take(first);
+  if (!budget.isFull(first.bytes * COPIES)) return take(first);
   // An open answer must not wait for its turn: S3 would cut it off.
   first.discard();
-  const giveBack = await budget.take(first.bytes, signal);
+  const giveBack = await budget.take(first.bytes * COPIES, signal);
   const again = await locateContent(store, job, signal).catch((error: unknown) => {
     giveBack();
     throw error;
@@ -67,7 +70,7 @@ async function takeContent(
   return undefined;
 
   async function take(content: LocatedContent): Promise<TakenContent> {
-    return { read: content.read, giveBack: await budget.take(content.bytes, signal) };
+    return { read: content.read, giveBack: await budget.take(content.bytes * COPIES, signal) };
   }
 }
 

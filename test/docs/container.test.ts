@@ -9,7 +9,7 @@ import { DecryptCommand, EncryptCommand, KMSClient } from '@aws-sdk/client-kms';
 import { GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { loadConfig, type Config } from '../../src/config.ts';
+import { credentialsOf, loadConfig, type Config } from '../../src/config.ts';
 import { freePort } from '../../src/dev/ports.ts';
 
 const ROOT = new URL('../../', import.meta.url);
@@ -64,8 +64,9 @@ async function firstLine(stream: NodeJS.ReadableStream | null): Promise<string> 
   return '';
 }
 
-const clientsOf = ({ region, s3Endpoint = '', kmsEndpoint = '', credentials }: Config) => {
-  const options = { region, ...(credentials ? { credentials } : {}) };
+const clientsOf = (config: Config) => {
+  const { region, s3Endpoint = '', kmsEndpoint = '' } = config;
+  const options = { region, ...credentialsOf(config) };
   return {
     s3: new S3Client({ ...options, endpoint: s3Endpoint, forcePathStyle: true }),
     kms: new KMSClient({ ...options, endpoint: kmsEndpoint }),

@@ -1,0 +1,28 @@
+// `sealdex worker`: takes jobs until it is told to stop.
+import { Command } from 'commander';
+import { aborted, untilInterrupted } from './interrupt.ts';
+
+export function workerCommand(): Command {
+  return new Command('worker')
+    .description('take index jobs from the queue until SIGTERM or Ctrl-C')
+    .addHelpText(
+      'after',
+      `
+Logs JSON lines to standard output. /livez, /readyz and /metrics are on SEALDEX_PORT.
+At SIGTERM it finishes what it can within SEALDEX_DRAIN_MS, hands the rest back to the queue,
+and ends within SEALDEX_STOP_MS. Run as many as you like: they share the queue.
+
+Example:
+  REDIS_URL=redis://… SEALDEX_BUCKET=… SEALDEX_PLATFORM_KEY_ARN=arn:aws:kms:… sealdex worker`,
+    )
+    .action(() =>
+      untilInterrupted(async (signal) => {
+        const { startIndexWorker } = await import('../app.ts');
+        const worker = await startIndexWorker();
+        await aborted(signal);
+        const { isClean } = await worker.stop();
+        // Redis may be gone, and its client would go on waiting for it.
+        process.exit(isClean ? 0 : 1);
+      }),
+    );
+}
