@@ -4,25 +4,31 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { Settings } from '../../src/config.ts';
 import { eventually } from '../support/eventually.ts';
+import type { MemoryOrder } from './memory-process.ts';
 import type { Order, Reply } from './ring-process.ts';
 
-const ENTRY = fileURLToPath(new URL('./ring-process.ts', import.meta.url));
-
-export interface RingProcess extends AsyncDisposable {
-  ask(order: Order): Promise<unknown>;
+export interface TestProcess<O> extends AsyncDisposable {
+  ask(order: O): Promise<unknown>;
   /** Ends it as a crash does: nothing is released. */
   kill(): Promise<void>;
-  /** Lets it end by itself, and answers its exit code. */
-  end(): Promise<number | null>;
+  /** Its exit code, when it has ended. */
+  readonly exitCode: Promise<number | null>;
 }
 
-export async function startRing(settings: Settings): Promise<RingProcess> {
-  const child = fork(ENTRY, [JSON.stringify(settings)], {
-    execArgv: [],
+export type RingProcess = TestProcess<Order>;
+
+export const startRing = (settings: Settings): Promise<RingProcess> => start('./ring-process.ts', settings);
+
+export const startMemory = (settings: Settings): Promise<TestProcess<MemoryOrder>> =>
+  start('./memory-process.ts', settings);
+
+async function start<O>(entry: string, settings: Settings): Promise<TestProcess<O>> {
+  const child = fork(fileURLToPath(new URL(entry, import.meta.url)), [JSON.stringify(settings)], {
+    execArgv: ['--expose-gc'],
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
   const exited = once(child, 'exit') as Promise<[number | null]>;
-  const asked = askOf(child, exited);
+  const asked = askOf<O>(child, exited);
   await asked.ready;
   const kill = async (): Promise<void> => {
     child.kill('SIGKILL');
@@ -31,15 +37,15 @@ export async function startRing(settings: Settings): Promise<RingProcess> {
   return {
     ask: asked.ask,
     kill,
-    async end() {
-      asked.ask({ kind: 'end' }).catch(() => {});
-      return (await exited)[0];
-    },
+    exitCode: exited.then(([code]) => code),
     [Symbol.asyncDispose]: kill,
   };
 }
 
-function askOf(child: ChildProcess, exited: Promise<unknown>): { ask: RingProcess['ask']; ready: Promise<unknown> } {
+function askOf<O>(
+  child: ChildProcess,
+  exited: Promise<unknown>,
+): { ask: TestProcess<O>['ask']; ready: Promise<unknown> } {
   const waiting = new Map<number, PromiseWithResolvers<unknown>>();
   const expect = (id: number): Promise<unknown> => {
     const reply = Promise.withResolvers<unknown>();
@@ -61,7 +67,7 @@ function askOf(child: ChildProcess, exited: Promise<unknown>): { ask: RingProces
     ask(order) {
       last += 1;
       const reply = expect(last);
-      child.send({ id: last, order });
+      child.send({ id: last, order: order as object });
       return reply;
     },
   };

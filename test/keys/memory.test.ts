@@ -1,0 +1,72 @@
+// What stays of data keys in a process's memory after their time: no key bytes; text of the SDK, counted and told.
+import { existsSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { createKms, type KeyContext } from '../../src/keys/kms.ts';
+import { createMetrics } from '../../src/metrics.ts';
+import { contextOf, HOUR_MS, openRoom, type Room } from './fixture.ts';
+import { masked, MEMORY } from './memory-scan.ts';
+import { startMemory } from './processes.ts';
+
+interface WrappedKey {
+  readonly wrapped: string;
+  readonly context: KeyContext;
+}
+
+const names = (what: string, count: number): string[] =>
+  Array.from({ length: count }, (_, index) => `${what}-${index}`);
+
+const KEYS = 8;
+
+/** Keys that another process made, for the one whose memory is searched to unwrap. */
+async function wrapped(room: Room, arn: string): Promise<WrappedKey[]> {
+  const { kms } = await room.open();
+  const made = names('unwrapped', KEYS).map(async (tenant): Promise<WrappedKey> => {
+    const context = contextOf(tenant);
+    return { wrapped: (await kms.generateDataKey(arn, context)).wrapped.toString('base64'), context };
+  });
+  return Promise.all(made);
+}
+
+/** The needles, masked: each key's bytes, and their base64 as KMS' answer has it. */
+async function needlesOf(
+  room: Room,
+  arn: string,
+  keys: readonly WrappedKey[],
+): Promise<{ raw: number[][]; base64: number[][] }> {
+  const kms = createKms(room.config, createMetrics(), 'patient');
+  const plaintexts = await Promise.all(
+    keys.map((key) => kms.decrypt(arn, Buffer.from(key.wrapped, 'base64'), key.context)),
+  );
+  kms.close();
+  return {
+    raw: plaintexts.map((plaintext) => [...masked(plaintext)]),
+    base64: plaintexts.map((plaintext) => [...masked(Buffer.from(plaintext.toString('base64'), 'latin1'))]),
+  };
+}
+
+const sum = (counts: readonly number[]): number => counts.reduce((total, count) => total + count, 0);
+
+test.skipIf(!existsSync(MEMORY))('After their time the bytes of data keys are nowhere in memory', async () => {
+  await using room = await openRoom();
+  const arn = room.kms.createKey();
+  await using process = await startMemory(room.settings);
+  const made = (await process.ask({ kind: 'current', tenants: names('made', KEYS), arn })) as WrappedKey[];
+  const read = (await process.ask({ kind: 'unwrap', arn, keys: await wrapped(room, arn) })) as WrappedKey[];
+  const { raw, base64 } = await needlesOf(room, arn, [...made, ...read]);
+  const count = async (needles: number[][]): Promise<number[]> =>
+    (await process.ask({ kind: 'count', needles })) as number[];
+
+  // The control: every key is found while it is live. Tidying would leave old places behind if it moved keys.
+  await process.ask({ kind: 'collect' });
+  for (const found of await count(raw)) expect(found).toBeGreaterThanOrEqual(1);
+
+  await process.ask({ kind: 'advance', ms: HOUR_MS });
+  expect(await count(raw)).toEqual(raw.map(() => 0));
+
+  const before = sum(await count(base64));
+  await process.ask({ kind: 'collect' });
+  const after = sum(await count(base64));
+  console.log(
+    `Of ${raw.length} wiped data keys, KMS' answers hold ${before} copies in base64, ${after} after a garbage collection.`,
+  );
+});
