@@ -1,0 +1,64 @@
+// The pure parts of settling: how long a job waits, when it has had its last attempt, and what is written of a failure.
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { CODES, type Code } from '../../src/errors.ts';
+import { jobId } from '../../src/jobs.ts';
+import { backoffMs, failureText, isLastAttempt } from '../../src/queue/settle.ts';
+
+describe('the backoff', () => {
+  const most = (attempt: number): number => backoffMs(attempt, () => 1);
+
+  it('is at most 5 s, doubling to 10 min', () => {
+    expect([1, 2, 3, 7, 8, 9, 1000].map(most)).toEqual([5_000, 10_000, 20_000, 320_000, 600_000, 600_000, 600_000]);
+    expect([0, -1].map(most)).toEqual([5_000, 5_000]);
+  });
+
+  it('is any time up to that, and never nothing', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 50 }),
+        fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+        (attempt, random) => {
+          const ms = backoffMs(attempt, () => random);
+          expect(Number.isInteger(ms) && ms >= 1 && ms <= most(attempt)).toBe(true);
+        },
+      ),
+    );
+    expect(backoffMs(1, () => 0)).toBe(1);
+    expect(backoffMs(1, () => 0.5)).toBe(2_500);
+  });
+});
+
+describe('the last attempt', () => {
+  const attemptsOf = (code: Code): number => {
+    let attemptsMade = 0;
+    while (!isLastAttempt({ attemptsMade }, code)) attemptsMade += 1;
+    return attemptsMade + 1;
+  };
+
+  it.each([
+    ['DEADLINE', 8],
+    ['STORE_FAILED', 8],
+    ['INTERNAL', 5],
+  ] as const)('for %s is the %ith', (code, attempts) => {
+    expect(attemptsOf(code)).toBe(attempts);
+  });
+
+  it('is past when more were made than there are now', () => {
+    expect(isLastAttempt({ attemptsMade: 50 }, 'INTERNAL')).toBe(true);
+  });
+});
+
+describe('the text of a failure', () => {
+  it('is the code and the job id', () => {
+    const id = jobId();
+    for (const code of Object.keys(CODES) as Code[]) expect(failureText(code, id)).toBe(`${code} ${id}`);
+  });
+
+  it.each(['', undefined, 'a document id', `j${'a'.repeat(33)}`, 'x\ny'])(
+    'leaves out an id that is not ours: %j',
+    (id) => {
+      expect(failureText('JOB_INVALID', id)).toBe('JOB_INVALID -');
+    },
+  );
+});
