@@ -100,9 +100,8 @@ export function createReaderFrom(deps: ReaderDeps): Omit<Reader, typeof Symbol.a
     const object = objectName(checkDocumentId(id));
     const owner = await deps.tenants.get(place.tenant);
     const stored = await getDocument(deps.store, { ...place, object });
-    const isThere = stored !== undefined && !stateOf(stored).isDeleted;
-    if (isThere) return openObject(deps, owner, { ...place, object }, stored);
-    stored?.discard();
+    if (stored && !stateOf(stored).isDeleted) return openObject(deps, owner, { ...place, object }, stored);
+    if (stored) await leave(stored);
     throw new SealdexError('NOT_FOUND');
   }
 
@@ -186,7 +185,7 @@ async function describe(deps: ReaderDeps, owner: Tenant, place: DocumentPlace): 
   if (!stored) return undefined;
   const listed = listedOf(place.object, stored);
   if (listed.isDeleted) {
-    stored.discard();
+    await leave(stored);
     return listed;
   }
   try {
@@ -199,6 +198,11 @@ async function describe(deps: ReaderDeps, owner: Tenant, place: DocumentPlace): 
     if (!(error instanceof SealdexError) || disposition === 'retry' || disposition === 'pause') throw error;
     return { ...listed, code: error.code };
   }
+}
+
+/** Begins a tombstone's body, for its end to be noticed, and ends it: it holds a connection. */
+async function leave({ body }: StoredObject): Promise<void> {
+  for await (const _ of body) break;
 }
 
 /** Decrypts as far as the record's first line and compares it with the object's name. */

@@ -1,0 +1,245 @@
+// Reading a stored document: the head without the text, then parts, tables and images in order, as a stream.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { RecordItem } from '../../src/documents/record.ts';
+import type { OpenDocument, Reader } from '../../src/reader.ts';
+import { codeOf, documentOf, openScene, refusalOf, type Scene } from '../producer/scene.ts';
+import { keyOf, overwrite, storeDocuments } from './scene.ts';
+import { startSlowS3, type SlowS3 } from './slow-s3.ts';
+
+const PLACE = { tenant: 'acme', corpus: 'docs' };
+const table = (id: string) => ({ id, data: { headers: [[{ text_value: 'H' }]], rows: [[{ int_value: 1 }]] } });
+const image = (id: string) => ({ id, image_data: { data: 'aGVsbG8=', mime_type: 'image/png' } });
+const structured = {
+  type: 'structured',
+  id: 'report ü 🦓',
+  title: 'A report',
+  description: 'What happened',
+  metadata: { year: 2026, nested: { list: [1, null, 'x'] } },
+  custom_dimensions: { weight: 0.5 },
+  sections: [
+    {
+      id: 7,
+      title: 'One',
+      text: 'First. Second.',
+      metadata: { owner: 'ops' },
+      tables: [table('t1')],
+      images: [image('i1')],
+    },
+    { title: 'Two', text: 'Third.', tables: [table('t2')], sections: [{ text: 'Fourth.', images: [image('i2')] }] },
+  ],
+};
+const core = {
+  type: 'core',
+  id: 'core',
+  metadata: { kind: 'note' },
+  tables: [table('t3')],
+  images: [image('i3')],
+  document_parts: [
+    { text: 'One.', metadata: { n: 1 }, context: 'Before.', custom_dimensions: { boost: 2 }, table_id: 't3' },
+    { text: 'Two.', image_id: 'i3' },
+  ],
+};
+/** Some 8 MB in 20 frames and more, so that no buffer on the way holds all of it. */
+const large = documentOf('large', 8_000_000, {
+  chunking_strategy: { type: 'max_chars_chunking_strategy', max_chars_per_chunk: 1000 },
+});
+
+let scene: Scene;
+let reader: Reader;
+let revisions: number[];
+
+beforeAll(async () => {
+  scene = await openScene();
+  await scene.tenant('acme');
+  revisions = (await storeDocuments(scene, PLACE, [structured, core, large])).map(({ revision }) => revision);
+  reader = await scene.reader();
+});
+afterAll(() => scene[Symbol.asyncDispose]());
+
+async function itemsOf({ parts }: OpenDocument): Promise<RecordItem[]> {
+  const items: RecordItem[] = [];
+  for await (const item of parts) items.push(item);
+  return items;
+}
+
+describe('a stored document', () => {
+  it('says of itself all that was accepted, and how many parts, tables and images follow', async () => {
+    const { sections: _, ...structuredHead } = structured;
+    expect(await reader.metadata({ ...PLACE, id: structured.id })).toEqual({
+      v: 1,
+      ...PLACE,
+      ...structuredHead,
+      revision: revisions[0],
+      parts: 6,
+      tables: 2,
+      images: 2,
+    });
+    const { document_parts: __, tables: ___, images: ____, ...coreHead } = core;
+    expect(await reader.metadata({ ...PLACE, id: 'core' })).toEqual({
+      v: 1,
+      ...PLACE,
+      ...coreHead,
+      revision: revisions[1],
+      parts: 2,
+      tables: 1,
+      images: 1,
+    });
+  });
+
+  it('gives parts, then tables, then images, in the order of the document', async () => {
+    const opened = await reader.open({ ...PLACE, id: structured.id });
+    expect(opened.document).toEqual(await reader.metadata({ ...PLACE, id: structured.id }));
+    const items = await itemsOf(opened);
+    expect(items.slice(0, 6).map((item) => 'text' in item && item.text.trim())).toEqual([
+      'One',
+      'First.',
+      'Second.',
+      'Two',
+      'Third.',
+      'Fourth.',
+    ]);
+    expect(items[1]).toMatchObject({ metadata: { section: 7, title: 'One', owner: 'ops', is_title: false } });
+    expect(items.slice(6)).toEqual([
+      { table: table('t1') },
+      { table: table('t2') },
+      { image: image('i1') },
+      { image: image('i2') },
+    ]);
+  });
+
+  it('of the core type gives its parts as they came', async () => {
+    const [first = {}, second = {}] = core.document_parts;
+    expect(await itemsOf(await reader.open({ ...PLACE, id: 'core' }))).toEqual([
+      first,
+      { metadata: {}, ...second },
+      { table: table('t3') },
+      { image: image('i3') },
+    ]);
+  });
+
+  it('of 8 MB streams to its end, however slowly it is taken', async () => {
+    const opened = await reader.open({ ...PLACE, id: 'large' });
+    let parts = 0;
+    for await (const part of opened.parts) {
+      if ('text' in part) parts += 1;
+      // Long enough for every buffer between S3 and us to be full.
+      if (parts === 10) await reader.metadata({ ...PLACE, id: 'core' });
+    }
+    expect(parts).toBe(opened.document.parts);
+    expect(parts).toBeGreaterThan(5000);
+  });
+});
+
+describe('what is not there', () => {
+  it.each(['nothing', '', 'x'.repeat(1025), 'a\ud800'])(
+    'is NOT_FOUND, or refused when it cannot be an id: %#',
+    async (id) => {
+      const code = id === 'nothing' ? 'NOT_FOUND' : 'DOCUMENT_INVALID';
+      expect(await codeOf(() => reader.metadata({ ...PLACE, id }))).toBe(code);
+      expect(await codeOf(() => reader.open({ ...PLACE, id }))).toBe(code);
+    },
+  );
+
+  it('a document of another corpus or tenant is not there', async () => {
+    await scene.tenant('other');
+    expect(await codeOf(() => reader.metadata({ ...PLACE, corpus: 'more', id: 'core' }))).toBe('NOT_FOUND');
+    expect(await codeOf(() => reader.metadata({ ...PLACE, tenant: 'other', id: 'core' }))).toBe('NOT_FOUND');
+    expect(await codeOf(() => reader.metadata({ ...PLACE, tenant: 'nobody', id: 'core' }))).toBe('TENANT_UNKNOWN');
+  });
+
+  it('a name that cannot be is refused by its field, before anybody is asked', async () => {
+    const names: readonly (readonly [unknown, string])[] = [
+      [undefined, 'tenant'],
+      [null, 'tenant'],
+      ['acme', 'tenant'],
+      [{ ...PLACE, tenant: '../acme', id: 'x' }, 'tenant'],
+      [{ ...PLACE, corpus: '', id: 'x' }, 'corpus'],
+      [{ ...PLACE, id: 7 }, 'id'],
+    ];
+    scene.services.s3.requests.reset();
+    for (const [name, field] of names) {
+      const error = await refusalOf(() => reader.open(name as typeof PLACE & { id: string }));
+      expect(error).toMatchObject({ code: 'DOCUMENT_INVALID', field });
+    }
+    expect(scene.services.s3.requests.count()).toBe(0);
+  });
+
+  it('a deleted document is NOT_FOUND, though its tombstone is there', async () => {
+    const [job] = await storeDocuments(scene, PLACE, [documentOf('deleted')]);
+    const metadata = { revision: String(job!.revision + 1), 'job-id': job!.jobId, v: '1', deleted: '1' };
+    await overwrite(scene, keyOf({ ...PLACE, id: 'deleted' }), { bytes: Buffer.alloc(0), metadata });
+    expect(await codeOf(() => reader.metadata({ ...PLACE, id: 'deleted' }))).toBe('NOT_FOUND');
+    expect(await codeOf(() => reader.open({ ...PLACE, id: 'deleted' }))).toBe('NOT_FOUND');
+  });
+});
+
+describe('over a connection that gives the beginning only', () => {
+  const GIVEN_BYTES = 200_000;
+  let slow: SlowS3;
+  let slowReader: Reader;
+
+  beforeAll(async () => {
+    slow = await startSlowS3(scene.services.s3.endpoint, GIVEN_BYTES);
+    slowReader = await scene.reader({ AWS_ENDPOINT_URL_S3: slow.endpoint });
+  });
+  afterAll(() => slow.stop());
+
+  it('metadata is told without the text: what comes after the head need never arrive', async () => {
+    expect(await slowReader.metadata({ ...PLACE, id: 'large' })).toMatchObject({
+      id: 'large',
+      title: 'Title of large',
+    });
+    expect(slow.held).toBe(1);
+  });
+
+  it('parts are told as they arrive, and leaving the loop lets go of the connection at once', async () => {
+    const before = slow.held;
+    const { parts } = await slowReader.open({ ...PLACE, id: 'large' });
+    let count = 0;
+    for await (const _ of parts) if ((count += 1) === 20) break;
+    expect(count).toBe(20);
+    expect(slow.held).toBe(before + 1);
+    await slow.allGone();
+  });
+
+  it('silence in the middle of a text ends with a typed error', async () => {
+    const { parts } = await slowReader.open({ ...PLACE, id: 'large' });
+    const read = async (): Promise<void> => {
+      for await (const _ of parts);
+    };
+    expect(await codeOf(read)).toBe('STORE_FAILED');
+    await slow.allGone();
+  });
+});
+
+describe('connections', () => {
+  it('are let go by leaving the loop, by disposing and by reading metadata: 200 openings in a row work', async () => {
+    const few = await scene.reader({ SEALDEX_CONCURRENCY: 1 });
+    for (let round = 0; round < 50; round++) {
+      const left = await few.open({ ...PLACE, id: 'large' });
+      for await (const _ of left.parts) break;
+      const disposed = await few.open({ ...PLACE, id: 'large' });
+      await disposed[Symbol.asyncDispose]();
+      await disposed[Symbol.asyncDispose]();
+      const begun = await few.open({ ...PLACE, id: 'large' });
+      await begun.parts[Symbol.asyncIterator]().next();
+      await begun[Symbol.asyncDispose]();
+      await few.metadata({ ...PLACE, id: 'large' });
+    }
+    expect(await few.metadata({ ...PLACE, id: 'core' })).toMatchObject({ id: 'core' });
+  });
+
+  it('the end of the reader ends what is being read, twice if asked, and refuses what comes after', async () => {
+    const ending = await scene.reader();
+    const { parts } = await ending.open({ ...PLACE, id: 'large' });
+    const items = parts[Symbol.asyncIterator]();
+    await items.next();
+    await ending[Symbol.asyncDispose]();
+    await ending[Symbol.asyncDispose]();
+    const rest = async (): Promise<void> => {
+      for (let item = await items.next(); !item.done; item = await items.next());
+    };
+    expect(await codeOf(rest)).toBe('STORE_FAILED');
+    expect(await codeOf(() => ending.metadata({ ...PLACE, id: 'core' }))).toMatch(/^(STORE|KMS)_FAILED$/);
+  });
+});
