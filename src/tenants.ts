@@ -3,21 +3,14 @@
 import { orAbort, type Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import { SealdexError } from './errors.ts';
-import { checkName } from './names.ts';
+import { checkName, type Plan } from './names.ts';
 import { ask, redisKeys, type Redis } from './redis.ts';
 import type { Store } from './store/s3.ts';
 import { listTenantNames } from './store/tenants.ts';
 import { listen } from './tenants/changes.ts';
-import {
-  checkPlan,
-  loadTenantFile,
-  putTenantFile,
-  type Plan,
-  type TenantChange,
-  type TenantFile,
-} from './tenants/file.ts';
+import { checkPlan, loadTenantFile, putTenantFile, type TenantChange, type TenantFile } from './tenants/file.ts';
 
-export { PLANS, type Plan, type TenantChange, type TenantFile } from './tenants/file.ts';
+export type { TenantChange, TenantFile } from './tenants/file.ts';
 
 export interface Tenant {
   readonly tenant: string;

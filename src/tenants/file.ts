@@ -2,13 +2,11 @@
 // Caching, and telling others of a change, is src/tenants.ts' business.
 import { z } from 'zod';
 import { SealdexError } from '../errors.ts';
+import { PLANS, type Plan } from '../names.ts';
 import { isKeyArn } from '../settings.ts';
 import { isRefusal } from '../store/faults.ts';
 import type { Store } from '../store/s3.ts';
 import { readTenantFile, TENANT_FILE_BYTES, writeTenantFile } from '../store/tenants.ts';
-
-export const PLANS = ['free', 'pro', 'enterprise'] as const;
-export type Plan = (typeof PLANS)[number];
 
 const keyArn = z.string().refine(isKeyArn);
 
