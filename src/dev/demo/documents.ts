@@ -72,24 +72,25 @@ const MARKS = '#=-';
  */
 export function isTextOf(parts: readonly ReadPart[], text: string): boolean {
   const whole = squeeze(text);
-  let at = 0;
+  // Where the parts so far may end: a mark before a text can belong to the title above or to the text.
+  let ends = new Set([0]);
   let wasTitle = false;
-  const skipMarksUntil = (isThere: () => boolean): boolean => {
-    while (!isThere()) {
-      if (at >= whole.length || !MARKS.includes(whole.charAt(at))) return false;
-      at += 1;
-    }
-    return true;
-  };
   for (const part of parts) {
     const piece = squeeze(part.text);
-    const isThere = (): boolean => whole.startsWith(piece, at);
-    if (!(part.isTitle || wasTitle ? skipMarksUntil(isThere) : isThere())) return false;
-    at += piece.length;
+    const starts = part.isTitle || wasTitle ? pastMarks(whole, ends) : ends;
+    ends = new Set([...starts].filter((at) => whole.startsWith(piece, at)).map((at) => at + piece.length));
     wasTitle = part.isTitle;
   }
-  const isAtEnd = (): boolean => at === whole.length;
-  return wasTitle ? skipMarksUntil(isAtEnd) : isAtEnd();
+  return (wasTitle ? pastMarks(whole, ends) : ends).has(whole.length);
+}
+
+/** The places themselves, and those that follow them after marks only. */
+function pastMarks(whole: string, places: ReadonlySet<number>): Set<number> {
+  const past = new Set(places);
+  for (const place of places) {
+    for (let at = place; MARKS.includes(whole.charAt(at) || ' ') && !past.has(at + 1); at++) past.add(at + 1);
+  }
+  return past;
 }
 
 const squeeze = (text: string): string => text.replaceAll(/\s+/g, '');

@@ -15,7 +15,7 @@ export interface Rest {
 export interface SearchResult {
   readonly redisKeys: number;
   readonly objects: number;
-  /** Of all objects. */
+  /** Of all objects' bodies. */
   readonly bytes: number;
   /** Different words of the corpus that were found. */
   readonly wordsInRedis: number;
@@ -50,8 +50,9 @@ export async function searchRest(rest: Rest, corpus: ReadonlySet<string>, signal
     const hidden = Buffer.from(`a message with ${inStream} in it`).toString('base64');
     await redis.hset(HASH, 'data', JSON.stringify({ text: `It says ${inHash}.` }));
     await redis.xadd(STREAM, '*', 'data', JSON.stringify({ inline: hidden }));
-    await bucket.put(BODY_KEY, Buffer.from(`\u0000\u0001${inBody}\u0002`), {}, signal);
-    await bucket.put(METADATA_KEY, randomBytes(64), { note: inMetadata }, signal);
+    const body = Buffer.concat([randomBytes(8), Buffer.from(` ${inBody} `), randomBytes(8)]);
+    await bucket.put(BODY_KEY, body, {}, signal);
+    await bucket.put(METADATA_KEY, body.subarray(0, 8), { note: inMetadata }, signal);
     const redisKeys = await visitRedis(redis, into(redisFound), signal);
     const stored = await visitBucket(bucket, into(s3Found), signal);
     const controls = [takeOut(redisFound, [inHash, inStream]), takeOut(s3Found, [inBody, inMetadata])];
@@ -59,7 +60,7 @@ export async function searchRest(rest: Rest, corpus: ReadonlySet<string>, signal
     return {
       redisKeys: redisKeys - 2,
       objects: stored.objects - 2,
-      bytes: stored.bytes,
+      bytes: stored.bytes - body.length - 8,
       wordsInRedis: redisFound.size,
       wordsInS3: s3Found.size,
       controls: 4,
