@@ -1,0 +1,218 @@
+// What a reader refuses: objects that were copied, changed, cut off or never ours, and keys that cannot be used.
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import type { KmsServer } from '../../src/dev/kms/server.ts';
+import { encryptMessage } from '../../src/envelope/message.ts';
+import type { Code } from '../../src/errors.ts';
+import { KeyRing } from '../../src/keys/key-ring.ts';
+import { createKms, type KeyContext } from '../../src/keys/kms.ts';
+import { createSharedKeys } from '../../src/keys/shared-keys.ts';
+import { systemClock } from '../../src/clock.ts';
+import { createMetrics } from '../../src/metrics.ts';
+import type { Reader } from '../../src/reader.ts';
+import { codeOf, documentOf, objectAt, openScene, refusalOf, type Scene } from '../producer/scene.ts';
+import { copy, keyOf, overwrite, storeDocuments, type Place } from './scene.ts';
+
+const PLACE = { tenant: 'acme', corpus: 'docs' };
+
+let scene: Scene;
+let kms: KmsServer;
+let reader: Reader;
+let arns: Record<'acme' | 'other', string>;
+
+beforeAll(async () => {
+  scene = await openScene();
+  kms = scene.services.kms;
+  arns = { acme: await scene.tenant('acme'), other: await scene.tenant('other') };
+  reader = await scene.reader();
+});
+beforeEach(() => kms.faults.clear());
+afterAll(() => scene[Symbol.asyncDispose]());
+
+/** Opens a document and reads it to its end. */
+async function readAllOf(from: Reader, place: Place): Promise<number> {
+  const { parts } = await from.open(place);
+  let items = 0;
+  for await (const _ of parts) items += 1;
+  return items;
+}
+
+/** Stores a document of its own for a test and answers where. */
+async function stored(id: string, chars = 100, place = PLACE): Promise<Place> {
+  await storeDocuments(scene, place, [documentOf(id, chars)]);
+  return { ...place, id };
+}
+
+describe('an object that holds another document than its name says', () => {
+  it('copied from another id, from another corpus, or under another revision, is OBJECT_MISMATCH', async () => {
+    const [mine, theirs] = [await stored('mine'), await stored('theirs')];
+    await copy(scene, keyOf(theirs), keyOf(mine));
+    const elsewhere = { ...theirs, corpus: 'elsewhere' };
+    await copy(scene, keyOf(theirs), keyOf(elsewhere));
+    const aged = await stored('aged');
+    const { metadata } = await objectAt(scene.store, keyOf(aged));
+    await overwrite(scene, keyOf(aged), {
+      metadata: { ...metadata, revision: String(Number(metadata['revision']) + 1) },
+    });
+    const bare = await stored('bare');
+    await overwrite(scene, keyOf(bare), { metadata: {} });
+    for (const place of [mine, elsewhere, aged, bare]) {
+      expect(await codeOf(() => reader.metadata(place))).toBe('OBJECT_MISMATCH');
+      expect(await codeOf(() => reader.open(place))).toBe('OBJECT_MISMATCH');
+    }
+    expect(await readAllOf(reader, theirs)).toBeGreaterThan(0);
+  });
+
+  it("of another tenant is refused without asking KMS for that tenant's key, and shows nothing of it", async () => {
+    const theirs = await stored('secret', 100, { tenant: 'other', corpus: 'docs' });
+    const mine = { ...PLACE, id: 'secret' };
+    await copy(scene, keyOf(theirs), keyOf(mine));
+    kms.counts.reset();
+    const error = await refusalOf(() => reader.open(mine));
+    expect(error).toMatchObject({ code: 'OBJECT_TAMPERED', reason: 'context' });
+    expect(await codeOf(() => reader.metadata(mine))).toBe('OBJECT_TAMPERED');
+    expect(kms.counts.count({ tenant: 'other' }) + kms.counts.count({ key: arns.other })).toBe(0);
+  });
+});
+
+describe('an object that was changed', () => {
+  it('by one bit in any byte, from the first to the last (every seventh), is OBJECT_TAMPERED', async () => {
+    const place = await stored('flipped', 200);
+    const { bytes, metadata } = await objectAt(scene.store, keyOf(place));
+    const codes: Code[] = [];
+    const places = Array.from({ length: Math.ceil(bytes.length / 7) }, (_, index) => 7 * index);
+    for (const at of [...places, bytes.length - 1]) {
+      const flipped = Buffer.from(bytes);
+      flipped[at]! ^= 1 << (at % 8);
+      await overwrite(scene, keyOf(place), { bytes: flipped, metadata });
+      codes.push(await codeOf(() => readAllOf(reader, place)));
+    }
+    expect(codes).toEqual(Array.from([...places, -1], () => 'OBJECT_TAMPERED'));
+    await overwrite(scene, keyOf(place), { bytes, metadata });
+    expect(await readAllOf(reader, place)).toBeGreaterThan(0);
+  });
+
+  it('far behind the head is found where the fault is, and metadata can still be told', async () => {
+    const place = await stored('late', 400_000);
+    const { bytes, metadata } = await objectAt(scene.store, keyOf(place));
+    for (const at of [bytes.length >> 1, bytes.length - 1]) {
+      const flipped = Buffer.from(bytes);
+      flipped[at]! ^= 1;
+      await overwrite(scene, keyOf(place), { bytes: flipped, metadata });
+      expect(await reader.metadata(place)).toMatchObject({ id: 'late' });
+      expect(await codeOf(() => readAllOf(reader, place))).toBe('OBJECT_TAMPERED');
+    }
+  });
+
+  it('by cutting it off anywhere, or by adding to it, is OBJECT_TAMPERED', async () => {
+    const place = await stored('cut', 200_000);
+    const { bytes, metadata } = await objectAt(scene.store, keyOf(place));
+    const lengths = [0, 1, 100, 700, 65_536, 131_700, bytes.length - 40, bytes.length - 1];
+    for (const cut of [
+      ...lengths.map((length) => bytes.subarray(0, length)),
+      Buffer.concat([bytes, Buffer.from('x')]),
+    ]) {
+      await overwrite(scene, keyOf(place), { bytes: cut, metadata });
+      expect(await codeOf(() => readAllOf(reader, place))).toBe('OBJECT_TAMPERED');
+    }
+  });
+
+  it('into something that never was a message is refused', async () => {
+    const place = await stored('rubbish');
+    const { metadata } = await objectAt(scene.store, keyOf(place));
+    for (const text of ['', 'hello', '{"v":1}', '\u0002'.repeat(500), '\0'.repeat(10_000)]) {
+      await overwrite(scene, keyOf(place), { bytes: Buffer.from(text), metadata });
+      expect(await codeOf(() => reader.open(place))).toBe('OBJECT_TAMPERED');
+    }
+  });
+});
+
+describe('a message made by somebody who may use the KMS key', () => {
+  const head = {
+    v: 1,
+    ...PLACE,
+    id: 'forged',
+    revision: 5,
+    type: 'core',
+    metadata: {},
+    parts: 1,
+    tables: 0,
+    images: 0,
+  };
+  const place = { ...PLACE, id: 'forged' };
+
+  /** Encrypts for real, under any KMS key and for any tenant, and puts it where the document would be. */
+  async function forge(plaintext: string, arn: string, tenant = 'acme', purpose: KeyContext['purpose'] = 'documents') {
+    const client = createKms(scene.config, createMetrics(), 'patient');
+    const shared = createSharedKeys(scene.redis, 'forger', systemClock);
+    const ring = new KeyRing({ clock: systemClock, kms: client, shared, use: 'patient' });
+    const key = await ring.current(tenant, arn, purpose, plaintext.length);
+    const bytes = encryptMessage(key, Buffer.from(plaintext));
+    await overwrite(scene, keyOf(place), {
+      bytes,
+      metadata: { revision: '5', 'job-id': `j${'0'.repeat(32)}`, v: '1' },
+    });
+    ring.close();
+    client.close();
+  }
+
+  it('is read when it is a record', async () => {
+    await forge(`${JSON.stringify(head)}\n${JSON.stringify({ text: 'x', metadata: {} })}\n`, arns.acme);
+    expect(await readAllOf(reader, place)).toBe(1);
+  });
+
+  it('is OBJECT_UNREADABLE when it is none, or ends early, or goes on too long', async () => {
+    const part = JSON.stringify({ text: 'x', metadata: {} });
+    const line = JSON.stringify(head);
+    for (const text of [
+      '',
+      '\n',
+      'hello\n',
+      '{}\n',
+      line,
+      `${line}\n`,
+      `${line}\n${part}\n${part}\n`,
+      `${line}\n[]\n`,
+    ]) {
+      await forge(text, arns.acme);
+      expect(await codeOf(() => readAllOf(reader, place))).toBe('OBJECT_UNREADABLE');
+    }
+  });
+
+  it('under a KMS key that the tenant never had, or for another purpose, is refused without asking KMS', async () => {
+    const text = `${JSON.stringify(head)}\n${JSON.stringify({ text: 'x', metadata: {} })}\n`;
+    for (const [arn, tenant, purpose, reason] of [
+      [arns.other, 'acme', 'documents', 'foreign-key'],
+      [scene.config.platformKeyArn, 'acme', 'documents', 'foreign-key'],
+      [arns.acme, 'other', 'documents', 'context'],
+      [arns.acme, 'acme', 'intake', 'context'],
+    ] as const) {
+      await forge(text, arn, tenant, purpose);
+      kms.counts.reset();
+      expect(await refusalOf(() => reader.open(place))).toMatchObject({ code: 'OBJECT_TAMPERED', reason });
+      expect(kms.counts.all()).toEqual([]);
+    }
+  });
+});
+
+describe('a KMS key that cannot be used', () => {
+  it.each<readonly [string, Code, (arn: string) => void]>([
+    ['is disabled', 'KEY_DISABLED', (arn) => kms.disable(arn)],
+    ['is pending deletion', 'KEY_PENDING_DELETION', (arn) => kms.scheduleDeletion(arn)],
+    ['denies us', 'KEY_DENIED', (key) => kms.faults.set({ match: { key }, fault: KMS_ERRORS.accessDenied })],
+    ['is gone', 'KEY_NOT_FOUND', (arn) => kms.forget(arn)],
+    ['is out of reach', 'KEY_UNAVAILABLE', (arn) => kms.setState(arn, 'Unavailable')],
+    ['is throttled', 'KMS_THROTTLED', (key) => kms.faults.set({ match: { key }, fault: KMS_ERRORS.throttled })],
+    ['does not answer', 'KMS_FAILED', (key) => kms.faults.set({ match: { key }, fault: { kind: 'hang' } })],
+  ])('and %s is %s for a reader that does not hold the data key', async (what, code, change) => {
+    const tenant = what.replaceAll(' ', '-');
+    const arn = await scene.tenant(tenant);
+    const place = await stored('doc', 100, { tenant, corpus: 'docs' });
+    const fresh = await scene.reader();
+    change(arn);
+    expect(await codeOf(() => fresh.metadata(place))).toBe(code);
+    expect(await codeOf(() => fresh.open(place))).toBe(code);
+    // Nobody else notices.
+    expect(await fresh.metadata(await stored(`beside-${tenant}`))).toMatchObject({ id: `beside-${tenant}` });
+  });
+});
