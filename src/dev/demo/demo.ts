@@ -1,5 +1,6 @@
 // The demo: real documents of three tenants go all the way, while somebody watches and every claim is measured.
 // Prints nothing: it tells its story to a screen. Leaves nothing behind, however it ends.
+import { fileURLToPath } from 'node:url';
 import { createOperator, createProducer, startIndexWorker } from '../../app.ts';
 import { systemClock } from '../../clock.ts';
 import type { Settings } from '../../config.ts';
@@ -45,7 +46,8 @@ export interface DemoReport {
   readonly kmsByTenant: readonly { readonly tenant: string; readonly operation: string; readonly calls: number }[];
 }
 
-export const NODE_MODULES = new URL('../../../node_modules', import.meta.url).pathname;
+/** Of the checkout, wherever the command was started. */
+export const NODE_MODULES = fileURLToPath(new URL('../../../node_modules', import.meta.url));
 const WORKING_MS = 60_000;
 
 /**
