@@ -1,11 +1,11 @@
 // The queue as producers and operators see it: add a job, ask for one, count. Taking jobs is worker.ts.
 // Knows jobs as data; what is in their content it cannot see.
-import { Queue, type JobsOptions } from 'bullmq';
+import { Queue, type Job, type JobsOptions } from 'bullmq';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import { isCode, type Code } from '../errors.ts';
 import { isJobId, type JobData } from '../jobs.ts';
-import { ask, redisKeys, type Redis } from '../redis.ts';
+import { ask, redisFault, redisKeys, type Redis } from '../redis.ts';
 import { readNote } from './notes.ts';
 import { confirm, mark, stamp, type Marker } from './stamp.ts';
 
@@ -85,18 +85,36 @@ export function openQueue(config: Config, redis: Redis, clock: Clock): JobQueue 
     if (state === 'unknown' || state === 'completed') return undefined;
     if (state === 'active') return { state: 'active' };
     if (state === 'failed') {
-      const job = await ask(queue.getJob(jobId));
-      const code = job?.failedReason?.split(' ')[0] ?? '';
+      const [reason, finished] = await ask(redis.hmget(queue.toKey(jobId), 'failedReason', 'finishedOn'));
+      const code = reason?.split(' ')[0] ?? '';
       return {
         state: 'dead',
         code: isCode(code) ? code : 'STALLED_TOO_OFTEN',
-        ...(job?.finishedOn ? { since: job.finishedOn } : {}),
+        ...(finished ? { since: Number(finished) } : {}),
       };
     }
     const note = state === 'delayed' ? await readNote(redis, keys, jobId) : undefined;
     return note?.state === 'retrying'
       ? { ...codeOf(note), state: 'retrying' }
       : { state: state === 'delayed' ? 'retrying' : 'queued' };
+  };
+
+  /** What others wrote may be no JSON, which BullMQ throws on: then there is no data to tell of. */
+  const read = async (jobId: string): Promise<Job<JobData, null> | undefined> => {
+    try {
+      return await queue.getJob(jobId);
+    } catch (error) {
+      if (error instanceof SyntaxError) return undefined;
+      throw redisFault(error);
+    }
+  };
+
+  /** The job that is taken next: stalled and foreign ones without a priority come first. */
+  const oldest = async (): Promise<number | undefined> => {
+    const first = await ask(redis.lindex(queue.toKey('wait'), -1));
+    const next = first ?? (await ask(redis.zrange(queue.toKey('prioritized'), '0', '0')))[0];
+    const timestamp = next === undefined ? null : await ask(redis.hget(queue.toKey(next), 'timestamp'));
+    return timestamp === null ? undefined : Number(timestamp);
   };
 
   const status = async (jobId: string): Promise<JobStatus> => {
@@ -115,24 +133,24 @@ export function openQueue(config: Config, redis: Redis, clock: Clock): JobQueue 
     async add(jobId, data) {
       await ask(queue.add(data.kind, data, { ...JOB_OPTIONS, jobId, priority: PRIORITY, sizeLimit: SIZE_LIMIT }));
     },
-    data: async (jobId) => (await ask(queue.getJob(jobId)))?.data,
+    data: async (jobId) => (await read(jobId))?.data,
     status,
     async facts(jobId) {
       const found = await status(jobId);
-      const job = isJobId(jobId) ? await ask(queue.getJob(jobId)) : undefined;
+      const job = isJobId(jobId) ? await read(jobId) : undefined;
       return job
         ? { ...found, data: job.data, attempts: job.attemptsMade, since: found.since ?? job.timestamp }
         : found;
     },
     async counts() {
       const counts = await ask(queue.getJobCounts('wait', 'prioritized', 'active', 'delayed', 'failed'));
-      const [next] = await ask(queue.getJobs(['prioritized'], 0, 0, true));
+      const next = await oldest();
       return {
         waiting: (counts['wait'] ?? 0) + (counts['prioritized'] ?? 0),
         active: counts['active'] ?? 0,
         delayed: counts['delayed'] ?? 0,
         dead: counts['failed'] ?? 0,
-        ...(next ? { oldest: next.timestamp } : {}),
+        ...(next === undefined ? {} : { oldest: next }),
       };
     },
     close: () => queue.close(),

@@ -34,12 +34,12 @@ export class SafeWorker extends Worker<JobData, null> {
    * No entry goes by another id than the one it was taken by, and none brings a schedule that makes more of its kind.
    */
   protected override createJob(json: JobJson, jobId: string): QueueJob {
-    const { repeatJobKey: _, deferredFailure, ...rest } = json;
-    const entry = { ...rest, id: jobId };
-    const job = this.#read(entry, jobId);
+    const job = this.#read({ ...json, id: jobId }, jobId);
     Object.assign(job.opts, JOB_OPTIONS);
+    delete job.repeatJobKey;
     // BullMQ would fail the job in words of its own, past settle().
-    if (deferredFailure) this.#stalledOut.add(job);
+    if (job.deferredFailure) this.#stalledOut.add(job);
+    job.deferredFailure = '';
     return job;
   }
 
