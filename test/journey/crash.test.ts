@@ -1,0 +1,81 @@
+// Workers that are killed in the middle of their work lose nothing and double nothing.
+import { expect, test } from 'vitest';
+import type { Settings } from '../../src/config.ts';
+import type { IndexRequest } from '../../src/producer.ts';
+import { eventually } from '../support/eventually.ts';
+import { documentOf, keysUnder, openHouse, squeezed, textOf, type House } from './house.ts';
+import { startWorkerChild, type WorkerChild } from './worker-child.ts';
+
+const DOCUMENTS = 1000;
+const TENANTS = ['own-1', 'own-2', 'platform'];
+
+/** One in eight is too large for the queue and waits in S3. */
+const textFor = (index: number): string =>
+  `This is the text of document ${index}. `.repeat(index % 8 === 0 ? 300 : 1 + (index % 5));
+
+const requests: IndexRequest[] = Array.from({ length: DOCUMENTS }, (_, index) => ({
+  tenant: TENANTS[index % TENANTS.length] ?? '',
+  corpus: 'docs',
+  document: documentOf(`document ${index}`, textFor(index)),
+}));
+
+test('kill -9 of four workers in the middle of 1,000 documents ends with 1,000 right objects', async () => {
+  await using house = await openHouse();
+  await house.tenant('own-1');
+  await house.tenant('own-2');
+  await house.operator.putTenant('platform', { plan: 'free' });
+  const enqueued = await house.producer.enqueueIndexBulk(requests);
+  const revisions = enqueued.map((result) => ('revision' in result ? result.revision : 0));
+  expect(Math.min(...revisions)).toBeGreaterThan(0);
+
+  await using workers = new AsyncDisposableStack();
+  const start = async (): Promise<WorkerChild> => {
+    const settings: Settings = { ...house.settings, SEALDEX_CONCURRENCY: 16 };
+    return workers.use(await startWorkerChild(settings));
+  };
+  const [first, second, third] = await Promise.all([start(), start(), start()]);
+  await killWhenStored(house, 100, first);
+  await killWhenStored(house, 250, second, third);
+  const { index } = await house.operator.status();
+  expect(index.active, 'jobs that died with their workers').toBeGreaterThan(0);
+  const [fourth, last] = await Promise.all([start(), start()]);
+  await killWhenStored(house, 550, fourth);
+  await house.empty(70_000);
+
+  expect((await house.operator.status()).index.dead).toBe(0);
+  await Promise.all(TENANTS.map((tenant) => checkStored(house, tenant, revisions)));
+  await checkIntake(house);
+  last.kill('SIGTERM');
+  expect(await last.exited).toEqual({ code: 0, signal: null });
+}, 120_000);
+
+async function killWhenStored({ services }: House, stored: number, ...victims: WorkerChild[]): Promise<void> {
+  const isReached = (): boolean => services.s3.requests.count({ method: 'PUT', prefix: 'documents/' }) >= stored;
+  await eventually(isReached, { timeoutMs: 40_000 });
+  for (const victim of victims) victim.kill('SIGKILL');
+  await Promise.all(victims.map(({ exited }) => exited));
+}
+
+/** Every document of the tenant is there once, with its revision, and decrypts to its own text. */
+async function checkStored({ reader }: House, tenant: string, revisions: readonly number[]): Promise<void> {
+  const expected = requests.flatMap((request, index) => (request.tenant === tenant ? [index] : []));
+  const stored = new Map<string | undefined, number>();
+  let after: string | undefined;
+  do {
+    const page = await reader.list({ tenant, corpus: 'docs', limit: 1000, metadata: true, after });
+    for (const { document, revision } of page.documents) stored.set(document?.id, revision);
+    after = page.next;
+  } while (after !== undefined);
+  expect(stored).toEqual(new Map(expected.map((index) => [`document ${index}`, revisions[index]])));
+  for (const index of expected) {
+    expect(await textOf(reader, tenant, 'docs', `document ${index}`)).toContain(squeezed(textFor(index)));
+  }
+}
+
+/** What is left in intake are orphans: content of jobs that are done, whose worker died before it removed it. */
+async function checkIntake({ store, producer }: House): Promise<void> {
+  const left = await keysUnder(store, 'intake/');
+  expect(left.length).toBeLessThan(64);
+  const states = await Promise.all(left.map((key) => producer.status(key.split('/')[2] ?? '')));
+  expect(states.map(({ state }) => state).filter((state) => state !== 'done')).toEqual([]);
+}

@@ -1,0 +1,69 @@
+// Jobs as somebody would make them who enqueues past the producer but has its keys: well encrypted, with any fault inside.
+import { systemClock } from '../../src/clock.ts';
+import { loadConfig } from '../../src/config.ts';
+import { putContent, type ContentHeader } from '../../src/intake.ts';
+import { jobId, type JobData } from '../../src/jobs.ts';
+import { createKms } from '../../src/keys/kms.ts';
+import { KeyRing } from '../../src/keys/key-ring.ts';
+import { createSharedKeys } from '../../src/keys/shared-keys.ts';
+import { createMetrics } from '../../src/metrics.ts';
+import type { House } from './house.ts';
+
+export interface ForgeRequest {
+  readonly tenant: string;
+  readonly keyArn: string;
+  readonly body?: string;
+  readonly header?: Partial<ContentHeader>;
+  readonly inlineBytes?: number;
+}
+
+export interface Forged {
+  readonly id: string;
+  readonly data: JobData;
+}
+
+export interface Forge extends Disposable {
+  forge(request: ForgeRequest): Promise<Forged>;
+}
+
+export function openForge({ settings, store, redis }: House): Forge {
+  const config = loadConfig(settings, {});
+  const kms = createKms(config, createMetrics(), 'patient');
+  const shared = createSharedKeys(redis, config.queue, systemClock);
+  const ring = new KeyRing({ clock: systemClock, kms, shared, use: 'patient' });
+  let revision = systemClock.now() * 1000;
+  return {
+    async forge({ tenant, keyArn, body, header, inlineBytes = 1_000_000 }) {
+      const id = jobId();
+      revision += 1;
+      const said: ContentHeader = {
+        v: 1,
+        tenant,
+        corpus: 'docs',
+        job: id,
+        kind: 'index',
+        revision,
+        ifExists: 'replace',
+        documentId: `forged ${revision}`,
+      };
+      const document = {
+        type: 'structured',
+        id: said.documentId,
+        title: 'T',
+        sections: [{ title: 'S', text: 'Text.' }],
+      };
+      const put = await putContent(
+        { store, ring, inlineBytes },
+        keyArn,
+        { ...said, ...header },
+        Buffer.from(body ?? JSON.stringify(document)),
+      );
+      const { object, content } = put;
+      return { id, data: { v: 1, kind: 'index', tenant, corpus: 'docs', revision, object, content } };
+    },
+    [Symbol.dispose]() {
+      ring.close();
+      kms.close();
+    },
+  };
+}

@@ -1,0 +1,239 @@
+// What somebody puts into the queue past the producer: it ends as a dead letter with a code, and harms nobody else.
+import type { JobsOptions } from 'bullmq';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startIndexWorker, type RunningWorker } from '../../src/app.ts';
+import type { Code } from '../../src/errors.ts';
+import { jobId } from '../../src/jobs.ts';
+import { eventually } from '../support/eventually.ts';
+import { openForge, type Forge, type Forged, type ForgeRequest } from './forge.ts';
+import { documentOf, openHouse, squeezed, textOf, type House } from './house.ts';
+
+const opened = new AsyncDisposableStack();
+let house: House;
+let forge: Forge;
+let keyArn: string;
+
+beforeAll(async () => {
+  house = opened.use(await openHouse());
+  keyArn = await house.tenant('acme');
+  await house.tenant('other');
+  forge = opened.use(openForge(house));
+  opened.use(await worker());
+});
+
+afterAll(() => opened.disposeAsync());
+
+const worker = (): Promise<RunningWorker> => startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+
+const forged = (request: Partial<ForgeRequest> = {}): Promise<Forged> =>
+  forge.forge({ tenant: 'acme', keyArn, ...request });
+
+/** Adds what the test made, waits until it is a dead letter, and answers what is said of it. */
+async function failedReason(id: string, data: unknown, options: JobsOptions = {}): Promise<string | undefined> {
+  await house.queue.add('index', data, { jobId: id, ...options });
+  return eventually(async () => {
+    const job = await house.queue.getJob(id);
+    return job?.finishedOn === undefined ? undefined : `${job.failedReason} ${(job.stacktrace ?? []).join('')}`.trim();
+  });
+}
+
+async function expectWorkerUnharmed(): Promise<void> {
+  const text = `Still at work ${jobId()}`;
+  await house.producer.enqueueIndex({ tenant: 'acme', corpus: 'docs', document: documentOf('witness', text) });
+  await eventually(async () => (await textOf(house.reader, 'acme', 'docs', 'witness')).includes(squeezed(text)));
+}
+
+type Shape = (good: Record<string, unknown>) => unknown;
+
+const SHAPES: Record<string, Shape> = {
+  nothing: () => ({}),
+  null: () => null,
+  'a string': () => 'document',
+  'an array': () => [1, 2, 3],
+  'no version': (good) => ({ ...good, v: undefined }),
+  'version 0': (good) => ({ ...good, v: 0 }),
+  'a kind that is no string': (good) => ({ ...good, kind: 7 }),
+  'no tenant': (good) => ({ ...good, tenant: undefined }),
+  'a tenant that leaves its folder': (good) => ({ ...good, tenant: '../acme' }),
+  'a corpus with a slash': (good) => ({ ...good, corpus: 'docs/other' }),
+  'a revision that is no whole number': (good) => ({ ...good, revision: 1.5 }),
+  'a negative revision': (good) => ({ ...good, revision: -1 }),
+  'an object that is no hash': (good) => ({ ...good, object: 'x' }),
+  'no content': (good) => ({ ...good, content: undefined }),
+  'content that is no base64': (good) => ({ ...good, content: { inline: '***' } }),
+  'content of 12 MB': (good) => ({ ...good, content: { inline: 'A'.repeat(12_000_000) } }),
+  'an intake name that leaves its folder': (good) => ({ ...good, content: { intake: '../../../tenants' } }),
+  'two contents': (good) => ({ ...good, content: { inline: 'AAAA', intake: '0123456789abcdef' } }),
+  'an unknown field': (good) => ({ ...good, secret: 'words of a document' }),
+  '__proto__ as a field': (good) => JSON.parse(`{"__proto__":{"v":1},${JSON.stringify(good).slice(1)}`),
+};
+
+test.for(Object.entries(SHAPES))('data with %s is a dead letter at once', async ([, shape]) => {
+  const { id, data } = await forged();
+  expect(await failedReason(id, shape({ ...data }))).toBe(`JOB_INVALID ${id}`);
+});
+
+type Tamper = (one: Forged, two: Forged) => object;
+
+const TAMPERED: Record<string, [Tamper, Code]> = {
+  'bytes that are no message': [
+    () => ({ content: { inline: Buffer.from('garbage').toString('base64') } }),
+    'CONTENT_TAMPERED',
+  ],
+  'empty content': [() => ({ content: { inline: '' } }), 'CONTENT_TAMPERED'],
+  'the content of another job': [(_, two) => ({ content: two.data.content }), 'CONTENT_TAMPERED'],
+  'a raised revision': [({ data }) => ({ revision: data.revision + 1_000_000 }), 'CONTENT_TAMPERED'],
+  'another corpus': [() => ({ corpus: 'secret' }), 'CONTENT_TAMPERED'],
+  'another document': [() => ({ object: 'b'.repeat(64) }), 'CONTENT_TAMPERED'],
+  'another tenant': [() => ({ tenant: 'other' }), 'CONTENT_TAMPERED'],
+  'a tenant that is not there': [() => ({ tenant: 'nobody' }), 'TENANT_UNKNOWN'],
+  'content that is gone': [() => ({ content: { intake: '0123456789abcdef' } }), 'CONTENT_MISSING'],
+};
+
+test.for(Object.entries(TAMPERED))('a job with %s is a dead letter at once', async ([, [tamper, code]]) => {
+  const [one, two] = [await forged(), await forged()];
+  expect(await failedReason(one.id, { ...one.data, ...tamper(one, two) })).toBe(`${code} ${one.id}`);
+});
+
+const FAULTS: Record<string, [Partial<ForgeRequest>, Code]> = {
+  'no JSON': [{ body: 'words of a document' }, 'DOCUMENT_INVALID'],
+  'no sections': [{ body: '{"type":"structured","id":"x","title":"T","sections":[]}' }, 'DOCUMENT_INVALID'],
+  'another id than its header': [{ body: JSON.stringify(documentOf('another', 'Text.')) }, 'CONTENT_TAMPERED'],
+  'a header of another tenant': [{ header: { tenant: 'other' } }, 'CONTENT_TAMPERED'],
+  'a header of another kind': [{ header: { kind: 'delete' } }, 'CONTENT_TAMPERED'],
+  'a header with an unknown field': [{ header: { more: 1 } as object }, 'CONTENT_TAMPERED'],
+};
+
+test.for(Object.entries(FAULTS))(
+  'well encrypted content with %s is a dead letter at once',
+  async ([, [fault, code]]) => {
+    const { id, data } = await forged(fault);
+    expect(await failedReason(id, data)).toBe(`${code} ${id}`);
+  },
+);
+
+test.for([
+  ['a version', { v: 2, anything: true }],
+  ['a kind', { kind: 'upload' }],
+] as const)('%s of a newer producer waits without spending attempts, and is dead after an hour', async ([, newer]) => {
+  const { id, data } = await forged();
+  await house.queue.add('index', { ...data, ...newer }, { jobId: id });
+  await eventually(async () => (await house.producer.status(id)).code === 'JOB_NEWER');
+  const job = await house.queue.getJob(id);
+  expect({ state: await job?.getState(), attempts: job?.attemptsMade }).toEqual({ state: 'delayed', attempts: 0 });
+  for (const timestamp of [Date.now() - 3_600_001, Date.now() + 24 * 3_600_000]) {
+    const old = await forged();
+    expect(await failedReason(old.id, { ...old.data, ...newer }, { timestamp })).toBe(`JOB_NEWER ${old.id}`);
+  }
+});
+
+const OPTIONS: Record<string, JobsOptions> = {
+  'removeOnComplete: false': { removeOnComplete: false },
+  'attempts: 1': { attempts: 1 },
+  'no priority': {},
+  'the last priority': { priority: 2 ** 21 - 1 },
+  lifo: { lifo: true },
+  'a foreign backoff': { attempts: 3, backoff: { type: 'nobody knows', delay: 1 } },
+  'a stack of 1,000': { stackTraceLimit: 1000 },
+};
+
+test.for(Object.entries(OPTIONS))('a good job with %s is done and leaves nothing in the queue', async ([, options]) => {
+  const { id, data } = await forged();
+  await house.queue.add('a name\n{of} "somebody"', data, { jobId: id, ...options });
+  expect(await house.end(id)).toBe('done');
+  expect(await house.redis.exists(house.queue.toKey(id))).toBe(0);
+});
+
+test.for(['words of a document', 'ünï cödé', '__proto__', 'j123', `J${'0'.repeat(32)}`, 'a:b:c'])(
+  'a job with the id %j is a dead letter that does not repeat its id',
+  async (id) => {
+    const { data } = await forged();
+    expect(await failedReason(id, data)).toBe('JOB_INVALID -');
+  },
+);
+
+test('a job that asks for it prunes no dead letter', async () => {
+  const before = (await house.operator.status()).index.dead;
+  for (let count = 1; count <= 5; count += 1) {
+    const { id } = await forged();
+    await failedReason(id, {}, { removeOnFail: { count: 1 }, removeOnComplete: { count: 1 } });
+    const alsoGone = await forged();
+    await failedReason(alsoGone.id, {}, { removeOnFail: true });
+    expect((await house.operator.status()).index.dead).toBe(before + 2 * count);
+  }
+  await expectWorkerUnharmed();
+});
+
+test('a job that is part of a schedule makes no more of its kind', async () => {
+  await house.queue.upsertJobScheduler('flood', { every: 20 }, { name: 'index', data: {} });
+  const scheduled = async (set: string): Promise<string[]> =>
+    (await house.redis.zrange(house.queue.toKey(set), '0', '-1')).filter((id) => id.startsWith('repeat:flood'));
+  await eventually(async () => (await scheduled('failed')).length > 0);
+  await expectWorkerUnharmed();
+  expect((await scheduled('failed')).length).toBe(1);
+  expect(await scheduled('delayed')).toEqual([]);
+});
+
+test('an entry whose data is no JSON is a dead letter, and the worker takes the next ones', async () => {
+  const id = jobId();
+  const entry = house.queue.toKey(id);
+  await house.queue.add('index', {}, { jobId: id, delay: 600_000 });
+  await house.redis.hset(entry, 'data', '{"v":1,"tenant":"words of');
+  await (await house.queue.getJob(id).catch(() => undefined))?.promote();
+  await house.queue
+    .getBackend()
+    .promote(id)
+    .catch(() => {});
+  expect(await house.end(id)).toBe('dead JOB_INVALID');
+  await expectWorkerUnharmed();
+});
+
+test.for([
+  ['opts', 'no JSON'],
+  ['opts', 'null'],
+  ['progress', '{'],
+  ['parent', '<'],
+] as const)('an entry whose %s are %j stalls, is mended and then taken for what it is', async ([field, text]) => {
+  const { id, data } = await forged();
+  const entry = house.queue.toKey(id);
+  await house.queue.add('index', data, { jobId: id, delay: 600_000 });
+  await house.redis.hset(entry, field, text);
+  await house.queue.getBackend().promote(id);
+  await eventually(async () => (await house.redis.lpos(house.queue.toKey('active'), id)) !== null);
+  await expectWorkerUnharmed();
+  for (let check = 0; check < 6; check += 1) await timePasses(entry);
+  expect(await house.end(id)).toBe('done');
+});
+
+/** The lock runs out, and somebody looks for stalled jobs, as workers also do when they start. */
+async function timePasses(entry: string): Promise<void> {
+  const lastCheck = house.queue.toKey('stalled-check');
+  await house.redis.del(`${entry}:lock`, lastCheck);
+  await using starting = await worker();
+  await eventually(async () => (await house.redis.exists(lastCheck)) === 1);
+  expect(starting.port).toBeGreaterThan(0);
+}
+
+test('content that is gone is no loss when the stored revision is as high', async () => {
+  const first = await house.producer.enqueueIndex({
+    tenant: 'acme',
+    corpus: 'docs',
+    document: documentOf('kept', 'One.'),
+  });
+  await house.end(first.jobId);
+  const page = await house.reader.list({ tenant: 'acme', corpus: 'docs', metadata: true });
+  const object = page.documents.find(({ document }) => document?.id === 'kept')?.object;
+  const content = { intake: '0123456789abcdef' };
+  for (const [revision, state] of [
+    [first.revision, 'done'],
+    [first.revision - 1, 'superseded'],
+  ] as const) {
+    const { id, data } = await forged();
+    await house.queue.add('index', { ...data, object, revision, content }, { jobId: id });
+    expect(await house.end(id)).toBe(state);
+  }
+  const { id, data } = await forged();
+  expect(await failedReason(id, { ...data, object, revision: first.revision + 1, content })).toBe(
+    `CONTENT_MISSING ${id}`,
+  );
+});

@@ -1,0 +1,85 @@
+// Real worker processes for tests: started, signalled, watched, and gone when the test ends.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { Settings } from '../../src/config.ts';
+import { eventually } from '../support/eventually.ts';
+
+const ENTRY = fileURLToPath(new URL('../support/worker-process.ts', import.meta.url));
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export interface WorkerChild extends AsyncDisposable {
+  readonly pid: number;
+  /** Where /readyz and /metrics are, once it takes jobs. */
+  readonly ready: Promise<number>;
+  readonly exited: Promise<Exit>;
+  /** The lines of its log so far. */
+  log(): Record<string, unknown>[];
+  stderr(): string;
+  /** What stop() answered. */
+  ended(): { handedBack: number; isClean: boolean } | undefined;
+  kill(signal: NodeJS.Signals): void;
+}
+
+const asText = (settings: Settings): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(settings).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]])),
+  );
+
+/** Resolves when the process listens to signals; `ready` tells when it takes jobs. */
+export async function startWorkerChild(settings: Settings): Promise<WorkerChild> {
+  const child = spawn(process.execPath, [ENTRY], {
+    env: { PATH: process.env['PATH'] ?? '', SEALDEX_PORT: '0', ...asText(settings) },
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  });
+  const output = collect(child.stdout);
+  const errors = collect(child.stderr);
+  const said: Record<string, unknown>[] = [];
+  child.on('message', (message) => said.push(message as Record<string, unknown>));
+  const exited = new Promise<Exit>((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })));
+  const heard = (name: string): unknown => said.find((message) => name in message)?.[name];
+  const ready = (async () =>
+    eventually(
+      () => {
+        if (child.exitCode !== null) throw new Error(`The worker process did not start: ${errors()}`);
+        return heard('port') as number | undefined;
+      },
+      { timeoutMs: 30_000 },
+    ))();
+  // Whoever kills a process that starts does not wait for it.
+  ready.catch(() => {});
+  await eventually(() => heard('starting') === true || child.exitCode !== null, { timeoutMs: 30_000 });
+  return {
+    pid: child.pid ?? 0,
+    ready,
+    exited,
+    log: () => linesOf(output()),
+    stderr: errors,
+    ended: () => heard('ended') as { handedBack: number; isClean: boolean } | undefined,
+    kill: (signal) => void child.kill(signal),
+    [Symbol.asyncDispose]: () => end(child, exited),
+  };
+}
+
+/** A frozen process dies of SIGKILL too. */
+async function end(child: ChildProcess, exited: Promise<Exit>): Promise<void> {
+  child.kill('SIGKILL');
+  await exited;
+}
+
+function collect(stream: NodeJS.ReadableStream | null): () => string {
+  let text = '';
+  stream?.setEncoding('utf8').on('data', (chunk: string) => {
+    text += chunk;
+  });
+  return () => text;
+}
+
+const linesOf = (text: string): Record<string, unknown>[] =>
+  text
+    .split('\n')
+    .filter((line) => line.startsWith('{') && line.endsWith('}'))
+    .map((line) => JSON.parse(line) as Record<string, unknown>);

@@ -1,0 +1,149 @@
+// What each outcome does to a job in the queue: where it goes, when it comes back, what it spends, what is said of it.
+import { expect, test } from 'vitest';
+import type { Code } from '../../src/errors.ts';
+import { backoffMs } from '../../src/queue/settle.ts';
+import type { Outcome } from '../../src/work/outcome.ts';
+import { eventually } from '../support/eventually.ts';
+import { openRoom, type Room } from './room.ts';
+
+interface Expected {
+  readonly state: 'gone' | 'delayed' | 'failed';
+  readonly attempts?: number;
+  /** Milliseconds from now, lowest and highest. */
+  readonly delay?: readonly [number, number];
+  readonly status: { state: string; code?: Code };
+}
+
+const retrying = (code: Code): { state: string; code: Code } => ({ state: 'retrying', code });
+const back = (outcome: Outcome & { code: Code }, attempts: number, ...delay: [number, number]): [Outcome, Expected] => [
+  outcome,
+  { state: 'delayed', attempts, delay, status: retrying(outcome.code) },
+];
+
+const CASES: Record<string, [Outcome, Expected]> = {
+  'done leaves the queue': [{ kind: 'done' }, { state: 'gone', status: { state: 'done' } }],
+  'superseded leaves the queue': [
+    { kind: 'done', superseded: true },
+    { state: 'gone', status: { state: 'superseded' } },
+  ],
+  'park comes back within 30 s and spends no attempt': back({ kind: 'park', code: 'KEY_DISABLED' }, 0, 27_000, 30_000),
+  'pause comes back within 5 s and spends no attempt': back({ kind: 'pause', code: 'PLATFORM_KEY' }, 0, 4500, 5000),
+  'a throttled job comes back within 5 s and spends no attempt': back(
+    { kind: 'retry', code: 'KMS_THROTTLED', spendsAttempt: false },
+    0,
+    1,
+    5000,
+  ),
+  'a retry with a time of its own keeps to it': back(
+    { kind: 'retry', code: 'JOB_NEWER', spendsAttempt: false, afterMs: 30_000 },
+    0,
+    30_000,
+    30_000,
+  ),
+  'dead goes to the failed set at once': [
+    { kind: 'dead', code: 'CONTENT_TAMPERED' },
+    { state: 'failed', attempts: 1, status: { state: 'dead', code: 'CONTENT_TAMPERED' } },
+  ],
+};
+
+test.for(Object.entries(CASES))('%s', async ([, [outcome, expected]]) => {
+  await using room = await openRoom();
+  // With a marker, as a job that came with an idempotency key has one.
+  const id = await room.add();
+  await room.redis.hset(room.keys.marker(id), 'revision', '1');
+  const begun = Date.now();
+  await room.worker(async () => outcome);
+  const { delay, ...place } = await eventually(() => placeOf(room, id));
+  const { state, attempts = 0, status } = expected;
+  const reason = state === 'failed' ? `${status.code} ${id}` : undefined;
+  expect(place).toEqual({ state, attempts, reason, stack: '' });
+  const [low, high] = expected.delay ?? [0, 0];
+  expect(delay).toBeGreaterThanOrEqual(low);
+  expect(delay).toBeLessThanOrEqual(high);
+  const { since, ...said } = await room.queue.status(id);
+  expect(said).toEqual(status);
+  expect(since).toBeGreaterThanOrEqual(begun);
+  expect(await room.redis.hmget(room.keys.marker(id), 'state', 'code')).toEqual(
+    state === 'delayed' ? [null, null] : [status.state, status.code ?? ''],
+  );
+});
+
+interface Place {
+  readonly state: string;
+  readonly attempts: number;
+  readonly reason: string | undefined;
+  readonly stack: string;
+  readonly delay: number;
+}
+
+/** Where its outcome has put the job, as soon as it is there. */
+async function placeOf(room: Room, id: string): Promise<Place | undefined> {
+  const job = await room.bull.getJob(id);
+  if (!job) return { state: 'gone', attempts: 0, reason: undefined, stack: '', delay: 0 };
+  if (job.delay === 0 && job.finishedOn === undefined) return undefined;
+  const state = await job.getState();
+  const stack = (job.stacktrace ?? []).join('');
+  return { state, attempts: job.attemptsMade, reason: job.failedReason, stack, delay: job.delay };
+}
+
+test.for([
+  ['INTERNAL', 5],
+  ['DEADLINE', 8],
+  ['STORE_FAILED', 8],
+] as const)('%s may be met %i times, then the job is a dead letter with that code', async ([code, attempts]) => {
+  await using room = await openRoom();
+  const id = await room.add();
+  let runs = 0;
+  await room.worker(async () => {
+    runs += 1;
+    return { kind: 'retry', code, spendsAttempt: true };
+  });
+  // Full jitter: the bound doubles, the delay is anything below it, so that a very short one may pass unseen.
+  const seen = new Map<number, number>();
+  await eventually(async () => {
+    const job = await room.bull.getJob(id);
+    if (job?.finishedOn !== undefined) return true;
+    if (!job || job.delay === 0) return false;
+    seen.set(job.attemptsMade, job.delay);
+    await job.promote().catch(() => {});
+    return false;
+  });
+  expect(seen.size).toBeGreaterThan(0);
+  for (const [attempt, delay] of seen) expect(delay).toBeLessThanOrEqual(5000 * 2 ** (attempt - 1));
+  const job = await room.bull.getJob(id);
+  expect(runs).toBe(attempts);
+  expect(job?.failedReason).toBe(`${code} ${id}`);
+  expect(job?.attemptsMade).toBe(attempts);
+  expect(await room.queue.status(id)).toMatchObject({ state: 'dead', code });
+});
+
+test('parks and retries without an attempt never use up the attempts of a job', async () => {
+  await using room = await openRoom();
+  const id = await room.add();
+  let runs = 0;
+  await room.worker(async () => {
+    runs += 1;
+    if (runs > 20) return { kind: 'done' };
+    return runs % 2 === 0
+      ? { kind: 'park', code: 'KEY_DISABLED' }
+      : { kind: 'retry', code: 'STORE_FAILED', spendsAttempt: false };
+  });
+  const spent = new Set<number>();
+  await eventually(async () => {
+    const job = await room.bull.getJob(id);
+    if (!job) return true;
+    spent.add(job.attemptsMade);
+    if (job.delay > 0) await job.promote().catch(() => {});
+    return false;
+  });
+  expect({ runs, spent: [...spent] }).toEqual({ runs: 21, spent: [0] });
+  expect(await room.queue.status(id)).toMatchObject({ state: 'done' });
+});
+
+test('the backoff is anything up to 5 s, doubling to 10 min', () => {
+  const longest = Array.from({ length: 10 }, (_, index) => backoffMs(index + 1, () => 1));
+  expect(longest).toEqual([5000, 10_000, 20_000, 40_000, 80_000, 160_000, 320_000, 600_000, 600_000, 600_000]);
+  expect(backoffMs(3, () => 0.25)).toBe(5000);
+  expect(backoffMs(1, () => 0)).toBe(1);
+  expect(backoffMs(5000, () => 1)).toBe(600_000);
+});

@@ -1,0 +1,116 @@
+// The queue with a handler of the test's own: what becomes of an outcome, without keys and stores.
+import { randomBytes } from 'node:crypto';
+import { Queue } from 'bullmq';
+import { Redis } from 'ioredis';
+import { inject } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
+import { loadConfig, type Config, type Settings } from '../../src/config.ts';
+import { jobId, type JobData } from '../../src/jobs.ts';
+import type { Log } from '../../src/log.ts';
+import { createMetrics, type Metrics } from '../../src/metrics.ts';
+import { openQueue, type JobQueue } from '../../src/queue/queues.ts';
+import { startWorker, type Handle, type QueueWorker, type WorkerDeps } from '../../src/queue/worker.ts';
+import { openRedis, redisKeys, type RedisKeys } from '../../src/redis.ts';
+
+export interface LogLine {
+  readonly level: string;
+  readonly facts: object;
+  readonly message: string;
+}
+
+export interface Room extends AsyncDisposable {
+  readonly config: Config;
+  readonly keys: RedisKeys;
+  readonly metrics: Metrics;
+  readonly redis: Redis;
+  /** BullMQ itself, as somebody would use it who enqueues past the producer. */
+  readonly bull: Queue;
+  readonly queue: JobQueue;
+  readonly log: LogLine[];
+  /** A worker whose jobs the handler gets; stopped with the room. */
+  worker(handle: Handle, deps?: Partial<WorkerDeps>): Promise<QueueWorker>;
+  /** Adds a job as the producer does; answers its id. */
+  add(data?: Partial<JobData>): Promise<string>;
+}
+
+export const dataOf = (change: Partial<JobData> = {}): JobData => ({
+  v: 1,
+  kind: 'index',
+  tenant: 'acme',
+  corpus: 'docs',
+  revision: 1,
+  object: 'a'.repeat(64),
+  content: { inline: Buffer.from('message').toString('base64') },
+  ...change,
+});
+
+/** A connection as the composition root makes it, closed with the room. */
+export async function openRoom(settings: Settings = {}): Promise<Room> {
+  await using opened = new AsyncDisposableStack();
+  const config = loadConfig(
+    {
+      REDIS_URL: inject('redisUrl'),
+      SEALDEX_QUEUE: `t-${randomBytes(6).toString('hex')}`,
+      SEALDEX_BUCKET: 'no-bucket',
+      SEALDEX_PLATFORM_KEY_ARN: 'arn:aws:kms:us-west-2:111122223333:key/none',
+      ...settings,
+    },
+    {},
+  );
+  const keys = redisKeys(config.queue);
+  const redis = opened.adopt(new Redis(config.redisUrl), (redis) => redis.disconnect());
+  opened.defer(() => removeKeys(redis, keys.prefix));
+  const bull = opened.adopt(new Queue('index', { connection: redis, prefix: keys.prefix }), (queue) => queue.close());
+  const queue = opened.adopt(openQueue(config, redis, systemClock), (queue) => queue.close());
+  const metrics = createMetrics();
+  const lines: LogLine[] = [];
+  const all = opened.move();
+  return {
+    config,
+    keys,
+    metrics,
+    redis,
+    bull,
+    queue,
+    log: lines,
+    async worker(handle, deps) {
+      const patient = all.adopt(await openRedis(config, 'patient'), (redis) => redis.disconnect());
+      const queueRedis = all.adopt(await openRedis(config, 'queue'), (redis) => redis.disconnect());
+      const worker = startWorker({
+        config,
+        clock: systemClock,
+        log: logInto(lines),
+        metrics: createMetrics(),
+        redis: patient,
+        queueRedis,
+        handle,
+        onCompleted: async () => {},
+        onOutcome: () => {},
+        ...deps,
+      });
+      all.adopt(worker, async (worker) => void (await worker.stop()));
+      await worker.ready();
+      return worker;
+    },
+    async add(data) {
+      const id = jobId();
+      await queue.add(id, dataOf(data));
+      return id;
+    },
+    [Symbol.asyncDispose]: () => all.disposeAsync(),
+  };
+}
+
+function logInto(lines: LogLine[]): Log {
+  const at =
+    (level: string) =>
+    (facts: object, message: string): void =>
+      void lines.push({ level, facts, message });
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+}
+
+async function removeKeys(redis: Redis, prefix: string): Promise<void> {
+  for await (const keys of redis.scanStream({ match: `${prefix}*`, count: 1000 }) as AsyncIterable<string[]>) {
+    if (keys.length > 0) await redis.unlink(...keys);
+  }
+}

@@ -1,0 +1,31 @@
+// A worker in a process of its own, as the command line runs one, for tests that kill, freeze and stop real processes.
+// Settings come from the environment. Tells its parent its port when it takes jobs, and what stop() answered.
+import { startIndexWorker, type RunningWorker } from '../../src/app.ts';
+
+let starting: Promise<RunningWorker> | undefined;
+
+async function stop(): Promise<void> {
+  const worker = await starting;
+  const ended = await worker?.stop();
+  if (process.connected) process.send?.({ ended });
+  // A clean process has nothing left that holds it and ends by itself; that is part of what is tested.
+  if (ended?.isClean === false) process.exit(1);
+  process.exitCode = 0;
+  if (process.connected) process.disconnect();
+}
+
+// A test that died leaves no worker behind.
+process.on('disconnect', () => {
+  if (process.exitCode === undefined) process.exit(3);
+});
+process.on('SIGTERM', () => void stop().catch(() => process.exit(1)));
+if (process.connected) process.send?.({ starting: true });
+try {
+  starting = startIndexWorker(undefined, { host: '127.0.0.1' });
+  const { port } = await starting;
+  process.send?.({ port });
+} catch (error) {
+  process.exitCode = 78;
+  process.stderr.write(`${(error as Error).message}\n`);
+  process.disconnect();
+}
