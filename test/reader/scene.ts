@@ -15,11 +15,13 @@ export const keyOf = ({ tenant, corpus, id }: Place): string => `documents/${ten
 /** Indexes documents the whole way and waits until all are stored. */
 export async function storeDocuments(
   scene: Scene,
-  place: Omit<Place, 'id'>,
+  { tenant, corpus }: Omit<Place, 'id'>,
   documents: readonly object[],
 ): Promise<EnqueueResult[]> {
   const producer = await scene.producer();
-  const jobs = (await producer.enqueueIndexBulk(documents.map((document) => ({ ...place, document })))).map(resultOf);
+  const jobs = (await producer.enqueueIndexBulk(documents.map((document) => ({ tenant, corpus, document })))).map(
+    resultOf,
+  );
   const stop = await scene.work();
   for (const { jobId } of jobs) await ended(producer, jobId);
   await stop();
