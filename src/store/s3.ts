@@ -225,8 +225,6 @@ function bodyOf(
       }
     } catch (error) {
       throw signal?.aborted ? signal.reason : storeFault(error);
-    } finally {
-      stream.destroy();
     }
   }
   return { body: body(), discard: () => stream?.destroy() };
