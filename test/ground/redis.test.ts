@@ -26,9 +26,11 @@ async function faultOf(call: Promise<unknown>): Promise<SealdexError> {
 }
 
 /** A server that accepts, and says nothing. */
-async function silentServer(): Promise<{ url: string; open: () => number } & AsyncDisposable> {
+async function silentServer(): Promise<{ url: string; open: () => number; accepted: () => number } & AsyncDisposable> {
   const sockets = new Set<Socket>();
+  let accepted = 0;
   const server = createServer((socket) => {
+    accepted += 1;
     sockets.add(socket);
     socket.on('error', () => {}).on('close', () => sockets.delete(socket));
     socket.resume();
@@ -37,6 +39,7 @@ async function silentServer(): Promise<{ url: string; open: () => number } & Asy
   return {
     url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`,
     open: () => sockets.size,
+    accepted: () => accepted,
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => server.close(resolve));
@@ -51,14 +54,20 @@ describe('opening a prompt connection', () => {
     expect((await faultOf(openRedis({ redisUrl: gone.url }, 'prompt'))).code).toBe('REDIS_FAILED');
   });
 
-  it('to a server that never answers is REDIS_FAILED, and leaves no connection', { timeout: 5_000 }, async () => {
-    await using silent = await silentServer();
-    expect(await faultOf(openRedis({ redisUrl: silent.url }, 'prompt'))).toMatchObject({
-      code: 'REDIS_FAILED',
-      reason: 'TimeoutError',
-    });
-    await eventually(() => silent.open() === 0);
-  });
+  it(
+    'to a server that never answers is REDIS_FAILED, and leaves no connection nor tries again',
+    { timeout: 5_000 },
+    async () => {
+      await using silent = await silentServer();
+      await faultOf(openRedis({ redisUrl: silent.url }, 'prompt'));
+      expect(await faultOf(openRedis({ redisUrl: silent.url }, 'prompt'))).toMatchObject({
+        code: 'REDIS_FAILED',
+        reason: 'TimeoutError',
+      });
+      await eventually(() => silent.open() === 0);
+      expect(silent.accepted()).toBe(2);
+    },
+  );
 
   it('with a password that is wrong is REDIS_FAILED, and quotes no password', async () => {
     const url = redisUrl.replace('redis://', 'redis://somebody:geheim@');

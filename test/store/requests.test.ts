@@ -112,6 +112,18 @@ describe('a request without an answer', () => {
     await eventually(() => hang.waiting === 0);
   });
 
+  it('ends at once when its caller aborts while the client waits before its second attempt', async () => {
+    const slow = services.s3.faults.set({ match: { prefix: 'wait/' }, fault: S3_ERRORS.slowDown, times: 1 });
+    services.s3.faults.set({ match: { prefix: 'wait/' }, fault: { kind: 'hang' } });
+    const controller = new AbortController();
+    const reason = new Error('the job has to end');
+    const running = store.get('wait/a', { signal: controller.signal }).catch((error: unknown) => error);
+    await eventually(() => slow.met === 1);
+    controller.abort(reason);
+    // The client's own wait is longer than a turn of the event loop.
+    expect(await Promise.race([running, new Promise((resolve) => setImmediate(resolve))])).toBe(reason);
+  });
+
   test.each(operations)('%s is not even sent for a caller who has aborted', async (name, call) => {
     const reason = new Error('too late');
     expect(await call(store, `before-${name}/a`, AbortSignal.abort(reason)).catch((error: unknown) => error)).toBe(

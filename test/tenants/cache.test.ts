@@ -48,9 +48,10 @@ function heldAnswers() {
   return {
     hold: () => void (isHolding = true),
     waiting: () => held.length,
+    /** The oldest comes last. */
     release() {
       isHolding = false;
-      for (const go of held.splice(0)) go();
+      for (const go of held.splice(0).toReversed()) go();
     },
     store: (store: Store): Store => ({
       ...store,
@@ -190,7 +191,7 @@ describe('a change', () => {
     await using wire = await cord(services.redisUrl);
     await using one = await instance(services, { subscribeAt: wire.url });
     await using two = await instance(services);
-    await two.tenants.put('away', { plan: 'pro' });
+    await whisper(two.store, 'away', 'pro');
     await eventually(async () => (await costOf(() => one.tenants.get('away'))) === 0);
     wire.cut();
     await eventually(() => one.subscriber.status !== 'ready');
