@@ -1,0 +1,110 @@
+// README, "Enqueue from your own API": its program as a user would have it, against the built package, types checked.
+import { execFile } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createOperator, createReader, startIndexWorker, type Settings } from '../../src/app.ts';
+import { eventually } from '../support/eventually.ts';
+import { testServices, type TestServices } from '../support/services.ts';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const TSC = join(ROOT, 'node_modules/typescript/bin/tsc');
+
+const section =
+  /^## Enqueue from your own API$(.*?)^## /ms.exec(readFileSync(join(ROOT, 'README.md'), 'utf8'))?.[1] ?? '';
+const program = /^```ts\n(.*?)^```$/ms.exec(section)?.[1] ?? '';
+
+let folder = '';
+let app = '';
+let services: TestServices;
+let settings: Settings;
+
+interface Ended {
+  readonly code: number;
+  readonly out: string;
+  readonly errors: string;
+}
+
+function node(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> {
+  const options = { cwd: app, timeout: 50_000, env: { PATH: process.env['PATH'], ...env } };
+  return new Promise((resolve) => {
+    execFile(process.execPath, args, options, (error, out, errors) => resolve({ code: error ? 1 : 0, out, errors }));
+  });
+}
+
+const runProgram = (file = 'program.ts'): Promise<Ended> =>
+  node([file], Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, String(value)])));
+
+/** The document that the program sends, as far as it is asked about here. */
+const sent = (name: string): string => new RegExp(`\\b${name}: '([^']+)'`).exec(program)?.[1] ?? '';
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'sealdex-readme-'));
+  app = join(folder, 'app');
+  const installed = join(folder, 'package');
+  mkdirSync(join(app, 'node_modules'), { recursive: true });
+  mkdirSync(installed);
+  cpSync(join(ROOT, 'package.json'), join(installed, 'package.json'));
+  symlinkSync(join(ROOT, 'node_modules'), join(installed, 'node_modules'));
+  symlinkSync(installed, join(app, 'node_modules/sealdex'));
+  symlinkSync(join(ROOT, 'node_modules/@types'), join(app, 'node_modules/@types'));
+  writeFileSync(join(app, 'package.json'), '{ "type": "module" }');
+  writeFileSync(join(app, 'program.ts'), program);
+  // Types of all of src are checked elsewhere; here only what is written counts, and tsc writes in any case.
+  await node([TSC, '-p', join(ROOT, 'tsconfig.json'), '--outDir', join(installed, 'dist')]);
+  services = await testServices();
+  settings = { ...services.settings, SEALDEX_PORT: 0, SEALDEX_LOG_LEVEL: 'silent' };
+});
+afterAll(async () => {
+  await services[Symbol.asyncDispose]();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test('the section has a program that imports the package', () => {
+  expect(program).toContain("from 'sealdex'");
+  // Node 22.18 does not know it yet.
+  expect(program).not.toMatch(/^\s*await using/m);
+  for (const name of ['tenant', 'corpus', 'id']) expect(sent(name)).not.toBe('');
+});
+
+test('the program has no type errors for a user with strict settings', async () => {
+  const options = '--noEmit --strict --noUncheckedIndexedAccess --exactOptionalPropertyTypes --skipLibCheck';
+  const checked = `${options} --module nodenext --target esnext --types node program.ts`;
+  expect(await node([TSC, '--ignoreConfig', ...checked.split(' ')])).toEqual({ code: 0, out: '', errors: '' });
+});
+
+test('a wrong field in the program would be a type error: the types of the package are really there', async () => {
+  writeFileSync(join(app, 'wrong.ts'), program.replace('tenant:', 'tennant:'));
+  const checked = '--noEmit --strict --skipLibCheck --module nodenext --target esnext --types node wrong.ts';
+  const { code, out } = await node([TSC, '--ignoreConfig', ...checked.split(' ')]);
+  expect(code).toBe(1);
+  expect(out).toContain('tennant');
+});
+
+test('the program says what is wrong while there is no such tenant, and ends by itself', async () => {
+  const { code, errors } = await runProgram();
+  expect(code).toBe(0);
+  expect(errors).toMatch(/^404: /);
+});
+
+test('the program queues its document, a worker stores it, and a second run is a duplicate that says so', async () => {
+  await using operator = await createOperator(settings);
+  await operator.putTenant(sent('tenant'), { plan: 'pro', kmsKeyArn: services.kms.createKey() });
+  const first = await runProgram();
+  expect(first).toMatchObject({ code: 0, errors: '' });
+  expect(first.out).toMatch(/^queued as j[0-9a-f]{32}, revision \d{16}\nqueued/);
+  await using _worker = await startIndexWorker(settings, { host: '127.0.0.1', log: 'silent' });
+  await using reader = await createReader(settings);
+  const place = { tenant: sent('tenant'), corpus: sent('corpus'), id: sent('id') };
+  const document = await eventually(() => reader.metadata(place).catch(() => undefined));
+  expect(document).toMatchObject({ ...place, title: sent('title') });
+  const id = /j[0-9a-f]{32}/.exec(first.out)?.[0] ?? '';
+  await eventually(async () => (await operator.job(id)).state === 'done');
+  expect(await runProgram()).toMatchObject({
+    code: 0,
+    errors: '',
+    out: expect.stringMatching(/^sent before, now done/) as string,
+  });
+});
