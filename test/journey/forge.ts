@@ -26,16 +26,16 @@ export interface Forge extends Disposable {
   forge(request: ForgeRequest): Promise<Forged>;
 }
 
-export function openForge({ settings, store, redis }: House): Forge {
+export function openForge({ settings, store, redis }: Pick<House, 'settings' | 'store' | 'redis'>): Forge {
   const config = loadConfig(settings, {});
   const kms = createKms(config, createMetrics(), 'patient');
   const shared = createSharedKeys(redis, config.queue, systemClock);
   const ring = new KeyRing({ clock: systemClock, kms, shared, use: 'patient' });
-  let revision = systemClock.now() * 1000;
+  let last = systemClock.now() * 1000;
   return {
     async forge({ tenant, keyArn, body, header, inlineBytes = 1_000_000 }) {
       const id = jobId();
-      revision += 1;
+      const revision = (last += 1);
       const said: ContentHeader = {
         v: 1,
         tenant,

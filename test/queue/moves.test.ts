@@ -1,7 +1,6 @@
 // What each outcome does to a job in the queue: where it goes, when it comes back, what it spends, what is said of it.
 import { expect, test } from 'vitest';
 import type { Code } from '../../src/errors.ts';
-import { backoffMs } from '../../src/queue/settle.ts';
 import type { Outcome } from '../../src/work/outcome.ts';
 import { eventually } from '../support/eventually.ts';
 import { openRoom, type Room } from './room.ts';
@@ -140,10 +139,3 @@ test('parks and retries without an attempt never use up the attempts of a job', 
   expect(await room.queue.status(id)).toMatchObject({ state: 'done' });
 });
 
-test('the backoff is anything up to 5 s, doubling to 10 min', () => {
-  const longest = Array.from({ length: 10 }, (_, index) => backoffMs(index + 1, () => 1));
-  expect(longest).toEqual([5000, 10_000, 20_000, 40_000, 80_000, 160_000, 320_000, 600_000, 600_000, 600_000]);
-  expect(backoffMs(3, () => 0.25)).toBe(5000);
-  expect(backoffMs(1, () => 0)).toBe(1);
-  expect(backoffMs(5000, () => 1)).toBe(600_000);
-});

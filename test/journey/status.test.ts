@@ -1,0 +1,105 @@
+// What producer.status says over the life of a job.
+import { expect, test } from 'vitest';
+import { startIndexWorker, type RunningWorker } from '../../src/app.ts';
+import type { JobStatus } from '../../src/queue/queues.ts';
+import { eventually } from '../support/eventually.ts';
+import { documentOf, openHouse, type House } from './house.ts';
+
+const worker = (house: House): Promise<RunningWorker> =>
+  startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+
+async function enqueue({ producer }: House, id: string, text = 'Text.'): Promise<string> {
+  return (await producer.enqueueIndex({ tenant: 'acme', corpus: 'docs', document: documentOf(id, text) })).jobId;
+}
+
+const becomes = ({ producer }: House, jobId: string, state: string): Promise<JobStatus> =>
+  eventually(async () => {
+    const status = await producer.status(jobId);
+    return status.state === state ? status : undefined;
+  });
+
+test('a job is queued, active, done, and unknown when SEALDEX_STATUS_MS have passed', async () => {
+  await using house = await openHouse({ SEALDEX_STATUS_MS: 1000 });
+  await house.tenant('acme');
+  const hang = house.services.s3.faults.set({
+    match: { method: 'PUT', prefix: 'documents/' },
+    fault: { kind: 'hang' },
+  });
+  const jobId = await enqueue(house, 'one');
+  expect(await house.producer.status(jobId)).toEqual({ state: 'queued' });
+  await using running = await worker(house);
+  expect(await becomes(house, jobId, 'active')).toEqual({ state: 'active' });
+  hang.clear();
+  expect(await becomes(house, jobId, 'done')).toEqual({ state: 'done', since: expect.any(Number) });
+  expect(await becomes(house, jobId, 'unknown')).toEqual({ state: 'unknown' });
+  expect((await running.stop()).isClean).toBe(true);
+});
+
+test('a job whose KMS key is disabled is retrying with the code of the refusal, and then done', async () => {
+  await using house = await openHouse();
+  const arn = await house.tenant('acme');
+  const begun = Date.now();
+  const jobId = await enqueue(house, 'one');
+  house.services.kms.disable(arn);
+  await using running = await worker(house);
+  const { since, ...status } = await becomes(house, jobId, 'retrying');
+  expect(status).toEqual({ state: 'retrying', code: 'KEY_DISABLED' });
+  expect(since).toBeGreaterThanOrEqual(begun);
+  const job = await house.queue.getJob(jobId);
+  expect(job?.attemptsMade).toBe(0);
+  expect(job?.delay).toBeGreaterThan(26_000);
+  expect(job?.delay).toBeLessThanOrEqual(30_000);
+  house.services.kms.enable(arn);
+  await job?.promote();
+  expect(await house.end(jobId)).toBe('done');
+  expect(running.port).toBeGreaterThan(0);
+});
+
+test('of two jobs for one document that meet in the wrong order, the older is superseded', async () => {
+  await using house = await openHouse();
+  await house.tenant('acme');
+  const older = await enqueue(house, 'one');
+  const newer = await enqueue(house, 'one');
+  await (await house.queue.getJob(older))?.changePriority({ priority: 9 });
+  await using running = await startIndexWorker(
+    { ...house.settings, SEALDEX_CONCURRENCY: 1 },
+    { host: '127.0.0.1', log: 'silent' },
+  );
+  expect([await house.end(newer), await house.end(older)]).toEqual(['done', 'superseded']);
+  expect(running.port).toBeGreaterThan(0);
+});
+
+test('a job whose worker died again and again is dead as STALLED_TOO_OFTEN, without being run once more', async () => {
+  await using house = await openHouse();
+  await house.tenant('acme');
+  const jobId = await enqueue(house, 'one');
+  // As the queue stands after the fourth stall: BullMQ has noted that the job is to fail when it is taken.
+  const entry = house.queue.toKey(jobId);
+  await house.redis.hset(entry, 'stc', '4', 'defa', 'job stalled more than allowable limit');
+  await using running = await worker(house);
+  expect(await becomes(house, jobId, 'dead')).toEqual({
+    state: 'dead',
+    code: 'STALLED_TOO_OFTEN',
+    since: expect.any(Number),
+  });
+  expect(await house.redis.hmget(entry, 'failedReason', 'stacktrace')).toEqual([`STALLED_TOO_OFTEN ${jobId}`, '[]']);
+  expect(house.services.s3.requests.count({ method: 'PUT', prefix: 'documents/' })).toBe(0);
+  const metrics = await (await fetch(`http://127.0.0.1:${running.port}/metrics`)).text();
+  expect(metrics).toContain('sealdex_faults_total{code="STALLED_TOO_OFTEN",reason=""} 1');
+});
+
+test('a repeated request learns how the first one ended', async () => {
+  await using house = await openHouse({ SEALDEX_STATUS_MS: 1000 });
+  await house.tenant('acme');
+  const request = { tenant: 'acme', corpus: 'docs', document: documentOf('one', 'Text.'), idempotencyKey: 'key' };
+  const first = await house.producer.enqueueIndex(request);
+  await using running = await worker(house);
+  await becomes(house, first.jobId, 'unknown');
+  expect(await house.producer.enqueueIndex(request)).toEqual({
+    status: 'duplicate',
+    jobId: first.jobId,
+    revision: first.revision,
+    state: 'done',
+  });
+  expect(running.port).toBeGreaterThan(0);
+});

@@ -1,0 +1,66 @@
+// The handler of jobs with real keys, stores and services, without the queue: a test gives it jobs and gets outcomes.
+import { systemClock } from '../../src/clock.ts';
+import { loadConfig } from '../../src/config.ts';
+import { createKms } from '../../src/keys/kms.ts';
+import { KeyRing } from '../../src/keys/key-ring.ts';
+import { createSharedKeys } from '../../src/keys/shared-keys.ts';
+import type { Log } from '../../src/log.ts';
+import { createMetrics } from '../../src/metrics.ts';
+import { openRedis } from '../../src/redis.ts';
+import { createTenants } from '../../src/tenants.ts';
+import { ByteBudget } from '../../src/work/budget.ts';
+import { createCanary } from '../../src/work/canary.ts';
+import type { WorkDeps } from '../../src/work/deps.ts';
+import { createHandler } from '../../src/work/handle.ts';
+import type { Canary, Outcome } from '../../src/work/outcome.ts';
+import { openForge, type Forge, type Forged } from '../journey/forge.ts';
+import { openHouse, type House } from '../journey/house.ts';
+
+export interface WorkRoom extends AsyncDisposable {
+  readonly house: House;
+  readonly forge: Forge;
+  readonly deps: WorkDeps;
+  /** A canary that has not flown yet. */
+  freshCanary(): Canary;
+  /** Everything that was logged, as one text. */
+  log(): string;
+  handle(
+    job: Forged,
+    options?: { deps?: Partial<WorkDeps>; handBack?: AbortSignal; queuedAt?: number },
+  ): Promise<Outcome>;
+}
+
+export async function openWorkRoom(): Promise<WorkRoom> {
+  await using opened = new AsyncDisposableStack();
+  const house = opened.use(await openHouse());
+  const forge = opened.use(openForge(house));
+  const config = loadConfig(house.settings, {});
+  const clock = systemClock;
+  const metrics = createMetrics();
+  const { store } = house;
+  const redis = opened.adopt(await openRedis(config, 'patient'), (redis) => redis.disconnect());
+  const kms = opened.adopt(createKms(config, metrics, 'patient'), (kms) => kms.close());
+  const ring = opened.adopt(
+    new KeyRing({ clock, kms, shared: createSharedKeys(redis, config.queue, clock), use: 'patient' }),
+    (ring) => ring.close(),
+  );
+  const tenants = await createTenants({ config, clock, store, redis });
+  opened.defer(() => tenants.close());
+  const lines: string[] = [];
+  const say = (facts: object, message: string): void => void lines.push(JSON.stringify({ ...facts, message }));
+  const log: Log = { debug: say, info: say, warn: say, error: say };
+  const budget = new ByteBudget(clock, config.inFlightBytes, config.concurrency);
+  const freshCanary = (): Canary => createCanary(store, config.queue, clock);
+  const deps: WorkDeps = { config, clock, log, metrics, store, ring, tenants, budget, canary: freshCanary() };
+  const all = opened.move();
+  return {
+    house,
+    forge,
+    deps,
+    freshCanary,
+    log: () => lines.join('\n'),
+    handle: (job, { deps: other, handBack = new AbortController().signal, queuedAt = Date.now() } = {}) =>
+      createHandler({ ...deps, ...other })({ ...job, queuedAt }, handBack),
+    [Symbol.asyncDispose]: () => all.disposeAsync(),
+  };
+}
