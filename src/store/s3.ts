@@ -11,7 +11,7 @@ import {
   type HeadObjectCommandOutput,
 } from '@aws-sdk/client-s3';
 import { UndiciHttpHandler } from '@smithy/undici-http-handler';
-import { orAbort, systemClock } from '../clock.ts';
+import { systemClock } from '../clock.ts';
 import { credentialsOf, type Config } from '../config.ts';
 import { SealdexError } from '../errors.ts';
 import { statusOf, storeFault } from './faults.ts';
@@ -115,8 +115,7 @@ export function createStore(config: Config, use: 'patient' | 'prompt'): Store {
     );
     const abortSignal = signal ? AbortSignal.any([signal, late.signal]) : late.signal;
     try {
-      // The SDK does not look at the signal while it waits before its second attempt.
-      return await orAbort(request({ abortSignal }), abortSignal);
+      return await request({ abortSignal });
     } catch (error) {
       const known = expected(error);
       if (known) return known.answer;
