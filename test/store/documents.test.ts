@@ -8,7 +8,6 @@ import { systemClock } from '../../src/clock.ts';
 import {
   getDocument,
   headDocument,
-  listDocuments,
   objectName,
   stateOf,
   writeDocument,
@@ -96,7 +95,6 @@ describe('a document', () => {
       'job-id': 'j0',
       v: '1',
     });
-    expect(await store.head(keyOf(place))).toBeDefined();
   });
 
   it('is named by the sha256 of its id', () => {
@@ -284,20 +282,5 @@ describe('the highest revision wins', () => {
     );
     // The property met all that it is about.
     expect(Object.values(outcomes).every((count) => count > 0)).toBe(true);
-  });
-});
-
-describe('a corpus', () => {
-  it('is listed in pages by object name, without its neighbours', async () => {
-    const tenant = 'lister';
-    const objects = Array.from({ length: 7 }, (_, n) => objectName(`document ${n}`)).sort();
-    const places = objects.map((object) => ({ tenant, corpus: 'c', object }));
-    await Promise.all([...places, { tenant, corpus: 'c2', object: objects[0]! }].map((place) => write(place, 1)));
-    const first = await listDocuments(store, { tenant, corpus: 'c', limit: 4 });
-    expect(first.objects.map(({ object }) => object)).toEqual(objects.slice(0, 4));
-    expect(first.next).toBe(objects[3]);
-    const second = await listDocuments(store, { tenant, corpus: 'c', limit: 4, after: first.next ?? '' });
-    expect(second.objects.map(({ object }) => object)).toEqual(objects.slice(4));
-    expect(second).not.toHaveProperty('next');
   });
 });

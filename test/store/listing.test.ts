@@ -1,0 +1,25 @@
+// The pages of a corpus: in order, each document once, and nobody else's.
+import { expect, it } from 'vitest';
+import { listDocuments, objectName } from '../../src/store/documents.ts';
+import { testServices } from '../support/services.ts';
+import { storeOf } from './fixture.ts';
+
+it('A corpus is listed in pages by object name, without its neighbours.', async () => {
+  await using services = await testServices();
+  const store = storeOf(services.settings);
+  const objects = Array.from({ length: 7 }, (_, n) => objectName(`document ${n}`)).sort();
+  const neighbours = [`documents/t/c2/${objects[0]}`, `documents/t2/c/${objects[0]}`, `intake/t/c/${objects[0]}`];
+  const keys = [...objects.map((object) => `documents/t/c/${object}`), ...neighbours];
+  await Promise.all(keys.map((key) => store.put(key, Buffer.from('message'), {})));
+  const corpus = { tenant: 't', corpus: 'c', limit: 4 };
+  const first = await listDocuments(store, corpus);
+  expect(first.objects.map(({ object, bytes }) => [object, bytes])).toEqual(
+    objects.slice(0, 4).map((object) => [object, 7]),
+  );
+  expect(first.next).toBe(objects[3]);
+  const second = await listDocuments(store, { ...corpus, after: first.next ?? '' });
+  expect(second.objects.map(({ object }) => object)).toEqual(objects.slice(4));
+  expect(second).not.toHaveProperty('next');
+  expect(await listDocuments(store, { ...corpus, corpus: 'none' })).toEqual({ objects: [] });
+  store.close();
+});
