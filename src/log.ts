@@ -43,8 +43,10 @@ function causeOf(error: unknown): { cause: string; requestId?: string } {
   if (!(error instanceof Error)) return { cause: typeof error };
   const detail = (error as { code?: unknown }).code;
   const requestId = (error as { $metadata?: { requestId?: string } }).$metadata?.requestId;
+  // A name may be a server's own text: one that is no name is not repeated.
+  const name = /^[A-Za-z][A-Za-z0-9.]{0,60}$/.test(error.name) ? error.name : 'Error';
   return {
-    cause: typeof detail === 'string' && /^[A-Z0-9_]+$/.test(detail) ? `${error.name} ${detail}` : error.name,
+    cause: typeof detail === 'string' && /^[A-Z0-9_]+$/.test(detail) ? `${name} ${detail}` : name,
     ...(requestId === undefined ? {} : { requestId }),
   };
 }

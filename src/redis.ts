@@ -74,10 +74,15 @@ export function closeRedis(redis: Redis): void {
 
 export function redisFault(error: unknown): SealdexError {
   if (error instanceof SealdexError) return error;
-  return new SealdexError('REDIS_FAILED', undefined, {
-    cause: error,
-    reason: error instanceof Error ? error.name : typeof error,
-  });
+  return new SealdexError('REDIS_FAILED', undefined, { cause: error, reason: reasonOf(error) });
+}
+
+/** `ReplyError` when Redis answered, the network's own code (`ECONNREFUSED`) where there is one, else the error's name. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return typeof error;
+  const { code } = error as NodeJS.ErrnoException;
+  if (typeof code === 'string' && /^E[A-Z]+$/.test(code)) return code;
+  return error.message === 'Command timed out' ? 'TimeoutError' : error.name;
 }
 
 /** The command's answer, or `REDIS_FAILED`.  */
