@@ -218,6 +218,13 @@ test.each(['GenerateDataKey', 'Decrypt'])(
   },
 );
 
+test('What the first try told is not lost when time runs out before the second one ends', async () => {
+  const { tenant, arn } = room.tenant();
+  room.kms.faults.set({ match: { key: arn }, fault: KMS_ERRORS.throttled, times: 1 });
+  room.kms.faults.set({ match: { key: arn }, fault: { kind: 'hang' } });
+  expect(await codeOf(one.kms.generateDataKey(arn, contextOf(tenant)))).toBe('KMS_THROTTLED');
+});
+
 test('A hanging DescribeKey leaves the first error as the reason', async () => {
   const { tenant, arn } = room.tenant();
   room.kms.disable(arn);
