@@ -104,9 +104,14 @@ async function stopWorker(
   processor: QueueProcessor,
   following: ReadonlySet<Promise<void>>,
 ): Promise<{ handedBack: number; isClean: boolean }> {
-  const closed = worker.close().then(() => Promise.all(following));
   const stopMs = config.stopMs - Math.min(REST_MS, config.stopMs / 5);
-  const drained = clock.after(Math.min(config.drainMs, stopMs * 0.8), processor.abort);
+  const drain = Promise.withResolvers<void>();
+  const drained = clock.after(Math.min(config.drainMs, stopMs * 0.8), () => {
+    processor.abort();
+    drain.resolve();
+  });
+  // What finished jobs leave behind is removed while jobs are drained, and left to the sweep after that.
+  const closed = worker.close().then(() => Promise.race([Promise.all(following), drain.promise]));
   try {
     await withDeadline(clock, stopMs, closed, () => new Error('late'));
     return { handedBack: processor.handedBack(), isClean: true };
