@@ -1,0 +1,64 @@
+// What a worker refuses to start on, and that a refused start leaves nothing running.
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { expect, test } from 'vitest';
+import { startRedis } from '../../src/dev/redis.ts';
+import { eventually } from '../support/eventually.ts';
+import { keysUnder, openHouse, type House } from './house.ts';
+import { startWorkerChild } from './worker-child.ts';
+
+/** Starts a worker that is expected to refuse; answers what it says. It has to end by itself. */
+async function refusal(house: House, settings: object = {}): Promise<string> {
+  await using worker = await startWorkerChild({ ...house.settings, ...settings });
+  expect(await worker.exited).toEqual({ code: 78, signal: null });
+  return worker.stderr();
+}
+
+test('a Redis that evicts keys is refused', async () => {
+  const redis = await startRedis({ maxmemoryPolicy: 'allkeys-lru' });
+  try {
+    await using house = await openHouse();
+    expect(await refusal(house, { REDIS_URL: redis.url })).toContain('maxmemory-policy allkeys-lru');
+  } finally {
+    await redis.stop();
+  }
+});
+
+test('a store that ignores conditional writes is refused, and keeps nothing of the proof', async () => {
+  await using house = await openHouse();
+  house.services.s3.faults.set({ fault: { kind: 'ignoreConditions' } });
+  expect(await refusal(house)).toContain('ignores conditional writes');
+  expect(await keysUnder(house.store, 'system/')).toEqual([]);
+});
+
+test('a port that is taken is refused', async () => {
+  await using house = await openHouse();
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  try {
+    expect(await refusal(house, { SEALDEX_PORT: port })).toContain(`port ${port} is taken`);
+  } finally {
+    server.close();
+  }
+});
+
+test('all wrong settings are named at once', async () => {
+  await using house = await openHouse();
+  const said = await refusal(house, { SEALDEX_CONCURRENCY: 0, SEALDEX_STOP_MS: 'soon' });
+  expect(said).toContain('SEALDEX_CONCURRENCY');
+  expect(said).toContain('SEALDEX_STOP_MS');
+});
+
+test('a Redis without an append-only file is one warning, and no reason to stop', async () => {
+  await using house = await openHouse();
+  await using worker = await startWorkerChild(house.settings);
+  await worker.ready;
+  const warnings = await eventually(() => {
+    const lines = worker.log();
+    return lines.some(({ msg }) => msg === 'worker takes jobs') ? lines.filter(({ level }) => level === 40) : undefined;
+  });
+  expect(warnings.map(({ msg }) => String(msg))).toEqual([expect.stringContaining('append-only file')]);
+  worker.kill('SIGTERM');
+  expect(await worker.exited).toEqual({ code: 0, signal: null });
+});

@@ -1,0 +1,153 @@
+// How a worker process ends at SIGTERM: it drains, hands back what does not finish, and never outlives its deadline.
+import { expect, test } from 'vitest';
+import { startRedis } from '../../src/dev/redis.ts';
+import { isJobId } from '../../src/jobs.ts';
+import { eventually } from '../support/eventually.ts';
+import { documentOf, keysUnder, metricsOf, openHouse, type House } from './house.ts';
+import { startWorkerChild } from './worker-child.ts';
+
+const WRITES = { method: 'PUT', prefix: 'documents/' } as const;
+const CLEAN = { code: 0, signal: null };
+
+async function enqueue({ producer }: House, count: number, text = 'Text.'): Promise<string[]> {
+  const results = await producer.enqueueIndexBulk(
+    Array.from({ length: count }, (_, index) => ({
+      tenant: 'acme',
+      corpus: 'docs',
+      document: documentOf(`document ${index}`, text),
+    })),
+  );
+  return results.map((result) => ('jobId' in result ? result.jobId : ''));
+}
+
+/** Attempts, stalls and state of jobs that are in the queue. */
+async function spentBy({ queue, redis }: House, jobIds: readonly string[]): Promise<(string | number | null)[][]> {
+  return Promise.all(
+    jobIds.map(async (id) => {
+      const [attempts = null, stalls = null] = await redis.hmget(queue.toKey(id), 'atm', 'stc');
+      return [await queue.getJobState(id), attempts, stalls];
+    }),
+  );
+}
+
+test('jobs in work finish, no further ones are begun, and the process ends with 0', async () => {
+  await using house = await openHouse({ SEALDEX_CONCURRENCY: 4 });
+  await house.tenant('acme');
+  const jobs = await enqueue(house, 12);
+  const hang = house.services.s3.faults.set({ match: WRITES, fault: { kind: 'hang' } });
+  await using worker = await startWorkerChild(house.settings);
+  const port = await worker.ready;
+  await eventually(() => hang.waiting === 4);
+  worker.kill('SIGTERM');
+  await eventually(async () => (await (await fetch(`http://127.0.0.1:${port}/readyz`)).text()).includes('stopping'));
+  hang.clear();
+  expect(await worker.exited).toEqual(CLEAN);
+  expect(worker.ended()).toEqual({ handedBack: 0, isClean: true });
+  const states = await Promise.all(jobs.map(async (id) => (await house.producer.status(id)).state));
+  expect(states.filter((state) => state === 'done').length).toBe(4);
+  expect(states.filter((state) => state === 'queued').length).toBe(8);
+});
+
+test('what does not finish is handed back without an attempt or a stall, and another worker does it', async () => {
+  await using house = await openHouse({ SEALDEX_CONCURRENCY: 8, SEALDEX_DRAIN_MS: 200, SEALDEX_STOP_MS: 20_000 });
+  await house.tenant('acme');
+  const jobs = await enqueue(house, 8, 'Too large for the queue. '.repeat(400));
+  const hang = house.services.s3.faults.set({ match: WRITES, fault: { kind: 'hang' } });
+  await using worker = await startWorkerChild(house.settings);
+  await eventually(() => hang.waiting === 8);
+  worker.kill('SIGTERM');
+  expect(await worker.exited).toEqual(CLEAN);
+  expect(worker.ended()).toEqual({ handedBack: 8, isClean: true });
+  expect(await spentBy(house, jobs)).toEqual(jobs.map(() => ['prioritized', null, null]));
+  expect((await keysUnder(house.store, 'intake/')).length).toBe(8);
+  hang.clear();
+  await using other = await startWorkerChild(house.settings);
+  await house.empty();
+  expect(await Promise.all(jobs.map((id) => house.end(id)))).toEqual(jobs.map(() => 'done'));
+  const counts = await metricsOf(await other.ready, 'sealdex_jobs_total');
+  expect(counts).toEqual({ 'sealdex_jobs_total{kind="index",outcome="done"}': 8 });
+  expect(await eventually(async () => (await keysUnder(house.store, 'intake/')).length === 0)).toBe(true);
+});
+
+test('a second SIGTERM changes nothing', async () => {
+  await using house = await openHouse({ SEALDEX_DRAIN_MS: 200 });
+  await house.tenant('acme');
+  const jobs = await enqueue(house, 2);
+  const hang = house.services.s3.faults.set({ match: WRITES, fault: { kind: 'hang' } });
+  await using worker = await startWorkerChild(house.settings);
+  await eventually(() => hang.waiting === 2);
+  worker.kill('SIGTERM');
+  worker.kill('SIGTERM');
+  expect(await worker.exited).toEqual(CLEAN);
+  expect(await spentBy(house, jobs)).toEqual(jobs.map(() => ['prioritized', null, null]));
+});
+
+test('SIGTERM while it starts ends it as soon as it has started', async () => {
+  await using house = await openHouse();
+  await using worker = await startWorkerChild(house.settings);
+  worker.kill('SIGTERM');
+  expect(await worker.exited).toEqual(CLEAN);
+});
+
+test('SIGTERM during a pause leaves the paused jobs to the others', async () => {
+  await using house = await openHouse();
+  const { kms } = house.services;
+  await house.operator.putTenant('acme', { plan: 'free' });
+  const jobs = await enqueue(house, 3);
+  kms.disable(String(house.settings.SEALDEX_PLATFORM_KEY_ARN));
+  await using worker = await startWorkerChild(house.settings);
+  const port = await worker.ready;
+  await eventually(async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).status === 503);
+  await eventually(async () => (await house.operator.status()).index.active === 0);
+  worker.kill('SIGTERM');
+  expect(await worker.exited).toEqual(CLEAN);
+  const spent = await spentBy(house, jobs);
+  expect(spent.map(([, attempts, stalls]) => [attempts, stalls])).toEqual(jobs.map(() => [null, null]));
+  expect(jobs.filter(isJobId).length).toBe(3);
+});
+
+test('a Redis that is frozen holds it no longer than SEALDEX_STOP_MS', async () => {
+  await using redis = await ownRedis();
+  await using house = await openHouse({ REDIS_URL: redis.url, SEALDEX_DRAIN_MS: 300, SEALDEX_STOP_MS: 2000 });
+  await house.tenant('acme');
+  await enqueue(house, 4);
+  const hang = house.services.s3.faults.set({ match: WRITES, fault: { kind: 'hang' } });
+  await using worker = await startWorkerChild(house.settings);
+  await eventually(() => hang.waiting === 4);
+  process.kill(redis.pid, 'SIGSTOP');
+  try {
+    const begun = performance.now();
+    worker.kill('SIGTERM');
+    expect(await worker.exited).toEqual({ code: 1, signal: null });
+    // Half of it again for a busy machine; what waits for Redis would take 10 s or for ever.
+    expect(performance.now() - begun).toBeLessThan(3000);
+  } finally {
+    process.kill(redis.pid, 'SIGCONT');
+  }
+});
+
+test('an S3 that hangs holds it no longer than SEALDEX_STOP_MS, and the jobs are handed back', async () => {
+  await using house = await openHouse({ SEALDEX_DRAIN_MS: 300, SEALDEX_STOP_MS: 3000 });
+  await house.tenant('acme');
+  const removal = house.services.s3.faults.set({
+    match: { method: 'DELETE', prefix: 'intake/' },
+    fault: { kind: 'hang' },
+  });
+  await using worker = await startWorkerChild(house.settings);
+  await enqueue(house, 1, 'Too large for the queue. '.repeat(400));
+  await eventually(() => removal.waiting === 1);
+  const hang = house.services.s3.faults.set({ fault: { kind: 'hang' }, match: { prefix: 'documents/' } });
+  const jobs = await enqueue(house, 4);
+  await eventually(() => hang.waiting === 4);
+  const begun = performance.now();
+  worker.kill('SIGTERM');
+  expect(await worker.exited).toEqual(CLEAN);
+  expect(performance.now() - begun).toBeLessThan(4500);
+  expect(worker.ended()).toEqual({ handedBack: 4, isClean: true });
+  expect(await spentBy(house, jobs)).toEqual(jobs.map(() => ['prioritized', null, null]));
+});
+
+async function ownRedis(): Promise<AsyncDisposable & { url: string; pid: number }> {
+  const redis = await startRedis();
+  return { url: redis.url, pid: redis.pid, [Symbol.asyncDispose]: () => redis.stop() };
+}
