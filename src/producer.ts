@@ -4,7 +4,7 @@ import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import type { SealdexError } from './errors.ts';
 import { enqueueBulk, type BulkResult } from './producer/bulk.ts';
-import { enqueue, type EnqueueDeps, type EnqueueResult, type JobStatus } from './producer/enqueue.ts';
+import { asSealdexError, enqueue, type EnqueueDeps, type EnqueueResult, type JobStatus } from './producer/enqueue.ts';
 import { checkRequest, type IndexRequest } from './producer/request.ts';
 
 export type { EnqueueResult, JobState, JobStatus } from './producer/enqueue.ts';
@@ -37,7 +37,13 @@ export interface ProducerDeps extends EnqueueDeps {
 export function createProducerFrom(deps: ProducerDeps): Omit<Producer, typeof Symbol.asyncDispose> {
   const { config, clock, queue } = deps;
   return {
-    enqueueIndex: async (request) => enqueue(deps, checkRequest(request, config), () => queue.stamp(1)),
+    async enqueueIndex(request) {
+      try {
+        return await enqueue(deps, checkRequest(request, config), () => queue.stamp(1));
+      } catch (error) {
+        throw asSealdexError(error);
+      }
+    },
     enqueueIndexBulk: (requests): Promise<BulkResult[]> => enqueueBulk(deps, config, clock, requests),
     status: (jobId) => queue.status(jobId),
   };

@@ -4,7 +4,7 @@ import type { Clock } from '../clock.ts';
 import { startPace } from '../documents/pace.ts';
 import type { DocumentLimits } from '../documents/shapes.ts';
 import { dispositionOf, SealdexError } from '../errors.ts';
-import { enqueue, type EnqueueDeps, type EnqueueResult } from './enqueue.ts';
+import { asSealdexError, enqueue, type EnqueueDeps, type EnqueueResult } from './enqueue.ts';
 import { checkRequest, invalid, readable, type CheckedRequest } from './request.ts';
 
 export type BulkResult = EnqueueResult | SealdexError;
@@ -81,9 +81,6 @@ function enqueueBatch(deps: EnqueueDeps, taken: readonly Taken[]): Promise<BulkR
     ),
   );
 }
-
-const asSealdexError = (error: unknown): SealdexError =>
-  error instanceof SealdexError ? error : new SealdexError('INTERNAL');
 
 /**
  * Requests that may run in any order. A document that is in it already waits for the next batch, and so gets a higher

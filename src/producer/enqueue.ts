@@ -63,18 +63,18 @@ async function enqueueOnce(
     await takeBack(put);
     return duplicate(queue, id, { ...marker, revision: standing.revision });
   }
-  if (await queue.confirm(id)) return { status: 'queued', jobId: id, revision: marker.revision };
-  const answer = await duplicate(queue, id, marker);
-  // Ended already: nobody needs the content any more, whosever job it was.
-  if (!standing && (answer.state === 'done' || answer.state === 'superseded')) await takeBack(put);
-  return answer;
+  const isFirst = await queue.confirm(id);
+  if (!standing) await takeBackIfEnded(queue, id, put);
+  return isFirst ? { status: 'queued', jobId: id, revision: marker.revision } : duplicate(queue, id, marker);
 }
 
-async function duplicate(
-  queue: JobQueue,
-  id: string,
-  marker: Marker,
-): Promise<EnqueueResult & { readonly status: 'duplicate' }> {
+/** The job has left the queue before we looked, and was maybe another's. If it is done, nobody needs the content any more. */
+async function takeBackIfEnded(queue: JobQueue, id: string, put: PutContent): Promise<void> {
+  const { state } = await queue.status(id);
+  if (state === 'done' || state === 'superseded') await takeBack(put);
+}
+
+async function duplicate(queue: JobQueue, id: string, marker: Marker): Promise<EnqueueResult> {
   const now: JobStatus = await queue.status(id);
   const state = now.state === 'unknown' ? ((marker.state as JobState | undefined) ?? 'unknown') : now.state;
   const code = now.code ?? (marker.code !== undefined && isCode(marker.code) ? marker.code : undefined);
@@ -111,5 +111,12 @@ const isRefused = (error: unknown): boolean => error instanceof SealdexError && 
 /** Only for content that no job names. What cannot be removed now the sweep takes. */
 const takeBack = (put: PutContent): Promise<void> => put.remove().catch(() => {});
 
+/** As text, since what stands in Redis may have any shape. */
 const isSame = (one: JobData['content'], other: PutContent['content']): boolean =>
-  'inline' in one ? 'inline' in other && one.inline === other.inline : 'intake' in other && one.intake === other.intake;
+  JSON.stringify(one) === JSON.stringify(other);
+
+/** Errors that nobody foresaw may quote content: only their name goes on. */
+export const asSealdexError = (error: unknown): SealdexError =>
+  error instanceof SealdexError
+    ? error
+    : new SealdexError('INTERNAL', undefined, { reason: error instanceof Error ? error.name : typeof error });

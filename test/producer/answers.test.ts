@@ -4,10 +4,11 @@ import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { createProducer, createReader, SealdexError } from '../../src/index.ts';
+import * as sealdex from '../../src/index.ts';
 import { eventually } from '../support/eventually.ts';
 import { documentOf, ended, openScene, refusalOf, type Scene } from './scene.ts';
 
+const { createProducer, createReader, SealdexError } = sealdex;
 const CHILD = fileURLToPath(new URL('./enqueue-child.ts', import.meta.url));
 
 let scene: Scene;
@@ -24,6 +25,14 @@ const request = (id = 'doc', more: object = {}) => ({
   corpus: 'docs',
   document: documentOf(id),
   ...more,
+});
+
+it('the package exports producers, readers and their error, and nothing else that runs', () => {
+  expect(Object.keys(sealdex).toSorted((a, b) => a.localeCompare(b))).toEqual([
+    'createProducer',
+    'createReader',
+    'SealdexError',
+  ]);
 });
 
 describe('answers', () => {

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { SealdexError } from '../../src/errors.ts';
 import type { EnqueueResult, IndexRequest, Producer } from '../../src/producer.ts';
 import { eventually } from '../support/eventually.ts';
 import { codeOf, documentOf, ended, openScene, type Scene } from './scene.ts';
@@ -82,14 +83,19 @@ describe('the same idempotency key', () => {
   it('at once from everywhere, while workers end the job in the meantime, is still told queued once', async () => {
     const producers = [producer, await scene.producer()];
     const stop = await scene.work();
-    for (let round = 0; round < 10; round++) {
-      const asked = request(`race-${round}`);
-      const answers = await Promise.all(Array.from({ length: 20 }, (_, at) => producers[at % 2]!.enqueueIndex(asked)));
-      expect(answers.filter(({ status }) => status === 'queued')).toHaveLength(1);
-      await ended(producer, answers[0]!.jobId);
-      await eventually(async () => (await objectsOf(answers[0]!)).length === 0);
+    try {
+      for (let round = 0; round < 10; round++) {
+        const asked = request(`race-${round}`);
+        const answers = await Promise.all(
+          Array.from({ length: 20 }, (_, at) => producers[at % 2]!.enqueueIndex(asked)),
+        );
+        expect(answers.filter(({ status }) => status === 'queued')).toHaveLength(1);
+        await ended(producer, answers[0]!.jobId);
+        await eventually(async () => (await objectsOf(answers[0]!)).length === 0);
+      }
+    } finally {
+      await stop();
     }
-    await stop();
   });
 
   it('is told how its job ended: done', async () => {
@@ -158,6 +164,17 @@ describe('after a producer died', () => {
     expect(again).toEqual({ status: 'duplicate', jobId, revision, state: 'done' });
     expect(await scene.jobs()).not.toContain(jobId);
   });
+});
+
+it('a foreign entry under the id of the job is not taken for it, nor does it crash anything', async () => {
+  const first = await producer.enqueueIndex(request('foreign'));
+  await scene.redis.hdel(markerOf(first), 'confirmed');
+  for (const data of ['{}', 'null', '[]', '{"content":7}', 'no json']) {
+    await scene.redis.hset(`sealdex:{${scene.config.queue}}:index:${first.jobId}`, 'data', data);
+    const answer = await producer.enqueueIndex(request('foreign')).catch((error: unknown) => error);
+    expect(answer instanceof SealdexError || (answer as EnqueueResult).jobId === first.jobId).toBe(true);
+  }
+  await scene.redis.del(`sealdex:{${scene.config.queue}}:index:${first.jobId}`);
 });
 
 describe('when the marker has expired', () => {
