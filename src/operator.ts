@@ -1,7 +1,9 @@
 // The operator: what the command line asks and does besides enqueueing and reading.
 // Answers in plain facts; how they look on a terminal is src/cli's business.
 import type { Clock } from './clock.ts';
+import { SealdexError } from './errors.ts';
 import { readHeartbeats, type Heartbeat } from './heartbeat.ts';
+import { PLANS } from './names.ts';
 import type { JobFacts, JobQueue, QueueCounts } from './queue/queues.ts';
 import type { Redis } from './redis.ts';
 import type { TenantChange, TenantFile, Tenants } from './tenants.ts';
@@ -17,10 +19,18 @@ export interface Status {
 }
 
 export interface Operator extends AsyncDisposable {
+  /** Queues, processes and keys as Redis tells them now. A process that died counts for some seconds more. */
   status(): Promise<Status>;
+  /** State `unknown` for a job that never was or that ended more than an hour (a setting) ago. */
   job(jobId: string): Promise<JobFacts>;
+  /** In the order of the names, a page at a time. */
   tenantNames(): AsyncGenerator<string>;
+  /** The tenant's file, past every cache. @throws SealdexError `TENANT_UNKNOWN`, `PLATFORM_TENANTS` */
   tenant(tenant: string): Promise<TenantFile>;
+  /**
+   * Makes a tenant or changes its plan.
+   * @throws SealdexError `DOCUMENT_INVALID` with field `tenant` or `plan`, `TENANT_KEY_INVALID`, `TENANT_CHANGED`
+   */
   putTenant(tenant: string, change: TenantChange): Promise<{ made: boolean; file: TenantFile }>;
 }
 
@@ -41,7 +51,8 @@ export function createOperatorFrom({
 }: OperatorDeps): Omit<Operator, typeof Symbol.asyncDispose> {
   return {
     async status() {
-      const [counts, processes] = await Promise.all([queue.counts(), readHeartbeats(redis, queueName)]);
+      const [counts, beats] = await Promise.all([queue.counts(), readHeartbeats(redis, queueName)]);
+      const processes = beats.filter(isWhole);
       return {
         queue: queueName,
         index: {
@@ -57,9 +68,20 @@ export function createOperatorFrom({
     job: (jobId) => queue.facts(jobId),
     tenantNames: () => tenants.names(),
     tenant: (tenant) => tenants.show(tenant),
-    putTenant: (tenant, change) => tenants.put(tenant, change),
+    async putTenant(tenant, change) {
+      // A plan that nobody knows would make the file unreadable for everybody.
+      if (!PLANS.includes(change.plan))
+        throw new SealdexError('DOCUMENT_INVALID', `plan must be one of ${PLANS.join(', ')}.`, { field: 'plan' });
+      return tenants.put(tenant, change);
+    },
   };
 }
+
+/** What stands in Redis is not trusted: a beat of another shape would spoil the sums. */
+const isWhole = ({ keys, oldestKeyMs, kmsCalls }: Partial<Heartbeat>): boolean =>
+  Number.isFinite(keys) &&
+  Number.isFinite(oldestKeyMs) &&
+  Object.values(kmsCalls ?? { none: Number.NaN }).every((count) => Number.isFinite(count));
 
 function sumOf(counts: readonly Readonly<Record<string, number>>[]): Record<string, number> {
   const sums: Record<string, number> = {};

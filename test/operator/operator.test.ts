@@ -1,0 +1,160 @@
+// What an operator is told of queues, processes, jobs and tenants, and what it may not do.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createOperator } from '../../src/app.ts';
+import type { Plan } from '../../src/names.ts';
+import { eventually } from '../support/eventually.ts';
+import { codeOf, documentOf, ended, openScene, refusalOf, type Scene } from '../producer/scene.ts';
+
+let scene: Scene;
+
+beforeAll(async () => {
+  scene = await openScene();
+  await scene.tenant('acme');
+});
+afterAll(() => scene[Symbol.asyncDispose]());
+
+const request = (id: string, more: object = {}) => ({
+  tenant: 'acme',
+  corpus: 'docs',
+  document: documentOf(id),
+  ...more,
+});
+
+describe('status', () => {
+  it('of an installation where nothing happens is all zero, without an oldest job', async () => {
+    expect(await scene.operator.status()).toEqual({
+      queue: scene.config.queue,
+      index: { waiting: 0, active: 0, delayed: 0, dead: 0 },
+      processes: [],
+      keys: 0,
+      oldestKeyMs: 0,
+      kmsCalls: {},
+    });
+  });
+
+  it('counts what waits and what is dead, and says since when the oldest waits', async () => {
+    const producer = await scene.producer();
+    const first = await producer.enqueueIndex(request('a'));
+    await producer.enqueueIndex(request('b'));
+    const waiting = await scene.operator.status();
+    expect(waiting.index).toMatchObject({
+      waiting: 2,
+      active: 0,
+      dead: 0,
+      oldestWaitingMs: expect.any(Number) as number,
+    });
+    expect(waiting.index.oldestWaitingMs).toBeGreaterThanOrEqual(0);
+    const stop = await scene.work();
+    await ended(producer, first.jobId);
+    const dead = await producer.enqueueIndex(request('a', { ifExists: 'reject' }));
+    await ended(producer, dead.jobId, 'dead');
+    await eventually(async () => (await scene.operator.status()).index.waiting === 0);
+    expect((await scene.operator.status()).index).toEqual({ waiting: 0, active: 0, delayed: 0, dead: 1 });
+    await stop();
+  });
+
+  it('sums the KMS calls and keys of the processes that live, and forgets one when it ends', async () => {
+    const fresh = await openScene();
+    try {
+      await fresh.tenant('acme');
+      const [one, two] = [await fresh.producer(), await fresh.producer()];
+      for (const producer of [one, two]) await producer.enqueueIndex(request('x'));
+      const status = await eventually(async () => {
+        const now = await fresh.operator.status();
+        return now.keys === 2 && now;
+      });
+      expect(status.processes.map(({ role }) => role)).toEqual(['producer', 'producer']);
+      expect(status.kmsCalls).toEqual({ GenerateDataKey: 1, Decrypt: 1 });
+      expect(status.oldestKeyMs).toBeGreaterThan(0);
+      await one[Symbol.asyncDispose]();
+      expect((await fresh.operator.status()).processes).toHaveLength(1);
+    } finally {
+      await fresh[Symbol.asyncDispose]();
+    }
+  });
+
+  it('passes over what is no heartbeat', async () => {
+    const root = `sealdex:{${scene.config.queue}}:processes`;
+    const before = (await scene.operator.status()).processes.length;
+    const rubbish = [
+      '{}',
+      '[]',
+      'null',
+      '1',
+      'no json',
+      '{"keys":"1","oldestKeyMs":0,"kmsCalls":{}}',
+      '{"keys":1,"oldestKeyMs":0,"kmsCalls":{"a":"b"}}',
+    ];
+    for (const [index, text] of rubbish.entries()) {
+      await scene.redis.zadd(root, Date.now(), `rubbish-${index}`);
+      await scene.redis.set(`${root}:rubbish-${index}`, text);
+    }
+    const { processes, keys } = await scene.operator.status();
+    expect(processes).toHaveLength(before);
+    expect(Number.isFinite(keys)).toBe(true);
+  });
+});
+
+describe('a job', () => {
+  it('is told with its state, its place and its attempts, and nothing of its content in the clear', async () => {
+    const producer = await scene.producer();
+    const { jobId, revision } = await producer.enqueueIndex(request('secret-id', { corpus: 'asked' }));
+    const facts = await scene.operator.job(jobId);
+    expect(facts).toMatchObject({
+      state: 'queued',
+      attempts: 0,
+      data: { tenant: 'acme', corpus: 'asked', revision, kind: 'index' },
+    });
+    expect(facts.since).toBeGreaterThan(0);
+    expect(JSON.stringify(facts)).not.toContain('secret-id');
+  });
+
+  it('that never was, or cannot be, is unknown', async () => {
+    for (const id of [`j${'0'.repeat(32)}`, '', '*', 'index', '../x'])
+      expect(await scene.operator.job(id)).toEqual({ state: 'unknown' });
+  });
+});
+
+describe('tenants', () => {
+  it('are named in order', async () => {
+    for (const name of ['zebra', 'ant', 'bee_-=']) await scene.operator.putTenant(name, { plan: 'free' });
+    expect(await Array.fromAsync(scene.operator.tenantNames())).toEqual(['acme', 'ant', 'bee_-=', 'zebra']);
+  });
+
+  it('are made once and then changed; others hear of it', async () => {
+    const kmsKeyArn = scene.services.kms.createKey();
+    expect(await scene.operator.putTenant('made', { plan: 'pro', kmsKeyArn })).toMatchObject({ made: true });
+    expect(await scene.operator.putTenant('made', { plan: 'enterprise' })).toMatchObject({
+      made: false,
+      file: { plan: 'enterprise', kmsKeyArn },
+    });
+    expect(await scene.operator.tenant('made')).toMatchObject({ plan: 'enterprise', kmsKeyArn });
+  });
+
+  it('with a name or plan that cannot be are refused by the field, and nothing is written', async () => {
+    const before = await scene.keysOf('tenants/');
+    for (const name of ['', '../x', 'a/b', 'x'.repeat(51), 'a b', 'a.json'])
+      expect(await refusalOf(() => scene.operator.putTenant(name, { plan: 'pro' }))).toMatchObject({
+        code: 'DOCUMENT_INVALID',
+        field: 'tenant',
+      });
+    for (const plan of ['gold', '', undefined, 'toString'])
+      expect(await refusalOf(() => scene.operator.putTenant('new', { plan: plan as Plan }))).toMatchObject({
+        code: 'DOCUMENT_INVALID',
+        field: 'plan',
+      });
+    expect(
+      await codeOf(() => scene.operator.putTenant('new', { plan: 'free', kmsKeyArn: scene.services.kms.createKey() })),
+    ).toBe('TENANT_KEY_INVALID');
+    expect(await codeOf(() => scene.operator.tenant('../acme'))).toBe('DOCUMENT_INVALID');
+    expect(await codeOf(() => scene.operator.tenant('nobody'))).toBe('TENANT_UNKNOWN');
+    expect(await scene.keysOf('tenants/')).toEqual(before);
+  });
+});
+
+it('an operator ends twice without harm, and refuses what comes after', async () => {
+  const operator = await createOperator(scene.settings);
+  await Promise.all([operator[Symbol.asyncDispose](), operator[Symbol.asyncDispose]()]);
+  expect(await codeOf(() => operator.status())).toBe('REDIS_FAILED');
+  expect(await codeOf(() => operator.tenant('acme'))).toBe('STORE_FAILED');
+});
