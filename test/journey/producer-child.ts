@@ -1,0 +1,15 @@
+// A producer that is killed and started again: sends documents FROM..TO, each under its own idempotency key, and prints
+// a line as soon as it knows of one. A repetition sends all of them again, as a caller does who does not know.
+import { createProducer, type Settings } from '../../src/app.ts';
+
+const [settings = '', from = '0', to = '0'] = process.argv.slice(2);
+await using producer = await createProducer(JSON.parse(settings) as Settings);
+for (let n = Number(from); n < Number(to); n++) {
+  const { status, jobId, revision } = await producer.enqueueIndex({
+    tenant: 'acme',
+    corpus: 'docs',
+    document: { type: 'core', id: `doc-${n}`, metadata: { n }, document_parts: [{ text: `Text of ${n}. `.repeat(n + 1) }] },
+    idempotencyKey: `key-${n}`,
+  });
+  console.log(JSON.stringify({ n, status, jobId, revision }));
+}
