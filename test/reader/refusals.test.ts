@@ -179,6 +179,19 @@ describe('a message made by somebody who may use the KMS key', () => {
     }
   });
 
+  it('under a KMS key that the tenant had before is read, and not any more once that is forgotten', async () => {
+    const text = `${JSON.stringify(head)}\n${JSON.stringify({ text: 'x', metadata: {} })}\n`;
+    const former = kms.createKey();
+    const file = await scene.operator.tenant('acme');
+    const change = async (formerKeyArns: string[]): Promise<Reader> => {
+      await scene.store.put('tenants/acme.json', Buffer.from(JSON.stringify({ ...file, formerKeyArns })), {});
+      return scene.reader();
+    };
+    await forge(text, former);
+    expect(await readAllOf(await change([former]), place)).toBe(1);
+    expect(await codeOf(async () => (await change([])).open(place))).toBe('OBJECT_TAMPERED');
+  });
+
   it('under a KMS key that the tenant never had, or for another purpose, is refused without asking KMS', async () => {
     const text = `${JSON.stringify(head)}\n${JSON.stringify({ text: 'x', metadata: {} })}\n`;
     for (const [arn, tenant, purpose, reason] of [
