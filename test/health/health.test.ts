@@ -1,0 +1,150 @@
+// /livez, /readyz and /metrics: what they answer, when a worker is ready, and how the server ends.
+import { connect, createServer, type AddressInfo } from 'node:net';
+import { Redis } from 'ioredis';
+import { expect, inject, test } from 'vitest';
+import { startIndexWorker } from '../../src/app.ts';
+import { startRedis } from '../../src/dev/redis.ts';
+import { createReadiness, startHealth, type Health } from '../../src/health.ts';
+import { createMetrics, METRICS } from '../../src/metrics.ts';
+import { documentOf, openHouse } from '../journey/house.ts';
+import { FakeClock } from '../support/clock.ts';
+import { eventually } from '../support/eventually.ts';
+
+const start = (readiness = async () => ({ isReady: true, reasons: [] as string[] })): Promise<Health> =>
+  startHealth({ host: '127.0.0.1', port: 0, metrics: createMetrics(), readiness });
+
+async function answer(port: number, path: string): Promise<[number, string]> {
+  const response = await fetch(`http://127.0.0.1:${port}${path}`);
+  return [response.status, (await response.text()).trim()];
+}
+
+const openRedis = (url = inject('redisUrl')): Redis & Disposable => {
+  const redis = new Redis(url, { maxRetriesPerRequest: null });
+  redis.on('error', () => {});
+  return Object.assign(redis, { [Symbol.dispose]: () => redis.disconnect() });
+};
+
+test('/livez answers 200 whatever /readyz says', async () => {
+  const health = await start(async () => ({ isReady: false, reasons: ['REDIS_FAILED', 'PLATFORM_KEY'] }));
+  expect(await answer(health.port, '/livez')).toEqual([200, 'alive']);
+  expect(await answer(health.port, '/readyz?from=probe')).toEqual([503, 'not ready: REDIS_FAILED, PLATFORM_KEY']);
+  await health.stop();
+});
+
+test('another path is 404, and a readiness that fails is 500', async () => {
+  const health = await start(() => Promise.reject(new Error('words of a document')));
+  expect((await answer(health.port, '/documents'))[0]).toBe(404);
+  expect(await answer(health.port, '/readyz')).toEqual([500, 'failed']);
+  expect(await answer(health.port, '/livez')).toEqual([200, 'alive']);
+  await health.stop();
+});
+
+test('a port that is taken is a wrong setting', async () => {
+  const first = await start();
+  const second = startHealth({
+    host: '127.0.0.1',
+    port: first.port,
+    metrics: createMetrics(),
+    readiness: async () => ({ isReady: true, reasons: [] }),
+  });
+  await expect(second).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringContaining('SEALDEX_PORT'),
+  });
+  await first.stop();
+});
+
+test('the server stops twice, with connections open, and leaves its port free', async () => {
+  const health = await start();
+  const socket = connect(health.port, '127.0.0.1');
+  await new Promise((resolve) => socket.once('connect', resolve));
+  const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+  socket.on('error', () => {});
+  await Promise.all([health.stop(), health.stop()]);
+  await health.stop();
+  await closed;
+  const next = createServer().listen(health.port, '127.0.0.1');
+  await new Promise((resolve) => next.once('listening', resolve));
+  expect((next.address() as AddressInfo).port).toBe(health.port);
+  await new Promise((resolve) => next.close(resolve));
+});
+
+test('a platform fault makes a worker unready until work succeeds, or none has met it for 20 s', async () => {
+  using redis = openRedis();
+  const clock = new FakeClock();
+  const readiness = createReadiness(redis, clock);
+  expect(await readiness.check()).toEqual({ isReady: true, reasons: [] });
+  readiness.platformFault('PLATFORM_STORE');
+  expect(await readiness.check()).toEqual({ isReady: false, reasons: ['PLATFORM_STORE'] });
+  readiness.worked();
+  expect(await readiness.check()).toEqual({ isReady: true, reasons: [] });
+  readiness.platformFault('PLATFORM_KEY');
+  clock.advance(19_000);
+  readiness.platformFault('PLATFORM_KEY');
+  clock.advance(20_000);
+  expect(readiness.isReady()).toBe(false);
+  clock.advance(1);
+  expect(readiness.isReady()).toBe(true);
+  readiness.stopping();
+  expect(await readiness.check()).toEqual({ isReady: false, reasons: ['stopping'] });
+});
+
+test('a Redis that does not answer makes a worker unready, with one ping however many ask', async () => {
+  const server = await startRedis();
+  using redis = openRedis(server.url);
+  using other = openRedis(server.url);
+  await other.ping();
+  const readiness = createReadiness(redis, new FakeClock());
+  expect((await readiness.check()).isReady).toBe(true);
+  process.kill(server.pid, 'SIGSTOP');
+  const checks = await Promise.all(Array.from({ length: 50 }, () => readiness.check()));
+  process.kill(server.pid, 'SIGCONT');
+  expect(new Set(checks.map(({ reasons }) => reasons.join(', ')))).toEqual(new Set(['REDIS_FAILED']));
+  expect(await eventually(async () => (await readiness.check()).isReady)).toBe(true);
+  expect(/cmdstat_ping:calls=(\d+)/.exec(await other.info('commandstats'))?.[1]).toMatch(/^\d$/);
+  await server.stop();
+});
+
+test('/metrics of a worker names every metric of the list and no tenant, document or key', async () => {
+  await using house = await openHouse();
+  const arn = await house.tenant('acme-tenant');
+  await using worker = await startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+  const document = documentOf('secret document', 'Text.');
+  const { jobId } = await house.producer.enqueueIndex({ tenant: 'acme-tenant', corpus: 'secret-corpus', document });
+  expect(await house.end(jobId)).toBe('done');
+  const [status, text] = await answer(worker.port, '/metrics');
+  expect(status).toBe(200);
+  const missing = Object.keys(METRICS).filter((name) => !text.includes(`# TYPE ${name} `));
+  expect(missing).toEqual([]);
+  expect(text).toContain('sealdex_jobs_total{kind="index",outcome="done"} 1');
+  expect(text).toContain('sealdex_kms_calls_total{operation="Decrypt",result="ok"} 1');
+  expect(text).toContain('sealdex_ready 1');
+  for (const phase of ['tenant', 'content', 'open', 'parse', 'record', 'key', 'encrypt', 'store']) {
+    expect(text).toContain(`sealdex_job_phase_seconds_count{kind="index",phase="${phase}"} 1`);
+  }
+  for (const secret of ['acme-tenant', 'secret-corpus', 'secret document', arn, jobId])
+    expect(text).not.toContain(secret);
+});
+
+test('a paused worker is not ready, and is again after a success', async () => {
+  await using house = await openHouse();
+  const platformKey = String(house.settings.SEALDEX_PLATFORM_KEY_ARN);
+  await house.operator.putTenant('acme', { plan: 'free' });
+  const { jobId } = await house.producer.enqueueIndex({
+    tenant: 'acme',
+    corpus: 'docs',
+    document: documentOf('one', 'Text.'),
+  });
+  house.services.kms.disable(platformKey);
+  await using worker = await startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+  await eventually(async () => (await answer(worker.port, '/readyz'))[0] === 503);
+  expect(await answer(worker.port, '/readyz')).toEqual([503, 'not ready: PLATFORM_KEY']);
+  expect(await answer(worker.port, '/livez')).toEqual([200, 'alive']);
+  expect(await house.producer.status(jobId)).toMatchObject({ state: 'retrying', code: 'PLATFORM_KEY' });
+  const job = await house.queue.getJob(jobId);
+  expect(job?.attemptsMade).toBe(0);
+  house.services.kms.enable(platformKey);
+  await job?.promote();
+  expect(await house.end(jobId)).toBe('done');
+  expect(await answer(worker.port, '/readyz')).toEqual([200, 'ready']);
+});
