@@ -36,7 +36,7 @@ export async function enqueue(
   const { keyArn } = await deps.tenants.get(request.tenant);
   if (request.idempotencyKey !== undefined) return enqueueOnce(deps, request, request.idempotencyKey, keyArn);
   const job = { id: jobId(), revision: await revision() };
-  await add(deps, request, keyArn, job);
+  await add(deps, request, job, await encrypt(deps, request, job, keyArn));
   return { status: 'queued', jobId: job.id, revision: job.revision };
 }
 
@@ -50,28 +50,45 @@ async function enqueueOnce(
   const { queue } = deps;
   const id = jobId({ tenant: request.tenant, corpus: request.corpus, kind: 'index', idempotencyKey });
   const marker = await queue.mark(id);
-  // An end that the marker tells of is a confirmation too: who added the job died before confirming.
-  if (marker.kind === 'confirmed' || marker.state !== undefined) return duplicate(queue, id, marker);
-  if (marker.kind === 'unconfirmed') {
-    const standing = await queue.data(id);
-    if (standing) return duplicate(queue, id, { ...marker, revision: standing.revision });
+  if (isKnown(marker)) return duplicate(queue, id, marker);
+  // Who made the marker may have died before the job was added, or be about to add it: one of the adds wins.
+  const isOthers = marker.kind === 'unconfirmed';
+  const before = isOthers ? await queue.data(id) : undefined;
+  if (before) return duplicate(queue, id, { ...marker, revision: before.revision });
+  const job = { id, revision: marker.revision };
+  const put = await encrypt(deps, request, job, keyArn);
+  const now = isOthers ? await queue.mark(id) : marker;
+  if (isKnown(now)) {
+    // The job came and went while we encrypted: a second one would do its work again.
+    await takeBack(put);
+    return duplicate(queue, id, now);
   }
-  // Who made the marker may have died before the job was added, or be about to add it: one of the two adds wins.
-  const put = await add(deps, request, keyArn, { id, revision: marker.revision });
+  await add(deps, request, job, put);
   const standing = await queue.data(id);
   if (standing && !isSame(standing.content, put.content)) {
     await takeBack(put);
     return duplicate(queue, id, { ...marker, revision: standing.revision });
   }
   const isFirst = await queue.confirm(id);
-  if (!standing) await takeBackIfEnded(queue, id, put);
+  if (!standing && (await isOver(queue, id, put))) await takeBack(put);
   return isFirst ? { status: 'queued', jobId: id, revision: marker.revision } : duplicate(queue, id, marker);
 }
 
-/** The job has left the queue before we looked, and was maybe another's. If it is done, nobody needs the content any more. */
-async function takeBackIfEnded(queue: JobQueue, id: string, put: PutContent): Promise<void> {
-  const { state } = await queue.status(id);
-  if (state === 'done' || state === 'superseded') await takeBack(put);
+/** An end that the marker tells of says as much as a confirmation: who added the job died before confirming. */
+const isKnown = ({ kind, state }: Marker): boolean => kind === 'confirmed' || state !== undefined;
+
+const LOOKS = 3;
+
+/** Whether no job needs this content any more: it left the queue before we looked, and was maybe not even the one with ours. */
+async function isOver(queue: JobQueue, id: string, put: PutContent): Promise<boolean> {
+  for (let look = 0; look < LOOKS; look++) {
+    const standing = await queue.data(id);
+    if (standing) return !isSame(standing.content, put.content);
+    const { state } = await queue.status(id);
+    if (state === 'done' || state === 'superseded') return true;
+    if (state === 'unknown') return false;
+  }
+  return false;
 }
 
 async function duplicate(queue: JobQueue, id: string, marker: Marker): Promise<EnqueueResult> {
@@ -81,15 +98,28 @@ async function duplicate(queue: JobQueue, id: string, marker: Marker): Promise<E
   return { status: 'duplicate', jobId: id, revision: marker.revision, state, ...(code === undefined ? {} : { code }) };
 }
 
-/** Encrypts the content, puts it where the job can name it, and adds the job. */
-async function add(
-  { queue, intake }: EnqueueDeps,
+interface Job {
+  readonly id: string;
+  readonly revision: number;
+}
+
+/** Encrypts the content and puts it where the job can name it. */
+function encrypt(
+  { intake }: EnqueueDeps,
   { tenant, corpus, documentId, ifExists, body }: CheckedRequest,
+  { id, revision }: Job,
   keyArn: string,
-  { id, revision }: { id: string; revision: number },
 ): Promise<PutContent> {
   const header: ContentHeader = { v: 1, tenant, corpus, job: id, kind: 'index', revision, ifExists, documentId };
-  const put = await putContent(intake, keyArn, header, body);
+  return putContent(intake, keyArn, header, body);
+}
+
+async function add(
+  { queue }: EnqueueDeps,
+  { tenant, corpus }: CheckedRequest,
+  { id, revision }: Job,
+  put: PutContent,
+): Promise<void> {
   const { object, content } = put;
   try {
     await queue.add(id, { v: 1, kind: 'index', tenant, corpus, revision, object, content });
@@ -97,12 +127,10 @@ async function add(
     if (!isRefused(error)) throw error;
     // A first attempt whose answer was lost may have added the job before this one was refused.
     const standing = await queue.data(id);
-    if (!standing || !isSame(standing.content, content)) {
-      await takeBack(put);
-      throw error;
-    }
+    if (standing && isSame(standing.content, content)) return;
+    await takeBack(put);
+    throw error;
   }
-  return put;
 }
 
 /** Redis answered with an error; a lost connection leaves open whether the job is in the queue. */

@@ -65,19 +65,28 @@ describe('the same idempotency key', () => {
   });
 
   it('200 times at once from three producers is one job: one is told queued, the others of that job', async () => {
-    const producers = [producer, await scene.producer(), await scene.producer()];
+    const inline = { SEALDEX_INLINE_BYTES: 4096 };
+    const producers = [await scene.producer(inline), await scene.producer(inline), await scene.producer(inline)];
+    for (const one of producers) await one.enqueueIndex(request('warm', { idempotencyKey: undefined }));
     const answers = await Promise.all(
       Array.from({ length: 200 }, (_, index) => producers[index % 3]!.enqueueIndex(request('crowd'))),
     );
     const [queued, ...more] = answers.filter(({ status }) => status === 'queued');
     expect(more).toEqual([]);
     expect(new Set(answers.map(({ jobId, revision }) => `${jobId} ${revision}`)).size).toBe(1);
-    const { data } = await scene.operator.job(queued!.jobId);
-    expect(data?.revision).toBe(queued!.revision);
-    // What the others had put into intake before they knew is taken back.
-    expect(await objectsOf(queued!)).toEqual([
-      `intake/acme/${queued!.jobId}/${data && 'intake' in data.content ? data.content.intake : ''}`,
-    ]);
+    expect((await scene.operator.job(queued!.jobId)).data?.revision).toBe(queued!.revision);
+  });
+
+  it('at once with content in S3 leaves the one object that the job names; the others are taken back', async () => {
+    const producers = [producer, await scene.producer()];
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, index) => producers[index % 2]!.enqueueIndex(request('objects'))),
+    );
+    expect(answers.filter(({ status }) => status === 'queued')).toHaveLength(1);
+    const { jobId } = answers[0]!;
+    const { data } = await scene.operator.job(jobId);
+    const intake = data && 'intake' in data.content ? data.content.intake : '';
+    expect(await objectsOf(answers[0]!)).toEqual([`intake/acme/${jobId}/${intake}`]);
   });
 
   it('at once from everywhere, while workers end the job in the meantime, is still told queued once', async () => {
