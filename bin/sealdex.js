@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // Checks the Node version, then starts the command line: from src in a checkout, from dist when installed.
 import { existsSync } from 'node:fs';
+import module from 'node:module';
 import { fileURLToPath } from 'node:url';
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
@@ -15,7 +16,7 @@ if (major < 22 || (major === 22 && minor < 18)) {
 const [, , command, ...rest] = process.argv;
 if (command === 'worker' && process.platform === 'linux' && !process.channel && !process.env.MALLOC_ARENA_MAX) {
   const self = fileURLToPath(import.meta.url);
-  const flags = [...process.execArgv, '--max-semi-space-size=2'];
+  const flags = ['--max-semi-space-size=2', ...process.execArgv];
   process.execve(process.execPath, [process.execPath, ...flags, self, command, ...rest], {
     ...process.env,
     MALLOC_ARENA_MAX: '2',
@@ -23,5 +24,8 @@ if (command === 'worker' && process.platform === 'linux' && !process.channel && 
 }
 
 const source = new URL('../src/cli.ts', import.meta.url);
-const { main } = await import(existsSync(source) ? source.href : new URL('../dist/cli.js', import.meta.url).href);
+const isCheckout = existsSync(source);
+// Half of a command's time is compiling what did not change. Never in a folder that others can write to.
+if (isCheckout) module.enableCompileCache(fileURLToPath(new URL('../.sealdex/compiled', import.meta.url)));
+const { main } = await import(isCheckout ? source.href : new URL('../dist/cli.js', import.meta.url).href);
 await main(process.argv);

@@ -1,28 +1,38 @@
 // The command line: argv in, exit code out. Each command is a file in src/cli; none is loaded before it is needed.
 // Errors are one sentence; exit codes are those of the code table, 64 for wrong usage.
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { demoCommand } from './cli/demo.ts';
 import { devCommand } from './cli/dev.ts';
-import { failure, Interrupted } from './cli/failure.ts';
+import { failure, Interrupted, OUTPUT_FAILED, USAGE } from './cli/failure.ts';
 import { indexCommand } from './cli/index-documents.ts';
 import { jobsCommand } from './cli/jobs.ts';
 import { listCommand } from './cli/list.ts';
 import { readCommand } from './cli/read.ts';
 import { statusCommand } from './cli/status.ts';
+import { say } from './cli/terminal.ts';
 import { tenantsCommand } from './cli/tenants.ts';
 import { workerCommand } from './cli/worker.ts';
-
-const USAGE = 64;
+import { SealdexError } from './errors.ts';
 
 const version = (): string =>
   (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version;
 
+const EXAMPLES = `
+Examples:
+  sealdex demo                                             see it work, nothing else needed
+  sealdex dev                                              local Redis, S3 and KMS with a worker
+  sealdex tenants put acme --plan pro --key arn:aws:kms:…  make a tenant with a KMS key of its own
+  sealdex index --tenant acme --corpus docs --wait docs.ndjson
+  sealdex read --tenant acme --corpus docs my-document
+
+Settings come from the environment: REDIS_URL, SEALDEX_BUCKET and SEALDEX_PLATFORM_KEY_ARN must be given.
+The README has the tables of settings and codes.`;
+
 export function buildProgram(): Command {
   const program = new Command('sealdex')
     .description("Index documents, encrypted under each tenant's own AWS KMS key.")
-    .version(version(), '-V, --version')
-    .helpCommand(false)
+    .version(version(), '-V, --version', 'print the version')
     .addHelpText('after', EXAMPLES);
   const commands = [
     workerCommand(),
@@ -37,33 +47,35 @@ export function buildProgram(): Command {
   ];
   for (const command of commands) program.addCommand(command);
   for (const command of allOf(program)) {
-    command.exitOverride().configureOutput({
-      outputError: (text, write) =>
-        write(`${text.replace(/^error: /, 'sealdex: ').trimEnd()} (sealdex --help shows the commands)\n`),
-    });
+    command
+      .exitOverride()
+      .helpOption('-h, --help', 'what it does, with examples')
+      .helpCommand(command === program)
+      .configureOutput({
+        outputError: (text, write) => write(`${usageSentence(text)} See: ${nameOf(command)} --help\n`),
+      });
   }
   return program;
 }
-
-const EXAMPLES = `
-Examples:
-  sealdex demo                                             see it work, nothing else needed
-  sealdex dev                                              local Redis, S3 and KMS with a worker
-  sealdex tenants put acme --plan pro --key arn:aws:kms:…  make a tenant with a KMS key of its own
-  sealdex index --tenant acme --corpus docs --wait docs.ndjson
-  sealdex read --tenant acme --corpus docs my-document
-
-Settings come from the environment: REDIS_URL, SEALDEX_BUCKET and SEALDEX_PLATFORM_KEY_ARN must be given.
-The README has the tables of settings and codes.`;
 
 function allOf(command: Command): Command[] {
   return [command, ...command.commands.flatMap(allOf)];
 }
 
+const nameOf = (command: Command): string =>
+  command.parent ? `${nameOf(command.parent)} ${command.name()}` : command.name();
+
+/** `error: unknown option '--jsn'\n(Did you mean --json?)` -> `sealdex: unknown option '--jsn' (did you mean --json?).` */
+const usageSentence = (text: string): string =>
+  `sealdex: ${text
+    .replace(/^error: /, '')
+    .trim()
+    .replace(/\n\(Did you/, ' (did you')
+    .replace(/\.?$/, '.')}`;
+
 /** Runs the command line; the process ends by itself when everything has stopped. */
 export async function main(argv: readonly string[]): Promise<void> {
-  // `sealdex list | head` closes our output; that is no fault.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+  guardOutput();
   try {
     await buildProgram().parseAsync([...argv]);
   } catch (error) {
@@ -72,7 +84,25 @@ export async function main(argv: readonly string[]): Promise<void> {
       return;
     }
     const { text, exitCode } = failure(error);
-    if (!(error instanceof Interrupted)) process.stderr.write(`sealdex: ${text}\n`);
+    if (!(error instanceof Interrupted)) say(`sealdex: ${text}`);
+    if (error instanceof SealdexError && error.code === 'CONFIG_INVALID') sayWhereSettingsAre();
     process.exitCode = exitCode;
   }
+}
+
+/** `sealdex list | head` closes our output, which is no fault; a full disk is one. */
+function guardOutput(): void {
+  process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => {
+    if (code === 'EPIPE') process.exit(0);
+    say(`sealdex: Standard output cannot be written (${code}).`);
+    process.exit(OUTPUT_FAILED);
+  });
+  process.stderr.on('error', () => {});
+}
+
+/** For who tries things out: the settings of `sealdex dev` are a command away. */
+function sayWhereSettingsAre(): void {
+  if (process.env['SEALDEX_BUCKET'] !== undefined) return;
+  if (existsSync('.sealdex/env')) say('To use those of the running sealdex dev: source .sealdex/env');
+  else say('To try things out without AWS: sealdex dev, in a checkout, gives you settings.');
 }

@@ -1,21 +1,28 @@
 // `sealdex dev`: embedded Redis, S3 and KMS and a worker that stay up, for trying the other commands.
 // Needs a checkout: the embedded services are not part of the package.
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import type { Operator, Settings } from '../app.ts';
-import { fromCheckout } from './checkout.ts';
+import { embedded, fromCheckout } from './checkout.ts';
 import { aborted, untilInterrupted } from './interrupt.ts';
 import { out, say } from './terminal.ts';
 
 const FOLDER = '.sealdex';
+const ENV = join(FOLDER, 'env');
 
 export function devCommand(): Command {
   return new Command('dev')
     .description('run local Redis, S3 and KMS and a worker, for trying things out')
     .addHelpText(
       'after',
-      `\nKeeps its state in ${FOLDER}/ of the working folder; delete it to begin anew. Ctrl-C stops everything.\nNeeds a checkout of sealdex.\n\nExample:\n  sealdex dev\n  (in another terminal)  source ${FOLDER}/env && sealdex tenants list`,
+      `
+Keeps its state in ${FOLDER}/ of the working folder; delete it to begin anew. Ctrl-C stops everything.
+Needs a checkout of sealdex.
+
+Example:
+  sealdex dev
+  (in another terminal)  source ${ENV} && sealdex tenants list`,
     )
     .action(() => untilInterrupted(run));
 }
@@ -23,17 +30,20 @@ export function devCommand(): Command {
 async function run(signal: AbortSignal): Promise<void> {
   const { startServices } = await fromCheckout(() => import('../dev/services.ts'));
   say('Starting Redis, S3 and KMS …');
-  const services = await startServices({ dir: join(FOLDER, 'dev'), signal });
+  const services = await embedded(() => startServices({ dir: join(FOLDER, 'dev'), signal }));
   try {
     const settings = { ...services.settings, SEALDEX_PORT: 0 };
     await makeTenants(settings, () => services.kms.createKey());
     const { startIndexWorker } = await import('../app.ts');
     const worker = await startIndexWorker({ ...settings, SEALDEX_LOG_LEVEL: 'warn' }, { host: '127.0.0.1' });
     try {
+      signal.throwIfAborted();
       printSettings(services.settings, worker.port);
       await aborted(signal);
       say('\nStopping …');
     } finally {
+      // The settings lead nowhere from now on.
+      rmSync(ENV, { force: true });
       await worker.stop();
     }
   } finally {
@@ -63,13 +73,14 @@ async function namesOf(operator: Operator): Promise<string[]> {
 function printSettings(settings: Settings, port: number): void {
   const lines = Object.entries(settings).map(([name, value]) => `export ${name}='${String(value)}'`);
   mkdirSync(FOLDER, { recursive: true });
-  writeFileSync(join(FOLDER, 'env'), `${lines.join('\n')}\n`, { mode: 0o600 });
+  writeFileSync(ENV, `${lines.join('\n')}\n`, { mode: 0o600 });
   for (const line of lines) out(line);
   say(`
 Ready: a worker takes jobs, its health is on http://127.0.0.1:${port}/readyz.
 There are two tenants: acme with a KMS key of its own, globex on the platform key.
-In another terminal, paste the lines above (or: source ${FOLDER}/env), then for instance:
+In another terminal, in this folder, take the settings above, then for instance:
 
+  source ${ENV}
   echo '{"type":"structured","id":"hello","sections":[{"text":"Hello, world."}]}' > hello.json
   npx sealdex index --tenant acme --corpus docs --wait hello.json
   npx sealdex read --tenant acme --corpus docs hello

@@ -1,40 +1,77 @@
 // What a command says and answers when it fails: one sentence and an exit code, never a stack.
 import { CODES, SealdexError } from '../errors.ts';
-import { NeedsCheckout } from './checkout.ts';
 
-/** Ctrl-C: nothing more to say. */
-export class Interrupted extends Error {}
+/** Exit codes that the code table does not have, of sysexits.h. */
+export const USAGE = 64;
+export const UNREADABLE = 66;
+export const UNAVAILABLE = 69;
+export const OUTPUT_FAILED = 74;
+
+/** Ctrl-C or SIGTERM: nothing more to say. */
+export class Interrupted extends Error {
+  readonly signal: 'SIGINT' | 'SIGTERM';
+
+  constructor(signal: 'SIGINT' | 'SIGTERM') {
+    super(signal);
+    this.signal = signal;
+  }
+}
 
 export class UsageError extends Error {}
+
+/** Something on this machine that a command needs is not there; the message is one sentence. */
+export class Unavailable extends Error {}
+
+/** A file that was named and cannot be read. */
+export class FileUnreadable extends Error {
+  constructor(file: string, code: string) {
+    const reasons: Record<string, string> = {
+      ENOENT: 'there is no such file',
+      EACCES: 'it may not be read',
+      EISDIR: 'it is a folder; name the files in it',
+    };
+    super(`${file}: ${reasons[code] ?? `it cannot be read (${code})`}.`);
+  }
+}
 
 export interface Failure {
   readonly text: string;
   readonly exitCode: number;
 }
 
+/** As a shell counts a process that a signal ended. */
+export const exitCodeOf = ({ signal }: Interrupted): number => (signal === 'SIGINT' ? 130 : 143);
+
 export function failure(error: unknown): Failure {
-  if (error instanceof SealdexError)
-    return { text: `${error.message} (${error.code})`, exitCode: CODES[error.code].exit };
-  if (error instanceof UsageError) return { text: error.message, exitCode: 64 };
-  if (error instanceof NeedsCheckout) return { text: error.message, exitCode: 69 };
-  if (error instanceof Interrupted) return { text: '', exitCode: 130 };
-  if (isFileError(error)) return { text: fileSentence(error), exitCode: 66 };
+  if (error instanceof SealdexError) return { text: textOf(error), exitCode: CODES[error.code].exit };
+  if (error instanceof UsageError) return { text: error.message, exitCode: USAGE };
+  if (error instanceof Unavailable) return { text: error.message, exitCode: UNAVAILABLE };
+  if (error instanceof FileUnreadable) return { text: error.message, exitCode: UNREADABLE };
+  if (error instanceof Interrupted) return { text: '', exitCode: exitCodeOf(error) };
+  // No message: that of an unknown error quotes what it met.
   return {
-    text: `an error that nobody foresaw: ${error instanceof Error ? error.name : typeof error}. Please report it. (INTERNAL)`,
+    text: `An error that nobody foresaw (${['INTERNAL', ...namesIn(error)].join(' ')}): please report it.`,
     exitCode: CODES.INTERNAL.exit,
   };
 }
 
-const isFileError = (error: unknown): error is NodeJS.ErrnoException =>
-  error instanceof Error &&
-  typeof (error as NodeJS.ErrnoException).syscall === 'string' &&
-  (error as NodeJS.ErrnoException).path !== undefined;
-
-function fileSentence({ code, path = '' }: NodeJS.ErrnoException): string {
-  const reasons: Record<string, string> = {
-    ENOENT: 'there is no such file',
-    EACCES: 'it may not be read',
-    EISDIR: 'it is a folder, not a file',
-  };
-  return `${path}: ${reasons[code ?? ''] ?? `it cannot be read (${code})`}.`;
+/** The sentence of an error with its code, and in a word what was behind it: `ECONNREFUSED`, `NoSuchBucket`. */
+export function textOf(error: SealdexError): string {
+  const [sentence = '', ...faults] = error.message.split('\n');
+  const mark = `(${[error.code, ...[error.reason, ...namesIn(error.cause)].filter(isTelling).slice(0, 1)].join(' ')})`;
+  if (faults.length > 0) return [`${sentence.replace(/:$/, '')} ${mark}:`, ...faults].join('\n');
+  // The code table speaks to who runs the worker, where such a job comes back by itself; a command does not.
+  return `${sentence.replace(': nothing; if', ': try again; if')} ${mark}`;
 }
+
+/** Words of Node and AWS, never a message. */
+function namesIn(error: unknown): string[] {
+  if (!(error instanceof Error)) return [];
+  const { code } = error as { code?: unknown };
+  return [...(typeof code === 'string' ? [code] : []), error.name].filter((word) => /^[A-Za-z]\w{2,60}$/.test(word));
+}
+
+const isTelling = (word: string | undefined): boolean =>
+  word !== undefined && /^[A-Za-z]\w{2,60}$/.test(word) && !isPlain(word);
+
+const isPlain = (word: string): boolean => word === 'Error' || word === 'SealdexError' || Object.hasOwn(CODES, word);

@@ -1,12 +1,13 @@
 // Ctrl-C and SIGTERM as an abort signal, so that a command stops what it started.
-import { Interrupted } from './failure.ts';
+import { exitCodeOf, Interrupted } from './failure.ts';
 
 /** Runs `work` with a signal that the first Ctrl-C aborts; a second one ends the process at once. */
 export async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
-  const onSignal = (): void => {
-    if (controller.signal.aborted) process.exit(130);
-    controller.abort(new Interrupted('interrupted'));
+  const onSignal = (signal: NodeJS.Signals): void => {
+    const interrupted = new Interrupted(signal === 'SIGTERM' ? 'SIGTERM' : 'SIGINT');
+    if (controller.signal.aborted) process.exit(exitCodeOf(interrupted));
+    controller.abort(interrupted);
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);

@@ -1,8 +1,10 @@
 // `sealdex jobs show`: where a job is and what became of it.
 import { Command } from 'commander';
+import { systemClock } from '../clock.ts';
 import { CODES } from '../errors.ts';
-import { UsageError } from './failure.ts';
-import { json, out, table, time } from './terminal.ts';
+import { UNREADABLE, UsageError } from './failure.ts';
+import { withOperator } from './opened.ts';
+import { duration, json, out, say, table, time } from './terminal.ts';
 
 export function jobsCommand(): Command {
   return new Command('jobs')
@@ -18,30 +20,34 @@ function showCommand(): Command {
     .option('--json', 'one line of JSON')
     .addHelpText(
       'after',
-      '\nA finished job is known for SEALDEX_STATUS_MS (an hour).\n\nExample:\n  sealdex jobs show j0123456789abcdef0123456789abcdef',
+      `
+A job that ended is known for SEALDEX_STATUS_MS (an hour), a dead one for as long as it is kept.
+An unknown job ends with exit code 66.
+
+Example:
+  sealdex jobs show j0123456789abcdef0123456789abcdef`,
     )
     .action(async (job: string, { json: asJson }: { json?: true }) => {
-      if (!/^j[0-9a-f]{32}$/.test(job)) throw new UsageError('a job id is j and 32 hex digits.');
-      const { createOperator } = await import('../app.ts');
-      const operator = await createOperator();
-      try {
+      if (!/^j[0-9a-f]{32}$/.test(job)) throw new UsageError('A job id is j and 32 hex digits.');
+      await withOperator(async (operator) => {
         const { state, code, since, data, attempts } = await operator.job(job);
         const place = data && { kind: data.kind, tenant: data.tenant, corpus: data.corpus, revision: data.revision };
-        if (asJson) return json({ job, state, code, since, ...place, attempts });
         const rows: [string, string | number | undefined][] = [
           ['job', job],
           ['state', state],
           ['code', code === undefined ? undefined : `${code}: ${CODES[code].means}; ${CODES[code].todo}`],
-          ['since', since === undefined ? undefined : time(since)],
+          ['since', since === undefined ? undefined : sinceOf(since)],
           ...Object.entries(place ?? {}),
           ['attempts', attempts],
         ];
-        for (const line of table(
-          rows.filter(([, value]) => value !== undefined).map(([name, value]) => [name, String(value)]),
-        ))
-          out(line);
-      } finally {
-        await operator[Symbol.asyncDispose]();
-      }
+        const known = rows.flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]));
+        if (asJson) json({ job, state, code, since, ...place, attempts });
+        else for (const line of table(known)) out(line);
+        if (state !== 'unknown') return;
+        say('The queue has no such job: it ended too long ago, or was never there.');
+        process.exitCode = UNREADABLE;
+      });
     });
 }
+
+const sinceOf = (since: number): string => `${time(since)} (${duration(Math.max(0, systemClock.now() - since))} ago)`;

@@ -1,7 +1,9 @@
 // `sealdex list`: the documents of a corpus, page by page.
 import { Command, InvalidArgumentError } from 'commander';
 import type { ListedDocument } from '../app.ts';
-import { json, out } from './terminal.ts';
+import { checkName } from '../names.ts';
+import { withReader } from './opened.ts';
+import { json, oneLine, out, say } from './terminal.ts';
 
 interface Options {
   readonly tenant: string;
@@ -23,31 +25,31 @@ export function listCommand(): Command {
     .option('--json', 'NDJSON: one line for each document')
     .addHelpText(
       'after',
-      '\nColumns: revision, bytes, object (sha256 of the id); with --metadata also id and title.\n\nExample:\n  sealdex list --tenant acme --corpus docs --metadata --limit 20',
+      `
+Columns: revision, bytes, object (sha256 of the document id); with --metadata also id and title.
+
+Examples:
+  sealdex list --tenant acme --corpus docs --metadata --limit 20
+  sealdex list --tenant acme --corpus docs --json`,
     )
-    .action(async ({ tenant, corpus, metadata, limit = Number.POSITIVE_INFINITY, json: asJson }: Options) => {
-      const { createReader } = await import('../app.ts');
-      const reader = await createReader();
-      try {
+    .action(async ({ tenant, corpus, metadata, limit, json: asJson }: Options) => {
+      const place = { tenant: checkName(tenant, 'tenant'), corpus: checkName(corpus, 'corpus') };
+      await withReader(async (reader) => {
         let after: string | undefined;
-        let left = limit;
+        let left = limit ?? Number.POSITIVE_INFINITY;
+        let listed = 0;
         do {
-          const page = await reader.list({
-            tenant,
-            corpus,
-            after,
-            limit: Math.min(PAGE, left),
-            metadata: metadata === true,
-          });
-          for (const listed of page.documents)
-            if (asJson) json(listed);
-            else out(lineOf(listed));
+          const size = Math.min(PAGE, left);
+          const page = await reader.list({ ...place, after, limit: size, metadata: metadata === true });
+          for (const document of page.documents)
+            if (asJson) json(document);
+            else out(lineOf(document));
+          listed += page.documents.length;
           left -= page.documents.length;
           after = page.next;
         } while (after !== undefined && left > 0);
-      } finally {
-        await reader[Symbol.asyncDispose]();
-      }
+        if (listed === 0) say(`Tenant ${tenant} has no documents in corpus ${corpus}.`);
+      });
     });
 }
 
@@ -63,6 +65,6 @@ function lineOf({ revision, bytes, object, isDeleted, document, code }: ListedDo
       ? code
       : document === undefined
         ? ''
-        : `${document.id}  ${document.title ?? ''}`;
+        : oneLine(`${document.id}  ${document.title ?? ''}`);
   return `${revision}  ${String(bytes).padStart(9)}  ${object}  ${about}`.trimEnd();
 }

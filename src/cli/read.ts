@@ -1,6 +1,8 @@
 // `sealdex read`: one document, decrypted, to standard output.
 import { Command } from 'commander';
-import { json, out } from './terminal.ts';
+import { checkName } from '../names.ts';
+import { withReader } from './opened.ts';
+import { json, jsonText, out, say } from './terminal.ts';
 
 interface Options {
   readonly tenant: string;
@@ -19,25 +21,33 @@ export function readCommand(): Command {
     .option('--json', 'the record as NDJSON: the document, then its parts, tables and images')
     .addHelpText(
       'after',
-      '\nExamples:\n  sealdex read --tenant acme --corpus docs my-document\n  sealdex read --tenant acme --corpus docs my-document --metadata',
+      `
+Prints what the document says of itself as JSON, then its text, part by part.
+When a fault is found on the way, what was printed before it is not the whole document: look at the exit code.
+
+Examples:
+  sealdex read --tenant acme --corpus docs my-document
+  sealdex read --tenant acme --corpus docs my-document --metadata`,
     )
     .action(async (id: string, { tenant, corpus, metadata, json: asJson }: Options) => {
-      const { createReader } = await import('../app.ts');
-      const reader = await createReader();
-      try {
-        if (metadata) return print(await reader.metadata({ tenant, corpus, id }), asJson);
-        const { document, parts } = await reader.open({ tenant, corpus, id });
+      const name = { tenant: checkName(tenant, 'tenant'), corpus: checkName(corpus, 'corpus'), id };
+      await withReader(async (reader) => {
+        if (metadata) return print(await reader.metadata(name), asJson);
+        const { document, parts } = await reader.open(name);
         print(document, asJson);
-        for await (const part of parts) {
-          if (asJson) json(part);
-          else out('text' in part ? `\n${part.text}` : `\n${JSON.stringify(part, null, 2)}`);
+        try {
+          for await (const part of parts) {
+            if (asJson) json(part);
+            else out('text' in part ? `\n${part.text}` : `\n${jsonText(part, 2)}`);
+          }
+        } catch (error) {
+          say('What was printed is not the whole document.');
+          throw error;
         }
-      } finally {
-        await reader[Symbol.asyncDispose]();
-      }
+      });
     });
 }
 
 function print(document: object, asJson: true | undefined): void {
-  out(asJson ? JSON.stringify(document) : JSON.stringify(document, null, 2));
+  out(jsonText(document, asJson ? undefined : 2));
 }

@@ -1,8 +1,9 @@
 // `sealdex tenants`: who the tenants are, and making one.
 import { Command, Option } from 'commander';
-import type { Operator, TenantFile } from '../app.ts';
+import type { TenantFile } from '../app.ts';
 import { checkName, PLANS, type Plan } from '../names.ts';
-import { json, out, table } from './terminal.ts';
+import { withOperator } from './opened.ts';
+import { json, jsonText, out, say, table } from './terminal.ts';
 
 export function tenantsCommand(): Command {
   return new Command('tenants')
@@ -12,18 +13,11 @@ export function tenantsCommand(): Command {
     .addCommand(putCommand())
     .addHelpText(
       'after',
-      '\nExamples:\n  sealdex tenants put acme --plan pro --key arn:aws:kms:us-west-2:111122223333:key/…\n  sealdex tenants list',
+      `
+Examples:
+  sealdex tenants put acme --plan pro --key arn:aws:kms:us-west-2:111122223333:key/…
+  sealdex tenants list`,
     );
-}
-
-async function withOperator(work: (operator: Operator) => Promise<void>): Promise<void> {
-  const { createOperator } = await import('../app.ts');
-  const operator = await createOperator();
-  try {
-    await work(operator);
-  } finally {
-    await operator[Symbol.asyncDispose]();
-  }
 }
 
 const keyOf = ({ kmsKeyArn }: TenantFile): string => kmsKeyArn ?? 'platform key';
@@ -32,21 +26,19 @@ function listCommand(): Command {
   return new Command('list')
     .description('all tenants with plan and KMS key')
     .option('--json', 'NDJSON: one line for each tenant')
-    .addHelpText('after', '\nExample:\n  sealdex tenants list')
+    .addHelpText('after', '\nExamples:\n  sealdex tenants list\n  sealdex tenants list --json')
     .action(({ json: asJson }: { json?: true }) =>
       withOperator(async (operator) => {
-        const files: TenantFile[] = [];
+        const rows: string[][] = [];
+        let tenants = 0;
         for await (const name of operator.tenantNames()) {
           const file = await operator.tenant(name);
+          tenants += 1;
           if (asJson) json(file);
-          else files.push(file);
+          else rows.push([file.tenant, file.plan, keyOf(file)]);
         }
-        if (!asJson)
-          for (const line of table([
-            ['TENANT', 'PLAN', 'KEY'],
-            ...files.map((file) => [file.tenant, file.plan, keyOf(file)]),
-          ]))
-            out(line);
+        if (rows.length > 0) for (const line of table([['TENANT', 'PLAN', 'KEY'], ...rows])) out(line);
+        if (tenants === 0) say('There are no tenants yet: sealdex tenants put T --plan P makes one.');
       }),
     );
 }
@@ -57,12 +49,12 @@ function showCommand(): Command {
     .argument('<tenant>', 'its name')
     .option('--json', 'on one line')
     .addHelpText('after', '\nExample:\n  sealdex tenants show acme')
-    .action((tenant: string, { json: asJson }: { json?: true }) =>
-      withOperator(async (operator) => {
-        const file = await operator.tenant(checkName(tenant, 'tenant'));
-        out(asJson ? JSON.stringify(file) : JSON.stringify(file, null, 2));
-      }),
-    );
+    .action(async (tenant: string, { json: asJson }: { json?: true }) => {
+      checkName(tenant, 'tenant');
+      await withOperator(async (operator) => {
+        out(jsonText(await operator.tenant(tenant), asJson ? undefined : 2));
+      });
+    });
 }
 
 function putCommand(): Command {
@@ -79,17 +71,19 @@ function putCommand(): Command {
     .option('--json', "the tenant's file on one line")
     .addHelpText(
       'after',
-      '\nExamples:\n  sealdex tenants put globex --plan free\n  sealdex tenants put acme --plan pro --key arn:aws:kms:us-west-2:111122223333:key/…',
+      `
+Examples:
+  sealdex tenants put globex --plan free
+  sealdex tenants put acme --plan pro --key arn:aws:kms:us-west-2:111122223333:key/…`,
     )
-    .action((tenant: string, { plan, key, json: asJson }: { plan: Plan; key?: string; json?: true }) =>
-      withOperator(async (operator) => {
+    .action(async (tenant: string, { plan, key, json: asJson }: { plan: Plan; key?: string; json?: true }) => {
+      checkName(tenant, 'tenant');
+      await withOperator(async (operator) => {
         const change = { plan, ...(key === undefined ? {} : { kmsKeyArn: key }) };
-        const { made, file } = await operator.putTenant(checkName(tenant, 'tenant'), change);
+        const { made, file } = await operator.putTenant(tenant, change);
+        const served = file.kmsKeyArn === undefined ? 'platform key' : `KMS key ${file.kmsKeyArn}`;
         if (asJson) json(file);
-        else
-          out(
-            `${made ? 'Made' : 'Changed'} tenant ${tenant}: plan ${file.plan}, ${file.kmsKeyArn === undefined ? 'platform key' : `KMS key ${file.kmsKeyArn}`}.`,
-          );
-      }),
-    );
+        else out(`${made ? 'Made' : 'Changed'} tenant ${tenant}: plan ${file.plan}, ${served}.`);
+      });
+    });
 }

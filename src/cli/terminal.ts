@@ -1,10 +1,32 @@
 // How commands print: lines, JSON, tables and a progress bar that is drawn on terminals only.
 // Results go to standard output, everything about them to standard error.
-import { systemClock } from '../clock.ts';
+import { systemClock, type Clock } from '../clock.ts';
 
-export const out = (line: string): void => void process.stdout.write(`${line}\n`);
-export const say = (line: string): void => void process.stderr.write(`${line}\n`);
-export const json = (value: unknown): void => out(JSON.stringify(value));
+export const out = (line: string): void => write(process.stdout, line);
+export const say = (line: string): void => write(process.stderr, line);
+export const json = (value: unknown): void => out(jsonText(value));
+
+/** The bar that stands on the terminal's last line: whatever is printed wipes it first. */
+let standing: { clear(): void } | undefined;
+
+function write(stream: NodeJS.WriteStream, line: string): void {
+  standing?.clear();
+  stream.write(`${stream.isTTY ? printable(line) : line}\n`);
+}
+
+/** Text without what a terminal takes for commands: documents, ids and titles are whatever a tenant sent. */
+export const printable = (text: string): string =>
+  text.replaceAll('\r\n', '\n').replaceAll(/(?![\n\t])\p{Cc}/gu, '\uFFFD');
+
+/** Text that stays on its line, wherever it is printed. */
+export const oneLine = (text: string): string => printable(text.replaceAll(/\s+/g, ' '));
+
+/** JSON leaves DEL and the C1 controls as they are; terminals obey some of them. */
+export const jsonText = (value: unknown, indent?: number): string =>
+  JSON.stringify(value, null, indent).replaceAll(
+    /(?!\n)\p{Cc}/gu,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 
 export interface Bar {
   update(done: number, total: number): void;
@@ -12,35 +34,64 @@ export interface Bar {
   end(): void;
 }
 
+export interface BarOptions {
+  readonly screen?: Pick<NodeJS.WriteStream, 'isTTY' | 'columns' | 'write'>;
+  readonly clock?: Clock;
+}
+
 const WIDTH = 30;
+const COLUMNS = 80;
 const REDRAW_MS = 100;
 const LINE_MS = 2000;
 
 /** A bar on a terminal, a plain line every two seconds elsewhere. */
-export function bar(label: string, screen: NodeJS.WriteStream = process.stderr): Bar {
+export function bar(label: string, { screen = process.stderr, clock = systemClock }: BarOptions = {}): Bar {
+  const isDrawn = screen.isTTY && process.env['TERM'] !== 'dumb';
   let last = { done: 0, total: 0 };
-  let drawnAt = systemClock.monotonic();
-  let isDrawn = false;
-  const draw = (): void => {
-    const { done, total } = last;
-    const filled = total === 0 ? 0 : Math.round((done / total) * WIDTH);
-    if (screen.isTTY)
-      screen.write(`\r\u001b[K${label} [${'█'.repeat(filled)}${'░'.repeat(WIDTH - filled)}] ${done}/${total}`);
-    else screen.write(`${label} ${done}/${total}\n`);
-    isDrawn = true;
-    drawnAt = systemClock.monotonic();
+  let shown = '';
+  let shownAt = clock.monotonic();
+  const show = (): void => {
+    const counts = `${last.done}/${last.total}`;
+    const text = isDrawn ? barOf(label, last, counts, screen.columns) : `${label} ${counts}`;
+    screen.write(isDrawn ? `\r\u001b[K${text}` : `${text}\n`);
+    shown = text;
+    shownAt = clock.monotonic();
+    standing = isDrawn ? line : undefined;
+  };
+  const line = {
+    clear(): void {
+      if (shown !== '') screen.write('\r\u001b[K');
+      shown = '';
+      standing = undefined;
+    },
   };
   return {
     update(done, total) {
       last = { done, total };
-      if (systemClock.monotonic() - drawnAt >= (screen.isTTY ? REDRAW_MS : LINE_MS)) draw();
+      const isWiped = isDrawn && shown === '';
+      if (isWiped || clock.monotonic() - shownAt >= (isDrawn ? REDRAW_MS : LINE_MS)) show();
     },
     end() {
-      if (!isDrawn && last.total === 0) return;
-      if (screen.isTTY) draw();
-      if (screen.isTTY) screen.write('\n');
+      if (!isDrawn || last.total === 0) return;
+      show();
+      screen.write('\n');
+      standing = undefined;
+      last = { done: 0, total: 0 };
     },
   };
+}
+
+/** One line of the terminal, however narrow: a bar that wraps would not be wiped. */
+function barOf(
+  label: string,
+  { done, total }: { done: number; total: number },
+  counts: string,
+  columns = COLUMNS,
+): string {
+  const width = Math.min(WIDTH, columns - label.length - counts.length - '[] '.length - 2);
+  if (width < 3) return `${label} ${counts}`.slice(0, Math.max(0, columns - 1));
+  const filled = total === 0 ? 0 : Math.min(width, Math.floor((done / total) * width));
+  return `${label} [${'█'.repeat(filled)}${'░'.repeat(width - filled)}] ${counts}`;
 }
 
 /** Columns as wide as their widest cell; the last one is not padded. */

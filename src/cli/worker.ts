@@ -1,6 +1,7 @@
 // `sealdex worker`: takes jobs until it is told to stop.
 import { Command } from 'commander';
 import { aborted, untilInterrupted } from './interrupt.ts';
+import { say } from './terminal.ts';
 
 export function workerCommand(): Command {
   return new Command('worker')
@@ -17,6 +18,10 @@ Example:
     )
     .action(() =>
       untilInterrupted(async (signal) => {
+        const tell = (): void => {
+          if (process.stderr.isTTY) say('Stopping …; Ctrl-C once more ends it at once.');
+        };
+        signal.addEventListener('abort', tell, { once: true });
         const { startIndexWorker } = await import('../app.ts');
         const worker = await startIndexWorker();
         await aborted(signal);

@@ -1,0 +1,107 @@
+// Waits for jobs to end by asking for them again and again, and counts how they ended.
+// Prints nothing; who wants to see something gives functions that are told.
+import { sleep, type Clock } from '../clock.ts';
+import { dispositionOf, SealdexError, type Code } from '../errors.ts';
+import type { Producer } from '../app.ts';
+import type { Sent } from './sending.ts';
+
+export interface Endings {
+  readonly done: number;
+  readonly superseded: number;
+  readonly dead: number;
+}
+
+export interface WaitingDeps {
+  readonly status: Producer['status'];
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly onEnd: (job: Sent, state: keyof Endings, code: Code | undefined) => void;
+  readonly onProgress: (ended: number, total: number) => void;
+  /** Once in each time that nothing moves: after ten seconds, or when the state of jobs cannot be asked for. */
+  readonly onStill: (error: SealdexError | undefined) => void;
+}
+
+export interface Waiting {
+  readonly endings: Endings;
+  /** Jobs that have not ended. */
+  readonly left: number;
+  add(jobs: readonly Sent[]): void;
+  /**
+   * Resolves with true once no more than `most` jobs are left, with false when nothing moved for two minutes: then
+   * somebody has to look, since jobs alone may wait for days.
+   * @throws the signal's reason
+   */
+  until(most: number): Promise<boolean>;
+}
+
+export const IDLE_MS = 120_000;
+export const STILL_MS = 10_000;
+const POLL_MS = 200;
+const POLLED_AT_ONCE = 200;
+
+export function createWaiting({ status, clock, signal, onEnd, onProgress, onStill }: WaitingDeps): Waiting {
+  const endings = { done: 0, superseded: 0, dead: 0 };
+  let left: Sent[] = [];
+  let total = 0;
+
+  /** How many have ended since the last look. An outage of Redis is waited for, like everything else. */
+  const look = async (): Promise<{ ended: number; error?: SealdexError }> => {
+    const asked = left.slice(0, POLLED_AT_ONCE);
+    const answers = await Promise.allSettled(asked.map(({ jobId }) => status(jobId)));
+    const going: Sent[] = [];
+    let error: SealdexError | undefined;
+    for (const [index, job] of asked.entries()) {
+      const answer = answers[index];
+      if (answer?.status === 'rejected') error = passing(answer.reason);
+      const state = answer?.status === 'fulfilled' ? answer.value.state : 'unknown';
+      if (state !== 'done' && state !== 'superseded' && state !== 'dead') {
+        going.push(job);
+        continue;
+      }
+      endings[state] += 1;
+      onEnd(job, state, answer?.status === 'fulfilled' ? answer.value.code : undefined);
+    }
+    // Those that did not move go to the end, so that a few stuck jobs do not hide the rest.
+    left = [...left.slice(asked.length), ...going];
+    return { ended: asked.length - going.length, ...(error === undefined ? {} : { error }) };
+  };
+
+  return {
+    endings,
+    get left() {
+      return left.length;
+    },
+    add(jobs) {
+      total += jobs.length;
+      left.push(...jobs);
+    },
+    async until(most) {
+      let movedAt = clock.monotonic();
+      let isToldStill = false;
+      while (left.length > most) {
+        signal.throwIfAborted();
+        const { ended, error } = await look();
+        onProgress(total - left.length, total);
+        if (ended > 0) {
+          movedAt = clock.monotonic();
+          isToldStill = false;
+          continue;
+        }
+        const stillMs = clock.monotonic() - movedAt;
+        if (stillMs >= IDLE_MS) return false;
+        if (!isToldStill && (error !== undefined || stillMs >= STILL_MS)) {
+          isToldStill = true;
+          onStill(error);
+        }
+        await sleep(clock, POLL_MS, signal);
+      }
+      return true;
+    },
+  };
+}
+
+/** @throws what will not pass */
+function passing(error: unknown): SealdexError {
+  if (error instanceof SealdexError && dispositionOf(error.code).disposition === 'retry') return error;
+  throw error;
+}
