@@ -1,0 +1,163 @@
+// What must not become a job's fault: handlers that throw, locks that are lost, notes and moves that Redis refuses.
+import { Redis } from 'ioredis';
+import { expect, test } from 'vitest';
+import { startRedis } from '../../src/dev/redis.ts';
+import { openRedis } from '../../src/redis.ts';
+import type { Outcome } from '../../src/work/outcome.ts';
+import { eventually } from '../support/eventually.ts';
+import { openRoom, type Room } from './room.ts';
+
+const DONE: Outcome = { kind: 'done' };
+
+const OUTCOMES: Outcome[] = [
+  DONE,
+  { kind: 'done', superseded: true },
+  { kind: 'park', code: 'KEY_DISABLED' },
+  { kind: 'pause', code: 'PLATFORM_KEY' },
+  { kind: 'retry', code: 'STORE_FAILED', spendsAttempt: false },
+  { kind: 'retry', code: 'INTERNAL', spendsAttempt: true },
+  { kind: 'dead', code: 'JOB_INVALID' },
+];
+
+/** All that the queue holds in Redis, as one text. */
+async function everything(room: Room): Promise<string> {
+  const texts = await Promise.all(
+    (await room.redis.keys(`${room.keys.prefix}*`)).map(async (key) => {
+      const type = await room.redis.type(key);
+      if (type === 'hash') return JSON.stringify(await room.redis.hgetall(key));
+      if (type === 'stream') return JSON.stringify(await room.redis.xrange(key, '-', '+'));
+      return type === 'string' ? await room.redis.get(key) : key;
+    }),
+  );
+  return texts.join('\n');
+}
+
+test('a handler that throws costs an attempt, and nothing of its error is kept', async () => {
+  await using room = await openRoom();
+  const id = await room.add();
+  await room.worker(() => Promise.reject(new TypeError('words of a document')));
+  const job = await eventually(async () => {
+    const found = await room.bull.getJob(id);
+    return found && found.attemptsMade > 0 ? found : undefined;
+  });
+  expect(job.failedReason).toBe(`INTERNAL ${id}`);
+  expect(await everything(room)).not.toContain('words of');
+  expect(JSON.stringify(room.log)).not.toContain('words of');
+});
+
+test.for(OUTCOMES.flatMap((outcome) => [[outcome, 'gone'] as const, [outcome, "another worker's"] as const]))(
+  'an outcome that comes when the lock is lost changes nothing: %j, lock %s',
+  async ([outcome, lock]) => {
+    await using room = await openRoom();
+    const [id, next] = [await room.add(), await room.add()];
+    const entry = room.bull.toKey(id);
+    const completed: string[] = [];
+    const worker = await room.worker(
+      async (job) => {
+        if (job.id === next) return DONE;
+        if (lock === 'gone') await room.redis.del(`${entry}:lock`);
+        else await room.redis.set(`${entry}:lock`, 'token of another');
+        return outcome;
+      },
+      { onCompleted: async (jobId) => void completed.push(jobId) },
+    );
+    await eventually(() => completed.includes(next) && worker.active() === 0);
+    expect(completed).toEqual([next]);
+    expect(await room.queue.status(id)).toEqual({ state: 'active' });
+    expect(await room.redis.exists(room.keys.note(id))).toBe(0);
+    expect(await room.redis.hmget(entry, 'atm', 'failedReason')).toEqual([null, null]);
+  },
+);
+
+test('a job that somebody removed while it was in work harms no other', async () => {
+  await using room = await openRoom();
+  const [id, next] = [await room.add(), await room.add()];
+  const completed: string[] = [];
+  await room.worker(
+    async (job) => {
+      if (job.id === id) await room.redis.del(room.bull.toKey(id), `${room.bull.toKey(id)}:lock`);
+      return DONE;
+    },
+    { onCompleted: async (jobId) => void completed.push(jobId) },
+  );
+  expect(await eventually(() => completed.includes(next))).toBe(true);
+  expect(completed).toEqual([next]);
+});
+
+test.for(OUTCOMES)('a note that cannot be written does not stop the move: %j', async (outcome) => {
+  await using room = await openRoom();
+  const id = await room.add();
+  const broken = await openRedis(room.config, 'prompt');
+  broken.disconnect();
+  const [before] = await room.bull.getJobs(['prioritized']);
+  expect(before?.id).toBe(id);
+  await room.worker(async () => outcome, { redis: broken });
+  const state = await eventually(async () => {
+    const now = await room.bull.getJobState(id);
+    return ['delayed', 'failed', 'unknown'].includes(now) ? now : undefined;
+  });
+  expect(state).toBe(outcome.kind === 'done' ? 'unknown' : outcome.kind === 'dead' ? 'failed' : 'delayed');
+});
+
+test('what a removal of content throws is logged, and the job is done all the same', async () => {
+  await using room = await openRoom();
+  const id = await room.add();
+  await room.worker(async () => DONE, { onCompleted: () => Promise.reject(new Error('no such bucket of acme')) });
+  await eventually(() => room.log.some(({ message }) => message.includes('was not removed')));
+  expect(await room.queue.status(id)).toMatchObject({ state: 'done' });
+  expect(JSON.stringify(room.log)).not.toContain('acme');
+});
+
+test('a stop waits for no handler that heeds no signal, and says so', async () => {
+  await using room = await openRoom({ SEALDEX_DRAIN_MS: 50, SEALDEX_STOP_MS: 500 });
+  const id = await room.add();
+  const never = Promise.withResolvers<Outcome>();
+  const worker = await room.worker(() => never.promise);
+  await eventually(() => worker.active() === 1);
+  const stops = await Promise.all([worker.stop(), worker.stop()]);
+  expect(stops).toEqual([
+    { handedBack: 0, isClean: false },
+    { handedBack: 0, isClean: false },
+  ]);
+  // It is another's when the lock has run out, or done if the handler comes round before that.
+  expect(await room.queue.status(id)).toEqual({ state: 'active' });
+  never.resolve(DONE);
+});
+
+test('a job whose hand-back is refused is left alone, and the stop is clean', async () => {
+  await using room = await openRoom({ SEALDEX_DRAIN_MS: 50, SEALDEX_STOP_MS: 10_000 });
+  const [id, other] = [await room.add(), await room.add()];
+  const worker = await room.worker(
+    (_job, signal) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('stop')))),
+  );
+  await eventually(() => worker.active() === 2);
+  await room.redis.set(`${room.bull.toKey(id)}:lock`, 'token of another');
+  expect(await worker.stop()).toEqual({ handedBack: 1, isClean: true });
+  expect(await room.queue.status(id)).toEqual({ state: 'active' });
+  expect(await room.queue.status(other)).toEqual({ state: 'queued' });
+  expect(await room.redis.hmget(room.bull.toKey(id), 'atm', 'failedReason')).toEqual([null, null]);
+});
+
+test('a Redis that is full is asked a few times a second, and the job is done when it has room', async () => {
+  const server = await startRedis();
+  const redis = new Redis(server.url);
+  try {
+    await using room = await openRoom({ REDIS_URL: server.url });
+    const id = await room.add();
+    await redis.config('SET', 'maxmemory', '1');
+    await room.worker(async () => DONE);
+    await eventually(() => room.log.some(({ message }) => message === 'the queue reports an error'));
+    await redis.config('RESETSTAT');
+    const secondsOf = async (): Promise<number> => Number((await redis.time())[0]);
+    const begun = await secondsOf();
+    await eventually(async () => (await secondsOf()) >= begun + 2);
+    const stats = await redis.info('commandstats');
+    expect(Number(/cmdstat_evalsha:calls=(\d+)/.exec(stats)?.[1] ?? 0)).toBeLessThan(100);
+    await redis.config('SET', 'maxmemory', '0');
+    expect(await eventually(async () => (await room.queue.status(id)).state === 'done')).toBe(true);
+    expect(room.log.filter(({ message }) => message === 'the queue reports an error').length).toBeLessThan(5);
+  } finally {
+    redis.disconnect();
+    await server.stop();
+  }
+});
