@@ -1,7 +1,6 @@
 // `sealdex demo`: the whole way on real documents, with everything embedded. Prints what src/dev/demo tells.
 // Needs a checkout: the embedded services are not part of the package.
 import { Command } from 'commander';
-import type { DemoReport } from '../dev/demo/demo.ts';
 import { embedded, fromCheckout } from './checkout.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { bar, json, out, say, table, type Bar } from './terminal.ts';
@@ -35,6 +34,22 @@ Examples:
         }
       }),
     );
+}
+
+/** As src/dev/demo reports it, which may not be there. */
+interface DemoReport {
+  readonly result: {
+    readonly documents: number;
+    readonly failed: number;
+    readonly seconds: number;
+    readonly documentsPerSecond: number;
+    readonly readBack: boolean;
+    readonly officialDecrypt: boolean;
+    readonly plaintextFoundInRedis: boolean;
+    readonly plaintextFoundInS3: boolean;
+  };
+  readonly bytes: number;
+  readonly kmsByTenant: readonly { readonly tenant: string; readonly operation: string; readonly calls: number }[];
 }
 
 const isGood = (result: DemoReport['result']): boolean =>
