@@ -8,7 +8,12 @@ for (let n = Number(from); n < Number(to); n++) {
   const { status, jobId, revision } = await producer.enqueueIndex({
     tenant: 'acme',
     corpus: 'docs',
-    document: { type: 'core', id: `doc-${n}`, metadata: { n }, document_parts: [{ text: `Text of ${n}. `.repeat(n + 1) }] },
+    document: {
+      type: 'core',
+      id: `doc-${n}`,
+      metadata: { n },
+      document_parts: [{ text: `Text of ${n}. `.repeat(n + 1) }],
+    },
     idempotencyKey: `key-${n}`,
   });
   console.log(JSON.stringify({ n, status, jobId, revision }));

@@ -66,7 +66,7 @@ it('no word of a document is in Redis or S3 while its job waits, nor after it ha
 
 it('refused documents leave no word behind either', async () => {
   const producer = await scene.producer();
-  const document = { ...planted('bad', 30), [NAME]: 1 };
+  const document = { ...planted('bad', 30), titel: VALUE };
   const [refused] = await producer.enqueueIndexBulk([{ tenant: 'acme', corpus: 'docs', document }]);
   expect(refused).toMatchObject({ code: 'DOCUMENT_INVALID' });
   const printed = inspect(refused, { depth: 9, showHidden: true });
