@@ -101,7 +101,7 @@ export function createReaderFrom(deps: ReaderDeps): Omit<Reader, typeof Symbol.a
     const owner = await deps.tenants.get(place.tenant);
     const stored = await getDocument(deps.store, { ...place, object });
     if (stored && !stateOf(stored).isDeleted) return openObject(deps, owner, { ...place, object }, stored);
-    if (stored) await leave(stored);
+    stored?.discard();
     throw new SealdexError('NOT_FOUND');
   }
 
@@ -185,7 +185,7 @@ async function describe(deps: ReaderDeps, owner: Tenant, place: DocumentPlace): 
   if (!stored) return undefined;
   const listed = listedOf(place.object, stored);
   if (listed.isDeleted) {
-    await leave(stored);
+    stored.discard();
     return listed;
   }
   try {
@@ -198,11 +198,6 @@ async function describe(deps: ReaderDeps, owner: Tenant, place: DocumentPlace): 
     if (!(error instanceof SealdexError) || disposition === 'retry' || disposition === 'pause') throw error;
     return { ...listed, code: error.code };
   }
-}
-
-/** Begins a tombstone's body, for its end to be noticed, and ends it: it holds a connection. */
-async function leave({ body }: StoredObject): Promise<void> {
-  for await (const _ of body) break;
 }
 
 /** Decrypts as far as the record's first line and compares it with the object's name. */

@@ -1,5 +1,6 @@
 // The S3 client: how we connect, and the five requests that we make. Knows keys and bytes, not what they mean.
 // The only importer of the SDK; every error leaves as storeFault() makes it.
+import type { Readable } from 'node:stream';
 import {
   DeleteObjectCommand,
   GetObjectCommand,
@@ -212,7 +213,9 @@ function bodyOf(
   answer: GetObjectCommandOutput,
   signal: AbortSignal | undefined,
 ): Pick<StoredObject, 'body' | 'discard'> {
-  const stream = answer.Body as unknown as (AsyncIterable<Uint8Array> & { destroy(): void }) | undefined;
+  const stream = answer.Body as unknown as Readable | undefined;
+  // A body that ends before anybody reads it says so to nobody: without a listener that would end the process.
+  stream?.on('error', () => {});
   async function* body(): AsyncGenerator<Uint8Array> {
     if (!stream) return;
     try {
@@ -226,7 +229,7 @@ function bodyOf(
       throw signal?.aborted ? signal.reason : storeFault(error);
     }
   }
-  return { body: body(), discard: () => stream?.destroy() };
+  return { body: body(), discard: () => void stream?.destroy() };
 }
 
 /** All of a body in one buffer of its exact size. @throws SealdexError `STORE_FAILED` when it is not as long as announced. */
