@@ -3,7 +3,7 @@
 import { Command } from 'commander';
 import { embedded, fromCheckout } from './checkout.ts';
 import { untilInterrupted } from './interrupt.ts';
-import { bar, json, out, say, table, type Bar } from './terminal.ts';
+import { bar, json, out, say, table, wrapped, type Bar } from './terminal.ts';
 
 export function demoCommand(): Command {
   return new Command('demo')
@@ -22,7 +22,7 @@ Examples:
     .action(({ json: asJson }: { json?: true }) =>
       untilInterrupted(async (signal) => {
         const { runDemo } = await fromCheckout(() => import('../dev/demo/demo.ts'));
-        const screen = createScreen(asJson ? say : out);
+        const screen = createScreen(asJson ? process.stderr : process.stdout);
         try {
           const report = await embedded(() => runDemo(screen, signal));
           screen.end();
@@ -78,7 +78,7 @@ function linesOf({ result, bytes, kmsByTenant }: DemoReport): string[] {
 }
 
 /** Story lines and progress bars, one bar at a time. */
-function createScreen(print: (line: string) => void): {
+function createScreen(stream: NodeJS.WriteStream): {
   say(line: string): void;
   progress(label: string, done: number, total: number): void;
   end(): void;
@@ -91,7 +91,8 @@ function createScreen(print: (line: string) => void): {
   return {
     say(line) {
       end();
-      print(line);
+      const print = stream === process.stdout ? out : say;
+      print(stream.isTTY ? wrapped(line, stream.columns) : line);
     },
     progress(label, done, total) {
       if (current?.label !== label) end();

@@ -21,6 +21,20 @@ export const printable = (text: string): string =>
 /** Text that stays on its line, wherever it is printed. */
 export const oneLine = (text: string): string => printable(text.replaceAll(/\s+/g, ' '));
 
+/** Broken between words where it would not fit; what continues stands as far in as the line did. */
+export function wrapped(line: string, columns: number): string {
+  const indent = /^ */.exec(line)?.[0] ?? '';
+  const lines: string[] = [];
+  let current = '';
+  for (const word of line.trim().split(' ')) {
+    if (current !== '' && indent.length + current.length + 1 + word.length > columns) {
+      lines.push(current);
+      current = word;
+    } else current = current === '' ? word : `${current} ${word}`;
+  }
+  return [...lines, current].map((each) => `${indent}${each}`).join('\n');
+}
+
 /** JSON leaves DEL and the C1 controls as they are; terminals obey some of them. */
 export const jsonText = (value: unknown, indent?: number): string =>
   JSON.stringify(value, null, indent).replaceAll(
@@ -107,7 +121,7 @@ export function table(rows: readonly (readonly string[])[]): string[] {
 
 /** 90 s, 15 min, 3 h: one unit, no more precise than anybody needs. */
 export function duration(ms: number): string {
-  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (Math.round(ms) < 1000) return `${Math.round(ms)} ms`;
   if (ms < 120_000) return `${Math.round(ms / 1000)} s`;
   return ms < 7_200_000 ? `${Math.round(ms / 60_000)} min` : `${Math.round(ms / 3_600_000)} h`;
 }

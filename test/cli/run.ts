@@ -1,0 +1,114 @@
+// Runs the command line as a user does: bin/sealdex.js in a process of its own, with an environment of its own.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { mkdtempSync, realpathSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { loadConfig, type Settings } from '../../src/config.ts';
+
+export const BIN = fileURLToPath(new URL('../../bin/sealdex.js', import.meta.url));
+
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface Running extends AsyncDisposable {
+  readonly pid: number;
+  readonly child: ChildProcess;
+  readonly ended: Promise<Ended>;
+  stdout(): string;
+  stderr(): string;
+}
+
+export interface RunOptions {
+  readonly settings?: Settings;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Written to standard input, which then ends. */
+  readonly input?: string | Buffer;
+  readonly cwd?: string;
+  readonly bin?: string;
+}
+
+/** Nothing that a test starts lives longer, whatever goes wrong. */
+const LIFE_MS = 60_000;
+
+export function start(args: readonly string[], options: RunOptions = {}): Running {
+  const { settings = {}, env = {}, input, cwd = tmpdir(), bin = BIN } = options;
+  const child = spawn(process.execPath, [bin, ...args], {
+    cwd,
+    env: { PATH: process.env['PATH'] ?? '', ...textsOf(settings), ...env },
+    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    timeout: LIFE_MS,
+    killSignal: 'SIGKILL',
+  });
+  // Whoever ends before it has read all is what some tests are about.
+  child.stdin?.on('error', () => {});
+  child.stdin?.end(input);
+  const stdout = collect(child.stdout);
+  const stderr = collect(child.stderr);
+  const ended = new Promise<Ended>((resolve) =>
+    child.once('close', (code, signal) => resolve({ code, signal, stdout: stdout(), stderr: stderr() })),
+  );
+  return {
+    pid: child.pid ?? -1,
+    child,
+    ended,
+    stdout,
+    stderr,
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGKILL');
+      await ended;
+    },
+  };
+}
+
+/** Runs a command to its end. @throws Error when it printed a stack trace, which none may ever do. */
+export async function run(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
+  const ended = await start(args, options).ended;
+  const stack = /^\s+at .*[:(]\d+/m.exec(`${ended.stdout}\n${ended.stderr}`);
+  if (stack) throw new Error(`sealdex ${args.join(' ')} printed a stack trace: ${stack[0].trim()}`);
+  return ended;
+}
+
+export const linesOf = (text: string): string[] => (text === '' ? [] : text.replace(/\n$/, '').split('\n'));
+
+/** Every line of an output as JSON; fails when one is not. */
+export const jsonOf = (text: string): Record<string, unknown>[] =>
+  linesOf(text).map((line) => JSON.parse(line) as Record<string, unknown>);
+
+export const textsOf = (settings: Settings): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(settings).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]])),
+  );
+
+export const configOf = (settings: Settings): ReturnType<typeof loadConfig> => loadConfig(settings, {});
+
+export interface Folder extends Disposable {
+  readonly path: string;
+}
+
+export function temporaryFolder(): Folder {
+  const path = realpathSync(mkdtempSync(join(tmpdir(), 'sealdex-cli-')));
+  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+export const isAlive = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+function collect(stream: NodeJS.ReadableStream | null): () => string {
+  let text = '';
+  stream?.setEncoding('utf8').on('data', (chunk: string) => {
+    text += chunk;
+  });
+  return () => text;
+}

@@ -1,0 +1,165 @@
+// How things look: the progress bar on terminals of any kind, tables, durations, and text that a tenant sent.
+import { describe, expect, test } from 'vitest';
+import { bar, duration, jsonText, oneLine, out, printable, say, table, time, wrapped } from '../../src/cli/terminal.ts';
+import { FakeClock } from '../support/clock.ts';
+
+/** Keeps what is written; `line()` is what stands on the terminal's last line. */
+function screenOf(isTTY: boolean, columns?: number) {
+  const written: string[] = [];
+  return {
+    isTTY,
+    columns: columns as number,
+    write: (text: string | Uint8Array) => written.push(String(text)) > 0,
+    written,
+    line: () => written.join('').split('\u001b[K').at(-1) ?? '',
+  };
+}
+
+const FULL = '█'.repeat(30);
+
+describe('the progress bar', () => {
+  test('on a terminal it is drawn in place, at most ten times a second, and its end stays', () => {
+    const clock = new FakeClock();
+    const screen = screenOf(true, 80);
+    const progress = bar('stored', { screen, clock });
+    progress.update(0, 4);
+    const first = screen.written.length;
+    expect(screen.line()).toBe(`stored [${'░'.repeat(30)}] 0/4`);
+    progress.update(1, 4);
+    expect(screen.written.length).toBe(first);
+    clock.advance(100);
+    progress.update(2, 4);
+    expect(screen.line()).toBe(`stored [${'█'.repeat(15)}${'░'.repeat(15)}] 2/4`);
+    expect(screen.written.join('')).not.toContain('\n');
+    progress.update(4, 4);
+    progress.end();
+    expect(screen.line()).toBe(`stored [${FULL}] 4/4\n`);
+    const done = screen.written.length;
+    progress.end();
+    expect(screen.written.length).toBe(done);
+  });
+
+  test('it is full only when all is done', () => {
+    const screen = screenOf(true, 80);
+    const progress = bar('stored', { screen, clock: new FakeClock() });
+    progress.update(9999, 10_000);
+    expect(screen.line()).toBe(`stored [${'█'.repeat(29)}░] 9999/10000`);
+  });
+
+  test('elsewhere it is a plain line every two seconds, and nothing else', () => {
+    const clock = new FakeClock();
+    const screen = screenOf(false);
+    const progress = bar('stored', { screen, clock });
+    for (let done = 0; done < 50; done++) {
+      progress.update(done, 50);
+      clock.advance(100);
+    }
+    progress.end();
+    expect(screen.written).toEqual(['stored 20/50\n', 'stored 40/50\n']);
+  });
+
+  test.each([[60], [40], [24], [12], [5]])('it never wraps: %s columns', (columns) => {
+    const clock = new FakeClock();
+    const screen = screenOf(true, columns);
+    const progress = bar('Indexing', { screen, clock });
+    progress.update(123_456, 999_999);
+    expect(screen.line().length).toBeLessThan(columns);
+    expect(screen.line().length).toBeGreaterThan(0);
+    progress.end();
+  });
+
+  test('a line that is printed while it stands wipes it first, and the next update draws it again at once', () => {
+    const screen = screenOf(true, 80);
+    const progress = bar('stored', { screen, clock: new FakeClock() });
+    progress.update(1, 2);
+    expect(screen.line()).not.toBe('');
+    captured(() => say('dead  j1'));
+    expect(screen.line()).toBe('');
+    progress.update(1, 2);
+    expect(screen.line()).toContain('1/2');
+    captured(() => out('queued  j2'));
+    expect(screen.line()).toBe('');
+    progress.end();
+  });
+
+  test('of nothing it leaves nothing', () => {
+    const screen = screenOf(true, 80);
+    bar('stored', { screen, clock: new FakeClock() }).end();
+    expect(screen.written).toEqual([]);
+  });
+});
+
+/** What was written to standard output and error meanwhile. */
+function captured(work: () => void): string {
+  const written: string[] = [];
+  const streams = [process.stdout, process.stderr];
+  const own = streams.map((stream) => Object.getOwnPropertyDescriptor(stream, 'write'));
+  for (const stream of streams) {
+    Object.defineProperty(stream, 'write', {
+      configurable: true,
+      writable: true,
+      value: (text: string) => written.push(text) > 0,
+    });
+  }
+  try {
+    work();
+  } finally {
+    for (const [index, stream] of streams.entries()) {
+      const before = own[index];
+      if (before) Object.defineProperty(stream, 'write', before);
+      else Reflect.deleteProperty(stream, 'write');
+    }
+  }
+  return written.join('');
+}
+
+describe('text that a tenant sent', () => {
+  test('cannot command a terminal', () => {
+    expect(printable('a\u001b[2Jb\u009b31mc\u0007\u007f')).toBe('a\uFFFD[2Jb\uFFFD31mc\uFFFD\uFFFD');
+    expect(printable('lines\r\nand\ttabs\nstay, é 漢 🙂 too')).toBe('lines\nand\ttabs\nstay, é 漢 🙂 too');
+  });
+
+  test('stays on its line', () => {
+    expect(oneLine('a\nb\r\n\tc\u2028d\u001b')).toBe('a b c d\uFFFD');
+  });
+
+  test('as JSON is all there, and no terminal obeys it', () => {
+    const text = '\u001b\u007f\u0080\u009f é\n';
+    expect(jsonText({ text })).toBe(String.raw`{"text":"\u001b\u007f\u0080\u009f é\n"}`);
+    expect(JSON.parse(jsonText({ text }, 2))).toEqual({ text });
+  });
+});
+
+test('columns are as wide as their widest cell, the last one is not padded', () => {
+  expect(
+    table([
+      ['A', 'LONG', 'C'],
+      ['aaa', 'b', ''],
+      ['', 'b', 'c'],
+    ]),
+  ).toEqual(['A    LONG  C', 'aaa  b', '     b     c']);
+  expect(table([])).toEqual([]);
+});
+
+test.each([
+  [0, '0 ms'],
+  [999.6, '1 s'],
+  [1500, '2 s'],
+  [119_000, '119 s'],
+  [120_000, '2 min'],
+  [7_200_000, '2 h'],
+  [86_400_000 * 3, '72 h'],
+])('%s ms is told as %s', (ms, text) => {
+  expect(duration(ms)).toBe(text);
+});
+
+test('a time is told in UTC to the second', () => {
+  expect(time(Date.UTC(2026, 10, 23, 12, 5, 9, 123))).toBe('2026-11-23T12:05:09Z');
+});
+
+test('a line that is too long is broken between words, and what continues is indented as it was', () => {
+  expect(wrapped('  one two three', 9)).toBe('  one two\n  three');
+  expect(wrapped('short', 80)).toBe('short');
+  expect(wrapped('', 80)).toBe('');
+  expect(wrapped('unbreakable', 4)).toBe('unbreakable');
+});
