@@ -62,15 +62,12 @@ export async function startHealth({ host, port, metrics, readiness }: HealthDeps
 
 function listen(server: Server, host: string | undefined, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
+    // Listens on: a connection that cannot be accepted later (no file descriptors left) must not end the process.
+    server.on('error', (error: NodeJS.ErrnoException) => {
       const taken = error.code === 'EADDRINUSE' ? `port ${port} is taken` : `port ${port} cannot be opened`;
       reject(new SealdexError('CONFIG_INVALID', `SEALDEX_PORT: ${taken}; choose another, or 0 for any free one.`));
     });
-    server.listen(port, host, () => {
-      // A connection that cannot be accepted (no file descriptors left) is no reason to end the process.
-      server.on('error', () => {});
-      resolve();
-    });
+    server.listen(port, host, () => resolve());
   });
 }
 

@@ -51,7 +51,6 @@ export function startHeart(deps: HeartDeps): Heart {
   const started = clock.now();
   let timer: Timer | undefined;
   let isStopped = false;
-  let writing: Promise<unknown> = Promise.resolve();
 
   const tick = async (): Promise<void> => {
     const now = await deps.facts();
@@ -65,7 +64,6 @@ export function startHeart(deps: HeartDeps): Heart {
       .zremrangebyscore(keys.heartbeats, '-inf', String(clock.now() - LIFE_MS))
       .pexpire(keys.heartbeats, LIFE_MS)
       .exec();
-    writing = write.catch(() => {});
     await ask(write);
   };
 
@@ -77,8 +75,7 @@ export function startHeart(deps: HeartDeps): Heart {
   void beat();
 
   const forget = async (): Promise<void> => {
-    // What was sent before must not put the process back on the list.
-    await writing;
+    // A beat that was sent before is answered before: one connection keeps the order.
     await redis.multi().del(keys.heartbeat(process_)).zrem(keys.heartbeats, process_).exec();
   };
 

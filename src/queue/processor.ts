@@ -5,7 +5,7 @@ import { faultOf, type Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Outcome } from '../work/outcome.ts';
 import type { QueueJob } from './safe-worker.ts';
-import { handBack, handedBack, settle, type SettleDeps } from './settle.ts';
+import { handBack, settle, type SettleDeps } from './settle.ts';
 
 /** What a handler sees of a job. `data` is as somebody put it into the queue. */
 export interface TakenJob {
@@ -57,8 +57,9 @@ export function createProcessor(deps: ProcessorDeps, settling: SettleDeps): Queu
           : await outcomeOf(job);
         if (hasStalledOut) countStalledOut(deps, job);
         if (!outcome) {
-          if (await handBack(settling, job, token)) handed += 1;
-          throw handedBack();
+          const back = await handBack(job, token);
+          handed += 1;
+          throw back;
         }
         deps.onOutcome(outcome);
         return await settle(settling, job, token, outcome);

@@ -1,6 +1,6 @@
 // Settling: the one place where an outcome becomes a move in the queue.
-// BullMQ takes the move as a return or a throw, so a settled job always ends in one of the two; a fault of Redis meanwhile
-// is neither, and must not become the job's.
+// BullMQ takes the move as a return or a throw, so a settled job always ends in one of the two. Any other error is a fault
+// of Redis and not of the job: who meets it leaves the job where it is, to come back as a stalled one.
 import { DelayedError, UnrecoverableError, WaitingError, type Job } from 'bullmq';
 import type { Clock } from '../clock.ts';
 import { dispositionOf, type Code } from '../errors.ts';
@@ -22,7 +22,7 @@ export interface SettleDeps {
   readonly clock: Clock;
   readonly noteLifeMs: number;
   readonly random?: () => number;
-  /** Hears of a note that could not be written and of a move that Redis refused. */
+  /** Hears of a note that could not be written. */
   readonly onFault?: (error: unknown) => void;
 }
 
@@ -50,8 +50,7 @@ export async function settle(
   };
   const delay = async (afterMs: number, code: Code): Promise<never> => {
     await note('retrying', code);
-    // When the move is refused, the job comes back as a stalled one: to fail it would spend an attempt.
-    await job.moveToDelayed(deps.clock.now() + afterMs, token).catch((error: unknown) => deps.onFault?.(error));
+    await job.moveToDelayed(deps.clock.now() + afterMs, token);
     throw leftAlone();
   };
 
@@ -76,19 +75,11 @@ export async function settle(
   throw bare(new UnrecoverableError(failureText(outcome.code, jobId)));
 }
 
-/** Hands a job back as it was: no attempt is spent and no stall counted. Answers whether Redis took it. */
-export async function handBack(deps: SettleDeps, job: Job<JobData, null>, token: string): Promise<boolean> {
-  try {
-    await job.moveToWait(token);
-    return true;
-  } catch (error) {
-    deps.onFault?.(error);
-    return false;
-  }
+/** Puts a job back as it was: no attempt is spent and no stall counted. Answers what BullMQ needs to be thrown. */
+export async function handBack(job: Job<JobData, null>, token: string): Promise<Error> {
+  await job.moveToWait(token);
+  return settled(new WaitingError());
 }
-
-/** What the processor throws for a job that was handed back. */
-export const handedBack = (): Error => settled(new WaitingError());
 
 /** Writes the note while the lock is ours; false when it is not. Without Redis there is no note, and the move goes on. */
 async function isNoted(
@@ -109,7 +100,7 @@ async function isNoted(
 
 const settledErrors = new WeakSet<Error>();
 
-/** Whether the error is one of ours that tells BullMQ what becomes of the job. */
+/** Whether the error came from here and tells BullMQ what becomes of the job. */
 export const isSettled = (error: Error): boolean => settledErrors.has(error);
 
 function settled<E extends Error>(error: E): E {

@@ -188,6 +188,15 @@ test('an entry whose data is no JSON is a dead letter, and the worker takes the 
   await expectWorkerUnharmed();
 });
 
+test('an entry that says it is another job is worked on as what it is', async () => {
+  const { id, data } = await forged();
+  const entry = house.queue.toKey(id);
+  await house.queue.add('index', data, { jobId: id, delay: 600_000 });
+  await house.redis.hset(entry, 'id', jobId());
+  await house.queue.getBackend().promote(id);
+  expect(await house.end(id)).toBe('done');
+});
+
 test.for([
   ['opts', 'no JSON'],
   ['opts', 'null'],

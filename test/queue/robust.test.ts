@@ -45,6 +45,22 @@ test('a handler that throws costs an attempt, and nothing of its error is kept',
   expect(JSON.stringify(room.log)).not.toContain('words of');
 });
 
+test('an error that did not come from settling fails no job: it stays to be taken again', async () => {
+  await using room = await openRoom();
+  const id = await room.add();
+  const worker = await room.worker(async () => DONE, {
+    onOutcome() {
+      throw new Error('words of a document');
+    },
+  });
+  await eventually(() => room.log.some(({ message }) => message === 'the queue reports an error'));
+  await eventually(() => worker.active() === 0);
+  expect(await room.queue.status(id)).toEqual({ state: 'active' });
+  expect(await room.redis.hmget(room.bull.toKey(id), 'atm', 'failedReason')).toEqual([null, null]);
+  expect(await everything(room)).not.toContain('words of');
+  expect(JSON.stringify(room.log)).not.toContain('words of');
+});
+
 test.for(OUTCOMES.flatMap((outcome) => [[outcome, 'gone'] as const, [outcome, "another worker's"] as const]))(
   'an outcome that comes when the lock is lost changes nothing: %j, lock %s',
   async ([outcome, lock]) => {
