@@ -1,11 +1,10 @@
 // Runs the command line as a user does: bin/sealdex.js in a process of its own, with an environment of its own.
 import { spawn, type ChildProcess } from 'node:child_process';
-import { rmSync } from 'node:fs';
-import { mkdtempSync, realpathSync } from 'node:fs';
+import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { loadConfig, type Settings } from '../../src/config.ts';
+import type { Settings } from '../../src/config.ts';
 
 export const BIN = fileURLToPath(new URL('../../bin/sealdex.js', import.meta.url));
 
@@ -29,6 +28,8 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Written to standard input, which then ends. */
   readonly input?: string | Buffer;
+  /** Standard input stays open for the test to write to. */
+  readonly stdin?: 'open';
   readonly cwd?: string;
   readonly bin?: string;
 }
@@ -37,17 +38,17 @@ export interface RunOptions {
 const LIFE_MS = 60_000;
 
 export function start(args: readonly string[], options: RunOptions = {}): Running {
-  const { settings = {}, env = {}, input, cwd = tmpdir(), bin = BIN } = options;
+  const { settings = {}, env = {}, input, stdin, cwd = tmpdir(), bin = BIN } = options;
   const child = spawn(process.execPath, [bin, ...args], {
     cwd,
     env: { PATH: process.env['PATH'] ?? '', ...textsOf(settings), ...env },
-    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    stdio: [input === undefined && stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     timeout: LIFE_MS,
     killSignal: 'SIGKILL',
   });
   // Whoever ends before it has read all is what some tests are about.
   child.stdin?.on('error', () => {});
-  child.stdin?.end(input);
+  if (stdin === undefined) child.stdin?.end(input);
   const stdout = collect(child.stdout);
   const stderr = collect(child.stderr);
   const ended = new Promise<Ended>((resolve) =>
@@ -76,6 +77,9 @@ export async function run(args: readonly string[], options: RunOptions = {}): Pr
 
 export const linesOf = (text: string): string[] => (text === '' ? [] : text.replace(/\n$/, '').split('\n'));
 
+/** Lines of standard error but for those that tell of progress, which come when a machine is slow. */
+export const said = (stderr: string): string[] => linesOf(stderr).filter((line) => !/^stored \d+\/\d+$/.test(line));
+
 /** Every line of an output as JSON; fails when one is not. */
 export const jsonOf = (text: string): Record<string, unknown>[] =>
   linesOf(text).map((line) => JSON.parse(line) as Record<string, unknown>);
@@ -84,8 +88,6 @@ export const textsOf = (settings: Settings): Record<string, string> =>
   Object.fromEntries(
     Object.entries(settings).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]])),
   );
-
-export const configOf = (settings: Settings): ReturnType<typeof loadConfig> => loadConfig(settings, {});
 
 export interface Folder extends Disposable {
   readonly path: string;

@@ -1,0 +1,190 @@
+// Wrong use and wrong settings: one sentence that says what to do, the right exit code, nothing on standard output.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { Command } from 'commander';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { buildProgram } from '../../src/cli.ts';
+import { testServices, type TestServices } from '../support/services.ts';
+import { BIN, linesOf, run, temporaryFolder, textsOf } from './run.ts';
+
+const folder = temporaryFolder();
+let services: TestServices;
+
+beforeAll(async () => {
+  services = await testServices();
+});
+
+afterAll(async () => {
+  folder[Symbol.dispose]();
+  await services[Symbol.asyncDispose]();
+});
+
+const pathOf = (command: Command): string[] => (command.parent ? [...pathOf(command.parent), command.name()] : []);
+
+const commandsOf = (command: Command): Command[] => [command, ...command.commands.flatMap(commandsOf)];
+
+const helpOf = (command: Command): string => {
+  let text = '';
+  command.configureOutput({ writeOut: (part) => (text += part) }).outputHelp();
+  return text;
+};
+
+describe('help', () => {
+  test.each(commandsOf(buildProgram()).map((command) => [`sealdex ${pathOf(command).join(' ')}`.trim(), command]))(
+    '%s has an example that begins with it, and says what it does',
+    (name, command) => {
+      const help = helpOf(command);
+      expect(help).toMatch(/\nExamples?:\n/);
+      expect(help.slice(help.indexOf('Example'))).toContain(name);
+      expect(command.description()).not.toBe('');
+    },
+  );
+
+  test('no line is wider than 110 characters', () => {
+    const lines = commandsOf(buildProgram()).flatMap((command) => linesOf(helpOf(command)));
+    expect(lines.filter((line) => line.length > 110)).toEqual([]);
+  });
+
+  test.each([
+    ['--help'],
+    ['help', 'index'],
+    ['worker', '--help'],
+    ['tenants', 'put', '-h'],
+    ['dev', '--help'],
+    ['--version'],
+  ])('works without any setting: sealdex %s %s', async (...args) => {
+    const { code, stdout, stderr } = await run(args.filter((arg) => arg !== undefined));
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(args[0] === '--version' ? /^\d+\.\d+\.\d+\n$/ : /^Usage: sealdex/);
+  });
+});
+
+describe.concurrent('wrong use is answered with 64 and where to look', () => {
+  test.each<[string[], RegExp]>([
+    [['idnex'], /^sealdex: unknown command 'idnex' \(did you mean index\?\)\. See: sealdex --help\n$/],
+    [['status', '--jsn'], /^sealdex: unknown option '--jsn' \(did you mean --json\?\)\. See: sealdex status --help\n$/],
+    [['index', 'x.json'], /^sealdex: required option '--tenant <name>' not specified\. See: sealdex index --help\n$/],
+    [['index', '--tenant', 'a', '--corpus', 'b'], /^sealdex: missing required argument 'file'\. See: sealdex index/],
+    [['read', '--tenant', 'a', '--corpus', 'b'], /^sealdex: missing required argument 'id'\. See: sealdex read --help/],
+    [['status', 'now'], /^sealdex: too many arguments for 'status'.*\. See: sealdex status --help\n$/],
+    [['tenants', 'make'], /^sealdex: unknown command 'make'\. See: sealdex tenants --help\n$/],
+    [['tenants', 'put', 'a'], /^sealdex: required option '--plan <plan>'.*\. See: sealdex tenants put --help\n$/],
+    [['tenants', 'put', 'a', '--plan', 'gold'], /'gold' is invalid\. Allowed choices are free, pro, enterprise\. See:/],
+    [['list', '--tenant', 'a', '--corpus', 'b', '--limit', '0'], /'0' is invalid\. Give a whole number from 1\. See:/],
+    [['jobs', 'show', 'j123'], /^sealdex: A job id is j and 32 hex digits\.\n$/],
+    [['index', '--tenant', 'a', '--corpus', 'b', '-', '-'], /^sealdex: standard input can be read once: give - only/],
+  ])('sealdex %j', async (args, sentence) => {
+    const { code, stdout, stderr } = await run(args);
+    expect(stderr).toMatch(sentence);
+    expect({ code, stdout, lines: linesOf(stderr).length }).toEqual({ code: 64, stdout: '', lines: 1 });
+  });
+
+  test.each([[[]], [['tenants']], [['jobs']]])(
+    'without a command, sealdex %j shows those that there are',
+    async (args) => {
+      const { code, stdout, stderr } = await run(args);
+      expect({ code, stdout }).toEqual({ code: 64, stdout: '' });
+      expect(stderr).toMatch(/^Usage: sealdex/);
+      expect(stderr).toContain('\nCommands:\n');
+    },
+  );
+});
+
+describe.concurrent('names are checked before anything is opened, and the field is named', () => {
+  test.each([
+    ['tenant', ['index', '--tenant', 'a/b', '--corpus', 'docs', 'missing.json']],
+    ['corpus', ['index', '--tenant', 'acme', '--corpus', 'a/b', 'missing.json']],
+    ['tenant', ['read', '--tenant', 'a b', '--corpus', 'docs', 'id']],
+    ['corpus', ['read', '--tenant', 'acme', '--corpus', '../x', 'id']],
+    ['tenant', ['list', '--tenant', '', '--corpus', 'docs']],
+    ['corpus', ['list', '--tenant', 'acme', '--corpus', 'x'.repeat(51)]],
+    ['tenant', ['tenants', 'show', 'a/b']],
+    ['tenant', ['tenants', 'put', 'ä', '--plan', 'free']],
+  ])('%s of sealdex %j', async (field, args) => {
+    expect(await run(args)).toMatchObject({
+      code: 65,
+      stdout: '',
+      stderr: `sealdex: ${field} must be 1 to 50 letters, digits, _, = or -. (DOCUMENT_INVALID)\n`,
+    });
+  });
+});
+
+describe('settings', () => {
+  const COMMANDS: string[][] = [['status'], ['worker'], ['list', '--tenant', 'a', '--corpus', 'b']];
+
+  test.each(COMMANDS)('that are missing are all named, with where to get some: sealdex %s', async (...args) => {
+    const { code, stdout, stderr } = await run(args, { cwd: folder.path });
+    expect({ code, stdout }).toEqual({ code: 78, stdout: '' });
+    expect(linesOf(stderr)).toEqual([
+      'sealdex: Settings are wrong (CONFIG_INVALID):',
+      expect.stringMatching(/^ {2}REDIS_URL must be given: /),
+      expect.stringMatching(/^ {2}SEALDEX_BUCKET must be given: /),
+      expect.stringMatching(/^ {2}SEALDEX_PLATFORM_KEY_ARN must be given: /),
+      'To try things out without AWS: sealdex dev, in a checkout, gives you settings.',
+    ]);
+  });
+
+  test('that are wrong are all named, and no value is shown', async () => {
+    const { code, stdout, stderr } = await run(['worker'], {
+      settings: { ...services.settings, REDIS_URL: 'secret', SEALDEX_CONCURRENCY: 'secret', AWS_SECRET_ACCESS_KEY: '' },
+      env: { SEALDEX_TYPO: 'secret' },
+    });
+    expect({ code, stdout }).toEqual({ code: 78, stdout: '' });
+    expect(linesOf(stderr)).toEqual([
+      'sealdex: Settings are wrong (CONFIG_INVALID):',
+      '  SEALDEX_TYPO is no setting',
+      '  REDIS_URL must be a URL that begins with redis:// or rediss://',
+      '  SEALDEX_CONCURRENCY must be a whole number from 1 to 1000',
+      '  AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be given together',
+    ]);
+  });
+});
+
+describe.concurrent('what is out of reach is named in one sentence', () => {
+  const NOWHERE = 'http://127.0.0.1:1';
+  test.each<[string, string, string[]]>([
+    ['REDIS_URL', 'REDIS_FAILED', ['status']],
+    ['REDIS_URL', 'REDIS_FAILED', ['index', '--tenant', 'acme', '--corpus', 'docs', BIN]],
+    ['REDIS_URL', 'REDIS_FAILED', ['worker']],
+    ['AWS_ENDPOINT_URL_S3', 'STORE_FAILED', ['tenants', 'list']],
+    ['AWS_ENDPOINT_URL_S3', 'STORE_FAILED', ['worker']],
+  ])('%s: %s and 69 of sealdex %j', async (name, code, args) => {
+    const settings = {
+      ...services.settings,
+      SEALDEX_PORT: 0,
+      [name]: NOWHERE.replace('http', name === 'REDIS_URL' ? 'redis' : 'http'),
+    };
+    const ended = await run(args, { settings });
+    expect(ended).toMatchObject({ code: 69, stderr: expect.stringMatching(/^sealdex: [^\n]*\n$/) });
+    expect(ended.stderr).toMatch(new RegExp(`\\. \\(${code}( [A-Za-z]\\w+)?\\)\\n$`));
+    expect(ended.stderr).not.toContain('nothing');
+  });
+});
+
+describe('standard output that ends', () => {
+  /** Runs sealdex in a shell of a user, after `setup`. */
+  async function shell(script: string): Promise<{ code: number | null; stderr: string }> {
+    const child = spawn('bash', ['-c', `set -o pipefail; sealdex() { "$NODE" "$BIN" "$@"; }; ${script}`], {
+      env: { PATH: process.env['PATH'] ?? '', NODE: process.execPath, BIN, ...textsOf(services.settings) },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let stderr = '';
+    child.stderr.on('data', (chunk: Buffer) => {
+      stderr += chunk.toString();
+    });
+    const [code] = (await once(child, 'close')) as [number | null];
+    return { code, stderr };
+  }
+
+  test('because who reads has enough is quiet and no fault', async () => {
+    expect(await shell('sealdex --help | head -1')).toEqual({ code: 0, stderr: '' });
+    expect(await shell('sealdex status | true')).toEqual({ code: 0, stderr: '' });
+  });
+
+  test('because the disk is full is said', async () => {
+    expect(await shell('sealdex status > /dev/full')).toEqual({
+      code: 74,
+      stderr: 'sealdex: Standard output cannot be written (ENOSPC).\n',
+    });
+  });
+});
