@@ -2,10 +2,11 @@
 import { Redis } from 'ioredis';
 import { expect, test } from 'vitest';
 import { startRedis } from '../../src/dev/redis.ts';
+import { jobId } from '../../src/jobs.ts';
 import { openRedis } from '../../src/redis.ts';
 import type { Outcome } from '../../src/work/outcome.ts';
 import { eventually } from '../support/eventually.ts';
-import { openRoom, type Room } from './room.ts';
+import { dataOf, openRoom, type Room } from './room.ts';
 
 const DONE: Outcome = { kind: 'done' };
 
@@ -122,6 +123,23 @@ test('what a removal of content throws is logged, and the job is done all the sa
   await eventually(() => room.log.some(({ message }) => message.includes('was not removed')));
   expect(await room.queue.status(id)).toMatchObject({ state: 'done' });
   expect(JSON.stringify(room.log)).not.toContain('acme');
+});
+
+test('removals that hang are not begun without bound, and hold no stop up', async () => {
+  await using room = await openRoom({ SEALDEX_DRAIN_MS: 100, SEALDEX_STOP_MS: 20_000 });
+  await room.bull.addBulk(
+    Array.from({ length: 1100 }, () => ({ name: 'index', data: dataOf(), opts: { jobId: jobId() } })),
+  );
+  let begun = 0;
+  const worker = await room.worker(async () => DONE, {
+    onCompleted() {
+      begun += 1;
+      return new Promise(() => {});
+    },
+  });
+  await eventually(async () => (await room.queue.counts()).waiting === 0 && worker.active() === 0);
+  expect(begun).toBe(1000);
+  expect(await worker.stop()).toEqual({ handedBack: 0, isClean: true });
 });
 
 test('a stop waits for no handler that heeds no signal, and says so', async () => {
