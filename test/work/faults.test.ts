@@ -134,7 +134,7 @@ test.for([
   [-3_600_001, 'dead'],
   [-3_500_000, 'retry'],
   [0, 'retry'],
-  [3_600_001, 'dead'],
+  [3_700_000, 'dead'],
   [Number.NaN, 'dead'],
 ] as const)('a job of a newer producer that was queued %i ms from now is %s', async ([offset, kind]) => {
   const { id, data } = await room.forge.forge({ tenant, keyArn });
