@@ -138,4 +138,3 @@ test('parks and retries without an attempt never use up the attempts of a job', 
   expect({ runs, spent: [...spent] }).toEqual({ runs: 21, spent: [0] });
   expect(await room.queue.status(id)).toMatchObject({ state: 'done' });
 });
-
