@@ -1,0 +1,91 @@
+// `sealdex index --wait` with jobs that do not end well: dead, never taken, given up by who waits.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { loadConfig } from '../../src/config.ts';
+import { createStore } from '../../src/store/s3.ts';
+import { eventually } from '../support/eventually.ts';
+import { isAlive, jsonOf, linesOf, said, start, temporaryFolder, type Folder, type Running } from './run.ts';
+import { coreOf, JOB, openScene, type Scene } from './scene.ts';
+
+let scene: Scene;
+let folder: Folder;
+
+beforeEach(async () => {
+  folder = temporaryFolder();
+  // All content in S3, where a test can take it away.
+  scene = await openScene({ SEALDEX_INLINE_BYTES: 0 });
+  writeFileSync(join(folder.path, 'docs.ndjson'), `${coreOf('a')}\n${coreOf('b')}\n`);
+});
+
+afterEach(async () => {
+  folder[Symbol.dispose]();
+  await scene[Symbol.asyncDispose]();
+});
+
+/** Starts `index --wait` and resolves when both documents are queued. */
+async function startWaiting(...options: string[]): Promise<Running> {
+  const args = ['index', '--tenant', 'acme', '--corpus', 'docs', '--wait', ...options, 'docs.ndjson'];
+  const running = start(args, { settings: scene.settings, cwd: folder.path });
+  await eventually(() => linesOf(running.stdout()).length === 2);
+  return running;
+}
+
+/** Takes the content of one of the waiting jobs away. */
+async function loseContentOf(jobId: string): Promise<void> {
+  const store = createStore(loadConfig(scene.settings, {}), 'prompt');
+  try {
+    const { objects } = await store.list(`intake/acme/${jobId}/`);
+    expect(objects).toHaveLength(1);
+    for (const { key } of objects) await store.remove(key);
+  } finally {
+    store.close();
+  }
+}
+
+test('a job that ends dead is told with its code and what to do, and the exit code is 65', async () => {
+  await using running = await startWaiting();
+  const jobId = /j[0-9a-f]{32}/.exec(linesOf(running.stdout())[1] ?? '')?.[0] ?? '';
+  await loseContentOf(jobId);
+  await scene.startWorker();
+  const { code, stdout, stderr } = await running.ended;
+  expect(code).toBe(65);
+  expect(linesOf(stdout)).toHaveLength(2);
+  expect(said(stderr)).toEqual([
+    `dead  ${jobId}  docs.ndjson:2  the job's content is gone from intake; index the document again (CONTENT_MISSING)`,
+    '1 stored, 1 dead.',
+  ]);
+  const shown = await scene.sealdex(['jobs', 'show', jobId]);
+  expect(shown).toMatchObject({ code: 0, stderr: '' });
+  expect(shown.stdout).toMatch(/^state {5}dead\ncode {6}CONTENT_MISSING: the job's content is gone from intake; .*$/m);
+});
+
+test('as JSON each end is a line', async () => {
+  await using running = await startWaiting('--json');
+  const jobId = String(jsonOf(running.stdout())[0]?.['jobId']);
+  await loseContentOf(jobId);
+  await scene.startWorker();
+  const { code, stdout, stderr } = await running.ended;
+  expect({ code, stderr }).toEqual({ code: 65, stderr: '' });
+  const lines = jsonOf(stdout);
+  expect(lines).toHaveLength(5);
+  expect(lines).toContainEqual({ file: 'docs.ndjson', line: 1, jobId, state: 'dead', code: 'CONTENT_MISSING' });
+  const stored = { file: 'docs.ndjson', line: 2, jobId: expect.stringMatching(JOB) as string, state: 'done' };
+  expect(lines).toContainEqual(stored);
+  expect(lines.at(-1)).toEqual({ queued: 2, refused: 0, failed: 0, done: 1, superseded: 0, dead: 1, unfinished: 0 });
+});
+
+test.each(['SIGINT', 'SIGTERM'] as const)('%s ends the wait with 75, nothing else: the jobs go on', async (signal) => {
+  await using running = await startWaiting();
+  running.child.kill(signal);
+  const { code, stderr } = await running.ended;
+  expect(code).toBe(75);
+  expect(said(stderr)).toEqual(['0 stored, 2 not finished (they stay in the queue; sealdex status shows it).']);
+  expect(isAlive(running.pid)).toBe(false);
+  expect((await scene.operator.status()).index).toMatchObject({ waiting: 2 });
+  await scene.startWorker();
+  await eventually(async () => {
+    const { waiting, active, delayed, dead } = (await scene.operator.status()).index;
+    return waiting + active + delayed + dead === 0;
+  });
+});

@@ -1,0 +1,158 @@
+// Waiting for jobs to end: how it is told, when it gives up, and what an outage or Ctrl-C does to it.
+import { setImmediate } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import type { JobStatus } from '../../src/queue/queues.ts';
+import { SealdexError } from '../../src/errors.ts';
+import type { Sent } from '../../src/cli/sending.ts';
+import { createWaiting, IDLE_MS, STILL_MS, type Waiting } from '../../src/cli/waiting.ts';
+import { FakeClock } from '../support/clock.ts';
+
+const jobsOf = (count: number): Sent[] =>
+  Array.from({ length: count }, (_, at) => ({ file: 'docs.ndjson', line: at + 1, jobId: `j${at}` }));
+
+function waitingFor(status: (jobId: string) => Promise<JobStatus>) {
+  const clock = new FakeClock();
+  const controller = new AbortController();
+  const told: string[] = [];
+  let asked = 0;
+  const waiting = createWaiting({
+    clock,
+    signal: controller.signal,
+    status: (jobId) => {
+      asked += 1;
+      return status(jobId);
+    },
+    onEnd: ({ line }, state, code) => told.push(`${line} ${state} ${code ?? '-'}`),
+    onProgress: (ended, total) => told.push(`${ended}/${total}`),
+    onStill: (error) => told.push(`still ${error?.code ?? '-'}`),
+  });
+  return { waiting, clock, controller, told, asked: () => asked };
+}
+
+/** Lets the time pass until the wait is over; answers how much it was. */
+async function pass<T>(clock: FakeClock, work: Promise<T>): Promise<{ value: T; ms: number }> {
+  const state = { isOver: false };
+  const over = work.finally(() => {
+    state.isOver = true;
+  });
+  over.catch(() => {});
+  const from = clock.monotonic();
+  while (!state.isOver) {
+    await setImmediate();
+    clock.advance(50);
+  }
+  return { value: await over, ms: clock.monotonic() - from };
+}
+
+test('it ends when all jobs have ended, and counts how', async () => {
+  const ends: Record<string, JobStatus> = {
+    j0: { state: 'done' },
+    j1: { state: 'superseded' },
+    j2: { state: 'dead', code: 'CONTENT_MISSING' },
+  };
+  const { waiting, clock, told } = waitingFor(async (jobId) => ends[jobId] ?? { state: 'unknown' });
+  waiting.add(jobsOf(3));
+  expect((await pass(clock, waiting.until(0))).value).toBe(true);
+  expect(waiting.endings).toEqual({ done: 1, superseded: 1, dead: 1 });
+  expect(waiting.left).toBe(0);
+  expect(told).toEqual(['1 done -', '2 superseded -', '3 dead CONTENT_MISSING', '3/3']);
+});
+
+test.each(['queued', 'active', 'retrying', 'parked', 'unknown'] as const)(
+  'a job that stays %s is waited for two minutes, and after ten seconds that is said once',
+  async (state) => {
+    const { waiting, clock, told } = waitingFor(async (jobId) => ({ state: jobId === 'j0' ? 'done' : state }));
+    waiting.add(jobsOf(2));
+    const { value, ms } = await pass(clock, waiting.until(0));
+    expect(value).toBe(false);
+    expect(waiting.left).toBe(1);
+    expect(ms).toBeGreaterThanOrEqual(IDLE_MS);
+    expect(ms).toBeLessThan(IDLE_MS + 1000);
+    expect(told.filter((line) => line.startsWith('still'))).toEqual(['still -']);
+    expect(told.indexOf('still -')).toBeGreaterThan(STILL_MS / 200 / 2);
+    expect(clock.pending).toBe(0);
+  },
+);
+
+test('as long as jobs end now and then it goes on', async () => {
+  const clockOf: { clock?: FakeClock } = {};
+  const scene = waitingFor(async (jobId) => ({
+    state: (clockOf.clock?.monotonic() ?? 0) > (Number(jobId.slice(1)) + 1) * (IDLE_MS - 5000) ? 'done' : 'queued',
+  }));
+  clockOf.clock = scene.clock;
+  scene.waiting.add(jobsOf(3));
+  const { value, ms } = await pass(scene.clock, scene.waiting.until(0));
+  expect(value).toBe(true);
+  expect(ms).toBeGreaterThan(2 * IDLE_MS);
+});
+
+test('an outage of Redis is said once and waited for', async () => {
+  const isBack = (clock: FakeClock): boolean => clock.monotonic() > 31_000;
+  const scene: { clock?: FakeClock } = {};
+  const { waiting, clock, told } = waitingFor(async () => {
+    if (scene.clock && isBack(scene.clock)) return { state: 'done' };
+    throw new SealdexError('REDIS_FAILED');
+  });
+  scene.clock = clock;
+  waiting.add(jobsOf(2));
+  expect((await pass(clock, waiting.until(0))).value).toBe(true);
+  expect(told.filter((line) => line.startsWith('still'))).toEqual(['still REDIS_FAILED']);
+  expect(waiting.endings.done).toBe(2);
+});
+
+test('an outage that lasts ends it after two minutes', async () => {
+  const { waiting, clock } = waitingFor(async () => {
+    throw new SealdexError('REDIS_FAILED');
+  });
+  waiting.add(jobsOf(300));
+  expect((await pass(clock, waiting.until(0))).value).toBe(false);
+  expect(waiting.left).toBe(300);
+});
+
+test('an error that will not pass ends it', async () => {
+  const { waiting, clock } = waitingFor(async () => {
+    throw new SealdexError('PLATFORM_CREDENTIALS');
+  });
+  waiting.add(jobsOf(1));
+  await expect(pass(clock, waiting.until(0))).rejects.toMatchObject({ code: 'PLATFORM_CREDENTIALS' });
+});
+
+test('stuck jobs do not hide those that end, and no more than 200 are asked for at a time', async () => {
+  const { waiting, clock, told } = waitingFor(async (jobId) => ({
+    state: Number(jobId.slice(1)) < 400 ? 'queued' : 'done',
+  }));
+  waiting.add(jobsOf(600));
+  expect((await pass(clock, waiting.until(0))).value).toBe(false);
+  expect(waiting.endings.done).toBe(200);
+  const steps = told.flatMap((line) => (/^\d+\/600$/.test(line) ? [Number(line.split('/')[0])] : []));
+  for (const [at, step] of steps.entries()) expect(step - (steps[at - 1] ?? 0)).toBeLessThanOrEqual(200);
+});
+
+test('it can be asked to wait only until few are left', async () => {
+  const { waiting, clock } = waitingFor(async () => ({ state: 'done' }));
+  waiting.add(jobsOf(500));
+  expect((await pass(clock, waiting.until(300))).value).toBe(true);
+  expect(waiting.left).toBe(300);
+  waiting.add(jobsOf(10));
+  await pass(clock, waiting.until(0));
+  expect(waiting.endings.done).toBe(510);
+});
+
+test('with nothing to wait for it asks nobody', async () => {
+  const { waiting, asked } = waitingFor(async () => ({ state: 'queued' }));
+  expect(await waiting.until(0)).toBe(true);
+  expect(asked()).toBe(0);
+});
+
+test('the signal ends it at once, and no timer stays', async () => {
+  const { waiting, clock, controller } = waitingFor(async () => ({ state: 'queued' }));
+  waiting.add(jobsOf(1));
+  const over: Promise<unknown> = ended(waiting);
+  await setImmediate();
+  controller.abort(new Error('enough'));
+  expect(await over).toMatchObject({ message: 'enough' });
+  expect(clock.pending).toBe(0);
+  expect(await ended(waiting)).toMatchObject({ message: 'enough' });
+});
+
+const ended = (waiting: Waiting): Promise<unknown> => waiting.until(0).catch((error: unknown) => error);
