@@ -12,6 +12,9 @@ import { writeNote, type Note } from './notes.ts';
 const FIRST_BACKOFF_MS = 5000;
 const LAST_BACKOFF_MS = 600_000;
 
+/** A job that waits for an outage to end asks less and less often, but hears of the end within a minute. */
+const LAST_OUTAGE_MS = 60_000;
+
 /** Until the gates exist, a job whose KMS key refuses and one that met a platform fault just come back. */
 const PARK_MS = 30_000;
 const PAUSE_MS = 5000;
@@ -30,6 +33,10 @@ export interface SettleDeps {
 export function backoffMs(attempt: number, random: () => number = Math.random): number {
   return Math.ceil(random() * Math.min(FIRST_BACKOFF_MS * 2 ** Math.max(0, attempt - 1), LAST_BACKOFF_MS)) || 1;
 }
+
+/** The wait of a job that spends no attempt, after it was taken `times` times. */
+export const outageMs = (times: number, random?: () => number): number =>
+  Math.min(backoffMs(times, random), LAST_OUTAGE_MS);
 
 /** What a failure is stored as in Redis: a code and a job id; an id that is not of ours may be content. */
 export const failureText = (code: Code, jobId: string | undefined): string => `${code} ${isJobId(jobId) ? jobId : '-'}`;
@@ -63,7 +70,8 @@ export async function settle(
     case 'pause':
       return delay(jittered(PAUSE_MS, deps.random), outcome.code);
     case 'retry':
-      if (!outcome.spendsAttempt) return delay(outcome.afterMs ?? backoffMs(1, deps.random), outcome.code);
+      if (!outcome.spendsAttempt)
+        return delay(outcome.afterMs ?? outageMs(job.attemptsStarted, deps.random), outcome.code);
       if (isLastAttempt(job, outcome.code)) break;
       await note('retrying', outcome.code);
       // BullMQ counts the attempt and delays by backoffMs(), in one script.

@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CODES, type Code } from '../../src/errors.ts';
 import { jobId } from '../../src/jobs.ts';
-import { backoffMs, failureText, isLastAttempt } from '../../src/queue/settle.ts';
+import { backoffMs, failureText, isLastAttempt, outageMs } from '../../src/queue/settle.ts';
 
 describe('the backoff', () => {
   const most = (attempt: number): number => backoffMs(attempt, () => 1);
@@ -26,6 +26,14 @@ describe('the backoff', () => {
     );
     expect(backoffMs(1, () => 0)).toBe(1);
     expect(backoffMs(1, () => 0.5)).toBe(2_500);
+  });
+});
+
+describe('the wait for an outage to end', () => {
+  it('grows with every time the job is taken, and stays under a minute', () => {
+    expect([1, 2, 3, 4, 5, 100].map((times) => outageMs(times, () => 1))).toEqual([
+      5_000, 10_000, 20_000, 40_000, 60_000, 60_000,
+    ]);
   });
 });
 
