@@ -1,9 +1,12 @@
 // bin/sealdex.js as a user meets it: under an older Node, through a symlink, in a checkout and installed.
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import {
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   realpathSync,
   rmSync,
@@ -13,6 +16,7 @@ import {
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { eventually } from '../support/eventually.ts';
 
 const ROOT = new URL('../../', import.meta.url).pathname;
 const engines = (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { engines: { node: string } }).engines;
@@ -30,8 +34,13 @@ function packageAt(name: string, entries: readonly ('src/cli.ts' | 'dist/cli.js'
     writeFileSync(
       join(root, entry),
       `export const main = async (argv) => {
-        console.log(JSON.stringify({ entry: '${entry}', args: argv.slice(2), cwd: process.cwd() }));
+        const { pid, execArgv, env } = process;
+        const told = { entry: '${entry}', args: argv.slice(2), cwd: process.cwd(), pid, execArgv, arenas: env.MALLOC_ARENA_MAX };
+        console.log(JSON.stringify(told));
         process.exitCode = 3;
+        if (!argv.includes('--until-told')) return;
+        const waiting = setInterval(() => {}, 1000);
+        process.once('SIGTERM', () => { console.log('told'); clearInterval(waiting); });
       };`,
     );
   }
@@ -116,6 +125,13 @@ test('in a checkout it runs src, when installed dist', () => {
   expect(entryOf(packageAt(join('node_modules', 'sealdex'), ['dist/cli.js']))).toBe('dist/cli.js');
 });
 
+test('what it compiled it keeps in the folder of the checkout, and nowhere when installed', () => {
+  start(packageAt('compiling', ['src/cli.ts']), []);
+  start(packageAt(join('node_modules', 'compiling'), ['dist/cli.js']), []);
+  expect(existsSync(join(folder, 'compiling', '.sealdex', 'compiled'))).toBe(true);
+  expect(readdirSync(join(folder, 'node_modules', 'compiling')).sort()).toEqual(['bin', 'dist', 'package.json']);
+});
+
 test('through a symlink, as npx starts it, it passes on the arguments and keeps the working folder and the exit code', () => {
   const bin = packageAt('linked', ['src/cli.ts']);
   const place = join(folder, 'node_modules', '.bin');
@@ -125,7 +141,7 @@ test('through a symlink, as npx starts it, it passes on the arguments and keeps 
   symlinkSync(bin, join(place, 'sealdex'));
   const result = start(join(place, 'sealdex'), ['index', '--tenant', 'a b', '-'], { cwd: elsewhere });
   expect(result).toMatchObject({ status: 3, stderr: '' });
-  expect(JSON.parse(result.stdout)).toEqual({
+  expect(JSON.parse(result.stdout)).toMatchObject({
     entry: 'src/cli.ts',
     args: ['index', '--tenant', 'a b', '-'],
     cwd: elsewhere,
@@ -136,4 +152,89 @@ test('a shell can start it as it is, with the Node of the PATH', () => {
   const bin = packageAt('executable', ['src/cli.ts']);
   const PATH = `${dirname(process.execPath)}${delimiter}${process.env.PATH}`;
   expect(spawnSync(bin, [], { encoding: 'utf8', env: { PATH } })).toMatchObject({ status: 3, stderr: '' });
+});
+
+describe('a worker starts again in its own place, with the flags that keep its memory small', () => {
+  const SMALL_HEAP = '--max-semi-space-size=2';
+
+  interface Told {
+    readonly pid: number;
+    readonly args: readonly string[];
+    readonly execArgv: readonly string[];
+    readonly arenas?: string;
+  }
+
+  interface Watched {
+    readonly child: ChildProcess;
+    /** What the command line told when it started. */
+    readonly told: Promise<Told>;
+    readonly ended: Promise<{ code: number | null; signal: NodeJS.Signals | null; output: string }>;
+  }
+
+  function watch(args: readonly string[], env: Record<string, string> = {}, ipc = false): Watched {
+    const bin = packageAt('worker', ['src/cli.ts']);
+    const child = spawn(process.execPath, ['--no-deprecation', bin, ...args], {
+      env: { PATH: process.env.PATH, ...env },
+      stdio: ['ignore', 'pipe', 'inherit', ...(ipc ? (['ipc'] as const) : [])],
+      timeout: 30_000,
+    });
+    let output = '';
+    child.stdout?.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+    });
+    const ended = once(child, 'close').then(([code, signal]) => ({
+      code: code as number | null,
+      signal: signal as NodeJS.Signals | null,
+      output,
+    }));
+    const told = eventually(() => output.includes('\n') && (JSON.parse(output.split('\n')[0] ?? '') as Told));
+    return { child, told, ended };
+  }
+
+  const flagsOf = ({ execArgv }: Told): string[] => execArgv.filter((flag) => flag === SMALL_HEAP);
+
+  test('once, under the same process id, with its arguments, flags and exit code', async () => {
+    const { child, told, ended } = watch(['worker', 'a b', '--', '"c"']);
+    expect(await told).toMatchObject({ pid: child.pid, args: ['worker', 'a b', '--', '"c"'], arenas: '2' });
+    expect((await told).execArgv).toEqual([SMALL_HEAP, '--no-deprecation']);
+    expect(await ended).toMatchObject({ code: 3, signal: null });
+    expect((await ended).output.trim().split('\n')).toHaveLength(1);
+  });
+
+  test('signals reach it as before', async () => {
+    const first = watch(['worker', '--until-told']);
+    await first.told;
+    first.child.kill('SIGTERM');
+    expect(await first.ended).toMatchObject({
+      code: 3,
+      signal: null,
+      output: expect.stringMatching(/\ntold\n$/) as string,
+    });
+    const second = watch(['worker', '--until-told']);
+    await second.told;
+    second.child.kill('SIGKILL');
+    expect(await second.ended).toMatchObject({ code: null, signal: 'SIGKILL' });
+  });
+
+  test('not when somebody has set the number of arenas', async () => {
+    const { told, ended } = watch(['worker'], { MALLOC_ARENA_MAX: '8' });
+    expect(await told).toMatchObject({ arenas: '8' });
+    expect(flagsOf(await told)).toEqual([]);
+    expect((await ended).code).toBe(3);
+  });
+
+  test('not when a parent talks to it over a channel, which would be lost', async () => {
+    const { child, told, ended } = watch(['worker'], {}, true);
+    expect(flagsOf(await told)).toEqual([]);
+    expect(await told).not.toHaveProperty('arenas');
+    expect(child.connected || child.exitCode !== null).toBe(true);
+    expect((await ended).code).toBe(3);
+  });
+
+  test.each([['index'], ['--help'], ['status', 'worker']])('no other command does: %s %s', async (...args) => {
+    const { told, ended } = watch(args.filter((arg) => arg !== undefined));
+    expect(flagsOf(await told)).toEqual([]);
+    expect(await told).not.toHaveProperty('arenas');
+    await ended;
+  });
 });

@@ -1,0 +1,149 @@
+// `sealdex dev` and `sealdex demo` as somebody tries them: what they print, what stays, and that nothing is left running.
+import { execFile } from 'node:child_process';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { connect } from 'node:net';
+import { eventually } from '../support/eventually.ts';
+import { BIN, isAlive, jsonOf, linesOf, run, start, temporaryFolder, type Folder, type Running } from './run.ts';
+import { coreOf } from './scene.ts';
+
+let folder: Folder;
+
+beforeAll(() => {
+  folder = temporaryFolder();
+});
+
+afterAll(() => folder[Symbol.dispose]());
+
+async function startDev(): Promise<Running> {
+  const running = start(['dev'], { cwd: folder.path });
+  await eventually(() => running.stderr().includes('Ctrl-C stops everything') || running.child.exitCode !== null, {
+    timeoutMs: 40_000,
+  });
+  expect(running.stderr()).toContain('Ready: a worker takes jobs');
+  return running;
+}
+
+const envFile = (): string => join(folder.path, '.sealdex/env');
+
+/** Runs a line in another terminal of the user. */
+async function shell(line: string): Promise<string> {
+  const env = { PATH: process.env['PATH'] ?? '', NODE: process.execPath, BIN };
+  const script = `set -e; sealdex() { "$NODE" "$BIN" "$@"; }; source .sealdex/env; ${line}`;
+  return (await promisify(execFile)('bash', ['-c', script], { cwd: folder.path, env })).stdout;
+}
+
+const redisPort = (running: Running): number =>
+  Number(/REDIS_URL='redis:\/\/127\.0\.0\.1:(\d+)'/.exec(running.stdout())?.[1]);
+
+const isListening = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket
+      .once('connect', () => socket.destroy())
+      .once('close', (hadError) => resolve(!hadError))
+      .once('error', () => {});
+  });
+
+/** As Linux tells it. */
+const childrenOf = (pid: number): number[] =>
+  readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number);
+
+describe('dev', () => {
+  test('prints what another terminal needs, keeps documents over a restart, and leaves nothing running', async () => {
+    await using first = await startDev();
+    const exports_ = linesOf(first.stdout());
+    for (const line of exports_) expect(line).toMatch(/^export [A-Z0-9_]+='[^']+'$/);
+    expect(readFileSync(envFile(), 'utf8')).toBe(first.stdout());
+    expect(statSync(envFile()).mode & 0o077).toBe(0);
+
+    writeFileSync(join(folder.path, 'kept.json'), coreOf('kept', 'What stays.'));
+    expect(linesOf(await shell('sealdex tenants list')).map((line) => line.split(' ')[0])).toEqual([
+      'TENANT',
+      'acme',
+      'globex',
+    ]);
+    await shell('sealdex index --tenant acme --corpus docs --wait kept.json');
+    expect(await run(['dev'], { cwd: folder.path })).toMatchObject({
+      code: 69,
+      stdout: '',
+      stderr: expect.stringMatching(/^Starting .*\nsealdex: Another process keeps its services in .*\n$/) as string,
+    });
+
+    first.child.kill('SIGINT');
+    const { code, stderr } = await first.ended;
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/\nStopping …\n$/);
+    expect(await isListening(redisPort(first))).toBe(false);
+    expect(existsSync(envFile())).toBe(false);
+
+    await using second = await startDev();
+    expect(await shell('sealdex read --tenant acme --corpus docs kept')).toMatch(/\n\nWhat stays\.\n$/);
+    second.child.kill('SIGTERM');
+    expect((await second.ended).code).toBe(0);
+    expect(await isListening(redisPort(second))).toBe(false);
+  });
+
+  test('killed, it leaves no Redis, and starts again', async () => {
+    await using killed = await startDev();
+    killed.child.kill('SIGKILL');
+    await killed.ended;
+    await eventually(async () => !(await isListening(redisPort(killed))));
+    await using again = await startDev();
+    again.child.kill('SIGINT');
+    expect((await again.ended).code).toBe(0);
+  });
+
+  test('Ctrl-C while it starts ends it with 130 and leaves nothing', async () => {
+    await using running = start(['dev'], { cwd: folder.path });
+    await eventually(() => running.stderr().includes('Starting'));
+    running.child.kill('SIGINT');
+    const { code, stdout, stderr } = await running.ended;
+    expect({ code, stdout, stderr }).toEqual({ code: 130, stdout: '', stderr: 'Starting Redis, S3 and KMS …\n' });
+    // The folder is free: the next one starts.
+    await using again = await startDev();
+    again.child.kill('SIGINT');
+    expect((await again.ended).code).toBe(0);
+  });
+});
+
+describe('demo', () => {
+  test('--json prints one line of figures, and the story beside it', async () => {
+    const { code, stdout, stderr } = await run(['demo', '--json'], { cwd: tmpdir() });
+    expect(code).toBe(0);
+    const [result = {}, ...others] = jsonOf(stdout);
+    expect(others).toEqual([]);
+    expect(Object.keys(result)).toEqual([
+      'documents',
+      'failed',
+      'seconds',
+      'documentsPerSecond',
+      'kms',
+      'readBack',
+      'officialDecrypt',
+      'plaintextFoundInRedis',
+      'plaintextFoundInS3',
+    ]);
+    expect(result).toMatchObject({ failed: 0, readBack: true, officialDecrypt: true });
+    expect(result).toMatchObject({ plaintextFoundInRedis: false, plaintextFoundInS3: false });
+    expect(Object.keys(result['kms'] as object)).toEqual(['GenerateDataKey', 'Decrypt']);
+    expect(stderr).toContain('Three tenants');
+    expect(stderr).not.toContain('\u001b');
+  });
+
+  test('Ctrl-C ends it with 130 and leaves nothing running', async () => {
+    await using running = start(['demo'], { cwd: tmpdir() });
+    await eventually(() => running.stdout().includes('Three tenants'), { timeoutMs: 30_000 });
+    const children = childrenOf(running.pid);
+    expect(children).not.toEqual([]);
+    running.child.kill('SIGINT');
+    const { code, stderr } = await running.ended;
+    expect(code).toBe(130);
+    expect(children.filter(isAlive)).toEqual([]);
+    expect(stderr).not.toContain('sealdex:');
+    expect(running.stdout()).not.toContain('DOCUMENTS/S');
+  });
+});
