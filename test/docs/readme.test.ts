@@ -1,0 +1,236 @@
+// What is stated twice is compared here: README and docs against the tables, the command line and package.json.
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Command } from 'commander';
+import { describe, expect, test } from 'vitest';
+import { buildProgram } from '../../src/cli.ts';
+import { CODES, dispositionOf, type Code } from '../../src/errors.ts';
+import { METRICS } from '../../src/metrics.ts';
+import { SETTINGS } from '../../src/settings.ts';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const fileOf = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
+const README = fileOf('README.md');
+const DOCS = readdirSync(join(ROOT, 'docs')).map((name) => `docs/${name}`);
+const PAGES = ['README.md', 'CHANGELOG.md', ...DOCS];
+
+/** The rows of the table under a heading, cells joined as they stand there. */
+function tableUnder(heading: string): string[] {
+  const section = README.split(/^## /m).find((text) => text.startsWith(`${heading}\n`)) ?? '';
+  const rows = section.split('\n').filter((line) => line.startsWith('|'));
+  return rows.slice(2);
+}
+
+const rowOf = (...cells: string[]): string => `| ${cells.join(' | ')} |`;
+const code = (text: string): string => `\`${text}\``;
+
+describe('the tables of the README are those of the code, in their order', () => {
+  test('settings: name, unit, default, meaning', () => {
+    const defaultOf = (byDefault: string | null | undefined): string =>
+      byDefault === undefined ? '**must be given**' : byDefault === null || byDefault === '' ? '–' : code(byDefault);
+    const rows = Object.entries(SETTINGS).map(([name, { unit, byDefault, means }]) =>
+      rowOf(code(name), unit, defaultOf(byDefault), means),
+    );
+    expect(rows.length).toBeGreaterThan(20);
+    expect(tableUnder('Settings')).toEqual(rows);
+  });
+
+  test('codes: what becomes of a job, exit code, meaning, what to do', () => {
+    const rows = (Object.keys(CODES) as Code[]).map((name) => {
+      const { disposition, attempts, exit, means, todo } = dispositionOf(name);
+      const tries = attempts === undefined || attempts === 0 ? '' : `, ${attempts} attempts`;
+      return rowOf(code(name), disposition === 'none' ? '–' : `${disposition}${tries}`, String(exit), means, todo);
+    });
+    expect(rows.length).toBeGreaterThan(30);
+    expect(tableUnder('Codes')).toEqual(rows);
+  });
+
+  test('metrics: name, type, labels, what it counts', () => {
+    const rows = Object.entries(METRICS).map(([name, { type, labels, help }]) =>
+      rowOf(code(name), type, labels.length === 0 ? '–' : labels.map(code).join(' '), help),
+    );
+    expect(rows.length).toBeGreaterThan(5);
+    expect(tableUnder('Metrics')).toEqual(rows);
+  });
+});
+
+describe('commands', () => {
+  const program = buildProgram();
+
+  /** A path like `tenants put`, for every command that does something. */
+  const leavesOf = (command: Command, path: readonly string[] = []): string[] =>
+    command.commands.length === 0
+      ? [path.join(' ')]
+      : command.commands.flatMap((each) => leavesOf(each, [...path, each.name()]));
+
+  interface Use {
+    readonly page: string;
+    readonly text: string;
+  }
+
+  /** Everything after `sealdex` in code: indented or fenced blocks, and between backticks. */
+  const usesOf = (page: string): Use[] => {
+    const text = fileOf(page);
+    const blocks = text.match(/^ {4}.*$|^```[\s\S]*?^```$/gm) ?? [];
+    const inline = [...text.matchAll(/(?<!`)`([^`\n]+)`(?!`)/g)].map(([, inside = '']) => inside);
+    return [...blocks.flatMap((block) => block.split('\n')), ...inline].flatMap((line) =>
+      [...line.matchAll(/(?:^|\s)(?:npx )?sealdex((?: +[^\s#|&;]+)+)/g)].map(([, rest = '']) => ({
+        page,
+        text: rest.trim(),
+      })),
+    );
+  };
+
+  const faultOf = ({ page, text }: Use): string[] => {
+    let command = program;
+    const words = text.split(/ +/);
+    while (words.length > 0) {
+      const next = command.commands.find((each) => each.name() === words[0]);
+      if (!next) break;
+      command = next;
+      words.shift();
+    }
+    const known = new Set(['--help', '--version', ...command.options.map(({ long }) => long)]);
+    const unknown = words.filter((word) => word.startsWith('--') && !known.has(word));
+    const isCommand = command !== program || words[0]?.startsWith('--') === true;
+    return isCommand && unknown.length === 0 ? [] : [`${page}: sealdex ${text}`];
+  };
+
+  test('every one that README, CHANGELOG and docs name exists, with its options', () => {
+    const uses = PAGES.flatMap(usesOf);
+    expect(uses.length).toBeGreaterThan(8);
+    expect(uses.flatMap(faultOf)).toEqual([]);
+    expect(faultOf({ page: '-', text: 'tenants make acme' })).toEqual([]);
+    expect(faultOf({ page: '-', text: 'indx --tenant a' })).toHaveLength(1);
+    expect(faultOf({ page: '-', text: 'index --tenants a' })).toHaveLength(1);
+  });
+
+  test('every one that codes and errors point to exists', () => {
+    const todos = Object.values(CODES).flatMap(({ todo }) => [...todo.matchAll(/sealdex ((?:[a-z]+ )+[^.;]*)/g)]);
+    expect(todos.length).toBeGreaterThan(0);
+    expect(todos.flatMap(([, text = '']) => faultOf({ page: 'errors.ts', text }))).toEqual([]);
+  });
+
+  test('every one that there is, is named in the README', () => {
+    const leaves = leavesOf(program);
+    expect(leaves.length).toBeGreaterThan(8);
+    const missing = leaves.filter((leaf) => !README.includes(`sealdex ${leaf}`) && !README.includes(`npm run ${leaf}`));
+    expect(missing).toEqual([]);
+  });
+
+  test('the CHANGELOG names every top command', () => {
+    const changelog = fileOf('CHANGELOG.md');
+    expect(
+      program.commands.filter((command) => !changelog.includes(code(command.name()))).map((each) => each.name()),
+    ).toEqual([]);
+  });
+});
+
+describe('the two commands to begin with', () => {
+  const { scripts } = JSON.parse(fileOf('package.json')) as { scripts: Record<string, string> };
+
+  test.each(['npm ci && npm run demo', 'npm test'])(
+    '%s stands there as a command, and is in package.json',
+    (command) => {
+      expect(README).toMatch(new RegExp(`^ {4}${command}(?: +#.*)?$`, 'm'));
+      for (const [, script = ''] of command.matchAll(/npm (?:run )?(demo|test)/g))
+        expect(scripts).toHaveProperty(script);
+    },
+  );
+
+  test('CI calls the same test command', () => {
+    expect(fileOf('.ci/run').split('\n')).toContain('npm test');
+  });
+
+  test('the machine that they need is the one that the bin takes, or has an older Node that npm ci replaces', () => {
+    expect(README).toContain('Node 20 or later');
+    const { devDependencies } = JSON.parse(fileOf('package.json')) as { devDependencies: Record<string, string> };
+    expect(devDependencies['node']).toMatch(/^\^24\./);
+  });
+});
+
+describe('pages', () => {
+  test('the README has at most 250 lines, and opens with what it is and for whom in two sentences', () => {
+    expect(README.split('\n').length).toBeLessThanOrEqual(250);
+    const [, , opening = ''] = README.split('\n');
+    expect(opening.match(/[.](?: |$)/g)).toHaveLength(2);
+  });
+
+  test('the README has every section that somebody looks for', () => {
+    const headings = [...README.matchAll(/^## (.+)$/gm)].map(([, heading]) => heading);
+    expect(headings).toEqual(
+      expect.arrayContaining([
+        'Try it',
+        'The way of a document',
+        'Words',
+        'Enqueue from your own API',
+        'Run it',
+        'Settings',
+        'Codes',
+        'Decrypt without us',
+        'What can be read by whom, and when',
+      ]),
+    );
+  });
+
+  const linksOf = (page: string): string[] =>
+    [...fileOf(page).matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)]
+      .map(([, target = '']) => target)
+      .filter((target) => !/^[a-z]+:/.test(target))
+      .map((target) => join(dirname(page), target));
+
+  test.each(PAGES)('every file that %s links to exists', (page) => {
+    expect(linksOf(page).filter((target) => !existsSync(join(ROOT, target)))).toEqual([]);
+  });
+
+  test('the README links to every page of docs, and to the CHANGELOG', () => {
+    expect(new Set(linksOf('README.md'))).toEqual(new Set([...DOCS, 'CHANGELOG.md']));
+  });
+
+  test.each(PAGES)('every setting and every code that %s names is one', (page) => {
+    const text = fileOf(page);
+    const settings = text.match(/\bSEALDEX_[A-Z0-9_]+\b/g) ?? [];
+    expect(settings.filter((name) => !Object.hasOwn(SETTINGS, name))).toEqual([]);
+    const marked = [...text.matchAll(/`([A-Z]{3,}(?:_[A-Z]+)+)`/g)].map(([, name = '']) => name);
+    // The SDK has variables of its own beside those that we read.
+    const others = marked.filter((name) => !Object.hasOwn(SETTINGS, name) && !name.startsWith('AWS_'));
+    expect(others.filter((name) => !Object.hasOwn(CODES, name))).toEqual([]);
+  });
+});
+
+describe('words', () => {
+  const WORDS = tableUnder('Words').flatMap((row) => (row.split('|')[1] ?? '').split(',').map((word) => word.trim()));
+
+  test('every word of the glossary is in use', () => {
+    const rest = PAGES.map(fileOf)
+      .join('\n')
+      .replaceAll(/^## Words[\s\S]*?(?=^## )/gm, '')
+      .toLowerCase();
+    expect(WORDS.length).toBeGreaterThan(8);
+    expect(WORDS.filter((word) => !new RegExp(`\\b${word.toLowerCase()}s?\\b`).test(rest))).toEqual([]);
+  });
+
+  test('no page and no help uses another word for the same thing', () => {
+    const program = buildProgram();
+    const helpOf = (command: Command): string =>
+      [command.helpInformation(), ...command.commands.map(helpOf)].join('\n');
+    const others =
+      /\b(?:CMKs?|CMEKs?|DEKs?|DLQ|redrives?|snoozes?|master keys?|root keys?|session keys?|staging|tasks?)\b/gi;
+    const texts = [...PAGES.map((page) => [page, fileOf(page)]), ['--help', helpOf(program)]];
+    expect(
+      texts.flatMap(([where, text = '']) => [...text.matchAll(others)].map(([word]) => `${where}: ${word}`)),
+    ).toEqual([]);
+  });
+});
+
+test('the CHANGELOG has the form of Keep a Changelog, newest first', () => {
+  const changelog = fileOf('CHANGELOG.md');
+  expect(changelog).toMatch(/^# Changelog\n/);
+  const releases = [...changelog.matchAll(/^## (.+)$/gm)].map(([, heading = '']) => heading);
+  expect(releases[0]).toBe('[Unreleased]');
+  for (const release of releases.slice(1)) expect(release).toMatch(/^\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d$/);
+  const kinds = [...changelog.matchAll(/^### (.+)$/gm)].map(([, heading]) => heading);
+  expect(kinds.length).toBeGreaterThan(0);
+  for (const kind of kinds) expect(['Added', 'Changed', 'Deprecated', 'Removed', 'Fixed', 'Security']).toContain(kind);
+});
