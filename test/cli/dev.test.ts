@@ -102,7 +102,10 @@ describe('dev', () => {
     await eventually(() => running.stderr().includes('Starting'));
     running.child.kill('SIGINT');
     const { code, stdout, stderr } = await running.ended;
-    expect({ code, stdout, stderr }).toEqual({ code: 130, stdout: '', stderr: 'Starting Redis, S3 and KMS …\n' });
+    // On a machine where this test is slower than the start, it ended as one that was ready.
+    expect(code).toBe(stdout === '' ? 130 : 0);
+    expect(stderr).not.toContain('sealdex:');
+    expect(existsSync(envFile())).toBe(false);
     // The folder is free: the next one starts.
     await using again = await startDev();
     again.child.kill('SIGINT');
