@@ -6,7 +6,10 @@ export type Disposition = 'park' | 'retry' | 'pause' | 'dead' | 'none';
 
 interface Row {
   readonly disposition: Disposition;
-  /** For `retry`: how many attempts the job may spend on it; 0 spends none and never ends. */
+  /**
+   * For `retry`: how many attempts the job may spend on it; 0 spends none. Two are settled by what else is known: a store
+   * that refuses while the canary is good spends one of 8, and a newer job ends after an hour.
+   */
   readonly attempts?: number;
   readonly exit: number;
   readonly means: string;
@@ -119,8 +122,8 @@ export const CODES = Object.freeze({
   DOCUMENT_INVALID: row(
     'dead',
     65,
-    'the document has a fault; the field is named',
-    'mend the document and index it again',
+    'the document or the request has a fault; the field is named',
+    'mend it and send it again',
   ),
   DOCUMENT_CONFLICT: row(
     'dead',
@@ -128,7 +131,7 @@ export const CODES = Object.freeze({
     'the document exists and the job said ifExists: reject',
     'nothing, or index it with ifExists: replace',
   ),
-  TENANT_UNKNOWN: row('dead', 65, 'there is no such tenant', 'make it: sealdex tenants put T --plan P'),
+  TENANT_UNKNOWN: row('dead', 65, 'there is no such tenant', 'sealdex tenants put T --plan P makes it'),
   TENANT_KEY_INVALID: row(
     'dead',
     65,
