@@ -76,7 +76,7 @@ export const CODES = Object.freeze({
     'retry',
     69,
     'Redis failed or did not answer in time',
-    'check that Redis runs and REDIS_URL is right',
+    'check that Redis runs, is not full, and that REDIS_URL is right',
     0,
   ),
   DEADLINE: row(

@@ -53,9 +53,16 @@ test('it holds what a user reads first, and the bin', () => {
   }
 });
 
+test('it holds the pages that the README links to', () => {
+  const links = readFileSync(join(copy, 'README.md'), 'utf8').matchAll(/\]\(([a-zA-Z][^):]*\.md)\)/g);
+  const pages = [...links].map(([, page]) => page);
+  expect(pages).toContain('docs/decrypt.md');
+  expect(pages.filter((page) => page === undefined || !packed.includes(page))).toEqual([]);
+});
+
 test('it holds nothing but that and the build', () => {
   const others = packed.filter(
-    (path) => !/^(?:bin|dist)\/|^(?:package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(path),
+    (path) => !/^(?:bin|dist)\/|^docs\/[a-z-]+\.md$|^(?:package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(path),
   );
   expect(others).toEqual([]);
 });
