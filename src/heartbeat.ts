@@ -1,10 +1,13 @@
 // Heartbeats: each process says every few seconds in Redis that it lives and what it holds; what does not is forgotten.
 // Numbers and tenant names only. Who acts on them is the operator's business.
 import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
 import { systemClock, withDeadline, type Clock, type Timer } from './clock.ts';
+import { NAME } from './names.ts';
 import { ask, redisKeys, type Redis } from './redis.ts';
 
-export type Role = 'worker' | 'producer' | 'reader';
+const ROLES = ['worker', 'producer', 'reader'] as const;
+export type Role = (typeof ROLES)[number];
 
 export interface HeartbeatFacts {
   /** Plaintext data keys in memory. */
@@ -98,10 +101,25 @@ export async function readHeartbeats(redis: Redis, queue: string): Promise<Heart
   return texts.flatMap(parseBeat).sort((a, b) => a.started - b.started);
 }
 
+/** The latest time that a Date can hold. */
+const LAST_DATE_MS = 8.64e15;
+
+const heartbeat: z.ZodType<Heartbeat> = z.object({
+  process: z.string().regex(/^[0-9a-f]{16}$/),
+  role: z.enum(ROLES),
+  pid: z.int().positive(),
+  started: z.number().nonnegative().max(LAST_DATE_MS),
+  keys: z.int().nonnegative(),
+  oldestKeyMs: z.number().nonnegative(),
+  kmsCalls: z.record(z.string().regex(/^[A-Za-z]{1,64}$/), z.int().nonnegative()),
+  tenants: z.array(z.string().regex(NAME)).max(MAX_TENANTS),
+});
+
+/** What stands in Redis is not trusted: a beat of another shape would spoil the sums, and whoever prints it. */
 function parseBeat(text: string | null): Heartbeat[] {
   try {
-    const beat = text === null ? null : (JSON.parse(text) as Heartbeat | null);
-    return beat === null ? [] : [beat];
+    const parsed = heartbeat.safeParse(JSON.parse(text ?? 'null'));
+    return parsed.success ? [parsed.data] : [];
   } catch {
     return [];
   }

@@ -51,8 +51,7 @@ export function createOperatorFrom({
 }: OperatorDeps): Omit<Operator, typeof Symbol.asyncDispose> {
   return {
     async status() {
-      const [counts, beats] = await Promise.all([queue.counts(), readHeartbeats(redis, queueName)]);
-      const processes = beats.filter(isWhole);
+      const [counts, processes] = await Promise.all([queue.counts(), readHeartbeats(redis, queueName)]);
       return {
         queue: queueName,
         index: {
@@ -77,14 +76,9 @@ export function createOperatorFrom({
   };
 }
 
-/** What stands in Redis is not trusted: a beat of another shape would spoil the sums. */
-const isWhole = ({ keys, oldestKeyMs, kmsCalls }: Partial<Heartbeat>): boolean =>
-  Number.isFinite(keys) &&
-  Number.isFinite(oldestKeyMs) &&
-  Object.values(kmsCalls ?? { none: Number.NaN }).every((count) => Number.isFinite(count));
-
 function sumOf(counts: readonly Readonly<Record<string, number>>[]): Record<string, number> {
-  const sums: Record<string, number> = {};
-  for (const [name, count] of counts.flatMap((each) => Object.entries(each))) sums[name] = (sums[name] ?? 0) + count;
-  return sums;
+  const sums = new Map<string, number>();
+  for (const [name, count] of counts.flatMap((each) => Object.entries(each)))
+    sums.set(name, (sums.get(name) ?? 0) + count);
+  return Object.fromEntries(sums);
 }

@@ -82,6 +82,7 @@ describe('status', () => {
       'null',
       '1',
       'no json',
+      '{"keys":1,"oldestKeyMs":0,"kmsCalls":{}}',
       '{"keys":"1","oldestKeyMs":0,"kmsCalls":{}}',
       '{"keys":1,"oldestKeyMs":0,"kmsCalls":{"a":"b"}}',
     ];
