@@ -2,7 +2,7 @@
 // The only place that knows how the rooms are tied together.
 import { systemClock, type Clock } from './clock.ts';
 import { loadConfig, type Config, type Settings } from './config.ts';
-import { createReadiness, startHealth } from './health.ts';
+import { createReadiness, startHealth, type WorkerReadiness } from './health.ts';
 import { startHeart, type Role } from './heartbeat.ts';
 import { KeyRing } from './keys/key-ring.ts';
 import { createKms } from './keys/kms.ts';
@@ -161,7 +161,7 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
     const budget = new ByteBudget(clock, config.inFlightBytes, config.concurrency);
     const canary = createCanary(store, config.queue, clock);
     const readiness = createReadiness(redis, clock);
-    gauges(metrics, ring, budget, readiness.isReady);
+    gauges(metrics, ring, budget, readiness);
     const handle = createHandler({ ...rooms, log, budget, canary });
     const health = releases.add(
       await startHealth({ host: options.host, port: config.port, metrics, readiness: readiness.check }),
@@ -178,7 +178,6 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
       handle,
       onOutcome(outcome) {
         if (outcome.kind === 'pause') readiness.platformFault(outcome.code);
-        if (outcome.kind === 'done') readiness.worked();
       },
       onCompleted: async (jobId, { tenant, content }) => {
         if ('intake' in content) await removeIntake(store, { tenant, jobId, intake: content.intake });
@@ -198,9 +197,9 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
   });
 }
 
-function gauges(metrics: Metrics, ring: KeyRing, budget: ByteBudget, isReady: () => boolean): void {
+function gauges(metrics: Metrics, ring: KeyRing, budget: ByteBudget, readiness: WorkerReadiness): void {
   metrics.gauge('sealdex_keys_in_memory', () => ring.stats().keys);
   metrics.gauge('sealdex_oldest_key_age_seconds', () => ring.stats().oldestMs / 1000);
   metrics.gauge('sealdex_content_in_flight_bytes', () => budget.inFlight);
-  metrics.gauge('sealdex_ready', () => (isReady() ? 1 : 0));
+  metrics.gauge('sealdex_ready', async () => ((await readiness.check()).isReady ? 1 : 0));
 }

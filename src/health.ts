@@ -75,13 +75,13 @@ function listen(server: Server, host: string | undefined, port: number): Promise
 const FORGET_MS = 20_000;
 const PING_MS = 1000;
 
-/** A worker is not ready while it stops, while Redis is away, and after a platform fault until work succeeds. */
+/**
+ * A worker is not ready while it stops, while Redis is away, and after a platform fault until none was met for 20 s. A
+ * success ends no fault: it may be of a tenant with a key of its own.
+ */
 export interface WorkerReadiness {
   readonly check: () => Promise<Readiness>;
-  /** The last word, without asking Redis. */
-  readonly isReady: () => boolean;
   readonly platformFault: (code: Code) => void;
-  readonly worked: () => void;
   readonly stopping: () => void;
 }
 
@@ -107,12 +107,8 @@ export function createReadiness(redis: Redis, clock: Clock): WorkerReadiness {
       const all = [...reasons(), ...(isThere ? [] : ['REDIS_FAILED'])];
       return { isReady: all.length === 0, reasons: all };
     },
-    isReady: () => reasons().length === 0,
     platformFault(code) {
       fault = { code, at: clock.monotonic() };
-    },
-    worked() {
-      fault = undefined;
     },
     stopping() {
       isStopping = true;

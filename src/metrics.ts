@@ -41,9 +41,7 @@ export interface Metrics {
   count(name: MetricName, labels: Labels): void;
   observe(name: MetricName, labels: Labels, seconds: number): void;
   /** Asked at every scrape. */
-  gauge(name: MetricName, read: () => number): void;
-  /** The sum of a counter over all its labels. */
-  total(name: MetricName): Promise<number>;
+  gauge(name: MetricName, read: () => number | Promise<number>): void;
   /** The counter's values by the given label. */
   by(name: MetricName, label: string): Promise<Record<string, number>>;
   text(): Promise<string>;
@@ -71,14 +69,11 @@ export function createMetrics(): Metrics {
         name,
         help: METRICS[name].help,
         registers: [],
-        collect() {
-          this.set(read());
+        async collect() {
+          this.set(await read());
         },
       });
       registry.registerMetric(gauge);
-    },
-    async total(name) {
-      return (await valuesOf(name)).reduce((sum, { value }) => sum + value, 0);
     },
     async by(name, label) {
       const sums: Record<string, number> = {};
