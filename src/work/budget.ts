@@ -6,6 +6,9 @@ import { SealdexError } from '../errors.ts';
 /** A job whose turn does not come is put back, so that its slot serves others. */
 const WAIT_MS = 60_000;
 
+/** The reason of a `DEADLINE` that a job met while it waited for its turn: not its own fault. */
+export const WAITED = 'Waited';
+
 interface Waiter {
   readonly bytes: number;
   readonly grant: () => void;
@@ -67,7 +70,7 @@ export class ByteBudget {
       };
       const onAbort = (): void => giveUp(signal.reason as Error);
       const waiter: Waiter = { bytes, grant: () => end(resolve) };
-      const late = (): void => giveUp(new SealdexError('DEADLINE', undefined, { reason: 'Waited' }));
+      const late = (): void => giveUp(new SealdexError('DEADLINE', undefined, { reason: WAITED }));
       const timer = this.#clock.after(WAIT_MS, late);
       this.#waiters.add(waiter);
       signal.addEventListener('abort', onAbort, { once: true });

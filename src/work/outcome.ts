@@ -3,6 +3,7 @@
 import { dispositionOf, SealdexError, type Code } from '../errors.ts';
 import { INTAKE_REFUSED } from '../intake.ts';
 import { isRefusal } from '../store/faults.ts';
+import { WAITED } from './budget.ts';
 
 export type Outcome =
   | { readonly kind: 'done'; readonly superseded?: true }
@@ -34,7 +35,7 @@ export async function outcomeOf(error: unknown, ageMs: number, canary: Canary, s
       ? { kind: 'retry', code, spendsAttempt: false, afterMs: NEWER_RETRY_MS }
       : { kind: 'dead', code };
   const { disposition, attempts = 0 } = dispositionOf(code);
-  if (disposition === 'retry') return { kind: 'retry', code, spendsAttempt: attempts > 0 && reason !== 'Waited' };
+  if (disposition === 'retry') return { kind: 'retry', code, spendsAttempt: attempts > 0 && reason !== WAITED };
   // `none` is a code that no job should meet: somebody's mistake, kept as a dead letter after its attempts.
   return disposition === 'none'
     ? { kind: 'retry', code: 'INTERNAL', spendsAttempt: true }
