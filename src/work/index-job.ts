@@ -5,7 +5,7 @@ import { parseDocumentJson } from '../documents/shapes.ts';
 import { writeRecord } from '../documents/record.ts';
 import { encryptMessage } from '../envelope/message.ts';
 import { SealdexError } from '../errors.ts';
-import { locateContent, openContent, type LocatedContent } from '../intake.ts';
+import { locateContent, openContent } from '../intake.ts';
 import type { JobData } from '../jobs.ts';
 import { headDocument, stateOf, writeDocument, type DocumentWrite } from '../store/documents.ts';
 import type { Tenant } from '../tenants.ts';
@@ -57,7 +57,9 @@ async function takeContent(
 ): Promise<TakenContent | undefined> {
   const first = await locateContent(store, job, signal);
   if (!first) return undefined;
-  if (!budget.isFull(first.bytes * COPIES)) return take(first);
+  if (!budget.isFull(first.bytes * COPIES)) {
+    return { read: first.read, giveBack: await budget.take(first.bytes * COPIES, signal) };
+  }
   // An open answer must not wait for its turn: S3 would cut it off.
   first.discard();
   const giveBack = await budget.take(first.bytes * COPIES, signal);
@@ -68,10 +70,6 @@ async function takeContent(
   if (again) return { read: again.read, giveBack };
   giveBack();
   return undefined;
-
-  async function take(content: LocatedContent): Promise<TakenContent> {
-    return { read: content.read, giveBack: await budget.take(content.bytes * COPIES, signal) };
-  }
 }
 
 /** Content is removed only after a completion: if it is gone and my revision is stored, Redis has forgotten that I was done. */
