@@ -30,6 +30,14 @@ const jobData = z.strictObject({
 /** What a queue entry says in the clear (contract, design section 9). `inline` is a message in base64, `intake` the name of one in S3. */
 export type JobData = z.infer<typeof jobData>;
 
+/** What a handler sees of a job. `data` is as somebody put it into the queue. */
+export interface TakenJob {
+  readonly id: string;
+  readonly data: unknown;
+  /** Wall clock, milliseconds. */
+  readonly queuedAt: number;
+}
+
 /**
  * Checks what came out of the queue.
  * @throws SealdexError `JOB_NEWER` for a version or kind that this version does not know, `JOB_INVALID` with the field for the rest.
@@ -50,11 +58,9 @@ function isNewer(data: unknown): boolean {
 }
 
 /** `j` and 32 hex digits: random, or always the same for the same idempotency key. */
-export function jobId(identity?: { tenant: string; corpus: string; kind: JobKind; idempotencyKey: string }): string {
+export function newJobId(identity?: { tenant: string; corpus: string; kind: JobKind; idempotencyKey: string }): string {
   if (!identity) return `j${randomBytes(16).toString('hex')}`;
   const { tenant, corpus, kind, idempotencyKey } = identity;
   const hash = createHash('sha256').update(JSON.stringify([tenant, corpus, kind, idempotencyKey]));
   return `j${hash.digest('hex').slice(0, 32)}`;
 }
-
-export const isJobId = (text: unknown): text is string => typeof text === 'string' && /^j[0-9a-f]{32}$/.test(text);

@@ -1,4 +1,4 @@
-// Names of tenants, corpora and plans: their form and its check. Document ids are free text and not checked here.
+// Names of tenants, corpora, plans and jobs: their form and its check. Document ids are free text and not checked here.
 import { SealdexError } from './errors.ts';
 
 /** Tenants and corpora: 1 to 50 of these characters, so that they are safe in S3 keys and Redis keys. */
@@ -12,3 +12,6 @@ export function checkName(value: unknown, field: 'tenant' | 'corpus'): string {
 
 export const PLANS = ['free', 'pro', 'enterprise'] as const;
 export type Plan = (typeof PLANS)[number];
+
+/** `j` and 32 hex digits. */
+export const isJobId = (text: unknown): text is string => typeof text === 'string' && /^j[0-9a-f]{32}$/.test(text);

@@ -4,7 +4,8 @@ import type { Clock } from './clock.ts';
 import { SealdexError } from './errors.ts';
 import { readHeartbeats, type Heartbeat } from './heartbeat.ts';
 import { PLANS } from './names.ts';
-import type { JobFacts, JobQueue, QueueCounts } from './queue/queues.ts';
+import type { JobQueue } from './queue/queues.ts';
+import type { JobFacts, QueueCounts } from './queue/whereabouts.ts';
 import type { Redis } from './redis.ts';
 import type { TenantChange, TenantFile, Tenants } from './tenants.ts';
 

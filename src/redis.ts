@@ -77,6 +77,13 @@ export function redisFault(error: unknown): SealdexError {
   return new SealdexError('REDIS_FAILED', undefined, { cause: error, reason: reasonOf(error) });
 }
 
+/** The client's name for an error that Redis answered. */
+const REPLY_ERROR = 'ReplyError';
+
+/** Whether Redis itself answered, with an error. Without an answer it is open what the command has done. */
+export const isReplyError = (error: unknown): boolean =>
+  error instanceof SealdexError && error.code === 'REDIS_FAILED' && error.reason === REPLY_ERROR;
+
 /** `ReplyError` when Redis answered, the network's own code (`ECONNREFUSED`) where there is one, else the error's name. */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return typeof error;

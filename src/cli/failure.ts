@@ -3,7 +3,7 @@ import { CODES, SealdexError } from '../errors.ts';
 
 /** Exit codes that the code table does not have, of sysexits.h. */
 export const USAGE = 64;
-export const UNREADABLE = 66;
+const UNREADABLE = 66;
 export const UNAVAILABLE = 69;
 export const OUTPUT_FAILED = 74;
 

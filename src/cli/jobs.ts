@@ -2,7 +2,8 @@
 import { Command } from 'commander';
 import { systemClock } from '../clock.ts';
 import { CODES } from '../errors.ts';
-import { UNREADABLE, UsageError } from './failure.ts';
+import { isJobId } from '../names.ts';
+import { UsageError } from './failure.ts';
 import { withOperator } from './opened.ts';
 import { duration, json, out, say, table, time } from './terminal.ts';
 
@@ -28,7 +29,7 @@ Example:
   sealdex jobs show j0123456789abcdef0123456789abcdef`,
     )
     .action(async (job: string, { json: asJson }: { json?: true }) => {
-      if (!/^j[0-9a-f]{32}$/.test(job)) throw new UsageError('A job id is j and 32 hex digits.');
+      if (!isJobId(job)) throw new UsageError('A job id is j and 32 hex digits.');
       await withOperator(async (operator) => {
         const { state, code, since, data, attempts } = await operator.job(job);
         const place = data && { kind: data.kind, tenant: data.tenant, corpus: data.corpus, revision: data.revision };
@@ -45,7 +46,7 @@ Example:
         else for (const line of table(known)) out(line);
         if (state !== 'unknown') return;
         say('The queue has no such job: it ended too long ago, or was never there.');
-        process.exitCode = UNREADABLE;
+        process.exitCode = CODES.NOT_FOUND.exit;
       });
     });
 }

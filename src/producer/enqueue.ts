@@ -1,14 +1,16 @@
 // One checked request into the queue: a revision, encrypted content, the job; and one job per idempotency key, whoever
 // asks and whoever dies in between. Knows nothing of documents and of what a caller's object looks like.
-import { isCode, SealdexError, type Code } from '../errors.ts';
+import { SealdexError, type Code } from '../errors.ts';
 import { putContent, type ContentHeader, type IntakeDeps, type PutContent } from '../intake.ts';
-import { jobId, type JobData } from '../jobs.ts';
-import type { JobQueue, JobState, JobStatus } from '../queue/queues.ts';
+import { newJobId, type JobData } from '../jobs.ts';
+import type { JobQueue } from '../queue/queues.ts';
 import type { Marker } from '../queue/stamp.ts';
+import type { JobState, JobStatus } from '../queue/whereabouts.ts';
+import { isReplyError } from '../redis.ts';
 import type { Tenants } from '../tenants.ts';
 import type { CheckedRequest } from './request.ts';
 
-export type { JobState, JobStatus } from '../queue/queues.ts';
+export type { JobState, JobStatus } from '../queue/whereabouts.ts';
 
 export type EnqueueResult =
   | { readonly status: 'queued'; readonly jobId: string; readonly revision: number }
@@ -35,7 +37,7 @@ export async function enqueue(
 ): Promise<EnqueueResult> {
   const { keyArn } = await deps.tenants.get(request.tenant);
   if (request.idempotencyKey !== undefined) return enqueueOnce(deps, request, request.idempotencyKey, keyArn);
-  const job = { id: jobId(), revision: await revision() };
+  const job = { id: newJobId(), revision: await revision() };
   await add(deps, request, job, await encrypt(deps, request, job, keyArn));
   return { status: 'queued', jobId: job.id, revision: job.revision };
 }
@@ -48,7 +50,7 @@ async function enqueueOnce(
   keyArn: string,
 ): Promise<EnqueueResult> {
   const { queue } = deps;
-  const id = jobId({ tenant: request.tenant, corpus: request.corpus, kind: 'index', idempotencyKey });
+  const id = newJobId({ tenant: request.tenant, corpus: request.corpus, kind: 'index', idempotencyKey });
   const marker = await queue.mark(id);
   if (isKnown(marker)) return duplicate(queue, id, marker);
   // Who made the marker may have died before the job was added, or be about to add it: one of the adds wins.
@@ -70,7 +72,7 @@ async function enqueueOnce(
     return duplicate(queue, id, { ...marker, revision: standing.revision });
   }
   const isFirst = await queue.confirm(id);
-  if (!standing && (await isOver(queue, id, put))) await takeBack(put);
+  if (!standing && (await isUnneeded(queue, id, put))) await takeBack(put);
   return isFirst ? { status: 'queued', jobId: id, revision: marker.revision } : duplicate(queue, id, marker);
 }
 
@@ -80,7 +82,7 @@ const isKnown = ({ kind, state }: Marker): boolean => kind === 'confirmed' || st
 const LOOKS = 3;
 
 /** Whether no job needs this content any more: it left the queue before we looked, and was maybe not even the one with ours. */
-async function isOver(queue: JobQueue, id: string, put: PutContent): Promise<boolean> {
+async function isUnneeded(queue: JobQueue, id: string, put: PutContent): Promise<boolean> {
   for (let look = 0; look < LOOKS; look++) {
     const standing = await queue.data(id);
     if (standing) return !isSame(standing.content, put.content);
@@ -93,8 +95,8 @@ async function isOver(queue: JobQueue, id: string, put: PutContent): Promise<boo
 
 async function duplicate(queue: JobQueue, id: string, marker: Marker): Promise<EnqueueResult> {
   const now: JobStatus = await queue.status(id);
-  const state = now.state === 'unknown' ? ((marker.state as JobState | undefined) ?? 'unknown') : now.state;
-  const code = now.code ?? (marker.code !== undefined && isCode(marker.code) ? marker.code : undefined);
+  const state = now.state === 'unknown' ? (marker.state ?? 'unknown') : now.state;
+  const code = now.code ?? marker.code;
   return { status: 'duplicate', jobId: id, revision: marker.revision, state, ...(code === undefined ? {} : { code }) };
 }
 
@@ -124,7 +126,8 @@ async function add(
   try {
     await queue.add(id, { v: 1, kind: 'index', tenant, corpus, revision, object, content });
   } catch (error) {
-    if (!isRefused(error)) throw error;
+    // A lost connection leaves open whether the job is in the queue.
+    if (!isReplyError(error)) throw error;
     // A first attempt whose answer was lost may have added the job before this one was refused.
     const standing = await queue.data(id);
     if (standing && isSame(standing.content, content)) return;
@@ -132,9 +135,6 @@ async function add(
     throw error;
   }
 }
-
-/** Redis answered with an error; a lost connection leaves open whether the job is in the queue. */
-const isRefused = (error: unknown): boolean => error instanceof SealdexError && error.reason === 'ReplyError';
 
 /** Only for content that no job names. What cannot be removed now the sweep takes. */
 const takeBack = (put: PutContent): Promise<void> => put.remove().catch(() => {});

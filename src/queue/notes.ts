@@ -1,11 +1,16 @@
 // Notes: a small key a job, which tells what became of it after BullMQ has forgotten it, or why it waits.
 // Also written into the job's marker, so that a repeated request learns how the first one ended.
 import type { Clock } from '../clock.ts';
+import { isCode, type Code } from '../errors.ts';
 import { ask, run, type Redis, type RedisKeys, type Script } from '../redis.ts';
 
+const ENDS = ['done', 'superseded', 'dead'] as const;
+/** How a job ends. */
+export type EndState = (typeof ENDS)[number];
+
 export interface Note {
-  readonly state: 'done' | 'superseded' | 'dead' | 'retrying';
-  readonly code?: string;
+  readonly state: EndState | 'retrying';
+  readonly code?: Code;
   /** Wall clock, milliseconds. */
   readonly since: number;
 }
@@ -46,6 +51,11 @@ export async function writeNote(
 export async function readNote(redis: Redis, keys: RedisKeys, jobId: string): Promise<Note | undefined> {
   const text = await ask(redis.get(keys.note(jobId)));
   const [state, since, code] = (text ?? '').split(' ');
-  if (!state || !since) return undefined;
-  return { state: state as Note['state'], since: Number(since), ...(code ? { code } : {}) };
+  if (!state || !since || !(isEnd(state) || state === 'retrying')) return undefined;
+  return { state, since: Number(since), ...knownCode(code) };
 }
+
+export const isEnd = (text: string): text is EndState => (ENDS as readonly string[]).includes(text);
+
+/** A code as it stands in Redis; one of another version is left out. */
+export const knownCode = (text = ''): { code?: Code } => (isCode(text) ? { code: text } : {});

@@ -1,19 +1,12 @@
 // What happens to a job between being taken and being settled: the handler, and the hand-back when the process stops.
 // Knows no queue: whatever the handler does, the job ends in settle() or goes back as it was.
-import { isJobId } from '../jobs.ts';
+import type { TakenJob } from '../jobs.ts';
 import { faultOf, type Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
+import { isJobId } from '../names.ts';
 import type { Outcome } from '../work/outcome.ts';
 import type { QueueJob } from './safe-worker.ts';
 import { handBack, settle, type SettleDeps } from './settle.ts';
-
-/** What a handler sees of a job. `data` is as somebody put it into the queue. */
-export interface TakenJob {
-  readonly id: string;
-  readonly data: unknown;
-  /** Wall clock, milliseconds. */
-  readonly queuedAt: number;
-}
 
 /** Must not throw but for the signal's reason: then the job is handed back. */
 export type Handle = (job: TakenJob, signal: AbortSignal) => Promise<Outcome>;
@@ -38,7 +31,7 @@ export function createProcessor(deps: ProcessorDeps, settling: SettleDeps): Queu
   let active = 0;
   let handed = 0;
 
-  const outcomeOf = async (job: QueueJob): Promise<Outcome | undefined> => {
+  const handled = async (job: QueueJob): Promise<Outcome | undefined> => {
     try {
       return await deps.handle({ id: job.id ?? '', data: job.data, queuedAt: job.timestamp }, handingBack.signal);
     } catch (error) {
@@ -54,7 +47,7 @@ export function createProcessor(deps: ProcessorDeps, settling: SettleDeps): Queu
       try {
         const outcome: Outcome | undefined = hasStalledOut
           ? { kind: 'dead', code: 'STALLED_TOO_OFTEN' }
-          : await outcomeOf(job);
+          : await handled(job);
         if (hasStalledOut) countStalledOut(deps, job);
         if (!outcome) {
           const back = await handBack(job, token);

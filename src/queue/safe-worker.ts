@@ -1,9 +1,9 @@
 // BullMQ's worker, hardened: what others put into the queue and what Redis answers late must neither harm it nor end a job.
 // Knows entries of the queue and their moves; nothing of outcomes or of what a job means.
 import { DelayedError, Worker, type Job, type JobJson } from 'bullmq';
+import { SealdexError } from '../errors.ts';
 import type { JobData } from '../jobs.ts';
 import { redisFault, type Redis } from '../redis.ts';
-import { faultOf, type Fault } from '../log.ts';
 import { JOB_OPTIONS } from './queues.ts';
 import { isSettled } from './settle.ts';
 
@@ -81,10 +81,14 @@ const REASONS: Readonly<Record<number, string>> = {
 };
 
 /** What may be said of an error of the queue: its messages name jobs, whose ids may be anything. */
-export function queueFault(error: Error): Fault {
+export function queueFault(error: unknown): SealdexError {
+  const reason = error instanceof Error ? reasonOf(error) : undefined;
+  return reason === undefined ? redisFault(error) : new SealdexError('REDIS_FAILED', undefined, { reason });
+}
+
+function reasonOf(error: Error): string | undefined {
   const { code } = error as { code?: unknown };
-  const reason = error.message.startsWith('could not renew lock') ? 'LockLost' : REASONS[Number(code)];
-  return reason === undefined ? faultOf(redisFault(error)) : { code: 'REDIS_FAILED', reason };
+  return error.message.startsWith('could not renew lock') ? 'LockLost' : REASONS[Number(code)];
 }
 
 /** What BullMQ reads of an entry as JSON before it makes a job of it. */

@@ -4,10 +4,13 @@
 import { DelayedError, UnrecoverableError, WaitingError, type Job } from 'bullmq';
 import type { Clock } from '../clock.ts';
 import { dispositionOf, type Code } from '../errors.ts';
-import { isJobId, type JobData } from '../jobs.ts';
+import type { JobData } from '../jobs.ts';
+import { isJobId } from '../names.ts';
 import type { Redis, RedisKeys } from '../redis.ts';
 import type { Outcome } from '../work/outcome.ts';
+import { failureText } from './failure-text.ts';
 import { writeNote, type Note } from './notes.ts';
+import { JOB_OPTIONS } from './queues.ts';
 
 const FIRST_BACKOFF_MS = 5000;
 const LAST_BACKOFF_MS = 600_000;
@@ -37,9 +40,6 @@ export function backoffMs(attempt: number, random: () => number = Math.random): 
 /** The wait of a job that spends no attempt, after it was taken `times` times. */
 export const outageMs = (times: number, random?: () => number): number =>
   Math.min(backoffMs(times, random), LAST_OUTAGE_MS);
-
-/** What a failure is stored as in Redis: a code and a job id; an id that is not of ours may be content. */
-export const failureText = (code: Code, jobId: string | undefined): string => `${code} ${isJobId(jobId) ? jobId : '-'}`;
 
 /**
  * Returns for a job that is done, throws what BullMQ needs for every other outcome.
@@ -119,8 +119,12 @@ function settled<E extends Error>(error: E): E {
 /** BullMQ does nothing about a job that was delayed. */
 const leftAlone = (): Error => settled(new DelayedError());
 
+/**
+ * A code that by itself spends none may still cost an attempt, as `STORE_FAILED` by a refusal while the bucket works: it
+ * is one of all that a job has.
+ */
 export const isLastAttempt = (job: { attemptsMade: number }, code: Code): boolean =>
-  job.attemptsMade + 1 >= (dispositionOf(code).attempts || 8);
+  job.attemptsMade + 1 >= (dispositionOf(code).attempts || JOB_OPTIONS.attempts);
 
 /** Up to a tenth earlier, so that jobs which wait for the same thing do not come back in one instant. */
 const jittered = (ms: number, random: () => number = Math.random): number => Math.ceil(ms * (1 - random() / 10));

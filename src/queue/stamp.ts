@@ -1,8 +1,9 @@
 // What a job gets before its content is encrypted: a revision, and for an idempotency key a marker.
 // One script each, so that two producers never give out the same number or make two jobs of one key.
 import type { Clock } from '../clock.ts';
-import { SealdexError } from '../errors.ts';
+import { SealdexError, type Code } from '../errors.ts';
 import { run, type Redis, type RedisKeys, type Script } from '../redis.ts';
+import { isEnd, knownCode, type EndState } from './notes.ts';
 
 /** A revision this far from the producer's own clock would order documents wrongly for years. */
 const MAX_SKEW_MS = 60_000;
@@ -57,9 +58,9 @@ export interface Marker {
   readonly revision: number;
   /** `unconfirmed`: somebody made it and has not (yet) said that the job is in the queue. */
   readonly kind: 'made' | 'unconfirmed' | 'confirmed';
-  /** How the job ended, when it has. */
-  readonly state?: string;
-  readonly code?: string;
+  /** How the job ended, when it has; `unknown` for an end that only another version knows. */
+  readonly state?: EndState | 'unknown';
+  readonly code?: Code;
 }
 
 /** The first of `count` consecutive revisions. @throws SealdexError `CLOCK_SKEW` */
@@ -84,8 +85,8 @@ export async function mark(
   return {
     revision,
     kind: kind === 0 ? 'made' : kind === 1 ? 'unconfirmed' : 'confirmed',
-    ...(state === '' ? {} : { state }),
-    ...(code === '' ? {} : { code }),
+    ...(state === '' ? {} : { state: isEnd(state) ? state : 'unknown' }),
+    ...knownCode(code),
   };
 }
 

@@ -2,15 +2,14 @@
 // Every job goes through the handler that is given, and its outcome through settle().
 import { withDeadline, type Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
-import { isJobId, type JobData } from '../jobs.ts';
+import type { JobData } from '../jobs.ts';
 import { faultOf, rarely } from '../log.ts';
+import { isJobId } from '../names.ts';
 import { redisKeys, type Redis } from '../redis.ts';
-import { createProcessor, type Handle, type ProcessorDeps, type QueueProcessor, type TakenJob } from './processor.ts';
+import { createProcessor, type ProcessorDeps, type QueueProcessor } from './processor.ts';
 import { INDEX_QUEUE } from './queues.ts';
 import { mendEntry, queueFault, SafeWorker, type QueueJob } from './safe-worker.ts';
 import { backoffMs } from './settle.ts';
-
-export type { Handle, TakenJob };
 
 export interface WorkerDeps extends ProcessorDeps {
   readonly config: Config;
@@ -48,7 +47,7 @@ export function startWorker(deps: WorkerDeps): QueueWorker {
   const keys = redisKeys(config.queue);
   const sayRarely = rarely(() => clock.monotonic(), LOG_EVERY_MS);
   const onFault = (error: unknown): void => {
-    const fault = queueFault(error as Error);
+    const fault = faultOf(queueFault(error));
     sayRarely(`${fault.reason} ${fault.cause}`, () => log.warn(fault, 'the queue reports an error'));
   };
   const processor = createProcessor(deps, { redis: deps.redis, keys, clock, noteLifeMs: config.statusMs, onFault });

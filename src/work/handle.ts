@@ -2,20 +2,15 @@
 // Returns an outcome; throws only to hand a job back. What a kind does is in its own file.
 import { orAbort } from '../clock.ts';
 import { SealdexError } from '../errors.ts';
-import { isJobId, parseJob, type JobKind } from '../jobs.ts';
+import { parseJob, type JobKind, type TakenJob } from '../jobs.ts';
 import { faultOf } from '../log.ts';
+import { isJobId } from '../names.ts';
 import type { WorkDeps } from './deps.ts';
 import { runIndexJob } from './index-job.ts';
 import { outcomeOf, type Outcome } from './outcome.ts';
 
 /** Every job ends within this, one way or another. */
 export const JOB_MS = 300_000;
-
-interface TakenJob {
-  readonly id: string;
-  readonly data: unknown;
-  readonly queuedAt: number;
-}
 
 /** @throws the signal's reason when it was aborted before the job had an outcome: then the job is handed back */
 export function createHandler(deps: WorkDeps): (job: TakenJob, handBack: AbortSignal) => Promise<Outcome> {

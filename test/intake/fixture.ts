@@ -2,7 +2,7 @@
 import { systemClock } from '../../src/clock.ts';
 import { loadConfig } from '../../src/config.ts';
 import type { ContentHeader, ExpectedContent, IntakeDeps } from '../../src/intake.ts';
-import { jobId } from '../../src/jobs.ts';
+import { newJobId } from '../../src/jobs.ts';
 import { KeyRing } from '../../src/keys/key-ring.ts';
 import { createKms } from '../../src/keys/kms.ts';
 import { createSharedKeys } from '../../src/keys/shared-keys.ts';
@@ -41,7 +41,7 @@ export const headerOf = (over: Partial<ContentHeader> = {}): ContentHeader => ({
   v: 1,
   tenant: 'acme',
   corpus: 'books',
-  job: jobId(),
+  job: newJobId(),
   kind: 'index',
   revision: 1795461684317284,
   ifExists: 'replace',

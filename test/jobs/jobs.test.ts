@@ -2,7 +2,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SealdexError } from '../../src/errors.ts';
-import { isJobId, jobId, parseJob } from '../../src/jobs.ts';
+import { newJobId, parseJob } from '../../src/jobs.ts';
+import { isJobId } from '../../src/names.ts';
 
 const good = {
   v: 1,
@@ -125,25 +126,25 @@ describe('a job id', () => {
   const identity = { tenant: 'acme', corpus: 'books', kind: 'index', idempotencyKey: 'order 1' } as const;
 
   it('is j and 32 hex digits, random without an idempotency key', () => {
-    const ids = new Set(Array.from({ length: 1000 }, () => jobId()));
+    const ids = new Set(Array.from({ length: 1000 }, () => newJobId()));
     expect(ids.size).toBe(1000);
     expect([...ids].every((id) => /^j[0-9a-f]{32}$/.test(id) && isJobId(id))).toBe(true);
   });
 
   it('is the start of sha256 of [tenant, corpus, kind, key], today as tomorrow', () => {
-    expect(jobId(identity)).toBe(jobId({ ...identity }));
-    expect(jobId(identity)).toBe('j7cf15ff71d66b3a034bcdaa0ea1e9cfb');
-    expect(isJobId(jobId(identity))).toBe(true);
+    expect(newJobId(identity)).toBe(newJobId({ ...identity }));
+    expect(newJobId(identity)).toBe('j7cf15ff71d66b3a034bcdaa0ea1e9cfb');
+    expect(isJobId(newJobId(identity))).toBe(true);
   });
 
   it('is another one for another tenant, corpus or key, and cannot be shifted between them', () => {
     const ids = [
-      jobId(identity),
-      jobId({ ...identity, tenant: 'acme2' }),
-      jobId({ ...identity, corpus: 'films' }),
-      jobId({ ...identity, idempotencyKey: 'order 2' }),
-      jobId({ ...identity, tenant: 'ac', corpus: 'mebooks' }),
-      jobId({ ...identity, idempotencyKey: 'order 1","' }),
+      newJobId(identity),
+      newJobId({ ...identity, tenant: 'acme2' }),
+      newJobId({ ...identity, corpus: 'films' }),
+      newJobId({ ...identity, idempotencyKey: 'order 2' }),
+      newJobId({ ...identity, tenant: 'ac', corpus: 'mebooks' }),
+      newJobId({ ...identity, idempotencyKey: 'order 1","' }),
     ];
     expect(new Set(ids).size).toBe(ids.length);
   });

@@ -2,7 +2,7 @@
 import { systemClock } from '../../src/clock.ts';
 import { loadConfig } from '../../src/config.ts';
 import { putContent, type ContentHeader } from '../../src/intake.ts';
-import { jobId, type JobData } from '../../src/jobs.ts';
+import { newJobId, type JobData } from '../../src/jobs.ts';
 import { createKms } from '../../src/keys/kms.ts';
 import { KeyRing } from '../../src/keys/key-ring.ts';
 import { createSharedKeys } from '../../src/keys/shared-keys.ts';
@@ -34,7 +34,7 @@ export function openForge({ settings, store, redis }: Pick<House, 'settings' | '
   let last = systemClock.now() * 1000;
   return {
     async forge({ tenant, keyArn, body, header, inlineBytes = 1_000_000 }) {
-      const id = jobId();
+      const id = newJobId();
       const revision = (last += 1);
       const said: ContentHeader = {
         v: 1,

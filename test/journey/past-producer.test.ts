@@ -3,7 +3,7 @@ import type { JobsOptions } from 'bullmq';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startIndexWorker, type RunningWorker } from '../../src/app.ts';
 import type { Code } from '../../src/errors.ts';
-import { jobId } from '../../src/jobs.ts';
+import { newJobId } from '../../src/jobs.ts';
 import { eventually } from '../support/eventually.ts';
 import { openForge, type Forge, type Forged, type ForgeRequest } from './forge.ts';
 import { documentOf, openHouse, squeezed, textOf, type House } from './house.ts';
@@ -38,7 +38,7 @@ async function failedReason(id: string, data: unknown, options: JobsOptions = {}
 }
 
 async function expectWorkerUnharmed(): Promise<void> {
-  const text = `Still at work ${jobId()}`;
+  const text = `Still at work ${newJobId()}`;
   await house.producer.enqueueIndex({ tenant: 'acme', corpus: 'docs', document: documentOf('witness', text) });
   await eventually(async () => (await textOf(house.reader, 'acme', 'docs', 'witness')).includes(squeezed(text)));
 }
@@ -175,7 +175,7 @@ test('a job that is part of a schedule makes no more of its kind', async () => {
 });
 
 test('an entry whose data is no JSON is a dead letter, and the worker takes the next ones', async () => {
-  const id = jobId();
+  const id = newJobId();
   const entry = house.queue.toKey(id);
   await house.queue.add('index', {}, { jobId: id, delay: 600_000 });
   await house.redis.hset(entry, 'data', '{"v":1,"tenant":"words of');
@@ -192,7 +192,7 @@ test('an entry that says it is another job is worked on as what it is', async ()
   const { id, data } = await forged();
   const entry = house.queue.toKey(id);
   await house.queue.add('index', data, { jobId: id, delay: 600_000 });
-  await house.redis.hset(entry, 'id', jobId());
+  await house.redis.hset(entry, 'id', newJobId());
   await house.queue.getBackend().promote(id);
   expect(await house.end(id)).toBe('done');
 });

@@ -1,7 +1,7 @@
 // What producer.status says over the life of a job.
 import { expect, test } from 'vitest';
 import { startIndexWorker, type RunningWorker } from '../../src/app.ts';
-import type { JobStatus } from '../../src/queue/queues.ts';
+import type { JobStatus } from '../../src/queue/whereabouts.ts';
 import { eventually } from '../support/eventually.ts';
 import { documentOf, openHouse, type House } from './house.ts';
 

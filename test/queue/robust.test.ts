@@ -2,7 +2,7 @@
 import { Redis } from 'ioredis';
 import { expect, test } from 'vitest';
 import { startRedis } from '../../src/dev/redis.ts';
-import { jobId } from '../../src/jobs.ts';
+import { newJobId } from '../../src/jobs.ts';
 import { openRedis } from '../../src/redis.ts';
 import type { Outcome } from '../../src/work/outcome.ts';
 import { eventually } from '../support/eventually.ts';
@@ -128,7 +128,7 @@ test('what a removal of content throws is logged, and the job is done all the sa
 test('removals that hang are not begun without bound, and hold no stop up', async () => {
   await using room = await openRoom({ SEALDEX_DRAIN_MS: 100, SEALDEX_STOP_MS: 20_000 });
   await room.bull.addBulk(
-    Array.from({ length: 1100 }, () => ({ name: 'index', data: dataOf(), opts: { jobId: jobId() } })),
+    Array.from({ length: 1100 }, () => ({ name: 'index', data: dataOf(), opts: { jobId: newJobId() } })),
   );
   let begun = 0;
   const worker = await room.worker(async () => DONE, {

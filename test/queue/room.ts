@@ -5,11 +5,12 @@ import { Redis } from 'ioredis';
 import { inject } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { loadConfig, type Config, type Settings } from '../../src/config.ts';
-import { jobId, type JobData } from '../../src/jobs.ts';
+import { newJobId, type JobData } from '../../src/jobs.ts';
 import type { Log } from '../../src/log.ts';
 import { createMetrics, type Metrics } from '../../src/metrics.ts';
 import { openQueue, type JobQueue } from '../../src/queue/queues.ts';
-import { startWorker, type Handle, type QueueWorker, type WorkerDeps } from '../../src/queue/worker.ts';
+import type { Handle } from '../../src/queue/processor.ts';
+import { startWorker, type QueueWorker, type WorkerDeps } from '../../src/queue/worker.ts';
 import { openRedis, redisKeys, type RedisKeys } from '../../src/redis.ts';
 
 export interface LogLine {
@@ -93,7 +94,7 @@ export async function openRoom(settings: Settings = {}): Promise<Room> {
       return worker;
     },
     async add(data) {
-      const id = jobId();
+      const id = newJobId();
       await queue.add(id, dataOf(data));
       return id;
     },

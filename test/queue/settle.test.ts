@@ -2,8 +2,9 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CODES, type Code } from '../../src/errors.ts';
-import { jobId } from '../../src/jobs.ts';
-import { backoffMs, failureText, isLastAttempt, outageMs } from '../../src/queue/settle.ts';
+import { newJobId } from '../../src/jobs.ts';
+import { codeOfFailure, failureText } from '../../src/queue/failure-text.ts';
+import { backoffMs, isLastAttempt, outageMs } from '../../src/queue/settle.ts';
 
 describe('the backoff', () => {
   const most = (attempt: number): number => backoffMs(attempt, () => 1);
@@ -58,10 +59,20 @@ describe('the last attempt', () => {
 });
 
 describe('the text of a failure', () => {
-  it('is the code and the job id', () => {
-    const id = jobId();
-    for (const code of Object.keys(CODES) as Code[]) expect(failureText(code, id)).toBe(`${code} ${id}`);
+  it('is the code and the job id, and tells the code again', () => {
+    const id = newJobId();
+    for (const code of Object.keys(CODES) as Code[]) {
+      expect(failureText(code, id)).toBe(`${code} ${id}`);
+      expect(codeOfFailure(failureText(code, id))).toBe(code);
+    }
   });
+
+  it.each(['job stalled more than allowable limit', '', null, undefined, 'toString x'])(
+    'in words that are not ours is of a job that stalled too often: %j',
+    (text) => {
+      expect(codeOfFailure(text)).toBe('STALLED_TOO_OFTEN');
+    },
+  );
 
   it.each(['', undefined, 'a document id', `j${'a'.repeat(33)}`, 'x\ny'])(
     'leaves out an id that is not ours: %j',

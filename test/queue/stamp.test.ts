@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { SealdexError } from '../../src/errors.ts';
-import { jobId } from '../../src/jobs.ts';
+import { newJobId } from '../../src/jobs.ts';
 import { readNote, writeNote } from '../../src/queue/notes.ts';
 import { confirm, mark, stamp } from '../../src/queue/stamp.ts';
 import { redisKeys, type RedisKeys } from '../../src/redis.ts';
@@ -95,7 +95,7 @@ describe('a clock that is off', () => {
   it.each([-70_000, 70_000, -3_600_000, 3_600_000])(
     'by %i ms of the producer is CLOCK_SKEW, and nothing is written',
     async (offMs) => {
-      const id = jobId();
+      const id = newJobId();
       expect(await codeOf(stamp(redis, keys, clockAt(offMs), 1))).toBe('CLOCK_SKEW');
       expect(await codeOf(mark(redis, keys, clockAt(offMs), id, LIFE_MS))).toBe('CLOCK_SKEW');
       expect(await redis.exists(keys.revision, keys.marker(id))).toBe(0);
@@ -109,7 +109,7 @@ describe('a clock that is off', () => {
   it('of Redis, in the past, is CLOCK_SKEW until the clocks have caught up, and changes nothing', async () => {
     const ahead = aheadOf(120_000);
     await redis.set(keys.revision, ahead);
-    const id = jobId();
+    const id = newJobId();
     expect(await codeOf(stamp(redis, keys, systemClock, 1))).toBe('CLOCK_SKEW');
     expect(await codeOf(mark(redis, keys, systemClock, id, LIFE_MS))).toBe('CLOCK_SKEW');
     expect(await codeOf(mark(redis, keys, systemClock, id, LIFE_MS))).toBe('CLOCK_SKEW');
@@ -118,7 +118,7 @@ describe('a clock that is off', () => {
   });
 
   it('does not refuse a marker that was made when the clock was right', async () => {
-    const id = jobId();
+    const id = newJobId();
     const { revision } = await mark(redis, keys, systemClock, id, LIFE_MS);
     expect(await mark(redis, keys, clockAt(3_600_000), id, LIFE_MS)).toEqual({ kind: 'unconfirmed', revision });
   });
@@ -126,7 +126,7 @@ describe('a clock that is off', () => {
 
 describe('a marker', () => {
   it('is made once, however many ask at once', async () => {
-    const id = jobId();
+    const id = newJobId();
     const markers = await Promise.all(
       Array.from({ length: 40 }, (_, n) => mark(producers[n % 4]!, keys, systemClock, id, LIFE_MS)),
     );
@@ -136,7 +136,7 @@ describe('a marker', () => {
   });
 
   it('is made, then unconfirmed, then confirmed, by one of all who confirm it', async () => {
-    const id = jobId();
+    const id = newJobId();
     const { revision, kind } = await mark(redis, keys, systemClock, id, LIFE_MS);
     expect(kind).toBe('made');
     expect(await mark(redis, keys, systemClock, id, LIFE_MS)).toEqual({ kind: 'unconfirmed', revision });
@@ -146,7 +146,7 @@ describe('a marker', () => {
   });
 
   it('lives from its making on, and is not prolonged by asking, confirming or the end of its job', async () => {
-    const id = jobId();
+    const id = newJobId();
     await mark(redis, keys, systemClock, id, LIFE_MS);
     expect(await redis.pttl(keys.marker(id))).toBeGreaterThan(0);
     await redis.pexpire(keys.marker(id), 20_000);
@@ -158,7 +158,7 @@ describe('a marker', () => {
   });
 
   it('that is gone is neither confirmed nor brought back', async () => {
-    const id = jobId();
+    const id = newJobId();
     expect(await confirm(redis, keys, id)).toBe(false);
     await writeNote(redis, keys, systemClock, id, LIFE_MS, { state: 'dead', code: 'DOCUMENT_INVALID' });
     expect(await redis.exists(keys.marker(id))).toBe(0);
@@ -172,7 +172,7 @@ describe('a marker', () => {
       { state: 'dead', code: 'DOCUMENT_INVALID' },
     ],
   ] as const)('tells how its job ended: %j', async (note, told) => {
-    const id = jobId();
+    const id = newJobId();
     const { revision } = await mark(redis, keys, systemClock, id, LIFE_MS);
     await confirm(redis, keys, id);
     await writeNote(redis, keys, systemClock, id, LIFE_MS, note);
@@ -180,8 +180,21 @@ describe('a marker', () => {
     expect(await readNote(redis, keys, id)).toMatchObject(told);
   });
 
+  it('tells of an end that another version wrote that there was one, and leaves its code out', async () => {
+    const id = newJobId();
+    const { revision } = await mark(redis, keys, systemClock, id, LIFE_MS);
+    await redis.hset(keys.marker(id), 'state', 'discarded', 'code', 'toString');
+    expect(await mark(redis, keys, systemClock, id, LIFE_MS)).toEqual({
+      kind: 'unconfirmed',
+      revision,
+      state: 'unknown',
+    });
+    await redis.set(keys.note(id), 'discarded 1 toString');
+    expect(await readNote(redis, keys, id)).toBeUndefined();
+  });
+
   it('tells nothing of a job that only waits for its next attempt', async () => {
-    const id = jobId();
+    const id = newJobId();
     await mark(redis, keys, systemClock, id, LIFE_MS);
     await writeNote(redis, keys, systemClock, id, LIFE_MS, { state: 'retrying', code: 'STORE_FAILED' });
     expect(await mark(redis, keys, systemClock, id, LIFE_MS)).not.toHaveProperty('state');
@@ -191,7 +204,7 @@ describe('a marker', () => {
 
 describe('a note', () => {
   it('says since when, for as long as it is told to', async () => {
-    const id = jobId();
+    const id = newJobId();
     const clock = new FakeClock();
     await writeNote(redis, keys, clock, id, 5_000, { state: 'done' });
     expect(await readNote(redis, keys, id)).toEqual({ state: 'done', since: clock.now() });
@@ -200,6 +213,6 @@ describe('a note', () => {
   });
 
   it('that is not there is undefined', async () => {
-    expect(await readNote(redis, keys, jobId())).toBeUndefined();
+    expect(await readNote(redis, keys, newJobId())).toBeUndefined();
   });
 });

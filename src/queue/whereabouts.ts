@@ -1,0 +1,123 @@
+// Where a job is: what its entry in the queue, or its note after that, tells of it; and how many jobs are where.
+// Only looks. What a job's content is, it cannot see.
+import type { Job, Queue } from 'bullmq';
+import type { Code } from '../errors.ts';
+import type { JobData } from '../jobs.ts';
+import { isJobId } from '../names.ts';
+import { ask, redisFault, type Redis, type RedisKeys } from '../redis.ts';
+import { codeOfFailure } from './failure-text.ts';
+import { readNote } from './notes.ts';
+
+export type JobState = 'queued' | 'active' | 'retrying' | 'parked' | 'done' | 'superseded' | 'dead' | 'unknown';
+
+export interface JobStatus {
+  readonly state: JobState;
+  readonly code?: Code;
+  /** Wall clock, milliseconds: when it was queued, began to wait, or ended. */
+  readonly since?: number;
+}
+
+export interface JobFacts extends JobStatus {
+  readonly data?: JobData;
+  readonly attempts?: number;
+}
+
+export interface QueueCounts {
+  readonly waiting: number;
+  readonly active: number;
+  readonly delayed: number;
+  readonly dead: number;
+  /** Wall clock, milliseconds: when the job was queued that is next to be taken. */
+  readonly oldest?: number;
+}
+
+export interface Whereabouts {
+  /** What a job's entry says, while there is one. */
+  data(jobId: string): Promise<JobData | undefined>;
+  status(jobId: string): Promise<JobStatus>;
+  facts(jobId: string): Promise<JobFacts>;
+  counts(): Promise<QueueCounts>;
+}
+
+type JobsQueue = Queue<JobData, null>;
+
+export function createWhereabouts(queue: JobsQueue, redis: Redis, keys: RedisKeys): Whereabouts {
+  const status = async (jobId: string): Promise<JobStatus> => {
+    if (!isJobId(jobId)) return { state: 'unknown' };
+    const inQueue = await statusInQueue(queue, redis, keys, jobId);
+    if (inQueue) return inQueue;
+    // The note of an end is written before the job leaves the queue, so nobody falls between the two looks.
+    const note = await readNote(redis, keys, jobId);
+    return note && note.state !== 'retrying' ? note : { state: 'unknown' };
+  };
+
+  return {
+    data: async (jobId) => (await entryOf(queue, jobId))?.data,
+    status,
+    async facts(jobId) {
+      const found = await status(jobId);
+      const job = isJobId(jobId) ? await entryOf(queue, jobId) : undefined;
+      return job
+        ? { ...found, data: job.data, attempts: job.attemptsMade, since: found.since ?? job.timestamp }
+        : found;
+    },
+    async counts() {
+      const counts = await ask(queue.getJobCounts('wait', 'prioritized', 'active', 'delayed', 'failed'));
+      const next = await oldestWaiting(queue, redis);
+      return {
+        waiting: (counts['wait'] ?? 0) + (counts['prioritized'] ?? 0),
+        active: counts['active'] ?? 0,
+        delayed: counts['delayed'] ?? 0,
+        dead: counts['failed'] ?? 0,
+        ...(next === undefined ? {} : { oldest: next }),
+      };
+    },
+  };
+}
+
+/** Undefined when the job is not in the queue (any more). */
+async function statusInQueue(
+  queue: JobsQueue,
+  redis: Redis,
+  keys: RedisKeys,
+  jobId: string,
+): Promise<JobStatus | undefined> {
+  const state = await ask(queue.getJobState(jobId));
+  switch (state) {
+    case 'unknown':
+    case 'completed':
+      return undefined;
+    case 'active':
+      return { state: 'active' };
+    case 'failed': {
+      const [text, finished] = await ask(redis.hmget(queue.toKey(jobId), 'failedReason', 'finishedOn'));
+      return { state: 'dead', code: codeOfFailure(text), ...(finished ? { since: Number(finished) } : {}) };
+    }
+    case 'delayed': {
+      const note = await readNote(redis, keys, jobId);
+      return note?.state === 'retrying' ? note : { state: 'retrying' };
+    }
+    case 'waiting':
+    case 'prioritized':
+    case 'waiting-children':
+      return { state: 'queued' };
+  }
+}
+
+/** What others wrote may be no JSON, which BullMQ throws on: then there is no data to tell of. */
+async function entryOf(queue: JobsQueue, jobId: string): Promise<Job<JobData, null> | undefined> {
+  try {
+    return await queue.getJob(jobId);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw redisFault(error);
+  }
+}
+
+/** When the job was queued that is taken next: stalled and foreign ones without a priority come first. */
+async function oldestWaiting(queue: JobsQueue, redis: Redis): Promise<number | undefined> {
+  const first = await ask(redis.lindex(queue.toKey('wait'), -1));
+  const next = first ?? (await ask(redis.zrange(queue.toKey('prioritized'), '0', '0')))[0];
+  const timestamp = next === undefined ? null : await ask(redis.hget(queue.toKey(next), 'timestamp'));
+  return timestamp === null ? undefined : Number(timestamp);
+}
