@@ -83,25 +83,15 @@ async function statusInQueue(
   jobId: string,
 ): Promise<JobStatus | undefined> {
   const state = await ask(queue.getJobState(jobId));
-  switch (state) {
-    case 'unknown':
-    case 'completed':
-      return undefined;
-    case 'active':
-      return { state: 'active' };
-    case 'failed': {
-      const [text, finished] = await ask(redis.hmget(queue.toKey(jobId), 'failedReason', 'finishedOn'));
-      return { state: 'dead', code: codeOfFailure(text), ...(finished ? { since: Number(finished) } : {}) };
-    }
-    case 'delayed': {
-      const note = await readNote(redis, keys, jobId);
-      return note?.state === 'retrying' ? note : { state: 'retrying' };
-    }
-    case 'waiting':
-    case 'prioritized':
-    case 'waiting-children':
-      return { state: 'queued' };
+  if (state === 'unknown' || state === 'completed') return undefined;
+  if (state === 'active') return { state };
+  if (state === 'failed') {
+    const [text, finished] = await ask(redis.hmget(queue.toKey(jobId), 'failedReason', 'finishedOn'));
+    return { state: 'dead', code: codeOfFailure(text), ...(finished ? { since: Number(finished) } : {}) };
   }
+  if (state !== 'delayed') return { state: 'queued' };
+  const note = await readNote(redis, keys, jobId);
+  return note?.state === 'retrying' ? note : { state: 'retrying' };
 }
 
 /** What others wrote may be no JSON, which BullMQ throws on: then there is no data to tell of. */
