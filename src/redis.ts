@@ -1,7 +1,7 @@
 // Redis: how we connect, every key name of ours, and the one way in which a script runs or a command fails.
 // BullMQ's own keys live under the same prefix; only src/queue touches those.
 import { Redis } from 'ioredis';
-import { orAbort, systemClock, withDeadline } from './clock.ts';
+import { PROMPT_MS, systemClock, withDeadline, type Patience } from './clock.ts';
 import type { Config } from './config.ts';
 import { SealdexError } from './errors.ts';
 
@@ -38,9 +38,8 @@ export type RedisKeys = ReturnType<typeof redisKeys>;
  * `queue`: BullMQ's in a worker, waits for Redis to come back however long. `patient`: a worker's own commands.
  * `prompt`: a producer's, reader's or operator's commands, fail within a second. `subscriber`: listens on channels only.
  */
-export type RedisUse = 'queue' | 'patient' | 'prompt' | 'subscriber';
+export type RedisUse = Patience | 'queue' | 'subscriber';
 
-const PROMPT_MS = 900;
 const PATIENT_MS = 10_000;
 
 /** Opens a connection. @throws SealdexError `REDIS_FAILED` when Redis does not answer in time. */
@@ -48,6 +47,8 @@ export async function openRedis(config: Pick<Config, 'redisUrl'>, use: RedisUse)
   const redis = new Redis(config.redisUrl, {
     lazyConnect: true,
     connectTimeout: use === 'prompt' ? PROMPT_MS : PATIENT_MS,
+    // What an ended connection waits for the other side to end it too: the process lives that long.
+    disconnectTimeout: 200,
     // A replica that was the primary until now answers READONLY: reconnect and send the command again.
     reconnectOnError: (error) => (error.message.startsWith('READONLY') ? 2 : false),
     retryStrategy: (times) => Math.min(times * 50, 1000),
@@ -92,12 +93,12 @@ function reasonOf(error: unknown): string {
   return error.message === 'Command timed out' ? 'TimeoutError' : error.name;
 }
 
-/** The command's answer, or `REDIS_FAILED`.  */
-export async function ask<T>(command: Promise<T>, signal?: AbortSignal): Promise<T> {
+/** The command's answer, or `REDIS_FAILED`. */
+export async function ask<T>(command: Promise<T>): Promise<T> {
   try {
-    return await orAbort(command, signal);
+    return await command;
   } catch (error) {
-    throw signal?.aborted ? signal.reason : redisFault(error);
+    throw redisFault(error);
   }
 }
 
@@ -110,16 +111,11 @@ export interface Script {
 type Command = (...args: (string | number | Buffer)[]) => Promise<unknown>;
 
 /** Runs a Lua script by its hash, sending its text once per connection. */
-export function run(
-  redis: Redis,
-  script: Script,
-  args: readonly (string | number | Buffer)[],
-  signal?: AbortSignal,
-): Promise<unknown> {
+export function run(redis: Redis, script: Script, args: readonly (string | number | Buffer)[]): Promise<unknown> {
   const commands = redis as unknown as Record<string, Command | undefined>;
   const name = `sealdex_${script.name}`;
   if (!commands[name]) redis.defineCommand(name, { numberOfKeys: script.keys, lua: script.lua });
-  return ask(commands[name]!.call(redis, ...args), signal);
+  return ask(commands[name]!.call(redis, ...args));
 }
 
 const MIN_VERSION = [6, 2];

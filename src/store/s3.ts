@@ -12,7 +12,7 @@ import {
   type HeadObjectCommandOutput,
 } from '@aws-sdk/client-s3';
 import { UndiciHttpHandler } from '@smithy/undici-http-handler';
-import { systemClock } from '../clock.ts';
+import { PROMPT_MS, systemClock, type Patience } from '../clock.ts';
 import { credentialsOf, type Config } from '../config.ts';
 import { SealdexError } from '../errors.ts';
 import { statusOf, storeFault } from './faults.ts';
@@ -63,7 +63,6 @@ export interface Store {
 
 /** A request without an answer is given up after this: S3 answers in milliseconds, a large body uploads at over 1 MB/s. */
 const ANSWER_MS = 10_000;
-const PROMPT_MS = 900;
 const timeoutFor = (bytes: number, prompt: boolean): number =>
   (prompt ? PROMPT_MS : ANSWER_MS) + Math.ceil(bytes / 1000);
 
@@ -71,7 +70,7 @@ const timeoutFor = (bytes: number, prompt: boolean): number =>
  * `prompt`: fails within a second, for callers who wait (producer, reader, operator). Every request ends: without an
  * answer in time, at the caller's signal (with its reason), or with `close()`.
  */
-export function createStore(config: Config, use: 'patient' | 'prompt'): Store {
+export function createStore(config: Config, use: Patience): Store {
   const prompt = use === 'prompt';
   const client = new S3Client({
     region: config.region,

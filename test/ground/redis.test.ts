@@ -95,19 +95,8 @@ describe('a command', () => {
     closeRedis(blocked);
   });
 
-  it('whose caller aborts ends with the reason of the signal', async () => {
-    const blocked = await openRedis({ redisUrl }, 'patient');
-    const controller = new AbortController();
-    const reason = new Error('the job has to end');
-    const waiting = ask(blocked.blpop(`${name}:never`, 0), controller.signal).catch((error: unknown) => error);
-    controller.abort(reason);
-    expect(await waiting).toBe(reason);
-    closeRedis(blocked);
-  });
-
   it('that is answered answers', async () => {
     expect(await ask(redis.set(name, 'text'))).toBe('OK');
-    expect(await ask(Promise.resolve(1), new AbortController().signal)).toBe(1);
   });
 });
 
