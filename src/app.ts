@@ -1,6 +1,6 @@
 // The composition root: opens producer, reader, operator and worker from settings, and releases in reverse order.
 // The only place that knows how the rooms are tied together.
-import { systemClock, type Clock } from './clock.ts';
+import { systemClock, type Clock, type Patience } from './clock.ts';
 import { loadConfig, type Config, type Settings } from './config.ts';
 import { createReadiness, startHealth, type WorkerReadiness } from './health.ts';
 import { startHeart, type Role } from './heartbeat.ts';
@@ -23,7 +23,6 @@ import { ByteBudget } from './work/budget.ts';
 import { createCanary } from './work/canary.ts';
 import { createHandler } from './work/handle.ts';
 
-export type { EnqueueResult, IndexRequest } from './producer.ts';
 export type { ListedDocument } from './reader.ts';
 export type { Status } from './operator.ts';
 export type { TenantFile } from './tenants.ts';
@@ -70,15 +69,19 @@ interface Rooms {
 /** Opens what every role needs; on a fault, what was opened so far is released. */
 async function open<T>(
   settings: Settings | undefined,
-  use: 'patient' | 'prompt',
+  use: Patience,
   make: (rooms: Rooms, releases: Releases) => Promise<T>,
+  signal?: AbortSignal,
 ): Promise<T> {
   const config = loadConfig(settings);
   const releases = new Releases();
   try {
     const clock = systemClock;
     const metrics = createMetrics();
-    const connect = async (as: RedisUse): Promise<Redis> => releases.add(await openRedis(config, as), closeRedis);
+    const connect = async (as: RedisUse): Promise<Redis> => {
+      signal?.throwIfAborted();
+      return releases.add(await openRedis(config, as), closeRedis);
+    };
     const redis = await connect(use);
     const subscriber = await connect('subscriber');
     const store = releases.add(createStore(config, use), (opened) => opened.close());
@@ -90,6 +93,7 @@ async function open<T>(
     const tenants = releases.add(await createTenants({ config, clock, store, redis, subscriber }), (opened) =>
       opened.close(),
     );
+    signal?.throwIfAborted();
     return await make({ config, clock, metrics, redis, store, ring, tenants, connect }, releases);
   } catch (error) {
     await releases.release().catch(() => {});
@@ -149,14 +153,17 @@ export interface WorkerOptions {
   /** Address of /livez, /readyz and /metrics; all of them by default. */
   readonly host?: string;
   readonly log?: 'silent';
+  /** Ends the start between two of its steps, with the signal's reason. A worker that has started is not stopped by it. */
+  readonly signal?: AbortSignal;
 }
 
 /** Starts a worker. @throws SealdexError `CONFIG_INVALID` for what must not run (eviction, a store without conditions) */
 export function startIndexWorker(settings?: Settings, options: WorkerOptions = {}): Promise<RunningWorker> {
-  return open(settings, 'patient', async (rooms, releases) => {
+  const start = async (rooms: Rooms, releases: Releases): Promise<RunningWorker> => {
     const { config, clock, metrics, redis, store, ring } = rooms;
     const log: Log = options.log === 'silent' ? silentLog : createLog(config, 'worker');
     for (const warning of await checkRedis(redis)) log.warn({}, warning);
+    options.signal?.throwIfAborted();
     await proveConditionalWrites(store, config.queue);
     const budget = new ByteBudget(clock, config.inFlightBytes, config.concurrency);
     const canary = createCanary(store, config.queue, clock);
@@ -194,7 +201,8 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
     let stopped: ReturnType<typeof stop> | undefined;
     const stopOnce = (): ReturnType<typeof stop> => (stopped ??= stop());
     return { port: health.port, stop: stopOnce, [Symbol.asyncDispose]: async () => void (await stopOnce()) };
-  });
+  };
+  return open(settings, 'patient', start, options.signal);
 }
 
 function gauges(metrics: Metrics, ring: KeyRing, budget: ByteBudget, readiness: WorkerReadiness): void {

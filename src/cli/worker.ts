@@ -23,7 +23,12 @@ Example:
         };
         signal.addEventListener('abort', tell, { once: true });
         const { startIndexWorker } = await import('../app.ts');
-        const worker = await startIndexWorker();
+        const worker = await startIndexWorker(undefined, { signal }).catch((error: unknown) => {
+          if (error === signal.reason) return undefined;
+          throw error;
+        });
+        // Told to stop before it took a job: all that was opened is closed.
+        if (!worker) return;
         await aborted(signal);
         const { isClean } = await worker.stop();
         // Redis may be gone, and its client would go on waiting for it.

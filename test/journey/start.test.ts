@@ -1,7 +1,9 @@
 // What a worker refuses to start on, and that a refused start leaves nothing running.
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { Redis } from 'ioredis';
 import { expect, test } from 'vitest';
+import { startIndexWorker } from '../../src/app.ts';
 import { startRedis } from '../../src/dev/redis.ts';
 import { eventually } from '../support/eventually.ts';
 import { keysUnder, openHouse, type House } from './house.ts';
@@ -40,6 +42,29 @@ test('a port that is taken is refused', async () => {
     expect(await refusal(house, { SEALDEX_PORT: port })).toContain(`port ${port} is taken`);
   } finally {
     server.close();
+  }
+});
+
+test('a start that is told to end does so between two steps, and closes what it had opened', async () => {
+  await using house = await openHouse();
+  const server = await startRedis();
+  const looker = new Redis(server.url);
+  try {
+    const controller = new AbortController();
+    const settings = { ...house.settings, REDIS_URL: server.url };
+    const starting = startIndexWorker(settings, { log: 'silent', signal: controller.signal });
+    const reason = new Error('told to end');
+    controller.abort(reason);
+    await expect(starting).rejects.toBe(reason);
+    await eventually(
+      async () =>
+        String(await looker.client('LIST'))
+          .trim()
+          .split('\n').length === 1,
+    );
+  } finally {
+    looker.disconnect();
+    await server.stop();
   }
 });
 
