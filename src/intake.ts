@@ -132,7 +132,8 @@ export async function openContent(
   message: Buffer,
 ): Promise<{ header: ContentHeader; body: Buffer }> {
   const plaintext = await decryptMessage(message, messageKey(ring, allowed)).catch((error: unknown) => {
-    if (error instanceof SealdexError && error.code === 'OBJECT_TAMPERED') throw tampered(error.reason ?? 'message');
+    if (error instanceof SealdexError && error.code === 'OBJECT_TAMPERED')
+      throw tampered(error.reason ?? 'message', error.cause);
     throw error;
   });
   const end = plaintext.indexOf(0x0a);
@@ -145,7 +146,8 @@ export async function openContent(
   return { header: header.data, body: plaintext.subarray(end + 1) };
 }
 
-const tampered = (reason: string): SealdexError => new SealdexError('CONTENT_TAMPERED', undefined, { reason });
+const tampered = (reason: string, cause?: unknown): SealdexError =>
+  new SealdexError('CONTENT_TAMPERED', undefined, { reason, cause });
 
 function parseJson(bytes: Buffer): unknown {
   try {

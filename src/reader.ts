@@ -219,7 +219,7 @@ async function openObject(
     throw new SealdexError('OBJECT_MISMATCH');
   } catch (error) {
     stored.discard();
-    throw readFault(error);
+    throw error;
   }
 }
 
@@ -235,7 +235,7 @@ function partsOf({ parts }: RecordReading, close: () => Promise<void>): AsyncIte
       return (await parts.next()) as IteratorResult<RecordItem, undefined>;
     } catch (error) {
       await close();
-      throw readFault(error);
+      throw error;
     }
   };
   const leave = async (): Promise<IteratorResult<RecordItem, undefined>> => {
@@ -243,10 +243,4 @@ function partsOf({ parts }: RecordReading, close: () => Promise<void>): AsyncIte
     return { done: true, value: undefined };
   };
   return { [Symbol.asyncIterator]: () => ({ next, return: leave }) };
-}
-
-/** Wrapped bytes that do not open mean a forged or damaged object here, as they mean tampered content in a job. */
-function readFault(error: unknown): unknown {
-  if (!(error instanceof SealdexError) || error.code !== 'CONTENT_TAMPERED') return error;
-  return new SealdexError('OBJECT_TAMPERED', undefined, { reason: error.reason ?? 'wrapped-key', cause: error.cause });
 }

@@ -42,7 +42,7 @@ const CODES_BY_CLASS: Readonly<Record<Exclude<Class, 'state'>, { tenant: Code; p
   throttled: { tenant: 'KMS_THROTTLED', platform: 'KMS_THROTTLED' },
   denied: { tenant: 'KEY_DENIED', platform: 'PLATFORM_KEY' },
   'not-found': { tenant: 'KEY_NOT_FOUND', platform: 'PLATFORM_KEY' },
-  tampered: { tenant: 'CONTENT_TAMPERED', platform: 'CONTENT_TAMPERED' },
+  tampered: { tenant: 'OBJECT_TAMPERED', platform: 'OBJECT_TAMPERED' },
   invalid: { tenant: 'TENANT_KEY_INVALID', platform: 'PLATFORM_KEY' },
   credentials: { tenant: 'PLATFORM_CREDENTIALS', platform: 'PLATFORM_CREDENTIALS' },
 });
@@ -92,4 +92,4 @@ function classOf(error: unknown): Class | undefined {
 
 /** Wrapped bytes that this key and context do not open: from Redis a poisoned entry, in a message a forgery. */
 export const isWrongWrapping = (error: unknown): boolean =>
-  error instanceof SealdexError && error.code === 'CONTENT_TAMPERED';
+  error instanceof SealdexError && error.code === 'OBJECT_TAMPERED';

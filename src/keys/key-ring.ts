@@ -86,7 +86,7 @@ export class KeyRing {
 
   /**
    * The data key that a message names, for reading it.
-   * @throws SealdexError `CONTENT_TAMPERED` when the wrapped bytes do not belong to this KMS key and context; others of KMS.
+   * @throws SealdexError `OBJECT_TAMPERED` when the wrapped bytes do not belong to this KMS key and context; others of KMS.
    */
   async unwrap(arn: string, wrapped: Uint8Array, context: KeyContext): Promise<DataKey> {
     const id = idOf(arn, wrapped, context);

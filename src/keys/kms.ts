@@ -81,7 +81,7 @@ export function createKms(config: Config, metrics: Metrics, use: 'patient' | 'pr
 
     async decrypt(arn, wrapped, context) {
       if (!isWrappedLength(wrapped.length)) {
-        throw new SealdexError('CONTENT_TAMPERED', undefined, { reason: 'WrappedLength' });
+        throw new SealdexError('OBJECT_TAMPERED', undefined, { reason: 'WrappedLength' });
       }
       const EncryptionContext = contextOf(context);
       const command = new DecryptCommand({ KeyId: arn, CiphertextBlob: wrapped, EncryptionContext });

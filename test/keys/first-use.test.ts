@@ -61,7 +61,7 @@ test('What is asked of KMS is bound to tenant, period and purpose, and to nothin
     { ...documents.context, tenant: 'another' },
     { ...documents.context, period: '2026-11-23T10:30Z' },
   ]) {
-    await expect(kms.decrypt(arn, documents.wrapped, other)).rejects.toMatchObject({ code: 'CONTENT_TAMPERED' });
+    await expect(kms.decrypt(arn, documents.wrapped, other)).rejects.toMatchObject({ code: 'OBJECT_TAMPERED' });
   }
 });
 

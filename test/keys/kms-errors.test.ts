@@ -48,8 +48,8 @@ const ERRORS: [string, KmsErrorFault, Code, Code][] = [
   ['AccessDeniedException by the key policy', KMS_ERRORS.accessDenied, 'KEY_DENIED', 'PLATFORM_KEY'],
   ['AccessDeniedException by our IAM', KMS_ERRORS.accessDeniedByUs, 'KEY_DENIED', 'PLATFORM_KEY'],
   ['NotFoundException', KMS_ERRORS.notFound, 'KEY_NOT_FOUND', 'PLATFORM_KEY'],
-  ['InvalidCiphertextException', named('InvalidCiphertextException'), 'CONTENT_TAMPERED', 'CONTENT_TAMPERED'],
-  ['IncorrectKeyException', named('IncorrectKeyException'), 'CONTENT_TAMPERED', 'CONTENT_TAMPERED'],
+  ['InvalidCiphertextException', named('InvalidCiphertextException'), 'OBJECT_TAMPERED', 'OBJECT_TAMPERED'],
+  ['IncorrectKeyException', named('IncorrectKeyException'), 'OBJECT_TAMPERED', 'OBJECT_TAMPERED'],
   ['InvalidKeyUsageException', named('InvalidKeyUsageException'), 'TENANT_KEY_INVALID', 'PLATFORM_KEY'],
   ['InvalidArnException', named('InvalidArnException'), 'TENANT_KEY_INVALID', 'PLATFORM_KEY'],
   ['ValidationException', named('ValidationException'), 'TENANT_KEY_INVALID', 'PLATFORM_KEY'],
@@ -190,12 +190,12 @@ test('Wrapped bytes that KMS would not even look at are a tampered message, not 
   const context = contextOf('acme');
   for (const length of [0, 6145, 65_535]) {
     expect(await codeOf(one.kms.decrypt(room.config.platformKeyArn, Buffer.alloc(length), context))).toBe(
-      'CONTENT_TAMPERED',
+      'OBJECT_TAMPERED',
     );
   }
   expect(room.kms.counts.count()).toBe(0);
   expect(await codeOf(one.kms.decrypt(room.config.platformKeyArn, Buffer.alloc(6144), context))).toBe(
-    'CONTENT_TAMPERED',
+    'OBJECT_TAMPERED',
   );
   expect(room.kms.counts.count()).toBe(1);
 });

@@ -57,7 +57,7 @@ test.each([
   ['throttled', KMS_ERRORS.throttled, 'KMS_THROTTLED'],
   ['failing', KMS_ERRORS.internal, 'KMS_FAILED'],
   ['refusing our credentials', KMS_ERRORS.expiredCredentials, 'PLATFORM_CREDENTIALS'],
-  ['given rubbish to unwrap', { kind: 'error', name: 'InvalidCiphertextException' }, 'CONTENT_TAMPERED'],
+  ['given rubbish to unwrap', { kind: 'error', name: 'InvalidCiphertextException' }, 'OBJECT_TAMPERED'],
 ] as const)('A KMS that is %s says nothing of the KMS key: data keys at hand stay', async (_, fault, code) => {
   const { tenant, arn } = room.tenant();
   const one = await room.open();
