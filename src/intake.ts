@@ -6,7 +6,7 @@ import { orAbort } from './clock.ts';
 import { decryptMessage, encryptMessage } from './envelope/message.ts';
 import { SealdexError } from './errors.ts';
 import type { KeyRing } from './keys/key-ring.ts';
-import { messageKey, type Allowed } from './keys/message-key.ts';
+import { unwrapFor, type Allowed } from './keys/unwrap.ts';
 import { objectName } from './store/documents.ts';
 import { isRefusal } from './store/faults.ts';
 import { getIntake, putIntake, removeIntake, type IntakePlace } from './store/intake.ts';
@@ -131,7 +131,7 @@ export async function openContent(
   job: ExpectedContent,
   message: Buffer,
 ): Promise<{ header: ContentHeader; body: Buffer }> {
-  const plaintext = await decryptMessage(message, messageKey(ring, allowed)).catch((error: unknown) => {
+  const plaintext = await decryptMessage(message, unwrapFor(ring, allowed)).catch((error: unknown) => {
     if (error instanceof SealdexError && error.code === 'OBJECT_TAMPERED')
       throw tampered(error.reason ?? 'message', error.cause);
     throw error;

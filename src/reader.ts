@@ -5,7 +5,7 @@ import { readRecord, type RecordHead, type RecordItem, type RecordReading } from
 import { decryptStream } from './envelope/message.ts';
 import { dispositionOf, SealdexError, type Code } from './errors.ts';
 import type { KeyRing } from './keys/key-ring.ts';
-import { messageKey } from './keys/message-key.ts';
+import { unwrapFor } from './keys/unwrap.ts';
 import { checkName } from './names.ts';
 import {
   getDocument,
@@ -95,7 +95,7 @@ interface Reading {
 
 export function createReaderFrom(deps: ReaderDeps): Omit<Reader, typeof Symbol.asyncDispose> {
   async function find(name: DocumentName): Promise<Reading> {
-    const { tenant, corpus, id } = objectOf(name);
+    const { tenant, corpus, id } = fieldsOf(name);
     const place = { tenant: checkName(tenant, 'tenant'), corpus: checkName(corpus, 'corpus') };
     const object = objectName(checkDocumentId(id));
     const owner = await deps.tenants.get(place.tenant);
@@ -139,11 +139,11 @@ export function createReaderFrom(deps: ReaderDeps): Omit<Reader, typeof Symbol.a
 }
 
 /** What is no object at all has none of the fields: then the first of them is named as missing. */
-const objectOf = (input: unknown): Readonly<Record<string, unknown>> =>
+const fieldsOf = (input: unknown): Readonly<Record<string, unknown>> =>
   typeof input === 'object' && input !== null ? (input as Record<string, unknown>) : {};
 
 function checkList(request: unknown) {
-  const { after, limit = 100, metadata = false, ...name } = objectOf(request);
+  const { after, limit = 100, metadata = false, ...name } = fieldsOf(request);
   const tenant = checkName(name['tenant'], 'tenant');
   const corpus = checkName(name['corpus'], 'corpus');
   if (typeof limit !== 'number' || !Number.isInteger(limit) || limit < 1 || limit > LIST_MOST)
@@ -208,7 +208,7 @@ async function openObject(
   stored: StoredObject,
 ): Promise<Reading> {
   try {
-    const record = await readRecord(decryptStream(stored.body, messageKey(ring, owner)));
+    const record = await readRecord(decryptStream(stored.body, unwrapFor(ring, owner)));
     const close = async (): Promise<void> => {
       // First: an item that is waited for would hold close() up for as long as S3 is silent.
       stored.discard();

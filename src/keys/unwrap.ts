@@ -21,7 +21,7 @@ export interface Allowed {
  * The unwrapping step of a reader of messages.
  * @throws SealdexError `OBJECT_TAMPERED` with reason `context` or `foreign-key`; those of KMS
  */
-export function messageKey(ring: KeyRing, allowed: Allowed): (named: NamedKey) => Promise<DataKey> {
+export function unwrapFor(ring: KeyRing, allowed: Allowed): (named: NamedKey) => Promise<DataKey> {
   return async ({ arn, wrapped, context }) => {
     if (!isContextOf(context, allowed.tenant))
       throw new SealdexError('OBJECT_TAMPERED', undefined, { reason: 'context' });

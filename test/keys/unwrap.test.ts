@@ -1,7 +1,7 @@
 // Which key opens a message: what its header says is checked before KMS is asked anything.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { DataKey } from '../../src/keys/data-key.ts';
-import { messageKey, type NamedKey } from '../../src/keys/message-key.ts';
+import { unwrapFor, type NamedKey } from '../../src/keys/unwrap.ts';
 import { openRoom, type OneRing, type Room } from './fixture.ts';
 
 let room: Room;
@@ -24,7 +24,7 @@ afterAll(() => room[Symbol.asyncDispose]());
 
 const open = (named: Partial<NamedKey>): Promise<DataKey> => {
   const allowed = { tenant: key.context.tenant, readableArns: new Set([key.arn, former.arn]) };
-  return messageKey(reader.ring, allowed)({ arn: key.arn, wrapped: key.wrapped, context: key.context, ...named });
+  return unwrapFor(reader.ring, allowed)({ arn: key.arn, wrapped: key.wrapped, context: key.context, ...named });
 };
 
 const refused: [string, () => Partial<NamedKey>, string][] = [
