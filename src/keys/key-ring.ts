@@ -181,7 +181,7 @@ export class KeyRing {
       else this.#held.hold(key);
       return key;
     } catch (error) {
-      if (isRefusal(error)) this.wipe((key) => key.arn === arn && key.tenant === tenant);
+      if (isUnusable(error)) this.wipe((key) => key.arn === arn && key.tenant === tenant);
       throw error;
     } finally {
       this.#asked.delete(asked);
@@ -192,5 +192,5 @@ export class KeyRing {
 const slotOf = (arn: string, { purpose, tenant }: KeyContext): string => `${purpose} ${tenant} ${arn}`;
 
 /** The KMS key is unusable: then no data key of it may be used on. */
-const isRefusal = (error: unknown): boolean =>
+const isUnusable = (error: unknown): boolean =>
   error instanceof SealdexError && (dispositionOf(error.code).disposition === 'park' || error.code === 'PLATFORM_KEY');
