@@ -45,7 +45,7 @@ export interface MessageHeader extends WrappedKey {
 }
 
 /** A header with what authenticates it. */
-export interface SealedHeader {
+export interface TaggedHeader {
   readonly header: MessageHeader;
   readonly messageId: Buffer;
   readonly commit: Buffer;
@@ -117,7 +117,7 @@ export function writeHeader(out: Buffer, fields: HeaderFields, key: UnwrappedKey
 }
 
 /** Reads a header with its tag and refuses what no data key could mend, before anybody is asked for one. */
-export function* readHeader(): Pull<SealedHeader> {
+export function* readHeader(): Pull<TaggedHeader> {
   const pieces: Buffer[] = [];
   const keep = (piece: Buffer): Buffer => (pieces.push(piece), piece);
 
@@ -156,10 +156,10 @@ function copyOf(bytes: Buffer): Buffer {
  * Derives the message's key and proves commitment and header with it, in this order.
  * @throws SealdexError `OBJECT_TAMPERED` with reason `commitment` or `header-tag`; what `key.use` throws.
  */
-export function openHeader(sealed: SealedHeader, key: UnwrappedKey): MessageKey {
-  const messageKey = key.use((plaintextKey) => deriveMessageKey(plaintextKey, sealed.messageId));
-  if (!commitsTo(messageKey, sealed.commit)) throw refusal('commitment');
-  const proof = decrypt(messageKey.encrypt, HEADER_IV, sealed.body, NO_PLAINTEXT, sealed.tag);
+export function openHeader(tagged: TaggedHeader, key: UnwrappedKey): MessageKey {
+  const messageKey = key.use((plaintextKey) => deriveMessageKey(plaintextKey, tagged.messageId));
+  if (!commitsTo(messageKey, tagged.commit)) throw refusal('commitment');
+  const proof = decrypt(messageKey.encrypt, HEADER_IV, tagged.body, NO_PLAINTEXT, tagged.tag);
   if (proof === undefined) throw refusal('header-tag');
   return messageKey;
 }

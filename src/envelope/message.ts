@@ -82,9 +82,9 @@ export function messageBytes(key: WrappedKey, plaintextBytes: number, options: M
  */
 export async function decryptMessage(message: Uint8Array, unwrap: Unwrap): Promise<Buffer> {
   const bytes = new WholeBytes(message);
-  const sealed = bytes.read(readHeader());
-  const { frameBytes } = sealed.header;
-  const messageKey = openHeader(sealed, await unwrap(sealed.header));
+  const tagged = bytes.read(readHeader());
+  const { frameBytes } = tagged.header;
+  const messageKey = openHeader(tagged, await unwrap(tagged.header));
   const plaintext = Buffer.allocUnsafeSlow(plaintextBytesAtMost(bytes.remaining, frameBytes));
   let at = 0;
   for (let sequence = 1; ; sequence += 1) {
@@ -110,10 +110,10 @@ export async function* decryptStream(
 ): AsyncGenerator<Buffer, void, undefined> {
   const bytes = new StreamBytes(source);
   try {
-    const sealed = await bytes.read(readHeader());
-    const messageKey = openHeader(sealed, await unwrap(sealed.header));
+    const tagged = await bytes.read(readHeader());
+    const messageKey = openHeader(tagged, await unwrap(tagged.header));
     for (let sequence = 1; ; sequence += 1) {
-      const frame = await bytes.read(readFrame(messageKey, sealed.header.frameBytes, sequence));
+      const frame = await bytes.read(readFrame(messageKey, tagged.header.frameBytes, sequence));
       if (frame.kind === 'final' && !(await bytes.isAtEnd())) throw refusal('trailing');
       if (frame.plaintext.length > 0) yield frame.plaintext;
       if (frame.kind === 'final') return;
