@@ -1,19 +1,17 @@
 // The one reader of settings: makes the frozen Config out of the environment and what goes over it.
 // Nobody else reads the environment. A wrong setting is refused with all faults listed, never replaced.
 import { SealdexError } from './errors.ts';
-import { regionOf, SETTINGS, type Setting } from './settings.ts';
+import { regionOf, SETTINGS } from './settings.ts';
 
 export type SettingName = keyof typeof SETTINGS;
 
 /** Settings by their environment names; what is given here goes over the environment. */
 export type Settings = { readonly [name in SettingName]?: string | number | boolean | readonly string[] | undefined };
 
-type ValueOf<N extends SettingName> =
-  | ReturnType<(typeof SETTINGS)[N]['read']>
-  | ((typeof SETTINGS)[N] extends Setting<string, infer T> ? (undefined extends T ? undefined : never) : never);
-
 /** What the rest of the house sees: checked values under short names, frozen. */
-export type Config = { readonly [N in SettingName as (typeof SETTINGS)[N]['as']]: ValueOf<N> };
+export type Config = {
+  readonly [N in SettingName as (typeof SETTINGS)[N]['as']]: ReturnType<(typeof SETTINGS)[N]['read']>;
+};
 
 const CREDENTIALS: ReadonlySet<string> = new Set<SettingName>([
   'AWS_ACCESS_KEY_ID',
