@@ -2,12 +2,11 @@
 // by a timer when its time is over. Where they come from and what they encrypt, it does not know.
 import { createHash } from 'node:crypto';
 import type { Clock, Timer } from '../clock.ts';
-import type { DataKey } from './data-key.ts';
-import type { KeyContext } from './kms.ts';
+import type { DataKey, KeyContext } from './data-key.ts';
 
 export interface HeldKeysStats {
   readonly keys: number;
-  /** Milliseconds since the KMS request of the oldest key. */
+  /** Whole milliseconds since the KMS request of the oldest key. */
   readonly oldestMs: number;
   readonly tenants: readonly string[];
 }
@@ -103,7 +102,7 @@ export class HeldKeys {
         oldestMs = Math.max(oldestMs, now - key.askedAt.monotonic);
       }
     }
-    return { keys: this.#encrypting.size + this.#reading.size, oldestMs, tenants: [...tenants] };
+    return { keys: this.#encrypting.size + this.#reading.size, oldestMs: Math.round(oldestMs), tenants: [...tenants] };
   }
 
   #makeRoom(shelf: Map<string, Held>): void {
