@@ -4,7 +4,6 @@ import { createHash } from 'node:crypto';
 import { inspect } from 'node:util';
 import type { Clock } from '../clock.ts';
 import { SealdexError } from '../errors.ts';
-import type { KeyContext } from './kms.ts';
 
 export const PERIOD_MS = 3_600_000;
 const MINUTE_MS = 60_000;
@@ -26,6 +25,13 @@ export function periodEnd(period: string): number | undefined {
   return Number.isNaN(start) || nameOf(start) !== period ? undefined : start + PERIOD_MS;
 }
 
+/** The map that KMS authenticates and the message header repeats (contract, design section 5): a type, so that it passes for a map. */
+export type KeyContext = {
+  readonly tenant: string;
+  readonly period: string;
+  readonly purpose: 'documents' | 'intake';
+};
+
 const nameOf = (start: number): string => `${new Date(start).toISOString().slice(0, 16)}Z`;
 
 /** When the KMS request for a key began, by both clocks. */
@@ -39,7 +45,7 @@ export const momentOf = (clock: Clock): Moment => ({ wall: clock.now(), monotoni
 export class DataKey {
   readonly arn: string;
   readonly wrapped: Buffer;
-  readonly context: Readonly<Record<string, string>> & KeyContext;
+  readonly context: KeyContext;
   /** Says which data key it is without saying anything of it: the start of sha256 of the wrapped bytes. */
   readonly id: string;
   readonly askedAt: Moment;

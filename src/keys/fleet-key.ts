@@ -2,9 +2,8 @@
 // Redis is not trusted: an entry that does not unwrap is replaced. Holds no keys and knows nothing of who uses them.
 import { sleep, type Clock } from '../clock.ts';
 import { SealdexError } from '../errors.ts';
-import { periodAt, type DataKey } from './data-key.ts';
+import { periodAt, type DataKey, type KeyContext } from './data-key.ts';
 import { isWrongWrapping } from './faults.ts';
-import type { KeyContext } from './kms.ts';
 import { parseEntry, type SharedKeys } from './shared-keys.ts';
 
 /** How long a first use waits for other processes before it gives up. */

@@ -2,10 +2,10 @@
 // One KMS call for any number of uses at once, never a lock over tenants, nothing kept past its time.
 import { orAbort, type Clock } from '../clock.ts';
 import { dispositionOf, SealdexError } from '../errors.ts';
-import { DataKey, momentOf, periodAt } from './data-key.ts';
+import { DataKey, momentOf, periodAt, type KeyContext } from './data-key.ts';
 import { fleetKey } from './fleet-key.ts';
 import { HeldKeys, idOf, type HeldKeysStats } from './held-keys.ts';
-import type { GeneratedKey, KeyContext, Kms } from './kms.ts';
+import type { GeneratedKey, Kms } from './kms.ts';
 import type { SharedKeys } from './shared-keys.ts';
 
 /** AES-GCM with random message ids: what one data key may encrypt in one process. */

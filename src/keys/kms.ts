@@ -6,15 +6,9 @@ import { orAbort } from '../clock.ts';
 import { credentialsOf, type Config } from '../config.ts';
 import { SealdexError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
+import type { KeyContext } from './data-key.ts';
 import { kmsFault, needsState } from './faults.ts';
 import { Lanes } from './lanes.ts';
-
-/** The map that KMS authenticates and the message header repeats (contract, design section 5). */
-export interface KeyContext {
-  readonly tenant: string;
-  readonly period: string;
-  readonly purpose: 'documents' | 'intake';
-}
 
 export interface GeneratedKey {
   /** 32 bytes in a buffer of their own; the receiver wipes it. */

@@ -4,8 +4,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import { SealdexError } from '../errors.ts';
 import { ask, redisKeys, run, type Redis, type Script } from '../redis.ts';
-import { periodEnd } from './data-key.ts';
-import { MAX_WRAPPED_BYTES, type KeyContext } from './kms.ts';
+import { periodEnd, type KeyContext } from './data-key.ts';
+import { MAX_WRAPPED_BYTES } from './kms.ts';
 
 /** How long one process may take to make a key before another tries. */
 export const CLAIM_MS = 5000;

@@ -1,9 +1,8 @@
 // Which data key opens a message: checks who the message says it belongs to, then unwraps by the KMS key it names.
 // Never a search for keys: the ARN must be one that the tenant has or had.
 import { SealdexError } from '../errors.ts';
-import { periodEnd, type DataKey } from './data-key.ts';
+import { periodEnd, type DataKey, type KeyContext } from './data-key.ts';
 import type { KeyRing } from './key-ring.ts';
-import type { KeyContext } from './kms.ts';
 
 /** What a message's header says before anything is decrypted. */
 export interface NamedKey {
@@ -30,10 +29,7 @@ export function unwrapFor(ring: KeyRing, allowed: Allowed): (named: NamedKey) =>
   };
 }
 
-function isContextOf(
-  context: Readonly<Record<string, string>>,
-  tenant: string,
-): context is Readonly<Record<string, string>> & KeyContext {
+function isContextOf(context: Readonly<Record<string, string>>, tenant: string): context is KeyContext {
   const { period = '', purpose } = context;
   return (
     Object.keys(context).length === 3 &&

@@ -1,9 +1,9 @@
 // Key rings as processes have them: the real SDK to a local KMS, real Redis, and a clock that the test moves.
 import type { Redis } from 'ioredis';
 import { loadConfig, type Config, type Settings } from '../../src/config.ts';
-import { periodAt, type DataKey } from '../../src/keys/data-key.ts';
+import { periodAt, type DataKey, type KeyContext } from '../../src/keys/data-key.ts';
 import { KeyRing, type KeyRingDeps } from '../../src/keys/key-ring.ts';
-import { createKms, type KeyContext, type Kms } from '../../src/keys/kms.ts';
+import { createKms, type Kms } from '../../src/keys/kms.ts';
 import { createSharedKeys, type SharedKeys } from '../../src/keys/shared-keys.ts';
 import { createMetrics, type Metrics } from '../../src/metrics.ts';
 import { closeRedis, openRedis } from '../../src/redis.ts';

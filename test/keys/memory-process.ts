@@ -2,9 +2,9 @@
 // It must never hold a needle unmasked: the test makes them.
 import { loadConfig, type Settings } from '../../src/config.ts';
 import { encryptMessage } from '../../src/envelope/message.ts';
-import type { DataKey } from '../../src/keys/data-key.ts';
+import type { DataKey, KeyContext } from '../../src/keys/data-key.ts';
 import { KeyRing } from '../../src/keys/key-ring.ts';
-import { createKms, type KeyContext } from '../../src/keys/kms.ts';
+import { createKms } from '../../src/keys/kms.ts';
 import { createSharedKeys } from '../../src/keys/shared-keys.ts';
 import { createMetrics } from '../../src/metrics.ts';
 import { openRedis } from '../../src/redis.ts';

@@ -1,7 +1,8 @@
 // What stays of data keys in a process's memory after their time: no key bytes; text of the SDK, counted and told.
 import { existsSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { createKms, type KeyContext } from '../../src/keys/kms.ts';
+import type { KeyContext } from '../../src/keys/data-key.ts';
+import { createKms } from '../../src/keys/kms.ts';
 import { createMetrics } from '../../src/metrics.ts';
 import { contextOf, HOUR_MS, openRoom, type Room } from './fixture.ts';
 import { masked, MEMORY } from './memory-scan.ts';
