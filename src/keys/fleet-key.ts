@@ -1,6 +1,6 @@
 // The data key that the fleet shares in a period: unwrapped from Redis, made under a claim, or awaited from who makes it.
 // Redis is not trusted: an entry that does not unwrap is replaced. Holds no keys and knows nothing of who uses them.
-import { sleep, type Clock } from '../clock.ts';
+import { sleep, type Clock, type Patience } from '../clock.ts';
 import { SealdexError } from '../errors.ts';
 import { periodAt, type DataKey, type KeyContext } from './data-key.ts';
 import { isWrongWrapping } from './faults.ts';
@@ -16,7 +16,7 @@ const MOST_ROUNDS = 3;
 export interface FleetKeyDeps {
   readonly clock: Clock;
   readonly shared: SharedKeys;
-  readonly use: 'patient' | 'prompt';
+  readonly use: Patience;
   readonly signal: AbortSignal;
   readonly unwrap: (wrapped: Buffer) => Promise<DataKey>;
   readonly generate: () => Promise<DataKey>;

@@ -1,6 +1,6 @@
 // The key ring of a process: which data key encrypts for a tenant now, and which unwrapped keys are at hand for reading.
 // One KMS call for any number of uses at once, never a lock over tenants, nothing kept past its time.
-import { orAbort, type Clock } from '../clock.ts';
+import { orAbort, type Clock, type Patience } from '../clock.ts';
 import { dispositionOf, SealdexError } from '../errors.ts';
 import { DataKey, momentOf, periodAt, type KeyContext } from './data-key.ts';
 import { fleetKey } from './fleet-key.ts';
@@ -23,7 +23,7 @@ export interface KeyRingDeps {
   readonly clock: Clock;
   readonly kms: Kms;
   readonly shared: SharedKeys;
-  readonly use: 'patient' | 'prompt';
+  readonly use: Patience;
   readonly limits?: UsageLimits;
   readonly maxKeys?: number;
 }

@@ -2,7 +2,7 @@
 // Holds no key longer than a call; caching, sharing and wiping are the key ring's.
 import { DecryptCommand, DescribeKeyCommand, GenerateDataKeyCommand, KMSClient } from '@aws-sdk/client-kms';
 import { UndiciHttpHandler } from '@smithy/undici-http-handler';
-import { orAbort } from '../clock.ts';
+import { orAbort, PROMPT_MS, type Patience } from '../clock.ts';
 import { credentialsOf, type Config } from '../config.ts';
 import { SealdexError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
@@ -34,7 +34,7 @@ const LANE_CALLS = 8;
 const CONNECTIONS = 256;
 
 /** The SDK has no request timeout of its own: a hanging call would hold a single flight for ever. For all that a call takes. */
-const DEADLINE_MS = { patient: 4000, prompt: 900 };
+const DEADLINE_MS = { patient: 4000, prompt: PROMPT_MS };
 
 interface Answer {
   readonly KeyId?: string | undefined;
@@ -56,7 +56,7 @@ type Ask = <T extends Answer>(
   request: Request<T>,
 ) => Promise<{ answer: T; plaintext: Buffer }>;
 
-export function createKms(config: Config, metrics: Metrics, use: 'patient' | 'prompt'): Kms {
+export function createKms(config: Config, metrics: Metrics, use: Patience): Kms {
   const client = openClient(config, use);
   const ask = asking(client, config, metrics, use);
   return {
@@ -91,7 +91,7 @@ export function createKms(config: Config, metrics: Metrics, use: 'patient' | 'pr
 }
 
 /** Asks for a data key in its tenant's lane, counts the call, and tells a refusal by its code. */
-function asking(client: KMSClient, config: Config, metrics: Metrics, use: 'patient' | 'prompt'): Ask {
+function asking(client: KMSClient, config: Config, metrics: Metrics, use: Patience): Ask {
   const send = sendInTime(client);
   const lanes = new Lanes(LANE_CALLS);
   const platformArns = new Set([config.platformKeyArn, ...config.platformFormerKeyArns]);
@@ -129,7 +129,7 @@ function asking(client: KMSClient, config: Config, metrics: Metrics, use: 'patie
   };
 }
 
-function openClient(config: Config, use: 'patient' | 'prompt'): KMSClient {
+function openClient(config: Config, use: Patience): KMSClient {
   return new KMSClient({
     region: config.region,
     maxAttempts: 2,
