@@ -4,6 +4,7 @@ import { systemClock, type Clock, type Patience } from './clock.ts';
 import { loadConfig, type Config, type Settings } from './config.ts';
 import { createReadiness, startHealth, type WorkerReadiness } from './health.ts';
 import { startHeart, type Role } from './heartbeat.ts';
+import { removeContent } from './intake.ts';
 import { KeyRing } from './keys/key-ring.ts';
 import { createKms } from './keys/kms.ts';
 import { createSharedKeys } from './keys/shared-keys.ts';
@@ -15,7 +16,6 @@ import { openQueue } from './queue/queues.ts';
 import { startWorker } from './queue/worker.ts';
 import { createReaderFrom, type Reader } from './reader.ts';
 import { checkRedis, closeRedis, openRedis, type Redis, type RedisUse } from './redis.ts';
-import { removeIntake } from './store/intake.ts';
 import { createStore, type Store } from './store/s3.ts';
 import { proveConditionalWrites } from './store/system.ts';
 import { createTenants, type Tenants } from './tenants.ts';
@@ -186,9 +186,7 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
       onOutcome(outcome) {
         if (outcome.kind === 'pause') readiness.platformFault(outcome.code);
       },
-      onCompleted: async (jobId, { tenant, content }) => {
-        if ('intake' in content) await removeIntake(store, { tenant, jobId, intake: content.intake });
-      },
+      onCompleted: (id, { tenant, content }) => removeContent(store, { id, tenant, content }),
     });
     log.info({ queue: config.queue, concurrency: config.concurrency, port: health.port }, 'worker takes jobs');
     const stop = async (): Promise<{ handedBack: number; isClean: boolean }> => {

@@ -71,6 +71,13 @@ export async function putContent(
   return { object, content: { intake: place.intake }, remove: () => removeIntake(deps.store, place) };
 }
 
+/** The job that content belongs to. */
+export interface ContentOwner {
+  readonly tenant: string;
+  readonly id: string;
+  readonly content: ContentPlace;
+}
+
 /** Content that was found, and not yet read: its size first, so that a budget can be asked. */
 export interface LocatedContent {
   readonly bytes: number;
@@ -90,7 +97,7 @@ const MAX_MESSAGE_BYTES = 300 * 1_048_576;
  */
 export async function locateContent(
   store: Store,
-  job: { tenant: string; id: string; content: ContentPlace },
+  job: ContentOwner,
   signal: AbortSignal,
 ): Promise<LocatedContent | undefined> {
   if ('inline' in job.content) {
@@ -109,6 +116,11 @@ export async function locateContent(
       throw new SealdexError('STORE_FAILED', undefined, { reason: INTAKE_REFUSED, cause: error });
     throw error;
   }
+}
+
+/** Takes the content of a job that has ended out of S3; what is in the job itself goes with it. */
+export async function removeContent(store: Store, { tenant, id, content }: ContentOwner): Promise<void> {
+  if ('intake' in content) await removeIntake(store, { tenant, jobId: id, intake: content.intake });
 }
 
 export interface ExpectedContent {
