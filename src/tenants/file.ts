@@ -95,12 +95,19 @@ function merge(tenant: string, file: TenantFile | undefined, { plan, kmsKeyArn }
   if (file && kmsKeyArn !== undefined && kmsKeyArn !== file.kmsKeyArn) {
     throw new SealdexError(
       'TENANT_KEY_INVALID',
-      `Tenant ${tenant} exists and has ${file.kmsKeyArn === undefined ? 'the platform key' : 'another KMS key'}: changing the key of a tenant moves its documents and will be a command of its own (sealdex tenants set-key).`,
+      `Tenant ${tenant} exists and has ${file.kmsKeyArn === undefined ? 'the platform key' : 'another KMS key'}: changing the key moves every document and is a step of its own, which is not built yet.`,
       { field: 'kmsKeyArn' },
     );
   }
-  checkPlan(plan, kmsKeyArn ?? file?.kmsKeyArn);
+  if (plan === 'free' && file?.kmsKeyArn !== undefined) {
+    throw new SealdexError(
+      'TENANT_KEY_INVALID',
+      `Tenant ${tenant} has a KMS key of its own: it stays on plan pro or enterprise.`,
+      { field: 'plan' },
+    );
+  }
   if (file) return { ...file, plan };
+  checkPlan(plan, kmsKeyArn);
   return {
     v: 1,
     tenant,

@@ -83,14 +83,14 @@ describe('the keys of a tenant', () => {
   it('without one of its own are the platform key, its former ones and those of the tenant', async () => {
     await writeRaw('platform', { ...fresh('platform'), formerKeyArns: [FORMER] });
     const tenant = await one.tenants.get('platform');
-    expect(tenant).toMatchObject({ keyArn: platformArn, hasOwnKey: false, plan: 'pro' });
+    expect(tenant).toMatchObject({ keyArn: platformArn, plan: 'pro' });
     expect([...tenant.readableArns].sort()).toEqual([platformArn, OLD_PLATFORM, FORMER].sort());
   });
 
   it('with one of its own are that one and its former ones, and never the platform key', async () => {
     await writeRaw('own', { ...fresh('own'), kmsKeyArn: ARN, formerKeyArns: [FORMER] });
     const tenant = await one.tenants.get('own');
-    expect(tenant).toMatchObject({ keyArn: ARN, hasOwnKey: true });
+    expect(tenant).toMatchObject({ keyArn: ARN });
     expect([...tenant.readableArns].sort()).toEqual([ARN, FORMER].sort());
   });
 
@@ -99,7 +99,10 @@ describe('the keys of a tenant', () => {
     expect(await faultOf(one.tenants.put('free1', { plan: 'free', kmsKeyArn: ARN }))).toMatchObject(refused);
     expect(await readRaw('free1')).toBeUndefined();
     await one.tenants.put('free2', { plan: 'pro', kmsKeyArn: ARN });
-    expect(await faultOf(one.tenants.put('free2', { plan: 'free' }))).toMatchObject(refused);
+    expect(await faultOf(one.tenants.put('free2', { plan: 'free' }))).toMatchObject({
+      ...refused,
+      message: 'Tenant free2 has a KMS key of its own: it stays on plan pro or enterprise.',
+    });
     await writeRaw('free3', { ...fresh('free3'), plan: 'free', kmsKeyArn: ARN });
     expect(await faultOf(one.tenants.get('free3'))).toMatchObject(refused);
     expect(await one.tenants.show('free3')).toMatchObject({ plan: 'free', kmsKeyArn: ARN });
