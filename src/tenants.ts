@@ -1,4 +1,4 @@
-// Tenants: what a tenant's file says (plan, KMS key, choices), cached, and how it is changed without losing a change.
+// Tenants: what a tenant's file says (plan, KMS key, choices), cached, and forgotten when another process changes it.
 // Which key serves a tenant is decided here; using keys is the key ring's business.
 import { orAbort, type Clock } from './clock.ts';
 import type { Config } from './config.ts';
@@ -17,7 +17,6 @@ export interface Tenant {
   readonly plan: Plan;
   /** The KMS key that new data keys are made under: the tenant's own, or the platform key. */
   readonly keyArn: string;
-  readonly hasOwnKey: boolean;
   /** Every KMS key that the tenant's documents may be under; a message under any other is refused. */
   readonly readableArns: ReadonlySet<string>;
 }
@@ -46,8 +45,8 @@ export interface TenantsDeps {
   readonly clock: Clock;
   readonly store: Store;
   readonly redis: Redis;
-  /** A connection of its own to hear of changes; without it every look is a read (the command line). */
-  readonly subscriber?: Redis;
+  /** A connection of its own, to hear of changes. */
+  readonly subscriber: Redis;
 }
 
 export async function createTenants({ config, clock, store, redis, subscriber }: TenantsDeps): Promise<Tenants> {
@@ -67,7 +66,7 @@ export async function createTenants({ config, clock, store, redis, subscriber }:
     cache.clear();
     flights.clear();
   };
-  const listening = subscriber && (await listen(subscriber, channel, clock, forget, forgetAll));
+  const listening = await listen(subscriber, channel, clock, forget, forgetAll);
 
   async function load(tenant: string): Promise<Tenant> {
     const before = changes;
@@ -75,7 +74,7 @@ export async function createTenants({ config, clock, store, redis, subscriber }:
     const loaded = await loadTenantFile(store, tenant);
     if (!loaded) throw new SealdexError('TENANT_UNKNOWN');
     const made = tenantOf(loaded.file, config);
-    if (listening?.isOn() && changes === before) {
+    if (listening.isOn() && changes === before) {
       cache.delete(tenant);
       if (cache.size >= CACHE_ENTRIES) cache.delete(cache.keys().next().value!);
       cache.set(tenant, { until: askedAt + CACHE_MS, tenant: made });
@@ -115,7 +114,7 @@ export async function createTenants({ config, clock, store, redis, subscriber }:
 
     names: () => listTenantNames(store),
     close() {
-      listening?.stop();
+      listening.stop();
       forgetAll();
     },
   };
@@ -129,7 +128,6 @@ function tenantOf(file: TenantFile, config: Config): Tenant {
     tenant: file.tenant,
     plan: file.plan,
     keyArn: file.kmsKeyArn ?? config.platformKeyArn,
-    hasOwnKey: file.kmsKeyArn !== undefined,
     readableArns: new Set([...current, ...file.formerKeyArns]),
   });
 }

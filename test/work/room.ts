@@ -44,7 +44,8 @@ export async function openWorkRoom(): Promise<WorkRoom> {
     new KeyRing({ clock, kms, shared: createSharedKeys(redis, config.queue, clock), use: 'patient' }),
     (ring) => ring.close(),
   );
-  const tenants = await createTenants({ config, clock, store, redis });
+  const subscriber = opened.adopt(await openRedis(config, 'subscriber'), (redis) => redis.disconnect());
+  const tenants = await createTenants({ config, clock, store, redis, subscriber });
   opened.defer(() => tenants.close());
   const lines: string[] = [];
   const say = (facts: object, message: string): void => void lines.push(JSON.stringify({ ...facts, message }));
