@@ -42,7 +42,8 @@ export function stateOf({ metadata }: ObjectFacts): { revision: number; jobId: s
 /**
  * Writes a document unless a higher revision is stored. A new document costs one request.
  * @throws SealdexError `DOCUMENT_CONFLICT` with `ifExists: 'reject'` when another job's document is there,
- * `STORE_FAILED` with reason `Contention` after 10 rounds of others writing in between.
+ * `STORE_FAILED` with reason `Contention` after 10 rounds of others writing in between, or `RevisionAhead` when what is
+ * stored claims to be from the future.
  */
 export async function writeDocument(
   store: Store,
@@ -61,7 +62,7 @@ export async function writeDocument(
     const stored = await store.head(key, { signal });
     isExpected = stored !== undefined;
     if (!stored) continue;
-    const verdict = compare(write, stored);
+    const verdict = compare(write, stored, clock.now());
     if (verdict !== 'replace') return verdict;
     const second = await put({ etag: stored.etag });
     if (second.kind === 'written') return 'stored';
@@ -71,12 +72,16 @@ export async function writeDocument(
   throw new SealdexError('STORE_FAILED', undefined, { reason: 'Contention' });
 }
 
-function compare(write: DocumentWrite, facts: ObjectFacts): 'stored' | 'superseded' | 'replace' {
+/** Revisions come from a clock: one this far ahead is nobody's, and would swallow every later document in silence. */
+const AHEAD_MS = 600_000;
+
+function compare(write: DocumentWrite, facts: ObjectFacts, now: number): 'stored' | 'superseded' | 'replace' {
   const stored = stateOf(facts);
   if (write.ifExists === 'reject' && !stored.isDeleted && stored.jobId !== write.jobId)
     throw new SealdexError('DOCUMENT_CONFLICT');
   // An equal revision is this very write, whose answer was lost.
   if (stored.revision === write.revision) return 'stored';
+  if (stored.revision / 1000 > now + AHEAD_MS) throw new SealdexError('STORE_FAILED', undefined, { reason: 'RevisionAhead' });
   return stored.revision > write.revision ? 'superseded' : 'replace';
 }
 

@@ -37,5 +37,4 @@ export async function putIntake(
 export const getIntake = (store: Store, place: IntakePlace, signal?: AbortSignal): Promise<StoredObject | undefined> =>
   store.get(keyOf(place), { signal });
 
-export const removeIntake = (store: Store, place: IntakePlace, signal?: AbortSignal): Promise<void> =>
-  store.remove(keyOf(place), { signal });
+export const removeIntake = (store: Store, place: IntakePlace): Promise<void> => store.remove(keyOf(place));

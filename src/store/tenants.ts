@@ -1,5 +1,5 @@
 // tenants/<tenant>.json: reading, listing and conditional writing of the tenants' files as bytes.
-// What the files say is src/tenants.ts' business.
+// What the files say is src/tenants/file.ts' business.
 import { NAME } from '../names.ts';
 import { readAll, type PutAnswer, type Store } from './s3.ts';
 
@@ -11,9 +11,8 @@ export const TENANT_FILE_BYTES = 1_048_576;
 export async function readTenantFile(
   store: Store,
   tenant: string,
-  signal?: AbortSignal,
 ): Promise<{ bytes: Buffer; etag: string } | undefined> {
-  const stored = await store.get(keyOf(tenant), { signal });
+  const stored = await store.get(keyOf(tenant));
   if (!stored) return undefined;
   if (stored.bytes > TENANT_FILE_BYTES) {
     stored.discard();
@@ -28,15 +27,14 @@ export const writeTenantFile = (
   tenant: string,
   bytes: Uint8Array,
   etag: string | undefined,
-  signal?: AbortSignal,
 ): Promise<PutAnswer> =>
-  store.put(keyOf(tenant), bytes, { condition: etag === undefined ? { absent: true } : { etag }, signal });
+  store.put(keyOf(tenant), bytes, { condition: etag === undefined ? { absent: true } : { etag } });
 
 /** Names of all tenants, page by page, in the order of their names. */
-export async function* listTenantNames(store: Store, signal?: AbortSignal): AsyncGenerator<string> {
+export async function* listTenantNames(store: Store): AsyncGenerator<string> {
   let after: string | undefined;
   do {
-    const page = await store.list('tenants/', { signal, ...(after === undefined ? {} : { after }) });
+    const page = await store.list('tenants/', after === undefined ? {} : { after });
     for (const { key } of page.objects) {
       const name = /^tenants\/(.+)\.json$/.exec(key)?.[1];
       if (name !== undefined && NAME.test(name)) yield name;
