@@ -95,6 +95,15 @@ test('The 60 minutes count from the moment when KMS was asked, not from its answ
   expect(isZeroed(bytes)).toBe(true);
 });
 
+test('The age of the oldest key is told in whole milliseconds', async () => {
+  const { tenant, arn } = room.tenant();
+  const clock = clockAtStart(tenant);
+  const { ring } = await room.open({ clock });
+  await ring.current(tenant, arn, 'documents', 10);
+  clock.advance(1.75);
+  expect(ring.stats().oldestMs).toBe(2);
+});
+
 test('A key is wiped by its timer at its end, without being used', async () => {
   const { tenant, arn } = room.tenant();
   const clock = clockAtStart(tenant);
