@@ -41,12 +41,17 @@ export type RedisKeys = ReturnType<typeof redisKeys>;
 export type RedisUse = Patience | 'queue' | 'subscriber';
 
 const PATIENT_MS = 10_000;
+const SILENCE_MS = 12_000;
+const PROMPT_SILENCE_MS = 2000;
 
 /** Opens a connection. @throws SealdexError `REDIS_FAILED` when Redis does not answer in time. */
 export async function openRedis(config: Pick<Config, 'redisUrl'>, use: RedisUse): Promise<Redis> {
   const redis = new Redis(config.redisUrl, {
     lazyConnect: true,
     connectTimeout: use === 'prompt' ? PROMPT_MS : PATIENT_MS,
+    // A connection that fell silent (a frozen primary, a balancer that forgot it) is replaced, instead of being asked for
+    // ever. Counts only while a command waits; BullMQ's blocking one waits at most 10 s.
+    socketTimeout: use === 'prompt' ? PROMPT_SILENCE_MS : SILENCE_MS,
     // What an ended connection waits for the other side to end it too: the process lives that long.
     disconnectTimeout: 200,
     // A replica that was the primary until now answers READONLY: reconnect and send the command again.
@@ -120,14 +125,20 @@ export function run(redis: Redis, script: Script, args: readonly (string | numbe
 
 const MIN_VERSION = [6, 2];
 
+/** Delays and revisions are wall clock times: two clocks further apart would put jobs far away and order them wrongly. */
+export const MAX_SKEW_MS = 60_000;
+
 /**
  * Reads what INFO tells of the server (CONFIG is refused by managed ones). Answers warnings.
- * @throws SealdexError `CONFIG_INVALID` when Redis is too old or may evict keys: that would lose jobs
+ * @throws SealdexError `CONFIG_INVALID` when Redis is too old or may evict keys: that would lose jobs;
+ * `CLOCK_SKEW` when its clock and ours are more than 60 s apart
  */
 export async function checkRedis(redis: Redis): Promise<string[]> {
   const [server, memory, persistence] = await Promise.all(
     ['server', 'memory', 'persistence'].map((section) => ask(redis.info(section))),
   );
+  const [seconds] = await ask(redis.time());
+  if (Math.abs(Number(seconds) * 1000 - systemClock.now()) > MAX_SKEW_MS) throw new SealdexError('CLOCK_SKEW');
   const read = (info: string | undefined, name: string): string | undefined =>
     new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info ?? '')?.[1];
   const version = read(server, 'redis_version') ?? '0';

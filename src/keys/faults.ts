@@ -47,6 +47,8 @@ const CODES_BY_CLASS: Readonly<Record<Exclude<Class, 'state'>, { tenant: Code; p
   credentials: { tenant: 'PLATFORM_CREDENTIALS', platform: 'PLATFORM_CREDENTIALS' },
 });
 
+const NAME = /^[A-Za-z][A-Za-z0-9.]{0,60}$/;
+
 /** Key states in which KMS refuses; a state that is not here ("Enabled" after a flap, "Creating") passes by itself. */
 const CODES_BY_STATE: Readonly<Record<string, Code>> = Object.freeze({
   Disabled: 'KEY_DISABLED',
@@ -61,12 +63,16 @@ export const needsState = (error: unknown): boolean => classOf(error) === 'state
 /** `state` is what DescribeKey told when the error speaks of the key's state; undefined when it told nothing. */
 export function kmsFault(error: unknown, isPlatformKey: boolean, state?: string): SealdexError {
   if (error instanceof SealdexError) return error;
-  const reason = error instanceof Error ? error.name : 'Unknown';
+  // A name is the server's text until it is one of ours: one that is no name is not repeated.
+  const reason = error instanceof Error && NAME.test(error.name) ? error.name : 'Unknown';
   const kind = classOf(error);
   const of = (code: Code): SealdexError => new SealdexError(code, undefined, { reason, cause: error });
   if (kind === undefined) return of('INTERNAL');
   if (kind !== 'state') return of(CODES_BY_CLASS[kind][isPlatformKey ? 'platform' : 'tenant']);
-  const code = state === undefined ? codeWithoutState(error as Error) : (CODES_BY_STATE[state] ?? 'KMS_FAILED');
+  const code =
+    state === undefined
+      ? codeWithoutState(error as Error)
+      : ((Object.hasOwn(CODES_BY_STATE, state) ? CODES_BY_STATE[state] : undefined) ?? 'KMS_FAILED');
   return of(isPlatformKey && code !== 'KMS_FAILED' ? 'PLATFORM_KEY' : code);
 }
 

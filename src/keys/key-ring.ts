@@ -48,7 +48,7 @@ export class KeyRing {
   /** By data key, oldest first: a key that was wiped and unwrapped again goes on counting. */
   readonly #usage = new Map<string, Usage>();
   /** KMS calls under way: a wipe meets their keys too. */
-  readonly #asked = new Set<{ readonly arn: string; readonly tenant: string; isWiped: boolean }>();
+  readonly #asked = new Set<{ readonly arn: string; readonly context: KeyContext; isWiped: boolean }>();
   readonly #renewing = new Map<string, Promise<void>>();
   readonly #unwrapping = new Map<string, Promise<DataKey>>();
   readonly #closing = new AbortController();
@@ -100,8 +100,23 @@ export class KeyRing {
 
   /** Wipes every key that matches, those on their way here too. Returns how many were here. */
   wipe(matches: Matches): number {
+    return this.#wipe(({ arn, context: { tenant } }) => matches({ arn, tenant }));
+  }
+
+  #wipe(matches: (key: { readonly arn: string; readonly context: KeyContext }) => boolean): number {
     for (const asked of this.#asked) asked.isWiped ||= matches(asked);
-    return this.#held.wipe(({ arn, context: { tenant } }) => matches({ arn, tenant }));
+    return this.#held.wipe(matches);
+  }
+
+  /**
+   * What a refusal says is over: all data keys of the tenant under that KMS key. A denial of a period that is past may be
+   * the tenant's policy for that slice of time alone; it says nothing of the keys of other periods.
+   */
+  #wipeAfter(error: SealdexError, arn: string, { tenant, period }: KeyContext): void {
+    const isSlice = error.code === 'KEY_DENIED' && period !== periodAt(tenant, this.#deps.clock.now());
+    this.#wipe(
+      (key) => key.arn === arn && key.context.tenant === tenant && (!isSlice || key.context.period === period),
+    );
   }
 
   stats(): KeyRingStats {
@@ -170,8 +185,7 @@ export class KeyRing {
   /** A key is held from its first moment, so that a wipe or an end meets it wherever it is. */
   async #ask(arn: string, context: KeyContext, call: () => Promise<GeneratedKey>): Promise<DataKey> {
     const { clock } = this.#deps;
-    const { tenant } = context;
-    const asked = { arn, tenant, isWiped: false };
+    const asked = { arn, context, isWiped: false };
     this.#asked.add(asked);
     try {
       const askedAt = momentOf(clock);
@@ -181,7 +195,7 @@ export class KeyRing {
       else this.#held.hold(key);
       return key;
     } catch (error) {
-      if (isUnusable(error)) this.wipe((key) => key.arn === arn && key.tenant === tenant);
+      if (isUnusable(error)) this.#wipeAfter(error, arn, context);
       throw error;
     } finally {
       this.#asked.delete(asked);
@@ -192,5 +206,5 @@ export class KeyRing {
 const slotOf = (arn: string, { purpose, tenant }: KeyContext): string => `${purpose} ${tenant} ${arn}`;
 
 /** The KMS key is unusable: then no data key of it may be used on. */
-const isUnusable = (error: unknown): boolean =>
+const isUnusable = (error: unknown): error is SealdexError =>
   error instanceof SealdexError && (dispositionOf(error.code).disposition === 'park' || error.code === 'PLATFORM_KEY');

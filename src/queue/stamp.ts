@@ -2,11 +2,8 @@
 // One script each, so that two producers never give out the same number or make two jobs of one key.
 import type { Clock } from '../clock.ts';
 import { SealdexError, type Code } from '../errors.ts';
-import { run, type Redis, type RedisKeys, type Script } from '../redis.ts';
+import { MAX_SKEW_MS, run, type Redis, type RedisKeys, type Script } from '../redis.ts';
 import { isEnd, knownCode, type EndState } from './notes.ts';
-
-/** A revision this far from the producer's own clock would order documents wrongly for years. */
-const MAX_SKEW_MS = 60_000;
 
 /**
  * Redis' clock in microseconds, or the last revision + 1 if that is more; `n` revisions from there on. Nothing is

@@ -81,7 +81,8 @@ function compare(write: DocumentWrite, facts: ObjectFacts, now: number): 'stored
     throw new SealdexError('DOCUMENT_CONFLICT');
   // An equal revision is this very write, whose answer was lost.
   if (stored.revision === write.revision) return 'stored';
-  if (stored.revision / 1000 > now + AHEAD_MS) throw new SealdexError('STORE_FAILED', undefined, { reason: 'RevisionAhead' });
+  if (stored.revision / 1000 > now + AHEAD_MS)
+    throw new SealdexError('STORE_FAILED', undefined, { reason: 'RevisionAhead' });
   return stored.revision > write.revision ? 'superseded' : 'replace';
 }
 

@@ -1,11 +1,12 @@
-// The canary: one look whether the bucket works, shared by all jobs that ask within a few seconds.
+// The canary: one look whether the bucket works, shared by all jobs that ask at the same time.
 // A refusal that a job met is the platform's fault only if the canary fails too.
 import { orAbort, type Clock } from '../clock.ts';
 import type { Store } from '../store/s3.ts';
 import { flyCanary } from '../store/system.ts';
 import type { Canary } from './outcome.ts';
 
-const FRESH_MS = 5000;
+/** Longer, and its answer would be older than the outage that is asked about. */
+const FRESH_MS = 500;
 
 export function createCanary(store: Store, queue: string, clock: Clock): Canary {
   let last: { at: number; isGood: Promise<boolean> } | undefined;

@@ -25,9 +25,9 @@ export async function outcomeOf(error: unknown, ageMs: number, canary: Canary, s
   const { code, reason } = error;
   if (isRefusal(error) || reason === INTAKE_REFUSED) {
     if (!(await canary(signal))) return { kind: 'pause', code: 'PLATFORM_STORE' };
-    return reason === INTAKE_REFUSED
-      ? { kind: 'dead', code: 'CONTENT_MISSING' }
-      : { kind: 'retry', code, spendsAttempt: true };
+    // Without ListBucket S3 answers 403 for what is not there; but a policy that flaps answers so for what is. So the job
+    // asks again, and its content counts as missing once its attempts are spent.
+    return { kind: 'retry', code: reason === INTAKE_REFUSED ? 'CONTENT_MISSING' : code, spendsAttempt: true };
   }
   if (code === 'JOB_NEWER')
     // An age that is no number, or lies in the future, is an enqueuer's invention and would never end.

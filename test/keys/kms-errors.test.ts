@@ -282,3 +282,10 @@ test.each(['AccessDenied', 'InvalidIdentityTokenException', 'IDPRejectedClaimExc
     expect(kmsFault(Object.assign(new Error('no matter'), { name }), false).code).toBe('PLATFORM_CREDENTIALS');
   },
 );
+
+test('A name from KMS that is no name does not become a reason, and a state that is none does not become a code', () => {
+  const odd = Object.assign(new Error('x'), { name: 'Weird name <of somebody else>' });
+  expect(kmsFault(odd, false)).toMatchObject({ code: 'INTERNAL', reason: 'Unknown' });
+  const state = Object.assign(new Error('x'), { name: 'DisabledException' });
+  expect(kmsFault(state, false, 'constructor').code).toBe('KMS_FAILED');
+});

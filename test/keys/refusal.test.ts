@@ -53,6 +53,20 @@ test.each(refusals)(
   },
 );
 
+test('A denial of a period that is past says nothing of the keys of now, which go on without a call', async () => {
+  const { tenant, arn } = room.tenant();
+  const one = await room.open();
+  const current = await one.ring.current(tenant, arn, 'documents', 1);
+  const past = { ...contextOf(tenant), period: '2020-01-01T00:00Z' };
+  const { wrapped } = await one.kms.generateDataKey(arn, past);
+  room.kms.faults.set({ match: { key: arn, context: { period: past.period } }, fault: KMS_ERRORS.accessDenied });
+  await expect(one.ring.unwrap(arn, wrapped, past)).rejects.toMatchObject({ code: 'KEY_DENIED' });
+  expect(isZeroed(bytesOf(current))).toBe(false);
+  const before = room.kms.counts.count({ key: arn });
+  expect(await one.ring.current(tenant, arn, 'documents', 1)).toBe(current);
+  expect(room.kms.counts.count({ key: arn })).toBe(before);
+});
+
 test.each([
   ['throttled', KMS_ERRORS.throttled, 'KMS_THROTTLED'],
   ['failing', KMS_ERRORS.internal, 'KMS_FAILED'],

@@ -70,6 +70,15 @@ const afterHead = (step: (round: number) => Promise<unknown>): Store => {
   };
 };
 
+describe('a stored revision from the future', () => {
+  it('is a fault that is told, and no newer document: nothing is superseded by it', async () => {
+    const place = newPlace();
+    await store.put(keyOf(place), Buffer.from('x'), { metadata: { revision: '9007199254740991', v: '1' } });
+    const fault = await faultOf(write(place, systemClock.now() * 1000));
+    expect(fault).toMatchObject({ code: 'STORE_FAILED', reason: 'RevisionAhead' });
+  });
+});
+
 describe('a document', () => {
   it('that is new costs one request', async () => {
     const place = newPlace();

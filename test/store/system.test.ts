@@ -41,6 +41,24 @@ describe('the proof of conditional writes', () => {
     expect(await left()).toEqual([]);
   });
 
+  it('asks again after a 409, and takes no other answer than 412 for proof', async () => {
+    const second = { match: { method: 'PUT' as const }, fault: S3_ERRORS.conflict, times: 1 };
+    const first = store.put.bind(store);
+    let puts = 0;
+    const late: Store = {
+      ...store,
+      put(...args) {
+        puts += 1;
+        if (puts === 2) services.s3.faults.set(second);
+        return first(...args);
+      },
+    };
+    await proveConditionalWrites(late, 'main');
+    expect(puts).toBe(4);
+    const always: Store = { ...store, put: async (...args) => (await first(...args), { kind: 'conflict' }) };
+    expect((await faultOf(proveConditionalWrites(always, 'main'))).code).toBe('CONFIG_INVALID');
+  });
+
   it('is CONFIG_INVALID on a store that does not know conditions', async () => {
     services.s3.faults.set({ fault: { kind: 'error', status: 501, code: 'NotImplemented' } });
     expect((await faultOf(proveConditionalWrites(store, 'main'))).code).toBe('CONFIG_INVALID');

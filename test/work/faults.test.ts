@@ -102,10 +102,12 @@ test('a job of a tenant without a key of its own that meets a disabled platform 
   expect(await room.handle(job)).toEqual({ kind: 'done' });
 });
 
-test('content in intake that S3 does not show is missing while the bucket works', async () => {
+test('content in intake that S3 refuses to show counts as missing only when the attempts are spent', async () => {
   const job = await room.forge.forge({ tenant, keyArn, inlineBytes: 0 });
   room.house.services.s3.faults.set({ match: { method: 'GET', prefix: 'intake/' }, fault: S3_ERRORS.accessDenied });
-  expect(await room.handle(job)).toEqual({ kind: 'dead', code: 'CONTENT_MISSING' });
+  expect(await room.handle(job)).toEqual({ kind: 'retry', code: 'CONTENT_MISSING', spendsAttempt: true });
+  room.house.services.s3.faults.clear();
+  expect(await room.handle(job)).toEqual({ kind: 'done' });
 });
 
 test('a document of another job is a conflict for ifExists: reject, and not for its own job', async () => {
