@@ -1,5 +1,6 @@
 // The producer: what an indexing API calls to enqueue documents and to ask what became of them.
-// Content leaves it only encrypted under the tenant's data key; every answer comes within about a second.
+// Content leaves it only encrypted under the tenant's data key; every answer comes within about
+// a second, and a second more for each MB of content that is sent to S3.
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import type { SealdexError } from './errors.ts';
@@ -16,12 +17,14 @@ export interface Producer extends AsyncDisposable {
    * failed call did, there is one job.
    * @throws SealdexError `DOCUMENT_INVALID` with `field` when the request has a fault; `TENANT_UNKNOWN`,
    * `TENANT_KEY_INVALID`; `KEY_...` when the tenant's KMS key cannot be used; `KMS_...`, `STORE_FAILED`, `REDIS_FAILED`
-   * within about a second of an outage; `CLOCK_SKEW`. Nothing is queued then, but for `REDIS_FAILED`, which may have lost the answer only.
+   * within about a second of an outage, and up to a second more for each MB while large content is sent to S3;
+   * `CLOCK_SKEW`. Nothing is queued then, but for `REDIS_FAILED`, which may have lost the answer only.
    */
   enqueueIndex(request: IndexRequest): Promise<EnqueueResult>;
   /**
    * One result or error per request, in their order; a faulty one leaves the others alone. At most 100,000; of two
-   * requests for one document the later wins.
+   * requests for one document the later wins. After 16 failures in a row by an outage the rest is not tried: of a
+   * tenant, or of all when several tenants met it; its requests get the error that the others got.
    * @throws SealdexError `DOCUMENT_INVALID` when `requests` is no such array
    */
   enqueueIndexBulk(requests: readonly IndexRequest[]): Promise<(EnqueueResult | SealdexError)[]>;
@@ -45,6 +48,6 @@ export function createProducerFrom(deps: ProducerDeps): Omit<Producer, typeof Sy
       }
     },
     enqueueIndexBulk: (requests): Promise<BulkResult[]> => enqueueBulk(deps, config, clock, requests),
-    status: (jobId) => queue.status(jobId),
+    status: (jobId) => queue.statusSince(jobId),
   };
 }

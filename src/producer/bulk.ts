@@ -3,7 +3,7 @@
 import type { Clock } from '../clock.ts';
 import { startPace } from '../documents/pace.ts';
 import type { DocumentLimits } from '../documents/shapes.ts';
-import { dispositionOf, SealdexError } from '../errors.ts';
+import { dispositionOf, SealdexError, type Code } from '../errors.ts';
 import { asSealdexError, enqueue, type EnqueueDeps, type EnqueueResult } from './enqueue.ts';
 import { checkRequest, invalid, readable, type CheckedRequest } from './request.ts';
 
@@ -15,7 +15,7 @@ const MOST_REQUESTS = 100_000;
 const BATCH_REQUESTS = 16;
 const BATCH_BYTES = 16 * 1_048_576;
 
-/** So many refusals of a tenant in a row are no accident: the rest of its requests is not tried. */
+/** So many refusals in a row are no accident: the rest is not tried, of a tenant or, if they are of several, of all. */
 const GIVE_UP_AFTER = 16;
 
 interface Taken {
@@ -110,8 +110,24 @@ function namesOf({ tenant, corpus, documentId, idempotencyKey }: CheckedRequest)
     : [document, JSON.stringify(['key', tenant, corpus, idempotencyKey])];
 }
 
-/** Tenants for which KMS, S3 or Redis fails again and again. A hanging one costs a second each time. */
+/** What all tenants share is out. Refusals of a tenant's own key are its own, however many tenants have them. */
+const SHARED: ReadonlySet<Code> = new Set([
+  'REDIS_FAILED',
+  'KMS_FAILED',
+  'KMS_THROTTLED',
+  'STORE_FAILED',
+  'PLATFORM_CREDENTIALS',
+  'PLATFORM_KEY',
+  'PLATFORM_STORE',
+  'PLATFORM_TENANTS',
+]);
+
+/** For whom KMS, S3 or Redis fails again and again. A hanging one costs a second each time. */
 class Outages {
+  /** Of the failures in a row, whosever they are. */
+  #inRow = 0;
+  readonly #tenantsInRow = new Set<string>();
+  #ofAll: SealdexError | undefined;
   readonly #failures = new Map<string, number>();
   readonly #errors = new Map<string, SealdexError>();
 
@@ -121,9 +137,21 @@ class Outages {
     const failures = isOutage ? (this.#failures.get(tenant) ?? 0) + 1 : 0;
     this.#failures.set(tenant, failures);
     if (isOutage && failures >= GIVE_UP_AFTER) this.#errors.set(tenant, result);
+    this.#noteForAll(tenant, result);
+  }
+
+  #noteForAll(tenant: string, result: BulkResult): void {
+    if (!(result instanceof SealdexError && SHARED.has(result.code))) {
+      this.#inRow = 0;
+      this.#tenantsInRow.clear();
+      return;
+    }
+    this.#inRow += 1;
+    this.#tenantsInRow.add(tenant);
+    if (this.#inRow >= GIVE_UP_AFTER && this.#tenantsInRow.size > 1) this.#ofAll ??= result;
   }
 
   of(tenant: string): SealdexError | undefined {
-    return this.#errors.get(tenant);
+    return this.#errors.get(tenant) ?? this.#ofAll;
   }
 }

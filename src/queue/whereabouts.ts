@@ -13,7 +13,7 @@ export type JobState = 'queued' | 'active' | 'retrying' | 'parked' | 'done' | 's
 export interface JobStatus {
   readonly state: JobState;
   readonly code?: Code;
-  /** Wall clock, milliseconds: when it was queued, began to wait, or ended. */
+  /** Wall clock, milliseconds: when it was queued, was taken, began to wait, or ended. */
   readonly since?: number;
 }
 
@@ -34,7 +34,10 @@ export interface QueueCounts {
 export interface Whereabouts {
   /** What a job's entry says, while there is one. */
   data(jobId: string): Promise<JobData | undefined>;
+  /** `since` only of what has ended or waits with a code: who repeats a request asks for no more. */
   status(jobId: string): Promise<JobStatus>;
+  /** The same with `since` of what is in the queue too, for one more question to Redis. */
+  statusSince(jobId: string): Promise<JobStatus>;
   facts(jobId: string): Promise<JobFacts>;
   counts(): Promise<QueueCounts>;
 }
@@ -50,12 +53,19 @@ export function createWhereabouts(queue: JobsQueue, redis: Redis, keys: RedisKey
     const note = await readNote(redis, keys, jobId);
     return note && note.state !== 'retrying' ? note : { state: 'unknown' };
   };
+  const statusSince = async (jobId: string): Promise<JobStatus> => {
+    const found = await status(jobId);
+    if (found.since !== undefined || found.state === 'unknown') return found;
+    const since = await sinceInQueue(queue, redis, jobId, found.state);
+    return since === undefined ? found : { ...found, since };
+  };
 
   return {
     data: async (jobId) => (await entryOf(queue, jobId))?.data,
     status,
+    statusSince,
     async facts(jobId) {
-      const found = await status(jobId);
+      const found = await statusSince(jobId);
       const job = isJobId(jobId) ? await entryOf(queue, jobId) : undefined;
       return job
         ? { ...found, data: job.data, attempts: job.attemptsMade, since: found.since ?? job.timestamp }
@@ -92,6 +102,18 @@ async function statusInQueue(
   if (state !== 'delayed') return { state: 'queued' };
   const note = await readNote(redis, keys, jobId);
   return note?.state === 'retrying' ? note : { state: 'retrying' };
+}
+
+/** Nothing is known of an entry that has left in between, or in which others wrote something else than a time. */
+async function sinceInQueue(
+  queue: JobsQueue,
+  redis: Redis,
+  jobId: string,
+  state: JobState,
+): Promise<number | undefined> {
+  const [queued, taken] = await ask(redis.hmget(queue.toKey(jobId), 'timestamp', 'processedOn'));
+  const since = Number((state === 'queued' ? undefined : taken) ?? queued ?? undefined);
+  return Number.isSafeInteger(since) ? since : undefined;
 }
 
 /** What others wrote may be no JSON, which BullMQ throws on: then there is no data to tell of. */

@@ -25,10 +25,15 @@ test('a job is queued, active, done, and unknown when SEALDEX_STATUS_MS have pas
     match: { method: 'PUT', prefix: 'documents/' },
     fault: { kind: 'hang' },
   });
+  const begun = Date.now();
   const jobId = await enqueue(house, 'one');
-  expect(await house.producer.status(jobId)).toEqual({ state: 'queued' });
+  const queued = await house.producer.status(jobId);
+  expect(queued).toEqual({ state: 'queued', since: (await house.queue.getJob(jobId))?.timestamp });
+  expect(queued.since).toBeGreaterThanOrEqual(begun);
   await using running = await worker(house);
-  expect(await becomes(house, jobId, 'active')).toEqual({ state: 'active' });
+  const active = await becomes(house, jobId, 'active');
+  expect(active).toEqual({ state: 'active', since: (await house.queue.getJob(jobId))?.processedOn });
+  expect(active.since).toBeGreaterThanOrEqual(queued.since ?? Infinity);
   hang.clear();
   expect(await becomes(house, jobId, 'done')).toEqual({ state: 'done', since: expect.any(Number) });
   expect(await becomes(house, jobId, 'unknown')).toEqual({ state: 'unknown' });
@@ -53,6 +58,15 @@ test('a job whose KMS key is disabled is retrying with the code of the refusal, 
   await job?.promote();
   expect(await house.end(jobId)).toBe('done');
   expect(running.port).toBeGreaterThan(0);
+});
+
+test('a delayed job without a note is retrying since it was queued, and garbage for a time is no time', async () => {
+  await using house = await openHouse();
+  const id = `j${'0'.repeat(32)}`;
+  await house.queue.add('index', {}, { jobId: id, delay: 600_000, timestamp: 1_700_000_000_000 });
+  expect(await house.producer.status(id)).toEqual({ state: 'retrying', since: 1_700_000_000_000 });
+  await house.redis.hset(house.queue.toKey(id), 'timestamp', 'words of a document');
+  expect(await house.producer.status(id)).toEqual({ state: 'retrying' });
 });
 
 test('of two jobs for one document that meet in the wrong order, the older is superseded', async () => {

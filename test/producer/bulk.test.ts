@@ -156,6 +156,34 @@ it('when KMS does not answer for a tenant its requests stop being tried, and ano
   expect(keyArn).not.toBe(silent);
 });
 
+it('when KMS does not answer for anybody, 64 tenants stop being tried after the first 16 failures', async () => {
+  const tenants = range(64).map((n) => `quiet-${n}`);
+  const keys = await Promise.all(tenants.map((tenant) => scene.tenant(tenant)));
+  scene.services.kms.faults.set({ fault: { kind: 'hang' } });
+  const results = await producer.enqueueIndexBulk(
+    range(256).map((n) => request(`quiet-${n}`, { tenant: tenants[n % 64]! })),
+  );
+  expect(new Set(results.map((result) => (result instanceof SealdexError ? result.code : result.status)))).toEqual(
+    new Set(['KMS_FAILED']),
+  );
+  const asked = keys.filter((key) => scene.services.kms.counts.count({ key }) > 0);
+  expect(asked.length).toBeGreaterThan(0);
+  expect(asked.length).toBeLessThanOrEqual(16);
+  scene.services.kms.faults.clear();
+  expect(await producer.enqueueIndexBulk([request('quiet-after')])).toMatchObject([{ status: 'queued' }]);
+});
+
+it('disabled KMS keys of 20 tenants in a row are the errors of their requests only', async () => {
+  const tenants = range(20).map((n) => `locked-${n}`);
+  for (const key of await Promise.all(tenants.map((tenant) => scene.tenant(tenant)))) scene.services.kms.disable(key);
+  const results = await producer.enqueueIndexBulk([
+    ...tenants.map((tenant) => request('locked', { tenant })),
+    request('locked-after'),
+  ]);
+  for (const result of results.slice(0, 20)) expect(result).toMatchObject({ code: 'KEY_DISABLED' });
+  expect(results[20]).toMatchObject({ status: 'queued' });
+});
+
 it('the array may change while it is worked on: its length at the call counts', async () => {
   const requests = range(40).map((n) => request(`change-${n}`));
   const pending = producer.enqueueIndexBulk(requests);
