@@ -73,7 +73,20 @@ async function enqueueOnce(
   }
   const isFirst = await queue.confirm(id);
   if (!standing && (await isUnneeded(queue, id, put))) await takeBack(put);
-  return isFirst ? { status: 'queued', jobId: id, revision: marker.revision } : duplicate(queue, id, marker);
+  return isFirst ? { status: 'queued', jobId: id, revision: marker.revision } : duplicateOfAdded(queue, id, marker);
+}
+
+/**
+ * The answer to who added a job and was not the first to confirm it: somebody else was, or the marker is gone.
+ * @throws SealdexError `REDIS_FAILED` when the job is gone with it: Redis was flushed or failed over in between. To answer
+ * `duplicate` would lose the document; who repeats the request queues it.
+ */
+async function duplicateOfAdded(queue: JobQueue, id: string, marker: Marker): Promise<EnqueueResult> {
+  const answer = await duplicate(queue, id, marker);
+  if (answer.status === 'queued' || answer.state !== 'unknown') return answer;
+  const now = await queue.mark(id);
+  if (!isKnown(now)) throw new SealdexError('REDIS_FAILED', undefined, { reason: 'JobGone' });
+  return duplicate(queue, id, now);
 }
 
 /** An end that the marker tells of says as much as a confirmation: who added the job died before confirming. */

@@ -1,0 +1,51 @@
+// Redis loses job and marker while a producer is about to confirm them: nobody is told that the document was accepted.
+import { expect, it } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
+import { KeyRing } from '../../src/keys/key-ring.ts';
+import { createKms } from '../../src/keys/kms.ts';
+import { createSharedKeys } from '../../src/keys/shared-keys.ts';
+import { createMetrics } from '../../src/metrics.ts';
+import { createProducerFrom } from '../../src/producer.ts';
+import { openQueue, type JobQueue } from '../../src/queue/queues.ts';
+import { createTenants } from '../../src/tenants.ts';
+import { documentOf, openScene, refusalOf } from './scene.ts';
+
+it('a job that is gone with its marker before it is confirmed is REDIS_FAILED, and the same key queues it again', async () => {
+  await using opened = new AsyncDisposableStack();
+  const scene = opened.use(await openScene());
+  const { config, redis, store } = scene;
+  await scene.tenant('acme');
+  const kms = opened.adopt(createKms(config, createMetrics(), 'prompt'), (kms) => kms.close());
+  const shared = createSharedKeys(redis, config.queue, systemClock);
+  const ring = opened.adopt(new KeyRing({ clock: systemClock, kms, shared, use: 'prompt' }), (ring) => ring.close());
+  const queue = opened.adopt(openQueue(config, redis, systemClock), (queue) => queue.close());
+  const subscriber = opened.adopt(redis.duplicate(), (subscriber) => subscriber.disconnect());
+  const tenants = opened.adopt(
+    await createTenants({ config, clock: systemClock, store, redis, subscriber }),
+    (tenants) => tenants.close(),
+  );
+  let losses = 1;
+  const forgetful: JobQueue = {
+    ...queue,
+    async confirm(jobId) {
+      if (losses-- > 0) await redis.del(...(await redis.keys(`sealdex:{${config.queue}}:*`)));
+      return queue.confirm(jobId);
+    },
+  };
+  const producer = createProducerFrom({
+    config,
+    clock: systemClock,
+    queue: forgetful,
+    tenants,
+    intake: { store, ring, inlineBytes: config.inlineBytes },
+  });
+  const request = { tenant: 'acme', corpus: 'docs', document: documentOf('gone'), idempotencyKey: 'gone' };
+  expect(await refusalOf(() => producer.enqueueIndex(request))).toMatchObject({
+    code: 'REDIS_FAILED',
+    reason: 'JobGone',
+  });
+  const again = await producer.enqueueIndex(request);
+  expect(again).toMatchObject({ status: 'queued' });
+  expect(await scene.jobs()).toEqual([again.jobId]);
+  expect(await producer.enqueueIndex(request)).toMatchObject({ status: 'duplicate', state: 'queued' });
+});
