@@ -95,9 +95,25 @@ test.for(Object.entries(TAMPERED))('a job with %s is a dead letter at once', asy
   expect(await failedReason(one.id, { ...one.data, ...tamper(one, two) })).toBe(`${code} ${one.id}`);
 });
 
+const structured = (more: object): Partial<ForgeRequest> => ({
+  body: JSON.stringify({ type: 'structured', id: 'x', sections: [{ text: 'Text.' }], ...more }),
+});
+
+const nested = (levels: number): object => (levels === 0 ? {} : { a: nested(levels - 1) });
+const nestedSections = (levels: number): object[] =>
+  levels === 1 ? [{ text: 'Text.' }] : [{ sections: nestedSections(levels - 1) }];
+const longPart = { type: 'core', id: 'x', document_parts: [{ text: 'a'.repeat(16_385) }] };
+
 const FAULTS: Record<string, [Partial<ForgeRequest>, Code]> = {
   'no JSON': [{ body: 'words of a document' }, 'DOCUMENT_INVALID'],
   'no sections': [{ body: '{"type":"structured","id":"x","title":"T","sections":[]}' }, 'DOCUMENT_INVALID'],
+  'an unknown field': [structured({ secret: 'words of a document' }), 'DOCUMENT_INVALID'],
+  'a lone surrogate': [structured({ title: '\ud800' }), 'DOCUMENT_INVALID'],
+  'a metadata key __proto__': [structured({ metadata: JSON.parse('{"__proto__":{"a":1}}') }), 'DOCUMENT_INVALID'],
+  '50 levels of metadata': [structured({ metadata: nested(50) }), 'DOCUMENT_INVALID'],
+  '50 levels of sections': [structured({ sections: nestedSections(50) }), 'DOCUMENT_INVALID'],
+  'metadata of 2 MiB': [structured({ metadata: { a: 'a'.repeat(2 * 1_048_576) } }), 'DOCUMENT_INVALID'],
+  'a part of a core document that is too long': [{ body: JSON.stringify(longPart) }, 'DOCUMENT_INVALID'],
   'another id than its header': [{ body: JSON.stringify(documentOf('another', 'Text.')) }, 'CONTENT_TAMPERED'],
   'a header of another tenant': [{ header: { tenant: 'other' } }, 'CONTENT_TAMPERED'],
   'a header of another kind': [{ header: { kind: 'delete' } }, 'CONTENT_TAMPERED'],
@@ -109,6 +125,8 @@ test.for(Object.entries(FAULTS))(
   async ([, [fault, code]]) => {
     const { id, data } = await forged(fault);
     expect(await failedReason(id, data)).toBe(`${code} ${id}`);
+    expect((await house.queue.getJob(id))?.attemptsMade).toBeLessThanOrEqual(1);
+    await expectWorkerUnharmed();
   },
 );
 
