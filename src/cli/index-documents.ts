@@ -34,7 +34,10 @@ export function indexCommand(): Command {
     .argument('<file...>', 'one JSON document, an array, or NDJSON; - for standard input')
     .requiredOption('--tenant <name>', 'the tenant whose documents they are')
     .requiredOption('--corpus <name>', 'the corpus to put them in; it need not exist')
-    .option('--wait', 'until all are stored, with a progress bar and a summary')
+    .option(
+      '--wait',
+      'until all are stored, with a progress bar and a summary; gives up when none ends for two minutes',
+    )
     .option('--json', 'NDJSON: a line for each job, for each end with --wait, and the counts')
     .addHelpText(
       'after',
