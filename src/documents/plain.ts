@@ -9,6 +9,12 @@ export const NESTING_LEVELS = 32;
 /** No shape of ours is deeper outside metadata: 32 levels of sections (two each) and a table's cell below them. */
 const DEEPEST = 2 * NESTING_LEVELS + 16;
 
+/**
+ * Objects and arrays of one document. A document of 32 MB that holds nothing but them has ten million, which takes a
+ * gigabyte and stops the event loop for many seconds; one of 160,000 parts with metadata has 320,000.
+ */
+export const MAX_NODES = 500_000;
+
 export type Plain = null | boolean | number | string | Plain[] | PlainObject;
 export type PlainObject = { [key: string]: Plain };
 
@@ -28,7 +34,7 @@ interface Frame extends Place {
 
 /**
  * A deep copy of `input`, so that nobody changes it under us.
- * @throws SealdexError `DOCUMENT_INVALID` for anything that JSON cannot say, lone surrogates, a key `__proto__`, too many levels or bytes.
+ * @throws SealdexError `DOCUMENT_INVALID` for anything that JSON cannot say, lone surrogates, a key `__proto__`, too many levels, objects or bytes.
  */
 export function copyPlain(input: unknown, limits: DocumentLimits): PlainObject {
   if (typeof input !== 'object' || input === null || Array.isArray(input))
@@ -82,7 +88,7 @@ function open(value: object, parent: Frame | undefined, key: string | number, si
   if (isTooDeep || frame.sectionLevel > NESTING_LEVELS) {
     throw invalid(fieldOf(frame), `must not be nested deeper than ${NESTING_LEVELS} levels`);
   }
-  sizes.add(2, frame);
+  sizes.addNode(frame);
   return frame;
 }
 
@@ -124,9 +130,19 @@ class Sizes {
   readonly #limits: DocumentLimits;
   #document = 0;
   #metadata = 0;
+  #nodes = 0;
 
   constructor(limits: DocumentLimits) {
     this.#limits = limits;
+  }
+
+  /** An object or array. */
+  addNode(frame: Frame): void {
+    this.#nodes += 1;
+    if (this.#nodes > MAX_NODES) {
+      throw invalid(ROOT_FIELD, `must not hold more than ${MAX_NODES} objects and arrays; split it`);
+    }
+    this.add(2, frame);
   }
 
   addText(text: string, frame: Frame): void {

@@ -44,24 +44,25 @@ export interface RecordHead {
 export type RecordItem = Part | { readonly table: Table } | { readonly image: Image };
 
 /**
- * The largest record that a document may become: parts repeat their section's metadata, so a small hostile document
- * could otherwise fill the memory.
+ * The largest record that a document of so many bytes may become: parts repeat their section's metadata, so a small
+ * hostile document could otherwise fill the memory of a worker that has made room for a small one.
  */
-export const recordBytesLimit = ({ documentBytes }: DocumentLimits): number => 4 * documentBytes + 1_048_576;
+export const recordBytesLimit = ({ documentBytes }: DocumentLimits, bytes = documentBytes): number =>
+  Math.min(4 * documentBytes, 32 * bytes) + 1_048_576;
 
 /**
- * The record's bytes, ready to encrypt. Lets the event loop run every 10 ms.
+ * The record's bytes, ready to encrypt; `bytes` is the size of the document as JSON. Lets the event loop run every 10 ms.
  * @throws SealdexError `DOCUMENT_INVALID` when its parts make it larger than `recordBytesLimit`; the signal's reason when aborted.
  */
 export async function writeRecord(
-  input: { tenant: string; corpus: string; revision: number; document: IndexDocument },
+  input: { tenant: string; corpus: string; revision: number; document: IndexDocument; bytes?: number },
   limits: DocumentLimits,
   options: { signal?: AbortSignal; clock?: Clock } = {},
 ): Promise<Buffer> {
   options.signal?.throwIfAborted();
   const { tenant, corpus, revision, document } = input;
   const pace = startPace(options.clock ?? systemClock, options.signal);
-  const maxBytes = recordBytesLimit(limits);
+  const maxBytes = recordBytesLimit(limits, input.bytes);
   const lines = new LineCollector(maxBytes, (field) =>
     invalid(field, `makes the stored document larger than ${maxBytes} bytes; shorten the metadata and titles there`),
   );

@@ -114,7 +114,7 @@ async function makeWrite(
       throw new SealdexError('CONTENT_TAMPERED', undefined, { reason: 'other-document' });
     const { corpus, revision } = job;
     const record = await phase('record', () =>
-      writeRecord({ tenant: job.tenant, corpus, revision, document }, config, { signal, clock }),
+      writeRecord({ tenant: job.tenant, corpus, revision, document, bytes: body.length }, config, { signal, clock }),
     );
     return { ifExists: header.ifExists, record };
   }

@@ -32,7 +32,48 @@ describe('a document that would become far larger than it is', () => {
     });
   });
 
+  it('is bounded by its own size too, so that many small ones cannot fill the memory together', async () => {
+    const document = parseDocument(
+      sectioned({ text: 'A b. '.repeat(520), metadata: { a: 'x'.repeat(250_000) } }),
+      WIDE,
+    );
+    const bytes = JSON.stringify(document).length;
+    await expect(writeRecord({ ...PLACE, document, bytes }, WIDE)).rejects.toMatchObject({
+      code: 'DOCUMENT_INVALID',
+      field: 'sections[0]',
+    });
+    expect(recordBytesLimit(WIDE, bytes)).toBe(32 * bytes + 1_048_576);
+    expect(recordBytesLimit(WIDE, WIDE.documentBytes)).toBe(recordBytesLimit(WIDE));
+  });
+
   const PART_REST = { metadata: { n: 1 }, context: 'Before.', custom_dimensions: { boost: 2 } };
+});
+
+describe('a document of very many small things', () => {
+  const row = { text: 'x'.repeat(200), metadata: { page: 1 } };
+  const parts = (count: number) => ({
+    type: 'core',
+    id: 'd',
+    document_parts: Array.from({ length: count }, () => row),
+  });
+
+  it('is accepted up to half a million objects and arrays, as 160,000 parts with metadata are', () => {
+    expect(parseDocument(parts(160_000), { ...WIDE, metadataBytes: 8_000_000, documentBytes: 67_108_864 }).type).toBe(
+      'core',
+    );
+  });
+
+  it('is refused beyond, before the rest of it is looked at', () => {
+    const rows = Array.from({ length: 600_000 }, (_, index) => (index < 590_000 ? [] : undefined));
+    const hostile = { ...core, tables: [{ data: { headers: [], rows } }] };
+    expect(() => parseDocument(hostile, WIDE)).toThrow(
+      expect.objectContaining({
+        code: 'DOCUMENT_INVALID',
+        field: 'document',
+        message: expect.stringContaining('500000'),
+      }),
+    );
+  });
 });
 
 describe('long work', () => {
