@@ -26,12 +26,13 @@ export class LineCollector {
     if (this.#pendingChars >= BLOCK_CHARS) this.#close(field);
   }
 
-  /** All bytes, `first` in front. */
-  async join(first: object, field: string, pace: Pace): Promise<Buffer> {
+  /** All bytes, `first` in front; `makeRoom` is awaited with their number before they are copied. */
+  async join(first: object, field: string, pace: Pace, makeRoom?: (bytes: number) => Promise<void>): Promise<Buffer> {
     this.#close(field);
     const head = Buffer.from(`${JSON.stringify(first)}\n`);
     this.#bytes += head.length;
     if (this.#bytes > this.#maxBytes) throw this.#tooLarge(field);
+    await makeRoom?.(this.#bytes);
     const all = Buffer.allocUnsafeSlow(this.#bytes);
     let at = 0;
     for (const block of [head, ...this.#blocks]) {

@@ -52,12 +52,13 @@ export const recordBytesLimit = ({ documentBytes }: DocumentLimits, bytes = docu
 
 /**
  * The record's bytes, ready to encrypt; `bytes` is the size of the document as JSON. Lets the event loop run every 10 ms.
+ * `makeRoom` is awaited with the record's size when that is known, before the record is put together.
  * @throws SealdexError `DOCUMENT_INVALID` when its parts make it larger than `recordBytesLimit`; the signal's reason when aborted.
  */
 export async function writeRecord(
   input: { tenant: string; corpus: string; revision: number; document: IndexDocument; bytes?: number },
   limits: DocumentLimits,
-  options: { signal?: AbortSignal; clock?: Clock } = {},
+  options: { signal?: AbortSignal; clock?: Clock; makeRoom?: (bytes: number) => Promise<void> } = {},
 ): Promise<Buffer> {
   options.signal?.throwIfAborted();
   const { tenant, corpus, revision, document } = input;
@@ -71,7 +72,7 @@ export async function writeRecord(
   const { title, description, custom_dimensions } = isCore ? ({} as Partial<StructuredDocument>) : document;
   const { id, type, metadata = {} } = document;
   const head = { v: 1, tenant, corpus, id, revision, type, title, description, metadata, custom_dimensions, ...counts };
-  return await lines.join(head, ROOT_FIELD, pace);
+  return await lines.join(head, ROOT_FIELD, pace, options.makeRoom);
 }
 
 type Counts = Pick<RecordHead, 'parts' | 'tables' | 'images'>;

@@ -5,7 +5,7 @@ import { parseDocumentJson } from '../documents/shapes.ts';
 import { writeRecord } from '../documents/record.ts';
 import { encryptMessage } from '../envelope/message.ts';
 import { SealdexError } from '../errors.ts';
-import { locateContent, openContent } from '../intake.ts';
+import { type LocatedContent, locateContent, openContent } from '../intake.ts';
 import type { JobData } from '../jobs.ts';
 import { headDocument, stateOf, writeDocument, type DocumentWrite } from '../store/documents.ts';
 import type { Tenant } from '../tenants.ts';
@@ -30,46 +30,90 @@ export async function runIndexJob(deps: WorkDeps, job: IndexJob, signal: AbortSi
     }
   };
   const tenant = await phase('tenant', () => deps.tenants.get(job.tenant, signal));
-  const content = await phase('content', () => takeContent(deps, job, signal));
-  if (!content) return outcomeWithoutContent(deps, job, signal);
-  try {
-    const write = await makeWrite(deps, job, tenant, content.read, phase, signal);
-    const result = await phase('store', () => writeDocument(deps.store, deps.clock, write, signal));
-    return result === 'superseded' ? { kind: 'done', superseded: true } : { kind: 'done' };
-  } finally {
-    content.giveBack();
+  // Once more from the start when the record needs more room than there is: what waits for its turn holds nothing.
+  for (let needed = 0; ;) {
+    const content = await phase('content', () => takeContent(deps, job, needed, signal));
+    if (!content) return outcomeWithoutContent(deps, job, signal);
+    try {
+      const write = await makeWrite(deps, job, tenant, content, phase, signal);
+      const result = await phase('store', () => writeDocument(deps.store, deps.clock, write, signal));
+      return result === 'superseded' ? { kind: 'done', superseded: true } : { kind: 'done' };
+    } catch (error) {
+      if (!(error instanceof Outgrown)) throw error;
+      needed = error.needed;
+    } finally {
+      content.giveBack();
+    }
+  }
+}
+
+/** The record needs more of the budget than was taken, and the budget is full. Never leaves this file. */
+class Outgrown extends Error {
+  readonly needed: number;
+
+  constructor(needed: number) {
+    super('The record needs more room than there is.');
+    this.needed = needed;
   }
 }
 
 interface TakenContent {
   readonly read: () => Promise<Buffer>;
+  /**
+   * Takes more of the budget when the record turns out larger than was thought.
+   * @throws Outgrown when it would have to wait for that
+   */
+  readonly makeRoom: (recordBytes: number) => Promise<void>;
   readonly giveBack: () => void;
 }
 
-/** A document in work stands in memory as JSON, parsed, as a record and as a message, a record being the largest. */
+/** A document in work stands in memory as JSON, parsed, as a record and as a message. */
 const COPIES = 4;
 
-/** Finds the content and takes its memory of the budget; undefined when it is gone. */
+/** A record stands there as its lines or its message beside itself; parts that repeat much make it larger than all of those. */
+const RECORD_COPIES = 2;
+
+/** Finds the content and takes its memory of the budget, `atLeast` bytes; undefined when it is gone. */
 async function takeContent(
   { store, budget }: WorkDeps,
   job: IndexJob,
+  atLeast: number,
   signal: AbortSignal,
 ): Promise<TakenContent | undefined> {
   const first = await locateContent(store, job, signal);
   if (!first) return undefined;
-  if (!budget.isFull(first.bytes * COPIES)) {
-    return { read: first.read, giveBack: await budget.take(first.bytes * COPIES, signal) };
-  }
+  const bytes = Math.max(first.bytes * COPIES, atLeast);
+  const hold = ({ read }: LocatedContent, giveBack: () => void): TakenContent =>
+    takenContent(budget, read, bytes, giveBack, signal);
+  if (!budget.isFull(bytes)) return hold(first, await budget.take(bytes, signal));
   // An open answer must not wait for its turn: S3 would cut it off.
   first.discard();
-  const giveBack = await budget.take(first.bytes * COPIES, signal);
+  const giveBack = await budget.take(bytes, signal);
   const again = await locateContent(store, job, signal).catch((error: unknown) => {
     giveBack();
     throw error;
   });
-  if (again) return { read: again.read, giveBack };
+  if (again) return hold(again, giveBack);
   giveBack();
   return undefined;
+}
+
+function takenContent(
+  budget: WorkDeps['budget'],
+  read: () => Promise<Buffer>,
+  taken: number,
+  giveBack: () => void,
+  signal: AbortSignal,
+): TakenContent {
+  let giveBackAll = giveBack;
+  const makeRoom = async (recordBytes: number): Promise<void> => {
+    const needed = recordBytes * RECORD_COPIES;
+    if (needed <= taken) return;
+    giveBackAll();
+    if (budget.isFull(needed)) throw new Outgrown(needed);
+    giveBackAll = await budget.take(needed, signal);
+  };
+  return { read, makeRoom, giveBack: () => giveBackAll() };
 }
 
 /** Content is removed only after a completion: if it is gone and my revision is stored, Redis has forgotten that I was done. */
@@ -85,7 +129,7 @@ async function makeWrite(
   deps: WorkDeps,
   job: IndexJob,
   tenant: Tenant,
-  read: () => Promise<Buffer>,
+  { read, makeRoom }: TakenContent,
   phase: Phase,
   signal: AbortSignal,
 ): Promise<DocumentWrite> {
@@ -114,7 +158,11 @@ async function makeWrite(
       throw new SealdexError('CONTENT_TAMPERED', undefined, { reason: 'other-document' });
     const { corpus, revision } = job;
     const record = await phase('record', () =>
-      writeRecord({ tenant: job.tenant, corpus, revision, document, bytes: body.length }, config, { signal, clock }),
+      writeRecord({ tenant: job.tenant, corpus, revision, document, bytes: body.length }, config, {
+        signal,
+        clock,
+        makeRoom,
+      }),
     );
     return { ifExists: header.ifExists, record };
   }

@@ -46,6 +46,16 @@ describe('a document that would become far larger than it is', () => {
     expect(recordBytesLimit(WIDE, WIDE.documentBytes)).toBe(recordBytesLimit(WIDE));
   });
 
+  it('is not put together before there is room for exactly its bytes', async () => {
+    const document = parseDocument(core, WIDE);
+    const asked: number[] = [];
+    const makeRoom = async (bytes: number): Promise<void> => void asked.push(bytes);
+    const { length } = await writeRecord({ ...PLACE, document }, WIDE, { makeRoom });
+    expect(asked).toEqual([length]);
+    const refuse = (): Promise<never> => Promise.reject(new Error('no room'));
+    await expect(writeRecord({ ...PLACE, document }, WIDE, { makeRoom: refuse })).rejects.toThrow('no room');
+  });
+
   const PART_REST = { metadata: { n: 1 }, context: 'Before.', custom_dimensions: { boost: 2 } };
 });
 

@@ -62,12 +62,35 @@ test('a job that is handed back ends with the reason of the hand-back, wherever 
   expect(room.log()).toBe('');
 });
 
+test('a small document that becomes a large record has its turn as a large one', async () => {
+  await using room = await openWorkRoom();
+  const keyArn = await room.house.tenant('acme');
+  const forge = (documentId: string): ReturnType<typeof room.forge.forge> => {
+    const sections = [{ text: 'A b. '.repeat(25), metadata: { a: 'x'.repeat(20_000) } }];
+    const body = JSON.stringify({ type: 'structured', id: documentId, sections });
+    return room.forge.forge({ tenant: 'acme', keyArn, header: { documentId }, body });
+  };
+  const jobs = await Promise.all(Array.from({ length: 6 }, (_, n) => forge(`document ${n}`)));
+  // 20 kB each, records of half a megabyte: by their content all six would be in work at once, by their records three are.
+  const budget = new ByteBudget(room.deps.clock, 6_400_000, 32);
+  let most = 0;
+  const put: typeof room.deps.store.put = (...request) => {
+    most = Math.max(most, budget.inFlight);
+    return room.deps.store.put(...request);
+  };
+  const outcomes = jobs.map((job) => room.handle(job, { deps: { budget, store: { ...room.deps.store, put } } }));
+  expect(await Promise.all(outcomes)).toEqual(Array.from({ length: 6 }, () => ({ kind: 'done' })));
+  expect(most).toBeGreaterThan(1_000_000);
+  expect(most).toBeLessThanOrEqual(3_200_000 + 6 * 100_000);
+  expect(budget.inFlight).toBe(0);
+});
+
 test('large documents never take more than the budget at once, and small ones pass them', async () => {
   await using room = await openWorkRoom();
   const keyArn = await room.house.tenant('acme');
   const forge = (bytes: number): ReturnType<typeof room.forge.forge> => {
     const documentId = `document of ${bytes} ${Math.random()}`;
-    const body = JSON.stringify(documentOf(documentId, 'Some words. '.repeat(bytes / 12)));
+    const body = JSON.stringify(documentOf(documentId, 'Some words, '.repeat(bytes / 12)));
     return room.forge.forge({ tenant: 'acme', keyArn, header: { documentId }, body, inlineBytes: 0 });
   };
   const large = await Promise.all(Array.from({ length: 12 }, () => forge(250_000)));
