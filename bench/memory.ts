@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { createOperator, createProducer, type Settings } from '../src/app.ts';
 import { sleep, systemClock } from '../src/clock.ts';
-import { startServices } from '../src/dev/services.ts';
+import { startServices } from '../src/dev/embedded.ts';
 
 const MIB = 1_048_576;
 const SENTENCE = 'The quick brown fox jumps over the lazy dog near the river bank on a bright morning. ';

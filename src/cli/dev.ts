@@ -28,7 +28,7 @@ Example:
 }
 
 async function run(signal: AbortSignal): Promise<void> {
-  const { startServices } = await fromCheckout(() => import('../dev/services.ts'));
+  const { startServices } = await fromCheckout(() => import('../dev/embedded.ts'));
   say('Starting Redis, S3 and KMS …');
   const services = await embedded(() => startServices({ dir: join(FOLDER, 'dev'), signal }));
   try {

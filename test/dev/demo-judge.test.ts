@@ -7,7 +7,7 @@ import { castOf, putTenants, sendingsOf, specimenOf } from '../../src/dev/demo/c
 import type { CorpusFile } from '../../src/dev/demo/corpus.ts';
 import { enqueueAll, failedOf, type Sending, using } from '../../src/dev/demo/indexing.ts';
 import { judge } from '../../src/dev/demo/judge.ts';
-import type { Services } from '../../src/dev/services.ts';
+import type { Services } from '../../src/dev/embedded.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 
 const { signal } = new AbortController();

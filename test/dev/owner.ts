@@ -1,6 +1,6 @@
 // A process that owns services until it is killed: prints where they are, as one line of JSON, and stays.
 import { startRedis } from '../../src/dev/redis.ts';
-import { startServices } from '../../src/dev/services.ts';
+import { startServices } from '../../src/dev/embedded.ts';
 
 const [what, dir] = process.argv.slice(2);
 if (what === 'services') {

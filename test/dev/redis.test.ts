@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { type RedisServer, startRedis } from '../../src/dev/redis.ts';
-import { startServices } from '../../src/dev/services.ts';
+import { startServices } from '../../src/dev/embedded.ts';
 import { eventually } from '../support/eventually.ts';
 
 const OWNER = fileURLToPath(new URL('owner.ts', import.meta.url));

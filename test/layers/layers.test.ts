@@ -51,8 +51,8 @@ test('every arrow ends at a room of the table', () => {
 const SOUND: Record<string, string> = {
   'index.ts': "export { createProducer } from './app.ts';\nexport type { Producer } from './producer.ts';",
   'cli.ts': "import { run } from './cli/run.ts';\nexport const main = run;",
-  'cli/run.ts': "export const run = async () => (await import('../dev/services.ts')).start();",
-  'dev/services.ts': "import { buildApp } from 'fauxqs';\nexport const start = () => buildApp;",
+  'cli/run.ts': "export const run = async () => (await import('../dev/embedded.ts')).start();",
+  'dev/embedded.ts': "import { buildApp } from 'fauxqs';\nexport const start = () => buildApp;",
   'app.ts': "import { open } from './queue/open.ts';\nexport const createProducer = () => open();",
   'producer.ts': "import { isShut } from './parking/gate.ts';\nexport type Producer = typeof isShut;",
   'queue/open.ts':
@@ -107,18 +107,18 @@ describe('a planted fault is reported', () => {
     ],
     [
       'cli/demo.ts',
-      "import { start } from '../dev/services.ts';\nstart();",
-      ':1: cli may import dev/services.ts only by dynamic import',
+      "import { start } from '../dev/embedded.ts';\nstart();",
+      ':1: cli may import dev/embedded.ts only by dynamic import',
     ],
     [
       'cli/demo.ts',
-      "import type { start } from '../dev/services.ts';\nlet a;",
-      ':1: cli may import dev/services.ts only by dynamic import',
+      "import type { start } from '../dev/embedded.ts';\nlet a;",
+      ':1: cli may import dev/embedded.ts only by dynamic import',
     ],
     [
       'app.ts',
-      "await import('./dev/services.ts');\nexport const createProducer = 1;",
-      ':1: app may not import dev/services.ts',
+      "await import('./dev/embedded.ts');\nexport const createProducer = 1;",
+      ':1: app may not import dev/embedded.ts',
     ],
     ['reader.ts', "import { Job } from 'bullmq';\nJob;", ':1: only queue may import bullmq'],
     [

@@ -8,7 +8,7 @@ import { createOperator, createProducer, createReader, type Settings } from '../
 import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
 import { freePort } from '../../src/dev/ports.ts';
 import { startRedis, type RedisServer } from '../../src/dev/redis.ts';
-import { startServices } from '../../src/dev/services.ts';
+import { startServices } from '../../src/dev/embedded.ts';
 import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
 import type { SealdexError } from '../../src/errors.ts';
 import { eventually } from '../support/eventually.ts';

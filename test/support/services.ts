@@ -5,7 +5,7 @@ import { inject } from 'vitest';
 import type { Settings } from '../../src/config.ts';
 import { type KmsServer, startKms } from '../../src/dev/kms/server.ts';
 import { type S3Server, startS3 } from '../../src/dev/s3.ts';
-import { awsSettings } from '../../src/dev/services.ts';
+import { awsSettings } from '../../src/dev/embedded.ts';
 
 export interface TestServices extends AsyncDisposable {
   readonly settings: Settings;

@@ -4,7 +4,7 @@ import { createOperator, createProducer, startIndexWorker } from '../../app.ts';
 import type { Settings } from '../../config.ts';
 import { CODES } from '../../errors.ts';
 import type { Redis } from '../../redis.ts';
-import type { Services } from '../services.ts';
+import type { Services } from '../embedded.ts';
 import { openBucket } from './bucket.ts';
 import { type DemoTenant, putTenants } from './cast.ts';
 import type { Page } from './documents.ts';

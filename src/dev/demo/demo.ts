@@ -6,7 +6,7 @@ import { systemClock } from '../../clock.ts';
 import type { Settings } from '../../config.ts';
 import { closeRedis, openRedis } from '../../redis.ts';
 import { SETTINGS } from '../../settings.ts';
-import { startServices, type Services } from '../services.ts';
+import { startServices, type Services } from '../embedded.ts';
 import { machineWords } from './baseline.ts';
 import { openBucket } from './bucket.ts';
 import { castOf, type DemoTenant, putTenants, sendingsOf, specimenOf } from './cast.ts';

@@ -5,7 +5,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { createReader } from '../../app.ts';
 import type { Settings } from '../../config.ts';
 import { SealdexError } from '../../errors.ts';
-import type { Services } from '../services.ts';
+import type { Services } from '../embedded.ts';
 import type { Bucket } from './bucket.ts';
 import { isTextOf } from './documents.ts';
 import { using } from './indexing.ts';

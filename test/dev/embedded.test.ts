@@ -13,7 +13,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { startServices } from '../../src/dev/services.ts';
+import { startServices } from '../../src/dev/embedded.ts';
 import { testServices } from '../support/services.ts';
 import { kmsClient, s3Client } from './clients.ts';
 
