@@ -87,6 +87,9 @@ function faultsBetween(read: Partial<Config>): string[] {
   if (read.platformKeyArn !== undefined && read.region !== undefined && regionOf(read.platformKeyArn) !== read.region) {
     faults.push('SEALDEX_PLATFORM_KEY_ARN must be a key of the region in AWS_REGION');
   }
+  if (read.probeMinMs !== undefined && read.probeMaxMs !== undefined && read.probeMinMs > read.probeMaxMs) {
+    faults.push('SEALDEX_PROBE_MIN_MS must not be more than SEALDEX_PROBE_MAX_MS');
+  }
   if (read.metadataBytes !== undefined && read.documentBytes !== undefined && read.metadataBytes > read.documentBytes) {
     faults.push('SEALDEX_METADATA_BYTES must not be more than SEALDEX_DOCUMENT_BYTES');
   }

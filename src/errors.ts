@@ -57,6 +57,18 @@ export const CODES = Object.freeze({
     'KMS knows no such key',
     'check the ARN and the region; a deleted key cannot be brought back',
   ),
+  KEY_BLOCKED: row(
+    'park',
+    75,
+    'the operator has blocked the KMS key',
+    'the operator knows why, and unblocks the key',
+  ),
+  TENANT_PAUSED: row(
+    'park',
+    75,
+    'the operator has paused the tenant',
+    'the operator knows why, and resumes the tenant',
+  ),
   KMS_THROTTLED: row('retry', 75, 'KMS throttles our account', 'nothing; if it lasts, ask AWS for a higher quota', 0),
   KMS_FAILED: row(
     'retry',
@@ -106,6 +118,12 @@ export const CODES = Object.freeze({
     'the platform key cannot be used',
     'check SEALDEX_PLATFORM_KEY_ARN, its state and our IAM policy',
   ),
+  PLATFORM_DENIED: row(
+    'pause',
+    69,
+    'KMS denies us the keys of many tenants at once',
+    'check our own IAM policy and role: no tenant is at fault',
+  ),
   PLATFORM_STORE: row('pause', 69, 'the bucket cannot be used', 'check SEALDEX_BUCKET and our IAM policy for it'),
   PLATFORM_TENANTS: row(
     'pause',
@@ -145,6 +163,18 @@ export const CODES = Object.freeze({
     "the job's content does not decrypt or does not match its job",
     'find who writes to Redis or intake; index the document again',
   ),
+  KEY_DESTROYED: row(
+    'dead',
+    65,
+    "the tenant's KMS key is gone for good",
+    'attach a new key and replay; what was under the old key is lost',
+  ),
+  PARKED_TOO_LONG: row(
+    'dead',
+    65,
+    'the job was parked for longer than SEALDEX_PARKED_MAX_MS',
+    'replay it once the key works',
+  ),
   STALLED_TOO_OFTEN: row(
     'dead',
     65,
@@ -152,6 +182,19 @@ export const CODES = Object.freeze({
     'look at the worker logs for crashes',
   ),
   NOT_FOUND: row('none', 66, 'there is no such document', 'check tenant, corpus and id'),
+  PERIOD_DENIED: row(
+    'dead',
+    77,
+    'the tenant denies us the period that the content was encrypted in',
+    'nothing; the tenant allows the period in its key policy again if it wants to',
+  ),
+  GATE_UNKNOWN: row(
+    'retry',
+    75,
+    'whether the KMS key may be used could not be read from Redis for 5 s',
+    'nothing; if it lasts, check Redis',
+    0,
+  ),
   OBJECT_MISMATCH: row(
     'none',
     65,
@@ -169,6 +212,18 @@ export const CODES = Object.freeze({
     65,
     'the object is no message that we can read',
     'check who writes to documents/ in the bucket',
+  ),
+  TENANT_BACKLOG_FULL: row(
+    'none',
+    75,
+    'the tenant has as many jobs waiting, parked and dead as it may have',
+    'send it again later; replay or discard its dead letters',
+  ),
+  QUEUE_FULL: row(
+    'none',
+    75,
+    "Redis' memory is three quarters full",
+    'send it again later; give Redis more memory, or add workers',
   ),
   CLOCK_SKEW: row(
     'none',
@@ -193,6 +248,14 @@ export interface ErrorDetails {
   readonly reason?: string;
   /** Only from KMS, S3 and Redis: causes from parsing quote content and go nowhere. */
   readonly cause?: unknown;
+  /** The KMS key that was refused. */
+  readonly keyArn?: string;
+  /** Since when that is so: wall clock, milliseconds. */
+  readonly since?: number;
+  /** When the KMS key will be deleted: wall clock, milliseconds. */
+  readonly deletesAt?: number;
+  /** When it makes sense to try again, in milliseconds from now. */
+  readonly retryAfterMs?: number;
 }
 
 /** Every error that leaves a room. The message is one sentence and holds no content, no key bytes and no document id. */
@@ -201,6 +264,10 @@ export class SealdexError extends Error {
   readonly code: Code;
   declare readonly field?: string;
   declare readonly reason?: string;
+  declare readonly keyArn?: string;
+  declare readonly since?: number;
+  declare readonly deletesAt?: number;
+  declare readonly retryAfterMs?: number;
 
   constructor(code: Code, message?: string, details: ErrorDetails = {}) {
     super(
@@ -208,8 +275,8 @@ export class SealdexError extends Error {
       details.cause === undefined ? undefined : { cause: details.cause },
     );
     this.code = code;
-    if (details.field !== undefined) this.field = details.field;
-    if (details.reason !== undefined) this.reason = details.reason;
+    const { cause: _, ...facts } = details;
+    Object.assign(this, Object.fromEntries(Object.entries(facts).filter(([, value]) => value !== undefined)));
   }
 }
 

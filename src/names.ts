@@ -1,4 +1,5 @@
 // Names of tenants, corpora, plans and jobs: their form and its check. Document ids are free text and not checked here.
+import { createHash } from 'node:crypto';
 import { SealdexError } from './errors.ts';
 
 /** Tenants and corpora: 1 to 50 of these characters, so that they are safe in S3 keys and Redis keys. */
@@ -15,3 +16,7 @@ export type Plan = (typeof PLANS)[number];
 
 /** `j` and 32 hex digits. */
 export const isJobId = (text: unknown): text is string => typeof text === 'string' && /^j[0-9a-f]{32}$/.test(text);
+
+/** What parking is about, a tenant and a KMS key, as one name for Redis: the ARN as the start of its sha256. */
+export const gateId = (tenant: string, keyArn: string): string =>
+  `${tenant}:${createHash('sha256').update(keyArn).digest('hex').slice(0, 16)}`;

@@ -26,6 +26,33 @@ export function redisKeys(queue: string) {
     note: (jobId: string) => `${root}:notes:${jobId}`,
     /** Channel that names a tenant whose file has changed. */
     tenantChanged: `${root}:tenants:changed`,
+    /** The gates that are not open, or were opened lately: gate id -> epoch and record. */
+    gates: `${root}:parking:gates`,
+    /** Rises with every change of a gate. */
+    gateEpoch: `${root}:parking:epoch`,
+    /** Channel on which changed gates are told. */
+    gateChanged: `${root}:parking:changed`,
+    /** Gates that were denied lately, by time. */
+    denials: `${root}:parking:denials`,
+    /** The jobs that are parked at a gate, by the time since when. */
+    parked: (gate: string) => `${root}:parking:jobs:${gate}`,
+    /** Who of the fleet does something that one alone may do. */
+    lease: (name: string) => `${root}:leases:${name}`,
+    /** Virtual time, and each tenant's place in it. */
+    fairClock: `${root}:fair:clock`,
+    fairTenants: `${root}:fair:tenants`,
+    /** How many jobs each tenant has in the queue, and their bytes. */
+    backlogJobs: `${root}:backlog:jobs`,
+    backlogBytes: `${root}:backlog:bytes`,
+    /** Dead letters of one tenant with one code by time, and which such lists there are. */
+    letters: (tenant: string, code: string) => `${root}:letters:${tenant}:${code}`,
+    letterLists: `${root}:letters`,
+    /** When this Redis was first used; its copy in S3 tells whether it is still the same one. */
+    birth: `${root}:birth`,
+    /** How far a sweep has come, and what it has found. */
+    sweep: (name: string) => `${root}:sweeps:${name}`,
+    /** Depths that one process counts for all. */
+    depths: `${root}:depths`,
     /** A process's heartbeat, and the set of all processes by the time of their last one. */
     heartbeat: (processId: string) => `${root}:processes:${processId}`,
     heartbeats: `${root}:processes`,

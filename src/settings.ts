@@ -55,6 +55,8 @@ const keyArns = (text: string): readonly string[] => {
 const notEmpty = matching(/\S/, 'a text that is not empty');
 
 const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+const YEAR = 366 * DAY;
 const MIB = 1_048_576;
 
 /** A setting that must be given has no default; one that may be absent has `null`. */
@@ -197,6 +199,55 @@ export const SETTINGS = Object.freeze({
     'ms',
     'at SIGTERM: when the process ends in any case; above SEALDEX_DRAIN_MS',
     int(100, HOUR),
+  ),
+  SEALDEX_PARKED_MAX_MS: setting(
+    'parkedMaxMs',
+    String(30 * DAY),
+    'ms',
+    'how long a job may be parked before it becomes a dead letter',
+    int(60_000, YEAR),
+  ),
+  SEALDEX_PROBE_MIN_MS: setting(
+    'probeMinMs',
+    '30000',
+    'ms',
+    'how soon a KMS key that shut its gate is tried again; doubles from there',
+    int(100, HOUR),
+  ),
+  SEALDEX_PROBE_MAX_MS: setting(
+    'probeMaxMs',
+    '900000',
+    'ms',
+    'the longest time between two tries; a third of it in the first day',
+    int(100, DAY),
+  ),
+  SEALDEX_TENANT_BACKLOG_JOBS: setting(
+    'tenantBacklogJobs',
+    '100000',
+    'jobs',
+    'jobs of one tenant that may wait, be parked and be dead letters together',
+    int(1, 1_000_000_000),
+  ),
+  SEALDEX_TENANT_BACKLOG_BYTES: setting(
+    'tenantBacklogBytes',
+    String(1024 * MIB),
+    'bytes',
+    'Redis memory that those jobs may take',
+    int(MIB, 1024 * 1024 * MIB),
+  ),
+  SEALDEX_LETTER_MAX_MS: setting(
+    'letterMaxMs',
+    String(90 * DAY),
+    'ms',
+    'how long a dead letter is kept, with its content',
+    int(60_000, 10 * YEAR),
+  ),
+  SEALDEX_INTAKE_SWEEP_MS: setting(
+    'intakeSweepMs',
+    String(14 * DAY),
+    'ms',
+    'content in intake that is older and has no job any more is removed',
+    int(HOUR, YEAR),
   ),
   SEALDEX_PART_CHARS: setting('partChars', '16384', 'UTF-16 units', 'longest text of one part', int(100, 1_000_000)),
   SEALDEX_METADATA_BYTES: setting(

@@ -4,7 +4,8 @@
 const TABLE = `
   index -> app, errors, types of producer, reader, documents
   cli -> app, extract, documents, dev (dynamic import), ground          dev -> app, ground
-  operator -> queue, jobs, tenants, parking, keys, store, heartbeat, ground
+  operator -> queue, jobs, tenants, parking, keys, store, intake, heartbeat, ground
+  upkeep -> queue, jobs, intake, store, heartbeat, ground
   app -> all but cli, dev               producer -> queue, intake, documents, jobs, tenants, parking/gate, ground
   reader -> documents, tenants, parking/gate, keys, envelope, store, ground
   queue -> jobs, work/outcome (type), ground
@@ -15,7 +16,7 @@ const TABLE = `
 `;
 
 /** The one room of several files that have no folder. */
-export const GROUND = ['config', 'settings', 'errors', 'names', 'clock', 'log', 'metrics', 'redis'] as const;
+export const GROUND = ['config', 'settings', 'errors', 'names', 'clock', 'lease', 'log', 'metrics', 'redis'] as const;
 
 export interface Arrow {
   /** A room, or one file of it without its extension: `parking/gate`. */
