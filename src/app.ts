@@ -1,27 +1,34 @@
 // The composition root: opens producer, reader, operator and worker from settings, and releases in reverse order.
 // The only place that knows how the rooms are tied together.
+import { openGuard, type Guard } from './app/guard.ts';
+import { createPlatform, type Platform } from './app/platform.ts';
 import { systemClock, type Clock, type Patience } from './clock.ts';
 import { loadConfig, type Config, type Settings } from './config.ts';
+import { SealdexError } from './errors.ts';
 import { createReadiness, startHealth, type WorkerReadiness } from './health.ts';
 import { startHeart, type Role } from './heartbeat.ts';
 import { removeContent } from './intake.ts';
-import { KeyRing } from './keys/key-ring.ts';
+import type { KeyRing } from './keys/key-ring.ts';
 import { createKms } from './keys/kms.ts';
-import { createSharedKeys } from './keys/shared-keys.ts';
-import { createLog, silentLog, type Log } from './log.ts';
+import { createLog, faultOf, silentLog, type Log } from './log.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { createOperatorFrom, type Operator } from './operator.ts';
 import { createProducerFrom, type Producer } from './producer.ts';
-import { openQueue } from './queue/queues.ts';
-import { startWorker } from './queue/worker.ts';
+import { gateId } from './names.ts';
+import { isClosed } from './parking/gate.ts';
+import { startProbe, type Probe } from './parking/probe.ts';
+import { parseGate } from './parking/record.ts';
+import { openQueue, type JobQueue } from './queue/queues.ts';
+import { startWorker, type QueueWorker } from './queue/worker.ts';
 import { createReaderFrom, type Reader } from './reader.ts';
-import { checkRedis, closeRedis, openRedis, type Redis, type RedisUse } from './redis.ts';
+import { checkRedis, closeRedis, openRedis, redisKeys, type Redis, type RedisUse } from './redis.ts';
 import { createStore, type Store } from './store/s3.ts';
 import { proveConditionalWrites } from './store/system.ts';
-import { createTenants, type Tenants } from './tenants.ts';
+import { createTenants, type Tenant, type Tenants } from './tenants.ts';
 import { ByteBudget } from './work/budget.ts';
 import { createCanary } from './work/canary.ts';
 import { createHandler } from './work/handle.ts';
+import { TenantSlots } from './work/slots.ts';
 
 export type { ListedDocument } from './reader.ts';
 export type { Status } from './operator.ts';
@@ -61,6 +68,7 @@ interface Rooms {
   readonly metrics: Metrics;
   readonly redis: Redis;
   readonly store: Store;
+  readonly guard: Guard;
   readonly ring: KeyRing;
   readonly tenants: Tenants;
   readonly connect: (use: RedisUse) => Promise<Redis>;
@@ -86,15 +94,16 @@ async function open<T>(
     const subscriber = await connect('subscriber');
     const store = releases.add(createStore(config, use), (opened) => opened.close());
     const kms = releases.add(createKms(config, metrics, use), (opened) => opened.close());
-    const ring = releases.add(
-      new KeyRing({ clock, kms, shared: createSharedKeys(redis, config.queue, clock), use }),
-      (opened) => opened.close(),
-    );
     const tenants = releases.add(await createTenants({ config, clock, store, redis, subscriber }), (opened) =>
       opened.close(),
     );
+    const guard = releases.add(
+      await openGuard({ config, clock, metrics, redis, subscriber, kms, tenants, use }),
+      (opened) => opened.stop(),
+    );
     signal?.throwIfAborted();
-    return await make({ config, clock, metrics, redis, store, ring, tenants, connect }, releases);
+    const { ring } = guard;
+    return await make({ config, clock, metrics, redis, store, guard, ring, tenants, connect }, releases);
   } catch (error) {
     await releases.release().catch(() => {});
     throw error;
@@ -115,11 +124,12 @@ function beat({ redis, config, clock, ring, metrics }: Rooms, releases: Releases
  */
 export function createProducer(settings?: Settings): Promise<Producer> {
   return open(settings, 'prompt', async (rooms, releases) => {
-    const { config, clock, redis, store, ring, tenants } = rooms;
+    const { config, clock, redis, store, guard, ring, tenants } = rooms;
     await checkRedis(redis);
     const queue = releases.add(openQueue(config, redis, clock), (opened) => opened.close());
     beat(rooms, releases, 'producer');
-    const intake = { store, ring, inlineBytes: config.inlineBytes };
+    const { inlineBytes, platformKeyArn } = config;
+    const intake = { store, ring, inlineBytes, platformKeyArn, refusal: guard.gates.refusal };
     const producer = createProducerFrom({ config, clock, queue, tenants, intake });
     return { ...producer, [Symbol.asyncDispose]: () => releases.release() };
   });
@@ -129,7 +139,10 @@ export function createProducer(settings?: Settings): Promise<Producer> {
 export function createReader(settings?: Settings): Promise<Reader> {
   return open(settings, 'prompt', async (rooms, releases) => {
     beat(rooms, releases, 'reader');
-    return { ...createReaderFrom(rooms), [Symbol.asyncDispose]: () => releases.release() };
+    return {
+      ...createReaderFrom({ ...rooms, gates: rooms.guard.gates }),
+      [Symbol.asyncDispose]: () => releases.release(),
+    };
   });
 }
 
@@ -160,22 +173,37 @@ export interface WorkerOptions {
 /** Starts a worker. @throws SealdexError `CONFIG_INVALID` for what must not run (eviction, a store without conditions) */
 export function startIndexWorker(settings?: Settings, options: WorkerOptions = {}): Promise<RunningWorker> {
   const start = async (rooms: Rooms, releases: Releases): Promise<RunningWorker> => {
-    const { config, clock, metrics, redis, store, ring } = rooms;
+    const { config, clock, metrics, redis, store, guard, ring } = rooms;
     const log: Log = options.log === 'silent' ? silentLog : createLog(config, 'worker');
     for (const warning of await checkRedis(redis)) log.warn({}, warning);
     options.signal?.throwIfAborted();
     await proveConditionalWrites(store, config.queue);
     const budget = new ByteBudget(clock, config.inFlightBytes, config.concurrency);
     const canary = createCanary(store, config.queue, clock);
-    const readiness = createReadiness(redis, clock);
+    const slots = new TenantSlots(clock, config.concurrency);
+    const platform: Platform = releases.add(
+      createPlatform({
+        clock,
+        log,
+        store,
+        guard,
+        canary,
+        onPause: () => worker.pause(),
+        onResume: () => worker.resume(),
+      }),
+      (opened) => opened.stop(),
+    );
+    tellOfFaults(guard, log, platform);
+    const shutGates = (): number => guard.gates.all().filter(isClosed).length;
+    const readiness = createReadiness(redis, () => platform.code, shutGates);
     gauges(metrics, ring, budget, readiness);
-    const handle = createHandler({ ...rooms, log, budget, canary });
+    const handle = createHandler({ ...rooms, gates: guard.gates, log, budget, canary, slots });
     const health = releases.add(
       await startHealth({ host: options.host, port: config.port, metrics, readiness: readiness.check }),
       (opened) => opened.stop(),
     );
     beat(rooms, releases, 'worker');
-    const worker = startWorker({
+    const worker: QueueWorker = startWorker({
       config,
       clock,
       log,
@@ -183,11 +211,12 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
       redis,
       queueRedis: await rooms.connect('queue'),
       handle,
-      onOutcome(outcome) {
-        if (outcome.kind === 'pause') readiness.platformFault(outcome.code);
-      },
+      onOutcome: platform.onOutcome,
+      parking: { isOpen: (text) => !isClosed(parseGate(text)), lookAgain: guard.gates.tick },
       onCompleted: (id, { tenant, content }) => removeContent(store, { id, tenant, content }),
     });
+    const queue = releases.add(openQueue(config, redis, clock), (opened) => opened.close());
+    releases.add(startProbing(rooms, log, queue), (opened) => opened.stop());
     log.info({ queue: config.queue, concurrency: config.concurrency, port: health.port }, 'worker takes jobs');
     const stop = async (): Promise<{ handedBack: number; isClean: boolean }> => {
       readiness.stopping();
@@ -201,6 +230,42 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
     return { port: health.port, stop: stopOnce, [Symbol.asyncDispose]: async () => void (await stopOnce()) };
   };
   return open(settings, 'patient', start, options.signal);
+}
+
+function tellOfFaults({ told }: Guard, log: Log, platform: Platform): void {
+  told.suspect = platform.suspect;
+  told.onShut = (tenant, key, error) =>
+    log.warn({ tenant, key, ...faultOf(error) }, 'a gate is shut: its jobs are parked');
+}
+
+function startProbing({ config, clock, metrics, redis, tenants, guard }: Rooms, log: Log, queue: JobQueue): Probe {
+  const { gates, tryKey, platformKeyWorks } = guard;
+  const ownerOf = async (tenant: string): Promise<Tenant | undefined> => {
+    try {
+      return await tenants.get(tenant);
+    } catch (error) {
+      if (error instanceof SealdexError && error.code === 'TENANT_UNKNOWN') return undefined;
+      throw error;
+    }
+  };
+  return startProbe({
+    gates,
+    redis,
+    keys: redisKeys(config.queue),
+    clock,
+    log,
+    metrics,
+    times: config,
+    ownerOf,
+    async shutByOperator(tenant, keyArn) {
+      const owner = await ownerOf(tenant);
+      const paused = owner?.shutByOperator?.code === 'TENANT_PAUSED' ? owner.shutByOperator : undefined;
+      return paused ?? owner?.blocked.get(keyArn);
+    },
+    tryKey,
+    platformKeyWorks,
+    release: ({ tenant, keyArn }, goesOn) => queue.release(gateId(tenant, keyArn), goesOn),
+  });
 }
 
 function gauges(metrics: Metrics, ring: KeyRing, budget: ByteBudget, readiness: WorkerReadiness): void {

@@ -72,3 +72,29 @@ export async function orAbort<T>(work: Promise<T>, signal: AbortSignal | undefin
     signal.removeEventListener('abort', onAbort);
   }
 }
+
+export interface Loop {
+  /** Ends it and waits for the turn that is under way. May be called twice. */
+  stop(): Promise<void>;
+}
+
+/** Calls `turn` again and again, `ms` after the last one has ended; the first time after `ms`. What it throws is its own business. */
+export function repeat(clock: Clock, ms: number, turn: () => Promise<void>): Loop {
+  let isStopped = false;
+  let running: Promise<void> = Promise.resolve();
+  const go = (): void => {
+    running = turn()
+      .catch(() => {})
+      .then(() => {
+        if (!isStopped) timer = clock.after(ms, go);
+      });
+  };
+  let timer = clock.after(ms, go);
+  return {
+    stop() {
+      isStopped = true;
+      timer.cancel();
+      return running;
+    },
+  };
+}

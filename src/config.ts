@@ -103,3 +103,7 @@ export function credentialsOf({ accessKeyId, secretAccessKey, sessionToken }: Co
   if (accessKeyId === undefined || secretAccessKey === undefined) return {};
   return { credentials: { accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : { sessionToken }) } };
 }
+
+/** The platform keys, today's and those of the past. */
+export const platformArns = ({ platformKeyArn, platformFormerKeyArns }: Config): ReadonlySet<string> =>
+  new Set([platformKeyArn, ...platformFormerKeyArns]);

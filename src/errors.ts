@@ -57,12 +57,7 @@ export const CODES = Object.freeze({
     'KMS knows no such key',
     'check the ARN and the region; a deleted key cannot be brought back',
   ),
-  KEY_BLOCKED: row(
-    'park',
-    75,
-    'the operator has blocked the KMS key',
-    'the operator knows why, and unblocks the key',
-  ),
+  KEY_BLOCKED: row('park', 75, 'the operator has blocked the KMS key', 'the operator knows why, and unblocks the key'),
   TENANT_PAUSED: row(
     'park',
     75,
@@ -254,6 +249,8 @@ export interface ErrorDetails {
   readonly since?: number;
   /** When the KMS key will be deleted: wall clock, milliseconds. */
   readonly deletesAt?: number;
+  /** Of a denial: whose policy it is that denies, as far as KMS told. */
+  readonly deniedBy?: 'operator' | 'tenant';
   /** When it makes sense to try again, in milliseconds from now. */
   readonly retryAfterMs?: number;
 }
@@ -267,6 +264,7 @@ export class SealdexError extends Error {
   declare readonly keyArn?: string;
   declare readonly since?: number;
   declare readonly deletesAt?: number;
+  declare readonly deniedBy?: 'operator' | 'tenant';
   declare readonly retryAfterMs?: number;
 
   constructor(code: Code, message?: string, details: ErrorDetails = {}) {

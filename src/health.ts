@@ -2,7 +2,7 @@
 // Liveness never fails for what a tenant, KMS, S3 or Redis causes: a restart mends none of them.
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { systemClock, withDeadline, type Clock } from './clock.ts';
+import { systemClock, withDeadline } from './clock.ts';
 import { SealdexError, type Code } from './errors.ts';
 import type { Metrics } from './metrics.ts';
 import type { Redis } from './redis.ts';
@@ -11,6 +11,8 @@ export interface Readiness {
   readonly isReady: boolean;
   /** Codes or words for why not. */
   readonly reasons: readonly string[];
+  /** Tenants' KMS keys that are unusable: no reason not to be ready. */
+  readonly shutGates: number;
 }
 
 export interface HealthDeps {
@@ -31,11 +33,12 @@ export async function startHealth({ host, port, metrics, readiness }: HealthDeps
   const pages: Record<string, () => Promise<{ status: number; type: string; body: string }>> = {
     '/livez': async () => ({ status: 200, type: 'text/plain', body: 'alive\n' }),
     '/readyz': async () => {
-      const { isReady, reasons } = await readiness();
+      const { isReady, reasons, shutGates } = await readiness();
+      const gates = shutGates === 0 ? '' : ` (gates shut: ${shutGates})`;
       return {
         status: isReady ? 200 : 503,
         type: 'text/plain',
-        body: isReady ? 'ready\n' : `not ready: ${reasons.join(', ')}\n`,
+        body: isReady ? `ready${gates}\n` : `not ready: ${reasons.join(', ')}${gates}\n`,
       };
     },
     '/metrics': async () => ({ status: 200, type: metrics.contentType, body: await metrics.text() }),
@@ -71,27 +74,21 @@ function listen(server: Server, host: string | undefined, port: number): Promise
   });
 }
 
-/** A paused job comes back after 5 s: if none has met the fault again for this long, it is over. */
-const FORGET_MS = 20_000;
 const PING_MS = 1000;
 
-/**
- * A worker is not ready while it stops, while Redis is away, and after a platform fault until none was met for 20 s. A
- * success ends no fault: it may be of a tenant with a key of its own.
- */
+/** A worker is not ready while it stops, while Redis is away, and while a platform fault pauses it. Shut gates are told, no more. */
 export interface WorkerReadiness {
   readonly check: () => Promise<Readiness>;
-  readonly platformFault: (code: Code) => void;
   readonly stopping: () => void;
 }
 
-export function createReadiness(redis: Redis, clock: Clock): WorkerReadiness {
-  let fault: { code: Code; at: number } | undefined;
+export function createReadiness(
+  redis: Redis,
+  pausedBy: () => Code | undefined,
+  shutGates: () => number,
+): WorkerReadiness {
   let isStopping = false;
-  const reasons = (): string[] => {
-    if (fault && clock.monotonic() - fault.at > FORGET_MS) fault = undefined;
-    return [...(isStopping ? ['stopping'] : []), ...(fault ? [fault.code] : [])];
-  };
+  const reasons = (): string[] => [...(isStopping ? ['stopping'] : []), pausedBy() ?? []].flat();
   let pinging: Promise<boolean> | undefined;
   const answers = (): Promise<boolean> => {
     const ping = withDeadline(systemClock, PING_MS, redis.ping(), () => new Error('late'));
@@ -105,10 +102,7 @@ export function createReadiness(redis: Redis, clock: Clock): WorkerReadiness {
       // However many ask, a Redis that is away holds one ping a second.
       const isThere = await (pinging ??= answers().finally(() => (pinging = undefined)));
       const all = [...reasons(), ...(isThere ? [] : ['REDIS_FAILED'])];
-      return { isReady: all.length === 0, reasons: all };
-    },
-    platformFault(code) {
-      fault = { code, at: clock.monotonic() };
+      return { isReady: all.length === 0, reasons: all, shutGates: shutGates() };
     },
     stopping() {
       isStopping = true;

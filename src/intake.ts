@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { orAbort } from './clock.ts';
 import { decryptMessage, encryptMessage } from './envelope/message.ts';
-import { SealdexError } from './errors.ts';
+import { dispositionOf, SealdexError } from './errors.ts';
 import type { KeyRing } from './keys/key-ring.ts';
 import { unwrapFor, type Allowed } from './keys/unwrap.ts';
 import { objectName } from './store/documents.ts';
@@ -33,6 +33,16 @@ export interface IntakeDeps {
   readonly store: Store;
   readonly ring: KeyRing;
   readonly inlineBytes: number;
+  readonly platformKeyArn: string;
+  /** Why the tenant's KMS key must not be used now, if so. */
+  readonly refusal: (tenant: ContentTenant) => SealdexError | undefined;
+}
+
+/** What matters of a tenant when its content comes in. */
+export interface ContentTenant {
+  readonly tenant: string;
+  readonly keyArn: string;
+  readonly whenKeyShut: 'park' | 'refuse';
 }
 
 export interface PutContent {
@@ -44,19 +54,19 @@ export interface PutContent {
 }
 
 /**
- * Encrypts content under the tenant's data key and puts it where the job can name it: a message of up to `inlineBytes`
- * goes into the job, a larger one into S3.
+ * Encrypts content and puts it where the job can name it: a message of up to `inlineBytes` goes into the job, a larger one
+ * into S3. Under the tenant's data key; under the platform key while the tenant's is unusable, if the tenant wants that.
+ * @throws SealdexError `KEY_...` when the tenant's key is unusable and its content is to be refused then
  */
 export async function putContent(
   deps: IntakeDeps,
-  keyArn: string,
+  tenant: ContentTenant,
   header: ContentHeader,
   body: Uint8Array,
   signal?: AbortSignal,
 ): Promise<PutContent> {
   const plaintext = Buffer.concat([Buffer.from(`${JSON.stringify(header)}\n`), body]);
-  const key = await orAbort(deps.ring.current(header.tenant, keyArn, 'documents', plaintext.length), signal);
-  const message = encryptMessage(key, plaintext);
+  const message = await orAbort(encryptContent(deps, tenant, plaintext), signal);
   const object = objectName(header.documentId);
   if (message.length <= deps.inlineBytes)
     return { object, content: { inline: message.toString('base64') }, remove: async () => {} };
@@ -70,6 +80,29 @@ export async function putContent(
   );
   return { object, content: { intake: place.intake }, remove: () => removeIntake(deps.store, place) };
 }
+
+async function encryptContent(
+  { ring, refusal, platformKeyArn }: IntakeDeps,
+  tenant: ContentTenant,
+  plaintext: Buffer,
+): Promise<Buffer> {
+  const under = (keyArn: string, purpose: 'documents' | 'intake'): Promise<Buffer> =>
+    ring.encrypt(tenant.tenant, keyArn, purpose, plaintext.length, (key) => encryptMessage(key, plaintext));
+  const refused = refusal(tenant);
+  try {
+    if (refused) throw refused;
+    return await under(tenant.keyArn, 'documents');
+  } catch (error) {
+    if (!isKeyShut(error) || tenant.whenKeyShut === 'refuse') throw error;
+    // The one key that the operator has blocked must not be used for anything.
+    if (error.code === 'KEY_BLOCKED' && tenant.keyArn === platformKeyArn) throw error;
+    return under(platformKeyArn, 'intake');
+  }
+}
+
+/** The tenant's KMS key is unusable, for now or for good. */
+const isKeyShut = (error: unknown): error is SealdexError =>
+  error instanceof SealdexError && (dispositionOf(error.code).disposition === 'park' || error.code === 'KEY_DESTROYED');
 
 /** The job that content belongs to. */
 export interface ContentOwner {

@@ -30,6 +30,17 @@ export const METRICS = Object.freeze({
   sealdex_kms_calls_total: row('counter', 'KMS calls by operation and result (ok or a code)', 'operation', 'result'),
   sealdex_keys_in_memory: row('gauge', 'plaintext data keys in memory'),
   sealdex_oldest_key_age_seconds: row('gauge', 'age of the oldest plaintext data key'),
+  sealdex_key_uses_total: row(
+    'counter',
+    'uses of data keys by result (hit: in memory; miss: asked for; shared: asked for by another use already)',
+    'result',
+  ),
+  sealdex_key_wipes_total: row(
+    'counter',
+    'data keys wiped, by reason (expired, unusable, shut, room, lost, closed)',
+    'reason',
+  ),
+  sealdex_probes_total: row('counter', 'tries of KMS keys whose gates are shut, by result (ok or a code)', 'result'),
   sealdex_ready: row('gauge', '1 when /readyz answers 200'),
 });
 

@@ -70,7 +70,7 @@ export function createOperatorFrom({
     tenant: (tenant) => tenants.show(tenant),
     async putTenant(tenant, change) {
       // A plan that nobody knows would make the file unreadable for everybody.
-      if (!PLANS.includes(change.plan))
+      if (change.plan !== undefined && !PLANS.includes(change.plan))
         throw new SealdexError('DOCUMENT_INVALID', `plan must be one of ${PLANS.join(', ')}.`, { field: 'plan' });
       return tenants.put(tenant, change);
     },

@@ -7,6 +7,7 @@ import { dispositionOf, SealdexError, type Code } from './errors.ts';
 import type { KeyRing } from './keys/key-ring.ts';
 import { unwrapFor } from './keys/unwrap.ts';
 import { checkName } from './names.ts';
+import type { Gates } from './parking/gate.ts';
 import {
   getDocument,
   headDocument,
@@ -63,8 +64,9 @@ export interface ListedDocument {
 export interface Reader extends AsyncDisposable {
   /**
    * What the document says of itself; its text is not read.
-   * @throws SealdexError `NOT_FOUND`, `OBJECT_MISMATCH`, `OBJECT_TAMPERED`, `OBJECT_UNREADABLE`; `KEY_...` when the KMS
-   * key cannot be used; `KMS_...`, `STORE_FAILED`; `DOCUMENT_INVALID` with `field` for a name that cannot be
+   * @throws SealdexError `NOT_FOUND`, `OBJECT_MISMATCH`, `OBJECT_TAMPERED`, `OBJECT_UNREADABLE`; `KEY_...` or
+   * `TENANT_PAUSED` with `since`, at once, while the tenant's current KMS key is unusable; `GATE_UNKNOWN` when that could not
+   * be read from Redis for 5 s; `PERIOD_DENIED`; `KMS_...`, `STORE_FAILED`; `DOCUMENT_INVALID` with `field` for a name that cannot be
    */
   metadata(name: DocumentName): Promise<DocumentHead>;
   /** @throws as `metadata`; `parts` throws the same while it is read */
@@ -80,6 +82,7 @@ export interface ReaderDeps {
   readonly store: Store;
   readonly ring: KeyRing;
   readonly tenants: Tenants;
+  readonly gates: Pick<Gates, 'refusal'>;
 }
 
 const LIST_AT_ONCE = 8;
@@ -99,6 +102,8 @@ export function createReaderFrom(deps: ReaderDeps): Omit<Reader, typeof Symbol.a
     const place = { tenant: checkName(tenant, 'tenant'), corpus: checkName(corpus, 'corpus') };
     const object = objectName(checkDocumentId(id));
     const owner = await deps.tenants.get(place.tenant);
+    const refusal = deps.gates.refusal(owner);
+    if (refusal) throw refusal;
     const stored = await getDocument(deps.store, { ...place, object });
     if (stored && !stateOf(stored).isDeleted) return openObject(deps, owner, { ...place, object }, stored);
     stored?.discard();
@@ -181,6 +186,12 @@ async function glance(
 
 /** As glance(), with the head of the record, or the code that says why there is none. */
 async function describe(deps: ReaderDeps, owner: Tenant, place: DocumentPlace): Promise<ListedDocument | undefined> {
+  const refusal = deps.gates.refusal(owner);
+  if (refusal?.code === 'GATE_UNKNOWN') throw refusal;
+  if (refusal) {
+    const listed = await glance(deps, owner, place);
+    return listed && !listed.isDeleted ? { ...listed, code: refusal.code } : listed;
+  }
   const stored = await getDocument(deps.store, place);
   if (!stored) return undefined;
   const listed = listedOf(place.object, stored);

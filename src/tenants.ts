@@ -19,6 +19,19 @@ export interface Tenant {
   readonly keyArn: string;
   /** Every KMS key that the tenant's documents may be under; a message under any other is refused. */
   readonly readableArns: ReadonlySet<string>;
+  /** What becomes of content that arrives while the KMS key is unusable. */
+  readonly whenKeyShut: 'park' | 'refuse';
+  /** The operator's word that its current key must not be used: all of the tenant is paused, or the key is blocked. */
+  readonly shutByOperator: OperatorShut | undefined;
+  /** KMS keys, current or former, that must not be used. */
+  readonly blocked: ReadonlyMap<string, OperatorShut>;
+}
+
+export interface OperatorShut {
+  readonly code: 'TENANT_PAUSED' | 'KEY_BLOCKED';
+  /** Wall clock, milliseconds. */
+  readonly since: number;
+  readonly note: string;
 }
 
 export interface Tenants {
@@ -124,10 +137,25 @@ function tenantOf(file: TenantFile, config: Config): Tenant {
   checkPlan(file.plan, file.kmsKeyArn);
   const current =
     file.kmsKeyArn === undefined ? [config.platformKeyArn, ...config.platformFormerKeyArns] : [file.kmsKeyArn];
+  const keyArn = file.kmsKeyArn ?? config.platformKeyArn;
+  const blocked = new Map(
+    file.blockedKeys.map(({ arn, reason, since }): [string, OperatorShut] => [
+      arn,
+      { code: 'KEY_BLOCKED', since, note: reason },
+    ]),
+  );
+  const paused: OperatorShut | undefined = file.paused && {
+    code: 'TENANT_PAUSED',
+    since: file.paused.since,
+    note: file.paused.reason,
+  };
   return Object.freeze({
     tenant: file.tenant,
     plan: file.plan,
-    keyArn: file.kmsKeyArn ?? config.platformKeyArn,
+    keyArn,
     readableArns: new Set([...current, ...file.formerKeyArns]),
+    whenKeyShut: file.whenKeyShut,
+    shutByOperator: paused ?? blocked.get(keyArn),
+    blocked,
   });
 }

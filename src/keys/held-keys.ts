@@ -19,6 +19,9 @@ export function idOf(arn: string, wrapped: Uint8Array, { tenant, period, purpose
     .digest('base64');
 }
 
+/** `room`: for a newer key; `lost`: against another process's key of the same period. */
+export type WipeReason = 'expired' | 'unusable' | 'shut' | 'room' | 'lost' | 'closed';
+
 interface Held {
   readonly key: DataKey;
   timer: Timer;
@@ -30,14 +33,14 @@ const RECHECK_MS = 60_000;
 export class HeldKeys {
   readonly #clock: Clock;
   readonly #most: number;
-  readonly #dropped: (key: DataKey) => void;
+  readonly #dropped: (key: DataKey, reason: WipeReason) => void;
   /** Both in the order in which they came; reading, however much, never takes the place of keys that encrypt. */
   readonly #encrypting = new Map<string, Held>();
   readonly #reading = new Map<string, Held>();
   #isClosed = false;
 
   /** Holds at most `most` keys that encrypt and as many that read. `dropped` hears of each key after its wipe. */
-  constructor(clock: Clock, most: number, dropped: (key: DataKey) => void) {
+  constructor(clock: Clock, most: number, dropped: (key: DataKey, reason: WipeReason) => void) {
     this.#clock = clock;
     this.#most = most;
     this.#dropped = dropped;
@@ -53,7 +56,7 @@ export class HeldKeys {
   hold(key: DataKey): void {
     if (this.#isClosed) return key.wipe();
     const id = idOf(key.arn, key.wrapped, key.context);
-    this.#drop(id);
+    this.#drop(id, 'room');
     this.#makeRoom(this.#reading);
     this.#reading.set(id, { key, timer: this.#timer(id, key) });
   }
@@ -69,17 +72,17 @@ export class HeldKeys {
   }
 
   drop(key: DataKey): void {
-    this.#drop(idOf(key.arn, key.wrapped, key.context));
+    this.#drop(idOf(key.arn, key.wrapped, key.context), 'lost');
     key.wipe();
   }
 
   /** Wipes every key that matches. Returns how many. */
-  wipe(matches: (key: DataKey) => boolean): number {
+  wipe(reason: WipeReason, matches: (key: DataKey) => boolean): number {
     let wiped = 0;
     for (const shelf of [this.#encrypting, this.#reading]) {
       for (const [id, { key }] of shelf) {
         if (!matches(key)) continue;
-        this.#drop(id);
+        this.#drop(id, reason);
         wiped += 1;
       }
     }
@@ -89,7 +92,7 @@ export class HeldKeys {
   /** Wipes all, and what comes later at once. May be called twice. */
   close(): void {
     this.#isClosed = true;
-    this.wipe(() => true);
+    this.wipe('closed', () => true);
   }
 
   stats(): HeldKeysStats {
@@ -107,7 +110,7 @@ export class HeldKeys {
 
   #makeRoom(shelf: Map<string, Held>): void {
     const [oldest] = shelf.keys();
-    if (shelf.size >= this.#most && oldest !== undefined) this.#drop(oldest);
+    if (shelf.size >= this.#most && oldest !== undefined) this.#drop(oldest, 'room');
   }
 
   #timer(id: string, key: DataKey): Timer {
@@ -115,18 +118,18 @@ export class HeldKeys {
       const held = this.#encrypting.get(id) ?? this.#reading.get(id);
       if (held?.key !== key) return;
       if (key.isLive) held.timer = this.#timer(id, key);
-      else this.#drop(id);
+      else this.#drop(id, 'expired');
     });
   }
 
-  #drop(id: string): void {
+  #drop(id: string, reason: WipeReason): void {
     for (const shelf of [this.#encrypting, this.#reading]) {
       const held = shelf.get(id);
       if (!held) continue;
       shelf.delete(id);
       held.timer.cancel();
       held.key.wipe();
-      this.#dropped(held.key);
+      this.#dropped(held.key, reason);
     }
   }
 }

@@ -4,9 +4,11 @@ import { orAbort, type Clock, type Patience } from '../clock.ts';
 import { dispositionOf, SealdexError } from '../errors.ts';
 import { DataKey, momentOf, periodAt, type KeyContext } from './data-key.ts';
 import { fleetKey } from './fleet-key.ts';
-import { HeldKeys, idOf, type HeldKeysStats } from './held-keys.ts';
+import { HeldKeys, idOf, type HeldKeysStats, type WipeReason } from './held-keys.ts';
 import type { GeneratedKey, Kms } from './kms.ts';
 import type { SharedKeys } from './shared-keys.ts';
+import { Slices } from './slices.ts';
+import { tryKey } from './try-key.ts';
 
 /** AES-GCM with random message ids: what one data key may encrypt in one process. */
 export interface UsageLimits {
@@ -19,11 +21,28 @@ const LIMITS: UsageLimits = { messages: 2 ** 32, bytes: 2 ** 40 };
 /** Keys held that encrypt, and as many for reading; beyond, the oldest is wiped. */
 const MAX_KEYS = 10_000;
 
+/** Hears of every KMS call for a tenant's documents, before and after. */
+export interface KeyWatch {
+  /** @throws SealdexError when KMS must not be asked now */
+  begin(call: { readonly tenant: string; readonly keyArn: string }): {
+    ok(): void;
+    /** Answers the error that the call's users get. */
+    failed(error: SealdexError): Promise<SealdexError>;
+  };
+}
+
+const UNWATCHED: KeyWatch = { begin: () => ({ ok() {}, failed: async (error) => error }) };
+
 export interface KeyRingDeps {
   readonly clock: Clock;
   readonly kms: Kms;
   readonly shared: SharedKeys;
   readonly use: Patience;
+  readonly watch?: KeyWatch;
+  /** Hears of each use (`hit`: the key was here; `miss`: KMS or the fleet was asked; `shared`: another use asked already). */
+  readonly onUse?: (result: 'hit' | 'miss' | 'shared') => void;
+  /** Hears of each wipe. */
+  readonly onWipe?: (reason: WipeReason) => void;
   readonly limits?: UsageLimits;
   readonly maxKeys?: number;
 }
@@ -34,6 +53,9 @@ interface Usage {
   messages: number;
   bytes: number;
 }
+
+/** Between a key's coming and its use lies a turn of the event loop, in which a gate may shut. */
+const ENCRYPT_TRIES = 3;
 
 /** Whose keys a wipe meets. */
 type Matches = (key: { readonly arn: string; readonly tenant: string }) => boolean;
@@ -52,12 +74,18 @@ export class KeyRing {
   readonly #renewing = new Map<string, Promise<void>>();
   readonly #unwrapping = new Map<string, Promise<DataKey>>();
   readonly #closing = new AbortController();
+  readonly #slices: Slices;
 
   constructor(deps: KeyRingDeps) {
     this.#deps = deps;
     this.#limits = deps.limits ?? LIMITS;
     this.#maxKeys = deps.maxKeys ?? MAX_KEYS;
-    this.#held = new HeldKeys(deps.clock, this.#maxKeys, (key) => {
+    this.#slices = new Slices({
+      clock: deps.clock,
+      tryKey: (keyArn, context) => tryKey(deps.kms, keyArn, context),
+    });
+    this.#held = new HeldKeys(deps.clock, this.#maxKeys, (key, reason) => {
+      deps.onWipe?.(reason);
       const slot = slotOf(key.arn, key.context);
       if (this.#current.get(slot) === key) this.#current.delete(slot);
     });
@@ -73,7 +101,10 @@ export class KeyRing {
       const slot = slotOf(arn, context);
       const key = this.#current.get(slot);
       const isOfNow = key !== undefined && key.isLive && key.context.period === context.period;
-      if (isOfNow && this.#count(key, bytes)) return key;
+      if (isOfNow && this.#count(key, bytes)) {
+        this.#deps.onUse?.('hit');
+        return key;
+      }
       await this.#single(this.#renewing, `${slot} ${context.period}`, async () => {
         const renewed = isOfNow ? await this.#generate(arn, context) : await this.#fleetKey(arn, context);
         // A key that was wiped or ran out meanwhile is not used: whoever waits for it asks again.
@@ -85,6 +116,27 @@ export class KeyRing {
   }
 
   /**
+   * Lends the current key to `fn`, which must be synchronous; again with another key when that one was wiped in between.
+   * @throws as `current`, and what `fn` throws
+   */
+  async encrypt<T>(
+    tenant: string,
+    arn: string,
+    purpose: KeyContext['purpose'],
+    bytes: number,
+    fn: (key: DataKey) => T,
+  ): Promise<T> {
+    for (let tries = 1; ; tries++) {
+      const key = await this.current(tenant, arn, purpose, bytes);
+      try {
+        return fn(key);
+      } catch (error) {
+        if (key.isLive || tries === ENCRYPT_TRIES) throw error;
+      }
+    }
+  }
+
+  /**
    * The data key that a message names, for reading it.
    * @throws SealdexError `OBJECT_TAMPERED` when the wrapped bytes do not belong to this KMS key and context; others of KMS.
    */
@@ -92,29 +144,30 @@ export class KeyRing {
     const id = idOf(arn, wrapped, context);
     for (;;) {
       const known = this.#held.find(id);
-      if (known) return known;
+      if (known) {
+        this.#deps.onUse?.('hit');
+        return known;
+      }
       const key = await this.#single(this.#unwrapping, id, () => this.#unwrap(arn, Buffer.from(wrapped), context));
       if (key.isLive) return key;
     }
   }
 
-  /** Wipes every key that matches, those on their way here too. Returns how many were here. */
+  /** Wipes every key that matches, since a gate is shut; those on their way here too. Returns how many were here. */
   wipe(matches: Matches): number {
-    return this.#wipe(({ arn, context: { tenant } }) => matches({ arn, tenant }));
+    return this.#wipe('shut', ({ arn, context: { tenant } }) => matches({ arn, tenant }));
   }
 
-  #wipe(matches: (key: { readonly arn: string; readonly context: KeyContext }) => boolean): number {
+  #wipe(reason: WipeReason, matches: (key: { readonly arn: string; readonly context: KeyContext }) => boolean): number {
     for (const asked of this.#asked) asked.isWiped ||= matches(asked);
-    return this.#held.wipe(matches);
+    return this.#held.wipe(reason, matches);
   }
 
-  /**
-   * What a refusal says is over: all data keys of the tenant under that KMS key. A denial of a period that is past may be
-   * the tenant's policy for that slice of time alone; it says nothing of the keys of other periods.
-   */
-  #wipeAfter(error: SealdexError, arn: string, { tenant, period }: KeyContext): void {
-    const isSlice = error.code === 'KEY_DENIED' && period !== periodAt(tenant, this.#deps.clock.now());
+  /** What a refusal says is over: all data keys of the tenant under that KMS key; of a denied period, those of it. */
+  #wipeAfter({ code }: SealdexError, arn: string, { tenant, period }: KeyContext): void {
+    const isSlice = code === 'PERIOD_DENIED';
     this.#wipe(
+      'unusable',
       (key) => key.arn === arn && key.context.tenant === tenant && (!isSlice || key.context.period === period),
     );
   }
@@ -148,6 +201,7 @@ export class KeyRing {
     const { signal } = this.#closing;
     if (signal.aborted) return Promise.reject(signal.reason as Error);
     const running = flights.get(id);
+    this.#deps.onUse?.(running ? 'shared' : 'miss');
     if (running) return running;
     const flight = orAbort(start(), signal).finally(() => flights.delete(id));
     flights.set(id, flight);
@@ -185,6 +239,10 @@ export class KeyRing {
   /** A key is held from its first moment, so that a wipe or an end meets it wherever it is. */
   async #ask(arn: string, context: KeyContext, call: () => Promise<GeneratedKey>): Promise<DataKey> {
     const { clock } = this.#deps;
+    // What waits under the platform key waits because the gate is shut.
+    const watch = context.purpose === 'documents' ? (this.#deps.watch ?? UNWATCHED) : UNWATCHED;
+    this.#slices.refuse(arn, context);
+    const watched = watch.begin({ tenant: context.tenant, keyArn: arn });
     const asked = { arn, context, isWiped: false };
     this.#asked.add(asked);
     try {
@@ -193,18 +251,31 @@ export class KeyRing {
       const key = new DataKey(clock, plaintext, arn, wrapped, context, askedAt);
       if (asked.isWiped) key.wipe();
       else this.#held.hold(key);
+      watched.ok();
       return key;
     } catch (error) {
-      if (isUnusable(error)) this.#wipeAfter(error, arn, context);
-      throw error;
+      if (!(error instanceof SealdexError)) throw error;
+      const told = await this.#verdict(error, arn, context);
+      if (isUnusable(told)) this.#wipeAfter(told, arn, context);
+      throw told.code === 'PERIOD_DENIED' ? told : await watched.failed(told);
     } finally {
       this.#asked.delete(asked);
+    }
+  }
+
+  /** A denial of a past period may be the tenant's policy for that slice of time alone. */
+  async #verdict(error: SealdexError, arn: string, context: KeyContext): Promise<SealdexError> {
+    if (error.code !== 'KEY_DENIED' || !this.#slices.isPast(context)) return error;
+    try {
+      return await this.#slices.verdict(arn, context);
+    } catch (current) {
+      return current instanceof SealdexError ? current : error;
     }
   }
 }
 
 const slotOf = (arn: string, { purpose, tenant }: KeyContext): string => `${purpose} ${tenant} ${arn}`;
 
-/** The KMS key is unusable: then no data key of it may be used on. */
-const isUnusable = (error: unknown): error is SealdexError =>
-  error instanceof SealdexError && (dispositionOf(error.code).disposition === 'park' || error.code === 'PLATFORM_KEY');
+/** The KMS key, or this period of it, is unusable: then no data key of it may be used on. */
+const isUnusable = ({ code }: SealdexError): boolean =>
+  dispositionOf(code).disposition === 'park' || code === 'PLATFORM_KEY' || code === 'PERIOD_DENIED';

@@ -3,7 +3,7 @@
 import { DecryptCommand, DescribeKeyCommand, GenerateDataKeyCommand, KMSClient } from '@aws-sdk/client-kms';
 import { UndiciHttpHandler } from '@smithy/undici-http-handler';
 import { orAbort, PROMPT_MS, type Patience } from '../clock.ts';
-import { credentialsOf, type Config } from '../config.ts';
+import { credentialsOf, platformArns, type Config } from '../config.ts';
 import { SealdexError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { KeyContext } from './data-key.ts';
@@ -94,7 +94,7 @@ export function createKms(config: Config, metrics: Metrics, use: Patience): Kms 
 function asking(client: KMSClient, config: Config, metrics: Metrics, use: Patience): Ask {
   const send = sendInTime(client);
   const lanes = new Lanes(LANE_CALLS);
-  const platformArns = new Set([config.platformKeyArn, ...config.platformFormerKeyArns]);
+  const ours = platformArns(config);
   const counted = (operation: string, result: string): void =>
     metrics.count('sealdex_kms_calls_total', { operation, result });
 
@@ -107,7 +107,7 @@ function asking(client: KMSClient, config: Config, metrics: Metrics, use: Patien
       counted('DescribeKey', 'ok');
       return KeyMetadata?.KeyState;
     } catch (error) {
-      counted('DescribeKey', kmsFault(error, platformArns.has(KeyId)).code);
+      counted('DescribeKey', kmsFault(error, ours.has(KeyId)).code);
       return undefined;
     }
   }
@@ -122,7 +122,7 @@ function asking(client: KMSClient, config: Config, metrics: Metrics, use: Patien
     } catch (error) {
       // A refusal by state names one of several states only in its text; DescribeKey names it for sure.
       const state = needsState(error) ? await stateOf(arn, signal) : undefined;
-      const fault = kmsFault(error, platformArns.has(arn), state);
+      const fault = kmsFault(error, ours.has(arn), state);
       counted(operation, fault.code);
       throw fault;
     }

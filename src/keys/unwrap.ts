@@ -14,17 +14,25 @@ export interface NamedKey {
 export interface Allowed {
   readonly tenant: string;
   readonly readableArns: ReadonlySet<string>;
+  /** Of those, the ones that the operator has blocked. */
+  readonly blocked: ReadonlyMap<string, { readonly since: number }>;
+  /** Platform keys that a job's content may wait under; none for what is stored. */
+  readonly intakeArns?: ReadonlySet<string>;
 }
 
 /**
  * The unwrapping step of a reader of messages.
- * @throws SealdexError `OBJECT_TAMPERED` with reason `context` or `foreign-key`; those of KMS
+ * @throws SealdexError `OBJECT_TAMPERED` with reason `context` or `foreign-key`; `KEY_BLOCKED`; those of KMS
  */
 export function unwrapFor(ring: KeyRing, allowed: Allowed): (named: NamedKey) => Promise<DataKey> {
   return async ({ arn, wrapped, context }) => {
     if (!isContextOf(context, allowed.tenant))
       throw new SealdexError('OBJECT_TAMPERED', undefined, { reason: 'context' });
-    if (!allowed.readableArns.has(arn)) throw new SealdexError('OBJECT_TAMPERED', undefined, { reason: 'foreign-key' });
+    const arns = context.purpose === 'documents' ? allowed.readableArns : allowed.intakeArns;
+    if (!arns) throw new SealdexError('OBJECT_TAMPERED', undefined, { reason: 'context' });
+    if (!arns.has(arn)) throw new SealdexError('OBJECT_TAMPERED', undefined, { reason: 'foreign-key' });
+    const block = context.purpose === 'documents' ? allowed.blocked.get(arn) : undefined;
+    if (block) throw new SealdexError('KEY_BLOCKED', undefined, { keyArn: arn, since: block.since });
     return ring.unwrap(arn, wrapped, context);
   };
 }
@@ -34,7 +42,7 @@ function isContextOf(context: Readonly<Record<string, string>>, tenant: string):
   return (
     Object.keys(context).length === 3 &&
     context['tenant'] === tenant &&
-    purpose === 'documents' &&
+    (purpose === 'documents' || purpose === 'intake') &&
     periodEnd(period) !== undefined
   );
 }

@@ -1,122 +1,168 @@
-// A gate as it stands in Redis: may jobs of this tenant under this KMS key proceed. Its record, and the one script that
-// changes it. Who changes it and why is not known here.
-import { z } from 'zod';
-import { isCode, type Code } from '../errors.ts';
-import { gateId, NAME } from '../names.ts';
-import { ask, run, type Redis, type RedisKeys, type Script } from '../redis.ts';
+// The gates as a process sees them: may a tenant's jobs under a KMS key proceed. Told by the others at once, and healed by
+// a look at one epoch each second, so that a message that was lost costs a second.
+// When a gate is shut or opened is decided in verdict.ts and probe.ts; what stands in Redis is record.ts' business.
+import { repeat, type Clock } from '../clock.ts';
+import { SealdexError, type Code } from '../errors.ts';
+import { gateId } from '../names.ts';
+import { ask, type Redis, type RedisKeys } from '../redis.ts';
+import {
+  changeGate,
+  NO_GATE,
+  parseChange,
+  readEpoch,
+  readGate,
+  readGates,
+  type Gate,
+  type GateRecord,
+} from './record.ts';
 
-export const GATE_STATES = ['open', 'shut', 'draining', 'destroyed'] as const;
+export type { Gate, GateRecord, GateState } from './record.ts';
 
-/**
- * `open`: jobs proceed. `shut`: they are parked. `draining`: they proceed, and the parked ones are being released.
- * `destroyed`: the KMS key is gone for good; the parked ones are released, and each job ends as a dead letter.
- */
-export type GateState = (typeof GATE_STATES)[number];
-
-export interface GateRecord {
+/** Whose gate is asked about: what a tenant's file says of its current KMS key. */
+export interface GateOwner {
   readonly tenant: string;
   readonly keyArn: string;
-  readonly state: GateState;
-  /** Why it was shut; stays while it drains. */
-  readonly code: Code;
-  /** Wall clock, milliseconds: since when it is shut; of an open one, since when it is open. */
-  readonly since: number;
-  /** What KMS called it, and the AWS request that it said it to. */
-  readonly reason?: string;
-  readonly requestId?: string;
-  /** When KMS will delete the key, where it told. */
-  readonly deletesAt?: number;
-  /** What the operator said when shutting it. */
-  readonly note?: string;
-  /** Whether it was the tenant's current KMS key when the gate was shut. */
-  readonly wasCurrent: boolean;
-  /** Tries so far, and how many good ones in a row; when the next one is due. */
-  readonly probes: number;
-  readonly goodProbes: number;
-  readonly nextProbe: number;
+  /** The operator's own word, which stands in the tenant's file. */
+  readonly shutByOperator?: { readonly code: Code; readonly since: number; readonly note: string } | undefined;
 }
 
-/** A record with the epoch of its last change; epoch 0: there has never been one. */
-export interface Gate {
-  readonly epoch: number;
-  readonly record?: GateRecord;
+export interface Gates {
+  /**
+   * Whether work under the key may proceed: undefined, or why not.
+   * @returns SealdexError with the gate's code, `keyArn` and `since`; `GATE_UNKNOWN` when nobody could look for 5 s
+   */
+  refusal(owner: GateOwner): SealdexError | undefined;
+  /** As this process knows it now. */
+  look(tenant: string, keyArn: string): Gate;
+  /** All that have a record. */
+  all(): readonly Gate[];
+  /** Past what this process knows. */
+  read(tenant: string, keyArn: string): Promise<Gate>;
+  /** Changes a gate if it is still at `seenEpoch`, tells all processes, and answers whether it did. */
+  change(seenEpoch: number, record: GateRecord): Promise<boolean>;
+  /** Reads all gates again if any has changed since. */
+  tick(): Promise<void>;
+  stop(): Promise<void>;
 }
 
-export const NO_GATE: Gate = Object.freeze({ epoch: 0 });
-
-const gateRecord = z.object({
-  tenant: z.string().regex(NAME),
-  keyArn: z.string().max(300),
-  state: z.enum(GATE_STATES),
-  code: z.string().refine(isCode),
-  since: z.number(),
-  reason: z.string().max(100).optional(),
-  requestId: z.string().max(100).optional(),
-  deletesAt: z.number().optional(),
-  note: z.string().max(300).optional(),
-  wasCurrent: z.boolean(),
-  probes: z.int().nonnegative(),
-  goodProbes: z.int().nonnegative(),
-  nextProbe: z.number(),
-});
-
-/** `<epoch> <record as JSON>`. What cannot be read counts as no gate: then KMS decides. */
-export function parseGate(text: string | null | undefined): Gate {
-  const found = /^(\d{1,15}) (.*)$/s.exec(text ?? '');
-  if (!found) return NO_GATE;
-  const parsed = gateRecord.safeParse(parseJson(found[2] ?? ''));
-  return { epoch: Number(found[1]), ...(parsed.success ? { record: parsed.data as GateRecord } : {}) };
+export interface GatesDeps {
+  readonly redis: Redis;
+  /** A connection of its own, to hear of changes. */
+  readonly subscriber: Redis;
+  readonly keys: RedisKeys;
+  readonly clock: Clock;
+  /** Hears of every gate that was open to this process and is not any more. */
+  readonly onShut: (gate: GateRecord) => void;
 }
 
-function parseJson(text: string): unknown {
+const LOOK_EVERY_MS = 1000;
+
+/** A gate that nobody could read for this long is unknown. */
+export const UNKNOWN_MS = 5000;
+
+/** @throws SealdexError `REDIS_FAILED` */
+export async function openGates(deps: GatesDeps): Promise<Gates> {
+  const { redis, subscriber, keys, clock } = deps;
+  const view = new GateView(deps);
+  const onMessage = (channel: string, message: string): void => {
+    if (channel !== keys.gateChanged) return;
+    const change = parseChange(message);
+    if (change) view.hear(change.epochOfAll, change.id, change.gate);
+  };
+  subscriber.on('message', onMessage);
   try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
+    await ask(subscriber.subscribe(keys.gateChanged));
+    await view.tick();
+  } catch (error) {
+    subscriber.off('message', onMessage);
+    throw error;
+  }
+  const loop = repeat(clock, LOOK_EVERY_MS, () => view.tick());
+  return {
+    refusal: (owner) => view.refusal(owner),
+    look: (tenant, keyArn) => view.gate(gateId(tenant, keyArn)),
+    all: () => view.all(),
+    read: (tenant, keyArn) => readGate(redis, keys, gateId(tenant, keyArn)),
+    change: (seenEpoch, record) => view.change(seenEpoch, record),
+    tick: () => view.tick(),
+    stop() {
+      subscriber.off('message', onMessage);
+      return loop.stop();
+    },
+  };
+}
+
+class GateView {
+  readonly #deps: GatesDeps;
+  #gates = new Map<string, Gate>();
+  #epochOfAll = -1;
+  #readAt = Number.NEGATIVE_INFINITY;
+
+  constructor(deps: GatesDeps) {
+    this.#deps = deps;
+  }
+
+  gate(id: string): Gate {
+    return this.#gates.get(id) ?? NO_GATE;
+  }
+
+  all(): readonly Gate[] {
+    return [...this.#gates.values()];
+  }
+
+  refusal({ tenant, keyArn, shutByOperator }: GateOwner): SealdexError | undefined {
+    if (shutByOperator) return refusalOf(shutByOperator.code, keyArn, shutByOperator.since);
+    if (this.#deps.clock.monotonic() - this.#readAt > UNKNOWN_MS) return new SealdexError('GATE_UNKNOWN');
+    const { record } = this.gate(gateId(tenant, keyArn));
+    if (record?.state !== 'shut' && record?.state !== 'destroyed') return undefined;
+    return refusalOf(record.code, keyArn, record.since, record);
+  }
+
+  /** In the order of the epochs; one that was missed is found at the next look. */
+  hear(epochOfAll: number, id: string, gate: Gate): void {
+    this.#put(id, gate);
+    if (epochOfAll === this.#epochOfAll + 1) this.#epochOfAll = epochOfAll;
+  }
+
+  async change(seenEpoch: number, record: GateRecord): Promise<boolean> {
+    const { redis, keys } = this.#deps;
+    const { changed, epochOfAll, gate } = await changeGate(redis, keys, seenEpoch, record);
+    this.hear(epochOfAll, gateId(record.tenant, record.keyArn), gate);
+    return changed;
+  }
+
+  async tick(): Promise<void> {
+    const { redis, keys, clock } = this.#deps;
+    const askedAt = clock.monotonic();
+    if ((await readEpoch(redis, keys)) !== this.#epochOfAll) {
+      const { epochOfAll, gates } = await readGates(redis, keys);
+      // Epochs only rise: this is another Redis, or one that has forgotten.
+      if (epochOfAll < this.#epochOfAll) this.#gates.clear();
+      for (const [id, gate] of gates) this.#put(id, gate);
+      // Gone from Redis: dropped after long being open, or lost with it.
+      for (const [id, { epoch }] of this.#gates) if (!gates.has(id) && epoch <= epochOfAll) this.#gates.delete(id);
+      this.#epochOfAll = epochOfAll;
+    }
+    this.#readAt = askedAt;
+  }
+
+  /** Old news change nothing: a message and a look may cross. */
+  #put(id: string, gate: Gate): void {
+    const before = this.gate(id);
+    if (gate.epoch <= before.epoch && before.epoch !== 0) return;
+    this.#gates.set(id, gate);
+    if (gate.record && isClosed(gate) && !isClosed(before)) this.#deps.onShut(gate.record);
   }
 }
 
-/** Whether jobs may proceed. */
-export const isShut = ({ record }: Gate): boolean => record?.state === 'shut';
+/** No new work under the key. */
+export const isClosed = ({ record }: Gate): boolean => record?.state === 'shut' || record?.state === 'destroyed';
 
-/**
- * Changes a gate if its epoch is still the one that the change was decided on. Answers { done, epoch of all, text of the
- * gate as it stands }. What is told on the channel is the new epoch of all and the gate, so that who listens need not ask.
- */
-const CHANGE: Script = {
-  name: 'change_gate',
-  keys: 2,
-  lua: `
-    local current = redis.call('HGET', KEYS[1], ARGV[1]) or ''
-    local epoch = string.match(current, '^(%d+) ') or '0'
-    if epoch ~= ARGV[2] then return { 0, redis.call('GET', KEYS[2]) or '0', current } end
-    local now = tostring(redis.call('INCR', KEYS[2]))
-    local text = now .. ' ' .. ARGV[3]
-    redis.call('HSET', KEYS[1], ARGV[1], text)
-    redis.call('PUBLISH', ARGV[4], now .. ' ' .. ARGV[1] .. ' ' .. text)
-    return { 1, now, text }`,
-};
-
-/** Answers whether it was changed, and the gate as it stands now. */
-export async function changeGate(
-  redis: Redis,
-  keys: RedisKeys,
-  seenEpoch: number,
-  record: GateRecord,
-): Promise<{ changed: boolean; epochOfAll: number; gate: Gate }> {
-  const id = gateId(record.tenant, record.keyArn);
-  const answer = await run(redis, CHANGE, [
-    keys.gates,
-    keys.gateEpoch,
-    id,
-    String(seenEpoch),
-    JSON.stringify(record),
-    keys.gateChanged,
-  ]);
-  const [done, epochOfAll, text] = answer as [number, string, string];
-  return { changed: done === 1, epochOfAll: Number(epochOfAll), gate: parseGate(text) };
-}
-
-export async function readGate(redis: Redis, keys: RedisKeys, id: string): Promise<Gate> {
-  return parseGate(await ask(redis.hget(keys.gates, id)));
+function refusalOf(code: Code, keyArn: string, since: number, record?: GateRecord): SealdexError {
+  return new SealdexError(code, undefined, {
+    keyArn,
+    since,
+    ...(record?.reason === undefined ? {} : { reason: record.reason }),
+    ...(record?.deletesAt === undefined ? {} : { deletesAt: record.deletesAt }),
+  });
 }

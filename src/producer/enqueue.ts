@@ -7,7 +7,7 @@ import type { JobQueue } from '../queue/queues.ts';
 import type { Marker } from '../queue/stamp.ts';
 import type { JobState, JobStatus } from '../queue/whereabouts.ts';
 import { isReplyError } from '../redis.ts';
-import type { Tenants } from '../tenants.ts';
+import type { Tenant, Tenants } from '../tenants.ts';
 import type { CheckedRequest } from './request.ts';
 
 export type { JobState, JobStatus } from '../queue/whereabouts.ts';
@@ -35,10 +35,10 @@ export async function enqueue(
   request: CheckedRequest,
   revision: () => Promise<number>,
 ): Promise<EnqueueResult> {
-  const { keyArn } = await deps.tenants.get(request.tenant);
-  if (request.idempotencyKey !== undefined) return enqueueOnce(deps, request, request.idempotencyKey, keyArn);
+  const tenant = await deps.tenants.get(request.tenant);
+  if (request.idempotencyKey !== undefined) return enqueueOnce(deps, request, request.idempotencyKey, tenant);
   const job = { id: newJobId(), revision: await revision() };
-  await add(deps, request, job, await encrypt(deps, request, job, keyArn));
+  await add(deps, request, job, await encrypt(deps, request, job, tenant));
   return { status: 'queued', jobId: job.id, revision: job.revision };
 }
 
@@ -47,7 +47,7 @@ async function enqueueOnce(
   deps: EnqueueDeps,
   request: CheckedRequest,
   idempotencyKey: string,
-  keyArn: string,
+  tenant: Tenant,
 ): Promise<EnqueueResult> {
   const { queue } = deps;
   const id = newJobId({ tenant: request.tenant, corpus: request.corpus, kind: 'index', idempotencyKey });
@@ -58,7 +58,7 @@ async function enqueueOnce(
   const before = isOthers ? await queue.data(id) : undefined;
   if (before) return duplicate(queue, id, { ...marker, revision: before.revision });
   const job = { id, revision: marker.revision };
-  const put = await encrypt(deps, request, job, keyArn);
+  const put = await encrypt(deps, request, job, tenant);
   const now = isOthers ? await queue.mark(id) : marker;
   if (isKnown(now)) {
     // The job came and went while we encrypted: a second one would do its work again.
@@ -121,12 +121,21 @@ interface Job {
 /** Encrypts the content and puts it where the job can name it. */
 function encrypt(
   { intake }: EnqueueDeps,
-  { tenant, corpus, documentId, ifExists, body }: CheckedRequest,
+  { corpus, documentId, ifExists, body }: CheckedRequest,
   { id, revision }: Job,
-  keyArn: string,
+  tenant: Tenant,
 ): Promise<PutContent> {
-  const header: ContentHeader = { v: 1, tenant, corpus, job: id, kind: 'index', revision, ifExists, documentId };
-  return putContent(intake, keyArn, header, body);
+  const header: ContentHeader = {
+    v: 1,
+    tenant: tenant.tenant,
+    corpus,
+    job: id,
+    kind: 'index',
+    revision,
+    ifExists,
+    documentId,
+  };
+  return putContent(intake, tenant, header, body);
 }
 
 async function add(

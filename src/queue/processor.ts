@@ -21,21 +21,22 @@ export interface ProcessorDeps {
 export interface QueueProcessor {
   run(job: QueueJob, token: string, hasStalledOut: boolean): Promise<null>;
   readonly active: () => number;
-  /** Ends the jobs in work by handing them back. */
+  /** Ends the jobs in work by handing them back; those that are taken later run. */
   readonly abort: () => void;
   readonly handedBack: () => number;
 }
 
 export function createProcessor(deps: ProcessorDeps, settling: SettleDeps): QueueProcessor {
-  const handingBack = new AbortController();
+  let handingBack = new AbortController();
   let active = 0;
   let handed = 0;
 
   const handled = async (job: QueueJob): Promise<Outcome | undefined> => {
+    const { signal } = handingBack;
     try {
-      return await deps.handle({ id: job.id ?? '', data: job.data, queuedAt: job.timestamp }, handingBack.signal);
+      return await deps.handle({ id: job.id ?? '', data: job.data, queuedAt: job.timestamp }, signal);
     } catch (error) {
-      if (handingBack.signal.aborted) return undefined;
+      if (signal.aborted) return undefined;
       deps.log.error(faultOf(error), 'a handler has thrown');
       return { kind: 'retry', code: 'INTERNAL', spendsAttempt: true };
     }
@@ -61,7 +62,10 @@ export function createProcessor(deps: ProcessorDeps, settling: SettleDeps): Queu
       }
     },
     active: () => active,
-    abort: () => handingBack.abort(new Error('hand back')),
+    abort() {
+      handingBack.abort(new Error('hand back'));
+      handingBack = new AbortController();
+    },
     handedBack: () => handed,
   };
 }

@@ -6,6 +6,7 @@ import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import type { JobData } from '../jobs.ts';
 import { ask, redisKeys, type Redis } from '../redis.ts';
+import { promoter, releaseParked } from './parked.ts';
 import { confirm, mark, stamp, type Marker } from './stamp.ts';
 import { createWhereabouts, type Whereabouts } from './whereabouts.ts';
 
@@ -38,6 +39,8 @@ export interface JobQueue extends Whereabouts {
   confirm(jobId: string): Promise<boolean>;
   /** Adds a job; one with an id that is in the queue already changes nothing, and nothing tells so. */
   add(jobId: string, data: JobData): Promise<void>;
+  /** Releases what is parked at a gate, as long as `goesOn` says so. Answers whether nothing is left. */
+  release(gate: string, goesOn: () => Promise<boolean>): Promise<boolean>;
   close(): Promise<void>;
 }
 
@@ -60,6 +63,12 @@ export function openQueue(config: Config, redis: Redis, clock: Clock): JobQueue 
     async add(jobId, data) {
       await ask(queue.add(data.kind, data, { ...JOB_OPTIONS, jobId, priority: PRIORITY, sizeLimit: SIZE_LIMIT }));
     },
+    release: (gate, goesOn) =>
+      releaseParked(
+        { redis, keys, queueKey: queue.toKey(''), promote: promoter(queue), restamp: async () => {} },
+        gate,
+        goesOn,
+      ),
     close: () => queue.close(),
   };
 }

@@ -10,6 +10,7 @@ import type { Redis, RedisKeys } from '../redis.ts';
 import type { Outcome } from '../work/outcome.ts';
 import { failureText } from './failure-text.ts';
 import { writeNote, type Note } from './notes.ts';
+import { park, type ParkDeps } from './parked.ts';
 import { JOB_OPTIONS } from './queues.ts';
 
 const FIRST_BACKOFF_MS = 5000;
@@ -18,8 +19,7 @@ const LAST_BACKOFF_MS = 600_000;
 /** A job that waits for an outage to end asks less and less often, but hears of the end within a minute. */
 const LAST_OUTAGE_MS = 60_000;
 
-/** Until the gates exist, a job whose KMS key refuses and one that met a platform fault just come back. */
-const PARK_MS = 30_000;
+/** A job that met a platform fault comes back to a process that has been mended, or to another one. */
 const PAUSE_MS = 5000;
 
 export interface SettleDeps {
@@ -28,6 +28,7 @@ export interface SettleDeps {
   readonly clock: Clock;
   readonly noteLifeMs: number;
   readonly random?: () => number;
+  readonly parking: ParkDeps;
   /** Hears of a note that could not be written. */
   readonly onFault?: (error: unknown) => void;
 }
@@ -66,7 +67,9 @@ export async function settle(
       await note(outcome.superseded ? 'superseded' : 'done');
       return null;
     case 'park':
-      return delay(jittered(PARK_MS, deps.random), outcome.code);
+      if ((await park(deps.parking, job, token, outcome)) === 'parked') throw leftAlone();
+      await note('dead', 'PARKED_TOO_LONG');
+      throw bare(new UnrecoverableError(failureText('PARKED_TOO_LONG', jobId)));
     case 'pause':
       return delay(jittered(PAUSE_MS, deps.random), outcome.code);
     case 'retry':

@@ -7,6 +7,7 @@ import { isJobId } from '../names.ts';
 import { ask, redisFault, type Redis, type RedisKeys } from '../redis.ts';
 import { codeOfFailure } from './failure-text.ts';
 import { readNote } from './notes.ts';
+import { parseParked } from './parked.ts';
 
 export type JobState = 'queued' | 'active' | 'retrying' | 'parked' | 'done' | 'superseded' | 'dead' | 'unknown';
 
@@ -100,6 +101,10 @@ async function statusInQueue(
     return { state: 'dead', code: codeOfFailure(text), ...(finished ? { since: Number(finished) } : {}) };
   }
   if (state !== 'delayed') return { state: 'queued' };
+  const parked = parseParked(await ask(redis.hget(queue.toKey(jobId), 'parked')));
+  // Released and then delayed for another reason, it is not in the index any more.
+  if (parked && (await ask(redis.zscore(keys.parked(parked.gate), jobId))) !== null)
+    return { state: 'parked', code: parked.code, since: parked.since };
   const note = await readNote(redis, keys, jobId);
   return note?.state === 'retrying' ? note : { state: 'retrying' };
 }

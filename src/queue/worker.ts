@@ -6,6 +6,7 @@ import type { JobData } from '../jobs.ts';
 import { faultOf, rarely } from '../log.ts';
 import { isJobId } from '../names.ts';
 import { redisKeys, type Redis } from '../redis.ts';
+import { promoter, type ParkDeps } from './parked.ts';
 import { createProcessor, type ProcessorDeps, type QueueProcessor } from './processor.ts';
 import { INDEX_QUEUE } from './queues.ts';
 import { mendEntry, queueFault, SafeWorker, type QueueJob } from './safe-worker.ts';
@@ -17,6 +18,8 @@ export interface WorkerDeps extends ProcessorDeps {
   /** A connection that waits for Redis; BullMQ makes a second one of it for blocking. */
   readonly queueRedis: Redis;
   readonly redis: Redis;
+  /** How a gate is read and looked at again, for parking. */
+  readonly parking: Pick<ParkDeps, 'isOpen' | 'lookAgain'>;
   /** Called after BullMQ accepted a completion: what the job left behind can go. */
   readonly onCompleted: (jobId: string, data: JobData) => Promise<void>;
 }
@@ -25,6 +28,9 @@ export interface QueueWorker {
   /** Resolves when jobs are being taken. */
   ready(): Promise<void>;
   active(): number;
+  /** Takes no jobs until `resume()`, and hands back those in work. Both may be called twice. */
+  pause(): void;
+  resume(): void;
   /** Stops taking, lets jobs finish for `drainMs`, hands the rest back. Never longer than `stopMs`. May be called twice. */
   stop(): Promise<{ handedBack: number; isClean: boolean }>;
 }
@@ -50,7 +56,17 @@ export function startWorker(deps: WorkerDeps): QueueWorker {
     const fault = faultOf(queueFault(error));
     sayRarely(`${fault.reason} ${fault.cause}`, () => log.warn(fault, 'the queue reports an error'));
   };
-  const processor = createProcessor(deps, { redis: deps.redis, keys, clock, noteLifeMs: config.statusMs, onFault });
+  const { redis } = deps;
+  const parking: ParkDeps = {
+    ...deps.parking,
+    redis,
+    keys,
+    clock,
+    parkedMaxMs: config.parkedMaxMs,
+    queueKey: `${keys.prefix}:${INDEX_QUEUE}:`,
+    promote: (jobId) => promoter(worker)(jobId),
+  };
+  const processor = createProcessor(deps, { redis, keys, clock, noteLifeMs: config.statusMs, parking, onFault });
   const worker: SafeWorker = new SafeWorker(
     INDEX_QUEUE,
     (job: QueueJob, token) => processor.run(job, token ?? '', worker.hasStalledOut(job)),
@@ -90,6 +106,13 @@ export function startWorker(deps: WorkerDeps): QueueWorker {
   return {
     ready: () => worker.waitUntilReady(),
     active: processor.active,
+    pause() {
+      worker.pause(true).catch(onFault);
+      processor.abort();
+    },
+    resume() {
+      if (!stopping) worker.resume();
+    },
     stop: () => (stopping ??= stopWorker(deps, worker, processor, following)),
   };
 }

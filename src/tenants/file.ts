@@ -10,6 +10,9 @@ import { readTenantFile, TENANT_FILE_BYTES, writeTenantFile } from '../store/ten
 
 const keyArn = z.string().refine(isKeyArn);
 
+/** The operator's word, and since when (wall clock, milliseconds). */
+const word = z.looseObject({ reason: z.string(), since: z.number() });
+
 /** The file (contract, design section 8). Fields that a newer version put there are kept. */
 const tenantFile = z.looseObject({
   v: z.literal(1),
@@ -19,16 +22,30 @@ const tenantFile = z.looseObject({
   formerKeyArns: z.array(keyArn),
   whenKeyShut: z.enum(['park', 'refuse']),
   keepOriginals: z.boolean(),
-  blockedKeys: z.array(z.unknown()),
+  paused: word.optional(),
+  blockedKeys: z.array(word.extend({ arn: keyArn })),
   history: z.array(z.unknown()),
 });
 
 export type TenantFile = z.infer<typeof tenantFile>;
 
 export interface TenantChange {
-  readonly plan: Plan;
+  /** Must be given when the tenant is made. */
+  readonly plan?: Plan;
   /** The tenant's own KMS key; only when the tenant is made. */
   readonly kmsKeyArn?: string;
+  /** What becomes of content that arrives while the KMS key is unusable. */
+  readonly whenKeyShut?: TenantFile['whenKeyShut'];
+  /** The operator's word that the tenant's jobs stop; null ends it. */
+  readonly paused?: OperatorWord | null;
+  /** A KMS key of the tenant that nobody may use, with the reason; null ends it. */
+  readonly blocked?: { readonly arn: string; readonly word: OperatorWord | null };
+}
+
+export interface OperatorWord {
+  readonly reason: string;
+  readonly since: number;
+  [name: string]: unknown;
 }
 
 const MERGE_ROUNDS = 5;
@@ -84,29 +101,57 @@ export async function putTenantFile(
 }
 
 /** The file after the change; what the change does not name stays, fields that we do not know included. */
-function merge(tenant: string, file: TenantFile | undefined, { plan, kmsKeyArn }: TenantChange): TenantFile {
-  if (kmsKeyArn !== undefined && !isKeyArn(kmsKeyArn)) {
-    throw new SealdexError(
-      'TENANT_KEY_INVALID',
-      'The key must be the full ARN of a KMS key (arn:aws:kms:REGION:ACCOUNT:key/ID).',
-      { field: 'kmsKeyArn' },
-    );
-  }
-  if (file && kmsKeyArn !== undefined && kmsKeyArn !== file.kmsKeyArn) {
-    throw new SealdexError(
-      'TENANT_KEY_INVALID',
-      `Tenant ${tenant} exists and has ${file.kmsKeyArn === undefined ? 'the platform key' : 'another KMS key'}: changing the key moves every document and is a step of its own, which is not built yet.`,
-      { field: 'kmsKeyArn' },
-    );
-  }
-  if (plan === 'free' && file?.kmsKeyArn !== undefined) {
+function merge(tenant: string, file: TenantFile | undefined, change: TenantChange): TenantFile {
+  checkKey(tenant, file, change.kmsKeyArn);
+  const before = file ?? made(tenant, change);
+  const plan = change.plan ?? before.plan;
+  if (file && plan === 'free' && file.kmsKeyArn !== undefined) {
     throw new SealdexError(
       'TENANT_KEY_INVALID',
       `Tenant ${tenant} has a KMS key of its own: it stays on plan pro or enterprise.`,
       { field: 'plan' },
     );
   }
-  if (file) return { ...file, plan };
+  const after: TenantFile = {
+    ...before,
+    plan,
+    whenKeyShut: change.whenKeyShut ?? before.whenKeyShut,
+    blockedKeys: blockedAfter(before.blockedKeys, change.blocked),
+  };
+  if (change.paused) after.paused = change.paused;
+  if (change.paused === null) delete after.paused;
+  return after;
+}
+
+function blockedAfter(before: TenantFile['blockedKeys'], change: TenantChange['blocked']): TenantFile['blockedKeys'] {
+  if (!change) return before;
+  const others = before.filter(({ arn }) => arn !== change.arn);
+  return change.word ? [...others, { arn: change.arn, ...change.word }] : others;
+}
+
+function checkKey(tenant: string, file: TenantFile | undefined, kmsKeyArn: string | undefined): void {
+  if (kmsKeyArn === undefined) return;
+  if (!isKeyArn(kmsKeyArn)) {
+    throw new SealdexError(
+      'TENANT_KEY_INVALID',
+      'The key must be the full ARN of a KMS key (arn:aws:kms:REGION:ACCOUNT:key/ID).',
+      { field: 'kmsKeyArn' },
+    );
+  }
+  if (!file || kmsKeyArn === file.kmsKeyArn) return;
+  throw new SealdexError(
+    'TENANT_KEY_INVALID',
+    `Tenant ${tenant} exists and has ${file.kmsKeyArn === undefined ? 'the platform key' : 'another KMS key'}: changing the key moves every document and is a step of its own, which is not built yet.`,
+    { field: 'kmsKeyArn' },
+  );
+}
+
+function made(tenant: string, { plan, kmsKeyArn }: TenantChange): TenantFile {
+  if (plan === undefined)
+    throw new SealdexError(
+      'TENANT_UNKNOWN',
+      `There is no tenant ${tenant}: sealdex tenants put ${tenant} --plan pro makes one.`,
+    );
   checkPlan(plan, kmsKeyArn);
   return {
     v: 1,

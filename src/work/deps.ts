@@ -4,10 +4,12 @@ import type { Config } from '../config.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
+import type { Gates } from '../parking/gate.ts';
 import type { Store } from '../store/s3.ts';
 import type { Tenants } from '../tenants.ts';
 import type { ByteBudget } from './budget.ts';
 import type { Canary } from './outcome.ts';
+import type { TenantSlots } from './slots.ts';
 
 export interface WorkDeps {
   readonly config: Config;
@@ -17,6 +19,8 @@ export interface WorkDeps {
   readonly store: Store;
   readonly ring: KeyRing;
   readonly tenants: Tenants;
+  readonly gates: Pick<Gates, 'refusal'>;
   readonly budget: ByteBudget;
   readonly canary: Canary;
+  readonly slots: TenantSlots;
 }

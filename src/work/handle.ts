@@ -20,10 +20,11 @@ export function createHandler(deps: WorkDeps): (job: TakenJob, handBack: AbortSi
     const timer = clock.after(JOB_MS, () => deadline.abort(new SealdexError('DEADLINE')));
     const signal = AbortSignal.any([handBack, deadline.signal]);
     let kind: JobKind | 'unknown' = 'unknown';
+    let tenant = '';
     try {
       if (!isJobId(job.id)) throw new SealdexError('JOB_INVALID', undefined, { field: 'id' });
       const data = parseJob(job.data);
-      kind = data.kind;
+      ({ kind, tenant } = data);
       // Whatever hangs, the slot is free at the deadline; steps that heed the signal end then too.
       const outcome = await orAbort(runIndexJob(deps, { id: job.id, ...data }, signal), signal);
       metrics.count('sealdex_jobs_total', { kind, outcome: 'superseded' in outcome ? 'superseded' : outcome.kind });
@@ -31,11 +32,13 @@ export function createHandler(deps: WorkDeps): (job: TakenJob, handBack: AbortSi
     } catch (error) {
       handBack.throwIfAborted();
       const fault = deadline.signal.aborted ? deadline.signal.reason : error;
-      const outcome = await outcomeOf(fault, clock.now() - job.queuedAt, canary, handBack);
+      const outcome = await outcomeOf(fault, { tenant, ageMs: clock.now() - job.queuedAt }, canary, handBack);
       handBack.throwIfAborted();
       const facts = faultOf(fault);
       metrics.count('sealdex_jobs_total', { kind, outcome: outcome.kind });
       metrics.count('sealdex_faults_total', { code: facts.code, reason: facts.reason ?? facts.cause ?? '' });
+      // The gate has been told of once; its jobs may be many.
+      if (outcome.kind === 'park') return outcome;
       log.warn(
         { job: isJobId(job.id) ? job.id : '-', kind, outcome, ...facts },
         outcome.kind === 'dead' ? 'job is a dead letter' : 'job comes back',

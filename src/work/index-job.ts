@@ -1,6 +1,7 @@
 // An index job: content out of intake, document into a record, record under the tenant's data key into S3.
 // Every step may throw; what becomes of the job then is outcome.ts' business.
 import { orAbort } from '../clock.ts';
+import { platformArns } from '../config.ts';
 import { parseDocumentJson } from '../documents/shapes.ts';
 import { writeRecord } from '../documents/record.ts';
 import { encryptMessage } from '../envelope/message.ts';
@@ -10,18 +11,23 @@ import type { JobData } from '../jobs.ts';
 import { headDocument, stateOf, writeDocument, type DocumentWrite } from '../store/documents.ts';
 import type { Tenant } from '../tenants.ts';
 import type { WorkDeps } from './deps.ts';
-import type { Outcome } from './outcome.ts';
+import { waitsForOthers, type Outcome } from './outcome.ts';
 
 export type IndexJob = JobData & { readonly id: string };
+
+/** In these a job waits for the tenant's KMS key or for S3. */
+const WAITING: ReadonlySet<string> = new Set(['content', 'open', 'encrypt', 'store']);
 
 type Phase = <T>(name: string, step: () => Promise<T>) => Promise<T>;
 
 export async function runIndexJob(deps: WorkDeps, job: IndexJob, signal: AbortSignal): Promise<Outcome> {
   const phase: Phase = async (name, step) => {
     const begun = deps.clock.monotonic();
+    const leave = WAITING.has(name) ? deps.slots.enter(job.tenant) : undefined;
     try {
       return await step();
     } finally {
+      leave?.();
       deps.metrics.observe(
         'sealdex_job_phase_seconds',
         { kind: job.kind, phase: name },
@@ -30,6 +36,10 @@ export async function runIndexJob(deps: WorkDeps, job: IndexJob, signal: AbortSi
     }
   };
   const tenant = await phase('tenant', () => deps.tenants.get(job.tenant, signal));
+  // Before anything is fetched: a job that is parked costs no call to KMS or S3.
+  const refusal = deps.gates.refusal(tenant);
+  if (refusal) throw refusal;
+  if (deps.slots.isCrowded(job.tenant)) return waitsForOthers();
   // Once more from the start when the record needs more room than there is: what waits for its turn holds nothing.
   for (let needed = 0; ;) {
     const content = await phase('content', () => takeContent(deps, job, needed, signal));
@@ -135,10 +145,10 @@ async function makeWrite(
 ): Promise<DocumentWrite> {
   const { ring, config, clock } = deps;
   const { ifExists, record } = await makeRecord();
-  const key = await phase('key', () =>
-    orAbort(ring.current(job.tenant, tenant.keyArn, 'documents', record.length), signal),
+  const encrypted = ring.encrypt(job.tenant, tenant.keyArn, 'documents', record.length, (key) =>
+    encryptMessage(key, record),
   );
-  const message = await phase('encrypt', async () => encryptMessage(key, record));
+  const message = await phase('encrypt', () => orAbort(encrypted, signal));
   return {
     tenant: job.tenant,
     corpus: job.corpus,
@@ -151,7 +161,7 @@ async function makeWrite(
 
   async function makeRecord(): Promise<{ ifExists: 'replace' | 'reject'; record: Buffer }> {
     const { header, body } = await phase('open', async () =>
-      orAbort(openContent(ring, tenant, job, await read()), signal),
+      orAbort(openContent(ring, { ...tenant, intakeArns: platformArns(config) }, job, await read()), signal),
     );
     const document = await phase('parse', async () => parseDocumentJson(body, config));
     if (document.id !== header.documentId)

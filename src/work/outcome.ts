@@ -2,12 +2,14 @@
 // Knows the code table and the canary; nothing of queues or how an outcome is settled.
 import { dispositionOf, SealdexError, type Code } from '../errors.ts';
 import { INTAKE_REFUSED } from '../intake.ts';
+import { gateId } from '../names.ts';
 import { isRefusal } from '../store/faults.ts';
 import { WAITED } from './budget.ts';
 
 export type Outcome =
   | { readonly kind: 'done'; readonly superseded?: true }
-  | { readonly kind: 'park'; readonly code: Code }
+  /** `gate`: whose opening brings the job back, as gateId() names it. */
+  | { readonly kind: 'park'; readonly code: Code; readonly gate: string }
   | { readonly kind: 'retry'; readonly code: Code; readonly spendsAttempt: boolean; readonly afterMs?: number }
   | { readonly kind: 'dead'; readonly code: Code }
   | { readonly kind: 'pause'; readonly code: Code };
@@ -19,10 +21,31 @@ export type Canary = (signal: AbortSignal) => Promise<boolean>;
 const NEWER_MS = 3_600_000;
 const NEWER_RETRY_MS = 30_000;
 
-/** An error as an outcome. `ageMs` is the time since the job was queued. */
-export async function outcomeOf(error: unknown, ageMs: number, canary: Canary, signal: AbortSignal): Promise<Outcome> {
+/** A job that makes room for other tenants' jobs comes back after 1 to 5 s. */
+export const waitsForOthers = (): Outcome => ({
+  kind: 'retry',
+  code: 'DEADLINE',
+  spendsAttempt: false,
+  afterMs: 1000 + Math.round(Math.random() * 4000),
+});
+
+/** What is known of the job that met an error. */
+export interface Met {
+  /** '' when its data could not be read. */
+  readonly tenant: string;
+  /** Time since the job was queued. */
+  readonly ageMs: number;
+}
+
+/** An error as an outcome. */
+export async function outcomeOf(
+  error: unknown,
+  { tenant, ageMs }: Met,
+  canary: Canary,
+  signal: AbortSignal,
+): Promise<Outcome> {
   if (!(error instanceof SealdexError)) return { kind: 'retry', code: 'INTERNAL', spendsAttempt: true };
-  const { code, reason } = error;
+  const { code, reason, keyArn } = error;
   if (isRefusal(error) || reason === INTAKE_REFUSED) {
     if (!(await canary(signal))) return { kind: 'pause', code: 'PLATFORM_STORE' };
     // Without ListBucket S3 answers 403 for what is not there; but a policy that flaps answers so for what is. So the job
@@ -36,6 +59,12 @@ export async function outcomeOf(error: unknown, ageMs: number, canary: Canary, s
       : { kind: 'dead', code };
   const { disposition, attempts = 0 } = dispositionOf(code);
   if (disposition === 'retry') return { kind: 'retry', code, spendsAttempt: attempts > 0 && reason !== WAITED };
+  if (disposition === 'park') {
+    // Whoever says so names the KMS key: without it there would be no gate to bring the job back.
+    return keyArn === undefined
+      ? { kind: 'retry', code, spendsAttempt: false }
+      : { kind: 'park', code, gate: gateId(tenant, keyArn) };
+  }
   // `none` is a code that no job should meet: somebody's mistake, kept as a dead letter after its attempts.
   return disposition === 'none'
     ? { kind: 'retry', code: 'INTERNAL', spendsAttempt: true }

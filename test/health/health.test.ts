@@ -4,14 +4,14 @@ import { Redis } from 'ioredis';
 import { expect, inject, test } from 'vitest';
 import { startIndexWorker } from '../../src/app.ts';
 import { startRedis } from '../../src/dev/redis.ts';
-import { createReadiness, startHealth, type Health } from '../../src/health.ts';
+import { createReadiness, startHealth, type Health, type Readiness } from '../../src/health.ts';
 import { createMetrics, METRICS } from '../../src/metrics.ts';
 import { documentOf, openHouse } from '../journey/house.ts';
-import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
 
-const start = (readiness = async () => ({ isReady: true, reasons: [] as string[] })): Promise<Health> =>
-  startHealth({ host: '127.0.0.1', port: 0, metrics: createMetrics(), readiness });
+const start = (
+  readiness = async (): Promise<Readiness> => ({ isReady: true, reasons: [], shutGates: 0 }),
+): Promise<Health> => startHealth({ host: '127.0.0.1', port: 0, metrics: createMetrics(), readiness });
 
 async function answer(port: number, path: string): Promise<[number, string]> {
   const response = await fetch(`http://127.0.0.1:${port}${path}`);
@@ -25,7 +25,7 @@ const openRedis = (url = inject('redisUrl')): Redis & Disposable => {
 };
 
 test('/livez answers 200 whatever /readyz says', async () => {
-  const health = await start(async () => ({ isReady: false, reasons: ['REDIS_FAILED', 'PLATFORM_KEY'] }));
+  const health = await start(async () => ({ isReady: false, reasons: ['REDIS_FAILED', 'PLATFORM_KEY'], shutGates: 0 }));
   expect(await answer(health.port, '/livez')).toEqual([200, 'alive']);
   expect(await answer(health.port, '/readyz?from=probe')).toEqual([503, 'not ready: REDIS_FAILED, PLATFORM_KEY']);
   await health.stop();
@@ -45,7 +45,7 @@ test('a port that is taken is a wrong setting', async () => {
     host: '127.0.0.1',
     port: first.port,
     metrics: createMetrics(),
-    readiness: async () => ({ isReady: true, reasons: [] }),
+    readiness: async () => ({ isReady: true, reasons: [], shutGates: 0 }),
   });
   await expect(second).rejects.toMatchObject({
     code: 'CONFIG_INVALID',
@@ -69,22 +69,26 @@ test('the server stops twice, with connections open, and leaves its port free', 
   await new Promise((resolve) => next.close(resolve));
 });
 
-test('a platform fault makes a worker unready until none was met for 20 s', async () => {
+test('a pause makes a worker unready as long as it lasts, and shut gates are told without that', async () => {
   using redis = openRedis();
-  const clock = new FakeClock();
-  const readiness = createReadiness(redis, clock);
-  expect(await readiness.check()).toEqual({ isReady: true, reasons: [] });
-  readiness.platformFault('PLATFORM_STORE');
-  expect(await readiness.check()).toEqual({ isReady: false, reasons: ['PLATFORM_STORE'] });
-  readiness.platformFault('PLATFORM_KEY');
-  clock.advance(19_000);
-  readiness.platformFault('PLATFORM_KEY');
-  clock.advance(20_000);
-  expect(await readiness.check()).toEqual({ isReady: false, reasons: ['PLATFORM_KEY'] });
-  clock.advance(1);
-  expect(await readiness.check()).toEqual({ isReady: true, reasons: [] });
+  let pausedBy: 'PLATFORM_STORE' | undefined;
+  let shutGates = 0;
+  const readiness = createReadiness(
+    redis,
+    () => pausedBy,
+    () => shutGates,
+  );
+  const health = await start(readiness.check);
+  expect(await answer(health.port, '/readyz')).toEqual([200, 'ready']);
+  shutGates = 2;
+  expect(await answer(health.port, '/readyz')).toEqual([200, 'ready (gates shut: 2)']);
+  pausedBy = 'PLATFORM_STORE';
+  expect(await answer(health.port, '/readyz')).toEqual([503, 'not ready: PLATFORM_STORE (gates shut: 2)']);
+  pausedBy = undefined;
+  expect(await readiness.check()).toMatchObject({ isReady: true, reasons: [] });
   readiness.stopping();
-  expect(await readiness.check()).toEqual({ isReady: false, reasons: ['stopping'] });
+  expect(await readiness.check()).toMatchObject({ isReady: false, reasons: ['stopping'] });
+  await health.stop();
 });
 
 test('a Redis that does not answer makes a worker unready, with one ping however many ask', async () => {
@@ -92,7 +96,11 @@ test('a Redis that does not answer makes a worker unready, with one ping however
   using redis = openRedis(server.url);
   using other = openRedis(server.url);
   await other.ping();
-  const readiness = createReadiness(redis, new FakeClock());
+  const readiness = createReadiness(
+    redis,
+    () => undefined,
+    () => 0,
+  );
   expect((await readiness.check()).isReady).toBe(true);
   process.kill(server.pid, 'SIGSTOP');
   const checks = await Promise.all(Array.from({ length: 50 }, () => readiness.check()));

@@ -1,7 +1,7 @@
 // A key ring on the local KMS and the run's Redis, and one piece of content with the job that it belongs to.
 import { systemClock } from '../../src/clock.ts';
 import { loadConfig } from '../../src/config.ts';
-import type { ContentHeader, ExpectedContent, IntakeDeps } from '../../src/intake.ts';
+import type { ContentTenant, ContentHeader, ExpectedContent, IntakeDeps } from '../../src/intake.ts';
 import { newJobId } from '../../src/jobs.ts';
 import { KeyRing } from '../../src/keys/key-ring.ts';
 import { createKms } from '../../src/keys/kms.ts';
@@ -25,7 +25,13 @@ export async function openIntake(services: TestServices): Promise<Intake> {
   const shared = createSharedKeys(redis, config.queue, systemClock);
   const ring = new KeyRing({ clock: systemClock, kms, shared, use: 'patient' });
   return {
-    deps: (inlineBytes) => ({ store, ring, inlineBytes }),
+    deps: (inlineBytes) => ({
+      store,
+      ring,
+      inlineBytes,
+      platformKeyArn: config.platformKeyArn,
+      refusal: () => undefined,
+    }),
     platformArn: config.platformKeyArn,
     async [Symbol.asyncDispose]() {
       ring.close();
@@ -36,6 +42,13 @@ export async function openIntake(services: TestServices): Promise<Intake> {
     },
   };
 }
+
+/** A tenant as content knows it, whose content is refused while its KMS key is unusable unless it says otherwise. */
+export const tenantOf = (
+  tenant: string,
+  keyArn: string,
+  whenKeyShut: ContentTenant['whenKeyShut'] = 'refuse',
+): ContentTenant => ({ tenant, keyArn, whenKeyShut });
 
 export const headerOf = (over: Partial<ContentHeader> = {}): ContentHeader => ({
   v: 1,

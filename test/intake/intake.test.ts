@@ -15,7 +15,7 @@ import { isRefusal } from '../../src/store/faults.ts';
 import { readAll, type Store } from '../../src/store/s3.ts';
 import { eventually } from '../support/eventually.ts';
 import { testServices, type TestServices } from '../support/services.ts';
-import { expectedOf, headerOf, openIntake, type Intake } from './fixture.ts';
+import { expectedOf, headerOf, openIntake, tenantOf, type Intake } from './fixture.ts';
 
 let services: TestServices;
 let intake: Intake;
@@ -36,7 +36,7 @@ const BODY = Buffer.from('{"title":"Wanderlust und Fernweh"}');
 const never = new AbortController().signal;
 
 const put = (header: ContentHeader, inlineBytes: number, body: Uint8Array = BODY) =>
-  putContent(intake.deps(inlineBytes), intake.platformArn, header, body);
+  putContent(intake.deps(inlineBytes), tenantOf(header.tenant, intake.platformArn), header, body);
 
 const locate = (header: ContentHeader, content: ContentPlace, signal = never) =>
   locateContent(store, { tenant: header.tenant, id: header.job, content }, signal);
@@ -48,7 +48,12 @@ async function messageOf(header: ContentHeader, content: ContentPlace): Promise<
 }
 
 const open = (expected: ExpectedContent, message: Buffer, tenant = expected.tenant) =>
-  openContent(intake.deps(0).ring, { tenant, readableArns: new Set([intake.platformArn]) }, expected, message);
+  openContent(
+    intake.deps(0).ring,
+    { tenant, readableArns: new Set([intake.platformArn]), blocked: new Map() },
+    expected,
+    message,
+  );
 
 const faultOf = (call: Promise<unknown>): Promise<SealdexError> =>
   call.then(
@@ -222,7 +227,7 @@ describe('content is CONTENT_TAMPERED', () => {
   it('for a tenant whose keys do not include the one that it is under', async () => {
     const header = headerOf();
     const message = await messageOf(header, (await put(header, 1_000_000)).content);
-    const allowed = { tenant: header.tenant, readableArns: new Set<string>() };
+    const allowed = { tenant: header.tenant, readableArns: new Set<string>(), blocked: new Map() };
     expect(await faultOf(openContent(intake.deps(0).ring, allowed, expectedOf(header), message))).toMatchObject({
       code: 'CONTENT_TAMPERED',
       reason: 'foreign-key',
@@ -282,7 +287,9 @@ describe('a key that is not there', () => {
     const controller = new AbortController();
     const reason = new Error('nobody waits');
     const header = headerOf({ tenant: 'slow' });
-    const running = putContent(intake.deps(0), arn, header, BODY, controller.signal).catch((error: unknown) => error);
+    const running = putContent(intake.deps(0), tenantOf('slow', arn), header, BODY, controller.signal).catch(
+      (error: unknown) => error,
+    );
     await eventually(() => hang.met > 0);
     controller.abort(reason);
     expect(await running).toBe(reason);
@@ -294,7 +301,7 @@ describe('a key that is not there', () => {
     services.kms.disable(arn);
     services.s3.requests.reset();
     const header = headerOf({ tenant: 'shut' });
-    expect((await faultOf(putContent(intake.deps(0), arn, header, BODY))).code).toBe('KEY_DISABLED');
+    expect((await faultOf(putContent(intake.deps(0), tenantOf('shut', arn), header, BODY))).code).toBe('KEY_DISABLED');
     expect(services.s3.requests.all()).toEqual({});
   });
 });

@@ -53,8 +53,8 @@ export function openForge({ settings, store, redis }: Pick<House, 'settings' | '
         sections: [{ title: 'S', text: 'Text.' }],
       };
       const put = await putContent(
-        { store, ring, inlineBytes },
-        keyArn,
+        { store, ring, inlineBytes, platformKeyArn: config.platformKeyArn, refusal: () => undefined },
+        { tenant, keyArn, whenKeyShut: 'refuse' },
         { ...said, ...header },
         Buffer.from(body ?? JSON.stringify(document)),
       );

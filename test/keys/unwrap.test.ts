@@ -23,7 +23,7 @@ beforeAll(async () => {
 afterAll(() => room[Symbol.asyncDispose]());
 
 const open = (named: Partial<NamedKey>): Promise<DataKey> => {
-  const allowed = { tenant: key.context.tenant, readableArns: new Set([key.arn, former.arn]) };
+  const allowed = { tenant: key.context.tenant, readableArns: new Set([key.arn, former.arn]), blocked: new Map() };
   return unwrapFor(reader.ring, allowed)({ arn: key.arn, wrapped: key.wrapped, context: key.context, ...named });
 };
 

@@ -37,7 +37,13 @@ it('a job that is gone with its marker before it is confirmed is REDIS_FAILED, a
     clock: systemClock,
     queue: forgetful,
     tenants,
-    intake: { store, ring, inlineBytes: config.inlineBytes },
+    intake: {
+      store,
+      ring,
+      inlineBytes: config.inlineBytes,
+      platformKeyArn: config.platformKeyArn,
+      refusal: () => undefined,
+    },
   });
   const request = { tenant: 'acme', corpus: 'docs', document: documentOf('gone'), idempotencyKey: 'gone' };
   expect(await refusalOf(() => producer.enqueueIndex(request))).toMatchObject({

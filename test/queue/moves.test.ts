@@ -19,13 +19,19 @@ const back = (outcome: Outcome & { code: Code }, attempts: number, ...delay: [nu
   { state: 'delayed', attempts, delay, status: retrying(outcome.code) },
 ];
 
+const HOUR = 3_600_000;
+const SHUT = 'acme:0';
+
 const CASES: Record<string, [Outcome, Expected]> = {
   'done leaves the queue': [{ kind: 'done' }, { state: 'gone', status: { state: 'done' } }],
   'superseded leaves the queue': [
     { kind: 'done', superseded: true },
     { state: 'gone', status: { state: 'superseded' } },
   ],
-  'park comes back within 30 s and spends no attempt': back({ kind: 'park', code: 'KEY_DISABLED' }, 0, 27_000, 30_000),
+  'park comes back in hours if nobody releases it, and spends no attempt': [
+    { kind: 'park', code: 'KEY_DISABLED', gate: SHUT },
+    { state: 'delayed', attempts: 0, delay: [3 * HOUR, 5 * HOUR], status: { state: 'parked', code: 'KEY_DISABLED' } },
+  ],
   'pause comes back within 5 s and spends no attempt': back({ kind: 'pause', code: 'PLATFORM_KEY' }, 0, 4500, 5000),
   'a throttled job comes back within 5 s and spends no attempt': back(
     { kind: 'retry', code: 'KMS_THROTTLED', spendsAttempt: false },
@@ -51,7 +57,7 @@ test.for(Object.entries(CASES))('%s', async ([, [outcome, expected]]) => {
   const id = await room.add();
   await room.redis.hset(room.keys.marker(id), 'revision', '1');
   const begun = Date.now();
-  await room.worker(async () => outcome);
+  await room.worker(async () => outcome, { parking: { isOpen: () => false, lookAgain: async () => {} } });
   const { delay, ...place } = await eventually(() => placeOf(room, id));
   const { state, attempts = 0, status } = expected;
   const reason = state === 'failed' ? `${status.code} ${id}` : undefined;
@@ -124,7 +130,7 @@ test('parks and retries without an attempt never use up the attempts of a job', 
     runs += 1;
     if (runs > 20) return { kind: 'done' };
     return runs % 2 === 0
-      ? { kind: 'park', code: 'KEY_DISABLED' }
+      ? { kind: 'park', code: 'KEY_DISABLED', gate: SHUT }
       : { kind: 'retry', code: 'STORE_FAILED', spendsAttempt: false };
   });
   const spent = new Set<number>();

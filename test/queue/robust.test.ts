@@ -13,7 +13,7 @@ const DONE: Outcome = { kind: 'done' };
 const OUTCOMES: Outcome[] = [
   DONE,
   { kind: 'done', superseded: true },
-  { kind: 'park', code: 'KEY_DISABLED' },
+  { kind: 'park', code: 'KEY_DISABLED', gate: 'acme:0' },
   { kind: 'pause', code: 'PLATFORM_KEY' },
   { kind: 'retry', code: 'STORE_FAILED', spendsAttempt: false },
   { kind: 'retry', code: 'INTERNAL', spendsAttempt: true },

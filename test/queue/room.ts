@@ -87,6 +87,7 @@ export async function openRoom(settings: Settings = {}): Promise<Room> {
         handle,
         onCompleted: async () => {},
         onOutcome: () => {},
+        parking: { isOpen: (text) => text === '', lookAgain: async () => {} },
         ...deps,
       });
       all.adopt(worker, async (worker) => void (await worker.stop()));

@@ -13,6 +13,7 @@ import { createCanary } from '../../src/work/canary.ts';
 import type { WorkDeps } from '../../src/work/deps.ts';
 import { createHandler } from '../../src/work/handle.ts';
 import type { Canary, Outcome } from '../../src/work/outcome.ts';
+import { TenantSlots } from '../../src/work/slots.ts';
 import { openForge, type Forge, type Forged } from '../journey/forge.ts';
 import { openHouse, type House } from '../journey/house.ts';
 
@@ -51,8 +52,22 @@ export async function openWorkRoom(): Promise<WorkRoom> {
   const say = (facts: object, message: string): void => void lines.push(JSON.stringify({ ...facts, message }));
   const log: Log = { debug: say, info: say, warn: say, error: say };
   const budget = new ByteBudget(clock, config.inFlightBytes, config.concurrency);
+  const gates = { refusal: () => undefined };
+  const slots = new TenantSlots(clock, config.concurrency);
   const freshCanary = (): Canary => createCanary(store, config.queue, clock);
-  const deps: WorkDeps = { config, clock, log, metrics, store, ring, tenants, budget, canary: freshCanary() };
+  const deps: WorkDeps = {
+    config,
+    clock,
+    log,
+    metrics,
+    store,
+    ring,
+    tenants,
+    gates,
+    budget,
+    canary: freshCanary(),
+    slots,
+  };
   const all = opened.move();
   return {
     house,

@@ -1,0 +1,108 @@
+// What guards the use of keys, tied together: gates, the verdict on failed KMS calls, the key ring that both watch.
+// Who is told of a shut gate or of a platform fault, each role says for itself.
+import type { Clock, Patience } from '../clock.ts';
+import type { Config } from '../config.ts';
+import { SealdexError } from '../errors.ts';
+import { readHeartbeats } from '../heartbeat.ts';
+import { periodAt } from '../keys/data-key.ts';
+import { KeyRing } from '../keys/key-ring.ts';
+import type { Kms } from '../keys/kms.ts';
+import { createSharedKeys } from '../keys/shared-keys.ts';
+import { tryKey } from '../keys/try-key.ts';
+import type { Metrics } from '../metrics.ts';
+import { openGates, type Gates } from '../parking/gate.ts';
+import { createVerdict, type Verdict, type VerdictDeps } from '../parking/verdict.ts';
+import { redisKeys, type Redis } from '../redis.ts';
+import type { Tenants } from '../tenants.ts';
+
+export interface GuardDeps {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+  readonly redis: Redis;
+  readonly subscriber: Redis;
+  readonly kms: Kms;
+  readonly tenants: Tenants;
+  readonly use: Patience;
+}
+
+/** Who is told; a role puts its own functions here. */
+export interface Told {
+  suspect: VerdictDeps['suspect'];
+  onShut: VerdictDeps['onShut'];
+}
+
+export interface Guard {
+  readonly gates: Gates;
+  readonly verdict: Verdict;
+  readonly ring: KeyRing;
+  readonly told: Told;
+  /** Real calls, past the key ring. @throws SealdexError of KMS */
+  readonly tryKey: (tenant: string, keyArn: string) => Promise<void>;
+  readonly platformKeyWorks: () => Promise<boolean>;
+  stop(): Promise<void>;
+}
+
+/** In the context of the calls that ask whether the platform key works: no tenant's. */
+const NOBODY = '-';
+
+export async function openGuard(deps: GuardDeps): Promise<Guard> {
+  const { config, clock, metrics, redis, subscriber, kms, tenants, use } = deps;
+  const keys = redisKeys(config.queue);
+  const told: Told = { suspect: () => {}, onShut: () => {} };
+  const gates = await openGates({
+    redis,
+    subscriber,
+    keys,
+    clock,
+    onShut: ({ tenant, keyArn }) => void ring.wipe((key) => key.arn === keyArn && key.tenant === tenant),
+  });
+  const tried = (tenant: string, keyArn: string, purpose: 'documents' | 'intake'): Promise<void> =>
+    tryKey(kms, keyArn, { tenant, period: periodAt(tenant, clock.now()), purpose });
+  const platformKeyWorks = (): Promise<boolean> => answers(tried(NOBODY, config.platformKeyArn, 'intake'));
+  const verdict = createVerdict({
+    gates,
+    redis,
+    keys,
+    clock,
+    times: config,
+    platformKeyArn: config.platformKeyArn,
+    currentKeyOf: async (tenant) => (await tenants.get(tenant).catch(() => undefined))?.keyArn,
+    works: ({ tenant, keyArn }) => answers(tried(tenant, keyArn, 'documents')),
+    platformKeyWorks,
+    keysInUse: async () => new Set((await readHeartbeats(redis, config.queue)).flatMap((beat) => beat.tenants)).size,
+    suspect: (code) => told.suspect(code),
+    onShut: (tenant, keyArn, error) => told.onShut(tenant, keyArn, error),
+  });
+  const ring: KeyRing = new KeyRing({
+    clock,
+    kms,
+    shared: createSharedKeys(redis, config.queue, clock),
+    use,
+    watch: verdict,
+    onUse: (result) => metrics.count('sealdex_key_uses_total', { result }),
+    onWipe: (reason) => metrics.count('sealdex_key_wipes_total', { reason }),
+  });
+  return {
+    gates,
+    verdict,
+    ring,
+    told,
+    tryKey: (tenant, keyArn) => tried(tenant, keyArn, 'documents'),
+    platformKeyWorks,
+    async stop() {
+      await gates.stop();
+      ring.close();
+    },
+  };
+}
+
+/** A KMS that throttles us answers. */
+async function answers(tried: Promise<void>): Promise<boolean> {
+  try {
+    await tried;
+    return true;
+  } catch (error) {
+    return error instanceof SealdexError && error.code === 'KMS_THROTTLED';
+  }
+}

@@ -1,0 +1,71 @@
+// A worker's pause for platform faults, tied together: what proves each fault, and what happens when it is proven.
+import type { Clock } from '../clock.ts';
+import type { Log } from '../log.ts';
+import { createPause, isPausing, type Pause, type PausingCode } from '../parking/pause.ts';
+import type { Store } from '../store/s3.ts';
+import { readTenantFile, listTenantNames } from '../store/tenants.ts';
+import type { Canary, Outcome } from '../work/outcome.ts';
+import type { Guard } from './guard.ts';
+
+export interface PlatformDeps {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly store: Store;
+  readonly guard: Pick<Guard, 'verdict' | 'platformKeyWorks'>;
+  readonly canary: Canary;
+  readonly onPause: () => void;
+  readonly onResume: () => void;
+}
+
+export interface Platform extends Pick<Pause, 'suspect' | 'stop' | 'tick'> {
+  readonly code: PausingCode | undefined;
+  /** Hears how every job ended. */
+  onOutcome(outcome: Outcome): void;
+}
+
+/** S3 that fails for so long without any success is an outage. */
+const LASTING_MS = 30_000;
+const PROOF_MS = 15_000;
+
+export function createPlatform({ clock, log, store, guard, canary, onPause, onResume }: PlatformDeps): Platform {
+  const canaryWorks = (): Promise<boolean> => canary(AbortSignal.timeout(PROOF_MS)).catch(() => false);
+  const works: Readonly<Record<PausingCode, () => Promise<boolean>>> = {
+    PLATFORM_CREDENTIALS: async () => (await canaryWorks()) && guard.platformKeyWorks(),
+    PLATFORM_KEY: () => guard.platformKeyWorks(),
+    KMS_FAILED: () => guard.platformKeyWorks(),
+    PLATFORM_DENIED: () => guard.verdict.anyWorks(),
+    PLATFORM_STORE: canaryWorks,
+    STORE_FAILED: canaryWorks,
+    PLATFORM_TENANTS: () => canReadTenants(store),
+  };
+  const pause = createPause({ clock, log, works: (code) => works[code](), onPause, onResume });
+  let storeFailsSince: number | undefined;
+  return {
+    get code() {
+      return pause.code;
+    },
+    suspect: pause.suspect,
+    tick: pause.tick,
+    stop: pause.stop,
+    onOutcome(outcome) {
+      if (outcome.kind === 'done') storeFailsSince = undefined;
+      if (outcome.kind === 'pause' && isPausing(outcome.code)) pause.suspect(outcome.code);
+      if (outcome.kind !== 'retry' || outcome.code !== 'STORE_FAILED' || outcome.spendsAttempt) return;
+      storeFailsSince ??= clock.monotonic();
+      if (clock.monotonic() - storeFailsSince >= LASTING_MS) pause.suspect('STORE_FAILED');
+    },
+  };
+}
+
+/** One tenant's malformed file is no fault of the platform: its jobs wait, the others go on. */
+async function canReadTenants(store: Store): Promise<boolean> {
+  try {
+    for await (const name of listTenantNames(store)) {
+      await readTenantFile(store, name);
+      return true;
+    }
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,235 @@
+// Probing: a KMS key whose gate is shut is tried by one process of the fleet at a time, and two good tries open the gate.
+// Then the parked jobs are released, by whoever has the lease. How a key is tried and how jobs are released is given.
+import { repeat, withDeadline, type Clock, type Loop } from '../clock.ts';
+import { dispositionOf, SealdexError, type Code } from '../errors.ts';
+import { takeLease, type Lease } from '../lease.ts';
+import type { Log } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
+import { gateId } from '../names.ts';
+import type { Redis, RedisKeys } from '../redis.ts';
+import type { GateOwner, Gates } from './gate.ts';
+import { dropGate, type Gate, type GateRecord } from './record.ts';
+import { confirmProbe, nextProbe, type ProbeTimes } from './schedule.ts';
+
+export interface ProbeDeps {
+  readonly gates: Gates;
+  readonly redis: Redis;
+  readonly keys: RedisKeys;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly times: ProbeTimes;
+  /** What the tenant's file says, past no cache; undefined when there is no such tenant any more. */
+  readonly ownerOf: (tenant: string) => Promise<GateOwner | undefined>;
+  /** What the operator says of this KMS key of the tenant. */
+  readonly shutByOperator: (tenant: string, keyArn: string) => Promise<GateOwner['shutByOperator']>;
+  /** Real calls: GenerateDataKey, then Decrypt of what it gave. @throws SealdexError of KMS */
+  readonly tryKey: (tenant: string, keyArn: string) => Promise<void>;
+  readonly platformKeyWorks: () => Promise<boolean>;
+  /**
+   * Releases what is parked at the gate, oldest first, as long as `goesOn` says so.
+   * @returns whether nothing is left
+   */
+  readonly release: (gate: GateRecord, goesOn: () => Promise<boolean>) => Promise<boolean>;
+}
+
+export interface Probe {
+  /** Looks at every gate that is due. */
+  tick(): Promise<void>;
+  /** Tries this gate now, due or not, under the lease. Answers the gate after that; undefined when another process is at it. */
+  now(gate: Gate): Promise<Gate | undefined>;
+  stop(): Promise<void>;
+}
+
+const LOOK_EVERY_MS = 1000;
+const LEASE_MS = 30_000;
+const AT_ONCE = 16;
+const STOP_MS = 400;
+
+/** A key that KMS does not know may be a new one on its way through AWS. */
+const NOT_FOUND_GRACE_MS = 86_400_000;
+
+/** A gate that is open again is remembered for a process that was frozen meanwhile. */
+const OPEN_KEPT_MS = 3_600_000;
+
+export function startProbe(deps: ProbeDeps): Probe {
+  const prober = new Prober(deps);
+  const loop: Loop = repeat(deps.clock, LOOK_EVERY_MS, () => prober.tick());
+  return {
+    tick: () => prober.tick(),
+    now: (gate) => prober.underLease(gate, (fresh) => prober.probe(fresh)),
+    async stop() {
+      prober.stop();
+      const ended = Promise.all([loop.stop(), prober.ended()]);
+      // What hangs on KMS or Redis ends with those; its lease runs out.
+      await withDeadline(deps.clock, STOP_MS, ended, () => new Error('late')).catch(() => {});
+    },
+  };
+}
+
+class Prober {
+  readonly #deps: ProbeDeps;
+  /** By gate: what this process is doing about it. */
+  readonly #running = new Map<string, Promise<unknown>>();
+  #isStopped = false;
+
+  constructor(deps: ProbeDeps) {
+    this.#deps = deps;
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+  }
+
+  async ended(): Promise<void> {
+    await Promise.allSettled(this.#running.values());
+  }
+
+  /** Waits for tries; a release goes on beside it, since it may take minutes. */
+  async tick(): Promise<void> {
+    const tries: Promise<unknown>[] = [];
+    for (const gate of this.#deps.gates.all()) {
+      const { record } = gate;
+      if (!record || this.#isStopped || this.#running.size >= AT_ONCE) continue;
+      const id = gateId(record.tenant, record.keyArn);
+      if (this.#running.has(id) || !this.#isDue(record)) continue;
+      const work = this.underLease(gate, (fresh, lease) => this.#work(fresh, lease)).catch(() => {});
+      const tracked = work.finally(() => this.#running.delete(id));
+      this.#running.set(id, tracked);
+      if (record.state === 'shut' || record.state === 'open') tries.push(tracked);
+    }
+    await Promise.all(tries);
+  }
+
+  #isDue({ state, since, nextProbe: at }: GateRecord): boolean {
+    const now = this.#deps.clock.now();
+    if (state === 'open') return now - since > OPEN_KEPT_MS;
+    return state === 'draining' || at <= now;
+  }
+
+  /** Another process may have been at it a moment ago: what counts is what stands in Redis now. */
+  async underLease(gate: Gate, work: (fresh: Gate, lease: Lease) => Promise<void>): Promise<Gate | undefined> {
+    const { redis, keys, gates } = this.#deps;
+    const { tenant, keyArn } = gate.record!;
+    const lease = await takeLease(redis, keys.lease(`gate:${gateId(tenant, keyArn)}`), LEASE_MS);
+    if (!lease) return undefined;
+    try {
+      const fresh = await gates.read(tenant, keyArn);
+      if (fresh.record) await work(fresh, lease);
+      return await gates.read(tenant, keyArn);
+    } finally {
+      await lease.free().catch(() => {});
+    }
+  }
+
+  async #work(gate: Gate, lease: Lease): Promise<void> {
+    const { redis, keys } = this.#deps;
+    const record = gate.record!;
+    if (!this.#isDue(record)) return;
+    if (record.state === 'shut') return this.probe(gate);
+    if (record.state === 'open') return dropGate(redis, keys, gateId(record.tenant, record.keyArn), gate.epoch);
+    return this.#release(gate, lease);
+  }
+
+  /** Decides by the tenant's file, the operator's word, and KMS, in this order. */
+  async probe(gate: Gate): Promise<void> {
+    const record = gate.record!;
+    const { tenant, keyArn } = record;
+    const owner = await this.#deps.ownerOf(tenant);
+    // Nobody's gate, or one of a key that is not the tenant's current one any more: each job says for itself what it needs.
+    if (!owner || (record.wasCurrent && owner.keyArn !== keyArn)) return this.#open(gate, 'KeyChanged');
+    const operator = await this.#deps.shutByOperator(tenant, keyArn);
+    if (operator) return this.#shutBy(gate, operator);
+    if (record.code === 'KEY_BLOCKED' || record.code === 'TENANT_PAUSED') return this.#open(gate, 'Operator');
+    await this.#try(gate);
+  }
+
+  async #try(gate: Gate): Promise<void> {
+    const { tryKey, metrics, clock, times } = this.#deps;
+    const record = gate.record!;
+    const probes = record.probes + 1;
+    const now = clock.now();
+    const later = (code: Code): number => now + nextProbe(times, { probes, shutMs: now - record.since, code });
+    try {
+      await tryKey(record.tenant, record.keyArn);
+    } catch (error) {
+      const fault = error instanceof SealdexError ? error : new SealdexError('INTERNAL');
+      metrics.count('sealdex_probes_total', { result: fault.code });
+      // An outage or a throttled account says nothing of the key.
+      if (dispositionOf(fault.code).disposition !== 'park')
+        return this.#change(gate, { ...record, probes, nextProbe: now + times.probeMinMs });
+      return this.#refused(gate, fault, { probes, nextProbe: later(fault.code) });
+    }
+    metrics.count('sealdex_probes_total', { result: 'ok' });
+    if (record.goodProbes > 0) return this.#open(gate, 'Probes');
+    await this.#change(gate, { ...record, probes, goodProbes: 1, nextProbe: now + confirmProbe(times) });
+  }
+
+  async #refused(
+    gate: Gate,
+    { code, reason, deletesAt, deniedBy }: SealdexError,
+    times: { probes: number; nextProbe: number },
+  ): Promise<void> {
+    const { clock, platformKeyWorks, log } = this.#deps;
+    const record = unexplained(gate.record!);
+    const codeSince = code === record.code ? record.codeSince : clock.now();
+    const now = {
+      ...record,
+      ...times,
+      code,
+      codeSince,
+      goodProbes: 0,
+      ...(reason === undefined ? {} : { reason }),
+      ...(deletesAt === undefined ? {} : { deletesAt }),
+      ...(deniedBy === undefined ? {} : { deniedBy }),
+    };
+    const isOver = code === 'KEY_NOT_FOUND' && clock.now() - codeSince >= NOT_FOUND_GRACE_MS;
+    // With a wrong region or endpoint there is no key at all, not even ours.
+    if (!isOver || !(await platformKeyWorks())) return this.#change(gate, now);
+    log.error({ tenant: record.tenant, key: record.keyArn, code: 'KEY_DESTROYED' }, 'a KMS key is gone for good');
+    await this.#change(gate, { ...now, state: 'destroyed', code: 'KEY_DESTROYED', codeSince: clock.now() });
+  }
+
+  async #shutBy(gate: Gate, { code, since, note }: NonNullable<GateOwner['shutByOperator']>): Promise<void> {
+    const { clock, times } = this.#deps;
+    const record = unexplained(gate.record!);
+    const nextProbe = clock.now() + times.probeMinMs;
+    await this.#change(gate, { ...record, code, codeSince: since, note, goodProbes: 0, nextProbe });
+  }
+
+  async #open(gate: Gate, why: string): Promise<void> {
+    const { log, clock } = this.#deps;
+    const { tenant, keyArn, code, since } = gate.record!;
+    log.info({ tenant, key: keyArn, code, why, shutMs: clock.now() - since }, 'a gate is opened');
+    await this.#change(gate, { ...gate.record!, state: 'draining', goodProbes: 0, nextProbe: 0 });
+  }
+
+  async #release(gate: Gate, lease: Lease): Promise<void> {
+    const { gates, clock, times } = this.#deps;
+    const record = gate.record!;
+    const { tenant, keyArn, state } = record;
+    const goesOn = async (): Promise<boolean> =>
+      !this.#isStopped && gates.look(tenant, keyArn).epoch === gate.epoch && (await lease.renew(LEASE_MS));
+    const isDone = await this.#deps.release(record, goesOn);
+    if (state === 'destroyed') return this.#change(gate, { ...record, nextProbe: clock.now() + times.probeMinMs });
+    if (isDone) await this.#change(gate, { ...record, state: 'open', since: clock.now() });
+  }
+
+  /** Whoever has changed the gate meanwhile knows better. */
+  async #change(gate: Gate, record: GateRecord): Promise<void> {
+    await this.#deps.gates.change(gate.epoch, record);
+  }
+}
+
+/** Without what was told of the code that it had. */
+function unexplained(record: GateRecord): GateRecord {
+  const {
+    reason: _reason,
+    requestId: _requestId,
+    deletesAt: _deletesAt,
+    deniedBy: _deniedBy,
+    note: _note,
+    ...rest
+  } = record;
+  return rest;
+}

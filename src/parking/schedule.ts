@@ -1,0 +1,35 @@
+// When a shut gate is tried next: 30 s, doubling to 5 min in the first day, then 15 min (settings), 20 % jitter.
+import type { Code } from '../errors.ts';
+
+export interface ProbeTimes {
+  readonly probeMinMs: number;
+  readonly probeMaxMs: number;
+}
+
+const DAY_MS = 86_400_000;
+const JITTER = 0.2;
+
+/** A key store that was disconnected comes back any time. */
+const UNAVAILABLE_MOST_MS = 120_000;
+
+/** Between a good try and the one that confirms it: KMS is eventually consistent and flaps. */
+const CONFIRM_MS = 5000;
+
+export const firstProbe = ({ probeMinMs }: ProbeTimes, random: () => number = Math.random): number =>
+  jittered(probeMinMs, random);
+
+/** Milliseconds to the next try of a gate that was tried `probes` times in vain and is shut for `shutMs`. */
+export function nextProbe(
+  { probeMinMs, probeMaxMs }: ProbeTimes,
+  { probes, shutMs, code }: { probes: number; shutMs: number; code: Code },
+  random: () => number = Math.random,
+): number {
+  const most = shutMs < DAY_MS ? Math.max(probeMinMs, probeMaxMs / 3) : probeMaxMs;
+  const doubled = Math.min(probeMinMs * 2 ** Math.min(probes, 30), most);
+  return jittered(code === 'KEY_UNAVAILABLE' ? Math.min(doubled, UNAVAILABLE_MOST_MS) : doubled, random);
+}
+
+export const confirmProbe = ({ probeMinMs }: ProbeTimes): number => Math.min(probeMinMs, CONFIRM_MS);
+
+/** Up to a fifth earlier or later. */
+const jittered = (ms: number, random: () => number): number => Math.round(ms * (1 - JITTER + 2 * JITTER * random()));
