@@ -243,8 +243,10 @@ export interface ErrorDetails {
   readonly reason?: string;
   /** Only from KMS, S3 and Redis: causes from parsing quote content and go nowhere. */
   readonly cause?: unknown;
-  /** The KMS key that was refused. */
+  /** The KMS key that the refused or failed call was for. */
   readonly keyArn?: string;
+  /** Who has to act when AWS denies access: our own IAM does, or the key's side. */
+  readonly deniedBy?: 'operator' | 'tenant';
   /** Since when that is so: wall clock, milliseconds. */
   readonly since?: number;
   /** When the KMS key will be deleted: wall clock, milliseconds. */
@@ -262,6 +264,7 @@ export class SealdexError extends Error {
   declare readonly field?: string;
   declare readonly reason?: string;
   declare readonly keyArn?: string;
+  declare readonly deniedBy?: 'operator' | 'tenant';
   declare readonly since?: number;
   declare readonly deletesAt?: number;
   declare readonly deniedBy?: 'operator' | 'tenant';

@@ -1,99 +1,68 @@
-// What an error of KMS means: the table of KMS errors and key states as data. Nothing here calls KMS.
+// What an error of KMS means, by the tables of keys/kms-errors.ts. Nothing here calls KMS.
 // Classified by name, never by status (faults travel as HTTP 400); AccessDenied, Throttling and Validation have no class in the SDK.
-import { SealdexError, type Code } from '../errors.ts';
+import { SealdexError } from '../errors.ts';
+import { KEY_STATE_TABLE, KMS_ERROR_TABLE, type KeyStateRow, type KmsErrorRow } from './kms-errors.ts';
 
-type Class = 'failed' | 'throttled' | 'state' | 'denied' | 'not-found' | 'tampered' | 'invalid' | 'credentials';
+/** The KMS key that a call was for. */
+export interface AskedKey {
+  readonly arn: string;
+  readonly isPlatformKey: boolean;
+}
 
-const CLASSES: Readonly<Record<string, Class>> = Object.freeze({
-  KMSInternalException: 'failed',
-  DependencyTimeoutException: 'failed',
-  KeyUnavailableException: 'failed',
-  TimeoutError: 'failed',
-  AbortError: 'failed',
-  ThrottlingException: 'throttled',
-  LimitExceededException: 'throttled',
-  DisabledException: 'state',
-  KMSInvalidStateException: 'state',
-  AccessDeniedException: 'denied',
-  NotFoundException: 'not-found',
-  InvalidCiphertextException: 'tampered',
-  IncorrectKeyException: 'tampered',
-  InvalidKeyUsageException: 'invalid',
-  InvalidArnException: 'invalid',
-  ValidationException: 'invalid',
-  ExpiredTokenException: 'credentials',
-  UnrecognizedClientException: 'credentials',
-  InvalidClientTokenId: 'credentials',
-  IncompleteSignature: 'credentials',
-  InvalidSignatureException: 'credentials',
-  SignatureDoesNotMatch: 'credentials',
-  RequestTimeTooSkewed: 'credentials',
-  InvalidAccessKeyId: 'credentials',
-  InvalidToken: 'credentials',
-  CredentialsProviderError: 'credentials',
-  // STS, which the SDK asks for credentials; KMS itself says AccessDeniedException.
-  AccessDenied: 'credentials',
-  InvalidIdentityTokenException: 'credentials',
-  IDPRejectedClaimException: 'credentials',
-});
-
-const CODES_BY_CLASS: Readonly<Record<Exclude<Class, 'state'>, { tenant: Code; platform: Code }>> = Object.freeze({
-  failed: { tenant: 'KMS_FAILED', platform: 'KMS_FAILED' },
-  throttled: { tenant: 'KMS_THROTTLED', platform: 'KMS_THROTTLED' },
-  denied: { tenant: 'KEY_DENIED', platform: 'PLATFORM_KEY' },
-  'not-found': { tenant: 'KEY_NOT_FOUND', platform: 'PLATFORM_KEY' },
-  tampered: { tenant: 'OBJECT_TAMPERED', platform: 'OBJECT_TAMPERED' },
-  invalid: { tenant: 'TENANT_KEY_INVALID', platform: 'PLATFORM_KEY' },
-  credentials: { tenant: 'PLATFORM_CREDENTIALS', platform: 'PLATFORM_CREDENTIALS' },
-});
+/** What DescribeKey told of a key that was refused by its state; empty when it told nothing. */
+export interface ToldState {
+  readonly state?: string | undefined;
+  /** Wall clock, milliseconds. */
+  readonly deletesAt?: number | undefined;
+}
 
 const NAME = /^[A-Za-z][A-Za-z0-9.]{0,60}$/;
 
-/** Key states in which KMS refuses; a state that is not here ("Enabled" after a flap, "Creating") passes by itself. */
-const CODES_BY_STATE: Readonly<Record<string, Code>> = Object.freeze({
-  Disabled: 'KEY_DISABLED',
-  PendingDeletion: 'KEY_PENDING_DELETION',
-  PendingReplicaDeletion: 'KEY_PENDING_DELETION',
-  PendingImport: 'KEY_PENDING_IMPORT',
-  Unavailable: 'KEY_UNAVAILABLE',
-});
+const STATES: ReadonlyMap<string, KeyStateRow> = new Map(Object.entries(KEY_STATE_TABLE));
 
-export const needsState = (error: unknown): boolean => classOf(error) === 'state';
-
-/** `state` is what DescribeKey told when the error speaks of the key's state; undefined when it told nothing. */
-export function kmsFault(error: unknown, isPlatformKey: boolean, state?: string): SealdexError {
-  if (error instanceof SealdexError) return error;
-  // A name is the server's text until it is one of ours: one that is no name is not repeated.
-  const reason = error instanceof Error && NAME.test(error.name) ? error.name : 'Unknown';
-  const kind = classOf(error);
-  const of = (code: Code): SealdexError => new SealdexError(code, undefined, { reason, cause: error });
-  if (kind === undefined) return of('INTERNAL');
-  if (kind !== 'state') return of(CODES_BY_CLASS[kind][isPlatformKey ? 'platform' : 'tenant']);
-  const code =
-    state === undefined
-      ? codeWithoutState(error as Error)
-      : ((Object.hasOwn(CODES_BY_STATE, state) ? CODES_BY_STATE[state] : undefined) ?? 'KMS_FAILED');
-  return of(isPlatformKey && code !== 'KMS_FAILED' ? 'PLATFORM_KEY' : code);
-}
-
-/** When DescribeKey is denied too, the first error's own text is all there is. */
-function codeWithoutState({ name, message }: Error): Code {
-  if (/pending (replica )?deletion/i.test(message)) return 'KEY_PENDING_DELETION';
-  if (/pending import/i.test(message)) return 'KEY_PENDING_IMPORT';
-  if (/creating|updating/i.test(message)) return 'KMS_FAILED';
-  return name === 'DisabledException' ? 'KEY_DISABLED' : 'KEY_UNAVAILABLE';
+const ROWS_BY_NAME = new Map<string, KmsErrorRow[]>();
+for (const row of Object.values<KmsErrorRow>(KMS_ERROR_TABLE)) {
+  for (const name of row.names) ROWS_BY_NAME.set(name, [...(ROWS_BY_NAME.get(name) ?? []), row]);
 }
 
 /** Codes of the operating system, of undici, and of TLS; not those of Node's own argument checks, ERR_INVALID_... */
 const NETWORK = /^(E(?!RR_)[A-Z0-9_]+|UND_ERR_[A-Z_]+|ERR_(TLS|SSL)_[A-Z_]+|[A-Z_]*(CERT|SIGNATURE)[A-Z_]*)$/;
 
-function classOf(error: unknown): Class | undefined {
-  if (!(error instanceof Error)) return undefined;
-  const byName = Object.hasOwn(CLASSES, error.name) ? CLASSES[error.name] : undefined;
+export const needsState = (error: unknown): boolean => rowOf(error).state !== undefined;
+
+/** `told` is what DescribeKey told when the error speaks of the key's state. */
+export function kmsFault(error: unknown, { arn, isPlatformKey }: AskedKey, told: ToldState = {}): SealdexError {
+  if (error instanceof SealdexError) return error;
+  // A name is the server's text until it is one of ours: one that is no name is not repeated.
+  const reason = error instanceof Error && NAME.test(error.name) ? error.name : 'Unknown';
+  const { state, deniedBy, ...row } = rowOf(error);
+  const { tenant, platform } = state === undefined ? row : stateRowOf(told.state ?? stateIn(error) ?? state);
+  return new SealdexError(isPlatformKey ? platform : tenant, undefined, {
+    reason,
+    cause: error,
+    keyArn: arn,
+    ...(deniedBy === undefined ? {} : { deniedBy: isPlatformKey ? 'operator' : deniedBy }),
+    ...(told.deletesAt === undefined ? {} : { deletesAt: told.deletesAt }),
+  });
+}
+
+/** A state that AWS invents later passes by itself, or lasts as a failure does. */
+const stateRowOf = (state: string): KeyStateRow => STATES.get(state) ?? KEY_STATE_TABLE.other;
+
+/** When DescribeKey is denied too, the first error's own text is all there is. */
+function stateIn(error: unknown): string | undefined {
+  const text = error instanceof Error ? error.message : '';
+  return [...STATES].find(([, { says }]) => says?.test(text))?.[0];
+}
+
+function rowOf(error: unknown): KmsErrorRow {
+  if (!(error instanceof Error)) return KMS_ERROR_TABLE.unknown;
+  const byName = ROWS_BY_NAME.get(error.name)?.find(({ says }) => says?.test(error.message) ?? true);
   if (byName) return byName;
   const { code, $metadata } = error as { code?: unknown; $metadata?: { httpStatusCode?: number } };
   const isNetwork = typeof code === 'string' && NETWORK.test(code);
-  return isNetwork || ($metadata?.httpStatusCode ?? 0) >= 500 ? 'failed' : undefined;
+  const hasFailed = isNetwork || ($metadata?.httpStatusCode ?? 0) >= 500;
+  return hasFailed ? KMS_ERROR_TABLE.failed : KMS_ERROR_TABLE.unknown;
 }
 
 /** Wrapped bytes that this key and context do not open: from Redis a poisoned entry, in a message a forgery. */

@@ -7,7 +7,7 @@ import { credentialsOf, platformArns, type Config } from '../config.ts';
 import { SealdexError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { KeyContext } from './data-key.ts';
-import { kmsFault, needsState } from './faults.ts';
+import { kmsFault, needsState, type AskedKey, type ToldState } from './faults.ts';
 import { Lanes } from './lanes.ts';
 
 export interface GeneratedKey {
@@ -17,7 +17,7 @@ export interface GeneratedKey {
 }
 
 export interface Kms {
-  /** @throws SealdexError by the table of keys/faults.ts */
+  /** @throws SealdexError by the tables of keys/kms-errors.ts */
   generateDataKey(arn: string, context: KeyContext): Promise<GeneratedKey>;
   /** The plaintext in a buffer of its own; the receiver wipes it. */
   decrypt(arn: string, wrapped: Uint8Array, context: KeyContext): Promise<Buffer>;
@@ -98,17 +98,17 @@ function asking(client: KMSClient, config: Config, metrics: Metrics, use: Patien
   const counted = (operation: string, result: string): void =>
     metrics.count('sealdex_kms_calls_total', { operation, result });
 
-  /** undefined when KMS does not tell: a refusal of this one explains nothing and is no fault. */
-  async function stateOf(KeyId: string, signal: AbortSignal): Promise<string | undefined> {
-    const command = new DescribeKeyCommand({ KeyId });
+  /** Empty when KMS does not tell: a refusal of this one explains nothing and is no fault. */
+  async function stateOf(key: AskedKey, signal: AbortSignal): Promise<ToldState> {
+    const command = new DescribeKeyCommand({ KeyId: key.arn });
     try {
       const request = { input: command.input, send: (options: object) => client.send(command, options) };
       const { KeyMetadata } = await send(request, signal);
       counted('DescribeKey', 'ok');
-      return KeyMetadata?.KeyState;
+      return { state: KeyMetadata?.KeyState, deletesAt: KeyMetadata?.DeletionDate?.getTime() };
     } catch (error) {
-      counted('DescribeKey', kmsFault(error, ours.has(KeyId)).code);
-      return undefined;
+      counted('DescribeKey', kmsFault(error, key).code);
+      return {};
     }
   }
 
@@ -121,8 +121,8 @@ function asking(client: KMSClient, config: Config, metrics: Metrics, use: Patien
       return { answer, plaintext };
     } catch (error) {
       // A refusal by state names one of several states only in its text; DescribeKey names it for sure.
-      const state = needsState(error) ? await stateOf(arn, signal) : undefined;
-      const fault = kmsFault(error, ours.has(arn), state);
+      const key = { arn, isPlatformKey: ours.has(arn) };
+      const fault = kmsFault(error, key, needsState(error) ? await stateOf(key, signal) : {});
       counted(operation, fault.code);
       throw fault;
     }

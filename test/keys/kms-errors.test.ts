@@ -1,10 +1,10 @@
-// The table of KMS errors and key states, walked row by row through the real client against the local KMS.
+// The table of KMS errors, walked row by row through the real client against the local KMS.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { loadConfig } from '../../src/config.ts';
 import { KMS_ERRORS, type KmsErrorFault } from '../../src/dev/kms/faults.ts';
-import type { KeyState } from '../../src/dev/kms/keys.ts';
-import type { Code, SealdexError } from '../../src/errors.ts';
+import { SealdexError, type Code } from '../../src/errors.ts';
 import { kmsFault } from '../../src/keys/faults.ts';
+import { KMS_ERROR_TABLE, type KmsErrorRow } from '../../src/keys/kms-errors.ts';
 import { createKms, type Kms } from '../../src/keys/kms.ts';
 import { createMetrics, type Metrics } from '../../src/metrics.ts';
 import { eventually } from '../support/eventually.ts';
@@ -29,6 +29,15 @@ afterEach(() => {
 
 afterAll(() => room[Symbol.asyncDispose]());
 
+async function faultOf(call: Promise<unknown>): Promise<SealdexError> {
+  const answer = await call.then(
+    () => new Error('The call did not fail.'),
+    (error: unknown) => error,
+  );
+  if (answer instanceof SealdexError) return answer;
+  throw answer;
+}
+
 const codeOf = (call: Promise<unknown>): Promise<string> =>
   call.then(
     () => 'ok',
@@ -37,23 +46,70 @@ const codeOf = (call: Promise<unknown>): Promise<string> =>
 
 const named = (name: string, status = 400): KmsErrorFault => ({ kind: 'error', name, status });
 
-/** What KMS answers, the code for a tenant's KMS key, and the code for the platform key. */
-const ERRORS: [string, KmsErrorFault, Code, Code][] = [
-  ['KMSInternalException', KMS_ERRORS.internal, 'KMS_FAILED', 'KMS_FAILED'],
-  ['DependencyTimeoutException', KMS_ERRORS.dependencyTimeout, 'KMS_FAILED', 'KMS_FAILED'],
-  ['KeyUnavailableException', KMS_ERRORS.keyUnavailable, 'KMS_FAILED', 'KMS_FAILED'],
-  ['an unknown error with status 503', named('ServiceUnavailable', 503), 'KMS_FAILED', 'KMS_FAILED'],
-  ['ThrottlingException', KMS_ERRORS.throttled, 'KMS_THROTTLED', 'KMS_THROTTLED'],
-  ['LimitExceededException', named('LimitExceededException'), 'KMS_THROTTLED', 'KMS_THROTTLED'],
-  ['AccessDeniedException by the key policy', KMS_ERRORS.accessDenied, 'KEY_DENIED', 'PLATFORM_KEY'],
-  ['AccessDeniedException by our IAM', KMS_ERRORS.accessDeniedByUs, 'KEY_DENIED', 'PLATFORM_KEY'],
-  ['NotFoundException', KMS_ERRORS.notFound, 'KEY_NOT_FOUND', 'PLATFORM_KEY'],
-  ['InvalidCiphertextException', named('InvalidCiphertextException'), 'OBJECT_TAMPERED', 'OBJECT_TAMPERED'],
-  ['IncorrectKeyException', named('IncorrectKeyException'), 'OBJECT_TAMPERED', 'OBJECT_TAMPERED'],
-  ['InvalidKeyUsageException', named('InvalidKeyUsageException'), 'TENANT_KEY_INVALID', 'PLATFORM_KEY'],
-  ['InvalidArnException', named('InvalidArnException'), 'TENANT_KEY_INVALID', 'PLATFORM_KEY'],
-  ['ValidationException', named('ValidationException'), 'TENANT_KEY_INVALID', 'PLATFORM_KEY'],
-  ...[
+const TENANT_KEY = { arn: 'arn:aws:kms:us-west-2:111122223333:key/k', isPlatformKey: false };
+
+interface Expected {
+  readonly names: readonly string[];
+  readonly tenant: Code;
+  readonly platform: Code;
+  /** Faults beside those that have just the name. */
+  readonly also?: Record<string, KmsErrorFault>;
+  readonly deniedBy?: 'operator' | 'tenant';
+}
+
+const expected = (tenant: Code, platform: Code, names: string[], more: Partial<Expected> = {}): Expected => ({
+  tenant,
+  platform,
+  names,
+  ...more,
+});
+
+const denied = (words: string): KmsErrorFault => ({
+  kind: 'error',
+  name: 'AccessDeniedException',
+  message: `User: arn:aws:sts::111122223333:assumed-role/sealdex/local is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:us-west-2:444455556666:key/k ${words}`,
+});
+
+/** By hand, row by row: what each error must mean. */
+const ERRORS: Record<string, Expected> = {
+  failed: expected(
+    'KMS_FAILED',
+    'KMS_FAILED',
+    ['KMSInternalException', 'DependencyTimeoutException', 'TimeoutError', 'AbortError'],
+    { also: { ServiceUnavailable: named('ServiceUnavailable', 503) } },
+  ),
+  unavailable: expected('KMS_FAILED', 'KMS_FAILED', ['KeyUnavailableException']),
+  throttled: expected('KMS_THROTTLED', 'KMS_THROTTLED', ['ThrottlingException', 'LimitExceededException']),
+  // Of a key that DescribeKey finds enabled; the table of key states is walked below.
+  disabled: expected('KMS_FAILED', 'KMS_FAILED', ['DisabledException']),
+  invalidState: expected('KMS_FAILED', 'KMS_FAILED', ['KMSInvalidStateException']),
+  deniedByUs: expected('KEY_DENIED', 'PLATFORM_KEY', ['AccessDeniedException'], {
+    deniedBy: 'operator',
+    also: {
+      'no identity-based policy': KMS_ERRORS.accessDeniedByUs,
+      'our explicit deny': denied('with an explicit deny in an identity-based policy'),
+      'our boundary': denied('because no permissions boundary allows the kms:Decrypt action'),
+      'our session': denied('because no session policy allows the kms:Decrypt action'),
+      'our VPC endpoint': denied('with an explicit deny in a VPC endpoint policy'),
+      'our organization': denied('with an explicit deny in a service control policy'),
+    },
+  }),
+  denied: expected('KEY_DENIED', 'PLATFORM_KEY', ['AccessDeniedException'], {
+    deniedBy: 'tenant',
+    also: {
+      'no resource-based policy': KMS_ERRORS.accessDenied,
+      "the key's explicit deny": denied('with an explicit deny in a resource-based policy'),
+      "the key's organization": denied('with an explicit deny in a resource control policy'),
+    },
+  }),
+  notFound: expected('KEY_NOT_FOUND', 'PLATFORM_KEY', ['NotFoundException']),
+  tampered: expected('OBJECT_TAMPERED', 'OBJECT_TAMPERED', ['InvalidCiphertextException', 'IncorrectKeyException']),
+  invalid: expected('TENANT_KEY_INVALID', 'PLATFORM_KEY', [
+    'InvalidKeyUsageException',
+    'InvalidArnException',
+    'ValidationException',
+  ]),
+  credentials: expected('PLATFORM_CREDENTIALS', 'PLATFORM_CREDENTIALS', [
     'ExpiredTokenException',
     'UnrecognizedClientException',
     'InvalidClientTokenId',
@@ -64,27 +120,56 @@ const ERRORS: [string, KmsErrorFault, Code, Code][] = [
     'InvalidAccessKeyId',
     'InvalidToken',
     'CredentialsProviderError',
-  ].map((name): [string, KmsErrorFault, Code, Code] => [
-    name,
-    named(name),
-    'PLATFORM_CREDENTIALS',
-    'PLATFORM_CREDENTIALS',
+    'TokenProviderError',
   ]),
-  ['an error that nobody knows', named('BrandNewException'), 'INTERNAL', 'INTERNAL'],
-];
+  sts: expected('PLATFORM_CREDENTIALS', 'PLATFORM_CREDENTIALS', [
+    'AccessDenied',
+    'InvalidIdentityTokenException',
+    'IDPRejectedClaimException',
+  ]),
+  dryRun: expected('INTERNAL', 'INTERNAL', ['DryRunOperationException']),
+  unknown: expected('INTERNAL', 'INTERNAL', [], { also: { BrandNewException: named('BrandNewException') } }),
+};
 
-test.each(ERRORS)('%s: GenerateDataKey and Decrypt tell it by its code', async (_, fault, forTenant, forPlatform) => {
+test('The table of KMS errors has the rows that are tried here, and cannot be changed', () => {
+  const rows = Object.entries<KmsErrorRow>(KMS_ERROR_TABLE);
+  expect(Object.fromEntries(rows.map(([row, { names }]) => [row, names]))).toEqual(
+    Object.fromEntries(Object.entries(ERRORS).map(([row, { names }]) => [row, names])),
+  );
+  expect([KMS_ERROR_TABLE, ...rows.map(([, row]) => row)].every(Object.isFrozen)).toBe(true);
+});
+
+const FAULTS = Object.values(ERRORS).flatMap(({ names, also = {}, ...row }) => [
+  // Only by its text does a denial say whose it is: a bare one is the tenant's.
+  ...names.filter(() => row.deniedBy !== 'operator').map((name) => ({ label: name, fault: named(name), ...row })),
+  ...Object.entries(also).map(([label, fault]) => ({ label, fault, ...row })),
+]);
+
+const reasonOf = (fault: KmsErrorFault): string =>
+  fault.kind === 'error' ? fault.name : fault.kind === 'notFound' ? 'NotFoundException' : 'AccessDeniedException';
+
+test.each(FAULTS)('$label: GenerateDataKey and Decrypt tell it by code, reason and key', async ({ fault, ...row }) => {
+  // A client of its own: what is throttled slows no other row.
+  const { kms } = await room.open();
   const { tenant, arn } = room.tenant();
   const context = contextOf(tenant);
-  for (const [key, code] of [
-    [arn, forTenant],
-    [room.config.platformKeyArn, forPlatform],
+  for (const [key, code, deniedBy] of [
+    [arn, row.tenant, row.deniedBy],
+    [room.config.platformKeyArn, row.platform, row.deniedBy && 'operator'],
   ] as const) {
-    const { wrapped } = await one.kms.generateDataKey(key, context);
-    room.kms.faults.set({ fault });
-    expect(await codeOf(one.kms.generateDataKey(key, context))).toBe(code);
-    expect(await codeOf(one.kms.decrypt(key, wrapped, context))).toBe(code);
-    room.kms.faults.clear();
+    const { wrapped } = await kms.generateDataKey(key, context);
+    const set = room.kms.faults.set({ match: { operation: ['GenerateDataKey', 'Decrypt'] }, fault });
+    for (const call of [() => kms.generateDataKey(key, context), () => kms.decrypt(key, wrapped, context)]) {
+      const { code: told, reason, keyArn, deniedBy: by, deletesAt } = await faultOf(call());
+      expect({ code: told, reason, keyArn, by, deletesAt }).toEqual({
+        code,
+        reason: reasonOf(fault),
+        keyArn: key,
+        by: deniedBy,
+        deletesAt: undefined,
+      });
+    }
+    set.clear();
   }
 });
 
@@ -98,78 +183,6 @@ test('An error keeps its name as reason and the SDK’s error as cause, and its 
     cause: { name: 'AccessDeniedException', message: expect.stringContaining('resource-based') as string },
   });
   expect((error as SealdexError).message).not.toContain('resource-based');
-});
-
-interface StateRow {
-  readonly state: KeyState;
-  readonly answers?: 'DisabledException' | 'KMSInvalidStateException';
-  readonly code: Code | 'ok';
-  readonly platform: Code | 'ok';
-  /** When DescribeKey is denied too. */
-  readonly unexplained: Code | 'ok';
-}
-
-const STATES: StateRow[] = [
-  { state: 'Enabled', code: 'ok', platform: 'ok', unexplained: 'ok' },
-  { state: 'Updating', code: 'ok', platform: 'ok', unexplained: 'ok' },
-  { state: 'Disabled', code: 'KEY_DISABLED', platform: 'PLATFORM_KEY', unexplained: 'KEY_DISABLED' },
-  {
-    state: 'PendingDeletion',
-    answers: 'DisabledException',
-    code: 'KEY_PENDING_DELETION',
-    platform: 'PLATFORM_KEY',
-    unexplained: 'KEY_PENDING_DELETION',
-  },
-  {
-    state: 'PendingDeletion',
-    answers: 'KMSInvalidStateException',
-    code: 'KEY_PENDING_DELETION',
-    platform: 'PLATFORM_KEY',
-    unexplained: 'KEY_PENDING_DELETION',
-  },
-  {
-    state: 'PendingReplicaDeletion',
-    code: 'KEY_PENDING_DELETION',
-    platform: 'PLATFORM_KEY',
-    unexplained: 'KEY_PENDING_DELETION',
-  },
-  { state: 'PendingImport', code: 'KEY_PENDING_IMPORT', platform: 'PLATFORM_KEY', unexplained: 'KEY_PENDING_IMPORT' },
-  { state: 'Unavailable', code: 'KEY_UNAVAILABLE', platform: 'PLATFORM_KEY', unexplained: 'KEY_UNAVAILABLE' },
-  { state: 'Creating', code: 'KMS_FAILED', platform: 'KMS_FAILED', unexplained: 'KMS_FAILED' },
-];
-
-test.each(STATES)('A key that is $state ($answers) is told as $code', async ({ state, answers, ...expected }) => {
-  const { tenant, arn } = room.tenant();
-  const platform = room.config.platformKeyArn;
-  const context = contextOf(tenant);
-  const wrapped = new Map<string, Buffer>();
-  for (const key of [arn, platform]) {
-    wrapped.set(key, (await one.kms.generateDataKey(key, context)).wrapped);
-    if (answers !== undefined) room.kms.scheduleDeletion(key, { answers });
-    room.kms.setState(key, state);
-  }
-  const codes = async (key: string): Promise<string[]> => [
-    await codeOf(one.kms.generateDataKey(key, context)),
-    await codeOf(one.kms.decrypt(key, wrapped.get(key)!, context)),
-  ];
-  expect(await codes(arn)).toEqual([expected.code, expected.code]);
-  expect(await codes(platform)).toEqual([expected.platform, expected.platform]);
-  room.kms.faults.set({ match: { operation: 'DescribeKey' }, fault: KMS_ERRORS.accessDenied });
-  expect(await codes(arn)).toEqual([expected.unexplained, expected.unexplained]);
-});
-
-test('A key that is gone is not found', async () => {
-  const { tenant, arn } = room.tenant();
-  const { wrapped } = await one.kms.generateDataKey(arn, contextOf(tenant));
-  room.kms.forget(arn);
-  expect(await codeOf(one.kms.generateDataKey(arn, contextOf(tenant)))).toBe('KEY_NOT_FOUND');
-  expect(await codeOf(one.kms.decrypt(arn, wrapped, contextOf(tenant)))).toBe('KEY_NOT_FOUND');
-});
-
-test('A refusal whose key is found enabled again passes by itself', async () => {
-  const { tenant, arn } = room.tenant();
-  room.kms.faults.set({ match: { operation: 'GenerateDataKey' }, fault: named('DisabledException') });
-  expect(await codeOf(one.kms.generateDataKey(arn, contextOf(tenant)))).toBe('KMS_FAILED');
 });
 
 test('A refusal by state costs one call and one DescribeKey; other refusals cost one call', async () => {
@@ -264,7 +277,7 @@ test.each([
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
   'ERR_TLS_CERT_ALTNAME_INVALID',
 ])('Trouble of the network by code %s is KMS_FAILED', (code) => {
-  expect(kmsFault(Object.assign(new Error('no matter'), { code }), false).code).toBe('KMS_FAILED');
+  expect(kmsFault(Object.assign(new Error('no matter'), { code }), TENANT_KEY).code).toBe('KMS_FAILED');
 });
 
 test.each([
@@ -273,19 +286,10 @@ test.each([
   'text',
   null,
 ])('What nobody foresaw is INTERNAL, so that it does not repeat for ever: %s', (error) => {
-  expect(kmsFault(error, false).code).toBe('INTERNAL');
+  expect(kmsFault(error, TENANT_KEY).code).toBe('INTERNAL');
 });
 
-test.each(['AccessDenied', 'InvalidIdentityTokenException', 'IDPRejectedClaimException'])(
-  'A refusal of STS, which is asked for credentials, is our fault: %s',
-  (name) => {
-    expect(kmsFault(Object.assign(new Error('no matter'), { name }), false).code).toBe('PLATFORM_CREDENTIALS');
-  },
-);
-
-test('A name from KMS that is no name does not become a reason, and a state that is none does not become a code', () => {
+test('A name from KMS that is no name does not become a reason', () => {
   const odd = Object.assign(new Error('x'), { name: 'Weird name <of somebody else>' });
-  expect(kmsFault(odd, false)).toMatchObject({ code: 'INTERNAL', reason: 'Unknown' });
-  const state = Object.assign(new Error('x'), { name: 'DisabledException' });
-  expect(kmsFault(state, false, 'constructor').code).toBe('KMS_FAILED');
+  expect(kmsFault(odd, TENANT_KEY)).toMatchObject({ code: 'INTERNAL', reason: 'Unknown' });
 });

@@ -1,0 +1,152 @@
+// The table of key states, walked row by row through the real client against the local KMS: code, reason, key and date of deletion.
+import { DescribeKeyCommand } from '@aws-sdk/client-kms';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import type { KeyState } from '../../src/dev/kms/keys.ts';
+import type { Code, SealdexError } from '../../src/errors.ts';
+import { kmsFault } from '../../src/keys/faults.ts';
+import { KEY_STATE_TABLE, type KeyStateRow } from '../../src/keys/kms-errors.ts';
+import { kmsClient } from '../dev/clients.ts';
+import { contextOf, openRoom, type OneRing, type Room } from './fixture.ts';
+
+let room: Room;
+let one: OneRing;
+
+beforeAll(async () => {
+  room = await openRoom();
+  one = await room.open();
+});
+
+afterEach(() => {
+  room.kms.faults.clear();
+  room.kms.setState(room.config.platformKeyArn, 'Enabled');
+});
+
+afterAll(() => room[Symbol.asyncDispose]());
+
+interface StateRow {
+  readonly state: KeyState;
+  readonly answers: 'DisabledException' | 'KMSInvalidStateException' | 'ok';
+  readonly code: Code | 'ok';
+  readonly platform: Code | 'ok';
+}
+
+const stateRow = (
+  state: KeyState,
+  answers: StateRow['answers'],
+  code: StateRow['code'],
+  platform: StateRow['platform'],
+): StateRow => ({ state, answers, code, platform });
+
+/** By hand, row by row: what each state must mean. */
+const STATES: StateRow[] = [
+  stateRow('Enabled', 'ok', 'ok', 'ok'),
+  stateRow('Updating', 'ok', 'ok', 'ok'),
+  stateRow('Creating', 'KMSInvalidStateException', 'KMS_FAILED', 'KMS_FAILED'),
+  stateRow('Disabled', 'DisabledException', 'KEY_DISABLED', 'PLATFORM_KEY'),
+  stateRow('PendingDeletion', 'DisabledException', 'KEY_PENDING_DELETION', 'PLATFORM_KEY'),
+  stateRow('PendingDeletion', 'KMSInvalidStateException', 'KEY_PENDING_DELETION', 'PLATFORM_KEY'),
+  stateRow('PendingReplicaDeletion', 'KMSInvalidStateException', 'KEY_PENDING_DELETION', 'PLATFORM_KEY'),
+  stateRow('PendingImport', 'KMSInvalidStateException', 'KEY_PENDING_IMPORT', 'PLATFORM_KEY'),
+  stateRow('Unavailable', 'KMSInvalidStateException', 'KEY_UNAVAILABLE', 'PLATFORM_KEY'),
+];
+
+/** Rows that no state of the local KMS has: tests of their own below. */
+const TOLD_OTHERWISE = ['gone', 'other'];
+
+test('The table of key states has the rows that are tried here, and cannot be changed', () => {
+  const rows = Object.entries<KeyStateRow>(KEY_STATE_TABLE);
+  expect(new Set(rows.map(([state]) => state))).toEqual(
+    new Set([...STATES.map(({ state }) => state), ...TOLD_OTHERWISE]),
+  );
+  expect([KEY_STATE_TABLE, ...rows.map(([, row]) => row)].every(Object.isFrozen)).toBe(true);
+});
+
+interface Told {
+  readonly code: string;
+  readonly reason?: string | undefined;
+  readonly keyArn?: string | undefined;
+  readonly deletesAt?: number | undefined;
+}
+
+const told = (call: Promise<unknown>): Promise<Told> =>
+  call.then(
+    () => ({ code: 'ok' }),
+    ({ code, reason, keyArn, deletesAt }: SealdexError) => ({ code, reason, keyArn, deletesAt }),
+  );
+
+test.each(STATES)('A key that is $state ($answers) is told as $code', async ({ state, answers, ...codes }) => {
+  const { tenant, arn } = room.tenant();
+  const context = contextOf(tenant);
+  for (const [key, code] of [
+    [arn, codes.code],
+    [room.config.platformKeyArn, codes.platform],
+  ] as const) {
+    const { wrapped } = await one.kms.generateDataKey(key, context);
+    let deletesAt: number | undefined;
+    if (state === 'PendingDeletion') {
+      room.kms.scheduleDeletion(key, { days: 7, answers: answers as 'DisabledException' });
+      deletesAt = await deletionOf(key);
+    } else room.kms.setState(key, state);
+    const tell = async (): Promise<Told[]> => [
+      await told(one.kms.generateDataKey(key, context)),
+      await told(one.kms.decrypt(key, wrapped, context)),
+    ];
+    const fault = { code, reason: answers, keyArn: key };
+    const both = (told: Told): Told[] => [told, told];
+    expect(await tell()).toEqual(both(answers === 'ok' ? { code: 'ok' } : { ...fault, deletesAt }));
+    // When DescribeKey is denied too, the refusal's own text tells the state, but no date.
+    const set = room.kms.faults.set({ match: { operation: 'DescribeKey' }, fault: KMS_ERRORS.accessDenied });
+    expect(await tell()).toEqual(both(answers === 'ok' ? { code: 'ok' } : { ...fault, deletesAt: undefined }));
+    set.clear();
+  }
+});
+
+/** When the local KMS says that it will delete the key, milliseconds. */
+async function deletionOf(key: string): Promise<number> {
+  const client = kmsClient(room.kms);
+  const { KeyMetadata } = await client.send(new DescribeKeyCommand({ KeyId: key }));
+  client.destroy();
+  return KeyMetadata!.DeletionDate!.getTime();
+}
+
+test('A key that is gone is not found', async () => {
+  const { tenant, arn } = room.tenant();
+  const { wrapped } = await one.kms.generateDataKey(arn, contextOf(tenant));
+  room.kms.forget(arn);
+  const gone = { code: 'KEY_NOT_FOUND', reason: 'NotFoundException', keyArn: arn };
+  expect(await told(one.kms.generateDataKey(arn, contextOf(tenant)))).toEqual(gone);
+  expect(await told(one.kms.decrypt(arn, wrapped, contextOf(tenant)))).toEqual(gone);
+  expect(KEY_STATE_TABLE.gone).toMatchObject({ tenant: gone.code, platform: 'PLATFORM_KEY' });
+});
+
+test.each(['Enabled', 'Updating'] as const)('A refusal whose key is found %s passes by itself', async (state) => {
+  const { tenant, arn } = room.tenant();
+  room.kms.setState(arn, state);
+  room.kms.faults.set({
+    match: { key: arn, operation: 'GenerateDataKey' },
+    fault: { kind: 'error', name: 'DisabledException' },
+  });
+  const fault = { code: 'KMS_FAILED', reason: 'DisabledException', keyArn: arn, deletesAt: undefined };
+  expect(await told(one.kms.generateDataKey(arn, contextOf(tenant)))).toEqual(fault);
+});
+
+test.each(['Invented', 'constructor', '__proto__'])(
+  'A state that nobody knows, as %s, becomes no code of its own',
+  (state) => {
+    const refusal = Object.assign(new Error('x'), { name: 'DisabledException' });
+    const key = { arn: 'arn:aws:kms:us-west-2:111122223333:key/k', isPlatformKey: true };
+    expect(kmsFault(refusal, key, { state }).code).toBe('KMS_FAILED');
+    expect(KEY_STATE_TABLE.other).toMatchObject({ tenant: 'KMS_FAILED', platform: 'KMS_FAILED' });
+  },
+);
+
+test.each([
+  ['DisabledException', 'KEY_DISABLED'],
+  ['KMSInvalidStateException', 'KEY_UNAVAILABLE'],
+])('%s in words of which nobody made anything is %s, when DescribeKey tells nothing', async (name, code) => {
+  const { tenant, arn } = room.tenant();
+  room.kms.faults.set({ match: { operation: 'GenerateDataKey' }, fault: { kind: 'error', name, message: 'No.' } });
+  room.kms.faults.set({ match: { operation: 'DescribeKey' }, fault: KMS_ERRORS.accessDenied });
+  expect((await told(one.kms.generateDataKey(arn, contextOf(tenant)))).code).toBe(code);
+});
