@@ -1,18 +1,23 @@
-// Whether a KMS key works: a real GenerateDataKey, then Decrypt of what it gave, for a tenant may have denied just one.
+// Whether a KMS key can be used: by the real calls that use it, since nothing else tells of permissions. Keeps no key.
 import { timingSafeEqual } from 'node:crypto';
 import { SealdexError } from '../errors.ts';
 import type { KeyContext } from './data-key.ts';
 import type { Kms } from './kms.ts';
 
-/** @throws SealdexError of whichever was refused */
+/**
+ * Asks for a data key and unwraps it again: a tenant may have denied just one of the two. Both plaintexts are wiped.
+ * @throws SealdexError of the call that was refused; `INTERNAL` with reason `OtherPlaintext` when what came back is another key
+ */
 export async function tryKey(kms: Kms, keyArn: string, context: KeyContext): Promise<void> {
   const { plaintext, wrapped } = await kms.generateDataKey(keyArn, context);
+  let unwrapped: Buffer | undefined;
   try {
-    const again = await kms.decrypt(keyArn, wrapped, context);
-    const isSame = timingSafeEqual(plaintext, again);
-    again.fill(0);
-    if (!isSame) throw new SealdexError('INTERNAL', undefined, { reason: 'OtherKeyAnswered' });
+    unwrapped = await kms.decrypt(keyArn, wrapped, context);
+    if (plaintext.length !== unwrapped.length || !timingSafeEqual(plaintext, unwrapped)) {
+      throw new SealdexError('INTERNAL', undefined, { reason: 'OtherPlaintext', keyArn });
+    }
   } finally {
     plaintext.fill(0);
+    unwrapped?.fill(0);
   }
 }

@@ -1,0 +1,73 @@
+// Trying a key: both calls are made for real, a refusal of either is told, and no plaintext is left behind.
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import type { Kms } from '../../src/keys/kms.ts';
+import { tryKey } from '../../src/keys/try-key.ts';
+import { contextOf, isZeroed, openRoom, type OneRing, type Room } from './fixture.ts';
+
+let room: Room;
+let one: OneRing;
+
+beforeAll(async () => {
+  room = await openRoom();
+  one = await room.open();
+});
+
+afterEach(() => {
+  room.kms.faults.clear();
+  room.kms.counts.reset();
+});
+
+afterAll(() => room[Symbol.asyncDispose]());
+
+const OPERATIONS = ['GenerateDataKey', 'Decrypt'];
+
+/** The calls that were made for the key, with their results. */
+const callsFor = (arn: string): string[] =>
+  room.kms.counts
+    .all()
+    .filter(({ key }) => key === arn)
+    .map(({ operation, tenant, result, count }) => `${operation} ${tenant} ${result} ${count}`);
+
+test('A key that works is tried by one call of each kind, and both plaintexts are wiped', async () => {
+  const { tenant, arn } = room.tenant();
+  const before = one.plaintexts.length;
+  await tryKey(one.kms, arn, contextOf(tenant));
+  expect(callsFor(arn)).toEqual(OPERATIONS.map((operation) => `${operation} ${tenant} ok 1`));
+  const plaintexts = one.plaintexts.slice(before);
+  expect(plaintexts).toHaveLength(2);
+  expect(plaintexts.every(isZeroed)).toBe(true);
+});
+
+test.each(OPERATIONS)('A key of which only %s is denied is denied, and what was there is wiped', async (operation) => {
+  const { tenant, arn } = room.tenant();
+  room.kms.faults.set({ match: { key: arn, operation }, fault: KMS_ERRORS.accessDenied });
+  const before = one.plaintexts.length;
+  await expect(tryKey(one.kms, arn, contextOf(tenant))).rejects.toMatchObject({
+    code: 'KEY_DENIED',
+    keyArn: arn,
+    deniedBy: 'tenant',
+  });
+  const plaintexts = one.plaintexts.slice(before);
+  expect(plaintexts).toHaveLength(operation === 'Decrypt' ? 1 : 0);
+  expect(plaintexts.every(isZeroed)).toBe(true);
+});
+
+test('A KMS that unwraps to another key than it gave is no good key', async () => {
+  const { tenant, arn } = room.tenant();
+  const given: Buffer[] = [];
+  const lying: Kms = {
+    ...one.kms,
+    async decrypt(...asked) {
+      const plaintext = await one.kms.decrypt(...asked);
+      plaintext[31]! ^= 1;
+      given.push(plaintext);
+      return plaintext;
+    },
+  };
+  await expect(tryKey(lying, arn, contextOf(tenant))).rejects.toMatchObject({
+    code: 'INTERNAL',
+    reason: 'OtherPlaintext',
+  });
+  expect(given.map(isZeroed)).toEqual([true]);
+});
