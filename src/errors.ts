@@ -245,8 +245,6 @@ export interface ErrorDetails {
   readonly cause?: unknown;
   /** The KMS key that the refused or failed call was for. */
   readonly keyArn?: string;
-  /** Who has to act when AWS denies access: our own IAM does, or the key's side. */
-  readonly deniedBy?: 'operator' | 'tenant';
   /** Since when that is so: wall clock, milliseconds. */
   readonly since?: number;
   /** When the KMS key will be deleted: wall clock, milliseconds. */
@@ -264,7 +262,6 @@ export class SealdexError extends Error {
   declare readonly field?: string;
   declare readonly reason?: string;
   declare readonly keyArn?: string;
-  declare readonly deniedBy?: 'operator' | 'tenant';
   declare readonly since?: number;
   declare readonly deletesAt?: number;
   declare readonly deniedBy?: 'operator' | 'tenant';

@@ -30,6 +30,8 @@ const NETWORK = /^(E(?!RR_)[A-Z0-9_]+|UND_ERR_[A-Z_]+|ERR_(TLS|SSL)_[A-Z_]+|[A-Z
 
 export const needsState = (error: unknown): boolean => rowOf(error).state !== undefined;
 
+export const isThrottled = (error: unknown): boolean => rowOf(error) === KMS_ERROR_TABLE.throttled;
+
 /** `told` is what DescribeKey told when the error speaks of the key's state. */
 export function kmsFault(error: unknown, { arn, isPlatformKey }: AskedKey, told: ToldState = {}): SealdexError {
   if (error instanceof SealdexError) return error;

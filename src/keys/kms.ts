@@ -2,13 +2,14 @@
 // Holds no key longer than a call; caching, sharing and wiping are the key ring's.
 import { DecryptCommand, DescribeKeyCommand, GenerateDataKeyCommand, KMSClient } from '@aws-sdk/client-kms';
 import { UndiciHttpHandler } from '@smithy/undici-http-handler';
-import { orAbort, PROMPT_MS, type Patience } from '../clock.ts';
+import { orAbort, PROMPT_MS, systemClock, type Patience } from '../clock.ts';
 import { credentialsOf, platformArns, type Config } from '../config.ts';
 import { SealdexError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { KeyContext } from './data-key.ts';
-import { kmsFault, needsState, type AskedKey, type ToldState } from './faults.ts';
+import { isThrottled, kmsFault, needsState, type AskedKey, type ToldState } from './faults.ts';
 import { Lanes } from './lanes.ts';
+import { Pace, PACED, paced } from './pace.ts';
 
 export interface GeneratedKey {
   /** 32 bytes in a buffer of their own; the receiver wipes it. */
@@ -46,8 +47,16 @@ interface Request<T> {
   readonly send: (options: { abortSignal: AbortSignal }) => Promise<T>;
 }
 
-/** Sends a request, one more try included. @throws the last try's error, or the signal's reason when there was none */
+/** Sends a request, one more try included. @throws the last try's error; when there was none, the signal's reason, or `paced()` */
 type Send = <T extends object>(request: Request<T>, signal: AbortSignal) => Promise<T>;
+
+interface Asking {
+  readonly client: KMSClient;
+  readonly pace: Pace;
+  readonly config: Config;
+  readonly metrics: Metrics;
+  readonly use: Patience;
+}
 
 type Ask = <T extends Answer>(
   operation: string,
@@ -56,9 +65,9 @@ type Ask = <T extends Answer>(
   request: Request<T>,
 ) => Promise<{ answer: T; plaintext: Buffer }>;
 
-export function createKms(config: Config, metrics: Metrics, use: Patience): Kms {
+export function createKms(config: Config, metrics: Metrics, use: Patience, clock = systemClock): Kms {
   const client = openClient(config, use);
-  const ask = asking(client, config, metrics, use);
+  const ask = asking({ client, pace: new Pace({ clock, isThrottled }), config, metrics, use });
   return {
     async generateDataKey(arn, context) {
       const EncryptionContext = contextOf(context);
@@ -91,12 +100,15 @@ export function createKms(config: Config, metrics: Metrics, use: Patience): Kms 
 }
 
 /** Asks for a data key in its tenant's lane, counts the call, and tells a refusal by its code. */
-function asking(client: KMSClient, config: Config, metrics: Metrics, use: Patience): Ask {
-  const send = sendInTime(client);
+function asking({ client, pace, config, metrics, use }: Asking): Ask {
+  const send = sendInTime(client, pace);
   const lanes = new Lanes(LANE_CALLS);
   const ours = platformArns(config);
-  const counted = (operation: string, result: string): void =>
-    metrics.count('sealdex_kms_calls_total', { operation, result });
+  const counted = (operation: string, fault?: SealdexError): void => {
+    // What did not get its turn was never sent.
+    if (fault?.reason === PACED) return;
+    metrics.count('sealdex_kms_calls_total', { operation, result: fault?.code ?? 'ok' });
+  };
 
   /** Empty when KMS does not tell: a refusal of this one explains nothing and is no fault. */
   async function stateOf(key: AskedKey, signal: AbortSignal): Promise<ToldState> {
@@ -104,26 +116,29 @@ function asking(client: KMSClient, config: Config, metrics: Metrics, use: Patien
     try {
       const request = { input: command.input, send: (options: object) => client.send(command, options) };
       const { KeyMetadata } = await send(request, signal);
-      counted('DescribeKey', 'ok');
+      counted('DescribeKey');
       return { state: KeyMetadata?.KeyState, deletesAt: KeyMetadata?.DeletionDate?.getTime() };
     } catch (error) {
-      counted('DescribeKey', kmsFault(error, key).code);
+      counted('DescribeKey', kmsFault(error, key));
       return {};
     }
   }
 
   return async (operation, arn, { tenant }, request) => {
     const signal = AbortSignal.timeout(DEADLINE_MS[use]);
+    let isQueued = true;
     try {
-      const answer = await lanes.run(`${tenant} ${arn}`, signal, () => send(request, signal));
+      const answer = await lanes.run(`${tenant} ${arn}`, signal, () => ((isQueued = false), send(request, signal)));
       const plaintext = takePlaintext(answer, arn);
-      counted(operation, 'ok');
+      counted(operation);
       return { answer, plaintext };
-    } catch (error) {
+    } catch (thrown) {
+      // Whoever waits in a lane waits for calls that wait for their turn.
+      const error = isQueued && pace.intervalMs > 0 ? paced() : thrown;
       // A refusal by state names one of several states only in its text; DescribeKey names it for sure.
       const key = { arn, isPlatformKey: ours.has(arn) };
       const fault = kmsFault(error, key, needsState(error) ? await stateOf(key, signal) : {});
-      counted(operation, fault.code);
+      counted(operation, fault);
       throw fault;
     }
   };
@@ -147,22 +162,34 @@ function openClient(config: Config, use: Patience): KMSClient {
   });
 }
 
+/** What is known of a request on its way. */
+interface Sent {
+  readonly signal: AbortSignal;
+  isWaiting: boolean;
+  /** What the last try that was made met. */
+  failure?: unknown;
+}
+
 /** Not all that the SDK does heeds a signal (finding credentials, pauses between tries): so nobody waits for it longer. */
-function sendInTime(client: KMSClient): Send {
-  const failures = new WeakMap<object, unknown>();
+function sendInTime(client: KMSClient, pace: Pace): Send {
+  const requests = new WeakMap<object, Sent>();
   client.middlewareStack.add(
     (next) => async (args) => {
+      const sent = requests.get(args.input)!;
+      sent.isWaiting = true;
       try {
-        return await next(args);
+        return await pace.run(sent.signal, () => ((sent.isWaiting = false), next(args)));
       } catch (error) {
-        failures.set(args.input, error);
+        if (!sent.isWaiting) sent.failure = error;
         throw error;
       }
     },
-    // Inside the SDK's retrying: it sees every try.
-    { step: 'finalizeRequest', priority: 'low', name: 'noteFailure' },
+    // Inside the SDK's retrying: every try waits for its turn and is seen.
+    { step: 'finalizeRequest', priority: 'low', name: 'pace' },
   );
   return async ({ input, send }, signal) => {
+    const sent: Sent = { signal, isWaiting: false };
+    requests.set(input, sent);
     const answer = send({ abortSignal: signal });
     try {
       return await orAbort(answer, signal);
@@ -171,8 +198,8 @@ function sendInTime(client: KMSClient): Send {
         (late) => (late as Answer).Plaintext?.fill(0),
         () => {},
       );
-      // When time runs out in the pause before the second try, the first has told what is the matter.
-      throw failures.get(input) ?? error;
+      // When time runs out before the second try, the first has told what is the matter.
+      throw sent.failure ?? (sent.isWaiting ? paced() : error);
     }
   };
 }

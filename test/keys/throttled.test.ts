@@ -1,0 +1,111 @@
+// A throttled client, over the real SDK: one tenant's throttling spaces the calls of all, and costs no job an attempt.
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import type { SealdexError } from '../../src/errors.ts';
+import { createKms, type Kms } from '../../src/keys/kms.ts';
+import { createMetrics, type Metrics } from '../../src/metrics.ts';
+import { outcomeOf } from '../../src/work/outcome.ts';
+import { FakeClock } from '../support/clock.ts';
+import { eventually } from '../support/eventually.ts';
+import { contextOf, moving, openRoom, type Room } from './fixture.ts';
+
+let room: Room;
+
+beforeAll(async () => {
+  room = await openRoom();
+});
+
+afterEach(() => {
+  room.kms.faults.clear();
+  room.kms.counts.reset();
+});
+
+afterAll(() => {
+  opened.dispose();
+  return room[Symbol.asyncDispose]();
+});
+
+interface Client {
+  readonly clock: FakeClock;
+  readonly metrics: Metrics;
+  generate(tenant: string, arn: string): Promise<unknown>;
+}
+
+const opened = new DisposableStack();
+
+const kmsOf = (metrics: Metrics, use: 'patient' | 'prompt', clock: FakeClock): Kms =>
+  opened.adopt(createKms(room.config, metrics, use, clock), (kms) => kms.close());
+
+/** A client that another tenant's call has made slow; a patient one by two throttled answers, the SDK's second try included. */
+async function throttledClient(use: 'patient' | 'prompt'): Promise<Client> {
+  const clock = new FakeClock();
+  const metrics = createMetrics();
+  const kms = kmsOf(metrics, use, clock);
+  const { tenant, arn } = room.tenant();
+  const fault = room.kms.faults.set({ match: { key: arn }, fault: KMS_ERRORS.throttled });
+  await expect(moving(clock, kms.generateDataKey(arn, contextOf(tenant)))).rejects.toMatchObject({
+    code: 'KMS_THROTTLED',
+    reason: 'ThrottlingException',
+  });
+  // A prompt caller's time may be over before the second try.
+  if (use === 'patient') expect(fault.met).toBe(2);
+  return { clock, metrics, generate: (tenant, arn) => kms.generateDataKey(arn, contextOf(tenant)) };
+}
+
+const faultOf = (call: Promise<unknown>): Promise<SealdexError> =>
+  call.then(
+    () => Promise.reject(new Error('The call did not fail.')),
+    (error: SealdexError) => error,
+  );
+
+test('After one tenant’s call was throttled, another tenant’s calls begin an interval apart', async () => {
+  const { clock, generate } = await throttledClient('patient');
+  const { tenant, arn } = room.tenant();
+  const sent = (): number => room.kms.counts.count({ key: arn });
+  const calls = Array.from({ length: 3 }, () => generate(tenant, arn));
+  await eventually(() => clock.pending === 1);
+  clock.advance(99);
+  expect(sent()).toBe(0);
+  for (const [i, intervalMs] of [1, 80, 64].entries()) {
+    clock.advance(intervalMs);
+    // By the time that one is answered, others that did not wait would have come too.
+    await calls[i];
+    expect(sent()).toBe(i + 1);
+  }
+  expect(clock.pending).toBe(0);
+});
+
+test('Calls without a turn before their deadline are throttled ones, never sent and never counted, even behind others of their tenant', async () => {
+  const { clock, metrics, generate } = await throttledClient('prompt');
+  const counted = await metrics.by('sealdex_kms_calls_total', 'result');
+  const { tenant, arn } = room.tenant();
+  const faults = await Promise.all(Array.from({ length: 20 }, () => faultOf(generate(tenant, arn))));
+  expect(new Set(faults.map(({ code, reason }) => `${code} ${reason}`))).toEqual(new Set(['KMS_THROTTLED Paced']));
+  expect(room.kms.counts.count({ key: arn })).toBe(0);
+  expect(await metrics.by('sealdex_kms_calls_total', 'result')).toEqual(counted);
+  await eventually(() => clock.pending === 0);
+});
+
+test('A job whose call was throttled or did not get its turn comes back without spending an attempt, and is not parked', async () => {
+  const { generate } = await throttledClient('prompt');
+  const { tenant, arn } = room.tenant();
+  const paced = await faultOf(generate(tenant, arn));
+  room.kms.faults.set({ match: { key: arn }, fault: KMS_ERRORS.throttled });
+  const throttled = await faultOf((await room.open({ use: 'prompt' })).kms.generateDataKey(arn, contextOf(tenant)));
+  expect([paced.reason, throttled.reason]).toEqual(['Paced', 'ThrottlingException']);
+  const canary = (): never => expect.unreachable('No canary is asked about KMS.');
+  for (const fault of [paced, throttled]) {
+    expect(await outcomeOf(fault, 0, canary, new AbortController().signal)).toEqual({
+      kind: 'retry',
+      code: 'KMS_THROTTLED',
+      spendsAttempt: false,
+    });
+  }
+});
+
+test('What the first try told is not lost when the second does not get its turn', async () => {
+  const { tenant, arn } = room.tenant();
+  const kms = kmsOf(createMetrics(), 'prompt', new FakeClock());
+  room.kms.faults.set({ match: { key: arn }, fault: KMS_ERRORS.throttled, times: 1 });
+  expect(await faultOf(kms.generateDataKey(arn, contextOf(tenant)))).toMatchObject({ reason: 'ThrottlingException' });
+});
