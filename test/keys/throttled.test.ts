@@ -95,7 +95,7 @@ test('A job whose call was throttled or did not get its turn comes back without 
   expect([paced.reason, throttled.reason]).toEqual(['Paced', 'ThrottlingException']);
   const canary = (): never => expect.unreachable('No canary is asked about KMS.');
   for (const fault of [paced, throttled]) {
-    expect(await outcomeOf(fault, 0, canary, new AbortController().signal)).toEqual({
+    expect(await outcomeOf(fault, { tenant: 'acme', ageMs: 0 }, canary, new AbortController().signal)).toEqual({
       kind: 'retry',
       code: 'KMS_THROTTLED',
       spendsAttempt: false,

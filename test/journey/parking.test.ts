@@ -1,0 +1,53 @@
+// A tenant disables its KMS key: its jobs wait, cost nothing, hurt nobody, and finish by themselves when the key is back.
+import { expect, test } from 'vitest';
+import { startIndexWorker } from '../../src/app.ts';
+import type { Settings } from '../../src/config.ts';
+import { eventually } from '../support/eventually.ts';
+import { documentOf, metricsOf, openHouse, textOf, type House } from './house.ts';
+
+/** Probes come soon, so that nobody waits for them. */
+const SOON: Settings = { SEALDEX_PROBE_MIN_MS: 200, SEALDEX_PROBE_MAX_MS: 600 };
+
+const cryptoCalls = ({ services: { kms } }: House, key: string): number =>
+  kms.counts.count({ operation: 'GenerateDataKey', key }) + kms.counts.count({ operation: 'Decrypt', key });
+
+async function enqueue(house: House, tenant: string, ids: readonly string[]): Promise<string[]> {
+  const jobs = await Promise.all(
+    ids.map((id) =>
+      house.producer.enqueueIndex({ tenant, corpus: 'docs', document: documentOf(id, `Text of ${id}.`) }),
+    ),
+  );
+  return jobs.map(({ jobId }) => jobId);
+}
+
+const stateOf = async (house: House, jobId: string): Promise<string> => {
+  const { state, code } = await house.producer.status(jobId);
+  return [state, code].join(' ').trim();
+};
+
+test('jobs of a disabled key are parked, those of others go on, and all are stored when the key is back', async () => {
+  await using house = await openHouse(SOON);
+  const key = await house.tenant('acme');
+  await house.tenant('globex');
+  const ids = Array.from({ length: 20 }, (_, index) => `doc ${index}`);
+  const queued = await enqueue(house, 'acme', ids);
+  house.services.kms.disable(key);
+  await using worker = await startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+  await eventually(async () => {
+    for (const job of queued) expect(await stateOf(house, job)).toBe('parked KEY_DISABLED');
+    return true;
+  });
+  const others = await enqueue(house, 'globex', ids);
+  for (const job of others) expect(await house.end(job)).toBe('done');
+
+  // What arrives now waits under the platform key, without a call for the tenant's.
+  const calls = cryptoCalls(house, key);
+  const late = await enqueue(house, 'acme', ['late']);
+  await eventually(async () => (await stateOf(house, late[0]!)) === 'parked KEY_DISABLED');
+  const probes = await metricsOf(worker.port, 'sealdex_probes_total');
+  expect(cryptoCalls(house, key) - calls).toBeLessThanOrEqual(Object.values(probes).reduce((sum, n) => sum + n, 0));
+
+  house.services.kms.enable(key);
+  for (const job of [...queued, ...late]) expect(await house.end(job)).toBe('done');
+  for (const id of [...ids, 'late']) expect(await textOf(house.reader, 'acme', 'docs', id)).toContain('Textof');
+});
