@@ -15,7 +15,7 @@ import { createMetrics, type Metrics } from './metrics.ts';
 import { createOperatorFrom, type Operator } from './operator.ts';
 import { createProducerFrom, type Producer } from './producer.ts';
 import { gateId } from './names.ts';
-import { isClosed } from './parking/gate.ts';
+import { isClosed, type GateOwner } from './parking/gate.ts';
 import { startProbe, type Probe } from './parking/probe.ts';
 import { parseGate } from './parking/record.ts';
 import { openQueue, type JobQueue } from './queue/queues.ts';
@@ -129,7 +129,13 @@ export function createProducer(settings?: Settings): Promise<Producer> {
     const queue = releases.add(openQueue(config, redis, clock), (opened) => opened.close());
     beat(rooms, releases, 'producer');
     const { inlineBytes, platformKeyArn } = config;
-    const intake = { store, ring, inlineBytes, platformKeyArn, refusal: guard.gates.refusal };
+    const intake = {
+      store,
+      ring,
+      inlineBytes,
+      platformKeyArn,
+      refusal: (owner: GateOwner) => guard.gates.refusal(owner),
+    };
     const producer = createProducerFrom({ config, clock, queue, tenants, intake });
     return { ...producer, [Symbol.asyncDispose]: () => releases.release() };
   });
@@ -211,8 +217,8 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
       redis,
       queueRedis: await rooms.connect('queue'),
       handle,
-      onOutcome: platform.onOutcome,
-      parking: { isOpen: (text) => !isClosed(parseGate(text)), lookAgain: guard.gates.tick },
+      onOutcome: (outcome) => platform.onOutcome(outcome),
+      parking: { isOpen: (text) => !isClosed(parseGate(text)), lookAgain: () => guard.gates.tick() },
       onCompleted: (id, { tenant, content }) => removeContent(store, { id, tenant, content }),
     });
     const queue = releases.add(openQueue(config, redis, clock), (opened) => opened.close());
@@ -233,7 +239,7 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
 }
 
 function tellOfFaults({ told }: Guard, log: Log, platform: Platform): void {
-  told.suspect = platform.suspect;
+  told.suspect = (code) => platform.suspect(code);
   told.onShut = (tenant, key, error) =>
     log.warn({ tenant, key, ...faultOf(error) }, 'a gate is shut: its jobs are parked');
 }
@@ -265,6 +271,7 @@ function startProbing({ config, clock, metrics, redis, tenants, guard }: Rooms, 
     tryKey,
     platformKeyWorks,
     release: ({ tenant, keyArn }, goesOn) => queue.release(gateId(tenant, keyArn), goesOn),
+    expire: ({ tenant, keyArn }) => queue.expire(gateId(tenant, keyArn)),
   });
 }
 

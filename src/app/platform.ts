@@ -44,9 +44,9 @@ export function createPlatform({ clock, log, store, guard, canary, onPause, onRe
     get code() {
       return pause.code;
     },
-    suspect: pause.suspect,
-    tick: pause.tick,
-    stop: pause.stop,
+    suspect: (code) => pause.suspect(code),
+    tick: () => pause.tick(),
+    stop: () => pause.stop(),
     onOutcome(outcome) {
       if (outcome.kind === 'done') storeFailsSince = undefined;
       if (outcome.kind === 'pause' && isPausing(outcome.code)) pause.suspect(outcome.code);

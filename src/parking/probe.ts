@@ -31,6 +31,8 @@ export interface ProbeDeps {
    * @returns whether nothing is left
    */
   readonly release: (gate: GateRecord, goesOn: () => Promise<boolean>) => Promise<boolean>;
+  /** Ends what is parked at the gate for longer than it may be. */
+  readonly expire: (gate: GateRecord) => Promise<void>;
 }
 
 export interface Probe {
@@ -126,7 +128,10 @@ class Prober {
     const { redis, keys } = this.#deps;
     const record = gate.record!;
     if (!this.#isDue(record)) return;
-    if (record.state === 'shut') return this.probe(gate);
+    if (record.state === 'shut') {
+      await this.#deps.expire(record);
+      return this.probe(gate);
+    }
     if (record.state === 'open') return dropGate(redis, keys, gateId(record.tenant, record.keyArn), gate.epoch);
     return this.#release(gate, lease);
   }

@@ -168,6 +168,15 @@ export async function releaseParked(deps: ReleaseDeps, gate: string, goesOn: () 
   }
 }
 
+/** Brings back jobs that were parked first before a time, so that whoever takes them ends them. At most 500. */
+export async function expireParked(deps: ReleaseDeps, gate: string, before: number): Promise<void> {
+  const index = deps.keys.parked(gate);
+  const jobIds = await ask(deps.redis.zrangebyscore(index, '-inf', before, 'LIMIT', 0, LARGEST_BATCH));
+  if (jobIds.length === 0) return;
+  await deps.restamp(jobIds);
+  await release(deps, index, jobIds);
+}
+
 /** BullMQ's answer for a job that is not delayed: it was released by another, or has come back by itself. */
 const NOT_DELAYED = -3;
 

@@ -6,7 +6,7 @@ import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import type { JobData } from '../jobs.ts';
 import { ask, redisKeys, type Redis } from '../redis.ts';
-import { promoter, releaseParked } from './parked.ts';
+import { expireParked, promoter, releaseParked, type ReleaseDeps } from './parked.ts';
 import { confirm, mark, stamp, type Marker } from './stamp.ts';
 import { createWhereabouts, type Whereabouts } from './whereabouts.ts';
 
@@ -41,6 +41,8 @@ export interface JobQueue extends Whereabouts {
   add(jobId: string, data: JobData): Promise<void>;
   /** Releases what is parked at a gate, as long as `goesOn` says so. Answers whether nothing is left. */
   release(gate: string, goesOn: () => Promise<boolean>): Promise<boolean>;
+  /** Brings back what is parked at a gate for longer than it may be. */
+  expire(gate: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -55,6 +57,14 @@ export function openQueue(config: Config, redis: Redis, clock: Clock): JobQueue 
   // Every command's own answer tells its caller; the event tells it a second time.
   queue.on('error', () => {});
 
+  const releasing: ReleaseDeps = {
+    redis,
+    keys,
+    queueKey: queue.toKey(''),
+    promote: promoter(queue),
+    restamp: async () => {},
+  };
+
   return {
     ...createWhereabouts(queue, redis, keys),
     stamp: (count) => stamp(redis, keys, clock, count),
@@ -63,12 +73,8 @@ export function openQueue(config: Config, redis: Redis, clock: Clock): JobQueue 
     async add(jobId, data) {
       await ask(queue.add(data.kind, data, { ...JOB_OPTIONS, jobId, priority: PRIORITY, sizeLimit: SIZE_LIMIT }));
     },
-    release: (gate, goesOn) =>
-      releaseParked(
-        { redis, keys, queueKey: queue.toKey(''), promote: promoter(queue), restamp: async () => {} },
-        gate,
-        goesOn,
-      ),
+    release: (gate, goesOn) => releaseParked(releasing, gate, goesOn),
+    expire: (gate) => expireParked(releasing, gate, clock.now() - config.parkedMaxMs),
     close: () => queue.close(),
   };
 }

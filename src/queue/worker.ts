@@ -111,7 +111,7 @@ export function startWorker(deps: WorkerDeps): QueueWorker {
       processor.abort();
     },
     resume() {
-      if (!stopping) worker.resume();
+      if (!stopping) worker.resume().catch(onFault);
     },
     stop: () => (stopping ??= stopWorker(deps, worker, processor, following)),
   };
