@@ -1,25 +1,18 @@
-// What an error of S3 means: the table of S3 errors as data. Nothing here sends a request.
+// What an error of S3 means, by the table of store/s3-errors.ts. Nothing here sends a request.
 // Classified by name and status only: messages name buckets and keys, and change.
 import { SealdexError } from '../errors.ts';
+import { S3_ERROR_TABLE } from './s3-errors.ts';
+
+const { failed, conflict, missing, refused, credentials } = S3_ERROR_TABLE;
 
 /** S3 says no to us or to the request. Whether that is the platform's fault or one job's, a canary decides. */
-const REFUSALS = new Set([
-  'AccessDenied',
-  'NoSuchBucket',
-  'PermanentRedirect',
-  'AuthorizationHeaderMalformed',
-  'ExpiredToken',
-  'InvalidAccessKeyId',
-  'InvalidToken',
-  'SignatureDoesNotMatch',
-  'RequestTimeTooSkewed',
-]);
+const REFUSALS = new Set(refused.names);
 
 /** Answers of 4xx that pass by themselves: too slow, too many, or another write at the same time. */
-const PASSING_NAMES = new Set(['RequestTimeout', 'SlowDown', 'Throttling', 'ThrottlingException', 'RequestThrottled']);
-const PASSING_STATUS = new Set([408, 409, 412, 425, 429]);
+const PASSING_NAMES = new Set([...failed.names, ...conflict.names]);
+const PASSING_STATUS = new Set([...failed.statuses, ...conflict.statuses]);
 
-const CREDENTIALS = new Set(['CredentialsProviderError', 'TokenProviderError']);
+const CREDENTIALS = new Set(credentials.names);
 
 interface S3Error {
   readonly name?: unknown;
@@ -29,6 +22,10 @@ interface S3Error {
 
 export const statusOf = (error: unknown): number | undefined =>
   (error as S3Error | undefined)?.$metadata?.httpStatusCode;
+
+/** There is no such object. A HEAD of a bucket that is not there looks the same; the PUT or GET beside it names it. */
+export const isMissing = (error: unknown): boolean =>
+  error instanceof Error && missing.names.includes(error.name) && missing.statuses.includes(statusOf(error) ?? 0);
 
 /** Names are the server's text, so only what looks like a name goes on into log lines and metric labels. */
 const NAME = /^[A-Za-z][A-Za-z0-9._]{0,63}$/;

@@ -15,7 +15,7 @@ import { UndiciHttpHandler } from '@smithy/undici-http-handler';
 import { PROMPT_MS, systemClock, type Patience } from '../clock.ts';
 import { credentialsOf, type Config } from '../config.ts';
 import { SealdexError } from '../errors.ts';
-import { statusOf, storeFault } from './faults.ts';
+import { isMissing, statusOf, storeFault } from './faults.ts';
 
 export interface ObjectFacts {
   readonly metadata: Readonly<Record<string, string>>;
@@ -194,10 +194,6 @@ function conditionAnswer(error: unknown, condition: Condition | undefined): { an
   if (status === 409) return { answer: { kind: 'conflict' } };
   return 'etag' in condition && isMissing(error) ? { answer: { kind: 'missing' } } : undefined;
 }
-
-/** A HEAD of a bucket that is not there looks the same; the PUT or GET beside it names it. */
-const isMissing = (error: unknown): boolean =>
-  error instanceof Error && statusOf(error) === 404 && (error.name === 'NoSuchKey' || error.name === 'NotFound');
 
 const missingAnswer = (error: unknown): { answer: undefined } | undefined =>
   isMissing(error) ? { answer: undefined } : undefined;

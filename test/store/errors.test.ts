@@ -2,9 +2,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SealdexError } from '../../src/errors.ts';
 import { S3_ERRORS, type S3Fault } from '../../src/dev/s3-faults.ts';
+import { INTAKE_REFUSED } from '../../src/intake.ts';
 import { isRefusal, storeFault } from '../../src/store/faults.ts';
+import { S3_ERROR_TABLE, type S3ErrorRow } from '../../src/store/s3-errors.ts';
 import type { Store } from '../../src/store/s3.ts';
 import { testServices, type TestServices } from '../support/services.ts';
+import { outcomeOf, type Outcome } from '../../src/work/outcome.ts';
 import { faultOf, storeOf } from './fixture.ts';
 
 let services: TestServices;
@@ -41,25 +44,110 @@ const row = (fault: S3Fault, isRefusal: boolean, attempts: number, head: string)
 /** A bucket that is not there looks like an object that is not there. */
 const NONE = '';
 
+/** By hand: what each error must mean. */
+const ROWS: Record<string, readonly Row[]> = {
+  failed: [
+    row(S3_ERRORS.internal, false, 2, 'Http500'),
+    row(answer(503, 'ServiceUnavailable'), false, 2, 'Http503'),
+    row(S3_ERRORS.slowDown, false, 2, 'Http503'),
+    row(S3_ERRORS.requestTimeout, false, 2, 'Http400'),
+    row(answer(400, 'TimeoutError'), false, 2, 'Http400'),
+    row(answer(429, 'TooManyRequests'), false, 2, 'Http429'),
+    row(answer(400, 'Throttling'), false, 2, 'Http400'),
+    row(answer(400, 'ThrottlingException'), false, 2, 'Http400'),
+    row(answer(400, 'RequestThrottled'), false, 2, 'Http400'),
+  ],
+  conflict: [
+    row(answer(412, 'PreconditionFailed'), false, 1, 'Http412'),
+    row(S3_ERRORS.conflict, false, 1, 'Http409'),
+    row(answer(409, 'OperationAborted'), false, 1, 'Http409'),
+  ],
+  refused: [
+    row(S3_ERRORS.accessDenied, true, 1, 'AccessDenied'),
+    row(S3_ERRORS.noSuchBucket, true, 1, NONE),
+    row(answer(301, 'PermanentRedirect'), true, 1, 'PermanentRedirect'),
+    row(answer(400, 'AuthorizationHeaderMalformed'), true, 1, 'Http400'),
+    row(S3_ERRORS.expiredToken, true, 1, 'Http400'),
+    row(answer(403, 'InvalidAccessKeyId'), true, 1, 'AccessDenied'),
+    row(answer(400, 'InvalidToken'), true, 1, 'Http400'),
+    row(answer(403, 'SignatureDoesNotMatch'), true, 1, 'AccessDenied'),
+    row(answer(403, 'RequestTimeTooSkewed'), true, 1, 'AccessDenied'),
+  ],
+};
+
 const TABLE: readonly Row[] = [
-  row(S3_ERRORS.slowDown, false, 2, 'Http503'),
-  row(S3_ERRORS.internal, false, 2, 'Http500'),
-  row(S3_ERRORS.requestTimeout, false, 2, 'Http400'),
-  row(answer(429, 'TooManyRequests'), false, 2, 'Http429'),
-  row(answer(409, 'OperationAborted'), false, 1, 'Http409'),
+  ...Object.values(ROWS).flat(),
+  // Names that the table does not have.
   row(answer(307, 'TemporaryRedirect'), false, 1, 'Http307'),
-  row(S3_ERRORS.accessDenied, true, 1, 'AccessDenied'),
-  row(S3_ERRORS.noSuchBucket, true, 1, NONE),
-  row(answer(301, 'PermanentRedirect'), true, 1, 'PermanentRedirect'),
-  row(S3_ERRORS.expiredToken, true, 1, 'Http400'),
-  row(answer(403, 'InvalidAccessKeyId'), true, 1, 'AccessDenied'),
-  row(answer(403, 'SignatureDoesNotMatch'), true, 1, 'AccessDenied'),
-  row(answer(403, 'RequestTimeTooSkewed'), true, 1, 'AccessDenied'),
-  row(answer(400, 'AuthorizationHeaderMalformed'), true, 1, 'Http400'),
-  row(answer(400, 'InvalidToken'), true, 1, 'Http400'),
   row(answer(400, 'KMS.DisabledException'), true, 1, 'Http400'),
   row(answer(405, 'MethodNotAllowed'), true, 1, 'Http405'),
 ];
+
+test('The table of S3 errors has the names that are tried here, and cannot be changed', () => {
+  const names = (rows: readonly Row[] = []): string[] => rows.map(({ name }) => name);
+  const rows = Object.entries<S3ErrorRow>(S3_ERROR_TABLE);
+  expect(Object.fromEntries(rows.map(([kind, { names }]) => [kind, names]))).toEqual({
+    failed: names(ROWS['failed']),
+    conflict: names(ROWS['conflict']),
+    refused: names(ROWS['refused']),
+    // Tests of their own below.
+    missing: MISSING.map(({ name }) => name),
+    credentials: NO_CREDENTIALS,
+    multipart: [],
+  });
+  expect([S3_ERROR_TABLE, ...rows.map(([, row]) => row)].every(Object.isFrozen)).toBe(true);
+});
+
+const MISSING = [
+  { name: 'NoSuchKey', call: () => store.get('nothing/here') },
+  { name: 'NotFound', call: () => store.head('nothing/here') },
+];
+
+test.each(MISSING)('$name is an answer, no error', async ({ call }) => {
+  expect(await call()).toBeUndefined();
+});
+
+test('An object that is gone when it should be replaced is an answer, no error', async () => {
+  expect(await store.put('nothing/here', Buffer.from('x'), { condition: { etag: '"x"' } })).toEqual({
+    kind: 'missing',
+  });
+});
+
+const NO_CREDENTIALS = ['CredentialsProviderError', 'TokenProviderError'];
+
+test.each(NO_CREDENTIALS)('%s is the platform’s fault, and no refusal of S3', async (name) => {
+  const set = services.s3.faults.set({ match: { prefix: `${name}/` }, fault: answer(400, name) });
+  const fault = await faultOf(store.get(`${name}/x`));
+  set.clear();
+  expect(fault).toMatchObject({ code: 'PLATFORM_CREDENTIALS', reason: name });
+  expect(S3_ERROR_TABLE.credentials.becomes).toEqual([{ code: fault.code }]);
+  expect(isRefusal(fault)).toBe(false);
+});
+
+test('A refusal becomes what the table says: with a bad canary, with a good one, and for content in intake', async () => {
+  const set = services.s3.faults.set({ match: { prefix: 'refused/' }, fault: S3_ERRORS.accessDenied });
+  const refused = await faultOf(store.get('refused/x'));
+  set.clear();
+  const inIntake = new SealdexError('STORE_FAILED', undefined, { reason: INTAKE_REFUSED, cause: refused });
+  const become = (fault: SealdexError, isGood: boolean): Promise<Outcome> =>
+    outcomeOf(fault, 0, () => Promise.resolve(isGood), new AbortController().signal);
+  const outcomes = [await become(refused, false), await become(refused, true), await become(inIntake, true)];
+  expect(outcomes).toEqual([
+    { kind: 'pause', code: 'PLATFORM_STORE' },
+    { kind: 'retry', code: 'STORE_FAILED', spendsAttempt: true },
+    { kind: 'retry', code: 'CONTENT_MISSING', spendsAttempt: true },
+  ]);
+  expect(S3_ERROR_TABLE.refused.becomes.map(({ code }) => code)).toEqual(
+    outcomes.map((outcome) => 'code' in outcome && outcome.code),
+  );
+});
+
+/** What a conditional write answers to them, for its writer to look again. */
+const CONFLICTS: Readonly<Record<string, string>> = {
+  PreconditionFailed: 'exists',
+  ConditionalRequestConflict: 'conflict',
+  OperationAborted: 'conflict',
+};
 
 const operations: Record<string, (store: Store, key: string) => Promise<unknown>> = {
   put: (store, key) => store.put(key, Buffer.from('x'), {}),
@@ -71,6 +159,13 @@ const operations: Record<string, (store: Store, key: string) => Promise<unknown>
 };
 
 describe.each(TABLE)('$name', ({ name, fault, isRefusal: refuses, attempts, head }) => {
+  // A client of its own: the SDK stops to try again when too much has failed before.
+  let own: Store;
+  beforeAll(() => {
+    own = storeOf(services.settings);
+  });
+  afterAll(() => own.close());
+
   // Each call in a folder of its own, so that all run at once and their requests are counted apart.
   const folderOf = (operation: string): string => `${name}-${operation.replaceAll(' ', '-')}/`;
   const met = async (operation: string, call: (key: string) => Promise<unknown>) => {
@@ -85,18 +180,19 @@ describe.each(TABLE)('$name', ({ name, fault, isRefusal: refuses, attempts, head
   };
 
   test.concurrent.each(Object.keys(operations))('to %s is STORE_FAILED, and is it a refusal', async (operation) => {
-    const isConflict = operation.startsWith('put if') && name === 'OperationAborted';
-    const { requests, ...answered } = await met(operation, (key) => operations[operation]!(store, key));
+    const verdict = operation.startsWith('put if') ? CONFLICTS[name] : undefined;
+    const isConflict = verdict !== undefined;
+    const { requests, ...answered } = await met(operation, (key) => operations[operation]!(own, key));
     const seen = 'error' in answered ? answered.error : undefined;
     expect(
       isConflict ? answered : { code: (seen as SealdexError).code, reason: (seen as SealdexError).reason },
-    ).toEqual(isConflict ? { value: { kind: 'conflict' } } : { code: 'STORE_FAILED', reason: name });
+    ).toEqual(isConflict ? { value: { kind: verdict } } : { code: 'STORE_FAILED', reason: name });
     expect(isRefusal(seen)).toBe(!isConflict && refuses);
     expect(requests).toBe(attempts);
   });
 
   test.concurrent('to a HEAD is named by its status, for it has no body', async () => {
-    const { requests, ...answered } = await met('head', (key) => store.head(key));
+    const { requests, ...answered } = await met('head', (key) => own.head(key));
     const seen = 'error' in answered ? answered.error : undefined;
     const said = seen instanceof SealdexError ? `${seen.code} ${seen.reason}` : answered;
     expect(said).toEqual(head === NONE ? { value: undefined } : `STORE_FAILED ${head}`);
