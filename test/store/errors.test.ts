@@ -130,7 +130,7 @@ test('A refusal becomes what the table says: with a bad canary, with a good one,
   set.clear();
   const inIntake = new SealdexError('STORE_FAILED', undefined, { reason: INTAKE_REFUSED, cause: refused });
   const become = (fault: SealdexError, isGood: boolean): Promise<Outcome> =>
-    outcomeOf(fault, 0, () => Promise.resolve(isGood), new AbortController().signal);
+    outcomeOf(fault, { tenant: 'acme', ageMs: 0 }, () => Promise.resolve(isGood), new AbortController().signal);
   const outcomes = [await become(refused, false), await become(refused, true), await become(inIntake, true)];
   expect(outcomes).toEqual([
     { kind: 'pause', code: 'PLATFORM_STORE' },
