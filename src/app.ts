@@ -219,7 +219,9 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
       handle,
       onOutcome: (outcome) => platform.onOutcome(outcome),
       parking: { isOpen: (text) => !isClosed(parseGate(text)), lookAgain: () => guard.gates.tick() },
-      onCompleted: (id, { tenant, content }) => removeContent(store, { id, tenant, content }),
+      async onCompleted(id, data) {
+        if (data.kind === 'index') await removeContent(store, { id, ...data });
+      },
     });
     const queue = releases.add(openQueue(config, redis, clock), (opened) => opened.close());
     releases.add(startProbing(rooms, log, queue), (opened) => opened.stop());

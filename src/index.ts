@@ -1,7 +1,7 @@
 // What the package exports: an export list only.
 export { createProducer, createReader, type Settings } from './app.ts';
 export { SealdexError, type Code, type Disposition } from './errors.ts';
-export type { EnqueueResult, IndexRequest, JobState, JobStatus, Producer } from './producer.ts';
+export type { DeleteRequest, EnqueueResult, IndexRequest, JobState, JobStatus, Producer } from './producer.ts';
 export type { DocumentHead, DocumentName, ListedDocument, ListRequest, OpenDocument, Reader } from './reader.ts';
 export type { Image, Part, RecordItem, Table } from './documents/record.ts';
 export type {

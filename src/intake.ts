@@ -7,7 +7,7 @@ import { decryptMessage, encryptMessage } from './envelope/message.ts';
 import { dispositionOf, SealdexError } from './errors.ts';
 import type { KeyRing } from './keys/key-ring.ts';
 import { unwrapFor, type Allowed } from './keys/unwrap.ts';
-import { objectName } from './store/documents.ts';
+import { objectName } from './names.ts';
 import { isRefusal } from './store/faults.ts';
 import { getIntake, putIntake, removeIntake, type IntakePlace } from './store/intake.ts';
 import { readAll, type Store } from './store/s3.ts';

@@ -6,7 +6,7 @@ import { SealdexError } from './errors.ts';
 import { NAME } from './names.ts';
 
 /** Kinds that this version runs. Another kind comes from a newer producer. */
-export const KINDS = ['index'] as const;
+export const KINDS = ['index', 'delete'] as const;
 export type JobKind = (typeof KINDS)[number];
 
 export const INTAKE_ID = /^[0-9a-f]{16}$/;
@@ -14,21 +14,31 @@ export const INTAKE_ID = /^[0-9a-f]{16}$/;
 /** Base64 of the largest message that SEALDEX_INLINE_BYTES can put into a job. */
 const MAX_INLINE = 1_500_000;
 
-const jobData = z.strictObject({
+/** The document that a job is about, and its place among the jobs for it. */
+const about = {
   v: z.literal(1),
-  kind: z.enum(KINDS),
   tenant: z.string().regex(NAME),
   corpus: z.string().regex(NAME),
   revision: z.int().positive(),
   object: z.string().regex(/^[0-9a-f]{64}$/),
-  content: z.union([
-    z.strictObject({ inline: z.base64().max(MAX_INLINE) }),
-    z.strictObject({ intake: z.string().regex(INTAKE_ID) }),
-  ]),
-});
+};
+
+const jobData = z.discriminatedUnion('kind', [
+  z.strictObject({
+    ...about,
+    kind: z.literal('index'),
+    content: z.union([
+      z.strictObject({ inline: z.base64().max(MAX_INLINE) }),
+      z.strictObject({ intake: z.string().regex(INTAKE_ID) }),
+    ]),
+  }),
+  z.strictObject({ ...about, kind: z.literal('delete') }),
+]);
 
 /** What a queue entry says in the clear (contract, design section 9). `inline` is a message in base64, `intake` the name of one in S3. */
 export type JobData = z.infer<typeof jobData>;
+export type IndexJobData = Extract<JobData, { kind: 'index' }>;
+export type DeleteJobData = Extract<JobData, { kind: 'delete' }>;
 
 /** What a handler sees of a job. `data` is as somebody put it into the queue. */
 export interface TakenJob {

@@ -1,4 +1,5 @@
-// Names of tenants, corpora, plans and jobs: their form and its check. Document ids are free text and not checked here.
+// Names of tenants, corpora, plans and jobs: their form and its check; and what a document is called by.
+// Document ids are free text and not checked here.
 import { createHash } from 'node:crypto';
 import { SealdexError } from './errors.ts';
 
@@ -16,6 +17,9 @@ export type Plan = (typeof PLANS)[number];
 
 /** `j` and 32 hex digits. */
 export const isJobId = (text: unknown): text is string => typeof text === 'string' && /^j[0-9a-f]{32}$/.test(text);
+
+/** Name of a document in S3 and in the queue: sha256 of its id, in hex. Who can guess an id can confirm it. */
+export const objectName = (documentId: string): string => createHash('sha256').update(documentId, 'utf8').digest('hex');
 
 /** What parking is about, a tenant and a KMS key, as one name for Redis: the ARN as the start of its sha256. */
 export const gateId = (tenant: string, keyArn: string): string =>

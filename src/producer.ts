@@ -6,10 +6,16 @@ import type { Config } from './config.ts';
 import type { SealdexError } from './errors.ts';
 import { enqueueBulk, type BulkResult } from './producer/bulk.ts';
 import { asSealdexError, enqueue, type EnqueueDeps, type EnqueueResult, type JobStatus } from './producer/enqueue.ts';
-import { checkRequest, type IndexRequest } from './producer/request.ts';
+import {
+  checkDelete,
+  checkRequest,
+  type CheckedRequest,
+  type DeleteRequest,
+  type IndexRequest,
+} from './producer/request.ts';
 
 export type { EnqueueResult, JobState, JobStatus } from './producer/enqueue.ts';
-export type { IndexRequest } from './producer/request.ts';
+export type { DeleteRequest, IndexRequest } from './producer/request.ts';
 
 export interface Producer extends AsyncDisposable {
   /**
@@ -28,6 +34,12 @@ export interface Producer extends AsyncDisposable {
    * @throws SealdexError `DOCUMENT_INVALID` when `requests` is no such array
    */
   enqueueIndexBulk(requests: readonly IndexRequest[]): Promise<(EnqueueResult | SealdexError)[]>;
+  /**
+   * Queues the deletion of a document, whether it exists or not. It wins over every job for the document that was enqueued
+   * before it, however late that one runs; a document that is enqueued after it is a new one. Needs no KMS key.
+   * @throws SealdexError as `enqueueIndex`, but never `KEY_...` or `KMS_...`
+   */
+  enqueueDelete(request: DeleteRequest): Promise<EnqueueResult>;
   /** What became of a job: `unknown` for one that never was or that ended more than an hour (a setting) ago. */
   status(jobId: string): Promise<JobStatus>;
 }
@@ -39,15 +51,17 @@ export interface ProducerDeps extends EnqueueDeps {
 
 export function createProducerFrom(deps: ProducerDeps): Omit<Producer, typeof Symbol.asyncDispose> {
   const { config, clock, queue } = deps;
+  const enqueueOne = async (check: () => CheckedRequest): Promise<EnqueueResult> => {
+    try {
+      return await enqueue(deps, check(), () => queue.stamp(1));
+    } catch (error) {
+      throw asSealdexError(error);
+    }
+  };
   return {
-    async enqueueIndex(request) {
-      try {
-        return await enqueue(deps, checkRequest(request, config), () => queue.stamp(1));
-      } catch (error) {
-        throw asSealdexError(error);
-      }
-    },
+    enqueueIndex: (request) => enqueueOne(() => checkRequest(request, config)),
     enqueueIndexBulk: (requests): Promise<BulkResult[]> => enqueueBulk(deps, config, clock, requests),
+    enqueueDelete: (request) => enqueueOne(() => checkDelete(request)),
     status: (jobId) => queue.statusSince(jobId),
   };
 }

@@ -6,16 +6,9 @@ import { decryptStream } from './envelope/message.ts';
 import { dispositionOf, SealdexError, type Code } from './errors.ts';
 import type { KeyRing } from './keys/key-ring.ts';
 import { unwrapFor } from './keys/unwrap.ts';
-import { checkName } from './names.ts';
+import { checkName, objectName } from './names.ts';
 import type { Gates } from './parking/gate.ts';
-import {
-  getDocument,
-  headDocument,
-  listDocuments,
-  objectName,
-  stateOf,
-  type DocumentPlace,
-} from './store/documents.ts';
+import { getDocument, headDocument, listDocuments, stateOf, type DocumentPlace } from './store/documents.ts';
 import type { ObjectFacts, Store, StoredObject } from './store/s3.ts';
 import type { Tenant, Tenants } from './tenants.ts';
 

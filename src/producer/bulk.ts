@@ -5,7 +5,7 @@ import { startPace } from '../documents/pace.ts';
 import type { DocumentLimits } from '../documents/shapes.ts';
 import { dispositionOf, SealdexError, type Code } from '../errors.ts';
 import { asSealdexError, enqueue, type EnqueueDeps, type EnqueueResult } from './enqueue.ts';
-import { checkRequest, invalid, readable, type CheckedRequest } from './request.ts';
+import { checkRequest, invalid, readable, type CheckedIndex } from './request.ts';
 
 export type BulkResult = EnqueueResult | SealdexError;
 
@@ -20,7 +20,7 @@ const GIVE_UP_AFTER = 16;
 
 interface Taken {
   readonly index: number;
-  readonly request: CheckedRequest;
+  readonly request: CheckedIndex;
 }
 
 /** @throws SealdexError `DOCUMENT_INVALID` when `requests` is no array, or one of more than 100,000; nothing is queued then. */
@@ -61,7 +61,7 @@ export async function enqueueBulk(
   return results;
 }
 
-function checked(requests: readonly unknown[], index: number, limits: DocumentLimits): CheckedRequest | SealdexError {
+function checked(requests: readonly unknown[], index: number, limits: DocumentLimits): CheckedIndex | SealdexError {
   try {
     return checkRequest(
       readable('request', () => requests[index]),
@@ -91,7 +91,7 @@ class Batch {
   readonly #names = new Set<string>();
   #bytes = 0;
 
-  hasRoomFor(request: CheckedRequest): boolean {
+  hasRoomFor(request: CheckedIndex): boolean {
     if (this.taken.length >= BATCH_REQUESTS || this.#bytes >= BATCH_BYTES) return false;
     return !namesOf(request).some((name) => this.#names.has(name));
   }
@@ -103,7 +103,7 @@ class Batch {
   }
 }
 
-function namesOf({ tenant, corpus, documentId, idempotencyKey }: CheckedRequest): string[] {
+function namesOf({ tenant, corpus, documentId, idempotencyKey }: CheckedIndex): string[] {
   const document = JSON.stringify(['document', tenant, corpus, documentId]);
   return idempotencyKey === undefined
     ? [document]

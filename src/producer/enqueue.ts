@@ -1,8 +1,9 @@
-// One checked request into the queue: a revision, encrypted content, the job; and one job per idempotency key, whoever
-// asks and whoever dies in between. Knows nothing of documents and of what a caller's object looks like.
+// One checked request into the queue: a revision, the job and its encrypted content if it has any; and one job per
+// idempotency key, whoever asks and whoever dies in between. Knows nothing of documents and of what a caller's object looks like.
 import { SealdexError, type Code } from '../errors.ts';
-import { putContent, type ContentHeader, type IntakeDeps, type PutContent } from '../intake.ts';
+import { putContent, type ContentHeader, type IntakeDeps } from '../intake.ts';
 import { newJobId, type JobData } from '../jobs.ts';
+import { objectName } from '../names.ts';
 import type { JobQueue } from '../queue/queues.ts';
 import type { Marker } from '../queue/stamp.ts';
 import type { JobState, JobStatus } from '../queue/whereabouts.ts';
@@ -38,7 +39,7 @@ export async function enqueue(
   const tenant = await deps.tenants.get(request.tenant);
   if (request.idempotencyKey !== undefined) return enqueueOnce(deps, request, request.idempotencyKey, tenant);
   const job = { id: newJobId(), revision: await revision() };
-  await add(deps, request, job, await encrypt(deps, request, job, tenant));
+  await add(deps, job.id, await make(deps, request, job, tenant));
   return { status: 'queued', jobId: job.id, revision: job.revision };
 }
 
@@ -50,7 +51,7 @@ async function enqueueOnce(
   tenant: Tenant,
 ): Promise<EnqueueResult> {
   const { queue } = deps;
-  const id = newJobId({ tenant: request.tenant, corpus: request.corpus, kind: 'index', idempotencyKey });
+  const id = newJobId({ tenant: request.tenant, corpus: request.corpus, kind: request.kind, idempotencyKey });
   const marker = await queue.mark(id);
   if (isKnown(marker)) return duplicate(queue, id, marker);
   // Who made the marker may have died before the job was added, or be about to add it: one of the adds wins.
@@ -58,21 +59,21 @@ async function enqueueOnce(
   const before = isOthers ? await queue.data(id) : undefined;
   if (before) return duplicate(queue, id, { ...marker, revision: before.revision });
   const job = { id, revision: marker.revision };
-  const put = await encrypt(deps, request, job, tenant);
+  const made = await make(deps, request, job, tenant);
   const now = isOthers ? await queue.mark(id) : marker;
   if (isKnown(now)) {
     // The job came and went while we encrypted: a second one would do its work again.
-    await takeBack(put);
+    await takeBack(made);
     return duplicate(queue, id, now);
   }
-  await add(deps, request, job, put);
+  await add(deps, id, made);
   const standing = await queue.data(id);
-  if (standing && !isSame(standing.content, put.content)) {
-    await takeBack(put);
+  if (standing && !isSame(standing, made.data)) {
+    await takeBack(made);
     return duplicate(queue, id, { ...marker, revision: standing.revision });
   }
   const isFirst = await queue.confirm(id);
-  if (!standing && (await isUnneeded(queue, id, put))) await takeBack(put);
+  if (!standing && (await isUnneeded(queue, id, made))) await takeBack(made);
   return isFirst ? { status: 'queued', jobId: id, revision: marker.revision } : duplicateOfAdded(queue, id, marker);
 }
 
@@ -95,10 +96,10 @@ const isKnown = ({ kind, state }: Marker): boolean => kind === 'confirmed' || st
 const LOOKS = 3;
 
 /** Whether no job needs this content any more: it left the queue before we looked, and was maybe not even the one with ours. */
-async function isUnneeded(queue: JobQueue, id: string, put: PutContent): Promise<boolean> {
+async function isUnneeded(queue: JobQueue, id: string, made: MadeJob): Promise<boolean> {
   for (let look = 0; look < LOOKS; look++) {
     const standing = await queue.data(id);
-    if (standing) return !isSame(standing.content, put.content);
+    if (standing) return !isSame(standing, made.data);
     const { state } = await queue.status(id);
     if (state === 'done' || state === 'superseded') return true;
     if (state === 'unknown') return false;
@@ -118,52 +119,55 @@ interface Job {
   readonly revision: number;
 }
 
-/** Encrypts the content and puts it where the job can name it. */
-function encrypt(
-  { intake }: EnqueueDeps,
-  { corpus, documentId, ifExists, body }: CheckedRequest,
-  { id, revision }: Job,
-  tenant: Tenant,
-): Promise<PutContent> {
-  const header: ContentHeader = {
-    v: 1,
-    tenant: tenant.tenant,
-    corpus,
-    job: id,
-    kind: 'index',
-    revision,
-    ifExists,
-    documentId,
-  };
-  return putContent(intake, tenant, header, body);
+/** What is to be added to the queue. */
+interface MadeJob {
+  readonly data: JobData;
+  /** Takes back what the job would have named; only for a job that is not in the queue. */
+  remove(): Promise<void>;
 }
 
-async function add(
-  { queue }: EnqueueDeps,
-  { tenant, corpus }: CheckedRequest,
+/** Encrypts the content, if the job has any, and puts it where the job can name it. */
+async function make(
+  { intake }: EnqueueDeps,
+  request: CheckedRequest,
   { id, revision }: Job,
-  put: PutContent,
-): Promise<void> {
+  owner: Tenant,
+): Promise<MadeJob> {
+  const { tenant, corpus, documentId } = request;
+  if (request.kind === 'delete') {
+    const object = objectName(documentId);
+    return { data: { v: 1, kind: 'delete', tenant, corpus, revision, object }, remove: async () => {} };
+  }
+  const { kind, ifExists, body } = request;
+  const header: ContentHeader = { v: 1, tenant, corpus, job: id, kind, revision, ifExists, documentId };
+  const put = await putContent(intake, owner, header, body);
   const { object, content } = put;
+  return { data: { v: 1, kind, tenant, corpus, revision, object, content }, remove: () => put.remove() };
+}
+
+async function add({ queue }: EnqueueDeps, id: string, made: MadeJob): Promise<void> {
   try {
-    await queue.add(id, { v: 1, kind: 'index', tenant, corpus, revision, object, content });
+    await queue.add(id, made.data);
   } catch (error) {
     // A lost connection leaves open whether the job is in the queue.
     if (!isReplyError(error)) throw error;
     // A first attempt whose answer was lost may have added the job before this one was refused.
     const standing = await queue.data(id);
-    if (standing && isSame(standing.content, content)) return;
-    await takeBack(put);
+    if (standing && isSame(standing, made.data)) return;
+    await takeBack(made);
     throw error;
   }
 }
 
 /** Only for content that no job names. What cannot be removed now the sweep takes. */
-const takeBack = (put: PutContent): Promise<void> => put.remove().catch(() => {});
+const takeBack = (made: MadeJob): Promise<void> => made.remove().catch(() => {});
 
 /** As text, since what stands in Redis may have any shape. */
-const isSame = (one: JobData['content'], other: PutContent['content']): boolean =>
-  JSON.stringify(one) === JSON.stringify(other);
+const isSame = (standing: JobData, made: JobData): boolean => sameness(standing) === sameness(made);
+
+/** No two messages are alike, so content alone would tell; a job without any is told by its revision. */
+const sameness = (data: JobData): string =>
+  JSON.stringify([data.revision, 'content' in data ? data.content : undefined]);
 
 /** Errors that nobody foresaw may quote content: only their name goes on. */
 export const asSealdexError = (error: unknown): SealdexError =>

@@ -1,6 +1,6 @@
 // A request to enqueue, as a caller gave it -> checked, its document as bytes. The first look at foreign data: getters may
 // throw, proxies may lie, so everything is read once and copied. Stores nothing and asks nobody.
-import { parseDocument, type DocumentLimits, type IndexDocument } from '../documents/shapes.ts';
+import { checkDocumentId, parseDocument, type DocumentLimits, type IndexDocument } from '../documents/shapes.ts';
 import { SealdexError } from '../errors.ts';
 import { checkName } from '../names.ts';
 
@@ -15,31 +15,52 @@ export interface IndexRequest {
   readonly ifExists?: 'replace' | 'reject' | undefined;
 }
 
-/** A request without a fault. Holds all that goes on from here; the caller's object is not looked at again. */
-export interface CheckedRequest {
+export interface DeleteRequest {
+  readonly tenant: string;
+  readonly corpus: string;
+  /** The document id. The document need not exist. */
+  readonly id: string;
+  /** As of an index request; the same key for the two is two jobs. */
+  readonly idempotencyKey?: string | undefined;
+}
+
+interface Checked {
   readonly tenant: string;
   readonly corpus: string;
   readonly documentId: string;
-  readonly ifExists: 'replace' | 'reject';
   readonly idempotencyKey: string | undefined;
+}
+
+/** An index request without a fault. Holds all that goes on from here; the caller's object is not looked at again. */
+export interface CheckedIndex extends Checked {
+  readonly kind: 'index';
+  readonly ifExists: 'replace' | 'reject';
   /** The document's JSON, UTF-8. */
   readonly body: Buffer;
 }
 
-const FIELDS: ReadonlySet<string> = new Set<keyof IndexRequest>([
-  'tenant',
-  'corpus',
-  'document',
-  'idempotencyKey',
-  'ifExists',
-]);
+export interface CheckedDelete extends Checked {
+  readonly kind: 'delete';
+}
+
+export type CheckedRequest = CheckedIndex | CheckedDelete;
+
+const INDEX_FIELDS = ['tenant', 'corpus', 'document', 'idempotencyKey', 'ifExists'] as const;
+const DELETE_FIELDS = ['tenant', 'corpus', 'id', 'idempotencyKey'] as const;
 const IDEMPOTENCY_KEY_UNITS = 256;
 
 /** @throws SealdexError `DOCUMENT_INVALID` with `field`: a path in the document, or a field of the request. */
-export function checkRequest(input: unknown, limits: DocumentLimits): CheckedRequest {
-  const { tenant, corpus, idempotencyKey, ifExists, document: given } = readable('request', () => fieldsOf(input));
+export function checkRequest(input: unknown, limits: DocumentLimits): CheckedIndex {
+  const {
+    tenant,
+    corpus,
+    idempotencyKey,
+    ifExists,
+    document: given,
+  } = readable('request', () => fieldsOf(input, INDEX_FIELDS));
   const document = readable('document', () => parseDocument(given, limits));
   return {
+    kind: 'index',
     tenant: checkName(tenant, 'tenant'),
     corpus: checkName(corpus, 'corpus'),
     idempotencyKey: checkIdempotencyKey(idempotencyKey),
@@ -49,19 +70,31 @@ export function checkRequest(input: unknown, limits: DocumentLimits): CheckedReq
   };
 }
 
-type Fields = { readonly [name in keyof IndexRequest]?: unknown };
+/** @throws SealdexError `DOCUMENT_INVALID` with `field`: a field of the request. */
+export function checkDelete(input: unknown): CheckedDelete {
+  const { tenant, corpus, id, idempotencyKey } = readable('request', () => fieldsOf(input, DELETE_FIELDS));
+  return {
+    kind: 'delete',
+    tenant: checkName(tenant, 'tenant'),
+    corpus: checkName(corpus, 'corpus'),
+    documentId: checkDocumentId(id),
+    idempotencyKey: checkIdempotencyKey(idempotencyKey),
+  };
+}
 
-function fieldsOf(input: unknown): Fields {
+/** Each of the request's fields, read once. */
+function fieldsOf<Name extends string>(input: unknown, names: readonly Name[]): { readonly [name in Name]?: unknown } {
+  const [first, second, third] = names;
   if (typeof input !== 'object' || input === null || Array.isArray(input)) {
-    throw invalid('request', 'must be an object with tenant, corpus and document');
+    throw invalid('request', `must be an object with ${first}, ${second} and ${third}`);
   }
   for (const key of Object.keys(input)) {
     // A misspelt idempotencyKey that is passed over would be noticed when it is too late.
-    if (!FIELDS.has(key))
+    if (!(names as readonly string[]).includes(key))
       throw invalid(nameable(key) ? key : 'request', 'is not a known field of a request; remove it');
   }
-  const { tenant, corpus, document, idempotencyKey, ifExists } = input as Fields;
-  return { tenant, corpus, document, idempotencyKey, ifExists };
+  const given = input as { readonly [name in Name]?: unknown };
+  return Object.fromEntries(names.map((name) => [name, given[name]])) as typeof given;
 }
 
 /** Short and plain: anything else may be content. */

@@ -1,6 +1,5 @@
 // documents/<tenant>/<corpus>/<sha256 of the id>: one object per document, the last writer by revision wins.
 // Sees messages only; knows nothing of keys or of what a record says.
-import { createHash } from 'node:crypto';
 import { sleep, type Clock } from '../clock.ts';
 import { SealdexError } from '../errors.ts';
 import type { Condition, ListedObject, ObjectFacts, PutAnswer, Store, StoredObject } from './s3.ts';
@@ -12,15 +11,15 @@ export interface DocumentPlace {
   readonly object: string;
 }
 
-export interface DocumentWrite extends DocumentPlace {
+export interface DocumentDelete extends DocumentPlace {
   readonly revision: number;
   readonly jobId: string;
+}
+
+export interface DocumentWrite extends DocumentDelete {
   readonly ifExists: 'replace' | 'reject';
   readonly message: Uint8Array;
 }
-
-/** Name of a document in S3 and in the queue: sha256 of its id, in hex. Who can guess an id can confirm it. */
-export const objectName = (documentId: string): string => createHash('sha256').update(documentId, 'utf8').digest('hex');
 
 const prefixOf = (tenant: string, corpus: string): string => `documents/${tenant}/${corpus}/`;
 const keyOf = ({ tenant, corpus, object }: DocumentPlace): string => `${prefixOf(tenant, corpus)}${object}`;
@@ -45,16 +44,51 @@ export function stateOf({ metadata }: ObjectFacts): { revision: number; jobId: s
  * `STORE_FAILED` with reason `Contention` after 10 rounds of others writing in between, or `RevisionAhead` when what is
  * stored claims to be from the future.
  */
-export async function writeDocument(
+export const writeDocument = (
   store: Store,
   clock: Clock,
   write: DocumentWrite,
   signal?: AbortSignal,
-): Promise<'stored' | 'superseded'> {
-  const key = keyOf(write);
-  const metadata = { revision: String(write.revision), 'job-id': write.jobId, v: '1' };
-  const put = (condition: Condition): Promise<PutAnswer> =>
-    store.put(key, write.message, { metadata, condition, signal });
+): Promise<Written> => writeObject(store, clock, write, write.message, metadataOf(write), signal);
+
+/**
+ * Writes a tombstone, with or without a document to delete, unless a higher revision is stored: older jobs for the
+ * document then find it. No two have the same body: with one ETag for all, an older write that looked at one tombstone
+ * would replace the newer one that came in between. Readers look at its metadata only.
+ * @throws SealdexError `STORE_FAILED` as `writeDocument`
+ */
+export function deleteDocument(
+  store: Store,
+  clock: Clock,
+  deletion: DocumentDelete,
+  signal?: AbortSignal,
+): Promise<Written> {
+  const body = Buffer.from(`${deletion.revision} ${deletion.jobId}\n`);
+  const metadata = { ...metadataOf(deletion), deleted: '1' };
+  return writeObject(store, clock, { ...deletion, ifExists: 'replace' }, body, metadata, signal);
+}
+
+export type Written = 'stored' | 'superseded';
+
+/** What is compared with the stored object. */
+type Claim = Omit<DocumentWrite, 'message'>;
+
+const metadataOf = ({ revision, jobId }: DocumentDelete): Record<string, string> => ({
+  revision: String(revision),
+  'job-id': jobId,
+  v: '1',
+});
+
+async function writeObject(
+  store: Store,
+  clock: Clock,
+  claim: Claim,
+  body: Uint8Array,
+  metadata: Record<string, string>,
+  signal: AbortSignal | undefined,
+): Promise<Written> {
+  const key = keyOf(claim);
+  const put = (condition: Condition): Promise<PutAnswer> => store.put(key, body, { metadata, condition, signal });
   let isExpected = false;
   for (let round = 0; round < ROUNDS; round++) {
     if (round > 0) await sleep(clock, Math.random() * ROUND_MS * round, signal);
@@ -62,7 +96,7 @@ export async function writeDocument(
     const stored = await store.head(key, { signal });
     isExpected = stored !== undefined;
     if (!stored) continue;
-    const verdict = compare(write, stored, clock.now());
+    const verdict = compare(claim, stored, clock.now());
     if (verdict !== 'replace') return verdict;
     const second = await put({ etag: stored.etag });
     if (second.kind === 'written') return 'stored';
@@ -75,15 +109,15 @@ export async function writeDocument(
 /** Revisions come from a clock: one this far ahead is nobody's, and would swallow every later document in silence. */
 const AHEAD_MS = 600_000;
 
-function compare(write: DocumentWrite, facts: ObjectFacts, now: number): 'stored' | 'superseded' | 'replace' {
+function compare(claim: Claim, facts: ObjectFacts, now: number): Written | 'replace' {
   const stored = stateOf(facts);
-  if (write.ifExists === 'reject' && !stored.isDeleted && stored.jobId !== write.jobId)
+  if (claim.ifExists === 'reject' && !stored.isDeleted && stored.jobId !== claim.jobId)
     throw new SealdexError('DOCUMENT_CONFLICT');
   // An equal revision is this very write, whose answer was lost.
-  if (stored.revision === write.revision) return 'stored';
+  if (stored.revision === claim.revision) return 'stored';
   if (stored.revision / 1000 > now + AHEAD_MS)
     throw new SealdexError('STORE_FAILED', undefined, { reason: 'RevisionAhead' });
-  return stored.revision > write.revision ? 'superseded' : 'replace';
+  return stored.revision > claim.revision ? 'superseded' : 'replace';
 }
 
 export const headDocument = (

@@ -2,9 +2,10 @@
 // Returns an outcome; throws only to hand a job back. What a kind does is in its own file.
 import { orAbort } from '../clock.ts';
 import { SealdexError } from '../errors.ts';
-import { parseJob, type JobKind, type TakenJob } from '../jobs.ts';
+import { parseJob, type JobData, type JobKind, type TakenJob } from '../jobs.ts';
 import { faultOf } from '../log.ts';
 import { isJobId } from '../names.ts';
+import { runDeleteJob } from './delete-job.ts';
 import type { WorkDeps } from './deps.ts';
 import { runIndexJob } from './index-job.ts';
 import { outcomeOf, type Outcome } from './outcome.ts';
@@ -26,7 +27,7 @@ export function createHandler(deps: WorkDeps): (job: TakenJob, handBack: AbortSi
       const data = parseJob(job.data);
       ({ kind, tenant } = data);
       // Whatever hangs, the slot is free at the deadline; steps that heed the signal end then too.
-      const outcome = await orAbort(runIndexJob(deps, { id: job.id, ...data }, signal), signal);
+      const outcome = await orAbort(runJob(deps, job.id, data, signal), signal);
       metrics.count('sealdex_jobs_total', { kind, outcome: 'superseded' in outcome ? 'superseded' : outcome.kind });
       return outcome;
     } catch (error) {
@@ -48,4 +49,13 @@ export function createHandler(deps: WorkDeps): (job: TakenJob, handBack: AbortSi
       timer.cancel();
     }
   };
+}
+
+function runJob(deps: WorkDeps, id: string, data: JobData, signal: AbortSignal): Promise<Outcome> {
+  switch (data.kind) {
+    case 'index':
+      return runIndexJob(deps, { id, ...data }, signal);
+    case 'delete':
+      return runDeleteJob(deps, { id, ...data }, signal);
+  }
 }

@@ -7,34 +7,17 @@ import { writeRecord } from '../documents/record.ts';
 import { encryptMessage } from '../envelope/message.ts';
 import { SealdexError } from '../errors.ts';
 import { type LocatedContent, locateContent, openContent } from '../intake.ts';
-import type { JobData } from '../jobs.ts';
+import type { IndexJobData } from '../jobs.ts';
 import { headDocument, stateOf, writeDocument, type DocumentWrite } from '../store/documents.ts';
 import type { Tenant } from '../tenants.ts';
 import type { WorkDeps } from './deps.ts';
 import { waitsForOthers, type Outcome } from './outcome.ts';
+import { phasesOf, type Phase } from './phases.ts';
 
-export type IndexJob = JobData & { readonly id: string };
-
-/** In these a job waits for the tenant's KMS key or for S3. */
-const WAITING: ReadonlySet<string> = new Set(['content', 'open', 'encrypt', 'store']);
-
-type Phase = <T>(name: string, step: () => Promise<T>) => Promise<T>;
+export type IndexJob = IndexJobData & { readonly id: string };
 
 export async function runIndexJob(deps: WorkDeps, job: IndexJob, signal: AbortSignal): Promise<Outcome> {
-  const phase: Phase = async (name, step) => {
-    const begun = deps.clock.monotonic();
-    const leave = WAITING.has(name) ? deps.slots.enter(job.tenant) : undefined;
-    try {
-      return await step();
-    } finally {
-      leave?.();
-      deps.metrics.observe(
-        'sealdex_job_phase_seconds',
-        { kind: job.kind, phase: name },
-        (deps.clock.monotonic() - begun) / 1000,
-      );
-    }
-  };
+  const phase = phasesOf(deps, job);
   const tenant = await phase('tenant', () => deps.tenants.get(job.tenant, signal));
   // Before anything is fetched: a job that is parked costs no call to KMS or S3.
   const refusal = deps.gates.refusal(tenant);

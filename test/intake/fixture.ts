@@ -8,7 +8,7 @@ import { createKms } from '../../src/keys/kms.ts';
 import { createSharedKeys } from '../../src/keys/shared-keys.ts';
 import { createMetrics } from '../../src/metrics.ts';
 import { closeRedis, openRedis } from '../../src/redis.ts';
-import { objectName } from '../../src/store/documents.ts';
+import { objectName } from '../../src/names.ts';
 import { createStore } from '../../src/store/s3.ts';
 import type { TestServices } from '../support/services.ts';
 

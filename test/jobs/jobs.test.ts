@@ -15,6 +15,9 @@ const good = {
   content: { inline: 'AAAA' },
 } as const;
 
+const { content: _, ...about } = good;
+const deletion = { ...about, kind: 'delete' } as const;
+
 function faultOf(data: unknown): SealdexError {
   try {
     parseJob(data);
@@ -33,6 +36,7 @@ describe('a job', () => {
     ['of the largest inline content', { ...good, content: { inline: 'A'.repeat(1_398_104) } }],
     ['of the first and of the last revision', { ...good, revision: 1 }],
     ['of the last revision', { ...good, revision: Number.MAX_SAFE_INTEGER }],
+    ['to delete, which has no content', deletion],
   ])('%s is what it says', (_, data) => {
     expect(parseJob(JSON.parse(JSON.stringify(data)))).toEqual(data);
   });
@@ -43,7 +47,7 @@ describe('a job is JOB_NEWER', () => {
     ['of version 2', { ...good, v: 2 }],
     ['of version 2 with fields that we do not know', { v: 2, kind: 'index', shape: [] }],
     ['to upload', { ...good, kind: 'upload' }],
-    ['to delete', { ...good, kind: 'delete', content: undefined }],
+    ['to re-encrypt one document', { ...good, kind: 'reencrypt' }],
     ['to re-encrypt', { v: 1, kind: 'reencrypt', tenant: 'acme', after: 'documents/acme/' }],
     ['of any other kind', { ...good, kind: 'compact' }],
     ['of a kind that every object has', { ...good, kind: '__proto__' }],
@@ -62,7 +66,7 @@ describe('a job is JOB_INVALID', () => {
     ['a text', LEAK, undefined],
     ['a number', 5, undefined],
     ['a list', [good], undefined],
-    ['empty', {}, 'v'],
+    ['empty', {}, 'kind'],
     ['without a version', { ...good, v: undefined }, 'v'],
     ['of version 0', { ...good, v: 0 }, 'v'],
     ['of version 1.5', { ...good, v: 1.5 }, 'v'],
@@ -85,6 +89,10 @@ describe('a job is JOB_INVALID', () => {
     ['with content in no place', { ...good, content: {} }, 'content'],
     ['with content that is no base64', { ...good, content: { inline: `${LEAK}!` } }, 'content.inline'],
     ['with content at a path', { ...good, content: { intake: `../${LEAK}` } }, 'content.intake'],
+    ['to delete and has content', { ...deletion, content: good.content }, undefined],
+    ['to delete and has no revision', { ...deletion, revision: undefined }, 'revision'],
+    ['to delete and has no object', { ...deletion, object: undefined }, 'object'],
+    ['to delete of version 0', { ...deletion, v: 0 }, 'v'],
     ['with a field of somebody', { ...good, [LEAK]: 1 }, undefined],
     ['with a field of somebody in its content', { ...good, content: { inline: 'AAAA', [LEAK]: 1 } }, 'content'],
   ])('that is %s: the field is named, and nothing is quoted', (_, data, field) => {
@@ -137,11 +145,12 @@ describe('a job id', () => {
     expect(isJobId(newJobId(identity))).toBe(true);
   });
 
-  it('is another one for another tenant, corpus or key, and cannot be shifted between them', () => {
+  it('is another one for another tenant, corpus, kind or key, and cannot be shifted between them', () => {
     const ids = [
       newJobId(identity),
       newJobId({ ...identity, tenant: 'acme2' }),
       newJobId({ ...identity, corpus: 'films' }),
+      newJobId({ ...identity, kind: 'delete' }),
       newJobId({ ...identity, idempotencyKey: 'order 2' }),
       newJobId({ ...identity, tenant: 'ac', corpus: 'mebooks' }),
       newJobId({ ...identity, idempotencyKey: 'order 1","' }),

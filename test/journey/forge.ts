@@ -2,7 +2,7 @@
 import { systemClock } from '../../src/clock.ts';
 import { loadConfig } from '../../src/config.ts';
 import { putContent, type ContentHeader } from '../../src/intake.ts';
-import { newJobId, type JobData } from '../../src/jobs.ts';
+import { newJobId, type IndexJobData } from '../../src/jobs.ts';
 import { createKms } from '../../src/keys/kms.ts';
 import { KeyRing } from '../../src/keys/key-ring.ts';
 import { createSharedKeys } from '../../src/keys/shared-keys.ts';
@@ -19,7 +19,7 @@ export interface ForgeRequest {
 
 export interface Forged {
   readonly id: string;
-  readonly data: JobData;
+  readonly data: IndexJobData;
 }
 
 export interface Forge extends Disposable {

@@ -85,7 +85,7 @@ describe('the same idempotency key', () => {
     expect(answers.filter(({ status }) => status === 'queued')).toHaveLength(1);
     const { jobId } = answers[0]!;
     const { data } = await scene.operator.job(jobId);
-    const intake = data && 'intake' in data.content ? data.content.intake : '';
+    const intake = data?.kind === 'index' && 'intake' in data.content ? data.content.intake : '';
     expect(await objectsOf(answers[0]!)).toEqual([`intake/acme/${jobId}/${intake}`]);
   });
 

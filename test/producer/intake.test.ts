@@ -18,7 +18,7 @@ const request = (id: string, chars = 100) => ({ tenant: 'acme', corpus: 'docs', 
 
 async function contentOf({ jobId }: EnqueueResult): Promise<{ inline?: string; intake?: string }> {
   const { data } = await scene.operator.job(jobId);
-  return { ...data?.content };
+  return { ...(data?.kind === 'index' ? data.content : {}) };
 }
 
 describe('content', () => {

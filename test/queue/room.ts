@@ -5,7 +5,7 @@ import { Redis } from 'ioredis';
 import { inject } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { loadConfig, type Config, type Settings } from '../../src/config.ts';
-import { newJobId, type JobData } from '../../src/jobs.ts';
+import { newJobId, type IndexJobData } from '../../src/jobs.ts';
 import type { Log } from '../../src/log.ts';
 import { createMetrics, type Metrics } from '../../src/metrics.ts';
 import { openQueue, type JobQueue } from '../../src/queue/queues.ts';
@@ -31,10 +31,10 @@ export interface Room extends AsyncDisposable {
   /** A worker whose jobs the handler gets; stopped with the room. */
   worker(handle: Handle, deps?: Partial<WorkerDeps>): Promise<QueueWorker>;
   /** Adds a job as the producer does; answers its id. */
-  add(data?: Partial<JobData>): Promise<string>;
+  add(data?: Partial<IndexJobData>): Promise<string>;
 }
 
-export const dataOf = (change: Partial<JobData> = {}): JobData => ({
+export const dataOf = (change: Partial<IndexJobData> = {}): IndexJobData => ({
   v: 1,
   kind: 'index',
   tenant: 'acme',

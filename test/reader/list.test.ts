@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
 import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
 import type { ListedDocument, ListRequest, Reader } from '../../src/reader.ts';
-import { objectName } from '../../src/store/documents.ts';
+import { objectName } from '../../src/names.ts';
 import { codeOf, documentOf, openScene, refusalOf, type Scene } from '../producer/scene.ts';
 import { copy, keyOf, overwrite, storeDocuments } from './scene.ts';
 

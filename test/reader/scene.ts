@@ -1,6 +1,6 @@
 // What the tests of the reader add to a scene: documents that are stored, and ways to spoil them.
 import type { EnqueueResult } from '../../src/producer.ts';
-import { objectName } from '../../src/store/documents.ts';
+import { objectName } from '../../src/names.ts';
 import { ended, objectAt, resultOf, type Scene } from '../producer/scene.ts';
 
 export interface Place {

@@ -5,10 +5,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { SealdexError } from '../../src/errors.ts';
 import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
 import { systemClock } from '../../src/clock.ts';
+import { objectName } from '../../src/names.ts';
 import {
   getDocument,
   headDocument,
-  objectName,
   stateOf,
   writeDocument,
   type DocumentPlace,

@@ -1,6 +1,7 @@
 // The pages of a corpus: in order, each document once, and nobody else's.
 import { expect, it } from 'vitest';
-import { listDocuments, objectName } from '../../src/store/documents.ts';
+import { objectName } from '../../src/names.ts';
+import { listDocuments } from '../../src/store/documents.ts';
 import { testServices } from '../support/services.ts';
 import { storeOf } from './fixture.ts';
 
