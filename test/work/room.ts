@@ -1,6 +1,7 @@
 // The handler of jobs with real keys, stores and services, without the queue: a test gives it jobs and gets outcomes.
 import { systemClock } from '../../src/clock.ts';
 import { loadConfig } from '../../src/config.ts';
+import type { TakenJob } from '../../src/jobs.ts';
 import { createKms } from '../../src/keys/kms.ts';
 import { KeyRing } from '../../src/keys/key-ring.ts';
 import { createSharedKeys } from '../../src/keys/shared-keys.ts';
@@ -14,7 +15,7 @@ import type { WorkDeps } from '../../src/work/deps.ts';
 import { createHandler } from '../../src/work/handle.ts';
 import type { Canary, Outcome } from '../../src/work/outcome.ts';
 import { TenantSlots } from '../../src/work/slots.ts';
-import { openForge, type Forge, type Forged } from '../journey/forge.ts';
+import { openForge, type Forge } from '../journey/forge.ts';
 import { openHouse, type House } from '../journey/house.ts';
 
 export interface WorkRoom extends AsyncDisposable {
@@ -26,7 +27,7 @@ export interface WorkRoom extends AsyncDisposable {
   /** Everything that was logged, as one text. */
   log(): string;
   handle(
-    job: Forged,
+    job: Omit<TakenJob, 'queuedAt'>,
     options?: { deps?: Partial<WorkDeps>; handBack?: AbortSignal; queuedAt?: number },
   ): Promise<Outcome>;
 }

@@ -1,0 +1,117 @@
+// Deleting, from the producer's call to what a reader sees: over late and replayed jobs, and while the key is shut.
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { startIndexWorker } from '../../src/app.ts';
+import { newJobId, type DeleteJobData } from '../../src/jobs.ts';
+import { objectName } from '../../src/names.ts';
+import { openWorkRoom, type WorkRoom } from '../work/room.ts';
+import { documentOf, textOf, type House } from './house.ts';
+
+const opened = new AsyncDisposableStack();
+let room: WorkRoom;
+let house: House;
+let keyArn: string;
+let tenants = 0;
+let tenant: string;
+
+beforeAll(async () => {
+  room = opened.use(await openWorkRoom());
+  house = room.house;
+});
+afterAll(() => opened.disposeAsync());
+beforeEach(async () => {
+  tenant = `tenant-${tenants++}`;
+  keyArn = await house.tenant(tenant);
+});
+
+const read = (id: string) =>
+  textOf(house.reader, tenant, 'docs', id).catch((error: unknown) => (error as { code?: string }).code);
+
+/** A job for the document `one`, given to the handler by hand. */
+async function indexJob(revision: number, ifExists: 'replace' | 'reject' = 'replace') {
+  const header = { documentId: 'one', ifExists, revision };
+  const body = JSON.stringify(documentOf('one', `Text of ${revision}.`));
+  const { id, data } = await room.forge.forge({ tenant, keyArn, header, body });
+  return { id, data: { ...data, revision } };
+}
+
+function deleteJob(revision: number): { id: string; data: DeleteJobData } {
+  const object = objectName('one');
+  return { id: newJobId(), data: { v: 1, kind: 'delete', tenant, corpus: 'docs', revision, object } };
+}
+
+const DONE = { kind: 'done' };
+const SUPERSEDED = { kind: 'done', superseded: true };
+
+describe('a delete job', () => {
+  test('takes a document away for readers, and lists show it as deleted', async () => {
+    await using _worker = await startIndexWorker({ ...house.settings, SEALDEX_LOG_LEVEL: 'silent' });
+    const first = await house.producer.enqueueIndex({ tenant, corpus: 'docs', document: documentOf('a', 'Words.') });
+    expect(await house.end(first.jobId)).toBe('done');
+    const { jobId, revision } = await house.producer.enqueueDelete({ tenant, corpus: 'docs', id: 'a' });
+    expect(await house.end(jobId)).toBe('done');
+    expect(await read('a')).toBe('NOT_FOUND');
+    const { documents } = await house.reader.list({ tenant, corpus: 'docs', metadata: true });
+    expect(documents).toEqual([
+      { object: objectName('a'), revision, bytes: expect.any(Number) as number, isDeleted: true },
+    ]);
+    const again = await house.producer.enqueueIndex({ tenant, corpus: 'docs', document: documentOf('a', 'New.') });
+    expect(await house.end(again.jobId)).toBe('done');
+    expect(await read('a')).toContain('New.');
+  });
+
+  test('needs no key: it is enqueued and done while the KMS key is disabled, with no KMS call', async () => {
+    await using _worker = await startIndexWorker({ ...house.settings, SEALDEX_LOG_LEVEL: 'silent' });
+    const first = await house.producer.enqueueIndex({ tenant, corpus: 'docs', document: documentOf('a', 'Words.') });
+    expect(await house.end(first.jobId)).toBe('done');
+    house.services.kms.disable(keyArn);
+    const before = house.services.kms.counts.all();
+    const { jobId } = await house.producer.enqueueDelete({ tenant, corpus: 'docs', id: 'a' });
+    expect(await house.end(jobId)).toBe('done');
+    expect(house.services.kms.counts.all()).toEqual(before);
+    expect(await read('a')).toBe('NOT_FOUND');
+  });
+
+  test('of a document that never was still writes a tombstone, which an older job finds', async () => {
+    expect(await room.handle(deleteJob(20))).toEqual(DONE);
+    expect(await room.handle(await indexJob(10))).toEqual(SUPERSEDED);
+    expect(await read('one')).toBe('NOT_FOUND');
+  });
+
+  test('wins over older index jobs and gives way to newer ones, whatever comes late, again or by replay', async () => {
+    const jobs = [await indexJob(10), deleteJob(20), await indexJob(30), deleteJob(40)];
+    const orders = [
+      [3, 2, 1, 0],
+      [0, 1, 0, 1],
+      [1, 0, 2, 0, 1],
+      [2, 3, 2, 1, 0, 3],
+    ];
+    for (const order of orders) {
+      await room.deps.store.remove(`documents/${tenant}/docs/${objectName('one')}`);
+      let highest = -1;
+      for (const at of order) {
+        expect(await room.handle(jobs[at]!)).toEqual(at >= highest ? DONE : SUPERSEDED);
+        highest = Math.max(highest, at);
+      }
+      const expected = highest === 2 ? 'Textof30.' : 'NOT_FOUND';
+      expect(await read('one')).toContain(expected);
+    }
+  });
+
+  test('lets a document be made again with ifExists: reject', async () => {
+    expect(await room.handle(await indexJob(10))).toEqual(DONE);
+    expect(await room.handle(deleteJob(20))).toEqual(DONE);
+    expect(await room.handle(await indexJob(30, 'reject'))).toEqual(DONE);
+    expect(await room.handle(await indexJob(40, 'reject'))).toEqual({ kind: 'dead', code: 'DOCUMENT_CONFLICT' });
+  });
+
+  test('of a tenant that is not there is a dead letter', async () => {
+    const { id, data } = deleteJob(1);
+    const outcome = await room.handle({ id, data: { ...data, tenant: 'nobody' } });
+    expect(outcome).toEqual({ kind: 'dead', code: 'TENANT_UNKNOWN' });
+  });
+
+  test('is counted as what it is', async () => {
+    await room.handle(deleteJob(1));
+    expect(await room.deps.metrics.text()).toContain('sealdex_jobs_total{kind="delete",outcome="done"}');
+  });
+});

@@ -1,0 +1,176 @@
+// Deleted documents: a tombstone orders as a write does, in any order, interleaving and loss of answers.
+import { randomBytes } from 'node:crypto';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import {
+  deleteDocument,
+  headDocument,
+  stateOf,
+  writeDocument,
+  type DocumentPlace,
+  type Written,
+} from '../../src/store/documents.ts';
+import type { Store } from '../../src/store/s3.ts';
+import { testServices, type TestServices } from '../support/services.ts';
+import { faultOf, hurriedClock, storeOf } from './fixture.ts';
+
+let services: TestServices;
+let store: Store;
+
+beforeAll(async () => {
+  services = await testServices();
+  store = storeOf(services.settings);
+});
+afterEach(() => services.s3.faults.clear());
+afterAll(async () => {
+  store.close();
+  await services[Symbol.asyncDispose]();
+});
+
+type Kind = 'write' | 'delete';
+interface Step {
+  readonly kind: Kind;
+  readonly revision: number;
+}
+
+const newPlace = (): DocumentPlace => ({ tenant: 't', corpus: 'c', object: randomBytes(32).toString('hex') });
+const jobOf = (revision: number): string => `j${String(revision).padStart(32, '0')}`;
+
+function run(place: DocumentPlace, { kind, revision }: Step, through: Store = store): Promise<Written> {
+  const job = { ...place, revision, jobId: jobOf(revision) };
+  return kind === 'delete'
+    ? deleteDocument(through, hurriedClock, job)
+    : writeDocument(through, hurriedClock, {
+        ...job,
+        ifExists: 'replace',
+        message: Buffer.from(`message ${revision}`),
+      });
+}
+
+const write = (revision: number): Step => ({ kind: 'write', revision });
+const deletion = (revision: number): Step => ({ kind: 'delete', revision });
+
+async function standing(place: DocumentPlace): Promise<Step> {
+  const stored = await headDocument(store, place);
+  if (!stored) throw new Error('nothing is stored');
+  const { revision, isDeleted } = stateOf(stored);
+  return { kind: isDeleted ? 'delete' : 'write', revision };
+}
+
+/** Does `step` once, right after the first look at the stored object. */
+function afterLook(step: () => Promise<unknown>): Store {
+  let isDone = false;
+  return {
+    ...store,
+    async head(...args) {
+      const facts = await store.head(...args);
+      if (!isDone) {
+        isDone = true;
+        await step();
+      }
+      return facts;
+    },
+  };
+}
+
+const ordersOf = <T>(items: readonly T[]): T[][] =>
+  items.length === 0
+    ? [[]]
+    : items.flatMap((item, at) => ordersOf(items.toSpliced(at, 1)).map((rest) => [item, ...rest]));
+
+describe('a tombstone', () => {
+  it('says in its metadata what it is, and no two have the same body', async () => {
+    const [one, two] = [newPlace(), newPlace()];
+    await run(one, deletion(5));
+    await run(two, deletion(6));
+    const [first, second] = [await headDocument(store, one), await headDocument(store, two)];
+    expect(first?.metadata).toEqual({ revision: '5', 'job-id': jobOf(5), v: '1', deleted: '1' });
+    expect(first?.etag).not.toBe(second?.etag);
+  });
+
+  it('is written where nothing was, with one request', async () => {
+    const place = newPlace();
+    services.s3.requests.reset();
+    expect(await run(place, deletion(1))).toBe('stored');
+    expect(services.s3.requests.all()).toEqual({ 'PUT object': 1 });
+    expect(await standing(place)).toEqual(deletion(1));
+  });
+
+  it('that newly replaces another is not overwritten by an older write that had looked at that other one', async () => {
+    const place = newPlace();
+    await run(place, deletion(1));
+    const racing = afterLook(() => run(place, deletion(9)));
+    expect(await run(place, write(5), racing)).toBe('superseded');
+    expect(await standing(place)).toEqual(deletion(9));
+  });
+
+  it('gives way to a newer write that came between its look and itself', async () => {
+    const place = newPlace();
+    await run(place, write(1));
+    const racing = afterLook(() => run(place, write(9)));
+    expect(await run(place, deletion(5), racing)).toBe('superseded');
+    expect(await standing(place)).toEqual(write(9));
+  });
+
+  it('of an equal revision is done: this is what a lost answer looks like', async () => {
+    const place = newPlace();
+    services.s3.faults.set({ match: { method: 'PUT' }, fault: { kind: 'lostResponse' }, times: 1 });
+    expect(await run(place, deletion(3))).toBe('stored');
+    expect(await run(place, deletion(3))).toBe('stored');
+    expect(await standing(place)).toEqual(deletion(3));
+  });
+
+  it('does not give way to what claims to be from the future, nor hides it', async () => {
+    const place = newPlace();
+    const ahead = (Date.now() + 3_600_000) * 1000;
+    await run(place, write(ahead));
+    expect(await faultOf(run(place, deletion(Date.now() * 1000)))).toMatchObject({ reason: 'RevisionAhead' });
+    expect(await standing(place)).toEqual(write(ahead));
+  });
+});
+
+describe('the highest revision wins', () => {
+  const steps = [write(1), deletion(2), write(3), deletion(4)];
+  const sets = [steps, steps.slice(0, 3), [deletion(1), write(2), deletion(3)], [write(1), deletion(2), deletion(3)]];
+
+  it('in every order of writes and deletions, each of them repeated as a late retry would', async () => {
+    for (const order of sets.flatMap(ordersOf)) {
+      const place = newPlace();
+      let highest = 0;
+      for (const step of order) {
+        const told = step.revision >= highest ? 'stored' : 'superseded';
+        expect(await run(place, step)).toBe(told);
+        highest = Math.max(highest, step.revision);
+      }
+      const last = order.find(({ revision }) => revision === highest);
+      for (const step of order) expect(await run(place, step)).toBe(step === last ? 'stored' : 'superseded');
+      expect(await standing(place)).toEqual(last);
+    }
+  });
+
+  it('in every pair of which one comes between the look and the write of the other', async () => {
+    const kinds: Kind[] = ['write', 'delete'];
+    for (const base of kinds)
+      for (const outer of kinds)
+        for (const inner of kinds)
+          for (const [first, second] of [
+            [2, 3],
+            [3, 2],
+          ] as const) {
+            const place = newPlace();
+            await run(place, { kind: base, revision: 1 });
+            const racing = afterLook(() => run(place, { kind: inner, revision: second }));
+            expect(await run(place, { kind: outer, revision: first }, racing)).toBe(
+              first > second ? 'stored' : 'superseded',
+            );
+            expect(await standing(place)).toEqual({ kind: first > second ? outer : inner, revision: 3 });
+          }
+  });
+
+  it('when all run at once', async () => {
+    for (let round = 0; round < 10; round++) {
+      const place = newPlace();
+      await Promise.all(steps.map((step) => run(place, step)));
+      expect(await standing(place)).toEqual(deletion(4));
+    }
+  });
+});
