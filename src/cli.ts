@@ -2,6 +2,7 @@
 // Errors are one sentence; exit codes are those of the code table, 64 for wrong usage.
 import { existsSync, readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { deleteCommand } from './cli/delete.ts';
 import { demoCommand } from './cli/demo.ts';
 import { devCommand } from './cli/dev.ts';
 import { failure, Interrupted, OUTPUT_FAILED, USAGE } from './cli/failure.ts';
@@ -37,6 +38,7 @@ export function buildProgram(): Command {
   const commands = [
     workerCommand(),
     indexCommand(),
+    deleteCommand(),
     readCommand(),
     listCommand(),
     tenantsCommand(),

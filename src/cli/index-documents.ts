@@ -3,15 +3,15 @@ import { Command } from 'commander';
 import type { Producer } from '../app.ts';
 import { systemClock } from '../clock.ts';
 import { loadConfig } from '../config.ts';
-import { CODES } from '../errors.ts';
 import { checkName } from '../names.ts';
 import { checkFiles, documentsIn } from './documents-in.ts';
-import { Interrupted, textOf } from './failure.ts';
+import { exitCodeOf, summarize, viewOf } from './endings.ts';
+import { Interrupted } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { withProducer } from './opened.ts';
-import { batchesOf, createSender, type Sender } from './sending.ts';
-import { bar, json, say } from './terminal.ts';
-import { createWaiting, type Endings, type Waiting } from './waiting.ts';
+import { batchesOf, createSender, type Sender, type Sent } from './sending.ts';
+import { say } from './terminal.ts';
+import { createWaiting, type Waiting } from './waiting.ts';
 
 interface Options {
   readonly tenant: string;
@@ -20,13 +20,10 @@ interface Options {
   readonly json?: true;
 }
 
-const REFUSED = 65;
-const UNFINISHED = 75;
+const DONE = 'stored';
 
 /** With --wait: as many jobs may be under way before the next documents are read. */
 const MOST_WAITING = 10_000;
-
-const NO_ENDINGS: Endings = { done: 0, superseded: 0, dead: 0 };
 
 export function indexCommand(): Command {
   return new Command('index')
@@ -69,10 +66,16 @@ async function run(
   signal: AbortSignal,
 ): Promise<void> {
   const { tenant, corpus } = options;
-  const sender = createSender({ producer, tenant, corpus, asJson: options.json === true });
-  const view = viewOf(options);
+  const asJson = options.json === true;
+  const sender = createSender({ producer, tenant, corpus, asJson });
+  const view = viewOf<Sent>({
+    asJson,
+    done: DONE,
+    factsOf: ({ file, line }) => ({ file, line }),
+    nameOf: ({ file, line }) => `${file}:${line}`,
+  });
   const waiting = options.wait
-    ? createWaiting({ status: (jobId) => producer.status(jobId), clock: systemClock, signal, ...view })
+    ? createWaiting<Sent>({ status: (jobId) => producer.status(jobId), clock: systemClock, signal, ...view })
     : undefined;
   const progress = { isAllSent: false };
   try {
@@ -83,19 +86,16 @@ async function run(
     if (!(error instanceof Interrupted && progress.isAllSent)) throw error;
   } finally {
     view.end();
-    summarize(sender, waiting, options);
+    summarize(sender.counts, waiting, { asJson, done: DONE });
   }
-  const { refused, failed } = sender.counts;
-  const { dead } = waiting?.endings ?? NO_ENDINGS;
-  const unfinished = failed + (waiting?.left ?? 0);
-  process.exitCode = refused + dead > 0 ? REFUSED : unfinished > 0 || !progress.isAllSent ? UNFINISHED : 0;
+  process.exitCode = exitCodeOf(sender.counts, waiting, progress.isAllSent);
 }
 
 async function sendAll(
   files: readonly string[],
   documentBytes: number,
   sender: Sender,
-  waiting: Waiting | undefined,
+  waiting: Waiting<Sent> | undefined,
   progress: { isAllSent: boolean },
   signal: AbortSignal,
 ): Promise<void> {
@@ -114,45 +114,4 @@ async function sendAll(
   } finally {
     if (!progress.isAllSent && last !== undefined) say(`Stopped after ${last}: what follows there was not queued.`);
   }
-}
-
-/** How a wait looks: lines and a bar for people, lines alone for machines. */
-function viewOf({ json: asJson }: Options) {
-  const progress = asJson ? undefined : bar('stored');
-  return {
-    onEnd: ((job, state, code) => {
-      const { file, line, jobId } = job;
-      if (asJson) json({ file, line, jobId, state, code });
-      else if (state === 'dead' && code !== undefined)
-        say(`dead  ${jobId}  ${file}:${line}  ${CODES[code].means}; ${CODES[code].todo} (${code})`);
-    }) satisfies Parameters<typeof createWaiting>[0]['onEnd'],
-    onProgress: (ended: number, total: number) => progress?.update(ended, total),
-    onStill: ((error) =>
-      say(
-        error
-          ? `${textOf(error)} Waiting for it.`
-          : 'Nothing has ended for 10 seconds: does a worker run? sealdex status tells.',
-      )) satisfies Parameters<typeof createWaiting>[0]['onStill'],
-    end: () => progress?.end(),
-  };
-}
-
-function summarize({ counts }: Sender, waiting: Waiting | undefined, { json: asJson }: Options): void {
-  const { queued, refused, failed } = counts;
-  const endings = waiting?.endings ?? NO_ENDINGS;
-  const unfinished = waiting?.left ?? 0;
-  if (asJson) return json({ ...counts, ...endings, unfinished });
-  const ends: [number, string][] = [
-    [endings.done, 'stored'],
-    [endings.superseded, 'superseded by a newer revision'],
-    [endings.dead, 'dead'],
-    [unfinished, 'not finished (they stay in the queue; sealdex status shows it)'],
-  ];
-  const facts: [number, string][] = [
-    ...(waiting ? ends : [[queued, 'queued'] as [number, string]]),
-    [refused, 'refused'],
-    [failed, 'failed'],
-  ];
-  const told = facts.filter(([count], index) => count > 0 || index === 0);
-  say(`${told.map(([count, what]) => `${count} ${what}`).join(', ')}.`);
 }

@@ -3,7 +3,6 @@
 import { sleep, type Clock } from '../clock.ts';
 import { dispositionOf, SealdexError, type Code } from '../errors.ts';
 import type { Producer } from '../app.ts';
-import type { Sent } from './sending.ts';
 
 export interface Endings {
   readonly done: number;
@@ -11,21 +10,21 @@ export interface Endings {
   readonly dead: number;
 }
 
-export interface WaitingDeps {
+export interface WaitingDeps<Job> {
   readonly status: Producer['status'];
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  readonly onEnd: (job: Sent, state: keyof Endings, code: Code | undefined) => void;
+  readonly onEnd: (job: Job, state: keyof Endings, code: Code | undefined) => void;
   readonly onProgress: (ended: number, total: number) => void;
   /** Once in each time that nothing moves: after ten seconds, or when the state of jobs cannot be asked for. */
   readonly onStill: (error: SealdexError | undefined) => void;
 }
 
-export interface Waiting {
+export interface Waiting<Job> {
   readonly endings: Endings;
   /** Jobs that have not ended. */
   readonly left: number;
-  add(jobs: readonly Sent[]): void;
+  add(jobs: readonly Job[]): void;
   /**
    * Resolves with true once no more than `most` jobs are left, with false when nothing moved for two minutes: then
    * somebody has to look, since jobs alone may wait for days.
@@ -39,16 +38,17 @@ export const STILL_MS = 10_000;
 const POLL_MS = 200;
 const POLLED_AT_ONCE = 200;
 
-export function createWaiting({ status, clock, signal, onEnd, onProgress, onStill }: WaitingDeps): Waiting {
+export function createWaiting<Job extends { readonly jobId: string }>(deps: WaitingDeps<Job>): Waiting<Job> {
+  const { status, clock, signal, onEnd, onProgress, onStill } = deps;
   const endings = { done: 0, superseded: 0, dead: 0 };
-  let left: Sent[] = [];
+  let left: Job[] = [];
   let total = 0;
 
   /** How many have ended since the last look. An outage of Redis is waited for, like everything else. */
   const look = async (): Promise<{ ended: number; error?: SealdexError }> => {
     const asked = left.slice(0, POLLED_AT_ONCE);
     const answers = await Promise.allSettled(asked.map(({ jobId }) => status(jobId)));
-    const going: Sent[] = [];
+    const going: Job[] = [];
     let error: SealdexError | undefined;
     for (const [index, job] of asked.entries()) {
       const answer = answers[index];

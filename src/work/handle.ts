@@ -51,11 +51,5 @@ export function createHandler(deps: WorkDeps): (job: TakenJob, handBack: AbortSi
   };
 }
 
-function runJob(deps: WorkDeps, id: string, data: JobData, signal: AbortSignal): Promise<Outcome> {
-  switch (data.kind) {
-    case 'index':
-      return runIndexJob(deps, { id, ...data }, signal);
-    case 'delete':
-      return runDeleteJob(deps, { id, ...data }, signal);
-  }
-}
+const runJob = (deps: WorkDeps, id: string, data: JobData, signal: AbortSignal): Promise<Outcome> =>
+  data.kind === 'delete' ? runDeleteJob(deps, { id, ...data }, signal) : runIndexJob(deps, { id, ...data }, signal);

@@ -15,7 +15,7 @@ function waitingFor(status: (jobId: string) => Promise<JobStatus>) {
   const controller = new AbortController();
   const told: string[] = [];
   let asked = 0;
-  const waiting = createWaiting({
+  const waiting = createWaiting<Sent>({
     clock,
     signal: controller.signal,
     status: (jobId) => {
@@ -155,4 +155,4 @@ test('the signal ends it at once, and no timer stays', async () => {
   expect(await ended(waiting)).toMatchObject({ message: 'enough' });
 });
 
-const ended = (waiting: Waiting): Promise<unknown> => waiting.until(0).catch((error: unknown) => error);
+const ended = (waiting: Waiting<Sent>): Promise<unknown> => waiting.until(0).catch((error: unknown) => error);
