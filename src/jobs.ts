@@ -3,13 +3,11 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { SealdexError } from './errors.ts';
-import { NAME } from './names.ts';
+import { INTAKE_ID, NAME } from './names.ts';
 
 /** Kinds that this version runs. Another kind comes from a newer producer. */
 export const KINDS = ['index', 'delete'] as const;
 export type JobKind = (typeof KINDS)[number];
-
-export const INTAKE_ID = /^[0-9a-f]{16}$/;
 
 /** Base64 of the largest message that SEALDEX_INLINE_BYTES can put into a job. */
 const MAX_INLINE = 1_500_000;

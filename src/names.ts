@@ -18,6 +18,9 @@ export type Plan = (typeof PLANS)[number];
 /** `j` and 32 hex digits. */
 export const isJobId = (text: unknown): text is string => typeof text === 'string' && /^j[0-9a-f]{32}$/.test(text);
 
+/** What a job calls its content in S3. */
+export const INTAKE_ID = /^[0-9a-f]{16}$/;
+
 /** Name of a document in S3 and in the queue: sha256 of its id, in hex. Who can guess an id can confirm it. */
 export const objectName = (documentId: string): string => createHash('sha256').update(documentId, 'utf8').digest('hex');
 

@@ -1,4 +1,5 @@
-// Conditional writes for the emulator: what S3 answers to If-None-Match and If-Match on a PUT.
+// Conditional writes for the emulator: what S3 answers to If-None-Match and If-Match on a PUT, and
+// to If-Match on a DELETE.
 // Must stay synchronous: the write follows in the same turn of the event loop, so nobody gets in between.
 import type { IncomingHttpHeaders } from 'node:http';
 import type { S3Fault } from './s3-faults.ts';
@@ -9,7 +10,7 @@ const refusal = (status: number, code: string, message: string): Refusal => ({ k
 
 /**
  * Why this write must be refused, or undefined. `etag` is that of the stored object, undefined when there is none.
- * Source: the S3 user guide, conditional writes.
+ * Source: the S3 user guide, conditional writes and conditional deletes.
  */
 export function refusalOf(headers: IncomingHttpHeaders, etag: string | undefined): Refusal | undefined {
   const ifNoneMatch = headers['if-none-match'];
@@ -20,7 +21,7 @@ export function refusalOf(headers: IncomingHttpHeaders, etag: string | undefined
   if (ifNoneMatch !== undefined && etag !== undefined) return preconditionFailed;
   if (ifMatch === undefined) return undefined;
   if (etag === undefined) return refusal(404, 'NoSuchKey', 'The specified key does not exist.');
-  return unquoted(ifMatch) === unquoted(etag) ? undefined : preconditionFailed;
+  return ifMatch === '*' || unquoted(ifMatch) === unquoted(etag) ? undefined : preconditionFailed;
 }
 
 const preconditionFailed = refusal(

@@ -95,7 +95,8 @@ function closing(reply: Reply): AbortSignal {
 }
 
 const isWrite = (call: S3Call): boolean =>
-  (call.method === 'PUT' && call.kind === 'object') || (call.method === 'POST' && call.kind === 'upload');
+  (['PUT', 'DELETE'].includes(call.method) && call.kind === 'object') ||
+  (call.method === 'POST' && call.kind === 'upload');
 
 function etagOf(store: ObjectStore, call: S3Call): string | undefined {
   if (!store.hasBucket(call.bucket)) return undefined;

@@ -1,5 +1,6 @@
 // intake/<tenant>/<job id>/<16 hex>: encrypted content that is too big for the queue, until its job is done.
 // Its metadata is what a lost queue is rebuilt from (contract, design section 8).
+import { INTAKE_ID, isJobId, NAME } from '../names.ts';
 import type { Store, StoredObject } from './s3.ts';
 
 export interface IntakePlace {
@@ -15,7 +16,7 @@ export interface IntakeFacts {
   readonly revision: number;
 }
 
-const keyOf = ({ tenant, jobId, intake }: IntakePlace): string => `intake/${tenant}/${jobId}/${intake}`;
+const keyOf = (place: IntakePlace): string => `intake/${intakeName(place)}`;
 
 export async function putIntake(
   store: Store,
@@ -37,4 +38,35 @@ export async function putIntake(
 export const getIntake = (store: Store, place: IntakePlace, signal?: AbortSignal): Promise<StoredObject | undefined> =>
   store.get(keyOf(place), { signal });
 
-export const removeIntake = (store: Store, place: IntakePlace): Promise<void> => store.remove(keyOf(place));
+export async function removeIntake(store: Store, place: IntakePlace, signal?: AbortSignal): Promise<void> {
+  await store.remove(keyOf(place), { signal });
+}
+
+export interface ListedIntake extends IntakePlace {
+  /** Wall clock of S3, milliseconds. */
+  readonly modifiedAt: number;
+}
+
+/** A page of all that waits, in the order of the names; what is not ours is left out. `next` goes into `after`. */
+export async function listIntake(
+  store: Store,
+  after?: string,
+  signal?: AbortSignal,
+): Promise<{ found: ListedIntake[]; next?: string }> {
+  const page = await store.list('intake/', { signal, ...(after === undefined ? {} : { after }) });
+  const found = page.objects.flatMap(({ key, modified }) => {
+    const place = intakePlaceOf(key.slice('intake/'.length));
+    return place ? [{ ...place, modifiedAt: modified.getTime() }] : [];
+  });
+  return { found, ...(page.next === undefined ? {} : { next: page.next }) };
+}
+
+/** A place as one name, `<tenant>/<job id>/<16 hex>`. */
+export const intakeName = ({ tenant, jobId, intake }: IntakePlace): string => `${tenant}/${jobId}/${intake}`;
+
+/** undefined: it is no name of ours. */
+export function intakePlaceOf(name: string): IntakePlace | undefined {
+  const [tenant = '', jobId = '', intake = '', ...more] = name.split('/');
+  const isOurs = more.length === 0 && NAME.test(tenant) && isJobId(jobId) && INTAKE_ID.test(intake);
+  return isOurs ? { tenant, jobId, intake } : undefined;
+}

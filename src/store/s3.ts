@@ -37,8 +37,12 @@ export type PutAnswer =
   | { readonly kind: 'written'; readonly etag: string }
   | { readonly kind: 'exists' | 'conflict' | 'missing' };
 
+/** `changed`: with a condition, it is another object by now, or is gone. */
+export type RemoveAnswer = 'removed' | 'changed';
+
 export interface ListedObject {
   readonly key: string;
+  readonly etag: string;
   readonly bytes: number;
   readonly modified: Date;
 }
@@ -52,7 +56,8 @@ export interface Store {
   /** undefined: there is no such object. */
   get(key: string, options?: { signal?: AbortSignal | undefined }): Promise<StoredObject | undefined>;
   head(key: string, options?: { signal?: AbortSignal | undefined }): Promise<ObjectFacts | undefined>;
-  remove(key: string, options?: { signal?: AbortSignal | undefined }): Promise<void>;
+  /** With `etag`: only if it is still that object. */
+  remove(key: string, options?: { etag?: string; signal?: AbortSignal | undefined }): Promise<RemoveAnswer>;
   /** One page, in the order of the keys; `next` goes into `after` for the following one. */
   list(
     prefix: string,
@@ -163,16 +168,26 @@ export function createStore(config: Config, use: Patience): Store {
       );
     },
 
-    async remove(Key, { signal } = {}) {
-      await send(0, signal, (options) => client.send(new DeleteObjectCommand({ Bucket, Key }), options));
+    remove(Key, { etag, signal } = {}) {
+      const command = new DeleteObjectCommand({ Bucket, Key, ...(etag === undefined ? {} : { IfMatch: etag }) });
+      return send<RemoveAnswer>(
+        0,
+        signal,
+        async (options) => {
+          await client.send(command, options);
+          return 'removed';
+        },
+        (error) => (etag === undefined ? undefined : changedAnswer(error)),
+      );
     },
 
     async list(Prefix, { after, limit = 1000, signal } = {}) {
       const from = after === undefined ? {} : { StartAfter: after };
       const command = new ListObjectsV2Command({ Bucket, Prefix, MaxKeys: limit, ...from });
       const { Contents = [], IsTruncated } = await send(0, signal, (options) => client.send(command, options));
-      const objects = Contents.map(({ Key = '', Size = 0, LastModified = new Date(0) }) => ({
+      const objects = Contents.map(({ Key = '', ETag = '', Size = 0, LastModified = new Date(0) }) => ({
         key: Key,
+        etag: ETag,
         bytes: Size,
         modified: LastModified,
       }));
@@ -194,6 +209,9 @@ function conditionAnswer(error: unknown, condition: Condition | undefined): { an
   if (status === 409) return { answer: { kind: 'conflict' } };
   return 'etag' in condition && isMissing(error) ? { answer: { kind: 'missing' } } : undefined;
 }
+
+const changedAnswer = (error: unknown): { answer: RemoveAnswer } | undefined =>
+  [409, 412].includes(statusOf(error) ?? 0) || isMissing(error) ? { answer: 'changed' } : undefined;
 
 const missingAnswer = (error: unknown): { answer: undefined } | undefined =>
   isMissing(error) ? { answer: undefined } : undefined;

@@ -21,8 +21,7 @@ export async function proveConditionalWrites(store: Store, queue: string): Promi
   };
   try {
     await put({ absent: true });
-    const areRefused =
-      (await isRefused({ absent: true })) && (await isRefused({ etag: '"00000000000000000000000000000000"' }));
+    const areRefused = (await isRefused({ absent: true })) && (await isRefused({ etag: NO_ETAG }));
     if (!areRefused) throw ignoresConditions();
   } catch (error) {
     throw statusOf(causeOf(error)) === 501 ? ignoresConditions() : error;
@@ -30,6 +29,29 @@ export async function proveConditionalWrites(store: Store, queue: string): Promi
     await store.remove(key).catch(() => {});
   }
 }
+
+/**
+ * Proves that a conditional removal is honoured: a store that takes no notice of the condition would remove a document that
+ * was written in between.
+ * @throws SealdexError `STORE_FAILED` when nothing is proven either way
+ */
+export async function honoursConditionalRemoval(store: Store, queue: string, signal?: AbortSignal): Promise<boolean> {
+  const key = canaryKey(queue);
+  await store.put(key, Buffer.from('1'), { signal });
+  try {
+    if ((await store.remove(key, { etag: NO_ETAG, signal })) === 'removed') return false;
+    // Refused, and really not removed.
+    return (await store.head(key, { signal })) !== undefined;
+  } catch (error) {
+    if (statusOf(causeOf(error)) === 501) return false;
+    throw error;
+  } finally {
+    await store.remove(key).catch(() => {});
+  }
+}
+
+/** That of no object. */
+const NO_ETAG = '"00000000000000000000000000000000"';
 
 const causeOf = (error: unknown): unknown => (error instanceof SealdexError ? error.cause : undefined);
 
