@@ -25,6 +25,10 @@ import { checkRedis, closeRedis, openRedis, redisKeys, type Redis, type RedisUse
 import { createStore, type Store } from './store/s3.ts';
 import { proveConditionalWrites } from './store/system.ts';
 import { createTenants, type Tenant, type Tenants } from './tenants.ts';
+import { markBirth } from './upkeep/birth.ts';
+import { intakeSweep } from './upkeep/intake-sweep.ts';
+import { tombstoneSweep } from './upkeep/tombstones.ts';
+import { startUpkeep } from './upkeep/upkeep.ts';
 import { ByteBudget } from './work/budget.ts';
 import { createCanary } from './work/canary.ts';
 import { createHandler } from './work/handle.ts';
@@ -209,6 +213,7 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
       (opened) => opened.stop(),
     );
     beat(rooms, releases, 'worker');
+    await keepUp(rooms, releases, log);
     const worker: QueueWorker = startWorker({
       config,
       clock,
@@ -245,7 +250,6 @@ function tellOfFaults({ told }: Guard, log: Log, platform: Platform): void {
   told.onShut = (tenant, key, error) =>
     log.warn({ tenant, key, ...faultOf(error) }, 'a gate is shut: its jobs are parked');
 }
-
 function startProbing({ config, clock, metrics, redis, tenants, guard }: Rooms, log: Log, queue: JobQueue): Probe {
   const { gates, tryKey, platformKeyWorks } = guard;
   const ownerOf = async (tenant: string): Promise<Tenant | undefined> => {
@@ -275,6 +279,19 @@ function startProbing({ config, clock, metrics, redis, tenants, guard }: Rooms, 
     release: ({ tenant, keyArn }, goesOn) => queue.release(gateId(tenant, keyArn), goesOn),
     expire: ({ tenant, keyArn }) => queue.expire(gateId(tenant, keyArn)),
   });
+}
+
+/** What the fleet does once for all. */
+async function keepUp({ config, clock, metrics, redis, store }: Rooms, releases: Releases, log: Log): Promise<void> {
+  const keys = redisKeys(config.queue);
+  if (!(await markBirth({ redis, keys, store, queue: config.queue, clock })))
+    log.error(
+      {},
+      `The birth marks of Redis and of the bucket differ: this Redis is a new or another one, and jobs of the old one are not in it. Nothing is swept. Once that is settled, remove system/${config.queue}/birth from the bucket and restart a worker.`,
+    );
+  const deps = { config, clock, log, metrics, redis, keys, store };
+  const chores = [intakeSweep(deps), tombstoneSweep(deps)];
+  releases.add(startUpkeep({ chores, redis, keys, clock, log }), (upkeep) => upkeep.stop());
 }
 
 function gauges(metrics: Metrics, ring: KeyRing, budget: ByteBudget, readiness: WorkerReadiness): void {

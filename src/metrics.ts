@@ -41,6 +41,8 @@ export const METRICS = Object.freeze({
     'reason',
   ),
   sealdex_probes_total: row('counter', 'tries of KMS keys whose gates are shut, by result (ok or a code)', 'result'),
+  sealdex_swept_total: row('counter', 'objects that a sweep has removed (intake, tombstone)', 'what'),
+  sealdex_sweep_alarms_total: row('counter', 'sweeps that stopped before they took too much'),
   sealdex_ready: row('gauge', '1 when /readyz answers 200'),
 });
 

@@ -49,6 +49,8 @@ export function redisKeys(queue: string) {
     letterLists: `${root}:letters`,
     /** When this Redis was first used; its copy in S3 tells whether it is still the same one. */
     birth: `${root}:birth`,
+    /** When each chore of the fleet is due. */
+    chores: `${root}:upkeep:chores`,
     /** How far a sweep has come, and what it has found. */
     sweep: (name: string) => `${root}:sweeps:${name}`,
     /** Depths that one process counts for all. */

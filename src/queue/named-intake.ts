@@ -1,0 +1,40 @@
+// Which content in S3 the jobs name that are in the queue, waiting, parked or dead: for who looks for content without a job.
+// Only looks; reads no content.
+import { z } from 'zod';
+import { INTAKE_ID } from '../names.ts';
+import { run, type Redis, type RedisKeys, type Script } from '../redis.ts';
+import { INDEX_QUEUE } from './queues.ts';
+
+/**
+ * `gone`: no entry in the queue. `names`: what content it names, if any. `unreadable`: there is an entry that does not say,
+ * so whatever lies under its id may be its own.
+ */
+export type NamedIntake =
+  | { readonly kind: 'gone' | 'unreadable' }
+  | { readonly kind: 'names'; readonly intake: string | undefined };
+
+/** Answers the data of an entry, nil when there is no entry, and nothing of data that is too large to name content in S3. */
+const DATA: Script = {
+  name: 'entry_data',
+  keys: 1,
+  lua: `
+    local bytes = redis.call('HSTRLEN', KEYS[1], 'data')
+    if bytes > 0 and bytes <= 4096 then return redis.call('HGET', KEYS[1], 'data') end
+    return redis.call('EXISTS', KEYS[1]) == 1 and '' or false`,
+};
+
+/** All at once: give it a hundred or so. */
+export const namedIntake = (redis: Redis, keys: RedisKeys, jobIds: readonly string[]): Promise<NamedIntake[]> =>
+  Promise.all(jobIds.map(async (id) => namedBy(await run(redis, DATA, [`${keys.prefix}:${INDEX_QUEUE}:${id}`]))));
+
+const entry = z.object({ content: z.object({ intake: z.string().regex(INTAKE_ID).optional() }).optional() });
+
+function namedBy(data: unknown): NamedIntake {
+  if (data === null) return { kind: 'gone' };
+  try {
+    const parsed = entry.safeParse(JSON.parse(String(data)));
+    return parsed.success ? { kind: 'names', intake: parsed.data.content?.intake } : { kind: 'unreadable' };
+  } catch {
+    return { kind: 'unreadable' };
+  }
+}
