@@ -31,8 +31,9 @@ const entry = z.object({ content: z.object({ intake: z.string().regex(INTAKE_ID)
 
 function namedBy(data: unknown): NamedIntake {
   if (data === null) return { kind: 'gone' };
+  if (typeof data !== 'string') return { kind: 'unreadable' };
   try {
-    const parsed = entry.safeParse(JSON.parse(String(data)));
+    const parsed = entry.safeParse(JSON.parse(data));
     return parsed.success ? { kind: 'names', intake: parsed.data.content?.intake } : { kind: 'unreadable' };
   } catch {
     return { kind: 'unreadable' };

@@ -90,7 +90,7 @@ async function dueOf({ redis, keys, clock }: Deps, chores: readonly Chore[]): Pr
     const at = times[index];
     if (at === null || at === undefined) await ask(redis.hsetnx(keys.chores, chore.name, String(now + chore.everyMs)));
     // A time further away than the interval was written by a clock that was wrong, or for a longer interval.
-    else if (Number(at) <= now || Number(at) > now + chore.everyMs + MAX_SKEW_MS) due.push(chore);
+    else if (!(Number(at) > now && Number(at) <= now + chore.everyMs + MAX_SKEW_MS)) due.push(chore);
   }
   return due;
 }

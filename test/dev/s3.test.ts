@@ -91,6 +91,16 @@ test('If-Match writes over that version alone, and a missing object is NoSuchKey
   expect(await got.Body?.transformToString()).toBe('two');
 });
 
+test('If-Match on a removal removes that version alone', async () => {
+  const { ETag = '' } = await put('remove', { Body: 'one' });
+  const remove = (IfMatch: string) => client.send(new DeleteObjectCommand({ Bucket, Key: 'remove', IfMatch }));
+  expect(await refusal(remove('"abc"'))).toEqual(['PreconditionFailed', 412]);
+  await client.send(new HeadObjectCommand({ Bucket, Key: 'remove' }));
+  await remove(ETag);
+  expect(await refusal(client.send(new HeadObjectCommand({ Bucket, Key: 'remove' })))).toEqual(['NotFound', 404]);
+  expect(await refusal(remove(ETag))).toEqual(['NoSuchKey', 404]);
+});
+
 test('Of 50 parallel creations exactly one wins, and its body is what is stored', async () => {
   const bodies = Array.from({ length: 50 }, (_, index) => `body ${index}`);
   const ended = await Promise.allSettled(bodies.map((Body) => put('race/create', { Body, IfNoneMatch: '*' })));

@@ -57,6 +57,18 @@ describe('objects', () => {
     expect((await put({ etag: first.kind === 'written' ? first.etag : '' })).kind).toBe('written');
   });
 
+  it('are removed under a condition or not at all', async () => {
+    const written = await store.put('objects/r', BODY, {});
+    const etag = written.kind === 'written' ? written.etag : '';
+    expect(await store.remove('objects/r', { etag: '"0"' })).toBe('changed');
+    expect((await store.head('objects/r'))?.etag).toBe(etag);
+    expect((await store.list('objects/r')).objects[0]?.etag).toBe(etag);
+    expect(await store.remove('objects/r', { etag })).toBe('removed');
+    expect(await store.head('objects/r')).toBeUndefined();
+    expect(await store.remove('objects/r', { etag })).toBe('changed');
+    expect(await store.remove('objects/r')).toBe('removed');
+  });
+
   it('are listed page by page in the order of their keys, each once', async () => {
     const keys = Array.from({ length: 23 }, (_, n) => `listed/a/${String(n).padStart(2, '0')}`);
     await Promise.all([...keys, 'listed/b/0'].map((key) => store.put(key, Buffer.alloc(3), {})));

@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
 import type { Store } from '../../src/store/s3.ts';
-import { flyCanary, proveConditionalWrites } from '../../src/store/system.ts';
+import { flyCanary, honoursConditionalRemoval, proveConditionalWrites } from '../../src/store/system.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 import { faultOf, storeOf } from './fixture.ts';
 
@@ -79,6 +79,36 @@ describe('the proof of conditional writes', () => {
     const keys = await left();
     await Promise.all(keys.map((key) => store.remove(key)));
     expect(keys).toEqual([expect.stringMatching(/^system\/other\/canary\/[0-9a-f]{16}$/)]);
+  });
+});
+
+describe('the proof of conditional removals', () => {
+  const proof = () => honoursConditionalRemoval(store, 'main');
+  const removals = { match: { method: 'DELETE' }, times: 1 };
+
+  it('passes on a store that honours conditions, and leaves no object', async () => {
+    expect(await proof()).toBe(true);
+    expect(await left()).toEqual([]);
+  });
+
+  it('fails on a store that ignores conditions, and leaves no object', async () => {
+    services.s3.faults.set({ ...removals, fault: { kind: 'ignoreConditions' } });
+    expect(await proof()).toBe(false);
+    expect(await left()).toEqual([]);
+  });
+
+  it('fails on a store that does not know conditions, or refuses and removes all the same', async () => {
+    services.s3.faults.set({ ...removals, fault: { kind: 'error', status: 501, code: 'NotImplemented' } });
+    expect(await proof()).toBe(false);
+    const untrue: Store = { ...store, remove: async (key) => (await store.remove(key), 'changed') };
+    expect(await honoursConditionalRemoval(untrue, 'main')).toBe(false);
+    expect(await left()).toEqual([]);
+  });
+
+  it('proves nothing while the store refuses, and says so', async () => {
+    services.s3.faults.set({ ...removals, fault: S3_ERRORS.accessDenied });
+    expect(await faultOf(proof())).toMatchObject({ code: 'STORE_FAILED', reason: 'AccessDenied' });
+    expect(await left()).toEqual([]);
   });
 });
 

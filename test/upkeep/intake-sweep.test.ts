@@ -146,6 +146,32 @@ describe('nothing is taken', () => {
     expect(await room.intake()).toHaveLength(1);
   });
 
+  it('that a job has come to name since it was looked for', async () => {
+    await room.born(1);
+    const name = await room.content({ job: 'none' });
+    const [tenant = '', id = '', intake = ''] = name.split('/');
+    await room.sweepAfter(15, sweep);
+    const { store } = room.deps;
+    let looks = 0;
+    const late = intakeSweep({
+      ...room.deps,
+      store: {
+        ...store,
+        async get(...args) {
+          // The second look at the birth mark comes right before the taking.
+          if (++looks === 2) {
+            const about = { v: 1, tenant, corpus: 'docs', revision: 1, object: 'a'.repeat(64) } as const;
+            await room.queue.add(id, { ...about, kind: 'index', content: { intake } });
+          }
+          return store.get(...args);
+        },
+      },
+    });
+    await room.sweepAfter(1, late);
+    expect(looks).toBe(2);
+    expect(await room.intake()).toEqual([name]);
+  });
+
   it('when it is more than a sweep may take: an alarm, each time', async () => {
     await room.born(1);
     for (let count = 0; count < 11; count++) await room.content({ job: 'none' });
