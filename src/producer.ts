@@ -5,7 +5,15 @@ import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import type { SealdexError } from './errors.ts';
 import { enqueueBulk, type BulkResult } from './producer/bulk.ts';
-import { asSealdexError, enqueue, type EnqueueDeps, type EnqueueResult, type JobStatus } from './producer/enqueue.ts';
+import {
+  asSealdexError,
+  enqueue,
+  prepare,
+  stampAt,
+  type EnqueueDeps,
+  type EnqueueResult,
+  type JobStatus,
+} from './producer/enqueue.ts';
 import {
   checkDelete,
   checkRequest,
@@ -24,13 +32,15 @@ export interface Producer extends AsyncDisposable {
    * @throws SealdexError `DOCUMENT_INVALID` with `field` when the request has a fault; `TENANT_UNKNOWN`,
    * `TENANT_KEY_INVALID`; `KEY_...` when the tenant's KMS key cannot be used; `KMS_...`, `STORE_FAILED`, `REDIS_FAILED`
    * within about a second of an outage, and up to a second more for each MB while large content is sent to S3;
-   * `CLOCK_SKEW`. Nothing is queued then, but for `REDIS_FAILED`, which may have lost the answer only.
+   * `CLOCK_SKEW`; `TENANT_BACKLOG_FULL` and `QUEUE_FULL` with `retryAfterMs`, when the tenant has as many jobs waiting,
+   * parked and dead as it may have, or Redis is three quarters full. Nothing is queued then, but for `REDIS_FAILED`, which
+   * may have lost the answer only.
    */
   enqueueIndex(request: IndexRequest): Promise<EnqueueResult>;
   /**
    * One result or error per request, in their order; a faulty one leaves the others alone. At most 100,000; of two
-   * requests for one document the later wins. After 16 failures in a row by an outage the rest is not tried: of a
-   * tenant, or of all when several tenants met it; its requests get the error that the others got.
+   * requests for one document the later wins. After 16 failures in a row by an outage or for want of room the rest is
+   * not tried: of a tenant, or of all when several tenants met it; its requests get the error that the others got.
    * @throws SealdexError `DOCUMENT_INVALID` when `requests` is no such array
    */
   enqueueIndexBulk(requests: readonly IndexRequest[]): Promise<(EnqueueResult | SealdexError)[]>;
@@ -53,7 +63,8 @@ export function createProducerFrom(deps: ProducerDeps): Omit<Producer, typeof Sy
   const { config, clock, queue } = deps;
   const enqueueOne = async (check: () => CheckedRequest): Promise<EnqueueResult> => {
     try {
-      return await enqueue(deps, check(), () => queue.stamp(1));
+      const prepared = await prepare(deps, check());
+      return await enqueue(deps, prepared, async () => stampAt(await queue.stamp([prepared.share]), 0));
     } catch (error) {
       throw asSealdexError(error);
     }

@@ -4,7 +4,16 @@ import type { Clock } from '../clock.ts';
 import { startPace } from '../documents/pace.ts';
 import type { DocumentLimits } from '../documents/shapes.ts';
 import { dispositionOf, SealdexError, type Code } from '../errors.ts';
-import { asSealdexError, enqueue, type EnqueueDeps, type EnqueueResult } from './enqueue.ts';
+import type { Stamp } from '../queue/stamp.ts';
+import {
+  asSealdexError,
+  enqueue,
+  prepare,
+  stampAt,
+  type EnqueueDeps,
+  type EnqueueResult,
+  type PreparedRequest,
+} from './enqueue.ts';
 import { checkRequest, invalid, readable, type CheckedIndex } from './request.ts';
 
 export type BulkResult = EnqueueResult | SealdexError;
@@ -72,14 +81,28 @@ function checked(requests: readonly unknown[], index: number, limits: DocumentLi
   }
 }
 
-function enqueueBatch(deps: EnqueueDeps, taken: readonly Taken[]): Promise<BulkResult[]> {
-  // One script for all of them.
-  let first: Promise<number> | undefined;
+async function enqueueBatch(deps: EnqueueDeps, taken: readonly Taken[]): Promise<BulkResult[]> {
+  const all = await Promise.all(taken.map(({ request }) => prepare(deps, request).catch(asSealdexError)));
+  const stampOf = stampTogether(deps, all);
   return Promise.all(
-    taken.map(({ request }, at) =>
-      enqueue(deps, request, async () => (await (first ??= deps.queue.stamp(taken.length))) + at).catch(asSealdexError),
+    all.map(async (one) =>
+      one instanceof SealdexError ? one : enqueue(deps, one, () => stampOf(one)).catch(asSealdexError),
     ),
   );
+}
+
+/** One script for all that need a stamp: those without an idempotency key. */
+function stampTogether(
+  { queue }: EnqueueDeps,
+  all: readonly (PreparedRequest | SealdexError)[],
+): (one: PreparedRequest) => Promise<Stamp> {
+  const asking = all.flatMap((one) =>
+    one instanceof SealdexError || one.request.idempotencyKey !== undefined ? [] : [one],
+  );
+  const stamps = queue.stamp(asking.map(({ share }) => share));
+  // Who asks has the error.
+  stamps.catch(() => {});
+  return async (one) => stampAt(await stamps, asking.indexOf(one));
 }
 
 /**
@@ -113,6 +136,7 @@ function namesOf({ tenant, corpus, documentId, idempotencyKey }: CheckedIndex): 
 /** What all tenants share is out. Refusals of a tenant's own key are its own, however many tenants have them. */
 const SHARED: ReadonlySet<Code> = new Set([
   'REDIS_FAILED',
+  'QUEUE_FULL',
   'KMS_FAILED',
   'KMS_THROTTLED',
   'STORE_FAILED',
@@ -122,7 +146,13 @@ const SHARED: ReadonlySet<Code> = new Set([
   'PLATFORM_TENANTS',
 ]);
 
-/** For whom KMS, S3 or Redis fails again and again. A hanging one costs a second each time. */
+/** No room now is like an outage: it does not end while we ask. */
+const isLasting = (code: Code): boolean =>
+  code === 'QUEUE_FULL' ||
+  code === 'TENANT_BACKLOG_FULL' ||
+  !['dead', 'none'].includes(dispositionOf(code).disposition);
+
+/** For whom KMS, S3 or Redis fails again and again, or has no room. A hanging one costs a second each time. */
 class Outages {
   /** Of the failures in a row, whosever they are. */
   #inRow = 0;
@@ -132,8 +162,7 @@ class Outages {
   readonly #errors = new Map<string, SealdexError>();
 
   note(tenant: string, result: BulkResult): void {
-    const isOutage =
-      result instanceof SealdexError && !['dead', 'none'].includes(dispositionOf(result.code).disposition);
+    const isOutage = result instanceof SealdexError && isLasting(result.code);
     const failures = isOutage ? (this.#failures.get(tenant) ?? 0) + 1 : 0;
     this.#failures.set(tenant, failures);
     if (isOutage && failures >= GIVE_UP_AFTER) this.#errors.set(tenant, result);

@@ -4,8 +4,9 @@ import { SealdexError, type Code } from '../errors.ts';
 import { putContent, type ContentHeader, type IntakeDeps } from '../intake.ts';
 import { newJobId, type JobData } from '../jobs.ts';
 import { objectName } from '../names.ts';
+import { estimateBytes, type StampRequest } from '../queue/backlog.ts';
 import type { JobQueue } from '../queue/queues.ts';
-import type { Marker } from '../queue/stamp.ts';
+import type { Marker, Stamp } from '../queue/stamp.ts';
 import type { JobState, JobStatus } from '../queue/whereabouts.ts';
 import { isReplyError } from '../redis.ts';
 import type { Tenant, Tenants } from '../tenants.ts';
@@ -30,51 +31,79 @@ export interface EnqueueDeps {
   readonly intake: IntakeDeps;
 }
 
-/** `revision` is asked for only by a request without an idempotency key: a key's marker has one of its own. */
+/** A request whose tenant is known and for which Redis has room: next comes its stamp. */
+export interface PreparedRequest {
+  readonly request: CheckedRequest;
+  readonly owner: Tenant;
+  /** What it takes of its tenant's backlog. */
+  readonly share: StampRequest;
+}
+
+/** @throws SealdexError as Tenants.get(), and `QUEUE_FULL` */
+export async function prepare(
+  { tenants, queue, intake }: EnqueueDeps,
+  request: CheckedRequest,
+): Promise<PreparedRequest> {
+  const owner = await tenants.get(request.tenant);
+  await queue.refuseWhenFull();
+  const bytes = estimateBytes('body' in request ? request.body.length : 0, intake.inlineBytes);
+  return { request, owner, share: { tenant: request.tenant, bytes } };
+}
+
+/** One of the stamps that were asked for. @throws SealdexError what was answered instead of it */
+export function stampAt(stamps: readonly (Stamp | SealdexError)[], index: number): Stamp {
+  const stamp = stamps[index];
+  if (stamp === undefined || stamp instanceof SealdexError) throw stamp ?? new SealdexError('INTERNAL');
+  return stamp;
+}
+
+/** `stamp` is asked for only by a request without an idempotency key: a key's marker has one of its own. */
 export async function enqueue(
   deps: EnqueueDeps,
-  request: CheckedRequest,
-  revision: () => Promise<number>,
+  prepared: PreparedRequest,
+  stamp: () => Promise<Stamp>,
 ): Promise<EnqueueResult> {
-  const tenant = await deps.tenants.get(request.tenant);
-  if (request.idempotencyKey !== undefined) return enqueueOnce(deps, request, request.idempotencyKey, tenant);
-  const job = { id: newJobId(), revision: await revision() };
-  await add(deps, job.id, await make(deps, request, job, tenant));
+  const { idempotencyKey } = prepared.request;
+  if (idempotencyKey !== undefined) return enqueueOnce(deps, prepared, idempotencyKey);
+  const job = { id: newJobId(), ...(await stamp()), hasMarker: false };
+  await add(deps, prepared, job, await make(deps, prepared, job));
   return { status: 'queued', jobId: job.id, revision: job.revision };
 }
 
 /** Of all who ask with one key, one is answered `queued`: who confirms the marker. */
 async function enqueueOnce(
   deps: EnqueueDeps,
-  request: CheckedRequest,
+  prepared: PreparedRequest,
   idempotencyKey: string,
-  tenant: Tenant,
 ): Promise<EnqueueResult> {
   const { queue } = deps;
-  const id = newJobId({ tenant: request.tenant, corpus: request.corpus, kind: request.kind, idempotencyKey });
-  const marker = await queue.mark(id);
+  const { tenant, corpus, kind } = prepared.request;
+  const id = newJobId({ tenant, corpus, kind, idempotencyKey });
+  const marker = await queue.mark(id, prepared.share);
   if (isKnown(marker)) return duplicate(queue, id, marker);
   // Who made the marker may have died before the job was added, or be about to add it: one of the adds wins.
   const isOthers = marker.kind === 'unconfirmed';
   const before = isOthers ? await queue.data(id) : undefined;
   if (before) return duplicate(queue, id, { ...marker, revision: before.revision });
-  const job = { id, revision: marker.revision };
-  const made = await make(deps, request, job, tenant);
-  const now = isOthers ? await queue.mark(id) : marker;
+  const job = { id, revision: marker.revision, priority: marker.priority, hasMarker: true };
+  const made = await make(deps, prepared, job);
+  const now = isOthers ? await queue.mark(id, prepared.share) : marker;
   if (isKnown(now)) {
     // The job came and went while we encrypted: a second one would do its work again.
-    await takeBack(made);
+    await removeContent(made);
     return duplicate(queue, id, now);
   }
-  await add(deps, id, made);
+  await add(deps, prepared, { ...job, priority: now.priority }, made);
   const standing = await queue.data(id);
   if (standing && !isSame(standing, made.data)) {
-    await takeBack(made);
+    await removeContent(made);
     return duplicate(queue, id, { ...marker, revision: standing.revision });
   }
   const isFirst = await queue.confirm(id);
-  if (!standing && (await isUnneeded(queue, id, made))) await takeBack(made);
-  return isFirst ? { status: 'queued', jobId: id, revision: marker.revision } : duplicateOfAdded(queue, id, marker);
+  if (!standing && (await isUnneeded(queue, id, made))) await removeContent(made);
+  return isFirst
+    ? { status: 'queued', jobId: id, revision: marker.revision }
+    : duplicateOfAdded(queue, id, marker, prepared.share);
 }
 
 /**
@@ -82,10 +111,15 @@ async function enqueueOnce(
  * @throws SealdexError `REDIS_FAILED` when the job is gone with it: Redis was flushed or failed over in between. To answer
  * `duplicate` would lose the document; who repeats the request queues it.
  */
-async function duplicateOfAdded(queue: JobQueue, id: string, marker: Marker): Promise<EnqueueResult> {
+async function duplicateOfAdded(
+  queue: JobQueue,
+  id: string,
+  marker: Marker,
+  share: StampRequest,
+): Promise<EnqueueResult> {
   const answer = await duplicate(queue, id, marker);
   if (answer.status === 'queued' || answer.state !== 'unknown') return answer;
-  const now = await queue.mark(id);
+  const now = await queue.mark(id, share);
   if (!isKnown(now)) throw new SealdexError('REDIS_FAILED', undefined, { reason: 'JobGone' });
   return duplicate(queue, id, now);
 }
@@ -114,9 +148,9 @@ async function duplicate(queue: JobQueue, id: string, marker: Marker): Promise<E
   return { status: 'duplicate', jobId: id, revision: marker.revision, state, ...(code === undefined ? {} : { code }) };
 }
 
-interface Job {
+interface Job extends Stamp {
   readonly id: string;
-  readonly revision: number;
+  readonly hasMarker: boolean;
 }
 
 /** What is to be added to the queue. */
@@ -128,10 +162,9 @@ interface MadeJob {
 
 /** Encrypts the content, if the job has any, and puts it where the job can name it. */
 async function make(
-  { intake }: EnqueueDeps,
-  request: CheckedRequest,
-  { id, revision }: Job,
-  owner: Tenant,
+  { intake, queue }: EnqueueDeps,
+  { request, owner, share }: PreparedRequest,
+  { id, revision, hasMarker }: Job,
 ): Promise<MadeJob> {
   const { tenant, corpus, documentId } = request;
   if (request.kind === 'delete') {
@@ -140,27 +173,41 @@ async function make(
   }
   const { kind, ifExists, body } = request;
   const header: ContentHeader = { v: 1, tenant, corpus, job: id, kind, revision, ifExists, documentId };
-  const put = await putContent(intake, owner, header, body);
-  const { object, content } = put;
-  return { data: { v: 1, kind, tenant, corpus, revision, object, content }, remove: () => put.remove() };
+  try {
+    const put = await putContent(intake, owner, header, body);
+    const { object, content } = put;
+    return { data: { v: 1, kind, tenant, corpus, revision, object, content }, remove: () => put.remove() };
+  } catch (error) {
+    await leaveBacklog(queue, id, share, hasMarker);
+    throw error;
+  }
 }
 
-async function add({ queue }: EnqueueDeps, id: string, made: MadeJob): Promise<void> {
+async function add(
+  { queue }: EnqueueDeps,
+  { share }: PreparedRequest,
+  { id, priority, hasMarker }: Job,
+  made: MadeJob,
+): Promise<void> {
   try {
-    await queue.add(id, made.data);
+    await queue.add(id, made.data, priority);
   } catch (error) {
     // A lost connection leaves open whether the job is in the queue.
     if (!isReplyError(error)) throw error;
     // A first attempt whose answer was lost may have added the job before this one was refused.
     const standing = await queue.data(id);
     if (standing && isSame(standing, made.data)) return;
-    await takeBack(made);
+    await Promise.all([removeContent(made), leaveBacklog(queue, id, share, hasMarker)]);
     throw error;
   }
 }
 
+/** Only for a job that is certainly not in the queue. What cannot be taken back now, the next count puts right. */
+const leaveBacklog = (queue: JobQueue, id: string, share: StampRequest, hasMarker: boolean): Promise<void> =>
+  queue.takeBack(id, share, hasMarker).catch(() => {});
+
 /** Only for content that no job names. What cannot be removed now the sweep takes. */
-const takeBack = (made: MadeJob): Promise<void> => made.remove().catch(() => {});
+const removeContent = (made: MadeJob): Promise<void> => made.remove().catch(() => {});
 
 /** As text, since what stands in Redis may have any shape. */
 const isSame = (standing: JobData, made: JobData): boolean => sameness(standing) === sameness(made);

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { INTAKE_ID } from '../names.ts';
 import { run, type Redis, type RedisKeys, type Script } from '../redis.ts';
-import { INDEX_QUEUE } from './queues.ts';
+import { INDEX_QUEUE } from './queue-keys.ts';
 
 /**
  * `gone`: no entry in the queue. `names`: what content it names, if any. `unreadable`: there is an entry that does not say,

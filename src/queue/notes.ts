@@ -3,6 +3,8 @@
 import type { Clock } from '../clock.ts';
 import { isCode, type Code } from '../errors.ts';
 import { ask, run, type Redis, type RedisKeys, type Script } from '../redis.ts';
+import { BACKLOG } from './backlog.ts';
+import { queueKey } from './queue-keys.ts';
 
 const ENDS = ['done', 'superseded', 'dead'] as const;
 /** How a job ends. */
@@ -15,18 +17,21 @@ export interface Note {
   readonly since: number;
 }
 
-/** Who writes: BullMQ's lock of the job, and our token of it. Who has lost it has no say any more. */
+/** Who writes: the job's entry, whose lock BullMQ keeps, and our token of it. Who has lost it has no say any more. */
 export interface NoteLock {
-  readonly key: string;
+  readonly entry: string;
   readonly token: string;
 }
 
+/** A job that is done leaves its tenant's backlog with the note, once; one that becomes a dead letter after all is back in it. */
 const WRITE: Script = {
   name: 'note',
-  keys: 3,
-  lua: `
+  keys: 6,
+  lua: `${BACKLOG}
     if ARGV[5] ~= '' and redis.call('GET', KEYS[3]) ~= ARGV[5] then return 0 end
     redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+    if ARGV[3] == 'dead' then entry_returns(KEYS[5], KEYS[6], KEYS[4]) end
+    if ARGV[3] == 'done' or ARGV[3] == 'superseded' then entry_leaves(KEYS[5], KEYS[6], KEYS[4]) end
     if ARGV[3] ~= 'retrying' and redis.call('EXISTS', KEYS[2]) == 1 then
       redis.call('HSET', KEYS[2], 'state', ARGV[3], 'code', ARGV[4])
     end
@@ -44,7 +49,8 @@ export async function writeNote(
   lock?: NoteLock,
 ): Promise<boolean> {
   const text = `${note.state} ${clock.now()} ${note.code ?? ''}`;
-  const names = [keys.note(jobId), keys.marker(jobId), lock?.key ?? keys.note(jobId)];
+  const entry = lock?.entry ?? queueKey(keys, jobId);
+  const names = [keys.note(jobId), keys.marker(jobId), `${entry}:lock`, entry, keys.backlogJobs, keys.backlogBytes];
   return (await run(redis, WRITE, [...names, text, lifeMs, note.state, note.code ?? '', lock?.token ?? ''])) === 1;
 }
 

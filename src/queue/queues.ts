@@ -4,23 +4,21 @@
 import { Queue, type JobsOptions } from 'bullmq';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
+import type { SealdexError } from '../errors.ts';
 import type { JobData } from '../jobs.ts';
 import { ask, redisKeys, type Redis } from '../redis.ts';
+import { takeBack, type StampRequest } from './backlog.ts';
+import { Fullness } from './fullness.ts';
 import { expireParked, promoter, releaseParked, type ReleaseDeps } from './parked.ts';
-import { confirm, mark, stamp, type Marker } from './stamp.ts';
+import { INDEX_QUEUE } from './queue-keys.ts';
+import { confirm, mark, stamp, type Marker, type Stamp, type Stamping } from './stamp.ts';
 import { createWhereabouts, type Whereabouts } from './whereabouts.ts';
-
-/** BullMQ's name of the queue with index, delete and reencrypt jobs. */
-export const INDEX_QUEUE = 'index';
 
 /** The events stream is for debugging; every entry costs Redis memory. */
 const STREAMS = { events: { maxLen: 1000 } };
 
 /** Job data with the largest inline content, in bytes of JSON. */
 const SIZE_LIMIT = 2_000_000;
-
-/** Above BullMQ's own default of 0, which would overtake every job that has one. */
-export const PRIORITY = 1;
 
 /** Set again by the worker for every job that it takes: others may enqueue. */
 export const JOB_OPTIONS = Object.freeze({
@@ -33,12 +31,17 @@ export const JOB_OPTIONS = Object.freeze({
 } satisfies JobsOptions);
 
 export interface JobQueue extends Whereabouts {
-  /** The first of `count` consecutive revisions. */
-  stamp(count: number): Promise<number>;
-  mark(jobId: string): Promise<Marker>;
+  /** Comes before a stamp. @throws SealdexError `QUEUE_FULL` with `retryAfterMs` when Redis is three quarters full */
+  refuseWhenFull(): Promise<void>;
+  /** A revision and a priority for each, or `TENANT_BACKLOG_FULL`. @throws SealdexError `CLOCK_SKEW` */
+  stamp(requests: readonly StampRequest[]): Promise<(Stamp | SealdexError)[]>;
+  /** The same with an idempotency key's marker. @throws SealdexError `CLOCK_SKEW`, `TENANT_BACKLOG_FULL` */
+  mark(jobId: string, request: StampRequest): Promise<Marker>;
   confirm(jobId: string): Promise<boolean>;
+  /** Takes a job out of its tenant's backlog that was stamped and is certainly not in the queue. */
+  takeBack(jobId: string, request: StampRequest, hasMarker: boolean): Promise<void>;
   /** Adds a job; one with an id that is in the queue already changes nothing, and nothing tells so. */
-  add(jobId: string, data: JobData): Promise<void>;
+  add(jobId: string, data: JobData, priority: number): Promise<void>;
   /** Releases what is parked at a gate, as long as `goesOn` says so. Answers whether nothing is left. */
   release(gate: string, goesOn: () => Promise<boolean>): Promise<boolean>;
   /** Brings back what is parked at a gate for longer than it may be. */
@@ -56,6 +59,8 @@ export function openQueue(config: Config, redis: Redis, clock: Clock): JobQueue 
   });
   // Every command's own answer tells its caller; the event tells it a second time.
   queue.on('error', () => {});
+  const stamping: Stamping = { redis, keys, clock, limits: config };
+  const fullness = new Fullness(redis, clock);
 
   const releasing: ReleaseDeps = {
     redis,
@@ -67,11 +72,13 @@ export function openQueue(config: Config, redis: Redis, clock: Clock): JobQueue 
 
   return {
     ...createWhereabouts(queue, redis, keys),
-    stamp: (count) => stamp(redis, keys, clock, count),
-    mark: (jobId) => mark(redis, keys, clock, jobId, config.idempotencyMs),
+    refuseWhenFull: () => fullness.refuse(),
+    stamp: (requests) => stamp(stamping, requests),
+    mark: (jobId, request) => mark(stamping, jobId, config.idempotencyMs, request),
     confirm: (jobId) => confirm(redis, keys, jobId),
-    async add(jobId, data) {
-      await ask(queue.add(data.kind, data, { ...JOB_OPTIONS, jobId, priority: PRIORITY, sizeLimit: SIZE_LIMIT }));
+    takeBack: (jobId, request, hasMarker) => takeBack(redis, keys, jobId, request, hasMarker),
+    async add(jobId, data, priority) {
+      await ask(queue.add(data.kind, data, { ...JOB_OPTIONS, jobId, priority, sizeLimit: SIZE_LIMIT }));
     },
     release: (gate, goesOn) => releaseParked(releasing, gate, goesOn),
     expire: (gate) => expireParked(releasing, gate, clock.now() - config.parkedMaxMs),

@@ -100,7 +100,7 @@ async function isNoted(
   note: Omit<Note, 'since'>,
 ): Promise<boolean> {
   if (!isJobId(job.id)) return true;
-  const lock = { key: `${keys.prefix}:${job.queueName}:${job.id}:lock`, token };
+  const lock = { entry: `${keys.prefix}:${job.queueName}:${job.id}`, token };
   try {
     return await writeNote(redis, keys, clock, job.id, noteLifeMs, note, lock);
   } catch (error) {

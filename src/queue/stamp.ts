@@ -1,47 +1,109 @@
-// What a job gets before its content is encrypted: a revision, and for an idempotency key a marker.
-// One script each, so that two producers never give out the same number or make two jobs of one key.
+// Stamps: what a job gets before its content is encrypted: a revision, a priority and a place in its tenant's backlog, in one
+// script. Markers remember an idempotency key and the revision that its job got.
+// Redis decides both in one script each, so two producers never get the same revision or make two jobs of one key.
 import type { Clock } from '../clock.ts';
-import { SealdexError, type Code } from '../errors.ts';
+import { isCode, SealdexError, type Code } from '../errors.ts';
 import { MAX_SKEW_MS, run, type Redis, type RedisKeys, type Script } from '../redis.ts';
+import { BACKLOG, type StampRequest } from './backlog.ts';
+import { FAIR_KEYS, FAIR_SHARE, fairKeys } from './fair-share.ts';
 import { isEnd, knownCode, type EndState } from './notes.ts';
+import { queueKey } from './queue-keys.ts';
+
+/** Of one tenant: waiting, parked and dead jobs. */
+export interface BacklogLimits {
+  readonly tenantBacklogJobs: number;
+  readonly tenantBacklogBytes: number;
+}
+
+/** Where stamps come from. */
+export interface Stamping {
+  readonly redis: Redis;
+  readonly keys: RedisKeys;
+  readonly clock: Clock;
+  readonly limits: BacklogLimits;
+}
+
+export interface Stamp {
+  readonly revision: number;
+  readonly priority: number;
+}
+
+/** What its jobs waited for may take long, but a full backlog shrinks with every job that is done. */
+const BACKLOG_RETRY_MS = 60_000;
 
 /**
- * Redis' clock in microseconds, or the last revision + 1 if that is more; `n` revisions from there on. Nothing is
- * written, and nil is the answer, when that is too far from `wall`, the producer's own clock in milliseconds.
- * Numbers are written by %.0f and returned as numbers: tostring would round 16 digits.
+ * `next_revision(key, wall)`: Redis' clock in microseconds, or the last revision + 1 if that is more; nil when that is too
+ * far from `wall`, the producer's own clock in milliseconds. Written by who uses it, by %.0f and returned as numbers:
+ * tostring would round 16 digits.
+ * `joins(...)`: counts a job of the tenant, if there is room for it. A job alone is never too large.
  */
-const NEXT = `
-  local function next_revision(key, n, wall)
+const STAMPING = `${FAIR_SHARE}${BACKLOG}
+  local function next_revision(key, wall)
     local time = redis.call('TIME')
     local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
-    local last = tonumber(redis.call('GET', key) or '0')
-    local first = math.max(now, last + 1)
+    local first = math.max(now, tonumber(redis.call('GET', key) or '0') + 1)
     if math.abs(first - tonumber(wall) * 1000) > ${MAX_SKEW_MS * 1000} then return nil end
-    redis.call('SET', key, string.format('%.0f', first + n - 1))
     return first
+  end
+  local function joins(tenant, size, most_jobs, most_bytes)
+    local jobs = tonumber(redis.call('HGET', KEYS[4], tenant) or '0')
+    local bytes = tonumber(redis.call('HGET', KEYS[5], tenant) or '0')
+    if jobs > 0 and (jobs >= tonumber(most_jobs) or bytes + size > tonumber(most_bytes)) then return false end
+    backlog_join(KEYS[4], KEYS[5], tenant, size)
+    return true
   end`;
 
-/** Answers the first revision, or nil. */
+/** Answers the first revision and the priority of each request, 0 for one that has no room; or a code. */
 const STAMP: Script = {
   name: 'stamp',
-  keys: 1,
-  lua: `${NEXT}\n return next_revision(KEYS[1], tonumber(ARGV[1]), ARGV[2]) or false`,
+  keys: FAIR_KEYS + 1,
+  lua: `${STAMPING}
+  local first = next_revision(KEYS[6], ARGV[1])
+  if not first then return 'CLOCK_SKEW' end
+  local fair = fair_open(KEYS[1], KEYS[2], KEYS[3])
+  local answer = { first }
+  local stamped = 0
+  for at = 4, #ARGV, 2 do
+    local priority = 0
+    if joins(ARGV[at], tonumber(ARGV[at + 1]), ARGV[2], ARGV[3]) then
+      priority = fair_take(fair, ARGV[at])
+      stamped = stamped + 1
+    end
+    answer[#answer + 1] = priority
+  end
+  if stamped == 0 then return answer end
+  fair_close(fair)
+  redis.call('SET', KEYS[6], string.format('%.0f', first + stamped - 1))
+  return answer`,
 };
 
-/** Answers { revision, 0 made now | 1 unconfirmed | 2 confirmed, state, code } of the marker, making it if there is none; or nil. */
+/**
+ * Answers { revision, 0 made now | 1 unconfirmed | 2 confirmed, state, code, priority } of the marker, making it if there is
+ * none; or a code, and then makes none: who asks again would get its revision as one to go on with.
+ * A marker whose job may have to be added has a priority, and has it counted unless it is: who made it may have died,
+ * or was refused and has taken its count back.
+ */
 const MARK: Script = {
   name: 'mark',
-  keys: 2,
-  lua: `${NEXT}
-  local marker = redis.call('HMGET', KEYS[2], 'revision', 'confirmed', 'state', 'code')
-  if marker[1] then
-    return { tonumber(marker[1]), marker[2] and 2 or 1, marker[3] or '', marker[4] or '' }
+  keys: FAIR_KEYS + 3,
+  lua: `${STAMPING}
+  local marker = redis.call('HMGET', KEYS[7], 'revision', 'confirmed', 'state', 'code', 'counted')
+  if marker[1] and (marker[2] or marker[3]) then
+    return { tonumber(marker[1]), marker[2] and 2 or 1, marker[3] or '', marker[4] or '', 0 }
   end
-  local revision = next_revision(KEYS[1], 1, ARGV[2])
-  if not revision then return false end
-  redis.call('HSET', KEYS[2], 'revision', string.format('%.0f', revision))
-  redis.call('PEXPIRE', KEYS[2], ARGV[1])
-  return { revision, 0, '', '' }`,
+  local revision = tonumber(marker[1]) or next_revision(KEYS[6], ARGV[1])
+  if not revision then return 'CLOCK_SKEW' end
+  local is_counted = marker[5] or redis.call('EXISTS', KEYS[8]) == 1
+  if not is_counted and not joins(ARGV[5], tonumber(ARGV[6]), ARGV[2], ARGV[3]) then return 'TENANT_BACKLOG_FULL' end
+  local fair = fair_open(KEYS[1], KEYS[2], KEYS[3])
+  local priority = fair_take(fair, ARGV[5])
+  fair_close(fair)
+  redis.call('HSET', KEYS[7], 'counted', '1')
+  if marker[1] then return { revision, 1, '', '', priority } end
+  redis.call('SET', KEYS[6], string.format('%.0f', revision))
+  redis.call('HSET', KEYS[7], 'revision', string.format('%.0f', revision))
+  redis.call('PEXPIRE', KEYS[7], ARGV[4])
+  return { revision, 0, '', '', priority }`,
 };
 
 /** Answers 1 when this call confirmed the marker, 0 when it was confirmed before or is gone. */
@@ -51,8 +113,7 @@ const CONFIRM: Script = {
   lua: `if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end return redis.call('HSETNX', KEYS[1], 'confirmed', '1')`,
 };
 
-export interface Marker {
-  readonly revision: number;
+export interface Marker extends Stamp {
   /** `unconfirmed`: somebody made it and has not (yet) said that the job is in the queue. */
   readonly kind: 'made' | 'unconfirmed' | 'confirmed';
   /** How the job ended, when it has; `unknown` for an end that only another version knows. */
@@ -60,31 +121,55 @@ export interface Marker {
   readonly code?: Code;
 }
 
-/** The first of `count` consecutive revisions. @throws SealdexError `CLOCK_SKEW` */
-export async function stamp(redis: Redis, keys: RedisKeys, clock: Clock, count: number): Promise<number> {
-  const first = await run(redis, STAMP, [keys.revision, count, clock.now()]);
-  if (typeof first !== 'number') throw new SealdexError('CLOCK_SKEW');
-  return first;
+/**
+ * One stamp for each request, or `TENANT_BACKLOG_FULL` with `retryAfterMs`; the revisions are consecutive.
+ * @throws SealdexError `CLOCK_SKEW`
+ */
+export async function stamp(
+  { redis, keys, clock, limits }: Stamping,
+  requests: readonly StampRequest[],
+): Promise<(Stamp | SealdexError)[]> {
+  if (requests.length === 0) return [];
+  const most = [limits.tenantBacklogJobs, limits.tenantBacklogBytes];
+  const asked = requests.flatMap(({ tenant, bytes }) => [tenant, bytes]);
+  const answer = await run(redis, STAMP, [...fairKeys(keys), keys.revision, clock.now(), ...most, ...asked]);
+  if (!Array.isArray(answer)) throw refusal(answer);
+  const [first, ...priorities] = answer as [number, ...number[]];
+  let revision = first;
+  return priorities.map((priority) =>
+    priority === 0 ? refusal('TENANT_BACKLOG_FULL') : { revision: revision++, priority },
+  );
 }
 
-/** Finds or makes the marker of an idempotency key, which lives `lifeMs` from its making. @throws SealdexError `CLOCK_SKEW` */
+/**
+ * Finds or makes the marker of an idempotency key, which lives `lifeMs` from its making.
+ * @throws SealdexError `CLOCK_SKEW`, `TENANT_BACKLOG_FULL` with `retryAfterMs`
+ */
 export async function mark(
-  redis: Redis,
-  keys: RedisKeys,
-  clock: Clock,
+  { redis, keys, clock, limits }: Stamping,
   jobId: string,
   lifeMs: number,
+  { tenant, bytes }: StampRequest,
 ): Promise<Marker> {
-  const found = await run(redis, MARK, [keys.revision, keys.marker(jobId), lifeMs, clock.now()]);
-  // A refused marker is not made: who asks again would get its revision as one to go on with.
-  if (!Array.isArray(found)) throw new SealdexError('CLOCK_SKEW');
-  const [revision, kind, state, code] = found as [number, number, string, string];
+  const names = [...fairKeys(keys), keys.revision, keys.marker(jobId), queueKey(keys, jobId)];
+  const most = [limits.tenantBacklogJobs, limits.tenantBacklogBytes];
+  const found = await run(redis, MARK, [...names, clock.now(), ...most, lifeMs, tenant, bytes]);
+  if (!Array.isArray(found)) throw refusal(found);
+  const [revision, kind, state, code, priority] = found as [number, number, string, string, number];
   return {
     revision,
+    priority,
     kind: kind === 0 ? 'made' : kind === 1 ? 'unconfirmed' : 'confirmed',
     ...(state === '' ? {} : { state: isEnd(state) ? state : 'unknown' }),
     ...knownCode(code),
   };
+}
+
+function refusal(answer: unknown): SealdexError {
+  if (answer === 'TENANT_BACKLOG_FULL') {
+    return new SealdexError(answer, undefined, { retryAfterMs: BACKLOG_RETRY_MS });
+  }
+  return new SealdexError(typeof answer === 'string' && isCode(answer) ? answer : 'INTERNAL');
 }
 
 /** Says that the marker's job is in the queue. Answers whether this call was the first to say so. */

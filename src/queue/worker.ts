@@ -8,7 +8,7 @@ import { isJobId } from '../names.ts';
 import { redisKeys, type Redis } from '../redis.ts';
 import { promoter, type ParkDeps } from './parked.ts';
 import { createProcessor, type ProcessorDeps, type QueueProcessor } from './processor.ts';
-import { INDEX_QUEUE } from './queues.ts';
+import { INDEX_QUEUE } from './queue-keys.ts';
 import { mendEntry, queueFault, SafeWorker, type QueueJob } from './safe-worker.ts';
 import { backoffMs } from './settle.ts';
 

@@ -96,7 +96,10 @@ export async function openRoom(settings: Settings = {}): Promise<Room> {
     },
     async add(data) {
       const id = newJobId();
-      await queue.add(id, dataOf(data));
+      const full = dataOf(data);
+      const [stamp] = await queue.stamp([{ tenant: full.tenant, bytes: 2000 }]);
+      if (stamp === undefined || stamp instanceof Error) throw stamp ?? new Error('there is no stamp');
+      await queue.add(id, full, stamp.priority);
       return id;
     },
     [Symbol.asyncDispose]: () => all.disposeAsync(),

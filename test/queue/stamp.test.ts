@@ -1,16 +1,18 @@
 // Revisions only rise, and one idempotency key is one marker, whoever asks at the same time and whatever the clocks say.
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { systemClock } from '../../src/clock.ts';
+import { systemClock, type Clock } from '../../src/clock.ts';
 import { SealdexError } from '../../src/errors.ts';
 import { newJobId } from '../../src/jobs.ts';
 import { readNote, writeNote } from '../../src/queue/notes.ts';
-import { confirm, mark, stamp } from '../../src/queue/stamp.ts';
+import { confirm, mark as markOf, stamp as stampsOf, type Marker } from '../../src/queue/stamp.ts';
 import { redisKeys, type RedisKeys } from '../../src/redis.ts';
 import { FakeClock } from '../support/clock.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 
 const LIFE_MS = 60_000;
+const LIMITS = { tenantBacklogJobs: 1_000_000, tenantBacklogBytes: 2 ** 40 };
+const SHARE = { tenant: 'acme', bytes: 2000 };
 
 let services: TestServices;
 let producers: Redis[];
@@ -28,6 +30,33 @@ afterAll(async () => {
   for (const producer of producers) producer.disconnect();
   await services[Symbol.asyncDispose]();
 });
+
+/** The first of `count` revisions; the test fails unless all of them are consecutive. */
+async function stamp(from: Redis, names: RedisKeys, clock: Clock, count: number): Promise<number> {
+  const requests = Array.from({ length: count }, () => SHARE);
+  const stamps = await stampsOf({ redis: from, keys: names, clock, limits: LIMITS }, requests);
+  const revisions = stamps.map((one) => ('revision' in one ? one.revision : Number.NaN));
+  const first = revisions[0] ?? Number.NaN;
+  expect(revisions).toEqual(Array.from({ length: count }, (_, n) => first + n));
+  return first;
+}
+
+/** A marker without its priority, which is fair-share.test.ts' business. */
+async function mark(
+  from: Redis,
+  names: RedisKeys,
+  clock: Clock,
+  id: string,
+  lifeMs: number,
+): Promise<Omit<Marker, 'priority'>> {
+  const { priority: _, ...marker } = await markOf(
+    { redis: from, keys: names, clock, limits: LIMITS },
+    id,
+    lifeMs,
+    SHARE,
+  );
+  return marker;
+}
 
 const codeOf = (call: Promise<unknown>): Promise<string> =>
   call.then(

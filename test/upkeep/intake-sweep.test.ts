@@ -69,7 +69,7 @@ describe('content without a job', () => {
     const [tenant = '', id = '', intake = ''] = name.split('/');
     await room.sweepAfter(15, sweep);
     const about = { v: 1, tenant, corpus: 'docs', revision: 1, object: 'a'.repeat(64) } as const;
-    await room.queue.add(id, { ...about, kind: 'index', content: { intake } });
+    await room.queue.add(id, { ...about, kind: 'index', content: { intake } }, 1);
     await room.sweepAfter(1, sweep);
     expect(await room.intake()).toEqual([name]);
     expect(await suspects()).toEqual([]);
@@ -161,7 +161,7 @@ describe('nothing is taken', () => {
           // The second look at the birth mark comes right before the taking.
           if (++looks === 2) {
             const about = { v: 1, tenant, corpus: 'docs', revision: 1, object: 'a'.repeat(64) } as const;
-            await room.queue.add(id, { ...about, kind: 'index', content: { intake } });
+            await room.queue.add(id, { ...about, kind: 'index', content: { intake } }, 1);
           }
           return store.get(...args);
         },

@@ -84,10 +84,10 @@ export async function openUpkeepRoom(): Promise<UpkeepRoom> {
       const data = { v: 1, tenant: 'acme', corpus: 'docs', revision: 1795461684317284, object: newObject() } as const;
       await putIntake(store, { tenant: 'acme', jobId: id, intake }, { ...data, kind: 'index' }, Buffer.from('message'));
       if (job === 'other content') {
-        await queue.add(id, { ...data, kind: 'index', content: { intake: '0123456789abcdef' } });
-      } else if (job === 'without content') await queue.add(id, { ...data, kind: 'delete' });
+        await queue.add(id, { ...data, kind: 'index', content: { intake: '0123456789abcdef' } }, 1);
+      } else if (job === 'without content') await queue.add(id, { ...data, kind: 'delete' }, 1);
       else if (job === undefined || job === 'unreadable')
-        await queue.add(id, { ...data, kind: 'index', content: { intake } });
+        await queue.add(id, { ...data, kind: 'index', content: { intake } }, 1);
       if (job === 'unreadable') await redis.hset(`${keys.prefix}:index:${id}`, 'data', '{no json');
       return `acme/${id}/${intake}`;
     },
