@@ -176,6 +176,8 @@ export interface WorkerOptions {
   /** Address of /livez, /readyz and /metrics; all of them by default. */
   readonly host?: string;
   readonly log?: 'silent';
+  /** 0 to 1: how long a job waits that is back from a stall, of 1 to 60 s; random by default. */
+  readonly afterStall?: () => number;
   /** Ends the start between two of its steps, with the signal's reason. A worker that has started is not stopped by it. */
   readonly signal?: AbortSignal;
 }
@@ -222,6 +224,7 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
       redis,
       queueRedis: await rooms.connect('queue'),
       handle,
+      afterStall: options.afterStall,
       onOutcome: (outcome) => platform.onOutcome(outcome),
       parking: { isOpen: (text) => !isClosed(parseGate(text)), lookAgain: () => guard.gates.tick() },
       async onCompleted(id, data) {

@@ -5,6 +5,7 @@ import { faultOf, type Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import { isJobId } from '../names.ts';
 import type { Outcome } from '../work/outcome.ts';
+import { afterStall } from './after-stall.ts';
 import type { QueueJob } from './safe-worker.ts';
 import { handBack, settle, type SettleDeps } from './settle.ts';
 
@@ -16,6 +17,8 @@ export interface ProcessorDeps {
   readonly metrics: Metrics;
   readonly handle: Handle;
   readonly onOutcome: (outcome: Outcome) => void;
+  /** 0 to 1: how long a job waits that is back from a stall; random unless a test says otherwise. */
+  readonly afterStall?: (() => number) | undefined;
 }
 
 export interface QueueProcessor {
@@ -42,10 +45,17 @@ export function createProcessor(deps: ProcessorDeps, settling: SettleDeps): Queu
     }
   };
 
+  const waitAfterStall = async (job: QueueJob): Promise<Outcome | undefined> => {
+    const entry = `${settling.keys.prefix}:${job.queueName}:${job.id}`;
+    return afterStall(settling.redis, entry, job.stalledCounter, deps.afterStall);
+  };
+
   return {
     async run(job, token, hasStalledOut) {
       active += 1;
       try {
+        const wait = hasStalledOut ? undefined : await waitAfterStall(job);
+        if (wait) return await settle(settling, job, token, wait);
         const outcome: Outcome | undefined = hasStalledOut
           ? { kind: 'dead', code: 'STALLED_TOO_OFTEN' }
           : await handled(job);
