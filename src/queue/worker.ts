@@ -6,6 +6,7 @@ import type { JobData } from '../jobs.ts';
 import { faultOf, rarely } from '../log.ts';
 import { isJobId } from '../names.ts';
 import { redisKeys, type Redis } from '../redis.ts';
+import { startFairUpkeep, type FairUpkeep } from './fair-upkeep.ts';
 import { promoter, type ParkDeps } from './parked.ts';
 import { createProcessor, type ProcessorDeps, type QueueProcessor } from './processor.ts';
 import { INDEX_QUEUE } from './queue-keys.ts';
@@ -101,6 +102,7 @@ export function startWorker(deps: WorkerDeps): QueueWorker {
     follow(id, () => mendEntry(deps.redis, worker.toKey(id)), 'a stalled entry was not looked at; the next stall is');
   });
   metrics.gauge('sealdex_jobs_active', processor.active);
+  const fairUpkeep = startFairUpkeep({ redis: deps.redis, keys, clock, onFault });
 
   let stopping: Promise<{ handedBack: number; isClean: boolean }> | undefined;
   return {
@@ -113,7 +115,7 @@ export function startWorker(deps: WorkerDeps): QueueWorker {
     resume() {
       if (!stopping) worker.resume().catch(onFault);
     },
-    stop: () => (stopping ??= stopWorker(deps, worker, processor, following)),
+    stop: () => (stopping ??= stopWorker(deps, worker, processor, following, fairUpkeep)),
   };
 }
 
@@ -125,6 +127,7 @@ async function stopWorker(
   worker: SafeWorker,
   processor: QueueProcessor,
   following: ReadonlySet<Promise<void>>,
+  fairUpkeep: FairUpkeep,
 ): Promise<{ handedBack: number; isClean: boolean }> {
   const stopMs = config.stopMs - Math.min(REST_MS, config.stopMs / 5);
   const drain = Promise.withResolvers<void>();
@@ -134,8 +137,9 @@ async function stopWorker(
   });
   // What finished jobs leave behind is removed while jobs are drained, and left to the sweep after that.
   const closed = worker.close().then(() => Promise.race([Promise.all(following), drain.promise]));
+  const ended = Promise.all([closed, fairUpkeep.stop()]);
   try {
-    await withDeadline(clock, stopMs, closed, () => new Error('late'));
+    await withDeadline(clock, stopMs, ended, () => new Error('late'));
     return { handedBack: processor.handedBack(), isClean: true };
   } catch {
     worker.abandon();
