@@ -11,6 +11,7 @@ import { takeBack, type StampRequest } from './backlog.ts';
 import { Fullness } from './fullness.ts';
 import { expireParked, promoter, releaseParked, type ReleaseDeps } from './parked.ts';
 import { INDEX_QUEUE } from './queue-keys.ts';
+import { restamp } from './restamp.ts';
 import { confirm, mark, stamp, type Marker, type Stamp, type Stamping } from './stamp.ts';
 import { createWhereabouts, type Whereabouts } from './whereabouts.ts';
 
@@ -67,7 +68,7 @@ export function openQueue(config: Config, redis: Redis, clock: Clock): JobQueue 
     keys,
     queueKey: queue.toKey(''),
     promote: promoter(queue),
-    restamp: async () => {},
+    restamp: (jobIds) => restamp(redis, keys, jobIds),
   };
 
   return {
