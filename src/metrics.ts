@@ -19,6 +19,8 @@ export const METRICS = Object.freeze({
     'outcome',
   ),
   sealdex_faults_total: row('counter', 'outcomes that were not done, by code and reason', 'code', 'reason'),
+  sealdex_dead_letters_total: row('counter', 'jobs that became dead letters, by code', 'code'),
+  sealdex_letters_expired_total: row('counter', 'dead letters that were discarded for SEALDEX_LETTER_MAX_MS'),
   sealdex_job_phase_seconds: row(
     'histogram',
     'time of a job by phase (tenant, content, open, parse, record, key, encrypt, store)',

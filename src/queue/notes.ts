@@ -23,7 +23,10 @@ export interface NoteLock {
   readonly token: string;
 }
 
-/** A job that is done leaves its tenant's backlog with the note, once; one that becomes a dead letter after all is back in it. */
+/**
+ * A job that is done leaves its tenant's backlog with the note, once; one that becomes a dead letter after all is back in
+ * it. What ends is parked nowhere any more, however it came back.
+ */
 const WRITE: Script = {
   name: 'note',
   keys: 6,
@@ -32,9 +35,10 @@ const WRITE: Script = {
     redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
     if ARGV[3] == 'dead' then entry_returns(KEYS[5], KEYS[6], KEYS[4]) end
     if ARGV[3] == 'done' or ARGV[3] == 'superseded' then entry_leaves(KEYS[5], KEYS[6], KEYS[4]) end
-    if ARGV[3] ~= 'retrying' and redis.call('EXISTS', KEYS[2]) == 1 then
-      redis.call('HSET', KEYS[2], 'state', ARGV[3], 'code', ARGV[4])
-    end
+    if ARGV[3] == 'retrying' then return 1 end
+    local gate = string.match(redis.call('HGET', KEYS[4], 'parked') or '', '(%S+)$')
+    if gate then redis.call('ZREM', ARGV[6] .. gate, ARGV[7]) end
+    if redis.call('EXISTS', KEYS[2]) == 1 then redis.call('HSET', KEYS[2], 'state', ARGV[3], 'code', ARGV[4]) end
     return 1`,
 };
 
@@ -51,7 +55,8 @@ export async function writeNote(
   const text = `${note.state} ${clock.now()} ${note.code ?? ''}`;
   const entry = lock?.entry ?? queueKey(keys, jobId);
   const names = [keys.note(jobId), keys.marker(jobId), `${entry}:lock`, entry, keys.backlogJobs, keys.backlogBytes];
-  return (await run(redis, WRITE, [...names, text, lifeMs, note.state, note.code ?? '', lock?.token ?? ''])) === 1;
+  const args = [text, lifeMs, note.state, note.code ?? '', lock?.token ?? '', keys.parked(''), jobId];
+  return (await run(redis, WRITE, [...names, ...args])) === 1;
 }
 
 export async function readNote(redis: Redis, keys: RedisKeys, jobId: string): Promise<Note | undefined> {

@@ -9,6 +9,8 @@ import { isJobId } from '../names.ts';
 import type { Redis, RedisKeys } from '../redis.ts';
 import type { Outcome } from '../work/outcome.ts';
 import { failureText } from './failure-text.ts';
+import { enterLetter, tenantIn } from './letters/entries.ts';
+import { jobKey } from './letters/letter.ts';
 import { writeNote, type Note } from './notes.ts';
 import { park, type ParkDeps } from './parked.ts';
 import { JOB_OPTIONS } from './queues.ts';
@@ -31,6 +33,8 @@ export interface SettleDeps {
   readonly parking: ParkDeps;
   /** Hears of a note that could not be written. */
   readonly onFault?: (error: unknown) => void;
+  /** Hears of every dead letter. */
+  readonly onDead?: (code: Code) => void;
 }
 
 /** 5 s doubling to 10 min, full jitter: a random time up to that. */
@@ -62,28 +66,32 @@ export async function settle(
     throw leftAlone();
   };
 
+  const die = async (code: Code): Promise<never> => {
+    await note('dead', code);
+    await entered(deps, job, token, code);
+    deps.onDead?.(code);
+    throw bare(new UnrecoverableError(failureText(code, jobId)));
+  };
+
   switch (outcome.kind) {
     case 'done':
       await note(outcome.superseded ? 'superseded' : 'done');
       return null;
     case 'park':
       if ((await park(deps.parking, job, token, outcome)) === 'parked') throw leftAlone();
-      await note('dead', 'PARKED_TOO_LONG');
-      throw bare(new UnrecoverableError(failureText('PARKED_TOO_LONG', jobId)));
+      return die('PARKED_TOO_LONG');
     case 'pause':
       return delay(jittered(PAUSE_MS, deps.random), outcome.code);
     case 'retry':
       if (!outcome.spendsAttempt)
         return delay(outcome.afterMs ?? outageMs(job.attemptsStarted, deps.random), outcome.code);
-      if (isLastAttempt(job, outcome.code)) break;
+      if (isLastAttempt(job, outcome.code)) return die(outcome.code);
       await note('retrying', outcome.code);
       // BullMQ counts the attempt and delays by backoffMs(), in one script.
       throw bare(new Error(failureText(outcome.code, jobId)));
     case 'dead':
-      break;
+      return die(outcome.code);
   }
-  await note('dead', outcome.code);
-  throw bare(new UnrecoverableError(failureText(outcome.code, jobId)));
 }
 
 /** Puts a job back as it was: no attempt is spent and no stall counted. Answers what BullMQ needs to be thrown. */
@@ -106,6 +114,23 @@ async function isNoted(
   } catch (error) {
     onFault?.(error);
     return true;
+  }
+}
+
+/** Enters the letter into the index, one step before BullMQ's move makes it one. What is missing there, the sweep adds. */
+async function entered(
+  { redis, keys, clock, onFault }: SettleDeps,
+  job: Job<JobData, null>,
+  token: string,
+  code: Code,
+): Promise<void> {
+  const place = { redis, keys, queueName: job.queueName };
+  const jobId = job.id ?? '';
+  const lock = { key: `${jobKey(place, jobId)}:lock`, token };
+  try {
+    await enterLetter(place, { ...tenantIn(job.data), code }, { jobId, since: clock.now() }, lock);
+  } catch (error) {
+    onFault?.(error);
   }
 }
 

@@ -2,6 +2,7 @@
 // Every job goes through the handler that is given, and its outcome through settle().
 import { withDeadline, type Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
+import type { Code } from '../errors.ts';
 import type { JobData } from '../jobs.ts';
 import { faultOf, rarely } from '../log.ts';
 import { isJobId } from '../names.ts';
@@ -67,7 +68,9 @@ export function startWorker(deps: WorkerDeps): QueueWorker {
     queueKey: `${keys.prefix}:${INDEX_QUEUE}:`,
     promote: (jobId) => promoter(worker)(jobId),
   };
-  const processor = createProcessor(deps, { redis, keys, clock, noteLifeMs: config.statusMs, parking, onFault });
+  const onDead = (code: Code): void => metrics.count('sealdex_dead_letters_total', { code });
+  const settling = { redis, keys, clock, noteLifeMs: config.statusMs, parking, onFault, onDead };
+  const processor = createProcessor(deps, settling);
   const worker: SafeWorker = new SafeWorker(
     INDEX_QUEUE,
     (job: QueueJob, token) => processor.run(job, token ?? '', worker.hasStalledOut(job)),
