@@ -8,6 +8,7 @@ import type { SealdexError } from '../errors.ts';
 import type { JobData } from '../jobs.ts';
 import { ask, redisKeys, type Redis } from '../redis.ts';
 import { takeBack, type StampRequest } from './backlog.ts';
+import { createDeadLetters, type DeadLetters } from './dead-letters.ts';
 import { Fullness } from './fullness.ts';
 import { expireParked, promoter, releaseParked, type ReleaseDeps } from './parked.ts';
 import { INDEX_QUEUE } from './queue-keys.ts';
@@ -47,6 +48,7 @@ export interface JobQueue extends Whereabouts {
   release(gate: string, goesOn: () => Promise<boolean>): Promise<boolean>;
   /** Brings back what is parked at a gate for longer than it may be. */
   expire(gate: string): Promise<void>;
+  readonly letters: DeadLetters;
   close(): Promise<void>;
 }
 
@@ -83,6 +85,7 @@ export function openQueue(config: Config, redis: Redis, clock: Clock): JobQueue 
     },
     release: (gate, goesOn) => releaseParked(releasing, gate, goesOn),
     expire: (gate) => expireParked(releasing, gate, clock.now() - config.parkedMaxMs),
+    letters: createDeadLetters({ queue, redis, keys, clock, restamp: releasing.restamp }),
     close: () => queue.close(),
   };
 }
