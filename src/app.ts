@@ -36,6 +36,7 @@ import { TenantSlots } from './work/slots.ts';
 
 export type { ListedDocument } from './reader.ts';
 export type { Status } from './operator.ts';
+export type { Discarded, Letter, LetterFilter, Replayed } from './operator/letters.ts';
 export type { TenantFile } from './tenants.ts';
 export type { Operator, Producer, Settings };
 
@@ -158,9 +159,9 @@ export function createReader(settings?: Settings): Promise<Reader> {
 
 /** Opens what the command line needs beside producer and reader. @throws as createProducer */
 export function createOperator(settings?: Settings): Promise<Operator> {
-  return open(settings, 'prompt', async ({ config, clock, redis, tenants }, releases) => {
+  return open(settings, 'prompt', async ({ config, clock, redis, store, tenants }, releases) => {
     const queue = releases.add(openQueue(config, redis, clock), (opened) => opened.close());
-    const operator = createOperatorFrom({ queueName: config.queue, clock, redis, queue, tenants });
+    const operator = createOperatorFrom({ queueName: config.queue, clock, redis, queue, store, tenants });
     return { ...operator, [Symbol.asyncDispose]: () => releases.release() };
   });
 }

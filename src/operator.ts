@@ -4,9 +4,11 @@ import type { Clock } from './clock.ts';
 import { SealdexError } from './errors.ts';
 import { readHeartbeats, type Heartbeat } from './heartbeat.ts';
 import { PLANS } from './names.ts';
+import { createLetterOperator, type LetterOperator } from './operator/letters.ts';
 import type { JobQueue } from './queue/queues.ts';
 import type { JobFacts, QueueCounts } from './queue/whereabouts.ts';
 import type { Redis } from './redis.ts';
+import type { Store } from './store/s3.ts';
 import type { TenantChange, TenantFile, Tenants } from './tenants.ts';
 
 export interface Status {
@@ -19,7 +21,7 @@ export interface Status {
   readonly kmsCalls: Readonly<Record<string, number>>;
 }
 
-export interface Operator extends AsyncDisposable {
+export interface Operator extends LetterOperator, AsyncDisposable {
   /** Queues, processes and keys as Redis tells them now. A process that died counts for some seconds more. */
   status(): Promise<Status>;
   /** State `unknown` for a job that never was or that ended more than an hour (a setting) ago. */
@@ -40,6 +42,7 @@ export interface OperatorDeps {
   readonly clock: Clock;
   readonly redis: Redis;
   readonly queue: JobQueue;
+  readonly store: Store;
   readonly tenants: Tenants;
 }
 
@@ -48,6 +51,7 @@ export function createOperatorFrom({
   clock,
   redis,
   queue,
+  store,
   tenants,
 }: OperatorDeps): Omit<Operator, typeof Symbol.asyncDispose> {
   return {
@@ -65,6 +69,7 @@ export function createOperatorFrom({
         kmsCalls: sumOf(processes.map(({ kmsCalls }) => kmsCalls)),
       };
     },
+    ...createLetterOperator(queue.letters, store),
     job: (jobId) => queue.facts(jobId),
     tenantNames: () => tenants.names(),
     tenant: (tenant) => tenants.show(tenant),
