@@ -1,7 +1,8 @@
 // The command line: argv in, exit code out. Each command is a file in src/cli; none is loaded before it is needed.
 // Errors are one sentence; exit codes are those of the code table, 64 for wrong usage.
 import { existsSync, readFileSync } from 'node:fs';
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Help } from 'commander';
+import { deadCommand } from './cli/dead.ts';
 import { deleteCommand } from './cli/delete.ts';
 import { demoCommand } from './cli/demo.ts';
 import { devCommand } from './cli/dev.ts';
@@ -30,6 +31,15 @@ Examples:
 Settings come from the environment: REDIS_URL, SEALDEX_BUCKET and SEALDEX_PLATFORM_KEY_ARN must be given.
 The README has the tables of settings and codes.`;
 
+/** An alias is for who has learned another word elsewhere; the help has one word for one thing. */
+const help = new Help();
+const WITHOUT_ALIASES: Partial<Help> = {
+  subcommandTerm: (command) => help.subcommandTerm(command).replace(aliasOf(command), ''),
+  commandUsage: (command) => help.commandUsage(command).replace(aliasOf(command), ''),
+};
+
+const aliasOf = (command: Command): string => (command.alias() === undefined ? '' : `|${command.alias()}`);
+
 export function buildProgram(): Command {
   const program = new Command('sealdex')
     .description("Index documents, encrypted under each tenant's own AWS KMS key.")
@@ -44,6 +54,7 @@ export function buildProgram(): Command {
     tenantsCommand(),
     statusCommand(),
     jobsCommand(),
+    deadCommand(),
     devCommand(),
     demoCommand(),
   ];
@@ -51,6 +62,7 @@ export function buildProgram(): Command {
   for (const command of allOf(program)) {
     command
       .exitOverride()
+      .configureHelp(WITHOUT_ALIASES)
       .helpOption('-h, --help', 'what it does, with examples')
       .helpCommand(command === program)
       .configureOutput({

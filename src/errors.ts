@@ -162,13 +162,13 @@ export const CODES = Object.freeze({
     'dead',
     65,
     "the tenant's KMS key is gone for good",
-    'attach a new key and replay; what was under the old key is lost',
+    'attach a new key, then sealdex dead replay --code KEY_DESTROYED; what was under the old key is lost',
   ),
   PARKED_TOO_LONG: row(
     'dead',
     65,
     'the job was parked for longer than SEALDEX_PARKED_MAX_MS',
-    'replay it once the key works',
+    'once the key works: sealdex dead replay --code PARKED_TOO_LONG',
   ),
   STALLED_TOO_OFTEN: row(
     'dead',

@@ -1,9 +1,10 @@
 // `sealdex list`: the documents of a corpus, page by page.
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import type { ListedDocument } from '../app.ts';
 import { checkName } from '../names.ts';
 import { withReader } from './opened.ts';
 import { json, oneLine, out, say } from './terminal.ts';
+import { whole } from './whole.ts';
 
 interface Options {
   readonly tenant: string;
@@ -51,11 +52,6 @@ Examples:
         if (listed === 0) say(`Tenant ${tenant} has no documents in corpus ${corpus}.`);
       });
     });
-}
-
-function whole(text: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('Give a whole number from 1.');
-  return Number(text);
 }
 
 function lineOf({ revision, bytes, object, isDeleted, document, code }: ListedDocument): string {

@@ -1,0 +1,95 @@
+// `sealdex dead discard`: dead letters away for good, once somebody has said that this is what they want.
+import { once } from 'node:events';
+import { createInterface } from 'node:readline/promises';
+import { Command } from 'commander';
+import type { Discarded, Operator } from '../app.ts';
+import { orAbort, systemClock } from '../clock.ts';
+import { choose, countsOf, interruptedCode, parts } from './dead-chosen.ts';
+import { withFilter, type FilterOptions } from './dead-filter.ts';
+
+import { UsageError } from './failure.ts';
+import { untilInterrupted } from './interrupt.ts';
+import { withOperator } from './opened.ts';
+import { bar, json, out, say } from './terminal.ts';
+
+interface Options extends FilterOptions {
+  readonly all?: true;
+  readonly yes?: true;
+  readonly json?: true;
+}
+
+export function discardCommand(): Command {
+  return withFilter(
+    new Command('discard').description('remove dead letters for good'),
+    'no more than this many, oldest first',
+  )
+    .argument('[job...]', 'these alone')
+    .option('--all', 'all dead letters of all tenants; without it, say which')
+    .option('--yes', 'do not ask')
+    .option('--json', 'one line of JSON; needs --yes')
+    .addHelpText(
+      'after',
+      `
+The jobs and their content are gone then; documents that are stored stay. It asks before it begins.
+
+Examples:
+  sealdex dead discard --tenant acme --code DOCUMENT_CONFLICT
+  sealdex dead discard --yes j0123456789abcdef0123456789abcdef`,
+    )
+    .action((jobs: string[], options: Options) => {
+      checkChoice(jobs, options);
+      return untilInterrupted((signal) => withOperator((operator) => run(operator, jobs, options, signal)));
+    });
+}
+
+/** @throws UsageError */
+function checkChoice(jobs: readonly string[], { tenant, code, since, all, yes, json: asJson }: Options): void {
+  const isChosen = jobs.length > 0 || [tenant, code, since].some((option) => option !== undefined);
+  if (!isChosen && !all)
+    throw new UsageError('Say which: job ids, --tenant, --code or --since; or --all for all there are.');
+  if (isChosen && all) throw new UsageError('--all goes with no other choice.');
+  if (!yes && (asJson || !process.stdin.isTTY || !process.stderr.isTTY))
+    throw new UsageError('There is no terminal to ask on: give --yes to discard without being asked.');
+}
+
+async function run(operator: Operator, jobs: readonly string[], options: Options, signal: AbortSignal): Promise<void> {
+  // What dies after the question was not asked about.
+  const { filter, codes, total } = await choose(operator, jobs, options, systemClock.now() + 1, signal);
+  if (total > 0 && !options.yes && !(await isMeant(total, codes, signal))) return say('Nothing was discarded.');
+  const progress = options.json || total === 0 ? undefined : bar('discarded');
+  let last: Discarded | undefined;
+  const onProgress = (discarded: Discarded): void => {
+    last = discarded;
+    progress?.update(discarded.discarded, total);
+  };
+  try {
+    last = await operator.discard(filter, { signal, onProgress });
+  } finally {
+    progress?.end();
+    if (last) summarize(last, options);
+  }
+  process.exitCode = interruptedCode(signal) ?? process.exitCode ?? 0;
+}
+
+/** Ctrl-D is no answer, and that is no. */
+async function isMeant(total: number, codes: ReadonlyMap<string, number>, signal: AbortSignal): Promise<boolean> {
+  const asking = createInterface({ input: process.stdin, output: process.stderr, terminal: false });
+  try {
+    const what = `${total} dead letter${total === 1 ? '' : 's'} (${countsOf(codes)})`;
+    const answer = asking.question(`Discard ${what} and their content for good? [y/N] `);
+    const ended = once(asking, 'close').then(() => '');
+    return /^y(?:es)?$/i.test((await orAbort(Promise.race([answer, ended]), signal)).trim());
+  } finally {
+    asking.close();
+  }
+}
+
+function summarize(discarded: Discarded, { json: asJson }: Options): void {
+  if (asJson) return json(discarded);
+  const { alreadyTaken, contentLeft } = discarded;
+  const more = parts(
+    [alreadyTaken, `${alreadyTaken} already taken by somebody else`],
+    [contentLeft, `the content of ${contentLeft} is still in S3, where the sweep finds it`],
+  );
+  out([`discarded ${discarded.discarded}`, ...more].join(', '));
+}

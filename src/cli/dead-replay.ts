@@ -1,0 +1,101 @@
+// `sealdex dead replay`: dead letters back into the queue, with a bar, and a last line that says how they ended.
+import { Command, InvalidArgumentError } from 'commander';
+import type { Operator, Replayed } from '../app.ts';
+import { systemClock } from '../clock.ts';
+import { choose, countsOf, interruptedCode, parts } from './dead-chosen.ts';
+import { optionsOf, withFilter, type FilterOptions } from './dead-filter.ts';
+import { untilInterrupted } from './interrupt.ts';
+import { withOperator } from './opened.ts';
+import { bar, json, out } from './terminal.ts';
+import { whole } from './whole.ts';
+
+interface Options extends FilterOptions {
+  readonly rate?: number;
+  readonly dryRun?: true;
+  readonly json?: true;
+}
+
+const MAX_RATE = 500;
+const DEAD_AGAIN = 65;
+const UNFINISHED = 75;
+
+export function replayCommand(): Command {
+  return withFilter(
+    new Command('replay').description('send dead letters again'),
+    'no more than this many, oldest first',
+  )
+    .argument('[job...]', 'these alone; without them and without a filter, all')
+    .option('--rate <n>', `letters a second, up to ${MAX_RATE} (50)`, rateIn)
+    .option('--dry-run', 'only say how many there are')
+    .option('--json', 'one line of JSON')
+    .addHelpText(
+      'after',
+      `
+Only letters from before its start are sent, each once however many replays run. After Ctrl-C, run it again:
+it takes what is left. It then waits for the ends until none comes for 10 seconds.
+Exit code: 0 all well, 65 some died again, 66 a named job is no dead letter, 75 some are still under way.
+
+Examples:
+  sealdex dead replay --tenant acme --code KEY_DESTROYED --dry-run
+  sealdex dead replay --tenant acme --code KEY_DESTROYED --rate 200
+  sealdex dead replay j0123456789abcdef0123456789abcdef`,
+    )
+    .action((jobs: string[], options: Options) =>
+      untilInterrupted((signal) => withOperator((operator) => run(operator, jobs, options, signal))),
+    );
+}
+
+function rateIn(text: string): number {
+  const rate = whole(text);
+  if (rate > MAX_RATE) throw new InvalidArgumentError(`Give at most ${MAX_RATE}.`);
+  return rate;
+}
+
+async function run(operator: Operator, jobs: readonly string[], options: Options, signal: AbortSignal): Promise<void> {
+  const { filter, codes, total } = await choose(operator, jobs, options, systemClock.now() + 1, signal);
+  if (options.dryRun) {
+    if (options.json) json({ letters: total, codes: Object.fromEntries(codes) });
+    else out(`would replay ${total}${total === 0 ? '' : `: ${countsOf(codes)}`}`);
+    return;
+  }
+  const progress = options.json || total === 0 ? undefined : bar('replayed');
+  let last: Replayed | undefined;
+  const onProgress = (replayed: Replayed): void => {
+    last = replayed;
+    progress?.update(replayed.sent, total);
+  };
+  try {
+    last = await operator.replay(filter, { rate: options.rate, signal, onProgress });
+  } finally {
+    progress?.end();
+    if (last) summarize(last, options);
+  }
+  process.exitCode = interruptedCode(signal) ?? process.exitCode ?? exitOf(last);
+}
+
+const exitOf = ({ deadAgain, underWay }: Replayed): number =>
+  deadAgain.size > 0 ? DEAD_AGAIN : underWay > 0 ? UNFINISHED : 0;
+
+function summarize(replayed: Replayed, options: Options): void {
+  if (options.json) json({ ...replayed, deadAgain: Object.fromEntries(replayed.deadAgain) });
+  else out(lineOf(replayed, options));
+}
+
+/** `replayed 480, superseded 12 (newer revision stored), dead again 8: sealdex dead list --code CONTENT_MISSING` */
+function lineOf(replayed: Replayed, { tenant }: FilterOptions): string {
+  const { stored, superseded, unseen, underWay, alreadyTaken, deadAgain } = replayed;
+  const codes = [...deadAgain.keys()];
+  const again = [...deadAgain.values()].reduce((sum, count) => sum + count, 0);
+  const those = optionsOf({
+    ...(tenant === undefined ? {} : { tenant }),
+    ...(codes.length === 1 && codes[0] !== undefined ? { code: codes[0] } : {}),
+  });
+  const more = parts(
+    [superseded, `superseded ${superseded} (newer revision stored)`],
+    [unseen, `${unseen} ended unseen`],
+    [alreadyTaken, `${alreadyTaken} already taken by somebody else`],
+    [underWay, `${underWay} still under way (sealdex status shows whether a worker runs)`],
+    [again, `dead again ${again}: ${['sealdex dead list', ...those].join(' ')}`],
+  );
+  return [`replayed ${stored}`, ...more].join(', ');
+}

@@ -1,0 +1,133 @@
+// `sealdex dead`: the dead letters. Listing and showing them is here; replay and discard have files of their own.
+import { Command } from 'commander';
+import type { Letter } from '../app.ts';
+import { systemClock } from '../clock.ts';
+import { CODES } from '../errors.ts';
+import { discardCommand } from './dead-discard.ts';
+import { filterOf, optionsOf, withFilter, type FilterOptions } from './dead-filter.ts';
+import { replayCommand } from './dead-replay.ts';
+import { withOperator } from './opened.ts';
+import { duration, json, oneLine, out, say, table, time } from './terminal.ts';
+
+export function deadCommand(): Command {
+  return new Command('dead')
+    .alias('dlq')
+    .description('list, show, replay and discard dead letters')
+    .addCommand(listCommand())
+    .addCommand(showCommand())
+    .addCommand(replayCommand())
+    .addCommand(discardCommand())
+    .addHelpText(
+      'after',
+      `
+A job that was given up is kept as a dead letter, with its content, for SEALDEX_LETTER_MAX_MS (90 days).
+
+Examples:
+  sealdex dead list --tenant acme
+  sealdex dead replay --tenant acme --code KEY_DESTROYED --dry-run`,
+    );
+}
+
+interface ListOptions extends FilterOptions {
+  readonly after?: string;
+  readonly json?: true;
+}
+
+const LISTED = 50;
+const PAGE = 500;
+
+function listCommand(): Command {
+  return withFilter(new Command('list').description('dead letters, newest first'), `no more than this many (${LISTED})`)
+    .option('--after <place>', 'go on where the list before ended, which named this place')
+    .option('--json', 'NDJSON: one line for each letter')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  sealdex dead list
+  sealdex dead list --tenant acme --since 2h --limit 500
+  sealdex dead list --code CONTENT_MISSING --json`,
+    )
+    .action((options: ListOptions) => withOperator((operator) => list(operator, options)));
+}
+
+type ListingOperator = Parameters<Parameters<typeof withOperator>[0]>[0];
+
+async function list(operator: ListingOperator, options: ListOptions): Promise<void> {
+  const { limit = LISTED, ...filter } = filterOf(options);
+  const rows: string[][] = [];
+  let left = limit;
+  let after = options.after;
+  do {
+    const page = await operator.deadList(filter, { limit: Math.min(PAGE, left), after });
+    for (const letter of page.letters)
+      if (options.json) json(letter);
+      else rows.push(rowOf(letter));
+    left -= page.letters.length;
+    after = page.next;
+  } while (after !== undefined && left > 0);
+  if (rows.length > 0) for (const line of table([['JOB', 'TENANT', 'CODE', 'SINCE', 'ATTEMPTS'], ...rows])) out(line);
+  say(hintOf(options, left === limit, after));
+}
+
+/** The last line: how to go on from here. */
+function hintOf(options: ListOptions, isEmpty: boolean, next: string | undefined): string {
+  const named = optionsOf(options);
+  if (next !== undefined) return `There are more: sealdex dead list ${[...named, '--after', next].join(' ')}`;
+  if (isEmpty) return named.length === 0 ? 'There are no dead letters.' : 'There are no such dead letters.';
+  return `What to do about one: sealdex dead show JOB. To send them again: ${['sealdex dead replay', ...named].join(' ')}`;
+}
+
+const rowOf = ({ jobId, tenant = '-', code, since, attempts }: Letter): string[] => [
+  oneLine(jobId),
+  tenant,
+  code,
+  time(since),
+  String(attempts),
+];
+
+function showCommand(): Command {
+  return new Command('show')
+    .description('a dead letter: what it is, why it died, what to do')
+    .argument('<job>', 'its job id')
+    .option('--json', 'one line of JSON')
+    .addHelpText(
+      'after',
+      `
+A job that is no dead letter ends with exit code 66; sealdex jobs show tells where it is.
+
+Example:
+  sealdex dead show j0123456789abcdef0123456789abcdef`,
+    )
+    .action((job: string, { json: asJson }: { json?: true }) =>
+      withOperator(async (operator) => {
+        const letter = await operator.deadShow(job);
+        if (!letter) {
+          const { state } = await operator.job(job);
+          say(`${oneLine(job)} is no dead letter: its state is ${state}.`);
+          process.exitCode = CODES.NOT_FOUND.exit;
+          return;
+        }
+        const { means, todo } = CODES[letter.code];
+        if (asJson) return json({ ...letter, means, todo });
+        for (const line of table(factsOf(letter))) out(line);
+        say(`To send it again: sealdex dead replay ${oneLine(job)}`);
+      }),
+    );
+}
+
+function factsOf({ jobId, tenant, corpus, kind, revision, code, since, attempts }: Letter): string[][] {
+  const facts: [string, string | number | undefined][] = [
+    ['job', oneLine(jobId)],
+    ['kind', kind],
+    ['tenant', tenant],
+    ['corpus', corpus],
+    ['revision', revision],
+    ['code', code],
+    ['means', CODES[code].means],
+    ['to do', CODES[code].todo],
+    ['since', `${time(since)} (${duration(Math.max(0, systemClock.now() - since))} ago)`],
+    ['attempts', attempts],
+  ];
+  return facts.flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]));
+}

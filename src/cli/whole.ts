@@ -1,0 +1,8 @@
+// Whole numbers on the command line.
+import { InvalidArgumentError } from 'commander';
+
+/** @throws InvalidArgumentError, which the option's name is added to */
+export function whole(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('Give a whole number from 1.');
+  return Number(text);
+}
