@@ -9,7 +9,7 @@ import { isJobId } from '../names.ts';
 import type { Redis, RedisKeys } from '../redis.ts';
 import type { Outcome } from '../work/outcome.ts';
 import { failureText } from './failure-text.ts';
-import { enterLetter, tenantIn } from './letters/entries.ts';
+import { enterLetters, tenantIn } from './letters/entries.ts';
 import { jobKey } from './letters/letter.ts';
 import { writeNote, type Note } from './notes.ts';
 import { park, type ParkDeps } from './parked.ts';
@@ -128,7 +128,7 @@ async function entered(
   const jobId = job.id ?? '';
   const lock = { key: `${jobKey(place, jobId)}:lock`, token };
   try {
-    await enterLetter(place, { ...tenantIn(job.data), code }, { jobId, since: clock.now() }, lock);
+    await enterLetters(place, { ...tenantIn(job.data), code }, [{ jobId, since: clock.now() }], lock);
   } catch (error) {
     onFault?.(error);
   }

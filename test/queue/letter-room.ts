@@ -43,7 +43,7 @@ export interface Laid {
 }
 
 /** Lays letters into the failed set as BullMQ does it, and not into the index. */
-export async function lay(room: Room, letters: readonly Laid[]): Promise<string[]> {
+export async function lay(room: Pick<Room, 'redis' | 'bull'>, letters: readonly Laid[]): Promise<string[]> {
   const pipeline = room.redis.pipeline();
   const ids = letters.map(({ jobId = newJobId(), tenant = 'acme', since, reason, data }) => {
     pipeline.hset(room.bull.toKey(jobId), {

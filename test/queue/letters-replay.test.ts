@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import type { Clock } from '../../src/clock.ts';
 import { systemClock } from '../../src/clock.ts';
 import { createDeadLetters, type DeadLetters } from '../../src/queue/dead-letters.ts';
-import { enterLetter, leaveLetter } from '../../src/queue/letters/entries.ts';
+import { enterLetters, leaveLetter } from '../../src/queue/letters/entries.ts';
 import { replayLetters, type Replayed, type ReplayDeps } from '../../src/queue/letters/replay.ts';
 import type { Outcome } from '../../src/work/outcome.ts';
 import { codeOf } from '../producer/scene.ts';
@@ -215,7 +215,7 @@ test('an entry about a newer death outlives the replay of the older one', async 
   await using room = await openRoom();
   const place = { redis: room.redis, keys: room.keys, queueName: room.bull.name };
   const list = { tenant: 'acme', code: 'CONTENT_MISSING' } as const;
-  await enterLetter(place, list, { jobId: 'j', since: 2000 });
+  await enterLetters(place, list, [{ jobId: 'j', since: 2000 }]);
   expect(await leaveLetter(place, list, { jobId: 'j', since: 1000 })).toBe(false);
   expect(await indexOf(room)).toEqual({ 'acme:CONTENT_MISSING': ['j'] });
   expect(await leaveLetter(place, list, { jobId: 'j', since: 2000 })).toBe(true);

@@ -2,7 +2,7 @@
 import { UnrecoverableError, Worker } from 'bullmq';
 import { expect, test } from 'vitest';
 import { newJobId } from '../../src/jobs.ts';
-import { enterLetter } from '../../src/queue/letters/entries.ts';
+import { enterLetters } from '../../src/queue/letters/entries.ts';
 import type { Letter } from '../../src/queue/letters/letter.ts';
 import type { LetterFilter } from '../../src/queue/letters/find.ts';
 import type { Spot } from '../../src/queue/letters/pages.ts';
@@ -146,9 +146,9 @@ test('who has lost the lock of its job enters no letter', async () => {
   const key = `${room.bull.toKey(id)}:lock`;
   await room.redis.set(key, 'mine');
   const list = { tenant: 'acme', code: 'CONTENT_MISSING' } as const;
-  await enterLetter(place, list, { jobId: id, since: 1000 }, { key, token: 'of another' });
+  await enterLetters(place, list, [{ jobId: id, since: 1000 }], { key, token: 'of another' });
   expect(await indexOf(room)).toEqual({});
-  await enterLetter(place, list, { jobId: id, since: 1000 }, { key, token: 'mine' });
+  await enterLetters(place, list, [{ jobId: id, since: 1000 }], { key, token: 'mine' });
   expect(await indexOf(room)).toEqual({ 'acme:CONTENT_MISSING': [id] });
 });
 

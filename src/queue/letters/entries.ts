@@ -34,21 +34,29 @@ const ENTER: Script = {
   name: 'letter_enter',
   keys: 3,
   lua: `
-    if ARGV[4] ~= '' and redis.call('GET', KEYS[3]) ~= ARGV[4] then return 0 end
-    redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
-    redis.call('SADD', KEYS[2], ARGV[3])
+    if ARGV[2] ~= '' and redis.call('GET', KEYS[3]) ~= ARGV[2] then return 0 end
+    redis.call('ZADD', KEYS[1], 'GT', unpack(ARGV, 3))
+    redis.call('SADD', KEYS[2], ARGV[1])
     return 1`,
 };
 
-/** Enters a letter; with a lock, only while that is ours. `since` is wall clock, milliseconds. */
-export async function enterLetter(
+/**
+ * Enters letters into a list; with a lock, only while that is ours. `since` is wall clock, milliseconds: who enters what it
+ * saw some time ago does not set a newer one back.
+ */
+export async function enterLetters(
   place: LetterPlace,
   list: LetterList,
-  { jobId, since }: Pick<Letter, 'jobId' | 'since'>,
+  letters: readonly Pick<Letter, 'jobId' | 'since'>[],
   lock?: { readonly key: string; readonly token: string },
 ): Promise<void> {
   const names = [listKey(place, list), place.keys.letterLists, lock?.key ?? place.keys.letterLists];
-  await run(place.redis, ENTER, [...names, jobId, since, listName(list), lock?.token ?? '']);
+  await run(place.redis, ENTER, [
+    ...names,
+    listName(list),
+    lock?.token ?? '',
+    ...letters.flatMap(({ jobId, since }) => [since, jobId]),
+  ]);
 }
 
 /**

@@ -29,28 +29,49 @@ export const failedKey = ({ keys, queueName }: LetterPlace): string => `${keys.p
 export const jobKey = ({ keys, queueName }: LetterPlace, jobId: string): string =>
   `${keys.prefix}:${queueName}:${jobId}`;
 
-/** Answers { score, tenant, corpus, kind, revision, failedReason, attempts }, or nil when it is no dead letter. */
-const READ: Script = {
-  name: 'letter_read',
-  keys: 2,
-  lua: `
-    local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
-    if not score or redis.call('EXISTS', KEYS[2]) == 0 then return false end
-    local job = redis.call('HMGET', KEYS[2], 'data', 'failedReason', 'atm')
-    local data = job[1] or ''
-    local function word(name) return string.match(data, '"' .. name .. '":"([a-zA-Z0-9_=-]+)"') or '' end
-    return { score, word('tenant'), word('corpus'), word('kind'), string.match(data, '"revision":(%d+)') or '',
-      job[2] or '', job[3] or '0' }`,
-};
+/** So many at once that a script with the largest inline content still takes milliseconds. */
+const AT_ONCE = 50;
+
+/**
+ * KEYS: failed set, jobs; ARGV: their ids. Answers for each { score, tenant, corpus, kind, revision, failedReason, attempts },
+ * or nil when it is no dead letter.
+ */
+const READ = `
+  local found = {}
+  for at, id in ipairs(ARGV) do
+    local job = KEYS[at + 1]
+    local score = redis.call('ZSCORE', KEYS[1], id)
+    if score and redis.call('EXISTS', job) == 1 then
+      local fields = redis.call('HMGET', job, 'data', 'failedReason', 'atm')
+      local data = fields[1] or ''
+      local function word(name) return string.match(data, '"' .. name .. '":"([a-zA-Z0-9_=-]+)"') or '' end
+      found[at] = { score, word('tenant'), word('corpus'), word('kind'), string.match(data, '"revision":(%d+)') or '',
+        fields[2] or '', fields[3] or '0' }
+    else
+      found[at] = false
+    end
+  end
+  return found`;
+
+/** One command of the client for each number of letters; in Redis they are one script. */
+const readScript = (letters: number): Script => ({ name: `letters_read_${letters}`, keys: letters + 1, lua: READ });
 
 /** In the order of the ids; undefined for what is no dead letter (any more). */
-export const readLetters = (place: LetterPlace, jobIds: readonly string[]): Promise<(Letter | undefined)[]> =>
-  Promise.all(
-    jobIds.map(async (jobId) => {
-      const found = await run(place.redis, READ, [failedKey(place), jobKey(place, jobId), jobId]);
-      return Array.isArray(found) ? letterOf(jobId, found as string[]) : undefined;
+export async function readLetters(
+  place: LetterPlace,
+  jobIds: readonly string[],
+): Promise<readonly (Letter | undefined)[]> {
+  const batches: (readonly string[])[] = [];
+  for (let at = 0; at < jobIds.length; at += AT_ONCE) batches.push(jobIds.slice(at, at + AT_ONCE));
+  const answers = await Promise.all(
+    batches.map((ids) => {
+      const jobs = ids.map((id) => jobKey(place, id));
+      return run(place.redis, readScript(ids.length), [failedKey(place), ...jobs, ...ids]);
     }),
   );
+  const found = answers.flat(1) as (string[] | null)[];
+  return jobIds.map((jobId, at) => (found[at] ? letterOf(jobId, found[at]) : undefined));
+}
 
 function letterOf(jobId: string, [score, tenant, corpus, kind, revision, reason, attempts]: readonly string[]): Letter {
   return {

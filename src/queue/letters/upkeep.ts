@@ -4,7 +4,7 @@ import type { Config } from '../../config.ts';
 import type { Metrics } from '../../metrics.ts';
 import { run, type Script } from '../../redis.ts';
 import { discardLetters, type Discarded, type DiscardDeps } from './discard.ts';
-import { enterLetter, isTrue, leaveLetter, letterLists, listKey } from './entries.ts';
+import { enterLetters, isTrue, leaveLetter, letterLists, listKey, listName } from './entries.ts';
 import { INDEX_QUEUE } from '../queue-keys.ts';
 import { failedKey, jobKey, readLetters, type LetterPlace } from './letter.ts';
 import { pagesOf } from './pages.ts';
@@ -42,9 +42,12 @@ async function enterMissing(deps: LetterPlace, signal: AbortSignal): Promise<voi
   for await (const spots of pagesOf(deps.redis, failedKey(deps), 'oldest', {}, PAGE, signal)) {
     const ids = spots.map(({ jobId }) => jobId);
     const letters = await readLetters(deps, ids);
-    await Promise.all(
-      letters.map((letter, at) => (letter ? enterLetter(deps, letter, letter) : dropHollow(deps, ids[at] ?? ''))),
-    );
+    const known = letters.filter((letter) => letter !== undefined);
+    const lists = [...Map.groupBy(known, listName).values()];
+    await Promise.all([
+      ...lists.map((those) => enterLetters(deps, those[0]!, those)),
+      ...ids.filter((_, at) => letters[at] === undefined).map((id) => dropHollow(deps, id)),
+    ]);
   }
 }
 
