@@ -1,0 +1,258 @@
+// `sealdex dead`: what it lists and shows, what it sends again or removes, and what it refuses to do.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { Queue } from 'bullmq';
+import { Redis } from 'ioredis';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { newJobId } from '../../src/jobs.ts';
+import { redisKeys } from '../../src/redis.ts';
+import { lay, type Laid } from '../queue/letter-room.ts';
+import { dataOf } from '../queue/room.ts';
+import { eventually } from '../support/eventually.ts';
+import { BIN, jsonOf, linesOf, start, textsOf } from './run.ts';
+import { openScene, type Scene } from './scene.ts';
+
+let scene: Scene;
+let redis: Redis;
+let bull: Queue;
+
+beforeAll(async () => {
+  scene = await openScene();
+  redis = new Redis(scene.services.redisUrl);
+  bull = new Queue('index', { connection: redis, prefix: redisKeys(String(scene.settings.SEALDEX_QUEUE)).prefix });
+});
+
+afterEach(async () => {
+  await redis.del(['failed', 'wait', 'prioritized'].map((set) => bull.toKey(set)));
+});
+
+afterAll(async () => {
+  await bull.close();
+  redis.disconnect();
+  await scene[Symbol.asyncDispose]();
+});
+
+const dead = (...args: string[]) => scene.sealdex(['dead', ...args]);
+const letters = (...laid: Partial<Laid>[]): Promise<string[]> =>
+  lay(
+    { redis, bull },
+    laid.map((one, at) => ({ since: Date.parse('2026-11-20T10:00:00Z') + at * 60_000, ...one })),
+  );
+
+const waiting = async (): Promise<number> =>
+  (await redis.zcard(bull.toKey('prioritized'))) + (await redis.llen(bull.toKey('wait')));
+
+describe('list', () => {
+  test('without any says so, with or without a filter', async () => {
+    expect(await dead('list')).toMatchObject({ code: 0, stdout: '', stderr: 'There are no dead letters.\n' });
+    expect((await dead('list', '--tenant', 'acme')).stderr).toBe('There are no such dead letters.\n');
+  });
+
+  test('has a line for each, newest first, and says how to go on', async () => {
+    const [old, young] = await letters({}, { reason: 'TENANT_UNKNOWN x', data: 'no JSON' });
+    const { code, stdout, stderr } = await dead('list');
+    expect(code).toBe(0);
+    const lines = linesOf(stdout).map((line) => line.split(/ {2,}/));
+    expect(lines).toEqual([
+      ['JOB', 'TENANT', 'CODE', 'SINCE', 'ATTEMPTS'],
+      [young, '-', 'TENANT_UNKNOWN', '2026-11-20T10:01:00Z', '1'],
+      [old, 'acme', 'CONTENT_MISSING', '2026-11-20T10:00:00Z', '1'],
+    ]);
+    expect(stderr).toBe('What to do about one: sealdex dead show JOB. To send them again: sealdex dead replay\n');
+    expect(jsonOf((await dead('list', '--json')).stdout)).toMatchObject([
+      { jobId: young, code: 'TENANT_UNKNOWN' },
+      { jobId: old, tenant: 'acme', corpus: 'docs', kind: 'index', revision: 1, attempts: 1 },
+    ]);
+  });
+
+  test('goes on with the command that it ends with', async () => {
+    const ids = await letters({}, {}, { jobId: 'a job: by somebody' }, {}, {});
+    const seen: unknown[] = [];
+    let args: string[] = ['--limit', '2'];
+    for (let page = 0; page < 3; page += 1) {
+      const { stdout, stderr } = await dead('list', '--json', ...args);
+      seen.push(...jsonOf(stdout).map(({ jobId }) => jobId));
+      args = /^There are more: sealdex dead list (.*)\n$/.exec(stderr)?.[1]?.split(' ') ?? [];
+      expect(args.length > 0).toBe(page < 2);
+    }
+    expect(seen).toEqual(ids.toReversed());
+  });
+
+  test('--since is a time ago or a time', async () => {
+    const [old, young] = await letters({}, { since: Date.now() - 60_000 });
+    const since = async (time: string): Promise<unknown[]> =>
+      jsonOf((await dead('list', '--json', '--since', time)).stdout).map(({ jobId }) => jobId);
+    expect(await since('2h')).toEqual([young]);
+    expect(await since('30s')).toEqual([]);
+    expect(await since('2026-11-20T12:00+02:00')).toEqual([young, old]);
+    expect(await since('2026-11-21')).toEqual([young]);
+  });
+
+  test('has an alias that the help does not name', async () => {
+    const [id] = await letters({});
+    expect(jsonOf((await scene.sealdex(['dlq', 'list', '--json'])).stdout)).toMatchObject([{ jobId: id }]);
+    for (const args of [['--help'], ['dlq', '--help']]) expect((await scene.sealdex(args)).stdout).not.toMatch(/dlq/i);
+  });
+});
+
+describe.concurrent('wrong use is refused with 64 before anything is opened', () => {
+  test.each<[string[], RegExp]>([
+    [['list', '--since', 'yesterday'], /--since <time>.* 'yesterday' is invalid\. Give 30m, 2h, 7d, or a time as/],
+    [['list', '--since', '2026-11-20T10:00'], /--since <time>.*is invalid/],
+    [['replay', '--since', '2026-13-45'], /--since <time>.*is invalid/],
+    [['list', '--code', 'KEY_LOST'], /--code <code>.* 'KEY_LOST' is invalid\. There is no such code/],
+    [['list', '--limit', '0'], /--limit <n>.* '0' is invalid\. Give a whole number from 1\./],
+    [['replay', '--rate', '501'], /--rate <n>.* '501' is invalid\. Give at most 500\./],
+    [['discard', '--yes'], /Say which: job ids, --tenant, --code or --since; or --all/],
+    [['discard', '--limit', '5', '--yes'], /Say which/],
+    [['discard', '--all', '--tenant', 'acme', '--yes'], /--all goes with no other choice\./],
+    [['discard', '--all'], /There is no terminal to ask on: give --yes/],
+    [['show'], /missing required argument 'job'/],
+  ])('sealdex dead %j', async (args, sentence) => {
+    const { code, stdout, stderr } = await scene.sealdex(['dead', ...args], { settings: {} });
+    expect(stderr).toMatch(sentence);
+    expect({ code, stdout, lines: linesOf(stderr).length }).toEqual({ code: 64, stdout: '', lines: 1 });
+  });
+});
+
+describe('show', () => {
+  test('tells what it is, why it died and what to do', async () => {
+    const [id = ''] = await letters({});
+    const { code, stdout, stderr } = await dead('show', id);
+    expect(code).toBe(0);
+    const facts = Object.fromEntries(
+      linesOf(stdout).map((line) => [line.slice(0, 8).trim(), line.slice(8).trim()] as const),
+    );
+    expect(facts).toEqual({
+      job: id,
+      kind: 'index',
+      tenant: 'acme',
+      corpus: 'docs',
+      revision: '1',
+      code: 'CONTENT_MISSING',
+      means: "the job's content is gone from intake",
+      'to do': 'index the document again',
+      since: expect.stringMatching(/^2026-11-20T10:00:00Z \(\d+ h ago\)$/) as string,
+      attempts: '1',
+    });
+    expect(stderr).toBe(`To send it again: sealdex dead replay ${id}\n`);
+    expect(jsonOf((await dead('show', '--json', id)).stdout)).toMatchObject([{ jobId: id, means: facts['means'] }]);
+  });
+
+  test('of what is no dead letter says where it is: 66', async () => {
+    const id = newJobId();
+    expect(await dead('show', id)).toMatchObject({
+      code: 66,
+      stdout: '',
+      stderr: `${id} is no dead letter: its state is unknown.\n`,
+    });
+  });
+});
+
+describe('replay', () => {
+  test('--dry-run counts by code and touches nothing', async () => {
+    await letters({}, {}, { reason: 'TENANT_UNKNOWN x' });
+    expect((await dead('replay', '--dry-run')).stdout).toBe('would replay 3: CONTENT_MISSING 2, TENANT_UNKNOWN 1\n');
+    expect(jsonOf((await dead('replay', '--dry-run', '--json', '--limit', '2')).stdout)).toEqual([
+      { letters: 2, codes: { CONTENT_MISSING: 2 } },
+    ]);
+    expect(await bull.getFailedCount()).toBe(3);
+  });
+
+  test('tells what died again, and ends with 65', async () => {
+    await using worker = await scene.startWorker();
+    const [id = ''] = await letters({});
+    expect(await dead('replay', id)).toMatchObject({
+      code: 65,
+      stdout: 'replayed 0, dead again 1: sealdex dead list --code CONTENT_TAMPERED\n',
+    });
+    const [ended] = jsonOf((await dead('replay', '--json', '--since', '1h', '--rate', '500')).stdout);
+    expect(ended).toEqual({
+      sent: 1,
+      alreadyTaken: 0,
+      stored: 0,
+      superseded: 0,
+      deadAgain: { CONTENT_TAMPERED: 1 },
+      unseen: 0,
+      underWay: 0,
+    });
+    await worker.stop();
+  });
+
+  test('of jobs that are no dead letters: 66, and nothing is replayed', async () => {
+    expect(await dead('replay', newJobId())).toMatchObject({
+      code: 66,
+      stdout: 'replayed 0\n',
+      stderr: 'One of these jobs is no such dead letter.\n',
+    });
+    expect(await dead('replay')).toMatchObject({ code: 0, stdout: 'replayed 0\n', stderr: '' });
+  });
+
+  test('killed in the middle has lost nothing; the next one takes what is left, and tells it after Ctrl-C', async () => {
+    const count = 300;
+    await letters(...Array.from({ length: count }, () => ({})));
+    await using killed = start(['dead', 'replay', '--rate', '100'], { settings: scene.settings });
+    await eventually(async () => (await bull.getFailedCount()) < count - 20);
+    killed.child.kill('SIGKILL');
+    await killed.ended;
+    const left = await bull.getFailedCount();
+    expect(left).toBeGreaterThan(0);
+    expect(left + (await waiting())).toBe(count);
+
+    await using next = start(['dead', 'replay', '--rate', '500'], { settings: scene.settings });
+    await eventually(async () => (await bull.getFailedCount()) === 0);
+    next.child.kill('SIGINT');
+    const { code, stdout } = await next.ended;
+    expect(code).toBe(130);
+    expect(stdout).toBe(`replayed 0, ${left} still under way (sealdex status shows whether a worker runs)\n`);
+    expect(await waiting()).toBe(count);
+  });
+});
+
+describe('discard', () => {
+  test('--yes removes those that are meant, and says how many', async () => {
+    const [kept, gone = '', both = ''] = await letters({}, { reason: 'TENANT_UNKNOWN x' }, {});
+    expect(await dead('discard', '--yes', gone)).toMatchObject({ code: 0, stdout: 'discarded 1\n' });
+    expect(jsonOf((await dead('discard', '--yes', '--json', both, gone)).stdout)).toEqual([
+      { discarded: 1, alreadyTaken: 0, contentLeft: 0 },
+    ]);
+    expect(await redis.zrange(bull.toKey('failed'), '0', '-1')).toEqual([kept]);
+    expect((await dead('discard', '--all', '--yes')).stdout).toBe('discarded 1\n');
+    expect(await bull.getFailedCount()).toBe(0);
+  });
+
+  test('of a job that is no dead letter: 66', async () => {
+    expect(await dead('discard', '--yes', newJobId())).toMatchObject({ code: 66, stdout: 'discarded 0\n' });
+  });
+
+  test('removes the content from S3', async () => {
+    const id = newJobId();
+    const intake = '0123456789abcdef';
+    const address = `${scene.services.s3.endpoint}/${String(scene.settings.SEALDEX_BUCKET)}/intake/acme/${id}/${intake}`;
+    expect((await fetch(address, { method: 'PUT', body: 'bytes' })).ok).toBe(true);
+    await letters({ jobId: id, data: JSON.stringify(dataOf({ content: { intake } })) });
+    await dead('discard', '--yes', id);
+    expect((await fetch(address)).status).toBe(404);
+  });
+
+  test.each([
+    ['y\n', 'discarded 2', 0],
+    ['n\n', 'Nothing was discarded.', 2],
+    ['\u0004', 'Nothing was discarded.', 2],
+  ])('asks on a terminal, and takes %j for what it says', async (answer, said, left) => {
+    await letters({}, {});
+    const command = `'${process.execPath}' '${BIN}' dead discard --all`;
+    const terminal = spawn('script', ['-qec', command, '/dev/null'], {
+      env: { PATH: process.env['PATH'] ?? '', ...textsOf(scene.settings) },
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    let text = '';
+    terminal.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
+    await eventually(() => text.includes('[y/N]'));
+    terminal.stdin.write(answer);
+    await once(terminal, 'close');
+    expect(text).toContain('Discard 2 dead letters (CONTENT_MISSING 2) and their content for good? [y/N] ');
+    expect(text).toContain(said);
+    expect(await bull.getFailedCount()).toBe(left);
+  });
+});
