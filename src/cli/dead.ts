@@ -1,6 +1,6 @@
 // `sealdex dead`: the dead letters. Listing and showing them is here; replay and discard have files of their own.
 import { Command } from 'commander';
-import type { Letter } from '../app.ts';
+import type { Letter, Operator } from '../app.ts';
 import { systemClock } from '../clock.ts';
 import { CODES } from '../errors.ts';
 import { discardCommand } from './dead-discard.ts';
@@ -51,9 +51,7 @@ Examples:
     .action((options: ListOptions) => withOperator((operator) => list(operator, options)));
 }
 
-type ListingOperator = Parameters<Parameters<typeof withOperator>[0]>[0];
-
-async function list(operator: ListingOperator, options: ListOptions): Promise<void> {
+async function list(operator: Operator, options: ListOptions): Promise<void> {
   const { limit = LISTED, ...filter } = filterOf(options);
   const rows: string[][] = [];
   let left = limit;

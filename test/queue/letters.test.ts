@@ -66,6 +66,26 @@ test('a job whose last attempt is spent is a letter like any other, and the metr
   expect(await metrics.by('sealdex_dead_letters_total', 'code')).toEqual({ DEADLINE: 1, CONTENT_TAMPERED: 1 });
 });
 
+test('a job that stalled too often is a letter without being run once more, and is counted', async () => {
+  await using room = await openRoom();
+  const id = await room.add();
+  // What BullMQ writes when it gives a stalled job up; it leaves the rest to who takes the job next.
+  await room.redis.hset(room.bull.toKey(id), 'defa', 'job stalled more than allowable limit');
+  const { metrics } = room;
+  let runs = 0;
+  await room.worker(
+    async () => {
+      runs += 1;
+      return { kind: 'done' };
+    },
+    { metrics },
+  );
+  await eventually(async () => (await room.bull.getFailedCount()) === 1);
+  expect(runs).toBe(0);
+  expect(await indexOf(room)).toEqual({ 'acme:STALLED_TOO_OFTEN': [id] });
+  expect(await metrics.by('sealdex_dead_letters_total', 'code')).toEqual({ STALLED_TOO_OFTEN: 1 });
+});
+
 test('lists are by tenant, by code, by both, and of all', async () => {
   await using room = await openRoom();
   const [a, b, c, d] = (await bury(room, [
