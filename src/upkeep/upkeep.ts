@@ -34,7 +34,7 @@ const RENEW_MS = 15_000;
 /** A chore that failed is tried again after this, or its interval if that is shorter. */
 const AGAIN_MS = 300_000;
 const SAY_EVERY_MS = 600_000;
-const STOP_MS = 1000;
+const STOP_MS = 400;
 
 export function startUpkeep(deps: UpkeepDeps): Upkeep {
   const { chores, clock, log } = deps;
