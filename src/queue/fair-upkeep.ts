@@ -34,6 +34,7 @@ export function startFairUpkeep({ redis, keys, clock, onFault }: FairUpkeepDeps)
   let timer: Timer | undefined;
   let isStopped = false;
   let cursor = '0';
+  let stopping: Promise<void> | undefined;
 
   const isOurs = async (): Promise<boolean> => {
     if (isStopped) return false;
@@ -47,7 +48,7 @@ export function startFairUpkeep({ redis, keys, clock, onFault }: FairUpkeepDeps)
       if (!(await batch(index))) return;
     }
   };
-  const tick = async (): Promise<void> => {
+  const upkeep = async (): Promise<void> => {
     const until = clock.now() + AHEAD_MS;
     await inBatches(async (index) => (await restampDue(redis, keys, until, index * BATCH_JOBS)) === BATCH_JOBS);
     await inBatches(() => rebase(redis, keys));
@@ -55,26 +56,29 @@ export function startFairUpkeep({ redis, keys, clock, onFault }: FairUpkeepDeps)
     if (await isOurs()) cursor = await forgetTenants(redis, keys, cursor);
   };
 
-  let running = Promise.resolve();
-  const look = (): void => {
-    running = tick()
-      .catch(onFault)
-      .then(() => {
-        if (!isStopped) timer = clock.after(EVERY_MS, look);
-      });
+  // One after the other: two that ask for the lease at once would take it from each other.
+  let running: Promise<void> = Promise.resolve();
+  const tick = (): Promise<void> => {
+    const ticked = running.then(upkeep);
+    running = ticked.catch(() => {});
+    return ticked;
+  };
+  const look = async (): Promise<void> => {
+    await tick().catch(onFault);
+    if (!isStopped) timer = clock.after(EVERY_MS, () => void look());
   };
   const free = async (): Promise<void> => {
     await running;
     await lease?.free().catch(() => {});
     lease = undefined;
   };
-  look();
+  void look();
   return {
     tick,
     stop() {
       isStopped = true;
       timer?.cancel();
-      return free();
+      return (stopping ??= free());
     },
   };
 }

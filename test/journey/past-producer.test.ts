@@ -23,7 +23,9 @@ beforeAll(async () => {
 
 afterAll(() => opened.disposeAsync());
 
-const worker = (): Promise<RunningWorker> => startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+/** What is back from a stall waits for the shortest time. */
+const worker = (): Promise<RunningWorker> =>
+  startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent', afterStall: () => 0 });
 
 const forged = (request: Partial<ForgeRequest> = {}): Promise<Forged> =>
   forge.forge({ tenant: 'acme', keyArn, ...request });

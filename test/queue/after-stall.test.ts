@@ -1,0 +1,60 @@
+// A job that is back from a stall waits first, once for each stall, and spends no attempt on it.
+import { expect, test } from 'vitest';
+import { afterStall } from '../../src/queue/after-stall.ts';
+import { eventually } from '../support/eventually.ts';
+import { openRoom } from './room.ts';
+
+test('a job waits after each stall and is worked on after that', async () => {
+  await using room = await openRoom();
+  let runs = 0;
+  const id = await room.add();
+  const entry = room.bull.toKey(id);
+  await room.redis.hset(entry, 'stc', '1');
+  await room.worker(async () => {
+    runs += 1;
+    return { kind: 'retry', code: 'STORE_FAILED', spendsAttempt: false, afterMs: 600_000 };
+  });
+  const comesBack = async (): Promise<void> => (await room.bull.getJob(id))?.promote();
+  const waits = (code: string) =>
+    eventually(
+      async () => (await room.queue.status(id)).code === code && (await room.bull.getJobState(id)) === 'delayed',
+    );
+  for (const stalls of [1, 2, 3]) {
+    if (stalls > 1) {
+      await room.redis.hset(entry, 'stc', String(stalls));
+      await comesBack();
+    }
+    await waits('STALLED_TOO_OFTEN');
+    expect(runs).toBe(stalls - 1);
+    await comesBack();
+    await waits('STORE_FAILED');
+    expect(runs).toBe(stalls);
+  }
+  expect(await room.redis.hget(entry, 'atm')).toBeNull();
+});
+
+test('the wait is 1 to 60 s, once for each stall that is new', async () => {
+  await using room = await openRoom();
+  const entry = room.bull.toKey(await room.add());
+  const waitOf = async (stalls: number, random: number): Promise<unknown> => {
+    await room.redis.hset(entry, 'stc', String(stalls));
+    return afterStall(room.redis, entry, stalls, () => random);
+  };
+  const outcome = { kind: 'retry', code: 'STALLED_TOO_OFTEN', spendsAttempt: false };
+  expect(await waitOf(0, 0.5)).toBeUndefined();
+  expect(await waitOf(1, 0)).toEqual({ ...outcome, afterMs: 1000 });
+  expect(await waitOf(1, 0)).toBeUndefined();
+  expect(await waitOf(2, 0.5)).toEqual({ ...outcome, afterMs: 30_500 });
+  expect(await waitOf(3, 0.999_999)).toEqual({ ...outcome, afterMs: 59_999 });
+  expect(await waitOf(3, 0.5)).toBeUndefined();
+});
+
+test('a job that stalled too often does not wait: it is a dead letter', async () => {
+  await using room = await openRoom();
+  const id = await room.add();
+  const entry = room.bull.toKey(id);
+  await room.redis.hset(entry, { stc: '4', defa: 'job stalled more than allowable limit' });
+  await room.worker(async () => ({ kind: 'done' }));
+  expect(await eventually(async () => (await room.queue.status(id)).state === 'dead')).toBe(true);
+  expect(await room.redis.hget(entry, 'stallsSeen')).toBeNull();
+});

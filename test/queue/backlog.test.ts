@@ -1,0 +1,228 @@
+// What a tenant has in the queue is counted once, leaves the count once, and has a bound that only its owner meets.
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
+import { SealdexError } from '../../src/errors.ts';
+import { newJobId } from '../../src/jobs.ts';
+import { estimateBytes } from '../../src/queue/backlog.ts';
+import { recount, repairBacklog } from '../../src/queue/backlog-recount.ts';
+import { writeNote } from '../../src/queue/notes.ts';
+import type { Outcome } from '../../src/work/outcome.ts';
+import { eventually } from '../support/eventually.ts';
+import { dataOf, openRoom, type Room } from './room.ts';
+
+let room: Room;
+
+beforeEach(async () => {
+  room = await openRoom({ SEALDEX_TENANT_BACKLOG_JOBS: 3, SEALDEX_TENANT_BACKLOG_BYTES: 1_048_576 });
+});
+afterEach(() => room[Symbol.asyncDispose]());
+
+const share = (tenant = 'acme', bytes = 2000) => ({ tenant, bytes });
+const backlog = (): Promise<Record<string, string>> => room.redis.hgetall(room.keys.backlogJobs);
+const bytes = (): Promise<Record<string, string>> => room.redis.hgetall(room.keys.backlogBytes);
+
+const answers = async (...requests: { tenant: string; bytes: number }[]): Promise<string[]> =>
+  (await room.queue.stamp(requests)).map((stamp) => (stamp instanceof SealdexError ? stamp.code : 'stamped'));
+
+const refusal = (call: Promise<unknown>): Promise<SealdexError | undefined> =>
+  call.then(
+    () => undefined,
+    (error: unknown) => error as SealdexError,
+  );
+
+describe('the bound', () => {
+  it('of jobs is met by its tenant alone, with a time to come back, and takes no revision', async () => {
+    const full = Array.from({ length: 5 }, () => share());
+    expect(await answers(...full, share('other'))).toEqual([
+      'stamped',
+      'stamped',
+      'stamped',
+      'TENANT_BACKLOG_FULL',
+      'TENANT_BACKLOG_FULL',
+      'stamped',
+    ]);
+    const last = await room.redis.get(room.keys.revision);
+    const [stamp] = await room.queue.stamp([share()]);
+    expect(stamp).toMatchObject({ code: 'TENANT_BACKLOG_FULL', retryAfterMs: 60_000 });
+    expect(await room.redis.get(room.keys.revision)).toBe(last);
+    expect(await backlog()).toEqual({ acme: '3', other: '1' });
+  });
+
+  it('of bytes too; one job alone is never too large', async () => {
+    expect(await answers(share('large', 2_000_000), share('large', 1), share('acme', 1_000_000))).toEqual([
+      'stamped',
+      'TENANT_BACKLOG_FULL',
+      'stamped',
+    ]);
+    expect(await answers(share('acme', 48_576), share('acme', 1))).toEqual(['stamped', 'TENANT_BACKLOG_FULL']);
+    expect(await bytes()).toEqual({ large: '2000000', acme: '1048576' });
+  });
+
+  it('leaves no marker of a key that it refuses', async () => {
+    await answers(share(), share(), share());
+    const id = newJobId();
+    expect(await refusal(room.queue.mark(id, share()))).toMatchObject({
+      code: 'TENANT_BACKLOG_FULL',
+      retryAfterMs: 60_000,
+    });
+    expect(await room.redis.exists(room.keys.marker(id))).toBe(0);
+    await room.queue.takeBack(newJobId(), share(), false);
+    expect(await room.queue.mark(id, share())).toMatchObject({ kind: 'made' });
+  });
+});
+
+describe('one idempotency key', () => {
+  it('is counted once, however often it is asked for before its job is added', async () => {
+    const id = newJobId();
+    expect((await room.queue.mark(id, share())).kind).toBe('made');
+    for (const _ of [1, 2, 3, 4]) {
+      const { kind, priority } = await room.queue.mark(id, share());
+      expect({ kind, isStamped: priority > 0 }).toEqual({ kind: 'unconfirmed', isStamped: true });
+    }
+    expect(await backlog()).toEqual({ acme: '1' });
+  });
+
+  it('whose job was refused is counted again by who asks next', async () => {
+    const id = newJobId();
+    await room.queue.mark(id, share());
+    await room.queue.takeBack(id, share(), true);
+    await room.queue.takeBack(id, share(), true);
+    expect(await backlog()).toEqual({});
+    expect((await room.queue.mark(id, share())).kind).toBe('unconfirmed');
+    expect(await backlog()).toEqual({ acme: '1' });
+  });
+
+  it('that is asked for again when its marker has expired finds its job counted', async () => {
+    const id = newJobId();
+    const { priority } = await room.queue.mark(id, share());
+    await room.queue.add(id, dataOf(), priority);
+    await room.redis.del(room.keys.marker(id));
+    expect((await room.queue.mark(id, share())).kind).toBe('made');
+    await room.queue.takeBack(id, share(), true);
+    expect(await backlog()).toEqual({ acme: '1' });
+  });
+
+  it('that is confirmed needs no place in a full backlog', async () => {
+    const id = newJobId();
+    await room.queue.mark(id, share());
+    await room.queue.confirm(id);
+    await answers(share(), share(), share());
+    expect(await room.queue.mark(id, share())).toMatchObject({ kind: 'confirmed', priority: 0 });
+  });
+});
+
+describe('a job', () => {
+  const ENDS: [Outcome, number][] = [
+    [{ kind: 'done' }, 0],
+    [{ kind: 'done', superseded: true }, 0],
+    [{ kind: 'dead', code: 'CONTENT_TAMPERED' }, 1],
+    [{ kind: 'park', code: 'KEY_DISABLED' }, 1],
+    [{ kind: 'retry', code: 'STORE_FAILED', spendsAttempt: true }, 1],
+  ];
+
+  it.each(ENDS)('that ends as %j leaves the backlog or does not', async (outcome, left) => {
+    const id = await room.add();
+    await room.add({ tenant: 'other' });
+    expect(await backlog()).toEqual({ acme: '1', other: '1' });
+    await room.worker(async (job) => (job.id === id ? outcome : { kind: 'dead', code: 'JOB_INVALID' }));
+    await eventually(async () => !['queued', 'active'].includes((await room.queue.status(id)).state));
+    expect(await backlog()).toEqual({ ...(left === 0 ? {} : { acme: '1' }), other: '1' });
+    expect(Object.keys(await bytes()).length).toBe(left + 1);
+  });
+
+  it('leaves once, whoever says so again, and is back if it is a dead letter after all', async () => {
+    const id = await room.add();
+    await room.add();
+    const say = (state: 'done' | 'superseded' | 'dead') =>
+      writeNote(room.redis, room.keys, systemClock, id, 60_000, { state });
+    await say('done');
+    await say('done');
+    await say('superseded');
+    expect([await backlog(), await bytes()]).toEqual([{ acme: '1' }, { acme: '2000' }]);
+    await say('dead');
+    await say('dead');
+    expect(await backlog()).toEqual({ acme: '2' });
+  });
+
+  it('of which nobody has the lock any more leaves nothing', async () => {
+    const id = await room.add();
+    const lock = { entry: room.bull.toKey(id), token: 'gone' };
+    expect(await writeNote(room.redis, room.keys, systemClock, id, 60_000, { state: 'done' }, lock)).toBe(false);
+    expect(await backlog()).toEqual({ acme: '1' });
+  });
+
+  it('from past the producer was never counted, and takes nobody with it when it is done', async () => {
+    const counted = await room.add();
+    const id = newJobId();
+    await room.bull.add('index', dataOf(), { jobId: id });
+    await room.worker(async (job) => (job.id === id ? { kind: 'done' } : { kind: 'dead', code: 'JOB_INVALID' }));
+    await eventually(async () => (await room.queue.status(id)).state === 'done');
+    await eventually(async () => (await room.queue.status(counted)).state === 'dead');
+    expect(await backlog()).toEqual({ acme: '1' });
+  });
+
+  it('takes the mean of the bytes with it, so that nothing is left of estimates', async () => {
+    await answers(share('acme', 1000), share('acme', 5000), share('acme', 3001));
+    const ids = [newJobId(), newJobId(), newJobId()];
+    for (const id of ids) {
+      await room.queue.add(id, dataOf(), 1);
+      await writeNote(room.redis, room.keys, systemClock, id, 60_000, { state: 'done' });
+    }
+    expect([await backlog(), await bytes()]).toEqual([{}, {}]);
+  });
+});
+
+describe('counting again', () => {
+  const offBy = (jobs: number, tenant = 'acme') => room.redis.hincrby(room.keys.backlogJobs, tenant, jobs);
+  const minuteLater = () => room.redis.del(room.keys.lease('backlog-look'));
+
+  it('an empty queue has no backlog', async () => {
+    await offBy(5);
+    expect(await repairBacklog(room.redis, room.keys)).toBe('emptied');
+    expect(await backlog()).toEqual({});
+  });
+
+  it('sets right what is counted, wherever the jobs are', async () => {
+    await using large = await openRoom();
+    const { redis, keys, bull, queue } = large;
+    const ids: string[] = [];
+    for (let n = 0; n < 8; n++) ids.push(await large.add({ tenant: `t-${n % 2}` }));
+    await large.worker(async ({ id }) =>
+      id === ids[0] ? { kind: 'dead', code: 'JOB_INVALID' } : { kind: 'park', code: 'KEY_DISABLED' },
+    );
+    await eventually(async () => (await queue.counts()).delayed + (await queue.counts()).dead === 8);
+    await bull.pause();
+    for (let n = 0; n < 600; n++) await large.add({ tenant: 'many' });
+    await bull.add('index', dataOf({ tenant: 'foreign' }), { jobId: newJobId() });
+    const right = { 't-0': '4', 't-1': '4', many: '600' };
+    expect(await redis.hgetall(keys.backlogJobs)).toEqual(right);
+    await redis.hmset(keys.backlogJobs, { 't-0': 1, many: 700, ghost: 9 });
+    await redis.hset(keys.backlogBytes, 'ghost', 9000);
+    await redis.hdel(keys.backlogJobs, 't-1');
+    await recount(redis, keys);
+    expect(await redis.hgetall(keys.backlogJobs)).toEqual(right);
+    const sizes = await redis.hgetall(keys.backlogBytes);
+    expect(Object.keys(sizes).sort()).toEqual(['many', 't-0', 't-1']);
+    expect(Math.min(...Object.values(sizes).map(Number))).toBeGreaterThan(4 * 1000);
+  });
+
+  it('is done once an hour, at once when far more is counted than there is, and looked at once a minute', async () => {
+    await room.add();
+    expect(await repairBacklog(room.redis, room.keys)).toBe('recounted');
+    await offBy(50_000);
+    expect(await repairBacklog(room.redis, room.keys)).toBe('nothing');
+    await minuteLater();
+    expect(await repairBacklog(room.redis, room.keys)).toBe('recounted');
+    expect(await backlog()).toEqual({ acme: '1' });
+    await offBy(900);
+    await minuteLater();
+    expect(await repairBacklog(room.redis, room.keys)).toBe('nothing');
+    expect(await backlog()).toEqual({ acme: '901' });
+  });
+});
+
+it('the estimate of a job knows whether its content will be in S3', () => {
+  expect(estimateBytes(1024, 4096)).toBe(Math.ceil((1624 * 4) / 3) + 1500);
+  expect(estimateBytes(5000, 4096)).toBe(1500);
+  expect(estimateBytes(10, 0)).toBe(1500);
+});

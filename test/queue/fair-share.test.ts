@@ -1,0 +1,241 @@
+// Tenants take turns however long one's backlog is, and virtual time has no end that anybody meets.
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { newJobId } from '../../src/jobs.ts';
+import { JOBS_PER_TURN, LAST_PRIORITY } from '../../src/queue/fair-share.ts';
+import { queueKey } from '../../src/queue/queue-keys.ts';
+import { rebase } from '../../src/queue/rebase.ts';
+import { forgetTenants, sweepOutliers } from '../../src/queue/restamp.ts';
+import { dataOf, openRoom, type Room } from './room.ts';
+
+const HALF = (LAST_PRIORITY + 1) / 2;
+
+let room: Room;
+
+beforeEach(async () => {
+  room = await openRoom();
+});
+afterEach(() => room[Symbol.asyncDispose]());
+
+/** Stamps and adds so many jobs of a tenant; answers their ids in order. */
+async function addJobs(tenant: string, count: number): Promise<string[]> {
+  const ids: string[] = [];
+  for (let n = 0; n < count; n++) ids.push(await room.add({ tenant }));
+  return ids;
+}
+
+async function priorityOf(tenant: string): Promise<number> {
+  const [stamp] = await room.queue.stamp([{ tenant, bytes: 1 }]);
+  if (!stamp || stamp instanceof Error) throw stamp ?? new Error('there is no stamp');
+  return stamp.priority;
+}
+
+/** The waiting jobs as BullMQ will take them: id, priority by score, and priority in the entry. */
+async function waiting(): Promise<{ id: string; priority: number; entry: number }[]> {
+  const flat = await room.redis.zrange(queueKey(room.keys, 'prioritized'), '0', '-1', 'WITHSCORES');
+  const rows = [];
+  for (let at = 0; at < flat.length; at += 2) {
+    const entry = Number(await room.redis.hget(room.bull.toKey(flat[at]!), 'priority'));
+    rows.push({ id: flat[at]!, priority: Math.floor(Number(flat[at + 1]) / 2 ** 32), entry });
+  }
+  return rows;
+}
+
+const idsOf = (rows: readonly { id: string }[]): string[] => rows.map(({ id }) => id);
+
+/** Takes the next job away, as a worker would. */
+const take = (): Promise<string[]> => room.redis.zpopmin(queueKey(room.keys, 'prioritized'));
+
+/** As if the queue had been busy until virtual time came to this priority. */
+async function timeIs(priority: number): Promise<string> {
+  const id = newJobId();
+  await room.queue.add(id, dataOf({ tenant: 'head' }), priority);
+  const time = (priority - 1) * JOBS_PER_TURN;
+  await room.redis.hset(room.keys.fairClock, { base: 0, now: time, high: time });
+  return id;
+}
+
+describe('turns', () => {
+  it('a newcomer is before all but one turn of a tenant with many jobs', async () => {
+    const many = await addJobs('many', 100);
+    const [id] = await addJobs('newcomer', 1);
+    const order = idsOf(await waiting());
+    expect(order.indexOf(id!)).toBe(JOBS_PER_TURN);
+    expect(order.filter((other) => other !== id)).toEqual(many);
+  });
+
+  it('tenants that wait together are served alike, to a turn, and each in its own order', async () => {
+    const counts = { one: 60, two: 24, three: 9 };
+    const ids = new Map<string, string>();
+    for (const [tenant, count] of Object.entries(counts))
+      for (const id of await addJobs(tenant, count)) ids.set(id, tenant);
+    const served = { one: 0, two: 0, three: 0 };
+    const gaps: number[] = [];
+    for (const { id } of await waiting()) {
+      served[ids.get(id) as keyof typeof served] += 1;
+      const together = Object.entries(served).filter(([tenant, n]) => n < counts[tenant as keyof typeof counts]);
+      const shares = together.map(([, n]) => n);
+      gaps.push(shares.length > 1 ? Math.max(...shares) - Math.min(...shares) : 0);
+    }
+    expect(served).toEqual(counts);
+    expect(Math.max(...gaps)).toBe(JOBS_PER_TURN);
+  });
+
+  it('who had its share waits behind a newcomer, and not for what it was served long ago', async () => {
+    await addJobs('busy', 10 * JOBS_PER_TURN);
+    for (let n = 0; n < 5 * JOBS_PER_TURN; n++) await take();
+    expect(await priorityOf('newcomer')).toBe(6);
+    expect(await priorityOf('busy')).toBe(11);
+  });
+
+  it('with nothing waiting everybody starts anew', async () => {
+    await addJobs('busy', 5 * JOBS_PER_TURN);
+    for (let n = 0; n < 5 * JOBS_PER_TURN; n++) await take();
+    expect(await priorityOf('busy')).toBe(1);
+    expect(await room.redis.hgetall(room.keys.fairTenants)).toEqual({ busy: '1' });
+  });
+
+  it('a job with an old priority in front does not turn time back', async () => {
+    await timeIs(1000);
+    expect(await priorityOf('newcomer')).toBe(1000);
+    await room.queue.add(newJobId(), dataOf(), 3);
+    expect(await priorityOf('another')).toBe(1000);
+  });
+
+  it('a job with a priority that nobody gave out does not push time forward', async () => {
+    await addJobs('acme', 1);
+    await room.bull.add('index', dataOf(), { jobId: newJobId(), priority: 2_000_000 });
+    await take();
+    expect(await priorityOf('newcomer')).toBe(1);
+  });
+});
+
+describe('a bulk', () => {
+  it('has consecutive revisions and rising priorities per tenant, from one script', async () => {
+    const stamps = await room.queue.stamp(
+      Array.from({ length: 20 }, (_, n) => ({ tenant: n % 2 === 0 ? 'even' : 'odd', bytes: 1 })),
+    );
+    const good = stamps.map((stamp) => (stamp instanceof Error ? undefined : stamp));
+    expect(good.map((stamp) => stamp!.revision - good[0]!.revision)).toEqual(good.map((_, n) => n));
+    expect(good.map((stamp) => stamp?.priority)).toEqual(
+      good.map((_, n) => Math.floor(Math.floor(n / 2) / JOBS_PER_TURN) + 1),
+    );
+  });
+});
+
+describe('tenants with nothing waiting', () => {
+  it('are forgotten, and the others are not', async () => {
+    await timeIs(100);
+    await priorityOf('ahead');
+    const past = Object.fromEntries(Array.from({ length: 3000 }, (_, n) => [`past-${n}`, n % 390]));
+    await room.redis.hset(room.keys.fairTenants, past);
+    let cursor = '0';
+    do cursor = await forgetTenants(room.redis, room.keys, cursor);
+    while (cursor !== '0');
+    expect(Object.keys(await room.redis.hgetall(room.keys.fairTenants))).toEqual(['ahead']);
+  });
+});
+
+describe('past half of the range', () => {
+  const settle = async (batch: number, between: () => Promise<unknown> = async () => {}): Promise<number> => {
+    let batches = 1;
+    while (await rebase(room.redis, room.keys, batch)) {
+      batches += 1;
+      await between();
+    }
+    return batches;
+  };
+
+  it('nothing moves before that', async () => {
+    await timeIs(HALF);
+    const before = await waiting();
+    expect(await settle(10)).toBe(1);
+    expect(await waiting()).toEqual(before);
+  });
+
+  it('all priorities move down in batches: same order, same distances, entries too', async () => {
+    const head = await timeIs(HALF + 10);
+    for (const tenant of ['a', 'b', 'c']) await addJobs(tenant, 33);
+    const before = await waiting();
+    expect(before[0]?.id).toBe(head);
+    expect(await settle(7)).toBeGreaterThan(10);
+    const after = await waiting();
+    expect(after).toEqual(
+      before.map(({ id, priority }) => ({ id, priority: priority - HALF - 9, entry: priority - HALF - 9 })),
+    );
+    expect(await room.redis.hexists(room.keys.fairClock, 'offset')).toBe(0);
+  });
+
+  it('who stamps while they move is in its place afterwards', async () => {
+    await timeIs(HALF + 1);
+    const many = await addJobs('many', 40);
+    const meanwhile: string[] = [];
+    const batches = await settle(5, async () => {
+      if (meanwhile.length < 3) meanwhile.push(...(await addJobs(`newcomer-${meanwhile.length}`, 1)));
+      many.push(...(await addJobs('many', 1)));
+    });
+    expect(batches).toBeGreaterThan(5);
+    const order = await waiting();
+    const ids = idsOf(order);
+    for (const id of meanwhile) expect(ids.indexOf(id)).toBeLessThan(3 + 1 + JOBS_PER_TURN);
+    expect(ids.filter((id) => many.includes(id))).toEqual(many);
+    expect(order.every(({ priority, entry }) => priority === entry && priority < 100)).toBe(true);
+  });
+
+  it('a move that a crash has cut short goes on where it was', async () => {
+    await timeIs(HALF + 5);
+    await addJobs('many', 30);
+    const before = idsOf(await waiting());
+    expect(await rebase(room.redis, room.keys, 11)).toBe(true);
+    // The process is gone. Time goes on: what was moved is taken, and more than that.
+    for (let n = 0; n < 15; n++) await take();
+    expect(await priorityOf('newcomer')).toBeLessThan(10);
+    expect(await settle(11)).toBeGreaterThan(1);
+    expect(idsOf(await waiting())).toEqual(before.slice(15));
+    expect(Math.max(...(await waiting()).map(({ priority }) => priority))).toBeLessThan(10);
+  });
+
+  it('a job that is added late with its old priority is swept down behind nobody that came after', async () => {
+    await timeIs(HALF + 5);
+    const late = await priorityOf('late');
+    await addJobs('many', 10);
+    await settle(100);
+    const id = newJobId();
+    await room.queue.add(id, dataOf({ tenant: 'late' }), late);
+    await addJobs('many', 10);
+    expect(idsOf(await waiting()).at(-1)).toBe(id);
+    expect(await sweepOutliers(room.redis, room.keys)).toBe(1);
+    const order = await waiting();
+    expect(idsOf(order).indexOf(id)).toBeLessThanOrEqual(1 + 2 * JOBS_PER_TURN);
+    expect(order.every(({ priority, entry }) => priority === entry)).toBe(true);
+    expect(await sweepOutliers(room.redis, room.keys)).toBe(0);
+  });
+
+  it('the end of the range is no end: priorities stop there, and go on when time has moved down', async () => {
+    await timeIs(LAST_PRIORITY - 2);
+    const ids = await addJobs('many', 10 * JOBS_PER_TURN);
+    const [newcomer] = await addJobs('newcomer', 1);
+    const before = await waiting();
+    expect(Math.max(...before.map(({ priority }) => priority))).toBe(LAST_PRIORITY);
+    expect(idsOf(before).indexOf(newcomer!)).toBeLessThanOrEqual(1 + JOBS_PER_TURN);
+    await settle(100);
+    ids.push(...(await addJobs('many', 1)));
+    const after = await waiting();
+    expect(
+      idsOf(after)
+        .filter((id) => id !== newcomer)
+        .slice(1),
+    ).toEqual(ids);
+    expect(after.at(-1)?.priority).toBeLessThan(20);
+    expect(await priorityOf('another')).toBe(1);
+  });
+
+  it('a queue that runs empty in the middle of a move starts anew', async () => {
+    await timeIs(HALF + 5);
+    await addJobs('many', 10);
+    await rebase(room.redis, room.keys, 3);
+    await room.redis.del(queueKey(room.keys, 'prioritized'));
+    expect(await priorityOf('many')).toBe(1);
+    expect(await rebase(room.redis, room.keys, 3)).toBe(false);
+    expect(await room.redis.hexists(room.keys.fairClock, 'offset')).toBe(0);
+  });
+});
