@@ -25,7 +25,10 @@ export async function afterStall(
   stalls: number,
   random: () => number = Math.random,
 ): Promise<Outcome | undefined> {
-  if (stalls === 0 || (await run(redis, NOTE_STALLS, [entryKey])) !== 1) return undefined;
+  if (stalls === 0) return undefined;
+  // Without an answer it waits: that costs a minute, and a job that fails here would count one stall more.
+  const isNew = await run(redis, NOTE_STALLS, [entryKey]).catch(() => 1);
+  if (isNew !== 1) return undefined;
   const afterMs = SHORTEST_MS + Math.floor(random() * (LONGEST_MS - SHORTEST_MS));
   return { kind: 'retry', code: 'STALLED_TOO_OFTEN', spendsAttempt: false, afterMs };
 }

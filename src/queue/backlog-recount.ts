@@ -25,7 +25,7 @@ const SIZE: Script = {
   lua: `
   local size = redis.call('LLEN', KEYS[1]) + redis.call('LLEN', KEYS[2])
   for at = 3, 5 do size = size + redis.call('ZCARD', KEYS[at]) end
-  if size == 0 then redis.call('DEL', KEYS[6], KEYS[7]) end
+  if size == 0 then redis.call('UNLINK', KEYS[6], KEYS[7]) end
   return size`,
 };
 

@@ -9,7 +9,7 @@ export const LAST_PRIORITY = 2 ** 21 - 1;
 
 /**
  * So many jobs of a tenant share a priority, and so the range lasts that much longer. A newcomer waits for at most so many
- * jobs of each tenant that waits already.
+ * jobs of each tenant that waits already; beside one large tenant 1, 4 and 8 measure alike.
  */
 export const JOBS_PER_TURN = 4;
 
@@ -39,7 +39,7 @@ export const FAIR_SHARE = `
     local fair = { clock = clock, tenants = tenants, finishes = {}, base = 0, now = 0, high = 0, offset = 0 }
     local head = redis.call('ZRANGE', prioritized, 0, 0, 'WITHSCORES')
     if not head[2] then
-      redis.call('DEL', clock, tenants)
+      redis.call('UNLINK', clock, tenants)
       return fair
     end
     local known = redis.call('HMGET', clock, 'base', 'now', 'high', 'offset')

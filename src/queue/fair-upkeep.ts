@@ -49,6 +49,7 @@ export function startFairUpkeep({ redis, keys, clock, onFault }: FairUpkeepDeps)
     }
   };
   const upkeep = async (): Promise<void> => {
+    if (!(await isOurs())) return;
     const until = clock.now() + AHEAD_MS;
     await inBatches(async (index) => (await restampDue(redis, keys, until, index * BATCH_JOBS)) === BATCH_JOBS);
     await inBatches(() => rebase(redis, keys));

@@ -12,6 +12,7 @@ export type EndState = (typeof ENDS)[number];
 
 export interface Note {
   readonly state: EndState | 'retrying';
+  /** What ended it, or what it waits for; one that is `retrying` after a stall has `STALLED_TOO_OFTEN`. */
   readonly code?: Code;
   /** Wall clock, milliseconds. */
   readonly since: number;

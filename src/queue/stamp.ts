@@ -28,7 +28,7 @@ export interface Stamp {
   readonly priority: number;
 }
 
-/** What its jobs waited for may take long, but a full backlog shrinks with every job that is done. */
+/** A guess: a full backlog may empty within seconds, or when a KMS key is enabled again. */
 const BACKLOG_RETRY_MS = 60_000;
 
 /**
