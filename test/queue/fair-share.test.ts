@@ -188,10 +188,21 @@ describe('past half of the range', () => {
     expect(await rebase(room.redis, room.keys, 11)).toBe(true);
     // The process is gone. Time goes on: what was moved is taken, and more than that.
     for (let n = 0; n < 15; n++) await take();
-    expect(await priorityOf('newcomer')).toBeLessThan(10);
+    expect(await priorityOf('newcomer')).toBe(1 + Math.floor(14 / JOBS_PER_TURN));
+    expect(await sweepOutliers(room.redis, room.keys)).toBe(0);
     expect(await settle(11)).toBeGreaterThan(1);
     expect(idsOf(await waiting())).toEqual(before.slice(15));
     expect(Math.max(...(await waiting()).map(({ priority }) => priority))).toBeLessThan(10);
+  });
+
+  it('a tenant that is far ahead stays below what is not moved yet, and is moved once only', async () => {
+    await timeIs(HALF + 1);
+    await addJobs('many', 10);
+    await room.redis.hset(room.keys.fairTenants, 'ahead', String(3 * HALF * JOBS_PER_TURN));
+    expect(await rebase(room.redis, room.keys, 3)).toBe(true);
+    const [id] = await addJobs('ahead', 1);
+    await settle(3);
+    expect((await waiting()).at(-1)).toEqual({ id, priority: HALF, entry: HALF });
   });
 
   it('a job that is added late with its old priority is swept down behind nobody that came after', async () => {
