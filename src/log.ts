@@ -21,6 +21,8 @@ export interface Fault {
   readonly code: string;
   readonly reason?: string;
   readonly field?: string;
+  /** Who has to act when AWS denies access. */
+  readonly deniedBy?: 'operator' | 'tenant';
   /** Name of the error that KMS, S3, Redis or Node gave. */
   readonly cause?: string;
   readonly requestId?: string;
@@ -33,6 +35,7 @@ export function faultOf(error: unknown): Fault {
       code: error.code,
       ...(error.reason === undefined ? {} : { reason: error.reason }),
       ...(error.field === undefined ? {} : { field: error.field }),
+      ...(error.deniedBy === undefined ? {} : { deniedBy: error.deniedBy }),
       ...(error.cause === undefined ? {} : causeOf(error.cause)),
     };
   }

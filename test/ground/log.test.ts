@@ -18,6 +18,13 @@ describe('what may be said of an error', () => {
     });
   });
 
+  it('is who has to act when AWS denies access', () => {
+    expect(faultOf(new SealdexError('KEY_DENIED', undefined, { deniedBy: 'operator' }))).toEqual({
+      code: 'KEY_DENIED',
+      deniedBy: 'operator',
+    });
+  });
+
   it('is name, code and request id of what KMS, S3, Redis or Node gave', () => {
     const aws = Object.assign(new Error(`about ${SECRET}`), {
       name: 'DisabledException',
