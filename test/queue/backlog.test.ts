@@ -116,7 +116,7 @@ describe('a job', () => {
     [{ kind: 'done' }, 0],
     [{ kind: 'done', superseded: true }, 0],
     [{ kind: 'dead', code: 'CONTENT_TAMPERED' }, 1],
-    [{ kind: 'park', code: 'KEY_DISABLED' }, 1],
+    [{ kind: 'park', code: 'KEY_DISABLED', gate: 'acme:0' }, 1],
     [{ kind: 'retry', code: 'STORE_FAILED', spendsAttempt: true }, 1],
   ];
 
@@ -188,7 +188,7 @@ describe('counting again', () => {
     const ids: string[] = [];
     for (let n = 0; n < 8; n++) ids.push(await large.add({ tenant: `t-${n % 2}` }));
     await large.worker(async ({ id }) =>
-      id === ids[0] ? { kind: 'dead', code: 'JOB_INVALID' } : { kind: 'park', code: 'KEY_DISABLED' },
+      id === ids[0] ? { kind: 'dead', code: 'JOB_INVALID' } : { kind: 'park', code: 'KEY_DISABLED', gate: 'acme:0' },
     );
     await eventually(async () => (await queue.counts()).delayed + (await queue.counts()).dead === 8);
     await bull.pause();
