@@ -89,6 +89,7 @@ async function round(isFair: boolean, number: number): Promise<Result> {
       return { kind: 'done' };
     },
     onOutcome: () => {},
+    parking: { isOpen: () => true, lookAgain: async () => {} },
     onCompleted: async () => {},
   });
   const added: { id: string; at: number }[] = [];

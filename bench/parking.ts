@@ -67,16 +67,17 @@ async function enqueue(count: number, from: number): Promise<Map<string, number>
 /** Sends a document of another tenant now and then, and notes how long each takes. */
 function watchOthers(sender: Producer): { take(): number[]; stop(): Promise<void> } {
   let latencies: number[] = [];
-  let isOn = true;
+  const ending = new AbortController();
+  const isOn = (): boolean => !ending.signal.aborted;
   const one = async (tenant: string, id: string): Promise<void> => {
     const document = { type: 'core', id, document_parts: [{ text: TEXT.slice(0, 1024) }] };
     const begun = systemClock.monotonic();
     const { jobId } = await sender.enqueueIndex({ tenant, corpus: 'bench', document });
-    while (isOn && (await sender.status(jobId)).state !== 'done') await sleep(systemClock, 2);
-    if (isOn) latencies.push(systemClock.monotonic() - begun);
+    while (isOn() && (await sender.status(jobId)).state !== 'done') await sleep(systemClock, 2);
+    if (isOn()) latencies.push(systemClock.monotonic() - begun);
   };
   const loops = OTHERS.map(async (tenant) => {
-    for (let number = 0; isOn; number++) {
+    for (let number = 0; isOn(); number++) {
       await one(tenant, `doc ${number}`);
       await sleep(systemClock, 50);
     }
@@ -88,7 +89,7 @@ function watchOthers(sender: Producer): { take(): number[]; stop(): Promise<void
       return taken;
     },
     async stop() {
-      isOn = false;
+      ending.abort();
       await Promise.all(loops);
     },
   };

@@ -45,6 +45,20 @@ export const METRICS = Object.freeze({
   sealdex_probes_total: row('counter', 'tries of KMS keys whose gates are shut, by result (ok or a code)', 'result'),
   sealdex_swept_total: row('counter', 'objects that a sweep has removed (intake, tombstone)', 'what'),
   sealdex_sweep_alarms_total: row('counter', 'sweeps that stopped before they took too much'),
+  sealdex_queue_jobs: row(
+    'gauge',
+    'jobs by state (waiting, active, delayed, dead); the same in every process',
+    'state',
+  ),
+  sealdex_parked_jobs: row('gauge', 'parked jobs; the same in every process'),
+  sealdex_oldest_parked_age_seconds: row(
+    'gauge',
+    'how long the oldest parked job is parked; the same in every process',
+  ),
+  sealdex_gates_shut: row('gauge', 'gates that are shut, by code; the same in every process', 'code'),
+  sealdex_dead_letters: row('gauge', 'dead letters that are kept, by code; the same in every process', 'code'),
+  sealdex_redis_memory_ratio: row('gauge', "used part of Redis' memory; 0 without a limit"),
+  sealdex_event_loop_delay_seconds: row('gauge', 'delay of the event loop since the last scrape', 'quantile'),
   sealdex_ready: row('gauge', '1 when /readyz answers 200'),
 });
 
@@ -57,6 +71,11 @@ export interface Metrics {
   observe(name: MetricName, labels: Labels, seconds: number): void;
   /** Asked at every scrape. */
   gauge(name: MetricName, read: () => number | Promise<number>): void;
+  /** The same with a value for each value of the metric's label. */
+  gauges(
+    name: MetricName,
+    read: () => Readonly<Record<string, number>> | Promise<Readonly<Record<string, number>>>,
+  ): void;
   /** The counter's values by the given label. */
   by(name: MetricName, label: string): Promise<Record<string, number>>;
   text(): Promise<string>;
@@ -86,6 +105,20 @@ export function createMetrics(): Metrics {
         registers: [],
         async collect() {
           this.set(await read());
+        },
+      });
+      registry.registerMetric(gauge);
+    },
+    gauges(name, read) {
+      const [label = ''] = METRICS[name].labels;
+      const gauge = new Gauge({
+        name,
+        help: METRICS[name].help,
+        labelNames: [label],
+        registers: [],
+        async collect() {
+          this.reset();
+          for (const [value, count] of Object.entries(await read())) this.set({ [label]: value }, count);
         },
       });
       registry.registerMetric(gauge);

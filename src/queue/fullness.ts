@@ -8,6 +8,14 @@ const FULL_FROM = 0.75;
 const LOOK_EVERY_MS = 1000;
 const RETRY_AFTER_MS = 30_000;
 
+/** The used part of Redis' memory; 0 when it has no limit. */
+export async function memoryRatio(redis: Redis): Promise<number> {
+  const info = await ask(redis.info('memory'));
+  const read = (name: string): number => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1] ?? 0);
+  const most = read('maxmemory');
+  return most > 0 ? read('used_memory') / most : 0;
+}
+
 /** Asks Redis at most once a second, however many ask; a Redis without a limit is never full. */
 export class Fullness {
   readonly #redis: Redis;
@@ -32,10 +40,7 @@ export class Fullness {
 
   async #look(): Promise<boolean> {
     try {
-      const info = await ask(this.#redis.info('memory'));
-      const read = (name: string): number => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1] ?? 0);
-      const most = read('maxmemory');
-      return most > 0 && read('used_memory') / most >= FULL_FROM;
+      return (await memoryRatio(this.#redis)) >= FULL_FROM;
     } catch (error) {
       // An answer that did not come says nothing about the next second.
       this.#looked = -Infinity;

@@ -90,8 +90,9 @@ export async function settle(
       // BullMQ counts the attempt and delays by backoffMs(), in one script.
       throw bare(new Error(failureText(outcome.code, jobId)));
     case 'dead':
-      return die(outcome.code);
+      break;
   }
+  return die(outcome.code);
 }
 
 /** Puts a job back as it was: no attempt is spent and no stall counted. Answers what BullMQ needs to be thrown. */

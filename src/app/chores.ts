@@ -1,0 +1,45 @@
+// The chores that the workers of a fleet do once for all, and the birth mark that sweeps look at.
+import { removeContent } from '../intake.ts';
+import type { Log } from '../log.ts';
+import { gateId } from '../names.ts';
+import { repairBacklog } from '../queue/backlog-recount.ts';
+import { createLetterChores } from '../queue/letters/upkeep.ts';
+import type { JobQueue } from '../queue/queues.ts';
+import { redisKeys } from '../redis.ts';
+import { markBirth } from '../upkeep/birth.ts';
+import { depthsChore, type ShutGate } from '../upkeep/depths.ts';
+import { intakeSweep } from '../upkeep/intake-sweep.ts';
+import { tombstoneSweep } from '../upkeep/tombstones.ts';
+import { startUpkeep, type Chore, type Upkeep } from '../upkeep/upkeep.ts';
+import type { Rooms } from './rooms.ts';
+
+const REPAIR_EVERY_MS = 600_000;
+/** It paces itself; this is how soon counters that do not fit are seen. */
+const RECOUNT_EVERY_MS = 60_000;
+
+/** Marks the birth of this Redis, and starts the chores. */
+export async function keepUp(rooms: Rooms, log: Log, queue: JobQueue): Promise<Upkeep> {
+  const { config, clock, metrics, redis, store, guard } = rooms;
+  const keys = redisKeys(config.queue);
+  if (!(await markBirth({ redis, keys, store, queue: config.queue, clock })))
+    log.error(
+      {},
+      `The birth marks of Redis and of the bucket differ: this Redis is a new or another one, and jobs of the old one are not in it. Nothing is swept. Once that is settled, remove system/${config.queue}/birth from the bucket and restart a worker.`,
+    );
+  const deps = { config, clock, log, metrics, redis, keys, store };
+  const letters = createLetterChores({ ...deps, removeContent: (content) => removeContent(store, content) });
+  const gates = (): ShutGate[] =>
+    guard.gates.all().flatMap(({ record }) => {
+      if (!record || record.state === 'open') return [];
+      return [{ id: gateId(record.tenant, record.keyArn), code: record.code }];
+    });
+  const chores: Chore[] = [
+    intakeSweep(deps),
+    tombstoneSweep(deps),
+    { name: 'letters', everyMs: REPAIR_EVERY_MS, run: letters.repairLetters },
+    { name: 'old-letters', everyMs: REPAIR_EVERY_MS, run: letters.discardOld },
+    { name: 'backlog', everyMs: RECOUNT_EVERY_MS, run: async () => void (await repairBacklog(redis, keys)) },
+    depthsChore({ redis, keys, clock, queue, gates }),
+  ];
+  return startUpkeep({ chores, redis, keys, clock, log });
+}

@@ -1,0 +1,36 @@
+// The gauges of a worker: where each number comes from.
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import type { WorkerReadiness } from '../health.ts';
+import type { KeyRing } from '../keys/key-ring.ts';
+import type { Metrics } from '../metrics.ts';
+import type { Depths } from '../upkeep/depths.ts';
+import type { ByteBudget } from '../work/budget.ts';
+
+/** What one process has counted for all. */
+export function depthGauges(metrics: Metrics, read: () => Promise<Depths>): void {
+  metrics.gauges('sealdex_queue_jobs', async () => (await read()).jobs);
+  metrics.gauge('sealdex_parked_jobs', async () => (await read()).parked);
+  metrics.gauge('sealdex_oldest_parked_age_seconds', async () => (await read()).oldestParkedSeconds);
+  metrics.gauges('sealdex_gates_shut', async () => (await read()).gatesShut);
+  metrics.gauges('sealdex_dead_letters', async () => (await read()).deadByCode);
+  metrics.gauge('sealdex_redis_memory_ratio', async () => (await read()).redisMemoryRatio);
+}
+
+/** Median and 99th percentile since the last scrape. Answers what ends the measuring. */
+export function eventLoopGauges(metrics: Metrics): () => void {
+  const delay = monitorEventLoopDelay({ resolution: 10 });
+  delay.enable();
+  metrics.gauges('sealdex_event_loop_delay_seconds', () => {
+    const [p50, p99] = [50, 99].map((percentile) => delay.percentile(percentile) / 1e9);
+    delay.reset();
+    return { '0.5': p50 ?? 0, '0.99': p99 ?? 0 };
+  });
+  return () => void delay.disable();
+}
+
+export function gauges(metrics: Metrics, ring: KeyRing, budget: ByteBudget, readiness: WorkerReadiness): void {
+  metrics.gauge('sealdex_keys_in_memory', () => ring.stats().keys);
+  metrics.gauge('sealdex_oldest_key_age_seconds', () => ring.stats().oldestMs / 1000);
+  metrics.gauge('sealdex_content_in_flight_bytes', () => budget.inFlight);
+  metrics.gauge('sealdex_ready', async () => ((await readiness.check()).isReady ? 1 : 0));
+}

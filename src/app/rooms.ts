@@ -1,0 +1,96 @@
+// What every role works with, opened from settings and released in reverse order, however far the opening came.
+// What a role does with it is its own business.
+import { systemClock, type Clock, type Patience } from '../clock.ts';
+import { loadConfig, type Config, type Settings } from '../config.ts';
+import { startHeart, type Role } from '../heartbeat.ts';
+import type { KeyRing } from '../keys/key-ring.ts';
+import { createKms } from '../keys/kms.ts';
+import { createMetrics, type Metrics } from '../metrics.ts';
+import { closeRedis, openRedis, type Redis, type RedisUse } from '../redis.ts';
+import { createStore, type Store } from '../store/s3.ts';
+import { createTenants, type Tenants } from '../tenants.ts';
+import { openGuard, type Guard } from './guard.ts';
+
+/** What was opened, released last in, first out; the first error is reported after all ran. */
+export class Releases {
+  readonly #all: (() => void | Promise<void>)[] = [];
+  #released: Promise<void> | undefined;
+
+  add<T>(thing: T, release: (thing: T) => void | Promise<void>): T {
+    this.#all.push(() => release(thing));
+    return thing;
+  }
+
+  release(): Promise<void> {
+    return (this.#released ??= this.#releaseAll());
+  }
+
+  async #releaseAll(): Promise<void> {
+    const errors: unknown[] = [];
+    for (const release of this.#all.toReversed()) {
+      try {
+        await release();
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    if (errors.length > 0) throw errors[0];
+  }
+}
+
+export interface Rooms {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+  readonly redis: Redis;
+  readonly store: Store;
+  readonly guard: Guard;
+  readonly ring: KeyRing;
+  readonly tenants: Tenants;
+  readonly connect: (use: RedisUse) => Promise<Redis>;
+}
+
+/** Opens what every role needs; on a fault, what was opened so far is released. */
+export async function openRooms<T>(
+  settings: Settings | undefined,
+  use: Patience,
+  make: (rooms: Rooms, releases: Releases) => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> {
+  const config = loadConfig(settings);
+  const releases = new Releases();
+  try {
+    const clock = systemClock;
+    const metrics = createMetrics();
+    const connect = async (as: RedisUse): Promise<Redis> => {
+      signal?.throwIfAborted();
+      return releases.add(await openRedis(config, as), closeRedis);
+    };
+    const redis = await connect(use);
+    const subscriber = await connect('subscriber');
+    const store = releases.add(createStore(config, use), (opened) => opened.close());
+    const kms = releases.add(createKms(config, metrics, use), (opened) => opened.close());
+    const tenants = releases.add(await createTenants({ config, clock, store, redis, subscriber }), (opened) =>
+      opened.close(),
+    );
+    const guard = releases.add(
+      await openGuard({ config, clock, metrics, redis, subscriber, kms, tenants, use }),
+      (opened) => opened.stop(),
+    );
+    signal?.throwIfAborted();
+    const { ring } = guard;
+    return await make({ config, clock, metrics, redis, store, guard, ring, tenants, connect }, releases);
+  } catch (error) {
+    await releases.release().catch(() => {});
+    throw error;
+  }
+}
+
+/** Lets the process be seen as alive, with what it holds. */
+export function beat({ redis, config, clock, ring, metrics }: Rooms, releases: Releases, role: Role): void {
+  const facts = async () => {
+    const { keys, oldestMs, tenants } = ring.stats();
+    return { keys, oldestKeyMs: oldestMs, tenants, kmsCalls: await metrics.by('sealdex_kms_calls_total', 'operation') };
+  };
+  releases.add(startHeart({ redis, queue: config.queue, clock, role, facts }), (heart) => heart.stop());
+}

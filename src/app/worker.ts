@@ -1,0 +1,148 @@
+// A worker, tied together: jobs from the queue through the handler, guarded by gates, paused by platform faults, with the
+// fleet's probes and chores beside it.
+import type { Settings } from '../config.ts';
+import { SealdexError } from '../errors.ts';
+import { createReadiness, startHealth } from '../health.ts';
+import { removeContent } from '../intake.ts';
+import { createLog, faultOf, silentLog, type Log } from '../log.ts';
+import { gateId } from '../names.ts';
+import { isClosed } from '../parking/gate.ts';
+import { startProbe, type Probe } from '../parking/probe.ts';
+import { parseGate } from '../parking/record.ts';
+import { openQueue, type JobQueue } from '../queue/queues.ts';
+import { startWorker, type QueueWorker } from '../queue/worker.ts';
+import { checkRedis, redisKeys } from '../redis.ts';
+import { proveConditionalWrites } from '../store/system.ts';
+import type { Tenant } from '../tenants.ts';
+import { depthsReader } from '../upkeep/depths.ts';
+import { ByteBudget } from '../work/budget.ts';
+import { createCanary } from '../work/canary.ts';
+import { createHandler } from '../work/handle.ts';
+import { TenantSlots } from '../work/slots.ts';
+import { keepUp } from './chores.ts';
+import { depthGauges, eventLoopGauges, gauges } from './gauges.ts';
+import type { Guard } from './guard.ts';
+import { createPlatform, type Platform } from './platform.ts';
+import { beat, openRooms, type Releases, type Rooms } from './rooms.ts';
+
+export interface RunningWorker extends AsyncDisposable {
+  /** Where /livez, /readyz and /metrics are. */
+  readonly port: number;
+  /** Drains, hands back, and ends within SEALDEX_STOP_MS. Says whether everything went well. May be called twice. */
+  stop(): Promise<{ handedBack: number; isClean: boolean }>;
+}
+
+export interface WorkerOptions {
+  /** Address of /livez, /readyz and /metrics; all of them by default. */
+  readonly host?: string;
+  readonly log?: 'silent';
+  /** 0 to 1: how long a job waits that is back from a stall, of 1 to 60 s; random by default. */
+  readonly afterStall?: () => number;
+  /** Ends the start between two of its steps, with the signal's reason. A worker that has started is not stopped by it. */
+  readonly signal?: AbortSignal;
+}
+
+/** Starts a worker. @throws SealdexError `CONFIG_INVALID` for what must not run (eviction, a store without conditions) */
+export function startIndexWorker(settings?: Settings, options: WorkerOptions = {}): Promise<RunningWorker> {
+  const start = async (rooms: Rooms, releases: Releases): Promise<RunningWorker> => {
+    const { config, clock, metrics, redis, store, guard, ring } = rooms;
+    const log: Log = options.log === 'silent' ? silentLog : createLog(config, 'worker');
+    for (const warning of await checkRedis(redis)) log.warn({}, warning);
+    options.signal?.throwIfAborted();
+    await proveConditionalWrites(store, config.queue);
+    const budget = new ByteBudget(clock, config.inFlightBytes, config.concurrency);
+    const canary = createCanary(store, config.queue, clock);
+    const slots = new TenantSlots(clock, config.concurrency);
+    const platform: Platform = releases.add(
+      createPlatform({
+        clock,
+        log,
+        store,
+        guard,
+        canary,
+        onPause: () => worker.pause(),
+        onResume: () => worker.resume(),
+      }),
+      (opened) => opened.stop(),
+    );
+    tellOfFaults(guard, log, platform);
+    const shutGates = (): number => guard.gates.all().filter(isClosed).length;
+    const readiness = createReadiness(redis, () => platform.code, shutGates);
+    gauges(metrics, ring, budget, readiness);
+    depthGauges(metrics, depthsReader(redis, redisKeys(config.queue)));
+    releases.add(eventLoopGauges(metrics), (stop) => stop());
+    const handle = createHandler({ ...rooms, gates: guard.gates, log, budget, canary, slots });
+    const health = releases.add(
+      await startHealth({ host: options.host, port: config.port, metrics, readiness: readiness.check }),
+      (opened) => opened.stop(),
+    );
+    beat(rooms, releases, 'worker');
+    const queue = releases.add(openQueue(config, redis, clock), (opened) => opened.close());
+    releases.add(await keepUp(rooms, log, queue), (upkeep) => upkeep.stop());
+    const worker: QueueWorker = startWorker({
+      config,
+      clock,
+      log,
+      metrics,
+      redis,
+      queueRedis: await rooms.connect('queue'),
+      handle,
+      afterStall: options.afterStall,
+      onOutcome: (outcome) => platform.onOutcome(outcome),
+      parking: { isOpen: (text) => !isClosed(parseGate(text)), lookAgain: () => guard.gates.tick() },
+      async onCompleted(id, data) {
+        if (data.kind === 'index') await removeContent(store, { id, ...data });
+      },
+    });
+    releases.add(startProbing(rooms, log, queue), (opened) => opened.stop());
+    log.info({ queue: config.queue, concurrency: config.concurrency, port: health.port }, 'worker takes jobs');
+    const stop = async (): Promise<{ handedBack: number; isClean: boolean }> => {
+      readiness.stopping();
+      const ended = await worker.stop();
+      await releases.release();
+      log.info(ended, 'worker has stopped');
+      return ended;
+    };
+    let stopped: ReturnType<typeof stop> | undefined;
+    const stopOnce = (): ReturnType<typeof stop> => (stopped ??= stop());
+    return { port: health.port, stop: stopOnce, [Symbol.asyncDispose]: async () => void (await stopOnce()) };
+  };
+  return openRooms(settings, 'patient', start, options.signal);
+}
+
+function tellOfFaults({ told }: Guard, log: Log, platform: Platform): void {
+  told.suspect = (code) => platform.suspect(code);
+  told.onShut = (tenant, key, error) =>
+    log.warn({ tenant, key, ...faultOf(error) }, 'a gate is shut: its jobs are parked');
+}
+
+function startProbing({ config, clock, metrics, redis, tenants, guard }: Rooms, log: Log, queue: JobQueue): Probe {
+  const { gates, tryKey, platformKeyWorks } = guard;
+  const ownerOf = async (tenant: string): Promise<Tenant | undefined> => {
+    try {
+      return await tenants.get(tenant);
+    } catch (error) {
+      if (error instanceof SealdexError && error.code === 'TENANT_UNKNOWN') return undefined;
+      throw error;
+    }
+  };
+  return startProbe({
+    gates,
+    redis,
+    keys: redisKeys(config.queue),
+    clock,
+    log,
+    metrics,
+    times: config,
+    ownerOf,
+    async shutByOperator(tenant, keyArn) {
+      const owner = await ownerOf(tenant);
+      const paused = owner?.shutByOperator?.code === 'TENANT_PAUSED' ? owner.shutByOperator : undefined;
+      return paused ?? owner?.blocked.get(keyArn);
+    },
+    tryKey,
+    platformKeyWorks,
+    release: ({ tenant, keyArn }, goesOn) => queue.release(gateId(tenant, keyArn), goesOn),
+    expire: ({ tenant, keyArn }) => queue.expire(gateId(tenant, keyArn)),
+  });
+}
