@@ -50,12 +50,14 @@ export async function openGuard(deps: GuardDeps): Promise<Guard> {
   const { config, clock, metrics, redis, subscriber, kms, tenants, use } = deps;
   const keys = redisKeys(config.queue);
   const told: Told = { suspect: () => {}, onShut: () => {} };
+  // A process that starts while a gate is shut has no keys yet.
+  let wipe: KeyRing['wipe'] = () => 0;
   const gates = await openGates({
     redis,
     subscriber,
     keys,
     clock,
-    onShut: ({ tenant, keyArn }) => void ring.wipe((key) => key.arn === keyArn && key.tenant === tenant),
+    onShut: ({ tenant, keyArn }) => void wipe((key) => key.arn === keyArn && key.tenant === tenant),
   });
   const tried = (tenant: string, keyArn: string, purpose: 'documents' | 'intake'): Promise<void> =>
     tryKey(kms, keyArn, { tenant, period: periodAt(tenant, clock.now()), purpose });
@@ -74,7 +76,7 @@ export async function openGuard(deps: GuardDeps): Promise<Guard> {
     suspect: (code) => told.suspect(code),
     onShut: (tenant, keyArn, error) => told.onShut(tenant, keyArn, error),
   });
-  const ring: KeyRing = new KeyRing({
+  const ring = new KeyRing({
     clock,
     kms,
     shared: createSharedKeys(redis, config.queue, clock),
@@ -83,6 +85,7 @@ export async function openGuard(deps: GuardDeps): Promise<Guard> {
     onUse: (result) => metrics.count('sealdex_key_uses_total', { result }),
     onWipe: (reason) => metrics.count('sealdex_key_wipes_total', { reason }),
   });
+  wipe = (matches) => ring.wipe(matches);
   return {
     gates,
     verdict,
