@@ -20,7 +20,7 @@ export interface PlatformDeps {
 export interface Platform extends Pick<Pause, 'suspect' | 'stop' | 'tick'> {
   readonly code: PausingCode | undefined;
   /** Hears how every job ended. */
-  onOutcome(outcome: Outcome): void;
+  readonly onOutcome: (outcome: Outcome) => void;
 }
 
 /** S3 that fails for so long without any success is an outage. */

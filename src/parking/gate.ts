@@ -31,7 +31,7 @@ export interface Gates {
    * Whether work under the key may proceed: undefined, or why not.
    * @returns SealdexError with the gate's code, `keyArn` and `since`; `GATE_UNKNOWN` when nobody could look for 5 s
    */
-  refusal(owner: GateOwner): SealdexError | undefined;
+  readonly refusal: (owner: GateOwner) => SealdexError | undefined;
   /** As this process knows it now. */
   look(tenant: string, keyArn: string): Gate;
   /** All that have a record. */
@@ -41,7 +41,7 @@ export interface Gates {
   /** Changes a gate if it is still at `seenEpoch`, tells all processes, and answers whether it did. */
   change(seenEpoch: number, record: GateRecord): Promise<boolean>;
   /** Reads all gates again if any has changed since. */
-  tick(): Promise<void>;
+  readonly tick: () => Promise<void>;
   stop(): Promise<void>;
 }
 

@@ -24,10 +24,10 @@ export interface Pause {
   /** Why this process takes no jobs now. */
   readonly code: PausingCode | undefined;
   /** Somebody met this fault: it is proven or dropped, once for all who meet it at the same time. */
-  suspect(code: PausingCode): void;
+  readonly suspect: (code: PausingCode) => void;
   /** Looks whether the fault is gone. */
-  tick(): Promise<void>;
-  stop(): Promise<void>;
+  readonly tick: () => Promise<void>;
+  readonly stop: () => Promise<void>;
 }
 
 export interface PauseDeps {
