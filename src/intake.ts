@@ -43,6 +43,8 @@ export interface ContentTenant {
   readonly tenant: string;
   readonly keyArn: string;
   readonly whenKeyShut: 'park' | 'refuse';
+  /** KMS keys that the operator lets nobody use for it. */
+  readonly blocked: ReadonlyMap<string, unknown>;
 }
 
 export interface PutContent {
@@ -94,8 +96,7 @@ async function encryptContent(
     return await under(tenant.keyArn, 'documents');
   } catch (error) {
     if (!isKeyShut(error) || tenant.whenKeyShut === 'refuse') throw error;
-    // The one key that the operator has blocked must not be used for anything.
-    if (error.code === 'KEY_BLOCKED' && tenant.keyArn === platformKeyArn) throw error;
+    if (tenant.blocked.has(platformKeyArn)) throw error;
     return under(platformKeyArn, 'intake');
   }
 }

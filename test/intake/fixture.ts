@@ -48,7 +48,7 @@ export const tenantOf = (
   tenant: string,
   keyArn: string,
   whenKeyShut: ContentTenant['whenKeyShut'] = 'refuse',
-): ContentTenant => ({ tenant, keyArn, whenKeyShut });
+): ContentTenant => ({ tenant, keyArn, whenKeyShut, blocked: new Map() });
 
 export const headerOf = (over: Partial<ContentHeader> = {}): ContentHeader => ({
   v: 1,

@@ -1,6 +1,7 @@
 // Jobs as somebody would make them who enqueues past the producer but has its keys: well encrypted, with any fault inside.
 import { systemClock } from '../../src/clock.ts';
 import { loadConfig } from '../../src/config.ts';
+import { SealdexError } from '../../src/errors.ts';
 import { putContent, type ContentHeader } from '../../src/intake.ts';
 import { newJobId, type IndexJobData } from '../../src/jobs.ts';
 import { createKms } from '../../src/keys/kms.ts';
@@ -15,6 +16,8 @@ export interface ForgeRequest {
   readonly body?: string;
   readonly header?: Partial<ContentHeader>;
   readonly inlineBytes?: number;
+  /** As it comes in while the tenant's KMS key is unusable. */
+  readonly isKeyShut?: boolean;
 }
 
 export interface Forged {
@@ -33,7 +36,7 @@ export function openForge({ settings, store, redis }: Pick<House, 'settings' | '
   const ring = new KeyRing({ clock: systemClock, kms, shared, use: 'patient' });
   let last = systemClock.now() * 1000;
   return {
-    async forge({ tenant, keyArn, body, header, inlineBytes = 1_000_000 }) {
+    async forge({ tenant, keyArn, body, header, inlineBytes = 1_000_000, isKeyShut = false }) {
       const id = newJobId();
       const revision = (last += 1);
       const said: ContentHeader = {
@@ -53,8 +56,14 @@ export function openForge({ settings, store, redis }: Pick<House, 'settings' | '
         sections: [{ title: 'S', text: 'Text.' }],
       };
       const put = await putContent(
-        { store, ring, inlineBytes, platformKeyArn: config.platformKeyArn, refusal: () => undefined },
-        { tenant, keyArn, whenKeyShut: 'refuse' },
+        {
+          store,
+          ring,
+          inlineBytes,
+          platformKeyArn: config.platformKeyArn,
+          refusal: () => (isKeyShut ? new SealdexError('KEY_DISABLED') : undefined),
+        },
+        { tenant, keyArn, whenKeyShut: isKeyShut ? 'park' : 'refuse', blocked: new Map() },
         { ...said, ...header },
         Buffer.from(body ?? JSON.stringify(document)),
       );
