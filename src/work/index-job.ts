@@ -17,7 +17,17 @@ import { phasesOf, type Phase } from './phases.ts';
 export type IndexJob = IndexJobData & { readonly id: string };
 
 export async function runIndexJob(deps: WorkDeps, job: IndexJob, signal: AbortSignal): Promise<Outcome> {
-  const phase = phasesOf(deps, job);
+  const yielding = new AbortController();
+  const yields = (): void => yielding.abort(new Error('other jobs of the tenant wait already'));
+  try {
+    return await run(deps, job, AbortSignal.any([signal, yielding.signal]), phasesOf(deps, job, yields));
+  } catch (error) {
+    if (yielding.signal.aborted && !signal.aborted) return waitsForOthers();
+    throw error;
+  }
+}
+
+async function run(deps: WorkDeps, job: IndexJob, signal: AbortSignal, phase: Phase): Promise<Outcome> {
   const tenant = await phase('tenant', () => deps.tenants.get(job.tenant, signal));
   // Before anything is fetched: a job that is parked costs no call to KMS or S3.
   const refusal = deps.gates.refusal(tenant);

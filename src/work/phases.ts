@@ -4,17 +4,27 @@ import type { WorkDeps } from './deps.ts';
 
 export type Phase = <T>(name: string, step: () => Promise<T>) => Promise<T>;
 
-/** In these a job waits for the tenant's KMS key or for S3. */
-const WAITING: ReadonlySet<string> = new Set(['content', 'open', 'encrypt', 'store']);
+/** What a job waits for in a phase: for a key all wait together, so nothing is lost when some of them come again later. */
+const WAITS_FOR: ReadonlyMap<string, 'key' | 'store'> = new Map([
+  ['content', 'store'],
+  ['open', 'key'],
+  ['encrypt', 'key'],
+  ['store', 'store'],
+]);
 
-/** Measures steps of a job; one that throws is measured too. What waits for the tenant's key or for S3 counts in its slots. */
+/**
+ * Measures steps of a job; one that throws is measured too. What waits for the tenant's key or for S3 counts in its slots; `yields`
+ * is called when others wait for the key already.
+ */
 export function phasesOf(
   { clock, metrics, slots }: Pick<WorkDeps, 'clock' | 'metrics' | 'slots'>,
   { kind, tenant }: { readonly kind: JobKind; readonly tenant: string },
+  yields?: () => void,
 ): Phase {
   return async (phase, step) => {
     const begun = clock.monotonic();
-    const leave = WAITING.has(phase) ? slots.enter(tenant) : undefined;
+    const waitsFor = WAITS_FOR.get(phase);
+    const leave = waitsFor && slots.enter(tenant, waitsFor === 'key' ? yields : undefined);
     try {
       return await step();
     } finally {

@@ -11,33 +11,40 @@ const PART = 0.25;
 export class TenantSlots {
   readonly #clock: Clock;
   readonly #most: number;
-  /** By tenant: since when each step of a job of it runs. */
-  readonly #steps = new Map<string, Set<{ readonly since: number }>>();
+  /** By tenant: how many steps of its jobs wait for long. */
+  readonly #long = new Map<string, number>();
 
   constructor(clock: Clock, slots: number) {
     this.#clock = clock;
     this.#most = Math.max(1, Math.floor(slots * PART));
   }
 
-  /** A step of a job begins; the answer ends it. */
-  enter(tenant: string): () => void {
-    const steps = this.#steps.get(tenant) ?? new Set();
-    this.#steps.set(tenant, steps);
-    const step = { since: this.#clock.monotonic() };
-    steps.add(step);
+  /**
+   * A step of a job begins; the answer ends it. With `yields`, it does not wait for long beside as many as may: that is
+   * called, and the job has to come later.
+   */
+  enter(tenant: string, yields?: () => void): () => void {
+    let isLong = false;
+    const timer = this.#clock.after(LONG_MS, () => {
+      if (yields && this.isCrowded(tenant)) return yields();
+      isLong = true;
+      this.#count(tenant, 1);
+    });
     return () => {
-      steps.delete(step);
-      if (steps.size === 0 && this.#steps.get(tenant) === steps) this.#steps.delete(tenant);
+      timer.cancel();
+      if (isLong) this.#count(tenant, -1);
+      isLong = false;
     };
   }
 
   /** Whether so many jobs of the tenant wait for long that the next one has to come later. */
   isCrowded(tenant: string): boolean {
-    const steps = this.#steps.get(tenant);
-    if (!steps || steps.size < this.#most) return false;
-    const now = this.#clock.monotonic();
-    let long = 0;
-    for (const { since } of steps) if (now - since >= LONG_MS) long += 1;
-    return long >= this.#most;
+    return (this.#long.get(tenant) ?? 0) >= this.#most;
+  }
+
+  #count(tenant: string, change: 1 | -1): void {
+    const long = (this.#long.get(tenant) ?? 0) + change;
+    if (long > 0) this.#long.set(tenant, long);
+    else this.#long.delete(tenant);
   }
 }
