@@ -192,9 +192,9 @@ describe('what concerns all documents is said once', () => {
     ]);
   });
 
-  test("the tenant's key that cannot be used: 75", async () => {
+  test('the key of a tenant that wants its content refused then: 75', async () => {
     const keyArn = scene.services.kms.createKey();
-    await scene.operator.putTenant('shut', { plan: 'pro', kmsKeyArn: keyArn });
+    await scene.operator.putTenant('shut', { plan: 'pro', kmsKeyArn: keyArn, whenKeyShut: 'refuse' });
     scene.services.kms.setState(keyArn, 'Disabled');
     const args = ['index', '--tenant', 'shut', '--corpus', corpus, file('many.ndjson', many)];
     const { code, stdout, stderr } = await scene.sealdex(args, { cwd: folder.path });

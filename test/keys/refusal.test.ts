@@ -60,7 +60,7 @@ test('A denial of a period that is past says nothing of the keys of now, which g
   const past = { ...contextOf(tenant), period: '2020-01-01T00:00Z' };
   const { wrapped } = await one.kms.generateDataKey(arn, past);
   room.kms.faults.set({ match: { key: arn, context: { period: past.period } }, fault: KMS_ERRORS.accessDenied });
-  await expect(one.ring.unwrap(arn, wrapped, past)).rejects.toMatchObject({ code: 'KEY_DENIED' });
+  await expect(one.ring.unwrap(arn, wrapped, past)).rejects.toMatchObject({ code: 'PERIOD_DENIED' });
   expect(isZeroed(bytesOf(current))).toBe(false);
   const before = room.kms.counts.count({ key: arn });
   expect(await one.ring.current(tenant, arn, 'documents', 1)).toBe(current);

@@ -3,13 +3,14 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { KMS_ERRORS, type KmsErrorFault } from '../../src/dev/kms/faults.ts';
 import type { KmsServer } from '../../src/dev/kms/server.ts';
 import type { Code } from '../../src/errors.ts';
-import { codeOf, documentOf, openScene, refusalOf, type Scene } from './scene.ts';
+import { eventually } from '../support/eventually.ts';
+import { codeOf, documentOf, ended, openScene, refusalOf, type Scene } from './scene.ts';
 
 let scene: Scene;
 let kms: KmsServer;
 
 beforeAll(async () => {
-  scene = await openScene({ SEALDEX_INLINE_BYTES: 0 });
+  scene = await openScene({ SEALDEX_INLINE_BYTES: 0, SEALDEX_PROBE_MIN_MS: 200 });
   kms = scene.services.kms;
 });
 beforeEach(() => kms.faults.clear());
@@ -18,9 +19,11 @@ afterAll(() => scene[Symbol.asyncDispose]());
 const request = (tenant: string) => ({ tenant, corpus: 'docs', document: documentOf('doc') });
 
 let tenants = 0;
-const newTenant = async (): Promise<{ tenant: string; arn: string }> => {
+const newTenant = async (whenKeyShut: 'park' | 'refuse' = 'park'): Promise<{ tenant: string; arn: string }> => {
   const tenant = `tenant-${(tenants += 1)}`;
-  return { tenant, arn: await scene.tenant(tenant) };
+  const arn = await scene.tenant(tenant);
+  await scene.operator.putTenant(tenant, { whenKeyShut });
+  return { tenant, arn };
 };
 
 async function expectNothingQueued(): Promise<void> {
@@ -46,30 +49,35 @@ const STATES: readonly (readonly [what: string, code: Code, (arn: string) => voi
   ],
 ];
 
-describe("a tenant's KMS key that", () => {
-  it.each(STATES)('%s is refused as %s, nothing is queued, and KMS is asked little', async (_, code, change) => {
-    const { tenant, arn } = await newTenant();
+describe('the KMS key of a tenant that wants its content refused then', () => {
+  it.each(STATES)('%s is refused as %s, nothing is queued, and KMS is asked once', async (_, code, change) => {
+    const { tenant, arn } = await newTenant('refuse');
     const producer = await scene.producer();
     change(arn);
     kms.counts.reset();
-    const error = await refusalOf(() => producer.enqueueIndex(request(tenant)));
-    expect(error).toMatchObject({ name: 'SealdexError', code });
-    expect(error.message).not.toContain('doc');
+    for (let time = 0; time < 3; time++) {
+      const error = await refusalOf(() => producer.enqueueIndex(request(tenant)));
+      expect(error).toMatchObject({ name: 'SealdexError', code });
+      expect(error.message).not.toContain('doc');
+    }
     expect(kms.counts.count({ operation: 'GenerateDataKey' })).toBe(1);
     expect(kms.counts.count()).toBeLessThanOrEqual(2);
     await expectNothingQueued();
   });
 
-  it('works again is used again by the same producer', async () => {
-    const { tenant, arn } = await newTenant();
+  it('works again is used again by the same producer, once a worker has tried it', async () => {
+    const { tenant, arn } = await newTenant('refuse');
     const producer = await scene.producer();
     kms.disable(arn);
     expect(await codeOf(() => producer.enqueueIndex(request(tenant)))).toBe('KEY_DISABLED');
     kms.enable(arn);
-    const { jobId } = await producer.enqueueIndex(request(tenant));
-    expect(await scene.jobs()).toEqual([jobId]);
-    await scene.redis.del(`sealdex:{${scene.config.queue}}:index:${jobId}`);
-    await scene.store.remove((await scene.keysOf('intake/'))[0] ?? '');
+    expect(await codeOf(() => producer.enqueueIndex(request(tenant)))).toBe('KEY_DISABLED');
+    const stop = await scene.work();
+    const { jobId } = await eventually(() => producer.enqueueIndex(request(tenant)));
+    expect(await ended(producer, jobId)).toMatchObject({ state: 'done' });
+    await eventually(async () => (await scene.keysOf('intake/')).length === 0);
+    await stop();
+    await expectNothingQueued();
   });
 });
 

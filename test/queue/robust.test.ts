@@ -101,7 +101,10 @@ test('a job that somebody removed while it was in work harms no other', async ()
   expect(completed).toEqual([next]);
 });
 
-test.for(OUTCOMES)('a note that cannot be written does not stop the move: %j', async (outcome) => {
+/** Parking writes no note beside its move: what it writes of itself is part of the move. */
+const NOTED = OUTCOMES.filter(({ kind }) => kind !== 'park');
+
+test.for(NOTED)('a note that cannot be written does not stop the move: %j', async (outcome) => {
   await using room = await openRoom();
   const id = await room.add();
   const broken = await openRedis(room.config, 'prompt');
@@ -114,6 +117,37 @@ test.for(OUTCOMES)('a note that cannot be written does not stop the move: %j', a
     return ['delayed', 'failed', 'unknown'].includes(now) ? now : undefined;
   });
   expect(state).toBe(outcome.kind === 'done' ? 'unknown' : outcome.kind === 'dead' ? 'failed' : 'delayed');
+});
+
+const PARK = { kind: 'park', code: 'KEY_DISABLED', gate: 'acme:0' } as const satisfies Outcome;
+
+test('a park that Redis does not begin leaves the job in work, until its lock runs out', async () => {
+  await using room = await openRoom();
+  const id = await room.add();
+  const broken = await openRedis(room.config, 'prompt');
+  broken.disconnect();
+  const worker = await room.worker(async () => PARK, { redis: broken });
+  await eventually(() => room.log.some(({ message }) => message === 'the queue reports an error'));
+  await eventually(() => worker.active() === 0);
+  expect(await room.queue.status(id)).toEqual({ state: 'active' });
+  expect(await room.redis.hmget(room.bull.toKey(id), 'atm', 'failedReason')).toEqual([null, null]);
+  expect(await room.redis.exists(room.keys.parked(PARK.gate))).toBe(0);
+});
+
+test('a park that Redis does not end is a park all the same: delayed, and found at its gate', async () => {
+  await using room = await openRoom();
+  const id = await room.add();
+  const redis = await openRedis(room.config, 'patient');
+  Object.assign(redis, { sealdex_park_end: () => Promise.reject(new Error('gone')) });
+  const worker = await room.worker(async () => PARK, { redis });
+  await eventually(() => room.log.some(({ message }) => message === 'the queue reports an error'));
+  await eventually(() => worker.active() === 0);
+  expect(await room.bull.getJobState(id)).toBe('delayed');
+  expect(await room.redis.zrange(room.keys.parked(PARK.gate), '0', '-1')).toEqual([id]);
+  expect(await room.redis.hmget(room.bull.toKey(id), 'atm', 'failedReason')).toEqual([null, null]);
+  expect(await room.queue.release(PARK.gate, async () => true)).toBe(true);
+  expect(await room.bull.getJobState(id)).not.toBe('delayed');
+  redis.disconnect();
 });
 
 test('what a removal of content throws is logged, and the job is done all the same', async () => {
