@@ -31,7 +31,7 @@ export interface Room extends AsyncDisposable {
   tenant(): { readonly tenant: string; readonly arn: string };
 }
 
-export type RingOptions = Partial<Pick<KeyRingDeps, 'use' | 'limits' | 'maxKeys'>> & {
+export type RingOptions = Partial<Pick<KeyRingDeps, 'use' | 'limits' | 'maxKeys' | 'watch' | 'onUse' | 'onWipe'>> & {
   readonly clock?: FakeClock;
   /** Another way to the same Redis. */
   readonly redisUrl?: string;

@@ -147,8 +147,8 @@ describe('a change of plan', () => {
             formerKeyArns: [FORMER],
             whenKeyShut: 'refuse',
             keepOriginals: true,
-            paused: { since: 1 },
-            blockedKeys: [{ arn: ARN, more: [1] }],
+            paused: { reason: 'moves', since: 1, by: 'ops' },
+            blockedKeys: [{ arn: ARN, reason: 'leaked', since: 2, more: [1] }],
             history: [{ at: 1, what: 'made' }],
           }),
         ) as object;
@@ -221,6 +221,79 @@ describe('a change of plan', () => {
   });
 });
 
+describe('the operator’s word and the tenant’s choice', () => {
+  const word = { reason: 'asked for', since: 1_795_461_684_317, by: 'ops' };
+
+  it('are written by merge: each change keeps the others, and what we do not know', async () => {
+    const before = { ...fresh('words'), kmsKeyArn: ARN, formerKeyArns: [FORMER], newer: { of: [1] } };
+    await writeRaw('words', before);
+    await one.tenants.put('words', { paused: word });
+    await one.tenants.put('words', { whenKeyShut: 'refuse' });
+    await one.tenants.put('words', { blocked: { arn: FORMER, word } });
+    await one.tenants.put('words', { blocked: { arn: ARN, word: { ...word, reason: 'leaked' } } });
+    await one.tenants.put('words', { plan: 'enterprise' });
+    const all = {
+      ...before,
+      plan: 'enterprise',
+      whenKeyShut: 'refuse',
+      paused: word,
+      blockedKeys: [
+        { arn: FORMER, ...word },
+        { arn: ARN, ...word, reason: 'leaked' },
+      ],
+    };
+    expect(await readRaw('words')).toEqual(all);
+    await one.tenants.put('words', { paused: null });
+    await one.tenants.put('words', { blocked: { arn: FORMER, word: null } });
+    const { paused: _paused, ...rest } = all;
+    expect(await readRaw('words')).toEqual({ ...rest, blockedKeys: all.blockedKeys.slice(1) });
+  });
+
+  it('said again replace what was said of the same key, and ending what was never said changes nothing', async () => {
+    await one.tenants.put('again', { plan: 'pro', kmsKeyArn: ARN });
+    await one.tenants.put('again', { blocked: { arn: ARN, word } });
+    await one.tenants.put('again', { blocked: { arn: ARN, word: { ...word, since: 2 } } });
+    expect(await readRaw('again')).toMatchObject({ blockedKeys: [{ arn: ARN, ...word, since: 2 }] });
+    await one.tenants.put('again', { blocked: { arn: FORMER, word: null }, paused: null });
+    expect(await readRaw('again')).toEqual({
+      ...fresh('again'),
+      kmsKeyArn: ARN,
+      blockedKeys: [{ arn: ARN, ...word, since: 2 }],
+    });
+  });
+
+  it('are what a process knows of the tenant: a pause shuts all, a block the current key, a former one only itself', async () => {
+    const known = { since: word.since, note: 'asked for' };
+    const base = { ...fresh('known'), kmsKeyArn: ARN, formerKeyArns: [FORMER] };
+    const load = async (change: object) => {
+      await writeRaw('known', { ...base, ...change });
+      await using other = await instance(services);
+      return other.tenants.get('known');
+    };
+    const blocked = [{ arn: FORMER, ...word }];
+    expect(await load({})).toMatchObject({ shutByOperator: undefined, whenKeyShut: 'park' });
+    expect(await load({ paused: word })).toMatchObject({ shutByOperator: { code: 'TENANT_PAUSED', ...known } });
+    const former = await load({ blockedKeys: blocked });
+    expect(former.shutByOperator).toBeUndefined();
+    expect([...former.blocked]).toEqual([[FORMER, { code: 'KEY_BLOCKED', ...known }]]);
+    const current = [...blocked, { arn: ARN, ...word }];
+    expect(await load({ blockedKeys: current })).toMatchObject({ shutByOperator: { code: 'KEY_BLOCKED', ...known } });
+    expect(await load({ blockedKeys: current, paused: word })).toMatchObject({
+      shutByOperator: { code: 'TENANT_PAUSED' },
+    });
+  });
+
+  it('need a tenant: without a plan an unknown one is TENANT_UNKNOWN, and nothing is written', async () => {
+    for (const change of [{ paused: word }, { whenKeyShut: 'refuse' as const }, {}])
+      expect((await faultOf(one.tenants.put('nobody', change))).code).toBe('TENANT_UNKNOWN');
+    expect(await readRaw('nobody')).toBeUndefined();
+    expect(await one.tenants.put('choosy', { plan: 'pro', whenKeyShut: 'refuse', paused: word })).toEqual({
+      made: true,
+      file: { ...fresh('choosy'), whenKeyShut: 'refuse', paused: word },
+    });
+  });
+});
+
 async function* bodyOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
 }
@@ -238,6 +311,12 @@ describe('a file that cannot be trusted is PLATFORM_TENANTS, never the platform 
     ['with a key that is null', { ...fresh('bad'), kmsKeyArn: null }],
     ['with a former key that is no ARN', { ...fresh('bad'), formerKeyArns: ['x'] }],
     ['without its former keys', { ...fresh('bad'), formerKeyArns: undefined }],
+    ['with a pause without a reason', { ...fresh('bad'), paused: { since: 1 } }],
+    ['with a pause since never', { ...fresh('bad'), paused: { reason: 'x', since: '1' } }],
+    ['with a pause that is only true', { ...fresh('bad'), paused: true }],
+    ['without its blocked keys', { ...fresh('bad'), blockedKeys: undefined }],
+    ['with a block of what is no ARN', { ...fresh('bad'), blockedKeys: [{ arn: 'x', reason: 'x', since: 1 }] }],
+    ['with a block without a reason', { ...fresh('bad'), blockedKeys: [{ arn: ARN, since: 1 }] }],
     ['with an unknown choice', { ...fresh('bad'), whenKeyShut: 'ignore' }],
     ['oversized', { ...fresh('bad'), padding: 'x'.repeat(1_048_576) }],
   ])('%s', async (_, content) => {

@@ -1,0 +1,175 @@
+// What a key ring does about gates: it asks before each call, tells how each ended, and lets no wiped key be used.
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import { SealdexError } from '../../src/errors.ts';
+import type { DataKey } from '../../src/keys/data-key.ts';
+import type { KeyWatch } from '../../src/keys/key-ring.ts';
+import { FakeClock } from '../support/clock.ts';
+import { eventually } from '../support/eventually.ts';
+import { bytesOf, contextOf, HOUR_MS, isZeroed, openRoom, type Room } from './fixture.ts';
+
+let room: Room;
+let uses: string[];
+let wipes: string[];
+let told: string[];
+let isShut: boolean;
+
+const watch: KeyWatch = {
+  begin({ tenant, keyArn }) {
+    if (isShut) throw new SealdexError('KEY_DISABLED', undefined, { keyArn, since: 7 });
+    told.push(`begin ${tenant}`);
+    return {
+      ok: () => void told.push('ok'),
+      failed: async (error) => {
+        told.push(error.code);
+        return new SealdexError('KEY_UNAVAILABLE', undefined, { keyArn });
+      },
+    };
+  },
+};
+
+beforeAll(async () => {
+  room = await openRoom();
+});
+
+beforeEach(() => {
+  [uses, wipes, told] = [[], [], []];
+  isShut = false;
+});
+
+afterEach(() => room.kms.faults.clear());
+
+afterAll(() => room[Symbol.asyncDispose]());
+
+async function open(options: { clock?: FakeClock; maxKeys?: number } = {}) {
+  const { tenant, arn } = room.tenant();
+  const one = await room.open({
+    ...options,
+    watch,
+    onUse: (result) => uses.push(result),
+    onWipe: (reason) => wipes.push(reason),
+  });
+  return { ...one, tenant, arn };
+}
+
+test('Each call is begun and told of, and what the watch makes of an error is what every user of the call gets', async () => {
+  const { ring, tenant, arn } = await open();
+  await ring.current(tenant, arn, 'documents', 1);
+  expect(told).toEqual([`begin ${tenant}`, 'ok']);
+  const other = room.tenant();
+  room.kms.faults.set({ match: { key: other.arn }, fault: KMS_ERRORS.internal });
+  const two = [1, 2].map(() => ring.current(other.tenant, other.arn, 'documents', 1));
+  for (const one of two) await expect(one).rejects.toMatchObject({ code: 'KEY_UNAVAILABLE' });
+  expect(told.slice(2)).toEqual([`begin ${other.tenant}`, 'KMS_FAILED']);
+});
+
+test('While the gate is shut KMS is not asked, for encrypting nor for reading, and the gate’s word is the answer', async () => {
+  const { ring, kms, tenant, arn } = await open();
+  const { wrapped } = await kms.generateDataKey(arn, contextOf(tenant));
+  isShut = true;
+  room.kms.counts.reset();
+  const refused = { code: 'KEY_DISABLED', keyArn: arn, since: 7 };
+  await expect(ring.current(tenant, arn, 'documents', 1)).rejects.toMatchObject(refused);
+  await expect(ring.unwrap(arn, wrapped, contextOf(tenant))).rejects.toMatchObject(refused);
+  expect(room.kms.counts.all()).toEqual([]);
+  isShut = false;
+  await expect(ring.unwrap(arn, wrapped, contextOf(tenant))).resolves.toMatchObject({ isLive: true });
+});
+
+test('What waits under the platform key is not watched: it waits because a gate is shut', async () => {
+  const { ring, tenant } = await open();
+  isShut = true;
+  await expect(ring.current(tenant, room.config.platformKeyArn, 'intake', 1)).resolves.toMatchObject({ isLive: true });
+  expect(told).toEqual([]);
+});
+
+test('encrypt() takes another key when the first was wiped between its coming and its use', async () => {
+  const { ring, tenant, arn } = await open();
+  const lent: DataKey[] = [];
+  const length = await ring.encrypt(tenant, arn, 'documents', 1, (key) => {
+    lent.push(key);
+    if (lent.length === 1) ring.wipe(() => true);
+    return key.use((plaintext) => plaintext.length);
+  });
+  expect(length).toBe(32);
+  expect(lent.map(({ isLive }) => isLive)).toEqual([false, true]);
+});
+
+test('encrypt() gives up when every key is wiped under it, and throws at once what its function throws', async () => {
+  const { ring, tenant, arn } = await open();
+  let tries = 0;
+  const always = ring.encrypt(tenant, arn, 'documents', 1, (key) => {
+    tries += 1;
+    ring.wipe(() => true);
+    return key.use(() => 'used');
+  });
+  await expect(always).rejects.toMatchObject({ code: 'KMS_FAILED', reason: 'KeyExpired' });
+  expect(tries).toBe(3);
+  const own = ring.encrypt(tenant, arn, 'documents', 1, () => {
+    tries += 1;
+    throw new TypeError('own');
+  });
+  await expect(own).rejects.toThrow('own');
+  expect(tries).toBe(4);
+});
+
+test('encrypt() whose key was wiped because its gate was shut gets the gate’s word, and no other key', async () => {
+  const { ring, tenant, arn } = await open();
+  const use = ring.encrypt(tenant, arn, 'documents', 1, (key) => {
+    isShut = true;
+    ring.wipe((one) => one.arn === arn && one.tenant === tenant);
+    return key.use(() => 'used');
+  });
+  await expect(use).rejects.toMatchObject({ code: 'KEY_DISABLED', since: 7 });
+});
+
+test('A shut gate’s wipe meets the tenant’s keys under that KMS key wherever they are, on their way too, and no others', async () => {
+  const { ring, kms, tenant, arn, plaintexts } = await open();
+  const other = room.tenant();
+  const { wrapped } = await kms.generateDataKey(arn, contextOf(tenant));
+  const mine = bytesOf(await ring.current(tenant, arn, 'documents', 1));
+  const spared = [
+    bytesOf(await ring.current(other.tenant, arn, 'documents', 1)),
+    bytesOf(await ring.current(tenant, other.arn, 'documents', 1)),
+  ];
+  const seen = plaintexts.length;
+  const hang = room.kms.faults.set({ match: { key: arn }, fault: { kind: 'hang' } });
+  const coming = ring.unwrap(arn, wrapped, contextOf(tenant));
+  await eventually(() => hang.waiting === 1);
+  expect(ring.wipe((key) => key.arn === arn && key.tenant === tenant)).toBe(1);
+  isShut = true;
+  hang.clear();
+  await expect(coming).rejects.toMatchObject({ code: 'KEY_DISABLED' });
+  expect([mine, plaintexts[seen]!, ...spared].map(isZeroed)).toEqual([true, true, false, false]);
+  expect(wipes).toEqual(['shut']);
+});
+
+test('Uses are counted: asked for, shared with who asked, and at hand', async () => {
+  const { ring, tenant, arn } = await open();
+  await Promise.all([1, 2, 3].map(() => ring.current(tenant, arn, 'documents', 1)));
+  expect(uses.filter((use) => use === 'miss')).toHaveLength(1);
+  expect(uses.filter((use) => use === 'shared')).toHaveLength(2);
+  uses.length = 0;
+  const { wrapped, context } = await ring.current(tenant, arn, 'documents', 1);
+  await ring.unwrap(arn, wrapped, context);
+  expect(uses).toEqual(['hit', 'hit']);
+});
+
+test('Wipes are counted by reason: for room, expired, unusable and closed', async () => {
+  const clock = new FakeClock();
+  const { ring, kms, tenant, arn } = await open({ clock, maxKeys: 1 });
+  const other = room.tenant();
+  await ring.current(tenant, arn, 'documents', 1);
+  await ring.current(other.tenant, other.arn, 'documents', 1);
+  expect(wipes.splice(0)).toEqual(['room']);
+  clock.advance(HOUR_MS);
+  expect(wipes.splice(0)).toEqual(['expired']);
+  const { context } = await ring.current(tenant, arn, 'documents', 1);
+  const { wrapped } = await kms.generateDataKey(arn, context);
+  room.kms.disable(arn);
+  await expect(ring.unwrap(arn, wrapped, context)).rejects.toMatchObject({ code: 'KEY_UNAVAILABLE' });
+  expect(wipes.splice(0)).toEqual(['unusable']);
+  await ring.current(other.tenant, other.arn, 'documents', 1);
+  ring.close();
+  expect(wipes).toEqual(['closed']);
+});

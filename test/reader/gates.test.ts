@@ -1,0 +1,144 @@
+// What a reader does while a tenant's KMS key is unusable: it says so at once, and asks neither KMS nor S3.
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import type { KmsServer } from '../../src/dev/kms/server.ts';
+import { SealdexError } from '../../src/errors.ts';
+import { createReaderFrom } from '../../src/reader.ts';
+import { documentOf, openScene, refusalOf, type Scene } from '../producer/scene.ts';
+import { eventually } from '../support/eventually.ts';
+import { setGate, SHUT_AT } from '../support/gate.ts';
+import { storeDocuments, type Place } from './scene.ts';
+
+let scene: Scene;
+let kms: KmsServer;
+
+beforeAll(async () => {
+  scene = await openScene();
+  kms = scene.services.kms;
+});
+beforeEach(() => kms.faults.clear());
+afterAll(() => scene[Symbol.asyncDispose]());
+
+let tenants = 0;
+
+/** A tenant of its own for a test, with two documents. */
+async function stored(): Promise<{ tenant: string; arn: string; place: Place }> {
+  const tenant = `tenant-${(tenants += 1)}`;
+  const arn = await scene.tenant(tenant);
+  await storeDocuments(scene, { tenant, corpus: 'docs' }, [documentOf('one'), documentOf('two')]);
+  return { tenant, arn, place: { tenant, corpus: 'docs', id: 'one' } };
+}
+
+const shut = (tenant: string, arn: string): Promise<void> =>
+  setGate({ redis: scene.redis, queue: scene.config.queue }, tenant, arn);
+
+describe('while the gate is shut', () => {
+  it('metadata() and open() answer its code and since when, without a call to KMS or for the document', async () => {
+    const { tenant, arn, place } = await stored();
+    await shut(tenant, arn);
+    const reader = await scene.reader();
+    kms.counts.reset();
+    scene.services.s3.requests.reset();
+    const refused = { code: 'KEY_DISABLED', keyArn: arn, since: SHUT_AT };
+    expect(await refusalOf(() => reader.metadata(place))).toMatchObject(refused);
+    expect(await refusalOf(() => reader.open(place))).toMatchObject(refused);
+    // Whether there is such a document is not told either.
+    expect(await refusalOf(() => reader.metadata({ ...place, id: 'none' }))).toMatchObject(refused);
+    expect(kms.counts.all()).toEqual([]);
+    expect(scene.services.s3.requests.count({ prefix: 'documents/' })).toBe(0);
+  });
+
+  it('a reader that holds the data key and had the document open a moment ago is refused too', async () => {
+    const { tenant, arn, place } = await stored();
+    const reader = await scene.reader();
+    expect(await reader.metadata(place)).toMatchObject({ id: 'one' });
+    await shut(tenant, arn);
+    await eventually(() =>
+      reader.metadata(place).then(
+        () => false,
+        () => true,
+      ),
+    );
+    expect(await refusalOf(() => reader.open(place))).toMatchObject({ code: 'KEY_DISABLED', since: SHUT_AT });
+    await setGate({ redis: scene.redis, queue: scene.config.queue }, tenant, arn, { state: 'draining' });
+    expect(await eventually(() => reader.metadata(place))).toMatchObject({ id: 'one' });
+  });
+
+  it('list() tells what needs no key; with metadata each line has the code, and KMS is not asked', async () => {
+    const { tenant, arn } = await stored();
+    await shut(tenant, arn);
+    const reader = await scene.reader();
+    kms.counts.reset();
+    const plain = await reader.list({ tenant, corpus: 'docs' });
+    expect(plain.documents.map(({ code, document }) => [code, document])).toEqual([
+      [undefined, undefined],
+      [undefined, undefined],
+    ]);
+    const { documents } = await reader.list({ tenant, corpus: 'docs', metadata: true });
+    expect(documents).toEqual(plain.documents.map((line) => ({ ...line, code: 'KEY_DISABLED' })));
+    expect(kms.counts.all()).toEqual([]);
+  });
+
+  it('other tenants are read as ever', async () => {
+    const [{ tenant, arn }, other] = [await stored(), await stored()];
+    await shut(tenant, arn);
+    expect(await (await scene.reader()).metadata(other.place)).toMatchObject({ id: 'one' });
+  });
+
+  it('the operator’s word counts the same: a paused tenant is not read, and its documents are there after', async () => {
+    const { tenant, place } = await stored();
+    const reader = await scene.reader();
+    await scene.operator.putTenant(tenant, { paused: { reason: 'asked for', since: SHUT_AT } });
+    const refused = { code: 'TENANT_PAUSED', since: SHUT_AT };
+    await eventually(() =>
+      reader.metadata(place).then(
+        () => false,
+        () => true,
+      ),
+    );
+    expect(await refusalOf(() => reader.open(place))).toMatchObject(refused);
+    await scene.operator.putTenant(tenant, { paused: null });
+    expect(await eventually(() => reader.metadata(place))).toMatchObject({ id: 'one' });
+  });
+});
+
+describe('a reader that meets the refusal first', () => {
+  it('shuts the gate for all: the second look costs no call, of another reader neither', async () => {
+    const { arn, place } = await stored();
+    const [reader, other] = [await scene.reader(), await scene.reader()];
+    kms.faults.set({ match: { key: arn }, fault: KMS_ERRORS.accessDenied });
+    expect(await refusalOf(() => reader.metadata(place))).toMatchObject({ code: 'KEY_DENIED' });
+    kms.counts.reset();
+    const refused = { code: 'KEY_DENIED', keyArn: arn, since: expect.any(Number) as number };
+    expect(await refusalOf(() => reader.open(place))).toMatchObject(refused);
+    await eventually(async () => {
+      expect(await refusalOf(() => other.open(place))).toMatchObject(refused);
+      return kms.counts.count({ key: arn }) <= 1;
+    });
+    const calls = kms.counts.count({ key: arn });
+    expect(await refusalOf(() => other.metadata(place))).toMatchObject(refused);
+    expect(kms.counts.count({ key: arn })).toBe(calls);
+  });
+});
+
+describe('a gate that nobody could look at', () => {
+  it('refuses all that needs a key as GATE_UNKNOWN, before S3 is asked, and the plain list goes on', async () => {
+    const { tenant } = await stored();
+    const never = (): never => expect.unreachable('Neither a key nor an object is asked for.');
+    const owner = { tenant } as never;
+    const reader = createReaderFrom({
+      store: { ...scene.store, get: never },
+      ring: { unwrap: never } as never,
+      tenants: { get: async () => owner } as never,
+      gates: { refusal: () => new SealdexError('GATE_UNKNOWN') },
+    });
+    const place = { tenant, corpus: 'docs', id: 'one' };
+    for (const call of [
+      () => reader.metadata(place),
+      () => reader.open(place),
+      () => reader.list({ tenant, corpus: 'docs', metadata: true }),
+    ])
+      expect(await refusalOf(call)).toMatchObject({ code: 'GATE_UNKNOWN' });
+    expect((await reader.list({ tenant, corpus: 'docs' })).documents).toHaveLength(2);
+  });
+});

@@ -1,0 +1,32 @@
+// Gates for tests: shut or opened in Redis as a process does that KMS has refused, or a probe; whoever listens hears of it.
+import type { Redis } from 'ioredis';
+import { gateId } from '../../src/names.ts';
+import { changeGate, readGate, type GateRecord } from '../../src/parking/record.ts';
+import { redisKeys } from '../../src/redis.ts';
+
+export const SHUT_AT = Date.parse('2026-11-23T11:00:00Z');
+
+/** The next probe is a day away, so that nothing but the test opens it again. */
+export async function setGate(
+  { redis, queue }: { redis: Redis; queue: string },
+  tenant: string,
+  keyArn: string,
+  change: Partial<GateRecord> = {},
+): Promise<void> {
+  const keys = redisKeys(queue);
+  const { epoch } = await readGate(redis, keys, gateId(tenant, keyArn));
+  const { changed } = await changeGate(redis, keys, epoch, {
+    tenant,
+    keyArn,
+    state: 'shut',
+    code: 'KEY_DISABLED',
+    since: SHUT_AT,
+    codeSince: SHUT_AT,
+    wasCurrent: true,
+    probes: 0,
+    goodProbes: 0,
+    nextProbe: Date.now() + 86_400_000,
+    ...change,
+  });
+  if (!changed) throw new Error('Somebody else has changed the gate.');
+}

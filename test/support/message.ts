@@ -1,0 +1,14 @@
+// What the header of a message says, read without any key.
+import { decryptMessage, type MessageHeader } from '../../src/envelope/message.ts';
+
+export async function headerOf(message: Uint8Array): Promise<Pick<MessageHeader, 'arn' | 'context'>> {
+  let seen: MessageHeader | undefined;
+  const stop = new Error('The header is all that is wanted.');
+  await decryptMessage(message, (header) => {
+    seen = header;
+    throw stop;
+  }).catch((error: unknown) => {
+    if (error !== stop) throw error;
+  });
+  return { arn: seen!.arn, context: { ...seen!.context } };
+}
