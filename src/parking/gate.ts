@@ -121,7 +121,8 @@ class GateView {
   /** In the order of the epochs; one that was missed is found at the next look. */
   hear(epochOfAll: number, id: string, gate: Gate): void {
     this.#put(id, gate);
-    if (epochOfAll === this.#epochOfAll + 1) this.#epochOfAll = epochOfAll;
+    // The answer to a change that was refused tells of another gate than the one that was changed last.
+    if (epochOfAll === this.#epochOfAll + 1 && epochOfAll === gate.epoch) this.#epochOfAll = epochOfAll;
   }
 
   async change(seenEpoch: number, record: GateRecord): Promise<boolean> {
@@ -134,14 +135,17 @@ class GateView {
   async tick(): Promise<void> {
     const { redis, keys, clock } = this.#deps;
     const askedAt = clock.monotonic();
+    const known = this.#epochOfAll;
     if ((await readEpoch(redis, keys)) !== this.#epochOfAll) {
       const { epochOfAll, gates } = await readGates(redis, keys);
       // Epochs only rise: this is another Redis, or one that has forgotten.
-      if (epochOfAll < this.#epochOfAll) this.#gates.clear();
+      const hasForgotten = epochOfAll < known;
+      if (hasForgotten) this.#gates.clear();
       for (const [id, gate] of gates) this.#put(id, gate);
       // Gone from Redis: dropped after long being open, or lost with it.
       for (const [id, { epoch }] of this.#gates) if (!gates.has(id) && epoch <= epochOfAll) this.#gates.delete(id);
-      this.#epochOfAll = epochOfAll;
+      // What was told meanwhile may be newer.
+      this.#epochOfAll = hasForgotten ? epochOfAll : Math.max(epochOfAll, this.#epochOfAll);
     }
     this.#readAt = askedAt;
   }
@@ -149,7 +153,7 @@ class GateView {
   /** Old news change nothing: a message and a look may cross. */
   #put(id: string, gate: Gate): void {
     const before = this.gate(id);
-    if (gate.epoch <= before.epoch && before.epoch !== 0) return;
+    if (gate.epoch <= before.epoch) return;
     this.#gates.set(id, gate);
     if (gate.record && isClosed(gate) && !isClosed(before)) this.#deps.onShut(gate.record);
   }
