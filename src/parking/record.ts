@@ -124,18 +124,19 @@ export async function readGate(redis: Redis, keys: RedisKeys, id: string): Promi
   return parseGate(await ask(redis.hget(keys.gates, id)));
 }
 
-/** Takes the record of a gate away that has been open for long, if nothing has changed it meanwhile. */
+/** Takes the record of a gate away that has been open for long, if nothing has changed it meanwhile. Who looks forgets it too. */
 const DROP: Script = {
   name: 'drop_gate',
-  keys: 1,
+  keys: 2,
   lua: `
     local current = redis.call('HGET', KEYS[1], ARGV[1]) or ''
     if string.match(current, '^(%d+) ') ~= ARGV[2] then return 0 end
+    redis.call('INCR', KEYS[2])
     return redis.call('HDEL', KEYS[1], ARGV[1])`,
 };
 
 export async function dropGate(redis: Redis, keys: RedisKeys, id: string, seenEpoch: number): Promise<void> {
-  await run(redis, DROP, [keys.gates, id, String(seenEpoch)]);
+  await run(redis, DROP, [keys.gates, keys.gateEpoch, id, String(seenEpoch)]);
 }
 
 /** All gates with a record, and the epoch that they are of. */

@@ -1,0 +1,158 @@
+// A gate that drains: one process releases, until all is released, the key is bad again, the lease is lost, or it stops.
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { gateId } from '../../src/names.ts';
+import type { ProbeDeps } from '../../src/parking/probe.ts';
+import { eventually } from '../support/eventually.ts';
+import { openParkingRoom, type ParkingRoom, type Process } from './room.ts';
+
+let room: ParkingRoom;
+let keyArn: string;
+
+beforeEach(async () => {
+  room = await openParkingRoom();
+  keyArn = room.tenant('acme');
+});
+
+afterEach(async () => {
+  for (const end of endings.splice(0)) end();
+  await room[Symbol.asyncDispose]();
+});
+
+/** Lets releases go that still wait. */
+const endings: (() => void)[] = [];
+
+/** A release that waits for the test between its batches. */
+function stepping(): { release: ProbeDeps['release']; step(): void; begun(): number; answers: boolean[] } {
+  let next = Promise.withResolvers<void>();
+  let begun = 0;
+  let isOver = false;
+  const answers: boolean[] = [];
+  endings.push(() => {
+    isOver = true;
+    next.resolve();
+  });
+  return {
+    async release(_, goesOn) {
+      begun += 1;
+      for (;;) {
+        await next.promise;
+        if (isOver) return false;
+        next = Promise.withResolvers();
+        const answer = await goesOn();
+        answers.push(answer);
+        if (!answer) return false;
+      }
+    },
+    step: () => next.resolve(),
+    begun: () => begun,
+    answers,
+  };
+}
+
+async function draining(process: Process): Promise<number> {
+  const { epoch } = await room.gate('acme', keyArn);
+  await process.gates.change(epoch, room.record('acme', keyArn, { state: 'draining', nextProbe: 0 }));
+  return epoch + 1;
+}
+
+const answered = (release: ReturnType<typeof stepping>, ...answers: boolean[]): Promise<boolean> =>
+  eventually(() => (expect(release.answers).toEqual(answers), true));
+
+test('A release goes on beside the looking, in one process only', async () => {
+  const release = stepping();
+  const fleet = await Promise.all([1, 2, 3].map(() => room.process({ release: release.release })));
+  await draining(fleet[0]!);
+  for (let look = 0; look < 3; look += 1) await Promise.all(fleet.map((process) => process.tick()));
+  await eventually(() => release.begun() === 1);
+  release.step();
+  await answered(release, true);
+  await Promise.all(fleet.map((process) => process.tick()));
+  expect(release.begun()).toBe(1);
+});
+
+test('A key that turns bad again ends the release and keeps the gate shut', async () => {
+  const release = stepping();
+  const process = await room.process({ release: release.release });
+  const epoch = await draining(process);
+  await process.tick();
+  await eventually(() => release.begun() === 1);
+  expect(await process.gates.change(epoch, room.record('acme', keyArn))).toBe(true);
+  release.step();
+  await answered(release, false);
+  await process.probe.stop();
+  expect(await room.gate('acme', keyArn)).toMatchObject({ epoch: epoch + 1, record: { state: 'shut' } });
+});
+
+test('A process that has lost its lease, as one that was frozen, releases no further', async () => {
+  const release = stepping();
+  const process = await room.process({ release: release.release });
+  await draining(process);
+  await process.tick();
+  await eventually(() => release.begun() === 1);
+  await room.redis.del(room.keys.lease(`gate:${gateId('acme', keyArn)}`));
+  const other = await room.process();
+  await other.tick();
+  await eventually(async () => (await room.gate('acme', keyArn)).record?.state === 'open');
+  release.step();
+  await answered(release, false);
+});
+
+test('A release that fails, or ends too early, is gone on with at the next look', async () => {
+  let times = 0;
+  const process = await room.process({
+    async release() {
+      times += 1;
+      if (times === 1) throw new Error('Redis is away');
+      return times > 2;
+    },
+  });
+  await draining(process);
+  await eventually(async () => {
+    await process.tick();
+    return (await room.gate('acme', keyArn)).record?.state === 'open';
+  });
+  expect(times).toBe(3);
+});
+
+test('What was parked at the gate of a destroyed key is released, again and again', async () => {
+  const released: string[] = [];
+  const process = await room.process({ release: async ({ state }) => released.push(state) > 0 });
+  await process.gates.change(
+    0,
+    room.record('acme', keyArn, { state: 'destroyed', code: 'KEY_DESTROYED', nextProbe: 0 }),
+  );
+  for (let round = 1; round <= 2; round += 1) {
+    await process.tick();
+    await eventually(async () => ((await room.gate('acme', keyArn)).record?.nextProbe ?? 0) > room.clock.now());
+    room.later(room.config.probeMinMs);
+  }
+  expect(released).toEqual(['destroyed', 'destroyed']);
+  expect(await room.gate('acme', keyArn)).toMatchObject({ record: { state: 'destroyed', code: 'KEY_DESTROYED' } });
+});
+
+test('A probe may be stopped twice in any state: idle, trying, releasing, never begun', async () => {
+  const release = stepping();
+  const tried = Promise.withResolvers<void>();
+  const idle = await room.process();
+  const trying = await room.process({ tryKey: () => tried.promise });
+  const releasing = await room.process({ release: release.release });
+  const globex = room.tenant('globex');
+  await draining(releasing);
+  await releasing.tick();
+  await eventually(() => release.begun() === 1);
+  await trying.gates.change(0, room.record('globex', globex, { nextProbe: 0 }));
+  const looking = trying.tick();
+  await eventually(async () => (await room.redis.keys(`${room.keys.prefix}:leases:*globex*`)).length === 1);
+  await Promise.all([idle.probe.stop(), idle.probe.stop()]);
+
+  const stops = [releasing, trying, releasing, trying].map(({ probe }) => probe.stop());
+  release.step();
+  tried.resolve();
+  await Promise.all([...stops, looking]);
+  expect(release.answers).toEqual([false]);
+  expect(await room.gate('globex', globex)).toMatchObject({ record: { goodProbes: 1 } });
+  expect(await room.redis.keys(`${room.keys.prefix}:leases:*`)).toEqual([]);
+  // And does nothing any more.
+  await releasing.tick();
+  expect(release.begun()).toBe(1);
+});

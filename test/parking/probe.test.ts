@@ -1,0 +1,233 @@
+// Probing a shut gate: one try per interval for the fleet, two good ones open it, and each kind of fault leaves it as it should.
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { KMS_ERRORS, type KmsMatch } from '../../src/dev/kms/faults.ts';
+import type { GateRecord } from '../../src/parking/record.ts';
+import { eventually } from '../support/eventually.ts';
+import { openParkingRoom, type ParkingRoom, type Process } from './room.ts';
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+
+let room: ParkingRoom;
+let one: Process;
+let keyArn: string;
+
+beforeEach(async () => {
+  room = await openParkingRoom();
+  one = await room.process();
+  keyArn = room.tenant('acme');
+});
+
+afterEach(() => room[Symbol.asyncDispose]());
+
+async function shut(change: Partial<GateRecord> = {}): Promise<void> {
+  const { epoch } = await room.gate('acme', keyArn);
+  expect(await one.gates.change(epoch, room.record('acme', keyArn, change))).toBe(true);
+}
+
+const standing = async (): Promise<GateRecord> => (await room.gate('acme', keyArn)).record!;
+const tries = (operation = 'GenerateDataKey'): number => room.kms.counts.count({ operation, key: keyArn });
+
+/** At the moment when the gate is due, all at once. */
+async function due(...processes: Process[]): Promise<GateRecord> {
+  room.later((await standing()).nextProbe - room.clock.now());
+  await Promise.all((processes.length > 0 ? processes : [one]).map((process) => process.tick()));
+  return standing();
+}
+
+const refuse = (fault: (typeof KMS_ERRORS)[keyof typeof KMS_ERRORS], match: KmsMatch = {}): { clear(): void } =>
+  room.kms.faults.set({ match: { key: keyArn, ...match }, fault });
+
+test('However many processes look, a shut gate is tried once per interval', async () => {
+  const fleet = [one, ...(await Promise.all([1, 2, 3].map(() => room.process())))];
+  room.kms.disable(keyArn);
+  await shut();
+  for (const process of fleet) await process.tick();
+  expect(tries()).toBe(0);
+  let last = room.clock.now();
+  for (let round = 1; round <= 4; round += 1) {
+    const { nextProbe, probes } = await due(...fleet);
+    await Promise.all(fleet.flatMap((process) => [process.tick(), process.probe.tick()]));
+    expect([tries(), probes]).toEqual([round, round]);
+    expect(nextProbe - room.clock.now()).toBeGreaterThan(room.clock.now() - last);
+    last = room.clock.now();
+  }
+  expect(room.kms.counts.count({ key: keyArn })).toBe(8);
+});
+
+test('Two good tries some seconds apart open the gate, and after its release it is open', async () => {
+  await shut();
+  const first = await due();
+  expect(first).toMatchObject({ state: 'shut', goodProbes: 1, nextProbe: room.clock.now() + 5000 });
+  expect(await due()).toMatchObject({ state: 'draining', code: 'KEY_DISABLED' });
+  expect([tries(), tries('Decrypt')]).toEqual([2, 2]);
+  await one.tick();
+  await eventually(async () => (await standing()).state === 'open');
+  expect(await standing()).toMatchObject({ since: room.clock.now() });
+  expect(one.gates.refusal({ tenant: 'acme', keyArn })).toBeUndefined();
+  expect(room.lines.filter(({ message }) => message === 'a gate is opened')).toHaveLength(1);
+});
+
+test('A bad try between two good ones starts over', async () => {
+  await shut();
+  await due();
+  room.kms.disable(keyArn);
+  expect(await due()).toMatchObject({ state: 'shut', goodProbes: 0 });
+  room.kms.enable(keyArn);
+  expect(await due()).toMatchObject({ state: 'shut', goodProbes: 1 });
+  expect(await due()).toMatchObject({ state: 'draining' });
+});
+
+test.for(['GenerateDataKey', 'Decrypt'])('A key of which only %s is denied stays shut', async (operation) => {
+  refuse(KMS_ERRORS.accessDenied, { operation });
+  await shut({ code: 'KEY_DENIED' });
+  for (let round = 0; round < 3; round += 1)
+    expect(await due()).toMatchObject({ state: 'shut', code: 'KEY_DENIED', deniedBy: 'tenant', goodProbes: 0 });
+});
+
+test.for([
+  ['an outage', KMS_ERRORS.internal],
+  ['a throttled account', KMS_ERRORS.throttled],
+  ['expired credentials', KMS_ERRORS.expiredCredentials],
+] as const)('What %s answers says nothing of the key', async ([, fault]) => {
+  await shut({ reason: 'DisabledException', requestId: 'r1', deletesAt: 5 });
+  await due();
+  const before = await standing();
+  const down = refuse(fault);
+  const after = await due();
+  expect(after).toEqual({ ...before, probes: 2, nextProbe: room.clock.now() + room.config.probeMinMs });
+  down.clear();
+  expect(await due()).toMatchObject({ state: 'draining' });
+});
+
+test('What the matter is changes with what KMS says: disabled, then pending deletion with its date', async () => {
+  room.kms.disable(keyArn);
+  const since = room.clock.now();
+  await shut({ reason: 'DisabledException', requestId: 'the first refusal', note: 'a word' });
+  expect(await due()).toMatchObject({ code: 'KEY_DISABLED', since, codeSince: since });
+  room.kms.scheduleDeletion(keyArn, { days: 7 });
+  const { requestId, note, deletesAt, ...said } = await due();
+  expect(said).toMatchObject({ code: 'KEY_PENDING_DELETION', since, codeSince: room.clock.now() });
+  expect([requestId, note]).toEqual([undefined, undefined]);
+  expect(deletesAt).toBeGreaterThan(Date.now() + 6 * DAY_MS);
+  room.kms.cancelDeletion(keyArn);
+  const { deletesAt: noDate, code } = await due();
+  expect([code, noDate]).toEqual(['KEY_DISABLED', undefined]);
+});
+
+test.for(['TENANT_PAUSED', 'KEY_BLOCKED'] as const)('No probe opens %s; its end does', async (code) => {
+  const owner = room.owners.get('acme')!;
+  room.owners.set('acme', { ...owner, shutByOperator: { code, since: 77, note: 'incident 5' } });
+  await shut();
+  for (let round = 0; round < 3; round += 1)
+    expect(await due()).toMatchObject({ state: 'shut', code, codeSince: 77, note: 'incident 5' });
+  expect(tries()).toBe(0);
+  room.owners.set('acme', owner);
+  expect(await due()).toMatchObject({ state: 'draining' });
+  expect(tries()).toBe(0);
+});
+
+test('A key that is not the one of the tenant any more has no gate, and a tenant that is gone has none', async () => {
+  room.kms.disable(keyArn);
+  await shut();
+  room.owners.set('acme', { tenant: 'acme', keyArn: room.kms.createKey() });
+  expect(await due()).toMatchObject({ state: 'draining' });
+  await shut();
+  room.owners.delete('acme');
+  expect(await due()).toMatchObject({ state: 'draining' });
+  expect(tries()).toBe(0);
+});
+
+test('A former key that was shut as such is tried like any other', async () => {
+  room.kms.disable(keyArn);
+  room.owners.set('acme', { tenant: 'acme', keyArn: room.kms.createKey() });
+  await shut({ wasCurrent: false });
+  expect(await due()).toMatchObject({ state: 'shut', code: 'KEY_DISABLED' });
+  expect(tries()).toBe(1);
+});
+
+test('A tenant whose file cannot be read keeps its gate as it is', async () => {
+  const { gates, probe } = await room.process({ ownerOf: () => Promise.reject(new Error('S3 is away')) });
+  await shut();
+  const before = await room.gate('acme', keyArn);
+  room.later(HOUR_MS);
+  await gates.tick();
+  await probe.tick();
+  expect(await room.gate('acme', keyArn)).toEqual(before);
+});
+
+test('A key that KMS does not find for 24 h is destroyed, but only while the platform key is found', async () => {
+  room.kms.forget(keyArn);
+  await shut({ code: 'KEY_NOT_FOUND' });
+  const shutAt = room.clock.now();
+  expect(await due()).toMatchObject({ state: 'shut', code: 'KEY_NOT_FOUND' });
+  room.later(shutAt + DAY_MS - 1 - room.clock.now());
+  await one.tick();
+  expect(await standing()).toMatchObject({ state: 'shut', code: 'KEY_NOT_FOUND' });
+  // As with a wrong region: nothing is found there.
+  const nowhere = room.kms.faults.set({ match: { key: room.platformKeyArn }, fault: KMS_ERRORS.notFound });
+  expect(await due()).toMatchObject({ state: 'shut', code: 'KEY_NOT_FOUND' });
+  nowhere.clear();
+  expect(await due()).toMatchObject({ state: 'destroyed', code: 'KEY_DESTROYED' });
+  expect(one.gates.refusal({ tenant: 'acme', keyArn })?.code).toBe('KEY_DESTROYED');
+  expect(room.lines.filter(({ level }) => level === 'error')).toHaveLength(1);
+});
+
+test('The grace begins when KMS does not find the key, not when the gate was shut', async () => {
+  room.kms.disable(keyArn);
+  await shut();
+  room.later(2 * DAY_MS);
+  await one.tick();
+  room.kms.forget(keyArn);
+  expect(await due()).toMatchObject({ state: 'shut', code: 'KEY_NOT_FOUND', codeSince: room.clock.now() });
+  expect(await due()).toMatchObject({ state: 'shut', code: 'KEY_NOT_FOUND' });
+});
+
+test('A gate that is open for an hour is dropped, and every process forgets it at its next look', async () => {
+  const other = await room.process();
+  await shut({ state: 'open' });
+  await other.gates.tick();
+  room.later(HOUR_MS);
+  await one.tick();
+  expect(await room.gate('acme', keyArn)).toMatchObject({ record: { state: 'open' } });
+  room.later(1);
+  await one.tick();
+  expect(await room.gate('acme', keyArn)).toEqual({ epoch: 0 });
+  for (const { gates } of [one, other]) {
+    await gates.tick();
+    expect(gates.all()).toEqual([]);
+  }
+  await shut();
+  expect(one.gates.refusal({ tenant: 'acme', keyArn })?.code).toBe('KEY_DISABLED');
+});
+
+test('A gate that was shut in the moment of dropping it stays', async () => {
+  await shut({ state: 'open' });
+  room.later(2 * HOUR_MS);
+  const other = await room.process();
+  await one.deafen();
+  await other.gates.change(1, room.record('acme', keyArn));
+  await one.probe.tick();
+  expect(await standing()).toMatchObject({ state: 'shut' });
+});
+
+test('What a probe found is not told when the gate was changed meanwhile', async () => {
+  const meanwhile = await room.process({
+    async tryKey() {
+      await one.gates.change(
+        (await room.gate('acme', keyArn)).epoch,
+        room.record('acme', keyArn, { code: 'KEY_DENIED' }),
+      );
+    },
+  });
+  await shut({ goodProbes: 1, nextProbe: 0 });
+  await meanwhile.tick();
+  expect(await standing()).toMatchObject({ state: 'shut', code: 'KEY_DENIED', goodProbes: 0 });
+});
+
+test('Trying a key now needs no waiting, and is one of the two good tries', async () => {
+  await shut();
+  const gate = await room.gate('acme', keyArn);
+  expect((await one.probe.now(gate))?.record).toMatchObject({ state: 'shut', goodProbes: 1 });
+  expect((await one.probe.now(gate))?.record).toMatchObject({ state: 'draining' });
+});
