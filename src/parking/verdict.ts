@@ -45,6 +45,9 @@ export interface VerdictDeps {
 /** A fault of KMS that lasts so long is an outage, of all or of one key's store. */
 const LASTING_MS = 30_000;
 
+/** Two failures further apart than jobs wait between their tries are two faults: in between, others may have had good answers. */
+const APART_MS = 120_000;
+
 /** More gates than this, and a larger part of the keys in use, denied within the window: no accident of tenants. */
 const DENIED_MOST = 3;
 const DENIED_PART = 0.1;
@@ -64,8 +67,8 @@ export interface Verdict extends Watch {
 
 export function createVerdict(deps: VerdictDeps): Verdict {
   const { gates, clock, platformKeyArn } = deps;
-  /** Since when a key fails without any success. */
-  const failingSince = new Map<string, number>();
+  /** Since when a key fails without any success, and when it did last. */
+  const failing = new Map<string, { readonly since: number; readonly last: number }>();
   const worked = new Recent();
   const denied = new Recent();
 
@@ -106,9 +109,10 @@ export function createVerdict(deps: VerdictDeps): Verdict {
   const lasting = async (call: WatchedCall, seenEpoch: number, error: SealdexError): Promise<SealdexError> => {
     const id = gateId(call.tenant, call.keyArn);
     const now = clock.monotonic();
-    const since = failingSince.get(id);
-    if (since === undefined) remember(failingSince, id, now, FAILING_KEPT);
-    if (since === undefined || now - since < LASTING_MS) return error;
+    const before = failing.get(id);
+    const since = before && now - before.last <= APART_MS ? before.since : now;
+    remember(failing, id, { since, last: now }, FAILING_KEPT);
+    if (now - since < LASTING_MS) return error;
     if (call.keyArn === platformKeyArn || !(await deps.platformKeyWorks())) {
       deps.suspect('KMS_FAILED');
       return error;
@@ -139,7 +143,7 @@ export function createVerdict(deps: VerdictDeps): Verdict {
       const id = gateId(call.tenant, call.keyArn);
       return {
         ok() {
-          failingSince.delete(id);
+          failing.delete(id);
           denied.remove(call);
           worked.add(call);
         },
