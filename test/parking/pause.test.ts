@@ -1,0 +1,132 @@
+// The pause of a process: proven before it begins, told once each way, and over by itself.
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createPause, isPausing, PAUSING, type Pause, type PausingCode } from '../../src/parking/pause.ts';
+import { CODES, isCode } from '../../src/errors.ts';
+import { FakeClock } from '../support/clock.ts';
+import { eventually } from '../support/eventually.ts';
+
+let clock: FakeClock;
+let pause: Pause;
+let broken: Set<PausingCode>;
+/** Proofs that were asked for, and what was told, in order. */
+let proofs: PausingCode[];
+let told: string[];
+/** Proofs wait for this. */
+let held: Promise<void>;
+
+beforeEach(() => {
+  clock = new FakeClock();
+  broken = new Set();
+  held = Promise.resolve();
+  [proofs, told] = [[], []];
+  const say =
+    (level: string) =>
+    (facts: object): void =>
+      void told.push(`${level} ${(facts as { code: string }).code}`);
+  pause = createPause({
+    clock,
+    log: { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') },
+    async works(code) {
+      proofs.push(code);
+      await held;
+      return !broken.has(code);
+    },
+    onPause: (code) => void told.push(`pause ${code}`),
+    onResume: () => void told.push('resume'),
+  });
+});
+
+afterEach(() => pause.stop());
+
+/** When nothing is left to be done at once. */
+const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+test('Every code that pauses a job pauses a process, and an outage that lasts', () => {
+  const ofJobs = Object.entries(CODES).flatMap(([code, { disposition }]) => (disposition === 'pause' ? [code] : []));
+  expect([...PAUSING].toSorted()).toEqual([...ofJobs, 'KMS_FAILED', 'STORE_FAILED'].toSorted());
+  expect(['KEY_DENIED', 'REDIS_FAILED', 'INTERNAL'].filter((code) => isCode(code) && isPausing(code))).toEqual([]);
+});
+
+test('A fault that is not proven pauses nothing', async () => {
+  pause.suspect('PLATFORM_STORE');
+  await settled();
+  expect([pause.code, proofs, told]).toEqual([undefined, ['PLATFORM_STORE'], []]);
+});
+
+test('A fault is proven once for all who meet it, told by one line, and pauses once', async () => {
+  broken.add('PLATFORM_STORE');
+  for (let job = 0; job < 30; job += 1) pause.suspect('PLATFORM_STORE');
+  await settled();
+  for (let job = 0; job < 30; job += 1) pause.suspect('PLATFORM_STORE');
+  await settled();
+  expect([pause.code, proofs]).toEqual(['PLATFORM_STORE', ['PLATFORM_STORE']]);
+  expect(told).toEqual(['error PLATFORM_STORE', 'pause PLATFORM_STORE']);
+});
+
+test('A suspicion that was dropped can come again', async () => {
+  pause.suspect('PLATFORM_KEY');
+  await settled();
+  broken.add('PLATFORM_KEY');
+  pause.suspect('PLATFORM_KEY');
+  await settled();
+  expect(pause.code).toBe('PLATFORM_KEY');
+});
+
+test('The pause ends by itself when the fault is gone, within 5 s, with one line', async () => {
+  broken.add('PLATFORM_KEY');
+  pause.suspect('PLATFORM_KEY');
+  await settled();
+  for (let look = 0; look < 5; look += 1) {
+    clock.advance(5000);
+    await settled();
+  }
+  expect([pause.code, proofs.length]).toEqual(['PLATFORM_KEY', 6]);
+  broken.clear();
+  clock.advance(5000);
+  await eventually(() => pause.code === undefined);
+  clock.advance(50_000);
+  await settled();
+  expect(told).toEqual(['error PLATFORM_KEY', 'pause PLATFORM_KEY', 'info PLATFORM_KEY', 'resume']);
+});
+
+test('What jobs in work still meet while paused changes nothing', async () => {
+  broken.add('PLATFORM_KEY').add('PLATFORM_STORE');
+  pause.suspect('PLATFORM_KEY');
+  await settled();
+  pause.suspect('PLATFORM_STORE');
+  await settled();
+  expect([pause.code, proofs]).toEqual(['PLATFORM_KEY', ['PLATFORM_KEY']]);
+});
+
+test('A process that is not paused looks at nothing', async () => {
+  clock.advance(60_000);
+  await pause.tick();
+  expect(proofs).toEqual([]);
+});
+
+test('A proof that ends after the stop pauses nothing, and one that ends the pause resumes nothing', async () => {
+  const go = Promise.withResolvers<void>();
+  broken.add('PLATFORM_KEY');
+  held = go.promise;
+  pause.suspect('PLATFORM_KEY');
+  await Promise.all([pause.stop(), pause.stop()]);
+  go.resolve();
+  await settled();
+  pause.suspect('PLATFORM_KEY');
+  await settled();
+  expect([pause.code, proofs.length, told, clock.pending]).toEqual([undefined, 1, [], 0]);
+});
+
+test('A pause that is stopped while it looks whether the fault is gone stays as it is', async () => {
+  broken.add('PLATFORM_KEY');
+  pause.suspect('PLATFORM_KEY');
+  await settled();
+  const go = Promise.withResolvers<void>();
+  held = go.promise;
+  broken.clear();
+  const looking = pause.tick();
+  await pause.stop();
+  go.resolve();
+  await looking;
+  expect([pause.code, told.includes('resume')]).toEqual(['PLATFORM_KEY', false]);
+});
