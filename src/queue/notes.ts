@@ -26,19 +26,19 @@ export interface NoteLock {
 
 /**
  * A job that is done leaves its tenant's backlog with the note, once; one that becomes a dead letter after all is back in
- * it. What ends is parked nowhere any more, however it came back.
+ * it. A job that was parked and has come back by itself is still in the index of its gate (ARGV[6] and the gate's name).
  */
 const WRITE: Script = {
   name: 'note',
   keys: 6,
   lua: `${BACKLOG}
     if ARGV[5] ~= '' and redis.call('GET', KEYS[3]) ~= ARGV[5] then return 0 end
+    local gate = string.match(redis.call('HGET', KEYS[4], 'parked') or '', '(%S+)$')
+    if gate then redis.call('ZREM', ARGV[6] .. gate, ARGV[7]) end
     redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
     if ARGV[3] == 'dead' then entry_returns(KEYS[5], KEYS[6], KEYS[4]) end
     if ARGV[3] == 'done' or ARGV[3] == 'superseded' then entry_leaves(KEYS[5], KEYS[6], KEYS[4]) end
     if ARGV[3] == 'retrying' then return 1 end
-    local gate = string.match(redis.call('HGET', KEYS[4], 'parked') or '', '(%S+)$')
-    if gate then redis.call('ZREM', ARGV[6] .. gate, ARGV[7]) end
     if redis.call('EXISTS', KEYS[2]) == 1 then redis.call('HSET', KEYS[2], 'state', ARGV[3], 'code', ARGV[4]) end
     return 1`,
 };

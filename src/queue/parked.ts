@@ -30,13 +30,17 @@ export function parseParked(text: string | null | undefined): ParkedNote | undef
   return { code, since: Number(since), count: Number(count), gate };
 }
 
-/** The index entry first: from here on a release finds the job. Answers what its entry says of its parking. */
+/**
+ * The index entry first: from here on a release finds the job, in its old place if it was parked before. Answers what its
+ * entry says of its parking.
+ */
 const BEGIN: Script = {
   name: 'park_begin',
   keys: 2,
   lua: `
-    redis.call('ZADD', KEYS[1], 'NX', ARGV[1], ARGV[2])
-    return redis.call('HGET', KEYS[2], 'parked') or ''`,
+    local note = redis.call('HGET', KEYS[2], 'parked') or ''
+    redis.call('ZADD', KEYS[1], 'NX', string.match(note, '^%S+ (%d+) ') or ARGV[1], ARGV[2])
+    return note`,
 };
 
 /**

@@ -1,0 +1,220 @@
+// Parking a job and releasing it, move by move: wherever a process dies, the job is found again.
+import { Worker, type Job } from 'bullmq';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { JobData } from '../../src/jobs.ts';
+import { park, parseParked, promoter, type ParkDeps } from '../../src/queue/parked.ts';
+import { closeRedis, openRedis, type Redis } from '../../src/redis.ts';
+import { FakeClock } from '../support/clock.ts';
+import { eventually } from '../support/eventually.ts';
+import { openRoom, type Room } from './room.ts';
+
+const GATE = 'acme:0123456789abcdef';
+const AT = { gate: GATE, code: 'KEY_DISABLED' } as const;
+const DAY_MS = 86_400_000;
+const TOKEN = 'token';
+
+let room: Room;
+let connection: Redis;
+let taker: Worker<JobData, null>;
+let clock: FakeClock;
+let index: string;
+
+beforeEach(async () => {
+  room = await openRoom();
+  clock = new FakeClock(Date.now());
+  index = room.keys.parked(GATE);
+  connection = await openRedis(room.config, 'queue');
+  taker = new Worker('index', null, { connection, prefix: room.keys.prefix, autorun: false });
+  taker.on('error', () => {});
+});
+
+afterEach(async () => {
+  await taker.close(true);
+  closeRedis(connection);
+  await room[Symbol.asyncDispose]();
+});
+
+const depsWith = (change: Partial<ParkDeps> = {}): ParkDeps => ({
+  redis: room.redis,
+  keys: room.keys,
+  clock,
+  parkedMaxMs: 30 * DAY_MS,
+  isOpen: () => false,
+  lookAgain: async () => {},
+  queueKey: room.bull.toKey(''),
+  promote: promoter(room.bull),
+  ...change,
+});
+
+/** A job as a worker has it: active, with its lock. */
+async function take(): Promise<Job<JobData, null>> {
+  return await taker.getNextJob(TOKEN, { block: false });
+}
+
+async function taken(): Promise<Job<JobData, null>> {
+  await room.add();
+  return take();
+}
+
+const noteOf = async (id = ''): Promise<ReturnType<typeof parseParked>> =>
+  parseParked(await room.redis.hget(room.bull.toKey(id), 'parked'));
+const entries = (): Promise<string[]> => room.redis.zrange(index, '0', '-1');
+const all = async (): Promise<boolean> => true;
+const releaseAll = (): Promise<boolean> => room.queue.release(GATE, all);
+
+/** The job with another way to be delayed. */
+const moving = (job: Job<JobData, null>, move: (really: () => Promise<void>) => Promise<void>): Job<JobData, null> =>
+  Object.assign(Object.create(job) as Job<JobData, null>, {
+    id: job.id,
+    moveToDelayed: (at: number, token: string) => move(() => job.moveToDelayed(at, token)),
+  });
+
+test('A job has its entry in the index before it is delayed', async () => {
+  const job = await taken();
+  let before: string[] | undefined;
+  const seen = moving(job, async (really) => {
+    before = await entries();
+    await really();
+  });
+  expect(await park(depsWith(), seen, TOKEN, AT)).toBe('parked');
+  expect(before).toEqual([job.id]);
+  expect([await job.getState(), await entries()]).toEqual(['delayed', [job.id]]);
+});
+
+const killed = new Error('killed');
+const kill = (): never => {
+  throw killed;
+};
+
+/** What dies when, in the order of the steps; the gate is open by then, so that all steps are taken. */
+const KILLS: Record<string, { job?: (job: Job<JobData, null>) => Job<JobData, null>; deps?: Partial<ParkDeps> }> = {
+  'after the entry': { job: (job) => moving(job, async () => kill()) },
+  'after the delay': { job: (job) => moving(job, async (really) => (await really(), kill())) },
+  'after the note': { deps: { isOpen: kill } },
+  'after another look at the gates': { deps: { isOpen: () => true, promote: async () => kill() } },
+  'after the promotion': {
+    deps: { isOpen: () => true, promote: async (id) => (await promoter(room.bull)(id), kill()) },
+  },
+};
+
+test.for(Object.entries(KILLS))('A job whose process is killed %s is not lost', async ([, { job: as, deps }]) => {
+  const job = await taken();
+  await expect(park(depsWith(deps), as?.(job) ?? job, TOKEN, AT)).rejects.toBe(killed);
+  expect(await entries()).toEqual([job.id]);
+  await room.redis.del(`${room.bull.toKey(job.id ?? '')}:lock`);
+  expect(await releaseAll()).toBe(true);
+  expect(await entries()).toEqual([]);
+  const done: string[] = [];
+  // Those that a process died with come back as stalled ones, after two looks for such.
+  await eventually(async () => {
+    await room.redis.del(room.bull.toKey('stalled-check'));
+    const worker = await room.worker(async ({ id }) => (done.push(id), { kind: 'done' }));
+    await eventually(async () => (await room.redis.exists(room.bull.toKey('stalled-check'))) === 1);
+    await worker.stop();
+    return done.length > 0;
+  });
+  expect(done).toEqual([job.id]);
+});
+
+test('A job that is parked at a gate which is open by then goes on at once, after another look at the gates', async () => {
+  const job = await taken();
+  await room.redis.hset(room.keys.gates, GATE, '8 the gate of now');
+  const steps: string[] = [];
+  const deps = depsWith({
+    isOpen: (text) => (steps.push(text), true),
+    lookAgain: async () => void steps.push(await job.getState()),
+  });
+  expect(await park(deps, job, TOKEN, AT)).toBe('parked');
+  expect(steps).toEqual(['8 the gate of now', 'delayed']);
+  expect([await job.getState(), await entries()]).toEqual(['prioritized', []]);
+});
+
+test('A release that passes while a job is being parked does not leave it behind', async () => {
+  const job = await taken();
+  const passed = moving(job, async (really) => {
+    expect(await releaseAll()).toBe(true);
+    expect(await entries()).toEqual([job.id]);
+    await really();
+  });
+  await park(depsWith({ isOpen: () => true }), passed, TOKEN, AT);
+  expect([await job.getState(), await entries()]).toEqual(['prioritized', []]);
+});
+
+test('A job that was released and has ended while its parking ended leaves no entry', async () => {
+  const job = await taken();
+  const ended = moving(job, async (really) => {
+    await really();
+    await job.remove();
+  });
+  await park(depsWith(), ended, TOKEN, AT);
+  expect(await entries()).toEqual([]);
+  expect(await room.redis.exists(room.bull.toKey(job.id ?? ''))).toBe(0);
+});
+
+test('A job that is parked again keeps its place and its time, counts, and spends no attempt', async () => {
+  let job = await taken();
+  const first = clock.now();
+  await park(depsWith(), job, TOKEN, AT);
+  expect(await noteOf(job.id)).toEqual({ code: 'KEY_DISABLED', since: first, count: 1, gate: GATE });
+  clock.advance(60_000);
+  const younger = await taken();
+  await park(depsWith(), younger, TOKEN, AT);
+  for (const count of [2, 3]) {
+    clock.advance(60_000);
+    await promoter(room.bull)(job.id ?? '');
+    await room.redis.zrem(index, job.id ?? '');
+    job = await take();
+    await park(depsWith(), job, TOKEN, { ...AT, code: 'KEY_DENIED' });
+    expect(await noteOf(job.id)).toEqual({ code: 'KEY_DENIED', since: first, count, gate: GATE });
+  }
+  expect(await entries()).toEqual([job.id, younger.id]);
+  expect(await room.redis.zscore(index, job.id ?? '')).toBe(String(first));
+  expect((await room.bull.getJob(job.id ?? ''))?.attemptsMade).toBe(0);
+});
+
+test('A job that was parked for all the time it may is not parked again', async () => {
+  let job = await taken();
+  await park(depsWith(), job, TOKEN, AT);
+  for (const [ms, answer] of [
+    [30 * DAY_MS, 'parked'],
+    [1, 'too-long'],
+  ] as const) {
+    clock.advance(ms);
+    await promoter(room.bull)(job.id ?? '');
+    job = await take();
+    expect(await park(depsWith(), job, TOKEN, AT)).toBe(answer);
+  }
+  expect([await job.getState(), await entries()]).toEqual(['active', []]);
+});
+
+test('A job that was parked for too long ends as a dead letter with a code', async () => {
+  const id = await room.add();
+  await room.redis.hset(room.bull.toKey(id), 'parked', `KEY_DISABLED ${Date.now() - 30 * DAY_MS - 1} 9 ${GATE}`);
+  await room.worker(async () => ({ kind: 'park', ...AT }));
+  await eventually(async () => (await room.queue.status(id)).state === 'dead');
+  expect(await room.queue.status(id)).toMatchObject({ state: 'dead', code: 'PARKED_TOO_LONG' });
+  expect(await entries()).toEqual([]);
+});
+
+test('A parked job says so, with code and since when; once it is released it does not', async () => {
+  const job = await taken();
+  const since = clock.now();
+  await park(depsWith(), job, TOKEN, AT);
+  expect(await room.queue.status(job.id ?? '')).toEqual({ state: 'parked', code: 'KEY_DISABLED', since });
+  await releaseAll();
+  expect(await room.queue.status(job.id ?? '')).toEqual({ state: 'queued' });
+});
+
+test.for([
+  ['is done', { kind: 'done' }, 'done'],
+  ['meets an outage', { kind: 'retry', code: 'STORE_FAILED', spendsAttempt: false }, 'retrying'],
+] as const)('A job that comes back without a release and %s takes its entry away', async ([, outcome, state]) => {
+  const job = await taken();
+  await park(depsWith(), job, TOKEN, AT);
+  // As its delay does when it runs out.
+  await promoter(room.bull)(job.id ?? '');
+  expect(await entries()).toEqual([job.id]);
+  await room.worker(async () => outcome);
+  await eventually(async () => (await room.queue.status(job.id ?? '')).state === state);
+  expect(await entries()).toEqual([]);
+});

@@ -1,0 +1,114 @@
+// Releasing what is parked at a gate: oldest first, carefully at first, as long as it may, whatever the entries turn out to be.
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { newJobId } from '../../src/jobs.ts';
+import { promoter, releaseParked, type ReleaseDeps } from '../../src/queue/parked.ts';
+import { JOB_OPTIONS } from '../../src/queue/queues.ts';
+import { dataOf, openRoom, type Room } from './room.ts';
+
+const GATE = 'acme:0123456789abcdef';
+
+let room: Room;
+let index: string;
+let batches: string[][];
+
+beforeEach(async () => {
+  room = await openRoom();
+  index = room.keys.parked(GATE);
+  batches = [];
+});
+
+afterEach(() => room[Symbol.asyncDispose]());
+
+/** Parks so many jobs, in the order of the answer. */
+async function parked(count: number): Promise<string[]> {
+  const ids = Array.from({ length: count }, newJobId);
+  await room.bull.addBulk(
+    ids.map((jobId) => ({
+      name: 'index',
+      data: dataOf(),
+      opts: { ...JOB_OPTIONS, jobId, priority: 1, delay: 3_600_000 },
+    })),
+  );
+  await room.redis.zadd(index, ...ids.toReversed().flatMap((id, at) => [ids.length - at, id]));
+  return ids;
+}
+
+const release = (
+  goesOn: () => Promise<boolean> = async () => true,
+  change: Partial<ReleaseDeps> = {},
+): Promise<boolean> =>
+  releaseParked(
+    {
+      redis: room.redis,
+      keys: room.keys,
+      queueKey: room.bull.toKey(''),
+      promote: promoter(room.bull),
+      restamp: async (ids) => void batches.push([...ids]),
+      ...change,
+    },
+    GATE,
+    goesOn,
+  );
+
+const entries = (): Promise<string[]> => room.redis.zrange(index, '0', '-1');
+const counts = async (): Promise<[number, number]> => [
+  await room.bull.getDelayedCount(),
+  await room.redis.zcard(room.bull.toKey('prioritized')),
+];
+
+test('Jobs are released oldest first, in batches that grow, each stamped anew before', async () => {
+  const ids = await parked(1700);
+  expect(await release()).toBe(true);
+  expect(batches.map(({ length }) => length)).toEqual([10, 20, 40, 80, 160, 320, 500, 500, 70]);
+  expect(batches.flat()).toEqual(ids);
+  expect([await counts(), await entries()]).toEqual([[0, 1700], []]);
+});
+
+test('A release that may not go on stops between two batches and leaves the rest parked', async () => {
+  const ids = await parked(100);
+  let asked = 0;
+  expect(await release(async () => (asked += 1) <= 2)).toBe(false);
+  expect(await entries()).toEqual(ids.slice(30));
+  expect(await counts()).toEqual([70, 30]);
+  expect(await release(async () => false)).toBe(false);
+  expect(await counts()).toEqual([70, 30]);
+  expect(await release()).toBe(true);
+  expect([await counts(), await entries()]).toEqual([[0, 100], []]);
+});
+
+test('Entries of jobs in work stay and hold nobody up; those of jobs that are gone or queued leave', async () => {
+  const ids = await parked(60);
+  const [working, gone, queued] = [ids.slice(0, 25), ids.slice(25, 30), ids.slice(30, 35)];
+  for (const id of [...working, ...queued]) await promoter(room.bull)(id);
+  for (const id of working) await room.redis.set(`${room.bull.toKey(id)}:lock`, 'token');
+  for (const id of gone) await room.bull.remove(id);
+  expect(await release()).toBe(true);
+  expect(await entries()).toEqual(working);
+  expect(await counts()).toEqual([0, 55]);
+});
+
+test('A job that could not be promoted keeps its entry, and the others of its batch lose theirs', async () => {
+  const ids = await parked(10);
+  const failing = new Error('Redis is away');
+  const promote: ReleaseDeps['promote'] = async (id) => {
+    if (id === ids[3]) throw failing;
+    return promoter(room.bull)(id);
+  };
+  await expect(release(undefined, { promote })).rejects.toBe(failing);
+  expect([await counts(), await entries()]).toEqual([[1, 9], [ids[3]]]);
+  expect(await release()).toBe(true);
+  expect([await counts(), await entries()]).toEqual([[0, 10], []]);
+});
+
+test('Two releases at once promote every job once', async () => {
+  await parked(300);
+  expect(await Promise.all([release(), release()])).toEqual([true, true]);
+  expect([await counts(), await entries()]).toEqual([[0, 300], []]);
+});
+
+test('A batch that could not be stamped is not released', async () => {
+  const ids = await parked(5);
+  const restamp = (): Promise<void> => Promise.reject(new Error('Redis is away'));
+  await expect(release(undefined, { restamp })).rejects.toThrow('Redis is away');
+  expect([await counts(), await entries()]).toEqual([[5, 0], ids]);
+});
