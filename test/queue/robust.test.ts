@@ -101,7 +101,7 @@ test('a job that somebody removed while it was in work harms no other', async ()
   expect(completed).toEqual([next]);
 });
 
-/** Parking writes no note beside its move: what it writes of itself is part of the move. */
+/** Parking begins with an entry in the index: without it the job stays where it is and comes back as a stalled one. */
 const NOTED = OUTCOMES.filter(({ kind }) => kind !== 'park');
 
 test.for(NOTED)('a note that cannot be written does not stop the move: %j', async (outcome) => {
