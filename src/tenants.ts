@@ -8,7 +8,14 @@ import { ask, redisKeys, type Redis } from './redis.ts';
 import type { Store } from './store/s3.ts';
 import { listTenantNames } from './store/tenants.ts';
 import { listen } from './tenants/changes.ts';
-import { checkPlan, loadTenantFile, putTenantFile, type TenantChange, type TenantFile } from './tenants/file.ts';
+import {
+  checkPlan,
+  loadTenantFile,
+  putTenantFile,
+  REASON_CHARS,
+  type TenantChange,
+  type TenantFile,
+} from './tenants/file.ts';
 
 export type { TenantChange, TenantFile } from './tenants/file.ts';
 
@@ -141,13 +148,13 @@ function tenantOf(file: TenantFile, config: Config): Tenant {
   const blocked = new Map(
     file.blockedKeys.map(({ arn, reason, since }): [string, OperatorShut] => [
       arn,
-      { code: 'KEY_BLOCKED', since, note: reason },
+      { code: 'KEY_BLOCKED', since, note: reason.slice(0, REASON_CHARS) },
     ]),
   );
   const paused: OperatorShut | undefined = file.paused && {
     code: 'TENANT_PAUSED',
     since: file.paused.since,
-    note: file.paused.reason,
+    note: file.paused.reason.slice(0, REASON_CHARS),
   };
   return Object.freeze({
     tenant: file.tenant,

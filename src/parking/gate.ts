@@ -7,6 +7,7 @@ import { gateId } from '../names.ts';
 import { ask, type Redis, type RedisKeys } from '../redis.ts';
 import {
   changeGate,
+  isClosed,
   NO_GATE,
   parseChange,
   readEpoch,
@@ -15,15 +16,16 @@ import {
   type Gate,
   type GateRecord,
 } from './record.ts';
+import { shutByWord, type Word } from './word.ts';
 
-export type { Gate, GateRecord, GateState } from './record.ts';
+export { isClosed, type Gate, type GateRecord, type GateState } from './record.ts';
 
 /** Whose gate is asked about: what a tenant's file says of its current KMS key. */
 export interface GateOwner {
   readonly tenant: string;
   readonly keyArn: string;
   /** The operator's own word, which stands in the tenant's file. */
-  readonly shutByOperator?: { readonly code: Code; readonly since: number; readonly note: string } | undefined;
+  readonly shutByOperator?: Word | undefined;
 }
 
 export interface Gates {
@@ -40,6 +42,11 @@ export interface Gates {
   read(tenant: string, keyArn: string): Promise<Gate>;
   /** Changes a gate if it is still at `seenEpoch`, tells all processes, and answers whether it did. */
   change(seenEpoch: number, record: GateRecord): Promise<boolean>;
+  /**
+   * Shuts the gate of an owner that the operator has stopped, where the tenant's file alone says so: whoever wrote it died
+   * or lost Redis before the gate. Else jobs would be parked at an open gate, and released again at once.
+   */
+  keepWord(owner: GateOwner): Promise<void>;
   /** Reads all gates again if any has changed since. */
   readonly tick: () => Promise<void>;
   stop(): Promise<void>;
@@ -84,6 +91,7 @@ export async function openGates(deps: GatesDeps): Promise<Gates> {
     all: () => view.all(),
     read: (tenant, keyArn) => readGate(redis, keys, gateId(tenant, keyArn)),
     change: (seenEpoch, record) => view.change(seenEpoch, record),
+    keepWord: (owner) => view.keepWord(owner),
     tick: () => view.tick(),
     stop() {
       subscriber.off('message', onMessage);
@@ -132,6 +140,16 @@ class GateView {
     return changed;
   }
 
+  async keepWord({ tenant, keyArn, shutByOperator }: GateOwner): Promise<void> {
+    const { redis, keys, clock } = this.#deps;
+    const id = gateId(tenant, keyArn);
+    if (!shutByOperator || isClosed(this.gate(id))) return;
+    const gate = await readGate(redis, keys, id);
+    if (isClosed(gate)) return;
+    const now = clock.now();
+    await this.change(gate.epoch, shutByWord(gate, { tenant, keyArn, wasCurrent: true }, shutByOperator, now, now));
+  }
+
   async tick(): Promise<void> {
     const { redis, keys, clock } = this.#deps;
     const askedAt = clock.monotonic();
@@ -158,9 +176,6 @@ class GateView {
     if (gate.record && isClosed(gate) && !isClosed(before)) this.#deps.onShut(gate.record);
   }
 }
-
-/** No new work under the key. */
-export const isClosed = ({ record }: Gate): boolean => record?.state === 'shut' || record?.state === 'destroyed';
 
 function refusalOf(code: Code, keyArn: string, since: number, record?: GateRecord): SealdexError {
   return new SealdexError(code, undefined, {

@@ -10,6 +10,8 @@ import type { Redis, RedisKeys } from '../redis.ts';
 import type { GateOwner, Gates } from './gate.ts';
 import { dropGate, type Gate, type GateRecord } from './record.ts';
 import { confirmProbe, nextProbe, type ProbeTimes } from './schedule.ts';
+import { requestIdOf } from './verdict.ts';
+import { released, shutByWord } from './word.ts';
 
 export interface ProbeDeps {
   readonly gates: Gates;
@@ -67,6 +69,12 @@ export function startProbe(deps: ProbeDeps): Probe {
       await withDeadline(deps.clock, STOP_MS, ended, () => new Error('late')).catch(() => {});
     },
   };
+}
+
+/** Tries one gate now, for who has no loop. Answers as `Probe.now`. */
+export function probeOnce(deps: Omit<ProbeDeps, 'release'>, gate: Gate): Promise<Gate | undefined> {
+  const prober = new Prober({ ...deps, release: async () => false });
+  return prober.underLease(gate, (fresh) => prober.probe(fresh));
 }
 
 class Prober {
@@ -140,6 +148,7 @@ class Prober {
   async probe(gate: Gate): Promise<void> {
     const record = gate.record!;
     const { tenant, keyArn } = record;
+    if (record.state !== 'shut') return;
     const owner = await this.#deps.ownerOf(tenant);
     // Nobody's gate, or one of a key that is not the tenant's current one any more: each job says for itself what it needs.
     if (!owner || (record.wasCurrent && owner.keyArn !== keyArn)) return this.#open(gate, 'KeyChanged');
@@ -170,12 +179,10 @@ class Prober {
     await this.#change(gate, { ...record, probes, goodProbes: 1, nextProbe: now + confirmProbe(times) });
   }
 
-  async #refused(
-    gate: Gate,
-    { code, reason, deletesAt, deniedBy }: SealdexError,
-    times: { probes: number; nextProbe: number },
-  ): Promise<void> {
+  async #refused(gate: Gate, fault: SealdexError, times: { probes: number; nextProbe: number }): Promise<void> {
     const { clock, platformKeyWorks, log } = this.#deps;
+    const { code, reason, deletesAt, deniedBy } = fault;
+    const requestId = requestIdOf(fault);
     const record = unexplained(gate.record!);
     const codeSince = code === record.code ? record.codeSince : clock.now();
     const now = {
@@ -185,6 +192,7 @@ class Prober {
       codeSince,
       goodProbes: 0,
       ...(reason === undefined ? {} : { reason }),
+      ...(requestId === undefined ? {} : { requestId }),
       ...(deletesAt === undefined ? {} : { deletesAt }),
       ...(deniedBy === undefined ? {} : { deniedBy }),
     };
@@ -195,18 +203,17 @@ class Prober {
     await this.#change(gate, { ...now, state: 'destroyed', code: 'KEY_DESTROYED', codeSince: clock.now() });
   }
 
-  async #shutBy(gate: Gate, { code, since, note }: NonNullable<GateOwner['shutByOperator']>): Promise<void> {
+  async #shutBy(gate: Gate, word: NonNullable<GateOwner['shutByOperator']>): Promise<void> {
     const { clock, times } = this.#deps;
-    const record = unexplained(gate.record!);
-    const nextProbe = clock.now() + times.probeMinMs;
-    await this.#change(gate, { ...record, code, codeSince: since, note, goodProbes: 0, nextProbe });
+    const now = clock.now();
+    await this.#change(gate, shutByWord(gate, gate.record!, word, now, now + times.probeMinMs));
   }
 
   async #open(gate: Gate, why: string): Promise<void> {
     const { log, clock } = this.#deps;
     const { tenant, keyArn, code, since } = gate.record!;
     log.info({ tenant, key: keyArn, code, why, shutMs: clock.now() - since }, 'a gate is opened');
-    await this.#change(gate, { ...gate.record!, state: 'draining', goodProbes: 0, nextProbe: 0 });
+    await this.#change(gate, released(gate.record!));
   }
 
   async #release(gate: Gate, lease: Lease): Promise<void> {

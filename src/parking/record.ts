@@ -48,6 +48,9 @@ export interface Gate {
 
 export const NO_GATE: Gate = Object.freeze({ epoch: 0 });
 
+/** No new work under the key. */
+export const isClosed = ({ record }: Gate): boolean => record?.state === 'shut' || record?.state === 'destroyed';
+
 const gateRecord = z.object({
   tenant: z.string().regex(NAME),
   keyArn: z.string().max(300),

@@ -205,7 +205,7 @@ function remember<T>(into: Map<string, T>, id: string, value: T, most: number): 
 }
 
 /** The AWS request that KMS refused, so that a tenant finds it in its CloudTrail. */
-function requestIdOf({ cause }: SealdexError): string | undefined {
+export function requestIdOf({ cause }: SealdexError): string | undefined {
   const id = (cause as { $metadata?: { requestId?: unknown } } | undefined)?.$metadata?.requestId;
   return typeof id === 'string' && /^[\w-]{1,100}$/.test(id) ? id : undefined;
 }

@@ -50,6 +50,9 @@ export interface OperatorWord {
 
 const MERGE_ROUNDS = 5;
 
+/** Longest reason of an operator's word; of a longer one, which somebody wrote by hand, the beginning counts. */
+export const REASON_CHARS = 300;
+
 export interface LoadedFile {
   readonly file: TenantFile;
   readonly bytes: Buffer;

@@ -19,7 +19,7 @@ export interface WorkDeps {
   readonly store: Store;
   readonly ring: KeyRing;
   readonly tenants: Tenants;
-  readonly gates: Pick<Gates, 'refusal'>;
+  readonly gates: Pick<Gates, 'refusal' | 'keepWord'>;
   readonly budget: ByteBudget;
   readonly canary: Canary;
   readonly slots: TenantSlots;
