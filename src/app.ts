@@ -1,18 +1,24 @@
 // The composition root: opens producer, reader, operator and worker from settings. How the rooms are tied together is
 // known here and in app/ only.
+import { probing } from './app/probing.ts';
 import { beat, openRooms } from './app/rooms.ts';
 import type { Settings } from './config.ts';
+import { silentLog } from './log.ts';
 import { createOperatorFrom, type Operator } from './operator.ts';
 import type { GateOwner } from './parking/gate.ts';
 import { createProducerFrom, type Producer } from './producer.ts';
 import { openQueue } from './queue/queues.ts';
 import { createReaderFrom, type Reader } from './reader.ts';
-import { checkRedis } from './redis.ts';
+import { checkRedis, redisKeys } from './redis.ts';
 
 export { startIndexWorker, type RunningWorker, type WorkerOptions } from './app/worker.ts';
 export type { ListedDocument } from './reader.ts';
-export type { Status } from './operator.ts';
+export type { ShownJob, Status } from './operator.ts';
+export type { GateFacts, ParkedCount } from './operator/gates.ts';
+export type { ProbeAnswer } from './operator/keys.ts';
 export type { Discarded, Letter, LetterFilter, Replayed } from './operator/letters.ts';
+export type { ParkedJob } from './operator/parked.ts';
+export type { GateChange } from './operator/words.ts';
 export type { TenantFile } from './tenants.ts';
 export type { Operator, Producer, Settings };
 
@@ -52,9 +58,17 @@ export function createReader(settings?: Settings): Promise<Reader> {
 
 /** Opens what the command line needs beside producer and reader. @throws as createProducer */
 export function createOperator(settings?: Settings): Promise<Operator> {
-  return openRooms(settings, 'prompt', async ({ config, clock, redis, store, tenants }, releases) => {
+  return openRooms(settings, 'prompt', async (rooms, releases) => {
+    const { config, clock, redis, guard } = rooms;
     const queue = releases.add(openQueue(config, redis, clock), (opened) => opened.close());
-    const operator = createOperatorFrom({ queueName: config.queue, clock, redis, queue, store, tenants });
+    const operator = createOperatorFrom({
+      ...rooms,
+      queueName: config.queue,
+      keys: redisKeys(config.queue),
+      gates: guard.gates,
+      probing: probing(rooms, silentLog),
+      queue,
+    });
     return { ...operator, [Symbol.asyncDispose]: () => releases.release() };
   });
 }

@@ -1,15 +1,16 @@
 // The operator: what the command line asks and does besides enqueueing and reading.
 // Answers in plain facts; how they look on a terminal is src/cli's business.
-import type { Clock } from './clock.ts';
-import { SealdexError } from './errors.ts';
+import { SealdexError, type Code } from './errors.ts';
 import { readHeartbeats, type Heartbeat } from './heartbeat.ts';
-import { PLANS } from './names.ts';
+import { gateId, PLANS } from './names.ts';
+import { parkedByTenant, type GateFacts, type ParkedCount } from './operator/gates.ts';
+import { createKeyOperator, type KeyOperator } from './operator/key-operator.ts';
+import type { KeyDeps } from './operator/keys.ts';
 import { createLetterOperator, type LetterOperator } from './operator/letters.ts';
 import type { JobQueue } from './queue/queues.ts';
 import type { JobFacts, QueueCounts } from './queue/whereabouts.ts';
-import type { Redis } from './redis.ts';
 import type { Store } from './store/s3.ts';
-import type { TenantChange, TenantFile, Tenants } from './tenants.ts';
+import type { TenantChange, TenantFile } from './tenants.ts';
 
 export interface Status {
   readonly queue: string;
@@ -19,44 +20,50 @@ export interface Status {
   readonly keys: number;
   readonly oldestKeyMs: number;
   readonly kmsCalls: Readonly<Record<string, number>>;
+  /** Most first; of at most 1,000 gates. */
+  readonly parkedByTenant: readonly ParkedCount[];
+  /** Dead letters, where they are counted by tenant. */
+  readonly deadByTenant?: readonly { readonly tenant: string; readonly code: Code; readonly letters: number }[];
 }
 
-export interface Operator extends LetterOperator, AsyncDisposable {
+export interface ShownJob extends JobFacts {
+  /** The gate that a parked job waits at, as it is now. */
+  readonly gate?: GateFacts;
+}
+
+export interface Operator extends KeyOperator, LetterOperator, AsyncDisposable {
   /** Queues, processes and keys as Redis tells them now. A process that died counts for some seconds more. */
   status(): Promise<Status>;
   /** State `unknown` for a job that never was or that ended more than an hour (a setting) ago. */
-  job(jobId: string): Promise<JobFacts>;
+  job(jobId: string): Promise<ShownJob>;
   /** In the order of the names, a page at a time. */
   tenantNames(): AsyncGenerator<string>;
   /** The tenant's file, past every cache. @throws SealdexError `TENANT_UNKNOWN`, `PLATFORM_TENANTS` */
   tenant(tenant: string): Promise<TenantFile>;
   /**
-   * Makes a tenant or changes its plan.
+   * Makes a tenant or changes its plan and choices.
    * @throws SealdexError `DOCUMENT_INVALID` with field `tenant` or `plan`, `TENANT_KEY_INVALID`, `TENANT_CHANGED`
    */
   putTenant(tenant: string, change: TenantChange): Promise<{ made: boolean; file: TenantFile }>;
 }
 
-export interface OperatorDeps {
+export interface OperatorDeps extends KeyDeps {
   readonly queueName: string;
-  readonly clock: Clock;
-  readonly redis: Redis;
   readonly queue: JobQueue;
   readonly store: Store;
-  readonly tenants: Tenants;
 }
 
-export function createOperatorFrom({
-  queueName,
-  clock,
-  redis,
-  queue,
-  store,
-  tenants,
-}: OperatorDeps): Omit<Operator, typeof Symbol.asyncDispose> {
+export function createOperatorFrom(deps: OperatorDeps): Omit<Operator, typeof Symbol.asyncDispose> {
+  const { queueName, clock, redis, queue, store, tenants } = deps;
+  const operator = createKeyOperator(deps);
   return {
+    ...operator,
     async status() {
-      const [counts, processes] = await Promise.all([queue.counts(), readHeartbeats(redis, queueName)]);
+      const [counts, processes, parked] = await Promise.all([
+        queue.counts(),
+        readHeartbeats(redis, queueName),
+        parkedByTenant(deps),
+      ]);
       return {
         queue: queueName,
         index: {
@@ -67,10 +74,17 @@ export function createOperatorFrom({
         keys: processes.reduce((sum, { keys }) => sum + keys, 0),
         oldestKeyMs: processes.reduce((oldest, { oldestKeyMs }) => Math.max(oldest, oldestKeyMs), 0),
         kmsCalls: sumOf(processes.map(({ kmsCalls }) => kmsCalls)),
+        parkedByTenant: parked,
       };
     },
     ...createLetterOperator(queue.letters, store),
-    job: (jobId) => queue.facts(jobId),
+    async job(jobId) {
+      const facts = await queue.facts(jobId);
+      if (!facts.parked) return facts;
+      const { gates } = await operator.gates({ tenant: facts.data?.tenant });
+      const gate = gates.find(({ tenant, keyArn }) => gateId(tenant, keyArn) === facts.parked?.gate);
+      return gate ? { ...facts, gate } : facts;
+    },
     tenantNames: () => tenants.names(),
     tenant: (tenant) => tenants.show(tenant),
     async putTenant(tenant, change) {

@@ -1,19 +1,17 @@
 // A worker, tied together: jobs from the queue through the handler, guarded by gates, paused by platform faults, with the
 // fleet's probes and chores beside it.
 import type { Settings } from '../config.ts';
-import { SealdexError } from '../errors.ts';
 import { createReadiness, startHealth } from '../health.ts';
 import { removeContent } from '../intake.ts';
 import { createLog, faultOf, silentLog, type Log } from '../log.ts';
 import { gateId } from '../names.ts';
 import { isClosed } from '../parking/gate.ts';
-import { startProbe, type Probe } from '../parking/probe.ts';
+import { startProbe } from '../parking/probe.ts';
 import { parseGate } from '../parking/record.ts';
-import { openQueue, type JobQueue } from '../queue/queues.ts';
+import { openQueue } from '../queue/queues.ts';
 import { startWorker, type QueueWorker } from '../queue/worker.ts';
 import { checkRedis, redisKeys } from '../redis.ts';
 import { proveConditionalWrites } from '../store/system.ts';
-import type { Tenant } from '../tenants.ts';
 import { depthsReader } from '../upkeep/depths.ts';
 import { ByteBudget } from '../work/budget.ts';
 import { createCanary } from '../work/canary.ts';
@@ -23,6 +21,7 @@ import { keepUp } from './chores.ts';
 import { depthGauges, eventLoopGauges, gauges } from './gauges.ts';
 import type { Guard } from './guard.ts';
 import { createPlatform, type Platform } from './platform.ts';
+import { probing } from './probing.ts';
 import { beat, openRooms, type Releases, type Rooms } from './rooms.ts';
 
 export interface RunningWorker extends AsyncDisposable {
@@ -94,7 +93,12 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
         if (data.kind === 'index') await removeContent(store, { id, ...data });
       },
     });
-    releases.add(startProbing(rooms, log, queue), (opened) => opened.stop());
+    const probe = startProbe({
+      ...probing(rooms, log),
+      release: ({ tenant, keyArn }, goesOn) => queue.release(gateId(tenant, keyArn), goesOn),
+      expire: ({ tenant, keyArn }) => queue.expire(gateId(tenant, keyArn)),
+    });
+    releases.add(probe, (opened) => opened.stop());
     log.info({ queue: config.queue, concurrency: config.concurrency, port: health.port }, 'worker takes jobs');
     const stop = async (): Promise<{ handedBack: number; isClean: boolean }> => {
       readiness.stopping();
@@ -114,35 +118,4 @@ function tellOfFaults({ told }: Guard, log: Log, platform: Platform): void {
   told.suspect = (code) => platform.suspect(code);
   told.onShut = (tenant, key, error) =>
     log.warn({ tenant, key, ...faultOf(error) }, 'a gate is shut: its jobs are parked');
-}
-
-function startProbing({ config, clock, metrics, redis, tenants, guard }: Rooms, log: Log, queue: JobQueue): Probe {
-  const { gates, tryKey, platformKeyWorks } = guard;
-  const ownerOf = async (tenant: string): Promise<Tenant | undefined> => {
-    try {
-      return await tenants.get(tenant);
-    } catch (error) {
-      if (error instanceof SealdexError && error.code === 'TENANT_UNKNOWN') return undefined;
-      throw error;
-    }
-  };
-  return startProbe({
-    gates,
-    redis,
-    keys: redisKeys(config.queue),
-    clock,
-    log,
-    metrics,
-    times: config,
-    ownerOf,
-    async shutByOperator(tenant, keyArn) {
-      const owner = await ownerOf(tenant);
-      const paused = owner?.shutByOperator?.code === 'TENANT_PAUSED' ? owner.shutByOperator : undefined;
-      return paused ?? owner?.blocked.get(keyArn);
-    },
-    tryKey,
-    platformKeyWorks,
-    release: ({ tenant, keyArn }, goesOn) => queue.release(gateId(tenant, keyArn), goesOn),
-    expire: ({ tenant, keyArn }) => queue.expire(gateId(tenant, keyArn)),
-  });
 }

@@ -37,6 +37,9 @@ export interface ProbeDeps {
   readonly expire: (gate: GateRecord) => Promise<void>;
 }
 
+/** What a try alone needs. */
+export type ProbingDeps = Omit<ProbeDeps, 'release' | 'expire'>;
+
 export interface Probe {
   /** Looks at every gate that is due. */
   tick(): Promise<void>;
@@ -72,8 +75,8 @@ export function startProbe(deps: ProbeDeps): Probe {
 }
 
 /** Tries one gate now, for who has no loop. Answers as `Probe.now`. */
-export function probeOnce(deps: Omit<ProbeDeps, 'release'>, gate: Gate): Promise<Gate | undefined> {
-  const prober = new Prober({ ...deps, release: async () => false });
+export function probeOnce(deps: ProbingDeps, gate: Gate): Promise<Gate | undefined> {
+  const prober = new Prober({ ...deps, release: async () => false, expire: async () => {} });
   return prober.underLease(gate, (fresh) => prober.probe(fresh));
 }
 

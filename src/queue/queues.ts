@@ -11,6 +11,7 @@ import { takeBack, type StampRequest } from './backlog.ts';
 import { createDeadLetters, type DeadLetters } from './dead-letters.ts';
 import { Fullness } from './fullness.ts';
 import { expireParked, promoter, releaseParked, type ReleaseDeps } from './parked.ts';
+import { parkedPage, type ParkedPage } from './parked-list.ts';
 import { INDEX_QUEUE } from './queue-keys.ts';
 import { restamp } from './restamp.ts';
 import { confirm, mark, stamp, type Marker, type Stamp, type Stamping } from './stamp.ts';
@@ -49,6 +50,8 @@ export interface JobQueue extends Whereabouts {
   /** Brings back what is parked at a gate for longer than it may be. */
   expire(gate: string): Promise<void>;
   readonly letters: DeadLetters;
+  /** What is parked at a gate, oldest first, `size` entries of its index from this one on. */
+  parkedPage(gate: string, from: number, size: number): Promise<ParkedPage>;
   close(): Promise<void>;
 }
 
@@ -86,6 +89,7 @@ export function openQueue(config: Config, redis: Redis, clock: Clock): JobQueue 
     release: (gate, goesOn) => releaseParked(releasing, gate, goesOn),
     expire: (gate) => expireParked(releasing, gate, clock.now() - config.parkedMaxMs),
     letters: createDeadLetters({ queue, redis, keys, clock, restamp: releasing.restamp }),
+    parkedPage: (gate, from, size) => parkedPage({ redis, keys, queueKey: queue.toKey('') }, gate, from, size),
     close: () => queue.close(),
   };
 }

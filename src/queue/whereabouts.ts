@@ -7,7 +7,7 @@ import { isJobId } from '../names.ts';
 import { ask, redisFault, type Redis, type RedisKeys } from '../redis.ts';
 import { codeOfFailure } from './failure-text.ts';
 import { readNote } from './notes.ts';
-import { parseParked } from './parked.ts';
+import { parseParked, type ParkedNote } from './parked.ts';
 
 export type JobState = 'queued' | 'active' | 'retrying' | 'parked' | 'done' | 'superseded' | 'dead' | 'unknown';
 
@@ -21,6 +21,8 @@ export interface JobStatus {
 export interface JobFacts extends JobStatus {
   readonly data?: JobData;
   readonly attempts?: number;
+  /** Of a parked job: how often it was parked, and at which gate it is. */
+  readonly parked?: Pick<ParkedNote, 'count' | 'gate'>;
 }
 
 export interface QueueCounts {
@@ -68,9 +70,15 @@ export function createWhereabouts(queue: JobsQueue, redis: Redis, keys: RedisKey
     async facts(jobId) {
       const found = await statusSince(jobId);
       const job = isJobId(jobId) ? await entryOf(queue, jobId) : undefined;
-      return job
-        ? { ...found, data: job.data, attempts: job.attemptsMade, since: found.since ?? job.timestamp }
-        : found;
+      if (!job) return found;
+      const note = found.state === 'parked' ? await parkedNote(queue, redis, jobId) : undefined;
+      return {
+        ...found,
+        data: job.data,
+        attempts: job.attemptsMade,
+        since: found.since ?? job.timestamp,
+        ...(note ? { parked: { count: note.count, gate: note.gate } } : {}),
+      };
     },
     async counts() {
       const counts = await ask(queue.getJobCounts('wait', 'prioritized', 'active', 'delayed', 'failed'));
@@ -101,13 +109,16 @@ async function statusInQueue(
     return { state: 'dead', code: codeOfFailure(text), ...(finished ? { since: Number(finished) } : {}) };
   }
   if (state !== 'delayed') return { state: 'queued' };
-  const parked = parseParked(await ask(redis.hget(queue.toKey(jobId), 'parked')));
+  const parked = await parkedNote(queue, redis, jobId);
   // Released and then delayed for another reason, it is not in the index any more.
   if (parked && (await ask(redis.zscore(keys.parked(parked.gate), jobId))) !== null)
     return { state: 'parked', code: parked.code, since: parked.since };
   const note = await readNote(redis, keys, jobId);
   return note?.state === 'retrying' ? note : { state: 'retrying' };
 }
+
+const parkedNote = async (queue: JobsQueue, redis: Redis, jobId: string): Promise<ParkedNote | undefined> =>
+  parseParked(await ask(redis.hget(queue.toKey(jobId), 'parked')));
 
 /** Nothing is known of an entry that has left in between, or in which others wrote something else than a time. */
 async function sinceInQueue(

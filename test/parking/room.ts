@@ -139,6 +139,7 @@ async function openProcess(
           () => false,
         ),
       release: (_, goesOn) => goesOn(),
+      expire: async () => {},
       ...deps,
     }),
     (probe) => probe.stop(),

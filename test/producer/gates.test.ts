@@ -40,7 +40,8 @@ const shut = (tenant: string, arn: string): Promise<void> =>
 
 /** Under which KMS key, and for which purpose, a job's content waits. */
 async function waitsUnder(tenant: string, { jobId }: EnqueueResult): Promise<[arn: string, purpose: string]> {
-  const content = (await scene.operator.job(jobId)).data?.content ?? { inline: '' };
+  const { data } = await scene.operator.job(jobId);
+  const content = data?.kind === 'index' ? data.content : { inline: '' };
   const message =
     'inline' in content
       ? Buffer.from(content.inline, 'base64')

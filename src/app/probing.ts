@@ -1,0 +1,49 @@
+// How gates are probed, tied together: by the worker's loop and at the operator's word, with the same eyes.
+// When a gate is due, and what a probe does to it, is src/parking's business.
+import type { Clock } from '../clock.ts';
+import type { Config } from '../config.ts';
+import { SealdexError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
+import type { ProbingDeps } from '../parking/probe.ts';
+import { redisKeys, type Redis } from '../redis.ts';
+import type { Tenant, Tenants } from '../tenants.ts';
+import type { Guard } from './guard.ts';
+
+export interface Probing {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+  readonly redis: Redis;
+  readonly tenants: Tenants;
+  readonly guard: Guard;
+}
+
+export function probing(rooms: Probing, log: Log): ProbingDeps {
+  const { config, clock, metrics, redis, tenants, guard } = rooms;
+  const ownerOf = async (tenant: string): Promise<Tenant | undefined> => {
+    try {
+      return await tenants.get(tenant);
+    } catch (error) {
+      if (error instanceof SealdexError && error.code === 'TENANT_UNKNOWN') return undefined;
+      throw error;
+    }
+  };
+  return {
+    gates: guard.gates,
+    redis,
+    keys: redisKeys(config.queue),
+    clock,
+    log,
+    metrics,
+    times: config,
+    ownerOf,
+    async shutByOperator(tenant, keyArn) {
+      const owner = await ownerOf(tenant);
+      const paused = owner?.shutByOperator?.code === 'TENANT_PAUSED' ? owner.shutByOperator : undefined;
+      return paused ?? owner?.blocked.get(keyArn);
+    },
+    tryKey: guard.tryKey,
+    platformKeyWorks: guard.platformKeyWorks,
+  };
+}

@@ -1,0 +1,154 @@
+// What an operator is told of the gates: which are not open, why, since when, with how many jobs, and who ends it.
+// Only looks; what an operator does to gates is in words.ts and keys.ts.
+import type { Code } from '../errors.ts';
+import { gateId } from '../names.ts';
+import type { Gate, GateRecord, Gates, GateState } from '../parking/gate.ts';
+import { ask, redisFault, type Redis, type RedisKeys } from '../redis.ts';
+import { remedyOf, type Remedy } from './remedies.ts';
+
+export interface GateFacts extends Remedy {
+  readonly tenant: string;
+  readonly keyArn: string;
+  readonly state: GateState;
+  readonly code: Code;
+  /** Times are wall clock, milliseconds. */
+  readonly since: number;
+  /** How many jobs are parked at it, and since when the oldest is. */
+  readonly jobs: number;
+  readonly oldest?: number;
+  /** When it is tried next; of a gate that no probe opens there is none. */
+  readonly nextProbe?: number;
+  readonly probes: number;
+  /** What KMS called it, and the AWS request that it said it to. */
+  readonly reason?: string;
+  readonly requestId?: string;
+  readonly deletesAt?: number;
+  readonly deniedBy?: 'operator' | 'tenant';
+  /** What the operator said. */
+  readonly note?: string;
+}
+
+export interface GateFilter {
+  readonly tenant?: string | undefined;
+  readonly keyArn?: string | undefined;
+}
+
+export interface GateList {
+  /** At most 1,000, the most urgent first. */
+  readonly gates: readonly GateFacts[];
+  /** How many there are. */
+  readonly total: number;
+}
+
+export interface ParkedCount {
+  readonly tenant: string;
+  readonly jobs: number;
+  /** Since when the oldest is parked: wall clock, milliseconds. */
+  readonly oldest: number;
+}
+
+export interface GateDeps {
+  readonly redis: Redis;
+  readonly keys: RedisKeys;
+  readonly gates: Gates;
+}
+
+export const GATES_LISTED = 1000;
+
+/** @throws SealdexError `REDIS_FAILED` */
+export async function listGates(deps: GateDeps, { tenant, keyArn }: GateFilter = {}): Promise<GateList> {
+  await deps.gates.tick();
+  const found = recordsOf(deps.gates).filter(
+    (record) =>
+      record.state !== 'open' &&
+      (tenant === undefined || record.tenant === tenant) &&
+      (keyArn === undefined || record.keyArn === keyArn),
+  );
+  const listed = found.toSorted(byUrgency).slice(0, GATES_LISTED);
+  const parked = await countParked(deps, listed);
+  return { gates: listed.map((record, at) => factsOf(record, parked[at])), total: found.length };
+}
+
+/** Undefined when it is open. @throws SealdexError `REDIS_FAILED` */
+export async function gateFacts(deps: GateDeps, { record }: Gate): Promise<GateFacts | undefined> {
+  if (!record || record.state === 'open') return undefined;
+  const [parked] = await countParked(deps, [record]);
+  return factsOf(record, parked);
+}
+
+/** Parked jobs by tenant, most first, of at most 1,000 gates. @throws SealdexError `REDIS_FAILED` */
+export async function parkedByTenant(deps: GateDeps): Promise<ParkedCount[]> {
+  await deps.gates.tick();
+  // One that was opened a moment ago may have jobs yet.
+  const records = recordsOf(deps.gates).toSorted(byUrgency).slice(0, GATES_LISTED);
+  const parked = await countParked(deps, records);
+  const counts = new Map<string, ParkedCount>();
+  for (const [at, { tenant }] of records.entries()) {
+    const { jobs = 0, oldest } = parked[at] ?? {};
+    if (jobs === 0 || oldest === undefined) continue;
+    const before = counts.get(tenant);
+    counts.set(tenant, {
+      tenant,
+      jobs: jobs + (before?.jobs ?? 0),
+      oldest: Math.min(oldest, before?.oldest ?? oldest),
+    });
+  }
+  return [...counts.values()].toSorted((one, other) => other.jobs - one.jobs);
+}
+
+export const recordsOf = (gates: Pick<Gates, 'all'>): GateRecord[] =>
+  gates.all().flatMap(({ record }) => (record ? [record] : []));
+
+interface Parked {
+  readonly jobs: number;
+  readonly oldest?: number;
+}
+
+/** In the order of the records, in one round trip. */
+async function countParked({ redis, keys }: GateDeps, records: readonly GateRecord[]): Promise<Parked[]> {
+  const pipeline = redis.pipeline();
+  for (const { tenant, keyArn } of records) {
+    const index = keys.parked(gateId(tenant, keyArn));
+    pipeline.zcard(index).zrange(index, '0', '0', 'WITHSCORES');
+  }
+  const answers = ((await ask(pipeline.exec())) ?? []).map(([error, answer]) => {
+    if (error) throw redisFault(error);
+    return answer;
+  });
+  return records.map((_, at) => {
+    const [, oldest] = answers[2 * at + 1] as [string?, string?];
+    return { jobs: Number(answers[2 * at]), ...(oldest === undefined ? {} : { oldest: Number(oldest) }) };
+  });
+}
+
+/** What is deleted first, then what waits longest; what mends itself comes last. */
+function byUrgency(one: GateRecord, other: GateRecord): number {
+  const rank = ({ state, deletesAt, code }: GateRecord): number => {
+    if (state === 'open') return 3;
+    if (state === 'draining') return 2;
+    return code === 'KEY_PENDING_DELETION' || deletesAt !== undefined ? 0 : 1;
+  };
+  const ends = ({ deletesAt }: GateRecord): number => deletesAt ?? Number.MAX_SAFE_INTEGER;
+  return rank(one) - rank(other) || ends(one) - ends(other) || one.since - other.since;
+}
+
+const isByOperator = ({ code }: GateRecord): boolean => code === 'KEY_BLOCKED' || code === 'TENANT_PAUSED';
+
+function factsOf(record: GateRecord, parked: Parked | undefined): GateFacts {
+  const { tenant, keyArn, state, code, since, probes, nextProbe } = record;
+  const { reason, requestId, deletesAt, deniedBy, note } = record;
+  const told = { reason, requestId, deletesAt, deniedBy, note };
+  return {
+    tenant,
+    keyArn,
+    state,
+    code,
+    since,
+    jobs: parked?.jobs ?? 0,
+    ...(parked?.oldest === undefined ? {} : { oldest: parked.oldest }),
+    ...(state === 'shut' && !isByOperator(record) ? { nextProbe } : {}),
+    probes,
+    ...(Object.fromEntries(Object.entries(told).filter(([, value]) => value !== undefined)) as Partial<typeof told>),
+    ...remedyOf(record),
+  } as GateFacts;
+}

@@ -1,0 +1,42 @@
+// What an operator can do about gates, KMS keys and paused tenants, as one interface. Each is a function of a file beside it.
+import { checkName } from '../names.ts';
+import type { JobQueue } from '../queue/queues.ts';
+import { listGates, type GateFilter, type GateList } from './gates.ts';
+import { probe, release, tenantsOf, type KeyDeps, type KeyTenant, type ProbeAnswer } from './keys.ts';
+import { parkedJobs, type ParkedJob } from './parked.ts';
+import { block, pause, resume, unblock, type GateChange } from './words.ts';
+
+/** All throw `REDIS_FAILED`; those that read or write a tenant's file `TENANT_UNKNOWN`, `PLATFORM_TENANTS`, `STORE_FAILED` too. */
+export interface KeyOperator {
+  /** Gates that are not open, the most urgent first. */
+  gates(filter?: GateFilter): Promise<GateList>;
+  /** Tries the KMS key of a shut gate now. Two good tries in a row open it, this one or those of workers. */
+  probe(tenant: string, keyArn: string): Promise<ProbeAnswer>;
+  /** Opens a gate by the operator's word and lets KMS decide. */
+  release(tenant: string, keyArn: string): Promise<GateChange>;
+  /** Nobody uses the KMS key for this tenant until it is unblocked. @throws SealdexError `NOT_FOUND`, `DOCUMENT_INVALID` with field `reason` */
+  block(tenant: string, keyArn: string, reason: string): Promise<GateChange>;
+  unblock(tenant: string, keyArn: string): Promise<GateChange>;
+  /** All of the tenant's jobs are parked until it is resumed. @throws SealdexError `DOCUMENT_INVALID` with field `reason` */
+  pauseTenant(tenant: string, reason: string): Promise<GateChange>;
+  resumeTenant(tenant: string): Promise<GateChange>;
+  /** All tenants that have or had the KMS key. Reads every tenant's file. */
+  tenantsOf(keyArn: string): AsyncGenerator<KeyTenant>;
+  /** Parked jobs, oldest first, `size` (at most 100) of each gate at a time. */
+  parkedJobs(filter?: { readonly tenant?: string | undefined; readonly size?: number }): AsyncGenerator<ParkedJob>;
+}
+
+export function createKeyOperator(deps: KeyDeps & { readonly queue: JobQueue }): KeyOperator {
+  const named = (tenant: string): string => checkName(tenant, 'tenant');
+  return {
+    gates: (filter) => listGates(deps, filter),
+    probe: async (tenant, keyArn) => probe(deps, named(tenant), keyArn),
+    release: async (tenant, keyArn) => release(deps, named(tenant), keyArn),
+    block: async (tenant, keyArn, reason) => block(deps, named(tenant), keyArn, reason),
+    unblock: async (tenant, keyArn) => unblock(deps, named(tenant), keyArn),
+    pauseTenant: async (tenant, reason) => pause(deps, named(tenant), reason),
+    resumeTenant: async (tenant) => resume(deps, named(tenant)),
+    tenantsOf: (keyArn) => tenantsOf(deps, keyArn),
+    parkedJobs: (filter) => parkedJobs(deps, filter),
+  };
+}

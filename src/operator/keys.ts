@@ -1,0 +1,93 @@
+// What an operator does to a KMS key's gates beside blocking it: try the key now, and release what is parked by its word.
+// And whose key it is, which only the tenants' files tell.
+import { SealdexError, type Code } from '../errors.ts';
+import { probeOnce, type ProbeDeps, type ProbingDeps } from '../parking/probe.ts';
+import { released } from '../parking/word.ts';
+import { gateFacts, type GateFacts } from './gates.ts';
+import { changeGate, wordIn, type GateChange, type WordDeps } from './words.ts';
+
+export interface KeyDeps extends WordDeps {
+  readonly probing: ProbingDeps;
+}
+
+export interface ProbeAnswer {
+  readonly tenant: string;
+  readonly keyArn: string;
+  /** What KMS said; undefined when it was not asked: the gate is not shut, the operator's word stands, or somebody else is at it. */
+  readonly said?: 'ok' | Code;
+  /** KMS' own name of a refusal. */
+  readonly reason?: string;
+  /** Another process tries it at this moment. */
+  readonly isBusy: boolean;
+  /** As the gate is now; undefined when it is open. */
+  readonly gate?: GateFacts;
+}
+
+/** A KMS key's tenant, or one whose file could not be read: then nobody knows. */
+export interface KeyTenant {
+  readonly tenant: string;
+  readonly error?: SealdexError;
+}
+
+/** @throws SealdexError `REDIS_FAILED`, and what reading the tenant's file throws */
+export async function probe(deps: KeyDeps, tenant: string, keyArn: string): Promise<ProbeAnswer> {
+  const { gates, probing } = deps;
+  const before = await gates.read(tenant, keyArn);
+  let heard: Pick<ProbeAnswer, 'said' | 'reason'> = {};
+  const tryKey: ProbeDeps['tryKey'] = async (...key) => {
+    try {
+      await probing.tryKey(...key);
+      heard = { said: 'ok' };
+    } catch (error) {
+      const { code, reason } = error instanceof SealdexError ? error : new SealdexError('INTERNAL');
+      heard = { said: code, ...(reason === undefined ? {} : { reason }) };
+      throw error;
+    }
+  };
+  const isShut = before.record?.state === 'shut';
+  const after = isShut ? await probeOnce({ ...probing, tryKey }, before) : before;
+  const gate = await gateFacts(deps, after ?? before);
+  return { tenant, keyArn, ...heard, isBusy: after === undefined, ...(gate ? { gate } : {}) };
+}
+
+/**
+ * Opens a shut gate by the operator's word and lets KMS decide; not against a block or a pause, which have their own way.
+ * @throws as probe
+ */
+export async function release(deps: KeyDeps, tenant: string, keyArn: string): Promise<GateChange> {
+  const word = wordIn(await deps.tenants.show(tenant), keyArn);
+  let changed = false;
+  const gate = await changeGate(deps.gates, tenant, keyArn, ({ record }) => {
+    changed = !word && (record?.state === 'shut' || record?.state === 'destroyed');
+    return changed && record ? released(record) : undefined;
+  });
+  const facts = await gateFacts(deps, gate);
+  return { tenant, keyArn, changed, ...(facts ? { gate: facts } : {}) };
+}
+
+const READ_AT_ONCE = 16;
+
+/** All tenants that have or had the KMS key, in the order of their names. Reads every tenant's file, some at a time. */
+export async function* tenantsOf({ tenants }: Pick<KeyDeps, 'tenants'>, keyArn: string): AsyncGenerator<KeyTenant> {
+  const look = async (tenant: string): Promise<KeyTenant | undefined> => {
+    try {
+      return (await tenants.get(tenant)).readableArns.has(keyArn) ? { tenant } : undefined;
+    } catch (error) {
+      // Removed since it was listed.
+      if (error instanceof SealdexError && error.code === 'TENANT_UNKNOWN') return undefined;
+      if (error instanceof SealdexError && error.code === 'PLATFORM_TENANTS') return { tenant, error };
+      throw error;
+    }
+  };
+  let names: string[] = [];
+  const lookAll = async (): Promise<KeyTenant[]> => {
+    const found = await Promise.all(names.map(look));
+    names = [];
+    return found.filter((each) => each !== undefined);
+  };
+  for await (const name of tenants.names()) {
+    names.push(name);
+    if (names.length >= READ_AT_ONCE) yield* await lookAll();
+  }
+  yield* await lookAll();
+}

@@ -1,0 +1,70 @@
+// The parked jobs of all gates as one list, oldest first: the gates' indexes are read a page at a time and merged.
+// Only looks.
+import type { Code } from '../errors.ts';
+import { gateId } from '../names.ts';
+import type { ParkedEntry } from '../queue/parked-list.ts';
+import type { JobQueue } from '../queue/queues.ts';
+import { GATES_LISTED, recordsOf, type GateDeps } from './gates.ts';
+
+export interface ParkedJob {
+  readonly jobId: string;
+  readonly tenant: string;
+  readonly keyArn: string;
+  readonly code: Code;
+  /** Since when it is parked: wall clock, milliseconds. */
+  readonly since: number;
+  /** How often it was parked. */
+  readonly count: number;
+}
+
+export interface ParkedDeps extends GateDeps {
+  readonly queue: Pick<JobQueue, 'parkedPage'>;
+}
+
+const PAGE = 100;
+
+/** One gate's jobs: the page at hand, and where the next one begins. */
+interface Source {
+  readonly id: string;
+  readonly place: Pick<ParkedJob, 'tenant' | 'keyArn' | 'code'>;
+  entries: readonly ParkedEntry[];
+  at: number;
+  next: number | undefined;
+}
+
+/** Of at most 1,000 gates. @throws SealdexError `REDIS_FAILED` */
+export async function* parkedJobs(
+  deps: ParkedDeps,
+  { tenant, size = PAGE }: { tenant?: string | undefined; size?: number } = {},
+): AsyncGenerator<ParkedJob> {
+  await deps.gates.tick();
+  const records = recordsOf(deps.gates).filter((record) => tenant === undefined || record.tenant === tenant);
+  const sources = records.slice(0, GATES_LISTED).map(({ tenant: owner, keyArn, code }): Source => {
+    const place = { tenant: owner, keyArn, code };
+    return { id: gateId(owner, keyArn), place, entries: [], at: 0, next: 0 };
+  });
+  for (;;) {
+    for (const source of sources) await fill(deps, source, Math.min(size, PAGE));
+    const oldest = oldestOf(sources);
+    if (!oldest) return;
+    const { jobId, since, code = oldest.place.code, count = 1 } = oldest.entries[oldest.at]!;
+    oldest.at += 1;
+    yield { jobId, ...oldest.place, code, since, count };
+  }
+}
+
+async function fill({ queue }: ParkedDeps, source: Source, size: number): Promise<void> {
+  while (source.at >= source.entries.length && source.next !== undefined) {
+    const { entries, next } = await queue.parkedPage(source.id, source.next, size);
+    source.entries = entries;
+    source.at = 0;
+    source.next = next;
+  }
+}
+
+function oldestOf(sources: readonly Source[]): Source | undefined {
+  const since = ({ entries, at }: Source): number => entries[at]?.since ?? Number.POSITIVE_INFINITY;
+  const [first] = sources;
+  const oldest = first && sources.reduce((best, each) => (since(each) < since(best) ? each : best));
+  return oldest && oldest.at < oldest.entries.length ? oldest : undefined;
+}
