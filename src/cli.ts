@@ -9,7 +9,9 @@ import { devCommand } from './cli/dev.ts';
 import { failure, Interrupted, OUTPUT_FAILED, USAGE } from './cli/failure.ts';
 import { indexCommand } from './cli/index-documents.ts';
 import { jobsCommand } from './cli/jobs.ts';
+import { keysCommand } from './cli/keys.ts';
 import { listCommand } from './cli/list.ts';
+import { parkedCommand } from './cli/parked.ts';
 import { readCommand } from './cli/read.ts';
 import { statusCommand } from './cli/status.ts';
 import { say } from './cli/terminal.ts';
@@ -52,6 +54,8 @@ export function buildProgram(): Command {
     readCommand(),
     listCommand(),
     tenantsCommand(),
+    keysCommand(),
+    parkedCommand(),
     statusCommand(),
     jobsCommand(),
     deadCommand(),

@@ -57,12 +57,17 @@ export const CODES = Object.freeze({
     'KMS knows no such key',
     'check the ARN and the region; a deleted key cannot be brought back',
   ),
-  KEY_BLOCKED: row('park', 75, 'the operator has blocked the KMS key', 'the operator knows why, and unblocks the key'),
+  KEY_BLOCKED: row(
+    'park',
+    75,
+    'the operator has blocked the KMS key',
+    'sealdex keys list tells why; sealdex keys unblock ARN ends it',
+  ),
   TENANT_PAUSED: row(
     'park',
     75,
     'the operator has paused the tenant',
-    'the operator knows why, and resumes the tenant',
+    'sealdex keys list tells why; sealdex tenants resume T ends it',
   ),
   KMS_THROTTLED: row('retry', 75, 'KMS throttles our account', 'nothing; if it lasts, ask AWS for a higher quota', 0),
   KMS_FAILED: row(

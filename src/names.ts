@@ -1,4 +1,4 @@
-// Names of tenants, corpora, plans and jobs: their form and its check; and what a document is called by.
+// Names of tenants, corpora, plans, choices and jobs: their form and its check; and what a document is called by.
 // Document ids are free text and not checked here.
 import { createHash } from 'node:crypto';
 import { SealdexError } from './errors.ts';
@@ -14,6 +14,13 @@ export function checkName(value: unknown, field: 'tenant' | 'corpus'): string {
 
 export const PLANS = ['free', 'pro', 'enterprise'] as const;
 export type Plan = (typeof PLANS)[number];
+
+/** What becomes of content that arrives while the tenant's KMS key is unusable. */
+export const WHEN_KEY_SHUT = ['park', 'refuse'] as const;
+export type WhenKeyShut = (typeof WHEN_KEY_SHUT)[number];
+
+/** Longest reason of an operator's word. */
+export const REASON_CHARS = 300;
 
 /** `j` and 32 hex digits. */
 export const isJobId = (text: unknown): text is string => typeof text === 'string' && /^j[0-9a-f]{32}$/.test(text);

@@ -2,7 +2,7 @@
 // Answers in plain facts; how they look on a terminal is src/cli's business.
 import { SealdexError, type Code } from './errors.ts';
 import { readHeartbeats, type Heartbeat } from './heartbeat.ts';
-import { gateId, PLANS } from './names.ts';
+import { gateId, PLANS, WHEN_KEY_SHUT } from './names.ts';
 import { parkedByTenant, type GateFacts, type ParkedCount } from './operator/gates.ts';
 import { createKeyOperator, type KeyOperator } from './operator/key-operator.ts';
 import type { KeyDeps } from './operator/keys.ts';
@@ -42,7 +42,7 @@ export interface Operator extends KeyOperator, LetterOperator, AsyncDisposable {
   tenant(tenant: string): Promise<TenantFile>;
   /**
    * Makes a tenant or changes its plan and choices.
-   * @throws SealdexError `DOCUMENT_INVALID` with field `tenant` or `plan`, `TENANT_KEY_INVALID`, `TENANT_CHANGED`
+   * @throws SealdexError `DOCUMENT_INVALID` with field `tenant`, `plan` or `whenKeyShut`, `TENANT_KEY_INVALID`, `TENANT_CHANGED`
    */
   putTenant(tenant: string, change: TenantChange): Promise<{ made: boolean; file: TenantFile }>;
 }
@@ -88,9 +88,13 @@ export function createOperatorFrom(deps: OperatorDeps): Omit<Operator, typeof Sy
     tenantNames: () => tenants.names(),
     tenant: (tenant) => tenants.show(tenant),
     async putTenant(tenant, change) {
-      // A plan that nobody knows would make the file unreadable for everybody.
+      // A choice that nobody knows would make the file unreadable for everybody.
       if (change.plan !== undefined && !PLANS.includes(change.plan))
         throw new SealdexError('DOCUMENT_INVALID', `plan must be one of ${PLANS.join(', ')}.`, { field: 'plan' });
+      if (change.whenKeyShut !== undefined && !WHEN_KEY_SHUT.includes(change.whenKeyShut))
+        throw new SealdexError('DOCUMENT_INVALID', `whenKeyShut must be one of ${WHEN_KEY_SHUT.join(', ')}.`, {
+          field: 'whenKeyShut',
+        });
       return tenants.put(tenant, change);
     },
   };

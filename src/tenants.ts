@@ -3,19 +3,12 @@
 import { orAbort, type Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import { SealdexError } from './errors.ts';
-import { checkName, type Plan } from './names.ts';
+import { checkName, REASON_CHARS, type Plan } from './names.ts';
 import { ask, redisKeys, type Redis } from './redis.ts';
 import type { Store } from './store/s3.ts';
 import { listTenantNames } from './store/tenants.ts';
 import { listen } from './tenants/changes.ts';
-import {
-  checkPlan,
-  loadTenantFile,
-  putTenantFile,
-  REASON_CHARS,
-  type TenantChange,
-  type TenantFile,
-} from './tenants/file.ts';
+import { checkPlan, loadTenantFile, putTenantFile, type TenantChange, type TenantFile } from './tenants/file.ts';
 
 export type { TenantChange, TenantFile } from './tenants/file.ts';
 
@@ -145,6 +138,7 @@ function tenantOf(file: TenantFile, config: Config): Tenant {
   const current =
     file.kmsKeyArn === undefined ? [config.platformKeyArn, ...config.platformFormerKeyArns] : [file.kmsKeyArn];
   const keyArn = file.kmsKeyArn ?? config.platformKeyArn;
+  // Of a longer reason, which somebody wrote by hand, the beginning counts.
   const blocked = new Map(
     file.blockedKeys.map(({ arn, reason, since }): [string, OperatorShut] => [
       arn,

@@ -9,7 +9,7 @@ import type { Endings, Waiting, WaitingDeps } from './waiting.ts';
 const REFUSED = 65;
 const UNFINISHED = 75;
 
-const NO_ENDINGS: Endings = { done: 0, superseded: 0, dead: 0 };
+const NO_ENDINGS: Endings = { done: 0, superseded: 0, dead: 0, parked: 0 };
 
 export interface View<Job> extends Pick<WaitingDeps<Job>, 'onEnd' | 'onProgress' | 'onStill'> {
   end(): void;
@@ -31,8 +31,10 @@ export function viewOf<Job extends { readonly jobId: string }>(options: ViewOpti
   return {
     onEnd(job, state, code) {
       if (asJson) json({ ...factsOf(job), jobId: job.jobId, state, code });
-      else if (state === 'dead' && code !== undefined)
-        say(`dead  ${job.jobId}  ${nameOf(job)}  ${CODES[code].means}; ${CODES[code].todo} (${code})`);
+      else if ((state === 'dead' || state === 'parked') && code !== undefined) {
+        const next = state === 'dead' ? CODES[code].todo : 'it goes on by itself when that is over';
+        say(`${state}  ${job.jobId}  ${nameOf(job)}  ${CODES[code].means}; ${next} (${code})`);
+      }
     },
     onProgress: (ended, total) => progress?.update(ended, total),
     onStill: (error) =>
@@ -58,6 +60,7 @@ export function summarize(
     [endings.done, done],
     [endings.superseded, 'superseded by a newer revision'],
     [endings.dead, 'dead'],
+    [endings.parked, 'parked (they go on by themselves; sealdex keys list tells who acts)'],
     [unfinished, 'not finished (they stay in the queue; sealdex status shows it)'],
   ];
   const facts: [number, string][] = [
@@ -69,12 +72,13 @@ export function summarize(
   say(`${told.map(([count, what]) => `${count} ${what}`).join(', ')}.`);
 }
 
-/** 0: all well; 65: some were refused or ended dead; 75: some did not finish. */
+/** 0: all well; 65: some were refused or ended dead; 75: some are parked or did not finish. */
 export function exitCodeOf(
   { refused, failed }: Sending,
   waiting: Pick<Waiting<never>, 'endings' | 'left'> | undefined,
   isAllSent: boolean,
 ): number {
-  if (refused + (waiting?.endings.dead ?? 0) > 0) return REFUSED;
-  return failed + (waiting?.left ?? 0) > 0 || !isAllSent ? UNFINISHED : 0;
+  const { dead, parked } = waiting?.endings ?? NO_ENDINGS;
+  if (refused + dead > 0) return REFUSED;
+  return failed + parked + (waiting?.left ?? 0) > 0 || !isAllSent ? UNFINISHED : 0;
 }

@@ -1,5 +1,6 @@
 // What a command says and answers when it fails: one sentence and an exit code, never a stack.
 import { CODES, SealdexError } from '../errors.ts';
+import { time } from './terminal.ts';
 
 /** Exit codes that the code table does not have, of sysexits.h. */
 export const USAGE = 64;
@@ -55,10 +56,11 @@ export function failure(error: unknown): Failure {
   };
 }
 
-/** The sentence of an error with its code, and in a word what was behind it: `ECONNREFUSED`, `NoSuchBucket`. */
+/** The sentence of an error with its code, in a word what was behind it (`ECONNREFUSED`, `NoSuchBucket`), and since when. */
 export function textOf(error: SealdexError): string {
   const [sentence = '', ...faults] = error.message.split('\n');
-  const mark = `(${[error.code, ...[error.reason, ...namesIn(error.cause)].filter(isTelling).slice(0, 1)].join(' ')})`;
+  const words = [error.code, ...[error.reason, ...namesIn(error.cause)].filter(isTelling).slice(0, 1)].join(' ');
+  const mark = `(${words}${error.since === undefined ? '' : `, since ${time(error.since)}`})`;
   if (faults.length > 0) return [`${sentence.replace(/:$/, '')} ${mark}:`, ...faults].join('\n');
   // The code table speaks to who runs the worker, where such a job comes back by itself; a command does not.
   return `${sentence.replace(': nothing; if', ': try again; if')} ${mark}`;

@@ -33,7 +33,7 @@ export function indexCommand(): Command {
     .requiredOption('--corpus <name>', 'the corpus to put them in; it need not exist')
     .option(
       '--wait',
-      'until all are stored, with a progress bar and a summary; gives up when none ends for two minutes',
+      'until all are stored or parked, with a progress bar and a summary; gives up after two idle minutes',
     )
     .option('--json', 'NDJSON: a line for each job, for each end with --wait, and the counts')
     .addHelpText(
@@ -41,7 +41,8 @@ export function indexCommand(): Command {
       `
 Prints a line for each document: its job id, and its file and line (of an array, its place in it).
 A document that has a fault is reported there; the others go on.
-Exit code: 0 all well, 65 some were refused or ended dead, 75 some did not finish.
+With --wait, a job is not waited for that is parked, which may last: it goes on by itself.
+Exit code: 0 all well, 65 some were refused or ended dead, 75 some did not finish or are parked.
 
 Examples:
   sealdex index --tenant acme --corpus docs --wait docs.ndjson

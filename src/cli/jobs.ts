@@ -1,9 +1,11 @@
 // `sealdex jobs show`: where a job is and what became of it.
 import { Command } from 'commander';
+import type { GateFacts } from '../app.ts';
 import { systemClock } from '../clock.ts';
 import { CODES } from '../errors.ts';
 import { isJobId } from '../names.ts';
 import { UsageError } from './failure.ts';
+import { nextProbeOf } from './gate-lines.ts';
 import { withOperator } from './opened.ts';
 import { duration, json, out, say, table, time } from './terminal.ts';
 
@@ -16,13 +18,14 @@ export function jobsCommand(): Command {
 
 function showCommand(): Command {
   return new Command('show')
-    .description('where a job is: queued, active, retrying, done, superseded, dead or unknown')
+    .description('where a job is: queued, active, retrying, parked, done, superseded, dead or unknown')
     .argument('<job>', 'the job id that sealdex index or the producer gave')
     .option('--json', 'one line of JSON')
     .addHelpText(
       'after',
       `
 A job that ended is known for SEALDEX_STATUS_MS (an hour), a dead one for as long as it is kept.
+Of a parked one, how often it was parked, its gate, and when the KMS key is tried next.
 An unknown job ends with exit code 66.
 
 Example:
@@ -31,7 +34,7 @@ Example:
     .action(async (job: string, { json: asJson }: { json?: true }) => {
       if (!isJobId(job)) throw new UsageError('A job id is j and 32 hex digits.');
       await withOperator(async (operator) => {
-        const { state, code, since, data, attempts } = await operator.job(job);
+        const { state, code, since, data, attempts, parked, gate } = await operator.job(job);
         const place = data && { kind: data.kind, tenant: data.tenant, corpus: data.corpus, revision: data.revision };
         const rows: [string, string | number | undefined][] = [
           ['job', job],
@@ -40,9 +43,13 @@ Example:
           ['since', since === undefined ? undefined : sinceOf(since)],
           ...Object.entries(place ?? {}),
           ['attempts', attempts],
+          ['parked', parked && (parked.count === 1 ? 'once' : `${parked.count} times`)],
+          ['gate', gate && `${gate.state} ${gate.code}, ${gate.whoActs} acts: sealdex keys show ${gate.keyArn}`],
+          ['next probe', gate?.nextProbe === undefined ? undefined : nextProbeOf(gate.nextProbe)],
         ];
         const known = rows.flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]));
-        if (asJson) json({ job, state, code, since, ...place, attempts });
+        if (asJson)
+          json({ job, state, code, since, ...place, attempts, count: parked?.count, gate: gate && placeOf(gate) });
         else for (const line of table(known)) out(line);
         if (state !== 'unknown') return;
         say('The queue has no such job: it ended too long ago, or was never there.');
@@ -50,5 +57,13 @@ Example:
       });
     });
 }
+
+const placeOf = ({ keyArn, state, code, nextProbe, whoActs }: GateFacts): object => ({
+  keyArn,
+  state,
+  code,
+  nextProbe,
+  whoActs,
+});
 
 const sinceOf = (since: number): string => `${time(since)} (${duration(Math.max(0, systemClock.now() - since))} ago)`;

@@ -1,17 +1,19 @@
 // `sealdex status`: queues, processes, keys and KMS calls at a glance.
 import { Command } from 'commander';
 import type { Status } from '../app.ts';
+import { systemClock } from '../clock.ts';
+
 import { withOperator } from './opened.ts';
 import { duration, json, out, table, time } from './terminal.ts';
 
 export function statusCommand(): Command {
   return new Command('status')
-    .description('queues, oldest waiting job, processes, keys in memory, KMS calls')
+    .description('queues, oldest waiting job, parked jobs, processes, keys in memory, KMS calls')
     .option('--json', 'one line of JSON')
     .addHelpText(
       'after',
       `
-Delayed jobs wait for their next try, dead ones are kept. A process is on the list while it lives,
+Delayed jobs wait for their next try, parked ones for a KMS key, dead ones are kept. A process is on the list while it lives,
 and at most 10 seconds longer; --json has the tenants whose data keys it holds.
 
 Examples:
@@ -27,18 +29,53 @@ Examples:
     );
 }
 
-function linesOf({ queue, index, processes, keys, oldestKeyMs, kmsCalls }: Status): string[] {
+function linesOf(status: Status): string[] {
+  const { queue, index, processes, keys, oldestKeyMs, kmsCalls, parkedByTenant } = status;
+  const parked = parkedByTenant.reduce((sum, { jobs }) => sum + jobs, 0);
   const { waiting, active, delayed, dead, oldestWaitingMs } = index;
   const calls = Object.entries(kmsCalls).map(([operation, count]) => `${operation} ${count}`);
   return [
-    `Queue ${queue}: ${waiting} waiting, ${active} active, ${delayed} delayed, ${dead} dead` +
+    `Queue ${queue}: ${waiting} waiting, ${active} active, ${delayed} delayed${parked === 0 ? '' : ` (${parked} parked)`}, ${dead} dead` +
       (oldestWaitingMs === undefined ? '' : `; the next one has waited ${duration(oldestWaitingMs)}`),
     `Data keys in memory: ${keys}${keys === 0 ? '' : `, the oldest for ${duration(oldestKeyMs)}`}`,
     `KMS calls since the processes started: ${calls.length === 0 ? 'none' : calls.join(', ')}`,
     ...(processes.length === 0 ? [] : ['', ...tableOf(processes)]),
+    ...tenantLines(status),
     ...(processes.some(({ role }) => role === 'worker')
       ? []
       : ['', 'No worker is running: start one with sealdex worker.']),
+  ];
+}
+
+const TENANTS = 20;
+
+/** The tenants with the most parked jobs and dead letters, where there are any. */
+function tenantLines({ parkedByTenant, deadByTenant = [] }: Status): string[] {
+  const dead = new Map<string, number>();
+  for (const { tenant, letters } of deadByTenant) dead.set(tenant, (dead.get(tenant) ?? 0) + letters);
+  const parked = new Map(parkedByTenant.map((count) => [count.tenant, count]));
+  const troubled = [...new Set([...parked.keys(), ...dead.keys()])].map((tenant) => ({
+    tenant,
+    jobs: parked.get(tenant)?.jobs ?? 0,
+    oldest: parked.get(tenant)?.oldest,
+    letters: dead.get(tenant) ?? 0,
+  }));
+  if (troubled.length === 0) return [];
+  const most = troubled.toSorted((one, other) => other.jobs + other.letters - one.jobs - one.letters);
+  const now = systemClock.now();
+  const rows = most
+    .slice(0, TENANTS)
+    .map(({ tenant, jobs, oldest, letters }) => [
+      tenant,
+      String(jobs),
+      oldest === undefined ? '-' : duration(Math.max(0, now - oldest)),
+      ...(deadByTenant.length === 0 ? [] : [String(letters)]),
+    ]);
+  return [
+    '',
+    ...table([['TENANT', 'PARKED', 'OLDEST', ...(deadByTenant.length === 0 ? [] : ['DEAD'])], ...rows]),
+    ...(most.length > TENANTS ? [`and ${most.length - TENANTS} more tenants: --json has them all`] : []),
+    ...(parked.size > 0 ? ['Why jobs are parked, and who acts: sealdex keys list'] : []),
   ];
 }
 

@@ -1,30 +1,44 @@
-// `sealdex tenants`: who the tenants are, and making one.
+// `sealdex tenants`: who the tenants are, and making or changing one. Stopping one is tenants-stop.ts.
 import { Command, Option } from 'commander';
 import type { TenantFile } from '../app.ts';
-import { checkName, PLANS, type Plan } from '../names.ts';
+import { checkName, PLANS, WHEN_KEY_SHUT, type Plan, type WhenKeyShut } from '../names.ts';
+import { UsageError } from './failure.ts';
 import { withOperator } from './opened.ts';
-import { json, jsonText, out, say, table } from './terminal.ts';
+import { pauseCommand, resumeCommand } from './tenants-stop.ts';
+import { json, jsonText, oneLine, out, say, table, time } from './terminal.ts';
 
 export function tenantsCommand(): Command {
   return new Command('tenants')
-    .description('list, show and make tenants')
+    .description('list, show, make, change, pause and resume tenants')
     .addCommand(listCommand())
     .addCommand(showCommand())
     .addCommand(putCommand())
+    .addCommand(pauseCommand())
+    .addCommand(resumeCommand())
     .addHelpText(
       'after',
       `
 Examples:
   sealdex tenants put acme --plan pro --key arn:aws:kms:us-west-2:111122223333:key/…
+  sealdex tenants put acme --when-key-shut refuse
   sealdex tenants list`,
     );
+}
+
+/** What the operator has stopped of it. */
+function stoppedOf({ paused, blockedKeys }: TenantFile): string {
+  const words = [
+    ...(paused ? [`paused since ${time(paused.since)}: ${paused.reason}`] : []),
+    ...blockedKeys.map(({ arn, since, reason }) => `key ${arn} blocked since ${time(since)}: ${reason}`),
+  ];
+  return oneLine(words.join('; '));
 }
 
 const keyOf = ({ kmsKeyArn }: TenantFile): string => kmsKeyArn ?? 'platform key';
 
 function listCommand(): Command {
   return new Command('list')
-    .description('all tenants with plan and KMS key')
+    .description('all tenants with plan and KMS key, and what of them is stopped')
     .option('--json', 'NDJSON: one line for each tenant')
     .addHelpText('after', '\nExamples:\n  sealdex tenants list\n  sealdex tenants list --json')
     .action(({ json: asJson }: { json?: true }) =>
@@ -35,9 +49,9 @@ function listCommand(): Command {
           const file = await operator.tenant(name);
           tenants += 1;
           if (asJson) json(file);
-          else rows.push([file.tenant, file.plan, keyOf(file)]);
+          else rows.push([file.tenant, file.plan, keyOf(file), stoppedOf(file)]);
         }
-        if (rows.length > 0) for (const line of table([['TENANT', 'PLAN', 'KEY'], ...rows])) out(line);
+        if (rows.length > 0) for (const line of table([['TENANT', 'PLAN', 'KEY', 'STOPPED'], ...rows])) out(line);
         if (tenants === 0) say('There are no tenants yet: sealdex tenants put T --plan P makes one.');
       }),
     );
@@ -52,38 +66,67 @@ function showCommand(): Command {
     .action(async (tenant: string, { json: asJson }: { json?: true }) => {
       checkName(tenant, 'tenant');
       await withOperator(async (operator) => {
-        out(jsonText(await operator.tenant(tenant), asJson ? undefined : 2));
+        const file = await operator.tenant(tenant);
+        out(jsonText(file, asJson ? undefined : 2));
+        const stopped = stoppedOf(file);
+        if (stopped !== '') say(`Tenant ${tenant}: ${stopped}.`);
       });
     });
 }
 
+interface PutOptions {
+  readonly plan?: Plan;
+  readonly key?: string;
+  readonly whenKeyShut?: WhenKeyShut;
+  readonly json?: true;
+}
+
 function putCommand(): Command {
   return new Command('put')
-    .description('make a tenant, or change its plan')
+    .description('make a tenant, or change its plan and choices')
     .argument('<tenant>', '1 to 50 letters, digits, _, = or -')
     .addOption(
-      new Option('--plan <plan>', 'only pro and enterprise may have a KMS key').choices(PLANS).makeOptionMandatory(),
+      new Option('--plan <plan>', 'only pro and enterprise may have a KMS key; a new tenant needs one').choices(PLANS),
     )
     .option(
       '--key <arn>',
       "the tenant's own KMS key; without it the platform key serves it. Only when the tenant is made",
     )
+    .addOption(
+      new Option(
+        '--when-key-shut <what>',
+        'what becomes of content that arrives while its KMS key is unusable',
+      ).choices(WHEN_KEY_SHUT),
+    )
     .option('--json', "the tenant's file on one line")
     .addHelpText(
       'after',
       `
+Content that arrives while the tenant's KMS key is unusable waits under the platform key (park, which is the
+default), or is refused, for a tenant that wants nothing of its own under any other key.
+
 Examples:
   sealdex tenants put globex --plan free
-  sealdex tenants put acme --plan pro --key arn:aws:kms:us-west-2:111122223333:key/…`,
+  sealdex tenants put acme --plan pro --key arn:aws:kms:us-west-2:111122223333:key/…
+  sealdex tenants put acme --when-key-shut refuse`,
     )
-    .action(async (tenant: string, { plan, key, json: asJson }: { plan: Plan; key?: string; json?: true }) => {
-      checkName(tenant, 'tenant');
-      await withOperator(async (operator) => {
-        const change = { plan, ...(key === undefined ? {} : { kmsKeyArn: key }) };
-        const { made, file } = await operator.putTenant(tenant, change);
-        const served = file.kmsKeyArn === undefined ? 'platform key' : `KMS key ${file.kmsKeyArn}`;
-        if (asJson) json(file);
-        else out(`${made ? 'Made' : 'Changed'} tenant ${tenant}: plan ${file.plan}, ${served}.`);
-      });
-    });
+    .action(put);
+}
+
+async function put(tenant: string, { plan, key, whenKeyShut, json: asJson }: PutOptions): Promise<void> {
+  checkName(tenant, 'tenant');
+  const change = {
+    ...(plan === undefined ? {} : { plan }),
+    ...(key === undefined ? {} : { kmsKeyArn: key }),
+    ...(whenKeyShut === undefined ? {} : { whenKeyShut }),
+  };
+  if (Object.keys(change).length === 0)
+    throw new UsageError('There is nothing to change: give --plan, --key or --when-key-shut.');
+  await withOperator(async (operator) => {
+    const { made, file } = await operator.putTenant(tenant, change);
+    const served = file.kmsKeyArn === undefined ? 'platform key' : `KMS key ${file.kmsKeyArn}`;
+    const refuses = file.whenKeyShut === 'refuse' ? ', content is refused while its key is shut' : '';
+    if (asJson) json(file);
+    else out(`${made ? 'Made' : 'Changed'} tenant ${tenant}: plan ${file.plan}, ${served}${refuses}.`);
+  });
 }

@@ -1,13 +1,15 @@
-// Waits for jobs to end by asking for them again and again, and counts how they ended.
+// Waits for jobs to end, or to be parked, by asking for them again and again, and counts how they ended.
 // Prints nothing; who wants to see something gives functions that are told.
 import { sleep, type Clock } from '../clock.ts';
 import { dispositionOf, SealdexError, type Code } from '../errors.ts';
-import type { Producer } from '../app.ts';
+import type { JobState, Producer } from '../app.ts';
 
 export interface Endings {
   readonly done: number;
   readonly superseded: number;
   readonly dead: number;
+  /** They wait for a KMS key or for the operator, which may take days, and go on by themselves. */
+  readonly parked: number;
 }
 
 export interface WaitingDeps<Job> {
@@ -40,7 +42,7 @@ const POLLED_AT_ONCE = 200;
 
 export function createWaiting<Job extends { readonly jobId: string }>(deps: WaitingDeps<Job>): Waiting<Job> {
   const { status, clock, signal, onEnd, onProgress, onStill } = deps;
-  const endings = { done: 0, superseded: 0, dead: 0 };
+  const endings = { done: 0, superseded: 0, dead: 0, parked: 0 };
   let left: Job[] = [];
   let total = 0;
 
@@ -54,7 +56,7 @@ export function createWaiting<Job extends { readonly jobId: string }>(deps: Wait
       const answer = answers[index];
       if (answer?.status === 'rejected') error = passing(answer.reason);
       const state = answer?.status === 'fulfilled' ? answer.value.state : 'unknown';
-      if (state !== 'done' && state !== 'superseded' && state !== 'dead') {
+      if (!isOver(state)) {
         going.push(job);
         continue;
       }
@@ -99,6 +101,10 @@ export function createWaiting<Job extends { readonly jobId: string }>(deps: Wait
     },
   };
 }
+
+/** Nothing more is to be seen of it soon. */
+const isOver = (state: JobState): state is keyof Endings =>
+  state === 'done' || state === 'superseded' || state === 'dead' || state === 'parked';
 
 /** @throws what will not pass */
 function passing(error: unknown): SealdexError {

@@ -135,9 +135,8 @@ function byUrgency(one: GateRecord, other: GateRecord): number {
 const isByOperator = ({ code }: GateRecord): boolean => code === 'KEY_BLOCKED' || code === 'TENANT_PAUSED';
 
 function factsOf(record: GateRecord, parked: Parked | undefined): GateFacts {
-  const { tenant, keyArn, state, code, since, probes, nextProbe } = record;
-  const { reason, requestId, deletesAt, deniedBy, note } = record;
-  const told = { reason, requestId, deletesAt, deniedBy, note };
+  const { tenant, keyArn, state, code, since, probes, nextProbe, reason, requestId, deletesAt, deniedBy, note } =
+    record;
   return {
     tenant,
     keyArn,
@@ -148,7 +147,11 @@ function factsOf(record: GateRecord, parked: Parked | undefined): GateFacts {
     ...(parked?.oldest === undefined ? {} : { oldest: parked.oldest }),
     ...(state === 'shut' && !isByOperator(record) ? { nextProbe } : {}),
     probes,
-    ...(Object.fromEntries(Object.entries(told).filter(([, value]) => value !== undefined)) as Partial<typeof told>),
+    ...(reason === undefined ? {} : { reason }),
+    ...(requestId === undefined ? {} : { requestId }),
+    ...(deletesAt === undefined ? {} : { deletesAt }),
+    ...(deniedBy === undefined ? {} : { deniedBy }),
+    ...(note === undefined ? {} : { note }),
     ...remedyOf(record),
-  } as GateFacts;
+  };
 }

@@ -44,7 +44,7 @@ export async function* parkedJobs(
     return { id: gateId(owner, keyArn), place, entries: [], at: 0, next: 0 };
   });
   for (;;) {
-    for (const source of sources) await fill(deps, source, Math.min(size, PAGE));
+    for (const source of sources.filter(isDry)) await fill(deps, source, Math.min(size, PAGE));
     const oldest = oldestOf(sources);
     if (!oldest) return;
     const { jobId, since, code = oldest.place.code, count = 1 } = oldest.entries[oldest.at]!;
@@ -53,9 +53,11 @@ export async function* parkedJobs(
   }
 }
 
+const isDry = ({ entries, at, next }: Source): boolean => at >= entries.length && next !== undefined;
+
 async function fill({ queue }: ParkedDeps, source: Source, size: number): Promise<void> {
-  while (source.at >= source.entries.length && source.next !== undefined) {
-    const { entries, next } = await queue.parkedPage(source.id, source.next, size);
+  while (isDry(source)) {
+    const { entries, next } = await queue.parkedPage(source.id, source.next ?? 0, size);
     source.entries = entries;
     source.at = 0;
     source.next = next;

@@ -2,9 +2,9 @@
 // then the gate, so that all processes know at once. If the gate cannot be reached, workers find the file by themselves.
 import type { Clock } from '../clock.ts';
 import { SealdexError } from '../errors.ts';
+import { REASON_CHARS } from '../names.ts';
 import type { Gate, GateRecord, Gates } from '../parking/gate.ts';
 import { released, shutByWord, type Word } from '../parking/word.ts';
-import { REASON_CHARS } from '../tenants/file.ts';
 import type { TenantFile, Tenants } from '../tenants.ts';
 import { gateFacts, type GateDeps, type GateFacts } from './gates.ts';
 

@@ -2,7 +2,7 @@
 // Caching, and telling others of a change, is src/tenants.ts' business.
 import { z } from 'zod';
 import { SealdexError } from '../errors.ts';
-import { PLANS, type Plan } from '../names.ts';
+import { PLANS, WHEN_KEY_SHUT, type Plan } from '../names.ts';
 import { isKeyArn } from '../settings.ts';
 import { isRefusal } from '../store/faults.ts';
 import type { Store } from '../store/s3.ts';
@@ -20,7 +20,7 @@ const tenantFile = z.looseObject({
   plan: z.enum(PLANS),
   kmsKeyArn: keyArn.optional(),
   formerKeyArns: z.array(keyArn),
-  whenKeyShut: z.enum(['park', 'refuse']),
+  whenKeyShut: z.enum(WHEN_KEY_SHUT),
   keepOriginals: z.boolean(),
   paused: word.optional(),
   blockedKeys: z.array(word.extend({ arn: keyArn })),
@@ -49,9 +49,6 @@ export interface OperatorWord {
 }
 
 const MERGE_ROUNDS = 5;
-
-/** Longest reason of an operator's word; of a longer one, which somebody wrote by hand, the beginning counts. */
-export const REASON_CHARS = 300;
 
 export interface LoadedFile {
   readonly file: TenantFile;

@@ -29,6 +29,7 @@ describe('status', () => {
       keys: 0,
       oldestKeyMs: 0,
       kmsCalls: {},
+      parkedByTenant: [],
     });
   });
 
@@ -139,11 +140,16 @@ describe('tenants', () => {
         code: 'DOCUMENT_INVALID',
         field: 'tenant',
       });
-    for (const plan of ['gold', '', undefined, 'toString'])
+    for (const plan of ['gold', '', 'toString'])
       expect(await refusalOf(() => scene.operator.putTenant('new', { plan: plan as Plan }))).toMatchObject({
         code: 'DOCUMENT_INVALID',
         field: 'plan',
       });
+    expect(await refusalOf(() => scene.operator.putTenant('acme', { whenKeyShut: 'wait' as 'park' }))).toMatchObject({
+      code: 'DOCUMENT_INVALID',
+      field: 'whenKeyShut',
+    });
+    expect(await codeOf(() => scene.operator.putTenant('new', {}))).toBe('TENANT_UNKNOWN');
     expect(
       await codeOf(() => scene.operator.putTenant('new', { plan: 'free', kmsKeyArn: scene.services.kms.createKey() })),
     ).toBe('TENANT_KEY_INVALID');

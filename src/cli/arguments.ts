@@ -1,0 +1,18 @@
+// What operators name on the command line beside tenants and corpora: KMS keys and reasons.
+// How the text of an option is split is commander's business.
+import { REASON_CHARS } from '../names.ts';
+import { isKeyArn } from '../settings.ts';
+import { UsageError } from './failure.ts';
+
+/** The full ARN of a KMS key. @throws UsageError */
+export function checkArn(text: string): string {
+  if (isKeyArn(text)) return text;
+  throw new UsageError('A KMS key is named by its full ARN, arn:aws:kms:REGION:ACCOUNT:key/ID; no alias, no bare id.');
+}
+
+/** Why the operator stops something, for who looks later. @throws UsageError */
+export function checkReason(text: string): string {
+  const reason = text.trim();
+  if (reason.length > 0 && reason.length <= REASON_CHARS) return reason;
+  throw new UsageError(`--reason must be 1 to ${REASON_CHARS} characters.`);
+}

@@ -1,0 +1,64 @@
+// How gates look on a terminal: a line each with what there is to do below it, or all facts of one.
+import type { GateFacts } from '../app.ts';
+import { systemClock } from '../clock.ts';
+import { CODES } from '../errors.ts';
+import { duration, oneLine, table, time } from './terminal.ts';
+
+const HEADER = ['KEY', 'TENANT', 'STATE', 'SINCE', 'JOBS', 'OLDEST', 'NEXT PROBE', 'WHO ACTS'];
+
+/** A line for each gate, and below it, further in, when the key is deleted and what who acts would type. */
+export function gateLines(gates: readonly GateFacts[]): string[] {
+  const now = systemClock.now();
+  const [header = '', ...lines] = table([HEADER, ...gates.map((gate) => cellsOf(gate, now))]);
+  return [header, ...lines.flatMap((line, at) => [line, ...below(gates[at]!).map((each) => `    ${each}`)])];
+}
+
+const cellsOf = (gate: GateFacts, now: number): string[] => [
+  gate.keyArn,
+  gate.tenant,
+  `${gate.state} ${gate.code}`,
+  time(gate.since),
+  String(gate.jobs),
+  gate.oldest === undefined ? '-' : duration(Math.max(0, now - gate.oldest)),
+  gate.nextProbe === undefined ? '-' : nextProbeOf(gate.nextProbe, now),
+  gate.whoActs,
+];
+
+function below({ deletesAt, note, says, commands }: GateFacts): string[] {
+  return [
+    ...(deletesAt === undefined ? [] : [`KMS DELETES THE KEY ON ${time(deletesAt)}: what is under it is lost then.`]),
+    ...(note === undefined ? [] : [`Reason: ${oneLine(note)}`]),
+    says,
+    ...commands,
+  ];
+}
+
+/** Everything that is known of one gate. */
+export function factLines(gate: GateFacts): string[] {
+  const now = systemClock.now();
+  const { keyArn, tenant, state, code, since, jobs, oldest, probes, nextProbe, deletesAt, deniedBy, whoActs } = gate;
+  const rows: [string, string | undefined][] = [
+    ['key', keyArn],
+    ['tenant', tenant],
+    ['state', state],
+    ['code', `${code}: ${CODES[code].means}`],
+    ['since', ago(since, now)],
+    ['jobs', String(jobs)],
+    ['oldest', oldest === undefined ? undefined : ago(oldest, now)],
+    ['probes', String(probes)],
+    ['next probe', nextProbe === undefined ? undefined : `${time(nextProbe)} (${nextProbeOf(nextProbe, now)})`],
+    ['reason', gate.reason],
+    ['request', gate.requestId],
+    ['deletes on', deletesAt === undefined ? undefined : time(deletesAt)],
+    ['denied by', deniedBy === undefined ? undefined : deniedBy === 'operator' ? 'a policy of ours' : 'the tenant'],
+    ['note', gate.note === undefined ? undefined : oneLine(gate.note)],
+    ['who acts', `${whoActs}: ${gate.says}`],
+  ];
+  const known = rows.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]));
+  return [...table(known), ...gate.commands.map((command) => `    ${command}`)];
+}
+
+export const nextProbeOf = (at: number, now: number = systemClock.now()): string =>
+  at <= now ? 'now' : `in ${duration(at - now)}`;
+
+const ago = (at: number, now: number): string => `${time(at)} (${duration(Math.max(0, now - at))} ago)`;

@@ -1,0 +1,184 @@
+// `sealdex keys probe`, `release`, `block` and `unblock`: the same for one tenant of a KMS key or for all of them.
+// What is told of each tenant is a line; one tenant's fault leaves the others alone.
+import { Command } from 'commander';
+import type { GateChange, Operator } from '../app.ts';
+import { CODES, SealdexError } from '../errors.ts';
+import { checkName } from '../names.ts';
+import { checkArn, checkReason } from './arguments.ts';
+import { textOf } from './failure.ts';
+import { withOperator } from './opened.ts';
+import { exitOf, probeLine } from './probe-line.ts';
+import { json, out, say } from './terminal.ts';
+
+interface Options {
+  readonly tenant?: string;
+  readonly json?: true;
+}
+
+interface Told {
+  readonly facts: object;
+  readonly line: string;
+  readonly exit?: number;
+}
+
+type Each = (operator: Operator, tenant: string, keyArn: string) => Promise<Told>;
+
+const ARN = 'arn:aws:kms:us-west-2:111122223333:key/…';
+
+export function probeCommand(): Command {
+  return command('probe', 'try a KMS key whose gate is shut, now')
+    .addHelpText(
+      'after',
+      `
+Makes the real calls, as a worker's probe does. Two good probes in a row open the gate; the second one is
+made by a worker some seconds later. Exit code: 0 when KMS accepts the key, else that of what it said.
+
+Example:
+  sealdex keys probe ${ARN}`,
+    )
+    .action((text: string, options: Options) =>
+      overGates(text, options, async (operator, tenant, keyArn) => {
+        const answer = await operator.probe(tenant, keyArn);
+        return { facts: answer, line: probeLine(answer), exit: exitOf(answer) };
+      }),
+    );
+}
+
+export function releaseCommand(): Command {
+  return command('release', 'open a shut gate by your word, and let KMS decide')
+    .addHelpText(
+      'after',
+      `
+Workers release the parked jobs at once, without a probe. If KMS refuses the key again, the gate shuts
+again, and nothing is lost. What you have blocked or paused is not released: unblock or resume it.
+
+Example:
+  sealdex keys release ${ARN}`,
+    )
+    .action((text: string, options: Options) =>
+      overGates(text, options, async (operator, tenant, keyArn) => {
+        const change = await operator.release(tenant, keyArn);
+        return { facts: change, line: change.changed ? releasedLine(tenant) : staysLine(change) };
+      }),
+    );
+}
+
+export function blockCommand(): Command {
+  return command('block', 'let nobody use a KMS key until it is unblocked')
+    .requiredOption('--reason <text>', 'why, for who looks later')
+    .addHelpText(
+      'after',
+      `
+It stands in the tenant's file, so it outlasts Redis; no probe opens such a gate. Without --tenant it is
+blocked for all tenants that have or had the key. Data keys in memory are wiped at once; jobs are parked.
+
+Example:
+  sealdex keys block ${ARN} --reason "incident 4711"`,
+    )
+    .action((text: string, options: Options & { readonly reason: string }) => {
+      const reason = checkReason(options.reason);
+      return overOwners(text, options, async (operator, tenant, keyArn) => {
+        const change = await operator.block(tenant, keyArn, reason);
+        const way = `sealdex keys unblock ${keyArn} --tenant ${tenant}`;
+        return { facts: change, line: `Blocked for tenant ${tenant}: its jobs are parked until ${way}` };
+      });
+    });
+}
+
+export function unblockCommand(): Command {
+  return command('unblock', 'let a KMS key be used again that was blocked')
+    .addHelpText(
+      'after',
+      `
+The parked jobs are released, and KMS decides: a key that is disabled shuts the gate again.
+
+Example:
+  sealdex keys unblock ${ARN}`,
+    )
+    .action((text: string, options: Options) =>
+      overOwners(text, options, async (operator, tenant, keyArn) => {
+        const change = await operator.unblock(tenant, keyArn);
+        if (!change.changed) return { facts: change, line: `Tenant ${tenant}: the key was not blocked.` };
+        const isShut = change.gate !== undefined && change.gate.state !== 'draining';
+        const rest = isShut ? staysLine(change) : releasedLine(tenant);
+        return { facts: change, line: `Unblocked for tenant ${tenant}. ${rest}` };
+      }),
+    );
+}
+
+const command = (name: string, does: string): Command =>
+  new Command(name)
+    .description(does)
+    .argument('<arn>', 'the full ARN of the KMS key')
+    .option('--tenant <name>', 'only for this tenant; without it for all tenants of the key')
+    .option('--json', 'NDJSON: one line for each tenant');
+
+export const releasedLine = (tenant: string): string => `The parked jobs of tenant ${tenant} are being released.`;
+
+/** Why nothing is released. */
+export function staysLine({ tenant, gate }: GateChange): string {
+  if (!gate || gate.state === 'draining') return `The gate of tenant ${tenant} is not shut.`;
+  const [way] = gate.commands;
+  const hint = gate.whoActs === 'operator' && way !== undefined ? `: ${way}` : '.';
+  return `The gate of tenant ${tenant} stays shut: ${CODES[gate.code].means} (${gate.code})${hint}`;
+}
+
+/** For every gate of the key that is shut: that is known without reading the tenants' files. */
+async function overGates(text: string, options: Options, each: Each): Promise<void> {
+  const keyArn = checkArn(text);
+  const tenant = options.tenant === undefined ? undefined : checkName(options.tenant, 'tenant');
+  await withOperator(async (operator) => {
+    const { gates } = await operator.gates({ tenant, keyArn });
+    const shut = gates.filter(({ state }) => state !== 'draining');
+    const nothing = `No gate of the KMS key ${keyArn}${tenant === undefined ? '' : ` and tenant ${tenant}`} is shut.`;
+    await over(operator, keyArn, shut, each, { asJson: options.json, isOne: shut.length === 1, nothing });
+  });
+}
+
+/** For every tenant that has or had the key. */
+async function overOwners(text: string, options: Options, each: Each): Promise<void> {
+  const keyArn = checkArn(text);
+  const tenant = options.tenant === undefined ? undefined : checkName(options.tenant, 'tenant');
+  await withOperator(async (operator) => {
+    const owners = tenant === undefined ? operator.tenantsOf(keyArn) : [{ tenant }];
+    const nothing = `No tenant has or had the KMS key ${keyArn}.`;
+    await over(operator, keyArn, owners, each, { asJson: options.json, isOne: tenant !== undefined, nothing });
+  });
+}
+
+interface Way {
+  readonly asJson: true | undefined;
+  /** A fault of the only one is the command's. */
+  readonly isOne: boolean;
+  readonly nothing: string;
+}
+
+async function over(
+  operator: Operator,
+  keyArn: string,
+  tenants:
+    | AsyncIterable<{ tenant: string; error?: SealdexError }>
+    | readonly { tenant: string; error?: SealdexError }[],
+  each: Each,
+  { asJson, isOne, nothing }: Way,
+): Promise<void> {
+  let met = 0;
+  for await (const { tenant, error } of tenants) {
+    met += 1;
+    try {
+      if (error) throw error;
+      const { facts, line, exit = 0 } = await each(operator, tenant, keyArn);
+      if (asJson) json(facts);
+      else out(line);
+      if (exit !== 0) process.exitCode = exit;
+    } catch (fault) {
+      if (isOne || !(fault instanceof SealdexError)) throw fault;
+      if (asJson) json({ tenant, keyArn, code: fault.code, message: fault.message });
+      else say(`Tenant ${tenant}: ${textOf(fault)}`);
+      process.exitCode = CODES[fault.code].exit;
+    }
+  }
+  if (met > 0) return;
+  say(nothing);
+  process.exitCode = CODES.NOT_FOUND.exit;
+}

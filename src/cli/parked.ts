@@ -1,0 +1,83 @@
+// `sealdex parked list`: the jobs that wait for a KMS key, or for the operator's word.
+import { Command } from 'commander';
+import type { ParkedJob } from '../app.ts';
+import { checkName } from '../names.ts';
+import { withOperator } from './opened.ts';
+import { json, out, say, table, time } from './terminal.ts';
+import { whole } from './whole.ts';
+
+interface Options {
+  readonly tenant?: string;
+  readonly limit: number;
+  readonly json?: true;
+}
+
+/** How many lines share the width of their columns. */
+const ROWS = 500;
+
+export function parkedCommand(): Command {
+  return new Command('parked')
+    .description('look at parked jobs')
+    .addCommand(listCommand())
+    .addHelpText('after', '\nExample:\n  sealdex parked list --tenant acme');
+}
+
+function listCommand(): Command {
+  return new Command('list')
+    .description('parked jobs, the one first that has waited longest')
+    .option('--tenant <name>', 'only those of this tenant')
+    .option('--limit <n>', 'end after this many jobs', whole, 50)
+    .option('--json', 'NDJSON: one line for each job')
+    .addHelpText(
+      'after',
+      `
+Parked jobs go on by themselves when their gate opens: sealdex keys list tells who acts.
+COUNT is how often a job was parked. While jobs are released, the list may miss some.
+
+Examples:
+  sealdex parked list
+  sealdex parked list --tenant acme --limit 1000 --json`,
+    )
+    .action(async ({ tenant, limit, json: asJson }: Options) => {
+      if (tenant !== undefined) checkName(tenant, 'tenant');
+      await withOperator(async (operator) => {
+        const print = asJson ? { add: json, end: () => {} } : createTable();
+        let listed = 0;
+        let isCut = false;
+        for await (const job of operator.parkedJobs({ tenant, size: limit + 1 })) {
+          isCut = listed === limit;
+          if (isCut) break;
+          listed += 1;
+          print.add(job);
+        }
+        print.end();
+        if (listed === 0) say(tenant === undefined ? 'No jobs are parked.' : `Tenant ${tenant} has no parked jobs.`);
+        if (isCut) say('More are parked: --limit N lists them, sealdex keys list counts them.');
+      });
+    });
+}
+
+const cellsOf = ({ jobId, tenant, keyArn, code, since, count }: ParkedJob): string[] => [
+  jobId,
+  tenant,
+  keyArn,
+  code,
+  time(since),
+  String(count),
+];
+
+/** A table that is printed some lines at a time, however long it gets. */
+function createTable(): { add(job: ParkedJob): void; end(): void } {
+  let rows: string[][] = [['JOB', 'TENANT', 'KEY', 'CODE', 'SINCE', 'COUNT']];
+  const end = (): void => {
+    if (rows.some(([job]) => job !== 'JOB')) for (const line of table(rows)) out(line);
+    rows = [];
+  };
+  return {
+    add(job) {
+      rows.push(cellsOf(job));
+      if (rows.length > ROWS) end();
+    },
+    end,
+  };
+}
