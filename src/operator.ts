@@ -22,8 +22,8 @@ export interface Status {
   readonly kmsCalls: Readonly<Record<string, number>>;
   /** Most first; of at most 1,000 gates. */
   readonly parkedByTenant: readonly ParkedCount[];
-  /** Dead letters, where they are counted by tenant. */
-  readonly deadByTenant?: readonly { readonly tenant: string; readonly code: Code; readonly letters: number }[];
+  /** Dead letters by tenant (none for what names no tenant) and code. */
+  readonly deadByTenant: readonly { readonly tenant?: string; readonly code: Code; readonly letters: number }[];
 }
 
 export interface ShownJob extends JobFacts {
@@ -59,10 +59,11 @@ export function createOperatorFrom(deps: OperatorDeps): Omit<Operator, typeof Sy
   return {
     ...operator,
     async status() {
-      const [counts, processes, parked] = await Promise.all([
+      const [counts, processes, parked, dead] = await Promise.all([
         queue.counts(),
         readHeartbeats(redis, queueName),
         parkedByTenant(deps),
+        queue.letters.counts(),
       ]);
       return {
         queue: queueName,
@@ -75,6 +76,7 @@ export function createOperatorFrom(deps: OperatorDeps): Omit<Operator, typeof Sy
         oldestKeyMs: processes.reduce((oldest, { oldestKeyMs }) => Math.max(oldest, oldestKeyMs), 0),
         kmsCalls: sumOf(processes.map(({ kmsCalls }) => kmsCalls)),
         parkedByTenant: parked,
+        deadByTenant: dead,
       };
     },
     ...createLetterOperator(queue.letters, store),

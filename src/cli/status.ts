@@ -50,9 +50,9 @@ function linesOf(status: Status): string[] {
 const TENANTS = 20;
 
 /** The tenants with the most parked jobs and dead letters, where there are any. */
-function tenantLines({ parkedByTenant, deadByTenant = [] }: Status): string[] {
+function tenantLines({ parkedByTenant, deadByTenant }: Status): string[] {
   const dead = new Map<string, number>();
-  for (const { tenant, letters } of deadByTenant) dead.set(tenant, (dead.get(tenant) ?? 0) + letters);
+  for (const { tenant = '?', letters } of deadByTenant) dead.set(tenant, (dead.get(tenant) ?? 0) + letters);
   const parked = new Map(parkedByTenant.map((count) => [count.tenant, count]));
   const troubled = [...new Set([...parked.keys(), ...dead.keys()])].map((tenant) => ({
     tenant,
@@ -69,13 +69,14 @@ function tenantLines({ parkedByTenant, deadByTenant = [] }: Status): string[] {
       tenant,
       String(jobs),
       oldest === undefined ? '-' : duration(Math.max(0, now - oldest)),
-      ...(deadByTenant.length === 0 ? [] : [String(letters)]),
+      String(letters),
     ]);
   return [
     '',
-    ...table([['TENANT', 'PARKED', 'OLDEST', ...(deadByTenant.length === 0 ? [] : ['DEAD'])], ...rows]),
+    ...table([['TENANT', 'PARKED', 'OLDEST', 'DEAD'], ...rows]),
     ...(most.length > TENANTS ? [`and ${most.length - TENANTS} more tenants: --json has them all`] : []),
     ...(parked.size > 0 ? ['Why jobs are parked, and who acts: sealdex keys list'] : []),
+    ...(dead.size > 0 ? ['Why jobs are dead, and what to do: sealdex dead list'] : []),
   ];
 }
 
