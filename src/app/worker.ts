@@ -70,7 +70,8 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
     gauges(metrics, ring, budget, readiness);
     depthGauges(metrics, depthsReader(redis, redisKeys(config.queue)));
     releases.add(eventLoopGauges(metrics), (stop) => stop());
-    const handle = createHandler({ ...rooms, gates: guard.gates, log, budget, canary, slots });
+    const { gates, verdict } = guard;
+    const handle = createHandler({ ...rooms, gates, heed: verdict.heed, log, budget, canary, slots });
     const health = releases.add(
       await startHealth({ host: options.host, port: config.port, metrics, readiness: readiness.check }),
       (opened) => opened.stop(),

@@ -16,7 +16,6 @@ import {
   type Gate,
   type GateRecord,
 } from './record.ts';
-import { shutByWord, type Word } from './word.ts';
 
 export { isClosed, type Gate, type GateRecord, type GateState } from './record.ts';
 
@@ -42,11 +41,6 @@ export interface Gates {
   read(tenant: string, keyArn: string): Promise<Gate>;
   /** Changes a gate if it is still at `seenEpoch`, tells all processes, and answers whether it did. */
   change(seenEpoch: number, record: GateRecord): Promise<boolean>;
-  /**
-   * Shuts the gate of an owner that the operator has stopped, where the tenant's file alone says so: whoever wrote it died
-   * or lost Redis before the gate. Else jobs would be parked at an open gate, and released again at once.
-   */
-  keepWord(owner: GateOwner): Promise<void>;
   /** Reads all gates again if any has changed since. */
   readonly tick: () => Promise<void>;
   stop(): Promise<void>;
@@ -91,7 +85,6 @@ export async function openGates(deps: GatesDeps): Promise<Gates> {
     all: () => view.all(),
     read: (tenant, keyArn) => readGate(redis, keys, gateId(tenant, keyArn)),
     change: (seenEpoch, record) => view.change(seenEpoch, record),
-    keepWord: (owner) => view.keepWord(owner),
     tick: () => view.tick(),
     stop() {
       subscriber.off('message', onMessage);
@@ -138,16 +131,6 @@ class GateView {
     const { changed, epochOfAll, gate } = await changeGate(redis, keys, seenEpoch, record);
     this.hear(epochOfAll, gateId(record.tenant, record.keyArn), gate);
     return changed;
-  }
-
-  async keepWord({ tenant, keyArn, shutByOperator }: GateOwner): Promise<void> {
-    const { redis, keys, clock } = this.#deps;
-    const id = gateId(tenant, keyArn);
-    if (!shutByOperator || isClosed(this.gate(id))) return;
-    const gate = await readGate(redis, keys, id);
-    if (isClosed(gate)) return;
-    const now = clock.now();
-    await this.change(gate.epoch, shutByWord(gate, { tenant, keyArn, wasCurrent: true }, shutByOperator, now, now));
   }
 
   async tick(): Promise<void> {

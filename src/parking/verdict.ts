@@ -4,7 +4,7 @@ import type { Clock } from '../clock.ts';
 import { dispositionOf, SealdexError } from '../errors.ts';
 import { gateId } from '../names.ts';
 import { run, type Redis, type RedisKeys, type Script } from '../redis.ts';
-import type { Gates } from './gate.ts';
+import { isClosed, type Gates } from './gate.ts';
 import { firstProbe, type ProbeTimes } from './schedule.ts';
 
 /** A KMS call that is about to be made for a tenant's documents. */
@@ -63,6 +63,11 @@ const FAILING_KEPT = 10_000;
 export interface Verdict extends Watch {
   /** Whether any key that worked lately, or was denied, works now. */
   anyWorks(): Promise<boolean>;
+  /**
+   * Shuts the gate that a job met the operator's word for: that stands in the tenant's file, where parked jobs are not
+   * counted, and Redis may have lost the gate or never had one.
+   */
+  readonly heed: (tenant: string, error: SealdexError) => Promise<void>;
 }
 
 export function createVerdict(deps: VerdictDeps): Verdict {
@@ -149,6 +154,12 @@ export function createVerdict(deps: VerdictDeps): Verdict {
         },
         failed: (error) => failed(call, gate.epoch, error),
       };
+    },
+    async heed(tenant, error) {
+      const { keyArn } = error;
+      if (keyArn === undefined || (error.code !== 'TENANT_PAUSED' && error.code !== 'KEY_BLOCKED')) return;
+      const gate = gates.look(tenant, keyArn);
+      if (!isClosed(gate)) await shut({ tenant, keyArn }, gate.epoch, error);
     },
     anyWorks: () => someWork(deps.works, [...worked.last(WORKED_TRIED), ...denied.last(WORKED_TRIED)]),
   };

@@ -13,10 +13,7 @@ export async function runDeleteJob(deps: WorkDeps, job: DeleteJob, signal: Abort
   // The tenant must exist, as for every job; what its KMS key can do is not asked. A pause stops all jobs of a tenant.
   const owner = await phase('tenant', () => deps.tenants.get(job.tenant, signal));
   const refusal = deps.gates.refusal(owner);
-  if (refusal?.code === 'TENANT_PAUSED') {
-    await deps.gates.keepWord(owner);
-    throw refusal;
-  }
+  if (refusal?.code === 'TENANT_PAUSED') throw refusal;
   const { id: jobId, tenant, corpus, object, revision } = job;
   const deletion = { tenant, corpus, object, revision, jobId };
   const result = await phase('store', () => deleteDocument(deps.store, deps.clock, deletion, signal));

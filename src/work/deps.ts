@@ -1,6 +1,7 @@
 // What the handlers of all kinds of jobs work with; the composition root makes it. Types only.
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
+import type { SealdexError } from '../errors.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
@@ -19,7 +20,9 @@ export interface WorkDeps {
   readonly store: Store;
   readonly ring: KeyRing;
   readonly tenants: Tenants;
-  readonly gates: Pick<Gates, 'refusal' | 'keepWord'>;
+  readonly gates: Pick<Gates, 'refusal'>;
+  /** Hears of each fault of a tenant's job, so that a job which meets the operator's word is parked at a gate that is shut. */
+  readonly heed: (tenant: string, error: SealdexError) => Promise<void>;
   readonly budget: ByteBudget;
   readonly canary: Canary;
   readonly slots: TenantSlots;

@@ -27,7 +27,7 @@ export function createHandler(deps: WorkDeps): (job: TakenJob, handBack: AbortSi
       const data = parseJob(job.data);
       ({ kind, tenant } = data);
       // Whatever hangs, the slot is free at the deadline; steps that heed the signal end then too.
-      const outcome = await orAbort(runJob(deps, job.id, data, signal), signal);
+      const outcome = await orAbort(heeding(deps, tenant, runJob(deps, job.id, data, signal)), signal);
       metrics.count('sealdex_jobs_total', { kind, outcome: 'superseded' in outcome ? 'superseded' : outcome.kind });
       return outcome;
     } catch (error) {
@@ -53,3 +53,12 @@ export function createHandler(deps: WorkDeps): (job: TakenJob, handBack: AbortSi
 
 const runJob = (deps: WorkDeps, id: string, data: JobData, signal: AbortSignal): Promise<Outcome> =>
   data.kind === 'delete' ? runDeleteJob(deps, { id, ...data }, signal) : runIndexJob(deps, { id, ...data }, signal);
+/** @throws what the work throws; what `heed` throws when the gate could not be shut: then the job comes back */
+async function heeding<T>({ heed }: WorkDeps, tenant: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof SealdexError) await heed(tenant, error);
+    throw error;
+  }
+}

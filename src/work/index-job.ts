@@ -31,10 +31,7 @@ async function run(deps: WorkDeps, job: IndexJob, signal: AbortSignal, phase: Ph
   const tenant = await phase('tenant', () => deps.tenants.get(job.tenant, signal));
   // Before anything is fetched: a job that is parked costs no call to KMS or S3.
   const refusal = deps.gates.refusal(tenant);
-  if (refusal) {
-    await deps.gates.keepWord(tenant);
-    throw refusal;
-  }
+  if (refusal) throw refusal;
   if (deps.slots.isCrowded(job.tenant)) return waitsForOthers();
   // Once more from the start when the record needs more room than there is: what waits for its turn holds nothing.
   for (let needed = 0; ;) {

@@ -125,7 +125,7 @@ test('/metrics of a worker names every metric of the list and no tenant, documen
   expect(text).toContain('sealdex_jobs_total{kind="index",outcome="done"} 1');
   expect(text).toContain('sealdex_kms_calls_total{operation="Decrypt",result="ok"} 1');
   expect(text).toContain('sealdex_ready 1');
-  for (const phase of ['tenant', 'content', 'open', 'parse', 'record', 'key', 'encrypt', 'store']) {
+  for (const phase of ['tenant', 'content', 'open', 'parse', 'record', 'encrypt', 'store']) {
     expect(text).toContain(`sealdex_job_phase_seconds_count{kind="index",phase="${phase}"} 1`);
   }
   for (const secret of ['acme-tenant', 'secret-corpus', 'secret document', arn, jobId])

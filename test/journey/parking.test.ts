@@ -51,3 +51,28 @@ test('jobs of a disabled key are parked, those of others go on, and all are stor
   for (const job of [...queued, ...late]) expect(await house.end(job)).toBe('done');
   for (const id of [...ids, 'late']) expect(await textOf(house.reader, 'acme', 'docs', id)).toContain('Textof');
 });
+
+test.each(['paused', 'blocked'] as const)(
+  'a tenant that is %s by its file alone, with no gate in Redis, has its jobs parked, and released when that ends',
+  async (how) => {
+    await using house = await openHouse(SOON);
+    const key = await house.tenant('acme');
+    await house.tenant('globex');
+    const [job = ''] = await enqueue(house, 'acme', ['doc']);
+    const say = (word: { reason: string; since: number } | null) =>
+      house.operator.putTenant('acme', how === 'paused' ? { paused: word } : { blocked: { arn: key, word } });
+    await say({ reason: 'asked for', since: 1 });
+    const code = how === 'paused' ? 'TENANT_PAUSED' : 'KEY_BLOCKED';
+    await using _worker = await startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+    await eventually(async () => (await stateOf(house, job)) === `parked ${code}`);
+    for (const id of ['one', 'two', 'three']) {
+      const [other = ''] = await enqueue(house, 'globex', [id]);
+      expect(await house.end(other)).toBe('done');
+    }
+    // Parked where nothing is shut, it would come back at once, a hundred times a second.
+    expect(await stateOf(house, job)).toBe(`parked ${code}`);
+    expect((await house.queue.getJob(job))?.attemptsStarted).toBeLessThanOrEqual(2);
+    await say(null);
+    expect(await house.end(job)).toBe('done');
+  },
+);

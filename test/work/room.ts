@@ -53,7 +53,7 @@ export async function openWorkRoom(): Promise<WorkRoom> {
   const say = (facts: object, message: string): void => void lines.push(JSON.stringify({ ...facts, message }));
   const log: Log = { debug: say, info: say, warn: say, error: say };
   const budget = new ByteBudget(clock, config.inFlightBytes, config.concurrency);
-  const gates = { refusal: () => undefined, keepWord: async () => {} };
+  const gates = { refusal: () => undefined };
   const slots = new TenantSlots(clock, config.concurrency);
   const freshCanary = (): Canary => createCanary(store, config.queue, clock);
   const deps: WorkDeps = {
@@ -65,6 +65,7 @@ export async function openWorkRoom(): Promise<WorkRoom> {
     ring,
     tenants,
     gates,
+    heed: async () => {},
     budget,
     canary: freshCanary(),
     slots,
