@@ -153,6 +153,7 @@ describe('tenants', () => {
     expect(
       await codeOf(() => scene.operator.putTenant('new', { plan: 'free', kmsKeyArn: scene.services.kms.createKey() })),
     ).toBe('TENANT_KEY_INVALID');
+    expect(await codeOf(() => scene.operator.putTenant('new', {}))).toBe('TENANT_UNKNOWN');
     expect(await codeOf(() => scene.operator.tenant('../acme'))).toBe('DOCUMENT_INVALID');
     expect(await codeOf(() => scene.operator.tenant('nobody'))).toBe('TENANT_UNKNOWN');
     expect(await scene.keysOf('tenants/')).toEqual(before);
