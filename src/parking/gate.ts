@@ -5,6 +5,7 @@ import { repeat, type Clock } from '../clock.ts';
 import { SealdexError, type Code } from '../errors.ts';
 import { gateId } from '../names.ts';
 import { ask, type Redis, type RedisKeys } from '../redis.ts';
+import type { Word } from './word.ts';
 import {
   changeGate,
   isClosed,

@@ -1,5 +1,5 @@
 // Jobs as somebody would make them who enqueues past the producer but has its keys: well encrypted, with any fault inside.
-import { systemClock } from '../../src/clock.ts';
+import { systemClock, type Clock } from '../../src/clock.ts';
 import { loadConfig } from '../../src/config.ts';
 import { SealdexError } from '../../src/errors.ts';
 import { putContent, type ContentHeader } from '../../src/intake.ts';
@@ -29,11 +29,15 @@ export interface Forge extends Disposable {
   forge(request: ForgeRequest): Promise<Forged>;
 }
 
-export function openForge({ settings, store, redis }: Pick<House, 'settings' | 'store' | 'redis'>): Forge {
+/** `clock` says which period the content is encrypted in. */
+export function openForge(
+  { settings, store, redis }: Pick<House, 'settings' | 'store' | 'redis'>,
+  clock: Clock = systemClock,
+): Forge {
   const config = loadConfig(settings, {});
   const kms = createKms(config, createMetrics(), 'patient');
-  const shared = createSharedKeys(redis, config.queue, systemClock);
-  const ring = new KeyRing({ clock: systemClock, kms, shared, use: 'patient' });
+  const shared = createSharedKeys(redis, config.queue, clock);
+  const ring = new KeyRing({ clock, kms, shared, use: 'patient' });
   let last = systemClock.now() * 1000;
   return {
     async forge({ tenant, keyArn, body, header, inlineBytes = 1_000_000, isKeyShut = false }) {

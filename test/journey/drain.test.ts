@@ -1,0 +1,119 @@
+// The way back of parked jobs when it is not smooth: the key turns bad again, the releasing process dies. Nothing is lost.
+import { expect, test } from 'vitest';
+import { startIndexWorker } from '../../src/app.ts';
+import type { Settings } from '../../src/config.ts';
+import { gateId } from '../../src/names.ts';
+import { changeGate, readGate, type Gate, type GateRecord } from '../../src/parking/record.ts';
+import { redisKeys } from '../../src/redis.ts';
+import { eventually } from '../support/eventually.ts';
+import { documentOf, openHouse, squeezed, textOf, type House } from './house.ts';
+import { startWorkerChild, type WorkerChild } from './worker-child.ts';
+
+/** Probes come soon, so that nobody waits for them. */
+const SOON: Settings = { SEALDEX_PROBE_MIN_MS: 200, SEALDEX_PROBE_MAX_MS: 600 };
+
+const keysOf = (house: House): ReturnType<typeof redisKeys> => redisKeys(String(house.settings.SEALDEX_QUEUE));
+
+const gateOf = (house: House, arn: string): Promise<Gate> => readGate(house.redis, keysOf(house), gateId('acme', arn));
+
+const parkedAt = (house: House, arn: string): Promise<number> =>
+  house.redis.zcard(keysOf(house).parked(gateId('acme', arn)));
+
+const textFor = (index: number): string => `This is the text of document ${index}.`;
+
+async function enqueue({ producer }: House, count: number): Promise<string[]> {
+  const results = await producer.enqueueIndexBulk(
+    Array.from({ length: count }, (_, index) => ({
+      tenant: 'acme',
+      corpus: 'docs',
+      document: documentOf(`document ${index}`, textFor(index)),
+    })),
+  );
+  return results.map((result) => ('jobId' in result ? result.jobId : ''));
+}
+
+/** All jobs parked at a disabled key, by a worker that is gone again. */
+async function parkAll(house: House, count: number): Promise<{ arn: string; jobs: string[] }> {
+  const arn = await house.tenant('acme');
+  const jobs = await enqueue(house, count);
+  house.services.kms.disable(arn);
+  await using worker = await startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+  await eventually(async () => (await parkedAt(house, arn)) === count, { timeoutMs: 40_000 });
+  expect((await worker.stop()).isClean).toBe(true);
+  return { arn, jobs };
+}
+
+/** Every document is stored with its text, nothing is left, nothing is dead, no attempt was spent. */
+async function expectAllStored(house: House, arn: string, count: number): Promise<void> {
+  await house.empty(60_000);
+  expect((await house.operator.status()).index.dead).toBe(0);
+  expect(await parkedAt(house, arn)).toBe(0);
+  const { objects } = await house.store.list('documents/', { limit: 1000 });
+  expect(objects).toHaveLength(count);
+  for (let index = 0; index < count; index += 7)
+    expect(await textOf(house.reader, 'acme', 'docs', `document ${index}`)).toContain(squeezed(textFor(index)));
+}
+
+const stored = ({ services }: House): number => services.s3.requests.count({ method: 'PUT', prefix: 'documents/' });
+
+test('a key that turns bad again during the drain parks the rest again, and nothing is lost', async () => {
+  await using house = await openHouse({ ...SOON, SEALDEX_CONCURRENCY: 4 });
+  const { arn } = await parkAll(house, 300);
+  const { kms, s3 } = house.services;
+  // So slow that the drain meets the bad key in its middle.
+  const slow = s3.faults.set({ match: { method: 'PUT', prefix: 'documents/' }, fault: { kind: 'latency', ms: 10 } });
+  kms.enable(arn);
+  await using worker = await startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+  await eventually(() => stored(house) >= 30, { timeoutMs: 20_000 });
+  kms.disable(arn);
+  await shutAgain(house, arn);
+  await eventually(async () => {
+    const { waiting, active } = (await house.operator.status()).index;
+    return waiting + active === 0;
+  });
+  expect((await gateOf(house, arn)).record?.state).toBe('shut');
+  const before = stored(house);
+  expect(before).toBeLessThan(300);
+  expect((await house.operator.status()).index).toMatchObject({
+    waiting: 0,
+    dead: 0,
+    delayed: await parkedAt(house, arn),
+  });
+  slow.clear();
+  kms.enable(arn);
+  await expectAllStored(house, arn, 300);
+  expect(worker.port).toBeGreaterThan(0);
+}, 90_000);
+
+/** As another process does that has asked KMS: the data keys at hand here would do for their hour. */
+async function shutAgain(house: House, arn: string): Promise<void> {
+  await eventually(async () => {
+    const { epoch, record } = await gateOf(house, arn);
+    const shut: GateRecord = { ...record!, state: 'shut', code: 'KEY_DISABLED', goodProbes: 0, nextProbe: Date.now() };
+    return (await changeGate(house.redis, keysOf(house), epoch, shut)).changed;
+  });
+}
+
+test('workers that are killed at random points of a drain lose nothing: another one goes on', async () => {
+  await using house = await openHouse({ ...SOON, SEALDEX_CONCURRENCY: 8 });
+  const { arn } = await parkAll(house, 400);
+  house.services.kms.enable(arn);
+  await using workers = new AsyncDisposableStack();
+  const start = async (): Promise<WorkerChild> => workers.use(await startWorkerChild(house.settings));
+  let left = await parkedAt(house, arn);
+  for (let kills = 0; kills < 3 && left > 0; kills += 1) {
+    const victim = await start();
+    // Before it releases, in the middle, or near the end: wherever it is when so many have left the index.
+    const until = Math.floor(Math.random() * left);
+    await eventually(async () => (left = await parkedAt(house, arn)) <= until, { timeoutMs: 20_000 });
+    victim.kill('SIGKILL');
+    await victim.exited;
+    // What the lease of the dead process holds up for 30 s.
+    await house.redis.del(keysOf(house).lease(`gate:${gateId('acme', arn)}`));
+  }
+  const last = await start();
+  await expectAllStored(house, arn, 400);
+  expect((await gateOf(house, arn)).record?.state).toBe('open');
+  last.kill('SIGTERM');
+  expect(await last.exited).toEqual({ code: 0, signal: null });
+}, 120_000);
