@@ -55,12 +55,14 @@ export async function openRooms<T>(
   settings: Settings | undefined,
   use: Patience,
   make: (rooms: Rooms, releases: Releases) => Promise<T>,
-  signal?: AbortSignal,
+  {
+    signal,
+    clock = systemClock,
+  }: { readonly signal?: AbortSignal | undefined; readonly clock?: Clock | undefined } = {},
 ): Promise<T> {
   const config = loadConfig(settings);
   const releases = new Releases();
   try {
-    const clock = systemClock;
     const metrics = createMetrics();
     const connect = async (as: RedisUse): Promise<Redis> => {
       signal?.throwIfAborted();

@@ -1,5 +1,6 @@
 // A worker, tied together: jobs from the queue through the handler, guarded by gates, paused by platform faults, with the
 // fleet's probes and chores beside it.
+import type { Clock } from '../clock.ts';
 import type { Settings } from '../config.ts';
 import { createReadiness, startHealth } from '../health.ts';
 import { removeContent } from '../intake.ts';
@@ -37,6 +38,8 @@ export interface WorkerOptions {
   readonly log?: 'silent';
   /** 0 to 1: how long a job waits that is back from a stall, of 1 to 60 s; random by default. */
   readonly afterStall?: () => number;
+  /** Time; a test's own. */
+  readonly clock?: Clock;
   /** Ends the start between two of its steps, with the signal's reason. A worker that has started is not stopped by it. */
   readonly signal?: AbortSignal;
 }
@@ -112,7 +115,7 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
     const stopOnce = (): ReturnType<typeof stop> => (stopped ??= stop());
     return { port: health.port, stop: stopOnce, [Symbol.asyncDispose]: async () => void (await stopOnce()) };
   };
-  return openRooms(settings, 'patient', start, options.signal);
+  return openRooms(settings, 'patient', start, options);
 }
 
 function tellOfFaults({ told }: Guard, log: Log, platform: Platform): void {

@@ -1,0 +1,193 @@
+// Faults of the platform and outages that last: the worker pauses, blames no tenant, loses nothing, and goes on by itself.
+import { expect, test } from 'vitest';
+import { startIndexWorker, type RunningWorker } from '../../src/app.ts';
+import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
+import { redisKeys } from '../../src/redis.ts';
+import { AheadClock } from '../support/ahead-clock.ts';
+import { eventually } from '../support/eventually.ts';
+import type { TestServices } from '../support/services.ts';
+import { documentOf, metricsOf, openHouse, type House } from './house.ts';
+import { startWorkerChild } from './worker-child.ts';
+
+const MINUTE_MS = 60_000;
+
+async function enqueue({ producer }: House, tenant: string, count: number): Promise<string[]> {
+  const results = await producer.enqueueIndexBulk(
+    Array.from({ length: count }, (_, index) => ({
+      tenant,
+      corpus: 'docs',
+      document: documentOf(`${index}`, 'Text.'),
+    })),
+  );
+  return results.map((result) => ('jobId' in result ? result.jobId : ''));
+}
+
+const readyz = async (port: number): Promise<string> =>
+  (await (await fetch(`http://127.0.0.1:${port}/readyz`)).text()).trim();
+
+const becomes = (port: number, text: string, move: () => unknown = () => {}): Promise<boolean> =>
+  eventually(
+    async () => {
+      await move();
+      return (await readyz(port)) === text;
+    },
+    { timeoutMs: 30_000 },
+  );
+
+/** Time passes for the worker, and brings delayed jobs back as it does in Redis. */
+async function later({ queue }: House, clock: AheadClock): Promise<void> {
+  clock.advance(2000);
+  await Promise.allSettled((await queue.getDelayed(0, 100)).map((job) => job.promote()));
+}
+
+const gates = ({ redis, settings }: House): Promise<number> =>
+  redis.exists(redisKeys(String(settings.SEALDEX_QUEUE)).gates);
+
+/** No attempt was spent by any job that is still in the queue. */
+async function expectNoAttempts({ queue }: House, count: number): Promise<void> {
+  const jobs = await queue.getJobs(['delayed', 'prioritized', 'active', 'wait'], 0, 1000);
+  expect(jobs).toHaveLength(count);
+  expect(jobs.filter(({ attemptsMade }) => attemptsMade > 0)).toEqual([]);
+}
+
+interface Fault {
+  readonly code: string;
+  readonly breaks: (services: TestServices, platformKey: string) => void;
+  /** Whose jobs meet it. */
+  readonly tenant: 'acme' | 'free';
+}
+
+const FAULTS: Record<string, Fault> = {
+  'a bucket that refuses': {
+    code: 'PLATFORM_STORE',
+    breaks: ({ s3 }) => s3.faults.set({ match: { method: 'PUT' }, fault: S3_ERRORS.accessDenied }),
+    tenant: 'acme',
+  },
+  'a disabled platform key': {
+    code: 'PLATFORM_KEY',
+    breaks: ({ kms }, platformKey) => kms.disable(platformKey),
+    tenant: 'free',
+  },
+  'expired credentials': {
+    code: 'PLATFORM_CREDENTIALS',
+    breaks: ({ kms }) => kms.faults.set({ fault: KMS_ERRORS.expiredCredentials }),
+    tenant: 'acme',
+  },
+};
+
+test.for(Object.entries(FAULTS))(
+  '%s pauses the process: not ready, jobs handed back without attempts, one line, and on again when it is mended',
+  { timeout: 90_000 },
+  async ([, { code, breaks, tenant }]) => {
+    await using house = await openHouse();
+    const { services, settings } = house;
+    await house.tenant('acme');
+    await house.operator.putTenant('free', { plan: 'free' });
+    const jobs = await enqueue(house, tenant, 20);
+    await using worker = await startWorkerChild({ ...settings, SEALDEX_CONCURRENCY: 4 });
+    const port = await worker.ready;
+    for (const job of jobs) expect(await house.end(job)).toBe('done');
+    const platformKey = String(settings.SEALDEX_PLATFORM_KEY_ARN);
+    // Keys at hand would hide the fault for their hour: this tenant has had none yet.
+    const late = tenant === 'free' ? 'free-2' : 'globex';
+    if (tenant === 'free') await house.operator.putTenant(late, { plan: 'free' });
+    else await house.tenant(late);
+    const hang = services.kms.faults.set({ match: { operation: 'Decrypt' }, fault: { kind: 'latency', ms: 300 } });
+    const held = await enqueue(house, late, 20);
+    breaks(services, platformKey);
+    await becomes(port, `not ready: ${code}`);
+    await eventually(async () => (await house.operator.status()).index.active === 0);
+    await expectNoAttempts(house, held.length);
+    hang.clear();
+    services.kms.faults.clear();
+    services.s3.faults.clear();
+    services.kms.enable(platformKey);
+    await becomes(port, 'ready');
+    for (const job of held) expect(await house.end(job, 40_000)).toBe('done');
+    expect(await gates(house)).toBe(0);
+    const lines = worker.log().filter(({ msg }) => String(msg).startsWith('the platform '));
+    expect(lines.map(({ level, code: said }) => `${String(level)} ${String(said)}`)).toHaveLength(2);
+    expect(new Set(lines.map(({ code: said }) => said))).toEqual(new Set([code]));
+  },
+);
+
+/** A worker of this process whose time the test moves. */
+async function worker(house: House, clock: AheadClock): Promise<RunningWorker> {
+  return startIndexWorker({ ...house.settings, SEALDEX_CONCURRENCY: 8 }, { host: '127.0.0.1', log: 'silent', clock });
+}
+
+const OUTAGES: Record<string, { code: string; breaks: (services: TestServices) => void }> = {
+  KMS: { code: 'KMS_FAILED', breaks: ({ kms }) => kms.faults.set({ fault: KMS_ERRORS.internal }) },
+  S3: {
+    code: 'STORE_FAILED',
+    breaks: ({ s3 }) => s3.faults.set({ match: { method: 'PUT' }, fault: S3_ERRORS.internal }),
+  },
+};
+
+test.for(Object.entries(OUTAGES))(
+  'an outage of %s that lasts for an hour pauses the worker, makes no dead letter and touches no gate',
+  { timeout: 120_000 },
+  async ([, { code, breaks }]) => {
+    await using house = await openHouse();
+    await house.tenant('acme');
+    await house.tenant('globex');
+    const jobs = [...(await enqueue(house, 'acme', 20)), ...(await enqueue(house, 'globex', 20))];
+    const clock = new AheadClock();
+    await using running = await worker(house, clock);
+    breaks(house.services);
+    await becomes(running.port, `not ready: ${code}`, () => later(house, clock));
+    // A job in work would meet its own deadline when time is moved.
+    await eventually(async () => (await house.operator.status()).index.active === 0);
+    for (let minute = 0; minute < 60; minute += 1) clock.advance(MINUTE_MS);
+    expect(await readyz(running.port)).toBe(`not ready: ${code}`);
+    const left = await house.queue.getJobs(['delayed', 'prioritized', 'active', 'wait'], 0, 1000);
+    expect(left.length).toBeGreaterThan(0);
+    await expectNoAttempts(house, left.length);
+    expect((await house.operator.status()).index.dead).toBe(0);
+    expect(await gates(house)).toBe(0);
+    house.services.kms.faults.clear();
+    house.services.s3.faults.clear();
+    await becomes(running.port, 'ready', () => later(house, clock));
+    await later(house, clock);
+    for (const job of jobs) expect(await house.end(job, 60_000)).toBe('done');
+    expect(await gates(house)).toBe(0);
+  },
+);
+
+test('a KMS that denies us the keys of many tenants pauses the worker after three of them', async () => {
+  await using house = await openHouse();
+  const { kms } = house.services;
+  const tenants = Array.from({ length: 8 }, (_, index) => `tenant-${index}`);
+  for (const tenant of tenants) await house.tenant(tenant);
+  const jobs = (await Promise.all(tenants.map((tenant) => enqueue(house, tenant, 2)))).flat();
+  const platformKey = String(house.settings.SEALDEX_PLATFORM_KEY_ARN);
+  for (const { arn } of kms.keys())
+    if (arn !== platformKey) kms.faults.set({ match: { key: arn }, fault: KMS_ERRORS.accessDeniedByUs });
+  await using running = await startIndexWorker(
+    { ...house.settings, SEALDEX_CONCURRENCY: 1, SEALDEX_PROBE_MIN_MS: 200, SEALDEX_PROBE_MAX_MS: 600 },
+    { host: '127.0.0.1', log: 'silent' },
+  );
+  await becomes(running.port, 'not ready: PLATFORM_DENIED (gates shut: 3)');
+  expect((await house.operator.status()).index).toMatchObject({ dead: 0, active: 0 });
+  kms.faults.clear();
+  await becomes(running.port, 'ready');
+  for (const job of jobs) expect(await house.end(job, 40_000)).toBe('done');
+}, 90_000);
+
+test('a KMS that throttles parks nobody, and every job is done when it has enough', async () => {
+  await using house = await openHouse();
+  await house.tenant('acme');
+  const jobs = await enqueue(house, 'acme', 10);
+  const throttled = house.services.kms.faults.set({ fault: KMS_ERRORS.throttled });
+  await using running = await startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+  await eventually(() => throttled.met >= 4);
+  await eventually(async () => (await house.operator.status()).index.delayed >= 5);
+  expect(await readyz(running.port)).toBe('ready');
+  expect(await gates(house)).toBe(0);
+  await expectNoAttempts(house, 10);
+  throttled.clear();
+  for (const job of jobs) expect(await house.end(job, 40_000)).toBe('done');
+  const outcomes = await metricsOf(running.port, 'sealdex_jobs_total');
+  expect(Object.keys(outcomes).filter((name) => /park|pause|dead/.test(name))).toEqual([]);
+}, 90_000);

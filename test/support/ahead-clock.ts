@@ -1,0 +1,39 @@
+// A clock that runs as the system's does, but can be moved ahead: what waits for thresholds of minutes need not.
+import { systemClock, type Clock, type Timer } from '../../src/clock.ts';
+
+export class AheadClock implements Clock {
+  #aheadMs = 0;
+  readonly #timers = new Set<{ readonly at: number; readonly fire: () => void }>();
+
+  now(): number {
+    return systemClock.now() + this.#aheadMs;
+  }
+
+  monotonic(): number {
+    return systemClock.monotonic() + this.#aheadMs;
+  }
+
+  after(ms: number, fn: () => void): Timer {
+    const fire = (): void => {
+      if (!this.#timers.delete(entry)) return;
+      timer.cancel();
+      fn();
+    };
+    const timer = systemClock.after(ms, fire);
+    const entry = { at: this.monotonic() + ms, fire };
+    this.#timers.add(entry);
+    return {
+      cancel: () => {
+        this.#timers.delete(entry);
+        timer.cancel();
+      },
+    };
+  }
+
+  /** Moves time ahead; what is due by then runs now, in order. */
+  advance(ms: number): void {
+    this.#aheadMs += ms;
+    const due = [...this.#timers].filter(({ at }) => at <= this.monotonic()).sort((a, b) => a.at - b.at);
+    for (const { fire } of due) fire();
+  }
+}
