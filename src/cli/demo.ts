@@ -12,7 +12,8 @@ export function demoCommand(): Command {
     .addHelpText(
       'after',
       `
-Starts Redis, S3 and KMS on this machine, indexes documents of the installed packages and stops again.
+Starts Redis, S3 and KMS on this machine, indexes documents of the installed packages, lets a tenant disable
+its KMS key and enable it again, replays a dead letter, and stops again.
 Needs a checkout of sealdex; takes under 30 seconds. Exit code 1 when a claim does not hold.
 
 Examples:
@@ -47,6 +48,15 @@ interface DemoReport {
     readonly officialDecrypt: boolean;
     readonly plaintextFoundInRedis: boolean;
     readonly plaintextFoundInS3: boolean;
+    readonly parked: {
+      readonly jobs: number;
+      readonly probes: number;
+      readonly kmsCallsWhileShut: number;
+      readonly releasedPerSecond: number;
+      readonly lost: number;
+    };
+    readonly others: { readonly p50MsBefore: number; readonly p50MsDuring: number };
+    readonly dead: { readonly before: number; readonly after: number };
   };
   readonly bytes: number;
   readonly kmsByTenant: readonly { readonly tenant: string; readonly operation: string; readonly calls: number }[];
@@ -57,10 +67,16 @@ const isGood = (result: DemoReport['result']): boolean =>
   result.readBack &&
   result.officialDecrypt &&
   !result.plaintextFoundInRedis &&
-  !result.plaintextFoundInS3;
+  !result.plaintextFoundInS3 &&
+  // Of what never happened nothing would be shown.
+  result.parked.jobs > 0 &&
+  result.parked.kmsCallsWhileShut <= 2 * result.parked.probes &&
+  result.parked.lost === 0 &&
+  result.dead.before > 0 &&
+  result.dead.after === 0;
 
 function linesOf({ result, bytes, kmsByTenant }: DemoReport): string[] {
-  const { documents, failed, seconds, documentsPerSecond } = result;
+  const { documents, failed, seconds, documentsPerSecond, parked, others, dead } = result;
   return [
     '',
     ...table([
@@ -71,6 +87,20 @@ function linesOf({ result, bytes, kmsByTenant }: DemoReport): string[] {
     ...table([
       ['TENANT', 'KMS CALL', 'CALLS'],
       ...kmsByTenant.map(({ tenant, operation, calls }) => [tenant, operation, String(calls)]),
+    ]),
+    '',
+    ...table([
+      ['PARKED', 'PROBES', 'KMS CALLS WHILE SHUT', 'RELEASED/S', 'LOST', "OTHERS' MEDIAN", 'DEAD', 'AFTER REPLAY'],
+      [
+        parked.jobs,
+        parked.probes,
+        parked.kmsCallsWhileShut,
+        parked.releasedPerSecond,
+        parked.lost,
+        `${Math.round(others.p50MsBefore)} -> ${Math.round(others.p50MsDuring)} ms`,
+        dead.before,
+        dead.after,
+      ].map(String),
     ]),
     '',
     'To go on by hand: npx sealdex dev',

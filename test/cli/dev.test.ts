@@ -117,8 +117,8 @@ describe('demo', () => {
   test('--json prints one line of figures, and the story beside it', async () => {
     const { code, stdout, stderr } = await run(['demo', '--json'], { cwd: tmpdir() });
     expect(code).toBe(0);
-    const [result = {}, ...others] = jsonOf(stdout);
-    expect(others).toEqual([]);
+    const [result = {}, ...rest] = jsonOf(stdout);
+    expect(rest).toEqual([]);
     expect(Object.keys(result)).toEqual([
       'documents',
       'failed',
@@ -129,10 +129,17 @@ describe('demo', () => {
       'officialDecrypt',
       'plaintextFoundInRedis',
       'plaintextFoundInS3',
+      'parked',
+      'others',
+      'dead',
     ]);
     expect(result).toMatchObject({ failed: 0, readBack: true, officialDecrypt: true });
     expect(result).toMatchObject({ plaintextFoundInRedis: false, plaintextFoundInS3: false });
     expect(Object.keys(result['kms'] as object)).toEqual(['GenerateDataKey', 'Decrypt']);
+    const { parked = {}, others = {}, dead } = result as Record<string, object>;
+    expect(Object.keys(parked)).toEqual(['jobs', 'probes', 'kmsCallsWhileShut', 'releasedPerSecond', 'lost']);
+    expect(Object.keys(others)).toEqual(['p50MsBefore', 'p50MsDuring']);
+    expect(dead).toEqual({ before: 1, after: 0 });
     expect(stderr).toContain('Three tenants');
     expect(stderr).not.toContain('\u001b');
   });

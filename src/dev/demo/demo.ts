@@ -11,8 +11,11 @@ import { machineWords } from './baseline.ts';
 import { openBucket } from './bucket.ts';
 import { castOf, type DemoTenant, putTenants, sendingsOf, specimenOf } from './cast.ts';
 import { type CorpusFile, readCorpus } from './corpus.ts';
+import { type DeadLetterFigures, showDeadLetter } from './dead-letter.ts';
 import { enqueueAll, failedOf, type Operator, type Producer, using } from './indexing.ts';
 import { judge } from './judge.ts';
+import { showOutage } from './outage.ts';
+import type { OutageFigures } from './outage-story.ts';
 import { type Rest, searchRest, type SearchResult } from './search.ts';
 import * as story from './story.ts';
 import type { DemoScreen } from './story.ts';
@@ -21,7 +24,12 @@ import { plainWords } from './words.ts';
 export type { DemoScreen, DemoTenant };
 
 /** The line that `--json` prints: nothing more, nothing less. */
-export interface DemoResult {
+export interface DemoResult extends IndexFigures, OutageFigures {
+  readonly dead: DeadLetterFigures;
+}
+
+/** Of the first act, in which documents are indexed. */
+export interface IndexFigures {
   readonly documents: number;
   /** Of those, how many are not stored. */
   readonly failed: number;
@@ -43,6 +51,7 @@ export interface DemoReport {
   /** Of all objects that S3 holds at the end. */
   readonly storedBytes: number;
   readonly tenants: readonly (DemoTenant & { readonly documents: number })[];
+  /** Of the first act. */
   readonly kmsByTenant: readonly { readonly tenant: string; readonly operation: string; readonly calls: number }[];
 }
 
@@ -124,6 +133,39 @@ interface Stage {
 }
 
 async function show(stage: Stage): Promise<DemoReport> {
+  const { services, settings, rest, operator, producer, tenants, files, screen, signal } = stage;
+  const indexing = await showIndexing(stage);
+  const [first, second] = tenants;
+  if (!first || !second) throw new Error('The demo needs two tenants with KMS keys of their own.');
+  const outage = await showOutage({
+    kms: services.kms,
+    redis: rest.redis,
+    victim: second,
+    settings,
+    operator,
+    producer,
+    tenants,
+    files,
+    screen,
+    signal,
+  });
+  const dead = await showDeadLetter({
+    bucket: rest.bucket,
+    tenant: first,
+    settings,
+    operator,
+    producer,
+    files,
+    screen,
+    signal,
+  });
+  return { ...indexing, result: { ...indexing.result, ...outage, dead } };
+}
+
+type IndexReport = Omit<DemoReport, 'result'> & { readonly result: IndexFigures };
+
+/** The first act: documents go all the way, and everything at rest is searched for their words. */
+async function showIndexing(stage: Stage): Promise<IndexReport> {
   const { services, settings, rest, tenants, files, wanted, screen, signal } = stage;
   await putTenants(stage.operator, tenants);
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);

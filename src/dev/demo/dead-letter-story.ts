@@ -1,0 +1,25 @@
+// What the demo tells of a dead letter. Decides nothing, and is never given a text of the documents.
+import type { Letter } from '../../app.ts';
+import { CODES } from '../../errors.ts';
+import type { DemoScreen } from './story.ts';
+
+type Say = Pick<DemoScreen, 'say'>;
+
+export function taken(screen: Say, tenant: string): void {
+  screen.say(
+    `Last, something that cannot succeed: a document of ${tenant} is queued, and its content is taken out of S3.`,
+  );
+}
+
+export function listed(screen: Say, letters: readonly Letter[]): void {
+  screen.say(`It became a dead letter. sealdex dead list shows ${letters.length}:`);
+  for (const { jobId, code } of letters) screen.say(`  ${jobId}  ${code}: ${CODES[code].means}`);
+}
+
+export function replayed(screen: Say, left: number): void {
+  screen.say(
+    left === 0
+      ? 'The content is put back and the letter replayed: the document is stored, and no dead letter is left.'
+      : `The content is put back and the letter replayed, but ${left} dead letters are left: this must NOT be.`,
+  );
+}
