@@ -62,7 +62,10 @@ test('it holds the pages that the README links to', () => {
 
 test('it holds nothing but that and the build', () => {
   const others = packed.filter(
-    (path) => !/^(?:bin|dist)\/|^docs\/[a-z-]+\.md$|^(?:package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(path),
+    (path) =>
+      !/^(?:bin|dist)\/|^docs\/(?:runbooks\/)?[a-z-]+\.(?:md|yml)$|^(?:package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(
+        path,
+      ),
   );
   expect(others).toEqual([]);
 });

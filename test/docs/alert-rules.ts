@@ -1,0 +1,35 @@
+// docs/alerts.yml as its rules, and what an expression of Prometheus asks for: metrics, and what labels of them.
+import { parse } from 'yaml';
+import { fileOf } from './pages.ts';
+
+export interface Rule {
+  readonly alert: string;
+  readonly expr: string;
+  readonly for?: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+export const rulesOf = (): Rule[] =>
+  (parse(fileOf('docs/alerts.yml')) as { groups: { rules: Rule[] }[] }).groups.flatMap(({ rules }) => rules);
+
+export interface Asked {
+  readonly metric: string;
+  /** A matcher for each alternative of a pattern; `isWanted` is false of what is left out. */
+  readonly matchers: readonly { readonly label: string; readonly value: string; readonly isWanted: boolean }[];
+}
+
+const METRIC = /\b(sealdex_[a-z_]+)(?:\{([^}]*)\})?/g;
+const MATCHER = /([a-z_]+)\s*(=~|!~|!=|=)\s*"([^"]*)"/g;
+
+export const askedIn = (expr: string): Asked[] =>
+  [...expr.matchAll(METRIC)].map(([, metric = '', selector = '']) => ({
+    metric,
+    matchers: [...selector.matchAll(MATCHER)].flatMap(([, label = '', operator = '', values = '']) =>
+      values.split('|').map((value) => ({ label, value, isWanted: operator.startsWith('=') })),
+    ),
+  }));
+
+/** All labels that the expression groups by. */
+export const groupedIn = (expr: string): string[] =>
+  [...expr.matchAll(/\bby \(([^)]*)\)/g)].flatMap(([, labels = '']) => labels.split(',').map((label) => label.trim()));

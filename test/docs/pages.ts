@@ -1,0 +1,32 @@
+// The pages that people read, and what they link to.
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+
+export const fileOf = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
+
+/** Everything below docs/, in its order. */
+export const DOCS: readonly string[] = readdirSync(join(ROOT, 'docs'), { recursive: true, withFileTypes: true })
+  .filter((entry) => entry.isFile())
+  .map((entry) => join('docs', entry.parentPath.slice(join(ROOT, 'docs').length), entry.name))
+  .toSorted();
+
+export const PAGES: readonly string[] = ['README.md', 'CHANGELOG.md', ...DOCS];
+
+/** The files that a page links to, named from the root. */
+export const linksOf = (page: string): string[] =>
+  [...fileOf(page).matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)]
+    .map(([, target = '']) => target)
+    .filter((target) => !/^[a-z]+:/.test(target))
+    .map((target) => join(dirname(page), target));
+
+/** The anchors of a page's headings, as GitHub makes them. */
+export const anchorsOf = (page: string): string[] =>
+  [...fileOf(page).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\w\s-]/g, '')
+      .replaceAll(/\s/g, '-'),
+  );

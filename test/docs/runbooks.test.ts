@@ -1,0 +1,84 @@
+// Runbooks are read at night: every command on them must be one, and every alert must lead to its page and back.
+import { describe, expect, test } from 'vitest';
+import { buildProgram } from '../../src/cli.ts';
+import { rulesOf } from './alert-rules.ts';
+import { commandLinesOf, faultOf } from './command-lines.ts';
+import { DOCS, fileOf, linksOf } from './pages.ts';
+
+const RUNBOOKS = DOCS.filter((page) => page.startsWith('docs/runbooks/'));
+const PARTS = ['What it means', 'Look', 'Do', 'It is over when'];
+
+test('there is one for each of the seven troubles', () => {
+  expect(RUNBOOKS.map((page) => page.slice('docs/runbooks/'.length, -'.md'.length))).toEqual([
+    'dead-letter-flood',
+    'deletion-scheduled',
+    'key-disabled',
+    'our-iam-broke',
+    'redis-full',
+    'redis-lost',
+    'rolling-back-a-deploy',
+  ]);
+});
+
+describe.each(RUNBOOKS)('%s', (page) => {
+  const text = fileOf(page);
+
+  test('begins with the alerts that lead to it, and with all of those', () => {
+    const [, , first = ''] = text.split('\n');
+    expect(first).toMatch(/^Alerts?: `Sealdex/);
+    const named = [...first.matchAll(/`(Sealdex\w+)`/g)].map(([, name]) => name);
+    const leading = rulesOf().filter(({ annotations }) => annotations['runbook'] === page);
+    expect(new Set(named)).toEqual(new Set(leading.map(({ alert }) => alert)));
+  });
+
+  test('says in two sentences what it means, then what to look at, what to do, and when it is over', () => {
+    expect([...text.matchAll(/^## (.+)$/gm)].map(([, heading]) => heading)).toEqual(PARTS);
+    const meaning = /^## What it means\n\n(.+)\n/m.exec(text)?.[1] ?? '';
+    expect(meaning.match(/[.](?:\s|$)/g)).toHaveLength(2);
+  });
+
+  test('is short', () => {
+    expect(text.split('\n').length).toBeLessThan(70);
+  });
+
+  test('names only commands that exist, as they are to be called, and each has --help', async () => {
+    const lines = commandLinesOf(page);
+    expect(lines.length).toBeGreaterThan(1);
+    const faults = await Promise.all(lines.map((line) => faultOf(buildProgram, line)));
+    expect(faults.filter((fault) => fault !== undefined)).toEqual([]);
+  });
+
+  test('is linked to from the page on operations', () => {
+    expect(linksOf('docs/operations.md')).toContain(page);
+  });
+});
+
+test('the page on operations names only commands that exist', async () => {
+  const lines = commandLinesOf('docs/operations.md');
+  expect(lines.length).toBeGreaterThan(2);
+  const faults = await Promise.all(lines.map((line) => faultOf(buildProgram, line)));
+  expect(faults.filter((fault) => fault !== undefined)).toEqual([]);
+});
+
+describe('a command line that would fail is found', () => {
+  test.each([
+    ['indx', 'there is no such command'],
+    ['tenants', 'there is no such command'],
+    ['tenants make acme', 'there is no such command'],
+    ['tenants show', '0 arguments'],
+    ['tenants show acme globex', '2 arguments'],
+    ['dead list --tenants acme', '--tenants acme'],
+    ['dead list --limit many', '--limit'],
+    ['dead replay --rate 5000', '--rate'],
+    ['index --corpus docs documents.ndjson', '--tenant'],
+  ])('sealdex %s', async (line, why) => {
+    expect(await faultOf(buildProgram, line)).toContain(why);
+  });
+
+  test.each(['status', 'dlq list --since 2h', 'dead discard --yes', 'tenants put "$TENANT" --plan pro'])(
+    'and sealdex %s is none',
+    async (line) => {
+      expect(await faultOf(buildProgram, line)).toBeUndefined();
+    },
+  );
+});
