@@ -68,7 +68,7 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
       (opened) => opened.stop(),
     );
     tellOfFaults(guard, log, platform);
-    const shutGates = (): number => guard.gates.all().filter(isClosed).length;
+    const shutGates = (): number => guard.gates.all().filter(({ record }) => record?.state === 'shut').length;
     const readiness = createReadiness(redis, () => platform.code, shutGates);
     gauges(metrics, ring, budget, readiness);
     depthGauges(metrics, depthsReader(redis, redisKeys(config.queue)));
