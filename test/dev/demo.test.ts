@@ -116,18 +116,23 @@ describe('the demo', () => {
     await expectNothingLeft(heldBefore);
   });
 
-  test.each(['Starting', 'Three tenants', 'Encrypting', 'Searched', 'Indexing', 'Last, something'])(
-    'that is ended at "%s" ends with the reason and leaves nothing behind',
-    async (moment) => {
-      const heldBefore = held();
-      const controller = new AbortController();
-      const told = screen((label) => {
-        if (label.startsWith(moment)) controller.abort(new Error('enough'));
-      });
-      await expect(runDemo(told, controller.signal)).rejects.toThrow('enough');
-      await expectNothingLeft(heldBefore);
-    },
-  );
+  test.each([
+    'Starting',
+    'Three tenants',
+    'Encrypting',
+    'Searched',
+    'Indexing',
+    'One of them closely',
+    'Last, something',
+  ])('that is ended at "%s" ends with the reason and leaves nothing behind', async (moment) => {
+    const heldBefore = held();
+    const controller = new AbortController();
+    const told = screen((label) => {
+      if (label.startsWith(moment)) controller.abort(new Error('enough'));
+    });
+    await expect(runDemo(told, controller.signal)).rejects.toThrow('enough');
+    await expectNothingLeft(heldBefore);
+  });
 
   test('that is ended before it begins starts nothing', async () => {
     const told = screen();
