@@ -137,7 +137,7 @@ describe('what is refused is told with its line, the others go on, and the exit 
       { file: 'mixed.ndjson', line: 3, ...refused, field: 'document' },
       { file: 'none.json', line: 1, ...refused, field: 'document' },
       { file: 'mixed.ndjson', line: 1, jobId, state: 'done' },
-      { queued: 1, refused: 3, failed: 0, done: 1, superseded: 0, dead: 0, unfinished: 0 },
+      { queued: 1, refused: 3, failed: 0, done: 1, superseded: 0, dead: 0, parked: 0, unfinished: 0 },
     ]);
   });
 
@@ -230,6 +230,7 @@ test('ten thousand lines are queued, a line of JSON for each', async () => {
     done: 0,
     superseded: 0,
     dead: 0,
+    parked: 0,
     unfinished: 0,
   });
   expect(jobs.map(({ line }) => line)).toEqual(Array.from({ length: 10_000 }, (_, line) => line + 1));

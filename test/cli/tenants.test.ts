@@ -74,13 +74,72 @@ test('show of a tenant that is not there: 65, with how to make it', async () => 
 
 test('list has a line for each, with plan and key', async () => {
   const lines = linesOf((await tenants('list')).stdout);
-  expect(lines[0]).toMatch(/^TENANT +PLAN +KEY$/);
+  expect(lines[0]).toMatch(/^TENANT +PLAN +KEY +STOPPED$/);
   expect(lines.find((line) => line.startsWith('acme'))).toMatch(new RegExp(`^acme +pro +${scene.keyArn}$`));
   expect(lines.find((line) => line.startsWith('globex'))).toMatch(/^globex +free +platform key$/);
   const names = jsonOf((await tenants('list', '--json')).stdout).map(({ tenant }) => tenant);
   expect(names).toHaveLength(lines.length - 1);
   expect(names).toContain('acme');
 });
+
+test('put changes the choice for an unusable key and leaves the plan; a new tenant needs a plan', async () => {
+  const changed = await tenants('put', 'acme', '--when-key-shut', 'refuse');
+  expect(changed).toMatchObject({ code: 0, stderr: '' });
+  expect(changed.stdout).toBe(
+    `Changed tenant acme: plan pro, KMS key ${scene.keyArn}, content is refused while its key is shut.\n`,
+  );
+  expect(await scene.operator.tenant('acme')).toMatchObject({ plan: 'pro', whenKeyShut: 'refuse' });
+  await tenants('put', 'acme', '--when-key-shut', 'park');
+  expect(await scene.operator.tenant('acme')).toMatchObject({ plan: 'pro', whenKeyShut: 'park' });
+  const { code, stdout, stderr } = await tenants('put', 'unheard-of', '--when-key-shut', 'park');
+  expect({ code, stdout }).toEqual({ code: 65, stdout: '' });
+  expect(stderr).toMatch(
+    /^sealdex: There is no tenant unheard-of: sealdex tenants put unheard-of --plan pro makes one/,
+  );
+});
+
+test('pause parks until resume; list and show tell since when and why', async () => {
+  await tenants('put', 'stopped', '--plan', 'free');
+  expect(await tenants('pause', 'stopped', '--reason', 'incident\n4711')).toMatchObject({
+    code: 0,
+    stdout: 'Paused tenant stopped: its jobs are parked until sealdex tenants resume stopped\n',
+    stderr: '',
+  });
+  const listed = linesOf((await tenants('list')).stdout).find((line) => line.startsWith('stopped'));
+  expect(listed).toMatch(/^stopped +free +platform key +paused since 2\d{3}-\S+Z: incident 4711$/);
+  const shown = await tenants('show', 'stopped');
+  expect(JSON.parse(shown.stdout)).toMatchObject({ paused: { reason: 'incident\n4711' } });
+  expect(shown.stderr).toMatch(/^Tenant stopped: paused since 2\d{3}-\S+Z: incident 4711\.\n$/);
+  const gates = jsonOf((await scene.sealdex(['keys', 'list', '--tenant', 'stopped', '--json'])).stdout);
+  expect(gates).toMatchObject([{ state: 'shut', code: 'TENANT_PAUSED', whoActs: 'operator' }]);
+
+  expect((await tenants('resume', 'stopped')).stdout).toBe(
+    'Resumed tenant stopped. The parked jobs of tenant stopped are being released.\n',
+  );
+  expect(await scene.operator.tenant('stopped')).not.toHaveProperty('paused');
+  expect((await tenants('resume', 'stopped')).stdout).toBe('Tenant stopped was not paused.\n');
+});
+
+test('resume of a tenant whose key is blocked too says that it stays stopped, and the list shows both', async () => {
+  const key = scene.services.kms.createKey();
+  await tenants('put', 'twice', '--plan', 'pro', '--key', key);
+  await scene.sealdex(['keys', 'block', key, '--reason', 'leak']);
+  await tenants('pause', 'twice', '--reason', 'incident', '--json');
+  const listed = linesOf((await tenants('list')).stdout).find((line) => line.startsWith('twice'));
+  expect(listed).toMatch(/paused since \S+: incident; key arn:\S+ blocked since \S+: leak$/);
+  expect((await tenants('resume', 'twice')).stdout).toBe(
+    `Resumed tenant twice. The gate of tenant twice stays shut: the operator has blocked the KMS key (KEY_BLOCKED): sealdex keys unblock ${key} --tenant twice\n`,
+  );
+});
+
+test.each([[['pause', 'nobody', '--reason', 'x']], [['resume', 'nobody']]])(
+  '%j of a tenant that is not there: 65',
+  async (args) => {
+    const { code, stderr } = await tenants(...args);
+    expect(code).toBe(65);
+    expect(stderr).toMatch(/^sealdex: There is no tenant nobody: .*\(TENANT_UNKNOWN\)\n$/);
+  },
+);
 
 test('list without any says how to make one', async () => {
   scene.services.s3.createBucket('empty-bucket');

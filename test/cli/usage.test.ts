@@ -68,7 +68,10 @@ describe.concurrent('wrong use is answered with 64 and where to look', () => {
     [['read', '--tenant', 'a', '--corpus', 'b'], /^sealdex: missing required argument 'id'\. See: sealdex read --help/],
     [['status', 'now'], /^sealdex: too many arguments for 'status'.*\. See: sealdex status --help\n$/],
     [['tenants', 'make'], /^sealdex: unknown command 'make'\. See: sealdex tenants --help\n$/],
-    [['tenants', 'put', 'a'], /^sealdex: required option '--plan <plan>'.*\. See: sealdex tenants put --help\n$/],
+    [['tenants', 'put', 'a'], /^sealdex: There is nothing to change: give --plan, --key or --when-key-shut\.\n$/],
+    [['tenants', 'put', 'a', '--when-key-shut', 'wait'], /'wait' is invalid\. Allowed choices are park, refuse\. See:/],
+    [['tenants', 'pause', 'a'], /^sealdex: required option '--reason <text>'.*\. See: sealdex tenants pause --help\n$/],
+    [['parked', 'list', '--limit', '0'], /'0' is invalid\. Give a whole number from 1\. See:/],
     [['tenants', 'put', 'a', '--plan', 'gold'], /'gold' is invalid\. Allowed choices are free, pro, enterprise\. See:/],
     [['list', '--tenant', 'a', '--corpus', 'b', '--limit', '0'], /'0' is invalid\. Give a whole number from 1\. See:/],
     [['jobs', 'show', 'j123'], /^sealdex: A job id is j and 32 hex digits\.\n$/],
@@ -79,7 +82,7 @@ describe.concurrent('wrong use is answered with 64 and where to look', () => {
     expect({ code, stdout, lines: linesOf(stderr).length }).toEqual({ code: 64, stdout: '', lines: 1 });
   });
 
-  test.each([[[]], [['tenants']], [['jobs']]])(
+  test.each([[[]], [['tenants']], [['keys']], [['parked']], [['jobs']]])(
     'without a command, sealdex %j shows those that there are',
     async (args) => {
       const { code, stdout, stderr } = await run(args);
@@ -99,6 +102,9 @@ describe.concurrent('names are checked before anything is opened, and the field 
     ['tenant', ['list', '--tenant', '', '--corpus', 'docs']],
     ['corpus', ['list', '--tenant', 'acme', '--corpus', 'x'.repeat(51)]],
     ['tenant', ['tenants', 'show', 'a/b']],
+    ['tenant', ['tenants', 'pause', 'a/b', '--reason', 'x']],
+    ['tenant', ['keys', 'list', '--tenant', 'a/b']],
+    ['tenant', ['parked', 'list', '--tenant', 'a/b']],
     ['tenant', ['tenants', 'put', 'ä', '--plan', 'free']],
   ])('%s of sealdex %j', async (field, args) => {
     expect(await run(args)).toMatchObject({

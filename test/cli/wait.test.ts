@@ -72,7 +72,16 @@ test('as JSON each end is a line', async () => {
   expect(lines).toContainEqual({ file: 'docs.ndjson', line: 1, jobId, state: 'dead', code: 'CONTENT_MISSING' });
   const stored = { file: 'docs.ndjson', line: 2, jobId: expect.stringMatching(JOB) as string, state: 'done' };
   expect(lines).toContainEqual(stored);
-  expect(lines.at(-1)).toEqual({ queued: 2, refused: 0, failed: 0, done: 1, superseded: 0, dead: 1, unfinished: 0 });
+  expect(lines.at(-1)).toEqual({
+    queued: 2,
+    refused: 0,
+    failed: 0,
+    done: 1,
+    superseded: 0,
+    dead: 1,
+    parked: 0,
+    unfinished: 0,
+  });
 });
 
 test.each(['SIGINT', 'SIGTERM'] as const)('%s ends the wait with 75, nothing else: the jobs go on', async (signal) => {

@@ -44,21 +44,22 @@ async function pass<T>(clock: FakeClock, work: Promise<T>): Promise<{ value: T; 
   return { value: await over, ms: clock.monotonic() - from };
 }
 
-test('it ends when all jobs have ended, and counts how', async () => {
+test('it ends when all jobs have ended or are parked, and counts how', async () => {
   const ends: Record<string, JobStatus> = {
     j0: { state: 'done' },
     j1: { state: 'superseded' },
     j2: { state: 'dead', code: 'CONTENT_MISSING' },
+    j3: { state: 'parked', code: 'KEY_DISABLED', since: 1 },
   };
   const { waiting, clock, told } = waitingFor(async (jobId) => ends[jobId] ?? { state: 'unknown' });
-  waiting.add(jobsOf(3));
+  waiting.add(jobsOf(4));
   expect((await pass(clock, waiting.until(0))).value).toBe(true);
-  expect(waiting.endings).toEqual({ done: 1, superseded: 1, dead: 1 });
+  expect(waiting.endings).toEqual({ done: 1, superseded: 1, dead: 1, parked: 1 });
   expect(waiting.left).toBe(0);
-  expect(told).toEqual(['1 done -', '2 superseded -', '3 dead CONTENT_MISSING', '3/3']);
+  expect(told).toEqual(['1 done -', '2 superseded -', '3 dead CONTENT_MISSING', '4 parked KEY_DISABLED', '4/4']);
 });
 
-test.each(['queued', 'active', 'retrying', 'parked', 'unknown'] as const)(
+test.each(['queued', 'active', 'retrying', 'unknown'] as const)(
   'a job that stays %s is waited for two minutes, and after ten seconds that is said once',
   async (state) => {
     const { waiting, clock, told } = waitingFor(async (jobId) => ({ state: jobId === 'j0' ? 'done' : state }));

@@ -23,13 +23,11 @@ test('it has a row for every code that parks, and for a key that is gone for goo
 test.each(GATE_CODES)('%s says who acts, and what to type, ready to be pasted', (code) => {
   const { whoActs, says, commands } = remedyOf({ ...PLACE, code });
   expect(says).toMatch(/^[A-Z].*\.$/);
-  if (whoActs === 'nobody') expect(commands).toEqual([]);
-  else expect(commands.length).toBeGreaterThan(0);
-  for (const command of commands) {
-    expect(command).not.toMatch(/[{}]/);
-    if (command.startsWith('aws kms ')) expect(command).toContain('--region eu-west-1');
-    if (whoActs === 'tenant') expect(command).toMatch(/^aws kms /);
-  }
+  expect(commands.length > 0).toBe(whoActs !== 'nobody');
+  expect(commands.filter((command) => /[{}]/.test(command))).toEqual([]);
+  const ofAws = commands.filter((command) => command.startsWith('aws kms '));
+  expect(ofAws.filter((command) => !command.includes('--region eu-west-1'))).toEqual([]);
+  expect(ofAws).toHaveLength(whoActs === 'tenant' ? commands.length : 0);
 });
 
 test('a scheduled deletion is cancelled and then the key enabled, and why both is said', () => {

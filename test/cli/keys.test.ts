@@ -1,0 +1,242 @@
+// `sealdex keys`, with real gates: what is listed and shown, and what probe, release, block and unblock say and do.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createProducer, type Producer } from '../../src/app.ts';
+import { eventually } from '../support/eventually.ts';
+import { jsonOf, linesOf } from './run.ts';
+import { openScene, type Scene } from './scene.ts';
+
+const NOWHERE = 'arn:aws:kms:us-west-2:111122223333:key/00000000-0000-0000-0000-000000000000';
+const TIME = String.raw`2\d{3}-\d\d-\d\dT\d\d:\d\d:\d\dZ`;
+
+let scene: Scene;
+let producer: Producer;
+
+beforeAll(async () => {
+  scene = await openScene({ SEALDEX_PROBE_MIN_MS: 600_000, SEALDEX_PROBE_MAX_MS: 3_600_000 });
+  producer = await createProducer(scene.settings);
+  await scene.startWorker();
+});
+
+afterAll(async () => {
+  await producer[Symbol.asyncDispose]();
+  await scene[Symbol.asyncDispose]();
+});
+
+const keys = (...args: string[]) => scene.sealdex(['keys', ...args]);
+
+async function enqueue(tenant: string): Promise<string> {
+  const document = { type: 'core', id: 'a', document_parts: [{ text: 'Text.' }] };
+  return (await producer.enqueueIndex({ tenant, corpus: 'docs', document })).jobId;
+}
+
+const becomes = (jobId: string, state: string): Promise<true> =>
+  eventually(async () => (await producer.status(jobId)).state === state, { timeoutMs: 20_000 });
+
+/** A tenant with a KMS key of its own, which `spoil` makes unusable, and one parked job. */
+async function parkedTenant(tenant: string, spoil: (key: string) => void): Promise<{ key: string; job: string }> {
+  const key = scene.services.kms.createKey();
+  await scene.operator.putTenant(tenant, { plan: 'pro', kmsKeyArn: key });
+  spoil(key);
+  const job = await enqueue(tenant);
+  await becomes(job, 'parked');
+  return { key, job };
+}
+
+const disable = (key: string): void => scene.services.kms.disable(key);
+
+// First: nothing is shut yet.
+test('list with every gate open says so beside the empty result', async () => {
+  for (const json of [[], ['--json']])
+    expect(await keys('list', ...json)).toEqual({
+      code: 0,
+      signal: null,
+      stdout: '',
+      stderr: 'Every gate is open: no KMS key keeps jobs back.\n',
+    });
+});
+
+describe('list and show', () => {
+  test('a line for each gate, a deletion first, and below it the date, the reason and the calls to make', async () => {
+    const disabled = await parkedTenant('off', disable);
+    const doomed = await parkedTenant('doomed', (key) => scene.services.kms.scheduleDeletion(key, { days: 7 }));
+    const { code, stdout, stderr } = await keys('list');
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const lines = linesOf(stdout);
+    expect(lines[0]).toMatch(/^KEY +TENANT +STATE +SINCE +JOBS +OLDEST +NEXT PROBE +WHO ACTS$/);
+    expect(lines[1]).toMatch(
+      new RegExp(
+        `^${doomed.key} +doomed +shut KEY_PENDING_DELETION +${TIME} +1 +\\d+ (ms|s) +in \\d+ (s|min) +tenant$`,
+      ),
+    );
+    expect(lines.slice(2, 6)).toEqual([
+      expect.stringMatching(new RegExp(`^    KMS DELETES THE KEY ON ${TIME}: `)),
+      '    A cancelled deletion leaves the key disabled, so both calls are needed.',
+      `    aws kms cancel-key-deletion --key-id ${doomed.key} --region us-west-2`,
+      `    aws kms enable-key --key-id ${doomed.key} --region us-west-2`,
+    ]);
+    expect(lines[6]).toMatch(new RegExp(`^${disabled.key} +off +shut KEY_DISABLED +`));
+    expect(lines.slice(7)).toEqual([
+      '    The jobs go on by themselves once the key is enabled.',
+      `    aws kms enable-key --key-id ${disabled.key} --region us-west-2`,
+    ]);
+    const asJson = jsonOf((await keys('list', '--json')).stdout);
+    expect(asJson.map(({ tenant }) => tenant)).toEqual(['doomed', 'off']);
+    expect(asJson[0]).toMatchObject({ keyArn: doomed.key, jobs: 1, deletesAt: expect.any(Number) as number });
+    expect(jsonOf((await keys('list', '--tenant', 'off', '--json')).stdout)).toMatchObject([{ tenant: 'off' }]);
+  });
+
+  test('show tells all that is known of a gate', async () => {
+    const { key } = await parkedTenant('shown', disable);
+    const { code, stdout, stderr } = await keys('show', key);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    for (const [name, value] of [
+      ['key', key],
+      ['tenant', 'shown'],
+      ['state', 'shut'],
+      ['code', "KEY_DISABLED: the tenant's KMS key is disabled"],
+      ['since', `${TIME} \\(\\d+ (ms|s) ago\\)`],
+      ['jobs', '1'],
+      ['probes', '0'],
+      ['next probe', `${TIME} \\(in \\d+ (s|min)\\)`],
+      ['reason', 'DisabledException'],
+      ['request', '[\\w-]+'],
+      ['who acts', 'tenant: .*'],
+    ])
+      expect(stdout).toMatch(new RegExp(`^${name} +${value}$`, 'm'));
+    expect(linesOf(stdout).at(-1)).toBe(`    aws kms enable-key --key-id ${key} --region us-west-2`);
+    expect(jsonOf((await keys('show', '--json', '--tenant', 'shown', key)).stdout)).toMatchObject([{ keyArn: key }]);
+  });
+
+  test('show of a key whose gate is open says for whom', async () => {
+    expect(await keys('show', scene.keyArn)).toMatchObject({ code: 0, stdout: 'The gate of tenant acme is open.\n' });
+    expect(jsonOf((await keys('show', '--json', scene.keyArn)).stdout)).toEqual([
+      { tenant: 'acme', keyArn: scene.keyArn, state: 'open' },
+    ]);
+  });
+});
+
+describe('what is not there is said in one sentence, with 66', () => {
+  test.each([
+    [['show', NOWHERE], `No tenant has or had the KMS key ${NOWHERE}.`],
+    [['show', NOWHERE, '--tenant', 'acme'], `Tenant acme has not or had the KMS key ${NOWHERE}.`],
+    [['probe', NOWHERE], `No gate of the KMS key ${NOWHERE} is shut.`],
+    [['release', NOWHERE, '--tenant', 'acme'], `No gate of the KMS key ${NOWHERE} and tenant acme is shut.`],
+    [['block', NOWHERE, '--reason', 'x'], `No tenant has or had the KMS key ${NOWHERE}.`],
+    [['unblock', NOWHERE], `No tenant has or had the KMS key ${NOWHERE}.`],
+    [
+      ['block', NOWHERE, '--reason', 'x', '--tenant', 'acme'],
+      `sealdex: Tenant acme neither has nor had the KMS key ${NOWHERE}. (NOT_FOUND)`,
+    ],
+  ])('sealdex keys %j', async (args, sentence) => {
+    expect(await keys(...args)).toMatchObject({ code: 66, stdout: '', stderr: `${sentence}\n` });
+  });
+});
+
+describe.concurrent('wrong use is answered with 64', () => {
+  test.each<[string[], RegExp]>([
+    [['show', 'alias/mine'], /^sealdex: A KMS key is named by its full ARN/],
+    [['probe', '1234abcd-12ab-34cd-56ef-1234567890ab'], /^sealdex: A KMS key is named by its full ARN/],
+    [['block', NOWHERE], /^sealdex: required option '--reason <text>' not specified/],
+    [['block', NOWHERE, '--reason', ' '], /^sealdex: --reason must be 1 to 300 characters\./],
+    [['release'], /^sealdex: missing required argument 'arn'/],
+  ])('sealdex keys %j', async (args, sentence) => {
+    const { code, stdout, stderr } = await keys(...args);
+    expect({ code, stdout }).toEqual({ code: 64, stdout: '' });
+    expect(stderr).toMatch(sentence);
+  });
+});
+
+describe('probe', () => {
+  test('says what KMS refuses, and when it is tried again: the exit code of that code', async () => {
+    const { key } = await parkedTenant('refused', disable);
+    const { code, stdout, stderr } = await keys('probe', key);
+    expect({ code, stderr }).toEqual({ code: 75, stderr: '' });
+    expect(stdout).toMatch(
+      /^Tenant refused: KMS refuses the key: the tenant's KMS key is disabled \(KEY_DISABLED DisabledException\)\. A worker tries it again in \d+ (s|min)\.\n$/,
+    );
+    expect(jsonOf((await keys('probe', key, '--json')).stdout)).toMatchObject([
+      { tenant: 'refused', keyArn: key, said: 'KEY_DISABLED', isBusy: false, gate: { state: 'shut', probes: 2 } },
+    ]);
+  });
+
+  test('says that KMS accepts the key, and with the next good one the jobs finish', async () => {
+    const { key, job } = await parkedTenant('accepted', disable);
+    scene.services.kms.enable(key);
+    const { code, stdout, stderr } = await keys('probe', key, '--tenant', 'accepted');
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(
+      /^Tenant accepted: KMS accepts the key\. One more good probe opens the gate; a worker makes it (in \d+ (ms|s)|now)\.\n$/,
+    );
+    await becomes(job, 'done');
+  });
+
+  test('of a key that the operator has blocked asks KMS nothing and names the way back', async () => {
+    const { key } = await parkedTenant('kept', disable);
+    await keys('block', key, '--reason', 'incident');
+    expect(await keys('probe', key)).toMatchObject({
+      code: 75,
+      stdout: `Tenant kept: KMS was not asked: the operator has blocked the KMS key (KEY_BLOCKED). sealdex keys unblock ${key} --tenant kept\n`,
+    });
+  });
+});
+
+test('release lets the parked jobs go, and KMS decides', async () => {
+  const { key, job } = await parkedTenant('released', disable);
+  scene.services.kms.enable(key);
+  expect(await keys('release', key)).toMatchObject({
+    code: 0,
+    stdout: 'The parked jobs of tenant released are being released.\n',
+    stderr: '',
+  });
+  await becomes(job, 'done');
+});
+
+test('release of a key that the operator has blocked changes nothing, and says what would', async () => {
+  const { key } = await parkedTenant('unreleased', disable);
+  await scene.operator.block('unreleased', key, 'incident');
+  const { code, stdout } = await keys('release', key);
+  expect({ code, stdout }).toEqual({
+    code: 0,
+    stdout: `The gate of tenant unreleased stays shut: the operator has blocked the KMS key (KEY_BLOCKED): sealdex keys unblock ${key} --tenant unreleased\n`,
+  });
+});
+
+test('block and unblock are for all tenants of the key, or for one', async () => {
+  const key = scene.services.kms.createKey();
+  for (const tenant of ['pair-a', 'pair-b']) await scene.operator.putTenant(tenant, { plan: 'pro', kmsKeyArn: key });
+  const blocked = await keys('block', key, '--reason', 'incident 4711');
+  expect(blocked).toMatchObject({ code: 0, stderr: '' });
+  expect(linesOf(blocked.stdout)).toEqual(
+    ['pair-a', 'pair-b'].map(
+      (tenant) =>
+        `Blocked for tenant ${tenant}: its jobs are parked until sealdex keys unblock ${key} --tenant ${tenant}`,
+    ),
+  );
+  const job = await enqueue('pair-a');
+  await becomes(job, 'parked');
+  expect((await keys('list', '--tenant', 'pair-a')).stdout).toContain('\n    Reason: incident 4711\n');
+  expect((await keys('unblock', key, '--tenant', 'pair-a')).stdout).toBe(
+    'Unblocked for tenant pair-a. The parked jobs of tenant pair-a are being released.\n',
+  );
+  await becomes(job, 'done');
+  expect(linesOf((await keys('unblock', key)).stdout)).toEqual([
+    'Tenant pair-a: the key was not blocked.',
+    'Unblocked for tenant pair-b. The parked jobs of tenant pair-b are being released.',
+  ]);
+  expect(jsonOf((await keys('unblock', key, '--json')).stdout)).toEqual([
+    { tenant: 'pair-a', keyArn: key, changed: false },
+    expect.objectContaining({ tenant: 'pair-b', keyArn: key, changed: false }),
+  ]);
+});
+
+// Last: it leaves a file that nobody can read.
+test('a tenant whose file cannot be read is named, the others are blocked all the same, and the exit code is that of its code', async () => {
+  const key = scene.services.kms.createKey();
+  await scene.operator.putTenant('readable', { plan: 'pro', kmsKeyArn: key });
+  const address = `${scene.services.s3.endpoint}/${String(scene.settings.SEALDEX_BUCKET)}/tenants/broken.json`;
+  expect((await fetch(address, { method: 'PUT', body: '{' })).ok).toBe(true);
+  const { code, stdout, stderr } = await keys('block', key, '--reason', 'incident');
+  expect(code).toBe(69);
+  expect(stdout).toMatch(/^Blocked for tenant readable: [^\n]*\n$/);
+  expect(stderr).toMatch(/^Tenant broken: A tenant's file in S3 cannot be read: .*\(PLATFORM_TENANTS Malformed\)\n$/);
+});

@@ -1,0 +1,136 @@
+// Parked jobs on the command line: their list, a single one, status, a wait that meets them, and a reader that is refused.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createProducer } from '../../src/app.ts';
+import { eventually } from '../support/eventually.ts';
+import { jsonOf, linesOf, said, temporaryFolder } from './run.ts';
+import { coreOf, openScene, type Scene } from './scene.ts';
+
+const TIME = String.raw`2\d{3}-\d\d-\d\dT\d\d:\d\d:\d\dZ`;
+const folder = temporaryFolder();
+
+let scene: Scene;
+let parked: string[] = [];
+
+beforeAll(async () => {
+  scene = await openScene({ SEALDEX_PROBE_MIN_MS: 600_000, SEALDEX_PROBE_MAX_MS: 3_600_000 });
+  await scene.startWorker();
+});
+
+afterAll(async () => {
+  folder[Symbol.dispose]();
+  await scene[Symbol.asyncDispose]();
+});
+
+const list = (...args: string[]) => scene.sealdex(['parked', 'list', ...args]);
+
+// In this order: nothing is parked yet.
+test('without any, the list says so beside the empty result', async () => {
+  expect(await list()).toMatchObject({ code: 0, stdout: '', stderr: 'No jobs are parked.\n' });
+  expect(await list('--tenant', 'acme', '--json')).toMatchObject({
+    code: 0,
+    stdout: '',
+    stderr: 'Tenant acme has no parked jobs.\n',
+  });
+});
+
+test('index --wait ends with 75 when the jobs are parked, and tells that they go on by themselves', async () => {
+  writeFileSync(join(folder.path, 'docs.ndjson'), `${['a', 'b', 'c'].map((id) => coreOf(id)).join('\n')}\n`);
+  scene.services.kms.disable(scene.keyArn);
+  const index = ['index', '--tenant', 'acme', '--corpus', 'docs', '--wait', 'docs.ndjson'];
+  const { code, stdout, stderr } = await scene.sealdex(index, { cwd: folder.path });
+  expect(code).toBe(75);
+  parked = linesOf(stdout).map((line) => /j[0-9a-f]{32}/.exec(line)?.[0] ?? '');
+  const lines = said(stderr);
+  expect(lines.toSorted()).toEqual(
+    [
+      ...parked.map(
+        (job, at) =>
+          `parked  ${job}  docs.ndjson:${at + 1}  the tenant's KMS key is disabled; it goes on by itself when that is over (KEY_DISABLED)`,
+      ),
+      '0 stored, 3 parked (they go on by themselves; sealdex keys list tells who acts).',
+    ].toSorted(),
+  );
+  expect(lines.at(-1)).toMatch(/^0 stored, /);
+
+  const asJson = await scene.sealdex([...index, '--json'], { cwd: folder.path });
+  expect({ code: asJson.code, stderr: asJson.stderr }).toEqual({ code: 75, stderr: '' });
+  const told = jsonOf(asJson.stdout);
+  expect(told.filter(({ state }) => state === 'parked')).toHaveLength(3);
+  expect(told.at(-1)).toMatchObject({ queued: 3, done: 0, dead: 0, parked: 3, unfinished: 0 });
+  parked.push(...told.flatMap(({ status, jobId }) => (status === 'queued' ? [String(jobId)] : [])));
+});
+
+test('the list has a line for each, oldest first, and ends where it is told to', async () => {
+  const { code, stdout, stderr } = await list();
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  const [header, ...lines] = linesOf(stdout);
+  expect(header).toMatch(/^JOB +TENANT +KEY +CODE +SINCE +COUNT$/);
+  for (const line of lines)
+    expect(line).toMatch(new RegExp(`^j[0-9a-f]{32} +acme +${scene.keyArn} +KEY_DISABLED +${TIME} +1$`));
+  const jobs = jsonOf((await list('--json')).stdout);
+  expect(jobs.map(({ jobId }) => jobId)).toEqual(lines.map((line) => line.slice(0, 33)));
+  expect(new Set(jobs.map(({ jobId }) => jobId))).toEqual(new Set(parked));
+  const times = jobs.map(({ since }) => Number(since));
+  expect(times).toEqual(times.toSorted((one, other) => one - other));
+
+  const some = await list('--limit', '2', '--json');
+  expect(jsonOf(some.stdout)).toEqual(jobs.slice(0, 2));
+  expect(some.stderr).toMatch(/^More are parked: /);
+  expect((await list('--limit', String(jobs.length))).stderr).toBe('');
+  expect((await list('--tenant', 'globex')).stdout).toBe('');
+});
+
+test('jobs show tells since when and how often it is parked, its gate and the next probe', async () => {
+  const [job = ''] = parked;
+  const { code, stdout, stderr } = await scene.sealdex(['jobs', 'show', job]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(stdout).toMatch(/^state +parked$/m);
+  expect(stdout).toMatch(/^code +KEY_DISABLED: /m);
+  expect(stdout).toMatch(new RegExp(`^since +${TIME} \\(\\d+ (ms|s) ago\\)$`, 'm'));
+  expect(stdout).toMatch(/^parked +once$/m);
+  expect(stdout).toMatch(/^gate +shut KEY_DISABLED, tenant acts: sealdex keys show arn:\S+$/m);
+  expect(stdout).toMatch(/^next probe +in \d+ (s|min)$/m);
+  expect(jsonOf((await scene.sealdex(['jobs', 'show', '--json', job])).stdout)).toMatchObject([
+    {
+      job,
+      state: 'parked',
+      code: 'KEY_DISABLED',
+      count: 1,
+      attempts: 0,
+      gate: { keyArn: scene.keyArn, state: 'shut' },
+    },
+  ]);
+});
+
+test('status counts them by tenant', async () => {
+  const lines = linesOf((await scene.sealdex(['status'])).stdout);
+  expect(lines[0]).toMatch(/: 0 waiting, 0 active, 6 delayed \(6 parked\), 0 dead$/);
+  const header = lines.findIndex((line) => /^TENANT +PARKED +OLDEST$/.test(line));
+  expect(lines[header + 1]).toMatch(/^acme +6 +\d+ (ms|s)$/);
+  expect(lines[header + 2]).toBe('Why jobs are parked, and who acts: sealdex keys list');
+  const [status] = jsonOf((await scene.sealdex(['status', '--json'])).stdout);
+  expect(status?.['parkedByTenant']).toEqual([{ tenant: 'acme', jobs: 6, oldest: expect.any(Number) as number }]);
+});
+
+test('a reader is refused with the code, and since when', async () => {
+  const { code, stdout, stderr } = await scene.sealdex(['read', '--tenant', 'acme', '--corpus', 'docs', 'a']);
+  expect({ code, stdout }).toEqual({ code: 75, stdout: '' });
+  expect(stderr).toMatch(
+    new RegExp(
+      `^sealdex: The tenant's KMS key is disabled: .* \\(KEY_DISABLED DisabledException, since ${TIME}\\)\\n$`,
+    ),
+  );
+});
+
+test('they finish when the key is back, and nothing is parked any more', async () => {
+  scene.services.kms.enable(scene.keyArn);
+  expect((await scene.sealdex(['keys', 'release', scene.keyArn])).code).toBe(0);
+  await using producer = await createProducer(scene.settings);
+  for (const job of parked)
+    await eventually(async () => ['done', 'superseded'].includes((await producer.status(job)).state), {
+      timeoutMs: 20_000,
+    });
+  expect((await list()).stderr).toBe('No jobs are parked.\n');
+});
