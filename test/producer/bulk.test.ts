@@ -28,6 +28,13 @@ const request = (id: string, more: Partial<IndexRequest> = {}): IndexRequest => 
   ...more,
 });
 
+/** One whose content is refused while its KMS key is unusable. */
+async function refusingTenant(tenant: string): Promise<string> {
+  const arn = await scene.tenant(tenant);
+  await scene.operator.putTenant(tenant, { whenKeyShut: 'refuse' });
+  return arn;
+}
+
 const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 
 it('no requests are no results', async () => {
@@ -71,7 +78,7 @@ it('a faulty request is its error in its place and leaves the others alone', asy
 });
 
 it('a refused KMS key of one tenant is the error of its requests only', async () => {
-  const shut = await scene.tenant('shut');
+  const shut = await refusingTenant('shut');
   scene.services.kms.disable(shut);
   const results = await producer.enqueueIndexBulk(
     range(60).map((n) => request(`mixed-${n}`, { tenant: n % 3 === 0 ? 'shut' : n % 3 === 1 ? 'acme' : 'other' })),
@@ -175,7 +182,7 @@ it('when KMS does not answer for anybody, 64 tenants stop being tried after the 
 
 it('disabled KMS keys of 20 tenants in a row are the errors of their requests only', async () => {
   const tenants = range(20).map((n) => `locked-${n}`);
-  for (const key of await Promise.all(tenants.map((tenant) => scene.tenant(tenant)))) scene.services.kms.disable(key);
+  for (const key of await Promise.all(tenants.map(refusingTenant))) scene.services.kms.disable(key);
   const results = await producer.enqueueIndexBulk([
     ...tenants.map((tenant) => request('locked', { tenant })),
     request('locked-after'),

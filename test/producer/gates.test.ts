@@ -52,7 +52,7 @@ async function waitsUnder(tenant: string, { jobId }: EnqueueResult): Promise<[ar
 }
 
 async function expectNothingLeft(tenant: string, jobsBefore: readonly string[]): Promise<void> {
-  expect(await scene.jobs()).toEqual(jobsBefore);
+  expect((await scene.jobs()).toSorted()).toEqual(jobsBefore.toSorted());
   expect(await scene.keysOf(`intake/${tenant}/`)).toEqual([]);
 }
 
