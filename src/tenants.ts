@@ -45,6 +45,10 @@ export interface Tenants {
   close(): void;
 }
 
+/** What the operator says of a KMS key of the tenant: a pause stops all of them. */
+export const operatorWord = ({ shutByOperator, blocked }: Tenant, keyArn: string): OperatorShut | undefined =>
+  shutByOperator?.code === 'TENANT_PAUSED' ? shutByOperator : blocked.get(keyArn);
+
 const CACHE_MS = 300_000;
 const CACHE_ENTRIES = 10_000;
 

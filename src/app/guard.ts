@@ -13,7 +13,7 @@ import type { Metrics } from '../metrics.ts';
 import { openGates, type Gates } from '../parking/gate.ts';
 import { createVerdict, type Verdict, type VerdictDeps } from '../parking/verdict.ts';
 import { redisKeys, type Redis } from '../redis.ts';
-import type { Tenants } from '../tenants.ts';
+import { operatorWord, type Tenants } from '../tenants.ts';
 
 export interface GuardDeps {
   readonly config: Config;
@@ -69,6 +69,7 @@ export async function openGuard(deps: GuardDeps): Promise<Guard> {
     clock,
     times: config,
     platformKeyArn: config.platformKeyArn,
+    wordOf: async (tenant, keyArn) => operatorWord(await tenants.get(tenant), keyArn),
     currentKeyOf: async (tenant) => (await tenants.get(tenant).catch(() => undefined))?.keyArn,
     works: ({ tenant, keyArn }) => answers(tried(tenant, keyArn, 'documents')),
     platformKeyWorks,

@@ -7,7 +7,7 @@ import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { ProbingDeps } from '../parking/probe.ts';
 import { redisKeys, type Redis } from '../redis.ts';
-import type { Tenant, Tenants } from '../tenants.ts';
+import { operatorWord, type Tenant, type Tenants } from '../tenants.ts';
 import type { Guard } from './guard.ts';
 
 export interface Probing {
@@ -40,8 +40,7 @@ export function probing(rooms: Probing, log: Log): ProbingDeps {
     ownerOf,
     async shutByOperator(tenant, keyArn) {
       const owner = await ownerOf(tenant);
-      const paused = owner?.shutByOperator?.code === 'TENANT_PAUSED' ? owner.shutByOperator : undefined;
-      return paused ?? owner?.blocked.get(keyArn);
+      return owner && operatorWord(owner, keyArn);
     },
     tryKey: guard.tryKey,
     platformKeyWorks: guard.platformKeyWorks,

@@ -6,6 +6,7 @@ import { gateId } from '../names.ts';
 import { run, type Redis, type RedisKeys, type Script } from '../redis.ts';
 import { isClosed, type Gates } from './gate.ts';
 import { firstProbe, type ProbeTimes } from './schedule.ts';
+import { shutByWord, type Word } from './word.ts';
 
 /** A KMS call that is about to be made for a tenant's documents. */
 export interface WatchedCall {
@@ -30,6 +31,8 @@ export interface VerdictDeps {
   readonly times: ProbeTimes;
   readonly platformKeyArn: string;
   /** The tenant's current KMS key; undefined when the tenant is gone. */
+  /** What the operator says of a tenant's KMS key. */
+  readonly wordOf: (tenant: string, keyArn: string) => Promise<Word | undefined>;
   readonly currentKeyOf: (tenant: string) => Promise<string | undefined>;
   /** Real calls, past the key ring. */
   readonly works: (call: WatchedCall) => Promise<boolean>;
@@ -159,7 +162,13 @@ export function createVerdict(deps: VerdictDeps): Verdict {
       const { keyArn } = error;
       if (keyArn === undefined || (error.code !== 'TENANT_PAUSED' && error.code !== 'KEY_BLOCKED')) return;
       const gate = gates.look(tenant, keyArn);
-      if (!isClosed(gate)) await shut({ tenant, keyArn }, gate.epoch, error);
+      if (isClosed(gate)) return;
+      const word = await deps.wordOf(tenant, keyArn);
+      if (!word) return;
+      const place = { tenant, keyArn, wasCurrent: (await deps.currentKeyOf(tenant)) === keyArn };
+      const now = clock.now();
+      const record = shutByWord(gate, place, word, now, now + firstProbe(deps.times));
+      if (await gates.change(gate.epoch, record)) deps.onShut(tenant, keyArn, error);
     },
     anyWorks: () => someWork(deps.works, [...worked.last(WORKED_TRIED), ...denied.last(WORKED_TRIED)]),
   };

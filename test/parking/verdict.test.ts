@@ -23,6 +23,7 @@ const verdictOf = ({ gates }: Process, change: Partial<VerdictDeps> = {}): Verdi
     clock: room.clock,
     times: room.config,
     platformKeyArn: room.platformKeyArn,
+    wordOf: async () => undefined,
     currentKeyOf: async (tenant) => room.owners.get(tenant)?.keyArn,
     works: async ({ keyArn }) => (asked.push(keyArn), working.has(keyArn)),
     platformKeyWorks: async () => working.has(room.platformKeyArn),
