@@ -45,7 +45,7 @@ function listCommand(): Command {
       'after',
       `
 Below each gate stand the calls that its tenant would make, or you. A key that will be deleted comes first.
-At most 1,000 gates are listed. Shut gates are tried by workers: NEXT PROBE; no probe opens what you have shut.
+Workers try the keys of shut gates (NEXT PROBE); no probe opens what you have shut. At most 1,000 are listed.
 
 Examples:
   sealdex keys list
@@ -92,7 +92,8 @@ Examples:
           else out(`The gate of tenant ${name} is open.`);
         }
         if (open > 0) return;
-        say(`${tenant === undefined ? 'No tenant has' : `Tenant ${tenant} has not`} or had the KMS key ${keyArn}.`);
+        const who = tenant === undefined ? 'No tenant has or had' : `Tenant ${tenant} neither has nor had`;
+        say(`${who} the KMS key ${keyArn}.`);
         process.exitCode = CODES.NOT_FOUND.exit;
       });
     });

@@ -13,8 +13,8 @@ export function statusCommand(): Command {
     .addHelpText(
       'after',
       `
-Delayed jobs wait for their next try, parked ones for a KMS key, dead ones are kept. A process is on the list while it lives,
-and at most 10 seconds longer; --json has the tenants whose data keys it holds.
+Delayed jobs wait for their next try, parked ones for a KMS key, dead ones are kept. A process is on
+the list while it lives, and at most 10 seconds longer; --json has the tenants whose data keys it holds.
 
 Examples:
   sealdex status

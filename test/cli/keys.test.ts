@@ -118,7 +118,7 @@ describe('list and show', () => {
 describe('what is not there is said in one sentence, with 66', () => {
   test.each([
     [['show', NOWHERE], `No tenant has or had the KMS key ${NOWHERE}.`],
-    [['show', NOWHERE, '--tenant', 'acme'], `Tenant acme has not or had the KMS key ${NOWHERE}.`],
+    [['show', NOWHERE, '--tenant', 'acme'], `Tenant acme neither has nor had the KMS key ${NOWHERE}.`],
     [['probe', NOWHERE], `No gate of the KMS key ${NOWHERE} is shut.`],
     [['release', NOWHERE, '--tenant', 'acme'], `No gate of the KMS key ${NOWHERE} and tenant acme is shut.`],
     [['block', NOWHERE, '--reason', 'x'], `No tenant has or had the KMS key ${NOWHERE}.`],
