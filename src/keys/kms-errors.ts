@@ -75,7 +75,7 @@ export const KEY_STATE_TABLE = frozen({
   },
   PendingReplicaDeletion: {
     ...codes('KEY_PENDING_DELETION', 'PLATFORM_KEY', [
-      'tell the tenant at once: the time runs from the end of its last replica; the platform key: as above',
+      'tell the tenant at once: it has until its last replica is gone, and then the days it chose; the platform key: cancel the deletion, then enable it',
       CANCELS,
     ]),
     says: /pending replica deletion/i,
