@@ -30,6 +30,7 @@ describe('status', () => {
       oldestKeyMs: 0,
       kmsCalls: {},
       parkedByTenant: [],
+      deadByTenant: [],
     });
   });
 

@@ -87,6 +87,7 @@ export async function openRoom(settings: Settings = {}): Promise<Room> {
         handle,
         onCompleted: async () => {},
         onOutcome: () => {},
+        afterStall: () => 0,
         parking: { isOpen: (text) => text === '', lookAgain: async () => {} },
         ...deps,
       });
