@@ -93,7 +93,7 @@ async function replayPace(): Promise<void> {
 }
 
 async function slowest(): Promise<void> {
-  const entries = (await redis.slowlog('GET', 100)) as [number, number, number, string[]][];
+  const entries = (await redis.slowlog('GET', 10_000)) as [number, number, number, string[]][];
   const [longest] = entries.toSorted(([, , one], [, , other]) => other - one);
   const ms = (longest?.[2] ?? SLOW_US) / 1000;
   const name = longest ? longest[3][0] : 'any';

@@ -7,7 +7,7 @@ import { createLetterChores } from '../queue/letters/upkeep.ts';
 import type { JobQueue } from '../queue/queues.ts';
 import { redisKeys } from '../redis.ts';
 import { markBirth } from '../upkeep/birth.ts';
-import { depthsChore, type ShutGate } from '../upkeep/depths.ts';
+import { depthsChore, type GateOfDepth } from '../upkeep/depths.ts';
 import { intakeSweep } from '../upkeep/intake-sweep.ts';
 import { tombstoneSweep } from '../upkeep/tombstones.ts';
 import { startUpkeep, type Chore, type Upkeep } from '../upkeep/upkeep.ts';
@@ -28,10 +28,10 @@ export async function keepUp(rooms: Rooms, log: Log, queue: JobQueue): Promise<U
     );
   const deps = { config, clock, log, metrics, redis, keys, store };
   const letters = createLetterChores({ ...deps, removeContent: (content) => removeContent(store, content) });
-  const gates = (): ShutGate[] =>
+  const gates = (): GateOfDepth[] =>
     guard.gates.all().flatMap(({ record }) => {
       if (!record || record.state === 'open') return [];
-      return [{ id: gateId(record.tenant, record.keyArn), code: record.code }];
+      return [{ id: gateId(record.tenant, record.keyArn), code: record.code, isShut: record.state === 'shut' }];
     });
   const chores: Chore[] = [
     intakeSweep(deps),

@@ -11,7 +11,7 @@ import { createSharedKeys } from '../keys/shared-keys.ts';
 import { tryKey } from '../keys/try-key.ts';
 import type { Metrics } from '../metrics.ts';
 import { openGates, type Gates } from '../parking/gate.ts';
-import { createVerdict, type Verdict, type VerdictDeps } from '../parking/verdict.ts';
+import { createVerdict, type Verdict, type VerdictDeps, type WatchedCall } from '../parking/verdict.ts';
 import { redisKeys, type Redis } from '../redis.ts';
 import { operatorWord, type Tenants } from '../tenants.ts';
 
@@ -74,6 +74,7 @@ export async function openGuard(deps: GuardDeps): Promise<Guard> {
     works: ({ tenant, keyArn }) => answers(tried(tenant, keyArn, 'documents')),
     platformKeyWorks,
     keysInUse: async () => new Set((await readHeartbeats(redis, config.queue)).flatMap((beat) => beat.tenants)).size,
+    someKeys: () => someKeys(deps),
     suspect: (code) => told.suspect(code),
     onShut: (tenant, keyArn, error) => told.onShut(tenant, keyArn, error),
   });
@@ -100,6 +101,30 @@ export async function openGuard(deps: GuardDeps): Promise<Guard> {
     },
   };
 }
+
+/** So many tenants are looked through for some with a KMS key of their own. */
+const LOOKED_THROUGH = 200;
+const SOME = 10;
+
+/** KMS keys of tenants' own: of those with a data key in memory anywhere first, then of any, each at random. */
+async function someKeys({ config, redis, tenants }: GuardDeps): Promise<WatchedCall[]> {
+  const inUse = new Set((await readHeartbeats(redis, config.queue)).flatMap((beat) => beat.tenants));
+  const any: string[] = [];
+  for await (const name of tenants.names()) if (any.push(name) >= LOOKED_THROUGH) break;
+  const found: WatchedCall[] = [];
+  for (const tenant of new Set([...shuffled([...inUse]), ...shuffled(any)])) {
+    const keyArn = (await tenants.get(tenant).catch(() => undefined))?.keyArn;
+    if (keyArn !== undefined && keyArn !== config.platformKeyArn) found.push({ tenant, keyArn });
+    if (found.length >= SOME) break;
+  }
+  return found;
+}
+
+const shuffled = <T>(items: readonly T[]): T[] =>
+  items
+    .map((item): [number, T] => [Math.random(), item])
+    .toSorted(([one], [other]) => one - other)
+    .map(([, item]) => item);
 
 /** A KMS that throttles us answers. */
 async function answers(tried: Promise<void>): Promise<boolean> {

@@ -152,9 +152,8 @@ class Prober {
     const record = gate.record!;
     const { tenant, keyArn } = record;
     if (record.state !== 'shut') return;
-    const owner = await this.#deps.ownerOf(tenant);
-    // Nobody's gate, or one of a key that is not the tenant's current one any more: each job says for itself what it needs.
-    if (!owner || (record.wasCurrent && owner.keyArn !== keyArn)) return this.#open(gate, 'KeyChanged');
+    // Each job says for itself what it needs.
+    if (await this.#isLeft(record)) return this.#open(gate, 'KeyChanged');
     const operator = await this.#deps.shutByOperator(tenant, keyArn);
     if (operator) return this.#shutBy(gate, operator);
     if (record.code === 'KEY_BLOCKED' || record.code === 'TENANT_PAUSED') return this.#open(gate, 'Operator');
@@ -172,14 +171,16 @@ class Prober {
     } catch (error) {
       const fault = error instanceof SealdexError ? error : new SealdexError('INTERNAL');
       metrics.count('sealdex_probes_total', { result: fault.code });
-      // An outage or a throttled account says nothing of the key.
+      // An outage or a throttled account says nothing of the key, but the two good tries must follow on each other.
       if (dispositionOf(fault.code).disposition !== 'park')
-        return this.#change(gate, { ...record, probes, nextProbe: now + times.probeMinMs });
+        return this.#change(gate, { ...record, probes, goodProbes: 0, nextProbe: now + times.probeMinMs });
       return this.#refused(gate, fault, { probes, nextProbe: later(fault.code) });
     }
     metrics.count('sealdex_probes_total', { result: 'ok' });
-    if (record.goodProbes > 0) return this.#open(gate, 'Probes');
-    await this.#change(gate, { ...record, probes, goodProbes: 1, nextProbe: now + confirmProbe(times) });
+    if (record.goodProbes === 0)
+      return this.#change(gate, { ...record, probes, goodProbes: 1, nextProbe: now + confirmProbe(times) });
+    // Who asks again at once, out of turn, has not waited for a key that flaps.
+    if (now >= record.nextProbe) await this.#open(gate, 'Probes');
   }
 
   async #refused(gate: Gate, fault: SealdexError, times: { probes: number; nextProbe: number }): Promise<void> {
@@ -226,8 +227,15 @@ class Prober {
     const goesOn = async (): Promise<boolean> =>
       !this.#isStopped && gates.look(tenant, keyArn).epoch === gate.epoch && (await lease.renew(LEASE_MS));
     const isDone = await this.#deps.release(record, goesOn);
-    if (state === 'destroyed') return this.#change(gate, { ...record, nextProbe: clock.now() + times.probeMinMs });
+    if (state === 'destroyed' && !(isDone && (await this.#isLeft(record))))
+      return this.#change(gate, { ...record, nextProbe: clock.now() + times.probeMinMs });
     if (isDone) await this.#change(gate, { ...record, state: 'open', since: clock.now() });
+  }
+
+  /** Nobody's gate, or one of a key that is not the tenant's current one any more. */
+  async #isLeft({ tenant, keyArn, wasCurrent }: GateRecord): Promise<boolean> {
+    const owner = await this.#deps.ownerOf(tenant);
+    return !owner || (wasCurrent && owner.keyArn !== keyArn);
   }
 
   /** Whoever has changed the gate meanwhile knows better. */

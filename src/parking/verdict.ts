@@ -30,15 +30,17 @@ export interface VerdictDeps {
   readonly clock: Clock;
   readonly times: ProbeTimes;
   readonly platformKeyArn: string;
-  /** The tenant's current KMS key; undefined when the tenant is gone. */
   /** What the operator says of a tenant's KMS key. */
   readonly wordOf: (tenant: string, keyArn: string) => Promise<Word | undefined>;
+  /** The tenant's current KMS key; undefined when the tenant is gone. */
   readonly currentKeyOf: (tenant: string) => Promise<string | undefined>;
   /** Real calls, past the key ring. */
   readonly works: (call: WatchedCall) => Promise<boolean>;
   readonly platformKeyWorks: () => Promise<boolean>;
   /** How many tenants' keys are in use anywhere. */
   readonly keysInUse: () => Promise<number>;
+  /** Some tenants' own KMS keys, in use or not, at random: whether they work tells a fault of ours from theirs. */
+  readonly someKeys: () => Promise<readonly WatchedCall[]>;
   /** Tells that the platform is at fault, as far as was seen here. */
   readonly suspect: (code: 'PLATFORM_DENIED' | 'KMS_FAILED') => void;
   /** Hears of a gate that was shut here. */
@@ -56,9 +58,9 @@ const DENIED_MOST = 3;
 const DENIED_PART = 0.1;
 const DENIED_WINDOW_MS = 300_000;
 
-/** Keys that worked lately: whether they still do tells a fault of ours from theirs. */
+/** Keys that worked lately, and how many of those and of others are tried. */
 const WORKED_KEPT = 100;
-const WORKED_TRIED = 3;
+const TRIED = 3;
 
 /** Of how many keys at once a process remembers that they fail. */
 const FAILING_KEPT = 10_000;
@@ -139,8 +141,14 @@ export function createVerdict(deps: VerdictDeps): Verdict {
     const count = await countDenied(deps, gateId(call.tenant, call.keyArn));
     if (count <= DENIED_MOST || count <= (await deps.keysInUse()) * DENIED_PART) return false;
     // The proof: were it the tenants, the keys of others would work.
-    const others = worked.last(WORKED_TRIED, (one) => !denied.has(one));
-    return !(await someWork(deps.works, others));
+    return !(await othersWork());
+  };
+
+  const othersWork = async (): Promise<boolean> => {
+    const isOther = (one: WatchedCall): boolean => !denied.has(one);
+    if (await someWork(deps.works, worked.last(TRIED, isOther))) return true;
+    const some = (await deps.someKeys()).filter((one) => isOther(one) && !isClosed(gates.look(one.tenant, one.keyArn)));
+    return someWork(deps.works, some.slice(0, TRIED));
   };
 
   return {
@@ -170,7 +178,7 @@ export function createVerdict(deps: VerdictDeps): Verdict {
       const record = shutByWord(gate, place, word, now, now + firstProbe(deps.times));
       if (await gates.change(gate.epoch, record)) deps.onShut(tenant, keyArn, error);
     },
-    anyWorks: () => someWork(deps.works, [...worked.last(WORKED_TRIED), ...denied.last(WORKED_TRIED)]),
+    anyWorks: async () => (await someWork(deps.works, denied.last(TRIED))) || othersWork(),
   };
 }
 

@@ -8,9 +8,11 @@ import type { JobQueue } from '../queue/queues.ts';
 import { ask, type Redis, type RedisKeys } from '../redis.ts';
 import type { Chore } from './upkeep.ts';
 
-export interface ShutGate {
+export interface GateOfDepth {
   readonly id: string;
   readonly code: string;
+  /** Not while its jobs are being released. */
+  readonly isShut: boolean;
 }
 
 export interface DepthsDeps {
@@ -19,7 +21,7 @@ export interface DepthsDeps {
   readonly clock: Clock;
   readonly queue: Pick<JobQueue, 'counts' | 'letters'>;
   /** The gates that are not open. */
-  readonly gates: () => readonly ShutGate[];
+  readonly gates: () => readonly GateOfDepth[];
 }
 
 const depths = z.object({
@@ -60,13 +62,13 @@ export const depthsChore = (deps: DepthsDeps): Chore => ({
 });
 
 async function count({ redis, keys, clock, queue, gates }: DepthsDeps): Promise<Depths> {
-  const shut = gates();
+  const notOpen = gates();
   const [counts, parked, letters, redisMemoryRatio] = await Promise.all([
     queue.counts(),
     countParked(
       redis,
       keys,
-      shut.slice(0, MOST_GATES).map(({ id }) => id),
+      notOpen.slice(0, MOST_GATES).map(({ id }) => id),
     ),
     queue.letters.counts(),
     memoryRatio(redis),
@@ -77,7 +79,10 @@ async function count({ redis, keys, clock, queue, gates }: DepthsDeps): Promise<
     jobs: { waiting, active, delayed, dead },
     parked: parked.reduce((sum, { jobs }) => sum + jobs, 0),
     oldestParkedSeconds: Math.max(0, clock.now() - oldest) / 1000,
-    gatesShut: sumBy(shut, ({ code }) => [code, 1]),
+    gatesShut: sumBy(
+      notOpen.filter(({ isShut }) => isShut),
+      ({ code }) => [code, 1],
+    ),
     deadByCode: sumBy(letters, ({ code, letters: count }) => [code, count]),
     redisMemoryRatio,
   };

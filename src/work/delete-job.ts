@@ -3,7 +3,7 @@
 import type { DeleteJobData } from '../jobs.ts';
 import { deleteDocument } from '../store/documents.ts';
 import type { WorkDeps } from './deps.ts';
-import type { Outcome } from './outcome.ts';
+import { waitsForOthers, type Outcome } from './outcome.ts';
 import { phasesOf } from './phases.ts';
 
 export type DeleteJob = DeleteJobData & { readonly id: string };
@@ -14,6 +14,7 @@ export async function runDeleteJob(deps: WorkDeps, job: DeleteJob, signal: Abort
   const owner = await phase('tenant', () => deps.tenants.get(job.tenant, signal));
   const refusal = deps.gates.refusal(owner);
   if (refusal?.code === 'TENANT_PAUSED') throw refusal;
+  if (deps.slots.isCrowded(job.tenant)) return waitsForOthers();
   const { id: jobId, tenant, corpus, object, revision } = job;
   const deletion = { tenant, corpus, object, revision, jobId };
   const result = await phase('store', () => deleteDocument(deps.store, deps.clock, deletion, signal));

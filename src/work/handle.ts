@@ -53,6 +53,7 @@ export function createHandler(deps: WorkDeps): (job: TakenJob, handBack: AbortSi
 
 const runJob = (deps: WorkDeps, id: string, data: JobData, signal: AbortSignal): Promise<Outcome> =>
   data.kind === 'delete' ? runDeleteJob(deps, { id, ...data }, signal) : runIndexJob(deps, { id, ...data }, signal);
+
 /** @throws what the work throws; what `heed` throws when the gate could not be shut: then the job comes back */
 async function heeding<T>({ heed }: WorkDeps, tenant: string, work: Promise<T>): Promise<T> {
   try {

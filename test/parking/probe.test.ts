@@ -95,7 +95,7 @@ test.for([
   const before = await standing();
   const down = refuse(fault);
   const after = await due();
-  expect(after).toEqual({ ...before, probes: 2, nextProbe: room.clock.now() + room.config.probeMinMs });
+  expect(after).toEqual({ ...before, probes: 2, goodProbes: 0, nextProbe: room.clock.now() + room.config.probeMinMs });
   down.clear();
   expect(await due()).toMatchObject({ state: 'draining' });
 });

@@ -11,6 +11,7 @@ let call: WatchedCall;
 /** Which keys work now, and how many are in use. */
 let working: Set<string>;
 let keysInUse: number;
+let someKeys: WatchedCall[];
 let suspects: string[];
 let shuts: string[];
 let asked: string[];
@@ -28,6 +29,7 @@ const verdictOf = ({ gates }: Process, change: Partial<VerdictDeps> = {}): Verdi
     works: async ({ keyArn }) => (asked.push(keyArn), working.has(keyArn)),
     platformKeyWorks: async () => working.has(room.platformKeyArn),
     keysInUse: async () => keysInUse,
+    someKeys: async () => someKeys,
     suspect: (code) => void suspects.push(code),
     onShut: (tenant, _, { code }) => void shuts.push(`${tenant} ${code}`),
     ...change,
@@ -38,6 +40,7 @@ beforeEach(async () => {
   here = await room.process();
   working = new Set([room.platformKeyArn]);
   keysInUse = 1;
+  someKeys = [];
   [suspects, shuts, asked] = [[], [], []];
   verdict = verdictOf(here);
   call = { tenant: 'acme', keyArn: room.tenant('acme') };
@@ -218,6 +221,21 @@ test('While another key works, many denials are their tenants’ own matter', as
   expect(await fails('KEY_DENIED')).toBe('PLATFORM_DENIED');
 });
 
+test('A process that has used no other key asks those of other tenants, before it blames the platform and after', async () => {
+  const stranger = callOf('stranger');
+  const calls = Array.from({ length: 4 }, (_, at) => callOf(`denied-${at}`));
+  someKeys = [calls[0]!, stranger];
+  working.add(stranger.keyArn);
+  expect(new Set(await denied(6))).toEqual(new Set(['KEY_DENIED']));
+  expect(asked).toContain(stranger.keyArn);
+  expect(asked).not.toContain(calls[0]!.keyArn);
+  working.delete(stranger.keyArn);
+  expect(await fails('KEY_DENIED')).toBe('PLATFORM_DENIED');
+  expect(await verdict.anyWorks()).toBe(false);
+  working.add(stranger.keyArn);
+  expect(await verdict.anyWorks()).toBe(true);
+});
+
 test('A key that worked before it was denied does not speak for the platform', async () => {
   const calls = Array.from({ length: 4 }, (_, at) => callOf(`denied-${at}`));
   for (const one of calls) verdict.begin(one).ok();
@@ -239,7 +257,7 @@ test('Whether any key works is asked of the last three that did and the last thr
   await denied(5);
   asked = [];
   expect(await verdict.anyWorks()).toBe(false);
-  const names = ['worked-2', 'worked-3', 'worked-4', 'denied-2', 'denied-3', 'denied-4'];
+  const names = ['denied-2', 'denied-3', 'denied-4', 'worked-2', 'worked-3', 'worked-4'];
   expect(asked).toEqual(names.map((name) => callOf(name).keyArn));
   working.add(callOf('denied-3').keyArn);
   expect(await verdict.anyWorks()).toBe(true);
