@@ -37,6 +37,8 @@ export interface OperatorShut {
 export interface Tenants {
   /** @throws SealdexError `TENANT_UNKNOWN`, `TENANT_KEY_INVALID`, `PLATFORM_TENANTS`, `STORE_FAILED` */
   get(tenant: string, signal?: AbortSignal): Promise<Tenant>;
+  /** The same past the cache, which is renewed by it. */
+  fresh(tenant: string): Promise<Tenant>;
   /** The file as it stands in S3, past the cache. */
   show(tenant: string): Promise<TenantFile>;
   /** Makes the tenant, or changes its plan. @throws SealdexError `TENANT_KEY_INVALID`, `TENANT_CHANGED` */
@@ -111,6 +113,11 @@ export async function createTenants({ config, clock, store, redis, subscriber }:
       );
       flights.set(tenant, flight);
       return orAbort(flight, signal);
+    },
+
+    fresh(tenant) {
+      cache.delete(tenant);
+      return load(tenant);
     },
 
     async show(tenant) {

@@ -69,7 +69,7 @@ export async function openGuard(deps: GuardDeps): Promise<Guard> {
     clock,
     times: config,
     platformKeyArn: config.platformKeyArn,
-    wordOf: async (tenant, keyArn) => operatorWord(await tenants.get(tenant), keyArn),
+    wordOf: async (tenant, keyArn) => operatorWord(await tenants.fresh(tenant), keyArn),
     currentKeyOf: async (tenant) => (await tenants.get(tenant).catch(() => undefined))?.keyArn,
     works: ({ tenant, keyArn }) => answers(tried(tenant, keyArn, 'documents')),
     platformKeyWorks,

@@ -23,7 +23,7 @@ export function probing(rooms: Probing, log: Log): ProbingDeps {
   const { config, clock, metrics, redis, tenants, guard } = rooms;
   const ownerOf = async (tenant: string): Promise<Tenant | undefined> => {
     try {
-      return await tenants.get(tenant);
+      return await tenants.fresh(tenant);
     } catch (error) {
       if (error instanceof SealdexError && error.code === 'TENANT_UNKNOWN') return undefined;
       throw error;

@@ -92,7 +92,7 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
       handle,
       afterStall: options.afterStall,
       onOutcome: (outcome) => platform.onOutcome(outcome),
-      parking: { isOpen: (text) => !isClosed(parseGate(text)), lookAgain: () => guard.gates.tick() },
+      parking: { isOpen: (text) => !isClosed(parseGate(text)), lookAgain: () => guard.gates.reload() },
       async onCompleted(id, data) {
         if (data.kind === 'index') await removeContent(store, { id, ...data });
       },

@@ -10,16 +10,14 @@ export interface SliceDeps {
   readonly tryKey: (keyArn: string, context: KeyContext) => Promise<void>;
 }
 
-/** How long an answer of KMS is taken for still true. */
+/** How long a denied slice is not asked for again, however many documents are in it. */
 const FRESH_MS = 30_000;
 const MOST_KEPT = 10_000;
 
 export class Slices {
   readonly #deps: SliceDeps;
-  /** Until when a denied slice is not asked for again, and a key counts as working. */
+  /** Until when a denied slice is not asked for again. */
   readonly #denied = new Map<string, number>();
-  readonly #working = new Map<string, number>();
-  readonly #trying = new Map<string, Promise<void>>();
 
   constructor(deps: SliceDeps) {
     this.#deps = deps;
@@ -31,37 +29,23 @@ export class Slices {
 
   /** @throws SealdexError `PERIOD_DENIED` for a slice that was denied a moment ago */
   refuse(keyArn: string, context: KeyContext): void {
-    if (this.#isFresh(this.#denied, sliceOf(keyArn, context))) throw deniedPeriod();
+    if ((this.#denied.get(sliceOf(keyArn, context)) ?? 0) > this.#deps.clock.monotonic()) throw deniedPeriod();
   }
 
   /**
-   * What a denial of a past period means. Answers `PERIOD_DENIED` when the key works with the current period.
+   * What a denial of a past period means. Answers `PERIOD_DENIED` when the key works with the current period: asked after
+   * the denial, for what was true before it says nothing.
    * @throws SealdexError what KMS said of the current period
    */
   async verdict(keyArn: string, context: KeyContext): Promise<SealdexError> {
     const { clock, tryKey } = this.#deps;
     const { tenant, purpose } = context;
-    const key = JSON.stringify([keyArn, tenant]);
-    if (!this.#isFresh(this.#working, key)) {
-      const period = periodAt(tenant, clock.now());
-      const trying = this.#trying.get(key) ?? tryKey(keyArn, { tenant, period, purpose });
-      this.#trying.set(key, trying);
-      await trying.finally(() => this.#trying.delete(key));
-      this.#remember(this.#working, key);
-    }
-    this.#remember(this.#denied, sliceOf(keyArn, context));
+    await tryKey(keyArn, { tenant, period: periodAt(tenant, clock.now()), purpose });
+    this.#denied.delete(sliceOf(keyArn, context));
+    const [oldest] = this.#denied.keys();
+    if (this.#denied.size >= MOST_KEPT && oldest !== undefined) this.#denied.delete(oldest);
+    this.#denied.set(sliceOf(keyArn, context), clock.monotonic() + FRESH_MS);
     return deniedPeriod();
-  }
-
-  #isFresh(until: ReadonlyMap<string, number>, key: string): boolean {
-    return (until.get(key) ?? 0) > this.#deps.clock.monotonic();
-  }
-
-  #remember(until: Map<string, number>, key: string): void {
-    until.delete(key);
-    const [oldest] = until.keys();
-    if (until.size >= MOST_KEPT && oldest !== undefined) until.delete(oldest);
-    until.set(key, this.#deps.clock.monotonic() + FRESH_MS);
   }
 }
 

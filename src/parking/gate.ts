@@ -44,6 +44,8 @@ export interface Gates {
   change(seenEpoch: number, record: GateRecord): Promise<boolean>;
   /** Reads all gates again if any has changed since. */
   readonly tick: () => Promise<void>;
+  /** Reads all gates again. */
+  readonly reload: () => Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -58,6 +60,7 @@ export interface GatesDeps {
 }
 
 const LOOK_EVERY_MS = 1000;
+const READ_ALL_MS = 60_000;
 
 /** A gate that nobody could read for this long is unknown. */
 export const UNKNOWN_MS = 5000;
@@ -71,12 +74,18 @@ export async function openGates(deps: GatesDeps): Promise<Gates> {
     const change = parseChange(message);
     if (change) view.hear(change.epochOfAll, change.id, change.gate);
   };
-  subscriber.on('message', onMessage);
+  const onReady = (): void => view.doubt();
+  const unlisten = (): void => {
+    subscriber.off('message', onMessage).off('ready', onReady);
+    redis.off('ready', onReady);
+  };
+  subscriber.on('message', onMessage).on('ready', onReady);
+  redis.on('ready', onReady);
   try {
     await ask(subscriber.subscribe(keys.gateChanged));
     await view.tick();
   } catch (error) {
-    subscriber.off('message', onMessage);
+    unlisten();
     throw error;
   }
   const loop = repeat(clock, LOOK_EVERY_MS, () => view.tick());
@@ -87,8 +96,9 @@ export async function openGates(deps: GatesDeps): Promise<Gates> {
     read: (tenant, keyArn) => readGate(redis, keys, gateId(tenant, keyArn)),
     change: (seenEpoch, record) => view.change(seenEpoch, record),
     tick: () => view.tick(),
+    reload: () => view.reload(),
     async stop() {
-      subscriber.off('message', onMessage);
+      unlisten();
       // A look that hangs on Redis ends with its connection.
       void loop.stop();
     },
@@ -100,6 +110,7 @@ class GateView {
   #gates = new Map<string, Gate>();
   #epochOfAll = -1;
   #readAt = Number.NEGATIVE_INFINITY;
+  #allReadAt = Number.NEGATIVE_INFINITY;
 
   constructor(deps: GatesDeps) {
     this.#deps = deps;
@@ -138,25 +149,42 @@ class GateView {
   async tick(): Promise<void> {
     const { redis, keys, clock } = this.#deps;
     const askedAt = clock.monotonic();
-    const known = this.#epochOfAll;
-    if ((await readEpoch(redis, keys)) !== this.#epochOfAll) {
-      const { epochOfAll, gates } = await readGates(redis, keys);
-      // Epochs only rise: this is another Redis, or one that has forgotten.
-      const hasForgotten = epochOfAll < known;
-      if (hasForgotten) this.#gates.clear();
-      for (const [id, gate] of gates) this.#put(id, gate);
-      // Gone from Redis: dropped after long being open, or lost with it.
-      for (const [id, { epoch }] of this.#gates) if (!gates.has(id) && epoch <= epochOfAll) this.#gates.delete(id);
-      // What was told meanwhile may be newer.
-      this.#epochOfAll = hasForgotten ? epochOfAll : Math.max(epochOfAll, this.#epochOfAll);
-    }
+    // A Redis that has lost its last second may give an epoch out again for another gate: the number alone would not tell.
+    const isOld = askedAt - this.#allReadAt > READ_ALL_MS;
+    if (isOld || (await readEpoch(redis, keys)) !== this.#epochOfAll) await this.reload();
     this.#readAt = askedAt;
+  }
+
+  /** Redis is right about every gate but those of which something newer was told meanwhile. */
+  async reload(): Promise<void> {
+    const { redis, keys, clock } = this.#deps;
+    const askedAt = clock.monotonic();
+    const known = this.#epochOfAll;
+    const { epochOfAll, gates } = await readGates(redis, keys);
+    // Epochs only rise: this is another Redis, or one that has forgotten.
+    const hasForgotten = epochOfAll < known;
+    if (hasForgotten) this.#gates.clear();
+    const isNewer = ({ epoch }: Gate): boolean => epoch > epochOfAll;
+    for (const [id, gate] of gates)
+      if (!isNewer(this.gate(id)) || gate.epoch > this.gate(id).epoch) this.#set(id, gate);
+    // Gone from Redis: dropped after long being open, or lost with it.
+    for (const [id, gate] of this.#gates) if (!gates.has(id) && !isNewer(gate)) this.#gates.delete(id);
+    this.#epochOfAll = hasForgotten ? epochOfAll : Math.max(epochOfAll, this.#epochOfAll);
+    this.#allReadAt = askedAt;
+  }
+
+  /** What was read before the connection was lost may have been lost with it. */
+  doubt(): void {
+    this.#allReadAt = Number.NEGATIVE_INFINITY;
   }
 
   /** Old news change nothing: a message and a look may cross. */
   #put(id: string, gate: Gate): void {
+    if (gate.epoch > this.gate(id).epoch) this.#set(id, gate);
+  }
+
+  #set(id: string, gate: Gate): void {
     const before = this.gate(id);
-    if (gate.epoch <= before.epoch) return;
     this.#gates.set(id, gate);
     if (gate.record && isClosed(gate) && !isClosed(before)) this.#deps.onShut(gate.record);
   }

@@ -6,7 +6,7 @@ import { takeLease, type Lease } from '../lease.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import { gateId } from '../names.ts';
-import type { Redis, RedisKeys } from '../redis.ts';
+import { MAX_SKEW_MS, type Redis, type RedisKeys } from '../redis.ts';
 import type { GateOwner, Gates } from './gate.ts';
 import { dropGate, type Gate, type GateRecord } from './record.ts';
 import { confirmProbe, nextProbe, type ProbeTimes } from './schedule.ts';
@@ -43,8 +43,6 @@ export type ProbingDeps = Omit<ProbeDeps, 'release' | 'expire'>;
 export interface Probe {
   /** Looks at every gate that is due. */
   tick(): Promise<void>;
-  /** Tries this gate now, due or not, under the lease. Answers the gate after that; undefined when another process is at it. */
-  now(gate: Gate): Promise<Gate | undefined>;
   stop(): Promise<void>;
 }
 
@@ -61,10 +59,10 @@ const OPEN_KEPT_MS = 3_600_000;
 
 export function startProbe(deps: ProbeDeps): Probe {
   const prober = new Prober(deps);
-  const loop: Loop = repeat(deps.clock, LOOK_EVERY_MS, () => prober.tick());
+  // A try may hang on a slow key store: the next look does not wait for it.
+  const loop: Loop = repeat(deps.clock, LOOK_EVERY_MS, async () => void prober.begin());
   return {
     tick: () => prober.tick(),
-    now: (gate) => prober.underLease(gate, (fresh) => prober.probe(fresh)),
     async stop() {
       prober.stop();
       const ended = Promise.all([loop.stop(), prober.ended()]);
@@ -83,7 +81,9 @@ export function probeOnce(deps: ProbingDeps, gate: Gate): Promise<Gate | undefin
 class Prober {
   readonly #deps: ProbeDeps;
   /** By gate: what this process is doing about it. */
-  readonly #running = new Map<string, Promise<unknown>>();
+  readonly #tries = new Map<string, Promise<unknown>>();
+  readonly #releases = new Map<string, Promise<unknown>>();
+  #turn = 0;
   #isStopped = false;
 
   constructor(deps: ProbeDeps) {
@@ -95,29 +95,40 @@ class Prober {
   }
 
   async ended(): Promise<void> {
-    await Promise.allSettled(this.#running.values());
+    await Promise.allSettled([...this.#tries.values(), ...this.#releases.values()]);
   }
 
-  /** Waits for tries; a release goes on beside it, since it may take minutes. */
+  /** Begins what is due, and waits for the tries; a release goes on beside it, since it may take minutes. */
   async tick(): Promise<void> {
+    await Promise.all(this.begin());
+  }
+
+  /** Begins what is due, each time with another gate first, so that many that take long do not keep the rest waiting. */
+  begin(): Promise<unknown>[] {
+    const all = this.#deps.gates.all();
+    const from = all.length === 0 ? 0 : (this.#turn += AT_ONCE) % all.length;
     const tries: Promise<unknown>[] = [];
-    for (const gate of this.#deps.gates.all()) {
+    for (const gate of [...all.slice(from), ...all.slice(0, from)]) {
       const { record } = gate;
-      if (!record || this.#isStopped || this.#running.size >= AT_ONCE) continue;
+      if (!record || this.#isStopped || !this.#isDue(record)) continue;
+      const isTry = record.state === 'shut' || record.state === 'open';
+      const running = isTry ? this.#tries : this.#releases;
       const id = gateId(record.tenant, record.keyArn);
-      if (this.#running.has(id) || !this.#isDue(record)) continue;
+      if (running.has(id) || running.size >= AT_ONCE) continue;
       const work = this.underLease(gate, (fresh, lease) => this.#work(fresh, lease)).catch(() => {});
-      const tracked = work.finally(() => this.#running.delete(id));
-      this.#running.set(id, tracked);
-      if (record.state === 'shut' || record.state === 'open') tries.push(tracked);
+      const tracked = work.finally(() => running.delete(id));
+      running.set(id, tracked);
+      if (isTry) tries.push(tracked);
     }
-    await Promise.all(tries);
+    return tries;
   }
 
   #isDue({ state, since, nextProbe: at }: GateRecord): boolean {
-    const now = this.#deps.clock.now();
+    const { clock, times } = this.#deps;
+    const now = clock.now();
     if (state === 'open') return now - since > OPEN_KEPT_MS;
-    return state === 'draining' || at <= now;
+    // A time that no schedule gives was written by a process whose clock is wrong.
+    return state === 'draining' || at <= now || at > now + 2 * times.probeMaxMs + MAX_SKEW_MS;
   }
 
   /** Another process may have been at it a moment ago: what counts is what stands in Redis now. */
@@ -143,7 +154,11 @@ class Prober {
       await this.#deps.expire(record);
       return this.probe(gate);
     }
-    if (record.state === 'open') return dropGate(redis, keys, gateId(record.tenant, record.keyArn), gate.epoch);
+    if (record.state === 'open') {
+      // Whoever parked a job here just when it was opened may have died before it could release it.
+      await this.#deps.release(record, () => lease.renew(LEASE_MS));
+      return dropGate(redis, keys, gateId(record.tenant, record.keyArn), gate.epoch);
+    }
     return this.#release(gate, lease);
   }
 

@@ -62,6 +62,9 @@ const DENIED_WINDOW_MS = 300_000;
 const WORKED_KEPT = 100;
 const TRIED = 3;
 
+/** How long that proof is taken for still true. */
+const PROOF_MS = 3000;
+
 /** Of how many keys at once a process remembers that they fail. */
 const FAILING_KEPT = 10_000;
 
@@ -140,15 +143,25 @@ export function createVerdict(deps: VerdictDeps): Verdict {
     denied.add(call);
     const count = await countDenied(deps, gateId(call.tenant, call.keyArn));
     if (count <= DENIED_MOST || count <= (await deps.keysInUse()) * DENIED_PART) return false;
-    // The proof: were it the tenants, the keys of others would work.
-    return !(await othersWork());
+    // The proof: were it the tenants, the keys of others would work. Without others nothing is proven.
+    return (await others()) === 'fail';
   };
 
-  const othersWork = async (): Promise<boolean> => {
-    const isOther = (one: WatchedCall): boolean => !denied.has(one);
-    if (await someWork(deps.works, worked.last(TRIED, isOther))) return true;
-    const some = (await deps.someKeys()).filter((one) => isOther(one) && !isClosed(gates.look(one.tenant, one.keyArn)));
-    return someWork(deps.works, some.slice(0, TRIED));
+  let asked: { readonly at: number; readonly answer: Promise<'work' | 'fail' | 'none'> } | undefined;
+  /** Whether keys work that nobody was denied; asked once for all who ask within some seconds. */
+  const others = (): Promise<'work' | 'fail' | 'none'> => {
+    const now = clock.monotonic();
+    if (!asked || now - asked.at >= PROOF_MS) asked = { at: now, answer: askOthers() };
+    return asked.answer;
+  };
+  const askOthers = async (): Promise<'work' | 'fail' | 'none'> => {
+    const isOther = (one: WatchedCall): boolean =>
+      !denied.has(one) && !isClosed(gates.look(one.tenant, one.keyArn)) && one.keyArn !== platformKeyArn;
+    const known = worked.last(TRIED, isOther);
+    if (await someWork(deps.works, known)) return 'work';
+    const some = (await deps.someKeys()).filter(isOther).slice(0, TRIED);
+    if (await someWork(deps.works, some)) return 'work';
+    return known.length + some.length === 0 ? 'none' : 'fail';
   };
 
   return {
@@ -178,7 +191,7 @@ export function createVerdict(deps: VerdictDeps): Verdict {
       const record = shutByWord(gate, place, word, now, now + firstProbe(deps.times));
       if (await gates.change(gate.epoch, record)) deps.onShut(tenant, keyArn, error);
     },
-    anyWorks: async () => (await someWork(deps.works, denied.last(TRIED))) || othersWork(),
+    anyWorks: async () => (await someWork(deps.works, denied.last(TRIED))) || (await others()) !== 'fail',
   };
 }
 

@@ -98,8 +98,8 @@ export async function park(
   await job.moveToDelayed(now + Math.round(FALLBACK_MS * jitter), token);
   const gateText = await run(redis, END, [index, entry, keys.gates, note.since, jobId, formatNote(note), at.gate]);
   if (isOpen(String(gateText))) {
-    // Else it would be parked again at once, until the news is here.
-    await deps.lookAgain();
+    // Else it would be parked again at once, until the news is here; but the job goes on whether that can be read or not.
+    await deps.lookAgain().catch(() => {});
     await release(deps, index, [jobId]);
   }
   return 'parked';

@@ -81,7 +81,8 @@ export async function settle(
       if ((await park(deps.parking, job, token, outcome)) === 'parked') throw leftAlone();
       return die('PARKED_TOO_LONG');
     case 'pause':
-      return delay(jittered(PAUSE_MS, deps.random), outcome.code);
+      // Longer and longer: what is one tenant's file at fault, say, pauses nobody, and may take days to be mended.
+      return delay(Math.max(jittered(PAUSE_MS, deps.random), outageMs(job.attemptsStarted, deps.random)), outcome.code);
     case 'retry':
       if (!outcome.spendsAttempt)
         return delay(outcome.afterMs ?? outageMs(job.attemptsStarted, deps.random), outcome.code);

@@ -57,6 +57,9 @@ export async function outcomeOf(
     return Math.abs(ageMs) <= NEWER_MS
       ? { kind: 'retry', code, spendsAttempt: false, afterMs: NEWER_RETRY_MS }
       : { kind: 'dead', code };
+  // KMS is eventually consistent: while a whole key is being revoked, a past period may be refused before the current one
+  // is. So the job asks again, and its period counts as denied once its attempts are spent.
+  if (code === 'PERIOD_DENIED') return { kind: 'retry', code, spendsAttempt: true };
   const { disposition, attempts = 0 } = dispositionOf(code);
   if (disposition === 'retry') return { kind: 'retry', code, spendsAttempt: attempts > 0 && reason !== WAITED };
   if (disposition === 'park') {

@@ -1,6 +1,7 @@
 // Probing a shut gate: one try per interval for the fleet, two good ones open it, and each kind of fault leaves it as it should.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { KMS_ERRORS, type KmsMatch } from '../../src/dev/kms/faults.ts';
+import { probeOnce } from '../../src/parking/probe.ts';
 import type { GateRecord } from '../../src/parking/record.ts';
 import { eventually } from '../support/eventually.ts';
 import { openParkingRoom, type ParkingRoom, type Process } from './room.ts';
@@ -97,6 +98,8 @@ test.for([
   const after = await due();
   expect(after).toEqual({ ...before, probes: 2, goodProbes: 0, nextProbe: room.clock.now() + room.config.probeMinMs });
   down.clear();
+  // The two good tries must follow on each other.
+  expect(await due()).toMatchObject({ state: 'shut', goodProbes: 1 });
   expect(await due()).toMatchObject({ state: 'draining' });
 });
 
@@ -226,9 +229,12 @@ test('What a probe found is not told when the gate was changed meanwhile', async
   expect(await standing()).toMatchObject({ state: 'shut', code: 'KEY_DENIED', goodProbes: 0 });
 });
 
-test('Trying a key now needs no waiting, and is one of the two good tries', async () => {
+test('Trying a key out of turn needs no waiting, and is one of the two good tries, but not both', async () => {
   await shut();
-  const gate = await room.gate('acme', keyArn);
-  expect((await one.probe.now(gate))?.record).toMatchObject({ state: 'shut', goodProbes: 1 });
-  expect((await one.probe.now(gate))?.record).toMatchObject({ state: 'draining' });
+  const now = async (): Promise<GateRecord | undefined> =>
+    (await probeOnce(one.probing, await room.gate('acme', keyArn)))?.record;
+  expect(await now()).toMatchObject({ state: 'shut', goodProbes: 1 });
+  expect(await now()).toMatchObject({ state: 'shut', goodProbes: 1 });
+  room.clock.advance(5000);
+  expect(await now()).toMatchObject({ state: 'draining' });
 });

@@ -8,7 +8,7 @@ import type { Log } from '../../src/log.ts';
 import { createMetrics, type Metrics } from '../../src/metrics.ts';
 import { gateId } from '../../src/names.ts';
 import { openGates, type GateOwner, type Gates } from '../../src/parking/gate.ts';
-import { startProbe, type Probe, type ProbeDeps } from '../../src/parking/probe.ts';
+import { startProbe, type Probe, type ProbingDeps, type ProbeDeps } from '../../src/parking/probe.ts';
 import { readGate, type Gate, type GateRecord } from '../../src/parking/record.ts';
 import { closeRedis, openRedis, redisKeys, type Redis, type RedisKeys } from '../../src/redis.ts';
 import { FakeClock } from '../support/clock.ts';
@@ -17,6 +17,7 @@ import { testServices, type TestServices } from '../support/services.ts';
 export interface Process {
   readonly gates: Gates;
   readonly probe: Probe;
+  readonly probing: ProbingDeps;
   readonly metrics: Metrics;
   /** The gates that this process was told to be shut. */
   readonly toldShut: readonly GateRecord[];
@@ -121,23 +122,26 @@ async function openProcess(
   const tried = (tenant: string, keyArn: string): Promise<void> =>
     tryKey(kms, keyArn, { tenant, period: periodAt(tenant, clock.now()), purpose: 'documents' });
   const ownerOf = async (tenant: string): Promise<GateOwner | undefined> => owners.get(tenant);
+  const probing: ProbingDeps = {
+    gates,
+    redis,
+    keys,
+    clock,
+    log,
+    metrics,
+    times: config,
+    ownerOf,
+    shutByOperator: async (tenant) => owners.get(tenant)?.shutByOperator,
+    tryKey: tried,
+    platformKeyWorks: () =>
+      tried('-', config.platformKeyArn).then(
+        () => true,
+        () => false,
+      ),
+  };
   const probe = opened.adopt(
     startProbe({
-      gates,
-      redis,
-      keys,
-      clock,
-      log,
-      metrics,
-      times: config,
-      ownerOf,
-      shutByOperator: async (tenant) => owners.get(tenant)?.shutByOperator,
-      tryKey: tried,
-      platformKeyWorks: () =>
-        tried('-', config.platformKeyArn).then(
-          () => true,
-          () => false,
-        ),
+      ...probing,
       release: (_, goesOn) => goesOn(),
       expire: async () => {},
       ...deps,
@@ -147,6 +151,7 @@ async function openProcess(
   return {
     gates,
     probe,
+    probing,
     metrics,
     toldShut,
     deafen: async () => void (await subscriber.unsubscribe(keys.gateChanged)),

@@ -40,7 +40,7 @@ beforeEach(async () => {
   here = await room.process();
   working = new Set([room.platformKeyArn]);
   keysInUse = 1;
-  someKeys = [];
+  someKeys = [callOf('bystander')];
   [suspects, shuts, asked] = [[], [], []];
   verdict = verdictOf(here);
   call = { tenant: 'acme', keyArn: room.tenant('acme') };
@@ -218,7 +218,14 @@ test('While another key works, many denials are their tenants’ own matter', as
   expect(new Set(await denied(8))).toEqual(new Set(['KEY_DENIED']));
   expect([suspects, shuts.length]).toEqual([[], 8]);
   working.delete(other.keyArn);
+  room.clock.advance(3000);
   expect(await fails('KEY_DENIED')).toBe('PLATFORM_DENIED');
+});
+
+test('Without any other key to try nothing is proven, and the tenants’ gates are shut', async () => {
+  someKeys = [];
+  expect(new Set(await denied(6))).toEqual(new Set(['KEY_DENIED']));
+  expect([suspects, shuts.length]).toEqual([[], 6]);
 });
 
 test('A process that has used no other key asks those of other tenants, before it blames the platform and after', async () => {
@@ -230,9 +237,11 @@ test('A process that has used no other key asks those of other tenants, before i
   expect(asked).toContain(stranger.keyArn);
   expect(asked).not.toContain(calls[0]!.keyArn);
   working.delete(stranger.keyArn);
+  room.clock.advance(3000);
   expect(await fails('KEY_DENIED')).toBe('PLATFORM_DENIED');
   expect(await verdict.anyWorks()).toBe(false);
   working.add(stranger.keyArn);
+  room.clock.advance(3000);
   expect(await verdict.anyWorks()).toBe(true);
 });
 
@@ -255,9 +264,10 @@ test('Denials that other processes met count, and one gate counts once', async (
 test('Whether any key works is asked of the last three that did and the last three that were denied', async () => {
   for (let at = 0; at < 5; at += 1) verdict.begin(callOf(`worked-${at}`)).ok();
   await denied(5);
+  room.clock.advance(3000);
   asked = [];
   expect(await verdict.anyWorks()).toBe(false);
-  const names = ['denied-2', 'denied-3', 'denied-4', 'worked-2', 'worked-3', 'worked-4'];
+  const names = ['denied-2', 'denied-3', 'denied-4', 'worked-2', 'worked-3', 'worked-4', 'bystander'];
   expect(asked).toEqual(names.map((name) => callOf(name).keyArn));
   working.add(callOf('denied-3').keyArn);
   expect(await verdict.anyWorks()).toBe(true);

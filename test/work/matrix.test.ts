@@ -7,10 +7,12 @@ import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
 import { dispositionOf, type Code } from '../../src/errors.ts';
 import { openMatrix, type Combination, type Matrix, type Seen } from './matrix-room.ts';
 
-/** What a job ends with; nothing here spends an attempt. */
+/** What a job ends with. */
 interface End {
   readonly kind: 'done' | 'park' | 'retry' | 'pause' | 'dead';
   readonly code?: Code;
+  /** Whether an attempt is spent on it. */
+  readonly spendsAttempt?: true;
 }
 
 const DONE: End = { kind: 'done' };
@@ -102,7 +104,8 @@ const KMS: Record<string, KmsRow> = {
   'old period denied': {
     set: ({ kms }, { keyArn, period }) =>
       kms.faults.set({ match: { key: keyArn, context: { period } }, fault: KMS_ERRORS.accessDenied }),
-    end: end('PERIOD_DENIED'),
+    // Until its attempts are spent: the policy may be on its way to all of KMS, and mean the whole key.
+    end: { kind: 'retry', code: 'PERIOD_DENIED', spendsAttempt: true },
     calls: [1, 2],
   },
 };
@@ -123,6 +126,11 @@ const STORES: Record<string, StoreRow> = {
   ok: { set: () => {}, end: DONE, isCanaryGood: true },
   transient: { set: writes(S3_ERRORS.internal), end: end('STORE_FAILED'), isCanaryGood: true },
   conflict: { set: writes(S3_ERRORS.conflict, 1), end: DONE, isCanaryGood: true },
+  refused: {
+    set: writes(S3_ERRORS.accessDenied),
+    end: { kind: 'retry', code: 'STORE_FAILED', spendsAttempt: true },
+    isCanaryGood: true,
+  },
   'canary fails': { set: writes(S3_ERRORS.accessDenied), end: end('PLATFORM_STORE'), isCanaryGood: false },
 };
 
@@ -146,7 +154,7 @@ const ANY = expect.any(String) as string;
 function expected({ gate, ring, kms, store }: Case): Seen {
   const [atGate, atRing, atKms, atStore] = [GATES[gate], RINGS[ring], KMS[kms]!, STORES[store]!];
   const asks = !atGate.end && atRing.asksKms;
-  const { kind, code } = atGate.end ?? (asks ? atKms.end : undefined) ?? atStore.end;
+  const { kind, code, spendsAttempt = false } = atGate.end ?? (asks ? atKms.end : undefined) ?? atStore.end;
   const isShutHere = kind === 'park' && !atGate.end;
   const wipes = {
     expired: atRing.expired,
@@ -158,7 +166,7 @@ function expected({ gate, ring, kms, store }: Case): Seen {
       kind,
       ...(code === undefined ? {} : { code }),
       ...(kind === 'park' ? { gate: ANY } : {}),
-      ...(kind === 'retry' ? { spendsAttempt: false } : {}),
+      ...(kind === 'retry' ? { spendsAttempt } : {}),
     } as Seen['outcome'],
     kmsCalls: { GenerateDataKey: asks ? atKms.calls[0] : 0, Decrypt: asks ? atKms.calls[1] : 0 },
     jobs: { [kind]: 1 },
