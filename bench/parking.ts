@@ -123,22 +123,22 @@ try {
   const parked = await enqueue(jobs, 10_000);
   worker = startWorker();
   await until(async () => (await redis.zcard(index)) > 100);
+  others.take();
   let begun = systemClock.monotonic();
   const first = await redis.zcard(index);
   await until(async () => (await redis.zcard(index)) >= jobs);
   const parkRate = (jobs - first) / seconds(begun);
   const memory = ((await usedMemory()) - memoryBefore) / jobs;
-  others.take();
   await sleep(systemClock, 5000);
   const during = median(others.take());
 
   services.kms.enable(keyArn);
+  others.take();
   await until(async () => (await redis.zcard(index)) < jobs - 5);
   begun = systemClock.monotonic();
   const left = await redis.zcard(index);
   await until(async () => (await redis.zcard(index)) === 0);
   const releaseRate = left / seconds(begun);
-  others.take();
   await until(async () => (await waiting()) <= OTHERS.length);
   const drain = median(others.take());
   await others.stop();
