@@ -6,7 +6,6 @@ import type { Discarded, Operator } from '../app.ts';
 import { orAbort, systemClock } from '../clock.ts';
 import { choose, countsOf, interruptedCode, parts } from './dead-chosen.ts';
 import { withFilter, type FilterOptions } from './dead-filter.ts';
-
 import { UsageError } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { withOperator } from './opened.ts';

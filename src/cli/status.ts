@@ -2,7 +2,6 @@
 import { Command } from 'commander';
 import type { Status } from '../app.ts';
 import { systemClock } from '../clock.ts';
-
 import { withOperator } from './opened.ts';
 import { duration, json, out, table, time } from './terminal.ts';
 
