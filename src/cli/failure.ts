@@ -5,7 +5,7 @@ import { time } from './terminal.ts';
 /** Exit codes that the code table does not have, of sysexits.h. */
 export const USAGE = 64;
 const UNREADABLE = 66;
-export const UNAVAILABLE = 69;
+const UNAVAILABLE = 69;
 export const OUTPUT_FAILED = 74;
 
 /** Ctrl-C or SIGTERM: nothing more to say. */

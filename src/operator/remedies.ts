@@ -2,7 +2,7 @@
 // Data alone; nothing here looks at a gate or calls anything.
 import type { Code } from '../errors.ts';
 
-export type WhoActs = 'tenant' | 'operator' | 'nobody';
+type WhoActs = 'tenant' | 'operator' | 'nobody';
 
 export interface Remedy {
   readonly whoActs: WhoActs;
@@ -92,7 +92,7 @@ const RELEASING: Remedy = row('nobody', 'The parked jobs are being released.');
 /** Of a code of another version nothing is known. */
 const UNKNOWN: Remedy = row('operator', 'Look the code up in the README of the newest version that runs.');
 
-export interface RemedyPlace {
+interface RemedyPlace {
   readonly tenant: string;
   readonly keyArn: string;
   readonly state: string;

@@ -31,7 +31,7 @@ export interface OutageStage {
 }
 
 /** Nobody who watches waits half a minute for a probe. */
-export const PROBE_MS = 500;
+const PROBE_MS = 500;
 /** A third of the longest time counts in the first day: so probes come at an even pace. */
 const PROBES_SOON: Settings = { SEALDEX_PROBE_MIN_MS: PROBE_MS, SEALDEX_PROBE_MAX_MS: 3 * PROBE_MS };
 
