@@ -15,7 +15,7 @@ export { startIndexWorker, type RunningWorker, type WorkerOptions } from './app/
 export type { JobState } from './producer.ts';
 export type { ListedDocument } from './reader.ts';
 export type { ShownJob, Status } from './operator.ts';
-export type { GateFacts, ParkedCount } from './operator/gates.ts';
+export type { GateFacts, TenantParked } from './operator/gates.ts';
 export type { ProbeAnswer } from './operator/keys.ts';
 export type { Discarded, Letter, LetterFilter, Replayed } from './operator/letters.ts';
 export type { ParkedJob } from './operator/parked.ts';

@@ -2,8 +2,8 @@
 // Answers in plain facts; how they look on a terminal is src/cli's business.
 import { SealdexError, type Code } from './errors.ts';
 import { readHeartbeats, type Heartbeat } from './heartbeat.ts';
-import { gateId, PLANS, WHEN_KEY_SHUT } from './names.ts';
-import { parkedByTenant, type GateFacts, type ParkedCount } from './operator/gates.ts';
+import { PLANS, WHEN_KEY_SHUT } from './names.ts';
+import { gateNamed, parkedByTenant, type GateFacts, type TenantParked } from './operator/gates.ts';
 import { createKeyOperator, type KeyOperator } from './operator/key-operator.ts';
 import type { KeyDeps } from './operator/keys.ts';
 import { createLetterOperator, type LetterOperator } from './operator/letters.ts';
@@ -21,7 +21,7 @@ export interface Status {
   readonly oldestKeyMs: number;
   readonly kmsCalls: Readonly<Record<string, number>>;
   /** Most first; of at most 1,000 gates. */
-  readonly parkedByTenant: readonly ParkedCount[];
+  readonly parkedByTenant: readonly TenantParked[];
   /** Dead letters by tenant (none for what names no tenant) and code. */
   readonly deadByTenant: readonly { readonly tenant?: string; readonly code: Code; readonly letters: number }[];
 }
@@ -55,9 +55,8 @@ export interface OperatorDeps extends KeyDeps {
 
 export function createOperatorFrom(deps: OperatorDeps): Omit<Operator, typeof Symbol.asyncDispose> {
   const { queueName, clock, redis, queue, store, tenants } = deps;
-  const operator = createKeyOperator(deps);
   return {
-    ...operator,
+    ...createKeyOperator(deps),
     async status() {
       const [counts, processes, parked, dead] = await Promise.all([
         queue.counts(),
@@ -83,8 +82,7 @@ export function createOperatorFrom(deps: OperatorDeps): Omit<Operator, typeof Sy
     async job(jobId) {
       const facts = await queue.facts(jobId);
       if (!facts.parked) return facts;
-      const { gates } = await operator.gates({ tenant: facts.data?.tenant });
-      const gate = gates.find(({ tenant, keyArn }) => gateId(tenant, keyArn) === facts.parked?.gate);
+      const gate = await gateNamed(deps, facts.parked.gate);
       return gate ? { ...facts, gate } : facts;
     },
     tenantNames: () => tenants.names(),

@@ -2,8 +2,9 @@
 // Only looks; what an operator does to gates is in words.ts and keys.ts.
 import type { Code } from '../errors.ts';
 import { gateId } from '../names.ts';
-import type { Gate, GateRecord, Gates, GateState } from '../parking/gate.ts';
-import { ask, redisFault, type Redis, type RedisKeys } from '../redis.ts';
+import type { GateRecord, Gates, GateState } from '../parking/gate.ts';
+import { countParked, type ParkedCount } from '../queue/parked-counts.ts';
+import { ask, type Redis, type RedisKeys } from '../redis.ts';
 import { remedyOf, type Remedy } from './remedies.ts';
 
 export interface GateFacts extends Remedy {
@@ -40,7 +41,7 @@ export interface GateList {
   readonly total: number;
 }
 
-export interface ParkedCount {
+export interface TenantParked {
   readonly tenant: string;
   readonly jobs: number;
   /** Since when the oldest is parked: wall clock, milliseconds. */
@@ -65,24 +66,33 @@ export async function listGates(deps: GateDeps, { tenant, keyArn }: GateFilter =
       (keyArn === undefined || record.keyArn === keyArn),
   );
   const listed = found.toSorted(byUrgency).slice(0, GATES_LISTED);
-  const parked = await countParked(deps, listed);
+  const parked = await countsOf(deps, listed);
   return { gates: listed.map((record, at) => factsOf(record, parked[at])), total: found.length };
 }
 
 /** Undefined when it is open. @throws SealdexError `REDIS_FAILED` */
-export async function gateFacts(deps: GateDeps, { record }: Gate): Promise<GateFacts | undefined> {
+export async function gateFacts(deps: GateDeps, record: GateRecord | undefined): Promise<GateFacts | undefined> {
   if (!record || record.state === 'open') return undefined;
-  const [parked] = await countParked(deps, [record]);
+  const [parked] = await countsOf(deps, [record]);
   return factsOf(record, parked);
 }
 
+/** By what gateId() names it; undefined when it is open. @throws SealdexError `REDIS_FAILED` */
+export async function gateNamed(deps: GateDeps, id: string): Promise<GateFacts | undefined> {
+  await deps.gates.tick();
+  return gateFacts(
+    deps,
+    recordsOf(deps.gates).find(({ tenant, keyArn }) => gateId(tenant, keyArn) === id),
+  );
+}
+
 /** Parked jobs by tenant, most first, of at most 1,000 gates. @throws SealdexError `REDIS_FAILED` */
-export async function parkedByTenant(deps: GateDeps): Promise<ParkedCount[]> {
+export async function parkedByTenant(deps: GateDeps): Promise<TenantParked[]> {
   await deps.gates.tick();
   // One that was opened a moment ago may have jobs yet.
   const records = recordsOf(deps.gates).toSorted(byUrgency).slice(0, GATES_LISTED);
-  const parked = await countParked(deps, records);
-  const counts = new Map<string, ParkedCount>();
+  const parked = await countsOf(deps, records);
+  const counts = new Map<string, TenantParked>();
   for (const [at, { tenant }] of records.entries()) {
     const { jobs = 0, oldest } = parked[at] ?? {};
     if (jobs === 0 || oldest === undefined) continue;
@@ -99,27 +109,15 @@ export async function parkedByTenant(deps: GateDeps): Promise<ParkedCount[]> {
 export const recordsOf = (gates: Pick<Gates, 'all'>): GateRecord[] =>
   gates.all().flatMap(({ record }) => (record ? [record] : []));
 
-interface Parked {
-  readonly jobs: number;
-  readonly oldest?: number;
-}
-
-/** In the order of the records, in one round trip. */
-async function countParked({ redis, keys }: GateDeps, records: readonly GateRecord[]): Promise<Parked[]> {
-  const pipeline = redis.pipeline();
-  for (const { tenant, keyArn } of records) {
-    const index = keys.parked(gateId(tenant, keyArn));
-    pipeline.zcard(index).zrange(index, '0', '0', 'WITHSCORES');
-  }
-  const answers = ((await ask(pipeline.exec())) ?? []).map(([error, answer]) => {
-    if (error) throw redisFault(error);
-    return answer;
-  });
-  return records.map((_, at) => {
-    const [, oldest] = answers[2 * at + 1] as [string?, string?];
-    return { jobs: Number(answers[2 * at]), ...(oldest === undefined ? {} : { oldest: Number(oldest) }) };
-  });
-}
+/** In the order of the records. */
+const countsOf = ({ redis, keys }: GateDeps, records: readonly GateRecord[]): Promise<ParkedCount[]> =>
+  ask(
+    countParked(
+      redis,
+      keys,
+      records.map(({ tenant, keyArn }) => gateId(tenant, keyArn)),
+    ),
+  );
 
 /** What is deleted first, then what waits longest; what mends itself comes last. */
 function byUrgency(one: GateRecord, other: GateRecord): number {
@@ -132,9 +130,10 @@ function byUrgency(one: GateRecord, other: GateRecord): number {
   return rank(one) - rank(other) || ends(one) - ends(other) || one.since - other.since;
 }
 
-const isByOperator = ({ code }: GateRecord): boolean => code === 'KEY_BLOCKED' || code === 'TENANT_PAUSED';
+/** What only the operator ends, whatever KMS says. */
+export const isByOperator = (code: Code): boolean => code === 'KEY_BLOCKED' || code === 'TENANT_PAUSED';
 
-function factsOf(record: GateRecord, parked: Parked | undefined): GateFacts {
+function factsOf(record: GateRecord, parked: ParkedCount | undefined): GateFacts {
   const { tenant, keyArn, state, code, since, probes, nextProbe, reason, requestId, deletesAt, deniedBy, note } =
     record;
   return {
@@ -145,7 +144,7 @@ function factsOf(record: GateRecord, parked: Parked | undefined): GateFacts {
     since,
     jobs: parked?.jobs ?? 0,
     ...(parked?.oldest === undefined ? {} : { oldest: parked.oldest }),
-    ...(state === 'shut' && !isByOperator(record) ? { nextProbe } : {}),
+    ...(state === 'shut' && !isByOperator(code) ? { nextProbe } : {}),
     probes,
     ...(reason === undefined ? {} : { reason }),
     ...(requestId === undefined ? {} : { requestId }),

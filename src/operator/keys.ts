@@ -46,7 +46,7 @@ export async function probe(deps: KeyDeps, tenant: string, keyArn: string): Prom
   };
   const isShut = before.record?.state === 'shut';
   const after = isShut ? await probeOnce({ ...probing, tryKey }, before) : before;
-  const gate = await gateFacts(deps, after ?? before);
+  const gate = await gateFacts(deps, (after ?? before).record);
   return { tenant, keyArn, ...heard, isBusy: after === undefined, ...(gate ? { gate } : {}) };
 }
 
@@ -61,7 +61,7 @@ export async function release(deps: KeyDeps, tenant: string, keyArn: string): Pr
     changed = !word && (record?.state === 'shut' || record?.state === 'destroyed');
     return changed && record ? released(record) : undefined;
   });
-  const facts = await gateFacts(deps, gate);
+  const facts = await gateFacts(deps, gate.record);
   return { tenant, keyArn, changed, ...(facts ? { gate: facts } : {}) };
 }
 

@@ -6,7 +6,7 @@ import { REASON_CHARS } from '../names.ts';
 import type { Gate, GateRecord, Gates } from '../parking/gate.ts';
 import { released, shutByWord, type Word } from '../parking/word.ts';
 import type { TenantFile, Tenants } from '../tenants.ts';
-import { gateFacts, type GateDeps, type GateFacts } from './gates.ts';
+import { gateFacts, isByOperator, type GateDeps, type GateFacts } from './gates.ts';
 
 export interface WordDeps extends GateDeps {
   readonly clock: Clock;
@@ -17,7 +17,7 @@ export interface WordDeps extends GateDeps {
 export interface GateChange {
   readonly tenant: string;
   readonly keyArn: string;
-  /** False: it was so before. */
+  /** False: there was nothing to end, no block, no pause, or no gate that a release could open. */
   readonly changed: boolean;
   /** As the gate is now; undefined when it is open. */
   readonly gate?: GateFacts;
@@ -93,16 +93,15 @@ async function follow(deps: WordDeps, file: TenantFile, keyArn: string, changed:
   const gate = await changeGate(gates, tenant, keyArn, (before) => {
     if (word) return shutByWord(before, { tenant, keyArn, wasCurrent }, word, now, now + NEXT_LOOK_MS);
     const { record } = before;
-    const isOurs = record?.code === 'KEY_BLOCKED' || record?.code === 'TENANT_PAUSED';
-    return isOurs && record.state === 'shut' ? released(record) : undefined;
+    return record?.state === 'shut' && isByOperator(record.code) ? released(record) : undefined;
   });
-  const facts = await gateFacts(deps, gate);
+  const facts = await gateFacts(deps, gate.record);
   return { tenant, keyArn, changed, ...(facts ? { gate: facts } : {}) };
 }
 
 const currentKey = async (tenants: Tenants, tenant: string): Promise<string> => (await tenants.get(tenant)).keyArn;
 
-export async function ownKey(tenants: Tenants, tenant: string, keyArn: string): Promise<void> {
+async function ownKey(tenants: Tenants, tenant: string, keyArn: string): Promise<void> {
   const { readableArns } = await tenants.get(tenant);
   if (!readableArns.has(keyArn))
     throw new SealdexError('NOT_FOUND', `Tenant ${tenant} neither has nor had the KMS key ${keyArn}.`);
