@@ -41,7 +41,7 @@ export function createHandler(deps: WorkDeps): (job: TakenJob, handBack: AbortSi
       // The gate has been told of once; its jobs may be many.
       if (outcome.kind === 'park') return outcome;
       log.warn(
-        { job: isJobId(job.id) ? job.id : '-', kind, outcome, ...facts },
+        { job: isJobId(job.id) ? job.id : '-', ...(tenant === '' ? {} : { tenant }), kind, outcome, ...facts },
         outcome.kind === 'dead' ? 'job is a dead letter' : 'job comes back',
       );
       return outcome;

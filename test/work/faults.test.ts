@@ -133,6 +133,7 @@ test('an error that nobody foresaw spends an attempt, and its message goes nowhe
   const outcome = await room.handle(job, { deps: { store: { ...room.deps.store, put } } });
   expect(outcome).toEqual({ kind: 'retry', code: 'INTERNAL', spendsAttempt: true });
   expect(room.log()).toContain('"cause":"TypeError"');
+  expect(room.log()).toContain(`"tenant":"${tenant}"`);
   expect(room.log()).not.toContain('words of a document');
   expect(await room.deps.metrics.text()).not.toContain('words of a document');
 });
