@@ -2,7 +2,7 @@
 // Numbers and tenant names only. Who acts on them is the operator's business.
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
-import { systemClock, withDeadline, type Clock, type Timer } from './clock.ts';
+import { repeat, systemClock, withDeadline, type Clock } from './clock.ts';
 import { NAME } from './names.ts';
 import { ask, redisKeys, type Redis } from './redis.ts';
 
@@ -52,7 +52,6 @@ export function startHeart(deps: HeartDeps): Heart {
   const keys = redisKeys(deps.queue);
   const process_ = randomBytes(8).toString('hex');
   const started = clock.now();
-  let timer: Timer | undefined;
   let isStopped = false;
 
   const tick = async (): Promise<void> => {
@@ -70,12 +69,9 @@ export function startHeart(deps: HeartDeps): Heart {
     await ask(write);
   };
 
-  const beat = async (): Promise<void> => {
-    // Without Redis there is nobody to tell; the list forgets this process until the next beat.
-    await tick().catch(() => {});
-    if (!isStopped) timer = clock.after(EVERY_MS, () => void beat());
-  };
-  void beat();
+  // Without Redis there is nobody to tell; the list forgets this process until the next beat.
+  tick().catch(() => {});
+  const loop = repeat(clock, EVERY_MS, tick);
 
   const forget = async (): Promise<void> => {
     // A beat that was sent before is answered before: one connection keeps the order.
@@ -85,7 +81,8 @@ export function startHeart(deps: HeartDeps): Heart {
   let stopping: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
     isStopped = true;
-    timer?.cancel();
+    // A beat that is under way is not waited for.
+    void loop.stop();
     // A Redis that does not answer holds no stop up: it forgets by itself.
     await withDeadline(systemClock, FORGET_MS, forget(), () => new Error('late')).catch(() => {});
   };
