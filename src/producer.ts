@@ -1,6 +1,6 @@
 // The producer: what an indexing API calls to enqueue documents and to ask what became of them.
-// Content leaves it only encrypted under the tenant's data key; every answer comes within about
-// a second, and a second more for each MB of content that is sent to S3.
+// Content leaves it only encrypted: under the tenant's data key, or under the platform key while the tenant's is unusable.
+// Every answer comes within about a second, and a second more for each MB of content that is sent to S3.
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import type { SealdexError } from './errors.ts';
@@ -27,14 +27,19 @@ export type { DeleteRequest, IndexRequest } from './producer/request.ts';
 
 export interface Producer extends AsyncDisposable {
   /**
-   * Checks, encrypts and queues one document. Repeat it with the same `idempotencyKey` when it fails: whatever the
-   * failed call did, there is one job.
-   * @throws SealdexError `DOCUMENT_INVALID` with `field` when the request has a fault; `TENANT_UNKNOWN`,
-   * `TENANT_KEY_INVALID`; `KEY_...` when the tenant's KMS key cannot be used; `KMS_...`, `STORE_FAILED`, `REDIS_FAILED`
-   * within about a second of an outage, and up to a second more for each MB while large content is sent to S3;
-   * `CLOCK_SKEW`; `TENANT_BACKLOG_FULL` and `QUEUE_FULL` with `retryAfterMs`, when the tenant has as many jobs waiting,
-   * parked and dead as it may have, or Redis is three quarters full. Nothing is queued then, but for `REDIS_FAILED`, which
-   * may have lost the answer only.
+   * Checks, encrypts and queues one document. While the tenant's KMS key is unusable or the tenant is paused, the content
+   * waits under the platform key, and the job is parked. Repeat the call with the same `idempotencyKey` when it fails:
+   * whatever the failed call did, there is one job.
+   * @throws SealdexError, nothing being queued then but for `REDIS_FAILED`, which may have lost the answer only:
+   * - `DOCUMENT_INVALID` with `field` when the request has a fault; `TENANT_UNKNOWN`, `TENANT_KEY_INVALID`
+   * - `KEY_...` or `TENANT_PAUSED` with `since` when the tenant's `whenKeyShut` is `refuse`, or when the operator has
+   *   blocked the platform key for it; otherwise never
+   * - `GATE_UNKNOWN` when whether the key may be used could not be read from Redis for 5 s
+   * - `PLATFORM_...` when our own credentials, platform key, bucket or the tenant's file are at fault
+   * - `KMS_...`, `STORE_FAILED`, `REDIS_FAILED` within about a second of an outage, and up to a second more for each MB
+   *   while large content is sent to S3; `CLOCK_SKEW`
+   * - `TENANT_BACKLOG_FULL` and `QUEUE_FULL` with `retryAfterMs` when the tenant has as many jobs waiting, parked and dead
+   *   as it may have, or Redis is three quarters full
    */
   enqueueIndex(request: IndexRequest): Promise<EnqueueResult>;
   /**
@@ -47,7 +52,7 @@ export interface Producer extends AsyncDisposable {
   /**
    * Queues the deletion of a document, whether it exists or not. It wins over every job for the document that was enqueued
    * before it, however late that one runs; a document that is enqueued after it is a new one. Needs no KMS key.
-   * @throws SealdexError as `enqueueIndex`, but never `KEY_...` or `KMS_...`
+   * @throws SealdexError as `enqueueIndex`, but never `KEY_...`, `TENANT_PAUSED`, `GATE_UNKNOWN` or `KMS_...`
    */
   enqueueDelete(request: DeleteRequest): Promise<EnqueueResult>;
   /** What became of a job: `unknown` for one that never was or that ended more than an hour (a setting) ago. */

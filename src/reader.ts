@@ -66,7 +66,8 @@ export interface Reader extends AsyncDisposable {
   open(name: DocumentName): Promise<OpenDocument>;
   /**
    * A page of a corpus in the order of the object names, deleted documents included.
-   * @throws SealdexError `KMS_...`, `STORE_FAILED`; what is wrong with one document stands on its line as `code`
+   * @throws SealdexError `TENANT_UNKNOWN`, `STORE_FAILED`; with `metadata: true` `KMS_...` and `GATE_UNKNOWN` too; what is
+   * wrong with one document, or with the KMS key that it is under, stands on its line as `code`
    */
   list(request: ListRequest): Promise<{ documents: ListedDocument[]; next?: string }>;
 }
