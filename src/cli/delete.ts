@@ -42,7 +42,7 @@ export function deleteCommand(): Command {
       `
 Prints a line for each document: its job id, and its id. A deletion wins over everything that was
 enqueued for the document before it, and works while the tenant's KMS key is disabled.
-Exit code: 0 all well, 65 some were refused or ended dead, 75 some did not finish.
+Exit code: 0 all well, 65 some were refused or ended dead, 75 some are parked or did not finish.
 
 Examples:
   sealdex delete --tenant acme --corpus docs my-document

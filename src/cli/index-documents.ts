@@ -42,7 +42,7 @@ export function indexCommand(): Command {
 Prints a line for each document: its job id, and its file and line (of an array, its place in it).
 A document that has a fault is reported there; the others go on.
 With --wait, a job is not waited for that is parked, which may last: it goes on by itself.
-Exit code: 0 all well, 65 some were refused or ended dead, 75 some did not finish or are parked.
+Exit code: 0 all well, 65 some were refused or ended dead, 75 some are parked or did not finish.
 
 Examples:
   sealdex index --tenant acme --corpus docs --wait docs.ndjson
