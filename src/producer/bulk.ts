@@ -136,6 +136,7 @@ function namesOf({ tenant, corpus, documentId, idempotencyKey }: CheckedIndex): 
 /** What all tenants share is out. Refusals of a tenant's own key are its own, however many tenants have them. */
 const SHARED: ReadonlySet<Code> = new Set([
   'REDIS_FAILED',
+  'GATE_UNKNOWN',
   'QUEUE_FULL',
   'KMS_FAILED',
   'KMS_THROTTLED',

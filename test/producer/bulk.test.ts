@@ -1,7 +1,11 @@
 // Many requests in one call: order, errors in place, who wins, and bounds of memory, concurrency and time.
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
 import { SealdexError } from '../../src/errors.ts';
-import type { IndexRequest, Producer } from '../../src/producer.ts';
+import type { IntakeDeps } from '../../src/intake.ts';
+import { createProducerFrom, type IndexRequest, type Producer } from '../../src/producer.ts';
+import { openQueue } from '../../src/queue/queues.ts';
+import { createTenants } from '../../src/tenants.ts';
 import { eventually } from '../support/eventually.ts';
 import { documentOf, ended, openScene, resultOf, type Scene } from './scene.ts';
 
@@ -178,6 +182,29 @@ it('when KMS does not answer for anybody, 64 tenants stop being tried after the 
   expect(asked.length).toBeLessThanOrEqual(16);
   scene.services.kms.faults.clear();
   expect(await producer.enqueueIndexBulk([request('quiet-after')])).toMatchObject([{ status: 'queued' }]);
+});
+
+it('when nobody can say whether keys may be used, no tenant is tried after the first 16 failures', async () => {
+  await using opened = new AsyncDisposableStack();
+  const { config, redis, store } = scene;
+  const queue = opened.adopt(openQueue(config, redis, systemClock), (queue) => queue.close());
+  const subscriber = opened.adopt(redis.duplicate(), (subscriber) => subscriber.disconnect());
+  const tenants = opened.adopt(
+    await createTenants({ config, clock: systemClock, store, redis, subscriber }),
+    (tenants) => tenants.close(),
+  );
+  let asked = 0;
+  const refusal = (): SealdexError => ((asked += 1), new SealdexError('GATE_UNKNOWN'));
+  const ring = {} as IntakeDeps['ring'];
+  const { inlineBytes, platformKeyArn } = config;
+  const intake = { store, ring, inlineBytes, platformKeyArn, refusal };
+  const blind = createProducerFrom({ config, clock: systemClock, queue, tenants, intake });
+  const results = await blind.enqueueIndexBulk(
+    range(64).map((n) => request(`unknown-${n}`, { tenant: ['acme', 'other'][n % 2]! })),
+  );
+  expect(results).toHaveLength(64);
+  for (const result of results) expect(result).toMatchObject({ code: 'GATE_UNKNOWN' });
+  expect(asked).toBe(16);
 });
 
 it('disabled KMS keys of 20 tenants in a row are the errors of their requests only', async () => {
