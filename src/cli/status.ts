@@ -1,4 +1,4 @@
-// `sealdex status`: queues, processes, keys and KMS calls at a glance.
+// `sealdex status`: queues, parked and dead jobs by tenant, processes, keys and KMS calls at a glance.
 import { Command } from 'commander';
 import type { Status } from '../app.ts';
 import { systemClock } from '../clock.ts';
@@ -7,7 +7,7 @@ import { duration, json, out, table, time } from './terminal.ts';
 
 export function statusCommand(): Command {
   return new Command('status')
-    .description('queues, oldest waiting job, parked jobs, processes, keys in memory, KMS calls')
+    .description('queues, oldest waiting job, parked and dead jobs by tenant, processes, keys in memory, KMS calls')
     .option('--json', 'one line of JSON')
     .addHelpText(
       'after',

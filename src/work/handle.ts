@@ -1,4 +1,4 @@
-// The handler of all jobs: check, deadline, run by kind, and what log and metrics hear of it.
+// The handler of all jobs: check, deadline, run by kind, and what gates, log and metrics hear of it.
 // Returns an outcome; throws only to hand a job back. What a kind does is in its own file.
 import { orAbort } from '../clock.ts';
 import { SealdexError } from '../errors.ts';

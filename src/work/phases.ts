@@ -1,4 +1,5 @@
-// How long the steps of a job take: each is measured under its name, whatever it does.
+// The steps of a job: how long each takes, measured under its name, and which of them hold a slot of the tenant.
+// What a step does, it does not know.
 import type { JobKind } from '../jobs.ts';
 import type { WorkDeps } from './deps.ts';
 
