@@ -64,7 +64,7 @@ test('with --json each is a line of its own: queued or refused, its end, and the
       message: expect.any(String) as string,
     },
     { id: 'a', jobId, state: 'done' },
-    { queued: 1, refused: 1, failed: 0, done: 1, superseded: 0, dead: 0, unfinished: 0 },
+    { queued: 1, refused: 1, failed: 0, done: 1, superseded: 0, parked: 0, dead: 0, unfinished: 0 },
   ]);
 });
 
