@@ -13,7 +13,7 @@ export interface Remedy {
 }
 
 /** The codes that a gate may have. */
-export type GateCode =
+type GateCode =
   | 'KEY_DISABLED'
   | 'KEY_PENDING_DELETION'
   | 'KEY_PENDING_IMPORT'
