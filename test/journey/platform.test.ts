@@ -94,8 +94,11 @@ test.for(Object.entries(FAULTS))(
     if (tenant === 'free') await house.operator.putTenant(late, { plan: 'free' });
     else await house.tenant(late);
     const hang = services.kms.faults.set({ match: { operation: 'Decrypt' }, fault: { kind: 'latency', ms: 300 } });
+    // No job is taken before the fault is there.
+    await house.queue.pause();
     const held = await enqueue(house, late, 20);
     breaks(services, platformKey);
+    await house.queue.resume();
     await becomes(port, `not ready: ${code}`);
     await eventually(async () => (await house.operator.status()).index.active === 0);
     await expectNoAttempts(house, held.length);
