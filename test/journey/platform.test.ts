@@ -153,9 +153,14 @@ test.for(Object.entries(OUTAGES))(
     house.services.s3.faults.clear();
     await becomes(running.port, 'ready', () => later(house, clock));
     // Whoever is taken before the gates were looked at again waits once more.
-    await eventually(async () => (await later(house, clock), (await house.operator.status()).index.delayed === 0), {
-      timeoutMs: 60_000,
-    });
+    await eventually(
+      async () => {
+        await later(house, clock);
+        const { waiting, active, delayed } = (await house.operator.status()).index;
+        return waiting + active + delayed === 0;
+      },
+      { timeoutMs: 60_000 },
+    );
     for (const job of jobs) expect(await house.end(job, 60_000)).toBe('done');
     expect(await gates(house)).toBe(0);
   },
