@@ -3,6 +3,7 @@
 // Whether it must wait, and how long; the move is settle.ts'.
 import type { Outcome } from '../work/outcome.ts';
 import { run, type Redis, type Script } from '../redis.ts';
+import { VALUES } from './lua-values.ts';
 
 const SHORTEST_MS = 1000;
 const LONGEST_MS = 60_000;
@@ -11,9 +12,9 @@ const LONGEST_MS = 60_000;
 const NOTE_STALLS: Script = {
   name: 'note_stalls',
   keys: 1,
-  lua: `
+  lua: `${VALUES}
   local stalls = redis.call('HMGET', KEYS[1], 'stc', 'stallsSeen')
-  if tonumber(stalls[1] or '0') <= tonumber(stalls[2] or '0') then return 0 end
+  if number_of(stalls[1]) <= number_of(stalls[2]) then return 0 end
   redis.call('HSET', KEYS[1], 'stallsSeen', stalls[1])
   return 1`,
 };

@@ -46,8 +46,8 @@ const PAGE_OF: Script = {
   end
   local sums = {}
   for _, id in ipairs(ids) do
-    local fields = redis.call('HMGET', KEYS[2] .. id, 'priority', 'uncounted', 'data')
-    if fields[3] and not fields[2] and tonumber(fields[1] or '0') > 0 and is_counted_id(id) then
+    local fields = redis.pcall('HMGET', KEYS[2] .. id, 'priority', 'uncounted', 'data')
+    if fields[3] and not fields[2] and number_of(fields[1]) > 0 and is_counted_id(id) then
       local tenant = tenant_of(fields[3])
       sums[tenant] = sums[tenant] or { 0, 0 }
       sums[tenant][1] = sums[tenant][1] + 1
@@ -67,10 +67,10 @@ const PAGE_OF: Script = {
 const CORRECT: Script = {
   name: 'backlog_correct',
   keys: 2,
-  lua: `
+  lua: `${BACKLOG}
   for at = 1, #ARGV, 3 do
-    local jobs = redis.call('HINCRBY', KEYS[1], ARGV[at], ARGV[at + 1])
-    local bytes = redis.call('HINCRBY', KEYS[2], ARGV[at], ARGV[at + 2])
+    local jobs = counter_add(KEYS[1], ARGV[at], ARGV[at + 1])
+    local bytes = counter_add(KEYS[2], ARGV[at], ARGV[at + 2])
     if jobs <= 0 then
       redis.call('HDEL', KEYS[1], ARGV[at])
       redis.call('HDEL', KEYS[2], ARGV[at])
@@ -150,13 +150,19 @@ async function readCounters(redis: Redis, keys: RedisKeys): Promise<Counts> {
   return new Map([...jobs].map(([tenant, count]) => [tenant, { jobs: count, bytes: bytes.get(tenant) ?? 0 }]));
 }
 
+/** As our scripts read them: what is no number is none. */
+function wholeOf(text: string | undefined): number {
+  const number = Number(text);
+  return Number.isSafeInteger(number) ? number : 0;
+}
+
 /** A page at a time: there is a field for each tenant. */
 async function readHash(redis: Redis, key: string): Promise<Map<string, number>> {
   const found = new Map<string, number>();
   let cursor = '0';
   do {
     const [next, fields] = await ask(redis.hscan(key, cursor, 'COUNT', 1000));
-    for (let at = 0; at < fields.length; at += 2) found.set(fields[at]!, Number(fields[at + 1]));
+    for (let at = 0; at < fields.length; at += 2) found.set(fields[at]!, wholeOf(fields[at + 1]));
     cursor = next;
   } while (cursor !== '0');
   return found;

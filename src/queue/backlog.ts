@@ -3,6 +3,7 @@
 // least 1 if and only if it was counted. Lua pieces and taking back; recounting is backlog-recount.ts.
 import type { JobData } from '../jobs.ts';
 import { run, type Redis, type RedisKeys, type Script } from '../redis.ts';
+import { VALUES } from './lua-values.ts';
 import { queueKey } from './queue-keys.ts';
 
 /** Redis memory of a job beside its data: hash, options, place in the queue, marker, index entries. */
@@ -23,11 +24,12 @@ const LOOKED_AT = 1000;
 /**
  * - `tenant_of(data)`: of a job's data; '-' when it names none
  * - `is_counted_id(id)`: jobs with ids that are not ours are never counted
+ * - `counter_add(counters, name, by)`: answers the sum; a counter that is no number begins anew
  * - `backlog_join(jobs, bytes, tenant, size)`, `backlog_leave(jobs, bytes, tenant, size)`: without `size` the mean leaves, so
  *   that estimates never add up to a drift
  * - `entry_leaves(jobs, bytes, entry)`, `entry_returns(jobs, bytes, entry)`: the job of this entry, once, whoever asks
  */
-export const BACKLOG = `
+export const BACKLOG = `${VALUES}
   local function tenant_of(data)
     return string.match(string.sub(data or '', 1, ${LOOKED_AT}), '"tenant":"([a-zA-Z0-9_=-]+)"') or '-'
   end
@@ -37,30 +39,36 @@ export const BACKLOG = `
   local function size_of(data)
     return #data + ${ENTRY_BYTES - 250}
   end
+  local function counter_add(counters, name, by)
+    local sum = redis.pcall('HINCRBY', counters, name, by)
+    if type(sum) == 'number' then return sum end
+    redis.call('HSET', counters, name, by)
+    return tonumber(by)
+  end
   local function backlog_join(jobs, bytes, tenant, size)
-    redis.call('HINCRBY', jobs, tenant, 1)
-    redis.call('HINCRBY', bytes, tenant, size)
+    counter_add(jobs, tenant, 1)
+    counter_add(bytes, tenant, size)
   end
   local function backlog_leave(jobs, bytes, tenant, size)
-    local count = tonumber(redis.call('HGET', jobs, tenant) or '0')
+    local count = number_of(field_of(jobs, tenant))
     if count <= 1 then
       redis.call('HDEL', jobs, tenant)
       redis.call('HDEL', bytes, tenant)
       return
     end
-    local sum = tonumber(redis.call('HGET', bytes, tenant) or '0')
+    local sum = number_of(field_of(bytes, tenant))
     redis.call('HINCRBY', jobs, tenant, -1)
     redis.call('HSET', bytes, tenant, string.format('%.0f', math.max(0, sum - (size or math.floor(sum / count)))))
   end
   local function entry_leaves(jobs, bytes, entry)
-    if tonumber(redis.call('HGET', entry, 'priority') or '0') < 1 then return 0 end
+    if number_of(field_of(entry, 'priority')) < 1 then return 0 end
     if redis.call('HSETNX', entry, 'uncounted', '1') == 0 then return 0 end
-    backlog_leave(jobs, bytes, tenant_of(redis.call('HGET', entry, 'data')))
+    backlog_leave(jobs, bytes, tenant_of(field_of(entry, 'data')))
     return 1
   end
   local function entry_returns(jobs, bytes, entry)
-    if redis.call('HDEL', entry, 'uncounted') == 0 then return 0 end
-    local data = redis.call('HGET', entry, 'data') or ''
+    if redis.pcall('HDEL', entry, 'uncounted') ~= 1 then return 0 end
+    local data = field_of(entry, 'data') or ''
     backlog_join(jobs, bytes, tenant_of(data), size_of(data))
     return 1
   end`;

@@ -2,6 +2,7 @@
 // in a virtual time, which is read off the job that is next to be taken; BullMQ takes the lowest first.
 // Lua pieces and their keys only: who stamps is stamp.ts, who keeps the numbers in range fair-upkeep.ts.
 import type { RedisKeys } from '../redis.ts';
+import { VALUES } from './lua-values.ts';
 import { queueKey } from './queue-keys.ts';
 
 /** BullMQ's range of priorities; its score holds a counter below. */
@@ -34,7 +35,7 @@ export const FAIR_KEYS = 5;
  * - `fair_take(fair, tenant)`: the priority of the tenant's next job
  * - `fair_close(fair)`: writes what was taken
  */
-export const FAIR_SHARE = `
+export const FAIR_SHARE = `${VALUES}
   local function fair_open(prioritized, clock, tenants)
     local fair = { clock = clock, tenants = tenants, finishes = {}, base = 0, now = 0, high = 0, offset = 0 }
     local head = redis.call('ZRANGE', prioritized, 0, 0, 'WITHSCORES')
@@ -43,13 +44,13 @@ export const FAIR_SHARE = `
       return fair
     end
     local known = redis.call('HMGET', clock, 'base', 'now', 'high', 'offset')
-    fair.base = tonumber(known[1] or '0')
-    fair.high = tonumber(known[3] or '0')
-    fair.offset = tonumber(known[4] or '0')
-    local next = math.floor(tonumber(head[2]) / 4294967296)
+    fair.base = number_of(known[1])
+    fair.high = number_of(known[3])
+    fair.offset = number_of(known[4])
+    local next = math.floor(number_of(head[2]) / 4294967296)
     if fair.offset > 0 and next > fair.offset then next = next - fair.offset end
     local time = math.min(fair.base + (next - 1) * ${JOBS_PER_TURN}, fair.high)
-    fair.now = math.max(tonumber(known[2] or '0'), time, fair.base)
+    fair.now = math.max(number_of(known[2]), time, fair.base)
     return fair
   end
   local function fair_priority(fair, time)
@@ -57,7 +58,7 @@ export const FAIR_SHARE = `
     return math.max(1, math.min(math.floor((time - fair.base) / ${JOBS_PER_TURN}) + 1, last))
   end
   local function fair_take(fair, tenant)
-    local finish = fair.finishes[tenant] or tonumber(redis.call('HGET', fair.tenants, tenant) or '0')
+    local finish = fair.finishes[tenant] or number_of(field_of(fair.tenants, tenant))
     local start = math.max(fair.now, finish)
     fair.finishes[tenant] = start + 1
     local priority = fair_priority(fair, start)

@@ -18,7 +18,8 @@ const DATA: Script = {
   name: 'entry_data',
   keys: 1,
   lua: `
-    local bytes = redis.call('HSTRLEN', KEYS[1], 'data')
+    local bytes = redis.pcall('HSTRLEN', KEYS[1], 'data')
+    if type(bytes) ~= 'number' then return '' end
     if bytes > 0 and bytes <= 4096 then return redis.call('HGET', KEYS[1], 'data') end
     return redis.call('EXISTS', KEYS[1]) == 1 and '' or false`,
 };

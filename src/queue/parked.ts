@@ -6,6 +6,7 @@ import type { Clock } from '../clock.ts';
 import { isCode, type Code } from '../errors.ts';
 import type { JobData } from '../jobs.ts';
 import { ask, redisFault, run, type Redis, type RedisKeys, type Script } from '../redis.ts';
+import { VALUES } from './lua-values.ts';
 
 /** The way back when all else fails: 4 hours, a quarter earlier or later. */
 const FALLBACK_MS = 4 * 3_600_000;
@@ -24,10 +25,14 @@ export interface ParkedNote {
 
 const formatNote = ({ code, since, count, gate }: ParkedNote): string => `${code} ${since} ${count} ${gate}`;
 
+const isPositive = (number: number): boolean => Number.isSafeInteger(number) && number > 0;
+
+/** Undefined for what is no such note. */
 export function parseParked(text: string | null | undefined): ParkedNote | undefined {
   const [code = '', since, count, gate] = (text ?? '').split(' ');
-  if (!isCode(code) || gate === undefined) return undefined;
-  return { code, since: Number(since), count: Number(count), gate };
+  const [sinceMs, times] = [Number(since), Number(count)];
+  if (!isCode(code) || gate === undefined || !isPositive(sinceMs) || !isPositive(times)) return undefined;
+  return { code, since: sinceMs, count: times, gate };
 }
 
 /**
@@ -37,9 +42,10 @@ export function parseParked(text: string | null | undefined): ParkedNote | undef
 const BEGIN: Script = {
   name: 'park_begin',
   keys: 2,
-  lua: `
-    local note = redis.call('HGET', KEYS[2], 'parked') or ''
-    redis.call('ZADD', KEYS[1], 'NX', string.match(note, '^%S+ (%d+) ') or ARGV[1], ARGV[2])
+  lua: `${VALUES}
+    local note = field_of(KEYS[2], 'parked') or ''
+    local since = string.match(note, '^%S+ (%d+) ')
+    redis.call('ZADD', KEYS[1], 'NX', number_of(since) > 0 and since or ARGV[1], ARGV[2])
     return note`,
 };
 
@@ -50,14 +56,14 @@ const BEGIN: Script = {
 const END: Script = {
   name: 'park_end',
   keys: 3,
-  lua: `
+  lua: `${VALUES}
     if redis.call('EXISTS', KEYS[2]) == 1 then
       redis.call('ZADD', KEYS[1], 'NX', ARGV[1], ARGV[2])
-      redis.call('HSET', KEYS[2], 'parked', ARGV[3])
+      redis.pcall('HSET', KEYS[2], 'parked', ARGV[3])
     else
       redis.call('ZREM', KEYS[1], ARGV[2])
     end
-    return redis.call('HGET', KEYS[3], ARGV[4]) or ''`,
+    return field_of(KEYS[3], ARGV[4]) or ''`,
 };
 
 export interface ParkDeps {
@@ -184,6 +190,9 @@ export async function expireParked(deps: ReleaseDeps, gate: string, before: numb
 /** BullMQ's answer for a job that is not delayed: it was released by another, or has come back by itself. */
 const NOT_DELAYED = -3;
 
+/** An entry that somebody has put there and that is no hash: nothing can be made of it, and the others go on. */
+const isNoJob = (error: unknown): boolean => error instanceof Error && error.message.includes('WRONGTYPE');
+
 export const promoter =
   (queue: Pick<Queue, 'getBackend'>): ParkDeps['promote'] =>
   async (jobId) => {
@@ -191,7 +200,7 @@ export const promoter =
       await queue.getBackend().promote(jobId);
       return true;
     } catch (error) {
-      if ((error as { code?: unknown }).code === NOT_DELAYED) return false;
+      if ((error as { code?: unknown }).code === NOT_DELAYED || isNoJob(error)) return false;
       throw redisFault(error);
     }
   };

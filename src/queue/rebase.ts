@@ -19,7 +19,7 @@ const REBASE: Script = {
   local head = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
   if not head[2] then return 0 end
   if fair.offset == 0 then
-    local next = math.floor(tonumber(head[2]) / 4294967296)
+    local next = math.floor(number_of(head[2]) / 4294967296)
     if next <= ${HALF} or next > fair_priority(fair, fair.high) then return 0 end
     fair.offset = next - 1
     fair.base = fair.base + fair.offset * ${JOBS_PER_TURN}
@@ -30,10 +30,10 @@ const REBASE: Script = {
   local above = string.format('%.0f', (fair.offset + 1) * 4294967296)
   local old = redis.call('ZRANGEBYSCORE', KEYS[1], above, '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[1])
   for at = 1, #old, 2 do
-    local score = tonumber(old[at + 1]) - fair.offset * 4294967296
+    local score = math.max(number_of(old[at + 1]) - fair.offset * 4294967296, 4294967296)
     redis.call('ZADD', KEYS[1], string.format('%.0f', score), old[at])
     local entry = KEYS[6] .. old[at]
-    if redis.call('HEXISTS', entry, 'priority') == 1 then
+    if redis.pcall('HEXISTS', entry, 'priority') == 1 then
       redis.call('HSET', entry, 'priority', math.floor(score / 4294967296))
     end
   end

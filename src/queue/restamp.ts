@@ -11,22 +11,22 @@ export const BATCH_JOBS = 500;
 
 /**
  * BullMQ puts a job back by the priority in its entry, so that is all that must change.
- * - `restamp(id)`: answers the fresh priority, nil for a job that is gone. One that had none comes from past the producer
+ * - `restamp(id)`: answers the fresh priority, nil for a job that is gone or no job. One that had none comes from past the producer
  *   and is counted from now on.
  * - `is_fair(id)`: whether the priority is one that was given out and is not past
  */
 const RESTAMPING = `${FAIR_SHARE}${BACKLOG}
   local fair = fair_open(KEYS[1], KEYS[2], KEYS[3])
   local function is_fair(id)
-    local priority = tonumber(redis.call('HGET', KEYS[6] .. id, 'priority') or '0')
+    local priority = number_of(field_of(KEYS[6] .. id, 'priority'))
     return priority >= fair_priority(fair, fair.now) and priority <= fair_priority(fair, fair.high)
   end
   local function restamp(id)
     local entry = KEYS[6] .. id
-    local data = redis.call('HGET', entry, 'data')
+    local data = field_of(entry, 'data')
     if not data then return nil end
     local tenant = tenant_of(data)
-    local is_new = tonumber(redis.call('HGET', entry, 'priority') or '0') < 1
+    local is_new = number_of(field_of(entry, 'priority')) < 1
     if is_new and is_counted_id(id) then backlog_join(KEYS[4], KEYS[5], tenant, size_of(data)) end
     local priority = fair_take(fair, tenant)
     redis.call('HSET', entry, 'priority', priority)
@@ -68,7 +68,7 @@ const SWEEP: Script = {
   for at = 1, #outliers, 2 do
     local priority = restamp(outliers[at])
     if priority then
-      local score = priority * 4294967296 + tonumber(outliers[at + 1]) % 4294967296
+      local score = priority * 4294967296 + number_of(outliers[at + 1]) % 4294967296
       redis.call('ZADD', KEYS[1], string.format('%.0f', score), outliers[at])
     end
   end
@@ -84,7 +84,7 @@ const FORGET: Script = {
   local fair = fair_open(KEYS[1], KEYS[2], KEYS[3])
   local page = redis.call('HSCAN', KEYS[3], ARGV[1], 'COUNT', ARGV[2])
   for at = 1, #page[2], 2 do
-    if tonumber(page[2][at + 1]) <= fair.now then redis.call('HDEL', KEYS[3], page[2][at]) end
+    if number_of(page[2][at + 1]) <= fair.now then redis.call('HDEL', KEYS[3], page[2][at]) end
   end
   if redis.call('EXISTS', KEYS[2]) == 1 then fair_close(fair) end
   return page[1]`,

@@ -41,13 +41,13 @@ const STAMPING = `${FAIR_SHARE}${BACKLOG}
   local function next_revision(key, wall)
     local time = redis.call('TIME')
     local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
-    local first = math.max(now, tonumber(redis.call('GET', key) or '0') + 1)
+    local first = math.max(now, number_of(redis.call('GET', key)) + 1)
     if math.abs(first - tonumber(wall) * 1000) > ${MAX_SKEW_MS * 1000} then return nil end
     return first
   end
   local function joins(tenant, size, most_jobs, most_bytes)
-    local jobs = tonumber(redis.call('HGET', KEYS[4], tenant) or '0')
-    local bytes = tonumber(redis.call('HGET', KEYS[5], tenant) or '0')
+    local jobs = number_of(field_of(KEYS[4], tenant))
+    local bytes = number_of(field_of(KEYS[5], tenant))
     if jobs > 0 and (jobs >= tonumber(most_jobs) or bytes + size > tonumber(most_bytes)) then return false end
     backlog_join(KEYS[4], KEYS[5], tenant, size)
     return true

@@ -38,7 +38,8 @@ const AT_ONCE = 50;
 
 /**
  * KEYS: failed set, job, the five that BullMQ keeps beside it, list, lists, the backlog's jobs and bytes by tenant.
- * A letter that died again since it was looked at is another one. Answers nil, or the name of its content in S3.
+ * A letter that died again since it was looked at is another one. What can raise comes first: until the last two lines it
+ * is a letter still, and the sweep sets its list and its count right. Answers nil, or the name of its content in S3.
  */
 const DISCARD: Script = {
   name: 'letter_discard',
@@ -47,11 +48,11 @@ const DISCARD: Script = {
     local id, score, name = ARGV[1], ARGV[2], ARGV[3]
     local found = redis.call('ZSCORE', KEYS[1], id)
     if not found or tonumber(found) ~= tonumber(score) then return false end
-    redis.call('ZREM', KEYS[1], id)
-    local data = redis.call('HGET', KEYS[2], 'data') or ''
-    entry_leaves(KEYS[10], KEYS[11], KEYS[2])
-    redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7])
+    local data = field_of(KEYS[2], 'data') or ''
     leave(KEYS[8], KEYS[9], id, score, name)
+    entry_leaves(KEYS[10], KEYS[11], KEYS[2])
+    redis.call('ZREM', KEYS[1], id)
+    redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7])
     return string.match(data, '"content":{"intake":"(%x+)"}') or ''`,
 };
 

@@ -3,6 +3,7 @@
 import type { Code } from '../../errors.ts';
 import { run, type Script } from '../../redis.ts';
 import { codeOfFailure } from '../failure-text.ts';
+import { VALUES } from '../lua-values.ts';
 import { failedKey, jobKey, type LetterPlace } from './letter.ts';
 
 export interface Ends {
@@ -32,8 +33,8 @@ const LOOKED_AT = 200;
 const WHERE: Script = {
   name: 'letter_end',
   keys: 3,
-  lua: `
-    if redis.call('ZSCORE', KEYS[1], ARGV[1]) then return { 'dead', redis.call('HGET', KEYS[2], 'failedReason') or '' } end
+  lua: `${VALUES}
+    if redis.call('ZSCORE', KEYS[1], ARGV[1]) then return { 'dead', field_of(KEYS[2], 'failedReason') or '' } end
     if redis.call('EXISTS', KEYS[2]) == 1 then return { 'going', '' } end
     return { 'ended', redis.call('GET', KEYS[3]) or '' }`,
 };

@@ -34,7 +34,7 @@ const AT_ONCE = 50;
 
 /**
  * KEYS: failed set, jobs; ARGV: their ids. Answers for each { score, tenant, corpus, kind, revision, failedReason, attempts },
- * or nil when it is no dead letter.
+ * or nil when it is no dead letter. Of an entry that is no hash nothing is known.
  */
 const READ = `
   local found = {}
@@ -42,7 +42,7 @@ const READ = `
     local job = KEYS[at + 1]
     local score = redis.call('ZSCORE', KEYS[1], id)
     if score and redis.call('EXISTS', job) == 1 then
-      local fields = redis.call('HMGET', job, 'data', 'failedReason', 'atm')
+      local fields = redis.pcall('HMGET', job, 'data', 'failedReason', 'atm')
       local data = fields[1] or ''
       local function word(name) return string.match(data, '"' .. name .. '":"([a-zA-Z0-9_=-]+)"') or '' end
       found[at] = { score, word('tenant'), word('corpus'), word('kind'), string.match(data, '"revision":(%d+)') or '',
@@ -82,7 +82,7 @@ function letterOf(jobId: string, [score, tenant, corpus, kind, revision, reason,
     ...(Number.isSafeInteger(Number(revision || undefined)) ? { revision: Number(revision) } : {}),
     code: codeOfFailure(reason),
     since: Number(score),
-    attempts: Number(attempts),
+    attempts: Number.isSafeInteger(Number(attempts)) ? Number(attempts) : 0,
   };
 }
 

@@ -114,8 +114,7 @@ const FORGET: Script = {
   keys: 2,
   lua: `
     if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
-    redis.call('HDEL', KEYS[2], 'stc', 'stallsSeen', 'parked', 'defa')
-    return 1`,
+    return type(redis.pcall('HDEL', KEYS[2], 'stc', 'stallsSeen', 'parked', 'defa')) == 'number' and 1 or 0`,
 };
 
 /** Answers the ids of those that were still dead letters. */
