@@ -16,7 +16,7 @@ interface Options extends FilterOptions {
 }
 
 const MAX_RATE = 500;
-const DEAD_AGAIN = 65;
+const NOT_ALL = 65;
 const UNFINISHED = 75;
 
 export function replayCommand(): Command {
@@ -33,7 +33,7 @@ export function replayCommand(): Command {
       `
 Only letters from before its start are sent, each once however many replays run. After Ctrl-C, run it again:
 it takes what is left. It then waits for the ends until none comes for 10 seconds.
-Exit code: 0 all well, 65 some died again, 66 a named job is no dead letter, 75 some are still under way.
+Exit code: 0 all well, 65 some died again or are too old, 66 a named job is no dead letter, 75 some are still under way.
 
 Examples:
   sealdex dead replay --tenant acme --code KEY_DESTROYED --dry-run
@@ -73,8 +73,8 @@ async function run(operator: Operator, jobs: readonly string[], options: Options
   process.exitCode = interruptedCode(signal) ?? process.exitCode ?? exitOf(last);
 }
 
-const exitOf = ({ deadAgain, underWay }: Replayed): number =>
-  deadAgain.size > 0 ? DEAD_AGAIN : underWay > 0 ? UNFINISHED : 0;
+const exitOf = ({ deadAgain, tooOld, underWay }: Replayed): number =>
+  deadAgain.size + tooOld > 0 ? NOT_ALL : underWay > 0 ? UNFINISHED : 0;
 
 function summarize(replayed: Replayed, options: Options): void {
   if (options.json) json({ ...replayed, deadAgain: Object.fromEntries(replayed.deadAgain) });
@@ -83,7 +83,7 @@ function summarize(replayed: Replayed, options: Options): void {
 
 /** `replayed 480, superseded 12 (newer revision stored), dead again 8: sealdex dead list --code CONTENT_MISSING` */
 function lineOf(replayed: Replayed, { tenant }: FilterOptions): string {
-  const { stored, superseded, unseen, underWay, alreadyTaken, deadAgain } = replayed;
+  const { stored, superseded, unseen, underWay, alreadyTaken, tooOld, deadAgain } = replayed;
   const codes = [...deadAgain.keys()];
   const again = [...deadAgain.values()].reduce((sum, count) => sum + count, 0);
   const those = optionsOf({
@@ -94,6 +94,7 @@ function lineOf(replayed: Replayed, { tenant }: FilterOptions): string {
     [superseded, `superseded ${superseded} (newer revision stored)`],
     [unseen, `${unseen} ended unseen`],
     [alreadyTaken, `${alreadyTaken} already taken by somebody else`],
+    [tooOld, `${tooOld} too old to replay (index them again)`],
     [underWay, `${underWay} still under way (sealdex status shows whether a worker runs)`],
     [again, `dead again ${again}: ${['sealdex dead list', ...those].join(' ')}`],
   );

@@ -31,10 +31,11 @@ export interface DeadLettersDeps {
   readonly redis: Redis;
   readonly keys: RedisKeys;
   readonly clock: Clock;
+  readonly replayMaxMs: number;
   readonly restamp: (jobIds: readonly string[]) => Promise<void>;
 }
 
-export function createDeadLetters({ queue, redis, keys, clock, restamp }: DeadLettersDeps): DeadLetters {
+export function createDeadLetters({ queue, redis, keys, clock, replayMaxMs, restamp }: DeadLettersDeps): DeadLetters {
   const place = { redis, keys, queueName: queue.name };
   // As job.retry() does it, without reading the job first, whose data may be large and no JSON.
   const retry = (id: string): Promise<void> =>
@@ -53,7 +54,7 @@ export function createDeadLetters({ queue, redis, keys, clock, restamp }: DeadLe
     list: (filter, limit, after) => listLetters(place, filter, limit, after),
     counts: () => countLetters(place),
     tally: (filter, signal) => tallyLetters(place, filter, signal),
-    replay: (filter, options) => replayLetters({ ...place, clock, restamp, retry }, filter, options),
+    replay: (filter, options) => replayLetters({ ...place, clock, replayMaxMs, restamp, retry }, filter, options),
     discard: (filter, removeContent, options) => discardLetters({ ...place, clock, removeContent }, filter, options),
   };
 }

@@ -88,7 +88,15 @@ export function openQueue(config: Config, redis: Redis, clock: Clock): JobQueue 
     },
     release: (gate, goesOn) => releaseParked(releasing, gate, goesOn),
     expire: (gate) => expireParked(releasing, gate, clock.now() - config.parkedMaxMs),
-    letters: createDeadLetters({ queue, redis, keys, clock, restamp: releasing.restamp }),
+    letters: createDeadLetters({
+      queue,
+      redis,
+      keys,
+      clock,
+      // As old as a job gets that is parked, dies and is kept for all the time it may.
+      replayMaxMs: config.parkedMaxMs + config.letterMaxMs,
+      restamp: releasing.restamp,
+    }),
     parkedPage: (gate, from, size) => parkedPage({ redis, keys, queueKey: queue.toKey('') }, gate, from, size),
     close: () => queue.close(),
   };

@@ -27,8 +27,8 @@ async function sweep(deps: SweepDeps, signal: AbortSignal): Promise<void> {
   const { redis, keys, store, config, clock, log, metrics } = deps;
   const birth = await birthOf(deps, signal);
   if (!birth) return;
-  // A job waits, is parked and is a dead letter for no longer than that.
-  const until = clock.now() - config.parkedMaxMs - config.letterMaxMs - DAY_MS;
+  // A job may be parked, be a dead letter, and be replayed up to that age; then it may be parked once more and wait a day.
+  const until = clock.now() - 2 * config.parkedMaxMs - config.letterMaxMs - DAY_MS;
   const cursor = keys.sweep('tombstones');
   let after = (await ask(redis.get(cursor))) ?? undefined;
   let taken = 0;

@@ -44,6 +44,7 @@ test('replay stores what works now, ends as superseded what is older than what i
   expect(await scene.operator.replay({ tenant: 'acme', code: 'CONTENT_MISSING' })).toEqual({
     sent: 3,
     alreadyTaken: 0,
+    tooOld: 0,
     stored: 1,
     superseded: 1,
     deadAgain: new Map([['CONTENT_MISSING', 1]]),

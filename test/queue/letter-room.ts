@@ -9,6 +9,9 @@ import { dataOf, type Room } from './room.ts';
 
 export const never: AbortSignal = new AbortController().signal;
 
+/** Of a job that was enqueued just now. */
+const youngRevision = (): number => Date.now() * 1000;
+
 export interface Death {
   readonly code?: Code;
   readonly data?: Partial<IndexJobData>;
@@ -22,7 +25,7 @@ export async function bury(room: Room, deaths: readonly Death[]): Promise<string
     const id = newJobId();
     codes.set(id, code);
     ids.push(id);
-    await room.queue.add(id, dataOf(data), 1);
+    await room.queue.add(id, dataOf({ revision: youngRevision(), ...data }), 1);
   }
   const worker = await room.worker(async ({ id }) => ({ kind: 'dead', code: codes.get(id) ?? 'INTERNAL' }));
   await eventually(async () => {
@@ -48,7 +51,7 @@ export async function lay(room: Pick<Room, 'redis' | 'bull'>, letters: readonly 
   const ids = letters.map(({ jobId = newJobId(), tenant = 'acme', since, reason, data }) => {
     pipeline.hset(room.bull.toKey(jobId), {
       name: 'index',
-      data: data ?? JSON.stringify(dataOf({ tenant })),
+      data: data ?? JSON.stringify(dataOf({ tenant, revision: youngRevision() })),
       opts: '{"attempts":8}',
       timestamp: since,
       priority: 1,

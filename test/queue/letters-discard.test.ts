@@ -109,6 +109,7 @@ test('a letter that is discarded while it is about to be replayed stays gone', a
     redis,
     keys,
     clock: systemClock,
+    replayMaxMs: 86_400_000,
     restamp: async () => void (await room.queue.letters.discard({}, noContent)),
   });
   expect(await letters.replay({})).toMatchObject({ sent: 0, alreadyTaken: 1 });

@@ -8,7 +8,9 @@ import { replayLetters, type Replayed, type ReplayDeps } from '../../src/queue/l
 import type { Outcome } from '../../src/work/outcome.ts';
 import { codeOf } from '../producer/scene.ts';
 import { bury, chores, indexOf, lay, never } from './letter-room.ts';
-import { openRoom, type Room } from './room.ts';
+import { dataOf, openRoom, type Room } from './room.ts';
+
+const DAY_MS = 86_400_000;
 
 /** A clock on which every wait is over at once and has taken its time. */
 function jumpingClock(): Clock & { readonly passedMs: number } {
@@ -30,7 +32,7 @@ function jumpingClock(): Clock & { readonly passedMs: number } {
 }
 
 const lettersOf = (room: Room, clock: Clock, restamp: ReplayDeps['restamp'] = async () => {}): DeadLetters =>
-  createDeadLetters({ queue: room.bull, redis: room.redis, keys: room.keys, clock, restamp });
+  createDeadLetters({ queue: room.bull, redis: room.redis, keys: room.keys, clock, replayMaxMs: DAY_MS, restamp });
 
 const many = (count: number): { since: number }[] => Array.from({ length: count }, (_, at) => ({ since: 1000 + at }));
 
@@ -52,6 +54,7 @@ async function waiting(room: Room): Promise<string[]> {
 const NONE: Omit<Replayed, 'deadAgain'> = {
   sent: 0,
   alreadyTaken: 0,
+  tooOld: 0,
   stored: 0,
   superseded: 0,
   unseen: 0,
@@ -192,7 +195,13 @@ test('a replay that was interrupted tells what it did, and the next one takes wh
 test('who dies between any two steps has lost no letter, and the next replay sends none twice', async () => {
   await using room = await openRoom();
   const ids = await laid(room, 3);
-  const place = { redis: room.redis, keys: room.keys, queueName: room.bull.name, clock: jumpingClock() };
+  const place = {
+    redis: room.redis,
+    keys: room.keys,
+    queueName: room.bull.name,
+    clock: jumpingClock(),
+    replayMaxMs: DAY_MS,
+  };
   const dies = async (): Promise<never> => {
     throw new Error('killed');
   };
@@ -243,4 +252,29 @@ test('takes no more than the limit, the oldest first, and of named jobs only tho
 test.for([0, -1, 501, Number.NaN])('refuses a pace of %d', async (rate) => {
   await using room = await openRoom();
   expect(await codeOf(() => room.queue.letters.replay({}, { rate }))).toBe('DOCUMENT_INVALID');
+});
+
+test('a job that is older than a replay may bring back stays a dead letter, and is told', async () => {
+  await using room = await openRoom();
+  const [old = '', young = ''] = await lay(
+    room,
+    [DAY_MS + 60_000, DAY_MS - 60_000].map((age) => ({
+      since: 1000,
+      data: JSON.stringify(dataOf({ revision: (Date.now() - age) * 1000 })),
+    })),
+  );
+  const replayed = await lettersOf(room, jumpingClock()).replay({});
+  expect(replayed).toEqual(told({ sent: 1, tooOld: 1, underWay: 1 }));
+  expect(await waiting(room)).toEqual([young]);
+  expect(await room.queue.letters.letter(old)).toMatchObject({ jobId: old });
+});
+
+test('a replay brings back no job that was enqueued before the parking and the keeping that are allowed', async () => {
+  await using room = await openRoom();
+  const age = room.config.parkedMaxMs + room.config.letterMaxMs + 60_000;
+  const [id = ''] = await lay(room, [
+    { since: 1000, data: JSON.stringify(dataOf({ revision: (Date.now() - age) * 1000 })) },
+  ]);
+  expect(await room.queue.letters.replay({ jobIds: [id] })).toEqual(told({ tooOld: 1 }));
+  expect(await waiting(room)).toEqual([]);
 });

@@ -18,8 +18,8 @@ afterEach(async () => {
   await room[Symbol.asyncDispose]();
 });
 
-/** SEALDEX_PARKED_MAX_MS + SEALDEX_LETTER_MAX_MS + a day, by their defaults. */
-const DAYS = 30 + 90 + 1;
+/** Twice SEALDEX_PARKED_MAX_MS + SEALDEX_LETTER_MAX_MS + a day, by their defaults. */
+const DAYS = 30 + 30 + 90 + 1;
 
 /** The room's store, with something done between a look and the removal. */
 const withStore = (change: Partial<Store>): Chore =>

@@ -45,7 +45,7 @@ const READ = `
       local fields = redis.pcall('HMGET', job, 'data', 'failedReason', 'atm')
       local data = fields[1] or ''
       local function word(name) return string.match(data, '"' .. name .. '":"([a-zA-Z0-9_=-]+)"') or '' end
-      found[at] = { score, word('tenant'), word('corpus'), word('kind'), string.match(data, '"revision":(%d+)') or '',
+      found[at] = { score, word('tenant'), word('corpus'), word('kind'), string.match(data, '"revision"%s*:%s*(%d+)') or '',
         fields[2] or '', fields[3] or '0' }
     else
       found[at] = false

@@ -2,7 +2,7 @@
 // who is killed in between, or does it twice at once, loses none and sends none twice.
 import { sleep, type Clock } from '../../clock.ts';
 import { SealdexError } from '../../errors.ts';
-import { redisFault, run, type Script } from '../../redis.ts';
+import { ask, redisFault, run, type Script } from '../../redis.ts';
 import { createEndsWatch, type Ends, type EndsWatch } from './ends.ts';
 import { leaveLetter } from './entries.ts';
 import { walkLetters, type LetterFilter } from './find.ts';
@@ -10,6 +10,8 @@ import { failedKey, jobKey, type Letter, type LetterPlace } from './letter.ts';
 
 export interface ReplayDeps extends LetterPlace {
   readonly clock: Clock;
+  /** A job whose revision is older than that is not sent again: the trace of a deletion that came after it may be gone. */
+  readonly replayMaxMs: number;
   /** Gives jobs the priority of jobs that are queued now. Those that are gone meanwhile are left alone. */
   readonly restamp: (jobIds: readonly string[]) => Promise<void>;
   /** BullMQ's move out of the failed set; rejects with BullMQ's code when the job is not there. */
@@ -29,6 +31,8 @@ export interface Replayed extends Ends {
   readonly sent: number;
   /** Letters that somebody else replayed or discarded at the same time. */
   readonly alreadyTaken: number;
+  /** Letters that stay because their jobs are older than a replay may bring back. */
+  readonly tooOld: number;
 }
 
 export const DEFAULT_RATE = 50;
@@ -53,14 +57,17 @@ export async function replayLetters(
   if (!(rate > 0 && rate <= MAX_RATE))
     throw new SealdexError('DOCUMENT_INVALID', `rate must be a number up to ${MAX_RATE}.`, { field: 'rate' });
   const watch = createEndsWatch(deps);
-  const counts = { sent: 0, alreadyTaken: 0 };
+  const counts = { sent: 0, alreadyTaken: 0, tooOld: 0 };
   const state = (): Replayed => ({ ...counts, ...watch.ends });
   const before = Math.min(filter.before ?? Infinity, deps.clock.now() + 1);
+  const oldest = await oldestRevision(deps);
   const pace = createPace(deps.clock, rate);
   const size = Math.ceil(rate / BATCHES_PER_SECOND);
   try {
     for await (const page of walkLetters(deps, { ...filter, before }, signal)) {
-      const letters = page.filter(({ jobId }) => !watch.isWatched(jobId));
+      const unseen = page.filter(({ jobId }) => !watch.isWatched(jobId));
+      const letters = unseen.filter(({ revision = Infinity }) => revision >= oldest);
+      counts.tooOld += unseen.length - letters.length;
       for (let at = 0; at < letters.length; at += size) {
         const batch = letters.slice(at, at + size);
         await pace(batch.length, signal);
@@ -77,6 +84,12 @@ export async function replayLetters(
     if (!signal?.aborted) throw error;
   }
   return state();
+}
+
+/** By Redis' clock, which revisions come from: microseconds. */
+async function oldestRevision({ redis, replayMaxMs }: ReplayDeps): Promise<number> {
+  const [seconds] = await ask(redis.time());
+  return (Number(seconds) * 1000 - replayMaxMs) * 1000;
 }
 
 /** Waits until it is time for `count` more, so that the pace holds over all of them. */
