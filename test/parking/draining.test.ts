@@ -153,3 +153,33 @@ test('A probe may be stopped twice in any state: idle, trying, releasing, never 
   await releasing.tick();
   expect(release.begun()).toBe(1);
 });
+
+test('A process that dies between the last batch and opening the gate leaves that to another, with nothing to release', async () => {
+  const left = ['one', 'two', 'three'];
+  const sent: string[] = [];
+  const releasing = (then: () => Promise<boolean>): ProbeDeps['release'] => {
+    return async (_, goesOn) => {
+      for (let job = left.shift(); job !== undefined; job = left.shift()) {
+        expect(await goesOn()).toBe(true);
+        sent.push(job);
+      }
+      return then();
+    };
+  };
+  const dead = Promise.withResolvers<boolean>();
+  endings.push(() => dead.resolve(false));
+  const killed = await room.process({ release: releasing(() => dead.promise) });
+  await draining(killed);
+  await killed.tick();
+  await eventually(() => sent.length === 3);
+  const next = await room.process({ release: releasing(async () => true) });
+  await next.tick();
+  expect(await room.gate('acme', keyArn)).toMatchObject({ record: { state: 'draining' } });
+  // A dead process's lease runs out.
+  await room.redis.del(room.keys.lease(`gate:${gateId('acme', keyArn)}`));
+  await eventually(async () => {
+    await next.tick();
+    return (await room.gate('acme', keyArn)).record?.state === 'open';
+  });
+  expect(sent).toEqual(['one', 'two', 'three']);
+});

@@ -3,6 +3,8 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { newJobId } from '../../src/jobs.ts';
 import { promoter, releaseParked, type ReleaseDeps } from '../../src/queue/parked.ts';
 import { JOB_OPTIONS } from '../../src/queue/queues.ts';
+import { openRedis } from '../../src/redis.ts';
+import { eventually } from '../support/eventually.ts';
 import { dataOf, openRoom, type Room } from './room.ts';
 
 const GATE = 'acme:0123456789abcdef';
@@ -111,4 +113,38 @@ test('A batch that could not be stamped is not released', async () => {
   const restamp = (): Promise<void> => Promise.reject(new Error('Redis is away'));
   await expect(release(undefined, { restamp })).rejects.toThrow('Redis is away');
   expect([await counts(), await entries()]).toEqual([[5, 0], ids]);
+});
+
+/** A connection of a process that dies when it is about to take entries out. */
+async function dying(): Promise<ReleaseDeps['redis']> {
+  const redis = await openRedis(room.config, 'patient');
+  return Object.assign(redis, { sealdex_park_forget: () => Promise.reject(new Error('killed')) });
+}
+
+test('Who dies between promoting a batch and taking its entries out has lost nothing; another goes on', async () => {
+  const ids = await parked(50);
+  const redis = await dying();
+  await expect(release(undefined, { redis })).rejects.toMatchObject({ code: 'REDIS_FAILED' });
+  redis.disconnect();
+  expect([await counts(), await entries()]).toEqual([[40, 10], ids]);
+  expect(await release()).toBe(true);
+  expect([await counts(), await entries()]).toEqual([[0, 50], []]);
+});
+
+test('Jobs that ran before another went on with the release of a dead process run once', async () => {
+  const ids = await parked(30);
+  const redis = await dying();
+  await expect(release(undefined, { redis })).rejects.toMatchObject({ code: 'REDIS_FAILED' });
+  redis.disconnect();
+  const runs: string[] = [];
+  await room.worker(async ({ id }) => {
+    runs.push(id);
+    return { kind: 'done' };
+  });
+  await eventually(async () => runs.length === 10 && (await room.queue.counts()).active === 0);
+  expect(await entries()).toEqual(ids);
+  expect(await release()).toBe(true);
+  await eventually(async () => runs.length >= ids.length && (await room.queue.counts()).active === 0);
+  expect(runs.toSorted()).toEqual(ids.toSorted());
+  expect([await counts(), await entries()]).toEqual([[0, 0], []]);
 });
