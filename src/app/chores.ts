@@ -9,7 +9,9 @@ import { redisKeys } from '../redis.ts';
 import { markBirth } from '../upkeep/birth.ts';
 import { depthsChore, type GateOfDepth } from '../upkeep/depths.ts';
 import { intakeSweep } from '../upkeep/intake-sweep.ts';
+import type { SweepDeps } from '../upkeep/sweep.ts';
 import { tombstoneSweep } from '../upkeep/tombstones.ts';
+import { onTime } from '../upkeep/on-time.ts';
 import { startUpkeep, type Chore, type Upkeep } from '../upkeep/upkeep.ts';
 import type { Rooms } from './rooms.ts';
 
@@ -26,20 +28,25 @@ export async function keepUp(rooms: Rooms, log: Log, queue: JobQueue): Promise<U
       {},
       `The birth marks of Redis and of the bucket differ: this Redis is a new or another one, and jobs of the old one are not in it. Nothing is swept. Once that is settled, remove system/${config.queue}/birth from the bucket and restart a worker.`,
     );
-  const deps = { config, clock, log, metrics, redis, keys, store };
-  const letters = createLetterChores({ ...deps, removeContent: (content) => removeContent(store, content) });
   const gates = (): GateOfDepth[] =>
     guard.gates.all().flatMap(({ record }) => {
       if (!record || record.state === 'open') return [];
       return [{ id: gateId(record.tenant, record.keyArn), code: record.code, isShut: record.state === 'shut' }];
     });
-  const chores: Chore[] = [
-    intakeSweep(deps),
-    tombstoneSweep(deps),
+  const chores = fleetChores({ config, clock, log, metrics, redis, keys, store }, queue, gates);
+  return startUpkeep({ chores, redis, keys, clock, log });
+}
+
+/** Every chore; those that remove by age only while this process's clock is right. */
+export function fleetChores(deps: SweepDeps, queue: JobQueue, gates: () => GateOfDepth[]): Chore[] {
+  const { redis, keys, clock, store } = deps;
+  const letters = createLetterChores({ ...deps, removeContent: (content) => removeContent(store, content) });
+  return [
+    onTime(deps, intakeSweep(deps)),
+    onTime(deps, tombstoneSweep(deps)),
+    onTime(deps, { name: 'old-letters', everyMs: REPAIR_EVERY_MS, run: letters.discardOld }),
     { name: 'letters', everyMs: REPAIR_EVERY_MS, run: letters.repairLetters },
-    { name: 'old-letters', everyMs: REPAIR_EVERY_MS, run: letters.discardOld },
     { name: 'backlog', everyMs: RECOUNT_EVERY_MS, run: async () => void (await repairBacklog(redis, keys)) },
     depthsChore({ redis, keys, clock, queue, gates }),
   ];
-  return startUpkeep({ chores, redis, keys, clock, log });
 }
