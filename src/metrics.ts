@@ -47,7 +47,7 @@ export const METRICS = Object.freeze({
   sealdex_sweep_alarms_total: row('counter', 'sweeps that stopped before they took too much'),
   sealdex_queue_jobs: row(
     'gauge',
-    'jobs by state (waiting, active, delayed, dead); the same in every process',
+    'jobs by state (waiting, active, delayed with the parked ones, dead); the same in every process',
     'state',
   ),
   sealdex_parked_jobs: row('gauge', 'parked jobs; the same in every process'),
