@@ -33,7 +33,8 @@ export function replayCommand(): Command {
       `
 Only letters from before its start are sent, each once however many replays run. After Ctrl-C, run it again:
 it takes what is left. It then waits for the ends until none comes for 10 seconds.
-Exit code: 0 all well, 65 some died again or are too old, 66 a named job is no dead letter, 75 some are still under way.
+Exit code: 0 all well, 65 some died again or are too old, 66 a named job is no dead letter,
+75 some are still under way.
 
 Examples:
   sealdex dead replay --tenant acme --code KEY_DESTROYED --dry-run
