@@ -73,6 +73,7 @@ describe("a tenant's full backlog", () => {
 
 it('a request that ends before its job is queued takes no room', async () => {
   const keyArn = await scene.tenant('locked');
+  await scene.operator.putTenant('locked', { whenKeyShut: 'refuse' });
   scene.services.kms.disable(keyArn);
   for (const more of [{}, { idempotencyKey: 'locked' }]) {
     expect(await codeOf(() => producer.enqueueIndex(request('locked', 'one', more)))).toBe('KEY_DISABLED');
@@ -80,8 +81,11 @@ it('a request that ends before its job is queued takes no room', async () => {
   }
   expect(new Set(words(await producer.enqueueIndexBulk(requests('locked', 30))))).toEqual(new Set(['KEY_DISABLED']));
   expect(await backlogOf('locked')).toBeNull();
-  scene.services.kms.enable(keyArn);
-  const again = await producer.enqueueIndex(request('locked', 'one', { idempotencyKey: 'locked' }));
+  await scene.operator.putTenant('locked', { whenKeyShut: 'park' });
+  // As soon as the producer has heard of the change.
+  const again = await eventually(() =>
+    producer.enqueueIndex(request('locked', 'one', { idempotencyKey: 'locked' })).catch(() => undefined),
+  );
   expect(again).toMatchObject({ status: 'queued' });
   expect(await backlogOf('locked')).toBe('1');
 });
