@@ -6,6 +6,7 @@ import type { GateRecord, Gates, GateState } from '../parking/gate.ts';
 import { countParked, type ParkedCount } from '../queue/parked-counts.ts';
 import { ask, type Redis, type RedisKeys } from '../redis.ts';
 import { remedyOf, type Remedy } from './remedies.ts';
+import { isByOperator } from '../parking/word.ts';
 
 export interface GateFacts extends Remedy {
   readonly tenant: string;
@@ -129,9 +130,6 @@ function byUrgency(one: GateRecord, other: GateRecord): number {
   const ends = ({ deletesAt }: GateRecord): number => deletesAt ?? Number.MAX_SAFE_INTEGER;
   return rank(one) - rank(other) || ends(one) - ends(other) || one.since - other.since;
 }
-
-/** What only the operator ends, whatever KMS says. */
-export const isByOperator = (code: Code): boolean => code === 'KEY_BLOCKED' || code === 'TENANT_PAUSED';
 
 function factsOf(record: GateRecord, parked: ParkedCount | undefined): GateFacts {
   const { tenant, keyArn, state, code, since, probes, nextProbe, reason, requestId, deletesAt, deniedBy, note } =

@@ -4,9 +4,9 @@ import type { Clock } from '../clock.ts';
 import { SealdexError } from '../errors.ts';
 import { REASON_CHARS } from '../names.ts';
 import type { Gate, GateRecord, Gates } from '../parking/gate.ts';
-import { released, shutByWord, type Word } from '../parking/word.ts';
+import { isByOperator, released, shutByWord, type Word } from '../parking/word.ts';
 import type { TenantFile, Tenants } from '../tenants.ts';
-import { gateFacts, isByOperator, type GateDeps, type GateFacts } from './gates.ts';
+import { gateFacts, type GateDeps, type GateFacts } from './gates.ts';
 
 export interface WordDeps extends GateDeps {
   readonly clock: Clock;

@@ -11,7 +11,7 @@ import type { GateOwner, Gates } from './gate.ts';
 import { dropGate, type Gate, type GateRecord } from './record.ts';
 import { confirmProbe, nextProbe, type ProbeTimes } from './schedule.ts';
 import { requestIdOf } from './verdict.ts';
-import { released, shutByWord } from './word.ts';
+import { isByOperator, released, shutByWord } from './word.ts';
 
 export interface ProbeDeps {
   readonly gates: Gates;
@@ -171,7 +171,7 @@ class Prober {
     if (await this.#isLeft(record)) return this.#open(gate, 'KeyChanged');
     const operator = await this.#deps.shutByOperator(tenant, keyArn);
     if (operator) return this.#shutBy(gate, operator);
-    if (record.code === 'KEY_BLOCKED' || record.code === 'TENANT_PAUSED') return this.#open(gate, 'Operator');
+    if (isByOperator(record.code)) return this.#open(gate, 'Operator');
     await this.#try(gate);
   }
 

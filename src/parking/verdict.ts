@@ -6,7 +6,7 @@ import { gateId } from '../names.ts';
 import { run, type Redis, type RedisKeys, type Script } from '../redis.ts';
 import { isClosed, type Gates } from './gate.ts';
 import { firstProbe, type ProbeTimes } from './schedule.ts';
-import { shutByWord, type Word } from './word.ts';
+import { isByOperator, shutByWord, type Word } from './word.ts';
 
 /** A KMS call that is about to be made for a tenant's documents. */
 export interface WatchedCall {
@@ -181,7 +181,7 @@ export function createVerdict(deps: VerdictDeps): Verdict {
     },
     async heed(tenant, error) {
       const { keyArn } = error;
-      if (keyArn === undefined || (error.code !== 'TENANT_PAUSED' && error.code !== 'KEY_BLOCKED')) return;
+      if (keyArn === undefined || !isByOperator(error.code)) return;
       const gate = gates.look(tenant, keyArn);
       if (isClosed(gate)) return;
       const word = await deps.wordOf(tenant, keyArn);

@@ -10,6 +10,9 @@ export interface Word {
   readonly note: string;
 }
 
+/** What only the operator ends, whatever KMS says. */
+export const isByOperator = (code: Code): boolean => code === 'KEY_BLOCKED' || code === 'TENANT_PAUSED';
+
 /** Whose gate it is, and whether the KMS key is the tenant's current one. */
 export type GatePlace = Pick<GateRecord, 'tenant' | 'keyArn' | 'wasCurrent'>;
 

@@ -153,14 +153,20 @@ describe('a chore that fails', () => {
   });
 });
 
+/** A long chore that is at work. */
+async function begun() {
+  const { chore, state } = longChore();
+  const upkeep = start(chore);
+  await upkeep.tick();
+  clock.setWall(clock.now() + HOUR);
+  const ticking = upkeep.tick();
+  await eventually(() => state.begun === 1);
+  return { chore, state, upkeep, ticking };
+}
+
 describe('a stop', () => {
   it('ends the chore at work, frees its lease, and another process does it at once', async () => {
-    const { chore, state } = longChore();
-    const upkeep = start(chore);
-    await upkeep.tick();
-    clock.setWall(clock.now() + HOUR);
-    const ticking = upkeep.tick();
-    await eventually(() => state.begun === 1);
+    const { chore, state, upkeep, ticking } = await begun();
     await Promise.all([upkeep.stop(), upkeep.stop()]);
     await ticking;
     expect(state.ended).toBe(0);
@@ -182,12 +188,7 @@ describe('a stop', () => {
 
 describe('a lease', () => {
   it('that is lost ends the chore of who had it, and the new one is not disturbed', async () => {
-    const { chore, state } = longChore();
-    const upkeep = start(chore);
-    await upkeep.tick();
-    clock.setWall(clock.now() + HOUR);
-    const ticking = upkeep.tick();
-    await eventually(() => state.begun === 1);
+    const { state, ticking } = await begun();
     const due = await redis.hget(keys.chores, 'chore');
     await redis.set(keys.lease('upkeep:chore'), 'another');
     clock.advance(15_000);
@@ -198,12 +199,7 @@ describe('a lease', () => {
   });
 
   it('is renewed while the chore lasts', async () => {
-    const { chore, state } = longChore();
-    const upkeep = start(chore);
-    await upkeep.tick();
-    clock.setWall(clock.now() + HOUR);
-    const ticking = upkeep.tick();
-    await eventually(() => state.begun === 1);
+    const { state, ticking } = await begun();
     await redis.pexpire(keys.lease('upkeep:chore'), 30_000);
     clock.advance(15_000);
     await eventually(async () => (await redis.pttl(keys.lease('upkeep:chore'))) > 50_000);
