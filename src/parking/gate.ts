@@ -108,6 +108,8 @@ export async function openGates(deps: GatesDeps): Promise<Gates> {
 class GateView {
   readonly #deps: GatesDeps;
   #gates = new Map<string, Gate>();
+  /** One refusal for all jobs of a gate: they may be many thousands a second. */
+  readonly #refusals = new WeakMap<GateRecord, SealdexError>();
   #epochOfAll = -1;
   #readAt = Number.NEGATIVE_INFINITY;
   #allReadAt = Number.NEGATIVE_INFINITY;
@@ -129,7 +131,9 @@ class GateView {
     if (this.#deps.clock.monotonic() - this.#readAt > UNKNOWN_MS) return new SealdexError('GATE_UNKNOWN');
     const { record } = this.gate(gateId(tenant, keyArn));
     if (record?.state !== 'shut' && record?.state !== 'destroyed') return undefined;
-    return refusalOf(record.code, keyArn, record.since, record);
+    let refusal = this.#refusals.get(record);
+    if (!refusal) this.#refusals.set(record, (refusal = refusalOf(record.code, keyArn, record.since, record)));
+    return refusal;
   }
 
   /** In the order of the epochs; one that was missed is found at the next look. */

@@ -58,12 +58,12 @@ export async function settle(
 ): Promise<null> {
   const jobId = job.id ?? '';
   const note = async (state: Note['state'], code?: Code): Promise<void> => {
-    if (!(await isNoted(deps, job, token, { state, ...(code === undefined ? {} : { code }) }))) throw leftAlone();
+    if (!(await isNoted(deps, job, token, { state, ...(code === undefined ? {} : { code }) }))) throw LEFT_ALONE;
   };
   const delay = async (afterMs: number, code: Code): Promise<never> => {
     await note('retrying', code);
     await job.moveToDelayed(deps.clock.now() + afterMs, token);
-    throw leftAlone();
+    throw LEFT_ALONE;
   };
 
   const die = async (code: Code): Promise<never> => {
@@ -78,7 +78,7 @@ export async function settle(
       await note(outcome.superseded ? 'superseded' : 'done');
       return null;
     case 'park':
-      if ((await park(deps.parking, job, token, outcome)) === 'parked') throw leftAlone();
+      if ((await park(deps.parking, job, token, outcome)) === 'parked') throw LEFT_ALONE;
       return die('PARKED_TOO_LONG');
     case 'pause':
       // Longer and longer: what is one tenant's file at fault, say, pauses nobody, and may take days to be mended.
@@ -146,8 +146,8 @@ function settled<E extends Error>(error: E): E {
   return error;
 }
 
-/** BullMQ does nothing about a job that was delayed. */
-const leftAlone = (): Error => settled(new DelayedError());
+/** BullMQ does nothing about a job that was delayed. One for all: the trace of a new one costs more than the rest of it. */
+const LEFT_ALONE = settled(new DelayedError());
 
 /**
  * A code that by itself spends none may still cost an attempt, as `STORE_FAILED` by a refusal while the bucket works: it

@@ -17,9 +17,12 @@ export const JOB_MS = 300_000;
 export function createHandler(deps: WorkDeps): (job: TakenJob, handBack: AbortSignal) => Promise<Outcome> {
   const { clock, metrics, log, canary } = deps;
   return async (job, handBack) => {
-    const deadline = new AbortController();
-    const timer = clock.after(JOB_MS, () => deadline.abort(new SealdexError('DEADLINE')));
-    const signal = AbortSignal.any([handBack, deadline.signal]);
+    // Not AbortSignal.any(): a job that is parked does little else than begin and end.
+    const ending = new AbortController();
+    const { signal } = ending;
+    const onHandBack = (): void => ending.abort(handBack.reason);
+    handBack.addEventListener('abort', onHandBack);
+    const timer = clock.after(JOB_MS, () => ending.abort(new SealdexError('DEADLINE')));
     let kind: JobKind | 'unknown' = 'unknown';
     let tenant = '';
     try {
@@ -32,7 +35,7 @@ export function createHandler(deps: WorkDeps): (job: TakenJob, handBack: AbortSi
       return outcome;
     } catch (error) {
       handBack.throwIfAborted();
-      const fault = deadline.signal.aborted ? deadline.signal.reason : error;
+      const fault = signal.aborted ? signal.reason : error;
       const outcome = await outcomeOf(fault, { tenant, ageMs: clock.now() - job.queuedAt }, canary, handBack);
       handBack.throwIfAborted();
       const facts = faultOf(fault);
@@ -47,6 +50,7 @@ export function createHandler(deps: WorkDeps): (job: TakenJob, handBack: AbortSi
       return outcome;
     } finally {
       timer.cancel();
+      handBack.removeEventListener('abort', onHandBack);
     }
   };
 }

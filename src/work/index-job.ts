@@ -17,22 +17,22 @@ import { phasesOf, type Phase } from './phases.ts';
 export type IndexJob = IndexJobData & { readonly id: string };
 
 export async function runIndexJob(deps: WorkDeps, job: IndexJob, signal: AbortSignal): Promise<Outcome> {
+  const tenant = await phasesOf(deps, job)('tenant', () => deps.tenants.get(job.tenant, signal));
+  // Before anything is fetched: a job that is parked costs no call to KMS or S3.
+  const refusal = deps.gates.refusal(tenant);
+  if (refusal) throw refusal;
+  if (deps.slots.isCrowded(job.tenant)) return waitsForOthers();
   const yielding = new AbortController();
   const yields = (): void => yielding.abort(new Error('other jobs of the tenant wait already'));
   try {
-    return await run(deps, job, AbortSignal.any([signal, yielding.signal]), phasesOf(deps, job, yields));
+    return await run(deps, job, tenant, AbortSignal.any([signal, yielding.signal]), phasesOf(deps, job, yields));
   } catch (error) {
     if (yielding.signal.aborted && !signal.aborted) return waitsForOthers();
     throw error;
   }
 }
 
-async function run(deps: WorkDeps, job: IndexJob, signal: AbortSignal, phase: Phase): Promise<Outcome> {
-  const tenant = await phase('tenant', () => deps.tenants.get(job.tenant, signal));
-  // Before anything is fetched: a job that is parked costs no call to KMS or S3.
-  const refusal = deps.gates.refusal(tenant);
-  if (refusal) throw refusal;
-  if (deps.slots.isCrowded(job.tenant)) return waitsForOthers();
+async function run(deps: WorkDeps, job: IndexJob, tenant: Tenant, signal: AbortSignal, phase: Phase): Promise<Outcome> {
   // Once more from the start when the record needs more room than there is: what waits for its turn holds nothing.
   for (let needed = 0; ;) {
     const content = await phase('content', () => takeContent(deps, job, needed, signal));
