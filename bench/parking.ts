@@ -73,7 +73,7 @@ function watchOthers(sender: Producer): { take(): number[]; stop(): Promise<void
     const document = { type: 'core', id, document_parts: [{ text: TEXT.slice(0, 1024) }] };
     const begun = systemClock.monotonic();
     const { jobId } = await sender.enqueueIndex({ tenant, corpus: 'bench', document });
-    while (isOn() && (await sender.status(jobId)).state !== 'done') await sleep(systemClock, 2);
+    while (isOn() && (await sender.status(jobId)).state !== 'done') await sleep(systemClock, 5);
     if (isOn()) latencies.push(systemClock.monotonic() - begun);
   };
   const loops = OTHERS.map(async (tenant) => {
