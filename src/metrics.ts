@@ -10,7 +10,7 @@ interface Row {
 
 const row = (type: Row['type'], help: string, ...labels: string[]): Row => Object.freeze({ type, help, labels });
 
-/** The metrics list. The README's list is compared with it by a test. */
+/** The metrics list. The list in docs/metrics.md is compared with it by a test. */
 export const METRICS = Object.freeze({
   sealdex_jobs_total: row(
     'counter',

@@ -12,8 +12,8 @@ import { DOCS, fileOf, linksOf, PAGES, ROOT } from './pages.ts';
 const README = fileOf('README.md');
 
 /** The rows of the table under a heading, cells joined as they stand there. */
-function tableUnder(heading: string): string[] {
-  const section = README.split(/^## /m).find((text) => text.startsWith(`${heading}\n`)) ?? '';
+function tableUnder(heading: string, page = README): string[] {
+  const section = page.split(/^#+ /m).find((text) => text.startsWith(`${heading}\n`)) ?? '';
   const rows = section.split('\n').filter((line) => line.startsWith('|'));
   return rows.slice(2);
 }
@@ -21,7 +21,7 @@ function tableUnder(heading: string): string[] {
 const rowOf = (...cells: string[]): string => `| ${cells.join(' | ')} |`;
 const code = (text: string): string => `\`${text}\``;
 
-describe('the tables of the README are those of the code, in their order', () => {
+describe('the tables of the README and of the metrics page are those of the code, in their order', () => {
   test('settings: name, unit, default, meaning', () => {
     const defaultOf = (byDefault: string | null | undefined): string =>
       byDefault === undefined ? '**must be given**' : byDefault === null || byDefault === '' ? '–' : code(byDefault);
@@ -47,7 +47,7 @@ describe('the tables of the README are those of the code, in their order', () =>
       rowOf(code(name), type, labels.length === 0 ? '–' : labels.map(code).join(' '), help),
     );
     expect(rows.length).toBeGreaterThan(5);
-    expect(tableUnder('Metrics')).toEqual(rows);
+    expect(tableUnder('Metrics', fileOf('docs/metrics.md'))).toEqual(rows);
   });
 });
 
