@@ -1,5 +1,6 @@
 // The settings table: every setting's name, unit, default, check and meaning. config.ts reads values by it.
 // Nothing here reads the environment or knows what a setting is used for.
+import { availableParallelism } from 'node:os';
 
 const must = (condition: boolean, what: string): void => {
   if (!condition) throw new Error(`must be ${what}`);
@@ -144,6 +145,13 @@ export const SETTINGS = Object.freeze({
     matching(/^[a-zA-Z0-9_-]{1,50}$/, '1 to 50 letters, digits, _ or -'),
   ),
   SEALDEX_CONCURRENCY: setting('concurrency', '32', 'jobs', 'index jobs at once in a process', int(1, 1000)),
+  SEALDEX_UPLOAD_CONCURRENCY: setting(
+    'uploadConcurrency',
+    'cores',
+    'jobs',
+    'upload jobs at once in a process, each in a child process of its own; cores: as many as the machine has',
+    (text) => (text === 'cores' ? availableParallelism() : int(1, 256)(text)),
+  ),
   SEALDEX_IN_FLIGHT_BYTES: setting(
     'inFlightBytes',
     String(64 * MIB),
@@ -248,6 +256,15 @@ export const SETTINGS = Object.freeze({
     'ms',
     'content in intake that is older and has no job any more is removed',
     int(HOUR, YEAR),
+  ),
+  SEALDEX_FILE_BYTES: setting('fileBytes', String(10 * MIB), 'bytes', 'one uploaded file', int(1024, 256 * MIB)),
+  SEALDEX_EXTRACT_MS: setting('extractMs', '60000', 'ms', 'how long reading one file may take', int(1000, 240_000)),
+  SEALDEX_EXTRACT_HEAP_BYTES: setting(
+    'extractHeapBytes',
+    String(512 * MIB),
+    'bytes',
+    'memory that reading one file may take',
+    int(64 * MIB, 16 * 1024 * MIB),
   ),
   SEALDEX_PART_CHARS: setting('partChars', '16384', 'UTF-16 units', 'longest text of one part', int(100, 1_000_000)),
   SEALDEX_METADATA_BYTES: setting(

@@ -101,11 +101,6 @@ describe('a planted fault is reported', () => {
       ':1: queue may import work/outcome.ts only as types',
     ],
     [
-      'extract/read.ts',
-      "import { type Shape } from '../documents/shapes.ts';\nlet a;",
-      ':1: extract may import documents/shapes.ts only as types',
-    ],
-    [
       'cli/demo.ts',
       "import { start } from '../dev/embedded.ts';\nstart();",
       ':1: cli may import dev/embedded.ts only by dynamic import',

@@ -10,13 +10,24 @@ const TABLE = `
   reader -> documents, tenants, parking/gate, keys, envelope, store, ground
   queue -> jobs, work/outcome (type), ground
   work -> jobs, documents, tenants, intake, extract, parking/gate, keys, envelope, store, ground
-  extract -> documents (types), errors  intake -> keys, envelope, store, ground
+  extract -> documents, ground          intake -> keys, envelope, store, ground
   tenants -> store, ground              keys, parking, store, documents, jobs, health, heartbeat -> ground
   envelope -> errors, node:crypto
 `;
 
 /** The one room of several files that have no folder. */
-export const GROUND = ['config', 'settings', 'errors', 'names', 'clock', 'lease', 'log', 'metrics', 'redis'] as const;
+export const GROUND = [
+  'config',
+  'settings',
+  'codes',
+  'errors',
+  'names',
+  'clock',
+  'lease',
+  'log',
+  'metrics',
+  'redis',
+] as const;
 
 export interface Arrow {
   /** A room, or one file of it without its extension: `parking/gate`. */

@@ -1,0 +1,55 @@
+// Why a file was not read: a closed list of words, each with its code and the sentence that its sender can act on.
+// Never anything of the file itself, but for the MIME type that an unsupported one was found to be.
+import { SealdexError, type Code } from '../errors.ts';
+
+interface FileReason {
+  readonly code: Extract<Code, `FILE_${string}`>;
+  readonly says: string;
+}
+
+const row = (code: FileReason['code'], says: string): FileReason => Object.freeze({ code, says });
+
+export const FILE_REASONS = Object.freeze({
+  empty: row('FILE_NO_TEXT', 'The file is empty: upload it again.'),
+  'no-text': row('FILE_NO_TEXT', 'The file holds no text: upload a version with text in it, for scans are not read.'),
+  'pdf-encrypted': row('FILE_UNREADABLE', 'The PDF is encrypted: upload it without a password.'),
+  'office-encrypted': row('FILE_UNREADABLE', 'The document is encrypted: upload it without a password.'),
+  'archive-encrypted': row('FILE_UNREADABLE', 'The file is encrypted: upload it without a password or protection.'),
+  damaged: row('FILE_UNREADABLE', 'The file is damaged or cut off: save it again and upload it whole.'),
+  encoding: row('FILE_UNREADABLE', 'The text is in an encoding that cannot be told: save it as UTF-8.'),
+  'too-large': row('FILE_TOO_LARGE', 'The file is larger than a file may be: split it.'),
+  'unpacks-too-large': row('FILE_TOO_LARGE', 'The file unpacks to more than a file may hold: split it.'),
+  'text-too-large': row('FILE_TOO_LARGE', 'The file holds more text than one document may: split it.'),
+  'too-deep': row('FILE_TOO_COMPLEX', 'The file nests too deep: save it in a simpler form.'),
+  'too-many-parts': row('FILE_TOO_COMPLEX', 'The file has too many parts: split it.'),
+  time: row('FILE_TOO_COMPLEX', 'Reading the file took too long: split it, or save it in a simpler form.'),
+  memory: row('FILE_TOO_COMPLEX', 'Reading the file took too much memory: split it, or save it in a simpler form.'),
+});
+
+export type FileReasonName = keyof typeof FILE_REASONS;
+
+/** @returns the error of a file that cannot be read */
+export function unreadable(reason: FileReasonName): SealdexError {
+  const { code, says } = FILE_REASONS[reason];
+  return new SealdexError(code, says, { reason });
+}
+
+const MIME = /^[a-z]{1,20}\/[a-z0-9][a-z0-9.+-]{0,90}$/;
+
+/** The error of a file of another type; `found` is a MIME type, or what it looks like is not told. */
+export function unsupported(found?: string): SealdexError {
+  const named = found !== undefined && MIME.test(found);
+  return new SealdexError(
+    'FILE_UNSUPPORTED',
+    `The file is ${named ? `of type ${found}` : 'of an unknown type'}, which is not read: upload it as another type.`,
+    { reason: named ? found : 'unknown' },
+  );
+}
+
+/** The sentence for a reason that was stored with a code; undefined for what is none. */
+export function sayReason(code: string, reason: string | undefined): string | undefined {
+  if (reason === undefined) return undefined;
+  if (code === 'FILE_UNSUPPORTED') return unsupported(reason).message;
+  const known = Object.hasOwn(FILE_REASONS, reason) ? FILE_REASONS[reason as FileReasonName] : undefined;
+  return known?.code === code ? known.says : undefined;
+}
