@@ -1,34 +1,13 @@
 // Outages of some seconds: of Redis, S3 and KMS, in the middle of the work. No job is lost, dead, or poorer by an attempt.
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
-import { startRedis, type RedisServer } from '../../src/dev/redis.ts';
 import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
 import { eventually } from '../support/eventually.ts';
 import { documentOf, metricsOf, openHouse, squeezed, textOf, type House } from './house.ts';
+import { keptRedis } from './kept-redis.ts';
 import { startWorkerChild, type WorkerChild } from './worker-child.ts';
 
 const JOBS = 200;
-
-/** A Redis of the test's own that keeps its data and can be started again at the same place. */
-async function keptRedis(): Promise<AsyncDisposable & { redis: RedisServer; again(): Promise<void> }> {
-  const dir = await mkdtemp(join(tmpdir(), 'sealdex-outage-'));
-  let redis = await startRedis({ dir });
-  return {
-    get redis() {
-      return redis;
-    },
-    async again() {
-      redis = await startRedis({ dir, port: redis.port });
-    },
-    async [Symbol.asyncDispose]() {
-      await redis.stop();
-      await rm(dir, { recursive: true, force: true });
-    },
-  };
-}
 
 async function enqueue({ producer }: House, count: number): Promise<void> {
   const results = await producer.enqueueIndexBulk(

@@ -1,0 +1,53 @@
+// A Redis of the test's own that keeps its data and can be stopped and started again at the same place, also as if much later.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { startRedis, type RedisServer } from '../../src/dev/redis.ts';
+
+export interface KeptRedis extends AsyncDisposable {
+  readonly redis: RedisServer;
+  again(): Promise<void>;
+  /** While it is stopped: lets what runs out in it (locks, leases, heartbeats) be older by `ms`. */
+  age(ms: number): Promise<void>;
+}
+
+export async function keptRedis(): Promise<KeptRedis> {
+  const dir = await mkdtemp(join(tmpdir(), 'sealdex-outage-'));
+  let redis = await startRedis({ dir });
+  return {
+    get redis() {
+      return redis;
+    },
+    async again() {
+      redis = await startRedis({ dir, port: redis.port });
+    },
+    async age(ms) {
+      // At another port, so that nobody who waits for it comes between.
+      const aside = await startRedis({ dir });
+      try {
+        await shorten(aside.url, ms);
+      } finally {
+        await aside.stop();
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      await redis.stop();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+async function shorten(url: string, ms: number): Promise<void> {
+  const redis = new Redis(url);
+  try {
+    for await (const keys of redis.scanStream({ count: 1000 }) as AsyncIterable<string[]>)
+      for (const key of keys) {
+        const leftMs = await redis.pttl(key);
+        // Redis removes what has no time left.
+        if (leftMs >= 0) await redis.pexpire(key, leftMs - ms);
+      }
+  } finally {
+    redis.disconnect();
+  }
+}

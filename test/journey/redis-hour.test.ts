@@ -1,0 +1,150 @@
+// An hour without Redis: nothing is lost, dead or poorer by an attempt, and no tenant's gate is touched.
+// All of ours goes by a clock that the test moves, and what runs out in Redis is aged as much. BullMQ's own timers (locks,
+// stalled jobs, reconnections) and the deadlines of single calls run in real time: for them it is an outage of seconds.
+import { expect, test } from 'vitest';
+import { startIndexWorker } from '../../src/app.ts';
+import { gateId } from '../../src/names.ts';
+import { readGate, type Gate } from '../../src/parking/record.ts';
+import { redisKeys } from '../../src/redis.ts';
+import { AheadClock } from '../support/ahead-clock.ts';
+import { eventually } from '../support/eventually.ts';
+import { documentOf, metricsOf, openHouse, squeezed, textOf, type House } from './house.ts';
+import { keptRedis } from './kept-redis.ts';
+
+const MINUTE_MS = 60_000;
+const LONG = { timeoutMs: 60_000 };
+
+/** By job, the document that it is for. */
+type Sent = Map<string, { readonly tenant: string; readonly id: string }>;
+
+async function enqueue({ producer }: House, sent: Sent, tenant: string, ids: readonly string[]): Promise<void> {
+  for (const id of ids) {
+    const document = documentOf(id, `Text of ${id}.`);
+    sent.set((await producer.enqueueIndex({ tenant, corpus: 'docs', document })).jobId, { tenant, id });
+  }
+}
+
+const page = async (port: number, path: string): Promise<string> =>
+  (await (await fetch(`http://127.0.0.1:${port}${path}`)).text()).trim();
+
+const keysOf = ({ settings }: House) => redisKeys(String(settings.SEALDEX_QUEUE));
+
+const gateOf = (house: House, id: string): Promise<Gate> => readGate(house.redis, keysOf(house), id);
+
+const parked = (house: House, gate: string): Promise<number> => house.redis.zcard(keysOf(house).parked(gate));
+
+/** What no probe changes of a gate that stays shut; each raises the epoch by one. */
+const unprobed = ({ epoch, record }: Gate): object => {
+  const { probes = 0, goodProbes: _good, nextProbe: _next, requestId: _request, ...rest } = record ?? {};
+  return { ...rest, epoch: epoch - probes };
+};
+
+/** Jobs in work: two whose document S3 is storing, and two that wait for KMS. Answers what lets S3 and KMS answer. */
+async function inWork(house: House, sent: Sent, globexArn: string): Promise<() => void> {
+  const { s3, kms } = house.services;
+  const storing = s3.faults.set({ match: { method: 'PUT', prefix: 'documents/acme/' }, fault: { kind: 'hang' } });
+  const asking = kms.faults.set({ match: { key: globexArn, operation: 'Decrypt' }, fault: { kind: 'hang' } });
+  await enqueue(house, sent, 'acme', ['storing 1', 'storing 2']);
+  await enqueue(house, sent, 'globex', ['asking 1', 'asking 2']);
+  await eventually(async () => {
+    const { active } = (await house.operator.status()).index;
+    return active === 4 && storing.waiting === 2 && asking.waiting === 1;
+  });
+  return () => {
+    storing.clear();
+    asking.clear();
+  };
+}
+
+/** The worker's faults by code, and how often each was met. */
+async function faults(port: number): Promise<Map<string, number>> {
+  const met = new Map<string, number>();
+  for (const [line, count] of Object.entries(await metricsOf(port, 'sealdex_faults_total'))) {
+    const code = /code="(\w+)"/.exec(line)?.[1] ?? '';
+    met.set(code, (met.get(code) ?? 0) + count);
+  }
+  return met;
+}
+
+/** Every minute runs what is due in it; the process lives all the time, and says that it is not ready. */
+async function anHourPasses(clock: AheadClock, port: number): Promise<void> {
+  for (let tenth = 1; tenth <= 10; tenth += 1) {
+    for (let minute = 1; minute <= 6; minute += 1) {
+      clock.advance(MINUTE_MS);
+      expect(await page(port, '/livez')).toBe('alive');
+    }
+    // A ping that is not answered takes a second.
+    expect(await page(port, '/readyz')).toBe('not ready: REDIS_FAILED (gates shut: 1)');
+  }
+}
+
+/** What the worker has delayed is due by its clock, and brought back here, since BullMQ goes by real time. */
+async function bringBack({ queue }: House, except: string): Promise<void> {
+  const due = (await queue.getDelayed(0, 100)).filter(({ data }) => (data as { tenant: string }).tenant !== except);
+  await Promise.allSettled(due.map((job) => job.promote()));
+}
+
+test('an hour without Redis loses no job and no attempt, and leaves open gates open and shut ones shut', async () => {
+  await using kept = await keptRedis();
+  await using house = await openHouse({ REDIS_URL: kept.redis.url, SEALDEX_CONCURRENCY: 8 });
+  const { kms } = house.services;
+  await house.tenant('acme');
+  const globexArn = await house.tenant('globex');
+  const shutArn = await house.tenant('initech');
+  const gate = gateId('initech', shutArn);
+  const clock = new AheadClock();
+  const options = { host: '127.0.0.1', log: 'silent', clock, afterStall: () => 0 } as const;
+  await using worker = await startIndexWorker(house.settings, options);
+  const { port } = worker;
+  const sent: Sent = new Map();
+  const numbers = (count: number): string[] => Array.from({ length: count }, (_, index) => `${index}`);
+  kms.disable(shutArn);
+  await enqueue(house, sent, 'initech', numbers(5));
+  await eventually(async () => (await parked(house, gate)) === 5, LONG);
+  const answer = await inWork(house, sent, globexArn);
+  await house.queue.pause();
+  for (const tenant of ['acme', 'globex']) await enqueue(house, sent, tenant, numbers(10));
+  const shut = unprobed(await gateOf(house, gate));
+  const asked = kms.counts.count({ key: shutArn });
+
+  await kept.redis.stop();
+  await eventually(async () => (await page(port, '/readyz')) === 'not ready: REDIS_FAILED (gates shut: 1)');
+  answer();
+  // A job that hangs would meet its own deadline when time is moved: these have stored, and asked Redis in vain.
+  await eventually(async () => ((await faults(port)).get('REDIS_FAILED') ?? 0) >= 2, LONG);
+  await anHourPasses(clock, port);
+  expect(kms.counts.count({ key: shutArn })).toBe(asked);
+  await kept.age(60 * MINUTE_MS);
+  await kept.again();
+
+  await eventually(async () => (await page(port, '/readyz')) === 'ready (gates shut: 1)', LONG);
+  // The locks of those in work have run out: they come back as stalled ones. Nothing else is taken yet.
+  await eventually(async () => (await house.operator.status()).index.active === 0, LONG);
+  const waiting = await house.queue.getJobs(['delayed', 'prioritized', 'active', 'wait'], 0, 1000);
+  expect(new Set(waiting.map(({ id }) => id))).toEqual(new Set(sent.keys()));
+  expect(waiting.filter(({ attemptsMade }) => attemptsMade > 0)).toEqual([]);
+  await house.queue.resume();
+  await eventually(async () => {
+    await bringBack(house, 'initech');
+    const { waiting: left, active, delayed } = (await house.operator.status()).index;
+    return left + active === 0 && delayed === 5;
+  }, LONG);
+  expect(await parked(house, gate)).toBe(5);
+  expect(unprobed(await gateOf(house, gate))).toEqual(shut);
+  expect(await house.redis.hkeys(keysOf(house).gates)).toEqual([gate]);
+
+  kms.enable(shutArn);
+  await eventually(async () => {
+    const state = (await gateOf(house, gate)).record?.state;
+    if (state === 'shut') clock.advance(2000);
+    return state === 'open';
+  }, LONG);
+  for (const [job, { tenant, id }] of sent) {
+    expect(await house.end(job, 60_000)).toBe('done');
+    expect(await textOf(house.reader, tenant, 'docs', id)).toContain(squeezed(`Text of ${id}.`));
+  }
+  expect((await house.operator.status()).index).toMatchObject({ waiting: 0, active: 0, delayed: 0, dead: 0 });
+  const spendNone = new Set(['KEY_DISABLED', 'REDIS_FAILED', 'GATE_UNKNOWN']);
+  expect([...(await faults(port)).keys()].filter((code) => !spendNone.has(code))).toEqual([]);
+  expect(await page(port, '/readyz')).toBe('ready');
+}, 180_000);
