@@ -21,8 +21,14 @@ const LIMITS: UsageLimits = { messages: 2 ** 32, bytes: 2 ** 40 };
 /** Keys held that encrypt, and as many for reading; beyond, the oldest is wiped. */
 const MAX_KEYS = 10_000;
 
-/** Hears of every KMS call for a tenant's documents, before and after. */
+/** Hears of every KMS call for a tenant's documents, before and after, and is asked before a key at hand is used. */
 export interface KeyWatch {
+  /**
+   * undefined when what this process knows of the gates counts. Else, as after a freeze, resolves when it has looked, and
+   * has wiped the keys whose gate was shut meanwhile.
+   * @throws SealdexError `REDIS_FAILED`
+   */
+  lookAgain(): Promise<void> | undefined;
   /** @throws SealdexError when KMS must not be asked now */
   begin(call: { readonly tenant: string; readonly keyArn: string }): {
     ok(): void;
@@ -31,7 +37,7 @@ export interface KeyWatch {
   };
 }
 
-const UNWATCHED: KeyWatch = { begin: () => ({ ok() {}, failed: async (error) => error }) };
+const UNWATCHED: KeyWatch = { lookAgain: () => undefined, begin: () => ({ ok() {}, failed: async (error) => error }) };
 
 export interface KeyRingDeps {
   readonly clock: Clock;
@@ -101,17 +107,19 @@ export class KeyRing {
       const slot = slotOf(arn, context);
       const key = this.#current.get(slot);
       const isOfNow = key !== undefined && key.isLive && key.context.period === context.period;
-      if (isOfNow && this.#count(key, bytes)) {
+      const looking = isOfNow ? this.#watchOf(purpose).lookAgain() : undefined;
+      if (looking) await looking;
+      else if (isOfNow && this.#count(key, bytes)) {
         this.#deps.onUse?.('hit');
         return key;
-      }
-      await this.#single(this.#renewing, `${slot} ${context.period}`, async () => {
-        const renewed = isOfNow ? await this.#generate(arn, context) : await this.#fleetKey(arn, context);
-        // A key that was wiped or ran out meanwhile is not used: whoever waits for it asks again.
-        if (!renewed?.isLive) return;
-        this.#held.encryptsNow(renewed);
-        this.#current.set(slot, renewed);
-      });
+      } else
+        await this.#single(this.#renewing, `${slot} ${context.period}`, async () => {
+          const renewed = isOfNow ? await this.#generate(arn, context) : await this.#fleetKey(arn, context);
+          // A key that was wiped or ran out meanwhile is not used: whoever waits for it asks again.
+          if (!renewed?.isLive) return;
+          this.#held.encryptsNow(renewed);
+          this.#current.set(slot, renewed);
+        });
     }
   }
 
@@ -144,12 +152,15 @@ export class KeyRing {
     const id = idOf(arn, wrapped, context);
     for (;;) {
       const known = this.#held.find(id);
-      if (known) {
+      const looking = known && this.#watchOf(context.purpose).lookAgain();
+      if (looking) await looking;
+      else if (known) {
         this.#deps.onUse?.('hit');
         return known;
+      } else {
+        const key = await this.#single(this.#unwrapping, id, () => this.#unwrap(arn, Buffer.from(wrapped), context));
+        if (key.isLive) return key;
       }
-      const key = await this.#single(this.#unwrapping, id, () => this.#unwrap(arn, Buffer.from(wrapped), context));
-      if (key.isLive) return key;
     }
   }
 
@@ -180,6 +191,11 @@ export class KeyRing {
   close(): void {
     this.#closing.abort(new SealdexError('KMS_FAILED', 'The key ring is closed.', { reason: 'Closed' }));
     this.#held.close();
+  }
+
+  /** What waits under the platform key waits because the gate is shut. */
+  #watchOf(purpose: KeyContext['purpose']): KeyWatch {
+    return purpose === 'documents' ? (this.#deps.watch ?? UNWATCHED) : UNWATCHED;
   }
 
   #count(key: DataKey, bytes: number): boolean {
@@ -239,10 +255,8 @@ export class KeyRing {
   /** A key is held from its first moment, so that a wipe or an end meets it wherever it is. */
   async #ask(arn: string, context: KeyContext, call: () => Promise<GeneratedKey>): Promise<DataKey> {
     const { clock } = this.#deps;
-    // What waits under the platform key waits because the gate is shut.
-    const watch = context.purpose === 'documents' ? (this.#deps.watch ?? UNWATCHED) : UNWATCHED;
     this.#slices.refuse(arn, context);
-    const watched = watch.begin({ tenant: context.tenant, keyArn: arn });
+    const watched = this.#watchOf(context.purpose).begin({ tenant: context.tenant, keyArn: arn });
     const asked = { arn, context, isWiped: false };
     this.#asked.add(asked);
     try {

@@ -42,6 +42,8 @@ export interface Gates {
   read(tenant: string, keyArn: string): Promise<Gate>;
   /** Changes a gate if it is still at `seenEpoch`, tells all processes, and answers whether it did. */
   change(seenEpoch: number, record: GateRecord): Promise<boolean>;
+  /** A tick, when nobody could look for 5 s; undefined: what this process knows counts. @throws SealdexError `REDIS_FAILED` */
+  lookAgain(): Promise<void> | undefined;
   /** Reads all gates again if any has changed since. */
   readonly tick: () => Promise<void>;
   /** Reads all gates again. */
@@ -95,6 +97,7 @@ export async function openGates(deps: GatesDeps): Promise<Gates> {
     all: () => view.all(),
     read: (tenant, keyArn) => readGate(redis, keys, gateId(tenant, keyArn)),
     change: (seenEpoch, record) => view.change(seenEpoch, record),
+    lookAgain: () => view.lookAgain(),
     tick: () => view.tick(),
     reload: () => view.reload(),
     async stop() {
@@ -113,6 +116,7 @@ class GateView {
   #epochOfAll = -1;
   #readAt = Number.NEGATIVE_INFINITY;
   #allReadAt = Number.NEGATIVE_INFINITY;
+  #looking: Promise<void> | undefined;
 
   constructor(deps: GatesDeps) {
     this.#deps = deps;
@@ -128,12 +132,22 @@ class GateView {
 
   refusal({ tenant, keyArn, shutByOperator }: GateOwner): SealdexError | undefined {
     if (shutByOperator) return refusalOf(shutByOperator.code, keyArn, shutByOperator.since);
-    if (this.#deps.clock.monotonic() - this.#readAt > UNKNOWN_MS) return new SealdexError('GATE_UNKNOWN');
+    if (this.#isUnknown()) return new SealdexError('GATE_UNKNOWN');
     const { record } = this.gate(gateId(tenant, keyArn));
     if (record?.state !== 'shut' && record?.state !== 'destroyed') return undefined;
     let refusal = this.#refusals.get(record);
     if (!refusal) this.#refusals.set(record, (refusal = refusalOf(record.code, keyArn, record.since, record)));
     return refusal;
+  }
+
+  #isUnknown(): boolean {
+    return this.#deps.clock.monotonic() - this.#readAt > UNKNOWN_MS;
+  }
+
+  /** However many ask, it looks once. */
+  lookAgain(): Promise<void> | undefined {
+    if (!this.#isUnknown()) return undefined;
+    return (this.#looking ??= this.tick().finally(() => (this.#looking = undefined)));
   }
 
   /** In the order of the epochs; one that was missed is found at the next look. */

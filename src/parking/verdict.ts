@@ -15,6 +15,8 @@ export interface WatchedCall {
 }
 
 export interface Watch {
+  /** Before a key at hand is used. As the gates' own. */
+  lookAgain(): Promise<void> | undefined;
   /** @throws SealdexError with the code of the gate when it is not open: then KMS is not asked */
   begin(call: WatchedCall): {
     ok(): void;
@@ -165,6 +167,7 @@ export function createVerdict(deps: VerdictDeps): Verdict {
   };
 
   return {
+    lookAgain: () => gates.lookAgain(),
     begin(call) {
       const gate = gates.look(call.tenant, call.keyArn);
       const refusal = gates.refusal(call);

@@ -21,6 +21,8 @@ afterAll(() => room[Symbol.asyncDispose]());
 class Told implements KeyWatch {
   readonly failed: string[] = [];
 
+  lookAgain(): undefined {}
+
   begin() {
     return { ok() {}, failed: async (error: SealdexError) => (this.failed.push(error.code), error) };
   }

@@ -13,8 +13,15 @@ let uses: string[];
 let wipes: string[];
 let told: string[];
 let isShut: boolean;
+/** What a look finds, when one is due. */
+let look: (() => Promise<void>) | undefined;
 
 const watch: KeyWatch = {
+  lookAgain() {
+    const looking = look?.();
+    look = undefined;
+    return looking;
+  },
   begin({ tenant, keyArn }) {
     if (isShut) throw new SealdexError('KEY_DISABLED', undefined, { keyArn, since: 7 });
     told.push(`begin ${tenant}`);
@@ -35,6 +42,7 @@ beforeAll(async () => {
 beforeEach(() => {
   [uses, wipes, told] = [[], [], []];
   isShut = false;
+  look = undefined;
 });
 
 afterEach(() => room.kms.faults.clear());
@@ -81,6 +89,32 @@ test('What waits under the platform key is not watched: it waits because a gate 
   isShut = true;
   await expect(ring.current(tenant, room.config.platformKeyArn, 'intake', 1)).resolves.toMatchObject({ isLive: true });
   expect(told).toEqual([]);
+});
+
+test('A key at hand is not used by a process that may have slept through its gate’s shutting: it looks first', async () => {
+  const { ring, tenant, arn } = await open();
+  const { wrapped, context } = await ring.current(tenant, arn, 'documents', 1);
+  const other = room.tenant();
+  await ring.current(other.tenant, other.arn, 'documents', 1);
+  uses.length = 0;
+  const uncertain = [
+    () => ring.current(tenant, arn, 'documents', 1),
+    () => ring.unwrap(arn, wrapped, context),
+    () => ring.encrypt(tenant, arn, 'documents', 1, () => 'used'),
+  ];
+  for (const use of uncertain) {
+    look = async () => Promise.reject(new SealdexError('REDIS_FAILED'));
+    await expect(use()).rejects.toMatchObject({ code: 'REDIS_FAILED' });
+  }
+  look = async () => {
+    isShut = true;
+    ring.wipe((key) => key.tenant === tenant);
+  };
+  for (const use of uncertain) await expect(use()).rejects.toMatchObject({ code: 'KEY_DISABLED' });
+  expect(uses).not.toContain('hit');
+  look = async () => {};
+  await expect(ring.current(other.tenant, other.arn, 'documents', 1)).resolves.toMatchObject({ isLive: true });
+  expect(uses).toContain('hit');
 });
 
 test('encrypt() takes another key when the first was wiped between its coming and its use', async () => {

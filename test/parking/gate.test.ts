@@ -163,6 +163,19 @@ test('A gate that nobody could read for 5 s is unknown, and known again after a 
   expect(refusalIn(here)).toBeUndefined();
 });
 
+test('Whoever needs to know after 5 s without a look has one made, one for all, and hears what was shut meanwhile', async () => {
+  expect(there.gates.lookAgain()).toBeUndefined();
+  await there.deafen();
+  expect(await here.gates.change(0, room.record('acme', keyArn))).toBe(true);
+  room.clock.skipMonotonic(5001);
+  const looking = there.gates.lookAgain();
+  expect(looking).toBeInstanceOf(Promise);
+  expect(there.gates.lookAgain()).toBe(looking);
+  await looking;
+  expect(there.toldShut).toHaveLength(1);
+  expect(there.gates.lookAgain()).toBeUndefined();
+});
+
 test('A look that began before a process froze is no news when it ends', async () => {
   const slow = await room.process({
     through: (redis) =>
@@ -176,6 +189,7 @@ test('A look that began before a process froze is no news when it ends', async (
   });
   await slow.gates.tick();
   expect(refusalIn(slow)?.code).toBe('GATE_UNKNOWN');
+  expect(slow.gates.lookAgain()).toBeInstanceOf(Promise);
 });
 
 test('A refusal says what is known of the key, and the operator has the first word', async () => {
