@@ -13,7 +13,7 @@ import { checkRedis, redisKeys } from './redis.ts';
 
 export { startIndexWorker, type RunningWorker, type WorkerOptions } from './app/worker.ts';
 export type { JobState } from './producer.ts';
-export type { ListedDocument } from './reader.ts';
+export type { DocumentName, ListedDocument, Reader } from './reader.ts';
 export type { ShownJob, Status } from './operator.ts';
 export type { GateFacts, TenantParked } from './operator/gates.ts';
 export type { ProbeAnswer } from './operator/keys.ts';

@@ -2,7 +2,16 @@
 export { createProducer, createReader, type Settings } from './app.ts';
 export { SealdexError, type Code, type Disposition } from './errors.ts';
 export type { DeleteRequest, EnqueueResult, IndexRequest, JobState, JobStatus, Producer } from './producer.ts';
-export type { DocumentHead, DocumentName, ListedDocument, ListRequest, OpenDocument, Reader } from './reader.ts';
+export type {
+  DocumentHead,
+  DocumentName,
+  ListedDocument,
+  ListRequest,
+  OpenDocument,
+  OpenOriginal,
+  OriginalHead,
+  Reader,
+} from './reader.ts';
 export type { Image, Part, RecordItem, Table } from './documents/record.ts';
 export type {
   Cell,

@@ -37,6 +37,8 @@ const jobData = z.discriminatedUnion('kind', [
 export type JobData = z.infer<typeof jobData>;
 export type IndexJobData = Extract<JobData, { kind: 'index' }>;
 export type DeleteJobData = Extract<JobData, { kind: 'delete' }>;
+/** A job with content, and its id. */
+export type ContentJob = Extract<JobData, { content: object }> & { readonly id: string };
 
 /** What a handler sees of a job. `data` is as somebody put it into the queue. */
 export interface TakenJob {

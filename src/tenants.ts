@@ -21,6 +21,8 @@ export interface Tenant {
   readonly readableArns: ReadonlySet<string>;
   /** What becomes of content that arrives while the KMS key is unusable. */
   readonly whenKeyShut: 'park' | 'refuse';
+  /** Whether uploaded files are kept, encrypted, beside what was read from them. */
+  readonly keepOriginals: boolean;
   /** The operator's word that its current key must not be used: all of the tenant is paused, or the key is blocked. */
   readonly shutByOperator: OperatorShut | undefined;
   /** KMS keys, current or former, that must not be used. */
@@ -167,6 +169,7 @@ function tenantOf(file: TenantFile, config: Config): Tenant {
     keyArn,
     readableArns: new Set([...current, ...file.formerKeyArns]),
     whenKeyShut: file.whenKeyShut,
+    keepOriginals: file.keepOriginals,
     shutByOperator: paused ?? blocked.get(keyArn),
     blocked,
   });

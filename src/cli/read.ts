@@ -1,6 +1,9 @@
 // `sealdex read`: one document, decrypted, to standard output.
+import { pipeline } from 'node:stream/promises';
 import { Command } from 'commander';
 import { checkName } from '../names.ts';
+import type { DocumentName, Reader } from '../app.ts';
+import { UsageError } from './failure.ts';
 import { withReader } from './opened.ts';
 import { json, jsonText, out, say } from './terminal.ts';
 
@@ -8,6 +11,7 @@ interface Options {
   readonly tenant: string;
   readonly corpus: string;
   readonly metadata?: true;
+  readonly original?: true;
   readonly json?: true;
 }
 
@@ -18,6 +22,7 @@ export function readCommand(): Command {
     .requiredOption('--tenant <name>', 'the tenant')
     .requiredOption('--corpus <name>', 'the corpus')
     .option('--metadata', 'only what the document says of itself, without reading its text')
+    .option('--original', 'the file that it was made of, as it came, for tenants that keep them')
     .option('--json', 'the record as NDJSON: the document, then its parts, tables and images')
     .addHelpText(
       'after',
@@ -27,11 +32,16 @@ When a fault is found on the way, what was printed before it is not the whole do
 
 Examples:
   sealdex read --tenant acme --corpus docs my-document
-  sealdex read --tenant acme --corpus docs my-document --metadata`,
+  sealdex read --tenant acme --corpus docs my-document --metadata
+  sealdex read --tenant acme --corpus docs report.pdf --original > report.pdf`,
     )
-    .action(async (id: string, { tenant, corpus, metadata, json: asJson }: Options) => {
+    .action(async (id: string, { tenant, corpus, metadata, original, json: asJson }: Options) => {
+      if (original && (metadata || asJson)) throw new UsageError('--original is the file itself: give it alone.');
+      if (original && process.stdout.isTTY)
+        throw new UsageError('--original writes the file as it came: send it into a file, with > FILE.');
       const name = { tenant: checkName(tenant, 'tenant'), corpus: checkName(corpus, 'corpus'), id };
       await withReader(async (reader) => {
+        if (original) return writeOriginal(reader, name);
         if (metadata) return print(await reader.metadata(name), asJson);
         const { document, parts } = await reader.open(name);
         print(document, asJson);
@@ -50,4 +60,14 @@ Examples:
 
 function print(document: object, asJson: true | undefined): void {
   out(jsonText(document, asJson ? undefined : 2));
+}
+
+async function writeOriginal(reader: Reader, name: DocumentName): Promise<void> {
+  const { body } = await reader.original(name);
+  try {
+    await pipeline(body, process.stdout, { end: false });
+  } catch (error) {
+    say('What was written is not the whole file.');
+    throw error;
+  }
 }

@@ -78,6 +78,7 @@ interface PutOptions {
   readonly plan?: Plan;
   readonly key?: string;
   readonly whenKeyShut?: WhenKeyShut;
+  readonly keepOriginals?: 'yes' | 'no';
   readonly json?: true;
 }
 
@@ -98,6 +99,11 @@ function putCommand(): Command {
         'what becomes of content that arrives while its KMS key is unusable',
       ).choices(WHEN_KEY_SHUT),
     )
+    .addOption(
+      new Option('--keep-originals <choice>', 'keep uploaded files, encrypted, beside what was read from them').choices(
+        ['yes', 'no'],
+      ),
+    )
     .option('--json', "the tenant's file on one line")
     .addHelpText(
       'after',
@@ -113,20 +119,22 @@ Examples:
     .action(put);
 }
 
-async function put(tenant: string, { plan, key, whenKeyShut, json: asJson }: PutOptions): Promise<void> {
+async function put(tenant: string, { plan, key, whenKeyShut, keepOriginals, json: asJson }: PutOptions): Promise<void> {
   checkName(tenant, 'tenant');
   const change = {
     ...(plan === undefined ? {} : { plan }),
     ...(key === undefined ? {} : { kmsKeyArn: key }),
     ...(whenKeyShut === undefined ? {} : { whenKeyShut }),
+    ...(keepOriginals === undefined ? {} : { keepOriginals: keepOriginals === 'yes' }),
   };
   if (Object.keys(change).length === 0)
-    throw new UsageError('There is nothing to change: give --plan, --key or --when-key-shut.');
+    throw new UsageError('There is nothing to change: give --plan, --key, --when-key-shut or --keep-originals.');
   await withOperator(async (operator) => {
     const { made, file } = await operator.putTenant(tenant, change);
     const served = file.kmsKeyArn === undefined ? 'platform key' : `KMS key ${file.kmsKeyArn}`;
     const refuses = file.whenKeyShut === 'refuse' ? ', content is refused while its key is shut' : '';
+    const keeps = file.keepOriginals ? ', uploaded files are kept' : '';
     if (asJson) json(file);
-    else out(`${made ? 'Made' : 'Changed'} tenant ${tenant}: plan ${file.plan}, ${served}${refuses}.`);
+    else out(`${made ? 'Made' : 'Changed'} tenant ${tenant}: plan ${file.plan}, ${served}${refuses}${keeps}.`);
   });
 }

@@ -1,6 +1,6 @@
 // documents/ as the sweep of tombstones sees it: what may be one, and removing it if it still is.
 // How a tombstone is written is documents.ts' business; how old it must be, the sweep's.
-import { stateOf } from './documents.ts';
+import { stateOf } from './revisions.ts';
 import type { ListedObject, Store } from './s3.ts';
 
 /** More than a tombstone has, and less than any message. */

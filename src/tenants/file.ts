@@ -36,6 +36,8 @@ export interface TenantChange {
   readonly kmsKeyArn?: string;
   /** What becomes of content that arrives while the KMS key is unusable. */
   readonly whenKeyShut?: TenantFile['whenKeyShut'];
+  /** Whether uploaded files are kept, encrypted, beside what was read from them. */
+  readonly keepOriginals?: boolean;
   /** The operator's word that the tenant's jobs stop; null ends it. */
   readonly paused?: OperatorWord | null;
   /** A KMS key of the tenant that nobody may use, with the reason; null ends it. */
@@ -116,6 +118,7 @@ function merge(tenant: string, file: TenantFile | undefined, change: TenantChang
     ...before,
     plan,
     whenKeyShut: change.whenKeyShut ?? before.whenKeyShut,
+    keepOriginals: change.keepOriginals ?? before.keepOriginals,
     blockedKeys: blockedAfter(before.blockedKeys, change.blocked),
   };
   if (change.paused) after.paused = change.paused;

@@ -2,6 +2,7 @@
 // not keep its documents from being deleted.
 import type { DeleteJobData } from '../jobs.ts';
 import { deleteDocument } from '../store/documents.ts';
+import { removeOriginal } from '../store/originals.ts';
 import type { WorkDeps } from './deps.ts';
 import { waitsForOthers, type Outcome } from './outcome.ts';
 import { phasesOf } from './phases.ts';
@@ -17,6 +18,11 @@ export async function runDeleteJob(deps: WorkDeps, job: DeleteJob, signal: Abort
   if (deps.slots.isCrowded(job.tenant)) return waitsForOthers();
   const { id: jobId, tenant, corpus, object, revision } = job;
   const deletion = { tenant, corpus, object, revision, jobId };
-  const result = await phase('store', () => deleteDocument(deps.store, deps.clock, deletion, signal));
+  const result = await phase('store', async () => {
+    const written = await deleteDocument(deps.store, deps.clock, deletion, signal);
+    // Whether or not there was a document: an earlier try may have been cut off between the two.
+    if (written !== 'superseded') await removeOriginal(deps.store, deletion, revision, signal);
+    return written;
+  });
   return result === 'superseded' ? { kind: 'done', superseded: true } : { kind: 'done' };
 }

@@ -9,11 +9,11 @@ import { objectName } from '../../src/names.ts';
 import {
   getDocument,
   headDocument,
-  stateOf,
   writeDocument,
   type DocumentPlace,
   type DocumentWrite,
 } from '../../src/store/documents.ts';
+import { stateOf, type Written } from '../../src/store/revisions.ts';
 import { readAll, type Store } from '../../src/store/s3.ts';
 import { eventually } from '../support/eventually.ts';
 import { testServices, type TestServices } from '../support/services.ts';
@@ -91,7 +91,7 @@ describe('a document', () => {
     const place = newPlace();
     await write(place, 1);
     services.s3.requests.reset();
-    expect(await write(place, 2)).toBe('stored');
+    expect(await write(place, 2)).toBe('replaced');
     expect(services.s3.requests.all()).toEqual({ 'PUT object': 2, 'HEAD object': 1 });
     expect(await storedAt(place)).toEqual(wins(2));
   });
@@ -124,9 +124,9 @@ describe('a document', () => {
       fault: { kind: 'lostResponse' },
       times: 1,
     });
-    expect(await write(place, 3)).toBe('stored');
+    expect(await write(place, 3)).toBe('replaced');
     services.s3.requests.reset();
-    expect(await write(place, 3)).toBe('stored');
+    expect(await write(place, 3)).toBe('replaced');
     expect(services.s3.requests.all()).toEqual({ 'PUT object': 1, 'HEAD object': 1 });
     expect(await storedAt(place)).toEqual(wins(3));
   });
@@ -135,17 +135,17 @@ describe('a document', () => {
     for (const metadata of [{}, { revision: 'x' }, { revision: '-5' }, { revision: '1e300' }, { revision: '0x10' }]) {
       const place = newPlace();
       await store.put(keyOf(place), Buffer.from('foreign'), { metadata });
-      expect(await write(place, 1)).toBe('stored');
+      expect(await write(place, 1)).toBe('replaced');
       expect(await storedAt(place)).toEqual(wins(1));
     }
   });
 
-  it('that vanishes between the look and the write is written as a new one', async () => {
+  it('that vanishes between the look and the write is written as a new one, and counts as replaced', async () => {
     const place = newPlace();
     await write(place, 1);
     const racing = afterHead((round) => (round === 0 ? store.remove(keyOf(place)) : Promise.resolve()));
     services.s3.requests.reset();
-    expect(await write(place, 2, {}, racing)).toBe('stored');
+    expect(await write(place, 2, {}, racing)).toBe('replaced');
     expect(services.s3.requests.all()).toMatchObject({ 'PUT object': 3, 'HEAD object': 1 });
     expect(await storedAt(place)).toEqual(wins(2));
   });
@@ -156,7 +156,7 @@ describe('a document', () => {
     const higher = afterHead((round) => (round === 0 ? write(place, 9) : Promise.resolve()));
     expect(await write(place, 5, {}, higher)).toBe('superseded');
     const lower = afterHead((round) => (round === 0 ? write(place, 10) : Promise.resolve()));
-    expect(await write(place, 11, {}, lower)).toBe('stored');
+    expect(await write(place, 11, {}, lower)).toBe('replaced');
     expect(await storedAt(place)).toEqual(wins(11));
   });
 
@@ -217,8 +217,8 @@ describe('with ifExists reject', () => {
     const place = newPlace();
     const mine = { ...reject, jobId: 'j-mine' };
     expect(await write(place, 1, mine)).toBe('stored');
-    expect(await write(place, 1, mine)).toBe('stored');
-    expect(await write(place, 2, mine)).toBe('stored');
+    expect(await write(place, 1, mine)).toBe('replaced');
+    expect(await write(place, 2, mine)).toBe('replaced');
     expect(await write(place, 1, mine)).toBe('superseded');
   });
 
@@ -227,7 +227,7 @@ describe('with ifExists reject', () => {
     const metadata = { revision: '5', 'job-id': 'j-other', v: '1', deleted: '1' };
     await store.put(keyOf(place), Buffer.alloc(0), { metadata });
     expect(await write(place, 4, reject)).toBe('superseded');
-    expect(await write(place, 6, reject)).toBe('stored');
+    expect(await write(place, 6, reject)).toBe('replaced');
     expect(await storedAt(place)).toEqual(wins(6));
     expect(stateOf({ metadata, etag: '', bytes: 0 }).isDeleted).toBe(true);
   });
@@ -248,7 +248,8 @@ describe('the highest revision wins', () => {
         const place = newPlace();
         let highest = 0;
         for (const revision of order) {
-          expect(await write(place, revision)).toBe(revision >= highest ? 'stored' : 'superseded');
+          const won = highest === 0 ? 'stored' : 'replaced';
+          expect(await write(place, revision)).toBe(revision >= highest ? won : 'superseded');
           highest = Math.max(highest, revision);
         }
         expect(await storedAt(place)).toEqual(wins(highest));
@@ -258,7 +259,7 @@ describe('the highest revision wins', () => {
   });
 
   it('with all at once and with answers that are lost; a writer that fails comes again, as its job would', async () => {
-    const outcomes = { stored: 0, superseded: 0, again: 0 };
+    const outcomes = { stored: 0, replaced: 0, superseded: 0, again: 0 };
     await fc.assert(
       fc.asyncProperty(
         fc.uniqueArray(fc.integer({ min: 1, max: 1000 }), { minLength: 2, maxLength: 8 }),
@@ -269,7 +270,7 @@ describe('the highest revision wins', () => {
           const place = newPlace();
           for (const { method, times } of losses)
             services.s3.faults.set({ match: { method, prefix: keyOf(place) }, fault: { kind: 'lostResponse' }, times });
-          const writer = async (revision: number): Promise<'stored' | 'superseded'> => {
+          const writer = async (revision: number): Promise<Written> => {
             for (;;) {
               try {
                 return await write(place, revision);
@@ -283,7 +284,7 @@ describe('the highest revision wins', () => {
           services.s3.faults.clear();
           const highest = Math.max(...order);
           expect(await storedAt(place)).toEqual(wins(highest));
-          expect(results[order.indexOf(highest)]).toBe('stored');
+          expect(results[order.indexOf(highest)]).not.toBe('superseded');
           for (const result of results) outcomes[result] += 1;
         },
       ),

@@ -1,14 +1,8 @@
 // Deleted documents: a tombstone orders as a write does, in any order, interleaving and loss of answers.
 import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import {
-  deleteDocument,
-  headDocument,
-  stateOf,
-  writeDocument,
-  type DocumentPlace,
-  type Written,
-} from '../../src/store/documents.ts';
+import { deleteDocument, headDocument, writeDocument, type DocumentPlace } from '../../src/store/documents.ts';
+import { stateOf, type Written } from '../../src/store/revisions.ts';
 import type { Store } from '../../src/store/s3.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 import { faultOf, hurriedClock, storeOf } from './fixture.ts';
@@ -114,8 +108,8 @@ describe('a tombstone', () => {
   it('of an equal revision is done: this is what a lost answer looks like', async () => {
     const place = newPlace();
     services.s3.faults.set({ match: { method: 'PUT' }, fault: { kind: 'lostResponse' }, times: 1 });
-    expect(await run(place, deletion(3))).toBe('stored');
-    expect(await run(place, deletion(3))).toBe('stored');
+    expect(await run(place, deletion(3))).toBe('replaced');
+    expect(await run(place, deletion(3))).toBe('replaced');
     expect(await standing(place)).toEqual(deletion(3));
   });
 
@@ -137,12 +131,13 @@ describe('the highest revision wins', () => {
       const place = newPlace();
       let highest = 0;
       for (const step of order) {
-        const told = step.revision >= highest ? 'stored' : 'superseded';
+        const won = highest === 0 ? 'stored' : 'replaced';
+        const told = step.revision >= highest ? won : 'superseded';
         expect(await run(place, step)).toBe(told);
         highest = Math.max(highest, step.revision);
       }
       const last = order.find(({ revision }) => revision === highest);
-      for (const step of order) expect(await run(place, step)).toBe(step === last ? 'stored' : 'superseded');
+      for (const step of order) expect(await run(place, step)).toBe(step === last ? 'replaced' : 'superseded');
       expect(await standing(place)).toEqual(last);
     }
   });
@@ -160,7 +155,7 @@ describe('the highest revision wins', () => {
             await run(place, { kind: base, revision: 1 });
             const racing = afterLook(() => run(place, { kind: inner, revision: second }));
             expect(await run(place, { kind: outer, revision: first }, racing)).toBe(
-              first > second ? 'stored' : 'superseded',
+              first > second ? 'replaced' : 'superseded',
             );
             expect(await standing(place)).toEqual({ kind: first > second ? outer : inner, revision: 3 });
           }

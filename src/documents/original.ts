@@ -1,0 +1,86 @@
+// A kept original as plaintext bytes: a line that says whose it is, then the file as it came.
+// Knows nothing of encryption and S3.
+import { z } from 'zod';
+import { SealdexError } from '../errors.ts';
+
+const originalHead = z.looseObject({
+  v: z.literal(1),
+  tenant: z.string(),
+  corpus: z.string(),
+  id: z.string(),
+  revision: z.int().positive(),
+  filename: z.string(),
+  contentType: z.string(),
+  bytes: z.int().min(0),
+});
+
+/** `bytes` is the length of the file, which follows after the first LF. */
+export type OriginalHead = z.infer<typeof originalHead>;
+
+export const originalBytes = (head: OriginalHead, file: Uint8Array): Buffer =>
+  Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), file]);
+
+/** A file name and an id are at most 1,024 characters each, escaped at worst. */
+const HEAD_BYTES = 32_768;
+const LF = 10;
+
+export interface OriginalReading extends AsyncDisposable {
+  readonly head: OriginalHead;
+  /** The file's bytes. Throws at its end when there are not as many as the head says. */
+  readonly body: AsyncGenerator<Buffer>;
+}
+
+/** Reads the head from decrypted bytes as they stream in. @throws SealdexError `OBJECT_UNREADABLE`; the source's own errors */
+export async function readOriginal(source: AsyncIterable<Uint8Array>): Promise<OriginalReading> {
+  const chunks = source[Symbol.asyncIterator]();
+  const close = async (): Promise<void> => void (await chunks.return?.());
+  let held = Buffer.alloc(0);
+  let end = -1;
+  while (end < 0) {
+    const { done, value } = await chunks.next();
+    if (done === true || held.length > HEAD_BYTES) {
+      await close();
+      throw unreadable();
+    }
+    held = Buffer.concat([held, value]);
+    end = held.indexOf(LF);
+  }
+  const head = parseHead(held.subarray(0, end));
+  if (!head) {
+    await close();
+    throw unreadable();
+  }
+  return { head, body: bodyOf(head, held.subarray(end + 1), chunks, close), [Symbol.asyncDispose]: close };
+}
+
+async function* bodyOf(
+  head: OriginalHead,
+  first: Buffer,
+  chunks: AsyncIterator<Uint8Array>,
+  close: () => Promise<void>,
+): AsyncGenerator<Buffer> {
+  let seen = first.length;
+  try {
+    if (first.length > 0) yield first;
+    for (;;) {
+      const { done, value } = await chunks.next();
+      if (done === true) break;
+      seen += value.length;
+      yield Buffer.from(value.buffer, value.byteOffset, value.length);
+    }
+  } finally {
+    await close();
+  }
+  if (seen !== head.bytes) throw unreadable();
+}
+
+function parseHead(bytes: Buffer): OriginalHead | undefined {
+  try {
+    return originalHead.safeParse(JSON.parse(bytes.toString('utf8'))).data;
+  } catch {
+    return undefined;
+  }
+}
+
+const unreadable = (): SealdexError =>
+  new SealdexError('OBJECT_UNREADABLE', 'The object holds no file that we can read.', { reason: 'original' });

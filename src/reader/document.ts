@@ -1,0 +1,84 @@
+// One stored document, decrypted: its record, compared with the name that it stands under.
+import { readRecord, type RecordHead, type RecordItem, type RecordReading } from '../documents/record.ts';
+import { decryptStream } from '../envelope/message.ts';
+import { SealdexError } from '../errors.ts';
+import { unwrapFor } from '../keys/unwrap.ts';
+import { objectName } from '../names.ts';
+import { getDocument, type DocumentPlace } from '../store/documents.ts';
+import { stateOf } from '../store/revisions.ts';
+import type { StoredObject } from '../store/s3.ts';
+import type { Tenant } from '../tenants.ts';
+import { findPlace, type DocumentName, type ReaderDeps } from './place.ts';
+
+/** Line 1 of the record: what the document says of itself, without its text. */
+export type DocumentHead = RecordHead;
+
+export interface OpenDocument extends AsyncDisposable {
+  readonly document: DocumentHead;
+  /**
+   * Parts, then tables, then images, in the record's order, each decrypted when it is asked for. Read it to the end, or
+   * leave the loop, or dispose of the document: until then it holds a connection. A truncated or changed object is found
+   * where the fault is, so what came before it must not be taken for the whole.
+   */
+  readonly parts: AsyncIterable<RecordItem>;
+}
+
+/** A record that is being read, and the way to let go of its connection, in any state and twice. */
+export interface Reading {
+  readonly record: RecordReading;
+  readonly close: () => Promise<void>;
+}
+
+/** @throws SealdexError as `Reader.metadata` */
+export async function findDocument(deps: ReaderDeps, name: DocumentName): Promise<Reading> {
+  const { owner, place } = await findPlace(deps, name);
+  const stored = await getDocument(deps.store, place);
+  if (stored && !stateOf(stored).isDeleted) return openObject(deps, owner, place, stored);
+  stored?.discard();
+  throw new SealdexError('NOT_FOUND');
+}
+
+/** Decrypts as far as the record's first line and compares it with the object's name. */
+export async function openObject(
+  { ring }: ReaderDeps,
+  owner: Tenant,
+  place: DocumentPlace,
+  stored: StoredObject,
+): Promise<Reading> {
+  try {
+    const record = await readRecord(decryptStream(stored.body, unwrapFor(ring, owner)));
+    const close = async (): Promise<void> => {
+      // First: an item that is waited for would hold close() up for as long as S3 is silent.
+      stored.discard();
+      await record.close();
+    };
+    if (isRecordOf(record.head, place, stored)) return { record, close };
+    await close();
+    throw new SealdexError('OBJECT_MISMATCH');
+  } catch (error) {
+    stored.discard();
+    throw error;
+  }
+}
+
+const isRecordOf = (head: RecordHead, place: DocumentPlace, stored: StoredObject): boolean =>
+  head.tenant === place.tenant &&
+  head.corpus === place.corpus &&
+  objectName(head.id) === place.object &&
+  head.revision === stateOf(stored).revision;
+
+export function partsOf({ parts }: RecordReading, close: () => Promise<void>): AsyncIterable<RecordItem> {
+  const next = async (): Promise<IteratorResult<RecordItem, undefined>> => {
+    try {
+      return (await parts.next()) as IteratorResult<RecordItem, undefined>;
+    } catch (error) {
+      await close();
+      throw error;
+    }
+  };
+  const leave = async (): Promise<IteratorResult<RecordItem, undefined>> => {
+    await close();
+    return { done: true, value: undefined };
+  };
+  return { [Symbol.asyncIterator]: () => ({ next, return: leave }) };
+}

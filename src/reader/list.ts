@@ -1,0 +1,119 @@
+// A page of a corpus: what its objects say of themselves, and on request what their records say.
+import { dispositionOf, SealdexError, type Code } from '../errors.ts';
+import { checkName } from '../names.ts';
+import { getDocument, headDocument, listDocuments, type DocumentPlace } from '../store/documents.ts';
+import { stateOf } from '../store/revisions.ts';
+import type { ObjectFacts } from '../store/s3.ts';
+import type { Tenant } from '../tenants.ts';
+import { openObject, type DocumentHead } from './document.ts';
+import { fieldsOf, type ReaderDeps } from './place.ts';
+
+export interface ListRequest {
+  readonly tenant: string;
+  readonly corpus: string;
+  /** `next` of the page before. */
+  readonly after?: string | undefined;
+  /** 1 to 1,000; default 100. */
+  readonly limit?: number | undefined;
+  /** Decrypt each document's id and metadata: a read for every line. */
+  readonly metadata?: boolean | undefined;
+}
+
+export interface ListedDocument {
+  /** sha256 of the document id, in hex: its name in S3. */
+  readonly object: string;
+  readonly revision: number;
+  /** Of the encrypted object. */
+  readonly bytes: number;
+  readonly isDeleted: boolean;
+  /** With `metadata: true`, unless `code` says why not. */
+  readonly document?: DocumentHead;
+  readonly code?: Code;
+}
+
+const LIST_AT_ONCE = 8;
+const LIST_MOST = 1000;
+/** S3's own limit for a key. */
+const AFTER_CHARACTERS = 1024;
+
+/** @throws SealdexError as `Reader.list` */
+export async function listPage(
+  deps: ReaderDeps,
+  request: ListRequest,
+): Promise<{ documents: ListedDocument[]; next?: string }> {
+  const { tenant, corpus, after, limit, metadata } = checkList(request);
+  const owner = await deps.tenants.get(tenant);
+  const look = metadata ? describe : glance;
+  const page = await listDocuments(deps.store, { tenant, corpus, limit, ...(after === undefined ? {} : { after }) });
+  const documents: ListedDocument[] = [];
+  for (let from = 0; from < page.objects.length; from += LIST_AT_ONCE) {
+    const some = page.objects.slice(from, from + LIST_AT_ONCE);
+    const looks = some.map(({ object }) => look(deps, owner, { tenant, corpus, object }));
+    documents.push(...(await allOf(looks)).filter((fact) => fact !== undefined));
+  }
+  return { documents, ...(page.next === undefined ? {} : { next: page.next }) };
+}
+
+function checkList(request: unknown) {
+  const { after, limit = 100, metadata = false, ...name } = fieldsOf(request);
+  const tenant = checkName(name['tenant'], 'tenant');
+  const corpus = checkName(name['corpus'], 'corpus');
+  if (typeof limit !== 'number' || !Number.isInteger(limit) || limit < 1 || limit > LIST_MOST)
+    throw invalid('limit', `must be a whole number from 1 to ${LIST_MOST}`);
+  if (typeof metadata !== 'boolean') throw invalid('metadata', 'must be true or false');
+  if (after === undefined) return { tenant, corpus, after, limit, metadata };
+  if (typeof after !== 'string' || after === '' || after.length > AFTER_CHARACTERS || !after.isWellFormed())
+    throw invalid('after', 'must be what a page gave as next');
+  return { tenant, corpus, after, limit, metadata };
+}
+
+const invalid = (field: string, rule: string): SealdexError =>
+  new SealdexError('DOCUMENT_INVALID', `${field} ${rule}.`, { field });
+
+/** Every result, or the first error once nothing is under way any more. */
+async function allOf<T>(work: readonly Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(work);
+  return Promise.all(work);
+}
+
+const listedOf = (object: string, facts: ObjectFacts): ListedDocument => {
+  const { revision, isDeleted } = stateOf(facts);
+  return { object, revision, bytes: facts.bytes, isDeleted };
+};
+
+/** undefined: removed between the listing and the look. */
+async function glance(
+  { store }: ReaderDeps,
+  _owner: Tenant,
+  place: DocumentPlace,
+): Promise<ListedDocument | undefined> {
+  const facts = await headDocument(store, place);
+  return facts && listedOf(place.object, facts);
+}
+
+/** As glance(), with the head of the record, or the code that says why there is none. */
+async function describe(deps: ReaderDeps, owner: Tenant, place: DocumentPlace): Promise<ListedDocument | undefined> {
+  const refusal = deps.gates.refusal(owner);
+  if (refusal?.code === 'GATE_UNKNOWN') throw refusal;
+  if (refusal) {
+    const listed = await glance(deps, owner, place);
+    return listed && !listed.isDeleted ? { ...listed, code: refusal.code } : listed;
+  }
+  const stored = await getDocument(deps.store, place);
+  if (!stored) return undefined;
+  const listed = listedOf(place.object, stored);
+  if (listed.isDeleted) {
+    stored.discard();
+    return listed;
+  }
+  try {
+    const { record, close } = await openObject(deps, owner, place, stored);
+    await close();
+    return { ...listed, document: record.head };
+  } catch (error) {
+    // An outage says nothing of this document: the page is asked for again.
+    const disposition = error instanceof SealdexError ? dispositionOf(error.code).disposition : 'retry';
+    if (!(error instanceof SealdexError) || disposition === 'retry' || disposition === 'pause') throw error;
+    return { ...listed, code: error.code };
+  }
+}

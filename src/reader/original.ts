@@ -1,0 +1,55 @@
+// The file that a document was made of, decrypted, for tenants that keep them.
+import { readOriginal, type OriginalHead as KeptHead, type OriginalReading } from '../documents/original.ts';
+import { decryptStream } from '../envelope/message.ts';
+import { SealdexError } from '../errors.ts';
+import { unwrapFor } from '../keys/unwrap.ts';
+import { objectName } from '../names.ts';
+import { headDocument, type DocumentPlace } from '../store/documents.ts';
+import { getOriginal } from '../store/originals.ts';
+import { stateOf } from '../store/revisions.ts';
+import { findPlace, type DocumentName, type ReaderDeps } from './place.ts';
+
+/** What a file was called when it came, and how long it is. */
+export type OriginalHead = Pick<KeptHead, 'filename' | 'contentType' | 'bytes' | 'revision'>;
+
+export interface OpenOriginal extends AsyncDisposable {
+  readonly original: OriginalHead;
+  /** The file's bytes; read them as `OpenDocument.parts`. */
+  readonly body: AsyncIterable<Uint8Array>;
+}
+
+/** @throws SealdexError as `Reader.original` */
+export async function openOriginal(deps: ReaderDeps, name: DocumentName): Promise<OpenOriginal> {
+  const { owner, place } = await findPlace(deps, name);
+  // A document that was replaced or deleted takes its original with it, but not in the same moment.
+  const document = await headDocument(deps.store, place);
+  const stored = document && !stateOf(document).isDeleted ? await getOriginal(deps.store, place) : undefined;
+  if (!document || !stored || stateOf(stored).revision !== stateOf(document).revision) {
+    stored?.discard();
+    throw new SealdexError('NOT_FOUND');
+  }
+  try {
+    const reading = await readOriginal(decryptStream(stored.body, unwrapFor(deps.ring, owner)));
+    const close = async (): Promise<void> => {
+      stored.discard();
+      await reading[Symbol.asyncDispose]();
+    };
+    if (isOf(reading, place, stateOf(stored).revision)) return opened(reading, close);
+    await close();
+    throw new SealdexError('OBJECT_MISMATCH');
+  } catch (error) {
+    stored.discard();
+    throw error;
+  }
+}
+
+const isOf = ({ head }: OriginalReading, place: DocumentPlace, revision: number): boolean =>
+  head.tenant === place.tenant &&
+  head.corpus === place.corpus &&
+  objectName(head.id) === place.object &&
+  head.revision === revision;
+
+function opened({ head, body }: OriginalReading, close: () => Promise<void>): OpenOriginal {
+  const { filename, contentType, bytes, revision } = head;
+  return { original: { filename, contentType, bytes, revision }, body, [Symbol.asyncDispose]: close };
+}
