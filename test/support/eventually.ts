@@ -4,13 +4,19 @@ import { sleep, systemClock } from '../../src/clock.ts';
 const POLL_MS = 15;
 
 /**
+ * Long enough for a process to start on a machine that has other things to do, and shorter than the locks and checks by
+ * which a job of a dead worker comes back: what waits for those says so.
+ */
+const TIMEOUT_MS = 20_000;
+
+/**
  * Calls `fn` until it neither throws nor answers undefined or false, and answers what it answered. Assertions inside
  * it must therefore end with an answer: `() => (expect(x).toBe(1), true)`.
  * @throws the last error of `fn`, or an Error that names the deadline.
  */
 export async function eventually<T>(
   fn: () => T | Promise<T>,
-  { timeoutMs = 10_000 }: { timeoutMs?: number } = {},
+  { timeoutMs = TIMEOUT_MS }: { timeoutMs?: number } = {},
 ): Promise<Exclude<T, undefined | false>> {
   const deadline = systemClock.monotonic() + timeoutMs;
   for (;;) {
