@@ -10,10 +10,14 @@ test('a job waits after each stall and is worked on after that', async () => {
   const id = await room.add();
   const entry = room.bull.toKey(id);
   await room.redis.hset(entry, 'stc', '1');
-  await room.worker(async () => {
-    runs += 1;
-    return { kind: 'retry', code: 'STORE_FAILED', spendsAttempt: false, afterMs: 600_000 };
-  });
+  await room.worker(
+    async () => {
+      runs += 1;
+      return { kind: 'retry', code: 'STORE_FAILED', spendsAttempt: false, afterMs: 600_000 };
+    },
+    // So long that it comes back when the test says so.
+    { afterStall: () => 0.999 },
+  );
   const comesBack = async (): Promise<void> => (await room.bull.getJob(id))?.promote();
   const waits = (code: string) =>
     eventually(
