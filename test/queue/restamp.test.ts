@@ -106,13 +106,13 @@ test('jobs that are sent back get fresh priorities in the order in which they ar
 test('of several processes one looks after it, and another when that one has stopped', async () => {
   await timeIs(500);
   const [first, second] = [await upkeep(), await upkeep()];
-  const id = await delayed(1000, 2);
+  const id = await delayed(1, 2);
   await second.tick();
   expect(await priorityOf(id)).toBe(2);
   await first.tick();
   expect(await priorityOf(id)).toBe(500);
   await Promise.all([first.stop(), first.stop()]);
-  const next = await delayed(1000, 2);
+  const next = await delayed(1, 2);
   await first.tick();
   expect(await priorityOf(next)).toBe(2);
   await second.tick();
@@ -123,7 +123,7 @@ test('it looks once a second by itself, and leaves no timer when it is stopped',
   await timeIs(500);
   const clock = new FakeClock(Date.now());
   const started = await upkeep(clock);
-  const id = await delayed(2500, 2);
+  const id = await delayed(clock.now() + 2500 - Date.now(), 2);
   await started.tick();
   expect(await priorityOf(id)).toBe(2);
   await eventually(() => clock.pending === 1);
