@@ -107,8 +107,9 @@ describe('a chore', () => {
     const first = upkeep.tick();
     await eventually(() => quick === 1 && state.begun === 1);
     clock.setWall(clock.now() + HOUR);
-    await upkeep.tick();
-    expect([quick, state.begun]).toEqual([2, 1]);
+    // Again, should the quick one's first run have its last step still to do.
+    await eventually(async () => (await upkeep.tick(), quick === 2));
+    expect(state.begun).toBe(1);
     state.end();
     await first;
     expect(state.ended).toBe(1);
