@@ -49,11 +49,11 @@ describe('answers', () => {
     const producer = await scene.producer();
     const first = await producer.enqueueIndex(request('status'));
     const second = await producer.enqueueIndex(request('status'));
-    const dead = await producer.enqueueIndex(request('status', { ifExists: 'reject' }));
     expect(await producer.status(first.jobId)).toMatchObject({ state: 'queued' });
     const stop = await scene.work();
     expect(['done', 'superseded']).toContain((await ended(producer, first.jobId, 'done', 'superseded')).state);
     expect((await ended(producer, second.jobId, 'done')).state).toBe('done');
+    const dead = await producer.enqueueIndex(request('status', { ifExists: 'reject' }));
     const end = await ended(producer, dead.jobId, 'dead');
     expect(end).toEqual({ state: 'dead', code: 'DOCUMENT_CONFLICT', since: expect.any(Number) as number });
     await stop();

@@ -121,8 +121,8 @@ describe('the same idempotency key', () => {
 
   it('is told how its job ended: dead, with the code; and after the note of its end is gone too', async () => {
     const stored = await producer.enqueueIndex(request('stored'));
-    const dead = await producer.enqueueIndex(request('dead', { document: documentOf('stored'), ifExists: 'reject' }));
     await workUntilEnded(stored);
+    const dead = await producer.enqueueIndex(request('dead', { document: documentOf('stored'), ifExists: 'reject' }));
     await workUntilEnded(dead, 'dead');
     const { jobId, revision } = dead;
     const answer = { status: 'duplicate', jobId, revision, state: 'dead', code: 'DOCUMENT_CONFLICT' };
