@@ -17,6 +17,9 @@ import { codeOf, documentOf, openScene, refusalOf, type Scene } from './scene.ts
 /** "About a second" is measured and printed; this only says that nobody waits for ever. */
 const SOON_MS = 5000;
 
+/** Nothing listens there, and no other test is given it. */
+const CLOSED_PORT = 1;
+
 /** The error, which must have come soon. */
 async function soon(what: string, work: () => Promise<unknown>): Promise<SealdexError> {
   const begun = performance.now();
@@ -54,14 +57,12 @@ class Silence {
 let scene: Scene;
 let silence: Silence;
 let silentPort: number;
-let closedPort: number;
 
 beforeAll(async () => {
   scene = await openScene();
   await scene.tenant('acme');
   silence = new Silence();
   silentPort = await silence.listen();
-  closedPort = await freePort();
 });
 beforeEach(() => {
   scene.services.kms.faults.clear();
@@ -75,7 +76,7 @@ afterAll(async () => {
 const request = (tenant = 'acme', chars = 100) => ({ tenant, corpus: 'docs', document: documentOf('doc', chars) });
 
 describe.each(['refuses connections', 'takes connections and never answers'])('a service that %s', (how) => {
-  const at = (): string => `127.0.0.1:${how.startsWith('refuses') ? closedPort : silentPort}`;
+  const at = (): string => `127.0.0.1:${how.startsWith('refuses') ? CLOSED_PORT : silentPort}`;
 
   it('Redis: neither producer nor reader can be made', async () => {
     const settings: Settings = { ...scene.settings, REDIS_URL: `redis://${at()}` };
