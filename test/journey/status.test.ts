@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import { startIndexWorker, type RunningWorker } from '../../src/app.ts';
 import type { JobStatus } from '../../src/queue/whereabouts.ts';
+import { redisKeys } from '../../src/redis.ts';
 import { eventually } from '../support/eventually.ts';
 import { documentOf, openHouse, type House } from './house.ts';
 
@@ -19,7 +20,7 @@ const becomes = ({ producer }: House, jobId: string, state: string): Promise<Job
   });
 
 test('a job is queued, active, done, and unknown when SEALDEX_STATUS_MS have passed', async () => {
-  await using house = await openHouse({ SEALDEX_STATUS_MS: 1000 });
+  await using house = await openHouse({ SEALDEX_STATUS_MS: 60_000 });
   await house.tenant('acme');
   const hang = house.services.s3.faults.set({
     match: { method: 'PUT', prefix: 'documents/' },
@@ -36,6 +37,12 @@ test('a job is queued, active, done, and unknown when SEALDEX_STATUS_MS have pas
   expect(active.since).toBeGreaterThanOrEqual(queued.since ?? Infinity);
   hang.clear();
   expect(await becomes(house, jobId, 'done')).toEqual({ state: 'done', since: expect.any(Number) });
+  const note = redisKeys(String(house.settings.SEALDEX_QUEUE)).note(jobId);
+  const leftMs = await house.redis.pttl(note);
+  expect(leftMs).toBeGreaterThan(0);
+  expect(leftMs).toBeLessThanOrEqual(60_000);
+  // As when they have passed.
+  await house.redis.pexpire(note, 1);
   expect(await becomes(house, jobId, 'unknown')).toEqual({ state: 'unknown' });
   expect((await running.stop()).isClean).toBe(true);
 });
