@@ -33,8 +33,8 @@ beforeAll(async () => {
   }));
   await producer.enqueueIndexBulk(many);
   await eventually(async () => {
-    const { waiting, active } = (await scene.operator.status()).index;
-    return waiting + active === 0;
+    const { waiting, active, delayed } = (await scene.operator.status()).index;
+    return waiting + active + delayed === 0;
   });
 });
 

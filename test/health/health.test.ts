@@ -147,6 +147,8 @@ test('a paused worker is not ready, says so in its metrics too, and a success of
   expect(await answer(worker.port, '/readyz')).toEqual([503, 'not ready: PLATFORM_KEY']);
   expect(await answer(worker.port, '/livez')).toEqual([200, 'alive']);
   expect((await answer(worker.port, '/metrics'))[1]).toContain('sealdex_ready 0');
+  // The process may know before the job has been put back.
+  await eventually(async () => (await house.producer.status(jobId)).state === 'retrying');
   expect(await house.producer.status(jobId)).toMatchObject({ state: 'retrying', code: 'PLATFORM_KEY' });
   const job = await house.queue.getJob(jobId);
   expect(job?.attemptsMade).toBe(0);

@@ -217,6 +217,7 @@ test('three processes agree on one gate, and try its key no more often than one 
   await using workers = new AsyncDisposableStack();
   const fleet = await Promise.all([1, 2, 3].map(async () => workers.use(await startWorkerChild(house.settings))));
   await agree(fleet, 'ready (gates shut: 1)');
+  await eventually(async () => (await house.operator.status()).index.delayed === jobs.length);
   const atShutting = decrypts(house, arn);
   expect(atShutting).toBeLessThanOrEqual(fleet.length);
   const { record } = await eventually(async () => {

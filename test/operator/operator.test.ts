@@ -50,7 +50,10 @@ describe('status', () => {
     await ended(producer, first.jobId);
     const dead = await producer.enqueueIndex(request('a', { ifExists: 'reject' }));
     await ended(producer, dead.jobId, 'dead');
-    await eventually(async () => (await scene.operator.status()).index.waiting === 0);
+    await eventually(async () => {
+      const { waiting, active } = (await scene.operator.status()).index;
+      return waiting + active === 0;
+    });
     expect((await scene.operator.status()).index).toEqual({ waiting: 0, active: 0, delayed: 0, dead: 1 });
     await stop();
   });
