@@ -32,7 +32,12 @@ const asText = (settings: Settings): Record<string, string> =>
 /** Resolves when the process listens to signals; `ready` tells when it takes jobs. */
 export async function startWorkerChild(settings: Settings): Promise<WorkerChild> {
   const child = spawn(process.execPath, [ENTRY], {
-    env: { PATH: process.env['PATH'] ?? '', SEALDEX_PORT: '0', ...asText(settings) },
+    env: {
+      PATH: process.env['PATH'] ?? '',
+      NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] ?? '',
+      SEALDEX_PORT: '0',
+      ...asText(settings),
+    },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
   const output = collect(child.stdout);
