@@ -94,12 +94,17 @@ async function shutAgain(house: House, arn: string): Promise<void> {
   });
 }
 
-/** As when the lease and the locks of a dead process run out, and the next one looks for stalled jobs when it starts. */
+/**
+ * As when the lease and the locks of a dead process run out between two looks for stalled jobs; the second one is that of
+ * the next process, when it starts.
+ */
 async function runOut({ redis, queue, ...house }: House, arn: string): Promise<void> {
   const active = await queue.getActive(0, 100);
-  const locks = active.map(({ id = '' }) => `${queue.toKey(id)}:lock`);
+  const ids = active.map(({ id = '' }) => id);
+  const locks = ids.map((id) => `${queue.toKey(id)}:lock`);
   const lease = redisKeys(String(house.settings.SEALDEX_QUEUE)).lease(`gate:${gateId('acme', arn)}`);
   await redis.del(lease, queue.toKey('stalled-check'), ...locks);
+  if (ids.length > 0) await redis.sadd(queue.toKey('stalled'), ...ids);
 }
 
 test('workers that are killed at random points of a drain lose nothing: another one goes on', async () => {
