@@ -8,6 +8,7 @@ import type { CorpusFile } from '../../src/dev/demo/corpus.ts';
 import { enqueueAll, failedOf, type Sending, using } from '../../src/dev/demo/indexing.ts';
 import { judge } from '../../src/dev/demo/judge.ts';
 import type { Services } from '../../src/dev/embedded.ts';
+import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 
 const { signal } = new AbortController();
@@ -106,6 +107,23 @@ describe('one stored document', () => {
     const specimen = specimenOf(FILES, sendings, tenants);
     await expect(judge(services as unknown as Services, settings, bucket, specimen, aborted)).rejects.toThrow('enough');
   });
+});
+
+test('documents that KMS or S3 has missed are sent once more, and not a third time', async () => {
+  await using services = await testServices();
+  const stage = stageOf(services);
+  const large = stage.sendings.map((sending) => ({
+    ...sending,
+    document: { ...sending.document, title: randomBytes(8000).toString('hex') },
+  }));
+  const match = { method: 'PUT', prefix: 'intake/' };
+  const miss = (times: number) => services.s3.faults.set({ match, fault: S3_ERRORS.accessDenied, times });
+  const isQueued = (id: string | undefined): boolean => id !== undefined;
+  miss(2);
+  expect((await send(stage, large, false)).jobIds.map(isQueued)).toEqual([true, true, true, true]);
+  const always = miss(100);
+  expect((await send(stage, large, false)).jobIds.map(isQueued)).toEqual([false, false, false, false]);
+  expect(always.met).toBe(8);
 });
 
 describe('documents that fail are counted', () => {

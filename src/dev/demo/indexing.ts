@@ -2,7 +2,7 @@
 // Knows nothing of where the documents are from.
 import type { createOperator, createProducer } from '../../app.ts';
 import { sleep, systemClock } from '../../clock.ts';
-import { SealdexError } from '../../errors.ts';
+import { SealdexError, type Code } from '../../errors.ts';
 import type { Page } from './documents.ts';
 
 export type Producer = Awaited<ReturnType<typeof createProducer>>;
@@ -20,6 +20,25 @@ const SENT_AT_ONCE = 16;
 const ASKED_AT_ONCE = 32;
 const LOOK_EVERY_MS = 50;
 
+/** Of services that did not answer in time, as on a machine that is busy; of Redis it would not be known whether the job is queued. */
+const MISSED: ReadonlySet<Code> = new Set<Code>(['KMS_FAILED', 'STORE_FAILED']);
+
+/** What a service has missed is sent once more, as an indexing API does. */
+async function enqueueBatch(
+  producer: Producer,
+  sendings: readonly Sending[],
+): Promise<Awaited<ReturnType<Producer['enqueueIndexBulk']>>> {
+  const results = [...(await producer.enqueueIndexBulk(sendings))];
+  const missed = [...results.keys()].filter((at) => {
+    const result = results[at];
+    return result instanceof SealdexError && MISSED.has(result.code);
+  });
+  if (missed.length === 0) return results;
+  const again = await producer.enqueueIndexBulk(missed.map((at) => sendings[at]!));
+  for (const [index, at] of missed.entries()) results[at] = again[index]!;
+  return results;
+}
+
 /** The ids of the jobs, in order; undefined where the producer refused one. */
 export async function enqueueAll(
   producer: Producer,
@@ -30,7 +49,7 @@ export async function enqueueAll(
   const ids: (string | undefined)[] = [];
   for (let from = 0; from < sendings.length; from += SENT_AT_ONCE) {
     signal.throwIfAborted();
-    const results = await producer.enqueueIndexBulk(sendings.slice(from, from + SENT_AT_ONCE));
+    const results = await enqueueBatch(producer, sendings.slice(from, from + SENT_AT_ONCE));
     ids.push(...results.map((result) => (result instanceof SealdexError ? undefined : result.jobId)));
     progress(ids.length, sendings.length);
   }
