@@ -6,7 +6,7 @@ import { SealdexError } from './errors.ts';
 import { INTAKE_ID, NAME } from './names.ts';
 
 /** Kinds that this version runs. Another kind comes from a newer producer. */
-export const KINDS = ['index', 'delete'] as const;
+export const KINDS = ['index', 'upload', 'delete'] as const;
 export type JobKind = (typeof KINDS)[number];
 
 /** Base64 of the largest message that SEALDEX_INLINE_BYTES can put into a job. */
@@ -21,21 +21,22 @@ const about = {
   object: z.string().regex(/^[0-9a-f]{64}$/),
 };
 
+const inIntake = z.strictObject({ intake: z.string().regex(INTAKE_ID) });
+
 const jobData = z.discriminatedUnion('kind', [
   z.strictObject({
     ...about,
     kind: z.literal('index'),
-    content: z.union([
-      z.strictObject({ inline: z.base64().max(MAX_INLINE) }),
-      z.strictObject({ intake: z.string().regex(INTAKE_ID) }),
-    ]),
+    content: z.union([z.strictObject({ inline: z.base64().max(MAX_INLINE) }), inIntake]),
   }),
+  z.strictObject({ ...about, kind: z.literal('upload'), content: inIntake }),
   z.strictObject({ ...about, kind: z.literal('delete') }),
 ]);
 
 /** What a queue entry says in the clear (contract, design section 9). `inline` is a message in base64, `intake` the name of one in S3. */
 export type JobData = z.infer<typeof jobData>;
 export type IndexJobData = Extract<JobData, { kind: 'index' }>;
+export type UploadJobData = Extract<JobData, { kind: 'upload' }>;
 export type DeleteJobData = Extract<JobData, { kind: 'delete' }>;
 /** A job with content, and its id. */
 export type ContentJob = Extract<JobData, { content: object }> & { readonly id: string };

@@ -94,7 +94,7 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
       onOutcome: (outcome) => platform.onOutcome(outcome),
       parking: { isOpen: (text) => !isClosed(parseGate(text)), lookAgain: () => guard.gates.reload() },
       async onCompleted(id, data) {
-        if (data.kind === 'index') await removeContent(store, { id, ...data });
+        if ('content' in data) await removeContent(store, { id, ...data });
       },
     });
     const probe = startProbe({

@@ -55,8 +55,12 @@ export function createHandler(deps: WorkDeps): (job: TakenJob, handBack: AbortSi
   };
 }
 
-const runJob = (deps: WorkDeps, id: string, data: JobData, signal: AbortSignal): Promise<Outcome> =>
-  data.kind === 'delete' ? runDeleteJob(deps, { id, ...data }, signal) : runIndexJob(deps, { id, ...data }, signal);
+async function runJob(deps: WorkDeps, id: string, data: JobData, signal: AbortSignal): Promise<Outcome> {
+  if (data.kind === 'delete') return runDeleteJob(deps, { id, ...data }, signal);
+  // This version reads no files: a newer one that does may take the job.
+  if (data.kind === 'upload') throw new SealdexError('JOB_NEWER');
+  return runIndexJob(deps, { id, ...data }, signal);
+}
 
 /** @throws what the work throws; what `heed` throws when the gate could not be shut: then the job comes back */
 async function heeding<T>({ heed }: WorkDeps, tenant: string, work: Promise<T>): Promise<T> {

@@ -16,6 +16,7 @@ const good = {
 } as const;
 
 const { content: _, ...about } = good;
+const upload = { ...about, kind: 'upload', content: { intake: '0123456789abcdef' } } as const;
 const deletion = { ...about, kind: 'delete' } as const;
 
 function faultOf(data: unknown): SealdexError {
@@ -36,6 +37,7 @@ describe('a job', () => {
     ['of the largest inline content', { ...good, content: { inline: 'A'.repeat(1_398_104) } }],
     ['of the first and of the last revision', { ...good, revision: 1 }],
     ['of the last revision', { ...good, revision: Number.MAX_SAFE_INTEGER }],
+    ['to upload', upload],
     ['to delete, which has no content', deletion],
   ])('%s is what it says', (_, data) => {
     expect(parseJob(JSON.parse(JSON.stringify(data)))).toEqual(data);
@@ -46,7 +48,6 @@ describe('a job is JOB_NEWER', () => {
   it.each([
     ['of version 2', { ...good, v: 2 }],
     ['of version 2 with fields that we do not know', { v: 2, kind: 'index', shape: [] }],
-    ['to upload', { ...good, kind: 'upload' }],
     ['to re-encrypt one document', { ...good, kind: 'reencrypt' }],
     ['to re-encrypt', { v: 1, kind: 'reencrypt', tenant: 'acme', after: 'documents/acme/' }],
     ['of any other kind', { ...good, kind: 'compact' }],
@@ -89,6 +90,8 @@ describe('a job is JOB_INVALID', () => {
     ['with content in no place', { ...good, content: {} }, 'content'],
     ['with content that is no base64', { ...good, content: { inline: `${LEAK}!` } }, 'content.inline'],
     ['with content at a path', { ...good, content: { intake: `../${LEAK}` } }, 'content.intake'],
+    ['to upload with content in the queue', { ...upload, content: good.content }, 'content.intake'],
+    ['to upload without content', { ...upload, content: undefined }, 'content'],
     ['to delete and has content', { ...deletion, content: good.content }, undefined],
     ['to delete and has no revision', { ...deletion, revision: undefined }, 'revision'],
     ['to delete and has no object', { ...deletion, object: undefined }, 'object'],

@@ -135,7 +135,7 @@ test.for(Object.entries(FAULTS))(
 
 test.for([
   ['a version', { v: 2, anything: true }],
-  ['a kind', { kind: 'upload' }],
+  ['a kind', { kind: 'compact' }],
 ] as const)('%s of a newer producer waits without spending attempts, and is dead after an hour', async ([, newer]) => {
   const { id, data } = await forged();
   await house.queue.add('index', { ...data, ...newer }, { jobId: id });
