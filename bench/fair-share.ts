@@ -48,7 +48,11 @@ const dataOf = (tenant: string): JobData => ({
 async function add(queue: JobQueue, tenant: string, count: number, isFair: boolean): Promise<string[]> {
   const ids: string[] = [];
   for (let left = count; left > 0; left -= BULK) {
-    const requests = Array.from({ length: Math.min(BULK, left) }, () => ({ tenant, bytes: 2000 }));
+    const requests = Array.from({ length: Math.min(BULK, left) }, () => ({
+      queue: 'index' as const,
+      tenant,
+      bytes: 2000,
+    }));
     const added = (await queue.stamp(requests)).map(async (stamp) => {
       if (stamp instanceof Error) throw stamp;
       const id = newJobId();
@@ -77,6 +81,8 @@ async function round(isFair: boolean, number: number): Promise<Result> {
   const bigDone = Promise.withResolvers<number>();
   const worker = startWorker({
     config,
+    queueName: 'index',
+    concurrency: config.concurrency,
     clock: systemClock,
     log: silentLog,
     metrics: createMetrics(),
@@ -119,7 +125,11 @@ async function stampCost(): Promise<{ alone: number; inBulk: number }> {
   await add(queue, 'big', 100, true);
   const costOf = async (bulk: number): Promise<number> => {
     const requests = (n: number) =>
-      Array.from({ length: bulk }, (_, at) => ({ tenant: `tenant-${(n * bulk + at) % 1000}`, bytes: 2000 }));
+      Array.from({ length: bulk }, (_, at) => ({
+        queue: 'index' as const,
+        tenant: `tenant-${(n * bulk + at) % 1000}`,
+        bytes: 2000,
+      }));
     await redis.config('RESETSTAT');
     const calls = 3200 / bulk;
     for (let n = 0; n < calls; n++) await queue.stamp(requests(n));

@@ -7,7 +7,7 @@ import { createOperator, createProducer, createReader, type Producer, type Setti
 import { sleep, systemClock } from '../src/clock.ts';
 import { startServices } from '../src/dev/embedded.ts';
 import { gateId } from '../src/names.ts';
-import { closeRedis, openRedis, redisKeys } from '../src/redis.ts';
+import { closeRedis, openRedis, queueKeys, redisKeys } from '../src/redis.ts';
 
 const [jobs = 50_000] = process.argv.slice(2).map(Number);
 const TEXT = 'The quick brown fox jumps over the lazy dog near the river bank on a bright morning. '.repeat(12);
@@ -16,7 +16,7 @@ const OTHERS = ['other-1', 'other-2', 'other-3'];
 
 const services = await startServices();
 const settings: Settings = { ...services.settings, SEALDEX_PROBE_MIN_MS: 2000, SEALDEX_PROBE_MAX_MS: 6000 };
-const keys = redisKeys('main');
+const keys = queueKeys(redisKeys('main'), 'index');
 const redis = await openRedis({ redisUrl: services.redis.url }, 'patient');
 const operator = await createOperator(settings);
 const producer = await createProducer(settings);

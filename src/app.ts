@@ -12,7 +12,7 @@ import { createReaderFrom, type Reader } from './reader.ts';
 import { checkRedis, redisKeys } from './redis.ts';
 
 export { startIndexWorker, type RunningWorker, type WorkerOptions } from './app/worker.ts';
-export type { JobState } from './producer.ts';
+export type { JobState, JobStatus } from './producer.ts';
 export type { DocumentName, ListedDocument, Reader } from './reader.ts';
 export type { ShownJob, Status } from './operator.ts';
 export type { GateFacts, TenantParked } from './operator/gates.ts';

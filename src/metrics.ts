@@ -47,7 +47,8 @@ export const METRICS = Object.freeze({
   sealdex_sweep_alarms_total: row('counter', 'sweeps that stopped before they took too much'),
   sealdex_queue_jobs: row(
     'gauge',
-    'jobs by state (waiting, active, delayed with the parked ones, dead); the same in every process',
+    'jobs by queue (index, upload) and state (waiting, active, delayed with the parked ones, dead); the same in every process',
+    'queue',
     'state',
   ),
   sealdex_parked_jobs: row('gauge', 'parked jobs; the same in every process'),
@@ -66,20 +67,33 @@ export type MetricName = keyof typeof METRICS;
 
 type Labels = Readonly<Record<string, string>>;
 
+export interface Values {
+  readonly [label: string]: number | Values;
+}
+
 export interface Metrics {
   count(name: MetricName, labels: Labels): void;
   observe(name: MetricName, labels: Labels, seconds: number): void;
   /** Asked at every scrape. */
   gauge(name: MetricName, read: () => number | Promise<number>): void;
-  /** The same with a value for each value of the metric's label. */
-  gauges(
-    name: MetricName,
-    read: () => Readonly<Record<string, number>> | Promise<Readonly<Record<string, number>>>,
-  ): void;
+  /** The same with a value for each value of the metric's label; of two labels, by the first and then by the second. */
+  gauges(name: MetricName, read: () => Values | Promise<Values>): void;
   /** The counter's values by the given label. */
   by(name: MetricName, label: string): Promise<Record<string, number>>;
   text(): Promise<string>;
   readonly contentType: string;
+}
+
+function* flat(
+  [label = '', ...more]: readonly string[],
+  values: Values,
+  outer: Labels = {},
+): Generator<[Labels, number]> {
+  for (const [name, value] of Object.entries(values)) {
+    const labels = { ...outer, [label]: name };
+    if (typeof value === 'number') yield [labels, value];
+    else yield* flat(more, value, labels);
+  }
 }
 
 const PHASE_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
@@ -110,15 +124,14 @@ export function createMetrics(): Metrics {
       registry.registerMetric(gauge);
     },
     gauges(name, read) {
-      const [label = ''] = METRICS[name].labels;
       const gauge = new Gauge({
         name,
         help: METRICS[name].help,
-        labelNames: [label],
+        labelNames: [...METRICS[name].labels],
         registers: [],
         async collect() {
           this.reset();
-          for (const [value, count] of Object.entries(await read())) this.set({ [label]: value }, count);
+          for (const [labels, value] of flat(METRICS[name].labels, await read())) this.set(labels, value);
         },
       });
       registry.registerMetric(gauge);

@@ -19,6 +19,10 @@ export type Plan = (typeof PLANS)[number];
 export const WHEN_KEY_SHUT = ['park', 'refuse'] as const;
 export type WhenKeyShut = (typeof WHEN_KEY_SHUT)[number];
 
+/** BullMQ's queues in each installation queue: `index` has index and delete jobs, `upload` the files. */
+export const QUEUE_NAMES = ['index', 'upload'] as const;
+export type QueueName = (typeof QUEUE_NAMES)[number];
+
 /** Longest reason of an operator's word. */
 export const REASON_CHARS = 300;
 

@@ -12,9 +12,12 @@ import type { JobFacts, QueueCounts } from './queue/whereabouts.ts';
 import type { Store } from './store/s3.ts';
 import type { TenantChange, TenantFile } from './tenants.ts';
 
+export type QueueStatus = QueueCounts & { readonly oldestWaitingMs?: number };
+
 export interface Status {
   readonly queue: string;
-  readonly index: QueueCounts & { readonly oldestWaitingMs?: number };
+  readonly index: QueueStatus;
+  readonly upload: QueueStatus;
   readonly processes: readonly Heartbeat[];
   /** Sums over the processes. */
   readonly keys: number;
@@ -66,10 +69,8 @@ export function createOperatorFrom(deps: OperatorDeps): Omit<Operator, typeof Sy
       ]);
       return {
         queue: queueName,
-        index: {
-          ...counts,
-          ...(counts.oldest === undefined ? {} : { oldestWaitingMs: Math.max(0, clock.now() - counts.oldest) }),
-        },
+        index: queueStatus(counts.index, clock.now()),
+        upload: queueStatus(counts.upload, clock.now()),
         processes,
         keys: processes.reduce((sum, { keys }) => sum + keys, 0),
         oldestKeyMs: processes.reduce((oldest, { oldestKeyMs }) => Math.max(oldest, oldestKeyMs), 0),
@@ -99,6 +100,9 @@ export function createOperatorFrom(deps: OperatorDeps): Omit<Operator, typeof Sy
     },
   };
 }
+
+const queueStatus = (counts: QueueCounts, now: number): QueueStatus =>
+  counts.oldest === undefined ? counts : { ...counts, oldestWaitingMs: Math.max(0, now - counts.oldest) };
 
 function sumOf(counts: readonly Readonly<Record<string, number>>[]): Record<string, number> {
   const sums = new Map<string, number>();

@@ -4,6 +4,7 @@ import { Redis } from 'ioredis';
 import { PROMPT_MS, systemClock, withDeadline, type Patience } from './clock.ts';
 import type { Config } from './config.ts';
 import { SealdexError } from './errors.ts';
+import type { QueueName } from './names.ts';
 
 export type { Redis };
 
@@ -34,19 +35,11 @@ export function redisKeys(queue: string) {
     gateChanged: `${root}:parking:changed`,
     /** Gates that were denied lately, by time. */
     denials: `${root}:parking:denials`,
-    /** The jobs that are parked at a gate, by the time since when. */
-    parked: (gate: string) => `${root}:parking:jobs:${gate}`,
     /** Who of the fleet does something that one alone may do. */
     lease: (name: string) => `${root}:leases:${name}`,
-    /** Virtual time, and each tenant's place in it. */
-    fairClock: `${root}:fair:clock`,
-    fairTenants: `${root}:fair:tenants`,
-    /** How many jobs each tenant has in the queue, and their bytes. */
+    /** How many jobs each tenant has in all queues, and their bytes. */
     backlogJobs: `${root}:backlog:jobs`,
     backlogBytes: `${root}:backlog:bytes`,
-    /** Dead letters of one tenant with one code by time, and which such lists there are. */
-    letters: (tenant: string, code: string) => `${root}:letters:${tenant}:${code}`,
-    letterLists: `${root}:letters`,
     /** When this Redis was first used; its copy in S3 tells whether it is still the same one. */
     birth: `${root}:birth`,
     /** When each chore of the fleet is due. */
@@ -62,6 +55,27 @@ export function redisKeys(queue: string) {
 }
 
 export type RedisKeys = ReturnType<typeof redisKeys>;
+
+/** The same with the keys that each of BullMQ's queues has for itself. Those of `index` have the names from when it was the only one. */
+export function queueKeys(keys: RedisKeys, queueName: QueueName) {
+  const root = keys.prefix;
+  const suffix = queueName === 'index' ? '' : `-${queueName}`;
+  return {
+    ...keys,
+    queueName,
+    /** The jobs that are parked at a gate, by the time since when. */
+    parked: (gate: string) => `${root}:parking:jobs${suffix}:${gate}`,
+    /** Virtual time, each tenant's place in it, and the lease of who keeps it. */
+    fairClock: `${root}:fair${suffix}:clock`,
+    fairTenants: `${root}:fair${suffix}:tenants`,
+    fairLease: keys.lease(`fair-share${suffix}`),
+    /** Dead letters of one tenant with one code by time, and which such lists there are. */
+    letters: (tenant: string, code: string) => `${root}:letters${suffix}:${tenant}:${code}`,
+    letterLists: `${root}:letters${suffix}`,
+  };
+}
+
+export type QueueKeys = ReturnType<typeof queueKeys>;
 
 /**
  * `queue`: BullMQ's in a worker, waits for Redis to come back however long. `patient`: a worker's own commands.

@@ -9,8 +9,10 @@ import { gateId } from '../names.ts';
 import { isClosed } from '../parking/gate.ts';
 import { startProbe } from '../parking/probe.ts';
 import { parseGate } from '../parking/record.ts';
+import type { Handle } from '../queue/processor.ts';
 import { openQueue } from '../queue/queues.ts';
-import { startWorker, type QueueWorker } from '../queue/worker.ts';
+import type { QueueWorker } from '../queue/worker.ts';
+import { startWorkers } from '../queue/workers.ts';
 import { checkRedis, redisKeys } from '../redis.ts';
 import { proveConditionalWrites } from '../store/system.ts';
 import { depthsReader } from '../upkeep/depths.ts';
@@ -54,7 +56,6 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
     await proveConditionalWrites(store, config.queue);
     const budget = new ByteBudget(clock, config.inFlightBytes, config.concurrency);
     const canary = createCanary(store, config.queue, clock);
-    const slots = new TenantSlots(clock, config.concurrency);
     const platform: Platform = releases.add(
       createPlatform({
         clock,
@@ -74,7 +75,17 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
     depthGauges(metrics, depthsReader(redis, redisKeys(config.queue)));
     releases.add(eventLoopGauges(metrics), (stop) => stop());
     const { gates, verdict } = guard;
-    const handle = createHandler({ ...rooms, gates, heed: verdict.heed, log, budget, canary, slots });
+    // Each queue's jobs hang on a tenant's key or store in slots of their own.
+    const handleWith = (concurrency: number): Handle =>
+      createHandler({
+        ...rooms,
+        gates,
+        heed: verdict.heed,
+        log,
+        budget,
+        canary,
+        slots: new TenantSlots(clock, concurrency),
+      });
     const health = releases.add(
       await startHealth({ host: options.host, port: config.port, metrics, readiness: readiness.check }),
       (opened) => opened.stop(),
@@ -82,14 +93,14 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
     beat(rooms, releases, 'worker');
     const queue = releases.add(openQueue(config, redis, clock), (opened) => opened.close());
     releases.add(await keepUp(rooms, log, queue), (upkeep) => upkeep.stop());
-    const worker: QueueWorker = startWorker({
+    const worker: QueueWorker = startWorkers({
       config,
       clock,
       log,
       metrics,
       redis,
       queueRedis: await rooms.connect('queue'),
-      handle,
+      handles: { index: handleWith(config.concurrency), upload: handleWith(config.uploadConcurrency) },
       afterStall: options.afterStall,
       onOutcome: (outcome) => platform.onOutcome(outcome),
       parking: { isOpen: (text) => !isClosed(parseGate(text)), lookAgain: () => guard.gates.reload() },
@@ -97,13 +108,15 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
         if ('content' in data) await removeContent(store, { id, ...data });
       },
     });
+    metrics.gauge('sealdex_jobs_active', () => worker.active());
     const probe = startProbe({
       ...probing(rooms, log),
       release: ({ tenant, keyArn }, goesOn) => queue.release(gateId(tenant, keyArn), goesOn),
       expire: ({ tenant, keyArn }) => queue.expire(gateId(tenant, keyArn)),
     });
     releases.add(probe, (opened) => opened.stop());
-    log.info({ queue: config.queue, concurrency: config.concurrency, port: health.port }, 'worker takes jobs');
+    const { queue: name, concurrency, uploadConcurrency } = config;
+    log.info({ queue: name, concurrency, uploadConcurrency, port: health.port }, 'worker takes jobs');
     const stop = async (): Promise<{ handedBack: number; isClean: boolean }> => {
       readiness.stopping();
       const ended = await worker.stop();

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import type { Letter, Operator } from '../app.ts';
 import { systemClock } from '../clock.ts';
 import { CODES } from '../errors.ts';
+import { sayReason } from '../extract/reasons.ts';
 import { discardCommand } from './dead-discard.ts';
 import { filterOf, optionsOf, withFilter, type FilterOptions } from './dead-filter.ts';
 import { replayCommand } from './dead-replay.ts';
@@ -59,12 +60,12 @@ async function list(operator: Operator, options: ListOptions): Promise<void> {
   do {
     const page = await operator.deadList(filter, { limit: Math.min(PAGE, left), after });
     for (const letter of page.letters)
-      if (options.json) json(letter);
+      if (options.json) json({ ...letter, says: sayReason(letter.code, letter.reason) });
       else rows.push(rowOf(letter));
     left -= page.letters.length;
     after = page.next;
   } while (after !== undefined && left > 0);
-  if (rows.length > 0) for (const line of table([['JOB', 'TENANT', 'CODE', 'SINCE', 'ATTEMPTS'], ...rows])) out(line);
+  if (rows.length > 0) for (const line of table([HEADER, ...rows])) out(line);
   say(hintOf(options, left === limit, after));
 }
 
@@ -76,12 +77,16 @@ function hintOf(options: ListOptions, isEmpty: boolean, next: string | undefined
   return `What to do about one: sealdex dead show JOB. To send them again: ${['sealdex dead replay', ...named].join(' ')}`;
 }
 
-const rowOf = ({ jobId, tenant = '-', code, since, attempts }: Letter): string[] => [
+const HEADER = ['JOB', 'KIND', 'TENANT', 'CODE', 'SINCE', 'ATTEMPTS', 'WHY'];
+
+const rowOf = ({ jobId, kind = '-', tenant = '-', code, reason, since, attempts }: Letter): string[] => [
   oneLine(jobId),
+  kind,
   tenant,
   code,
   time(since),
   String(attempts),
+  sayReason(code, reason) ?? '',
 ];
 
 function showCommand(): Command {
@@ -107,14 +112,14 @@ Example:
           return;
         }
         const { means, todo } = CODES[letter.code];
-        if (asJson) return json({ ...letter, means, todo });
+        if (asJson) return json({ ...letter, means, todo, says: sayReason(letter.code, letter.reason) });
         for (const line of table(factsOf(letter))) out(line);
         say(`To send it again: sealdex dead replay ${oneLine(job)}`);
       }),
     );
 }
 
-function factsOf({ jobId, tenant, corpus, kind, revision, code, since, attempts }: Letter): string[][] {
+function factsOf({ jobId, tenant, corpus, kind, revision, code, reason, since, attempts }: Letter): string[][] {
   const facts: [string, string | number | undefined][] = [
     ['job', oneLine(jobId)],
     ['kind', kind],
@@ -122,6 +127,7 @@ function factsOf({ jobId, tenant, corpus, kind, revision, code, since, attempts 
     ['corpus', corpus],
     ['revision', revision],
     ['code', code],
+    ['reason', sayReason(code, reason) ?? reason],
     ['means', CODES[code].means],
     ['to do', CODES[code].todo],
     ['since', `${time(since)} (${duration(Math.max(0, systemClock.now() - since))} ago)`],

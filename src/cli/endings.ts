@@ -1,6 +1,7 @@
 // How a command that enqueues tells what became of its jobs: lines and a bar for people, lines alone for machines, the
 // counts at the end, and the exit code. What the jobs do is not known here.
 import { CODES } from '../errors.ts';
+import { sayReason } from '../extract/reasons.ts';
 import { textOf } from './failure.ts';
 import type { Sending } from './sending.ts';
 import { bar, json, say } from './terminal.ts';
@@ -29,11 +30,12 @@ export function viewOf<Job extends { readonly jobId: string }>(options: ViewOpti
   const { asJson, done, factsOf, nameOf } = options;
   const progress = asJson ? undefined : bar(done);
   return {
-    onEnd(job, state, code) {
-      if (asJson) json({ ...factsOf(job), jobId: job.jobId, state, code });
+    onEnd(job, state, { code, reason }) {
+      if (asJson) json({ ...factsOf(job), jobId: job.jobId, state, code, reason });
       else if ((state === 'dead' || state === 'parked') && code !== undefined) {
         const next = state === 'dead' ? CODES[code].todo : 'it goes on by itself when that is over';
-        say(`${state}  ${job.jobId}  ${nameOf(job)}  ${CODES[code].means}; ${next} (${code})`);
+        const why = sayReason(code, reason) ?? `${CODES[code].means}; ${next}`;
+        say(`${state}  ${job.jobId}  ${nameOf(job)}  ${why} (${code})`);
       }
     },
     onProgress: (ended, total) => progress?.update(ended, total),

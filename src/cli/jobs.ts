@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import type { GateFacts } from '../app.ts';
 import { systemClock } from '../clock.ts';
 import { CODES } from '../errors.ts';
+import { sayReason } from '../extract/reasons.ts';
 import { isJobId } from '../names.ts';
 import { UsageError } from './failure.ts';
 import { nextProbeOf } from './gate-lines.ts';
@@ -34,12 +35,13 @@ Example:
     .action(async (job: string, { json: asJson }: { json?: true }) => {
       if (!isJobId(job)) throw new UsageError('A job id is j and 32 hex digits.');
       await withOperator(async (operator) => {
-        const { state, code, since, data, attempts, parked, gate } = await operator.job(job);
+        const { state, code, reason, since, data, attempts, parked, gate } = await operator.job(job);
         const place = data && { kind: data.kind, tenant: data.tenant, corpus: data.corpus, revision: data.revision };
         const rows: [string, string | number | undefined][] = [
           ['job', job],
           ['state', state],
           ['code', code === undefined ? undefined : `${code}: ${CODES[code].means}; ${CODES[code].todo}`],
+          ['reason', code && (sayReason(code, reason) ?? reason)],
           ['since', since === undefined ? undefined : sinceOf(since)],
           ...Object.entries(place ?? {}),
           ['attempts', attempts],
@@ -49,7 +51,17 @@ Example:
         ];
         const known = rows.flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]));
         if (asJson)
-          json({ job, state, code, since, ...place, attempts, count: parked?.count, gate: gate && placeOf(gate) });
+          json({
+            job,
+            state,
+            code,
+            reason,
+            since,
+            ...place,
+            attempts,
+            count: parked?.count,
+            gate: gate && placeOf(gate),
+          });
         else for (const line of table(known)) out(line);
         if (state !== 'unknown') return;
         say('The queue has no such job: it ended too long ago, or was never there.');

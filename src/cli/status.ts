@@ -29,13 +29,13 @@ Examples:
 }
 
 function linesOf(status: Status): string[] {
-  const { queue, index, processes, keys, oldestKeyMs, kmsCalls, parkedByTenant } = status;
+  const { queue, index, upload, processes, keys, oldestKeyMs, kmsCalls, parkedByTenant } = status;
   const parked = parkedByTenant.reduce((sum, { jobs }) => sum + jobs, 0);
-  const { waiting, active, delayed, dead, oldestWaitingMs } = index;
   const calls = Object.entries(kmsCalls).map(([operation, count]) => `${operation} ${count}`);
   return [
-    `Queue ${queue}: ${waiting} waiting, ${active} active, ${delayed} delayed${parked === 0 ? '' : ` (${parked} parked)`}, ${dead} dead` +
-      (oldestWaitingMs === undefined ? '' : `; the next one has waited ${duration(oldestWaitingMs)}`),
+    `Queue ${queue}: ${countsIn(index)}`,
+    `Uploads: ${countsIn(upload)}`,
+    ...(parked === 0 ? [] : [`Of the delayed jobs ${parked} ${parked === 1 ? 'is' : 'are'} parked`]),
     `Data keys in memory: ${keys}${keys === 0 ? '' : `, the oldest for ${duration(oldestKeyMs)}`}`,
     `KMS calls since the processes started: ${calls.length === 0 ? 'none' : calls.join(', ')}`,
     ...(processes.length === 0 ? [] : ['', ...tableOf(processes)]),
@@ -45,6 +45,10 @@ function linesOf(status: Status): string[] {
       : ['', 'No worker is running: start one with sealdex worker.']),
   ];
 }
+
+const countsIn = ({ waiting, active, delayed, dead, oldestWaitingMs }: Status['index']): string =>
+  `${waiting} waiting, ${active} active, ${delayed} delayed, ${dead} dead` +
+  (oldestWaitingMs === undefined ? '' : `; the next one has waited ${duration(oldestWaitingMs)}`);
 
 const TENANTS = 20;
 

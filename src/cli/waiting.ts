@@ -1,8 +1,8 @@
 // Waits for jobs to end, or to be parked, by asking for them again and again, and counts how they ended.
 // Prints nothing; who wants to see something gives functions that are told.
 import { sleep, type Clock } from '../clock.ts';
-import { dispositionOf, SealdexError, type Code } from '../errors.ts';
-import type { JobState, Producer } from '../app.ts';
+import { dispositionOf, SealdexError } from '../errors.ts';
+import type { JobState, JobStatus, Producer } from '../app.ts';
 
 export interface Endings {
   readonly done: number;
@@ -16,7 +16,7 @@ export interface WaitingDeps<Job> {
   readonly status: Producer['status'];
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  readonly onEnd: (job: Job, state: keyof Endings, code: Code | undefined) => void;
+  readonly onEnd: (job: Job, state: keyof Endings, ended: JobStatus) => void;
   readonly onProgress: (ended: number, total: number) => void;
   /** Once in each time that nothing moves: after ten seconds, or when the state of jobs cannot be asked for. */
   readonly onStill: (error: SealdexError | undefined) => void;
@@ -61,7 +61,7 @@ export function createWaiting<Job extends { readonly jobId: string }>(deps: Wait
         continue;
       }
       endings[state] += 1;
-      onEnd(job, state, answer?.status === 'fulfilled' ? answer.value.code : undefined);
+      onEnd(job, state, answer?.status === 'fulfilled' ? answer.value : { state });
     }
     // Those that did not move go to the end, so that a few stuck jobs do not hide the rest.
     left = [...left.slice(asked.length), ...going];

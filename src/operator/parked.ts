@@ -1,7 +1,7 @@
-// The parked jobs of all gates as one list, oldest first: the gates' indexes are read a page at a time and merged.
+// The parked jobs of all gates as one list, oldest first: the gates' indexes in all queues are read a page at a time and merged.
 // Only looks.
 import type { Code } from '../errors.ts';
-import { gateId } from '../names.ts';
+import { gateId, QUEUE_NAMES, type QueueName } from '../names.ts';
 import type { ParkedEntry } from '../queue/parked-list.ts';
 import type { JobQueue } from '../queue/queues.ts';
 import { GATES_LISTED, recordsOf, type GateDeps } from './gates.ts';
@@ -23,9 +23,10 @@ export interface ParkedDeps extends GateDeps {
 
 const PAGE = 100;
 
-/** One gate's jobs: the page at hand, and where the next one begins. */
+/** One gate's jobs in one queue: the page at hand, and where the next one begins. */
 interface Source {
   readonly id: string;
+  readonly queueName: QueueName;
   readonly place: Pick<ParkedJob, 'tenant' | 'keyArn' | 'code'>;
   entries: readonly ParkedEntry[];
   at: number;
@@ -39,9 +40,10 @@ export async function* parkedJobs(
 ): AsyncGenerator<ParkedJob> {
   await deps.gates.tick();
   const records = recordsOf(deps.gates).filter((record) => tenant === undefined || record.tenant === tenant);
-  const sources = records.slice(0, GATES_LISTED).map(({ tenant: owner, keyArn, code }): Source => {
+  const sources = records.slice(0, GATES_LISTED).flatMap(({ tenant: owner, keyArn, code }): Source[] => {
     const place = { tenant: owner, keyArn, code };
-    return { id: gateId(owner, keyArn), place, entries: [], at: 0, next: 0 };
+    const id = gateId(owner, keyArn);
+    return QUEUE_NAMES.map((queueName) => ({ id, queueName, place, entries: [], at: 0, next: 0 }));
   });
   for (;;) {
     for (const source of sources.filter(isDry)) await fill(deps, source, Math.min(size, PAGE));
@@ -57,7 +59,7 @@ const isDry = ({ entries, at, next }: Source): boolean => at >= entries.length &
 
 async function fill({ queue }: ParkedDeps, source: Source, size: number): Promise<void> {
   while (isDry(source)) {
-    const { entries, next } = await queue.parkedPage(source.id, source.next ?? 0, size);
+    const { entries, next } = await queue.parkedPage(source.id, source.queueName, source.next ?? 0, size);
     source.entries = entries;
     source.at = 0;
     source.next = next;

@@ -5,6 +5,7 @@ import { putContent, type ContentHeader, type IntakeDeps } from '../intake.ts';
 import { newJobId, type JobData } from '../jobs.ts';
 import { objectName } from '../names.ts';
 import { estimateBytes, type StampRequest } from '../queue/backlog.ts';
+import { queueOf } from '../queue/queue-keys.ts';
 import type { JobQueue } from '../queue/queues.ts';
 import type { Marker, Stamp } from '../queue/stamp.ts';
 import type { JobState, JobStatus } from '../queue/whereabouts.ts';
@@ -47,7 +48,7 @@ export async function prepare(
   const owner = await tenants.get(request.tenant);
   await queue.refuseWhenFull();
   const bytes = estimateBytes('body' in request ? request.body.length : 0, intake.inlineBytes);
-  return { request, owner, share: { tenant: request.tenant, bytes } };
+  return { request, owner, share: { queue: queueOf(request.kind), tenant: request.tenant, bytes } };
 }
 
 /** One of the stamps that were asked for. @throws SealdexError what was answered instead of it */

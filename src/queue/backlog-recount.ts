@@ -1,7 +1,8 @@
 // The backlog's counters set right: what producers counted that died before they added the job, and what Redis lost.
-// Walks the queue a page at a time and corrects by the difference, so that what joins and leaves meanwhile stays counted.
+// Walks the queues a page at a time and corrects by the difference, so that what joins and leaves meanwhile stays counted.
 import { takeLease } from '../lease.ts';
-import { ask, run, type Redis, type RedisKeys, type Script } from '../redis.ts';
+import { QUEUE_NAMES } from '../names.ts';
+import { ask, queueKeys, run, type QueueKeys, type Redis, type RedisKeys, type Script } from '../redis.ts';
 import { BACKLOG } from './backlog.ts';
 import { queueKey } from './queue-keys.ts';
 
@@ -18,14 +19,20 @@ const SLACK_SHARE = 0.02;
 const LISTS = ['wait', 'active'] as const;
 const SETS = ['prioritized', 'delayed', 'failed'] as const;
 
-/** Answers how many jobs the queue holds; with none, nobody has a backlog. */
+/**
+ * KEYS: the backlog's jobs and bytes by tenant, and of each queue its lists and sets. Answers how many jobs the queues hold;
+ * with none, nobody has a backlog.
+ */
 const SIZE: Script = {
   name: 'backlog_size',
-  keys: 7,
+  keys: 2 + QUEUE_NAMES.length * (LISTS.length + SETS.length),
   lua: `
-  local size = redis.call('LLEN', KEYS[1]) + redis.call('LLEN', KEYS[2])
-  for at = 3, 5 do size = size + redis.call('ZCARD', KEYS[at]) end
-  if size == 0 then redis.call('UNLINK', KEYS[6], KEYS[7]) end
+  local size = 0
+  for at = 3, #KEYS do
+    local is_list = (at - 3) % ${LISTS.length + SETS.length} < ${LISTS.length}
+    size = size + redis.call(is_list and 'LLEN' or 'ZCARD', KEYS[at])
+  end
+  if size == 0 then redis.call('UNLINK', KEYS[1], KEYS[2]) end
   return size`,
 };
 
@@ -110,12 +117,14 @@ export async function repairBacklog(redis: Redis, keys: RedisKeys): Promise<'not
   return 'recounted';
 }
 
-/** Walks all of the queue. What is moved or removed in that time may be off by one each, until the next time. */
+/** Walks all queues. What is moved or removed in that time may be off by one each, until the next time. */
 export async function recount(redis: Redis, keys: RedisKeys): Promise<void> {
   const counted = await readCounters(redis, keys);
   const found: Counts = new Map();
-  for (const name of LISTS) await walk(redis, keys, name, 'list', found);
-  for (const name of SETS) await walk(redis, keys, name, 'set', found);
+  for (const own of QUEUE_NAMES.map((name) => queueKeys(keys, name))) {
+    for (const name of LISTS) await walk(redis, own, name, 'list', found);
+    for (const name of SETS) await walk(redis, own, name, 'set', found);
+  }
   const off = [...new Set([...counted.keys(), ...found.keys()])].flatMap((tenant) => {
     const [is, was] = [found.get(tenant), counted.get(tenant)];
     const jobs = (is?.jobs ?? 0) - (was?.jobs ?? 0);
@@ -127,7 +136,7 @@ export async function recount(redis: Redis, keys: RedisKeys): Promise<void> {
   }
 }
 
-async function walk(redis: Redis, keys: RedisKeys, name: string, kind: 'list' | 'set', into: Counts): Promise<void> {
+async function walk(redis: Redis, keys: QueueKeys, name: string, kind: 'list' | 'set', into: Counts): Promise<void> {
   let cursor = '0';
   do {
     const args = [queueKey(keys, name), queueKey(keys, ''), kind, cursor, PAGE];
@@ -140,8 +149,9 @@ async function walk(redis: Redis, keys: RedisKeys, name: string, kind: 'list' | 
 }
 
 async function sizeOf(redis: Redis, keys: RedisKeys): Promise<number> {
-  const places = [...LISTS, ...SETS].map((name) => queueKey(keys, name));
-  return (await run(redis, SIZE, [...places, keys.backlogJobs, keys.backlogBytes])) as number;
+  const queues = QUEUE_NAMES.map((name) => queueKeys(keys, name));
+  const places = queues.flatMap((own) => [...LISTS, ...SETS].map((name) => queueKey(own, name)));
+  return (await run(redis, SIZE, [keys.backlogJobs, keys.backlogBytes, ...places])) as number;
 }
 
 async function readCounters(redis: Redis, keys: RedisKeys): Promise<Counts> {

@@ -2,7 +2,8 @@
 // A job is counted when it is stamped, and leaves the count once, when it is done or discarded; a job has a priority of at
 // least 1 if and only if it was counted. Lua pieces and taking back; recounting is backlog-recount.ts.
 import type { JobData } from '../jobs.ts';
-import { run, type Redis, type RedisKeys, type Script } from '../redis.ts';
+import type { QueueName } from '../names.ts';
+import { run, type Redis, type QueueKeys, type Script } from '../redis.ts';
 import { VALUES } from './lua-values.ts';
 import { queueKey } from './queue-keys.ts';
 
@@ -73,8 +74,9 @@ export const BACKLOG = `${VALUES}
     return 1
   end`;
 
-/** What a job takes of its tenant's share. */
+/** What a job takes of its tenant's share, and the queue that it goes into. */
 export interface StampRequest {
+  readonly queue: QueueName;
   readonly tenant: JobData['tenant'];
   readonly bytes: number;
 }
@@ -92,9 +94,9 @@ const TAKE_BACK: Script = {
 /** Takes a job out of the count that was stamped and is certainly not in the queue. `hasMarker`: it was stamped with its marker. */
 export async function takeBack(
   redis: Redis,
-  keys: RedisKeys,
+  keys: QueueKeys,
   jobId: string,
-  { tenant, bytes }: StampRequest,
+  { tenant, bytes }: Omit<StampRequest, 'queue'>,
   hasMarker: boolean,
 ): Promise<void> {
   const names = [keys.backlogJobs, keys.backlogBytes, keys.marker(jobId), queueKey(keys, jobId)];

@@ -1,13 +1,13 @@
-// Dead letters as operators see them: BullMQ's failed set, listed, replayed and discarded. How each is done is in letters/.
+// Dead letters as operators see them: the failed sets of BullMQ's queues as one, listed, replayed and discarded. How each is done is in letters/.
 import type { Queue } from 'bullmq';
 import type { Clock } from '../clock.ts';
-import type { Redis, RedisKeys } from '../redis.ts';
+import type { Redis } from '../redis.ts';
 import { discardLetters, type DiscardDeps, type Discarded, type DiscardOptions } from './letters/discard.ts';
 import { countLetters, listLetters, tallyLetters } from './letters/find.ts';
 import type { LetterCount, LetterFilter, LetterPage } from './letters/find.ts';
 import { readLetters, type Letter } from './letters/letter.ts';
 import type { Spot } from './letters/pages.ts';
-import { replayLetters, type Replayed, type ReplayOptions } from './letters/replay.ts';
+import { replayLetters, type Replayed, type ReplayOptions, type ReplayPlace } from './letters/replay.ts';
 
 export interface DeadLetters {
   /** Undefined for what is no dead letter. */
@@ -27,34 +27,35 @@ export interface DeadLetters {
 }
 
 export interface DeadLettersDeps {
-  readonly queue: Queue;
   readonly redis: Redis;
-  readonly keys: RedisKeys;
+  /** Each queue's own. */
+  readonly places: readonly ReplayPlace[];
   readonly clock: Clock;
   readonly replayMaxMs: number;
-  readonly restamp: (jobIds: readonly string[]) => Promise<void>;
 }
 
-export function createDeadLetters({ queue, redis, keys, clock, replayMaxMs, restamp }: DeadLettersDeps): DeadLetters {
-  const place = { redis, keys, queueName: queue.name };
-  // As job.retry() does it, without reading the job first, whose data may be large and no JSON.
-  const retry = (id: string): Promise<void> =>
+export function createDeadLetters({ redis, places, clock, replayMaxMs }: DeadLettersDeps): DeadLetters {
+  return {
+    async letter(jobId) {
+      const found = await Promise.all(places.map((place) => readLetters(place, [jobId])));
+      return found.flat().find((letter) => letter !== undefined);
+    },
+    list: (filter, limit, after) => listLetters(places, filter, limit, after),
+    counts: () => countLetters(places),
+    tally: (filter, signal) => tallyLetters(places, filter, signal),
+    replay: (filter, options) => replayLetters({ redis, places, clock, replayMaxMs }, filter, options),
+    discard: (filter, removeContent, options) => discardLetters({ places, clock, removeContent }, filter, options),
+  };
+}
+
+/** BullMQ's move out of a queue's failed set, as job.retry() does it, without reading the job first, whose data may be large and no JSON. */
+export const retrier =
+  (queue: Queue): ReplayPlace['retry'] =>
+  (id) =>
     queue
       .getBackend()
       .retryFinishedJob(
         { id, opts: {} } as Parameters<ReturnType<Queue['getBackend']>['retryFinishedJob']>[0],
         'failed',
-        {
-          resetAttemptsMade: true,
-          resetAttemptsStarted: true,
-        },
+        { resetAttemptsMade: true, resetAttemptsStarted: true },
       );
-  return {
-    letter: async (jobId) => (await readLetters(place, [jobId]))[0],
-    list: (filter, limit, after) => listLetters(place, filter, limit, after),
-    counts: () => countLetters(place),
-    tally: (filter, signal) => tallyLetters(place, filter, signal),
-    replay: (filter, options) => replayLetters({ ...place, clock, replayMaxMs, restamp, retry }, filter, options),
-    discard: (filter, removeContent, options) => discardLetters({ ...place, clock, removeContent }, filter, options),
-  };
-}

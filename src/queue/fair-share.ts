@@ -1,7 +1,7 @@
 // Fair share: start-time fair queueing over tenants, in the scripts that stamp jobs. A job's priority is its tenant's place
 // in a virtual time, which is read off the job that is next to be taken; BullMQ takes the lowest first.
 // Lua pieces and their keys only: who stamps is stamp.ts, who keeps the numbers in range fair-upkeep.ts.
-import type { RedisKeys } from '../redis.ts';
+import type { QueueKeys } from '../redis.ts';
 import { VALUES } from './lua-values.ts';
 import { queueKey } from './queue-keys.ts';
 
@@ -15,7 +15,7 @@ export const LAST_PRIORITY = 2 ** 21 - 1;
 export const JOBS_PER_TURN = 4;
 
 /** What FAIR_SHARE and BACKLOG work on, as the first of a script's keys. */
-export const fairKeys = (keys: RedisKeys): string[] => [
+export const fairKeys = (keys: QueueKeys): string[] => [
   queueKey(keys, 'prioritized'),
   keys.fairClock,
   keys.fairTenants,

@@ -2,7 +2,7 @@
 // range, and tenants with nothing waiting are forgotten. Only when and by whom; each step is restamp.ts' or rebase.ts'.
 import type { Clock, Timer } from '../clock.ts';
 import { takeLease, type Lease } from '../lease.ts';
-import type { Redis, RedisKeys } from '../redis.ts';
+import type { Redis, QueueKeys } from '../redis.ts';
 import { rebase } from './rebase.ts';
 import { BATCH_JOBS, forgetTenants, restampDue, sweepOutliers } from './restamp.ts';
 
@@ -24,7 +24,7 @@ export interface FairUpkeep {
 
 export interface FairUpkeepDeps {
   readonly redis: Redis;
-  readonly keys: RedisKeys;
+  readonly keys: QueueKeys;
   readonly clock: Clock;
   readonly onFault: (error: unknown) => void;
 }
@@ -39,7 +39,7 @@ export function startFairUpkeep({ redis, keys, clock, onFault }: FairUpkeepDeps)
   const isOurs = async (): Promise<boolean> => {
     if (isStopped) return false;
     if (lease && !(await lease.renew(LEASE_MS))) lease = undefined;
-    lease ??= await takeLease(redis, keys.lease('fair-share'), LEASE_MS);
+    lease ??= await takeLease(redis, keys.fairLease, LEASE_MS);
     return lease !== undefined;
   };
   /** Until a batch has nothing more to do. */

@@ -1,9 +1,9 @@
 // Which content in S3 the jobs name that are in the queue, waiting, parked or dead: for who looks for content without a job.
 // Only looks; reads no content.
 import { z } from 'zod';
-import { INTAKE_ID } from '../names.ts';
-import { run, type Redis, type RedisKeys, type Script } from '../redis.ts';
-import { INDEX_QUEUE } from './queue-keys.ts';
+import { INTAKE_ID, QUEUE_NAMES } from '../names.ts';
+import { queueKeys, run, type Redis, type RedisKeys, type Script } from '../redis.ts';
+import { queueKey } from './queue-keys.ts';
 
 /**
  * `gone`: no entry in the queue. `names`: what content it names, if any. `unreadable`: there is an entry that does not say,
@@ -24,9 +24,22 @@ const DATA: Script = {
     return redis.call('EXISTS', KEYS[1]) == 1 and '' or false`,
 };
 
-/** All at once: give it a hundred or so. */
-export const namedIntake = (redis: Redis, keys: RedisKeys, jobIds: readonly string[]): Promise<NamedIntake[]> =>
-  Promise.all(jobIds.map(async (id) => namedBy(await run(redis, DATA, [`${keys.prefix}:${INDEX_QUEUE}:${id}`]))));
+/** Looks in every queue, for all at once: give it a hundred or so. */
+export async function namedIntake(redis: Redis, keys: RedisKeys, jobIds: readonly string[]): Promise<NamedIntake[]> {
+  const inQueues = await Promise.all(
+    QUEUE_NAMES.map((name) => queueKeys(keys, name)).map((own) =>
+      Promise.all(jobIds.map(async (id) => namedBy(await run(redis, DATA, [queueKey(own, id)])))),
+    ),
+  );
+  return jobIds.map((_, at) => together(inQueues.map((found) => found[at] ?? { kind: 'unreadable' })));
+}
+
+/** Of an id that somebody has put into two queues, it cannot be told what it names. */
+function together(found: readonly NamedIntake[]): NamedIntake {
+  const [first, ...more] = found.filter(({ kind }) => kind !== 'gone');
+  if (!first) return { kind: 'gone' };
+  return more.length === 0 ? first : { kind: 'unreadable' };
+}
 
 const entry = z.object({ content: z.object({ intake: z.string().regex(INTAKE_ID).optional() }).optional() });
 

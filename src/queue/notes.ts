@@ -2,8 +2,9 @@
 // Also written into the job's marker, so that a repeated request learns how the first one ended.
 import type { Clock } from '../clock.ts';
 import { isCode, type Code } from '../errors.ts';
-import { ask, run, type Redis, type RedisKeys, type Script } from '../redis.ts';
+import { ask, run, type QueueKeys, type Redis, type RedisKeys, type Script } from '../redis.ts';
 import { BACKLOG } from './backlog.ts';
+import { fileReason } from './failure-text.ts';
 import { queueKey } from './queue-keys.ts';
 
 const ENDS = ['done', 'superseded', 'dead'] as const;
@@ -14,6 +15,8 @@ export interface Note {
   readonly state: EndState | 'retrying';
   /** What ended it, or what it waits for; one that is `retrying` after a stall has `STALLED_TOO_OFTEN`. */
   readonly code?: Code;
+  /** Of a file that was not read: why, as extract/reasons.ts names it. */
+  readonly reason?: string;
   /** Wall clock, milliseconds. */
   readonly since: number;
 }
@@ -46,14 +49,15 @@ const WRITE: Script = {
 /** Answers whether it was written: with a lock, only while that is ours. */
 export async function writeNote(
   redis: Redis,
-  keys: RedisKeys,
+  keys: QueueKeys,
   clock: Clock,
   jobId: string,
   lifeMs: number,
   note: Omit<Note, 'since'>,
   lock?: NoteLock,
 ): Promise<boolean> {
-  const text = `${note.state} ${clock.now()} ${note.code ?? ''}`;
+  const reason = note.reason === undefined ? '' : ` ${note.reason}`;
+  const text = `${note.state} ${clock.now()} ${note.code ?? ''}${reason}`;
   const entry = lock?.entry ?? queueKey(keys, jobId);
   const names = [keys.note(jobId), keys.marker(jobId), `${entry}:lock`, entry, keys.backlogJobs, keys.backlogBytes];
   const args = [text, lifeMs, note.state, note.code ?? '', lock?.token ?? '', keys.parked(''), jobId];
@@ -62,9 +66,10 @@ export async function writeNote(
 
 export async function readNote(redis: Redis, keys: RedisKeys, jobId: string): Promise<Note | undefined> {
   const text = await ask(redis.get(keys.note(jobId)));
-  const [state, since, code] = (text ?? '').split(' ');
+  const [state, since, code, reason] = (text ?? '').split(' ');
   if (!state || !since || !(isEnd(state) || state === 'retrying')) return undefined;
-  return { state, since: Number(since), ...knownCode(code) };
+  const known = knownCode(code);
+  return { state, since: Number(since), ...known, ...fileReason(known.code, reason) };
 }
 
 export const isEnd = (text: string): text is EndState => (ENDS as readonly string[]).includes(text);

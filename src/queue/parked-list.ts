@@ -1,6 +1,6 @@
-// Reading what is parked at a gate, a page at a time: the gate's index, and what each job's entry says of its parking.
+// Reading what is parked at a gate in one queue, a page at a time: the gate's index, and what each job's entry says of its parking.
 // Only looks; parking and releasing is parked.ts.
-import { ask, redisFault, type Redis, type RedisKeys } from '../redis.ts';
+import { ask, redisFault, type Redis, type QueueKeys } from '../redis.ts';
 import { parseParked, type ParkedNote } from './parked.ts';
 
 export interface ParkedEntry extends Pick<ParkedNote, 'since'>, Partial<Pick<ParkedNote, 'code' | 'count'>> {
@@ -18,7 +18,7 @@ export interface ParkedPage {
  * @throws SealdexError `REDIS_FAILED`
  */
 export async function parkedPage(
-  { redis, keys, queueKey }: { redis: Redis; keys: RedisKeys; queueKey: string },
+  { redis, keys, queueKey }: { redis: Redis; keys: QueueKeys; queueKey: string },
   gate: string,
   from: number,
   size: number,

@@ -5,7 +5,7 @@ import type { Job, Queue } from 'bullmq';
 import type { Clock } from '../clock.ts';
 import { isCode, type Code } from '../errors.ts';
 import type { JobData } from '../jobs.ts';
-import { ask, redisFault, run, type Redis, type RedisKeys, type Script } from '../redis.ts';
+import { ask, redisFault, run, type Redis, type QueueKeys, type Script } from '../redis.ts';
 import { VALUES } from './lua-values.ts';
 
 /** The way back when all else fails: 4 hours, a quarter earlier or later. */
@@ -68,7 +68,7 @@ const END: Script = {
 
 export interface ParkDeps {
   readonly redis: Redis;
-  readonly keys: RedisKeys;
+  readonly keys: QueueKeys;
   readonly clock: Clock;
   readonly parkedMaxMs: number;
   /** Whether a gate with this text in Redis lets jobs proceed. */

@@ -1,8 +1,10 @@
-// BullMQ's keys as our scripts name them. What is in them BullMQ alone decides; our own keys are in redis.ts.
-import type { RedisKeys } from '../redis.ts';
+// BullMQ's queues and their keys as our scripts name them. What is in them BullMQ alone decides; our own keys are in redis.ts.
+import type { JobKind } from '../jobs.ts';
+import type { QueueName } from '../names.ts';
+import type { QueueKeys } from '../redis.ts';
 
-/** BullMQ's name of the queue with index, delete and reencrypt jobs. */
-export const INDEX_QUEUE = 'index';
+/** Where jobs of a kind go. */
+export const queueOf = (kind: JobKind): QueueName => (kind === 'upload' ? 'upload' : 'index');
 
 /** `wait`, `prioritized`, `active`, `delayed` or `failed`, the id of a job for its entry, or '' for what all begin with. */
-export const queueKey = (keys: RedisKeys, name: string): string => `${keys.prefix}:${INDEX_QUEUE}:${name}`;
+export const queueKey = ({ prefix, queueName }: QueueKeys, name: string): string => `${prefix}:${queueName}:${name}`;

@@ -1,4 +1,4 @@
-// The queue as producers and operators see it: add a job, ask for one, count. Taking jobs is worker.ts, looking for them
+// The queues as producers and operators see them, as one: add a job, ask for one, count. Taking jobs is worker.ts, looking for them
 // whereabouts.ts.
 // Knows jobs as data; what is in their content it cannot see.
 import { Queue, type JobsOptions } from 'bullmq';
@@ -6,13 +6,14 @@ import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import type { SealdexError } from '../errors.ts';
 import type { JobData } from '../jobs.ts';
-import { ask, redisKeys, type Redis } from '../redis.ts';
+import { QUEUE_NAMES, type QueueName } from '../names.ts';
+import { ask, queueKeys, redisKeys, type QueueKeys, type Redis } from '../redis.ts';
 import { takeBack, type StampRequest } from './backlog.ts';
-import { createDeadLetters, type DeadLetters } from './dead-letters.ts';
+import { createDeadLetters, retrier, type DeadLetters } from './dead-letters.ts';
 import { Fullness } from './fullness.ts';
 import { expireParked, promoter, releaseParked, type ReleaseDeps } from './parked.ts';
 import { parkedPage, type ParkedPage } from './parked-list.ts';
-import { INDEX_QUEUE } from './queue-keys.ts';
+import { queueOf } from './queue-keys.ts';
 import { restamp } from './restamp.ts';
 import { confirm, mark, stamp, type Marker, type Stamp, type Stamping } from './stamp.ts';
 import { createWhereabouts, type Whereabouts } from './whereabouts.ts';
@@ -45,19 +46,27 @@ export interface JobQueue extends Whereabouts {
   takeBack(jobId: string, request: StampRequest, hasMarker: boolean): Promise<void>;
   /** Adds a job; one with an id that is in the queue already changes nothing, and nothing tells so. */
   add(jobId: string, data: JobData, priority: number): Promise<void>;
-  /** Releases what is parked at a gate, as long as `goesOn` says so. Answers whether nothing is left. */
+  /** Releases what is parked at a gate in any queue, as long as `goesOn` says so. Answers whether nothing is left. */
   release(gate: string, goesOn: () => Promise<boolean>): Promise<boolean>;
   /** Brings back what is parked at a gate for longer than it may be. */
   expire(gate: string): Promise<void>;
   readonly letters: DeadLetters;
-  /** What is parked at a gate, oldest first, `size` entries of its index from this one on. */
-  parkedPage(gate: string, from: number, size: number): Promise<ParkedPage>;
+  /** What is parked at a gate in one queue, oldest first, `size` entries of its index from this one on. */
+  parkedPage(gate: string, queueName: QueueName, from: number, size: number): Promise<ParkedPage>;
   close(): Promise<void>;
 }
 
-export function openQueue(config: Config, redis: Redis, clock: Clock): JobQueue {
-  const keys = redisKeys(config.queue);
-  const queue = new Queue<JobData, null>(INDEX_QUEUE, {
+/** One of BullMQ's queues, and what its jobs need. */
+interface Own {
+  readonly queue: Queue<JobData, null>;
+  readonly keys: QueueKeys;
+  readonly stamping: Stamping;
+  readonly releasing: ReleaseDeps;
+}
+
+function openOwn(name: QueueName, config: Config, redis: Redis, clock: Clock): Own {
+  const keys = queueKeys(redisKeys(config.queue), name);
+  const queue = new Queue<JobData, null>(name, {
     connection: redis,
     prefix: keys.prefix,
     streams: STREAMS,
@@ -65,9 +74,6 @@ export function openQueue(config: Config, redis: Redis, clock: Clock): JobQueue 
   });
   // Every command's own answer tells its caller; the event tells it a second time.
   queue.on('error', () => {});
-  const stamping: Stamping = { redis, keys, clock, limits: config };
-  const fullness = new Fullness(redis, clock);
-
   const releasing: ReleaseDeps = {
     redis,
     keys,
@@ -75,29 +81,63 @@ export function openQueue(config: Config, redis: Redis, clock: Clock): JobQueue 
     promote: promoter(queue),
     restamp: (jobIds) => restamp(redis, keys, jobIds),
   };
+  return { queue, keys, stamping: { redis, keys, clock, limits: config }, releasing };
+}
+
+export function openQueue(config: Config, redis: Redis, clock: Clock): JobQueue {
+  const own: Readonly<Record<QueueName, Own>> = {
+    index: openOwn('index', config, redis, clock),
+    upload: openOwn('upload', config, redis, clock),
+  };
+  const all = QUEUE_NAMES.map((name) => own[name]);
+  const keys = redisKeys(config.queue);
+  const fullness = new Fullness(redis, clock);
 
   return {
-    ...createWhereabouts(queue, redis, keys),
+    ...createWhereabouts(all, redis, keys),
     refuseWhenFull: () => fullness.refuse(),
-    stamp: (requests) => stamp(stamping, requests),
-    mark: (jobId, request) => mark(stamping, jobId, config.idempotencyMs, request),
+    stamp: (requests) => stampInQueues(own, requests),
+    mark: (jobId, request) => mark(own[request.queue].stamping, jobId, config.idempotencyMs, request),
     confirm: (jobId) => confirm(redis, keys, jobId),
-    takeBack: (jobId, request, hasMarker) => takeBack(redis, keys, jobId, request, hasMarker),
+    takeBack: (jobId, request, hasMarker) => takeBack(redis, own[request.queue].keys, jobId, request, hasMarker),
     async add(jobId, data, priority) {
+      const { queue } = own[queueOf(data.kind)];
       await ask(queue.add(data.kind, data, { ...JOB_OPTIONS, jobId, priority, sizeLimit: SIZE_LIMIT }));
     },
-    release: (gate, goesOn) => releaseParked(releasing, gate, goesOn),
-    expire: (gate) => expireParked(releasing, gate, clock.now() - config.parkedMaxMs),
+    async release(gate, goesOn) {
+      // One after the other, and each to its end: the gate opens when nothing is left in any.
+      for (const { releasing } of all) if (!(await releaseParked(releasing, gate, goesOn))) return false;
+      return true;
+    },
+    async expire(gate) {
+      for (const { releasing } of all) await expireParked(releasing, gate, clock.now() - config.parkedMaxMs);
+    },
     letters: createDeadLetters({
-      queue,
       redis,
-      keys,
+      places: all.map((each) => ({
+        redis,
+        keys: each.keys,
+        restamp: each.releasing.restamp,
+        retry: retrier(each.queue),
+      })),
       clock,
       // As old as a job gets that is parked, dies and is kept for all the time it may.
       replayMaxMs: config.parkedMaxMs + config.letterMaxMs,
-      restamp: releasing.restamp,
     }),
-    parkedPage: (gate, from, size) => parkedPage({ redis, keys, queueKey: queue.toKey('') }, gate, from, size),
-    close: () => queue.close(),
+    parkedPage: (gate, queueName, from, size) => parkedPage(own[queueName].releasing, gate, from, size),
+    close: async () => void (await Promise.all(all.map(({ queue }) => queue.close()))),
   };
+}
+
+/** One script for the requests of each queue. */
+async function stampInQueues(
+  own: Readonly<Record<QueueName, Own>>,
+  requests: readonly StampRequest[],
+): Promise<(Stamp | SealdexError)[]> {
+  const stamps = new Map<StampRequest, Stamp | SealdexError>();
+  for (const [name, those] of Map.groupBy(requests, ({ queue }) => queue)) {
+    const given = await stamp(own[name].stamping, those);
+    for (const [at, request] of those.entries()) stamps.set(request, given[at]!);
+  }
+  return requests.map((request) => stamps.get(request)!);
 }

@@ -1,6 +1,6 @@
 // Rebase: moves all priorities down when virtual time has passed half of BullMQ's range, so that it never ends.
 // A batch at a time, lowest first; who stamps in between and who crashes in between does no harm.
-import { run, type Redis, type RedisKeys, type Script } from '../redis.ts';
+import { run, type Redis, type QueueKeys, type Script } from '../redis.ts';
 import { FAIR_KEYS, FAIR_SHARE, fairKeys, JOBS_PER_TURN, LAST_PRIORITY } from './fair-share.ts';
 import { queueKey } from './queue-keys.ts';
 import { BATCH_JOBS } from './restamp.ts';
@@ -43,5 +43,5 @@ const REBASE: Script = {
 };
 
 /** Begins a rebase if it is time, or does the next batch of one that somebody began. Answers whether there is more to do. */
-export const rebase = async (redis: Redis, keys: RedisKeys, batch = BATCH_JOBS): Promise<boolean> =>
+export const rebase = async (redis: Redis, keys: QueueKeys, batch = BATCH_JOBS): Promise<boolean> =>
   (await run(redis, REBASE, [...fairKeys(keys), queueKey(keys, ''), batch])) === 1;

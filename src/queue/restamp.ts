@@ -1,7 +1,7 @@
 // Fresh priorities for jobs that are in the queue already: those that come back after a delay, dead letters that are sent
 // again, and those whose priority is from before virtual time started anew.
 // What a priority is fair-share.ts knows; when it is time fair-upkeep.ts.
-import { run, type Redis, type RedisKeys, type Script } from '../redis.ts';
+import { run, type Redis, type QueueKeys, type Script } from '../redis.ts';
 import { BACKLOG } from './backlog.ts';
 import { FAIR_KEYS, FAIR_SHARE, fairKeys } from './fair-share.ts';
 import { queueKey } from './queue-keys.ts';
@@ -90,10 +90,10 @@ const FORGET: Script = {
   return page[1]`,
 };
 
-const entries = (keys: RedisKeys): string[] => [...fairKeys(keys), queueKey(keys, '')];
+const entries = (keys: QueueKeys): string[] => [...fairKeys(keys), queueKey(keys, '')];
 
 /** Gives delayed jobs and dead letters, which are about to be sent back, fresh priorities in this order. */
-export async function restamp(redis: Redis, keys: RedisKeys, jobIds: readonly string[]): Promise<void> {
+export async function restamp(redis: Redis, keys: QueueKeys, jobIds: readonly string[]): Promise<void> {
   for (let at = 0; at < jobIds.length; at += BATCH_JOBS) {
     await run(redis, RESTAMP, [...entries(keys), ...jobIds.slice(at, at + BATCH_JOBS)]);
   }
@@ -103,7 +103,7 @@ export async function restamp(redis: Redis, keys: RedisKeys, jobIds: readonly st
  * Gives a page of the delayed jobs that are due until then fresh priorities, where theirs are past. Answers how many it
  * looked at.
  */
-export async function restampDue(redis: Redis, keys: RedisKeys, untilMs: number, from: number): Promise<number> {
+export async function restampDue(redis: Redis, keys: QueueKeys, untilMs: number, from: number): Promise<number> {
   // BullMQ's score of a delayed job: the time, and twelve bits that tell jobs of one millisecond apart.
   const last = (untilMs + 1) * 4096 - 1;
   return (await run(redis, RESTAMP_DUE, [
@@ -116,9 +116,9 @@ export async function restampDue(redis: Redis, keys: RedisKeys, untilMs: number,
 }
 
 /** Moves a batch of waiting jobs down whose priorities nobody gave out since time started anew. Answers how many. */
-export const sweepOutliers = async (redis: Redis, keys: RedisKeys): Promise<number> =>
+export const sweepOutliers = async (redis: Redis, keys: QueueKeys): Promise<number> =>
   (await run(redis, SWEEP, [...entries(keys), BATCH_JOBS])) as number;
 
 /** Drops tenants that have nothing waiting, about a batch of all from the cursor on. Answers the next cursor, '0' at the end. */
-export const forgetTenants = async (redis: Redis, keys: RedisKeys, cursor: string): Promise<string> =>
+export const forgetTenants = async (redis: Redis, keys: QueueKeys, cursor: string): Promise<string> =>
   (await run(redis, FORGET, [...fairKeys(keys), cursor, BATCH_JOBS])) as string;

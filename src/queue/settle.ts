@@ -6,9 +6,9 @@ import type { Clock } from '../clock.ts';
 import { dispositionOf, type Code } from '../errors.ts';
 import type { JobData } from '../jobs.ts';
 import { isJobId } from '../names.ts';
-import type { Redis, RedisKeys } from '../redis.ts';
+import type { Redis, QueueKeys } from '../redis.ts';
 import type { Outcome } from '../work/outcome.ts';
-import { failureText } from './failure-text.ts';
+import { failureText, fileReason } from './failure-text.ts';
 import { enterLetters, tenantIn } from './letters/entries.ts';
 import { jobKey } from './letters/letter.ts';
 import { writeNote, type Note } from './notes.ts';
@@ -26,7 +26,7 @@ const PAUSE_MS = 5000;
 
 export interface SettleDeps {
   readonly redis: Redis;
-  readonly keys: RedisKeys;
+  readonly keys: QueueKeys;
   readonly clock: Clock;
   readonly noteLifeMs: number;
   readonly random?: () => number;
@@ -57,8 +57,9 @@ export async function settle(
   outcome: Outcome,
 ): Promise<null> {
   const jobId = job.id ?? '';
-  const note = async (state: Note['state'], code?: Code): Promise<void> => {
-    if (!(await isNoted(deps, job, token, { state, ...(code === undefined ? {} : { code }) }))) throw LEFT_ALONE;
+  const note = async (state: Note['state'], code?: Code, reason?: string): Promise<void> => {
+    const said = { state, ...(code === undefined ? {} : { code }), ...fileReason(code, reason) };
+    if (!(await isNoted(deps, job, token, said))) throw LEFT_ALONE;
   };
   const delay = async (afterMs: number, code: Code): Promise<never> => {
     await note('retrying', code);
@@ -66,11 +67,11 @@ export async function settle(
     throw LEFT_ALONE;
   };
 
-  const die = async (code: Code): Promise<never> => {
-    await note('dead', code);
+  const die = async (code: Code, reason?: string): Promise<never> => {
+    await note('dead', code, reason);
     await entered(deps, job, token, code);
     deps.onDead?.(code);
-    throw bare(new UnrecoverableError(failureText(code, jobId)));
+    throw bare(new UnrecoverableError(failureText({ code, ...fileReason(code, reason) }, jobId)));
   };
 
   switch (outcome.kind) {
@@ -89,11 +90,11 @@ export async function settle(
       if (isLastAttempt(job, outcome.code)) return die(outcome.code);
       await note('retrying', outcome.code);
       // BullMQ counts the attempt and delays by backoffMs(), in one script.
-      throw bare(new Error(failureText(outcome.code, jobId)));
+      throw bare(new Error(failureText({ code: outcome.code }, jobId)));
     case 'dead':
       break;
   }
-  return die(outcome.code);
+  return die(outcome.code, outcome.reason);
 }
 
 /** Puts a job back as it was: no attempt is spent and no stall counted. Answers what BullMQ needs to be thrown. */
@@ -126,7 +127,7 @@ async function entered(
   token: string,
   code: Code,
 ): Promise<void> {
-  const place = { redis, keys, queueName: job.queueName };
+  const place = { redis, keys };
   const jobId = job.id ?? '';
   const lock = { key: `${jobKey(place, jobId)}:lock`, token };
   try {

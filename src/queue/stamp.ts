@@ -3,7 +3,7 @@
 // Redis decides both in one script each, so two producers never get the same revision or make two jobs of one key.
 import type { Clock } from '../clock.ts';
 import { isCode, SealdexError, type Code } from '../errors.ts';
-import { MAX_SKEW_MS, run, type Redis, type RedisKeys, type Script } from '../redis.ts';
+import { MAX_SKEW_MS, run, type QueueKeys, type Redis, type RedisKeys, type Script } from '../redis.ts';
 import { BACKLOG, type StampRequest } from './backlog.ts';
 import { FAIR_KEYS, FAIR_SHARE, fairKeys } from './fair-share.ts';
 import { isEnd, knownCode, type EndState } from './notes.ts';
@@ -18,7 +18,8 @@ export interface BacklogLimits {
 /** Where stamps come from. */
 export interface Stamping {
   readonly redis: Redis;
-  readonly keys: RedisKeys;
+  /** Those of the queue that the jobs go into. */
+  readonly keys: QueueKeys;
   readonly clock: Clock;
   readonly limits: BacklogLimits;
 }
@@ -127,7 +128,7 @@ export interface Marker extends Stamp {
  */
 export async function stamp(
   { redis, keys, clock, limits }: Stamping,
-  requests: readonly StampRequest[],
+  requests: readonly Omit<StampRequest, 'queue'>[],
 ): Promise<(Stamp | SealdexError)[]> {
   if (requests.length === 0) return [];
   const most = [limits.tenantBacklogJobs, limits.tenantBacklogBytes];
@@ -149,7 +150,7 @@ export async function mark(
   { redis, keys, clock, limits }: Stamping,
   jobId: string,
   lifeMs: number,
-  { tenant, bytes }: StampRequest,
+  { tenant, bytes }: Omit<StampRequest, 'queue'>,
 ): Promise<Marker> {
   const names = [...fairKeys(keys), keys.revision, keys.marker(jobId), queueKey(keys, jobId)];
   const most = [limits.tenantBacklogJobs, limits.tenantBacklogBytes];

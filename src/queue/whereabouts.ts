@@ -1,11 +1,11 @@
-// Where a job is: what its entry in the queue, or its note after that, tells of it; and how many jobs are where.
+// Where a job is, in whichever queue: what its entry there, or its note after that, tells of it; and how many jobs are where.
 // Only looks. What a job's content is, it cannot see.
 import type { Job, Queue } from 'bullmq';
 import type { Code } from '../errors.ts';
 import type { JobData } from '../jobs.ts';
-import { isJobId } from '../names.ts';
-import { ask, redisFault, type Redis, type RedisKeys } from '../redis.ts';
-import { codeOfFailure } from './failure-text.ts';
+import { isJobId, type QueueName } from '../names.ts';
+import { ask, redisFault, type QueueKeys, type Redis, type RedisKeys } from '../redis.ts';
+import { failureOf } from './failure-text.ts';
 import { readNote } from './notes.ts';
 import { parseParked, type ParkedNote } from './parked.ts';
 
@@ -14,6 +14,8 @@ export type JobState = 'queued' | 'active' | 'retrying' | 'parked' | 'done' | 's
 export interface JobStatus {
   readonly state: JobState;
   readonly code?: Code;
+  /** Of a file that was not read: why, as extract/reasons.ts names it. */
+  readonly reason?: string;
   /** Wall clock, milliseconds: when it was queued, was taken, began to wait, or ended. */
   readonly since?: number;
 }
@@ -42,55 +44,84 @@ export interface Whereabouts {
   /** The same with `since` of what is in the queue too, for one more question to Redis. */
   statusSince(jobId: string): Promise<JobStatus>;
   facts(jobId: string): Promise<JobFacts>;
-  counts(): Promise<QueueCounts>;
+  counts(): Promise<Readonly<Record<QueueName, QueueCounts>>>;
 }
 
 type JobsQueue = Queue<JobData, null>;
 
-export function createWhereabouts(queue: JobsQueue, redis: Redis, keys: RedisKeys): Whereabouts {
-  const status = async (jobId: string): Promise<JobStatus> => {
-    if (!isJobId(jobId)) return { state: 'unknown' };
-    const inQueue = await statusInQueue(queue, redis, keys, jobId);
-    if (inQueue) return inQueue;
+/** One of BullMQ's queues, with its keys. */
+export interface QueuePlace {
+  readonly queue: JobsQueue;
+  readonly keys: QueueKeys;
+}
+
+/** A job's state in a queue, and which. */
+interface Found {
+  readonly status: JobStatus;
+  readonly queue?: JobsQueue;
+}
+
+/** A job is in one queue as long as it lives, so they are looked at one after the other. */
+export function createWhereabouts(places: readonly QueuePlace[], redis: Redis, keys: RedisKeys): Whereabouts {
+  const find = async (jobId: string): Promise<Found> => {
+    if (!isJobId(jobId)) return { status: { state: 'unknown' } };
+    for (const { queue, keys: own } of places) {
+      const inQueue = await statusInQueue(queue, redis, own, jobId);
+      if (inQueue) return { status: inQueue, queue };
+    }
     // The note of an end is written before the job leaves the queue, so nobody falls between the two looks.
     const note = await readNote(redis, keys, jobId);
-    return note && note.state !== 'retrying' ? note : { state: 'unknown' };
+    return { status: note && note.state !== 'retrying' ? note : { state: 'unknown' } };
   };
-  const statusSince = async (jobId: string): Promise<JobStatus> => {
-    const found = await status(jobId);
-    if (found.since !== undefined || found.state === 'unknown') return found;
-    const since = await sinceInQueue(queue, redis, jobId, found.state);
-    return since === undefined ? found : { ...found, since };
+  const findSince = async (jobId: string): Promise<Found> => {
+    const { status, queue } = await find(jobId);
+    if (status.since !== undefined || !queue) return { status, ...(queue ? { queue } : {}) };
+    const since = await sinceInQueue(queue, redis, jobId, status.state);
+    return { status: since === undefined ? status : { ...status, since }, queue };
   };
 
   return {
-    data: async (jobId) => (await entryOf(queue, jobId))?.data,
-    status,
-    statusSince,
+    async data(jobId) {
+      for (const { queue } of places) {
+        const job = await entryOf(queue, jobId);
+        if (job) return job.data;
+      }
+      return undefined;
+    },
+    status: async (jobId) => (await find(jobId)).status,
+    statusSince: async (jobId) => (await findSince(jobId)).status,
     async facts(jobId) {
-      const found = await statusSince(jobId);
-      const job = isJobId(jobId) ? await entryOf(queue, jobId) : undefined;
-      if (!job) return found;
-      const note = found.state === 'parked' ? await parkedNote(queue, redis, jobId) : undefined;
+      const { status, queue } = await findSince(jobId);
+      const job = queue && (await entryOf(queue, jobId));
+      if (!job) return status;
+      const note = status.state === 'parked' ? await parkedNote(queue, redis, jobId) : undefined;
       return {
-        ...found,
+        ...status,
         data: job.data,
         attempts: job.attemptsMade,
-        since: found.since ?? job.timestamp,
+        since: status.since ?? job.timestamp,
         ...(note ? { parked: { count: note.count, gate: note.gate } } : {}),
       };
     },
     async counts() {
-      const counts = await ask(queue.getJobCounts('wait', 'prioritized', 'active', 'delayed', 'failed'));
-      const next = await oldestWaiting(queue, redis);
-      return {
-        waiting: (counts['wait'] ?? 0) + (counts['prioritized'] ?? 0),
-        active: counts['active'] ?? 0,
-        delayed: counts['delayed'] ?? 0,
-        dead: counts['failed'] ?? 0,
-        ...(next === undefined ? {} : { oldest: next }),
-      };
+      const counts = await Promise.all(places.map(({ queue }) => countsOf(queue, redis)));
+      return Object.fromEntries(places.map(({ keys: own }, at) => [own.queueName, counts[at]])) as Record<
+        QueueName,
+        QueueCounts
+      >;
     },
+  };
+}
+
+async function countsOf(queue: JobsQueue, redis: Redis): Promise<QueueCounts> {
+  const counts = await ask(queue.getJobCounts('wait', 'prioritized', 'active', 'delayed', 'failed'));
+  const next = await oldestWaiting(queue, redis);
+  return {
+    waiting: (counts['wait'] ?? 0) + (counts['prioritized'] ?? 0),
+    active: counts['active'] ?? 0,
+    delayed: counts['delayed'] ?? 0,
+    dead: counts['failed'] ?? 0,
+    ...(next === undefined ? {} : { oldest: next }),
   };
 }
 
@@ -98,7 +129,7 @@ export function createWhereabouts(queue: JobsQueue, redis: Redis, keys: RedisKey
 async function statusInQueue(
   queue: JobsQueue,
   redis: Redis,
-  keys: RedisKeys,
+  keys: QueueKeys,
   jobId: string,
 ): Promise<JobStatus | undefined> {
   const state = await ask(queue.getJobState(jobId));
@@ -106,7 +137,7 @@ async function statusInQueue(
   if (state === 'active') return { state };
   if (state === 'failed') {
     const [text, finished] = await ask(redis.hmget(queue.toKey(jobId), 'failedReason', 'finishedOn'));
-    return { state: 'dead', code: codeOfFailure(text), ...(finished ? { since: Number(finished) } : {}) };
+    return { state: 'dead', ...failureOf(text), ...(finished ? { since: Number(finished) } : {}) };
   }
   if (state !== 'delayed') return { state: 'queued' };
   const parked = await parkedNote(queue, redis, jobId);

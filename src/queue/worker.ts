@@ -1,21 +1,24 @@
-// Taking jobs: BullMQ's worker with our settings, hand-back at the end, and nothing of what a job means.
+// Taking jobs of one queue: BullMQ's worker with our settings, hand-back at the end, and nothing of what a job means.
 // Every job goes through the handler that is given, and its outcome through settle().
 import { withDeadline, type Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import type { Code } from '../errors.ts';
 import type { JobData } from '../jobs.ts';
 import { faultOf, rarely } from '../log.ts';
-import { isJobId } from '../names.ts';
-import { redisKeys, type Redis } from '../redis.ts';
+import { isJobId, type QueueName } from '../names.ts';
+import { queueKeys, redisKeys, type Redis } from '../redis.ts';
 import { startFairUpkeep, type FairUpkeep } from './fair-upkeep.ts';
 import { promoter, type ParkDeps } from './parked.ts';
 import { createProcessor, type ProcessorDeps, type QueueProcessor } from './processor.ts';
-import { INDEX_QUEUE } from './queue-keys.ts';
+import { queueKey } from './queue-keys.ts';
 import { mendEntry, queueFault, SafeWorker, type QueueJob } from './safe-worker.ts';
 import { backoffMs } from './settle.ts';
 
 export interface WorkerDeps extends ProcessorDeps {
   readonly config: Config;
+  readonly queueName: QueueName;
+  /** How many jobs at once. */
+  readonly concurrency: number;
   readonly clock: Clock;
   /** A connection that waits for Redis; BullMQ makes a second one of it for blocking. */
   readonly queueRedis: Redis;
@@ -52,7 +55,7 @@ const MAX_FOLLOW_UPS = 1000;
 
 export function startWorker(deps: WorkerDeps): QueueWorker {
   const { config, clock, log, metrics } = deps;
-  const keys = redisKeys(config.queue);
+  const keys = queueKeys(redisKeys(config.queue), deps.queueName);
   const sayRarely = rarely(() => clock.monotonic(), LOG_EVERY_MS);
   const onFault = (error: unknown): void => {
     const fault = faultOf(queueFault(error));
@@ -65,19 +68,19 @@ export function startWorker(deps: WorkerDeps): QueueWorker {
     keys,
     clock,
     parkedMaxMs: config.parkedMaxMs,
-    queueKey: `${keys.prefix}:${INDEX_QUEUE}:`,
+    queueKey: queueKey(keys, ''),
     promote: (jobId) => promoter(worker)(jobId),
   };
   const onDead = (code: Code): void => metrics.count('sealdex_dead_letters_total', { code });
   const settling = { redis, keys, clock, noteLifeMs: config.statusMs, parking, onFault, onDead };
   const processor = createProcessor(deps, settling);
   const worker: SafeWorker = new SafeWorker(
-    INDEX_QUEUE,
+    deps.queueName,
     (job: QueueJob, token) => processor.run(job, token ?? '', worker.hasStalledOut(job)),
     {
       connection: deps.queueRedis,
       prefix: keys.prefix,
-      concurrency: config.concurrency,
+      concurrency: deps.concurrency,
       lockDuration: LOCK_MS,
       stalledInterval: STALLED_CHECK_MS,
       maxStalledCount: MAX_STALLS,
@@ -104,7 +107,6 @@ export function startWorker(deps: WorkerDeps): QueueWorker {
     log.warn({ job: isJobId(id) ? id : '-' }, 'job is back from a process that died or froze');
     follow(id, () => mendEntry(deps.redis, worker.toKey(id)), 'a stalled entry was not looked at; the next stall is');
   });
-  metrics.gauge('sealdex_jobs_active', processor.active);
   const fairUpkeep = startFairUpkeep({ redis: deps.redis, keys, clock, onFault });
 
   let stopping: Promise<{ handedBack: number; isClean: boolean }> | undefined;

@@ -5,6 +5,7 @@ import type { Clock } from '../clock.ts';
 import { memoryRatio } from '../queue/fullness.ts';
 import { countParked } from '../queue/parked-counts.ts';
 import type { JobQueue } from '../queue/queues.ts';
+import type { QueueCounts } from '../queue/whereabouts.ts';
 import { ask, type Redis, type RedisKeys } from '../redis.ts';
 import type { Chore } from './upkeep.ts';
 
@@ -25,8 +26,8 @@ export interface DepthsDeps {
 }
 
 const depths = z.object({
-  /** waiting, active, delayed, dead. */
-  jobs: z.record(z.string(), z.number()),
+  /** By queue: waiting, active, delayed, dead. */
+  jobs: z.record(z.string(), z.record(z.string(), z.number())),
   parked: z.number(),
   oldestParkedSeconds: z.number(),
   gatesShut: z.record(z.string(), z.number()),
@@ -74,9 +75,8 @@ async function count({ redis, keys, clock, queue, gates }: DepthsDeps): Promise<
     memoryRatio(redis),
   ]);
   const oldest = Math.min(...parked.map((each) => each.oldest ?? Infinity), clock.now());
-  const { waiting, active, delayed, dead } = counts;
   return {
-    jobs: { waiting, active, delayed, dead },
+    jobs: { index: statesOf(counts.index), upload: statesOf(counts.upload) },
     parked: parked.reduce((sum, { jobs }) => sum + jobs, 0),
     oldestParkedSeconds: Math.max(0, clock.now() - oldest) / 1000,
     gatesShut: sumBy(
@@ -87,6 +87,13 @@ async function count({ redis, keys, clock, queue, gates }: DepthsDeps): Promise<
     redisMemoryRatio,
   };
 }
+
+const statesOf = ({ waiting, active, delayed, dead }: QueueCounts): Record<string, number> => ({
+  waiting,
+  active,
+  delayed,
+  dead,
+});
 
 function sumBy<T>(items: readonly T[], of: (item: T) => readonly [string, number]): Record<string, number> {
   const sums = new Map<string, number>();

@@ -11,7 +11,8 @@ export type Outcome =
   /** `gate`: whose opening brings the job back, as gateId() names it. */
   | { readonly kind: 'park'; readonly code: Code; readonly gate: string }
   | { readonly kind: 'retry'; readonly code: Code; readonly spendsAttempt: boolean; readonly afterMs?: number }
-  | { readonly kind: 'dead'; readonly code: Code }
+  /** `reason`: why a file was not read, as extract/reasons.ts names it. */
+  | { readonly kind: 'dead'; readonly code: Code; readonly reason?: string }
   | { readonly kind: 'pause'; readonly code: Code };
 
 /** Says whether the bucket works: writes an object, reads it, removes it. */
@@ -69,7 +70,8 @@ export async function outcomeOf(
       : { kind: 'park', code, gate: gateId(tenant, keyArn) };
   }
   // `none` is a code that no job should meet: somebody's mistake, kept as a dead letter after its attempts.
-  return disposition === 'none'
-    ? { kind: 'retry', code: 'INTERNAL', spendsAttempt: true }
+  if (disposition === 'none') return { kind: 'retry', code: 'INTERNAL', spendsAttempt: true };
+  return disposition === 'dead' && code.startsWith('FILE_') && reason !== undefined
+    ? { kind: 'dead', code, reason }
     : { kind: disposition, code };
 }

@@ -54,9 +54,9 @@ describe('list', () => {
     expect(code).toBe(0);
     const lines = linesOf(stdout).map((line) => line.split(/ {2,}/));
     expect(lines).toEqual([
-      ['JOB', 'TENANT', 'CODE', 'SINCE', 'ATTEMPTS'],
-      [young, '-', 'TENANT_UNKNOWN', '2026-11-20T10:01:00Z', '1'],
-      [old, 'acme', 'CONTENT_MISSING', '2026-11-20T10:00:00Z', '1'],
+      ['JOB', 'KIND', 'TENANT', 'CODE', 'SINCE', 'ATTEMPTS', 'WHY'],
+      [young, '-', '-', 'TENANT_UNKNOWN', '2026-11-20T10:01:00Z', '1'],
+      [old, 'index', 'acme', 'CONTENT_MISSING', '2026-11-20T10:00:00Z', '1'],
     ]);
     expect(stderr).toBe('What to do about one: sealdex dead show JOB. To send them again: sealdex dead replay\n');
     expect(jsonOf((await dead('list', '--json')).stdout)).toMatchObject([

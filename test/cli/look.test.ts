@@ -193,9 +193,10 @@ describe('status', () => {
 
     const lines = linesOf((await scene.sealdex(['status'])).stdout);
     expect(lines[0]).toBe(`Queue ${String(scene.settings.SEALDEX_QUEUE)}: 0 waiting, 0 active, 0 delayed, 0 dead`);
-    expect(lines[1]).toMatch(/^Data keys in memory: \d+, the oldest for \d+ (ms|s|min)$/);
-    expect(lines[2]).toMatch(/^KMS calls since the processes started: .*Decrypt \d+/);
-    expect(lines[4]).toMatch(/^PROCESS +ROLE +PID +STARTED +KEYS +TENANTS$/);
+    expect(lines[1]).toBe('Uploads: 0 waiting, 0 active, 0 delayed, 0 dead');
+    expect(lines[2]).toMatch(/^Data keys in memory: \d+, the oldest for \d+ (ms|s|min)$/);
+    expect(lines[3]).toMatch(/^KMS calls since the processes started: .*Decrypt \d+/);
+    expect(lines[5]).toMatch(/^PROCESS +ROLE +PID +STARTED +KEYS +TENANTS$/);
     expect(lines.filter((line) => / worker +\d+ /.test(line)).length).toBeGreaterThanOrEqual(2);
     expect(lines.join('\n')).not.toContain('No worker');
     await second.stop();

@@ -106,7 +106,8 @@ test('jobs show tells since when and how often it is parked, its gate and the ne
 
 test('status counts them by tenant', async () => {
   const lines = linesOf((await scene.sealdex(['status'])).stdout);
-  expect(lines[0]).toMatch(/: 0 waiting, 0 active, 6 delayed \(6 parked\), 0 dead$/);
+  expect(lines[0]).toMatch(/: 0 waiting, 0 active, 6 delayed, 0 dead$/);
+  expect(lines[2]).toBe('Of the delayed jobs 6 are parked');
   const header = lines.findIndex((line) => /^TENANT +PARKED +OLDEST +DEAD$/.test(line));
   expect(lines[header + 1]).toMatch(/^acme +6 +\d+ (ms|s) +0$/);
   expect(lines[header + 2]).toBe('Why jobs are parked, and who acts: sealdex keys list');

@@ -22,7 +22,7 @@ function waitingFor(status: (jobId: string) => Promise<JobStatus>) {
       asked += 1;
       return status(jobId);
     },
-    onEnd: ({ line }, state, code) => told.push(`${line} ${state} ${code ?? '-'}`),
+    onEnd: ({ line }, state, { code }) => told.push(`${line} ${state} ${code ?? '-'}`),
     onProgress: (ended, total) => told.push(`${ended}/${total}`),
     onStill: (error) => told.push(`still ${error?.code ?? '-'}`),
   });

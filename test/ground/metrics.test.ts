@@ -15,6 +15,7 @@ describe('the table of metrics', () => {
       'phase',
       'operation',
       'result',
+      'queue',
       'state',
       'quantile',
     ]);

@@ -4,7 +4,7 @@ import { startIndexWorker } from '../../src/app.ts';
 import type { Settings } from '../../src/config.ts';
 import { gateId } from '../../src/names.ts';
 import { changeGate, readGate, type Gate, type GateRecord } from '../../src/parking/record.ts';
-import { redisKeys } from '../../src/redis.ts';
+import { queueKeys, redisKeys, type QueueKeys } from '../../src/redis.ts';
 import { eventually } from '../support/eventually.ts';
 import { documentOf, openHouse, squeezed, textOf, type House } from './house.ts';
 import { startWorkerChild, type WorkerChild } from './worker-child.ts';
@@ -12,7 +12,7 @@ import { startWorkerChild, type WorkerChild } from './worker-child.ts';
 /** Probes come soon, so that nobody waits for them. */
 const SOON: Settings = { SEALDEX_PROBE_MIN_MS: 200, SEALDEX_PROBE_MAX_MS: 600 };
 
-const keysOf = (house: House): ReturnType<typeof redisKeys> => redisKeys(String(house.settings.SEALDEX_QUEUE));
+const keysOf = (house: House): QueueKeys => queueKeys(redisKeys(String(house.settings.SEALDEX_QUEUE)), 'index');
 
 const gateOf = (house: House, arn: string): Promise<Gate> => readGate(house.redis, keysOf(house), gateId('acme', arn));
 

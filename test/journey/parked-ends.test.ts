@@ -5,7 +5,7 @@ import { createProducer, startIndexWorker } from '../../src/app.ts';
 import type { Settings } from '../../src/config.ts';
 import { gateId } from '../../src/names.ts';
 import type { Producer } from '../../src/producer.ts';
-import { redisKeys } from '../../src/redis.ts';
+import { queueKeys, redisKeys } from '../../src/redis.ts';
 import { readTenantFile, writeTenantFile } from '../../src/store/tenants.ts';
 import { eventually } from '../support/eventually.ts';
 import { setGate } from '../support/gate.ts';
@@ -50,7 +50,7 @@ test('a job that was parked for too long is a dead letter, and its replay stores
   const gate = gateId('acme', key);
   const since = Date.now() - 31 * DAY_MS;
   await house.redis.hset(house.queue.toKey(job), 'parked', `KEY_DISABLED ${since} 1 ${gate}`);
-  await house.redis.zadd(redisKeys(queueOf(house)).parked(gate), since, job);
+  await house.redis.zadd(queueKeys(redisKeys(queueOf(house)), 'index').parked(gate), since, job);
   expect(await house.end(job)).toBe('dead PARKED_TOO_LONG');
 
   house.services.kms.enable(key);

@@ -7,7 +7,7 @@ import { takeLease } from '../../src/lease.ts';
 import { gateId } from '../../src/names.ts';
 import { GATES_LISTED } from '../../src/operator/gates.ts';
 import { changeGate, readGate, type GateRecord } from '../../src/parking/record.ts';
-import { redisKeys, type RedisKeys } from '../../src/redis.ts';
+import { queueKeys, redisKeys, type RedisKeys } from '../../src/redis.ts';
 import { documentOf, metricsOf, openHouse, type House } from '../journey/house.ts';
 import { codeOf, refusalOf } from '../producer/scene.ts';
 import { eventually } from '../support/eventually.ts';
@@ -325,7 +325,7 @@ describe('parked jobs', () => {
     const { key, jobs: second } = await parkedTenant('list-b', 2);
     const third = await enqueue('list-a', 1, 'late');
     await parkedWith(third, 'KEY_DISABLED');
-    await house.redis.zadd(keys.parked(gateId('list-b', key)), 1, `j${'0'.repeat(32)}`);
+    await house.redis.zadd(queueKeys(keys, 'index').parked(gateId('list-b', key)), 1, `j${'0'.repeat(32)}`);
     const ours = new Set(['list-a', 'list-b']);
     const listOf = async (size: number) =>
       (await Array.fromAsync(house.operator.parkedJobs({ size }))).filter(({ tenant }) => ours.has(tenant));

@@ -4,6 +4,7 @@ import { systemClock } from '../../src/clock.ts';
 import { SealdexError } from '../../src/errors.ts';
 import { newJobId } from '../../src/jobs.ts';
 import { estimateBytes } from '../../src/queue/backlog.ts';
+import type { StampRequest } from '../../src/queue/backlog.ts';
 import { recount, repairBacklog } from '../../src/queue/backlog-recount.ts';
 import { writeNote } from '../../src/queue/notes.ts';
 import type { Outcome } from '../../src/work/outcome.ts';
@@ -17,11 +18,11 @@ beforeEach(async () => {
 });
 afterEach(() => room[Symbol.asyncDispose]());
 
-const share = (tenant = 'acme', bytes = 2000) => ({ tenant, bytes });
+const share = (tenant = 'acme', bytes = 2000): StampRequest => ({ queue: 'index', tenant, bytes });
 const backlog = (): Promise<Record<string, string>> => room.redis.hgetall(room.keys.backlogJobs);
 const bytes = (): Promise<Record<string, string>> => room.redis.hgetall(room.keys.backlogBytes);
 
-const answers = async (...requests: { tenant: string; bytes: number }[]): Promise<string[]> =>
+const answers = async (...requests: StampRequest[]): Promise<string[]> =>
   (await room.queue.stamp(requests)).map((stamp) => (stamp instanceof SealdexError ? stamp.code : 'stamped'));
 
 const refusal = (call: Promise<unknown>): Promise<SealdexError | undefined> =>
@@ -190,7 +191,7 @@ describe('counting again', () => {
     await large.worker(async ({ id }) =>
       id === ids[0] ? { kind: 'dead', code: 'JOB_INVALID' } : { kind: 'park', code: 'KEY_DISABLED', gate: 'acme:0' },
     );
-    await eventually(async () => (await queue.counts()).delayed + (await queue.counts()).dead === 8);
+    await eventually(async () => (await queue.counts()).index.delayed + (await queue.counts()).index.dead === 8);
     await bull.pause();
     for (let n = 0; n < 600; n++) await large.add({ tenant: 'many' });
     await bull.add('index', dataOf({ tenant: 'foreign' }), { jobId: newJobId() });

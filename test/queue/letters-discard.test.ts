@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { newJobId } from '../../src/jobs.ts';
-import { createDeadLetters } from '../../src/queue/dead-letters.ts';
+import { createDeadLetters, retrier } from '../../src/queue/dead-letters.ts';
 import type { LetterContent } from '../../src/queue/letters/discard.ts';
 import { bury, chores, indexOf, lay, never } from './letter-room.ts';
 import { dataOf, openRoom, type Room } from './room.ts';
@@ -105,12 +105,17 @@ test('a letter that is discarded while it is about to be replayed stays gone', a
   const [id = ''] = await bury(room, [{}]);
   const { redis, keys } = room;
   const letters = createDeadLetters({
-    queue: room.bull,
     redis,
-    keys,
+    places: [
+      {
+        redis,
+        keys,
+        restamp: async () => void (await room.queue.letters.discard({}, noContent)),
+        retry: retrier(room.bull),
+      },
+    ],
     clock: systemClock,
     replayMaxMs: 86_400_000,
-    restamp: async () => void (await room.queue.letters.discard({}, noContent)),
   });
   expect(await letters.replay({})).toMatchObject({ sent: 0, alreadyTaken: 1 });
   expect(await redis.keys(`${room.bull.toKey(id)}*`)).toEqual([]);

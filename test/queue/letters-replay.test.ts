@@ -2,9 +2,9 @@
 import { expect, test } from 'vitest';
 import type { Clock } from '../../src/clock.ts';
 import { systemClock } from '../../src/clock.ts';
-import { createDeadLetters, type DeadLetters } from '../../src/queue/dead-letters.ts';
+import { createDeadLetters, retrier, type DeadLetters } from '../../src/queue/dead-letters.ts';
 import { enterLetters, leaveLetter } from '../../src/queue/letters/entries.ts';
-import { replayLetters, type Replayed, type ReplayDeps } from '../../src/queue/letters/replay.ts';
+import { replayLetters, type Replayed, type ReplayDeps, type ReplayPlace } from '../../src/queue/letters/replay.ts';
 import type { Outcome } from '../../src/work/outcome.ts';
 import { codeOf } from '../producer/scene.ts';
 import { bury, chores, indexOf, lay, never } from './letter-room.ts';
@@ -31,8 +31,13 @@ function jumpingClock(): Clock & { readonly passedMs: number } {
   };
 }
 
-const lettersOf = (room: Room, clock: Clock, restamp: ReplayDeps['restamp'] = async () => {}): DeadLetters =>
-  createDeadLetters({ queue: room.bull, redis: room.redis, keys: room.keys, clock, replayMaxMs: DAY_MS, restamp });
+const lettersOf = (room: Room, clock: Clock, restamp: ReplayPlace['restamp'] = async () => {}): DeadLetters =>
+  createDeadLetters({
+    redis: room.redis,
+    places: [{ redis: room.redis, keys: room.keys, restamp, retry: retrier(room.bull) }],
+    clock,
+    replayMaxMs: DAY_MS,
+  });
 
 const many = (count: number): { since: number }[] => Array.from({ length: count }, (_, at) => ({ since: 1000 + at }));
 
@@ -195,34 +200,33 @@ test('a replay that was interrupted tells what it did, and the next one takes wh
 test('who dies between any two steps has lost no letter, and the next replay sends none twice', async () => {
   await using room = await openRoom();
   const ids = await laid(room, 3);
-  const place = {
+  const depsWith = (moves: Pick<ReplayPlace, 'restamp' | 'retry'>): ReplayDeps => ({
     redis: room.redis,
-    keys: room.keys,
-    queueName: room.bull.name,
+    places: [{ redis: room.redis, keys: room.keys, ...moves }],
     clock: jumpingClock(),
     replayMaxMs: DAY_MS,
-  };
+  });
   const dies = async (): Promise<never> => {
     throw new Error('killed');
   };
   const job = (id: string) =>
     ({ id, opts: {} }) as Parameters<ReturnType<Room['bull']['getBackend']>['retryFinishedJob']>[0];
-  const retry: ReplayDeps['retry'] = (id) => room.bull.getBackend().retryFinishedJob(job(id), 'failed', {});
-  await expect(replayLetters({ ...place, retry, restamp: dies }, { limit: 1 })).rejects.toThrow('killed');
-  const beforeMove = replayLetters({ ...place, retry: dies, restamp: async () => {} }, { limit: 1 });
+  const retry: ReplayPlace['retry'] = (id) => room.bull.getBackend().retryFinishedJob(job(id), 'failed', {});
+  await expect(replayLetters(depsWith({ retry, restamp: dies }), { limit: 1 })).rejects.toThrow('killed');
+  const beforeMove = replayLetters(depsWith({ retry: dies, restamp: async () => {} }), { limit: 1 });
   await expect(beforeMove).rejects.toMatchObject({ code: 'REDIS_FAILED' });
   expect(await room.bull.getFailedCount()).toBe(3);
   const afterMove = async (id: string): Promise<void> => retry(id).then(dies);
-  const died = replayLetters({ ...place, retry: afterMove, restamp: async () => {} }, { limit: 1 });
+  const died = replayLetters(depsWith({ retry: afterMove, restamp: async () => {} }), { limit: 1 });
   await expect(died).rejects.toMatchObject({ code: 'REDIS_FAILED' });
   expect(await room.bull.getFailedCount()).toBe(2);
-  expect((await replayLetters({ ...place, retry, restamp: async () => {} }, { tenant: 'acme' })).sent).toBe(2);
+  expect((await replayLetters(depsWith({ retry, restamp: async () => {} }), { tenant: 'acme' })).sent).toBe(2);
   expect((await waiting(room)).sort()).toEqual(ids.sort());
 });
 
 test('an entry about a newer death outlives the replay of the older one', async () => {
   await using room = await openRoom();
-  const place = { redis: room.redis, keys: room.keys, queueName: room.bull.name };
+  const place = { redis: room.redis, keys: room.keys };
   const list = { tenant: 'acme', code: 'CONTENT_MISSING' } as const;
   await enterLetters(place, list, [{ jobId: 'j', since: 2000 }]);
   expect(await leaveLetter(place, list, { jobId: 'j', since: 1000 })).toBe(false);

@@ -36,6 +36,7 @@ test('a job that ends dead is in the index before it is in the failed set, and i
   const letter = await room.queue.letters.letter(id);
   expect(letter).toEqual({
     jobId: id,
+    queue: 'index',
     tenant: 'acme',
     corpus: 'docs',
     kind: 'index',
@@ -162,7 +163,7 @@ test('a worker that died between the entry and the move leaves no letter, and it
 test('who has lost the lock of its job enters no letter', async () => {
   await using room = await openRoom();
   const id = await room.add();
-  const place = { redis: room.redis, keys: room.keys, queueName: room.bull.name };
+  const place = { redis: room.redis, keys: room.keys };
   const key = `${room.bull.toKey(id)}:lock`;
   await room.redis.set(key, 'mine');
   const list = { tenant: 'acme', code: 'CONTENT_MISSING' } as const;

@@ -141,10 +141,10 @@ test('Jobs that ran before another went on with the release of a dead process ru
     runs.push(id);
     return { kind: 'done' };
   });
-  await eventually(async () => runs.length === 10 && (await room.queue.counts()).active === 0);
+  await eventually(async () => runs.length === 10 && (await room.queue.counts()).index.active === 0);
   expect(await entries()).toEqual(ids);
   expect(await release()).toBe(true);
-  await eventually(async () => runs.length >= ids.length && (await room.queue.counts()).active === 0);
+  await eventually(async () => runs.length >= ids.length && (await room.queue.counts()).index.active === 0);
   expect(runs.toSorted()).toEqual(ids.toSorted());
   expect([await counts(), await entries()]).toEqual([[0, 0], []]);
 });

@@ -173,7 +173,7 @@ test('removals that hang are not begun without bound, and hold no stop up', asyn
       return new Promise(() => {});
     },
   });
-  await eventually(async () => (await room.queue.counts()).waiting === 0 && worker.active() === 0);
+  await eventually(async () => (await room.queue.counts()).index.waiting === 0 && worker.active() === 0);
   expect(begun).toBe(1000);
   expect(await worker.stop()).toEqual({ handedBack: 0, isClean: true });
 });

@@ -11,7 +11,7 @@ import { createMetrics, type Metrics } from '../../src/metrics.ts';
 import { openQueue, type JobQueue } from '../../src/queue/queues.ts';
 import type { Handle } from '../../src/queue/processor.ts';
 import { startWorker, type QueueWorker, type WorkerDeps } from '../../src/queue/worker.ts';
-import { openRedis, redisKeys, type RedisKeys } from '../../src/redis.ts';
+import { openRedis, queueKeys, redisKeys, type QueueKeys } from '../../src/redis.ts';
 
 export interface LogLine {
   readonly level: string;
@@ -21,7 +21,8 @@ export interface LogLine {
 
 export interface Room extends AsyncDisposable {
   readonly config: Config;
-  readonly keys: RedisKeys;
+  /** Those of the queue `index`. */
+  readonly keys: QueueKeys;
   readonly metrics: Metrics;
   readonly redis: Redis;
   /** BullMQ itself, as somebody would use it who enqueues past the producer. */
@@ -58,7 +59,7 @@ export async function openRoom(settings: Settings = {}): Promise<Room> {
     },
     {},
   );
-  const keys = redisKeys(config.queue);
+  const keys = queueKeys(redisKeys(config.queue), 'index');
   const redis = opened.adopt(new Redis(config.redisUrl), (redis) => redis.disconnect());
   opened.defer(() => removeKeys(redis, keys.prefix));
   const bull = opened.adopt(new Queue('index', { connection: redis, prefix: keys.prefix }), (queue) => queue.close());
@@ -84,6 +85,8 @@ export async function openRoom(settings: Settings = {}): Promise<Room> {
         metrics: createMetrics(),
         redis: patient,
         queueRedis,
+        queueName: 'index',
+        concurrency: config.concurrency,
         handle,
         onCompleted: async () => {},
         onOutcome: () => {},
@@ -98,7 +101,7 @@ export async function openRoom(settings: Settings = {}): Promise<Room> {
     async add(data) {
       const id = newJobId();
       const full = dataOf(data);
-      const [stamp] = await queue.stamp([{ tenant: full.tenant, bytes: 2000 }]);
+      const [stamp] = await queue.stamp([{ queue: 'index', tenant: full.tenant, bytes: 2000 }]);
       if (stamp === undefined || stamp instanceof Error) throw stamp ?? new Error('there is no stamp');
       await queue.add(id, full, stamp.priority);
       return id;

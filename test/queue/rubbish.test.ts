@@ -183,7 +183,7 @@ test('letters behind rubbish are listed, replayed and discarded', async () => {
   );
   expect(done).toMatchObject({ sent: 1, alreadyTaken: 1 });
   const { redis, keys } = room;
-  const deps = { redis, keys, queueName: 'index', clock: systemClock, removeContent: async () => {} };
+  const deps = { places: [{ redis, keys }], clock: systemClock, removeContent: async () => {} };
   expect(await discardLetters(deps, {})).toMatchObject({ discarded: 2, alreadyTaken: 0 });
   expect(await room.redis.exists(entryOf(text), entryOf(word))).toBe(0);
 });
@@ -192,7 +192,7 @@ test('a discard that Redis refuses half way leaves a letter', async () => {
   const [id = ''] = await lay(room, [{ since: systemClock.now() - 1 }]);
   const { redis, keys } = room;
   await redis.set(keys.letters('acme', 'CONTENT_MISSING'), 'rubbish');
-  const deps = { redis, keys, queueName: 'index', clock: systemClock, removeContent: async () => {} };
+  const deps = { places: [{ redis, keys }], clock: systemClock, removeContent: async () => {} };
   await expect(discardLetters(deps, {})).rejects.toMatchObject({ code: 'REDIS_FAILED' });
   expect(await room.queue.letters.letter(id)).toMatchObject({ jobId: id });
 });

@@ -62,8 +62,8 @@ describe('the text of a failure', () => {
   it('is the code and the job id, and tells the code again', () => {
     const id = newJobId();
     for (const code of Object.keys(CODES) as Code[]) {
-      expect(failureText(code, id)).toBe(`${code} ${id}`);
-      expect(codeOfFailure(failureText(code, id))).toBe(code);
+      expect(failureText({ code }, id)).toBe(`${code} ${id}`);
+      expect(codeOfFailure(failureText({ code }, id))).toBe(code);
     }
   });
 
@@ -77,7 +77,7 @@ describe('the text of a failure', () => {
   it.each(['', undefined, 'a document id', `j${'a'.repeat(33)}`, 'x\ny'])(
     'leaves out an id that is not ours: %j',
     (id) => {
-      expect(failureText('JOB_INVALID', id)).toBe('JOB_INVALID -');
+      expect(failureText({ code: 'JOB_INVALID' }, id)).toBe('JOB_INVALID -');
     },
   );
 });

@@ -6,7 +6,7 @@ import { SealdexError } from '../../src/errors.ts';
 import { newJobId } from '../../src/jobs.ts';
 import { readNote, writeNote } from '../../src/queue/notes.ts';
 import { confirm, mark as markOf, stamp as stampsOf, type Marker } from '../../src/queue/stamp.ts';
-import { redisKeys, type RedisKeys } from '../../src/redis.ts';
+import { queueKeys, redisKeys, type QueueKeys } from '../../src/redis.ts';
 import { FakeClock } from '../support/clock.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 
@@ -17,13 +17,13 @@ const SHARE = { tenant: 'acme', bytes: 2000 };
 let services: TestServices;
 let producers: Redis[];
 let redis: Redis;
-let keys: RedisKeys;
+let keys: QueueKeys;
 
 beforeAll(async () => {
   services = await testServices();
   producers = Array.from({ length: 4 }, () => new Redis(services.redisUrl));
   redis = producers[0]!;
-  keys = redisKeys(String(services.settings.SEALDEX_QUEUE));
+  keys = queueKeys(redisKeys(String(services.settings.SEALDEX_QUEUE)), 'index');
 });
 beforeEach(() => redis.del(keys.revision));
 afterAll(async () => {
@@ -32,7 +32,7 @@ afterAll(async () => {
 });
 
 /** The first of `count` revisions; the test fails unless all of them are consecutive. */
-async function stamp(from: Redis, names: RedisKeys, clock: Clock, count: number): Promise<number> {
+async function stamp(from: Redis, names: QueueKeys, clock: Clock, count: number): Promise<number> {
   const requests = Array.from({ length: count }, () => SHARE);
   const stamps = await stampsOf({ redis: from, keys: names, clock, limits: LIMITS }, requests);
   const revisions = stamps.map((one) => ('revision' in one ? one.revision : Number.NaN));
@@ -44,7 +44,7 @@ async function stamp(from: Redis, names: RedisKeys, clock: Clock, count: number)
 /** A marker without its priority, which is fair-share.test.ts' business. */
 async function mark(
   from: Redis,
-  names: RedisKeys,
+  names: QueueKeys,
   clock: Clock,
   id: string,
   lifeMs: number,

@@ -1,7 +1,7 @@
 // What can be seen of one gate from outside: its state and its parked jobs in Redis, the tries of its key in the workers'
 // metrics, and the calls that KMS itself has counted.
-import { gateId } from '../../names.ts';
-import { ask, type Redis, type RedisKeys } from '../../redis.ts';
+import { gateId, QUEUE_NAMES } from '../../names.ts';
+import { ask, queueKeys, type Redis, type RedisKeys } from '../../redis.ts';
 import type { KmsServer } from '../kms/server.ts';
 
 export interface GateWatchDeps {
@@ -37,7 +37,11 @@ export function watchGate({ redis, keys, kms, tenant, keyArn, ports, signal }: G
       const record = await ask(redis.hget(keys.gates, id));
       return /"state":"(\w+)"/.exec(record ?? '')?.[1] ?? 'open';
     },
-    parked: () => ask(redis.zcard(keys.parked(id))),
+    async parked() {
+      const indexes = QUEUE_NAMES.map((name) => queueKeys(keys, name).parked(id));
+      const counts = await Promise.all(indexes.map((index) => ask(redis.zcard(index))));
+      return counts.reduce((sum, count) => sum + count, 0);
+    },
     calls: () => kms.counts.count({ key: keyArn }) - kms.counts.count({ key: keyArn, operation: 'DescribeKey' }),
     async probes() {
       const texts = await Promise.all(ports().map((port) => metricsAt(port, signal)));

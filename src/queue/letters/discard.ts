@@ -6,7 +6,7 @@ import { run, type Script } from '../../redis.ts';
 import { BACKLOG } from '../backlog.ts';
 import { LEAVE, listKey, listName } from './entries.ts';
 import { walkLetters, type LetterFilter } from './find.ts';
-import { failedKey, jobKey, type Letter, type LetterPlace } from './letter.ts';
+import { failedKey, jobKey, placeOf, type Letter, type LetterPlace } from './letter.ts';
 
 /** Content in S3 that belonged to a letter. */
 export interface LetterContent {
@@ -15,7 +15,8 @@ export interface LetterContent {
   readonly content: { readonly intake: string };
 }
 
-export interface DiscardDeps extends LetterPlace {
+export interface DiscardDeps {
+  readonly places: readonly LetterPlace[];
   readonly clock: Clock;
   readonly removeContent: (content: LetterContent) => Promise<void>;
 }
@@ -67,7 +68,7 @@ export async function discardLetters(
   const counts = { discarded: 0, alreadyTaken: 0, contentLeft: 0 };
   const before = Math.min(filter.before ?? Infinity, deps.clock.now() + 1);
   try {
-    for await (const letters of walkLetters(deps, { ...filter, before }, signal)) {
+    for await (const letters of walkLetters(deps.places, { ...filter, before }, signal)) {
       for (let at = 0; at < letters.length; at += AT_ONCE) {
         signal?.throwIfAborted();
         const ends = await Promise.all(letters.slice(at, at + AT_ONCE).map((letter) => discardOne(deps, letter)));
@@ -85,17 +86,18 @@ export async function discardLetters(
 
 async function discardOne(deps: DiscardDeps, letter: Letter): Promise<'gone' | 'taken' | 'content left'> {
   const { jobId, tenant, since } = letter;
-  const job = jobKey(deps, jobId);
-  const { letterLists, backlogJobs, backlogBytes } = deps.keys;
+  const place = placeOf(deps.places, letter);
+  const job = jobKey(place, jobId);
+  const { letterLists, backlogJobs, backlogBytes } = place.keys;
   const keys = [
-    failedKey(deps),
+    failedKey(place),
     job,
     ...BESIDE.map((suffix) => `${job}:${suffix}`),
-    listKey(deps, letter),
+    listKey(place, letter),
     letterLists,
   ];
   const args = [jobId, since, listName(letter)];
-  const intake = await run(deps.redis, DISCARD, [...keys, backlogJobs, backlogBytes, ...args]);
+  const intake = await run(place.redis, DISCARD, [...keys, backlogJobs, backlogBytes, ...args]);
   if (typeof intake !== 'string') return 'taken';
   // Only a job of ours, under its own id and tenant, has content that is its own.
   if (!INTAKE_ID.test(intake) || tenant === undefined || !isJobId(jobId)) return 'gone';

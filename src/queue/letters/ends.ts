@@ -17,7 +17,7 @@ export interface Ends {
 }
 
 export interface EndsWatch {
-  add(jobIds: readonly string[]): void;
+  add(place: LetterPlace, jobIds: readonly string[]): void;
   /** Looks at some of them. Answers how many have ended since the last look. */
   look(): Promise<number>;
   readonly ends: Ends;
@@ -39,8 +39,8 @@ const WHERE: Script = {
     return { 'ended', redis.call('GET', KEYS[3]) or '' }`,
 };
 
-export function createEndsWatch(place: LetterPlace): EndsWatch {
-  let watched = new Set<string>();
+export function createEndsWatch(): EndsWatch {
+  let watched = new Map<string, LetterPlace>();
   const ends = { stored: 0, superseded: 0, deadAgain: new Map<Code, number>(), unseen: 0, beyond: 0 };
 
   const count = ([where, text]: readonly string[]): void => {
@@ -54,22 +54,24 @@ export function createEndsWatch(place: LetterPlace): EndsWatch {
   };
 
   return {
-    add(jobIds) {
+    add(place, jobIds) {
       for (const jobId of jobIds)
-        if (watched.size < MOST_WATCHED) watched.add(jobId);
+        if (watched.size < MOST_WATCHED) watched.set(jobId, place);
         else ends.beyond += 1;
     },
     async look() {
-      const ids = [...watched].slice(0, LOOKED_AT);
+      const looked = [...watched].slice(0, LOOKED_AT);
       const answers = (await Promise.all(
-        ids.map((id) => run(place.redis, WHERE, [failedKey(place), jobKey(place, id), place.keys.note(id), id])),
+        looked.map(([id, place]) =>
+          run(place.redis, WHERE, [failedKey(place), jobKey(place, id), place.keys.note(id), id]),
+        ),
       )) as string[][];
-      const going = ids.filter((_, at) => answers[at]?.[0] === 'going');
-      for (const id of ids) watched.delete(id);
+      const going = looked.filter((_, at) => answers[at]?.[0] === 'going');
+      for (const [id] of looked) watched.delete(id);
       // Behind the others, so that a few that wait do not hide the rest.
-      watched = watched.union(new Set(going));
+      watched = new Map([...watched, ...going]);
       for (const answer of answers) if (answer[0] !== 'going') count(answer);
-      return ids.length - going.length;
+      return looked.length - going.length;
     },
     get ends() {
       const { beyond, ...known } = ends;

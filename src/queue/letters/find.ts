@@ -29,8 +29,9 @@ export interface LetterCount extends LetterList {
   readonly letters: number;
 }
 
-/** A sorted set to look through: one list of the index, or without one the failed set. */
+/** A sorted set to look through: one list of a queue's index, or without one the failed set. */
 interface Source {
+  readonly place: LetterPlace;
   readonly key: string;
   readonly list?: LetterList;
 }
@@ -40,10 +41,17 @@ const PAGE = 200;
 const HEAD = 10;
 const MANY = 50;
 
-async function sourcesOf(place: LetterPlace, { tenant, code }: LetterFilter): Promise<Source[]> {
-  if (tenant === undefined && code === undefined) return [{ key: failedKey(place) }];
-  const lists = tenant === undefined ? await listsWith(place, code) : listsOf(tenant, code);
-  return lists.map((list) => ({ key: listKey(place, list), list }));
+async function sourcesOf(places: readonly LetterPlace[], { tenant, code }: LetterFilter): Promise<Source[]> {
+  const sources: Source[] = [];
+  for (const place of places) {
+    if (tenant === undefined && code === undefined) {
+      sources.push({ place, key: failedKey(place) });
+      continue;
+    }
+    const lists = tenant === undefined ? await listsWith(place, code) : listsOf(tenant, code);
+    sources.push(...lists.map((list) => ({ place, key: listKey(place, list), list })));
+  }
+  return sources;
 }
 
 const listsOf = (tenant: string, code: Code | undefined): LetterList[] =>
@@ -58,45 +66,54 @@ async function listsWith(place: LetterPlace, code: Code | undefined): Promise<Le
 
 /** A page from the newest on, behind `after`. */
 export async function listLetters(
-  place: LetterPlace,
+  places: readonly LetterPlace[],
   filter: Omit<LetterFilter, 'jobIds' | 'limit'>,
   limit: number,
   after?: Spot,
 ): Promise<LetterPage> {
-  const merge = await createMerge(place, await sourcesOf(place, filter), { ...filter, after });
+  const merge = await createMerge(await sourcesOf(places, filter), { ...filter, after });
   const letters: Letter[] = [];
   let last: Spot | undefined;
   while (letters.length < limit) {
     const found = await merge.take(Math.min(PAGE, limit - letters.length));
     if (found.length === 0) break;
     last = found.at(-1)?.spot;
-    letters.push(...(await trueOf(place, found)));
+    letters.push(...(await trueOf(found)));
   }
   return { letters, ...(last !== undefined && merge.hasMore() ? { next: last } : {}) };
 }
 
 interface Found {
+  readonly place: LetterPlace;
   readonly spot: Spot;
   readonly list?: LetterList | undefined;
 }
 
-async function trueOf(place: LetterPlace, found: readonly Found[]): Promise<Letter[]> {
-  const read = await readLetters(
-    place,
-    found.map(({ spot }) => spot.jobId),
-  );
-  return read.filter((letter, at): letter is Letter => isTrue(found[at]?.list, letter));
+/** In the order in which they were found. */
+async function trueOf(found: readonly Found[]): Promise<Letter[]> {
+  const letters = new Map<Found, Letter | undefined>();
+  for (const [place, own] of Map.groupBy(found, (each) => each.place)) {
+    const read = await readLetters(
+      place,
+      own.map(({ spot }) => spot.jobId),
+    );
+    for (const [at, each] of own.entries()) letters.set(each, read[at]);
+  }
+  return found.flatMap((each) => {
+    const letter = letters.get(each);
+    return isTrue(each.list, letter) ? [letter] : [];
+  });
 }
 
 /** Several sorted sets as one, newest first; no more of each is read than a page. */
-async function createMerge({ redis }: LetterPlace, sources: readonly Source[], range: Range) {
+async function createMerge(sources: readonly Source[], range: Range) {
   const size = sources.length > MANY ? HEAD : PAGE;
   const start = startOf('newest', range);
-  const heads = sources.map(({ key, list }) => ({ key, list, from: start, spots: [] as Spot[], isRead: false }));
+  const heads = sources.map((source) => ({ ...source, from: start, spots: [] as Spot[], isRead: false }));
   type Head = (typeof heads)[number];
 
   const fill = async (head: Head): Promise<void> => {
-    const page = await pageOf(redis, head.key, 'newest', range, head.from, size);
+    const page = await pageOf(head.place.redis, head.key, 'newest', range, head.from, size);
     head.spots = page.toReversed();
     head.from = page.at(-1) ?? head.from;
     head.isRead = page.length < size;
@@ -113,7 +130,7 @@ async function createMerge({ redis }: LetterPlace, sources: readonly Source[], r
     async take(count: number): Promise<Found[]> {
       const found: Found[] = [];
       for (let head = newest(); head && found.length < count; head = newest()) {
-        found.push({ spot: head.spots.pop()!, list: head.list });
+        found.push({ place: head.place, spot: head.spots.pop()!, list: head.list });
         if (head.spots.length === 0 && !head.isRead) await fill(head);
       }
       return found;
@@ -130,12 +147,12 @@ const isNewer = (one: Spot, other: Spot): boolean =>
 
 /** All that the filter names, a page at a time: one list after the other, each from the oldest on. */
 export async function* walkLetters(
-  place: LetterPlace,
+  places: readonly LetterPlace[],
   filter: LetterFilter,
   signal?: AbortSignal,
 ): AsyncGenerator<Letter[]> {
   let left = filter.limit ?? Infinity;
-  const pages = filter.jobIds ? namedLetters(place, filter, filter.jobIds) : allLetters(place, filter, signal);
+  const pages = filter.jobIds ? namedLetters(places, filter, filter.jobIds) : allLetters(places, filter, signal);
   for await (const letters of pages) {
     signal?.throwIfAborted();
     const page = letters.slice(0, left);
@@ -145,48 +162,63 @@ export async function* walkLetters(
   }
 }
 
-async function* allLetters(place: LetterPlace, filter: LetterFilter, signal?: AbortSignal): AsyncGenerator<Letter[]> {
-  for (const { key, list } of await sourcesOf(place, filter))
+async function* allLetters(
+  places: readonly LetterPlace[],
+  filter: LetterFilter,
+  signal?: AbortSignal,
+): AsyncGenerator<Letter[]> {
+  for (const { place, key, list } of await sourcesOf(places, filter))
     for await (const spots of pagesOf(place.redis, key, 'oldest', filter, PAGE, signal)) {
-      const found = spots.map((spot) => ({ spot, list }));
+      const found = spots.map((spot) => ({ place, spot, list }));
       // The time of an entry is that of the letter but for the moment between writing the one and the other.
-      yield (await trueOf(place, found)).filter(({ since }) => since < (filter.before ?? Infinity));
+      yield (await trueOf(found)).filter(({ since }) => since < (filter.before ?? Infinity));
     }
 }
 
 async function* namedLetters(
-  place: LetterPlace,
+  places: readonly LetterPlace[],
   { tenant, code, since = -Infinity, before = Infinity }: LetterFilter,
   jobIds: readonly string[],
 ): AsyncGenerator<Letter[]> {
   const ids = [...new Set(jobIds)];
   for (let at = 0; at < ids.length; at += PAGE) {
-    const read = await readLetters(place, ids.slice(at, at + PAGE));
-    yield read.filter(
-      (letter): letter is Letter =>
-        letter !== undefined &&
-        (tenant === undefined || letter.tenant === tenant) &&
-        (code === undefined || letter.code === code) &&
-        letter.since >= since &&
-        letter.since < before,
-    );
+    const batch = ids.slice(at, at + PAGE);
+    const read = await Promise.all(places.map((place) => readLetters(place, batch)));
+    yield read
+      .flat()
+      .filter(
+        (letter): letter is Letter =>
+          letter !== undefined &&
+          (tenant === undefined || letter.tenant === tenant) &&
+          (code === undefined || letter.code === code) &&
+          letter.since >= since &&
+          letter.since < before,
+      );
   }
 }
 
 /** How many letters the filter names, by code: each was looked at. */
 export async function tallyLetters(
-  place: LetterPlace,
+  places: readonly LetterPlace[],
   filter: LetterFilter,
   signal?: AbortSignal,
 ): Promise<ReadonlyMap<Code, number>> {
   const counts = new Map<Code, number>();
-  for await (const letters of walkLetters(place, filter, signal))
+  for await (const letters of walkLetters(places, filter, signal))
     for (const { code } of letters) counts.set(code, (counts.get(code) ?? 0) + 1);
   return counts;
 }
 
 /** How long the lists of the index are: quick, and off by entries that are stale or missing until the next sweep. */
-export async function countLetters(place: LetterPlace): Promise<LetterCount[]> {
+export async function countLetters(places: readonly LetterPlace[]): Promise<LetterCount[]> {
+  const sums = new Map<string, LetterCount>();
+  for (const place of places)
+    for (const { letters, ...list } of await countIn(place))
+      sums.set(listName(list), { ...list, letters: letters + (sums.get(listName(list))?.letters ?? 0) });
+  return [...sums.values()];
+}
+
+async function countIn(place: LetterPlace): Promise<LetterCount[]> {
   const counts = new Map<string, LetterCount>();
   for await (const lists of letterLists(place)) {
     const lengths = await Promise.all(lists.map((list) => ask(place.redis.zcard(listKey(place, list)))));

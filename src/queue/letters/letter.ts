@@ -1,18 +1,22 @@
 // A dead letter as Redis tells it: BullMQ's failed set is the truth, the job's own entry has the facts.
 // Only looks. A job's data stays in Redis: what is read of it are the few words that stand there in the clear.
 import type { Code } from '../../errors.ts';
-import { NAME } from '../../names.ts';
-import { run, type Redis, type RedisKeys, type Script } from '../../redis.ts';
-import { codeOfFailure } from '../failure-text.ts';
+import { NAME, type QueueName } from '../../names.ts';
+import { run, type QueueKeys, type Redis, type Script } from '../../redis.ts';
+import { failureOf } from '../failure-text.ts';
+import { queueKey } from '../queue-keys.ts';
 
 export interface Letter {
   readonly jobId: string;
+  readonly queue: QueueName;
   /** Missing when the job's data names none, as `corpus`, `kind` and `revision`. */
   readonly tenant?: string;
   readonly corpus?: string;
   readonly kind?: string;
   readonly revision?: number;
   readonly code: Code;
+  /** Of a file that was not read: why, as extract/reasons.ts names it. */
+  readonly reason?: string;
   /** Wall clock, milliseconds: when it died. */
   readonly since: number;
   readonly attempts: number;
@@ -21,13 +25,18 @@ export interface Letter {
 /** Whose letters: those of one BullMQ queue. */
 export interface LetterPlace {
   readonly redis: Redis;
-  readonly keys: RedisKeys;
-  readonly queueName: string;
+  readonly keys: QueueKeys;
 }
 
-export const failedKey = ({ keys, queueName }: LetterPlace): string => `${keys.prefix}:${queueName}:failed`;
-export const jobKey = ({ keys, queueName }: LetterPlace, jobId: string): string =>
-  `${keys.prefix}:${queueName}:${jobId}`;
+/** The place of the queue that a letter is in, of several. */
+export function placeOf<Place extends LetterPlace>(places: readonly Place[], { queue }: Pick<Letter, 'queue'>): Place {
+  const place = places.find(({ keys }) => keys.queueName === queue);
+  if (!place) throw new Error(`no place for letters of ${queue}`);
+  return place;
+}
+
+export const failedKey = ({ keys }: LetterPlace): string => queueKey(keys, 'failed');
+export const jobKey = ({ keys }: LetterPlace, jobId: string): string => queueKey(keys, jobId);
 
 /** So many at once that a script with the largest inline content still takes milliseconds. */
 const AT_ONCE = 50;
@@ -70,17 +79,22 @@ export async function readLetters(
     }),
   );
   const found = answers.flat(1) as (string[] | null)[];
-  return jobIds.map((jobId, at) => (found[at] ? letterOf(jobId, found[at]) : undefined));
+  return jobIds.map((jobId, at) => (found[at] ? letterOf(place, jobId, found[at]) : undefined));
 }
 
-function letterOf(jobId: string, [score, tenant, corpus, kind, revision, reason, attempts]: readonly string[]): Letter {
+function letterOf(
+  { keys }: LetterPlace,
+  jobId: string,
+  [score, tenant, corpus, kind, revision, reason, attempts]: readonly string[],
+): Letter {
   return {
     jobId,
+    queue: keys.queueName,
     ...named('tenant', tenant),
     ...named('corpus', corpus),
     ...named('kind', kind),
     ...(Number.isSafeInteger(Number(revision || undefined)) ? { revision: Number(revision) } : {}),
-    code: codeOfFailure(reason),
+    ...failureOf(reason),
     since: Number(score),
     attempts: Number.isSafeInteger(Number(attempts)) ? Number(attempts) : 0,
   };

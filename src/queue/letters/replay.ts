@@ -2,20 +2,26 @@
 // who is killed in between, or does it twice at once, loses none and sends none twice.
 import { sleep, type Clock } from '../../clock.ts';
 import { SealdexError } from '../../errors.ts';
-import { ask, redisFault, run, type Script } from '../../redis.ts';
+import { ask, redisFault, run, type Redis, type Script } from '../../redis.ts';
 import { createEndsWatch, type Ends, type EndsWatch } from './ends.ts';
 import { leaveLetter } from './entries.ts';
 import { walkLetters, type LetterFilter } from './find.ts';
-import { failedKey, jobKey, type Letter, type LetterPlace } from './letter.ts';
+import { failedKey, jobKey, placeOf, type Letter, type LetterPlace } from './letter.ts';
 
-export interface ReplayDeps extends LetterPlace {
-  readonly clock: Clock;
-  /** A job whose revision is older than that is not sent again: the trace of a deletion that came after it may be gone. */
-  readonly replayMaxMs: number;
+/** How letters of one queue are sent again. */
+export interface ReplayPlace extends LetterPlace {
   /** Gives jobs the priority of jobs that are queued now. Those that are gone meanwhile are left alone. */
   readonly restamp: (jobIds: readonly string[]) => Promise<void>;
   /** BullMQ's move out of the failed set; rejects with BullMQ's code when the job is not there. */
   readonly retry: (jobId: string) => Promise<void>;
+}
+
+export interface ReplayDeps {
+  readonly redis: Redis;
+  readonly places: readonly ReplayPlace[];
+  readonly clock: Clock;
+  /** A job whose revision is older than that is not sent again: the trace of a deletion that came after it may be gone. */
+  readonly replayMaxMs: number;
 }
 
 export interface ReplayOptions {
@@ -56,7 +62,7 @@ export async function replayLetters(
 ): Promise<Replayed> {
   if (!(rate > 0 && rate <= MAX_RATE))
     throw new SealdexError('DOCUMENT_INVALID', `rate must be a number up to ${MAX_RATE}.`, { field: 'rate' });
-  const watch = createEndsWatch(deps);
+  const watch = createEndsWatch();
   const counts = { sent: 0, alreadyTaken: 0, tooOld: 0 };
   const state = (): Replayed => ({ ...counts, ...watch.ends });
   const before = Math.min(filter.before ?? Infinity, deps.clock.now() + 1);
@@ -64,17 +70,20 @@ export async function replayLetters(
   const pace = createPace(deps.clock, rate);
   const size = Math.ceil(rate / BATCHES_PER_SECOND);
   try {
-    for await (const page of walkLetters(deps, { ...filter, before }, signal)) {
+    for await (const page of walkLetters(deps.places, { ...filter, before }, signal)) {
       const unseen = page.filter(({ jobId }) => !watch.isWatched(jobId));
       const letters = unseen.filter(({ revision = Infinity }) => revision >= oldest);
       counts.tooOld += unseen.length - letters.length;
       for (let at = 0; at < letters.length; at += size) {
         const batch = letters.slice(at, at + size);
         await pace(batch.length, signal);
-        const sent = await sendAgain(deps, batch);
-        watch.add(sent);
-        counts.sent += sent.length;
-        counts.alreadyTaken += batch.length - sent.length;
+        for (const [queue, own] of Map.groupBy(batch, (letter) => letter.queue)) {
+          const place = placeOf(deps.places, { queue });
+          const sent = await sendAgain(place, own);
+          watch.add(place, sent);
+          counts.sent += sent.length;
+          counts.alreadyTaken += own.length - sent.length;
+        }
         await watch.look();
         onProgress?.(state());
       }
@@ -87,7 +96,7 @@ export async function replayLetters(
 }
 
 /** By Redis' clock, which revisions come from: microseconds. */
-async function oldestRevision({ redis, replayMaxMs }: ReplayDeps): Promise<number> {
+async function oldestRevision({ redis, replayMaxMs }: Pick<ReplayDeps, 'redis' | 'replayMaxMs'>): Promise<number> {
   const [seconds] = await ask(redis.time());
   return (Number(seconds) * 1000 - replayMaxMs) * 1000;
 }
@@ -131,14 +140,14 @@ const FORGET: Script = {
 };
 
 /** Answers the ids of those that were still dead letters. */
-async function sendAgain(deps: ReplayDeps, letters: readonly Letter[]): Promise<string[]> {
-  await deps.restamp(letters.map(({ jobId }) => jobId));
+async function sendAgain(place: ReplayPlace, letters: readonly Letter[]): Promise<string[]> {
+  await place.restamp(letters.map(({ jobId }) => jobId));
   const sent = await Promise.all(
     letters.map(async (letter) => {
       const { jobId } = letter;
-      if ((await run(deps.redis, FORGET, [failedKey(deps), jobKey(deps, jobId), jobId])) !== 1) return false;
-      const isOurs = await isRetried(deps, jobId);
-      if (isOurs) await leaveLetter(deps, letter, { jobId, since: letter.since });
+      if ((await run(place.redis, FORGET, [failedKey(place), jobKey(place, jobId), jobId])) !== 1) return false;
+      const isOurs = await isRetried(place, jobId);
+      if (isOurs) await leaveLetter(place, letter, { jobId, since: letter.since });
       return isOurs;
     }),
   );
@@ -148,7 +157,7 @@ async function sendAgain(deps: ReplayDeps, letters: readonly Letter[]): Promise<
 /** BullMQ's codes for a job that is gone, and for one that is not in the failed set. */
 const TAKEN: ReadonlySet<unknown> = new Set([-1, -3]);
 
-async function isRetried({ retry }: ReplayDeps, jobId: string): Promise<boolean> {
+async function isRetried({ retry }: Pick<ReplayPlace, 'retry'>, jobId: string): Promise<boolean> {
   try {
     await retry(jobId);
     return true;

@@ -1,15 +1,18 @@
 // What is done about dead letters by and by: the index is made true again, and letters that are too old are discarded.
 // Chores that one process of the fleet runs; each may be ended between two pages and begun again from the start.
+import type { Clock } from '../../clock.ts';
 import type { Config } from '../../config.ts';
 import type { Metrics } from '../../metrics.ts';
-import { run, type Script } from '../../redis.ts';
+import { QUEUE_NAMES } from '../../names.ts';
+import { queueKeys, run, type Redis, type RedisKeys, type Script } from '../../redis.ts';
 import { discardLetters, type Discarded, type DiscardDeps } from './discard.ts';
 import { enterLetters, isTrue, leaveLetter, letterLists, listKey, listName } from './entries.ts';
-import { INDEX_QUEUE } from '../queue-keys.ts';
 import { failedKey, jobKey, readLetters, type LetterPlace } from './letter.ts';
 import { pagesOf } from './pages.ts';
 
-export interface LetterChoresDeps extends Omit<DiscardDeps, 'queueName'> {
+export interface LetterChoresDeps extends Omit<DiscardDeps, 'places'> {
+  readonly redis: Redis;
+  readonly keys: RedisKeys;
   readonly config: Pick<Config, 'letterMaxMs'>;
   readonly metrics: Metrics;
 }
@@ -21,11 +24,13 @@ export interface LetterChores {
   readonly discardOld: (signal: AbortSignal) => Promise<void>;
 }
 
-export function createLetterChores({ config, metrics, ...rest }: LetterChoresDeps): LetterChores {
-  const deps = { ...rest, queueName: INDEX_QUEUE };
+export function createLetterChores({ config, metrics, redis, keys, ...rest }: LetterChoresDeps): LetterChores {
+  const places = QUEUE_NAMES.map((name) => ({ redis, keys: queueKeys(keys, name) }));
   return {
-    repairLetters: (signal) => repairLetters(deps, signal),
-    discardOld: (signal) => discardOld(deps, metrics, deps.clock.now() - config.letterMaxMs, signal),
+    async repairLetters(signal) {
+      for (const place of places) await repairLetters(place, rest.clock, signal);
+    },
+    discardOld: (signal) => discardOld({ ...rest, places }, metrics, rest.clock.now() - config.letterMaxMs, signal),
   };
 }
 
@@ -33,9 +38,9 @@ const PAGE = 200;
 /** An entry is written before its job is moved: one without its letter is stale only when it is older than any such move. */
 const STALE_MS = 300_000;
 
-async function repairLetters(deps: DiscardDeps, signal: AbortSignal): Promise<void> {
-  await enterMissing(deps, signal);
-  await dropStale(deps, signal);
+async function repairLetters(place: LetterPlace, clock: Clock, signal: AbortSignal): Promise<void> {
+  await enterMissing(place, signal);
+  await dropStale(place, clock, signal);
 }
 
 async function enterMissing(deps: LetterPlace, signal: AbortSignal): Promise<void> {
@@ -51,10 +56,10 @@ async function enterMissing(deps: LetterPlace, signal: AbortSignal): Promise<voi
   }
 }
 
-async function dropStale(deps: DiscardDeps, signal: AbortSignal): Promise<void> {
+async function dropStale(deps: LetterPlace, clock: Clock, signal: AbortSignal): Promise<void> {
   for await (const lists of letterLists(deps)) {
     for (const list of lists) {
-      const before = deps.clock.now() - STALE_MS;
+      const before = clock.now() - STALE_MS;
       for await (const spots of pagesOf(deps.redis, listKey(deps, list), 'oldest', { before }, PAGE, signal)) {
         const letters = await readLetters(
           deps,
