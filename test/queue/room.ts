@@ -11,6 +11,7 @@ import { createMetrics, type Metrics } from '../../src/metrics.ts';
 import { openQueue, type JobQueue } from '../../src/queue/queues.ts';
 import type { Handle } from '../../src/queue/processor.ts';
 import { startWorker, type QueueWorker, type WorkerDeps } from '../../src/queue/worker.ts';
+import { startWorkers, type WorkersDeps } from '../../src/queue/workers.ts';
 import { openRedis, queueKeys, redisKeys, type QueueKeys } from '../../src/redis.ts';
 
 export interface LogLine {
@@ -31,6 +32,8 @@ export interface Room extends AsyncDisposable {
   readonly log: LogLine[];
   /** A worker whose jobs the handler gets; stopped with the room. */
   worker(handle: Handle, deps?: Partial<WorkerDeps>): Promise<QueueWorker>;
+  /** Workers of both queues as one; stopped with the room. */
+  both(handles: WorkersDeps['handles']): Promise<QueueWorker>;
   /** Adds a job as the producer does; answers its id. */
   add(data?: Partial<IndexJobData>): Promise<string>;
 }
@@ -67,6 +70,23 @@ export async function openRoom(settings: Settings = {}): Promise<Room> {
   const metrics = createMetrics();
   const lines: LogLine[] = [];
   const all = opened.move();
+  const depsOf = async (): Promise<Omit<WorkersDeps, 'handles'>> => ({
+    config,
+    clock: systemClock,
+    log: logInto(lines),
+    metrics: createMetrics(),
+    redis: all.adopt(await openRedis(config, 'patient'), (patient) => patient.disconnect()),
+    queueRedis: all.adopt(await openRedis(config, 'queue'), (blocking) => blocking.disconnect()),
+    onCompleted: async () => {},
+    onOutcome: () => {},
+    afterStall: () => 0,
+    parking: { isOpen: (text) => text === '', lookAgain: async () => {} },
+  });
+  const running = async (worker: QueueWorker): Promise<QueueWorker> => {
+    all.adopt(worker, async (started) => void (await started.stop()));
+    await worker.ready();
+    return worker;
+  };
   return {
     config,
     keys,
@@ -76,28 +96,10 @@ export async function openRoom(settings: Settings = {}): Promise<Room> {
     queue,
     log: lines,
     async worker(handle, deps) {
-      const patient = all.adopt(await openRedis(config, 'patient'), (redis) => redis.disconnect());
-      const queueRedis = all.adopt(await openRedis(config, 'queue'), (redis) => redis.disconnect());
-      const worker = startWorker({
-        config,
-        clock: systemClock,
-        log: logInto(lines),
-        metrics: createMetrics(),
-        redis: patient,
-        queueRedis,
-        queueName: 'index',
-        concurrency: config.concurrency,
-        handle,
-        onCompleted: async () => {},
-        onOutcome: () => {},
-        afterStall: () => 0,
-        parking: { isOpen: (text) => text === '', lookAgain: async () => {} },
-        ...deps,
-      });
-      all.adopt(worker, async (worker) => void (await worker.stop()));
-      await worker.ready();
-      return worker;
+      const { concurrency } = config;
+      return running(startWorker({ ...(await depsOf()), queueName: 'index', concurrency, handle, ...deps }));
     },
+    both: async (handles) => running(startWorkers({ ...(await depsOf()), handles })),
     async add(data) {
       const id = newJobId();
       const full = dataOf(data);

@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CODES, type Code } from '../../src/errors.ts';
 import { newJobId } from '../../src/jobs.ts';
-import { codeOfFailure, failureText } from '../../src/queue/failure-text.ts';
+import { codeOfFailure, failureOf, failureText } from '../../src/queue/failure-text.ts';
 import { backoffMs, isLastAttempt, outageMs } from '../../src/queue/settle.ts';
 
 describe('the backoff', () => {
@@ -65,6 +65,18 @@ describe('the text of a failure', () => {
       expect(failureText({ code }, id)).toBe(`${code} ${id}`);
       expect(codeOfFailure(failureText({ code }, id))).toBe(code);
     }
+  });
+
+  it('has a word that says why a file was not read, of such a code and such a word only', () => {
+    const id = newJobId();
+    const failure = { code: 'FILE_UNSUPPORTED', reason: 'application/x-7z+zip' } as const;
+    expect(failureText(failure, id)).toBe(`FILE_UNSUPPORTED ${id} application/x-7z+zip`);
+    expect(failureOf(failureText(failure, id))).toEqual(failure);
+    expect(failureText({ code: 'INTERNAL', reason: 'damaged' }, id)).toBe(`INTERNAL ${id}`);
+    for (const reason of ['', 'Damaged', 'two words', '-x', 'a\nb', 'a'.repeat(101), '\u00e9'])
+      expect(failureText({ code: 'FILE_UNREADABLE', reason }, id)).toBe(`FILE_UNREADABLE ${id}`);
+    expect(failureOf(`CONTENT_MISSING ${id} damaged`)).toEqual({ code: 'CONTENT_MISSING' });
+    expect(failureOf(`FILE_UNREADABLE ${id} <b>`)).toEqual({ code: 'FILE_UNREADABLE' });
   });
 
   it.each(['job stalled more than allowable limit', '', null, undefined, 'toString x'])(

@@ -1,0 +1,230 @@
+// Two queues as one: what uploads share with the other jobs (revisions, backlog, gates, letters), and what they do not.
+import { Queue } from 'bullmq';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { newJobId, type UploadJobData } from '../../src/jobs.ts';
+import { recount, repairBacklog } from '../../src/queue/backlog-recount.ts';
+import type { StampRequest } from '../../src/queue/backlog.ts';
+import { namedIntake } from '../../src/queue/named-intake.ts';
+import { countParked } from '../../src/queue/parked-counts.ts';
+import type { Stamp } from '../../src/queue/stamp.ts';
+import { queueKeys, redisKeys, type QueueKeys } from '../../src/redis.ts';
+import { eventually } from '../support/eventually.ts';
+import { chores, never } from './letter-room.ts';
+import { openRoom, type Room } from './room.ts';
+
+const GATE = 'acme:0123456789abcdef';
+const PARK = { kind: 'park', code: 'KEY_DISABLED', gate: GATE } as const;
+const UNREADABLE = { kind: 'dead', code: 'FILE_UNREADABLE', reason: 'pdf-encrypted' } as const;
+
+let room: Room;
+let uploads: Queue;
+let keys: QueueKeys;
+
+beforeEach(async () => {
+  room = await openRoom({ SEALDEX_CONCURRENCY: 2, SEALDEX_UPLOAD_CONCURRENCY: 1, SEALDEX_DRAIN_MS: 100 });
+  keys = queueKeys(redisKeys(room.config.queue), 'upload');
+  uploads = new Queue('upload', { connection: room.redis, prefix: keys.prefix });
+});
+
+afterEach(async () => {
+  await uploads.close();
+  await room[Symbol.asyncDispose]();
+});
+
+const share = (queue: StampRequest['queue'], tenant = 'acme'): StampRequest => ({ queue, tenant, bytes: 2000 });
+
+async function stamped(...requests: StampRequest[]): Promise<Stamp[]> {
+  const stamps = await room.queue.stamp(requests);
+  return stamps.map((stamp) => {
+    if (stamp instanceof Error) throw stamp;
+    return stamp;
+  });
+}
+
+async function upload(tenant = 'acme'): Promise<string> {
+  const id = newJobId();
+  const [stamp] = await stamped(share('upload', tenant));
+  const content = { intake: '0123456789abcdef' };
+  const revision = Date.now() * 1000;
+  const data: UploadJobData = {
+    v: 1,
+    kind: 'upload',
+    tenant,
+    corpus: 'docs',
+    revision,
+    object: 'a'.repeat(64),
+    content,
+  };
+  await room.queue.add(id, data, stamp?.priority ?? 1);
+  return id;
+}
+
+/** A worker of each queue, with the same handler. */
+async function workers(handle: Parameters<Room['worker']>[0]) {
+  const { uploadConcurrency: concurrency } = room.config;
+  const parking = { isOpen: () => false, lookAgain: async () => {} };
+  const both = [
+    await room.worker(handle, { parking }),
+    await room.worker(handle, { parking, queueName: 'upload', concurrency }),
+  ];
+  return { stop: async () => void (await Promise.all(both.map((worker) => worker.stop()))) };
+}
+
+const stateOf = async (id: string): Promise<string> => (await room.queue.status(id)).state;
+
+async function areAll(state: string, ids: readonly string[]): Promise<void> {
+  await eventually(async () => (await Promise.all(ids.map(stateOf))).every((found) => found === state));
+}
+
+/** One job of each queue, as the worker leaves them. */
+async function ended(outcome: typeof PARK | typeof UNREADABLE): Promise<{ document: string; file: string }> {
+  const [document, file] = [await room.add({ revision: Date.now() * 1000 }), await upload()];
+  const running = await workers(async () => outcome);
+  await areAll(outcome === PARK ? 'parked' : 'dead', [document, file]);
+  await running.stop();
+  return { document, file };
+}
+
+test('Revisions and the backlog are of all jobs; the places in virtual time are of one queue.', async () => {
+  const many = Array.from({ length: 40 }, () => share('index'));
+  for (const _ of many) await room.add();
+  const [before] = await stamped(share('index'));
+  expect(before?.priority).toBeGreaterThan(5);
+  const [file, document, second] = await stamped(share('upload'), share('index'), share('upload'));
+  expect([file?.priority, second?.priority]).toEqual([1, 1]);
+  expect(document?.priority).toBeGreaterThanOrEqual(before?.priority ?? 0);
+  const revisions = [before, file, document, second].map((stamp) => stamp?.revision);
+  expect(new Set(revisions).size).toBe(4);
+  expect(Math.min(...revisions.map(Number))).toBe(before?.revision);
+  expect(await room.redis.hget(keys.backlogJobs, 'acme')).toBe('44');
+});
+
+test('A tenant whose backlog is full with documents may not add a file either.', async () => {
+  await using full = await openRoom({ SEALDEX_TENANT_BACKLOG_JOBS: 1 });
+  await full.add();
+  expect(await full.queue.stamp([share('upload')])).toMatchObject([{ code: 'TENANT_BACKLOG_FULL' }]);
+});
+
+test('A count of the backlog walks both queues, and only with both empty it is forgotten.', async () => {
+  await upload();
+  await room.redis.del(keys.backlogJobs, keys.backlogBytes);
+  await recount(room.redis, keys);
+  expect(await room.redis.hgetall(keys.backlogJobs)).toEqual({ acme: '1' });
+  expect(await repairBacklog(room.redis, keys)).not.toBe('emptied');
+});
+
+test('Parked jobs of both queues wait at one gate, and one release brings all of them back.', async () => {
+  const { document, file } = await ended(PARK);
+  expect(await countParked(room.redis, keys, [GATE])).toMatchObject([
+    { jobs: 2, oldest: expect.any(Number) as number },
+  ]);
+  expect((await room.queue.parkedPage(GATE, 'index', 0, 10)).entries).toMatchObject([{ jobId: document }]);
+  expect((await room.queue.parkedPage(GATE, 'upload', 0, 10)).entries).toMatchObject([{ jobId: file }]);
+  expect(await room.queue.facts(file)).toMatchObject({
+    state: 'parked',
+    data: { kind: 'upload' },
+    parked: { gate: GATE },
+  });
+  expect(await room.queue.release(GATE, async () => true)).toBe(true);
+  expect([await stateOf(document), await stateOf(file)]).toEqual(['queued', 'queued']);
+  expect(await countParked(room.redis, keys, [GATE])).toEqual([{ jobs: 0 }]);
+});
+
+test('A release that ends before the uploads says that something is left.', async () => {
+  const { document, file } = await ended(PARK);
+  let looks = 0;
+  // A batch of the one queue, and the look that finds no more in it.
+  expect(await room.queue.release(GATE, async () => (looks += 1) <= 2)).toBe(false);
+  expect([await stateOf(document), await stateOf(file)]).toEqual(['queued', 'parked']);
+});
+
+test('Letters of both queues are one list: shown, counted, replayed into their own queue, and discarded.', async () => {
+  const { document, file } = await ended(UNREADABLE);
+  const { letters } = room.queue;
+  const both = [document, file].toSorted();
+  const idsOf = async (filter: Parameters<typeof letters.list>[0]): Promise<string[]> =>
+    (await letters.list(filter, 10)).letters.map(({ jobId }) => jobId).toSorted();
+  expect(await idsOf({})).toEqual(both);
+  expect(await idsOf({ tenant: 'acme', code: 'FILE_UNREADABLE' })).toEqual(both);
+  expect(await letters.letter(file)).toMatchObject({ queue: 'upload', kind: 'upload', reason: 'pdf-encrypted' });
+  expect(await letters.counts()).toEqual([{ tenant: 'acme', code: 'FILE_UNREADABLE', letters: 2 }]);
+  expect(await letters.tally({})).toEqual(new Map([['FILE_UNREADABLE', 2]]));
+  const running = await workers(async ({ id }) => (id === file ? UNREADABLE : { kind: 'done' }));
+  expect(await letters.replay({ tenant: 'acme' })).toMatchObject({ sent: 2, stored: 1, underWay: 0 });
+  await areAll('dead', [file]);
+  await running.stop();
+  expect(await idsOf({})).toEqual([file]);
+  const removed: unknown[] = [];
+  await letters.discard({ jobIds: [file] }, async (content) => void removed.push(content));
+  expect(removed).toEqual([{ id: file, tenant: 'acme', content: { intake: '0123456789abcdef' } }]);
+  expect(await uploads.getFailedCount()).toBe(0);
+  expect(await room.redis.exists(keys.letterLists, keys.backlogJobs)).toBe(0);
+});
+
+test('A page of letters goes on where the one before ended, whichever queue a letter is in.', async () => {
+  const ids: string[] = [];
+  for (let n = 0; n < 3; n += 1) ids.push(...Object.values(await ended(UNREADABLE)));
+  const seen: string[] = [];
+  let after: Parameters<Room['queue']['letters']['list']>[2];
+  do {
+    const page = await room.queue.letters.list({ code: 'FILE_UNREADABLE' }, 2, after);
+    seen.push(...page.letters.map(({ jobId }) => jobId));
+    after = page.next;
+  } while (after);
+  expect(seen.toSorted()).toEqual(ids.toSorted());
+});
+
+test('The sweep enters letters of uploads that are missing in the index.', async () => {
+  const { file } = await ended(UNREADABLE);
+  await room.redis.del(keys.letters('acme', 'FILE_UNREADABLE'), keys.letterLists);
+  await chores(room).repairLetters(never);
+  expect(await room.redis.zrange(keys.letters('acme', 'FILE_UNREADABLE'), '0', '-1')).toEqual([file]);
+});
+
+test('Why a file was not read is told with its state; content that poses as a reason is not.', async () => {
+  const { file } = await ended(UNREADABLE);
+  expect(await room.redis.hget(uploads.toKey(file), 'failedReason')).toBe(`FILE_UNREADABLE ${file} pdf-encrypted`);
+  expect(await room.queue.status(file)).toMatchObject({ code: 'FILE_UNREADABLE', reason: 'pdf-encrypted' });
+  const bad = await upload();
+  const worker = await room.worker(async () => ({ ...UNREADABLE, reason: 'My secret' }), { queueName: 'upload' });
+  await areAll('dead', [bad]);
+  await worker.stop();
+  expect(await room.redis.hget(uploads.toKey(bad), 'failedReason')).toBe(`FILE_UNREADABLE ${bad}`);
+  expect(await room.redis.get(keys.note(bad))).not.toContain('secret');
+});
+
+test('Content that an upload names counts as named, and that of no job in any queue as gone.', async () => {
+  const file = await upload();
+  expect(await namedIntake(room.redis, keys, [file, newJobId()])).toEqual([
+    { kind: 'names', intake: '0123456789abcdef' },
+    { kind: 'gone' },
+  ]);
+  await room.bull.add('index', {}, { jobId: file });
+  expect(await namedIntake(room.redis, keys, [file])).toEqual([{ kind: 'unreadable' }]);
+});
+
+test('Counts are of each queue.', async () => {
+  await upload();
+  const { index, upload: files } = await room.queue.counts();
+  expect([index.waiting, files.waiting]).toEqual([0, 1]);
+  expect(files.oldest).toBeGreaterThan(0);
+});
+
+test('Each queue has slots of its own, and a stop hands back what both have in work.', async () => {
+  const ids = [];
+  for (let n = 0; n < 4; n += 1) ids.push(await room.add(), await upload());
+  const hangs = (_job: unknown, signal: AbortSignal): Promise<never> =>
+    new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('handed back'))));
+  const running = await room.both({ index: hangs, upload: hangs });
+  await eventually(() => running.active() === 3);
+  const counts = await room.queue.counts();
+  expect([counts.index.active, counts.upload.active]).toEqual([2, 1]);
+  running.pause();
+  await eventually(() => running.active() === 0);
+  await areAll('queued', ids);
+  running.resume();
+  await eventually(() => running.active() === 3);
+  expect(await running.stop()).toEqual({ handedBack: 6, isClean: true });
+  expect(await running.stop()).toEqual({ handedBack: 6, isClean: true });
+  await areAll('queued', ids);
+});
