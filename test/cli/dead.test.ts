@@ -72,6 +72,38 @@ describe('list', () => {
     ]);
   });
 
+  test('has uploads too, and says why a file was not read', async () => {
+    const files = new Queue('upload', {
+      connection: redis,
+      prefix: `sealdex:{${String(scene.settings.SEALDEX_QUEUE)}}`,
+    });
+    try {
+      const jobId = newJobId();
+      const data = JSON.stringify({ ...dataOf(), kind: 'upload', content: { intake: '0123456789abcdef' } });
+      const since = Date.parse('2026-11-20T10:00:00Z');
+      await lay({ redis, bull: files }, [{ jobId, since, data, reason: `FILE_UNREADABLE ${jobId} pdf-encrypted` }]);
+      const says = 'The PDF is encrypted: upload it without a password.';
+      const [, line = ''] = linesOf((await dead('list')).stdout);
+      expect(line.split(/ {2,}/)).toEqual([
+        jobId,
+        'upload',
+        'acme',
+        'FILE_UNREADABLE',
+        '2026-11-20T10:00:00Z',
+        '1',
+        says,
+      ]);
+      expect(jsonOf((await dead('list', '--json')).stdout)).toMatchObject([
+        { jobId, queue: 'upload', kind: 'upload', reason: 'pdf-encrypted', says },
+      ]);
+      expect((await dead('show', jobId)).stdout).toMatch(new RegExp(`^reason +${says}$`, 'm'));
+      expect((await scene.sealdex(['jobs', 'show', jobId])).stdout).toMatch(new RegExp(`^reason +${says}$`, 'm'));
+      expect((await dead('discard', '--yes', jobId)).stdout).toBe('discarded 1\n');
+    } finally {
+      await files.close();
+    }
+  });
+
   test('goes on with the command that it ends with', async () => {
     const ids = await letters({}, {}, { jobId: 'a job: by somebody' }, {}, {});
     const seen: unknown[] = [];

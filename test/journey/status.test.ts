@@ -1,4 +1,5 @@
 // What producer.status says over the life of a job.
+import { Queue } from 'bullmq';
 import { expect, test } from 'vitest';
 import { startIndexWorker, type RunningWorker } from '../../src/app.ts';
 import type { JobStatus } from '../../src/queue/whereabouts.ts';
@@ -64,6 +65,20 @@ test('a job whose KMS key is disabled is parked with the code of the refusal, an
   house.services.kms.enable(arn);
   expect(await house.end(jobId)).toBe('done');
   expect(running.port).toBeGreaterThan(0);
+});
+
+test('a worker takes jobs of the queue for uploads too, which are counted apart and shown like any other', async () => {
+  await using house = await openHouse();
+  await using running = await worker(house);
+  const files = new Queue('upload', { connection: house.redis, prefix: house.queue.opts.prefix ?? '' });
+  const id = `j${'1'.repeat(32)}`;
+  await files.add('upload', { v: 1, kind: 'upload', tenant: 'acme', corpus: 'docs' }, { jobId: id });
+  expect(await becomes(house, id, 'dead')).toMatchObject({ code: 'JOB_INVALID' });
+  const { index, upload } = await house.operator.status();
+  expect([index.dead, upload.dead]).toEqual([0, 1]);
+  expect(await house.operator.deadShow(id)).toMatchObject({ queue: 'upload', kind: 'upload', tenant: 'acme' });
+  await files.close();
+  expect(await running.stop()).toEqual({ handedBack: 0, isClean: true });
 });
 
 test('a delayed job without a note is retrying since it was queued, and garbage for a time is no time', async () => {

@@ -4,10 +4,12 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { newJobId, type UploadJobData } from '../../src/jobs.ts';
 import { recount, repairBacklog } from '../../src/queue/backlog-recount.ts';
 import type { StampRequest } from '../../src/queue/backlog.ts';
+import { startFairUpkeep } from '../../src/queue/fair-upkeep.ts';
 import { namedIntake } from '../../src/queue/named-intake.ts';
 import { countParked } from '../../src/queue/parked-counts.ts';
 import type { Stamp } from '../../src/queue/stamp.ts';
 import { queueKeys, redisKeys, type QueueKeys } from '../../src/redis.ts';
+import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
 import { chores, never } from './letter-room.ts';
 import { openRoom, type Room } from './room.ts';
@@ -201,6 +203,28 @@ test('Content that an upload names counts as named, and that of no job in any qu
   ]);
   await room.bull.add('index', {}, { jobId: file });
   expect(await namedIntake(room.redis, keys, [file])).toEqual([{ kind: 'unreadable' }]);
+});
+
+test('Each queue has its own keeper of fair share, which looks at its own jobs.', async () => {
+  const [now] = await stamped(share('upload'));
+  const file = await upload();
+  await uploads.add('upload', {}, { jobId: 'ahead', priority: 500 });
+  await room.redis.hset(keys.fairClock, { base: 0, now: 2000, high: 2000 });
+  await uploads.remove(file);
+  const back = newJobId();
+  await uploads.add('upload', {}, { jobId: back, priority: 2, delay: 500 });
+  const deps = { redis: room.redis, clock: new FakeClock(Date.now()), onFault: () => {} };
+  const ofIndex = startFairUpkeep({ ...deps, keys: room.keys });
+  await ofIndex.tick();
+  const priorityOf = async (id: string): Promise<number> =>
+    Number(await room.redis.hget(uploads.toKey(id), 'priority'));
+  expect([now?.priority, await priorityOf(back)]).toEqual([1, 2]);
+  const ofUploads = startFairUpkeep({ ...deps, keys });
+  await ofUploads.tick();
+  expect(await priorityOf(back)).toBeGreaterThanOrEqual(500);
+  expect(await room.redis.exists(room.keys.fairLease, keys.fairLease)).toBe(2);
+  await Promise.all([ofIndex.stop(), ofUploads.stop()]);
+  expect(await room.redis.exists(room.keys.fairLease, keys.fairLease)).toBe(0);
 });
 
 test('Counts are of each queue.', async () => {
