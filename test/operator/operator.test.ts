@@ -25,6 +25,7 @@ describe('status', () => {
     expect(await scene.operator.status()).toEqual({
       queue: scene.config.queue,
       index: { waiting: 0, active: 0, delayed: 0, dead: 0 },
+      upload: { waiting: 0, active: 0, delayed: 0, dead: 0 },
       processes: [],
       keys: 0,
       oldestKeyMs: 0,
