@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { orAbort } from './clock.ts';
-import { decryptMessage, encryptMessage } from './envelope/message.ts';
+import { beginMessage, decryptMessage, encryptMessage, type EnvelopeKey } from './envelope/message.ts';
 import { dispositionOf, SealdexError } from './errors.ts';
 import type { KeyRing } from './keys/key-ring.ts';
 import { unwrapFor, type Allowed } from './keys/unwrap.ts';
@@ -13,7 +13,7 @@ import { getIntake, putIntake, removeIntake, type IntakePlace } from './store/in
 import { readAll, type Store } from './store/s3.ts';
 
 /** Line 1 of decrypted content (contract, design section 9); what it says twice must agree with the job. */
-const contentHeader = z.strictObject({
+const fields = z.strictObject({
   v: z.literal(1),
   tenant: z.string(),
   corpus: z.string(),
@@ -22,7 +22,24 @@ const contentHeader = z.strictObject({
   revision: z.int(),
   ifExists: z.enum(['replace', 'reject']),
   documentId: z.string(),
+  /** Of an upload: what the caller said of the file. */
+  filename: z.string().optional(),
+  contentType: z.string().optional(),
+  metadata: z.record(z.string(), z.unknown()).optional(),
+  /** As the indexing API writes it. */
+  chunkingStrategy: z.record(z.string(), z.unknown()).optional(),
 });
+
+const FILE_FIELDS = ['contentType', 'metadata', 'chunkingStrategy'] as const;
+
+const contentHeader = fields.refine((header) =>
+  header.kind === 'upload'
+    ? header.filename !== undefined
+    : header.filename === undefined && FILE_FIELDS.every((name) => header[name] === undefined),
+);
+
+/** Line 1 is at most that: the most metadata that the settings allow, and names beside. */
+const HEADER_BYTES_MAX = 65 * 1_048_576;
 
 export type ContentHeader = z.infer<typeof contentHeader>;
 
@@ -47,8 +64,8 @@ export interface ContentTenant {
   readonly blocked: ReadonlyMap<string, unknown>;
 }
 
-export interface PutContent {
-  readonly content: ContentPlace;
+export interface PutContent<Place extends ContentPlace = ContentPlace> {
+  readonly content: Place;
   /** What the job calls the document: sha256 of its id, in hex. */
   readonly object: string;
   /** Takes back what was put into S3; only when the job was definitely refused or is another's. */
@@ -67,29 +84,75 @@ export async function putContent(
   body: Uint8Array,
   signal?: AbortSignal,
 ): Promise<PutContent> {
-  const plaintext = Buffer.concat([Buffer.from(`${JSON.stringify(header)}\n`), body]);
-  const message = await orAbort(encryptContent(deps, tenant, plaintext), signal);
+  const plaintext = Buffer.concat([lineOf(header), body]);
+  const encrypted = underContentKey(deps, tenant, plaintext.length, (key) => encryptMessage(key, plaintext));
+  const message = await orAbort(encrypted, signal);
   const object = objectName(header.documentId);
   if (message.length <= deps.inlineBytes)
     return { object, content: { inline: message.toString('base64') }, remove: async () => {} };
-  const place: IntakePlace = { tenant: header.tenant, jobId: header.job, intake: randomBytes(8).toString('hex') };
-  await putIntake(
-    deps.store,
-    place,
-    { corpus: header.corpus, kind: header.kind, revision: header.revision },
-    message,
-    signal,
-  );
-  return { object, content: { intake: place.intake }, remove: () => removeIntake(deps.store, place) };
+  return { object, ...(await putInS3(deps.store, header, message, signal)) };
 }
 
-async function encryptContent(
+/** A file on its way in. */
+export interface FileContent {
+  /** Read once, when it is certain under which key. Checks itself: what it throws ends the upload, as it is. */
+  readonly chunks: AsyncIterable<Uint8Array>;
+  /** How many bytes will come, if that is certain: then they are sent as they come. Else they are collected, encrypted. */
+  readonly length?: number | undefined;
+  /** The most that may come. */
+  readonly bytesMax: number;
+}
+
+/**
+ * Encrypts a file as `putContent` does, always into S3. Holds a few frames of a file of known length, and the whole of another, encrypted.
+ * @throws as `putContent`; what the file's chunks throw, with nothing left in S3 then
+ */
+export async function putFile(
+  deps: IntakeDeps,
+  tenant: ContentTenant,
+  header: ContentHeader,
+  { chunks, length, bytesMax }: FileContent,
+): Promise<PutContent<{ readonly intake: string }>> {
+  const line = lineOf(header);
+  const most = line.length + (length ?? bytesMax);
+  const begun = await underContentKey(deps, tenant, most, (key) => beginMessage(key));
+  async function* plaintext(): AsyncGenerator<Uint8Array> {
+    yield line;
+    yield* chunks;
+  }
+  const source = begun.encrypt(plaintext());
+  const message = length === undefined ? await collect(source) : { bytes: begun.bytes(line.length + length), source };
+  return { object: objectName(header.documentId), ...(await putInS3(deps.store, header, message)) };
+}
+
+const lineOf = (header: ContentHeader): Buffer => Buffer.from(`${JSON.stringify(header)}\n`);
+
+async function collect(source: AsyncIterable<Buffer>): Promise<Buffer> {
+  const frames: Buffer[] = [];
+  for await (const frame of source) frames.push(frame);
+  return Buffer.concat(frames);
+}
+
+async function putInS3(
+  store: Store,
+  { tenant, job, corpus, kind, revision }: ContentHeader,
+  message: Parameters<typeof putIntake>[3],
+  signal?: AbortSignal,
+): Promise<{ content: { readonly intake: string }; remove(): Promise<void> }> {
+  const place: IntakePlace = { tenant, jobId: job, intake: randomBytes(8).toString('hex') };
+  await putIntake(store, place, { corpus, kind, revision }, message, signal);
+  return { content: { intake: place.intake }, remove: () => removeIntake(store, place) };
+}
+
+/** Lends `encrypt`, which must be synchronous, the data key that content is encrypted under now. */
+async function underContentKey<T>(
   { ring, refusal, platformKeyArn }: IntakeDeps,
   tenant: ContentTenant,
-  plaintext: Buffer,
-): Promise<Buffer> {
-  const under = (keyArn: string, purpose: 'documents' | 'intake'): Promise<Buffer> =>
-    ring.encrypt(tenant.tenant, keyArn, purpose, plaintext.length, (key) => encryptMessage(key, plaintext));
+  bytes: number,
+  encrypt: (key: EnvelopeKey) => T,
+): Promise<T> {
+  const under = (keyArn: string, purpose: 'documents' | 'intake'): Promise<T> =>
+    ring.encrypt(tenant.tenant, keyArn, purpose, bytes, encrypt);
   const refused = refusal(tenant);
   try {
     if (refused) throw refused;
@@ -182,7 +245,7 @@ export async function openContent(
       throw tampered(error.reason ?? 'message', error.cause);
     throw error;
   });
-  const end = plaintext.indexOf(0x0a);
+  const end = plaintext.subarray(0, HEADER_BYTES_MAX).indexOf(0x0a);
   const header = contentHeader.safeParse(end < 0 ? undefined : parseJson(plaintext.subarray(0, end)));
   if (!header.success) throw tampered('content-header');
   const { tenant, corpus, job: id, kind, revision, documentId } = header.data;

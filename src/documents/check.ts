@@ -151,7 +151,8 @@ export function checkCore(document: Plain, limits: DocumentLimits): void {
   each(images, within(ROOT, 'images'), checkImage);
 }
 
-function checkStrategy(value: Plain, place: Place, limits: DocumentLimits): void {
+/** @throws SealdexError `DOCUMENT_INVALID` */
+export function checkStrategy(value: Plain, place: Place, limits: DocumentLimits): void {
   const type = isObject(value) ? value['type'] : undefined;
   if (type === 'sentence_chunking_strategy') {
     match(SHAPES.sentences, value, place);

@@ -52,18 +52,39 @@ export async function* encryptStream(
   source: AsyncIterable<Uint8Array>,
   options: MessageOptions = {},
 ): AsyncGenerator<Buffer, void, undefined> {
+  yield* beginMessage(key, options).encrypt(source);
+}
+
+/** A message whose key is derived, so that its data key is not needed any more. Good for one source. */
+export interface BegunMessage {
+  /** Exact length of the message for a plaintext of so many bytes. */
+  bytes(plaintextBytes: number): number;
+  /** As `encryptStream`. */
+  encrypt(source: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer, void, undefined>;
+}
+
+/** Uses the data key at once, and for nothing that comes later. @throws as `encryptMessage`, the source's errors apart */
+export function beginMessage(key: EnvelopeKey, options: MessageOptions = {}): BegunMessage {
   const fields = fieldsOf(key, options);
   const header = Buffer.allocUnsafeSlow(fields.bytes);
   const messageKey = writeHeader(header, fields, key);
-  let sequence = 1;
-  for await (const { kind, plaintext } of cutIntoFrames(source, fields.frameBytes)) {
-    // Not before: a consumer that stops at the header must end the source too.
-    if (sequence === 1) yield header;
-    const frame = Buffer.allocUnsafeSlow(frameMessageBytes(kind, plaintext.length));
-    writeFrame(frame, 0, messageKey, kind, sequence, plaintext);
-    yield frame;
-    sequence += 1;
-  }
+  let isUsed = false;
+  return {
+    bytes: (plaintextBytes) => fields.bytes + bodyBytes(plaintextBytes, fields.frameBytes),
+    async *encrypt(source) {
+      if (isUsed) throw fault('A message must not be encrypted twice.');
+      isUsed = true;
+      let sequence = 1;
+      for await (const { kind, plaintext } of cutIntoFrames(source, fields.frameBytes)) {
+        // Not before: a consumer that stops at the header must end the source too.
+        if (sequence === 1) yield header;
+        const frame = Buffer.allocUnsafeSlow(frameMessageBytes(kind, plaintext.length));
+        writeFrame(frame, 0, messageKey, kind, sequence, plaintext);
+        yield frame;
+        sequence += 1;
+      }
+    },
+  };
 }
 
 /** Exact length of the message for a plaintext of so many bytes. @throws as `encryptMessage`. */

@@ -2,6 +2,7 @@
 // Its metadata is what a lost queue is rebuilt from (contract, design section 8).
 import { INTAKE_ID, isJobId, NAME } from '../names.ts';
 import type { Store, StoredObject } from './s3.ts';
+import type { StreamedBody } from './streamed.ts';
 
 export interface IntakePlace {
   readonly tenant: string;
@@ -22,7 +23,7 @@ export async function putIntake(
   store: Store,
   place: IntakePlace,
   facts: IntakeFacts,
-  message: Uint8Array,
+  message: Uint8Array | StreamedBody,
   signal?: AbortSignal,
 ): Promise<void> {
   const metadata = {

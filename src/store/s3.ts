@@ -16,6 +16,7 @@ import { PROMPT_MS, systemClock, type Patience } from '../clock.ts';
 import { credentialsOf, type Config } from '../config.ts';
 import { SealdexError } from '../errors.ts';
 import { isMissing, statusOf, storeFault } from './faults.ts';
+import { lateAnswer, sending, type StreamedBody } from './streamed.ts';
 
 export interface ObjectFacts {
   readonly metadata: Readonly<Record<string, string>>;
@@ -48,9 +49,10 @@ export interface ListedObject {
 }
 
 export interface Store {
+  /** A streamed body is sent once: what failed is not tried again. Its source's errors leave as they are. */
   put(
     key: string,
-    body: Uint8Array,
+    body: Uint8Array | StreamedBody,
     options: { metadata?: Record<string, string>; condition?: Condition; signal?: AbortSignal | undefined },
   ): Promise<PutAnswer>;
   /** undefined: there is no such object. */
@@ -103,10 +105,10 @@ export function createStore(config: Config, use: Patience): Store {
 
   /**
    * Sends with a deadline for the answer beside the caller's signal. Errors leave as the caller's reason or a typed fault.
-   * `expected` may turn an error into an answer.
+   * `expected` may turn an error into an answer. Without `bytes` the signal has the deadline.
    */
   async function send<T>(
-    bytes: number,
+    bytes: number | undefined,
     signal: AbortSignal | undefined,
     request: (options: { abortSignal: AbortSignal }) => Promise<T>,
     expected: (error: unknown) => { answer: T } | undefined = () => undefined,
@@ -115,9 +117,8 @@ export function createStore(config: Config, use: Patience): Store {
     // The SDK would open new connections, which nobody closes.
     if (isClosed) throw new SealdexError('STORE_FAILED', 'The store is closed.', { reason: 'Closed' });
     const late = new AbortController();
-    const timer = systemClock.after(timeoutFor(bytes, prompt), () =>
-      late.abort(new SealdexError('STORE_FAILED', undefined, { reason: 'TimeoutError' })),
-    );
+    const timer =
+      bytes === undefined ? undefined : systemClock.after(timeoutFor(bytes, prompt), () => late.abort(lateAnswer()));
     const abortSignal = signal ? AbortSignal.any([signal, late.signal]) : late.signal;
     try {
       return await request({ abortSignal });
@@ -127,7 +128,7 @@ export function createStore(config: Config, use: Patience): Store {
       throw abortSignal.aborted ? abortSignal.reason : storeFault(error);
     } finally {
       // From here on the signal is the body's alone: it is read at the reader's pace.
-      timer.cancel();
+      timer?.cancel();
     }
   }
 
@@ -135,14 +136,24 @@ export function createStore(config: Config, use: Patience): Store {
     put(Key, Body, { metadata = {}, condition, signal }) {
       const conditions =
         condition === undefined ? {} : 'absent' in condition ? { IfNoneMatch: '*' } : { IfMatch: condition.etag };
-      const ContentLength = Body.byteLength;
-      const command = new PutObjectCommand({ Bucket, Key, Body, Metadata: metadata, ContentLength, ...conditions });
-      return send<PutAnswer>(
-        ContentLength,
-        signal,
-        async (options) => ({ kind: 'written', etag: (await client.send(command, options)).ETag ?? '' }),
-        (error) => conditionAnswer(error, condition),
-      );
+      const put = (bytes: Uint8Array | Readable, ContentLength: number, ended?: AbortSignal): Promise<PutAnswer> => {
+        const command = new PutObjectCommand({
+          Bucket,
+          Key,
+          Body: bytes,
+          Metadata: metadata,
+          ContentLength,
+          ...conditions,
+        });
+        return send<PutAnswer>(
+          ended ? undefined : ContentLength,
+          ended ?? signal,
+          async (options) => ({ kind: 'written', etag: (await client.send(command, options)).ETag ?? '' }),
+          (error) => conditionAnswer(error, condition),
+        );
+      };
+      if (Body instanceof Uint8Array) return put(Body, Body.byteLength);
+      return sending(Body, timeoutFor(Body.bytes, prompt), signal, (stream, ended) => put(stream, Body.bytes, ended));
     },
 
     get(Key, { signal } = {}) {
