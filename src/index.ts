@@ -1,7 +1,15 @@
 // What the package exports: an export list only.
 export { createProducer, createReader, type Settings } from './app.ts';
 export { SealdexError, type Code, type Disposition } from './errors.ts';
-export type { DeleteRequest, EnqueueResult, IndexRequest, JobState, JobStatus, Producer } from './producer.ts';
+export type {
+  DeleteRequest,
+  EnqueueResult,
+  IndexRequest,
+  JobState,
+  JobStatus,
+  Producer,
+  UploadRequest,
+} from './producer.ts';
 export type {
   DocumentHead,
   DocumentName,

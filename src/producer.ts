@@ -21,9 +21,11 @@ import {
   type DeleteRequest,
   type IndexRequest,
 } from './producer/request.ts';
+import { checkUpload, type UploadRequest } from './producer/upload.ts';
 
 export type { EnqueueResult, JobState, JobStatus } from './producer/enqueue.ts';
 export type { DeleteRequest, IndexRequest } from './producer/request.ts';
+export type { UploadRequest } from './producer/upload.ts';
 
 export interface Producer extends AsyncDisposable {
   /**
@@ -55,6 +57,16 @@ export interface Producer extends AsyncDisposable {
    * @throws SealdexError as `enqueueIndex`, but never `KEY_...`, `TENANT_PAUSED`, `GATE_UNKNOWN` or `KMS_...`
    */
   enqueueDelete(request: DeleteRequest): Promise<EnqueueResult>;
+  /**
+   * Encrypts and queues one file. A stream is sent on as it comes when `length` is given, and held in memory, encrypted,
+   * when not; it is destroyed when the request is refused or is a duplicate. The answer comes when the stream has ended; a
+   * stream may stand still for 15 s, and take 10 minutes.
+   * @throws SealdexError as `enqueueIndex`, and
+   * - `FILE_TOO_LARGE` with field `body`, at once by `length`, else when so much was read
+   * - `DOCUMENT_INVALID` with field `body` when it is empty, fails or stands still, with field `length` when another number
+   *   of bytes came
+   */
+  enqueueUpload(request: UploadRequest): Promise<EnqueueResult>;
   /** What became of a job: `unknown` for one that never was or that ended more than an hour (a setting) ago. */
   status(jobId: string): Promise<JobStatus>;
 }
@@ -67,17 +79,22 @@ export interface ProducerDeps extends EnqueueDeps {
 export function createProducerFrom(deps: ProducerDeps): Omit<Producer, typeof Symbol.asyncDispose> {
   const { config, clock, queue } = deps;
   const enqueueOne = async (check: () => CheckedRequest): Promise<EnqueueResult> => {
+    let checked: CheckedRequest | undefined;
     try {
-      const prepared = await prepare(deps, check());
+      checked = check();
+      const prepared = await prepare(deps, checked);
       return await enqueue(deps, prepared, async () => stampAt(await queue.stamp([prepared.share]), 0));
     } catch (error) {
       throw asSealdexError(error);
+    } finally {
+      if (checked?.kind === 'upload') checked.discard();
     }
   };
   return {
     enqueueIndex: (request) => enqueueOne(() => checkRequest(request, config)),
     enqueueIndexBulk: (requests): Promise<BulkResult[]> => enqueueBulk(deps, config, clock, requests),
     enqueueDelete: (request) => enqueueOne(() => checkDelete(request)),
+    enqueueUpload: (request) => enqueueOne(() => checkUpload(request, config, clock)),
     status: (jobId) => queue.statusSince(jobId),
   };
 }

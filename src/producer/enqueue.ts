@@ -1,7 +1,7 @@
 // One checked request into the queue: a revision, the job and its encrypted content if it has any; and one job per
 // idempotency key, whoever asks and whoever dies in between. Knows nothing of documents and of what a caller's object looks like.
 import { SealdexError, type Code } from '../errors.ts';
-import { putContent, type ContentHeader, type IntakeDeps } from '../intake.ts';
+import { putContent, putFile, type ContentHeader, type IntakeDeps } from '../intake.ts';
 import { newJobId, type JobData } from '../jobs.ts';
 import { objectName } from '../names.ts';
 import { estimateBytes, type StampRequest } from '../queue/backlog.ts';
@@ -47,7 +47,9 @@ export async function prepare(
 ): Promise<PreparedRequest> {
   const owner = await tenants.get(request.tenant);
   await queue.refuseWhenFull();
-  const bytes = estimateBytes('body' in request ? request.body.length : 0, intake.inlineBytes);
+  // A file is never in the job.
+  const inlineBytes = request.kind === 'upload' ? 0 : intake.inlineBytes;
+  const bytes = estimateBytes('body' in request ? request.body.length : 0, inlineBytes);
   return { request, owner, share: { queue: queueOf(request.kind), tenant: request.tenant, bytes } };
 }
 
@@ -172,12 +174,18 @@ async function make(
     const object = objectName(documentId);
     return { data: { v: 1, kind: 'delete', tenant, corpus, revision, object }, remove: async () => {} };
   }
-  const { kind, ifExists, body } = request;
+  const { kind, ifExists } = request;
   const header: ContentHeader = { v: 1, tenant, corpus, job: id, kind, revision, ifExists, documentId };
+  const about = { v: 1, tenant, corpus, revision } as const;
   try {
-    const put = await putContent(intake, owner, header, body);
+    if (request.kind === 'upload') {
+      const put = await putFile(intake, owner, { ...header, ...request.about }, request.file);
+      const { object, content } = put;
+      return { data: { ...about, kind: 'upload', object, content }, remove: () => put.remove() };
+    }
+    const put = await putContent(intake, owner, header, request.body);
     const { object, content } = put;
-    return { data: { v: 1, kind, tenant, corpus, revision, object, content }, remove: () => put.remove() };
+    return { data: { ...about, kind: 'index', object, content }, remove: () => put.remove() };
   } catch (error) {
     await leaveBacklog(queue, id, share, hasMarker);
     throw error;

@@ -2,7 +2,9 @@
 // throw, proxies may lie, so everything is read once and copied. Stores nothing and asks nobody.
 import { checkDocumentId, parseDocument, type DocumentLimits, type IndexDocument } from '../documents/shapes.ts';
 import { SealdexError } from '../errors.ts';
+import type { ContentHeader } from '../intake.ts';
 import { checkName } from '../names.ts';
+import type { FileBody } from './file-body.ts';
 
 export interface IndexRequest {
   readonly tenant: string;
@@ -43,7 +45,17 @@ export interface CheckedDelete extends Checked {
   readonly kind: 'delete';
 }
 
-export type CheckedRequest = CheckedIndex | CheckedDelete;
+export interface CheckedUpload extends Checked {
+  readonly kind: 'upload';
+  readonly ifExists: 'replace' | 'reject';
+  /** What the caller says of the file. */
+  readonly about: Pick<ContentHeader, 'filename' | 'contentType' | 'metadata' | 'chunkingStrategy'>;
+  readonly file: FileBody;
+  /** Ends the caller's stream; one that was read to its end does not notice. */
+  discard(): void;
+}
+
+export type CheckedRequest = CheckedIndex | CheckedDelete | CheckedUpload;
 
 const INDEX_FIELDS = ['tenant', 'corpus', 'document', 'idempotencyKey', 'ifExists'] as const;
 const DELETE_FIELDS = ['tenant', 'corpus', 'id', 'idempotencyKey'] as const;
@@ -83,7 +95,10 @@ export function checkDelete(input: unknown): CheckedDelete {
 }
 
 /** Each of the request's fields, read once. */
-function fieldsOf<Name extends string>(input: unknown, names: readonly Name[]): { readonly [name in Name]?: unknown } {
+export function fieldsOf<Name extends string>(
+  input: unknown,
+  names: readonly Name[],
+): { readonly [name in Name]?: unknown } {
   const [first, second, third] = names;
   if (typeof input !== 'object' || input === null || Array.isArray(input)) {
     throw invalid('request', `must be an object with ${first}, ${second} and ${third}`);
@@ -110,13 +125,13 @@ export function readable<T>(field: string, read: () => T): T {
   }
 }
 
-function checkIdempotencyKey(key: unknown): string | undefined {
+export function checkIdempotencyKey(key: unknown): string | undefined {
   if (key === undefined) return undefined;
   if (typeof key === 'string' && key !== '' && key.length <= IDEMPOTENCY_KEY_UNITS && key.isWellFormed()) return key;
   throw invalid('idempotencyKey', `must be a string of 1 to ${IDEMPOTENCY_KEY_UNITS} characters`);
 }
 
-function checkIfExists(choice: unknown): 'replace' | 'reject' {
+export function checkIfExists(choice: unknown): 'replace' | 'reject' {
   if (choice === undefined) return 'replace';
   if (choice === 'replace' || choice === 'reject') return choice;
   throw invalid('ifExists', 'must be "replace" or "reject"');

@@ -68,6 +68,8 @@ export interface Store {
   close(): void;
 }
 
+const SILENT = Object.freeze({ debug() {}, info() {}, warn() {}, error() {} });
+
 /** A request without an answer is given up after this: S3 answers in milliseconds, a large body uploads at over 1 MB/s. */
 const ANSWER_MS = 10_000;
 const timeoutFor = (bytes: number, prompt: boolean): number =>
@@ -84,6 +86,8 @@ export function createStore(config: Config, use: Patience): Store {
     forcePathStyle: config.s3ForcePathStyle,
     // Two attempts in all: jobs have their own retries, and the two must not multiply.
     maxAttempts: 2,
+    // Without one the SDK tells the console of streamed bodies that failed.
+    logger: SILENT,
     // The signature covers a hash of the body already; a second checksum costs a fifth of a PUT.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',

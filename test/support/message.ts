@@ -1,7 +1,7 @@
 // What the header of a message says, read without any key.
 import { decryptMessage, type MessageHeader } from '../../src/envelope/message.ts';
 
-export async function headerOf(message: Uint8Array): Promise<Pick<MessageHeader, 'arn' | 'context'>> {
+export async function headerOf(message: Uint8Array): Promise<Pick<MessageHeader, 'arn' | 'context' | 'wrapped'>> {
   let seen: MessageHeader | undefined;
   const stop = new Error('The header is all that is wanted.');
   await decryptMessage(message, (header) => {
@@ -10,5 +10,5 @@ export async function headerOf(message: Uint8Array): Promise<Pick<MessageHeader,
   }).catch((error: unknown) => {
     if (error !== stop) throw error;
   });
-  return { arn: seen!.arn, context: { ...seen!.context } };
+  return { arn: seen!.arn, wrapped: seen!.wrapped, context: { ...seen!.context } };
 }

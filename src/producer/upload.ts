@@ -1,0 +1,120 @@
+// A request to upload a file, as a caller gave it -> checked. As request.ts, for files: their bytes are file-body.ts' business.
+import type { Readable } from 'node:stream';
+import type { Clock } from '../clock.ts';
+import { checkStrategy } from '../documents/check.ts';
+import { copyPlain } from '../documents/plain.ts';
+import { checkDocumentId, type ChunkingStrategy, type DocumentLimits, type Metadata } from '../documents/shapes.ts';
+import { SealdexError } from '../errors.ts';
+import type { ContentHeader } from '../intake.ts';
+import { checkName } from '../names.ts';
+import { checkBody, discardBody } from './file-body.ts';
+import { checkIdempotencyKey, checkIfExists, fieldsOf, invalid, readable, type CheckedUpload } from './request.ts';
+
+export interface UploadRequest {
+  readonly tenant: string;
+  readonly corpus: string;
+  /** 1 to 1,024 characters of any Unicode. Never used as a path. */
+  readonly filename: string;
+  /** At most 255 printable ASCII characters. The file's content counts more than what it is said to be. */
+  readonly contentType?: string | undefined;
+  /** The file, at least a byte. A stream is read to its end, or destroyed when the request is refused or a duplicate. */
+  readonly body: Readable | Uint8Array;
+  /** How many bytes a stream will give. With it they are sent as they come; without it the file is held in memory. */
+  readonly length?: number | undefined;
+  /** The filename, if not given. */
+  readonly documentId?: string | undefined;
+  /** Goes over what the file says of itself. */
+  readonly metadata?: Metadata | undefined;
+  /** As of a structured document. */
+  readonly chunkingStrategy?: ChunkingStrategy | undefined;
+  /** As of an index request. */
+  readonly ifExists?: 'replace' | 'reject' | undefined;
+  /** As of an index request; the same key for the two is two jobs. */
+  readonly idempotencyKey?: string | undefined;
+}
+
+export interface UploadLimits extends DocumentLimits {
+  readonly fileBytes: number;
+}
+
+const FIELDS = [
+  'tenant',
+  'corpus',
+  'filename',
+  'contentType',
+  'body',
+  'length',
+  'documentId',
+  'metadata',
+  'chunkingStrategy',
+  'ifExists',
+  'idempotencyKey',
+] as const;
+
+/** A stream in a faulty request is destroyed. @throws SealdexError `DOCUMENT_INVALID` and `FILE_TOO_LARGE`, with `field` */
+export function checkUpload(input: unknown, limits: UploadLimits, clock: Clock): CheckedUpload {
+  let body: unknown;
+  try {
+    const given = readable('request', () => {
+      body = (input as { body?: unknown } | null | undefined)?.body;
+      return { ...fieldsOf(input, FIELDS), body };
+    });
+    const filename = checkDocumentId(given.filename, 'filename');
+    return {
+      kind: 'upload',
+      tenant: checkName(given.tenant, 'tenant'),
+      corpus: checkName(given.corpus, 'corpus'),
+      documentId: given.documentId === undefined ? filename : checkDocumentId(given.documentId, 'documentId'),
+      ifExists: checkIfExists(given.ifExists),
+      idempotencyKey: checkIdempotencyKey(given.idempotencyKey),
+      about: { filename, ...checkContentType(given.contentType), ...checkExtras(given, limits) },
+      file: checkBody(body, given.length, limits.fileBytes, clock),
+      discard: () => discardBody(body),
+    };
+  } catch (error) {
+    discardBody(body);
+    throw error;
+  }
+}
+
+function checkContentType(type: unknown): { contentType?: string } {
+  if (type === undefined) return {};
+  if (typeof type === 'string' && /^[ -~]{1,255}$/.test(type)) return { contentType: type };
+  throw invalid('contentType', 'must be 1 to 255 printable ASCII characters');
+}
+
+/** Copies of what may have any shape within the limits of a document. */
+function checkExtras(
+  { metadata, chunkingStrategy }: { readonly metadata?: unknown; readonly chunkingStrategy?: unknown },
+  limits: DocumentLimits,
+): Pick<ContentHeader, 'metadata' | 'chunkingStrategy'> {
+  const copy = (name: 'metadata' | 'chunking_strategy', value: unknown) =>
+    readable(name, () => copyPlain({ [name]: value }, limits)[name] ?? null);
+  const isObject = (value: unknown): value is Record<string, unknown> =>
+    typeof value === 'object' && value !== null && !Array.isArray(value);
+  const checked: Pick<ContentHeader, 'metadata' | 'chunkingStrategy'> = {};
+  if (metadata !== undefined) {
+    const plain = copy('metadata', metadata);
+    if (!isObject(plain)) throw invalid('metadata', 'must be an object');
+    checked.metadata = plain;
+  }
+  if (chunkingStrategy !== undefined) {
+    checked.chunkingStrategy = inOurName(() => {
+      const plain = copy('chunking_strategy', chunkingStrategy);
+      checkStrategy(plain, { parent: { key: '' }, key: 'chunking_strategy' }, limits);
+      return plain as Record<string, unknown>;
+    });
+  }
+  return checked;
+}
+
+/** A fault in what the API calls `chunking_strategy`, under the name that it has here. */
+function inOurName<T>(check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    if (!(error instanceof SealdexError) || error.field === undefined) throw error;
+    const renamed = (text: string): string => text.replace(/^chunking_strategy/, 'chunkingStrategy');
+    throw new SealdexError(error.code, renamed(error.message), { field: renamed(error.field) });
+  }
+}
