@@ -19,5 +19,10 @@ export interface Extracted {
   readonly sections: readonly Section[];
 }
 
-/** Reads one format. @throws SealdexError `FILE_...` with a reason of reasons.ts */
-export type ReadFormat = (file: FileInput) => Promise<Extracted>;
+/**
+ * Reads one format. `readInner` reads a file that is inside of this one, one level deeper.
+ * @throws SealdexError `FILE_...` with a reason of reasons.ts
+ */
+export type ReadFormat = (file: FileInput, readInner: ReadInner) => Promise<Extracted>;
+
+export type ReadInner = (file: FileInput) => Promise<Extracted>;

@@ -1,0 +1,6 @@
+// The formats that are read, each with its reader: one line a format.
+import type { ReadFormat } from './extracted.ts';
+import { readText } from './formats/text.ts';
+import { MIME } from './mime.ts';
+
+export const FORMATS: ReadonlyMap<string, ReadFormat> = new Map<string, ReadFormat>([[MIME.text, readText]]);
