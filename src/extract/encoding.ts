@@ -19,6 +19,11 @@ const decode = (label: string, bytes: Uint8Array, fatal = false): string =>
 export function decodeText(bytes: Buffer, declared?: string): string | undefined {
   const marked = decodeMarked(bytes);
   if (marked !== undefined) return marked;
+  // Japanese in seven bits looks like ASCII but for its escapes.
+  if (bytes.includes('\u001b$B') || bytes.includes('\u001b$@')) {
+    const japanese = attempt('iso-2022-jp', bytes);
+    if (japanese !== undefined) return japanese;
+  }
   if (isUtf8(bytes) && isClean(countStrays(bytes), bytes.length)) return decode('utf-8', bytes);
   const wide = decodeWide(bytes);
   if (wide !== undefined) return wide;
@@ -67,7 +72,7 @@ function decodeWide(bytes: Buffer): string | undefined {
   const label = second >= pairs / 10 && first <= pairs / 100 ? 'utf-16le' : 'utf-16be';
   if (label === 'utf-16be' && !(first >= pairs / 10 && second <= pairs / 100)) return undefined;
   const text = attempt(label, bytes);
-  return text !== undefined && isClean(countStrayUnits(text), text.length) ? text : undefined;
+  return text !== undefined && countStrayUnits(text) * 100 <= text.length ? text : undefined;
 }
 
 function decodeDeclared(bytes: Buffer, declared: string | undefined): string | undefined {

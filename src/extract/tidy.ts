@@ -1,19 +1,17 @@
 // The last word on what a reader found: no control characters, no blank sections, and bounds on titles, metadata, depth, number
 // and bytes. The same for all formats.
+import {
+  DEEPEST_SECTION,
+  FOUND_METADATA_BYTES,
+  MAX_FIELDS,
+  MAX_ITEMS,
+  MAX_SECTIONS,
+  TITLE_CHARS,
+  VALUE_CHARS,
+} from './bounds.ts';
 import type { Metadata, Section } from '../documents/shapes.ts';
 import type { Extracted } from './extracted.ts';
 import { unreadable } from './reasons.ts';
-
-/** As deep as the sections of a document may be. */
-const DEEPEST = 32;
-const MAX_SECTIONS = 100_000;
-/** Every part of a section repeats its title and those above. A longer one also begins the text. */
-const TITLE_CHARS = 300;
-const MAX_FIELDS = 100;
-const MAX_ITEMS = 100;
-const VALUE_CHARS = 4096;
-/** Of the metadata found in a file; the sender's own needs room beside it. */
-const METADATA_BYTES = 64 * 1024;
 
 export interface TextLimits {
   /** All text of one document, UTF-8 bytes. */
@@ -56,7 +54,7 @@ function tidySections(sections: readonly Section[], limits: TextLimits): Section
     const inner = section.sections ?? [];
     if (copy) frame.into.push(copy);
     if (inner.length === 0) continue;
-    const isDeep = open.length >= DEEPEST;
+    const isDeep = open.length >= DEEPEST_SECTION;
     const children: Section[] = [];
     if (copy && !isDeep) parents.push({ section: copy, children });
     open.push({ from: inner, next: 0, into: copy && !isDeep ? children : frame.into });
@@ -118,7 +116,7 @@ function tidyMetadata(metadata: Metadata): Metadata {
     const tidied = tidyValue(value);
     if (name === '' || name === '__proto__' || tidied === undefined) continue;
     bytes += Buffer.byteLength(JSON.stringify([name, tidied]));
-    if (bytes > METADATA_BYTES) break;
+    if (bytes > FOUND_METADATA_BYTES) break;
     kept[name] = tidied;
   }
   return kept;

@@ -16,6 +16,8 @@ const isLetter = (byte: number): boolean => isPlain(byte) || isAccented(byte);
 const LONG_ROW = 4;
 
 export function isPlausibleWestern(bytes: Buffer): boolean {
+  let beyondAscii = 0;
+  let blank = 0;
   let accented = 0;
   let inRows = 0;
   let row = 0;
@@ -23,7 +25,9 @@ export function isPlausibleWestern(bytes: Buffer): boolean {
   let previous = 0x20;
   for (let at = 0; at < bytes.length; at += 1) {
     const byte = bytes[at] ?? 0;
+    if (byte <= 0x20) blank += 1;
     if (byte >= 0x80) {
+      beyondAscii += 1;
       if (UNDEFINED.has(byte)) return false;
       if (isAccented(byte)) accented += 1;
       else if (!JOINERS.has(byte) && isLetter(previous) && isLetter(bytes[at + 1] ?? 0)) misplaced += 1;
@@ -35,5 +39,7 @@ export function isPlausibleWestern(bytes: Buffer): boolean {
     } else row = 0;
     previous = byte;
   }
+  // Neither does any Western text consist of such letters for the most part.
+  if (beyondAscii >= LONG_ROW && beyondAscii * 2 > bytes.length - blank) return false;
   return inRows * 2 <= accented && misplaced * 20 <= accented + misplaced;
 }
