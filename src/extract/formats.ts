@@ -1,12 +1,14 @@
 // The formats that are read, each with its reader: one line a format.
 import type { ReadFormat } from './extracted.ts';
 import { readHtml } from './formats/html.ts';
+import { readMarkdown } from './formats/markdown.ts';
 import { readText } from './formats/text.ts';
 import { readXml } from './formats/xml.ts';
 import { MIME } from './mime.ts';
 
 export const FORMATS: ReadonlyMap<string, ReadFormat> = new Map<string, ReadFormat>([
   [MIME.text, readText],
+  [MIME.markdown, readMarkdown],
   [MIME.html, readHtml],
   [MIME.xml, readXml],
 ]);
