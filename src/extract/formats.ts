@@ -1,5 +1,6 @@
 // The formats that are read, each with its reader: one line a format.
 import type { ReadFormat } from './extracted.ts';
+import { readEmail } from './formats/email.ts';
 import { readHtml } from './formats/html.ts';
 import { readMarkdown } from './formats/markdown.ts';
 import { readText } from './formats/text.ts';
@@ -11,4 +12,5 @@ export const FORMATS: ReadonlyMap<string, ReadFormat> = new Map<string, ReadForm
   [MIME.markdown, readMarkdown],
   [MIME.html, readHtml],
   [MIME.xml, readXml],
+  [MIME.email, readEmail],
 ]);
