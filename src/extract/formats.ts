@@ -3,6 +3,7 @@ import type { ReadFormat } from './extracted.ts';
 import { readEmail } from './formats/email.ts';
 import { readHtml } from './formats/html.ts';
 import { readMarkdown } from './formats/markdown.ts';
+import { readPpt } from './formats/ppt.ts';
 import { readText } from './formats/text.ts';
 import { readXml } from './formats/xml.ts';
 import { MIME } from './mime.ts';
@@ -13,4 +14,5 @@ export const FORMATS: ReadonlyMap<string, ReadFormat> = new Map<string, ReadForm
   [MIME.html, readHtml],
   [MIME.xml, readXml],
   [MIME.email, readEmail],
+  [MIME.ppt, readPpt],
 ]);
