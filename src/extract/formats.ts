@@ -1,5 +1,6 @@
 // The formats that are read, each with its reader: one line a format.
 import type { ReadFormat } from './extracted.ts';
+import { readDoc } from './formats/doc.ts';
 import { readEmail } from './formats/email.ts';
 import { readHtml } from './formats/html.ts';
 import { readMarkdown } from './formats/markdown.ts';
@@ -14,5 +15,6 @@ export const FORMATS: ReadonlyMap<string, ReadFormat> = new Map<string, ReadForm
   [MIME.html, readHtml],
   [MIME.xml, readXml],
   [MIME.email, readEmail],
+  [MIME.doc, readDoc],
   [MIME.ppt, readPpt],
 ]);
