@@ -126,6 +126,17 @@ describe('hostile messages', () => {
     expect(metadata).toMatchObject({ attachments: 1000, skippedAttachments: { 'too-many-parts': 900 } });
   });
 
+  test('A message in a hundred thousand parts is refused before it is read.', async () => {
+    const parts = Array.from({ length: 100_000 }, () => part('', ''));
+    expect(await faultOf(read(mixed(...parts)))).toBe('FILE_TOO_COMPLEX too-many-parts');
+  });
+
+  test('A text with as many dashes is nothing special.', async () => {
+    const dashes = '--B2\r\n'.repeat(20_000);
+    const { sections } = await read(mixed(part('Content-Type: text/plain', dashes)));
+    expect(sections[0]?.text?.match(/--B2/g)).toHaveLength(20_000);
+  });
+
   test('Headers that do not end are refused, and a boundary that never comes is not waited for.', async () => {
     const endless = `${HEAD}${'X-Long: y\r\n'.repeat(200_000)}`;
     expect(await faultOf(read(endless))).toBe('FILE_TOO_COMPLEX too-deep');

@@ -9,13 +9,18 @@ import { unreadable } from '../reasons.ts';
 import { readHtmlText } from './html.ts';
 
 const MAX_ATTACHMENTS = 100;
+/** Of all levels. A part without a byte in it costs the parser 50 us, and a file can hold a million. */
+const MAX_PARTS = 10_000;
+const MAX_BOUNDARIES = 1000;
+const LONGEST_BOUNDARY = 200;
 const MIME_LEVELS = 64;
 const HEADER_BYTES = 1024 * 1024;
 /** Of all texts of attachments, in UTF-16 units: archives unpack to more than the message has. */
 const ATTACHMENTS_CHARS = 32 * 1024 * 1024;
 
-/** @throws SealdexError `too-deep` */
+/** @throws SealdexError `too-deep`, `too-many-parts` */
 export async function readEmail({ bytes }: FileInput, readInner: ReadInner): Promise<Extracted> {
+  countParts(bytes.toString('latin1'));
   const mail = await parse(bytes);
   const { sections, skipped } = await readAttachments(mail.attachments, readInner);
   const title = mail.subject?.trim();
@@ -31,6 +36,25 @@ export async function readEmail({ bytes }: FileInput, readInner: ReadInner): Pro
     // A message can be all in its subject.
     sections: texts.length === 0 && title ? [{ title, text: '' }] : texts,
   };
+}
+
+/** Counts the lines that part the message, before anybody reads it. */
+function countParts(mail: string): void {
+  const boundaries = new Set<string>();
+  for (const [, quoted, bare] of mail.matchAll(/\bboundary\s{0,9}=\s{0,9}(?:"([^"\r\n]{1,200})"|([^\s";]{1,200}))/gi)) {
+    boundaries.add(`--${quoted ?? bare}`);
+    if (boundaries.size > MAX_BOUNDARIES) throw unreadable('too-many-parts');
+  }
+  let parts = 0;
+  for (let at = mail.indexOf('\n--'); at !== -1; at = mail.indexOf('\n--', at + 3)) {
+    const line =
+      mail
+        .slice(at + 1, at + LONGEST_BOUNDARY + 5)
+        .split(/[\r\n]/, 1)[0]
+        ?.trimEnd() ?? '';
+    if (boundaries.has(line)) parts += 1;
+    if (parts > MAX_PARTS) throw unreadable('too-many-parts');
+  }
 }
 
 async function parse(bytes: Buffer): Promise<Email> {
