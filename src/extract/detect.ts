@@ -11,6 +11,10 @@ import { textFormatOf } from './text-format.ts';
 /** How far into a PDF its mark may be, by the habit of its readers. */
 const PDF_MARK_BYTES = 1024;
 const SNIFFED_CHARACTERS = 64 * 1024;
+const TAIL = 1024;
+
+/** Formats that can say inside how their letters are written, and say so in ASCII. */
+const SAYS_ENCODING: ReadonlySet<string> = new Set([MIME.html, MIME.xml, MIME.email]);
 
 /** Text by its bytes, but a format of its own by its first line. */
 const MARKED_TEXT: ReadonlySet<string> = new Set([MIME.pdf, MIME.rtf, 'application/postscript', 'application/eps']);
@@ -38,9 +42,13 @@ export async function detect(file: FileInput): Promise<string> {
     if (!isWeak(found) || decodeText(bytes) === undefined) return named ?? found;
   }
   if (hasLatePdfMark(bytes)) return MIME.pdf;
+  const hint = hintOf(file);
   const text = decodeText(bytes, charsetOf(file.contentType));
-  if (text !== undefined) return textFormatOf(text.slice(0, SNIFFED_CHARACTERS), text.slice(-1024), hintOf(file));
-  if (hintOf(file) !== undefined) throw unreadable('encoding');
+  if (text !== undefined) return textFormatOf(text.slice(0, SNIFFED_CHARACTERS), text.slice(-TAIL), hint);
+  const [head, tail] = [bytes.subarray(0, SNIFFED_CHARACTERS), bytes.subarray(-TAIL)];
+  const format = textFormatOf(head.toString('latin1'), tail.toString('latin1'), hint);
+  if (SAYS_ENCODING.has(format)) return format;
+  if (hint !== undefined) throw unreadable('encoding');
   throw unsupported();
 }
 

@@ -47,6 +47,15 @@ describe('content', () => {
   });
 });
 
+test.each([
+  ['HTML', '<!DOCTYPE html><meta charset=koi8-r><p>', '', 'text/html'],
+  ['XML', '<?xml version="1.0" encoding="koi8-r"?><p>', '</p>', 'application/xml'],
+  ['an e-mail', MAIL, '', 'message/rfc822'],
+])('What says its encoding inside is known by its beginning: %s.', async (_, before, after, mime) => {
+  const russian = Buffer.from('f0d2c9d7c5d4'.repeat(100), 'hex');
+  expect(await file(Buffer.concat([Buffer.from(before), russian, Buffer.from(after)]))).toBe(mime);
+});
+
 describe('name and sender', () => {
   test.each([
     ['# Title', 'a.md', undefined, 'text/markdown'],

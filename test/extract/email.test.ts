@@ -95,6 +95,15 @@ test('A message in a message is read with its own headers.', async () => {
   ]);
 });
 
+test('A body in bytes of another alphabet is read as its part says.', async () => {
+  const head = Buffer.from(
+    `${HEAD}Content-Type: text/plain; charset=koi8-r\r\nContent-Transfer-Encoding: 8bit\r\n\r\n`,
+  );
+  const bytes = Buffer.concat([head, Buffer.from('f0d2c9d7c5d4', 'hex')]);
+  const { sections } = await extract({ bytes, filename: 'a.eml' }, { documentBytes: 1000 });
+  expect(sections).toEqual([{ text: 'Привет' }]);
+});
+
 test('A message without a body is its subject.', async () => {
   expect((await read(`${HEAD}\r\n`)).sections).toEqual([{ title: 'Hi', text: '' }]);
 });
