@@ -5,6 +5,9 @@ import { readEmail } from './formats/email.ts';
 import { readHtml } from './formats/html.ts';
 import { readMarkdown } from './formats/markdown.ts';
 import { readPpt } from './formats/ppt.ts';
+import { readDocx } from './formats/docx.ts';
+import { readOdt } from './formats/odt.ts';
+import { readPptx } from './formats/pptx.ts';
 import { readText } from './formats/text.ts';
 import { readXml } from './formats/xml.ts';
 import { MIME } from './mime.ts';
@@ -17,4 +20,7 @@ export const FORMATS: ReadonlyMap<string, ReadFormat> = new Map<string, ReadForm
   [MIME.email, readEmail],
   [MIME.doc, readDoc],
   [MIME.ppt, readPpt],
+  [MIME.docx, readDocx],
+  [MIME.pptx, readPptx],
+  [MIME.odt, readOdt],
 ]);
