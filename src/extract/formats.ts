@@ -7,6 +7,7 @@ import { readMarkdown } from './formats/markdown.ts';
 import { readPpt } from './formats/ppt.ts';
 import { readDocx } from './formats/docx.ts';
 import { readOdt } from './formats/odt.ts';
+import { readPdf } from './formats/pdf.ts';
 import { readPptx } from './formats/pptx.ts';
 import { readText } from './formats/text.ts';
 import { readXml } from './formats/xml.ts';
@@ -23,4 +24,5 @@ export const FORMATS: ReadonlyMap<string, ReadFormat> = new Map<string, ReadForm
   [MIME.docx, readDocx],
   [MIME.pptx, readPptx],
   [MIME.odt, readOdt],
+  [MIME.pdf, readPdf],
 ]);
