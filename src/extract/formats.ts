@@ -2,10 +2,11 @@
 import type { ReadFormat } from './extracted.ts';
 import { readDoc } from './formats/doc.ts';
 import { readEmail } from './formats/email.ts';
+import { readDocx } from './formats/docx.ts';
+import { readEpub } from './formats/epub.ts';
 import { readHtml } from './formats/html.ts';
 import { readMarkdown } from './formats/markdown.ts';
 import { readPpt } from './formats/ppt.ts';
-import { readDocx } from './formats/docx.ts';
 import { readOdt } from './formats/odt.ts';
 import { readPdf } from './formats/pdf.ts';
 import { readPptx } from './formats/pptx.ts';
@@ -24,5 +25,6 @@ export const FORMATS: ReadonlyMap<string, ReadFormat> = new Map<string, ReadForm
   [MIME.docx, readDocx],
   [MIME.pptx, readPptx],
   [MIME.odt, readOdt],
+  [MIME.epub, readEpub],
   [MIME.pdf, readPdf],
 ]);

@@ -10,6 +10,8 @@ export type OfficeNode = OfficeContentNode;
 export interface OfficeTree {
   readonly metadata: OfficeMetadata;
   readonly content: readonly OfficeNode[];
+  /** Whether a part that the file lists is missing, or locked. */
+  readonly isPartial: boolean;
 }
 
 /** Elements of all XML in one file. */
@@ -26,6 +28,8 @@ const REASONS: ReadonlyMap<string, FileReasonName> = new Map([
   ['XML_ELEMENT_LIMIT_EXCEEDED', 'too-many-parts'],
   ['MAX_NESTING_DEPTH_EXCEEDED', 'too-deep'],
 ]);
+
+const CUT_SHORT = ['TABLE_CELL_LIMIT_EXCEEDED', 'REPEATED_CONTENT_LIMIT_EXCEEDED'];
 
 /** It is loaded when the first file needs it: that takes a third of a second. */
 let loaded: typeof Parser | undefined;
@@ -64,8 +68,10 @@ export async function readTree(
   fileType: 'docx' | 'pptx' | 'odt' | 'rtf' | 'epub',
   maxUnpackedBytes = 0,
 ): Promise<OfficeTree> {
+  const warnings = new Set<string>();
+  let tree: Pick<OfficeTree, 'metadata' | 'content'>;
   try {
-    return await load().parseOffice(bytes, {
+    tree = await load().parseOffice(bytes, {
       fileType,
       ocr: false,
       extractAttachments: false,
@@ -74,7 +80,7 @@ export async function readTree(
       ignoreComments: true,
       ignoreHeadersAndFooters: true,
       ignoreSlideMasters: true,
-      onWarning: () => {},
+      onWarning: ({ code }) => warnings.add(code),
       decompressionLimits: {
         maxUncompressedBytes: maxUnpackedBytes,
         maxZipEntries: MAX_ENTRIES,
@@ -84,6 +90,9 @@ export async function readTree(
   } catch (error) {
     throw unreadable(reasonOf(error));
   }
+  // What was passed over for its number would be missing without a word.
+  if (CUT_SHORT.some((code) => warnings.has(code))) throw unreadable('too-many-parts');
+  return { metadata: tree.metadata, content: tree.content, isPartial: warnings.has('CONTENT_PART_NOT_READ') };
 }
 
 function reasonOf(error: unknown): FileReasonName {

@@ -3,10 +3,11 @@
 import { createRequire } from 'node:module';
 import { dirname, join, sep } from 'node:path';
 import type { TextItem, TextMarkedContent } from 'pdfjs-dist/types/src/display/api.js';
+import type * as Pdf from 'pdfjs-dist/legacy/build/pdf.mjs';
 import { SealdexError } from '../errors.ts';
 import { unreadable } from './reasons.ts';
 
-type PdfJs = typeof import('pdfjs-dist/legacy/build/pdf.mjs');
+type PdfJs = typeof Pdf;
 
 export interface PdfDocument {
   readonly numPages: number;
@@ -25,8 +26,9 @@ const load = (): Promise<PdfJs> => (loading ??= loadOnce());
 /** pdf.js asks for shapes to draw with as it is loaded, and warns where there is no package for them. Text needs none. */
 async function loadOnce(): Promise<PdfJs> {
   const shapes = globalThis as { DOMMatrix?: unknown; Path2D?: unknown };
-  shapes.DOMMatrix ??= class {};
-  shapes.Path2D ??= class {};
+  const shape = function (): void {};
+  shapes.DOMMatrix ??= shape;
+  shapes.Path2D ??= shape;
   const { warn } = console;
   console.warn = () => {};
   try {
