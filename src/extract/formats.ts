@@ -10,6 +10,7 @@ import { readPpt } from './formats/ppt.ts';
 import { readOdt } from './formats/odt.ts';
 import { readPdf } from './formats/pdf.ts';
 import { readPptx } from './formats/pptx.ts';
+import { readRtf } from './formats/rtf.ts';
 import { readText } from './formats/text.ts';
 import { readXml } from './formats/xml.ts';
 import { MIME } from './mime.ts';
@@ -25,6 +26,7 @@ export const FORMATS: ReadonlyMap<string, ReadFormat> = new Map<string, ReadForm
   [MIME.docx, readDocx],
   [MIME.pptx, readPptx],
   [MIME.odt, readOdt],
+  [MIME.rtf, readRtf],
   [MIME.epub, readEpub],
   [MIME.pdf, readPdf],
 ]);
