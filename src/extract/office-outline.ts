@@ -29,15 +29,17 @@ function levelOf({ metadata }: OfficeNode): number {
   return Number.isInteger(level) ? Math.min(Math.max(level, 1), DEEPEST_HEADING) : 1;
 }
 
-/** The first heading of a slide is its title; others are lines of it, and the speaker's notes end it. */
+/** The first heading of a slide is its title; others are lines of it, and the speaker's notes end it. One of pictures only is none. */
 function addSlide(node: OfficeNode, outline: Outline): void {
   const { slideNumber } = (node.metadata ?? {}) as { slideNumber?: number };
   const children = node.children ?? [];
   const heading = children.find(({ type }) => type === 'heading');
   const title = heading === undefined ? '' : linesOf(heading).join(' ').trim();
+  const inner = children.filter((child) => child !== heading);
+  const lines = [...inner, ...(node.notes ?? [])].flatMap(linesOf);
+  if (title === '' && lines.every((line) => line.trim() === '')) return;
   outline.heading(1, title === '' ? `Slide ${slideNumber ?? 1}` : title);
-  const lines = children.filter((child) => child !== heading).flatMap(linesOf);
-  for (const line of [...lines, ...(node.notes ?? []).flatMap(linesOf)]) outline.add(`${line}\n`);
+  for (const line of lines) outline.add(`${line}\n`);
 }
 
 /** One line a block; a line break inside of one stays in its line's text. */
