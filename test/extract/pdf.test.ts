@@ -39,6 +39,19 @@ test('Every word of 100 pages is found, in its order.', async () => {
   expect(sections.map(({ text }) => text)).toEqual(pages.map((lines) => lines.join('\n')));
 });
 
+test('Text in a font of East Asia that only names its table of characters is read.', async () => {
+  const bytes = pdfOf([
+    '<< /Type /Catalog /Pages 2 0 R >>',
+    '<< /Type /Pages /Kids [3 0 R] /Count 1 >>',
+    '<< /Type /Page /Parent 2 0 R /MediaBox [0 0 99 99] /Resources << /Font << /F 5 0 R >> >> /Contents 4 0 R >>',
+    '<< /Length 30 >>\nstream\nBT /F 9 Tf <4F60597D> Tj ET    \nendstream',
+    '<< /Type /Font /Subtype /Type0 /BaseFont /STSong-Light /Encoding /UniGB-UCS2-H /DescendantFonts [6 0 R] >>',
+    '<< /Type /Font /Subtype /CIDFontType0 /BaseFont /STSong-Light /CIDSystemInfo << /Registry (Adobe) /Ordering (GB1) /Supplement 2 >> /FontDescriptor 7 0 R >>',
+    '<< /Type /FontDescriptor /FontName /STSong-Light /Flags 4 /FontBBox [0 0 1000 1000] /ItalicAngle 0 /Ascent 800 /Descent -200 /StemV 80 >>',
+  ]);
+  expect((await read(bytes)).sections).toEqual([{ title: 'Page 1', text: '你好' }]);
+});
+
 test('A PDF that opens with an empty password is read.', async () => {
   const { sections } = await read(makePdf({ pages: [['Hello there.']], password: '' }));
   expect(sections).toEqual([{ title: 'Page 1', text: 'Hello there.' }]);
