@@ -31,6 +31,24 @@ test('A PDF becomes a section a page, with what it says of itself.', async () =>
   });
 });
 
+test('What a PDF says of itself in its XMP packet only is read there.', async () => {
+  const xmp =
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:xmp="http://ns.adobe.com/xap/1.0/">' +
+    '<dc:title><rdf:Alt><rdf:li xml:lang="x-default">Annual report</rdf:li></rdf:Alt></dc:title><dc:creator><rdf:Seq><rdf:li>Ann</rdf:li><rdf:li>Bo</rdf:li></rdf:Seq></dc:creator>' +
+    '<xmp:CreateDate>2026-03-01T12:00:00+02:00</xmp:CreateDate></rdf:Description></rdf:RDF></x:xmpmeta>';
+  const bytes = pdfOf([
+    '<< /Type /Catalog /Pages 2 0 R /Metadata 3 0 R >>',
+    '<< /Type /Pages /Kids [4 0 R] /Count 1 >>',
+    `<< /Type /Metadata /Subtype /XML /Length ${xmp.length} >>\nstream\n${xmp}\nendstream`,
+    '<< /Type /Page /Parent 2 0 R /MediaBox [0 0 99 99] >>',
+  ]);
+  const { title, metadata } = await read(bytes);
+  expect({ title, metadata }).toEqual({
+    title: 'Annual report',
+    metadata: { author: 'Ann, Bo', created: '2026-03-01T10:00:00.000Z', pages: 1 },
+  });
+});
+
 test('Every word of 100 pages is found, in its order.', async () => {
   const pages = Array.from({ length: 100 }, (_, page) =>
     Array.from({ length: 50 }, (_line, line) => `page${page} line${line} some words that stand in this line`),
