@@ -96,3 +96,16 @@ export interface CoreDocument {
 }
 
 export type IndexDocument = StructuredDocument | CoreDocument;
+
+/** What a file says, once it was read. */
+export interface FileDocument extends Omit<StructuredDocument, 'type'> {
+  readonly type: 'file';
+  readonly source: FileSource;
+}
+
+/** `contentType` is what the file was found to be, a MIME type. */
+export interface FileSource {
+  readonly filename: string;
+  readonly contentType: string;
+  readonly bytes: number;
+}

@@ -1,7 +1,7 @@
 // A document's sections -> its parts: what the API adds to a section's metadata, in document order.
 // Knows nothing of records and bytes.
 import { chunksOf, type Chunking } from './chunking.ts';
-import type { CustomDimensions, Metadata, Section, StructuredDocument } from './document.ts';
+import type { CustomDimensions, FileDocument, Metadata, Section, StructuredDocument } from './document.ts';
 import type { Pace } from './pace.ts';
 
 /** One text of a document as it is stored and searched. */
@@ -28,7 +28,7 @@ export interface PlacedSection {
 }
 
 /** All sections, each before the ones inside it. */
-export function* sectionsInOrder(document: StructuredDocument): Generator<PlacedSection> {
+export function* sectionsInOrder(document: StructuredDocument | FileDocument): Generator<PlacedSection> {
   let number = 0;
   function* walk(sections: readonly Section[], above: Omit<PlacedSection, 'section' | 'id'>): Generator<PlacedSection> {
     for (const [index, section] of sections.entries()) {

@@ -8,6 +8,8 @@ import type {
   CoreDocument,
   CustomDimensions,
   DocumentLimits,
+  FileDocument,
+  FileSource,
   Image,
   IndexDocument,
   Metadata,
@@ -34,7 +36,7 @@ export interface RecordHead {
   readonly description?: string;
   readonly metadata: Metadata;
   readonly custom_dimensions?: CustomDimensions;
-  readonly source?: { readonly filename: string; readonly contentType: string; readonly bytes: number };
+  readonly source?: FileSource;
   readonly parts: number;
   readonly tables: number;
   readonly images: number;
@@ -56,7 +58,7 @@ export const recordBytesLimit = ({ documentBytes }: DocumentLimits, bytes = docu
  * @throws SealdexError `DOCUMENT_INVALID` when its parts make it larger than `recordBytesLimit`; the signal's reason when aborted.
  */
 export async function writeRecord(
-  input: { tenant: string; corpus: string; revision: number; document: IndexDocument; bytes?: number },
+  input: { tenant: string; corpus: string; revision: number; document: IndexDocument | FileDocument; bytes?: number },
   limits: DocumentLimits,
   options: { signal?: AbortSignal; clock?: Clock; makeRoom?: (bytes: number) => Promise<void> } = {},
 ): Promise<Buffer> {
@@ -71,7 +73,14 @@ export async function writeRecord(
   const counts = isCore ? await addCore(document, lines, pace) : await addStructured(document, limits, lines, pace);
   const { title, description, custom_dimensions } = isCore ? ({} as Partial<StructuredDocument>) : document;
   const { id, type, metadata = {} } = document;
-  const head = { v: 1, tenant, corpus, id, revision, type, title, description, metadata, custom_dimensions, ...counts };
+  const says = {
+    title,
+    description,
+    metadata,
+    custom_dimensions,
+    source: type === 'file' ? document.source : undefined,
+  };
+  const head = { v: 1, tenant, corpus, id, revision, type, ...says, ...counts };
   return await lines.join(head, ROOT_FIELD, pace, options.makeRoom);
 }
 
@@ -96,7 +105,7 @@ async function addCore(document: CoreDocument, lines: LineCollector, pace: Pace)
 }
 
 async function addStructured(
-  document: StructuredDocument,
+  document: StructuredDocument | FileDocument,
   limits: DocumentLimits,
   lines: LineCollector,
   pace: Pace,

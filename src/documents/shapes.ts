@@ -12,6 +12,8 @@ export type {
   CorePart,
   CustomDimensions,
   DocumentLimits,
+  FileDocument,
+  FileSource,
   Image,
   IndexDocument,
   Metadata,

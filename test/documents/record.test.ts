@@ -188,3 +188,23 @@ describe('what is no record is OBJECT_UNREADABLE', () => {
     }
   });
 });
+
+describe('the record of a file', () => {
+  it('says what the file is, and has its sections as parts', async () => {
+    const source = { filename: 'a.txt', contentType: 'text/plain', bytes: 12 };
+    const document = {
+      type: 'file' as const,
+      id: 'a.txt',
+      title: 'A title',
+      metadata: { pages: 1 },
+      chunking_strategy: { type: 'max_chars_chunking_strategy' as const, max_chars_per_chunk: 100 },
+      source,
+      sections: [{ title: 'One', text: 'First. Second.' }],
+    };
+    const bytes = await writeRecord({ ...PLACE, document }, WIDE);
+    const { head, items } = await read(bytes);
+    const says = { type: 'file', id: 'a.txt', title: 'A title', metadata: { pages: 1 }, source };
+    expect(head).toStrictEqual({ v: 1, ...PLACE, ...says, parts: 2, tables: 0, images: 0 });
+    expect(items.map((item) => 'text' in item && item.text)).toEqual(['One', 'First. Second.']);
+  });
+});
