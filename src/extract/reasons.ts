@@ -36,9 +36,12 @@ export function unreadable(reason: FileReasonName): SealdexError {
 
 const MIME = /^[a-z]{1,20}\/[a-z0-9][a-z0-9.+-]{0,90}$/;
 
+/** Whether it is the name of a MIME type, as we print and store one. */
+export const isMime = (text: unknown): text is string => typeof text === 'string' && MIME.test(text);
+
 /** The error of a file of another type; `found` is a MIME type, or what it looks like is not told. */
 export function unsupported(found?: string): SealdexError {
-  const named = found !== undefined && MIME.test(found);
+  const named = isMime(found);
   return new SealdexError(
     'FILE_UNSUPPORTED',
     `The file is ${named ? `of type ${found}` : 'of an unknown type'}, which is not read: upload it as another type.`,

@@ -1,0 +1,120 @@
+// One child process that reads files, seen from the worker: started with nothing but what it needs, asked, killed by its pid.
+// Knows no limits of time and memory but the heap's; those and the number of children are the pool's.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync, realpathSync } from 'node:fs';
+import { dirname, extname, join } from 'node:path';
+import type { Readable, Writable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { framePieces, FrameReader, type Frame, type FrameBounds } from './framing.ts';
+
+const HERE = dirname(fileURLToPath(import.meta.url));
+
+/** `.ts` in a checkout, `.js` once built. */
+export const CHILD_ENTRY = join(HERE, `child${extname(fileURLToPath(import.meta.url))}`);
+
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export class Extractor {
+  readonly #child: ChildProcess;
+  readonly #bounds: FrameBounds;
+  #onFrame: ((frame: Frame) => void) | undefined;
+  #isKilled = false;
+  /** How many files it was asked for. */
+  asked = 0;
+  /** Resolves when the process is gone. */
+  readonly gone: Promise<Ended>;
+
+  constructor(options: { entry: string; heapBytes: number; bounds: FrameBounds }) {
+    this.#bounds = options.bounds;
+    const [command, ...args] = commandLine(options.entry, options.heapBytes);
+    this.#child = spawn(command!, args, {
+      cwd: '/',
+      // No credentials, no settings. A fixed time zone, so that dates in files do not depend on the machine.
+      env: { TZ: 'UTC' },
+      // Questions, nothing, nothing, answers, lifeline. What it prints may quote content and goes nowhere.
+      stdio: ['pipe', 'ignore', 'ignore', 'pipe', 'pipe'],
+    });
+    this.gone = new Promise((resolve) => {
+      this.#child.once('error', () => resolve({ code: null, signal: null }));
+      this.#child.once('exit', (code, signal) => resolve({ code, signal }));
+    });
+    void this.gone.then(() => this.#close());
+    for (const pipe of this.#pipes()) pipe.on('error', () => this.kill());
+    this.#listen(this.#child.stdio[3] as Readable);
+  }
+
+  /** Undefined when it could not be started. */
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  /** The answer, or how the process ended without one. One question at a time. */
+  async ask(header: object, body: Buffer, onBegun: () => void): Promise<Frame | Ended> {
+    this.asked += 1;
+    const answered = new Promise<Frame>((resolve) => {
+      this.#onFrame = (frame) => {
+        if ((frame.header as { is?: unknown } | null)?.is === 'begun') return onBegun();
+        this.#onFrame = undefined;
+        resolve(frame);
+      };
+    });
+    const stdin = this.#child.stdin as Writable;
+    if (!stdin.destroyed) for (const piece of framePieces(header, body)) stdin.write(piece);
+    return await Promise.race([answered, this.gone]);
+  }
+
+  kill(): void {
+    if (this.#isKilled) return;
+    this.#isKilled = true;
+    // Node sends no signal to a pid whose end it has seen: it may be another's by now.
+    this.#child.kill('SIGKILL');
+  }
+
+  #listen(answers: Readable): void {
+    const reader = new FrameReader(this.#bounds);
+    answers.on('data', (chunk: Buffer) => {
+      if (this.#isKilled) return;
+      try {
+        for (const frame of reader.push(chunk)) {
+          // An answer that nobody asked for: not the process that was started.
+          if (this.#onFrame) this.#onFrame(frame);
+          else this.kill();
+        }
+      } catch {
+        this.kill();
+      }
+    });
+  }
+
+  #close(): void {
+    for (const pipe of this.#pipes()) pipe.destroy();
+  }
+
+  #pipes(): (Readable | Writable)[] {
+    return this.#child.stdio.filter((pipe) => pipe !== null && pipe !== undefined);
+  }
+}
+
+const SHELL = '/bin/sh';
+const MIB = 1_048_576;
+
+/** Through a shell that forbids core files, for a process that runs out of memory aborts, and its memory is content. */
+function commandLine(entry: string, heapBytes: number): string[] {
+  const node = [process.execPath, '--permission', '--allow-worker', ...readable(entry)];
+  node.push(`--max-old-space-size=${Math.ceil(heapBytes / MIB)}`, entry);
+  return existsSync(SHELL) ? [SHELL, '-c', 'ulimit -c 0; exec "$@"', 'sh', ...node] : node;
+}
+
+/** Our code, the packages, and the file that says that ours are modules. Not what lies beside them. */
+function readable(entry: string): string[] {
+  const paths = new Set([dirname(entry), dirname(HERE)]);
+  for (let folder = dirname(HERE); folder !== dirname(folder); folder = dirname(folder)) {
+    for (const path of [join(folder, 'node_modules'), join(folder, 'package.json')]) {
+      if (existsSync(path)) paths.add(path).add(realpathSync(path));
+    }
+  }
+  return [...paths].map((path) => `--allow-fs-read=${path}`);
+}

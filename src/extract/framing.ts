@@ -1,0 +1,79 @@
+// Messages on a pipe between worker and extractor: a JSON header and bytes, each with its length in front.
+// Knows nothing of what they say.
+
+/** u32 length of the header, u32 length of the body, big endian; then header and body. */
+const PREFIX_BYTES = 8;
+
+export interface Frame {
+  readonly header: unknown;
+  readonly body: Buffer;
+}
+
+/** The pieces of a frame, to be written in this order. */
+export function framePieces(header: object, body: Buffer = Buffer.alloc(0)): Buffer[] {
+  const text = Buffer.from(JSON.stringify(header));
+  const prefix = Buffer.alloc(PREFIX_BYTES);
+  prefix.writeUInt32BE(text.length, 0);
+  prefix.writeUInt32BE(body.length, 4);
+  return body.length === 0 ? [prefix, text] : [prefix, text, body];
+}
+
+export interface FrameBounds {
+  readonly headerBytes: number;
+  readonly bodyBytes: number;
+}
+
+/** Puts frames together out of chunks, each byte copied as it comes: a large frame never holds the event loop at its end. */
+export class FrameReader {
+  readonly #bounds: FrameBounds;
+  #into = Buffer.alloc(PREFIX_BYTES);
+  #filled = 0;
+  /** Undefined while the prefix is being read. */
+  #headerBytes: number | undefined;
+
+  constructor(bounds: FrameBounds) {
+    this.#bounds = bounds;
+  }
+
+  /** The frames that this chunk completes. @throws Error when the other side does not write frames within the bounds. */
+  push(chunk: Buffer): Frame[] {
+    const frames: Frame[] = [];
+    for (let at = 0; at < chunk.length;) {
+      const copied = chunk.copy(this.#into, this.#filled, at);
+      at += copied;
+      this.#filled += copied;
+      if (this.#filled === this.#into.length) frames.push(...this.#turn());
+    }
+    return frames;
+  }
+
+  #turn(): Frame[] {
+    const full = this.#into;
+    const headerBytes = this.#headerBytes;
+    this.#filled = 0;
+    if (headerBytes === undefined) {
+      this.#begin(full.readUInt32BE(0), full.readUInt32BE(4));
+      return [];
+    }
+    this.#into = Buffer.alloc(PREFIX_BYTES);
+    this.#headerBytes = undefined;
+    return [{ header: parse(full.subarray(0, headerBytes)), body: full.subarray(headerBytes) }];
+  }
+
+  /** A header is never empty, so neither is what is read into. */
+  #begin(header: number, body: number): void {
+    const { headerBytes, bodyBytes } = this.#bounds;
+    if (header === 0 || header > headerBytes || body > bodyBytes)
+      throw new Error('That is no frame within the bounds.');
+    this.#headerBytes = header;
+    this.#into = Buffer.allocUnsafeSlow(header + body);
+  }
+}
+
+function parse(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString());
+  } catch {
+    throw new Error('The header of the frame is no JSON.');
+  }
+}

@@ -1,0 +1,236 @@
+// Child processes that read files: at most so many, started when needed, kept warm, recycled, and killed by time, memory,
+// cancellation and stop. Knows nothing of formats and jobs.
+import { type Clock, repeat } from '../clock.ts';
+import type { DocumentLimits } from '../documents/shapes.ts';
+import { SealdexError } from '../errors.ts';
+import { CHILD_ENTRY, type Ended, Extractor } from './extractor.ts';
+import type { FileInput } from './extracted.ts';
+import type { FileRecord } from './file-record.ts';
+import type { Frame } from './framing.ts';
+import { residentBytes } from './memory.ts';
+import { FILE_REASONS, isMime, type FileReasonName, unreadable, unsupported } from './reasons.ts';
+import { type Answer, answerBounds, type FilePlace, type Question } from './request.ts';
+import { Slots } from './slots.ts';
+
+const MIB = 1_048_576;
+/** Beside the heap: code, stacks, and the file itself, twice. */
+const BESIDE_HEAP_BYTES = 128 * MIB;
+const WATCH_MS = 50;
+const START_MS = 30_000;
+const IDLE_MS = 60_000;
+const FILES_PER_CHILD = 50;
+const WARM_BYTES = 256 * MIB;
+
+export interface ExtractPoolOptions {
+  readonly clock: Clock;
+  /** How many files are read at a time. */
+  readonly size: number;
+  readonly extractMs: number;
+  readonly heapBytes: number;
+  readonly limits: DocumentLimits;
+  readonly entry?: string;
+  readonly filesPerChild?: number;
+  readonly idleMs?: number;
+}
+
+export interface ExtractStats {
+  readonly busy: number;
+  readonly idle: number;
+  readonly waiting: number;
+  /** Children started, and killed for time or memory, so far. */
+  readonly startedTotal: number;
+  readonly killedTotal: number;
+}
+
+type Cause = 'time' | 'memory' | 'start' | 'aborted' | 'stopped';
+
+interface Idle {
+  readonly child: Extractor;
+  readonly timer: { cancel(): void };
+}
+
+export class ExtractPool implements AsyncDisposable {
+  readonly #options: ExtractPoolOptions;
+  readonly #slots: Slots;
+  readonly #children = new Set<Extractor>();
+  readonly #stopping = new AbortController();
+  #idle: Idle[] = [];
+  #startedTotal = 0;
+  #killedTotal = 0;
+
+  constructor(options: ExtractPoolOptions) {
+    this.#options = options;
+    this.#slots = new Slots(options.size);
+  }
+
+  /**
+   * The record of a file, or a rejection: `FILE_...` with its reason, `INTERNAL` with the reason `ExtractorDied` or
+   * `ExtractPoolStopped` (try again), or the signal's. By then the process that was killed for it is gone.
+   */
+  async extract(file: FileInput, place: FilePlace, signal?: AbortSignal): Promise<FileRecord> {
+    const ends = signal ? AbortSignal.any([signal, this.#stopping.signal]) : this.#stopping.signal;
+    using _slot = await this.#slots.take(ends);
+    const warm = this.#takeIdle();
+    const answer = await this.#read(warm ?? this.#start(), file, place, ends);
+    // A warm one may have died in its sleep.
+    if (answer === 'unheard' && warm) {
+      const again = await this.#read(this.#start(), file, place, ends);
+      if (again !== 'unheard') return again;
+    } else if (answer !== 'unheard') return answer;
+    throw died();
+  }
+
+  /** Kills every child and waits until they are gone; what is being read is rejected. May be called twice. */
+  async stop(): Promise<void> {
+    this.#stopping.abort(
+      new SealdexError('INTERNAL', 'The extractors are being stopped: try again.', { reason: 'ExtractPoolStopped' }),
+    );
+    for (const { timer } of this.#idle.splice(0)) timer.cancel();
+    const children = [...this.#children];
+    for (const child of children) child.kill();
+    await Promise.all(children.map(({ gone }) => gone));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  stats(): ExtractStats {
+    const { busy, waiting } = this.#slots;
+    const [startedTotal, killedTotal] = [this.#startedTotal, this.#killedTotal];
+    return { busy, idle: this.#idle.length, waiting, startedTotal, killedTotal };
+  }
+
+  /** Resident memory of all children together, bytes; 0 where the system does not tell. */
+  residentBytes(): number {
+    const each = [...this.#children].map(({ pid }) => (pid === undefined ? 0 : (residentBytes(pid) ?? 0)));
+    return each.reduce((sum, bytes) => sum + bytes, 0);
+  }
+
+  async #read(
+    child: Extractor,
+    { filename, contentType, bytes }: FileInput,
+    place: FilePlace,
+    ends: AbortSignal,
+  ): Promise<FileRecord | 'unheard'> {
+    const question: Question = { filename, contentType, place, limits: this.#options.limits };
+    const guard = this.#guard(child, ends);
+    let isWell = false;
+    try {
+      const answer = await child.ask(question, bytes, guard.begun);
+      ends.throwIfAborted();
+      if (!('header' in answer)) return failed(answer, guard);
+      isWell = guard.cause === undefined;
+      return recordIn(answer);
+    } finally {
+      guard.end();
+      if (guard.cause === 'time' || guard.cause === 'memory') this.#killedTotal += 1;
+      await this.#putBack(child, isWell);
+    }
+  }
+
+  /** Kills the child when it may go on no longer, and knows why it did. */
+  #guard(child: Extractor, ends: AbortSignal): Guard {
+    const { clock, extractMs, heapBytes } = this.#options;
+    const kill = (cause: Cause) => (): void => {
+      guard.cause ??= cause;
+      child.kill();
+    };
+    let timer = clock.after(START_MS, kill('start'));
+    const watch = repeat(clock, WATCH_MS, async () => {
+      if (memoryOf(child) > heapBytes + BESIDE_HEAP_BYTES) kill('memory')();
+    });
+    const onAbort = kill('aborted');
+    ends.addEventListener('abort', onAbort, { once: true });
+    const guard: Guard = {
+      hasBegun: false,
+      begun: () => {
+        guard.hasBegun = true;
+        timer.cancel();
+        timer = clock.after(extractMs, kill('time'));
+      },
+      end: () => {
+        timer.cancel();
+        void watch.stop();
+        ends.removeEventListener('abort', onAbort);
+      },
+    };
+    if (ends.aborted) onAbort();
+    return guard;
+  }
+
+  #start(): Extractor {
+    const { entry = CHILD_ENTRY, heapBytes, limits } = this.#options;
+    const child = new Extractor({ entry, heapBytes, bounds: answerBounds(limits) });
+    this.#startedTotal += 1;
+    this.#children.add(child);
+    void child.gone.then(() => {
+      this.#children.delete(child);
+      this.#forget(child);
+    });
+    return child;
+  }
+
+  #takeIdle(): Extractor | undefined {
+    const idle = this.#idle.pop();
+    idle?.timer.cancel();
+    return idle?.child;
+  }
+
+  #forget(child: Extractor): void {
+    for (const idle of this.#idle) if (idle.child === child) idle.timer.cancel();
+    this.#idle = this.#idle.filter((idle) => idle.child !== child);
+  }
+
+  /** Keeps it warm, or kills it and waits for its end: never more children than slots. */
+  async #putBack(child: Extractor, isWell: boolean): Promise<void> {
+    const { clock, filesPerChild = FILES_PER_CHILD, idleMs = IDLE_MS } = this.#options;
+    const isWarm = isWell && !this.#stopping.signal.aborted && child.asked < filesPerChild;
+    if (isWarm && this.#children.has(child) && memoryOf(child) <= WARM_BYTES) {
+      this.#idle.push({ child, timer: clock.after(idleMs, () => this.#endIdle(child)) });
+      return;
+    }
+    child.kill();
+    await child.gone;
+  }
+
+  #endIdle(child: Extractor): void {
+    this.#forget(child);
+    child.kill();
+  }
+}
+
+export const createExtractPool = (options: ExtractPoolOptions): ExtractPool => new ExtractPool(options);
+
+interface Guard {
+  hasBegun: boolean;
+  cause?: Cause;
+  readonly begun: () => void;
+  readonly end: () => void;
+}
+
+const memoryOf = ({ pid }: Extractor): number => (pid === undefined ? 0 : (residentBytes(pid) ?? 0));
+
+const died = (): SealdexError =>
+  new SealdexError('INTERNAL', 'The process that read the file has died: try again.', { reason: 'ExtractorDied' });
+
+/** How Node ends when V8 can get no more memory. */
+const OUT_OF_MEMORY: ReadonlySet<string | number | null> = new Set(['SIGABRT', 'SIGTRAP', 'SIGILL', 132, 133, 134]);
+
+function failed({ code, signal }: Ended, { cause, hasBegun }: Guard): 'unheard' {
+  if (cause === 'time' || cause === 'memory') throw unreadable(cause);
+  if (hasBegun && (OUT_OF_MEMORY.has(signal) || OUT_OF_MEMORY.has(code))) throw unreadable('memory');
+  if (hasBegun) throw died();
+  return 'unheard';
+}
+
+/** Believes nothing: who answers has read a hostile file. */
+function recordIn({ header, body }: Frame): FileRecord {
+  const answer = header as Partial<Answer & { contentType: unknown; reason: unknown; found: unknown }> | null;
+  if (answer?.is === 'record' && isMime(answer.contentType)) return { contentType: answer.contentType, bytes: body };
+  if (answer?.is === 'refused' && Object.hasOwn(FILE_REASONS, String(answer.reason))) {
+    throw unreadable(answer.reason as FileReasonName);
+  }
+  if (answer?.is === 'unsupported') throw unsupported(String(answer.found));
+  throw died();
+}
