@@ -6,9 +6,10 @@ import { syncBuiltinESMExports } from 'node:module';
 import net from 'node:net';
 import workerThreads from 'node:worker_threads';
 
-const refuse = (): never => {
+/** No arrow: it stands for constructors too. */
+function refuse(): never {
   throw new Error('An extractor has no network and no threads.');
-};
+}
 
 /** Call before any library is loaded: what it takes from Node is then already behind the walls. */
 export function raiseWalls(): void {

@@ -1,0 +1,153 @@
+import { once } from 'node:events';
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { describe, expect, it } from 'vitest';
+import { eventually } from '../support/eventually.ts';
+import { childEntry, isAlive, openPool, told } from './room.ts';
+
+const MIB = 1_048_576;
+
+describe('the end of a child', () => {
+  it('comes with its time limit, and the next file gets a fresh one', async () => {
+    await using pool = openPool({ extractMs: 300 });
+    const pid = await told(pool, 'pid');
+    await expect(told(pool, 'loop')).rejects.toMatchObject({ code: 'FILE_TOO_COMPLEX', reason: 'time' });
+    expect(isAlive(pid)).toBe(false);
+    expect(await told(pool, 'pid')).not.toBe(pid);
+    expect(pool.stats()).toMatchObject({ startedTotal: 2, killedTotal: 1 });
+  });
+
+  it('comes when it takes memory beside its heap', async () => {
+    await using pool = openPool();
+    const pid = await told(pool, 'pid');
+    await expect(told(pool, 'buffers')).rejects.toMatchObject({ code: 'FILE_TOO_COMPLEX', reason: 'memory' });
+    expect(isAlive(pid)).toBe(false);
+    expect(pool.stats().killedTotal).toBe(1);
+  });
+
+  it('comes when its heap is full', async () => {
+    // Far below the limit from outside.
+    await using pool = openPool({ heapBytes: 64 * MIB });
+    await expect(told(pool, 'heap')).rejects.toMatchObject({ code: 'FILE_TOO_COMPLEX', reason: 'memory' });
+    expect(pool.stats().killedTotal).toBe(0);
+    expect(await told(pool, 'print')).toBe('printed');
+  });
+
+  it('by somebody else is no fault of the file', async () => {
+    await using pool = openPool();
+    const pid = (await told(pool, 'pid')) as number;
+    const looping = expect(told(pool, 'loop')).rejects.toMatchObject({ code: 'INTERNAL', reason: 'ExtractorDied' });
+    await eventually(() => isBusy(pid));
+    process.kill(pid, 'SIGKILL');
+    await looping;
+    expect(await told(pool, 'print')).toBe('printed');
+  });
+
+  it('comes with cancellation, which rejects with the reason of the signal', async () => {
+    await using pool = openPool();
+    const pid = (await told(pool, 'pid')) as number;
+    const controller = new AbortController();
+    const looping = expect(told(pool, 'loop', controller.signal)).rejects.toThrow('changed our mind');
+    await eventually(() => isBusy(pid));
+    controller.abort(new Error('changed our mind'));
+    await looping;
+    expect(isAlive(pid)).toBe(false);
+    await expect(told(pool, 'pid', controller.signal)).rejects.toThrow('changed our mind');
+    expect(pool.stats()).toMatchObject({ busy: 0, idle: 0, waiting: 0, startedTotal: 1 });
+  });
+
+  it('is not needed to cancel who waits in line', async () => {
+    await using pool = openPool();
+    const controller = new AbortController();
+    const first = new AbortController();
+    const looping = expect(told(pool, 'loop', first.signal)).rejects.toThrow('first');
+    const waiting = expect(told(pool, 'pid', controller.signal)).rejects.toThrow('second');
+    await eventually(() => pool.stats().waiting === 1);
+    controller.abort(new Error('second'));
+    await waiting;
+    expect(pool.stats()).toMatchObject({ busy: 1, waiting: 0 });
+    first.abort(new Error('first'));
+    await looping;
+    expect(await told(pool, 'print')).toBe('printed');
+  });
+
+  it('comes with stop, in any state and twice', async () => {
+    const never = openPool();
+    await never.stop();
+    const stopped = { code: 'INTERNAL', reason: 'ExtractPoolStopped' };
+    await expect(told(never, 'pid')).rejects.toMatchObject(stopped);
+
+    const pool = openPool({ size: 2 });
+    const pids = await Promise.all([told(pool, 'pid'), told(pool, 'pid')]);
+    const looping = expect(told(pool, 'loop')).rejects.toMatchObject(stopped);
+    const starting = expect(told(pool, 'wait')).rejects.toMatchObject(stopped);
+    const waiting = expect(told(pool, 'pid')).rejects.toMatchObject(stopped);
+    await Promise.all([pool.stop(), pool.stop(), looping, starting, waiting]);
+    expect(pids.filter(isAlive)).toEqual([]);
+    expect(pool.stats()).toMatchObject({ busy: 0, idle: 0, waiting: 0 });
+    await pool.stop();
+  });
+
+  it('comes with stop while it is being started', async () => {
+    const pool = openPool();
+    const starting = expect(told(pool, 'pid')).rejects.toMatchObject({ reason: 'ExtractPoolStopped' });
+    await pool.stop();
+    await starting;
+    expect(pool.residentBytes()).toBe(0);
+  });
+
+  it('comes with the end of the worker that started it, though it is busy', async () => {
+    const owner = spawn(process.execPath, [childEntry('owner')], { stdio: ['ignore', 'pipe', 'inherit'] });
+    try {
+      const [line] = (await once(owner.stdout, 'data')) as [Buffer];
+      const pid = Number(line.toString());
+      await eventually(() => isBusy(pid));
+      owner.kill('SIGKILL');
+      await eventually(() => !isAlive(pid));
+    } finally {
+      owner.kill('SIGKILL');
+    }
+  });
+});
+
+describe('the walls of a child', () => {
+  it('let nothing through: no network, no threads, no processes, no files', async () => {
+    let connections = 0;
+    const server = createServer((socket) => {
+      connections += 1;
+      socket.destroy();
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    try {
+      await using pool = openPool();
+      const wall = 'An extractor has no network and no threads.';
+      const {
+        process: another,
+        write,
+        read,
+        ...walls
+      } = (await told(pool, `reach ${(server.address() as AddressInfo).port}`)) as Record<string, string>;
+      expect(new Set(Object.values(walls))).toEqual(new Set([wall]));
+      expect(Object.keys(walls)).toHaveLength(7);
+      expect([another, write, read]).toEqual(Array.from({ length: 3 }, () => 'ERR_ACCESS_DENIED'));
+      expect(connections).toBe(0);
+      expect(existsSync('/tmp/sealdex-hook')).toBe(false);
+    } finally {
+      server.close();
+    }
+  });
+});
+
+/** Whether it is in its loop: the only thing that it does for so long is that. */
+const isBusy = (pid: number): boolean => processorMs(pid) > 1500;
+
+function processorMs(pid: number): number {
+  const [user = 0, system = 0] = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    .split(') ')[1]!
+    .split(' ')
+    .slice(11, 13)
+    .map(Number);
+  return (user + system) * 10;
+}

@@ -1,0 +1,116 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { CHILD_ENTRY } from '../../src/extract/extractor.ts';
+import { FakeClock } from '../support/clock.ts';
+import { eventually } from '../support/eventually.ts';
+import { childEntry, file, isAlive, openPool, PLACE, told } from './room.ts';
+
+describe('the pool', () => {
+  it('makes the record of a file in a child process', async () => {
+    await using pool = openPool({ entry: CHILD_ENTRY });
+    const place = { ...PLACE, metadata: { team: 'red' } };
+    const { contentType, bytes } = await pool.extract(file('One. Two.'), place);
+    const [head, ...parts] = bytes
+      .toString()
+      .trim()
+      .split('\n')
+      .map((line): unknown => JSON.parse(line));
+    expect(contentType).toBe('text/plain');
+    expect(head).toMatchObject({
+      tenant: 'acme',
+      id: 'a.txt',
+      revision: 7,
+      type: 'file',
+      metadata: { team: 'red' },
+      source: { filename: 'a.txt', contentType: 'text/plain', bytes: 9 },
+      parts: 2,
+    });
+    expect(parts).toMatchObject([{ text: 'One. ' }, { text: 'Two.' }]);
+  });
+
+  it('says why a file cannot be read, in words of the closed list', async () => {
+    await using pool = openPool();
+    await expect(told(pool, 'refuse')).rejects.toMatchObject({ code: 'FILE_UNREADABLE', reason: 'pdf-encrypted' });
+    await expect(told(pool, 'unsupported')).rejects.toMatchObject({ code: 'FILE_UNSUPPORTED', reason: 'image/png' });
+    await expect(told(pool, 'throw')).rejects.toMatchObject({ code: 'INTERNAL', reason: 'ExtractorDied' });
+    expect(pool.stats()).toMatchObject({ busy: 0, waiting: 0 });
+  });
+
+  it('takes what a library throws out of turn for a damaged file, and what it rejects for nothing', async () => {
+    await using pool = openPool();
+    await expect(told(pool, 'later')).rejects.toMatchObject({ code: 'FILE_UNREADABLE', reason: 'damaged' });
+    expect(await told(pool, 'stray')).toBe('went on');
+  });
+
+  it('keeps a child warm, and ends it when it was idle for long', async () => {
+    const clock = new FakeClock();
+    await using pool = openPool({ clock, idleMs: 60_000 });
+    const pid = await told(pool, 'pid');
+    expect(await told(pool, 'pid')).toBe(pid);
+    expect(pool.stats()).toMatchObject({ busy: 0, idle: 1, startedTotal: 1 });
+    clock.advance(60_001);
+    await eventually(() => !isAlive(pid));
+    expect(await told(pool, 'pid')).not.toBe(pid);
+  });
+
+  it('recycles a child after so many files', async () => {
+    await using pool = openPool({ filesPerChild: 2 });
+    const pids = [await told(pool, 'pid'), await told(pool, 'pid'), await told(pool, 'pid')];
+    expect(pids[1]).toBe(pids[0]);
+    expect(pids[2]).not.toBe(pids[0]);
+    expect(isAlive(pids[0])).toBe(false);
+  });
+
+  it('has no more children than its size, and lets the others wait', async () => {
+    await using pool = openPool({ size: 2 });
+    const pids = await Promise.all(Array.from({ length: 6 }, () => told(pool, 'pid')));
+    expect(new Set(pids).size).toBe(2);
+    expect(pool.stats()).toMatchObject({ busy: 0, idle: 2, waiting: 0, startedTotal: 2 });
+  });
+
+  it('goes on with a fresh child when a warm one was killed in its sleep', async () => {
+    await using pool = openPool();
+    const pid = (await told(pool, 'pid')) as number;
+    process.kill(pid, 'SIGKILL');
+    expect(await told(pool, 'pid')).not.toBe(pid);
+  });
+
+  it('does not care what a library prints', async () => {
+    await using pool = openPool();
+    expect(await told(pool, 'print')).toBe('printed');
+    expect(await told(pool, 'print')).toBe('printed');
+  });
+
+  it('takes rubbish in the place of an answer for a death', async () => {
+    await using pool = openPool({ entry: childEntry('rubbish') });
+    await expect(told(pool, 'pid')).rejects.toMatchObject({ code: 'INTERNAL', reason: 'ExtractorDied' });
+  });
+
+  it.each([
+    [{ is: 'refused', reason: 'secret words' }, 'INTERNAL', 'ExtractorDied'],
+    [{ is: 'refused', reason: '__proto__' }, 'INTERNAL', 'ExtractorDied'],
+    [{ is: 'record', contentType: 'secret words' }, 'INTERNAL', 'ExtractorDied'],
+    [{ is: 'unsupported', found: 'secret words' }, 'FILE_UNSUPPORTED', 'unknown'],
+    [[], 'INTERNAL', 'ExtractorDied'],
+  ])('repeats nothing that an extractor made up: %j', async (says, code, reason) => {
+    await using pool = openPool({ entry: childEntry('liar') });
+    const failure = pool.extract(file(`#${JSON.stringify(says)}`), PLACE);
+    await expect(failure).rejects.toMatchObject({ code, reason, message: expect.not.stringContaining('secret') });
+  });
+
+  it('gives a child no credentials and no settings', async () => {
+    process.env['AWS_SECRET_ACCESS_KEY'] = 'not-for-children';
+    await using pool = openPool();
+    const world = (await told(pool, 'world')) as { env: Record<string, string>; cwd: string };
+    delete process.env['AWS_SECRET_ACCESS_KEY'];
+    expect(world.cwd).toBe('/');
+    expect(new Set(Object.keys(world.env))).toEqual(new Set(['TZ', 'PWD'].filter((name) => name in world.env)));
+    expect(world.env['TZ']).toBe('UTC');
+  });
+
+  it('forbids core files, in which content would be on the disk', async () => {
+    await using pool = openPool();
+    const pid = (await told(pool, 'pid')) as number;
+    expect(readFileSync(`/proc/${pid}/limits`, 'utf8')).toMatch(/^Max core file size +0 +0 /m);
+  });
+});
