@@ -7,6 +7,7 @@ import { deleteCommand } from './cli/delete.ts';
 import { demoCommand } from './cli/demo.ts';
 import { devCommand } from './cli/dev.ts';
 import { failure, Interrupted, OUTPUT_FAILED, USAGE } from './cli/failure.ts';
+import { extractCommand } from './cli/extract.ts';
 import { indexCommand } from './cli/index-documents.ts';
 import { jobsCommand } from './cli/jobs.ts';
 import { keysCommand } from './cli/keys.ts';
@@ -16,6 +17,7 @@ import { readCommand } from './cli/read.ts';
 import { statusCommand } from './cli/status.ts';
 import { say } from './cli/terminal.ts';
 import { tenantsCommand } from './cli/tenants.ts';
+import { uploadCommand } from './cli/upload.ts';
 import { workerCommand } from './cli/worker.ts';
 import { SealdexError } from './errors.ts';
 
@@ -50,6 +52,8 @@ export function buildProgram(): Command {
   const commands = [
     workerCommand(),
     indexCommand(),
+    uploadCommand(),
+    extractCommand(),
     deleteCommand(),
     readCommand(),
     listCommand(),

@@ -4,7 +4,6 @@ import type { WorkerReadiness } from '../health.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Depths } from '../upkeep/depths.ts';
-import type { ByteBudget } from '../work/budget.ts';
 
 /** What one process has counted for all. */
 export function depthGauges(metrics: Metrics, read: () => Promise<Depths>): void {
@@ -28,9 +27,9 @@ export function eventLoopGauges(metrics: Metrics): () => void {
   return () => void delay.disable();
 }
 
-export function gauges(metrics: Metrics, ring: KeyRing, budget: ByteBudget, readiness: WorkerReadiness): void {
+export function gauges(metrics: Metrics, ring: KeyRing, inFlightBytes: () => number, readiness: WorkerReadiness): void {
   metrics.gauge('sealdex_keys_in_memory', () => ring.stats().keys);
   metrics.gauge('sealdex_oldest_key_age_seconds', () => ring.stats().oldestMs / 1000);
-  metrics.gauge('sealdex_content_in_flight_bytes', () => budget.inFlight);
+  metrics.gauge('sealdex_content_in_flight_bytes', inFlightBytes);
   metrics.gauge('sealdex_ready', async () => ((await readiness.check()).isReady ? 1 : 0));
 }

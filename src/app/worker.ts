@@ -5,7 +5,8 @@ import type { Settings } from '../config.ts';
 import { createReadiness, startHealth } from '../health.ts';
 import { removeContent } from '../intake.ts';
 import { createLog, faultOf, silentLog, type Log } from '../log.ts';
-import { gateId } from '../names.ts';
+import { createExtractPool } from '../extract/pool.ts';
+import { gateId, type QueueName } from '../names.ts';
 import { isClosed } from '../parking/gate.ts';
 import { startProbe } from '../parking/probe.ts';
 import { parseGate } from '../parking/record.ts';
@@ -54,7 +55,21 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
     for (const warning of await checkRedis(redis)) log.warn({}, warning);
     options.signal?.throwIfAborted();
     await proveConditionalWrites(store, config.queue);
-    const budget = new ByteBudget(clock, config.inFlightBytes, config.concurrency);
+    // What one queue works on takes no memory from the other.
+    const budgets = {
+      index: new ByteBudget(clock, config.inFlightBytes, config.concurrency),
+      upload: new ByteBudget(clock, 2 * config.inFlightBytes, config.uploadConcurrency),
+    };
+    const extractors = releases.add(
+      createExtractPool({
+        clock,
+        size: config.uploadConcurrency,
+        extractMs: config.extractMs,
+        heapBytes: config.extractHeapBytes,
+        limits: config,
+      }),
+      (pool) => pool.stop(),
+    );
     const canary = createCanary(store, config.queue, clock);
     const platform: Platform = releases.add(
       createPlatform({
@@ -71,20 +86,21 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
     tellOfFaults(guard, log, platform);
     const shutGates = (): number => guard.gates.all().filter(({ record }) => record?.state === 'shut').length;
     const readiness = createReadiness(redis, () => platform.code, shutGates);
-    gauges(metrics, ring, budget, readiness);
+    gauges(metrics, ring, () => budgets.index.inFlight + budgets.upload.inFlight, readiness);
     depthGauges(metrics, depthsReader(redis, redisKeys(config.queue)));
     releases.add(eventLoopGauges(metrics), (stop) => stop());
     const { gates, verdict } = guard;
     // Each queue's jobs hang on a tenant's key or store in slots of their own.
-    const handleWith = (concurrency: number): Handle =>
+    const handleOf = (name: QueueName, slots: number): Handle =>
       createHandler({
         ...rooms,
         gates,
         heed: verdict.heed,
         log,
-        budget,
+        extractors,
+        budget: budgets[name],
         canary,
-        slots: new TenantSlots(clock, concurrency),
+        slots: new TenantSlots(clock, slots),
       });
     const health = releases.add(
       await startHealth({ host: options.host, port: config.port, metrics, readiness: readiness.check }),
@@ -100,7 +116,10 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
       metrics,
       redis,
       queueRedis: await rooms.connect('queue'),
-      handles: { index: handleWith(config.concurrency), upload: handleWith(config.uploadConcurrency) },
+      handles: {
+        index: handleOf('index', config.concurrency),
+        upload: handleOf('upload', config.uploadConcurrency),
+      },
       afterStall: options.afterStall,
       onOutcome: (outcome) => platform.onOutcome(outcome),
       parking: { isOpen: (text) => !isClosed(parseGate(text)), lookAgain: () => guard.gates.reload() },

@@ -51,6 +51,8 @@ export interface Bar {
 export interface BarOptions {
   readonly screen?: Pick<NodeJS.WriteStream, 'isTTY' | 'columns' | 'write'>;
   readonly clock?: Clock;
+  /** What stands behind the bar; `done/total` by default. */
+  readonly countsOf?: (done: number, total: number) => string;
 }
 
 const WIDTH = 30;
@@ -59,13 +61,16 @@ const REDRAW_MS = 100;
 const LINE_MS = 2000;
 
 /** A bar on a terminal, a plain line every two seconds elsewhere. */
-export function bar(label: string, { screen = process.stderr, clock = systemClock }: BarOptions = {}): Bar {
+export function bar(
+  label: string,
+  { screen = process.stderr, clock = systemClock, countsOf = (done, total) => `${done}/${total}` }: BarOptions = {},
+): Bar {
   const isDrawn = screen.isTTY && process.env['TERM'] !== 'dumb';
   let last = { done: 0, total: 0 };
   let shown = '';
   let shownAt = clock.monotonic();
   const show = (): void => {
-    const counts = `${last.done}/${last.total}`;
+    const counts = countsOf(last.done, last.total);
     const text = isDrawn ? barOf(label, last, counts, screen.columns) : `${label} ${counts}`;
     screen.write(isDrawn ? `\r\u001b[K${text}` : `${text}\n`);
     shown = text;
@@ -118,6 +123,9 @@ export function table(rows: readonly (readonly string[])[]): string[] {
       .trimEnd(),
   );
 }
+
+/** Millions of bytes, to a tenth. */
+export const megabytes = (bytes: number): string => (bytes / 1_000_000).toFixed(1);
 
 /** 90 s, 15 min, 3 h: one unit, no more precise than anybody needs. */
 export function duration(ms: number): string {

@@ -113,7 +113,10 @@ export class ExtractPool implements AsyncDisposable {
     place: FilePlace,
     ends: AbortSignal,
   ): Promise<FileRecord | 'unheard'> {
-    const question: Question = { filename, contentType, place, limits: this.#options.limits };
+    // These three alone: what else stands beside them in a Config is not for who reads hostile files.
+    const { partChars, metadataBytes, documentBytes } = this.#options.limits;
+    const limits = { partChars, metadataBytes, documentBytes };
+    const question: Question = { filename, contentType, place, limits };
     const guard = this.#guard(child, ends);
     let isWell = false;
     try {

@@ -1,11 +1,9 @@
 // A request to upload a file, as a caller gave it -> checked. As request.ts, for files: their bytes are file-body.ts' business.
 import type { Readable } from 'node:stream';
 import type { Clock } from '../clock.ts';
-import { checkStrategy } from '../documents/check.ts';
-import { copyPlain } from '../documents/plain.ts';
+import { checkFileFacts, type FileFacts } from '../documents/file.ts';
 import { checkDocumentId, type ChunkingStrategy, type DocumentLimits, type Metadata } from '../documents/shapes.ts';
 import { SealdexError } from '../errors.ts';
-import type { ContentHeader } from '../intake.ts';
 import { checkName } from '../names.ts';
 import { checkBody, discardBody } from './file-body.ts';
 import { checkIdempotencyKey, checkIfExists, fieldsOf, invalid, readable, type CheckedUpload } from './request.ts';
@@ -84,29 +82,13 @@ function checkContentType(type: unknown): { contentType?: string } {
 }
 
 /** Copies of what may have any shape within the limits of a document. */
-function checkExtras(
+const checkExtras = (
   { metadata, chunkingStrategy }: { readonly metadata?: unknown; readonly chunkingStrategy?: unknown },
   limits: DocumentLimits,
-): Pick<ContentHeader, 'metadata' | 'chunkingStrategy'> {
-  const copy = (name: 'metadata' | 'chunking_strategy', value: unknown) =>
-    readable(name, () => copyPlain({ [name]: value }, limits)[name] ?? null);
-  const isObject = (value: unknown): value is Record<string, unknown> =>
-    typeof value === 'object' && value !== null && !Array.isArray(value);
-  const checked: Pick<ContentHeader, 'metadata' | 'chunkingStrategy'> = {};
-  if (metadata !== undefined) {
-    const plain = copy('metadata', metadata);
-    if (!isObject(plain)) throw invalid('metadata', 'must be an object');
-    checked.metadata = plain;
-  }
-  if (chunkingStrategy !== undefined) {
-    checked.chunkingStrategy = inOurName(() => {
-      const plain = copy('chunking_strategy', chunkingStrategy);
-      checkStrategy(plain, { parent: { key: '' }, key: 'chunking_strategy' }, limits);
-      return plain as Record<string, unknown>;
-    });
-  }
-  return checked;
-}
+): FileFacts => ({
+  ...readable('metadata', () => checkFileFacts({ metadata }, limits)),
+  ...inOurName(() => readable('chunking_strategy', () => checkFileFacts({ chunkingStrategy }, limits))),
+});
 
 /** A fault in what the API calls `chunking_strategy`, under the name that it has here. */
 function inOurName<T>(check: () => T): T {

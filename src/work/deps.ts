@@ -2,6 +2,7 @@
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import type { SealdexError } from '../errors.ts';
+import type { ExtractPool } from '../extract/pool.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
@@ -23,6 +24,8 @@ export interface WorkDeps {
   readonly gates: Pick<Gates, 'refusal'>;
   /** Hears of each fault of a tenant's job, so that a job which meets the operator's word is parked at a gate that is shut. */
   readonly heed: (tenant: string, error: SealdexError) => Promise<void>;
+  /** Read files. */
+  readonly extractors: Pick<ExtractPool, 'extract'>;
   readonly budget: ByteBudget;
   readonly canary: Canary;
   readonly slots: TenantSlots;

@@ -9,6 +9,7 @@ import { runDeleteJob } from './delete-job.ts';
 import type { WorkDeps } from './deps.ts';
 import { runIndexJob } from './index-job.ts';
 import { outcomeOf, type Outcome } from './outcome.ts';
+import { runUploadJob } from './upload-job.ts';
 
 /** Every job ends within this, one way or another. */
 export const JOB_MS = 300_000;
@@ -57,8 +58,7 @@ export function createHandler(deps: WorkDeps): (job: TakenJob, handBack: AbortSi
 
 async function runJob(deps: WorkDeps, id: string, data: JobData, signal: AbortSignal): Promise<Outcome> {
   if (data.kind === 'delete') return runDeleteJob(deps, { id, ...data }, signal);
-  // This version reads no files: a newer one that does may take the job.
-  if (data.kind === 'upload') throw new SealdexError('JOB_NEWER');
+  if (data.kind === 'upload') return runUploadJob(deps, { id, ...data }, signal);
   return runIndexJob(deps, { id, ...data }, signal);
 }
 

@@ -5,7 +5,7 @@ import type { Settings } from '../../src/config.ts';
 import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
 import { gateId } from '../../src/names.ts';
 import { readGate, type Gate } from '../../src/parking/record.ts';
-import { redisKeys } from '../../src/redis.ts';
+import { queueKeys, redisKeys } from '../../src/redis.ts';
 import { eventually } from '../support/eventually.ts';
 import { documentOf, metricsOf, openHouse, squeezed, textOf, type House } from './house.ts';
 import { startWorkerChild, type WorkerChild } from './worker-child.ts';
@@ -196,7 +196,9 @@ test('a process that is frozen for a minute, while the gate is shut, opened and 
 async function expectNoHarm(house: House, fleet: readonly WorkerChild[], gate: string): Promise<void> {
   await agree(fleet, 'ready');
   expect((await house.operator.status()).index).toMatchObject({ waiting: 0, active: 0, delayed: 0, dead: 0 });
-  expect(await house.redis.zcard(redisKeys(String(house.settings.SEALDEX_QUEUE)).parked(gate))).toBe(0);
+  expect(
+    await house.redis.zcard(queueKeys(redisKeys(String(house.settings.SEALDEX_QUEUE)), 'index').parked(gate)),
+  ).toBe(0);
   expect(await textOf(house.reader, 'acme', 'docs', 'first')).toContain(squeezed(LARGE));
   const met = new Set<string | undefined>();
   for (const worker of fleet)

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { startIndexWorker } from '../../src/app.ts';
 import { gateId } from '../../src/names.ts';
 import { readGate, type Gate } from '../../src/parking/record.ts';
-import { redisKeys } from '../../src/redis.ts';
+import { queueKeys, redisKeys } from '../../src/redis.ts';
 import { AheadClock } from '../support/ahead-clock.ts';
 import { eventually } from '../support/eventually.ts';
 import { documentOf, metricsOf, openHouse, squeezed, textOf, type House } from './house.ts';
@@ -27,7 +27,7 @@ async function enqueue({ producer }: House, sent: Sent, tenant: string, ids: rea
 const page = async (port: number, path: string): Promise<string> =>
   (await (await fetch(`http://127.0.0.1:${port}${path}`)).text()).trim();
 
-const keysOf = ({ settings }: House) => redisKeys(String(settings.SEALDEX_QUEUE));
+const keysOf = ({ settings }: House) => queueKeys(redisKeys(String(settings.SEALDEX_QUEUE)), 'index');
 
 const gateOf = (house: House, id: string): Promise<Gate> => readGate(house.redis, keysOf(house), id);
 

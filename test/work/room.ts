@@ -1,6 +1,7 @@
 // The handler of jobs with real keys, stores and services, without the queue: a test gives it jobs and gets outcomes.
 import { systemClock } from '../../src/clock.ts';
 import { loadConfig } from '../../src/config.ts';
+import { createExtractPool } from '../../src/extract/pool.ts';
 import type { TakenJob } from '../../src/jobs.ts';
 import { createKms } from '../../src/keys/kms.ts';
 import { KeyRing } from '../../src/keys/key-ring.ts';
@@ -52,6 +53,8 @@ export async function openWorkRoom(): Promise<WorkRoom> {
   const lines: string[] = [];
   const say = (facts: object, message: string): void => void lines.push(JSON.stringify({ ...facts, message }));
   const log: Log = { debug: say, info: say, warn: say, error: say };
+  const { extractMs, extractHeapBytes: heapBytes } = config;
+  const extractors = opened.use(createExtractPool({ clock, size: 1, extractMs, heapBytes, limits: config }));
   const budget = new ByteBudget(clock, config.inFlightBytes, config.concurrency);
   const gates = { refusal: () => undefined };
   const slots = new TenantSlots(clock, config.concurrency);
@@ -66,6 +69,7 @@ export async function openWorkRoom(): Promise<WorkRoom> {
     tenants,
     gates,
     heed: async () => {},
+    extractors,
     budget,
     canary: freshCanary(),
     slots,

@@ -1,0 +1,97 @@
+// `sealdex extract`: what would be stored of a file, without queue, keys or settings of an installation.
+// Reads it as a worker does, in a child process; prints nothing of the file but its record.
+import { readFile, stat } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { Command } from 'commander';
+import { systemClock } from '../clock.ts';
+import { loadConfig, type Config } from '../config.ts';
+import { createExtractPool } from '../extract/pool.ts';
+import { unreadable } from '../extract/reasons.ts';
+import { checkName } from '../names.ts';
+import { FileUnreadable } from './failure.ts';
+import { untilInterrupted } from './interrupt.ts';
+import { say } from './terminal.ts';
+
+interface Options {
+  readonly tenant?: string;
+  readonly corpus?: string;
+  readonly id?: string;
+}
+
+const STILL_MS = 2000;
+
+export function extractCommand(): Command {
+  return new Command('extract')
+    .description('show what would be stored of a file, without sending it')
+    .argument('<file>', 'the file')
+    .option('--tenant <name>', 'the tenant that the record names')
+    .option('--corpus <name>', 'the corpus that the record names')
+    .option('--id <id>', 'the document id that the record names')
+    .addHelpText(
+      'after',
+      `
+Prints the record as NDJSON: the document, then its parts. Needs no settings; the limits are those of the
+environment where they are set. Exit code 65 with a sentence for a file that cannot be read.
+
+Examples:
+  sealdex extract report.pdf
+  sealdex extract letter.eml --id letter-1 | head -1`,
+    )
+    .action((file: string, options: Options) => untilInterrupted((signal) => run(file, options, signal)));
+}
+
+async function run(file: string, options: Options, signal: AbortSignal): Promise<void> {
+  if (options.tenant !== undefined) checkName(options.tenant, 'tenant');
+  if (options.corpus !== undefined) checkName(options.corpus, 'corpus');
+  const config = limitsOf(process.env);
+  const bytes = await bytesOf(file, config.fileBytes);
+  const { tenant = '', corpus = '', id = '' } = options;
+  await using pool = createExtractPool({
+    clock: systemClock,
+    size: 1,
+    extractMs: config.extractMs,
+    heapBytes: config.extractHeapBytes,
+    limits: config,
+  });
+  const still = systemClock.after(STILL_MS, () => say('Reading the file takes a while.'));
+  try {
+    const place = { tenant, corpus, id, revision: 0 };
+    const record = await pool.extract({ bytes, filename: basename(file) }, place, signal);
+    process.stdout.write(record.bytes);
+  } finally {
+    still.cancel();
+  }
+}
+
+async function bytesOf(file: string, fileBytes: number): Promise<Buffer> {
+  try {
+    const facts = await stat(file);
+    if (facts.isFile() && facts.size > fileBytes) throw unreadable('too-large');
+    return await readFile(file);
+  } catch (error) {
+    const { code, syscall } = error as NodeJS.ErrnoException;
+    if (syscall === undefined) throw error;
+    throw new FileUnreadable(file, code ?? 'unknown');
+  }
+}
+
+/** What bounds the reading of a file. The rest of an installation's settings is not asked for. */
+const LIMITS = [
+  'SEALDEX_FILE_BYTES',
+  'SEALDEX_EXTRACT_MS',
+  'SEALDEX_EXTRACT_HEAP_BYTES',
+  'SEALDEX_PART_CHARS',
+  'SEALDEX_METADATA_BYTES',
+  'SEALDEX_DOCUMENT_BYTES',
+] as const;
+
+/** Nobody connects to these. */
+const NOWHERE = {
+  REDIS_URL: 'redis://nowhere',
+  SEALDEX_BUCKET: 'nowhere',
+  SEALDEX_PLATFORM_KEY_ARN: 'arn:aws:kms:us-west-2:000000000000:key/nowhere',
+};
+
+/** @throws SealdexError `CONFIG_INVALID` */
+const limitsOf = (env: NodeJS.ProcessEnv): Config =>
+  loadConfig(NOWHERE, Object.fromEntries(LIMITS.map((name) => [name, env[name]])));

@@ -1,0 +1,38 @@
+// What a caller says of a file beside its name: metadata, and how its text becomes parts. Checked as a document's own.
+// Knows nothing of what is in the file.
+import { checkStrategy } from './check.ts';
+import type { ChunkingStrategy, DocumentLimits, Metadata } from './document.ts';
+import { invalid } from './field.ts';
+import { copyPlain, type Plain } from './plain.ts';
+
+export interface FileFacts {
+  readonly metadata?: Metadata;
+  readonly chunkingStrategy?: ChunkingStrategy;
+}
+
+/** Copies of both. @throws SealdexError `DOCUMENT_INVALID` with `field` */
+export function checkFileFacts(
+  { metadata, chunkingStrategy }: { readonly metadata?: unknown; readonly chunkingStrategy?: unknown },
+  limits: DocumentLimits,
+): FileFacts {
+  const copy = (name: string, value: unknown): Plain => copyPlain({ [name]: value }, limits)[name] ?? null;
+  return {
+    ...(metadata === undefined ? {} : { metadata: objectIn(copy('metadata', metadata)) }),
+    ...(chunkingStrategy === undefined
+      ? {}
+      : { chunkingStrategy: strategyIn(copy(STRATEGY, chunkingStrategy), limits) }),
+  };
+}
+
+/** As the indexing API calls it. */
+const STRATEGY = 'chunking_strategy';
+
+function objectIn(value: Plain): Metadata {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+  throw invalid('metadata', 'must be an object');
+}
+
+function strategyIn(value: Plain, limits: DocumentLimits): ChunkingStrategy {
+  checkStrategy(value, { parent: { key: '' }, key: STRATEGY }, limits);
+  return value as unknown as ChunkingStrategy;
+}
