@@ -74,8 +74,8 @@ async function run(
         status: (jobId) => producer.status(jobId),
         clock: systemClock,
         signal,
-        onEnd: report.ended,
-        onProgress: report.waited,
+        onEnd: (job, state, ended) => report.ended(job, state, ended),
+        onProgress: (ended, total) => report.waited(ended, total),
         onStill: (error) =>
           say(
             error

@@ -231,11 +231,12 @@ test.for([
   await house.queue.getBackend().promote(id);
   await eventually(async () => (await house.redis.lpos(house.queue.toKey('active'), id)) !== null);
   await expectWorkerUnharmed();
-  await eventually(async () => {
-    const isOver = (await house.producer.status(id)).state === 'done';
-    if (!isOver && (await isLeftLying(id))) await timePasses(id);
-    return isOver;
+  const isOver = await eventually(async () => {
+    const { state } = await house.producer.status(id);
+    if (state !== 'done' && (await isLeftLying(id))) await timePasses(id);
+    return state === 'done';
   });
+  expect(isOver).toBe(true);
 });
 
 /** Whether the job was taken, and nobody works on it; looked at twice, for who has just taken it may be about to begin. */
