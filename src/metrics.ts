@@ -23,7 +23,7 @@ export const METRICS = Object.freeze({
   sealdex_letters_expired_total: row('counter', 'dead letters that were discarded for SEALDEX_LETTER_MAX_MS'),
   sealdex_job_phase_seconds: row(
     'histogram',
-    'time of a job by phase (tenant, content, open, parse, record, encrypt, store)',
+    'time of a job by phase (tenant, content, open, parse, extract, record, encrypt, store)',
     'kind',
     'phase',
   ),

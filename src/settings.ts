@@ -156,7 +156,7 @@ export const SETTINGS = Object.freeze({
     'inFlightBytes',
     String(64 * MIB),
     'bytes',
-    'memory for the content that a process works on at once; a document counts four times its size',
+    'memory for the content that a process works on at once; a document counts four times its size, and files have twice as much beside',
     int(MIB, 64 * 1024 * MIB),
   ),
   SEALDEX_INLINE_BYTES: setting(
