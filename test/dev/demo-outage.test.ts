@@ -90,7 +90,7 @@ describe('a tenant disables its KMS key and enables it again', () => {
     expect(figures.parked.jobs).toBeGreaterThan(0);
     expect(figures.parked.lost).toBeGreaterThanOrEqual(figures.parked.jobs);
     expect(figures.parked.releasedPerSecond).toBe(0);
-    expect(lines.join('\n')).toMatch(/ \d+ of \d+ documents are NOT stored/);
+    expect(lines.join('\n')).toMatch(/ \d+ of [\d,]+ documents are NOT stored/);
   });
 
   test.each(['will disable its KMS key', 'disables its KMS key', 'enables its KMS key'])(

@@ -46,14 +46,15 @@ test('However many processes look, a shut gate is tried once per interval', asyn
   for (const process of fleet) await process.tick();
   expect(tries()).toBe(0);
   let last = room.clock.now();
-  for (let round = 1; round <= 4; round += 1) {
+  // A fourth interval meets its bound: by its jitter it may be shorter than the third.
+  for (let round = 1; round <= 3; round += 1) {
     const { nextProbe, probes } = await due(...fleet);
     await Promise.all(fleet.flatMap((process) => [process.tick(), process.probe.tick()]));
     expect([tries(), probes]).toEqual([round, round]);
     expect(nextProbe - room.clock.now()).toBeGreaterThan(room.clock.now() - last);
     last = room.clock.now();
   }
-  expect(room.kms.counts.count({ key: keyArn })).toBe(8);
+  expect(room.kms.counts.count({ key: keyArn })).toBe(6);
 });
 
 test('Two good tries some seconds apart open the gate, and after its release it is open', async () => {
