@@ -2,6 +2,7 @@
 // Knows no limits of time and memory but the heap's; those and the number of children are the pool's.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, realpathSync } from 'node:fs';
+import { constants, setPriority } from 'node:os';
 import { dirname, extname, join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
@@ -37,6 +38,7 @@ export class Extractor {
       // Questions, nothing, nothing, answers, lifeline. What it prints may quote content and goes nowhere.
       stdio: ['pipe', 'ignore', 'ignore', 'pipe', 'pipe'],
     });
+    lowerPriority(this.#child.pid);
     this.gone = new Promise((resolve) => {
       this.#child.once('error', () => resolve({ code: null, signal: null }));
       this.#child.once('exit', (code, signal) => resolve({ code, signal }));
@@ -117,4 +119,13 @@ function readable(entry: string): string[] {
     }
   }
   return [...paths].map((path) => `--allow-fs-read=${path}`);
+}
+
+/** Files may take their time: a worker's own jobs, and all else on the machine, go first. */
+function lowerPriority(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) setPriority(pid, constants.priority.PRIORITY_LOW);
+  } catch {
+    // It is gone already, or the system has no such thing.
+  }
 }

@@ -1,10 +1,11 @@
 // An upload job: the file out of intake, through a child process into a record, under the tenant's data key into S3; and
 // the file itself kept beside it, for tenants that want that. What is in a file is not known here.
-import { orAbort } from '../clock.ts';
+import { orAbort, type Clock } from '../clock.ts';
 import { platformArns } from '../config.ts';
 import { checkFileFacts } from '../documents/file.ts';
 import { originalBytes } from '../documents/original.ts';
-import { encryptMessage } from '../envelope/message.ts';
+import { startPace } from '../documents/pace.ts';
+import { beginMessage, type BegunMessage } from '../envelope/message.ts';
 import type { FileRecord } from '../extract/file-record.ts';
 import { openContent, type ContentHeader } from '../intake.ts';
 import type { UploadJobData } from '../jobs.ts';
@@ -78,12 +79,10 @@ async function store(
   signal: AbortSignal,
 ): Promise<boolean> {
   const encrypted = (plaintext: Buffer): Promise<Buffer> =>
-    phase('encrypt', () =>
-      orAbort(
-        ring.encrypt(job.tenant, tenant.keyArn, 'documents', plaintext.length, (key) => encryptMessage(key, plaintext)),
-        signal,
-      ),
-    );
+    phase('encrypt', async () => {
+      const begun = ring.encrypt(job.tenant, tenant.keyArn, 'documents', plaintext.length, (key) => beginMessage(key));
+      return wholeMessage(await orAbort(begun, signal), plaintext, clock, signal);
+    });
   const { corpus, object, revision, id: jobId } = job;
   const place = { tenant: job.tenant, corpus, object, revision, jobId };
   const message = await encrypted(record);
@@ -98,4 +97,26 @@ async function store(
   const isNewest = written !== 'superseded' && (!current || stateOf(current).revision <= revision);
   if (!isNewest || (!original && written === 'replaced')) await removeOriginal(objects, place, revision, signal);
   return written !== 'superseded';
+}
+
+const PIECE_BYTES = 1_048_576;
+
+/** A record of a file may be many megabytes: encrypted in one go it would hold all other jobs up. */
+async function wholeMessage(
+  begun: BegunMessage,
+  plaintext: Buffer,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Buffer> {
+  async function* pieces(): AsyncGenerator<Buffer> {
+    for (let at = 0; at < plaintext.length; at += PIECE_BYTES) yield plaintext.subarray(at, at + PIECE_BYTES);
+  }
+  const message = Buffer.allocUnsafeSlow(begun.bytes(plaintext.length));
+  const pace = startPace(clock, signal);
+  let at = 0;
+  for await (const piece of begun.encrypt(pieces())) {
+    at += piece.copy(message, at);
+    if (pace.isDue()) await pace.rest();
+  }
+  return message;
 }
