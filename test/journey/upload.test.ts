@@ -1,0 +1,110 @@
+// Uploads the whole way: stored, parked, dead, and the files that are kept beside their documents.
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startIndexWorker, type RunningWorker } from '../../src/app.ts';
+import { eventually } from '../support/eventually.ts';
+import { documentOf, keysUnder, openHouse, squeezed, textOf, type House } from './house.ts';
+
+let house: House;
+let worker: RunningWorker;
+
+const PDF = readFileSync(fileURLToPath(new URL('../../examples/files/parking.pdf', import.meta.url)));
+
+beforeAll(async () => {
+  house = await openHouse({ SEALDEX_PROBE_MIN_MS: 200, SEALDEX_PROBE_MAX_MS: 600 });
+  await house.tenant('acme');
+  worker = await startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+});
+
+afterAll(async () => {
+  await worker.stop();
+  await house[Symbol.asyncDispose]();
+});
+
+async function upload(filename: string, body: Buffer, more: object = {}): Promise<string> {
+  const request = { tenant: 'acme', corpus: 'files', filename, body, ...more };
+  return (await house.producer.enqueueUpload(request)).jobId;
+}
+
+const nameOf = (id: string) => ({ tenant: 'acme', corpus: 'files', id });
+
+async function originalOf(id: string): Promise<Buffer> {
+  const { body } = await house.reader.original(nameOf(id));
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of body) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+const keptFiles = (): Promise<string[]> => keysUnder(house.store, 'originals/acme/files/');
+
+test('a file is stored with its text, where it came from, and what its sender says over what it says of itself', async () => {
+  const job = await upload('parking.pdf', PDF, { metadata: { author: 'Somebody else', shelf: 7 } });
+  expect(await house.end(job)).toBe('done');
+  expect(await house.reader.metadata(nameOf('parking.pdf'))).toMatchObject({
+    type: 'file',
+    title: 'Parking: when a KMS key cannot be used',
+    metadata: { author: 'Somebody else', shelf: 7, pages: 3 },
+    source: { filename: 'parking.pdf', contentType: 'application/pdf', bytes: PDF.length },
+  });
+  const text = await textOf(house.reader, 'acme', 'files', 'parking.pdf');
+  expect(text).toContain(squeezed('A tenant may disable its KMS key at any time'));
+  await eventually(async () => (await keysUnder(house.store, 'intake/')).length === 0);
+  expect(await keptFiles()).toEqual([]);
+  await expect(house.reader.original(nameOf('parking.pdf'))).rejects.toMatchObject({ code: 'NOT_FOUND' });
+});
+
+test('a file that cannot be read is a dead letter at once, which says why and keeps the file', async () => {
+  const job = await upload('cut.pdf', PDF.subarray(0, 20_000));
+  expect(await house.end(job)).toBe('dead FILE_UNREADABLE');
+  expect(await house.producer.status(job)).toMatchObject({ code: 'FILE_UNREADABLE', reason: 'damaged' });
+  expect((await keysUnder(house.store, 'intake/acme/')).filter((key) => key.includes(job)).length).toBe(1);
+  expect((await house.operator.status()).upload.dead).toBe(1);
+});
+
+test('while the key is shut uploads are parked before they are fetched, and they go on when it is open', async () => {
+  // No data key of it is in anybody's memory.
+  const arn = await house.tenant('globex');
+  house.services.kms.disable(arn);
+  const first = await upload('first.txt', Buffer.from('First text.'), { tenant: 'globex' });
+  await eventually(async () => (await house.producer.status(first)).state === 'parked');
+  house.services.s3.requests.reset();
+  const second = await upload('second.txt', Buffer.from('Second text.'), { tenant: 'globex' });
+  await eventually(async () => (await house.producer.status(second)).state === 'parked');
+  expect(house.services.s3.requests.count({ method: 'GET', prefix: 'intake/' })).toBe(0);
+  house.services.kms.enable(arn);
+  for (const job of [first, second]) expect(await house.end(job, 30_000)).toBe('done');
+  expect(await textOf(house.reader, 'globex', 'files', 'second.txt')).toBe(squeezed('Second text.'));
+});
+
+test('a kept file is given back as it came, is ciphertext in the bucket, and goes with its document', async () => {
+  await house.operator.putTenant('acme', { keepOriginals: true });
+  const body = Buffer.from('The original wording of the letter.');
+  expect(await house.end(await upload('letter.txt', body))).toBe('done');
+  const [key = ''] = await keptFiles();
+  const stored = await house.store.get(key);
+  const bytes: Uint8Array[] = [];
+  for await (const chunk of stored!.body) bytes.push(chunk);
+  expect(Buffer.concat(bytes).includes('original wording')).toBe(false);
+  expect((await originalOf('letter.txt')).equals(body)).toBe(true);
+
+  // A newer revision replaces it, a refused one leaves it alone, and one that is no file takes it away.
+  const newer = Buffer.from('The newer wording of the letter.');
+  expect(await house.end(await upload('letter.txt', newer))).toBe('done');
+  const refused = await upload('letter.txt', Buffer.from('No.'), { ifExists: 'reject' });
+  expect(await house.end(refused)).toBe('dead DOCUMENT_CONFLICT');
+  expect((await originalOf('letter.txt')).equals(newer)).toBe(true);
+  const index = { tenant: 'acme', corpus: 'files', document: documentOf('letter.txt', 'An indexed text.') };
+  expect(await house.end((await house.producer.enqueueIndex(index)).jobId)).toBe('done');
+  expect(await keptFiles()).toEqual([]);
+
+  expect(await house.end(await upload('letter.txt', body))).toBe('done');
+  expect((await keptFiles()).length).toBe(1);
+  expect(await house.end((await house.producer.enqueueDelete(nameOf('letter.txt'))).jobId)).toBe('done');
+  expect(await keptFiles()).toEqual([]);
+
+  expect(await house.end(await upload('letter.txt', body))).toBe('done');
+  await house.operator.putTenant('acme', { keepOriginals: false });
+  expect(await house.end(await upload('letter.txt', newer))).toBe('done');
+  expect(await keptFiles()).toEqual([]);
+});
