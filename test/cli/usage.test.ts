@@ -68,7 +68,10 @@ describe.concurrent('wrong use is answered with 64 and where to look', () => {
     [['read', '--tenant', 'a', '--corpus', 'b'], /^sealdex: missing required argument 'id'\. See: sealdex read --help/],
     [['status', 'now'], /^sealdex: too many arguments for 'status'.*\. See: sealdex status --help\n$/],
     [['tenants', 'make'], /^sealdex: unknown command 'make'\. See: sealdex tenants --help\n$/],
-    [['tenants', 'put', 'a'], /^sealdex: There is nothing to change: give --plan, --key, --when-key-shut or --keep-originals\.\n$/],
+    [
+      ['tenants', 'put', 'a'],
+      /^sealdex: There is nothing to change: give --plan, --key, --when-key-shut or --keep-originals\.\n$/,
+    ],
     [['tenants', 'put', 'a', '--when-key-shut', 'wait'], /'wait' is invalid\. Allowed choices are park, refuse\. See:/],
     [['tenants', 'pause', 'a'], /^sealdex: required option '--reason <text>'.*\. See: sealdex tenants pause --help\n$/],
     [['parked', 'list', '--limit', '0'], /'0' is invalid\. Give a whole number from 1\. See:/],
