@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import type { JobStatus, Producer } from '../app.ts';
 import { systemClock } from '../clock.ts';
 import { CODES, dispositionOf, SealdexError } from '../errors.ts';
-import { sayReason } from '../extract/reasons.ts';
+import { sayReason, unreadable } from '../extract/reasons.ts';
 import { checkName } from '../names.ts';
 import { exitCodeOf, summarize } from './endings.ts';
 import { Interrupted, textOf } from './failure.ts';
@@ -137,6 +137,8 @@ async function send(
   { path, filename, bytes }: FoundFile,
   report: Report,
 ): Promise<Queued> {
+  // The producer would speak of its field, which nobody gave here.
+  if (bytes === 0) throw unreadable('empty');
   const body = createReadStream(path);
   body.on('data', (chunk) => report.read(chunk.length));
   body.pause();

@@ -1,0 +1,192 @@
+// `sealdex upload`: files and folders into the queue, what is said of those that are not stored, and the files that are kept.
+import { execFile } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createReader, type Reader } from '../../src/app.ts';
+import { FILE_REASONS, unsupported } from '../../src/extract/reasons.ts';
+import { BIN, jsonOf, linesOf, said, temporaryFolder, textsOf, type Ended, type Folder } from './run.ts';
+import { JOB, openScene, type Scene } from './scene.ts';
+
+const EXAMPLES = fileURLToPath(new URL('../../examples/files', import.meta.url));
+const PDF = readFileSync(join(EXAMPLES, 'parking.pdf'));
+const LIMIT = 100_000;
+const PNG = Buffer.from('89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489', 'hex');
+
+let scene: Scene;
+let folder: Folder;
+let reader: Reader;
+let corpora = 0;
+let corpus = '';
+
+beforeAll(async () => {
+  folder = temporaryFolder();
+  scene = await openScene({ SEALDEX_FILE_BYTES: LIMIT });
+  reader = await createReader(scene.settings);
+  await scene.startWorker();
+});
+
+afterAll(async () => {
+  folder[Symbol.dispose]();
+  await reader[Symbol.asyncDispose]();
+  await scene[Symbol.asyncDispose]();
+});
+
+beforeEach(() => {
+  corpus = `c${corpora++}`;
+});
+
+function file(name: string, content: string | Uint8Array): string {
+  mkdirSync(dirname(join(folder.path, name)), { recursive: true });
+  writeFileSync(join(folder.path, name), content);
+  return name;
+}
+
+const upload = (...args: string[]): Promise<Ended> =>
+  scene.sealdex(['upload', '--tenant', 'acme', '--corpus', corpus, ...args], { cwd: folder.path });
+
+async function stored(): Promise<string[]> {
+  const { documents } = await reader.list({ tenant: 'acme', corpus, metadata: true });
+  return documents.map(({ document }) => document?.id ?? '?').sort();
+}
+
+const headOf = (id: string) => reader.metadata({ tenant: 'acme', corpus, id });
+
+/** The rows under FILE, STATE and WHY, and what stands below them. */
+function tableOf(stderr: string): { rows: string[][]; rest: string[] } {
+  const lines = said(stderr);
+  const from = lines.findIndex((line) => /^FILE +STATE +WHY$/.test(line));
+  const cells = lines.slice(from + 1, -1).map((line) => line.split(/ {2,}/));
+  return {
+    rows: from < 0 ? [] : cells.toSorted(([one = ''], [other = '']) => (one < other ? -1 : 1)),
+    rest: lines.slice(-1),
+  };
+}
+
+describe('files that can be read', () => {
+  test('a folder and single files are each stored under the path that was given', async () => {
+    file('letters/one.txt', 'The first letter.');
+    file('letters/deep/two.md', '# Two\n\nThe second letter.');
+    file('parking.pdf', PDF);
+    const { code, stdout, stderr } = await upload('--wait', 'letters', 'parking.pdf');
+    expect(said(stderr).at(-1)).toBe('3 stored.');
+    expect(code).toBe(0);
+    const lines = linesOf(stdout).map((line) => line.split('  '));
+    for (const [status, job] of lines) expect([status, job]).toEqual(['queued', expect.stringMatching(JOB)]);
+    const paths = ['letters/deep/two.md', 'letters/one.txt', 'parking.pdf'];
+    expect(lines.map(([, , path]) => path)).toEqual(paths);
+    expect(await stored()).toEqual(paths);
+    for (const path of paths)
+      expect(await headOf(path)).toMatchObject({ id: path, type: 'file', source: { filename: basename(path) } });
+  });
+
+  test('the same path again replaces the document', async () => {
+    const path = file('again.txt', 'Before.');
+    expect((await upload('--wait', path)).code).toBe(0);
+    const before = await headOf(path);
+    file(path, 'And after.');
+    expect((await upload('--wait', path)).code).toBe(0);
+    const after = await headOf(path);
+    expect(after.revision).toBeGreaterThan(before.revision);
+    expect(after).toMatchObject({ source: { bytes: 10 } });
+    expect(await stored()).toEqual([path]);
+  });
+});
+
+describe('what is wrong with the paths is said before anything is sent', () => {
+  test('the same file given twice: 64', async () => {
+    file('twice/a.txt', 'Once.');
+    expect(await upload('twice', 'twice/a.txt')).toMatchObject({
+      code: 64,
+      stdout: '',
+      stderr: "sealdex: twice/a.txt is given twice: the path is the document's id, so give each file once.\n",
+    });
+    expect(await stored()).toEqual([]);
+  });
+
+  test('a file that is not there: 66', async () => {
+    expect(await upload(file('here.txt', 'Here.'), 'missing.pdf')).toMatchObject({
+      code: 66,
+      stdout: '',
+      stderr: 'sealdex: missing.pdf: there is no such file.\n',
+    });
+    expect(await stored()).toEqual([]);
+  });
+});
+
+describe('files that cannot be read do not keep the others from being stored', () => {
+  const mixed = (): string[] => [
+    file('mixed/big.txt', 'x'.repeat(LIMIT + 1)),
+    file('mixed/cut.pdf', PDF.subarray(0, 20_000)),
+    file('mixed/empty.txt', ''),
+    file('mixed/good.txt', 'All is well.'),
+    file('mixed/image.png', PNG),
+  ];
+
+  test('a table tells why, and the exit code is 65', async () => {
+    mixed();
+    const { code, stderr } = await upload('--wait', 'mixed');
+    const { rows, rest } = tableOf(stderr);
+    expect(rows).toEqual([
+      ['mixed/big.txt', 'refused', `A file must not be larger than ${LIMIT} bytes: split it. (FILE_TOO_LARGE)`],
+      ['mixed/cut.pdf', 'dead', `${FILE_REASONS.damaged.says} (FILE_UNREADABLE)`],
+      ['mixed/empty.txt', 'refused', `${FILE_REASONS.empty.says} (FILE_NO_TEXT empty)`],
+      ['mixed/image.png', 'dead', `${unsupported('image/png').message} (FILE_UNSUPPORTED)`],
+    ]);
+    expect(rest).toEqual(['1 stored, 2 dead, 2 refused.']);
+    expect(code).toBe(65);
+    expect(await stored()).toEqual(['mixed/good.txt']);
+  });
+
+  test('with --json all are lines of JSON, and the counts are the last', async () => {
+    const paths = mixed();
+    const { code, stdout, stderr } = await upload('--json', '--wait', ...paths);
+    expect({ code, stderr }).toEqual({ code: 65, stderr: '' });
+    const lines = jsonOf(stdout);
+    expect(lines.pop()).toEqual({
+      queued: 3,
+      refused: 2,
+      failed: 0,
+      done: 1,
+      superseded: 0,
+      dead: 2,
+      parked: 0,
+      unfinished: 0,
+    });
+    const ends = lines.filter(({ state }) => state !== undefined);
+    expect(lines.filter(({ state }) => state === undefined).map(({ file: path, status }) => [path, status])).toEqual([
+      ['mixed/big.txt', 'refused'],
+      ['mixed/cut.pdf', 'queued'],
+      ['mixed/empty.txt', 'refused'],
+      ['mixed/good.txt', 'queued'],
+      ['mixed/image.png', 'queued'],
+    ]);
+    const jobId = expect.stringMatching(JOB) as string;
+    expect(ends.toSorted((one, other) => (String(one['file']) < String(other['file']) ? -1 : 1))).toEqual([
+      { file: 'mixed/cut.pdf', jobId, state: 'dead', code: 'FILE_UNREADABLE', reason: 'damaged' },
+      { file: 'mixed/good.txt', jobId, state: 'done' },
+      { file: 'mixed/image.png', jobId, state: 'dead', code: 'FILE_UNSUPPORTED', reason: 'image/png' },
+    ]);
+  });
+});
+
+describe('sealdex read --original', () => {
+  const read = (id: string): string[] => ['read', '--tenant', 'acme', '--corpus', corpus, id, '--original'];
+
+  test('gives the very bytes back for a tenant that keeps them, and 66 for what came before', async () => {
+    const path = file('kept.pdf', PDF);
+    expect((await upload('--wait', path)).code).toBe(0);
+    expect(await scene.sealdex(read(path))).toMatchObject({ code: 66, stdout: '' });
+    expect((await scene.sealdex(['tenants', 'put', 'acme', '--keep-originals', 'yes'])).code).toBe(0);
+    expect((await upload('--wait', path)).code).toBe(0);
+    // As bytes: the other commands of these tests are read as text.
+    const { stdout } = await promisify(execFile)(process.execPath, [BIN, ...read(path)], {
+      encoding: 'buffer',
+      env: { PATH: process.env['PATH'] ?? '', ...textsOf(scene.settings) },
+      timeout: 60_000,
+    });
+    expect(stdout.equals(PDF)).toBe(true);
+  });
+});
