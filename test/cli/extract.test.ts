@@ -1,0 +1,100 @@
+// `sealdex extract`: the record of a file as a worker would store it, without settings, and why there is none.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { FILE_REASONS, unsupported } from '../../src/extract/reasons.ts';
+import { makePdf } from '../extract/make-pdf.ts';
+import { jsonOf, run, temporaryFolder, type Ended, type Folder } from './run.ts';
+import { openScene } from './scene.ts';
+
+const PATH = fileURLToPath(new URL('../../examples/files/parking.pdf', import.meta.url));
+const PDF = readFileSync(PATH);
+const PNG = Buffer.from('89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489', 'hex');
+
+let folder: Folder;
+
+beforeAll(() => {
+  folder = temporaryFolder();
+});
+
+afterAll(() => folder[Symbol.dispose]());
+
+/** Its environment has nothing but a PATH, and what is given. */
+const extract = (args: readonly string[], env: Record<string, string> = {}): Promise<Ended> =>
+  run(['extract', ...args], { cwd: folder.path, env });
+
+function file(name: string, content: string | Uint8Array): string {
+  writeFileSync(join(folder.path, name), content);
+  return name;
+}
+
+describe('the record', () => {
+  test('needs no settings, and names no place unless one is given', async () => {
+    const { code, stdout, stderr } = await extract([file('note.txt', 'Some text.')]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const [head, ...parts] = jsonOf(stdout);
+    expect(head).toMatchObject({
+      tenant: '',
+      corpus: '',
+      id: '',
+      revision: 0,
+      type: 'file',
+      source: { filename: 'note.txt', contentType: 'text/plain', bytes: 10 },
+      parts: 1,
+    });
+    expect(parts).toMatchObject([{ text: 'Some text.' }]);
+  });
+
+  test('names tenant, corpus and id that are given', async () => {
+    const place = ['--tenant', 'acme', '--corpus', 'docs', '--id', 'letter-1'];
+    const { code, stdout } = await extract([file('letter.txt', 'A letter.'), ...place]);
+    expect(code).toBe(0);
+    expect(jsonOf(stdout)[0]).toMatchObject({ tenant: 'acme', corpus: 'docs', id: 'letter-1', revision: 0 });
+  });
+
+  test('is what a worker stores of the same file', async () => {
+    await using scene = await openScene();
+    await scene.startWorker();
+    const place = ['--tenant', 'acme', '--corpus', 'docs'];
+    expect((await scene.sealdex(['upload', ...place, '--wait', PATH])).code).toBe(0);
+    const [storedHead, ...storedParts] = jsonOf((await scene.sealdex(['read', ...place, PATH, '--json'])).stdout);
+    const [head, ...parts] = jsonOf((await extract([PATH, ...place, '--id', PATH])).stdout);
+    expect(parts.length).toBeGreaterThan(1);
+    expect(parts).toEqual(storedParts);
+    expect({ ...head, revision: storedHead?.['revision'] }).toEqual(storedHead);
+  });
+});
+
+describe('a file without a record', () => {
+  test.each([
+    ['an encrypted PDF', 'locked.pdf', makePdf({ pages: [['Secret.']], password: 'open' }), 'pdf-encrypted'],
+    ['a PDF cut off', 'cut.pdf', PDF.subarray(0, 20_000), 'damaged'],
+    ['an empty file', 'empty.txt', '', 'empty'],
+  ] as const)('%s: 65 with the sentence', async (_, name, content, reason) => {
+    const { code, stdout, stderr } = await extract([file(name, content)]);
+    expect({ code, stdout }).toEqual({ code: 65, stdout: '' });
+    expect(stderr.startsWith(`sealdex: ${FILE_REASONS[reason].says} (${FILE_REASONS[reason].code}`)).toBe(true);
+  });
+
+  test('a type that is not read: 65 with its name', async () => {
+    const { code, stdout, stderr } = await extract([file('image.png', PNG)]);
+    expect({ code, stdout }).toEqual({ code: 65, stdout: '' });
+    expect(stderr).toBe(`sealdex: ${unsupported('image/png').message} (FILE_UNSUPPORTED)\n`);
+  });
+
+  test('one over SEALDEX_FILE_BYTES: 65', async () => {
+    const { code, stderr } = await extract([file('big.txt', 'x'.repeat(1025))], { SEALDEX_FILE_BYTES: '1024' });
+    expect(code).toBe(65);
+    expect(stderr).toContain(FILE_REASONS['too-large'].says);
+  });
+
+  test('none of that name: 66; none given: 64', async () => {
+    expect(await extract(['missing.pdf'])).toMatchObject({
+      code: 66,
+      stdout: '',
+      stderr: 'sealdex: missing.pdf: there is no such file.\n',
+    });
+    expect(await extract([])).toMatchObject({ code: 64, stdout: '' });
+  });
+});
