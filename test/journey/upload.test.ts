@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startIndexWorker, type RunningWorker } from '../../src/app.ts';
 import { eventually } from '../support/eventually.ts';
+import { findLeaks } from '../producer/leaks.ts';
 import { documentOf, keysUnder, openHouse, squeezed, textOf, type House } from './house.ts';
 
 let house: House;
@@ -60,6 +61,40 @@ test('a file that cannot be read is a dead letter at once, which says why and ke
   expect(await house.producer.status(job)).toMatchObject({ code: 'FILE_UNREADABLE', reason: 'damaged' });
   expect((await keysUnder(house.store, 'intake/acme/')).filter((key) => key.includes(job)).length).toBe(1);
   expect((await house.operator.status()).upload.dead).toBe(1);
+});
+
+test('a dead letter says why its file was not read, can be sent again, and holds no word of the file and its name', async () => {
+  const words = ['pelican-6120', 'name-of-ibis-3307', 'author-of-lark-9415'];
+  const [word, name, author] = words;
+  const body = Buffer.concat([PDF.subarray(0, 20_000), Buffer.from(`${word}`)]);
+  const job = await upload(`${name}.pdf`, body, { metadata: { author } });
+  expect(await house.end(job)).toBe('dead FILE_UNREADABLE');
+  const { letters } = await house.operator.deadList({ tenant: 'acme' }, { limit: 100 });
+  const letter = letters.find(({ jobId }) => jobId === job);
+  expect(letter).toMatchObject({ queue: 'upload', kind: 'upload', code: 'FILE_UNREADABLE', reason: 'damaged' });
+  expect(letter?.attempts).toBe(1);
+  const leaks = await findLeaks(house.redis, house.store, words);
+  expect(leaks.found).toEqual([]);
+  expect(leaks.redisKeys).toBeGreaterThan(0);
+
+  const replayed = await house.operator.replay({ jobIds: [job] });
+  expect(replayed.sent).toBe(1);
+  expect([...replayed.deadAgain]).toEqual([['FILE_UNREADABLE', 1]]);
+  expect((await keysUnder(house.store, 'intake/acme/')).filter((key) => key.includes(job)).length).toBe(1);
+});
+
+test('no word of a file that is stored and kept, nor its name, is in Redis or S3', async () => {
+  await house.operator.putTenant('acme', { keepOriginals: true });
+  const words = ['toucan-2284', 'name-of-heron-7702', 'shelf-of-wren-5536'];
+  const [word, name, shelf] = words;
+  const id = `${name}.txt`;
+  expect(await house.end(await upload(id, Buffer.from(`It says ${word}.`), { metadata: { shelf } }))).toBe('done');
+  expect(await textOf(house.reader, 'acme', 'files', id)).toContain(word);
+  const leaks = await findLeaks(house.redis, house.store, words);
+  expect(leaks.found).toEqual([]);
+  expect(leaks.objects).toBeGreaterThan(1);
+  expect(await house.end((await house.producer.enqueueDelete(nameOf(id))).jobId)).toBe('done');
+  await house.operator.putTenant('acme', { keepOriginals: false });
 });
 
 test('while the key is shut uploads are parked before they are fetched, and they go on when it is open', async () => {
