@@ -35,6 +35,8 @@ export class Extractor {
       cwd: '/',
       // No credentials, no settings. A fixed time zone, so that dates in files do not depend on the machine.
       env: { TZ: 'UTC' },
+      // A group of its own: what is meant for the worker's does not end a file in the middle.
+      detached: true,
       // Questions, nothing, nothing, answers, lifeline. What it prints may quote content and goes nowhere.
       stdio: ['pipe', 'ignore', 'ignore', 'pipe', 'pipe'],
     });
@@ -45,7 +47,8 @@ export class Extractor {
     });
     void this.gone.then(() => this.#close());
     for (const pipe of this.#pipes()) pipe.on('error', () => this.kill());
-    this.#listen(this.#child.stdio[3] as Readable);
+    const answers = this.#child.stdio?.[3];
+    if (answers) this.#listen(answers as Readable);
   }
 
   /** Undefined when it could not be started. */
@@ -63,8 +66,8 @@ export class Extractor {
         resolve(frame);
       };
     });
-    const stdin = this.#child.stdin as Writable;
-    if (!stdin.destroyed) for (const piece of framePieces(header, body)) stdin.write(piece);
+    const { stdin } = this.#child;
+    if (stdin && !stdin.destroyed) for (const piece of framePieces(header, body)) stdin.write(piece);
     return await Promise.race([answered, this.gone]);
   }
 
@@ -95,8 +98,9 @@ export class Extractor {
     for (const pipe of this.#pipes()) pipe.destroy();
   }
 
+  /** None when there were no file descriptors left to start it with. */
   #pipes(): (Readable | Writable)[] {
-    return this.#child.stdio.filter((pipe) => pipe !== null && pipe !== undefined);
+    return (this.#child.stdio ?? []).filter((pipe) => pipe !== null && pipe !== undefined);
   }
 }
 

@@ -1,22 +1,18 @@
 // Child processes that read files: at most so many, started when needed, kept warm, recycled, and killed by time, memory,
 // cancellation and stop. Knows nothing of formats and jobs.
-import { type Clock, repeat } from '../clock.ts';
+import type { Clock } from '../clock.ts';
 import type { DocumentLimits } from '../documents/shapes.ts';
 import { SealdexError } from '../errors.ts';
 import { CHILD_ENTRY, type Ended, Extractor } from './extractor.ts';
 import type { FileInput } from './extracted.ts';
 import type { FileRecord } from './file-record.ts';
 import type { Frame } from './framing.ts';
-import { residentBytes } from './memory.ts';
+import { Guard, memoryOf } from './guard.ts';
 import { FILE_REASONS, isMime, type FileReasonName, unreadable, unsupported } from './reasons.ts';
-import { type Answer, answerBounds, type FilePlace, type Question } from './request.ts';
+import { type Answer, answerBounds, type FilePlace, NOT_THIS_FILE, type Question } from './request.ts';
 import { Slots } from './slots.ts';
 
 const MIB = 1_048_576;
-/** Beside the heap: code, stacks, and the file itself, twice. */
-const BESIDE_HEAP_BYTES = 128 * MIB;
-const WATCH_MS = 50;
-const START_MS = 30_000;
 const IDLE_MS = 60_000;
 const FILES_PER_CHILD = 50;
 const WARM_BYTES = 256 * MIB;
@@ -41,8 +37,6 @@ export interface ExtractStats {
   readonly startedTotal: number;
   readonly killedTotal: number;
 }
-
-type Cause = 'time' | 'memory' | 'start' | 'aborted' | 'stopped';
 
 interface Idle {
   readonly child: Extractor;
@@ -72,7 +66,7 @@ export class ExtractPool implements AsyncDisposable {
     using _slot = await this.#slots.take(ends);
     const warm = this.#takeIdle();
     const answer = await this.#read(warm ?? this.#start(), file, place, ends);
-    // A warm one may have died in its sleep.
+    // A warm one may have died in its sleep, or of the file before.
     if (answer === 'unheard' && warm) {
       const again = await this.#read(this.#start(), file, place, ends);
       if (again !== 'unheard') return again;
@@ -103,8 +97,7 @@ export class ExtractPool implements AsyncDisposable {
 
   /** Resident memory of all children together, bytes; 0 where the system does not tell. */
   residentBytes(): number {
-    const each = [...this.#children].map(({ pid }) => (pid === undefined ? 0 : (residentBytes(pid) ?? 0)));
-    return each.reduce((sum, bytes) => sum + bytes, 0);
+    return [...this.#children].reduce((sum, child) => sum + memoryOf(child), 0);
   }
 
   async #read(
@@ -117,49 +110,21 @@ export class ExtractPool implements AsyncDisposable {
     const { partChars, metadataBytes, documentBytes } = this.#options.limits;
     const limits = { partChars, metadataBytes, documentBytes };
     const question: Question = { filename, contentType, place, limits };
-    const guard = this.#guard(child, ends);
+    const guard = new Guard(this.#options, child, ends);
     let isWell = false;
     try {
-      const answer = await child.ask(question, bytes, guard.begun);
+      const answer = await child.ask(question, bytes, () => guard.begun());
       ends.throwIfAborted();
       if (!('header' in answer)) return failed(answer, guard);
+      const record = recordIn(answer);
+      // One that refused a file is not asked again: what it holds of that one may yet throw, in the middle of another's.
       isWell = guard.cause === undefined;
-      return recordIn(answer);
+      return record;
     } finally {
       guard.end();
       if (guard.cause === 'time' || guard.cause === 'memory') this.#killedTotal += 1;
       await this.#putBack(child, isWell);
     }
-  }
-
-  /** Kills the child when it may go on no longer, and knows why it did. */
-  #guard(child: Extractor, ends: AbortSignal): Guard {
-    const { clock, extractMs, heapBytes } = this.#options;
-    const kill = (cause: Cause) => (): void => {
-      guard.cause ??= cause;
-      child.kill();
-    };
-    let timer = clock.after(START_MS, kill('start'));
-    const watch = repeat(clock, WATCH_MS, async () => {
-      if (memoryOf(child) > heapBytes + BESIDE_HEAP_BYTES) kill('memory')();
-    });
-    const onAbort = kill('aborted');
-    ends.addEventListener('abort', onAbort, { once: true });
-    const guard: Guard = {
-      hasBegun: false,
-      begun: () => {
-        guard.hasBegun = true;
-        timer.cancel();
-        timer = clock.after(extractMs, kill('time'));
-      },
-      end: () => {
-        timer.cancel();
-        void watch.stop();
-        ends.removeEventListener('abort', onAbort);
-      },
-    };
-    if (ends.aborted) onAbort();
-    return guard;
   }
 
   #start(): Extractor {
@@ -205,15 +170,6 @@ export class ExtractPool implements AsyncDisposable {
 
 export const createExtractPool = (options: ExtractPoolOptions): ExtractPool => new ExtractPool(options);
 
-interface Guard {
-  hasBegun: boolean;
-  cause?: Cause;
-  readonly begun: () => void;
-  readonly end: () => void;
-}
-
-const memoryOf = ({ pid }: Extractor): number => (pid === undefined ? 0 : (residentBytes(pid) ?? 0));
-
 const died = (): SealdexError =>
   new SealdexError('INTERNAL', 'The process that read the file has died: try again.', { reason: 'ExtractorDied' });
 
@@ -222,6 +178,7 @@ const OUT_OF_MEMORY: ReadonlySet<string | number | null> = new Set(['SIGABRT', '
 
 function failed({ code, signal }: Ended, { cause, hasBegun }: Guard): 'unheard' {
   if (cause === 'time' || cause === 'memory') throw unreadable(cause);
+  if (code === NOT_THIS_FILE && cause === undefined) return 'unheard';
   if (hasBegun && (OUT_OF_MEMORY.has(signal) || OUT_OF_MEMORY.has(code))) throw unreadable('memory');
   if (hasBegun) throw died();
   return 'unheard';

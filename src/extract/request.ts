@@ -1,4 +1,4 @@
-// What a worker asks of an extractor and what comes back. Types only, and how large they may be.
+// What a worker asks of an extractor and what comes back, and how large they may be.
 import type { DocumentLimits, ChunkingStrategy, Metadata } from '../documents/shapes.ts';
 import { recordBytesLimit } from '../documents/record.ts';
 import type { FrameBounds } from './framing.ts';
@@ -28,6 +28,9 @@ export type Answer =
   | { readonly is: 'refused'; readonly reason: string }
   | { readonly is: 'unsupported'; readonly found?: string }
   | { readonly is: 'failed' };
+
+/** The exit code of an extractor that ends for what is not the file's that it was asked for. */
+export const NOT_THIS_FILE = 17;
 
 const MIB = 1_048_576;
 

@@ -5,7 +5,7 @@ import { SealdexError } from '../errors.ts';
 import type { FileRecord } from './file-record.ts';
 import { framePieces, FrameReader, type Frame } from './framing.ts';
 import { FILE_REASONS } from './reasons.ts';
-import { type Answer, type Question, QUESTION_BOUNDS } from './request.ts';
+import { type Answer, NOT_THIS_FILE, type Question, QUESTION_BOUNDS } from './request.ts';
 
 export const ANSWER_FD = 3;
 export const LIFELINE_FD = 4;
@@ -19,8 +19,12 @@ export function serve(handle: Handle): void {
   const reply = (answer: Answer, body?: Buffer): void => {
     for (const piece of framePieces(answer, body)) answers.write(piece);
   };
-  // A library that fails out of turn, for a file that it makes no sense of, leaves nobody to catch it.
+  let begun = 0;
+  let answered = 0;
+  // A library that fails out of turn, for a file that it makes no sense of, leaves nobody to catch it. That it is this file
+  // is sure of the first one only.
   process.on('uncaughtException', () => {
+    if (begun !== 1 || answered !== 0) process.exit(NOT_THIS_FILE);
     reply({ is: 'refused', reason: 'damaged' });
     answers.end(() => process.exit(1));
   });
@@ -28,7 +32,10 @@ export function serve(handle: Handle): void {
   answers.on('error', () => process.exit(1));
   process.stdin.on('end', () => process.exit(0));
   process.stdin.on('data', (chunk: Buffer) => {
-    for (const frame of reader.push(chunk)) void answer(frame, handle, reply);
+    for (const frame of reader.push(chunk)) {
+      begun += 1;
+      void answer(frame, handle, reply).then(() => (answered += 1));
+    }
   });
 }
 

@@ -42,6 +42,15 @@ test('their help works there, and says that they need one', async () => {
   }
 });
 
+test('files are read there, in a process of the built code', async () => {
+  const { code, stdout, stderr } = await run(['extract', join(ROOT, 'examples/files/parking.pdf')], { bin });
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(JSON.parse(stdout.split('\n')[0]!)).toMatchObject({
+    type: 'file',
+    source: { contentType: 'application/pdf' },
+  });
+});
+
 test('the other commands work', async () => {
   expect(await run(['--version'], { bin })).toMatchObject({ code: 0, stderr: '' });
   expect(await run(['status'], { bin, cwd: folder.path })).toMatchObject({ code: 78, stdout: '' });

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
+import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
 import { childEntry, isAlive, openPool, told } from './room.ts';
 
@@ -23,6 +24,56 @@ describe('the end of a child', () => {
     expect(isAlive(pid)).toBe(false);
     expect(await told(pool, 'pid')).not.toBe(pid);
     expect(pool.stats()).toMatchObject({ startedTotal: 2, killedTotal: 1 });
+  });
+
+  it('does not come while others have the processor, and is no fault of the file when it comes at last', async () => {
+    const clock = new FakeClock();
+    await using pool = openPool({ clock, extractMs: 30_000 });
+    const pid = (await told(pool, 'pid')) as number;
+    let isOver = false;
+    const looping = failureOf(told(pool, 'loop')).finally(() => (isOver = true));
+    await eventually(() => isBusy(pid));
+    // 1.5 s of 30: it was not let run.
+    clock.advance(30_000);
+    clock.advance(60_000);
+    expect(isAlive(pid)).toBe(true);
+    await eventually(() => {
+      clock.advance(7500);
+      return isOver;
+    });
+    expect(await looping).toMatchObject({ code: 'INTERNAL', reason: 'ExtractorDied' });
+  });
+
+  it('comes when it waits for what never comes, however little it has computed', async () => {
+    const clock = new FakeClock();
+    await using pool = openPool({ clock, extractMs: 30_000 });
+    await told(pool, 'pid');
+    let isOver = false;
+    const waiting = failureOf(told(pool, 'wait')).finally(() => (isOver = true));
+    await eventually(() => {
+      clock.advance(7500);
+      return isOver;
+    });
+    expect(await waiting).toMatchObject({ code: 'FILE_TOO_COMPLEX', reason: 'time' });
+  });
+
+  it('does not come with a signal to the group of its worker', async () => {
+    const owner = spawn(process.execPath, [childEntry('owner')], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      detached: true,
+    });
+    try {
+      const [line] = (await once(owner.stdout, 'data')) as [Buffer];
+      const pid = Number(line.toString());
+      await eventually(() => isBusy(pid));
+      process.kill(-owner.pid!, 'SIGTERM');
+      const [heard] = (await once(owner.stdout, 'data')) as [Buffer];
+      expect(heard.toString()).toBe('heard\n');
+      const before = processorMs(pid);
+      await eventually(() => processorMs(pid) > before + 200);
+    } finally {
+      owner.kill('SIGKILL');
+    }
   });
 
   it('comes when it takes memory beside its heap', async () => {
@@ -116,6 +167,15 @@ describe('the end of a child', () => {
     } finally {
       owner.kill('SIGKILL');
     }
+  });
+});
+
+describe('a worker without file descriptors', () => {
+  it('tries the file again later, and goes on', async () => {
+    const command = ['-c', 'ulimit -n 64; exec "$@"', 'sh', process.execPath, childEntry('crowded')];
+    const crowded = spawn('/bin/sh', command, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const told = await Array.fromAsync(crowded.stdout as AsyncIterable<Buffer>);
+    expect(Buffer.concat(told).toString()).toBe('INTERNAL ExtractorDied\n"printed"\n');
   });
 });
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { CHILD_ENTRY } from '../../src/extract/extractor.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
-import { childEntry, file, isAlive, openPool, PLACE, told } from './room.ts';
+import { childEntry, childrenOf, file, isAlive, openPool, PLACE, told } from './room.ts';
 
 describe('the pool', () => {
   it('makes the record of a file in a child process', async () => {
@@ -40,6 +40,29 @@ describe('the pool', () => {
     await using pool = openPool();
     await expect(told(pool, 'later')).rejects.toMatchObject({ code: 'FILE_UNREADABLE', reason: 'damaged' });
     expect(await told(pool, 'stray')).toBe('went on');
+  });
+
+  it('does not blame a file for what is thrown for the one before', async () => {
+    await using pool = openPool();
+    expect(await told(pool, 'afterwards')).toBe('answered');
+    expect(await told(pool, 'slow')).toBe('slow');
+    expect(pool.stats()).toMatchObject({ startedTotal: 2, killedTotal: 0 });
+  });
+
+  it('asks no child again that refused a file', async () => {
+    await using pool = openPool();
+    const pid = await told(pool, 'pid');
+    await expect(told(pool, 'refuse')).rejects.toMatchObject({ code: 'FILE_UNREADABLE' });
+    expect(isAlive(pid)).toBe(false);
+  });
+
+  it('lets a child live that is told to end beside its worker', async () => {
+    await using pool = openPool({ entry: CHILD_ENTRY });
+    await pool.extract(file('One.'), PLACE);
+    const [pid] = childrenOf(process.pid);
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.kill(pid!, signal);
+    await pool.extract(file('Two.'), PLACE);
+    expect(pool.stats()).toMatchObject({ startedTotal: 1 });
   });
 
   it('keeps a child warm, and ends it when it was idle for long', async () => {

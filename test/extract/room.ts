@@ -1,5 +1,5 @@
 // Pools with extractors that do what a test wants, and looks at processes.
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../src/clock.ts';
 import { createExtractPool, type ExtractPool, type ExtractPoolOptions } from '../../src/extract/pool.ts';
@@ -26,3 +26,9 @@ export async function told(pool: ExtractPool, words: string, signal?: AbortSigna
 }
 
 export const isAlive = (pid: unknown): boolean => existsSync(`/proc/${String(pid)}`);
+
+/** The processes that a process has started. */
+export const childrenOf = (pid: number): number[] =>
+  readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
+    readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').split(' ').filter(Boolean).map(Number),
+  );

@@ -59,6 +59,16 @@ const DOES: Record<string, (argument: string) => unknown> = {
     }, 1);
     return new Promise(() => {});
   },
+  afterwards: () => {
+    setTimeout(() => {
+      throw new Error('content');
+    }, 20);
+    return 'answered';
+  },
+  slow: () =>
+    new Promise((resolve) => {
+      setTimeout(resolve, 400, 'slow');
+    }),
   stray: () => {
     void Promise.reject(new Error('content'));
     return new Promise((resolve) => {

@@ -19,4 +19,5 @@ const file = (text: string) => ({ bytes: Buffer.from(text), filename: 'f' });
 const { bytes } = await pool.extract(file('pid'), place);
 const looping = pool.extract(file('loop'), place);
 console.log(bytes.toString());
+process.on('SIGTERM', () => console.log('heard'));
 await looping;
