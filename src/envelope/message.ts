@@ -96,8 +96,11 @@ export function messageBytes(key: WrappedKey, plaintextBytes: number, options: M
   return fields.bytes + bodyBytes(plaintextBytes, fields.frameBytes);
 }
 
+/** About a millisecond of decryption. */
+const STRETCH_BYTES = 1_048_576;
+
 /**
- * Decrypts in one go.
+ * Decrypts what is all there, with a turn of the event loop after each mebibyte.
  * @returns a buffer of its own.
  * @throws SealdexError `OBJECT_TAMPERED` whose `reason` is a `Refusal`; what `unwrap` and `use` throw, as it is.
  */
@@ -108,6 +111,7 @@ export async function decryptMessage(message: Uint8Array, unwrap: Unwrap): Promi
   const messageKey = openHeader(tagged, await unwrap(tagged.header));
   const plaintext = Buffer.allocUnsafeSlow(plaintextBytesAtMost(bytes.remaining, frameBytes));
   let at = 0;
+  let restedAt = 0;
   for (let sequence = 1; ; sequence += 1) {
     const frame = bytes.read(readFrame(messageKey, frameBytes, sequence));
     if (frame.kind === 'final' && bytes.remaining > 0) throw refusal('trailing');
@@ -116,6 +120,13 @@ export async function decryptMessage(message: Uint8Array, unwrap: Unwrap): Promi
     plaintext.set(frame.plaintext, at);
     at += frame.plaintext.length;
     if (frame.kind === 'final') return plaintext;
+    // In one go, a message of many megabytes would hold everything else up.
+    if (at - restedAt >= STRETCH_BYTES) {
+      await new Promise((resolve) => {
+        setImmediate(resolve);
+      });
+      restedAt = at;
+    }
   }
 }
 

@@ -6,12 +6,13 @@ import { checkFileFacts } from '../documents/file.ts';
 import { originalBytes } from '../documents/original.ts';
 import { startPace } from '../documents/pace.ts';
 import { beginMessage, type BegunMessage } from '../envelope/message.ts';
+import { SealdexError } from '../errors.ts';
 import type { FileRecord } from '../extract/file-record.ts';
 import { openContent, type ContentHeader } from '../intake.ts';
 import type { UploadJobData } from '../jobs.ts';
-import { headDocument, writeDocument } from '../store/documents.ts';
-import { removeOriginal, writeOriginal } from '../store/originals.ts';
-import { stateOf } from '../store/revisions.ts';
+import { headDocument, writeDocument, type DocumentWrite } from '../store/documents.ts';
+import { removeOriginal, removeOwnOriginal, writeOriginal } from '../store/originals.ts';
+import { stateOf, type Written } from '../store/revisions.ts';
 import type { Tenant } from '../tenants.ts';
 import { admit } from './admission.ts';
 import { withContent, type TakenContent } from './content.ts';
@@ -23,10 +24,12 @@ export type UploadJob = UploadJobData & { readonly id: string };
 
 /** A file stands in memory as a message, decrypted, and on its way to the process that reads it. */
 const COPIES = 3;
+/** One that is kept also as what is kept of it, and as the message of that. */
+const COPIES_KEPT = 5;
 
 export const runUploadJob = (deps: WorkDeps, job: UploadJob, signal: AbortSignal): Promise<Outcome> =>
   admit(deps, job, signal, (tenant, phase, ending) =>
-    withContent(deps, job, COPIES, phase, ending, async (content) => {
+    withContent(deps, job, tenant.keepOriginals ? COPIES_KEPT : COPIES, phase, ending, async (content) => {
       const read = await readFile(deps, job, tenant, content, phase, ending);
       const isStored = await store(deps, job, tenant, read, phase, ending);
       return isStored ? { kind: 'done' } : { kind: 'done', superseded: true };
@@ -86,7 +89,7 @@ async function store(
   const { corpus, object, revision, id: jobId } = job;
   const place = { tenant: job.tenant, corpus, object, revision, jobId };
   const message = await encrypted(record);
-  const written = await phase('store', () => writeDocument(objects, clock, { ...place, ifExists, message }, signal));
+  const written = await phase('store', () => write({ ...place, ifExists, message }));
   // After the document: a write that is refused must not have touched the file of the one that stands.
   if (original && written !== 'superseded') {
     const kept = await encrypted(original);
@@ -97,6 +100,17 @@ async function store(
   const isNewest = written !== 'superseded' && (!current || stateOf(current).revision <= revision);
   if (!isNewest || (!original && written === 'replaced')) await removeOriginal(objects, place, revision, signal);
   return written !== 'superseded';
+
+  async function write(document: DocumentWrite): Promise<Written> {
+    try {
+      return await writeDocument(objects, clock, document, signal);
+    } catch (error) {
+      // An earlier try of this job may have stored both, before another job replaced the document.
+      const isConflict = error instanceof SealdexError && error.code === 'DOCUMENT_CONFLICT';
+      if (isConflict && original) await removeOwnOriginal(objects, place, revision, signal);
+      throw error;
+    }
+  }
 }
 
 const PIECE_BYTES = 1_048_576;

@@ -33,11 +33,15 @@ beforeEach(async () => {
   await room.house.operator.putTenant(tenant, { keepOriginals: true });
 });
 
-async function uploadJob(revision: number, text = `Text of revision ${revision}.`): Promise<Job> {
+async function uploadJob(
+  revision: number,
+  { ifExists = 'replace' }: { ifExists?: 'replace' | 'reject' } = {},
+): Promise<Job> {
+  const text = `Text of revision ${revision}.`;
   const { ring, store, config } = room.deps;
   const id = newJobId();
   const place = { tenant, corpus: 'docs', revision } as const;
-  const said = { documentId: 'doc', filename: 'doc.txt', ifExists: 'replace' } as const;
+  const said = { documentId: 'doc', filename: 'doc.txt', ifExists } as const;
   async function* chunks(): AsyncGenerator<Uint8Array> {
     yield Buffer.from(text);
   }
@@ -48,6 +52,13 @@ async function uploadJob(revision: number, text = `Text of revision ${revision}.
     { chunks: chunks(), bytesMax: 1000 },
   );
   return { id, data: { v: 1, kind: 'upload', ...place, object, content } };
+}
+
+async function indexJob(revision: number): Promise<{ id: string; data: object }> {
+  const header = { documentId: 'doc', revision };
+  const body = JSON.stringify(documentOf('doc', 'Indexed.'));
+  const { id, data } = await room.forge.forge({ tenant, keyArn, header, body });
+  return { id, data: { ...data, revision } };
 }
 
 const forget = ({ id, data }: Job): Promise<void> =>
@@ -107,14 +118,7 @@ function crossing(meanwhile: () => Promise<unknown>): Store {
 
 test('a newer index job between the document and the file of an upload leaves no file behind', async () => {
   const upload = await uploadJob(1);
-  const header = { documentId: 'doc', revision: 2 };
-  const { id, data } = await room.forge.forge({
-    tenant,
-    keyArn,
-    header,
-    body: JSON.stringify(documentOf('doc', 'Indexed.')),
-  });
-  const index = { id, data: { ...data, revision: 2 } };
+  const index = await indexJob(2);
   const store = crossing(async () => expect(await room.handle(index)).toEqual(DONE));
   expect(await room.handle(upload, { deps: { store } })).toEqual(DONE);
   expect(await kept()).toEqual([]);
@@ -144,4 +148,61 @@ test('an upload that ended between its document and its file stores the file whe
   expect(await kept()).toEqual([]);
   expect(await room.handle(job)).toEqual(DONE);
   expect(await revisionKept()).toBe(1);
+});
+
+/** Stores the file of an upload after something else was done, and ends then, before it looks at the document again. */
+function dying(meanwhile: () => Promise<unknown>): Store {
+  const store = crossing(meanwhile);
+  let hasStored = false;
+  return {
+    ...store,
+    async put(key, ...rest) {
+      const answer = await store.put(key, ...rest);
+      hasStored ||= key.startsWith('originals/');
+      return answer;
+    },
+    async head(key, ...rest) {
+      if (hasStored) throw new Error('the process is gone');
+      return store.head(key, ...rest);
+    },
+  };
+}
+
+test('an upload that ended after its file, beside a deletion, takes the file away when it comes back', async () => {
+  const upload = await uploadJob(1);
+  const { corpus, object } = upload.data;
+  const deletion = { id: newJobId(), data: { v: 1, kind: 'delete', tenant, corpus, object, revision: 2 } };
+  const store = dying(async () => expect(await room.handle(deletion)).toEqual(DONE));
+  expect(await room.handle(upload, { deps: { store } })).toMatchObject({ kind: 'retry' });
+  expect(await kept()).toHaveLength(1);
+  await expect(revisionKept()).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  expect(await room.handle(upload)).toEqual(SUPERSEDED);
+  expect(await kept()).toEqual([]);
+});
+
+test('one that must not replace a document and finds another job’s when it comes back takes its own file away', async () => {
+  const upload = await uploadJob(1, { ifExists: 'reject' });
+  const store = dying(async () => expect(await room.handle(await indexJob(2))).toEqual(DONE));
+  expect(await room.handle(upload, { deps: { store } })).toMatchObject({ kind: 'retry' });
+  expect(await kept()).toHaveLength(1);
+  expect(await room.handle(upload)).toEqual({ kind: 'dead', code: 'DOCUMENT_CONFLICT' });
+  expect(await kept()).toEqual([]);
+});
+
+test('one that must not replace a document leaves the file of the document alone that is there', async () => {
+  expect(await room.handle(await uploadJob(1))).toEqual(DONE);
+  const conflict = { kind: 'dead', code: 'DOCUMENT_CONFLICT' };
+  expect(await room.handle(await uploadJob(2, { ifExists: 'reject' }))).toEqual(conflict);
+  expect(await revisionKept()).toBe(1);
+});
+
+test('a deletion that cannot take the file away comes back', async () => {
+  const upload = await uploadJob(1);
+  expect(await room.handle(upload)).toEqual(DONE);
+  const { corpus, object } = upload.data;
+  const deletion = { id: newJobId(), data: { v: 1, kind: 'delete', tenant, corpus, object, revision: 2 } };
+  const store: Store = { ...room.deps.store, remove: async () => 'changed' };
+  expect(await room.handle(deletion, { deps: { store } })).toMatchObject({ kind: 'retry', code: 'STORE_FAILED' });
+  expect(await room.handle(deletion)).toEqual(DONE);
+  expect(await kept()).toEqual([]);
 });
