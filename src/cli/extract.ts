@@ -44,7 +44,7 @@ async function run(file: string, options: Options, signal: AbortSignal): Promise
   if (options.tenant !== undefined) checkName(options.tenant, 'tenant');
   if (options.corpus !== undefined) checkName(options.corpus, 'corpus');
   const config = limitsOf(process.env);
-  const bytes = await bytesOf(file, config.fileBytes);
+  const bytes = await bytesOf(file, config.fileBytes, signal);
   const { tenant = '', corpus = '', id = '' } = options;
   await using pool = createExtractPool({
     clock: systemClock,
@@ -63,12 +63,15 @@ async function run(file: string, options: Options, signal: AbortSignal): Promise
   }
 }
 
-async function bytesOf(file: string, fileBytes: number): Promise<Buffer> {
+async function bytesOf(file: string, fileBytes: number, signal: AbortSignal): Promise<Buffer> {
   try {
     const facts = await stat(file);
-    if (facts.isFile() && facts.size > fileBytes) throw unreadable('too-large');
-    return await readFile(file);
+    // A pipe or a device may never end.
+    if (!facts.isFile()) throw new FileUnreadable(file, facts.isDirectory() ? 'EISDIR' : 'ENOTFILE');
+    if (facts.size > fileBytes) throw unreadable('too-large');
+    return await readFile(file, { signal });
   } catch (error) {
+    signal.throwIfAborted();
     const { code, syscall } = error as NodeJS.ErrnoException;
     if (syscall === undefined) throw error;
     throw new FileUnreadable(file, code ?? 'unknown');

@@ -30,6 +30,7 @@ export class FileUnreadable extends Error {
       ENOENT: 'there is no such file',
       EACCES: 'it may not be read',
       EISDIR: 'it is a folder; name the files in it',
+      ENOTFILE: 'it is a pipe or a device, and no file',
     };
     super(`${file}: ${reasons[code] ?? `it cannot be read (${code})`}.`);
   }

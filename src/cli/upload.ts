@@ -93,6 +93,8 @@ async function run(
     if (!(error instanceof Interrupted && isAllSent)) throw error;
   } finally {
     report.end();
+    const unsent = files.length - report.done();
+    if (!isAllSent && unsent > 0) say(`Stopped: ${unsent} of ${files.length} files were not sent.`);
     summarize(report.counts, waiting, { asJson, done: 'stored' });
   }
   process.exitCode = exitCodeOf(report.counts, waiting, isAllSent);
@@ -109,19 +111,20 @@ async function sendAll(
   for (let from = 0; from < files.length; from += AT_ONCE) {
     signal.throwIfAborted();
     const some = files.slice(from, from + AT_ONCE);
-    const sent = await Promise.allSettled(some.map((file) => send(producer, { tenant, corpus }, file, report)));
+    const sent = await Promise.allSettled(some.map((file) => send(producer, { tenant, corpus }, file, report, signal)));
     const outages: SealdexError[] = [];
     for (const [index, file] of some.entries()) {
       const result = sent[index];
       if (result?.status === 'fulfilled') {
         report.sent(file, result.value);
         waiting?.add([{ path: file.path, jobId: result.value.jobId }]);
-      } else {
+      } else if (!signal.aborted) {
         const error = asFault(file, result?.reason);
         report.refused(file, error);
         if (dispositionOf(error.code).exit !== REFUSED) outages.push(error);
       }
     }
+    signal.throwIfAborted();
     // Nothing of these was queued for a reason that lies in no file: the next ones would only meet the same.
     if (outages.length === some.length && outages[0]) throw outages[0];
     if ((await waiting?.until(MOST_WAITING)) === false) return false;
@@ -136,10 +139,12 @@ async function send(
   { tenant, corpus }: { readonly tenant: string; readonly corpus: string },
   { path, filename, bytes }: FoundFile,
   report: Report,
+  signal: AbortSignal,
 ): Promise<Queued> {
   // The producer would speak of its field, which nobody gave here.
   if (bytes === 0) throw unreadable('empty');
-  const body = createReadStream(path);
+  // A file that is cut off here is not queued, and nothing of it is left behind.
+  const body = createReadStream(path, { signal });
   body.on('data', (chunk) => report.read(chunk.length));
   body.pause();
   try {
@@ -151,13 +156,19 @@ async function send(
 
 /** What the file system says while a file is read is no fault of ours. */
 function asFault({ path }: FoundFile, error: unknown): SealdexError {
-  if (error instanceof SealdexError) return error;
+  if (error instanceof SealdexError && error.field !== 'length') return error;
+  if (error instanceof SealdexError)
+    return new SealdexError('DOCUMENT_INVALID', `${path} was changed while it was read: send it again.`, {
+      field: 'body',
+    });
   const { code = 'unknown' } = error as NodeJS.ErrnoException;
   return new SealdexError('DOCUMENT_INVALID', `${path} cannot be read (${code}).`, { field: 'body' });
 }
 
 interface Report {
   readonly counts: { queued: number; refused: number; failed: number };
+  /** Files of which something was said. */
+  done(): number;
   read(bytes: number): void;
   sent(file: FoundFile, queued: Queued): void;
   refused(file: FoundFile, error: SealdexError): void;
@@ -180,6 +191,7 @@ function createReport(files: readonly FoundFile[], asJson: boolean): Report {
   const stored = asJson ? undefined : bar('stored');
   return {
     counts,
+    done,
     read(bytes) {
       readBytes += bytes;
       progress?.update(Math.min(readBytes, totalBytes), totalBytes);

@@ -5,7 +5,7 @@ import { say } from './terminal.ts';
 
 export function workerCommand(): Command {
   return new Command('worker')
-    .description('take index jobs from the queue until SIGTERM or Ctrl-C')
+    .description('take jobs from the queues, documents and files, until SIGTERM or Ctrl-C')
     .addHelpText(
       'after',
       `

@@ -1,11 +1,11 @@
 import { once } from 'node:events';
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
-import { childEntry, isAlive, openPool, told } from './room.ts';
+import { childEntry, isAlive, openPool, processorMs, told } from './room.ts';
 
 const MIB = 1_048_576;
 
@@ -210,12 +210,3 @@ describe('the walls of a child', () => {
 
 /** Whether it is in its loop: the only thing that it does for so long is that. */
 const isBusy = (pid: number): boolean => processorMs(pid) > 1500;
-
-function processorMs(pid: number): number {
-  const [user = 0, system = 0] = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    .split(') ')[1]!
-    .split(' ')
-    .slice(11, 13)
-    .map(Number);
-  return (user + system) * 10;
-}

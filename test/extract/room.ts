@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../src/clock.ts';
 import { createExtractPool, type ExtractPool, type ExtractPoolOptions } from '../../src/extract/pool.ts';
+import { processorTime } from '../../src/extract/processes.ts';
 
 const MIB = 1_048_576;
 
@@ -32,3 +33,6 @@ export const childrenOf = (pid: number): number[] =>
   readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
     readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').split(' ').filter(Boolean).map(Number),
   );
+
+/** How long a process has had a processor; 0 when it is gone. */
+export const processorMs = (pid: number): number => processorTime(pid)?.usedMs ?? 0;
