@@ -1,11 +1,12 @@
 // `sealdex extract`: the record of a file as a worker would store it, without settings, and why there is none.
+import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FILE_REASONS, unsupported } from '../../src/extract/reasons.ts';
 import { makePdf } from '../extract/make-pdf.ts';
-import { jsonOf, run, temporaryFolder, type Ended, type Folder } from './run.ts';
+import { jsonOf, run, said, temporaryFolder, type Ended, type Folder } from './run.ts';
 import { openScene } from './scene.ts';
 
 const PATH = fileURLToPath(new URL('../../examples/files/parking.pdf', import.meta.url));
@@ -32,7 +33,7 @@ function file(name: string, content: string | Uint8Array): string {
 describe('the record', () => {
   test('needs no settings, and names no place unless one is given', async () => {
     const { code, stdout, stderr } = await extract([file('note.txt', 'Some text.')]);
-    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect({ code, said: said(stderr) }).toEqual({ code: 0, said: [] });
     const [head, ...parts] = jsonOf(stdout);
     expect(head).toMatchObject({
       tenant: '',
@@ -74,19 +75,31 @@ describe('a file without a record', () => {
   ] as const)('%s: 65 with the sentence', async (_, name, content, reason) => {
     const { code, stdout, stderr } = await extract([file(name, content)]);
     expect({ code, stdout }).toEqual({ code: 65, stdout: '' });
-    expect(stderr.startsWith(`sealdex: ${FILE_REASONS[reason].says} (${FILE_REASONS[reason].code}`)).toBe(true);
+    expect(
+      (said(stderr)[0] ?? '').startsWith(`sealdex: ${FILE_REASONS[reason].says} (${FILE_REASONS[reason].code}`),
+    ).toBe(true);
   });
 
   test('a type that is not read: 65 with its name', async () => {
     const { code, stdout, stderr } = await extract([file('image.png', PNG)]);
     expect({ code, stdout }).toEqual({ code: 65, stdout: '' });
-    expect(stderr).toBe(`sealdex: ${unsupported('image/png').message} (FILE_UNSUPPORTED)\n`);
+    expect(said(stderr)).toEqual([`sealdex: ${unsupported('image/png').message} (FILE_UNSUPPORTED)`]);
   });
 
   test('one over SEALDEX_FILE_BYTES: 65', async () => {
     const { code, stderr } = await extract([file('big.txt', 'x'.repeat(1025))], { SEALDEX_FILE_BYTES: '1024' });
     expect(code).toBe(65);
     expect(stderr).toContain(FILE_REASONS['too-large'].says);
+  });
+
+  test('a pipe or a device, which may never end: 66', async () => {
+    execFileSync('mkfifo', [join(folder.path, 'pipe')]);
+    for (const path of ['pipe', '/dev/zero'])
+      expect(await extract([path])).toMatchObject({
+        code: 66,
+        stdout: '',
+        stderr: `sealdex: ${path}: it is a pipe or a device, and no file.\n`,
+      });
   });
 
   test('none of that name: 66; none given: 64', async () => {

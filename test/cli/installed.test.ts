@@ -4,7 +4,7 @@ import { cpSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { run, temporaryFolder } from './run.ts';
+import { run, said, temporaryFolder } from './run.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -44,7 +44,7 @@ test('their help works there, and says that they need one', async () => {
 
 test('files are read there, in a process of the built code', async () => {
   const { code, stdout, stderr } = await run(['extract', join(ROOT, 'examples/files/parking.pdf')], { bin });
-  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect({ code, said: said(stderr) }).toEqual({ code: 0, said: [] });
   expect(JSON.parse(stdout.split('\n')[0]!)).toMatchObject({
     type: 'file',
     source: { contentType: 'application/pdf' },

@@ -7,7 +7,8 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createReader, type Reader } from '../../src/app.ts';
 import { FILE_REASONS, unsupported } from '../../src/extract/reasons.ts';
-import { BIN, jsonOf, linesOf, said, temporaryFolder, textsOf, type Ended, type Folder } from './run.ts';
+import { eventually } from '../support/eventually.ts';
+import { BIN, jsonOf, linesOf, said, start, temporaryFolder, textsOf, type Ended, type Folder } from './run.ts';
 import { JOB, openScene, type Scene } from './scene.ts';
 
 const EXAMPLES = fileURLToPath(new URL('../../examples/files', import.meta.url));
@@ -169,6 +170,25 @@ describe('files that cannot be read do not keep the others from being stored', (
       { file: 'mixed/good.txt', jobId, state: 'done' },
       { file: 'mixed/image.png', jobId, state: 'dead', code: 'FILE_UNSUPPORTED', reason: 'image/png' },
     ]);
+  });
+});
+
+describe('Ctrl-C', () => {
+  test('ends the files that are under way, says how many were not sent, and leaves nothing of them behind', async () => {
+    for (let at = 0; at < 6; at++) file(`many/${at}.txt`, 'x'.repeat(LIMIT));
+    const { faults, requests } = scene.services.s3;
+    faults.set({ match: { method: 'PUT', prefix: 'intake/' }, fault: { kind: 'hang' } });
+    const args = ['upload', '--tenant', 'acme', '--corpus', corpus, 'many'];
+    await using uploading = start(args, { settings: scene.settings, cwd: folder.path });
+    const before = requests.count({ method: 'PUT', prefix: 'intake/' });
+    await eventually(() => requests.count({ method: 'PUT', prefix: 'intake/' }) > before);
+    uploading.child.kill('SIGINT');
+    const { code, stdout, stderr } = await uploading.ended;
+    faults.clear();
+    expect({ code, stdout }).toEqual({ code: 130, stdout: '' });
+    expect(said(stderr)).toContain('Stopped: 6 of 6 files were not sent.');
+    const { upload: queue } = await scene.operator.status();
+    expect([queue.waiting, queue.active, queue.delayed]).toEqual([0, 0, 0]);
   });
 });
 
