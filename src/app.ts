@@ -11,6 +11,7 @@ import { openQueue } from './queue/queues.ts';
 import { createReaderFrom, type Reader } from './reader.ts';
 import { checkRedis, redisKeys } from './redis.ts';
 
+export { sayReason } from './extract/reasons.ts';
 export { startIndexWorker, type RunningWorker, type WorkerOptions } from './app/worker.ts';
 export type { JobState, JobStatus } from './producer.ts';
 export type { DocumentName, ListedDocument, Reader } from './reader.ts';

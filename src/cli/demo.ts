@@ -12,8 +12,8 @@ export function demoCommand(): Command {
     .addHelpText(
       'after',
       `
-Starts Redis, S3 and KMS on this machine, indexes documents of the installed packages, lets a tenant disable
-its KMS key and enable it again, replays a dead letter, and stops again.
+Starts Redis, S3 and KMS on this machine, indexes documents of the installed packages, reads files of a dozen
+formats, lets a tenant disable its KMS key and enable it again, replays a dead letter, and stops again.
 Needs a checkout of sealdex; takes under 30 seconds. Exit code 1 when a claim does not hold.
 
 Examples:
@@ -57,6 +57,12 @@ interface DemoReport {
     };
     readonly others: { readonly p50MsBefore: number; readonly p50MsDuring: number };
     readonly dead: { readonly before: number; readonly after: number };
+    readonly uploads: {
+      readonly files: number;
+      readonly types: number;
+      readonly stored: number;
+      readonly dead: number;
+    };
   };
   readonly bytes: number;
   readonly kmsByTenant: readonly { readonly tenant: string; readonly operation: string; readonly calls: number }[];
@@ -73,15 +79,24 @@ const isGood = (result: DemoReport['result']): boolean =>
   result.parked.kmsCallsWhileShut <= 2 * result.parked.probes &&
   result.parked.lost === 0 &&
   result.dead.before > 0 &&
-  result.dead.after === 0;
+  result.dead.after === 0 &&
+  // One file is cut off on purpose.
+  result.uploads.dead === 1 &&
+  result.uploads.stored === result.uploads.files - 1 &&
+  result.uploads.types >= 8;
 
 function linesOf({ result, bytes, kmsByTenant }: DemoReport): string[] {
-  const { documents, failed, seconds, documentsPerSecond, parked, others, dead } = result;
+  const { documents, failed, seconds, documentsPerSecond, parked, others, dead, uploads } = result;
   return [
     '',
     ...table([
       ['DOCUMENTS', 'FAILED', 'MEGABYTES', 'SECONDS', 'DOCUMENTS/S'],
       [documents, failed, (bytes / 1e6).toFixed(1), seconds.toFixed(1), documentsPerSecond.toFixed(0)].map(String),
+    ]),
+    '',
+    ...table([
+      ['FILES', 'FORMATS', 'STORED', 'CUT OFF: DEAD'],
+      [uploads.files, uploads.types, uploads.stored, uploads.dead].map(String),
     ]),
     '',
     ...table([
@@ -111,6 +126,7 @@ function linesOf({ result, bytes, kmsByTenant }: DemoReport): string[] {
 function createScreen(stream: NodeJS.WriteStream): {
   say(line: string): void;
   progress(label: string, done: number, total: number): void;
+  readonly columns: number | undefined;
   end(): void;
 } {
   let current: { label: string; bar: Bar } | undefined;
@@ -128,6 +144,9 @@ function createScreen(stream: NodeJS.WriteStream): {
       if (current?.label !== label) end();
       current ??= { label, bar: bar(label) };
       current.bar.update(done, total);
+    },
+    get columns() {
+      return stream.isTTY ? stream.columns : undefined;
     },
     end,
   };

@@ -36,15 +36,17 @@ interface Candidate {
 
 /**
  * At most `files` different files in the order of their paths. Which ones of a larger number is chosen by content, so
- * that neither the machine nor the order of its folders decides.
+ * that neither the machine nor the order of its folders decides. `names` is what their names match.
  */
 export async function readCorpus(
   nodeModules: string,
   signal: AbortSignal,
   bounds: CorpusBounds = BOUNDS,
+  names: RegExp = PAGE,
 ): Promise<CorpusFile[]> {
   const candidates: Candidate[] = [];
-  for await (const candidate of pagesBelow(nodeModules, '', signal)) candidates.push(candidate);
+  for await (const candidate of filesBelow(nodeModules, '', signal))
+    if (names.test(basename(candidate.path))) candidates.push(candidate);
   const inOrder = candidates.sort((a, b) => order(a.path, b.path)).slice(0, MOST_CANDIDATES);
   const byHash = new Map<string, { candidate: Candidate; text: string; bytes: number }>();
   for (const candidate of inOrder) {
@@ -65,17 +67,17 @@ export async function readCorpus(
 const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 /** Every package of a node_modules folder, those of scopes and those inside others included. Links are not followed. */
-async function* pagesBelow(root: string, folder: string, signal: AbortSignal): AsyncGenerator<Candidate> {
+async function* filesBelow(root: string, folder: string, signal: AbortSignal): AsyncGenerator<Candidate> {
   for (const name of await foldersOf(join(root, folder))) {
     const path = folder === '' ? name : `${folder}/${name}`;
     const homes = name.startsWith('@')
       ? (await foldersOf(join(root, path))).map((inner) => `${path}/${inner}`)
       : [path];
-    for (const home of homes) yield* pagesOf(root, home, home, 1, signal);
+    for (const home of homes) yield* filesOf(root, home, home, 1, signal);
   }
 }
 
-async function* pagesOf(
+async function* filesOf(
   root: string,
   home: string,
   folder: string,
@@ -85,11 +87,11 @@ async function* pagesOf(
   signal.throwIfAborted();
   for (const entry of await readdir(join(root, folder), { withFileTypes: true })) {
     const path = `${folder}/${entry.name}`;
-    if (entry.isFile() && PAGE.test(entry.name)) yield { path, home };
+    if (entry.isFile()) yield { path, home };
     if (!entry.isDirectory() || depth === DEEPEST_FOLDER) continue;
-    if (entry.name === 'node_modules') yield* pagesBelow(root, path, signal);
+    if (entry.name === 'node_modules') yield* filesBelow(root, path, signal);
     else if (!NOT_PAGES.has(entry.name) && !entry.name.startsWith('.'))
-      yield* pagesOf(root, home, path, depth + 1, signal);
+      yield* filesOf(root, home, path, depth + 1, signal);
   }
 }
 

@@ -11,15 +11,15 @@ export function taken(screen: Say, tenant: string): void {
   );
 }
 
-export function listed(screen: Say, letters: readonly Letter[]): void {
-  screen.say(`It became a dead letter. sealdex dead list shows ${letters.length}:`);
+export function listed(screen: Say, tenant: string, letters: readonly Letter[]): void {
+  screen.say(`It became a dead letter. sealdex dead list --tenant ${tenant} shows ${letters.length}:`);
   for (const { jobId, code } of letters) screen.say(`  ${jobId}  ${code}: ${CODES[code].means}`);
 }
 
-export function replayed(screen: Say, left: number): void {
+export function replayed(screen: Say, tenant: string, left: number): void {
   screen.say(
     left === 0
-      ? 'The content is put back and the letter replayed: the document is stored, and no dead letter is left.'
-      : `The content is put back and the letter replayed, but ${left} dead letters are left: this must NOT be.`,
+      ? `The content is put back and the letter replayed: the document is stored, and ${tenant} has no dead letter left.`
+      : `The content is put back and the letter replayed, but ${left} dead letters of ${tenant} are left: this must NOT be.`,
   );
 }

@@ -49,12 +49,12 @@ export async function showDeadLetter(stage: DeadLetterStage): Promise<DeadLetter
   return using(await startIndexWorker(stage.settings, { host: '127.0.0.1', log: 'silent' }), async () => {
     await untilState(stage, jobId, 'dead');
     const { letters } = await operator.deadList({ tenant: tenant.tenant }, { limit: LISTED });
-    story.listed(screen, letters);
+    story.listed(screen, tenant.tenant, letters);
     await stage.bucket.put(key, object.body, metadataOf(object), signal);
     await operator.replay({ tenant: tenant.tenant }, { signal });
     await untilState(stage, jobId, 'done');
     const { letters: left } = await operator.deadList({ tenant: tenant.tenant }, { limit: LISTED });
-    story.replayed(screen, left.length);
+    story.replayed(screen, tenant.tenant, left.length);
     return { before: letters.length, after: left.length };
   });
 }

@@ -1,8 +1,9 @@
 // Sends documents and waits until each job has ended, as an indexing API would do it.
 // Knows nothing of where the documents are from.
-import type { createOperator, createProducer } from '../../app.ts';
+import type { createOperator, createProducer, JobState } from '../../app.ts';
 import { sleep, systemClock } from '../../clock.ts';
 import { SealdexError, type Code } from '../../errors.ts';
+import type { QueueName } from '../../names.ts';
 import type { Page } from './documents.ts';
 
 export type Producer = Awaited<ReturnType<typeof createProducer>>;
@@ -64,25 +65,33 @@ export interface Ends {
   readonly signal: AbortSignal;
   /** When waiting ends, whatever is left. */
   readonly deadlineMs: number;
+  /** Where the jobs are: `index`, if not given. */
+  readonly queue?: QueueName;
 }
 
 /** Waits until no job is on its way any more. Answers how many did not end as stored. */
-export async function failedOf({ producer, operator, jobIds, progress, signal, deadlineMs }: Ends): Promise<number> {
+export async function failedOf(ends: Ends): Promise<number> {
+  return (await statesOf(ends)).filter((state) => state !== 'done').length;
+}
+
+/** Waits until no job is on its way any more. Answers what became of each, in their order. */
+export async function statesOf(ends: Ends): Promise<JobState[]> {
+  const { producer, operator, jobIds, progress, signal, deadlineMs, queue = 'index' } = ends;
   const until = systemClock.monotonic() + deadlineMs;
   for (;;) {
-    const { waiting, active, delayed } = (await operator.status()).index;
+    const { waiting, active, delayed } = (await operator.status())[queue];
     const left = waiting + active + delayed;
     progress(Math.max(0, jobIds.length - left), jobIds.length);
     if (left === 0 || systemClock.monotonic() >= until) break;
     await sleep(systemClock, LOOK_EVERY_MS, signal);
   }
-  let failed = 0;
+  const states: JobState[] = [];
   for (let from = 0; from < jobIds.length; from += ASKED_AT_ONCE) {
     signal.throwIfAborted();
     const some = await Promise.all(jobIds.slice(from, from + ASKED_AT_ONCE).map((id) => producer.status(id)));
-    failed += some.filter(({ state }) => state !== 'done').length;
+    states.push(...some.map(({ state }) => state));
   }
-  return failed;
+  return states;
 }
 
 /** Uses what was opened and closes it whatever happens. */

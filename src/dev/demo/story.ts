@@ -10,6 +10,8 @@ import type { SearchResult } from './search.ts';
 export interface DemoScreen {
   say(line: string): void;
   progress(label: string, done: number, total: number): void;
+  /** How wide a line may be; unknown where it is no terminal. */
+  readonly columns?: number | undefined;
 }
 
 const PROGRESS_EVERY_MS = 50;
@@ -56,7 +58,7 @@ export function searched(screen: Say, result: SearchResult, words: number, when:
   const { redisKeys, objects, bytes, wordsInRedis, wordsInS3, controls } = result;
   screen.say(
     `Searched everything at rest ${when}: ${number(redisKeys)} Redis keys and ${number(objects)} S3 objects ` +
-      `(${megabytes(bytes)}), base64 decoded, for ${number(words)} different words of the documents.`,
+      `(${megabytes(bytes)}), base64 decoded, for ${number(words)} different words of the documents and files.`,
   );
   screen.say(
     wordsInRedis + wordsInS3 === 0
