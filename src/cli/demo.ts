@@ -105,7 +105,7 @@ function linesOf({ result, bytes, kmsByTenant }: DemoReport): string[] {
     ]),
     '',
     ...table([
-      ['PARKED', 'PROBES', 'KMS CALLS WHILE SHUT', 'RELEASED/S', 'LOST', "OTHERS' MEDIAN", 'DEAD', 'AFTER REPLAY'],
+      ['PARKED', 'PROBES', 'KMS CALLS WHILE SHUT', 'RELEASED/S', 'LOST', "OTHERS' MEDIAN"],
       [
         parked.jobs,
         parked.probes,
@@ -113,10 +113,10 @@ function linesOf({ result, bytes, kmsByTenant }: DemoReport): string[] {
         parked.releasedPerSecond,
         parked.lost,
         `${Math.round(others.p50MsBefore)} -> ${Math.round(others.p50MsDuring)} ms`,
-        dead.before,
-        dead.after,
       ].map(String),
     ]),
+    '',
+    ...table([['DEAD', 'AFTER REPLAY'], [dead.before, dead.after].map(String)]),
     '',
     'To go on by hand: npx sealdex dev',
   ];

@@ -132,14 +132,16 @@ describe('demo', () => {
       'parked',
       'others',
       'dead',
+      'uploads',
     ]);
     expect(result).toMatchObject({ failed: 0, readBack: true, officialDecrypt: true });
     expect(result).toMatchObject({ plaintextFoundInRedis: false, plaintextFoundInS3: false });
     expect(Object.keys(result['kms'] as object)).toEqual(['GenerateDataKey', 'Decrypt']);
-    const { parked = {}, others = {}, dead } = result as Record<string, object>;
+    const { parked = {}, others = {}, dead, uploads = {} } = result as Record<string, object>;
     expect(Object.keys(parked)).toEqual(['jobs', 'probes', 'kmsCallsWhileShut', 'releasedPerSecond', 'lost']);
     expect(Object.keys(others)).toEqual(['p50MsBefore', 'p50MsDuring']);
     expect(dead).toEqual({ before: 1, after: 0 });
+    expect(Object.keys(uploads)).toEqual(['files', 'types', 'stored', 'dead']);
     expect(stderr).toContain('Three tenants');
     expect(stderr).not.toContain('\u001b');
   });

@@ -79,7 +79,15 @@ describe('the demo', () => {
       },
       others: { p50MsBefore: expect.any(Number) as number, p50MsDuring: expect.any(Number) as number },
       dead: { before: 1, after: 0 },
+      uploads: {
+        files: expect.any(Number) as number,
+        types: expect.any(Number) as number,
+        stored: result.uploads.files - 1,
+        dead: 1,
+      },
     });
+    expect(result.uploads.files).toBeGreaterThan(20);
+    expect(result.uploads.types).toBeGreaterThanOrEqual(12);
     expect(result.parked.jobs).toBeGreaterThan(0);
     expect(result.parked.kmsCallsWhileShut).toBeLessThanOrEqual(2 * result.parked.probes);
     expect(result.documents).toBeGreaterThan(200);
@@ -107,7 +115,15 @@ describe('the demo', () => {
       expect(steps.at(-1)).toMatchObject({ done: result.documents, total: result.documents });
       expect(steps.length).toBeLessThanOrEqual(2 + (performance.now() - started) / 50);
     }
+    for (const label of ['Encrypting and uploading', 'Reading the files']) {
+      const { files } = result.uploads;
+      expect(told.steps.findLast((step) => step.label === label)).toMatchObject({ done: files, total: files });
+    }
     const story = told.lines.join('\n');
+    expect(story).toContain('one each of DOC, DOCX, ODT, PDF, PPT, PPTX, RTF, e-mail and ePUB');
+    expect(story).toContain('FILE_UNREADABLE: The file is damaged or cut off: save it again and upload it whole.');
+    expect(story).toMatch(/\| type: application\/msword, [\d,]+ bytes\n {2}\| title: Fair share and bounds\n/);
+    expect(told.lines.filter((line) => line.startsWith('  |') && line.length > 80)).toEqual([]);
     expect(story).toContain(`${result.documents} jobs are queued`);
     expect(story).toMatch(/while all jobs wait: [\d,]+ Redis keys and [\d,]+ S3 objects/);
     expect(story.match(/Found none of them/g)).toHaveLength(2);
@@ -119,9 +135,12 @@ describe('the demo', () => {
   test.each([
     'Starting',
     'Three tenants',
-    'Encrypting',
+    'Encrypting and queueing',
+    'Encrypting and uploading',
     'Searched',
     'Indexing',
+    'Reading the files',
+    'Child processes',
     'One of them closely',
     'Last, something',
   ])('that is ended at "%s" ends with the reason and leaves nothing behind', async (moment) => {

@@ -12,8 +12,9 @@ import { type Rest, searchRest, type SearchResult } from './search.ts';
 import * as story from './story.ts';
 import type { DemoScreen } from './story.ts';
 import type { UploadFile } from './upload-files.ts';
-import { sendUploads, type SentUpload, showUploads, type UploadFigures, uploadStates } from './uploads.ts';
+import { sendUploads, type SentUpload, showUploads, uploadStates } from './uploads.ts';
 import * as uploadsStory from './uploads-story.ts';
+import type { UploadFigures } from './uploads-story.ts';
 
 const WORKING_MS = 60_000;
 

@@ -51,13 +51,13 @@ export interface OutageRow {
   readonly probes: number;
 }
 
-const WIDTHS = [6, 8, 8, 6, 13, 12, 9, 6];
+const WIDTHS = [6, 8, 8, 6, 13, 8, 9, 6];
 
 export function columns(screen: Say, tenant: string): void {
   screen.say(
     `The key and the gate of ${tenant}, its parked jobs, the KMS calls for its key; and the others beside it:`,
   );
-  screen.say(line(['TIME', 'KEY', 'GATE', 'PARKED', 'OTHERS STORED', 'THEIR MEDIAN', 'KMS CALLS', 'PROBES']));
+  screen.say(line(['TIME', 'KEY', 'GATE', 'PARKED', 'OTHERS STORED', 'MEDIAN', 'KMS CALLS', 'PROBES']));
 }
 
 export function row(screen: Say, facts: OutageRow): void {

@@ -5,7 +5,15 @@ import { CODES } from '../../errors.ts';
 import type { OutlineSection } from './outline.ts';
 import type { DemoScreen } from './story.ts';
 import type { UploadFile } from './upload-files.ts';
-import type { UploadFigures } from './uploads.ts';
+
+export interface UploadFigures {
+  readonly files: number;
+  /** Different types of what is stored, as the worker found them. */
+  readonly types: number;
+  /** Of the files, those whose text came back from S3. */
+  readonly stored: number;
+  readonly dead: number;
+}
 
 type Say = Pick<DemoScreen, 'say'>;
 
@@ -89,7 +97,9 @@ export function picture(screen: Pick<DemoScreen, 'say' | 'columns'>, shown: Show
     for (const line of section.lines.slice(0, LINES)) framed(`${indent}  ${line}`);
   }
   framed('');
-  framed(`First lines of ${shownSections.length} of ${outline.length} sections, ${parts.length} parts.`);
+  framed(
+    `First lines of ${shownSections.length < outline.length ? `${shownSections.length} of ` : 'all '}${outline.length} sections, ${parts.length} parts.`,
+  );
 }
 
 function cut(text: string, width: number): string {

@@ -9,16 +9,8 @@ import { outlineOf, type StoredPart } from './outline.ts';
 import type { DemoScreen } from './story.ts';
 import type { UploadFile } from './upload-files.ts';
 import * as story from './uploads-story.ts';
+import type { UploadFigures } from './uploads-story.ts';
 import { plainWords, words } from './words.ts';
-
-export interface UploadFigures {
-  readonly files: number;
-  /** Different types of what is stored, as the worker found them. */
-  readonly types: number;
-  /** Of the files, those whose text came back from S3. */
-  readonly stored: number;
-  readonly dead: number;
-}
 
 export interface SentUpload {
   readonly tenant: string;
