@@ -12,7 +12,7 @@ export function sectionsOf(nodes: readonly OfficeNode[]): Section[] {
   const add = (line: string): void => outline.add(`${line}\n`);
   for (const node of nodes) {
     if (node.type === 'slide') addSlide(node, outline);
-    else if (node.type === 'heading') addHeading(node, outline);
+    else if (isHeading(node)) addHeading(node, outline);
     else linesOf(node).forEach(add);
   }
   return outline.sections();
@@ -24,8 +24,17 @@ function addHeading(node: OfficeNode, outline: Outline): void {
   for (const line of notes) outline.add(`${line}\n`);
 }
 
+/** What stands in a list comes as an item of it, be it the one that stands for no list. */
+const isHeading = ({ type, metadata }: OfficeNode): boolean =>
+  type === 'heading' || (type === 'list' && HEADING_STYLE.test(styleOf(metadata)));
+
+const HEADING_STYLE = /^Heading([1-9])$/;
+const styleOf = (metadata: OfficeNode['metadata']): string =>
+  String((metadata as { style?: unknown } | undefined)?.style);
+
 function levelOf({ metadata }: OfficeNode): number {
-  const level = Number((metadata as { level?: unknown } | undefined)?.level);
+  const [, styled] = HEADING_STYLE.exec(styleOf(metadata)) ?? [];
+  const level = Number((metadata as { level?: unknown } | undefined)?.level ?? styled);
   return Number.isInteger(level) ? Math.min(Math.max(level, 1), DEEPEST_HEADING) : 1;
 }
 

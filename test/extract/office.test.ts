@@ -45,6 +45,24 @@ test('A Word document becomes nested sections, with its tables, notes and text b
   });
 });
 
+test('A heading of Word that has a number, or says that it has none, is a heading; an item of a list is not.', async () => {
+  const numbered = (text: string, id: number, style: string): string =>
+    `<w:p><w:pPr><w:pStyle w:val="${style}"/><w:numPr><w:ilvl w:val="0"/><w:numId w:val="${id}"/></w:numPr></w:pPr><w:r><w:t>${text}</w:t></w:r></w:p>`;
+  const body = [
+    wordParagraph('The year', 'Heading1'),
+    numbered('Spring', 0, 'Heading2'),
+    numbered('First of all', 1, 'ListParagraph'),
+    numbered('May', 1, 'Heading3'),
+    wordParagraph('It rained.'),
+  ].join('');
+  expect((await readDocx({ bytes: makeDocx(body), filename: 'a.docx' })).sections).toMatchObject([
+    {
+      title: 'The year',
+      sections: [{ title: 'Spring', text: 'First of all', sections: [{ title: 'May', text: 'It rained.' }] }],
+    },
+  ]);
+});
+
 test('A presentation becomes a section a slide, with its table and the notes at the end.', async () => {
   const bytes = makePptx([
     {
