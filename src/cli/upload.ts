@@ -2,7 +2,7 @@
 import { createReadStream } from 'node:fs';
 import { Command } from 'commander';
 import type { JobStatus, Producer } from '../app.ts';
-import { systemClock } from '../clock.ts';
+import { sleep, systemClock } from '../clock.ts';
 import { CODES, dispositionOf, SealdexError } from '../errors.ts';
 import { sayReason, unreadable } from '../extract/reasons.ts';
 import { checkName } from '../names.ts';
@@ -111,7 +111,9 @@ async function sendAll(
   for (let from = 0; from < files.length; from += AT_ONCE) {
     signal.throwIfAborted();
     const some = files.slice(from, from + AT_ONCE);
-    const sent = await Promise.allSettled(some.map((file) => send(producer, { tenant, corpus }, file, report, signal)));
+    const sent = await Promise.allSettled(
+      some.map((file) => sendAgain(() => send(producer, { tenant, corpus }, file, report, signal), signal)),
+    );
     const outages: SealdexError[] = [];
     for (const [index, file] of some.entries()) {
       const result = sent[index];
@@ -132,6 +134,26 @@ async function sendAll(
   return true;
 }
 
+/** An outage of a moment, as under much load, is waited out; what was queued although nobody heard of it is replaced. */
+const AGAIN_MS = [500, 2000];
+
+async function sendAgain<T>(sendOnce: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  for (const waitMs of AGAIN_MS) {
+    try {
+      return await sendOnce();
+    } catch (error) {
+      if (!(error instanceof SealdexError) || !isOutage(error)) throw error;
+      await sleep(systemClock, waitMs, signal);
+    }
+  }
+  return sendOnce();
+}
+
+const isOutage = ({ code }: SealdexError): boolean => {
+  const { disposition, attempts = 0 } = dispositionOf(code);
+  return disposition === 'retry' && attempts === 0;
+};
+
 type Queued = Awaited<ReturnType<Producer['enqueueUpload']>>;
 
 async function send(
@@ -149,6 +171,9 @@ async function send(
   body.pause();
   try {
     return await producer.enqueueUpload({ tenant, corpus, filename, documentId: path, body, length: bytes });
+  } catch (error) {
+    // What the file system said; the producer hears only that there is no more.
+    throw body.errored ?? error;
   } finally {
     body.destroy();
   }

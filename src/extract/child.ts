@@ -3,8 +3,6 @@
 import { LIFELINE_FD, serve } from './serve.ts';
 import { holdLifeline, raiseWalls } from './walls.ts';
 
-// Ctrl-C and service managers tell a whole group to end: the worker drains first, and its extractors end with it.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => {});
 holdLifeline(LIFELINE_FD);
 raiseWalls();
 const reading = import('./file-record.ts');

@@ -35,8 +35,6 @@ export class Extractor {
       cwd: '/',
       // No credentials, no settings. A fixed time zone, so that dates in files do not depend on the machine.
       env: { TZ: 'UTC' },
-      // A group of its own: what is meant for the worker's does not end a file in the middle.
-      detached: true,
       // Questions, nothing, nothing, answers, lifeline. What it prints may quote content and goes nowhere.
       stdio: ['pipe', 'ignore', 'ignore', 'pipe', 'pipe'],
     });

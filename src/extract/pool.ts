@@ -64,13 +64,11 @@ export class ExtractPool implements AsyncDisposable {
   async extract(file: FileInput, place: FilePlace, signal?: AbortSignal): Promise<FileRecord> {
     const ends = signal ? AbortSignal.any([signal, this.#stopping.signal]) : this.#stopping.signal;
     using _slot = await this.#slots.take(ends);
-    const warm = this.#takeIdle();
-    const answer = await this.#read(warm ?? this.#start(), file, place, ends);
-    // A warm one may have died in its sleep, or of the file before.
-    if (answer === 'unheard' && warm) {
-      const again = await this.#read(this.#start(), file, place, ends);
-      if (again !== 'unheard') return again;
-    } else if (answer !== 'unheard') return answer;
+    const answer = await this.#read(this.#takeIdle() ?? this.#start(), file, place, ends);
+    if (answer !== 'unheard') return answer;
+    // A warm one may have died in its sleep, or of the file before; a fresh one of a signal while it started.
+    const again = await this.#read(this.#start(), file, place, ends);
+    if (again !== 'unheard') return again;
     throw died();
   }
 

@@ -35,9 +35,12 @@ function replaceAll(owner: object, names: readonly string[]): void {
 
 /**
  * A thread that kills the process when the pipe `fd` ends, as it does when the worker is gone: the main thread may be in
- * an endless loop and see nothing. Call before `raiseWalls`.
+ * an endless loop and see nothing. Nothing else that is meant for the worker ends it. Call before `raiseWalls`.
  */
 export function holdLifeline(fd: number): void {
+  // Ctrl-C and service managers tell a whole group to end: the worker drains first. In a group of its own it would be
+  // served by the system as a task of its own, whatever its priority is.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => {});
   const watch = `
     const end = () => process.kill(process.pid, 'SIGKILL');
     new (require('node:net').Socket)({ fd: ${fd}, readable: true, writable: false })

@@ -12,7 +12,10 @@ import type { Phase } from './phases.ts';
 
 type Deps = Pick<WorkDeps, 'store' | 'budget'>;
 
-/** Runs `use` with the content, and once more from the start when its record needs more room than there is. */
+/**
+ * Runs `use` with the content, and once more from the start when its record needs more room than there is: reading a file
+ * twice costs time, and to hold its record meanwhile would be the memory that there is not.
+ */
 export async function withContent(
   deps: Deps,
   job: ContentJob,

@@ -107,7 +107,7 @@ async function store(
     } catch (error) {
       // An earlier try of this job may have stored both, before another job replaced the document.
       const isConflict = error instanceof SealdexError && error.code === 'DOCUMENT_CONFLICT';
-      if (isConflict && original) await removeOwnOriginal(objects, place, revision, signal);
+      if (isConflict) await removeOwnOriginal(objects, place, revision, signal);
       throw error;
     }
   }

@@ -79,7 +79,7 @@ export const linesOf = (text: string): string[] => (text === '' ? [] : text.repl
 
 /** Lines of standard error but for those that tell of progress, which come when a machine is slow. */
 export const said = (stderr: string): string[] =>
-  linesOf(stderr).filter((line) => !/^(stored \d+\/\d+|Reading the file takes a while\.)$/.test(line));
+  linesOf(stderr).filter((line) => !/^(stored \d+\/\d+|uploaded .*|Reading the file takes a while\.)$/.test(line));
 
 /** Every line of an output as JSON; fails when one is not. */
 export const jsonOf = (text: string): Record<string, unknown>[] =>

@@ -189,6 +189,36 @@ describe('a refused upload', () => {
     expect((await uploads()).toSorted()).toEqual(jobs.toSorted());
   });
 
+  it('by S3 that had stored it and did not answer leaves one object, which no job names', async () => {
+    const jobs = await uploads();
+    scene.services.s3.faults.set({ match: { method: 'PUT', prefix: 'intake/' }, fault: { kind: 'lostResponse' } });
+    const objects = await scene.keysOf('intake/acme/');
+    const sent = request(counting(200_000).body, { length: 200_000 });
+    expect(await refusalOf(() => producer.enqueueUpload(sent))).toMatchObject({ code: 'STORE_FAILED' });
+    // Whether it is there is not known: the sweep finds that no job names it.
+    expect(await scene.keysOf('intake/acme/')).toHaveLength(objects.length + 1);
+    expect((await uploads()).toSorted()).toEqual(jobs.toSorted());
+  });
+
+  it('by KMS after the gate was found open leaves nothing, if the tenant wants that', async () => {
+    const key = await scene.tenant('denied');
+    await scene.operator.putTenant('denied', { whenKeyShut: 'refuse' });
+    scene.services.kms.disable(key);
+    const { body, taken } = counting(200_000);
+    const refused = await refusalOf(() => producer.enqueueUpload(request(body, { tenant: 'denied', length: 200_000 })));
+    expect(refused.code).toBe('KEY_DISABLED');
+    expect([taken(), body.destroyed]).toEqual([0, true]);
+    expect(await scene.keysOf('intake/denied/')).toEqual([]);
+  });
+
+  it('for what stands beside it is made before a byte of it is read, and names the field', async () => {
+    const { body, taken } = counting(200_000);
+    const metadata = { note: 'x'.repeat(2_000_000) };
+    const refused = await refusalOf(() => producer.enqueueUpload(request(body, { metadata })));
+    expect(refused).toMatchObject({ code: 'DOCUMENT_INVALID', field: 'metadata' });
+    expect([taken(), body.destroyed]).toEqual([0, true]);
+  });
+
   it('by the silence of S3 ends with its deadline', async () => {
     scene.services.s3.faults.set({ match: { method: 'PUT', prefix: 'intake/' }, fault: { kind: 'hang' } });
     const sent = request(counting(200_000).body, { length: 200_000 });
