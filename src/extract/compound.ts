@@ -103,7 +103,9 @@ class Sectors {
   readMini({ start, size }: Entry, root: Buffer): Buffer {
     const mini = this.read(root.readUInt32LE(116), root.readUInt32LE(120));
     const fat = wordsOf(this.read(this.#miniFatStart));
-    const sectors = chain(start, fat, Math.ceil(size / MINI_SECTOR), true);
+    const wanted = Math.ceil(size / MINI_SECTOR);
+    if (wanted > fat.length) throw unreadable('damaged');
+    const sectors = chain(start, fat, wanted, true);
     const whole = Buffer.concat(sectors.map((at) => mini.subarray(at * MINI_SECTOR, (at + 1) * MINI_SECTOR)));
     if (whole.length < size) throw unreadable('damaged');
     return whole.subarray(0, size);

@@ -15,7 +15,7 @@ export const extract = (file: FileInput, limits: TextLimits): Promise<Extracted>
 
 async function extractAt(file: FileInput, limits: TextLimits, depth: number): Promise<Extracted> {
   if (depth > DEEPEST) throw unreadable('too-deep');
-  const contentType = await detect(file);
+  const contentType = await attempt(() => detect(file));
   const read = FORMATS.get(contentType);
   if (!read) throw unsupported(contentType);
   const found = await attempt(() => read(file, (inner) => extractAt(inner, limits, depth + 1)));
@@ -23,7 +23,7 @@ async function extractAt(file: FileInput, limits: TextLimits, depth: number): Pr
 }
 
 /** What a reader throws that is not of ours is its word for a file that it cannot make sense of, and quotes it. */
-async function attempt(read: () => Promise<Extracted>): Promise<Extracted> {
+async function attempt<T>(read: () => Promise<T>): Promise<T> {
   try {
     return await read();
   } catch (error) {

@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module';
 import { describe, expect, test } from 'vitest';
 import type { Section } from '../../src/documents/shapes.ts';
+import { linesOf } from '../../src/extract/formats/doc-text.ts';
 import { readDoc } from '../../src/extract/formats/doc.ts';
 import { compoundFile, SUMMARY, summaryStream } from './compound-file.ts';
 import { docFile, docStreams, type DocPiece } from './doc-file.ts';
@@ -93,6 +94,33 @@ describe('hostile files', () => {
     // A million characters in one piece, then as many in the next.
     for (let at = 1; at < 5; at += 1) table.writeUInt32LE(at * 1_000_000, 5 + 5 + at * 4);
     expect(await faultOf(read(compoundFile({ ...streams, '0Table': table })))).toBe('FILE_UNREADABLE damaged');
+  });
+
+  test('Runs that lie on top of each other by the hundred thousand are gone through once, and say nothing twice.', () => {
+    const words = Buffer.from('The words. '.repeat(20_000));
+    const pieces = Array.from({ length: 100_000 }, (_, at) => ({ at, isWide: false, length: 1 }));
+    const over = Array.from({ length: 200_000 }, (_, at) => ({ from: 0, to: at % 2, level: 0, isRowEnd: true }));
+    const backward = Array.from({ length: 200_000 }, (_, at) => ({
+      from: 150_000 + at,
+      to: at,
+      level: 1,
+      isRowEnd: false,
+    }));
+    const lines = linesOf(words, pieces, over.slice(1), [...over, ...backward], { from: 0, length: 100_000 });
+    // The first character was struck out.
+    expect(lines.map(({ text }) => text)).toEqual([words.toString('latin1', 1, 100_000).trimEnd()]);
+  });
+
+  test('A small stream that claims to be huge, in a table that runs in circles, is damaged.', async () => {
+    const bytes = Buffer.from(
+      compoundFile({ 'PowerPoint Document': Buffer.from('x'.repeat(5000)), WordDocument: Buffer.from('y') }),
+    );
+    const name = bytes.indexOf(Buffer.from('WordDocument', 'utf16le'));
+    bytes.writeUInt32LE(0x7fff_ffff, name + 120);
+    bytes.writeUInt32LE(0xffff_ffff, 56);
+    const table = (bytes.readUInt32LE(60) + 1) * 512;
+    for (let at = 0; at < 128; at += 1) bytes.writeUInt32LE(at, table + at * 4);
+    expect(await faultOf(read(bytes))).toBe('FILE_UNREADABLE damaged');
   });
 
   test('Any word of the header and tables that is changed gives text or damage, and in no time.', async () => {

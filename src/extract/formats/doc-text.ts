@@ -20,8 +20,8 @@ export function linesOf(
   { from, length }: { readonly from: number; readonly length: number },
 ): Line[] {
   const lines = new Lines(paragraphs.some(({ isRowEnd }) => isRowEnd));
-  const gone = struck.toSorted((a, b) => a.from - b.from);
-  const noted = paragraphs.toSorted((a, b) => a.from - b.from);
+  const gone = inOrder(struck);
+  const noted = inOrder(paragraphs);
   let skip = from;
   let left = length;
   for (const piece of pieces) {
@@ -41,8 +41,22 @@ export function linesOf(
   return lines.end();
 }
 
-const decode = (bytes: Buffer, isWide: boolean): string =>
-  isWide ? bytes.toString('utf16le') : new TextDecoder('windows-1252').decode(bytes);
+const WESTERN = new TextDecoder('windows-1252');
+
+const decode = (bytes: Buffer, isWide: boolean): string => (isWide ? bytes.toString('utf16le') : WESTERN.decode(bytes));
+
+/** Sorted, each without what one before it has: a file could lay any number of them on top of each other. */
+function inOrder<T extends Run>(runs: readonly T[]): T[] {
+  const kept: T[] = [];
+  let end = 0;
+  for (const run of runs.toSorted((a, b) => a.from - b.from)) {
+    const from = Math.max(run.from, end);
+    if (run.to <= from) continue;
+    kept.push({ ...run, from });
+    end = run.to;
+  }
+  return kept;
+}
 
 /** The first of sorted runs that ends behind `at`. */
 function firstEndingAfter(runs: readonly Run[], at: number): number {
