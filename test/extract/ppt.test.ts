@@ -1,5 +1,6 @@
 // What is read of PowerPoint 97-2003: slides in the order of the last save, under their titles.
 import { describe, expect, test } from 'vitest';
+import { persistedOf } from '../../src/extract/formats/ppt-records.ts';
 import { readPpt } from '../../src/extract/formats/ppt.ts';
 import { compoundFile, SUMMARY, summaryStream } from './compound-file.ts';
 import { faultOf } from './faults.ts';
@@ -125,6 +126,33 @@ describe('hostile presentations', () => {
     expect((await read(compoundFile(saved([document, slide])))).sections).toEqual([
       { title: 'Once', text: '', metadata: { slide: 1 } },
     ]);
+  });
+
+  test('One slide under ten thousand numbers, or slides that lie in each other, are too many parts.', async () => {
+    const numbers = Array.from({ length: 10_000 }, (_, at) => at + 2);
+    const document = record(0x03e8, [list(0, ...numbers.map((number) => persist(number, number)))]);
+    const slide = record(0x03ee, [drawing(...Array.from({ length: 10_000 }, () => box(kind(4), wide('Again'))))]);
+    const { 'PowerPoint Document': stream = Buffer.alloc(0) } = saved([document, slide]);
+    // A directory of four thousand numbers a group, all of them at the place of the one slide.
+    const groups = [0, 1, 2].map((group) =>
+      u32((2 + group * 4000) | (4000 << 20), ...Array.from({ length: 4000 }, () => document.length)),
+    );
+    const directory = record(0x1772, Buffer.concat([u32(1 | (1 << 20), 0), ...groups]));
+    const edit = record(0x0ff5, u32(0, 0x03000000, 0, stream.length, 1, 0, 0));
+    const streams = {
+      'PowerPoint Document': Buffer.concat([stream, directory, edit]),
+      'Current User': currentUser(stream.length + directory.length),
+    };
+    expect(await faultOf(read(compoundFile(streams)))).toBe('FILE_TOO_COMPLEX too-many-parts');
+  });
+
+  test('A thousand saves that share one long directory are not gone through one by one.', () => {
+    const directory = record(0x1772, Buffer.concat([u32(1 | (1 << 20), 0), Buffer.alloc(4_000_000, 0xff)]));
+    const edits = Array.from({ length: 1000 }, (_, at) =>
+      record(0x0ff5, u32(0, 0, at === 0 ? 0 : directory.length + (at - 1) * 36, 0, 1, 0, 0)),
+    );
+    const stream = Buffer.concat([directory, ...edits]);
+    expect(persistedOf(stream, stream.length - 36)?.record(1)?.type).toBe(0x1772);
   });
 
   test('Records nested ten thousand deep, saves in a circle and lengths beyond the end are nothing special.', async () => {

@@ -1,5 +1,6 @@
 // The records of a PowerPoint 97-2003 stream (MS-PPT) and where the last save put its parts. A length is never trusted beyond the
 // record around it. Knows nothing of slides.
+import { unreadable } from '../reasons.ts';
 
 const CONTAINER = 0xf;
 /** Of records in records; real files have about ten. */
@@ -51,7 +52,10 @@ export function* recordsBelow(
 }
 
 export interface Persisted {
-  /** The record that the last save has under this number. */
+  /**
+   * The record that the last save has under this number. Ask once for each: all together are no more than the file, unless they
+   * lie in each other. @throws SealdexError `too-many-parts`
+   */
   record(id: number): PptRecord | undefined;
   readonly documentId: number;
 }
@@ -61,18 +65,31 @@ export function persistedOf(stream: Buffer, editAt: number): Persisted | undefin
   const places = new Map<number, number>();
   let documentId: number | undefined;
   const seen = new Set<number>();
+  let directoryBytes = 0;
   for (let at = editAt; !seen.has(at) && seen.size < MAX_EDITS;) {
     seen.add(at);
     const edit = recordAt(stream, at);
     if (edit?.type !== USER_EDIT || edit.body.length < 20) break;
     documentId ??= edit.body.readUInt32LE(16);
     const directory = recordAt(stream, edit.body.readUInt32LE(12));
+    // Saves do not share what they say: together it is no more than the file.
+    directoryBytes += directory?.body.length ?? 0;
+    if (directoryBytes > stream.length) break;
     if (directory?.type === PERSIST_DIRECTORY) addPlaces(directory.body, places);
     at = edit.body.readUInt32LE(8);
     if (at === 0) break;
   }
   if (documentId === undefined) return undefined;
-  return { documentId, record: (id) => recordAt(stream, places.get(id) ?? -1) };
+  let left = stream.length;
+  return {
+    documentId,
+    record: (id) => {
+      const record = recordAt(stream, places.get(id) ?? -1);
+      left -= record?.body.length ?? 0;
+      if (left < 0) throw unreadable('too-many-parts');
+      return record;
+    },
+  };
 }
 
 /** Later saves were read first, and count. */

@@ -58,8 +58,11 @@ export async function readPpt({ bytes }: FileInput): Promise<Extracted> {
 }
 
 /** Where the table of parts is broken: the document that was written last. */
-const lastDocument = (stream: Buffer): PptRecord | undefined =>
-  [...recordsIn(stream)].findLast(({ type }) => type === DOCUMENT);
+function lastDocument(stream: Buffer): PptRecord | undefined {
+  let last: PptRecord | undefined;
+  for (const record of recordsIn(stream)) if (record.type === DOCUMENT) last = record;
+  return last;
+}
 
 function listed(document: PptRecord, instance: number): Listed[] {
   const slides: Listed[] = [];
