@@ -2,6 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { extract } from '../../src/extract/extract.ts';
 import { faultOf } from './faults.ts';
+import { makePdf } from './make-pdf.ts';
+import { makeZip } from './make-zip.ts';
 
 const read = (mail: string) => extract({ bytes: Buffer.from(mail), filename: 'a.eml' }, { documentBytes: 10_000_000 });
 
@@ -148,9 +150,51 @@ describe('hostile messages', () => {
 
   test('Headers that do not end are refused, and a boundary that never comes is not waited for.', async () => {
     const endless = `${HEAD}${'X-Long: y\r\n'.repeat(200_000)}`;
-    expect(await faultOf(read(endless))).toBe('FILE_TOO_COMPLEX too-deep');
+    expect(await faultOf(read(endless))).toBe('FILE_TOO_COMPLEX too-many-parts');
     const cut = mixed(part('Content-Type: text/plain', 'Body')).replace('--B--', '');
     expect((await read(cut)).sections).toEqual([{ text: 'Body' }]);
+  });
+
+  test('Attachments that are bombs, archives, locked or cut off are counted, and the others read.', async () => {
+    const bomb = makeZip([
+      { name: '[Content_Types].xml', content: '<x/>' },
+      { name: 'word/document.xml', content: Buffer.alloc(40 * 1024 * 1024) },
+    ]);
+    const zip = makeZip([{ name: 'a.txt', content: 'words' }]);
+    const locked = makePdf({ pages: [['Secret']], password: 'secret' });
+    const { sections, metadata } = await read(
+      mixed(
+        attached('bomb.docx', 'application/octet-stream', bomb),
+        attached('files.zip', 'application/zip', zip),
+        attached('locked.pdf', 'application/pdf', locked),
+        attached('cut.pdf', 'application/pdf', makePdf({ pages: [['Cut']] }).subarray(0, 300)),
+        attached('fine.txt', 'text/plain', 'Fine.'),
+      ),
+    );
+    expect(sections).toEqual([{ title: 'fine.txt', text: 'Fine.', metadata: { contentType: 'text/plain' } }]);
+    expect(metadata['skippedAttachments']).toEqual({
+      'unpacks-too-large': 1,
+      'application/zip': 1,
+      'pdf-encrypted': 1,
+      damaged: 1,
+    });
+  });
+
+  test.each(['klingon-1', '__proto__', 'utf-7', 'x'.repeat(100_000), '"', '\u0000utf-8', '../utf-8'])(
+    'A body in a charset that there is not (%#) is read all the same.',
+    async (charset) => {
+      const { sections } = await read(`${HEAD}Content-Type: text/plain; charset="${charset}"\r\n\r\nPlain words.`);
+      expect(sections).toEqual([{ text: 'Plain words.' }]);
+    },
+  );
+
+  test.each([
+    ['a subject', `Subject: ${'x'.repeat(2_000_000)}`],
+    ['addresses', `To: ${'a@example.org, '.repeat(100_000)}`],
+    ['a folded line', `X-Folded: y${'\r\n y'.repeat(700_000)}`],
+    ['parameters', `Content-Type: text/plain; ${"name*1*=utf-8''a; ".repeat(100_000)}`],
+  ])('A header of megabytes in %s is too many parts.', async (_, header) => {
+    expect(await faultOf(read(`${HEAD}${header}\r\n\r\nBody`))).toBe('FILE_TOO_COMPLEX too-many-parts');
   });
 
   test('Names of attachments that climb or turn around are only names.', async () => {

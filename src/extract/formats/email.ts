@@ -65,9 +65,10 @@ async function parse(bytes: Buffer): Promise<Email> {
       maxNestingDepth: MIME_LEVELS,
       maxHeadersSize: HEADER_BYTES,
     });
-  } catch {
+  } catch (error) {
     // It reads whatever it is given within these bounds.
-    throw unreadable('too-deep');
+    const isHeader = error instanceof Error && error.message.startsWith('Maximum header size');
+    throw unreadable(isHeader ? 'too-many-parts' : 'too-deep');
   }
 }
 
