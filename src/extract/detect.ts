@@ -39,7 +39,7 @@ export async function detect(file: FileInput): Promise<string> {
   const found = await detectMark(bytes);
   if (found !== undefined && (MARKED_TEXT.has(found) || isBinary(found))) {
     const named = found === 'application/zip' ? ZIP_NAMES.get(extensionOf(file.filename)) : undefined;
-    if (!isWeak(found) || decodeText(bytes) === undefined) return named ?? found;
+    if (!isWeak(found) || !beginsAsText(bytes)) return named ?? found;
   }
   if (hasLatePdfMark(bytes)) return MIME.pdf;
   const hint = hintOf(file);
@@ -55,6 +55,16 @@ export async function detect(file: FileInput): Promise<string> {
 const isBinary = (mime: string): boolean => !mime.startsWith('text/') && !/[/+]xml$/.test(mime);
 /** What begins with two or three letters can also be a text that begins so. */
 const isWeak = (mime: string): boolean => !MARKED_TEXT.has(mime);
+
+/** No text begins with such a character; archives can be so even that nearly all of their bytes are letters. */
+// oxlint-disable-next-line no-control-regex
+const NO_BEGINNING = /[\0-\x07\x0e-\x1a\x1c-\x1f]/;
+const BEGINNING = 64;
+
+function beginsAsText(bytes: Buffer): boolean {
+  const text = decodeText(bytes);
+  return text !== undefined && !NO_BEGINNING.test(text.slice(0, BEGINNING));
+}
 
 async function detectMark(bytes: Buffer): Promise<string | undefined> {
   try {

@@ -4,7 +4,7 @@ import { SealdexError } from '../errors.ts';
 import { detect } from './detect.ts';
 import type { Extracted, FileInput } from './extracted.ts';
 import { FORMATS } from './formats.ts';
-import { unreadable, unsupported } from './reasons.ts';
+import { tooMuchOf, unreadable, unsupported } from './reasons.ts';
 import { tidy, type TextLimits } from './tidy.ts';
 
 /** Files in files, as messages with attachments: the outermost is the first. */
@@ -28,7 +28,6 @@ async function attempt<T>(read: () => Promise<T>): Promise<T> {
     return await read();
   } catch (error) {
     if (error instanceof SealdexError) throw error;
-    const isStack = error instanceof RangeError && error.message.includes('call stack');
-    throw unreadable(isStack ? 'too-deep' : 'damaged');
+    throw unreadable(tooMuchOf(error) ?? 'damaged');
   }
 }

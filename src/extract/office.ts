@@ -3,7 +3,7 @@
 import { createRequire } from 'node:module';
 import type { OfficeContentNode, OfficeError, OfficeMetadata, OfficeParser as Parser } from 'officeparser';
 import { type Archive, MAX_ENTRIES } from './archive.ts';
-import { type FileReasonName, unreadable } from './reasons.ts';
+import { type FileReasonName, tooMuchOf, unreadable } from './reasons.ts';
 
 export type OfficeNode = OfficeContentNode;
 
@@ -96,9 +96,8 @@ export async function readTree(
 }
 
 function reasonOf(error: unknown): FileReasonName {
-  if (error instanceof RangeError && error.message.includes('call stack')) return 'too-deep';
   const code = (error as OfficeError | undefined)?.officeIssue?.code;
-  return REASONS.get(String(code)) ?? 'damaged';
+  return tooMuchOf(error) ?? REASONS.get(String(code)) ?? 'damaged';
 }
 
 const LESS = 0x3c;

@@ -34,6 +34,13 @@ export function unreadable(reason: FileReasonName): SealdexError {
   return new SealdexError(code, says, { reason });
 }
 
+/** The reason in what V8 throws where a stack or a text grows beyond what it can be; undefined for any other error. */
+export function tooMuchOf(error: unknown): FileReasonName | undefined {
+  if (!(error instanceof RangeError)) return undefined;
+  if (error.message.includes('call stack')) return 'too-deep';
+  return error.message.includes('string length') ? 'text-too-large' : undefined;
+}
+
 const MIME = /^[a-z]{1,20}\/[a-z0-9][a-z0-9.+-]{0,90}$/;
 
 /** Whether it is the name of a MIME type, as we print and store one. */
