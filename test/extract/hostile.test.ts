@@ -264,7 +264,7 @@ describe('depth, length and odd bytes', () => {
       'a\ufffdb\ufffdc\ufffdd',
     ],
     ['UTF-16 with half a character at its end', 'a.txt', () => Buffer.from('fffe480069002e', 'hex'), 'Hi\ufffd'],
-    ['zero bytes in a text', 'a.txt', () => `A word.${'\0'}`, 'A word.'],
+    ['zero bytes in a text', 'a.txt', () => 'A word.\0', 'A word.'],
     [
       'RTF with a character of a long number',
       'a.rtf',
