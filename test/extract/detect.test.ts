@@ -3,6 +3,7 @@ import CFB from 'cfb';
 import { describe, expect, test } from 'vitest';
 import { detect } from '../../src/extract/detect.ts';
 import { faultOf } from './faults.ts';
+import { makeZip } from './make-zip.ts';
 
 const file = (content: string | Buffer, filename = 'file', contentType?: string) =>
   detect({ bytes: Buffer.isBuffer(content) ? content : Buffer.from(content), filename, contentType });
@@ -99,4 +100,9 @@ describe('refusals', () => {
     for (let at = 0; at < 128; at += 1) circle.writeUInt32LE(at, table + at * 4);
     expect(await file(circle)).toBe('application/msword');
   });
+});
+
+test('An archive of which nearly all bytes are letters is no text.', async () => {
+  const bytes = makeZip([{ name: 'a.txt', content: 'Only letters. '.repeat(1000), isStored: true }]);
+  expect(await file(bytes, 'a.txt')).toBe('application/zip');
 });
