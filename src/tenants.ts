@@ -8,9 +8,12 @@ import { ask, redisKeys, type Redis } from './redis.ts';
 import type { Store } from './store/s3.ts';
 import { listTenantNames } from './store/tenants.ts';
 import { listen } from './tenants/changes.ts';
-import { checkPlan, loadTenantFile, putTenantFile, type TenantChange, type TenantFile } from './tenants/file.ts';
+import { loadTenantFile, putTenantFile } from './tenants/file.ts';
+import { checkPlan, type TenantChange } from './tenants/merge.ts';
+import type { TenantFile } from './tenants/shape.ts';
 
-export type { TenantChange, TenantFile } from './tenants/file.ts';
+export type { TenantChange } from './tenants/merge.ts';
+export type { TenantFile } from './tenants/shape.ts';
 
 export interface Tenant {
   readonly tenant: string;

@@ -1,0 +1,52 @@
+// Another KMS key in a tenant's file: what it says then, and when the change is refused. The former ones are kept, since
+// documents and content are under them. Whether the new key can be used is not asked here.
+import { SealdexError } from '../errors.ts';
+import { PLATFORM, type KeyChangeEntry, type TenantFile } from './shape.ts';
+
+/** A change that was decided on: what it goes from is compared with what stands there when it is written. */
+export interface KeyChange {
+  readonly entry: KeyChangeEntry;
+  /** The KMS keys that serve a tenant without one of its own: they become former ones of a tenant that gets one. */
+  readonly platformArns: ReadonlySet<string>;
+}
+
+/** The newest are kept. */
+const HISTORY_KEPT = 1000;
+
+export const keyIn = ({ kmsKeyArn }: TenantFile): string => kmsKeyArn ?? PLATFORM;
+
+export const hasChanged = ({ history }: TenantFile, { entry }: KeyChange): boolean =>
+  history.some((one) => (one as Partial<KeyChangeEntry> | null)?.id === entry.id);
+
+/** @throws SealdexError `TENANT_CHANGED` when the key was changed meanwhile, `TENANT_KEY_INVALID` */
+export function withKey(file: TenantFile, { entry, platformArns }: KeyChange): TenantFile {
+  const { kmsKeyArn, ...rest } = file;
+  const { tenant, plan } = file;
+  if (keyIn(file) !== entry.from)
+    throw new SealdexError(
+      'TENANT_CHANGED',
+      `The KMS key of tenant ${tenant} was changed meanwhile: it is now ${kmsKeyArn ?? 'the platform key'}. Look at it again: sealdex tenants show ${tenant}`,
+    );
+  const isOwn = entry.to !== PLATFORM;
+  if (isOwn && plan === 'free')
+    throw new SealdexError(
+      'TENANT_KEY_INVALID',
+      `Tenant ${tenant} is on plan free, which has no KMS key of its own: sealdex tenants put ${tenant} --plan pro`,
+      { field: 'plan' },
+    );
+  if (file.blockedKeys.some(({ arn }) => arn === entry.to))
+    throw new SealdexError(
+      'TENANT_KEY_INVALID',
+      `The KMS key ${entry.to} is blocked for tenant ${tenant}: sealdex keys unblock ${entry.to} --tenant ${tenant}`,
+      { field: 'kmsKeyArn' },
+    );
+  const served = kmsKeyArn === undefined ? [...platformArns] : [kmsKeyArn];
+  const former = new Set([...file.formerKeyArns, ...served]);
+  former.delete(entry.to);
+  return {
+    ...rest,
+    ...(isOwn ? { kmsKeyArn: entry.to } : {}),
+    formerKeyArns: [...former],
+    history: [...file.history, entry].slice(-HISTORY_KEPT),
+  };
+}

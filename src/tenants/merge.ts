@@ -1,0 +1,109 @@
+// What a tenant's file says after a change. Reading and writing files is file.ts' business.
+import { SealdexError } from '../errors.ts';
+import type { Plan } from '../names.ts';
+import { isKeyArn } from '../settings.ts';
+import { hasChanged, withKey, type KeyChange } from './key-change.ts';
+import type { TenantFile } from './shape.ts';
+
+export interface TenantChange {
+  /** Must be given when the tenant is made. */
+  readonly plan?: Plan;
+  /** The tenant's own KMS key; only when the tenant is made. */
+  readonly kmsKeyArn?: string;
+  /** Another KMS key for a tenant that exists. */
+  readonly key?: KeyChange;
+  /** What becomes of content that arrives while the KMS key is unusable. */
+  readonly whenKeyShut?: TenantFile['whenKeyShut'];
+  /** Whether uploaded files are kept, encrypted, beside what was read from them. */
+  readonly keepOriginals?: boolean;
+  /** The operator's word that the tenant's jobs stop; null ends it. */
+  readonly paused?: OperatorWord | null;
+  /** A KMS key of the tenant that nobody may use, with the reason; null ends it. */
+  readonly blocked?: { readonly arn: string; readonly word: OperatorWord | null };
+}
+
+export interface OperatorWord {
+  readonly reason: string;
+  readonly since: number;
+  [name: string]: unknown;
+}
+
+/** The file after the change; what the change does not name stays, fields that we do not know included. */
+export function merge(tenant: string, file: TenantFile | undefined, change: TenantChange): TenantFile {
+  checkKey(tenant, file, change.kmsKeyArn);
+  const before = file ?? made(tenant, change);
+  const plan = change.plan ?? before.plan;
+  if (file && plan === 'free' && file.kmsKeyArn !== undefined) {
+    throw new SealdexError(
+      'TENANT_KEY_INVALID',
+      `Tenant ${tenant} has a KMS key of its own: it stays on plan pro or enterprise.`,
+      { field: 'plan' },
+    );
+  }
+  const after: TenantFile = {
+    ...before,
+    plan,
+    whenKeyShut: change.whenKeyShut ?? before.whenKeyShut,
+    keepOriginals: change.keepOriginals ?? before.keepOriginals,
+    blockedKeys: blockedAfter(before.blockedKeys, change.blocked),
+  };
+  if (change.paused) after.paused = change.paused;
+  if (change.paused === null) delete after.paused;
+  return change.key ? withKey(after, change.key) : after;
+}
+
+/** Whether the change stands in the file already: the answer to its own write was lost. */
+export const isMade = (file: TenantFile, { key }: TenantChange): boolean => key !== undefined && hasChanged(file, key);
+
+function blockedAfter(before: TenantFile['blockedKeys'], change: TenantChange['blocked']): TenantFile['blockedKeys'] {
+  if (!change) return before;
+  const others = before.filter(({ arn }) => arn !== change.arn);
+  return change.word ? [...others, { arn: change.arn, ...change.word }] : others;
+}
+
+function checkKey(tenant: string, file: TenantFile | undefined, kmsKeyArn: string | undefined): void {
+  if (kmsKeyArn === undefined) return;
+  if (!isKeyArn(kmsKeyArn)) {
+    throw new SealdexError(
+      'TENANT_KEY_INVALID',
+      'The key must be the full ARN of a KMS key (arn:aws:kms:REGION:ACCOUNT:key/ID).',
+      { field: 'kmsKeyArn' },
+    );
+  }
+  if (!file || kmsKeyArn === file.kmsKeyArn) return;
+  throw new SealdexError(
+    'TENANT_KEY_INVALID',
+    `Tenant ${tenant} exists and has ${file.kmsKeyArn === undefined ? 'the platform key' : 'another KMS key'}: sealdex tenants set-key ${tenant} ${kmsKeyArn} changes it.`,
+    { field: 'kmsKeyArn' },
+  );
+}
+
+function made(tenant: string, { plan, kmsKeyArn }: TenantChange): TenantFile {
+  if (plan === undefined)
+    throw new SealdexError(
+      'TENANT_UNKNOWN',
+      `There is no tenant ${tenant}: sealdex tenants put ${tenant} --plan pro makes one.`,
+    );
+  checkPlan(plan, kmsKeyArn);
+  return {
+    v: 1,
+    tenant,
+    plan,
+    ...(kmsKeyArn === undefined ? {} : { kmsKeyArn }),
+    formerKeyArns: [],
+    whenKeyShut: 'park',
+    keepOriginals: false,
+    blockedKeys: [],
+    history: [],
+  };
+}
+
+export function checkPlan(plan: Plan, kmsKeyArn: string | undefined): void {
+  if (plan === 'free' && kmsKeyArn !== undefined) {
+    throw new SealdexError(
+      'TENANT_KEY_INVALID',
+      'Plan free has no KMS key of its own: choose plan pro or enterprise, or leave the key out.',
+      { field: 'plan' },
+    );
+  }
+}

@@ -1,0 +1,41 @@
+// The shape of a tenant's file (contract, design section 8), as read and as written.
+import { z } from 'zod';
+import { PLANS, WHEN_KEY_SHUT } from '../names.ts';
+import { isKeyArn } from '../settings.ts';
+
+const keyArn = z.string().refine(isKeyArn);
+
+/** The operator's word, and since when (wall clock, milliseconds). */
+const word = z.looseObject({ reason: z.string(), since: z.number() });
+
+/** What a tenant without a KMS key of its own is served by. */
+export const PLATFORM = 'platform';
+
+/** What stands in the history of a tenant whose KMS key was changed; a key is its ARN, or `platform`. */
+export interface KeyChangeEntry {
+  readonly change: 'key';
+  /** 16 hex digits: of two alike changes, which one this was. */
+  readonly id: string;
+  /** Wall clock, milliseconds. */
+  readonly at: number;
+  /** Who changed it, as AWS names them. */
+  readonly operator: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+/** The file (contract, design section 8). Fields that a newer version put there are kept. */
+export const tenantFile = z.looseObject({
+  v: z.literal(1),
+  tenant: z.string(),
+  plan: z.enum(PLANS),
+  kmsKeyArn: keyArn.optional(),
+  formerKeyArns: z.array(keyArn),
+  whenKeyShut: z.enum(WHEN_KEY_SHUT),
+  keepOriginals: z.boolean(),
+  paused: word.optional(),
+  blockedKeys: z.array(word.extend({ arn: keyArn })),
+  history: z.array(z.unknown()),
+});
+
+export type TenantFile = z.infer<typeof tenantFile>;
