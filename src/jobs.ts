@@ -6,7 +6,7 @@ import { SealdexError } from './errors.ts';
 import { INTAKE_ID, NAME } from './names.ts';
 
 /** Kinds that this version runs. Another kind comes from a newer producer. */
-export const KINDS = ['index', 'upload', 'delete'] as const;
+export const KINDS = ['index', 'upload', 'delete', 'reencrypt'] as const;
 export type JobKind = (typeof KINDS)[number];
 
 /** Base64 of the largest message that SEALDEX_INLINE_BYTES can put into a job. */
@@ -31,6 +31,12 @@ const jobData = z.discriminatedUnion('kind', [
   }),
   z.strictObject({ ...about, kind: z.literal('upload'), content: inIntake }),
   z.strictObject({ ...about, kind: z.literal('delete') }),
+  z.strictObject({
+    v: z.literal(1),
+    tenant: z.string().regex(NAME),
+    kind: z.literal('reencrypt'),
+    after: z.string().max(1024).optional(),
+  }),
 ]);
 
 /** What a queue entry says in the clear (contract, design section 9). `inline` is a message in base64, `intake` the name of one in S3. */
@@ -38,6 +44,13 @@ export type JobData = z.infer<typeof jobData>;
 export type IndexJobData = Extract<JobData, { kind: 'index' }>;
 export type UploadJobData = Extract<JobData, { kind: 'upload' }>;
 export type DeleteJobData = Extract<JobData, { kind: 'delete' }>;
+/** A page of a tenant's objects that are moved to its current KMS key: those after the S3 key `after`. */
+export type ReencryptJobData = Extract<JobData, { kind: 'reencrypt' }>;
+/** A job for one document. */
+export type DocumentJobData = Exclude<JobData, ReencryptJobData>;
+
+export const isOfDocument = (data: JobData | undefined): data is DocumentJobData =>
+  data !== undefined && data.kind !== 'reencrypt';
 /** A job with content, and its id. */
 export type ContentJob = Extract<JobData, { content: object }> & { readonly id: string };
 

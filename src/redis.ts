@@ -25,6 +25,8 @@ export function redisKeys(queue: string) {
     marker: (jobId: string) => `${root}:markers:${jobId}`,
     /** What became of a job: how it ended, or why it waits. */
     note: (jobId: string) => `${root}:notes:${jobId}`,
+    /** How far the move of a tenant's objects to its current KMS key has come. */
+    reencryption: (tenant: string) => `${root}:reencryption:${tenant}`,
     /** Channel that names a tenant whose file has changed. */
     tenantChanged: `${root}:tenants:changed`,
     /** The gates that are not open, or were opened lately: gate id -> epoch and record. */

@@ -127,6 +127,7 @@ export const SETTINGS = Object.freeze({
   ),
   AWS_ENDPOINT_URL_S3: optional('s3Endpoint', 'URL', 'another S3 endpoint than AWS', url('http://', 'https://')),
   AWS_ENDPOINT_URL_KMS: optional('kmsEndpoint', 'URL', 'another KMS endpoint than AWS', url('http://', 'https://')),
+  AWS_ENDPOINT_URL_STS: optional('stsEndpoint', 'URL', 'another STS endpoint than AWS', url('http://', 'https://')),
   AWS_ACCESS_KEY_ID: optional('accessKeyId', 'id', "credentials; without them the SDK's own chain is asked", notEmpty),
   AWS_SECRET_ACCESS_KEY: optional('secretAccessKey', 'secret', 'goes with AWS_ACCESS_KEY_ID', notEmpty),
   AWS_SESSION_TOKEN: optional('sessionToken', 'secret', 'goes with temporary credentials', notEmpty),

@@ -10,10 +10,10 @@ import { listTenantNames } from './store/tenants.ts';
 import { listen } from './tenants/changes.ts';
 import { loadTenantFile, putTenantFile } from './tenants/file.ts';
 import { checkPlan, type TenantChange } from './tenants/merge.ts';
-import type { TenantFile } from './tenants/shape.ts';
+import type { ReencryptionFacts, TenantFile } from './tenants/shape.ts';
 
 export type { TenantChange } from './tenants/merge.ts';
-export type { TenantFile } from './tenants/shape.ts';
+export type { ReencryptionFacts, TenantFile } from './tenants/shape.ts';
 
 export interface Tenant {
   readonly tenant: string;
@@ -28,6 +28,8 @@ export interface Tenant {
   readonly keepOriginals: boolean;
   /** The operator's word that its current key must not be used: all of the tenant is paused, or the key is blocked. */
   readonly shutByOperator: OperatorShut | undefined;
+  /** The move of what is stored to the current KMS key; undefined when the key was never changed. */
+  readonly reencryption: ReencryptionFacts | undefined;
   /** KMS keys, current or former, that must not be used. */
   readonly blocked: ReadonlyMap<string, OperatorShut>;
 }
@@ -173,6 +175,7 @@ function tenantOf(file: TenantFile, config: Config): Tenant {
     readableArns: new Set([...current, ...file.formerKeyArns]),
     whenKeyShut: file.whenKeyShut,
     keepOriginals: file.keepOriginals,
+    reencryption: file.reencryption,
     shutByOperator: paused ?? blocked.get(keyArn),
     blocked,
   });

@@ -36,7 +36,8 @@ Example:
       if (!isJobId(job)) throw new UsageError('A job id is j and 32 hex digits.');
       await withOperator(async (operator) => {
         const { state, code, reason, since, data, attempts, parked, gate } = await operator.job(job);
-        const place = data && { kind: data.kind, tenant: data.tenant, corpus: data.corpus, revision: data.revision };
+        const about = data && 'corpus' in data ? { corpus: data.corpus, revision: data.revision } : {};
+        const place = data && { kind: data.kind, tenant: data.tenant, ...about };
         const rows: [string, string | number | undefined][] = [
           ['job', job],
           ['state', state],

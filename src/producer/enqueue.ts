@@ -2,7 +2,7 @@
 // idempotency key, whoever asks and whoever dies in between. Knows nothing of documents and of what a caller's object looks like.
 import { SealdexError, type Code } from '../errors.ts';
 import { putContent, putFile, type ContentHeader, type IntakeDeps } from '../intake.ts';
-import { newJobId, type JobData } from '../jobs.ts';
+import { isOfDocument, newJobId, type DocumentJobData } from '../jobs.ts';
 import { objectName } from '../names.ts';
 import { estimateBytes, type StampRequest } from '../queue/backlog.ts';
 import { queueOf } from '../queue/queue-keys.ts';
@@ -87,7 +87,7 @@ async function enqueueOnce(
   // Who made the marker may have died before the job was added, or be about to add it: one of the adds wins.
   const isOthers = marker.kind === 'unconfirmed';
   const before = isOthers ? await queue.data(id) : undefined;
-  if (before) return duplicate(queue, id, { ...marker, revision: before.revision });
+  if (isOfDocument(before)) return duplicate(queue, id, { ...marker, revision: before.revision });
   const job = { id, revision: marker.revision, priority: marker.priority, hasMarker: true };
   const made = await make(deps, prepared, job);
   const now = isOthers ? await queue.mark(id, prepared.share) : marker;
@@ -98,7 +98,7 @@ async function enqueueOnce(
   }
   await add(deps, prepared, { ...job, priority: now.priority }, made);
   const standing = await queue.data(id);
-  if (standing && !isSame(standing, made.data)) {
+  if (isOfDocument(standing) && !isSame(standing, made.data)) {
     await removeContent(made);
     return duplicate(queue, id, { ...marker, revision: standing.revision });
   }
@@ -136,7 +136,7 @@ const LOOKS = 3;
 async function isUnneeded(queue: JobQueue, id: string, made: MadeJob): Promise<boolean> {
   for (let look = 0; look < LOOKS; look++) {
     const standing = await queue.data(id);
-    if (standing) return !isSame(standing, made.data);
+    if (isOfDocument(standing)) return !isSame(standing, made.data);
     const { state } = await queue.status(id);
     if (state === 'done' || state === 'superseded') return true;
     if (state === 'unknown') return false;
@@ -158,7 +158,7 @@ interface Job extends Stamp {
 
 /** What is to be added to the queue. */
 interface MadeJob {
-  readonly data: JobData;
+  readonly data: DocumentJobData;
   /** Takes back what the job would have named; only for a job that is not in the queue. */
   remove(): Promise<void>;
 }
@@ -205,7 +205,7 @@ async function add(
     if (!isReplyError(error)) throw error;
     // A first attempt whose answer was lost may have added the job before this one was refused.
     const standing = await queue.data(id);
-    if (standing && isSame(standing, made.data)) return;
+    if (isOfDocument(standing) && isSame(standing, made.data)) return;
     await Promise.all([removeContent(made), leaveBacklog(queue, id, share, hasMarker)]);
     throw error;
   }
@@ -219,10 +219,10 @@ const leaveBacklog = (queue: JobQueue, id: string, share: StampRequest, hasMarke
 const removeContent = (made: MadeJob): Promise<void> => made.remove().catch(() => {});
 
 /** As text, since what stands in Redis may have any shape. */
-const isSame = (standing: JobData, made: JobData): boolean => sameness(standing) === sameness(made);
+const isSame = (standing: DocumentJobData, made: DocumentJobData): boolean => sameness(standing) === sameness(made);
 
 /** No two messages are alike, so content alone would tell; a job without any is told by its revision. */
-const sameness = (data: JobData): string =>
+const sameness = (data: DocumentJobData): string =>
   JSON.stringify([data.revision, 'content' in data ? data.content : undefined]);
 
 /** Errors that nobody foresaw may quote content: only their name goes on. */

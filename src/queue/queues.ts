@@ -44,8 +44,11 @@ export interface JobQueue extends Whereabouts {
   confirm(jobId: string): Promise<boolean>;
   /** Takes a job out of its tenant's backlog that was stamped and is certainly not in the queue. */
   takeBack(jobId: string, request: StampRequest, hasMarker: boolean): Promise<void>;
-  /** Adds a job; one with an id that is in the queue already changes nothing, and nothing tells so. */
-  add(jobId: string, data: JobData, priority: number): Promise<void>;
+  /**
+   * Adds a job, to be taken after `delayMs` at the earliest; one with an id that is in the queue already changes nothing,
+   * and nothing tells so.
+   */
+  add(jobId: string, data: JobData, priority: number, delayMs?: number): Promise<void>;
   /** Releases what is parked at a gate in any queue, as long as `goesOn` says so. Answers whether nothing is left. */
   release(gate: string, goesOn: () => Promise<boolean>): Promise<boolean>;
   /** Brings back what is parked at a gate for longer than it may be. */
@@ -100,9 +103,9 @@ export function openQueue(config: Config, redis: Redis, clock: Clock): JobQueue 
     mark: (jobId, request) => mark(own[request.queue].stamping, jobId, config.idempotencyMs, request),
     confirm: (jobId) => confirm(redis, keys, jobId),
     takeBack: (jobId, request, hasMarker) => takeBack(redis, own[request.queue].keys, jobId, request, hasMarker),
-    async add(jobId, data, priority) {
+    async add(jobId, data, priority, delay = 0) {
       const { queue } = own[queueOf(data.kind)];
-      await ask(queue.add(data.kind, data, { ...JOB_OPTIONS, jobId, priority, sizeLimit: SIZE_LIMIT }));
+      await ask(queue.add(data.kind, data, { ...JOB_OPTIONS, jobId, priority, delay, sizeLimit: SIZE_LIMIT }));
     },
     async release(gate, goesOn) {
       // One after the other, and each to its end: the gate opens when nothing is left in any.

@@ -47,6 +47,7 @@ export function withKey(file: TenantFile, { entry, platformArns }: KeyChange): T
     ...rest,
     ...(isOwn ? { kmsKeyArn: entry.to } : {}),
     formerKeyArns: [...former],
+    reencryption: { id: entry.id, since: entry.at },
     history: [...file.history, entry].slice(-HISTORY_KEPT),
   };
 }

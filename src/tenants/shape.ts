@@ -24,6 +24,11 @@ export interface KeyChangeEntry {
   readonly to: string;
 }
 
+/** What is stored moves to the current KMS key since (wall clock, milliseconds) the key change of this id. */
+const reencryption = z.looseObject({ id: z.string().regex(/^[0-9a-f]{16}$/), since: z.number() });
+
+export type ReencryptionFacts = z.infer<typeof reencryption>;
+
 /** The file (contract, design section 8). Fields that a newer version put there are kept. */
 export const tenantFile = z.looseObject({
   v: z.literal(1),
@@ -35,6 +40,7 @@ export const tenantFile = z.looseObject({
   keepOriginals: z.boolean(),
   paused: word.optional(),
   blockedKeys: z.array(word.extend({ arn: keyArn })),
+  reencryption: reencryption.optional(),
   history: z.array(z.unknown()),
 });
 

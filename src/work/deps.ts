@@ -7,6 +7,7 @@ import type { KeyRing } from '../keys/key-ring.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Gates } from '../parking/gate.ts';
+import type { Reencryption } from '../reencryption.ts';
 import type { Store } from '../store/s3.ts';
 import type { Tenants } from '../tenants.ts';
 import type { ByteBudget } from './budget.ts';
@@ -26,6 +27,8 @@ export interface WorkDeps {
   readonly heed: (tenant: string, error: SealdexError) => Promise<void>;
   /** Read files. */
   readonly extractors: Pick<ExtractPool, 'extract'>;
+  /** The passes over a tenant's objects that move them to its current KMS key. */
+  readonly reencryption: Pick<Reencryption, 'passOf' | 'turn'>;
   readonly budget: ByteBudget;
   readonly canary: Canary;
   readonly slots: TenantSlots;

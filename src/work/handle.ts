@@ -9,6 +9,7 @@ import { runDeleteJob } from './delete-job.ts';
 import type { WorkDeps } from './deps.ts';
 import { runIndexJob } from './index-job.ts';
 import { outcomeOf, type Outcome } from './outcome.ts';
+import { runReencryptJob } from './reencrypt-job.ts';
 import { runUploadJob } from './upload-job.ts';
 
 /** Every job ends within this, one way or another. */
@@ -59,6 +60,7 @@ export function createHandler(deps: WorkDeps): (job: TakenJob, handBack: AbortSi
 async function runJob(deps: WorkDeps, id: string, data: JobData, signal: AbortSignal): Promise<Outcome> {
   if (data.kind === 'delete') return runDeleteJob(deps, { id, ...data }, signal);
   if (data.kind === 'upload') return runUploadJob(deps, { id, ...data }, signal);
+  if (data.kind === 'reencrypt') return runReencryptJob(deps, { id, ...data }, signal);
   return runIndexJob(deps, { id, ...data }, signal);
 }
 

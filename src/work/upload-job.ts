@@ -1,11 +1,10 @@
 // An upload job: the file out of intake, through a child process into a record, under the tenant's data key into S3; and
 // the file itself kept beside it, for tenants that want that. What is in a file is not known here.
-import { orAbort, type Clock } from '../clock.ts';
+import { orAbort } from '../clock.ts';
 import { platformArns } from '../config.ts';
 import { checkFileFacts } from '../documents/file.ts';
 import { originalBytes } from '../documents/original.ts';
-import { startPace } from '../documents/pace.ts';
-import { beginMessage, type BegunMessage } from '../envelope/message.ts';
+import { beginMessage } from '../envelope/message.ts';
 import { SealdexError } from '../errors.ts';
 import type { FileRecord } from '../extract/file-record.ts';
 import { openContent, type ContentHeader } from '../intake.ts';
@@ -19,6 +18,7 @@ import { withContent, type TakenContent } from './content.ts';
 import type { WorkDeps } from './deps.ts';
 import type { Outcome } from './outcome.ts';
 import type { Phase } from './phases.ts';
+import { wholeMessage } from './whole-message.ts';
 
 export type UploadJob = UploadJobData & { readonly id: string };
 
@@ -111,26 +111,4 @@ async function store(
       throw error;
     }
   }
-}
-
-const PIECE_BYTES = 1_048_576;
-
-/** A record of a file may be many megabytes: encrypted in one go it would hold all other jobs up. */
-async function wholeMessage(
-  begun: BegunMessage,
-  plaintext: Buffer,
-  clock: Clock,
-  signal: AbortSignal,
-): Promise<Buffer> {
-  async function* pieces(): AsyncGenerator<Buffer> {
-    for (let at = 0; at < plaintext.length; at += PIECE_BYTES) yield plaintext.subarray(at, at + PIECE_BYTES);
-  }
-  const message = Buffer.allocUnsafeSlow(begun.bytes(plaintext.length));
-  const pace = startPace(clock, signal);
-  let at = 0;
-  for await (const piece of begun.encrypt(pieces())) {
-    at += piece.copy(message, at);
-    if (pace.isDue()) await pace.rest();
-  }
-  return message;
 }

@@ -1,0 +1,45 @@
+// All that a tenant has in S3 that is encrypted, page by page, whatever it is: read, and replaced by itself under another key.
+// Sees messages only; what an object is, its own file beside this one says.
+import type { ListedObject, PutAnswer, Store, StoredObject } from './s3.ts';
+
+/** In this order. */
+export const ENCRYPTED_PREFIXES = ['documents', 'originals', 'intake'] as const;
+
+export interface ObjectPage {
+  readonly objects: readonly ListedObject[];
+  /** Where the next page begins: an S3 key, or the prefix that comes next. Undefined at the end of all. */
+  readonly next?: string;
+}
+
+/**
+ * The tenant's objects after an S3 key, or from the first on.
+ * @returns undefined for an `after` that lies in none of the tenant's prefixes
+ */
+export async function listTenantObjects(
+  store: Store,
+  tenant: string,
+  { after, limit, signal }: { after?: string | undefined; limit: number; signal?: AbortSignal },
+): Promise<ObjectPage | undefined> {
+  const prefixes = ENCRYPTED_PREFIXES.map((name) => `${name}/${tenant}/`);
+  const at = after === undefined ? 0 : prefixes.findIndex((prefix) => after.startsWith(prefix));
+  const prefix = prefixes[at];
+  if (prefix === undefined) return undefined;
+  const from = after === undefined || after === prefix ? {} : { after };
+  const { objects, next = prefixes[at + 1] } = await store.list(prefix, { ...from, limit, signal });
+  return { objects, ...(next === undefined ? {} : { next }) };
+}
+
+export const getTenantObject = (store: Store, key: string, signal: AbortSignal): Promise<StoredObject | undefined> =>
+  store.get(key, { signal });
+
+/** Puts the message in the object's place, with its metadata, if it is still that one. Answers whether it was. */
+export async function replaceMessage(
+  store: Store,
+  key: string,
+  { metadata, etag }: Pick<StoredObject, 'metadata' | 'etag'>,
+  message: Uint8Array,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const answer: PutAnswer = await store.put(key, message, { metadata: { ...metadata }, condition: { etag }, signal });
+  return answer.kind === 'written';
+}

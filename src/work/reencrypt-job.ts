@@ -1,0 +1,128 @@
+// A re-encryption job: a page of a tenant's objects, each read with the key that it is under and written as a fresh message
+// under the tenant's current one, with its metadata, if nobody has written it meanwhile. Never a header edit.
+import { orAbort } from '../clock.ts';
+import { platformArns } from '../config.ts';
+import { beginMessage, decryptStream } from '../envelope/message.ts';
+import { SealdexError } from '../errors.ts';
+import type { ReencryptJobData } from '../jobs.ts';
+import { unwrapFor } from '../keys/unwrap.ts';
+import type { PassCounts } from '../reencryption.ts';
+import type { ListedObject, StoredObject } from '../store/s3.ts';
+import { getTenantObject, listTenantObjects, replaceMessage } from '../store/tenant-objects.ts';
+import type { Tenant } from '../tenants.ts';
+import { admit } from './admission.ts';
+import type { WorkDeps } from './deps.ts';
+import type { Outcome } from './outcome.ts';
+import type { Phase } from './phases.ts';
+import { wholeMessage } from './whole-message.ts';
+
+export type ReencryptJob = ReencryptJobData & { readonly id: string };
+
+const PAGE_OBJECTS = 200;
+/** A page that takes longer ends where it is: a job has a deadline, and others wait for its slot. */
+const PAGE_MS = 20_000;
+const AT_ONCE = 8;
+
+/** An object stands in memory as it came, decrypted, and as the new message. */
+const COPIES = 3;
+
+type Became = keyof PassCounts;
+
+export const runReencryptJob = (deps: WorkDeps, job: ReencryptJob, signal: AbortSignal): Promise<Outcome> =>
+  admit(deps, job, signal, async (known, phase, ending) => {
+    const pass = await deps.reencryption.passOf(job);
+    const owner = pass && (await ownerOf(deps, known, pass.change));
+    if (!owner) return { kind: 'done', superseded: true };
+    const { next, counts } = await movePage(deps, owner, job, phase, ending);
+    for (const result of Object.keys(counts) as Became[])
+      deps.metrics.count('sealdex_reencrypted_objects_total', { result }, counts[result]);
+    await deps.reencryption.turn(job.tenant, pass, counts, next);
+    return { kind: 'done' };
+  });
+
+/** The tenant as the key change has left it; undefined when there has been another one since. */
+async function ownerOf({ tenants }: WorkDeps, known: Tenant, change: string): Promise<Tenant | undefined> {
+  const isOf = ({ reencryption }: Tenant): boolean => reencryption?.id === change;
+  if (isOf(known)) return known;
+  const fresh = await tenants.fresh(known.tenant);
+  return isOf(fresh) ? fresh : undefined;
+}
+
+async function movePage(
+  deps: WorkDeps,
+  owner: Tenant,
+  { tenant, after }: ReencryptJob,
+  phase: Phase,
+  signal: AbortSignal,
+): Promise<{ next: string | undefined; counts: PassCounts }> {
+  const { store, clock } = deps;
+  const page = await phase('store', () => listTenantObjects(store, tenant, { after, limit: PAGE_OBJECTS, signal }));
+  if (!page) throw new SealdexError('JOB_INVALID', undefined, { field: 'after' });
+  const counts: Record<Became, number> = { current: 0, moved: 0, changed: 0, unreadable: 0 };
+  const begun = clock.monotonic();
+  for (let at = 0; at < page.objects.length; at += AT_ONCE) {
+    const some = page.objects.slice(at, at + AT_ONCE);
+    for (const became of await Promise.all(some.map((listed) => moveObject(deps, owner, listed, phase, signal))))
+      counts[became] += 1;
+    const isCutShort = clock.monotonic() - begun > PAGE_MS && at + AT_ONCE < page.objects.length;
+    if (isCutShort) return { next: some.at(-1)?.key, counts };
+  }
+  return { next: page.next, counts };
+}
+
+async function moveObject(
+  deps: WorkDeps,
+  owner: Tenant,
+  listed: ListedObject,
+  phase: Phase,
+  signal: AbortSignal,
+): Promise<Became> {
+  const { store, budget, ring, clock } = deps;
+  const giveBack = await budget.take(listed.bytes * COPIES, signal);
+  try {
+    const stored = await phase('content', () => getTenantObject(store, listed.key, signal));
+    if (!stored) return 'changed';
+    const plaintext = await phase('open', () => orAbort(openOther(deps, owner, stored), signal));
+    if (!Buffer.isBuffer(plaintext)) return plaintext;
+    const begun = ring.encrypt(owner.tenant, owner.keyArn, 'documents', plaintext.length, (key) => beginMessage(key));
+    const message = await phase('encrypt', async () =>
+      wholeMessage(await orAbort(begun, signal), plaintext, clock, signal),
+    );
+    const isReplaced = await phase('store', () => replaceMessage(store, listed.key, stored, message, signal));
+    return isReplaced ? 'moved' : 'changed';
+  } finally {
+    giveBack();
+  }
+}
+
+/** Thrown through the decryption, which has asked for nothing yet. */
+const CURRENT = Symbol('under the current key');
+
+/** The plaintext of what is under another key than the current one. @throws SealdexError of KMS and of S3 */
+async function openOther(
+  { ring, config }: WorkDeps,
+  owner: Tenant,
+  stored: StoredObject,
+): Promise<Buffer | 'current' | 'unreadable'> {
+  if (stored.metadata['deleted'] === '1') {
+    stored.discard();
+    return 'current';
+  }
+  const unwrap = unwrapFor(ring, { ...owner, intakeArns: platformArns(config) });
+  const pieces: Buffer[] = [];
+  try {
+    const opened = decryptStream(stored.body, (header) => {
+      // What waits under the platform key while the tenant's cannot be used goes when its job does.
+      if (header.arn === owner.keyArn || header.context['purpose'] === 'intake') throw CURRENT;
+      return unwrap(header);
+    });
+    for await (const piece of opened) pieces.push(piece);
+    return Buffer.concat(pieces);
+  } catch (error) {
+    if (error === CURRENT) return 'current';
+    const isUnreadable =
+      error instanceof SealdexError && (error.code === 'OBJECT_TAMPERED' || error.code === 'PERIOD_DENIED');
+    if (isUnreadable) return 'unreadable';
+    throw error;
+  }
+}
