@@ -3,12 +3,14 @@
 import { probing } from './app/probing.ts';
 import { beat, openRooms } from './app/rooms.ts';
 import type { Settings } from './config.ts';
+import { createIdentity } from './identity.ts';
 import { silentLog } from './log.ts';
 import { createOperatorFrom, type Operator } from './operator.ts';
 import type { GateOwner } from './parking/gate.ts';
 import { createProducerFrom, type Producer } from './producer.ts';
 import { openQueue } from './queue/queues.ts';
 import { createReaderFrom, type Reader } from './reader.ts';
+import { createReencryption } from './reencryption.ts';
 import { checkRedis, redisKeys } from './redis.ts';
 
 export { sayReason } from './extract/reasons.ts';
@@ -21,6 +23,8 @@ export type { ProbeAnswer } from './operator/keys.ts';
 export type { Discarded, Letter, LetterFilter, Replayed } from './operator/letters.ts';
 export type { ParkedJob } from './operator/parked.ts';
 export type { GateChange } from './operator/words.ts';
+export type { KeyChanged } from './operator/set-key.ts';
+export type { ReencryptionProgress } from './reencryption.ts';
 export type { TenantFile } from './tenants.ts';
 export type { Operator, Producer, Settings };
 
@@ -63,13 +67,16 @@ export function createOperator(settings?: Settings): Promise<Operator> {
   return openRooms(settings, 'prompt', async (rooms, releases) => {
     const { config, clock, redis, guard } = rooms;
     const queue = releases.add(openQueue(config, redis, clock), (opened) => opened.close());
+    const identity = releases.add(createIdentity(config), (opened) => opened.close());
+    const shared = { ...rooms, queueName: config.queue, keys: redisKeys(config.queue), queue };
     const operator = createOperatorFrom({
-      ...rooms,
-      queueName: config.queue,
-      keys: redisKeys(config.queue),
+      ...shared,
       gates: guard.gates,
       probing: probing(rooms, silentLog),
-      queue,
+      platformKeyArn: config.platformKeyArn,
+      platformFormerKeyArns: config.platformFormerKeyArns,
+      identity: () => identity.arn(),
+      reencryption: createReencryption(shared),
     });
     return { ...operator, [Symbol.asyncDispose]: () => releases.release() };
   });

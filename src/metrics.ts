@@ -43,6 +43,11 @@ export const METRICS = Object.freeze({
     'reason',
   ),
   sealdex_probes_total: row('counter', 'tries of KMS keys whose gates are shut, by result (ok or a code)', 'result'),
+  sealdex_reencrypted_objects_total: row(
+    'counter',
+    'objects that re-encryption met, by what became of them (moved, current, changed, unreadable)',
+    'result',
+  ),
   sealdex_swept_total: row('counter', 'objects that a sweep has removed (intake, tombstone)', 'what'),
   sealdex_sweep_alarms_total: row('counter', 'sweeps that stopped before they took too much'),
   sealdex_queue_jobs: row(
@@ -72,7 +77,8 @@ export interface Values {
 }
 
 export interface Metrics {
-  count(name: MetricName, labels: Labels): void;
+  /** By one, or by as much as said. */
+  count(name: MetricName, labels: Labels, by?: number): void;
   observe(name: MetricName, labels: Labels, seconds: number): void;
   /** Asked at every scrape. */
   gauge(name: MetricName, read: () => number | Promise<number>): void;
@@ -110,7 +116,7 @@ export function createMetrics(): Metrics {
   let withDefaults = false;
   const valuesOf = async (name: MetricName) => (await counters.get(name)!.get()).values;
   return {
-    count: (name, labels) => counters.get(name)!.inc(labels),
+    count: (name, labels, by = 1) => counters.get(name)!.inc(labels, by),
     observe: (name, labels, seconds) => histograms.get(name)!.observe(labels, seconds),
     gauge(name, read) {
       const gauge = new Gauge({

@@ -1,16 +1,14 @@
 // The operator: what the command line asks and does besides enqueueing and reading.
 // Answers in plain facts; how they look on a terminal is src/cli's business.
-import { SealdexError, type Code } from './errors.ts';
+import type { Code } from './errors.ts';
 import { readHeartbeats, type Heartbeat } from './heartbeat.ts';
-import { PLANS, WHEN_KEY_SHUT } from './names.ts';
 import { gateNamed, parkedByTenant, type GateFacts, type TenantParked } from './operator/gates.ts';
 import { createKeyOperator, type KeyOperator } from './operator/key-operator.ts';
-import type { KeyDeps } from './operator/keys.ts';
 import { createLetterOperator, type LetterOperator } from './operator/letters.ts';
+import { createTenantOperator, type TenantOperator, type TenantOperatorDeps } from './operator/tenant-operator.ts';
 import type { JobQueue } from './queue/queues.ts';
 import type { JobFacts, QueueCounts } from './queue/whereabouts.ts';
 import type { Store } from './store/s3.ts';
-import type { TenantChange, TenantFile } from './tenants.ts';
 
 export type QueueStatus = QueueCounts & { readonly oldestWaitingMs?: number };
 
@@ -34,32 +32,24 @@ export interface ShownJob extends JobFacts {
   readonly gate?: GateFacts;
 }
 
-export interface Operator extends KeyOperator, LetterOperator, AsyncDisposable {
+export interface Operator extends KeyOperator, LetterOperator, TenantOperator, AsyncDisposable {
   /** Queues, processes and keys as Redis tells them now. A process that died counts for some seconds more. */
   status(): Promise<Status>;
   /** State `unknown` for a job that never was or that ended more than an hour (a setting) ago. */
   job(jobId: string): Promise<ShownJob>;
-  /** In the order of the names, a page at a time. */
-  tenantNames(): AsyncGenerator<string>;
-  /** The tenant's file, past every cache. @throws SealdexError `TENANT_UNKNOWN`, `PLATFORM_TENANTS` */
-  tenant(tenant: string): Promise<TenantFile>;
-  /**
-   * Makes a tenant or changes its plan and choices.
-   * @throws SealdexError `DOCUMENT_INVALID` with field `tenant`, `plan` or `whenKeyShut`, `TENANT_KEY_INVALID`, `TENANT_CHANGED`
-   */
-  putTenant(tenant: string, change: TenantChange): Promise<{ made: boolean; file: TenantFile }>;
 }
 
-export interface OperatorDeps extends KeyDeps {
+export interface OperatorDeps extends TenantOperatorDeps {
   readonly queueName: string;
   readonly queue: JobQueue;
   readonly store: Store;
 }
 
 export function createOperatorFrom(deps: OperatorDeps): Omit<Operator, typeof Symbol.asyncDispose> {
-  const { queueName, clock, redis, queue, store, tenants } = deps;
+  const { queueName, clock, redis, queue, store } = deps;
   return {
     ...createKeyOperator(deps),
+    ...createTenantOperator(deps),
     async status() {
       const [counts, processes, parked, dead] = await Promise.all([
         queue.counts(),
@@ -85,18 +75,6 @@ export function createOperatorFrom(deps: OperatorDeps): Omit<Operator, typeof Sy
       if (!facts.parked) return facts;
       const gate = await gateNamed(deps, facts.parked.gate);
       return gate ? { ...facts, gate } : facts;
-    },
-    tenantNames: () => tenants.names(),
-    tenant: (tenant) => tenants.show(tenant),
-    async putTenant(tenant, change) {
-      // A choice that nobody knows would make the file unreadable for everybody.
-      if (change.plan !== undefined && !PLANS.includes(change.plan))
-        throw new SealdexError('DOCUMENT_INVALID', `plan must be one of ${PLANS.join(', ')}.`, { field: 'plan' });
-      if (change.whenKeyShut !== undefined && !WHEN_KEY_SHUT.includes(change.whenKeyShut))
-        throw new SealdexError('DOCUMENT_INVALID', `whenKeyShut must be one of ${WHEN_KEY_SHUT.join(', ')}.`, {
-          field: 'whenKeyShut',
-        });
-      return tenants.put(tenant, change);
     },
   };
 }

@@ -111,7 +111,10 @@ export function createReencryption(deps: ReencryptionDeps): Reencryption {
     async begin(tenant) {
       const { reencryption } = await tenants.fresh(tenant);
       if (!reencryption)
-        throw new SealdexError('NOT_FOUND', `The KMS key of tenant ${tenant} was never changed: nothing is to be moved.`);
+        throw new SealdexError(
+          'NOT_FOUND',
+          `The KMS key of tenant ${tenant} was never changed: nothing is to be moved.`,
+        );
       await beginAt(tenant, reencryption.id, clock.now());
     },
 

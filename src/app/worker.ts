@@ -14,6 +14,7 @@ import type { Handle } from '../queue/processor.ts';
 import { openQueue } from '../queue/queues.ts';
 import type { QueueWorker } from '../queue/worker.ts';
 import { startWorkers } from '../queue/workers.ts';
+import { createReencryption } from '../reencryption.ts';
 import { checkRedis, redisKeys } from '../redis.ts';
 import { proveConditionalWrites } from '../store/system.ts';
 import { depthsReader } from '../upkeep/depths.ts';
@@ -90,6 +91,13 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
     depthGauges(metrics, depthsReader(redis, redisKeys(config.queue)));
     releases.add(eventLoopGauges(metrics), (stop) => stop());
     const { gates, verdict } = guard;
+    const queue = releases.add(openQueue(config, redis, clock), (opened) => opened.close());
+    const reencryption = createReencryption({
+      ...rooms,
+      queueName: config.queue,
+      keys: redisKeys(config.queue),
+      queue,
+    });
     // Each queue's jobs hang on a tenant's key or store in slots of their own.
     const handleOf = (name: QueueName, slots: number): Handle =>
       createHandler({
@@ -99,6 +107,7 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
         log,
         extractors,
         budget: budgets[name],
+        reencryption,
         canary,
         slots: new TenantSlots(clock, slots),
       });
@@ -107,7 +116,6 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
       (opened) => opened.stop(),
     );
     beat(rooms, releases, 'worker');
-    const queue = releases.add(openQueue(config, redis, clock), (opened) => opened.close());
     releases.add(await keepUp(rooms, log, queue), (upkeep) => upkeep.stop());
     const worker: QueueWorker = startWorkers({
       config,

@@ -96,6 +96,7 @@ export const awsSettings = (s3: S3Server, kms: KmsServer, bucket: string, platfo
   AWS_REGION: kms.region,
   AWS_ENDPOINT_URL_S3: s3.endpoint,
   AWS_ENDPOINT_URL_KMS: kms.endpoint,
+  AWS_ENDPOINT_URL_STS: kms.endpoint,
   AWS_ACCESS_KEY_ID: 'local',
   AWS_SECRET_ACCESS_KEY: 'local',
 });

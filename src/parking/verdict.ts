@@ -4,7 +4,7 @@ import type { Clock } from '../clock.ts';
 import { dispositionOf, SealdexError } from '../errors.ts';
 import { gateId } from '../names.ts';
 import { run, type Redis, type RedisKeys, type Script } from '../redis.ts';
-import { isClosed, type Gates } from './gate.ts';
+import { isClosed, type Gate, type Gates } from './gate.ts';
 import { firstProbe, type ProbeTimes } from './schedule.ts';
 import { isByOperator, shutByWord, type Word } from './word.ts';
 
@@ -113,7 +113,7 @@ export function createVerdict(deps: VerdictDeps): Verdict {
       ...(error.deniedBy === undefined ? {} : { deniedBy: error.deniedBy }),
       ...(requestId === undefined ? {} : { requestId }),
       ...(error.deletesAt === undefined ? {} : { deletesAt: error.deletesAt }),
-      wasCurrent: (await deps.currentKeyOf(tenant)) === keyArn,
+      wasCurrent: isStillReleased(gates.look(tenant, keyArn)) || (await deps.currentKeyOf(tenant)) === keyArn,
       probes: 0,
       goodProbes: 0,
       nextProbe: now + firstProbe(deps.times),
@@ -197,6 +197,9 @@ export function createVerdict(deps: VerdictDeps): Verdict {
     anyWorks: async () => (await someWork(deps.works, denied.last(TRIED))) || (await others()) !== 'fail',
   };
 }
+
+/** Its jobs from when it was the current key are not all released yet: a former key's gate must not keep them. */
+const isStillReleased = ({ record }: Gate): boolean => record?.state === 'draining' && record.wasCurrent;
 
 async function someWork(works: VerdictDeps['works'], calls: readonly WatchedCall[]): Promise<boolean> {
   for (const call of calls) if (await works(call)) return true;

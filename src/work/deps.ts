@@ -22,7 +22,7 @@ export interface WorkDeps {
   readonly store: Store;
   readonly ring: KeyRing;
   readonly tenants: Tenants;
-  readonly gates: Pick<Gates, 'refusal'>;
+  readonly gates: Pick<Gates, 'refusal' | 'look'>;
   /** Hears of each fault of a tenant's job, so that a job which meets the operator's word is parked at a gate that is shut. */
   readonly heed: (tenant: string, error: SealdexError) => Promise<void>;
   /** Read files. */

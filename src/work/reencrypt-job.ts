@@ -3,7 +3,7 @@
 import { orAbort } from '../clock.ts';
 import { platformArns } from '../config.ts';
 import { beginMessage, decryptStream } from '../envelope/message.ts';
-import { SealdexError } from '../errors.ts';
+import { SealdexError, type Code } from '../errors.ts';
 import type { ReencryptJobData } from '../jobs.ts';
 import { unwrapFor } from '../keys/unwrap.ts';
 import type { PassCounts } from '../reencryption.ts';
@@ -12,7 +12,7 @@ import { getTenantObject, listTenantObjects, replaceMessage } from '../store/ten
 import type { Tenant } from '../tenants.ts';
 import { admit } from './admission.ts';
 import type { WorkDeps } from './deps.ts';
-import type { Outcome } from './outcome.ts';
+import { waitsForOthers, type Outcome } from './outcome.ts';
 import type { Phase } from './phases.ts';
 import { wholeMessage } from './whole-message.ts';
 
@@ -33,12 +33,25 @@ export const runReencryptJob = (deps: WorkDeps, job: ReencryptJob, signal: Abort
     const pass = await deps.reencryption.passOf(job);
     const owner = pass && (await ownerOf(deps, known, pass.change));
     if (!owner) return { kind: 'done', superseded: true };
+    if (isReleasing(deps, owner)) return waitsForOthers();
     const { next, counts } = await movePage(deps, owner, job, phase, ending);
     for (const result of Object.keys(counts) as Became[])
-      deps.metrics.count('sealdex_reencrypted_objects_total', { result }, counts[result]);
-    await deps.reencryption.turn(job.tenant, pass, counts, next);
+      if (counts[result] > 0) deps.metrics.count('sealdex_reencrypted_objects_total', { result }, counts[result]);
+    try {
+      await deps.reencryption.turn(job.tenant, pass, counts, next);
+    } catch (error) {
+      // No room for the next page, or no agreement on the time: this one comes back and finds everything moved.
+      if (error instanceof SealdexError && LATER.has(error.code)) return waitsForOthers();
+      throw error;
+    }
     return { kind: 'done' };
   });
+
+const LATER: ReadonlySet<Code> = new Set(['TENANT_BACKLOG_FULL', 'CLOCK_SKEW']);
+
+/** A page that meets a former key which does not work shuts its gate: what was parked there goes first. */
+const isReleasing = ({ gates }: WorkDeps, { tenant, readableArns }: Tenant): boolean =>
+  [...readableArns].some((arn) => gates.look(tenant, arn).record?.state === 'draining');
 
 /** The tenant as the key change has left it; undefined when there has been another one since. */
 async function ownerOf({ tenants }: WorkDeps, known: Tenant, change: string): Promise<Tenant | undefined> {

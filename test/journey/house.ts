@@ -21,6 +21,8 @@ export interface House extends AsyncDisposable {
   readonly redis: Redis;
   /** BullMQ itself, as somebody would use it who enqueues past the producer. */
   readonly queue: Queue;
+  /** One without any data key in memory. */
+  freshReader(): Promise<Reader>;
   /** Makes a tenant with a KMS key of its own; answers the key's ARN. */
   tenant(name: string): Promise<string>;
   /** How the job ended, once it has: `done`, `superseded`, or `dead` and a code. */
@@ -56,6 +58,7 @@ export async function openHouse(extra: Settings = {}): Promise<House> {
     store,
     redis,
     queue,
+    freshReader: () => createReader(settings),
     async tenant(name) {
       const kmsKeyArn = services.kms.createKey();
       await operator.putTenant(name, { plan: 'pro', kmsKeyArn });

@@ -17,6 +17,7 @@ export interface Packages {
 const SOLE_IMPORTERS: readonly { readonly name: RegExp; readonly at: string }[] = [
   { name: /^bullmq$/, at: 'queue' },
   { name: /^@aws-sdk\/client-kms$/, at: 'keys/kms' },
+  { name: /^@aws-sdk\/client-sts$/, at: 'identity' },
   { name: /^@aws-sdk\/client-s3$/, at: 'store' },
 ];
 

@@ -4,12 +4,13 @@
 const TABLE = `
   index -> app, errors, types of producer, reader, documents
   cli -> app, extract, documents, dev (dynamic import), ground          dev -> app, ground
-  operator -> queue, jobs, tenants, parking, keys, store, intake, heartbeat, ground
+  operator -> queue, jobs, tenants, parking, keys, store, intake, heartbeat, reencryption, ground
+  reencryption -> queue, jobs, tenants, store, ground              identity -> ground
   upkeep -> queue, jobs, intake, store, heartbeat, ground
   app -> all but cli, dev               producer -> queue, intake, documents, jobs, tenants, parking/gate, ground
   reader -> documents, tenants, parking/gate, keys, envelope, store, ground
   queue -> jobs, work/outcome (type), ground
-  work -> jobs, documents, tenants, intake, extract, parking/gate, keys, envelope, store, ground
+  work -> jobs, documents, tenants, intake, extract, parking/gate, keys, envelope, store, reencryption (type), ground
   extract -> documents, ground          intake -> keys, envelope, store, ground
   tenants -> store, ground              keys, parking, store, documents, jobs, health, heartbeat -> ground
   envelope -> errors, node:crypto

@@ -31,7 +31,7 @@ afterAll(() => opened.disposeAsync());
 const DONE = { kind: 'done' };
 
 const refusing = (code: Code) => ({
-  gates: { refusal: () => new SealdexError(code, undefined, { keyArn, since: 1 }) },
+  gates: { ...room.deps.gates, refusal: () => new SealdexError(code, undefined, { keyArn, since: 1 }) },
 });
 
 const deny = (operation: string): void =>

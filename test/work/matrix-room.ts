@@ -100,7 +100,7 @@ async function runOne(
     await openGuard({ config, clock, metrics, redis, subscriber, kms: client, tenants: deps.tenants, use: 'patient' }),
     (guard) => guard.stop(),
   );
-  const gates: WorkDeps['gates'] = { refusal: (owner) => guard.gates.refusal(owner) };
+  const gates: WorkDeps['gates'] = guard.gates;
   const handle = (one: Forged, canary = room.freshCanary()): Promise<Outcome> =>
     room.handle(one, { deps: { ring: guard.ring, gates, metrics, canary } });
 

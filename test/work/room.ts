@@ -8,7 +8,10 @@ import { KeyRing } from '../../src/keys/key-ring.ts';
 import { createSharedKeys } from '../../src/keys/shared-keys.ts';
 import type { Log } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics.ts';
-import { openRedis } from '../../src/redis.ts';
+import { NO_GATE } from '../../src/parking/record.ts';
+import { openQueue } from '../../src/queue/queues.ts';
+import { createReencryption } from '../../src/reencryption.ts';
+import { openRedis, redisKeys } from '../../src/redis.ts';
 import { createTenants } from '../../src/tenants.ts';
 import { ByteBudget } from '../../src/work/budget.ts';
 import { createCanary } from '../../src/work/canary.ts';
@@ -56,8 +59,11 @@ export async function openWorkRoom(): Promise<WorkRoom> {
   const { extractMs, extractHeapBytes: heapBytes } = config;
   const extractors = opened.use(createExtractPool({ clock, size: 1, extractMs, heapBytes, limits: config }));
   const budget = new ByteBudget(clock, config.inFlightBytes, config.concurrency);
-  const gates = { refusal: () => undefined };
+  const gates: WorkDeps['gates'] = { refusal: () => undefined, look: () => NO_GATE };
   const slots = new TenantSlots(clock, config.concurrency);
+  const queue = opened.adopt(openQueue(config, redis, clock), (queue) => queue.close());
+  const keys = redisKeys(config.queue);
+  const reencryption = createReencryption({ queueName: config.queue, clock, redis, keys, queue, tenants, store });
   const freshCanary = (): Canary => createCanary(store, config.queue, clock);
   const deps: WorkDeps = {
     config,
@@ -71,6 +77,7 @@ export async function openWorkRoom(): Promise<WorkRoom> {
     heed: async () => {},
     extractors,
     budget,
+    reencryption,
     canary: freshCanary(),
     slots,
   };

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { decrypt, encrypt, generateDataKey, generateDataKeyWithoutPlaintext, reEncrypt } from './actions-crypto.ts';
 import * as keyActions from './actions-keys.ts';
+import { answerSts, isSts } from '../sts.ts';
 import { callOf } from './calls.ts';
 import { CallCounter, type KmsCounts } from './counts.ts';
 import { KmsError } from './errors.ts';
@@ -67,7 +68,8 @@ export async function startKms(options: KmsOptions = {}): Promise<KmsServer> {
   const faults = kmsFaultBook();
   const counts = new CallCounter();
   const server = createServer((request, response) => {
-    void answer(request, response, keys, faults, counts);
+    if (isSts(request)) answerSts(request, response);
+    else void answer(request, response, keys, faults, counts);
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);

@@ -1,0 +1,65 @@
+// What an operator asks and does about tenants and the KMS keys that they bring, as one interface.
+import { SealdexError } from '../errors.ts';
+import { checkName, PLANS, WHEN_KEY_SHUT } from '../names.ts';
+import type { Reencryption, ReencryptionProgress } from '../reencryption.ts';
+import type { TenantChange, TenantFile } from '../tenants.ts';
+import { PLATFORM } from '../tenants/shape.ts';
+import { checkKey, type KeyCheck } from './key-check.ts';
+import { setKey, type KeyChanged, type SetKeyDeps } from './set-key.ts';
+
+export { PLATFORM };
+
+/** All throw `TENANT_UNKNOWN`, `PLATFORM_TENANTS`, `STORE_FAILED`, `REDIS_FAILED`. */
+export interface TenantOperator {
+  /** In the order of the names, a page at a time. */
+  tenantNames(): AsyncGenerator<string>;
+  /** The tenant's file, past every cache. */
+  tenant(tenant: string): Promise<TenantFile>;
+  /**
+   * Makes a tenant or changes its plan and choices; a KMS key given here is not checked.
+   * @throws SealdexError `DOCUMENT_INVALID` with field `tenant`, `plan` or `whenKeyShut`, `TENANT_KEY_INVALID`, `TENANT_CHANGED`
+   */
+  putTenant(tenant: string, change: TenantChange): Promise<{ made: boolean; file: TenantFile }>;
+  /** Whether the KMS key can serve the tenant. Changes nothing. @throws SealdexError of KMS when that could not be found out */
+  checkKey(tenant: string, keyArn: string, options?: { readonly shared?: boolean }): Promise<KeyCheck>;
+  /**
+   * Another KMS key for the tenant, checked first, or `platform`; what is stored begins to move.
+   * @throws SealdexError `TENANT_KEY_INVALID`, `TENANT_CHANGED`, those of KMS
+   */
+  setKey(tenant: string, to: string, options?: { readonly shared?: boolean }): Promise<KeyChanged>;
+  /** Moves what is stored to the tenant's current KMS key, from the first object on. @throws SealdexError `NOT_FOUND` */
+  reencrypt(tenant: string): Promise<void>;
+  reencryption(tenant: string): Promise<ReencryptionProgress>;
+}
+
+export type TenantOperatorDeps = Omit<SetKeyDeps, 'checkKey'> & { readonly reencryption: Reencryption };
+
+export function createTenantOperator(deps: TenantOperatorDeps): TenantOperator {
+  const { tenants, reencryption } = deps;
+  const named = (tenant: string): string => checkName(tenant, 'tenant');
+  const check: SetKeyDeps['checkKey'] = (tenant, keyArn, options) => checkKey(deps, tenant, keyArn, options);
+  return {
+    tenantNames: () => tenants.names(),
+    tenant: (tenant) => tenants.show(tenant),
+    async putTenant(tenant, change) {
+      // A choice that nobody knows would make the file unreadable for everybody.
+      if (change.plan !== undefined && !PLANS.includes(change.plan))
+        throw new SealdexError('DOCUMENT_INVALID', `plan must be one of ${PLANS.join(', ')}.`, { field: 'plan' });
+      if (change.whenKeyShut !== undefined && !WHEN_KEY_SHUT.includes(change.whenKeyShut))
+        throw new SealdexError('DOCUMENT_INVALID', `whenKeyShut must be one of ${WHEN_KEY_SHUT.join(', ')}.`, {
+          field: 'whenKeyShut',
+        });
+      return tenants.put(tenant, change);
+    },
+    checkKey: async (tenant, keyArn, options = {}) => check(named(tenant), keyArn, options),
+    async setKey(tenant, to, options) {
+      const changed = await setKey({ ...deps, checkKey: check }, named(tenant), to, options);
+      // Also when it was this key already: whoever changed it may have died before this.
+      const { state } = await reencryption.progress(tenant);
+      if (state === 'not begun') await reencryption.begin(tenant);
+      return changed;
+    },
+    reencrypt: async (tenant) => reencryption.begin(named(tenant)),
+    reencryption: async (tenant) => reencryption.progress(named(tenant)),
+  };
+}

@@ -1,0 +1,156 @@
+// A tenant's KMS key is changed while it works: new documents go under the new key at once, old ones stay readable and are
+// moved, parked jobs come back, and a concurrent change is told.
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { startIndexWorker } from '../../src/app.ts';
+import type { SealdexError } from '../../src/errors.ts';
+import { readAll } from '../../src/store/s3.ts';
+import { PLATFORM } from '../../src/tenants/shape.ts';
+import { eventually } from '../support/eventually.ts';
+import { headerOf } from '../support/message.ts';
+import { documentOf, keysUnder, openHouse, squeezed, textOf, type House } from './house.ts';
+
+/** As long as a process may not have seen a change. */
+const SEEN_MS = 960_000;
+
+const opened = new AsyncDisposableStack();
+let house: House;
+let platformArn: string;
+let tenant: string;
+let arn: string;
+let count = 0;
+
+beforeAll(async () => {
+  house = opened.use(await openHouse());
+  opened.use(await startIndexWorker(house.settings, { log: 'silent' }));
+  platformArn = String(house.settings.SEALDEX_PLATFORM_KEY_ARN);
+});
+afterAll(() => opened.disposeAsync());
+beforeEach(async () => {
+  tenant = `tenant-${(count += 1)}`;
+  arn = await house.tenant(tenant);
+});
+
+const textIn = (id: string): string => `Text of ${id}.`;
+/** As the reader gives it: a section's title comes first. */
+const readIn = (id: string): string => squeezed(`Section ${textIn(id)}`);
+
+async function index(id: string): Promise<string> {
+  const document = documentOf(id, textIn(id));
+  return (await house.producer.enqueueIndex({ tenant, corpus: 'docs', document })).jobId;
+}
+
+async function store(...ids: string[]): Promise<void> {
+  for (const id of ids) expect(await house.end(await index(id))).toBe('done');
+}
+
+/** The KMS keys that the tenant's objects are under. */
+async function arnsUnder(prefix: string): Promise<Set<string>> {
+  const arns = new Set<string>();
+  for (const key of await keysUnder(house.store, `${prefix}/${tenant}/`)) {
+    const stored = await house.store.get(key);
+    if (stored && stored.metadata['deleted'] !== '1') arns.add((await headerOf(await readAll(stored))).arn);
+    else stored?.discard();
+  }
+  return arns;
+}
+
+/** As if the key had been changed before any process could still not have seen it. */
+async function changedLongAgo(): Promise<void> {
+  const file = await house.operator.tenant(tenant);
+  const reencryption = { ...file.reencryption, since: file.reencryption!.since - SEEN_MS };
+  await house.store.put(`tenants/${tenant}.json`, Buffer.from(JSON.stringify({ ...file, reencryption })), {});
+}
+
+const read = (id: string): Promise<string> => textOf(house.reader, tenant, 'docs', id);
+
+const faultOf = (call: Promise<unknown>): Promise<SealdexError> =>
+  call.then(
+    () => Promise.reject(new Error('The call did not fail.')),
+    (error: SealdexError) => error,
+  );
+
+test('what is stored moves to the new key, then nothing needs the former one any more', async () => {
+  await house.operator.putTenant(tenant, { keepOriginals: true });
+  await store('one', 'two', 'three');
+  const body = Buffer.from('A file that is kept.');
+  const file = { tenant, corpus: 'docs', filename: 'kept.txt', documentId: 'kept', body };
+  expect(await house.end((await house.producer.enqueueUpload(file)).jobId)).toBe('done');
+  expect(await house.end((await house.producer.enqueueDelete({ tenant, corpus: 'docs', id: 'two' })).jobId)).toBe(
+    'done',
+  );
+  const before = await house.reader.metadata({ tenant, corpus: 'docs', id: 'one' });
+
+  const next = house.services.kms.createKey();
+  const changed = await house.operator.setKey(tenant, next);
+  expect(changed).toMatchObject({ tenant, from: arn, to: next, changed: true });
+  await eventually(async () => (await arnsUnder('documents')).has(arn) === false);
+  await eventually(async () => (await arnsUnder('originals')).has(arn) === false);
+  expect(await house.operator.reencryption(tenant)).toMatchObject({ state: 'moving' });
+
+  await house.operator.reencrypt(tenant);
+  await eventually(async () => (await house.operator.reencryption(tenant)).passBegun! > Date.now());
+  await changedLongAgo();
+  await house.operator.reencrypt(tenant);
+  await eventually(async () => (await house.operator.reencryption(tenant)).state === 'done');
+  expect((await house.operator.reencryption(tenant)).counts).toEqual({
+    current: 5,
+    moved: 0,
+    changed: 0,
+    unreadable: 0,
+  });
+
+  house.services.kms.disable(arn);
+  await using fresh = await house.freshReader();
+  expect(await textOf(fresh, tenant, 'docs', 'three')).toBe(readIn('three'));
+  expect(await fresh.metadata({ tenant, corpus: 'docs', id: 'one' })).toEqual(before);
+  await using kept = await fresh.original({ tenant, corpus: 'docs', id: 'kept' });
+  expect(Buffer.concat(await Array.fromAsync(kept.body))).toEqual(body);
+});
+
+test('what was parked under the old key comes back, and goes under the new one', async () => {
+  await store('warm');
+  house.services.kms.disable(arn);
+  await house.operator.block(tenant, arn, 'wipes the data key that is in memory');
+  await house.operator.unblock(tenant, arn);
+  const job = await index('parked');
+  await eventually(async () => (await house.producer.status(job)).state === 'parked');
+  const next = house.services.kms.createKey();
+  await house.operator.setKey(tenant, next);
+  expect(await house.end(job)).toBe('done');
+  expect(await read('parked')).toBe(readIn('parked'));
+  // What is under the disabled key stays where it is until that works again.
+  expect(await arnsUnder('documents')).toEqual(new Set([arn, next]));
+  await eventually(async () => {
+    const { jobId = '' } = await house.operator.reencryption(tenant);
+    return (await house.producer.status(jobId)).state === 'parked';
+  });
+  house.services.kms.enable(arn);
+  await house.operator.release(tenant, arn);
+  await eventually(async () => !(await arnsUnder('documents')).has(arn));
+});
+
+test('of two operators who change the key at once one is told that it was changed', async () => {
+  const [one, other] = [house.services.kms.createKey(), house.services.kms.createKey()];
+  const both = await Promise.allSettled([house.operator.setKey(tenant, one), house.operator.setKey(tenant, other)]);
+  const lost = both.flatMap((each) => (each.status === 'rejected' ? [each.reason as SealdexError] : []));
+  expect(lost.map(({ code }) => code)).toEqual(['TENANT_CHANGED']);
+  expect((await house.operator.tenant(tenant)).history).toHaveLength(1);
+});
+
+test('a key that does not work is refused, and nothing is changed', async () => {
+  const before = await house.operator.tenant(tenant);
+  const next = house.services.kms.createKey();
+  house.services.kms.disable(next);
+  expect(await faultOf(house.operator.setKey(tenant, next))).toMatchObject({ code: 'TENANT_KEY_INVALID' });
+  expect(await house.operator.tenant(tenant)).toEqual(before);
+});
+
+test('back to the platform key: what is stored moves there, and the history names who did it', async () => {
+  await store('one');
+  expect(await house.operator.setKey(tenant, PLATFORM)).toMatchObject({ from: arn, to: PLATFORM });
+  await eventually(async () => (await arnsUnder('documents')).has(platformArn));
+  expect(await arnsUnder('documents')).toEqual(new Set([platformArn]));
+  const { history, formerKeyArns } = await house.operator.tenant(tenant);
+  expect(history).toMatchObject([{ change: 'key', operator: 'arn:aws:iam::111122223333:user/local', from: arn }]);
+  expect(formerKeyArns).toEqual([arn]);
+});
