@@ -38,3 +38,6 @@ export const objectName = (documentId: string): string => createHash('sha256').u
 /** What parking is about, a tenant and a KMS key, as one name for Redis: the ARN as the start of its sha256. */
 export const gateId = (tenant: string, keyArn: string): string =>
   `${tenant}:${createHash('sha256').update(keyArn).digest('hex').slice(0, 16)}`;
+
+/** In the place of a KMS key's ARN: what a tenant without one of its own is served by. */
+export const PLATFORM = 'platform';

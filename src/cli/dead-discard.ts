@@ -1,9 +1,8 @@
 // `sealdex dead discard`: dead letters away for good, once somebody has said that this is what they want.
-import { once } from 'node:events';
-import { createInterface } from 'node:readline/promises';
 import { Command } from 'commander';
 import type { Discarded, Operator } from '../app.ts';
-import { orAbort, systemClock } from '../clock.ts';
+import { systemClock } from '../clock.ts';
+import { ask, canAsk, isYes } from './asking.ts';
 import { choose, countsOf, interruptedCode, parts } from './dead-chosen.ts';
 import { withFilter, type FilterOptions } from './dead-filter.ts';
 import { UsageError } from './failure.ts';
@@ -47,7 +46,7 @@ function checkChoice(jobs: readonly string[], { tenant, code, since, all, yes, j
   if (!isChosen && !all)
     throw new UsageError('Say which: job ids, --tenant, --code or --since; or --all for all there are.');
   if (isChosen && all) throw new UsageError('--all goes with no other choice.');
-  if (!yes && (asJson || !process.stdin.isTTY || !process.stderr.isTTY))
+  if (!yes && (asJson || !canAsk()))
     throw new UsageError('There is no terminal to ask on: give --yes to discard without being asked.');
 }
 
@@ -70,17 +69,9 @@ async function run(operator: Operator, jobs: readonly string[], options: Options
   process.exitCode = interruptedCode(signal) ?? process.exitCode ?? 0;
 }
 
-/** Ctrl-D is no answer, and that is no. */
 async function isMeant(total: number, codes: ReadonlyMap<string, number>, signal: AbortSignal): Promise<boolean> {
-  const asking = createInterface({ input: process.stdin, output: process.stderr, terminal: false });
-  try {
-    const what = `${total} dead letter${total === 1 ? '' : 's'} (${countsOf(codes)})`;
-    const answer = asking.question(`Discard ${what} and their content for good? [y/N] `);
-    const ended = once(asking, 'close').then(() => '');
-    return /^y(?:es)?$/i.test((await orAbort(Promise.race([answer, ended]), signal)).trim());
-  } finally {
-    asking.close();
-  }
+  const what = `${total} dead letter${total === 1 ? '' : 's'} (${countsOf(codes)})`;
+  return isYes(await ask(`Discard ${what} and their content for good? [y/N] `, signal));
 }
 
 function summarize(discarded: Discarded, { json: asJson }: Options): void {

@@ -4,15 +4,19 @@ import type { TenantFile } from '../app.ts';
 import { checkName, PLANS, WHEN_KEY_SHUT, type Plan, type WhenKeyShut } from '../names.ts';
 import { UsageError } from './failure.ts';
 import { withOperator } from './opened.ts';
+import { reencryptCommand, setKeyCommand } from './tenants-key.ts';
+import { movingOf } from './tenants-moving.ts';
 import { pauseCommand, resumeCommand } from './tenants-stop.ts';
 import { json, jsonText, oneLine, out, say, table, time } from './terminal.ts';
 
 export function tenantsCommand(): Command {
   return new Command('tenants')
-    .description('list, show, make, change, pause and resume tenants')
+    .description('list, show, make, change, pause and resume tenants, and change their KMS keys')
     .addCommand(listCommand())
     .addCommand(showCommand())
     .addCommand(putCommand())
+    .addCommand(setKeyCommand())
+    .addCommand(reencryptCommand())
     .addCommand(pauseCommand())
     .addCommand(resumeCommand())
     .addHelpText(
@@ -68,6 +72,7 @@ function showCommand(): Command {
       await withOperator(async (operator) => {
         const file = await operator.tenant(tenant);
         out(jsonText(file, asJson ? undefined : 2));
+        for (const line of movingOf(await operator.reencryption(tenant), file)) say(line);
         const stopped = stoppedOf(file);
         if (stopped !== '') say(`Tenant ${tenant}: ${stopped}.`);
       });

@@ -2,12 +2,11 @@
 import { SealdexError } from '../errors.ts';
 import { checkName, PLANS, WHEN_KEY_SHUT } from '../names.ts';
 import type { Reencryption, ReencryptionProgress } from '../reencryption.ts';
+import type { Store } from '../store/s3.ts';
 import type { TenantChange, TenantFile } from '../tenants.ts';
-import { PLATFORM } from '../tenants/shape.ts';
+import { countKeys } from './count-keys.ts';
 import { checkKey, type KeyCheck } from './key-check.ts';
 import { setKey, type KeyChanged, type SetKeyDeps } from './set-key.ts';
-
-export { PLATFORM };
 
 /** All throw `TENANT_UNKNOWN`, `PLATFORM_TENANTS`, `STORE_FAILED`, `REDIS_FAILED`. */
 export interface TenantOperator {
@@ -30,9 +29,14 @@ export interface TenantOperator {
   /** Moves what is stored to the tenant's current KMS key, from the first object on. @throws SealdexError `NOT_FOUND` */
   reencrypt(tenant: string): Promise<void>;
   reencryption(tenant: string): Promise<ReencryptionProgress>;
+  /** How many of the tenant's objects are under which KMS key, by its ARN. Reads the beginning of every object. */
+  countKeys(tenant: string, signal: AbortSignal): Promise<ReadonlyMap<string, number>>;
 }
 
-export type TenantOperatorDeps = Omit<SetKeyDeps, 'checkKey'> & { readonly reencryption: Reencryption };
+export type TenantOperatorDeps = Omit<SetKeyDeps, 'checkKey'> & {
+  readonly reencryption: Reencryption;
+  readonly store: Store;
+};
 
 export function createTenantOperator(deps: TenantOperatorDeps): TenantOperator {
   const { tenants, reencryption } = deps;
@@ -61,5 +65,9 @@ export function createTenantOperator(deps: TenantOperatorDeps): TenantOperator {
     },
     reencrypt: async (tenant) => reencryption.begin(named(tenant)),
     reencryption: async (tenant) => reencryption.progress(named(tenant)),
+    async countKeys(tenant, signal) {
+      await tenants.show(named(tenant));
+      return countKeys(deps.store, tenant, signal);
+    },
   };
 }

@@ -8,9 +8,6 @@ const keyArn = z.string().refine(isKeyArn);
 /** The operator's word, and since when (wall clock, milliseconds). */
 const word = z.looseObject({ reason: z.string(), since: z.number() });
 
-/** What a tenant without a KMS key of its own is served by. */
-export const PLATFORM = 'platform';
-
 /** What stands in the history of a tenant whose KMS key was changed; a key is its ARN, or `platform`. */
 export interface KeyChangeEntry {
   readonly change: 'key';

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { startIndexWorker } from '../../src/app.ts';
 import type { SealdexError } from '../../src/errors.ts';
 import { readAll } from '../../src/store/s3.ts';
-import { PLATFORM } from '../../src/tenants/shape.ts';
+import { PLATFORM } from '../../src/names.ts';
 import { eventually } from '../support/eventually.ts';
 import { headerOf } from '../support/message.ts';
 import { documentOf, keysUnder, openHouse, squeezed, textOf, type House } from './house.ts';
@@ -83,8 +83,8 @@ test('what is stored moves to the new key, then nothing needs the former one any
   const next = house.services.kms.createKey();
   const changed = await house.operator.setKey(tenant, next);
   expect(changed).toMatchObject({ tenant, from: arn, to: next, changed: true });
-  await eventually(async () => (await arnsUnder('documents')).has(arn) === false);
-  await eventually(async () => (await arnsUnder('originals')).has(arn) === false);
+  await eventually(async () => !(await arnsUnder('documents')).has(arn));
+  await eventually(async () => !(await arnsUnder('originals')).has(arn));
   expect(await house.operator.reencryption(tenant)).toMatchObject({ state: 'moving' });
 
   await house.operator.reencrypt(tenant);

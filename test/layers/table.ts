@@ -4,7 +4,7 @@
 const TABLE = `
   index -> app, errors, types of producer, reader, documents
   cli -> app, extract, documents, dev (dynamic import), ground          dev -> app, ground
-  operator -> queue, jobs, tenants, parking, keys, store, intake, heartbeat, reencryption, ground
+  operator -> queue, jobs, tenants, parking, keys, envelope, store, intake, heartbeat, reencryption, ground
   reencryption -> queue, jobs, tenants, store, ground              identity -> ground
   upkeep -> queue, jobs, intake, store, heartbeat, ground
   app -> all but cli, dev               producer -> queue, intake, documents, jobs, tenants, parking/gate, ground

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { SealdexError } from '../../src/errors.ts';
 import type { Store } from '../../src/store/s3.ts';
 import type { KeyChange } from '../../src/tenants/key-change.ts';
-import { PLATFORM } from '../../src/tenants/shape.ts';
+import { PLATFORM } from '../../src/names.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 import { instance, type Instance } from './fixture.ts';
 

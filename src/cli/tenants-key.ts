@@ -1,0 +1,143 @@
+// `sealdex tenants set-key` and `reencrypt`: another KMS key for a tenant, and what is stored moves to it.
+import { Command } from 'commander';
+import type { Operator, ReencryptionProgress } from '../app.ts';
+import { sleep, systemClock } from '../clock.ts';
+import { checkName, PLATFORM } from '../names.ts';
+import { checkArn } from './arguments.ts';
+import { ask, canAsk, isYes } from './asking.ts';
+import { UsageError } from './failure.ts';
+import { untilInterrupted } from './interrupt.ts';
+import { withOperator } from './opened.ts';
+import { movingOf } from './tenants-moving.ts';
+import { json, out, say } from './terminal.ts';
+
+interface SetKeyOptions {
+  readonly toPlatformKey?: true;
+  readonly shared?: true;
+  readonly yes?: true;
+  readonly json?: true;
+}
+
+export function setKeyCommand(): Command {
+  return new Command('set-key')
+    .description('give a tenant another KMS key: it is checked first, and what is stored moves to it')
+    .argument('<tenant>', 'its name')
+    .argument('[arn]', 'the full ARN of the KMS key')
+    .option('--to-platform-key', 'take its own key away: the platform key serves it then; asks first')
+    .option('--shared', 'accept a key that another tenant has or had')
+    .option('--yes', 'do not ask')
+    .option('--json', 'what came of it, on one line')
+    .addHelpText(
+      'after',
+      `
+The check is that of sealdex keys check; nothing is changed when it fails. From then on new data keys are made
+under the new key, parked jobs of the old one are released, and jobs of low priority move what is stored.
+Keep the former key enabled until sealdex tenants show T says that all is moved.
+
+Examples:
+  sealdex tenants set-key acme arn:aws:kms:us-west-2:111122223333:key/…
+  sealdex tenants set-key acme --to-platform-key`,
+    )
+    .action((tenant: string, arn: string | undefined, options: SetKeyOptions) => {
+      checkName(tenant, 'tenant');
+      if ((arn === undefined) !== (options.toPlatformKey === true))
+        throw new UsageError('Give either the ARN of a KMS key or --to-platform-key.');
+      const to = arn === undefined ? PLATFORM : checkArn(arn);
+      const isUnasked = to === PLATFORM && !options.yes;
+      if (isUnasked && (options.json || !canAsk()))
+        throw new UsageError('There is no terminal to ask on: give --yes to take the key away without being asked.');
+      return untilInterrupted((signal) =>
+        withOperator(async (operator) => {
+          if (isUnasked && !(await isMeant(tenant, signal))) return say('Nothing was changed.');
+          await change(operator, tenant, to, options);
+        }),
+      );
+    });
+}
+
+const isMeant = async (tenant: string, signal: AbortSignal): Promise<boolean> =>
+  isYes(
+    await ask(
+      `Tenant ${tenant} can then no longer revoke what is stored of it: only we can. Take its own key away? [y/N] `,
+      signal,
+    ),
+  );
+
+async function change(operator: Operator, tenant: string, to: string, options: SetKeyOptions): Promise<void> {
+  const changed = await operator.setKey(tenant, to, options.shared ? { shared: true } : {});
+  if (options.json) return json(changed);
+  for (const { step, saw, todo } of changed.check?.steps.filter(({ verdict }) => verdict === 'warn') ?? [])
+    say(`warn  ${step}: ${[saw, todo].join(' ').trim()}`);
+  const name = to === PLATFORM ? 'the platform key' : to;
+  if (!changed.changed) return out(`Tenant ${tenant} is served by ${name} already.`);
+  out(`Changed the key of tenant ${tenant}: new data keys are made under ${name}.`);
+  say(
+    `What is stored moves there now: sealdex tenants show ${tenant} says when the former key is not needed any more.`,
+  );
+}
+
+interface ReencryptOptions {
+  readonly dryRun?: true;
+  readonly wait?: true;
+  readonly json?: true;
+}
+
+export function reencryptCommand(): Command {
+  return new Command('reencrypt')
+    .description('move what is stored of a tenant to its current KMS key, from the first object on')
+    .argument('<tenant>', 'its name')
+    .option('--dry-run', 'only count what is under which key')
+    .option('--wait', 'until nothing is left to move now')
+    .option('--json', 'how far it is, on one line')
+    .addHelpText(
+      'after',
+      `
+A change of the key begins it by itself; this begins it anew, for one that was stopped or that left objects behind.
+Each object is read with the key that it is under and written as a fresh message under the current one.
+
+Examples:
+  sealdex tenants reencrypt acme --dry-run
+  sealdex tenants reencrypt acme --wait`,
+    )
+    .action((tenant: string, options: ReencryptOptions) => {
+      checkName(tenant, 'tenant');
+      return untilInterrupted((signal) => withOperator((operator) => reencrypt(operator, tenant, options, signal)));
+    });
+}
+
+async function reencrypt(
+  operator: Operator,
+  tenant: string,
+  { dryRun, wait, json: asJson }: ReencryptOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  if (dryRun) {
+    const keys = await operator.countKeys(tenant, signal);
+    if (asJson) return json({ tenant, keys: Object.fromEntries(keys) });
+    if (keys.size === 0) out(`Tenant ${tenant} has nothing stored.`);
+    for (const [arn, objects] of keys) out(`${objects} under ${arn}`);
+    return;
+  }
+  await operator.reencrypt(tenant);
+  const progress = wait ? await untilMoved(operator, tenant, signal) : await operator.reencryption(tenant);
+  if (asJson) return json({ tenant, ...progress });
+  for (const line of movingOf(progress, await operator.tenant(tenant))) out(line);
+}
+
+const LOOK_MS = 500;
+const LINE_MS = 2000;
+
+/** Until the pass is over: what follows waits for minutes, and begins by itself. */
+async function untilMoved(operator: Operator, tenant: string, signal: AbortSignal): Promise<ReencryptionProgress> {
+  let saidAt = systemClock.monotonic();
+  for (;;) {
+    const progress = await operator.reencryption(tenant);
+    const waits = progress.passBegun !== undefined && progress.passBegun > systemClock.now();
+    if (progress.state !== 'moving' || waits) return progress;
+    if (systemClock.monotonic() - saidAt >= LINE_MS) {
+      say(`moved ${progress.counts?.moved ?? 0}`);
+      saidAt = systemClock.monotonic();
+    }
+    await sleep(systemClock, LOOK_MS, signal);
+  }
+}

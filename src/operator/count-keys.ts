@@ -1,0 +1,44 @@
+// Under which KMS keys a tenant's objects are, as their headers say. Needs no key, and changes nothing.
+import { decryptStream } from '../envelope/message.ts';
+import { SealdexError } from '../errors.ts';
+import type { Store } from '../store/s3.ts';
+import { getTenantObject, listTenantObjects } from '../store/tenant-objects.ts';
+
+const AT_ONCE = 16;
+
+/** By ARN; what is no message counts as `unreadable`. */
+export async function countKeys(store: Store, tenant: string, signal: AbortSignal): Promise<Map<string, number>> {
+  const counts = new Map<string, number>();
+  let after: string | undefined;
+  do {
+    const page = await listTenantObjects(store, tenant, { after, limit: 1000, signal });
+    const keys = page?.objects.map(({ key }) => key) ?? [];
+    for (let at = 0; at < keys.length; at += AT_ONCE) {
+      const arns = await Promise.all(keys.slice(at, at + AT_ONCE).map((key) => arnOf(store, key, signal)));
+      for (const arn of arns) if (arn !== undefined) counts.set(arn, (counts.get(arn) ?? 0) + 1);
+    }
+    after = page?.next;
+  } while (after !== undefined);
+  return counts;
+}
+
+/** Undefined for what is gone, and for a tombstone, which is under no key. */
+async function arnOf(store: Store, key: string, signal: AbortSignal): Promise<string | undefined> {
+  const stored = await getTenantObject(store, key, signal);
+  if (!stored || stored.metadata['deleted'] === '1') {
+    stored?.discard();
+    return undefined;
+  }
+  let arn = 'unreadable';
+  const seen = new Error('The header is all that is wanted.');
+  try {
+    const opening = decryptStream(stored.body, (header) => {
+      ({ arn } = header);
+      throw seen;
+    });
+    await opening.next();
+  } catch (error) {
+    if (error !== seen && !(error instanceof SealdexError && error.code === 'OBJECT_TAMPERED')) throw error;
+  }
+  return arn;
+}

@@ -1,0 +1,96 @@
+// `sealdex tenants set-key` and `reencrypt`: what they say, what they refuse, and what `tenants show` says meanwhile.
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { createProducer, type Producer } from '../../src/app.ts';
+import { eventually } from '../support/eventually.ts';
+import { jsonOf, linesOf } from './run.ts';
+import { openScene, type Scene } from './scene.ts';
+
+const opened = new AsyncDisposableStack();
+let scene: Scene;
+let producer: Producer;
+let tenant: string;
+let arn: string;
+let count = 0;
+
+beforeAll(async () => {
+  scene = opened.use(await openScene());
+  producer = opened.use(await createProducer(scene.settings));
+  await scene.startWorker();
+});
+afterAll(() => opened.disposeAsync());
+beforeEach(async () => {
+  tenant = `tenant-${(count += 1)}`;
+  arn = scene.services.kms.createKey();
+  await scene.operator.putTenant(tenant, { plan: 'pro', kmsKeyArn: arn });
+});
+
+const tenants = (...args: string[]) => scene.sealdex(['tenants', ...args]);
+
+async function store(...ids: string[]): Promise<void> {
+  for (const id of ids) {
+    const document = { type: 'structured', id, sections: [{ text: `Text of ${id}.` }] };
+    const { jobId } = await producer.enqueueIndex({ tenant, corpus: 'docs', document });
+    await eventually(async () => (await producer.status(jobId)).state === 'done');
+  }
+}
+
+test('a key is changed, what is stored is moved, and what is left to do is said', async () => {
+  await store('one', 'two');
+  expect(await tenants('reencrypt', tenant, '--dry-run')).toMatchObject({ code: 0, stdout: `2 under ${arn}\n` });
+  const next = scene.services.kms.createKey();
+  expect(await tenants('set-key', tenant, next)).toMatchObject({
+    code: 0,
+    stdout: `Changed the key of tenant ${tenant}: new data keys are made under ${next}.\n`,
+    stderr: `What is stored moves there now: sealdex tenants show ${tenant} says when the former key is not needed any more.\n`,
+  });
+  expect(await tenants('set-key', tenant, next)).toMatchObject({
+    code: 0,
+    stdout: `Tenant ${tenant} is served by ${next} already.\n`,
+  });
+  expect((await tenants('reencrypt', tenant, '--wait')).code).toBe(0);
+  expect(await tenants('reencrypt', tenant, '--dry-run')).toMatchObject({ code: 0, stdout: `2 under ${next}\n` });
+  const { stdout, stderr } = await tenants('show', tenant);
+  expect(JSON.parse(stdout)).toMatchObject({ kmsKeyArn: next, formerKeyArns: [arn] });
+  expect(linesOf(stderr)).toEqual([
+    expect.stringMatching(
+      new RegExp(
+        `^The KMS key of tenant ${tenant} was changed .*; until all is moved, revoking the former key ${arn} makes`,
+      ),
+    ),
+    expect.stringMatching(/^Everything is moved that was there; it is looked through once more /),
+  ]);
+  expect(jsonOf((await tenants('reencrypt', tenant, '--dry-run', '--json')).stdout)).toEqual([
+    { tenant, keys: { [next]: 2 } },
+  ]);
+});
+
+test('taking the key away is asked first, and needs --yes where nobody can be asked', async () => {
+  expect(await tenants('set-key', tenant, '--to-platform-key')).toMatchObject({
+    code: 64,
+    stderr: 'sealdex: There is no terminal to ask on: give --yes to take the key away without being asked.\n',
+  });
+  expect(await tenants('set-key', tenant, '--to-platform-key', '--yes', '--json')).toMatchObject({ code: 0 });
+  const file = await scene.operator.tenant(tenant);
+  expect(file.kmsKeyArn).toBeUndefined();
+  expect(file.formerKeyArns).toEqual([arn]);
+});
+
+test('what cannot be is refused, and nothing is changed', async () => {
+  const next = scene.services.kms.createKey();
+  const before = await scene.operator.tenant(tenant);
+  expect(await tenants('set-key', tenant)).toMatchObject({ code: 64 });
+  expect(await tenants('set-key', tenant, next, '--to-platform-key')).toMatchObject({ code: 64 });
+  expect(await tenants('set-key', tenant, 'alias/mine')).toMatchObject({ code: 64 });
+  expect(await tenants('set-key', 'nobody', next)).toMatchObject({ code: 65 });
+  expect(await tenants('set-key', 'globex', next)).toMatchObject({ code: 65 });
+  expect(await tenants('reencrypt', tenant)).toMatchObject({
+    code: 66,
+    stderr: `sealdex: The KMS key of tenant ${tenant} was never changed: nothing is to be moved. (NOT_FOUND)\n`,
+  });
+  expect(await tenants('put', tenant, '--plan', 'free')).toMatchObject({ code: 65 });
+  scene.services.kms.disable(next);
+  const { code, stderr } = await tenants('set-key', tenant, next);
+  expect(code).toBe(65);
+  expect(stderr).toMatch(/^sealdex: The KMS key cannot be attached:\n {2}/);
+  expect(await scene.operator.tenant(tenant)).toEqual(before);
+});
