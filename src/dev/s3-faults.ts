@@ -30,7 +30,7 @@ export type S3Fault =
 
 export type S3Faults = Pick<FaultBook<S3Call, S3Match, S3Fault>, 'set' | 'clear'>;
 
-const error = (status: number, code: string, message: string): S3Fault =>
+const error = (status: number, code: string, message: string): Extract<S3Fault, { kind: 'error' }> =>
   Object.freeze({ kind: 'error', status, code, message });
 
 /** S3's own answers, to be given to `faults.set`. */

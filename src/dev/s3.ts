@@ -3,8 +3,10 @@
 import { type App, createFauxqs, type ObjectStore } from './s3-fauxqs.ts';
 import { keepObjects } from './s3-files.ts';
 import { callOf, S3Counter, type S3Requests } from './s3-calls.ts';
+import { PermissionBook, type Permissions } from './iam/permissions.ts';
 import { refusalOf } from './s3-conditions.ts';
-import { s3FaultBook, type S3Call, type S3Fault, type S3Faults } from './s3-faults.ts';
+import { isAllowed } from './s3-permissions.ts';
+import { S3_ERRORS, s3FaultBook, type S3Call, type S3Fault, type S3Faults } from './s3-faults.ts';
 
 export interface S3Server {
   readonly endpoint: string;
@@ -12,6 +14,8 @@ export interface S3Server {
   stop(): Promise<void>;
   readonly faults: S3Faults;
   readonly requests: S3Requests;
+  /** IAM policies of callers, whom the access key id of a request names: see callerOf() in src/dev/iam. */
+  readonly permissions: Permissions;
 }
 
 export interface S3Options {
@@ -31,6 +35,7 @@ export async function startS3(options: S3Options = {}): Promise<S3Server> {
   if (options.dir !== undefined) keepObjects(store, options.dir);
   const faults = s3FaultBook();
   const requests = new S3Counter();
+  const permissions = new PermissionBook();
   acceptLargeBodies(app);
   const lost = new WeakSet<object>();
   const ignoring = new WeakSet<object>();
@@ -50,8 +55,12 @@ export async function startS3(options: S3Options = {}): Promise<S3Server> {
   });
   app.addHook('preHandler', (request, reply, done) => {
     const call = callOf(request.method, request.url);
-    const refusal =
-      isWrite(call) && !ignoring.has(request) ? refusalOf(request.headers, etagOf(store, call)) : undefined;
+    const etag = (): string | undefined => etagOf(store, call);
+    const refusal = !isAllowed(permissions, request.headers, call, () => etag() !== undefined)
+      ? S3_ERRORS.accessDenied
+      : isWrite(call) && !ignoring.has(request)
+        ? refusalOf(request.headers, etag())
+        : undefined;
     if (refusal) void refuse(request, reply, call, refusal);
     else done();
   });
@@ -60,10 +69,14 @@ export async function startS3(options: S3Options = {}): Promise<S3Server> {
     done();
   });
   await app.listen({ port: options.port ?? 0, host: options.host ?? '127.0.0.1' });
-  return serverOf(app, store, faults, requests);
+  return serverOf(app, store, { faults, requests, permissions });
 }
 
-function serverOf(app: App, store: ObjectStore, faults: S3Faults, requests: S3Requests): S3Server {
+function serverOf(
+  app: App,
+  store: ObjectStore,
+  parts: Pick<S3Server, 'faults' | 'requests' | 'permissions'>,
+): S3Server {
   const address = app.server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
   let stopping: Promise<void> | undefined;
@@ -73,8 +86,7 @@ function serverOf(app: App, store: ObjectStore, faults: S3Faults, requests: S3Re
       if (!store.hasBucket(name)) store.createBucket(name);
     },
     stop: () => (stopping ??= app.close().then(() => undefined)),
-    faults,
-    requests,
+    ...parts,
   };
 }
 

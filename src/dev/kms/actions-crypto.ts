@@ -4,6 +4,7 @@ import { type Context, invalidCiphertext, keyIdIn, unwrap, wrap } from './blob.t
 import { KmsError, MESSAGES, validation } from './errors.ts';
 import { bytesOf, contextOf, type Input, keyIdOf, textOf, wholeOf } from './input.ts';
 import { assertUsable, type Key, type Keys } from './keys.ts';
+import { authorize, type Requester } from './policy.ts';
 
 type Answer = Record<string, unknown>;
 
@@ -12,19 +13,20 @@ const LONGEST_BLOB_BYTES = 6144;
 const KEY_SPECS: Readonly<Record<string, number>> = { AES_128: 16, AES_256: 32 };
 const ALGORITHM = 'SYMMETRIC_DEFAULT';
 
-export function generateDataKey(keys: Keys, input: Input): Answer {
-  return newDataKey(keys, input, 'GenerateDataKey');
+export function generateDataKey(keys: Keys, input: Input, by: Requester): Answer {
+  return newDataKey(keys, input, by, 'GenerateDataKey');
 }
 
-export function generateDataKeyWithoutPlaintext(keys: Keys, input: Input): Answer {
-  const { Plaintext: _, ...answer } = newDataKey(keys, input, 'GenerateDataKeyWithoutPlaintext');
+export function generateDataKeyWithoutPlaintext(keys: Keys, input: Input, by: Requester): Answer {
+  const { Plaintext: _, ...answer } = newDataKey(keys, input, by, 'GenerateDataKeyWithoutPlaintext');
   return answer;
 }
 
-function newDataKey(keys: Keys, input: Input, operation: string): Answer {
+function newDataKey(keys: Keys, input: Input, by: Requester, operation: string): Answer {
   const context = contextOf(input);
   const length = dataKeyBytes(input);
   const key = keys.find(keyIdOf(input));
+  authorize(by, key, operation, context);
   assertUsable(key, operation);
   refuseDryRun(input);
   const plaintext = randomBytes(length);
@@ -50,10 +52,11 @@ function dataKeyBytes(input: Input): number {
   return length;
 }
 
-export function encrypt(keys: Keys, input: Input): Answer {
+export function encrypt(keys: Keys, input: Input, by: Requester): Answer {
   const context = contextOf(input);
   const plaintext = bytesOf(input, 'Plaintext', LONGEST_PLAINTEXT_BYTES);
   const key = keys.find(keyIdOf(input));
+  authorize(by, key, 'Encrypt', context);
   assertUsable(key, 'Encrypt');
   refuseDryRun(input);
   return {
@@ -63,22 +66,26 @@ export function encrypt(keys: Keys, input: Input): Answer {
   };
 }
 
-export function decrypt(keys: Keys, input: Input): Answer {
+export function decrypt(keys: Keys, input: Input, by: Requester): Answer {
+  const context = contextOf(input);
   const blob = bytesOf(input, 'CiphertextBlob', LONGEST_BLOB_BYTES);
   const key = keyOfBlob(keys, blob, textOf(input, 'KeyId'));
+  authorize(by, key, 'Decrypt', context);
   assertUsable(key, 'Decrypt');
-  const plaintext = unwrap(key.material, contextOf(input), blob);
+  const plaintext = unwrap(key.material, context, blob);
   refuseDryRun(input);
   return { KeyId: key.arn, Plaintext: plaintext.toString('base64'), EncryptionAlgorithm: ALGORITHM };
 }
 
-export function reEncrypt(keys: Keys, input: Input): Answer {
+export function reEncrypt(keys: Keys, input: Input, by: Requester): Answer {
   const blob = bytesOf(input, 'CiphertextBlob', LONGEST_BLOB_BYTES);
   const sourceContext: Context = contextOf(input, 'SourceEncryptionContext');
   const destinationContext: Context = contextOf(input, 'DestinationEncryptionContext');
   const source = keyOfBlob(keys, blob, textOf(input, 'SourceKeyId'));
+  authorize(by, source, 'ReEncryptFrom', sourceContext);
   assertUsable(source, 'ReEncryptFrom');
   const destination = keys.find(keyIdOf(input, 'DestinationKeyId'));
+  authorize(by, destination, 'ReEncryptTo', destinationContext);
   assertUsable(destination, 'ReEncryptTo');
   const plaintext = unwrap(source.material, sourceContext, blob);
   refuseDryRun(input);

@@ -1,11 +1,14 @@
 // The actions that make, show and change keys.
-import { notFound, validation } from './errors.ts';
+import { ACCOUNT } from '../iam/caller.ts';
+import { KmsError, notFound, validation } from './errors.ts';
 import { type Input, keyIdOf, textOf, wholeOf } from './input.ts';
-import { ACCOUNT, type Key, type Keys } from './keys.ts';
+import type { Key, Keys } from './keys.ts';
+import { authorize, checkPolicy, DEFAULT_POLICY, type Requester } from './policy.ts';
 
 type Answer = Record<string, unknown>;
 
-export function createKey(keys: Keys, input: Input): Answer {
+export function createKey(keys: Keys, input: Input, by: Requester): Answer {
+  const policy = textOf(input, 'Policy');
   const description = textOf(input, 'Description');
   const keySpec = textOf(input, 'KeySpec') ?? textOf(input, 'CustomerMasterKeySpec');
   const keyUsage = textOf(input, 'KeyUsage');
@@ -16,28 +19,29 @@ export function createKey(keys: Keys, input: Input): Answer {
     ...(keySpec === undefined ? {} : { keySpec }),
     ...(keyUsage === undefined ? {} : { keyUsage }),
     ...(origin === undefined ? {} : { origin }),
+    ...(policy === undefined ? {} : { policy: checkedPolicy(policy, input, by) }),
   });
   return { KeyMetadata: metadataOf(key, keys.region) };
 }
 
 /** Works in every state of a key. */
-export function describeKey(keys: Keys, input: Input): Answer {
-  return { KeyMetadata: metadataOf(keys.find(keyIdOf(input)), keys.region) };
+export function describeKey(keys: Keys, input: Input, by: Requester): Answer {
+  return { KeyMetadata: metadataOf(named(keys, input, by, 'DescribeKey'), keys.region) };
 }
 
-export function enableKey(keys: Keys, input: Input): Answer {
-  keys.enable(keys.find(keyIdOf(input)));
+export function enableKey(keys: Keys, input: Input, by: Requester): Answer {
+  keys.enable(named(keys, input, by, 'EnableKey'));
   return {};
 }
 
-export function disableKey(keys: Keys, input: Input): Answer {
-  keys.disable(keys.find(keyIdOf(input)));
+export function disableKey(keys: Keys, input: Input, by: Requester): Answer {
+  keys.disable(named(keys, input, by, 'DisableKey'));
   return {};
 }
 
-export function scheduleKeyDeletion(keys: Keys, input: Input): Answer {
+export function scheduleKeyDeletion(keys: Keys, input: Input, by: Requester): Answer {
   const days = wholeOf(input, 'PendingWindowInDays', 7, 30) ?? 30;
-  const key = keys.find(keyIdOf(input));
+  const key = named(keys, input, by, 'ScheduleKeyDeletion');
   keys.scheduleDeletion(key, days);
   return {
     KeyId: key.arn,
@@ -47,10 +51,40 @@ export function scheduleKeyDeletion(keys: Keys, input: Input): Answer {
   };
 }
 
-export function cancelKeyDeletion(keys: Keys, input: Input): Answer {
-  const key = keys.find(keyIdOf(input));
+export function cancelKeyDeletion(keys: Keys, input: Input, by: Requester): Answer {
+  const key = named(keys, input, by, 'CancelKeyDeletion');
   keys.cancelDeletion(key);
   return { KeyId: key.arn };
+}
+
+/** Works in every state of a key, as PutKeyPolicy. */
+export function getKeyPolicy(keys: Keys, input: Input, by: Requester): Answer {
+  const key = named(keys, input, by, 'GetKeyPolicy');
+  assertDefaultName(input);
+  return { Policy: key.policy ?? DEFAULT_POLICY, PolicyName: 'default' };
+}
+
+export function putKeyPolicy(keys: Keys, input: Input, by: Requester): Answer {
+  const key = named(keys, input, by, 'PutKeyPolicy');
+  assertDefaultName(input);
+  const policy = textOf(input, 'Policy') ?? '';
+  keys.setPolicy(key, checkedPolicy(policy, input, by));
+  return {};
+}
+
+/** The key that the request names, if the caller may do that with it. */
+function named(keys: Keys, input: Input, by: Requester, operation: string): Key {
+  const key = keys.find(keyIdOf(input));
+  authorize(by, key, operation);
+  return key;
+}
+
+const checkedPolicy = (policy: string, input: Input, { caller }: Requester): string =>
+  checkPolicy(policy, input['BypassPolicyLockoutSafetyCheck'] === true ? undefined : caller);
+
+function assertDefaultName(input: Input): void {
+  if ((textOf(input, 'PolicyName') ?? 'default') !== 'default')
+    throw new KmsError('NotFoundException', 'No such policy exists.');
 }
 
 /** Paged by `Limit` (100) and `Marker`, which is the id of the first key of the next page. */

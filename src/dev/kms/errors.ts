@@ -1,5 +1,7 @@
 // What the local KMS answers when it refuses: AWS' error names, their HTTP status, and messages as KMS words them.
 
+import { callerOf } from '../iam/caller.ts';
+
 export class KmsError extends Error {
   override readonly name: string;
   readonly status: number;
@@ -12,7 +14,7 @@ export class KmsError extends Error {
   }
 }
 
-const CALLER = 'arn:aws:sts::111122223333:assumed-role/sealdex/local';
+const CALLER = callerOf(undefined).arn;
 
 export const notFound = (arn: string): KmsError => new KmsError('NotFoundException', `Key '${arn}' does not exist`);
 
@@ -30,11 +32,27 @@ export const constraint = (member: string, rule: string): KmsError =>
 /** Whose policy does not allow it: the tenant's key policy, or our own IAM. */
 export type DeniedBy = 'resource-based' | 'identity-based';
 
-export const accessDenied = (operation: string, arn: string, by: DeniedBy): KmsError =>
-  new KmsError(
+/** `missing`: nothing allows it. `explicit`: something denies it. `unclear`: KMS does not tell other accounts which, nor whether the key is there. */
+export type DenialSays = 'missing' | 'explicit' | 'unclear';
+
+export function accessDenied(
+  operation: string,
+  arn: string,
+  by: DeniedBy,
+  { caller = CALLER, says = 'missing' }: { readonly caller?: string; readonly says?: DenialSays } = {},
+): KmsError {
+  const action = `kms:${operation}`;
+  const because: Readonly<Record<DenialSays, string>> = {
+    missing: `on resource: ${arn} because no ${by} policy allows the ${action} action`,
+    explicit: `on resource: ${arn} with an explicit deny in a${by === 'identity-based' ? 'n' : ''} ${by} policy`,
+    unclear:
+      'on this resource because the resource does not exist in this Region, no resource-based policies allow access, or a resource-based policy explicitly denies access',
+  };
+  return new KmsError(
     'AccessDeniedException',
-    `User: ${CALLER} is not authorized to perform: kms:${operation} on resource: ${arn} because no ${by} policy allows the kms:${operation} action`,
+    `User: ${caller} is not authorized to perform: ${action} ${because[says]}`,
   );
+}
 
 /** Messages for errors that a test asks for by name only. */
 export const MESSAGES: Readonly<Record<string, string>> = Object.freeze({

@@ -1,6 +1,7 @@
 // The keys of the local KMS: their states and who may change them how. Knows nothing of HTTP or faults.
 import { randomBytes, randomUUID } from 'node:crypto';
 import { systemClock } from '../../clock.ts';
+import { ACCOUNT } from '../iam/caller.ts';
 import { disabled, invalidState, KmsError, notFound } from './errors.ts';
 
 export type KeyState =
@@ -21,21 +22,23 @@ export interface KeyOptions {
   readonly keyUsage?: string;
   readonly origin?: string;
   readonly customKeyStoreId?: string;
+  /** A key policy as JSON; without, the account of the local KMS may do everything. */
+  readonly policy?: string;
 }
 
-export interface Key extends Required<Omit<KeyOptions, 'customKeyStoreId'>> {
+export interface Key extends Required<Omit<KeyOptions, 'customKeyStoreId' | 'policy'>> {
   readonly id: string;
   readonly arn: string;
   readonly created: number;
   readonly material: Buffer;
   readonly customKeyStoreId?: string;
+  policy?: string;
   state: KeyState;
   deletionDate?: number;
   /** AWS documents both for a key that is pending deletion. */
   pendingDeletionAnswers?: 'KMSInvalidStateException' | 'DisabledException';
 }
 
-export const ACCOUNT = '111122223333';
 const DAY_MS = 86_400_000;
 const ARN = /^arn:aws[a-z-]*:kms:([a-z0-9-]+):(\d{12}):(key|alias)\/([A-Za-z0-9/_-]+)$/;
 
@@ -67,6 +70,7 @@ export class Keys {
       keyUsage: options.keyUsage ?? 'ENCRYPT_DECRYPT',
       origin: options.origin ?? 'AWS_KMS',
       ...(options.customKeyStoreId === undefined ? {} : { customKeyStoreId: options.customKeyStoreId }),
+      ...(options.policy === undefined ? {} : { policy: options.policy }),
       state: options.origin === 'EXTERNAL' ? 'PendingImport' : 'Enabled',
     };
     this.#keys.set(id, key);
@@ -115,6 +119,13 @@ export class Keys {
   cancelDeletion(key: Key): void {
     if (key.state !== 'PendingDeletion') throw invalidState(key.arn, 'not pending deletion');
     this.setState(key, 'Disabled');
+  }
+
+  /** undefined: as if it had been made without one. */
+  setPolicy(key: Key, policy: string | undefined): void {
+    if (policy === undefined) delete key.policy;
+    else key.policy = policy;
+    this.save();
   }
 
   setState(key: Key, state: KeyState): void {

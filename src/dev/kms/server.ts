@@ -1,6 +1,8 @@
 // The local KMS on the wire: AWS JSON 1.1 over HTTP, as @aws-sdk/client-kms speaks it. Faults and counts are asked here.
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { callerOf } from '../iam/caller.ts';
+import { PermissionBook, type Permissions } from '../iam/permissions.ts';
 import { decrypt, encrypt, generateDataKey, generateDataKeyWithoutPlaintext, reEncrypt } from './actions-crypto.ts';
 import * as keyActions from './actions-keys.ts';
 import { answerSts, isSts } from '../sts.ts';
@@ -10,6 +12,7 @@ import { KmsError } from './errors.ts';
 import { errorOf, kmsFaultBook, type KmsFaults } from './faults.ts';
 import type { Input } from './input.ts';
 import { type Key, type KeyOptions, type KeyState, Keys } from './keys.ts';
+import { checkPolicy, type Requester } from './policy.ts';
 import { readKeys, writeKeys } from './state-file.ts';
 
 export interface KmsServer {
@@ -26,6 +29,10 @@ export interface KmsServer {
   cancelDeletion(arn: string): void;
   /** Any state, whatever the key's state is now. */
   setState(arn: string, state: KeyState): void;
+  /** A key policy, as JSON or as its value; undefined is the policy of a new key. @throws KmsError for what KMS refuses */
+  setPolicy(arn: string, policy: string | object | undefined): void;
+  /** IAM policies of callers, whom the access key id of a request names: see callerOf() in src/dev/iam. */
+  readonly permissions: Permissions;
   /** The key is gone for ever, as after its scheduled deletion. */
   forget(arn: string): void;
   readonly faults: KmsFaults;
@@ -41,20 +48,23 @@ export interface KmsOptions {
   readonly region?: string;
 }
 
-const ACTIONS: Readonly<Record<string, (keys: Keys, input: Input) => Record<string, unknown>>> = Object.freeze({
-  CreateKey: keyActions.createKey,
-  DescribeKey: keyActions.describeKey,
-  EnableKey: keyActions.enableKey,
-  DisableKey: keyActions.disableKey,
-  ScheduleKeyDeletion: keyActions.scheduleKeyDeletion,
-  CancelKeyDeletion: keyActions.cancelKeyDeletion,
-  ListKeys: keyActions.listKeys,
-  GenerateDataKey: generateDataKey,
-  GenerateDataKeyWithoutPlaintext: generateDataKeyWithoutPlaintext,
-  Encrypt: encrypt,
-  Decrypt: decrypt,
-  ReEncrypt: reEncrypt,
-});
+const ACTIONS: Readonly<Record<string, (keys: Keys, input: Input, by: Requester) => Record<string, unknown>>> =
+  Object.freeze({
+    CreateKey: keyActions.createKey,
+    DescribeKey: keyActions.describeKey,
+    EnableKey: keyActions.enableKey,
+    DisableKey: keyActions.disableKey,
+    ScheduleKeyDeletion: keyActions.scheduleKeyDeletion,
+    CancelKeyDeletion: keyActions.cancelKeyDeletion,
+    ListKeys: keyActions.listKeys,
+    GetKeyPolicy: keyActions.getKeyPolicy,
+    PutKeyPolicy: keyActions.putKeyPolicy,
+    GenerateDataKey: generateDataKey,
+    GenerateDataKeyWithoutPlaintext: generateDataKeyWithoutPlaintext,
+    Encrypt: encrypt,
+    Decrypt: decrypt,
+    ReEncrypt: reEncrypt,
+  });
 
 const LARGEST_REQUEST_BYTES = 1_048_576;
 
@@ -67,25 +77,37 @@ export async function startKms(options: KmsOptions = {}): Promise<KmsServer> {
   );
   const faults = kmsFaultBook();
   const counts = new CallCounter();
+  const permissions = new PermissionBook();
   const server = createServer((request, response) => {
     if (isSts(request)) answerSts(request, response);
-    else void answer(request, response, keys, faults, counts);
+    else void answer(request, response, { keys, faults, counts, permissions });
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(options.port ?? 0, options.host ?? '127.0.0.1', resolve);
   });
-  return serverOf(server, keys, faults, counts);
+  return serverOf(server, { keys, faults, counts, permissions });
 }
 
-function serverOf(server: Server, keys: Keys, faults: KmsFaults, counts: KmsCounts): KmsServer {
+/** What the server is made of. */
+interface Parts {
+  readonly keys: Keys;
+  readonly faults: ReturnType<typeof kmsFaultBook>;
+  readonly counts: CallCounter;
+  readonly permissions: PermissionBook;
+}
+
+function serverOf(server: Server, { keys, faults, counts, permissions }: Parts): KmsServer {
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
   let stopping: Promise<void> | undefined;
   return {
     endpoint: `http://127.0.0.1:${port}`,
     region: keys.region,
-    createKey: (options) => keys.create(options).arn,
+    createKey(options) {
+      if (options?.policy !== undefined) checkPolicy(options.policy);
+      return keys.create(options).arn;
+    },
     keys: () => keys.all().map(({ arn, state, description }) => ({ arn, state, description })),
     state: (arn) => keys.find(arn).state,
     enable: (arn) => keys.enable(keys.find(arn)),
@@ -97,6 +119,11 @@ function serverOf(server: Server, keys: Keys, faults: KmsFaults, counts: KmsCoun
     },
     cancelDeletion: (arn) => keys.cancelDeletion(keys.find(arn)),
     setState: (arn, state) => keys.setState(keys.find(arn), state),
+    setPolicy(arn, policy) {
+      const text = policy === undefined || typeof policy === 'string' ? policy : JSON.stringify(policy);
+      keys.setPolicy(keys.find(arn), text === undefined ? undefined : checkPolicy(text));
+    },
+    permissions,
     forget: (arn) => keys.forget(keys.find(arn)),
     faults,
     counts,
@@ -111,9 +138,7 @@ function serverOf(server: Server, keys: Keys, faults: KmsFaults, counts: KmsCoun
 async function answer(
   request: IncomingMessage,
   response: ServerResponse,
-  keys: Keys,
-  faults: ReturnType<typeof kmsFaultBook>,
-  counts: CallCounter,
+  { keys, faults, counts, permissions }: Parts,
 ): Promise<void> {
   const gone = new AbortController();
   response.once('close', () => gone.abort());
@@ -130,7 +155,7 @@ async function answer(
     }
     const action = Object.hasOwn(ACTIONS, operation) ? ACTIONS[operation] : undefined;
     if (!action) throw new KmsError('UnknownOperationException');
-    const body = action(keys, input);
+    const body = action(keys, input, { caller: callerOf(request.headers.authorization), permissions });
     ended('ok');
     send(response, 200, body);
   } catch (error) {
