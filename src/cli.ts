@@ -13,6 +13,7 @@ import { jobsCommand } from './cli/jobs.ts';
 import { keysCommand } from './cli/keys.ts';
 import { listCommand } from './cli/list.ts';
 import { parkedCommand } from './cli/parked.ts';
+import { policyCommand } from './cli/policy.ts';
 import { readCommand } from './cli/read.ts';
 import { statusCommand } from './cli/status.ts';
 import { say } from './cli/terminal.ts';
@@ -59,6 +60,7 @@ export function buildProgram(): Command {
     listCommand(),
     tenantsCommand(),
     keysCommand(),
+    policyCommand(),
     parkedCommand(),
     statusCommand(),
     jobsCommand(),

@@ -7,6 +7,7 @@ import { checkName } from '../names.ts';
 import { checkArn } from './arguments.ts';
 import { factLines, gateLines } from './gate-lines.ts';
 import { blockCommand, probeCommand, releaseCommand, unblockCommand } from './keys-change.ts';
+import { keysPolicyCommand } from './keys-policy.ts';
 import { withOperator } from './opened.ts';
 import { json, out, say } from './terminal.ts';
 
@@ -24,6 +25,7 @@ export function keysCommand(): Command {
     .addCommand(releaseCommand())
     .addCommand(blockCommand())
     .addCommand(unblockCommand())
+    .addCommand(keysPolicyCommand())
     .addHelpText(
       'after',
       `
