@@ -1,0 +1,106 @@
+// A tenant that denies us one day by its key policy, in a running installation: that day's documents are unreadable, and
+// nothing else changes.
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createReader, startIndexWorker } from '../../src/app.ts';
+import { systemClock } from '../../src/clock.ts';
+import type { Reader } from '../../src/reader.ts';
+import { documentOf as policyOf } from '../../src/policies/document.ts';
+import { keyPolicy } from '../../src/policies/key-policy.ts';
+import { objectName } from '../../src/names.ts';
+import { readAll } from '../../src/store/s3.ts';
+import { headerOf } from '../support/message.ts';
+import { documentOf, openHouse, squeezed, textOf, type House } from './house.ts';
+
+const DAY_MS = 86_400_000;
+const CORPUS = 'docs';
+const OWNER = '111122223333';
+const OURS = 'arn:aws:iam::444455556666:role/sealdex';
+
+let house: House;
+
+beforeAll(async () => {
+  house = await openHouse({ AWS_ACCESS_KEY_ID: OURS });
+});
+afterAll(() => house[Symbol.asyncDispose]());
+
+/** Stores documents with a worker whose clock is so many days behind. */
+async function store(tenant: string, ids: readonly string[], daysAgo = 0): Promise<void> {
+  const clock = { ...systemClock, now: () => systemClock.now() - daysAgo * DAY_MS };
+  const worker = await startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent', clock });
+  try {
+    for (const id of ids) {
+      const { jobId } = await house.producer.enqueueIndex({
+        tenant,
+        corpus: CORPUS,
+        document: documentOf(id, `Text of ${id}`),
+      });
+      expect(await house.end(jobId)).toBe('done');
+    }
+  } finally {
+    await worker.stop();
+  }
+}
+
+/** A reader that has no data key in memory yet. */
+async function read(tenant: string, ids: readonly string[]): Promise<string[]> {
+  const reader: Reader = await createReader(house.settings);
+  try {
+    return await Promise.all(
+      ids.map((id) => textOf(reader, tenant, CORPUS, id).catch((error: { code: string }) => error.code)),
+    );
+  } finally {
+    await reader[Symbol.asyncDispose]();
+  }
+}
+
+const good = (ids: readonly string[]): string[] => ids.map((id) => squeezed(`Section Text of ${id}`));
+
+async function dayOf(tenant: string, id: string): Promise<string> {
+  const stored = await house.store.get(`documents/${tenant}/${CORPUS}/${objectName(id)}`);
+  const { context } = await headerOf(await readAll(stored!));
+  return context['period']!.slice(0, '2026-11-23'.length);
+}
+
+test('The documents of a denied day are unreadable; no gate shuts, and all others are stored and read as before', async () => {
+  const [acme, other] = [await house.tenant('acme'), await house.tenant('other')];
+  const allowed = keyPolicy({ principal: OURS, tenant: 'acme' }, OWNER);
+  house.services.kms.setPolicy(acme, allowed);
+  house.services.kms.setPolicy(other, keyPolicy({ principal: OURS, tenant: 'other' }, OWNER));
+  await store('acme', ['three-days-ago', 'also-then'], 3);
+  await store('acme', ['six-days-ago'], 6);
+  await store('acme', ['today']);
+  await store('other', ['of-another'], 3);
+  const day = await dayOf('acme', 'three-days-ago');
+  expect(await dayOf('acme', 'also-then')).toBe(day);
+  const all = ['three-days-ago', 'also-then', 'six-days-ago', 'today'];
+  expect(await read('acme', all)).toEqual(good(all));
+
+  house.services.kms.setPolicy(acme, {
+    ...policyOf(allowed.Statement),
+    Statement: [
+      ...allowed.Statement,
+      {
+        Sid: 'DenySealdexOneDay',
+        Effect: 'Deny',
+        Principal: { AWS: OURS },
+        Action: 'kms:Decrypt',
+        Resource: '*',
+        Condition: { StringLike: { 'kms:EncryptionContext:period': `${day}T*` } },
+      },
+    ],
+  });
+  const seen = await read('acme', all);
+  expect(seen).toEqual(['PERIOD_DENIED', 'PERIOD_DENIED', ...good(['six-days-ago', 'today'])]);
+  expect(await house.operator.gates()).toEqual({ gates: [], total: 0 });
+  await store('acme', ['new']);
+  expect(await read('acme', ['new', 'today'])).toEqual(good(['new', 'today']));
+  expect(await read('other', ['of-another'])).toEqual(good(['of-another']));
+  expect(await house.operator.gates()).toEqual({ gates: [], total: 0 });
+  expect((await house.operator.status()).parkedByTenant).toEqual([]);
+
+  // A document that is indexed again is one of today: the slice has it no longer.
+  await store('acme', ['also-then']);
+  expect(await read('acme', ['also-then', 'three-days-ago'])).toEqual([...good(['also-then']), 'PERIOD_DENIED']);
+  house.services.kms.setPolicy(acme, allowed);
+  expect(await read('acme', all)).toEqual(good(all));
+}, 90_000);
