@@ -1,0 +1,143 @@
+// `sealdex keys policy` and `sealdex policy`: JSON alone on standard output, no settings needed, one clear error.
+import { spawnSync } from 'node:child_process';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { keyPolicy, keyStatements } from '../../src/policies/key-policy.ts';
+import { documentOf } from '../../src/policies/document.ts';
+import { rolePolicy, ROLES } from '../../src/policies/role-policy.ts';
+import { linesOf, run, temporaryFolder } from './run.ts';
+
+const ROLE = 'arn:aws:iam::111122223333:role/sealdex';
+const KEY = 'arn:aws:kms:eu-west-1:111122223333:key/1';
+const OURS = ['keys', 'policy', '--principal', ROLE, '--tenant', 'acme'];
+const folder = temporaryFolder();
+afterAll(() => folder[Symbol.dispose]());
+
+describe('keys policy', () => {
+  const choice = { principal: ROLE, tenant: 'acme' };
+
+  test.each<[string[], unknown]>([
+    [[], documentOf(keyStatements(choice))],
+    [['--by-condition'], documentOf(keyStatements({ ...choice, byCondition: true }))],
+    [['--without-context'], documentOf(keyStatements({ ...choice, withoutContext: true }))],
+    [['--account', '444455556666'], keyPolicy(choice, '444455556666')],
+  ])('%j prints JSON alone, with or without --json', async (options, policy) => {
+    for (const more of [[], ['--json']]) {
+      const { code, stdout, stderr } = await run([...OURS, ...options, ...more]);
+      expect(code).toBe(0);
+      expect(JSON.parse(stdout)).toEqual(policy);
+      expect(linesOf(stdout).length === 1).toBe(more.length === 1);
+      expect(stderr).not.toBe('');
+    }
+  });
+
+  /** Runs the printed script with an `aws` that notes its arguments and answers. */
+  function shell(script: string): { calls: string[][]; stdout: string; status: number | null } {
+    const notes = join(folder.path, 'calls');
+    const aws = join(folder.path, 'aws');
+    writeFileSync(notes, '');
+    writeFileSync(
+      aws,
+      `#!/bin/sh\nprintf '%s\\0' "$@" >> ${notes}; printf '\\n\\0' >> ${notes}\ncase "$1 $2" in "sts get-caller-identity") echo 444455556666;; "kms create-key") echo mrk-1;; "configure get") echo eu-north-1;; *) echo arn;; esac\n`,
+    );
+    chmodSync(aws, 0o700);
+    const { stdout, status } = spawnSync('sh', [], {
+      input: script,
+      encoding: 'utf8',
+      env: { PATH: `${folder.path}:${process.env['PATH'] ?? ''}` },
+    });
+    const calls = readFileSync(notes, 'utf8').split('\n\0').slice(0, -1);
+    return { calls: calls.map((call) => call.split('\0').slice(0, -1)), stdout, status };
+  }
+
+  test('--commands makes a key with the whole policy in our region, and prints its ARN', async () => {
+    const { stdout: script } = await run([...OURS, '--commands', '--region', 'eu-west-1']);
+    const { calls, stdout, status } = shell(script);
+    expect({ stdout, status }).toEqual({ stdout: 'arn\n', status: 0 });
+    const [, create = [], describing = []] = calls;
+    expect(create.slice(0, 2)).toEqual(['kms', 'create-key']);
+    expect(JSON.parse(create[create.indexOf('--policy') + 1] ?? '')).toEqual(keyPolicy(choice, '444455556666'));
+    expect([create.at(-1), create.includes('--multi-region')]).toEqual(['eu-west-1', false]);
+    expect(describing.slice(0, 6)).toEqual(['kms', 'describe-key', '--key-id', 'mrk-1', '--region', 'eu-west-1']);
+  });
+
+  test.each<[string[], string]>([
+    [['--multi-region', 'eu-central-1'], 'eu-central-1'],
+    [['--multi-region'], 'eu-north-1'],
+  ])(
+    '--commands %j makes a primary there and a replica in our region, each with the policy',
+    async (options, primary) => {
+      const { stdout: script } = await run([...OURS, '--commands', ...options]);
+      const { calls } = shell(script);
+      const create = calls.find(([, name]) => name === 'create-key') ?? [];
+      const replicate = calls.find(([, name]) => name === 'replicate-key') ?? [];
+      expect(create).toEqual(expect.arrayContaining(['--multi-region', '--region', primary]));
+      expect(replicate.slice(2, 8)).toEqual([
+        '--key-id',
+        'mrk-1',
+        '--region',
+        primary,
+        '--replica-region',
+        'us-west-2',
+      ]);
+      expect(JSON.parse(replicate[9] ?? '')).toEqual(keyPolicy(choice, '444455556666'));
+    },
+  );
+});
+
+describe('policy', () => {
+  const facts = { bucket: 'my-bucket', platformKeyArn: KEY, queue: 'main' };
+  const asOptions = ['--bucket', 'my-bucket', '--platform-key', KEY];
+  const asSettings = { SEALDEX_BUCKET: 'my-bucket', SEALDEX_PLATFORM_KEY_ARN: KEY };
+
+  test.each(ROLES)('%s: from options or from settings, JSON alone', async (role) => {
+    const answers = [
+      await run(['policy', role, ...asOptions]),
+      await run(['policy', role, '--json'], { settings: asSettings }),
+    ];
+    for (const { code, stdout } of answers) {
+      expect(code).toBe(0);
+      expect(JSON.parse(stdout)).toEqual(rolePolicy(role, facts));
+    }
+  });
+
+  test('the queue and former platform keys are in it', async () => {
+    const former = KEY.replace('key/1', 'key/0');
+    const settings = { ...asSettings, SEALDEX_PLATFORM_FORMER_KEY_ARNS: former };
+    const { stdout } = await run(['policy', 'worker', '--queue', 'second'], { settings });
+    expect(JSON.parse(stdout)).toEqual(
+      rolePolicy('worker', { ...facts, queue: 'second', platformFormerKeyArns: [former] }),
+    );
+    expect(stdout).toContain('arn:aws:s3:::my-bucket/system/second/birth');
+    expect(stdout).toContain(former);
+  });
+});
+
+test.each<[string[], RegExp]>([
+  [['keys', 'policy', '--principal', 'arn:aws:iam::1:user/a', '--tenant', 'a'], /must be the ARN of an IAM role/],
+  [[...OURS, '--account', '12'], /--account must be 12 digits/],
+  [[...OURS, '--region', 'us-west-2'], /go with --commands/],
+  [[...OURS, '--commands', '--json'], /leave --account and --json out/],
+  [[...OURS, '--commands', '--region', 'us west'], /A region is a name/],
+  [[...OURS, '--commands', '--multi-region', 'us-west-2'], /The primary is in us-west-2 already/],
+  [['policy', 'worker'], /Give --bucket, or set SEALDEX_BUCKET/],
+  [['policy', 'worker', '--bucket', 'B'], /--bucket must be the name of an S3 bucket/],
+  [['policy', 'worker', '--bucket', 'bbb', '--platform-key', 'alias/a'], /--platform-key must be the full ARN/],
+  [
+    ['policy', 'admin'],
+    /'admin' is invalid for argument 'role'\. Allowed choices are worker, producer, reader, operator/,
+  ],
+])('wrong use is one sentence and 64: %j', async (args, sentence) => {
+  const { code, stdout, stderr } = await run(args);
+  expect({ code, stdout, lines: linesOf(stderr).length }).toEqual({ code: 64, stdout: '', lines: 1 });
+  expect(stderr).toMatch(sentence);
+});
+
+test('a tenant that cannot be is refused by name', async () => {
+  const { code, stderr } = await run([...OURS.slice(0, -1), 'a/b']);
+  expect({ code, stderr }).toEqual({
+    code: 65,
+    stderr: 'sealdex: tenant must be 1 to 50 letters, digits, _, = or -. (DOCUMENT_INVALID)\n',
+  });
+});

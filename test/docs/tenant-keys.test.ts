@@ -1,0 +1,39 @@
+// docs/tenant-keys.md against the code: its policies are those that we print and that KMS takes, its commands exist.
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { buildProgram } from '../../src/cli.ts';
+import { type KmsServer, startKms } from '../../src/dev/kms/server.ts';
+import { documentOf } from '../../src/policies/document.ts';
+import { keyPolicy, keyStatements } from '../../src/policies/key-policy.ts';
+import { commandLinesOf, faultOf } from './command-lines.ts';
+import { fileOf } from './pages.ts';
+
+const PATH = 'docs/tenant-keys.md';
+const PAGE = fileOf(PATH);
+const CHOICE = { principal: 'arn:aws:iam::111122223333:role/sealdex', tenant: 'acme' };
+const [granted, denied] = [...PAGE.matchAll(/^```json\n([\s\S]*?)^```$/gm)].map(([, text = '']): unknown =>
+  JSON.parse(text),
+);
+
+let kms: KmsServer;
+
+beforeAll(async () => {
+  kms = await startKms();
+});
+afterAll(() => kms.stop());
+
+test('the policy on the page is the one that its command prints', () => {
+  expect(PAGE).toContain(`sealdex keys policy --principal ${CHOICE.principal} --tenant ${CHOICE.tenant}\n`);
+  expect(granted).toEqual(documentOf(keyStatements(CHOICE)));
+});
+
+test('KMS takes it, and the denial of a day beside it', () => {
+  const { Version, Statement } = keyPolicy(CHOICE, '444455556666');
+  const key = kms.createKey();
+  expect(() => kms.setPolicy(key, { Version, Statement: [...Statement, denied] })).not.toThrow();
+});
+
+test('every command on the page can be given as it stands there', async () => {
+  const lines = commandLinesOf(PATH);
+  expect(lines.length).toBeGreaterThan(3);
+  for (const line of lines) expect(await faultOf(buildProgram, line)).toBeUndefined();
+});

@@ -1,0 +1,213 @@
+// The IAM policies that we print: each role does its work with nothing but these permissions, and needs every one of them.
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createOperator, createProducer, createReader, startIndexWorker } from '../../src/app.ts';
+import { openRooms } from '../../src/app/rooms.ts';
+import type { Settings } from '../../src/config.ts';
+import { KMS_ERRORS, type KmsFault } from '../../src/dev/kms/faults.ts';
+import { silentLog } from '../../src/log.ts';
+import { rolePolicy, ROLES, type Role } from '../../src/policies/role-policy.ts';
+import { createReaderFrom } from '../../src/reader.ts';
+import { redisKeys } from '../../src/redis.ts';
+import { putIntake } from '../../src/store/intake.ts';
+import { deleteDocument } from '../../src/store/documents.ts';
+import { newJobId } from '../../src/jobs.ts';
+import { objectName } from '../../src/names.ts';
+import { systemClock } from '../../src/clock.ts';
+import { intakeSweep } from '../../src/upkeep/intake-sweep.ts';
+import { tombstoneSweep } from '../../src/upkeep/tombstones.ts';
+import { AheadClock } from '../support/ahead-clock.ts';
+import { eventually } from '../support/eventually.ts';
+import { documentOf, openHouse, textOf, type House } from './house.ts';
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+const principalOf = (role: Role): string => `arn:aws:iam::111122223333:role/${role}`;
+
+let house: House;
+
+const settingsOf = (role: Role): Settings => ({
+  ...house.settings,
+  AWS_ACCESS_KEY_ID: principalOf(role),
+  SEALDEX_PROBE_MIN_MS: 100,
+  SEALDEX_PROBE_MAX_MS: 100,
+});
+
+const policyOf = (role: Role) => {
+  const { SEALDEX_BUCKET, SEALDEX_PLATFORM_KEY_ARN, SEALDEX_QUEUE } = house.settings;
+  return rolePolicy(role, {
+    bucket: String(SEALDEX_BUCKET),
+    platformKeyArn: String(SEALDEX_PLATFORM_KEY_ARN),
+    queue: String(SEALDEX_QUEUE),
+  });
+};
+
+const usesOf = (role: Role) => {
+  const { s3, kms } = house.services;
+  return [...s3.permissions.uses(), ...kms.permissions.uses()].filter((use) => use.principalArn === principalOf(role));
+};
+
+const disable = (arn: string): void => house.services.kms.disable(arn);
+
+beforeAll(async () => {
+  house = await openHouse({ SEALDEX_INLINE_BYTES: 0 });
+  for (const role of ROLES) {
+    const text = JSON.stringify(policyOf(role));
+    house.services.s3.permissions.set(principalOf(role), text);
+    house.services.kms.permissions.set(principalOf(role), text);
+  }
+});
+afterAll(() => house[Symbol.asyncDispose]());
+
+/** Everything that a role must have been allowed: no refusal, and each action of each statement by that statement alone. */
+function expectExactly(role: Role): void {
+  const uses = usesOf(role);
+  expect(uses.filter(({ allowedBy }) => allowedBy.length === 0)).toEqual([]);
+  const needed = policyOf(role).Statement.flatMap(({ Sid, Action }, at) =>
+    Action.map((action) => ({
+      permission: `${Sid} ${action}`,
+      isNeeded: uses.some((use) => use.action === action && use.allowedBy.length === 1 && use.allowedBy[0] === at),
+    })),
+  );
+  expect(needed.filter(({ isNeeded }) => !isNeeded).map(({ permission }) => permission)).toEqual([]);
+}
+
+const PLACE = { corpus: 'docs', id: 'one' };
+const document = documentOf(PLACE.id, 'Some text.');
+const file = { filename: 'note.txt', body: Buffer.from('A note.') };
+
+test('The roles of an installation do all their work with the policies that are printed, and nothing in these is left over', async () => {
+  const keys = new Map<string, string>();
+  for (const name of ['acme', 'late', 'stopped', 'hidden', 'gone', 'failing']) keys.set(name, await house.tenant(name));
+  await house.operator.putTenant('acme', { keepOriginals: true });
+  await using producer = await createProducer(settingsOf('producer'));
+  await using second = await createProducer(settingsOf('producer'));
+  await using reader = await createReader(settingsOf('reader'));
+  await using operator = await createOperator(settingsOf('operator'));
+
+  // Content under the tenants' keys, then under the platform key, by two processes that share the data keys.
+  const enqueue = async (by: typeof producer, tenant: string, more: object = {}): Promise<string> =>
+    (await by.enqueueIndex({ tenant, corpus: PLACE.corpus, document, ...more })).jobId;
+  await expect(enqueue(producer, 'nobody')).rejects.toMatchObject({ code: 'TENANT_UNKNOWN' });
+  const { faults, requests } = house.services.s3;
+  // Of two that send one request at once, each with its content, the second takes its own back.
+  const hanging = faults.set({ match: { method: 'PUT', prefix: 'intake/' }, fault: { kind: 'hang' } });
+  const twins = Promise.all([producer, second].map((by) => enqueue(by, 'acme', { idempotencyKey: 'k' })));
+  await Promise.all([
+    twins,
+    eventually(() => requests.count({ method: 'PUT', prefix: 'intake/' }) === 2).then(() => hanging.clear()),
+  ]);
+  const jobs = [(await twins)[0]!, await enqueue(second, 'late')];
+  jobs.push(await enqueue(second, 'acme'));
+  const parked = [await enqueue(producer, 'stopped')];
+  await enqueue(producer, 'gone');
+  disable(keys.get('hidden')!);
+  parked.push(await enqueue(producer, 'hidden'), await enqueue(second, 'hidden'));
+  disable(keys.get('stopped')!);
+  house.services.kms.forget(keys.get('gone')!);
+
+  const worker = await startIndexWorker(settingsOf('worker'), { host: '127.0.0.1', log: 'silent' });
+  try {
+    for (const job of jobs) expect(await house.end(job)).toBe('done');
+    const upload = async (): Promise<string> => {
+      const { jobId } = await producer.enqueueUpload({
+        tenant: 'acme',
+        corpus: PLACE.corpus,
+        documentId: 'file',
+        ...file,
+      });
+      return house.end(jobId);
+    };
+    expect([await upload(), await upload()]).toEqual(['done', 'done']);
+    // Parked by the worker, probed, and back when the keys are enabled again.
+    await eventually(async () => (await house.operator.gates()).total >= 3);
+    for (const name of ['stopped', 'hidden']) house.services.kms.enable(keys.get(name)!);
+    for (const job of parked) expect(await house.end(job)).toMatch(/^(?:done|superseded)$/);
+
+    // Reading, and a key that the reader is the first to find disabled, or failing.
+    const place = { tenant: 'acme', ...PLACE };
+    expect(await textOf(reader, 'acme', PLACE.corpus, PLACE.id)).toContain('Sometext');
+    await expect(reader.metadata({ ...place, id: 'none' })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    const original = await reader.original({ ...place, id: 'file' });
+    for await (const _chunk of original.body);
+    expect((await reader.list({ tenant: 'acme', corpus: PLACE.corpus })).documents).toHaveLength(2);
+    const { jobId } = await producer.enqueueDelete({ ...place, id: 'file' });
+    expect(await house.end(jobId)).toBe('done');
+    disable(keys.get('late')!);
+    await expect(reader.metadata({ ...place, tenant: 'late' })).rejects.toMatchObject({ code: 'KEY_DISABLED' });
+  } finally {
+    await worker.stop();
+  }
+
+  await readWithFailingKey();
+  await sweep();
+
+  // The command line: it makes and stops tenants, probes keys, discards letters, and does what producer and reader do.
+  await operator.putTenant('new', { plan: 'free' });
+  await operator.pauseTenant('new', 'a test');
+  for await (const _name of operator.tenantNames());
+
+  for (const role of ['worker', 'producer', 'reader'] as const) expectExactly(role);
+  expect(usesOf('operator').filter(({ allowedBy }) => allowedBy.length === 0)).toEqual([]);
+}, 120_000);
+
+/** What makes a reader ask further: a past period that is denied, and a key that fails for half a minute. */
+async function readWithFailingKey(): Promise<void> {
+  const clock = new AheadClock();
+  const work: Parameters<typeof openRooms<void>>[2] = async (rooms, releases) => {
+    const reader = createReaderFrom({ ...rooms, gates: rooms.guard.gates });
+    const { keyArn } = await rooms.tenants.get('stopped');
+    const fail = (fault: KmsFault, times?: number) =>
+      house.services.kms.faults.set({
+        match: { key: keyArn, operation: 'Decrypt' },
+        fault,
+        ...(times === undefined ? {} : { times }),
+      });
+    const read = async (aheadMs: number): Promise<unknown> => {
+      clock.advance(aheadMs);
+      await rooms.guard.gates.reload();
+      return reader.metadata({ tenant: 'stopped', ...PLACE });
+    };
+    fail(KMS_ERRORS.accessDenied, 1);
+    await expect(read(2 * HOUR_MS)).rejects.toMatchObject({ code: 'PERIOD_DENIED' });
+    const failing = fail(KMS_ERRORS.internal);
+    await expect(read(31_000)).rejects.toMatchObject({ code: 'KMS_FAILED' });
+    await expect(read(31_000)).rejects.toMatchObject({ code: 'KEY_UNAVAILABLE' });
+    failing.clear();
+    await releases.release();
+  };
+  await openRooms(settingsOf('reader'), 'prompt', work, { clock });
+}
+
+/** The chores that a worker does once a day: content without a job, and a tombstone that is old, are taken. */
+async function sweep(): Promise<void> {
+  const jobId = newJobId();
+  const facts = { corpus: 'docs', kind: 'index', revision: 1 };
+  await putIntake(house.store, { tenant: 'acme', jobId, intake: '0123456789abcdef' }, facts, Buffer.from('x'));
+  const clock = new AheadClock();
+  await openRooms(
+    settingsOf('worker'),
+    'patient',
+    async (rooms, releases) => {
+      // What a worker asks in a pause, or before it believes that a key is gone for good.
+      expect(await rooms.guard.platformKeyWorks()).toBe(true);
+      const { config, metrics, redis, store } = rooms;
+      const keys = redisKeys(config.queue);
+      const mark = JSON.stringify({ v: 1, id: '0'.repeat(32), at: systemClock.now() - DAY_MS });
+      await redis.set(keys.birth, mark);
+      await house.store.put(`system/${config.queue}/birth`, Buffer.from(mark), {});
+      const object = objectName('removed');
+      await deleteDocument(house.store, systemClock, { tenant: 'acme', corpus: 'docs', object, revision: 1, jobId });
+      const deps = { config, clock, log: silentLog, metrics, redis, keys, store };
+      const { signal } = new AbortController();
+      for (const days of [20, 2, 200]) {
+        clock.advance(days * DAY_MS);
+        await intakeSweep(deps).run(signal);
+        await tombstoneSweep(deps).run(signal);
+      }
+      expect((await store.list('intake/acme/')).objects.filter(({ key }) => key.includes(jobId))).toEqual([]);
+      expect(await house.store.head(`documents/acme/docs/${object}`)).toBeUndefined();
+      await releases.release();
+    },
+    { clock: systemClock },
+  );
+}
