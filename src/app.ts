@@ -4,6 +4,7 @@ import { probing } from './app/probing.ts';
 import { beat, openRooms } from './app/rooms.ts';
 import type { Settings } from './config.ts';
 import { createIdentity } from './identity.ts';
+import { createKeyCalls } from './keys/kms/key-calls.ts';
 import { silentLog } from './log.ts';
 import { createOperatorFrom, type Operator } from './operator.ts';
 import type { GateOwner } from './parking/gate.ts';
@@ -19,6 +20,7 @@ export type { JobState, JobStatus } from './producer.ts';
 export type { DocumentName, ListedDocument, Reader } from './reader.ts';
 export type { ShownJob, Status } from './operator.ts';
 export type { GateFacts, TenantParked } from './operator/gates.ts';
+export type { KeyCheck } from './operator/key-check.ts';
 export type { ProbeAnswer } from './operator/keys.ts';
 export type { Discarded, Letter, LetterFilter, Replayed } from './operator/letters.ts';
 export type { ParkedJob } from './operator/parked.ts';
@@ -65,7 +67,7 @@ export function createReader(settings?: Settings): Promise<Reader> {
 /** Opens what the command line needs beside producer and reader. @throws as createProducer */
 export function createOperator(settings?: Settings): Promise<Operator> {
   return openRooms(settings, 'prompt', async (rooms, releases) => {
-    const { config, clock, redis, guard } = rooms;
+    const { config, clock, metrics, redis, guard } = rooms;
     const queue = releases.add(openQueue(config, redis, clock), (opened) => opened.close());
     const identity = releases.add(createIdentity(config), (opened) => opened.close());
     const shared = { ...rooms, queueName: config.queue, keys: redisKeys(config.queue), queue };
@@ -73,10 +75,9 @@ export function createOperator(settings?: Settings): Promise<Operator> {
       ...shared,
       gates: guard.gates,
       probing: probing(rooms, silentLog),
-      platformKeyArn: config.platformKeyArn,
-      platformFormerKeyArns: config.platformFormerKeyArns,
       identity: () => identity.arn(),
       reencryption: createReencryption(shared),
+      keyCalls: releases.add(createKeyCalls(config, metrics), (opened) => opened.close()),
     });
     return { ...operator, [Symbol.asyncDispose]: () => releases.release() };
   });

@@ -105,5 +105,8 @@ export function credentialsOf({ accessKeyId, secretAccessKey, sessionToken }: Co
 }
 
 /** The platform keys, today's and those of the past. */
-export const platformArns = ({ platformKeyArn, platformFormerKeyArns }: Config): ReadonlySet<string> =>
+export const platformArns = ({
+  platformKeyArn,
+  platformFormerKeyArns,
+}: Pick<Config, 'platformKeyArn' | 'platformFormerKeyArns'>): ReadonlySet<string> =>
   new Set([platformKeyArn, ...platformFormerKeyArns]);

@@ -3,6 +3,7 @@
 import type { Code } from './errors.ts';
 import { readHeartbeats, type Heartbeat } from './heartbeat.ts';
 import { gateNamed, parkedByTenant, type GateFacts, type TenantParked } from './operator/gates.ts';
+import { createKeyCheckOperator, type KeyCheckOperator } from './operator/key-check.ts';
 import { createKeyOperator, type KeyOperator } from './operator/key-operator.ts';
 import { createLetterOperator, type LetterOperator } from './operator/letters.ts';
 import { createTenantOperator, type TenantOperator, type TenantOperatorDeps } from './operator/tenant-operator.ts';
@@ -32,7 +33,7 @@ export interface ShownJob extends JobFacts {
   readonly gate?: GateFacts;
 }
 
-export interface Operator extends KeyOperator, LetterOperator, TenantOperator, AsyncDisposable {
+export interface Operator extends KeyOperator, KeyCheckOperator, LetterOperator, TenantOperator, AsyncDisposable {
   /** Queues, processes and keys as Redis tells them now. A process that died counts for some seconds more. */
   status(): Promise<Status>;
   /** State `unknown` for a job that never was or that ended more than an hour (a setting) ago. */
@@ -49,6 +50,7 @@ export function createOperatorFrom(deps: OperatorDeps): Omit<Operator, typeof Sy
   const { queueName, clock, redis, queue, store } = deps;
   return {
     ...createKeyOperator(deps),
+    ...createKeyCheckOperator(deps),
     ...createTenantOperator(deps),
     async status() {
       const [counts, processes, parked, dead] = await Promise.all([

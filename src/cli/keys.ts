@@ -6,6 +6,7 @@ import { CODES } from '../errors.ts';
 import { checkName } from '../names.ts';
 import { checkArn } from './arguments.ts';
 import { factLines, gateLines } from './gate-lines.ts';
+import { checkCommand } from './keys-check.ts';
 import { blockCommand, probeCommand, releaseCommand, unblockCommand } from './keys-change.ts';
 import { keysPolicyCommand } from './keys-policy.ts';
 import { withOperator } from './opened.ts';
@@ -18,9 +19,10 @@ interface Options {
 
 export function keysCommand(): Command {
   return new Command('keys')
-    .description('KMS keys that cannot be used now: whose, why, who acts; try, release, block them')
+    .description('check a KMS key; those that cannot be used now: whose, why, who acts; try, release, block them')
     .addCommand(listCommand())
     .addCommand(showCommand())
+    .addCommand(checkCommand())
     .addCommand(probeCommand())
     .addCommand(releaseCommand())
     .addCommand(blockCommand())

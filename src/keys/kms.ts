@@ -35,9 +35,9 @@ const LANE_CALLS = 8;
 const CONNECTIONS = 256;
 
 /** The SDK has no request timeout of its own: a hanging call would hold a single flight for ever. For all that a call takes. */
-const DEADLINE_MS = { patient: 4000, prompt: PROMPT_MS };
+export const DEADLINE_MS = { patient: 4000, prompt: PROMPT_MS };
 
-interface Answer {
+export interface Answer {
   readonly KeyId?: string | undefined;
   readonly Plaintext?: Uint8Array | undefined;
 }
@@ -144,7 +144,7 @@ function asking({ client, pace, config, metrics, use }: Asking): Ask {
   };
 }
 
-function openClient(config: Config, use: Patience): KMSClient {
+export function openClient(config: Config, use: Patience): KMSClient {
   return new KMSClient({
     region: config.region,
     maxAttempts: 2,
@@ -204,12 +204,16 @@ function sendInTime(client: KMSClient, pace: Pace): Send {
   };
 }
 
-const contextOf = ({ tenant, period, purpose }: KeyContext): Record<string, string> => ({ tenant, period, purpose });
+export const contextOf = ({ tenant, period, purpose }: KeyContext): Record<string, string> => ({
+  tenant,
+  period,
+  purpose,
+});
 
 const isWrappedLength = (length: number): boolean => length >= 1 && length <= MAX_WRAPPED_BYTES;
 
 /** Moves the key out of the SDK's buffer, which is zeroed; checks that the KMS key asked for is the one that answered. */
-function takePlaintext({ KeyId, Plaintext }: Answer, arn: string): Buffer {
+export function takePlaintext({ KeyId, Plaintext }: Answer, arn: string): Buffer {
   // An array of its own: Node moves small views that it allocates itself, and leaves what they held behind.
   const plaintext = Buffer.from(new ArrayBuffer(KEY_BYTES));
   const isWhole = Plaintext?.length === KEY_BYTES;

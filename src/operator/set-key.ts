@@ -1,6 +1,7 @@
 // Another KMS key for a tenant: checked, written down, told to all processes, and what was parked under the old one let go.
 // What the file says then is src/tenants' business; moving what is stored is re-encryption's.
 import { createHash, randomBytes } from 'node:crypto';
+import { platformArns } from '../config.ts';
 import { SealdexError } from '../errors.ts';
 import { takeLease } from '../lease.ts';
 import type { GateRecord } from '../parking/gate.ts';
@@ -8,15 +9,11 @@ import { isByOperator, released } from '../parking/word.ts';
 import { keyIn } from '../tenants/key-change.ts';
 import { PLATFORM } from '../names.ts';
 import type { KeyChangeEntry, TenantFile } from '../tenants/shape.ts';
-import type { KeyCheck } from './key-check.ts';
+import { checkKey, type KeyCheck, type KeyCheckDeps } from './key-check.ts';
 import type { KeyDeps } from './keys.ts';
 import { changeGate } from './words.ts';
 
-export interface SetKeyDeps extends KeyDeps {
-  readonly platformKeyArn: string;
-  /** The platform keys of the past. */
-  readonly platformFormerKeyArns: readonly string[];
-  readonly checkKey: (tenant: string, arn: string, options: { readonly shared?: boolean }) => Promise<KeyCheck>;
+export interface SetKeyDeps extends KeyDeps, KeyCheckDeps {
   /** Who asks, as AWS names them. */
   readonly identity: () => Promise<string>;
 }
@@ -60,8 +57,7 @@ export async function setKey(
     const operator = await deps.identity();
     const id = randomBytes(8).toString('hex');
     const entry: KeyChangeEntry = { change: 'key', id, at: deps.clock.now(), operator, from, to };
-    const platformArns = new Set([deps.platformKeyArn, ...deps.platformFormerKeyArns]);
-    await tenants.put(tenant, { key: { entry, platformArns } });
+    await tenants.put(tenant, { key: { entry, platformArns: platformArns(deps.config) } });
     // If Redis cannot be reached now, a probe finds the file and lets the jobs go.
     await letGo(deps, tenant, arnOf(deps, from), () => true);
     await letGo(deps, tenant, arnOf(deps, to), ({ code }) => !isByOperator(code));
@@ -73,21 +69,15 @@ export async function setKey(
 
 async function checked(
   deps: SetKeyDeps,
-  { tenant, plan }: TenantFile,
+  { tenant }: TenantFile,
   to: string,
   options: { readonly shared?: boolean },
 ): Promise<KeyCheck | undefined> {
   if (to === PLATFORM) {
-    await deps.probing.tryKey(tenant, deps.platformKeyArn);
+    await deps.probing.tryKey(tenant, deps.config.platformKeyArn);
     return undefined;
   }
-  if (plan === 'free')
-    throw new SealdexError(
-      'TENANT_KEY_INVALID',
-      `Tenant ${tenant} is on plan free, which has no KMS key of its own: sealdex tenants put ${tenant} --plan pro`,
-      { field: 'plan' },
-    );
-  const check = await deps.checkKey(tenant, to, options);
+  const check = await checkKey(deps, tenant, to, options);
   if (check.canAttach) return check;
   const why = check.steps.filter(({ verdict }) => verdict === 'fail').map(({ saw, todo }) => [saw, todo].join(' '));
   throw new SealdexError('TENANT_KEY_INVALID', ['The KMS key cannot be attached:', ...why].join('\n  '), {
@@ -95,7 +85,7 @@ async function checked(
   });
 }
 
-const arnOf = ({ platformKeyArn }: SetKeyDeps, key: string): string => (key === PLATFORM ? platformKeyArn : key);
+const arnOf = ({ config }: SetKeyDeps, key: string): string => (key === PLATFORM ? config.platformKeyArn : key);
 
 /** The parked jobs: each says for itself what it needs, and what is still under a key that does not work parks again. */
 async function letGo(

@@ -5,7 +5,6 @@ import type { Reencryption, ReencryptionProgress } from '../reencryption.ts';
 import type { Store } from '../store/s3.ts';
 import type { TenantChange, TenantFile } from '../tenants.ts';
 import { countKeys } from './count-keys.ts';
-import { checkKey, type KeyCheck } from './key-check.ts';
 import { setKey, type KeyChanged, type SetKeyDeps } from './set-key.ts';
 
 /** All throw `TENANT_UNKNOWN`, `PLATFORM_TENANTS`, `STORE_FAILED`, `REDIS_FAILED`. */
@@ -19,8 +18,6 @@ export interface TenantOperator {
    * @throws SealdexError `DOCUMENT_INVALID` with field `tenant`, `plan` or `whenKeyShut`, `TENANT_KEY_INVALID`, `TENANT_CHANGED`
    */
   putTenant(tenant: string, change: TenantChange): Promise<{ made: boolean; file: TenantFile }>;
-  /** Whether the KMS key can serve the tenant. Changes nothing. @throws SealdexError of KMS when that could not be found out */
-  checkKey(tenant: string, keyArn: string, options?: { readonly shared?: boolean }): Promise<KeyCheck>;
   /**
    * Another KMS key for the tenant, checked first, or `platform`; what is stored begins to move.
    * @throws SealdexError `TENANT_KEY_INVALID`, `TENANT_CHANGED`, those of KMS
@@ -41,7 +38,6 @@ export type TenantOperatorDeps = Omit<SetKeyDeps, 'checkKey'> & {
 export function createTenantOperator(deps: TenantOperatorDeps): TenantOperator {
   const { tenants, reencryption } = deps;
   const named = (tenant: string): string => checkName(tenant, 'tenant');
-  const check: SetKeyDeps['checkKey'] = (tenant, keyArn, options) => checkKey(deps, tenant, keyArn, options);
   return {
     tenantNames: () => tenants.names(),
     tenant: (tenant) => tenants.show(tenant),
@@ -55,9 +51,8 @@ export function createTenantOperator(deps: TenantOperatorDeps): TenantOperator {
         });
       return tenants.put(tenant, change);
     },
-    checkKey: async (tenant, keyArn, options = {}) => check(named(tenant), keyArn, options),
     async setKey(tenant, to, options) {
-      const changed = await setKey({ ...deps, checkKey: check }, named(tenant), to, options);
+      const changed = await setKey(deps, named(tenant), to, options);
       // Also when it was this key already: whoever changed it may have died before this.
       const { state } = await reencryption.progress(tenant);
       if (state === 'not begun') await reencryption.begin(tenant);

@@ -151,6 +151,8 @@ test('back to the platform key: what is stored moves there, and the history name
   await eventually(async () => (await arnsUnder('documents')).has(platformArn));
   expect(await arnsUnder('documents')).toEqual(new Set([platformArn]));
   const { history, formerKeyArns } = await house.operator.tenant(tenant);
-  expect(history).toMatchObject([{ change: 'key', operator: 'arn:aws:sts::111122223333:assumed-role/sealdex/local', from: arn }]);
+  expect(history).toMatchObject([
+    { change: 'key', operator: 'arn:aws:sts::111122223333:assumed-role/sealdex/local', from: arn },
+  ]);
   expect(formerKeyArns).toEqual([arn]);
 });

@@ -1,0 +1,70 @@
+// Whether a KMS key can serve a tenant, as far as its name and KMS tell: the table of onboarding, step by step.
+// Nothing is changed and nothing kept. Plan and other owners are not known here: see src/operator/key-check.ts.
+import type { Clock } from '../clock.ts';
+import { arnStep, isMultiRegion, ownerStep, type Ours } from './check/arn.ts';
+import { factSteps } from './check/facts.ts';
+import { fail, ok, refusalIn, refused, type Candidate, type CheckStep } from './check/step.ts';
+import { useSteps } from './check/use.ts';
+import { periodAt } from './data-key.ts';
+import type { KeyCalls, KeyFacts } from './kms/key-calls.ts';
+
+export type { CheckStep } from './check/step.ts';
+
+export interface KeyCheckDeps {
+  readonly config: Ours;
+  readonly clock: Clock;
+  readonly keyCalls: KeyCalls;
+}
+
+/**
+ * Ends after the step that makes the next ones pointless.
+ * @throws SealdexError `KMS_THROTTLED`, `KMS_FAILED`, `PLATFORM_CREDENTIALS`, `INTERNAL` when nothing could be found out
+ * about the key; the signal's reason
+ */
+export async function* checkSteps(
+  { config, clock, keyCalls }: KeyCheckDeps,
+  key: Candidate,
+  signal?: AbortSignal,
+): AsyncGenerator<CheckStep> {
+  const { tenant, arn } = key;
+  for (const step of [arnStep(arn, config), ownerStep(arn, config)]) {
+    yield step;
+    if (step.verdict === 'fail') return;
+  }
+  const described = await describe(keyCalls, key, config.region, signal);
+  yield described.step;
+  if (described.isGone) return;
+  const facts = described.facts === undefined ? [] : factSteps(described.facts, config.region);
+  yield* facts;
+  if (facts.some(({ verdict }) => verdict === 'fail')) return;
+  const context = { tenant, period: periodAt(tenant, clock.now()), purpose: 'documents' } as const;
+  yield* useSteps(keyCalls, key, context, signal);
+}
+
+interface Described {
+  readonly step: CheckStep;
+  readonly facts?: KeyFacts;
+  /** No other call would find the key either. */
+  readonly isGone?: boolean;
+}
+
+async function describe(
+  calls: KeyCalls,
+  key: Candidate,
+  region: string,
+  signal: AbortSignal | undefined,
+): Promise<Described> {
+  try {
+    const facts = await calls.describe(key.arn, signal);
+    return { step: ok('DescribeKey', 'KMS knows the key and describes it to us.'), facts };
+  } catch (error) {
+    const fault = refusalIn(error);
+    if (fault.code === 'KEY_NOT_FOUND' && isMultiRegion(key.arn)) {
+      const saw = `KMS knows no such key in ${region}: the multi-region key has no replica there.`;
+      return { step: fail('DescribeKey', saw, `The tenant creates a replica in ${region}.`), isGone: true };
+    }
+    const step = refused('DescribeKey', 'kms:DescribeKey', key, fault);
+    // A denial of DescribeKey alone leaves the rest to be tried: every missing action is named at once.
+    return { step, isGone: fault.code !== 'KEY_DENIED' };
+  }
+}

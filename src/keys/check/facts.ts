@@ -1,0 +1,69 @@
+// What DescribeKey tells of a KMS key, judged. It says nothing of permissions: those are tried.
+import type { KeyFacts } from '../kms/key-calls.ts';
+import { fail, ok, warn, type CheckStep } from './step.ts';
+
+const date = (ms: number): string => new Date(ms).toISOString().slice(0, 10);
+
+export const factSteps = (facts: KeyFacts, region: string): CheckStep[] => [
+  specStep(facts),
+  usageStep(facts),
+  stateStep(facts),
+  regionsStep(facts, region),
+  originStep(facts),
+];
+
+const specStep = ({ spec }: KeyFacts): CheckStep =>
+  spec === 'SYMMETRIC_DEFAULT'
+    ? ok('key spec', 'Symmetric (SYMMETRIC_DEFAULT).')
+    : fail('key spec', `The key is ${spec}.`, 'The tenant makes a symmetric key: KeySpec SYMMETRIC_DEFAULT.');
+
+const usageStep = ({ usage }: KeyFacts): CheckStep =>
+  usage === 'ENCRYPT_DECRYPT'
+    ? ok('key usage', 'Encrypts and decrypts.')
+    : fail('key usage', `The key is for ${usage}.`, 'The tenant makes a key with KeyUsage ENCRYPT_DECRYPT.');
+
+const WAYS: Readonly<Record<string, string>> = Object.freeze({
+  Disabled: 'The tenant enables the key.',
+  PendingDeletion: 'The tenant cancels the deletion and then enables the key: a cancelled deletion leaves it disabled.',
+  PendingReplicaDeletion: 'The tenant cancels the deletion and then enables the key, or gives another one.',
+  PendingImport: 'The tenant imports the key material.',
+  Unavailable: 'The tenant reconnects its custom key store.',
+  Creating: 'Wait until KMS has made the replica, and check again.',
+  Updating: 'Wait until KMS has changed the key, and check again.',
+});
+
+function stateStep({ state, deletesAt }: KeyFacts): CheckStep {
+  const way = WAYS[state] ?? 'Look the state up in the KMS documentation.';
+  if (state !== 'Enabled') {
+    const until = deletesAt === undefined ? '' : `, and will be deleted on ${date(deletesAt)}`;
+    return fail('key state', `The key is ${state}${until}.`, way);
+  }
+  if (deletesAt === undefined) return ok('key state', 'Enabled.');
+  return warn('key state', `Enabled, and will be deleted on ${date(deletesAt)}.`, 'The tenant cancels the deletion.');
+}
+
+function regionsStep({ regions }: KeyFacts, region: string): CheckStep {
+  if (regions === undefined) return ok('regions', 'A single-region key, in our region.');
+  if (regions.includes(region)) return ok('regions', `A multi-region key: ${regions.join(', ')}.`);
+  return fail(
+    'regions',
+    `A multi-region key without a replica in ${region}: ${regions.join(', ')}.`,
+    `The tenant creates a replica in ${region}.`,
+  );
+}
+
+function originStep({ origin, isInCustomStore, expiresAt }: KeyFacts): CheckStep {
+  if (isInCustomStore || origin === 'AWS_CLOUDHSM' || origin === 'EXTERNAL_KEY_STORE')
+    return warn(
+      'origin',
+      `The key is in a custom key store (${origin}): while that is disconnected, all of the tenant's jobs wait.`,
+      'The tenant keeps its key store connected.',
+    );
+  if (origin === 'AWS_KMS') return ok('origin', 'Made by KMS.');
+  const until = expiresAt === undefined ? 'its material can be deleted' : `its material expires on ${date(expiresAt)}`;
+  return warn(
+    'origin',
+    `The key material is imported (${origin}): ${until}.`,
+    'The tenant keeps a copy of the material, and imports it again before it expires.',
+  );
+}

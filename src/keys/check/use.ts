@@ -1,0 +1,138 @@
+// The real calls with a KMS key, in the real context and in wrong ones: nothing else tells of permissions.
+// No plaintext outlives its step: what must come back is remembered by its hash.
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { SealdexError } from '../../errors.ts';
+import type { KeyContext } from '../data-key.ts';
+import type { KeyCalls } from '../kms/key-calls.ts';
+import { fail, ok, refusalIn, refused, warn, type Candidate, type CheckStep, type KeyStep } from './step.ts';
+
+type Tried<T> =
+  | { readonly answer: T; readonly fault?: never }
+  | { readonly answer?: never; readonly fault: SealdexError };
+
+async function tried<T>(call: Promise<T>): Promise<Tried<T>> {
+  try {
+    return { answer: await call };
+  } catch (error) {
+    return { fault: refusalIn(error) };
+  }
+}
+
+/** Wiped: what is left is enough to recognise it. */
+function hashAndWipe(plaintext: Buffer): Buffer {
+  try {
+    return createHash('sha256').update(plaintext).digest();
+  } finally {
+    plaintext.fill(0);
+  }
+}
+
+interface Wrapped {
+  readonly wrapped: Buffer;
+  readonly hash: Buffer;
+}
+
+/** @throws SealdexError when KMS gave no answer about the key; the signal's reason */
+export async function* useSteps(
+  calls: KeyCalls,
+  key: Candidate,
+  context: KeyContext,
+  signal?: AbortSignal,
+): AsyncGenerator<CheckStep> {
+  const { arn } = key;
+  const made = await tried(newDataKey(calls, arn, context, signal));
+  yield made.fault
+    ? refused('GenerateDataKey', 'kms:GenerateDataKey*', key, made.fault)
+    : ok('GenerateDataKey', 'KMS makes data keys.');
+  const encrypted = await tried(encrypt(calls, arn, context, signal));
+  yield encrypted.fault ? refused('Encrypt', 'kms:Encrypt', key, encrypted.fault) : ok('Encrypt', 'KMS encrypts.');
+  const wrapped = made.answer ?? encrypted.answer;
+  if (!wrapped) {
+    for (const step of ['Decrypt', 'ReEncrypt'] as const)
+      yield fail(
+        step,
+        'Not tried: there is nothing encrypted to try it with.',
+        'Mend the steps above, and check again.',
+      );
+    return;
+  }
+  const decrypted = await tried(decrypt(calls, arn, wrapped, context, signal));
+  yield decryptStep(key, decrypted);
+  const moved = await tried(calls.reEncrypt(arn, wrapped.wrapped, context, signal));
+  yield moved.fault
+    ? refused('ReEncrypt', 'kms:ReEncrypt*', key, moved.fault)
+    : ok('ReEncrypt', 'KMS encrypts a data key again.');
+  if (decrypted.answer !== undefined) yield await wrongContextStep(calls, arn, wrapped, context, signal);
+  if (made.answer) yield await otherTenantStep(calls, key, context, signal);
+}
+
+async function newDataKey(calls: KeyCalls, arn: string, context: KeyContext, signal?: AbortSignal): Promise<Wrapped> {
+  const { plaintext, wrapped } = await calls.generateDataKey(arn, context, signal);
+  return { wrapped, hash: hashAndWipe(plaintext) };
+}
+
+async function encrypt(calls: KeyCalls, arn: string, context: KeyContext, signal?: AbortSignal): Promise<Wrapped> {
+  const plaintext = randomBytes(32);
+  try {
+    const wrapped = await calls.encrypt(arn, plaintext, context, signal);
+    return { wrapped, hash: hashAndWipe(plaintext) };
+  } finally {
+    plaintext.fill(0);
+  }
+}
+
+/** Whether the same comes back. */
+async function decrypt(
+  calls: KeyCalls,
+  arn: string,
+  { wrapped, hash }: Wrapped,
+  context: KeyContext,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  return timingSafeEqual(hashAndWipe(await calls.decrypt(arn, wrapped, context, signal)), hash);
+}
+
+function decryptStep(key: Candidate, { answer, fault }: Tried<boolean>): CheckStep {
+  if (fault) return refused('Decrypt', 'kms:Decrypt', key, fault);
+  if (answer) return ok('Decrypt', 'What was encrypted comes back as it was.');
+  return fail('Decrypt', 'What comes back is not what was encrypted.', 'Find what stands between us and KMS.');
+}
+
+const LONG_AGO = '2000-01-01T00:00Z';
+
+/** The tenant is the right one, so that a key policy lets it pass: KMS itself must find that the context is another one. */
+async function wrongContextStep(
+  calls: KeyCalls,
+  arn: string,
+  wrapped: Wrapped,
+  context: KeyContext,
+  signal?: AbortSignal,
+): Promise<CheckStep> {
+  const { fault } = await tried(decrypt(calls, arn, wrapped, { ...context, period: LONG_AGO }, signal));
+  if (fault) return ok('wrong context', `Decrypt in another context is refused (${fault.reason ?? fault.code}).`);
+  return warn(
+    'wrong context',
+    'Decrypt works in another context too: what answers here is not KMS, or something before it drops the context.',
+    'Find what stands between us and KMS: nothing binds data keys to tenants and periods there.',
+  );
+}
+
+const OTHER_TENANTS = ['another-tenant', 'one-more-tenant'] as const;
+
+async function otherTenantStep(
+  calls: KeyCalls,
+  { tenant, arn }: Candidate,
+  context: KeyContext,
+  signal?: AbortSignal,
+): Promise<CheckStep> {
+  const [one, other] = OTHER_TENANTS;
+  const step: KeyStep = 'other tenant';
+  const foreign = { ...context, tenant: tenant === one ? other : one };
+  const { fault } = await tried(newDataKey(calls, arn, foreign, signal));
+  if (fault) return ok(step, `The key is refused for another tenant's context (${fault.reason ?? fault.code}).`);
+  return warn(
+    step,
+    "The key works in another tenant's context too: its key policy does not name this tenant.",
+    `The tenant adds the condition kms:EncryptionContext:tenant = ${tenant}: sealdex keys policy --tenant ${tenant} prints it.`,
+  );
+}

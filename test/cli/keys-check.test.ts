@@ -1,0 +1,110 @@
+// `sealdex keys check`: its lines, its JSON, and its exit codes.
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import { jsonOf, linesOf, type Ended } from './run.ts';
+import { openScene, type Scene } from './scene.ts';
+
+let scene: Scene;
+
+beforeAll(async () => {
+  scene = await openScene();
+});
+afterEach(() => scene.services.kms.faults.clear());
+afterAll(() => scene[Symbol.asyncDispose]());
+
+const check = (arn: string, ...more: string[]): Promise<Ended> =>
+  scene.sealdex(['keys', 'check', arn, '--tenant', 'acme', ...more]);
+
+test('a key that can be attached: a line for each step, the warnings with what to do, and 0', async () => {
+  const { code, stdout, stderr } = await check(scene.services.kms.createKey());
+  expect({ code, stderr }).toEqual({ code: 0, stderr: 'The key can be attached to tenant acme.\n' });
+  const lines = linesOf(stdout);
+  expect(lines).toHaveLength(16);
+  expect(lines.map((line) => line.slice(0, 6).trim()).filter((word) => word !== 'ok')).toEqual(['warn']);
+  expect(lines[0]).toBe('ok    arn             The full ARN of a key in us-west-2.');
+  expect(lines).toContainEqual(
+    expect.stringMatching(/^warn  other tenant {4}The key works in another tenant's .* The tenant adds the condition/),
+  );
+});
+
+test('a key that cannot: FAIL, what was seen, who has to do what, and 65', async () => {
+  const arn = scene.services.kms.createKey();
+  scene.services.kms.disable(arn);
+  const { code, stdout, stderr } = await check(arn);
+  expect({ code, stderr }).toEqual({ code: 65, stderr: 'The key cannot be attached to tenant acme.\n' });
+  expect(linesOf(stdout)).toContain('FAIL  key state       The key is Disabled. The tenant enables the key.');
+});
+
+test('--json is one line with all steps, and the same exit code', async () => {
+  const { code, stdout, stderr } = await check('alias/mine', '--json');
+  expect({ code, stderr }).toEqual({ code: 65, stderr: '' });
+  expect(jsonOf(stdout)).toEqual([
+    {
+      tenant: 'acme',
+      arn: 'alias/mine',
+      canAttach: false,
+      steps: [
+        expect.objectContaining({ step: 'arn', verdict: 'fail', saw: expect.any(String), todo: expect.any(String) }),
+        { step: 'plan', verdict: 'ok', saw: 'Plan pro may have a KMS key of its own.' },
+      ],
+    },
+  ]);
+});
+
+test("another tenant's key is refused, and with --shared a warning", async () => {
+  await scene.operator.putTenant('other', { plan: 'pro' });
+  const args = ['keys', 'check', scene.keyArn, '--tenant', 'other'];
+  expect((await scene.sealdex(args)).code).toBe(65);
+  const { code, stdout } = await scene.sealdex([...args, '--shared']);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^warn {2}other owners {4}Tenants that have or had it: acme\./m);
+});
+
+test('a tenant that does not exist yet is warned of, and --plan says what it will have', async () => {
+  const arn = scene.services.kms.createKey();
+  const planLine = async (...more: string[]): Promise<[number | null, string | undefined]> => {
+    const { code, stdout } = await scene.sealdex(['keys', 'check', arn, '--tenant', 'newcomer', ...more]);
+    return [code, linesOf(stdout).find((line) => / plan /.test(line))];
+  };
+  expect(await planLine()).toEqual([
+    0,
+    `warn  plan            There is no tenant newcomer yet: its plan is checked when it is made. sealdex tenants put newcomer --plan pro --key ${arn}`,
+  ]);
+  expect(await planLine('--plan', 'pro')).toEqual([0, expect.stringMatching(/^ok /)]);
+  expect(await planLine('--plan', 'free')).toEqual([65, expect.stringMatching(/^FAIL /)]);
+});
+
+describe('what says nothing about the key ends with its own code, after the steps before it', () => {
+  test.each([
+    ['throttled', KMS_ERRORS.throttled, 75, 'KMS_THROTTLED ThrottlingException'],
+    ['an outage', KMS_ERRORS.internal, 69, 'KMS_FAILED KMSInternalException'],
+    ['our credentials', KMS_ERRORS.expiredCredentials, 69, 'PLATFORM_CREDENTIALS ExpiredTokenException'],
+  ] as const)('%s', async (_, fault, exit, mark) => {
+    const arn = scene.services.kms.createKey();
+    scene.services.kms.faults.set({ match: { key: arn, operation: 'Encrypt' }, fault });
+    const { code, stdout, stderr } = await check(arn);
+    expect(code).toBe(exit);
+    expect(stdout).not.toMatch(/FAIL/);
+    expect(linesOf(stdout).at(-1)).toMatch(/^ok {4}GenerateDataKey/);
+    expect(stderr).toMatch(/^sealdex: The KMS key could not be checked, since .*try again\. \(.*\)\n$/);
+    expect(stderr).toContain(`(${mark})`);
+  });
+});
+
+describe('wrong use is answered with 64', () => {
+  test.each<[string[], RegExp]>([
+    [['check', '--tenant', 'a'], /missing required argument 'arn'/],
+    [['check', 'arn'], /required option '--tenant <name>' not specified/],
+    [['check', 'arn', '--tenant', 'a', '--plan', 'gold'], /argument 'gold' is invalid/],
+  ])('sealdex keys %j', async (args, sentence) => {
+    const { code, stdout, stderr } = await scene.sealdex(['keys', ...args]);
+    expect({ code, stdout }).toEqual({ code: 64, stdout: '' });
+    expect(stderr).toMatch(sentence);
+  });
+
+  test('a tenant with a wrong name is refused with 65', async () => {
+    const { code, stderr } = await scene.sealdex(['keys', 'check', 'arn', '--tenant', 'a/b']);
+    expect(code).toBe(65);
+    expect(stderr).toMatch(/^sealdex: tenant must be 1 to 50/);
+  });
+});

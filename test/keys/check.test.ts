@@ -1,0 +1,124 @@
+// What a check of a key makes of a KMS that is none, and what it leaves in memory: nothing.
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import { checkSteps, type CheckStep } from '../../src/keys/check.ts';
+import { createKeyCalls, type KeyCalls } from '../../src/keys/kms/key-calls.ts';
+import { createMetrics } from '../../src/metrics.ts';
+import { FakeClock } from '../support/clock.ts';
+import { contextOf, isZeroed, openRoom, type Room } from './fixture.ts';
+
+let room: Room;
+let calls: KeyCalls;
+
+beforeAll(async () => {
+  room = await openRoom();
+  calls = createKeyCalls(room.config);
+});
+
+afterEach(() => room.kms.faults.clear());
+
+afterAll(async () => {
+  calls.close();
+  await room[Symbol.asyncDispose]();
+});
+
+interface Seen {
+  readonly steps: CheckStep[];
+  /** The very buffers that plaintexts came or went in. */
+  readonly plaintexts: Uint8Array[];
+  /** Whether all of those before a step are wiped when it is told. */
+  readonly wereWiped: boolean[];
+}
+
+async function seen(key: { tenant: string; arn: string }, over: Partial<KeyCalls> = {}): Promise<Seen> {
+  const plaintexts: Uint8Array[] = [];
+  const asked: KeyCalls = { ...calls, ...over };
+  const watched: KeyCalls = {
+    ...calls,
+    async generateDataKey(...args) {
+      const made = await asked.generateDataKey(...args);
+      plaintexts.push(made.plaintext);
+      return made;
+    },
+    async decrypt(...args) {
+      const plaintext = await asked.decrypt(...args);
+      plaintexts.push(plaintext);
+      return plaintext;
+    },
+    encrypt(arn, plaintext, ...args) {
+      plaintexts.push(plaintext);
+      return asked.encrypt(arn, plaintext, ...args);
+    },
+  };
+  const steps: CheckStep[] = [];
+  const wereWiped: boolean[] = [];
+  const deps = { config: room.config, clock: new FakeClock(), keyCalls: watched };
+  for await (const step of checkSteps(deps, key)) {
+    steps.push(step);
+    wereWiped.push(plaintexts.every(isZeroed));
+  }
+  return { steps, plaintexts, wereWiped };
+}
+
+const verdictOf = ({ steps }: Seen, name: string): string | undefined =>
+  steps.find(({ step }) => step === name)?.verdict;
+
+test('No plaintext outlives its step', async () => {
+  const { plaintexts, wereWiped } = await seen(room.tenant());
+  // Made, encrypted, decrypted, and made for another tenant, since this key policy does not know one.
+  expect(plaintexts).toHaveLength(4);
+  expect(wereWiped).toEqual(wereWiped.map(() => true));
+});
+
+test('What is there when a call fails is wiped too', async () => {
+  const key = room.tenant();
+  room.kms.faults.set({ match: { key: key.arn, operation: 'Encrypt' }, fault: KMS_ERRORS.accessDenied });
+  const { plaintexts, wereWiped } = await seen(key);
+  expect(plaintexts).toHaveLength(4);
+  expect(wereWiped).toEqual(wereWiped.map(() => true));
+});
+
+test('A KMS that takes no notice of the context is a warning', async () => {
+  const key = room.tenant();
+  const one = contextOf('nobody');
+  const found = await seen(key, {
+    generateDataKey: (arn) => calls.generateDataKey(arn, one),
+    decrypt: (arn, wrapped) => calls.decrypt(arn, wrapped, one),
+    encrypt: (arn, plaintext) => calls.encrypt(arn, plaintext, one),
+  });
+  expect(verdictOf(found, 'Decrypt')).toBe('ok');
+  expect(verdictOf(found, 'wrong context')).toBe('warn');
+  expect(found.wereWiped.every(Boolean)).toBe(true);
+});
+
+test('A KMS that gives back other bytes is no good key', async () => {
+  const found = await seen(room.tenant(), {
+    async decrypt(...asked) {
+      const plaintext = await calls.decrypt(...asked);
+      plaintext[31]! ^= 1;
+      return plaintext;
+    },
+  });
+  expect(verdictOf(found, 'Decrypt')).toBe('fail');
+  expect(found.wereWiped.every(Boolean)).toBe(true);
+});
+
+test('A refused GenerateDataKey leaves Decrypt to be tried with what Encrypt gave', async () => {
+  const key = room.tenant();
+  room.kms.faults.set({ match: { key: key.arn, operation: 'GenerateDataKey' }, fault: KMS_ERRORS.accessDenied });
+  const found = await seen(key);
+  expect(verdictOf(found, 'GenerateDataKey')).toBe('fail');
+  expect(verdictOf(found, 'Decrypt')).toBe('ok');
+  expect(verdictOf(found, 'other tenant')).toBeUndefined();
+});
+
+test('Each call is counted by its result', async () => {
+  const metrics = createMetrics();
+  const counted = createKeyCalls(room.config, metrics);
+  const { tenant, arn } = room.tenant();
+  room.kms.faults.set({ match: { key: arn, operation: 'Encrypt' }, fault: KMS_ERRORS.accessDenied });
+  await counted.describe(arn);
+  await expect(counted.encrypt(arn, Buffer.alloc(32), contextOf(tenant))).rejects.toMatchObject({ code: 'KEY_DENIED' });
+  counted.close();
+  expect(await metrics.by('sealdex_kms_calls_total', 'operation')).toEqual({ DescribeKey: 1, Encrypt: 1 });
+});

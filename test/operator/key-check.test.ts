@@ -1,0 +1,380 @@
+// Every row of the table of onboarding, against the local KMS: what refuses a key, what only warns, and what says nothing about it.
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { createOperator, type KeyCheck, type Operator } from '../../src/app.ts';
+import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import type { KeyOptions, KeyState } from '../../src/dev/kms/keys.ts';
+import { factSteps } from '../../src/keys/check/facts.ts';
+import type { KeyCheckOptions } from '../../src/operator/key-check.ts';
+import { eventually } from '../support/eventually.ts';
+import { testServices, type TestServices } from '../support/services.ts';
+
+let services: TestServices;
+let operator: Operator;
+
+beforeAll(async () => {
+  services = await testServices();
+  const former = services.kms.createKey();
+  operator = await createOperator({ ...services.settings, SEALDEX_PLATFORM_FORMER_KEY_ARNS: former });
+  formerKey = former;
+  for (const tenant of ['acme', 'globex']) await operator.putTenant(tenant, { plan: 'pro' });
+  await operator.putTenant('freebie', { plan: 'free' });
+});
+
+let formerKey: string;
+
+afterEach(() => services.kms.faults.clear());
+
+afterAll(async () => {
+  await operator[Symbol.asyncDispose]();
+  await services[Symbol.asyncDispose]();
+});
+
+/** As a tenant's key policy with the condition has it. */
+const boundTo = (arn: string): void =>
+  void services.kms.faults.set({
+    match: { key: arn, context: { tenant: 'another-tenant' } },
+    fault: KMS_ERRORS.accessDenied,
+  });
+
+const check = (arn: string, options?: KeyCheckOptions, tenant = 'acme'): Promise<KeyCheck> =>
+  operator.checkKey(tenant, arn, options);
+
+const stepOf = ({ steps }: KeyCheck, name: string) => steps.find(({ step }) => step === name);
+
+const badOf = ({ steps }: KeyCheck): string[] =>
+  steps.filter(({ verdict }) => verdict !== 'ok').map(({ step, verdict }) => `${verdict} ${step}`);
+
+/** The steps after the ones that KMS is not asked for. */
+const AFTER_KMS = ['plan', 'other owners'];
+
+test('A key that is as it must be can be attached, and every step says so', async () => {
+  const arn = services.kms.createKey();
+  boundTo(arn);
+  const heard: string[] = [];
+  const checked = await check(arn, { onStep: ({ step }) => heard.push(step) });
+  expect(badOf(checked)).toEqual([]);
+  expect(checked).toMatchObject({ tenant: 'acme', arn, canAttach: true });
+  expect(heard).toEqual([
+    'arn',
+    'owner',
+    'DescribeKey',
+    'key spec',
+    'key usage',
+    'key state',
+    'regions',
+    'origin',
+    'GenerateDataKey',
+    'Encrypt',
+    'Decrypt',
+    'ReEncrypt',
+    'wrong context',
+    'other tenant',
+    ...AFTER_KMS,
+  ]);
+  expect(checked.steps.map(({ step }) => step)).toEqual(heard);
+});
+
+test('A check makes each call once, in the real context but for the wrong ones, and changes nothing', async () => {
+  const arn = services.kms.createKey();
+  boundTo(arn);
+  const before = await operator.tenant('acme');
+  await check(arn);
+  const calls = services.kms.counts.all().filter(({ key }) => key === arn);
+  expect(
+    calls.map(({ operation, tenant, result, count }) => [operation, tenant, result, count].join(' ')).toSorted(),
+  ).toEqual([
+    'Decrypt acme InvalidCiphertextException 1',
+    'Decrypt acme ok 1',
+    'DescribeKey  ok 1',
+    'Encrypt acme ok 1',
+    'GenerateDataKey acme ok 1',
+    'GenerateDataKey another-tenant AccessDeniedException 1',
+    'ReEncrypt acme ok 1',
+  ]);
+  expect(await operator.tenant('acme')).toEqual(before);
+  expect(services.kms.state(arn)).toBe('Enabled');
+});
+
+const ID = '1234abcd-12ab-34cd-56ef-1234567890ab';
+const MRK = `mrk-${'a1'.repeat(16)}`;
+const keyIn = (region: string, id: string): string => `arn:aws:kms:${region}:111122223333:key/${id}`;
+
+describe('KMS is not asked about', () => {
+  test.each<[string, string, RegExp, RegExp]>([
+    ['an alias', 'alias/mine', /^An alias/, /full ARN/],
+    ["an alias' ARN", 'arn:aws:kms:us-west-2:111122223333:alias/mine', /^An alias/, /full ARN/],
+    ['a bare id', ID, /^The bare id/, /full ARN/],
+    ['a bare multi-region id', MRK, /^The bare id/, /full ARN/],
+    ['other text', 'my key', /^Not the full ARN/, /full ARN/],
+    ['a key of another region', keyIn('eu-west-1', ID), /is in eu-west-1/, /makes a key in us-west-2/],
+    [
+      'a multi-region key of another region',
+      keyIn('eu-west-1', MRK),
+      /is in eu-west-1/,
+      /creates a replica of it in us-west-2/,
+    ],
+  ])('%s: it is refused by its name', async (_, arn, saw, todo) => {
+    services.kms.counts.reset();
+    const checked = await check(arn);
+    expect(checked.canAttach).toBe(false);
+    expect(stepOf(checked, 'arn')).toMatchObject({ verdict: 'fail' });
+    expect(stepOf(checked, 'arn')?.saw).toMatch(saw);
+    expect(stepOf(checked, 'arn')?.todo).toMatch(todo);
+    expect(services.kms.counts.count()).toBe(0);
+  });
+
+  test("a platform key, today's or a former one", async () => {
+    services.kms.counts.reset();
+    for (const arn of [String(services.settings.SEALDEX_PLATFORM_KEY_ARN), formerKey]) {
+      const checked = await check(arn);
+      expect(checked.canAttach).toBe(false);
+      expect(badOf(checked)).toEqual(['fail owner']);
+      expect(stepOf(checked, 'owner')?.todo).toMatch(/gives a key of its own/);
+    }
+    expect(services.kms.counts.count()).toBe(0);
+  });
+});
+
+describe('DescribeKey refuses', () => {
+  test.each<[string, KeyOptions, string, RegExp]>([
+    ['another key spec', { keySpec: 'RSA_2048' }, 'key spec', /RSA_2048/],
+    ['another key usage', { keyUsage: 'GENERATE_VERIFY_MAC' }, 'key usage', /GENERATE_VERIFY_MAC/],
+  ])('%s', async (_, options, step, saw) => {
+    const checked = await check(services.kms.createKey(options));
+    expect(checked.canAttach).toBe(false);
+    expect(stepOf(checked, step)).toMatchObject({
+      verdict: 'fail',
+      todo: expect.stringContaining('makes a') as string,
+    });
+    expect(stepOf(checked, step)?.saw).toMatch(saw);
+    expect(stepOf(checked, 'GenerateDataKey')).toBeUndefined();
+  });
+
+  test.each<[KeyState, RegExp]>([
+    ['Disabled', /enables the key/],
+    ['PendingDeletion', /cancels the deletion and then enables/],
+    ['PendingReplicaDeletion', /cancels the deletion/],
+    ['PendingImport', /imports the key material/],
+    ['Unavailable', /reconnects its custom key store/],
+    ['Creating', /Wait until/],
+    ['Updating', /Wait until/],
+  ])('a key that is %s, with what to do', async (state, todo) => {
+    const arn = services.kms.createKey();
+    services.kms.setState(arn, state);
+    const checked = await check(arn);
+    expect(checked.canAttach).toBe(false);
+    const step = stepOf(checked, 'key state');
+    expect(step).toMatchObject({ verdict: 'fail', saw: expect.stringContaining(`The key is ${state}`) as string });
+    expect(step?.todo).toMatch(todo);
+    if (state === 'PendingDeletion') expect(step?.saw).toMatch(/will be deleted on \d{4}-\d\d-\d\d\.$/);
+  });
+
+  test('a key that is not there', async () => {
+    const checked = await check(keyIn('us-west-2', ID));
+    expect(badOf(checked)).toEqual(['fail DescribeKey']);
+    expect(stepOf(checked, 'DescribeKey')?.saw).toMatch(/KEY_NOT_FOUND NotFoundException/);
+  });
+
+  test('a multi-region key without a replica in our region', async () => {
+    const checked = await check(keyIn('us-west-2', MRK));
+    expect(stepOf(checked, 'DescribeKey')).toMatchObject({
+      verdict: 'fail',
+      todo: 'The tenant creates a replica in us-west-2.',
+    });
+  });
+});
+
+describe('DescribeKey warns of', () => {
+  test.each<[string, KeyOptions, RegExp]>([
+    ['imported material', { origin: 'EXTERNAL' }, /imported \(EXTERNAL\)/],
+    ['a custom key store', { origin: 'AWS_CLOUDHSM', customKeyStoreId: 'cks-1' }, /custom key store \(AWS_CLOUDHSM\)/],
+    ['an external key store', { origin: 'EXTERNAL_KEY_STORE', customKeyStoreId: 'cks-2' }, /\(EXTERNAL_KEY_STORE\)/],
+  ])('%s', async (_, options, saw) => {
+    const arn = services.kms.createKey(options);
+    services.kms.setState(arn, 'Enabled');
+    boundTo(arn);
+    const checked = await check(arn);
+    expect(checked.canAttach).toBe(true);
+    expect(badOf(checked)).toEqual(['warn origin']);
+    expect(stepOf(checked, 'origin')?.saw).toMatch(saw);
+  });
+
+  const FACTS = {
+    spec: 'SYMMETRIC_DEFAULT',
+    usage: 'ENCRYPT_DECRYPT',
+    state: 'Enabled',
+    origin: 'AWS_KMS',
+    isInCustomStore: false,
+  };
+
+  test('material and keys with an end, which it names; a replica elsewhere only is refused', () => {
+    const at = Date.UTC(2027, 0, 31);
+    const verdictsOf = (more: object) =>
+      factSteps({ ...FACTS, ...more }, 'us-west-2').filter(({ verdict }) => verdict !== 'ok');
+    expect(verdictsOf({})).toEqual([]);
+    expect(verdictsOf({ deletesAt: at })).toMatchObject([
+      { step: 'key state', verdict: 'warn', saw: 'Enabled, and will be deleted on 2027-01-31.' },
+    ]);
+    expect(verdictsOf({ origin: 'EXTERNAL', expiresAt: at })[0]?.saw).toContain('expires on 2027-01-31');
+    expect(verdictsOf({ regions: ['eu-west-1'] })).toMatchObject([{ step: 'regions', verdict: 'fail' }]);
+    expect(verdictsOf({ regions: ['eu-west-1', 'us-west-2'] })).toEqual([]);
+  });
+
+  test('a multi-region key that is here is good', async () => {
+    const arn = services.kms.createKey({ multiRegion: true });
+    boundTo(arn);
+    const checked = await check(arn);
+    expect(badOf(checked)).toEqual([]);
+    expect(stepOf(checked, 'regions')?.saw).toBe('A multi-region key: us-west-2.');
+  });
+});
+
+describe('a denied action is named', () => {
+  test.each([
+    ['DescribeKey', 'kms:DescribeKey'],
+    ['GenerateDataKey', 'kms:GenerateDataKey*'],
+    ['Encrypt', 'kms:Encrypt'],
+    ['Decrypt', 'kms:Decrypt'],
+    ['ReEncrypt', 'kms:ReEncrypt*'],
+  ])('%s, and the others are tried all the same', async (operation, action) => {
+    const arn = services.kms.createKey();
+    boundTo(arn);
+    services.kms.faults.set({ match: { key: arn, operation }, fault: KMS_ERRORS.accessDenied });
+    const checked = await check(arn);
+    expect(badOf(checked)).toEqual([`fail ${operation}`]);
+    expect(checked.canAttach).toBe(false);
+    expect(stepOf(checked, operation)).toMatchObject({
+      saw: `KMS denies us ${action} (KEY_DENIED AccessDeniedException).`,
+      todo: `The tenant allows our role ${action} in the key policy: sealdex keys policy --tenant acme prints it.`,
+    });
+  });
+
+  test('all of them at once', async () => {
+    const arn = services.kms.createKey();
+    services.kms.faults.set({ match: { key: arn }, fault: KMS_ERRORS.accessDenied });
+    const checked = await check(arn);
+    expect(badOf(checked)).toEqual(
+      ['DescribeKey', 'GenerateDataKey', 'Encrypt', 'Decrypt', 'ReEncrypt'].map((step) => `fail ${step}`),
+    );
+  });
+
+  test('and when our own IAM denies it, the tenant is asked for nothing', async () => {
+    const arn = services.kms.createKey();
+    services.kms.faults.set({ match: { key: arn, operation: 'Decrypt' }, fault: KMS_ERRORS.accessDeniedByUs });
+    expect(stepOf(await check(arn), 'Decrypt')?.todo).toMatch(/^Allow kms:Decrypt on this key in our own IAM policy/);
+  });
+});
+
+test('A key that is disabled between two calls is refused with what the tenant should do', async () => {
+  const arn = services.kms.createKey();
+  const fault = { kind: 'error', name: 'DisabledException' } as const;
+  services.kms.faults.set({ match: { key: arn, operation: 'Decrypt' }, fault });
+  const step = stepOf(await check(arn), 'Decrypt');
+  expect(step).toMatchObject({ verdict: 'fail', saw: expect.stringContaining('KEY_DISABLED') as string });
+  expect(step?.todo).toMatch(/^The tenant enables the key/);
+});
+
+test("A key policy that does not name the tenant is a warning: the key works in another tenant's context", async () => {
+  const checked = await check(services.kms.createKey());
+  expect(checked.canAttach).toBe(true);
+  expect(badOf(checked)).toEqual(['warn other tenant']);
+  expect(stepOf(checked, 'other tenant')?.todo).toMatch(/kms:EncryptionContext:tenant = acme/);
+});
+
+describe('what says nothing about the key is no verdict', () => {
+  test.each([
+    ['KMS_THROTTLED', KMS_ERRORS.throttled, 'Encrypt'],
+    ['KMS_FAILED', KMS_ERRORS.internal, 'GenerateDataKey'],
+    ['KMS_FAILED', KMS_ERRORS.keyUnavailable, 'Decrypt'],
+    ['KMS_FAILED', KMS_ERRORS.dependencyTimeout, 'ReEncrypt'],
+    ['PLATFORM_CREDENTIALS', KMS_ERRORS.expiredCredentials, 'DescribeKey'],
+  ] as const)('%s', async (code, fault, operation) => {
+    const arn = services.kms.createKey();
+    services.kms.faults.set({ match: { key: arn, operation }, fault });
+    await expect(check(arn)).rejects.toMatchObject({
+      code,
+      keyArn: arn,
+      message: expect.stringMatching(/^The KMS key could not be checked, since .*try again\.$/) as string,
+    });
+  });
+
+  test("nor is the caller's own signal, also while KMS does not answer", async () => {
+    const arn = services.kms.createKey();
+    const stopped = new AbortController();
+    const hang = services.kms.faults.set({ match: { key: arn, operation: 'Encrypt' }, fault: { kind: 'hang' } });
+    const reason = new Error('stopped');
+    await Promise.all([
+      expect(check(arn, { signal: stopped.signal })).rejects.toBe(reason),
+      eventually(() => hang.waiting > 0).then(() => stopped.abort(reason)),
+    ]);
+  });
+});
+
+describe("what the tenants' files say", () => {
+  test('plan free has no key of its own', async () => {
+    const arn = services.kms.createKey();
+    boundTo(arn);
+    const checked = await check(arn, {}, 'freebie');
+    expect(checked.canAttach).toBe(false);
+    expect(stepOf(checked, 'plan')).toMatchObject({ verdict: 'fail', todo: 'sealdex tenants put freebie --plan pro' });
+  });
+
+  test('a tenant that does not exist yet is checked by the plan that it will have, or warned of', async () => {
+    const arn = services.kms.createKey();
+    boundTo(arn);
+    const planOf = async (options: KeyCheckOptions) => stepOf(await check(arn, options, 'newcomer'), 'plan')?.verdict;
+    expect(await planOf({})).toBe('warn');
+    expect(await planOf({ plan: 'enterprise' })).toBe('ok');
+    expect(await planOf({ plan: 'free' })).toBe('fail');
+  });
+
+  test('a key that another tenant has is refused, unless it is shared on purpose; its own tenant may have it', async () => {
+    const arn = services.kms.createKey();
+    boundTo(arn);
+    await operator.putTenant('owner', { plan: 'pro', kmsKeyArn: arn });
+    const checked = await check(arn);
+    expect(checked.canAttach).toBe(false);
+    expect(badOf(checked)).toEqual(['fail other owners']);
+    expect(stepOf(checked, 'other owners')?.saw).toBe('Tenants that have or had it: owner.');
+    const shared = await check(arn, { shared: true });
+    expect(shared.canAttach).toBe(true);
+    expect(badOf(shared)).toEqual(['warn other owners']);
+    expect(badOf(await check(arn, {}, 'owner'))).toEqual([]);
+  });
+
+  test('a key that another tenant had is refused as well', async () => {
+    const arn = services.kms.createKey();
+    boundTo(arn);
+    await operator.putTenant('left', { plan: 'pro' });
+    const file = { ...(await operator.tenant('left')), formerKeyArns: [arn] };
+    const address = `${services.s3.endpoint}/${String(services.settings.SEALDEX_BUCKET)}/tenants/left.json`;
+    expect((await fetch(address, { method: 'PUT', body: JSON.stringify(file) })).ok).toBe(true);
+    expect(stepOf(await check(arn), 'other owners')).toMatchObject({
+      verdict: 'fail',
+      saw: 'Tenants that have or had it: left.',
+    });
+  });
+
+  test('a key that the operator has blocked for the tenant is refused', async () => {
+    const arn = services.kms.createKey();
+    boundTo(arn);
+    await operator.putTenant('blocked', { plan: 'pro', kmsKeyArn: arn });
+    await operator.block('blocked', arn, 'incident');
+    expect(badOf(await check(arn, {}, 'blocked'))).toEqual(['fail block']);
+  });
+
+  // Last: it leaves a file that nobody can read.
+  test('a file that cannot be read leaves open whose the key is', async () => {
+    const address = `${services.s3.endpoint}/${String(services.settings.SEALDEX_BUCKET)}/tenants/broken.json`;
+    expect((await fetch(address, { method: 'PUT', body: '{' })).ok).toBe(true);
+    const arn = services.kms.createKey();
+    boundTo(arn);
+    const checked = await check(arn);
+    expect(badOf(checked)).toEqual(['fail other owners']);
+    expect(stepOf(checked, 'other owners')).toMatchObject({
+      saw: expect.stringContaining('broken') as string,
+      todo: 'Repair tenants/broken.json in the bucket.',
+    });
+    expect((await check(arn, { shared: true })).canAttach).toBe(true);
+  });
+});
