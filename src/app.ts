@@ -15,6 +15,7 @@ import { createReencryption } from './reencryption.ts';
 import { checkRedis, redisKeys } from './redis.ts';
 
 export { sayReason } from './extract/reasons.ts';
+export { examineInstallation, type DoctorOptions } from './app/doctor.ts';
 export { startIndexWorker, type RunningWorker, type WorkerOptions } from './app/worker.ts';
 export type { JobState, JobStatus } from './producer.ts';
 export type { DocumentName, ListedDocument, Reader } from './reader.ts';

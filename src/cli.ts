@@ -6,6 +6,7 @@ import { deadCommand } from './cli/dead.ts';
 import { deleteCommand } from './cli/delete.ts';
 import { demoCommand } from './cli/demo.ts';
 import { devCommand } from './cli/dev.ts';
+import { doctorCommand } from './cli/doctor.ts';
 import { failure, Interrupted, OUTPUT_FAILED, USAGE } from './cli/failure.ts';
 import { extractCommand } from './cli/extract.ts';
 import { indexCommand } from './cli/index-documents.ts';
@@ -65,6 +66,7 @@ export function buildProgram(): Command {
     statusCommand(),
     jobsCommand(),
     deadCommand(),
+    doctorCommand(),
     devCommand(),
     demoCommand(),
   ];

@@ -27,6 +27,19 @@ export function loadConfig(
   settings: Settings = {},
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): Config {
+  const { values, faults } = readSettings(settings, env);
+  if (faults.length > 0) {
+    const title = faults.length === 1 ? 'A setting is wrong:' : 'Settings are wrong:';
+    throw new SealdexError('CONFIG_INVALID', [title, ...faults].join('\n  '));
+  }
+  return Object.freeze(values as Config);
+}
+
+/** What can be read, and every fault: for who wants to look on all the same. Nobody works with a part of the settings. */
+export function readSettings(
+  settings: Settings = {},
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): { readonly values: Partial<Config>; readonly faults: readonly string[] } {
   const given: Readonly<Record<string, string | undefined>> = {
     ...fromEnvironment(settings, env),
     ...fromSettings(settings),
@@ -46,11 +59,7 @@ export function loadConfig(
     }
   }
   faults.push(...faultsBetween(values));
-  if (faults.length > 0) {
-    const title = faults.length === 1 ? 'A setting is wrong:' : 'Settings are wrong:';
-    throw new SealdexError('CONFIG_INVALID', [title, ...faults].join('\n  '));
-  }
-  return Object.freeze(values as Config);
+  return { values, faults };
 }
 
 function fromSettings(settings: Settings): Record<string, string> {

@@ -53,6 +53,8 @@ export function redisKeys(queue: string) {
     /** A process's heartbeat, and the set of all processes by the time of their last one. */
     heartbeat: (processId: string) => `${root}:processes:${processId}`,
     heartbeats: `${root}:processes`,
+    /** Written and removed again by who looks whether that works. */
+    trial: (random: string) => `${root}:doctor:${random}`,
   };
 }
 
@@ -107,14 +109,17 @@ export async function openRedis(config: Pick<Config, 'redisUrl'>, use: RedisUse)
       : { maxRetriesPerRequest: null, ...(use === 'patient' ? { commandTimeout: PATIENT_MS } : {}) }),
   });
   // Without a listener ioredis prints every failed reconnection; what waits for an answer gets its own error.
-  redis.on('error', () => {});
+  let last: unknown;
+  redis.on('error', (error) => (last = error));
   if (use !== 'subscriber') redis.on('connect', () => gatherWrites(redis.stream));
   const late = (): Error => new SealdexError('REDIS_FAILED', undefined, { reason: 'TimeoutError' });
   try {
     await withDeadline(systemClock, use === 'prompt' ? PROMPT_MS : PATIENT_MS, redis.connect(), late);
   } catch (error) {
     redis.disconnect();
-    throw redisFault(error);
+    // ioredis says only that there is no connection; why, it told before.
+    const isUntold = error instanceof Error && error.message === 'Connection is closed.';
+    throw redisFault(isUntold ? (last ?? error) : error);
   }
   return redis;
 }
@@ -191,6 +196,16 @@ export function run(redis: Redis, script: Script, args: readonly (string | numbe
 
 const MIN_VERSION = [6, 2];
 
+/** `6.2` or later. */
+export function isNewEnough(version: string): boolean {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  return major > MIN_VERSION[0]! || (major === MIN_VERSION[0] && minor >= MIN_VERSION[1]!);
+}
+
+/** A field of what INFO answers. */
+export const infoField = (info: string | undefined, name: string): string | undefined =>
+  new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info ?? '')?.[1];
+
 /** Delays and revisions are wall clock times: two clocks further apart would put jobs far away and order them wrongly. */
 export const MAX_SKEW_MS = 60_000;
 
@@ -205,21 +220,17 @@ export async function checkRedis(redis: Redis): Promise<string[]> {
   );
   const [seconds] = await ask(redis.time());
   if (Math.abs(Number(seconds) * 1000 - systemClock.now()) > MAX_SKEW_MS) throw new SealdexError('CLOCK_SKEW');
-  const read = (info: string | undefined, name: string): string | undefined =>
-    new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info ?? '')?.[1];
-  const version = read(server, 'redis_version') ?? '0';
-  const [major = 0, minor = 0] = version.split('.').map(Number);
-  if (major < MIN_VERSION[0]! || (major === MIN_VERSION[0] && minor < MIN_VERSION[1]!)) {
+  const version = infoField(server, 'redis_version') ?? '0';
+  if (!isNewEnough(version))
     throw new SealdexError('CONFIG_INVALID', `REDIS_URL: Redis ${version} is too old; 6.2 or later is needed.`);
-  }
-  const policy = read(memory, 'maxmemory_policy');
+  const policy = infoField(memory, 'maxmemory_policy');
   if (policy !== undefined && policy !== 'noeviction') {
     throw new SealdexError(
       'CONFIG_INVALID',
       `REDIS_URL: this Redis evicts keys when it is full (maxmemory-policy ${policy}), which would lose jobs. Set maxmemory-policy noeviction.`,
     );
   }
-  return read(persistence, 'aof_enabled') === '0'
+  return infoField(persistence, 'aof_enabled') === '0'
     ? ['Redis keeps no append-only file: what is queued is lost if it restarts. Set appendonly yes.']
     : [];
 }

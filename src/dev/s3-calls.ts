@@ -1,4 +1,5 @@
 // What an S3 request asks for, told from its method, path and query; and the count of them.
+import { SUBRESOURCES } from './s3-bucket-settings.ts';
 import type { S3Call, S3Kind, S3Match } from './s3-faults.ts';
 
 export interface S3Requests {
@@ -15,10 +16,13 @@ export function callOf(method: string, url: string): S3Call {
   const [, bucket = '', ...rest] = path.split('/').map(decodeURIComponent);
   const key = rest.join('/');
   const kind = kindOf(method, key, searchParams);
+  if (kind === 'setting')
+    return { method, bucket, key: SUBRESOURCES.find((name) => searchParams.has(name)) ?? '', kind };
   return { method, bucket, key: kind === 'list' ? (searchParams.get('prefix') ?? '') : key, kind };
 }
 
 function kindOf(method: string, key: string, query: URLSearchParams): S3Kind {
+  if (key === '' && method === 'GET' && SUBRESOURCES.some((name) => query.has(name))) return 'setting';
   if (key === '') return method === 'GET' ? 'list' : method === 'POST' ? 'batch' : 'bucket';
   if (method === 'PUT' && query.has('partNumber')) return 'part';
   return query.has('uploads') || query.has('uploadId') ? 'upload' : 'object';

@@ -8,6 +8,13 @@ import type { S3Call } from './s3-faults.ts';
 
 const READS = new Set(['GET', 'HEAD']);
 
+/** What it takes to read a setting of the bucket. */
+const SETTINGS: Readonly<Record<string, string>> = {
+  versioning: 's3:GetBucketVersioning',
+  lifecycle: 's3:GetLifecycleConfiguration',
+  encryption: 's3:GetEncryptionConfiguration',
+};
+
 /**
  * Whether the request may be carried out. What is missing is told only to who may list, as S3 has it; a condition on an ETag
  * compares with what is stored, which takes the permission to read it.
@@ -21,6 +28,7 @@ export function isAllowed(
   const caller = callerOf(headers.authorization);
   const may = (action: string): boolean => permissions.allows(askedOf(caller, action, call));
   if (call.kind === 'list' || call.kind === 'bucket') return may('s3:ListBucket');
+  if (call.kind === 'setting') return may(SETTINGS[call.key] ?? 's3:GetBucketPolicy');
   // Each key of it would have to be asked for.
   if (call.kind === 'batch') return may('s3:DeleteObject');
   if (READS.has(call.method)) return may('s3:GetObject') && (isThere() || may('s3:ListBucket'));
@@ -30,7 +38,7 @@ export function isAllowed(
 }
 
 function askedOf(caller: Caller, action: string, { bucket, key, kind }: S3Call): Asked {
-  const isOfBucket = action === 's3:ListBucket';
+  const isOfBucket = action === 's3:ListBucket' || kind === 'setting';
   const values = new Map(isOfBucket && kind === 'list' ? [['s3:prefix', [key]]] : []);
   return { caller, action, resource: `arn:aws:s3:::${bucket}${isOfBucket ? '' : `/${key}`}`, values };
 }

@@ -4,6 +4,7 @@ import { type App, createFauxqs, type ObjectStore } from './s3-fauxqs.ts';
 import { keepObjects } from './s3-files.ts';
 import { callOf, S3Counter, type S3Requests } from './s3-calls.ts';
 import { PermissionBook, type Permissions } from './iam/permissions.ts';
+import { settingAnswer, type BucketSetting, type Subresource } from './s3-bucket-settings.ts';
 import { refusalOf } from './s3-conditions.ts';
 import { isAllowed } from './s3-permissions.ts';
 import { S3_ERRORS, s3FaultBook, type S3Call, type S3Fault, type S3Faults } from './s3-faults.ts';
@@ -11,6 +12,8 @@ import { S3_ERRORS, s3FaultBook, type S3Call, type S3Fault, type S3Faults } from
 export interface S3Server {
   readonly endpoint: string;
   createBucket(name: string): void;
+  /** What the bucket says of itself from now on. */
+  setBucket(name: string, setting: BucketSetting): void;
   stop(): Promise<void>;
   readonly faults: S3Faults;
   readonly requests: S3Requests;
@@ -39,6 +42,7 @@ export async function startS3(options: S3Options = {}): Promise<S3Server> {
   acceptLargeBodies(app);
   const lost = new WeakSet<object>();
   const ignoring = new WeakSet<object>();
+  const settings = new Map<string, BucketSetting>();
   // After the body was read, so that a call that hangs or fails is one that was sent whole.
   app.addHook('preHandler', async (request, reply) => {
     const call = callOf(request.method, request.url);
@@ -64,18 +68,25 @@ export async function startS3(options: S3Options = {}): Promise<S3Server> {
     if (refusal) void refuse(request, reply, call, refusal);
     else done();
   });
+  app.addHook('preHandler', (request, reply, done) => {
+    const { kind, bucket, key } = callOf(request.method, request.url);
+    if (kind !== 'setting' || !store.hasBucket(bucket)) return done();
+    const { status, body } = settingAnswer(key as Subresource, settings.get(bucket));
+    void reply.status(status).header('content-type', 'application/xml').send(body);
+  });
   app.addHook('onSend', (request, _reply, _payload, done) => {
     if (lost.has(request)) request.raw.socket.destroy();
     done();
   });
   await app.listen({ port: options.port ?? 0, host: options.host ?? '127.0.0.1' });
-  return serverOf(app, store, { faults, requests, permissions });
+  return serverOf(app, store, { faults, requests, permissions }, settings);
 }
 
 function serverOf(
   app: App,
   store: ObjectStore,
   parts: Pick<S3Server, 'faults' | 'requests' | 'permissions'>,
+  settings: Map<string, BucketSetting>,
 ): S3Server {
   const address = app.server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
@@ -85,6 +96,7 @@ function serverOf(
     createBucket(name) {
       if (!store.hasBucket(name)) store.createBucket(name);
     },
+    setBucket: (name, setting) => void settings.set(name, setting),
     stop: () => (stopping ??= app.close().then(() => undefined)),
     ...parts,
   };

@@ -7,14 +7,13 @@ import {
   HeadObjectCommand,
   ListObjectsV2Command,
   PutObjectCommand,
-  S3Client,
   type GetObjectCommandOutput,
   type HeadObjectCommandOutput,
 } from '@aws-sdk/client-s3';
-import { UndiciHttpHandler } from '@smithy/undici-http-handler';
 import { PROMPT_MS, systemClock, type Patience } from '../clock.ts';
-import { credentialsOf, type Config } from '../config.ts';
+import type { Config } from '../config.ts';
 import { SealdexError } from '../errors.ts';
+import { openS3 } from './client.ts';
 import { isMissing, statusOf, storeFault } from './faults.ts';
 import { lateAnswer, sending, type StreamedBody } from './streamed.ts';
 
@@ -68,8 +67,6 @@ export interface Store {
   close(): void;
 }
 
-const SILENT = Object.freeze({ debug() {}, info() {}, warn() {}, error() {} });
-
 /** A request without an answer is given up after this: S3 answers in milliseconds, a large body uploads at over 1 MB/s. */
 const ANSWER_MS = 10_000;
 const timeoutFor = (bytes: number, prompt: boolean): number =>
@@ -81,30 +78,7 @@ const timeoutFor = (bytes: number, prompt: boolean): number =>
  */
 export function createStore(config: Config, use: Patience): Store {
   const prompt = use === 'prompt';
-  const client = new S3Client({
-    region: config.region,
-    forcePathStyle: config.s3ForcePathStyle,
-    // Two attempts in all: jobs have their own retries, and the two must not multiply.
-    maxAttempts: 2,
-    // Without one the SDK tells the console of streamed bodies that failed.
-    logger: SILENT,
-    // The signature covers a hash of the body already; a second checksum costs a fifth of a PUT.
-    requestChecksumCalculation: 'WHEN_REQUIRED',
-    responseChecksumValidation: 'WHEN_REQUIRED',
-    requestHandler: new UndiciHttpHandler({
-      dispatcher: {
-        // Each job has one request at a time, and what goes on beside jobs has some.
-        connections: config.concurrency + config.uploadConcurrency + 8,
-        connect: { timeout: prompt ? PROMPT_MS / 2 : 3000 },
-        // The deadline of a request is send()'s; this is for the silence within a body.
-        headersTimeout: 0,
-        bodyTimeout: prompt ? PROMPT_MS : 30_000,
-        keepAliveTimeout: 20_000,
-      },
-    }),
-    ...(config.s3Endpoint === undefined ? {} : { endpoint: config.s3Endpoint }),
-    ...credentialsOf(config),
-  });
+  const client = openS3(config, prompt);
   const Bucket = config.bucket;
   let isClosed = false;
 

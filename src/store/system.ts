@@ -51,7 +51,7 @@ export async function honoursConditionalRemoval(store: Store, queue: string, sig
 }
 
 /** That of no object. */
-const NO_ETAG = '"00000000000000000000000000000000"';
+export const NO_ETAG = '"00000000000000000000000000000000"';
 
 const causeOf = (error: unknown): unknown => (error instanceof SealdexError ? error.cause : undefined);
 

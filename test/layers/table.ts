@@ -6,7 +6,7 @@ const TABLE = `
   cli -> app, extract, documents, policies, dev (dynamic import), ground          dev -> app, ground
   operator -> queue, jobs, tenants, parking, keys, envelope, store, intake, heartbeat, reencryption, ground
   reencryption -> queue, jobs, tenants, store, ground              identity -> ground
-  upkeep -> queue, jobs, intake, store, heartbeat, ground
+  upkeep -> queue, jobs, intake, store, heartbeat, ground          doctor -> keys, store, heartbeat (type), ground
   app -> all but cli, dev               producer -> queue, intake, documents, jobs, tenants, parking/gate, ground
   reader -> documents, tenants, parking/gate, keys, envelope, store, ground
   queue -> jobs, work/outcome (type), ground

@@ -245,7 +245,7 @@ describe('a denied action is named', () => {
     expect(checked.canAttach).toBe(false);
     expect(stepOf(checked, operation)).toMatchObject({
       saw: `KMS denies us ${action} (KEY_DENIED AccessDeniedException).`,
-      todo: `The tenant allows our role ${action} in the key policy: sealdex keys policy --tenant acme prints it.`,
+      todo: `The tenant allows our role ${action} in the key policy: sealdex keys policy --tenant acme --principal ROLE_ARN prints it.`,
     });
   });
 

@@ -75,7 +75,7 @@ export function refused(step: KeyStep, action: string, { tenant }: Candidate, fa
   const mark = `(${reason === undefined ? code : `${code} ${reason}`})`;
   if (code === 'KEY_DENIED') {
     const ours = `Allow ${action} on this key in our own IAM policy, and in what else binds our role.`;
-    const theirs = `The tenant allows our role ${action} in the key policy: sealdex keys policy --tenant ${tenant} prints it.`;
+    const theirs = `The tenant allows our role ${action} in the key policy: sealdex keys policy --tenant ${tenant} --principal ROLE_ARN prints it.`;
     return fail(step, `KMS denies us ${action} ${mark}.`, deniedBy === 'operator' ? ours : theirs);
   }
   if (code === 'OBJECT_TAMPERED')

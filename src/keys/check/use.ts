@@ -133,6 +133,6 @@ async function otherTenantStep(
   return warn(
     step,
     "The key works in another tenant's context too: its key policy does not name this tenant.",
-    `The tenant adds the condition kms:EncryptionContext:tenant = ${tenant}: sealdex keys policy --tenant ${tenant} prints it.`,
+    `The tenant adds the condition kms:EncryptionContext:tenant = ${tenant}: sealdex keys policy --tenant ${tenant} --principal ROLE_ARN prints it.`,
   );
 }

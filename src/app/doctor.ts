@@ -1,0 +1,54 @@
+// The doctor, tied together: our own installation looked at from its settings, however wrong they are.
+import { systemClock, type Clock } from '../clock.ts';
+import { readSettings, type Config, type Settings } from '../config.ts';
+import { findings, type Finding } from '../doctor/doctor.ts';
+import type { Role } from '../heartbeat.ts';
+import { createKeyCalls } from '../keys/kms/key-calls.ts';
+import { closeRedis, openRedis } from '../redis.ts';
+import { openBucketSettings } from '../store/bucket.ts';
+import { createStore } from '../store/s3.ts';
+import { Releases } from './rooms.ts';
+
+export interface DoctorOptions {
+  readonly role?: Role;
+  /** How long one check may take; 10 s. */
+  readonly checkMs?: number;
+  readonly clock?: Clock;
+}
+
+/** Looks at all of it, whatever fails; what is written is removed again. Settings go over the environment. */
+export async function* examineInstallation(
+  settings?: Settings,
+  { role = 'worker', checkMs, clock = systemClock }: DoctorOptions = {},
+): AsyncGenerator<Finding> {
+  const { values, faults } = readSettings(settings);
+  const releases = new Releases();
+  const { redisUrl } = values;
+  // How many connections there may be is no reason not to look.
+  const config = { concurrency: 1, ...values } as Config;
+  const hasAws = values.region !== undefined && values.s3ForcePathStyle !== undefined;
+  const closing = <T extends { close(): void }>(opened: T): T => releases.add(opened, (each) => each.close());
+  try {
+    yield* findings({
+      values,
+      faults,
+      clock,
+      role,
+      checkMs,
+      openRedis:
+        redisUrl === undefined
+          ? undefined
+          : async () => releases.add(await openRedis({ redisUrl }, 'prompt'), closeRedis),
+      openBucket:
+        hasAws && values.bucket !== undefined
+          ? () => ({ store: closing(createStore(config, 'patient')), settings: closing(openBucketSettings(config)) })
+          : undefined,
+      openKeys:
+        values.region !== undefined && values.platformKeyArn !== undefined && values.platformFormerKeyArns !== undefined
+          ? () => closing(createKeyCalls(config))
+          : undefined,
+    });
+  } finally {
+    await releases.release();
+  }
+}

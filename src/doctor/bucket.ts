@@ -1,0 +1,187 @@
+// What a role needs of the bucket, tried: each permission under each prefix, and conditional writes.
+// Nothing of ours is touched: reads and removals are of objects that do not exist, writes on a condition that none meets.
+// Only a producer, which may not read, really writes; it removes that again.
+import { randomBytes } from 'node:crypto';
+import { SealdexError } from '../errors.ts';
+import type { Role } from '../heartbeat.ts';
+import type { Store } from '../store/s3.ts';
+import { flyCanary, honoursConditionalRemoval, NO_ETAG, proveConditionalWrites } from '../store/system.ts';
+import { fail, markOf, ok, warn, type Check, type Found } from './finding.ts';
+
+const VERBS = ['list', 'get', 'head', 'put', 'delete', 'write'] as const;
+/** `put`, `delete`: on a condition, which takes the permission to read. `write`: put and delete for real. */
+type Verb = (typeof VERBS)[number];
+
+const READ: readonly Verb[] = ['list', 'get', 'head'];
+const ALL: readonly Verb[] = [...READ, 'put', 'delete'];
+
+/** Everybody lists: S3 answers 404 for what is missing, and not 403, only to who may list. */
+const NEEDS: Readonly<Record<Role, readonly (readonly [prefix: string, verbs: readonly Verb[]])[]>> = Object.freeze({
+  worker: [
+    ['tenants/', READ],
+    ['documents/', ALL],
+    ['originals/', ALL],
+    ['intake/', [...READ, 'delete']],
+  ],
+  producer: [
+    ['tenants/', READ],
+    ['intake/', ['list', 'write']],
+  ],
+  reader: [
+    ['tenants/', READ],
+    ['documents/', READ],
+    ['originals/', READ],
+  ],
+});
+
+const ACTIONS: Readonly<Record<Verb, string>> = Object.freeze({
+  list: 's3:ListBucket',
+  get: 's3:GetObject',
+  head: 's3:GetObject',
+  put: 's3:PutObject',
+  delete: 's3:DeleteObject',
+  write: 's3:PutObject and s3:DeleteObject',
+});
+
+const random = (): string => randomBytes(8).toString('hex');
+
+export interface BucketDeps {
+  readonly store: Store;
+  readonly bucket: string;
+  readonly queue: string;
+  readonly role: Role;
+}
+
+/** Whether it can be reached at all; if not, nothing else needs to be asked of it. A refusal is an answer. */
+export const reachCheck = ({ store, bucket }: BucketDeps): Check => ({
+  check: 'bucket',
+  async look(signal) {
+    const fault = await faultOf(store.get(`tenants/doctor-${random()}`, { signal }));
+    if (!fault || fault.reason === 'AccessDenied') return ok(`${bucket} answers.`);
+    return unreachable(bucket, fault);
+  },
+});
+
+export function bucketChecks(deps: BucketDeps): Check[] {
+  const { store, queue, role } = deps;
+  const prefixes = NEEDS[role].map(([prefix, verbs]): Check => ({
+    check: `bucket ${prefix}`,
+    look: (signal) => permissions(deps, prefix, verbs, signal),
+  }));
+  if (role !== 'worker') return prefixes;
+  return [
+    ...prefixes,
+    { check: 'bucket system/', look: (signal) => system(deps, signal) },
+    { check: 'conditional writes', look: () => conditions(store, queue) },
+    { check: 'conditional delete', look: (signal) => removal(store, queue, signal) },
+  ];
+}
+
+async function permissions(
+  { store, role, bucket }: BucketDeps,
+  prefix: string,
+  verbs: readonly Verb[],
+  signal: AbortSignal,
+): Promise<Found> {
+  const refused: Verb[] = [];
+  for (const asked of verbs) {
+    const { verb, fault } = await tried(store, asked, prefix, signal);
+    if (fault && fault.reason !== 'AccessDenied') return unreachable(bucket, fault);
+    if (fault) refused.push(verb);
+  }
+  if (refused.length === 0) return ok(`${wordsOf(verbs)} work.`);
+  const actions = [...new Set(refused.map((verb) => ACTIONS[verb]))].join(', ');
+  return fail(
+    `${wordsOf(refused)} ${refused.length === 1 ? 'is' : 'are'} refused (AccessDenied).`,
+    `Allow ${role} ${actions}: sealdex policy ${role} prints all that it needs.`,
+  );
+}
+
+const wordsOf = (verbs: readonly Verb[]): string =>
+  verbs.map((verb) => (verb === 'write' ? 'put, delete' : verb)).join(', ');
+
+async function tried(
+  store: Store,
+  asked: Verb,
+  prefix: string,
+  signal: AbortSignal,
+): Promise<{ readonly verb: Verb; readonly fault: SealdexError | undefined }> {
+  const key = `${prefix}doctor-${random()}`;
+  if (asked !== 'write') return { verb: asked, fault: await faultOf(attempt(store, asked, key, prefix, signal)) };
+  const fault = await faultOf(store.put(key, Buffer.from('1'), { signal }));
+  // What a lost answer has left is removed too.
+  return fault?.reason === 'AccessDenied'
+    ? { verb: 'put', fault }
+    : { verb: 'delete', fault: (await faultOf(store.remove(key))) ?? fault };
+}
+
+async function attempt(store: Store, verb: Verb, key: string, prefix: string, signal: AbortSignal): Promise<void> {
+  if (verb === 'list') await store.list(prefix, { limit: 1, signal });
+  if (verb === 'get') (await store.get(key, { signal }))?.discard();
+  if (verb === 'head') await store.head(key, { signal });
+  if (verb === 'delete') await store.remove(key, { etag: NO_ETAG, signal });
+  if (verb !== 'put') return;
+  const { kind } = await store.put(key, Buffer.from('1'), { condition: { etag: NO_ETAG }, signal });
+  // A store that takes no notice of conditions.
+  if (kind === 'written') await store.remove(key);
+}
+
+async function system({ store, queue, role, bucket }: BucketDeps, signal: AbortSignal): Promise<Found> {
+  const fault =
+    (await faultOf(flyCanary(store, queue))) ?? (await faultOf(store.head(`system/${queue}/birth`, { signal })));
+  if (!fault) return ok('An object was written, read and removed.');
+  if (fault.reason !== 'AccessDenied') return unreachable(bucket, fault);
+  const todo = `Allow ${role} s3:PutObject, s3:GetObject, s3:DeleteObject there: sealdex policy ${role} prints all that it needs.`;
+  return fail('Writing, reading or removing an object is refused (AccessDenied).', todo);
+}
+
+async function conditions(store: Store, queue: string): Promise<Found> {
+  const fault = await faultOf(proveConditionalWrites(store, queue));
+  if (!fault) return ok('If-None-Match and If-Match are honoured.');
+  if (fault.code !== 'CONFIG_INVALID')
+    return fail(`They could not be tried (${markOf(fault)}).`, 'Mend the bucket first.');
+  return fail(
+    'The store ignores If-None-Match and If-Match: documents would overwrite each other in silence.',
+    'Use S3, or a store that answers 412.',
+  );
+}
+
+async function removal(store: Store, queue: string, signal: AbortSignal): Promise<Found> {
+  let honours = false;
+  const fault = await faultOf(honoursConditionalRemoval(store, queue, signal).then((answer) => (honours = answer)));
+  if (fault) return fail(`It could not be tried (${markOf(fault)}).`, 'Mend the bucket first.');
+  if (honours) return ok('If-Match is honoured.');
+  return warn(
+    'The store ignores If-Match on a removal: tombstones of deleted documents are kept for ever.',
+    'Nothing is lost by it; S3 honours it.',
+  );
+}
+
+async function faultOf(call: Promise<unknown>): Promise<SealdexError | undefined> {
+  try {
+    await call;
+    return undefined;
+  } catch (error) {
+    if (error instanceof SealdexError) return error;
+    throw error;
+  }
+}
+
+function unreachable(bucket: string, fault: SealdexError): Found {
+  const mark = `(${markOf(fault)})`;
+  if (fault.reason === 'NoSuchBucket')
+    return fail(`There is no bucket ${bucket} ${mark}.`, 'Make it, or mend SEALDEX_BUCKET.');
+  if (fault.reason === 'PermanentRedirect' || fault.reason === 'AuthorizationHeaderMalformed')
+    return fail(`The bucket is in another region ${mark}.`, 'Mend AWS_REGION or SEALDEX_BUCKET.');
+  if (fault.code === 'PLATFORM_CREDENTIALS' || CREDENTIALS.has(fault.reason ?? ''))
+    return fail(`S3 refuses our credentials ${mark}.`, 'Renew the credentials, the role or the clock of this machine.');
+  return fail(`S3 failed or did not answer ${mark}.`, 'Check network, AWS_ENDPOINT_URL_S3 and AWS status.');
+}
+
+const CREDENTIALS = new Set([
+  'ExpiredToken',
+  'InvalidAccessKeyId',
+  'InvalidToken',
+  'SignatureDoesNotMatch',
+  'RequestTimeTooSkewed',
+]);

@@ -1,0 +1,98 @@
+// The platform key as the role uses it: the real calls, in the contexts that stand for no tenant. Plaintexts are wiped.
+import { timingSafeEqual } from 'node:crypto';
+import type { Clock } from '../clock.ts';
+import { SealdexError } from '../errors.ts';
+import type { Role } from '../heartbeat.ts';
+import { periodAt, type KeyContext } from '../keys/data-key.ts';
+import type { KeyCalls } from '../keys/kms/key-calls.ts';
+import { fail, markOf, ok, warn, type Check, type Found } from './finding.ts';
+
+export interface PlatformKeyDeps {
+  readonly calls: KeyCalls;
+  readonly clock: Clock;
+  readonly role: Role;
+  readonly platformKeyArn: string;
+  readonly platformFormerKeyArns: readonly string[];
+}
+
+/** In the context of the calls that ask whether the platform key works: no tenant's. */
+const NOBODY = '-';
+
+/** What a reader does not open. */
+const PURPOSES: Readonly<Record<Role, readonly KeyContext['purpose'][]>> = Object.freeze({
+  worker: ['documents', 'intake'],
+  producer: ['documents', 'intake'],
+  reader: ['documents'],
+});
+
+export function platformKeyChecks(deps: PlatformKeyDeps): Check[] {
+  const { clock, role, platformFormerKeyArns } = deps;
+  const period = periodAt(NOBODY, clock.now());
+  return [
+    ...PURPOSES[role].map((purpose): Check => ({
+      check: `platform key, ${purpose}`,
+      look: (signal) => use(deps, { tenant: NOBODY, period, purpose }, signal),
+    })),
+    ...platformFormerKeyArns.map((arn, at): Check => ({
+      check: platformFormerKeyArns.length === 1 ? 'former key' : `former key ${at + 1}`,
+      look: (signal) => former(deps.calls, arn, signal),
+    })),
+  ];
+}
+
+async function use(
+  { calls, role, platformKeyArn }: PlatformKeyDeps,
+  context: KeyContext,
+  signal: AbortSignal,
+): Promise<Found> {
+  let operation = 'GenerateDataKey';
+  let made: Awaited<ReturnType<KeyCalls['generateDataKey']>> | undefined;
+  let back: Buffer | undefined;
+  try {
+    made = await calls.generateDataKey(platformKeyArn, context, signal);
+    operation = 'Decrypt';
+    back = await calls.decrypt(platformKeyArn, made.wrapped, context, signal);
+    if (timingSafeEqual(made.plaintext, back)) return ok('GenerateDataKey and Decrypt work.');
+    return fail('What Decrypt gives back is another data key.', 'Find what stands between us and KMS.');
+  } catch (error) {
+    if (!(error instanceof SealdexError)) throw error;
+    return refusal(error, operation, role, platformKeyArn);
+  } finally {
+    made?.plaintext.fill(0);
+    back?.fill(0);
+  }
+}
+
+function refusal(error: SealdexError, operation: string, role: Role, arn: string): Found {
+  const saw = `${operation} is refused (${markOf(error)}).`;
+  if (error.reason === 'AccessDeniedException' && role === 'reader' && operation === 'GenerateDataKey')
+    return warn(
+      `${saw} A reader needs only Decrypt, which could not be tried without a data key.`,
+      'Read a document of a tenant without a KMS key of its own.',
+    );
+  if (error.reason === 'AccessDeniedException')
+    return fail(
+      saw,
+      `Allow ${role} kms:${operation} on ${arn}, in its key policy and in IAM: sealdex policy ${role} prints it.`,
+    );
+  if (error.code === 'PLATFORM_CREDENTIALS')
+    return fail(saw, 'Renew the credentials, the role or the clock of this machine.');
+  if (error.code === 'KMS_THROTTLED' || error.code === 'KMS_FAILED')
+    return fail(
+      `KMS failed or did not answer (${markOf(error)}).`,
+      'Check network, AWS_ENDPOINT_URL_KMS and AWS status.',
+    );
+  return fail(saw, `Look at ${arn} in KMS: it must be there, enabled, symmetric, and for encryption.`);
+}
+
+/** Nothing of it is at hand that Decrypt could be tried with. */
+async function former(calls: KeyCalls, arn: string, signal: AbortSignal): Promise<Found> {
+  try {
+    const { state } = await calls.describe(arn, signal);
+    if (state === 'Enabled') return ok('Enabled.');
+    return fail(`${arn} is ${state}: what is under it cannot be read.`, 'Enable it.');
+  } catch (error) {
+    if (!(error instanceof SealdexError) || error.reason !== 'AccessDeniedException') throw error;
+    return warn(`${arn} could not be seen (${markOf(error)}).`, 'Look at it yourself, or allow kms:DescribeKey.');
+  }
+}

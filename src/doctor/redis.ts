@@ -1,0 +1,87 @@
+// Redis as it is for us: what INFO tells (CONFIG is refused by managed ones), its clock, and whether we may write.
+import { randomBytes } from 'node:crypto';
+import type { Clock } from '../clock.ts';
+import { ask, infoField, isNewEnough, MAX_SKEW_MS, redisKeys, run, type Redis, type Script } from '../redis.ts';
+import { fail, ok, warn, type Check, type Found } from './finding.ts';
+
+const WRITE: Script = {
+  name: 'doctor_write',
+  keys: 1,
+  lua: `redis.call('SET', KEYS[1], ARGV[1], 'PX', 10000)
+local read = redis.call('GET', KEYS[1])
+redis.call('DEL', KEYS[1])
+return read`,
+};
+
+export function redisChecks(redis: Redis, queue: string, clock: Clock): Check[] {
+  const info = (section: string): Promise<string> => ask(redis.info(section));
+  return [
+    { check: 'redis version', look: async () => versionOf(await info('server')) },
+    { check: 'redis eviction', look: async () => evictionOf(await info('memory')) },
+    { check: 'redis persistence', look: async () => persistenceOf(await info('persistence')) },
+    { check: 'redis memory', look: async () => memoryOf(await info('memory')) },
+    { check: 'redis clock', look: async () => clockOf(Number((await ask(redis.time()))[0]) * 1000, clock.now()) },
+    { check: 'redis writing', look: () => writing(redis, queue) },
+  ];
+}
+
+export function versionOf(server: string): Found {
+  const version = infoField(server, 'redis_version') ?? 'unknown';
+  const valkey = infoField(server, 'valkey_version');
+  const name = valkey === undefined ? `Redis ${version}` : `Valkey ${valkey}, which says Redis ${version}`;
+  return isNewEnough(version) ? ok(`${name}.`) : fail(`${name} is too old.`, 'Use Redis 6.2 or later, or Valkey.');
+}
+
+export function evictionOf(memory: string): Found {
+  const policy = infoField(memory, 'maxmemory_policy');
+  if (policy === undefined) return warn('INFO does not tell it.', 'Make sure that maxmemory-policy is noeviction.');
+  if (policy === 'noeviction') return ok('noeviction: nothing is thrown away when it is full.');
+  return fail(`${policy}: jobs would be thrown away when it is full.`, 'Set maxmemory-policy noeviction.');
+}
+
+export function persistenceOf(persistence: string): Found {
+  if (infoField(persistence, 'loading') === '1') return warn('It is still loading its data.', 'Look again later.');
+  if (infoField(persistence, 'aof_enabled') !== '1')
+    return warn('No append-only file: what is queued is lost if it restarts.', 'Set appendonly yes.');
+  if (infoField(persistence, 'aof_last_write_status') === 'err')
+    return fail('The append-only file cannot be written: Redis refuses writes.', 'Look at its disk.');
+  return ok('It keeps an append-only file.');
+}
+
+const NEARLY_FULL = 0.8;
+const mebibytes = (bytes: number): string => `${Math.round(bytes / 1_048_576)} MiB`;
+
+export function memoryOf(memory: string): Found {
+  const used = Number(infoField(memory, 'used_memory') ?? 0);
+  const limit = Number(infoField(memory, 'maxmemory') ?? 0);
+  if (limit === 0)
+    return warn(
+      `${mebibytes(used)} used, and no limit: when the machine is full, Redis is killed.`,
+      'Set maxmemory: then producers are told to come back later.',
+    );
+  const saw = `${mebibytes(used)} of ${mebibytes(limit)} used`;
+  if (used >= limit)
+    return fail(`${saw}: it is full, and refuses writes.`, 'Raise maxmemory, or let workers catch up.');
+  if (used >= limit * NEARLY_FULL) return warn(`${saw}.`, 'Raise maxmemory, or let workers catch up.');
+  return ok(`${saw}.`);
+}
+
+/** Redis tells whole seconds at most a second old, on a way that takes some time. */
+const NOTICED_MS = 5000;
+
+export function clockOf(theirs: number, ours: number): Found {
+  const skewMs = Math.abs(theirs - ours);
+  const saw = `Its clock and ours are ${Math.round(skewMs / 1000)} s apart`;
+  const todo = 'Set the clocks of both machines (NTP).';
+  if (skewMs > MAX_SKEW_MS) return fail(`${saw}: producers refuse such revisions (CLOCK_SKEW).`, todo);
+  return skewMs > NOTICED_MS ? warn(`${saw}.`, todo) : ok(`${saw}.`);
+}
+
+/** By a script, as most of ours is. */
+async function writing(redis: Redis, queue: string): Promise<Found> {
+  const value = randomBytes(8).toString('hex');
+  const read = await run(redis, WRITE, [redisKeys(queue).trial(value), value]);
+  return read === value
+    ? ok('A script may write, read and remove.')
+    : fail('What was written cannot be read.', 'Find what stands between us and Redis.');
+}

@@ -1,0 +1,452 @@
+// Our own installation, looked at: each check in its good and its bad form, and what is left behind: nothing.
+import { randomBytes } from 'node:crypto';
+import { createServer, type AddressInfo } from 'node:net';
+import { Redis } from 'ioredis';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { examineInstallation, type DoctorOptions } from '../../src/app.ts';
+import type { Settings } from '../../src/config.ts';
+import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import { S3_ERRORS, type S3Match } from '../../src/dev/s3-faults.ts';
+import type { Finding } from '../../src/doctor/doctor.ts';
+import { examine, ok } from '../../src/doctor/finding.ts';
+import { lifecycleOf } from '../../src/doctor/bucket-settings.ts';
+import { clockOf, evictionOf, memoryOf, persistenceOf, versionOf } from '../../src/doctor/redis.ts';
+import { loadConfig } from '../../src/config.ts';
+import { createStore } from '../../src/store/s3.ts';
+import { FakeClock } from '../support/clock.ts';
+import { testServices, type TestServices } from '../support/services.ts';
+
+let services: TestServices;
+let bucket: string;
+
+beforeAll(async () => {
+  services = await testServices();
+  bucket = String(services.settings.SEALDEX_BUCKET);
+});
+afterEach(() => {
+  services.s3.faults.clear();
+  services.kms.faults.clear();
+  services.s3.setBucket(bucket, {});
+});
+afterAll(() => services[Symbol.asyncDispose]());
+
+async function findings(settings: Settings = {}, options: DoctorOptions = {}): Promise<Finding[]> {
+  return Array.fromAsync(examineInstallation({ ...services.settings, ...settings }, options));
+}
+
+const badOf = (found: readonly Finding[]): string[] =>
+  found.filter(({ verdict }) => verdict !== 'ok').map(({ check, verdict }) => `${verdict} ${check}`);
+
+const of = (found: readonly Finding[], check: string): Finding | undefined =>
+  found.find((each) => each.check === check);
+
+/** The run's Redis keeps nothing, and has no limit. */
+const OF_THE_RUN = new Set(['warn redis persistence', 'warn redis memory']);
+
+const besides = (found: readonly Finding[]): string[] => badOf(found).filter((each) => !OF_THE_RUN.has(each));
+
+async function keysLeft(): Promise<string[]> {
+  const store = createStore(loadConfig(services.settings, {}), 'patient');
+  const redis = new Redis(services.redisUrl);
+  try {
+    const { objects } = await store.list('');
+    return [...objects.map(({ key }) => key), ...(await redis.keys(`*{${String(services.settings.SEALDEX_QUEUE)}}*`))];
+  } finally {
+    redis.disconnect();
+    store.close();
+  }
+}
+
+describe('an installation that is as it must be', () => {
+  const REDIS = ['redis', 'redis version', 'redis eviction', 'redis persistence', 'redis memory', 'redis clock'];
+  const START = ['settings', ...REDIS, 'redis writing', 'bucket', 'bucket tenants/'];
+  const SET = ['bucket versions', 'bucket lifecycle', 'bucket encryption'];
+  const WRITES = ['bucket system/', 'conditional writes', 'conditional delete'];
+  const KEYS = ['platform key, documents', 'platform key, intake'];
+  const DOCUMENTS = ['bucket documents/', 'bucket originals/'];
+
+  test.each([
+    ['worker', [...START, ...DOCUMENTS, 'bucket intake/', ...WRITES, ...SET, ...KEYS]],
+    ['producer', [...START, 'bucket intake/', ...SET, ...KEYS]],
+    ['reader', [...START, ...DOCUMENTS, ...SET, 'platform key, documents']],
+  ] as const)('is good for a %s, and nothing is left of the look', async (role, checks) => {
+    const found = await findings({}, { role });
+    expect(besides(found)).toEqual([]);
+    expect(found.map(({ check }) => check)).toEqual(checks);
+    expect(await keysLeft()).toEqual([]);
+  });
+
+  test('only a producer really writes elsewhere than under system/', async () => {
+    services.s3.requests.reset();
+    await findings({}, { role: 'worker' });
+    await findings({}, { role: 'reader' });
+    const putsUnder = (prefix: string): number => services.s3.requests.count({ method: 'PUT', prefix });
+    // On a condition that no object meets.
+    expect([putsUnder('intake/'), putsUnder('tenants/')]).toEqual([0, 0]);
+    await findings({}, { role: 'producer' });
+    expect(putsUnder('intake/')).toBe(1);
+    expect(services.s3.requests.count({ method: 'DELETE', prefix: 'intake/' })).toBeGreaterThan(0);
+  });
+});
+
+describe('settings', () => {
+  test('that are wrong are all told, and what can be looked at without them is', async () => {
+    const found = await findings({ SEALDEX_PORT: 'x', SEALDEX_BUCKET: undefined, SEALDEX_CONCURRENCY: 0 });
+    const faults = found.filter(({ check }) => check === 'settings');
+    expect(faults.map(({ verdict, saw }) => `${verdict} ${saw.split(' ')[0]}`).toSorted()).toEqual([
+      'fail SEALDEX_BUCKET',
+      'fail SEALDEX_CONCURRENCY',
+      'fail SEALDEX_PORT',
+    ]);
+    expect(of(found, 'bucket')).toMatchObject({ verdict: 'warn', saw: 'Not looked at: its settings are wrong.' });
+    expect(of(found, 'redis version')?.verdict).toBe('ok');
+    expect(of(found, 'platform key, intake')?.verdict).toBe('ok');
+  });
+
+  test('without Redis and key leave the bucket to be looked at', async () => {
+    const found = await findings({ REDIS_URL: 'http://x', SEALDEX_PLATFORM_KEY_ARN: 'alias/x' });
+    expect(besides(found)).toEqual(['fail settings', 'fail settings', 'warn redis', 'warn platform key']);
+    expect(of(found, 'bucket documents/')?.verdict).toBe('ok');
+  });
+});
+
+describe('Redis', () => {
+  test('that is not there is one failure, and the rest is looked at', async () => {
+    const found = await findings({ REDIS_URL: 'redis://127.0.0.1:1' });
+    expect(badOf(found)).toEqual(['fail redis']);
+    expect(of(found, 'redis')).toMatchObject({
+      saw: 'It does not answer (REDIS_FAILED ECONNREFUSED).',
+      todo: 'Check that it runs, and REDIS_URL.',
+    });
+    expect(of(found, 'bucket documents/')?.verdict).toBe('ok');
+  });
+
+  test('that accepts and says nothing is a failure in time', async () => {
+    const server = createServer((socket) => socket.on('error', () => {}).resume());
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const found = await findings({ REDIS_URL: `redis://127.0.0.1:${port}` });
+    expect(badOf(found)).toEqual(['fail redis']);
+    server.close();
+  });
+
+  test('whose user may not write fails in writing alone', async () => {
+    const redis = new Redis(services.redisUrl);
+    const user = `u${randomBytes(4).toString('hex')}`;
+    await redis.call('ACL', 'SETUSER', user, 'on', '>secret', '~*', '&*', '+@all', '-@write');
+    try {
+      const url = new URL(services.redisUrl);
+      url.username = user;
+      url.password = 'secret';
+      const found = await findings({ REDIS_URL: url.href });
+      expect(besides(found)).toEqual(['fail redis writing']);
+    } finally {
+      await redis.call('ACL', 'DELUSER', user);
+      redis.disconnect();
+    }
+  });
+
+  const verdict = ({ verdict, todo }: { verdict: string; todo?: string }): string =>
+    `${verdict}${todo === undefined ? '' : ' with a remedy'}`;
+
+  test.each<[string, { verdict: string; todo?: string }, string]>([
+    ['version 7', versionOf('redis_version:7.0.15\r\n'), 'ok'],
+    ['version 6.2', versionOf('redis_version:6.2.0\r\n'), 'ok'],
+    ['version 6.0', versionOf('redis_version:6.0.16\r\n'), 'fail with a remedy'],
+    ['Valkey', versionOf('redis_version:7.2.4\r\nvalkey_version:8.0.1\r\n'), 'ok'],
+    ['noeviction', evictionOf('maxmemory_policy:noeviction\r\n'), 'ok'],
+    ['allkeys-lru', evictionOf('maxmemory_policy:allkeys-lru\r\n'), 'fail with a remedy'],
+    ['an eviction policy that is not told', evictionOf(''), 'warn with a remedy'],
+    ['an append-only file', persistenceOf('aof_enabled:1\r\naof_last_write_status:ok\r\n'), 'ok'],
+    ['none', persistenceOf('aof_enabled:0\r\n'), 'warn with a remedy'],
+    [
+      'one that cannot be written',
+      persistenceOf('aof_enabled:1\r\naof_last_write_status:err\r\n'),
+      'fail with a remedy',
+    ],
+    ['a Redis that loads', persistenceOf('loading:1\r\naof_enabled:1\r\n'), 'warn with a remedy'],
+    ['memory that is there', memoryOf('used_memory:100\r\nmaxmemory:1000\r\n'), 'ok'],
+    ['memory that runs out', memoryOf('used_memory:800\r\nmaxmemory:1000\r\n'), 'warn with a remedy'],
+    ['memory that is full', memoryOf('used_memory:1000\r\nmaxmemory:1000\r\n'), 'fail with a remedy'],
+    ['memory without a limit', memoryOf('used_memory:100\r\nmaxmemory:0\r\n'), 'warn with a remedy'],
+    ['clocks that agree', clockOf(1_000_000, 1_000_900), 'ok'],
+    ['clocks that drift', clockOf(1_000_000, 1_006_000), 'warn with a remedy'],
+    ['clocks that are apart', clockOf(1_000_000, 1_061_000), 'fail with a remedy'],
+  ])('%s', (_, found, expected) => {
+    expect(verdict(found)).toBe(expected);
+  });
+
+  test('whose clock is an hour away is told from what it says', async () => {
+    const clock = new FakeClock();
+    expect(of(await findings({}, { clock }), 'redis clock')).toMatchObject({
+      verdict: 'fail',
+      todo: 'Set the clocks of both machines (NTP).',
+    });
+  });
+});
+
+describe('the bucket', () => {
+  const denied = (match: S3Match): void => void services.s3.faults.set({ match, fault: S3_ERRORS.accessDenied });
+
+  test.each<[string, S3Match, 'worker' | 'producer' | 'reader', string, string, string]>([
+    ['listing', { kind: 'list', prefix: 'documents/' }, 'reader', 'documents/', 'list is', 's3:ListBucket'],
+    [
+      'getting and heading',
+      { method: 'GET', kind: 'object', prefix: 'originals/' },
+      'reader',
+      'originals/',
+      'get is',
+      's3:GetObject',
+    ],
+    ['heading', { method: 'HEAD', prefix: 'documents/' }, 'worker', 'documents/', 'head is', 's3:GetObject'],
+    ['putting', { method: 'PUT', prefix: 'documents/' }, 'worker', 'documents/', 'put is', 's3:PutObject'],
+    ['deleting', { method: 'DELETE', prefix: 'intake/' }, 'worker', 'intake/', 'delete is', 's3:DeleteObject'],
+    ['putting content', { method: 'PUT', prefix: 'intake/' }, 'producer', 'intake/', 'put is', 's3:PutObject'],
+    [
+      'everything',
+      { prefix: 'originals/' },
+      'worker',
+      'originals/',
+      'list, get, head, put, delete are',
+      's3:ListBucket, s3:GetObject, s3:PutObject, s3:DeleteObject',
+    ],
+  ])('%s refused is named, with what to allow', async (_, match, role, prefix, words, actions) => {
+    denied(match);
+    const found = await findings({}, { role });
+    expect(besides(found)).toEqual([`fail bucket ${prefix}`]);
+    expect(of(found, `bucket ${prefix}`)).toMatchObject({
+      saw: `${words} refused (AccessDenied).`,
+      todo: `Allow ${role} ${actions}: sealdex policy ${role} prints all that it needs.`,
+    });
+  });
+
+  test('deleting content refused is named too, to a producer', async () => {
+    const fault = services.s3.faults.set({
+      match: { method: 'DELETE', prefix: 'intake/' },
+      fault: S3_ERRORS.accessDenied,
+    });
+    expect(of(await findings({}, { role: 'producer' }), 'bucket intake/')?.saw).toBe(
+      'delete is refused (AccessDenied).',
+    );
+    fault.clear();
+    const store = createStore(loadConfig(services.settings, {}), 'patient');
+    for (const { key } of (await store.list('intake/')).objects) await store.remove(key);
+    store.close();
+  });
+
+  test('writing under system/ refused fails what needs it, and says what to allow', async () => {
+    denied({ method: 'PUT', prefix: 'system/' });
+    const found = await findings();
+    expect(besides(found)).toEqual(['fail bucket system/', 'fail conditional writes', 'fail conditional delete']);
+    expect(of(found, 'bucket system/')?.todo).toMatch(
+      /^Allow worker s3:PutObject, s3:GetObject, s3:DeleteObject there/,
+    );
+  });
+
+  test('in a store that ignores conditions fails, and what was written is removed', async () => {
+    services.s3.faults.set({ fault: { kind: 'ignoreConditions' } });
+    const found = await findings();
+    expect(besides(found)).toEqual(['fail conditional writes', 'warn conditional delete']);
+    expect(await keysLeft()).toEqual([]);
+  });
+
+  test('that is not there is one failure', async () => {
+    const found = await findings({ SEALDEX_BUCKET: 'no-such-bucket' });
+    expect(besides(found)).toEqual(['fail bucket']);
+    expect(of(found, 'bucket')).toMatchObject({
+      saw: 'There is no bucket no-such-bucket (STORE_FAILED NoSuchBucket).',
+      todo: 'Make it, or mend SEALDEX_BUCKET.',
+    });
+  });
+
+  test.each([
+    ['expired credentials', S3_ERRORS.expiredToken, /^S3 refuses our credentials/, /^Renew/],
+    [
+      'another region',
+      { kind: 'error', status: 301, code: 'PermanentRedirect' },
+      /^The bucket is in another region/,
+      /AWS_REGION/,
+    ],
+    ['an outage', S3_ERRORS.internal, /^S3 failed or did not answer/, /AWS_ENDPOINT_URL_S3/],
+  ] as const)('%s is one failure with its remedy', async (_, fault, saw, todo) => {
+    services.s3.faults.set({ fault });
+    const found = await findings();
+    expect(besides(found)).toEqual(['fail bucket']);
+    expect(of(found, 'bucket')?.saw).toMatch(saw);
+    expect(of(found, 'bucket')?.todo).toMatch(todo);
+  });
+
+  test('that never answers fails in time, and key and Redis are looked at all the same', async () => {
+    services.s3.faults.set({ fault: { kind: 'hang' } });
+    const found = await findings({}, { checkMs: 500 });
+    expect(besides(found)).toEqual(['fail bucket']);
+    expect(of(found, 'bucket')?.saw).toBe('No answer within 0.5 s.');
+  });
+});
+
+describe("the bucket's settings", () => {
+  const rule = (filter: string, does: string): string =>
+    `<Rule><ID>r1</ID><Status>Enabled</Status><Filter>${filter}</Filter>${does}</Rule>`;
+  const after30 = '<Expiration><Days>30</Days></Expiration>';
+  const drop7 = '<NoncurrentVersionExpiration><NoncurrentDays>7</NoncurrentDays></NoncurrentVersionExpiration>';
+
+  test('with versions it is told what that means for deletes', async () => {
+    services.s3.setBucket(bucket, { versioning: 'Enabled' });
+    const found = await findings();
+    expect(besides(found)).toEqual(['warn bucket versions']);
+    expect(of(found, 'bucket versions')?.saw).toBe(
+      'On: deleted and replaced documents stay in the bucket as older versions, for ever under documents/, intake/, originals/, system/, tenants/.',
+    );
+    services.s3.setBucket(bucket, { versioning: 'Suspended', lifecycle: rule('<Prefix></Prefix>', drop7) });
+    expect(of(await findings(), 'bucket versions')?.saw).toMatch(/^Suspended: .*, for 7 days at most\.$/);
+  });
+
+  test.each<[string, string, RegExp | undefined]>([
+    [
+      'all objects',
+      rule('<Prefix></Prefix>', after30),
+      /removes objects after 30 days under documents\/, intake\/, originals\//,
+    ],
+    [
+      'one prefix of ours',
+      rule('<Prefix>documents/</Prefix>', after30),
+      /^Rule r1 removes objects after 30 days under documents\/\.$/,
+    ],
+    ['part of one', rule('<Prefix>intake/acme/</Prefix>', after30), /under intake\/\.$/],
+    [
+      'a prefix with tags beside',
+      rule('<And><Prefix>documents/</Prefix><Tag><Key>a</Key><Value>b</Value></Tag></And>', after30),
+      undefined,
+    ],
+    ['others', rule('<Prefix>logs/</Prefix>', after30), undefined],
+    ['older versions only', rule('<Prefix></Prefix>', drop7), undefined],
+    [
+      'storage that cannot be read',
+      rule('<Prefix></Prefix>', '<Transition><Days>1</Days><StorageClass>GLACIER</StorageClass></Transition>'),
+      /moves objects to GLACIER/,
+    ],
+    [
+      'storage that can',
+      rule('<Prefix></Prefix>', '<Transition><Days>1</Days><StorageClass>STANDARD_IA</StorageClass></Transition>'),
+      undefined,
+    ],
+    ['nothing, being off', rule('<Prefix></Prefix>', after30).replace('Enabled', 'Disabled'), undefined],
+  ])('a rule for %s', async (_, lifecycle, saw) => {
+    services.s3.setBucket(bucket, { lifecycle });
+    const found = of(await findings({}, { role: 'reader' }), 'bucket lifecycle');
+    expect(found?.verdict).toBe(saw ? 'warn' : 'ok');
+    expect(found?.saw).toMatch(saw ?? /^No rule/);
+  });
+
+  test('a rule with a date is told by it', () => {
+    const dated = { id: 'x', prefix: 'tenants/', isForTagged: false, movesTo: [], expiresAt: new Date('2027-01-31') };
+    expect(lifecycleOf([dated])).toMatchObject({
+      verdict: 'warn',
+      saw: 'Rule x removes objects on 2027-01-31 under tenants/.',
+    });
+  });
+
+  test.each([
+    ['AES256', 'ok'],
+    ['none', 'ok'],
+    ['aws:kms', 'warn'],
+  ] as const)('encryption %s is %s', async (encryption, expected) => {
+    services.s3.setBucket(bucket, { encryption });
+    expect(of(await findings({}, { role: 'reader' }), 'bucket encryption')?.verdict).toBe(expected);
+  });
+
+  test('that may not be seen are warnings, never failures', async () => {
+    services.s3.faults.set({ match: { kind: 'setting' }, fault: S3_ERRORS.accessDenied });
+    const found = await findings();
+    expect(besides(found)).toEqual(['warn bucket versions', 'warn bucket lifecycle']);
+    expect(of(found, 'bucket versions')).toMatchObject({
+      saw: 'It could not be seen (STORE_FAILED AccessDenied).',
+      todo: 'Look at it yourself, or allow s3:GetBucketVersioning.',
+    });
+    expect(of(found, 'bucket encryption')?.saw).toMatch(/^It could not be seen/);
+  });
+});
+
+describe('the platform key', () => {
+  const arn = (): string => String(services.settings.SEALDEX_PLATFORM_KEY_ARN);
+
+  test.each(['GenerateDataKey', 'Decrypt'])('%s refused is named, with what to allow', async (operation) => {
+    services.kms.faults.set({ match: { operation }, fault: KMS_ERRORS.accessDeniedByUs });
+    const found = await findings();
+    expect(besides(found)).toEqual(['fail platform key, documents', 'fail platform key, intake']);
+    expect(of(found, 'platform key, intake')).toMatchObject({
+      saw: `${operation} is refused (PLATFORM_KEY AccessDeniedException).`,
+      todo: `Allow worker kms:${operation} on ${arn()}, in its key policy and in IAM: sealdex policy worker prints it.`,
+    });
+  });
+
+  test('of which only one purpose is refused fails for that one', async () => {
+    const match = { operation: 'Decrypt', context: { purpose: 'intake' } };
+    services.kms.faults.set({ match, fault: KMS_ERRORS.accessDenied });
+    expect(besides(await findings())).toEqual(['fail platform key, intake']);
+  });
+
+  test('a reader that may only decrypt is warned that it could not be tried', async () => {
+    services.kms.faults.set({ match: { operation: 'GenerateDataKey' }, fault: KMS_ERRORS.accessDeniedByUs });
+    expect(besides(await findings({}, { role: 'reader' }))).toEqual(['warn platform key, documents']);
+  });
+
+  test('that is disabled says where to look', async () => {
+    services.kms.disable(arn());
+    const found = of(await findings(), 'platform key, documents');
+    services.kms.enable(arn());
+    expect(found).toMatchObject({
+      verdict: 'fail',
+      saw: 'GenerateDataKey is refused (PLATFORM_KEY DisabledException).',
+    });
+    expect(found?.todo).toContain(arn());
+  });
+
+  test.each([
+    [KMS_ERRORS.expiredCredentials, /PLATFORM_CREDENTIALS/, /^Renew the credentials/],
+    [KMS_ERRORS.throttled, /^KMS failed or did not answer \(KMS_THROTTLED/, /AWS_ENDPOINT_URL_KMS/],
+  ])('%j has its own remedy', async (fault, saw, todo) => {
+    services.kms.faults.set({ fault });
+    const found = of(await findings({}, { role: 'reader' }), 'platform key, documents');
+    expect(found?.saw).toMatch(saw);
+    expect(found?.todo).toMatch(todo);
+  });
+
+  test('former ones are good, or not enabled, or not to be seen', async () => {
+    const [good, disabled, unseen] = [1, 2, 3].map(() => services.kms.createKey());
+    services.kms.disable(disabled!);
+    services.kms.faults.set({ match: { key: unseen!, operation: 'DescribeKey' }, fault: KMS_ERRORS.accessDenied });
+    const found = await findings({ SEALDEX_PLATFORM_FORMER_KEY_ARNS: [good!, disabled!, unseen!] });
+    expect(besides(found)).toEqual(['fail former key 2', 'warn former key 3']);
+    expect(of(found, 'former key 1')?.verdict).toBe('ok');
+  });
+});
+
+describe('one check', () => {
+  test('ends at its deadline, and what comes later goes nowhere', async () => {
+    const clock = new FakeClock();
+    const { promise, reject } = Promise.withResolvers<never>();
+    let aborted = false;
+    const look = (signal: AbortSignal) => {
+      signal.addEventListener('abort', () => (aborted = true));
+      return promise;
+    };
+    const found = examine(clock, { check: 'slow', look });
+    clock.advance(10_000);
+    expect(await found).toMatchObject({ check: 'slow', verdict: 'fail', saw: 'No answer within 10 s.' });
+    expect(aborted).toBe(true);
+    reject(new Error('late'));
+  });
+
+  test('that fails in a way that nobody foresaw is a failure without a word of the error', async () => {
+    const look = () => Promise.reject(new Error('secret'));
+    const found = await examine(new FakeClock(), { check: 'odd', look });
+    expect(JSON.stringify(found)).not.toContain('secret');
+    expect(found.verdict).toBe('fail');
+    expect(await examine(new FakeClock(), { check: 'fine', look: async () => ok('Good.') })).toEqual({
+      check: 'fine',
+      verdict: 'ok',
+      saw: 'Good.',
+    });
+  });
+});
