@@ -25,7 +25,7 @@ export async function* examineInstallation(
   const releases = new Releases();
   const { redisUrl } = values;
   // How many connections there may be is no reason not to look.
-  const config = { concurrency: 1, ...values } as Config;
+  const config = { concurrency: 1, uploadConcurrency: 1, ...values } as Config;
   const hasAws = values.region !== undefined && values.s3ForcePathStyle !== undefined;
   const closing = <T extends { close(): void }>(opened: T): T => releases.add(opened, (each) => each.close());
   try {

@@ -20,7 +20,8 @@ export function openS3(config: Config, prompt: boolean): S3Client {
     responseChecksumValidation: 'WHEN_REQUIRED',
     requestHandler: new UndiciHttpHandler({
       dispatcher: {
-        connections: config.concurrency + 8,
+        // Each job has one request at a time, and what goes on beside jobs has some.
+        connections: config.concurrency + config.uploadConcurrency + 8,
         connect: { timeout: prompt ? PROMPT_MS / 2 : 3000 },
         // The deadline of a request is its sender's; this is for the silence within a body.
         headersTimeout: 0,

@@ -103,6 +103,12 @@ describe('settings', () => {
     expect(of(found, 'platform key, intake')?.verdict).toBe('ok');
   });
 
+  test('of how many jobs run at once leave all else to be looked at', async () => {
+    const found = await findings({ SEALDEX_CONCURRENCY: 0, SEALDEX_UPLOAD_CONCURRENCY: 0 });
+    expect(besides(found)).toEqual(['fail settings', 'fail settings']);
+    expect(of(found, 'bucket documents/')?.verdict).toBe('ok');
+  });
+
   test('without Redis and key leave the bucket to be looked at', async () => {
     const found = await findings({ REDIS_URL: 'http://x', SEALDEX_PLATFORM_KEY_ARN: 'alias/x' });
     expect(besides(found)).toEqual(['fail settings', 'fail settings', 'warn redis', 'warn platform key']);
