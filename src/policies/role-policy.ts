@@ -15,7 +15,7 @@ export interface RolePolicyChoice {
 }
 
 type Touch = 'Get' | 'Put' | 'Delete';
-type Prefix = 'tenants' | 'documents' | 'originals' | 'intake' | 'birth' | 'canary';
+type Prefix = 'tenants' | 'documents' | 'originals' | 'intake' | 'birth' | 'canary' | 'reencrypted';
 
 /** HEAD is a Get too; so is every write or removal on condition of an ETag. */
 const OBJECTS: Readonly<Record<Role, Readonly<Partial<Record<Prefix, readonly Touch[]>>>>> = Object.freeze({
@@ -23,9 +23,10 @@ const OBJECTS: Readonly<Record<Role, Readonly<Partial<Record<Prefix, readonly To
     tenants: ['Get'],
     documents: ['Get', 'Put', 'Delete'],
     originals: ['Get', 'Put', 'Delete'],
-    intake: ['Get', 'Delete'],
+    intake: ['Get', 'Put', 'Delete'],
     birth: ['Get', 'Put'],
     canary: ['Get', 'Put', 'Delete'],
+    reencrypted: ['Put'],
   },
   producer: { tenants: ['Get'], intake: ['Put', 'Delete'] },
   reader: { tenants: ['Get'], documents: ['Get'], originals: ['Get'] },
@@ -33,7 +34,8 @@ const OBJECTS: Readonly<Record<Role, Readonly<Partial<Record<Prefix, readonly To
     tenants: ['Get', 'Put'],
     documents: ['Get'],
     originals: ['Get'],
-    intake: ['Put', 'Delete'],
+    intake: ['Get', 'Put', 'Delete'],
+    reencrypted: ['Get'],
   },
 });
 
@@ -47,6 +49,7 @@ export function rolePolicy(role: Role, choice: RolePolicyChoice): PolicyDocument
     intake: 'intake/*',
     birth: `system/${choice.queue}/birth`,
     canary: `system/${choice.queue}/canary/*`,
+    reencrypted: `system/${choice.queue}/reencrypted/*`,
   };
   const objects = Object.entries(OBJECTS[role]).map(([prefix, touches]): PolicyStatement => ({
     Sid: `Bucket${prefix.charAt(0).toUpperCase()}${prefix.slice(1)}`,
@@ -58,12 +61,19 @@ export function rolePolicy(role: Role, choice: RolePolicyChoice): PolicyDocument
     // Not for some prefixes only: S3 answers 404 for what is missing, and not 403, only to who may list the whole bucket.
     { Sid: 'BucketList', Effect: 'Allow', Action: ['s3:ListBucket'], Resource: bucket },
     ...objects,
-    ...keys(choice, partition),
+    ...keys(role, choice, partition),
   ]);
 }
 
-/** The same for every role: each asks for data keys, opens them, and finds out what is the matter when it is refused. */
-function keys({ platformKeyArn, platformFormerKeyArns = [] }: RolePolicyChoice, partition: string): PolicyStatement[] {
+/**
+ * Every role asks for data keys, opens them, and finds out what is the matter when it is refused. Who checks a key before it
+ * is attached makes the other calls too that its owner grants.
+ */
+function keys(
+  role: Role,
+  { platformKeyArn, platformFormerKeyArns = [] }: RolePolicyChoice,
+  partition: string,
+): PolicyStatement[] {
   const anyKey = `arn:${partition}:kms:${platformKeyArn.split(':')[3]}:*:key/*`;
   const under = (purpose: string) => ({ StringEquals: { 'kms:EncryptionContext:purpose': purpose } });
   const statement = (
@@ -79,8 +89,9 @@ function keys({ platformKeyArn, platformFormerKeyArns = [] }: RolePolicyChoice, 
     ...(purpose === undefined ? {} : { Condition: under(purpose) }),
   });
   const uses = ['kms:GenerateDataKey', 'kms:Decrypt'];
+  const checks = role === 'operator' ? ['kms:Encrypt', 'kms:ReEncryptFrom', 'kms:ReEncryptTo'] : [];
   return [
-    statement('DocumentsUnderAnyKey', uses, anyKey, 'documents'),
+    statement('DocumentsUnderAnyKey', [...uses, ...checks], anyKey, 'documents'),
     statement('IntakeUnderThePlatformKey', uses, platformKeyArn, 'intake'),
     ...(platformFormerKeyArns.length === 0
       ? []
