@@ -32,6 +32,10 @@ export const METRICS = Object.freeze({
   sealdex_kms_calls_total: row('counter', 'KMS calls by operation and result (ok or a code)', 'operation', 'result'),
   sealdex_keys_in_memory: row('gauge', 'plaintext data keys in memory'),
   sealdex_oldest_key_age_seconds: row('gauge', 'age of the oldest plaintext data key'),
+  sealdex_key_unasked_seconds: row(
+    'gauge',
+    'how long ago KMS last said yes, of the KMS key in use of which that is longest ago: what a revocation takes to be seen',
+  ),
   sealdex_key_uses_total: row(
     'counter',
     'uses of data keys by result (hit: in memory; miss: asked for; shared: asked for by another use already)',

@@ -230,6 +230,13 @@ export const SETTINGS = Object.freeze({
     'the longest time between two tries; a third of it in the first day',
     int(100, DAY),
   ),
+  SEALDEX_KEY_CHECK_MS: setting(
+    'keyCheckMs',
+    '300000',
+    'ms',
+    'how often KMS is asked again for keys in memory, so that a revocation is seen; 0: when their hour ends',
+    int(0, HOUR),
+  ),
   SEALDEX_TENANT_BACKLOG_JOBS: setting(
     'tenantBacklogJobs',
     '100000',

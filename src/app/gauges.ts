@@ -1,9 +1,9 @@
 // The gauges of a worker: where each number comes from.
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { WorkerReadiness } from '../health.ts';
-import type { KeyRing } from '../keys/key-ring.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Depths } from '../upkeep/depths.ts';
+import type { Guard } from './guard.ts';
 
 /** What one process has counted for all. */
 export function depthGauges(metrics: Metrics, read: () => Promise<Depths>): void {
@@ -27,9 +27,15 @@ export function eventLoopGauges(metrics: Metrics): () => void {
   return () => void delay.disable();
 }
 
-export function gauges(metrics: Metrics, ring: KeyRing, inFlightBytes: () => number, readiness: WorkerReadiness): void {
+export function gauges(
+  metrics: Metrics,
+  { ring, keyCheck }: Guard,
+  inFlightBytes: () => number,
+  readiness: WorkerReadiness,
+): void {
   metrics.gauge('sealdex_keys_in_memory', () => ring.stats().keys);
   metrics.gauge('sealdex_oldest_key_age_seconds', () => ring.stats().oldestMs / 1000);
+  metrics.gauge('sealdex_key_unasked_seconds', () => keyCheck.unaskedMs() / 1000);
   metrics.gauge('sealdex_content_in_flight_bytes', inFlightBytes);
   metrics.gauge('sealdex_ready', async () => ((await readiness.check()).isReady ? 1 : 0));
 }

@@ -51,7 +51,7 @@ export interface WorkerOptions {
 /** Starts a worker. @throws SealdexError `CONFIG_INVALID` for what must not run (eviction, a store without conditions) */
 export function startIndexWorker(settings?: Settings, options: WorkerOptions = {}): Promise<RunningWorker> {
   const start = async (rooms: Rooms, releases: Releases): Promise<RunningWorker> => {
-    const { config, clock, metrics, redis, store, guard, ring } = rooms;
+    const { config, clock, metrics, redis, store, guard } = rooms;
     const log: Log = options.log === 'silent' ? silentLog : createLog(config, 'worker');
     for (const warning of await checkRedis(redis)) log.warn({}, warning);
     options.signal?.throwIfAborted();
@@ -87,7 +87,7 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
     tellOfFaults(guard, log, platform);
     const shutGates = (): number => guard.gates.all().filter(({ record }) => record?.state === 'shut').length;
     const readiness = createReadiness(redis, () => platform.code, shutGates);
-    gauges(metrics, ring, () => budgets.index.inFlight + budgets.upload.inFlight, readiness);
+    gauges(metrics, guard, () => budgets.index.inFlight + budgets.upload.inFlight, readiness);
     depthGauges(metrics, depthsReader(redis, redisKeys(config.queue)));
     releases.add(eventLoopGauges(metrics), (stop) => stop());
     const { gates, verdict } = guard;

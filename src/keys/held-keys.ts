@@ -2,6 +2,7 @@
 // by a timer when its time is over. Where they come from and what they encrypt, it does not know.
 import { createHash } from 'node:crypto';
 import type { Clock, Timer } from '../clock.ts';
+import { gateId } from '../names.ts';
 import type { DataKey, KeyContext } from './data-key.ts';
 
 export interface HeldKeysStats {
@@ -87,6 +88,20 @@ export class HeldKeys {
       }
     }
     return wiped;
+  }
+
+  /** Live keys for documents, the newest period of each tenant and KMS key. */
+  newest(): DataKey[] {
+    const newest = new Map<string, DataKey>();
+    for (const shelf of [this.#reading, this.#encrypting]) {
+      for (const { key } of shelf.values()) {
+        if (key.context.purpose !== 'documents' || !key.isLive) continue;
+        const id = gateId(key.context.tenant, key.arn);
+        const other = newest.get(id);
+        if (!other || other.context.period <= key.context.period) newest.set(id, key);
+      }
+    }
+    return [...newest.values()];
   }
 
   /** Wipes all, and what comes later at once. May be called twice. */

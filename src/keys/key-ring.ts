@@ -7,37 +7,13 @@ import { fleetKey } from './fleet-key.ts';
 import { HeldKeys, idOf, type HeldKeysStats, type WipeReason } from './held-keys.ts';
 import type { GeneratedKey, Kms } from './kms.ts';
 import type { SharedKeys } from './shared-keys.ts';
+import { UNWATCHED, type KeyWatch } from './key-watch.ts';
 import { Slices } from './slices.ts';
 import { tryKey } from './try-key.ts';
-
-/** AES-GCM with random message ids: what one data key may encrypt in one process. */
-export interface UsageLimits {
-  readonly messages: number;
-  readonly bytes: number;
-}
-
-const LIMITS: UsageLimits = { messages: 2 ** 32, bytes: 2 ** 40 };
+import { KeyUsage, LIMITS, type UsageLimits } from './usage.ts';
 
 /** Keys held that encrypt, and as many for reading; beyond, the oldest is wiped. */
 const MAX_KEYS = 10_000;
-
-/** Hears of every KMS call for a tenant's documents, before and after, and is asked before a key at hand is used. */
-export interface KeyWatch {
-  /**
-   * undefined when what this process knows of the gates counts. Else, as after a freeze, resolves when it has looked, and
-   * has wiped the keys whose gate was shut meanwhile.
-   * @throws SealdexError `REDIS_FAILED`
-   */
-  lookAgain(): Promise<void> | undefined;
-  /** @throws SealdexError when KMS must not be asked now */
-  begin(call: { readonly tenant: string; readonly keyArn: string }): {
-    ok(): void;
-    /** Answers the error that the call's users get. */
-    failed(error: SealdexError): Promise<SealdexError>;
-  };
-}
-
-const UNWATCHED: KeyWatch = { lookAgain: () => undefined, begin: () => ({ ok() {}, failed: async (error) => error }) };
 
 export interface KeyRingDeps {
   readonly clock: Clock;
@@ -55,9 +31,11 @@ export interface KeyRingDeps {
 
 export type KeyRingStats = HeldKeysStats;
 
-interface Usage {
-  messages: number;
-  bytes: number;
+/** A tenant's data keys under one KMS key; `askedAt` is when KMS was asked for the newest, by the monotonic clock. */
+export interface HeldUnder {
+  readonly tenant: string;
+  readonly keyArn: string;
+  readonly askedAt: number;
 }
 
 /** Between a key's coming and its use lies a turn of the event loop, in which a gate may shut. */
@@ -68,13 +46,10 @@ type Matches = (key: { readonly arn: string; readonly tenant: string }) => boole
 
 export class KeyRing {
   readonly #deps: KeyRingDeps;
-  readonly #limits: UsageLimits;
-  readonly #maxKeys: number;
   readonly #held: HeldKeys;
   /** The key that encrypts now, by purpose, tenant and KMS key; gone with its key. */
   readonly #current = new Map<string, DataKey>();
-  /** By data key, oldest first: a key that was wiped and unwrapped again goes on counting. */
-  readonly #usage = new Map<string, Usage>();
+  readonly #usage: KeyUsage;
   /** KMS calls under way: a wipe meets their keys too. */
   readonly #asked = new Set<{ readonly arn: string; readonly context: KeyContext; isWiped: boolean }>();
   readonly #renewing = new Map<string, Promise<void>>();
@@ -84,13 +59,13 @@ export class KeyRing {
 
   constructor(deps: KeyRingDeps) {
     this.#deps = deps;
-    this.#limits = deps.limits ?? LIMITS;
-    this.#maxKeys = deps.maxKeys ?? MAX_KEYS;
+    const maxKeys = deps.maxKeys ?? MAX_KEYS;
+    this.#usage = new KeyUsage(deps.limits ?? LIMITS, maxKeys);
     this.#slices = new Slices({
       clock: deps.clock,
       tryKey: (keyArn, context) => tryKey(deps.kms, keyArn, context),
     });
-    this.#held = new HeldKeys(deps.clock, this.#maxKeys, (key, reason) => {
+    this.#held = new HeldKeys(deps.clock, maxKeys, (key, reason) => {
       deps.onWipe?.(reason);
       const slot = slotOf(key.arn, key.context);
       if (this.#current.get(slot) === key) this.#current.delete(slot);
@@ -109,7 +84,7 @@ export class KeyRing {
       const isOfNow = key !== undefined && key.isLive && key.context.period === context.period;
       const looking = isOfNow ? this.#watchOf(purpose).lookAgain() : undefined;
       if (looking) await looking;
-      else if (isOfNow && this.#count(key, bytes)) {
+      else if (isOfNow && this.#usage.count(key.id, bytes)) {
         this.#deps.onUse?.('hit');
         return key;
       } else
@@ -183,6 +158,26 @@ export class KeyRing {
     );
   }
 
+  /** Tenants and KMS keys of which a data key for documents is here. */
+  heldUnder(): HeldUnder[] {
+    return this.#held
+      .newest()
+      .map(({ arn: keyArn, context: { tenant }, askedAt }) => ({ tenant, keyArn, askedAt: askedAt.monotonic }));
+  }
+
+  /**
+   * Has KMS unwrap the newest data key of a tenant and KMS key again. When it refuses, its gate is shut and the keys are wiped, as
+   * after every refusal. @throws SealdexError of KMS
+   */
+  async askAgain({ tenant, keyArn }: HeldUnder): Promise<void> {
+    const key = this.#held.newest().find(({ arn, context }) => arn === keyArn && context.tenant === tenant);
+    if (!key) return;
+    await this.#watched(keyArn, key.context, async () => {
+      const plaintext = await this.#deps.kms.decrypt(keyArn, key.wrapped, key.context);
+      plaintext.fill(0);
+    });
+  }
+
   stats(): KeyRingStats {
     return this.#held.stats();
   }
@@ -196,20 +191,6 @@ export class KeyRing {
   /** What waits under the platform key waits because the gate is shut. */
   #watchOf(purpose: KeyContext['purpose']): KeyWatch {
     return purpose === 'documents' ? (this.#deps.watch ?? UNWATCHED) : UNWATCHED;
-  }
-
-  #count(key: DataKey, bytes: number): boolean {
-    let usage = this.#usage.get(key.id);
-    if (!usage) {
-      const [oldest] = this.#usage.keys();
-      if (this.#usage.size >= this.#maxKeys && oldest !== undefined) this.#usage.delete(oldest);
-      this.#usage.set(key.id, (usage = { messages: 0, bytes: 0 }));
-    }
-    const isOver = usage.messages + 1 > this.#limits.messages || usage.bytes + bytes > this.#limits.bytes;
-    if (isOver && usage.messages > 0) return false;
-    usage.messages += 1;
-    usage.bytes += bytes;
-    return true;
   }
 
   /** One flight per id; its failure is everybody's who waits, and nobody's who comes later. */
@@ -256,24 +237,34 @@ export class KeyRing {
   async #ask(arn: string, context: KeyContext, call: () => Promise<GeneratedKey>): Promise<DataKey> {
     const { clock } = this.#deps;
     this.#slices.refuse(arn, context);
-    const watched = this.#watchOf(context.purpose).begin({ tenant: context.tenant, keyArn: arn });
     const asked = { arn, context, isWiped: false };
     this.#asked.add(asked);
     try {
-      const askedAt = momentOf(clock);
-      const { plaintext, wrapped } = await call();
-      const key = new DataKey(clock, plaintext, arn, wrapped, context, askedAt);
-      if (asked.isWiped) key.wipe();
-      else this.#held.hold(key);
+      return await this.#watched(arn, context, async () => {
+        const askedAt = momentOf(clock);
+        const { plaintext, wrapped } = await call();
+        const key = new DataKey(clock, plaintext, arn, wrapped, context, askedAt);
+        if (asked.isWiped) key.wipe();
+        else this.#held.hold(key);
+        return key;
+      });
+    } finally {
+      this.#asked.delete(asked);
+    }
+  }
+
+  /** Makes a call to KMS; what it says of the KMS key is heeded here and told to the watch. */
+  async #watched<T>(arn: string, context: KeyContext, call: () => Promise<T>): Promise<T> {
+    const watched = this.#watchOf(context.purpose).begin({ tenant: context.tenant, keyArn: arn });
+    try {
+      const answer = await call();
       watched.ok();
-      return key;
+      return answer;
     } catch (error) {
       if (!(error instanceof SealdexError)) throw error;
       const told = await this.#verdict(error, arn, context);
       if (isUnusable(told)) this.#wipeAfter(told, arn, context);
       throw told.code === 'PERIOD_DENIED' ? told : await watched.failed(told);
-    } finally {
-      this.#asked.delete(asked);
     }
   }
 

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
 import type { SealdexError } from '../../src/errors.ts';
 import type { KeyContext } from '../../src/keys/data-key.ts';
-import type { KeyWatch } from '../../src/keys/key-ring.ts';
+import type { KeyWatch } from '../../src/keys/key-watch.ts';
 import { FakeClock } from '../support/clock.ts';
 import { bytesOf, contextOf, isZeroed, openRoom, type OneRing, type Room } from './fixture.ts';
 

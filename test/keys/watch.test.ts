@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
 import { SealdexError } from '../../src/errors.ts';
 import type { DataKey } from '../../src/keys/data-key.ts';
-import type { KeyWatch } from '../../src/keys/key-ring.ts';
+import type { KeyWatch } from '../../src/keys/key-watch.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
 import { bytesOf, contextOf, HOUR_MS, isZeroed, openRoom, type Room } from './fixture.ts';

@@ -1,0 +1,71 @@
+// A revocation is seen while data keys are in memory: a disabled key and a permission that was taken away, by writers and by
+// readers, by one call for the fleet in each interval.
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { startIndexWorker } from '../../src/app.ts';
+import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import { eventually } from '../support/eventually.ts';
+import { documentOf, metricsOf, openHouse, type House } from './house.ts';
+
+const CHECK_MS = 1000;
+
+const opened = new AsyncDisposableStack();
+let house: House;
+let port: number;
+let tenant: string;
+let arn: string;
+let count = 0;
+
+beforeAll(async () => {
+  house = opened.use(await openHouse({ SEALDEX_KEY_CHECK_MS: CHECK_MS }));
+  ({ port } = opened.use(await startIndexWorker(house.settings, { log: 'silent', host: '127.0.0.1' })));
+});
+afterAll(() => opened.disposeAsync());
+beforeEach(async () => {
+  tenant = `tenant-${(count += 1)}`;
+  arn = await house.tenant(tenant);
+  const document = documentOf('one', 'Some text.');
+  const { jobId } = await house.producer.enqueueIndex({ tenant, corpus: 'docs', document });
+  await house.end(jobId);
+  await house.reader.metadata(nameOf());
+});
+
+const nameOf = () => ({ tenant, corpus: 'docs', id: 'one' });
+const readCode = async (): Promise<string> =>
+  house.reader.metadata(nameOf()).then(
+    () => 'read',
+    ({ code }: { code: string }) => code,
+  );
+const gateCode = async (): Promise<string | undefined> => (await house.operator.gates({ tenant })).gates[0]?.code;
+
+test('a disabled key is found by asking again, though every process has a data key of it', async () => {
+  house.services.kms.disable(arn);
+  expect(await eventually(gateCode)).toBe('KEY_DISABLED');
+  await eventually(async () => (await readCode()) === 'KEY_DISABLED');
+  const document = documentOf('two', 'More text.');
+  const { jobId } = await house.producer.enqueueIndex({ tenant, corpus: 'docs', document });
+  await eventually(async () => (await house.producer.status(jobId)).state === 'parked');
+});
+
+test('that Decrypt alone was taken away is found too', async () => {
+  house.services.kms.faults.set({ match: { key: arn, operation: 'Decrypt' }, fault: KMS_ERRORS.accessDenied });
+  expect(await eventually(gateCode)).toBe('KEY_DENIED');
+  await eventually(async () => (await readCode()) === 'KEY_DENIED');
+});
+
+test('the fleet asks once in an interval, however many processes have a key', async () => {
+  const decrypts = (): number => house.services.kms.counts.count({ operation: 'Decrypt', key: arn });
+  const before = decrypts();
+  const begun = performance.now();
+  await eventually(() => decrypts() >= before + 3);
+  // Worker, producer and reader have one: each for itself would be three times as many.
+  const intervals = (performance.now() - begun) / CHECK_MS;
+  expect(decrypts() - before).toBeLessThanOrEqual(Math.ceil(intervals) + 1);
+});
+
+test('how long ago KMS was asked is a metric, and stays within the interval and a look', async () => {
+  const ages = await eventually(async () => {
+    const found = await metricsOf(port, 'sealdex_key_unasked_seconds');
+    return found['sealdex_key_unasked_seconds'] !== undefined && found;
+  });
+  expect(ages['sealdex_key_unasked_seconds']).toBeGreaterThan(0);
+});
