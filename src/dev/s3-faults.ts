@@ -4,12 +4,21 @@ import { FaultBook } from './faults.ts';
 export interface S3Call {
   readonly method: string;
   readonly bucket: string;
-  /** The key, the prefix of a listing, or what is asked of a bucket's settings. */
+  /** The key, the prefix of any listing, or what is asked of a bucket's settings. */
   readonly key: string;
   readonly kind: S3Kind;
 }
 
-export type S3Kind = 'object' | 'list' | 'setting' | 'bucket' | 'upload' | 'part' | 'batch';
+export type S3Kind =
+  | 'object'
+  | 'list'
+  | 'versions'
+  | 'uploads'
+  | 'setting'
+  | 'bucket'
+  | 'upload'
+  | 'part'
+  | 'batch';
 
 export interface S3Match {
   readonly method?: string;

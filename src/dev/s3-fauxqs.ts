@@ -8,6 +8,18 @@ export type App = ReturnType<typeof buildApp>;
 /** fauxqs' store of objects. All its methods are synchronous. */
 export type ObjectStore = Stores['s3Store'];
 
+export type StoredObject = ReturnType<ObjectStore['headObject']>;
+
+/** The multipart uploads of a bucket that are not finished, which it keeps to itself. */
+export const uploadsIn = (store: ObjectStore, bucket: string): { key: string; uploadId: string }[] =>
+  [
+    ...(
+      store as unknown as { multipartUploads: Map<string, { bucket: string; key: string; uploadId: string }> }
+    ).multipartUploads.values(),
+  ]
+    .filter((upload) => upload.bucket === bucket)
+    .map(({ key, uploadId }) => ({ key, uploadId }));
+
 /** A file beside fauxqs' entry, past its export list. The lock file pins the version that has it there. */
 const beside = createRequire(import.meta.resolve('fauxqs'));
 

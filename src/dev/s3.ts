@@ -7,6 +7,7 @@ import { PermissionBook, type Permissions } from './iam/permissions.ts';
 import { settingAnswer, type BucketSetting, type Subresource } from './s3-bucket-settings.ts';
 import { refusalOf } from './s3-conditions.ts';
 import { isAllowed } from './s3-permissions.ts';
+import { VersionBook } from './s3-versions.ts';
 import { S3_ERRORS, s3FaultBook, type S3Call, type S3Fault, type S3Faults } from './s3-faults.ts';
 
 export interface S3Server {
@@ -14,6 +15,8 @@ export interface S3Server {
   createBucket(name: string): void;
   /** What the bucket says of itself from now on. */
   setBucket(name: string, setting: BucketSetting): void;
+  /** From now on the bucket keeps what is replaced and deleted; in memory only. */
+  keepVersions(bucket: string): void;
   stop(): Promise<void>;
   readonly faults: S3Faults;
   readonly requests: S3Requests;
@@ -36,6 +39,7 @@ const LARGEST_BODY_BYTES = 300 * 1_048_576;
 export async function startS3(options: S3Options = {}): Promise<S3Server> {
   const { app, store } = createFauxqs();
   if (options.dir !== undefined) keepObjects(store, options.dir);
+  const versions = new VersionBook(store);
   const faults = s3FaultBook();
   const requests = new S3Counter();
   const permissions = new PermissionBook();
@@ -69,24 +73,28 @@ export async function startS3(options: S3Options = {}): Promise<S3Server> {
     else done();
   });
   app.addHook('preHandler', (request, reply, done) => {
-    const { kind, bucket, key } = callOf(request.method, request.url);
-    if (kind !== 'setting' || !store.hasBucket(bucket)) return done();
-    const { status, body } = settingAnswer(key as Subresource, settings.get(bucket));
-    void reply.status(status).header('content-type', 'application/xml').send(body);
+    const call = callOf(request.method, request.url);
+    const xml = (status: number, body: string): void =>
+      void reply.status(status).header('content-type', 'application/xml').send(body);
+    const listed = versions.answer(call, request.url);
+    if (listed) return xml(listed.status, listed.xml);
+    if (call.kind !== 'setting' || !store.hasBucket(call.bucket)) return done();
+    const { status, body } = settingAnswer(call.key as Subresource, settings.get(call.bucket));
+    return xml(status, body);
   });
   app.addHook('onSend', (request, _reply, _payload, done) => {
     if (lost.has(request)) request.raw.socket.destroy();
     done();
   });
   await app.listen({ port: options.port ?? 0, host: options.host ?? '127.0.0.1' });
-  return serverOf(app, store, { faults, requests, permissions }, settings);
+  return serverOf(app, store, { versions, settings }, { faults, requests, permissions });
 }
 
 function serverOf(
   app: App,
   store: ObjectStore,
+  { versions, settings }: { versions: VersionBook; settings: Map<string, BucketSetting> },
   parts: Pick<S3Server, 'faults' | 'requests' | 'permissions'>,
-  settings: Map<string, BucketSetting>,
 ): S3Server {
   const address = app.server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
@@ -98,6 +106,7 @@ function serverOf(
     },
     setBucket: (name, setting) => void settings.set(name, setting),
     stop: () => (stopping ??= app.close().then(() => undefined)),
+    keepVersions: (bucket) => versions.enable(bucket),
     ...parts,
   };
 }

@@ -1,4 +1,4 @@
-// The S3 client: how we connect, and the five requests that we make. Knows keys and bytes, not what they mean.
+// The S3 client: how we connect, and the requests that we make; those about older versions are versions.ts'. Knows keys and bytes, not what they mean.
 // The only importer of the SDK; every error leaves as storeFault() makes it.
 import type { Readable } from 'node:stream';
 import {
@@ -16,6 +16,7 @@ import { SealdexError } from '../errors.ts';
 import { openS3 } from './client.ts';
 import { isMissing, statusOf, storeFault } from './faults.ts';
 import { lateAnswer, sending, type StreamedBody } from './streamed.ts';
+import { versionsOf, type Versions } from './versions.ts';
 
 export interface ObjectFacts {
   readonly metadata: Readonly<Record<string, string>>;
@@ -47,7 +48,7 @@ export interface ListedObject {
   readonly modified: Date;
 }
 
-export interface Store {
+export interface Store extends Versions {
   /** A streamed body is sent once: what failed is not tried again. Its source's errors leave as they are. */
   put(
     key: string,
@@ -184,6 +185,8 @@ export function createStore(config: Config, use: Patience): Store {
       const last = objects.at(-1);
       return { objects, ...(IsTruncated && last ? { next: last.key } : {}) };
     },
+
+    ...versionsOf(client, Bucket, send),
 
     close() {
       isClosed = true;
