@@ -42,11 +42,11 @@ export interface OperatorShut {
 }
 
 export interface Tenants {
-  /** @throws SealdexError `TENANT_UNKNOWN`, `TENANT_KEY_INVALID`, `PLATFORM_TENANTS`, `STORE_FAILED` */
+  /** One that was deleted is unknown. @throws SealdexError `TENANT_UNKNOWN`, `TENANT_KEY_INVALID`, `PLATFORM_TENANTS`, `STORE_FAILED` */
   get(tenant: string, signal?: AbortSignal): Promise<Tenant>;
   /** The same past the cache, which is renewed by it. */
   fresh(tenant: string): Promise<Tenant>;
-  /** The file as it stands in S3, past the cache. */
+  /** The file as it stands in S3, past the cache; that of a deleted tenant too. */
   show(tenant: string): Promise<TenantFile>;
   /** Makes the tenant, or changes its plan. @throws SealdexError `TENANT_KEY_INVALID`, `TENANT_CHANGED` */
   put(tenant: string, change: TenantChange): Promise<{ made: boolean; file: TenantFile }>;
@@ -58,7 +58,8 @@ export interface Tenants {
 export const operatorWord = ({ shutByOperator, blocked }: Tenant, keyArn: string): OperatorShut | undefined =>
   shutByOperator?.code === 'TENANT_PAUSED' ? shutByOperator : blocked.get(keyArn);
 
-const CACHE_MS = 300_000;
+/** So long a process may know what a file said. */
+export const CACHE_MS = 300_000;
 const CACHE_ENTRIES = 10_000;
 
 interface Cached {
@@ -98,7 +99,7 @@ export async function createTenants({ config, clock, store, redis, subscriber }:
     const before = changes;
     const askedAt = clock.monotonic();
     const loaded = await loadTenantFile(store, tenant);
-    if (!loaded) throw new SealdexError('TENANT_UNKNOWN');
+    if (!loaded || loaded.file.deleted) throw new SealdexError('TENANT_UNKNOWN');
     const made = tenantOf(loaded.file, config);
     if (listening.isOn() && changes === before) {
       cache.delete(tenant);

@@ -157,13 +157,14 @@ async function over(
   operator: Operator,
   keyArn: string,
   tenants:
-    | AsyncIterable<{ tenant: string; error?: SealdexError }>
-    | readonly { tenant: string; error?: SealdexError }[],
+    | AsyncIterable<{ tenant: string; error?: SealdexError; deleted?: true }>
+    | readonly { tenant: string; error?: SealdexError; deleted?: true }[],
   each: Each,
   { asJson, isOne, nothing }: Way,
 ): Promise<void> {
   let met = 0;
-  for await (const { tenant, error } of tenants) {
+  for await (const { tenant, error, deleted } of tenants) {
+    if (deleted) continue;
     met += 1;
     try {
       if (error) throw error;

@@ -114,6 +114,7 @@ function print(gates: readonly GateFacts[], asJson: true | undefined): void {
 async function ownersOf(operator: Operator, keyArn: string, tenant: string | undefined): Promise<string[]> {
   const owners: string[] = [];
   for await (const each of operator.tenantsOf(keyArn))
-    if (each.error === undefined && (tenant === undefined || each.tenant === tenant)) owners.push(each.tenant);
+    if (each.error === undefined && !each.deleted && (tenant === undefined || each.tenant === tenant))
+      owners.push(each.tenant);
   return owners;
 }

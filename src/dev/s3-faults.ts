@@ -9,16 +9,7 @@ export interface S3Call {
   readonly kind: S3Kind;
 }
 
-export type S3Kind =
-  | 'object'
-  | 'list'
-  | 'versions'
-  | 'uploads'
-  | 'setting'
-  | 'bucket'
-  | 'upload'
-  | 'part'
-  | 'batch';
+export type S3Kind = 'object' | 'list' | 'versions' | 'uploads' | 'setting' | 'bucket' | 'upload' | 'part' | 'batch';
 
 export interface S3Match {
   readonly method?: string;

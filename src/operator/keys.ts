@@ -27,6 +27,8 @@ export interface ProbeAnswer {
 export interface KeyTenant {
   readonly tenant: string;
   readonly error?: SealdexError;
+  /** It has left: nothing can be done for it, but the key was its own. */
+  readonly deleted?: true;
 }
 
 /** @throws SealdexError `REDIS_FAILED`, and what reading the tenant's file throws */
@@ -73,8 +75,7 @@ export async function* tenantsOf({ tenants }: Pick<KeyDeps, 'tenants'>, keyArn: 
     try {
       return (await tenants.get(tenant)).readableArns.has(keyArn) ? { tenant } : undefined;
     } catch (error) {
-      // Removed since it was listed.
-      if (error instanceof SealdexError && error.code === 'TENANT_UNKNOWN') return undefined;
+      if (error instanceof SealdexError && error.code === 'TENANT_UNKNOWN') return leftWith(tenants, tenant, keyArn);
       if (error instanceof SealdexError && error.code === 'PLATFORM_TENANTS') return { tenant, error };
       throw error;
     }
@@ -90,4 +91,15 @@ export async function* tenantsOf({ tenants }: Pick<KeyDeps, 'tenants'>, keyArn: 
     if (names.length >= READ_AT_ONCE) yield* await lookAll();
   }
   yield* await lookAll();
+}
+
+/** A tenant that was deleted, if the KMS key was its own; undefined for one that was removed since it was listed. */
+async function leftWith(tenants: KeyDeps['tenants'], tenant: string, keyArn: string): Promise<KeyTenant | undefined> {
+  try {
+    const { kmsKeyArn, formerKeyArns } = await tenants.show(tenant);
+    return [kmsKeyArn, ...formerKeyArns].includes(keyArn) ? { tenant, deleted: true } : undefined;
+  } catch (error) {
+    if (error instanceof SealdexError && error.code === 'TENANT_UNKNOWN') return undefined;
+    throw error;
+  }
 }

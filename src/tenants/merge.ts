@@ -3,7 +3,7 @@ import { SealdexError } from '../errors.ts';
 import type { Plan } from '../names.ts';
 import { isKeyArn } from '../settings.ts';
 import { hasChanged, withKey, type KeyChange } from './key-change.ts';
-import type { TenantFile } from './shape.ts';
+import type { TenantDeletion, TenantFile } from './shape.ts';
 
 export interface TenantChange {
   /** Must be given when the tenant is made. */
@@ -20,6 +20,8 @@ export interface TenantChange {
   readonly paused?: OperatorWord | null;
   /** A KMS key of the tenant that nobody may use, with the reason; null ends it. */
   readonly blocked?: { readonly arn: string; readonly word: OperatorWord | null };
+  /** The tenant leaves, for good. */
+  readonly deleted?: TenantDeletion;
 }
 
 export interface OperatorWord {
@@ -30,6 +32,8 @@ export interface OperatorWord {
 
 /** The file after the change; what the change does not name stays, fields that we do not know included. */
 export function merge(tenant: string, file: TenantFile | undefined, change: TenantChange): TenantFile {
+  if (change.deleted) return left(tenant, file, change.deleted);
+  if (file?.deleted) throw isGone(file.deleted, tenant);
   checkKey(tenant, file, change.kmsKeyArn);
   const before = file ?? made(tenant, change);
   const plan = change.plan ?? before.plan;
@@ -52,8 +56,22 @@ export function merge(tenant: string, file: TenantFile | undefined, change: Tena
   return change.key ? withKey(after, change.key) : after;
 }
 
-/** Whether the change stands in the file already: the answer to its own write was lost. */
-export const isMade = (file: TenantFile, { key }: TenantChange): boolean => key !== undefined && hasChanged(file, key);
+/** Whether the change stands in the file already: the answer to its own write was lost, or a deletion goes on. */
+export const isMade = (file: TenantFile, { key, deleted }: TenantChange): boolean =>
+  (deleted !== undefined && file.deleted !== undefined) || (key !== undefined && hasChanged(file, key));
+
+/** All else stays: its KMS keys are not to serve another tenant unnoticed. */
+function left(tenant: string, file: TenantFile | undefined, deleted: TenantDeletion): TenantFile {
+  if (!file) throw new SealdexError('TENANT_UNKNOWN', `There is no tenant ${tenant}.`);
+  return { ...file, deleted };
+}
+
+/** Old jobs, messages and backups name the tenant that had the name: a new one would answer for them. */
+const isGone = ({ at }: TenantDeletion, tenant: string): SealdexError =>
+  new SealdexError(
+    'TENANT_UNKNOWN',
+    `Tenant ${tenant} was deleted at ${new Date(at).toISOString()}, and its name is not given again: choose another name. What may be left of it goes with sealdex tenants delete ${tenant}`,
+  );
 
 function blockedAfter(before: TenantFile['blockedKeys'], change: TenantChange['blocked']): TenantFile['blockedKeys'] {
   if (!change) return before;

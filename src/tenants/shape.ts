@@ -8,6 +8,9 @@ const keyArn = z.string().refine(isKeyArn);
 /** The operator's word, and since when (wall clock, milliseconds). */
 const word = z.looseObject({ reason: z.string(), since: z.number() });
 
+/** When the tenant was deleted (wall clock, milliseconds), and by whom, as AWS names them. */
+const deletion = z.looseObject({ at: z.number().nonnegative().max(8.64e15), operator: z.string().optional() });
+
 /** What stands in the history of a tenant whose KMS key was changed; a key is its ARN, or `platform`. */
 export interface KeyChangeEntry {
   readonly change: 'key';
@@ -38,7 +41,11 @@ export const tenantFile = z.looseObject({
   paused: word.optional(),
   blockedKeys: z.array(word.extend({ arn: keyArn })),
   reencryption: reencryption.optional(),
+  /** The tenant has left: what is left of it is this file, which keeps its name and its KMS keys from being given again unnoticed. */
+  deleted: deletion.optional(),
   history: z.array(z.unknown()),
 });
+
+export type TenantDeletion = z.infer<typeof deletion>;
 
 export type TenantFile = z.infer<typeof tenantFile>;
