@@ -13,6 +13,7 @@ import { openQueue } from './queue/queues.ts';
 import { createReaderFrom, type Reader } from './reader.ts';
 import { createReencryption } from './reencryption.ts';
 import { checkRedis, redisKeys } from './redis.ts';
+import { createStore } from './store/s3.ts';
 
 export { sayReason } from './extract/reasons.ts';
 export { examineInstallation, type DoctorOptions } from './app/doctor.ts';
@@ -23,6 +24,7 @@ export type { ShownJob, Status } from './operator.ts';
 export type { GateFacts, TenantParked } from './operator/gates.ts';
 export type { KeyCheck } from './operator/key-check.ts';
 export type { ProbeAnswer } from './operator/keys.ts';
+export type { Counts, Exported, LeavingStep, Left } from './operator/leaving.ts';
 export type { Discarded, Letter, LetterFilter, Replayed } from './operator/letters.ts';
 export type { ParkedJob } from './operator/parked.ts';
 export type { GateChange } from './operator/words.ts';
@@ -71,10 +73,14 @@ export function createOperator(settings?: Settings): Promise<Operator> {
     const { config, clock, metrics, redis, guard } = rooms;
     const queue = releases.add(openQueue(config, redis, clock), (opened) => opened.close());
     const identity = releases.add(createIdentity(config), (opened) => opened.close());
-    const shared = { ...rooms, queueName: config.queue, keys: redisKeys(config.queue), queue };
+    const keys = redisKeys(config.queue);
+    const shared = { ...rooms, queueName: config.queue, keys, queue };
+    // Listings of all of a tenant, and whole objects, take longer than somebody waits for one answer.
+    const patient = releases.add(createStore(config, 'patient'), (opened) => opened.close());
     const operator = createOperatorFrom({
       ...shared,
       gates: guard.gates,
+      leaving: { ...rooms, keys, gates: guard.gates, store: patient },
       probing: probing(rooms, silentLog),
       identity: () => identity.arn(),
       reencryption: createReencryption(shared),

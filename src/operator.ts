@@ -5,6 +5,7 @@ import { readHeartbeats, type Heartbeat } from './heartbeat.ts';
 import { gateNamed, parkedByTenant, type GateFacts, type TenantParked } from './operator/gates.ts';
 import { createKeyCheckOperator, type KeyCheckOperator } from './operator/key-check.ts';
 import { createKeyOperator, type KeyOperator } from './operator/key-operator.ts';
+import { createLeavingOperator, type LeavingDeps, type LeavingOperator } from './operator/leaving.ts';
 import { createLetterOperator, type LetterOperator } from './operator/letters.ts';
 import { createTenantOperator, type TenantOperator, type TenantOperatorDeps } from './operator/tenant-operator.ts';
 import type { JobQueue } from './queue/queues.ts';
@@ -33,7 +34,8 @@ export interface ShownJob extends JobFacts {
   readonly gate?: GateFacts;
 }
 
-export interface Operator extends KeyOperator, KeyCheckOperator, LetterOperator, TenantOperator, AsyncDisposable {
+export interface Operator
+  extends KeyOperator, KeyCheckOperator, LetterOperator, TenantOperator, LeavingOperator, AsyncDisposable {
   /** Queues, processes and keys as Redis tells them now. A process that died counts for some seconds more. */
   status(): Promise<Status>;
   /** State `unknown` for a job that never was or that ended more than an hour (a setting) ago. */
@@ -44,6 +46,7 @@ export interface OperatorDeps extends TenantOperatorDeps {
   readonly queueName: string;
   readonly queue: JobQueue;
   readonly store: Store;
+  readonly leaving: LeavingDeps;
 }
 
 export function createOperatorFrom(deps: OperatorDeps): Omit<Operator, typeof Symbol.asyncDispose> {
@@ -72,6 +75,7 @@ export function createOperatorFrom(deps: OperatorDeps): Omit<Operator, typeof Sy
       };
     },
     ...createLetterOperator(queue.letters, store),
+    ...createLeavingOperator(deps.leaving),
     async job(jobId) {
       const facts = await queue.facts(jobId);
       if (!facts.parked) return facts;

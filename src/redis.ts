@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import { PROMPT_MS, systemClock, withDeadline, type Patience } from './clock.ts';
 import type { Config } from './config.ts';
 import { SealdexError } from './errors.ts';
-import type { QueueName } from './names.ts';
+import { QUEUE_NAMES, type QueueName } from './names.ts';
 
 export type { Redis };
 
@@ -59,6 +59,20 @@ export function redisKeys(queue: string) {
 }
 
 export type RedisKeys = ReturnType<typeof redisKeys>;
+
+/** Names of all keys that name a tenant, `*` standing for what else is in them. Values that name one are their rooms' business. */
+export function keysNaming(queue: string, tenant: string): string[] {
+  const keys = redisKeys(queue);
+  const gate = `${tenant}:*`;
+  return [
+    keys.dataKey('documents', tenant, '*', '*'),
+    keys.dataKey('intake', tenant, '*', '*'),
+    keys.lease(`gate:${gate}`),
+    keys.lease(`key-check:${gate}`),
+    keys.reencryption(tenant),
+    ...QUEUE_NAMES.map((name) => queueKeys(keys, name)).flatMap((own) => [own.parked(gate), own.letters(tenant, '*')]),
+  ];
+}
 
 /** The same with the keys that each of BullMQ's queues has for itself. Those of `index` have the names from when it was the only one. */
 export function queueKeys(keys: RedisKeys, queueName: QueueName) {

@@ -4,6 +4,8 @@ import type { TenantFile } from '../app.ts';
 import { checkName, PLANS, WHEN_KEY_SHUT, type Plan, type WhenKeyShut } from '../names.ts';
 import { UsageError } from './failure.ts';
 import { withOperator } from './opened.ts';
+import { deleteTenantCommand } from './tenants-delete.ts';
+import { exportCommand } from './tenants-export.ts';
 import { reencryptCommand, setKeyCommand } from './tenants-key.ts';
 import { movingOf } from './tenants-moving.ts';
 import { pauseCommand, resumeCommand } from './tenants-stop.ts';
@@ -11,7 +13,7 @@ import { json, jsonText, oneLine, out, say, table, time } from './terminal.ts';
 
 export function tenantsCommand(): Command {
   return new Command('tenants')
-    .description('list, show, make, change, pause and resume tenants, and change their KMS keys')
+    .description('list, show, make, change, pause, resume, export and delete tenants, and change their KMS keys')
     .addCommand(listCommand())
     .addCommand(showCommand())
     .addCommand(putCommand())
@@ -19,6 +21,8 @@ export function tenantsCommand(): Command {
     .addCommand(reencryptCommand())
     .addCommand(pauseCommand())
     .addCommand(resumeCommand())
+    .addCommand(exportCommand())
+    .addCommand(deleteTenantCommand())
     .addHelpText(
       'after',
       `
@@ -30,8 +34,9 @@ Examples:
 }
 
 /** What the operator has stopped of it. */
-function stoppedOf({ paused, blockedKeys }: TenantFile): string {
+function stoppedOf({ paused, blockedKeys, deleted }: TenantFile): string {
   const words = [
+    ...(deleted ? [`deleted since ${time(deleted.at)}`] : []),
     ...(paused ? [`paused since ${time(paused.since)}: ${paused.reason}`] : []),
     ...blockedKeys.map(({ arn, since, reason }) => `key ${arn} blocked since ${time(since)}: ${reason}`),
   ];
@@ -43,14 +48,16 @@ const keyOf = ({ kmsKeyArn }: TenantFile): string => kmsKeyArn ?? 'platform key'
 function listCommand(): Command {
   return new Command('list')
     .description('all tenants with plan and KMS key, and what of them is stopped')
+    .option('--deleted', 'those that were deleted too')
     .option('--json', 'NDJSON: one line for each tenant')
     .addHelpText('after', '\nExamples:\n  sealdex tenants list\n  sealdex tenants list --json')
-    .action(({ json: asJson }: { json?: true }) =>
+    .action(({ json: asJson, deleted: withDeleted }: { json?: true; deleted?: true }) =>
       withOperator(async (operator) => {
         const rows: string[][] = [];
         let tenants = 0;
         for await (const name of operator.tenantNames()) {
           const file = await operator.tenant(name);
+          if (file.deleted && !withDeleted) continue;
           tenants += 1;
           if (asJson) json(file);
           else rows.push([file.tenant, file.plan, keyOf(file), stoppedOf(file)]);

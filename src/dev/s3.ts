@@ -77,7 +77,7 @@ export async function startS3(options: S3Options = {}): Promise<S3Server> {
     const xml = (status: number, body: string): void =>
       void reply.status(status).header('content-type', 'application/xml').send(body);
     const listed = versions.answer(call, request.url ?? '');
-    if (listed) return xml(listed.status, listed.xml);
+    if (listed) return xml(listed.status, listed.xml ?? '');
     if (call.kind !== 'setting' || !store.hasBucket(call.bucket)) return done();
     const { status, body } = settingAnswer(call.key as Subresource, settings.get(call.bucket));
     return xml(status, body);

@@ -4,8 +4,9 @@
 const TABLE = `
   index -> app, errors, types of producer, reader, documents
   cli -> app, extract, documents, policies, dev (dynamic import), ground          dev -> app, ground
-  operator -> queue, jobs, tenants, parking, keys, envelope, store, intake, heartbeat, reencryption, ground
+  operator -> queue, jobs, tenants, parking, keys, envelope, store, intake, heartbeat, reencryption, leaving, ground
   reencryption -> queue, jobs, tenants, store, ground              identity -> ground
+  leaving -> queue, upkeep, tenants, parking, envelope, store, ground
   upkeep -> queue, jobs, intake, store, heartbeat, ground          doctor -> keys, store, heartbeat (type), ground
   app -> all but cli, dev               producer -> queue, intake, documents, jobs, tenants, parking/gate, ground
   reader -> documents, tenants, parking/gate, keys, envelope, store, ground

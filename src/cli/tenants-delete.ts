@@ -1,0 +1,154 @@
+// `sealdex tenants delete`: a tenant and all that is of it, gone for good, once somebody has typed its name.
+import { once } from 'node:events';
+import { createInterface } from 'node:readline/promises';
+import { Command } from 'commander';
+import type { Counts, LeavingStep, Left, Operator } from '../app.ts';
+import { orAbort, systemClock } from '../clock.ts';
+import { checkName } from '../names.ts';
+import { UsageError } from './failure.ts';
+import { untilInterrupted } from './interrupt.ts';
+import { withOperator } from './opened.ts';
+import { duration, json, out, say, time } from './terminal.ts';
+
+const UNFINISHED = 69;
+
+interface Options {
+  readonly yes?: string;
+  readonly dryRun?: true;
+  readonly json?: true;
+}
+
+export function deleteTenantCommand(): Command {
+  return new Command('delete')
+    .description('delete a tenant and all that is of it, for good')
+    .argument('<tenant>', 'its name')
+    .option('--yes <name>', "the tenant's name once more: does not ask")
+    .option('--dry-run', 'only count what there is of it')
+    .option('--json', 'what came of it, on one line; needs --yes or --dry-run')
+    .addHelpText(
+      'after',
+      `
+From its first moment on the tenant is unknown: nothing is taken for it, nothing of it is read, its jobs end.
+Jobs, dead letters, documents, original files, intake, older versions and unfinished uploads are removed at
+once, and again after 17 minutes, when no process can know the tenant any more, until a whole pass finds
+nothing. Cut off anywhere, it goes on when run again. What stays is tenants/<tenant>.json with the KMS keys
+that it had; its name is not given again. Export it first: sealdex tenants export. Copies elsewhere (backups,
+replicas of the bucket, logs) are not known here.
+
+Examples:
+  sealdex tenants delete acme --dry-run
+  sealdex tenants delete acme --yes acme`,
+    )
+    .action(async (tenant: string, options: Options) => {
+      checkName(tenant, 'tenant');
+      checkChoice(tenant, options);
+      await untilInterrupted((signal) =>
+        withOperator((operator) =>
+          options.dryRun ? dryRun(operator, tenant, options, signal) : run(operator, tenant, options, signal),
+        ),
+      );
+    });
+}
+
+/** @throws UsageError */
+function checkChoice(tenant: string, { yes, dryRun: isDry, json: asJson }: Options): void {
+  if (isDry) return;
+  if (yes !== undefined && yes !== tenant)
+    throw new UsageError(`--yes ${yes} is not the name of the tenant: --yes ${tenant} deletes it.`);
+  if (yes === undefined && (asJson || !process.stdin.isTTY || !process.stderr.isTTY))
+    throw new UsageError(`There is no terminal to ask on: give --yes ${tenant} to delete it without being asked.`);
+}
+
+async function dryRun(operator: Operator, tenant: string, { json: asJson }: Options, signal: AbortSignal) {
+  const found = await operator.countTenant(tenant, signal);
+  if (asJson) return json(found);
+  const { busy, ...counts } = found.leftByKind;
+  out(`Tenant ${tenant} has ${wordsOf({ ...counts, jobs: counts.jobs + busy })}.`);
+  sayUnseen(found);
+}
+
+async function run(operator: Operator, tenant: string, options: Options, signal: AbortSignal): Promise<void> {
+  if (options.yes === undefined && !(await isMeant(operator, tenant, signal))) return say('Nothing was deleted.');
+  const tellRarely = teller();
+  const left = await operator.deleteTenant(tenant, {
+    signal,
+    onStep: options.json ? () => {} : tellStep,
+    onProgress: options.json ? () => {} : tellRarely,
+  });
+  if (left.left > 0) process.exitCode = UNFINISHED;
+  if (options.json) return json(left);
+  out(`Removed of tenant ${tenant}: ${wordsOf(left.removed)}.`);
+  sayUnseen(left);
+  const { busy, ...counts } = left.leftByKind;
+  if (left.left === 0) return out('0 left');
+  if (busy > 0) say(`A worker still has ${busy} of its jobs.`);
+  say(`Left: ${wordsOf(counts)}. Something keeps coming, or cannot be removed: run it again.`);
+  out(`${left.left} left`);
+}
+
+async function isMeant(operator: Operator, tenant: string, signal: AbortSignal): Promise<boolean> {
+  const { leftByKind } = await operator.countTenant(tenant, signal);
+  say(`Tenant ${tenant} has ${wordsOf(leftByKind)}. All of it will be gone for good.`);
+  const asking = createInterface({ input: process.stdin, output: process.stderr, terminal: false });
+  try {
+    const answer = asking.question('To delete it, type the name of the tenant: ');
+    const ended = once(asking, 'close').then(() => '');
+    return (await orAbort(Promise.race([answer, ended]), signal)).trim() === tenant;
+  } finally {
+    asking.close();
+  }
+}
+
+function tellStep(step: LeavingStep): void {
+  if (step.step === 'marked') say(`The tenant is unknown since ${time(step.at)}.`);
+  if (step.step === 'shut') say('Its data keys are wiped in all processes.');
+  if (step.step === 'waiting') {
+    const left = duration(step.until - systemClock.now());
+    say(
+      `Waits until ${time(step.until)} (${left}), then looks again: a process that missed the news may know the tenant for 5 min, an upload that it begins then may take 10 min, and 2 min are for clocks that differ. Ctrl-C is no harm: run it again.`,
+    );
+  }
+  if (step.step === 'pass') say(`A pass found ${step.found}.`);
+}
+
+const TELL_MS = 2000;
+
+/** A line every two seconds: how much there is, nobody knows before. */
+function teller(): (removed: Counts) => void {
+  let toldAt = systemClock.monotonic();
+  return (removed) => {
+    if (systemClock.monotonic() - toldAt < TELL_MS) return;
+    toldAt = systemClock.monotonic();
+    say(`removed ${wordsOf(removed)}`);
+  };
+}
+
+function sayUnseen({ unseen }: Left): void {
+  const { versions, uploads } = unseen;
+  if (versions !== undefined)
+    say(
+      `Older versions could not be looked for (${versions}): if the bucket keeps them, they are still there. It takes s3:ListBucketVersions and s3:DeleteObjectVersion.`,
+    );
+  if (uploads !== undefined)
+    say(
+      `Unfinished multipart uploads could not be looked for (${uploads}). It takes s3:ListBucketMultipartUploads and s3:AbortMultipartUpload.`,
+    );
+}
+
+const WORDS: Readonly<Record<keyof Counts, string>> = {
+  jobs: 'jobs',
+  letters: 'dead letters',
+  documents: 'documents and deletions',
+  originals: 'original files',
+  intake: 'objects in intake',
+  versions: 'older versions',
+  uploads: 'unfinished uploads',
+  traces: 'traces in Redis',
+};
+
+const wordsOf = (counts: Counts): string =>
+  Object.entries(WORDS)
+    .map(([kind, word]) => ({ count: counts[kind as keyof Counts], word }))
+    .filter(({ count }) => count > 0)
+    .map(({ count, word }) => `${count} ${word}`)
+    .join(', ') || 'nothing';

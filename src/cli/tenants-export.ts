@@ -1,0 +1,62 @@
+// `sealdex tenants export`: all of a tenant's objects into a folder, as they are, with what is needed to decrypt them elsewhere.
+import { Command } from 'commander';
+import type { Exported } from '../app.ts';
+import { SealdexError } from '../errors.ts';
+import { checkName } from '../names.ts';
+import { Unavailable, UsageError } from './failure.ts';
+import { untilInterrupted } from './interrupt.ts';
+import { withOperator } from './opened.ts';
+import { bar, json, megabytes, out } from './terminal.ts';
+
+export function exportCommand(): Command {
+  return new Command('export')
+    .description("write all of a tenant's objects to a folder, encrypted as they are")
+    .argument('<tenant>', 'its name')
+    .argument('<dir>', 'a folder that is empty or not there; or an export of this tenant, which goes on')
+    .option('--json', 'what came of it, on one line')
+    .addHelpText(
+      'after',
+      `
+Documents, original files, and deletions as lines of manifest.ndjson. No KMS key is needed: README.txt in the
+folder says how the tenant decrypts them with its own key and the AWS Encryption SDK. What is there already
+and has not changed is not fetched again, so an export that was cut off is begun anew. Content of jobs that
+are not done is not in it.
+
+Example:
+  sealdex tenants export acme ./acme-export`,
+    )
+    .action(async (tenant: string, dir: string, { json: asJson }: { json?: true }) => {
+      checkName(tenant, 'tenant');
+      await untilInterrupted((signal) =>
+        withOperator(async (operator) => {
+          const progress = asJson ? undefined : bar('exported');
+          const onProgress = (done: number, total: number): void => progress?.update(done, total);
+          try {
+            summarize(await operator.exportTenant(tenant, dir, { signal, onProgress }), dir, asJson);
+          } catch (error) {
+            throw told(error, dir);
+          } finally {
+            progress?.end();
+          }
+        }),
+      );
+    });
+}
+
+function summarize(exported: Exported, dir: string, asJson: true | undefined): void {
+  if (asJson) return json(exported);
+  const { tenant, documents, originals, deletions, bytes, fetched, kept, kmsKeyArns } = exported;
+  out(
+    `Exported tenant ${tenant} to ${dir}: ${documents} documents, ${originals} original files, ${deletions} deletions, ${megabytes(bytes)} MB (${fetched} fetched, ${kept} there already).`,
+  );
+  if (kmsKeyArns.length > 0) out(`They are under ${kmsKeyArns.join(', ')}; README.txt says how to decrypt them.`);
+}
+
+/** What this machine's files said no to. */
+function told(error: unknown, dir: string): unknown {
+  if (error instanceof SealdexError) return error.field === 'dir' ? new UsageError(error.message) : error;
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  return typeof code === 'string' && typeof syscall === 'string'
+    ? new Unavailable(`${dir} cannot be written (${code}).`)
+    : error;
+}

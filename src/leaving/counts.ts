@@ -1,0 +1,31 @@
+// What is found of a tenant that leaves, by kind.
+
+export const KINDS = ['jobs', 'letters', 'documents', 'originals', 'intake', 'versions', 'uploads', 'traces'] as const;
+export type Kind = (typeof KINDS)[number];
+
+/**
+ * `jobs`: waiting, delayed, parked and stalled; `letters`: dead ones. `documents`: deletions too. `versions`: older ones and
+ * delete markers, where the bucket keeps them. `uploads`: multipart, never finished. `traces`: in Redis, whatever else.
+ */
+export type Counts = Record<Kind, number>;
+
+export interface Found {
+  readonly counts: Counts;
+  /** Jobs that a worker has at this moment. */
+  busy: number;
+  /** Objects that S3 did not remove. */
+  refused: number;
+  /** What could not be looked for, and why, as S3 names it. */
+  readonly unseen: Map<'versions' | 'uploads', string>;
+}
+
+export const nothingFound = (): Found => ({
+  counts: { jobs: 0, letters: 0, documents: 0, originals: 0, intake: 0, versions: 0, uploads: 0, traces: 0 },
+  busy: 0,
+  refused: 0,
+  unseen: new Map(),
+});
+
+export const sumOf = (counts: Counts): number => KINDS.reduce((sum, kind) => sum + counts[kind], 0);
+
+export const totalOf = ({ counts, busy, refused }: Found): number => sumOf(counts) + busy + refused;

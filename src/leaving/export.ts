@@ -1,0 +1,160 @@
+// Writes all objects of a tenant into a folder, as they are: ciphertext, for which no key is needed and no gate is asked.
+// Files come into their place whole; killed anywhere, the next run fetches only what is not there or has changed.
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Clock } from '../clock.ts';
+import type { Config } from '../config.ts';
+import { SealdexError } from '../errors.ts';
+import { checkName } from '../names.ts';
+import { stateOf } from '../store/revisions.ts';
+import type { ListedObject, Store } from '../store/s3.ts';
+import type { Tenants } from '../tenants.ts';
+import { exportNote } from './export-note.ts';
+import { fileOf, saveBody, sha256Of } from './files.ts';
+import { openManifest, type ManifestLine } from './manifest.ts';
+import { prefixOf } from './objects.ts';
+
+export interface ExportDeps {
+  readonly store: Store;
+  readonly tenants: Pick<Tenants, 'show'>;
+  readonly clock: Clock;
+  readonly config: Pick<Config, 'platformKeyArn' | 'platformFormerKeyArns'>;
+}
+
+export interface Exported {
+  readonly tenant: string;
+  readonly documents: number;
+  readonly originals: number;
+  readonly deletions: number;
+  /** Of the files. */
+  readonly bytes: number;
+  /** Of the objects: fetched now, and there already. */
+  readonly fetched: number;
+  readonly kept: number;
+  /** KMS keys that the files are under. */
+  readonly kmsKeyArns: readonly string[];
+}
+
+export interface ExportOptions {
+  /** Ends it, with the signal's reason; the next run goes on. */
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+const AT_ONCE = 16;
+const NOTE = 'README.txt';
+/** Says that the folder is an export's, and of whom. */
+const MARK = '.sealdex-export.json';
+
+/**
+ * @throws SealdexError `TENANT_UNKNOWN`, `DOCUMENT_INVALID` with field `dir` for a folder with other things in it,
+ * `STORE_FAILED`; and the errors of Node's file system
+ */
+export async function exportTenant(
+  { store, tenants, clock, config }: ExportDeps,
+  tenant: string,
+  dir: string,
+  { signal, onProgress = () => {} }: ExportOptions = {},
+): Promise<Exported> {
+  await tenants.show(checkName(tenant, 'tenant'));
+  await claim(dir, tenant);
+  const total = await countObjects(store, tenant, signal);
+  const manifest = await openManifest(dir);
+  const counts = { documents: 0, originals: 0, deletions: 0, bytes: 0, fetched: 0, kept: 0 };
+  const arns = new Set<string>();
+  let done = 0;
+  for (const folder of ['documents', 'originals'] as const) {
+    for await (const page of pagesOf(store, prefixOf(folder, tenant), signal)) {
+      for (let from = 0; from < page.length; from += AT_ONCE) {
+        const batch = page.slice(from, from + AT_ONCE);
+        const ends = await Promise.all(batch.map((listed) => exportOne(listed, manifest.take(listed.key))));
+        const lines = ends.filter((end) => end !== undefined);
+        await manifest.write(lines);
+        for (const { deleted, bytes, kmsKeyArn } of lines) {
+          counts[deleted ? 'deletions' : folder] += 1;
+          counts.bytes += deleted ? 0 : bytes;
+          if (kmsKeyArn !== undefined) arns.add(kmsKeyArn);
+        }
+        onProgress((done += batch.length), Math.max(total, done));
+      }
+    }
+  }
+  for (const { file } of await manifest.finish()) if (file !== undefined) await removeFile(dir, tenant, file);
+  const kmsKeyArns = [...arns].toSorted();
+  const isOurs = (arn: string): boolean => [config.platformKeyArn, ...config.platformFormerKeyArns].includes(arn);
+  const { true: platformArns = [], false: ownArns = [] } = Object.groupBy(kmsKeyArns, (arn) => `${isOurs(arn)}`);
+  const note = exportNote({ tenant, at: new Date(clock.now()), ...counts, ownArns, platformArns });
+  await writeFile(join(dir, NOTE), note);
+  return { tenant, ...counts, kmsKeyArns };
+
+  /** Undefined for an object that has gone since it was listed. */
+  async function exportOne(listed: ListedObject, known: ManifestLine | undefined): Promise<ManifestLine | undefined> {
+    if (known && (await isThere(dir, listed, known))) {
+      counts.kept += 1;
+      return known;
+    }
+    const stored = await store.get(listed.key, { signal });
+    if (!stored) {
+      if (known?.file !== undefined) await removeFile(dir, tenant, known.file);
+      return undefined;
+    }
+    const { revision, isDeleted } = stateOf(stored);
+    const facts = { key: listed.key, revision, etag: bare(stored.etag) };
+    counts.fetched += 1;
+    if (isDeleted) {
+      stored.discard();
+      if (known?.file !== undefined) await removeFile(dir, tenant, known.file);
+      return { ...facts, deleted: true, bytes: 0 };
+    }
+    const file = fileOf(listed.key, tenant);
+    const { sha256, kmsKeyArn } = await saveBody(stored, join(dir, file));
+    return { ...facts, file, bytes: stored.bytes, sha256, ...(kmsKeyArn === undefined ? {} : { kmsKeyArn }) };
+  }
+}
+
+/** ETags come with quotes. */
+const bare = (etag: string): string => etag.replaceAll('"', '');
+
+/** The same object, and its file as it was written: who was cut off by a power failure may have lost its bytes. */
+async function isThere(dir: string, listed: ListedObject, known: ManifestLine): Promise<boolean> {
+  if (known.etag !== bare(listed.etag)) return false;
+  if (known.deleted || known.file === undefined) return known.deleted === true;
+  return known.bytes === listed.bytes && (await sha256Of(join(dir, known.file))) === known.sha256;
+}
+
+/** Only what could be a file of ours: the manifest lies where others may write. */
+async function removeFile(dir: string, tenant: string, file: string): Promise<void> {
+  if (fileOf(file, tenant) === file || /^other\/[0-9a-f]{64}$/.test(file)) await rm(join(dir, file), { force: true });
+}
+
+/** Makes the folder, or finds that it is an export of this tenant. @throws SealdexError `DOCUMENT_INVALID` */
+async function claim(dir: string, tenant: string): Promise<void> {
+  await mkdir(dir, { recursive: true });
+  const mark = join(dir, MARK);
+  const text = `${JSON.stringify({ v: 1, tenant })}\n`;
+  if (existsSync(mark) && readFileSync(mark, 'utf8') === text) return;
+  if ((await readdir(dir)).length > 0)
+    throw new SealdexError(
+      'DOCUMENT_INVALID',
+      `${dir} is not empty and holds no export of tenant ${tenant}: give a folder that is empty or not there.`,
+      { field: 'dir' },
+    );
+  await writeFile(mark, text);
+}
+
+async function* pagesOf(store: Store, prefix: string, signal?: AbortSignal): AsyncGenerator<ListedObject[]> {
+  let after: string | undefined;
+  do {
+    const page = await store.list(prefix, { signal, ...(after === undefined ? {} : { after }) });
+    yield page.objects;
+    after = page.next;
+  } while (after !== undefined);
+}
+
+async function countObjects(store: Store, tenant: string, signal?: AbortSignal): Promise<number> {
+  let count = 0;
+  for (const folder of ['documents', 'originals'] as const)
+    for await (const page of pagesOf(store, prefixOf(folder, tenant), signal)) count += page.length;
+  return count;
+}

@@ -1,0 +1,58 @@
+// The files of an export: what an object's is called, and how its bytes come into it. Knows nothing of tenants' keys.
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, open, rename } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { PEEK_BYTES, peekKeyArn } from '../envelope/peek.ts';
+import { SealdexError } from '../errors.ts';
+import { NAME } from '../names.ts';
+import type { StoredObject } from '../store/s3.ts';
+
+/** The object's key, or a name that is safe for what is not called as we call things. */
+export function fileOf(key: string, tenant: string): string {
+  const [folder = '', owner, corpus = '', object = '', ...more] = key.split('/');
+  const isOurs =
+    ['documents', 'originals'].includes(folder) &&
+    owner === tenant &&
+    NAME.test(corpus) &&
+    /^[0-9a-f]{64}$/.test(object) &&
+    more.length === 0;
+  return isOurs ? key : `other/${createHash('sha256').update(key).digest('hex')}`;
+}
+
+/** Written beside, and put in its place when it is whole. @throws SealdexError `STORE_FAILED` */
+export async function saveBody(
+  stored: StoredObject,
+  path: string,
+): Promise<{ sha256: string; kmsKeyArn: string | undefined }> {
+  const hash = createHash('sha256');
+  let start: Buffer = Buffer.alloc(0);
+  let written = 0;
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await using file = await open(`${path}.part`, 'w', 0o600);
+    for await (const chunk of stored.body) {
+      if (start.length < PEEK_BYTES) start = Buffer.concat([start, chunk.subarray(0, PEEK_BYTES - start.length)]);
+      hash.update(chunk);
+      await file.writeFile(chunk);
+      written += chunk.length;
+    }
+  } catch (error) {
+    stored.discard();
+    throw error;
+  }
+  if (written !== stored.bytes) throw new SealdexError('STORE_FAILED', undefined, { reason: 'LengthMismatch' });
+  await rename(`${path}.part`, path);
+  return { sha256: hash.digest('hex'), kmsKeyArn: peekKeyArn(start) };
+}
+
+/** Undefined when it cannot be read. */
+export async function sha256Of(path: string): Promise<string | undefined> {
+  try {
+    const hash = createHash('sha256');
+    for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+    return hash.digest('hex');
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,71 @@
+// What Redis has of a tenant that leaves, found by walking through all keys of the installation queue: entries of its jobs, and
+// keys that name it. Values that name it are forgotten by the rooms that they are of.
+import { forgetGates } from '../parking/forget.ts';
+import { removeTenantJob, tenantJobs } from '../queue/tenant-jobs.ts';
+import { forgetInQueues } from '../queue/tenant-traces.ts';
+import { ask, keysNaming, type Redis, type RedisKeys } from '../redis.ts';
+import { forgetInSweeps } from '../upkeep/forget.ts';
+import type { Found } from './counts.ts';
+import type { PassOptions } from './objects.ts';
+
+export interface KeyspaceDeps {
+  readonly redis: Redis;
+  readonly keys: RedisKeys;
+  readonly config: { readonly queue: string };
+}
+
+const SCANNED = 1000;
+const AT_ONCE = 50;
+
+/** With `keepsGates`, what is shut stays shut. @throws SealdexError `REDIS_FAILED` */
+export async function removeFromRedis(
+  deps: KeyspaceDeps,
+  tenant: string,
+  found: Found,
+  options: PassOptions & { readonly keepsGates: boolean },
+): Promise<void> {
+  const { redis, keys, config } = deps;
+  const { isDry, keepsGates, signal } = options;
+  const naming = keysNaming(config.queue, tenant).map(patternOf);
+  let cursor = '0';
+  do {
+    signal?.throwIfAborted();
+    // A key may come twice.
+    const [next, page] = await ask(redis.scan(cursor, 'MATCH', `${keys.prefix}:*`, 'COUNT', SCANNED));
+    const names = [...new Set(page)];
+    await removeJobs(deps, tenant, names, found, options);
+    const own = names.filter((name) => naming.some((pattern) => pattern.test(name)));
+    found.counts.traces += own.length === 0 || isDry ? own.length : await ask(redis.unlink(...own));
+    cursor = next;
+  } while (cursor !== '0');
+  found.counts.traces += await forgetInQueues(redis, keys, tenant, isDry);
+  found.counts.traces += await forgetInSweeps(redis, keys, tenant, isDry);
+  if (!keepsGates) found.counts.traces += await forgetGates(redis, keys, tenant, isDry);
+}
+
+async function removeJobs(
+  { redis, keys }: KeyspaceDeps,
+  tenant: string,
+  names: readonly string[],
+  found: Found,
+  { isDry, signal, onProgress }: PassOptions,
+): Promise<void> {
+  const jobs = await tenantJobs(redis, keys, tenant, names);
+  for (let from = 0; from < jobs.length; from += AT_ONCE) {
+    signal?.throwIfAborted();
+    const batch = jobs.slice(from, from + AT_ONCE);
+    for (const end of await Promise.all(batch.map((job) => removeTenantJob(redis, keys, job, isDry)))) {
+      if (end === 'busy') found.busy += 1;
+      else if (end !== 'gone') found.counts[end === 'job' ? 'jobs' : 'letters'] += 1;
+    }
+    onProgress?.(found);
+  }
+}
+
+const patternOf = (name: string): RegExp =>
+  new RegExp(
+    `^${name
+      .split('*')
+      .map((text) => text.replaceAll(/[.*+?^$(){}|[\]\\]/g, '\\$&'))
+      .join('.*')}$`,
+  );

@@ -1,0 +1,117 @@
+// Objects of a tenant that leaves: all under its own prefixes, with older versions and unfinished uploads. A prefix ends with a
+// slash, so a tenant whose name begins alike is another one.
+import { SealdexError } from '../errors.ts';
+import { checkName } from '../names.ts';
+import { isRefusal } from '../store/faults.ts';
+import type { Store } from '../store/s3.ts';
+import type { Found } from './counts.ts';
+
+export const FOLDERS = ['documents', 'originals', 'intake'] as const;
+export type Folder = (typeof FOLDERS)[number];
+
+export const prefixOf = (folder: Folder, tenant: string): string => `${folder}/${checkName(tenant, 'tenant')}/`;
+
+export interface PassOptions {
+  /** Counts and removes nothing. */
+  readonly isDry: boolean;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((found: Found) => void) | undefined;
+}
+
+const AT_ONCE = 32;
+
+/** @throws SealdexError `STORE_FAILED` when S3 cannot list, or removes nothing at all of what was listed */
+export async function removeObjects(store: Store, tenant: string, found: Found, options: PassOptions): Promise<void> {
+  for (const folder of FOLDERS) {
+    await where(found, 'versions', () => versionsUnder(store, folder, tenant, found, options));
+    // Where versions cannot be seen, what is current can; elsewhere this finds what came in between.
+    if (!options.isDry || found.unseen.has('versions')) await objectsUnder(store, folder, tenant, found, options);
+    await where(found, 'uploads', () => uploadsUnder(store, folder, tenant, found, options));
+  }
+}
+
+/** A store that knows nothing of them, or does not let us look. */
+async function where(found: Found, what: 'versions' | 'uploads', work: () => Promise<void>): Promise<void> {
+  if (found.unseen.has(what)) return;
+  try {
+    await work();
+  } catch (error) {
+    if (!isRefusal(error) && !(error instanceof SealdexError && error.reason === 'NotImplemented')) throw error;
+    found.unseen.set(what, error.reason ?? 'Refused');
+  }
+}
+
+async function versionsUnder(store: Store, folder: Folder, tenant: string, found: Found, options: PassOptions) {
+  const { signal } = options;
+  let after: Awaited<ReturnType<Store['listVersions']>>['next'];
+  do {
+    const page = await store.listVersions(prefixOf(folder, tenant), { after, signal });
+    await removeAll(
+      page.versions,
+      found,
+      options,
+      (version) => store.removeVersion(version, signal),
+      ({ isCurrent }) => {
+        found.counts[isCurrent ? folder : 'versions'] += 1;
+      },
+    );
+    after = page.next;
+  } while (after !== undefined);
+}
+
+async function objectsUnder(store: Store, folder: Folder, tenant: string, found: Found, options: PassOptions) {
+  const { signal } = options;
+  let after: string | undefined;
+  do {
+    const page = await store.list(prefixOf(folder, tenant), { signal, ...(after === undefined ? {} : { after }) });
+    await removeAll(
+      page.objects,
+      found,
+      options,
+      ({ key }) => store.remove(key, { signal }),
+      () => {
+        found.counts[folder] += 1;
+      },
+    );
+    after = page.next;
+  } while (after !== undefined);
+}
+
+async function uploadsUnder(store: Store, folder: Folder, tenant: string, found: Found, options: PassOptions) {
+  const { signal } = options;
+  let after: Awaited<ReturnType<Store['listUploads']>>['next'];
+  do {
+    const page = await store.listUploads(prefixOf(folder, tenant), { after, signal });
+    await removeAll(
+      page.uploads,
+      found,
+      options,
+      (upload) => store.abortUpload(upload, signal),
+      () => {
+        found.counts.uploads += 1;
+      },
+    );
+    after = page.next;
+  } while (after !== undefined);
+}
+
+async function removeAll<T>(
+  items: readonly T[],
+  found: Found,
+  { isDry, signal, onProgress }: PassOptions,
+  remove: (item: T) => Promise<unknown>,
+  count: (item: T) => void,
+): Promise<void> {
+  for (let from = 0; from < items.length; from += AT_ONCE) {
+    signal?.throwIfAborted();
+    const batch = items.slice(from, from + AT_ONCE);
+    const ends = isDry ? [] : await Promise.allSettled(batch.map(remove));
+    signal?.throwIfAborted();
+    const refused = ends.filter((end) => end.status === 'rejected');
+    // Some may fail, and are met again; when all do, S3 is away, or we may not.
+    if (refused.length === batch.length && refused[0]) throw refused[0].reason;
+    for (const [at, item] of batch.entries()) if (ends[at]?.status !== 'rejected') count(item);
+    found.refused += refused.length;
+    onProgress?.(found);
+  }
+}
