@@ -80,7 +80,7 @@ export function createOperator(settings?: Settings): Promise<Operator> {
     const operator = createOperatorFrom({
       ...shared,
       gates: guard.gates,
-      leaving: { ...rooms, keys, gates: guard.gates, store: patient },
+      leaving: { ...rooms, keys, gates: guard.gates, store: patient, identity: () => identity.arn() },
       probing: probing(rooms, silentLog),
       identity: () => identity.arn(),
       reencryption: createReencryption(shared),

@@ -1,9 +1,8 @@
 // `sealdex tenants delete`: a tenant and all that is of it, gone for good, once somebody has typed its name.
-import { once } from 'node:events';
-import { createInterface } from 'node:readline/promises';
 import { Command } from 'commander';
 import type { Counts, LeavingStep, Left, Operator } from '../app.ts';
-import { orAbort, systemClock } from '../clock.ts';
+import { systemClock } from '../clock.ts';
+import { ask, canAsk } from './asking.ts';
 import { checkName } from '../names.ts';
 import { UsageError } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
@@ -55,7 +54,7 @@ function checkChoice(tenant: string, { yes, dryRun: isDry, json: asJson }: Optio
   if (isDry) return;
   if (yes !== undefined && yes !== tenant)
     throw new UsageError(`--yes ${yes} is not the name of the tenant: --yes ${tenant} deletes it.`);
-  if (yes === undefined && (asJson || !process.stdin.isTTY || !process.stderr.isTTY))
+  if (yes === undefined && (asJson || !canAsk()))
     throw new UsageError(`There is no terminal to ask on: give --yes ${tenant} to delete it without being asked.`);
 }
 
@@ -89,14 +88,7 @@ async function run(operator: Operator, tenant: string, options: Options, signal:
 async function isMeant(operator: Operator, tenant: string, signal: AbortSignal): Promise<boolean> {
   const { leftByKind } = await operator.countTenant(tenant, signal);
   say(`Tenant ${tenant} has ${wordsOf(leftByKind)}. All of it will be gone for good.`);
-  const asking = createInterface({ input: process.stdin, output: process.stderr, terminal: false });
-  try {
-    const answer = asking.question('To delete it, type the name of the tenant: ');
-    const ended = once(asking, 'close').then(() => '');
-    return (await orAbort(Promise.race([answer, ended]), signal)).trim() === tenant;
-  } finally {
-    asking.close();
-  }
+  return (await ask('To delete it, type the name of the tenant: ', signal)) === tenant;
 }
 
 function tellStep(step: LeavingStep): void {

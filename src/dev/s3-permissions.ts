@@ -28,6 +28,8 @@ export function isAllowed(
   const caller = callerOf(headers.authorization);
   const may = (action: string): boolean => permissions.allows(askedOf(caller, action, call));
   if (call.kind === 'list' || call.kind === 'bucket') return may('s3:ListBucket');
+  if (call.kind === 'versions') return may('s3:ListBucketVersions');
+  if (call.kind === 'uploads') return may('s3:ListBucketMultipartUploads');
   if (call.kind === 'setting') return may(SETTINGS[call.key] ?? 's3:GetBucketPolicy');
   // Each key of it would have to be asked for.
   if (call.kind === 'batch') return may('s3:DeleteObject');
@@ -38,7 +40,7 @@ export function isAllowed(
 }
 
 function askedOf(caller: Caller, action: string, { bucket, key, kind }: S3Call): Asked {
-  const isOfBucket = action === 's3:ListBucket' || kind === 'setting';
+  const isOfBucket = action.startsWith('s3:ListBucket') || kind === 'setting';
   const values = new Map(isOfBucket && kind === 'list' ? [['s3:prefix', [key]]] : []);
   return { caller, action, resource: `arn:aws:s3:::${bucket}${isOfBucket ? '' : `/${key}`}`, values };
 }

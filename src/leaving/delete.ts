@@ -7,6 +7,7 @@ import { checkName } from '../names.ts';
 import type { Gates } from '../parking/gate.ts';
 import { shutByWord } from '../parking/word.ts';
 import { ask, MAX_SKEW_MS } from '../redis.ts';
+import { removeReencrypted } from '../store/reencrypted.ts';
 import type { Store } from '../store/s3.ts';
 import { CACHE_MS, type TenantFile, type Tenants } from '../tenants.ts';
 import { KINDS, nothingFound, totalOf, type Counts, type Found } from './counts.ts';
@@ -113,6 +114,8 @@ async function pass(
   // Jobs first: they name what is in intake.
   await removeFromRedis(deps, tenant, found, options);
   await removeObjects(deps.store, tenant, found, options);
+  // A fact about objects that are gone.
+  if (!options.isDry) await removeReencrypted(deps.store, deps.config.queue, tenant);
   return found;
 }
 

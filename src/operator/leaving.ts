@@ -9,6 +9,8 @@ export type { LeavingStep } from '../leaving/delete.ts';
 
 export interface LeavingDeps extends DeleteDeps {
   readonly config: Config;
+  /** Who asks, as AWS names them. */
+  readonly identity: () => Promise<string>;
 }
 
 export interface LeavingOperator {
@@ -30,5 +32,5 @@ export interface LeavingOperator {
 export const createLeavingOperator = (deps: LeavingDeps): LeavingOperator => ({
   exportTenant: (tenant, dir, options) => exportTenant(deps, tenant, dir, options),
   countTenant: (tenant, signal) => countTenant(deps, tenant, signal),
-  deleteTenant: (tenant, options) => deleteTenant(deps, tenant, options),
+  deleteTenant: async (tenant, options) => deleteTenant(deps, tenant, { operator: await deps.identity(), ...options }),
 });

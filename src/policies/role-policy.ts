@@ -14,7 +14,7 @@ export interface RolePolicyChoice {
   readonly queue: string;
 }
 
-type Touch = 'Get' | 'Put' | 'Delete';
+type Touch = 'Get' | 'Put' | 'Delete' | 'DeleteVersion';
 type Prefix = 'tenants' | 'documents' | 'originals' | 'intake' | 'birth' | 'canary' | 'reencrypted';
 
 /** HEAD is a Get too; so is every write or removal on condition of an ETag. */
@@ -32,10 +32,10 @@ const OBJECTS: Readonly<Record<Role, Readonly<Partial<Record<Prefix, readonly To
   reader: { tenants: ['Get'], documents: ['Get'], originals: ['Get'] },
   operator: {
     tenants: ['Get', 'Put'],
-    documents: ['Get'],
-    originals: ['Get'],
-    intake: ['Get', 'Put', 'Delete'],
-    reencrypted: ['Get'],
+    documents: ['Get', 'Delete', 'DeleteVersion'],
+    originals: ['Get', 'Delete', 'DeleteVersion'],
+    intake: ['Get', 'Put', 'Delete', 'DeleteVersion'],
+    reencrypted: ['Get', 'Delete'],
   },
 });
 
@@ -54,16 +54,28 @@ export function rolePolicy(role: Role, choice: RolePolicyChoice): PolicyDocument
   const objects = Object.entries(OBJECTS[role]).map(([prefix, touches]): PolicyStatement => ({
     Sid: `Bucket${prefix.charAt(0).toUpperCase()}${prefix.slice(1)}`,
     Effect: 'Allow',
-    Action: touches.map((touch) => `s3:${touch}Object`),
+    Action: touches.map((touch) => (touch === 'DeleteVersion' ? 's3:DeleteObjectVersion' : `s3:${touch}Object`)),
     Resource: `${bucket}/${names[prefix as Prefix]}`,
   }));
   return documentOf([
     // Not for some prefixes only: S3 answers 404 for what is missing, and not 403, only to who may list the whole bucket.
     { Sid: 'BucketList', Effect: 'Allow', Action: ['s3:ListBucket'], Resource: bucket },
+    ...(role === 'operator' ? leaving(bucket) : []),
     ...objects,
     ...keys(role, choice, partition),
   ]);
 }
+
+/** What a tenant that leaves may have left besides its objects: older versions, and uploads that were never finished. */
+const leaving = (bucket: string): PolicyStatement[] => [
+  {
+    Sid: 'BucketLeftovers',
+    Effect: 'Allow',
+    Action: ['s3:ListBucketVersions', 's3:ListBucketMultipartUploads'],
+    Resource: bucket,
+  },
+  { Sid: 'UnfinishedUploads', Effect: 'Allow', Action: ['s3:AbortMultipartUpload'], Resource: `${bucket}/*` },
+];
 
 /**
  * Every role asks for data keys, opens them, and finds out what is the matter when it is refused. Who checks a key before it

@@ -20,6 +20,10 @@ export async function writeReencrypted(store: Store, queue: string, tenant: stri
   await store.put(keyOf(queue, tenant), Buffer.from(`${JSON.stringify({ v: 1, ...ended })}\n`), {});
 }
 
+/** Of a tenant that leaves. */
+export const removeReencrypted = async (store: Store, queue: string, tenant: string): Promise<void> =>
+  void (await store.remove(keyOf(queue, tenant)));
+
 /** What cannot be read says nothing: then it is moved again. */
 export async function readReencrypted(store: Store, queue: string, tenant: string): Promise<Reencrypted | undefined> {
   const stored = await store.get(keyOf(queue, tenant));
