@@ -21,8 +21,10 @@ export async function writeReencrypted(store: Store, queue: string, tenant: stri
 }
 
 /** Of a tenant that leaves. */
-export const removeReencrypted = async (store: Store, queue: string, tenant: string): Promise<void> =>
-  void (await store.remove(keyOf(queue, tenant)));
+export async function removeReencrypted(store: Store, queue: string, tenant: string): Promise<void> {
+  // Where versions are kept, each removal would leave a marker.
+  if (await store.head(keyOf(queue, tenant))) await store.remove(keyOf(queue, tenant));
+}
 
 /** What cannot be read says nothing: then it is moved again. */
 export async function readReencrypted(store: Store, queue: string, tenant: string): Promise<Reencrypted | undefined> {
