@@ -8,7 +8,7 @@ import { getDocument, type DocumentPlace } from '../store/documents.ts';
 import { stateOf } from '../store/revisions.ts';
 import type { StoredObject } from '../store/s3.ts';
 import type { Tenant } from '../tenants.ts';
-import { findPlace, type DocumentName, type ReaderDeps } from './place.ts';
+import { findPlace, refuseOlder, type DocumentName, type ReaderDeps } from './place.ts';
 
 /** Line 1 of the record: what the document says of itself, without its text. */
 export type DocumentHead = RecordHead;
@@ -31,11 +31,17 @@ export interface Reading {
 
 /** @throws SealdexError as `Reader.metadata` */
 export async function findDocument(deps: ReaderDeps, name: DocumentName): Promise<Reading> {
-  const { owner, place } = await findPlace(deps, name);
+  const { owner, place, minRevision } = await findPlace(deps, name);
   const stored = await getDocument(deps.store, place);
-  if (stored && !stateOf(stored).isDeleted) return openObject(deps, owner, place, stored);
-  stored?.discard();
-  throw new SealdexError('NOT_FOUND');
+  if (!stored) throw new SealdexError('NOT_FOUND');
+  try {
+    refuseOlder(stored, minRevision);
+    if (stateOf(stored).isDeleted) throw new SealdexError('NOT_FOUND');
+  } catch (error) {
+    stored.discard();
+    throw error;
+  }
+  return openObject(deps, owner, place, stored);
 }
 
 /** Decrypts as far as the record's first line and compares it with the object's name. */

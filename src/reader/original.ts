@@ -7,7 +7,7 @@ import { objectName } from '../names.ts';
 import { headDocument, type DocumentPlace } from '../store/documents.ts';
 import { getOriginal } from '../store/originals.ts';
 import { stateOf } from '../store/revisions.ts';
-import { findPlace, type DocumentName, type ReaderDeps } from './place.ts';
+import { findPlace, refuseOlder, type DocumentName, type ReaderDeps } from './place.ts';
 
 /** What a file was called when it came, and how long it is. */
 export type OriginalHead = Pick<KeptHead, 'filename' | 'contentType' | 'bytes' | 'revision'>;
@@ -20,9 +20,10 @@ export interface OpenOriginal extends AsyncDisposable {
 
 /** @throws SealdexError as `Reader.original` */
 export async function openOriginal(deps: ReaderDeps, name: DocumentName): Promise<OpenOriginal> {
-  const { owner, place } = await findPlace(deps, name);
+  const { owner, place, minRevision } = await findPlace(deps, name);
   // A document that was replaced or deleted takes its original with it, but not in the same moment.
   const document = await headDocument(deps.store, place);
+  if (document) refuseOlder(document, minRevision);
   const stored = document && !stateOf(document).isDeleted ? await getOriginal(deps.store, place) : undefined;
   if (!document || !stored || stateOf(stored).revision !== stateOf(document).revision) {
     stored?.discard();

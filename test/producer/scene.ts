@@ -63,7 +63,10 @@ export async function openScene(over: Settings = {}): Promise<Scene> {
     },
     async jobs() {
       const keys = await redis.keys(`${root}:index:j*`);
-      return keys.map((key) => key.slice(`${root}:index:`.length)).filter((id) => /^j[0-9a-f]{32}$/.test(id));
+      return keys
+        .map((key) => key.slice(`${root}:index:`.length))
+        .filter((id) => /^j[0-9a-f]{32}$/.test(id))
+        .toSorted();
     },
     async [Symbol.asyncDispose]() {
       for (const one of opened.toReversed()) await one[Symbol.asyncDispose]();

@@ -64,6 +64,25 @@ describe('an object that holds another document than its name says', () => {
     expect(await readAllOf(reader, theirs)).toBeGreaterThan(0);
   });
 
+  it('of an older revision than the caller knows is OBJECT_MISMATCH, deleted or not', async () => {
+    const place = await stored('rolled');
+    const { revision } = await reader.metadata(place);
+    expect((await reader.metadata({ ...place, minRevision: revision })).revision).toBe(revision);
+    const newer = { ...place, minRevision: revision + 1 };
+    for (const ask of [() => reader.metadata(newer), () => reader.open(newer), () => reader.original(newer)])
+      expect(await codeOf(ask)).toBe('OBJECT_MISMATCH');
+    await overwrite(scene, keyOf(place), {
+      bytes: Buffer.alloc(0),
+      metadata: { revision: String(revision), deleted: '1' },
+    });
+    expect(await codeOf(() => reader.metadata(newer))).toBe('OBJECT_MISMATCH');
+    expect(await codeOf(() => reader.metadata({ ...place, minRevision: revision }))).toBe('NOT_FOUND');
+    await expect(reader.metadata({ ...place, minRevision: 0.5 })).rejects.toMatchObject({
+      code: 'DOCUMENT_INVALID',
+      field: 'minRevision',
+    });
+  });
+
   it("of another tenant is refused without asking KMS for that tenant's key, and shows nothing of it", async () => {
     const theirs = await stored('secret', 100, { tenant: 'other', corpus: 'docs' });
     const mine = { ...PLACE, id: 'secret' };
