@@ -40,7 +40,7 @@ that the key has: a policy of these alone would lock its owner out, and AWS refu
 
 Examples:
   sealdex keys policy --principal arn:aws:iam::111122223333:role/sealdex --tenant acme
-  sealdex keys policy --principal arn:aws:iam::111122223333:role/sealdex --tenant acme --commands > make-key.sh`,
+  sealdex keys policy --principal arn:aws:iam::111122223333:role/sealdex --tenant acme --commands > key.sh`,
     )
     .action(print);
 }

@@ -23,8 +23,8 @@ export function policyCommand(): Command {
     .addHelpText(
       'after',
       `
-Standard output is the policy alone. worker is sealdex worker; producer and reader are what your own API opens;
-operator is this command line, with all its commands but worker, extract, dev and demo.
+Standard output is the policy alone. worker is sealdex worker; producer and reader are what your own API
+opens; operator is this command line, with all its commands but worker, extract, dev and demo.
 
 Tenants' keys are in accounts that nobody knows beforehand, so the policy names every key of the region:
 which ones really answer, each key's own policy decides. In your own account that is every key whose policy

@@ -92,7 +92,7 @@ export function reencryptCommand(): Command {
     .addHelpText(
       'after',
       `
-A change of the key begins it by itself; this begins it anew, for one that was stopped or that left objects behind.
+A change of the key begins it by itself; this begins it anew, for one that left objects behind.
 Each object is read with the key that it is under and written as a fresh message under the current one.
 
 Examples:

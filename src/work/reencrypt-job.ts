@@ -21,7 +21,8 @@ export type ReencryptJob = ReencryptJobData & { readonly id: string };
 const PAGE_OBJECTS = 200;
 /** A page that takes longer ends where it is: a job has a deadline, and others wait for its slot. */
 const PAGE_MS = 20_000;
-const AT_ONCE = 8;
+/** More would only keep other tenants' documents waiting. */
+const AT_ONCE = 3;
 
 /** An object stands in memory as it came, decrypted, and as the new message. */
 const COPIES = 3;
