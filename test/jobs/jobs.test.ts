@@ -39,6 +39,8 @@ describe('a job', () => {
     ['of the last revision', { ...good, revision: Number.MAX_SAFE_INTEGER }],
     ['to upload', upload],
     ['to delete, which has no content', deletion],
+    ['to re-encrypt, from the first object on', { v: 1, kind: 'reencrypt', tenant: 'acme' }],
+    ['to re-encrypt', { v: 1, kind: 'reencrypt', tenant: 'acme', after: 'documents/acme/' }],
   ])('%s is what it says', (_, data) => {
     expect(parseJob(JSON.parse(JSON.stringify(data)))).toEqual(data);
   });
@@ -48,8 +50,6 @@ describe('a job is JOB_NEWER', () => {
   it.each([
     ['of version 2', { ...good, v: 2 }],
     ['of version 2 with fields that we do not know', { v: 2, kind: 'index', shape: [] }],
-    ['to re-encrypt one document', { ...good, kind: 'reencrypt' }],
-    ['to re-encrypt', { v: 1, kind: 'reencrypt', tenant: 'acme', after: 'documents/acme/' }],
     ['of any other kind', { ...good, kind: 'compact' }],
     ['of a kind that every object has', { ...good, kind: '__proto__' }],
   ])('%s', (_, data) => {
@@ -96,6 +96,8 @@ describe('a job is JOB_INVALID', () => {
     ['to delete and has no revision', { ...deletion, revision: undefined }, 'revision'],
     ['to delete and has no object', { ...deletion, object: undefined }, 'object'],
     ['to delete of version 0', { ...deletion, v: 0 }, 'v'],
+    ['to re-encrypt one document', { ...deletion, kind: 'reencrypt' }, undefined],
+    ['to re-encrypt after nothing that is a key', { v: 1, kind: 'reencrypt', tenant: 'acme', after: 5 }, 'after'],
     ['with a field of somebody', { ...good, [LEAK]: 1 }, undefined],
     ['with a field of somebody in its content', { ...good, content: { inline: 'AAAA', [LEAK]: 1 } }, 'content'],
   ])('that is %s: the field is named, and nothing is quoted', (_, data, field) => {
