@@ -85,10 +85,10 @@ function needlesOf(word: string): Buffer[] {
   return [utf8, Buffer.from(word, 'utf16le'), Buffer.from(utf8.toString('hex')), ...base64];
 }
 
-/** In the bytes, or in what a run of base64 in them decodes to. */
+/** In the bytes, or in what a run of base64 in them decodes to; of one without end, in pieces: other tests leave megabytes. */
 function holds(bytes: Buffer, needles: readonly Buffer[]): boolean {
   if (needles.some((needle) => bytes.includes(needle))) return true;
-  const runs = bytes.toString('latin1').match(/[A-Za-z0-9+/_-]{16,}/g) ?? [];
+  const runs = bytes.toString('latin1').match(/[A-Za-z0-9+/_-]{16,65536}/g) ?? [];
   return runs.some((run) => {
     const decoded = Buffer.from(run, 'base64');
     return needles.some((needle) => decoded.includes(needle));
