@@ -30,6 +30,8 @@ async function readiness(worker: WorkerChild): Promise<string> {
 async function expectAllDone(house: House, worker: WorkerChild, count: number): Promise<void> {
   await house.empty(60_000);
   expect((await house.operator.status()).index.dead).toBe(0);
+  // A reader that could not look at the gates for 5 s refuses until its next look.
+  await eventually(() => textOf(house.reader, 'acme', 'docs', 'document 0'));
   for (let index = 0; index < count; index += 1) {
     const text = await textOf(house.reader, 'acme', 'docs', `document ${index}`);
     expect(text).toContain(squeezed(`Text of document ${index}.`));
