@@ -22,7 +22,7 @@ const PAGE_OBJECTS = 200;
 /** A page that takes longer ends where it is: a job has a deadline, and others wait for its slot. */
 const PAGE_MS = 20_000;
 /** More would only keep other tenants' documents waiting. */
-const AT_ONCE = 3;
+const AT_ONCE = 2;
 
 /** An object stands in memory as it came, decrypted, and as the new message. */
 const COPIES = 3;
