@@ -3,7 +3,6 @@
 import { probing } from './app/probing.ts';
 import { beat, openRooms } from './app/rooms.ts';
 import type { Settings } from './config.ts';
-import { createIdentity } from './identity.ts';
 import { createKeyCalls } from './keys/kms/key-calls.ts';
 import { silentLog } from './log.ts';
 import { createOperatorFrom, type Operator } from './operator.ts';
@@ -70,9 +69,8 @@ export function createReader(settings?: Settings): Promise<Reader> {
 /** Opens what the command line needs beside producer and reader. @throws as createProducer */
 export function createOperator(settings?: Settings): Promise<Operator> {
   return openRooms(settings, 'prompt', async (rooms, releases) => {
-    const { config, clock, metrics, redis, guard } = rooms;
+    const { config, clock, metrics, redis, guard, audit, identity } = rooms;
     const queue = releases.add(openQueue(config, redis, clock), (opened) => opened.close());
-    const identity = releases.add(createIdentity(config), (opened) => opened.close());
     const keys = redisKeys(config.queue);
     const shared = { ...rooms, queueName: config.queue, keys, queue };
     // Listings of all of a tenant, and whole objects, take longer than somebody waits for one answer.
@@ -80,11 +78,11 @@ export function createOperator(settings?: Settings): Promise<Operator> {
     const operator = createOperatorFrom({
       ...shared,
       gates: guard.gates,
-      leaving: { ...rooms, keys, gates: guard.gates, store: patient, identity: () => identity.arn() },
+      leaving: { ...rooms, keys, gates: guard.gates, store: patient, identity },
       probing: probing(rooms, silentLog),
-      identity: () => identity.arn(),
+      identity,
       reencryption: createReencryption(shared),
-      keyCalls: releases.add(createKeyCalls(config, metrics), (opened) => opened.close()),
+      keyCalls: releases.add(createKeyCalls(config, audit, metrics), (opened) => opened.close()),
     });
     return { ...operator, [Symbol.asyncDispose]: () => releases.release() };
   });

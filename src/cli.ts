@@ -21,6 +21,7 @@ import { say } from './cli/terminal.ts';
 import { tenantsCommand } from './cli/tenants.ts';
 import { uploadCommand } from './cli/upload.ts';
 import { workerCommand } from './cli/worker.ts';
+import { askedBy, type Asker } from './audit-log.ts';
 import { SealdexError } from './errors.ts';
 
 const version = (): string =>
@@ -103,7 +104,8 @@ const usageSentence = (text: string): string =>
 export async function main(argv: readonly string[]): Promise<void> {
   guardOutput();
   try {
-    await buildProgram().parseAsync([...argv]);
+    const program = buildProgram();
+    await askedBy(askerOf(program, argv.slice(2)), () => program.parseAsync([...argv]));
   } catch (error) {
     if (error instanceof CommanderError) {
       process.exitCode = error.exitCode === 0 ? 0 : USAGE;
@@ -114,6 +116,19 @@ export async function main(argv: readonly string[]): Promise<void> {
     if (error instanceof SealdexError && error.code === 'CONFIG_INVALID') sayWhereSettingsAre();
     process.exitCode = exitCode;
   }
+}
+
+/** What a command asks of KMS, or changes, is written down with its name; what a worker does has names of its own. */
+function askerOf(program: Command, argv: readonly string[]): Asker {
+  let command = program;
+  for (const word of argv) {
+    const next = command.commands.find((sub) => sub.name() === word || sub.aliases().includes(word));
+    if (!next) break;
+    command = next;
+  }
+  return command === program || command.name() === 'worker'
+    ? {}
+    : { command: nameOf(command).slice(program.name().length + 1) };
 }
 
 /** `sealdex list | head` closes our output, which is no fault; a full disk is one. */

@@ -1,5 +1,6 @@
 // The reader: decrypts stored documents for a caller, record by record, and lists a corpus.
 // Checks that an object holds the document that its name promises. Writes nothing.
+import { askedBy } from './audit-log.ts';
 import { findDocument, partsOf, type DocumentHead, type OpenDocument } from './reader/document.ts';
 import { listPage, type ListedDocument, type ListRequest } from './reader/list.ts';
 import { openOriginal, type OpenOriginal } from './reader/original.ts';
@@ -34,17 +35,18 @@ export interface Reader extends AsyncDisposable {
 }
 
 export function createReaderFrom(deps: ReaderDeps): Omit<Reader, typeof Symbol.asyncDispose> {
+  const reading = <T>(work: () => Promise<T>): Promise<T> => askedBy({ task: 'read' }, work);
   return {
     async metadata(name) {
-      const { record, close } = await findDocument(deps, name);
+      const { record, close } = await reading(() => findDocument(deps, name));
       await close();
       return record.head;
     },
     async open(name) {
-      const { record, close } = await findDocument(deps, name);
+      const { record, close } = await reading(() => findDocument(deps, name));
       return { document: record.head, parts: partsOf(record, close), [Symbol.asyncDispose]: close };
     },
-    original: (name) => openOriginal(deps, name),
-    list: (request) => listPage(deps, request),
+    original: (name) => reading(() => openOriginal(deps, name)),
+    list: (request) => reading(() => listPage(deps, request)),
   };
 }

@@ -289,4 +289,11 @@ export const SETTINGS = Object.freeze({
     'one document as JSON',
     int(1024, 256 * MIB),
   ),
+  SEALDEX_AUDIT_LOG: setting(
+    'auditLog',
+    'stdout',
+    'path, stdout',
+    "where a line is written for each use of a tenant's KMS key and each change of a tenant; commands take standard error for stdout",
+    notEmpty,
+  ),
 });

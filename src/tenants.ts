@@ -1,5 +1,6 @@
 // Tenants: what a tenant's file says (plan, KMS key, choices), cached, and forgotten when another process changes it.
 // Which key serves a tenant is decided here; using keys is the key ring's business.
+import type { AuditLog } from './audit-log.ts';
 import { orAbort, type Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import { SealdexError } from './errors.ts';
@@ -8,6 +9,7 @@ import { ask, redisKeys, type Redis } from './redis.ts';
 import type { Store } from './store/s3.ts';
 import { listTenantNames } from './store/tenants.ts';
 import { listen } from './tenants/changes.ts';
+import { audited } from './tenants/audited.ts';
 import { loadTenantFile, putTenantFile } from './tenants/file.ts';
 import { checkPlan, type TenantChange } from './tenants/merge.ts';
 import type { ReencryptionFacts, TenantFile } from './tenants/shape.ts';
@@ -74,9 +76,10 @@ export interface TenantsDeps {
   readonly redis: Redis;
   /** A connection of its own, to hear of changes. */
   readonly subscriber: Redis;
+  readonly audit: AuditLog;
 }
 
-export async function createTenants({ config, clock, store, redis, subscriber }: TenantsDeps): Promise<Tenants> {
+export async function createTenants({ config, clock, store, redis, subscriber, audit }: TenantsDeps): Promise<Tenants> {
   const channel = redisKeys(config.queue).tenantChanged;
   const cache = new Map<string, Cached>();
   const flights = new Map<string, Promise<Tenant>>();
@@ -139,7 +142,9 @@ export async function createTenants({ config, clock, store, redis, subscriber }:
     },
 
     async put(tenant, change) {
-      const written = await putTenantFile(store, checkName(tenant, 'tenant'), change);
+      const written = await audited(audit, checkName(tenant, 'tenant'), change, () =>
+        putTenantFile(store, tenant, change),
+      );
       await ask(redis.publish(channel, tenant));
       return written;
     },

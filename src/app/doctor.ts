@@ -1,4 +1,5 @@
 // The doctor, tied together: our own installation looked at from its settings, however wrong they are.
+import { noAudit } from '../audit-log.ts';
 import { systemClock, type Clock } from '../clock.ts';
 import { readSettings, type Config, type Settings } from '../config.ts';
 import { findings, type Finding } from '../doctor/doctor.ts';
@@ -45,7 +46,7 @@ export async function* examineInstallation(
           : undefined,
       openKeys:
         values.region !== undefined && values.platformKeyArn !== undefined && values.platformFormerKeyArns !== undefined
-          ? () => closing(createKeyCalls(config))
+          ? () => closing(createKeyCalls(config, noAudit))
           : undefined,
     });
   } finally {

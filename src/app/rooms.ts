@@ -1,8 +1,10 @@
 // What every role works with, opened from settings and released in reverse order, however far the opening came.
 // What a role does with it is its own business.
+import { createAuditLog, type AuditLog } from '../audit-log.ts';
 import { systemClock, type Clock, type Patience } from '../clock.ts';
 import { loadConfig, type Config, type Settings } from '../config.ts';
 import { startHeart, type Role } from '../heartbeat.ts';
+import { createIdentity } from '../identity.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
 import { createKms } from '../keys/kms.ts';
 import { createMetrics, type Metrics } from '../metrics.ts';
@@ -42,6 +44,9 @@ export interface Rooms {
   readonly config: Config;
   readonly clock: Clock;
   readonly metrics: Metrics;
+  readonly audit: AuditLog;
+  /** Who asks, as AWS names them. */
+  readonly identity: () => Promise<string>;
   readonly redis: Redis;
   readonly store: Store;
   readonly guard: Guard;
@@ -64,6 +69,9 @@ export async function openRooms<T>(
   const releases = new Releases();
   try {
     const metrics = createMetrics();
+    const sts = releases.add(createIdentity(config), (opened) => opened.close());
+    const identity = (): Promise<string> => sts.arn();
+    const audit = createAuditLog({ to: config.auditLog, clock, metrics, identity });
     const connect = async (as: RedisUse): Promise<Redis> => {
       signal?.throwIfAborted();
       return releases.add(await openRedis(config, as), closeRedis);
@@ -71,8 +79,8 @@ export async function openRooms<T>(
     const redis = await connect(use);
     const subscriber = await connect('subscriber');
     const store = releases.add(createStore(config, use), (opened) => opened.close());
-    const kms = releases.add(createKms(config, metrics, use), (opened) => opened.close());
-    const tenants = releases.add(await createTenants({ config, clock, store, redis, subscriber }), (opened) =>
+    const kms = releases.add(createKms(config, metrics, audit, use), (opened) => opened.close());
+    const tenants = releases.add(await createTenants({ config, clock, store, redis, subscriber, audit }), (opened) =>
       opened.close(),
     );
     const guard = releases.add(
@@ -81,7 +89,10 @@ export async function openRooms<T>(
     );
     signal?.throwIfAborted();
     const { ring } = guard;
-    return await make({ config, clock, metrics, redis, store, guard, ring, tenants, connect }, releases);
+    return await make(
+      { config, clock, metrics, audit, identity, redis, store, guard, ring, tenants, connect },
+      releases,
+    );
   } catch (error) {
     await releases.release().catch(() => {});
     throw error;

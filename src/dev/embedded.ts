@@ -1,5 +1,7 @@
 // Redis, S3 and KMS together, with a bucket and a platform key, and the settings that point to them.
-import { join } from 'node:path';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import type { Settings } from '../config.ts';
 import { claimFolder, type FolderClaim } from './folder-claim.ts';
 import { type KmsServer, startKms } from './kms/server.ts';
@@ -68,7 +70,8 @@ async function startInside(options: ServicesOptions, claim: FolderClaim | undefi
     await stopAll(started.flatMap((one): Stoppable[] => (one.status === 'fulfilled' ? [one.value] : [])));
     throw started.find((one) => one.status === 'rejected')?.reason;
   }
-  const services = servicesOf(redis.value, s3.value, kms.value, claim);
+  const audit = await auditFolder(dir);
+  const services = servicesOf(redis.value, s3.value, kms.value, audit, claim);
   if (signal?.aborted) {
     await services.stop();
     throw signal.reason;
@@ -76,15 +79,32 @@ async function startInside(options: ServicesOptions, claim: FolderClaim | undefi
   return services;
 }
 
-function servicesOf(redis: RedisServer, s3: S3Server, kms: KmsServer, claim: FolderClaim | undefined): Services {
+/** Not standard output, where the answers of commands are. */
+async function auditFolder(dir: string | undefined): Promise<{ readonly path: string } & Stoppable> {
+  if (dir !== undefined) return { path: resolve(dir), stop: async () => {} };
+  const path = await mkdtemp(join(tmpdir(), 'sealdex-audit-'));
+  return { path, stop: () => rm(path, { recursive: true, force: true }) };
+}
+
+function servicesOf(
+  redis: RedisServer,
+  s3: S3Server,
+  kms: KmsServer,
+  audit: { readonly path: string } & Stoppable,
+  claim: FolderClaim | undefined,
+): Services {
   s3.createBucket(LOCAL_BUCKET);
   let stopping: Promise<void> | undefined;
   return {
-    settings: Object.freeze({ REDIS_URL: redis.url, ...awsSettings(s3, kms, LOCAL_BUCKET, platformKeyOf(kms)) }),
+    settings: Object.freeze({
+      REDIS_URL: redis.url,
+      SEALDEX_AUDIT_LOG: join(audit.path, 'audit.jsonl'),
+      ...awsSettings(s3, kms, LOCAL_BUCKET, platformKeyOf(kms)),
+    }),
     redis,
     s3,
     kms,
-    stop: () => (stopping ??= release([redis, s3, kms], claim)),
+    stop: () => (stopping ??= release([redis, s3, kms, audit], claim)),
   };
 }
 

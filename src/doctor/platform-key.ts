@@ -88,7 +88,7 @@ function refusal(error: SealdexError, operation: string, role: Role, arn: string
 /** Nothing of it is at hand that Decrypt could be tried with. */
 async function former(calls: KeyCalls, arn: string, signal: AbortSignal): Promise<Found> {
   try {
-    const { state } = await calls.describe(arn, signal);
+    const { state } = await calls.describe(arn, NOBODY, signal);
     if (state === 'Enabled') return ok('Enabled.');
     return fail(`${arn} is ${state}: what is under it cannot be read.`, 'Enable it.');
   } catch (error) {

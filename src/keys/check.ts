@@ -55,7 +55,7 @@ async function describe(
   signal: AbortSignal | undefined,
 ): Promise<Described> {
   try {
-    const facts = await calls.describe(key.arn, signal);
+    const facts = await calls.describe(key.arn, key.tenant, signal);
     return { step: ok('DescribeKey', 'KMS knows the key and describes it to us.'), facts };
   } catch (error) {
     const fault = refusalIn(error);

@@ -1,5 +1,6 @@
 // The revocation check: KMS is asked again for every tenant and KMS key of which a data key is in memory, by one process of
 // the fleet in each interval, so that a key that is disabled, or a permission that is taken away, is seen before the hour is over.
+import { askedBy } from '../audit-log.ts';
 import { repeat, type Clock } from '../clock.ts';
 import { dispositionOf, SealdexError } from '../errors.ts';
 import { takeLease } from '../lease.ts';
@@ -69,7 +70,7 @@ export function startKeyCheck(deps: KeyCheckDeps): KeyCheck {
       return;
     }
     try {
-      await deps.ring.askAgain(held);
+      await askedBy({ task: 'key check' }, () => deps.ring.askAgain(held));
       entry.at = now;
       entry.due = now + keyCheckMs;
       await lease.renew(keyCheckMs);

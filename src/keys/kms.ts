@@ -2,12 +2,14 @@
 // Holds no key longer than a call; caching, sharing and wiping are the key ring's.
 import { DecryptCommand, DescribeKeyCommand, GenerateDataKeyCommand, KMSClient } from '@aws-sdk/client-kms';
 import { UndiciHttpHandler } from '@smithy/undici-http-handler';
+import type { AuditLog } from '../audit-log.ts';
 import { orAbort, PROMPT_MS, systemClock, type Patience } from '../clock.ts';
 import { credentialsOf, platformArns, type Config } from '../config.ts';
 import { SealdexError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { KeyContext } from './data-key.ts';
 import { isThrottled, kmsFault, needsState, type AskedKey, type ToldState } from './faults.ts';
+import { auditTries, type Sender } from './kms/tries.ts';
 import { Lanes } from './lanes.ts';
 import { Pace, PACED, paced } from './pace.ts';
 
@@ -52,6 +54,7 @@ type Send = <T extends object>(request: Request<T>, signal: AbortSignal) => Prom
 
 interface Asking {
   readonly client: KMSClient;
+  readonly audit: AuditLog;
   readonly pace: Pace;
   readonly config: Config;
   readonly metrics: Metrics;
@@ -65,9 +68,9 @@ type Ask = <T extends Answer>(
   request: Request<T>,
 ) => Promise<{ answer: T; plaintext: Buffer }>;
 
-export function createKms(config: Config, metrics: Metrics, use: Patience, clock = systemClock): Kms {
+export function createKms(config: Config, metrics: Metrics, audit: AuditLog, use: Patience, clock = systemClock): Kms {
   const client = openClient(config, use);
-  const ask = asking({ client, pace: new Pace({ clock, isThrottled }), config, metrics, use });
+  const ask = asking({ client, audit, pace: new Pace({ clock, isThrottled }), config, metrics, use });
   return {
     async generateDataKey(arn, context) {
       const EncryptionContext = contextOf(context);
@@ -100,10 +103,11 @@ export function createKms(config: Config, metrics: Metrics, use: Patience, clock
 }
 
 /** Asks for a data key in its tenant's lane, counts the call, and tells a refusal by its code. */
-function asking({ client, pace, config, metrics, use }: Asking): Ask {
+function asking({ client, audit, pace, config, metrics, use }: Asking): Ask {
   const send = sendInTime(client, pace);
   const lanes = new Lanes(LANE_CALLS);
   const ours = platformArns(config);
+  const sentBy = auditTries(client, audit, ours);
   const counted = (operation: string, fault?: SealdexError): void => {
     // What did not get its turn was never sent.
     if (fault?.reason === PACED) return;
@@ -111,8 +115,9 @@ function asking({ client, pace, config, metrics, use }: Asking): Ask {
   };
 
   /** Empty when KMS does not tell: a refusal of this one explains nothing and is no fault. */
-  async function stateOf(key: AskedKey, signal: AbortSignal): Promise<ToldState> {
+  async function stateOf(key: AskedKey, sender: Sender, signal: AbortSignal): Promise<ToldState> {
     const command = new DescribeKeyCommand({ KeyId: key.arn });
+    sentBy(command.input, sender);
     try {
       const request = { input: command.input, send: (options: object) => client.send(command, options) };
       const { KeyMetadata } = await send(request, signal);
@@ -125,6 +130,8 @@ function asking({ client, pace, config, metrics, use }: Asking): Ask {
   }
 
   return async (operation, arn, { tenant }, request) => {
+    const sender = { tenant, who: await audit.who() };
+    sentBy(request.input, sender);
     const signal = AbortSignal.timeout(DEADLINE_MS[use]);
     let isQueued = true;
     try {
@@ -137,7 +144,7 @@ function asking({ client, pace, config, metrics, use }: Asking): Ask {
       const error = isQueued && pace.intervalMs > 0 ? paced() : thrown;
       // A refusal by state names one of several states only in its text; DescribeKey names it for sure.
       const key = { arn, isPlatformKey: ours.has(arn) };
-      const fault = kmsFault(error, key, needsState(error) ? await stateOf(key, signal) : {});
+      const fault = kmsFault(error, key, needsState(error) ? await stateOf(key, sender, signal) : {});
       counted(operation, fault);
       throw fault;
     }

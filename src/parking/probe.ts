@@ -1,5 +1,6 @@
 // Probing: a KMS key whose gate is shut is tried by one process of the fleet at a time, and two good tries open the gate.
 // Then the parked jobs are released, by whoever has the lease. How a key is tried and how jobs are released is given.
+import { askedBy } from '../audit-log.ts';
 import { repeat, withDeadline, type Clock, type Loop } from '../clock.ts';
 import { dispositionOf, SealdexError, type Code } from '../errors.ts';
 import { takeLease, type Lease } from '../lease.ts';
@@ -60,7 +61,11 @@ const OPEN_KEPT_MS = 3_600_000;
 export function startProbe(deps: ProbeDeps): Probe {
   const prober = new Prober(deps);
   // A try may hang on a slow key store: the next look does not wait for it.
-  const loop: Loop = repeat(deps.clock, LOOK_EVERY_MS, async () => void prober.begin());
+  const loop: Loop = repeat(
+    deps.clock,
+    LOOK_EVERY_MS,
+    async () => void askedBy({ task: 'probe' }, () => prober.begin()),
+  );
   return {
     tick: () => prober.tick(),
     async stop() {

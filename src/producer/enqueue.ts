@@ -1,5 +1,6 @@
 // One checked request into the queue: a revision, the job and its encrypted content if it has any; and one job per
 // idempotency key, whoever asks and whoever dies in between. Knows nothing of documents and of what a caller's object looks like.
+import { askedBy } from '../audit-log.ts';
 import { SealdexError, type Code } from '../errors.ts';
 import { putContent, putFile, type ContentHeader, type IntakeDeps } from '../intake.ts';
 import { isOfDocument, newJobId, type DocumentJobData } from '../jobs.ts';
@@ -179,11 +180,13 @@ async function make(
   const about = { v: 1, tenant, corpus, revision } as const;
   try {
     if (request.kind === 'upload') {
-      const put = await putFile(intake, owner, { ...header, ...request.about }, request.file);
+      const put = await askedBy({ job: id }, () =>
+        putFile(intake, owner, { ...header, ...request.about }, request.file),
+      );
       const { object, content } = put;
       return { data: { ...about, kind: 'upload', object, content }, remove: () => put.remove() };
     }
-    const put = await putContent(intake, owner, header, request.body);
+    const put = await askedBy({ job: id }, () => putContent(intake, owner, header, request.body));
     const { object, content } = put;
     return { data: { ...about, kind: 'index', object, content }, remove: () => put.remove() };
   } catch (error) {

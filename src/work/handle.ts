@@ -1,5 +1,6 @@
 // The handler of all jobs: check, deadline, run by kind, and what gates, log and metrics hear of it.
 // Returns an outcome; throws only to hand a job back. What a kind does is in its own file.
+import { askedBy } from '../audit-log.ts';
 import { orAbort } from '../clock.ts';
 import { SealdexError } from '../errors.ts';
 import { parseJob, type JobData, type JobKind, type TakenJob } from '../jobs.ts';
@@ -32,7 +33,8 @@ export function createHandler(deps: WorkDeps): (job: TakenJob, handBack: AbortSi
       const data = parseJob(job.data);
       ({ kind, tenant } = data);
       // Whatever hangs, the slot is free at the deadline; steps that heed the signal end then too.
-      const outcome = await orAbort(heeding(deps, tenant, runJob(deps, job.id, data, signal)), signal);
+      const work = askedBy({ job: job.id }, () => heeding(deps, tenant, runJob(deps, job.id, data, signal)));
+      const outcome = await orAbort(work, signal);
       metrics.count('sealdex_jobs_total', { kind, outcome: 'superseded' in outcome ? 'superseded' : outcome.kind });
       return outcome;
     } catch (error) {

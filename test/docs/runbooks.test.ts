@@ -8,8 +8,9 @@ import { DOCS, fileOf, linksOf } from './pages.ts';
 const RUNBOOKS = DOCS.filter((page) => page.startsWith('docs/runbooks/'));
 const PARTS = ['What it means', 'Look', 'Do', 'It is over when'];
 
-test('there is one for each of the seven troubles', () => {
+test('there is one for each of the eight troubles', () => {
   expect(RUNBOOKS.map((page) => page.slice('docs/runbooks/'.length, -'.md'.length))).toEqual([
+    'audit-log',
     'dead-letter-flood',
     'deletion-scheduled',
     'key-disabled',

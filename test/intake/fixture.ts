@@ -1,4 +1,5 @@
 // A key ring on the local KMS and the run's Redis, and one piece of content with the job that it belongs to.
+import { noAudit } from '../../src/audit-log.ts';
 import { systemClock } from '../../src/clock.ts';
 import { loadConfig } from '../../src/config.ts';
 import type { ContentTenant, ContentHeader, ExpectedContent, IntakeDeps } from '../../src/intake.ts';
@@ -21,7 +22,7 @@ export async function openIntake(services: TestServices): Promise<Intake> {
   const config = loadConfig(services.settings, {});
   const redis = await openRedis(config, 'patient');
   const store = createStore(config, 'patient');
-  const kms = createKms(config, createMetrics(), 'patient');
+  const kms = createKms(config, createMetrics(), noAudit, 'patient');
   const shared = createSharedKeys(redis, config.queue, systemClock);
   const ring = new KeyRing({ clock: systemClock, kms, shared, use: 'patient' });
   return {

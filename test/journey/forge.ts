@@ -1,4 +1,5 @@
 // Jobs as somebody would make them who enqueues past the producer but has its keys: well encrypted, with any fault inside.
+import { noAudit } from '../../src/audit-log.ts';
 import { systemClock, type Clock } from '../../src/clock.ts';
 import { loadConfig } from '../../src/config.ts';
 import { SealdexError } from '../../src/errors.ts';
@@ -35,7 +36,7 @@ export function openForge(
   clock: Clock = systemClock,
 ): Forge {
   const config = loadConfig(settings, {});
-  const kms = createKms(config, createMetrics(), 'patient');
+  const kms = createKms(config, createMetrics(), noAudit, 'patient');
   const shared = createSharedKeys(redis, config.queue, clock);
   const ring = new KeyRing({ clock, kms, shared, use: 'patient' });
   let last = systemClock.now() * 1000;

@@ -1,5 +1,6 @@
 // What a check of a key makes of a KMS that is none, and what it leaves in memory: nothing.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { noAudit } from '../../src/audit-log.ts';
 import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
 import { checkSteps, type CheckStep } from '../../src/keys/check.ts';
 import { createKeyCalls, type KeyCalls } from '../../src/keys/kms/key-calls.ts';
@@ -12,7 +13,7 @@ let calls: KeyCalls;
 
 beforeAll(async () => {
   room = await openRoom();
-  calls = createKeyCalls(room.config);
+  calls = createKeyCalls(room.config, noAudit);
 });
 
 afterEach(() => room.kms.faults.clear());
@@ -114,10 +115,10 @@ test('A refused GenerateDataKey leaves Decrypt to be tried with what Encrypt gav
 
 test('Each call is counted by its result', async () => {
   const metrics = createMetrics();
-  const counted = createKeyCalls(room.config, metrics);
+  const counted = createKeyCalls(room.config, noAudit, metrics);
   const { tenant, arn } = room.tenant();
   room.kms.faults.set({ match: { key: arn, operation: 'Encrypt' }, fault: KMS_ERRORS.accessDenied });
-  await counted.describe(arn);
+  await counted.describe(arn, tenant);
   await expect(counted.encrypt(arn, Buffer.alloc(32), contextOf(tenant))).rejects.toMatchObject({ code: 'KEY_DENIED' });
   counted.close();
   expect(await metrics.by('sealdex_kms_calls_total', 'operation')).toEqual({ DescribeKey: 1, Encrypt: 1 });

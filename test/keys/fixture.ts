@@ -1,5 +1,6 @@
 // Key rings as processes have them: the real SDK to a local KMS, real Redis, and a clock that the test moves.
 import type { Redis } from 'ioredis';
+import { noAudit } from '../../src/audit-log.ts';
 import { loadConfig, type Config, type Settings } from '../../src/config.ts';
 import { periodAt, type DataKey, type KeyContext } from '../../src/keys/data-key.ts';
 import { KeyRing, type KeyRingDeps } from '../../src/keys/key-ring.ts';
@@ -76,7 +77,7 @@ async function openRing(config: Config, options: RingOptions): Promise<OneRing> 
   const redis = await openRedis({ redisUrl }, use);
   const shared = createSharedKeys(redis, config.queue, clock);
   const plaintexts: Buffer[] = [];
-  const kms = watched(createKms(config, metrics, use), plaintexts);
+  const kms = watched(createKms(config, metrics, noAudit, use), plaintexts);
   return { ring: new KeyRing({ clock, kms, shared, use, ...limits }), kms, metrics, redis, shared, plaintexts };
 }
 

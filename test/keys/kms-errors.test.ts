@@ -1,5 +1,6 @@
 // The table of KMS errors, walked row by row through the real client against the local KMS.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { noAudit } from '../../src/audit-log.ts';
 import { loadConfig } from '../../src/config.ts';
 import { KMS_ERRORS, type KmsErrorFault } from '../../src/dev/kms/faults.ts';
 import { SealdexError, type Code } from '../../src/errors.ts';
@@ -251,7 +252,7 @@ test('A hanging DescribeKey leaves the first error as the reason', async () => {
 const open = (endpoint: string): { kms: Kms; metrics: Metrics } => {
   const metrics = createMetrics();
   const settings = { ...room.settings, AWS_ENDPOINT_URL_KMS: endpoint };
-  return { kms: createKms(loadConfig(settings, {}), metrics, 'prompt'), metrics };
+  return { kms: createKms(loadConfig(settings, {}), metrics, noAudit, 'prompt'), metrics };
 };
 
 test.each([

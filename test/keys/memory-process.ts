@@ -1,5 +1,6 @@
 // A process that gets data keys as a worker does, encrypts with them, and counts masked needles in its own memory.
 // It must never hold a needle unmasked: the test makes them.
+import { noAudit } from '../../src/audit-log.ts';
 import { loadConfig, type Settings } from '../../src/config.ts';
 import { encryptMessage } from '../../src/envelope/message.ts';
 import type { DataKey, KeyContext } from '../../src/keys/data-key.ts';
@@ -25,7 +26,7 @@ export type MemoryOrder =
 const config = loadConfig(JSON.parse(process.argv[2] ?? '{}') as Settings, {});
 const clock = new FakeClock();
 const redis = await openRedis(config, 'patient');
-const kms = createKms(config, createMetrics(), 'patient');
+const kms = createKms(config, createMetrics(), noAudit, 'patient');
 const ring = new KeyRing({ clock, kms, shared: createSharedKeys(redis, config.queue, clock), use: 'patient' });
 
 /** What a worker keeps: the keys themselves and messages made with them. */

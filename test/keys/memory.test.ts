@@ -1,6 +1,7 @@
 // What stays of data keys in a process's memory after their time: no key bytes; text of the SDK, counted and told.
 import { existsSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { noAudit } from '../../src/audit-log.ts';
 import type { KeyContext } from '../../src/keys/data-key.ts';
 import { createKms } from '../../src/keys/kms.ts';
 import { createMetrics } from '../../src/metrics.ts';
@@ -34,7 +35,7 @@ async function needlesOf(
   arn: string,
   keys: readonly WrappedKey[],
 ): Promise<{ raw: number[][]; base64: number[][] }> {
-  const kms = createKms(room.config, createMetrics(), 'patient');
+  const kms = createKms(room.config, createMetrics(), noAudit, 'patient');
   const plaintexts = await Promise.all(
     keys.map((key) => kms.decrypt(arn, Buffer.from(key.wrapped, 'base64'), key.context)),
   );

@@ -1,4 +1,5 @@
 // A process with a key ring of its own, driven by messages from the test; its clock moves only when the test says so.
+import { noAudit } from '../../src/audit-log.ts';
 import { loadConfig, type Settings } from '../../src/config.ts';
 import { SealdexError } from '../../src/errors.ts';
 import { KeyRing } from '../../src/keys/key-ring.ts';
@@ -24,7 +25,7 @@ export interface Reply {
 const config = loadConfig(JSON.parse(process.argv[2] ?? '{}') as Settings, {});
 const clock = new FakeClock();
 const redis = await openRedis(config, 'patient');
-const kms = createKms(config, createMetrics(), 'patient');
+const kms = createKms(config, createMetrics(), noAudit, 'patient');
 const ring = new KeyRing({ clock, kms, shared: createSharedKeys(redis, config.queue, clock), use: 'patient' });
 
 async function carryOut(order: Order): Promise<unknown> {

@@ -1,5 +1,6 @@
 // A throttled client, over the real SDK: one tenant's throttling spaces the calls of all, and costs no job an attempt.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { noAudit } from '../../src/audit-log.ts';
 import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
 import type { SealdexError } from '../../src/errors.ts';
 import { createKms, type Kms } from '../../src/keys/kms.ts';
@@ -34,7 +35,7 @@ interface Client {
 const opened = new DisposableStack();
 
 const kmsOf = (metrics: Metrics, use: 'patient' | 'prompt', clock: FakeClock): Kms =>
-  opened.adopt(createKms(room.config, metrics, use, clock), (kms) => kms.close());
+  opened.adopt(createKms(room.config, metrics, noAudit, use, clock), (kms) => kms.close());
 
 /** A client that one throttled answer to another tenant has made slow. Its clock stands still: only a test lets a call go. */
 async function throttledClient(use: 'patient' | 'prompt'): Promise<Client> {

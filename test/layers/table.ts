@@ -19,6 +19,7 @@ const TABLE = `
 
 /** The one room of several files that have no folder. */
 export const GROUND = [
+  'audit-log',
   'config',
   'settings',
   'codes',

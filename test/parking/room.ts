@@ -1,5 +1,6 @@
 // Processes of a fleet as far as gates go: each with its own view of them and its own probe, on one Redis and one local KMS.
 // Time stands still until a test moves it; no loop turns by itself.
+import { noAudit } from '../../src/audit-log.ts';
 import { loadConfig, type Config } from '../../src/config.ts';
 import { periodAt } from '../../src/keys/data-key.ts';
 import { createKms } from '../../src/keys/kms.ts';
@@ -113,7 +114,7 @@ async function openProcess(
   const redis = through(opened.adopt(await openRedis(config, 'patient'), closeRedis));
   const subscriber = opened.adopt(await openRedis(config, 'subscriber'), closeRedis);
   const metrics = createMetrics();
-  const kms = opened.adopt(createKms(config, metrics, 'patient'), (kms) => kms.close());
+  const kms = opened.adopt(createKms(config, metrics, noAudit, 'patient'), (kms) => kms.close());
   const toldShut: GateRecord[] = [];
   const gates = opened.adopt(
     await openGates({ redis, subscriber, keys, clock, onShut: (gate) => void toldShut.push(gate) }),

@@ -1,5 +1,6 @@
 // Many requests in one call: order, errors in place, who wins, and bounds of memory, concurrency and time.
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { noAudit } from '../../src/audit-log.ts';
 import { systemClock } from '../../src/clock.ts';
 import { SealdexError } from '../../src/errors.ts';
 import type { IntakeDeps } from '../../src/intake.ts';
@@ -191,7 +192,7 @@ it('when nobody can say whether keys may be used, no tenant is tried after the f
   const queue = opened.adopt(openQueue(config, redis, systemClock), (queue) => queue.close());
   const subscriber = opened.adopt(redis.duplicate(), (subscriber) => subscriber.disconnect());
   const tenants = opened.adopt(
-    await createTenants({ config, clock: systemClock, store, redis, subscriber }),
+    await createTenants({ config, clock: systemClock, store, redis, subscriber, audit: noAudit }),
     (tenants) => tenants.close(),
   );
   let asked = 0;

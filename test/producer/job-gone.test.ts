@@ -1,5 +1,6 @@
 // Redis loses job and marker while a producer is about to confirm them: nobody is told that the document was accepted.
 import { expect, it } from 'vitest';
+import { noAudit } from '../../src/audit-log.ts';
 import { systemClock } from '../../src/clock.ts';
 import { KeyRing } from '../../src/keys/key-ring.ts';
 import { createKms } from '../../src/keys/kms.ts';
@@ -15,13 +16,13 @@ it('a job that is gone with its marker before it is confirmed is REDIS_FAILED, a
   const scene = opened.use(await openScene());
   const { config, redis, store } = scene;
   await scene.tenant('acme');
-  const kms = opened.adopt(createKms(config, createMetrics(), 'prompt'), (kms) => kms.close());
+  const kms = opened.adopt(createKms(config, createMetrics(), noAudit, 'prompt'), (kms) => kms.close());
   const shared = createSharedKeys(redis, config.queue, systemClock);
   const ring = opened.adopt(new KeyRing({ clock: systemClock, kms, shared, use: 'prompt' }), (ring) => ring.close());
   const queue = opened.adopt(openQueue(config, redis, systemClock), (queue) => queue.close());
   const subscriber = opened.adopt(redis.duplicate(), (subscriber) => subscriber.disconnect());
   const tenants = opened.adopt(
-    await createTenants({ config, clock: systemClock, store, redis, subscriber }),
+    await createTenants({ config, clock: systemClock, store, redis, subscriber, audit: noAudit }),
     (tenants) => tenants.close(),
   );
   let losses = 1;

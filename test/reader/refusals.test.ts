@@ -1,5 +1,6 @@
 // What a reader refuses: objects that were copied, changed, cut off or never ours, and keys that cannot be used.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { noAudit } from '../../src/audit-log.ts';
 import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
 import type { KmsServer } from '../../src/dev/kms/server.ts';
 import { encryptMessage } from '../../src/envelope/message.ts';
@@ -163,7 +164,7 @@ describe('a message made by somebody who may use the KMS key', () => {
 
   /** Encrypts for real, under any KMS key and for any tenant, and puts it where the document would be. */
   async function forge(plaintext: string, arn: string, tenant = 'acme', purpose: KeyContext['purpose'] = 'documents') {
-    const client = createKms(scene.config, createMetrics(), 'patient');
+    const client = createKms(scene.config, createMetrics(), noAudit, 'patient');
     const shared = createSharedKeys(scene.redis, 'forger', systemClock);
     const ring = new KeyRing({ clock: systemClock, kms: client, shared, use: 'patient' });
     const key = await ring.current(tenant, arn, purpose, plaintext.length);

@@ -1,5 +1,6 @@
 // Instances of the tenants' room, each with Redis connections of its own as a process has them, and a cord to cut.
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { noAudit } from '../../src/audit-log.ts';
 import { systemClock, type Clock } from '../../src/clock.ts';
 import { loadConfig, type Config } from '../../src/config.ts';
 import { closeRedis, openRedis, type Redis } from '../../src/redis.ts';
@@ -31,7 +32,7 @@ export async function instance(
   const redis = await openRedis(config, 'patient');
   const subscriber = await openRedis({ redisUrl: subscribeAt ?? config.redisUrl }, 'subscriber');
   const store = wrap(real);
-  const tenants = await createTenants({ config, clock, store, redis, subscriber });
+  const tenants = await createTenants({ config, clock, store, redis, subscriber, audit: noAudit });
   return {
     tenants,
     store,

@@ -1,5 +1,6 @@
 // One combination of the matrix: a job with content of the period before, met by a process whose gate, key ring, KMS and
 // store are as said. Everything is real but time; each combination has a tenant, a key and a queue name of its own.
+import { noAudit } from '../../src/audit-log.ts';
 import { openGuard, type Guard } from '../../src/app/guard.ts';
 import { periodAt } from '../../src/keys/data-key.ts';
 import { createKms, type Kms } from '../../src/keys/kms.ts';
@@ -57,7 +58,7 @@ export async function openMatrix(): Promise<Matrix> {
   const redis = opened.adopt(await openRedis(config, 'patient'), closeRedis);
   const subscriber = opened.adopt(await openRedis(config, 'subscriber'), closeRedis);
   subscriber.setMaxListeners(0);
-  const kms = opened.adopt(createKms(config, createMetrics(), 'patient'), (kms) => kms.close());
+  const kms = opened.adopt(createKms(config, createMetrics(), noAudit, 'patient'), (kms) => kms.close());
   opened.defer(() => removeKeys(redis, `sealdex:{${config.queue}-*`));
   const all = opened.move();
   let count = 0;
@@ -94,7 +95,8 @@ async function runOne(
   clock.advance(HOUR_MS);
   const config = { ...deps.config, queue: `${deps.config.queue}-${tenant}` };
   const metrics = createMetrics();
-  const ofItsOwn = (): Kms => opened.adopt(createKms(config, createMetrics(), 'patient'), (client) => client.close());
+  const ofItsOwn = (): Kms =>
+    opened.adopt(createKms(config, createMetrics(), noAudit, 'patient'), (client) => client.close());
   const client = combination.slowsItsClient ? ofItsOwn() : kms;
   const guard = opened.adopt(
     await openGuard({ config, clock, metrics, redis, subscriber, kms: client, tenants: deps.tenants, use: 'patient' }),

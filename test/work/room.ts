@@ -1,4 +1,5 @@
 // The handler of jobs with real keys, stores and services, without the queue: a test gives it jobs and gets outcomes.
+import { noAudit } from '../../src/audit-log.ts';
 import { systemClock } from '../../src/clock.ts';
 import { loadConfig } from '../../src/config.ts';
 import { createExtractPool } from '../../src/extract/pool.ts';
@@ -45,13 +46,13 @@ export async function openWorkRoom(): Promise<WorkRoom> {
   const metrics = createMetrics();
   const { store } = house;
   const redis = opened.adopt(await openRedis(config, 'patient'), (redis) => redis.disconnect());
-  const kms = opened.adopt(createKms(config, metrics, 'patient'), (kms) => kms.close());
+  const kms = opened.adopt(createKms(config, metrics, noAudit, 'patient'), (kms) => kms.close());
   const ring = opened.adopt(
     new KeyRing({ clock, kms, shared: createSharedKeys(redis, config.queue, clock), use: 'patient' }),
     (ring) => ring.close(),
   );
   const subscriber = opened.adopt(await openRedis(config, 'subscriber'), (redis) => redis.disconnect());
-  const tenants = await createTenants({ config, clock, store, redis, subscriber });
+  const tenants = await createTenants({ config, clock, store, redis, subscriber, audit: noAudit });
   opened.defer(() => tenants.close());
   const lines: string[] = [];
   const say = (facts: object, message: string): void => void lines.push(JSON.stringify({ ...facts, message }));

@@ -8,6 +8,7 @@ import {
   ReEncryptCommand,
   type KeyMetadata,
 } from '@aws-sdk/client-kms';
+import type { AuditLog } from '../../audit-log.ts';
 import { orAbort } from '../../clock.ts';
 import { platformArns, type Config } from '../../config.ts';
 import type { Metrics } from '../../metrics.ts';
@@ -15,6 +16,7 @@ import { regionOf } from '../../settings.ts';
 import type { KeyContext } from '../data-key.ts';
 import { kmsFault } from '../faults.ts';
 import { contextOf, DEADLINE_MS, openClient, takePlaintext, type Answer, type GeneratedKey } from '../kms.ts';
+import { auditTries, operationOf } from './tries.ts';
 
 /** What DescribeKey tells. */
 export interface KeyFacts {
@@ -32,7 +34,7 @@ export interface KeyFacts {
 
 /** All throw SealdexError by the tables of keys/kms-errors.ts, or the signal's reason. */
 export interface KeyCalls {
-  describe(arn: string, signal?: AbortSignal): Promise<KeyFacts>;
+  describe(arn: string, tenant: string, signal?: AbortSignal): Promise<KeyFacts>;
   /** The receiver wipes the plaintext. */
   generateDataKey(arn: string, context: KeyContext, signal?: AbortSignal): Promise<GeneratedKey>;
   /** The receiver wipes it. */
@@ -43,16 +45,20 @@ export interface KeyCalls {
   close(): void;
 }
 
-export function createKeyCalls(config: Config, metrics?: Metrics): KeyCalls {
+export function createKeyCalls(config: Config, audit: AuditLog, metrics?: Metrics): KeyCalls {
   const client = openClient(config, 'patient');
   const ours = platformArns(config);
+  const sentBy = auditTries(client, audit, ours);
 
   async function call<T extends object>(
-    operation: string,
     arn: string,
+    tenant: string,
     signal: AbortSignal | undefined,
+    command: { readonly input: object },
     send: (options: { abortSignal: AbortSignal }) => Promise<T>,
   ): Promise<T> {
+    const operation = operationOf(command);
+    sentBy(command.input, { tenant, who: await audit.who() });
     signal?.throwIfAborted();
     const late = AbortSignal.timeout(DEADLINE_MS.patient);
     const abortSignal = signal ? AbortSignal.any([signal, late]) : late;
@@ -76,24 +82,25 @@ export function createKeyCalls(config: Config, metrics?: Metrics): KeyCalls {
   }
 
   return {
-    async describe(KeyId, signal) {
+    async describe(KeyId, tenant, signal) {
       const command = new DescribeKeyCommand({ KeyId });
-      const answer = await call('DescribeKey', KeyId, signal, (options) => client.send(command, options));
-      return factsOf(answer.KeyMetadata);
+      const { KeyMetadata } = await call(KeyId, tenant, signal, command, (options) => client.send(command, options));
+      return factsOf(KeyMetadata);
     },
     async generateDataKey(KeyId, context, signal) {
       const EncryptionContext = contextOf(context);
       const command = new GenerateDataKeyCommand({ KeyId, KeySpec: 'AES_256', EncryptionContext });
-      const answer = await call('GenerateDataKey', KeyId, signal, (options) => client.send(command, options));
+      const answer = await call(KeyId, context.tenant, signal, command, (options) => client.send(command, options));
       return { plaintext: takePlaintext(answer, KeyId), wrapped: Buffer.from(answer.CiphertextBlob ?? []) };
     },
     async decrypt(KeyId, CiphertextBlob, context, signal) {
       const command = new DecryptCommand({ KeyId, CiphertextBlob, EncryptionContext: contextOf(context) });
-      return takePlaintext(await call('Decrypt', KeyId, signal, (options) => client.send(command, options)), KeyId);
+      const answer = await call(KeyId, context.tenant, signal, command, (options) => client.send(command, options));
+      return takePlaintext(answer, KeyId);
     },
     async encrypt(KeyId, Plaintext, context, signal) {
       const command = new EncryptCommand({ KeyId, Plaintext, EncryptionContext: contextOf(context) });
-      const answer = await call('Encrypt', KeyId, signal, (options) => client.send(command, options));
+      const answer = await call(KeyId, context.tenant, signal, command, (options) => client.send(command, options));
       return Buffer.from(answer.CiphertextBlob ?? []);
     },
     async reEncrypt(arn, CiphertextBlob, context, signal) {
@@ -104,7 +111,7 @@ export function createKeyCalls(config: Config, metrics?: Metrics): KeyCalls {
         SourceEncryptionContext: contextOf(context),
         DestinationEncryptionContext: contextOf(context),
       });
-      const answer = await call('ReEncrypt', arn, signal, (options) => client.send(command, options));
+      const answer = await call(arn, context.tenant, signal, command, (options) => client.send(command, options));
       return Buffer.from(answer.CiphertextBlob ?? []);
     },
     close: () => client.destroy(),

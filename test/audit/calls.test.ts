@@ -1,0 +1,120 @@
+// The lines of the audit log: what each call to KMS with a tenant's key, and each change of a tenant, leaves there.
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { afterAll, beforeEach, expect, test, vi } from 'vitest';
+import { askedBy, createAuditLog, type AuditLog } from '../../src/audit-log.ts';
+import { systemClock } from '../../src/clock.ts';
+import { loadConfig } from '../../src/config.ts';
+import { createKeyCalls } from '../../src/keys/kms/key-calls.ts';
+import { createKms } from '../../src/keys/kms.ts';
+import { createMetrics } from '../../src/metrics.ts';
+import { contextOf } from '../keys/fixture.ts';
+import { testServices } from '../support/services.ts';
+
+const services = await testServices();
+const config = loadConfig(services.settings, {});
+const metrics = createMetrics();
+const audit: AuditLog = createAuditLog({
+  to: services.auditFile,
+  clock: systemClock,
+  metrics,
+  identity: async () => 'arn:aws:sts::000000000000:assumed-role/operators/jo',
+});
+const kms = createKms(config, metrics, audit, 'prompt');
+const calls = createKeyCalls(config, audit);
+
+beforeEach(() => {
+  services.kms.faults.clear();
+  rmSync(services.auditFile, { force: true });
+});
+afterAll(async () => {
+  kms.close();
+  calls.close();
+  await services[Symbol.asyncDispose]();
+});
+
+const lines = (): Record<string, unknown>[] =>
+  readFileSync(services.auditFile, 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+
+const CONTEXT = contextOf('acme');
+
+test('A call with a tenant’s key is one line with what it was for, who asked, and AWS’ request id', async () => {
+  const key = services.kms.createKey();
+  const { plaintext } = await askedBy({ job: 'j1' }, () => kms.generateDataKey(key, CONTEXT));
+  plaintext.fill(0);
+  const [line, ...more] = lines();
+  expect(more).toEqual([]);
+  expect(line).toEqual({
+    audit: 1,
+    time: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
+    tenant: 'acme',
+    operation: 'GenerateDataKey',
+    key,
+    period: CONTEXT.period,
+    purpose: 'documents',
+    result: 'ok',
+    requestId: expect.stringMatching(/^[0-9a-f-]{36}$/),
+    process: expect.stringMatching(new RegExp(`/${process.pid}$`)),
+    job: 'j1',
+  });
+});
+
+test('A refusal is a line with the name of AWS’ error, and so is the question after the key’s state', async () => {
+  const key = services.kms.createKey();
+  services.kms.disable(key);
+  await expect(kms.generateDataKey(key, CONTEXT)).rejects.toMatchObject({ code: 'KEY_DISABLED' });
+  expect(lines()).toMatchObject([
+    { tenant: 'acme', operation: 'GenerateDataKey', result: 'DisabledException' },
+    { tenant: 'acme', operation: 'DescribeKey', key, result: 'ok', requestId: expect.any(String) },
+  ]);
+});
+
+test('Each try is a line, since AWS’ own log has each', async () => {
+  const key = services.kms.createKey();
+  services.kms.faults.set({
+    match: { key },
+    times: 1,
+    fault: { kind: 'error', name: 'KMSInternalException', status: 500 },
+  });
+  const { plaintext } = await kms.generateDataKey(key, CONTEXT);
+  plaintext.fill(0);
+  const [first, second] = lines();
+  expect([first?.['result'], second?.['result']]).toEqual(['KMSInternalException', 'ok']);
+  expect(first?.['requestId']).not.toBe(second?.['requestId']);
+});
+
+test('A call that is not answered is a line that says so: it may have reached KMS', async () => {
+  const key = services.kms.createKey();
+  services.kms.faults.set({ match: { key }, fault: { kind: 'hang' } });
+  await expect(kms.decrypt(key, Buffer.alloc(184), CONTEXT)).rejects.toMatchObject({ code: 'KMS_FAILED' });
+  services.kms.faults.clear();
+  await vi.waitFor(() => expect(lines()).toMatchObject([{ operation: 'Decrypt', key, result: 'unanswered' }]));
+  expect(lines()[0]).not.toHaveProperty('requestId');
+});
+
+test('The calls of a command have its name and who runs it, those that look at a key without using it too', async () => {
+  const key = services.kms.createKey();
+  await askedBy({ command: 'keys check' }, async () => {
+    await calls.describe(key, 'acme');
+    await calls.encrypt(key, Buffer.alloc(32), CONTEXT);
+    await calls.reEncrypt(key, await calls.encrypt(key, Buffer.alloc(32), CONTEXT), CONTEXT);
+  });
+  const asker = { command: 'keys check', identity: 'arn:aws:sts::000000000000:assumed-role/operators/jo' };
+  expect(lines()).toMatchObject(
+    ['DescribeKey', 'Encrypt', 'Encrypt', 'ReEncrypt'].map((operation) => ({
+      tenant: 'acme',
+      operation,
+      key,
+      result: 'ok',
+      ...asker,
+    })),
+  );
+});
+
+test('Our own key is no tenant’s: its calls leave no line', async () => {
+  const { plaintext } = await kms.generateDataKey(config.platformKeyArn, CONTEXT);
+  plaintext.fill(0);
+  expect(existsSync(services.auditFile)).toBe(false);
+});

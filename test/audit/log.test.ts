@@ -1,0 +1,82 @@
+// Where the audit log goes: a file that others may rotate, or standard output; and what happens when it cannot be written.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, rmdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { createAuditLog, type AuditLog } from '../../src/audit-log.ts';
+import { systemClock } from '../../src/clock.ts';
+import { createMetrics, type Metrics } from '../../src/metrics.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'sealdex-audit-log-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const open = (to: string, metrics: Metrics = createMetrics()): AuditLog =>
+  createAuditLog({ to, clock: systemClock, metrics, identity: async () => 'unknown' });
+
+const WHO = { process: 'host/1' };
+const event = (tenant: string) => ({ tenant, operation: 'PutTenant', result: 'ok' });
+const tenantsIn = (path: string): string[] =>
+  readFileSync(path, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => (JSON.parse(line) as { tenant: string }).tenant);
+
+test('A file that was moved away is begun anew by the next line', () => {
+  const path = join(folder, 'rotated.jsonl');
+  const audit = open(path);
+  audit.write(WHO, event('one'));
+  renameSync(path, `${path}.1`);
+  audit.write(WHO, event('two'));
+  expect([tenantsIn(`${path}.1`), tenantsIn(path)]).toEqual([['one'], ['two']]);
+});
+
+test('A file that cannot be written stops the start', () => {
+  expect(() => open(join(folder, 'no such folder', 'a.jsonl'))).toThrow(
+    expect.objectContaining({ code: 'CONFIG_INVALID', message: expect.stringContaining('SEALDEX_AUDIT_LOG') }),
+  );
+});
+
+test('A line that cannot be written throws nothing and is counted; the next one goes where it belongs', async () => {
+  const path = join(folder, 'full.jsonl');
+  const metrics = createMetrics();
+  const audit = open(path, metrics);
+  rmSync(path);
+  mkdirSync(path);
+  audit.write(WHO, event('lost'));
+  rmdirSync(path);
+  audit.write(WHO, event('kept'));
+  expect(await metrics.text()).toContain('sealdex_audit_failures_total 1');
+  expect(tenantsIn(path)).toEqual(['kept']);
+});
+
+const CHILD = `
+  import { createAuditLog } from ${JSON.stringify(new URL('../../src/audit-log.ts', import.meta.url).href)};
+  import { systemClock } from ${JSON.stringify(new URL('../../src/clock.ts', import.meta.url).href)};
+  import { createMetrics } from ${JSON.stringify(new URL('../../src/metrics.ts', import.meta.url).href)};
+  const audit = createAuditLog({
+    to: process.argv[1], clock: systemClock, metrics: createMetrics(), identity: async () => 'unknown',
+  });
+  for (const command of [undefined, 'status'])
+    audit.write({ process: 'p', ...(command && { command }) }, { tenant: 'acme', operation: 'PutTenant', result: 'ok' });
+`;
+const inChild = (to: string): string[] => ['--input-type=module', '-e', CHILD, to];
+
+test('On stdout are the lines of what serves, on stderr those of a command, whose stdout is its answer', () => {
+  const { stdout, stderr } = spawnSync(process.execPath, inChild('stdout'), { encoding: 'utf8' });
+  expect(JSON.parse(stdout)).toMatchObject({ audit: 1, tenant: 'acme' });
+  expect(JSON.parse(stderr)).toMatchObject({ audit: 1, command: 'status' });
+});
+
+test('On a full disk the lines themselves go to standard error', () => {
+  const { stderr, status } = spawnSync(process.execPath, inChild('/dev/full'), { encoding: 'utf8' });
+  expect(status).toBe(0);
+  expect(stderr).toContain('The audit log (/dev/full) cannot be written (ENOSPC)');
+  expect(stderr.match(/"audit":1/g)).toHaveLength(2);
+});
+
+test('A pipe whose reader is slow gets all of it', () => {
+  const many = CHILD.replace("[undefined, 'status']", 'Array(2000)');
+  const script = `"${process.execPath}" --input-type=module -e "$0" stdout | (sleep 0.2; wc -l)`;
+  expect(execFileSync('sh', ['-c', script, many], { encoding: 'utf8' }).trim()).toBe('2000');
+});

@@ -1,0 +1,83 @@
+// The audit log of a working installation: who asked for what under which job, what the operator changed, and that documents
+// go on when it cannot be written.
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startIndexWorker } from '../../src/app.ts';
+import { documentOf, openHouse, type House } from './house.ts';
+
+const opened = new AsyncDisposableStack();
+let house: House;
+
+beforeAll(async () => {
+  house = opened.use(await openHouse());
+  opened.use(await startIndexWorker(house.settings, { log: 'silent' }));
+});
+afterAll(() => opened.disposeAsync());
+
+interface Line {
+  readonly tenant: string;
+  readonly operation: string;
+  readonly key?: string;
+  readonly purpose?: string;
+  readonly result: string;
+  readonly job?: string;
+  readonly task?: string;
+}
+
+const linesOf = (tenant: string): Line[] =>
+  readFileSync(house.services.auditFile, 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Line)
+    .filter((line) => line.tenant === tenant);
+
+const enqueue = async (tenant: string, id: string): Promise<string> =>
+  (await house.producer.enqueueIndex({ tenant, corpus: 'docs', document: documentOf(id, `Text of ${id}.`) })).jobId;
+
+test('a document leaves a line for each data key that was asked for on its way, with its job, and one when it is read', async () => {
+  const key = await house.tenant('acme');
+  const job = await enqueue('acme', 'a secret id');
+  expect(await house.end(job)).toBe('done');
+  await house.reader.metadata({ tenant: 'acme', corpus: 'docs', id: 'a secret id' });
+  const [made, ...calls] = linesOf('acme');
+  expect(made).toMatchObject({ operation: 'PutTenant', key, settings: { plan: 'pro' }, result: 'ok' });
+  expect(calls).toMatchObject([
+    { operation: 'GenerateDataKey', key, purpose: 'documents', job },
+    // The worker's rings and the reader's open what the producer's has made.
+    { operation: 'Decrypt', key, purpose: 'documents', job },
+    { operation: 'Decrypt', key, purpose: 'documents', task: 'read' },
+  ]);
+  expect(readFileSync(house.services.auditFile, 'utf8')).not.toContain('a secret id');
+});
+
+test('each change of a tenant is a line, without what people wrote; a refused one too', async () => {
+  const key = await house.tenant('globex');
+  await house.operator.pauseTenant('globex', 'between us');
+  await house.operator.resumeTenant('globex');
+  await expect(house.operator.putTenant('globex', { plan: 'free' })).rejects.toMatchObject({
+    code: 'TENANT_KEY_INVALID',
+  });
+  await house.operator.block('globex', key, 'between us');
+  expect(linesOf('globex').slice(1)).toMatchObject([
+    { operation: 'PutTenant', settings: { paused: true }, result: 'ok' },
+    { operation: 'PutTenant', settings: { paused: false }, result: 'ok' },
+    { operation: 'PutTenant', settings: { plan: 'free' }, result: 'TENANT_KEY_INVALID' },
+    { operation: 'PutTenant', key, settings: { blocked: true }, result: 'ok' },
+  ]);
+  expect(readFileSync(house.services.auditFile, 'utf8')).not.toContain('between us');
+});
+
+test('documents are stored and read while no line can be written', async () => {
+  await house.tenant('initech');
+  const { auditFile } = house.services;
+  const before = readFileSync(auditFile);
+  rmSync(auditFile);
+  mkdirSync(auditFile);
+  try {
+    expect(await house.end(await enqueue('initech', 'one'))).toBe('done');
+    await house.reader.metadata({ tenant: 'initech', corpus: 'docs', id: 'one' });
+  } finally {
+    rmSync(auditFile, { recursive: true });
+  }
+  expect(before.length).toBeGreaterThan(0);
+});
