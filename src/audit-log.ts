@@ -63,8 +63,7 @@ const STDERR = 2;
 /** @throws SealdexError `CONFIG_INVALID` when the file cannot be written */
 export function createAuditLog({ to, clock, metrics, identity }: AuditLogDeps): AuditLog {
   const self = `${hostname()}/${process.pid}`;
-  const isFile = to !== 'stdout';
-  if (isFile) tryFile(to);
+  checkAuditLog(to);
   /** What broke off may have left half a line. */
   let isTorn = false;
   return {
@@ -78,8 +77,8 @@ export function createAuditLog({ to, clock, metrics, identity }: AuditLogDeps): 
       const fd = who.command === undefined ? STDOUT : STDERR;
       try {
         const text = isTorn ? `\n${line}` : line;
-        if (isFile) append(to, text);
-        else writeWhole(fd, text);
+        if (to === 'stdout') writeWhole(fd, text);
+        else append(to, text);
         isTorn = false;
       } catch (error) {
         isTorn = true;
@@ -93,13 +92,14 @@ export function createAuditLog({ to, clock, metrics, identity }: AuditLogDeps): 
 /** For who calls KMS with our own keys only. */
 export const noAudit: AuditLog = Object.freeze({ who: async () => ({ process: '-' }), write: () => {} });
 
-function tryFile(path: string): void {
+/** @throws SealdexError `CONFIG_INVALID` when it is a file that cannot be written */
+export function checkAuditLog(to: string): void {
   try {
-    append(path, '');
+    if (to !== 'stdout') append(to, '');
   } catch (error) {
     throw new SealdexError(
       'CONFIG_INVALID',
-      `SEALDEX_AUDIT_LOG cannot be written (${reasonOf(error)}): give the path of a file in a folder that is there, or stdout.`,
+      `SEALDEX_AUDIT_LOG ${to} cannot be written (${reasonOf(error)}): give the path of a file in a folder that is there, or stdout.`,
     );
   }
 }

@@ -1,4 +1,5 @@
 // The order in which our own installation is looked at. A part that cannot be reached ends its own checks, no others.
+import { checkAuditLog } from '../audit-log.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
 import { SealdexError } from '../errors.ts';
@@ -36,6 +37,7 @@ export interface DoctorDeps {
 /** Each finding as soon as those before it are known. */
 export async function* findings(deps: DoctorDeps): AsyncGenerator<Finding> {
   yield* settingsFindings(deps);
+  yield* auditLogFindings(deps);
   // All at once: the next part does not wait for one that does not answer.
   const parts = [part(redisPart(deps), 'redis'), part(bucketPart(deps), 'bucket'), part(keyPart(deps), 'platform key')];
   for (const found of parts) yield* await found;
@@ -47,6 +49,18 @@ const part = (found: Promise<Finding[]>, check: string): Promise<Finding[]> =>
 function* settingsFindings({ faults }: DoctorDeps): Generator<Finding> {
   for (const fault of faults) yield { check: 'settings', ...fail(`${fault}.`, 'Mend it in the environment.') };
   if (faults.length === 0) yield { check: 'settings', ...ok('All are right.') };
+}
+
+function* auditLogFindings({ values: { auditLog } }: DoctorDeps): Generator<Finding> {
+  if (auditLog === undefined) return;
+  const check = 'audit log';
+  try {
+    checkAuditLog(auditLog);
+    const where = auditLog === 'stdout' ? 'standard output, beside the log' : auditLog;
+    yield { check, ...ok(`Lines go to ${where}.`) };
+  } catch (error) {
+    yield { check, ...fail((error as Error).message, 'Nothing starts before that.') };
+  }
 }
 
 const unasked = (check: string): Finding[] => [

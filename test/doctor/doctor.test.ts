@@ -59,7 +59,7 @@ async function keysLeft(): Promise<string[]> {
 
 describe('an installation that is as it must be', () => {
   const REDIS = ['redis', 'redis version', 'redis eviction', 'redis persistence', 'redis memory', 'redis clock'];
-  const START = ['settings', ...REDIS, 'redis writing', 'bucket', 'bucket tenants/'];
+  const START = ['settings', 'audit log', ...REDIS, 'redis writing', 'bucket', 'bucket tenants/'];
   const SET = ['bucket versions', 'bucket lifecycle', 'bucket encryption'];
   const WRITES = ['bucket system/', 'conditional writes', 'conditional delete'];
   const KEYS = ['platform key, documents', 'platform key, intake'];
@@ -74,6 +74,14 @@ describe('an installation that is as it must be', () => {
     expect(besides(found)).toEqual([]);
     expect(found.map(({ check }) => check)).toEqual(checks);
     expect(await keysLeft()).toEqual([]);
+  });
+
+  test('says that the audit log cannot be written before anything is started', async () => {
+    const found = await findings({ SEALDEX_AUDIT_LOG: '/no such folder/audit.jsonl' });
+    expect(besides(found)).toEqual(['fail audit log']);
+    expect(of(found, 'audit log')?.saw).toContain(
+      'SEALDEX_AUDIT_LOG /no such folder/audit.jsonl cannot be written (ENOENT)',
+    );
   });
 
   test('only a producer really writes elsewhere than under system/', async () => {

@@ -1,0 +1,35 @@
+// What commands leave on the audit log: their name, and who ran them as AWS names them.
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { openScene } from './scene.ts';
+import { jsonOf } from './run.ts';
+
+test('a command leaves its lines with its name and who ran it, and its answer stays its own', async () => {
+  await using scene = await openScene();
+  const key = scene.services.kms.createKey();
+  expect((await scene.sealdex(['tenants', 'put', 'acme', '--plan', 'pro'])).code).toBe(0);
+  expect((await scene.sealdex(['keys', 'check', key, '--tenant', 'acme'])).code).toBe(0);
+  const lines = readFileSync(scene.services.auditFile, 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { command?: string })
+    // Not what the scene has made by itself.
+    .filter(({ command }) => command !== undefined);
+  const identity = expect.stringMatching(/^arn:aws:(iam|sts)::/) as string;
+  expect(lines[0]).toMatchObject({ operation: 'PutTenant', tenant: 'acme', command: 'tenants put', identity });
+  expect(lines.slice(1)).toMatchObject(
+    ['DescribeKey', 'GenerateDataKey', 'Encrypt', 'Decrypt', 'ReEncrypt', 'Decrypt', 'GenerateDataKey'].map(
+      (operation) => ({
+        operation,
+        key,
+        command: 'keys check',
+        identity,
+      }),
+    ),
+  );
+
+  const toStdout = { settings: { ...scene.settings, SEALDEX_AUDIT_LOG: 'stdout' } };
+  const { stdout, stderr } = await scene.sealdex(['keys', 'check', key, '--tenant', 'acme', '--json'], toStdout);
+  expect(jsonOf(stdout)).toHaveLength(1);
+  expect(stderr.match(/"audit":1/g)).toHaveLength(7);
+});
