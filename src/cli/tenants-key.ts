@@ -10,6 +10,7 @@ import { untilInterrupted } from './interrupt.ts';
 import { withOperator } from './opened.ts';
 import { movingOf } from './tenants-moving.ts';
 import { json, out, say } from './terminal.ts';
+import { sayWarnings } from './verdict-line.ts';
 
 interface SetKeyOptions {
   readonly toPlatformKey?: true;
@@ -66,8 +67,7 @@ const isMeant = async (tenant: string, signal: AbortSignal): Promise<boolean> =>
 async function change(operator: Operator, tenant: string, to: string, options: SetKeyOptions): Promise<void> {
   const changed = await operator.setKey(tenant, to, options.shared ? { shared: true } : {});
   if (options.json) return json(changed);
-  for (const { step, saw, todo } of changed.check?.steps.filter(({ verdict }) => verdict === 'warn') ?? [])
-    say(`warn  ${step}: ${[saw, todo].join(' ').trim()}`);
+  sayWarnings(changed.check);
   const name = to === PLATFORM ? 'the platform key' : to;
   if (!changed.changed) return out(`Tenant ${tenant} is served by ${name} already.`);
   out(`Changed the key of tenant ${tenant}: new data keys are made under ${name}.`);

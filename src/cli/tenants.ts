@@ -9,6 +9,7 @@ import { exportCommand } from './tenants-export.ts';
 import { reencryptCommand, setKeyCommand } from './tenants-key.ts';
 import { movingOf } from './tenants-moving.ts';
 import { pauseCommand, resumeCommand } from './tenants-stop.ts';
+import { sayWarnings } from './verdict-line.ts';
 import { json, jsonText, oneLine, out, say, table, time } from './terminal.ts';
 
 export function tenantsCommand(): Command {
@@ -91,6 +92,7 @@ interface PutOptions {
   readonly key?: string;
   readonly whenKeyShut?: WhenKeyShut;
   readonly keepOriginals?: 'yes' | 'no';
+  readonly shared?: true;
   readonly json?: true;
 }
 
@@ -105,6 +107,7 @@ function putCommand(): Command {
       '--key <arn>',
       "the tenant's own KMS key; without it the platform key serves it. Only when the tenant is made",
     )
+    .option('--shared', 'accept a key that another tenant has or had')
     .addOption(
       new Option(
         '--when-key-shut <what>',
@@ -120,6 +123,8 @@ function putCommand(): Command {
     .addHelpText(
       'after',
       `
+A key is checked first, as by sealdex keys check; no tenant is made when it cannot be used.
+
 Content that arrives while the tenant's KMS key is unusable waits under the platform key (park, which is the
 default), or is refused, for a tenant that wants nothing of its own under any other key.
 
@@ -131,18 +136,24 @@ Examples:
     .action(put);
 }
 
-async function put(tenant: string, { plan, key, whenKeyShut, keepOriginals, json: asJson }: PutOptions): Promise<void> {
+async function put(
+  tenant: string,
+  { plan, key, whenKeyShut, keepOriginals, shared, json: asJson }: PutOptions,
+): Promise<void> {
   checkName(tenant, 'tenant');
   const change = {
     ...(plan === undefined ? {} : { plan }),
-    ...(key === undefined ? {} : { kmsKeyArn: key }),
     ...(whenKeyShut === undefined ? {} : { whenKeyShut }),
     ...(keepOriginals === undefined ? {} : { keepOriginals: keepOriginals === 'yes' }),
   };
-  if (Object.keys(change).length === 0)
+  if (Object.keys(change).length === 0 && key === undefined)
     throw new UsageError('There is nothing to change: give --plan, --key, --when-key-shut or --keep-originals.');
   await withOperator(async (operator) => {
-    const { made, file } = await operator.putTenant(tenant, change);
+    const { made, file, check } =
+      key === undefined
+        ? await operator.putTenant(tenant, change)
+        : await operator.makeTenant(tenant, { ...change, kmsKeyArn: key }, shared ? { shared } : {});
+    sayWarnings(check);
     const served = file.kmsKeyArn === undefined ? 'platform key' : `KMS key ${file.kmsKeyArn}`;
     const refuses = file.whenKeyShut === 'refuse' ? ', content is refused while its key is shut' : '';
     const keeps = file.keepOriginals ? ', uploaded files are kept' : '';

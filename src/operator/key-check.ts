@@ -77,7 +77,8 @@ async function* allSteps(
     yield await ownersStep(deps.tenants, tenant, arn, shared);
 }
 
-async function fileOf(tenants: Tenants, tenant: string): Promise<TenantFile | undefined> {
+/** The file of a tenant that may not exist yet. */
+export async function fileOf(tenants: Tenants, tenant: string): Promise<TenantFile | undefined> {
   try {
     return await tenants.show(tenant);
   } catch (error) {

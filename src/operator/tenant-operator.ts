@@ -4,8 +4,22 @@ import { checkName, PLANS, WHEN_KEY_SHUT } from '../names.ts';
 import type { Reencryption, ReencryptionProgress } from '../reencryption.ts';
 import type { Store } from '../store/s3.ts';
 import type { TenantChange, TenantFile } from '../tenants.ts';
+import { attach } from './attach.ts';
 import { countKeys } from './count-keys.ts';
+import { fileOf, type KeyCheck } from './key-check.ts';
 import { setKey, type KeyChanged, type SetKeyDeps } from './set-key.ts';
+
+export interface PutTenant {
+  readonly made: boolean;
+  readonly file: TenantFile;
+  /** What the check of its KMS key found. */
+  readonly check?: KeyCheck;
+}
+
+interface Shared {
+  /** Accepts a key that another tenant has or had. */
+  readonly shared?: boolean;
+}
 
 /** All throw `TENANT_UNKNOWN`, `PLATFORM_TENANTS`, `STORE_FAILED`, `REDIS_FAILED`. */
 export interface TenantOperator {
@@ -17,12 +31,17 @@ export interface TenantOperator {
    * Makes a tenant or changes its plan and choices; a KMS key given here is not checked.
    * @throws SealdexError `DOCUMENT_INVALID` with field `tenant`, `plan` or `whenKeyShut`, `TENANT_KEY_INVALID`, `TENANT_CHANGED`
    */
-  putTenant(tenant: string, change: TenantChange): Promise<{ made: boolean; file: TenantFile }>;
+  putTenant(tenant: string, change: TenantChange): Promise<PutTenant>;
+  /**
+   * The same for a tenant that is made with a KMS key of its own, which is checked first.
+   * @throws SealdexError as `putTenant`, and those of KMS
+   */
+  makeTenant(tenant: string, change: TenantChange & { kmsKeyArn: string }, options?: Shared): Promise<PutTenant>;
   /**
    * Another KMS key for the tenant, checked first, or `platform`; what is stored begins to move.
    * @throws SealdexError `TENANT_KEY_INVALID`, `TENANT_CHANGED`, those of KMS
    */
-  setKey(tenant: string, to: string, options?: { readonly shared?: boolean }): Promise<KeyChanged>;
+  setKey(tenant: string, to: string, options?: Shared): Promise<KeyChanged>;
   /** Moves what is stored to the tenant's current KMS key, from the first object on. @throws SealdexError `NOT_FOUND` */
   reencrypt(tenant: string): Promise<void>;
   reencryption(tenant: string): Promise<ReencryptionProgress>;
@@ -38,18 +57,28 @@ export type TenantOperatorDeps = Omit<SetKeyDeps, 'checkKey'> & {
 export function createTenantOperator(deps: TenantOperatorDeps): TenantOperator {
   const { tenants, reencryption } = deps;
   const named = (tenant: string): string => checkName(tenant, 'tenant');
+  async function put(tenant: string, change: TenantChange): Promise<PutTenant> {
+    // A choice that nobody knows would make the file unreadable for everybody.
+    if (change.plan !== undefined && !PLANS.includes(change.plan))
+      throw new SealdexError('DOCUMENT_INVALID', `plan must be one of ${PLANS.join(', ')}.`, { field: 'plan' });
+    if (change.whenKeyShut !== undefined && !WHEN_KEY_SHUT.includes(change.whenKeyShut))
+      throw new SealdexError('DOCUMENT_INVALID', `whenKeyShut must be one of ${WHEN_KEY_SHUT.join(', ')}.`, {
+        field: 'whenKeyShut',
+      });
+    return tenants.put(tenant, change);
+  }
   return {
     tenantNames: () => tenants.names(),
     tenant: (tenant) => tenants.show(tenant),
-    async putTenant(tenant, change) {
-      // A choice that nobody knows would make the file unreadable for everybody.
-      if (change.plan !== undefined && !PLANS.includes(change.plan))
-        throw new SealdexError('DOCUMENT_INVALID', `plan must be one of ${PLANS.join(', ')}.`, { field: 'plan' });
-      if (change.whenKeyShut !== undefined && !WHEN_KEY_SHUT.includes(change.whenKeyShut))
-        throw new SealdexError('DOCUMENT_INVALID', `whenKeyShut must be one of ${WHEN_KEY_SHUT.join(', ')}.`, {
-          field: 'whenKeyShut',
-        });
-      return tenants.put(tenant, change);
+    putTenant: async (tenant, change) => put(tenant, change),
+    async makeTenant(tenant, change, options = {}) {
+      const file = await fileOf(tenants, named(tenant));
+      // One that is there has the key already, or gets it by `setKey`.
+      if (file || change.plan === undefined || change.plan === 'free') return put(tenant, change);
+      return attach(deps, tenant, change.kmsKeyArn, { ...options, plan: change.plan }, async (check) => ({
+        ...(await put(tenant, change)),
+        check,
+      }));
     },
     async setKey(tenant, to, options) {
       const changed = await setKey(deps, named(tenant), to, options);

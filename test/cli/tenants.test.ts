@@ -18,7 +18,7 @@ test('put makes a tenant, with a KMS key of its own or without, and changes its 
   expect(await tenants('put', 'own', '--plan', 'pro', '--key', keyArn)).toMatchObject({
     code: 0,
     stdout: `Made tenant own: plan pro, KMS key ${keyArn}.\n`,
-    stderr: '',
+    stderr: expect.stringMatching(/^warn {2}other tenant: The key works in another tenant's context too/) as string,
   });
   expect((await tenants('put', 'own', '--plan', 'enterprise')).stdout).toBe(
     `Changed tenant own: plan enterprise, KMS key ${keyArn}.\n`,
@@ -29,7 +29,6 @@ test('put makes a tenant, with a KMS key of its own or without, and changes its 
 });
 
 test.each<[string, string[], RegExp]>([
-  ['a key that is no full ARN', ['put', 'new', '--plan', 'pro', '--key', 'alias/mine'], /full ARN of a KMS key/],
   [
     'plan free to a tenant with a key',
     ['put', 'acme', '--plan', 'free'],
@@ -40,6 +39,35 @@ test.each<[string, string[], RegExp]>([
   expect({ code, stdout }).toEqual({ code: 65, stdout: '' });
   expect(linesOf(stderr)).toEqual([expect.stringMatching(why)]);
   expect(stderr).toMatch(/^sealdex: .* \(TENANT_KEY_INVALID\)\n$/);
+});
+
+test.each<[string, (arn: string) => string[], RegExp]>([
+  ['an alias', () => ['--key', 'alias/mine'], /An alias, .* Give the full ARN/],
+  ['a key that is disabled', (arn) => (scene.services.kms.disable(arn), ['--key', arn]), /The key is Disabled/],
+])('put makes no tenant with %s: 65, with what the check found', async (_, chosen, why) => {
+  const { code, stdout, stderr } = await tenants(
+    'put',
+    'new',
+    '--plan',
+    'pro',
+    ...chosen(scene.services.kms.createKey()),
+  );
+  expect({ code, stdout }).toEqual({ code: 65, stdout: '' });
+  expect(linesOf(stderr)).toEqual([
+    'sealdex: The KMS key cannot be attached (TENANT_KEY_INVALID):',
+    expect.stringMatching(why),
+  ]);
+  await expect(scene.operator.tenant('new')).rejects.toMatchObject({ code: 'TENANT_UNKNOWN' });
+});
+
+test('put makes no tenant with a key that another one has, unless it is said to be shared', async () => {
+  const arn = scene.services.kms.createKey();
+  const put = (tenant: string, ...more: string[]) => tenants('put', tenant, '--plan', 'pro', '--key', arn, ...more);
+  expect((await put('first')).code).toBe(0);
+  const { code, stderr } = await put('second');
+  expect(code).toBe(65);
+  expect(stderr).toContain('Tenants that have or had it: first.');
+  expect((await put('second', '--shared')).code).toBe(0);
 });
 
 test.each(['acme', 'globex'])("put refuses to change %s's key, and says why", async (tenant) => {
