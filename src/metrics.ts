@@ -35,7 +35,8 @@ export const METRICS = Object.freeze({
   sealdex_oldest_key_age_seconds: row('gauge', 'age of the oldest plaintext data key'),
   sealdex_key_unasked_seconds: row(
     'gauge',
-    'how long ago KMS last said yes, of the KMS key in use of which that is longest ago: what a revocation takes to be seen',
+    'how long ago KMS last said yes, of the KMS key in use of which that is longest ago, by role (worker, producer, reader): what a revocation takes to be seen in writing and in reading; the same in every process',
+    'role',
   ),
   sealdex_key_uses_total: row(
     'counter',

@@ -1,5 +1,6 @@
 // The gauges of a worker: where each number comes from.
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import type { Heartbeat } from '../heartbeat.ts';
 import type { WorkerReadiness } from '../health.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Depths } from '../upkeep/depths.ts';
@@ -27,15 +28,26 @@ export function eventLoopGauges(metrics: Metrics): () => void {
   return () => void delay.disable();
 }
 
+/** Writing and reading end by what their own processes know: the longest of each role, in seconds. */
+function unaskedByRole(heartbeats: readonly Heartbeat[], ofThisWorker: number): Record<string, number> {
+  const longest: Record<string, number> = { worker: ofThisWorker / 1000 };
+  for (const { role, unaskedMs } of heartbeats) longest[role] = Math.max(longest[role] ?? 0, unaskedMs / 1000);
+  return longest;
+}
+
 export function gauges(
   metrics: Metrics,
   { ring, keyCheck }: Guard,
+  heartbeats: () => Promise<readonly Heartbeat[]>,
   inFlightBytes: () => number,
   readiness: WorkerReadiness,
 ): void {
   metrics.gauge('sealdex_keys_in_memory', () => ring.stats().keys);
   metrics.gauge('sealdex_oldest_key_age_seconds', () => ring.stats().oldestMs / 1000);
-  metrics.gauge('sealdex_key_unasked_seconds', () => keyCheck.unaskedMs() / 1000);
+  metrics.gauges('sealdex_key_unasked_seconds', async () =>
+    // Without Redis each process knows of itself only.
+    unaskedByRole(await heartbeats().catch(() => []), keyCheck.unaskedMs()),
+  );
   metrics.gauge('sealdex_content_in_flight_bytes', inFlightBytes);
   metrics.gauge('sealdex_ready', async () => ((await readiness.check()).isReady ? 1 : 0));
 }

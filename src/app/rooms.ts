@@ -100,10 +100,17 @@ export async function openRooms<T>(
 }
 
 /** Lets the process be seen as alive, with what it holds. */
-export function beat({ redis, config, clock, ring, metrics }: Rooms, releases: Releases, role: Role): void {
+export function beat({ redis, config, clock, ring, guard, metrics }: Rooms, releases: Releases, role: Role): void {
   const facts = async () => {
     const { keys, oldestMs, tenants } = ring.stats();
-    return { keys, oldestKeyMs: oldestMs, tenants, kmsCalls: await metrics.by('sealdex_kms_calls_total', 'operation') };
+    const unaskedMs = guard.keyCheck.unaskedMs();
+    return {
+      keys,
+      oldestKeyMs: oldestMs,
+      unaskedMs,
+      tenants,
+      kmsCalls: await metrics.by('sealdex_kms_calls_total', 'operation'),
+    };
   };
   releases.add(startHeart({ redis, queue: config.queue, clock, role, facts }), (heart) => heart.stop());
 }

@@ -2,6 +2,7 @@
 // fleet's probes and chores beside it.
 import type { Clock } from '../clock.ts';
 import type { Settings } from '../config.ts';
+import { readHeartbeats } from '../heartbeat.ts';
 import { createReadiness, startHealth } from '../health.ts';
 import { removeContent } from '../intake.ts';
 import { createLog, faultOf, silentLog, type Log } from '../log.ts';
@@ -87,7 +88,13 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
     tellOfFaults(guard, log, platform);
     const shutGates = (): number => guard.gates.all().filter(({ record }) => record?.state === 'shut').length;
     const readiness = createReadiness(redis, () => platform.code, shutGates);
-    gauges(metrics, guard, () => budgets.index.inFlight + budgets.upload.inFlight, readiness);
+    gauges(
+      metrics,
+      guard,
+      () => readHeartbeats(redis, config.queue),
+      () => budgets.index.inFlight + budgets.upload.inFlight,
+      readiness,
+    );
     depthGauges(metrics, depthsReader(redis, redisKeys(config.queue)));
     releases.add(eventLoopGauges(metrics), (stop) => stop());
     const { gates, verdict } = guard;

@@ -11,7 +11,13 @@ import { documentOf, openHouse } from '../journey/house.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
 
-const FACTS: HeartbeatFacts = { keys: 2, oldestKeyMs: 1500, kmsCalls: { Decrypt: 3 }, tenants: ['acme'] };
+const FACTS: HeartbeatFacts = {
+  keys: 2,
+  oldestKeyMs: 1500,
+  unaskedMs: 1000,
+  kmsCalls: { Decrypt: 3 },
+  tenants: ['acme'],
+};
 
 interface Place extends AsyncDisposable {
   readonly redis: Redis;
