@@ -1,11 +1,11 @@
 // The audit log: a line of JSON for every call to KMS with a tenant's key and for every change of a tenant's settings, written
 // through before the answer is used. No content, key bytes or document ids. Reading it is src/audit's business.
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { accessSync, closeSync, constants, openSync, statSync, writeSync, type Stats } from 'node:fs';
 import { hostname } from 'node:os';
+import { dirname } from 'node:path';
 import type { Clock } from './clock.ts';
 import { SealdexError } from './errors.ts';
-import type { Metrics } from './metrics.ts';
 
 /** On whose behalf something is done. */
 export interface Asker {
@@ -13,7 +13,7 @@ export interface Asker {
   /** Of the command line, as `tenants set-key`. */
   readonly command?: string;
   /** What a process does of its own accord, or for its caller. */
-  readonly task?: 'key check' | 'probe' | 'read';
+  readonly task?: 'revocation check' | 'probe' | 'read';
 }
 
 export interface Who extends Asker {
@@ -23,32 +23,35 @@ export interface Who extends Asker {
 }
 
 /** What happened; time and who stand beside it on its line. */
-export type AuditEvent = {
+export interface AuditEvent {
   readonly tenant: string;
   readonly operation: string;
   /** The KMS key's ARN; `platform` when a tenant is given back to the platform key. */
   readonly key?: string | undefined;
+  /** The tenant in the encryption context, where a check tries another one than the tenant that it is for. */
+  readonly contextTenant?: string | undefined;
   readonly period?: string | undefined;
   readonly purpose?: string | undefined;
   /** Of a change of settings: what was changed, and to what. */
-  readonly settings?: Readonly<Record<string, unknown>>;
+  readonly settings?: Readonly<Record<string, unknown>> | undefined;
   /** `ok`; of a call the name of AWS' error, or `unanswered`; of a change a code. */
   readonly result: string;
   readonly requestId?: string | undefined;
-};
+}
 
 export interface AuditLog {
   /** Asks STS first when a command asks, for 3 s at most: so before a call, whose time it would take otherwise. */
   who(): Promise<Who>;
   /** Never throws: a line that cannot be written goes to standard error, and is counted. */
   write(who: Who, event: AuditEvent): void;
+  /** Lines that could not be written. */
+  failures(): number;
 }
 
 export interface AuditLogDeps {
   /** `stdout`, or a file's path. */
   readonly to: string;
   readonly clock: Clock;
-  readonly metrics: Metrics;
   readonly identity: () => Promise<string>;
 }
 
@@ -61,11 +64,12 @@ const STDOUT = 1;
 const STDERR = 2;
 
 /** @throws SealdexError `CONFIG_INVALID` when the file cannot be written */
-export function createAuditLog({ to, clock, metrics, identity }: AuditLogDeps): AuditLog {
+export function createAuditLog({ to, clock, identity }: AuditLogDeps): AuditLog {
   const self = `${hostname()}/${process.pid}`;
   checkAuditLog(to);
   /** What broke off may have left half a line. */
   let isTorn = false;
+  let failures = 0;
   return {
     async who() {
       const asker = askers.getStore() ?? {};
@@ -73,40 +77,57 @@ export function createAuditLog({ to, clock, metrics, identity }: AuditLogDeps): 
     },
     write(who, event) {
       const line = `${JSON.stringify({ audit: 1, time: new Date(clock.now()).toISOString(), ...event, ...who })}\n`;
-      // The standard output of a command is its answer.
-      const fd = who.command === undefined ? STDOUT : STDERR;
       try {
         const text = isTorn ? `\n${line}` : line;
-        if (to === 'stdout') writeWhole(fd, text);
-        else append(to, text);
+        if (to !== 'stdout') append(to, text);
+        // The standard output of a command is its answer.
+        else writeWhole(who.command === undefined ? STDOUT : STDERR, text);
         isTorn = false;
       } catch (error) {
         isTorn = true;
-        metrics.count('sealdex_audit_failures_total', {});
+        failures += 1;
         cry(`sealdex: The audit log (${to}) cannot be written (${reasonOf(error)}). Its line:\n${line}`);
       }
     },
+    failures: () => failures,
   };
 }
 
 /** For who calls KMS with our own keys only. */
-export const noAudit: AuditLog = Object.freeze({ who: async () => ({ process: '-' }), write: () => {} });
+export const noAudit: AuditLog = Object.freeze({
+  who: async () => ({ process: '-' }),
+  write: () => {},
+  failures: () => 0,
+});
 
-/** @throws SealdexError `CONFIG_INVALID` when it is a file that cannot be written */
+/** Makes nothing: whoever looks first would own the file. @throws SealdexError `CONFIG_INVALID` for a file that cannot be written */
 export function checkAuditLog(to: string): void {
+  const reason = to === 'stdout' ? undefined : faultOf(to);
+  if (reason === undefined) return;
+  throw new SealdexError(
+    'CONFIG_INVALID',
+    `SEALDEX_AUDIT_LOG ${to} cannot be written (${reason}): give the path of a file in a folder that is there, or stdout.`,
+  );
+}
+
+function faultOf(path: string): string | undefined {
   try {
-    if (to !== 'stdout') append(to, '');
+    const found = statSync(path, { throwIfNoEntry: false });
+    if (found && !canHold(found)) return 'no file';
+    accessSync(found ? path : dirname(path), constants.W_OK);
+    return undefined;
   } catch (error) {
-    throw new SealdexError(
-      'CONFIG_INVALID',
-      `SEALDEX_AUDIT_LOG ${to} cannot be written (${reasonOf(error)}): give the path of a file in a folder that is there, or stdout.`,
-    );
+    return reasonOf(error);
   }
 }
 
+/** Opening or writing anything else, a pipe for one, may stop the whole process. */
+const canHold = (found: Stats): boolean => found.isFile() || found.isCharacterDevice();
+
 /** Opened for each line: whoever rotates the file needs no word of ours, and many processes may share it. */
 function append(path: string, text: string): void {
-  const fd = openSync(path, 'a', 0o600);
+  const { O_WRONLY, O_APPEND, O_CREAT, O_NONBLOCK } = constants;
+  const fd = openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0o640);
   try {
     writeWhole(fd, text);
   } finally {
@@ -114,7 +135,7 @@ function append(path: string, text: string): void {
   }
 }
 
-const FULL_PIPE_TRIES = 50;
+const FULL_PIPE_TRIES = 20;
 const FULL_PIPE_MS = 5;
 
 /** Past the streams of Node, whose failures end the process or come too late. */
@@ -134,9 +155,9 @@ function writeWhole(fd: number, text: string): void {
 
 function cry(text: string): void {
   try {
-    writeWhole(STDERR, text);
+    writeSync(STDERR, text);
   } catch {
-    // The metric has told.
+    // The count tells.
   }
 }
 

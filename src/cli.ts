@@ -118,6 +118,9 @@ export async function main(argv: readonly string[]): Promise<void> {
   }
 }
 
+/** A worker runs in them, whose jobs are nobody's command. */
+const SERVING: ReadonlySet<string> = new Set(['worker', 'dev', 'demo']);
+
 /** What a command asks of KMS, or changes, is written down with its name; what a worker does has names of its own. */
 function askerOf(program: Command, argv: readonly string[]): Asker {
   let command = program;
@@ -126,7 +129,7 @@ function askerOf(program: Command, argv: readonly string[]): Asker {
     if (!next) break;
     command = next;
   }
-  return command === program || command.name() === 'worker'
+  return command === program || SERVING.has(command.name())
     ? {}
     : { command: nameOf(command).slice(program.name().length + 1) };
 }

@@ -30,7 +30,11 @@ export const METRICS = Object.freeze({
   sealdex_jobs_active: row('gauge', 'jobs in work in this process'),
   sealdex_content_in_flight_bytes: row('gauge', 'bytes that content in work takes of SEALDEX_IN_FLIGHT_BYTES'),
   sealdex_kms_calls_total: row('counter', 'KMS calls by operation and result (ok or a code)', 'operation', 'result'),
-  sealdex_audit_failures_total: row('counter', 'lines that the audit log could not take'),
+  sealdex_audit_failures: row(
+    'gauge',
+    'lines that the audit log of a living process could not take, by role (worker, producer, reader); the same in every process',
+    'role',
+  ),
   sealdex_keys_in_memory: row('gauge', 'plaintext data keys in memory'),
   sealdex_oldest_key_age_seconds: row('gauge', 'age of the oldest plaintext data key'),
   sealdex_key_unasked_seconds: row(

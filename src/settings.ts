@@ -294,6 +294,6 @@ export const SETTINGS = Object.freeze({
     'stdout',
     'path, stdout',
     "where a line is written for each use of a tenant's KMS key and each change of a tenant; commands take standard error for stdout",
-    notEmpty,
+    matching(/^(?:stdout|\/.*[^/])$/, 'stdout or the absolute path of a file'),
   ),
 });

@@ -28,6 +28,13 @@ export function eventLoopGauges(metrics: Metrics): () => void {
   return () => void delay.disable();
 }
 
+/** Of each role, in the processes that live. */
+function auditFailuresByRole(heartbeats: readonly Heartbeat[]): Record<string, number> {
+  const sums: Record<string, number> = {};
+  for (const { role, auditFailures } of heartbeats) sums[role] = (sums[role] ?? 0) + auditFailures;
+  return sums;
+}
+
 /** Writing and reading end by what their own processes know: the longest of each role, in seconds. */
 function unaskedByRole(heartbeats: readonly Heartbeat[], ofThisWorker: number): Record<string, number> {
   const longest: Record<string, number> = { worker: ofThisWorker / 1000 };
@@ -48,6 +55,7 @@ export function gauges(
     // Without Redis each process knows of itself only.
     unaskedByRole(await heartbeats().catch(() => []), keyCheck.unaskedMs()),
   );
+  metrics.gauges('sealdex_audit_failures', async () => auditFailuresByRole(await heartbeats().catch(() => [])));
   metrics.gauge('sealdex_content_in_flight_bytes', inFlightBytes);
   metrics.gauge('sealdex_ready', async () => ((await readiness.check()).isReady ? 1 : 0));
 }

@@ -71,7 +71,7 @@ export async function openRooms<T>(
     const metrics = createMetrics();
     const sts = releases.add(createIdentity(config), (opened) => opened.close());
     const identity = (): Promise<string> => sts.arn();
-    const audit = createAuditLog({ to: config.auditLog, clock, metrics, identity });
+    const audit = createAuditLog({ to: config.auditLog, clock, identity });
     const connect = async (as: RedisUse): Promise<Redis> => {
       signal?.throwIfAborted();
       return releases.add(await openRedis(config, as), closeRedis);
@@ -100,7 +100,11 @@ export async function openRooms<T>(
 }
 
 /** Lets the process be seen as alive, with what it holds. */
-export function beat({ redis, config, clock, ring, guard, metrics }: Rooms, releases: Releases, role: Role): void {
+export function beat(
+  { redis, config, clock, ring, guard, audit, metrics }: Rooms,
+  releases: Releases,
+  role: Role,
+): void {
   const facts = async () => {
     const { keys, oldestMs, tenants } = ring.stats();
     const unaskedMs = guard.keyCheck.unaskedMs();
@@ -108,6 +112,7 @@ export function beat({ redis, config, clock, ring, guard, metrics }: Rooms, rele
       keys,
       oldestKeyMs: oldestMs,
       unaskedMs,
+      auditFailures: audit.failures(),
       tenants,
       kmsCalls: await metrics.by('sealdex_kms_calls_total', 'operation'),
     };

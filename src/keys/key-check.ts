@@ -70,7 +70,7 @@ export function startKeyCheck(deps: KeyCheckDeps): KeyCheck {
       return;
     }
     try {
-      await askedBy({ task: 'key check' }, () => deps.ring.askAgain(held));
+      await askedBy({ task: 'revocation check' }, () => deps.ring.askAgain(held));
       entry.at = now;
       entry.due = now + keyCheckMs;
       await lease.renew(keyCheckMs);

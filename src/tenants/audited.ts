@@ -1,5 +1,5 @@
 // A change of a tenant's file, put on the audit log with what it came to.
-import type { AuditLog } from '../audit-log.ts';
+import type { AuditEvent, AuditLog } from '../audit-log.ts';
 import { SealdexError } from '../errors.ts';
 import type { TenantChange } from './merge.ts';
 
@@ -12,7 +12,13 @@ export async function audited<T>(
 ): Promise<T> {
   const who = await audit.who();
   const write = (result: string): void =>
-    audit.write(who, { tenant, operation: 'PutTenant', key: keyOf(change), settings: settingsOf(change), result });
+    audit.write(who, {
+      tenant,
+      operation: operationOf(change),
+      key: keyOf(change),
+      settings: settingsOf(change),
+      result,
+    });
   try {
     const done = await work();
     write('ok');
@@ -23,19 +29,24 @@ export async function audited<T>(
   }
 }
 
+const operationOf = ({ key, paused, blocked, deleted }: TenantChange): string => {
+  if (deleted) return 'DeleteTenant';
+  if (key) return 'SetTenantKey';
+  if (blocked) return blocked.word ? 'BlockKey' : 'UnblockKey';
+  if (paused === undefined) return 'PutTenant';
+  return paused ? 'PauseTenant' : 'ResumeTenant';
+};
+
 const keyOf = ({ key, kmsKeyArn, blocked }: TenantChange): string | undefined =>
   key?.entry.to ?? kmsKeyArn ?? blocked?.arn;
 
 /** What is to be different, without the reasons that people wrote. */
-const settingsOf = ({ plan, whenKeyShut, keepOriginals, ...change }: TenantChange): Record<string, unknown> => {
-  const { key, paused, blocked, deleted } = change;
-  return {
+const settingsOf = ({ plan, whenKeyShut, keepOriginals, key }: TenantChange): AuditEvent['settings'] => {
+  const settings = {
     ...(plan === undefined ? {} : { plan }),
     ...(whenKeyShut === undefined ? {} : { whenKeyShut }),
     ...(keepOriginals === undefined ? {} : { keepOriginals }),
     ...(key === undefined ? {} : { formerKey: key.entry.from }),
-    ...(paused === undefined ? {} : { paused: paused !== null }),
-    ...(blocked === undefined ? {} : { blocked: blocked.word !== null }),
-    ...(deleted === undefined ? {} : { deleted: true }),
   };
+  return Object.keys(settings).length === 0 ? undefined : settings;
 };

@@ -16,7 +16,6 @@ const metrics = createMetrics();
 const audit: AuditLog = createAuditLog({
   to: services.auditFile,
   clock: systemClock,
-  metrics,
   identity: async () => 'arn:aws:sts::000000000000:assumed-role/operators/jo',
 });
 const kms = createKms(config, metrics, audit, 'prompt');

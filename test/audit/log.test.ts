@@ -1,18 +1,16 @@
 // Where the audit log goes: a file that others may rotate, or standard output; and what happens when it cannot be written.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, rmdirSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { createAuditLog, type AuditLog } from '../../src/audit-log.ts';
 import { systemClock } from '../../src/clock.ts';
-import { createMetrics, type Metrics } from '../../src/metrics.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sealdex-audit-log-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const open = (to: string, metrics: Metrics = createMetrics()): AuditLog =>
-  createAuditLog({ to, clock: systemClock, metrics, identity: async () => 'unknown' });
+const open = (to: string): AuditLog => createAuditLog({ to, clock: systemClock, identity: async () => 'unknown' });
 
 const WHO = { process: 'host/1' };
 const event = (tenant: string) => ({ tenant, operation: 'PutTenant', result: 'ok' });
@@ -37,25 +35,42 @@ test('A file that cannot be written stops the start', () => {
   );
 });
 
-test('A line that cannot be written throws nothing and is counted; the next one goes where it belongs', async () => {
+test('A pipe, which could stop the process, stops the start instead', () => {
+  const path = join(folder, 'pipe');
+  execFileSync('mkfifo', [path]);
+  expect(() => open(path)).toThrow(expect.objectContaining({ message: expect.stringContaining('(no file)') }));
+});
+
+test('A file that became a pipe holds nothing up: its lines are counted', () => {
+  const path = join(folder, 'late-pipe');
+  const audit = open(path);
+  execFileSync('mkfifo', [path]);
+  audit.write(WHO, event('acme'));
+  expect(audit.failures()).toBe(1);
+});
+
+test('Looking makes no file: it belongs to who writes the first line', () => {
+  const path = join(folder, 'unmade');
+  open(path);
+  expect(existsSync(path)).toBe(false);
+});
+
+test('A line that cannot be written throws nothing and is counted; the next one goes where it belongs', () => {
   const path = join(folder, 'full.jsonl');
-  const metrics = createMetrics();
-  const audit = open(path, metrics);
-  rmSync(path);
+  const audit = open(path);
   mkdirSync(path);
   audit.write(WHO, event('lost'));
   rmdirSync(path);
   audit.write(WHO, event('kept'));
-  expect(await metrics.text()).toContain('sealdex_audit_failures_total 1');
+  expect(audit.failures()).toBe(1);
   expect(tenantsIn(path)).toEqual(['kept']);
 });
 
 const CHILD = `
   import { createAuditLog } from ${JSON.stringify(new URL('../../src/audit-log.ts', import.meta.url).href)};
   import { systemClock } from ${JSON.stringify(new URL('../../src/clock.ts', import.meta.url).href)};
-  import { createMetrics } from ${JSON.stringify(new URL('../../src/metrics.ts', import.meta.url).href)};
   const audit = createAuditLog({
-    to: process.argv[1], clock: systemClock, metrics: createMetrics(), identity: async () => 'unknown',
+    to: process.argv[1], clock: systemClock, identity: async () => 'unknown',
   });
   for (const command of [undefined, 'status'])
     audit.write({ process: 'p', ...(command && { command }) }, { tenant: 'acme', operation: 'PutTenant', result: 'ok' });

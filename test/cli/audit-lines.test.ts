@@ -28,6 +28,8 @@ test('a command leaves its lines with its name and who ran it, and its answer st
     ),
   );
 
+  expect(lines.at(-1)).toMatchObject({ contextTenant: 'another-tenant' });
+
   const toStdout = { settings: { ...scene.settings, SEALDEX_AUDIT_LOG: 'stdout' } };
   const { stdout, stderr } = await scene.sealdex(['keys', 'check', key, '--tenant', 'acme', '--json'], toStdout);
   expect(jsonOf(stdout)).toHaveLength(1);

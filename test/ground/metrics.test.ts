@@ -18,6 +18,7 @@ describe('the table of metrics', () => {
       'queue',
       'state',
       'quantile',
+      'role',
     ]);
     expect(rows.flatMap(([, { labels }]) => labels).filter((label) => !allowed.has(label))).toEqual([]);
   });

@@ -15,6 +15,7 @@ const FACTS: HeartbeatFacts = {
   keys: 2,
   oldestKeyMs: 1500,
   unaskedMs: 1000,
+  auditFailures: 1,
   kmsCalls: { Decrypt: 3 },
   tenants: ['acme'],
 };

@@ -59,10 +59,10 @@ test('each change of a tenant is a line, without what people wrote; a refused on
   });
   await house.operator.block('globex', key, 'between us');
   expect(linesOf('globex').slice(1)).toMatchObject([
-    { operation: 'PutTenant', settings: { paused: true }, result: 'ok' },
-    { operation: 'PutTenant', settings: { paused: false }, result: 'ok' },
+    { operation: 'PauseTenant', result: 'ok' },
+    { operation: 'ResumeTenant', result: 'ok' },
     { operation: 'PutTenant', settings: { plan: 'free' }, result: 'TENANT_KEY_INVALID' },
-    { operation: 'PutTenant', key, settings: { blocked: true }, result: 'ok' },
+    { operation: 'BlockKey', key, result: 'ok' },
   ]);
   expect(readFileSync(house.services.auditFile, 'utf8')).not.toContain('between us');
 });

@@ -66,8 +66,14 @@ export async function* useSteps(
   if (made.answer) yield await otherTenantStep(calls, key, context, signal);
 }
 
-async function newDataKey(calls: KeyCalls, arn: string, context: KeyContext, signal?: AbortSignal): Promise<Wrapped> {
-  const { plaintext, wrapped } = await calls.generateDataKey(arn, context, signal);
+async function newDataKey(
+  calls: KeyCalls,
+  arn: string,
+  context: KeyContext,
+  signal?: AbortSignal,
+  tenant = context.tenant,
+): Promise<Wrapped> {
+  const { plaintext, wrapped } = await calls.generateDataKey(arn, context, signal, tenant);
   return { wrapped, hash: hashAndWipe(plaintext) };
 }
 
@@ -128,7 +134,7 @@ async function otherTenantStep(
   const [one, other] = OTHER_TENANTS;
   const step: KeyStep = 'other tenant';
   const foreign = { ...context, tenant: tenant === one ? other : one };
-  const { fault } = await tried(newDataKey(calls, arn, foreign, signal));
+  const { fault } = await tried(newDataKey(calls, arn, foreign, signal, tenant));
   if (fault) return ok(step, `The key is refused for another tenant's context (${fault.reason ?? fault.code}).`);
   return warn(
     step,

@@ -35,8 +35,8 @@ export interface KeyFacts {
 /** All throw SealdexError by the tables of keys/kms-errors.ts, or the signal's reason. */
 export interface KeyCalls {
   describe(arn: string, tenant: string, signal?: AbortSignal): Promise<KeyFacts>;
-  /** The receiver wipes the plaintext. */
-  generateDataKey(arn: string, context: KeyContext, signal?: AbortSignal): Promise<GeneratedKey>;
+  /** The receiver wipes the plaintext. `tenant`: for whom, when the context is not its own. */
+  generateDataKey(arn: string, context: KeyContext, signal?: AbortSignal, tenant?: string): Promise<GeneratedKey>;
   /** The receiver wipes it. */
   decrypt(arn: string, wrapped: Uint8Array, context: KeyContext, signal?: AbortSignal): Promise<Buffer>;
   encrypt(arn: string, plaintext: Uint8Array, context: KeyContext, signal?: AbortSignal): Promise<Buffer>;
@@ -87,10 +87,10 @@ export function createKeyCalls(config: Config, audit: AuditLog, metrics?: Metric
       const { KeyMetadata } = await call(KeyId, tenant, signal, command, (options) => client.send(command, options));
       return factsOf(KeyMetadata);
     },
-    async generateDataKey(KeyId, context, signal) {
+    async generateDataKey(KeyId, context, signal, tenant = context.tenant) {
       const EncryptionContext = contextOf(context);
       const command = new GenerateDataKeyCommand({ KeyId, KeySpec: 'AES_256', EncryptionContext });
-      const answer = await call(KeyId, context.tenant, signal, command, (options) => client.send(command, options));
+      const answer = await call(KeyId, tenant, signal, command, (options) => client.send(command, options));
       return { plaintext: takePlaintext(answer, KeyId), wrapped: Buffer.from(answer.CiphertextBlob ?? []) };
     },
     async decrypt(KeyId, CiphertextBlob, context, signal) {

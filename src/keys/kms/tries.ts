@@ -2,6 +2,7 @@
 // What a call is for is told by who sends it.
 import type { KMSClient } from '@aws-sdk/client-kms';
 import type { AuditLog, Who } from '../../audit-log.ts';
+import { SealdexError } from '../../errors.ts';
 
 /** On whose behalf a command is sent. */
 export interface Sender {
@@ -17,7 +18,7 @@ interface Input {
   readonly SourceEncryptionContext?: Readonly<Record<string, string>> | undefined;
 }
 
-/** Returns how a command's sender is told, before it is sent; one of an unknown sender is no tenant's. */
+/** Returns how a command's sender is told, before it is sent. With a key that is not ours nothing is sent of an unknown one. */
 export function auditTries(
   client: KMSClient,
   audit: AuditLog,
@@ -30,11 +31,15 @@ export function auditTries(
         const sender = senders.get(args.input);
         const { KeyId, SourceKeyId, EncryptionContext, SourceEncryptionContext } = args.input as Input;
         const key = KeyId ?? SourceKeyId;
-        if (!sender || key === undefined || ours.has(key)) return next(args);
-        const { period, purpose } = EncryptionContext ?? SourceEncryptionContext ?? {};
+        if (key !== undefined && ours.has(key)) return next(args);
+        if (!sender) throw new SealdexError('INTERNAL', undefined, { reason: 'Unaudited' });
+        const { tenant, who } = sender;
+        const context = EncryptionContext ?? SourceEncryptionContext;
+        const contextTenant = context?.['tenant'] === tenant ? undefined : context?.['tenant'];
+        const { period, purpose } = context ?? {};
         const operation = withoutCommand(commandName);
         const write = (result: string, requestId: string | undefined): void =>
-          audit.write(sender.who, { tenant: sender.tenant, operation, key, period, purpose, result, requestId });
+          audit.write(who, { tenant, operation, key, contextTenant, period, purpose, result, requestId });
         try {
           const answered = await next(args);
           write('ok', answered.output?.$metadata.requestId);
