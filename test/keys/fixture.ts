@@ -36,6 +36,8 @@ export type RingOptions = Partial<Pick<KeyRingDeps, 'use' | 'limits' | 'maxKeys'
   readonly clock?: FakeClock;
   /** Another way to the same Redis. */
   readonly redisUrl?: string;
+  /** Instead of the SDK and the room's KMS. */
+  readonly kms?: Kms;
 };
 
 export const HOUR_MS = 3_600_000;
@@ -72,13 +74,13 @@ export async function openRoom(): Promise<Room> {
 }
 
 async function openRing(config: Config, options: RingOptions): Promise<OneRing> {
-  const { use = 'patient', clock = new FakeClock(), redisUrl = config.redisUrl, ...limits } = options;
+  const { use = 'patient', clock = new FakeClock(), redisUrl = config.redisUrl, ...more } = options;
   const metrics = createMetrics();
   const redis = await openRedis({ redisUrl }, use);
   const shared = createSharedKeys(redis, config.queue, clock);
   const plaintexts: Buffer[] = [];
-  const kms = watched(createKms(config, metrics, noAudit, use), plaintexts);
-  return { ring: new KeyRing({ clock, kms, shared, use, ...limits }), kms, metrics, redis, shared, plaintexts };
+  const kms = watched(options.kms ?? createKms(config, metrics, noAudit, use), plaintexts);
+  return { ring: new KeyRing({ clock, shared, use, ...more, kms }), kms, metrics, redis, shared, plaintexts };
 }
 
 function watched(kms: Kms, plaintexts: Buffer[]): Kms {

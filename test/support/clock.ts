@@ -1,10 +1,17 @@
 // A clock that stands still until a test moves it: wall and monotonic time, together or apart, and the timers due.
 import type { Clock, Timer } from '../../src/clock.ts';
 
+interface FakeTimer {
+  readonly at: number;
+  readonly fn: () => void;
+}
+
 export class FakeClock implements Clock {
   #wall: number;
   #monotonic = 1_000;
-  readonly #timers = new Set<{ at: number; fn: () => void }>();
+  readonly #timers = new Set<FakeTimer>();
+  /** When the first is due of those set since the last look. */
+  #added = Infinity;
 
   constructor(start = Date.parse('2026-11-23T12:00:00Z')) {
     this.#wall = start;
@@ -21,6 +28,7 @@ export class FakeClock implements Clock {
   after(ms: number, fn: () => void): Timer {
     const timer = { at: this.#monotonic + Math.max(0, ms), fn };
     this.#timers.add(timer);
+    this.#added = Math.min(this.#added, timer.at);
     return { cancel: () => this.#timers.delete(timer) };
   }
 
@@ -32,16 +40,23 @@ export class FakeClock implements Clock {
   /** Moves both clocks and runs what is due, in order. */
   advance(ms: number): void {
     const end = this.#monotonic + ms;
-    for (;;) {
-      const next = [...this.#timers].filter((timer) => timer.at <= end).sort((a, b) => a.at - b.at)[0];
-      if (!next) break;
-      this.#wall += Math.max(0, next.at - this.#monotonic);
-      this.#monotonic = Math.max(this.#monotonic, next.at);
-      this.#timers.delete(next);
-      next.fn();
+    for (let due = this.#dueBy(end); due.length > 0; due = this.#dueBy(end)) {
+      this.#added = Infinity;
+      for (const timer of due) {
+        // One that was set meanwhile comes first.
+        if (timer.at > this.#added) break;
+        if (!this.#timers.delete(timer)) continue;
+        this.#wall += Math.max(0, timer.at - this.#monotonic);
+        this.#monotonic = Math.max(this.#monotonic, timer.at);
+        timer.fn();
+      }
     }
     this.#wall += end - this.#monotonic;
     this.#monotonic = end;
+  }
+
+  #dueBy(end: number): FakeTimer[] {
+    return [...this.#timers].filter((timer) => timer.at <= end).sort((a, b) => a.at - b.at);
   }
 
   /** Moves the wall clock alone, as NTP or an operator would; no timer runs. */

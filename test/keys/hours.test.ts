@@ -1,0 +1,185 @@
+// How often KMS is asked over hours, by three processes that all use every tenant's key every five minutes. The numbers are
+// exact: one call more or less in any minute is a fault. (fleet.test.ts has few tenants, and the SDK and processes in truth.)
+import { randomBytes } from 'node:crypto';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { sleep, systemClock } from '../../src/clock.ts';
+import { periodAt, type KeyContext } from '../../src/keys/data-key.ts';
+import { startKeyCheck, type KeyCheck } from '../../src/keys/key-check.ts';
+import type { Kms } from '../../src/keys/kms.ts';
+import { gateId } from '../../src/names.ts';
+import { redisKeys } from '../../src/redis.ts';
+import { FakeClock } from '../support/clock.ts';
+import { openRoom, type OneRing, type Room } from './fixture.ts';
+
+const PROCESSES = 3;
+const MINUTES = 180;
+const MINUTE_MS = 60_000;
+/** Some of the tenants in each minute. */
+const USE_EVERY = 5;
+/** Seconds into each minute, after its uses: how long those waited for each other does not decide when a check is due. */
+const CHECK_AT_MS = 45_000;
+/** While uses wait, the clocks run so much faster than the real one. */
+const FASTER = 3;
+const TURN_MS = 5;
+const CALL_MS = 1;
+/** Tenants whose first uses are under way at once. */
+const AT_ONCE = 16;
+
+interface Tenant {
+  readonly tenant: string;
+  readonly arn: string;
+}
+
+interface Process extends OneRing {
+  readonly clock: FakeClock;
+  readonly check: KeyCheck;
+}
+
+/** KMS calls. */
+interface Calls {
+  readonly generated: number;
+  readonly decrypted: number;
+}
+
+const BEGUN = new FakeClock().now();
+const allMinutes = Array.from({ length: MINUTES }, (_, minute) => minute);
+const usedIn = <T>(tenants: readonly T[], minute: number): T[] =>
+  tenants.filter((_, index) => index % USE_EVERY === minute % USE_EVERY);
+const total = (calls: readonly Calls[]): Calls => ({
+  generated: calls.reduce((sum, { generated }) => sum + generated, 0),
+  decrypted: calls.reduce((sum, { decrypted }) => sum + decrypted, 0),
+});
+
+let room: Room;
+
+beforeEach(async () => {
+  room = await openRoom();
+});
+afterEach(() => room[Symbol.asyncDispose]());
+
+/** KMS as a key ring sees it, which knows what it wrapped and for whom. */
+function countingKms(): { readonly kms: Kms; readonly taken: () => Calls } {
+  const wrappedKeys = new Map<string, Buffer>();
+  const idOf = (arn: string, wrapped: Uint8Array, context: KeyContext): string =>
+    JSON.stringify([arn, Buffer.from(wrapped).toString('base64'), context]);
+  let calls: Calls = { generated: 0, decrypted: 0 };
+  return {
+    kms: {
+      async generateDataKey(arn, context) {
+        calls = { ...calls, generated: calls.generated + 1 };
+        await sleep(systemClock, CALL_MS);
+        const [plaintext, wrapped] = [randomBytes(32), randomBytes(184)];
+        wrappedKeys.set(idOf(arn, wrapped, context), Buffer.from(plaintext));
+        return { plaintext, wrapped };
+      },
+      async decrypt(arn, wrapped, context) {
+        calls = { ...calls, decrypted: calls.decrypted + 1 };
+        await sleep(systemClock, CALL_MS);
+        return Buffer.from(wrappedKeys.get(idOf(arn, wrapped, context))!);
+      },
+      close() {},
+    },
+    taken: () => {
+      const taken = calls;
+      calls = { generated: 0, decrypted: 0 };
+      return taken;
+    },
+  };
+}
+
+async function startProcess(kms: Kms, keyCheckMs: number): Promise<Process> {
+  const clock = new FakeClock();
+  const one = await room.open({ clock, kms });
+  const keys = redisKeys(room.config.queue);
+  const check = startKeyCheck({ clock, redis: one.redis, keys, ring: one.ring, keyCheckMs });
+  // From here on it looks when the test says so.
+  await check.stop();
+  return { ...one, clock, check };
+}
+
+async function waitFor(processes: readonly Process[], work: Promise<unknown>): Promise<void> {
+  const end = work.then(() => true);
+  for (let isOver = false; !isOver;) {
+    const begun = systemClock.monotonic();
+    isOver = await Promise.race([end, sleep(systemClock, TURN_MS).then(() => false)]);
+    for (const { clock } of processes) clock.advance(Math.round((systemClock.monotonic() - begun) * FASTER));
+  }
+}
+
+async function useAll(processes: readonly Process[], tenants: readonly Tenant[]): Promise<void> {
+  const left = tenants.values();
+  const useNext = async (): Promise<void> => {
+    for (const { tenant, arn } of left)
+      await Promise.all(processes.map(({ ring }) => ring.current(tenant, arn, 'documents', 1)));
+  };
+  await waitFor(processes, Promise.all(Array.from({ length: AT_ONCE }, useNext)));
+}
+
+/** Redis' clock cannot be moved: what it would have let run out by then goes, and the rest comes nearer. */
+async function age({ redis }: Process, tenants: readonly Tenant[], ms: number): Promise<void> {
+  const keys = redisKeys(room.config.queue);
+  const leases = tenants.map(({ tenant, arn }) => keys.lease(`key-check:${gateId(tenant, arn)}`));
+  await redis.eval(
+    `for _, key in ipairs(KEYS) do
+      local left = redis.call('PTTL', key)
+      if left > 0 then redis.call('PEXPIRE', key, left - ARGV[1]) end
+    end`,
+    leases.length,
+    ...leases,
+    ms,
+  );
+}
+
+/** What KMS was asked in each minute. */
+async function asked(tenants: readonly Tenant[], keyCheckMs = 0): Promise<Calls[]> {
+  const { kms, taken } = countingKms();
+  const processes = await Promise.all(Array.from({ length: PROCESSES }, () => startProcess(kms, keyCheckMs)));
+  const goTo = (ms: number): void => processes.forEach(({ clock }) => clock.advance(BEGUN + ms - clock.now()));
+  const calls: Calls[] = [];
+  for (const minute of allMinutes) {
+    goTo(minute * MINUTE_MS);
+    await useAll(processes, usedIn(tenants, minute));
+    goTo(minute * MINUTE_MS + CHECK_AT_MS);
+    if (keyCheckMs > 0) {
+      await Promise.all(processes.map(({ check }) => check.tick()));
+      await age(processes[0]!, tenants, MINUTE_MS);
+    }
+    calls.push(taken());
+  }
+  return calls;
+}
+
+/** What may be asked: in each period one GenerateDataKey and a Decrypt for each further process; a check whenever KMS was last asked so long ago. */
+function promised(tenants: readonly Tenant[], checkMinutes = Infinity): Calls[] {
+  const known = new Map<Tenant, { period: string; at: number }>();
+  return allMinutes.map((minute) => {
+    const periodOf = ({ tenant }: Tenant): string => periodAt(tenant, BEGUN + minute * MINUTE_MS);
+    const first = usedIn(tenants, minute).filter((one) => known.get(one)?.period !== periodOf(one));
+    for (const one of first) known.set(one, { period: periodOf(one), at: minute });
+    const live = [...known].filter(([one, { period }]) => period === periodOf(one)).map(([, last]) => last);
+    const due = live.filter(({ at }) => minute - at >= checkMinutes);
+    for (const last of due) last.at = minute;
+    return { generated: first.length, decrypted: first.length * (PROCESSES - 1) + due.length };
+  });
+}
+
+const tenantsOf = (count: number): Tenant[] => Array.from({ length: count }, () => room.tenant());
+const most = (calls: readonly Calls[]): number =>
+  Math.max(...calls.map(({ generated, decrypted }) => generated + decrypted));
+
+test('1,000 tenants cost one GenerateDataKey an hour and one Decrypt for each further process, spread over the hour', async () => {
+  const tenants = tenantsOf(1000);
+  const calls = await asked(tenants);
+  expect(calls).toEqual(promised(tenants));
+  expect(total(calls.slice(60, 120))).toEqual({ generated: 1000, decrypted: 2000 });
+  expect(total(calls.slice(120))).toEqual({ generated: 1000, decrypted: 2000 });
+  expect(most(calls.slice(60))).toBeLessThanOrEqual((3 * 3000) / 60);
+});
+
+test('Where KMS is asked again every five minutes, each tenant costs eleven further calls an hour for all processes together', async () => {
+  const tenants = tenantsOf(100);
+  const calls = await asked(tenants, 5 * MINUTE_MS);
+  expect(calls).toEqual(promised(tenants, 5));
+  expect(total(calls.slice(120))).toEqual({ generated: 100, decrypted: 200 + 1100 });
+  expect(most(calls.slice(60))).toBeLessThanOrEqual((3 * 1400) / 60);
+});
