@@ -43,17 +43,19 @@ export function startKeyCheck(deps: KeyCheckDeps): KeyCheck {
   const known = new Map<string, Known>();
   const idOf = ({ tenant, keyArn }: HeldUnder): string => gateId(tenant, keyArn);
 
-  /** What is not in memory any more is forgotten. */
   const look = (): [HeldUnder, Known][] => {
     const held = deps.ring.heldUnder();
     const ids = new Set(held.map(idOf));
-    for (const id of known.keys()) if (!ids.has(id)) known.delete(id);
+    const now = clock.monotonic();
+    // Between the end of a data key and the first use of the next one nothing is forgotten.
+    for (const [id, { due }] of known) if (!ids.has(id) && due + keyCheckMs <= now) known.delete(id);
     return held.map((one) => {
-      const { at, due } = known.get(idOf(one)) ?? { at: 0, due: 0 };
-      // A key that came since was asked of KMS then.
-      const last = Math.max(at, one.askedAt);
-      const entry = { at: last, due: Math.max(due, last + keyCheckMs) };
-      known.set(idOf(one), entry);
+      const id = idOf(one);
+      const fromThen = one.askedAt + keyCheckMs;
+      const { at, due } = known.get(id) ?? { at: 0, due: fromThen };
+      // Unwrapping a key is as good as asking again; making one puts nothing off.
+      const entry = { at: Math.max(at, one.askedAt), due: one.isUnwrapped ? Math.max(due, fromThen) : due };
+      known.set(id, entry);
       return [one, entry];
     });
   };

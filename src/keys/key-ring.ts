@@ -31,11 +31,15 @@ export interface KeyRingDeps {
 
 export type KeyRingStats = HeldKeysStats;
 
-/** A tenant's data keys under one KMS key; `askedAt` is when KMS was asked for the newest, by the monotonic clock. */
+/**
+ * A tenant's data keys under one KMS key; `askedAt` is when KMS was asked for the newest, by the monotonic clock, and
+ * `isUnwrapped` tells whether to unwrap it: that a key may be made does not say that it may be unwrapped.
+ */
 export interface HeldUnder {
   readonly tenant: string;
   readonly keyArn: string;
   readonly askedAt: number;
+  readonly isUnwrapped: boolean;
 }
 
 /** Between a key's coming and its use lies a turn of the event loop, in which a gate may shut. */
@@ -50,6 +54,8 @@ export class KeyRing {
   /** The key that encrypts now, by purpose, tenant and KMS key; gone with its key. */
   readonly #current = new Map<string, DataKey>();
   readonly #usage: KeyUsage;
+  /** Those that KMS made for this process, and that it was not asked to unwrap. */
+  readonly #made = new WeakSet<DataKey>();
   /** KMS calls under way: a wipe meets their keys too. */
   readonly #asked = new Set<{ readonly arn: string; readonly context: KeyContext; isWiped: boolean }>();
   readonly #renewing = new Map<string, Promise<void>>();
@@ -160,16 +166,19 @@ export class KeyRing {
 
   /** Tenants and KMS keys of which a data key for documents is here. */
   heldUnder(): HeldUnder[] {
-    return this.#held
-      .newest()
-      .map(({ arn: keyArn, context: { tenant }, askedAt }) => ({ tenant, keyArn, askedAt: askedAt.monotonic }));
+    return this.#held.newest().map((key) => ({
+      tenant: key.context.tenant,
+      keyArn: key.arn,
+      askedAt: key.askedAt.monotonic,
+      isUnwrapped: !this.#made.has(key),
+    }));
   }
 
   /**
    * Has KMS unwrap the newest data key of a tenant and KMS key again. When it refuses, its gate is shut and the keys are wiped, as
    * after every refusal. @throws SealdexError of KMS
    */
-  async askAgain({ tenant, keyArn }: HeldUnder): Promise<void> {
+  async askAgain({ tenant, keyArn }: Pick<HeldUnder, 'tenant' | 'keyArn'>): Promise<void> {
     const key = this.#held.newest().find(({ arn, context }) => arn === keyArn && context.tenant === tenant);
     if (!key) return;
     await this.#watched(keyArn, key.context, async () => {
@@ -223,18 +232,18 @@ export class KeyRing {
   }
 
   #generate(arn: string, context: KeyContext): Promise<DataKey> {
-    return this.#ask(arn, context, () => this.#deps.kms.generateDataKey(arn, context));
+    return this.#ask(arn, context, true, () => this.#deps.kms.generateDataKey(arn, context));
   }
 
   #unwrap(arn: string, wrapped: Buffer, context: KeyContext): Promise<DataKey> {
-    return this.#ask(arn, context, async () => ({
+    return this.#ask(arn, context, false, async () => ({
       plaintext: await this.#deps.kms.decrypt(arn, wrapped, context),
       wrapped,
     }));
   }
 
   /** A key is held from its first moment, so that a wipe or an end meets it wherever it is. */
-  async #ask(arn: string, context: KeyContext, call: () => Promise<GeneratedKey>): Promise<DataKey> {
+  async #ask(arn: string, context: KeyContext, isMade: boolean, call: () => Promise<GeneratedKey>): Promise<DataKey> {
     const { clock } = this.#deps;
     this.#slices.refuse(arn, context);
     const asked = { arn, context, isWiped: false };
@@ -244,6 +253,7 @@ export class KeyRing {
         const askedAt = momentOf(clock);
         const { plaintext, wrapped } = await call();
         const key = new DataKey(clock, plaintext, arn, wrapped, context, askedAt);
+        if (isMade) this.#made.add(key);
         if (asked.isWiped) key.wipe();
         else this.#held.hold(key);
         return key;

@@ -1,0 +1,93 @@
+// The revocation check of one process: which calls to KMS put off the next one, and which do not.
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import { periodAt, periodEnd } from '../../src/keys/data-key.ts';
+import { startKeyCheck, type KeyCheck } from '../../src/keys/key-check.ts';
+import { redisKeys } from '../../src/redis.ts';
+import { FakeClock } from '../support/clock.ts';
+import { contextOf, HOUR_MS, openRoom, type OneRing, type Room } from './fixture.ts';
+
+const CHECK_MS = 300_000;
+
+let room: Room;
+
+beforeAll(async () => {
+  room = await openRoom();
+});
+afterEach(() => room.kms.faults.clear());
+afterAll(() => room[Symbol.asyncDispose]());
+
+interface Checked extends OneRing {
+  readonly clock: FakeClock;
+  readonly check: KeyCheck;
+  readonly tenant: string;
+  readonly arn: string;
+  readonly decrypts: () => number;
+}
+
+/** In a period that has so long to go. */
+async function open(leftMs: number): Promise<Checked> {
+  const { tenant, arn } = room.tenant();
+  const clock = new FakeClock(periodEnd(contextOf(tenant).period)! - leftMs);
+  const one = await room.open({ clock });
+  const keys = redisKeys(room.config.queue);
+  const check = startKeyCheck({ clock, redis: one.redis, keys, ring: one.ring, keyCheckMs: CHECK_MS });
+  // From here on it looks when the test says so.
+  await check.stop();
+  return { ...one, clock, check, tenant, arn, decrypts: () => room.kms.counts.count({ tenant, operation: 'Decrypt' }) };
+}
+
+test('KMS is asked again when the interval since the first data key is over', async () => {
+  const { ring, check, clock, tenant, arn, decrypts } = await open(HOUR_MS);
+  await ring.current(tenant, arn, 'documents', 1);
+  clock.advance(CHECK_MS - 1);
+  await check.tick();
+  expect([decrypts(), check.unaskedMs()]).toEqual([0, CHECK_MS - 1]);
+  clock.advance(1);
+  await check.tick();
+  expect([decrypts(), check.unaskedMs()]).toEqual([1, 0]);
+});
+
+test('That the next period’s data key can be made puts off nothing: Decrypt may have been taken away alone', async () => {
+  const { ring, check, clock, tenant, arn } = await open(CHECK_MS - 1000);
+  await ring.current(tenant, arn, 'documents', 1);
+  await check.tick();
+  room.kms.faults.set({ match: { key: arn, operation: 'Decrypt' }, fault: KMS_ERRORS.accessDenied });
+  clock.advance(CHECK_MS - 1000);
+  await check.tick();
+  await ring.current(tenant, arn, 'documents', 1);
+  expect(ring.stats().keys).toBe(1);
+  clock.advance(1000);
+  await check.tick();
+  expect(ring.stats().keys).toBe(0);
+});
+
+test('Nor does it when the interval ended before the next period’s data key was needed', async () => {
+  const { ring, check, clock, tenant, arn, decrypts } = await open(CHECK_MS - 1000);
+  await ring.current(tenant, arn, 'documents', 1);
+  await check.tick();
+  clock.advance(CHECK_MS + 1000);
+  await check.tick();
+  await ring.current(tenant, arn, 'documents', 1);
+  await check.tick();
+  expect(decrypts()).toBe(1);
+});
+
+test('Unwrapping the next period’s data key is as good as asking again', async () => {
+  const { ring, kms, check, clock, tenant, arn, decrypts } = await open(CHECK_MS - 1000);
+  const unwrap = async (): Promise<void> => {
+    const context = { tenant, period: periodAt(tenant, clock.now()), purpose: 'documents' } as const;
+    const { wrapped } = await kms.generateDataKey(arn, context);
+    await ring.unwrap(arn, wrapped, context);
+  };
+  await unwrap();
+  await check.tick();
+  clock.advance(CHECK_MS - 1000);
+  await unwrap();
+  clock.advance(CHECK_MS - 1);
+  await check.tick();
+  expect(decrypts()).toBe(2);
+  clock.advance(1);
+  await check.tick();
+  expect(decrypts()).toBe(3);
+});
