@@ -1,25 +1,35 @@
-// A tenant's key is changed: how fast 10,000 stored objects of 2 KB move to the new one, against the plain rate of indexing them,
-// and how long another tenant's index jobs take meanwhile, against the same flow without. Run: node bench/reencrypt.ts [objects]
-import { spawn } from 'node:child_process';
+// A tenant's key is changed: how fast stored objects of 2 KB move to the new one, against the plain rate of indexing them, and how long
+// another tenant's index jobs take meanwhile, against the same flow without. Run: node bench/reencrypt.ts [OBJECTS] [ROUNDS].
+// Services, worker and this process share the machine: only ratios say something, and each is taken within a round.
+import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { createOperator, createProducer, type Settings } from '../src/app.ts';
 import { sleep, systemClock } from '../src/clock.ts';
-import { startServices } from '../src/dev/embedded.ts';
 
-const OBJECTS = Number(process.argv[2] ?? 10_000);
+const [objects = 10_000, rounds = 1] = process.argv.slice(2).map(Number);
 const TEXT = 'The quick brown fox jumps over the lazy dog near the river bank on a bright day. '.repeat(23);
 const BATCH = 64;
+const CALM_MS = 8000;
 
-const services = await startServices();
-const settings: Settings = services.settings;
+const at = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
+const services = fork(at('services-child.ts'));
+const told = async (): Promise<{ settings: Settings; key: string }> => (await once(services, 'message'))[0];
+const { settings } = await told();
+const createKey = async (): Promise<string> => {
+  const answer = told();
+  services.send('key');
+  return (await answer).key;
+};
+
 const operator = await createOperator(settings);
 const producer = await createProducer(settings);
-for (const tenant of ['moving', 'others'])
-  await operator.putTenant(tenant, { plan: 'pro', kmsKeyArn: services.kms.createKey() });
+const makeTenant = async (tenant: string): Promise<void> =>
+  void (await operator.putTenant(tenant, { plan: 'pro', kmsKeyArn: await createKey() }));
+await makeTenant('others');
 
 const env = Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, String(value)]));
-const worker = spawn(process.execPath, [fileURLToPath(new URL('../bin/sealdex.js', import.meta.url)), 'worker'], {
+const worker = spawn(process.execPath, [at('../bin/sealdex.js'), 'worker'], {
   env: { ...process.env, ...env, SEALDEX_PORT: '0', SEALDEX_LOG_LEVEL: 'error' },
   stdio: ['ignore', 'inherit', 'inherit'],
 });
@@ -28,14 +38,6 @@ const documentOf = (id: number) => ({ type: 'core', id: `doc ${id}`, document_pa
 const median = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 const secondsSince = (begun: number): number => (systemClock.monotonic() - begun) / 1000;
-
-async function empty(): Promise<void> {
-  for (;;) {
-    const { waiting, active, delayed } = (await operator.status()).index;
-    if (waiting + active + delayed === 0) return;
-    await sleep(systemClock, 50);
-  }
-}
 
 async function latencies(until: () => boolean): Promise<number[]> {
   const found: number[] = [];
@@ -49,47 +51,72 @@ async function latencies(until: () => boolean): Promise<number[]> {
   return found;
 }
 
-try {
-  const warmUntil = systemClock.monotonic() + 3000;
-  await latencies(() => systemClock.monotonic() > warmUntil);
-  await operator.pauseTenant('moving', 'until all is queued');
-  for (let from = 0; from < OBJECTS; from += BATCH) {
-    const some = Array.from({ length: Math.min(BATCH, OBJECTS - from) }, (_, at) => documentOf(from + at));
-    await producer.enqueueIndexBulk(some.map((document) => ({ tenant: 'moving', corpus: 'bench', document })));
-  }
-  for (;;) {
-    const { parkedByTenant } = await operator.status();
-    if ((parkedByTenant[0]?.jobs ?? 0) >= OBJECTS) break;
-    await sleep(systemClock, 100);
-  }
-  const indexing = systemClock.monotonic();
-  await operator.resumeTenant('moving');
-  await empty();
-  const indexRate = OBJECTS / secondsSince(indexing);
+/** Other tenants' flow for so long with nothing beside it. */
+async function calmly(ms: number): Promise<number[]> {
+  const end = systemClock.monotonic() + ms;
+  return latencies(() => systemClock.monotonic() > end);
+}
 
-  const calmUntil = systemClock.monotonic() + 8000;
-  const calm = median(await latencies(() => systemClock.monotonic() > calmUntil));
-  await operator.setKey('moving', services.kms.createKey());
-  const moving = systemClock.monotonic();
+/** Objects per second of jobs that were parked, and so are all there when they begin. */
+async function indexed(tenant: string): Promise<number> {
+  await operator.pauseTenant(tenant, 'until all is queued');
+  for (let from = 0; from < objects; from += BATCH) {
+    const some = Array.from({ length: Math.min(BATCH, objects - from) }, (_, each) => documentOf(from + each));
+    await producer.enqueueIndexBulk(some.map((document) => ({ tenant, corpus: 'bench', document })));
+  }
+  while (((await operator.status()).parkedByTenant[0]?.jobs ?? 0) < objects) await sleep(systemClock, 100);
+  const begun = systemClock.monotonic();
+  await operator.resumeTenant(tenant);
+  for (;;) {
+    // The pass after the one before waits in the queue too.
+    const { waiting, active } = (await operator.status()).index;
+    if (waiting + active === 0 && (await operator.status()).parkedByTenant.length === 0) break;
+    await sleep(systemClock, 50);
+  }
+  return objects / secondsSince(begun);
+}
+
+/** Objects per second of one pass, and the others' times beside it. */
+async function moved(tenant: string): Promise<{ rate: number; beside: number[] }> {
+  await operator.setKey(tenant, await createKey());
+  const begun = systemClock.monotonic();
   let isMoved = false;
-  const moved = (async () => {
-    while (((await operator.reencryption('moving')).passBegun ?? 0) < systemClock.now()) await sleep(systemClock, 100);
+  const moving = (async () => {
+    while (((await operator.reencryption(tenant)).passBegun ?? 0) < systemClock.now()) await sleep(systemClock, 100);
     isMoved = true;
-    return OBJECTS / secondsSince(moving);
+    return objects / secondsSince(begun);
   })();
-  const beside = median(await latencies(() => isMoved));
-  const moveRate = await moved;
-  console.log(`indexing    ${indexRate.toFixed(0)} objects/s (parked jobs released, opened, encrypted, stored)`);
-  console.log(
-    `moving      ${moveRate.toFixed(0)} objects/s, ${(moveRate / indexRate).toFixed(2)} of that (wanted 0.4)`,
-  );
-  console.log(
-    `others      median ${beside.toFixed(1)} ms beside it, ${calm.toFixed(1)} ms without: ${(beside / calm).toFixed(2)} (wanted 1.3)`,
-  );
+  const beside = await latencies(() => isMoved);
+  return { rate: await moving, beside };
+}
+
+async function ended(child: ChildProcess, end: () => void): Promise<void> {
+  const exit = once(child, 'exit');
+  end();
+  await exit;
+}
+
+try {
+  await calmly(3000);
+  for (let round = 0; round < rounds; round++) {
+    const tenant = `moving-${round}`;
+    await makeTenant(tenant);
+    const indexRate = await indexed(tenant);
+    const before = await calmly(CALM_MS / 2);
+    const { rate, beside } = await moved(tenant);
+    const calm = median([...before, ...(await calmly(CALM_MS / 2))]);
+    const slower = median(beside) / calm;
+    console.log(`indexing ${indexRate.toFixed(0)} objects/s, parked jobs released, opened, encrypted, stored`);
+    console.log(
+      `moving   ${rate.toFixed(0)} objects/s, ${(rate / indexRate).toFixed(2)} of that (wanted: at least 0.4)`,
+    );
+    console.log(
+      `others   median ${median(beside).toFixed(1)} ms beside it, ${calm.toFixed(1)} ms without: ${slower.toFixed(2)} (wanted: at most 1.3)`,
+    );
+  }
 } finally {
-  worker.kill('SIGTERM');
-  await once(worker, 'exit');
+  await ended(worker, () => worker.kill('SIGTERM'));
   await producer[Symbol.asyncDispose]();
   await operator[Symbol.asyncDispose]();
-  await services.stop();
+  await ended(services, () => services.disconnect());
 }

@@ -22,6 +22,7 @@ import { depthsReader } from '../upkeep/depths.ts';
 import { ByteBudget } from '../work/budget.ts';
 import { createCanary } from '../work/canary.ts';
 import { createHandler } from '../work/handle.ts';
+import { Precedence } from '../work/precedence.ts';
 import { TenantSlots } from '../work/slots.ts';
 import { keepUp } from './chores.ts';
 import { depthGauges, eventLoopGauges, gauges } from './gauges.ts';
@@ -117,6 +118,7 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
         reencryption,
         canary,
         slots: new TenantSlots(clock, slots),
+        precedence: new Precedence(clock),
       });
     const health = releases.add(
       await startHealth({ host: options.host, port: config.port, metrics, readiness: readiness.check }),

@@ -12,6 +12,7 @@ import type { Store } from '../store/s3.ts';
 import type { Tenants } from '../tenants.ts';
 import type { ByteBudget } from './budget.ts';
 import type { Canary } from './outcome.ts';
+import type { Precedence } from './precedence.ts';
 import type { TenantSlots } from './slots.ts';
 
 export interface WorkDeps {
@@ -32,4 +33,6 @@ export interface WorkDeps {
   readonly budget: ByteBudget;
   readonly canary: Canary;
   readonly slots: TenantSlots;
+  /** Of the jobs of this queue in this process. */
+  readonly precedence: Precedence;
 }

@@ -18,7 +18,7 @@ export const JOB_MS = 300_000;
 
 /** @throws the signal's reason when it was aborted before the job had an outcome: then the job is handed back */
 export function createHandler(deps: WorkDeps): (job: TakenJob, handBack: AbortSignal) => Promise<Outcome> {
-  const { clock, metrics, log, canary } = deps;
+  const { clock, metrics, log, canary, precedence } = deps;
   return async (job, handBack) => {
     // Not AbortSignal.any(): a job that is parked does little else than begin and end.
     const ending = new AbortController();
@@ -28,10 +28,12 @@ export function createHandler(deps: WorkDeps): (job: TakenJob, handBack: AbortSi
     const timer = clock.after(JOB_MS, () => ending.abort(new SealdexError('DEADLINE')));
     let kind: JobKind | 'unknown' = 'unknown';
     let tenant = '';
+    let leave: (() => void) | undefined;
     try {
       if (!isJobId(job.id)) throw new SealdexError('JOB_INVALID', undefined, { field: 'id' });
       const data = parseJob(job.data);
       ({ kind, tenant } = data);
+      if (kind !== 'reencrypt') leave = precedence.goFirst();
       // Whatever hangs, the slot is free at the deadline; steps that heed the signal end then too.
       const work = askedBy({ job: job.id }, () => heeding(deps, tenant, runJob(deps, job.id, data, signal)));
       const outcome = await orAbort(work, signal);
@@ -53,6 +55,7 @@ export function createHandler(deps: WorkDeps): (job: TakenJob, handBack: AbortSi
       );
       return outcome;
     } finally {
+      leave?.();
       timer.cancel();
       handBack.removeEventListener('abort', onHandBack);
     }

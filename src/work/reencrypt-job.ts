@@ -21,34 +21,49 @@ export type ReencryptJob = ReencryptJobData & { readonly id: string };
 const PAGE_OBJECTS = 200;
 /** A page that takes longer ends where it is: a job has a deadline, and others wait for its slot. */
 const PAGE_MS = 20_000;
-/** More would only keep other tenants' documents waiting. */
-const AT_ONCE = 2;
 
 /** An object stands in memory as it came, decrypted, and as the new message. */
 const COPIES = 3;
 
 type Became = keyof PassCounts;
 
-export const runReencryptJob = (deps: WorkDeps, job: ReencryptJob, signal: AbortSignal): Promise<Outcome> =>
-  admit(deps, job, signal, async (known, phase, ending) => {
-    const pass = await deps.reencryption.passOf(job);
-    const owner = pass && (await ownerOf(deps, known, pass.change));
-    if (!owner) return { kind: 'done', superseded: true };
-    if (isReleasing(deps, owner)) return waitsForOthers();
-    const { next, counts } = await movePage(deps, owner, job, phase, ending);
-    for (const result of Object.keys(counts) as Became[])
-      if (counts[result] > 0) deps.metrics.count('sealdex_reencrypted_objects_total', { result }, counts[result]);
-    try {
-      await deps.reencryption.turn(job.tenant, pass, counts, next);
-    } catch (error) {
-      // No room for the next page, or no agreement on the time: this one comes back and finds everything moved.
-      if (error instanceof SealdexError && LATER.has(error.code)) return waitsForOthers();
-      throw error;
-    }
-    return { kind: 'done' };
-  });
+export async function runReencryptJob(deps: WorkDeps, job: ReencryptJob, signal: AbortSignal): Promise<Outcome> {
+  // However many tenants' objects move, one page of them is in work here, and all other slots are for jobs that somebody waits for.
+  const leave = deps.precedence.goLast();
+  if (!leave) return waitsForOthers();
+  try {
+    return await admit(deps, job, signal, (known, phase, ending) => runPage(deps, known, job, phase, ending));
+  } catch (error) {
+    // No room for the next page, or no agreement on the time: this one comes back, and finds another one's turn or all moved.
+    if (error instanceof SealdexError && LATER.has(error.code)) return waitsForOthers();
+    throw error;
+  } finally {
+    leave();
+  }
+}
 
 const LATER: ReadonlySet<Code> = new Set(['TENANT_BACKLOG_FULL', 'CLOCK_SKEW']);
+
+async function runPage(
+  deps: WorkDeps,
+  known: Tenant,
+  job: ReencryptJob,
+  phase: Phase,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const { clock, metrics, reencryption } = deps;
+  const pass = await reencryption.passOf(job);
+  const owner = pass && (await ownerOf(deps, known, pass.change));
+  if (!owner) return { kind: 'done', superseded: true };
+  const early = pass.begun - clock.now();
+  if (early > 0) return { kind: 'retry', code: 'DEADLINE', spendsAttempt: false, afterMs: early };
+  if (isReleasing(deps, owner)) return waitsForOthers();
+  const { next, counts } = await movePage(deps, owner, job, phase, signal);
+  for (const result of Object.keys(counts) as Became[])
+    if (counts[result] > 0) metrics.count('sealdex_reencrypted_objects_total', { result }, counts[result]);
+  await reencryption.turn(job.tenant, pass, counts, next);
+  return { kind: 'done' };
+}
 
 /** A page that meets a former key which does not work shuts its gate: what was parked there goes first. */
 const isReleasing = ({ gates }: WorkDeps, { tenant, readableArns }: Tenant): boolean =>
@@ -69,17 +84,16 @@ async function movePage(
   phase: Phase,
   signal: AbortSignal,
 ): Promise<{ next: string | undefined; counts: PassCounts }> {
-  const { store, clock } = deps;
+  const { store, clock, precedence } = deps;
   const page = await phase('store', () => listTenantObjects(store, tenant, { after, limit: PAGE_OBJECTS, signal }));
   if (!page) throw new SealdexError('JOB_INVALID', undefined, { field: 'after' });
   const counts: Record<Became, number> = { current: 0, moved: 0, changed: 0, unreadable: 0 };
   const begun = clock.monotonic();
-  for (let at = 0; at < page.objects.length; at += AT_ONCE) {
-    const some = page.objects.slice(at, at + AT_ONCE);
-    for (const became of await Promise.all(some.map((listed) => moveObject(deps, owner, listed, phase, signal))))
-      counts[became] += 1;
-    const isCutShort = clock.monotonic() - begun > PAGE_MS && at + AT_ONCE < page.objects.length;
-    if (isCutShort) return { next: some.at(-1)?.key, counts };
+  for (const [at, listed] of page.objects.entries()) {
+    await precedence.giveWay(signal);
+    counts[await moveObject(deps, owner, listed, phase, signal)] += 1;
+    const isCutShort = clock.monotonic() - begun > PAGE_MS && at + 1 < page.objects.length;
+    if (isCutShort) return { next: listed.key, counts };
   }
   return { next: page.next, counts };
 }

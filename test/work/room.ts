@@ -19,6 +19,7 @@ import { createCanary } from '../../src/work/canary.ts';
 import type { WorkDeps } from '../../src/work/deps.ts';
 import { createHandler } from '../../src/work/handle.ts';
 import type { Canary, Outcome } from '../../src/work/outcome.ts';
+import { Precedence } from '../../src/work/precedence.ts';
 import { TenantSlots } from '../../src/work/slots.ts';
 import { openForge, type Forge } from '../journey/forge.ts';
 import { openHouse, type House } from '../journey/house.ts';
@@ -81,6 +82,7 @@ export async function openWorkRoom(): Promise<WorkRoom> {
     reencryption,
     canary: freshCanary(),
     slots,
+    precedence: new Precedence(clock),
   };
   const all = opened.move();
   return {
