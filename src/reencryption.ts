@@ -1,15 +1,30 @@
 // Re-encryption: a tenant's objects move to its current KMS key, in passes over all of them, a job for each page of a pass.
 // Who takes part in a pass, when the last one may begin, and that it has ended. Objects and keys are the jobs' business.
+// Whatever dies between two steps: the record says whose turn it is, and each job that is not sees that that one has a job.
+import { randomBytes } from 'node:crypto';
 import type { Clock } from './clock.ts';
 import { SealdexError } from './errors.ts';
 import { newJobId, type ReencryptJobData } from './jobs.ts';
 import { estimateBytes } from './queue/backlog.ts';
 import { LAST_PRIORITY } from './queue/fair-share.ts';
 import type { JobQueue } from './queue/queues.ts';
-import { ask, type Redis, type RedisKeys } from './redis.ts';
+import type { JobState } from './queue/whereabouts.ts';
+import type { Redis, RedisKeys } from './redis.ts';
+import {
+  NOTHING_YET,
+  readRecord,
+  replaceRecord,
+  sumOf,
+  type Found,
+  type Page,
+  type PassCounts,
+  type PassRecord,
+} from './reencryption/record.ts';
 import type { Store } from './store/s3.ts';
 import { readReencrypted, writeReencrypted } from './store/reencrypted.ts';
 import type { Tenants } from './tenants.ts';
+
+export type { PassCounts } from './reencryption/record.ts';
 
 /**
  * After a change of the key nothing is encrypted under the former one by anybody who has not seen it: for 5 minutes a
@@ -18,24 +33,14 @@ import type { Tenants } from './tenants.ts';
  */
 const SEEN_MS = 900_000;
 
-/** One pass over all objects of a tenant. */
+/** One pass over all objects of a tenant, at a page of it. */
 export interface Pass {
+  readonly tenant: string;
   /** Of the key change that it moves the objects after. */
   readonly change: string;
-  readonly number: number;
   /** Wall clock, milliseconds: when the first page may be listed. */
   readonly begun: number;
-}
-
-/** Objects of a pass so far, by what became of them. */
-export interface PassCounts {
-  /** Under the current key already. */
-  readonly current: number;
-  readonly moved: number;
-  /** Written or deleted by somebody else meanwhile. */
-  readonly changed: number;
-  /** Not to be read: they stay under the key that they are under. */
-  readonly unreadable: number;
+  readonly found: Found & { readonly record: PassRecord };
 }
 
 export interface ReencryptionProgress {
@@ -52,13 +57,15 @@ export interface ReencryptionProgress {
 export interface Reencryption {
   /**
    * Begins a pass at the first object; one that goes on ends with its page.
-   * @throws SealdexError `NOT_FOUND` for a tenant whose KMS key was never changed; `TENANT_BACKLOG_FULL`
+   * @throws SealdexError `NOT_FOUND` for a tenant whose KMS key was never changed; `TENANT_CHANGED`, `TENANT_BACKLOG_FULL`
    */
   begin(tenant: string): Promise<void>;
-  /** The pass that the job is a page of; undefined when that one is over. */
+  /** Lets the objects move where they have to and do not. Answers whether it had to. @throws SealdexError as `begin` and `Tenants.show` */
+  mend(tenant: string): Promise<boolean>;
+  /** The pass whose turn the job's page is; undefined when it is not, and then another page's. @throws SealdexError `TENANT_BACKLOG_FULL` */
   passOf(job: ReencryptJobData & { readonly id: string }): Promise<Pass | undefined>;
-  /** A page is done: `next` is where the following one begins, undefined after the last. @throws SealdexError `TENANT_BACKLOG_FULL` */
-  turn(tenant: string, pass: Pass, counts: PassCounts, next: string | undefined): Promise<void>;
+  /** The page is done: `next` is where the following one begins, undefined after the last. @throws SealdexError `TENANT_BACKLOG_FULL` */
+  turn(pass: Pass, counts: PassCounts, next: string | undefined): Promise<void>;
   progress(tenant: string): Promise<ReencryptionProgress>;
 }
 
@@ -67,44 +74,44 @@ export interface ReencryptionDeps {
   readonly clock: Clock;
   readonly redis: Redis;
   readonly keys: RedisKeys;
-  readonly queue: Pick<JobQueue, 'mark' | 'add' | 'confirm'>;
-  readonly tenants: Pick<Tenants, 'fresh'>;
+  readonly queue: Pick<JobQueue, 'mark' | 'add' | 'confirm' | 'status'>;
+  readonly tenants: Pick<Tenants, 'fresh' | 'show'>;
   readonly store: Store;
 }
 
-const COUNTED = ['current', 'moved', 'changed', 'unreadable'] as const;
+/** A job that will move objects, or that an operator sees and decides on. */
+const LIVES: ReadonlySet<JobState> = new Set(['queued', 'active', 'retrying', 'parked', 'dead']);
+
+/** Pages end while somebody begins anew. */
+const TRIES = 5;
 
 export function createReencryption(deps: ReencryptionDeps): Reencryption {
-  const { queueName, clock, redis, keys, tenants, store } = deps;
+  const { queueName, clock, redis, keys, queue, tenants, store } = deps;
+  const read = (tenant: string): Promise<Found> => readRecord(redis, keys.reencryption(tenant));
 
-  async function read(tenant: string): Promise<{ pass: Pass; counts: PassCounts; page: string } | undefined> {
-    const { change, pass, begun, page = '', ...counted } = await ask(redis.hgetall(keys.reencryption(tenant)));
-    if (change === undefined) return undefined;
-    const [current, moved, changed, unreadable] = COUNTED.map((name) => Number(counted[name] ?? 0));
-    return {
-      pass: { change, number: Number(pass), begun: Number(begun) },
-      counts: { current: current!, moved: moved!, changed: changed!, unreadable: unreadable! },
-      page,
-    };
+  /** Answers whether nobody else has gone on from there. */
+  async function goOn(tenant: string, found: Found, record: PassRecord): Promise<boolean> {
+    const isOurs = await replaceRecord(redis, keys.reencryption(tenant), found, record);
+    await addPage(tenant, isOurs ? record : (await read(tenant)).record);
+    return isOurs;
   }
 
-  async function beginAt(tenant: string, change: string, begun: number): Promise<void> {
-    const key = keys.reencryption(tenant);
-    const number = await ask(redis.hincrby(key, 'pass', 1));
-    const zeros = COUNTED.flatMap((name) => [name, 0]);
-    await ask(redis.hset(key, 'change', change, 'begun', begun, 'page', '', ...zeros));
-    await addPage(tenant, { change, number, begun }, undefined);
+  function beginAt(tenant: string, found: Found, change: string, begun: number): Promise<boolean> {
+    const pass = randomBytes(8).toString('hex');
+    const page = pageOf(tenant, pass, undefined);
+    return goOn(tenant, found, { v: 1, change, pass, begun, counts: NOTHING_YET, page });
   }
 
-  /** One job for a page, whoever adds it and how often. */
-  async function addPage(tenant: string, pass: Pass, after: string | undefined): Promise<void> {
+  /** One job for a page, whoever adds it and how often. False for one that was in the queue before. */
+  async function addPage(tenant: string, record: PassRecord | undefined): Promise<boolean> {
+    if (!record?.page) return false;
+    const { id, after } = record.page;
+    const marker = await queue.mark(id, { queue: 'index', tenant, bytes: estimateBytes(0, 0) });
+    if (marker.kind === 'confirmed' || marker.state !== undefined) return false;
     const data: ReencryptJobData = { v: 1, kind: 'reencrypt', tenant, ...(after === undefined ? {} : { after }) };
-    const id = pageId(tenant, pass, after);
-    const marker = await deps.queue.mark(id, { queue: 'index', tenant, bytes: estimateBytes(0, 0) });
-    if (marker.kind === 'confirmed' || marker.state !== undefined) return;
-    await deps.queue.add(id, data, LAST_PRIORITY, Math.max(0, pass.begun - clock.now()));
-    await ask(redis.hset(keys.reencryption(tenant), 'page', id));
-    await deps.queue.confirm(id);
+    await queue.add(id, data, LAST_PRIORITY, Math.max(0, record.begun - clock.now()));
+    await queue.confirm(id);
+    return true;
   }
 
   return {
@@ -115,45 +122,70 @@ export function createReencryption(deps: ReencryptionDeps): Reencryption {
           'NOT_FOUND',
           `The KMS key of tenant ${tenant} was never changed: nothing is to be moved.`,
         );
-      await beginAt(tenant, reencryption.id, clock.now());
+      for (let tries = 0; tries < TRIES; tries += 1)
+        if (await beginAt(tenant, await read(tenant), reencryption.id, clock.now())) return;
+      throw new SealdexError('TENANT_CHANGED', `The objects of tenant ${tenant} are moving: try again.`);
     },
 
-    async passOf({ id, tenant, after }) {
+    async mend(tenant) {
+      const { reencryption, deleted } = await tenants.show(tenant);
+      if (!reencryption || deleted) return false;
+      if ((await readReencrypted(store, queueName, tenant))?.change === reencryption.id) return false;
       const found = await read(tenant);
-      if (!found) return undefined;
-      if (pageId(tenant, found.pass, after) === id) return found.pass;
-      // Whoever began the pass that goes on now may have died before it had a page.
-      if (found.page === '') await addPage(tenant, found.pass, undefined);
+      const { record } = found;
+      if (record?.change === reencryption.id && record.page) {
+        if (LIVES.has((await queue.status(record.page.id)).state)) return false;
+        if (await addPage(tenant, record)) return true;
+      }
+      return beginAt(tenant, found, reencryption.id, clock.now());
+    },
+
+    async passOf({ id, tenant }) {
+      const { text, record } = await read(tenant);
+      if (record?.page?.id === id)
+        return { tenant, change: record.change, begun: record.begun, found: { text, record } };
+      // Whoever gave that one the turn may have died before it had a job.
+      await addPage(tenant, record);
       return undefined;
     },
 
-    async turn(tenant, pass, counts, next) {
-      // First: a page that is done twice is counted twice, and what is left is never told too small.
-      const adding = redis.multi();
-      for (const name of COUNTED) adding.hincrby(keys.reencryption(tenant), name, counts[name]);
-      await ask(adding.exec());
-      if (next !== undefined) return addPage(tenant, pass, next);
+    async turn({ tenant, change, begun, found }, counts, next) {
+      const { page: _done, ...pass } = found.record;
+      const sum = sumOf(pass.counts, counts);
+      if (next !== undefined) {
+        await goOn(tenant, found, { ...pass, counts: sum, page: pageOf(tenant, pass.pass, next) });
+        return;
+      }
       const { reencryption } = await tenants.fresh(tenant);
-      if (reencryption?.id !== pass.change) return;
+      if (reencryption?.id !== change) return;
       const safe = reencryption.since + SEEN_MS;
-      if (pass.begun < safe) return beginAt(tenant, pass.change, Math.max(safe, clock.now()));
-      const { unreadable } = (await read(tenant))?.counts ?? counts;
-      await writeReencrypted(store, queueName, tenant, { change: pass.change, at: clock.now(), left: unreadable });
+      if (begun < safe) {
+        await beginAt(tenant, found, change, Math.max(safe, clock.now()));
+        return;
+      }
+      // First: who dies after it does the page again, and says so again.
+      await writeReencrypted(store, queueName, tenant, { change, at: clock.now(), left: sum.unreadable });
+      await goOn(tenant, found, { ...pass, counts: sum });
     },
 
     async progress(tenant) {
       const { reencryption } = await tenants.fresh(tenant);
       if (!reencryption) return { state: 'none' };
       const { id, since } = reencryption;
-      const found = await read(tenant);
+      const { record } = await read(tenant);
       const ended = await readReencrypted(store, queueName, tenant);
-      const isMine = found?.pass.change === id;
-      const pass = isMine ? { passBegun: found.pass.begun, counts: found.counts, jobId: found.page } : {};
+      const isMine = record?.change === id;
+      const jobId = record?.page?.id;
+      const pass = isMine
+        ? { passBegun: record.begun, counts: record.counts, ...(jobId === undefined ? {} : { jobId }) }
+        : {};
       if (ended?.change === id) return { state: 'done', since, doneAt: ended.at, ...pass };
       return { state: isMine ? 'moving' : 'not begun', since, ...pass };
     },
   };
 }
 
-const pageId = (tenant: string, { change, number }: Pass, after = ''): string =>
-  newJobId({ tenant, corpus: change, kind: 'reencrypt', idempotencyKey: `${number} ${after}` });
+function pageOf(tenant: string, pass: string, after: string | undefined): Page {
+  const id = newJobId({ tenant, corpus: pass, kind: 'reencrypt', idempotencyKey: after ?? '' });
+  return after === undefined ? { id } : { id, after };
+}

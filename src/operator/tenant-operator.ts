@@ -83,8 +83,7 @@ export function createTenantOperator(deps: TenantOperatorDeps): TenantOperator {
     async setKey(tenant, to, options) {
       const changed = await setKey(deps, named(tenant), to, options);
       // Also when it was this key already: whoever changed it may have died before this.
-      const { state } = await reencryption.progress(tenant);
-      if (state === 'not begun') await reencryption.begin(tenant);
+      await reencryption.mend(tenant);
       return changed;
     },
     reencrypt: async (tenant) => reencryption.begin(named(tenant)),

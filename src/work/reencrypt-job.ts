@@ -61,7 +61,7 @@ async function runPage(
   const { next, counts } = await movePage(deps, owner, job, phase, signal);
   for (const result of Object.keys(counts) as Became[])
     if (counts[result] > 0) metrics.count('sealdex_reencrypted_objects_total', { result }, counts[result]);
-  await reencryption.turn(job.tenant, pass, counts, next);
+  await reencryption.turn(pass, counts, next);
   return { kind: 'done' };
 }
 

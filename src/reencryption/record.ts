@@ -1,0 +1,77 @@
+// How far the move of a tenant's objects has come, as it stands in Redis: one text, which is replaced as a whole by whoever
+// knows what it says. So each page of a pass has its turn once, and of two who begin a pass one does.
+// What a pass moves, and when the last one may begin, it does not know.
+import { z } from 'zod';
+import { ask, run, type Redis, type Script } from '../redis.ts';
+
+const count = z.int().nonnegative();
+
+const shape = z.object({
+  v: z.literal(1),
+  /** Of the key change that the pass moves the objects after. */
+  change: z.string(),
+  /** Random: no page of another pass has the id of one of this pass. */
+  pass: z.string(),
+  /** Wall clock, milliseconds: when the first page may be listed. */
+  begun: z.number(),
+  /** Objects so far, by what became of them. */
+  counts: z.object({
+    /** Under the current key already. */
+    current: count,
+    moved: count,
+    /** Written or deleted by somebody else meanwhile. */
+    changed: count,
+    /** Not to be read: they stay under the key that they are under. */
+    unreadable: count,
+  }),
+  /** The page whose turn it is, as its job is named, and where it begins; none after the last. */
+  page: z.object({ id: z.string(), after: z.string().optional() }).optional(),
+});
+
+export type PassRecord = z.infer<typeof shape>;
+export type PassCounts = PassRecord['counts'];
+export type Page = NonNullable<PassRecord['page']>;
+
+/** What stands in Redis, and the same read; undefined for what nobody of us has written. */
+export interface Found {
+  readonly text: string | undefined;
+  readonly record: PassRecord | undefined;
+}
+
+export const NOTHING_YET: PassCounts = Object.freeze({ current: 0, moved: 0, changed: 0, unreadable: 0 });
+
+export const sumOf = (one: PassCounts, other: PassCounts): PassCounts => ({
+  current: one.current + other.current,
+  moved: one.moved + other.moved,
+  changed: one.changed + other.changed,
+  unreadable: one.unreadable + other.unreadable,
+});
+
+export async function readRecord(redis: Redis, key: string): Promise<Found> {
+  const text = (await ask(redis.get(key))) ?? undefined;
+  return { text, record: parse(text) };
+}
+
+/** Told again because its answer was lost, it tells the same. */
+const REPLACE: Script = {
+  name: 'reencryption_replace',
+  keys: 1,
+  lua: `
+    local text = redis.call('GET', KEYS[1]) or ''
+    if text == ARGV[2] then return 1 end
+    if text ~= ARGV[1] then return 0 end
+    redis.call('SET', KEYS[1], ARGV[2])
+    return 1`,
+};
+
+/** Answers whether the record was still what had been found. */
+export const replaceRecord = async (redis: Redis, key: string, found: Found, record: PassRecord): Promise<boolean> =>
+  (await run(redis, REPLACE, [key, found.text ?? '', JSON.stringify(record)])) === 1;
+
+function parse(text: string | undefined): PassRecord | undefined {
+  try {
+    return shape.parse(JSON.parse(text ?? ''));
+  } catch {
+    return undefined;
+  }
+}

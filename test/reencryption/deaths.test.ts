@@ -1,0 +1,69 @@
+// Whoever moves a tenant's objects may die between any two of its steps: the move goes on, once, and is not said to be done before it is.
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { mortal, openMovingRoom, type MovingRoom } from './room.ts';
+
+const MANY_STEPS = 100;
+const DAY_MS = 86_400_000;
+
+const opened = new AsyncDisposableStack();
+let room: MovingRoom;
+
+beforeAll(async () => {
+  room = opened.use(await openMovingRoom());
+});
+afterAll(() => opened.disposeAsync());
+
+/** The move from its begin to its end by one who dies at a step, and others who come after. Answers whether it got that far. */
+async function moveWithDeath(tenant: string, step: number, when: 'before' | 'after'): Promise<boolean> {
+  const { former, current } = await room.changed(tenant, 1);
+  const first = mortal(room.deps, step, when);
+  await first.reencryption.mend(tenant).catch((error: unknown) => {
+    if (!first.isDead()) throw error;
+  });
+  // The operator repeats the command, or upkeep finds it.
+  if (first.isDead()) await room.healthy.mend(tenant);
+  await room.runAll(tenant, first);
+  expect(await room.healthy.mend(tenant)).toBe(false);
+  expect(await room.under(tenant)).toEqual({ [current]: 1 });
+  expect(former).not.toBe(current);
+  const { state, counts } = await room.healthy.progress(tenant);
+  expect(state).toBe('done');
+  // What was moved by one who died before it could say so is found under the current key.
+  expect(counts!.moved + counts!.current).toBe(1);
+  expect(counts).toMatchObject({ changed: 0, unreadable: 0 });
+  return first.isDead();
+}
+
+test.each(['before', 'after'] as const)(
+  'One who dies %s any of its steps leaves a move that goes on to its end',
+  async (when) => {
+    let step = 0;
+    while (await moveWithDeath(`dies-${when}-${step}`, step, when)) {
+      step += 1;
+      expect(step).toBeLessThan(MANY_STEPS);
+    }
+    // It has begun, had its pages, and ended.
+    expect(step).toBeGreaterThan(15);
+  },
+);
+
+test('The pass that comes when nobody can use the former key any more survives the same deaths', async () => {
+  for (let step = 0, hasDied = true; hasDied; step += 1) {
+    const tenant = `second-${step}`;
+    const { current } = await room.changed(tenant, 1, 0);
+    await room.healthy.mend(tenant);
+    const first = mortal(room.deps, step, 'after');
+    // Three pages, and the first one of the next pass, which is too early.
+    for (let pages = 0; pages < 6; pages += 1) {
+      const [jobId] = await room.waiting(tenant);
+      await room.run(jobId!, first.isDead() ? undefined : first);
+    }
+    hasDied = first.isDead();
+    expect(await room.waiting(tenant)).toHaveLength(1);
+    expect(await room.healthy.progress(tenant)).toMatchObject({ state: 'moving' });
+    expect(await room.under(tenant)).toEqual({ [current]: 1 });
+    room.clock.advance(DAY_MS);
+    await room.runAll(tenant).finally(() => room.clock.advance(-DAY_MS));
+    expect(await room.healthy.progress(tenant)).toMatchObject({ state: 'done', counts: { moved: 0, current: 1 } });
+  }
+});
