@@ -9,6 +9,7 @@ import { redisKeys } from '../redis.ts';
 import { markBirth } from '../upkeep/birth.ts';
 import { depthsChore, type GateOfDepth } from '../upkeep/depths.ts';
 import { intakeSweep } from '../upkeep/intake-sweep.ts';
+import { movesChore, type MovesDeps } from '../upkeep/moves.ts';
 import type { SweepDeps } from '../upkeep/sweep.ts';
 import { tombstoneSweep } from '../upkeep/tombstones.ts';
 import { onTime } from '../upkeep/on-time.ts';
@@ -20,7 +21,7 @@ const REPAIR_EVERY_MS = 600_000;
 const RECOUNT_EVERY_MS = 60_000;
 
 /** Marks the birth of this Redis, and starts the chores. */
-export async function keepUp(rooms: Rooms, log: Log, queue: JobQueue): Promise<Upkeep> {
+export async function keepUp(rooms: Rooms, log: Log, queue: JobQueue, mend: MovesDeps['mend']): Promise<Upkeep> {
   const { config, clock, metrics, redis, store, guard } = rooms;
   const keys = redisKeys(config.queue);
   if (!(await markBirth({ redis, keys, store, queue: config.queue, clock })))
@@ -33,12 +34,12 @@ export async function keepUp(rooms: Rooms, log: Log, queue: JobQueue): Promise<U
       if (!record || record.state === 'open') return [];
       return [{ id: gateId(record.tenant, record.keyArn), code: record.code, isShut: record.state === 'shut' }];
     });
-  const chores = fleetChores({ config, clock, log, metrics, redis, keys, store }, queue, gates);
+  const chores = fleetChores({ config, clock, log, metrics, redis, keys, store, mend }, queue, gates);
   return startUpkeep({ chores, redis, keys, clock, log });
 }
 
 /** Every chore; those that remove by age only while this process's clock is right. */
-export function fleetChores(deps: SweepDeps, queue: JobQueue, gates: () => GateOfDepth[]): Chore[] {
+export function fleetChores(deps: SweepDeps & MovesDeps, queue: JobQueue, gates: () => GateOfDepth[]): Chore[] {
   const { redis, keys, clock, store } = deps;
   const letters = createLetterChores({ ...deps, removeContent: (content) => removeContent(store, content) });
   return [
@@ -47,6 +48,7 @@ export function fleetChores(deps: SweepDeps, queue: JobQueue, gates: () => GateO
     onTime(deps, { name: 'old-letters', everyMs: REPAIR_EVERY_MS, run: letters.discardOld }),
     { name: 'letters', everyMs: REPAIR_EVERY_MS, run: letters.repairLetters },
     { name: 'backlog', everyMs: RECOUNT_EVERY_MS, run: async () => void (await repairBacklog(redis, keys)) },
+    movesChore(deps),
     depthsChore({ redis, keys, clock, queue, gates }),
   ];
 }

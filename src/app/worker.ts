@@ -125,7 +125,7 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
       (opened) => opened.stop(),
     );
     beat(rooms, releases, 'worker');
-    releases.add(await keepUp(rooms, log, queue), (upkeep) => upkeep.stop());
+    releases.add(await keepUp(rooms, log, queue, (tenant) => reencryption.mend(tenant)), (upkeep) => upkeep.stop());
     const worker: QueueWorker = startWorkers({
       config,
       clock,

@@ -13,7 +13,10 @@ export function movingOf(
   const former = formerKeyArns.length === 1 ? `the former key ${formerKeyArns[0]}` : 'the former keys';
   const again = `sealdex tenants reencrypt ${tenant}`;
   if (state === 'none') return [];
-  if (state === 'not begun') return [`${changed}; what is stored is still under ${former}: ${again} moves it.`];
+  if (state === 'not begun')
+    return [
+      `${changed}; what is stored is still under ${former}. A worker begins to move it within the hour, ${again} does at once.`,
+    ];
   const { current = 0, moved = 0, unreadable = 0 } = counts ?? {};
   if (state === 'done')
     return unreadable === 0

@@ -26,7 +26,7 @@ const OBJECTS: Readonly<Record<Role, Readonly<Partial<Record<Prefix, readonly To
     intake: ['Get', 'Put', 'Delete'],
     birth: ['Get', 'Put'],
     canary: ['Get', 'Put', 'Delete'],
-    reencrypted: ['Put'],
+    reencrypted: ['Get', 'Put'],
   },
   producer: { tenants: ['Get'], intake: ['Put', 'Delete'] },
   reader: { tenants: ['Get'], documents: ['Get'], originals: ['Get'] },

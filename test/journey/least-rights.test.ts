@@ -8,6 +8,8 @@ import { silentLog } from '../../src/log.ts';
 import { rolePolicy, ROLES, type Role } from '../../src/policies/role-policy.ts';
 import type { Operator } from '../../src/operator.ts';
 import { createReaderFrom } from '../../src/reader.ts';
+import { openQueue } from '../../src/queue/queues.ts';
+import { createReencryption } from '../../src/reencryption.ts';
 import { redisKeys } from '../../src/redis.ts';
 import { readAll } from '../../src/store/s3.ts';
 import { putIntake } from '../../src/store/intake.ts';
@@ -16,6 +18,7 @@ import { newJobId } from '../../src/jobs.ts';
 import { objectName } from '../../src/names.ts';
 import { systemClock } from '../../src/clock.ts';
 import { intakeSweep } from '../../src/upkeep/intake-sweep.ts';
+import { movesChore } from '../../src/upkeep/moves.ts';
 import { tombstoneSweep } from '../../src/upkeep/tombstones.ts';
 import { AheadClock } from '../support/ahead-clock.ts';
 import { eventually } from '../support/eventually.ts';
@@ -199,7 +202,7 @@ async function readWithFailingKey(): Promise<void> {
   await openRooms(settingsOf('reader'), 'prompt', work, { clock });
 }
 
-/** The chores that a worker does once a day: content without a job, and a tombstone that is old, are taken. */
+/** The chores that a worker does by the hour or once a day: moves are seen to; content without a job, and a tombstone that is old, are taken. */
 async function sweep(): Promise<void> {
   const jobId = newJobId();
   const facts = { corpus: 'docs', kind: 'index', revision: 1 };
@@ -220,6 +223,9 @@ async function sweep(): Promise<void> {
       await deleteDocument(house.store, systemClock, { tenant: 'acme', corpus: 'docs', object, revision: 1, jobId });
       const deps = { config, clock, log: silentLog, metrics, redis, keys, store };
       const { signal } = new AbortController();
+      const queue = releases.add(openQueue(config, redis, systemClock), (each) => each.close());
+      const reencryption = createReencryption({ ...rooms, queueName: config.queue, keys, queue });
+      await movesChore({ store, log: silentLog, mend: (tenant) => reencryption.mend(tenant) }).run(signal);
       for (const days of [20, 2, 200]) {
         clock.advance(days * DAY_MS);
         await intakeSweep(deps).run(signal);
