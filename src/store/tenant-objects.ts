@@ -1,6 +1,6 @@
 // All that a tenant has in S3 that is encrypted, page by page, whatever it is: read, and replaced by itself under another key.
 // Sees messages only; what an object is, its own file beside this one says.
-import type { ListedObject, PutAnswer, Store, StoredObject } from './s3.ts';
+import { readAll, type ListedObject, type PutAnswer, type Store, type StoredObject } from './s3.ts';
 
 /** In this order. */
 export const ENCRYPTED_PREFIXES = ['documents', 'originals', 'intake'] as const;
@@ -29,8 +29,25 @@ export async function listTenantObjects(
   return { objects, ...(next === undefined ? {} : { next }) };
 }
 
-export const getTenantObject = (store: Store, key: string, signal: AbortSignal): Promise<StoredObject | undefined> =>
-  store.get(key, { signal });
+/**
+ * A body that is left unread takes its connection with it, and of most objects no more than the header is wanted: what is
+ * not larger is read to its end all the same.
+ */
+const READ_AT_ONCE_BYTES = 65_536;
+
+export async function getTenantObject(
+  store: Store,
+  key: string,
+  signal: AbortSignal,
+): Promise<StoredObject | undefined> {
+  const stored = await store.get(key, { signal });
+  if (!stored || stored.bytes > READ_AT_ONCE_BYTES) return stored;
+  const whole = await readAll(stored);
+  async function* body(): AsyncGenerator<Uint8Array> {
+    yield whole;
+  }
+  return { ...stored, body: body(), discard: () => {} };
+}
 
 /** Puts the message in the object's place, with its metadata, if it is still that one. Answers whether it was. */
 export async function replaceMessage(

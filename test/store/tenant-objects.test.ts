@@ -1,0 +1,79 @@
+// A pass over a tenant's objects that looks at no more than their headers goes on over the connection that it has.
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { expect, test } from 'vitest';
+import { loadConfig } from '../../src/config.ts';
+import { createStore, readAll } from '../../src/store/s3.ts';
+import { getTenantObject } from '../../src/store/tenant-objects.ts';
+import { testServices } from '../support/services.ts';
+
+const OBJECTS = 40;
+const { signal } = new AbortController();
+
+/** Passes everything on to the endpoint; `connections` counts who has connected. */
+async function openCountingDoor(endpoint: string) {
+  const { hostname, port } = new URL(endpoint);
+  const sockets = new Set<Socket>();
+  let connections = 0;
+  const server = createServer((from) => {
+    connections += 1;
+    const to = connect(Number(port), hostname);
+    for (const socket of [from, to]) {
+      sockets.add(socket);
+      socket.on('error', () => {});
+      socket.on('close', () => [from, to].forEach((each) => each.destroy()));
+    }
+    from.pipe(to).pipe(from);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    connections: () => connections,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+test.each([
+  ['tombstones', 0],
+  ['documents', 2000],
+  ['somewhat larger documents', 65_536],
+])('%s whose bodies nobody reads cost no connection each', async (_name, bytes) => {
+  await using services = await testServices();
+  await using door = await openCountingDoor(String(services.settings.AWS_ENDPOINT_URL_S3));
+  const store = createStore(loadConfig({ ...services.settings, AWS_ENDPOINT_URL_S3: door.endpoint }, {}), 'patient');
+  try {
+    const content = randomBytes(bytes);
+    await store.put('documents/acme/docs/one', content, { metadata: { revision: '1' } });
+    for (let at = 0; at < OBJECTS; at += 1) {
+      const stored = await getTenantObject(store, 'documents/acme/docs/one', signal);
+      expect(stored).toMatchObject({ bytes, metadata: { revision: '1' } });
+      if (at % 2 === 0) stored!.discard();
+      else for await (const _chunk of stored!.body) break;
+    }
+    expect(door.connections()).toBeLessThan(5);
+    const stored = await getTenantObject(store, 'documents/acme/docs/one', signal);
+    expect((await readAll(stored!)).equals(content)).toBe(true);
+  } finally {
+    store.close();
+  }
+});
+
+test('A large body is not read before somebody wants it, and none that is not there', async () => {
+  await using services = await testServices();
+  const store = createStore(loadConfig(services.settings, {}), 'patient');
+  try {
+    await store.put('originals/acme/large', randomBytes(5_000_000), {});
+    const stored = await getTenantObject(store, 'originals/acme/large', signal);
+    stored!.discard();
+    await expect(readAll(stored!)).rejects.toMatchObject({ code: 'STORE_FAILED' });
+    expect(await getTenantObject(store, 'originals/acme/none', signal)).toBeUndefined();
+  } finally {
+    store.close();
+  }
+});
