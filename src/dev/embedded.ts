@@ -63,7 +63,10 @@ async function startInside(options: ServicesOptions, claim: FolderClaim | undefi
       ...(signal === undefined ? {} : { signal }),
     }),
     startS3({ ...at(ports.s3), ...(dir === undefined ? {} : { dir: join(dir, 's3') }) }),
-    startKms({ ...at(ports.kms), ...(dir === undefined ? {} : { stateFile: join(dir, 'kms.json') }) }),
+    startKms({
+      ...at(ports.kms),
+      ...(dir === undefined ? {} : { stateFile: join(dir, 'kms.json'), trailFile: join(dir, 'cloudtrail.jsonl') }),
+    }),
   ]);
   const [redis, s3, kms] = started;
   if (redis.status === 'rejected' || s3.status === 'rejected' || kms.status === 'rejected') {

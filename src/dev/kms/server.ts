@@ -14,6 +14,7 @@ import type { Input } from './input.ts';
 import { type Key, type KeyOptions, type KeyState, Keys } from './keys.ts';
 import { checkPolicy, type Requester } from './policy.ts';
 import { readKeys, writeKeys } from './state-file.ts';
+import { Trail, type TrailRecord } from './trail.ts';
 
 export interface KmsServer {
   readonly endpoint: string;
@@ -37,6 +38,8 @@ export interface KmsServer {
   forget(arn: string): void;
   readonly faults: KmsFaults;
   readonly counts: KmsCounts;
+  /** The calls as CloudTrail would show them to an account, that of the keys unless said otherwise; the newest 20,000 or more. */
+  trail(account?: string): readonly TrailRecord[];
   stop(): Promise<void>;
 }
 
@@ -45,6 +48,8 @@ export interface KmsOptions {
   readonly host?: string;
   /** Where the keys are kept; without: in memory. */
   readonly stateFile?: string;
+  /** Where the calls are logged as well, an event of CloudTrail a line. */
+  readonly trailFile?: string;
   readonly region?: string;
 }
 
@@ -78,15 +83,17 @@ export async function startKms(options: KmsOptions = {}): Promise<KmsServer> {
   const faults = kmsFaultBook();
   const counts = new CallCounter();
   const permissions = new PermissionBook();
+  const trail = new Trail(keys.region, options.trailFile);
+  const parts: Parts = { keys, faults, counts, permissions, trail };
   const server = createServer((request, response) => {
     if (isSts(request)) answerSts(request, response);
-    else void answer(request, response, { keys, faults, counts, permissions });
+    else void answer(request, response, parts);
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(options.port ?? 0, options.host ?? '127.0.0.1', resolve);
   });
-  return serverOf(server, { keys, faults, counts, permissions });
+  return serverOf(server, parts);
 }
 
 /** What the server is made of. */
@@ -95,9 +102,10 @@ interface Parts {
   readonly faults: ReturnType<typeof kmsFaultBook>;
   readonly counts: CallCounter;
   readonly permissions: PermissionBook;
+  readonly trail: Trail;
 }
 
-function serverOf(server: Server, { keys, faults, counts, permissions }: Parts): KmsServer {
+function serverOf(server: Server, { keys, faults, counts, permissions, trail }: Parts): KmsServer {
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
   let stopping: Promise<void> | undefined;
@@ -127,6 +135,7 @@ function serverOf(server: Server, { keys, faults, counts, permissions }: Parts):
     forget: (arn) => keys.forget(keys.find(arn)),
     faults,
     counts,
+    trail: (account) => trail.of(account),
     stop: () =>
       (stopping ??= new Promise((resolve) => {
         server.close(() => resolve());
@@ -138,31 +147,38 @@ function serverOf(server: Server, { keys, faults, counts, permissions }: Parts):
 async function answer(
   request: IncomingMessage,
   response: ServerResponse,
-  { keys, faults, counts, permissions }: Parts,
+  { keys, faults, counts, permissions, trail }: Parts,
 ): Promise<void> {
   const gone = new AbortController();
   response.once('close', () => gone.abort());
-  let ended: (result: string) => void = () => undefined;
+  const requestId = randomUUID();
+  let ended: (refusal?: KmsError) => void = () => undefined;
   try {
     const { operation, input } = await read(request);
     const call = callOf(keys, operation, input);
-    ended = counts.begin(call);
+    const caller = callerOf(request.headers.authorization);
+    const count = counts.begin(call);
+    ended = (refusal) => {
+      count(refusal?.name ?? 'ok');
+      const from = { sourceIp: request.socket.remoteAddress ?? '', userAgent: request.headers['user-agent'] ?? '' };
+      trail.add({ ...call, input, requestId, caller, ...from, ...(refusal === undefined ? {} : { refusal }) });
+    };
     for (const { fault, wait } of faults.take(call)) {
       if (fault.kind === 'hang') await wait(gone.signal);
       else if (fault.kind === 'latency') await wait(gone.signal, fault.ms);
       else throw errorOf(fault.kind === 'flapping' ? fault.fault : fault, call);
-      if (gone.signal.aborted) return ended('gone');
+      if (gone.signal.aborted) return count('gone');
     }
     const action = Object.hasOwn(ACTIONS, operation) ? ACTIONS[operation] : undefined;
     if (!action) throw new KmsError('UnknownOperationException');
-    const body = action(keys, input, { caller: callerOf(request.headers.authorization), permissions });
-    ended('ok');
-    send(response, 200, body);
+    const body = action(keys, input, { caller, permissions });
+    ended();
+    send(response, 200, requestId, body);
   } catch (error) {
     const refusal = error instanceof KmsError ? error : new KmsError('KMSInternalException', '', 500);
-    ended(refusal.name);
+    ended(refusal);
     const { name, message } = refusal;
-    send(response, refusal.status, { __type: name, ...(message === '' ? {} : { message }) });
+    send(response, refusal.status, requestId, { __type: name, ...(message === '' ? {} : { message }) });
   }
 }
 
@@ -193,12 +209,12 @@ function parse(text: string): Input {
   throw new KmsError('SerializationException', 'The request is no JSON object.');
 }
 
-function send(response: ServerResponse, status: number, body: Record<string, unknown>): void {
+function send(response: ServerResponse, status: number, requestId: string, body: Record<string, unknown>): void {
   const text = JSON.stringify(body);
   response.writeHead(status, {
     'content-type': 'application/x-amz-json-1.1',
     'content-length': Buffer.byteLength(text),
-    'x-amzn-requestid': randomUUID(),
+    'x-amzn-requestid': requestId,
     'cache-control': 'no-cache, no-store, must-revalidate, private',
   });
   response.end(text);
