@@ -3,7 +3,7 @@
 /** `x -> y`: files of x may import files of y. Notes in brackets bind the arrow; nothing else may be imported. */
 const TABLE = `
   index -> app, errors, types of producer, reader, documents
-  cli -> app, extract, documents, policies, dev (dynamic import), ground          dev -> app, ground
+  cli -> app, extract, documents, policies, audit, dev (dynamic import), ground          dev -> app, ground
   operator -> queue, jobs, tenants, parking, keys, envelope, store, intake, heartbeat, reencryption, leaving, ground
   reencryption -> queue, jobs, tenants, store, ground              identity -> ground
   leaving -> queue, upkeep, tenants, parking, envelope, store, ground
@@ -13,7 +13,7 @@ const TABLE = `
   queue -> jobs, work/outcome (type), ground
   work -> jobs, documents, tenants, intake, extract, parking/gate, keys, envelope, store, reencryption (type), ground
   extract -> documents, ground          intake -> keys, envelope, store, ground
-  tenants -> store, ground              keys, parking, store, documents, jobs, health, heartbeat, policies -> ground
+  tenants -> store, ground              keys, parking, store, documents, jobs, health, heartbeat, policies, audit -> ground
   envelope -> errors, node:crypto
 `;
 

@@ -1,0 +1,187 @@
+// Matches the audit's calls for one tenant with CloudTrail's events, one by one: each line meets one event at most.
+// Files and how the result looks are not known here.
+import { isHousekeeping } from './administration.ts';
+import { isOfKms, type OtherEvent, type TrailEvent } from './cloudtrail.ts';
+import { couldBe, differencesOf, TOLERANCE_MS, type Difference } from './compare.ts';
+import { UNANSWERED, type AuditCall } from './lines.ts';
+import { Span, type SpanFacts } from './span.ts';
+
+export interface Asked {
+  readonly tenant: string;
+  /** Only what is in this time is told; wall clock, milliseconds, the end left out. All of it unless given. */
+  readonly from?: number | undefined;
+  readonly to?: number | undefined;
+}
+
+export interface Pair {
+  readonly call: AuditCall;
+  readonly event: TrailEvent;
+}
+
+/** A side of the comparison: what was read of it, in the time that was asked for. */
+export interface Side extends SpanFacts {
+  readonly duplicates: number;
+  /** In another time than was asked for. */
+  readonly outside: number;
+}
+
+export interface Reconciled {
+  /** Nothing stands on one side alone, nothing differs, and something was compared at all. */
+  readonly agrees: boolean;
+  readonly matched: number;
+  /** Of these, calls to which no answer came, though KMS had answered. */
+  readonly unansweredInTrail: number;
+  readonly different: readonly (Pair & { readonly differences: readonly Difference[] })[];
+  readonly onlyInTrail: readonly TrailEvent[];
+  readonly onlyInAudit: readonly AuditCall[];
+  /** No answer came, and no event is there: the call never reached KMS, as far as AWS knows. */
+  readonly unanswered: readonly AuditCall[];
+  /** KMS refused, and no event is there: AWS does not log every refusal. */
+  readonly refused: readonly AuditCall[];
+  /** Content that waited under the platform key, whose account's trail was not given. */
+  readonly underPlatformKey: number;
+  /** What people and AWS do with a key in its own account without using it. */
+  readonly housekeeping: readonly TrailEvent[];
+  readonly audit: Side;
+  readonly trail: Side & { readonly accounts: readonly string[] };
+}
+
+/** More than that in one go takes more memory than anybody should give it. */
+const MOST = 1_000_000;
+
+export class TooMuch extends Error {}
+
+export class Reconciliation {
+  readonly #asked: Asked;
+  readonly #keys = new Set<string>();
+  readonly #calls = new Map<string, AuditCall>();
+  readonly #matched = new Map<AuditCall, TrailEvent>();
+  readonly #events = new Map<string, TrailEvent>();
+  readonly #accounts = new Set<string>();
+  readonly #audit = new Span();
+  readonly #trail = new Span();
+  #sameCalls = 0;
+  #sameEvents = 0;
+  #callsOutside = 0;
+  #eventsOutside = 0;
+
+  constructor(asked: Asked) {
+    this.#asked = asked;
+  }
+
+  /** First every line is shown, to know the tenant's keys: CloudTrail has events that name a key and no tenant. */
+  look({ tenant, key, purpose }: AuditCall): void {
+    // What waits for the tenant's key waits under ours, which serves everybody.
+    if (tenant === this.#asked.tenant && purpose !== 'intake') this.#keys.add(key);
+  }
+
+  /** Then every line again. */
+  addCall(call: AuditCall): void {
+    if (call.tenant !== this.#asked.tenant && !this.#keys.has(call.key)) return;
+    if (!this.#isNear(call.at)) return void (this.#callsOutside += 1);
+    this.#audit.add(call.at);
+    const name = call.requestId ?? JSON.stringify(call);
+    const known = this.#calls.get(name);
+    if (known && JSON.stringify(known) === JSON.stringify(call)) return void (this.#sameCalls += 1);
+    // One request id on two different lines: the second cannot be right, and meets no event.
+    this.#calls.set(known ? `${name} ${JSON.stringify(call)}` : name, call);
+    if (this.#calls.size > MOST) throw new TooMuch(TOO_MUCH);
+  }
+
+  /** Last every event. */
+  addEvent(event: TrailEvent | OtherEvent): void {
+    const isNear = this.#isNear(event.at);
+    if (isNear) this.#trail.add(event.at);
+    if (!isOfKms(event)) return;
+    if (event.account !== undefined) this.#accounts.add(event.account);
+    const call = this.#calls.get(event.requestId ?? '');
+    if (!call && !this.#concerns(event)) return;
+    if (!isNear) return void (this.#eventsOutside += 1);
+    const met = call && this.#matched.get(call);
+    if (this.#events.has(event.id) || (met && isSameCall(met, event))) return void (this.#sameEvents += 1);
+    if (call && !met) this.#matched.set(call, event);
+    else this.#events.set(event.id, event);
+    if (this.#events.size > MOST) throw new TooMuch(TOO_MUCH);
+  }
+
+  end(): Reconciled {
+    this.#meetUnanswered();
+    const isTold = (at: number): boolean => at >= (this.#asked.from ?? -Infinity) && at < (this.#asked.to ?? Infinity);
+    const pairs = [...this.#matched].flatMap(([call, event]) => (isTold(call.at) ? [{ call, event }] : []));
+    const different = pairs
+      .filter(({ call }) => call.result !== UNANSWERED)
+      .map((pair) => ({ ...pair, differences: differencesOf(pair.call, pair.event) }))
+      .filter(({ differences }) => differences.length > 0);
+    const alone = [...this.#calls.values()].filter((call) => !this.#matched.has(call) && isTold(call.at)).sort(byTime);
+    const isOfPlatform = (call: AuditCall): boolean =>
+      call.purpose === 'intake' && !this.#accounts.has(call.key.split(':')[4] ?? '');
+    const own = alone.filter((call) => !isOfPlatform(call));
+    const onlyInAudit = own.filter(({ result }) => result === 'ok');
+    const left = [...this.#events.values()].filter(({ at }) => isTold(at)).sort(byTime);
+    const onlyInTrail = left.filter((event) => !isHousekeeping(event));
+    const matched = pairs.length - different.length;
+    return {
+      agrees: matched > 0 && different.length + onlyInTrail.length + onlyInAudit.length === 0,
+      matched,
+      different,
+      onlyInTrail,
+      onlyInAudit,
+      unansweredInTrail: pairs.filter(({ call }) => call.result === UNANSWERED).length,
+      unanswered: own.filter(({ result }) => result === UNANSWERED),
+      refused: own.filter(({ result }) => result !== 'ok' && result !== UNANSWERED),
+      underPlatformKey: alone.length - own.length,
+      housekeeping: left.filter(isHousekeeping),
+      audit: { ...this.#audit.facts(), duplicates: this.#sameCalls, outside: this.#callsOutside },
+      trail: {
+        ...this.#trail.facts(),
+        duplicates: this.#sameEvents,
+        outside: this.#eventsOutside,
+        accounts: [...this.#accounts].sort(),
+      },
+    };
+  }
+
+  #concerns({ contexts, keys, message }: TrailEvent): boolean {
+    if (contexts.some(({ tenant }) => tenant === this.#asked.tenant) || keys.some((key) => this.#keys.has(key)))
+      return true;
+    return keys.length === 0 && message !== undefined && [...this.#keys].some((key) => message.includes(key));
+  }
+
+  /** A little more than was asked for, so that no pair is parted at the edge. */
+  #isNear(at: number): boolean {
+    const { from = -Infinity, to = Infinity } = this.#asked;
+    return at >= from - 2 * TOLERANCE_MS && at < to + 2 * TOLERANCE_MS;
+  }
+
+  /** Each takes the first event that could be it, in the order of time on both sides. */
+  #meetUnanswered(): void {
+    const left = Map.groupBy([...this.#events.values()].sort(byTime), placeOfEvent);
+    const passed = new Map<string, number>();
+    const open = [...this.#calls.values()].filter(({ result }) => result === UNANSWERED).sort(byTime);
+    for (const call of open) {
+      const place = `${call.operation} ${call.key}`;
+      const events = left.get(place) ?? [];
+      let next = passed.get(place) ?? 0;
+      while (next < events.length && events[next]!.at < call.at - TOLERANCE_MS) next += 1;
+      passed.set(place, next);
+      while (next < events.length && events[next]!.at <= call.at + TOLERANCE_MS) {
+        const event = events[next]!;
+        next += 1;
+        if (!this.#events.has(event.id) || !couldBe(call, event)) continue;
+        this.#events.delete(event.id);
+        this.#matched.set(call, event);
+        break;
+      }
+    }
+  }
+}
+
+const placeOfEvent = ({ operation, keys }: TrailEvent): string => `${operation} ${keys[0]}`;
+
+const TOO_MUCH = `There are more than ${MOST.toLocaleString('en')} calls: take a shorter time with --from and --to.`;
+
+/** The same event again, or the one that the other account of the call was given. */
+const isSameCall = (one: TrailEvent, other: TrailEvent): boolean =>
+  one.id === other.id || (one.account !== other.account && one.operation === other.operation);
+
+const byTime = (one: { readonly at: number }, other: { readonly at: number }): number => one.at - other.at;

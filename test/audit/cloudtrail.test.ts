@@ -1,0 +1,95 @@
+// Events of CloudTrail in the forms that exports have, and what is refused.
+import { expect, test } from 'vitest';
+import { eventsOf, type OtherEvent, type TrailEvent } from '../../src/audit/cloudtrail.ts';
+
+const KEY = 'arn:aws:kms:us-west-2:111122223333:key/1';
+const EVENT = {
+  eventVersion: '1.11',
+  userIdentity: { type: 'AssumedRole', arn: 'arn:aws:sts::111122223333:assumed-role/r/s', accountId: '111122223333' },
+  eventTime: '2026-11-30T00:39:06Z',
+  eventSource: 'kms.amazonaws.com',
+  eventName: 'Decrypt',
+  sourceIPAddress: '192.0.2.0',
+  requestParameters: { encryptionAlgorithm: 'SYMMETRIC_DEFAULT', keyId: KEY, encryptionContext: { tenant: 'acme' } },
+  responseElements: null,
+  requestID: 'r1',
+  eventID: 'e1',
+  resources: [{ accountId: '111122223333', type: 'AWS::KMS::Key', ARN: KEY }],
+  recipientAccountId: '111122223333',
+};
+const READ = {
+  id: 'e1',
+  at: Date.parse('2026-11-30T00:39:06Z'),
+  operation: 'Decrypt',
+  keys: [KEY],
+  contexts: [{ tenant: 'acme' }],
+  hasParameters: true,
+  result: 'ok',
+  principal: 'arn:aws:sts::111122223333:assumed-role/r/s',
+  requestId: 'r1',
+  callerAccount: '111122223333',
+  sourceIp: '192.0.2.0',
+  account: '111122223333',
+};
+
+async function read(text: string): Promise<(TrailEvent | OtherEvent)[]> {
+  async function* stream(): AsyncGenerator<Buffer> {
+    yield Buffer.from(text);
+  }
+  return Array.fromAsync(eventsOf(stream()));
+}
+
+test.each([
+  ['a log file', { Records: [EVENT] }],
+  ['what was looked up', { Events: [{ EventId: 'e1', EventName: 'Decrypt', CloudTrailEvent: JSON.stringify(EVENT) }] }],
+  ['a list of what was looked up', [{ CloudTrailEvent: JSON.stringify(EVENT) }]],
+  ['an event by itself', EVENT],
+])('%s', async (_, document) => {
+  expect(await read(JSON.stringify(document))).toEqual([READ]);
+});
+
+test('an event of another service tells its time; a digest nothing', async () => {
+  const other = { ...EVENT, eventSource: 's3.amazonaws.com' };
+  const insight = { ...EVENT, eventCategory: 'Insight' };
+  const digest = { awsAccountId: '111122223333', digestStartTime: '2026-11-30T00:00:00Z', logFiles: [] };
+  expect(await read([other, insight, digest].map((each) => JSON.stringify(each)).join('\n'))).toEqual([
+    { at: READ.at },
+    { at: READ.at },
+  ]);
+});
+
+test("a denied call: AWS' other word for it, no parameters, and nobody named but an account", async () => {
+  const denied = {
+    ...EVENT,
+    userIdentity: { type: 'AWSAccount', principalId: 'AROA:s', accountId: '444455556666' },
+    errorCode: 'AccessDenied',
+    errorMessage: 'no',
+    requestParameters: null,
+    resources: undefined,
+  };
+  expect(await read(JSON.stringify(denied))).toMatchObject([
+    {
+      result: 'AccessDeniedException',
+      message: 'no',
+      keys: [],
+      hasParameters: false,
+      principal: 'AROA:s of account 444455556666',
+    },
+  ]);
+});
+
+test('keys that only the parameters name, as full ARNs', async () => {
+  const { resources: _, ...bare } = EVENT;
+  const reEncrypt = { ...bare, requestParameters: { sourceKeyId: KEY, destinationKeyId: 'alias/other' } };
+  expect(await read(JSON.stringify(reEncrypt))).toMatchObject([{ keys: [KEY], contexts: [] }]);
+});
+
+test.each([
+  ['text', 'hello', 'holds something else than events of CloudTrail'],
+  ['objects that are no events', '{"audit":1}', 'holds something else than events of CloudTrail'],
+  ['what looks like JSON', '{"Records":[{"a":}]}', 'holds something that is no JSON'],
+  ['an event of KMS without an id', JSON.stringify({ ...EVENT, eventID: 7 }), 'holds an event of KMS in a form that'],
+  ['half of a file', JSON.stringify({ Records: [EVENT] }).slice(0, -5), 'ends in the middle: fetch it again'],
+])('%s is a fault', async (_, text, fault) => {
+  await expect(read(text)).rejects.toThrow(fault);
+});

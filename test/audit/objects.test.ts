@@ -1,0 +1,68 @@
+// Objects out of a stream: every form of document, cut anywhere, and what is none.
+import { describe, expect, test } from 'vitest';
+import { objectsOf } from '../../src/audit/objects.ts';
+
+/** In pieces of that many bytes. */
+async function* pieces(bytes: Buffer, size: number): AsyncGenerator<Buffer> {
+  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
+}
+
+async function objectsIn(text: string | Buffer, size = 7): Promise<unknown[]> {
+  const found: unknown[] = [];
+  for await (const each of objectsOf(pieces(Buffer.from(text), size))) found.push(JSON.parse(each));
+  return found;
+}
+
+const ONE = { a: 'x"}]{[\\', b: [{ Records: [1] }, []], ä: '\u{1F511}' };
+const TWO = { Events: 'none', c: { d: null } };
+const BOTH = `${JSON.stringify(ONE)},${JSON.stringify(TWO)}`;
+
+describe.each([1, 2, 7, 4096])('in pieces of %i bytes', (size) => {
+  test.each([
+    ['a line each', `${JSON.stringify(ONE)}\n${JSON.stringify(TWO)}\n`],
+    ['one behind the other', JSON.stringify(ONE) + JSON.stringify(TWO)],
+    ['printed for people', JSON.stringify({ Records: [ONE, TWO] }, null, 2)],
+    ['a log file', `{"Records":[${BOTH}]}`],
+    ['what was looked up', `{"NextToken":"Records","Events":[${BOTH}],"more":[{"x":1}]}`],
+    ['several log files', `{"Records":[${JSON.stringify(ONE)}]}\n{"Records":[]} {"Records":[${JSON.stringify(TWO)}]}`],
+    ['an array', `[ ${BOTH} ]`],
+  ])('%s', async (_, text) => {
+    expect(await objectsIn(text, size)).toEqual([ONE, TWO]);
+  });
+
+  test('nothing is nothing', async () => {
+    expect(await objectsIn('', size)).toEqual([]);
+    expect(await objectsIn(' \r\n', size)).toEqual([]);
+    expect(await objectsIn('{"Records":[]}', size)).toEqual([]);
+  });
+
+  test.each([
+    ['in an object', '{"Records":[{"a":1'],
+    ['between two', '{"Records":[{"a":1},'],
+    ['in a string', '{"a":"b'],
+  ])('a document that is cut off %s is a fault', async (_, text) => {
+    await expect(objectsIn(text, size)).rejects.toThrow('ends in the middle: fetch it again');
+  });
+
+  test.each([
+    'hello',
+    '"text"',
+    '["text"]',
+    '[[{}]]',
+    '{"Records":["text"]}',
+    '{"Records":[1]}',
+    '}',
+    'eventVersion,eventTime',
+  ])('%s is a fault', async (text) => {
+    await expect(objectsIn(text, size)).rejects.toThrow('holds something else than events of CloudTrail');
+  });
+});
+
+test('a byte order mark is passed over', async () => {
+  expect(await objectsIn(`\uFEFF{"Records":[${BOTH}]}`, 64)).toEqual([ONE, TWO]);
+});
+
+test('an object without end is a fault before it fills the memory', async () => {
+  const endless = Buffer.from(`{"a":"${'x'.repeat(5_000_000)}"}`);
+  await expect(objectsIn(endless, 65_536)).rejects.toThrow('holds something else');
+});

@@ -1,0 +1,308 @@
+// Audit lines against the log of the local KMS: what is the same, what differs, and what stands on one side only.
+import { GenerateDataKeyCommand, GetKeyPolicyCommand } from '@aws-sdk/client-kms';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import { contextOf, openRoom, reconcile, type Line, type Room } from './room.ts';
+
+const acme = { tenant: 'acme' };
+const OWNER = 'arn:aws:iam::111122223333:user/owner';
+const STRANGER = 'arn:aws:iam::444455556666:role/stranger';
+
+let room: Room;
+let key: string;
+let before: number;
+
+beforeAll(async () => {
+  room = await openRoom();
+});
+afterAll(() => room[Symbol.asyncDispose]());
+beforeEach(() => {
+  room.kms.faults.clear();
+  key = room.kms.createKey();
+  before = room.kms.trail().length;
+});
+
+/** What this test made. */
+const trail = (): object[] => room.kms.trail().slice(before);
+
+const foreignCall = (by: string): Promise<unknown> =>
+  room
+    .stranger(by)
+    .send(new GenerateDataKeyCommand({ KeyId: key, KeySpec: 'AES_256', EncryptionContext: { ...contextOf('acme') } }));
+
+const NOTHING = {
+  different: [],
+  onlyInTrail: [],
+  onlyInAudit: [],
+  unansweredInTrail: 0,
+  unanswered: [],
+  refused: [],
+  underPlatformKey: 0,
+  housekeeping: [],
+};
+
+describe('what is on both sides', () => {
+  test('calls of every kind, refused ones too, agree line by line', async () => {
+    const context = contextOf('acme');
+    const lines = [await room.generate(key, context), await room.encrypt(key, context), await room.describe(key)];
+    const made = trail();
+    before = room.kms.trail().length;
+    // Each of these has a call of the test's own before it, which no audit knows.
+    const decrypted = [await room.decrypt(key, context), await room.reEncrypt(key, context)];
+    const wrong = await room.decrypt(key, { ...context, period: '2000-01-01T00:00Z' }, context);
+    expect(wrong['result']).toBe('InvalidCiphertextException');
+    made.push(...trail().filter((event) => (event as Line)['eventName'] !== 'Encrypt'));
+    before = room.kms.trail().length;
+    room.kms.disable(key);
+    const disabled = await room.generate(key, context);
+    room.kms.enable(key);
+    room.kms.faults.set({ match: { key }, fault: KMS_ERRORS.accessDenied });
+    const denied = await room.generate(key, context);
+    expect([disabled['result'], denied['result']]).toEqual(['DisabledException', 'AccessDeniedException']);
+    made.push(...trail());
+    expect(await reconcile([...lines, ...decrypted, wrong, disabled, denied], made, acme)).toMatchObject({
+      agrees: true,
+      matched: 8,
+      ...NOTHING,
+    });
+  });
+
+  test('the same twice on either side counts once', async () => {
+    const line = await room.generate(key, contextOf('acme'));
+    const found = await reconcile([line, line], [...trail(), ...trail()], acme);
+    expect(found).toMatchObject({ agrees: true, matched: 1, audit: { duplicates: 1 }, trail: { duplicates: 1 } });
+  });
+
+  test('the trails of both accounts of a call count once', async () => {
+    const line = await room.generate(key, contextOf('acme'));
+    const [event] = trail() as Line[];
+    const other = { ...event, eventID: 'another', recipientAccountId: '444455556666' };
+    expect(await reconcile([line], [event!, other], acme)).toMatchObject({ agrees: true, trail: { duplicates: 1 } });
+    const shared = [event!, other].map((each) => ({ ...each, sharedEventID: 'shared' }));
+    expect(await reconcile([], shared, acme)).toMatchObject({ onlyInTrail: [{ id: 'shared' }] });
+  });
+
+  test("other tenants' calls are nobody's business, but for those with the same key", async () => {
+    const shared = await room.generate(key, contextOf('acme'));
+    const other = { ...(await room.generate(key, contextOf('globex'))), tenant: 'globex' };
+    const foreign = { ...(await room.generate(room.kms.createKey(), contextOf('globex'))), tenant: 'globex' };
+    expect(await reconcile([shared, other, foreign], trail(), acme)).toMatchObject({ agrees: true, matched: 2 });
+    expect(await reconcile([shared, foreign], trail(), acme)).toMatchObject({
+      agrees: false,
+      onlyInTrail: [{ contexts: [contextOf('globex')] }],
+    });
+  });
+
+  test('nothing on both sides is no agreement', async () => {
+    expect(await reconcile([], [], acme)).toMatchObject({ agrees: false, matched: 0, ...NOTHING });
+  });
+});
+
+describe('what is in CloudTrail only', () => {
+  test('a call that the audit has lost', async () => {
+    const [first, second] = [await room.generate(key, contextOf('acme')), await room.generate(key, contextOf('acme'))];
+    expect(await reconcile([first], trail(), acme)).toMatchObject({
+      agrees: false,
+      matched: 1,
+      ...NOTHING,
+      onlyInTrail: [{ requestId: second['requestId'], operation: 'GenerateDataKey', keys: [key] }],
+    });
+  });
+
+  test("a stranger's call, with who it was as far as AWS tells", async () => {
+    const line = await room.generate(key, contextOf('acme'));
+    room.kms.setPolicy(key, {
+      Version: '2012-10-17',
+      Statement: [
+        {
+          Effect: 'Allow',
+          Principal: { AWS: ['arn:aws:iam::111122223333:root', 'arn:aws:iam::444455556666:root'] },
+          Action: 'kms:*',
+          Resource: '*',
+        },
+      ],
+    });
+    await foreignCall(OWNER);
+    await foreignCall(STRANGER);
+    const { agrees, onlyInTrail } = await reconcile([line], trail(), acme);
+    expect(agrees).toBe(false);
+    expect(onlyInTrail).toMatchObject([
+      { principal: OWNER, sourceIp: '127.0.0.1' },
+      { principal: 'stranger:local of account 444455556666' },
+    ]);
+  });
+
+  test("a stranger's call with another key in the tenant's name", async () => {
+    const line = await room.generate(key, contextOf('acme'));
+    await room.generate(room.kms.createKey(), contextOf('acme'));
+    expect(await reconcile([line], trail(), acme)).toMatchObject({ onlyInTrail: [{ contexts: [contextOf('acme')] }] });
+  });
+
+  test('a denied attempt of somebody else, which names the key in its message alone', async () => {
+    const line = await room.generate(key, contextOf('acme'));
+    room.kms.faults.set({ match: { key }, fault: KMS_ERRORS.accessDenied });
+    await foreignCall(OWNER).catch(() => {});
+    expect(await reconcile([line], trail(), acme)).toMatchObject({
+      onlyInTrail: [{ result: 'AccessDeniedException', keys: [], principal: OWNER }],
+    });
+  });
+
+  test("the owner's housekeeping is told apart, and a stranger has no house to keep", async () => {
+    const line = await room.generate(key, contextOf('acme'));
+    await room.stranger(OWNER).send(new GetKeyPolicyCommand({ KeyId: key }));
+    const events = trail();
+    expect(await reconcile([line], events, acme)).toMatchObject({
+      agrees: true,
+      onlyInTrail: [],
+      housekeeping: [{ operation: 'GetKeyPolicy' }],
+    });
+    const foreign = events.map((event) =>
+      (event as Line)['eventName'] === 'GetKeyPolicy'
+        ? { ...event, userIdentity: { type: 'AWSAccount', principalId: 'x', accountId: '444455556666' } }
+        : event,
+    );
+    expect(await reconcile([line], foreign, acme)).toMatchObject({ agrees: false, housekeeping: [] });
+  });
+});
+
+describe('what is in the audit only', () => {
+  test('a call that worked and has no event', async () => {
+    const lines = [await room.generate(key, contextOf('acme')), await room.generate(key, contextOf('acme'))];
+    expect(await reconcile(lines, trail().slice(1), acme)).toMatchObject({
+      agrees: false,
+      matched: 1,
+      ...NOTHING,
+      onlyInAudit: [{ requestId: lines[0]?.['requestId'] }],
+    });
+  });
+
+  test('a second line with the same request id meets no event', async () => {
+    const line = await room.generate(key, contextOf('acme'));
+    const forged = { ...line, job: 'j2' };
+    expect(await reconcile([line, forged], trail(), acme)).toMatchObject({
+      agrees: false,
+      matched: 1,
+      onlyInAudit: [{ job: 'j2' }],
+    });
+  });
+
+  test('refused calls are told apart: AWS does not log every one', async () => {
+    const line = await room.generate(key, contextOf('acme'));
+    room.kms.faults.set({ match: { key }, fault: KMS_ERRORS.throttled });
+    const throttled = await room.generate(key, contextOf('acme'));
+    const denied = { ...line, result: 'AccessDeniedException', requestId: 'logged-in-our-own-account' };
+    expect(await reconcile([line, throttled, denied], trail(), acme)).toMatchObject({
+      agrees: true,
+      matched: 1,
+      refused: [{ result: 'AccessDeniedException' }, { result: 'ThrottlingException' }],
+    });
+  });
+
+  test("what waited under the platform key is not in the tenant's trail, and is compared where ours is given", async () => {
+    const line = await room.generate(key, contextOf('acme'));
+    const waited = await room.generate(room.kms.createKey(), { ...contextOf('acme'), purpose: 'intake' });
+    expect(await reconcile([line, waited], trail(), acme)).toMatchObject({ agrees: true, matched: 2 });
+    const elsewhere = { ...waited, key: String(waited['key']).replace('111122223333', '999988887777') };
+    expect(await reconcile([line, elsewhere], trail().slice(0, 1), acme)).toMatchObject({
+      agrees: true,
+      matched: 1,
+      underPlatformKey: 1,
+      onlyInAudit: [],
+    });
+  });
+});
+
+describe('what differs is named with both sides', () => {
+  test.each([
+    ['operation', { operation: 'Decrypt' }, 'Decrypt', 'GenerateDataKey'],
+    ['period', { period: '2026-11-30T01:17Z' }, '2026-11-30T01:17Z', '2026-11-30T00:17Z'],
+    ['purpose', { purpose: 'intake' }, 'intake', 'documents'],
+    ['result', { result: 'DisabledException' }, 'DisabledException', 'ok'],
+  ] as const)('%s', async (what, change, audit, inTrail) => {
+    const good = await room.generate(key, contextOf('acme'));
+    const line = await room.generate(key, contextOf('acme'));
+    expect(await reconcile([good, { ...line, ...change }], trail(), acme)).toMatchObject({
+      agrees: false,
+      matched: 1,
+      ...NOTHING,
+      different: [{ differences: [{ what, audit, trail: inTrail }] }],
+    });
+  });
+
+  test('key, tenant, time, and what the context has beside', async () => {
+    const other = room.kms.createKey();
+    const line = await room.generate(other, { ...contextOf('globex'), more: 'x' } as never);
+    const late = new Date(Date.parse(String(line['time'])) - 3_600_000).toISOString();
+    const { more: _, ...told } = { ...line, tenant: 'acme', key, time: late } as Line;
+    const { different } = await reconcile([told], trail(), acme);
+    expect(different[0]?.differences.map(({ what, audit, trail }) => [what, audit, trail])).toEqual([
+      ['key', key, other],
+      ['tenant', 'acme', 'globex'],
+      ['more', 'none', 'x'],
+      ['time', late, expect.any(String)],
+    ]);
+  });
+});
+
+describe('calls that nobody answered', () => {
+  /** Sent, and lost on the way back. */
+  const lost = (line: Line): Line => ({ ...line, result: 'unanswered', requestId: undefined });
+
+  test('meet an event of that moment which is about the same, each one once', async () => {
+    const lines = [await room.generate(key, contextOf('acme')), await room.generate(key, contextOf('acme'))];
+    const [first, second, third] = [lost(lines[0]!), lost(lines[1]!), { ...lost(lines[1]!), job: 'j3' }];
+    expect(await reconcile([first, second, third], trail(), acme)).toMatchObject({
+      agrees: true,
+      matched: 2,
+      ...NOTHING,
+      unansweredInTrail: 2,
+      unanswered: [{ job: 'j3' }],
+    });
+  });
+
+  test.each([
+    ['another operation', { operation: 'Decrypt' }],
+    ['another period', { period: '2026-11-30T01:17Z' }],
+    ['another moment', { time: '2020-01-01T00:00:00.000Z' }],
+  ])('meet none of %s', async (_, change) => {
+    const good = await room.generate(key, contextOf('acme'));
+    const line = { ...lost(await room.generate(key, contextOf('acme'))), ...change };
+    expect(await reconcile([good, line], trail(), acme)).toMatchObject({
+      agrees: false,
+      matched: 1,
+      unanswered: [{ result: 'unanswered' }],
+      onlyInTrail: [{ operation: 'GenerateDataKey' }],
+    });
+  });
+});
+
+describe('a time that is asked for', () => {
+  const MINUTE = 60_000;
+
+  test('leaves out what is before and after, on both sides, and parts no pair', async () => {
+    const line = await room.generate(key, contextOf('acme'));
+    const [event] = trail() as Line[];
+    const at = Date.parse(String(event?.['eventTime']));
+    const moved = (ms: number, id: string): [Line, Line] => [
+      { ...line, requestId: id, time: new Date(at + ms).toISOString() },
+      { ...event, requestID: id, eventID: id, eventTime: new Date(at + ms).toISOString() },
+    ];
+    const [early, within, late] = [moved(-60 * MINUTE, 'a'), moved(0, 'b'), moved(60 * MINUTE, 'c')];
+    // The line just inside, its event just outside.
+    const edge: [Line, Line] = [moved(10 * MINUTE - 1, 'd')[0], moved(10 * MINUTE, 'd')[1]];
+    const asked = { ...acme, from: at - 10 * MINUTE, to: at + 10 * MINUTE };
+    const lines = [within[0], edge[0], late[0]];
+    expect(await reconcile(lines, [early[1], within[1], edge[1]], asked)).toMatchObject({
+      agrees: true,
+      matched: 2,
+      ...NOTHING,
+      audit: { count: 2, outside: 1 },
+      trail: { count: 2, outside: 1 },
+    });
+    expect(await reconcile(lines, [early[1], within[1], edge[1]], acme)).toMatchObject({
+      agrees: false,
+      onlyInAudit: [{ requestId: 'c' }],
+      onlyInTrail: [{ requestId: 'a' }],
+    });
+  });
+});
