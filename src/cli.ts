@@ -2,6 +2,7 @@
 // Errors are one sentence; exit codes are those of the code table, 64 for wrong usage.
 import { existsSync, readFileSync } from 'node:fs';
 import { Command, CommanderError, Help } from 'commander';
+import { auditCommand } from './cli/audit.ts';
 import { deadCommand } from './cli/dead.ts';
 import { deleteCommand } from './cli/delete.ts';
 import { demoCommand } from './cli/demo.ts';
@@ -67,6 +68,7 @@ export function buildProgram(): Command {
     statusCommand(),
     jobsCommand(),
     deadCommand(),
+    auditCommand(),
     doctorCommand(),
     devCommand(),
     demoCommand(),

@@ -13,9 +13,10 @@ export interface Asked {
   readonly to?: number | undefined;
 }
 
-export interface Pair {
+export interface Different {
   readonly call: AuditCall;
   readonly event: TrailEvent;
+  readonly differences: readonly Difference[];
 }
 
 /** A side of the comparison: what was read of it, in the time that was asked for. */
@@ -31,20 +32,23 @@ export interface Reconciled {
   readonly matched: number;
   /** Of these, calls to which no answer came, though KMS had answered. */
   readonly unansweredInTrail: number;
-  readonly different: readonly (Pair & { readonly differences: readonly Difference[] })[];
+  readonly different: readonly Different[];
   readonly onlyInTrail: readonly TrailEvent[];
   readonly onlyInAudit: readonly AuditCall[];
   /** No answer came, and no event is there: the call never reached KMS, as far as AWS knows. */
   readonly unanswered: readonly AuditCall[];
   /** KMS refused, and no event is there: AWS does not log every refusal. */
   readonly refused: readonly AuditCall[];
-  /** Content that waited under the platform key, whose account's trail was not given. */
+  /** In the tenant's name with another key, for content that waits: the platform's, whose calls the audit leaves out. */
   readonly underPlatformKey: number;
   /** What people and AWS do with a key in its own account without using it. */
   readonly housekeeping: readonly TrailEvent[];
   readonly audit: Side;
   readonly trail: Side & { readonly accounts: readonly string[] };
 }
+
+/** What is kept of an event whose line was found. */
+type Met = Pick<TrailEvent, 'id' | 'operation'> & { readonly account: string | undefined };
 
 /** More than that in one go takes more memory than anybody should give it. */
 const MOST = 1_000_000;
@@ -55,7 +59,8 @@ export class Reconciliation {
   readonly #asked: Asked;
   readonly #keys = new Set<string>();
   readonly #calls = new Map<string, AuditCall>();
-  readonly #matched = new Map<AuditCall, TrailEvent>();
+  readonly #matched = new Map<AuditCall, Met>();
+  readonly #different: Different[] = [];
   readonly #events = new Map<string, TrailEvent>();
   readonly #accounts = new Set<string>();
   readonly #audit = new Span();
@@ -70,9 +75,8 @@ export class Reconciliation {
   }
 
   /** First every line is shown, to know the tenant's keys: CloudTrail has events that name a key and no tenant. */
-  look({ tenant, key, purpose }: AuditCall): void {
-    // What waits for the tenant's key waits under ours, which serves everybody.
-    if (tenant === this.#asked.tenant && purpose !== 'intake') this.#keys.add(key);
+  look({ tenant, key }: AuditCall): void {
+    if (tenant === this.#asked.tenant) this.#keys.add(key);
   }
 
   /** Then every line again. */
@@ -99,38 +103,33 @@ export class Reconciliation {
     if (!isNear) return void (this.#eventsOutside += 1);
     const met = call && this.#matched.get(call);
     if (this.#events.has(event.id) || (met && isSameCall(met, event))) return void (this.#sameEvents += 1);
-    if (call && !met) this.#matched.set(call, event);
-    else this.#events.set(event.id, event);
+    if (!call || met) this.#events.set(event.id, event);
+    else this.#match(call, event);
     if (this.#events.size > MOST) throw new TooMuch(TOO_MUCH);
   }
 
   end(): Reconciled {
     this.#meetUnanswered();
     const isTold = (at: number): boolean => at >= (this.#asked.from ?? -Infinity) && at < (this.#asked.to ?? Infinity);
-    const pairs = [...this.#matched].flatMap(([call, event]) => (isTold(call.at) ? [{ call, event }] : []));
-    const different = pairs
-      .filter(({ call }) => call.result !== UNANSWERED)
-      .map((pair) => ({ ...pair, differences: differencesOf(pair.call, pair.event) }))
-      .filter(({ differences }) => differences.length > 0);
+    const met = [...this.#matched.keys()].filter(({ at }) => isTold(at));
+    const different = this.#different.filter(({ call }) => isTold(call.at));
     const alone = [...this.#calls.values()].filter((call) => !this.#matched.has(call) && isTold(call.at)).sort(byTime);
-    const isOfPlatform = (call: AuditCall): boolean =>
-      call.purpose === 'intake' && !this.#accounts.has(call.key.split(':')[4] ?? '');
-    const own = alone.filter((call) => !isOfPlatform(call));
-    const onlyInAudit = own.filter(({ result }) => result === 'ok');
+    const onlyInAudit = alone.filter(({ result }) => result === 'ok');
     const left = [...this.#events.values()].filter(({ at }) => isTold(at)).sort(byTime);
-    const onlyInTrail = left.filter((event) => !isHousekeeping(event));
-    const matched = pairs.length - different.length;
+    const own = left.filter((event) => !this.#isOfPlatform(event));
+    const onlyInTrail = own.filter((event) => !isHousekeeping(event));
+    const matched = met.length - different.length;
     return {
       agrees: matched > 0 && different.length + onlyInTrail.length + onlyInAudit.length === 0,
       matched,
       different,
       onlyInTrail,
       onlyInAudit,
-      unansweredInTrail: pairs.filter(({ call }) => call.result === UNANSWERED).length,
-      unanswered: own.filter(({ result }) => result === UNANSWERED),
-      refused: own.filter(({ result }) => result !== 'ok' && result !== UNANSWERED),
-      underPlatformKey: alone.length - own.length,
-      housekeeping: left.filter(isHousekeeping),
+      unansweredInTrail: met.filter(({ result }) => result === UNANSWERED).length,
+      unanswered: alone.filter(({ result }) => result === UNANSWERED),
+      refused: alone.filter(({ result }) => result !== 'ok' && result !== UNANSWERED),
+      underPlatformKey: left.length - own.length,
+      housekeeping: own.filter(isHousekeeping),
       audit: { ...this.#audit.facts(), duplicates: this.#sameCalls, outside: this.#callsOutside },
       trail: {
         ...this.#trail.facts(),
@@ -141,10 +140,21 @@ export class Reconciliation {
     };
   }
 
+  #match(call: AuditCall, event: TrailEvent): void {
+    const { id, account, operation } = event;
+    this.#matched.set(call, { id, account, operation });
+    const differences = call.result === UNANSWERED ? [] : differencesOf(call, event);
+    if (differences.length > 0) this.#different.push({ call, event, differences });
+  }
+
   #concerns({ contexts, keys, message }: TrailEvent): boolean {
     if (contexts.some(({ tenant }) => tenant === this.#asked.tenant) || keys.some((key) => this.#keys.has(key)))
       return true;
     return keys.length === 0 && message !== undefined && [...this.#keys].some((key) => message.includes(key));
+  }
+
+  #isOfPlatform({ contexts, keys }: TrailEvent): boolean {
+    return !keys.some((key) => this.#keys.has(key)) && contexts.some(({ purpose }) => purpose === 'intake');
   }
 
   /** A little more than was asked for, so that no pair is parted at the edge. */
@@ -169,7 +179,7 @@ export class Reconciliation {
         next += 1;
         if (!this.#events.has(event.id) || !couldBe(call, event)) continue;
         this.#events.delete(event.id);
-        this.#matched.set(call, event);
+        this.#match(call, event);
         break;
       }
     }
@@ -181,7 +191,7 @@ const placeOfEvent = ({ operation, keys }: TrailEvent): string => `${operation} 
 const TOO_MUCH = `There are more than ${MOST.toLocaleString('en')} calls: take a shorter time with --from and --to.`;
 
 /** The same event again, or the one that the other account of the call was given. */
-const isSameCall = (one: TrailEvent, other: TrailEvent): boolean =>
+const isSameCall = (one: Met, other: TrailEvent): boolean =>
   one.id === other.id || (one.account !== other.account && one.operation === other.operation);
 
 const byTime = (one: { readonly at: number }, other: { readonly at: number }): number => one.at - other.at;

@@ -9,6 +9,7 @@ import { aborted, untilInterrupted } from './interrupt.ts';
 import { out, say } from './terminal.ts';
 
 const FOLDER = '.sealdex';
+const DATA = join(FOLDER, 'dev');
 const ENV = join(FOLDER, 'env');
 
 export function devCommand(): Command {
@@ -30,7 +31,7 @@ Example:
 async function run(signal: AbortSignal): Promise<void> {
   const { startServices } = await fromCheckout(() => import('../dev/embedded.ts'));
   say('Starting Redis, S3 and KMS …');
-  const services = await embedded(() => startServices({ dir: join(FOLDER, 'dev'), signal }));
+  const services = await embedded(() => startServices({ dir: DATA, signal }));
   try {
     const settings = { ...services.settings, SEALDEX_PORT: 0 };
     await makeTenants(settings, () => services.kms.createKey());
@@ -85,6 +86,7 @@ In another terminal, in this folder, take the settings above, then for instance:
   npx sealdex index --tenant acme --corpus docs --wait hello.json
   npx sealdex read --tenant acme --corpus docs hello
   npx sealdex status
+  npx sealdex audit reconcile acme --audit ${DATA}/audit.jsonl --cloudtrail ${DATA}/cloudtrail.jsonl
 
-Ctrl-C stops everything; the state stays in ${FOLDER}/dev.`);
+Ctrl-C stops everything; the state stays in ${DATA}.`);
 }

@@ -4,6 +4,7 @@ import { time } from './terminal.ts';
 
 /** Exit codes that the code table does not have, of sysexits.h. */
 export const USAGE = 64;
+const FAULTY = 65;
 const UNREADABLE = 66;
 const UNAVAILABLE = 69;
 export const OUTPUT_FAILED = 74;
@@ -30,9 +31,17 @@ export class FileUnreadable extends Error {
       ENOENT: 'there is no such file',
       EACCES: 'it may not be read',
       EISDIR: 'it is a folder; name the files in it',
+      EEMPTY: 'there is no file in it',
       ENOTFILE: 'it is a pipe or a device, and no file',
     };
     super(`${file}: ${reasons[code] ?? `it cannot be read (${code})`}.`);
+  }
+}
+
+/** A file that was named and holds something else than it should; the fault follows on its name. */
+export class FileFaulty extends Error {
+  constructor(file: string, fault: string) {
+    super(`${file} ${fault}.`);
   }
 }
 
@@ -49,6 +58,7 @@ export function failure(error: unknown): Failure {
   if (error instanceof UsageError) return { text: error.message, exitCode: USAGE };
   if (error instanceof Unavailable) return { text: error.message, exitCode: UNAVAILABLE };
   if (error instanceof FileUnreadable) return { text: error.message, exitCode: UNREADABLE };
+  if (error instanceof FileFaulty) return { text: error.message, exitCode: FAULTY };
   if (error instanceof Interrupted) return { text: '', exitCode: exitCodeOf(error) };
   // No message: that of an unknown error quotes what it met.
   return {

@@ -1,16 +1,6 @@
-// The files that `sealdex upload` is given: folders with all that is in them, each file once, under the path as it was given.
-// Reads no file; what is in them is not known here.
-import { constants } from 'node:fs';
-import { access, readdir, stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
-import { FileUnreadable, UsageError } from './failure.ts';
-
-export interface FoundFile {
-  /** As it was given, or below the folder that was given: the document's id. */
-  readonly path: string;
-  readonly filename: string;
-  readonly bytes: number;
-}
+// The files that `sealdex upload` is given: each once, as the path is the document's id.
+import { UsageError } from './failure.ts';
+import { filesAt, type FoundFile } from './files.ts';
 
 /**
  * @throws FileUnreadable for what is not there or may not be read; UsageError when two paths are one document, or when
@@ -27,37 +17,4 @@ export async function filesOf(given: readonly string[]): Promise<FoundFile[]> {
   }
   if (found.size === 0) throw new UsageError('There is no file in what was given.');
   return [...found.values()];
-}
-
-async function* filesAt(path: string): AsyncGenerator<FoundFile> {
-  const facts = await ofPath(path, () => stat(path));
-  if (facts.isDirectory()) {
-    const entries = await ofPath(path, () => readdir(path, { withFileTypes: true }));
-    const names = entries.toSorted((one, other) => (one.name < other.name ? -1 : 1));
-    // A link to a folder may lead back to where we are.
-    for (const entry of names)
-      if (
-        entry.isDirectory() ||
-        entry.isFile() ||
-        (entry.isSymbolicLink() && (await isLinkToFile(join(path, entry.name))))
-      )
-        yield* filesAt(join(path, entry.name));
-    return;
-  }
-  if (!facts.isFile()) throw new FileUnreadable(path, 'ENOTFILE');
-  await ofPath(path, () => access(path, constants.R_OK));
-  yield { path, filename: basename(path), bytes: facts.size };
-}
-
-async function isLinkToFile(path: string): Promise<boolean> {
-  const facts = await stat(path).catch(() => undefined);
-  return facts?.isFile() === true;
-}
-
-async function ofPath<T>(path: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw new FileUnreadable(path, (error as NodeJS.ErrnoException).code ?? 'unknown');
-  }
 }

@@ -8,10 +8,11 @@ import { sayReason, unreadable } from '../extract/reasons.ts';
 import { checkName } from '../names.ts';
 import { exitCodeOf, summarize } from './endings.ts';
 import { Interrupted, textOf } from './failure.ts';
+import type { FoundFile } from './files.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { withProducer } from './opened.ts';
 import { bar, json, megabytes, oneLine, out, say, table } from './terminal.ts';
-import { filesOf, type FoundFile } from './upload-files.ts';
+import { filesOf } from './upload-files.ts';
 import { createWaiting, type Waiting } from './waiting.ts';
 
 interface Options {

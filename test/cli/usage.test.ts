@@ -85,7 +85,7 @@ describe.concurrent('wrong use is answered with 64 and where to look', () => {
     expect({ code, stdout, lines: linesOf(stderr).length }).toEqual({ code: 64, stdout: '', lines: 1 });
   });
 
-  test.each([[[]], [['tenants']], [['keys']], [['parked']], [['jobs']]])(
+  test.each([[[]], [['tenants']], [['keys']], [['parked']], [['jobs']], [['audit']]])(
     'without a command, sealdex %j shows those that there are',
     async (args) => {
       const { code, stdout, stderr } = await run(args);

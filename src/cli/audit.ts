@@ -1,0 +1,15 @@
+// `sealdex audit`: what the audit of KMS calls is good for.
+import { Command } from 'commander';
+import { reconcileCommand } from './audit-reconcile.ts';
+
+export function auditCommand(): Command {
+  return new Command('audit')
+    .description("hold the audit of KMS calls against a tenant's CloudTrail")
+    .addCommand(reconcileCommand())
+    .addHelpText(
+      'after',
+      `
+Example:
+  sealdex audit reconcile acme --audit audit.jsonl --cloudtrail trail/`,
+    );
+}

@@ -1,0 +1,47 @@
+// The files that a command is given: folders with all that is in them, under the path as it was given.
+// Reads no file; what is in them is not known here.
+import { constants } from 'node:fs';
+import { access, readdir, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { FileUnreadable } from './failure.ts';
+
+export interface FoundFile {
+  /** As it was given, or below the folder that was given. */
+  readonly path: string;
+  readonly filename: string;
+  readonly bytes: number;
+}
+
+/** @throws FileUnreadable for what is not there or may not be read */
+export async function* filesAt(path: string): AsyncGenerator<FoundFile> {
+  const facts = await ofPath(path, () => stat(path));
+  if (facts.isDirectory()) {
+    const entries = await ofPath(path, () => readdir(path, { withFileTypes: true }));
+    const names = entries.toSorted((one, other) => (one.name < other.name ? -1 : 1));
+    // A link to a folder may lead back to where we are.
+    for (const entry of names)
+      if (
+        entry.isDirectory() ||
+        entry.isFile() ||
+        (entry.isSymbolicLink() && (await isLinkToFile(join(path, entry.name))))
+      )
+        yield* filesAt(join(path, entry.name));
+    return;
+  }
+  if (!facts.isFile()) throw new FileUnreadable(path, 'ENOTFILE');
+  await ofPath(path, () => access(path, constants.R_OK));
+  yield { path, filename: basename(path), bytes: facts.size };
+}
+
+async function isLinkToFile(path: string): Promise<boolean> {
+  const facts = await stat(path).catch(() => undefined);
+  return facts?.isFile() === true;
+}
+
+async function ofPath<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw new FileUnreadable(path, (error as NodeJS.ErrnoException).code ?? 'unknown');
+  }
+}

@@ -1,0 +1,262 @@
+// `sealdex audit reconcile`: its report, its JSON, the files that it takes, and its exit codes. The calls are real ones.
+import { GetKeyPolicyCommand } from '@aws-sdk/client-kms';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { contextOf, openRoom, type Line, type Room } from '../audit/room.ts';
+import { jsonOf, linesOf, run, temporaryFolder, type Ended, type Folder } from './run.ts';
+
+let room: Room;
+let folder: Folder;
+let key: string;
+let lines: Line[];
+let events: readonly Line[];
+
+beforeAll(async () => {
+  room = await openRoom();
+  folder = temporaryFolder();
+  key = room.kms.createKey();
+  lines = [];
+  for (let call = 0; call < 3; call += 1) lines.push(await room.generate(key, contextOf('acme')));
+  events = room.kms.trail();
+  file('audit.jsonl', lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  file('trail.json', JSON.stringify({ Records: events }));
+});
+
+afterAll(async () => {
+  folder[Symbol.dispose]();
+  await room[Symbol.asyncDispose]();
+});
+
+function file(name: string, content: string | Uint8Array): string {
+  writeFileSync(join(folder.path, name), content);
+  return name;
+}
+
+/** Without any setting. */
+const reconcile = (...args: string[]): Promise<Ended> =>
+  run(['audit', 'reconcile', 'acme', ...args], { cwd: folder.path });
+
+const both = (audit: string, trail: string, ...more: string[]): Promise<Ended> =>
+  reconcile('--audit', audit, '--cloudtrail', trail, ...more);
+
+const textOf = (all: readonly Line[]): string => all.map((line) => `${JSON.stringify(line)}\n`).join('');
+
+describe('the report', () => {
+  test('of two sides that agree: the verdict, what was read, and 0', async () => {
+    const { code, stdout, stderr } = await both('audit.jsonl', 'trail.json');
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const span = String.raw`20\S+Z to 20\S+Z`;
+    expect(linesOf(stdout)).toEqual([
+      'Tenant acme: audit and CloudTrail agree on 3 calls.',
+      expect.stringMatching(new RegExp(`^audit {7}3 calls in 1 file {2} {0,3}${span}$`)),
+      expect.stringMatching(new RegExp(`^CloudTrail {2}3 events in 1 file {2}${span}$`)),
+    ]);
+  });
+
+  test('of two that do not: each finding on a line, what it means above it, and 1', async () => {
+    const forged = {
+      ...lines[1],
+      requestId: 'made-up',
+      process: 'worker\u001b[31m',
+      job: 'j9',
+      command: 'dead replay',
+    };
+    const refused = {
+      ...lines[1],
+      requestId: 'denied',
+      result: 'AccessDeniedException',
+      task: 'key check',
+      job: undefined,
+    };
+    const other = { ...lines[2], period: '2026-11-30T09:17Z' };
+    file('other.jsonl', `${textOf([lines[0]!, forged, refused, other])}{"audit":1,"ti\n`);
+    const { code, stdout, stderr } = await both('other.jsonl', 'trail.json');
+    expect(code).toBe(1);
+    expect(stderr).toBe('other.jsonl:5 is no line that can be read.\n');
+    const [verdict, , , ...report] = linesOf(stdout);
+    expect(verdict).toBe(
+      'Tenant acme: audit and CloudTrail do not agree: 1 in CloudTrail only, 1 in the audit only, 1 told differently; on 1 call they do.',
+    );
+    const timeless = report.map((line) => line.replace(/^ {2}20\S+Z /, '  TIME '));
+    const context = 'tenant acme  period 2026-11-30T00:17Z  purpose documents';
+    expect(timeless).toEqual([
+      '',
+      'In CloudTrail only: calls that the audit does not know:',
+      `  TIME  GenerateDataKey  ok  ${context}`,
+      `    ${key}  by arn:aws:sts::111122223333:assumed-role/sealdex/local  from 127.0.0.1  request ${String(lines[1]?.['requestId'])}`,
+      '',
+      'In the audit only: calls that worked, and that CloudTrail does not know:',
+      `  TIME  GenerateDataKey  ok  ${context}`,
+      `    ${key}  by worker\uFFFD[31m  for j9, dead replay  request made-up`,
+      '',
+      'Told differently:',
+      `  TIME  GenerateDataKey  ok  ${context.replace('00:17', '09:17')}`,
+      `    ${key}  by worker 8f3a  for j1  request ${String(lines[2]?.['requestId'])}`,
+      '    period: 2026-11-30T09:17Z in the audit, 2026-11-30T00:17Z in CloudTrail',
+      '',
+      'Refused, and not in CloudTrail: AWS does not log every refused call there:',
+      `  TIME  GenerateDataKey  AccessDeniedException  ${context}`,
+      `    ${key}  by worker 8f3a  for key check  request denied`,
+    ]);
+  });
+
+  test('a list that is long is cut, with where the rest is', async () => {
+    const many = Array.from({ length: 25 }, (_, at) => ({ ...lines[0], requestId: `r${at}` }));
+    file('many.jsonl', textOf(many));
+    const { stdout } = await both('many.jsonl', 'trail.json');
+    expect(linesOf(stdout).filter((line) => line.includes('request r'))).toHaveLength(20);
+    expect(stdout).toContain('\n  … and 5 more: --json\n');
+  });
+
+  test('what the other side does not cover is said, and can be left out', async () => {
+    const early = { ...lines[0], requestId: 'early', time: '2020-01-01T00:00:00.000Z' };
+    file('early.jsonl', textOf([early, ...lines]));
+    const { code, stdout } = await both('early.jsonl', 'trail.json');
+    expect(code).toBe(1);
+    expect(stdout).toContain(
+      '\n1 of those that stand on one side are from a time that the other side does not cover: ',
+    );
+    const since = await both('early.jsonl', 'trail.json', '--from', '2021-01-01');
+    expect({ code: since.code, stderr: since.stderr }).toEqual({ code: 0, stderr: '' });
+    expect(since.stdout).toContain('1 more outside the time asked for');
+  });
+
+  test('what was compared by its circumstances, or not at all, is said', async () => {
+    const other = room.kms.createKey();
+    const lost = { ...(await room.generate(key, contextOf('acme'))), result: 'unanswered', requestId: undefined };
+    await room.generate(other, { ...contextOf('acme'), purpose: 'intake' });
+    const owner = room.stranger('arn:aws:iam::111122223333:user/owner');
+    await owner.send(new GetKeyPolicyCommand({ KeyId: key }));
+    file('lost.jsonl', textOf([...lines, lost]));
+    file('more.json', JSON.stringify({ Records: room.kms.trail() }));
+    const { code, stdout } = await both('lost.jsonl', 'more.json');
+    expect(code).toBe(0);
+    expect(
+      linesOf(stdout)
+        .filter((line) => line !== '')
+        .slice(3),
+    ).toEqual([
+      'Of the calls that agree, 1 had no answer: matched by operation, key, context and time.',
+      'Not compared: 1 call with the platform key, for content that waits: the audit leaves those out.',
+      "Not compared: what the key's own account did with it without using it: GetKeyPolicy 1.",
+    ]);
+  });
+
+  test('nothing to compare is no agreement', async () => {
+    file('nothing.json', '{"Records":[]}');
+    file('log.jsonl', '{"level":30,"msg":"started"}\n');
+    const { code, stdout } = await both('log.jsonl', 'nothing.json');
+    expect(code).toBe(1);
+    expect(linesOf(stdout)[0]).toBe('Tenant acme: nothing was compared, since no call stands on both sides.');
+    expect(stdout).toContain("\nThe audit has no call for tenant acme: it holds those with tenants' own keys alone.\n");
+  });
+});
+
+test('--json is a line for each finding, and the counts', async () => {
+  file(
+    'short.jsonl',
+    textOf(lines.slice(0, 2).map((line, at) => (at === 1 ? { ...line, result: 'DisabledException' } : line))),
+  );
+  const { code, stdout, stderr } = await both('short.jsonl', 'trail.json', '--json', '--from', '2026-01-01T00:00Z');
+  expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
+  expect(jsonOf(stdout)).toEqual([
+    {
+      kind: 'cloudtrail-only',
+      event: expect.objectContaining({
+        time: expect.stringMatching(/Z$/),
+        requestId: lines[2]?.['requestId'],
+        keys: [key],
+      }),
+    },
+    {
+      kind: 'different',
+      differences: [{ what: 'result', audit: 'DisabledException', trail: 'ok' }],
+      call: expect.objectContaining({ time: lines[1]?.['time'], job: 'j1' }),
+      event: expect.objectContaining({ requestId: lines[1]?.['requestId'] }),
+    },
+    expect.objectContaining({
+      kind: 'summary',
+      tenant: 'acme',
+      agrees: false,
+      matched: 1,
+      cloudtrailOnly: 1,
+      auditOnly: 0,
+      different: 1,
+      from: '2026-01-01T00:00:00.000Z',
+      audit: expect.objectContaining({ files: 1, count: 2, duplicates: 0, outside: 0 }),
+      cloudtrail: expect.objectContaining({ files: 1, count: 3, accounts: ['111122223333'] }),
+    }),
+  ]);
+});
+
+describe('files', () => {
+  test('an export as CloudTrail writes it, packed and in folders, with its digests; files that overlap', async () => {
+    const day = join('AWSLogs', 'CloudTrail', '2026', '11', '30');
+    const digests = join('AWSLogs', 'CloudTrail-Digest');
+    for (const path of [day, digests]) mkdirSync(join(folder.path, path), { recursive: true });
+    file(join(day, 'one.json.gz'), gzipSync(JSON.stringify({ Records: events.slice(0, 2) })));
+    file(join(day, 'two.json.gz'), gzipSync(JSON.stringify({ Records: events.slice(1) })));
+    file(join(digests, 'digest.json.gz'), gzipSync(JSON.stringify({ digestStartTime: '2026-11-30T00:00:00Z' })));
+    const { code, stdout } = await both('audit.jsonl', 'AWSLogs');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^CloudTrail {2}4 events in 3 files .*, 1 of them twice$/m);
+  });
+
+  test('a stream that is packed, or in several files; events as they are looked up, and a line each', async () => {
+    file('one.jsonl.gz', gzipSync(textOf(lines.slice(0, 1))));
+    file('two.jsonl', `{"level":30,"msg":"started"}\n${textOf(lines.slice(1))}`);
+    const looked = events
+      .slice(0, 1)
+      .map((event) => ({ EventId: event['eventID'], CloudTrailEvent: JSON.stringify(event) }));
+    file('looked.json', JSON.stringify({ Events: looked }, null, 2));
+    file('events.jsonl', textOf(events.slice(1)));
+    const audit = ['--audit', 'one.jsonl.gz', 'two.jsonl'];
+    expect(await reconcile(...audit, '--cloudtrail', 'looked.json', '--cloudtrail', 'events.jsonl')).toMatchObject({
+      code: 0,
+    });
+  });
+
+  test.each([
+    ['text', 'hello\n', 'holds something else than events of CloudTrail'],
+    ['an audit', '{"audit":1}\n', 'holds something else than events of CloudTrail'],
+    ['half of a file', '{"Records":[{"eventVersion":"1.11"', 'ends in the middle: fetch it again'],
+    ['half of a packed file', gzipSync('{"Records":[]}').subarray(0, 12), 'is damaged or cut off: fetch it again'],
+  ])('%s in the place of a trail: 65', async (_, content, fault) => {
+    file('wrong', content);
+    expect(await both('audit.jsonl', 'wrong')).toMatchObject({
+      code: 65,
+      stdout: '',
+      stderr: `sealdex: wrong ${fault}.\n`,
+    });
+  });
+
+  test('that are not there, and folders without any: 66', async () => {
+    mkdirSync(join(folder.path, 'empty'), { recursive: true });
+    const end = (stderr: string): object => ({ code: 66, stdout: '', stderr });
+    expect(await both('missing', 'trail.json')).toMatchObject(end('sealdex: missing: there is no such file.\n'));
+    expect(await both('audit.jsonl', 'missing')).toMatchObject(end('sealdex: missing: there is no such file.\n'));
+    expect(await both('audit.jsonl', 'empty')).toMatchObject(end('sealdex: empty: there is no file in it.\n'));
+  });
+});
+
+describe('wrong use is answered with 64', () => {
+  test.each<[string[], RegExp]>([
+    [['audit', 'reconcile', 'acme', '--audit', 'a'], /required option '--cloudtrail <path\.\.\.>' not specified/],
+    [['audit', 'reconcile', 'acme', '--cloudtrail', 'a'], /required option '--audit <path\.\.\.>' not specified/],
+    [['audit', 'reconcile', '--audit', 'a', '--cloudtrail', 'b'], /missing required argument 'tenant'/],
+    [
+      ['audit', 'reconcile', 'a', '--audit', 'a', '--cloudtrail', 'b', '--from', 'noon'],
+      /'noon' is invalid\. Give 30m/,
+    ],
+    [
+      ['audit', 'reconcile', 'a', '--audit', 'a', '--cloudtrail', 'b', '--from', '2026-02-01', '--to', '2026-01-01'],
+      /^sealdex: --from must be before --to\.\n$/,
+    ],
+  ])('sealdex %j', async (args, sentence) => {
+    const { code, stdout, stderr } = await run(args, { cwd: folder.path });
+    expect({ code, stdout }).toEqual({ code: 64, stdout: '' });
+    expect(stderr).toMatch(sentence);
+  });
+});

@@ -1,0 +1,87 @@
+// What an installation wrote on its audit log, held against what the local KMS logged of it: every call of producer, worker,
+// reader and operator, the refused and repeated ones too.
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { startIndexWorker } from '../../src/app.ts';
+import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import { reconcile, type Line } from '../audit/room.ts';
+import { documentOf, openHouse } from './house.ts';
+
+test('The two agree call by call, and a line that is lost or changed is found', { timeout: 60_000 }, async () => {
+  await using house = await openHouse();
+  await using worker = await startIndexWorker(house.settings, { log: 'silent' });
+  const { kms, auditFile } = house.services;
+  const { operator } = house;
+  const store = async (tenant: string, id: string): Promise<void> => {
+    const document = documentOf(id, `Text of ${id}.`);
+    const { jobId } = await house.producer.enqueueIndex({ tenant, corpus: 'docs', document });
+    expect(await house.end(jobId)).toBe('done');
+  };
+
+  const [key, next] = [await house.tenant('acme'), kms.createKey()];
+  await house.tenant('globex');
+  for (const tenant of ['acme', 'globex']) await store(tenant, 'one');
+  await house.reader.metadata({ tenant: 'acme', corpus: 'docs', id: 'one' });
+  // The second try of the SDK is a call of its own on both sides.
+  kms.faults.set({ match: { key }, fault: { kind: 'error', name: 'KMSInternalException', status: 500 }, times: 1 });
+  expect((await operator.checkKey('acme', key)).canAttach).toBe(true);
+  kms.faults.clear();
+  kms.faults.set({ match: { key, operation: 'Encrypt' }, fault: KMS_ERRORS.throttled });
+  await expect(operator.checkKey('acme', key)).rejects.toMatchObject({ code: 'KMS_THROTTLED' });
+  kms.faults.clear();
+  kms.faults.set({ match: { key, operation: 'ReEncrypt' }, fault: KMS_ERRORS.accessDenied });
+  expect((await operator.checkKey('acme', key)).canAttach).toBe(false);
+  kms.faults.clear();
+  kms.disable(key);
+  await using fresh = await house.freshReader();
+  await expect(fresh.metadata({ tenant: 'acme', corpus: 'docs', id: 'one' })).rejects.toMatchObject({
+    code: 'KEY_DISABLED',
+  });
+  kms.enable(key);
+  await operator.setKey('acme', next);
+  await store('acme', 'two');
+  // From now on nobody calls.
+  await worker.stop();
+
+  const lines = (): Line[] =>
+    readFileSync(auditFile, 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Line);
+  const all = lines();
+  const trail = kms.trail();
+  const found = await reconcile(all, trail, { tenant: 'acme' });
+  expect(found).toMatchObject({ agrees: true, different: [], onlyInTrail: [], onlyInAudit: [], unanswered: [] });
+  // AWS logs no throttled call; the SDK tried twice.
+  expect(found.refused.map(({ result }) => result)).toEqual(['ThrottlingException', 'ThrottlingException']);
+  const results = new Set(all.filter(({ key: of }) => of === key).map(({ result }) => result));
+  expect(results).toEqual(
+    new Set([
+      'ok',
+      'KMSInternalException',
+      'InvalidCiphertextException',
+      'ThrottlingException',
+      'AccessDeniedException',
+      'DisabledException',
+    ]),
+  );
+  expect(found.matched).toBeGreaterThan(25);
+
+  const made = all.find(({ operation, key: of }) => operation === 'GenerateDataKey' && of === next)!;
+  const { requestId } = made;
+  expect(
+    await reconcile(
+      all.filter((line) => line !== made),
+      trail,
+      { tenant: 'acme' },
+    ),
+  ).toMatchObject({
+    agrees: false,
+    onlyInTrail: [{ requestId }],
+  });
+  const changed = all.map((line) => (line === made ? { ...line, period: '2000-01-01T00:00Z' } : line));
+  expect(await reconcile(changed, trail, { tenant: 'acme' })).toMatchObject({
+    agrees: false,
+    different: [{ call: { requestId }, differences: [{ what: 'period' }] }],
+  });
+});
