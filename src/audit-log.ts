@@ -13,7 +13,7 @@ export interface Asker {
   /** Of the command line, as `tenants set-key`. */
   readonly command?: string;
   /** What a process does of its own accord, or for its caller. */
-  readonly task?: 'revocation check' | 'probe' | 'read';
+  readonly activity?: 'revocation check' | 'probe' | 'read';
 }
 
 export interface Who extends Asker {

@@ -35,7 +35,7 @@ export interface Reader extends AsyncDisposable {
 }
 
 export function createReaderFrom(deps: ReaderDeps): Omit<Reader, typeof Symbol.asyncDispose> {
-  const reading = <T>(work: () => Promise<T>): Promise<T> => askedBy({ task: 'read' }, work);
+  const reading = <T>(work: () => Promise<T>): Promise<T> => askedBy({ activity: 'read' }, work);
   return {
     async metadata(name) {
       const { record, close } = await reading(() => findDocument(deps, name));

@@ -40,7 +40,8 @@ function subjectDifferences(call: AuditCall, event: TrailEvent): Difference[] {
 }
 
 function contextDifferences(call: AuditCall, { contexts }: TrailEvent): Difference[] {
-  const { tenant, period, purpose } = call;
+  const { period, purpose } = call;
+  const tenant = call.contextTenant ?? call.tenant;
   // DescribeKey has none.
   const isInContext = period !== undefined || purpose !== undefined;
   if (!isInContext && contexts.length === 0) return [];

@@ -9,6 +9,8 @@ export interface AuditCall {
   readonly tenant: string;
   readonly operation: string;
   readonly key: string;
+  /** The tenant in the encryption context, where it is another one. */
+  readonly contextTenant?: string | undefined;
   readonly period?: string | undefined;
   readonly purpose?: string | undefined;
   /** `ok`, the name of AWS' error, or `unanswered`. */
@@ -18,7 +20,7 @@ export interface AuditCall {
   /** What it was for: a job, a command, or something that a process does by itself. */
   readonly job?: string | undefined;
   readonly command?: string | undefined;
-  readonly task?: string | undefined;
+  readonly activity?: string | undefined;
   readonly identity?: string | undefined;
 }
 
@@ -36,7 +38,9 @@ export type AuditLine =
 const text = z.string().min(1).max(2048);
 const time = z.iso.datetime().transform((at) => Date.parse(at));
 
-const change = z.object({ time, tenant: text, operation: z.literal('PutTenant') });
+const CHANGES = ['PutTenant', 'SetTenantKey', 'BlockKey', 'UnblockKey', 'PauseTenant', 'ResumeTenant', 'DeleteTenant'];
+
+const change = z.object({ time, tenant: text, operation: z.enum(CHANGES) });
 
 const call: z.ZodType<AuditCall> = z
   .object({
@@ -44,6 +48,7 @@ const call: z.ZodType<AuditCall> = z
     tenant: text,
     operation: text,
     key: text,
+    contextTenant: text.optional(),
     period: text.optional(),
     purpose: text.optional(),
     result: text,
@@ -51,7 +56,7 @@ const call: z.ZodType<AuditCall> = z
     process: text,
     job: text.optional(),
     command: text.optional(),
-    task: text.optional(),
+    activity: text.optional(),
     identity: text.optional(),
   })
   .transform(({ time: at, ...rest }) => ({ at, ...rest }));

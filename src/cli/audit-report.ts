@@ -126,9 +126,9 @@ function uncoveredIn({ onlyInAudit, onlyInTrail, audit, trail }: Found): number 
 }
 
 function callEntry(call: AuditCall): Entry {
-  const { at, operation, key, tenant, period, purpose, result, requestId, process, job, command, task } = call;
+  const { at, operation, key, tenant, period, purpose, result, requestId, process, job, command, activity } = call;
   const context = period === undefined ? {} : { tenant, period, purpose };
-  const what = [job, command, task].filter((word) => word !== undefined).join(', ');
+  const what = [job, command, activity].filter((word) => word !== undefined).join(', ');
   return [
     lineOf([new Date(at).toISOString(), operation, result, ...contextText(context)]),
     lineOf([key, `by ${process}`, what === '' ? undefined : `for ${what}`, requestOf(requestId)]),

@@ -1,14 +1,15 @@
 // `sealdex tenants set-key` and `reencrypt`: another KMS key for a tenant, and what is stored moves to it.
 import { Command } from 'commander';
-import type { Operator, ReencryptionProgress } from '../app.ts';
+import type { Operator } from '../app.ts';
 import { sleep, systemClock } from '../clock.ts';
+import { CODES } from '../errors.ts';
 import { checkName, PLATFORM } from '../names.ts';
 import { checkArn } from './arguments.ts';
 import { ask, canAsk, isYes } from './asking.ts';
 import { UsageError } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { withOperator } from './opened.ts';
-import { movingOf } from './tenants-moving.ts';
+import { movingLines, movingOf, stuckPage } from './tenants-moving.ts';
 import { json, out, say } from './terminal.ts';
 import { sayWarnings } from './verdict-line.ts';
 
@@ -87,7 +88,7 @@ export function reencryptCommand(): Command {
     .description('move what is stored of a tenant to its current KMS key, from the first object on')
     .argument('<tenant>', 'its name')
     .option('--dry-run', 'only count what is under which key')
-    .option('--wait', 'until nothing is left to move now')
+    .option('--wait', 'until nothing is left to move now, or it stands still: exit code 75 or 65 then')
     .option('--json', 'how far it is, on one line')
     .addHelpText(
       'after',
@@ -119,21 +120,23 @@ async function reencrypt(
     return;
   }
   await operator.reencrypt(tenant);
-  const progress = wait ? await untilMoved(operator, tenant, signal) : await operator.reencryption(tenant);
-  if (asJson) return json({ tenant, ...progress });
-  for (const line of movingOf(progress, await operator.tenant(tenant))) out(line);
+  if (wait) await untilMoved(operator, tenant, signal);
+  const moving = await movingOf(operator, await operator.tenant(tenant));
+  if (moving.stuck?.code) process.exitCode = CODES[moving.stuck.code].exit;
+  if (asJson) return json({ tenant, ...moving.progress });
+  for (const line of movingLines(moving)) out(line);
 }
 
 const LOOK_MS = 500;
 const LINE_MS = 2000;
 
-/** Until the pass is over: what follows waits for minutes, and begins by itself. */
-async function untilMoved(operator: Operator, tenant: string, signal: AbortSignal): Promise<ReencryptionProgress> {
+/** Until the pass is over or stands still: what follows waits for minutes, and begins by itself. */
+async function untilMoved(operator: Operator, tenant: string, signal: AbortSignal): Promise<void> {
   let saidAt = systemClock.monotonic();
   for (;;) {
     const progress = await operator.reencryption(tenant);
     const waits = progress.passBegun !== undefined && progress.passBegun > systemClock.now();
-    if (progress.state !== 'moving' || waits) return progress;
+    if (progress.state !== 'moving' || waits || (await stuckPage(operator, progress))) return;
     if (systemClock.monotonic() - saidAt >= LINE_MS) {
       say(`moved ${progress.counts?.moved ?? 0}`);
       saidAt = systemClock.monotonic();

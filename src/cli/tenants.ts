@@ -7,7 +7,7 @@ import { withOperator } from './opened.ts';
 import { deleteTenantCommand } from './tenants-delete.ts';
 import { exportCommand } from './tenants-export.ts';
 import { reencryptCommand, setKeyCommand } from './tenants-key.ts';
-import { movingOf } from './tenants-moving.ts';
+import { movingLines, movingOf } from './tenants-moving.ts';
 import { pauseCommand, resumeCommand } from './tenants-stop.ts';
 import { sayWarnings } from './verdict-line.ts';
 import { json, jsonText, oneLine, out, say, table, time } from './terminal.ts';
@@ -80,7 +80,7 @@ function showCommand(): Command {
       await withOperator(async (operator) => {
         const file = await operator.tenant(tenant);
         out(jsonText(file, asJson ? undefined : 2));
-        for (const line of movingOf(await operator.reencryption(tenant), file)) say(line);
+        for (const line of movingLines(await movingOf(operator, file))) say(line);
         const stopped = stoppedOf(file);
         if (stopped !== '') say(`Tenant ${tenant}: ${stopped}.`);
       });

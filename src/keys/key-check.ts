@@ -72,7 +72,7 @@ export function startKeyCheck(deps: KeyCheckDeps): KeyCheck {
       return;
     }
     try {
-      await askedBy({ task: 'revocation check' }, () => deps.ring.askAgain(held));
+      await askedBy({ activity: 'revocation check' }, () => deps.ring.askAgain(held));
       entry.at = now;
       entry.due = now + keyCheckMs;
       await lease.renew(keyCheckMs);

@@ -64,7 +64,7 @@ export function startProbe(deps: ProbeDeps): Probe {
   const loop: Loop = repeat(
     deps.clock,
     LOOK_EVERY_MS,
-    async () => void askedBy({ task: 'probe' }, () => prober.begin()),
+    async () => void askedBy({ activity: 'probe' }, () => prober.begin()),
   );
   return {
     tick: () => prober.tick(),

@@ -67,7 +67,7 @@ describe('the report', () => {
       ...lines[1],
       requestId: 'denied',
       result: 'AccessDeniedException',
-      task: 'key check',
+      activity: 'key check',
       job: undefined,
     };
     const other = { ...lines[2], period: '2026-11-30T09:17Z' };

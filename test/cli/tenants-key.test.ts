@@ -58,7 +58,7 @@ test('a key is changed, what is stored is moved, and what is left to do is said'
   expect(linesOf(stderr)).toEqual([
     expect.stringMatching(
       new RegExp(
-        `^The KMS key of tenant ${tenant} was changed .*; until all is moved, revoking the former key ${arn} makes`,
+        `^The KMS key of tenant ${tenant} was changed .*; until all is moved, .* is under the former key ${arn}: disabling the present key alone does not revoke it`,
       ),
     ),
     expect.stringMatching(/^Everything is moved that was there; it is looked through once more /),
@@ -99,4 +99,17 @@ test('what cannot be is refused, and nothing is changed', async () => {
     'sealdex: The KMS key cannot be attached (TENANT_KEY_INVALID):\n  The key is Disabled. The tenant enables the key.\n',
   );
   expect(await scene.operator.tenant(tenant)).toEqual(before);
+});
+
+test('a move that stands still says why, and nobody waits for it', async () => {
+  await store('one');
+  const next = scene.services.kms.createKey();
+  expect((await tenants('set-key', tenant, next)).code).toBe(0);
+  // The data key that it is under is in memory yet.
+  await scene.operator.block(tenant, arn, 'a test');
+  await store('two');
+  const stuck = `Nothing moves: the next page is parked (KEY_BLOCKED): sealdex jobs show `;
+  const { code, stdout } = await tenants('reencrypt', tenant, '--wait');
+  expect(code).toBe(75);
+  expect(linesOf(stdout)[1]).toMatch(new RegExp(`^${stuck.replace(/[()]/g, '.')}j[0-9a-f]{32}$`));
 });

@@ -21,7 +21,7 @@ interface Line {
   readonly purpose?: string;
   readonly result: string;
   readonly job?: string;
-  readonly task?: string;
+  readonly activity?: string;
 }
 
 const linesOf = (tenant: string): Line[] =>
@@ -45,7 +45,7 @@ test('a document leaves a line for each data key that was asked for on its way, 
     { operation: 'GenerateDataKey', key, purpose: 'documents', job },
     // The worker's rings and the reader's open what the producer's has made.
     { operation: 'Decrypt', key, purpose: 'documents', job },
-    { operation: 'Decrypt', key, purpose: 'documents', task: 'read' },
+    { operation: 'Decrypt', key, purpose: 'documents', activity: 'read' },
   ]);
   expect(readFileSync(house.services.auditFile, 'utf8')).not.toContain('a secret id');
 });
