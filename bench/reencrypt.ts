@@ -1,5 +1,5 @@
 // A tenant's key is changed: how fast stored objects of 2 KB move to the new one, against the plain rate of indexing them, and how long
-// another tenant's index jobs take meanwhile, against the same flow without. Run: node bench/reencrypt.ts [OBJECTS] [ROUNDS].
+// another tenant's index jobs take meanwhile, against the same flow without. Run: node bench/reencrypt.ts [OBJECTS] [ROUNDS] [S3_MS].
 // Services, worker and this process share the machine: only ratios say something, and each is taken within a round.
 import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -7,13 +7,13 @@ import { fileURLToPath } from 'node:url';
 import { createOperator, createProducer, type Settings } from '../src/app.ts';
 import { sleep, systemClock } from '../src/clock.ts';
 
-const [objects = 10_000, rounds = 1] = process.argv.slice(2).map(Number);
+const [objects = 10_000, rounds = 1, s3Ms = 0] = process.argv.slice(2).map(Number);
 const TEXT = 'The quick brown fox jumps over the lazy dog near the river bank on a bright day. '.repeat(23);
 const BATCH = 64;
 const CALM_MS = 8000;
 
 const at = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
-const services = fork(at('services-child.ts'));
+const services = fork(at('services-child.ts'), [String(s3Ms)]);
 const told = async (): Promise<{ settings: Settings; key: string }> => (await once(services, 'message'))[0];
 const { settings } = await told();
 const createKey = async (): Promise<string> => {

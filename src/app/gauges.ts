@@ -1,5 +1,5 @@
 // The gauges of a worker: where each number comes from.
-import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import type { Heartbeat } from '../heartbeat.ts';
 import type { WorkerReadiness } from '../health.ts';
 import type { Metrics } from '../metrics.ts';
@@ -40,6 +40,17 @@ function unaskedByRole(heartbeats: readonly Heartbeat[], ofThisWorker: number): 
   const longest: Record<string, number> = { worker: ofThisWorker / 1000 };
   for (const { role, unaskedMs } of heartbeats) longest[role] = Math.max(longest[role] ?? 0, unaskedMs / 1000);
   return longest;
+}
+
+/** Answers the share of the time since the last call in which the event loop was at work. */
+export function busyShare(): () => number {
+  let last = performance.eventLoopUtilization();
+  return () => {
+    const now = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(now, last);
+    last = now;
+    return utilization;
+  };
 }
 
 export function gauges(

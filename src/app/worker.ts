@@ -24,8 +24,9 @@ import { createCanary } from '../work/canary.ts';
 import { createHandler } from '../work/handle.ts';
 import { Precedence } from '../work/precedence.ts';
 import { TenantSlots } from '../work/slots.ts';
+import { Width } from '../work/width.ts';
 import { keepUp } from './chores.ts';
-import { depthGauges, eventLoopGauges, gauges } from './gauges.ts';
+import { busyShare, depthGauges, eventLoopGauges, gauges } from './gauges.ts';
 import type { Guard } from './guard.ts';
 import { createPlatform, type Platform } from './platform.ts';
 import { probing } from './probing.ts';
@@ -119,6 +120,7 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
         canary,
         slots: new TenantSlots(clock, slots),
         precedence: new Precedence(clock),
+        width: new Width(busyShare()),
       });
     const health = releases.add(
       await startHealth({ host: options.host, port: config.port, metrics, readiness: readiness.check }),

@@ -14,6 +14,7 @@ import type { ByteBudget } from './budget.ts';
 import type { Canary } from './outcome.ts';
 import type { Precedence } from './precedence.ts';
 import type { TenantSlots } from './slots.ts';
+import type { Width } from './width.ts';
 
 export interface WorkDeps {
   readonly config: Config;
@@ -35,4 +36,6 @@ export interface WorkDeps {
   readonly slots: TenantSlots;
   /** Of the jobs of this queue in this process. */
   readonly precedence: Precedence;
+  /** Of what moves to another KMS key. */
+  readonly width: Width;
 }

@@ -84,18 +84,38 @@ async function movePage(
   phase: Phase,
   signal: AbortSignal,
 ): Promise<{ next: string | undefined; counts: PassCounts }> {
-  const { store, clock, precedence } = deps;
+  const { store, clock, precedence, width, budget } = deps;
   const page = await phase('store', () => listTenantObjects(store, tenant, { after, limit: PAGE_OBJECTS, signal }));
   if (!page) throw new SealdexError('JOB_INVALID', undefined, { field: 'after' });
   const counts: Record<Became, number> = { current: 0, moved: 0, changed: 0, unreadable: 0 };
   const begun = clock.monotonic();
-  for (const [at, listed] of page.objects.entries()) {
-    await precedence.giveWay(signal);
+  const underWay = new Set<Promise<void>>();
+  const move = async (listed: ListedObject): Promise<void> => {
     counts[await moveObject(deps, owner, listed, phase, signal)] += 1;
-    const isCutShort = clock.monotonic() - begun > PAGE_MS && at + 1 < page.objects.length;
-    if (isCutShort) return { next: listed.key, counts };
+    width.ended();
+  };
+  width.begin();
+  try {
+    for (const [at, listed] of page.objects.entries()) {
+      const isRoom = (): boolean => underWay.size < width.width && !budget.isFull(listed.bytes * COPIES);
+      while (underWay.size > 0 && !isRoom()) await Promise.race(underWay);
+      const before = page.objects[at - 1];
+      if (before && clock.monotonic() - begun > PAGE_MS) {
+        await Promise.all(underWay);
+        return { next: before.key, counts };
+      }
+      await precedence.giveWay(signal);
+      // One that failed stays, and is met by whoever waits next.
+      const moving = move(listed).then(() => void underWay.delete(moving));
+      moving.catch(() => {});
+      underWay.add(moving);
+    }
+    await Promise.all(underWay);
+    return { next: page.next, counts };
+  } finally {
+    // When one fails, none goes on behind its job's back.
+    await Promise.allSettled(underWay);
   }
-  return { next: page.next, counts };
 }
 
 async function moveObject(

@@ -21,6 +21,7 @@ import { createHandler } from '../../src/work/handle.ts';
 import type { Canary, Outcome } from '../../src/work/outcome.ts';
 import { Precedence } from '../../src/work/precedence.ts';
 import { TenantSlots } from '../../src/work/slots.ts';
+import { Width } from '../../src/work/width.ts';
 import { openForge, type Forge } from '../journey/forge.ts';
 import { openHouse, type House } from '../journey/house.ts';
 
@@ -83,6 +84,7 @@ export async function openWorkRoom(): Promise<WorkRoom> {
     canary: freshCanary(),
     slots,
     precedence: new Precedence(clock),
+    width: new Width(() => 0.5),
   };
   const all = opened.move();
   return {

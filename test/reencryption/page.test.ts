@@ -1,0 +1,101 @@
+// A page of objects that are moved several at once: all are counted, a fault of one ends it, and it stops between two of them.
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
+import { Precedence } from '../../src/work/precedence.ts';
+import { Width } from '../../src/work/width.ts';
+import { eventually } from '../support/eventually.ts';
+import { FakeClock } from '../support/clock.ts';
+import { openMovingRoom, type MovingRoom } from './room.ts';
+
+const opened = new AsyncDisposableStack();
+let room: MovingRoom;
+let tenant: string;
+let current: string;
+let count = 0;
+
+beforeAll(async () => {
+  room = opened.use(await openMovingRoom());
+});
+afterAll(() => opened.disposeAsync());
+beforeEach(async () => {
+  tenant = `tenant-${(count += 1)}`;
+  ({ current } = await room.changed(tenant, 12));
+  await room.healthy.mend(tenant);
+});
+
+/** One that has grown to the full. */
+function wide(): Width {
+  const width = new Width(() => 0);
+  for (let at = 0; at < 1000; at += 1) width.ended();
+  return width;
+}
+
+async function runFirst(deps: object) {
+  const [jobId] = await room.waiting(tenant);
+  const job = await room.work.house.queue.getJob(jobId!);
+  return room.work.handle({ id: jobId!, data: job?.data }, { deps: { reencryption: room.healthy, ...deps } });
+}
+
+const isPut = { method: 'PUT', prefix: 'documents/' };
+
+test('Several are under way at once, and each is counted', async () => {
+  const { faults, requests } = room.work.house.services.s3;
+  requests.reset();
+  const hanging = faults.set({ match: isPut, fault: { kind: 'hang' } });
+  const run = runFirst({ width: wide() });
+  await eventually(() => requests.count(isPut) === 12).finally(() => hanging.clear());
+  expect(await run).toEqual({ kind: 'done' });
+  expect(await room.healthy.progress(tenant)).toMatchObject({ counts: { moved: 12, current: 0, changed: 0 } });
+  expect(await room.under(tenant)).toEqual({ [current]: 12 });
+});
+
+test('One alone is under way where the event loop is not idle', async () => {
+  const { faults, requests } = room.work.house.services.s3;
+  requests.reset();
+  const hanging = faults.set({ match: isPut, fault: { kind: 'hang' }, times: 1 });
+  const run = runFirst({ width: new Width(() => 0.5) });
+  await eventually(() => requests.count(isPut) === 1);
+  await new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+  expect(requests.count(isPut)).toBe(1);
+  hanging.clear();
+  expect(await run).toEqual({ kind: 'done' });
+});
+
+test('When one fails the page does, counts nothing, and is done again', async () => {
+  const failing = room.work.house.services.s3.faults.set({ match: isPut, fault: S3_ERRORS.internal });
+  expect(await runFirst({ width: wide() })).toMatchObject({
+    kind: 'retry',
+    code: 'STORE_FAILED',
+    spendsAttempt: false,
+  });
+  failing.clear();
+  expect(await room.healthy.progress(tenant)).toMatchObject({ counts: { moved: 0 } });
+  expect(await runFirst({ width: wide() })).toEqual({ kind: 'done' });
+  expect(await room.under(tenant)).toEqual({ [current]: 12 });
+});
+
+test('While jobs that go first are in work, nothing of a page is begun for 50 ms at a time', async () => {
+  const clock = new FakeClock(Date.now());
+  const precedence = new Precedence(clock);
+  const leave = precedence.goFirst();
+  const { requests } = room.work.house.services.s3;
+  requests.reset();
+  const run = runFirst({ precedence });
+  await eventually(() => clock.pending === 1);
+  expect(requests.count({ method: 'GET', kind: 'object', prefix: 'documents/' })).toBe(0);
+  clock.advance(50);
+  await eventually(() => requests.count(isPut) === 1 && clock.pending === 1);
+  expect(requests.count({ method: 'GET', kind: 'object', prefix: 'documents/' })).toBe(1);
+  leave();
+  expect(await run).toEqual({ kind: 'done' });
+});
+
+test('A second page in the same worker comes later', async () => {
+  const precedence = new Precedence(new FakeClock());
+  const leave = precedence.goLast();
+  expect(await runFirst({ precedence })).toMatchObject({ kind: 'retry', spendsAttempt: false });
+  leave!();
+  expect(await runFirst({ precedence })).toEqual({ kind: 'done' });
+});
