@@ -11,6 +11,8 @@ const [objects = 10_000, rounds = 1, s3Ms = 0] = process.argv.slice(2).map(Numbe
 const TEXT = 'The quick brown fox jumps over the lazy dog near the river bank on a bright day. '.repeat(23);
 const BATCH = 64;
 const CALM_MS = 8000;
+/** Each look costs S3 two requests. */
+const LOOK_MS = 250;
 
 const at = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
 const services = fork(at('services-child.ts'), [String(s3Ms)]);
@@ -82,8 +84,12 @@ async function moved(tenant: string): Promise<{ rate: number; beside: number[] }
   const begun = systemClock.monotonic();
   let isMoved = false;
   const moving = (async () => {
-    while (((await operator.reencryption(tenant)).passBegun ?? 0) < systemClock.now()) await sleep(systemClock, 100);
-    isMoved = true;
+    try {
+      while (((await operator.reencryption(tenant)).passBegun ?? 0) < systemClock.now())
+        await sleep(systemClock, LOOK_MS);
+    } finally {
+      isMoved = true;
+    }
     return objects / secondsSince(begun);
   })();
   const beside = await latencies(() => isMoved);

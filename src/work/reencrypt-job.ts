@@ -104,7 +104,7 @@ async function movePage(
         await Promise.all(underWay);
         return { next: before.key, counts };
       }
-      await precedence.giveWay(signal);
+      if (!width.isIdle) await precedence.giveWay(signal);
       // One that failed stays, and is met by whoever waits next.
       const moving = move(listed).then(() => void underWay.delete(moving));
       moving.catch(() => {});

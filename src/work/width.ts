@@ -6,13 +6,14 @@ export type BusyShare = () => number;
 
 const MOST = 16;
 const LOOK_EVERY = 16;
-/** Below, one more; above, half as many. */
+/** Below, half as many more; above, half as many. */
 const IDLE = 0.35;
 const BUSY = 0.6;
 
 export class Width {
   readonly #busyShare: BusyShare;
   #width = 1;
+  #isIdle = false;
   #ended = 0;
 
   constructor(busyShare: BusyShare) {
@@ -21,6 +22,11 @@ export class Width {
 
   get width(): number {
     return this.#width;
+  }
+
+  /** Whether the event loop was idle for most of the time when it was last looked at: then nobody is in anybody's way. */
+  get isIdle(): boolean {
+    return this.#isIdle;
   }
 
   /** After a time in which nothing was done: what that was like tells nothing. */
@@ -35,7 +41,8 @@ export class Width {
     if (this.#ended < LOOK_EVERY) return;
     this.#ended = 0;
     const share = this.#busyShare();
-    if (share < IDLE) this.#width = Math.min(MOST, this.#width + 1);
+    this.#isIdle = share < IDLE;
+    if (this.#isIdle) this.#width = Math.min(MOST, Math.ceil(this.#width * 1.5));
     if (share > BUSY) this.#width = Math.max(1, Math.floor(this.#width / 2));
   }
 }

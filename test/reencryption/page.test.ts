@@ -92,6 +92,14 @@ test('While jobs that go first are in work, nothing of a page is begun for 50 ms
   expect(await run).toEqual({ kind: 'done' });
 });
 
+test('Where the event loop is idle, jobs that go first are in nobody’s way', async () => {
+  const clock = new FakeClock(Date.now());
+  const precedence = new Precedence(clock);
+  precedence.goFirst();
+  expect(await runFirst({ precedence, width: wide() })).toEqual({ kind: 'done' });
+  expect(await room.under(tenant)).toEqual({ [current]: 12 });
+});
+
 test('A second page in the same worker comes later', async () => {
   const precedence = new Precedence(new FakeClock());
   const leave = precedence.goLast();
