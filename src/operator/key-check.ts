@@ -88,6 +88,7 @@ export async function fileOf(tenants: Tenants, tenant: string): Promise<TenantFi
 }
 
 function planStep(tenant: string, arn: string, file: TenantFile | undefined, given: Plan | undefined): CheckStep {
+  if (file?.deleted) return fail('plan', `Tenant ${tenant} was deleted.`, 'Choose another name.');
   const plan = file?.plan ?? given;
   if (plan === undefined)
     return warn(

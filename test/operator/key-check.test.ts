@@ -333,6 +333,22 @@ describe("what the tenants' files say", () => {
     expect(await planOf({ plan: 'free' })).toBe('fail');
   });
 
+  test('a deleted tenant gets no key', async () => {
+    const arn = services.kms.createKey();
+    boundTo(arn);
+    await operator.putTenant('departed', { plan: 'pro' });
+    const file = { ...(await operator.tenant('departed')), deleted: { at: Date.now() } };
+    const address = `${services.s3.endpoint}/${String(services.settings.SEALDEX_BUCKET)}/tenants/departed.json`;
+    expect((await fetch(address, { method: 'PUT', body: JSON.stringify(file) })).ok).toBe(true);
+    const checked = await check(arn, { plan: 'pro' }, 'departed');
+    expect(checked.canAttach).toBe(false);
+    expect(stepOf(checked, 'plan')).toMatchObject({
+      verdict: 'fail',
+      saw: 'Tenant departed was deleted.',
+      todo: 'Choose another name.',
+    });
+  });
+
   test('a key that another tenant has is refused, unless it is shared on purpose; its own tenant may have it', async () => {
     const arn = services.kms.createKey();
     boundTo(arn);
