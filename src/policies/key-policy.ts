@@ -82,7 +82,6 @@ export function keyCommands(choice: KeyCommandsChoice): string {
   const policy = JSON.stringify(keyPolicy(choice, ACCOUNT), null, 2);
   const make = `aws kms create-key --description 'sealdex: tenant ${tenant}' --policy "$POLICY" --query KeyMetadata.KeyId --output text`;
   const lines = [
-    'set -eu',
     'ACCOUNT=$(aws sts get-caller-identity --query Account --output text)',
     'POLICY=$(cat <<EOF',
     policy,
@@ -91,14 +90,38 @@ export function keyCommands(choice: KeyCommandsChoice): string {
   ];
   if (!multiRegion)
     return [
+      'set -eu',
       ...lines,
       `KEY=$(${make} --region ${region})`,
+      ...made(region),
       `aws kms describe-key --key-id "$KEY" --region ${region} --query KeyMetadata.Arn --output text`,
     ].join('\n');
   return [
+    'set -eu',
+    ...(primaryRegion === undefined ? ownRegion(region) : [`PRIMARY=${primaryRegion}`]),
     ...lines,
-    `PRIMARY=${primaryRegion ?? '$(aws configure get region)'}`,
     `KEY=$(${make} --multi-region --region "$PRIMARY")`,
+    ...made('$PRIMARY'),
     `aws kms replicate-key --key-id "$KEY" --region "$PRIMARY" --replica-region ${region} --policy "$POLICY" --query ReplicaKeyMetadata.Arn --output text`,
   ].join('\n');
 }
+
+/** A key costs from its first moment on: if a later command fails, its owner must know what it has. */
+const made = (region: string): string[] => [`echo "Made key $KEY in ${region}." >&2`];
+
+/** The region of the tenant's AWS CLI, as that finds it itself; the shell ends where no replica could be made of a key there. */
+const ownRegion = (region: string): string[] => [
+  'PRIMARY=${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region || true)}}',
+  ...refusing(
+    '-z "$PRIMARY"',
+    'Your AWS CLI has no region: set AWS_REGION to that of the primary key, and run this again.',
+  ),
+  ...refusing(
+    `"$PRIMARY" = ${region}`,
+    `Your AWS CLI is in ${region}, where the replica belongs: set AWS_REGION to another region for the primary key, or make a key without --multi-region.`,
+  ),
+];
+
+const refusing = (test: string, sentence: string): string[] => [
+  `if [ ${test} ]; then echo '${sentence}' >&2; exit 1; fi`,
+];

@@ -33,22 +33,35 @@ describe('keys policy', () => {
   });
 
   /** Runs the printed script with an `aws` that notes its arguments and answers. */
-  function shell(script: string): { calls: string[][]; stdout: string; status: number | null } {
+  function shell(
+    script: string,
+    { region = 'eu-north-1', fails = 'none', env = {} }: { region?: string; fails?: string; env?: object } = {},
+  ): { calls: string[][]; stdout: string; stderr: string; status: number | null } {
     const notes = join(folder.path, 'calls');
     const aws = join(folder.path, 'aws');
     writeFileSync(notes, '');
     writeFileSync(
       aws,
-      `#!/bin/sh\nprintf '%s\\0' "$@" >> ${notes}; printf '\\n\\0' >> ${notes}\ncase "$1 $2" in "sts get-caller-identity") echo 444455556666;; "kms create-key") echo mrk-1;; "configure get") echo eu-north-1;; *) echo arn;; esac\n`,
+      [
+        '#!/bin/sh',
+        `printf '%s\\0' "$@" >> ${notes}; printf '\\n\\0' >> ${notes}`,
+        'case "$1 $2" in',
+        `  "kms ${fails}") exit 254;;`,
+        '  "sts get-caller-identity") echo 444455556666;;',
+        '  "kms create-key") echo mrk-1;;',
+        region === '' ? '  "configure get") exit 1;;' : `  "configure get") echo ${region};;`,
+        '  *) echo arn;;',
+        'esac',
+      ].join('\n'),
     );
     chmodSync(aws, 0o700);
-    const { stdout, status } = spawnSync('sh', [], {
+    const { stdout, stderr, status } = spawnSync('sh', [], {
       input: script,
       encoding: 'utf8',
-      env: { PATH: `${folder.path}:${process.env['PATH'] ?? ''}` },
+      env: { PATH: `${folder.path}:${process.env['PATH'] ?? ''}`, ...env },
     });
     const calls = readFileSync(notes, 'utf8').split('\n\0').slice(0, -1);
-    return { calls: calls.map((call) => call.split('\0').slice(0, -1)), stdout, status };
+    return { calls: calls.map((call) => call.split('\0').slice(0, -1)), stdout, stderr, status };
   }
 
   test('--commands makes a key with the whole policy in our region, and prints its ARN', async () => {
@@ -84,6 +97,33 @@ describe('keys policy', () => {
       expect(JSON.parse(replicate[9] ?? '')).toEqual(keyPolicy(choice, '444455556666'));
     },
   );
+
+  test.each<[string, Parameters<typeof shell>[1], RegExp]>([
+    ['is our own', { region: 'us-west-2' }, /^Your AWS CLI is in us-west-2, where the replica belongs: set AWS_REGION/],
+    ['is our own by its environment', { env: { AWS_REGION: 'us-west-2' } }, /^Your AWS CLI is in us-west-2/],
+    ['is not set', { region: '' }, /^Your AWS CLI has no region: set AWS_REGION/],
+  ])('--commands --multi-region makes no key where the region of the AWS CLI %s', async (_, there, sentence) => {
+    const { stdout: script } = await run([...OURS, '--commands', '--multi-region']);
+    const { calls, stdout, stderr, status } = shell(script, there);
+    expect({ stdout, status, lines: linesOf(stderr).length }).toEqual({ stdout: '', status: 1, lines: 1 });
+    expect(stderr).toMatch(sentence);
+    expect(calls.filter(([service]) => service === 'kms')).toEqual([]);
+  });
+
+  test('--commands --multi-region takes the region of the environment before that of the file', async () => {
+    const { stdout: script } = await run([...OURS, '--commands', '--multi-region']);
+    const { calls } = shell(script, { region: 'us-west-2', env: { AWS_DEFAULT_REGION: 'eu-west-3' } });
+    expect(calls.find(([, name]) => name === 'create-key')?.at(-1)).toBe('eu-west-3');
+  });
+
+  test.each([
+    [['--multi-region', 'eu-central-1'], 'replicate-key', 'Made key mrk-1 in eu-central-1.'],
+    [[], 'describe-key', 'Made key mrk-1 in us-west-2.'],
+  ])('--commands %j tells which key there is when a later command fails', async (options, fails, told) => {
+    const { stdout: script } = await run([...OURS, '--commands', ...options]);
+    const { stdout, stderr, status } = shell(script, { fails });
+    expect({ stdout, status, told: linesOf(stderr) }).toEqual({ stdout: '', status: 254, told: [told] });
+  });
 });
 
 describe('policy', () => {
