@@ -34,6 +34,8 @@ nothing. Cut off anywhere, it goes on when run again. What stays is tenants/<ten
 that it had; its name is not given again. Export it first: sealdex tenants export. Copies elsewhere (backups,
 replicas of the bucket, logs) are not known here.
 
+Exit code: 0 when nothing is left; 69 when something is, or when S3 did not let us look for all that may be.
+
 Examples:
   sealdex tenants delete acme --dry-run
   sealdex tenants delete acme --yes acme`,
@@ -74,12 +76,18 @@ async function run(operator: Operator, tenant: string, options: Options, signal:
     onStep: options.json ? () => {} : tellStep,
     onProgress: options.json ? () => {} : tellRarely,
   });
-  if (left.left > 0) process.exitCode = UNFINISHED;
+  const { mayRemain } = left;
+  if (left.left > 0 || mayRemain.length > 0) process.exitCode = UNFINISHED;
   if (options.json) return json(left);
   out(`Removed of tenant ${tenant}: ${wordsOf(left.removed)}.`);
   sayUnseen(left);
   const { busy, ...counts } = left.leftByKind;
-  if (left.left === 0) return out('0 left');
+  if (left.left === 0)
+    return out(
+      mayRemain.length === 0
+        ? '0 left'
+        : `0 left that could be seen; there may be ${mayRemain.map((kind) => WORDS[kind]).join(' and ')}`,
+    );
   if (busy > 0) say(`A worker still has ${busy} of its jobs.`);
   say(`Left: ${wordsOf(counts)}. Something keeps coming, or cannot be removed: run it again.`);
   out(`${left.left} left`);
@@ -119,11 +127,11 @@ function sayUnseen({ unseen }: Left): void {
   const { versions, uploads } = unseen;
   if (versions !== undefined)
     say(
-      `Older versions could not be looked for (${versions}): if the bucket keeps them, they are still there. It takes s3:ListBucketVersions and s3:DeleteObjectVersion.`,
+      `Older versions could not be looked for (${versions}): if the bucket keeps them, they are still there. Allow s3:ListBucketVersions and s3:DeleteObjectVersion, and run it again.`,
     );
   if (uploads !== undefined)
     say(
-      `Unfinished multipart uploads could not be looked for (${uploads}). It takes s3:ListBucketMultipartUploads and s3:AbortMultipartUpload.`,
+      `Unfinished multipart uploads could not be looked for (${uploads}). Allow s3:ListBucketMultipartUploads and s3:AbortMultipartUpload, and run it again.`,
     );
 }
 
@@ -135,7 +143,7 @@ const WORDS: Readonly<Record<keyof Counts, string>> = {
   intake: 'objects in intake',
   versions: 'older versions',
   uploads: 'unfinished uploads',
-  traces: 'traces in Redis',
+  traces: 'other traces',
 };
 
 const wordsOf = (counts: Counts): string =>

@@ -18,7 +18,13 @@ export function callOf(method: string, url: string): S3Call {
   const kind = kindOf(method, key, searchParams);
   if (kind === 'setting')
     return { method, bucket, key: SUBRESOURCES.find((name) => searchParams.has(name)) ?? '', kind };
-  return { method, bucket, key: key === '' ? (searchParams.get('prefix') ?? '') : key, kind };
+  return {
+    method,
+    bucket,
+    key: key === '' ? (searchParams.get('prefix') ?? '') : key,
+    kind,
+    ...(kind === 'object' && searchParams.has('versionId') ? { isOfVersion: true } : {}),
+  };
 }
 
 function kindOf(method: string, key: string, query: URLSearchParams): S3Kind {

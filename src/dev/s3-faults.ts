@@ -7,6 +7,8 @@ export interface S3Call {
   /** The key, the prefix of any listing, or what is asked of a bucket's settings. */
   readonly key: string;
   readonly kind: S3Kind;
+  /** Names one version of an object. */
+  readonly isOfVersion?: true;
 }
 
 export type S3Kind = 'object' | 'list' | 'versions' | 'uploads' | 'setting' | 'bucket' | 'upload' | 'part' | 'batch';

@@ -35,6 +35,7 @@ export function isAllowed(
   if (call.kind === 'batch') return may('s3:DeleteObject');
   if (READS.has(call.method)) return may('s3:GetObject') && (isThere() || may('s3:ListBucket'));
   if (call.method === 'DELETE' && call.kind === 'upload') return may('s3:AbortMultipartUpload');
+  if (call.method === 'DELETE' && call.isOfVersion) return may('s3:DeleteObjectVersion');
   const write = call.method === 'DELETE' ? 's3:DeleteObject' : 's3:PutObject';
   return may(write) && (headers['if-match'] === undefined || may('s3:GetObject'));
 }

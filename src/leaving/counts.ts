@@ -5,9 +5,15 @@ export type Kind = (typeof KINDS)[number];
 
 /**
  * `jobs`: waiting, delayed, parked and stalled; `letters`: dead ones. `documents`: deletions too. `versions`: older ones and
- * delete markers, where the bucket keeps them. `uploads`: multipart, never finished. `traces`: in Redis, whatever else.
+ * delete markers, where the bucket keeps them. `uploads`: multipart, never finished. `traces`: whatever else, in Redis and in S3.
  */
 export type Counts = Record<Kind, number>;
+
+/** What not everybody may look for who may remove objects. */
+export type Hidden = 'versions' | 'uploads';
+
+/** The word of a store that has no such thing: then there is none of it. */
+export const UNKNOWN_TO_STORE = 'NotImplemented';
 
 export interface Found {
   readonly counts: Counts;
@@ -16,7 +22,7 @@ export interface Found {
   /** Objects that S3 did not remove. */
   refused: number;
   /** What could not be looked for, and why, as S3 names it. */
-  readonly unseen: Map<'versions' | 'uploads', string>;
+  readonly unseen: Map<Hidden, string>;
 }
 
 export const nothingFound = (): Found => ({

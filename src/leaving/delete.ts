@@ -7,10 +7,9 @@ import { checkName } from '../names.ts';
 import type { Gates } from '../parking/gate.ts';
 import { shutByWord } from '../parking/word.ts';
 import { ask, MAX_SKEW_MS } from '../redis.ts';
-import { removeReencrypted } from '../store/reencrypted.ts';
 import type { Store } from '../store/s3.ts';
 import { CACHE_MS, type TenantFile, type Tenants } from '../tenants.ts';
-import { KINDS, nothingFound, totalOf, type Counts, type Found } from './counts.ts';
+import { KINDS, nothingFound, totalOf, UNKNOWN_TO_STORE, type Counts, type Found, type Hidden } from './counts.ts';
 import { removeFromRedis, type KeyspaceDeps } from './keyspace.ts';
 import { removeObjects, type PassOptions } from './objects.ts';
 
@@ -59,7 +58,9 @@ export interface Left {
   readonly left: number;
   readonly leftByKind: Counts & { readonly busy: number };
   /** What S3 did not let us look for, and its word for it. */
-  readonly unseen: Readonly<Partial<Record<'versions' | 'uploads', string>>>;
+  readonly unseen: Readonly<Partial<Record<Hidden, string>>>;
+  /** Of that, what there may be still. Unless it is empty, `left` proves nothing. */
+  readonly mayRemain: readonly Hidden[];
 }
 
 /** What there is of a tenant; nothing is touched. @throws SealdexError `TENANT_UNKNOWN`, `REDIS_FAILED`, `STORE_FAILED` */
@@ -113,9 +114,7 @@ async function pass(
   const found = nothingFound();
   // Jobs first: they name what is in intake.
   await removeFromRedis(deps, tenant, found, options);
-  await removeObjects(deps.store, tenant, found, options);
-  // A fact about objects that are gone.
-  if (!options.isDry) await removeReencrypted(deps.store, deps.config.queue, tenant);
+  await removeObjects(deps.store, deps.config.queue, tenant, found, options);
   return found;
 }
 
@@ -161,4 +160,5 @@ const leftOf = (tenant: string, removed: Counts, found: Found): Left => ({
   left: totalOf(found),
   leftByKind: { ...found.counts, busy: found.busy },
   unseen: Object.fromEntries(found.unseen),
+  mayRemain: [...found.unseen].filter(([, reason]) => reason !== UNKNOWN_TO_STORE).map(([what]) => what),
 });

@@ -1,15 +1,27 @@
 // Objects of a tenant that leaves: all under its own prefixes, with older versions and unfinished uploads. A prefix ends with a
-// slash, so a tenant whose name begins alike is another one.
+// slash, or is a whole key, so a tenant whose name begins alike is another one.
 import { SealdexError } from '../errors.ts';
 import { checkName } from '../names.ts';
 import { isRefusal } from '../store/faults.ts';
+import { reencryptedKey } from '../store/reencrypted.ts';
 import type { Store } from '../store/s3.ts';
-import type { Found } from './counts.ts';
+import { UNKNOWN_TO_STORE, type Found, type Hidden } from './counts.ts';
 
 export const FOLDERS = ['documents', 'originals', 'intake'] as const;
 export type Folder = (typeof FOLDERS)[number];
 
 export const prefixOf = (folder: Folder, tenant: string): string => `${folder}/${checkName(tenant, 'tenant')}/`;
+
+interface Place {
+  readonly prefix: string;
+  /** What its objects count as. */
+  readonly kind: Folder | 'traces';
+}
+
+const placesOf = (queue: string, tenant: string): Place[] => [
+  ...FOLDERS.map((kind) => ({ prefix: prefixOf(kind, tenant), kind })),
+  { prefix: reencryptedKey(queue, tenant), kind: 'traces' },
+];
 
 export interface PassOptions {
   /** Counts and removes nothing. */
@@ -21,67 +33,73 @@ export interface PassOptions {
 const AT_ONCE = 32;
 
 /** @throws SealdexError `STORE_FAILED` when S3 cannot list, or removes nothing at all of what was listed */
-export async function removeObjects(store: Store, tenant: string, found: Found, options: PassOptions): Promise<void> {
-  for (const folder of FOLDERS) {
-    await where(found, 'versions', () => versionsUnder(store, folder, tenant, found, options));
+export async function removeObjects(
+  store: Store,
+  queue: string,
+  tenant: string,
+  found: Found,
+  options: PassOptions,
+): Promise<void> {
+  for (const place of placesOf(queue, tenant)) {
+    await where(found, 'versions', () => versionsUnder(store, place, found, options));
     // Where versions cannot be seen, what is current can; elsewhere this finds what came in between.
-    if (!options.isDry || found.unseen.has('versions')) await objectsUnder(store, folder, tenant, found, options);
-    await where(found, 'uploads', () => uploadsUnder(store, folder, tenant, found, options));
+    if (!options.isDry || found.unseen.has('versions')) await objectsUnder(store, place, found, options);
+    await where(found, 'uploads', () => uploadsUnder(store, place, found, options));
   }
 }
 
 /** A store that knows nothing of them, or does not let us look. */
-async function where(found: Found, what: 'versions' | 'uploads', work: () => Promise<void>): Promise<void> {
+async function where(found: Found, what: Hidden, work: () => Promise<void>): Promise<void> {
   if (found.unseen.has(what)) return;
   try {
     await work();
   } catch (error) {
-    if (!isRefusal(error) && !(error instanceof SealdexError && error.reason === 'NotImplemented')) throw error;
+    if (!isRefusal(error) && !(error instanceof SealdexError && error.reason === UNKNOWN_TO_STORE)) throw error;
     found.unseen.set(what, error.reason ?? 'Refused');
   }
 }
 
-async function versionsUnder(store: Store, folder: Folder, tenant: string, found: Found, options: PassOptions) {
+async function versionsUnder(store: Store, { prefix, kind }: Place, found: Found, options: PassOptions) {
   const { signal } = options;
   let after: Awaited<ReturnType<Store['listVersions']>>['next'];
   do {
-    const page = await store.listVersions(prefixOf(folder, tenant), { after, signal });
+    const page = await store.listVersions(prefix, { after, signal });
     await removeAll(
       page.versions,
       found,
       options,
       (version) => store.removeVersion(version, signal),
       ({ isCurrent }) => {
-        found.counts[isCurrent ? folder : 'versions'] += 1;
+        found.counts[isCurrent ? kind : 'versions'] += 1;
       },
     );
     after = page.next;
   } while (after !== undefined);
 }
 
-async function objectsUnder(store: Store, folder: Folder, tenant: string, found: Found, options: PassOptions) {
+async function objectsUnder(store: Store, { prefix, kind }: Place, found: Found, options: PassOptions) {
   const { signal } = options;
   let after: string | undefined;
   do {
-    const page = await store.list(prefixOf(folder, tenant), { signal, ...(after === undefined ? {} : { after }) });
+    const page = await store.list(prefix, { signal, ...(after === undefined ? {} : { after }) });
     await removeAll(
       page.objects,
       found,
       options,
       ({ key }) => store.remove(key, { signal }),
       () => {
-        found.counts[folder] += 1;
+        found.counts[kind] += 1;
       },
     );
     after = page.next;
   } while (after !== undefined);
 }
 
-async function uploadsUnder(store: Store, folder: Folder, tenant: string, found: Found, options: PassOptions) {
+async function uploadsUnder(store: Store, { prefix }: Place, found: Found, options: PassOptions) {
   const { signal } = options;
   let after: Awaited<ReturnType<Store['listUploads']>>['next'];
   do {
-    const page = await store.listUploads(prefixOf(folder, tenant), { after, signal });
+    const page = await store.listUploads(prefix, { after, signal });
     await removeAll(
       page.uploads,
       found,

@@ -35,7 +35,7 @@ const OBJECTS: Readonly<Record<Role, Readonly<Partial<Record<Prefix, readonly To
     documents: ['Get', 'Delete', 'DeleteVersion'],
     originals: ['Get', 'Delete', 'DeleteVersion'],
     intake: ['Get', 'Put', 'Delete', 'DeleteVersion'],
-    reencrypted: ['Get', 'Delete'],
+    reencrypted: ['Get', 'Delete', 'DeleteVersion'],
   },
 });
 

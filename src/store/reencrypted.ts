@@ -14,21 +14,16 @@ export interface Reencrypted {
 
 const reencrypted = z.object({ change: z.string(), at: z.number(), left: z.int().nonnegative() });
 
-const keyOf = (queue: string, tenant: string): string => `system/${queue}/reencrypted/${tenant}.json`;
+/** Begins no other key: the name of a tenant has no dot. */
+export const reencryptedKey = (queue: string, tenant: string): string => `system/${queue}/reencrypted/${tenant}.json`;
 
 export async function writeReencrypted(store: Store, queue: string, tenant: string, ended: Reencrypted): Promise<void> {
-  await store.put(keyOf(queue, tenant), Buffer.from(`${JSON.stringify({ v: 1, ...ended })}\n`), {});
-}
-
-/** Of a tenant that leaves. */
-export async function removeReencrypted(store: Store, queue: string, tenant: string): Promise<void> {
-  // Where versions are kept, each removal would leave a marker.
-  if (await store.head(keyOf(queue, tenant))) await store.remove(keyOf(queue, tenant));
+  await store.put(reencryptedKey(queue, tenant), Buffer.from(`${JSON.stringify({ v: 1, ...ended })}\n`), {});
 }
 
 /** What cannot be read says nothing: then it is moved again. */
 export async function readReencrypted(store: Store, queue: string, tenant: string): Promise<Reencrypted | undefined> {
-  const stored = await store.get(keyOf(queue, tenant));
+  const stored = await store.get(reencryptedKey(queue, tenant));
   if (!stored) return undefined;
   try {
     return reencrypted.parse(JSON.parse((await readAll(stored)).toString('utf8')));

@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadConfig } from '../../src/config.ts';
+import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
 import { createStore } from '../../src/store/s3.ts';
 import { eventually } from '../support/eventually.ts';
 import { jsonOf, linesOf, start, temporaryFolder } from './run.ts';
@@ -65,7 +66,7 @@ test('a deletion is asked for with the name of the tenant', async () => {
 test('a dry run counts', async () => {
   const { code, stdout } = await scene.sealdex(['tenants', 'delete', 'acme', '--dry-run']);
   expect(code).toBe(0);
-  expect(stdout).toMatch(/^Tenant acme has 2 documents and deletions(, \d+ traces in Redis)?\.\n$/);
+  expect(stdout).toMatch(/^Tenant acme has 2 documents and deletions(, \d+ other traces)?\.\n$/);
   const { stdout: text } = await scene.sealdex(['tenants', 'delete', 'acme', '--dry-run', '--json']);
   expect(jsonOf(text)).toMatchObject([{ tenant: 'acme', leftByKind: { documents: 2 } }]);
 });
@@ -85,6 +86,23 @@ test('a deletion removes at once, waits, can be ended there, and comes to 0 left
   const { stdout: text } = await scene.sealdex(['tenants', 'delete', 'acme', '--yes', 'acme', '--json']);
   expect(jsonOf(text)).toMatchObject([{ tenant: 'acme', left: 0 }]);
   expect(await scene.sealdex(['read', '--tenant', 'globex', '--corpus', 'docs', 'a'])).toMatchObject({ code: 0 });
+});
+
+test('where not all may be looked for, an answer says what may remain, with 69', async () => {
+  const { faults } = scene.services.s3;
+  const args = ['tenants', 'delete', 'acme', '--yes', 'acme'];
+  const fault = faults.set({ match: { kind: 'versions' }, fault: S3_ERRORS.accessDenied });
+  const { code, stdout, stderr } = await scene.sealdex(args);
+  expect({ code, answer: linesOf(stdout).at(-1) }).toEqual({
+    code: 69,
+    answer: '0 left that could be seen; there may be older versions',
+  });
+  expect(stderr).toContain('Allow s3:ListBucketVersions and s3:DeleteObjectVersion, and run it again.');
+  const asJson = await scene.sealdex([...args, '--json']);
+  expect(asJson.code).toBe(69);
+  expect(jsonOf(asJson.stdout)).toMatchObject([{ left: 0, mayRemain: ['versions'] }]);
+  fault.clear();
+  expect(await scene.sealdex(args)).toMatchObject({ code: 0, stdout: expect.stringMatching(/^0 left$/m) });
 });
 
 test('a deleted tenant is listed only when asked for, and is not made again', async () => {

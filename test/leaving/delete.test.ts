@@ -3,9 +3,12 @@
 import { S3Client, CreateMultipartUploadCommand } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { startIndexWorker, type RunningWorker } from '../../src/app.ts';
+import { LOCAL_ROLE } from '../../src/dev/iam/caller.ts';
 import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
 import { countTenant, deleteTenant, LONGEST_WORK_MS, WAIT_MS, type LeavingStep } from '../../src/leaving/delete.ts';
+import { rolePolicy } from '../../src/policies/role-policy.ts';
 import { MAX_SKEW_MS, redisKeys } from '../../src/redis.ts';
+import { writeReencrypted } from '../../src/store/reencrypted.ts';
 import { CACHE_MS } from '../../src/tenants.ts';
 import { JOB_MS } from '../../src/work/handle.ts';
 import { documentOf, keysUnder, textOf } from '../journey/house.ts';
@@ -226,6 +229,8 @@ test('where the bucket keeps versions, older ones and delete markers go, and unf
   await startWorker();
   await room.fill(4);
   await room.fill(4);
+  for (const tenant of [LEAVER, STAYER, LEAVER, STAYER])
+    await writeReencrypted(house.store, deps.config.queue, tenant, { change: 'x', at: 1, left: 0 });
   const client = new S3Client({
     endpoint: house.services.s3.endpoint,
     region: 'us-west-2',
@@ -239,9 +244,21 @@ test('where the bucket keeps versions, older ones and delete markers go, and unf
   await house.store.remove((await keysUnder(house.store, `documents/${LEAVER}/`))[0]!);
   const before = (await house.store.listVersions(`documents/${STAYER}/`)).versions.length;
   expect(before).toBe(8);
-  const left = await deleteTenant(deps, LEAVER);
+  await worker?.stop();
+  const { s3 } = house.services;
+  const { SEALDEX_BUCKET: bucket, SEALDEX_PLATFORM_KEY_ARN: arn } = house.settings;
+  const facts = { bucket: String(bucket), platformKeyArn: String(arn), queue: deps.config.queue };
+  // With what the printed policy allows, and no more.
+  s3.permissions.set(LOCAL_ROLE, JSON.stringify(rolePolicy('operator', facts)));
+  const left = await deleteTenant(deps, LEAVER).finally(() => s3.permissions.set(LOCAL_ROLE, undefined));
   // The tenant's file has older versions as well; they say what it says.
-  expect(left).toMatchObject({ left: 0, removed: { documents: 3, versions: 6, uploads: 1 } });
+  expect(left).toMatchObject({
+    left: 0,
+    unseen: {},
+    mayRemain: [],
+    removed: { documents: 3, versions: 7, uploads: 1 },
+  });
+  expect((await house.store.listVersions(`system/${deps.config.queue}/reencrypted/`)).versions).toHaveLength(2);
   await expectGone();
   expect((await house.store.listVersions(`documents/${STAYER}/`)).versions).toHaveLength(before);
   expect((await house.store.listUploads('intake/')).uploads).toMatchObject([{ key: `intake/${STAYER}/j1/1` }]);
@@ -257,9 +274,35 @@ test('where versions may not be looked for, that is told, and what is current go
     left: 0,
     removed: { documents: 4 },
     unseen: { versions: 'AccessDenied', uploads: 'AccessDenied' },
+    mayRemain: ['versions', 'uploads'],
   });
   house.services.s3.faults.clear();
   await expectGone();
+});
+
+test('where older versions may be seen and not removed, they may remain; a store that knows of none has none', async () => {
+  const { house, deps } = room;
+  const { s3 } = house.services;
+  s3.keepVersions(String(house.settings.SEALDEX_BUCKET));
+  const key = `documents/${LEAVER}/docs/${'c'.repeat(64)}`;
+  for (const text of ['one', 'two']) await house.store.put(key, Buffer.from(text), {});
+  const Statement = [
+    { Effect: 'Allow', Action: ['s3:*'], Resource: '*' },
+    { Effect: 'Deny', Action: ['s3:DeleteObjectVersion'], Resource: '*' },
+  ];
+  s3.permissions.set(LOCAL_ROLE, JSON.stringify({ Version: '2012-10-17', Statement }));
+  const left = await deleteTenant(deps, LEAVER).finally(() => s3.permissions.set(LOCAL_ROLE, undefined));
+  expect(left.mayRemain).toEqual(['versions']);
+  expect((await house.store.listVersions(key)).versions.length).toBeGreaterThan(2);
+  s3.faults.set({
+    match: { kind: 'versions' },
+    fault: { kind: 'error', status: 501, code: 'NotImplemented', message: 'Not here.' },
+  });
+  expect(await deleteTenant(deps, LEAVER)).toMatchObject({
+    left: 0,
+    unseen: { versions: 'NotImplemented' },
+    mayRemain: [],
+  });
 });
 
 test('counting touches nothing', async () => {
