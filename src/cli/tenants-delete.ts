@@ -7,7 +7,7 @@ import { checkName } from '../names.ts';
 import { UsageError } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { withOperator } from './opened.ts';
-import { duration, json, out, say, time } from './terminal.ts';
+import { counted, duration, json, out, say, time } from './terminal.ts';
 
 const UNFINISHED = 69;
 
@@ -86,7 +86,7 @@ async function run(operator: Operator, tenant: string, options: Options, signal:
     return out(
       mayRemain.length === 0
         ? '0 left'
-        : `0 left that could be seen; there may be ${mayRemain.map((kind) => WORDS[kind]).join(' and ')}`,
+        : `0 left that could be seen; there may be ${mayRemain.map((kind) => WORDS[kind][1]).join(' and ')}`,
     );
   if (busy > 0) say(`A worker still has ${busy} of its jobs.`);
   say(`Left: ${wordsOf(counts)}. Something keeps coming, or cannot be removed: run it again.`);
@@ -135,20 +135,21 @@ function sayUnseen({ unseen }: Left): void {
     );
 }
 
-const WORDS: Readonly<Record<keyof Counts, string>> = {
-  jobs: 'jobs',
-  letters: 'dead letters',
-  documents: 'documents and deletions',
-  originals: 'original files',
-  intake: 'objects in intake',
-  versions: 'older versions',
-  uploads: 'unfinished uploads',
-  traces: 'other traces',
+/** Of one, and of any other number. */
+const WORDS: Readonly<Record<keyof Counts, readonly [one: string, many: string]>> = {
+  jobs: ['job', 'jobs'],
+  letters: ['dead letter', 'dead letters'],
+  documents: ['document or deletion', 'documents and deletions'],
+  originals: ['original file', 'original files'],
+  intake: ['object in intake', 'objects in intake'],
+  versions: ['older version', 'older versions'],
+  uploads: ['unfinished upload', 'unfinished uploads'],
+  traces: ['other trace', 'other traces'],
 };
 
 const wordsOf = (counts: Counts): string =>
   Object.entries(WORDS)
-    .map(([kind, word]) => ({ count: counts[kind as keyof Counts], word }))
+    .map(([kind, words]) => ({ count: counts[kind as keyof Counts], words }))
     .filter(({ count }) => count > 0)
-    .map(({ count, word }) => `${count} ${word}`)
+    .map(({ count, words }) => counted(count, ...words))
     .join(', ') || 'nothing';

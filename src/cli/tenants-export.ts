@@ -6,7 +6,7 @@ import { checkName } from '../names.ts';
 import { Unavailable, UsageError } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { withOperator } from './opened.ts';
-import { bar, json, megabytes, out } from './terminal.ts';
+import { bar, counted, json, megabytes, out } from './terminal.ts';
 
 export function exportCommand(): Command {
   return new Command('export')
@@ -47,9 +47,12 @@ function summarize(exported: Exported, dir: string, asJson: true | undefined): v
   if (asJson) return json(exported);
   const { tenant, documents, originals, deletions, bytes, fetched, kept, kmsKeyArns } = exported;
   out(
-    `Exported tenant ${tenant} to ${dir}: ${documents} documents, ${originals} original files, ${deletions} deletions, ${megabytes(bytes)} MB (${fetched} fetched, ${kept} there already).`,
+    `Exported tenant ${tenant} to ${dir}: ${counted(documents, 'document')}, ${counted(originals, 'original file')}, ${counted(deletions, 'deletion')}, ${megabytes(bytes)} MB (${fetched} fetched, ${kept} there already).`,
   );
-  if (kmsKeyArns.length > 0) out(`They are under ${kmsKeyArns.join(', ')}; README.txt says how to decrypt them.`);
+  if (kmsKeyArns.length > 0)
+    out(
+      `${documents + originals === 1 ? 'It is' : 'They are'} under ${kmsKeyArns.join(', ')}; README.txt says how to decrypt them.`,
+    );
 }
 
 /** What this machine's files said no to. */

@@ -21,6 +21,9 @@ export const printable = (text: string): string =>
 /** Text that stays on its line, wherever it is printed. */
 export const oneLine = (text: string): string => printable(text.replaceAll(/\s+/g, ' '));
 
+/** `1 job`, `2 jobs`. */
+export const counted = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`;
+
 /** Broken between words where it would not fit; what continues stands as far in as the line did. */
 export function wrapped(line: string, columns: number): string {
   const indent = /^ */.exec(line)?.[0] ?? '';

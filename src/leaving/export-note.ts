@@ -16,12 +16,14 @@ const NAMED = 20;
 const listed = (arns: readonly string[]): string =>
   arns.length <= NAMED ? arns.join(', ') : `${arns.slice(0, NAMED).join(', ')} and others that manifest.ndjson names`;
 
+const counted = (count: number, word: string): string => `${count} ${word}${count === 1 ? '' : 's'}`;
+
 /** Ten lines. */
 export function exportNote(facts: NoteFacts): string {
   const { tenant, documents, originals, deletions, ownArns, platformArns } = facts;
   const arn = ownArns[0] ?? platformArns[0] ?? 'KEY_ARN';
   return [
-    `All of tenant ${tenant} as it was stored on ${facts.at.toISOString()}: ${documents} documents, ${originals} original files; ${deletions} deletions stand in manifest.ndjson only.`,
+    `All of tenant ${tenant} as it was stored on ${facts.at.toISOString()}: ${counted(documents, 'document')}, ${counted(originals, 'original file')}; ${counted(deletions, 'deletion')}, in manifest.ndjson only.`,
     'Each file is one message of the AWS Encryption SDK (message format 2, suite 0x0478: AES-256-GCM with key commitment, no signature). manifest.ndjson names file, sha256, revision and KMS key of each.',
     ownArns.length > 0
       ? `Whoever may call kms:Decrypt with the tenant's KMS key opens them, with no software of ours: ${listed(ownArns)}`

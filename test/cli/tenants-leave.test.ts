@@ -63,6 +63,19 @@ test('a deletion is asked for with the name of the tenant', async () => {
   expect((await scene.operator.tenant('acme')).deleted).toBeUndefined();
 });
 
+test('what there is one of is told as one', async () => {
+  await scene.operator.putTenant('single', { plan: 'free' });
+  const index = ['index', '--tenant', 'single', '--corpus', 'docs', '--wait', '-'];
+  await scene.sealdex(index, { input: coreOf('a') });
+  const dir = join(folder, 'single');
+  const exported = await scene.sealdex(['tenants', 'export', 'single', dir]);
+  expect(exported.stdout).toContain(': 1 document, 0 original files, 0 deletions, ');
+  expect(exported.stdout).toMatch(/^It is under arn:/m);
+  expect(readFileSync(join(dir, 'README.txt'), 'utf8')).toContain(': 1 document, 0 original files; 0 deletions, in');
+  const { stdout } = await scene.sealdex(['tenants', 'delete', 'single', '--dry-run']);
+  expect(stdout).toContain('has 1 document or deletion');
+});
+
 test('a dry run counts', async () => {
   const { code, stdout } = await scene.sealdex(['tenants', 'delete', 'acme', '--dry-run']);
   expect(code).toBe(0);
