@@ -1,6 +1,8 @@
 // Conditional writes for the emulator: what S3 answers to If-None-Match and If-Match on a PUT, and
 // to If-Match on a DELETE.
+// And to a body that does not match its Content-MD5.
 // Must stay synchronous: the write follows in the same turn of the event loop, so nobody gets in between.
+import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { S3Fault } from './s3-faults.ts';
 
@@ -23,6 +25,14 @@ export function refusalOf(headers: IncomingHttpHeaders, etag: string | undefined
   if (etag === undefined) return refusal(404, 'NoSuchKey', 'The specified key does not exist.');
   return ifMatch === '*' || unquoted(ifMatch) === unquoted(etag) ? undefined : preconditionFailed;
 }
+
+/** Why a body that is another than its Content-MD5 says must be refused. */
+export function digestRefusal({ 'content-md5': announced }: IncomingHttpHeaders, body: unknown): Refusal | undefined {
+  if (announced === undefined || !Buffer.isBuffer(body)) return undefined;
+  return createHash('md5').update(body).digest('base64') === announced ? undefined : badDigest;
+}
+
+const badDigest = refusal(400, 'BadDigest', 'The Content-MD5 you specified did not match what we received.');
 
 const preconditionFailed = refusal(
   412,

@@ -5,7 +5,7 @@ import { keepObjects } from './s3-files.ts';
 import { callOf, S3Counter, type S3Requests } from './s3-calls.ts';
 import { PermissionBook, type Permissions } from './iam/permissions.ts';
 import { settingAnswer, type BucketSetting, type Subresource } from './s3-bucket-settings.ts';
-import { refusalOf } from './s3-conditions.ts';
+import { digestRefusal, refusalOf } from './s3-conditions.ts';
 import { isAllowed } from './s3-permissions.ts';
 import { VersionBook } from './s3-versions.ts';
 import { S3_ERRORS, s3FaultBook, type S3Call, type S3Fault, type S3Faults } from './s3-faults.ts';
@@ -66,8 +66,9 @@ export async function startS3(options: S3Options = {}): Promise<S3Server> {
     const etag = (): string | undefined => etagOf(store, call);
     const refusal = !isAllowed(permissions, request.headers, call, () => etag() !== undefined)
       ? S3_ERRORS.accessDenied
-      : isWrite(call) && !ignoring.has(request)
-        ? refusalOf(request.headers, etag())
+      : isWrite(call)
+        ? ((ignoring.has(request) ? undefined : refusalOf(request.headers, etag())) ??
+          digestRefusal(request.headers, request.body))
         : undefined;
     if (refusal) void refuse(request, reply, call, refusal);
     else done();

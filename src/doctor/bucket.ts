@@ -1,11 +1,14 @@
 // What a role needs of the bucket, tried: each permission under each prefix, and conditional writes.
-// Nothing of ours is touched: reads and removals are of objects that do not exist, writes on a condition that none meets.
+// Nothing of ours is touched: reads and removals are of objects that do not exist, writes on a condition that none meets, or
+// with a checksum that is wrong.
 // Only a producer, which may not read, really writes; it removes that again.
 import { randomBytes } from 'node:crypto';
 import { SealdexError } from '../errors.ts';
 import type { Role } from '../heartbeat.ts';
+import { birthKey } from '../store/birth.ts';
+import { reencryptedKey } from '../store/reencrypted.ts';
 import type { Store } from '../store/s3.ts';
-import { flyCanary, honoursConditionalRemoval, NO_ETAG, proveConditionalWrites } from '../store/system.ts';
+import { canaryKey, flyCanary, honoursConditionalRemoval, NO_ETAG, proveConditionalWrites } from '../store/system.ts';
 import { fail, markOf, ok, warn, type Check, type Found } from './finding.ts';
 
 const VERBS = ['list', 'get', 'head', 'put', 'delete', 'write'] as const;
@@ -21,7 +24,7 @@ const NEEDS: Readonly<Record<Role, readonly (readonly [prefix: string, verbs: re
     ['tenants/', READ],
     ['documents/', ALL],
     ['originals/', ALL],
-    ['intake/', [...READ, 'delete']],
+    ['intake/', ALL],
   ],
   producer: [
     ['tenants/', READ],
@@ -127,12 +130,35 @@ async function attempt(store: Store, verb: Verb, key: string, prefix: string, si
 }
 
 async function system({ store, queue, role, bucket }: BucketDeps, signal: AbortSignal): Promise<Found> {
-  const fault =
-    (await faultOf(flyCanary(store, queue))) ?? (await faultOf(store.head(`system/${queue}/birth`, { signal })));
-  if (!fault) return ok('An object was written, read and removed.');
-  if (fault.reason !== 'AccessDenied') return unreachable(bucket, fault);
-  const todo = `Allow ${role} s3:PutObject, s3:GetObject, s3:DeleteObject there: sealdex policy ${role} prints all that it needs.`;
-  return fail('Writing, reading or removing an object is refused (AccessDenied).', todo);
+  const birth = birthKey(queue);
+  const fault = (await faultOf(flyCanary(store, queue))) ?? (await faultOf(store.head(birth, { signal })));
+  const print = `sealdex policy ${role} prints all that it needs.`;
+  if (fault?.reason === 'AccessDenied')
+    return fail(
+      'Writing, reading or removing an object is refused (AccessDenied).',
+      `Allow ${role} s3:PutObject, s3:GetObject, s3:DeleteObject there: ${print}`,
+    );
+  if (fault) return unreachable(bucket, fault);
+  const trial = canaryKey(queue);
+  if ((await store.tryPut(trial, signal)) === 'written') {
+    await store.remove(trial);
+    return warn(
+      `An object was written, read and removed; the store ignores Content-MD5, so that writing ${birth} could not be tried.`,
+      `Make sure that ${role} has s3:PutObject on all of system/${queue}/: ${print}`,
+    );
+  }
+  // What stands there may neither be replaced nor, elsewhere, be removed again.
+  const refused: string[] = [];
+  for (const key of [birth, reencryptedKey(queue, `doctor-${random()}`)]) {
+    const denied = await faultOf(store.tryPut(key, signal));
+    if (denied && denied.reason !== 'AccessDenied') return unreachable(bucket, denied);
+    if (denied) refused.push(key === birth ? birth : `system/${queue}/reencrypted/*`);
+  }
+  if (refused.length === 0) return ok('An object was written, read and removed.');
+  return fail(
+    `Writing ${refused.join(' and ')} is refused (AccessDenied).`,
+    `Allow ${role} s3:PutObject there: ${print}`,
+  );
 }
 
 async function conditions(store: Store, queue: string): Promise<Found> {

@@ -18,21 +18,18 @@ export interface PlatformKeyDeps {
 /** In the context of the calls that ask whether the platform key works: no tenant's. */
 const NOBODY = '-';
 
-/** What a reader does not open. */
-const PURPOSES: Readonly<Record<Role, readonly KeyContext['purpose'][]>> = Object.freeze({
-  worker: ['documents', 'intake'],
-  producer: ['documents', 'intake'],
-  reader: ['documents'],
-});
+/** Every role: a reader opens no intake, but asks so whether the platform key works before it blames a tenant's. */
+const PURPOSES: readonly KeyContext['purpose'][] = ['documents', 'intake'];
 
 export function platformKeyChecks(deps: PlatformKeyDeps): Check[] {
-  const { clock, role, platformFormerKeyArns } = deps;
+  const { clock, platformFormerKeyArns } = deps;
   const period = periodAt(NOBODY, clock.now());
   return [
-    ...PURPOSES[role].map((purpose): Check => ({
+    ...PURPOSES.map((purpose): Check => ({
       check: `platform key, ${purpose}`,
       look: (signal) => use(deps, { tenant: NOBODY, period, purpose }, signal),
     })),
+    { check: 'platform key, state', look: (signal) => state(deps, signal) },
     ...platformFormerKeyArns.map((arn, at): Check => ({
       check: platformFormerKeyArns.length === 1 ? 'former key' : `former key ${at + 1}`,
       look: (signal) => former(deps.calls, arn, signal),
@@ -65,11 +62,6 @@ async function use(
 
 function refusal(error: SealdexError, operation: string, role: Role, arn: string): Found {
   const saw = `${operation} is refused (${markOf(error)}).`;
-  if (error.reason === 'AccessDeniedException' && role === 'reader' && operation === 'GenerateDataKey')
-    return warn(
-      `${saw} A reader needs only Decrypt, which could not be tried without a data key.`,
-      'Read a document of a tenant without a KMS key of its own.',
-    );
   if (error.reason === 'AccessDeniedException')
     return fail(
       saw,
@@ -83,6 +75,17 @@ function refusal(error: SealdexError, operation: string, role: Role, arn: string
       'Check network, AWS_ENDPOINT_URL_KMS and AWS status.',
     );
   return fail(saw, `Look at ${arn} in KMS: it must be there, enabled, symmetric, and for encryption.`);
+}
+
+/** Without it a refusal cannot be explained: a key that is disabled looks like one that will be deleted. */
+async function state({ calls, role, platformKeyArn }: PlatformKeyDeps, signal: AbortSignal): Promise<Found> {
+  try {
+    const { state: is } = await calls.describe(platformKeyArn, NOBODY, signal);
+    return is === 'Enabled' ? ok('Enabled.') : fail(`${platformKeyArn} is ${is}.`, 'Enable it.');
+  } catch (error) {
+    if (!(error instanceof SealdexError)) throw error;
+    return refusal(error, 'DescribeKey', role, platformKeyArn);
+  }
 }
 
 /** Nothing of it is at hand that Decrypt could be tried with. */

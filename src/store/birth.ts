@@ -2,14 +2,14 @@
 // What the mark says is src/upkeep/birth.ts' business.
 import { readAll, type PutAnswer, type Store } from './s3.ts';
 
-const keyOf = (queue: string): string => `system/${queue}/birth`;
+export const birthKey = (queue: string): string => `system/${queue}/birth`;
 
 /** A mark is small; a larger object is none. */
 const MOST_BYTES = 1000;
 
 /** undefined: there is none. */
 export async function readBirth(store: Store, queue: string, signal?: AbortSignal): Promise<string | undefined> {
-  const stored = await store.get(keyOf(queue), { signal });
+  const stored = await store.get(birthKey(queue), { signal });
   if (!stored) return undefined;
   if (stored.bytes <= MOST_BYTES) return (await readAll(stored)).toString();
   stored.discard();
@@ -18,4 +18,4 @@ export async function readBirth(store: Store, queue: string, signal?: AbortSigna
 
 /** Writes the mark if there is none. */
 export const writeBirth = (store: Store, queue: string, mark: string): Promise<PutAnswer> =>
-  store.put(keyOf(queue), Buffer.from(mark), { condition: { absent: true } });
+  store.put(birthKey(queue), Buffer.from(mark), { condition: { absent: true } });

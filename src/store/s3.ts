@@ -55,6 +55,11 @@ export interface Store extends Versions {
     body: Uint8Array | StreamedBody,
     options: { metadata?: Record<string, string>; condition?: Condition; signal?: AbortSignal | undefined },
   ): Promise<PutAnswer>;
+  /**
+   * Whether a write is allowed, asked by one that cannot be accepted, since its Content-MD5 is another body's: S3 asks for the
+   * permission first. `written`: a store that takes no notice of that. @throws SealdexError `STORE_FAILED` when it is refused
+   */
+  tryPut(key: string, signal?: AbortSignal): Promise<'allowed' | 'written'>;
   /** undefined: there is no such object. */
   get(key: string, options?: { signal?: AbortSignal | undefined }): Promise<StoredObject | undefined>;
   head(key: string, options?: { signal?: AbortSignal | undefined }): Promise<ObjectFacts | undefined>;
@@ -67,6 +72,8 @@ export interface Store extends Versions {
   ): Promise<{ objects: ListedObject[]; next?: string }>;
   close(): void;
 }
+
+const MD5_OF_NOTHING = '1B2M2Y8AsgTpgAmY7PhCfg==';
 
 /** A request without an answer is given up after this: S3 answers in milliseconds, a large body uploads at over 1 MB/s. */
 const ANSWER_MS = 10_000;
@@ -134,6 +141,19 @@ export function createStore(config: Config, use: Patience): Store {
       };
       if (Body instanceof Uint8Array) return put(Body, Body.byteLength);
       return sending(Body, timeoutFor(Body.bytes, prompt), signal, (stream, ended) => put(stream, Body.bytes, ended));
+    },
+
+    tryPut(Key, signal) {
+      const command = new PutObjectCommand({ Bucket, Key, Body: Buffer.from('1'), ContentMD5: MD5_OF_NOTHING });
+      return send<'allowed' | 'written'>(
+        0,
+        signal,
+        async (options) => {
+          await client.send(command, options);
+          return 'written';
+        },
+        (error) => ((error as Error).name === 'BadDigest' ? { answer: 'allowed' } : undefined),
+      );
     },
 
     get(Key, { signal } = {}) {

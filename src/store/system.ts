@@ -5,7 +5,7 @@ import { SealdexError } from '../errors.ts';
 import { statusOf } from './faults.ts';
 import { readAll, type Condition, type PutAnswer, type Store } from './s3.ts';
 
-const canaryKey = (queue: string): string => `system/${queue}/canary/${randomBytes(8).toString('hex')}`;
+export const canaryKey = (queue: string): string => `system/${queue}/canary/${randomBytes(8).toString('hex')}`;
 
 /**
  * Proves at start that conditional writes are honoured: without them a store overwrites in silence.

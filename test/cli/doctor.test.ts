@@ -36,7 +36,7 @@ test('what fails is FAIL with its remedy, the rest is looked at, and 78', async 
   expect(linesOf(stdout).filter((line) => line.startsWith('FAIL'))).toEqual([
     'FAIL  bucket documents/       put is refused (AccessDenied). Allow worker s3:PutObject: sealdex policy worker prints all that it needs.',
   ]);
-  expect(linesOf(stdout).at(-1)).toMatch(/^ok {4}platform key, intake/);
+  expect(linesOf(stdout).at(-1)).toMatch(/^ok {4}platform key, state/);
 });
 
 test('without Redis the bucket and the key are looked at', async () => {
