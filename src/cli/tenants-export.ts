@@ -20,7 +20,7 @@ export function exportCommand(): Command {
 Documents, original files, and deletions as lines of manifest.ndjson. No KMS key is needed: README.txt in the
 folder says how the tenant decrypts them with its own key and the AWS Encryption SDK. What is there already
 and has not changed is not fetched again, so an export that was cut off is begun anew. Content of jobs that
-are not done is not in it.
+are not done is not in it; how many there are is told.
 
 Example:
   sealdex tenants export acme ./acme-export`,
@@ -45,13 +45,18 @@ Example:
 
 function summarize(exported: Exported, dir: string, asJson: true | undefined): void {
   if (asJson) return json(exported);
-  const { tenant, documents, originals, deletions, bytes, fetched, kept, kmsKeyArns } = exported;
+  const { tenant, documents, originals, deletions, bytes, fetched, kept, kmsKeyArns, waiting } = exported;
   out(
     `Exported tenant ${tenant} to ${dir}: ${counted(documents, 'document')}, ${counted(originals, 'original file')}, ${counted(deletions, 'deletion')}, ${megabytes(bytes)} MB (${fetched} fetched, ${kept} there already).`,
   );
   if (kmsKeyArns.length > 0)
     out(
       `${documents + originals === 1 ? 'It is' : 'They are'} under ${kmsKeyArns.join(', ')}; README.txt says how to decrypt them.`,
+    );
+  const { jobs, letters, intake } = waiting;
+  if (jobs + letters + intake > 0)
+    out(
+      `NOT in it is what was still waiting to be stored: ${counted(jobs, 'job')}, ${counted(letters, 'dead letter')}, ${counted(intake, 'object')} in intake. Once the jobs are done, run it again.`,
     );
 }
 

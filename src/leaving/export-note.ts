@@ -1,5 +1,14 @@
 // What stands beside an export: ten lines that tell whoever has the KMS key how to open it, without us.
 
+/** What was not stored yet when the export began, and so is not in it. */
+export interface Waiting {
+  /** For documents: waiting, delayed, parked, or with a worker. */
+  readonly jobs: number;
+  readonly letters: number;
+  /** Objects with the content of such jobs, or of jobs that Redis has lost. */
+  readonly intake: number;
+}
+
 export interface NoteFacts {
   readonly tenant: string;
   readonly at: Date;
@@ -9,6 +18,7 @@ export interface NoteFacts {
   /** Of the files: the tenant's own keys, and ours that served it while it had none. */
   readonly ownArns: readonly string[];
   readonly platformArns: readonly string[];
+  readonly waiting: Waiting;
 }
 
 const NAMED = 20;
@@ -18,12 +28,17 @@ const listed = (arns: readonly string[]): string =>
 
 const counted = (count: number, word: string): string => `${count} ${word}${count === 1 ? '' : 's'}`;
 
+function missing({ jobs, letters, intake }: Waiting): string {
+  if (jobs + letters + intake === 0) return '';
+  return ` NOT in it is what was still waiting to be stored: ${counted(jobs, 'job')}, ${counted(letters, 'dead letter')}, ${counted(intake, 'object')} in intake.`;
+}
+
 /** Ten lines. */
 export function exportNote(facts: NoteFacts): string {
   const { tenant, documents, originals, deletions, ownArns, platformArns } = facts;
   const arn = ownArns[0] ?? platformArns[0] ?? 'KEY_ARN';
   return [
-    `All of tenant ${tenant} as it was stored on ${facts.at.toISOString()}: ${counted(documents, 'document')}, ${counted(originals, 'original file')}; ${counted(deletions, 'deletion')}, in manifest.ndjson only.`,
+    `All that was stored of tenant ${tenant} on ${facts.at.toISOString()}: ${counted(documents, 'document')}, ${counted(originals, 'original file')}; ${counted(deletions, 'deletion')}, in manifest.ndjson only.${missing(facts.waiting)}`,
     'Each file is one message of the AWS Encryption SDK (message format 2, suite 0x0478: AES-256-GCM with key commitment, no signature). manifest.ndjson names file, sha256, revision and KMS key of each.',
     ownArns.length > 0
       ? `Whoever may call kms:Decrypt with the tenant's KMS key opens them, with no software of ours: ${listed(ownArns)}`

@@ -10,16 +10,17 @@ import { checkName } from '../names.ts';
 import { stateOf } from '../store/revisions.ts';
 import type { ListedObject, Store } from '../store/s3.ts';
 import type { Tenants } from '../tenants.ts';
-import { exportNote } from './export-note.ts';
+import { exportNote, type Waiting } from './export-note.ts';
 import { fileOf, saveBody, sha256Of } from './files.ts';
 import { openManifest, type ManifestLine } from './manifest.ts';
-import { prefixOf } from './objects.ts';
+import { countDocumentJobs, type KeyspaceDeps } from './keyspace.ts';
+import { prefixOf, type Folder } from './objects.ts';
 
-export interface ExportDeps {
+export interface ExportDeps extends KeyspaceDeps {
   readonly store: Store;
   readonly tenants: Pick<Tenants, 'show'>;
   readonly clock: Clock;
-  readonly config: Pick<Config, 'platformKeyArn' | 'platformFormerKeyArns'>;
+  readonly config: Pick<Config, 'queue' | 'platformKeyArn' | 'platformFormerKeyArns'>;
 }
 
 export interface Exported {
@@ -34,6 +35,7 @@ export interface Exported {
   readonly kept: number;
   /** KMS keys that the files are under. */
   readonly kmsKeyArns: readonly string[];
+  readonly waiting: Waiting;
 }
 
 export interface ExportOptions {
@@ -42,6 +44,7 @@ export interface ExportOptions {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
+const STORED = ['documents', 'originals'] as const;
 const AT_ONCE = 16;
 const NOTE = 'README.txt';
 /** Says that the folder is an export's, and of whom. */
@@ -52,19 +55,25 @@ const MARK = '.sealdex-export.json';
  * `STORE_FAILED`; and the errors of Node's file system
  */
 export async function exportTenant(
-  { store, tenants, clock, config }: ExportDeps,
+  deps: ExportDeps,
   tenant: string,
   dir: string,
   { signal, onProgress = () => {} }: ExportOptions = {},
 ): Promise<Exported> {
+  const { store, tenants, clock, config } = deps;
   await tenants.show(checkName(tenant, 'tenant'));
   await claim(dir, tenant);
-  const total = await countObjects(store, tenant, signal);
+  // Before the objects: what ends meanwhile is then rather counted and there than neither.
+  const waiting: Waiting = {
+    ...(await countDocumentJobs(deps, tenant, signal)),
+    intake: await countObjects(store, ['intake'], tenant, signal),
+  };
+  const total = await countObjects(store, STORED, tenant, signal);
   const manifest = await openManifest(dir);
   const counts = { documents: 0, originals: 0, deletions: 0, bytes: 0, fetched: 0, kept: 0 };
   const arns = new Set<string>();
   let done = 0;
-  for (const folder of ['documents', 'originals'] as const) {
+  for (const folder of STORED) {
     for await (const page of pagesOf(store, prefixOf(folder, tenant), signal)) {
       for (let from = 0; from < page.length; from += AT_ONCE) {
         const batch = page.slice(from, from + AT_ONCE);
@@ -84,9 +93,9 @@ export async function exportTenant(
   const kmsKeyArns = [...arns].toSorted();
   const isOurs = (arn: string): boolean => [config.platformKeyArn, ...config.platformFormerKeyArns].includes(arn);
   const { true: platformArns = [], false: ownArns = [] } = Object.groupBy(kmsKeyArns, (arn) => `${isOurs(arn)}`);
-  const note = exportNote({ tenant, at: new Date(clock.now()), ...counts, ownArns, platformArns });
+  const note = exportNote({ tenant, at: new Date(clock.now()), ...counts, ownArns, platformArns, waiting });
   await writeFile(join(dir, NOTE), note);
-  return { tenant, ...counts, kmsKeyArns };
+  return { tenant, ...counts, kmsKeyArns, waiting };
 
   /** Undefined for an object that has gone since it was listed. */
   async function exportOne(listed: ListedObject, known: ManifestLine | undefined): Promise<ManifestLine | undefined> {
@@ -152,9 +161,14 @@ async function* pagesOf(store: Store, prefix: string, signal?: AbortSignal): Asy
   } while (after !== undefined);
 }
 
-async function countObjects(store: Store, tenant: string, signal?: AbortSignal): Promise<number> {
+async function countObjects(
+  store: Store,
+  folders: readonly Folder[],
+  tenant: string,
+  signal?: AbortSignal,
+): Promise<number> {
   let count = 0;
-  for (const folder of ['documents', 'originals'] as const)
+  for (const folder of folders)
     for await (const page of pagesOf(store, prefixOf(folder, tenant), signal)) count += page.length;
   return count;
 }

@@ -27,20 +27,44 @@ export async function removeFromRedis(
   const { redis, keys, config } = deps;
   const { isDry, keepsGates, signal } = options;
   const naming = keysNaming(config.queue, tenant).map(patternOf);
-  let cursor = '0';
-  do {
-    signal?.throwIfAborted();
-    // A key may come twice.
-    const [next, page] = await ask(redis.scan(cursor, 'MATCH', `${keys.prefix}:*`, 'COUNT', SCANNED));
-    const names = [...new Set(page)];
+  for await (const names of pagesOf(deps, signal)) {
     await removeJobs(deps, tenant, names, found, options);
     const own = names.filter((name) => naming.some((pattern) => pattern.test(name)));
     found.counts.traces += own.length === 0 || isDry ? own.length : await ask(redis.unlink(...own));
-    cursor = next;
-  } while (cursor !== '0');
+  }
   found.counts.traces += await forgetInQueues(redis, keys, tenant, isDry);
   found.counts.traces += await forgetInSweeps(redis, keys, tenant, isDry);
   if (!keepsGates) found.counts.traces += await forgetGates(redis, keys, tenant, isDry);
+}
+
+/** Jobs of the tenant for a document, and how many of them are dead letters. @throws SealdexError `REDIS_FAILED` */
+export async function countDocumentJobs(
+  deps: KeyspaceDeps,
+  tenant: string,
+  signal?: AbortSignal,
+): Promise<{ jobs: number; letters: number }> {
+  const { redis, keys } = deps;
+  const counts = { jobs: 0, letters: 0 };
+  for await (const names of pagesOf(deps, signal)) {
+    const jobs = (await tenantJobs(redis, keys, tenant, names)).filter(({ kind }) => kind !== 'reencrypt');
+    for (let from = 0; from < jobs.length; from += AT_ONCE) {
+      const batch = jobs.slice(from, from + AT_ONCE);
+      for (const end of await Promise.all(batch.map((job) => removeTenantJob(redis, keys, job, true))))
+        if (end !== 'gone') counts[end === 'letter' ? 'letters' : 'jobs'] += 1;
+    }
+  }
+  return counts;
+}
+
+/** Names of all keys of the installation queue; one may come twice, in two pages. */
+async function* pagesOf({ redis, keys }: KeyspaceDeps, signal: AbortSignal | undefined): AsyncGenerator<string[]> {
+  let cursor = '0';
+  do {
+    signal?.throwIfAborted();
+    const [next, page] = await ask(redis.scan(cursor, 'MATCH', `${keys.prefix}:*`, 'COUNT', SCANNED));
+    yield [...new Set(page)];
+    cursor = next;
+  } while (cursor !== '0');
 }
 
 async function removeJobs(

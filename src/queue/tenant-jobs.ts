@@ -11,11 +11,13 @@ export type JobEnd = 'job' | 'letter' | 'busy' | 'gone';
 export interface TenantJob {
   readonly queue: QueueName;
   readonly jobId: string;
+  /** As the entry says it; empty where that is no text. */
+  readonly kind: string;
 }
 
 /**
- * ARGV: the tenant, then keys of any kind. Answers which of them are entries of its jobs: what others have put there too.
- * Of what is no JSON counts what the text says.
+ * ARGV: the tenant, then keys of any kind. Answers which of them are entries of its jobs, each with its kind: what others have
+ * put there too. Of what is no JSON counts what the text says.
  */
 const OWN: Script = {
   name: 'tenant_jobs',
@@ -23,13 +25,17 @@ const OWN: Script = {
   lua: `
     local function tenant_in(data)
       local is_json, parsed = pcall(cjson.decode, data)
-      if is_json then return type(parsed) == 'table' and parsed.tenant or nil end
-      return string.match(data, '"tenant"%s*:%s*"([^"]*)"')
+      if not is_json then return string.match(data, '"tenant"%s*:%s*"([^"]*)"'), '' end
+      if type(parsed) ~= 'table' then return nil end
+      return parsed.tenant, type(parsed.kind) == 'string' and parsed.kind or ''
     end
     local own = {}
     for at = 2, #ARGV do
       local data = redis.pcall('HGET', ARGV[at], 'data')
-      if type(data) == 'string' and tenant_in(data) == ARGV[1] then own[#own + 1] = at - 2 end
+      if type(data) == 'string' then
+        local tenant, kind = tenant_in(data)
+        if tenant == ARGV[1] then own[#own + 1] = {at - 2, kind} end
+      end
     end
     return own`,
 };
@@ -49,10 +55,11 @@ export async function tenantJobs(
   const found: TenantJob[] = [];
   for (let from = 0; from < entries.length; from += AT_ONCE) {
     const batch = entries.slice(from, from + AT_ONCE);
-    const own = (await run(redis, OWN, [keys.prefix, tenant, ...batch])) as number[];
-    for (const name of own.map((at) => batch[at] ?? '')) {
+    const own = (await run(redis, OWN, [keys.prefix, tenant, ...batch])) as [number, string][];
+    for (const [at, kind] of own) {
+      const name = batch[at] ?? '';
       const place = starts.find(({ start }) => name.startsWith(start));
-      if (place) found.push({ queue: place.queue, jobId: name.slice(place.start.length) });
+      if (place) found.push({ queue: place.queue, jobId: name.slice(place.start.length), kind });
     }
   }
   return found;

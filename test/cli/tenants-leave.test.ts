@@ -76,6 +76,19 @@ test('what there is one of is told as one', async () => {
   expect(stdout).toContain('has 1 document or deletion');
 });
 
+test('an export says how much it does not have', async () => {
+  await scene.operator.putTenant('slow', { plan: 'free' });
+  await scene.operator.pauseTenant('slow', 'a test');
+  await scene.sealdex(['index', '--tenant', 'slow', '--corpus', 'docs', '-'], { input: coreOf('a') });
+  const { code, stdout } = await scene.sealdex(['tenants', 'export', 'slow', join(folder, 'slow')]);
+  expect({ code, told: linesOf(stdout).at(-1) }).toEqual({
+    code: 0,
+    told: 'NOT in it is what was still waiting to be stored: 1 job, 0 dead letters, 0 objects in intake. Once the jobs are done, run it again.',
+  });
+  const asJson = await scene.sealdex(['tenants', 'export', 'slow', join(folder, 'slow'), '--json']);
+  expect(jsonOf(asJson.stdout)).toMatchObject([{ waiting: { jobs: 1, letters: 0, intake: 0 } }]);
+});
+
 test('a dry run counts', async () => {
   const { code, stdout } = await scene.sealdex(['tenants', 'delete', 'acme', '--dry-run']);
   expect(code).toBe(0);

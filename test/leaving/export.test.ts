@@ -9,6 +9,7 @@ import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
 import { objectName } from '../../src/names.ts';
 import { temporaryFolder } from '../cli/run.ts';
 import { documentOf } from '../journey/house.ts';
+import { eventually } from '../support/eventually.ts';
 import { LEAVER, openLeavingRoom, STAYER, type LeavingRoom } from './room.ts';
 
 const opened = new AsyncDisposableStack();
@@ -85,6 +86,7 @@ test('with its gate shut a tenant is exported, and the official client opens all
   expect(existsSync(join(dir, tombstone.key))).toBe(false);
   const note = readFileSync(join(dir, 'README.txt'), 'utf8');
   expect(note.trimEnd().split('\n')).toHaveLength(10);
+  expect(note).not.toContain('NOT in it');
   for (const words of [keyArn, `tenant=${LEAVER}`, 'require-encrypt-require-decrypt', 'aws-encryption-cli --decrypt'])
     expect(note).toContain(words);
 });
@@ -145,6 +147,31 @@ test('a folder with other things in it, or of another tenant, is left alone', as
   await operator.exportTenant(STAYER, dir);
   await expect(operator.exportTenant(LEAVER, dir)).rejects.toMatchObject({ field: 'dir' });
   await expect(operator.exportTenant('nobody', join(dir, 'x'))).rejects.toMatchObject({ code: 'TENANT_UNKNOWN' });
+});
+
+test('what waits to be stored is counted, and told as not in it', async () => {
+  const { house } = room;
+  const { operator, producer, services } = house;
+  await house.tenant('waiting');
+  const send = async (id: string, more: object = {}): Promise<string> =>
+    (await producer.enqueueIndex({ tenant: 'waiting', corpus: 'docs', document: documentOf(id, 'Text.'), ...more }))
+      .jobId;
+  expect(await house.end(await send('a'))).toBe('done');
+  expect(await house.end(await send('a', { ifExists: 'reject' }))).toBe('dead DOCUMENT_CONFLICT');
+  // A page of a re-encryption is a job too, for no document.
+  await operator.setKey('waiting', services.kms.createKey());
+  await eventually(async () => (await operator.reencryption('waiting')).jobId);
+  await operator.pauseTenant('waiting', 'a test');
+  await send('b', { document: documentOf('b', 'x'.repeat(20_000)) });
+  await send('c');
+  const { waiting, documents } = await operator.exportTenant('waiting', dir);
+  await operator.resumeTenant('waiting');
+  expect({ waiting, documents }).toEqual({ waiting: { jobs: 2, letters: 1, intake: 1 }, documents: 1 });
+  const note = readFileSync(join(dir, 'README.txt'), 'utf8');
+  expect(note).toContain(
+    'NOT in it is what was still waiting to be stored: 2 jobs, 1 dead letter, 1 object in intake.',
+  );
+  expect(note.trimEnd().split('\n')).toHaveLength(10);
 });
 
 test('what is under the platform key is told as such', async () => {
