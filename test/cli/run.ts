@@ -37,9 +37,18 @@ export interface RunOptions {
 /** Nothing that a test starts lives longer, whatever goes wrong. */
 const LIFE_MS = 60_000;
 
-export function start(args: readonly string[], options: RunOptions = {}): Running {
-  const { settings = {}, env = {}, input, stdin, cwd = tmpdir(), bin = BIN } = options;
-  const child = spawn(process.execPath, [bin, ...args], {
+export const start = (args: readonly string[], { bin = BIN, ...options }: RunOptions = {}): Running =>
+  startCommand([process.execPath, bin, ...args], options);
+
+/** On a terminal of its own, made by `script`, which every Debian has: what is written to standard input is typed there. */
+export const startOnTerminal = (args: readonly string[], settings: Settings): Running => {
+  const command = [process.execPath, BIN, ...args].map((word) => `'${word}'`).join(' ');
+  return startCommand(['script', '-qec', command, '/dev/null'], { settings, stdin: 'open', env: { SHELL: '/bin/sh' } });
+};
+
+function startCommand([command = '', ...args]: readonly string[], options: Omit<RunOptions, 'bin'>): Running {
+  const { settings = {}, env = {}, input, stdin, cwd = tmpdir() } = options;
+  const child = spawn(command, args, {
     cwd,
     env: { PATH: process.env['PATH'] ?? '', ...textsOf(settings), ...env },
     stdio: [input === undefined && stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
