@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { examineInstallation } from '../../src/app.ts';
 import { loadConfig } from '../../src/config.ts';
+import { bucketChecks } from '../../src/doctor/bucket.ts';
 import { rolePolicy } from '../../src/policies/role-policy.ts';
 import type { PolicyStatement } from '../../src/policies/document.ts';
 import { createStore, type Store } from '../../src/store/s3.ts';
@@ -74,4 +75,26 @@ test('what is missing under system/ is named', async () => {
     saw: `Writing system/${String(services.settings.SEALDEX_QUEUE)}/reencrypted/* is refused (AccessDenied).`,
     todo: 'Allow worker s3:PutObject there: sealdex policy worker prints all that it needs.',
   });
+});
+
+test('in a store that takes no notice of a wrong checksum nothing is replaced, and that is told', async () => {
+  await store.put(birth(), Buffer.from('The mark.'), {});
+  const heedless: Store = {
+    ...store,
+    tryPut: async (key) => (await store.put(key, Buffer.from('1'), {}), 'written'),
+  };
+  const { SEALDEX_BUCKET, SEALDEX_QUEUE } = services.settings;
+  const deps = {
+    store: heedless,
+    bucket: String(SEALDEX_BUCKET),
+    queue: String(SEALDEX_QUEUE),
+    role: 'worker',
+  } as const;
+  const system = bucketChecks(deps).find(({ check }) => check === 'bucket system/');
+  expect(await system?.look(new AbortController().signal)).toMatchObject({
+    verdict: 'warn',
+    saw: expect.stringContaining('the store ignores Content-MD5') as string,
+  });
+  expect((await store.head(birth()))?.bytes).toBe('The mark.'.length);
+  expect((await store.list('system/')).objects.map(({ key }) => key)).toEqual([birth()]);
 });
