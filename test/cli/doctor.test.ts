@@ -20,7 +20,7 @@ test('an installation that works: a line for each check, warnings with their rem
   expect(code).toBe(0);
   expect(stderr).toMatch(/^As worker: \d+ ok, \d+ to be looked at, 0 failed\.\n$/);
   const lines = linesOf(stdout);
-  expect(lines).toHaveLength(21);
+  expect(lines).toHaveLength(23);
   expect(lines[0]).toBe('ok    settings                All are right.');
   expect(lines).toContain(
     'warn  redis persistence       No append-only file: what is queued is lost if it restarts. Set appendonly yes.',
