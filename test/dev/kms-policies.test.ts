@@ -21,6 +21,8 @@ const OTHER = 'arn:aws:iam::444455556666:role/service/other';
 const ROOT = 'arn:aws:iam::111122223333:root';
 const OWNER = { Effect: 'Allow', Principal: { AWS: ROOT }, Action: 'kms:*', Resource: '*' };
 
+const PERIOD = 'kms:EncryptionContext:period';
+
 let server: KmsServer;
 const clients = new Map<string, KMSClient>();
 
@@ -96,6 +98,25 @@ test('Wildcards name actions, whatever their case, and a re-encryption is two of
   ]);
 });
 
+test('Each half of a re-encryption is asked with a context of its own', async () => {
+  const inDay = (day: string): object => ({ StringEquals: { [PERIOD]: day } });
+  const KeyId = keyWith(
+    allow({ Action: 'kms:ReEncryptFrom', Condition: inDay('monday') }),
+    allow({ Action: 'kms:ReEncryptTo', Condition: inDay('tuesday') }),
+  );
+  const move = async (from: string, to: string): Promise<unknown> => {
+    const made = await dataKey(KeyId, { period: from }, 'local');
+    const contexts = { SourceEncryptionContext: { period: from }, DestinationEncryptionContext: { period: to } };
+    const { CiphertextBlob } = made;
+    return as(OURS).send(new ReEncryptCommand({ CiphertextBlob, DestinationKeyId: KeyId, ...contexts }));
+  };
+  expect(await answersOf([move('monday', 'tuesday'), move('monday', 'monday'), move('tuesday', 'tuesday')])).toEqual([
+    'ok',
+    'AccessDenied',
+    'AccessDenied',
+  ]);
+});
+
 test.each<[string, object, readonly string[]]>([
   ['a role', { AWS: OURS }, [OURS]],
   ['its session', { AWS: 'arn:aws:sts::444455556666:assumed-role/ours/local' }, [OURS]],
@@ -108,8 +129,6 @@ test.each<[string, object, readonly string[]]>([
   const answers = await answersOf([OURS, OTHER].map((principal) => dataKey(KeyId, {}, principal)));
   expect(answers).toEqual([OURS, OTHER].map((principal) => (may.includes(principal) ? 'ok' : 'AccessDenied')));
 });
-
-const PERIOD = 'kms:EncryptionContext:period';
 
 test.each<[string, object, Context, boolean]>([
   ['equal', { StringEquals: { 'kms:EncryptionContext:tenant': 'acme' } }, { tenant: 'acme' }, true],

@@ -5,14 +5,11 @@ import { type KmsServer, startKms } from '../../src/dev/kms/server.ts';
 import { documentOf } from '../../src/policies/document.ts';
 import { keyPolicy, keyStatements } from '../../src/policies/key-policy.ts';
 import { commandLinesOf, faultOf } from './command-lines.ts';
+import { denialsOnPage, grantOnPage, KEY_PAGE as PATH, PAGE_ROLE } from './key-page.ts';
 import { fileOf } from './pages.ts';
 
-const PATH = 'docs/tenant-keys.md';
 const PAGE = fileOf(PATH);
-const CHOICE = { principal: 'arn:aws:iam::111122223333:role/sealdex', tenant: 'acme' };
-const [granted, denied] = [...PAGE.matchAll(/^```json\n([\s\S]*?)^```$/gm)].map(([, text = '']): unknown =>
-  JSON.parse(text),
-);
+const CHOICE = { principal: PAGE_ROLE, tenant: 'acme' };
 
 let kms: KmsServer;
 
@@ -23,13 +20,16 @@ afterAll(() => kms.stop());
 
 test('the policy on the page is the one that its command prints', () => {
   expect(PAGE).toContain(`sealdex keys policy --principal ${CHOICE.principal} --tenant ${CHOICE.tenant}\n`);
-  expect(granted).toEqual(documentOf(keyStatements(CHOICE)));
+  expect(grantOnPage()).toEqual(documentOf(keyStatements(CHOICE)));
 });
 
 test('KMS takes it, and the denial of a day beside it', () => {
-  const { Version, Statement } = keyPolicy(CHOICE, '444455556666');
-  const key = kms.createKey();
-  expect(() => kms.setPolicy(key, { Version, Statement: [...Statement, denied] })).not.toThrow();
+  for (const [denied, byCondition] of denialsOnPage().map((one, index) => [one, index === 1] as const)) {
+    const { Version, Statement } = keyPolicy({ ...CHOICE, byCondition }, '444455556666');
+    const key = kms.createKey();
+    expect(() => kms.setPolicy(key, { Version, Statement: [...Statement, denied] })).not.toThrow();
+    expect(Statement.at(-1)).toMatchObject({ Principal: (denied as { Principal: unknown }).Principal });
+  }
 });
 
 test('every command on the page can be given as it stands there', async () => {

@@ -1,5 +1,6 @@
 // A tenant that denies us one day by its key policy, in a running installation: that day's documents are unreadable, and
 // nothing else changes.
+import { DecryptCommand, GenerateDataKeyCommand, KMSClient, ReEncryptCommand } from '@aws-sdk/client-kms';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createReader, startIndexWorker } from '../../src/app.ts';
 import { systemClock } from '../../src/clock.ts';
@@ -8,13 +9,15 @@ import { documentOf as policyOf } from '../../src/policies/document.ts';
 import { keyPolicy } from '../../src/policies/key-policy.ts';
 import { objectName } from '../../src/names.ts';
 import { readAll } from '../../src/store/s3.ts';
+import { denialsOnPage } from '../docs/key-page.ts';
 import { headerOf } from '../support/message.ts';
 import { documentOf, openHouse, squeezed, textOf, type House } from './house.ts';
 
 const DAY_MS = 86_400_000;
 const CORPUS = 'docs';
 const OWNER = '111122223333';
-const OURS = 'arn:aws:iam::444455556666:role/sealdex';
+const OUR_ACCOUNT = '444455556666';
+const OURS = `arn:aws:iam::${OUR_ACCOUNT}:role/sealdex`;
 
 let house: House;
 
@@ -77,17 +80,7 @@ test('The documents of a denied day are unreadable; no gate shuts, and all other
 
   house.services.kms.setPolicy(acme, {
     ...policyOf(allowed.Statement),
-    Statement: [
-      ...allowed.Statement,
-      {
-        Sid: 'DenySealdexOneDay',
-        Effect: 'Deny',
-        Principal: { AWS: OURS },
-        Action: 'kms:Decrypt',
-        Resource: '*',
-        Condition: { StringLike: { 'kms:EncryptionContext:period': `${day}T*` } },
-      },
-    ],
+    Statement: [...allowed.Statement, denialsOnPage(OUR_ACCOUNT, day)[0]],
   });
   const seen = await read('acme', all);
   expect(seen).toEqual(['PERIOD_DENIED', 'PERIOD_DENIED', ...good(['six-days-ago', 'today'])]);
@@ -104,3 +97,45 @@ test('The documents of a denied day are unreadable; no gate shuts, and all other
   house.services.kms.setPolicy(acme, allowed);
   expect(await read('acme', all)).toEqual(good(all));
 }, 90_000);
+
+test.each([
+  ['the role as principal', false],
+  ['the role by condition', true],
+])('Nor can a data key of the denied day be moved into another one: %s', async (_name, byCondition) => {
+  const { kms } = house.services;
+  const KeyId = kms.createKey();
+  const { Version, Statement } = keyPolicy({ principal: OURS, tenant: 'acme', byCondition }, OWNER);
+  const denied = denialsOnPage(OUR_ACCOUNT, '2026-11-23')[byCondition ? 1 : 0];
+  const credentials = { accessKeyId: OURS, secretAccessKey: 'local' };
+  using open = new DisposableStack();
+  const { endpoint, region } = kms;
+  const client = open.adopt(new KMSClient({ endpoint, region, credentials, maxAttempts: 1 }), (one) => one.destroy());
+  const contextOf = (period: string) => ({ tenant: 'acme', period, purpose: 'documents' });
+  const keyOf = async (period: string) => {
+    const asked = new GenerateDataKeyCommand({ KeyId, KeySpec: 'AES_256', EncryptionContext: contextOf(period) });
+    return (await client.send(asked)).CiphertextBlob!;
+  };
+  const [otherDay, deniedDay, nextDay] = ['2026-11-22T23:12Z', '2026-11-23T17:12Z', '2026-11-24T00:12Z'] as const;
+  /** What a move from one period to the next day, and opening the result there, comes to. */
+  const moved = async (CiphertextBlob: Uint8Array, period: string): Promise<string> => {
+    const [from, to] = [contextOf(period), contextOf(nextDay)];
+    try {
+      const move = { CiphertextBlob, SourceEncryptionContext: from, DestinationKeyId: KeyId };
+      const made = await client.send(new ReEncryptCommand({ ...move, DestinationEncryptionContext: to }));
+      await client.send(new DecryptCommand({ CiphertextBlob: made.CiphertextBlob, EncryptionContext: to }));
+      return 'decrypted';
+    } catch (error) {
+      return (error as Error).name;
+    }
+  };
+  kms.setPolicy(KeyId, { Version, Statement });
+  const [other, ofThatDay] = [await keyOf(otherDay), await keyOf(deniedDay)];
+  expect(await moved(ofThatDay, deniedDay)).toBe('decrypted');
+  kms.setPolicy(KeyId, { Version, Statement: [...Statement, denied] });
+  const opened = client.send(
+    new DecryptCommand({ CiphertextBlob: ofThatDay, EncryptionContext: contextOf(deniedDay) }),
+  );
+  await expect(opened).rejects.toMatchObject({ name: 'AccessDeniedException' });
+  expect(await moved(ofThatDay, deniedDay)).toBe('AccessDeniedException');
+  expect(await moved(other, otherDay)).toBe('decrypted');
+});
