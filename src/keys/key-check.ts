@@ -65,9 +65,9 @@ export function startKeyCheck(deps: KeyCheckDeps): KeyCheck {
     const now = clock.monotonic();
     const lease = await takeLease(deps.redis, key, LEASE_MS);
     if (!lease) {
-      // Somebody else's: good until it ends, or about to be.
+      // Somebody else's: good until it ends. A short one is a call under way, and the next look sees how that ended.
       const leftMs = Math.max(0, await ask(deps.redis.pttl(key)));
-      entry.due = now + Math.min(leftMs, keyCheckMs);
+      entry.due = now + Math.min(leftMs, leftMs > LEASE_MS ? keyCheckMs : LOOK_EVERY_MS);
       if (leftMs > LEASE_MS) entry.at = Math.max(entry.at, now - (keyCheckMs - leftMs));
       return;
     }

@@ -1,0 +1,97 @@
+// The revocation check of two processes: how long ago KMS was asked never passes the interval and one look, unless it fails.
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import { periodAt } from '../../src/keys/data-key.ts';
+import { startKeyCheck } from '../../src/keys/key-check.ts';
+import { gateId } from '../../src/names.ts';
+import { redisKeys } from '../../src/redis.ts';
+import { FakeClock } from '../support/clock.ts';
+import { HOUR_MS, openRoom, type Room } from './fixture.ts';
+
+const INTERVAL_MS = 60_000;
+const LOOK_MS = 1000;
+
+let room: Room;
+
+beforeAll(async () => {
+  room = await openRoom();
+});
+afterEach(() => room.kms.faults.clear());
+afterAll(() => room[Symbol.asyncDispose]());
+
+/** Two processes at the beginning of a period of one tenant. */
+async function fleet(keyCheckMs: number) {
+  const { tenant, arn } = room.tenant();
+  const clock = new FakeClock(Date.parse(periodAt(tenant, new FakeClock().now())));
+  const keys = redisKeys(room.config.queue);
+  const { redis, ...first } = await room.open({ clock });
+  const rings = [{ redis, ...first }, await room.open({ clock })];
+  const processes = rings.map((one) => ({
+    check: startKeyCheck({ clock, redis: one.redis, keys, ring: one.ring, keyCheckMs }),
+    encrypt: () => one.ring.current(tenant, arn, 'documents', 1),
+  }));
+  // Where there is a loop at all, the test makes its turns; without an interval there must be none to make.
+  if (keyCheckMs > 0) for (const { check } of processes) await check.stop();
+  const lease = keys.lease(`key-check:${gateId(tenant, arn)}`);
+  /** A look of both processes, the time of the test's clock having passed for Redis too. Answers both ages. */
+  const look = async (ms = LOOK_MS): Promise<number[]> => {
+    const leftMs = await redis.pttl(lease);
+    if (leftMs > 0) await redis.pexpire(lease, Math.max(0, leftMs - ms));
+    clock.advance(ms);
+    if (keyCheckMs > 0) await Promise.all(processes.map(({ check }) => check.tick()));
+    return processes.map(({ check }) => check.unaskedMs());
+  };
+  /** The longest of all ages within so many looks, of each process. */
+  const longest = async (looks: number): Promise<number[]> => {
+    let most = processes.map(() => 0);
+    for (let count = 0; count < looks; count += 1) {
+      const ages = await look();
+      most = most.map((age, index) => Math.max(age, ages[index]!));
+    }
+    return most;
+  };
+  const asked = (): number => room.kms.counts.count({ key: arn, operation: 'Decrypt' });
+  return { arn, processes, look, longest, asked };
+}
+
+test('KMS is asked once in an interval by one of them, and neither key is unasked for longer than that and one look', async () => {
+  const { processes, look, longest, asked } = await fleet(INTERVAL_MS);
+  const [one, other] = processes;
+  await one!.encrypt();
+  await longest(20);
+  await other!.encrypt();
+  const before = asked();
+  expect(await look(0)).toEqual([20 * LOOK_MS, 0]);
+  const most = await longest(39);
+  expect(most).toEqual([59 * LOOK_MS, 39 * LOOK_MS]);
+  expect(asked()).toBe(before);
+  const [mine = NaN] = await look();
+  expect([mine, asked()]).toEqual([0, before + 1]);
+  for (const age of await longest(2 * 60)) {
+    expect(age).toBeGreaterThan(INTERVAL_MS / 2);
+    expect(age).toBeLessThanOrEqual(INTERVAL_MS + LOOK_MS);
+  }
+  expect(asked()).toBeGreaterThanOrEqual(before + 3);
+  expect(asked()).toBeLessThanOrEqual(before + 4);
+}, 60_000);
+
+test('A key whose check fails goes on rising, and falls with the first check that is good', async () => {
+  const { arn, processes, look, longest } = await fleet(INTERVAL_MS);
+  for (const { encrypt } of processes) await encrypt();
+  room.kms.faults.set({ match: { key: arn }, fault: KMS_ERRORS.internal });
+  await longest(150);
+  expect(await look(0)).toEqual([150 * LOOK_MS, 150 * LOOK_MS]);
+  room.kms.faults.clear();
+  const most = await longest(20);
+  expect(Math.max(...most)).toBeLessThan(165 * LOOK_MS);
+  for (const age of await look(0)) expect(age).toBeLessThan(20 * LOOK_MS);
+}, 60_000);
+
+test('Without an interval no call is made in an hour, and the age tells it', async () => {
+  const { processes, look, asked } = await fleet(0);
+  for (const { encrypt } of processes) await encrypt();
+  const before = asked();
+  for (let minute = 1; minute < 60; minute += 1)
+    expect(await look(HOUR_MS / 60)).toEqual([(minute * HOUR_MS) / 60, (minute * HOUR_MS) / 60]);
+  expect(asked()).toBe(before);
+});
