@@ -47,10 +47,18 @@ export async function setKey(
   return change(deps, tenant, from, to);
 }
 
+/** What the history says of a change of the key that is made now. */
+export async function keyEntry(
+  { identity, clock }: Pick<SetKeyDeps, 'identity' | 'clock'>,
+  from: string,
+  to: string,
+): Promise<KeyChangeEntry> {
+  const operator = await identity();
+  return { change: 'key', id: randomBytes(8).toString('hex'), at: clock.now(), operator, from, to };
+}
+
 async function change(deps: SetKeyDeps, tenant: string, from: string, to: string): Promise<KeyChanged> {
-  const operator = await deps.identity();
-  const id = randomBytes(8).toString('hex');
-  const entry: KeyChangeEntry = { change: 'key', id, at: deps.clock.now(), operator, from, to };
+  const entry = await keyEntry(deps, from, to);
   await deps.tenants.put(tenant, { key: { entry, platformArns: platformArns(deps.config) } });
   // If Redis cannot be reached now, a probe finds the file and lets the jobs go.
   await letGo(deps, tenant, arnOf(deps, from), () => true);

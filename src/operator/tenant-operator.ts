@@ -1,13 +1,13 @@
 // What an operator asks and does about tenants and the KMS keys that they bring, as one interface.
 import { SealdexError } from '../errors.ts';
-import { checkName, PLANS, WHEN_KEY_SHUT } from '../names.ts';
+import { checkName, PLANS, PLATFORM, WHEN_KEY_SHUT } from '../names.ts';
 import type { Reencryption, ReencryptionProgress } from '../reencryption.ts';
 import type { Store } from '../store/s3.ts';
 import type { TenantChange, TenantFile } from '../tenants.ts';
 import { attach } from './attach.ts';
 import { countKeys } from './count-keys.ts';
 import { fileOf, type KeyCheck } from './key-check.ts';
-import { setKey, type KeyChanged, type SetKeyDeps } from './set-key.ts';
+import { keyEntry, setKey, type KeyChanged, type SetKeyDeps } from './set-key.ts';
 
 export interface PutTenant {
   readonly made: boolean;
@@ -65,7 +65,8 @@ export function createTenantOperator(deps: TenantOperatorDeps): TenantOperator {
       throw new SealdexError('DOCUMENT_INVALID', `whenKeyShut must be one of ${WHEN_KEY_SHUT.join(', ')}.`, {
         field: 'whenKeyShut',
       });
-    return tenants.put(tenant, change);
+    const { kmsKeyArn: to } = change;
+    return tenants.put(tenant, to === undefined ? change : { ...change, keyEntry: await keyEntry(deps, PLATFORM, to) });
   }
   return {
     tenantNames: () => tenants.names(),

@@ -3,13 +3,15 @@ import { SealdexError } from '../errors.ts';
 import type { Plan } from '../names.ts';
 import { isKeyArn } from '../settings.ts';
 import { hasChanged, withKey, type KeyChange } from './key-change.ts';
-import type { TenantDeletion, TenantFile } from './shape.ts';
+import type { KeyChangeEntry, TenantDeletion, TenantFile } from './shape.ts';
 
 export interface TenantChange {
   /** Must be given when the tenant is made. */
   readonly plan?: Plan;
   /** The tenant's own KMS key; only when the tenant is made. */
   readonly kmsKeyArn?: string;
+  /** What the history says of it: who gave it, and when. */
+  readonly keyEntry?: KeyChangeEntry;
   /** Another KMS key for a tenant that exists. */
   readonly key?: KeyChange;
   /** What becomes of content that arrives while the KMS key is unusable. */
@@ -40,7 +42,7 @@ export function merge(tenant: string, file: TenantFile | undefined, change: Tena
   if (file && plan === 'free' && file.kmsKeyArn !== undefined) {
     throw new SealdexError(
       'TENANT_KEY_INVALID',
-      `Tenant ${tenant} has a KMS key of its own: it stays on plan pro or enterprise.`,
+      `Tenant ${tenant} has a KMS key of its own, and plan free has none: sealdex tenants set-key ${tenant} --to-platform-key takes it away first.`,
       { field: 'plan' },
     );
   }
@@ -96,7 +98,7 @@ function checkKey(tenant: string, file: TenantFile | undefined, kmsKeyArn: strin
   );
 }
 
-function made(tenant: string, { plan, kmsKeyArn }: TenantChange): TenantFile {
+function made(tenant: string, { plan, kmsKeyArn, keyEntry }: TenantChange): TenantFile {
   if (plan === undefined)
     throw new SealdexError(
       'TENANT_UNKNOWN',
@@ -112,7 +114,7 @@ function made(tenant: string, { plan, kmsKeyArn }: TenantChange): TenantFile {
     whenKeyShut: 'park',
     keepOriginals: false,
     blockedKeys: [],
-    history: [],
+    history: keyEntry === undefined ? [] : [keyEntry],
   };
 }
 

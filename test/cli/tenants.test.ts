@@ -32,7 +32,7 @@ test.each<[string, string[], RegExp]>([
   [
     'plan free to a tenant with a key',
     ['put', 'acme', '--plan', 'free'],
-    /acme has a KMS key of its own: it stays on plan pro or enterprise/,
+    /acme has a KMS key of its own, and plan free has none: sealdex tenants set-key acme --to-platform-key takes/,
   ],
 ])('put refuses %s: 65', async (_, args, why) => {
   const { code, stdout, stderr } = await tenants(...args);

@@ -129,12 +129,31 @@ test('what was parked under the old key comes back, and goes under the new one',
   await eventually(async () => !(await arnsUnder('documents')).has(arn));
 });
 
+test('the key that a tenant is made with is in its history, and there is nothing to move', async () => {
+  const made = await house.operator.tenant(tenant);
+  const operator = 'arn:aws:sts::111122223333:assumed-role/sealdex/local';
+  expect(made.history).toEqual([
+    {
+      change: 'key',
+      id: expect.stringMatching(/^[0-9a-f]{16}$/) as string,
+      at: expect.any(Number) as number,
+      operator,
+      from: PLATFORM,
+      to: arn,
+    },
+  ]);
+  expect(await house.operator.reencryption(tenant)).toEqual({ state: 'none' });
+  // The same once more changes nothing.
+  await house.operator.putTenant(tenant, { plan: 'pro', kmsKeyArn: arn });
+  expect(await house.operator.tenant(tenant)).toEqual(made);
+});
+
 test('of two operators who change the key at once one is told that it was changed', async () => {
   const [one, other] = [house.services.kms.createKey(), house.services.kms.createKey()];
   const both = await Promise.allSettled([house.operator.setKey(tenant, one), house.operator.setKey(tenant, other)]);
   const lost = both.flatMap((each) => (each.status === 'rejected' ? [each.reason as SealdexError] : []));
   expect(lost.map(({ code }) => code)).toEqual(['TENANT_CHANGED']);
-  expect((await house.operator.tenant(tenant)).history).toHaveLength(1);
+  expect((await house.operator.tenant(tenant)).history).toHaveLength(2);
 });
 
 test('a key that does not work is refused, and nothing is changed', async () => {
@@ -151,8 +170,10 @@ test('back to the platform key: what is stored moves there, and the history name
   await eventually(async () => (await arnsUnder('documents')).has(platformArn));
   expect(await arnsUnder('documents')).toEqual(new Set([platformArn]));
   const { history, formerKeyArns } = await house.operator.tenant(tenant);
+  const operator = 'arn:aws:sts::111122223333:assumed-role/sealdex/local';
   expect(history).toMatchObject([
-    { change: 'key', operator: 'arn:aws:sts::111122223333:assumed-role/sealdex/local', from: arn },
+    { change: 'key', operator, from: PLATFORM, to: arn },
+    { change: 'key', operator, from: arn, to: PLATFORM },
   ]);
   expect(formerKeyArns).toEqual([arn]);
 });

@@ -101,7 +101,8 @@ describe('the keys of a tenant', () => {
     await one.tenants.put('free2', { plan: 'pro', kmsKeyArn: ARN });
     expect(await faultOf(one.tenants.put('free2', { plan: 'free' }))).toMatchObject({
       ...refused,
-      message: 'Tenant free2 has a KMS key of its own: it stays on plan pro or enterprise.',
+      message:
+        'Tenant free2 has a KMS key of its own, and plan free has none: sealdex tenants set-key free2 --to-platform-key takes it away first.',
     });
     await writeRaw('free3', { ...fresh('free3'), plan: 'free', kmsKeyArn: ARN });
     expect(await faultOf(one.tenants.get('free3'))).toMatchObject(refused);
