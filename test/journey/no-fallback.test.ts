@@ -1,6 +1,7 @@
 // Whatever KMS says to a tenant's own key, nothing is stored under another one; and a new platform key serves those who have none.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createReader, startIndexWorker } from '../../src/app.ts';
+import { systemClock } from '../../src/clock.ts';
 import { KMS_ERRORS, type KmsFault } from '../../src/dev/kms/faults.ts';
 import { KMS_ERROR_TABLE, type KmsErrorRow } from '../../src/keys/kms-errors.ts';
 import { readAll } from '../../src/store/s3.ts';
@@ -16,12 +17,45 @@ beforeAll(async () => {
 });
 afterAll(() => opened.disposeAsync());
 
-async function arnsOf(tenant: string): Promise<string[]> {
+async function arnsOf(tenant: string, ...prefixes: string[]): Promise<string[]> {
   const arns: string[] = [];
-  for (const key of await keysUnder(house.store, `documents/${tenant}/`))
-    arns.push((await headerOf(await readAll((await house.store.get(key))!))).arn);
+  for (const prefix of prefixes.length > 0 ? prefixes : ['documents'])
+    for (const key of await keysUnder(house.store, `${prefix}/${tenant}/`))
+      arns.push((await headerOf(await readAll((await house.store.get(key))!))).arn);
   return arns;
 }
+
+/** Every answer of the table, and those that a key gives by its state. */
+const FAULTS: readonly KmsFault[] = [
+  ...Object.values<KmsErrorRow>(KMS_ERROR_TABLE).flatMap(({ names }) =>
+    names.map((name) => ({ ...KMS_ERRORS.internal, name })),
+  ),
+  ...Object.values(KMS_ERRORS),
+];
+
+const upload = async (tenant: string): Promise<string> => {
+  const body = Buffer.from('A file that is kept.');
+  const file = { tenant, corpus: 'docs', filename: 'kept.txt', idempotencyKey: tenant, body };
+  // On a machine that has other things to do S3 may be late for a producer: it is sent again, as a caller would.
+  return eventually(async () => (await house.producer.enqueueUpload(file)).jobId);
+};
+
+/** Makes a tenant with a KMS key of its own that keeps its files, for each fault. */
+async function keepers(kind: string): Promise<{ tenant: string; arn: string; fault: KmsFault }[]> {
+  const made = [];
+  for (const [at, fault] of FAULTS.entries()) {
+    const [tenant, arn] = [`${kind}-${at}`, house.services.kms.createKey()];
+    await house.operator.putTenant(tenant, { plan: 'pro', kmsKeyArn: arn, keepOriginals: true });
+    made.push({ tenant, arn, fault });
+  }
+  return made;
+}
+
+/** Whether the job has failed, for now or for ever. */
+const failed = (jobId: string): Promise<boolean> =>
+  eventually(async () => ['parked', 'retrying', 'dead'].includes((await house.producer.status(jobId)).state), {
+    timeoutMs: 60_000,
+  });
 
 const index = async (tenant: string, id: string): Promise<string> => {
   const document = documentOf(id, `Text of ${id}.`);
@@ -29,11 +63,9 @@ const index = async (tenant: string, id: string): Promise<string> => {
 };
 
 test('no error of KMS makes a tenant’s document end up under another key than its own', async () => {
-  const names = Object.values<KmsErrorRow>(KMS_ERROR_TABLE).flatMap((row) => row.names);
-  const faults: KmsFault[] = [...names.map((name) => ({ ...KMS_ERRORS.internal, name })), ...Object.values(KMS_ERRORS)];
-  expect(faults.length).toBeGreaterThan(25);
+  expect(FAULTS.length).toBeGreaterThan(25);
   const jobs: { tenant: string; arn: string; fault: KmsFault; stored: string; refused: string }[] = [];
-  for (const [at, fault] of faults.entries()) {
+  for (const [at, fault] of FAULTS.entries()) {
     const tenant = `tenant-${at}`;
     const arn = await house.tenant(tenant);
     jobs.push({ tenant, arn, fault, stored: await index(tenant, 'before'), refused: '' });
@@ -46,10 +78,53 @@ test('no error of KMS makes a tenant’s document end up under another key than 
     job.refused = await index(job.tenant, 'after');
     await house.operator.unblock(job.tenant, job.arn);
   }
-  for (const { refused } of jobs)
-    await eventually(async () => ['parked', 'retrying', 'dead'].includes((await house.producer.status(refused)).state));
+  for (const { refused } of jobs) await failed(refused);
   for (const { tenant, arn } of jobs) expect([tenant, await arnsOf(tenant)]).toEqual([tenant, [arn]]);
 });
+
+test('nor a file that is kept, or the document that is read from it', async () => {
+  const { kms } = house.services;
+  const jobs: { tenant: string; arn: string; jobId: string }[] = [];
+  for (const { tenant, arn, fault } of await keepers('upload')) {
+    await house.operator.block(tenant, arn, 'so that what comes now waits under the platform key');
+    jobs.push({ tenant, arn, jobId: await upload(tenant) });
+    await house.operator.unblock(tenant, arn);
+    kms.faults.set({ match: { key: arn }, fault });
+  }
+  kms.counts.reset();
+  await using _worker = await startIndexWorker(house.settings, { log: 'silent' });
+  for (const { jobId } of jobs) await failed(jobId);
+  for (const { tenant, arn } of jobs) {
+    expect([tenant, kms.counts.count({ key: arn }) > 0]).toEqual([tenant, true]);
+    expect([tenant, await arnsOf(tenant, 'documents', 'originals')]).toEqual([tenant, []]);
+  }
+}, 180_000);
+
+test('nor what is stored, while it moves to a key that does not work', async () => {
+  const { kms } = house.services;
+  const moves = await keepers('move');
+  await using _worker = await startIndexWorker(house.settings, { log: 'silent' });
+  const stored: string[] = [];
+  for (const { tenant } of moves) stored.push(await upload(tenant));
+  for (const jobId of stored) expect(await house.end(jobId, 90_000)).toBe('done');
+  const jobs: { to: string; jobId: string }[] = [];
+  for (const [at, { tenant, arn: from, fault }] of moves.entries()) {
+    const to = kms.createKey();
+    const id = at.toString(16).padStart(16, '0');
+    const entry = { change: 'key', id, at: systemClock.now(), operator: 'the test', from, to } as const;
+    await house.operator.putTenant(tenant, { key: { entry, platformArns: new Set() } });
+    kms.faults.set({ match: { key: to }, fault });
+    await house.operator.reencrypt(tenant);
+    jobs.push({ to, jobId: (await house.operator.reencryption(tenant)).jobId! });
+  }
+  // They step aside for each other until each has had its turn.
+  for (const { to, jobId } of jobs) {
+    await eventually(() => kms.counts.count({ key: to }) > 0, { timeoutMs: 60_000 });
+    await failed(jobId);
+  }
+  for (const { tenant, arn } of moves)
+    expect([tenant, await arnsOf(tenant, 'documents', 'originals')]).toEqual([tenant, [arn, arn]]);
+}, 180_000);
 
 test('a new platform key serves new documents, and the former one goes on reading', async () => {
   await house.operator.putTenant('keyless', { plan: 'free' });
