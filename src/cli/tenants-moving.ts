@@ -95,7 +95,7 @@ function doneLines(
   const stored =
     unreadable === 0
       ? `${changed}; all that is stored is under the current key${at}.`
-      : `${changed}; ${counted(unreadable, 'object')} could not be read and stay under ${former}. Once that key reads them: ${again}`;
+      : `${changed}; ${counted(unreadable, 'object')} could not be read: still under ${former}. Once that key reads them: ${again}`;
   if (parked + dead > 0)
     return [
       stored,

@@ -74,7 +74,7 @@ describe('when all is moved', () => {
       progress: { ...progress, counts: { ...COUNTS, unreadable: 1 } },
     });
     expect(lines).toEqual([
-      `The KMS key of tenant acme was changed 2026-11-30T00:00:00Z; 1 object could not be read and stay under the former key ${OLD}. Once that key reads them: sealdex tenants reencrypt acme`,
+      `The KMS key of tenant acme was changed 2026-11-30T00:00:00Z; 1 object could not be read: still under the former key ${OLD}. Once that key reads them: sealdex tenants reencrypt acme`,
     ]);
   });
 });
