@@ -1,4 +1,4 @@
-// The KMS client: the calls that we make, their deadlines, and typed errors. The only importer of its SDK.
+// The KMS client as the key ring calls it: in lanes, at a pace, with deadlines and typed errors. Its SDK is imported here and in kms/ only.
 // Holds no key longer than a call; caching, sharing and wiping are the key ring's.
 import { DecryptCommand, DescribeKeyCommand, GenerateDataKeyCommand, KMSClient } from '@aws-sdk/client-kms';
 import { UndiciHttpHandler } from '@smithy/undici-http-handler';
