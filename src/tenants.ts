@@ -2,7 +2,7 @@
 // Which key serves a tenant is decided here; using keys is the key ring's business.
 import type { AuditLog } from './audit-log.ts';
 import { orAbort, type Clock } from './clock.ts';
-import type { Config } from './config.ts';
+import { platformArns, type Config } from './config.ts';
 import { SealdexError } from './errors.ts';
 import { checkName, REASON_CHARS, type Plan } from './names.ts';
 import { ask, redisKeys, type Redis } from './redis.ts';
@@ -159,8 +159,6 @@ export async function createTenants({ config, clock, store, redis, subscriber, a
 
 function tenantOf(file: TenantFile, config: Config): Tenant {
   checkPlan(file.plan, file.kmsKeyArn);
-  const current =
-    file.kmsKeyArn === undefined ? [config.platformKeyArn, ...config.platformFormerKeyArns] : [file.kmsKeyArn];
   const keyArn = file.kmsKeyArn ?? config.platformKeyArn;
   // Of a longer reason, which somebody wrote by hand, the beginning counts.
   const blocked = new Map(
@@ -178,7 +176,7 @@ function tenantOf(file: TenantFile, config: Config): Tenant {
     tenant: file.tenant,
     plan: file.plan,
     keyArn,
-    readableArns: new Set([...current, ...file.formerKeyArns]),
+    readableArns: readableArnsOf(file, config),
     whenKeyShut: file.whenKeyShut,
     keepOriginals: file.keepOriginals,
     reencryption: file.reencryption,
@@ -186,3 +184,7 @@ function tenantOf(file: TenantFile, config: Config): Tenant {
     blocked,
   });
 }
+
+/** Those that the tenant has or had; a tenant without one of its own has the platform keys. */
+export const readableArnsOf = ({ kmsKeyArn, formerKeyArns }: TenantFile, config: Config): ReadonlySet<string> =>
+  new Set([...(kmsKeyArn === undefined ? platformArns(config) : [kmsKeyArn]), ...formerKeyArns]);

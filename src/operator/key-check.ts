@@ -1,12 +1,12 @@
 // Whether a KMS key can be attached to a tenant: what its name and KMS tell, then what the tenants' files do. Changes nothing.
 import type { Clock } from '../clock.ts';
-import { SealdexError } from '../errors.ts';
+import { platformArns, type Config } from '../config.ts';
 import { checkName, type Plan } from '../names.ts';
 import { checkSteps, type CheckStep, type KeyCheckDeps as KeyDeps } from '../keys/check.ts';
 import { fail, ok, warn } from '../keys/check/step.ts';
 import { isKeyArn } from '../settings.ts';
-import type { TenantFile, Tenants } from '../tenants.ts';
-import { tenantsOf } from './keys.ts';
+import type { TenantFile } from '../tenants.ts';
+import { fileOf, tenantsOf, type OwnersDeps } from './owners.ts';
 
 export interface KeyCheck {
   readonly tenant: string;
@@ -26,9 +26,9 @@ export interface KeyCheckOptions {
   readonly onStep?: (step: CheckStep) => void;
 }
 
-export interface KeyCheckDeps extends KeyDeps {
+export interface KeyCheckDeps extends KeyDeps, OwnersDeps {
+  readonly config: Config;
   readonly clock: Clock;
-  readonly tenants: Tenants;
 }
 
 export interface KeyCheckOperator {
@@ -71,20 +71,8 @@ async function* allSteps(
   yield planStep(tenant, arn, file, plan);
   if (file?.blockedKeys.some((blocked) => blocked.arn === arn))
     yield fail('block', 'You have blocked this key for the tenant.', `sealdex keys unblock ${arn} --tenant ${tenant}`);
-  const { platformKeyArn, platformFormerKeyArns } = deps.config;
   // All tenants without a key of their own have a platform key.
-  if (isKeyArn(arn) && ![platformKeyArn, ...platformFormerKeyArns].includes(arn))
-    yield await ownersStep(deps.tenants, tenant, arn, shared);
-}
-
-/** The file of a tenant that may not exist yet. */
-export async function fileOf(tenants: Tenants, tenant: string): Promise<TenantFile | undefined> {
-  try {
-    return await tenants.show(tenant);
-  } catch (error) {
-    if (error instanceof SealdexError && error.code === 'TENANT_UNKNOWN') return undefined;
-    throw error;
-  }
+  if (isKeyArn(arn) && !platformArns(deps.config).has(arn)) yield await ownersStep(deps, tenant, arn, shared);
 }
 
 function planStep(tenant: string, arn: string, file: TenantFile | undefined, given: Plan | undefined): CheckStep {
@@ -107,11 +95,14 @@ function planStep(tenant: string, arn: string, file: TenantFile | undefined, giv
 
 const NAMED = 5;
 
-async function ownersStep(tenants: Tenants, tenant: string, arn: string, shared: boolean): Promise<CheckStep> {
+async function ownersStep(deps: OwnersDeps, tenant: string, arn: string, shared: boolean): Promise<CheckStep> {
   const owners: string[] = [];
   const unreadable: string[] = [];
-  for await (const each of tenantsOf({ tenants }, arn))
+  for await (const each of tenantsOf(deps, arn)) {
+    // S3 could not be asked: that says nothing of the file, nor of the key.
+    if (each.error && each.error.code !== 'PLATFORM_TENANTS') throw each.error;
     if (each.tenant !== tenant) (each.error ? unreadable : owners).push(each.tenant);
+  }
   if (owners.length > 0) {
     const saw = `Tenants that have or had it: ${listed(owners)}.`;
     return shared

@@ -2,7 +2,8 @@
 import { checkName } from '../names.ts';
 import type { JobQueue } from '../queue/queues.ts';
 import { listGates, type GateFilter, type GateList } from './gates.ts';
-import { probe, release, tenantsOf, type KeyDeps, type KeyTenant, type ProbeAnswer } from './keys.ts';
+import { probe, release, type KeyDeps, type ProbeAnswer } from './keys.ts';
+import { tenantsOf, type KeyTenant, type OwnersDeps } from './owners.ts';
 import { parkedJobs, type ParkedJob } from './parked.ts';
 import { block, pause, resume, unblock, type GateChange } from './words.ts';
 
@@ -26,7 +27,7 @@ export interface KeyOperator {
   parkedJobs(filter?: { readonly tenant?: string | undefined; readonly size?: number }): AsyncGenerator<ParkedJob>;
 }
 
-export function createKeyOperator(deps: KeyDeps & { readonly queue: JobQueue }): KeyOperator {
+export function createKeyOperator(deps: KeyDeps & OwnersDeps & { readonly queue: JobQueue }): KeyOperator {
   const named = (tenant: string): string => checkName(tenant, 'tenant');
   return {
     gates: (filter) => listGates(deps, filter),

@@ -1,5 +1,4 @@
 // What an operator does to a KMS key's gates beside blocking it: try the key now, and release what is parked by its word.
-// And whose key it is, which only the tenants' files tell.
 import { SealdexError, type Code } from '../errors.ts';
 import { probeOnce, type ProbeDeps, type ProbingDeps } from '../parking/probe.ts';
 import { released } from '../parking/word.ts';
@@ -21,14 +20,6 @@ export interface ProbeAnswer {
   readonly isBusy: boolean;
   /** As the gate is now; undefined when it is open. */
   readonly gate?: GateFacts;
-}
-
-/** A KMS key's tenant, or one whose file could not be read: then nobody knows. */
-export interface KeyTenant {
-  readonly tenant: string;
-  readonly error?: SealdexError;
-  /** It has left: nothing can be done for it, but the key was its own. */
-  readonly deleted?: true;
 }
 
 /** @throws SealdexError `REDIS_FAILED`, and what reading the tenant's file throws */
@@ -65,41 +56,4 @@ export async function release(deps: KeyDeps, tenant: string, keyArn: string): Pr
   });
   const facts = await gateFacts(deps, gate.record);
   return { tenant, keyArn, changed, ...(facts ? { gate: facts } : {}) };
-}
-
-const READ_AT_ONCE = 16;
-
-/** All tenants that have or had the KMS key, in the order of their names. Reads every tenant's file, some at a time. */
-export async function* tenantsOf({ tenants }: Pick<KeyDeps, 'tenants'>, keyArn: string): AsyncGenerator<KeyTenant> {
-  const look = async (tenant: string): Promise<KeyTenant | undefined> => {
-    try {
-      return (await tenants.get(tenant)).readableArns.has(keyArn) ? { tenant } : undefined;
-    } catch (error) {
-      if (error instanceof SealdexError && error.code === 'TENANT_UNKNOWN') return leftWith(tenants, tenant, keyArn);
-      if (error instanceof SealdexError && error.code === 'PLATFORM_TENANTS') return { tenant, error };
-      throw error;
-    }
-  };
-  let names: string[] = [];
-  const lookAll = async (): Promise<KeyTenant[]> => {
-    const found = await Promise.all(names.map(look));
-    names = [];
-    return found.filter((each) => each !== undefined);
-  };
-  for await (const name of tenants.names()) {
-    names.push(name);
-    if (names.length >= READ_AT_ONCE) yield* await lookAll();
-  }
-  yield* await lookAll();
-}
-
-/** A tenant that was deleted, if the KMS key was its own; undefined for one that was removed since it was listed. */
-async function leftWith(tenants: KeyDeps['tenants'], tenant: string, keyArn: string): Promise<KeyTenant | undefined> {
-  try {
-    const { kmsKeyArn, formerKeyArns } = await tenants.show(tenant);
-    return [kmsKeyArn, ...formerKeyArns].includes(keyArn) ? { tenant, deleted: true } : undefined;
-  } catch (error) {
-    if (error instanceof SealdexError && error.code === 'TENANT_UNKNOWN') return undefined;
-    throw error;
-  }
 }

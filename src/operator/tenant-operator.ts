@@ -6,7 +6,8 @@ import type { Store } from '../store/s3.ts';
 import type { TenantChange, TenantFile } from '../tenants.ts';
 import { attach } from './attach.ts';
 import { countKeys } from './count-keys.ts';
-import { fileOf, type KeyCheck } from './key-check.ts';
+import type { KeyCheck } from './key-check.ts';
+import { fileOf } from './owners.ts';
 import { keyEntry, setKey, type KeyChanged, type SetKeyDeps } from './set-key.ts';
 
 export interface PutTenant {

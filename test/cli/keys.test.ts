@@ -229,6 +229,21 @@ test('block and unblock are for all tenants of the key, or for one', async () =>
   ]);
 });
 
+test('a tenant whose file contradicts itself is named if the key is its own; the others are blocked all the same', async () => {
+  const [key, odd] = [scene.services.kms.createKey(), scene.services.kms.createKey()];
+  await scene.operator.putTenant('even', { plan: 'pro', kmsKeyArn: key });
+  await scene.operator.putTenant('odd', { plan: 'free' });
+  const address = `${scene.services.s3.endpoint}/${String(scene.settings.SEALDEX_BUCKET)}/tenants/odd.json`;
+  const body = JSON.stringify({ ...(await scene.operator.tenant('odd')), kmsKeyArn: odd });
+  expect((await fetch(address, { method: 'PUT', body })).ok).toBe(true);
+  const blocked = await keys('block', key, '--reason', 'incident');
+  expect(blocked).toMatchObject({ code: 0, stderr: '' });
+  expect(blocked.stdout).toMatch(/^Blocked for tenant even: [^\n]*\n$/);
+  const { code, stderr } = await keys('block', odd, '--reason', 'incident');
+  expect(code).toBe(65);
+  expect(stderr).toMatch(/^Tenant odd: Plan free has no KMS key of its own: .*\(TENANT_KEY_INVALID\)\n$/);
+});
+
 // Last: it leaves a file that nobody can read.
 test('a tenant whose file cannot be read is named, the others are blocked all the same, and the exit code is that of its code', async () => {
   const key = scene.services.kms.createKey();

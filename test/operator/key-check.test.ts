@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createOperator, type KeyCheck, type Operator } from '../../src/app.ts';
 import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
 import type { KeyOptions, KeyState } from '../../src/dev/kms/keys.ts';
+import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
 import { factSteps } from '../../src/keys/check/facts.ts';
 import type { KeyCheckOptions } from '../../src/operator/key-check.ts';
 import { eventually } from '../support/eventually.ts';
@@ -22,7 +23,10 @@ beforeAll(async () => {
 
 let formerKey: string;
 
-afterEach(() => services.kms.faults.clear());
+afterEach(() => {
+  services.kms.faults.clear();
+  services.s3.faults.clear();
+});
 
 afterAll(async () => {
   await operator[Symbol.asyncDispose]();
@@ -43,6 +47,13 @@ const stepOf = ({ steps }: KeyCheck, name: string) => steps.find(({ step }) => s
 
 const badOf = ({ steps }: KeyCheck): string[] =>
   steps.filter(({ verdict }) => verdict !== 'ok').map(({ step, verdict }) => `${verdict} ${step}`);
+
+/** As somebody would who edits it by hand. */
+async function putFile(tenant: string, file: object | string): Promise<void> {
+  const address = `${services.s3.endpoint}/${String(services.settings.SEALDEX_BUCKET)}/tenants/${tenant}.json`;
+  const body = typeof file === 'string' ? file : JSON.stringify(file);
+  expect((await fetch(address, { method: 'PUT', body })).ok).toBe(true);
+}
 
 /** The steps after the ones that KMS is not asked for. */
 const AFTER_KMS = ['plan', 'other owners'];
@@ -367,9 +378,7 @@ describe("what the tenants' files say", () => {
     const arn = services.kms.createKey();
     boundTo(arn);
     await operator.putTenant('left', { plan: 'pro' });
-    const file = { ...(await operator.tenant('left')), formerKeyArns: [arn] };
-    const address = `${services.s3.endpoint}/${String(services.settings.SEALDEX_BUCKET)}/tenants/left.json`;
-    expect((await fetch(address, { method: 'PUT', body: JSON.stringify(file) })).ok).toBe(true);
+    await putFile('left', { ...(await operator.tenant('left')), formerKeyArns: [arn] });
     expect(stepOf(await check(arn), 'other owners')).toMatchObject({
       verdict: 'fail',
       saw: 'Tenants that have or had it: left.',
@@ -384,10 +393,27 @@ describe("what the tenants' files say", () => {
     expect(badOf(await check(arn, {}, 'blocked'))).toEqual(['fail block']);
   });
 
+  test('a file that contradicts itself stops no check, and its key is its own all the same', async () => {
+    const [arn, odd] = [services.kms.createKey(), services.kms.createKey()];
+    for (const each of [arn, odd]) boundTo(each);
+    await operator.putTenant('odd', { plan: 'free' });
+    await putFile('odd', { ...(await operator.tenant('odd')), kmsKeyArn: odd });
+    expect(badOf(await check(arn))).toEqual([]);
+    expect(stepOf(await check(odd), 'other owners')).toMatchObject({
+      verdict: 'fail',
+      saw: 'Tenants that have or had it: odd.',
+    });
+  });
+
+  test('a store that does not answer is no verdict', async () => {
+    const arn = services.kms.createKey();
+    services.s3.faults.set({ match: { method: 'GET', prefix: 'tenants/globex.json' }, fault: S3_ERRORS.internal });
+    await expect(check(arn)).rejects.toMatchObject({ code: 'STORE_FAILED' });
+  });
+
   // Last: it leaves a file that nobody can read.
   test('a file that cannot be read leaves open whose the key is', async () => {
-    const address = `${services.s3.endpoint}/${String(services.settings.SEALDEX_BUCKET)}/tenants/broken.json`;
-    expect((await fetch(address, { method: 'PUT', body: '{' })).ok).toBe(true);
+    await putFile('broken', '{');
     const arn = services.kms.createKey();
     boundTo(arn);
     const checked = await check(arn);
