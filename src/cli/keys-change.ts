@@ -21,7 +21,17 @@ interface Told {
   readonly exit?: number;
 }
 
-type Each = (operator: Operator, tenant: string, keyArn: string) => Promise<Told>;
+interface Owner {
+  readonly tenant: string;
+  readonly error?: SealdexError;
+  readonly deleted?: true;
+  /** What was done about it already. */
+  readonly change?: GateChange;
+}
+
+type Owners = AsyncIterable<Owner> | readonly Owner[];
+
+type Each = (operator: Operator, tenant: string, keyArn: string, change?: GateChange) => Promise<Told>;
 
 const ARN = 'arn:aws:kms:us-west-2:111122223333:key/…';
 
@@ -77,11 +87,12 @@ Example:
     )
     .action((text: string, options: Options & { readonly reason: string }) => {
       const reason = checkReason(options.reason);
-      return overOwners(text, options, async (operator, tenant, keyArn) => {
-        const change = await operator.block(tenant, keyArn, reason);
+      const each: Each = async (operator, tenant, keyArn, done) => {
+        const change = done ?? (await operator.block(tenant, keyArn, reason));
         const way = `sealdex keys unblock ${keyArn} --tenant ${tenant}`;
         return { facts: change, line: `Blocked for tenant ${tenant}: its jobs are parked until ${way}` };
-      });
+      };
+      return overOwners(text, options, each, (operator, keyArn) => operator.blockOwners(keyArn, reason));
     });
 }
 
@@ -136,11 +147,16 @@ async function overGates(text: string, options: Options, each: Each): Promise<vo
 }
 
 /** For every tenant that has or had the key. */
-async function overOwners(text: string, options: Options, each: Each): Promise<void> {
+async function overOwners(
+  text: string,
+  options: Options,
+  each: Each,
+  all = (operator: Operator, keyArn: string): Owners => operator.tenantsOf(keyArn),
+): Promise<void> {
   const keyArn = checkArn(text);
   const tenant = options.tenant === undefined ? undefined : checkName(options.tenant, 'tenant');
   await withOperator(async (operator) => {
-    const owners = tenant === undefined ? operator.tenantsOf(keyArn) : [{ tenant }];
+    const owners = tenant === undefined ? all(operator, keyArn) : [{ tenant }];
     const nothing = `No tenant has or had the KMS key ${keyArn}.`;
     await over(operator, keyArn, owners, each, { asJson: options.json, isOne: tenant !== undefined, nothing });
   });
@@ -156,19 +172,17 @@ interface Way {
 async function over(
   operator: Operator,
   keyArn: string,
-  tenants:
-    | AsyncIterable<{ tenant: string; error?: SealdexError; deleted?: true }>
-    | readonly { tenant: string; error?: SealdexError; deleted?: true }[],
+  owners: Owners,
   each: Each,
   { asJson, isOne, nothing }: Way,
 ): Promise<void> {
   let met = 0;
-  for await (const { tenant, error, deleted } of tenants) {
+  for await (const { tenant, error, deleted, change } of owners) {
     if (deleted) continue;
     met += 1;
     try {
       if (error) throw error;
-      const { facts, line, exit = 0 } = await each(operator, tenant, keyArn);
+      const { facts, line, exit = 0 } = await each(operator, tenant, keyArn, change);
       if (asJson) json(facts);
       else out(line);
       if (exit !== 0) process.exitCode = exit;

@@ -1,22 +1,14 @@
 // A KMS key on its way to a tenant: checked first, and by one caller at a time. What is written then is the caller's business.
-import { createHash } from 'node:crypto';
 import { SealdexError } from '../errors.ts';
-import { takeLease } from '../lease.ts';
-import type { Redis, RedisKeys } from '../redis.ts';
 import { checkKey, type KeyCheck, type KeyCheckDeps, type KeyCheckOptions } from './key-check.ts';
+import { takeKeyLease, type KeyLeaseDeps } from './key-lease.ts';
 
-export interface AttachDeps extends KeyCheckDeps {
-  readonly redis: Redis;
-  readonly keys: RedisKeys;
-}
-
-/** Longer than a check takes. */
-const LEASE_MS = 60_000;
+export type AttachDeps = KeyCheckDeps & KeyLeaseDeps;
 
 /**
  * Does the work when the key can be attached.
- * @throws SealdexError `TENANT_KEY_INVALID` when it cannot, `TENANT_CHANGED` while somebody else attaches it, those of KMS when
- * nothing could be found out; and what the work throws
+ * @throws SealdexError `TENANT_KEY_INVALID` when it cannot, `TENANT_CHANGED` while somebody else attaches or blocks it, those of
+ * KMS when nothing could be found out; and what the work throws
  */
 export async function attach<T>(
   deps: AttachDeps,
@@ -25,17 +17,26 @@ export async function attach<T>(
   options: Pick<KeyCheckOptions, 'shared' | 'plan'>,
   work: (check: KeyCheck) => Promise<T>,
 ): Promise<T> {
-  // Two tenants that attach one key at once would both find that nobody has it.
-  const digest = createHash('sha256').update(arn).digest('hex').slice(0, 16);
-  const lease = await takeLease(deps.redis, deps.keys.lease(`set-key:${digest}`), LEASE_MS);
+  const lease = await takeKeyLease(deps, arn);
   if (!lease)
-    throw new SealdexError('TENANT_CHANGED', `The KMS key ${arn} is being attached by somebody else: look again.`);
+    throw new SealdexError(
+      'TENANT_CHANGED',
+      `The KMS key ${arn} is being attached or blocked by somebody else: look again.`,
+    );
+  const goOn = async (): Promise<void> => {
+    if (await lease.renew()) return;
+    throw new SealdexError(
+      'TENANT_CHANGED',
+      `The check of the KMS key ${arn} took so long that somebody else may have attached or blocked it: try again.`,
+    );
+  };
   try {
-    const check = await checkKey(deps, tenant, arn, options);
+    const check = await checkKey(deps, tenant, arn, { ...options, goOn });
     if (!check.canAttach) throw cannot(check);
+    await goOn();
     return await work(check);
   } finally {
-    await lease.free().catch(() => {});
+    await lease.free();
   }
 }
 

@@ -6,7 +6,7 @@ import { checkSteps, type CheckStep, type KeyCheckDeps as KeyDeps } from '../key
 import { fail, ok, warn } from '../keys/check/step.ts';
 import { isKeyArn } from '../settings.ts';
 import type { TenantFile } from '../tenants.ts';
-import { fileOf, tenantsOf, type OwnersDeps } from './owners.ts';
+import { fileOf, tenantsOf, type KeyTenant, type OwnersDeps } from './owners.ts';
 
 export interface KeyCheck {
   readonly tenant: string;
@@ -24,6 +24,8 @@ export interface KeyCheckOptions {
   readonly signal?: AbortSignal | undefined;
   /** Hears each step as soon as it is known. */
   readonly onStep?: (step: CheckStep) => void;
+  /** Asked again and again while the tenants' files are read; what it throws ends the check. */
+  readonly goOn?: () => Promise<void>;
 }
 
 export interface KeyCheckDeps extends KeyDeps, OwnersDeps {
@@ -63,7 +65,7 @@ async function* allSteps(
   deps: KeyCheckDeps,
   tenant: string,
   arn: string,
-  { shared = false, plan, signal }: KeyCheckOptions,
+  { shared = false, plan, signal, goOn }: KeyCheckOptions,
 ): AsyncGenerator<CheckStep> {
   yield* checkSteps(deps, { tenant, arn }, signal);
   signal?.throwIfAborted();
@@ -72,7 +74,9 @@ async function* allSteps(
   if (file?.blockedKeys.some((blocked) => blocked.arn === arn))
     yield fail('block', 'You have blocked this key for the tenant.', `sealdex keys unblock ${arn} --tenant ${tenant}`);
   // All tenants without a key of their own have a platform key.
-  if (isKeyArn(arn) && !platformArns(deps.config).has(arn)) yield await ownersStep(deps, tenant, arn, shared);
+  if (!isKeyArn(arn) || platformArns(deps.config).has(arn)) return;
+  const others = (await Array.fromAsync(tenantsOf(deps, arn, goOn))).filter((each) => each.tenant !== tenant);
+  yield ownersStep(others, arn, shared);
 }
 
 function planStep(tenant: string, arn: string, file: TenantFile | undefined, given: Plan | undefined): CheckStep {
@@ -95,25 +99,34 @@ function planStep(tenant: string, arn: string, file: TenantFile | undefined, giv
 
 const NAMED = 5;
 
-async function ownersStep(deps: OwnersDeps, tenant: string, arn: string, shared: boolean): Promise<CheckStep> {
-  const owners: string[] = [];
-  const unreadable: string[] = [];
-  for await (const each of tenantsOf(deps, arn)) {
-    // S3 could not be asked: that says nothing of the file, nor of the key.
-    if (each.error && each.error.code !== 'PLATFORM_TENANTS') throw each.error;
-    if (each.tenant !== tenant) (each.error ? unreadable : owners).push(each.tenant);
+function ownersStep(others: readonly KeyTenant[], arn: string, isShared: boolean): CheckStep {
+  // S3 could not be asked: that says nothing of the file, nor of the key.
+  const fault = others.find(({ error }) => error && error.code !== 'PLATFORM_TENANTS')?.error;
+  if (fault) throw fault;
+  const owners = others.filter(({ error }) => !error);
+  const blocked = owners.filter((each) => each.blocked);
+  if (blocked.length > 0) {
+    const saw = `It is blocked for tenants that have or had it: ${listed(blocked)}.`;
+    // Of one that has left nothing is changed any more.
+    const canEnd = blocked.every(({ deleted }) => !deleted);
+    return fail('other owners', saw, canEnd ? `sealdex keys unblock ${arn}` : 'The tenant gives another key.');
   }
   if (owners.length > 0) {
     const saw = `Tenants that have or had it: ${listed(owners)}.`;
-    return shared
+    return isShared
       ? warn('other owners', saw, 'Shared on purpose (--shared): only the context keeps these tenants apart.')
       : fail('other owners', saw, 'The tenant gives a key of its own; to share one on purpose: --shared.');
   }
-  if (unreadable.length === 0) return ok('other owners', 'No other tenant has or had it.');
-  const saw = `Whether another tenant has it is not known: the files of these cannot be read: ${listed(unreadable)}.`;
-  const todo = `Repair tenants/${unreadable[0]}.json in the bucket.`;
-  return shared ? warn('other owners', saw, todo) : fail('other owners', saw, todo);
+  const [unreadable] = others;
+  if (!unreadable) return ok('other owners', 'No other tenant has or had it.');
+  const saw = `Whether another tenant has it is not known: the files of these cannot be read: ${listed(others)}.`;
+  const todo = `Repair tenants/${unreadable.tenant}.json in the bucket.`;
+  return isShared ? warn('other owners', saw, todo) : fail('other owners', saw, todo);
 }
 
-const listed = (names: readonly string[]): string =>
-  names.length <= NAMED ? names.join(', ') : `${names.slice(0, NAMED).join(', ')} and ${names.length - NAMED} more`;
+const listed = (tenants: readonly KeyTenant[]): string => {
+  const names = tenants.map(({ tenant }) => tenant);
+  return names.length <= NAMED
+    ? names.join(', ')
+    : `${names.slice(0, NAMED).join(', ')} and ${names.length - NAMED} more`;
+};

@@ -1,9 +1,10 @@
 // What an operator can do about gates, KMS keys and paused tenants, as one interface. Each is a function of a file beside it.
 import { checkName } from '../names.ts';
 import type { JobQueue } from '../queue/queues.ts';
+import { blockOwners, type BlockOwnersDeps, type OwnerBlocked } from './block-owners.ts';
 import { listGates, type GateFilter, type GateList } from './gates.ts';
 import { probe, release, type KeyDeps, type ProbeAnswer } from './keys.ts';
-import { tenantsOf, type KeyTenant, type OwnersDeps } from './owners.ts';
+import { tenantsOf, type KeyTenant } from './owners.ts';
 import { parkedJobs, type ParkedJob } from './parked.ts';
 import { block, pause, resume, unblock, type GateChange } from './words.ts';
 
@@ -17,6 +18,11 @@ export interface KeyOperator {
   release(tenant: string, keyArn: string): Promise<GateChange>;
   /** Nobody uses the KMS key for this tenant until it is unblocked. @throws SealdexError `NOT_FOUND`, `DOCUMENT_INVALID` with field `reason` */
   block(tenant: string, keyArn: string, reason: string): Promise<GateChange>;
+  /**
+   * The same for all tenants that have or had it, one after the other.
+   * @throws SealdexError after them `TENANT_CHANGED` when one may have got the key meanwhile
+   */
+  blockOwners(keyArn: string, reason: string): AsyncGenerator<OwnerBlocked>;
   unblock(tenant: string, keyArn: string): Promise<GateChange>;
   /** All of the tenant's jobs are parked until it is resumed. @throws SealdexError `DOCUMENT_INVALID` with field `reason` */
   pauseTenant(tenant: string, reason: string): Promise<GateChange>;
@@ -27,13 +33,14 @@ export interface KeyOperator {
   parkedJobs(filter?: { readonly tenant?: string | undefined; readonly size?: number }): AsyncGenerator<ParkedJob>;
 }
 
-export function createKeyOperator(deps: KeyDeps & OwnersDeps & { readonly queue: JobQueue }): KeyOperator {
+export function createKeyOperator(deps: KeyDeps & BlockOwnersDeps & { readonly queue: JobQueue }): KeyOperator {
   const named = (tenant: string): string => checkName(tenant, 'tenant');
   return {
     gates: (filter) => listGates(deps, filter),
     probe: async (tenant, keyArn) => probe(deps, named(tenant), keyArn),
     release: async (tenant, keyArn) => release(deps, named(tenant), keyArn),
     block: async (tenant, keyArn, reason) => block(deps, named(tenant), keyArn, reason),
+    blockOwners: (keyArn, reason) => blockOwners(deps, keyArn, reason),
     unblock: async (tenant, keyArn) => unblock(deps, named(tenant), keyArn),
     pauseTenant: async (tenant, reason) => pause(deps, named(tenant), reason),
     resumeTenant: async (tenant) => resume(deps, named(tenant)),

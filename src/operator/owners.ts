@@ -14,17 +14,27 @@ export interface KeyTenant {
   readonly error?: SealdexError;
   /** It has left: nothing can be done for it, but the key was its own. */
   readonly deleted?: true;
+  /** By the operator, for this tenant. */
+  readonly blocked?: true;
 }
 
 const READ_AT_ONCE = 16;
 
-/** All tenants that have or had the KMS key, in the order of their names. Reads every tenant's file, some at a time. */
-export async function* tenantsOf({ config, tenants }: OwnersDeps, keyArn: string): AsyncGenerator<KeyTenant> {
+/**
+ * All tenants that have or had the KMS key, in the order of their names. Reads every tenant's file, some at a time.
+ * @param goOn asked before each time; what it throws ends the walk
+ */
+export async function* tenantsOf(
+  { config, tenants }: OwnersDeps,
+  keyArn: string,
+  goOn?: () => Promise<void>,
+): AsyncGenerator<KeyTenant> {
   const look = async (tenant: string): Promise<KeyTenant | undefined> => {
     try {
       const file = await fileOf(tenants, tenant);
       if (!file || !readableArnsOf(file, config).has(keyArn)) return undefined;
-      return { tenant, ...(file.deleted ? { deleted: true } : {}) };
+      const isBlocked = file.blockedKeys.some(({ arn }) => arn === keyArn);
+      return { tenant, ...(isBlocked ? { blocked: true } : {}), ...(file.deleted ? { deleted: true } : {}) };
     } catch (error) {
       // One tenant's fault leaves the others alone.
       if (error instanceof SealdexError) return { tenant, error };
@@ -33,6 +43,7 @@ export async function* tenantsOf({ config, tenants }: OwnersDeps, keyArn: string
   };
   let names: string[] = [];
   const lookAll = async (): Promise<KeyTenant[]> => {
+    await goOn?.();
     const found = await Promise.all(names.map(look));
     names = [];
     return found.filter((each) => each !== undefined);
