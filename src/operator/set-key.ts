@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { platformArns } from '../config.ts';
 import type { GateRecord } from '../parking/gate.ts';
 import { isByOperator, released } from '../parking/word.ts';
-import { keyIn } from '../tenants/key-change.ts';
+import { keyIn, lastChange } from '../tenants/key-change.ts';
 import { PLATFORM } from '../names.ts';
 import type { KeyChangeEntry } from '../tenants/shape.ts';
 import { attach } from './attach.ts';
@@ -39,8 +39,14 @@ export async function setKey(
   to: string,
   options: { readonly shared?: boolean } = {},
 ): Promise<KeyChanged> {
-  const from = keyIn(await deps.tenants.show(tenant));
-  if (from === to) return { tenant, from, to, changed: false };
+  const file = await deps.tenants.show(tenant);
+  const from = keyIn(file);
+  if (from === to) {
+    // Whoever changed it may have died before anybody heard of it.
+    const entry = lastChange(file);
+    if (entry) await make(deps, tenant, entry);
+    return { tenant, from, to, changed: false };
+  }
   if (to !== PLATFORM)
     return attach(deps, tenant, to, options, async (check) => ({ ...(await change(deps, tenant, from, to)), check }));
   await deps.probing.tryKey(tenant, deps.config.platformKeyArn);
@@ -58,12 +64,16 @@ export async function keyEntry(
 }
 
 async function change(deps: SetKeyDeps, tenant: string, from: string, to: string): Promise<KeyChanged> {
-  const entry = await keyEntry(deps, from, to);
+  await make(deps, tenant, await keyEntry(deps, from, to));
+  return { tenant, from, to, changed: true };
+}
+
+/** The file, which is not written again if the change stands there, then all that follows from it. */
+async function make(deps: SetKeyDeps, tenant: string, entry: KeyChangeEntry): Promise<void> {
   await deps.tenants.put(tenant, { key: { entry, platformArns: platformArns(deps.config) } });
   // If Redis cannot be reached now, a probe finds the file and lets the jobs go.
-  await letGo(deps, tenant, arnOf(deps, from), () => true);
-  await letGo(deps, tenant, arnOf(deps, to), ({ code }) => !isByOperator(code));
-  return { tenant, from, to, changed: true };
+  await letGo(deps, tenant, arnOf(deps, entry.from), () => true);
+  await letGo(deps, tenant, arnOf(deps, entry.to), ({ code }) => !isByOperator(code));
 }
 
 const arnOf = ({ config }: SetKeyDeps, key: string): string => (key === PLATFORM ? config.platformKeyArn : key);

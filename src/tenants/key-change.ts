@@ -19,6 +19,13 @@ export const keyIn = ({ kmsKeyArn }: TenantFile): string => kmsKeyArn ?? PLATFOR
 export const hasChanged = ({ history }: TenantFile, { entry }: KeyChange): boolean =>
   history.some((one) => (one as Partial<KeyChangeEntry> | null)?.id === entry.id);
 
+/** The change that led to the key that the file says. */
+export function lastChange(file: TenantFile): KeyChangeEntry | undefined {
+  const isChange = (one: unknown): one is KeyChangeEntry => (one as Partial<KeyChangeEntry> | null)?.change === 'key';
+  const last = file.history.findLast(isChange);
+  return last?.to === keyIn(file) ? last : undefined;
+}
+
 /** @throws SealdexError `TENANT_CHANGED` when the key was changed meanwhile, `TENANT_KEY_INVALID` */
 export function withKey(file: TenantFile, { entry, platformArns }: KeyChange): TenantFile {
   const { kmsKeyArn, ...rest } = file;

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { startIndexWorker } from '../../src/app.ts';
 import type { SealdexError } from '../../src/errors.ts';
 import { readAll } from '../../src/store/s3.ts';
+import { putTenantFile } from '../../src/tenants/file.ts';
 import { PLATFORM } from '../../src/names.ts';
 import { eventually } from '../support/eventually.ts';
 import { headerOf } from '../support/message.ts';
@@ -146,6 +147,22 @@ test('the key that a tenant is made with is in its history, and there is nothing
   // The same once more changes nothing.
   await house.operator.putTenant(tenant, { plan: 'pro', kmsKeyArn: arn });
   expect(await house.operator.tenant(tenant)).toEqual(made);
+});
+
+test('a change whose process died behind the file is made good by saying it again', async () => {
+  await store('warm');
+  house.services.kms.disable(arn);
+  await house.operator.block(tenant, arn, 'wipes the data key that is in memory');
+  const job = await index('parked');
+  await eventually(async () => (await house.producer.status(job)).state === 'parked');
+  const next = house.services.kms.createKey();
+  const entry = { change: 'key', id: '0123456789abcdef', at: Date.now(), operator: 'me', from: arn, to: next } as const;
+  await putTenantFile(house.store, tenant, { key: { entry, platformArns: new Set() } });
+  const file = await house.operator.tenant(tenant);
+
+  expect(await house.operator.setKey(tenant, next)).toEqual({ tenant, from: next, to: next, changed: false });
+  expect(await house.end(job)).toBe('done');
+  expect(await house.operator.tenant(tenant)).toEqual(file);
 });
 
 test('of two operators who change the key at once one is told that it was changed', async () => {
