@@ -148,6 +148,7 @@ async function put(
   };
   if (Object.keys(change).length === 0 && key === undefined)
     throw new UsageError('There is nothing to change: give --plan, --key, --when-key-shut or --keep-originals.');
+  if (shared && key === undefined) throw new UsageError('--shared is about a KMS key: give --key with it.');
   await withOperator(async (operator) => {
     const { made, file, check } =
       key === undefined

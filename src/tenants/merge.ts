@@ -102,7 +102,7 @@ function made(tenant: string, { plan, kmsKeyArn, keyEntry }: TenantChange): Tena
   if (plan === undefined)
     throw new SealdexError(
       'TENANT_UNKNOWN',
-      `There is no tenant ${tenant}: sealdex tenants put ${tenant} --plan pro makes one.`,
+      `There is no tenant ${tenant}: sealdex tenants put ${tenant} --plan pro${kmsKeyArn === undefined ? '' : ` --key ${kmsKeyArn}`} makes one.`,
     );
   checkPlan(plan, kmsKeyArn);
   return {

@@ -85,6 +85,15 @@ test.each(['acme', 'globex'])("put refuses to change %s's key, and says why", as
   expect(await scene.operator.tenant(tenant)).toEqual(before);
 });
 
+test('put does not take --shared without a key, which would make a tenant on the platform key: 64', async () => {
+  const { code, stderr } = await tenants('put', 'new', '--plan', 'pro', '--shared');
+  expect({ code, stderr }).toEqual({
+    code: 64,
+    stderr: expect.stringMatching(/^sealdex: --shared is about a KMS key: give --key with it\./) as string,
+  });
+  await expect(scene.operator.tenant('new')).rejects.toMatchObject({ code: 'TENANT_UNKNOWN' });
+});
+
 test('show prints the file as it stands in S3', async () => {
   const { code, stdout, stderr } = await tenants('show', 'acme');
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });

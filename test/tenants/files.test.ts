@@ -295,6 +295,13 @@ describe('the operator’s word and the tenant’s choice', () => {
   });
 });
 
+it('An unknown tenant is made by what the message says with the key that was given: without it the platform key would serve it', async () => {
+  const fault = await faultOf(one.tenants.put('nobody', { kmsKeyArn: ARN }));
+  expect(fault.message).toBe(
+    `There is no tenant nobody: sealdex tenants put nobody --plan pro --key ${ARN} makes one.`,
+  );
+});
+
 async function* bodyOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
 }
