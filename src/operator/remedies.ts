@@ -54,7 +54,7 @@ export const REMEDIES: Readonly<Record<GateCode, Remedy>> = Object.freeze({
   ),
   KEY_DENIED: row(
     'tenant',
-    'The key policy must allow us kms:GenerateDataKey*, kms:Decrypt and kms:DescribeKey; a deleted key of another account looks the same.',
+    'The key policy must allow our role what sealdex keys policy prints, and sealdex keys check tells what is missing; a deleted key of another account looks the same.',
     'aws kms get-key-policy --key-id {key} --region {region} --policy-name default --query Policy --output text > policy.json',
     'aws kms put-key-policy --key-id {key} --region {region} --policy-name default --policy file://policy.json',
   ),
@@ -82,8 +82,9 @@ export const REMEDIES: Readonly<Record<GateCode, Remedy>> = Object.freeze({
 /** A denial by a policy that binds us: the tenant can do nothing about it. */
 export const DENIED_BY_US: Remedy = row(
   'operator',
-  'Our own IAM policy must allow kms:GenerateDataKey*, kms:Decrypt and kms:DescribeKey on the key; the tenant has done nothing.',
-  'aws iam put-role-policy --role-name ROLE --policy-name sealdex-kms --policy-document file://policy.json',
+  'Our own IAM policy must allow our role what sealdex policy prints (worker, producer, reader or operator); the tenant has done nothing.',
+  'sealdex policy worker > policy.json',
+  'aws iam put-role-policy --role-name ROLE --policy-name sealdex --policy-document file://policy.json',
   'sealdex keys probe {key} --tenant {tenant}',
 );
 

@@ -47,7 +47,15 @@ test('a denial is the tenant’s to end, unless KMS told that a policy of ours d
   );
   const ours = remedyOf({ ...PLACE, code: 'KEY_DENIED', deniedBy: 'operator' });
   expect(ours.whoActs).toBe('operator');
-  expect(ours.commands[0]).toMatch(/^aws iam /);
+  const [makes, uses] = ours.commands;
+  expect(makes).toMatch(/^sealdex policy worker > policy\.json$/);
+  expect(uses).toMatch(/^aws iam .* file:\/\/policy\.json$/);
+});
+
+test('what a policy must allow is told by the commands that print it, and not again here', () => {
+  const denied = [REMEDIES.KEY_DENIED, DENIED_BY_US].map(({ says }) => says);
+  expect(denied.filter((says) => /kms:/.test(says))).toEqual([]);
+  expect(denied).toEqual([expect.stringContaining('sealdex keys policy'), expect.stringContaining('sealdex policy')]);
 });
 
 test('a gate that is being released needs nobody', () => {
