@@ -81,6 +81,7 @@ export function blockCommand(): Command {
       `
 It stands in the tenant's file, so it outlasts Redis; no probe opens such a gate. Without --tenant it is
 blocked for all tenants that have or had the key. Data keys in memory are wiped at once; jobs are parked.
+Until it is unblocked, a key that is blocked for one tenant is not attached to another, shared or not.
 
 Example:
   sealdex keys block ${ARN} --reason "incident 4711"`,

@@ -43,7 +43,7 @@ export async function* blockOwners(
   }
   throw new SealdexError(
     'TENANT_CHANGED',
-    `The KMS key ${keyArn} is blocked for the tenants that had it, but it was being attached meanwhile: block it once more.`,
+    `The KMS key ${keyArn} is blocked for the tenants that are named, but somebody else was attaching or blocking it meanwhile: block it once more.`,
   );
 }
 
