@@ -1,7 +1,7 @@
 // The reader: decrypts stored documents for a caller, record by record, and lists a corpus.
 // Checks that an object holds the document that its name promises. Writes nothing.
 import { askedBy } from './audit-log.ts';
-import { findDocument, partsOf, type DocumentHead, type OpenDocument } from './reader/document.ts';
+import { findDocument, type DocumentHead, type OpenDocument } from './reader/document.ts';
 import { listPage, type ListedDocument, type ListRequest } from './reader/list.ts';
 import { openOriginal, type OpenOriginal } from './reader/original.ts';
 import type { DocumentName, ReaderDeps } from './reader/place.ts';
@@ -38,13 +38,13 @@ export function createReaderFrom(deps: ReaderDeps): Omit<Reader, typeof Symbol.a
   const reading = <T>(work: () => Promise<T>): Promise<T> => askedBy({ activity: 'read' }, work);
   return {
     async metadata(name) {
-      const { record, close } = await reading(() => findDocument(deps, name));
+      const { head, close } = await reading(() => findDocument(deps, name));
       await close();
-      return record.head;
+      return head;
     },
     async open(name) {
-      const { record, close } = await reading(() => findDocument(deps, name));
-      return { document: record.head, parts: partsOf(record, close), [Symbol.asyncDispose]: close };
+      const { head, parts, close } = await reading(() => findDocument(deps, name));
+      return { document: head, parts, [Symbol.asyncDispose]: close };
     },
     original: (name) => reading(() => openOriginal(deps, name)),
     list: (request) => reading(() => listPage(deps, request)),

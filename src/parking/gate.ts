@@ -113,6 +113,8 @@ class GateView {
   #gates = new Map<string, Gate>();
   /** One refusal for all jobs of a gate: they may be many thousands a second. */
   readonly #refusals = new WeakMap<GateRecord, SealdexError>();
+  /** Asked for each part that is read, where a hash would be half of the work. */
+  readonly #ids = new WeakMap<GateOwner, string>();
   #epochOfAll = -1;
   #readAt = Number.NEGATIVE_INFINITY;
   #allReadAt = Number.NEGATIVE_INFINITY;
@@ -130,14 +132,21 @@ class GateView {
     return [...this.#gates.values()];
   }
 
-  refusal({ tenant, keyArn, shutByOperator }: GateOwner): SealdexError | undefined {
+  refusal(owner: GateOwner): SealdexError | undefined {
+    const { keyArn, shutByOperator } = owner;
     if (shutByOperator) return refusalOf(shutByOperator.code, keyArn, shutByOperator.since);
     if (this.#isUnknown()) return new SealdexError('GATE_UNKNOWN');
-    const { record } = this.gate(gateId(tenant, keyArn));
+    const { record } = this.gate(this.#idOf(owner));
     if (record?.state !== 'shut' && record?.state !== 'destroyed') return undefined;
     let refusal = this.#refusals.get(record);
     if (!refusal) this.#refusals.set(record, (refusal = refusalOf(record.code, keyArn, record.since, record)));
     return refusal;
+  }
+
+  #idOf(owner: GateOwner): string {
+    let id = this.#ids.get(owner);
+    if (id === undefined) this.#ids.set(owner, (id = gateId(owner.tenant, owner.keyArn)));
+    return id;
   }
 
   #isUnknown(): boolean {

@@ -1,5 +1,5 @@
 // One stored document, decrypted: its record, compared with the name that it stands under.
-import { readRecord, type RecordHead, type RecordItem, type RecordReading } from '../documents/record.ts';
+import { readRecord, type RecordHead, type RecordItem } from '../documents/record.ts';
 import { decryptStream } from '../envelope/message.ts';
 import { SealdexError } from '../errors.ts';
 import { unwrapFor } from '../keys/unwrap.ts';
@@ -9,6 +9,7 @@ import { stateOf } from '../store/revisions.ts';
 import type { StoredObject } from '../store/s3.ts';
 import type { Tenant } from '../tenants.ts';
 import { findPlace, refuseOlder, type DocumentName, type ReaderDeps } from './place.ts';
+import { bytesWhileOpen, itemsWhileOpen, refuseShut } from './while-open.ts';
 
 /** Line 1 of the record: what the document says of itself, without its text. */
 export type DocumentHead = RecordHead;
@@ -18,14 +19,15 @@ export interface OpenDocument extends AsyncDisposable {
   /**
    * Parts, then tables, then images, in the record's order, each decrypted when it is asked for. Read it to the end, or
    * leave the loop, or dispose of the document: until then it holds a connection. A truncated or changed object is found
-   * where the fault is, so what came before it must not be taken for the whole.
+   * where the fault is, so what came before it must not be taken for the whole; and so is a gate that shuts meanwhile.
    */
   readonly parts: AsyncIterable<RecordItem>;
 }
 
 /** A record that is being read, and the way to let go of its connection, in any state and twice. */
 export interface Reading {
-  readonly record: RecordReading;
+  readonly head: DocumentHead;
+  readonly parts: AsyncIterable<RecordItem>;
   readonly close: () => Promise<void>;
 }
 
@@ -46,19 +48,22 @@ export async function findDocument(deps: ReaderDeps, name: DocumentName): Promis
 
 /** Decrypts as far as the record's first line and compares it with the object's name. */
 export async function openObject(
-  { ring }: ReaderDeps,
+  deps: ReaderDeps,
   owner: Tenant,
   place: DocumentPlace,
   stored: StoredObject,
 ): Promise<Reading> {
   try {
-    const record = await readRecord(decryptStream(stored.body, unwrapFor(ring, owner)));
+    const refuse = refuseShut(deps, owner);
+    const bytes = bytesWhileOpen(stored.body, refuse);
+    const record = await readRecord(decryptStream(bytes, unwrapFor(deps.ring, owner)));
     const close = async (): Promise<void> => {
       // First: an item that is waited for would hold close() up for as long as S3 is silent.
       stored.discard();
       await record.close();
     };
-    if (isRecordOf(record.head, place, stored)) return { record, close };
+    if (isRecordOf(record.head, place, stored))
+      return { head: record.head, parts: itemsWhileOpen(record.parts, refuse, close), close };
     await close();
     throw new SealdexError('OBJECT_MISMATCH');
   } catch (error) {
@@ -72,19 +77,3 @@ const isRecordOf = (head: RecordHead, place: DocumentPlace, stored: StoredObject
   head.corpus === place.corpus &&
   objectName(head.id) === place.object &&
   head.revision === stateOf(stored).revision;
-
-export function partsOf({ parts }: RecordReading, close: () => Promise<void>): AsyncIterable<RecordItem> {
-  const next = async (): Promise<IteratorResult<RecordItem, undefined>> => {
-    try {
-      return (await parts.next()) as IteratorResult<RecordItem, undefined>;
-    } catch (error) {
-      await close();
-      throw error;
-    }
-  };
-  const leave = async (): Promise<IteratorResult<RecordItem, undefined>> => {
-    await close();
-    return { done: true, value: undefined };
-  };
-  return { [Symbol.asyncIterator]: () => ({ next, return: leave }) };
-}

@@ -107,9 +107,9 @@ async function describe(deps: ReaderDeps, owner: Tenant, place: DocumentPlace): 
     return listed;
   }
   try {
-    const { record, close } = await openObject(deps, owner, place, stored);
+    const { head, close } = await openObject(deps, owner, place, stored);
     await close();
-    return { ...listed, document: record.head };
+    return { ...listed, document: head };
   } catch (error) {
     // An outage says nothing of this document: the page is asked for again.
     const disposition = error instanceof SealdexError ? dispositionOf(error.code).disposition : 'retry';

@@ -8,6 +8,7 @@ import { headDocument, type DocumentPlace } from '../store/documents.ts';
 import { getOriginal } from '../store/originals.ts';
 import { stateOf } from '../store/revisions.ts';
 import { findPlace, refuseOlder, type DocumentName, type ReaderDeps } from './place.ts';
+import { bytesWhileOpen, itemsWhileOpen, refuseShut, type Refuse } from './while-open.ts';
 
 /** What a file was called when it came, and how long it is. */
 export type OriginalHead = Pick<KeptHead, 'filename' | 'contentType' | 'bytes' | 'revision'>;
@@ -30,12 +31,14 @@ export async function openOriginal(deps: ReaderDeps, name: DocumentName): Promis
     throw new SealdexError('NOT_FOUND');
   }
   try {
-    const reading = await readOriginal(decryptStream(stored.body, unwrapFor(deps.ring, owner)));
+    const refuse = refuseShut(deps, owner);
+    const bytes = bytesWhileOpen(stored.body, refuse);
+    const reading = await readOriginal(decryptStream(bytes, unwrapFor(deps.ring, owner)));
     const close = async (): Promise<void> => {
       stored.discard();
       await reading[Symbol.asyncDispose]();
     };
-    if (isOf(reading, place, stateOf(stored).revision)) return opened(reading, close);
+    if (isOf(reading, place, stateOf(stored).revision)) return opened(reading, refuse, close);
     await close();
     throw new SealdexError('OBJECT_MISMATCH');
   } catch (error) {
@@ -50,7 +53,8 @@ const isOf = ({ head }: OriginalReading, place: DocumentPlace, revision: number)
   objectName(head.id) === place.object &&
   head.revision === revision;
 
-function opened({ head, body }: OriginalReading, close: () => Promise<void>): OpenOriginal {
+function opened({ head, body }: OriginalReading, refuse: Refuse, close: () => Promise<void>): OpenOriginal {
   const { filename, contentType, bytes, revision } = head;
-  return { original: { filename, contentType, bytes, revision }, body, [Symbol.asyncDispose]: close };
+  const original = { filename, contentType, bytes, revision };
+  return { original, body: itemsWhileOpen(body, refuse, close), [Symbol.asyncDispose]: close };
 }

@@ -143,3 +143,22 @@ test('a kept file is given back as it came, is ciphertext in the bucket, and goe
   expect(await house.end(await upload('letter.txt', newer))).toBe('done');
   expect(await keptFiles()).toEqual([]);
 });
+
+test('a kept file that was opened before its key was revoked gives no byte after', async () => {
+  const [tenant, id] = ['initech', 'letter.txt'];
+  const arn = await house.tenant(tenant);
+  await house.operator.putTenant(tenant, { keepOriginals: true });
+  expect(await house.end(await upload(id, Buffer.from('The original wording.'), { tenant }))).toBe('done');
+  const name = { tenant, corpus: 'files', id };
+  const opened = await house.reader.original(name);
+  await house.operator.block(tenant, arn, 'a test');
+  await eventually(() =>
+    house.reader.metadata(name).then(
+      () => false,
+      () => true,
+    ),
+  );
+  const bytes = opened.body[Symbol.asyncIterator]();
+  await expect(bytes.next()).rejects.toMatchObject({ code: 'KEY_BLOCKED', keyArn: arn });
+  await house.operator.unblock(tenant, arn);
+});

@@ -4,6 +4,7 @@ import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
 import type { KmsServer } from '../../src/dev/kms/server.ts';
 import { SealdexError } from '../../src/errors.ts';
 import { createReaderFrom } from '../../src/reader.ts';
+import { bytesWhileOpen, refuseShut } from '../../src/reader/while-open.ts';
 import { documentOf, openScene, refusalOf, type Scene } from '../producer/scene.ts';
 import { eventually } from '../support/eventually.ts';
 import { setGate, SHUT_AT } from '../support/gate.ts';
@@ -102,6 +103,58 @@ describe('while the gate is shut', () => {
   });
 });
 
+describe('what was opened before the gate shut', () => {
+  it('gives no further part of a document', async () => {
+    const { tenant, arn, place } = await stored();
+    const reader = await scene.reader();
+    const text = 'It is so. '.repeat(100);
+    const document_parts = Array.from({ length: 100 }, () => ({ text }));
+    await storeDocuments(scene, place, [{ type: 'core', id: 'many', document_parts }]);
+    const opened = await reader.open({ ...place, id: 'many' });
+    const parts = opened.parts[Symbol.asyncIterator]();
+    expect(await parts.next()).toMatchObject({ value: { text } });
+    await shut(tenant, arn);
+    await eventually(() =>
+      reader.metadata(place).then(
+        () => false,
+        () => true,
+      ),
+    );
+    expect(await refusalOf(() => parts.next())).toMatchObject({ code: 'KEY_DISABLED', keyArn: arn, since: SHUT_AT });
+    await setGate({ redis: scene.redis, queue: scene.config.queue }, tenant, arn, { state: 'draining' });
+    await eventually(() => reader.metadata(place));
+    expect(await parts.next()).toMatchObject({ done: true });
+  });
+
+  it('is not decrypted further when S3 answers late, and its connection is given back', async () => {
+    let refusal: SealdexError | undefined;
+    let isEnded = false;
+    async function* late(): AsyncGenerator<Uint8Array> {
+      try {
+        yield Buffer.from('one');
+        refusal = new SealdexError('KEY_DISABLED');
+        yield Buffer.from('two');
+      } finally {
+        isEnded = true;
+      }
+    }
+    const gates = { refusal: () => refusal, lookAgain: () => undefined };
+    const bytes = bytesWhileOpen(late(), refuseShut({ gates }, {} as never));
+    expect((await bytes.next()).value?.toString()).toBe('one');
+    expect(await refusalOf(() => bytes.next())).toBe(refusal);
+    expect(isEnded).toBe(true);
+  });
+
+  it('goes on when only the process stood still: the gates are looked at again first', async () => {
+    let isUnknown = true;
+    const gates = {
+      refusal: () => (isUnknown ? new SealdexError('GATE_UNKNOWN') : undefined),
+      lookAgain: async () => void (isUnknown = false),
+    };
+    expect(await refuseShut({ gates }, {} as never)()).toBeUndefined();
+  });
+});
+
 describe('a reader that meets the refusal first', () => {
   it('shuts the gate for all: the second look costs no call, of another reader neither', async () => {
     const { arn, place } = await stored();
@@ -130,7 +183,7 @@ describe('a gate that nobody could look at', () => {
       store: { ...scene.store, get: never },
       ring: { unwrap: never } as never,
       tenants: { get: async () => owner } as never,
-      gates: { refusal: () => new SealdexError('GATE_UNKNOWN') },
+      gates: { refusal: () => new SealdexError('GATE_UNKNOWN'), lookAgain: () => undefined },
     });
     const place = { tenant, corpus: 'docs', id: 'one' };
     for (const call of [
