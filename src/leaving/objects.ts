@@ -5,10 +5,10 @@ import { checkName } from '../names.ts';
 import { isRefusal } from '../store/faults.ts';
 import { reencryptedKey } from '../store/reencrypted.ts';
 import type { Store } from '../store/s3.ts';
+import { ENCRYPTED_PREFIXES } from '../store/tenant-objects.ts';
 import { UNKNOWN_TO_STORE, type Found, type Hidden } from './counts.ts';
 
-export const FOLDERS = ['documents', 'originals', 'intake'] as const;
-export type Folder = (typeof FOLDERS)[number];
+export type Folder = (typeof ENCRYPTED_PREFIXES)[number];
 
 export const prefixOf = (folder: Folder, tenant: string): string => `${folder}/${checkName(tenant, 'tenant')}/`;
 
@@ -19,7 +19,7 @@ interface Place {
 }
 
 const placesOf = (queue: string, tenant: string): Place[] => [
-  ...FOLDERS.map((kind) => ({ prefix: prefixOf(kind, tenant), kind })),
+  ...ENCRYPTED_PREFIXES.map((kind) => ({ prefix: prefixOf(kind, tenant), kind })),
   { prefix: reencryptedKey(queue, tenant), kind: 'traces' },
 ];
 
