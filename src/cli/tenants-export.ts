@@ -45,13 +45,17 @@ Example:
 
 function summarize(exported: Exported, dir: string, asJson: true | undefined): void {
   if (asJson) return json(exported);
-  const { tenant, documents, originals, deletions, bytes, fetched, kept, kmsKeyArns, waiting } = exported;
+  const { tenant, documents, originals, deletions, bytes, fetched, kept, kmsKeyArns, strangers, waiting } = exported;
   out(
     `Exported tenant ${tenant} to ${dir}: ${counted(documents, 'document')}, ${counted(originals, 'original file')}, ${counted(deletions, 'deletion')}, ${megabytes(bytes)} MB (${fetched} fetched, ${kept} there already).`,
   );
   if (kmsKeyArns.length > 0)
     out(
       `${documents + originals === 1 ? 'It is' : 'They are'} under ${kmsKeyArns.join(', ')}; README.txt says how to decrypt them.`,
+    );
+  if (strangers > 0)
+    out(
+      `Files under a key that was never the tenant's, or that are no such messages: ${strangers}. They are not what was stored.`,
     );
   const { jobs, letters, intake } = waiting;
   if (jobs + letters + intake > 0)

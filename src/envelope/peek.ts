@@ -1,4 +1,5 @@
-// Which KMS key a message says it is under, from its first bytes. Nobody vouches for it: it is told, never used.
+// Which KMS key a message says it is under, from its first bytes. Nobody vouches for it, nor that it is an ARN at all: who
+// tells it on has to check that, and nobody may use it.
 const PROVIDER = 'aws-kms';
 /** Version, suite and message id. */
 const BEFORE_CONTEXT = 1 + 2 + 32;

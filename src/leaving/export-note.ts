@@ -1,4 +1,5 @@
 // What stands beside an export: ten lines that tell whoever has the KMS key how to open it, without us.
+import type { ToldKeys } from './named-keys.ts';
 
 /** What was not stored yet when the export began, and so is not in it. */
 export interface Waiting {
@@ -9,15 +10,13 @@ export interface Waiting {
   readonly intake: number;
 }
 
-export interface NoteFacts {
+/** Keys that only an object names are not among them: here a name becomes a command. */
+export interface NoteFacts extends ToldKeys {
   readonly tenant: string;
   readonly at: Date;
   readonly documents: number;
   readonly originals: number;
   readonly deletions: number;
-  /** Of the files: the tenant's own keys, and ours that served it while it had none. */
-  readonly ownArns: readonly string[];
-  readonly platformArns: readonly string[];
   readonly waiting: Waiting;
 }
 
@@ -33,9 +32,16 @@ function missing({ jobs, letters, intake }: Waiting): string {
   return ` NOT in it is what was still waiting to be stored: ${counted(jobs, 'job')}, ${counted(letters, 'dead letter')}, ${counted(intake, 'object')} in intake.`;
 }
 
+/** What somebody else has put into the bucket. */
+const strangersSentence = (count: number): string =>
+  count === 1
+    ? "1 file is under a key that was never the tenant's, or is no such message: it is not what we stored."
+    : `${count} files are under a key that was never the tenant's, or are no such messages: they are not what we stored.`;
+
 /** Ten lines. */
 export function exportNote(facts: NoteFacts): string {
-  const { tenant, documents, originals, deletions, ownArns, platformArns } = facts;
+  const { tenant, documents, originals, deletions, ownArns, platformArns, strangers } = facts;
+  const andStrangers = strangers > 0 ? ` ${strangersSentence(strangers)}` : '';
   const arn = ownArns[0] ?? platformArns[0] ?? 'KEY_ARN';
   return [
     `All that was stored of tenant ${tenant} on ${facts.at.toISOString()}: ${counted(documents, 'document')}, ${counted(originals, 'original file')}; ${counted(deletions, 'deletion')}, in manifest.ndjson only.${missing(facts.waiting)}`,
@@ -43,9 +49,9 @@ export function exportNote(facts: NoteFacts): string {
     ownArns.length > 0
       ? `Whoever may call kms:Decrypt with the tenant's KMS key opens them, with no software of ours: ${listed(ownArns)}`
       : "None of them is under a KMS key of the tenant's own.",
-    platformArns.length > 0
+    (platformArns.length > 0
       ? `Those under ${listed(platformArns)} are under a KMS key of the operator's, from when the tenant had none: the operator has to open them, or to move them to the tenant's key before an export.`
-      : "None of them is under a KMS key of the operator's.",
+      : "None of them is under a KMS key of the operator's.") + andStrangers,
     `Encryption context of each, to be checked after opening: tenant=${tenant}, purpose=documents, period=<the hour of its data key, as 2026-11-23T17:41Z>.`,
     'Commitment policy: require-encrypt-require-decrypt, which is the default of version 2 and later of every AWS Encryption SDK. Each message has one wrapped data key.',
     `CLI: mkdir plain && aws-encryption-cli --decrypt --input documents --recursive --output plain --wrapping-keys key=${arn} --encryption-context tenant=${tenant} purpose=documents --commitment-policy require-encrypt-require-decrypt --max-encrypted-data-keys 1 --suppress-metadata`,

@@ -14,6 +14,7 @@ import { exportNote, type Waiting } from './export-note.ts';
 import { fileOf, saveBody, sha256Of } from './files.ts';
 import { openManifest, type ManifestLine } from './manifest.ts';
 import { countDocumentJobs, type KeyspaceDeps } from './keyspace.ts';
+import { namedKeys } from './named-keys.ts';
 import { prefixOf, type Folder } from './objects.ts';
 
 export interface ExportDeps extends KeyspaceDeps {
@@ -33,8 +34,10 @@ export interface Exported {
   /** Of the objects: fetched now, and there already. */
   readonly fetched: number;
   readonly kept: number;
-  /** KMS keys that the files are under. */
+  /** KMS keys that the files are under: those that the tenant has or had, and the operator's. */
   readonly kmsKeyArns: readonly string[];
+  /** Files under a key that was never the tenant's, or that are no messages: somebody else has put them there. */
+  readonly strangers: number;
   readonly waiting: Waiting;
 }
 
@@ -71,7 +74,7 @@ export async function exportTenant(
   const total = await countObjects(store, STORED, tenant, signal);
   const manifest = await openManifest(dir);
   const counts = { documents: 0, originals: 0, deletions: 0, bytes: 0, fetched: 0, kept: 0 };
-  const arns = new Set<string>();
+  const keys = namedKeys();
   let done = 0;
   for (const folder of STORED) {
     for await (const page of pagesOf(store, prefixOf(folder, tenant), signal)) {
@@ -83,19 +86,19 @@ export async function exportTenant(
         for (const { deleted, bytes, kmsKeyArn } of lines) {
           counts[deleted ? 'deletions' : folder] += 1;
           counts.bytes += deleted ? 0 : bytes;
-          if (kmsKeyArn !== undefined) arns.add(kmsKeyArn);
+          if (!deleted) keys.add(kmsKeyArn);
         }
         onProgress((done += batch.length), Math.max(total, done));
       }
     }
   }
   for (const { file } of await manifest.finish()) if (file !== undefined) await removeFile(dir, tenant, file);
-  const kmsKeyArns = [...arns].toSorted();
-  const isOurs = (arn: string): boolean => [config.platformKeyArn, ...config.platformFormerKeyArns].includes(arn);
-  const { true: platformArns = [], false: ownArns = [] } = Object.groupBy(kmsKeyArns, (arn) => `${isOurs(arn)}`);
-  const note = exportNote({ tenant, at: new Date(clock.now()), ...counts, ownArns, platformArns, waiting });
+  const platform = [config.platformKeyArn, ...config.platformFormerKeyArns];
+  const told = keys.told(await tenants.show(tenant), platform);
+  const note = exportNote({ tenant, at: new Date(clock.now()), ...counts, ...told, waiting });
   await writeFile(join(dir, NOTE), note);
-  return { tenant, ...counts, kmsKeyArns, waiting };
+  const { ownArns, platformArns, strangers } = told;
+  return { tenant, ...counts, kmsKeyArns: [...ownArns, ...platformArns].toSorted(), strangers, waiting };
 
   /** Undefined for an object that has gone since it was listed. */
   async function exportOne(listed: ListedObject, known: ManifestLine | undefined): Promise<ManifestLine | undefined> {

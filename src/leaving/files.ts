@@ -6,6 +6,7 @@ import { dirname } from 'node:path';
 import { PEEK_BYTES, peekKeyArn } from '../envelope/peek.ts';
 import { SealdexError } from '../errors.ts';
 import { NAME } from '../names.ts';
+import { isKeyArn } from '../settings.ts';
 import type { StoredObject } from '../store/s3.ts';
 
 /** The object's key, or a name that is safe for what is not called as we call things. */
@@ -43,7 +44,10 @@ export async function saveBody(
   }
   if (written !== stored.bytes) throw new SealdexError('STORE_FAILED', undefined, { reason: 'LengthMismatch' });
   await rename(`${path}.part`, path);
-  return { sha256: hash.digest('hex'), kmsKeyArn: peekKeyArn(start) };
+  const named = peekKeyArn(start);
+  // Who may write to the bucket may write anything there, and it is told to people and to their shells.
+  const kmsKeyArn = named !== undefined && isKeyArn(named) ? named : undefined;
+  return { sha256: hash.digest('hex'), kmsKeyArn };
 }
 
 /** Undefined when it cannot be read. */

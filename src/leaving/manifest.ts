@@ -5,6 +5,7 @@ import { appendFile, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { z } from 'zod';
+import { isKeyArn } from '../settings.ts';
 
 const line = z.object({
   key: z.string(),
@@ -16,8 +17,8 @@ const line = z.object({
   /** Which of two writes of a document came later; 0 for an object that does not say. */
   revision: z.int().nonnegative(),
   etag: z.string(),
-  /** What the message says it is under. */
-  kmsKeyArn: z.string().optional(),
+  /** What the message says it is under; the folder lies where others may write. */
+  kmsKeyArn: z.string().refine(isKeyArn).optional(),
 });
 
 export type ManifestLine = z.infer<typeof line>;

@@ -67,7 +67,14 @@ test('with its gate shut a tenant is exported, and the official client opens all
   await room.house.operator.block(LEAVER, keyArn, 'a test');
   const exported = await room.house.operator.exportTenant(LEAVER, dir);
   await room.house.operator.unblock(LEAVER, keyArn);
-  expect(exported).toMatchObject({ documents: 31, originals: 1, deletions: 1, kept: 0, kmsKeyArns: [keyArn] });
+  expect(exported).toMatchObject({
+    documents: 31,
+    originals: 1,
+    deletions: 1,
+    kept: 0,
+    kmsKeyArns: [keyArn],
+    strangers: 1,
+  });
   const lines = manifest();
   const ours = lines.filter(({ kmsKeyArn }) => kmsKeyArn !== undefined);
   expect(ours).toHaveLength(31);
@@ -97,6 +104,36 @@ test('what is not called as we call things stays inside the folder', async () =>
   expect(strange?.file).toMatch(/^other\/[0-9a-f]{64}$/);
   expect(readFileSync(join(dir, strange!.file!), 'utf8')).toBe('Not of ours.');
   expect(readdirSync(join(dir, '..'))).toEqual(['export']);
+});
+
+test('what an object put there by somebody else says of its key gets into no command: it is counted', async () => {
+  const { store, operator } = room.house;
+  const field = (bytes: Buffer): Buffer => Buffer.concat([Buffer.from([bytes.length >> 8, bytes.length & 255]), bytes]);
+  const messageUnder = (arn: string): Buffer => {
+    const key = [field(Buffer.from('aws-kms')), field(Buffer.from(arn))];
+    return Buffer.concat([
+      Buffer.from([2, 4, 0x78]),
+      Buffer.alloc(32),
+      field(Buffer.alloc(0)),
+      Buffer.from([0, 1]),
+      ...key,
+    ]);
+  };
+  const foreign = 'arn:aws:kms:us-west-2:999999999999:key/0000';
+  const evil = `${keyArn}'; touch pwned; echo '\n\u001b[31m`;
+  const keys = [foreign, evil].map((arn) => `documents/${LEAVER}/docs/${objectName(arn)}`);
+  await store.put(keys[0]!, messageUnder(foreign), {});
+  await store.put(keys[1]!, messageUnder(evil), {});
+  const exported = await operator.exportTenant(LEAVER, dir);
+  for (const key of keys) await store.remove(key);
+  expect(exported).toMatchObject({ kmsKeyArns: [keyArn], strangers: 3 });
+  const note = readFileSync(join(dir, 'README.txt'), 'utf8');
+  expect(note).toContain("3 files are under a key that was never the tenant's, or are no such messages");
+  expect(note.trimEnd().split('\n')).toHaveLength(10);
+  expect(note).not.toContain('pwned');
+  expect(note).not.toContain('999999999999');
+  const lines = keys.map((key) => manifest().find((line) => line.key === key));
+  expect(lines.map((line) => line?.kmsKeyArn)).toEqual([foreign, undefined]);
 });
 
 test('an export that was cut off fetches only what is not there', async () => {
