@@ -12,6 +12,7 @@ import type { ListedObject, Store } from '../store/s3.ts';
 import type { Tenants } from '../tenants.ts';
 import { exportNote, type Waiting } from './export-note.ts';
 import { fileOf, saveBody, sha256Of } from './files.ts';
+import { lockFolder } from './lock.ts';
 import { openManifest, type ManifestLine } from './manifest.ts';
 import { countDocumentJobs, type KeyspaceDeps } from './keyspace.ts';
 import { namedKeys } from './named-keys.ts';
@@ -54,8 +55,8 @@ const NOTE = 'README.txt';
 const MARK = '.sealdex-export.json';
 
 /**
- * @throws SealdexError `TENANT_UNKNOWN`, `DOCUMENT_INVALID` with field `dir` for a folder with other things in it,
- * `STORE_FAILED`; and the errors of Node's file system
+ * @throws SealdexError `TENANT_UNKNOWN`, `DOCUMENT_INVALID` with field `dir` for a folder with other things in it or that
+ * another run writes into, `STORE_FAILED`; and the errors of Node's file system
  */
 export async function exportTenant(
   deps: ExportDeps,
@@ -66,6 +67,7 @@ export async function exportTenant(
   const { store, tenants, clock, config } = deps;
   await tenants.show(checkName(tenant, 'tenant'));
   await claim(dir, tenant);
+  await using _ = await lockFolder(dir);
   // Before the objects: what ends meanwhile is then rather counted and there than neither.
   const waiting: Waiting = {
     ...(await countDocumentJobs(deps, tenant, signal)),

@@ -5,6 +5,7 @@ import { appendFile, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { z } from 'zod';
+import { SealdexError } from '../errors.ts';
 import { isKeyArn } from '../settings.ts';
 
 const line = z.object({
@@ -35,7 +36,10 @@ export interface Manifest {
   /** What an earlier run says of the key; the newest of it. Told once. */
   take(key: string): ManifestLine | undefined;
   write(lines: readonly ManifestLine[]): Promise<void>;
-  /** Puts the manifest in its place; answers what earlier runs wrote of and this one has not met. */
+  /**
+   * Puts the manifest in its place; answers what earlier runs wrote of and this one has not met.
+   * @throws SealdexError `DOCUMENT_INVALID` with field `dir` when it is not what was written
+   */
   finish(): Promise<ManifestLine[]>;
 }
 
@@ -48,6 +52,7 @@ export async function openManifest(dir: string): Promise<Manifest> {
   for (const name of [MANIFEST, KNOWN])
     for await (const found of linesOf(path(name)))
       if (known.size < MOST_KNOWN || known.has(found.key)) known.set(found.key, found);
+  let written = 0;
   return {
     take(key) {
       const found = known.get(key);
@@ -56,8 +61,17 @@ export async function openManifest(dir: string): Promise<Manifest> {
     },
     async write(lines) {
       if (lines.length > 0) await appendFile(path(PART), lines.map((each) => `${JSON.stringify(each)}\n`).join(''));
+      written += lines.length;
     },
     async finish() {
+      let found = 0;
+      for await (const _ of linesOf(path(PART))) found += 1;
+      if (found !== written)
+        throw new SealdexError(
+          'DOCUMENT_INVALID',
+          `Something else has written into ${dir}: its manifest has ${found} lines for ${written} objects; export again.`,
+          { field: 'dir' },
+        );
       await rename(path(PART), path(MANIFEST));
       await rm(path(KNOWN), { force: true });
       return [...known.values()];

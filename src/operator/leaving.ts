@@ -17,7 +17,7 @@ export interface LeavingOperator {
   /**
    * Writes all objects of the tenant into a folder, as they are, and how to decrypt them. No KMS key is needed. Ended anywhere,
    * it is called again. @throws SealdexError `TENANT_UNKNOWN`, `STORE_FAILED`, `DOCUMENT_INVALID` with field `dir` for a folder
-   * with other things in it; Node's own errors about files
+   * with other things in it or that another export writes into; Node's own errors about files
    */
   exportTenant(tenant: string, dir: string, options?: ExportOptions): Promise<Exported>;
   /** What would be deleted; nothing is. @throws SealdexError `TENANT_UNKNOWN`, `STORE_FAILED`, `REDIS_FAILED` */

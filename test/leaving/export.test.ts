@@ -1,6 +1,8 @@
 // An export: the official client alone opens it, it goes on where it was cut off, and writes over nothing that is not its own.
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { startIndexWorker } from '../../src/app.ts';
@@ -172,6 +174,44 @@ test('a file that was damaged, removed or cut is fetched again, and so is what h
   expect(readFileSync(files[0]!)).toEqual(before);
   expect(await official(`documents/${LEAVER}/docs/${objectName('document-6')}`)).toContain('Changed.');
   expect(existsSync(join(dir, `documents/${LEAVER}/docs/${objectName('document-8')}`))).toBe(false);
+});
+
+test('one run at a time writes into a folder; what a dead one has left is taken over', async () => {
+  const { operator } = room.house;
+  let second: Promise<unknown> | undefined;
+  const onProgress = (): void => {
+    second ??= operator.exportTenant(LEAVER, dir).catch((error: unknown) => error);
+  };
+  await operator.exportTenant(LEAVER, dir, { onProgress });
+  expect(await second).toMatchObject({ field: 'dir', message: expect.stringContaining('Another export writes') });
+  expect(new Set(manifest().map(({ key }) => key)).size).toBe(33);
+  const lock = join(dir, '.sealdex-export.lock');
+  expect(existsSync(lock)).toBe(false);
+  const by = (pid: number | undefined, host = hostname()): void =>
+    writeFileSync(lock, JSON.stringify({ pid, host, run: 'another' }));
+  by(process.ppid);
+  await expect(operator.exportTenant(LEAVER, dir)).rejects.toMatchObject({ field: 'dir' });
+  by(1, 'another-machine');
+  await expect(operator.exportTenant(LEAVER, dir)).rejects.toMatchObject({ field: 'dir' });
+  for (const dead of [spawnSync(process.execPath, ['--version']).pid, process.pid]) {
+    by(dead);
+    expect(await operator.exportTenant(LEAVER, dir)).toMatchObject({ kept: 33 });
+    expect(existsSync(lock)).toBe(false);
+  }
+});
+
+test('a manifest that lacks lines is none: the next run makes it whole', async () => {
+  const { operator } = room.house;
+  let isCut = false;
+  const onProgress = (): void => {
+    if (isCut) return;
+    isCut = true;
+    writeFileSync(join(dir, '.manifest.part'), '');
+  };
+  await expect(operator.exportTenant(LEAVER, dir, { onProgress })).rejects.toMatchObject({ field: 'dir' });
+  expect(existsSync(join(dir, 'manifest.ndjson'))).toBe(false);
+  await operator.exportTenant(LEAVER, dir);
+  expect(manifest()).toHaveLength(33);
 });
 
 test('a folder with other things in it, or of another tenant, is left alone', async () => {
