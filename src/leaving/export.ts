@@ -1,17 +1,16 @@
 // Writes all objects of a tenant into a folder, as they are: ciphertext, for which no key is needed and no gate is asked.
 // Files come into their place whole; killed anywhere, the next run fetches only what is not there or has changed.
-import { existsSync, readFileSync } from 'node:fs';
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config.ts';
-import { SealdexError } from '../errors.ts';
 import { checkName } from '../names.ts';
 import { stateOf } from '../store/revisions.ts';
 import type { ListedObject, Store } from '../store/s3.ts';
 import type { Tenants } from '../tenants.ts';
 import { exportNote, type Waiting } from './export-note.ts';
 import { fileOf, saveBody, sha256Of } from './files.ts';
+import { claim } from './folder.ts';
 import { lockFolder } from './lock.ts';
 import { openManifest, type ManifestLine } from './manifest.ts';
 import { countDocumentJobs, type KeyspaceDeps } from './keyspace.ts';
@@ -51,12 +50,10 @@ export interface ExportOptions {
 const STORED = ['documents', 'originals'] as const;
 const AT_ONCE = 16;
 const NOTE = 'README.txt';
-/** Says that the folder is an export's, and of whom. */
-const MARK = '.sealdex-export.json';
 
 /**
- * @throws SealdexError `TENANT_UNKNOWN`, `DOCUMENT_INVALID` with field `dir` for a folder with other things in it or that
- * another run writes into, `STORE_FAILED`; and the errors of Node's file system
+ * @throws SealdexError `TENANT_UNKNOWN`, `DOCUMENT_INVALID` with field `dir` for a folder with other things or links in it
+ * or that another run writes into, `STORE_FAILED`; and the errors of Node's file system
  */
 export async function exportTenant(
   deps: ExportDeps,
@@ -140,21 +137,6 @@ async function isThere(dir: string, listed: ListedObject, known: ManifestLine): 
 /** Only what could be a file of ours: the manifest lies where others may write. */
 async function removeFile(dir: string, tenant: string, file: string): Promise<void> {
   if (fileOf(file, tenant) === file || /^other\/[0-9a-f]{64}$/.test(file)) await rm(join(dir, file), { force: true });
-}
-
-/** Makes the folder, or finds that it is an export of this tenant. @throws SealdexError `DOCUMENT_INVALID` */
-async function claim(dir: string, tenant: string): Promise<void> {
-  await mkdir(dir, { recursive: true });
-  const mark = join(dir, MARK);
-  const text = `${JSON.stringify({ v: 1, tenant })}\n`;
-  if (existsSync(mark) && readFileSync(mark, 'utf8') === text) return;
-  if ((await readdir(dir)).length > 0)
-    throw new SealdexError(
-      'DOCUMENT_INVALID',
-      `${dir} is not empty and holds no export of tenant ${tenant}: give a folder that is empty or not there.`,
-      { field: 'dir' },
-    );
-  await writeFile(mark, text);
 }
 
 async function* pagesOf(store: Store, prefix: string, signal?: AbortSignal): AsyncGenerator<ListedObject[]> {

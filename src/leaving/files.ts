@@ -1,7 +1,7 @@
 // The files of an export: what an object's is called, and how its bytes come into it. Knows nothing of tenants' keys.
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { mkdir, open, rename } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { PEEK_BYTES, peekKeyArn } from '../envelope/peek.ts';
 import { SealdexError } from '../errors.ts';
@@ -31,7 +31,9 @@ export async function saveBody(
   let written = 0;
   try {
     await mkdir(dirname(path), { recursive: true });
-    await using file = await open(`${path}.part`, 'w', 0o600);
+    await rm(`${path}.part`, { force: true });
+    // A new file, and not what a link that was put there leads to.
+    await using file = await open(`${path}.part`, 'wx', 0o600);
     for await (const chunk of stored.body) {
       if (start.length < PEEK_BYTES) start = Buffer.concat([start, chunk.subarray(0, PEEK_BYTES - start.length)]);
       hash.update(chunk);
@@ -50,11 +52,12 @@ export async function saveBody(
   return { sha256: hash.digest('hex'), kmsKeyArn };
 }
 
-/** Undefined when it cannot be read. */
+/** Undefined when it cannot be read, or is a link. */
 export async function sha256Of(path: string): Promise<string | undefined> {
   try {
     const hash = createHash('sha256');
-    for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+    await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    for await (const chunk of file.createReadStream()) hash.update(chunk as Buffer);
     return hash.digest('hex');
   } catch {
     return undefined;

@@ -43,7 +43,8 @@ export async function lockFolder(dir: string): Promise<AsyncDisposable> {
   );
 }
 
-async function isMade(path: string, text: string): Promise<boolean> {
+/** Answers whether there was no such file; a link that leads nowhere is one. */
+export async function isMade(path: string, text: string): Promise<boolean> {
   try {
     await writeFile(path, text, { flag: 'wx' });
     return true;

@@ -1,7 +1,17 @@
 // An export: the official client alone opens it, it goes on where it was cut off, and writes over nothing that is not its own.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -212,6 +222,52 @@ test('a manifest that lacks lines is none: the next run makes it whole', async (
   expect(existsSync(join(dir, 'manifest.ndjson'))).toBe(false);
   await operator.exportTenant(LEAVER, dir);
   expect(manifest()).toHaveLength(33);
+});
+
+test('a link in the folder is not followed: one to a folder is refused, one in the place of a file is replaced', async () => {
+  const { operator } = room.house;
+  const outside = join(dir, '..', 'outside');
+  const victim = join(outside, 'victim.txt');
+  mkdirSync(outside);
+  writeFileSync(victim, 'Not of the export.');
+  await operator.exportTenant(LEAVER, dir);
+  const { file = '' } = manifest().find((line) => line.file?.includes('/docs/')) ?? {};
+  for (const name of ['documents', `documents/${LEAVER}`, `documents/${LEAVER}/docs`, 'originals', 'other']) {
+    const kept = join(dir, '..', 'kept');
+    renameSync(join(dir, name), kept);
+    symlinkSync(outside, join(dir, name));
+    await expect(operator.exportTenant(LEAVER, dir)).rejects.toMatchObject({ field: 'dir' });
+    rmSync(join(dir, name));
+    renameSync(kept, join(dir, name));
+  }
+  for (const name of ['README.txt', '.manifest.part', '.manifest.known']) {
+    rmSync(join(dir, name), { force: true });
+    symlinkSync(victim, join(dir, name));
+    await expect(operator.exportTenant(LEAVER, dir)).rejects.toMatchObject({ field: 'dir' });
+    rmSync(join(dir, name));
+  }
+  const before = readFileSync(join(dir, file));
+  writeFileSync(join(outside, 'copy'), before);
+  rmSync(join(dir, file));
+  symlinkSync(join(outside, 'copy'), join(dir, file));
+  symlinkSync(victim, join(dir, `${file}.part`));
+  expect(await operator.exportTenant(LEAVER, dir)).toMatchObject({ fetched: 1 });
+  expect(lstatSync(join(dir, file)).isFile()).toBe(true);
+  expect(readFileSync(join(dir, file))).toEqual(before);
+  expect(readFileSync(victim, 'utf8')).toBe('Not of the export.');
+  expect(readdirSync(outside).toSorted()).toEqual(['copy', 'victim.txt']);
+});
+
+test('of two tenants that are exported into one empty folder at once, one is', async () => {
+  const { operator } = room.house;
+  const ends = await Promise.allSettled([LEAVER, STAYER].map((tenant) => operator.exportTenant(tenant, dir)));
+  const done = ends.find((end) => end.status === 'fulfilled');
+  expect(ends.find((end) => end.status === 'rejected')?.reason).toMatchObject({ field: 'dir' });
+  expect(JSON.parse(readFileSync(join(dir, '.sealdex-export.json'), 'utf8'))).toEqual({
+    v: 1,
+    tenant: done?.value.tenant,
+  });
+  expect(manifest().every(({ key }) => key.split('/')[1] === done?.value.tenant)).toBe(true);
 });
 
 test('a folder with other things in it, or of another tenant, is left alone', async () => {
