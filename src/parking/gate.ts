@@ -168,8 +168,12 @@ class GateView {
 
   async change(seenEpoch: number, record: GateRecord): Promise<boolean> {
     const { redis, keys } = this.#deps;
+    const id = gateId(record.tenant, record.keyArn);
+    const stood = this.gate(id);
     const { changed, epochOfAll, gate } = await changeGate(redis, keys, seenEpoch, record);
-    this.hear(epochOfAll, gateId(record.tenant, record.keyArn), gate);
+    // Redis is right about what stood when it was asked.
+    if (this.gate(id) === stood && stood.epoch > epochOfAll) this.#gates.delete(id);
+    this.hear(epochOfAll, id, gate);
     return changed;
   }
 
@@ -178,8 +182,13 @@ class GateView {
     const askedAt = clock.monotonic();
     // A Redis that has lost its last second may give an epoch out again for another gate: the number alone would not tell.
     const isOld = askedAt - this.#allReadAt > READ_ALL_MS;
-    if (isOld || (await readEpoch(redis, keys)) !== this.#epochOfAll) await this.reload();
+    if (isOld || !this.#isOf(await readEpoch(redis, keys))) await this.reload();
     this.#readAt = askedAt;
+  }
+
+  /** Nothing was told here that Redis does not know of. */
+  #isOf(epochOfAll: number): boolean {
+    return epochOfAll === this.#epochOfAll && this.all().every(({ epoch }) => epoch <= epochOfAll);
   }
 
   /** Redis is right about every gate but those of which something newer was told meanwhile. */
@@ -187,16 +196,15 @@ class GateView {
     const { redis, keys, clock } = this.#deps;
     const askedAt = clock.monotonic();
     const known = this.#epochOfAll;
+    const stood = new Map(this.#gates);
     const { epochOfAll, gates } = await readGates(redis, keys);
-    // Epochs only rise: this is another Redis, or one that has forgotten.
-    const hasForgotten = epochOfAll < known;
-    if (hasForgotten) this.#gates.clear();
-    const isNewer = ({ epoch }: Gate): boolean => epoch > epochOfAll;
-    for (const [id, gate] of gates)
-      if (!isNewer(this.gate(id)) || gate.epoch > this.gate(id).epoch) this.#set(id, gate);
+    // What stood with a higher epoch was lost with Redis' last second, or never given by it.
+    const isTold = (id: string): boolean => this.gate(id) !== stood.get(id) && this.gate(id).epoch > epochOfAll;
+    for (const [id, gate] of gates) if (!isTold(id) || gate.epoch > this.gate(id).epoch) this.#set(id, gate);
     // Gone from Redis: dropped after long being open, or lost with it.
-    for (const [id, gate] of this.#gates) if (!gates.has(id) && !isNewer(gate)) this.#gates.delete(id);
-    this.#epochOfAll = hasForgotten ? epochOfAll : Math.max(epochOfAll, this.#epochOfAll);
+    for (const id of this.#gates.keys()) if (!gates.has(id) && !isTold(id)) this.#gates.delete(id);
+    // Epochs only rise: this is another Redis, or one that has forgotten.
+    this.#epochOfAll = epochOfAll < known ? epochOfAll : Math.max(epochOfAll, this.#epochOfAll);
     this.#allReadAt = askedAt;
   }
 

@@ -69,6 +69,9 @@ const gateRecord = z.object({
   nextProbe: z.number(),
 });
 
+/** Of a gate and of the counter: as many digits as are exact in JavaScript, in Lua and in Redis. */
+const LAST_EPOCH = 999_999_999_999_999;
+
 /** `<epoch> <record as JSON>`. What cannot be read counts as no gate: then KMS decides. */
 export function parseGate(text: string | null | undefined): Gate {
   const found = /^(\d{1,15}) (.*)$/s.exec(text ?? '');
@@ -85,18 +88,26 @@ function parseJson(text: string): unknown {
   }
 }
 
+/** An epoch that the counter has not reached was written past us: its gate is none, else every change of it were old news. */
+const unlessForged = (gate: Gate, epochOfAll: number): Gate => (gate.epoch > epochOfAll ? NO_GATE : gate);
+
 /**
  * Changes a gate if its epoch is still the one that the change was decided on. Answers { done, epoch of all, text of the
  * gate as it stands }. What is told on the channel is the new epoch of all and the gate, so that who listens need not ask.
+ * A counter that is none of ours begins again.
  */
 const CHANGE: Script = {
   name: 'change_gate',
   keys: 2,
   lua: `
+    local counter = redis.call('GET', KEYS[2]) or '0'
+    local last = string.match(counter, '^%d+$') and #counter <= 15 and tonumber(counter) or 0
     local current = redis.call('HGET', KEYS[1], ARGV[1]) or ''
-    local epoch = string.match(current, '^(%d+) ') or '0'
-    if epoch ~= ARGV[2] then return { 0, redis.call('GET', KEYS[2]) or '0', current } end
-    local now = tostring(redis.call('INCR', KEYS[2]))
+    local epoch = tonumber(string.match(current, '^(%d+) ') or '0')
+    if epoch > last then epoch = 0 end
+    if epoch ~= tonumber(ARGV[2]) then return { 0, string.format('%.0f', last), current } end
+    local now = string.format('%.0f', last < ${LAST_EPOCH} and last + 1 or 1)
+    redis.call('SET', KEYS[2], now)
     local text = now .. ' ' .. ARGV[3]
     redis.call('HSET', KEYS[1], ARGV[1], text)
     redis.call('PUBLISH', ARGV[4], now .. ' ' .. ARGV[1] .. ' ' .. text)
@@ -120,11 +131,14 @@ export async function changeGate(
     keys.gateChanged,
   ]);
   const [done, epochOfAll, text] = answer as [number, string, string];
-  return { changed: done === 1, epochOfAll: Number(epochOfAll), gate: parseGate(text) };
+  const last = Number(epochOfAll);
+  return { changed: done === 1, epochOfAll: last, gate: unlessForged(parseGate(text), last) };
 }
 
 export async function readGate(redis: Redis, keys: RedisKeys, id: string): Promise<Gate> {
-  return parseGate(await ask(redis.hget(keys.gates, id)));
+  // In this order: the counter has reached whatever stood in a gate before.
+  const gate = parseGate(await ask(redis.hget(keys.gates, id)));
+  return gate.epoch === 0 ? gate : unlessForged(gate, await readEpoch(redis, keys));
 }
 
 /** Takes the record of a gate away that has been open for long, if nothing has changed it meanwhile. Who looks forgets it too. */
@@ -150,14 +164,25 @@ export async function readGates(
   // In this order: a change in between is read again, never missed.
   const epochOfAll = await readEpoch(redis, keys);
   const texts = await ask(redis.hgetall(keys.gates));
-  return { epochOfAll, gates: new Map(Object.entries(texts).map(([id, text]) => [id, parseGate(text)])) };
+  const reached = await readEpoch(redis, keys);
+  const gates = new Map<string, Gate>();
+  for (const [id, text] of Object.entries(texts)) {
+    const gate = unlessForged(parseGate(text), reached);
+    if (gate.epoch > 0) gates.set(id, gate);
+  }
+  return { epochOfAll, gates };
 }
 
-export const readEpoch = async (redis: Redis, keys: RedisKeys): Promise<number> =>
-  Number((await ask(redis.get(keys.gateEpoch))) ?? 0);
+/** 0 for what is none of ours, as for none. */
+export async function readEpoch(redis: Redis, keys: RedisKeys): Promise<number> {
+  const text = await ask(redis.get(keys.gateEpoch));
+  return /^\d{1,15}$/.test(text ?? '') ? Number(text) : 0;
+}
 
 /** What the channel tells: `<epoch of all> <gate id> <gate>`. */
 export function parseChange(message: string): { epochOfAll: number; id: string; gate: Gate } | undefined {
   const found = /^(\d{1,15}) (\S+) (.*)$/s.exec(message);
-  return found ? { epochOfAll: Number(found[1]), id: found[2] ?? '', gate: parseGate(found[3]) } : undefined;
+  if (!found) return undefined;
+  const epochOfAll = Number(found[1]);
+  return { epochOfAll, id: found[2] ?? '', gate: unlessForged(parseGate(found[3]), epochOfAll) };
 }

@@ -140,6 +140,81 @@ test('A Redis that has forgotten everything makes the view forget too', async ()
   expect(stateIn(here, 'globex')).toBe('shut');
 });
 
+/** A gate that nobody of ours wrote: Redis' own epoch has never come so far. */
+const forged = (epoch: number | string): string =>
+  `${epoch} ${JSON.stringify(room.record('acme', keyArn, { state: 'open' }))}`;
+
+test.for(['999999999999999', '9999999999999999', '5'])(
+  'A gate that somebody wrote into Redis with epoch %s hides no change of ours',
+  async (epoch) => {
+    await room.redis.hset(room.keys.gates, gateId('acme', keyArn), forged(epoch));
+    await room.redis.incr(room.keys.gateEpoch);
+    await Promise.all([here.gates.tick(), there.gates.tick()]);
+    expect(await room.gate('acme', keyArn)).toEqual(NO_GATE);
+    expect(here.gates.look('acme', keyArn)).toEqual(NO_GATE);
+    expect(await here.gates.change(0, room.record('acme', keyArn))).toBe(true);
+    expect(await eventually(() => refusalIn(there)?.code)).toBe('KEY_DISABLED');
+    await there.deafen();
+    await change(here, 'open');
+    await there.gates.tick();
+    expect([stateIn(here), stateIn(there)]).toEqual(['open', 'open']);
+  },
+);
+
+test('A gate that somebody told past Redis lasts until the next look, and a change in between takes its place', async () => {
+  await change(here, 'shut');
+  await eventually(() => stateIn(there) === 'shut');
+  const tell = async (): Promise<void> => {
+    await room.redis.publish(
+      room.keys.gateChanged,
+      `999999999999999 ${gateId('acme', keyArn)} ${forged('999999999999999')}`,
+    );
+    await eventually(() => stateIn(there) === 'open');
+  };
+  await tell();
+  await there.gates.tick();
+  expect(refusalIn(there)?.code).toBe('KEY_DISABLED');
+  expect(there.toldShut).toHaveLength(2);
+  await tell();
+  expect(await there.gates.change(0, room.record('acme', keyArn))).toBe(false);
+  expect(refusalIn(there)?.code).toBe('KEY_DISABLED');
+});
+
+test.for(['999999999999999', '9'.repeat(30), '007', 'nonsense'])(
+  'A counter that somebody set to %s hides no change of ours, nor of another gate afterwards',
+  async (counter) => {
+    await change(here, 'shut');
+    await room.redis.set(room.keys.gateEpoch, counter);
+    await Promise.all([here.gates.tick(), there.gates.tick()]);
+    await there.deafen();
+    for (const tenant of ['acme', 'globex', 'initech']) {
+      const { epoch } = await room.gate(tenant, keyArn);
+      expect(await here.gates.change(epoch, room.record(tenant, keyArn))).toBe(true);
+      await there.gates.tick();
+      expect([stateIn(here, tenant), stateIn(there, tenant)]).toEqual(['shut', 'shut']);
+    }
+  },
+);
+
+test('A Redis that has lost its last second is followed, also when other gates have brought its epoch back meanwhile', async () => {
+  await change(here, 'shut');
+  const id = gateId('acme', keyArn);
+  const kept = (await room.redis.hget(room.keys.gates, id)) ?? '';
+  for (const state of ['draining', 'open'] as const) await change(here, state);
+  await here.gates.tick();
+  await here.deafen();
+  await room.redis.hset(room.keys.gates, id, kept);
+  await room.redis.set(room.keys.gateEpoch, '1');
+  await here.gates.tick();
+  expect(refusalIn(here)?.code).toBe('KEY_DISABLED');
+  await change(here, 'open');
+  await room.redis.hset(room.keys.gates, id, kept);
+  await room.redis.set(room.keys.gateEpoch, '1');
+  for (const state of ['shut', 'draining'] as const) await change(there, state, 'globex');
+  await here.gates.tick();
+  expect([stateIn(here), stateIn(here, 'globex')]).toEqual(['shut', 'draining']);
+});
+
 test.for(['7 no record', '7 {"state":"shut"}', 'nothing'])(
   'A gate that reads "%s" is none: KMS decides',
   async (text) => {
