@@ -10,13 +10,18 @@ export interface Lease {
   free(): Promise<void>;
 }
 
-/** Takes the lease, or tells that it is ours already: a command is sent again when its answer was lost. */
+/**
+ * Takes the lease, or tells that it is ours already: a command is sent again when its answer was lost. One without an end,
+ * or with a later one than ARGV[3] allows, is nobody's.
+ */
 const TAKE: Script = {
   name: 'take_lease',
   keys: 1,
   lua: `
+    local left = redis.call('PTTL', KEYS[1])
+    if ARGV[3] ~= '' and (left == -1 or left > tonumber(ARGV[3])) then redis.call('DEL', KEYS[1]) end
     if redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2], 'NX') then return 1 end
-    return redis.call('GET', KEYS[1]) == ARGV[1] and 1 or 0`,
+    return redis.pcall('GET', KEYS[1]) == ARGV[1] and 1 or 0`,
 };
 
 const RENEW: Script = {
@@ -31,10 +36,13 @@ const FREE: Script = {
   lua: `if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end return redis.call('DEL', KEYS[1])`,
 };
 
-/** The lease of this name for `ms`, or undefined when another process has it. `key` is `redisKeys().lease(name)`. */
-export async function takeLease(redis: Redis, key: string, ms: number): Promise<Lease | undefined> {
+/**
+ * The lease of this name for `ms`, or undefined when another process has it. `key` is `redisKeys().lease(name)`; with
+ * `mostMs` a lease that would be kept for longer than that was put there by nobody of ours, and does not count.
+ */
+export async function takeLease(redis: Redis, key: string, ms: number, mostMs?: number): Promise<Lease | undefined> {
   const token = randomBytes(8).toString('hex');
-  if ((await run(redis, TAKE, [key, token, ms])) !== 1) return undefined;
+  if ((await run(redis, TAKE, [key, token, ms, mostMs ?? ''])) !== 1) return undefined;
   return {
     renew: async (again) => (await run(redis, RENEW, [key, token, again])) === 1,
     free: async () => void (await run(redis, FREE, [key, token])),

@@ -28,6 +28,8 @@ export interface KeyCheck {
 const LOOK_EVERY_MS = 1000;
 /** Longer than a call takes; when it is good, the lease is kept for the interval. */
 const LEASE_MS = 10_000;
+/** How long those of others may be in the way: what is left of one that was kept, and a call. */
+const WAITING_MS = 2 * LEASE_MS;
 /** After a fault that says nothing of the key. */
 const AGAIN_MS = 10_000;
 const AT_ONCE = 8;
@@ -41,6 +43,8 @@ interface Known {
 export function startKeyCheck(deps: KeyCheckDeps): KeyCheck {
   const { clock, keyCheckMs } = deps;
   const known = new Map<string, Known>();
+  /** Since when a lease is in the way of which nobody has said yes. */
+  const waiting = new Map<string, number>();
   const idOf = ({ tenant, keyArn }: HeldUnder): string => gateId(tenant, keyArn);
 
   const look = (): [HeldUnder, Known][] => {
@@ -60,34 +64,54 @@ export function startKeyCheck(deps: KeyCheckDeps): KeyCheck {
     });
   };
 
-  const check = async (held: HeldUnder, entry: Known): Promise<void> => {
-    const key = deps.keys.lease(`key-check:${idOf(held)}`);
-    const now = clock.monotonic();
-    const lease = await takeLease(deps.redis, key, LEASE_MS);
-    if (!lease) {
-      // Somebody else's: good until it ends. A short one is a call under way, and the next look sees how that ended.
-      const leftMs = Math.max(0, await ask(deps.redis.pttl(key)));
-      entry.due = now + Math.min(leftMs, leftMs > LEASE_MS ? keyCheckMs : LOOK_EVERY_MS);
-      if (leftMs > LEASE_MS) entry.at = Math.max(entry.at, now - (keyCheckMs - leftMs));
-      return;
+  const note = (id: string, asked: Partial<Known>): void => {
+    known.set(id, { at: 0, due: 0, ...known.get(id), ...asked });
+  };
+
+  /** Whether somebody else's lease, which ends in so long, keeps us from asking. */
+  const heeds = (id: string, now: number, leftMs: number): boolean => {
+    // As short as a call takes it is of somebody who asks, or about to end; which of them, a short interval does not tell.
+    const at = known.get(id)?.at ?? 0;
+    const isGood = keyCheckMs > LEASE_MS ? leftMs > LEASE_MS : leftMs > 0 && leftMs <= keyCheckMs;
+    if (isGood) {
+      waiting.delete(id);
+      note(id, { at: Math.max(at, now - (keyCheckMs - leftMs)), due: now + leftMs });
+      return true;
     }
+    const before = waiting.get(id);
+    const since = before === undefined || before < at ? now : before;
+    waiting.set(id, since);
+    // The next look sees how that ended.
+    note(id, { due: now + Math.min(Math.max(0, leftMs), LOOK_EVERY_MS) });
+    return now - since < WAITING_MS;
+  };
+
+  const check = async (held: HeldUnder): Promise<void> => {
+    const id = idOf(held);
+    const key = deps.keys.lease(`key-check:${id}`);
+    const now = clock.monotonic();
+    const lease = await takeLease(deps.redis, key, LEASE_MS, Math.max(LEASE_MS, keyCheckMs));
+    if (!lease && heeds(id, now, await ask(deps.redis.pttl(key)))) return;
+    waiting.delete(id);
     try {
       await askedBy({ activity: 'revocation check' }, () => deps.ring.askAgain(held));
-      entry.at = now;
-      entry.due = now + keyCheckMs;
-      await lease.renew(keyCheckMs);
+      note(id, { at: now, due: now + keyCheckMs });
+      await lease?.renew(keyCheckMs);
     } catch (error) {
-      entry.due = now + Math.min(AGAIN_MS, keyCheckMs);
-      await lease.free().catch(() => {});
+      note(id, { due: now + Math.min(AGAIN_MS, keyCheckMs) });
+      await lease?.free().catch(() => {});
       // The gate is shut and the key wiped by now, or it was no word of the key.
       if (!(error instanceof SealdexError) || dispositionOf(error.code).disposition === 'none') throw error;
     }
   };
 
   const tick = async (): Promise<void> => {
-    const due = look().filter(([, entry]) => entry.due <= clock.monotonic());
+    const held = look();
+    const here = new Set(held.map(([one]) => idOf(one)));
+    for (const id of waiting.keys()) if (!here.has(id)) waiting.delete(id);
+    const due = held.filter(([, entry]) => entry.due <= clock.monotonic());
     for (let at = 0; at < due.length; at += AT_ONCE)
-      await Promise.allSettled(due.slice(at, at + AT_ONCE).map(([held, entry]) => check(held, entry)));
+      await Promise.allSettled(due.slice(at, at + AT_ONCE).map(([held]) => check(held)));
   };
 
   const loop = keyCheckMs === 0 ? undefined : repeat(clock, LOOK_EVERY_MS, tick);

@@ -1,0 +1,106 @@
+// The revocation check as one of a fleet: whose leases count, what becomes of a check that asked nobody, and of keys that hang.
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { startKeyCheck, type KeyCheck, type KeyCheckDeps } from '../../src/keys/key-check.ts';
+import { gateId } from '../../src/names.ts';
+import { closeRedis, openRedis, redisKeys, type Redis, type RedisKeys } from '../../src/redis.ts';
+import { FakeClock } from '../support/clock.ts';
+import { testServices, type TestServices } from '../support/services.ts';
+
+const INTERVAL_MS = 300_000;
+const LEASE_MS = 10_000;
+const DAY_MS = 86_400_000;
+
+let services: TestServices;
+let redis: Redis;
+let keys: RedisKeys;
+let clock: FakeClock;
+let tenant: string;
+let count = 0;
+
+beforeAll(async () => {
+  services = await testServices();
+  redis = await openRedis({ redisUrl: services.redisUrl }, 'patient');
+  keys = redisKeys(String(services.settings.SEALDEX_QUEUE));
+});
+afterAll(async () => {
+  closeRedis(redis);
+  await services[Symbol.asyncDispose]();
+});
+beforeEach(() => {
+  clock = new FakeClock();
+  tenant = `tenant-${(count += 1)}`;
+});
+
+const ARN = 'arn:aws:kms:us-west-2:111122223333:key/held';
+const leaseOf = (name: string): string => keys.lease(`key-check:${gateId(name, ARN)}`);
+
+interface Process {
+  readonly check: KeyCheck;
+  /** Tenants for whose keys KMS was asked. */
+  readonly asked: string[];
+}
+
+/** One that has keys of these tenants since now, and looks when the test says so. */
+async function startProcess(
+  names: readonly string[] = [tenant],
+  askAgain: KeyCheckDeps['ring']['askAgain'] = async () => {},
+): Promise<Process> {
+  const asked: string[] = [];
+  const held = names.map((name) => ({ tenant: name, keyArn: ARN, askedAt: clock.monotonic(), isUnwrapped: true }));
+  const check = startKeyCheck({
+    clock,
+    redis,
+    keys,
+    keyCheckMs: INTERVAL_MS,
+    ring: {
+      heldUnder: () => held,
+      askAgain: (one) => (asked.push(one.tenant), askAgain(one)),
+    },
+  });
+  await check.stop();
+  return { check, asked };
+}
+
+test.for([
+  ['without an end', (key: string) => redis.set(key, 'x')],
+  ['that ends tomorrow', (key: string) => redis.set(key, 'x', 'PX', DAY_MS)],
+  ['of another type', (key: string) => redis.hset(key, 'x', 'x')],
+] as const)('A lease %s was taken by nobody of ours: KMS is asked, and once for all', async ([, put]) => {
+  const [one, other] = [await startProcess(), await startProcess()];
+  await put(leaseOf(tenant));
+  clock.advance(INTERVAL_MS);
+  await one.check.tick();
+  await other.check.tick();
+  expect([one.asked, other.asked]).toEqual([[tenant], []]);
+  expect(one.check.unaskedMs()).toBe(0);
+  expect(other.check.unaskedMs()).toBeLessThan(LEASE_MS);
+});
+
+test('A lease that somebody else keeps says that KMS was asked when it began', async () => {
+  const { check, asked } = await startProcess();
+  await redis.set(leaseOf(tenant), 'x', 'PX', INTERVAL_MS - 100_000);
+  clock.advance(INTERVAL_MS);
+  await check.tick();
+  expect(asked).toEqual([]);
+  expect(Math.round(check.unaskedMs() / LEASE_MS) * LEASE_MS).toBe(100_000);
+});
+
+test.for([
+  ['', (key: string) => redis.set(key, 'x', 'PX', LEASE_MS)],
+  [' of another type', (key: string) => redis.multi().del(key).hset(key, 'x', 'x').pexpire(key, LEASE_MS).exec()],
+] as const)('A lease%s that is taken again and again and brings no yes is not waited for', async ([, put]) => {
+  const { check, asked } = await startProcess();
+  clock.advance(INTERVAL_MS);
+  for (const waitedMs of [0, 10_000]) {
+    await put(leaseOf(tenant));
+    await check.tick();
+    expect([asked, check.unaskedMs()]).toEqual([[], INTERVAL_MS + waitedMs]);
+    clock.advance(10_000);
+  }
+  await put(leaseOf(tenant));
+  await check.tick();
+  expect([asked, check.unaskedMs()]).toEqual([[tenant], 0]);
+  clock.advance(INTERVAL_MS - 1);
+  await check.tick();
+  expect(asked).toEqual([tenant]);
+});
