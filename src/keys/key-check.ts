@@ -94,7 +94,9 @@ export function startKeyCheck(deps: KeyCheckDeps): KeyCheck {
     if (!lease && heeds(id, now, await ask(deps.redis.pttl(key)))) return;
     waiting.delete(id);
     try {
-      await askedBy({ activity: 'revocation check' }, () => deps.ring.askAgain(held));
+      // Its key may have run out since the look: then others that have one must not take it for a yes.
+      const isAsked = await askedBy({ activity: 'revocation check' }, () => deps.ring.askAgain(held));
+      if (!isAsked) return await lease?.free();
       note(id, { at: now, due: now + keyCheckMs });
       await lease?.renew(keyCheckMs);
     } catch (error) {

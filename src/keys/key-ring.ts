@@ -175,16 +175,17 @@ export class KeyRing {
   }
 
   /**
-   * Has KMS unwrap the newest data key of a tenant and KMS key again. When it refuses, its gate is shut and the keys are wiped, as
-   * after every refusal. @throws SealdexError of KMS
+   * Has KMS unwrap the newest data key of a tenant and KMS key again; answers false when there is none any more, and KMS was
+   * not asked. When it refuses, its gate is shut and the keys are wiped, as after every refusal. @throws SealdexError of KMS
    */
-  async askAgain({ tenant, keyArn }: Pick<HeldUnder, 'tenant' | 'keyArn'>): Promise<void> {
+  async askAgain({ tenant, keyArn }: Pick<HeldUnder, 'tenant' | 'keyArn'>): Promise<boolean> {
     const key = this.#held.newest().find(({ arn, context }) => arn === keyArn && context.tenant === tenant);
-    if (!key) return;
+    if (!key) return false;
     await this.#watched(keyArn, key.context, async () => {
       const plaintext = await this.#deps.kms.decrypt(keyArn, key.wrapped, key.context);
       plaintext.fill(0);
     });
+    return true;
   }
 
   stats(): KeyRingStats {

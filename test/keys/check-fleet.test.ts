@@ -4,13 +4,13 @@ import { startKeyCheck, type KeyCheck, type KeyCheckDeps } from '../../src/keys/
 import { gateId } from '../../src/names.ts';
 import { closeRedis, openRedis, redisKeys, type Redis, type RedisKeys } from '../../src/redis.ts';
 import { FakeClock } from '../support/clock.ts';
-import { testServices, type TestServices } from '../support/services.ts';
+import { openRoom, type Room } from './fixture.ts';
 
 const INTERVAL_MS = 300_000;
 const LEASE_MS = 10_000;
 const DAY_MS = 86_400_000;
 
-let services: TestServices;
+let room: Room;
 let redis: Redis;
 let keys: RedisKeys;
 let clock: FakeClock;
@@ -18,13 +18,13 @@ let tenant: string;
 let count = 0;
 
 beforeAll(async () => {
-  services = await testServices();
-  redis = await openRedis({ redisUrl: services.redisUrl }, 'patient');
-  keys = redisKeys(String(services.settings.SEALDEX_QUEUE));
+  room = await openRoom();
+  redis = await openRedis(room.config, 'patient');
+  keys = redisKeys(room.config.queue);
 });
 afterAll(async () => {
   closeRedis(redis);
-  await services[Symbol.asyncDispose]();
+  await room[Symbol.asyncDispose]();
 });
 beforeEach(() => {
   clock = new FakeClock();
@@ -43,7 +43,7 @@ interface Process {
 /** One that has keys of these tenants since now, and looks when the test says so. */
 async function startProcess(
   names: readonly string[] = [tenant],
-  askAgain: KeyCheckDeps['ring']['askAgain'] = async () => {},
+  askAgain: KeyCheckDeps['ring']['askAgain'] = async () => true,
 ): Promise<Process> {
   const asked: string[] = [];
   const held = names.map((name) => ({ tenant: name, keyArn: ARN, askedAt: clock.monotonic(), isUnwrapped: true }));
@@ -103,4 +103,26 @@ test.for([
   clock.advance(INTERVAL_MS - 1);
   await check.tick();
   expect(asked).toEqual([tenant]);
+});
+
+test('Who finds its data key gone when its turn comes says yes for nobody: the next one asks', async () => {
+  const { ring } = await room.open({ clock });
+  const one = await startProcess([tenant], (held) => ring.askAgain(held));
+  const other = await startProcess();
+  clock.advance(INTERVAL_MS);
+  await one.check.tick();
+  expect([one.check.unaskedMs(), await redis.exists(leaseOf(tenant))]).toEqual([INTERVAL_MS, 0]);
+  await other.check.tick();
+  expect([other.asked, other.check.unaskedMs()]).toEqual([[tenant], 0]);
+});
+
+test('A ring tells whether it asked KMS', async () => {
+  const { tenant: name, arn } = room.tenant();
+  const { ring } = await room.open({ clock });
+  await ring.current(name, arn, 'documents', 1);
+  const held = ring.heldUnder()[0]!;
+  expect(await ring.askAgain(held)).toBe(true);
+  ring.wipe(() => true);
+  expect(await ring.askAgain(held)).toBe(false);
+  expect(room.kms.counts.count({ operation: 'Decrypt', key: arn })).toBe(1);
 });
