@@ -7,6 +7,7 @@ import { takeLease } from '../lease.ts';
 import { gateId } from '../names.ts';
 import { ask, type Redis, type RedisKeys } from '../redis.ts';
 import type { KeyRing, HeldUnder } from './key-ring.ts';
+import { Turns } from './turns.ts';
 
 export interface KeyCheckDeps {
   readonly clock: Clock;
@@ -32,7 +33,6 @@ const LEASE_MS = 10_000;
 const WAITING_MS = 2 * LEASE_MS;
 /** After a fault that says nothing of the key. */
 const AGAIN_MS = 10_000;
-const AT_ONCE = 8;
 
 interface Known {
   /** Monotonic clock: when KMS last said yes to anybody, as far as is known here, and when it is asked again. */
@@ -45,6 +45,10 @@ export function startKeyCheck(deps: KeyCheckDeps): KeyCheck {
   const known = new Map<string, Known>();
   /** Since when a lease is in the way of which nobody has said yes. */
   const waiting = new Map<string, number>();
+  /** Whose last call failed: the next one may hang as well, and must keep nobody waiting. */
+  const failing = new Set<string>();
+  const underWay = new Set<string>();
+  const turns = new Turns(clock);
   const idOf = ({ tenant, keyArn }: HeldUnder): string => gateId(tenant, keyArn);
 
   const look = (): [HeldUnder, Known][] => {
@@ -97,9 +101,11 @@ export function startKeyCheck(deps: KeyCheckDeps): KeyCheck {
       // Its key may have run out since the look: then others that have one must not take it for a yes.
       const isAsked = await askedBy({ activity: 'revocation check' }, () => deps.ring.askAgain(held));
       if (!isAsked) return await lease?.free();
+      failing.delete(id);
       note(id, { at: now, due: now + keyCheckMs });
       await lease?.renew(keyCheckMs);
     } catch (error) {
+      failing.add(id);
       note(id, { due: now + Math.min(AGAIN_MS, keyCheckMs) });
       await lease?.free().catch(() => {});
       // The gate is shut and the key wiped by now, or it was no word of the key.
@@ -110,13 +116,19 @@ export function startKeyCheck(deps: KeyCheckDeps): KeyCheck {
   const tick = async (): Promise<void> => {
     const held = look();
     const here = new Set(held.map(([one]) => idOf(one)));
-    for (const id of waiting.keys()) if (!here.has(id)) waiting.delete(id);
-    const due = held.filter(([, entry]) => entry.due <= clock.monotonic());
-    for (let at = 0; at < due.length; at += AT_ONCE)
-      await Promise.allSettled(due.slice(at, at + AT_ONCE).map(([held]) => check(held)));
+    for (const ids of [waiting, failing]) for (const id of ids.keys()) if (!here.has(id)) ids.delete(id);
+    const due = held.filter(([one, entry]) => entry.due <= clock.monotonic() && !underWay.has(idOf(one)));
+    await Promise.allSettled(
+      due.map(async ([one]) => {
+        const id = idOf(one);
+        underWay.add(id);
+        await turns.run(failing.has(id), () => check(one)).finally(() => underWay.delete(id));
+      }),
+    );
   };
 
-  const loop = keyCheckMs === 0 ? undefined : repeat(clock, LOOK_EVERY_MS, tick);
+  // The next look does not wait for what hangs.
+  const loop = keyCheckMs === 0 ? undefined : repeat(clock, LOOK_EVERY_MS, async () => void tick());
   return {
     tick,
     unaskedMs() {

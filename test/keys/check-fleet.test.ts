@@ -1,9 +1,11 @@
 // The revocation check as one of a fleet: whose leases count, what becomes of a check that asked nobody, and of keys that hang.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { startKeyCheck, type KeyCheck, type KeyCheckDeps } from '../../src/keys/key-check.ts';
+import { SealdexError } from '../../src/errors.ts';
 import { gateId } from '../../src/names.ts';
 import { closeRedis, openRedis, redisKeys, type Redis, type RedisKeys } from '../../src/redis.ts';
 import { FakeClock } from '../support/clock.ts';
+import { eventually } from '../support/eventually.ts';
 import { openRoom, type Room } from './fixture.ts';
 
 const INTERVAL_MS = 300_000;
@@ -40,25 +42,33 @@ interface Process {
   readonly asked: string[];
 }
 
-/** One that has keys of these tenants since now, and looks when the test says so. */
-async function startProcess(
-  names: readonly string[] = [tenant],
-  askAgain: KeyCheckDeps['ring']['askAgain'] = async () => true,
-): Promise<Process> {
+type AskAgain = KeyCheckDeps['ring']['askAgain'];
+
+/** One that has keys of these tenants since now. */
+function openProcess(names: readonly string[], askAgain: AskAgain): Process {
   const asked: string[] = [];
-  const held = names.map((name) => ({ tenant: name, keyArn: ARN, askedAt: clock.monotonic(), isUnwrapped: true }));
+  const askedAt = clock.monotonic();
   const check = startKeyCheck({
     clock,
     redis,
     keys,
     keyCheckMs: INTERVAL_MS,
     ring: {
-      heldUnder: () => held,
+      heldUnder: () => names.map((name) => ({ tenant: name, keyArn: ARN, askedAt, isUnwrapped: true })),
       askAgain: (one) => (asked.push(one.tenant), askAgain(one)),
     },
   });
-  await check.stop();
   return { check, asked };
+}
+
+/** It looks when the test says so. */
+async function startProcess(
+  names: readonly string[] = [tenant],
+  askAgain: AskAgain = async () => true,
+): Promise<Process> {
+  const process = openProcess(names, askAgain);
+  await process.check.stop();
+  return process;
 }
 
 test.for([
@@ -125,4 +135,49 @@ test('A ring tells whether it asked KMS', async () => {
   ring.wipe(() => true);
   expect(await ring.askAgain(held)).toBe(false);
   expect(room.kms.counts.count({ operation: 'Decrypt', key: arn })).toBe(1);
+});
+
+test('Tenants whose keys hang keep nobody waiting, less than a second the first time and not at all from then on', async () => {
+  const hanging = new Set(Array.from({ length: 40 }, (_, at) => `${tenant}-${at}`));
+  let hung = Promise.withResolvers<boolean>();
+  const { check, asked } = await startProcess([...hanging, tenant], async (held) =>
+    hanging.has(held.tenant) ? hung.promise : true,
+  );
+  const timesAsked = (): number => asked.filter((name) => name === tenant).length;
+  const fail = (): void => hung.reject(new SealdexError('KMS_FAILED'));
+
+  clock.advance(INTERVAL_MS);
+  const first = check.tick();
+  for (const started of [16, 32]) {
+    await eventually(() => asked.length === started);
+    clock.advance(250);
+  }
+  await eventually(() => timesAsked() === 1);
+  fail();
+  await first;
+  // Redis' clock stands still for this one: what it would have let run out goes.
+  await redis.del(leaseOf(tenant));
+  expect(check.unaskedMs()).toBe(INTERVAL_MS + 500);
+
+  hung = Promise.withResolvers();
+  clock.advance(INTERVAL_MS);
+  const second = check.tick();
+  await eventually(() => timesAsked() === 2);
+  fail();
+  await second;
+});
+
+test('The looks go on while a key hangs, and do not ask for that one again', async () => {
+  const hung = Promise.withResolvers<boolean>();
+  const late = `${tenant}-late`;
+  const names = [tenant];
+  const { check, asked } = openProcess(names, async (held) => held.tenant !== tenant || hung.promise);
+  const looked = (isSeen: () => boolean) => eventually(() => (clock.advance(1000), isSeen()));
+  clock.advance(INTERVAL_MS);
+  await looked(() => asked.length > 0);
+  names.push(late);
+  await looked(() => asked.length > 1);
+  expect(asked).toEqual([tenant, late]);
+  hung.resolve(true);
+  await check.stop();
 });
