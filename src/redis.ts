@@ -68,7 +68,7 @@ export function keysNaming(queue: string, tenant: string): string[] {
     keys.dataKey('documents', tenant, '*', '*'),
     keys.dataKey('intake', tenant, '*', '*'),
     keys.lease(`gate:${gate}`),
-    keys.lease(`key-check:${gate}`),
+    keys.lease(`revocation-check:${gate}`),
     keys.reencryption(tenant),
     ...QUEUE_NAMES.map((name) => queueKeys(keys, name)).flatMap((own) => [own.parked(gate), own.letters(tenant, '*')]),
   ];

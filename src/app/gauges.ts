@@ -55,7 +55,7 @@ export function busyShare(): () => number {
 
 export function gauges(
   metrics: Metrics,
-  { ring, keyCheck }: Guard,
+  { ring, revocationCheck }: Guard,
   heartbeats: () => Promise<readonly Heartbeat[]>,
   inFlightBytes: () => number,
   readiness: WorkerReadiness,
@@ -64,7 +64,7 @@ export function gauges(
   metrics.gauge('sealdex_oldest_key_age_seconds', () => ring.stats().oldestMs / 1000);
   metrics.gauges('sealdex_key_unasked_seconds', async () =>
     // Without Redis each process knows of itself only.
-    unaskedByRole(await heartbeats().catch(() => []), keyCheck.unaskedMs()),
+    unaskedByRole(await heartbeats().catch(() => []), revocationCheck.unaskedMs()),
   );
   metrics.gauges('sealdex_audit_failures', async () => auditFailuresByRole(await heartbeats().catch(() => [])));
   metrics.gauge('sealdex_content_in_flight_bytes', inFlightBytes);

@@ -5,7 +5,7 @@ import type { Config } from '../config.ts';
 import { SealdexError } from '../errors.ts';
 import { readHeartbeats } from '../heartbeat.ts';
 import { periodAt } from '../keys/data-key.ts';
-import { startKeyCheck, type KeyCheck } from '../keys/key-check.ts';
+import { startRevocationCheck, type RevocationCheck } from '../keys/revocation-check.ts';
 import { KeyRing } from '../keys/key-ring.ts';
 import type { Kms } from '../keys/kms.ts';
 import { createSharedKeys } from '../keys/shared-keys.ts';
@@ -39,7 +39,7 @@ export interface Guard {
   readonly ring: KeyRing;
   readonly told: Told;
   /** Asks KMS again for the keys that are in memory. */
-  readonly keyCheck: KeyCheck;
+  readonly revocationCheck: RevocationCheck;
   /** Real calls, past the key ring. @throws SealdexError of KMS */
   readonly tryKey: (tenant: string, keyArn: string) => Promise<void>;
   readonly platformKeyWorks: () => Promise<boolean>;
@@ -91,17 +91,17 @@ export async function openGuard(deps: GuardDeps): Promise<Guard> {
     onWipe: (reason) => metrics.count('sealdex_key_wipes_total', { reason }),
   });
   wipe = (matches) => ring.wipe(matches);
-  const keyCheck = startKeyCheck({ clock, redis, keys, ring, keyCheckMs: config.keyCheckMs });
+  const revocationCheck = startRevocationCheck({ clock, redis, keys, ring, keyCheckMs: config.keyCheckMs });
   return {
     gates,
     verdict,
     ring,
     told,
-    keyCheck,
+    revocationCheck,
     tryKey: (tenant, keyArn) => tried(tenant, keyArn, 'documents'),
     platformKeyWorks,
     async stop() {
-      await keyCheck.stop();
+      await revocationCheck.stop();
       await gates.stop();
       ring.close();
     },

@@ -107,7 +107,7 @@ export function beat(
 ): void {
   const facts = async () => {
     const { keys, oldestMs, tenants } = ring.stats();
-    const unaskedMs = guard.keyCheck.unaskedMs();
+    const unaskedMs = guard.revocationCheck.unaskedMs();
     return {
       keys,
       oldestKeyMs: oldestMs,

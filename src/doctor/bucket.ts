@@ -150,14 +150,14 @@ async function system({ store, queue, role, bucket }: BucketDeps, signal: AbortS
   // What stands there may neither be replaced nor, elsewhere, be removed again.
   const refused: string[] = [];
   for (const key of [birth, reencryptedKey(queue, `doctor-${random()}`)]) {
-    const denied = await faultOf(store.tryPut(key, signal));
+    const denied = (await faultOf(store.head(key, { signal }))) ?? (await faultOf(store.tryPut(key, signal)));
     if (denied && denied.reason !== 'AccessDenied') return unreachable(bucket, denied);
     if (denied) refused.push(key === birth ? birth : `system/${queue}/reencrypted/*`);
   }
   if (refused.length === 0) return ok('An object was written, read and removed.');
   return fail(
-    `Writing ${refused.join(' and ')} is refused (AccessDenied).`,
-    `Allow ${role} s3:PutObject there: ${print}`,
+    `Reading or writing ${refused.join(' and ')} is refused (AccessDenied).`,
+    `Allow ${role} s3:GetObject, s3:PutObject there: ${print}`,
   );
 }
 

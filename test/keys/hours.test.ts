@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { sleep, systemClock } from '../../src/clock.ts';
 import { periodAt, type KeyContext } from '../../src/keys/data-key.ts';
-import { startKeyCheck, type KeyCheck } from '../../src/keys/key-check.ts';
+import { startRevocationCheck, type RevocationCheck } from '../../src/keys/revocation-check.ts';
 import type { Kms } from '../../src/keys/kms.ts';
 import { gateId } from '../../src/names.ts';
 import { redisKeys } from '../../src/redis.ts';
@@ -32,7 +32,7 @@ interface Tenant {
 
 interface Process extends OneRing {
   readonly clock: FakeClock;
-  readonly check: KeyCheck;
+  readonly check: RevocationCheck;
 }
 
 /** KMS calls. */
@@ -91,7 +91,7 @@ async function startProcess(kms: Kms, keyCheckMs: number): Promise<Process> {
   const clock = new FakeClock();
   const one = await room.open({ clock, kms });
   const keys = redisKeys(room.config.queue);
-  const check = startKeyCheck({ clock, redis: one.redis, keys, ring: one.ring, keyCheckMs });
+  const check = startRevocationCheck({ clock, redis: one.redis, keys, ring: one.ring, keyCheckMs });
   // From here on it looks when the test says so.
   await check.stop();
   return { ...one, clock, check };
@@ -118,7 +118,7 @@ async function useAll(processes: readonly Process[], tenants: readonly Tenant[])
 /** Redis' clock cannot be moved: what it would have let run out by then goes, and the rest comes nearer. */
 async function age({ redis }: Process, tenants: readonly Tenant[], ms: number): Promise<void> {
   const keys = redisKeys(room.config.queue);
-  const leases = tenants.map(({ tenant, arn }) => keys.lease(`key-check:${gateId(tenant, arn)}`));
+  const leases = tenants.map(({ tenant, arn }) => keys.lease(`revocation-check:${gateId(tenant, arn)}`));
   await redis.eval(
     `for _, key in ipairs(KEYS) do
       local left = redis.call('PTTL', key)

@@ -1,6 +1,10 @@
 // The revocation check as one of a fleet: whose leases count, what becomes of a check that asked nobody, and of keys that hang.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { startKeyCheck, type KeyCheck, type KeyCheckDeps } from '../../src/keys/key-check.ts';
+import {
+  startRevocationCheck,
+  type RevocationCheck,
+  type RevocationCheckDeps,
+} from '../../src/keys/revocation-check.ts';
 import { SealdexError } from '../../src/errors.ts';
 import { gateId } from '../../src/names.ts';
 import { closeRedis, openRedis, redisKeys, type Redis, type RedisKeys } from '../../src/redis.ts';
@@ -34,21 +38,21 @@ beforeEach(() => {
 });
 
 const ARN = 'arn:aws:kms:us-west-2:111122223333:key/held';
-const leaseOf = (name: string): string => keys.lease(`key-check:${gateId(name, ARN)}`);
+const leaseOf = (name: string): string => keys.lease(`revocation-check:${gateId(name, ARN)}`);
 
 interface Process {
-  readonly check: KeyCheck;
+  readonly check: RevocationCheck;
   /** Tenants for whose keys KMS was asked. */
   readonly asked: string[];
 }
 
-type AskAgain = KeyCheckDeps['ring']['askAgain'];
+type AskAgain = RevocationCheckDeps['ring']['askAgain'];
 
 /** One that has keys of these tenants since now. */
 function openProcess(names: readonly string[], askAgain: AskAgain): Process {
   const asked: string[] = [];
   const askedAt = clock.monotonic();
-  const check = startKeyCheck({
+  const check = startRevocationCheck({
     clock,
     redis,
     keys,

@@ -9,7 +9,7 @@ import { ask, type Redis, type RedisKeys } from '../redis.ts';
 import type { KeyRing, HeldUnder } from './key-ring.ts';
 import { Turns } from './turns.ts';
 
-export interface KeyCheckDeps {
+export interface RevocationCheckDeps {
   readonly clock: Clock;
   readonly redis: Redis;
   readonly keys: RedisKeys;
@@ -18,7 +18,7 @@ export interface KeyCheckDeps {
   readonly keyCheckMs: number;
 }
 
-export interface KeyCheck {
+export interface RevocationCheck {
   /** Asks for every key that is due. */
   tick(): Promise<void>;
   /** How long ago KMS last said yes, of the key of which that is longest ago: milliseconds; 0 without keys. */
@@ -40,7 +40,7 @@ interface Known {
   due: number;
 }
 
-export function startKeyCheck(deps: KeyCheckDeps): KeyCheck {
+export function startRevocationCheck(deps: RevocationCheckDeps): RevocationCheck {
   const { clock, keyCheckMs } = deps;
   const known = new Map<string, Known>();
   /** Since when a lease is in the way of which nobody has said yes. */
@@ -92,7 +92,7 @@ export function startKeyCheck(deps: KeyCheckDeps): KeyCheck {
 
   const check = async (held: HeldUnder): Promise<void> => {
     const id = idOf(held);
-    const key = deps.keys.lease(`key-check:${id}`);
+    const key = deps.keys.lease(`revocation-check:${id}`);
     const now = clock.monotonic();
     const lease = await takeLease(deps.redis, key, LEASE_MS, Math.max(LEASE_MS, keyCheckMs));
     if (!lease && heeds(id, now, await ask(deps.redis.pttl(key)))) return;

@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
 import { periodAt, periodEnd } from '../../src/keys/data-key.ts';
-import { startKeyCheck, type KeyCheck } from '../../src/keys/key-check.ts';
+import { startRevocationCheck, type RevocationCheck } from '../../src/keys/revocation-check.ts';
 import { redisKeys } from '../../src/redis.ts';
 import { FakeClock } from '../support/clock.ts';
 import { contextOf, HOUR_MS, openRoom, type OneRing, type Room } from './fixture.ts';
@@ -19,7 +19,7 @@ afterAll(() => room[Symbol.asyncDispose]());
 
 interface Checked extends OneRing {
   readonly clock: FakeClock;
-  readonly check: KeyCheck;
+  readonly check: RevocationCheck;
   readonly tenant: string;
   readonly arn: string;
   readonly decrypts: () => number;
@@ -31,7 +31,7 @@ async function open(leftMs: number): Promise<Checked> {
   const clock = new FakeClock(periodEnd(contextOf(tenant).period)! - leftMs);
   const one = await room.open({ clock });
   const keys = redisKeys(room.config.queue);
-  const check = startKeyCheck({ clock, redis: one.redis, keys, ring: one.ring, keyCheckMs: CHECK_MS });
+  const check = startRevocationCheck({ clock, redis: one.redis, keys, ring: one.ring, keyCheckMs: CHECK_MS });
   // From here on it looks when the test says so.
   await check.stop();
   return { ...one, clock, check, tenant, arn, decrypts: () => room.kms.counts.count({ tenant, operation: 'Decrypt' }) };

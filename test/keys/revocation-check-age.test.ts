@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
 import { periodAt } from '../../src/keys/data-key.ts';
-import { startKeyCheck } from '../../src/keys/key-check.ts';
+import { startRevocationCheck } from '../../src/keys/revocation-check.ts';
 import { gateId } from '../../src/names.ts';
 import { redisKeys } from '../../src/redis.ts';
 import { FakeClock } from '../support/clock.ts';
@@ -27,12 +27,12 @@ async function fleet(keyCheckMs: number) {
   const { redis, ...first } = await room.open({ clock });
   const rings = [{ redis, ...first }, await room.open({ clock })];
   const processes = rings.map((one) => ({
-    check: startKeyCheck({ clock, redis: one.redis, keys, ring: one.ring, keyCheckMs }),
+    check: startRevocationCheck({ clock, redis: one.redis, keys, ring: one.ring, keyCheckMs }),
     encrypt: () => one.ring.current(tenant, arn, 'documents', 1),
   }));
   // Where there is a loop at all, the test makes its turns; without an interval there must be none to make.
   if (keyCheckMs > 0) for (const { check } of processes) await check.stop();
-  const lease = keys.lease(`key-check:${gateId(tenant, arn)}`);
+  const lease = keys.lease(`revocation-check:${gateId(tenant, arn)}`);
   /** A look of both processes, the time of the test's clock having passed for Redis too. Answers both ages. */
   const look = async (ms = LOOK_MS): Promise<number[]> => {
     const leftMs = await redis.pttl(lease);
