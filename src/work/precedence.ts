@@ -26,11 +26,15 @@ export class Precedence {
     };
   }
 
-  /** One that can wait is in work until the answer is called; undefined while another one is. */
+  /** One that can wait is in work until the answer is called, for the first time; undefined while another one is. */
   goLast(): (() => void) | undefined {
     if (this.#isLastTaken) return undefined;
     this.#isLastTaken = true;
-    return () => void (this.#isLastTaken = false);
+    let isOver = false;
+    return () => {
+      if (!isOver) this.#isLastTaken = false;
+      isOver = true;
+    };
   }
 
   /** Between two steps of one that can wait: resolves when none that goes first is in work, or after the longest wait. */

@@ -32,7 +32,7 @@ export async function runReencryptJob(deps: WorkDeps, job: ReencryptJob, signal:
   const leave = deps.precedence.goLast();
   if (!leave) return waitsForOthers();
   try {
-    return await admit(deps, job, signal, (known, phase, ending) => runPage(deps, known, job, phase, ending));
+    return await admit(deps, job, signal, (known, phase, ending) => runPage(deps, known, job, phase, ending, leave));
   } catch (error) {
     // No room for the next page, or no agreement on the time: this one comes back, and finds another one's turn or all moved.
     if (error instanceof SealdexError && LATER.has(error.code)) return waitsForOthers();
@@ -50,6 +50,7 @@ async function runPage(
   job: ReencryptJob,
   phase: Phase,
   signal: AbortSignal,
+  leave: () => void,
 ): Promise<Outcome> {
   const { clock, metrics, reencryption } = deps;
   const pass = await reencryption.passOf(job);
@@ -61,6 +62,8 @@ async function runPage(
   const { next, counts } = await movePage(deps, owner, job, phase, signal);
   for (const result of Object.keys(counts) as Became[])
     if (counts[result] > 0) metrics.count('sealdex_reencrypted_objects_total', { result }, counts[result]);
+  // Before: the next page may be taken the moment that it is in the queue.
+  leave();
   await reencryption.turn(pass, counts, next);
   return { kind: 'done' };
 }

@@ -5,6 +5,8 @@
 export type BusyShare = () => number;
 
 const MOST = 16;
+/** With one at a time a move is half as fast; with four, others notice it (bench/reencrypt.ts). */
+const LEAST = 2;
 const LOOK_EVERY = 16;
 /** Below, half as many more; above, half as many. */
 const IDLE = 0.35;
@@ -12,7 +14,7 @@ const BUSY = 0.6;
 
 export class Width {
   readonly #busyShare: BusyShare;
-  #width = 1;
+  #width = LEAST;
   #isIdle = false;
   #ended = 0;
 
@@ -43,6 +45,6 @@ export class Width {
     const share = this.#busyShare();
     this.#isIdle = share < IDLE;
     if (this.#isIdle) this.#width = Math.min(MOST, Math.ceil(this.#width * 1.5));
-    if (share > BUSY) this.#width = Math.max(1, Math.floor(this.#width / 2));
+    if (share > BUSY) this.#width = Math.max(LEAST, Math.floor(this.#width / 2));
   }
 }

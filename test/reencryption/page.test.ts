@@ -49,16 +49,16 @@ test('Several are under way at once, and each is counted', async () => {
   expect(await room.under(tenant)).toEqual({ [current]: 12 });
 });
 
-test('One alone is under way where the event loop is not idle', async () => {
+test('Two are under way where the event loop is not idle', async () => {
   const { faults, requests } = room.work.house.services.s3;
   requests.reset();
-  const hanging = faults.set({ match: isPut, fault: { kind: 'hang' }, times: 1 });
+  const hanging = faults.set({ match: isPut, fault: { kind: 'hang' }, times: 2 });
   const run = runFirst({ width: new Width(() => 0.5) });
-  await eventually(() => requests.count(isPut) === 1);
+  await eventually(() => requests.count(isPut) === 2);
   await new Promise((resolve) => {
     setImmediate(resolve);
   });
-  expect(requests.count(isPut)).toBe(1);
+  expect(requests.count(isPut)).toBe(2);
   hanging.clear();
   expect(await run).toEqual({ kind: 'done' });
 });

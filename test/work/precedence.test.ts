@@ -70,4 +70,7 @@ test('One of those that can wait is in work at a time', () => {
   expect(precedence.goLast()).toBeUndefined();
   leave!();
   expect(precedence.goLast()).toBeTypeOf('function');
+  // Said twice, it does not end another one's.
+  leave!();
+  expect(precedence.goLast()).toBeUndefined();
 });

@@ -18,12 +18,12 @@ function open(): { width: Width; busy: { share: number; asked: number } } {
   return { width, busy };
 }
 
-test('It begins with one, and grows after each 16 that leave the event loop idle, up to 16', () => {
+test('It begins with two, and grows after each 16 that leave the event loop idle, up to 16', () => {
   const { width, busy } = open();
-  expect(width).toMatchObject({ width: 1, isIdle: false });
-  expect(after(width, busy, 15, 0.1)).toBe(1);
-  expect(after(width, busy, 1, 0.1)).toBe(2);
-  expect(after(width, busy, 32, 0.34)).toBe(5);
+  expect(width).toMatchObject({ width: 2, isIdle: false });
+  expect(after(width, busy, 15, 0.1)).toBe(2);
+  expect(after(width, busy, 1, 0.1)).toBe(3);
+  expect(after(width, busy, 32, 0.34)).toBe(8);
   expect(after(width, busy, 10_000, 0.1)).toBe(16);
 });
 
@@ -34,7 +34,7 @@ test('It stays where the event loop is at work for about half of the time, and i
   expect(after(width, busy, 160, 0.5)).toBe(16);
   expect(width.isIdle).toBe(false);
   expect(after(width, busy, 16, 0.7)).toBe(8);
-  expect(after(width, busy, 160, 1)).toBe(1);
+  expect(after(width, busy, 160, 1)).toBe(2);
 });
 
 test('Time in which nothing was done does not count', () => {
@@ -42,6 +42,6 @@ test('Time in which nothing was done does not count', () => {
   after(width, busy, 15, 0.1);
   width.begin();
   expect(busy.asked).toBe(1);
-  expect(after(width, busy, 15, 0.1)).toBe(1);
-  expect(after(width, busy, 1, 0.1)).toBe(2);
+  expect(after(width, busy, 15, 0.1)).toBe(2);
+  expect(after(width, busy, 1, 0.1)).toBe(3);
 });
