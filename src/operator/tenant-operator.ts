@@ -50,10 +50,10 @@ export interface TenantOperator {
   countKeys(tenant: string, signal: AbortSignal): Promise<ReadonlyMap<string, number>>;
 }
 
-export type TenantOperatorDeps = Omit<SetKeyDeps, 'checkKey'> & {
+export interface TenantOperatorDeps extends SetKeyDeps {
   readonly reencryption: Reencryption;
   readonly store: Store;
-};
+}
 
 export function createTenantOperator(deps: TenantOperatorDeps): TenantOperator {
   const { tenants, reencryption } = deps;

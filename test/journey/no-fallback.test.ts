@@ -103,7 +103,9 @@ test('nor a file that is kept, or the document that is read from it', async () =
 test('nor what is stored, while it moves to a key that does not work', async () => {
   const { kms } = house.services;
   const moves = await keepers('move');
-  await using _worker = await startIndexWorker(house.settings, { log: 'silent' });
+  // Each moves one tenant's objects at a time.
+  await using workers = new AsyncDisposableStack();
+  for (let count = 0; count < 4; count++) workers.use(await startIndexWorker(house.settings, { log: 'silent' }));
   const stored: string[] = [];
   for (const { tenant } of moves) stored.push(await upload(tenant));
   for (const jobId of stored) expect(await house.end(jobId, 90_000)).toBe('done');
@@ -119,7 +121,7 @@ test('nor what is stored, while it moves to a key that does not work', async () 
   }
   // They step aside for each other until each has had its turn.
   for (const { to, jobId } of jobs) {
-    await eventually(() => kms.counts.count({ key: to }) > 0, { timeoutMs: 60_000 });
+    await eventually(() => kms.counts.count({ key: to }) > 0, { timeoutMs: 150_000 });
     await failed(jobId);
   }
   for (const { tenant, arn } of moves)

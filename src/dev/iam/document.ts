@@ -3,7 +3,6 @@
 // What a document decides is evaluate.ts' business.
 
 export interface Statement {
-  readonly sid: string | undefined;
   readonly effect: 'Allow' | 'Deny';
   /** Patterns, in lower case: names of actions have no case. */
   readonly actions: readonly string[];
@@ -76,8 +75,8 @@ function statementOf(value: unknown, kind: Kind): Statement {
   const resources = textsOf(statement['Resource'], 'Resource');
   // A key policy is about its own key, which it calls `*`.
   if (isOfResource && resources.some((resource) => resource !== '*')) refuse('Resource');
+  if (statement['Sid'] !== undefined) textOf(statement['Sid'], 'Sid');
   return {
-    sid: statement['Sid'] === undefined ? undefined : textOf(statement['Sid'], 'Sid'),
     effect,
     actions: textsOf(statement['Action'], 'Action').map((action) => actionOf(action, kind)),
     principals: isOfResource ? principalsOf(statement['Principal']) : undefined,
