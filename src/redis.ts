@@ -1,7 +1,7 @@
 // Redis: how we connect, every key name of ours, and the one way in which a script runs or a command fails.
 // BullMQ's own keys live under the same prefix; only src/queue touches those.
 import { Redis } from 'ioredis';
-import { PROMPT_MS, systemClock, withDeadline, type Patience } from './clock.ts';
+import { PROMPT_MS, systemClock, withDeadline, type Patience, type Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import { SealdexError } from './errors.ts';
 import { QUEUE_NAMES, type QueueName } from './names.ts';
@@ -223,6 +223,12 @@ export const infoField = (info: string | undefined, name: string): string | unde
 /** Delays and revisions are wall clock times: two clocks further apart would put jobs far away and order them wrongly. */
 export const MAX_SKEW_MS = 60_000;
 
+/** For who writes a time down that other processes compare with theirs. @throws SealdexError `CLOCK_SKEW` */
+export async function checkClock(redis: Redis, clock: Clock): Promise<void> {
+  const [seconds] = await ask(redis.time());
+  if (Math.abs(Number(seconds) * 1000 - clock.now()) > MAX_SKEW_MS) throw new SealdexError('CLOCK_SKEW');
+}
+
 /**
  * Reads what INFO tells of the server (CONFIG is refused by managed ones). Answers warnings.
  * @throws SealdexError `CONFIG_INVALID` when Redis is too old or may evict keys: that would lose jobs;
@@ -232,8 +238,7 @@ export async function checkRedis(redis: Redis): Promise<string[]> {
   const [server, memory, persistence] = await Promise.all(
     ['server', 'memory', 'persistence'].map((section) => ask(redis.info(section))),
   );
-  const [seconds] = await ask(redis.time());
-  if (Math.abs(Number(seconds) * 1000 - systemClock.now()) > MAX_SKEW_MS) throw new SealdexError('CLOCK_SKEW');
+  await checkClock(redis, systemClock);
   const version = infoField(server, 'redis_version') ?? '0';
   if (!isNewEnough(version))
     throw new SealdexError('CONFIG_INVALID', `REDIS_URL: Redis ${version} is too old; 6.2 or later is needed.`);

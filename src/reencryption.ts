@@ -9,7 +9,7 @@ import { estimateBytes } from './queue/backlog.ts';
 import { LAST_PRIORITY } from './queue/fair-share.ts';
 import type { JobQueue } from './queue/queues.ts';
 import type { JobState } from './queue/whereabouts.ts';
-import type { Redis, RedisKeys } from './redis.ts';
+import { ask, type Redis, type RedisKeys } from './redis.ts';
 import {
   NOTHING_YET,
   readRecord,
@@ -22,16 +22,9 @@ import {
 } from './reencryption/record.ts';
 import type { Store } from './store/s3.ts';
 import { readReencrypted, writeReencrypted } from './store/reencrypted.ts';
-import type { Tenants } from './tenants.ts';
+import { SETTLED_MS, type Tenants } from './tenants.ts';
 
 export type { PassCounts } from './reencryption/record.ts';
-
-/**
- * After a change of the key nothing is encrypted under the former one by anybody who has not seen it: for 5 minutes a
- * process may have the tenant's file cached, for 5 minutes more a job or an upload that began with it may run, and clocks
- * may differ by one. Only what is listed later is all that there will ever be.
- */
-const SEEN_MS = 900_000;
 
 /** One pass over all objects of a tenant, at a page of it. */
 export interface Pass {
@@ -50,6 +43,12 @@ export interface ReencryptionProgress {
   readonly passBegun?: number;
   readonly doneAt?: number;
   readonly counts?: PassCounts;
+  /** When all was done: objects that could not be read, and so were not moved. */
+  readonly left?: number;
+  /** When nobody can use the former key for anything new any more: wall clock, milliseconds. */
+  readonly settledAt?: number;
+  /** Jobs of the tenant in the queue, waiting, parked or dead: small content travels in them, and does not move. */
+  readonly queued?: number;
   /** The page that comes next; its job tells why nothing moves. */
   readonly jobId?: string;
 }
@@ -130,10 +129,11 @@ export function createReencryption(deps: ReencryptionDeps): Reencryption {
     async mend(tenant) {
       const { reencryption, deleted } = await tenants.show(tenant);
       if (!reencryption || deleted) return false;
-      if ((await readReencrypted(store, queueName, tenant))?.change === reencryption.id) return false;
       const found = await read(tenant);
       const { record } = found;
-      if (record?.change === reencryption.id && record.page) {
+      const goesOn = record?.change === reencryption.id && record.page !== undefined;
+      if (!goesOn && (await readReencrypted(store, queueName, tenant))?.change === reencryption.id) return false;
+      if (goesOn && record.page) {
         if (LIVES.has((await queue.status(record.page.id)).state)) return false;
         if (await addPage(tenant, record)) return true;
       }
@@ -158,7 +158,7 @@ export function createReencryption(deps: ReencryptionDeps): Reencryption {
       }
       const { reencryption } = await tenants.fresh(tenant);
       if (reencryption?.id !== change) return;
-      const safe = reencryption.since + SEEN_MS;
+      const safe = reencryption.since + SETTLED_MS;
       if (begun < safe) {
         await beginAt(tenant, found, change, Math.max(safe, clock.now()));
         return;
@@ -169,18 +169,22 @@ export function createReencryption(deps: ReencryptionDeps): Reencryption {
     },
 
     async progress(tenant) {
-      const { reencryption } = await tenants.fresh(tenant);
-      if (!reencryption) return { state: 'none' };
+      const { reencryption, deleted } = await tenants.show(tenant);
+      if (!reencryption || deleted) return { state: 'none' };
       const { id, since } = reencryption;
+      const about = { since, settledAt: since + SETTLED_MS };
       const { record } = await read(tenant);
-      const ended = await readReencrypted(store, queueName, tenant);
       const isMine = record?.change === id;
-      const jobId = record?.page?.id;
+      const jobId = isMine ? record.page?.id : undefined;
       const pass = isMine
         ? { passBegun: record.begun, counts: record.counts, ...(jobId === undefined ? {} : { jobId }) }
         : {};
-      if (ended?.change === id) return { state: 'done', since, doneAt: ended.at, ...pass };
-      return { state: isMine ? 'moving' : 'not begun', since, ...pass };
+      // One that was begun anew after the end is not over.
+      if (jobId !== undefined) return { state: 'moving', ...about, ...pass };
+      const ended = await readReencrypted(store, queueName, tenant);
+      if (ended?.change !== id) return { state: isMine ? 'moving' : 'not begun', ...about, ...pass };
+      const queued = Number((await ask(redis.hget(keys.backlogJobs, tenant))) ?? 0);
+      return { state: 'done', ...about, doneAt: ended.at, left: ended.left, queued, ...pass };
     },
   };
 }

@@ -1,6 +1,6 @@
 // What is said of a tenant whose KMS key was changed: what the tenant cannot yet revoke, how far the move has come, what it waits
 // for, and what still needs the former key when all that is stored has moved.
-import type { Operator, ReencryptionProgress, ShownJob, Status, TenantFile } from '../app.ts';
+import type { Operator, ReencryptionProgress, ShownJob, TenantFile } from '../app.ts';
 import { systemClock } from '../clock.ts';
 import { PLATFORM } from '../names.ts';
 import { counted, time } from './terminal.ts';
@@ -10,20 +10,11 @@ export interface Moving {
   readonly progress: ReencryptionProgress;
   /** The job of the page that comes next, when it does not move by itself. */
   readonly stuck?: Pick<ShownJob, 'state' | 'code'> | undefined;
-  /** Of the tenant, in the queue: they carry content under the key that it came under. */
-  readonly parked?: number;
-  readonly dead?: number;
-  /** Whether jobs from before the change may wait yet, of whichever tenant. */
-  readonly hasOldJobs?: boolean;
 }
 
 export async function movingOf(operator: Operator, file: TenantFile): Promise<Moving> {
   const progress = await operator.reencryption(file.tenant);
-  if (progress.state === 'none') return { file, progress };
-  const stuck = await stuckPage(operator, progress);
-  return progress.state === 'done'
-    ? { file, progress, ...leftIn(await operator.status(), file.tenant, progress) }
-    : { file, progress, stuck };
+  return { file, progress, stuck: await stuckPage(operator, progress) };
 }
 
 /** The page's job when it is parked or dead: it moves nothing before somebody has done something. */
@@ -34,17 +25,6 @@ export async function stuckPage(
   if (state !== 'moving' || jobId === undefined) return undefined;
   const job = await operator.job(jobId);
   return job.state === 'parked' || job.state === 'dead' ? job : undefined;
-}
-
-function leftIn(status: Status, tenant: string, { since = 0 }: ReencryptionProgress): Partial<Moving> {
-  const ofTenant = <T extends { tenant?: string }>(all: readonly T[]): T[] =>
-    all.filter((one) => one.tenant === tenant);
-  const oldest = Math.max(status.index.oldestWaitingMs ?? 0, status.upload.oldestWaitingMs ?? 0);
-  return {
-    parked: ofTenant(status.parkedByTenant).reduce((sum, { jobs }) => sum + jobs, 0),
-    dead: ofTenant(status.deadByTenant).reduce((sum, { letters }) => sum + letters, 0),
-    hasOldJobs: systemClock.now() - oldest < since,
-  };
 }
 
 /** One sentence a line; none for a tenant whose key was never changed. */
@@ -84,25 +64,19 @@ function moveLines({ file, progress, stuck }: Moving, changed: string, former: s
   ];
 }
 
-function doneLines(
-  { file, progress, parked = 0, dead = 0, hasOldJobs = false }: Moving,
-  changed: string,
-  former: string,
-  again: string,
-): string[] {
-  const unreadable = progress.counts?.unreadable ?? 0;
-  const at = progress.doneAt === undefined ? '' : ` since ${time(progress.doneAt)}`;
+function doneLines({ file, progress }: Moving, changed: string, former: string, again: string): string[] {
+  const { left = 0, queued = 0, doneAt, settledAt } = progress;
+  const at = doneAt === undefined ? '' : ` since ${time(doneAt)}`;
   const stored =
-    unreadable === 0
+    left === 0
       ? `${changed}; all that is stored is under the current key${at}.`
-      : `${changed}; ${counted(unreadable, 'object')} could not be read: still under ${former}. Once that key reads them: ${again}`;
-  if (parked + dead > 0)
+      : `${changed}; ${counted(left, 'object')} could not be read: still under ${former}. Once that key reads them: ${again}`;
+  if (queued > 0)
     return [
       stored,
-      `${counted(parked, 'parked job')} and ${counted(dead, 'dead letter')} of it may need ${former} yet: small content travels in them, under the key that it came under. Before that key goes, let them go on, replay or discard them: sealdex dead list --tenant ${file.tenant}`,
+      `${counted(queued, 'job')} of it ${queued === 1 ? 'is' : 'are'} in the queue, waiting, parked or dead. Those from before ${settledAt === undefined ? 'the change' : time(settledAt)} may need ${former} yet: small content travels in them, under the key that it came under. Before that key goes, let them go on, replay or discard them: sealdex dead list --tenant ${file.tenant}`,
     ];
-  if (hasOldJobs) return [stored, `Jobs from before the change wait in the queue: they may need ${former} yet.`];
-  return unreadable === 0 ? [stored, `Nothing of it needs ${former} any more.`] : [stored];
+  return left === 0 ? [stored, `Nothing of it needs ${former} any more.`] : [stored];
 }
 
 function formerOf(file: TenantFile): string {

@@ -6,9 +6,9 @@ import { SealdexError } from '../errors.ts';
 import { checkName } from '../names.ts';
 import type { Gates } from '../parking/gate.ts';
 import { shutByWord } from '../parking/word.ts';
-import { ask, MAX_SKEW_MS } from '../redis.ts';
+import { checkClock } from '../redis.ts';
 import type { Store } from '../store/s3.ts';
-import { CACHE_MS, type TenantFile, type Tenants } from '../tenants.ts';
+import { SETTLED_MS, type TenantFile, type Tenants } from '../tenants.ts';
 import { KINDS, nothingFound, totalOf, UNKNOWN_TO_STORE, type Counts, type Found, type Hidden } from './counts.ts';
 import { removeFromRedis, type KeyspaceDeps } from './keyspace.ts';
 import { removeObjects, type PassOptions } from './objects.ts';
@@ -20,16 +20,6 @@ export interface DeleteDeps extends KeyspaceDeps {
   readonly gates: Gates;
   readonly clock: Clock;
 }
-
-/** What somebody who has just looked at the tenant may go on doing: an upload's stream takes the longest, a job half of it. */
-export const LONGEST_WORK_MS = 600_000;
-
-/**
- * From the mark on, until nobody can write for the tenant any more: who missed the news knows it for as long as a tenant is
- * cached, then may begin the longest work; and two clocks may be apart from Redis', one each way. That all live processes
- * have heard would not shorten it: what one of them began is not known, nor what one does that Redis has lost sight of.
- */
-export const WAIT_MS = CACHE_MS + LONGEST_WORK_MS + 2 * MAX_SKEW_MS;
 
 /** Passes after the wait: the second finds nothing, unless jobs were in work. */
 const ROUNDS = 10;
@@ -74,7 +64,8 @@ export async function countTenant(deps: DeleteDeps, tenant: string, signal?: Abo
 export async function deleteTenant(deps: DeleteDeps, tenant: string, options: DeleteOptions = {}): Promise<Left> {
   const { clock, tenants } = deps;
   const { signal, onStep = () => {} } = options;
-  await checkClock(deps);
+  // The mark is compared with another process's clock when the deletion goes on there.
+  await checkClock(deps.redis, deps.clock);
   const by = options.operator === undefined ? {} : { operator: options.operator };
   const { file } = await tenants.put(checkName(tenant, 'tenant'), { deleted: { at: clock.now(), ...by } });
   const at = file.deleted?.at ?? clock.now();
@@ -86,7 +77,7 @@ export async function deleteTenant(deps: DeleteDeps, tenant: string, options: De
     Object.assign(total.counts, added(total.counts, found.counts));
     return found;
   };
-  const waitMs = Math.min(at + WAIT_MS - clock.now(), WAIT_MS);
+  const waitMs = Math.min(at + SETTLED_MS - clock.now(), SETTLED_MS);
   if (waitMs > 0) {
     await shutKeys(deps, file);
     onStep({ step: 'shut' });
@@ -118,12 +109,6 @@ async function pass(
   return found;
 }
 
-/** The mark is compared with another process's clock when the deletion goes on there. */
-async function checkClock({ redis, clock }: DeleteDeps): Promise<void> {
-  const [seconds] = await ask(redis.time());
-  if (Math.abs(Number(seconds) * 1000 - clock.now()) > MAX_SKEW_MS) throw new SealdexError('CLOCK_SKEW');
-}
-
 const GATE_ROUNDS = 5;
 
 /**
@@ -136,7 +121,7 @@ async function shutKeys({ gates, clock, config }: DeleteDeps, file: TenantFile):
   // Under those waits what came while its own key was shut.
   const platform = [config.platformKeyArn, ...config.platformFormerKeyArns];
   const now = clock.now();
-  const nextProbe = now + Math.min(WAIT_MS, 2 * config.probeMaxMs);
+  const nextProbe = now + Math.min(SETTLED_MS, 2 * config.probeMaxMs);
   const word = { code: 'TENANT_PAUSED', since: file.deleted?.at ?? now, note: 'the tenant was deleted' } as const;
   for (const keyArn of new Set([current, ...formerKeyArns, ...platform])) {
     const place = { tenant, keyArn, wasCurrent: keyArn === current };

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { platformArns } from '../config.ts';
 import type { GateRecord } from '../parking/gate.ts';
 import { isByOperator, released } from '../parking/word.ts';
+import { checkClock } from '../redis.ts';
 import { keyIn, lastChange } from '../tenants/key-change.ts';
 import { PLATFORM } from '../names.ts';
 import type { KeyChangeEntry } from '../tenants/shape.ts';
@@ -64,6 +65,8 @@ export async function keyEntry(
 }
 
 async function change(deps: SetKeyDeps, tenant: string, from: string, to: string): Promise<KeyChanged> {
+  // The move of what is stored, and its end, go by the time that is written down now.
+  await checkClock(deps.redis, deps.clock);
   await make(deps, tenant, await keyEntry(deps, from, to));
   return { tenant, from, to, changed: true };
 }

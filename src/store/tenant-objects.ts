@@ -1,5 +1,6 @@
 // All that a tenant has in S3 that is encrypted, page by page, whatever it is: read, and replaced by itself under another key.
 // Sees messages only; what an object is, its own file beside this one says.
+import { SealdexError } from '../errors.ts';
 import { readAll, type ListedObject, type PutAnswer, type Store, type StoredObject } from './s3.ts';
 
 /** In this order. */
@@ -49,7 +50,7 @@ export async function getTenantObject(
   return { ...stored, body: body(), discard: () => {} };
 }
 
-/** Puts the message in the object's place, with its metadata, if it is still that one. Answers whether it was. */
+/** Puts the message in the object's place, with its metadata, if it is still that one. Answers whether it was. @throws SealdexError `STORE_FAILED` */
 export async function replaceMessage(
   store: Store,
   key: string,
@@ -58,5 +59,7 @@ export async function replaceMessage(
   signal: AbortSignal,
 ): Promise<boolean> {
   const answer: PutAnswer = await store.put(key, message, { metadata: { ...metadata }, condition: { etag }, signal });
+  // Another write was under way, maybe our own first try: nobody need have replaced the object.
+  if (answer.kind === 'conflict') throw new SealdexError('STORE_FAILED', undefined, { reason: 'Conflict' });
   return answer.kind === 'written';
 }

@@ -11,7 +11,7 @@ import { headerOf } from '../support/message.ts';
 import { documentOf, keysUnder, openHouse, squeezed, textOf, type House } from './house.ts';
 
 /** As long as a process may not have seen a change. */
-const SEEN_MS = 960_000;
+const SEEN_MS = 1_080_000;
 
 const opened = new AsyncDisposableStack();
 let house: House;

@@ -13,7 +13,7 @@ import { documentOf, openHouse, type House } from './house.ts';
 
 const DAY_MS = 86_400_000;
 /** As long as a process may not have seen a change, and more. */
-const SEEN_MS = 960_000;
+const SEEN_MS = 1_080_000;
 const OWNER = '111122223333';
 const OUR_ACCOUNT = '444455556666';
 const OURS = `arn:aws:iam::${OUR_ACCOUNT}:role/sealdex`;

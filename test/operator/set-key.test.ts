@@ -1,5 +1,5 @@
 // A change of a tenant's KMS key whose process died behind the file: who says it again tells the processes that never heard of it.
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { createOperator, type Operator } from '../../src/app.ts';
 import { putTenantFile } from '../../src/tenants/file.ts';
 import { eventually } from '../support/eventually.ts';
@@ -29,4 +29,17 @@ test('another process hears of the key when it is set again, and the file stays 
   expect(await operator.setKey('acme', to)).toEqual({ tenant: 'acme', from: to, to, changed: false });
   await eventually(async () => (await there.tenants.get('acme')).keyArn === to);
   expect(await operator.tenant('acme')).toEqual(file);
+});
+
+test('a machine whose clock is wrong changes no key: the move, and its end, would go by that time', async () => {
+  const [from, to] = [services.kms.createKey(), services.kms.createKey()];
+  await operator.putTenant('globex', { plan: 'pro', kmsKeyArn: from });
+  const right = Date.now.bind(Date);
+  const behind = vi.spyOn(Date, 'now').mockImplementation(() => right() - 20 * 60_000);
+  try {
+    await expect(operator.setKey('globex', to)).rejects.toMatchObject({ code: 'CLOCK_SKEW' });
+  } finally {
+    behind.mockRestore();
+  }
+  expect((await operator.tenant('globex')).kmsKeyArn).toBe(from);
 });

@@ -1,6 +1,7 @@
 // A move that has lost its jobs is found and goes on; one that goes on, has ended or was never needed is left alone.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { redisKeys } from '../../src/redis.ts';
+import { readReencrypted, writeReencrypted } from '../../src/store/reencrypted.ts';
 import { openMovingRoom, type MovingRoom } from './room.ts';
 
 const opened = new AsyncDisposableStack();
@@ -130,4 +131,32 @@ test('A tenant whose key was never changed has nothing to move, and neither has 
   await room.deps.store.put(key, Buffer.from(JSON.stringify({ ...file, deleted: { at: 1 } })), {});
   expect(await room.healthy.mend(tenant)).toBe(false);
   expect(await room.waiting(tenant)).toEqual([]);
+});
+
+test('A pass that is begun anew after the end is not over before it has looked at everything, and goes on when it was lost', async () => {
+  const { current } = await room.changed(tenant, 1);
+  await room.healthy.mend(tenant);
+  await endsWell(current);
+  expect(await room.healthy.progress(tenant)).toMatchObject({ left: 0, queued: 0 });
+  await room.healthy.begin(tenant);
+  expect(await room.healthy.progress(tenant)).toMatchObject({ state: 'moving', counts: { moved: 0 } });
+  await lose(await only());
+  expect(await room.healthy.mend(tenant)).toBe(true);
+  await endsWell(current);
+});
+
+test('What the end left behind is told by its mark, whatever Redis has lost', async () => {
+  const { current } = await room.changed(tenant, 1);
+  await room.healthy.mend(tenant);
+  await endsWell(current);
+  const { change } = (await readReencrypted(room.deps.store, room.deps.queueName, tenant))!;
+  await writeReencrypted(room.deps.store, room.deps.queueName, tenant, { change, at: 1, left: 5 });
+  await room.deps.redis.del(recordKey());
+  expect(await room.healthy.progress(tenant)).toMatchObject({ state: 'done', left: 5 });
+});
+
+test('A tenant that was deleted has nothing to be moved', async () => {
+  await room.changed(tenant, 0);
+  await room.work.deps.tenants.put(tenant, { deleted: { at: 1 } });
+  expect(await room.healthy.progress(tenant)).toEqual({ state: 'none' });
 });

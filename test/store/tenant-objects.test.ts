@@ -5,7 +5,7 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
 import { loadConfig } from '../../src/config.ts';
 import { createStore, readAll } from '../../src/store/s3.ts';
-import { getTenantObject } from '../../src/store/tenant-objects.ts';
+import { getTenantObject, replaceMessage } from '../../src/store/tenant-objects.ts';
 import { testServices } from '../support/services.ts';
 
 const OBJECTS = 40;
@@ -73,6 +73,25 @@ test('A large body is not read before somebody wants it, and none that is not th
     stored!.discard();
     await expect(readAll(stored!)).rejects.toMatchObject({ code: 'STORE_FAILED' });
     expect(await getTenantObject(store, 'originals/acme/none', signal)).toBeUndefined();
+  } finally {
+    store.close();
+  }
+});
+
+test('A write that met another one is no answer: nobody need have replaced the object', async () => {
+  await using services = await testServices();
+  const store = createStore(loadConfig(services.settings, {}), 'patient');
+  try {
+    const key = 'documents/acme/docs/one';
+    await store.put(key, Buffer.from('old'), {});
+    const stored = (await store.head(key))!;
+    const conflicting = { ...store, put: async () => ({ kind: 'conflict' }) as const };
+    await expect(replaceMessage(conflicting, key, stored, Buffer.from('new'), signal)).rejects.toMatchObject({
+      code: 'STORE_FAILED',
+      reason: 'Conflict',
+    });
+    expect(await replaceMessage(store, key, stored, Buffer.from('new'), signal)).toBe(true);
+    expect(await replaceMessage(store, key, stored, Buffer.from('newer'), signal)).toBe(false);
   } finally {
     store.close();
   }
