@@ -2,14 +2,13 @@
 import { readRecord, type RecordHead, type RecordItem } from '../documents/record.ts';
 import { decryptStream } from '../envelope/message.ts';
 import { SealdexError } from '../errors.ts';
-import { unwrapFor } from '../keys/unwrap.ts';
 import { objectName } from '../names.ts';
 import { getDocument, type DocumentPlace } from '../store/documents.ts';
 import { stateOf } from '../store/revisions.ts';
 import type { StoredObject } from '../store/s3.ts';
 import type { Tenant } from '../tenants.ts';
 import { findPlace, refuseOlder, type DocumentName, type ReaderDeps } from './place.ts';
-import { bytesWhileOpen, itemsWhileOpen, refuseShut } from './while-open.ts';
+import { bytesWhileOpen, itemsWhileOpen, obeyGates } from './while-open.ts';
 
 /** Line 1 of the record: what the document says of itself, without its text. */
 export type DocumentHead = RecordHead;
@@ -54,9 +53,9 @@ export async function openObject(
   stored: StoredObject,
 ): Promise<Reading> {
   try {
-    const refuse = refuseShut(deps, owner);
+    const { refuse, unwrap } = obeyGates(deps, owner);
     const bytes = bytesWhileOpen(stored.body, refuse);
-    const record = await readRecord(decryptStream(bytes, unwrapFor(deps.ring, owner)));
+    const record = await readRecord(decryptStream(bytes, unwrap));
     const close = async (): Promise<void> => {
       // First: an item that is waited for would hold close() up for as long as S3 is silent.
       stored.discard();

@@ -2,13 +2,12 @@
 import { readOriginal, type OriginalHead as KeptHead, type OriginalReading } from '../documents/original.ts';
 import { decryptStream } from '../envelope/message.ts';
 import { SealdexError } from '../errors.ts';
-import { unwrapFor } from '../keys/unwrap.ts';
 import { objectName } from '../names.ts';
 import { headDocument, type DocumentPlace } from '../store/documents.ts';
 import { getOriginal } from '../store/originals.ts';
 import { stateOf } from '../store/revisions.ts';
 import { findPlace, refuseOlder, type DocumentName, type ReaderDeps } from './place.ts';
-import { bytesWhileOpen, itemsWhileOpen, refuseShut, type Refuse } from './while-open.ts';
+import { bytesWhileOpen, itemsWhileOpen, obeyGates, type Refuse } from './while-open.ts';
 
 /** What a file was called when it came, and how long it is. */
 export type OriginalHead = Pick<KeptHead, 'filename' | 'contentType' | 'bytes' | 'revision'>;
@@ -31,9 +30,9 @@ export async function openOriginal(deps: ReaderDeps, name: DocumentName): Promis
     throw new SealdexError('NOT_FOUND');
   }
   try {
-    const refuse = refuseShut(deps, owner);
+    const { refuse, unwrap } = obeyGates(deps, owner);
     const bytes = bytesWhileOpen(stored.body, refuse);
-    const reading = await readOriginal(decryptStream(bytes, unwrapFor(deps.ring, owner)));
+    const reading = await readOriginal(decryptStream(bytes, unwrap));
     const close = async (): Promise<void> => {
       stored.discard();
       await reading[Symbol.asyncDispose]();

@@ -1,18 +1,36 @@
-// Reading that ends when the tenant's gate shuts: a document that was opened before is not read on.
-// Knows neither records nor the envelope.
+// Reading that ends when a gate shuts, the tenant's or that of the key which the object is under: what was opened before is
+// not read on. Knows neither records nor the envelope.
+import type { DataKey } from '../keys/data-key.ts';
+import { unwrapFor, type NamedKey } from '../keys/unwrap.ts';
+import type { GateOwner } from '../parking/gate.ts';
 import type { Tenant } from '../tenants.ts';
 import type { ReaderDeps } from './place.ts';
 
 /** Nothing to wait for but where the gates have to be looked at first. @throws SealdexError the gate's refusal, either way */
 export type Refuse = () => Promise<void> | undefined;
 
-export function refuseShut({ gates }: Pick<ReaderDeps, 'gates'>, owner: Tenant): Refuse {
+export interface Obeying {
+  readonly refuse: Refuse;
+  readonly unwrap: (named: NamedKey) => Promise<DataKey>;
+}
+
+/** For the reading of one object: until a move to another key ends, objects are under a former one, which has a gate of its own. */
+export function obeyGates({ gates, ring }: Pick<ReaderDeps, 'gates' | 'ring'>, owner: Tenant): Obeying {
+  let former: GateOwner | undefined;
   const refuse = (): undefined => {
-    const refusal = gates.refusal(owner);
+    const refusal = gates.refusal(owner) ?? (former && gates.refusal(former));
     if (refusal) throw refusal;
   };
-  // Whose process stood still between two parts has not looked either, and what is half read cannot be read on later.
-  return () => gates.lookAgain()?.then(refuse, refuse) ?? refuse();
+  const unwrap = unwrapFor(ring, owner);
+  return {
+    // Whose process stood still between two parts has not looked either, and what is half read cannot be read on later.
+    refuse: () => gates.lookAgain()?.then(refuse, refuse) ?? refuse(),
+    async unwrap(named) {
+      const key = await unwrap(named);
+      if (named.arn !== owner.keyArn) former = { tenant: owner.tenant, keyArn: named.arn };
+      return key;
+    },
+  };
 }
 
 /** An object's bytes as they come in, none after the gate has shut: what waits for S3 may wait long. */

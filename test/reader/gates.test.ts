@@ -4,8 +4,8 @@ import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
 import type { KmsServer } from '../../src/dev/kms/server.ts';
 import { SealdexError } from '../../src/errors.ts';
 import { createReaderFrom } from '../../src/reader.ts';
-import { bytesWhileOpen, refuseShut } from '../../src/reader/while-open.ts';
-import { documentOf, openScene, refusalOf, type Scene } from '../producer/scene.ts';
+import { bytesWhileOpen, obeyGates } from '../../src/reader/while-open.ts';
+import { documentOf, ended, openScene, refusalOf, type Scene } from '../producer/scene.ts';
 import { eventually } from '../support/eventually.ts';
 import { setGate, SHUT_AT } from '../support/gate.ts';
 import { storeDocuments, type Place } from './scene.ts';
@@ -126,6 +126,41 @@ describe('what was opened before the gate shut', () => {
     expect(await parts.next()).toMatchObject({ done: true });
   });
 
+  it('gives nothing further of what is under a former key once that one’s gate is shut', async () => {
+    const { tenant, arn, place } = await stored();
+    await scene.operator.putTenant(tenant, { keepOriginals: true });
+    const producer = await scene.producer();
+    const body = Buffer.alloc(300_000, `${'It is so. '.repeat(100)}\n`);
+    const { jobId } = await producer.enqueueUpload({
+      tenant,
+      corpus: 'docs',
+      documentId: 'file',
+      filename: 'file.txt',
+      body,
+    });
+    const stop = await scene.work();
+    await ended(producer, jobId);
+    await stop();
+    const current = scene.services.kms.createKey();
+    await scene.operator.setKey(tenant, current);
+    const reader = await scene.reader();
+    const document = (await reader.open({ ...place, id: 'file' })).parts[Symbol.asyncIterator]();
+    const original = (await reader.original({ ...place, id: 'file' })).body[Symbol.asyncIterator]();
+    for (const opened of [document, original]) expect(await opened.next()).toMatchObject({ done: false });
+    await shut(tenant, arn);
+    const refused = { code: 'KEY_DISABLED', keyArn: arn, since: SHUT_AT };
+    await eventually(() =>
+      reader.metadata(place).then(
+        () => false,
+        () => true,
+      ),
+    );
+    for (const opened of [document, original]) expect(await refusalOf(() => opened.next())).toMatchObject(refused);
+    // The tenant's own gate is as open as it was.
+    await storeDocuments(scene, place, [documentOf('new')]);
+    expect(await reader.metadata({ ...place, id: 'new' })).toMatchObject({ id: 'new' });
+  });
+
   it('is not decrypted further when S3 answers late, and its connection is given back', async () => {
     let refusal: SealdexError | undefined;
     let isEnded = false;
@@ -139,7 +174,7 @@ describe('what was opened before the gate shut', () => {
       }
     }
     const gates = { refusal: () => refusal, lookAgain: () => undefined };
-    const bytes = bytesWhileOpen(late(), refuseShut({ gates }, {} as never));
+    const bytes = bytesWhileOpen(late(), obeyGates({ gates, ring: {} as never }, {} as never).refuse);
     expect((await bytes.next()).value?.toString()).toBe('one');
     expect(await refusalOf(() => bytes.next())).toBe(refusal);
     expect(isEnded).toBe(true);
@@ -151,7 +186,7 @@ describe('what was opened before the gate shut', () => {
       refusal: () => (isUnknown ? new SealdexError('GATE_UNKNOWN') : undefined),
       lookAgain: async () => void (isUnknown = false),
     };
-    expect(await refuseShut({ gates }, {} as never)()).toBeUndefined();
+    expect(await obeyGates({ gates, ring: {} as never }, {} as never).refuse()).toBeUndefined();
   });
 });
 
