@@ -16,12 +16,15 @@ export async function claim(dir: string, tenant: string): Promise<void> {
   const text = `${JSON.stringify({ v: 1, tenant })}\n`;
   const isOurs = (): boolean => existsSync(mark) && readFileSync(mark, 'utf8') === text;
   // Of two tenants' exports that find it empty, one makes the mark.
-  if (isOurs() || ((await readdir(dir)).length === 0 && (await isMade(mark, text))) || isOurs())
-    return refuseLinks(dir, tenant);
+  if (isOurs() || ((await isEmpty(dir)) && (await isMade(mark, text))) || isOurs()) return refuseLinks(dir, tenant);
   throw refused(
     `${dir} is not empty and holds no export of tenant ${tenant}: give a folder that is empty or not there.`,
   );
 }
+
+/** But for marks that were not finished, or are about to be. */
+const isEmpty = async (dir: string): Promise<boolean> =>
+  (await readdir(dir)).every((name) => name.startsWith(`${MARK}.`));
 
 /** Whoever may write into the folder could have us write, and remove, wherever a link of theirs leads. */
 async function refuseLinks(dir: string, tenant: string): Promise<void> {

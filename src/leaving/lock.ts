@@ -1,7 +1,8 @@
 // One run at a time writes into the folder of an export: a file says which, and who finds that it is dead takes over.
 // Other machines' processes cannot be looked for: what one of them has left there is removed by hand.
 import { randomBytes } from 'node:crypto';
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { copyFile, link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -43,14 +44,22 @@ export async function lockFolder(dir: string): Promise<AsyncDisposable> {
   );
 }
 
-/** Answers whether there was no such file; a link that leads nowhere is one. */
+/** Answers whether there was no such file; a link that leads nowhere is one. What is made is whole, whenever this ends. */
 export async function isMade(path: string, text: string): Promise<boolean> {
+  const beside = `${path}.${randomBytes(8).toString('hex')}`;
   try {
-    await writeFile(path, text, { flag: 'wx' });
+    await writeFile(beside, text, { flag: 'wx' });
+    await link(beside, path).catch((error: NodeJS.ErrnoException) => {
+      // Not every disk that is carried about knows hard links; of a copy that fails nothing is left either.
+      if (!['EPERM', 'ENOTSUP', 'ENOSYS'].includes(error.code ?? '')) throw error;
+      return copyFile(beside, path, constants.COPYFILE_EXCL);
+    });
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
     throw error;
+  } finally {
+    await rm(beside, { force: true });
   }
 }
 
