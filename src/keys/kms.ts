@@ -9,7 +9,7 @@ import { SealdexError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { KeyContext } from './data-key.ts';
 import { isThrottled, kmsFault, needsState, type AskedKey, type ToldState } from './faults.ts';
-import { auditTries, type Sender } from './kms/tries.ts';
+import { auditTries, type Sender, type Tries } from './kms/tries.ts';
 import { Lanes } from './lanes.ts';
 import { Pace, PACED, paced } from './pace.ts';
 
@@ -55,8 +55,9 @@ type Send = <T extends object>(request: Request<T>, signal: AbortSignal) => Prom
 interface Asking {
   readonly client: KMSClient;
   readonly audit: AuditLog;
+  readonly tries: Tries;
+  readonly ours: ReadonlySet<string>;
   readonly pace: Pace;
-  readonly config: Config;
   readonly metrics: Metrics;
   readonly use: Patience;
 }
@@ -70,7 +71,9 @@ type Ask = <T extends Answer>(
 
 export function createKms(config: Config, metrics: Metrics, audit: AuditLog, use: Patience, clock = systemClock): Kms {
   const client = openClient(config, use);
-  const ask = asking({ client, audit, pace: new Pace({ clock, isThrottled }), config, metrics, use });
+  const ours = platformArns(config);
+  const tries = auditTries(client, audit, ours);
+  const ask = asking({ client, audit, tries, ours, pace: new Pace({ clock, isThrottled }), metrics, use });
   return {
     async generateDataKey(arn, context) {
       const EncryptionContext = contextOf(context);
@@ -98,16 +101,14 @@ export function createKms(config: Config, metrics: Metrics, audit: AuditLog, use
       return plaintext;
     },
 
-    close: () => client.destroy(),
+    close: () => tries.close(),
   };
 }
 
 /** Asks for a data key in its tenant's lane, counts the call, and tells a refusal by its code. */
-function asking({ client, audit, pace, config, metrics, use }: Asking): Ask {
+function asking({ client, audit, tries, ours, pace, metrics, use }: Asking): Ask {
   const send = sendInTime(client, pace);
   const lanes = new Lanes(LANE_CALLS);
-  const ours = platformArns(config);
-  const sentBy = auditTries(client, audit, ours);
   const counted = (operation: string, fault?: SealdexError): void => {
     // What did not get its turn was never sent.
     if (fault?.reason === PACED) return;
@@ -117,7 +118,7 @@ function asking({ client, audit, pace, config, metrics, use }: Asking): Ask {
   /** Empty when KMS does not tell: a refusal of this one explains nothing and is no fault. */
   async function stateOf(key: AskedKey, sender: Sender, signal: AbortSignal): Promise<ToldState> {
     const command = new DescribeKeyCommand({ KeyId: key.arn });
-    sentBy(command.input, sender);
+    tries.sentBy(command.input, sender);
     try {
       const request = { input: command.input, send: (options: object) => client.send(command, options) };
       const { KeyMetadata } = await send(request, signal);
@@ -131,7 +132,7 @@ function asking({ client, audit, pace, config, metrics, use }: Asking): Ask {
 
   return async (operation, arn, { tenant }, request) => {
     const sender = { tenant, who: await audit.who() };
-    sentBy(request.input, sender);
+    tries.sentBy(request.input, sender);
     const signal = AbortSignal.timeout(DEADLINE_MS[use]);
     let isQueued = true;
     try {

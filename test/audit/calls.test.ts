@@ -93,6 +93,27 @@ test('A call that is not answered is a line that says so: it may have reached KM
   expect(lines()[0]).not.toHaveProperty('requestId');
 });
 
+test.each([
+  ['the key ring', () => createKms(config, metrics, audit, 'patient')],
+  ['a check', () => createKeyCalls(config, audit)],
+])(
+  'What %s is waiting for when it is closed has its line at once, since the process may end, and once',
+  async (_, open) => {
+    const key = services.kms.createKey();
+    const hang = services.kms.faults.set({ match: { key }, fault: { kind: 'hang' } });
+    const closing = open();
+    const waiting = closing.decrypt(key, Buffer.alloc(184), CONTEXT);
+    await vi.waitFor(() => expect(hang.waiting).toBe(1));
+    expect(existsSync(services.auditFile)).toBe(false);
+    closing.close();
+    expect(lines()).toMatchObject([{ tenant: 'acme', operation: 'Decrypt', key, result: 'unanswered' }]);
+    await expect(waiting).rejects.toMatchObject({ code: 'KMS_FAILED' });
+    await expect(closing.decrypt(key, Buffer.alloc(184), CONTEXT)).rejects.toMatchObject({ reason: 'Closed' });
+    expect(lines()).toHaveLength(1);
+    expect(hang.met).toBe(1);
+  },
+);
+
 test('The calls of a command have its name and who runs it, those that look at a key without using it too', async () => {
   const key = services.kms.createKey();
   await askedBy({ command: 'keys check' }, async () => {

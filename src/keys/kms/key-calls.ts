@@ -48,7 +48,7 @@ export interface KeyCalls {
 export function createKeyCalls(config: Config, audit: AuditLog, metrics?: Metrics): KeyCalls {
   const client = openClient(config, 'patient');
   const ours = platformArns(config);
-  const sentBy = auditTries(client, audit, ours);
+  const tries = auditTries(client, audit, ours);
 
   async function call<T extends object>(
     arn: string,
@@ -58,7 +58,7 @@ export function createKeyCalls(config: Config, audit: AuditLog, metrics?: Metric
     send: (options: { abortSignal: AbortSignal }) => Promise<T>,
   ): Promise<T> {
     const operation = operationOf(command);
-    sentBy(command.input, { tenant, who: await audit.who() });
+    tries.sentBy(command.input, { tenant, who: await audit.who() });
     signal?.throwIfAborted();
     const late = AbortSignal.timeout(DEADLINE_MS.patient);
     const abortSignal = signal ? AbortSignal.any([signal, late]) : late;
@@ -114,7 +114,7 @@ export function createKeyCalls(config: Config, audit: AuditLog, metrics?: Metric
       const answer = await call(arn, context.tenant, signal, command, (options) => client.send(command, options));
       return Buffer.from(answer.CiphertextBlob ?? []);
     },
-    close: () => client.destroy(),
+    close: () => tries.close(),
   };
 }
 

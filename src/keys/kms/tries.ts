@@ -18,13 +18,18 @@ interface Input {
   readonly SourceEncryptionContext?: Readonly<Record<string, string>> | undefined;
 }
 
-/** Returns how a command's sender is told, before it is sent. With a key that is not ours nothing is sent of an unknown one. */
-export function auditTries(
-  client: KMSClient,
-  audit: AuditLog,
-  ours: ReadonlySet<string>,
-): (input: object, sender: Sender) => void {
+export interface Tries {
+  /** Tells a command's sender, before it is sent. With a key that is not ours nothing is sent of an unknown one. */
+  sentBy(input: object, sender: Sender): void;
+  /** Closes the client. What is under way has its line at once: the process may end before the client tells of it. */
+  close(): void;
+}
+
+export function auditTries(client: KMSClient, audit: AuditLog, ours: ReadonlySet<string>): Tries {
   const senders = new WeakMap<object, Sender>();
+  /** How the line of each try is written that has none yet; as many as there are calls, all of which have a deadline. */
+  const underWay = new Set<(result: string, requestId?: string) => void>();
+  let isClosed = false;
   client.middlewareStack.add(
     (next, { commandName = '' }) =>
       async (args) => {
@@ -32,14 +37,19 @@ export function auditTries(
         const { KeyId, SourceKeyId, EncryptionContext, SourceEncryptionContext } = args.input as Input;
         const key = KeyId ?? SourceKeyId;
         if (key !== undefined && ours.has(key)) return next(args);
+        // The SDK's next try would be sent: its handler opens connections again.
+        if (isClosed) throw new SealdexError('KMS_FAILED', undefined, { reason: 'Closed' });
         if (!sender) throw new SealdexError('INTERNAL', undefined, { reason: 'Unaudited' });
         const { tenant, who } = sender;
         const context = EncryptionContext ?? SourceEncryptionContext;
         const contextTenant = context?.['tenant'] === tenant ? undefined : context?.['tenant'];
         const { period, purpose } = context ?? {};
         const operation = withoutCommand(commandName);
-        const write = (result: string, requestId: string | undefined): void =>
+        const write = (result: string, requestId?: string): void => {
+          if (!underWay.delete(write)) return;
           audit.write(who, { tenant, operation, key, contextTenant, period, purpose, result, requestId });
+        };
+        underWay.add(write);
         try {
           const answered = await next(args);
           write('ok', answered.output?.$metadata.requestId);
@@ -54,7 +64,14 @@ export function auditTries(
     // Innermost: inside the SDK's retrying, and not before the call has its turn.
     { step: 'deserialize', priority: 'high', name: 'audit' },
   );
-  return (input, sender) => senders.set(input, sender);
+  return {
+    sentBy: (input, sender) => void senders.set(input, sender),
+    close() {
+      isClosed = true;
+      for (const write of underWay) write(UNANSWERED);
+      client.destroy();
+    },
+  };
 }
 
 /** `Decrypt` of a DecryptCommand. */
