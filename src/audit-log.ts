@@ -20,6 +20,8 @@ export interface Who extends Asker {
   readonly process: string;
   /** The ARN of who runs a command; `unknown` when STS does not tell. */
   readonly identity?: string;
+  /** Keeps the line off the answer of a command that it does not name; not written. */
+  readonly isInCommand?: boolean;
 }
 
 /** What happened; time and who stand beside it on its line. */
@@ -55,10 +57,17 @@ export interface AuditLogDeps {
   readonly identity: () => Promise<string>;
 }
 
-const askers = new AsyncLocalStorage<Asker>();
+const askers = new AsyncLocalStorage<{ readonly asker: Asker; readonly isInCommand: boolean }>();
 
 /** Whatever the work asks of KMS, or changes, is for this asker; for a job within a command, for both. */
-export const askedBy = <T>(asker: Asker, work: () => T): T => askers.run({ ...askers.getStore(), ...asker }, work);
+export const askedBy = <T>(asker: Asker, work: () => T): T =>
+  askedOnlyBy({ ...askers.getStore()?.asker, ...asker }, work);
+
+/** For this asker and nobody around it: what is done with one tenant's key does not name another tenant's job. */
+export function askedOnlyBy<T>(asker: Asker, work: () => T): T {
+  const isInCommand = asker.command !== undefined || askers.getStore()?.isInCommand === true;
+  return askers.run({ asker, isInCommand }, work);
+}
 
 const STDOUT = 1;
 const STDERR = 2;
@@ -72,16 +81,18 @@ export function createAuditLog({ to, clock, identity }: AuditLogDeps): AuditLog 
   let failures = 0;
   return {
     async who() {
-      const asker = askers.getStore() ?? {};
-      return { process: self, ...asker, ...(asker.command === undefined ? {} : { identity: await identity() }) };
+      const { asker, isInCommand } = askers.getStore() ?? { asker: {}, isInCommand: false };
+      const who = { process: self, ...asker, isInCommand };
+      return asker.command === undefined ? who : { ...who, identity: await identity() };
     },
     write(who, event) {
-      const line = `${JSON.stringify({ audit: 1, time: new Date(clock.now()).toISOString(), ...event, ...who })}\n`;
+      const { isInCommand = who.command !== undefined, ...told } = who;
+      const line = `${JSON.stringify({ audit: 1, time: new Date(clock.now()).toISOString(), ...event, ...told })}\n`;
       try {
         const text = isTorn ? `\n${line}` : line;
         if (to !== 'stdout') append(to, text);
         // The standard output of a command is its answer.
-        else writeWhole(who.command === undefined ? STDOUT : STDERR, text);
+        else writeWhole(isInCommand ? STDERR : STDOUT, text);
         isTorn = false;
       } catch (error) {
         isTorn = true;

@@ -67,7 +67,7 @@ test('A line that cannot be written throws nothing and is counted; the next one 
 });
 
 const CHILD = `
-  import { createAuditLog } from ${JSON.stringify(new URL('../../src/audit-log.ts', import.meta.url).href)};
+  import { askedBy, askedOnlyBy, createAuditLog } from ${JSON.stringify(new URL('../../src/audit-log.ts', import.meta.url).href)};
   import { systemClock } from ${JSON.stringify(new URL('../../src/clock.ts', import.meta.url).href)};
   const audit = createAuditLog({
     to: process.argv[1], clock: systemClock, identity: async () => 'unknown',
@@ -81,6 +81,17 @@ test('On stdout are the lines of what serves, on stderr those of a command, whos
   const { stdout, stderr } = spawnSync(process.execPath, inChild('stdout'), { encoding: 'utf8' });
   expect(JSON.parse(stdout)).toMatchObject({ audit: 1, tenant: 'acme' });
   expect(JSON.parse(stderr)).toMatchObject({ audit: 1, command: 'status' });
+});
+
+test('What a command does of its own accord stays off its answer too, and nothing else of it is told', () => {
+  const probing = `${CHILD.replace("[undefined, 'status']", '[]')}
+    await askedBy({ command: 'read', job: 'j1' }, () => askedOnlyBy({ activity: 'probe' }, async () =>
+      audit.write(await audit.who(), { tenant: 'acme', operation: 'Decrypt', result: 'ok' })));`;
+  const args = ['--input-type=module', '-e', probing, 'stdout'];
+  const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  expect(stdout).toBe('');
+  const told = ['audit', 'time', 'tenant', 'operation', 'result', 'process', 'activity'];
+  expect(Object.keys(JSON.parse(stderr) as object)).toEqual(told);
 });
 
 test('On a full disk the lines themselves go to standard error', () => {

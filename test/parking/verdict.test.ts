@@ -1,5 +1,6 @@
 // What a failed KMS call means: a shut gate, the platform's own fault, or nothing yet.
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { askedBy, createAuditLog, type Who } from '../../src/audit-log.ts';
 import { SealdexError, type Code } from '../../src/errors.ts';
 import { createVerdict, type Verdict, type VerdictDeps, type WatchedCall } from '../../src/parking/verdict.ts';
 import { openParkingRoom, type ParkingRoom, type Process } from './room.ts';
@@ -243,6 +244,15 @@ test('A process that has used no other key asks those of other tenants, before i
   working.add(stranger.keyArn);
   room.clock.advance(3000);
   expect(await verdict.anyWorks()).toBe(true);
+});
+
+test('The keys of others are tried as a probe: the audit lines of those name neither the job nor the command that was denied', async () => {
+  const audit = createAuditLog({ to: 'stdout', clock: room.clock, identity: async () => 'jo' });
+  const asking: Who[] = [];
+  verdict = verdictOf(here, { works: async () => (asking.push(await audit.who()), false) });
+  const codes = askedBy({ command: 'read', job: 'j1' }, () => denied(4));
+  expect((await codes).at(-1)).toBe('PLATFORM_DENIED');
+  expect(asking).toEqual([{ process: expect.any(String), activity: 'probe', isInCommand: true }]);
 });
 
 test('A key that worked before it was denied does not speak for the platform', async () => {
