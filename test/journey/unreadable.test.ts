@@ -106,7 +106,8 @@ test.each(Object.entries(SPOILS))(
     }
     expect((await headerAt(tenant, 'first')).arn).toBe(arn);
     const sentence = `^The KMS key of tenant ${tenant} was changed .*\\b1 .*could not be read.*${arn}`;
-    expect(await shown(tenant)).toEqual([expect.stringMatching(new RegExp(sentence))]);
+    // A page of an earlier pass may wait in the queue yet, which is told then.
+    expect((await shown(tenant))[0]).toMatch(new RegExp(sentence));
     expect(await house.operator.gates()).toMatchObject({ total: 0 });
 
     await mend();
