@@ -38,12 +38,21 @@ function linesOf(status: Status): string[] {
     ...(parked === 0 ? [] : [`Of the delayed jobs ${parked} ${parked === 1 ? 'is' : 'are'} parked`]),
     `Data keys in memory: ${keys}${keys === 0 ? '' : `, the oldest for ${duration(oldestKeyMs)}`}`,
     `KMS calls since the processes started: ${calls.length === 0 ? 'none' : calls.join(', ')}`,
+    ...auditLines(processes),
     ...(processes.length === 0 ? [] : ['', ...tableOf(processes)]),
     ...tenantLines(status),
     ...(processes.some(({ role }) => role === 'worker')
       ? []
       : ['', 'No worker is running: start one with sealdex worker.']),
   ];
+}
+
+/** Which processes have lines on their standard error that belong on the audit log. */
+function auditLines(processes: Status['processes']): string[] {
+  const failing = processes.filter(({ auditFailures }) => auditFailures > 0);
+  if (failing.length === 0) return [];
+  const each = failing.map(({ role, pid, auditFailures }) => `${auditFailures} of ${role} ${pid}`);
+  return [`Audit lines that could not be written: ${each.join(', ')}; see docs/runbooks/audit-log.md`];
 }
 
 const countsIn = ({ waiting, active, delayed, dead, oldestWaitingMs }: Status['index']): string =>

@@ -1,6 +1,8 @@
 // What commands leave on the audit log: their name, and who ran them as AWS names them.
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { createProducer } from '../../src/app.ts';
+import { eventually } from '../support/eventually.ts';
 import { openScene } from './scene.ts';
 import { jsonOf } from './run.ts';
 
@@ -34,4 +36,33 @@ test('a command leaves its lines with its name and who ran it, and its answer st
   const { stdout, stderr } = await scene.sealdex(['keys', 'check', key, '--tenant', 'acme', '--json'], toStdout);
   expect(jsonOf(stdout)).toHaveLength(1);
   expect(stderr.match(/"audit":1/g)).toHaveLength(7);
+});
+
+test('status names the process that could not write its lines', async () => {
+  await using scene = await openScene();
+  await scene.startWorker();
+  await using producer = await createProducer(scene.settings);
+  const settings = { ...scene.settings, SEALDEX_AUDIT_LOG: 'stdout' };
+  const { auditFile } = scene.services;
+  rmSync(auditFile, { force: true });
+  mkdirSync(auditFile);
+  try {
+    const tenant = 'unwritten';
+    await scene.operator.putTenant(tenant, { plan: 'pro', kmsKeyArn: scene.services.kms.createKey() });
+    await producer.enqueueIndex({
+      tenant,
+      corpus: 'docs',
+      document: { type: 'core', id: 'one', document_parts: [{ text: 'One.' }] },
+    });
+    const told = await eventually(
+      async () =>
+        /^Audit lines that could not be written: .*$/m.exec(
+          (await scene.sealdex(['status'], { settings })).stdout,
+        )?.[0],
+      { timeoutMs: 40_000 },
+    );
+    expect(told).toMatch(new RegExp(`: \\d+ of (worker|producer) ${process.pid}`));
+  } finally {
+    rmSync(auditFile, { recursive: true });
+  }
 });
