@@ -42,12 +42,15 @@ export function faultOf(error: unknown): Fault {
   return { code: 'INTERNAL', ...causeOf(error) };
 }
 
+/** A name may be a server's own text: one that is no name is not repeated. */
+export const nameOf = ({ name }: { readonly name?: string }, otherwise = 'Error'): string =>
+  name !== undefined && /^[A-Za-z][A-Za-z0-9.]{0,60}$/.test(name) ? name : otherwise;
+
 function causeOf(error: unknown): { cause: string; requestId?: string } {
   if (!(error instanceof Error)) return { cause: typeof error };
   const detail = (error as { code?: unknown }).code;
   const requestId = (error as { $metadata?: { requestId?: string } }).$metadata?.requestId;
-  // A name may be a server's own text: one that is no name is not repeated.
-  const name = /^[A-Za-z][A-Za-z0-9.]{0,60}$/.test(error.name) ? error.name : 'Error';
+  const name = nameOf(error);
   return {
     cause: typeof detail === 'string' && /^[A-Z0-9_]+$/.test(detail) ? `${name} ${detail}` : name,
     ...(requestId === undefined ? {} : { requestId }),

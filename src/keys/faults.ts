@@ -1,6 +1,7 @@
 // What an error of KMS means, by the tables of keys/kms-errors.ts. Nothing here calls KMS.
 // Classified by name, never by status (faults travel as HTTP 400); AccessDenied, Throttling and Validation have no class in the SDK.
 import { SealdexError } from '../errors.ts';
+import { nameOf } from '../log.ts';
 import { KEY_STATE_TABLE, KMS_ERROR_TABLE, type KeyStateRow, type KmsErrorRow } from './kms-errors.ts';
 
 /** The KMS key that a call was for. */
@@ -15,8 +16,6 @@ export interface ToldState {
   /** Wall clock, milliseconds. */
   readonly deletesAt?: number | undefined;
 }
-
-const NAME = /^[A-Za-z][A-Za-z0-9.]{0,60}$/;
 
 const STATES: ReadonlyMap<string, KeyStateRow> = new Map(Object.entries(KEY_STATE_TABLE));
 
@@ -36,7 +35,7 @@ export const isThrottled = (error: unknown): boolean => rowOf(error) === KMS_ERR
 export function kmsFault(error: unknown, { arn, isPlatformKey }: AskedKey, told: ToldState = {}): SealdexError {
   if (error instanceof SealdexError) return error;
   // A name is the server's text until it is one of ours: one that is no name is not repeated.
-  const reason = error instanceof Error && NAME.test(error.name) ? error.name : 'Unknown';
+  const reason = error instanceof Error ? nameOf(error, 'Unknown') : 'Unknown';
   const { state, deniedBy, ...row } = rowOf(error);
   const { tenant, platform } = state === undefined ? row : stateRowOf(told.state ?? stateIn(error) ?? state);
   return new SealdexError(isPlatformKey ? platform : tenant, undefined, {

@@ -1,7 +1,7 @@
 // A tenant leaves: it is marked, its keys are shut out, everything of it is removed, and when nobody can have known it any
 // more, removed again until a whole pass finds nothing. Killed anywhere, it goes on when it is begun anew.
 import { sleep, type Clock } from '../clock.ts';
-import type { Config } from '../config.ts';
+import { platformArns, type Config } from '../config.ts';
 import { SealdexError } from '../errors.ts';
 import { checkName } from '../names.ts';
 import type { Gates } from '../parking/gate.ts';
@@ -119,7 +119,7 @@ async function shutKeys({ gates, clock, config }: DeleteDeps, file: TenantFile):
   const { tenant, kmsKeyArn, formerKeyArns } = file;
   const current = kmsKeyArn ?? config.platformKeyArn;
   // Under those waits what came while its own key was shut.
-  const platform = [config.platformKeyArn, ...config.platformFormerKeyArns];
+  const platform = platformArns(config);
   const now = clock.now();
   const nextProbe = now + Math.min(SETTLED_MS, 2 * config.probeMaxMs);
   const word = { code: 'TENANT_PAUSED', since: file.deleted?.at ?? now, note: 'the tenant was deleted' } as const;

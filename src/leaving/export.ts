@@ -3,7 +3,7 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
-import type { Config } from '../config.ts';
+import { platformArns, type Config } from '../config.ts';
 import { checkName } from '../names.ts';
 import { stateOf } from '../store/revisions.ts';
 import type { ListedObject, Store } from '../store/s3.ts';
@@ -92,12 +92,11 @@ export async function exportTenant(
     }
   }
   for (const { file } of await manifest.finish()) if (file !== undefined) await removeFile(dir, tenant, file);
-  const platform = [config.platformKeyArn, ...config.platformFormerKeyArns];
-  const told = keys.told(await tenants.show(tenant), platform);
+  const told = keys.told(await tenants.show(tenant), platformArns(config));
   const note = exportNote({ tenant, at: new Date(clock.now()), ...counts, ...told, waiting });
   await writeFile(join(dir, NOTE), note);
-  const { ownArns, platformArns, strangers } = told;
-  return { tenant, ...counts, kmsKeyArns: [...ownArns, ...platformArns].toSorted(), strangers, waiting };
+  const kmsKeyArns = [...told.ownArns, ...told.platformArns].toSorted();
+  return { tenant, ...counts, kmsKeyArns, strangers: told.strangers, waiting };
 
   /** Undefined for an object that has gone since it was listed. */
   async function exportOne(listed: ListedObject, known: ManifestLine | undefined): Promise<ManifestLine | undefined> {

@@ -13,7 +13,7 @@ export interface ToldKeys {
 export interface NamedKeys {
   add(kmsKeyArn: string | undefined): void;
   /** With the tenant's file as it stands when all is there: its key may have been changed meanwhile. */
-  told(file: Pick<TenantFile, 'kmsKeyArn' | 'formerKeyArns'>, platformArns: readonly string[]): ToldKeys;
+  told(file: Pick<TenantFile, 'kmsKeyArn' | 'formerKeyArns'>, platformArns: ReadonlySet<string>): ToldKeys;
 }
 
 /** No tenant has had more. */
@@ -29,10 +29,8 @@ export function namedKeys(): NamedKeys {
     },
     told({ kmsKeyArn, formerKeyArns }, platform) {
       const named = [...files.keys()].toSorted();
-      const platformArns = named.filter((arn) => platform.includes(arn));
-      const ownArns = named.filter(
-        (arn) => !platform.includes(arn) && (arn === kmsKeyArn || formerKeyArns.includes(arn)),
-      );
+      const platformArns = named.filter((arn) => platform.has(arn));
+      const ownArns = named.filter((arn) => !platform.has(arn) && (arn === kmsKeyArn || formerKeyArns.includes(arn)));
       const believed = new Set([...platformArns, ...ownArns]);
       const strangers = [...files].reduce((sum, [arn, count]) => sum + (believed.has(arn) ? 0 : count), others);
       return { ownArns, platformArns, strangers };

@@ -4,14 +4,12 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { startIndexWorker } from '../../src/app.ts';
 import type { SealdexError } from '../../src/errors.ts';
 import { readAll } from '../../src/store/s3.ts';
+import { SETTLED_MS } from '../../src/tenants.ts';
 import { putTenantFile } from '../../src/tenants/file.ts';
 import { PLATFORM } from '../../src/names.ts';
 import { eventually } from '../support/eventually.ts';
 import { headerOf } from '../support/message.ts';
 import { documentOf, keysUnder, openHouse, squeezed, textOf, type House } from './house.ts';
-
-/** As long as a process may not have seen a change. */
-const SEEN_MS = 1_080_000;
 
 const opened = new AsyncDisposableStack();
 let house: House;
@@ -58,7 +56,7 @@ async function arnsUnder(prefix: string): Promise<Set<string>> {
 /** As if the key had been changed before any process could still not have seen it. */
 async function changedLongAgo(): Promise<void> {
   const file = await house.operator.tenant(tenant);
-  const reencryption = { ...file.reencryption, since: file.reencryption!.since - SEEN_MS };
+  const reencryption = { ...file.reencryption, since: file.reencryption!.since - SETTLED_MS };
   await house.store.put(`tenants/${tenant}.json`, Buffer.from(JSON.stringify({ ...file, reencryption })), {});
 }
 

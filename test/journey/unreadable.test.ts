@@ -5,6 +5,7 @@ import { systemClock } from '../../src/clock.ts';
 import { objectName } from '../../src/names.ts';
 import { keyPolicy } from '../../src/policies/key-policy.ts';
 import { readAll } from '../../src/store/s3.ts';
+import { SETTLED_MS } from '../../src/tenants.ts';
 import { linesOf, run } from '../cli/run.ts';
 import { denialsOnPage } from '../docs/key-page.ts';
 import { eventually } from '../support/eventually.ts';
@@ -12,8 +13,6 @@ import { headerOf } from '../support/message.ts';
 import { documentOf, openHouse, type House } from './house.ts';
 
 const DAY_MS = 86_400_000;
-/** As long as a process may not have seen a change, and more. */
-const SEEN_MS = 1_080_000;
 const OWNER = '111122223333';
 const OUR_ACCOUNT = '444455556666';
 const OURS = `arn:aws:iam::${OUR_ACCOUNT}:role/sealdex`;
@@ -47,7 +46,7 @@ async function index(tenant: string, id: string): Promise<void> {
 /** As if the key had been changed before any process could still not have seen it. */
 async function changedLongAgo(tenant: string): Promise<void> {
   const file = await house.operator.tenant(tenant);
-  const reencryption = { ...file.reencryption, since: file.reencryption!.since - SEEN_MS };
+  const reencryption = { ...file.reencryption, since: file.reencryption!.since - SETTLED_MS };
   await house.store.put(`tenants/${tenant}.json`, Buffer.from(JSON.stringify({ ...file, reencryption })), {});
 }
 

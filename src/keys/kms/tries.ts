@@ -3,6 +3,7 @@
 import type { KMSClient } from '@aws-sdk/client-kms';
 import type { AuditLog, Who } from '../../audit-log.ts';
 import { SealdexError } from '../../errors.ts';
+import { nameOf } from '../../log.ts';
 
 /** On whose behalf a command is sent. */
 export interface Sender {
@@ -55,9 +56,9 @@ export function auditTries(client: KMSClient, audit: AuditLog, ours: ReadonlySet
           write('ok', answered.output?.$metadata.requestId);
           return answered;
         } catch (error) {
-          const { name, $metadata } = error as { name?: string; $metadata?: { requestId?: string } };
-          const requestId = $metadata?.requestId;
-          write(requestId === undefined ? UNANSWERED : nameOf(name), requestId);
+          const answer = error as { name?: string; $metadata?: { requestId?: string } };
+          const requestId = answer.$metadata?.requestId;
+          write(requestId === undefined ? UNANSWERED : nameOf(answer), requestId);
           throw error;
         }
       },
@@ -81,6 +82,3 @@ const withoutCommand = (name: string): string => name.replace(/Command$/, '');
 
 /** The call may have reached KMS, or not. */
 const UNANSWERED = 'unanswered';
-
-/** A name may be a server's own text: one that is no name is not repeated. */
-const nameOf = (name = ''): string => (/^[A-Za-z][A-Za-z0-9.]{0,60}$/.test(name) ? name : 'Error');
