@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { systemClock } from '../src/clock.ts';
+import { systemClock } from '../src/runtime/clock.ts';
 import { extract } from '../src/extract/extract.ts';
 import { createExtractPool } from '../src/extract/pool.ts';
 import { makePdf } from '../test/extract/make-pdf.ts';

@@ -2,15 +2,15 @@
 // jobs at one priority, in alternating rounds; and what a stamp costs.
 // Run: node bench/fair-share.ts [ROUNDS] [JOBS]. Redis and worker share the machine; only the ratio says something.
 import { randomBytes } from 'node:crypto';
-import { sleep, systemClock } from '../src/clock.ts';
-import { loadConfig } from '../src/config.ts';
+import { sleep, systemClock } from '../src/runtime/clock.ts';
+import { loadConfig } from '../src/runtime/config.ts';
 import { startRedis } from '../src/dev/redis.ts';
-import { newJobId, type JobData } from '../src/jobs.ts';
-import { silentLog } from '../src/log.ts';
-import { createMetrics } from '../src/metrics.ts';
-import { openQueue, type JobQueue } from '../src/queue/queues.ts';
-import { startWorker } from '../src/queue/worker.ts';
-import { openRedis } from '../src/redis.ts';
+import { newJobId, type JobData } from '../src/jobs/jobs.ts';
+import { silentLog } from '../src/runtime/log.ts';
+import { createMetrics } from '../src/runtime/metrics.ts';
+import { openQueue, type JobQueue } from '../src/queue/bull/queues.ts';
+import { startWorker } from '../src/queue/bull/worker.ts';
+import { openRedis } from '../src/runtime/redis.ts';
 
 const [rounds = 5, jobs = 5000] = process.argv.slice(2).map(Number);
 const SMALL = 20;

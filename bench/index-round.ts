@@ -1,6 +1,6 @@
 // One round of the index-job bench, as a process of its own: enqueues documents, then times a worker that takes them all.
-import { createOperator, createProducer, startIndexWorker } from '../src/app.ts';
-import { systemClock, sleep } from '../src/clock.ts';
+import { createOperator, createProducer, startIndexWorker } from '../src/app/app.ts';
+import { systemClock, sleep } from '../src/runtime/clock.ts';
 
 const [count = 2000, bytes = 2048] = process.argv.slice(2).map(Number);
 const tenant = process.env['BENCH_TENANT'] ?? '';

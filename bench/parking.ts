@@ -3,11 +3,11 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { createOperator, createProducer, createReader, type Producer, type Settings } from '../src/app.ts';
-import { sleep, systemClock } from '../src/clock.ts';
+import { createOperator, createProducer, createReader, type Producer, type Settings } from '../src/app/app.ts';
+import { sleep, systemClock } from '../src/runtime/clock.ts';
 import { startServices } from '../src/dev/embedded.ts';
-import { gateId } from '../src/names.ts';
-import { closeRedis, openRedis, queueKeys, redisKeys } from '../src/redis.ts';
+import { gateId } from '../src/runtime/names.ts';
+import { closeRedis, openRedis, queueKeys, redisKeys } from '../src/runtime/redis.ts';
 
 const [jobs = 50_000] = process.argv.slice(2).map(Number);
 const TEXT = 'The quick brown fox jumps over the lazy dog near the river bank on a bright morning. '.repeat(12);

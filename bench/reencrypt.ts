@@ -4,8 +4,8 @@
 import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { createOperator, createProducer, type Settings } from '../src/app.ts';
-import { sleep, systemClock } from '../src/clock.ts';
+import { createOperator, createProducer, type Settings } from '../src/app/app.ts';
+import { sleep, systemClock } from '../src/runtime/clock.ts';
 
 const [objects = 10_000, rounds = 1, s3Ms = 0] = process.argv.slice(2).map(Number);
 const TEXT = 'The quick brown fox jumps over the lazy dog near the river bank on a bright day. '.repeat(23);

@@ -4,10 +4,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { createOperator, createProducer, createReader, type Settings } from '../src/app.ts';
-import { sleep, systemClock } from '../src/clock.ts';
+import { createOperator, createProducer, createReader, type Settings } from '../src/app/app.ts';
+import { sleep, systemClock } from '../src/runtime/clock.ts';
 import { startServices } from '../src/dev/embedded.ts';
-import { SealdexError } from '../src/errors.ts';
+import { SealdexError } from '../src/runtime/errors.ts';
 import { keyPolicy } from '../src/policies/key-policy.ts';
 
 const CHECK_MS = 5000;

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { createOperator, createProducer, type Settings } from '../src/app.ts';
+import { createOperator, createProducer, type Settings } from '../src/app/app.ts';
 import { startServices } from '../src/dev/embedded.ts';
 
 const MIB = 1_048_576;

@@ -4,8 +4,8 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { createOperator, createProducer, type Settings } from '../src/app.ts';
-import { sleep, systemClock } from '../src/clock.ts';
+import { createOperator, createProducer, type Settings } from '../src/app/app.ts';
+import { sleep, systemClock } from '../src/runtime/clock.ts';
 import { startServices } from '../src/dev/embedded.ts';
 
 const MIB = 1_048_576;

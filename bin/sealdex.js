@@ -23,9 +23,9 @@ if (command === 'worker' && process.platform === 'linux' && !process.channel && 
   });
 }
 
-const source = new URL('../src/cli.ts', import.meta.url);
+const source = new URL('../src/cli/cli.ts', import.meta.url);
 const isCheckout = existsSync(source);
 // Half of a command's time is compiling what did not change. Never in a folder that others can write to.
 if (isCheckout) module.enableCompileCache(fileURLToPath(new URL('../.sealdex/compiled', import.meta.url)));
-const { main } = await import(isCheckout ? source.href : new URL('../dist/cli.js', import.meta.url).href);
+const { main } = await import(isCheckout ? source.href : new URL('../dist/cli/cli.js', import.meta.url).href);
 await main(process.argv);

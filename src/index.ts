@@ -1,6 +1,6 @@
 // What the package exports: an export list only.
-export { createProducer, createReader, type Settings } from './app.ts';
-export { SealdexError, type Code, type Disposition } from './errors.ts';
+export { createProducer, createReader, type Settings } from './app/app.ts';
+export { SealdexError, type Code, type Disposition } from './runtime/errors.ts';
 export type {
   DeleteRequest,
   EnqueueResult,
@@ -9,7 +9,7 @@ export type {
   JobStatus,
   Producer,
   UploadRequest,
-} from './producer.ts';
+} from './producer/producer.ts';
 export type {
   DocumentHead,
   DocumentName,
@@ -19,7 +19,7 @@ export type {
   OpenOriginal,
   OriginalHead,
   Reader,
-} from './reader.ts';
+} from './reader/reader.ts';
 export type { Image, Part, RecordItem, Table } from './documents/record.ts';
 export type {
   Cell,

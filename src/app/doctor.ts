@@ -1,14 +1,14 @@
 // The doctor, tied together: our own installation looked at from its settings, however wrong they are.
-import { noAudit } from '../audit-log.ts';
-import { systemClock, type Clock } from '../clock.ts';
-import { readSettings, type Config, type Settings } from '../config.ts';
+import { noAudit } from '../runtime/audit-log.ts';
+import { systemClock, type Clock } from '../runtime/clock.ts';
+import { readSettings, type Config, type Settings } from '../runtime/config.ts';
 import { findings, type Finding } from '../doctor/doctor.ts';
-import type { Role } from '../heartbeat.ts';
-import { createKeyCalls } from '../keys/kms/key-calls.ts';
-import { closeRedis, openRedis } from '../redis.ts';
-import { openBucketSettings } from '../store/bucket.ts';
-import { createStore } from '../store/s3.ts';
-import { Releases } from './rooms.ts';
+import type { Role } from '../maintenance/heartbeat.ts';
+import { createKeyCalls } from '../keys/aws/key-calls.ts';
+import { closeRedis, openRedis } from '../runtime/redis.ts';
+import { openBucketSettings } from '../store/s3/bucket.ts';
+import { createStore } from '../store/s3/s3-store.ts';
+import { Releases } from './resources.ts';
 
 export interface DoctorOptions {
   readonly role?: Role;

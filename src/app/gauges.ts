@@ -1,10 +1,10 @@
 // The gauges of a worker: where each number comes from.
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
-import type { Heartbeat } from '../heartbeat.ts';
-import type { WorkerReadiness } from '../health.ts';
-import type { Metrics } from '../metrics.ts';
-import type { Depths } from '../upkeep/depths.ts';
-import type { Guard } from './guard.ts';
+import type { Heartbeat } from '../maintenance/heartbeat.ts';
+import type { WorkerReadiness } from './health.ts';
+import type { Metrics } from '../runtime/metrics.ts';
+import type { Depths } from '../maintenance/queue-depths.ts';
+import type { Guard } from './key-access.ts';
 
 /** What one process has counted for all. */
 export function depthGauges(metrics: Metrics, read: () => Promise<Depths>): void {

@@ -1,11 +1,12 @@
 // A worker's pause for platform faults, tied together: what proves each fault, and what happens when it is proven.
-import type { Clock } from '../clock.ts';
-import type { Log } from '../log.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Log } from '../runtime/log.ts';
 import { createPause, isPausing, type Pause, type PausingCode } from '../parking/pause.ts';
-import type { Store } from '../store/s3.ts';
+import type { Store } from '../store/s3/s3-store.ts';
 import { readTenantFile, listTenantNames } from '../store/tenants.ts';
-import type { Canary, Outcome } from '../work/outcome.ts';
-import type { Guard } from './guard.ts';
+import type { Canary } from '../handlers/outcome.ts';
+import type { Outcome } from '../jobs/outcome.ts';
+import type { Guard } from './key-access.ts';
 
 export interface PlatformDeps {
   readonly clock: Clock;

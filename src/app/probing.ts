@@ -1,14 +1,14 @@
 // How gates are probed, tied together: by the worker's loop and at the operator's word, with the same eyes.
 // When a gate is due, and what a probe does to it, is src/parking's business.
-import type { Clock } from '../clock.ts';
-import type { Config } from '../config.ts';
-import { SealdexError } from '../errors.ts';
-import type { Log } from '../log.ts';
-import type { Metrics } from '../metrics.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Config } from '../runtime/config.ts';
+import { SealdexError } from '../runtime/errors.ts';
+import type { Log } from '../runtime/log.ts';
+import type { Metrics } from '../runtime/metrics.ts';
 import type { ProbingDeps } from '../parking/probe.ts';
-import { redisKeys, type Redis } from '../redis.ts';
-import { operatorWord, type Tenant, type Tenants } from '../tenants.ts';
-import type { Guard } from './guard.ts';
+import { redisKeys, type Redis } from '../runtime/redis.ts';
+import { operatorWord, type Tenant, type Tenants } from '../tenants/tenants.ts';
+import type { Guard } from './key-access.ts';
 
 export interface Probing {
   readonly config: Config;

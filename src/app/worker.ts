@@ -1,36 +1,36 @@
 // A worker, tied together: jobs from the queue through the handler, guarded by gates, paused by platform faults, with the
 // fleet's probes and chores beside it.
-import type { Clock } from '../clock.ts';
-import type { Settings } from '../config.ts';
-import { readHeartbeats } from '../heartbeat.ts';
-import { createReadiness, startHealth } from '../health.ts';
-import { removeContent } from '../intake.ts';
-import { createLog, faultOf, silentLog, type Log } from '../log.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Settings } from '../runtime/config.ts';
+import { readHeartbeats } from '../maintenance/heartbeat.ts';
+import { createReadiness, startHealth } from './health.ts';
+import { removeContent } from '../intake/intake.ts';
+import { createLog, faultOf, silentLog, type Log } from '../runtime/log.ts';
 import { createExtractPool } from '../extract/pool.ts';
-import { gateId, type QueueName } from '../names.ts';
+import { gateId, type QueueName } from '../runtime/names.ts';
 import { isClosed } from '../parking/gate.ts';
 import { startProbe } from '../parking/probe.ts';
-import { parseGate } from '../parking/record.ts';
-import type { Handle } from '../queue/processor.ts';
-import { openQueue } from '../queue/queues.ts';
-import type { QueueWorker } from '../queue/worker.ts';
-import { startWorkers } from '../queue/workers.ts';
-import { createReencryption } from '../reencryption.ts';
-import { checkRedis, redisKeys } from '../redis.ts';
+import { parseGate } from '../parking/gate-record.ts';
+import type { Handle } from '../queue/bull/processor.ts';
+import { openQueue } from '../queue/bull/queues.ts';
+import type { QueueWorker } from '../queue/bull/worker.ts';
+import { startWorkers } from '../queue/bull/workers.ts';
+import { createReencryption } from '../reencryption/reencryption.ts';
+import { checkRedis, redisKeys } from '../runtime/redis.ts';
 import { proveConditionalWrites } from '../store/system.ts';
-import { depthsReader } from '../upkeep/depths.ts';
-import { ByteBudget } from '../work/budget.ts';
-import { createCanary } from '../work/canary.ts';
-import { createHandler } from '../work/handle.ts';
-import { Precedence } from '../work/precedence.ts';
-import { TenantSlots } from '../work/slots.ts';
-import { Width } from '../work/width.ts';
-import { keepUp } from './chores.ts';
+import { depthsReader } from '../maintenance/queue-depths.ts';
+import { ByteBudget } from '../handlers/budget.ts';
+import { createCanary } from '../handlers/canary.ts';
+import { createHandler } from '../handlers/handle.ts';
+import { Precedence } from '../handlers/background-gate.ts';
+import { TenantSlots } from '../handlers/tenant-slot-limiter.ts';
+import { Width } from '../handlers/adaptive-concurrency.ts';
+import { keepUp } from './fleet-tasks.ts';
 import { busyShare, depthGauges, eventLoopGauges, gauges } from './gauges.ts';
-import type { Guard } from './guard.ts';
+import type { Guard } from './key-access.ts';
 import { createPlatform, type Platform } from './platform.ts';
 import { probing } from './probing.ts';
-import { beat, openRooms, type Releases, type Rooms } from './rooms.ts';
+import { beat, openRooms, type Releases, type Rooms } from './resources.ts';
 
 export interface RunningWorker extends AsyncDisposable {
   /** Where /livez, /readyz and /metrics are. */

@@ -1,6 +1,6 @@
 // Whether a line of the audit and an event of CloudTrail tell of the same call, and where they tell it differently.
 import type { TrailEvent } from './cloudtrail.ts';
-import type { AuditCall } from './lines.ts';
+import type { AuditCall } from './audit-line.ts';
 
 export interface Difference {
   readonly what: string;

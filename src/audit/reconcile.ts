@@ -1,9 +1,9 @@
 // Matches the audit's calls for one tenant with CloudTrail's events, one by one: each line meets one event at most.
 // Files and how the result looks are not known here.
-import { isHousekeeping } from './administration.ts';
+import { isHousekeeping } from './management-calls.ts';
 import { isOfKms, type OtherEvent, type TrailEvent } from './cloudtrail.ts';
 import { couldBe, differencesOf, TOLERANCE_MS, type Difference } from './compare.ts';
-import { UNANSWERED, type AuditCall } from './lines.ts';
+import { UNANSWERED, type AuditCall } from './audit-line.ts';
 import { Span, type SpanFacts } from './span.ts';
 
 export interface Asked {

@@ -2,16 +2,16 @@
 // Needs no settings and calls nobody.
 import { Command } from 'commander';
 import { eventsOf } from '../audit/cloudtrail.ts';
-import { readAuditLine, type AuditCall } from '../audit/lines.ts';
+import { readAuditLine, type AuditCall } from '../audit/audit-line.ts';
 import { TrailFault } from '../audit/objects.ts';
 import { Reconciliation, TooMuch } from '../audit/reconcile.ts';
-import { checkName } from '../names.ts';
+import { checkName } from '../runtime/names.ts';
 import { bytesOf, pathsOf } from './audit-files.ts';
 import { printJson, printReport, type Unreadable } from './audit-report.ts';
 import { FileFaulty, UsageError } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
-import { linesOf } from './lines.ts';
-import { momentIn, type Moment } from './moment.ts';
+import { linesOf } from './line-reader.ts';
+import { momentIn, type Moment } from './time-option.ts';
 
 interface Options {
   readonly audit: readonly string[];

@@ -2,7 +2,7 @@
 // a line for each finding.
 import type { TrailEvent } from '../audit/cloudtrail.ts';
 import { TOLERANCE_MS, type Difference } from '../audit/compare.ts';
-import type { AuditCall } from '../audit/lines.ts';
+import type { AuditCall } from '../audit/audit-line.ts';
 import type { Reconciled, Side } from '../audit/reconcile.ts';
 import { json, oneLine, out, say, table, time } from './terminal.ts';
 

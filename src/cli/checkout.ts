@@ -1,5 +1,5 @@
 // What only a checkout can do: the embedded services are not part of the package, nor are what they are made of.
-import { SealdexError } from '../errors.ts';
+import { SealdexError } from '../runtime/errors.ts';
 import { Unavailable } from './failure.ts';
 
 /** What `load` imports, or one sentence when it is not there. @throws Unavailable */

@@ -1,13 +1,13 @@
 // `sealdex dead discard`: dead letters away for good, once somebody has said that this is what they want.
 import { Command } from 'commander';
-import type { Discarded, Operator } from '../app.ts';
-import { systemClock } from '../clock.ts';
-import { ask, canAsk, isYes } from './asking.ts';
-import { choose, countsOf, interruptedCode, parts } from './dead-chosen.ts';
+import type { Discarded, Operator } from '../app/app.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { ask, canAsk, isYes } from './prompt.ts';
+import { choose, countsOf, interruptedCode, parts } from './dead-selection.ts';
 import { withFilter, type FilterOptions } from './dead-filter.ts';
 import { UsageError } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
-import { withOperator } from './opened.ts';
+import { withOperator } from './with-clients.ts';
 import { bar, json, out, say } from './terminal.ts';
 
 interface Options extends FilterOptions {

@@ -1,10 +1,10 @@
 // Which dead letters a command is about: the options that list, replay and discard share, and what they mean.
 import { InvalidArgumentError, type Command } from 'commander';
-import type { LetterFilter } from '../app.ts';
-import { isCode, type Code } from '../errors.ts';
-import { checkName } from '../names.ts';
-import { momentIn, type Moment } from './moment.ts';
-import { whole } from './whole.ts';
+import type { LetterFilter } from '../app/app.ts';
+import { isCode, type Code } from '../runtime/errors.ts';
+import { checkName } from '../runtime/names.ts';
+import { momentIn, type Moment } from './time-option.ts';
+import { whole } from './positive-int.ts';
 
 export interface FilterOptions {
   readonly tenant?: string;

@@ -1,13 +1,13 @@
 // `sealdex dead replay`: dead letters back into the queue, with a bar, and a last line that says how they ended.
 import { Command, InvalidArgumentError } from 'commander';
-import type { Operator, Replayed } from '../app.ts';
-import { systemClock } from '../clock.ts';
-import { choose, countsOf, interruptedCode, parts } from './dead-chosen.ts';
+import type { Operator, Replayed } from '../app/app.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { choose, countsOf, interruptedCode, parts } from './dead-selection.ts';
 import { optionsOf, withFilter, type FilterOptions } from './dead-filter.ts';
 import { untilInterrupted } from './interrupt.ts';
-import { withOperator } from './opened.ts';
+import { withOperator } from './with-clients.ts';
 import { bar, json, out } from './terminal.ts';
-import { whole } from './whole.ts';
+import { whole } from './positive-int.ts';
 
 interface Options extends FilterOptions {
   readonly rate?: number;

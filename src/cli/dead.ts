@@ -1,13 +1,13 @@
 // `sealdex dead`: the dead letters. Listing and showing them is here; replay and discard have files of their own.
 import { Command } from 'commander';
-import type { Letter, Operator } from '../app.ts';
-import { systemClock } from '../clock.ts';
-import { CODES } from '../errors.ts';
+import type { Letter, Operator } from '../app/app.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { CODES } from '../runtime/errors.ts';
 import { sayReason } from '../extract/reasons.ts';
 import { discardCommand } from './dead-discard.ts';
 import { filterOf, optionsOf, withFilter, type FilterOptions } from './dead-filter.ts';
 import { replayCommand } from './dead-replay.ts';
-import { withOperator } from './opened.ts';
+import { withOperator } from './with-clients.ts';
 import { duration, json, oneLine, out, say, table, time } from './terminal.ts';
 
 export function deadCommand(): Command {

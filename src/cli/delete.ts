@@ -1,13 +1,13 @@
 // `sealdex delete`: deletions into the queue, a line for each, and with --wait until they are done.
 import { Command } from 'commander';
-import type { Producer } from '../app.ts';
-import { systemClock } from '../clock.ts';
-import { CODES, SealdexError } from '../errors.ts';
-import { checkName } from '../names.ts';
-import { exitCodeOf, summarize, viewOf } from './endings.ts';
+import type { Producer } from '../app/app.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { CODES, SealdexError } from '../runtime/errors.ts';
+import { checkName } from '../runtime/names.ts';
+import { exitCodeOf, summarize, viewOf } from './job-outcomes.ts';
 import { Interrupted, textOf } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
-import { withProducer } from './opened.ts';
+import { withProducer } from './with-clients.ts';
 import { json, oneLine, out, say } from './terminal.ts';
 import { createWaiting } from './waiting.ts';
 

@@ -22,7 +22,7 @@ Examples:
     )
     .action(({ json: asJson }: { json?: true }) =>
       untilInterrupted(async (signal) => {
-        const { runDemo } = await fromCheckout(() => import('../dev/demo/demo.ts'));
+        const { runDemo } = await fromCheckout(() => import('../demo/demo.ts'));
         const screen = createScreen(asJson ? process.stderr : process.stdout);
         try {
           const report = await embedded(() => runDemo(screen, signal));

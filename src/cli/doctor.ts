@@ -1,8 +1,8 @@
 // `sealdex doctor`: our own installation looked at, one line for each check.
 import { Command, Option } from 'commander';
-import { CODES } from '../errors.ts';
+import { CODES } from '../runtime/errors.ts';
 import { json, out, say } from './terminal.ts';
-import { verdictLine } from './verdict-line.ts';
+import { verdictLine } from './check-line.ts';
 
 const ROLES = ['worker', 'producer', 'reader'] as const;
 
@@ -33,7 +33,7 @@ Examples:
   sealdex doctor --role reader --json`,
     )
     .action(async ({ role, json: asJson }: Options) => {
-      const { examineInstallation } = await import('../app.ts');
+      const { examineInstallation } = await import('../app/app.ts');
       const counts = { ok: 0, warn: 0, fail: 0 };
       for await (const { check, ...found } of examineInstallation(undefined, { role })) {
         counts[found.verdict] += 1;

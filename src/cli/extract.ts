@@ -3,11 +3,11 @@
 import { readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { Command } from 'commander';
-import { systemClock } from '../clock.ts';
-import { loadConfig, type Config } from '../config.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { loadConfig, type Config } from '../runtime/config.ts';
 import { createExtractPool } from '../extract/pool.ts';
 import { unreadable } from '../extract/reasons.ts';
-import { checkName } from '../names.ts';
+import { checkName } from '../runtime/names.ts';
 import { FileUnreadable } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { say } from './terminal.ts';

@@ -1,5 +1,5 @@
 // What a command says and answers when it fails: one sentence and an exit code, never a stack.
-import { CODES, SealdexError } from '../errors.ts';
+import { CODES, SealdexError } from '../runtime/errors.ts';
 import { time } from './terminal.ts';
 
 /** Exit codes that the code table does not have, of sysexits.h. */

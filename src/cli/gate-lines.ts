@@ -1,7 +1,7 @@
 // How gates look on a terminal: a line each with what there is to do below it, or all facts of one.
-import type { GateFacts } from '../app.ts';
-import { systemClock } from '../clock.ts';
-import { CODES } from '../errors.ts';
+import type { GateFacts } from '../app/app.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { CODES } from '../runtime/errors.ts';
 import { duration, oneLine, table, time } from './terminal.ts';
 
 const HEADER = ['KEY', 'TENANT', 'STATE', 'SINCE', 'JOBS', 'OLDEST', 'NEXT PROBE', 'WHO ACTS'];

@@ -1,15 +1,15 @@
 // `sealdex index`: documents from files into the queue, a line for each, and with --wait until they are stored.
 import { Command } from 'commander';
-import type { Producer } from '../app.ts';
-import { systemClock } from '../clock.ts';
-import { loadConfig } from '../config.ts';
-import { checkName } from '../names.ts';
-import { checkFiles, documentsIn } from './documents-in.ts';
-import { exitCodeOf, summarize, viewOf } from './endings.ts';
+import type { Producer } from '../app/app.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { loadConfig } from '../runtime/config.ts';
+import { checkName } from '../runtime/names.ts';
+import { checkFiles, documentsIn } from './document-files.ts';
+import { exitCodeOf, summarize, viewOf } from './job-outcomes.ts';
 import { Interrupted } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
-import { withProducer } from './opened.ts';
-import { batchesOf, createSender, type Sender, type Sent } from './sending.ts';
+import { withProducer } from './with-clients.ts';
+import { batchesOf, createSender, type Sender, type Sent } from './enqueue-batch.ts';
 import { say } from './terminal.ts';
 import { createWaiting, type Waiting } from './waiting.ts';
 

@@ -1,13 +1,13 @@
 // `sealdex jobs show`: where a job is and what became of it.
 import { Command } from 'commander';
-import type { GateFacts } from '../app.ts';
-import { systemClock } from '../clock.ts';
-import { CODES } from '../errors.ts';
+import type { GateFacts } from '../app/app.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { CODES } from '../runtime/errors.ts';
 import { sayReason } from '../extract/reasons.ts';
-import { isJobId } from '../names.ts';
+import { isJobId } from '../runtime/names.ts';
 import { UsageError } from './failure.ts';
 import { nextProbeOf } from './gate-lines.ts';
-import { withOperator } from './opened.ts';
+import { withOperator } from './with-clients.ts';
 import { duration, json, out, say, table, time } from './terminal.ts';
 
 export function jobsCommand(): Command {

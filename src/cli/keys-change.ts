@@ -1,12 +1,12 @@
 // `sealdex keys probe`, `release`, `block` and `unblock`: the same for one tenant of a KMS key or for all of them.
 // What is told of each tenant is a line; one tenant's fault leaves the others alone.
 import { Command } from 'commander';
-import type { GateChange, Operator } from '../app.ts';
-import { CODES, SealdexError } from '../errors.ts';
-import { checkName } from '../names.ts';
+import type { GateChange, Operator } from '../app/app.ts';
+import { CODES, SealdexError } from '../runtime/errors.ts';
+import { checkName } from '../runtime/names.ts';
 import { checkArn, checkReason } from './arguments.ts';
 import { textOf } from './failure.ts';
-import { withOperator } from './opened.ts';
+import { withOperator } from './with-clients.ts';
 import { exitOf, probeLine } from './probe-line.ts';
 import { json, out, say } from './terminal.ts';
 

@@ -1,10 +1,10 @@
 // `sealdex keys check`: whether a KMS key can be attached to a tenant, step by step.
 import { Command, Option } from 'commander';
-import { CODES } from '../errors.ts';
-import { checkName, PLANS, type Plan } from '../names.ts';
-import { withOperator } from './opened.ts';
+import { CODES } from '../runtime/errors.ts';
+import { checkName, PLANS, type Plan } from '../runtime/names.ts';
+import { withOperator } from './with-clients.ts';
 import { json, out, say } from './terminal.ts';
-import { verdictLine } from './verdict-line.ts';
+import { verdictLine } from './check-line.ts';
 
 interface Options {
   readonly tenant: string;

@@ -1,10 +1,10 @@
 // `sealdex keys policy`: what a tenant pastes into the policy of its KMS key, or the commands that make such a key.
 // Asks nobody: no settings, no AWS.
 import { Command } from 'commander';
-import { checkName } from '../names.ts';
-import { documentOf } from '../policies/document.ts';
+import { checkName } from '../runtime/names.ts';
+import { documentOf } from '../policies/policy-document.ts';
 import { isRoleArn, keyCommands, keyPolicy, keyStatements } from '../policies/key-policy.ts';
-import { SETTINGS } from '../settings.ts';
+import { SETTINGS } from '../runtime/settings.ts';
 import { UsageError } from './failure.ts';
 import { jsonText, out, say } from './terminal.ts';
 

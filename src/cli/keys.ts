@@ -1,15 +1,15 @@
 // `sealdex keys`: KMS keys whose gates are not open, and what an operator does about them.
 // The commands that change something are in keys-change.ts.
 import { Command } from 'commander';
-import type { GateFacts, Operator } from '../app.ts';
-import { CODES } from '../errors.ts';
-import { checkName } from '../names.ts';
+import type { GateFacts, Operator } from '../app/app.ts';
+import { CODES } from '../runtime/errors.ts';
+import { checkName } from '../runtime/names.ts';
 import { checkArn } from './arguments.ts';
 import { factLines, gateLines } from './gate-lines.ts';
 import { checkCommand } from './keys-check.ts';
 import { blockCommand, probeCommand, releaseCommand, unblockCommand } from './keys-change.ts';
 import { keysPolicyCommand } from './keys-policy.ts';
-import { withOperator } from './opened.ts';
+import { withOperator } from './with-clients.ts';
 import { json, out, say } from './terminal.ts';
 
 interface Options {

@@ -1,10 +1,10 @@
 // `sealdex list`: the documents of a corpus, page by page.
 import { Command } from 'commander';
-import type { ListedDocument } from '../app.ts';
-import { checkName } from '../names.ts';
-import { withReader } from './opened.ts';
+import type { ListedDocument } from '../app/app.ts';
+import { checkName } from '../runtime/names.ts';
+import { withReader } from './with-clients.ts';
 import { json, oneLine, out, say } from './terminal.ts';
-import { whole } from './whole.ts';
+import { whole } from './positive-int.ts';
 
 interface Options {
   readonly tenant: string;

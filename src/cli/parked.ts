@@ -1,10 +1,10 @@
 // `sealdex parked list`: the jobs that wait for a KMS key, or for the operator's word.
 import { Command } from 'commander';
-import type { ParkedJob } from '../app.ts';
-import { checkName } from '../names.ts';
-import { withOperator } from './opened.ts';
+import type { ParkedJob } from '../app/app.ts';
+import { checkName } from '../runtime/names.ts';
+import { withOperator } from './with-clients.ts';
 import { json, out, say, table, time } from './terminal.ts';
-import { whole } from './whole.ts';
+import { whole } from './positive-int.ts';
 
 interface Options {
   readonly tenant?: string;

@@ -1,7 +1,7 @@
 // `sealdex policy`: the least IAM policy of each of our own roles.
 import { Argument, Command } from 'commander';
 import { rolePolicy, ROLES, type Role } from '../policies/role-policy.ts';
-import { SETTINGS } from '../settings.ts';
+import { SETTINGS } from '../runtime/settings.ts';
 import { UsageError } from './failure.ts';
 import { jsonText, out, say } from './terminal.ts';
 

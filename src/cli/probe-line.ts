@@ -1,6 +1,6 @@
 // What a probe is told as: what KMS said, and what happens next.
-import type { ProbeAnswer } from '../app.ts';
-import { CODES } from '../errors.ts';
+import type { ProbeAnswer } from '../app/app.ts';
+import { CODES } from '../runtime/errors.ts';
 import { nextProbeOf } from './gate-lines.ts';
 
 /** As a shell counts what a probe has found out; 75 (again later) when it found out nothing. */

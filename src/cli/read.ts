@@ -1,10 +1,10 @@
 // `sealdex read`: one document, decrypted, to standard output.
 import { pipeline } from 'node:stream/promises';
 import { Command } from 'commander';
-import { checkName } from '../names.ts';
-import type { DocumentName, Reader } from '../app.ts';
+import { checkName } from '../runtime/names.ts';
+import type { DocumentName, Reader } from '../app/app.ts';
 import { UsageError } from './failure.ts';
-import { withReader } from './opened.ts';
+import { withReader } from './with-clients.ts';
 import { json, jsonText, out, say } from './terminal.ts';
 
 interface Options {

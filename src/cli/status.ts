@@ -1,8 +1,8 @@
 // `sealdex status`: queues, parked and dead jobs by tenant, processes, keys and KMS calls at a glance.
 import { Command } from 'commander';
-import type { Status } from '../app.ts';
-import { systemClock } from '../clock.ts';
-import { withOperator } from './opened.ts';
+import type { Status } from '../app/app.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { withOperator } from './with-clients.ts';
 import { duration, json, out, table, time } from './terminal.ts';
 
 export function statusCommand(): Command {

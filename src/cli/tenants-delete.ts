@@ -1,12 +1,12 @@
 // `sealdex tenants delete`: a tenant and all that is of it, gone for good, once somebody has typed its name.
 import { Command } from 'commander';
-import type { Counts, LeavingStep, Left, Operator } from '../app.ts';
-import { systemClock } from '../clock.ts';
-import { ask, canAsk } from './asking.ts';
-import { checkName } from '../names.ts';
+import type { Counts, LeavingStep, Left, Operator } from '../app/app.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { ask, canAsk } from './prompt.ts';
+import { checkName } from '../runtime/names.ts';
 import { UsageError } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
-import { withOperator } from './opened.ts';
+import { withOperator } from './with-clients.ts';
 import { counted, duration, json, out, say, time } from './terminal.ts';
 
 const UNFINISHED = 69;

@@ -1,11 +1,11 @@
 // `sealdex tenants export`: all of a tenant's objects into a folder, as they are, with what is needed to decrypt them elsewhere.
 import { Command } from 'commander';
-import type { Exported } from '../app.ts';
-import { SealdexError } from '../errors.ts';
-import { checkName } from '../names.ts';
+import type { Exported } from '../app/app.ts';
+import { SealdexError } from '../runtime/errors.ts';
+import { checkName } from '../runtime/names.ts';
 import { Unavailable, UsageError } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
-import { withOperator } from './opened.ts';
+import { withOperator } from './with-clients.ts';
 import { bar, counted, json, megabytes, out } from './terminal.ts';
 
 export function exportCommand(): Command {

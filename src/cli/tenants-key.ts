@@ -1,17 +1,17 @@
 // `sealdex tenants set-key` and `reencrypt`: another KMS key for a tenant, and what is stored moves to it.
 import { Command } from 'commander';
-import type { Operator } from '../app.ts';
-import { sleep, systemClock } from '../clock.ts';
-import { CODES } from '../errors.ts';
-import { checkName, PLATFORM } from '../names.ts';
+import type { Operator } from '../app/app.ts';
+import { sleep, systemClock } from '../runtime/clock.ts';
+import { CODES } from '../runtime/errors.ts';
+import { checkName, PLATFORM } from '../runtime/names.ts';
 import { checkArn } from './arguments.ts';
-import { ask, canAsk, isYes } from './asking.ts';
+import { ask, canAsk, isYes } from './prompt.ts';
 import { UsageError } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
-import { withOperator } from './opened.ts';
-import { movingLines, movingOf, stuckPage } from './tenants-moving.ts';
+import { withOperator } from './with-clients.ts';
+import { movingLines, movingOf, stuckPage } from './tenants-reencryption.ts';
 import { json, out, say } from './terminal.ts';
-import { sayWarnings } from './verdict-line.ts';
+import { sayWarnings } from './check-line.ts';
 
 interface SetKeyOptions {
   readonly toPlatformKey?: true;

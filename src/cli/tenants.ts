@@ -1,15 +1,15 @@
 // `sealdex tenants`: who the tenants are, and making or changing one. Stopping one is tenants-stop.ts.
 import { Command, Option } from 'commander';
-import type { TenantFile } from '../app.ts';
-import { checkName, PLANS, WHEN_KEY_SHUT, type Plan, type WhenKeyShut } from '../names.ts';
+import type { TenantFile } from '../app/app.ts';
+import { checkName, PLANS, WHEN_KEY_SHUT, type Plan, type WhenKeyShut } from '../runtime/names.ts';
 import { UsageError } from './failure.ts';
-import { withOperator } from './opened.ts';
+import { withOperator } from './with-clients.ts';
 import { deleteTenantCommand } from './tenants-delete.ts';
 import { exportCommand } from './tenants-export.ts';
 import { reencryptCommand, setKeyCommand } from './tenants-key.ts';
-import { movingLines, movingOf } from './tenants-moving.ts';
-import { pauseCommand, resumeCommand } from './tenants-stop.ts';
-import { sayWarnings } from './verdict-line.ts';
+import { movingLines, movingOf } from './tenants-reencryption.ts';
+import { pauseCommand, resumeCommand } from './tenants-pause.ts';
+import { sayWarnings } from './check-line.ts';
 import { json, jsonText, oneLine, out, say, table, time } from './terminal.ts';
 
 export function tenantsCommand(): Command {

@@ -1,6 +1,6 @@
 // How commands print: lines, JSON, tables and a progress bar that is drawn on terminals only.
 // Results go to standard output, everything about them to standard error.
-import { systemClock, type Clock } from '../clock.ts';
+import { systemClock, type Clock } from '../runtime/clock.ts';
 
 export const out = (line: string): void => write(process.stdout, line);
 export const say = (line: string): void => write(process.stderr, line);

@@ -1,16 +1,16 @@
 // `sealdex upload`: files into the queue, and with --wait until they are stored; at the end a table of what failed and why.
 import { createReadStream } from 'node:fs';
 import { Command } from 'commander';
-import type { JobStatus, Producer } from '../app.ts';
-import { sleep, systemClock } from '../clock.ts';
-import { CODES, dispositionOf, SealdexError } from '../errors.ts';
+import type { JobStatus, Producer } from '../app/app.ts';
+import { sleep, systemClock } from '../runtime/clock.ts';
+import { CODES, dispositionOf, SealdexError } from '../runtime/errors.ts';
 import { sayReason, unreadable } from '../extract/reasons.ts';
-import { checkName } from '../names.ts';
-import { exitCodeOf, summarize } from './endings.ts';
+import { checkName } from '../runtime/names.ts';
+import { exitCodeOf, summarize } from './job-outcomes.ts';
 import { Interrupted, textOf } from './failure.ts';
 import type { FoundFile } from './files.ts';
 import { untilInterrupted } from './interrupt.ts';
-import { withProducer } from './opened.ts';
+import { withProducer } from './with-clients.ts';
 import { bar, json, megabytes, oneLine, out, say, table } from './terminal.ts';
 import { filesOf } from './upload-files.ts';
 import { createWaiting, type Waiting } from './waiting.ts';

@@ -1,8 +1,8 @@
 // Waits for jobs to end, or to be parked, by asking for them again and again, and counts how they ended.
 // Prints nothing; who wants to see something gives functions that are told.
-import { sleep, type Clock } from '../clock.ts';
-import { dispositionOf, SealdexError } from '../errors.ts';
-import type { JobState, JobStatus, Producer } from '../app.ts';
+import { sleep, type Clock } from '../runtime/clock.ts';
+import { dispositionOf, SealdexError } from '../runtime/errors.ts';
+import type { JobState, JobStatus, Producer } from '../app/app.ts';
 
 export interface Endings {
   readonly done: number;

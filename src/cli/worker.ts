@@ -22,7 +22,7 @@ Example:
           if (process.stderr.isTTY) say('Stopping …; Ctrl-C once more ends it at once.');
         };
         signal.addEventListener('abort', tell, { once: true });
-        const { startIndexWorker } = await import('../app.ts');
+        const { startIndexWorker } = await import('../app/app.ts');
         const worker = await startIndexWorker(undefined, { signal }).catch((error: unknown) => {
           if (error === signal.reason) return undefined;
           throw error;

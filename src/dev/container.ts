@@ -1,8 +1,8 @@
 // Entry of the image's `dev` target: the embedded S3 and KMS on the ports that the settings name, on the given host.
 // The only way in which they leave 127.0.0.1. Redis is a container of its own.
 import { join } from 'node:path';
-import { loadConfig } from '../config.ts';
-import { CODES, SealdexError } from '../errors.ts';
+import { loadConfig } from '../runtime/config.ts';
+import { CODES, SealdexError } from '../runtime/errors.ts';
 import { Keys } from './kms/keys.ts';
 import { startKms } from './kms/server.ts';
 import { readKeys, writeKeys } from './kms/state-file.ts';

@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { Settings } from '../config.ts';
+import type { Settings } from '../runtime/config.ts';
 import { claimFolder, type FolderClaim } from './folder-claim.ts';
 import { type KmsServer, startKms } from './kms/server.ts';
 import { type RedisServer, startRedis } from './redis.ts';

@@ -1,6 +1,6 @@
 // The book of faults that a test sets on an embedded service: which calls they meet, how often, and waiting them out.
 // Knows nothing of S3 or KMS; each service says what its calls look like and what its faults do.
-import { systemClock } from '../clock.ts';
+import { systemClock } from '../runtime/clock.ts';
 
 export interface Rule<Match, Fault> {
   /** Which calls it meets; what is left out meets all. */

@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { sleep, systemClock, withDeadline } from '../clock.ts';
+import { sleep, systemClock, withDeadline } from '../runtime/clock.ts';
 import { freePort } from './ports.ts';
 import { findRedis, type RedisBinary } from './redis-binary.ts';
 import { isReady } from './redis-ready.ts';

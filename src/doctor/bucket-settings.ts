@@ -1,7 +1,7 @@
 // What the bucket is set to, and what that means for documents, deletes and waiting content. Often it may not be seen by who
 // may do all the rest: that is no fault.
-import { SealdexError } from '../errors.ts';
-import type { BucketSettings, LifecycleRule } from '../store/bucket.ts';
+import { SealdexError } from '../runtime/errors.ts';
+import type { BucketSettings, LifecycleRule } from '../store/s3/bucket.ts';
 import { markOf, ok, warn, type Check, type Found } from './finding.ts';
 
 const PREFIXES = ['documents/', 'intake/', 'originals/', 'system/', 'tenants/'] as const;

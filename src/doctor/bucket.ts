@@ -3,11 +3,11 @@
 // with a checksum that is wrong.
 // Only a producer, which may not read, really writes; it removes that again.
 import { randomBytes } from 'node:crypto';
-import { SealdexError } from '../errors.ts';
-import type { Role } from '../heartbeat.ts';
-import { birthKey } from '../store/birth.ts';
+import { SealdexError } from '../runtime/errors.ts';
+import type { Role } from '../maintenance/heartbeat.ts';
+import { birthKey } from '../store/redis-identity.ts';
 import { reencryptedKey } from '../store/reencrypted.ts';
-import type { Store } from '../store/s3.ts';
+import type { Store } from '../store/s3/s3-store.ts';
 import { canaryKey, flyCanary, honoursConditionalRemoval, NO_ETAG, proveConditionalWrites } from '../store/system.ts';
 import { fail, markOf, ok, warn, type Check, type Found } from './finding.ts';
 

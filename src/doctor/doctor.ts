@@ -1,13 +1,13 @@
 // The order in which our own installation is looked at. A part that cannot be reached ends its own checks, no others.
-import { checkAuditLog } from '../audit-log.ts';
-import type { Clock } from '../clock.ts';
-import type { Config } from '../config.ts';
-import { SealdexError } from '../errors.ts';
-import type { Role } from '../heartbeat.ts';
-import type { KeyCalls } from '../keys/kms/key-calls.ts';
-import type { Redis } from '../redis.ts';
-import type { BucketSettings } from '../store/bucket.ts';
-import type { Store } from '../store/s3.ts';
+import { checkAuditLog } from '../runtime/audit-log.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Config } from '../runtime/config.ts';
+import { SealdexError } from '../runtime/errors.ts';
+import type { Role } from '../maintenance/heartbeat.ts';
+import type { KeyCalls } from '../keys/aws/key-calls.ts';
+import type { Redis } from '../runtime/redis.ts';
+import type { BucketSettings } from '../store/s3/bucket.ts';
+import type { Store } from '../store/s3/s3-store.ts';
 import { bucketChecks, reachCheck } from './bucket.ts';
 import { bucketSettingsChecks } from './bucket-settings.ts';
 import { CHECK_MS, examine, fail, failure, markOf, ok, warn, type Check, type Finding } from './finding.ts';

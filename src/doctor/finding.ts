@@ -1,6 +1,6 @@
 // One check of our own installation, and what it found. A check ends in time and never takes others with it.
-import { withDeadline, type Clock } from '../clock.ts';
-import { CODES, SealdexError } from '../errors.ts';
+import { withDeadline, type Clock } from '../runtime/clock.ts';
+import { CODES, SealdexError } from '../runtime/errors.ts';
 
 export interface Found {
   /** `fail`: the installation cannot work as it is. */

@@ -1,10 +1,10 @@
 // The platform key as the role uses it: the real calls, in the contexts that stand for no tenant. Plaintexts are wiped.
 import { timingSafeEqual } from 'node:crypto';
-import type { Clock } from '../clock.ts';
-import { SealdexError } from '../errors.ts';
-import type { Role } from '../heartbeat.ts';
+import type { Clock } from '../runtime/clock.ts';
+import { SealdexError } from '../runtime/errors.ts';
+import type { Role } from '../maintenance/heartbeat.ts';
 import { periodAt, type KeyContext } from '../keys/data-key.ts';
-import type { KeyCalls } from '../keys/kms/key-calls.ts';
+import type { KeyCalls } from '../keys/aws/key-calls.ts';
 import { fail, markOf, ok, warn, type Check, type Found } from './finding.ts';
 
 export interface PlatformKeyDeps {

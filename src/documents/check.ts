@@ -2,7 +2,7 @@
 // One level each, because zod lists every fault of a value, and a hostile document can have millions.
 import { z } from 'zod';
 import { fieldOf, invalid, type Place, ROOT, unknownKey } from './field.ts';
-import type { DocumentLimits } from './document.ts';
+import type { DocumentLimits } from './document-types.ts';
 import type { Plain, PlainObject } from './plain.ts';
 
 const must = (what: string) => ({

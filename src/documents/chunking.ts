@@ -1,7 +1,7 @@
 // A section's text -> chunks of it: by sentence or by size, never above the limit, never through a character.
 // Nothing is trimmed: the chunks are slices of the text in order, and only those of nothing but white space are left out.
-import type { ChunkingStrategy, DocumentLimits } from './document.ts';
-import type { Pace } from './pace.ts';
+import type { ChunkingStrategy, DocumentLimits } from './document-types.ts';
+import type { Pace } from './yielder.ts';
 import { characterStart, sentencePieces } from './sentences.ts';
 
 export interface Chunk {

@@ -1,6 +1,6 @@
 // Where a fault sits in a document, and the one error that says so.
 // A place names fields of ours only: keys that a caller chose (metadata, custom dimensions, unknown ones) are content.
-import { SealdexError } from '../errors.ts';
+import { SealdexError } from '../runtime/errors.ts';
 
 /** A place in a document, kept as a chain so that only a fault pays for the text. The end of the chain is the document. */
 export interface Place {

@@ -1,7 +1,7 @@
 // What a caller says of a file beside its name: metadata, and how its text becomes parts. Checked as a document's own.
 // Knows nothing of what is in the file.
 import { checkStrategy } from './check.ts';
-import type { ChunkingStrategy, DocumentLimits, Metadata } from './document.ts';
+import type { ChunkingStrategy, DocumentLimits, Metadata } from './document-types.ts';
 import { invalid } from './field.ts';
 import { copyPlain, type Plain } from './plain.ts';
 

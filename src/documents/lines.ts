@@ -1,6 +1,6 @@
 // NDJSON as bytes: collecting lines under a bound, and taking them out of a stream of chunks.
 // Knows nothing of what the lines say.
-import type { Pace } from './pace.ts';
+import type { Pace } from './yielder.ts';
 
 const BLOCK_CHARS = 65_536;
 

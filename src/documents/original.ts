@@ -1,7 +1,7 @@
 // A kept original as plaintext bytes: a line that says whose it is, then the file as it came.
 // Knows nothing of encryption and S3.
 import { z } from 'zod';
-import { SealdexError } from '../errors.ts';
+import { SealdexError } from '../runtime/errors.ts';
 
 const originalHead = z.looseObject({
   v: z.literal(1),

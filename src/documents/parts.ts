@@ -1,8 +1,8 @@
 // A document's sections -> its parts: what the API adds to a section's metadata, in document order.
 // Knows nothing of records and bytes.
 import { chunksOf, type Chunking } from './chunking.ts';
-import type { CustomDimensions, FileDocument, Metadata, Section, StructuredDocument } from './document.ts';
-import type { Pace } from './pace.ts';
+import type { CustomDimensions, FileDocument, Metadata, Section, StructuredDocument } from './document-types.ts';
+import type { Pace } from './yielder.ts';
 
 /** One text of a document as it is stored and searched. */
 export interface Part {

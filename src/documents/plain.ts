@@ -1,6 +1,6 @@
 // The first look at a value from outside: copies plain JSON, within bounds of depth and bytes, and refuses all else.
 // Knows no shapes but two: `sections` nest and `metadata` is free-form, and both have limits of their own.
-import type { DocumentLimits } from './document.ts';
+import type { DocumentLimits } from './document-types.ts';
 import { fieldOf, invalid, type Place, ROOT_FIELD } from './field.ts';
 
 /** Levels of sections, and levels of objects and arrays inside one metadata field (itself the first). */

@@ -1,8 +1,8 @@
 // The record: a document's plaintext bytes as NDJSON, written whole and read as a stream (design, section 7).
 // Knows nothing of encryption, S3 and jobs.
 import { z } from 'zod';
-import { type Clock, systemClock } from '../clock.ts';
-import { SealdexError } from '../errors.ts';
+import { type Clock, systemClock } from '../runtime/clock.ts';
+import { SealdexError } from '../runtime/errors.ts';
 import { chunkingOf } from './chunking.ts';
 import type {
   CoreDocument,
@@ -15,13 +15,13 @@ import type {
   Metadata,
   StructuredDocument,
   Table,
-} from './document.ts';
+} from './document-types.ts';
 import { invalid, ROOT_FIELD } from './field.ts';
 import { LineCollector, splitLines } from './lines.ts';
-import { type Pace, startPace } from './pace.ts';
+import { type Pace, startPace } from './yielder.ts';
 import { type Part, partsOf, sectionsInOrder } from './parts.ts';
 
-export type { Image, Table } from './document.ts';
+export type { Image, Table } from './document-types.ts';
 export type { Part } from './parts.ts';
 
 /** Line 1 of a record. The counts say how many lines of each kind follow. */

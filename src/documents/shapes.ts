@@ -2,7 +2,7 @@
 // Knows nothing of parts, records, tenants or keys.
 import { checkCore, checkStructured } from './check.ts';
 import { invalid, ROOT_FIELD } from './field.ts';
-import type { DocumentLimits, IndexDocument } from './document.ts';
+import type { DocumentLimits, IndexDocument } from './document-types.ts';
 import { copyPlain } from './plain.ts';
 
 export type {
@@ -20,7 +20,7 @@ export type {
   Section,
   StructuredDocument,
   Table,
-} from './document.ts';
+} from './document-types.ts';
 
 const ID_CHARACTERS = 1024;
 

@@ -1,6 +1,6 @@
 // The two ways in which the envelope fails: a message that is refused, and a caller's mistake in writing one.
 // Holds no bytes of a message: what is wrong is a word of the list below, never a value.
-import { SealdexError } from '../errors.ts';
+import { SealdexError } from '../runtime/errors.ts';
 
 /** Why a message is refused, in the order in which a reader looks; it is the `reason` of the error. */
 export const REFUSALS = Object.freeze([

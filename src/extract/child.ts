@@ -1,7 +1,7 @@
 // Entry of the process that reads files: walls first, then the libraries, so that these never see the world without.
 // Started by extractor.ts, with no environment and Node's permissions; the worker itself never imports it.
-import { LIFELINE_FD, serve } from './serve.ts';
-import { holdLifeline, raiseWalls } from './walls.ts';
+import { LIFELINE_FD, serve } from './child-main.ts';
+import { holdLifeline, raiseWalls } from './sandbox.ts';
 
 holdLifeline(LIFELINE_FD);
 raiseWalls();

@@ -1,6 +1,6 @@
 // A file -> its sections and metadata: finds the format, has it read, and holds the result to the bounds of a document. Runs
 // where hostile files may: in a child process. Knows no tenants, jobs or records.
-import { SealdexError } from '../errors.ts';
+import { SealdexError } from '../runtime/errors.ts';
 import { detect } from './detect.ts';
 import type { Extracted, FileInput } from './extracted.ts';
 import { FORMATS } from './formats.ts';

@@ -2,11 +2,11 @@
 // Knows nothing of pipes and processes.
 import { type DocumentLimits, type Metadata, type Section } from '../documents/shapes.ts';
 import { writeRecord } from '../documents/record.ts';
-import { SealdexError } from '../errors.ts';
+import { SealdexError } from '../runtime/errors.ts';
 import { extract } from './extract.ts';
 import type { Extracted, FileInput } from './extracted.ts';
 import { unreadable } from './reasons.ts';
-import type { FilePlace } from './request.ts';
+import type { FilePlace } from './protocol.ts';
 
 export interface FileRecord {
   readonly contentType: string;

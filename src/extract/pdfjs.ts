@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { dirname, join, sep } from 'node:path';
 import type { TextItem, TextMarkedContent } from 'pdfjs-dist/types/src/display/api.js';
 import type * as Pdf from 'pdfjs-dist/legacy/build/pdf.mjs';
-import { SealdexError } from '../errors.ts';
+import { SealdexError } from '../runtime/errors.ts';
 import { unreadable } from './reasons.ts';
 
 type PdfJs = typeof Pdf;

@@ -1,15 +1,15 @@
 // Child processes that read files: at most so many, started when needed, kept warm, recycled, and killed by time, memory,
 // cancellation and stop. Knows nothing of formats and jobs.
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../runtime/clock.ts';
 import type { DocumentLimits } from '../documents/shapes.ts';
-import { SealdexError } from '../errors.ts';
+import { SealdexError } from '../runtime/errors.ts';
 import { CHILD_ENTRY, type Ended, Extractor } from './extractor.ts';
 import type { FileInput } from './extracted.ts';
 import type { FileRecord } from './file-record.ts';
 import type { Frame } from './framing.ts';
-import { Guard, memoryOf } from './guard.ts';
+import { Guard, memoryOf } from './child-watchdog.ts';
 import { FILE_REASONS, isMime, type FileReasonName, unreadable, unsupported } from './reasons.ts';
-import { type Answer, answerBounds, type FilePlace, NOT_THIS_FILE, type Question } from './request.ts';
+import { type Answer, answerBounds, type FilePlace, NOT_THIS_FILE, type Question } from './protocol.ts';
 import { Slots } from './slots.ts';
 
 const MIB = 1_048_576;

@@ -1,6 +1,6 @@
 // Why a file was not read: a closed list of words, each with its code and the sentence that its sender can act on.
 // Never anything of the file itself, but for the MIME type that an unsupported one was found to be.
-import { SealdexError, type Code } from '../errors.ts';
+import { SealdexError, type Code } from '../runtime/errors.ts';
 
 interface FileReason {
   readonly code: Extract<Code, `FILE_${string}`>;

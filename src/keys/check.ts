@@ -1,12 +1,12 @@
 // Whether a KMS key can serve a tenant, as far as its name and KMS tell: the table of onboarding, step by step.
 // Nothing is changed and nothing kept. Plan and other owners are not known here: see src/operator/key-check.ts.
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../runtime/clock.ts';
 import { arnStep, isMultiRegion, ownerStep, type Ours } from './check/arn.ts';
 import { factSteps } from './check/facts.ts';
 import { fail, ok, refusalIn, refused, type Candidate, type CheckStep } from './check/step.ts';
 import { useSteps } from './check/use.ts';
 import { periodAt } from './data-key.ts';
-import type { KeyCalls, KeyFacts } from './kms/key-calls.ts';
+import type { KeyCalls, KeyFacts } from './aws/key-calls.ts';
 
 export type { CheckStep } from './check/step.ts';
 

@@ -2,8 +2,8 @@
 // Where it comes from and who else has it, it does not know.
 import { createHash } from 'node:crypto';
 import { inspect } from 'node:util';
-import type { Clock } from '../clock.ts';
-import { SealdexError } from '../errors.ts';
+import type { Clock } from '../runtime/clock.ts';
+import { SealdexError } from '../runtime/errors.ts';
 
 export const PERIOD_MS = 3_600_000;
 const MINUTE_MS = 60_000;

@@ -1,9 +1,9 @@
 // The data key that the fleet shares in a period: unwrapped from Redis, made under a claim, or awaited from who makes it.
 // Redis is not trusted: an entry that does not unwrap is replaced. Holds no keys and knows nothing of who uses them.
-import { sleep, type Clock, type Patience } from '../clock.ts';
-import { SealdexError } from '../errors.ts';
+import { sleep, type Clock, type Patience } from '../runtime/clock.ts';
+import { SealdexError } from '../runtime/errors.ts';
 import { periodAt, type DataKey, type KeyContext } from './data-key.ts';
-import { isWrongWrapping } from './faults.ts';
+import { isWrongWrapping } from './aws/kms-error-mapping.ts';
 import { parseEntry, type SharedKeys } from './shared-keys.ts';
 
 /** How long a first use waits for other processes before it gives up. */

@@ -1,8 +1,8 @@
 // The plaintext data keys that a process holds: bounded, found by KMS key, context and wrapped bytes, and each wiped
 // by a timer when its time is over. Where they come from and what they encrypt, it does not know.
 import { createHash } from 'node:crypto';
-import type { Clock, Timer } from '../clock.ts';
-import { gateId } from '../names.ts';
+import type { Clock, Timer } from '../runtime/clock.ts';
+import { gateId } from '../runtime/names.ts';
 import type { DataKey, KeyContext } from './data-key.ts';
 
 export interface HeldKeysStats {

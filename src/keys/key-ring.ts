@@ -1,14 +1,14 @@
 // The key ring of a process: which data key encrypts for a tenant now, and which unwrapped keys are at hand for reading.
 // One KMS call for any number of uses at once, never a lock over tenants, nothing kept past its time.
-import { orAbort, type Clock, type Patience } from '../clock.ts';
-import { dispositionOf, SealdexError } from '../errors.ts';
+import { orAbort, type Clock, type Patience } from '../runtime/clock.ts';
+import { dispositionOf, SealdexError } from '../runtime/errors.ts';
 import { DataKey, momentOf, periodAt, type KeyContext } from './data-key.ts';
 import { fleetKey } from './fleet-key.ts';
 import { HeldKeys, idOf, type HeldKeysStats, type WipeReason } from './held-keys.ts';
-import type { GeneratedKey, Kms } from './kms.ts';
+import type { GeneratedKey, Kms } from './aws/kms-client.ts';
 import type { SharedKeys } from './shared-keys.ts';
 import { UNWATCHED, type KeyWatch } from './key-watch.ts';
-import { Slices } from './slices.ts';
+import { Slices } from './denied-periods.ts';
 import { tryKey } from './try-key.ts';
 import { KeyUsage, LIMITS, type UsageLimits } from './usage.ts';
 

@@ -1,5 +1,5 @@
 // Who watches a key ring: hears what KMS says, and says when keys at hand may not be used. Types only.
-import type { SealdexError } from '../errors.ts';
+import type { SealdexError } from '../runtime/errors.ts';
 
 /** Hears of every KMS call for a tenant's documents, before and after, and is asked before a key at hand is used. */
 export interface KeyWatch {

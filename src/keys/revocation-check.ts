@@ -1,13 +1,13 @@
 // The revocation check: KMS is asked again for every tenant and KMS key of which a data key is in memory, by one process of
 // the fleet in each interval, so that a key that is disabled, or a permission that is taken away, is seen before the hour is over.
-import { askedBy } from '../audit-log.ts';
-import { repeat, type Clock } from '../clock.ts';
-import { dispositionOf, SealdexError } from '../errors.ts';
-import { takeLease } from '../lease.ts';
-import { gateId } from '../names.ts';
-import { ask, type Redis, type RedisKeys } from '../redis.ts';
+import { askedBy } from '../runtime/audit-log.ts';
+import { repeat, type Clock } from '../runtime/clock.ts';
+import { dispositionOf, SealdexError } from '../runtime/errors.ts';
+import { takeLease } from '../runtime/lease.ts';
+import { gateId } from '../runtime/names.ts';
+import { ask, type Redis, type RedisKeys } from '../runtime/redis.ts';
 import type { KeyRing, HeldUnder } from './key-ring.ts';
-import { Turns } from './turns.ts';
+import { Turns } from './fast-slow-limiter.ts';
 
 export interface RevocationCheckDeps {
   readonly clock: Clock;

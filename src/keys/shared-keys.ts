@@ -1,11 +1,11 @@
 // Wrapped data keys that the fleet shares in Redis, so that one process asks KMS for a key and the others unwrap it.
 // Wrapped bytes only, and not trusted: what does not unwrap is replaced by whoever finds it so.
 import { createHash, randomBytes } from 'node:crypto';
-import type { Clock } from '../clock.ts';
-import { SealdexError } from '../errors.ts';
-import { ask, redisKeys, run, type Redis, type Script } from '../redis.ts';
+import type { Clock } from '../runtime/clock.ts';
+import { SealdexError } from '../runtime/errors.ts';
+import { ask, redisKeys, run, type Redis, type Script } from '../runtime/redis.ts';
 import { periodEnd, type KeyContext } from './data-key.ts';
-import { MAX_WRAPPED_BYTES } from './kms.ts';
+import { MAX_WRAPPED_BYTES } from './aws/kms-client.ts';
 
 /** How long one process may take to make a key before another tries. */
 export const CLAIM_MS = 5000;

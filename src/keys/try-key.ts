@@ -1,8 +1,8 @@
 // Whether a KMS key can be used: by the real calls that use it, since nothing else tells of permissions. Keeps no key.
 import { timingSafeEqual } from 'node:crypto';
-import { SealdexError } from '../errors.ts';
+import { SealdexError } from '../runtime/errors.ts';
 import type { KeyContext } from './data-key.ts';
-import type { Kms } from './kms.ts';
+import type { Kms } from './aws/kms-client.ts';
 
 /**
  * Asks for a data key and unwraps it again: a tenant may have denied just one of the two. Both plaintexts are wiped.

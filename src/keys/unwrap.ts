@@ -1,6 +1,6 @@
 // Which data key opens a message: checks who the message says it belongs to, then unwraps by the KMS key it names.
 // Never a search for keys: the ARN must be one that the tenant has or had.
-import { SealdexError } from '../errors.ts';
+import { SealdexError } from '../runtime/errors.ts';
 import { periodEnd, type DataKey, type KeyContext } from './data-key.ts';
 import type { KeyRing } from './key-ring.ts';
 

@@ -1,5 +1,5 @@
 // A KMS key on its way to a tenant: checked first, and by one caller at a time. What is written then is the caller's business.
-import { SealdexError } from '../errors.ts';
+import { SealdexError } from '../runtime/errors.ts';
 import { checkKey, type KeyCheck, type KeyCheckDeps, type KeyCheckOptions } from './key-check.ts';
 import { takeKeyLease, type KeyLeaseDeps } from './key-lease.ts';
 

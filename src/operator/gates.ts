@@ -1,12 +1,12 @@
 // What an operator is told of the gates: which are not open, why, since when, with how many jobs, and who ends it.
 // Only looks; what an operator does to gates is in words.ts and keys.ts.
-import type { Code } from '../errors.ts';
-import { gateId } from '../names.ts';
+import type { Code } from '../runtime/errors.ts';
+import { gateId } from '../runtime/names.ts';
 import type { GateRecord, Gates, GateState } from '../parking/gate.ts';
-import { countParked, type ParkedCount } from '../queue/parked-counts.ts';
-import { ask, type Redis, type RedisKeys } from '../redis.ts';
-import { remedyOf, type Remedy } from './remedies.ts';
-import { isByOperator } from '../parking/word.ts';
+import { countParked, type ParkedCount } from '../queue/parked/parked-counts.ts';
+import { ask, type Redis, type RedisKeys } from '../runtime/redis.ts';
+import { remedyOf, type Remedy } from './gate-actions.ts';
+import { isByOperator } from '../parking/operator-stop.ts';
 
 export interface GateFacts extends Remedy {
   readonly tenant: string;

@@ -1,12 +1,12 @@
 // Whether a KMS key can be attached to a tenant: what its name and KMS tell, then what the tenants' files do. Changes nothing.
-import type { Clock } from '../clock.ts';
-import { platformArns, type Config } from '../config.ts';
-import { checkName, type Plan } from '../names.ts';
+import type { Clock } from '../runtime/clock.ts';
+import { platformArns, type Config } from '../runtime/config.ts';
+import { checkName, type Plan } from '../runtime/names.ts';
 import { checkSteps, type CheckStep, type KeyCheckDeps as KeyDeps } from '../keys/check.ts';
 import { fail, ok, warn } from '../keys/check/step.ts';
-import { isKeyArn } from '../settings.ts';
-import type { TenantFile } from '../tenants.ts';
-import { fileOf, tenantsOf, type KeyTenant, type OwnersDeps } from './owners.ts';
+import { isKeyArn } from '../runtime/settings.ts';
+import type { TenantFile } from '../tenants/tenants.ts';
+import { fileOf, tenantsOf, type KeyTenant, type OwnersDeps } from './key-tenants.ts';
 
 export interface KeyCheck {
   readonly tenant: string;

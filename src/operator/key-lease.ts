@@ -1,9 +1,9 @@
 // Which tenants have a KMS key is changed by one caller at a time: two that look at once would each miss what the other does.
 // What they do is not known here.
 import { createHash } from 'node:crypto';
-import { sleep, type Clock } from '../clock.ts';
-import { takeLease } from '../lease.ts';
-import type { Redis, RedisKeys } from '../redis.ts';
+import { sleep, type Clock } from '../runtime/clock.ts';
+import { takeLease } from '../runtime/lease.ts';
+import type { Redis, RedisKeys } from '../runtime/redis.ts';
 
 export interface KeyLeaseDeps {
   readonly clock: Clock;

@@ -1,12 +1,12 @@
 // What an operator can do about gates, KMS keys and paused tenants, as one interface. Each is a function of a file beside it.
-import { checkName } from '../names.ts';
-import type { JobQueue } from '../queue/queues.ts';
-import { blockOwners, type BlockOwnersDeps, type OwnerBlocked } from './block-owners.ts';
+import { checkName } from '../runtime/names.ts';
+import type { JobQueue } from '../queue/bull/queues.ts';
+import { blockOwners, type BlockOwnersDeps, type OwnerBlocked } from './block-key-tenants.ts';
 import { listGates, type GateFilter, type GateList } from './gates.ts';
 import { probe, release, type KeyDeps, type ProbeAnswer } from './keys.ts';
-import { tenantsOf, type KeyTenant } from './owners.ts';
+import { tenantsOf, type KeyTenant } from './key-tenants.ts';
 import { parkedJobs, type ParkedJob } from './parked.ts';
-import { block, pause, resume, unblock, type GateChange } from './words.ts';
+import { block, pause, resume, unblock, type GateChange } from './stops.ts';
 
 /** All throw `REDIS_FAILED`; those that read or write a tenant's file `TENANT_UNKNOWN`, `PLATFORM_TENANTS`, `STORE_FAILED` too. */
 export interface KeyOperator {

@@ -1,9 +1,9 @@
 // What an operator does to a KMS key's gates beside blocking it: try the key now, and release what is parked by its word.
-import { SealdexError, type Code } from '../errors.ts';
+import { SealdexError, type Code } from '../runtime/errors.ts';
 import { probeOnce, type ProbeDeps, type ProbingDeps } from '../parking/probe.ts';
-import { released } from '../parking/word.ts';
+import { released } from '../parking/operator-stop.ts';
 import { gateFacts, type GateFacts } from './gates.ts';
-import { changeGate, wordIn, type GateChange, type WordDeps } from './words.ts';
+import { changeGate, wordIn, type GateChange, type WordDeps } from './stops.ts';
 
 export interface KeyDeps extends WordDeps {
   readonly probing: ProbingDeps;

@@ -1,9 +1,9 @@
 // The parked jobs of all gates as one list, oldest first: the gates' indexes in all queues are read a page at a time and merged.
 // Only looks.
-import type { Code } from '../errors.ts';
-import { gateId, QUEUE_NAMES, type QueueName } from '../names.ts';
-import type { ParkedEntry } from '../queue/parked-list.ts';
-import type { JobQueue } from '../queue/queues.ts';
+import type { Code } from '../runtime/errors.ts';
+import { gateId, QUEUE_NAMES, type QueueName } from '../runtime/names.ts';
+import type { ParkedEntry } from '../queue/parked/parked-list.ts';
+import type { JobQueue } from '../queue/bull/queues.ts';
 import { GATES_LISTED, recordsOf, type GateDeps } from './gates.ts';
 
 export interface ParkedJob {

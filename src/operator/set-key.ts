@@ -1,17 +1,17 @@
 // Another KMS key for a tenant: checked, written down, told to all processes, and what was parked under the old one let go.
 // What the file says then is src/tenants' business; moving what is stored is re-encryption's.
 import { randomBytes } from 'node:crypto';
-import { platformArns } from '../config.ts';
+import { platformArns } from '../runtime/config.ts';
 import type { GateRecord } from '../parking/gate.ts';
-import { isByOperator, released } from '../parking/word.ts';
-import { checkClock } from '../redis.ts';
+import { isByOperator, released } from '../parking/operator-stop.ts';
+import { checkClock } from '../runtime/redis.ts';
 import { keyIn, lastChange } from '../tenants/key-change.ts';
-import { PLATFORM } from '../names.ts';
+import { PLATFORM } from '../runtime/names.ts';
 import type { KeyChangeEntry } from '../tenants/shape.ts';
 import { attach } from './attach.ts';
 import type { KeyCheck, KeyCheckDeps } from './key-check.ts';
 import type { KeyDeps } from './keys.ts';
-import { changeGate } from './words.ts';
+import { changeGate } from './stops.ts';
 
 export interface SetKeyDeps extends KeyDeps, KeyCheckDeps {
   /** Who asks, as AWS names them. */

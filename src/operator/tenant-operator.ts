@@ -1,13 +1,13 @@
 // What an operator asks and does about tenants and the KMS keys that they bring, as one interface.
-import { SealdexError } from '../errors.ts';
-import { checkName, PLANS, PLATFORM, WHEN_KEY_SHUT } from '../names.ts';
-import type { Reencryption, ReencryptionProgress } from '../reencryption.ts';
-import type { Store } from '../store/s3.ts';
-import type { TenantChange, TenantFile } from '../tenants.ts';
+import { SealdexError } from '../runtime/errors.ts';
+import { checkName, PLANS, PLATFORM, WHEN_KEY_SHUT } from '../runtime/names.ts';
+import type { Reencryption, ReencryptionProgress } from '../reencryption/reencryption.ts';
+import type { Store } from '../store/s3/s3-store.ts';
+import type { TenantChange, TenantFile } from '../tenants/tenants.ts';
 import { attach } from './attach.ts';
 import { countKeys } from './count-keys.ts';
 import type { KeyCheck } from './key-check.ts';
-import { fileOf } from './owners.ts';
+import { fileOf } from './key-tenants.ts';
 import { keyEntry, setKey, type KeyChanged, type SetKeyDeps } from './set-key.ts';
 
 export interface PutTenant {

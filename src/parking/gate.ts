@@ -1,11 +1,11 @@
 // The gates as a process sees them: may a tenant's jobs under a KMS key proceed. Told by the others at once, and healed by
 // a look at one epoch each second, so that a message that was lost costs a second.
 // When a gate is shut or opened is decided in verdict.ts and probe.ts; what stands in Redis is record.ts' business.
-import { repeat, type Clock } from '../clock.ts';
-import { SealdexError, type Code } from '../errors.ts';
-import { gateId } from '../names.ts';
-import { ask, type Redis, type RedisKeys } from '../redis.ts';
-import type { Word } from './word.ts';
+import { repeat, type Clock } from '../runtime/clock.ts';
+import { SealdexError, type Code } from '../runtime/errors.ts';
+import { gateId } from '../runtime/names.ts';
+import { ask, type Redis, type RedisKeys } from '../runtime/redis.ts';
+import type { Word } from './operator-stop.ts';
 import {
   changeGate,
   isClosed,
@@ -16,9 +16,9 @@ import {
   readGates,
   type Gate,
   type GateRecord,
-} from './record.ts';
+} from './gate-record.ts';
 
-export { isClosed, type Gate, type GateRecord, type GateState } from './record.ts';
+export { isClosed, type Gate, type GateRecord, type GateState } from './gate-record.ts';
 
 /** Whose gate is asked about: what a tenant's file says of its current KMS key. */
 export interface GateOwner {

@@ -1,9 +1,9 @@
 // The pause of a process: while the platform is at fault (our credentials, platform key, bucket, or AWS itself), it takes
 // no jobs. A pause needs proof, and ends by itself when the proof is gone.
 // Proofs are given as functions; what pausing does to a queue, whoever is told knows.
-import { repeat, type Clock, type Loop } from '../clock.ts';
-import type { Code } from '../errors.ts';
-import type { Log } from '../log.ts';
+import { repeat, type Clock, type Loop } from '../runtime/clock.ts';
+import type { Code } from '../runtime/errors.ts';
+import type { Log } from '../runtime/log.ts';
 
 /** The faults that pause a process. */
 export const PAUSING = [

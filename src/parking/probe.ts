@@ -1,18 +1,18 @@
 // Probing: a KMS key whose gate is shut is tried by one process of the fleet at a time, and two good tries open the gate.
 // Then the parked jobs are released, by whoever has the lease. How a key is tried and how jobs are released is given.
-import { askedBy } from '../audit-log.ts';
-import { repeat, withDeadline, type Clock, type Loop } from '../clock.ts';
-import { dispositionOf, SealdexError, type Code } from '../errors.ts';
-import { takeLease, type Lease } from '../lease.ts';
-import type { Log } from '../log.ts';
-import type { Metrics } from '../metrics.ts';
-import { gateId } from '../names.ts';
-import { MAX_SKEW_MS, type Redis, type RedisKeys } from '../redis.ts';
+import { askedBy } from '../runtime/audit-log.ts';
+import { repeat, withDeadline, type Clock, type Loop } from '../runtime/clock.ts';
+import { dispositionOf, SealdexError, type Code } from '../runtime/errors.ts';
+import { takeLease, type Lease } from '../runtime/lease.ts';
+import type { Log } from '../runtime/log.ts';
+import type { Metrics } from '../runtime/metrics.ts';
+import { gateId } from '../runtime/names.ts';
+import { MAX_SKEW_MS, type Redis, type RedisKeys } from '../runtime/redis.ts';
 import type { GateOwner, Gates } from './gate.ts';
-import { dropGate, type Gate, type GateRecord } from './record.ts';
+import { dropGate, type Gate, type GateRecord } from './gate-record.ts';
 import { confirmProbe, nextProbe, type ProbeTimes } from './schedule.ts';
-import { requestIdOf } from './verdict.ts';
-import { isByOperator, released, shutByWord } from './word.ts';
+import { requestIdOf } from './key-monitor.ts';
+import { isByOperator, released, shutByWord } from './operator-stop.ts';
 
 export interface ProbeDeps {
   readonly gates: Gates;

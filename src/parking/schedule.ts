@@ -1,5 +1,5 @@
 // When a shut gate is tried next: 30 s, doubling to 5 min in the first day, then 15 min (settings), 20 % jitter.
-import type { Code } from '../errors.ts';
+import type { Code } from '../runtime/errors.ts';
 
 export interface ProbeTimes {
   readonly probeMinMs: number;

@@ -1,6 +1,6 @@
 // What a tenant's key policy must say so that we can use the key for that tenant, and nothing more; and the commands that
 // make such a key.
-import { documentOf, type PolicyDocument, type PolicyStatement } from './document.ts';
+import { documentOf, type PolicyDocument, type PolicyStatement } from './policy-document.ts';
 
 const ROLE = /^arn:(aws[a-z-]*):iam::(\d{12}):role\/[\w+=,.@/-]{1,576}$/;
 

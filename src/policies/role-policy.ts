@@ -1,6 +1,6 @@
 // The least IAM policy of each of our own roles: which objects of the bucket it touches how, and which calls it makes to KMS.
 // What the code calls is held against this table by a test that lets each role do nothing else.
-import { documentOf, type PolicyDocument, type PolicyStatement } from './document.ts';
+import { documentOf, type PolicyDocument, type PolicyStatement } from './policy-document.ts';
 
 /** `operator`: the command line, in all that it can do; index, upload, read and list are its as well. */
 export const ROLES = ['worker', 'producer', 'reader', 'operator'] as const;

@@ -1,10 +1,10 @@
 // Many requests in one call: some at a time, so that neither memory nor the time of an outage grows with their number.
 // What one request needs is enqueue.ts' business.
-import type { Clock } from '../clock.ts';
-import { startPace } from '../documents/pace.ts';
+import type { Clock } from '../runtime/clock.ts';
+import { startPace } from '../documents/yielder.ts';
 import type { DocumentLimits } from '../documents/shapes.ts';
-import { dispositionOf, SealdexError, type Code } from '../errors.ts';
-import type { Stamp } from '../queue/stamp.ts';
+import { dispositionOf, SealdexError, type Code } from '../runtime/errors.ts';
+import type { Stamp } from '../queue/fair-share/reservation.ts';
 import {
   asSealdexError,
   enqueue,

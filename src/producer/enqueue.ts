@@ -1,20 +1,20 @@
 // One checked request into the queue: a revision, the job and its encrypted content if it has any; and one job per
 // idempotency key, whoever asks and whoever dies in between. Knows nothing of documents and of what a caller's object looks like.
-import { askedBy } from '../audit-log.ts';
-import { SealdexError, type Code } from '../errors.ts';
-import { putContent, putFile, type ContentHeader, type IntakeDeps } from '../intake.ts';
-import { isOfDocument, newJobId, type DocumentJobData } from '../jobs.ts';
-import { objectName } from '../names.ts';
-import { estimateBytes, type StampRequest } from '../queue/backlog.ts';
-import { queueOf } from '../queue/queue-keys.ts';
-import type { JobQueue } from '../queue/queues.ts';
-import type { Marker, Stamp } from '../queue/stamp.ts';
-import type { JobState, JobStatus } from '../queue/whereabouts.ts';
-import { isReplyError } from '../redis.ts';
-import type { Tenant, Tenants } from '../tenants.ts';
+import { askedBy } from '../runtime/audit-log.ts';
+import { SealdexError, type Code } from '../runtime/errors.ts';
+import { putContent, putFile, type ContentHeader, type IntakeDeps } from '../intake/intake.ts';
+import { isOfDocument, newJobId, type DocumentJobData } from '../jobs/jobs.ts';
+import { objectName } from '../runtime/names.ts';
+import { estimateBytes, type StampRequest } from '../queue/backlog/backlog.ts';
+import { queueOf } from '../queue/bull/queue-keys.ts';
+import type { JobQueue } from '../queue/bull/queues.ts';
+import type { Marker, Stamp } from '../queue/fair-share/reservation.ts';
+import type { JobState, JobStatus } from '../queue/bull/job-lookup.ts';
+import { isReplyError } from '../runtime/redis.ts';
+import type { Tenant, Tenants } from '../tenants/tenants.ts';
 import type { CheckedRequest } from './request.ts';
 
-export type { JobState, JobStatus } from '../queue/whereabouts.ts';
+export type { JobState, JobStatus } from '../queue/bull/job-lookup.ts';
 
 export type EnqueueResult =
   | { readonly status: 'queued'; readonly jobId: string; readonly revision: number }

@@ -2,9 +2,9 @@
 // Knows nothing of what becomes of them.
 import { Readable } from 'node:stream';
 import { isUint8Array } from 'node:util/types';
-import { withDeadline, type Clock } from '../clock.ts';
+import { withDeadline, type Clock } from '../runtime/clock.ts';
 import { invalid } from '../documents/field.ts';
-import { SealdexError } from '../errors.ts';
+import { SealdexError } from '../runtime/errors.ts';
 
 /** Below the 20 s after which S3 gives up a request whose body stands still. */
 const IDLE_MS = 15_000;

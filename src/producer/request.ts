@@ -1,9 +1,9 @@
 // A request to enqueue, as a caller gave it -> checked, its document as bytes. The first look at foreign data: getters may
 // throw, proxies may lie, so everything is read once and copied. Stores nothing and asks nobody.
 import { checkDocumentId, parseDocument, type DocumentLimits, type IndexDocument } from '../documents/shapes.ts';
-import { SealdexError } from '../errors.ts';
-import type { ContentHeader } from '../intake.ts';
-import { checkName } from '../names.ts';
+import { SealdexError } from '../runtime/errors.ts';
+import type { ContentHeader } from '../intake/intake.ts';
+import { checkName } from '../runtime/names.ts';
 import type { FileBody } from './file-body.ts';
 
 export interface IndexRequest {

@@ -1,10 +1,10 @@
 // A request to upload a file, as a caller gave it -> checked. As request.ts, for files: their bytes are file-body.ts' business.
 import type { Readable } from 'node:stream';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../runtime/clock.ts';
 import { checkFileFacts, type FileFacts } from '../documents/file.ts';
 import { checkDocumentId, type ChunkingStrategy, type DocumentLimits, type Metadata } from '../documents/shapes.ts';
-import { SealdexError } from '../errors.ts';
-import { checkName } from '../names.ts';
+import { SealdexError } from '../runtime/errors.ts';
+import { checkName } from '../runtime/names.ts';
 import { checkBody, discardBody } from './file-body.ts';
 import { checkIdempotencyKey, checkIfExists, fieldsOf, invalid, readable, type CheckedUpload } from './request.ts';
 

@@ -1,12 +1,12 @@
 // A page of a corpus: what its objects say of themselves, and on request what their records say.
-import { dispositionOf, SealdexError, type Code } from '../errors.ts';
-import { checkName } from '../names.ts';
+import { dispositionOf, SealdexError, type Code } from '../runtime/errors.ts';
+import { checkName } from '../runtime/names.ts';
 import { getDocument, headDocument, listDocuments, type DocumentPlace } from '../store/documents.ts';
 import { stateOf } from '../store/revisions.ts';
-import type { ObjectFacts } from '../store/s3.ts';
-import type { Tenant } from '../tenants.ts';
-import { openObject, type DocumentHead } from './document.ts';
-import { fieldsOf, type ReaderDeps } from './place.ts';
+import type { ObjectFacts } from '../store/s3/s3-store.ts';
+import type { Tenant } from '../tenants/tenants.ts';
+import { openObject, type DocumentHead } from './open-document.ts';
+import { fieldsOf, type ReaderDeps } from './resolve-document.ts';
 
 export interface ListRequest {
   readonly tenant: string;

@@ -1,13 +1,13 @@
 // The file that a document was made of, decrypted, for tenants that keep them.
 import { readOriginal, type OriginalHead as KeptHead, type OriginalReading } from '../documents/original.ts';
 import { decryptStream } from '../envelope/message.ts';
-import { SealdexError } from '../errors.ts';
-import { objectName } from '../names.ts';
+import { SealdexError } from '../runtime/errors.ts';
+import { objectName } from '../runtime/names.ts';
 import { headDocument, type DocumentPlace } from '../store/documents.ts';
 import { getOriginal } from '../store/originals.ts';
 import { stateOf } from '../store/revisions.ts';
-import { findPlace, refuseOlder, type DocumentName, type ReaderDeps } from './place.ts';
-import { bytesWhileOpen, itemsWhileOpen, obeyGates, type Refuse } from './while-open.ts';
+import { findPlace, refuseOlder, type DocumentName, type ReaderDeps } from './resolve-document.ts';
+import { bytesWhileOpen, itemsWhileOpen, obeyGates, type Refuse } from './gated-stream.ts';
 
 /** What a file was called when it came, and how long it is. */
 export type OriginalHead = Pick<KeptHead, 'filename' | 'contentType' | 'bytes' | 'revision'>;

@@ -2,7 +2,7 @@
 // knows what it says. So each page of a pass has its turn once, and of two who begin a pass one does.
 // What a pass moves, and when the last one may begin, it does not know.
 import { z } from 'zod';
-import { ask, run, type Redis, type Script } from '../redis.ts';
+import { ask, run, type Redis, type Script } from '../runtime/redis.ts';
 
 const count = z.int().nonnegative();
 

@@ -1,8 +1,8 @@
 // documents/<tenant>/<corpus>/<sha256 of the id>: one object per document, the last writer by revision wins.
 // Sees messages only; knows nothing of keys or of what a record says.
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../runtime/clock.ts';
 import { metadataOf, writeByRevision, type Written } from './revisions.ts';
-import type { ListedObject, ObjectFacts, Store, StoredObject } from './s3.ts';
+import type { ListedObject, ObjectFacts, Store, StoredObject } from './s3/s3-store.ts';
 
 export interface DocumentPlace {
   readonly tenant: string;

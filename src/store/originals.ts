@@ -5,11 +5,11 @@
 // job may look for it before it is there: whoever wrote it looks at the document once more and takes it away again. Who dies
 // in between is redelivered, finds its document superseded or in conflict, and takes it away then. Until that, readers
 // compare both revisions and give nothing out.
-import type { Clock } from '../clock.ts';
-import { SealdexError } from '../errors.ts';
+import type { Clock } from '../runtime/clock.ts';
+import { SealdexError } from '../runtime/errors.ts';
 import type { DocumentPlace, DocumentWrite } from './documents.ts';
 import { metadataOf, stateOf, writeByRevision, type Written } from './revisions.ts';
-import type { Store, StoredObject } from './s3.ts';
+import type { Store, StoredObject } from './s3/s3-store.ts';
 
 const keyOf = ({ tenant, corpus, object }: DocumentPlace): string => `originals/${tenant}/${corpus}/${object}`;
 

@@ -1,8 +1,8 @@
 // Writing an object that belongs to a document: the last writer by revision wins, whatever crosses whatever on the way.
 // Knows a key, a body and a revision; what the object is, documents.ts and originals.ts say.
-import { sleep, type Clock } from '../clock.ts';
-import { SealdexError } from '../errors.ts';
-import type { Condition, ObjectFacts, PutAnswer, Store } from './s3.ts';
+import { sleep, type Clock } from '../runtime/clock.ts';
+import { SealdexError } from '../runtime/errors.ts';
+import type { Condition, ObjectFacts, PutAnswer, Store } from './s3/s3-store.ts';
 
 /** The job that writes, and what is compared with the stored object. */
 export interface Claim {

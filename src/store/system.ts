@@ -1,9 +1,9 @@
 // system/<queue>/canary/<random>: objects written and read to prove that the bucket works and honours conditions.
 // They hold nothing, and are removed after use.
 import { randomBytes } from 'node:crypto';
-import { SealdexError } from '../errors.ts';
-import { statusOf } from './faults.ts';
-import { readAll, type Condition, type PutAnswer, type Store } from './s3.ts';
+import { SealdexError } from '../runtime/errors.ts';
+import { statusOf } from './s3/s3-error-mapping.ts';
+import { readAll, type Condition, type PutAnswer, type Store } from './s3/s3-store.ts';
 
 export const canaryKey = (queue: string): string => `system/${queue}/canary/${randomBytes(8).toString('hex')}`;
 

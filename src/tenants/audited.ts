@@ -1,6 +1,6 @@
 // A change of a tenant's file, put on the audit log with what it came to.
-import type { AuditEvent, AuditLog } from '../audit-log.ts';
-import { SealdexError } from '../errors.ts';
+import type { AuditEvent, AuditLog } from '../runtime/audit-log.ts';
+import { SealdexError } from '../runtime/errors.ts';
 import type { TenantChange } from './merge.ts';
 
 /** @throws what the work throws */

@@ -1,8 +1,8 @@
 // Hearing of changed tenants: a channel in Redis, and whether anything said there would be heard.
 // What is forgotten then is not known here.
-import { withDeadline, type Clock } from '../clock.ts';
-import { SealdexError } from '../errors.ts';
-import { ask, type Redis } from '../redis.ts';
+import { withDeadline, type Clock } from '../runtime/clock.ts';
+import { SealdexError } from '../runtime/errors.ts';
+import { ask, type Redis } from '../runtime/redis.ts';
 
 const SUBSCRIBE_MS = 10_000;
 

@@ -1,7 +1,7 @@
 // Another KMS key in a tenant's file: what it says then, and when the change is refused. The former ones are kept, since
 // documents and content are under them. Whether the new key can be used is not asked here.
-import { SealdexError } from '../errors.ts';
-import { PLATFORM } from '../names.ts';
+import { SealdexError } from '../runtime/errors.ts';
+import { PLATFORM } from '../runtime/names.ts';
 import type { KeyChangeEntry, TenantFile } from './shape.ts';
 
 /** A change that was decided on: what it goes from is compared with what stands there when it is written. */

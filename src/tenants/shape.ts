@@ -1,7 +1,7 @@
 // The shape of a tenant's file (contract, design section 8), as read and as written.
 import { z } from 'zod';
-import { PLANS, WHEN_KEY_SHUT } from '../names.ts';
-import { isKeyArn } from '../settings.ts';
+import { PLANS, WHEN_KEY_SHUT } from '../runtime/names.ts';
+import { isKeyArn } from '../runtime/settings.ts';
 
 const keyArn = z.string().refine(isKeyArn);
 

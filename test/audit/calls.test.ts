@@ -1,12 +1,12 @@
 // The lines of the audit log: what each call to KMS with a tenant's key, and each change of a tenant, leaves there.
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { afterAll, beforeEach, expect, test, vi } from 'vitest';
-import { askedBy, createAuditLog, type AuditLog } from '../../src/audit-log.ts';
-import { systemClock } from '../../src/clock.ts';
-import { loadConfig } from '../../src/config.ts';
-import { createKeyCalls } from '../../src/keys/kms/key-calls.ts';
-import { createKms } from '../../src/keys/kms.ts';
-import { createMetrics } from '../../src/metrics.ts';
+import { askedBy, createAuditLog, type AuditLog } from '../../src/runtime/audit-log.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
+import { loadConfig } from '../../src/runtime/config.ts';
+import { createKeyCalls } from '../../src/keys/aws/key-calls.ts';
+import { createKms } from '../../src/keys/aws/kms-client.ts';
+import { createMetrics } from '../../src/runtime/metrics.ts';
 import { contextOf } from '../keys/fixture.ts';
 import { testServices } from '../support/services.ts';
 

@@ -4,8 +4,8 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, r
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { createAuditLog, type AuditLog } from '../../src/audit-log.ts';
-import { systemClock } from '../../src/clock.ts';
+import { createAuditLog, type AuditLog } from '../../src/runtime/audit-log.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sealdex-audit-log-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -67,8 +67,8 @@ test('A line that cannot be written throws nothing and is counted; the next one 
 });
 
 const CHILD = `
-  import { askedBy, askedOnlyBy, createAuditLog } from ${JSON.stringify(new URL('../../src/audit-log.ts', import.meta.url).href)};
-  import { systemClock } from ${JSON.stringify(new URL('../../src/clock.ts', import.meta.url).href)};
+  import { askedBy, askedOnlyBy, createAuditLog } from ${JSON.stringify(new URL('../../src/runtime/audit-log.ts', import.meta.url).href)};
+  import { systemClock } from ${JSON.stringify(new URL('../../src/runtime/clock.ts', import.meta.url).href)};
   const audit = createAuditLog({
     to: process.argv[1], clock: systemClock, identity: async () => 'unknown',
   });

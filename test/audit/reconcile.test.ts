@@ -2,7 +2,7 @@
 import { GenerateDataKeyCommand, GetKeyPolicyCommand } from '@aws-sdk/client-kms';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
-import { contextOf, openRoom, reconcile, type Line, type Room } from './room.ts';
+import { contextOf, openRoom, reconcile, type Line, type Room } from './fixture.ts';
 
 const acme = { tenant: 'acme' };
 const OWNER = 'arn:aws:iam::111122223333:user/owner';

@@ -1,9 +1,9 @@
 // What commands leave on the audit log: their name, and who ran them as AWS names them.
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { createProducer } from '../../src/app.ts';
+import { createProducer } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';
-import { openScene } from './scene.ts';
+import { openScene } from './fixture.ts';
 import { jsonOf } from './run.ts';
 
 test('a command leaves its lines with its name and who ran it, and its answer stays its own', async () => {

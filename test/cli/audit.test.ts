@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { contextOf, openRoom, type Line, type Room } from '../audit/room.ts';
+import { contextOf, openRoom, type Line, type Room } from '../audit/fixture.ts';
 import { jsonOf, linesOf, run, temporaryFolder, type Ended, type Folder } from './run.ts';
 
 let room: Room;

@@ -4,13 +4,13 @@ import { once } from 'node:events';
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { newJobId } from '../../src/jobs.ts';
-import { redisKeys } from '../../src/redis.ts';
-import { lay, type Laid } from '../queue/letter-room.ts';
-import { dataOf } from '../queue/room.ts';
+import { newJobId } from '../../src/jobs/jobs.ts';
+import { redisKeys } from '../../src/runtime/redis.ts';
+import { lay, type Laid } from '../queue/dead-letter-fixture.ts';
+import { dataOf } from '../queue/fixture.ts';
 import { eventually } from '../support/eventually.ts';
 import { BIN, jsonOf, linesOf, start, textsOf } from './run.ts';
-import { openScene, type Scene } from './scene.ts';
+import { openScene, type Scene } from './fixture.ts';
 
 let scene: Scene;
 let redis: Redis;

@@ -1,7 +1,7 @@
 // `sealdex delete`: what is said of each id, what is refused, and that the documents are gone.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { jsonOf, linesOf, said } from './run.ts';
-import { coreOf, JOB, openScene, type Scene } from './scene.ts';
+import { coreOf, JOB, openScene, type Scene } from './fixture.ts';
 
 let scene: Scene;
 let corpora = 0;

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connect } from 'node:net';
 import { eventually } from '../support/eventually.ts';
 import { BIN, isAlive, jsonOf, linesOf, run, start, temporaryFolder, type Folder, type Running } from './run.ts';
-import { coreOf } from './scene.ts';
+import { coreOf } from './fixture.ts';
 
 let folder: Folder;
 

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FILE_REASONS, unsupported } from '../../src/extract/reasons.ts';
 import { makePdf } from '../extract/make-pdf.ts';
 import { jsonOf, run, said, temporaryFolder, type Ended, type Folder } from './run.ts';
-import { openScene } from './scene.ts';
+import { openScene } from './fixture.ts';
 
 const PATH = fileURLToPath(new URL('../../examples/files/parking.pdf', import.meta.url));
 const PDF = readFileSync(PATH);

@@ -2,10 +2,10 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { createReader } from '../../src/app.ts';
+import { createReader } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';
 import { jsonOf, linesOf, said, start, temporaryFolder, type Folder } from './run.ts';
-import { coreOf, JOB, openScene, type Scene } from './scene.ts';
+import { coreOf, JOB, openScene, type Scene } from './fixture.ts';
 
 let scene: Scene;
 let folder: Folder;

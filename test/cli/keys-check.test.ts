@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
 import { jsonOf, linesOf, type Ended } from './run.ts';
-import { openScene, type Scene } from './scene.ts';
+import { openScene, type Scene } from './fixture.ts';
 
 let scene: Scene;
 

@@ -1,9 +1,9 @@
 // `sealdex keys`, with real gates: what is listed and shown, and what probe, release, block and unblock say and do.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createProducer, type Producer } from '../../src/app.ts';
+import { createProducer, type Producer } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';
 import { jsonOf, linesOf } from './run.ts';
-import { openScene, type Scene } from './scene.ts';
+import { openScene, type Scene } from './fixture.ts';
 
 const NOWHERE = 'arn:aws:kms:us-west-2:111122223333:key/00000000-0000-0000-0000-000000000000';
 const TIME = String.raw`2\d{3}-\d\d-\d\dT\d\d:\d\d:\d\dZ`;

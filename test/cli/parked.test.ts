@@ -2,10 +2,10 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createProducer } from '../../src/app.ts';
+import { createProducer } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';
 import { jsonOf, linesOf, said, temporaryFolder } from './run.ts';
-import { coreOf, openScene, type Scene } from './scene.ts';
+import { coreOf, openScene, type Scene } from './fixture.ts';
 
 const TIME = String.raw`2\d{3}-\d\d-\d\dT\d\d:\d\d:\d\dZ`;
 const folder = temporaryFolder();

@@ -4,7 +4,7 @@ import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { keyPolicy, keyStatements } from '../../src/policies/key-policy.ts';
-import { documentOf } from '../../src/policies/document.ts';
+import { documentOf } from '../../src/policies/policy-document.ts';
 import { rolePolicy, ROLES } from '../../src/policies/role-policy.ts';
 import { linesOf, run, temporaryFolder } from './run.ts';
 

@@ -4,7 +4,7 @@ import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Settings } from '../../src/config.ts';
+import type { Settings } from '../../src/runtime/config.ts';
 
 export const BIN = fileURLToPath(new URL('../../bin/sealdex.js', import.meta.url));
 

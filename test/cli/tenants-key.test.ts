@@ -1,9 +1,9 @@
 // `sealdex tenants set-key` and `reencrypt`: what they say, what they refuse, and what `tenants show` says meanwhile.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { createProducer, type Producer } from '../../src/app.ts';
+import { createProducer, type Producer } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';
 import { jsonOf, linesOf } from './run.ts';
-import { openScene, type Scene } from './scene.ts';
+import { openScene, type Scene } from './fixture.ts';
 
 const opened = new AsyncDisposableStack();
 let scene: Scene;

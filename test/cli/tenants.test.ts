@@ -1,7 +1,7 @@
 // `sealdex tenants`: making, changing, showing and listing them.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { jsonOf, linesOf } from './run.ts';
-import { openScene, type Scene } from './scene.ts';
+import { openScene, type Scene } from './fixture.ts';
 
 let scene: Scene;
 

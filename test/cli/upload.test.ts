@@ -5,11 +5,11 @@ import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { createReader, type Reader } from '../../src/app.ts';
+import { createReader, type Reader } from '../../src/app/app.ts';
 import { FILE_REASONS, unsupported } from '../../src/extract/reasons.ts';
 import { eventually } from '../support/eventually.ts';
 import { BIN, jsonOf, linesOf, said, start, temporaryFolder, textsOf, type Ended, type Folder } from './run.ts';
-import { JOB, openScene, type Scene } from './scene.ts';
+import { JOB, openScene, type Scene } from './fixture.ts';
 
 const EXAMPLES = fileURLToPath(new URL('../../examples/files', import.meta.url));
 const PDF = readFileSync(join(EXAMPLES, 'parking.pdf'));

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { buildProgram } from '../../src/cli.ts';
+import { buildProgram } from '../../src/cli/cli.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 import { BIN, linesOf, run, temporaryFolder, textsOf } from './run.ts';
 

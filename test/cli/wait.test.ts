@@ -2,11 +2,11 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { loadConfig } from '../../src/config.ts';
-import { createStore } from '../../src/store/s3.ts';
+import { loadConfig } from '../../src/runtime/config.ts';
+import { createStore } from '../../src/store/s3/s3-store.ts';
 import { eventually } from '../support/eventually.ts';
 import { isAlive, jsonOf, linesOf, said, start, temporaryFolder, type Folder, type Running } from './run.ts';
-import { coreOf, JOB, openScene, type Scene } from './scene.ts';
+import { coreOf, JOB, openScene, type Scene } from './fixture.ts';
 
 let scene: Scene;
 let folder: Folder;

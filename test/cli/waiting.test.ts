@@ -1,9 +1,9 @@
 // Waiting for jobs to end: how it is told, when it gives up, and what an outage or Ctrl-C does to it.
 import { setImmediate } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import type { JobStatus } from '../../src/queue/whereabouts.ts';
-import { SealdexError } from '../../src/errors.ts';
-import type { Sent } from '../../src/cli/sending.ts';
+import type { JobStatus } from '../../src/queue/bull/job-lookup.ts';
+import { SealdexError } from '../../src/runtime/errors.ts';
+import type { Sent } from '../../src/cli/enqueue-batch.ts';
 import { createWaiting, IDLE_MS, STILL_MS, type Waiting } from '../../src/cli/waiting.ts';
 import { FakeClock } from '../support/clock.ts';
 

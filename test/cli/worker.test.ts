@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startRedis } from '../../src/dev/redis.ts';
 import { eventually } from '../support/eventually.ts';
 import { isAlive, jsonOf, start, type Running } from './run.ts';
-import { coreOf, openScene, type Scene } from './scene.ts';
+import { coreOf, openScene, type Scene } from './fixture.ts';
 
 let scene: Scene;
 

@@ -2,8 +2,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { CODES } from '../../src/errors.ts';
-import { METRICS } from '../../src/metrics.ts';
+import { CODES } from '../../src/runtime/errors.ts';
+import { METRICS } from '../../src/runtime/metrics.ts';
 import { askedIn, groupedIn, rulesOf, type Rule } from './alert-rules.ts';
 import { anchorsOf, linksOf, ROOT } from './pages.ts';
 

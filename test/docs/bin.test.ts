@@ -25,7 +25,7 @@ const LEAST = engines.node.replace('>=', '');
 let folder = '';
 
 /** A package with the real bin and a command line of its own that tells what reached it. */
-function packageAt(name: string, entries: readonly ('src/cli.ts' | 'dist/cli.js')[]): string {
+function packageAt(name: string, entries: readonly ('src/cli/cli.ts' | 'dist/cli/cli.js')[]): string {
   const root = join(folder, name);
   cpSync(join(ROOT, 'bin'), join(root, 'bin'), { recursive: true });
   writeFileSync(join(root, 'package.json'), '{ "name": "sealdex", "type": "module" }');
@@ -105,37 +105,37 @@ const refusal = (version: string) => ({
 
 describe('under a Node that is too old it says so in one sentence and exits with 78', () => {
   test('the first Node on the PATH of the machine, or one that poses as 20', () => {
-    const bin = packageAt('older', ['src/cli.ts', 'dist/cli.js']);
+    const bin = packageAt('older', ['src/cli/cli.ts', 'dist/cli/cli.js']);
     const { version, ...how } = olderNode() ?? { version: '20.20.2', flags: posingAs('20.20.2') };
     expect(start(bin, ['--help'], how)).toMatchObject(refusal(version));
   });
 
   test.each(['18.0.0', '20.20.2', '22.0.0', '22.17.1'])('%s', (version) => {
-    const bin = packageAt('older', ['src/cli.ts']);
+    const bin = packageAt('older', ['src/cli/cli.ts']);
     expect(start(bin, ['worker'], { flags: posingAs(version) })).toMatchObject(refusal(version));
   });
 });
 
 test.each([`${LEAST}.0`, '22.19.0', '24.0.0', '26.1.0'])('Node %s is taken', (version) => {
-  const result = start(packageAt('newer', ['src/cli.ts']), [], { flags: posingAs(version) });
+  const result = start(packageAt('newer', ['src/cli/cli.ts']), [], { flags: posingAs(version) });
   expect(result).toMatchObject({ status: 3, stderr: '' });
 });
 
 test('in a checkout it runs src, when installed dist', () => {
   const entryOf = (bin: string) => (JSON.parse(start(bin, []).stdout) as { entry: string }).entry;
-  expect(entryOf(packageAt('checkout', ['src/cli.ts', 'dist/cli.js']))).toBe('src/cli.ts');
-  expect(entryOf(packageAt(join('node_modules', 'sealdex'), ['dist/cli.js']))).toBe('dist/cli.js');
+  expect(entryOf(packageAt('checkout', ['src/cli/cli.ts', 'dist/cli/cli.js']))).toBe('src/cli/cli.ts');
+  expect(entryOf(packageAt(join('node_modules', 'sealdex'), ['dist/cli/cli.js']))).toBe('dist/cli/cli.js');
 });
 
 test('what it compiled it keeps in the folder of the checkout, and nowhere when installed', () => {
-  start(packageAt('compiling', ['src/cli.ts']), []);
-  start(packageAt(join('node_modules', 'compiling'), ['dist/cli.js']), []);
+  start(packageAt('compiling', ['src/cli/cli.ts']), []);
+  start(packageAt(join('node_modules', 'compiling'), ['dist/cli/cli.js']), []);
   expect(existsSync(join(folder, 'compiling', '.sealdex', 'compiled'))).toBe(true);
   expect(readdirSync(join(folder, 'node_modules', 'compiling')).sort()).toEqual(['bin', 'dist', 'package.json']);
 });
 
 test('through a symlink, as npx starts it, it passes on the arguments and keeps the working folder and the exit code', () => {
-  const bin = packageAt('linked', ['src/cli.ts']);
+  const bin = packageAt('linked', ['src/cli/cli.ts']);
   const place = join(folder, 'node_modules', '.bin');
   const elsewhere = join(folder, 'a folder');
   mkdirSync(place, { recursive: true });
@@ -144,14 +144,14 @@ test('through a symlink, as npx starts it, it passes on the arguments and keeps 
   const result = start(join(place, 'sealdex'), ['index', '--tenant', 'a b', '-'], { cwd: elsewhere });
   expect(result).toMatchObject({ status: 3, stderr: '' });
   expect(JSON.parse(result.stdout)).toMatchObject({
-    entry: 'src/cli.ts',
+    entry: 'src/cli/cli.ts',
     args: ['index', '--tenant', 'a b', '-'],
     cwd: elsewhere,
   });
 });
 
 test('a shell can start it as it is, with the Node of the PATH', () => {
-  const bin = packageAt('executable', ['src/cli.ts']);
+  const bin = packageAt('executable', ['src/cli/cli.ts']);
   const PATH = `${dirname(process.execPath)}${delimiter}${process.env.PATH}`;
   expect(spawnSync(bin, [], { encoding: 'utf8', env: { PATH } })).toMatchObject({ status: 3, stderr: '' });
 });
@@ -174,7 +174,7 @@ describe('a worker starts again in its own place, with the flags that keep its m
   }
 
   function watch(args: readonly string[], env: Record<string, string> = {}, ipc = false): Watched {
-    const bin = packageAt('worker', ['src/cli.ts']);
+    const bin = packageAt('worker', ['src/cli/cli.ts']);
     const child = spawn(process.execPath, ['--no-deprecation', bin, ...args], {
       env: { PATH: process.env.PATH, ...env },
       stdio: ['ignore', 'pipe', 'inherit', ...(ipc ? (['ipc'] as const) : [])],

@@ -9,7 +9,7 @@ import { DecryptCommand, EncryptCommand, KMSClient } from '@aws-sdk/client-kms';
 import { GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { credentialsOf, loadConfig, type Config } from '../../src/config.ts';
+import { credentialsOf, loadConfig, type Config } from '../../src/runtime/config.ts';
 import { freePort } from '../../src/dev/ports.ts';
 
 const ROOT = new URL('../../', import.meta.url);

@@ -1,7 +1,7 @@
 // The tables of errors as docs/errors.md must show them: one line of Markdown for each row of the data.
-import { dispositionOf, type Code } from '../../src/errors.ts';
-import { KEY_STATE_TABLE, KMS_ERROR_TABLE, type KeyStateRow, type KmsErrorRow } from '../../src/keys/kms-errors.ts';
-import { S3_ERROR_TABLE, type S3ErrorRow } from '../../src/store/s3-errors.ts';
+import { dispositionOf, type Code } from '../../src/runtime/errors.ts';
+import { KEY_STATE_TABLE, KMS_ERROR_TABLE, type KeyStateRow, type KmsErrorRow } from '../../src/keys/aws/kms-errors.ts';
+import { S3_ERROR_TABLE, type S3ErrorRow } from '../../src/store/s3/s3-errors.ts';
 
 const lineOf = (...cells: string[]): string => `| ${cells.join(' | ')} |`;
 const marked = (text: string): string => `\`${text}\``;

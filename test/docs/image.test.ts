@@ -6,8 +6,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { loadConfig } from '../../src/config.ts';
-import { SETTINGS } from '../../src/settings.ts';
+import { loadConfig } from '../../src/runtime/config.ts';
+import { SETTINGS } from '../../src/runtime/settings.ts';
 import { listOf, makingOf, stagesOf, type Instruction, type Stage } from './dockerfile.ts';
 
 const ROOT = new URL('../../', import.meta.url);

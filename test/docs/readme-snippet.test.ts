@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createOperator, createReader, startIndexWorker, type Settings } from '../../src/app.ts';
+import { createOperator, createReader, startIndexWorker, type Settings } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 

@@ -3,10 +3,10 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
-import { buildProgram } from '../../src/cli.ts';
-import { CODES, dispositionOf, type Code } from '../../src/errors.ts';
-import { METRICS } from '../../src/metrics.ts';
-import { SETTINGS } from '../../src/settings.ts';
+import { buildProgram } from '../../src/cli/cli.ts';
+import { CODES, dispositionOf, type Code } from '../../src/runtime/errors.ts';
+import { METRICS } from '../../src/runtime/metrics.ts';
+import { SETTINGS } from '../../src/runtime/settings.ts';
 import { DOCS, fileOf, linksOf, PAGES, ROOT } from './pages.ts';
 
 const README = fileOf('README.md');

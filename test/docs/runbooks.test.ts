@@ -1,6 +1,6 @@
 // Runbooks are read at night: every command on them must be one, and every alert must lead to its page and back.
 import { describe, expect, test } from 'vitest';
-import { buildProgram } from '../../src/cli.ts';
+import { buildProgram } from '../../src/cli/cli.ts';
 import { rulesOf } from './alert-rules.ts';
 import { commandLinesOf, faultOf } from './command-lines.ts';
 import { DOCS, fileOf, linksOf } from './pages.ts';

@@ -1,11 +1,11 @@
 // The doctor tries every permission that the printed policy of a role has: without any one of them something is FAIL.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { examineInstallation } from '../../src/app.ts';
-import { loadConfig } from '../../src/config.ts';
+import { examineInstallation } from '../../src/app/app.ts';
+import { loadConfig } from '../../src/runtime/config.ts';
 import { bucketChecks } from '../../src/doctor/bucket.ts';
 import { rolePolicy } from '../../src/policies/role-policy.ts';
-import type { PolicyStatement } from '../../src/policies/document.ts';
-import { createStore, type Store } from '../../src/store/s3.ts';
+import type { PolicyStatement } from '../../src/policies/policy-document.ts';
+import { createStore, type Store } from '../../src/store/s3/s3-store.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 
 const opened = new AsyncDisposableStack();

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { setImmediate as turn } from 'node:timers/promises';
-import type { Clock } from '../../src/clock.ts';
+import type { Clock } from '../../src/runtime/clock.ts';
 import { recordBytesLimit, writeRecord } from '../../src/documents/record.ts';
 import { type IndexDocument, parseDocument } from '../../src/documents/shapes.ts';
 import { FakeClock } from '../support/clock.ts';

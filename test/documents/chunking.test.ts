@@ -1,8 +1,8 @@
 import { describe, expect, it, test } from 'vitest';
 import * as fc from 'fast-check';
-import { systemClock } from '../../src/clock.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
 import { type Chunk, type Chunking, chunkingOf, chunksOf } from '../../src/documents/chunking.ts';
-import { startPace } from '../../src/documents/pace.ts';
+import { startPace } from '../../src/documents/yielder.ts';
 import { sentencePieces } from '../../src/documents/sentences.ts';
 import { LIMITS, prose, runs } from './samples.ts';
 

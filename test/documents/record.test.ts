@@ -1,6 +1,6 @@
 import { describe, expect, it, test } from 'vitest';
 import * as fc from 'fast-check';
-import { SealdexError } from '../../src/errors.ts';
+import { SealdexError } from '../../src/runtime/errors.ts';
 import { readRecord, type RecordItem, writeRecord } from '../../src/documents/record.ts';
 import { type IndexDocument, parseDocument, type StructuredDocument } from '../../src/documents/shapes.ts';
 import { inPieces, parsedLines, PLACE, read, write } from './records.ts';

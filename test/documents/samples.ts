@@ -1,6 +1,6 @@
 // Documents that tests start from, limits, and fast-check's way to any document.
 import * as fc from 'fast-check';
-import { SealdexError } from '../../src/errors.ts';
+import { SealdexError } from '../../src/runtime/errors.ts';
 import type { DocumentLimits } from '../../src/documents/shapes.ts';
 
 export const LIMITS: DocumentLimits = { partChars: 1000, metadataBytes: 4096, documentBytes: 65_536 };

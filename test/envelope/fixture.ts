@@ -1,6 +1,6 @@
 // What the tests of this room share: the data of the golden vector, keys, ways to feed a stream and to see a refusal.
 import { expect } from 'vitest';
-import { SealdexError } from '../../src/errors.ts';
+import { SealdexError } from '../../src/runtime/errors.ts';
 import { decryptMessage, decryptStream } from '../../src/envelope/message.ts';
 import type { EncryptionContext, EnvelopeKey, Refusal, Unwrap } from '../../src/envelope/message.ts';
 import { plan, sortedPairs } from './reference.ts';

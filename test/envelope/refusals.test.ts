@@ -1,6 +1,6 @@
 // Every refusal of the format, each by a message that is right but for one thing, whole and as a stream.
 import { describe, expect, it } from 'vitest';
-import { SealdexError } from '../../src/errors.ts';
+import { SealdexError } from '../../src/runtime/errors.ts';
 import { decryptMessage, decryptStream, encryptMessage } from '../../src/envelope/message.ts';
 import type { Refusal, Unwrap } from '../../src/envelope/message.ts';
 import { REFUSALS } from '../../src/envelope/refusal.ts';

@@ -1,6 +1,6 @@
 // What the writer promises beside the bytes: exact lengths, memory of its own, and refusing what cannot be written.
 import { describe, expect, it } from 'vitest';
-import { SealdexError } from '../../src/errors.ts';
+import { SealdexError } from '../../src/runtime/errors.ts';
 import { decryptMessage, encryptMessage, encryptStream, messageBytes } from '../../src/envelope/message.ts';
 import type { EnvelopeKey, MessageOptions } from '../../src/envelope/message.ts';
 import { framesOf, writeFrame } from '../../src/envelope/body.ts';

@@ -1,5 +1,5 @@
 // What an extraction that fails says, as tests compare it.
-import { SealdexError } from '../../src/errors.ts';
+import { SealdexError } from '../../src/runtime/errors.ts';
 
 /** Code and reason of the error that `work` ends with; what came out where none was thrown. */
 export async function faultOf(work: Promise<unknown>): Promise<unknown> {

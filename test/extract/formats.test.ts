@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import type { SealdexError } from '../../src/errors.ts';
+import type { SealdexError } from '../../src/runtime/errors.ts';
 import { extract } from '../../src/extract/extract.ts';
 import { faultOf } from './faults.ts';
 import { makeEpub } from './make-epub.ts';

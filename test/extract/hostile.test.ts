@@ -8,7 +8,7 @@ import { makeDocx, makeOdt, makePptx, wordNotes, wordParagraph } from './make-of
 import { makePdf } from './make-pdf.ts';
 import { makeZip } from './make-zip.ts';
 import { childPool, outcomeOf, says } from './outcomes.ts';
-import { PLACE } from './room.ts';
+import { PLACE } from './fixture.ts';
 
 const MIB = 1_048_576;
 const LONG_MS = 120_000;

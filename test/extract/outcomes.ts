@@ -2,7 +2,7 @@
 import { CHILD_ENTRY } from '../../src/extract/extractor.ts';
 import type { ExtractPool } from '../../src/extract/pool.ts';
 import { FILE_REASONS, type FileReasonName } from '../../src/extract/reasons.ts';
-import { openPool, PLACE } from './room.ts';
+import { openPool, PLACE } from './fixture.ts';
 
 const HEAP_BYTES = 512 * 1024 * 1024;
 

@@ -5,7 +5,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
-import { childEntry, isAlive, openPool, processorMs, told } from './room.ts';
+import { childEntry, isAlive, openPool, processorMs, told } from './fixture.ts';
 
 const MIB = 1_048_576;
 

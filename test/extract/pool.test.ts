@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { CHILD_ENTRY } from '../../src/extract/extractor.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
-import { childEntry, childrenOf, file, isAlive, openPool, PLACE, told } from './room.ts';
+import { childEntry, childrenOf, file, isAlive, openPool, PLACE, told } from './fixture.ts';
 
 describe('the pool', () => {
   it('makes the record of a file in a child process', async () => {

@@ -1,16 +1,16 @@
 // A key ring on the local KMS and the run's Redis, and one piece of content with the job that it belongs to.
-import { noAudit } from '../../src/audit-log.ts';
-import { systemClock } from '../../src/clock.ts';
-import { loadConfig } from '../../src/config.ts';
-import type { ContentTenant, ContentHeader, ExpectedContent, IntakeDeps } from '../../src/intake.ts';
-import { newJobId } from '../../src/jobs.ts';
+import { noAudit } from '../../src/runtime/audit-log.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
+import { loadConfig } from '../../src/runtime/config.ts';
+import type { ContentTenant, ContentHeader, ExpectedContent, IntakeDeps } from '../../src/intake/intake.ts';
+import { newJobId } from '../../src/jobs/jobs.ts';
 import { KeyRing } from '../../src/keys/key-ring.ts';
-import { createKms } from '../../src/keys/kms.ts';
+import { createKms } from '../../src/keys/aws/kms-client.ts';
 import { createSharedKeys } from '../../src/keys/shared-keys.ts';
-import { createMetrics } from '../../src/metrics.ts';
-import { closeRedis, openRedis } from '../../src/redis.ts';
-import { objectName } from '../../src/names.ts';
-import { createStore } from '../../src/store/s3.ts';
+import { createMetrics } from '../../src/runtime/metrics.ts';
+import { closeRedis, openRedis } from '../../src/runtime/redis.ts';
+import { objectName } from '../../src/runtime/names.ts';
+import { createStore } from '../../src/store/s3/s3-store.ts';
 import type { TestServices } from '../support/services.ts';
 
 export interface Intake extends AsyncDisposable {

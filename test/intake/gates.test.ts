@@ -1,10 +1,10 @@
 // Content that comes in while nobody can say whether its tenant's KMS key may be used; and content opened by the wrong one.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { loadConfig, type Config } from '../../src/config.ts';
-import { SealdexError } from '../../src/errors.ts';
-import { openContent, putContent, type ContentHeader, type IntakeDeps } from '../../src/intake.ts';
+import { loadConfig, type Config } from '../../src/runtime/config.ts';
+import { SealdexError } from '../../src/runtime/errors.ts';
+import { openContent, putContent, type ContentHeader, type IntakeDeps } from '../../src/intake/intake.ts';
 import { openGates, UNKNOWN_MS, type Gates } from '../../src/parking/gate.ts';
-import { closeRedis, openRedis, redisKeys } from '../../src/redis.ts';
+import { closeRedis, openRedis, redisKeys } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
 import { setGate, SHUT_AT } from '../support/gate.ts';

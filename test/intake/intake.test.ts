@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
 import { encryptMessage } from '../../src/envelope/message.ts';
-import type { SealdexError } from '../../src/errors.ts';
+import type { SealdexError } from '../../src/runtime/errors.ts';
 import {
   locateContent,
   openContent,
@@ -10,9 +10,9 @@ import {
   type ContentHeader,
   type ContentPlace,
   type ExpectedContent,
-} from '../../src/intake.ts';
-import { isRefusal } from '../../src/store/faults.ts';
-import { readAll, type Store } from '../../src/store/s3.ts';
+} from '../../src/intake/intake.ts';
+import { isRefusal } from '../../src/store/s3/s3-error-mapping.ts';
+import { readAll, type Store } from '../../src/store/s3/s3-store.ts';
 import { eventually } from '../support/eventually.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 import { expectedOf, headerOf, openIntake, tenantOf, type Intake } from './fixture.ts';

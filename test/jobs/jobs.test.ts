@@ -1,9 +1,9 @@
 // What counts as a job, what counts as a newer one, and what a job is called.
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { SealdexError } from '../../src/errors.ts';
-import { newJobId, parseJob } from '../../src/jobs.ts';
-import { isJobId } from '../../src/names.ts';
+import { SealdexError } from '../../src/runtime/errors.ts';
+import { newJobId, parseJob } from '../../src/jobs/jobs.ts';
+import { isJobId } from '../../src/runtime/names.ts';
 
 const good = {
   v: 1,

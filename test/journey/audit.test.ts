@@ -2,9 +2,9 @@
 // go on when it cannot be written.
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startIndexWorker } from '../../src/app.ts';
+import { startIndexWorker } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';
-import { documentOf, openHouse, type House } from './house.ts';
+import { documentOf, openHouse, type House } from './installation.ts';
 
 const opened = new AsyncDisposableStack();
 let house: House;

@@ -1,9 +1,9 @@
 // Workers that are killed in the middle of their work lose nothing and double nothing.
 import { expect, test } from 'vitest';
-import type { Settings } from '../../src/config.ts';
-import type { IndexRequest } from '../../src/producer.ts';
+import type { Settings } from '../../src/runtime/config.ts';
+import type { IndexRequest } from '../../src/producer/producer.ts';
 import { eventually } from '../support/eventually.ts';
-import { documentOf, keysUnder, openHouse, squeezed, textOf, type House } from './house.ts';
+import { documentOf, keysUnder, openHouse, squeezed, textOf, type House } from './installation.ts';
 import { startWorkerChild, type WorkerChild } from './worker-child.ts';
 
 const DOCUMENTS = 1000;

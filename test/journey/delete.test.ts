@@ -1,10 +1,10 @@
 // Deleting, from the producer's call to what a reader sees: over late and replayed jobs, and while the key is shut.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { startIndexWorker } from '../../src/app.ts';
-import { newJobId, type DeleteJobData } from '../../src/jobs.ts';
-import { objectName } from '../../src/names.ts';
-import { openWorkRoom, type WorkRoom } from '../work/room.ts';
-import { documentOf, textOf, type House } from './house.ts';
+import { startIndexWorker } from '../../src/app/app.ts';
+import { newJobId, type DeleteJobData } from '../../src/jobs/jobs.ts';
+import { objectName } from '../../src/runtime/names.ts';
+import { openWorkRoom, type WorkRoom } from '../handlers/room.ts';
+import { documentOf, textOf, type House } from './installation.ts';
 
 const opened = new AsyncDisposableStack();
 let room: WorkRoom;

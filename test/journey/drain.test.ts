@@ -1,12 +1,12 @@
 // The way back of parked jobs when it is not smooth: the key turns bad again, the releasing process dies. Nothing is lost.
 import { expect, test } from 'vitest';
-import { startIndexWorker } from '../../src/app.ts';
-import type { Settings } from '../../src/config.ts';
-import { gateId } from '../../src/names.ts';
-import { changeGate, readGate, type Gate, type GateRecord } from '../../src/parking/record.ts';
-import { queueKeys, redisKeys, type QueueKeys } from '../../src/redis.ts';
+import { startIndexWorker } from '../../src/app/app.ts';
+import type { Settings } from '../../src/runtime/config.ts';
+import { gateId } from '../../src/runtime/names.ts';
+import { changeGate, readGate, type Gate, type GateRecord } from '../../src/parking/gate-record.ts';
+import { queueKeys, redisKeys, type QueueKeys } from '../../src/runtime/redis.ts';
 import { eventually } from '../support/eventually.ts';
-import { documentOf, openHouse, squeezed, textOf, type House } from './house.ts';
+import { documentOf, openHouse, squeezed, textOf, type House } from './installation.ts';
 import { startWorkerChild, type WorkerChild } from './worker-child.ts';
 
 /** Probes come soon, so that nobody waits for them. */

@@ -1,13 +1,13 @@
 // Three worker processes and one gate: they agree, however often it changes, and one that was frozen meanwhile does no harm.
 import { expect, test } from 'vitest';
-import { systemClock } from '../../src/clock.ts';
-import type { Settings } from '../../src/config.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
+import type { Settings } from '../../src/runtime/config.ts';
 import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
-import { gateId } from '../../src/names.ts';
-import { readGate, type Gate } from '../../src/parking/record.ts';
-import { queueKeys, redisKeys } from '../../src/redis.ts';
+import { gateId } from '../../src/runtime/names.ts';
+import { readGate, type Gate } from '../../src/parking/gate-record.ts';
+import { queueKeys, redisKeys } from '../../src/runtime/redis.ts';
 import { eventually } from '../support/eventually.ts';
-import { documentOf, metricsOf, openHouse, squeezed, textOf, type House } from './house.ts';
+import { documentOf, metricsOf, openHouse, squeezed, textOf, type House } from './installation.ts';
 import { startWorkerChild, type WorkerChild } from './worker-child.ts';
 
 /** Probes come soon, so that nobody waits for them. */

@@ -1,15 +1,15 @@
 // Jobs as somebody would make them who enqueues past the producer but has its keys: well encrypted, with any fault inside.
-import { noAudit } from '../../src/audit-log.ts';
-import { systemClock, type Clock } from '../../src/clock.ts';
-import { loadConfig } from '../../src/config.ts';
-import { SealdexError } from '../../src/errors.ts';
-import { putContent, type ContentHeader } from '../../src/intake.ts';
-import { newJobId, type IndexJobData } from '../../src/jobs.ts';
-import { createKms } from '../../src/keys/kms.ts';
+import { noAudit } from '../../src/runtime/audit-log.ts';
+import { systemClock, type Clock } from '../../src/runtime/clock.ts';
+import { loadConfig } from '../../src/runtime/config.ts';
+import { SealdexError } from '../../src/runtime/errors.ts';
+import { putContent, type ContentHeader } from '../../src/intake/intake.ts';
+import { newJobId, type IndexJobData } from '../../src/jobs/jobs.ts';
+import { createKms } from '../../src/keys/aws/kms-client.ts';
 import { KeyRing } from '../../src/keys/key-ring.ts';
 import { createSharedKeys } from '../../src/keys/shared-keys.ts';
-import { createMetrics } from '../../src/metrics.ts';
-import type { House } from './house.ts';
+import { createMetrics } from '../../src/runtime/metrics.ts';
+import type { House } from './installation.ts';
 
 export interface ForgeRequest {
   readonly tenant: string;

@@ -1,8 +1,8 @@
 // Workers that freeze or die between storing a document and saying so: the job is done once more and nothing is harmed.
 import { expect, test } from 'vitest';
-import { startIndexWorker } from '../../src/app.ts';
+import { startIndexWorker } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';
-import { documentOf, keysUnder, metricsOf, openHouse, textOf, type House } from './house.ts';
+import { documentOf, keysUnder, metricsOf, openHouse, textOf, type House } from './installation.ts';
 import { startWorkerChild, type WorkerChild } from './worker-child.ts';
 
 const WRITES = { method: 'PUT', prefix: 'documents/' } as const;

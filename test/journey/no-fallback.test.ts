@@ -1,13 +1,13 @@
 // Whatever KMS says to a tenant's own key, nothing is stored under another one; and a new platform key serves those who have none.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createReader, startIndexWorker } from '../../src/app.ts';
-import { systemClock } from '../../src/clock.ts';
+import { createReader, startIndexWorker } from '../../src/app/app.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
 import { KMS_ERRORS, type KmsFault } from '../../src/dev/kms/faults.ts';
-import { KMS_ERROR_TABLE, type KmsErrorRow } from '../../src/keys/kms-errors.ts';
-import { readAll } from '../../src/store/s3.ts';
+import { KMS_ERROR_TABLE, type KmsErrorRow } from '../../src/keys/aws/kms-errors.ts';
+import { readAll } from '../../src/store/s3/s3-store.ts';
 import { eventually } from '../support/eventually.ts';
 import { headerOf } from '../support/message.ts';
-import { documentOf, keysUnder, openHouse, textOf, type House } from './house.ts';
+import { documentOf, keysUnder, openHouse, textOf, type House } from './installation.ts';
 
 const opened = new AsyncDisposableStack();
 let house: House;

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
 import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
 import { eventually } from '../support/eventually.ts';
-import { documentOf, metricsOf, openHouse, squeezed, textOf, type House } from './house.ts';
+import { documentOf, metricsOf, openHouse, squeezed, textOf, type House } from './installation.ts';
 import { keptRedis } from './kept-redis.ts';
 import { startWorkerChild, type WorkerChild } from './worker-child.ts';
 

@@ -1,15 +1,15 @@
 // Jobs that were parked and could not be released in time: dead letters with the code that says why, from which everything
 // that can still be read is stored once the tenant has a key that works.
 import { expect, test } from 'vitest';
-import { createProducer, startIndexWorker } from '../../src/app.ts';
-import type { Settings } from '../../src/config.ts';
-import { gateId } from '../../src/names.ts';
-import type { Producer } from '../../src/producer.ts';
-import { queueKeys, redisKeys } from '../../src/redis.ts';
+import { createProducer, startIndexWorker } from '../../src/app/app.ts';
+import type { Settings } from '../../src/runtime/config.ts';
+import { gateId } from '../../src/runtime/names.ts';
+import type { Producer } from '../../src/producer/producer.ts';
+import { queueKeys, redisKeys } from '../../src/runtime/redis.ts';
 import { readTenantFile, writeTenantFile } from '../../src/store/tenants.ts';
 import { eventually } from '../support/eventually.ts';
 import { setGate } from '../support/gate.ts';
-import { documentOf, openHouse, textOf, type House } from './house.ts';
+import { documentOf, openHouse, textOf, type House } from './installation.ts';
 
 const DAY_MS = 86_400_000;
 const SOON: Settings = { SEALDEX_PROBE_MIN_MS: 200, SEALDEX_PROBE_MAX_MS: 600 };

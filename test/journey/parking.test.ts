@@ -1,11 +1,11 @@
 // A tenant disables its KMS key: its jobs wait, cost nothing, hurt nobody, and finish by themselves when the key is back.
 import { expect, test } from 'vitest';
-import { startIndexWorker } from '../../src/app.ts';
-import type { Settings } from '../../src/config.ts';
-import { gateId } from '../../src/names.ts';
-import { redisKeys } from '../../src/redis.ts';
+import { startIndexWorker } from '../../src/app/app.ts';
+import type { Settings } from '../../src/runtime/config.ts';
+import { gateId } from '../../src/runtime/names.ts';
+import { redisKeys } from '../../src/runtime/redis.ts';
 import { eventually } from '../support/eventually.ts';
-import { documentOf, metricsOf, openHouse, textOf, type House } from './house.ts';
+import { documentOf, metricsOf, openHouse, textOf, type House } from './installation.ts';
 
 /** Probes come soon, so that nobody waits for them. */
 const SOON: Settings = { SEALDEX_PROBE_MIN_MS: 200, SEALDEX_PROBE_MAX_MS: 600 };

@@ -1,12 +1,12 @@
 // What somebody puts into the queue past the producer: it ends as a dead letter with a code, and harms nobody else.
 import type { JobsOptions } from 'bullmq';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startIndexWorker, type RunningWorker } from '../../src/app.ts';
-import type { Code } from '../../src/errors.ts';
-import { newJobId } from '../../src/jobs.ts';
+import { startIndexWorker, type RunningWorker } from '../../src/app/app.ts';
+import type { Code } from '../../src/runtime/errors.ts';
+import { newJobId } from '../../src/jobs/jobs.ts';
 import { eventually } from '../support/eventually.ts';
 import { openForge, type Forge, type Forged, type ForgeRequest } from './forge.ts';
-import { documentOf, metricsOf, openHouse, squeezed, textOf, type House } from './house.ts';
+import { documentOf, metricsOf, openHouse, squeezed, textOf, type House } from './installation.ts';
 
 const opened = new AsyncDisposableStack();
 let house: House;

@@ -1,13 +1,13 @@
 // Faults of the platform and outages that last: the worker pauses, blames no tenant, loses nothing, and goes on by itself.
 import { expect, test } from 'vitest';
-import { startIndexWorker, type RunningWorker } from '../../src/app.ts';
+import { startIndexWorker, type RunningWorker } from '../../src/app/app.ts';
 import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
 import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
-import { redisKeys } from '../../src/redis.ts';
+import { redisKeys } from '../../src/runtime/redis.ts';
 import { AheadClock } from '../support/ahead-clock.ts';
 import { eventually } from '../support/eventually.ts';
 import type { TestServices } from '../support/services.ts';
-import { documentOf, metricsOf, openHouse, type House } from './house.ts';
+import { documentOf, metricsOf, openHouse, type House } from './installation.ts';
 import { startWorkerChild } from './worker-child.ts';
 
 const MINUTE_MS = 60_000;

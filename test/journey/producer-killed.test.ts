@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { eventually } from '../support/eventually.ts';
-import { openScene, type Scene } from '../producer/scene.ts';
+import { openScene, type Scene } from '../producer/fixture.ts';
 
 const CHILD = fileURLToPath(new URL('./producer-child.ts', import.meta.url));
 const DOCUMENTS = 120;

@@ -2,10 +2,10 @@
 // reader and operator, the refused and repeated ones too.
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { startIndexWorker } from '../../src/app.ts';
+import { startIndexWorker } from '../../src/app/app.ts';
 import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
-import { reconcile, type Line } from '../audit/room.ts';
-import { documentOf, openHouse } from './house.ts';
+import { reconcile, type Line } from '../audit/fixture.ts';
+import { documentOf, openHouse } from './installation.ts';
 
 test('The two agree call by call, and a line that is lost or changed is found', { timeout: 60_000 }, async () => {
   await using house = await openHouse();

@@ -2,13 +2,13 @@
 // All of ours goes by a clock that the test moves, and what runs out in Redis is aged as much. BullMQ's own timers (locks,
 // stalled jobs, reconnections) and the deadlines of single calls run in real time: for them it is an outage of seconds.
 import { expect, test } from 'vitest';
-import { startIndexWorker } from '../../src/app.ts';
-import { gateId } from '../../src/names.ts';
-import { readGate, type Gate } from '../../src/parking/record.ts';
-import { queueKeys, redisKeys } from '../../src/redis.ts';
+import { startIndexWorker } from '../../src/app/app.ts';
+import { gateId } from '../../src/runtime/names.ts';
+import { readGate, type Gate } from '../../src/parking/gate-record.ts';
+import { queueKeys, redisKeys } from '../../src/runtime/redis.ts';
 import { AheadClock } from '../support/ahead-clock.ts';
 import { eventually } from '../support/eventually.ts';
-import { documentOf, metricsOf, openHouse, squeezed, textOf, type House } from './house.ts';
+import { documentOf, metricsOf, openHouse, squeezed, textOf, type House } from './installation.ts';
 import { keptRedis } from './kept-redis.ts';
 
 const MINUTE_MS = 60_000;

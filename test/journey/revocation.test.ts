@@ -1,10 +1,10 @@
 // A revocation is seen while data keys are in memory: a disabled key and a permission that was taken away, by writers and by
 // readers, by one call for the fleet in each interval.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { startIndexWorker } from '../../src/app.ts';
+import { startIndexWorker } from '../../src/app/app.ts';
 import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
 import { eventually } from '../support/eventually.ts';
-import { documentOf, metricsOf, openHouse, type House } from './house.ts';
+import { documentOf, metricsOf, openHouse, type House } from './installation.ts';
 
 const CHECK_MS = 1000;
 

@@ -1,15 +1,15 @@
 // A tenant's KMS key is changed while it works: new documents go under the new key at once, old ones stay readable and are
 // moved, parked jobs come back, and a concurrent change is told.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { startIndexWorker } from '../../src/app.ts';
-import type { SealdexError } from '../../src/errors.ts';
-import { readAll } from '../../src/store/s3.ts';
-import { SETTLED_MS } from '../../src/tenants.ts';
+import { startIndexWorker } from '../../src/app/app.ts';
+import type { SealdexError } from '../../src/runtime/errors.ts';
+import { readAll } from '../../src/store/s3/s3-store.ts';
+import { SETTLED_MS } from '../../src/tenants/tenants.ts';
 import { putTenantFile } from '../../src/tenants/file.ts';
-import { PLATFORM } from '../../src/names.ts';
+import { PLATFORM } from '../../src/runtime/names.ts';
 import { eventually } from '../support/eventually.ts';
 import { headerOf } from '../support/message.ts';
-import { documentOf, keysUnder, openHouse, squeezed, textOf, type House } from './house.ts';
+import { documentOf, keysUnder, openHouse, squeezed, textOf, type House } from './installation.ts';
 
 const opened = new AsyncDisposableStack();
 let house: House;

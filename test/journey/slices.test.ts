@@ -2,16 +2,16 @@
 // nothing else changes.
 import { DecryptCommand, GenerateDataKeyCommand, KMSClient, ReEncryptCommand } from '@aws-sdk/client-kms';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createReader, startIndexWorker } from '../../src/app.ts';
-import { systemClock } from '../../src/clock.ts';
-import type { Reader } from '../../src/reader.ts';
-import { documentOf as policyOf } from '../../src/policies/document.ts';
+import { createReader, startIndexWorker } from '../../src/app/app.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
+import type { Reader } from '../../src/reader/reader.ts';
+import { documentOf as policyOf } from '../../src/policies/policy-document.ts';
 import { keyPolicy } from '../../src/policies/key-policy.ts';
-import { objectName } from '../../src/names.ts';
-import { readAll } from '../../src/store/s3.ts';
+import { objectName } from '../../src/runtime/names.ts';
+import { readAll } from '../../src/store/s3/s3-store.ts';
 import { denialsOnPage } from '../docs/key-page.ts';
 import { headerOf } from '../support/message.ts';
-import { documentOf, openHouse, squeezed, textOf, type House } from './house.ts';
+import { documentOf, openHouse, squeezed, textOf, type House } from './installation.ts';
 
 const DAY_MS = 86_400_000;
 const CORPUS = 'docs';

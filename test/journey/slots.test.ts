@@ -1,8 +1,8 @@
 // A tenant whose KMS key does not answer holds a quarter of a worker's slots, and others' jobs go on.
 import { expect, test } from 'vitest';
-import { startIndexWorker } from '../../src/app.ts';
+import { startIndexWorker } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';
-import { documentOf, openHouse } from './house.ts';
+import { documentOf, openHouse } from './installation.ts';
 
 test('jobs of a key that does not answer make room for others without spending an attempt, and end when it does', async () => {
   await using house = await openHouse({ SEALDEX_CONCURRENCY: 4 });

@@ -3,10 +3,10 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { Redis } from 'ioredis';
 import { expect, test } from 'vitest';
-import { startIndexWorker } from '../../src/app.ts';
+import { startIndexWorker } from '../../src/app/app.ts';
 import { startRedis } from '../../src/dev/redis.ts';
 import { eventually } from '../support/eventually.ts';
-import { keysUnder, openHouse, type House } from './house.ts';
+import { keysUnder, openHouse, type House } from './installation.ts';
 import { startWorkerChild } from './worker-child.ts';
 
 /** Starts a worker that is expected to refuse; answers what it says. It has to end by itself. */

@@ -1,11 +1,11 @@
 // What producer.status says over the life of a job.
 import { Queue } from 'bullmq';
 import { expect, test } from 'vitest';
-import { startIndexWorker, type RunningWorker } from '../../src/app.ts';
-import type { JobStatus } from '../../src/queue/whereabouts.ts';
-import { redisKeys } from '../../src/redis.ts';
+import { startIndexWorker, type RunningWorker } from '../../src/app/app.ts';
+import type { JobStatus } from '../../src/queue/bull/job-lookup.ts';
+import { redisKeys } from '../../src/runtime/redis.ts';
 import { eventually } from '../support/eventually.ts';
-import { documentOf, openHouse, type House } from './house.ts';
+import { documentOf, openHouse, type House } from './installation.ts';
 
 const worker = (house: House): Promise<RunningWorker> =>
   startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent' });

@@ -1,9 +1,9 @@
 // How a worker process ends at SIGTERM: it drains, hands back what does not finish, and never outlives its deadline.
 import { expect, test } from 'vitest';
 import { startRedis } from '../../src/dev/redis.ts';
-import { isJobId } from '../../src/names.ts';
+import { isJobId } from '../../src/runtime/names.ts';
 import { eventually } from '../support/eventually.ts';
-import { documentOf, keysUnder, metricsOf, openHouse, type House } from './house.ts';
+import { documentOf, keysUnder, metricsOf, openHouse, type House } from './installation.ts';
 import { startWorkerChild } from './worker-child.ts';
 
 const WRITES = { method: 'PUT', prefix: 'documents/' } as const;

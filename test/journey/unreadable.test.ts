@@ -1,16 +1,16 @@
 // A tenant's KMS key is changed while one of its objects cannot be read: the rest moves, and what stays is counted and told.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startIndexWorker } from '../../src/app.ts';
-import { systemClock } from '../../src/clock.ts';
-import { objectName } from '../../src/names.ts';
+import { startIndexWorker } from '../../src/app/app.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
+import { objectName } from '../../src/runtime/names.ts';
 import { keyPolicy } from '../../src/policies/key-policy.ts';
-import { readAll } from '../../src/store/s3.ts';
-import { SETTLED_MS } from '../../src/tenants.ts';
+import { readAll } from '../../src/store/s3/s3-store.ts';
+import { SETTLED_MS } from '../../src/tenants/tenants.ts';
 import { linesOf, run } from '../cli/run.ts';
 import { denialsOnPage } from '../docs/key-page.ts';
 import { eventually } from '../support/eventually.ts';
 import { headerOf } from '../support/message.ts';
-import { documentOf, openHouse, type House } from './house.ts';
+import { documentOf, openHouse, type House } from './installation.ts';
 
 const DAY_MS = 86_400_000;
 const OWNER = '111122223333';

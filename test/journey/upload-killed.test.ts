@@ -6,9 +6,9 @@ import { expect, test } from 'vitest';
 import { jsonOf, start, temporaryFolder } from '../cli/run.ts';
 import { makeDocx, makeOdt, wordParagraph } from '../extract/make-office.ts';
 import { makePdf } from '../extract/make-pdf.ts';
-import { childrenOf, isAlive, processorMs } from '../extract/room.ts';
+import { childrenOf, isAlive, processorMs } from '../extract/fixture.ts';
 import { eventually } from '../support/eventually.ts';
-import { keysUnder, openHouse, squeezed, textOf } from './house.ts';
+import { keysUnder, openHouse, squeezed, textOf } from './installation.ts';
 import { startWorkerChild, type WorkerChild } from './worker-child.ts';
 
 const FILES = 200;

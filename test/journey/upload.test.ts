@@ -2,10 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startIndexWorker, type RunningWorker } from '../../src/app.ts';
+import { startIndexWorker, type RunningWorker } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';
 import { findLeaks } from '../producer/leaks.ts';
-import { documentOf, keysUnder, openHouse, squeezed, textOf, type House } from './house.ts';
+import { documentOf, keysUnder, openHouse, squeezed, textOf, type House } from './installation.ts';
 
 let house: House;
 let worker: RunningWorker;

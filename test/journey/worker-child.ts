@@ -1,7 +1,7 @@
 // Real worker processes for tests: started, signalled, watched, and gone when the test ends.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { Settings } from '../../src/config.ts';
+import type { Settings } from '../../src/runtime/config.ts';
 import { eventually } from '../support/eventually.ts';
 
 const ENTRY = fileURLToPath(new URL('../support/worker-process.ts', import.meta.url));

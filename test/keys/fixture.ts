@@ -1,13 +1,13 @@
 // Key rings as processes have them: the real SDK to a local KMS, real Redis, and a clock that the test moves.
 import type { Redis } from 'ioredis';
-import { noAudit } from '../../src/audit-log.ts';
-import { loadConfig, type Config, type Settings } from '../../src/config.ts';
+import { noAudit } from '../../src/runtime/audit-log.ts';
+import { loadConfig, type Config, type Settings } from '../../src/runtime/config.ts';
 import { periodAt, type DataKey, type KeyContext } from '../../src/keys/data-key.ts';
 import { KeyRing, type KeyRingDeps } from '../../src/keys/key-ring.ts';
-import { createKms, type Kms } from '../../src/keys/kms.ts';
+import { createKms, type Kms } from '../../src/keys/aws/kms-client.ts';
 import { createSharedKeys, type SharedKeys } from '../../src/keys/shared-keys.ts';
-import { createMetrics, type Metrics } from '../../src/metrics.ts';
-import { closeRedis, openRedis } from '../../src/redis.ts';
+import { createMetrics, type Metrics } from '../../src/runtime/metrics.ts';
+import { closeRedis, openRedis } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
 import { testServices, type TestServices } from '../support/services.ts';

@@ -2,12 +2,12 @@
 // exact: one call more or less in any minute is a fault. (fleet.test.ts has few tenants, and the SDK and processes in truth.)
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { sleep, systemClock } from '../../src/clock.ts';
+import { sleep, systemClock } from '../../src/runtime/clock.ts';
 import { periodAt, type KeyContext } from '../../src/keys/data-key.ts';
 import { startRevocationCheck, type RevocationCheck } from '../../src/keys/revocation-check.ts';
-import type { Kms } from '../../src/keys/kms.ts';
-import { gateId } from '../../src/names.ts';
-import { redisKeys } from '../../src/redis.ts';
+import type { Kms } from '../../src/keys/aws/kms-client.ts';
+import { gateId } from '../../src/runtime/names.ts';
+import { redisKeys } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
 import { openRoom, type OneRing, type Room } from './fixture.ts';
 

@@ -3,9 +3,9 @@ import { DescribeKeyCommand } from '@aws-sdk/client-kms';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
 import type { KeyState } from '../../src/dev/kms/keys.ts';
-import type { Code, SealdexError } from '../../src/errors.ts';
-import { kmsFault } from '../../src/keys/faults.ts';
-import { KEY_STATE_TABLE, type KeyStateRow } from '../../src/keys/kms-errors.ts';
+import type { Code, SealdexError } from '../../src/runtime/errors.ts';
+import { kmsFault } from '../../src/keys/aws/kms-error-mapping.ts';
+import { KEY_STATE_TABLE, type KeyStateRow } from '../../src/keys/aws/kms-errors.ts';
 import { kmsClient } from '../dev/clients.ts';
 import { contextOf, openRoom, type OneRing, type Room } from './fixture.ts';
 

@@ -1,13 +1,13 @@
 // The table of KMS errors, walked row by row through the real client against the local KMS.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { noAudit } from '../../src/audit-log.ts';
-import { loadConfig } from '../../src/config.ts';
+import { noAudit } from '../../src/runtime/audit-log.ts';
+import { loadConfig } from '../../src/runtime/config.ts';
 import { KMS_ERRORS, type KmsErrorFault } from '../../src/dev/kms/faults.ts';
-import { SealdexError, type Code } from '../../src/errors.ts';
-import { kmsFault } from '../../src/keys/faults.ts';
-import { KMS_ERROR_TABLE, type KmsErrorRow } from '../../src/keys/kms-errors.ts';
-import { createKms, type Kms } from '../../src/keys/kms.ts';
-import { createMetrics, type Metrics } from '../../src/metrics.ts';
+import { SealdexError, type Code } from '../../src/runtime/errors.ts';
+import { kmsFault } from '../../src/keys/aws/kms-error-mapping.ts';
+import { KMS_ERROR_TABLE, type KmsErrorRow } from '../../src/keys/aws/kms-errors.ts';
+import { createKms, type Kms } from '../../src/keys/aws/kms-client.ts';
+import { createMetrics, type Metrics } from '../../src/runtime/metrics.ts';
 import { eventually } from '../support/eventually.ts';
 import { contextOf, openRoom, type OneRing, type Room } from './fixture.ts';
 

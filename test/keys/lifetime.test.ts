@@ -4,7 +4,7 @@ import { inspect } from 'node:util';
 import { serialize } from 'node:v8';
 import { array, assert, integer, nat, property, record, stringMatching } from 'fast-check';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import type { SealdexError } from '../../src/errors.ts';
+import type { SealdexError } from '../../src/runtime/errors.ts';
 import { DataKey, momentOf, PERIOD_MS, periodAt, periodEnd } from '../../src/keys/data-key.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';

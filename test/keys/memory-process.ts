@@ -1,14 +1,14 @@
 // A process that gets data keys as a worker does, encrypts with them, and counts masked needles in its own memory.
 // It must never hold a needle unmasked: the test makes them.
-import { noAudit } from '../../src/audit-log.ts';
-import { loadConfig, type Settings } from '../../src/config.ts';
+import { noAudit } from '../../src/runtime/audit-log.ts';
+import { loadConfig, type Settings } from '../../src/runtime/config.ts';
 import { encryptMessage } from '../../src/envelope/message.ts';
 import type { DataKey, KeyContext } from '../../src/keys/data-key.ts';
 import { KeyRing } from '../../src/keys/key-ring.ts';
-import { createKms } from '../../src/keys/kms.ts';
+import { createKms } from '../../src/keys/aws/kms-client.ts';
 import { createSharedKeys } from '../../src/keys/shared-keys.ts';
-import { createMetrics } from '../../src/metrics.ts';
-import { openRedis } from '../../src/redis.ts';
+import { createMetrics } from '../../src/runtime/metrics.ts';
+import { openRedis } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
 import { countInMemory } from './memory-scan.ts';
 

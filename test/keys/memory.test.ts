@@ -1,10 +1,10 @@
 // What stays of data keys in a process's memory after their time: no key bytes; text of the SDK, counted and told.
 import { existsSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { noAudit } from '../../src/audit-log.ts';
+import { noAudit } from '../../src/runtime/audit-log.ts';
 import type { KeyContext } from '../../src/keys/data-key.ts';
-import { createKms } from '../../src/keys/kms.ts';
-import { createMetrics } from '../../src/metrics.ts';
+import { createKms } from '../../src/keys/aws/kms-client.ts';
+import { createMetrics } from '../../src/runtime/metrics.ts';
 import { contextOf, HOUR_MS, openRoom, type Room } from './fixture.ts';
 import { masked, MEMORY } from './memory-scan.ts';
 import { startMemory } from './processes.ts';

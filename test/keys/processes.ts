@@ -2,7 +2,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import type { Settings } from '../../src/config.ts';
+import type { Settings } from '../../src/runtime/config.ts';
 import { eventually } from '../support/eventually.ts';
 import type { MemoryOrder } from './memory-process.ts';
 import type { Order, Reply } from './ring-process.ts';

@@ -3,8 +3,8 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
 import { periodAt } from '../../src/keys/data-key.ts';
 import { startRevocationCheck } from '../../src/keys/revocation-check.ts';
-import { gateId } from '../../src/names.ts';
-import { redisKeys } from '../../src/redis.ts';
+import { gateId } from '../../src/runtime/names.ts';
+import { redisKeys } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
 import { HOUR_MS, openRoom, type Room } from './fixture.ts';
 

@@ -5,9 +5,9 @@ import {
   type RevocationCheck,
   type RevocationCheckDeps,
 } from '../../src/keys/revocation-check.ts';
-import { SealdexError } from '../../src/errors.ts';
-import { gateId } from '../../src/names.ts';
-import { closeRedis, openRedis, redisKeys, type Redis, type RedisKeys } from '../../src/redis.ts';
+import { SealdexError } from '../../src/runtime/errors.ts';
+import { gateId } from '../../src/runtime/names.ts';
+import { closeRedis, openRedis, redisKeys, type Redis, type RedisKeys } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
 import { openRoom, type Room } from './fixture.ts';

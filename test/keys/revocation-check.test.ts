@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
 import { periodAt, periodEnd } from '../../src/keys/data-key.ts';
 import { startRevocationCheck, type RevocationCheck } from '../../src/keys/revocation-check.ts';
-import { redisKeys } from '../../src/redis.ts';
+import { redisKeys } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
 import { contextOf, HOUR_MS, openRoom, type OneRing, type Room } from './fixture.ts';
 

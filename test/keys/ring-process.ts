@@ -1,12 +1,12 @@
 // A process with a key ring of its own, driven by messages from the test; its clock moves only when the test says so.
-import { noAudit } from '../../src/audit-log.ts';
-import { loadConfig, type Settings } from '../../src/config.ts';
-import { SealdexError } from '../../src/errors.ts';
+import { noAudit } from '../../src/runtime/audit-log.ts';
+import { loadConfig, type Settings } from '../../src/runtime/config.ts';
+import { SealdexError } from '../../src/runtime/errors.ts';
 import { KeyRing } from '../../src/keys/key-ring.ts';
-import { createKms } from '../../src/keys/kms.ts';
+import { createKms } from '../../src/keys/aws/kms-client.ts';
 import { createSharedKeys } from '../../src/keys/shared-keys.ts';
-import { createMetrics } from '../../src/metrics.ts';
-import { closeRedis, openRedis } from '../../src/redis.ts';
+import { createMetrics } from '../../src/runtime/metrics.ts';
+import { closeRedis, openRedis } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
 
 export type Order =

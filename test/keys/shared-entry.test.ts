@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { periodEnd } from '../../src/keys/data-key.ts';
 import { KeyRing } from '../../src/keys/key-ring.ts';
-import { closeRedis, redisKeys } from '../../src/redis.ts';
+import { closeRedis, redisKeys } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
 import { bytesOf, contextOf, isZeroed, moving, openRoom, type OneRing, type Room } from './fixture.ts';

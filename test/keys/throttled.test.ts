@@ -1,11 +1,11 @@
 // A throttled client, over the real SDK: one tenant's throttling spaces the calls of all, and costs no job an attempt.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { noAudit } from '../../src/audit-log.ts';
+import { noAudit } from '../../src/runtime/audit-log.ts';
 import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
-import type { SealdexError } from '../../src/errors.ts';
-import { createKms, type Kms } from '../../src/keys/kms.ts';
-import { createMetrics, type Metrics } from '../../src/metrics.ts';
-import { outcomeOf } from '../../src/work/outcome.ts';
+import type { SealdexError } from '../../src/runtime/errors.ts';
+import { createKms, type Kms } from '../../src/keys/aws/kms-client.ts';
+import { createMetrics, type Metrics } from '../../src/runtime/metrics.ts';
+import { outcomeOf } from '../../src/handlers/outcome.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
 import { contextOf, openRoom, type Room } from './fixture.ts';

@@ -1,7 +1,7 @@
 // What a key ring does about gates: it asks before each call, tells how each ended, and lets no wiped key be used.
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
-import { SealdexError } from '../../src/errors.ts';
+import { SealdexError } from '../../src/runtime/errors.ts';
 import type { DataKey } from '../../src/keys/data-key.ts';
 import type { KeyWatch } from '../../src/keys/key-watch.ts';
 import { FakeClock } from '../support/clock.ts';

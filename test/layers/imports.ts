@@ -1,4 +1,4 @@
-// Finds every import in source text, whatever its form. Knows nothing of rooms or rules.
+// Finds every import in source text, whatever its form. Knows no rules.
 import type { Code } from './source-text.ts';
 
 /** `value`: loaded at start; `type`: erased; `dynamic`: `import()`; `opaque`: its target is no literal; `require`: CommonJS. */

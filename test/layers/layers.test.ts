@@ -1,9 +1,9 @@
-// Holds the table of arrows against the real imports, and proves first that a planted fault of each kind is reported.
+// Compares the table of imports in ARCHITECTURE.md with the real imports, and proves that a planted fault of each kind is reported.
 import { globSync, readFileSync } from 'node:fs';
 import { sep } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { faultsOf, forbiddenNames, type Packages } from './house.ts';
-import { ARROWS, GROUND, rowsOf } from './table.ts';
+import { faultsOf, forbiddenNames, type Packages } from './rules.ts';
+import { ARROWS, rowsOf } from './table.ts';
 
 const ROOT = new URL('../../', import.meta.url);
 
@@ -20,7 +20,7 @@ function packages(): Packages {
 const filesBelow = (folder: string): string[] =>
   globSync(`${folder}/**/*.{ts,js}`, { cwd: ROOT.pathname }).map((path) => path.split(sep).join('/'));
 
-test('the house keeps its own table of arrows', () => {
+test('the imports of src follow the table of ARCHITECTURE.md', () => {
   const files = new Map(filesBelow('src').map((path) => [path.slice('src/'.length), textOf(path)]));
   expect(files.size).toBeGreaterThan(3);
   expect(faultsOf(files, packages())).toEqual([]);
@@ -31,44 +31,48 @@ test('no file or folder has a name that says nothing', () => {
   expect(paths.filter((path) => forbiddenNames(path).length > 0)).toEqual([]);
 });
 
-test('the table reads as it is printed', () => {
-  const row = (room: string) =>
-    rowsOf('a, b -> c/d, e (types), f (dynamic import)     g -> all but a, c\n c -> h, types of a, b').get(room);
-  const arrows = [{ to: 'c/d' }, { to: 'e', only: 'type' }, { to: 'f', only: 'dynamic' }];
-  expect(row('a')).toEqual({ arrows });
-  expect(row('b')).toEqual({ arrows });
-  expect(row('g')).toEqual({ arrows: [{ to: 'b' }, { to: 'ground' }] });
-  expect(row('c')).toEqual({ arrows: [{ to: 'h' }, { to: 'a', only: 'type' }, { to: 'b', only: 'type' }] });
+test('the table is read as it is printed', () => {
+  const rows = rowsOf('a   -> c (d, e), f (types)\nb -> g (dynamic), @x/y, node:crypto\nc ->\n');
+  expect(rows.get('a')).toEqual({ arrows: [{ to: 'c/d' }, { to: 'c/e' }, { to: 'f', only: 'type' }] });
+  expect(rows.get('b')).toEqual({ arrows: [{ to: 'g', only: 'dynamic' }, { to: '@x/y' }], builtins: ['node:crypto'] });
+  expect(rows.get('c')).toEqual({ arrows: [] });
 });
 
-test('every arrow ends at a room of the table', () => {
-  const rooms = new Set([...ARROWS.keys(), ...GROUND, 'ground']);
-  const ends = [...ARROWS.values()].flatMap(({ arrows }) => arrows.map(({ to }) => to.split('/')[0]));
-  expect(ends.filter((end) => end === undefined || !rooms.has(end))).toEqual([]);
+test('every arrow ends at a module of the table or a package of this repository', () => {
+  const ends = [...ARROWS.values()].flatMap(({ arrows }) => arrows.map(({ to }) => to));
+  expect(ends.filter((end) => !end.startsWith('@sealdex/') && !ARROWS.has(end.split('/')[0] ?? ''))).toEqual([]);
 });
 
-/** A house that keeps every rule; each test below plants one fault in it. */
+test('the table has no cycle, so imports point down only', () => {
+  const below = (module: string, trail: readonly string[]): string[] =>
+    trail.includes(module)
+      ? [[...trail, module].join(' -> ')]
+      : (ARROWS.get(module)?.arrows ?? []).flatMap(({ to }) => below(to.split('/')[0] ?? '', [...trail, module]));
+  expect([...ARROWS.keys()].flatMap((module) => below(module, []))).toEqual([]);
+});
+
+/** A tree that follows every rule; each test below plants one fault in it. */
 const SOUND: Record<string, string> = {
-  'index.ts': "export { createProducer } from './app.ts';\nexport type { Producer } from './producer.ts';",
-  'cli.ts': "import { run } from './cli/run.ts';\nexport const main = run;",
+  'index.ts': "export { createProducer } from './app/app.ts';\nexport type { Producer } from './producer/producer.ts';",
   'cli/run.ts': "export const run = async () => (await import('../dev/embedded.ts')).start();",
   'dev/embedded.ts': "import { buildApp } from 'fauxqs';\nexport const start = () => buildApp;",
-  'app.ts': "import { open } from './queue/open.ts';\nexport const createProducer = () => open();",
-  'producer.ts': "import { isShut } from './parking/gate.ts';\nexport type Producer = typeof isShut;",
+  'app/app.ts': "import { open } from '../queue/open.ts';\nexport const createProducer = () => open();",
+  'producer/producer.ts': "import { isShut } from '../parking/gate.ts';\nexport type Producer = typeof isShut;",
   'queue/open.ts':
-    "import { Queue } from 'bullmq';\nimport type { Outcome } from '../work/outcome.ts';\nexport const open = (outcome?: Outcome) => [Queue, outcome];",
-  'work/outcome.ts': 'export interface Outcome { kind: string }',
-  'parking/gate.ts': "import { SealdexError } from '../errors.ts';\nexport const isShut = () => SealdexError;",
+    "import { Queue } from 'bullmq';\nimport type { Outcome } from '../jobs/outcome.ts';\nexport const open = (outcome?: Outcome) => [Queue, outcome];",
+  'jobs/outcome.ts': 'export interface Outcome { kind: string }',
+  'parking/gate.ts': "import { SealdexError } from '../runtime/errors.ts';\nexport const isShut = () => SealdexError;",
   'parking/probe.ts': 'export const tick = () => 1;',
-  'keys/kms.ts': "import { KMSClient } from '@aws-sdk/client-kms';\nexport const kms = () => KMSClient;",
-  'store/s3.ts':
+  'keys/aws/kms-client.ts': "import { KMSClient } from '@aws-sdk/client-kms';\nexport const kms = () => KMSClient;",
+  'store/s3/s3-store.ts':
     "import { S3Client } from '@aws-sdk/client-s3';\nimport '@smithy/undici-http-handler';\nexport const s3 = () => S3Client;",
   'envelope/suite.ts': "import { createCipheriv } from 'node:crypto';\nexport const seal = createCipheriv;",
   'documents/shapes.ts': 'export interface Shape { v: 1 }',
+  'reencryption/pass.ts': 'export const pass = 1;',
   'extract/read.ts':
     "import type { Shape } from '../documents/shapes.ts';\nexport const read = (): Shape => ({ v: 1 });",
-  'errors.ts': 'export class SealdexError {}',
-  'config.ts': "import { SealdexError } from './errors.ts';\nexport const load = () => SealdexError;",
+  'runtime/errors.ts': 'export class SealdexError {}',
+  'runtime/config.ts': "import { SealdexError } from './errors.ts';\nexport const load = () => SealdexError;",
 };
 
 const PACKAGES: Packages = {
@@ -79,26 +83,47 @@ const PACKAGES: Packages = {
 const faultsWith = (planted: Record<string, string>): string[] =>
   faultsOf(new Map(Object.entries({ ...SOUND, ...planted })), PACKAGES);
 
-test('a house that keeps every rule has no fault', () => {
+test('a tree that follows every rule has no fault', () => {
   expect(faultsWith({})).toEqual([]);
 });
 
 describe('a planted fault is reported', () => {
   test.each<[path: string, source: string, fault: string]>([
-    ['work/handle.ts', "import { open } from '../queue/open.ts';\nopen();", ':1: work may not import queue/open.ts'],
+    [
+      'handlers/handle.ts',
+      "import { open } from '../queue/open.ts';\nopen();",
+      ':1: handlers may not import queue/open.ts',
+    ],
     [
       'keys/ring.ts',
       "import type { Shape } from '../documents/shapes.ts';\nlet a: Shape;",
       ':1: keys may not import documents/shapes.ts',
     ],
-    ['keys/ring.ts', "\nexport { s3 } from '../store/s3.ts';\nlet a;", ':2: keys may not import store/s3.ts'],
-    ['keys/ring.ts', "await import('../store/s3.ts');", ':1: keys may not import store/s3.ts'],
-    ['config.ts', "import { kms } from './keys/kms.ts';\nkms();", ':1: ground may not import keys/kms.ts'],
-    ['reader.ts', "import { tick } from './parking/probe.ts';\ntick();", ':1: reader may not import parking/probe.ts'],
     [
-      'queue/settle.ts',
-      "import { Outcome } from '../work/outcome.ts';\nlet a;",
-      ':1: queue may import work/outcome.ts only as types',
+      'keys/ring.ts',
+      "\nexport { s3 } from '../store/s3/s3-store.ts';\nlet a;",
+      ':2: keys may not import store/s3/s3-store.ts',
+    ],
+    ['keys/ring.ts', "await import('../store/s3/s3-store.ts');", ':1: keys may not import store/s3/s3-store.ts'],
+    [
+      'runtime/config.ts',
+      "import { kms } from '../keys/aws/kms-client.ts';\nkms();",
+      ':1: runtime may not import keys/aws/kms-client.ts',
+    ],
+    [
+      'reader/reader.ts',
+      "import { tick } from '../parking/probe.ts';\ntick();",
+      ':1: reader may not import parking/probe.ts',
+    ],
+    [
+      'reencryption/pass.ts',
+      "import { tick } from '../parking/probe.ts';\ntick();",
+      ':1: reencryption may not import parking/probe.ts',
+    ],
+    [
+      'handlers/page.ts',
+      "import { pass } from '../reencryption/pass.ts';\nlet a;",
+      ':1: handlers may import reencryption/pass.ts only as types',
     ],
     [
       'cli/demo.ts',
@@ -111,45 +136,54 @@ describe('a planted fault is reported', () => {
       ':1: cli may import dev/embedded.ts only by dynamic import',
     ],
     [
-      'app.ts',
-      "await import('./dev/embedded.ts');\nexport const createProducer = 1;",
+      'app/app.ts',
+      "await import('../dev/embedded.ts');\nexport const createProducer = 1;",
       ':1: app may not import dev/embedded.ts',
     ],
-    ['reader.ts', "import { Job } from 'bullmq';\nJob;", ':1: only queue may import bullmq'],
+    ['reader/reader.ts', "import { Job } from 'bullmq';\nJob;", ':1: only queue may import bullmq'],
     [
       'dev/kms.ts',
       "import type { KMSClient } from '@aws-sdk/client-kms';\nlet a;",
-      ':1: only keys/kms may import @aws-sdk/client-kms',
+      ':1: only keys/aws may import @aws-sdk/client-kms',
     ],
     [
       'keys/ring.ts',
       "import { KMSClient } from '@aws-sdk/client-kms';\nlet a;",
-      ':1: only keys/kms may import @aws-sdk/client-kms',
+      ':1: only keys/aws may import @aws-sdk/client-kms',
     ],
     ['envelope/body.ts', "import { Readable } from 'node:stream';\nlet a;", ':1: envelope may not import node:stream'],
     ['envelope/body.ts', "import { z } from 'zod';\nlet a;", ':1: envelope may not import zod'],
-    ['jobs.ts', "import { z } from 'zodd';\nlet a;", ':1: imports zodd, which package.json does not name'],
-    ['jobs.ts', "import { buildApp } from 'fauxqs';\nlet a;", ':1: imports fauxqs, a dev dependency'],
-    ['jobs.ts', "import { readFile } from 'fs/promises';\nlet a;", ':1: writes fs/promises without node:'],
-    ['jobs.ts', 'await import(name);', ':1: imports what no reader can know: import() takes a literal'],
-    ['jobs.ts', "const zod = require('zod');", ':1: uses require'],
-    ['jobs.ts', "import { a } from './errors.js';\nlet b;", ':1: imports ./errors.js, which is no file of src'],
-    ['jobs.ts', "import { a } from '../test/jobs.ts';\nlet b;", ':1: imports ../test/jobs.ts, which is no file of src'],
-    ['queues/open.ts', 'let a;', ': belongs to no room of the table'],
+    ['jobs/jobs.ts', "import { z } from 'zodd';\nlet a;", ':1: imports zodd, which package.json does not name'],
+    ['jobs/jobs.ts', "import { buildApp } from 'fauxqs';\nlet a;", ':1: imports fauxqs, a dev dependency'],
+    ['jobs/jobs.ts', "import { readFile } from 'fs/promises';\nlet a;", ':1: writes fs/promises without node:'],
+    ['jobs/jobs.ts', 'await import(name);', ':1: imports what no reader can know: import() takes a literal'],
+    ['jobs/jobs.ts', "const zod = require('zod');", ':1: uses require'],
+    ['jobs/jobs.ts', "import { a } from './errors.js';\nlet b;", ':1: imports ./errors.js, which is no file of src'],
+    [
+      'jobs/jobs.ts',
+      "import { a } from '../../test/jobs.ts';\nlet b;",
+      ':1: imports ../../test/jobs.ts, which is no file of src',
+    ],
+    ['clock.ts', 'let a;', ': belongs to no module of the table'],
+    ['queues/open.ts', 'let a;', ': belongs to no module of the table'],
     ['store/helpers.ts', 'let a;', ': nothing is named helpers'],
     ['store/lib/put.ts', 'let a;', ': nothing is named lib'],
-    ['jobs.ts', 'export default 1;', ': has a default export'],
-    ['store/all.ts', "export * from './s3.ts';", ': only re-exports: a barrel'],
-    ['index.ts', "import './app.ts';\nexport const a = 1;", ': holds more than an export list'],
-    ['jobs.ts', 'let a;\n'.repeat(301), ': has 301 lines, more than 300'],
-    ['jobs.ts', "import './jobs.ts';\nlet a;", ': imports itself: jobs.ts -> jobs.ts'],
-    ['config.ts', "import { now } from './clock.ts';\nlet a;", ':1: imports ./clock.ts, which is no file of src'],
+    ['jobs/jobs.ts', 'export default 1;', ': has a default export'],
+    ['store/all.ts', "export * from './s3/s3-store.ts';", ': only re-exports: a barrel'],
+    ['index.ts', "import './app/app.ts';\nexport const a = 1;", ': holds more than an export list'],
+    ['jobs/jobs.ts', 'let a;\n'.repeat(301), ': has 301 lines, more than 300'],
+    ['jobs/jobs.ts', "import './jobs.ts';\nlet a;", ': imports itself: jobs/jobs.ts -> jobs/jobs.ts'],
+    [
+      'runtime/config.ts',
+      "import { now } from './clock.ts';\nlet a;",
+      ':1: imports ./clock.ts, which is no file of src',
+    ],
   ])('in %s: %s', (path, source, fault) => {
     expect(faultsWith({ [path]: source })).toEqual([`${path}${fault}`]);
   });
 });
 
-test('a cycle among files of one room is reported, even one of types', () => {
+test('a cycle among files of one module is reported, even one of types', () => {
   const planted = {
     'queue/a.ts': "import type { B } from './b.ts';\nexport type A = B;",
     'queue/b.ts': "import { c } from './c.ts';\nexport type B = typeof c;",

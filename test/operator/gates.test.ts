@@ -1,15 +1,15 @@
 // What an operator is told of gates, and what its word does to them, with real workers, Redis, S3 and KMS.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startIndexWorker, type RunningWorker } from '../../src/app.ts';
-import type { Settings } from '../../src/config.ts';
-import { loadConfig } from '../../src/config.ts';
-import { takeLease } from '../../src/lease.ts';
-import { gateId } from '../../src/names.ts';
+import { startIndexWorker, type RunningWorker } from '../../src/app/app.ts';
+import type { Settings } from '../../src/runtime/config.ts';
+import { loadConfig } from '../../src/runtime/config.ts';
+import { takeLease } from '../../src/runtime/lease.ts';
+import { gateId } from '../../src/runtime/names.ts';
 import { GATES_LISTED } from '../../src/operator/gates.ts';
-import { changeGate, readGate, type GateRecord } from '../../src/parking/record.ts';
-import { queueKeys, redisKeys, type RedisKeys } from '../../src/redis.ts';
-import { documentOf, metricsOf, openHouse, type House } from '../journey/house.ts';
-import { codeOf, refusalOf } from '../producer/scene.ts';
+import { changeGate, readGate, type GateRecord } from '../../src/parking/gate-record.ts';
+import { queueKeys, redisKeys, type RedisKeys } from '../../src/runtime/redis.ts';
+import { documentOf, metricsOf, openHouse, type House } from '../journey/installation.ts';
+import { codeOf, refusalOf } from '../producer/fixture.ts';
 import { eventually } from '../support/eventually.ts';
 
 /** Nobody but the test probes. */

@@ -2,9 +2,9 @@
 // ends up on a key that is blocked.
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { createOperator, type Operator } from '../../src/app.ts';
-import type { OwnerBlocked } from '../../src/operator/block-owners.ts';
-import { redisKeys } from '../../src/redis.ts';
+import { createOperator, type Operator } from '../../src/app/app.ts';
+import type { OwnerBlocked } from '../../src/operator/block-key-tenants.ts';
+import { redisKeys } from '../../src/runtime/redis.ts';
 import { eventually } from '../support/eventually.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 

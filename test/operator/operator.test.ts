@@ -1,9 +1,9 @@
 // What an operator is told of queues, processes, jobs and tenants, and what it may not do.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createOperator } from '../../src/app.ts';
-import type { Plan } from '../../src/names.ts';
+import { createOperator } from '../../src/app/app.ts';
+import type { Plan } from '../../src/runtime/names.ts';
 import { eventually } from '../support/eventually.ts';
-import { codeOf, documentOf, ended, openScene, refusalOf, type Scene } from '../producer/scene.ts';
+import { codeOf, documentOf, ended, openScene, refusalOf, type Scene } from '../producer/fixture.ts';
 
 let scene: Scene;
 

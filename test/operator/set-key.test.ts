@@ -1,6 +1,6 @@
 // A change of a tenant's KMS key whose process died behind the file: who says it again tells the processes that never heard of it.
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { createOperator, type Operator } from '../../src/app.ts';
+import { createOperator, type Operator } from '../../src/app/app.ts';
 import { putTenantFile } from '../../src/tenants/file.ts';
 import { eventually } from '../support/eventually.ts';
 import { testServices, type TestServices } from '../support/services.ts';

@@ -1,9 +1,9 @@
 // A gate that drains: one process releases, until all is released, the key is bad again, the lease is lost, or it stops.
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { gateId } from '../../src/names.ts';
+import { gateId } from '../../src/runtime/names.ts';
 import type { ProbeDeps } from '../../src/parking/probe.ts';
 import { eventually } from '../support/eventually.ts';
-import { openParkingRoom, type ParkingRoom, type Process } from './room.ts';
+import { openParkingRoom, type ParkingRoom, type Process } from './fixture.ts';
 
 let room: ParkingRoom;
 let keyArn: string;

@@ -1,10 +1,10 @@
 // Gates as processes see them: changed only by who knows how they are, told at once, healed by a look, never by old news.
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { SealdexError } from '../../src/errors.ts';
-import { gateId } from '../../src/names.ts';
-import { NO_GATE } from '../../src/parking/record.ts';
+import type { SealdexError } from '../../src/runtime/errors.ts';
+import { gateId } from '../../src/runtime/names.ts';
+import { NO_GATE } from '../../src/parking/gate-record.ts';
 import { eventually } from '../support/eventually.ts';
-import { openParkingRoom, type ParkingRoom, type Process } from './room.ts';
+import { openParkingRoom, type ParkingRoom, type Process } from './fixture.ts';
 
 let room: ParkingRoom;
 let here: Process;

@@ -1,7 +1,7 @@
 // The pause of a process: proven before it begins, told once each way, and over by itself.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createPause, isPausing, PAUSING, type Pause, type PausingCode } from '../../src/parking/pause.ts';
-import { CODES, isCode } from '../../src/errors.ts';
+import { CODES, isCode } from '../../src/runtime/errors.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
 

@@ -2,9 +2,9 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { KMS_ERRORS, type KmsMatch } from '../../src/dev/kms/faults.ts';
 import { probeOnce } from '../../src/parking/probe.ts';
-import type { GateRecord } from '../../src/parking/record.ts';
+import type { GateRecord } from '../../src/parking/gate-record.ts';
 import { eventually } from '../support/eventually.ts';
-import { openParkingRoom, type ParkingRoom, type Process } from './room.ts';
+import { openParkingRoom, type ParkingRoom, type Process } from './fixture.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;

@@ -1,7 +1,7 @@
 // When a shut gate is tried next.
 import { expect, test } from 'vitest';
-import { loadConfig } from '../../src/config.ts';
-import type { Code } from '../../src/errors.ts';
+import { loadConfig } from '../../src/runtime/config.ts';
+import type { Code } from '../../src/runtime/errors.ts';
 import { confirmProbe, firstProbe, nextProbe, type ProbeTimes } from '../../src/parking/schedule.ts';
 
 const { probeMinMs, probeMaxMs } = loadConfig(

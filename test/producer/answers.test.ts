@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import * as sealdex from '../../src/index.ts';
 import { eventually } from '../support/eventually.ts';
-import { documentOf, ended, openScene, refusalOf, type Scene } from './scene.ts';
+import { documentOf, ended, openScene, refusalOf, type Scene } from './fixture.ts';
 
 const { createProducer, createReader, SealdexError } = sealdex;
 const CHILD = fileURLToPath(new URL('./enqueue-child.ts', import.meta.url));

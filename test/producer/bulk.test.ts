@@ -1,15 +1,15 @@
 // Many requests in one call: order, errors in place, who wins, and bounds of memory, concurrency and time.
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import { noAudit } from '../../src/audit-log.ts';
-import { systemClock } from '../../src/clock.ts';
-import { SealdexError } from '../../src/errors.ts';
-import type { IntakeDeps } from '../../src/intake.ts';
-import type { IndexJobData } from '../../src/jobs.ts';
-import { createProducerFrom, type IndexRequest, type Producer } from '../../src/producer.ts';
-import { openQueue } from '../../src/queue/queues.ts';
-import { createTenants } from '../../src/tenants.ts';
+import { noAudit } from '../../src/runtime/audit-log.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
+import { SealdexError } from '../../src/runtime/errors.ts';
+import type { IntakeDeps } from '../../src/intake/intake.ts';
+import type { IndexJobData } from '../../src/jobs/jobs.ts';
+import { createProducerFrom, type IndexRequest, type Producer } from '../../src/producer/producer.ts';
+import { openQueue } from '../../src/queue/bull/queues.ts';
+import { createTenants } from '../../src/tenants/tenants.ts';
 import { eventually } from '../support/eventually.ts';
-import { documentOf, ended, openScene, resultOf, type Scene } from './scene.ts';
+import { documentOf, ended, openScene, resultOf, type Scene } from './fixture.ts';
 
 let scene: Scene;
 let producer: Producer;

@@ -1,8 +1,8 @@
 // enqueueDelete: what is asked, what is refused, and that one idempotency key is one job.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { objectName } from '../../src/names.ts';
-import type { DeleteRequest, Producer } from '../../src/producer.ts';
-import { codeOf, documentOf, ended, openScene, refusalOf, type Scene } from './scene.ts';
+import { objectName } from '../../src/runtime/names.ts';
+import type { DeleteRequest, Producer } from '../../src/producer/producer.ts';
+import { codeOf, documentOf, ended, openScene, refusalOf, type Scene } from './fixture.ts';
 
 let scene: Scene;
 let producer: Producer;

@@ -2,10 +2,10 @@
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { startRedis } from '../../src/dev/redis.ts';
-import { SealdexError } from '../../src/errors.ts';
-import type { IndexRequest, Producer } from '../../src/producer.ts';
+import { SealdexError } from '../../src/runtime/errors.ts';
+import type { IndexRequest, Producer } from '../../src/producer/producer.ts';
 import { eventually } from '../support/eventually.ts';
-import { codeOf, documentOf, ended, openScene, refusalOf, type Scene } from './scene.ts';
+import { codeOf, documentOf, ended, openScene, refusalOf, type Scene } from './fixture.ts';
 
 let scene: Scene;
 let producer: Producer;

@@ -2,13 +2,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
 import type { KmsServer } from '../../src/dev/kms/server.ts';
-import type { EnqueueResult, Producer } from '../../src/producer.ts';
-import type { TenantChange } from '../../src/tenants.ts';
-import { keyOf } from '../reader/scene.ts';
+import type { EnqueueResult, Producer } from '../../src/producer/producer.ts';
+import type { TenantChange } from '../../src/tenants/tenants.ts';
+import { keyOf } from '../reader/fixture.ts';
 import { eventually } from '../support/eventually.ts';
 import { setGate, SHUT_AT } from '../support/gate.ts';
 import { headerOf } from '../support/message.ts';
-import { codeOf, documentOf, ended, objectAt, openScene, refusalOf, type Scene } from './scene.ts';
+import { codeOf, documentOf, ended, objectAt, openScene, refusalOf, type Scene } from './fixture.ts';
 
 let scene: Scene;
 let kms: KmsServer;

@@ -3,10 +3,10 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { SealdexError } from '../../src/errors.ts';
-import type { EnqueueResult, IndexRequest, Producer } from '../../src/producer.ts';
+import { SealdexError } from '../../src/runtime/errors.ts';
+import type { EnqueueResult, IndexRequest, Producer } from '../../src/producer/producer.ts';
 import { eventually } from '../support/eventually.ts';
-import { codeOf, documentOf, ended, openScene, type Scene } from './scene.ts';
+import { codeOf, documentOf, ended, openScene, type Scene } from './fixture.ts';
 
 const CHILD = fileURLToPath(new URL('./enqueue-child.ts', import.meta.url));
 

@@ -2,9 +2,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RedisServer, startRedis } from '../../src/dev/redis.ts';
 import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
-import type { EnqueueResult } from '../../src/producer.ts';
+import type { EnqueueResult } from '../../src/producer/producer.ts';
 import { eventually } from '../support/eventually.ts';
-import { documentOf, ended, objectAt, openScene, refusalOf, type Scene } from './scene.ts';
+import { documentOf, ended, objectAt, openScene, refusalOf, type Scene } from './fixture.ts';
 
 let scene: Scene;
 

@@ -1,15 +1,15 @@
 // Redis loses job and marker while a producer is about to confirm them: nobody is told that the document was accepted.
 import { expect, it } from 'vitest';
-import { noAudit } from '../../src/audit-log.ts';
-import { systemClock } from '../../src/clock.ts';
+import { noAudit } from '../../src/runtime/audit-log.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
 import { KeyRing } from '../../src/keys/key-ring.ts';
-import { createKms } from '../../src/keys/kms.ts';
+import { createKms } from '../../src/keys/aws/kms-client.ts';
 import { createSharedKeys } from '../../src/keys/shared-keys.ts';
-import { createMetrics } from '../../src/metrics.ts';
-import { createProducerFrom } from '../../src/producer.ts';
-import { openQueue, type JobQueue } from '../../src/queue/queues.ts';
-import { createTenants } from '../../src/tenants.ts';
-import { documentOf, openScene, refusalOf } from './scene.ts';
+import { createMetrics } from '../../src/runtime/metrics.ts';
+import { createProducerFrom } from '../../src/producer/producer.ts';
+import { openQueue, type JobQueue } from '../../src/queue/bull/queues.ts';
+import { createTenants } from '../../src/tenants/tenants.ts';
+import { documentOf, openScene, refusalOf } from './fixture.ts';
 
 it('a job that is gone with its marker before it is confirmed is REDIS_FAILED, and the same key queues it again', async () => {
   await using opened = new AsyncDisposableStack();

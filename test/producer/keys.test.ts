@@ -2,9 +2,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { KMS_ERRORS, type KmsErrorFault } from '../../src/dev/kms/faults.ts';
 import type { KmsServer } from '../../src/dev/kms/server.ts';
-import type { Code } from '../../src/errors.ts';
+import type { Code } from '../../src/runtime/errors.ts';
 import { eventually } from '../support/eventually.ts';
-import { codeOf, documentOf, ended, openScene, refusalOf, type Scene } from './scene.ts';
+import { codeOf, documentOf, ended, openScene, refusalOf, type Scene } from './fixture.ts';
 
 let scene: Scene;
 let kms: KmsServer;

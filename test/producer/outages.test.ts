@@ -4,15 +4,15 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createOperator, createProducer, createReader, type Settings } from '../../src/app.ts';
+import { createOperator, createProducer, createReader, type Settings } from '../../src/app/app.ts';
 import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
 import { freePort } from '../../src/dev/ports.ts';
 import { startRedis, type RedisServer } from '../../src/dev/redis.ts';
 import { startServices } from '../../src/dev/embedded.ts';
 import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
-import type { SealdexError } from '../../src/errors.ts';
+import type { SealdexError } from '../../src/runtime/errors.ts';
 import { eventually } from '../support/eventually.ts';
-import { codeOf, documentOf, openScene, refusalOf, type Scene } from './scene.ts';
+import { codeOf, documentOf, openScene, refusalOf, type Scene } from './fixture.ts';
 
 /** "About a second" is measured and printed; this only says that nobody waits for ever. */
 const SOON_MS = 5000;

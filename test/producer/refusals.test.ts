@@ -1,7 +1,7 @@
 // What bad input gets at enqueue: a refusal that names the field, and nothing anywhere.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { IndexRequest, Producer } from '../../src/producer.ts';
-import { documentOf, openScene, refusalOf, type Scene } from './scene.ts';
+import type { IndexRequest, Producer } from '../../src/producer/producer.ts';
+import { documentOf, openScene, refusalOf, type Scene } from './fixture.ts';
 
 let scene: Scene;
 let producer: Producer;

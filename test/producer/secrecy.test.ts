@@ -5,7 +5,7 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type RedisServer, startRedis } from '../../src/dev/redis.ts';
 import { findLeaks } from './leaks.ts';
-import { ended, openScene, resultOf, type Scene } from './scene.ts';
+import { ended, openScene, resultOf, type Scene } from './fixture.ts';
 
 const WORDS = ['marmalade-7731', 'Überraschung-4402', 'xylophone-9917', 'id-of-zebra-1203', 'key-of-gnu-5518'] as const;
 const [TEXT, TITLE, VALUE, ID, NAME] = WORDS;

@@ -1,9 +1,9 @@
 // What files are called: any text is a name and the id of a document, and nothing else is ever made of it.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { objectName } from '../../src/names.ts';
-import type { Producer } from '../../src/producer.ts';
+import { objectName } from '../../src/runtime/names.ts';
+import type { Producer } from '../../src/producer/producer.ts';
 import { eventually } from '../support/eventually.ts';
-import { ended, openScene, type Scene } from './scene.ts';
+import { ended, openScene, type Scene } from './fixture.ts';
 
 let scene: Scene;
 let producer: Producer;

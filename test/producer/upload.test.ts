@@ -2,11 +2,11 @@
 import { randomBytes } from 'node:crypto';
 import { PassThrough, Readable } from 'node:stream';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { openContent } from '../../src/intake.ts';
-import { systemClock } from '../../src/clock.ts';
+import { openContent } from '../../src/intake/intake.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
 import { messageBytes } from '../../src/envelope/message.ts';
-import { objectName } from '../../src/names.ts';
-import type { EnqueueResult, Producer, UploadRequest } from '../../src/producer.ts';
+import { objectName } from '../../src/runtime/names.ts';
+import type { EnqueueResult, Producer, UploadRequest } from '../../src/producer/producer.ts';
 import { checkBody } from '../../src/producer/file-body.ts';
 import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
 import { openIntake, type Intake } from '../intake/fixture.ts';
@@ -14,7 +14,7 @@ import { FakeClock } from '../support/clock.ts';
 import { setGate } from '../support/gate.ts';
 import { headerOf } from '../support/message.ts';
 import { findLeaks } from './leaks.ts';
-import { objectAt, openScene, refusalOf, type Scene } from './scene.ts';
+import { objectAt, openScene, refusalOf, type Scene } from './fixture.ts';
 
 const LIMIT = 1_048_576;
 const FILENAME = '../a\u0000\u202Efile.txt';

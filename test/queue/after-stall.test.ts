@@ -1,8 +1,8 @@
 // A job that is back from a stall waits first, once for each stall, and spends no attempt on it.
 import { expect, test } from 'vitest';
-import { afterStall } from '../../src/queue/after-stall.ts';
+import { afterStall } from '../../src/queue/bull/after-stall.ts';
 import { eventually } from '../support/eventually.ts';
-import { openRoom } from './room.ts';
+import { openRoom } from './fixture.ts';
 
 test('a job waits after each stall and is worked on after that', async () => {
   await using room = await openRoom();

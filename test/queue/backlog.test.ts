@@ -1,15 +1,15 @@
 // What a tenant has in the queue is counted once, leaves the count once, and has a bound that only its owner meets.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { systemClock } from '../../src/clock.ts';
-import { SealdexError } from '../../src/errors.ts';
-import { newJobId } from '../../src/jobs.ts';
-import { estimateBytes } from '../../src/queue/backlog.ts';
-import type { StampRequest } from '../../src/queue/backlog.ts';
-import { recount, repairBacklog } from '../../src/queue/backlog-recount.ts';
-import { writeNote } from '../../src/queue/notes.ts';
-import type { Outcome } from '../../src/work/outcome.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
+import { SealdexError } from '../../src/runtime/errors.ts';
+import { newJobId } from '../../src/jobs/jobs.ts';
+import { estimateBytes } from '../../src/queue/backlog/backlog.ts';
+import type { StampRequest } from '../../src/queue/backlog/backlog.ts';
+import { recount, repairBacklog } from '../../src/queue/backlog/recount.ts';
+import { writeNote } from '../../src/queue/bull/status-notes.ts';
+import type { Outcome } from '../../src/jobs/outcome.ts';
 import { eventually } from '../support/eventually.ts';
-import { dataOf, openRoom, type Room } from './room.ts';
+import { dataOf, openRoom, type Room } from './fixture.ts';
 
 let room: Room;
 

@@ -1,11 +1,11 @@
 // Tenants take turns however long one's backlog is, and virtual time has no end that anybody meets.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { newJobId } from '../../src/jobs.ts';
-import { JOBS_PER_TURN, LAST_PRIORITY } from '../../src/queue/fair-share.ts';
-import { queueKey } from '../../src/queue/queue-keys.ts';
-import { rebase } from '../../src/queue/rebase.ts';
-import { forgetTenants, sweepOutliers } from '../../src/queue/restamp.ts';
-import { dataOf, openRoom, type Room } from './room.ts';
+import { newJobId } from '../../src/jobs/jobs.ts';
+import { JOBS_PER_TURN, LAST_PRIORITY } from '../../src/queue/fair-share/fair-share.ts';
+import { queueKey } from '../../src/queue/bull/queue-keys.ts';
+import { rebase } from '../../src/queue/fair-share/rebase.ts';
+import { forgetTenants, sweepOutliers } from '../../src/queue/fair-share/reprioritize.ts';
+import { dataOf, openRoom, type Room } from './fixture.ts';
 
 const HALF = (LAST_PRIORITY + 1) / 2;
 

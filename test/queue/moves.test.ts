@@ -1,10 +1,10 @@
 // What each outcome does to a job in the queue: where it goes, when it comes back, what it spends, what is said of it.
 import { expect, test } from 'vitest';
-import { systemClock, type Clock } from '../../src/clock.ts';
-import type { Code } from '../../src/errors.ts';
-import type { Outcome } from '../../src/work/outcome.ts';
+import { systemClock, type Clock } from '../../src/runtime/clock.ts';
+import type { Code } from '../../src/runtime/errors.ts';
+import type { Outcome } from '../../src/jobs/outcome.ts';
 import { eventually } from '../support/eventually.ts';
-import { openRoom, type Room } from './room.ts';
+import { openRoom, type Room } from './fixture.ts';
 
 interface Expected {
   readonly state: 'gone' | 'delayed' | 'failed';

@@ -1,12 +1,12 @@
 // Parking a job and releasing it, move by move: wherever a process dies, the job is found again.
 import { Worker, type Job } from 'bullmq';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { JobData } from '../../src/jobs.ts';
-import { park, parseParked, promoter, type ParkDeps } from '../../src/queue/parked.ts';
-import { closeRedis, openRedis, type Redis } from '../../src/redis.ts';
+import type { JobData } from '../../src/jobs/jobs.ts';
+import { park, parseParked, promoter, type ParkDeps } from '../../src/queue/parked/parked.ts';
+import { closeRedis, openRedis, type Redis } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
-import { openRoom, type Room } from './room.ts';
+import { openRoom, type Room } from './fixture.ts';
 
 const GATE = 'acme:0123456789abcdef';
 const AT = { gate: GATE, code: 'KEY_DISABLED' } as const;

@@ -1,11 +1,11 @@
 // Releasing what is parked at a gate: oldest first, carefully at first, as long as it may, whatever the entries turn out to be.
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { newJobId } from '../../src/jobs.ts';
-import { promoter, releaseParked, type ReleaseDeps } from '../../src/queue/parked.ts';
-import { JOB_OPTIONS } from '../../src/queue/queues.ts';
-import { openRedis } from '../../src/redis.ts';
+import { newJobId } from '../../src/jobs/jobs.ts';
+import { promoter, releaseParked, type ReleaseDeps } from '../../src/queue/parked/parked.ts';
+import { JOB_OPTIONS } from '../../src/queue/bull/queues.ts';
+import { openRedis } from '../../src/runtime/redis.ts';
 import { eventually } from '../support/eventually.ts';
-import { dataOf, openRoom, type Room } from './room.ts';
+import { dataOf, openRoom, type Room } from './fixture.ts';
 
 const GATE = 'acme:0123456789abcdef';
 

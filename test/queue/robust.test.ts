@@ -2,11 +2,11 @@
 import { Redis } from 'ioredis';
 import { expect, test } from 'vitest';
 import { startRedis } from '../../src/dev/redis.ts';
-import { newJobId } from '../../src/jobs.ts';
-import { openRedis } from '../../src/redis.ts';
-import type { Outcome } from '../../src/work/outcome.ts';
+import { newJobId } from '../../src/jobs/jobs.ts';
+import { openRedis } from '../../src/runtime/redis.ts';
+import type { Outcome } from '../../src/jobs/outcome.ts';
 import { eventually } from '../support/eventually.ts';
-import { dataOf, openRoom, type Room } from './room.ts';
+import { dataOf, openRoom, type Room } from './fixture.ts';
 
 const DONE: Outcome = { kind: 'done' };
 

@@ -1,18 +1,18 @@
 // Rubbish in Redis, written by hand: what walks over many jobs passes it over and does its work on the others.
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { systemClock } from '../../src/clock.ts';
-import { newJobId } from '../../src/jobs.ts';
-import { afterStall } from '../../src/queue/after-stall.ts';
-import { recount } from '../../src/queue/backlog-recount.ts';
-import { JOBS_PER_TURN, LAST_PRIORITY } from '../../src/queue/fair-share.ts';
-import { discardLetters } from '../../src/queue/letters/discard.ts';
-import { namedIntake } from '../../src/queue/named-intake.ts';
-import { parseParked, releaseParked, promoter } from '../../src/queue/parked.ts';
-import { rebase } from '../../src/queue/rebase.ts';
-import { forgetTenants, restamp, restampDue, sweepOutliers } from '../../src/queue/restamp.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
+import { newJobId } from '../../src/jobs/jobs.ts';
+import { afterStall } from '../../src/queue/bull/after-stall.ts';
+import { recount } from '../../src/queue/backlog/recount.ts';
+import { JOBS_PER_TURN, LAST_PRIORITY } from '../../src/queue/fair-share/fair-share.ts';
+import { discardLetters } from '../../src/queue/dead-letters/discard.ts';
+import { namedIntake } from '../../src/queue/bull/named-intake.ts';
+import { parseParked, releaseParked, promoter } from '../../src/queue/parked/parked.ts';
+import { rebase } from '../../src/queue/fair-share/rebase.ts';
+import { forgetTenants, restamp, restampDue, sweepOutliers } from '../../src/queue/fair-share/reprioritize.ts';
 import { eventually } from '../support/eventually.ts';
-import { lay } from './letter-room.ts';
-import { dataOf, openRoom, type Room } from './room.ts';
+import { lay } from './dead-letter-fixture.ts';
+import { dataOf, openRoom, type Room } from './fixture.ts';
 
 const GATE = 'acme:0123456789abcdef';
 

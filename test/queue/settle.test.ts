@@ -1,10 +1,10 @@
 // The pure parts of settling: how long a job waits, when it has had its last attempt, and what is written of a failure.
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { CODES, type Code } from '../../src/errors.ts';
-import { newJobId } from '../../src/jobs.ts';
-import { codeOfFailure, failureOf, failureText } from '../../src/queue/failure-text.ts';
-import { backoffMs, isLastAttempt, outageMs } from '../../src/queue/settle.ts';
+import { CODES, type Code } from '../../src/runtime/errors.ts';
+import { newJobId } from '../../src/jobs/jobs.ts';
+import { codeOfFailure, failureOf, failureText } from '../../src/queue/bull/failure-text.ts';
+import { backoffMs, isLastAttempt, outageMs } from '../../src/queue/bull/settle.ts';
 
 describe('the backoff', () => {
   const most = (attempt: number): number => backoffMs(attempt, () => 1);

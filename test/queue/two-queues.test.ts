@@ -1,18 +1,18 @@
 // Two queues as one: what uploads share with the other jobs (revisions, backlog, gates, letters), and what they do not.
 import { Queue } from 'bullmq';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { newJobId, type UploadJobData } from '../../src/jobs.ts';
-import { recount, repairBacklog } from '../../src/queue/backlog-recount.ts';
-import type { StampRequest } from '../../src/queue/backlog.ts';
-import { startFairUpkeep } from '../../src/queue/fair-upkeep.ts';
-import { namedIntake } from '../../src/queue/named-intake.ts';
-import { countParked } from '../../src/queue/parked-counts.ts';
-import type { Stamp } from '../../src/queue/stamp.ts';
-import { queueKeys, redisKeys, type QueueKeys } from '../../src/redis.ts';
+import { newJobId, type UploadJobData } from '../../src/jobs/jobs.ts';
+import { recount, repairBacklog } from '../../src/queue/backlog/recount.ts';
+import type { StampRequest } from '../../src/queue/backlog/backlog.ts';
+import { startFairUpkeep } from '../../src/queue/fair-share/fair-share-maintenance.ts';
+import { namedIntake } from '../../src/queue/bull/named-intake.ts';
+import { countParked } from '../../src/queue/parked/parked-counts.ts';
+import type { Stamp } from '../../src/queue/fair-share/reservation.ts';
+import { queueKeys, redisKeys, type QueueKeys } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
-import { chores, never } from './letter-room.ts';
-import { openRoom, type Room } from './room.ts';
+import { chores, never } from './dead-letter-fixture.ts';
+import { openRoom, type Room } from './fixture.ts';
 
 const GATE = 'acme:0123456789abcdef';
 const PARK = { kind: 'park', code: 'KEY_DISABLED', gate: GATE } as const;

@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { objectAt, openScene, type Scene } from '../producer/scene.ts';
-import { keyOf, storeDocuments } from './scene.ts';
+import { objectAt, openScene, type Scene } from '../producer/fixture.ts';
+import { keyOf, storeDocuments } from './fixture.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const PAGE = readFileSync(join(ROOT, 'docs/decrypt.md'), 'utf8');

@@ -2,13 +2,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
 import type { KmsServer } from '../../src/dev/kms/server.ts';
-import { SealdexError } from '../../src/errors.ts';
-import { createReaderFrom } from '../../src/reader.ts';
-import { bytesWhileOpen, obeyGates } from '../../src/reader/while-open.ts';
-import { documentOf, ended, openScene, refusalOf, type Scene } from '../producer/scene.ts';
+import { SealdexError } from '../../src/runtime/errors.ts';
+import { createReaderFrom } from '../../src/reader/reader.ts';
+import { bytesWhileOpen, obeyGates } from '../../src/reader/gated-stream.ts';
+import { documentOf, ended, openScene, refusalOf, type Scene } from '../producer/fixture.ts';
 import { eventually } from '../support/eventually.ts';
 import { setGate, SHUT_AT } from '../support/gate.ts';
-import { storeDocuments, type Place } from './scene.ts';
+import { storeDocuments, type Place } from './fixture.ts';
 
 let scene: Scene;
 let kms: KmsServer;

@@ -2,12 +2,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
 import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
-import type { ListedDocument, ListRequest, Reader } from '../../src/reader.ts';
-import { objectName } from '../../src/names.ts';
+import type { ListedDocument, ListRequest, Reader } from '../../src/reader/reader.ts';
+import { objectName } from '../../src/runtime/names.ts';
 import { eventually } from '../support/eventually.ts';
 import { setGate } from '../support/gate.ts';
-import { codeOf, documentOf, openScene, refusalOf, type Scene } from '../producer/scene.ts';
-import { copy, keyOf, overwrite, storeDocuments } from './scene.ts';
+import { codeOf, documentOf, openScene, refusalOf, type Scene } from '../producer/fixture.ts';
+import { copy, keyOf, overwrite, storeDocuments } from './fixture.ts';
 
 const PLACE = { tenant: 'acme', corpus: 'docs' };
 const IDS = Array.from({ length: 25 }, (_, index) => `doc-${index}`);

@@ -1,10 +1,10 @@
 // What a reader refuses of kept files: originals that were swapped, copied, cut off, changed or rolled back.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { KmsServer } from '../../src/dev/kms/server.ts';
-import type { Code } from '../../src/errors.ts';
-import type { Reader } from '../../src/reader.ts';
-import { codeOf, ended, objectAt, openScene, refusalOf, type Scene } from '../producer/scene.ts';
-import { copy, keyOf, overwrite, type Place } from './scene.ts';
+import type { Code } from '../../src/runtime/errors.ts';
+import type { Reader } from '../../src/reader/reader.ts';
+import { codeOf, ended, objectAt, openScene, refusalOf, type Scene } from '../producer/fixture.ts';
+import { copy, keyOf, overwrite, type Place } from './fixture.ts';
 
 const PLACE = { tenant: 'acme', corpus: 'docs' };
 

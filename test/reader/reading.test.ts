@@ -1,9 +1,9 @@
 // Reading a stored document: the head without the text, then parts, tables and images in order, as a stream.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RecordItem } from '../../src/documents/record.ts';
-import type { OpenDocument, Reader } from '../../src/reader.ts';
-import { codeOf, documentOf, openScene, refusalOf, type Scene } from '../producer/scene.ts';
-import { keyOf, overwrite, storeDocuments } from './scene.ts';
+import type { OpenDocument, Reader } from '../../src/reader/reader.ts';
+import { codeOf, documentOf, openScene, refusalOf, type Scene } from '../producer/fixture.ts';
+import { keyOf, overwrite, storeDocuments } from './fixture.ts';
 import { startSlowS3, type SlowS3 } from './slow-s3.ts';
 
 const PLACE = { tenant: 'acme', corpus: 'docs' };

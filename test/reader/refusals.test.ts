@@ -1,19 +1,19 @@
 // What a reader refuses: objects that were copied, changed, cut off or never ours, and keys that cannot be used.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { noAudit } from '../../src/audit-log.ts';
+import { noAudit } from '../../src/runtime/audit-log.ts';
 import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
 import type { KmsServer } from '../../src/dev/kms/server.ts';
 import { encryptMessage } from '../../src/envelope/message.ts';
-import type { Code } from '../../src/errors.ts';
+import type { Code } from '../../src/runtime/errors.ts';
 import type { KeyContext } from '../../src/keys/data-key.ts';
 import { KeyRing } from '../../src/keys/key-ring.ts';
-import { createKms } from '../../src/keys/kms.ts';
+import { createKms } from '../../src/keys/aws/kms-client.ts';
 import { createSharedKeys } from '../../src/keys/shared-keys.ts';
-import { systemClock } from '../../src/clock.ts';
-import { createMetrics } from '../../src/metrics.ts';
-import type { Reader } from '../../src/reader.ts';
-import { codeOf, documentOf, objectAt, openScene, refusalOf, type Scene } from '../producer/scene.ts';
-import { copy, keyOf, overwrite, storeDocuments, type Place } from './scene.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
+import { createMetrics } from '../../src/runtime/metrics.ts';
+import type { Reader } from '../../src/reader/reader.ts';
+import { codeOf, documentOf, objectAt, openScene, refusalOf, type Scene } from '../producer/fixture.ts';
+import { copy, keyOf, overwrite, storeDocuments, type Place } from './fixture.ts';
 
 const PLACE = { tenant: 'acme', corpus: 'docs' };
 

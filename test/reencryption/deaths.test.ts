@@ -1,6 +1,6 @@
 // Whoever moves a tenant's objects may die between any two of its steps: the move goes on, once, and is not said to be done before it is.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { mortal, openMovingRoom, type MovingRoom } from './room.ts';
+import { mortal, openMovingRoom, type MovingRoom } from './fixture.ts';
 
 const MANY_STEPS = 100;
 const DAY_MS = 86_400_000;

@@ -1,11 +1,11 @@
 // A page of objects that are moved several at once: all are counted, a fault of one ends it, and it stops between two of them.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
-import { Precedence } from '../../src/work/precedence.ts';
-import { Width } from '../../src/work/width.ts';
+import { Precedence } from '../../src/handlers/background-gate.ts';
+import { Width } from '../../src/handlers/adaptive-concurrency.ts';
 import { eventually } from '../support/eventually.ts';
 import { FakeClock } from '../support/clock.ts';
-import { openMovingRoom, type MovingRoom } from './room.ts';
+import { openMovingRoom, type MovingRoom } from './fixture.ts';
 
 const opened = new AsyncDisposableStack();
 let room: MovingRoom;

@@ -1,6 +1,6 @@
 // Two who do the same at once, or one after the other: a page has its turn once, and one pass goes on.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { openMovingRoom, type MovingRoom } from './room.ts';
+import { openMovingRoom, type MovingRoom } from './fixture.ts';
 
 const opened = new AsyncDisposableStack();
 let room: MovingRoom;

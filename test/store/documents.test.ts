@@ -2,10 +2,10 @@
 import { randomBytes } from 'node:crypto';
 import * as fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { SealdexError } from '../../src/errors.ts';
+import { SealdexError } from '../../src/runtime/errors.ts';
 import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
-import { systemClock } from '../../src/clock.ts';
-import { objectName } from '../../src/names.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
+import { objectName } from '../../src/runtime/names.ts';
 import {
   getDocument,
   headDocument,
@@ -14,7 +14,7 @@ import {
   type DocumentWrite,
 } from '../../src/store/documents.ts';
 import { stateOf, type Written } from '../../src/store/revisions.ts';
-import { readAll, type Store } from '../../src/store/s3.ts';
+import { readAll, type Store } from '../../src/store/s3/s3-store.ts';
 import { eventually } from '../support/eventually.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 import { faultOf, hurriedClock, storeOf } from './fixture.ts';

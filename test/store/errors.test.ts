@@ -1,13 +1,14 @@
 // The table of S3 errors through the real client: code, reason, whether S3 refused, and how often it was asked.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { SealdexError } from '../../src/errors.ts';
+import { SealdexError } from '../../src/runtime/errors.ts';
 import { S3_ERRORS, type S3Fault } from '../../src/dev/s3-faults.ts';
-import { INTAKE_REFUSED } from '../../src/intake.ts';
-import { isRefusal, storeFault } from '../../src/store/faults.ts';
-import { S3_ERROR_TABLE, type S3ErrorRow } from '../../src/store/s3-errors.ts';
-import type { Store } from '../../src/store/s3.ts';
+import { INTAKE_REFUSED } from '../../src/intake/intake.ts';
+import { isRefusal, storeFault } from '../../src/store/s3/s3-error-mapping.ts';
+import { S3_ERROR_TABLE, type S3ErrorRow } from '../../src/store/s3/s3-errors.ts';
+import type { Store } from '../../src/store/s3/s3-store.ts';
 import { testServices, type TestServices } from '../support/services.ts';
-import { outcomeOf, type Outcome } from '../../src/work/outcome.ts';
+import { outcomeOf } from '../../src/handlers/outcome.ts';
+import type { Outcome } from '../../src/jobs/outcome.ts';
 import { faultOf, storeOf } from './fixture.ts';
 
 let services: TestServices;

@@ -1,10 +1,10 @@
 // What the tests of this room share: stores on the emulator and on servers of their own, and a clock that hurries.
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { systemClock, type Clock } from '../../src/clock.ts';
-import { loadConfig, type Settings } from '../../src/config.ts';
-import { SealdexError } from '../../src/errors.ts';
-import { createStore, type Store } from '../../src/store/s3.ts';
+import { systemClock, type Clock } from '../../src/runtime/clock.ts';
+import { loadConfig, type Settings } from '../../src/runtime/config.ts';
+import { SealdexError } from '../../src/runtime/errors.ts';
+import { createStore, type Store } from '../../src/store/s3/s3-store.ts';
 
 export const storeOf = (settings: Settings, use: 'patient' | 'prompt' = 'patient'): Store =>
   createStore(loadConfig(settings, {}), use);

@@ -1,6 +1,6 @@
 // The pages of a corpus: in order, each document once, and nobody else's.
 import { expect, it } from 'vitest';
-import { objectName } from '../../src/names.ts';
+import { objectName } from '../../src/runtime/names.ts';
 import { listDocuments } from '../../src/store/documents.ts';
 import { testServices } from '../support/services.ts';
 import { storeOf } from './fixture.ts';

@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
-import { loadConfig } from '../../src/config.ts';
-import { createStore, readAll } from '../../src/store/s3.ts';
+import { loadConfig } from '../../src/runtime/config.ts';
+import { createStore, readAll } from '../../src/store/s3/s3-store.ts';
 import { getTenantObject, replaceMessage } from '../../src/store/tenant-objects.ts';
 import { testServices } from '../support/services.ts';
 

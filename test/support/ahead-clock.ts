@@ -1,5 +1,5 @@
 // A clock that runs as the system's does, but can be moved ahead: what waits for thresholds of minutes need not.
-import { systemClock, type Clock, type Timer } from '../../src/clock.ts';
+import { systemClock, type Clock, type Timer } from '../../src/runtime/clock.ts';
 
 export class AheadClock implements Clock {
   #aheadMs = 0;

@@ -1,5 +1,5 @@
 // A clock that stands still until a test moves it: wall and monotonic time, together or apart, and the timers due.
-import type { Clock, Timer } from '../../src/clock.ts';
+import type { Clock, Timer } from '../../src/runtime/clock.ts';
 
 interface FakeTimer {
   readonly at: number;

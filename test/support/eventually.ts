@@ -1,5 +1,5 @@
 // Waits for a condition by looking at it again and again until a deadline; no test sleeps for a fixed time.
-import { sleep, systemClock } from '../../src/clock.ts';
+import { sleep, systemClock } from '../../src/runtime/clock.ts';
 
 const POLL_MS = 15;
 

@@ -1,8 +1,8 @@
 // Gates for tests: shut or opened in Redis as a process does that KMS has refused, or a probe; whoever listens hears of it.
 import type { Redis } from 'ioredis';
-import { gateId } from '../../src/names.ts';
-import { changeGate, readGate, type GateRecord } from '../../src/parking/record.ts';
-import { redisKeys } from '../../src/redis.ts';
+import { gateId } from '../../src/runtime/names.ts';
+import { changeGate, readGate, type GateRecord } from '../../src/parking/gate-record.ts';
+import { redisKeys } from '../../src/runtime/redis.ts';
 
 export const SHUT_AT = Date.parse('2026-11-23T11:00:00Z');
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { inject } from 'vitest';
-import type { Settings } from '../../src/config.ts';
+import type { Settings } from '../../src/runtime/config.ts';
 import { type KmsServer, startKms } from '../../src/dev/kms/server.ts';
 import { type S3Server, startS3 } from '../../src/dev/s3.ts';
 import { awsSettings } from '../../src/dev/embedded.ts';

@@ -1,6 +1,6 @@
 // A worker in a process of its own, as the command line runs one, for tests that kill, freeze and stop real processes.
 // Settings come from the environment; what is back from a stall waits for the shortest time. Tells its parent its port when it takes jobs, and what stop() answered.
-import { startIndexWorker, type RunningWorker } from '../../src/app.ts';
+import { startIndexWorker, type RunningWorker } from '../../src/app/app.ts';
 
 let starting: Promise<RunningWorker> | undefined;
 

@@ -2,8 +2,8 @@
 import * as fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
-import type { SealdexError } from '../../src/errors.ts';
-import { readAll, type Store } from '../../src/store/s3.ts';
+import type { SealdexError } from '../../src/runtime/errors.ts';
+import { readAll, type Store } from '../../src/store/s3/s3-store.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 import { instance, type Instance } from './fixture.ts';
 

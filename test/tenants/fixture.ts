@@ -1,11 +1,11 @@
 // Instances of the tenants' room, each with Redis connections of its own as a process has them, and a cord to cut.
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
-import { noAudit } from '../../src/audit-log.ts';
-import { systemClock, type Clock } from '../../src/clock.ts';
-import { loadConfig, type Config } from '../../src/config.ts';
-import { closeRedis, openRedis, type Redis } from '../../src/redis.ts';
-import { createStore, type Store } from '../../src/store/s3.ts';
-import { createTenants, type Tenants } from '../../src/tenants.ts';
+import { noAudit } from '../../src/runtime/audit-log.ts';
+import { systemClock, type Clock } from '../../src/runtime/clock.ts';
+import { loadConfig, type Config } from '../../src/runtime/config.ts';
+import { closeRedis, openRedis, type Redis } from '../../src/runtime/redis.ts';
+import { createStore, type Store } from '../../src/store/s3/s3-store.ts';
+import { createTenants, type Tenants } from '../../src/tenants/tenants.ts';
 import type { TestServices } from '../support/services.ts';
 
 export interface Instance extends AsyncDisposable {

@@ -1,10 +1,10 @@
 // A tenant's KMS key is changed: what its file says then, who wins of two, and what is refused.
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import type { SealdexError } from '../../src/errors.ts';
-import type { Store } from '../../src/store/s3.ts';
+import type { SealdexError } from '../../src/runtime/errors.ts';
+import type { Store } from '../../src/store/s3/s3-store.ts';
 import type { KeyChange } from '../../src/tenants/key-change.ts';
-import { PLATFORM } from '../../src/names.ts';
+import { PLATFORM } from '../../src/runtime/names.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 import { instance, type Instance } from './fixture.ts';
 

@@ -1,6 +1,6 @@
 // The keys of the local KMS: their states and who may change them how. Knows nothing of HTTP or faults.
 import { randomBytes, randomUUID } from 'node:crypto';
-import { systemClock } from '../../clock.ts';
+import { systemClock } from '../../runtime/clock.ts';
 import { ACCOUNT } from '../iam/caller.ts';
 import { disabled, invalidState, KmsError, notFound } from './errors.ts';
 

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { appendFileSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { systemClock } from '../../clock.ts';
+import { systemClock } from '../../runtime/clock.ts';
 import { ACCOUNT, type Caller } from '../iam/caller.ts';
 import type { KmsCall } from './calls.ts';
 import type { KmsError } from './errors.ts';

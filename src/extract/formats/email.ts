@@ -2,7 +2,7 @@
 // name. What cannot be read is counted by reason; it does not spoil the message.
 import PostalMime, { type Address, type Attachment, type Email } from 'postal-mime';
 import type { Section } from '../../documents/shapes.ts';
-import { SealdexError } from '../../errors.ts';
+import { SealdexError } from '../../runtime/errors.ts';
 import type { Extracted, FileInput, ReadInner } from '../extracted.ts';
 import { MIME } from '../mime.ts';
 import { unreadable } from '../reasons.ts';

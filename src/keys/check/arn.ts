@@ -1,5 +1,5 @@
 // What the name of a KMS key says already: whether it is a full ARN, of our region, and not our own key. Asks nobody.
-import { isKeyArn, regionOf } from '../../settings.ts';
+import { isKeyArn, regionOf } from '../../runtime/settings.ts';
 import { fail, ok, type CheckStep } from './step.ts';
 
 export interface Ours {

@@ -1,6 +1,6 @@
 // What a check of a KMS key finds, step by step, and how a refusal of KMS becomes such a step.
 // A fault that says nothing about the key is no step: it is thrown, and the check is made again later.
-import { CODES, SealdexError, type Code } from '../../errors.ts';
+import { CODES, SealdexError, type Code } from '../../runtime/errors.ts';
 
 export type KeyStep =
   | 'arn'

@@ -1,9 +1,9 @@
 // The real calls with a KMS key, in the real context and in wrong ones: nothing else tells of permissions.
 // No plaintext outlives its step: what must come back is remembered by its hash.
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import type { SealdexError } from '../../errors.ts';
+import type { SealdexError } from '../../runtime/errors.ts';
 import type { KeyContext } from '../data-key.ts';
-import type { KeyCalls } from '../kms/key-calls.ts';
+import type { KeyCalls } from '../aws/key-calls.ts';
 import { fail, ok, refusalIn, refused, warn, type Candidate, type CheckStep, type KeyStep } from './step.ts';
 
 type Tried<T> =

@@ -1,8 +1,8 @@
 // A worker that has no file descriptors left when it reads a file, and has some again when it reads the next.
 import { closeSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { systemClock } from '../../../src/clock.ts';
-import { SealdexError } from '../../../src/errors.ts';
+import { systemClock } from '../../../src/runtime/clock.ts';
+import { SealdexError } from '../../../src/runtime/errors.ts';
 import { createExtractPool } from '../../../src/extract/pool.ts';
 
 const entry = fileURLToPath(new URL('./hook.ts', import.meta.url));

@@ -4,8 +4,8 @@ import { spawnSync } from 'node:child_process';
 import net from 'node:net';
 import { Worker } from 'node:worker_threads';
 import { unreadable, unsupported } from '../../../src/extract/reasons.ts';
-import { LIFELINE_FD, serve } from '../../../src/extract/serve.ts';
-import { holdLifeline, raiseWalls } from '../../../src/extract/walls.ts';
+import { LIFELINE_FD, serve } from '../../../src/extract/child-main.ts';
+import { holdLifeline, raiseWalls } from '../../../src/extract/sandbox.ts';
 
 holdLifeline(LIFELINE_FD);
 raiseWalls();

@@ -1,6 +1,6 @@
 // A worker that reads one file in an extractor and is then killed by a test: prints the pid of its extractor.
 import { fileURLToPath } from 'node:url';
-import { systemClock } from '../../../src/clock.ts';
+import { systemClock } from '../../../src/runtime/clock.ts';
 import { createExtractPool } from '../../../src/extract/pool.ts';
 
 const entry = fileURLToPath(new URL('./hook.ts', import.meta.url));

@@ -1,0 +1,111 @@
+// /livez, /readyz and /metrics: one small HTTP server. Where the answers come from, it is told.
+// Liveness never fails for what a tenant, KMS, S3 or Redis causes: a restart mends none of them.
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { systemClock, withDeadline } from '../runtime/clock.ts';
+import { SealdexError, type Code } from '../runtime/errors.ts';
+import type { Metrics } from '../runtime/metrics.ts';
+import type { Redis } from '../runtime/redis.ts';
+
+export interface Readiness {
+  readonly isReady: boolean;
+  /** Codes or words for why not. */
+  readonly reasons: readonly string[];
+  /** Tenants' KMS keys that are unusable: no reason not to be ready. */
+  readonly shutGates: number;
+}
+
+export interface HealthDeps {
+  readonly host: string | undefined;
+  readonly port: number;
+  readonly metrics: Metrics;
+  readonly readiness: () => Promise<Readiness>;
+}
+
+export interface Health {
+  readonly port: number;
+  /** May be called twice. */
+  stop(): Promise<void>;
+}
+
+/** @throws SealdexError `CONFIG_INVALID` when the port is taken */
+export async function startHealth({ host, port, metrics, readiness }: HealthDeps): Promise<Health> {
+  const pages: Record<string, () => Promise<{ status: number; type: string; body: string }>> = {
+    '/livez': async () => ({ status: 200, type: 'text/plain', body: 'alive\n' }),
+    '/readyz': async () => {
+      const { isReady, reasons, shutGates } = await readiness();
+      const gates = shutGates === 0 ? '' : ` (gates shut: ${shutGates})`;
+      return {
+        status: isReady ? 200 : 503,
+        type: 'text/plain',
+        body: isReady ? `ready${gates}\n` : `not ready: ${reasons.join(', ')}${gates}\n`,
+      };
+    },
+    '/metrics': async () => ({ status: 200, type: metrics.contentType, body: await metrics.text() }),
+  };
+  const server = createServer((request, response) => {
+    const page = pages[(request.url ?? '').split('?')[0] ?? ''];
+    const answer = page
+      ? page()
+      : Promise.resolve({ status: 404, type: 'text/plain', body: 'There are /livez, /readyz and /metrics.\n' });
+    answer
+      .catch(() => ({ status: 500, type: 'text/plain', body: 'failed\n' }))
+      .then(({ status, type, body }) => response.writeHead(status, { 'content-type': type }).end(body))
+      .catch(() => response.destroy());
+  });
+  await listen(server, host, port);
+  let stopped: Promise<void> | undefined;
+  const stop = (): Promise<void> =>
+    new Promise((resolve) => {
+      server.close(() => resolve());
+      server.closeAllConnections();
+    });
+  return { port: (server.address() as AddressInfo).port, stop: () => (stopped ??= stop()) };
+}
+
+function listen(server: Server, host: string | undefined, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    // Listens on: a connection that cannot be accepted later (no file descriptors left) must not end the process.
+    server.on('error', (error: NodeJS.ErrnoException) => {
+      const taken = error.code === 'EADDRINUSE' ? `port ${port} is taken` : `port ${port} cannot be opened`;
+      reject(new SealdexError('CONFIG_INVALID', `SEALDEX_PORT: ${taken}; choose another, or 0 for any free one.`));
+    });
+    server.listen(port, host, () => resolve());
+  });
+}
+
+const PING_MS = 1000;
+
+/** A worker is not ready while it stops, while Redis is away, and while a platform fault pauses it. Shut gates are told, no more. */
+export interface WorkerReadiness {
+  readonly check: () => Promise<Readiness>;
+  readonly stopping: () => void;
+}
+
+export function createReadiness(
+  redis: Redis,
+  pausedBy: () => Code | undefined,
+  shutGates: () => number,
+): WorkerReadiness {
+  let isStopping = false;
+  const reasons = (): string[] => [...(isStopping ? ['stopping'] : []), pausedBy() ?? []].flat();
+  let pinging: Promise<boolean> | undefined;
+  const answers = (): Promise<boolean> => {
+    const ping = withDeadline(systemClock, PING_MS, redis.ping(), () => new Error('late'));
+    return ping.then(
+      () => true,
+      () => false,
+    );
+  };
+  return {
+    async check() {
+      // However many ask, a Redis that is away holds one ping a second.
+      const isThere = await (pinging ??= answers().finally(() => (pinging = undefined)));
+      const all = [...reasons(), ...(isThere ? [] : ['REDIS_FAILED'])];
+      return { isReady: all.length === 0, reasons: all, shutGates: shutGates() };
+    },
+    stopping() {
+      isStopping = true;
+    },
+  };
+}

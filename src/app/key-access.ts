@@ -1,0 +1,143 @@
+// What guards the use of keys, tied together: gates, the verdict on failed KMS calls, the key ring that both watch.
+// Who is told of a shut gate or of a platform fault, each role says for itself.
+import type { Clock, Patience } from '../runtime/clock.ts';
+import type { Config } from '../runtime/config.ts';
+import { SealdexError } from '../runtime/errors.ts';
+import { readHeartbeats } from '../maintenance/heartbeat.ts';
+import { periodAt } from '../keys/data-key.ts';
+import { startRevocationCheck, type RevocationCheck } from '../keys/revocation-check.ts';
+import { KeyRing } from '../keys/key-ring.ts';
+import type { Kms } from '../keys/aws/kms-client.ts';
+import { createSharedKeys } from '../keys/shared-keys.ts';
+import { tryKey } from '../keys/try-key.ts';
+import type { Metrics } from '../runtime/metrics.ts';
+import { openGates, type Gates } from '../parking/gate.ts';
+import { createVerdict, type Verdict, type VerdictDeps, type WatchedCall } from '../parking/key-monitor.ts';
+import { redisKeys, type Redis } from '../runtime/redis.ts';
+import { operatorWord, type Tenants } from '../tenants/tenants.ts';
+
+export interface GuardDeps {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+  readonly redis: Redis;
+  readonly subscriber: Redis;
+  readonly kms: Kms;
+  readonly tenants: Tenants;
+  readonly use: Patience;
+}
+
+/** Who is told; a role puts its own functions here. */
+export interface Told {
+  suspect: VerdictDeps['suspect'];
+  onShut: VerdictDeps['onShut'];
+}
+
+export interface Guard {
+  readonly gates: Gates;
+  readonly verdict: Verdict;
+  readonly ring: KeyRing;
+  readonly told: Told;
+  /** Asks KMS again for the keys that are in memory. */
+  readonly revocationCheck: RevocationCheck;
+  /** Real calls, past the key ring. @throws SealdexError of KMS */
+  readonly tryKey: (tenant: string, keyArn: string) => Promise<void>;
+  readonly platformKeyWorks: () => Promise<boolean>;
+  stop(): Promise<void>;
+}
+
+/** In the context of the calls that ask whether the platform key works: no tenant's. */
+const NOBODY = '-';
+
+export async function openGuard(deps: GuardDeps): Promise<Guard> {
+  const { config, clock, metrics, redis, subscriber, kms, tenants, use } = deps;
+  const keys = redisKeys(config.queue);
+  const told: Told = { suspect: () => {}, onShut: () => {} };
+  // A process that starts while a gate is shut has no keys yet.
+  let wipe: KeyRing['wipe'] = () => 0;
+  const gates = await openGates({
+    redis,
+    subscriber,
+    keys,
+    clock,
+    onShut: ({ tenant, keyArn }) => void wipe((key) => key.arn === keyArn && key.tenant === tenant),
+  });
+  const tried = (tenant: string, keyArn: string, purpose: 'documents' | 'intake'): Promise<void> =>
+    tryKey(kms, keyArn, { tenant, period: periodAt(tenant, clock.now()), purpose });
+  const platformKeyWorks = (): Promise<boolean> => answers(tried(NOBODY, config.platformKeyArn, 'intake'));
+  const verdict = createVerdict({
+    gates,
+    redis,
+    keys,
+    clock,
+    times: config,
+    platformKeyArn: config.platformKeyArn,
+    wordOf: async (tenant, keyArn) => operatorWord(await tenants.fresh(tenant), keyArn),
+    currentKeyOf: async (tenant) => (await tenants.get(tenant).catch(() => undefined))?.keyArn,
+    works: ({ tenant, keyArn }) => answers(tried(tenant, keyArn, 'documents')),
+    platformKeyWorks,
+    keysInUse: async () => new Set((await readHeartbeats(redis, config.queue)).flatMap((beat) => beat.tenants)).size,
+    someKeys: () => someKeys(deps),
+    suspect: (code) => told.suspect(code),
+    onShut: (tenant, keyArn, error) => told.onShut(tenant, keyArn, error),
+  });
+  const ring = new KeyRing({
+    clock,
+    kms,
+    shared: createSharedKeys(redis, config.queue, clock),
+    use,
+    watch: verdict,
+    onUse: (result) => metrics.count('sealdex_key_uses_total', { result }),
+    onWipe: (reason) => metrics.count('sealdex_key_wipes_total', { reason }),
+  });
+  wipe = (matches) => ring.wipe(matches);
+  const revocationCheck = startRevocationCheck({ clock, redis, keys, ring, keyCheckMs: config.keyCheckMs });
+  return {
+    gates,
+    verdict,
+    ring,
+    told,
+    revocationCheck,
+    tryKey: (tenant, keyArn) => tried(tenant, keyArn, 'documents'),
+    platformKeyWorks,
+    async stop() {
+      await revocationCheck.stop();
+      await gates.stop();
+      ring.close();
+    },
+  };
+}
+
+/** So many tenants are looked through for some with a KMS key of their own. */
+const LOOKED_THROUGH = 200;
+const SOME = 10;
+
+/** KMS keys of tenants' own: of those with a data key in memory anywhere first, then of any, each at random. */
+async function someKeys({ config, redis, tenants }: GuardDeps): Promise<WatchedCall[]> {
+  const inUse = new Set((await readHeartbeats(redis, config.queue)).flatMap((beat) => beat.tenants));
+  const any: string[] = [];
+  for await (const name of tenants.names()) if (any.push(name) >= LOOKED_THROUGH) break;
+  const found: WatchedCall[] = [];
+  for (const tenant of new Set([...shuffled([...inUse]), ...shuffled(any)])) {
+    const keyArn = (await tenants.get(tenant).catch(() => undefined))?.keyArn;
+    if (keyArn !== undefined && keyArn !== config.platformKeyArn) found.push({ tenant, keyArn });
+    if (found.length >= SOME) break;
+  }
+  return found;
+}
+
+const shuffled = <T>(items: readonly T[]): T[] =>
+  items
+    .map((item): [number, T] => [Math.random(), item])
+    .toSorted(([one], [other]) => one - other)
+    .map(([, item]) => item);
+
+/** A KMS that throttles us answers. */
+async function answers(tried: Promise<void>): Promise<boolean> {
+  try {
+    await tried;
+    return true;
+  } catch (error) {
+    return error instanceof SealdexError && error.code === 'KMS_THROTTLED';
+  }
+}

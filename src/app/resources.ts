@@ -1,0 +1,121 @@
+// What every role works with, opened from settings and released in reverse order, however far the opening came.
+// What a role does with it is its own business.
+import { createAuditLog, type AuditLog } from '../runtime/audit-log.ts';
+import { systemClock, type Clock, type Patience } from '../runtime/clock.ts';
+import { loadConfig, type Config, type Settings } from '../runtime/config.ts';
+import { startHeart, type Role } from '../maintenance/heartbeat.ts';
+import { createIdentity } from '../keys/aws/caller-identity.ts';
+import type { KeyRing } from '../keys/key-ring.ts';
+import { createKms } from '../keys/aws/kms-client.ts';
+import { createMetrics, type Metrics } from '../runtime/metrics.ts';
+import { closeRedis, openRedis, type Redis, type RedisUse } from '../runtime/redis.ts';
+import { createStore, type Store } from '../store/s3/s3-store.ts';
+import { createTenants, type Tenants } from '../tenants/tenants.ts';
+import { openGuard, type Guard } from './key-access.ts';
+
+/** What was opened, released last in, first out; the first error is reported after all ran. */
+export class Releases {
+  readonly #all: (() => void | Promise<void>)[] = [];
+  #released: Promise<void> | undefined;
+
+  add<T>(thing: T, release: (thing: T) => void | Promise<void>): T {
+    this.#all.push(() => release(thing));
+    return thing;
+  }
+
+  release(): Promise<void> {
+    return (this.#released ??= this.#releaseAll());
+  }
+
+  async #releaseAll(): Promise<void> {
+    const errors: unknown[] = [];
+    for (const release of this.#all.toReversed()) {
+      try {
+        await release();
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    if (errors.length > 0) throw errors[0];
+  }
+}
+
+export interface Rooms {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+  readonly audit: AuditLog;
+  /** Who asks, as AWS names them. */
+  readonly identity: () => Promise<string>;
+  readonly redis: Redis;
+  readonly store: Store;
+  readonly guard: Guard;
+  readonly ring: KeyRing;
+  readonly tenants: Tenants;
+  readonly connect: (use: RedisUse) => Promise<Redis>;
+}
+
+/** Opens what every role needs; on a fault, what was opened so far is released. */
+export async function openRooms<T>(
+  settings: Settings | undefined,
+  use: Patience,
+  make: (rooms: Rooms, releases: Releases) => Promise<T>,
+  {
+    signal,
+    clock = systemClock,
+  }: { readonly signal?: AbortSignal | undefined; readonly clock?: Clock | undefined } = {},
+): Promise<T> {
+  const config = loadConfig(settings);
+  const releases = new Releases();
+  try {
+    const metrics = createMetrics();
+    const sts = releases.add(createIdentity(config), (opened) => opened.close());
+    const identity = (): Promise<string> => sts.arn();
+    const audit = createAuditLog({ to: config.auditLog, clock, identity });
+    const connect = async (as: RedisUse): Promise<Redis> => {
+      signal?.throwIfAborted();
+      return releases.add(await openRedis(config, as), closeRedis);
+    };
+    const redis = await connect(use);
+    const subscriber = await connect('subscriber');
+    const store = releases.add(createStore(config, use), (opened) => opened.close());
+    const kms = releases.add(createKms(config, metrics, audit, use), (opened) => opened.close());
+    const tenants = releases.add(await createTenants({ config, clock, store, redis, subscriber, audit }), (opened) =>
+      opened.close(),
+    );
+    const guard = releases.add(
+      await openGuard({ config, clock, metrics, redis, subscriber, kms, tenants, use }),
+      (opened) => opened.stop(),
+    );
+    signal?.throwIfAborted();
+    const { ring } = guard;
+    return await make(
+      { config, clock, metrics, audit, identity, redis, store, guard, ring, tenants, connect },
+      releases,
+    );
+  } catch (error) {
+    await releases.release().catch(() => {});
+    throw error;
+  }
+}
+
+/** Lets the process be seen as alive, with what it holds. */
+export function beat(
+  { redis, config, clock, ring, guard, audit, metrics }: Rooms,
+  releases: Releases,
+  role: Role,
+): void {
+  const facts = async () => {
+    const { keys, oldestMs, tenants } = ring.stats();
+    const unaskedMs = guard.revocationCheck.unaskedMs();
+    return {
+      keys,
+      oldestKeyMs: oldestMs,
+      unaskedMs,
+      auditFailures: audit.failures(),
+      tenants,
+      kmsCalls: await metrics.by('sealdex_kms_calls_total', 'operation'),
+    };
+  };
+  releases.add(startHeart({ redis, queue: config.queue, clock, role, facts }), (heart) => heart.stop());
+}

@@ -1,0 +1,154 @@
+// The command line: argv in, exit code out. Each command is a file in src/cli; none is loaded before it is needed.
+// Errors are one sentence; exit codes are those of the code table, 64 for wrong usage.
+import { existsSync, readFileSync } from 'node:fs';
+import { Command, CommanderError, Help } from 'commander';
+import { auditCommand } from './audit.ts';
+import { deadCommand } from './dead.ts';
+import { deleteCommand } from './delete.ts';
+import { demoCommand } from './demo.ts';
+import { devCommand } from './dev/dev.ts';
+import { doctorCommand } from './doctor.ts';
+import { failure, Interrupted, OUTPUT_FAILED, USAGE } from './failure.ts';
+import { extractCommand } from './extract.ts';
+import { indexCommand } from './index-documents.ts';
+import { jobsCommand } from './jobs.ts';
+import { keysCommand } from './keys.ts';
+import { listCommand } from './list.ts';
+import { parkedCommand } from './parked.ts';
+import { policyCommand } from './policy.ts';
+import { readCommand } from './read.ts';
+import { statusCommand } from './status.ts';
+import { say } from './terminal.ts';
+import { tenantsCommand } from './tenants.ts';
+import { uploadCommand } from './upload.ts';
+import { workerCommand } from './worker.ts';
+import { askedBy, type Asker } from '../runtime/audit-log.ts';
+import { SealdexError } from '../runtime/errors.ts';
+
+const version = (): string =>
+  (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
+
+const EXAMPLES = `
+Examples:
+  sealdex demo                                             see it work, nothing else needed
+  sealdex dev                                              local Redis, S3 and KMS with a worker
+  sealdex tenants put acme --plan pro --key arn:aws:kms:…  make a tenant with a KMS key of its own
+  sealdex index --tenant acme --corpus docs --wait docs.ndjson
+  sealdex read --tenant acme --corpus docs my-document
+
+Settings come from the environment: REDIS_URL, SEALDEX_BUCKET and SEALDEX_PLATFORM_KEY_ARN must be given.
+The README has the tables of settings and codes.`;
+
+/** An alias is for who has learned another word elsewhere; the help has one word for one thing. */
+const help = new Help();
+const WITHOUT_ALIASES: Partial<Help> = {
+  subcommandTerm: (command) => help.subcommandTerm(command).replace(aliasOf(command), ''),
+  commandUsage: (command) => help.commandUsage(command).replace(aliasOf(command), ''),
+};
+
+const aliasOf = (command: Command): string => (command.alias() === undefined ? '' : `|${command.alias()}`);
+
+export function buildProgram(): Command {
+  const program = new Command('sealdex')
+    .description("Index documents, encrypted under each tenant's own AWS KMS key.")
+    .version(version(), '-V, --version', 'print the version')
+    .addHelpText('after', EXAMPLES);
+  const commands = [
+    workerCommand(),
+    indexCommand(),
+    uploadCommand(),
+    extractCommand(),
+    deleteCommand(),
+    readCommand(),
+    listCommand(),
+    tenantsCommand(),
+    keysCommand(),
+    policyCommand(),
+    parkedCommand(),
+    statusCommand(),
+    jobsCommand(),
+    deadCommand(),
+    auditCommand(),
+    doctorCommand(),
+    devCommand(),
+    demoCommand(),
+  ];
+  for (const command of commands) program.addCommand(command);
+  for (const command of allOf(program)) {
+    command
+      .exitOverride()
+      .configureHelp(WITHOUT_ALIASES)
+      .helpOption('-h, --help', 'what it does, with examples')
+      .helpCommand(command === program)
+      .configureOutput({
+        outputError: (text, write) => write(`${usageSentence(text)} See: ${nameOf(command)} --help\n`),
+      });
+  }
+  return program;
+}
+
+function allOf(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(allOf)];
+}
+
+const nameOf = (command: Command): string =>
+  command.parent ? `${nameOf(command.parent)} ${command.name()}` : command.name();
+
+/** `error: unknown option '--jsn'\n(Did you mean --json?)` -> `sealdex: unknown option '--jsn' (did you mean --json?).` */
+const usageSentence = (text: string): string =>
+  `sealdex: ${text
+    .replace(/^error: /, '')
+    .trim()
+    .replace(/\n\(Did you/, ' (did you')
+    .replace(/\.?$/, '.')}`;
+
+/** Runs the command line; the process ends by itself when everything has stopped. */
+export async function main(argv: readonly string[]): Promise<void> {
+  guardOutput();
+  try {
+    const program = buildProgram();
+    await askedBy(askerOf(program, argv.slice(2)), () => program.parseAsync([...argv]));
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode === 0 ? 0 : USAGE;
+      return;
+    }
+    const { text, exitCode } = failure(error);
+    if (!(error instanceof Interrupted)) say(`sealdex: ${text}`);
+    if (error instanceof SealdexError && error.code === 'CONFIG_INVALID') sayWhereSettingsAre();
+    process.exitCode = exitCode;
+  }
+}
+
+/** A worker runs in them, whose jobs are nobody's command. */
+const SERVING: ReadonlySet<string> = new Set(['worker', 'dev', 'demo']);
+
+/** What a command asks of KMS, or changes, is written down with its name; what a worker does has names of its own. */
+function askerOf(program: Command, argv: readonly string[]): Asker {
+  let command = program;
+  for (const word of argv) {
+    const next = command.commands.find((sub) => sub.name() === word || sub.aliases().includes(word));
+    if (!next) break;
+    command = next;
+  }
+  return command === program || SERVING.has(command.name())
+    ? {}
+    : { command: nameOf(command).slice(program.name().length + 1) };
+}
+
+/** `sealdex list | head` closes our output, which is no fault; a full disk is one. */
+function guardOutput(): void {
+  process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => {
+    if (code === 'EPIPE') process.exit(0);
+    say(`sealdex: Standard output cannot be written (${code}).`);
+    process.exit(OUTPUT_FAILED);
+  });
+  process.stderr.on('error', () => {});
+}
+
+/** For who tries things out: the settings of `sealdex dev` are a command away. */
+function sayWhereSettingsAre(): void {
+  if (process.env['SEALDEX_BUCKET'] !== undefined) return;
+  if (existsSync('.sealdex/env')) say('To use those of the running sealdex dev: source .sealdex/env');
+  else say('To try things out without AWS: sealdex dev, in a checkout, gives you settings.');
+}

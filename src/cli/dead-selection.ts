@@ -1,0 +1,50 @@
+// The dead letters that a command was given, by their ids or by a filter: how many there are before anything is done.
+import type { LetterFilter, Operator } from '../app/app.ts';
+import { CODES } from '../runtime/errors.ts';
+import { filterOf, type FilterOptions } from './dead-filter.ts';
+import { exitCodeOf, Interrupted } from './failure.ts';
+import { say } from './terminal.ts';
+
+export interface Chosen {
+  readonly filter: LetterFilter;
+  readonly codes: ReadonlyMap<string, number>;
+  readonly total: number;
+}
+
+/** Says so when some of the jobs are no dead letters, and goes on with the others. */
+export async function choose(
+  operator: Operator,
+  jobs: readonly string[],
+  options: FilterOptions,
+  before: number,
+  signal: AbortSignal,
+): Promise<Chosen> {
+  const filter = { ...filterOf(options), ...(jobs.length === 0 ? {} : { jobIds: jobs }), before };
+  const codes = await operator.deadTally(filter, signal);
+  const total = [...codes.values()].reduce((sum, count) => sum + count, 0);
+  const missing = new Set(jobs).size - total;
+  if (missing > 0 && options.limit === undefined) {
+    say(
+      missing === 1
+        ? 'One of these jobs is no such dead letter.'
+        : `${missing} of these jobs are no such dead letters.`,
+    );
+    process.exitCode = CODES.NOT_FOUND.exit;
+  }
+  return { filter, codes, total };
+}
+
+/** `KEY_DESTROYED 480, CONTENT_MISSING 20` */
+export const countsOf = (codes: ReadonlyMap<string, number>): string =>
+  [...codes]
+    .sort(([, one], [, other]) => other - one)
+    .map(([code, count]) => `${code} ${count}`)
+    .join(', ');
+
+/** Parts of a summary: those that count something. */
+export const parts = (...facts: (readonly [number, string])[]): string[] =>
+  facts.flatMap(([count, text]) => (count > 0 ? [text] : []));
+
+/** The exit code of who was interrupted and has told what it did until then. */
+export const interruptedCode = ({ aborted, reason }: AbortSignal): number | undefined =>
+  aborted && reason instanceof Interrupted ? exitCodeOf(reason) : undefined;

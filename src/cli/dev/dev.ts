@@ -1,0 +1,92 @@
+// `sealdex dev`: embedded Redis, S3 and KMS and a worker that stay up, for trying the other commands.
+// Needs a checkout: the embedded services are not part of the package.
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import type { Operator, Settings } from '../../app/app.ts';
+import { embedded, fromCheckout } from '../checkout.ts';
+import { aborted, untilInterrupted } from '../interrupt.ts';
+import { out, say } from '../terminal.ts';
+
+const FOLDER = '.sealdex';
+const DATA = join(FOLDER, 'dev');
+const ENV = join(FOLDER, 'env');
+
+export function devCommand(): Command {
+  return new Command('dev')
+    .description('run local Redis, S3 and KMS and a worker, for trying things out')
+    .addHelpText(
+      'after',
+      `
+Keeps its state in ${FOLDER}/ of the working folder; delete it to begin anew. Ctrl-C stops everything.
+Needs a checkout of sealdex.
+
+Example:
+  sealdex dev
+  (in another terminal)  source ${ENV} && sealdex tenants list`,
+    )
+    .action(() => untilInterrupted(run));
+}
+
+async function run(signal: AbortSignal): Promise<void> {
+  const { startServices } = await fromCheckout(() => import('../../dev/embedded.ts'));
+  say('Starting Redis, S3 and KMS …');
+  const services = await embedded(() => startServices({ dir: DATA, signal }));
+  try {
+    const settings = { ...services.settings, SEALDEX_PORT: 0 };
+    await makeTenants(settings, () => services.kms.createKey());
+    const { startIndexWorker } = await import('../../app/app.ts');
+    const worker = await startIndexWorker({ ...settings, SEALDEX_LOG_LEVEL: 'warn' }, { host: '127.0.0.1' });
+    try {
+      signal.throwIfAborted();
+      printSettings(services.settings, worker.port);
+      await aborted(signal);
+      say('\nStopping …');
+    } finally {
+      // The settings lead nowhere from now on.
+      rmSync(ENV, { force: true });
+      await worker.stop();
+    }
+  } finally {
+    await services.stop();
+  }
+}
+
+/** Two tenants to begin with: one with a KMS key of its own, one on the platform key. */
+async function makeTenants(settings: Settings, createKey: () => string): Promise<void> {
+  const { createOperator } = await import('../../app/app.ts');
+  const operator = await createOperator(settings);
+  try {
+    const names = await namesOf(operator);
+    if (!names.includes('acme')) await operator.putTenant('acme', { plan: 'pro', kmsKeyArn: createKey() });
+    if (!names.includes('globex')) await operator.putTenant('globex', { plan: 'free' });
+  } finally {
+    await operator[Symbol.asyncDispose]();
+  }
+}
+
+async function namesOf(operator: Operator): Promise<string[]> {
+  const names: string[] = [];
+  for await (const name of operator.tenantNames()) names.push(name);
+  return names;
+}
+
+function printSettings(settings: Settings, port: number): void {
+  const lines = Object.entries(settings).map(([name, value]) => `export ${name}='${String(value)}'`);
+  mkdirSync(FOLDER, { recursive: true });
+  writeFileSync(ENV, `${lines.join('\n')}\n`, { mode: 0o600 });
+  for (const line of lines) out(line);
+  say(`
+Ready: a worker takes jobs, its health is on http://127.0.0.1:${port}/readyz.
+There are two tenants: acme with a KMS key of its own, globex on the platform key.
+In another terminal, in this folder, take the settings above, then for instance:
+
+  source ${ENV}
+  echo '{"type":"structured","id":"hello","sections":[{"text":"Hello, world."}]}' > hello.json
+  npx sealdex index --tenant acme --corpus docs --wait hello.json
+  npx sealdex read --tenant acme --corpus docs hello
+  npx sealdex status
+  npx sealdex audit reconcile acme --audit ${DATA}/audit.jsonl --cloudtrail ${DATA}/cloudtrail.jsonl
+
+Ctrl-C stops everything; the state stays in ${DATA}.`);
+}

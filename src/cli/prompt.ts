@@ -1,0 +1,20 @@
+// A question on the terminal before something that cannot be taken back.
+import { once } from 'node:events';
+import { createInterface } from 'node:readline/promises';
+import { orAbort } from '../runtime/clock.ts';
+
+/** Whether there is somebody to ask. */
+export const canAsk = (): boolean => process.stdin.isTTY && process.stderr.isTTY;
+
+/** What was typed, without white space around it; Ctrl-D is an empty answer. */
+export async function ask(question: string, signal: AbortSignal): Promise<string> {
+  const asking = createInterface({ input: process.stdin, output: process.stderr, terminal: false });
+  try {
+    const ended = once(asking, 'close').then(() => '');
+    return (await orAbort(Promise.race([asking.question(question), ended]), signal)).trim();
+  } finally {
+    asking.close();
+  }
+}
+
+export const isYes = (answer: string): boolean => /^y(?:es)?$/i.test(answer);

@@ -1,0 +1,91 @@
+// What is said of a tenant whose KMS key was changed: what the tenant cannot yet revoke, how far the move has come, what it waits
+// for, and what still needs the former key when all that is stored has moved.
+import type { Operator, ReencryptionProgress, ShownJob, TenantFile } from '../app/app.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { PLATFORM } from '../runtime/names.ts';
+import { counted, time } from './terminal.ts';
+
+export interface Moving {
+  readonly file: TenantFile;
+  readonly progress: ReencryptionProgress;
+  /** The job of the page that comes next, when it does not move by itself. */
+  readonly stuck?: Pick<ShownJob, 'state' | 'code'> | undefined;
+}
+
+export async function movingOf(operator: Operator, file: TenantFile): Promise<Moving> {
+  const progress = await operator.reencryption(file.tenant);
+  return { file, progress, stuck: await stuckPage(operator, progress) };
+}
+
+/** The page's job when it is parked or dead: it moves nothing before somebody has done something. */
+export async function stuckPage(
+  operator: Operator,
+  { state, jobId }: ReencryptionProgress,
+): Promise<ShownJob | undefined> {
+  if (state !== 'moving' || jobId === undefined) return undefined;
+  const job = await operator.job(jobId);
+  return job.state === 'parked' || job.state === 'dead' ? job : undefined;
+}
+
+/** One sentence a line; none for a tenant whose key was never changed. */
+export function movingLines(moving: Moving): string[] {
+  const { file, progress } = moving;
+  const { state, since } = progress;
+  const changed = `The KMS key of tenant ${file.tenant} was changed${since === undefined ? '' : ` ${time(since)}`}`;
+  const former = formerOf(file);
+  const again = `sealdex tenants reencrypt ${file.tenant}`;
+  if (state === 'none') return [];
+  if (state === 'not begun')
+    return [
+      `${changed}; what is stored is still under ${former}. A worker begins to move it within the hour, ${again} does at once.`,
+    ];
+  return state === 'done' ? doneLines(moving, changed, former, again) : moveLines(moving, changed, former);
+}
+
+function moveLines({ file, progress, stuck }: Moving, changed: string, former: string): string[] {
+  const { current = 0, moved = 0, unreadable = 0 } = progress.counts ?? {};
+  const { passBegun, jobId } = progress;
+  const isOurs = wasPlatform(file);
+  const whose =
+    file.kmsKeyArn === undefined
+      ? 'keep that key enabled'
+      : isOurs
+        ? 'the tenant cannot revoke it, only we can'
+        : 'disabling the present key alone does not revoke it. Keep both enabled';
+  const begins = passBegun !== undefined && passBegun > systemClock.now();
+  const lines = [`${changed}; until all is moved, the rest of what is stored is under ${former}: ${whose}.`];
+  if (stuck)
+    return [...lines, `Nothing moves: the next page is ${stuck.state} (${stuck.code}): sealdex jobs show ${jobId}`];
+  return [
+    ...lines,
+    begins
+      ? `Everything is moved that was there; it is looked through once more ${time(passBegun)}, when no process can still use the former key.`
+      : `This pass: ${moved} moved, ${current} were under the current key already, ${unreadable} cannot be read.`,
+  ];
+}
+
+function doneLines({ file, progress }: Moving, changed: string, former: string, again: string): string[] {
+  const { left = 0, queued = 0, doneAt, settledAt } = progress;
+  const at = doneAt === undefined ? '' : ` since ${time(doneAt)}`;
+  const stored =
+    left === 0
+      ? `${changed}; all that is stored is under the current key${at}.`
+      : `${changed}; ${counted(left, 'object')} could not be read: still under ${former}. Once that key reads them: ${again}`;
+  if (queued > 0)
+    return [
+      stored,
+      `${counted(queued, 'job')} of it ${queued === 1 ? 'is' : 'are'} in the queue, waiting, parked or dead. Those from before ${settledAt === undefined ? 'the change' : time(settledAt)} may need ${former} yet: small content travels in them, under the key that it came under. Before that key goes, let them go on, replay or discard them: sealdex dead list --tenant ${file.tenant}`,
+    ];
+  return left === 0 ? [stored, `Nothing of it needs ${former} any more.`] : [stored];
+}
+
+function formerOf(file: TenantFile): string {
+  if (wasPlatform(file)) return 'the platform key';
+  return file.formerKeyArns.length === 1 ? `the former key ${file.formerKeyArns[0]}` : 'the former keys';
+}
+
+/** By the last change in the tenant's history. */
+function wasPlatform({ history }: TenantFile): boolean {
+  const last = history.findLast((entry) => (entry as { change?: unknown } | null)?.change === 'key');
+  return (last as { from?: unknown } | undefined)?.from === PLATFORM;
+}

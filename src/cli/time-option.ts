@@ -1,0 +1,24 @@
+// Moments on the command line: so long ago, or a time.
+import { InvalidArgumentError } from 'commander';
+import { systemClock } from '../runtime/clock.ts';
+
+/** A moment as it was given and as what it meant then: wall clock, milliseconds. */
+export interface Moment {
+  readonly text: string;
+  readonly at: number;
+}
+
+const UNITS_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** A date alone begins in UTC; a time without a zone would mean another one on every machine. */
+const TIME = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d))?$/;
+
+/** @throws InvalidArgumentError, which the option's name is added to */
+export function momentIn(text: string): Moment {
+  const [, count, unit = ''] = /^(\d{1,6})([smhd])$/.exec(text) ?? [];
+  const at = count === undefined ? timeIn(text) : systemClock.now() - Number(count) * (UNITS_MS[unit] ?? 0);
+  if (Number.isNaN(at)) throw new InvalidArgumentError('Give 30m, 2h, 7d, or a time as 2026-11-25T10:00Z.');
+  return { text, at };
+}
+
+const timeIn = (text: string): number => (TIME.test(text) ? Date.parse(text) : Number.NaN);

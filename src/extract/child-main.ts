@@ -1,0 +1,66 @@
+// The child's end of the pipes: questions from standard input, one after the other, answers on a pipe of their own, so that
+// what a library prints is no answer. Errors go back as words of the closed list: messages quote content.
+import { Socket } from 'node:net';
+import { SealdexError } from '../runtime/errors.ts';
+import type { FileRecord } from './file-record.ts';
+import { framePieces, FrameReader, type Frame } from './framing.ts';
+import { FILE_REASONS } from './reasons.ts';
+import { type Answer, NOT_THIS_FILE, type Question, QUESTION_BOUNDS } from './protocol.ts';
+
+export const ANSWER_FD = 3;
+export const LIFELINE_FD = 4;
+
+export type Handle = (question: Question, bytes: Buffer) => Promise<FileRecord>;
+
+/** Serves until standard input ends. */
+export function serve(handle: Handle): void {
+  const answers = new Socket({ fd: ANSWER_FD, readable: false, writable: true });
+  const reader = new FrameReader(QUESTION_BOUNDS);
+  const reply = (answer: Answer, body?: Buffer): void => {
+    for (const piece of framePieces(answer, body)) answers.write(piece);
+  };
+  let begun = 0;
+  let answered = 0;
+  // A library that fails out of turn, for a file that it makes no sense of, leaves nobody to catch it. That it is this file
+  // is sure of the first one only.
+  process.on('uncaughtException', () => {
+    if (begun !== 1 || answered !== 0) process.exit(NOT_THIS_FILE);
+    reply({ is: 'refused', reason: 'damaged' });
+    answers.end(() => process.exit(1));
+  });
+  process.on('unhandledRejection', () => {});
+  answers.on('error', () => process.exit(1));
+  process.stdin.on('end', () => process.exit(0));
+  process.stdin.on('data', (chunk: Buffer) => {
+    for (const frame of reader.push(chunk)) {
+      begun += 1;
+      void answer(frame, handle, reply).then(() => (answered += 1));
+    }
+  });
+}
+
+async function answer(
+  { header, body }: Frame,
+  handle: Handle,
+  reply: (answer: Answer, body?: Buffer) => void,
+): Promise<void> {
+  reply({ is: 'begun' });
+  // What follows may hold the thread at once: the word is on its way first.
+  await new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+  try {
+    const { contentType, bytes } = await handle(header as Question, body);
+    reply({ is: 'record', contentType }, bytes);
+  } catch (error) {
+    reply(refusalOf(error));
+  }
+}
+
+function refusalOf(error: unknown): Answer {
+  if (error instanceof SealdexError) {
+    if (error.code === 'FILE_UNSUPPORTED') return { is: 'unsupported', found: error.reason ?? 'unknown' };
+    if (Object.hasOwn(FILE_REASONS, error.reason ?? '')) return { is: 'refused', reason: error.reason ?? '' };
+  }
+  return { is: 'failed' };
+}

@@ -1,0 +1,100 @@
+// The byte budget of a process: how much content is in work at once. Small jobs pass, large ones take turns.
+// Counts bytes and nothing else; what they are for, it does not know.
+import type { Clock } from '../runtime/clock.ts';
+import { SealdexError } from '../runtime/errors.ts';
+
+/** A job whose turn does not come is put back, so that its slot serves others. */
+const WAIT_MS = 60_000;
+
+/** The reason of a `DEADLINE` that a job met while it waited for its turn: not its own fault. */
+export const WAITED = 'Waited';
+
+interface Waiter {
+  readonly bytes: number;
+  readonly grant: () => void;
+}
+
+export class ByteBudget {
+  readonly #clock: Clock;
+  readonly #large: number;
+  readonly #smallest: number;
+  readonly #waiters = new Set<Waiter>();
+  #small = 0;
+  #taken = 0;
+
+  /** Half of `bytes` is for large jobs in turn, half for as many small ones as there are slots. */
+  constructor(clock: Clock, bytes: number, slots: number) {
+    this.#clock = clock;
+    this.#large = bytes / 2;
+    this.#smallest = bytes / 2 / slots;
+  }
+
+  get inFlight(): number {
+    return this.#small + this.#taken;
+  }
+
+  /** Whether `take` would have to wait. */
+  isFull(bytes: number): boolean {
+    return bytes > this.#smallest && (this.#waiters.size > 0 || !this.#fits(bytes));
+  }
+
+  /**
+   * Takes bytes, when their turn comes; the answer gives them back, once. More than the budget has its turn alone.
+   * @throws SealdexError `DEADLINE` with reason `Waited`, or the signal's reason
+   */
+  async take(bytes: number, signal: AbortSignal): Promise<() => void> {
+    if (bytes <= this.#smallest) {
+      this.#small += bytes;
+      return once(() => void (this.#small -= bytes));
+    }
+    if (this.isFull(bytes)) await this.#wait(bytes, signal);
+    else this.#taken += bytes;
+    return once(() => {
+      this.#taken -= bytes;
+      this.#grantNext();
+    });
+  }
+
+  /** Resolves when the bytes are taken; when it rejects, nothing is taken and nothing waits on. */
+  #wait(bytes: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const end = (settle: () => void): void => {
+        this.#waiters.delete(waiter);
+        timer.cancel();
+        signal.removeEventListener('abort', onAbort);
+        settle();
+      };
+      const giveUp = (reason: Error): void => {
+        end(() => reject(reason));
+        this.#grantNext();
+      };
+      const onAbort = (): void => giveUp(signal.reason as Error);
+      const waiter: Waiter = { bytes, grant: () => end(resolve) };
+      const late = (): void => giveUp(new SealdexError('DEADLINE', undefined, { reason: WAITED }));
+      const timer = this.#clock.after(WAIT_MS, late);
+      this.#waiters.add(waiter);
+      signal.addEventListener('abort', onAbort, { once: true });
+      if (signal.aborted) onAbort();
+    });
+  }
+
+  #grantNext(): void {
+    for (const waiter of this.#waiters) {
+      if (!this.#fits(waiter.bytes)) return;
+      this.#taken += waiter.bytes;
+      waiter.grant();
+    }
+  }
+
+  #fits(bytes: number): boolean {
+    return this.#taken === 0 || this.#taken + bytes <= this.#large;
+  }
+}
+
+function once(fn: () => void): () => void {
+  let isDone = false;
+  return () => {
+    if (!isDone) fn();
+    isDone = true;
+  };
+}

@@ -1,0 +1,115 @@
+// A job's content in memory: found, counted against the budget, read when its turn has come, and let go.
+// What is done with it, a kind of job says; a record that outgrows what was taken takes its turn for its real size.
+import { SealdexError } from '../runtime/errors.ts';
+import { locateContent, type LocatedContent } from '../intake/intake.ts';
+import type { ContentJob } from '../jobs/jobs.ts';
+import { headDocument } from '../store/documents.ts';
+import { stateOf } from '../store/revisions.ts';
+import type { ByteBudget } from './budget.ts';
+import type { WorkDeps } from './deps.ts';
+import type { Outcome } from '../jobs/outcome.ts';
+import type { Phase } from './phases.ts';
+
+type Deps = Pick<WorkDeps, 'store' | 'budget'>;
+
+/**
+ * Runs `use` with the content, and once more from the start when its record needs more room than there is: reading a file
+ * twice costs time, and to hold its record meanwhile would be the memory that there is not.
+ */
+export async function withContent(
+  deps: Deps,
+  job: ContentJob,
+  copies: number,
+  phase: Phase,
+  signal: AbortSignal,
+  use: (content: TakenContent) => Promise<Outcome>,
+): Promise<Outcome> {
+  // What waits for its turn holds nothing.
+  for (let needed = 0; ;) {
+    const content = await phase('content', () => takeContent(deps, job, copies, needed, signal));
+    if (!content) return outcomeWithoutContent(deps, job, signal);
+    try {
+      return await use(content);
+    } catch (error) {
+      if (!(error instanceof Outgrown)) throw error;
+      needed = error.needed;
+    } finally {
+      content.giveBack();
+    }
+  }
+}
+
+/** The record needs more of the budget than was taken, and the budget is full. Never leaves this file. */
+class Outgrown extends Error {
+  readonly needed: number;
+
+  constructor(needed: number) {
+    super('The record needs more room than there is.');
+    this.needed = needed;
+  }
+}
+
+export interface TakenContent {
+  readonly read: () => Promise<Buffer>;
+  /**
+   * Takes more of the budget when the record turns out larger than was thought.
+   * @throws Outgrown when it would have to wait for that
+   */
+  readonly makeRoom: (recordBytes: number) => Promise<void>;
+  readonly giveBack: () => void;
+}
+
+/** A record stands there as its lines or its message beside itself; parts that repeat much make it larger than all of those. */
+const RECORD_COPIES = 2;
+
+/** Finds the content and takes its memory of the budget, `atLeast` bytes; undefined when it is gone. */
+async function takeContent(
+  { store, budget }: Deps,
+  job: ContentJob,
+  copies: number,
+  atLeast: number,
+  signal: AbortSignal,
+): Promise<TakenContent | undefined> {
+  const first = await locateContent(store, job, signal);
+  if (!first) return undefined;
+  const bytes = Math.max(first.bytes * copies, atLeast);
+  const hold = ({ read }: LocatedContent, giveBack: () => void): TakenContent =>
+    takenContent(budget, read, bytes, giveBack, signal);
+  if (!budget.isFull(bytes)) return hold(first, await budget.take(bytes, signal));
+  // An open answer must not wait for its turn: S3 would cut it off.
+  first.discard();
+  const giveBack = await budget.take(bytes, signal);
+  const again = await locateContent(store, job, signal).catch((error: unknown) => {
+    giveBack();
+    throw error;
+  });
+  if (again) return hold(again, giveBack);
+  giveBack();
+  return undefined;
+}
+
+function takenContent(
+  budget: ByteBudget,
+  read: () => Promise<Buffer>,
+  taken: number,
+  giveBack: () => void,
+  signal: AbortSignal,
+): TakenContent {
+  let giveBackAll = giveBack;
+  const makeRoom = async (recordBytes: number): Promise<void> => {
+    const needed = recordBytes * RECORD_COPIES;
+    if (needed <= taken) return;
+    giveBackAll();
+    if (budget.isFull(needed)) throw new Outgrown(needed);
+    giveBackAll = await budget.take(needed, signal);
+  };
+  return { read, makeRoom, giveBack: () => giveBackAll() };
+}
+
+/** Content is removed only after a completion: if it is gone and my revision is stored, Redis has forgotten that I was done. */
+async function outcomeWithoutContent({ store }: Deps, job: ContentJob, signal: AbortSignal): Promise<Outcome> {
+  const stored = await headDocument(store, job, signal);
+  const revision = stored ? stateOf(stored).revision : 0;
+  if (revision < job.revision) throw new SealdexError('CONTENT_MISSING');
+  return revision === job.revision ? { kind: 'done' } : { kind: 'done', superseded: true };
+}

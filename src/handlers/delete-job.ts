@@ -1,0 +1,29 @@
+// A delete job: a tombstone in the document's place. It needs no key, so what keeps a tenant's key from being used does
+// not keep its documents from being deleted.
+import type { DeleteJobData } from '../jobs/jobs.ts';
+import { deleteDocument } from '../store/documents.ts';
+import { removeOriginal } from '../store/originals.ts';
+import type { WorkDeps } from './deps.ts';
+import { waitsForOthers } from './outcome.ts';
+import type { Outcome } from '../jobs/outcome.ts';
+import { phasesOf } from './phases.ts';
+
+export type DeleteJob = DeleteJobData & { readonly id: string };
+
+export async function runDeleteJob(deps: WorkDeps, job: DeleteJob, signal: AbortSignal): Promise<Outcome> {
+  const phase = phasesOf(deps, job);
+  // The tenant must exist, as for every job; what its KMS key can do is not asked. A pause stops all jobs of a tenant.
+  const owner = await phase('tenant', () => deps.tenants.get(job.tenant, signal));
+  const refusal = deps.gates.refusal(owner);
+  if (refusal?.code === 'TENANT_PAUSED') throw refusal;
+  if (deps.slots.isCrowded(job.tenant)) return waitsForOthers();
+  const { id: jobId, tenant, corpus, object, revision } = job;
+  const deletion = { tenant, corpus, object, revision, jobId };
+  const result = await phase('store', async () => {
+    const written = await deleteDocument(deps.store, deps.clock, deletion, signal);
+    // Whether or not there was a document: an earlier try may have been cut off between the two.
+    if (written !== 'superseded') await removeOriginal(deps.store, deletion, revision, signal);
+    return written;
+  });
+  return result === 'superseded' ? { kind: 'done', superseded: true } : { kind: 'done' };
+}

@@ -1,0 +1,41 @@
+// What the handlers of all kinds of jobs work with; the composition root makes it. Types only.
+import type { Clock } from '../runtime/clock.ts';
+import type { Config } from '../runtime/config.ts';
+import type { SealdexError } from '../runtime/errors.ts';
+import type { ExtractPool } from '../extract/pool.ts';
+import type { KeyRing } from '../keys/key-ring.ts';
+import type { Log } from '../runtime/log.ts';
+import type { Metrics } from '../runtime/metrics.ts';
+import type { Gates } from '../parking/gate.ts';
+import type { Reencryption } from '../reencryption/reencryption.ts';
+import type { Store } from '../store/s3/s3-store.ts';
+import type { Tenants } from '../tenants/tenants.ts';
+import type { ByteBudget } from './budget.ts';
+import type { Canary } from './outcome.ts';
+import type { Precedence } from './background-gate.ts';
+import type { TenantSlots } from './tenant-slot-limiter.ts';
+import type { Width } from './adaptive-concurrency.ts';
+
+export interface WorkDeps {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly store: Store;
+  readonly ring: KeyRing;
+  readonly tenants: Tenants;
+  readonly gates: Pick<Gates, 'refusal' | 'look'>;
+  /** Hears of each fault of a tenant's job, so that a job which meets the operator's word is parked at a gate that is shut. */
+  readonly heed: (tenant: string, error: SealdexError) => Promise<void>;
+  /** Read files. */
+  readonly extractors: Pick<ExtractPool, 'extract'>;
+  /** The passes over a tenant's objects that move them to its current KMS key. */
+  readonly reencryption: Pick<Reencryption, 'passOf' | 'turn'>;
+  readonly budget: ByteBudget;
+  readonly canary: Canary;
+  readonly slots: TenantSlots;
+  /** Of the jobs of this queue in this process. */
+  readonly precedence: Precedence;
+  /** Of what moves to another KMS key. */
+  readonly width: Width;
+}

@@ -1,0 +1,81 @@
+// The handler of all jobs: check, deadline, run by kind, and what gates, log and metrics hear of it.
+// Returns an outcome; throws only to hand a job back. What a kind does is in its own file.
+import { askedBy } from '../runtime/audit-log.ts';
+import { orAbort } from '../runtime/clock.ts';
+import { SealdexError } from '../runtime/errors.ts';
+import { parseJob, type JobData, type JobKind, type TakenJob } from '../jobs/jobs.ts';
+import { faultOf } from '../runtime/log.ts';
+import { isJobId } from '../runtime/names.ts';
+import { runDeleteJob } from './delete-job.ts';
+import type { WorkDeps } from './deps.ts';
+import { runIndexJob } from './index-job.ts';
+import { outcomeOf } from './outcome.ts';
+import type { Outcome } from '../jobs/outcome.ts';
+import { runReencryptJob } from './reencrypt-job.ts';
+import { runUploadJob } from './upload-job.ts';
+
+/** Every job ends within this, one way or another. */
+export const JOB_MS = 300_000;
+
+/** @throws the signal's reason when it was aborted before the job had an outcome: then the job is handed back */
+export function createHandler(deps: WorkDeps): (job: TakenJob, handBack: AbortSignal) => Promise<Outcome> {
+  const { clock, metrics, log, canary, precedence } = deps;
+  return async (job, handBack) => {
+    // Not AbortSignal.any(): a job that is parked does little else than begin and end.
+    const ending = new AbortController();
+    const { signal } = ending;
+    const onHandBack = (): void => ending.abort(handBack.reason);
+    handBack.addEventListener('abort', onHandBack);
+    const timer = clock.after(JOB_MS, () => ending.abort(new SealdexError('DEADLINE')));
+    let kind: JobKind | 'unknown' = 'unknown';
+    let tenant = '';
+    let leave: (() => void) | undefined;
+    try {
+      if (!isJobId(job.id)) throw new SealdexError('JOB_INVALID', undefined, { field: 'id' });
+      const data = parseJob(job.data);
+      ({ kind, tenant } = data);
+      if (kind !== 'reencrypt') leave = precedence.goFirst();
+      // Whatever hangs, the slot is free at the deadline; steps that heed the signal end then too.
+      const work = askedBy({ job: job.id }, () => heeding(deps, tenant, runJob(deps, job.id, data, signal)));
+      const outcome = await orAbort(work, signal);
+      metrics.count('sealdex_jobs_total', { kind, outcome: 'superseded' in outcome ? 'superseded' : outcome.kind });
+      return outcome;
+    } catch (error) {
+      handBack.throwIfAborted();
+      const fault = signal.aborted ? signal.reason : error;
+      const outcome = await outcomeOf(fault, { tenant, ageMs: clock.now() - job.queuedAt }, canary, handBack);
+      handBack.throwIfAborted();
+      const facts = faultOf(fault);
+      metrics.count('sealdex_jobs_total', { kind, outcome: outcome.kind });
+      metrics.count('sealdex_faults_total', { code: facts.code, reason: facts.reason ?? facts.cause ?? '' });
+      // The gate has been told of once; its jobs may be many.
+      if (outcome.kind === 'park') return outcome;
+      log.warn(
+        { job: isJobId(job.id) ? job.id : '-', ...(tenant === '' ? {} : { tenant }), kind, outcome, ...facts },
+        outcome.kind === 'dead' ? 'job is a dead letter' : 'job comes back',
+      );
+      return outcome;
+    } finally {
+      leave?.();
+      timer.cancel();
+      handBack.removeEventListener('abort', onHandBack);
+    }
+  };
+}
+
+async function runJob(deps: WorkDeps, id: string, data: JobData, signal: AbortSignal): Promise<Outcome> {
+  if (data.kind === 'delete') return runDeleteJob(deps, { id, ...data }, signal);
+  if (data.kind === 'upload') return runUploadJob(deps, { id, ...data }, signal);
+  if (data.kind === 'reencrypt') return runReencryptJob(deps, { id, ...data }, signal);
+  return runIndexJob(deps, { id, ...data }, signal);
+}
+
+/** @throws what the work throws; what `heed` throws when the gate could not be shut: then the job comes back */
+async function heeding<T>({ heed }: WorkDeps, tenant: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof SealdexError) await heed(tenant, error);
+    throw error;
+  }
+}

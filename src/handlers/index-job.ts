@@ -1,0 +1,84 @@
+// An index job: content out of intake, document into a record, record under the tenant's data key into S3.
+// Every step may throw; what becomes of the job then is outcome.ts' business.
+import { orAbort } from '../runtime/clock.ts';
+import { platformArns } from '../runtime/config.ts';
+import { parseDocumentJson } from '../documents/shapes.ts';
+import { writeRecord } from '../documents/record.ts';
+import { encryptMessage } from '../envelope/message.ts';
+import { SealdexError } from '../runtime/errors.ts';
+import { openContent } from '../intake/intake.ts';
+import type { IndexJobData } from '../jobs/jobs.ts';
+import { writeDocument, type DocumentWrite } from '../store/documents.ts';
+import { removeOriginal } from '../store/originals.ts';
+import type { Written } from '../store/revisions.ts';
+import type { Tenant } from '../tenants/tenants.ts';
+import { admit } from './admission.ts';
+import { withContent, type TakenContent } from './content.ts';
+import type { WorkDeps } from './deps.ts';
+import type { Outcome } from '../jobs/outcome.ts';
+import type { Phase } from './phases.ts';
+
+export type IndexJob = IndexJobData & { readonly id: string };
+
+/** A document in work stands in memory as JSON, parsed, as a record and as a message. */
+const COPIES = 4;
+
+export const runIndexJob = (deps: WorkDeps, job: IndexJob, signal: AbortSignal): Promise<Outcome> =>
+  admit(deps, job, signal, (tenant, phase, ending) =>
+    withContent(deps, job, COPIES, phase, ending, async (content) => {
+      const write = await makeWrite(deps, job, tenant, content, phase, ending);
+      const written = await phase('store', () => writeAlone(deps, write, ending));
+      return written === 'superseded' ? { kind: 'done', superseded: true } : { kind: 'done' };
+    }),
+  );
+
+/** Writes the document, and takes away the file that an older one was made of. */
+async function writeAlone({ store, clock }: WorkDeps, write: DocumentWrite, signal: AbortSignal): Promise<Written> {
+  const written = await writeDocument(store, clock, write, signal);
+  if (written === 'replaced') await removeOriginal(store, write, write.revision, signal);
+  return written;
+}
+
+/** From content to what is written: each buffer is let go as soon as the next one stands. */
+async function makeWrite(
+  deps: WorkDeps,
+  job: IndexJob,
+  tenant: Tenant,
+  { read, makeRoom }: TakenContent,
+  phase: Phase,
+  signal: AbortSignal,
+): Promise<DocumentWrite> {
+  const { ring, config, clock } = deps;
+  const { ifExists, record } = await makeRecord();
+  const encrypted = ring.encrypt(job.tenant, tenant.keyArn, 'documents', record.length, (key) =>
+    encryptMessage(key, record),
+  );
+  const message = await phase('encrypt', () => orAbort(encrypted, signal));
+  return {
+    tenant: job.tenant,
+    corpus: job.corpus,
+    object: job.object,
+    revision: job.revision,
+    jobId: job.id,
+    ifExists,
+    message,
+  };
+
+  async function makeRecord(): Promise<{ ifExists: 'replace' | 'reject'; record: Buffer }> {
+    const { header, body } = await phase('open', async () =>
+      orAbort(openContent(ring, { ...tenant, intakeArns: platformArns(config) }, job, await read()), signal),
+    );
+    const document = await phase('parse', async () => parseDocumentJson(body, config));
+    if (document.id !== header.documentId)
+      throw new SealdexError('CONTENT_TAMPERED', undefined, { reason: 'other-document' });
+    const { corpus, revision } = job;
+    const record = await phase('record', () =>
+      writeRecord({ tenant: job.tenant, corpus, revision, document, bytes: body.length }, config, {
+        signal,
+        clock,
+        makeRoom,
+      }),
+    );
+    return { ifExists: header.ifExists, record };
+  }
+}

@@ -1,0 +1,36 @@
+// The steps of a job: how long each takes, measured under its name, and which of them hold a slot of the tenant.
+// What a step does, it does not know.
+import type { JobKind } from '../jobs/jobs.ts';
+import type { WorkDeps } from './deps.ts';
+
+export type Phase = <T>(name: string, step: () => Promise<T>) => Promise<T>;
+
+/** What a job waits for in a phase: for a key all wait together, so nothing is lost when some of them come again later. */
+const WAITS_FOR: ReadonlyMap<string, 'key' | 'store'> = new Map([
+  ['content', 'store'],
+  ['open', 'key'],
+  ['encrypt', 'key'],
+  ['store', 'store'],
+]);
+
+/**
+ * Measures steps of a job; one that throws is measured too. What waits for the tenant's key or for S3 counts in its slots; `yields`
+ * is called when others wait for the key already.
+ */
+export function phasesOf(
+  { clock, metrics, slots }: Pick<WorkDeps, 'clock' | 'metrics' | 'slots'>,
+  { kind, tenant }: { readonly kind: JobKind; readonly tenant: string },
+  yields?: () => void,
+): Phase {
+  return async (phase, step) => {
+    const begun = clock.monotonic();
+    const waitsFor = WAITS_FOR.get(phase);
+    const leave = waitsFor && slots.enter(tenant, waitsFor === 'key' ? yields : undefined);
+    try {
+      return await step();
+    } finally {
+      leave?.();
+      metrics.observe('sealdex_job_phase_seconds', { kind, phase }, (clock.monotonic() - begun) / 1000);
+    }
+  };
+}

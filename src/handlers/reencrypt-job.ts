@@ -1,0 +1,180 @@
+// A re-encryption job: a page of a tenant's objects, each read with the key that it is under and written as a fresh message
+// under the tenant's current one, with its metadata, if nobody has written it meanwhile. Never a header edit.
+import { orAbort } from '../runtime/clock.ts';
+import { platformArns } from '../runtime/config.ts';
+import { beginMessage, decryptStream } from '../envelope/message.ts';
+import { SealdexError, type Code } from '../runtime/errors.ts';
+import type { ReencryptJobData } from '../jobs/jobs.ts';
+import { unwrapFor } from '../keys/unwrap.ts';
+import type { PassCounts } from '../reencryption/reencryption.ts';
+import type { ListedObject, StoredObject } from '../store/s3/s3-store.ts';
+import { getTenantObject, listTenantObjects, replaceMessage } from '../store/tenant-objects.ts';
+import type { Tenant } from '../tenants/tenants.ts';
+import { admit } from './admission.ts';
+import type { WorkDeps } from './deps.ts';
+import { waitsForOthers } from './outcome.ts';
+import type { Outcome } from '../jobs/outcome.ts';
+import type { Phase } from './phases.ts';
+import { wholeMessage } from './whole-message.ts';
+
+export type ReencryptJob = ReencryptJobData & { readonly id: string };
+
+const PAGE_OBJECTS = 200;
+/** A page that takes longer ends where it is: a job has a deadline, and others wait for its slot. */
+const PAGE_MS = 20_000;
+
+/** An object stands in memory as it came, decrypted, and as the new message. */
+const COPIES = 3;
+
+type Became = keyof PassCounts;
+
+export async function runReencryptJob(deps: WorkDeps, job: ReencryptJob, signal: AbortSignal): Promise<Outcome> {
+  // However many tenants' objects move, one page of them is in work here, and all other slots are for jobs that somebody waits for.
+  const leave = deps.precedence.goLast();
+  if (!leave) return waitsForOthers();
+  try {
+    return await admit(deps, job, signal, (known, phase, ending) => runPage(deps, known, job, phase, ending, leave));
+  } catch (error) {
+    // No room for the next page, or no agreement on the time: this one comes back, and finds another one's turn or all moved.
+    if (error instanceof SealdexError && LATER.has(error.code)) return waitsForOthers();
+    throw error;
+  } finally {
+    leave();
+  }
+}
+
+const LATER: ReadonlySet<Code> = new Set(['TENANT_BACKLOG_FULL', 'CLOCK_SKEW']);
+
+async function runPage(
+  deps: WorkDeps,
+  known: Tenant,
+  job: ReencryptJob,
+  phase: Phase,
+  signal: AbortSignal,
+  leave: () => void,
+): Promise<Outcome> {
+  const { clock, metrics, reencryption } = deps;
+  const pass = await reencryption.passOf(job);
+  const owner = pass && (await ownerOf(deps, known, pass.change));
+  if (!owner) return { kind: 'done', superseded: true };
+  const early = pass.begun - clock.now();
+  if (early > 0) return { kind: 'retry', code: 'DEADLINE', spendsAttempt: false, afterMs: early };
+  if (isReleasing(deps, owner)) return waitsForOthers();
+  const { next, counts } = await movePage(deps, owner, job, phase, signal);
+  for (const result of Object.keys(counts) as Became[])
+    if (counts[result] > 0) metrics.count('sealdex_reencrypted_objects_total', { result }, counts[result]);
+  // Before: the next page may be taken the moment that it is in the queue.
+  leave();
+  await reencryption.turn(pass, counts, next);
+  return { kind: 'done' };
+}
+
+/** A page that meets a former key which does not work shuts its gate: what was parked there goes first. */
+const isReleasing = ({ gates }: WorkDeps, { tenant, readableArns }: Tenant): boolean =>
+  [...readableArns].some((arn) => gates.look(tenant, arn).record?.state === 'draining');
+
+/** The tenant as the key change has left it; undefined when there has been another one since. */
+async function ownerOf({ tenants }: WorkDeps, known: Tenant, change: string): Promise<Tenant | undefined> {
+  const isOf = ({ reencryption }: Tenant): boolean => reencryption?.id === change;
+  if (isOf(known)) return known;
+  const fresh = await tenants.fresh(known.tenant);
+  return isOf(fresh) ? fresh : undefined;
+}
+
+async function movePage(
+  deps: WorkDeps,
+  owner: Tenant,
+  { tenant, after }: ReencryptJob,
+  phase: Phase,
+  signal: AbortSignal,
+): Promise<{ next: string | undefined; counts: PassCounts }> {
+  const { store, clock, precedence, width, budget } = deps;
+  const page = await phase('store', () => listTenantObjects(store, tenant, { after, limit: PAGE_OBJECTS, signal }));
+  if (!page) throw new SealdexError('JOB_INVALID', undefined, { field: 'after' });
+  const counts: Record<Became, number> = { current: 0, moved: 0, changed: 0, unreadable: 0 };
+  const begun = clock.monotonic();
+  const underWay = new Set<Promise<void>>();
+  const move = async (listed: ListedObject): Promise<void> => {
+    counts[await moveObject(deps, owner, listed, phase, signal)] += 1;
+    width.ended();
+  };
+  width.begin();
+  try {
+    for (const [at, listed] of page.objects.entries()) {
+      const isRoom = (): boolean => underWay.size < width.width && !budget.isFull(listed.bytes * COPIES);
+      while (underWay.size > 0 && !isRoom()) await Promise.race(underWay);
+      const before = page.objects[at - 1];
+      if (before && clock.monotonic() - begun > PAGE_MS) {
+        await Promise.all(underWay);
+        return { next: before.key, counts };
+      }
+      if (!width.isIdle) await precedence.giveWay(signal);
+      // One that failed stays, and is met by whoever waits next.
+      const moving = move(listed).then(() => void underWay.delete(moving));
+      moving.catch(() => {});
+      underWay.add(moving);
+    }
+    await Promise.all(underWay);
+    return { next: page.next, counts };
+  } finally {
+    // When one fails, none goes on behind its job's back.
+    await Promise.allSettled(underWay);
+  }
+}
+
+async function moveObject(
+  deps: WorkDeps,
+  owner: Tenant,
+  listed: ListedObject,
+  phase: Phase,
+  signal: AbortSignal,
+): Promise<Became> {
+  const { store, budget, ring, clock } = deps;
+  const giveBack = await budget.take(listed.bytes * COPIES, signal);
+  try {
+    const stored = await phase('content', () => getTenantObject(store, listed.key, signal));
+    if (!stored) return 'changed';
+    const plaintext = await phase('open', () => orAbort(openOther(deps, owner, stored), signal));
+    if (!Buffer.isBuffer(plaintext)) return plaintext;
+    const begun = ring.encrypt(owner.tenant, owner.keyArn, 'documents', plaintext.length, (key) => beginMessage(key));
+    const message = await phase('encrypt', async () =>
+      wholeMessage(await orAbort(begun, signal), plaintext, clock, signal),
+    );
+    const isReplaced = await phase('store', () => replaceMessage(store, listed.key, stored, message, signal));
+    return isReplaced ? 'moved' : 'changed';
+  } finally {
+    giveBack();
+  }
+}
+
+/** Thrown through the decryption, which has asked for nothing yet. */
+const CURRENT = Symbol('under the current key');
+
+/** The plaintext of what is under another key than the current one. @throws SealdexError of KMS and of S3 */
+async function openOther(
+  { ring, config }: WorkDeps,
+  owner: Tenant,
+  stored: StoredObject,
+): Promise<Buffer | 'current' | 'unreadable'> {
+  if (stored.metadata['deleted'] === '1') {
+    stored.discard();
+    return 'current';
+  }
+  const unwrap = unwrapFor(ring, { ...owner, intakeArns: platformArns(config) });
+  const pieces: Buffer[] = [];
+  try {
+    const opened = decryptStream(stored.body, (header) => {
+      // What waits under the platform key while the tenant's cannot be used goes when its job does.
+      if (header.arn === owner.keyArn || header.context['purpose'] === 'intake') throw CURRENT;
+      return unwrap(header);
+    });
+    for await (const piece of opened) pieces.push(piece);
+    return Buffer.concat(pieces);
+  } catch (error) {
+    if (error === CURRENT) return 'current';
+    const isUnreadable =
+      error instanceof SealdexError && (error.code === 'OBJECT_TAMPERED' || error.code === 'PERIOD_DENIED');
+    if (isUnreadable) return 'unreadable';
+    throw error;
+  }
+}

@@ -1,0 +1,114 @@
+// An upload job: the file out of intake, through a child process into a record, under the tenant's data key into S3; and
+// the file itself kept beside it, for tenants that want that. What is in a file is not known here.
+import { orAbort } from '../runtime/clock.ts';
+import { platformArns } from '../runtime/config.ts';
+import { checkFileFacts } from '../documents/file.ts';
+import { originalBytes } from '../documents/original.ts';
+import { beginMessage } from '../envelope/message.ts';
+import { SealdexError } from '../runtime/errors.ts';
+import type { FileRecord } from '../extract/file-record.ts';
+import { openContent, type ContentHeader } from '../intake/intake.ts';
+import type { UploadJobData } from '../jobs/jobs.ts';
+import { headDocument, writeDocument, type DocumentWrite } from '../store/documents.ts';
+import { removeOriginal, removeOwnOriginal, writeOriginal } from '../store/originals.ts';
+import { stateOf, type Written } from '../store/revisions.ts';
+import type { Tenant } from '../tenants/tenants.ts';
+import { admit } from './admission.ts';
+import { withContent, type TakenContent } from './content.ts';
+import type { WorkDeps } from './deps.ts';
+import type { Outcome } from '../jobs/outcome.ts';
+import type { Phase } from './phases.ts';
+import { wholeMessage } from './whole-message.ts';
+
+export type UploadJob = UploadJobData & { readonly id: string };
+
+/** A file stands in memory as a message, decrypted, and on its way to the process that reads it. */
+const COPIES = 3;
+/** One that is kept also as what is kept of it, and as the message of that. */
+const COPIES_KEPT = 5;
+
+export const runUploadJob = (deps: WorkDeps, job: UploadJob, signal: AbortSignal): Promise<Outcome> =>
+  admit(deps, job, signal, (tenant, phase, ending) =>
+    withContent(deps, job, tenant.keepOriginals ? COPIES_KEPT : COPIES, phase, ending, async (content) => {
+      const read = await readFile(deps, job, tenant, content, phase, ending);
+      const isStored = await store(deps, job, tenant, read, phase, ending);
+      return isStored ? { kind: 'done' } : { kind: 'done', superseded: true };
+    }),
+  );
+
+interface ReadFile {
+  readonly ifExists: 'replace' | 'reject';
+  readonly record: Buffer;
+  /** Plaintext of what is kept of the file itself. */
+  readonly original: Buffer | undefined;
+}
+
+async function readFile(
+  { ring, config, extractors }: WorkDeps,
+  job: UploadJob,
+  tenant: Tenant,
+  { read, makeRoom }: TakenContent,
+  phase: Phase,
+  signal: AbortSignal,
+): Promise<ReadFile> {
+  const { header, body } = await phase('open', async () =>
+    orAbort(openContent(ring, { ...tenant, intakeArns: platformArns(config) }, job, await read()), signal),
+  );
+  const { filename = header.documentId, contentType, documentId: id } = header;
+  const { tenant: name, corpus, revision } = job;
+  const place = { tenant: name, corpus, id, revision, ...checkFileFacts(header, config) };
+  const record = await phase('extract', () =>
+    extractors.extract({ bytes: body, filename, contentType }, place, signal),
+  );
+  const original = tenant.keepOriginals ? originalOf(job, header, record, body) : undefined;
+  await makeRoom(record.bytes.length + (original?.length ?? 0));
+  return { ifExists: header.ifExists, record: record.bytes, original };
+}
+
+const originalOf = (
+  { tenant, corpus, revision }: UploadJob,
+  { documentId: id, filename = id }: ContentHeader,
+  { contentType }: FileRecord,
+  body: Buffer,
+): Buffer => originalBytes({ v: 1, tenant, corpus, id, revision, filename, contentType, bytes: body.length }, body);
+
+/** Answers whether the document is stored; false when a newer one is. */
+async function store(
+  { store: objects, clock, ring }: WorkDeps,
+  job: UploadJob,
+  tenant: Tenant,
+  { ifExists, record, original }: ReadFile,
+  phase: Phase,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const encrypted = (plaintext: Buffer): Promise<Buffer> =>
+    phase('encrypt', async () => {
+      const begun = ring.encrypt(job.tenant, tenant.keyArn, 'documents', plaintext.length, (key) => beginMessage(key));
+      return wholeMessage(await orAbort(begun, signal), plaintext, clock, signal);
+    });
+  const { corpus, object, revision, id: jobId } = job;
+  const place = { tenant: job.tenant, corpus, object, revision, jobId };
+  const message = await encrypted(record);
+  const written = await phase('store', () => write({ ...place, ifExists, message }));
+  // After the document: a write that is refused must not have touched the file of the one that stands.
+  if (original && written !== 'superseded') {
+    const kept = await encrypted(original);
+    await phase('store', () => writeOriginal(objects, clock, { ...place, message: kept }, signal));
+  }
+  // A newer job for the document may have looked for a file to remove before this one was there.
+  const current = original ? await headDocument(objects, place, signal) : undefined;
+  const isNewest = written !== 'superseded' && (!current || stateOf(current).revision <= revision);
+  if (!isNewest || (!original && written === 'replaced')) await removeOriginal(objects, place, revision, signal);
+  return written !== 'superseded';
+
+  async function write(document: DocumentWrite): Promise<Written> {
+    try {
+      return await writeDocument(objects, clock, document, signal);
+    } catch (error) {
+      // An earlier try of this job may have stored both, before another job replaced the document.
+      const isConflict = error instanceof SealdexError && error.code === 'DOCUMENT_CONFLICT';
+      if (isConflict) await removeOwnOriginal(objects, place, revision, signal);
+      throw error;
+    }
+  }
+}

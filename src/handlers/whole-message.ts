@@ -1,0 +1,25 @@
+// A message of many megabytes: encrypted in one go it would hold all other jobs up.
+import type { Clock } from '../runtime/clock.ts';
+import { startPace } from '../documents/yielder.ts';
+import type { BegunMessage } from '../envelope/message.ts';
+
+const PIECE_BYTES = 1_048_576;
+
+export async function wholeMessage(
+  begun: BegunMessage,
+  plaintext: Buffer,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Buffer> {
+  async function* pieces(): AsyncGenerator<Buffer> {
+    for (let at = 0; at < plaintext.length; at += PIECE_BYTES) yield plaintext.subarray(at, at + PIECE_BYTES);
+  }
+  const message = Buffer.allocUnsafeSlow(begun.bytes(plaintext.length));
+  const pace = startPace(clock, signal);
+  let at = 0;
+  for await (const piece of begun.encrypt(pieces())) {
+    at += piece.copy(message, at);
+    if (pace.isDue()) await pace.rest();
+  }
+  return message;
+}

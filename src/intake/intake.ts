@@ -1,0 +1,267 @@
+// A job's content on its way in: encrypted by the producer, inline or in S3, and opened by the worker.
+// Content says which job it belongs to; whoever opens it compares.
+import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
+import { orAbort } from '../runtime/clock.ts';
+import { beginMessage, decryptMessage, encryptMessage, type EnvelopeKey } from '../envelope/message.ts';
+import { dispositionOf, SealdexError } from '../runtime/errors.ts';
+import type { KeyRing } from '../keys/key-ring.ts';
+import { unwrapFor, type Allowed } from '../keys/unwrap.ts';
+import { objectName } from '../runtime/names.ts';
+import { isRefusal } from '../store/s3/s3-error-mapping.ts';
+import { getIntake, putIntake, removeIntake, type IntakePlace } from '../store/intake.ts';
+import { readAll, type Store } from '../store/s3/s3-store.ts';
+
+/** Line 1 of decrypted content (contract, design section 9); what it says twice must agree with the job. */
+const fields = z.strictObject({
+  v: z.literal(1),
+  tenant: z.string(),
+  corpus: z.string(),
+  job: z.string(),
+  kind: z.string(),
+  revision: z.int(),
+  ifExists: z.enum(['replace', 'reject']),
+  documentId: z.string(),
+  /** Of an upload: what the caller said of the file. */
+  filename: z.string().optional(),
+  contentType: z.string().optional(),
+  metadata: z.record(z.string(), z.unknown()).optional(),
+  /** As the indexing API writes it. */
+  chunkingStrategy: z.record(z.string(), z.unknown()).optional(),
+});
+
+const FILE_FIELDS = ['contentType', 'metadata', 'chunkingStrategy'] as const;
+
+const contentHeader = fields.refine((header) =>
+  header.kind === 'upload'
+    ? header.filename !== undefined
+    : header.filename === undefined && FILE_FIELDS.every((name) => header[name] === undefined),
+);
+
+/** Line 1 is at most that: the most metadata that the settings allow, and names beside. */
+const HEADER_BYTES_MAX = 65 * 1_048_576;
+
+export type ContentHeader = z.infer<typeof contentHeader>;
+
+/** Where a job's content is: a message in base64 in the job itself, or the name of one in S3. */
+export type ContentPlace = { readonly inline: string } | { readonly intake: string };
+
+export interface IntakeDeps {
+  readonly store: Store;
+  readonly ring: KeyRing;
+  readonly inlineBytes: number;
+  readonly platformKeyArn: string;
+  /** Why the tenant's KMS key must not be used now, if so. */
+  readonly refusal: (tenant: ContentTenant) => SealdexError | undefined;
+}
+
+/** What matters of a tenant when its content comes in. */
+export interface ContentTenant {
+  readonly tenant: string;
+  readonly keyArn: string;
+  readonly whenKeyShut: 'park' | 'refuse';
+  /** KMS keys that the operator lets nobody use for it. */
+  readonly blocked: ReadonlyMap<string, unknown>;
+}
+
+export interface PutContent<Place extends ContentPlace = ContentPlace> {
+  readonly content: Place;
+  /** What the job calls the document: sha256 of its id, in hex. */
+  readonly object: string;
+  /** Takes back what was put into S3; only when the job was definitely refused or is another's. */
+  remove(): Promise<void>;
+}
+
+/**
+ * Encrypts content and puts it where the job can name it: a message of up to `inlineBytes` goes into the job, a larger one
+ * into S3. Under the tenant's data key; under the platform key while the tenant's is unusable, if the tenant wants that.
+ * @throws SealdexError `KEY_...` when the tenant's key is unusable and its content is to be refused then
+ */
+export async function putContent(
+  deps: IntakeDeps,
+  tenant: ContentTenant,
+  header: ContentHeader,
+  body: Uint8Array,
+  signal?: AbortSignal,
+): Promise<PutContent> {
+  const plaintext = Buffer.concat([lineOf(header), body]);
+  const encrypted = underContentKey(deps, tenant, plaintext.length, (key) => encryptMessage(key, plaintext));
+  const message = await orAbort(encrypted, signal);
+  const object = objectName(header.documentId);
+  if (message.length <= deps.inlineBytes)
+    return { object, content: { inline: message.toString('base64') }, remove: async () => {} };
+  return { object, ...(await putInS3(deps.store, header, message, signal)) };
+}
+
+/** A file on its way in. */
+export interface FileContent {
+  /** Read once, when it is certain under which key. Checks itself: what it throws ends the upload, as it is. */
+  readonly chunks: AsyncIterable<Uint8Array>;
+  /** How many bytes will come, if that is certain: then they are sent as they come. Else they are collected, encrypted. */
+  readonly length?: number | undefined;
+  /** The most that may come. */
+  readonly bytesMax: number;
+}
+
+/**
+ * Encrypts a file as `putContent` does, always into S3. Holds a few frames of a file of known length, and the whole of another, encrypted.
+ * @throws as `putContent`; what the file's chunks throw, with nothing left in S3 then
+ */
+export async function putFile(
+  deps: IntakeDeps,
+  tenant: ContentTenant,
+  header: ContentHeader,
+  { chunks, length, bytesMax }: FileContent,
+): Promise<PutContent<{ readonly intake: string }>> {
+  const line = lineOf(header);
+  const most = line.length + (length ?? bytesMax);
+  const begun = await underContentKey(deps, tenant, most, (key) => beginMessage(key));
+  async function* plaintext(): AsyncGenerator<Uint8Array> {
+    yield line;
+    yield* chunks;
+  }
+  const source = begun.encrypt(plaintext());
+  const message = length === undefined ? await collect(source) : { bytes: begun.bytes(line.length + length), source };
+  return { object: objectName(header.documentId), ...(await putInS3(deps.store, header, message)) };
+}
+
+const lineOf = (header: ContentHeader): Buffer => Buffer.from(`${JSON.stringify(header)}\n`);
+
+async function collect(source: AsyncIterable<Buffer>): Promise<Buffer> {
+  const frames: Buffer[] = [];
+  for await (const frame of source) frames.push(frame);
+  return Buffer.concat(frames);
+}
+
+async function putInS3(
+  store: Store,
+  { tenant, job, corpus, kind, revision }: ContentHeader,
+  message: Parameters<typeof putIntake>[3],
+  signal?: AbortSignal,
+): Promise<{ content: { readonly intake: string }; remove(): Promise<void> }> {
+  const place: IntakePlace = { tenant, jobId: job, intake: randomBytes(8).toString('hex') };
+  await putIntake(store, place, { corpus, kind, revision }, message, signal);
+  return { content: { intake: place.intake }, remove: () => removeIntake(store, place) };
+}
+
+/** Lends `encrypt`, which must be synchronous, the data key that content is encrypted under now. */
+async function underContentKey<T>(
+  { ring, refusal, platformKeyArn }: IntakeDeps,
+  tenant: ContentTenant,
+  bytes: number,
+  encrypt: (key: EnvelopeKey) => T,
+): Promise<T> {
+  const under = (keyArn: string, purpose: 'documents' | 'intake'): Promise<T> =>
+    ring.encrypt(tenant.tenant, keyArn, purpose, bytes, encrypt);
+  const refused = refusal(tenant);
+  try {
+    if (refused) throw refused;
+    return await under(tenant.keyArn, 'documents');
+  } catch (error) {
+    if (!isKeyShut(error) || tenant.whenKeyShut === 'refuse') throw error;
+    if (tenant.blocked.has(platformKeyArn)) throw error;
+    return under(platformKeyArn, 'intake');
+  }
+}
+
+/** The tenant's KMS key is unusable, for now or for good. */
+const isKeyShut = (error: unknown): error is SealdexError =>
+  error instanceof SealdexError && (dispositionOf(error.code).disposition === 'park' || error.code === 'KEY_DESTROYED');
+
+/** The job that content belongs to. */
+export interface ContentOwner {
+  readonly tenant: string;
+  readonly id: string;
+  readonly content: ContentPlace;
+}
+
+/** Content that was found, and not yet read: its size first, so that a budget can be asked. */
+export interface LocatedContent {
+  readonly bytes: number;
+  readonly read: () => Promise<Buffer>;
+  readonly discard: () => void;
+}
+
+/** Reason of a `STORE_FAILED` that met content in intake, where S3 may answer 403 for what is not there. */
+export const INTAKE_REFUSED = 'IntakeRefused';
+
+/** Beyond what the settings let a producer write (documents and files of 256 MiB): not one of ours, and never held in memory. */
+const MAX_MESSAGE_BYTES = 300 * 1_048_576;
+
+/**
+ * undefined: the content is gone.
+ * @throws SealdexError `STORE_FAILED` with reason `IntakeRefused`, `CONTENT_TAMPERED` with reason `length`
+ */
+export async function locateContent(
+  store: Store,
+  job: ContentOwner,
+  signal: AbortSignal,
+): Promise<LocatedContent | undefined> {
+  if ('inline' in job.content) {
+    const message = Buffer.from(job.content.inline, 'base64');
+    return { bytes: message.length, read: async () => message, discard: () => {} };
+  }
+  try {
+    const stored = await getIntake(store, { tenant: job.tenant, jobId: job.id, intake: job.content.intake }, signal);
+    if (stored && stored.bytes > MAX_MESSAGE_BYTES) {
+      stored.discard();
+      throw tampered('length');
+    }
+    return stored && { bytes: stored.bytes, read: () => readAll(stored), discard: () => stored.discard() };
+  } catch (error) {
+    if (isRefusal(error) && error.reason === 'AccessDenied')
+      throw new SealdexError('STORE_FAILED', undefined, { reason: INTAKE_REFUSED, cause: error });
+    throw error;
+  }
+}
+
+/** Takes the content of a job that has ended out of S3; what is in the job itself goes with it. */
+export async function removeContent(store: Store, { tenant, id, content }: ContentOwner): Promise<void> {
+  if ('intake' in content) await removeIntake(store, { tenant, jobId: id, intake: content.intake });
+}
+
+export interface ExpectedContent {
+  readonly id: string;
+  readonly tenant: string;
+  readonly corpus: string;
+  readonly kind: string;
+  readonly revision: number;
+  /** sha256 of the document id, in hex. */
+  readonly object: string;
+}
+
+/**
+ * Decrypts content and compares what it says with its job.
+ * @throws SealdexError `CONTENT_TAMPERED`, with what did not hold as reason; those of KMS
+ */
+export async function openContent(
+  ring: KeyRing,
+  allowed: Allowed,
+  job: ExpectedContent,
+  message: Buffer,
+): Promise<{ header: ContentHeader; body: Buffer }> {
+  const plaintext = await decryptMessage(message, unwrapFor(ring, allowed)).catch((error: unknown) => {
+    if (error instanceof SealdexError && error.code === 'OBJECT_TAMPERED')
+      throw tampered(error.reason ?? 'message', error.cause);
+    throw error;
+  });
+  const end = plaintext.subarray(0, HEADER_BYTES_MAX).indexOf(0x0a);
+  const header = contentHeader.safeParse(end < 0 ? undefined : parseJson(plaintext.subarray(0, end)));
+  if (!header.success) throw tampered('content-header');
+  const { tenant, corpus, job: id, kind, revision, documentId } = header.data;
+  const says = [tenant, corpus, id, kind, revision, objectName(documentId)];
+  const expected = [job.tenant, job.corpus, job.id, job.kind, job.revision, job.object];
+  if (says.some((value, index) => value !== expected[index])) throw tampered('other-job');
+  return { header: header.data, body: plaintext.subarray(end + 1) };
+}
+
+const tampered = (reason: string, cause?: unknown): SealdexError =>
+  new SealdexError('CONTENT_TAMPERED', undefined, { reason, cause });
+
+function parseJson(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString('utf8'));
+  } catch {
+    return undefined;
+  }
+}

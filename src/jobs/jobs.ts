@@ -1,0 +1,90 @@
+// Jobs as they stand in the queue: kinds, ids, data and its check. No content in the clear, nothing of BullMQ.
+// Whoever enqueues past the producer meets parseJob in the worker.
+import { createHash, randomBytes } from 'node:crypto';
+import { z } from 'zod';
+import { SealdexError } from '../runtime/errors.ts';
+import { INTAKE_ID, NAME } from '../runtime/names.ts';
+
+/** Kinds that this version runs. Another kind comes from a newer producer. */
+export const KINDS = ['index', 'upload', 'delete', 'reencrypt'] as const;
+export type JobKind = (typeof KINDS)[number];
+
+/** Base64 of the largest message that SEALDEX_INLINE_BYTES can put into a job. */
+const MAX_INLINE = 1_500_000;
+
+/** The document that a job is about, and its place among the jobs for it. */
+const about = {
+  v: z.literal(1),
+  tenant: z.string().regex(NAME),
+  corpus: z.string().regex(NAME),
+  revision: z.int().positive(),
+  object: z.string().regex(/^[0-9a-f]{64}$/),
+};
+
+const inIntake = z.strictObject({ intake: z.string().regex(INTAKE_ID) });
+
+const jobData = z.discriminatedUnion('kind', [
+  z.strictObject({
+    ...about,
+    kind: z.literal('index'),
+    content: z.union([z.strictObject({ inline: z.base64().max(MAX_INLINE) }), inIntake]),
+  }),
+  z.strictObject({ ...about, kind: z.literal('upload'), content: inIntake }),
+  z.strictObject({ ...about, kind: z.literal('delete') }),
+  z.strictObject({
+    v: z.literal(1),
+    tenant: z.string().regex(NAME),
+    kind: z.literal('reencrypt'),
+    after: z.string().max(1024).optional(),
+  }),
+]);
+
+/** What a queue entry says in the clear (contract, design section 9). `inline` is a message in base64, `intake` the name of one in S3. */
+export type JobData = z.infer<typeof jobData>;
+export type IndexJobData = Extract<JobData, { kind: 'index' }>;
+export type UploadJobData = Extract<JobData, { kind: 'upload' }>;
+export type DeleteJobData = Extract<JobData, { kind: 'delete' }>;
+/** A page of a tenant's objects that are moved to its current KMS key: those after the S3 key `after`. */
+export type ReencryptJobData = Extract<JobData, { kind: 'reencrypt' }>;
+/** A job for one document. */
+export type DocumentJobData = Exclude<JobData, ReencryptJobData>;
+
+export const isOfDocument = (data: JobData | undefined): data is DocumentJobData =>
+  data !== undefined && data.kind !== 'reencrypt';
+/** A job with content, and its id. */
+export type ContentJob = Extract<JobData, { content: object }> & { readonly id: string };
+
+/** What a handler sees of a job. `data` is as somebody put it into the queue. */
+export interface TakenJob {
+  readonly id: string;
+  readonly data: unknown;
+  /** Wall clock, milliseconds. */
+  readonly queuedAt: number;
+}
+
+/**
+ * Checks what came out of the queue.
+ * @throws SealdexError `JOB_NEWER` for a version or kind that this version does not know, `JOB_INVALID` with the field for the rest.
+ */
+export function parseJob(data: unknown): JobData {
+  const parsed = jobData.safeParse(data);
+  if (parsed.success) return parsed.data;
+  if (isNewer(data)) throw new SealdexError('JOB_NEWER');
+  const field = parsed.error.issues[0]?.path.join('.') ?? '';
+  throw new SealdexError('JOB_INVALID', undefined, /^[a-z.]{1,40}$/.test(field) ? { field } : {});
+}
+
+function isNewer(data: unknown): boolean {
+  if (typeof data !== 'object' || data === null) return false;
+  const { v, kind } = data as { v?: unknown; kind?: unknown };
+  if (typeof v !== 'number' || !Number.isInteger(v) || v < 1 || typeof kind !== 'string') return false;
+  return v > 1 || !(KINDS as readonly string[]).includes(kind);
+}
+
+/** `j` and 32 hex digits: random, or always the same for the same idempotency key. */
+export function newJobId(identity?: { tenant: string; corpus: string; kind: JobKind; idempotencyKey: string }): string {
+  if (!identity) return `j${randomBytes(16).toString('hex')}`;
+  const { tenant, corpus, kind, idempotencyKey } = identity;
+  const hash = createHash('sha256').update(JSON.stringify([tenant, corpus, kind, idempotencyKey]));
+  return `j${hash.digest('hex').slice(0, 32)}`;
+}

@@ -1,0 +1,55 @@
+// Slices of time: a tenant may deny us periods that are past and go on using its key. A refusal met with such a period is
+// therefore checked by a real call with the current one before anybody concludes that the key itself is denied.
+import type { Clock } from '../runtime/clock.ts';
+import { SealdexError } from '../runtime/errors.ts';
+import { periodAt, type KeyContext } from './data-key.ts';
+
+export interface SliceDeps {
+  readonly clock: Clock;
+  /** Real calls with the current period. @throws SealdexError of KMS */
+  readonly tryKey: (keyArn: string, context: KeyContext) => Promise<void>;
+}
+
+/** How long a denied slice is not asked for again, however many documents are in it. */
+const FRESH_MS = 30_000;
+const MOST_KEPT = 10_000;
+
+export class Slices {
+  readonly #deps: SliceDeps;
+  /** Until when a denied slice is not asked for again. */
+  readonly #denied = new Map<string, number>();
+
+  constructor(deps: SliceDeps) {
+    this.#deps = deps;
+  }
+
+  isPast({ tenant, period }: KeyContext): boolean {
+    return period !== periodAt(tenant, this.#deps.clock.now());
+  }
+
+  /** @throws SealdexError `PERIOD_DENIED` for a slice that was denied a moment ago */
+  refuse(keyArn: string, context: KeyContext): void {
+    if ((this.#denied.get(sliceOf(keyArn, context)) ?? 0) > this.#deps.clock.monotonic()) throw deniedPeriod();
+  }
+
+  /**
+   * What a denial of a past period means. Answers `PERIOD_DENIED` when the key works with the current period: asked after
+   * the denial, for what was true before it says nothing.
+   * @throws SealdexError what KMS said of the current period
+   */
+  async verdict(keyArn: string, context: KeyContext): Promise<SealdexError> {
+    const { clock, tryKey } = this.#deps;
+    const { tenant, purpose } = context;
+    await tryKey(keyArn, { tenant, period: periodAt(tenant, clock.now()), purpose });
+    this.#denied.delete(sliceOf(keyArn, context));
+    const [oldest] = this.#denied.keys();
+    if (this.#denied.size >= MOST_KEPT && oldest !== undefined) this.#denied.delete(oldest);
+    this.#denied.set(sliceOf(keyArn, context), clock.monotonic() + FRESH_MS);
+    return deniedPeriod();
+  }
+}
+
+const sliceOf = (keyArn: string, { tenant, period }: KeyContext): string => JSON.stringify([keyArn, tenant, period]);
+
+const deniedPeriod = (): SealdexError =>
+  new SealdexError('PERIOD_DENIED', undefined, { reason: 'AccessDeniedException' });

@@ -1,0 +1,130 @@
+// Heartbeats: each process says every few seconds in Redis that it lives and what it holds; what does not is forgotten.
+// Numbers and tenant names only. Who acts on them is the operator's business.
+import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
+import { repeat, systemClock, withDeadline, type Clock } from '../runtime/clock.ts';
+import { NAME } from '../runtime/names.ts';
+import { ask, redisKeys, type Redis } from '../runtime/redis.ts';
+
+const ROLES = ['worker', 'producer', 'reader'] as const;
+export type Role = (typeof ROLES)[number];
+
+export interface HeartbeatFacts {
+  /** Plaintext data keys in memory. */
+  readonly keys: number;
+  readonly oldestKeyMs: number;
+  /** How long ago KMS last said yes, of the KMS key in use of which that is longest ago. */
+  readonly unaskedMs: number;
+  /** Lines that the audit log could not take since the process started. */
+  readonly auditFailures: number;
+  /** KMS calls by operation since the process started. */
+  readonly kmsCalls: Readonly<Record<string, number>>;
+  /** Tenants of which a data key is in memory; at most 1,000 are named. */
+  readonly tenants: readonly string[];
+}
+
+export interface Heartbeat extends HeartbeatFacts {
+  readonly process: string;
+  readonly role: Role;
+  readonly pid: number;
+  /** Wall clock, milliseconds. */
+  readonly started: number;
+}
+
+export interface Heart {
+  tick(): Promise<void>;
+  /** Takes the process off the list. May be called twice. */
+  stop(): Promise<void>;
+}
+
+const EVERY_MS = 2000;
+const LIFE_MS = 10_000;
+const FORGET_MS = 400;
+const MAX_TENANTS = 1000;
+const MAX_PROCESSES = 1000;
+
+export interface HeartDeps {
+  readonly redis: Redis;
+  readonly queue: string;
+  readonly clock: Clock;
+  readonly role: Role;
+  readonly facts: () => Promise<HeartbeatFacts>;
+}
+
+export function startHeart(deps: HeartDeps): Heart {
+  const { redis, clock } = deps;
+  const keys = redisKeys(deps.queue);
+  const process_ = randomBytes(8).toString('hex');
+  const started = clock.now();
+  let isStopped = false;
+
+  const tick = async (): Promise<void> => {
+    const now = await deps.facts();
+    if (isStopped) return;
+    const tenants = now.tenants.slice(0, MAX_TENANTS);
+    const beat: Heartbeat = { process: process_, role: deps.role, pid: process.pid, started, ...now, tenants };
+    const write = redis
+      .multi()
+      .set(keys.heartbeat(process_), JSON.stringify(beat), 'PX', LIFE_MS)
+      .zadd(keys.heartbeats, clock.now(), process_)
+      .zremrangebyscore(keys.heartbeats, '-inf', String(clock.now() - LIFE_MS))
+      .pexpire(keys.heartbeats, LIFE_MS)
+      .exec();
+    await ask(write);
+  };
+
+  // Without Redis there is nobody to tell; the list forgets this process until the next beat.
+  tick().catch(() => {});
+  const loop = repeat(clock, EVERY_MS, tick);
+
+  const forget = async (): Promise<void> => {
+    // A beat that was sent before is answered before: one connection keeps the order.
+    await redis.multi().del(keys.heartbeat(process_)).zrem(keys.heartbeats, process_).exec();
+  };
+
+  let stopping: Promise<void> | undefined;
+  const stop = async (): Promise<void> => {
+    isStopped = true;
+    // A beat that is under way is not waited for.
+    void loop.stop();
+    // A Redis that does not answer holds no stop up: it forgets by itself.
+    await withDeadline(systemClock, FORGET_MS, forget(), () => new Error('late')).catch(() => {});
+  };
+  return { tick, stop: () => (stopping ??= stop()) };
+}
+
+/** The processes that live, oldest first; at most 1,000. */
+export async function readHeartbeats(redis: Redis, queue: string): Promise<Heartbeat[]> {
+  const keys = redisKeys(queue);
+  const names = await ask(redis.zrange(keys.heartbeats, '0', String(MAX_PROCESSES - 1)));
+  if (names.length === 0) return [];
+  const texts = await ask(redis.mget(names.map((name) => keys.heartbeat(name))));
+  return texts.flatMap(parseBeat).sort((a, b) => a.started - b.started);
+}
+
+/** The latest time that a Date can hold. */
+const LAST_DATE_MS = 8.64e15;
+
+const heartbeat: z.ZodType<Heartbeat> = z.object({
+  process: z.string().regex(/^[0-9a-f]{16}$/),
+  role: z.enum(ROLES),
+  pid: z.int().positive(),
+  started: z.number().nonnegative().max(LAST_DATE_MS),
+  keys: z.int().nonnegative(),
+  oldestKeyMs: z.number().nonnegative(),
+  // Older processes do not tell.
+  unaskedMs: z.number().nonnegative().default(0),
+  auditFailures: z.int().nonnegative().default(0),
+  kmsCalls: z.record(z.string().regex(/^[A-Za-z]{1,64}$/), z.int().nonnegative()),
+  tenants: z.array(z.string().regex(NAME)).max(MAX_TENANTS),
+});
+
+/** What stands in Redis is not trusted: a beat of another shape would spoil the sums, and whoever prints it. */
+function parseBeat(text: string | null): Heartbeat[] {
+  try {
+    const parsed = heartbeat.safeParse(JSON.parse(text ?? 'null'));
+    return parsed.success ? [parsed.data] : [];
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,116 @@
+// The one exporter of depths: a process of the fleet counts every ten seconds, and all of them show what it counted.
+// No query grows with the number of jobs. What a gate is, it is told.
+import { z } from 'zod';
+import type { Clock } from '../runtime/clock.ts';
+import { memoryRatio } from '../queue/backlog/redis-memory-limit.ts';
+import { countParked } from '../queue/parked/parked-counts.ts';
+import type { JobQueue } from '../queue/bull/queues.ts';
+import type { QueueCounts } from '../queue/bull/job-lookup.ts';
+import { ask, type Redis, type RedisKeys } from '../runtime/redis.ts';
+import type { Chore } from './scheduler.ts';
+
+export interface GateOfDepth {
+  readonly id: string;
+  readonly code: string;
+  /** Not while its jobs are being released. */
+  readonly isShut: boolean;
+}
+
+export interface DepthsDeps {
+  readonly redis: Redis;
+  readonly keys: RedisKeys;
+  readonly clock: Clock;
+  readonly queue: Pick<JobQueue, 'counts' | 'letters'>;
+  /** The gates that are not open. */
+  readonly gates: () => readonly GateOfDepth[];
+}
+
+const depths = z.object({
+  /** By queue: waiting, active, delayed, dead. */
+  jobs: z.record(z.string(), z.record(z.string(), z.number())),
+  parked: z.number(),
+  oldestParkedSeconds: z.number(),
+  gatesShut: z.record(z.string(), z.number()),
+  deadByCode: z.record(z.string(), z.number()),
+  /** Used part of Redis' memory; 0 when it has no limit. */
+  redisMemoryRatio: z.number(),
+});
+
+export type Depths = z.infer<typeof depths>;
+
+const NONE: Depths = {
+  jobs: {},
+  parked: 0,
+  oldestParkedSeconds: 0,
+  gatesShut: {},
+  deadByCode: {},
+  redisMemoryRatio: 0,
+};
+
+const EVERY_MS = 10_000;
+const LIFE_MS = 60_000;
+
+/** More gates than this are not asked one by one. */
+const MOST_GATES = 1000;
+
+export const depthsChore = (deps: DepthsDeps): Chore => ({
+  name: 'depths',
+  everyMs: EVERY_MS,
+  async run() {
+    const text = JSON.stringify(await count(deps));
+    await ask(deps.redis.set(deps.keys.depths, text, 'PX', LIFE_MS));
+  },
+});
+
+async function count({ redis, keys, clock, queue, gates }: DepthsDeps): Promise<Depths> {
+  const notOpen = gates();
+  const [counts, parked, letters, redisMemoryRatio] = await Promise.all([
+    queue.counts(),
+    countParked(
+      redis,
+      keys,
+      notOpen.slice(0, MOST_GATES).map(({ id }) => id),
+    ),
+    queue.letters.counts(),
+    memoryRatio(redis),
+  ]);
+  const oldest = Math.min(...parked.map((each) => each.oldest ?? Infinity), clock.now());
+  return {
+    jobs: { index: statesOf(counts.index), upload: statesOf(counts.upload) },
+    parked: parked.reduce((sum, { jobs }) => sum + jobs, 0),
+    oldestParkedSeconds: Math.max(0, clock.now() - oldest) / 1000,
+    gatesShut: sumBy(
+      notOpen.filter(({ isShut }) => isShut),
+      ({ code }) => [code, 1],
+    ),
+    deadByCode: sumBy(letters, ({ code, letters: count }) => [code, count]),
+    redisMemoryRatio,
+  };
+}
+
+const statesOf = ({ waiting, active, delayed, dead }: QueueCounts): Record<string, number> => ({
+  waiting,
+  active,
+  delayed,
+  dead,
+});
+
+function sumBy<T>(items: readonly T[], of: (item: T) => readonly [string, number]): Record<string, number> {
+  const sums = new Map<string, number>();
+  for (const [name, value] of items.map(of)) sums.set(name, (sums.get(name) ?? 0) + value);
+  return Object.fromEntries(sums);
+}
+
+/** What was counted last; nothing when that is too long ago. Asked once for all who ask at the same time. */
+export function depthsReader(redis: Redis, keys: RedisKeys): () => Promise<Depths> {
+  let reading: Promise<Depths> | undefined;
+  const read = async (): Promise<Depths> => {
+    try {
+      const parsed = depths.safeParse(JSON.parse((await ask(redis.get(keys.depths))) ?? 'null'));
+      return parsed.success ? parsed.data : NONE;
+    } catch {
+      return NONE;
+    }
+  };
+  return () => (reading ??= read().finally(() => (reading = undefined)));
+}

@@ -1,0 +1,41 @@
+// The moves chore: goes over all tenants, so that no move of a tenant's objects to its current KMS key ends because Redis has lost
+// its jobs, or because whoever changed the key died. One request to S3 a tenant, one after the other.
+import { SealdexError, type Code } from '../runtime/errors.ts';
+import { faultOf, type Log } from '../runtime/log.ts';
+import type { Store } from '../store/s3/s3-store.ts';
+import { listTenantNames } from '../store/tenants.ts';
+import type { Chore } from './scheduler.ts';
+
+export interface MovesDeps {
+  readonly store: Store;
+  readonly log: Log;
+  /** Begins the tenant's move, or lets it go on, if it has to move and does not. Answers whether that was so. */
+  readonly mend: (tenant: string) => Promise<boolean>;
+}
+
+const HOUR_MS = 3_600_000;
+
+/** One tenant's own: the others come all the same, and this one within an hour. */
+const ITS_OWN: ReadonlySet<Code> = new Set(['TENANT_UNKNOWN', 'PLATFORM_TENANTS', 'TENANT_BACKLOG_FULL']);
+
+export function movesChore({ store, log, mend }: MovesDeps): Chore {
+  async function isMended(tenant: string): Promise<boolean> {
+    try {
+      return await mend(tenant);
+    } catch (error) {
+      if (!(error instanceof SealdexError && ITS_OWN.has(error.code))) throw error;
+      log.warn({ tenant, ...faultOf(error) }, 'whether the objects of a tenant move could not be seen to');
+      return false;
+    }
+  }
+  return {
+    name: 'moves',
+    everyMs: HOUR_MS,
+    async run(signal) {
+      for await (const tenant of listTenantNames(store)) {
+        signal.throwIfAborted();
+        if (await isMended(tenant)) log.warn({ tenant }, 'the objects of a tenant had stopped moving: they go on');
+      }
+    },
+  };
+}

@@ -1,0 +1,157 @@
+// A tenant leaves: it is marked, its keys are shut out, everything of it is removed, and when nobody can have known it any
+// more, removed again until a whole pass finds nothing. Killed anywhere, it goes on when it is begun anew.
+import { sleep, type Clock } from '../runtime/clock.ts';
+import { platformArns, type Config } from '../runtime/config.ts';
+import { SealdexError } from '../runtime/errors.ts';
+import { checkName } from '../runtime/names.ts';
+import type { Gates } from '../parking/gate.ts';
+import { shutByWord } from '../parking/operator-stop.ts';
+import { checkClock } from '../runtime/redis.ts';
+import type { Store } from '../store/s3/s3-store.ts';
+import { SETTLED_MS, type TenantFile, type Tenants } from '../tenants/tenants.ts';
+import {
+  KINDS,
+  nothingFound,
+  totalOf,
+  UNKNOWN_TO_STORE,
+  type Counts,
+  type Found,
+  type Hidden,
+} from './object-counts.ts';
+import { removeFromRedis, type KeyspaceDeps } from './keyspace.ts';
+import { removeObjects, type PassOptions } from './objects.ts';
+
+export interface DeleteDeps extends KeyspaceDeps {
+  readonly config: Pick<Config, 'queue' | 'platformKeyArn' | 'platformFormerKeyArns' | 'probeMaxMs'>;
+  readonly store: Store;
+  readonly tenants: Tenants;
+  readonly gates: Gates;
+  readonly clock: Clock;
+}
+
+/** Passes after the wait: the second finds nothing, unless jobs were in work. */
+const ROUNDS = 10;
+const ROUND_MS = 2000;
+
+export type LeavingStep =
+  | { readonly step: 'marked'; readonly at: number }
+  | { readonly step: 'shut' | 'swept' | 'waited' }
+  | { readonly step: 'waiting'; readonly until: number }
+  | { readonly step: 'pass'; readonly found: number };
+
+export interface DeleteOptions {
+  /** Who deletes it, as AWS names them. */
+  readonly operator?: string;
+  /** Ends it between two moves, with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+  readonly onStep?: (step: LeavingStep) => void;
+  /** What was removed so far, in all. */
+  readonly onProgress?: (removed: Counts) => void;
+}
+
+export interface Left {
+  readonly tenant: string;
+  readonly removed: Counts;
+  /** After the last pass; 0 unless something kept coming, or could not be removed. */
+  readonly left: number;
+  readonly leftByKind: Counts & { readonly busy: number };
+  /** What S3 did not let us look for, and its word for it. */
+  readonly unseen: Readonly<Partial<Record<Hidden, string>>>;
+  /** Of that, what there may be still. Unless it is empty, `left` proves nothing. */
+  readonly mayRemain: readonly Hidden[];
+}
+
+/** What there is of a tenant; nothing is touched. @throws SealdexError `TENANT_UNKNOWN`, `REDIS_FAILED`, `STORE_FAILED` */
+export async function countTenant(deps: DeleteDeps, tenant: string, signal?: AbortSignal): Promise<Left> {
+  await deps.tenants.show(checkName(tenant, 'tenant'));
+  const found = await pass(deps, tenant, { isDry: true, keepsGates: false, signal });
+  return leftOf(tenant, nothingFound().counts, found);
+}
+
+/** @throws SealdexError `TENANT_UNKNOWN`, `CLOCK_SKEW`, `REDIS_FAILED`, `STORE_FAILED`: begin it again */
+export async function deleteTenant(deps: DeleteDeps, tenant: string, options: DeleteOptions = {}): Promise<Left> {
+  const { clock, tenants } = deps;
+  const { signal, onStep = () => {} } = options;
+  // The mark is compared with another process's clock when the deletion goes on there.
+  await checkClock(deps.redis, deps.clock);
+  const by = options.operator === undefined ? {} : { operator: options.operator };
+  const { file } = await tenants.put(checkName(tenant, 'tenant'), { deleted: { at: clock.now(), ...by } });
+  const at = file.deleted?.at ?? clock.now();
+  onStep({ step: 'marked', at });
+  const total = nothingFound();
+  const through = async (keepsGates: boolean): Promise<Found> => {
+    const onProgress = ({ counts }: Found): void => options.onProgress?.(added(total.counts, counts));
+    const found = await pass(deps, tenant, { isDry: false, keepsGates, signal, onProgress });
+    Object.assign(total.counts, added(total.counts, found.counts));
+    return found;
+  };
+  const waitMs = Math.min(at + SETTLED_MS - clock.now(), SETTLED_MS);
+  if (waitMs > 0) {
+    await shutKeys(deps, file);
+    onStep({ step: 'shut' });
+    await through(true);
+    onStep({ step: 'swept' });
+    onStep({ step: 'waiting', until: clock.now() + waitMs });
+    await sleep(clock, waitMs, signal);
+    onStep({ step: 'waited' });
+  }
+  for (let round = 0; ; round++) {
+    if (round > 0) await sleep(clock, ROUND_MS, signal);
+    const found = await through(false);
+    onStep({ step: 'pass', found: totalOf(found) });
+    if (totalOf(found) === 0) return leftOf(tenant, total.counts, found);
+    if (round + 1 < ROUNDS) continue;
+    return leftOf(tenant, total.counts, await pass(deps, tenant, { isDry: true, keepsGates: false, signal }));
+  }
+}
+
+async function pass(
+  deps: DeleteDeps,
+  tenant: string,
+  options: PassOptions & { readonly keepsGates: boolean },
+): Promise<Found> {
+  const found = nothingFound();
+  // Jobs first: they name what is in intake.
+  await removeFromRedis(deps, tenant, found, options);
+  await removeObjects(deps.store, deps.config.queue, tenant, found, options);
+  return found;
+}
+
+const GATE_ROUNDS = 5;
+
+/**
+ * Shuts the gates of all its KMS keys: every process wipes its data keys at once, and one that still knows the tenant begins
+ * nothing. A probe that meets a tenant that is gone would open them; it comes after the wait, as far as it may be put off.
+ */
+async function shutKeys({ gates, clock, config }: DeleteDeps, file: TenantFile): Promise<void> {
+  const { tenant, kmsKeyArn, formerKeyArns } = file;
+  const current = kmsKeyArn ?? config.platformKeyArn;
+  // Under those waits what came while its own key was shut.
+  const platform = platformArns(config);
+  const now = clock.now();
+  const nextProbe = now + Math.min(SETTLED_MS, 2 * config.probeMaxMs);
+  const word = { code: 'TENANT_PAUSED', since: file.deleted?.at ?? now, note: 'the tenant was deleted' } as const;
+  for (const keyArn of new Set([current, ...formerKeyArns, ...platform])) {
+    const place = { tenant, keyArn, wasCurrent: keyArn === current };
+    for (let round = 0; ; round++) {
+      const gate = await gates.read(tenant, keyArn);
+      if (await gates.change(gate.epoch, shutByWord(gate, place, word, now, nextProbe))) break;
+      if (round === GATE_ROUNDS) throw new SealdexError('TENANT_CHANGED');
+    }
+  }
+}
+
+function added(one: Counts, other: Counts): Counts {
+  const sum = { ...one };
+  for (const kind of KINDS) sum[kind] += other[kind];
+  return sum;
+}
+
+const leftOf = (tenant: string, removed: Counts, found: Found): Left => ({
+  tenant,
+  removed: { ...removed },
+  left: totalOf(found),
+  leftByKind: { ...found.counts, busy: found.busy },
+  unseen: Object.fromEntries(found.unseen),
+  mayRemain: [...found.unseen].filter(([, reason]) => reason !== UNKNOWN_TO_STORE).map(([what]) => what),
+});

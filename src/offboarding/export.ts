@@ -1,0 +1,160 @@
+// Writes all objects of a tenant into a folder, as they are: ciphertext, for which no key is needed and no gate is asked.
+// Files come into their place whole; killed anywhere, the next run fetches only what is not there or has changed.
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Clock } from '../runtime/clock.ts';
+import { platformArns, type Config } from '../runtime/config.ts';
+import { checkName } from '../runtime/names.ts';
+import { stateOf } from '../store/revisions.ts';
+import type { ListedObject, Store } from '../store/s3/s3-store.ts';
+import type { Tenants } from '../tenants/tenants.ts';
+import { exportNote, type Waiting } from './export-note.ts';
+import { fileOf, saveBody, sha256Of } from './files.ts';
+import { claim } from './folder.ts';
+import { lockFolder } from './lock.ts';
+import { openManifest, type ManifestLine } from './manifest.ts';
+import { countDocumentJobs, type KeyspaceDeps } from './keyspace.ts';
+import { namedKeys } from './named-keys.ts';
+import { prefixOf, type Folder } from './objects.ts';
+
+export interface ExportDeps extends KeyspaceDeps {
+  readonly store: Store;
+  readonly tenants: Pick<Tenants, 'show'>;
+  readonly clock: Clock;
+  readonly config: Pick<Config, 'queue' | 'platformKeyArn' | 'platformFormerKeyArns'>;
+}
+
+export interface Exported {
+  readonly tenant: string;
+  readonly documents: number;
+  readonly originals: number;
+  readonly deletions: number;
+  /** Of the files. */
+  readonly bytes: number;
+  /** Of the objects: fetched now, and there already. */
+  readonly fetched: number;
+  readonly kept: number;
+  /** KMS keys that the files are under: those that the tenant has or had, and the operator's. */
+  readonly kmsKeyArns: readonly string[];
+  /** Files under a key that was never the tenant's, or that are no messages: somebody else has put them there. */
+  readonly strangers: number;
+  readonly waiting: Waiting;
+}
+
+export interface ExportOptions {
+  /** Ends it, with the signal's reason; the next run goes on. */
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+const STORED = ['documents', 'originals'] as const;
+const AT_ONCE = 16;
+const NOTE = 'README.txt';
+
+/**
+ * @throws SealdexError `TENANT_UNKNOWN`, `DOCUMENT_INVALID` with field `dir` for a folder with other things or links in it
+ * or that another run writes into, `STORE_FAILED`; and the errors of Node's file system
+ */
+export async function exportTenant(
+  deps: ExportDeps,
+  tenant: string,
+  dir: string,
+  { signal, onProgress = () => {} }: ExportOptions = {},
+): Promise<Exported> {
+  const { store, tenants, clock, config } = deps;
+  await tenants.show(checkName(tenant, 'tenant'));
+  await claim(dir, tenant);
+  await using _ = await lockFolder(dir);
+  // Before the objects: what ends meanwhile is then rather counted and there than neither.
+  const waiting: Waiting = {
+    ...(await countDocumentJobs(deps, tenant, signal)),
+    intake: await countObjects(store, ['intake'], tenant, signal),
+  };
+  const total = await countObjects(store, STORED, tenant, signal);
+  const manifest = await openManifest(dir);
+  const counts = { documents: 0, originals: 0, deletions: 0, bytes: 0, fetched: 0, kept: 0 };
+  const keys = namedKeys();
+  let done = 0;
+  for (const folder of STORED) {
+    for await (const page of pagesOf(store, prefixOf(folder, tenant), signal)) {
+      for (let from = 0; from < page.length; from += AT_ONCE) {
+        const batch = page.slice(from, from + AT_ONCE);
+        const ends = await Promise.all(batch.map((listed) => exportOne(listed, manifest.take(listed.key))));
+        const lines = ends.filter((end) => end !== undefined);
+        await manifest.write(lines);
+        for (const { deleted, bytes, kmsKeyArn } of lines) {
+          counts[deleted ? 'deletions' : folder] += 1;
+          counts.bytes += deleted ? 0 : bytes;
+          if (!deleted) keys.add(kmsKeyArn);
+        }
+        onProgress((done += batch.length), Math.max(total, done));
+      }
+    }
+  }
+  for (const { file } of await manifest.finish()) if (file !== undefined) await removeFile(dir, tenant, file);
+  const told = keys.told(await tenants.show(tenant), platformArns(config));
+  const note = exportNote({ tenant, at: new Date(clock.now()), ...counts, ...told, waiting });
+  await writeFile(join(dir, NOTE), note);
+  const kmsKeyArns = [...told.ownArns, ...told.platformArns].toSorted();
+  return { tenant, ...counts, kmsKeyArns, strangers: told.strangers, waiting };
+
+  /** Undefined for an object that has gone since it was listed. */
+  async function exportOne(listed: ListedObject, known: ManifestLine | undefined): Promise<ManifestLine | undefined> {
+    if (known && (await isThere(dir, listed, known))) {
+      counts.kept += 1;
+      return known;
+    }
+    const stored = await store.get(listed.key, { signal });
+    if (!stored) {
+      if (known?.file !== undefined) await removeFile(dir, tenant, known.file);
+      return undefined;
+    }
+    const { revision, isDeleted } = stateOf(stored);
+    const facts = { key: listed.key, revision, etag: bare(stored.etag) };
+    counts.fetched += 1;
+    if (isDeleted) {
+      stored.discard();
+      if (known?.file !== undefined) await removeFile(dir, tenant, known.file);
+      return { ...facts, deleted: true, bytes: 0 };
+    }
+    const file = fileOf(listed.key, tenant);
+    const { sha256, kmsKeyArn } = await saveBody(stored, join(dir, file));
+    return { ...facts, file, bytes: stored.bytes, sha256, ...(kmsKeyArn === undefined ? {} : { kmsKeyArn }) };
+  }
+}
+
+/** ETags come with quotes. */
+const bare = (etag: string): string => etag.replaceAll('"', '');
+
+/** The same object, and its file as it was written: who was cut off by a power failure may have lost its bytes. */
+async function isThere(dir: string, listed: ListedObject, known: ManifestLine): Promise<boolean> {
+  if (known.etag !== bare(listed.etag)) return false;
+  if (known.deleted || known.file === undefined) return known.deleted === true;
+  return known.bytes === listed.bytes && (await sha256Of(join(dir, known.file))) === known.sha256;
+}
+
+/** Only what could be a file of ours: the manifest lies where others may write. */
+async function removeFile(dir: string, tenant: string, file: string): Promise<void> {
+  if (fileOf(file, tenant) === file || /^other\/[0-9a-f]{64}$/.test(file)) await rm(join(dir, file), { force: true });
+}
+
+async function* pagesOf(store: Store, prefix: string, signal?: AbortSignal): AsyncGenerator<ListedObject[]> {
+  let after: string | undefined;
+  do {
+    const page = await store.list(prefix, { signal, ...(after === undefined ? {} : { after }) });
+    yield page.objects;
+    after = page.next;
+  } while (after !== undefined);
+}
+
+async function countObjects(
+  store: Store,
+  folders: readonly Folder[],
+  tenant: string,
+  signal?: AbortSignal,
+): Promise<number> {
+  let count = 0;
+  for (const folder of folders)
+    for await (const page of pagesOf(store, prefixOf(folder, tenant), signal)) count += page.length;
+  return count;
+}

@@ -1,0 +1,65 @@
+// The files of an export: what an object's is called, and how its bytes come into it. Knows nothing of tenants' keys.
+import { createHash } from 'node:crypto';
+import { constants } from 'node:fs';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { PEEK_BYTES, peekKeyArn } from '../envelope/peek.ts';
+import { SealdexError } from '../runtime/errors.ts';
+import { NAME } from '../runtime/names.ts';
+import { isKeyArn } from '../runtime/settings.ts';
+import type { StoredObject } from '../store/s3/s3-store.ts';
+
+/** The object's key, or a name that is safe for what is not called as we call things. */
+export function fileOf(key: string, tenant: string): string {
+  const [folder = '', owner, corpus = '', object = '', ...more] = key.split('/');
+  const isOurs =
+    ['documents', 'originals'].includes(folder) &&
+    owner === tenant &&
+    NAME.test(corpus) &&
+    /^[0-9a-f]{64}$/.test(object) &&
+    more.length === 0;
+  return isOurs ? key : `other/${createHash('sha256').update(key).digest('hex')}`;
+}
+
+/** Written beside, and put in its place when it is whole. @throws SealdexError `STORE_FAILED` */
+export async function saveBody(
+  stored: StoredObject,
+  path: string,
+): Promise<{ sha256: string; kmsKeyArn: string | undefined }> {
+  const hash = createHash('sha256');
+  let start: Buffer = Buffer.alloc(0);
+  let written = 0;
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await rm(`${path}.part`, { force: true });
+    // A new file, and not what a link that was put there leads to.
+    await using file = await open(`${path}.part`, 'wx', 0o600);
+    for await (const chunk of stored.body) {
+      if (start.length < PEEK_BYTES) start = Buffer.concat([start, chunk.subarray(0, PEEK_BYTES - start.length)]);
+      hash.update(chunk);
+      await file.writeFile(chunk);
+      written += chunk.length;
+    }
+  } catch (error) {
+    stored.discard();
+    throw error;
+  }
+  if (written !== stored.bytes) throw new SealdexError('STORE_FAILED', undefined, { reason: 'LengthMismatch' });
+  await rename(`${path}.part`, path);
+  const named = peekKeyArn(start);
+  // Who may write to the bucket may write anything there, and it is told to people and to their shells.
+  const kmsKeyArn = named !== undefined && isKeyArn(named) ? named : undefined;
+  return { sha256: hash.digest('hex'), kmsKeyArn };
+}
+
+/** Undefined when it cannot be read, or is a link. */
+export async function sha256Of(path: string): Promise<string | undefined> {
+  try {
+    const hash = createHash('sha256');
+    await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    for await (const chunk of file.createReadStream()) hash.update(chunk as Buffer);
+    return hash.digest('hex');
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,95 @@
+// What Redis has of a tenant that leaves, found by walking through all keys of the installation queue: entries of its jobs, and
+// keys that name it. Values that name it are forgotten by the rooms that they are of.
+import { forgetGates } from '../parking/delete-gates.ts';
+import { removeTenantJob, tenantJobs } from '../queue/bull/tenant-jobs.ts';
+import { forgetInQueues } from '../queue/bull/tenant-state.ts';
+import { ask, keysNaming, type Redis, type RedisKeys } from '../runtime/redis.ts';
+import { forgetInSweeps } from '../maintenance/delete-sweep-state.ts';
+import type { Found } from './object-counts.ts';
+import type { PassOptions } from './objects.ts';
+
+export interface KeyspaceDeps {
+  readonly redis: Redis;
+  readonly keys: RedisKeys;
+  readonly config: { readonly queue: string };
+}
+
+const SCANNED = 1000;
+const AT_ONCE = 50;
+
+/** With `keepsGates`, what is shut stays shut. @throws SealdexError `REDIS_FAILED` */
+export async function removeFromRedis(
+  deps: KeyspaceDeps,
+  tenant: string,
+  found: Found,
+  options: PassOptions & { readonly keepsGates: boolean },
+): Promise<void> {
+  const { redis, keys, config } = deps;
+  const { isDry, keepsGates, signal } = options;
+  const naming = keysNaming(config.queue, tenant).map(patternOf);
+  for await (const names of pagesOf(deps, signal)) {
+    await removeJobs(deps, tenant, names, found, options);
+    const own = names.filter((name) => naming.some((pattern) => pattern.test(name)));
+    found.counts.traces += own.length === 0 || isDry ? own.length : await ask(redis.unlink(...own));
+  }
+  found.counts.traces += await forgetInQueues(redis, keys, tenant, isDry);
+  found.counts.traces += await forgetInSweeps(redis, keys, tenant, isDry);
+  if (!keepsGates) found.counts.traces += await forgetGates(redis, keys, tenant, isDry);
+}
+
+/** Jobs of the tenant for a document, and how many of them are dead letters. @throws SealdexError `REDIS_FAILED` */
+export async function countDocumentJobs(
+  deps: KeyspaceDeps,
+  tenant: string,
+  signal?: AbortSignal,
+): Promise<{ jobs: number; letters: number }> {
+  const { redis, keys } = deps;
+  const counts = { jobs: 0, letters: 0 };
+  for await (const names of pagesOf(deps, signal)) {
+    const jobs = (await tenantJobs(redis, keys, tenant, names)).filter(({ kind }) => kind !== 'reencrypt');
+    for (let from = 0; from < jobs.length; from += AT_ONCE) {
+      const batch = jobs.slice(from, from + AT_ONCE);
+      for (const end of await Promise.all(batch.map((job) => removeTenantJob(redis, keys, job, true))))
+        if (end !== 'gone') counts[end === 'letter' ? 'letters' : 'jobs'] += 1;
+    }
+  }
+  return counts;
+}
+
+/** Names of all keys of the installation queue; one may come twice, in two pages. */
+async function* pagesOf({ redis, keys }: KeyspaceDeps, signal: AbortSignal | undefined): AsyncGenerator<string[]> {
+  let cursor = '0';
+  do {
+    signal?.throwIfAborted();
+    const [next, page] = await ask(redis.scan(cursor, 'MATCH', `${keys.prefix}:*`, 'COUNT', SCANNED));
+    yield [...new Set(page)];
+    cursor = next;
+  } while (cursor !== '0');
+}
+
+async function removeJobs(
+  { redis, keys }: KeyspaceDeps,
+  tenant: string,
+  names: readonly string[],
+  found: Found,
+  { isDry, signal, onProgress }: PassOptions,
+): Promise<void> {
+  const jobs = await tenantJobs(redis, keys, tenant, names);
+  for (let from = 0; from < jobs.length; from += AT_ONCE) {
+    signal?.throwIfAborted();
+    const batch = jobs.slice(from, from + AT_ONCE);
+    for (const end of await Promise.all(batch.map((job) => removeTenantJob(redis, keys, job, isDry)))) {
+      if (end === 'busy') found.busy += 1;
+      else if (end !== 'gone') found.counts[end === 'job' ? 'jobs' : 'letters'] += 1;
+    }
+    onProgress?.(found);
+  }
+}
+
+const patternOf = (name: string): RegExp =>
+  new RegExp(
+    `^${name
+      .split('*')
+      .map((text) => text.replaceAll(/[.*+?^$(){}|[\]\\]/g, '\\$&'))
+      .join('.*')}$`,
+  );

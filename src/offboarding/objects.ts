@@ -1,0 +1,135 @@
+// Objects of a tenant that leaves: all under its own prefixes, with older versions and unfinished uploads. A prefix ends with a
+// slash, or is a whole key, so a tenant whose name begins alike is another one.
+import { SealdexError } from '../runtime/errors.ts';
+import { checkName } from '../runtime/names.ts';
+import { isRefusal } from '../store/s3/s3-error-mapping.ts';
+import { reencryptedKey } from '../store/reencrypted.ts';
+import type { Store } from '../store/s3/s3-store.ts';
+import { ENCRYPTED_PREFIXES } from '../store/tenant-objects.ts';
+import { UNKNOWN_TO_STORE, type Found, type Hidden } from './object-counts.ts';
+
+export type Folder = (typeof ENCRYPTED_PREFIXES)[number];
+
+export const prefixOf = (folder: Folder, tenant: string): string => `${folder}/${checkName(tenant, 'tenant')}/`;
+
+interface Place {
+  readonly prefix: string;
+  /** What its objects count as. */
+  readonly kind: Folder | 'traces';
+}
+
+const placesOf = (queue: string, tenant: string): Place[] => [
+  ...ENCRYPTED_PREFIXES.map((kind) => ({ prefix: prefixOf(kind, tenant), kind })),
+  { prefix: reencryptedKey(queue, tenant), kind: 'traces' },
+];
+
+export interface PassOptions {
+  /** Counts and removes nothing. */
+  readonly isDry: boolean;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((found: Found) => void) | undefined;
+}
+
+const AT_ONCE = 32;
+
+/** @throws SealdexError `STORE_FAILED` when S3 cannot list, or removes nothing at all of what was listed */
+export async function removeObjects(
+  store: Store,
+  queue: string,
+  tenant: string,
+  found: Found,
+  options: PassOptions,
+): Promise<void> {
+  for (const place of placesOf(queue, tenant)) {
+    await where(found, 'versions', () => versionsUnder(store, place, found, options));
+    // Where versions cannot be seen, what is current can; elsewhere this finds what came in between.
+    if (!options.isDry || found.unseen.has('versions')) await objectsUnder(store, place, found, options);
+    await where(found, 'uploads', () => uploadsUnder(store, place, found, options));
+  }
+}
+
+/** A store that knows nothing of them, or does not let us look. */
+async function where(found: Found, what: Hidden, work: () => Promise<void>): Promise<void> {
+  if (found.unseen.has(what)) return;
+  try {
+    await work();
+  } catch (error) {
+    if (!isRefusal(error) && !(error instanceof SealdexError && error.reason === UNKNOWN_TO_STORE)) throw error;
+    found.unseen.set(what, error.reason ?? 'Refused');
+  }
+}
+
+async function versionsUnder(store: Store, { prefix, kind }: Place, found: Found, options: PassOptions) {
+  const { signal } = options;
+  let after: Awaited<ReturnType<Store['listVersions']>>['next'];
+  do {
+    const page = await store.listVersions(prefix, { after, signal });
+    await removeAll(
+      page.versions,
+      found,
+      options,
+      (version) => store.removeVersion(version, signal),
+      ({ isCurrent }) => {
+        found.counts[isCurrent ? kind : 'versions'] += 1;
+      },
+    );
+    after = page.next;
+  } while (after !== undefined);
+}
+
+async function objectsUnder(store: Store, { prefix, kind }: Place, found: Found, options: PassOptions) {
+  const { signal } = options;
+  let after: string | undefined;
+  do {
+    const page = await store.list(prefix, { signal, ...(after === undefined ? {} : { after }) });
+    await removeAll(
+      page.objects,
+      found,
+      options,
+      ({ key }) => store.remove(key, { signal }),
+      () => {
+        found.counts[kind] += 1;
+      },
+    );
+    after = page.next;
+  } while (after !== undefined);
+}
+
+async function uploadsUnder(store: Store, { prefix }: Place, found: Found, options: PassOptions) {
+  const { signal } = options;
+  let after: Awaited<ReturnType<Store['listUploads']>>['next'];
+  do {
+    const page = await store.listUploads(prefix, { after, signal });
+    await removeAll(
+      page.uploads,
+      found,
+      options,
+      (upload) => store.abortUpload(upload, signal),
+      () => {
+        found.counts.uploads += 1;
+      },
+    );
+    after = page.next;
+  } while (after !== undefined);
+}
+
+async function removeAll<T>(
+  items: readonly T[],
+  found: Found,
+  { isDry, signal, onProgress }: PassOptions,
+  remove: (item: T) => Promise<unknown>,
+  count: (item: T) => void,
+): Promise<void> {
+  for (let from = 0; from < items.length; from += AT_ONCE) {
+    signal?.throwIfAborted();
+    const batch = items.slice(from, from + AT_ONCE);
+    const ends = isDry ? [] : await Promise.allSettled(batch.map(remove));
+    signal?.throwIfAborted();
+    const refused = ends.filter((end) => end.status === 'rejected');
+    // Some may fail, and are met again; when all do, S3 is away, or we may not.
+    if (refused.length === batch.length && refused[0]) throw refused[0].reason;
+    for (const [at, item] of batch.entries()) if (ends[at]?.status !== 'rejected') count(item);
+    found.refused += refused.length;
+    onProgress?.(found);
+  }
+}

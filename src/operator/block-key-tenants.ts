@@ -1,0 +1,71 @@
+// A KMS key is blocked for all tenants that have or had it, those that get it at that moment included.
+// What a block is, is words.ts' business.
+import { SealdexError } from '../runtime/errors.ts';
+import { takeKeyLease, type KeyLeaseDeps } from './key-lease.ts';
+import { tenantsOf, type OwnersDeps } from './key-tenants.ts';
+import { block, type GateChange, type WordDeps } from './stops.ts';
+
+export type BlockOwnersDeps = WordDeps & OwnersDeps & KeyLeaseDeps;
+
+/** What became of it for one tenant: blocked, or why not. */
+export interface OwnerBlocked {
+  readonly tenant: string;
+  readonly change?: GateChange;
+  readonly error?: SealdexError;
+}
+
+/** So long it waits for somebody who attaches the key at this moment. */
+const WAIT_MS = 20_000;
+
+/**
+ * Blocks what is known at once, and looks again once nobody attaches the key any more.
+ * @throws SealdexError `TENANT_CHANGED` after all that was blocked, when a tenant may have got the key meanwhile
+ */
+export async function* blockOwners(
+  deps: BlockOwnersDeps,
+  keyArn: string,
+  reason: string,
+): AsyncGenerator<OwnerBlocked> {
+  const met = new Set<string>();
+  let lease = await takeKeyLease(deps, keyArn).catch(() => undefined);
+  // A walk goes on without it: who lost it finds that at the end.
+  const goOn = async (): Promise<void> => void (await lease?.renew().catch(() => false));
+  try {
+    const isAlone = lease !== undefined;
+    yield* walk(deps, keyArn, reason, met, goOn);
+    if (!isAlone) {
+      lease = await takeKeyLease(deps, keyArn, WAIT_MS);
+      if (lease) yield* walk(deps, keyArn, reason, met, goOn);
+    }
+    if (await lease?.renew()) return;
+  } finally {
+    await lease?.free();
+  }
+  throw new SealdexError(
+    'TENANT_CHANGED',
+    `The KMS key ${keyArn} is blocked for the tenants that are named, but somebody else was attaching or blocking it meanwhile: block it once more.`,
+  );
+}
+
+async function* walk(
+  deps: BlockOwnersDeps,
+  keyArn: string,
+  reason: string,
+  met: Set<string>,
+  goOn: () => Promise<void>,
+): AsyncGenerator<OwnerBlocked> {
+  for await (const { tenant, error, deleted } of tenantsOf(deps, keyArn, goOn)) {
+    if (deleted || met.has(tenant)) continue;
+    met.add(tenant);
+    yield error ? { tenant, error } : await blockOne(deps, tenant, keyArn, reason);
+  }
+}
+
+async function blockOne(deps: BlockOwnersDeps, tenant: string, keyArn: string, reason: string): Promise<OwnerBlocked> {
+  try {
+    return { tenant, change: await block(deps, tenant, keyArn, reason) };
+  } catch (error) {
+    if (error instanceof SealdexError) return { tenant, error };
+    throw error;
+  }
+}

@@ -1,0 +1,116 @@
+// Who ends each reason for parking, and by which call: a table, and how a gate finds its row.
+// Data alone; nothing here looks at a gate or calls anything.
+import type { Code } from '../runtime/errors.ts';
+
+type WhoActs = 'tenant' | 'operator' | 'nobody';
+
+export interface Remedy {
+  readonly whoActs: WhoActs;
+  /** One sentence: what there is to know beside the commands. */
+  readonly says: string;
+  /** What they would type; words in capitals that are not filled in are theirs to know. */
+  readonly commands: readonly string[];
+}
+
+/** The codes that a gate may have. */
+type GateCode =
+  | 'KEY_DISABLED'
+  | 'KEY_PENDING_DELETION'
+  | 'KEY_PENDING_IMPORT'
+  | 'KEY_UNAVAILABLE'
+  | 'KEY_DENIED'
+  | 'KEY_NOT_FOUND'
+  | 'KEY_BLOCKED'
+  | 'TENANT_PAUSED'
+  | 'KEY_DESTROYED';
+
+const row = (whoActs: WhoActs, says: string, ...commands: string[]): Remedy =>
+  Object.freeze({ whoActs, says, commands: Object.freeze(commands) });
+
+/** `{key}`, `{region}` and `{tenant}` stand for those of the gate. */
+export const REMEDIES: Readonly<Record<GateCode, Remedy>> = Object.freeze({
+  KEY_DISABLED: row(
+    'tenant',
+    'The jobs go on by themselves once the key is enabled.',
+    'aws kms enable-key --key-id {key} --region {region}',
+  ),
+  KEY_PENDING_DELETION: row(
+    'tenant',
+    'A cancelled deletion leaves the key disabled, so both calls are needed.',
+    'aws kms cancel-key-deletion --key-id {key} --region {region}',
+    'aws kms enable-key --key-id {key} --region {region}',
+  ),
+  KEY_PENDING_IMPORT: row(
+    'tenant',
+    'It must be the same key material as before, encrypted for the import.',
+    'aws kms get-parameters-for-import --key-id {key} --region {region} --wrapping-algorithm RSAES_OAEP_SHA_256 --wrapping-key-spec RSA_4096',
+    'aws kms import-key-material --key-id {key} --region {region} --encrypted-key-material fileb://MATERIAL --import-token fileb://TOKEN --expiration-model KEY_MATERIAL_DOES_NOT_EXPIRE',
+  ),
+  KEY_UNAVAILABLE: row(
+    'tenant',
+    'The key store that holds the key must be connected and reachable.',
+    'aws kms describe-key --key-id {key} --region {region} --query KeyMetadata.CustomKeyStoreId',
+    'aws kms connect-custom-key-store --custom-key-store-id STORE --region {region}',
+  ),
+  KEY_DENIED: row(
+    'tenant',
+    'The key policy must allow our role what sealdex keys policy prints, and sealdex keys check tells what is missing; a deleted key of another account looks the same.',
+    'aws kms get-key-policy --key-id {key} --region {region} --policy-name default --query Policy --output text > policy.json',
+    'aws kms put-key-policy --key-id {key} --region {region} --policy-name default --policy file://policy.json',
+  ),
+  KEY_NOT_FOUND: row(
+    'tenant',
+    'The ARN or its region is wrong, the key is new, or it is gone; after 24 hours it counts as gone.',
+    'aws kms describe-key --key-id {key} --region {region}',
+  ),
+  KEY_BLOCKED: row(
+    'operator',
+    'Only the operator ends this; no probe opens the gate.',
+    'sealdex keys unblock {key} --tenant {tenant}',
+  ),
+  TENANT_PAUSED: row(
+    'operator',
+    'Only the operator ends this; no probe opens the gate.',
+    'sealdex tenants resume {tenant}',
+  ),
+  KEY_DESTROYED: row(
+    'nobody',
+    'The key is gone for good, and what was under it is lost: its jobs become dead letters.',
+  ),
+});
+
+/** A denial by a policy that binds us: the tenant can do nothing about it. */
+export const DENIED_BY_US: Remedy = row(
+  'operator',
+  'Our own IAM policy must allow our role what sealdex policy prints (worker, producer, reader or operator); the tenant has done nothing.',
+  'sealdex policy worker > policy.json',
+  'aws iam put-role-policy --role-name ROLE --policy-name sealdex --policy-document file://policy.json',
+  'sealdex keys probe {key} --tenant {tenant}',
+);
+
+const RELEASING: Remedy = row('nobody', 'The parked jobs are being released.');
+
+/** Of a code of another version nothing is known. */
+const UNKNOWN: Remedy = row('operator', 'Look the code up in the README of the newest version that runs.');
+
+interface RemedyPlace {
+  readonly tenant: string;
+  readonly keyArn: string;
+  readonly state: string;
+  readonly code: Code;
+  readonly deniedBy?: 'operator' | 'tenant';
+}
+
+/** Who acts for this gate, with commands that can be pasted. */
+export function remedyOf({ tenant, keyArn, state, code, deniedBy }: RemedyPlace): Remedy {
+  const { whoActs, says, commands } = rowOf(state, code, deniedBy);
+  const facts: Record<string, string> = { key: keyArn, region: keyArn.split(':')[3] ?? '', tenant };
+  const filled = commands.map((command) => command.replaceAll(/\{(key|region|tenant)\}/g, (_, name) => facts[name]!));
+  return { whoActs, says, commands: filled };
+}
+
+function rowOf(state: string, code: Code, deniedBy: RemedyPlace['deniedBy']): Remedy {
+  if (state === 'draining') return RELEASING;
+  if (code === 'KEY_DENIED' && deniedBy === 'operator') return DENIED_BY_US;
+  return Object.hasOwn(REMEDIES, code) ? REMEDIES[code as GateCode] : UNKNOWN;
+}

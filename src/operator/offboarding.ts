@@ -1,0 +1,36 @@
+// What an operator does with a tenant that leaves: its data are exported, and it is deleted. How is src/offboarding's business.
+import { countTenant, deleteTenant, type DeleteDeps, type DeleteOptions, type Left } from '../offboarding/delete.ts';
+import { exportTenant, type Exported, type ExportOptions } from '../offboarding/export.ts';
+import type { Config } from '../runtime/config.ts';
+
+export type { DeleteOptions, Exported, ExportOptions, Left };
+export type { Counts } from '../offboarding/object-counts.ts';
+export type { LeavingStep } from '../offboarding/delete.ts';
+
+export interface LeavingDeps extends DeleteDeps {
+  readonly config: Config;
+  /** Who asks, as AWS names them. */
+  readonly identity: () => Promise<string>;
+}
+
+export interface LeavingOperator {
+  /**
+   * Writes all objects of the tenant into a folder, as they are, and how to decrypt them. No KMS key is needed. Ended anywhere,
+   * it is called again. @throws SealdexError `TENANT_UNKNOWN`, `STORE_FAILED`, `DOCUMENT_INVALID` with field `dir` for a folder
+   * with other things in it or that another export writes into; Node's own errors about files
+   */
+  exportTenant(tenant: string, dir: string, options?: ExportOptions): Promise<Exported>;
+  /** What would be deleted; nothing is. @throws SealdexError `TENANT_UNKNOWN`, `STORE_FAILED`, `REDIS_FAILED` */
+  countTenant(tenant: string, signal?: AbortSignal): Promise<Left>;
+  /**
+   * Deletes the tenant and all that is of it, for good; takes 17 minutes at least. Ended anywhere, it is called again.
+   * @throws SealdexError `TENANT_UNKNOWN`, `CLOCK_SKEW`, `STORE_FAILED`, `REDIS_FAILED`
+   */
+  deleteTenant(tenant: string, options?: DeleteOptions): Promise<Left>;
+}
+
+export const createLeavingOperator = (deps: LeavingDeps): LeavingOperator => ({
+  exportTenant: (tenant, dir, options) => exportTenant(deps, tenant, dir, options),
+  countTenant: (tenant, signal) => countTenant(deps, tenant, signal),
+  deleteTenant: async (tenant, options) => deleteTenant(deps, tenant, { operator: await deps.identity(), ...options }),
+});

@@ -1,0 +1,182 @@
+// Where a job is, in whichever queue: what its entry there, or its note after that, tells of it; and how many jobs are where.
+// Only looks. What a job's content is, it cannot see.
+import type { Job, Queue } from 'bullmq';
+import type { Code } from '../../runtime/errors.ts';
+import type { JobData } from '../../jobs/jobs.ts';
+import { isJobId, type QueueName } from '../../runtime/names.ts';
+import { ask, redisFault, type QueueKeys, type Redis, type RedisKeys } from '../../runtime/redis.ts';
+import { failureOf } from './failure-text.ts';
+import { readNote } from './status-notes.ts';
+import { parseParked, type ParkedNote } from '../parked/parked.ts';
+
+export type JobState = 'queued' | 'active' | 'retrying' | 'parked' | 'done' | 'superseded' | 'dead' | 'unknown';
+
+export interface JobStatus {
+  readonly state: JobState;
+  readonly code?: Code;
+  /** Of a file that was not read: why, as extract/reasons.ts names it. */
+  readonly reason?: string;
+  /** Wall clock, milliseconds: when it was queued, was taken, began to wait, or ended. */
+  readonly since?: number;
+}
+
+export interface JobFacts extends JobStatus {
+  readonly data?: JobData;
+  readonly attempts?: number;
+  /** Of a parked job: how often it was parked, and at which gate it is. */
+  readonly parked?: Pick<ParkedNote, 'count' | 'gate'>;
+}
+
+export interface QueueCounts {
+  readonly waiting: number;
+  readonly active: number;
+  readonly delayed: number;
+  readonly dead: number;
+  /** Wall clock, milliseconds: when the job was queued that is next to be taken. */
+  readonly oldest?: number;
+}
+
+export interface Whereabouts {
+  /** What a job's entry says, while there is one. */
+  data(jobId: string): Promise<JobData | undefined>;
+  /** `since` only of what has ended or waits with a code: who repeats a request asks for no more. */
+  status(jobId: string): Promise<JobStatus>;
+  /** The same with `since` of what is in the queue too, for one more question to Redis. */
+  statusSince(jobId: string): Promise<JobStatus>;
+  facts(jobId: string): Promise<JobFacts>;
+  counts(): Promise<Readonly<Record<QueueName, QueueCounts>>>;
+}
+
+type JobsQueue = Queue<JobData, null>;
+
+/** One of BullMQ's queues, with its keys. */
+export interface QueuePlace {
+  readonly queue: JobsQueue;
+  readonly keys: QueueKeys;
+}
+
+/** A job's state in a queue, and which. */
+interface Found {
+  readonly status: JobStatus;
+  readonly queue?: JobsQueue;
+}
+
+/** A job is in one queue as long as it lives, so they are looked at one after the other. */
+export function createWhereabouts(places: readonly QueuePlace[], redis: Redis, keys: RedisKeys): Whereabouts {
+  const find = async (jobId: string): Promise<Found> => {
+    if (!isJobId(jobId)) return { status: { state: 'unknown' } };
+    for (const { queue, keys: own } of places) {
+      const inQueue = await statusInQueue(queue, redis, own, jobId);
+      if (inQueue) return { status: inQueue, queue };
+    }
+    // The note of an end is written before the job leaves the queue, so nobody falls between the two looks.
+    const note = await readNote(redis, keys, jobId);
+    return { status: note && note.state !== 'retrying' ? note : { state: 'unknown' } };
+  };
+  const findSince = async (jobId: string): Promise<Found> => {
+    const { status, queue } = await find(jobId);
+    if (status.since !== undefined || !queue) return { status, ...(queue ? { queue } : {}) };
+    const since = await sinceInQueue(queue, redis, jobId, status.state);
+    return { status: since === undefined ? status : { ...status, since }, queue };
+  };
+
+  return {
+    async data(jobId) {
+      for (const { queue } of places) {
+        const job = await entryOf(queue, jobId);
+        if (job) return job.data;
+      }
+      return undefined;
+    },
+    status: async (jobId) => (await find(jobId)).status,
+    statusSince: async (jobId) => (await findSince(jobId)).status,
+    async facts(jobId) {
+      const { status, queue } = await findSince(jobId);
+      const job = queue && (await entryOf(queue, jobId));
+      if (!job) return status;
+      const note = status.state === 'parked' ? await parkedNote(queue, redis, jobId) : undefined;
+      return {
+        ...status,
+        data: job.data,
+        attempts: job.attemptsMade,
+        since: status.since ?? job.timestamp,
+        ...(note ? { parked: { count: note.count, gate: note.gate } } : {}),
+      };
+    },
+    async counts() {
+      const counts = await Promise.all(places.map(({ queue }) => countsOf(queue, redis)));
+      return Object.fromEntries(places.map(({ keys: own }, at) => [own.queueName, counts[at]])) as Record<
+        QueueName,
+        QueueCounts
+      >;
+    },
+  };
+}
+
+async function countsOf(queue: JobsQueue, redis: Redis): Promise<QueueCounts> {
+  const counts = await ask(queue.getJobCounts('wait', 'prioritized', 'active', 'delayed', 'failed'));
+  const next = await oldestWaiting(queue, redis);
+  return {
+    waiting: (counts['wait'] ?? 0) + (counts['prioritized'] ?? 0),
+    active: counts['active'] ?? 0,
+    delayed: counts['delayed'] ?? 0,
+    dead: counts['failed'] ?? 0,
+    ...(next === undefined ? {} : { oldest: next }),
+  };
+}
+
+/** Undefined when the job is not in the queue (any more). */
+async function statusInQueue(
+  queue: JobsQueue,
+  redis: Redis,
+  keys: QueueKeys,
+  jobId: string,
+): Promise<JobStatus | undefined> {
+  const state = await ask(queue.getJobState(jobId));
+  if (state === 'unknown' || state === 'completed') return undefined;
+  if (state === 'active') return { state };
+  if (state === 'failed') {
+    const [text, finished] = await ask(redis.hmget(queue.toKey(jobId), 'failedReason', 'finishedOn'));
+    return { state: 'dead', ...failureOf(text), ...(finished ? { since: Number(finished) } : {}) };
+  }
+  if (state !== 'delayed') return { state: 'queued' };
+  const parked = await parkedNote(queue, redis, jobId);
+  // Released and then delayed for another reason, it is not in the index any more.
+  if (parked && (await ask(redis.zscore(keys.parked(parked.gate), jobId))) !== null)
+    return { state: 'parked', code: parked.code, since: parked.since };
+  const note = await readNote(redis, keys, jobId);
+  return note?.state === 'retrying' ? note : { state: 'retrying' };
+}
+
+const parkedNote = async (queue: JobsQueue, redis: Redis, jobId: string): Promise<ParkedNote | undefined> =>
+  parseParked(await ask(redis.hget(queue.toKey(jobId), 'parked')));
+
+/** Nothing is known of an entry that has left in between, or in which others wrote something else than a time. */
+async function sinceInQueue(
+  queue: JobsQueue,
+  redis: Redis,
+  jobId: string,
+  state: JobState,
+): Promise<number | undefined> {
+  const [queued, taken] = await ask(redis.hmget(queue.toKey(jobId), 'timestamp', 'processedOn'));
+  const since = Number((state === 'queued' ? undefined : taken) ?? queued ?? undefined);
+  return Number.isSafeInteger(since) ? since : undefined;
+}
+
+/** What others wrote may be no JSON, which BullMQ throws on: then there is no data to tell of. */
+async function entryOf(queue: JobsQueue, jobId: string): Promise<Job<JobData, null> | undefined> {
+  try {
+    return await queue.getJob(jobId);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw redisFault(error);
+  }
+}
+
+/** When the job was queued that is taken next: stalled and foreign ones without a priority come first. */
+async function oldestWaiting(queue: JobsQueue, redis: Redis): Promise<number | undefined> {
+  const first = await ask(redis.lindex(queue.toKey('wait'), -1));
+  const next = first ?? (await ask(redis.zrange(queue.toKey('prioritized'), '0', '0')))[0];
+  const timestamp = next === undefined ? null : await ask(redis.hget(queue.toKey(next), 'timestamp'));
+  return timestamp === null ? undefined : Number(timestamp);
+}

@@ -1,0 +1,88 @@
+// What happens to a job between being taken and being settled: the handler, and the hand-back when the process stops.
+// Knows no queue: whatever the handler does, the job ends in settle() or goes back as it was.
+import type { TakenJob } from '../../jobs/jobs.ts';
+import { faultOf, type Log } from '../../runtime/log.ts';
+import type { Metrics } from '../../runtime/metrics.ts';
+import { isJobId } from '../../runtime/names.ts';
+import type { Outcome } from '../../jobs/outcome.ts';
+import { afterStall } from './after-stall.ts';
+import type { QueueJob } from './safe-worker.ts';
+import { handBack, settle, type SettleDeps } from './settle.ts';
+
+/** Must not throw but for the signal's reason: then the job is handed back. */
+export type Handle = (job: TakenJob, signal: AbortSignal) => Promise<Outcome>;
+
+export interface ProcessorDeps {
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly handle: Handle;
+  readonly onOutcome: (outcome: Outcome) => void;
+  /** 0 to 1: how long a job waits that is back from a stall; random unless a test says otherwise. */
+  readonly afterStall?: (() => number) | undefined;
+}
+
+export interface QueueProcessor {
+  run(job: QueueJob, token: string, hasStalledOut: boolean): Promise<null>;
+  readonly active: () => number;
+  /** Ends the jobs in work by handing them back; those that are taken later run. */
+  readonly abort: () => void;
+  readonly handedBack: () => number;
+}
+
+export function createProcessor(deps: ProcessorDeps, settling: SettleDeps): QueueProcessor {
+  let handingBack = new AbortController();
+  let active = 0;
+  let handed = 0;
+
+  const handled = async (job: QueueJob): Promise<Outcome | undefined> => {
+    const { signal } = handingBack;
+    try {
+      return await deps.handle({ id: job.id ?? '', data: job.data, queuedAt: job.timestamp }, signal);
+    } catch (error) {
+      if (signal.aborted) return undefined;
+      deps.log.error(faultOf(error), 'a handler has thrown');
+      return { kind: 'retry', code: 'INTERNAL', spendsAttempt: true };
+    }
+  };
+
+  const waitAfterStall = async (job: QueueJob): Promise<Outcome | undefined> => {
+    const entry = `${settling.keys.prefix}:${job.queueName}:${job.id}`;
+    return afterStall(settling.redis, entry, job.stalledCounter, deps.afterStall);
+  };
+
+  return {
+    async run(job, token, hasStalledOut) {
+      active += 1;
+      try {
+        const wait = hasStalledOut ? undefined : await waitAfterStall(job);
+        if (wait) return await settle(settling, job, token, wait);
+        const outcome: Outcome | undefined = hasStalledOut
+          ? { kind: 'dead', code: 'STALLED_TOO_OFTEN' }
+          : await handled(job);
+        if (hasStalledOut) countStalledOut(deps, job);
+        if (!outcome) {
+          const back = await handBack(job, token);
+          handed += 1;
+          throw back;
+        }
+        deps.onOutcome(outcome);
+        return await settle(settling, job, token, outcome);
+      } finally {
+        active -= 1;
+      }
+    },
+    active: () => active,
+    abort() {
+      handingBack.abort(new Error('hand back'));
+      handingBack = new AbortController();
+    },
+    handedBack: () => handed,
+  };
+}
+
+/** The handler, which counts and logs all other dead letters, never sees this one. */
+function countStalledOut({ log, metrics }: ProcessorDeps, { id }: QueueJob): void {
+  metrics.count('sealdex_jobs_total', { kind: 'unknown', outcome: 'dead' });
+  metrics.count('sealdex_faults_total', { code: 'STALLED_TOO_OFTEN', reason: '' });
+  log.warn({ job: isJobId(id) ? id : '-', code: 'STALLED_TOO_OFTEN' }, 'job is a dead letter');
+}

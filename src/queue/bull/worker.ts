@@ -1,0 +1,156 @@
+// Taking jobs of one queue: BullMQ's worker with our settings, hand-back at the end, and nothing of what a job means.
+// Every job goes through the handler that is given, and its outcome through settle().
+import { withDeadline, type Clock } from '../../runtime/clock.ts';
+import type { Config } from '../../runtime/config.ts';
+import type { Code } from '../../runtime/errors.ts';
+import type { JobData } from '../../jobs/jobs.ts';
+import { faultOf, rarely } from '../../runtime/log.ts';
+import { isJobId, type QueueName } from '../../runtime/names.ts';
+import { queueKeys, redisKeys, type Redis } from '../../runtime/redis.ts';
+import { startFairUpkeep, type FairUpkeep } from '../fair-share/fair-share-maintenance.ts';
+import { promoter, type ParkDeps } from '../parked/parked.ts';
+import { createProcessor, type ProcessorDeps, type QueueProcessor } from './processor.ts';
+import { queueKey } from './queue-keys.ts';
+import { mendEntry, queueFault, SafeWorker, type QueueJob } from './safe-worker.ts';
+import { backoffMs } from './settle.ts';
+
+export interface WorkerDeps extends ProcessorDeps {
+  readonly config: Config;
+  readonly queueName: QueueName;
+  /** How many jobs at once. */
+  readonly concurrency: number;
+  readonly clock: Clock;
+  /** A connection that waits for Redis; BullMQ makes a second one of it for blocking. */
+  readonly queueRedis: Redis;
+  readonly redis: Redis;
+  /** How a gate is read and looked at again, for parking. */
+  readonly parking: Pick<ParkDeps, 'isOpen' | 'lookAgain'>;
+  /** Called after BullMQ accepted a completion: what the job left behind can go. */
+  readonly onCompleted: (jobId: string, data: JobData) => Promise<void>;
+}
+
+export interface QueueWorker {
+  /** Resolves when jobs are being taken. */
+  ready(): Promise<void>;
+  active(): number;
+  /** Takes no jobs until `resume()`, and hands back those in work. Both may be called twice. */
+  pause(): void;
+  resume(): void;
+  /** Stops taking, lets jobs finish for `drainMs`, hands the rest back. Never longer than `stopMs`. May be called twice. */
+  stop(): Promise<{ handedBack: number; isClean: boolean }>;
+}
+
+/** A dead process' jobs are free again after about the sum; renewing costs a script per half lock. */
+const LOCK_MS = 20_000;
+const STALLED_CHECK_MS = 10_000;
+/** A lifetime budget that nothing resets. */
+const MAX_STALLS = 3;
+/** Seconds; a frozen peer can swallow a wake-up. */
+const DRAIN_DELAY = 1;
+const LOG_EVERY_MS = 10_000;
+/** What BullMQ waits before it repeats a move that met a lost connection. */
+const REPEAT_MS = 1000;
+/** Removals under way; beyond, content is left to the sweep. */
+const MAX_FOLLOW_UPS = 1000;
+
+export function startWorker(deps: WorkerDeps): QueueWorker {
+  const { config, clock, log, metrics } = deps;
+  const keys = queueKeys(redisKeys(config.queue), deps.queueName);
+  const sayRarely = rarely(() => clock.monotonic(), LOG_EVERY_MS);
+  const onFault = (error: unknown): void => {
+    const fault = faultOf(queueFault(error));
+    sayRarely(`${fault.reason} ${fault.cause}`, () => log.warn(fault, 'the queue reports an error'));
+  };
+  const { redis } = deps;
+  const parking: ParkDeps = {
+    ...deps.parking,
+    redis,
+    keys,
+    clock,
+    parkedMaxMs: config.parkedMaxMs,
+    queueKey: queueKey(keys, ''),
+    promote: (jobId) => promoter(worker)(jobId),
+  };
+  const onDead = (code: Code): void => metrics.count('sealdex_dead_letters_total', { code });
+  const settling = { redis, keys, clock, noteLifeMs: config.statusMs, parking, onFault, onDead };
+  const processor = createProcessor(deps, settling);
+  const worker: SafeWorker = new SafeWorker(
+    deps.queueName,
+    (job: QueueJob, token) => processor.run(job, token ?? '', worker.hasStalledOut(job)),
+    {
+      connection: deps.queueRedis,
+      prefix: keys.prefix,
+      concurrency: deps.concurrency,
+      lockDuration: LOCK_MS,
+      stalledInterval: STALLED_CHECK_MS,
+      maxStalledCount: MAX_STALLS,
+      drainDelay: DRAIN_DELAY,
+      runRetryDelay: REPEAT_MS,
+      metrics: { maxDataPoints: 60 },
+      settings: { backoffStrategy: (attempt) => backoffMs(attempt) },
+    },
+  );
+  const following = new Set<Promise<void>>();
+  const follow = (jobId: string, work: () => Promise<void>, failed: string): void => {
+    if (following.size >= MAX_FOLLOW_UPS) return sayRarely(failed, () => log.warn({}, failed));
+    const followUp = work().catch((error: unknown) => {
+      sayRarely(failed, () => log.warn({ ...faultOf(error), job: isJobId(jobId) ? jobId : '-' }, failed));
+    });
+    following.add(followUp);
+    void followUp.then(() => following.delete(followUp));
+  };
+  worker.on('error', onFault);
+  worker.on('completed', ({ id = '', data }) =>
+    follow(id, () => deps.onCompleted(id, data), 'the content of a finished job was not removed; the sweep will'),
+  );
+  worker.on('stalled', (id) => {
+    log.warn({ job: isJobId(id) ? id : '-' }, 'job is back from a process that died or froze');
+    follow(id, () => mendEntry(deps.redis, worker.toKey(id)), 'a stalled entry was not looked at; the next stall is');
+  });
+  const fairUpkeep = startFairUpkeep({ redis: deps.redis, keys, clock, onFault });
+
+  let stopping: Promise<{ handedBack: number; isClean: boolean }> | undefined;
+  return {
+    ready: () => worker.waitUntilReady(),
+    active: processor.active,
+    pause() {
+      worker.pause(true).catch(onFault);
+      processor.abort();
+    },
+    resume() {
+      if (!stopping) worker.resume().catch(onFault);
+    },
+    stop: () => (stopping ??= stopWorker(deps, worker, processor, following, fairUpkeep)),
+  };
+}
+
+/** What the rest of the process needs to let go of things, out of SEALDEX_STOP_MS. */
+const REST_MS = 1000;
+
+async function stopWorker(
+  { clock, config }: WorkerDeps,
+  worker: SafeWorker,
+  processor: QueueProcessor,
+  following: ReadonlySet<Promise<void>>,
+  fairUpkeep: FairUpkeep,
+): Promise<{ handedBack: number; isClean: boolean }> {
+  const stopMs = config.stopMs - Math.min(REST_MS, config.stopMs / 5);
+  const drain = Promise.withResolvers<void>();
+  const drained = clock.after(Math.min(config.drainMs, stopMs * 0.8), () => {
+    processor.abort();
+    drain.resolve();
+  });
+  // What finished jobs leave behind is removed while jobs are drained, and left to the sweep after that.
+  const closed = worker.close().then(() => Promise.race([Promise.all(following), drain.promise]));
+  const ended = Promise.all([closed, fairUpkeep.stop()]);
+  try {
+    await withDeadline(clock, stopMs, ended, () => new Error('late'));
+    return { handedBack: processor.handedBack(), isClean: true };
+  } catch {
+    worker.abandon();
+    processor.abort();
+    return { handedBack: processor.handedBack(), isClean: false };
+  } finally {
+    drained.cancel();
+  }
+}

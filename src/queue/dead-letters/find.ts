@@ -1,0 +1,229 @@
+// Finds dead letters: listed from the newest, walked from the oldest, counted. By the index where a tenant or a code is
+// asked for, by the failed set elsewhere; what the index says is compared with the failed set before it is told.
+import { CODES, type Code } from '../../runtime/errors.ts';
+import { ask } from '../../runtime/redis.ts';
+import { isTrue, letterLists, listKey, listName, type LetterList } from './index.ts';
+import { failedKey, readLetters, type Letter, type LetterPlace } from './letter.ts';
+import { pageOf, pagesOf, startOf, type Range, type Spot } from './pages.ts';
+
+export interface LetterFilter {
+  readonly tenant?: string | undefined;
+  readonly code?: Code | undefined;
+  /** Those that died at this time or later; wall clock, milliseconds. */
+  readonly since?: number | undefined;
+  /** Those that died before this time. */
+  readonly before?: number | undefined;
+  /** These jobs, as far as they are dead letters and the rest of the filter holds for them. */
+  readonly jobIds?: readonly string[] | undefined;
+  /** No more than this many. */
+  readonly limit?: number | undefined;
+}
+
+export interface LetterPage {
+  readonly letters: readonly Letter[];
+  /** Where the next page begins, when there may be one. */
+  readonly next?: Spot;
+}
+
+export interface LetterCount extends LetterList {
+  readonly letters: number;
+}
+
+/** A sorted set to look through: one list of a queue's index, or without one the failed set. */
+interface Source {
+  readonly place: LetterPlace;
+  readonly key: string;
+  readonly list?: LetterList;
+}
+
+const PAGE = 200;
+/** Of each of many lists, only what is needed to tell whose letter is next. */
+const HEAD = 10;
+const MANY = 50;
+
+async function sourcesOf(places: readonly LetterPlace[], { tenant, code }: LetterFilter): Promise<Source[]> {
+  const sources: Source[] = [];
+  for (const place of places) {
+    if (tenant === undefined && code === undefined) {
+      sources.push({ place, key: failedKey(place) });
+      continue;
+    }
+    const lists = tenant === undefined ? await listsWith(place, code) : listsOf(tenant, code);
+    sources.push(...lists.map((list) => ({ place, key: listKey(place, list), list })));
+  }
+  return sources;
+}
+
+const listsOf = (tenant: string, code: Code | undefined): LetterList[] =>
+  (code === undefined ? (Object.keys(CODES) as Code[]) : [code]).map((each) => ({ tenant, code: each }));
+
+async function listsWith(place: LetterPlace, code: Code | undefined): Promise<LetterList[]> {
+  const found = new Map<string, LetterList>();
+  for await (const lists of letterLists(place))
+    for (const list of lists) if (code === undefined || list.code === code) found.set(listName(list), list);
+  return [...found.values()];
+}
+
+/** A page from the newest on, behind `after`. */
+export async function listLetters(
+  places: readonly LetterPlace[],
+  filter: Omit<LetterFilter, 'jobIds' | 'limit'>,
+  limit: number,
+  after?: Spot,
+): Promise<LetterPage> {
+  const merge = await createMerge(await sourcesOf(places, filter), { ...filter, after });
+  const letters: Letter[] = [];
+  let last: Spot | undefined;
+  while (letters.length < limit) {
+    const found = await merge.take(Math.min(PAGE, limit - letters.length));
+    if (found.length === 0) break;
+    last = found.at(-1)?.spot;
+    letters.push(...(await trueOf(found)));
+  }
+  return { letters, ...(last !== undefined && merge.hasMore() ? { next: last } : {}) };
+}
+
+interface Found {
+  readonly place: LetterPlace;
+  readonly spot: Spot;
+  readonly list?: LetterList | undefined;
+}
+
+/** In the order in which they were found. */
+async function trueOf(found: readonly Found[]): Promise<Letter[]> {
+  const letters = new Map<Found, Letter | undefined>();
+  for (const [place, own] of Map.groupBy(found, (each) => each.place)) {
+    const read = await readLetters(
+      place,
+      own.map(({ spot }) => spot.jobId),
+    );
+    for (const [at, each] of own.entries()) letters.set(each, read[at]);
+  }
+  return found.flatMap((each) => {
+    const letter = letters.get(each);
+    return isTrue(each.list, letter) ? [letter] : [];
+  });
+}
+
+/** Several sorted sets as one, newest first; no more of each is read than a page. */
+async function createMerge(sources: readonly Source[], range: Range) {
+  const size = sources.length > MANY ? HEAD : PAGE;
+  const start = startOf('newest', range);
+  const heads = sources.map((source) => ({ ...source, from: start, spots: [] as Spot[], isRead: false }));
+  type Head = (typeof heads)[number];
+
+  const fill = async (head: Head): Promise<void> => {
+    const page = await pageOf(head.place.redis, head.key, 'newest', range, head.from, size);
+    head.spots = page.toReversed();
+    head.from = page.at(-1) ?? head.from;
+    head.isRead = page.length < size;
+  };
+  for (let at = 0; at < heads.length; at += PAGE) await Promise.all(heads.slice(at, at + PAGE).map(fill));
+
+  const newest = (): Head | undefined => {
+    let best: Head | undefined;
+    for (const head of heads)
+      if (head.spots.length > 0 && (!best || isNewer(head.spots.at(-1)!, best.spots.at(-1)!))) best = head;
+    return best;
+  };
+  return {
+    async take(count: number): Promise<Found[]> {
+      const found: Found[] = [];
+      for (let head = newest(); head && found.length < count; head = newest()) {
+        found.push({ place: head.place, spot: head.spots.pop()!, list: head.list });
+        if (head.spots.length === 0 && !head.isRead) await fill(head);
+      }
+      return found;
+    },
+    hasMore: (): boolean => newest() !== undefined,
+  };
+}
+
+/** Bytes decide between two of one time, as they do in Redis. */
+const isNewer = (one: Spot, other: Spot): boolean =>
+  one.since === other.since
+    ? Buffer.compare(Buffer.from(one.jobId), Buffer.from(other.jobId)) > 0
+    : one.since > other.since;
+
+/** All that the filter names, a page at a time: one list after the other, each from the oldest on. */
+export async function* walkLetters(
+  places: readonly LetterPlace[],
+  filter: LetterFilter,
+  signal?: AbortSignal,
+): AsyncGenerator<Letter[]> {
+  let left = filter.limit ?? Infinity;
+  const pages = filter.jobIds ? namedLetters(places, filter, filter.jobIds) : allLetters(places, filter, signal);
+  for await (const letters of pages) {
+    signal?.throwIfAborted();
+    const page = letters.slice(0, left);
+    left -= page.length;
+    if (page.length > 0) yield page;
+    if (left <= 0) return;
+  }
+}
+
+async function* allLetters(
+  places: readonly LetterPlace[],
+  filter: LetterFilter,
+  signal?: AbortSignal,
+): AsyncGenerator<Letter[]> {
+  for (const { place, key, list } of await sourcesOf(places, filter))
+    for await (const spots of pagesOf(place.redis, key, 'oldest', filter, PAGE, signal)) {
+      const found = spots.map((spot) => ({ place, spot, list }));
+      // The time of an entry is that of the letter but for the moment between writing the one and the other.
+      yield (await trueOf(found)).filter(({ since }) => since < (filter.before ?? Infinity));
+    }
+}
+
+async function* namedLetters(
+  places: readonly LetterPlace[],
+  { tenant, code, since = -Infinity, before = Infinity }: LetterFilter,
+  jobIds: readonly string[],
+): AsyncGenerator<Letter[]> {
+  const ids = [...new Set(jobIds)];
+  for (let at = 0; at < ids.length; at += PAGE) {
+    const batch = ids.slice(at, at + PAGE);
+    const read = await Promise.all(places.map((place) => readLetters(place, batch)));
+    yield read
+      .flat()
+      .filter(
+        (letter): letter is Letter =>
+          letter !== undefined &&
+          (tenant === undefined || letter.tenant === tenant) &&
+          (code === undefined || letter.code === code) &&
+          letter.since >= since &&
+          letter.since < before,
+      );
+  }
+}
+
+/** How many letters the filter names, by code: each was looked at. */
+export async function tallyLetters(
+  places: readonly LetterPlace[],
+  filter: LetterFilter,
+  signal?: AbortSignal,
+): Promise<ReadonlyMap<Code, number>> {
+  const counts = new Map<Code, number>();
+  for await (const letters of walkLetters(places, filter, signal))
+    for (const { code } of letters) counts.set(code, (counts.get(code) ?? 0) + 1);
+  return counts;
+}
+
+/** How long the lists of the index are: quick, and off by entries that are stale or missing until the next sweep. */
+export async function countLetters(places: readonly LetterPlace[]): Promise<LetterCount[]> {
+  const sums = new Map<string, LetterCount>();
+  for (const place of places)
+    for (const { letters, ...list } of await countIn(place))
+      sums.set(listName(list), { ...list, letters: letters + (sums.get(listName(list))?.letters ?? 0) });
+  return [...sums.values()];
+}
+
+async function countIn(place: LetterPlace): Promise<LetterCount[]> {
+  const counts = new Map<string, LetterCount>();
+  for await (const lists of letterLists(place)) {
+    const lengths = await Promise.all(lists.map((list) => ask(place.redis.zcard(listKey(place, list)))));
+    for (const [at, list] of lists.entries())
+      if (lengths[at]) counts.set(listName(list), { ...list, letters: lengths[at] });
+  }
+  return [...counts.values()];
+}

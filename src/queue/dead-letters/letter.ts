@@ -1,0 +1,104 @@
+// A dead letter as Redis tells it: BullMQ's failed set is the truth, the job's own entry has the facts.
+// Only looks. A job's data stays in Redis: what is read of it are the few words that stand there in the clear.
+import type { Code } from '../../runtime/errors.ts';
+import { NAME, type QueueName } from '../../runtime/names.ts';
+import { run, type QueueKeys, type Redis, type Script } from '../../runtime/redis.ts';
+import { failureOf } from '../bull/failure-text.ts';
+import { queueKey } from '../bull/queue-keys.ts';
+
+export interface Letter {
+  readonly jobId: string;
+  readonly queue: QueueName;
+  /** Missing when the job's data names none, as `corpus`, `kind` and `revision`. */
+  readonly tenant?: string;
+  readonly corpus?: string;
+  readonly kind?: string;
+  readonly revision?: number;
+  readonly code: Code;
+  /** Of a file that was not read: why, as extract/reasons.ts names it. */
+  readonly reason?: string;
+  /** Wall clock, milliseconds: when it died. */
+  readonly since: number;
+  readonly attempts: number;
+}
+
+/** Whose letters: those of one BullMQ queue. */
+export interface LetterPlace {
+  readonly redis: Redis;
+  readonly keys: QueueKeys;
+}
+
+/** The place of the queue that a letter is in, of several. */
+export function placeOf<Place extends LetterPlace>(places: readonly Place[], { queue }: Pick<Letter, 'queue'>): Place {
+  const place = places.find(({ keys }) => keys.queueName === queue);
+  if (!place) throw new Error(`no place for letters of ${queue}`);
+  return place;
+}
+
+export const failedKey = ({ keys }: LetterPlace): string => queueKey(keys, 'failed');
+export const jobKey = ({ keys }: LetterPlace, jobId: string): string => queueKey(keys, jobId);
+
+/** So many at once that a script with the largest inline content still takes milliseconds. */
+const AT_ONCE = 50;
+
+/**
+ * KEYS: failed set, jobs; ARGV: their ids. Answers for each { score, tenant, corpus, kind, revision, failedReason, attempts },
+ * or nil when it is no dead letter. Of an entry that is no hash nothing is known.
+ */
+const READ = `
+  local found = {}
+  for at, id in ipairs(ARGV) do
+    local job = KEYS[at + 1]
+    local score = redis.call('ZSCORE', KEYS[1], id)
+    if score and redis.call('EXISTS', job) == 1 then
+      local fields = redis.pcall('HMGET', job, 'data', 'failedReason', 'atm')
+      local data = fields[1] or ''
+      local function word(name) return string.match(data, '"' .. name .. '":"([a-zA-Z0-9_=-]+)"') or '' end
+      found[at] = { score, word('tenant'), word('corpus'), word('kind'), string.match(data, '"revision"%s*:%s*(%d+)') or '',
+        fields[2] or '', fields[3] or '0' }
+    else
+      found[at] = false
+    end
+  end
+  return found`;
+
+/** One command of the client for each number of letters; in Redis they are one script. */
+const readScript = (letters: number): Script => ({ name: `letters_read_${letters}`, keys: letters + 1, lua: READ });
+
+/** In the order of the ids; undefined for what is no dead letter (any more). */
+export async function readLetters(
+  place: LetterPlace,
+  jobIds: readonly string[],
+): Promise<readonly (Letter | undefined)[]> {
+  const batches: (readonly string[])[] = [];
+  for (let at = 0; at < jobIds.length; at += AT_ONCE) batches.push(jobIds.slice(at, at + AT_ONCE));
+  const answers = await Promise.all(
+    batches.map((ids) => {
+      const jobs = ids.map((id) => jobKey(place, id));
+      return run(place.redis, readScript(ids.length), [failedKey(place), ...jobs, ...ids]);
+    }),
+  );
+  const found = answers.flat(1) as (string[] | null)[];
+  return jobIds.map((jobId, at) => (found[at] ? letterOf(place, jobId, found[at]) : undefined));
+}
+
+function letterOf(
+  { keys }: LetterPlace,
+  jobId: string,
+  [score, tenant, corpus, kind, revision, reason, attempts]: readonly string[],
+): Letter {
+  return {
+    jobId,
+    queue: keys.queueName,
+    ...named('tenant', tenant),
+    ...named('corpus', corpus),
+    ...named('kind', kind),
+    ...(Number.isSafeInteger(Number(revision || undefined)) ? { revision: Number(revision) } : {}),
+    ...failureOf(reason),
+    since: Number(score),
+    attempts: Number.isSafeInteger(Number(attempts)) ? Number(attempts) : 0,
+  };
+}
+
+const named = (field: 'tenant' | 'corpus' | 'kind', text = ''): Partial<Letter> =>
+  NAME.test(text) ? { [field]: text } : {};

@@ -1,0 +1,92 @@
+// What is done about dead letters by and by: the index is made true again, and letters that are too old are discarded.
+// Chores that one process of the fleet runs; each may be ended between two pages and begun again from the start.
+import type { Clock } from '../../runtime/clock.ts';
+import type { Config } from '../../runtime/config.ts';
+import type { Metrics } from '../../runtime/metrics.ts';
+import { QUEUE_NAMES } from '../../runtime/names.ts';
+import { queueKeys, run, type Redis, type RedisKeys, type Script } from '../../runtime/redis.ts';
+import { discardLetters, type Discarded, type DiscardDeps } from './discard.ts';
+import { enterLetters, isTrue, leaveLetter, letterLists, listKey, listName } from './index.ts';
+import { failedKey, jobKey, readLetters, type LetterPlace } from './letter.ts';
+import { pagesOf } from './pages.ts';
+
+export interface LetterChoresDeps extends Omit<DiscardDeps, 'places'> {
+  readonly redis: Redis;
+  readonly keys: RedisKeys;
+  readonly config: Pick<Config, 'letterMaxMs'>;
+  readonly metrics: Metrics;
+}
+
+export interface LetterChores {
+  /** Enters the letters that are missing in the index, whoever failed them, and takes out entries that are not true. */
+  readonly repairLetters: (signal: AbortSignal) => Promise<void>;
+  /** Discards the letters that are older than SEALDEX_LETTER_MAX_MS, their content with them. */
+  readonly discardOld: (signal: AbortSignal) => Promise<void>;
+}
+
+export function createLetterChores({ config, metrics, redis, keys, ...rest }: LetterChoresDeps): LetterChores {
+  const places = QUEUE_NAMES.map((name) => ({ redis, keys: queueKeys(keys, name) }));
+  return {
+    async repairLetters(signal) {
+      for (const place of places) await repairLetters(place, rest.clock, signal);
+    },
+    discardOld: (signal) => discardOld({ ...rest, places }, metrics, rest.clock.now() - config.letterMaxMs, signal),
+  };
+}
+
+const PAGE = 200;
+/** An entry is written before its job is moved: one without its letter is stale only when it is older than any such move. */
+const STALE_MS = 300_000;
+
+async function repairLetters(place: LetterPlace, clock: Clock, signal: AbortSignal): Promise<void> {
+  await enterMissing(place, signal);
+  await dropStale(place, clock, signal);
+}
+
+async function enterMissing(deps: LetterPlace, signal: AbortSignal): Promise<void> {
+  for await (const spots of pagesOf(deps.redis, failedKey(deps), 'oldest', {}, PAGE, signal)) {
+    const ids = spots.map(({ jobId }) => jobId);
+    const letters = await readLetters(deps, ids);
+    const known = letters.filter((letter) => letter !== undefined);
+    const lists = [...Map.groupBy(known, listName).values()];
+    await Promise.all([
+      ...lists.map((those) => enterLetters(deps, those[0]!, those)),
+      ...ids.filter((_, at) => letters[at] === undefined).map((id) => dropHollow(deps, id)),
+    ]);
+  }
+}
+
+async function dropStale(deps: LetterPlace, clock: Clock, signal: AbortSignal): Promise<void> {
+  for await (const lists of letterLists(deps)) {
+    for (const list of lists) {
+      const before = clock.now() - STALE_MS;
+      for await (const spots of pagesOf(deps.redis, listKey(deps, list), 'oldest', { before }, PAGE, signal)) {
+        const letters = await readLetters(
+          deps,
+          spots.map(({ jobId }) => jobId),
+        );
+        const stale = spots.filter((_, at) => !isTrue(list, letters[at]));
+        await Promise.all(stale.map((spot) => leaveLetter(deps, list, spot)));
+      }
+    }
+  }
+}
+
+/** An id in the failed set whose job somebody deleted: there is nothing to replay, and nothing else that would end it. */
+const DROP: Script = {
+  name: 'letter_drop_hollow',
+  keys: 2,
+  lua: `if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end return redis.call('ZREM', KEYS[1], ARGV[1])`,
+};
+
+async function dropHollow(place: LetterPlace, jobId: string): Promise<void> {
+  await run(place.redis, DROP, [failedKey(place), jobKey(place, jobId), jobId]);
+}
+
+async function discardOld(deps: DiscardDeps, metrics: Metrics, before: number, signal: AbortSignal): Promise<void> {
+  let counted = 0;
+  const onProgress = ({ discarded }: Discarded): void => {
+    for (; counted < discarded; counted += 1) metrics.count('sealdex_letters_expired_total', {});
+  };
+  await discardLetters(deps, { before }, { signal, onProgress });
+}

@@ -1,0 +1,99 @@
+// Sorted sets by time, a page at a time, from the oldest or from the newest. A walk goes on behind the last place that it
+// saw, whether that is still there or not; what is added or taken out meanwhile makes it neither skip nor repeat.
+import { run, type Redis, type Script } from '../../runtime/redis.ts';
+
+/** A place in a sorted set: scores are wall clock, milliseconds, and those of one score are ordered by id. */
+export interface Spot {
+  readonly jobId: string;
+  readonly since: number;
+}
+
+export type Order = 'oldest' | 'newest';
+
+export interface Range {
+  /** From this time on. */
+  readonly since?: number | undefined;
+  /** Up to this time, without it. */
+  readonly before?: number | undefined;
+  /** Behind this place, in the order of the walk. */
+  readonly after?: Spot | undefined;
+}
+
+/**
+ * Finds by bisection the first rank behind (score, id) among those with that score. Compares bytes, as Redis orders them:
+ * Lua's own comparison goes by the server's locale.
+ */
+const PAGE: Script = {
+  name: 'letters_page',
+  keys: 1,
+  lua: `
+    local newest = ARGV[1] == 'newest'
+    local range = newest and 'ZREVRANGE' or 'ZRANGE'
+    local function less(a, b)
+      for i = 1, math.min(#a, #b) do
+        local x, y = string.byte(a, i), string.byte(b, i)
+        if x ~= y then return x < y end
+      end
+      return #a < #b
+    end
+    local function upto(bound)
+      if newest then return redis.call('ZCOUNT', KEYS[1], bound, '+inf') end
+      return redis.call('ZCOUNT', KEYS[1], '-inf', bound)
+    end
+    local first, last = upto('(' .. ARGV[2]), upto(ARGV[2])
+    while first < last do
+      local middle = math.floor((first + last) / 2)
+      local id = redis.call(range, KEYS[1], middle, middle)[1]
+      local behind
+      if newest then behind = less(id, ARGV[3]) else behind = less(ARGV[3], id) end
+      if behind then last = middle else first = middle + 1 end
+    end
+    return redis.call(range, KEYS[1], first, first + ARGV[4] - 1, 'WITHSCORES')`,
+};
+
+const boundOf = (score: number): string => (Number.isFinite(score) ? String(score) : score > 0 ? '+inf' : '-inf');
+
+/** Where a walk begins: no id comes before the empty one. */
+export function startOf(order: Order, { since, before, after }: Range): Spot {
+  const edge = order === 'newest' ? (before ?? Infinity) : (since ?? -Infinity);
+  if (!after) return { since: edge, jobId: '' };
+  const isInside = order === 'newest' ? after.since < edge : after.since >= edge;
+  return isInside ? after : { since: edge, jobId: '' };
+}
+
+const isWithin = ({ since }: Spot, range: Range): boolean =>
+  since >= (range.since ?? -Infinity) && since < (range.before ?? Infinity);
+
+/** Up to `size` places of the range behind `from`; fewer when there are no more. */
+export async function pageOf(
+  redis: Redis,
+  key: string,
+  order: Order,
+  range: Range,
+  from: Spot,
+  size: number,
+): Promise<Spot[]> {
+  const found = (await run(redis, PAGE, [key, order, boundOf(from.since), from.jobId, size])) as string[];
+  const spots: Spot[] = [];
+  for (let at = 0; at < found.length; at += 2) spots.push({ jobId: found[at] ?? '', since: Number(found[at + 1]) });
+  return spots.filter((spot) => isWithin(spot, range));
+}
+
+/** All of a range, in pages of `size`. */
+export async function* pagesOf(
+  redis: Redis,
+  key: string,
+  order: Order,
+  range: Range,
+  size: number,
+  signal?: AbortSignal,
+): AsyncGenerator<Spot[]> {
+  let from = startOf(order, range);
+  for (;;) {
+    signal?.throwIfAborted();
+    const page = await pageOf(redis, key, order, range, from, size);
+    if (page.length > 0) yield page;
+    if (page.length < size) return;
+    from = page.at(-1)!;
+  }
+}

@@ -1,0 +1,85 @@
+// Watches jobs that were sent again, and counts how they end. Bounded: those that it has no room for count as under way.
+// Only looks.
+import type { Code } from '../../runtime/errors.ts';
+import { run, type Script } from '../../runtime/redis.ts';
+import { codeOfFailure } from '../bull/failure-text.ts';
+import { VALUES } from '../lua-values.ts';
+import { failedKey, jobKey, type LetterPlace } from './letter.ts';
+
+export interface Ends {
+  readonly stored: number;
+  /** A newer revision of their document is stored. */
+  readonly superseded: number;
+  readonly deadAgain: ReadonlyMap<Code, number>;
+  /** Gone from the queue without a word of how: discarded by somebody, or ended too long ago. */
+  readonly unseen: number;
+  readonly underWay: number;
+}
+
+export interface EndsWatch {
+  add(place: LetterPlace, jobIds: readonly string[]): void;
+  /** Looks at some of them. Answers how many have ended since the last look. */
+  look(): Promise<number>;
+  readonly ends: Ends;
+  /** Those that can still be seen to end. */
+  readonly watched: number;
+  isWatched(jobId: string): boolean;
+}
+
+const MOST_WATCHED = 10_000;
+const LOOKED_AT = 200;
+
+/** Answers { 'dead', why }, { 'going' } or { 'ended', note }. */
+const WHERE: Script = {
+  name: 'letter_end',
+  keys: 3,
+  lua: `${VALUES}
+    if redis.call('ZSCORE', KEYS[1], ARGV[1]) then return { 'dead', field_of(KEYS[2], 'failedReason') or '' } end
+    if redis.call('EXISTS', KEYS[2]) == 1 then return { 'going', '' } end
+    return { 'ended', redis.call('GET', KEYS[3]) or '' }`,
+};
+
+export function createEndsWatch(): EndsWatch {
+  let watched = new Map<string, LetterPlace>();
+  const ends = { stored: 0, superseded: 0, deadAgain: new Map<Code, number>(), unseen: 0, beyond: 0 };
+
+  const count = ([where, text]: readonly string[]): void => {
+    const state = (text ?? '').split(' ')[0];
+    if (where === 'dead') {
+      const code = codeOfFailure(text);
+      ends.deadAgain.set(code, (ends.deadAgain.get(code) ?? 0) + 1);
+    } else if (state === 'done') ends.stored += 1;
+    else if (state === 'superseded') ends.superseded += 1;
+    else ends.unseen += 1;
+  };
+
+  return {
+    add(place, jobIds) {
+      for (const jobId of jobIds)
+        if (watched.size < MOST_WATCHED) watched.set(jobId, place);
+        else ends.beyond += 1;
+    },
+    async look() {
+      const looked = [...watched].slice(0, LOOKED_AT);
+      const answers = (await Promise.all(
+        looked.map(([id, place]) =>
+          run(place.redis, WHERE, [failedKey(place), jobKey(place, id), place.keys.note(id), id]),
+        ),
+      )) as string[][];
+      const going = looked.filter((_, at) => answers[at]?.[0] === 'going');
+      for (const [id] of looked) watched.delete(id);
+      // Behind the others, so that a few that wait do not hide the rest.
+      watched = new Map([...watched, ...going]);
+      for (const answer of answers) if (answer[0] !== 'going') count(answer);
+      return looked.length - going.length;
+    },
+    get ends() {
+      const { beyond, ...known } = ends;
+      return { ...known, underWay: watched.size + beyond };
+    },
+    get watched() {
+      return watched.size;
+    },
+    isWatched: (jobId) => watched.has(jobId),
+  };
+}

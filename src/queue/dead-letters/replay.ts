@@ -1,0 +1,168 @@
+// Replay: dead letters back into the queue, at a pace. A letter is in the failed set or in the queue at every moment, so
+// who is killed in between, or does it twice at once, loses none and sends none twice.
+import { sleep, type Clock } from '../../runtime/clock.ts';
+import { SealdexError } from '../../runtime/errors.ts';
+import { ask, redisFault, run, type Redis, type Script } from '../../runtime/redis.ts';
+import { createEndsWatch, type Ends, type EndsWatch } from './replay-tracker.ts';
+import { leaveLetter } from './index.ts';
+import { walkLetters, type LetterFilter } from './find.ts';
+import { failedKey, jobKey, placeOf, type Letter, type LetterPlace } from './letter.ts';
+
+/** How letters of one queue are sent again. */
+export interface ReplayPlace extends LetterPlace {
+  /** Gives jobs the priority of jobs that are queued now. Those that are gone meanwhile are left alone. */
+  readonly restamp: (jobIds: readonly string[]) => Promise<void>;
+  /** BullMQ's move out of the failed set; rejects with BullMQ's code when the job is not there. */
+  readonly retry: (jobId: string) => Promise<void>;
+}
+
+export interface ReplayDeps {
+  readonly redis: Redis;
+  readonly places: readonly ReplayPlace[];
+  readonly clock: Clock;
+  /** A job whose revision is older than that is not sent again: the trace of a deletion that came after it may be gone. */
+  readonly replayMaxMs: number;
+}
+
+export interface ReplayOptions {
+  /** Letters a second, 50 by default; at most 500. */
+  readonly rate?: number | undefined;
+  /** Ends the replay between two letters: what is replayed then is told as usual, the rest stays a dead letter. */
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((replayed: Replayed) => void) | undefined;
+}
+
+export interface Replayed extends Ends {
+  /** Letters that went back into the queue; the counts of ends add up to it. */
+  readonly sent: number;
+  /** Letters that somebody else replayed or discarded at the same time. */
+  readonly alreadyTaken: number;
+  /** Letters that stay because their jobs are older than a replay may bring back. */
+  readonly tooOld: number;
+}
+
+export const DEFAULT_RATE = 50;
+export const MAX_RATE = 500;
+
+const BATCHES_PER_SECOND = 10;
+const LOOK_MS = 200;
+/** When no job has ended for this long, the rest is told as being under way. */
+const STILL_MS = 10_000;
+/** A slow Redis is caught up with for no more than this. */
+const CATCH_UP_MS = 1000;
+
+/**
+ * Replays the letters that died up to now. Those that die again meanwhile are not taken again.
+ * @throws SealdexError `DOCUMENT_INVALID` with field `rate`; `REDIS_FAILED`, and what was replayed until then was told to `onProgress`
+ */
+export async function replayLetters(
+  deps: ReplayDeps,
+  filter: LetterFilter,
+  { rate = DEFAULT_RATE, signal, onProgress }: ReplayOptions = {},
+): Promise<Replayed> {
+  if (!(rate > 0 && rate <= MAX_RATE))
+    throw new SealdexError('DOCUMENT_INVALID', `rate must be a number up to ${MAX_RATE}.`, { field: 'rate' });
+  const watch = createEndsWatch();
+  const counts = { sent: 0, alreadyTaken: 0, tooOld: 0 };
+  const state = (): Replayed => ({ ...counts, ...watch.ends });
+  const before = Math.min(filter.before ?? Infinity, deps.clock.now() + 1);
+  const oldest = await oldestRevision(deps);
+  const pace = createPace(deps.clock, rate);
+  const size = Math.ceil(rate / BATCHES_PER_SECOND);
+  try {
+    for await (const page of walkLetters(deps.places, { ...filter, before }, signal)) {
+      const unseen = page.filter(({ jobId }) => !watch.isWatched(jobId));
+      const letters = unseen.filter(({ revision = Infinity }) => revision >= oldest);
+      counts.tooOld += unseen.length - letters.length;
+      for (let at = 0; at < letters.length; at += size) {
+        const batch = letters.slice(at, at + size);
+        await pace(batch.length, signal);
+        for (const [queue, own] of Map.groupBy(batch, (letter) => letter.queue)) {
+          const place = placeOf(deps.places, { queue });
+          const sent = await sendAgain(place, own);
+          watch.add(place, sent);
+          counts.sent += sent.length;
+          counts.alreadyTaken += own.length - sent.length;
+        }
+        await watch.look();
+        onProgress?.(state());
+      }
+    }
+    await settled(deps.clock, watch, signal, () => onProgress?.(state()));
+  } catch (error) {
+    if (!signal?.aborted) throw error;
+  }
+  return state();
+}
+
+/** By Redis' clock, which revisions come from: microseconds. */
+async function oldestRevision({ redis, replayMaxMs }: Pick<ReplayDeps, 'redis' | 'replayMaxMs'>): Promise<number> {
+  const [seconds] = await ask(redis.time());
+  return (Number(seconds) * 1000 - replayMaxMs) * 1000;
+}
+
+/** Waits until it is time for `count` more, so that the pace holds over all of them. */
+function createPace(clock: Clock, rate: number): (count: number, signal: AbortSignal | undefined) => Promise<void> {
+  let next = clock.monotonic();
+  return async (count, signal) => {
+    const waitMs = next - clock.monotonic();
+    if (waitMs > 0) await sleep(clock, waitMs, signal);
+    signal?.throwIfAborted();
+    next = Math.max(next, clock.monotonic() - CATCH_UP_MS) + (count * 1000) / rate;
+  };
+}
+
+/** Looks until all have ended or nothing has moved for a while. */
+async function settled(
+  clock: Clock,
+  watch: EndsWatch,
+  signal: AbortSignal | undefined,
+  onProgress: () => void,
+): Promise<void> {
+  let movedAt = clock.monotonic();
+  while (watch.watched > 0 && clock.monotonic() - movedAt < STILL_MS) {
+    if ((await watch.look()) > 0) movedAt = clock.monotonic();
+    else await sleep(clock, LOOK_MS, signal);
+    onProgress();
+  }
+}
+
+/**
+ * What the job has lived through is forgotten, or its first stall or fault would end it again. Only while it is a dead
+ * letter: once it is back in the queue, these tell of its new life.
+ */
+const FORGET: Script = {
+  name: 'letter_forget',
+  keys: 2,
+  lua: `
+    if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
+    return type(redis.pcall('HDEL', KEYS[2], 'stc', 'stallsSeen', 'parked', 'defa')) == 'number' and 1 or 0`,
+};
+
+/** Answers the ids of those that were still dead letters. */
+async function sendAgain(place: ReplayPlace, letters: readonly Letter[]): Promise<string[]> {
+  await place.restamp(letters.map(({ jobId }) => jobId));
+  const sent = await Promise.all(
+    letters.map(async (letter) => {
+      const { jobId } = letter;
+      if ((await run(place.redis, FORGET, [failedKey(place), jobKey(place, jobId), jobId])) !== 1) return false;
+      const isOurs = await isRetried(place, jobId);
+      if (isOurs) await leaveLetter(place, letter, { jobId, since: letter.since });
+      return isOurs;
+    }),
+  );
+  return letters.filter((_, at) => sent[at]).map(({ jobId }) => jobId);
+}
+
+/** BullMQ's codes for a job that is gone, and for one that is not in the failed set. */
+const TAKEN: ReadonlySet<unknown> = new Set([-1, -3]);
+
+async function isRetried({ retry }: Pick<ReplayPlace, 'retry'>, jobId: string): Promise<boolean> {
+  try {
+    await retry(jobId);
+    return true;
+  } catch (error) {
+    if (TAKEN.has((error as { code?: unknown }).code)) return false;
+    throw redisFault(error);
+  }
+}

@@ -1,0 +1,72 @@
+// Fair share: start-time fair queueing over tenants, in the scripts that stamp jobs. A job's priority is its tenant's place
+// in a virtual time, which is read off the job that is next to be taken; BullMQ takes the lowest first.
+// Lua pieces and their keys only: who stamps is stamp.ts, who keeps the numbers in range fair-upkeep.ts.
+import type { QueueKeys } from '../../runtime/redis.ts';
+import { VALUES } from '../lua-values.ts';
+import { queueKey } from '../bull/queue-keys.ts';
+
+/** BullMQ's range of priorities; its score holds a counter below. */
+export const LAST_PRIORITY = 2 ** 21 - 1;
+
+/**
+ * So many jobs of a tenant share a priority, and so the range lasts that much longer. A newcomer waits for at most so many
+ * jobs of each tenant that waits already; beside one large tenant 1, 4 and 8 measure alike.
+ */
+export const JOBS_PER_TURN = 4;
+
+/** What FAIR_SHARE and BACKLOG work on, as the first of a script's keys. */
+export const fairKeys = (keys: QueueKeys): string[] => [
+  queueKey(keys, 'prioritized'),
+  keys.fairClock,
+  keys.fairTenants,
+  keys.backlogJobs,
+  keys.backlogBytes,
+];
+
+/** How many keys that are. */
+export const FAIR_KEYS = 5;
+
+/**
+ * Virtual time counts jobs: a priority is JOBS_PER_TURN of them, and `base` is the time of priority 1. `now` never goes
+ * back, `high` is the last time given out. What a job has beyond `high` is from before a new start; see fair-upkeep.ts.
+ * While the priorities move down by `offset`, those above it are old, and new ones stay up to it.
+ *
+ * - `fair_open(prioritized, clock, tenants)`: the time as it is. With nothing waiting, everything starts anew.
+ * - `fair_take(fair, tenant)`: the priority of the tenant's next job
+ * - `fair_close(fair)`: writes what was taken
+ */
+export const FAIR_SHARE = `${VALUES}
+  local function fair_open(prioritized, clock, tenants)
+    local fair = { clock = clock, tenants = tenants, finishes = {}, base = 0, now = 0, high = 0, offset = 0 }
+    local head = redis.call('ZRANGE', prioritized, 0, 0, 'WITHSCORES')
+    if not head[2] then
+      redis.call('UNLINK', clock, tenants)
+      return fair
+    end
+    local known = redis.call('HMGET', clock, 'base', 'now', 'high', 'offset')
+    fair.base = number_of(known[1])
+    fair.high = number_of(known[3])
+    fair.offset = number_of(known[4])
+    local next = math.floor(number_of(head[2]) / 4294967296)
+    if fair.offset > 0 and next > fair.offset then next = next - fair.offset end
+    local time = math.min(fair.base + (next - 1) * ${JOBS_PER_TURN}, fair.high)
+    fair.now = math.max(number_of(known[2]), time, fair.base)
+    return fair
+  end
+  local function fair_priority(fair, time)
+    local last = fair.offset > 0 and fair.offset or ${LAST_PRIORITY}
+    return math.max(1, math.min(math.floor((time - fair.base) / ${JOBS_PER_TURN}) + 1, last))
+  end
+  local function fair_take(fair, tenant)
+    local finish = fair.finishes[tenant] or number_of(field_of(fair.tenants, tenant))
+    local start = math.max(fair.now, finish)
+    fair.finishes[tenant] = start + 1
+    local priority = fair_priority(fair, start)
+    fair.high = math.max(fair.high, fair.base + (priority - 1) * ${JOBS_PER_TURN})
+    return priority
+  end
+  local function fair_close(fair)
+    local whole = function(number) return string.format('%.0f', number) end
+    redis.call('HSET', fair.clock, 'base', whole(fair.base), 'now', whole(fair.now), 'high', whole(fair.high))
+    for tenant, finish in pairs(fair.finishes) do redis.call('HSET', fair.tenants, tenant, whole(finish)) end
+  end`;

@@ -1,0 +1,178 @@
+// Stamps: what a job gets before its content is encrypted: a revision, a priority and a place in its tenant's backlog, in one
+// script. Markers remember an idempotency key and the revision that its job got.
+// Redis decides both in one script each, so two producers never get the same revision or make two jobs of one key.
+import type { Clock } from '../../runtime/clock.ts';
+import { isCode, SealdexError, type Code } from '../../runtime/errors.ts';
+import { MAX_SKEW_MS, run, type QueueKeys, type Redis, type RedisKeys, type Script } from '../../runtime/redis.ts';
+import { BACKLOG, type StampRequest } from '../backlog/backlog.ts';
+import { FAIR_KEYS, FAIR_SHARE, fairKeys } from './fair-share.ts';
+import { isEnd, knownCode, type EndState } from '../bull/status-notes.ts';
+import { queueKey } from '../bull/queue-keys.ts';
+
+/** Of one tenant: waiting, parked and dead jobs. */
+export interface BacklogLimits {
+  readonly tenantBacklogJobs: number;
+  readonly tenantBacklogBytes: number;
+}
+
+/** Where stamps come from. */
+export interface Stamping {
+  readonly redis: Redis;
+  /** Those of the queue that the jobs go into. */
+  readonly keys: QueueKeys;
+  readonly clock: Clock;
+  readonly limits: BacklogLimits;
+}
+
+export interface Stamp {
+  readonly revision: number;
+  readonly priority: number;
+}
+
+/** A guess: a full backlog may empty within seconds, or when a KMS key is enabled again. */
+const BACKLOG_RETRY_MS = 60_000;
+
+/**
+ * `next_revision(key, wall)`: Redis' clock in microseconds, or the last revision + 1 if that is more; nil when that is too
+ * far from `wall`, the producer's own clock in milliseconds. Written by who uses it, by %.0f and returned as numbers:
+ * tostring would round 16 digits.
+ * `joins(...)`: counts a job of the tenant, if there is room for it. A job alone is never too large.
+ */
+const STAMPING = `${FAIR_SHARE}${BACKLOG}
+  local function next_revision(key, wall)
+    local time = redis.call('TIME')
+    local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+    local first = math.max(now, number_of(redis.call('GET', key)) + 1)
+    if math.abs(first - tonumber(wall) * 1000) > ${MAX_SKEW_MS * 1000} then return nil end
+    return first
+  end
+  local function joins(tenant, size, most_jobs, most_bytes)
+    local jobs = number_of(field_of(KEYS[4], tenant))
+    local bytes = number_of(field_of(KEYS[5], tenant))
+    if jobs > 0 and (jobs >= tonumber(most_jobs) or bytes + size > tonumber(most_bytes)) then return false end
+    backlog_join(KEYS[4], KEYS[5], tenant, size)
+    return true
+  end`;
+
+/** Answers the first revision and the priority of each request, 0 for one that has no room; or a code. */
+const STAMP: Script = {
+  name: 'stamp',
+  keys: FAIR_KEYS + 1,
+  lua: `${STAMPING}
+  local first = next_revision(KEYS[6], ARGV[1])
+  if not first then return 'CLOCK_SKEW' end
+  local fair = fair_open(KEYS[1], KEYS[2], KEYS[3])
+  local answer = { first }
+  local stamped = 0
+  for at = 4, #ARGV, 2 do
+    local priority = 0
+    if joins(ARGV[at], tonumber(ARGV[at + 1]), ARGV[2], ARGV[3]) then
+      priority = fair_take(fair, ARGV[at])
+      stamped = stamped + 1
+    end
+    answer[#answer + 1] = priority
+  end
+  if stamped == 0 then return answer end
+  fair_close(fair)
+  redis.call('SET', KEYS[6], string.format('%.0f', first + stamped - 1))
+  return answer`,
+};
+
+/**
+ * Answers { revision, 0 made now | 1 unconfirmed | 2 confirmed, state, code, priority } of the marker, making it if there is
+ * none; or a code, and then makes none: who asks again would get its revision as one to go on with.
+ * A marker whose job may have to be added has a priority, and has it counted unless it is: who made it may have died,
+ * or was refused and has taken its count back.
+ */
+const MARK: Script = {
+  name: 'mark',
+  keys: FAIR_KEYS + 3,
+  lua: `${STAMPING}
+  local marker = redis.call('HMGET', KEYS[7], 'revision', 'confirmed', 'state', 'code', 'counted')
+  if marker[1] and (marker[2] or marker[3]) then
+    return { tonumber(marker[1]), marker[2] and 2 or 1, marker[3] or '', marker[4] or '', 0 }
+  end
+  local revision = tonumber(marker[1]) or next_revision(KEYS[6], ARGV[1])
+  if not revision then return 'CLOCK_SKEW' end
+  local is_counted = marker[5] or redis.call('EXISTS', KEYS[8]) == 1
+  if not is_counted and not joins(ARGV[5], tonumber(ARGV[6]), ARGV[2], ARGV[3]) then return 'TENANT_BACKLOG_FULL' end
+  local fair = fair_open(KEYS[1], KEYS[2], KEYS[3])
+  local priority = fair_take(fair, ARGV[5])
+  fair_close(fair)
+  redis.call('HSET', KEYS[7], 'counted', '1')
+  if marker[1] then return { revision, 1, '', '', priority } end
+  redis.call('SET', KEYS[6], string.format('%.0f', revision))
+  redis.call('HSET', KEYS[7], 'revision', string.format('%.0f', revision))
+  redis.call('PEXPIRE', KEYS[7], ARGV[4])
+  return { revision, 0, '', '', priority }`,
+};
+
+/** Answers 1 when this call confirmed the marker, 0 when it was confirmed before or is gone. */
+const CONFIRM: Script = {
+  name: 'confirm',
+  keys: 1,
+  lua: `if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end return redis.call('HSETNX', KEYS[1], 'confirmed', '1')`,
+};
+
+export interface Marker extends Stamp {
+  /** `unconfirmed`: somebody made it and has not (yet) said that the job is in the queue. */
+  readonly kind: 'made' | 'unconfirmed' | 'confirmed';
+  /** How the job ended, when it has; `unknown` for an end that only another version knows. */
+  readonly state?: EndState | 'unknown';
+  readonly code?: Code;
+}
+
+/**
+ * One stamp for each request, or `TENANT_BACKLOG_FULL` with `retryAfterMs`; the revisions are consecutive.
+ * @throws SealdexError `CLOCK_SKEW`
+ */
+export async function stamp(
+  { redis, keys, clock, limits }: Stamping,
+  requests: readonly Omit<StampRequest, 'queue'>[],
+): Promise<(Stamp | SealdexError)[]> {
+  if (requests.length === 0) return [];
+  const most = [limits.tenantBacklogJobs, limits.tenantBacklogBytes];
+  const asked = requests.flatMap(({ tenant, bytes }) => [tenant, bytes]);
+  const answer = await run(redis, STAMP, [...fairKeys(keys), keys.revision, clock.now(), ...most, ...asked]);
+  if (!Array.isArray(answer)) throw refusal(answer);
+  const [first, ...priorities] = answer as [number, ...number[]];
+  let revision = first;
+  return priorities.map((priority) =>
+    priority === 0 ? refusal('TENANT_BACKLOG_FULL') : { revision: revision++, priority },
+  );
+}
+
+/**
+ * Finds or makes the marker of an idempotency key, which lives `lifeMs` from its making.
+ * @throws SealdexError `CLOCK_SKEW`, `TENANT_BACKLOG_FULL` with `retryAfterMs`
+ */
+export async function mark(
+  { redis, keys, clock, limits }: Stamping,
+  jobId: string,
+  lifeMs: number,
+  { tenant, bytes }: Omit<StampRequest, 'queue'>,
+): Promise<Marker> {
+  const names = [...fairKeys(keys), keys.revision, keys.marker(jobId), queueKey(keys, jobId)];
+  const most = [limits.tenantBacklogJobs, limits.tenantBacklogBytes];
+  const found = await run(redis, MARK, [...names, clock.now(), ...most, lifeMs, tenant, bytes]);
+  if (!Array.isArray(found)) throw refusal(found);
+  const [revision, kind, state, code, priority] = found as [number, number, string, string, number];
+  return {
+    revision,
+    priority,
+    kind: kind === 0 ? 'made' : kind === 1 ? 'unconfirmed' : 'confirmed',
+    ...(state === '' ? {} : { state: isEnd(state) ? state : 'unknown' }),
+    ...knownCode(code),
+  };
+}
+
+function refusal(answer: unknown): SealdexError {
+  if (answer === 'TENANT_BACKLOG_FULL') {
+    return new SealdexError(answer, undefined, { retryAfterMs: BACKLOG_RETRY_MS });
+  }
+  return new SealdexError(typeof answer === 'string' && isCode(answer) ? answer : 'INTERNAL');
+}
+
+/** Says that the marker's job is in the queue. Answers whether this call was the first to say so. */
+export const confirm = async (redis: Redis, keys: RedisKeys, jobId: string): Promise<boolean> =>
+  (await run(redis, CONFIRM, [keys.marker(jobId)])) === 1;

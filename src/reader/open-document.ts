@@ -1,0 +1,78 @@
+// One stored document, decrypted: its record, compared with the name that it stands under.
+import { readRecord, type RecordHead, type RecordItem } from '../documents/record.ts';
+import { decryptStream } from '../envelope/message.ts';
+import { SealdexError } from '../runtime/errors.ts';
+import { objectName } from '../runtime/names.ts';
+import { getDocument, type DocumentPlace } from '../store/documents.ts';
+import { stateOf } from '../store/revisions.ts';
+import type { StoredObject } from '../store/s3/s3-store.ts';
+import type { Tenant } from '../tenants/tenants.ts';
+import { findPlace, refuseOlder, type DocumentName, type ReaderDeps } from './resolve-document.ts';
+import { bytesWhileOpen, itemsWhileOpen, obeyGates } from './gated-stream.ts';
+
+/** Line 1 of the record: what the document says of itself, without its text. */
+export type DocumentHead = RecordHead;
+
+export interface OpenDocument extends AsyncDisposable {
+  readonly document: DocumentHead;
+  /**
+   * Parts, then tables, then images, in the record's order, each decrypted when it is asked for. Read it to the end, or
+   * leave the loop, or dispose of the document: until then it holds a connection. A truncated or changed object is found
+   * where the fault is, so what came before it must not be taken for the whole; and so is a gate that shuts meanwhile.
+   */
+  readonly parts: AsyncIterable<RecordItem>;
+}
+
+/** A record that is being read, and the way to let go of its connection, in any state and twice. */
+export interface Reading {
+  readonly head: DocumentHead;
+  readonly parts: AsyncIterable<RecordItem>;
+  readonly close: () => Promise<void>;
+}
+
+/** @throws SealdexError as `Reader.metadata` */
+export async function findDocument(deps: ReaderDeps, name: DocumentName): Promise<Reading> {
+  const { owner, place, minRevision } = await findPlace(deps, name);
+  const stored = await getDocument(deps.store, place);
+  if (!stored) throw new SealdexError('NOT_FOUND');
+  try {
+    refuseOlder(stored, minRevision);
+    if (stateOf(stored).isDeleted) throw new SealdexError('NOT_FOUND');
+  } catch (error) {
+    stored.discard();
+    throw error;
+  }
+  return openObject(deps, owner, place, stored);
+}
+
+/** Decrypts as far as the record's first line and compares it with the object's name. */
+export async function openObject(
+  deps: ReaderDeps,
+  owner: Tenant,
+  place: DocumentPlace,
+  stored: StoredObject,
+): Promise<Reading> {
+  try {
+    const { refuse, unwrap } = obeyGates(deps, owner);
+    const bytes = bytesWhileOpen(stored.body, refuse);
+    const record = await readRecord(decryptStream(bytes, unwrap));
+    const close = async (): Promise<void> => {
+      // First: an item that is waited for would hold close() up for as long as S3 is silent.
+      stored.discard();
+      await record.close();
+    };
+    if (isRecordOf(record.head, place, stored))
+      return { head: record.head, parts: itemsWhileOpen(record.parts, refuse, close), close };
+    await close();
+    throw new SealdexError('OBJECT_MISMATCH');
+  } catch (error) {
+    stored.discard();
+    throw error;
+  }
+}
+
+const isRecordOf = (head: RecordHead, place: DocumentPlace, stored: StoredObject): boolean =>
+  head.tenant === place.tenant &&
+  head.corpus === place.corpus &&
+  objectName(head.id) === place.object &&
+  head.revision === stateOf(stored).revision;

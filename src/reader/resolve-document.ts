@@ -1,0 +1,54 @@
+// What every question of a reader begins with: a name that is checked, its tenant, and the tenant's gate.
+// Nothing of what is read then.
+import { checkDocumentId } from '../documents/shapes.ts';
+import { SealdexError } from '../runtime/errors.ts';
+import type { KeyRing } from '../keys/key-ring.ts';
+import { checkName, objectName } from '../runtime/names.ts';
+import type { Gates } from '../parking/gate.ts';
+import type { DocumentPlace } from '../store/documents.ts';
+import { stateOf } from '../store/revisions.ts';
+import type { ObjectFacts, Store } from '../store/s3/s3-store.ts';
+import type { Tenant, Tenants } from '../tenants/tenants.ts';
+
+export interface DocumentName {
+  readonly tenant: string;
+  readonly corpus: string;
+  readonly id: string;
+  /** The revision that the caller knows to have been stored: an older one is refused, as after a rollback of the bucket. */
+  readonly minRevision?: number | undefined;
+}
+
+export interface ReaderDeps {
+  readonly store: Store;
+  readonly ring: KeyRing;
+  readonly tenants: Tenants;
+  readonly gates: Pick<Gates, 'refusal' | 'lookAgain'>;
+}
+
+/** @throws SealdexError `DOCUMENT_INVALID` with `field`, `TENANT_UNKNOWN`, the gate's refusal */
+export async function findPlace(
+  { tenants, gates }: ReaderDeps,
+  name: DocumentName,
+): Promise<{ owner: Tenant; place: DocumentPlace; minRevision: number }> {
+  const { tenant, corpus, id, minRevision = 0 } = fieldsOf(name);
+  if (!Number.isSafeInteger(minRevision) || (minRevision as number) < 0)
+    throw new SealdexError('DOCUMENT_INVALID', 'minRevision must be a revision, as an answer of the producer has it.', {
+      field: 'minRevision',
+    });
+  const inCorpus = { tenant: checkName(tenant, 'tenant'), corpus: checkName(corpus, 'corpus') };
+  const place = { ...inCorpus, object: objectName(checkDocumentId(id)) };
+  const owner = await tenants.get(place.tenant);
+  const refusal = gates.refusal(owner);
+  if (refusal) throw refusal;
+  return { owner, place, minRevision: minRevision as number };
+}
+
+/** What is no object at all has none of the fields: then the first of them is named as missing. */
+export const fieldsOf = (input: unknown): Readonly<Record<string, unknown>> =>
+  typeof input === 'object' && input !== null ? (input as Record<string, unknown>) : {};
+
+/** @throws SealdexError `OBJECT_MISMATCH` for what is older than the caller knows it to have been */
+export function refuseOlder(stored: ObjectFacts, minRevision: number): void {
+  if (stateOf(stored).revision >= minRevision) return;
+  throw new SealdexError('OBJECT_MISMATCH', undefined, { reason: 'older' });
+}

@@ -1,0 +1,195 @@
+// Re-encryption: a tenant's objects move to its current KMS key, in passes over all of them, a job for each page of a pass.
+// Who takes part in a pass, when the last one may begin, and that it has ended. Objects and keys are the jobs' business.
+// Whatever dies between two steps: the record says whose turn it is, and each job that is not sees that that one has a job.
+import { randomBytes } from 'node:crypto';
+import type { Clock } from '../runtime/clock.ts';
+import { SealdexError } from '../runtime/errors.ts';
+import { newJobId, type ReencryptJobData } from '../jobs/jobs.ts';
+import { estimateBytes } from '../queue/backlog/backlog.ts';
+import { LAST_PRIORITY } from '../queue/fair-share/fair-share.ts';
+import type { JobQueue } from '../queue/bull/queues.ts';
+import type { JobState } from '../queue/bull/job-lookup.ts';
+import { ask, type Redis, type RedisKeys } from '../runtime/redis.ts';
+import {
+  NOTHING_YET,
+  readRecord,
+  replaceRecord,
+  sumOf,
+  type Found,
+  type Page,
+  type PassCounts,
+  type PassRecord,
+} from './record.ts';
+import type { Store } from '../store/s3/s3-store.ts';
+import { readReencrypted, writeReencrypted } from '../store/reencrypted.ts';
+import { SETTLED_MS, type Tenants } from '../tenants/tenants.ts';
+
+export type { PassCounts } from './record.ts';
+
+/** One pass over all objects of a tenant, at a page of it. */
+export interface Pass {
+  readonly tenant: string;
+  /** Of the key change that it moves the objects after. */
+  readonly change: string;
+  /** Wall clock, milliseconds: when the first page may be listed. */
+  readonly begun: number;
+  readonly found: Found & { readonly record: PassRecord };
+}
+
+export interface ReencryptionProgress {
+  readonly state: 'none' | 'not begun' | 'moving' | 'done';
+  /** When the key was changed, when the pass began or will begin, and when all was done: wall clock, milliseconds. */
+  readonly since?: number;
+  readonly passBegun?: number;
+  readonly doneAt?: number;
+  readonly counts?: PassCounts;
+  /** When all was done: objects that could not be read, and so were not moved. */
+  readonly left?: number;
+  /** When nobody can use the former key for anything new any more: wall clock, milliseconds. */
+  readonly settledAt?: number;
+  /** Jobs of the tenant in the queue, waiting, parked or dead: small content travels in them, and does not move. */
+  readonly queued?: number;
+  /** The page that comes next; its job tells why nothing moves. */
+  readonly jobId?: string;
+}
+
+export interface Reencryption {
+  /**
+   * Begins a pass at the first object; one that goes on ends with its page.
+   * @throws SealdexError `NOT_FOUND` for a tenant whose KMS key was never changed; `TENANT_CHANGED`, `TENANT_BACKLOG_FULL`
+   */
+  begin(tenant: string): Promise<void>;
+  /** Lets the objects move where they have to and do not. Answers whether it had to. @throws SealdexError as `begin` and `Tenants.show` */
+  mend(tenant: string): Promise<boolean>;
+  /** The pass whose turn the job's page is; undefined when it is not, and then another page's. @throws SealdexError `TENANT_BACKLOG_FULL` */
+  passOf(job: ReencryptJobData & { readonly id: string }): Promise<Pass | undefined>;
+  /** The page is done: `next` is where the following one begins, undefined after the last. @throws SealdexError `TENANT_BACKLOG_FULL` */
+  turn(pass: Pass, counts: PassCounts, next: string | undefined): Promise<void>;
+  progress(tenant: string): Promise<ReencryptionProgress>;
+}
+
+export interface ReencryptionDeps {
+  readonly queueName: string;
+  readonly clock: Clock;
+  readonly redis: Redis;
+  readonly keys: RedisKeys;
+  readonly queue: Pick<JobQueue, 'mark' | 'add' | 'confirm' | 'status'>;
+  readonly tenants: Pick<Tenants, 'fresh' | 'show'>;
+  readonly store: Store;
+}
+
+/** A job that will move objects, or that an operator sees and decides on. */
+const LIVES: ReadonlySet<JobState> = new Set(['queued', 'active', 'retrying', 'parked', 'dead']);
+
+/** Pages end while somebody begins anew. */
+const TRIES = 5;
+
+export function createReencryption(deps: ReencryptionDeps): Reencryption {
+  const { queueName, clock, redis, keys, queue, tenants, store } = deps;
+  const read = (tenant: string): Promise<Found> => readRecord(redis, keys.reencryption(tenant));
+
+  /** Answers whether nobody else has gone on from there. */
+  async function goOn(tenant: string, found: Found, record: PassRecord): Promise<boolean> {
+    const isOurs = await replaceRecord(redis, keys.reencryption(tenant), found, record);
+    await addPage(tenant, isOurs ? record : (await read(tenant)).record);
+    return isOurs;
+  }
+
+  function beginAt(tenant: string, found: Found, change: string, begun: number): Promise<boolean> {
+    const pass = randomBytes(8).toString('hex');
+    const page = pageOf(tenant, pass, undefined);
+    return goOn(tenant, found, { v: 1, change, pass, begun, counts: NOTHING_YET, page });
+  }
+
+  /** One job for a page, whoever adds it and how often. False for one that was in the queue before. */
+  async function addPage(tenant: string, record: PassRecord | undefined): Promise<boolean> {
+    if (!record?.page) return false;
+    const { id, after } = record.page;
+    const marker = await queue.mark(id, { queue: 'index', tenant, bytes: estimateBytes(0, 0) });
+    if (marker.kind === 'confirmed' || marker.state !== undefined) return false;
+    const data: ReencryptJobData = { v: 1, kind: 'reencrypt', tenant, ...(after === undefined ? {} : { after }) };
+    await queue.add(id, data, LAST_PRIORITY, Math.max(0, record.begun - clock.now()));
+    await queue.confirm(id);
+    return true;
+  }
+
+  return {
+    async begin(tenant) {
+      const { reencryption } = await tenants.fresh(tenant);
+      if (!reencryption)
+        throw new SealdexError(
+          'NOT_FOUND',
+          `The KMS key of tenant ${tenant} was never changed: nothing is to be moved.`,
+        );
+      for (let tries = 0; tries < TRIES; tries += 1)
+        if (await beginAt(tenant, await read(tenant), reencryption.id, clock.now())) return;
+      throw new SealdexError('TENANT_CHANGED', `The objects of tenant ${tenant} are moving: try again.`);
+    },
+
+    async mend(tenant) {
+      const { reencryption, deleted } = await tenants.show(tenant);
+      if (!reencryption || deleted) return false;
+      const found = await read(tenant);
+      const { record } = found;
+      const goesOn = record?.change === reencryption.id && record.page !== undefined;
+      if (!goesOn && (await readReencrypted(store, queueName, tenant))?.change === reencryption.id) return false;
+      if (goesOn && record.page) {
+        if (LIVES.has((await queue.status(record.page.id)).state)) return false;
+        if (await addPage(tenant, record)) return true;
+      }
+      return beginAt(tenant, found, reencryption.id, clock.now());
+    },
+
+    async passOf({ id, tenant }) {
+      const { text, record } = await read(tenant);
+      if (record?.page?.id === id)
+        return { tenant, change: record.change, begun: record.begun, found: { text, record } };
+      // Whoever gave that one the turn may have died before it had a job.
+      await addPage(tenant, record);
+      return undefined;
+    },
+
+    async turn({ tenant, change, begun, found }, counts, next) {
+      const { page: _done, ...pass } = found.record;
+      const sum = sumOf(pass.counts, counts);
+      if (next !== undefined) {
+        await goOn(tenant, found, { ...pass, counts: sum, page: pageOf(tenant, pass.pass, next) });
+        return;
+      }
+      const { reencryption } = await tenants.fresh(tenant);
+      if (reencryption?.id !== change) return;
+      const safe = reencryption.since + SETTLED_MS;
+      if (begun < safe) {
+        await beginAt(tenant, found, change, Math.max(safe, clock.now()));
+        return;
+      }
+      // First: who dies after it does the page again, and says so again.
+      await writeReencrypted(store, queueName, tenant, { change, at: clock.now(), left: sum.unreadable });
+      await goOn(tenant, found, { ...pass, counts: sum });
+    },
+
+    async progress(tenant) {
+      const { reencryption, deleted } = await tenants.show(tenant);
+      if (!reencryption || deleted) return { state: 'none' };
+      const { id, since } = reencryption;
+      const about = { since, settledAt: since + SETTLED_MS };
+      const { record } = await read(tenant);
+      const isMine = record?.change === id;
+      const jobId = isMine ? record.page?.id : undefined;
+      const pass = isMine
+        ? { passBegun: record.begun, counts: record.counts, ...(jobId === undefined ? {} : { jobId }) }
+        : {};
+      // One that was begun anew after the end is not over.
+      if (jobId !== undefined) return { state: 'moving', ...about, ...pass };
+      const ended = await readReencrypted(store, queueName, tenant);
+      if (ended?.change !== id) return { state: isMine ? 'moving' : 'not begun', ...about, ...pass };
+      const queued = Number((await ask(redis.hget(keys.backlogJobs, tenant))) ?? 0);
+      return { state: 'done', ...about, doneAt: ended.at, left: ended.left, queued, ...pass };
+    },
+  };
+}
+
+function pageOf(tenant: string, pass: string, after: string | undefined): Page {
+  const id = newJobId({ tenant, corpus: pass, kind: 'reencrypt', idempotencyKey: after ?? '' });
+  return after === undefined ? { id } : { id, after };
+}

@@ -1,0 +1,107 @@
+// What a bucket keeps beside its objects: older versions, delete markers, uploads that were never finished. Only who removes
+// all of a tenant asks for them.
+import {
+  AbortMultipartUploadCommand,
+  DeleteObjectCommand,
+  ListMultipartUploadsCommand,
+  ListObjectVersionsCommand,
+  type DeleteMarkerEntry,
+  type S3Client,
+} from '@aws-sdk/client-s3';
+import { statusOf } from './s3-error-mapping.ts';
+
+export interface ObjectVersion {
+  readonly key: string;
+  /** `null` for an object of a bucket without versions. */
+  readonly versionId: string;
+  /** What a plain GET finds: false for what was replaced or deleted, and for markers. */
+  readonly isCurrent: boolean;
+}
+
+export interface UnfinishedUpload {
+  readonly key: string;
+  readonly uploadId: string;
+}
+
+/** Where the next page begins. */
+export interface VersionSpot {
+  readonly key: string;
+  readonly id: string;
+}
+
+interface PageOptions {
+  readonly after?: VersionSpot | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Versions {
+  /** One page of all versions and delete markers; of a bucket without versions, its objects. */
+  listVersions(prefix: string, options?: PageOptions): Promise<{ versions: ObjectVersion[]; next?: VersionSpot }>;
+  /** For good. One that is gone is no fault. */
+  removeVersion(version: ObjectVersion, signal?: AbortSignal): Promise<void>;
+  listUploads(prefix: string, options?: PageOptions): Promise<{ uploads: UnfinishedUpload[]; next?: VersionSpot }>;
+  /** One that is gone is no fault. */
+  abortUpload(upload: UnfinishedUpload, signal?: AbortSignal): Promise<void>;
+}
+
+/** How s3.ts sends a request: with a deadline, its errors typed. */
+export type Send = <T>(
+  bytes: number | undefined,
+  signal: AbortSignal | undefined,
+  request: (options: { abortSignal: AbortSignal }) => Promise<T>,
+  expected?: (error: unknown) => { answer: T } | undefined,
+) => Promise<T>;
+
+export const versionsOf = (client: S3Client, Bucket: string, send: Send): Versions => ({
+  async listVersions(Prefix, { after, signal } = {}) {
+    const from = after === undefined ? {} : { KeyMarker: after.key, VersionIdMarker: after.id };
+    const command = new ListObjectVersionsCommand({ Bucket, Prefix, ...from });
+    const page = await send(0, signal, (options) => client.send(command, options));
+    const { Versions = [], DeleteMarkers = [], IsTruncated, NextKeyMarker, NextVersionIdMarker } = page;
+    const found = ({ Key = '', VersionId = 'null' }: DeleteMarkerEntry, isCurrent = false): ObjectVersion => ({
+      key: Key,
+      versionId: VersionId,
+      isCurrent,
+    });
+    return {
+      versions: [
+        ...Versions.map((each) => found(each, each.IsLatest)),
+        ...DeleteMarkers.map((marker) => found(marker)),
+      ],
+      ...nextOf(IsTruncated, NextKeyMarker, NextVersionIdMarker),
+    };
+  },
+
+  removeVersion: ({ key: Key, versionId: VersionId }, signal) =>
+    send(
+      0,
+      signal,
+      async (options) => void (await client.send(new DeleteObjectCommand({ Bucket, Key, VersionId }), options)),
+      goneAnswer,
+    ),
+
+  async listUploads(Prefix, { after, signal } = {}) {
+    const from = after === undefined ? {} : { KeyMarker: after.key, UploadIdMarker: after.id };
+    const command = new ListMultipartUploadsCommand({ Bucket, Prefix, ...from });
+    const page = await send(0, signal, (options) => client.send(command, options));
+    const { Uploads = [], IsTruncated, NextKeyMarker, NextUploadIdMarker } = page;
+    return {
+      uploads: Uploads.map(({ Key = '', UploadId = '' }) => ({ key: Key, uploadId: UploadId })),
+      ...nextOf(IsTruncated, NextKeyMarker, NextUploadIdMarker),
+    };
+  },
+
+  abortUpload: ({ key: Key, uploadId: UploadId }, signal) =>
+    send(
+      0,
+      signal,
+      async (options) => void (await client.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }), options)),
+      goneAnswer,
+    ),
+});
+
+const nextOf = (isTruncated = false, key?: string, id = ''): { next?: VersionSpot } =>
+  isTruncated && key !== undefined ? { next: { key, id } } : {};
+
+const goneAnswer = (error: unknown): { answer: undefined } | undefined =>
+  statusOf(error) === 404 && (error as Error).name !== 'NoSuchBucket' ? { answer: undefined } : undefined;

@@ -1,0 +1,200 @@
+// Tenants: what a tenant's file says (plan, KMS key, choices), cached, and forgotten when another process changes it.
+// Which key serves a tenant is decided here; using keys is the key ring's business.
+import type { AuditLog } from '../runtime/audit-log.ts';
+import { orAbort, type Clock } from '../runtime/clock.ts';
+import { platformArns, type Config } from '../runtime/config.ts';
+import { SealdexError } from '../runtime/errors.ts';
+import { checkName, REASON_CHARS, type Plan } from '../runtime/names.ts';
+import { ask, MAX_SKEW_MS, redisKeys, type Redis } from '../runtime/redis.ts';
+import type { Store } from '../store/s3/s3-store.ts';
+import { listTenantNames } from '../store/tenants.ts';
+import { listen } from './changes.ts';
+import { audited } from './audited.ts';
+import { loadTenantFile, putTenantFile } from './file.ts';
+import { checkPlan, type TenantChange } from './merge.ts';
+import type { ReencryptionFacts, TenantFile } from './shape.ts';
+
+export type { TenantChange } from './merge.ts';
+export type { ReencryptionFacts, TenantFile } from './shape.ts';
+
+export interface Tenant {
+  readonly tenant: string;
+  readonly plan: Plan;
+  /** The KMS key that new data keys are made under: the tenant's own, or the platform key. */
+  readonly keyArn: string;
+  /** Every KMS key that the tenant's documents may be under; a message under any other is refused. */
+  readonly readableArns: ReadonlySet<string>;
+  /** What becomes of content that arrives while the KMS key is unusable. */
+  readonly whenKeyShut: 'park' | 'refuse';
+  /** Whether uploaded files are kept, encrypted, beside what was read from them. */
+  readonly keepOriginals: boolean;
+  /** The operator's word that its current key must not be used: all of the tenant is paused, or the key is blocked. */
+  readonly shutByOperator: OperatorShut | undefined;
+  /** The move of what is stored to the current KMS key; undefined when the key was never changed. */
+  readonly reencryption: ReencryptionFacts | undefined;
+  /** KMS keys, current or former, that must not be used. */
+  readonly blocked: ReadonlyMap<string, OperatorShut>;
+}
+
+export interface OperatorShut {
+  readonly code: 'TENANT_PAUSED' | 'KEY_BLOCKED';
+  /** Wall clock, milliseconds. */
+  readonly since: number;
+  readonly note: string;
+}
+
+export interface Tenants {
+  /** One that was deleted is unknown. @throws SealdexError `TENANT_UNKNOWN`, `TENANT_KEY_INVALID`, `PLATFORM_TENANTS`, `STORE_FAILED` */
+  get(tenant: string, signal?: AbortSignal): Promise<Tenant>;
+  /** The same past the cache, which is renewed by it. */
+  fresh(tenant: string): Promise<Tenant>;
+  /** The file as it stands in S3, past the cache; that of a deleted tenant too. */
+  show(tenant: string): Promise<TenantFile>;
+  /** Makes the tenant, or changes its plan. @throws SealdexError `TENANT_KEY_INVALID`, `TENANT_CHANGED` */
+  put(tenant: string, change: TenantChange): Promise<{ made: boolean; file: TenantFile }>;
+  names(): AsyncGenerator<string>;
+  close(): void;
+}
+
+/** What the operator says of a KMS key of the tenant: a pause stops all of them. */
+export const operatorWord = ({ shutByOperator, blocked }: Tenant, keyArn: string): OperatorShut | undefined =>
+  shutByOperator?.code === 'TENANT_PAUSED' ? shutByOperator : blocked.get(keyArn);
+
+/** So long a process may know what a file said. */
+export const CACHE_MS = 300_000;
+/** What somebody who has just looked at the tenant may go on doing: an upload's stream takes the longest, a job half of it. */
+export const LONGEST_WORK_MS = 600_000;
+
+/**
+ * After a change of a tenant's file, so long somebody may act by what it said before: who missed the news knows that for as long
+ * as a tenant is cached, then may begin the longest work; and two clocks may be apart from Redis', one each way. That all live
+ * processes have heard would not shorten it: what one of them began is not known, nor what one does that Redis has lost sight of.
+ */
+export const SETTLED_MS = CACHE_MS + LONGEST_WORK_MS + 2 * MAX_SKEW_MS;
+
+const CACHE_ENTRIES = 10_000;
+
+interface Cached {
+  readonly until: number;
+  readonly tenant: Tenant;
+}
+
+export interface TenantsDeps {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly store: Store;
+  readonly redis: Redis;
+  /** A connection of its own, to hear of changes. */
+  readonly subscriber: Redis;
+  readonly audit: AuditLog;
+}
+
+export async function createTenants({ config, clock, store, redis, subscriber, audit }: TenantsDeps): Promise<Tenants> {
+  const channel = redisKeys(config.queue).tenantChanged;
+  const cache = new Map<string, Cached>();
+  const flights = new Map<string, Promise<Tenant>>();
+  /** Rises whenever something is forgotten: what was read before that is not kept. */
+  let changes = 0;
+
+  const forget = (tenant: string): void => {
+    changes += 1;
+    cache.delete(tenant);
+    flights.delete(tenant);
+  };
+  const forgetAll = (): void => {
+    changes += 1;
+    cache.clear();
+    flights.clear();
+  };
+  const listening = await listen(subscriber, channel, clock, forget, forgetAll);
+
+  async function load(tenant: string): Promise<Tenant> {
+    const before = changes;
+    const askedAt = clock.monotonic();
+    const loaded = await loadTenantFile(store, tenant);
+    if (!loaded || loaded.file.deleted) throw new SealdexError('TENANT_UNKNOWN');
+    const made = tenantOf(loaded.file, config);
+    if (listening.isOn() && changes === before) {
+      cache.delete(tenant);
+      if (cache.size >= CACHE_ENTRIES) cache.delete(cache.keys().next().value!);
+      cache.set(tenant, { until: askedAt + CACHE_MS, tenant: made });
+    }
+    return made;
+  }
+
+  return {
+    async get(tenant, signal) {
+      signal?.throwIfAborted();
+      const cached = cache.get(tenant);
+      if (cached && cached.until > clock.monotonic()) return cached.tenant;
+      const running = flights.get(tenant);
+      if (running) return orAbort(running, signal);
+      const flight: Promise<Tenant> = load(tenant).finally(
+        () => flights.get(tenant) === flight && flights.delete(tenant),
+      );
+      flights.set(tenant, flight);
+      return orAbort(flight, signal);
+    },
+
+    fresh(tenant) {
+      cache.delete(tenant);
+      return load(tenant);
+    },
+
+    async show(tenant) {
+      const loaded = await loadTenantFile(store, checkName(tenant, 'tenant'));
+      if (!loaded)
+        throw new SealdexError(
+          'TENANT_UNKNOWN',
+          `There is no tenant ${tenant}: sealdex tenants put ${tenant} --plan pro makes one.`,
+        );
+      return loaded.file;
+    },
+
+    async put(tenant, change) {
+      const written = await audited(audit, checkName(tenant, 'tenant'), change, () =>
+        putTenantFile(store, tenant, change),
+      );
+      await ask(redis.publish(channel, tenant));
+      return written;
+    },
+
+    names: () => listTenantNames(store),
+    close() {
+      listening.stop();
+      forgetAll();
+    },
+  };
+}
+
+function tenantOf(file: TenantFile, config: Config): Tenant {
+  checkPlan(file.plan, file.kmsKeyArn);
+  const keyArn = file.kmsKeyArn ?? config.platformKeyArn;
+  // Of a longer reason, which somebody wrote by hand, the beginning counts.
+  const blocked = new Map(
+    file.blockedKeys.map(({ arn, reason, since }): [string, OperatorShut] => [
+      arn,
+      { code: 'KEY_BLOCKED', since, note: reason.slice(0, REASON_CHARS) },
+    ]),
+  );
+  const paused: OperatorShut | undefined = file.paused && {
+    code: 'TENANT_PAUSED',
+    since: file.paused.since,
+    note: file.paused.reason.slice(0, REASON_CHARS),
+  };
+  return Object.freeze({
+    tenant: file.tenant,
+    plan: file.plan,
+    keyArn,
+    readableArns: readableArnsOf(file, config),
+    whenKeyShut: file.whenKeyShut,
+    keepOriginals: file.keepOriginals,
+    reencryption: file.reencryption,
+    shutByOperator: paused ?? blocked.get(keyArn),
+    blocked,
+  });
+}
+
+/** Those that the tenant has or had; a tenant without one of its own has the platform keys. */
+export const readableArnsOf = ({ kmsKeyArn, formerKeyArns }: TenantFile, config: Config): ReadonlySet<string> =>
+  new Set([...(kmsKeyArn === undefined ? platformArns(config) : [kmsKeyArn]), ...formerKeyArns]);

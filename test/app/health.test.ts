@@ -1,0 +1,162 @@
+// /livez, /readyz and /metrics: what they answer, when a worker is ready, and how the server ends.
+import { connect, createServer, type AddressInfo } from 'node:net';
+import { Redis } from 'ioredis';
+import { expect, inject, test } from 'vitest';
+import { startIndexWorker } from '../../src/app/app.ts';
+import { startRedis } from '../../src/dev/redis.ts';
+import { createReadiness, startHealth, type Health, type Readiness } from '../../src/app/health.ts';
+import { createMetrics, METRICS } from '../../src/runtime/metrics.ts';
+import { documentOf, openHouse } from '../journey/installation.ts';
+import { eventually } from '../support/eventually.ts';
+
+const start = (
+  readiness = async (): Promise<Readiness> => ({ isReady: true, reasons: [], shutGates: 0 }),
+): Promise<Health> => startHealth({ host: '127.0.0.1', port: 0, metrics: createMetrics(), readiness });
+
+async function answer(port: number, path: string): Promise<[number, string]> {
+  const response = await fetch(`http://127.0.0.1:${port}${path}`);
+  return [response.status, (await response.text()).trim()];
+}
+
+const openRedis = (url = inject('redisUrl')): Redis & Disposable => {
+  const redis = new Redis(url, { maxRetriesPerRequest: null });
+  redis.on('error', () => {});
+  return Object.assign(redis, { [Symbol.dispose]: () => redis.disconnect() });
+};
+
+test('/livez answers 200 whatever /readyz says', async () => {
+  const health = await start(async () => ({ isReady: false, reasons: ['REDIS_FAILED', 'PLATFORM_KEY'], shutGates: 0 }));
+  expect(await answer(health.port, '/livez')).toEqual([200, 'alive']);
+  expect(await answer(health.port, '/readyz?from=probe')).toEqual([503, 'not ready: REDIS_FAILED, PLATFORM_KEY']);
+  await health.stop();
+});
+
+test('another path is 404, and a readiness that fails is 500', async () => {
+  const health = await start(() => Promise.reject(new Error('words of a document')));
+  expect((await answer(health.port, '/documents'))[0]).toBe(404);
+  expect(await answer(health.port, '/readyz')).toEqual([500, 'failed']);
+  expect(await answer(health.port, '/livez')).toEqual([200, 'alive']);
+  await health.stop();
+});
+
+test('a port that is taken is a wrong setting', async () => {
+  const first = await start();
+  const second = startHealth({
+    host: '127.0.0.1',
+    port: first.port,
+    metrics: createMetrics(),
+    readiness: async () => ({ isReady: true, reasons: [], shutGates: 0 }),
+  });
+  await expect(second).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringContaining('SEALDEX_PORT'),
+  });
+  await first.stop();
+});
+
+test('the server stops twice, with connections open, and leaves its port free', async () => {
+  const health = await start();
+  const socket = connect(health.port, '127.0.0.1');
+  await new Promise((resolve) => socket.once('connect', resolve));
+  const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+  socket.on('error', () => {});
+  await Promise.all([health.stop(), health.stop()]);
+  await health.stop();
+  await closed;
+  const next = createServer().listen(health.port, '127.0.0.1');
+  await new Promise((resolve) => next.once('listening', resolve));
+  expect((next.address() as AddressInfo).port).toBe(health.port);
+  await new Promise((resolve) => next.close(resolve));
+});
+
+test('a pause makes a worker unready as long as it lasts, and shut gates are told without that', async () => {
+  using redis = openRedis();
+  let pausedBy: 'PLATFORM_STORE' | undefined;
+  let shutGates = 0;
+  const readiness = createReadiness(
+    redis,
+    () => pausedBy,
+    () => shutGates,
+  );
+  const health = await start(readiness.check);
+  expect(await answer(health.port, '/readyz')).toEqual([200, 'ready']);
+  shutGates = 2;
+  expect(await answer(health.port, '/readyz')).toEqual([200, 'ready (gates shut: 2)']);
+  pausedBy = 'PLATFORM_STORE';
+  expect(await answer(health.port, '/readyz')).toEqual([503, 'not ready: PLATFORM_STORE (gates shut: 2)']);
+  pausedBy = undefined;
+  expect(await readiness.check()).toMatchObject({ isReady: true, reasons: [] });
+  readiness.stopping();
+  expect(await readiness.check()).toMatchObject({ isReady: false, reasons: ['stopping'] });
+  await health.stop();
+});
+
+test('a Redis that does not answer makes a worker unready, with one ping however many ask', async () => {
+  const server = await startRedis();
+  using redis = openRedis(server.url);
+  using other = openRedis(server.url);
+  await other.ping();
+  const readiness = createReadiness(
+    redis,
+    () => undefined,
+    () => 0,
+  );
+  expect((await readiness.check()).isReady).toBe(true);
+  process.kill(server.pid, 'SIGSTOP');
+  const checks = await Promise.all(Array.from({ length: 50 }, () => readiness.check()));
+  process.kill(server.pid, 'SIGCONT');
+  expect(new Set(checks.map(({ reasons }) => reasons.join(', ')))).toEqual(new Set(['REDIS_FAILED']));
+  expect(await eventually(async () => (await readiness.check()).isReady)).toBe(true);
+  expect(/cmdstat_ping:calls=(\d+)/.exec(await other.info('commandstats'))?.[1]).toMatch(/^\d$/);
+  await server.stop();
+});
+
+test('/metrics of a worker names every metric of the list and no tenant, document or key', async () => {
+  await using house = await openHouse();
+  const arn = await house.tenant('acme-tenant');
+  await using worker = await startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+  const document = documentOf('secret document', 'Text.');
+  const { jobId } = await house.producer.enqueueIndex({ tenant: 'acme-tenant', corpus: 'secret-corpus', document });
+  expect(await house.end(jobId)).toBe('done');
+  const [status, text] = await answer(worker.port, '/metrics');
+  expect(status).toBe(200);
+  const missing = Object.keys(METRICS).filter((name) => !text.includes(`# TYPE ${name} `));
+  expect(missing).toEqual([]);
+  expect(text).toContain('sealdex_jobs_total{kind="index",outcome="done"} 1');
+  expect(text).toContain('sealdex_kms_calls_total{operation="Decrypt",result="ok"} 1');
+  expect(text).toContain('sealdex_ready 1');
+  for (const phase of ['tenant', 'content', 'open', 'parse', 'record', 'encrypt', 'store']) {
+    expect(text).toContain(`sealdex_job_phase_seconds_count{kind="index",phase="${phase}"} 1`);
+  }
+  for (const secret of ['acme-tenant', 'secret-corpus', 'secret document', arn, jobId])
+    expect(text).not.toContain(secret);
+});
+
+test('a paused worker is not ready, says so in its metrics too, and a success of a tenant with its own key changes neither', async () => {
+  await using house = await openHouse();
+  const platformKey = String(house.settings.SEALDEX_PLATFORM_KEY_ARN);
+  await house.operator.putTenant('acme', { plan: 'free' });
+  const { jobId } = await house.producer.enqueueIndex({
+    tenant: 'acme',
+    corpus: 'docs',
+    document: documentOf('one', 'Text.'),
+  });
+  house.services.kms.disable(platformKey);
+  await using worker = await startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+  await eventually(async () => (await answer(worker.port, '/readyz'))[0] === 503);
+  expect(await answer(worker.port, '/readyz')).toEqual([503, 'not ready: PLATFORM_KEY']);
+  expect(await answer(worker.port, '/livez')).toEqual([200, 'alive']);
+  expect((await answer(worker.port, '/metrics'))[1]).toContain('sealdex_ready 0');
+  // The process may know before the job has been put back.
+  await eventually(async () => (await house.producer.status(jobId)).state === 'retrying');
+  expect(await house.producer.status(jobId)).toMatchObject({ state: 'retrying', code: 'PLATFORM_KEY' });
+  const job = await house.queue.getJob(jobId);
+  expect(job?.attemptsMade).toBe(0);
+  await house.tenant('own');
+  const own = { tenant: 'own', corpus: 'docs', document: documentOf('two', 'Text.') };
+  expect(await house.end((await house.producer.enqueueIndex(own)).jobId)).toBe('done');
+  expect(await answer(worker.port, '/readyz')).toEqual([503, 'not ready: PLATFORM_KEY']);
+  house.services.kms.enable(platformKey);
+  await job?.promote();
+  expect(await house.end(jobId)).toBe('done');
+});

@@ -1,0 +1,52 @@
+// A line of the audit, read back; and what else may stand in the same stream.
+import { expect, test } from 'vitest';
+import { readAuditLine } from '../../src/audit/audit-line.ts';
+
+const LINE = {
+  audit: 1,
+  time: '2026-11-30T00:39:06.123Z',
+  tenant: 'acme',
+  operation: 'GenerateDataKey',
+  key: 'arn:aws:kms:us-west-2:111122223333:key/1',
+  period: '2026-11-30T00:17Z',
+  purpose: 'documents',
+  result: 'ok',
+  requestId: 'r1',
+  process: 'worker 8f3a',
+  job: 'j1',
+};
+
+test('a call', () => {
+  const { audit: _, time, ...rest } = LINE;
+  expect(readAuditLine(JSON.stringify(LINE))).toEqual({ kind: 'call', call: { at: Date.parse(time), ...rest } });
+});
+
+test('a call that says no more than it must, and what a later version may add', () => {
+  const { period: _, purpose: __, requestId: ___, job: ____, ...least } = LINE;
+  const read = readAuditLine(JSON.stringify({ ...least, operation: 'DescribeKey', more: { x: 1 } }));
+  expect(read).toMatchObject({ kind: 'call', call: { operation: 'DescribeKey' } });
+  expect(Object.keys((read as { call: object }).call)).not.toContain('requestId');
+});
+
+test("a change of a tenant's settings", () => {
+  const line = { ...LINE, operation: 'PutTenant', settings: ['plan'], key: undefined };
+  expect(readAuditLine(JSON.stringify(line))).toEqual({ kind: 'change', tenant: 'acme' });
+});
+
+test.each([['{"level":30,"time":1,"msg":"stored"}'], ['{}'], ['[]'], ['null'], ['7'], [''], ['  ']])(
+  'a line of the log: %s',
+  (line) => {
+    expect(readAuditLine(line)).toEqual({ kind: 'other' });
+  },
+);
+
+test.each([
+  ['torn at its end', JSON.stringify(LINE).slice(0, -9)],
+  ['torn at its beginning', JSON.stringify(LINE).slice(9)],
+  ['two in one', `${JSON.stringify(LINE).slice(0, 40)}${JSON.stringify(LINE)}`],
+  ['of another version', JSON.stringify({ ...LINE, audit: 2 })],
+  ['without its key', JSON.stringify({ ...LINE, key: undefined })],
+  ['without a time that is one', JSON.stringify({ ...LINE, time: 'today' })],
+])('a line that cannot be read: %s', (_, line) => {
+  expect(readAuditLine(line)).toEqual({ kind: 'unreadable' });
+});

@@ -1,0 +1,123 @@
+// Calls to the local KMS through the real SDK, and the audit lines that tell of them: written by hand, from what the client saw.
+import {
+  DecryptCommand,
+  DescribeKeyCommand,
+  EncryptCommand,
+  GenerateDataKeyCommand,
+  KMSClient,
+  ReEncryptCommand,
+} from '@aws-sdk/client-kms';
+import { eventsOf } from '../../src/audit/cloudtrail.ts';
+import { readAuditLine } from '../../src/audit/audit-line.ts';
+import { Reconciliation, type Asked, type Reconciled } from '../../src/audit/reconcile.ts';
+import { type KmsServer, startKms } from '../../src/dev/kms/server.ts';
+
+export interface Context {
+  readonly tenant: string;
+  readonly period: string;
+  readonly purpose: 'documents' | 'intake';
+}
+
+export type Line = Readonly<Record<string, unknown>>;
+
+export interface Room extends AsyncDisposable {
+  readonly kms: KmsServer;
+  /** As another principal calls, who writes no audit: an access key id that is an ARN is that one. */
+  stranger(arn: string): KMSClient;
+  /** Each makes one call and tells what the audit writes of it. */
+  generate(key: string, context: Context): Promise<Line>;
+  decrypt(key: string, context: Context, wrappedIn?: Context): Promise<Line>;
+  encrypt(key: string, context: Context): Promise<Line>;
+  reEncrypt(key: string, context: Context): Promise<Line>;
+  describe(key: string): Promise<Line>;
+}
+
+export const contextOf = (tenant: string): Context => ({ tenant, period: '2026-11-30T00:17Z', purpose: 'documents' });
+
+export async function openRoom(): Promise<Room> {
+  const kms = await startKms();
+  const clientOf = (accessKeyId: string): KMSClient =>
+    new KMSClient({
+      endpoint: kms.endpoint,
+      region: kms.region,
+      credentials: { accessKeyId, secretAccessKey: 'local' },
+      maxAttempts: 1,
+    });
+  const clients: KMSClient[] = [clientOf('local')];
+  const [client] = clients as [KMSClient];
+
+  async function told(operation: string, key: string, context: Partial<Context>, call: Promise<Answer>): Promise<Line> {
+    const time = new Date().toISOString();
+    const ended = await call.then(
+      ({ $metadata }) => ({ result: 'ok', requestId: $metadata.requestId }),
+      (error: Error & Partial<Answer>) => ({ result: error.name, requestId: error.$metadata?.requestId }),
+    );
+    return { audit: 1, time, tenant: 'acme', operation, key, ...context, ...ended, process: 'worker 8f3a', job: 'j1' };
+  }
+
+  /** Under that context, without a line. */
+  const wrapped = async (KeyId: string, EncryptionContext: Context): Promise<Uint8Array> => {
+    const { CiphertextBlob } = await client.send(
+      new EncryptCommand({ KeyId, Plaintext: Buffer.alloc(32), EncryptionContext: { ...EncryptionContext } }),
+    );
+    return CiphertextBlob!;
+  };
+
+  return {
+    kms,
+    stranger(arn) {
+      const one = clientOf(arn);
+      clients.push(one);
+      return one;
+    },
+    generate(KeyId, context) {
+      const EncryptionContext = { ...context };
+      const command = new GenerateDataKeyCommand({ KeyId, KeySpec: 'AES_256', EncryptionContext });
+      return told('GenerateDataKey', KeyId, context, client.send(command));
+    },
+    async decrypt(KeyId, context, wrappedIn = context) {
+      const CiphertextBlob = await wrapped(KeyId, wrappedIn);
+      const command = new DecryptCommand({ KeyId, CiphertextBlob, EncryptionContext: { ...context } });
+      return told('Decrypt', KeyId, context, client.send(command));
+    },
+    encrypt(KeyId, context) {
+      const command = new EncryptCommand({ KeyId, Plaintext: Buffer.alloc(32), EncryptionContext: { ...context } });
+      return told('Encrypt', KeyId, context, client.send(command));
+    },
+    async reEncrypt(KeyId, context) {
+      const command = new ReEncryptCommand({
+        CiphertextBlob: await wrapped(KeyId, context),
+        SourceKeyId: KeyId,
+        DestinationKeyId: KeyId,
+        SourceEncryptionContext: { ...context },
+        DestinationEncryptionContext: { ...context },
+      });
+      return told('ReEncrypt', KeyId, context, client.send(command));
+    },
+    describe: (KeyId) => told('DescribeKey', KeyId, {}, client.send(new DescribeKeyCommand({ KeyId }))),
+    async [Symbol.asyncDispose]() {
+      for (const each of clients) each.destroy();
+      await kms.stop();
+    },
+  };
+}
+
+interface Answer {
+  readonly $metadata: { readonly requestId?: string | undefined };
+}
+
+/** As the command line does it, without its files. */
+export async function reconcile(lines: readonly Line[], events: readonly object[], asked: Asked): Promise<Reconciled> {
+  const reconciliation = new Reconciliation(asked);
+  const calls = lines
+    .map((line) => readAuditLine(JSON.stringify(line)))
+    .flatMap((read) => (read.kind === 'call' ? [read.call] : []));
+  for (const call of calls) reconciliation.look(call);
+  for (const call of calls) reconciliation.addCall(call);
+  for await (const event of eventsOf(logFile(events))) reconciliation.addEvent(event);
+  return reconciliation.end();
+}
+
+async function* logFile(events: readonly object[]): AsyncGenerator<Buffer> {
+  yield Buffer.from(JSON.stringify({ Records: events }));
+}

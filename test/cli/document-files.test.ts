@@ -1,0 +1,318 @@
+// What counts as a document in a file, what is refused with its line, and that no file ends the reading badly.
+import { createWriteStream, mkdirSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { afterAll, describe, expect, test } from 'vitest';
+import { checkFiles, documentsIn, type Found } from '../../src/cli/document-files.ts';
+import { FileUnreadable, UsageError } from '../../src/cli/failure.ts';
+import { linesOf, type Line } from '../../src/cli/line-reader.ts';
+import { eventually } from '../support/eventually.ts';
+import { temporaryFolder } from './run.ts';
+
+const folder = temporaryFolder();
+afterAll(() => folder[Symbol.dispose]());
+
+const DOCUMENT_BYTES = 1024;
+let files = 0;
+
+function fileOf(...parts: (string | Uint8Array)[]): string {
+  const path = join(folder.path, `file-${files++}`);
+  writeFileSync(path, Buffer.concat(parts.map((part) => Buffer.from(part))));
+  return path;
+}
+
+async function read(file: string, signal = new AbortController().signal): Promise<Found[]> {
+  const found: Found[] = [];
+  for await (const each of documentsIn(file, DOCUMENT_BYTES, signal)) found.push(each);
+  return found;
+}
+
+/** Line and document, or line and fault. */
+const told = async (...parts: (string | Uint8Array)[]): Promise<[number, unknown][]> =>
+  (await read(fileOf(...parts))).map(({ line, document, fault }) => [line, fault ?? document]);
+
+const BOM = '\uFEFF';
+
+describe('what a file holds is told by how it begins', () => {
+  test.each<[string, string, [number, unknown][]]>([
+    ['one document on a line', '{"a":1}', [[1, { a: 1 }]]],
+    ['one document over several lines', '{\n "a":\n 1}\n', [[1, { a: 1 }]]],
+    ['one document after empty lines', '\n \n{\n"a":1}', [[3, { a: 1 }]]],
+    [
+      'an array on a line',
+      '[{"a":1},2]',
+      [
+        [1, { a: 1 }],
+        [2, 2],
+      ],
+    ],
+    [
+      'an array over several lines',
+      ' [\n{"a":1},\n{"b":2}\n]\n',
+      [
+        [1, { a: 1 }],
+        [2, { b: 2 }],
+      ],
+    ],
+    [
+      'NDJSON',
+      '{"a":1}\n{"b":2}\n',
+      [
+        [1, { a: 1 }],
+        [2, { b: 2 }],
+      ],
+    ],
+    [
+      'NDJSON without a last line end',
+      '{"a":1}\n{"b":2}',
+      [
+        [1, { a: 1 }],
+        [2, { b: 2 }],
+      ],
+    ],
+    [
+      'NDJSON with empty lines, which count',
+      '\n{"a":1}\n\n \t\n{"b":2}\n\n',
+      [
+        [2, { a: 1 }],
+        [5, { b: 2 }],
+      ],
+    ],
+    [
+      'NDJSON with CRLF',
+      '{"a":1}\r\n{"b":2}\r\n',
+      [
+        [1, { a: 1 }],
+        [2, { b: 2 }],
+      ],
+    ],
+    ['a document with CRLF', '{\r\n"a":1\r\n}\r\n', [[1, { a: 1 }]]],
+    [
+      'NDJSON after a byte order mark',
+      `${BOM}{"a":1}\n{"b":2}`,
+      [
+        [1, { a: 1 }],
+        [2, { b: 2 }],
+      ],
+    ],
+    ['an array after a byte order mark', `${BOM}[1]`, [[1, 1]]],
+    [
+      'values that are no documents, which others refuse',
+      'null\n0\n"text"\ntrue',
+      [
+        [1, null],
+        [2, 0],
+        [3, 'text'],
+        [4, true],
+      ],
+    ],
+    ['nothing', '', [[1, 'is empty']]],
+    ['white space', ' \n\t\r\n', [[1, 'is empty']]],
+    ['an empty array', '[ ]', [[1, 'is an empty array']]],
+  ])('%s', async (_, text, found) => {
+    expect(await told(text)).toEqual(found);
+  });
+});
+
+describe('a fault is told with its line, and quotes nothing', () => {
+  test('a bad line of NDJSON, and the others go on', async () => {
+    const found = await told('{"a":1}\n{secret}\n{"b":2}\n[secret\n{"c":3}');
+    expect(found.map(([line]) => line)).toEqual([1, 2, 3, 4, 5]);
+    expect(found[1]?.[1]).toMatch(/^is not valid JSON( \(at column \d+\))?$/);
+    expect(found[3]?.[1]).toMatch(/^is not valid JSON( \(at column \d+\))?$/);
+    expect(JSON.stringify(found)).not.toContain('secret');
+  });
+
+  test('a document over several lines that breaks in its third', async () => {
+    expect(await told('{\n"a":1\n"b":"secret"\n}')).toEqual([[3, 'is not valid JSON (at column 1)']]);
+  });
+
+  test('an array that breaks is refused whole', async () => {
+    const [[line, fault] = []] = await told('[\n{"a":1},\n{"b":2}\n');
+    expect(line).toBe(3);
+    expect(fault).toMatch(/^is not valid JSON/);
+  });
+
+  test('a first line that is broken: what to do is said, for who meant NDJSON', async () => {
+    const found = await told('{"a":\u0001}\n{"b":2}\n');
+    expect(found).toHaveLength(1);
+    expect(found[0]?.[1]).toMatch(/^is not valid JSON.*; of NDJSON, the first line must be a document of its own$/);
+  });
+
+  const NO_UTF8: [string, Uint8Array][] = [
+    ['a byte that begins nothing', Uint8Array.of(0xff)],
+    ['a character that is cut off', Uint8Array.of(0xe6, 0xbc)],
+    ['an encoded surrogate', Uint8Array.of(0xed, 0xa0, 0x80)],
+    ['an overlong form', Uint8Array.of(0xc0, 0xaf)],
+    ['Latin-1', Buffer.from('é', 'latin1')],
+  ];
+
+  test.each(NO_UTF8)('%s is refused in NDJSON, never replaced', async (_, bytes) => {
+    expect(await told('{"a":1}\n{"b":"', bytes, '"}\n{"c":3}\n')).toEqual([
+      [1, { a: 1 }],
+      [2, 'is not valid UTF-8'],
+      [3, { c: 3 }],
+    ]);
+  });
+
+  test.each(NO_UTF8)('%s is refused in a document of several lines', async (_, bytes) => {
+    expect(await told('\n{\n"b":"', bytes, '"}')).toEqual([[3, 'is not valid UTF-8']]);
+    expect(await told('[{},\n"', bytes, '"]')).toEqual([[2, 'is not valid UTF-8']]);
+    expect(await told('{"b":"', bytes, '"}')).toEqual([[1, 'is not valid UTF-8']]);
+  });
+
+  test('UTF-16 is refused', async () => {
+    expect(await told(Uint8Array.of(0xff, 0xfe), Buffer.from('{"a":1}', 'utf16le'))).toEqual([
+      [1, 'is not valid UTF-8'],
+    ]);
+  });
+
+  test('a line that is longer than a document may be is refused, and the others go on', async () => {
+    const long = JSON.stringify({ text: 'x'.repeat(DOCUMENT_BYTES) });
+    expect(await told('{"a":1}\n', long, '\n{"b":2}\n', long)).toEqual([
+      [1, { a: 1 }],
+      [2, 'is longer than SEALDEX_DOCUMENT_BYTES allows'],
+      [3, { b: 2 }],
+      [4, 'is longer than SEALDEX_DOCUMENT_BYTES allows'],
+    ]);
+    expect(await told(long, '\n{"b":2}\n')).toEqual([
+      [1, 'is longer than SEALDEX_DOCUMENT_BYTES allows'],
+      [2, { b: 2 }],
+    ]);
+  });
+
+  test('a character of several bytes at the limit is counted as it is', async () => {
+    const fits = JSON.stringify('é'.repeat((DOCUMENT_BYTES - 2) / 2));
+    expect((await told(`1\n${fits}\n${fits.slice(0, -1)}é"`)).map(([, value]) => typeof value)).toEqual([
+      'number',
+      'string',
+      'string',
+    ]);
+  });
+
+  test('a hundred thousand levels of nesting are a value like any other', async () => {
+    const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
+    const found = await read(fileOf(`{"a":1}\n{"d":${deep}}\n{"b":2}`));
+    expect(found.map(({ fault }) => fault)).toEqual([
+      undefined,
+      'is longer than SEALDEX_DOCUMENT_BYTES allows',
+      undefined,
+    ]);
+    expect((await read(fileOf(`{\n"d":${deep}}`))).map(({ fault }) => fault)).toEqual([undefined]);
+  });
+});
+
+describe('lines', () => {
+  async function* chunked(bytes: Buffer, size: number): AsyncGenerator<Buffer> {
+    for (let from = 0; from < bytes.length; from += size) yield bytes.subarray(from, from + size);
+  }
+
+  test.each([1, 2, 3, 7, 1000])('are the same however the bytes come: %s at a time', async (size) => {
+    const bytes = Buffer.concat([
+      Buffer.from(`${BOM}é\r\n\n漢字🙂\nbad `),
+      Buffer.of(0xff),
+      Buffer.from(`\n${BOM}later marks stay\n${'long'.repeat(10)}\nlast`),
+    ]);
+    const lines: Line[] = [];
+    for await (const line of linesOf(chunked(bytes, size), { bytes: 30 })) lines.push(line);
+    expect(lines).toEqual([
+      { number: 1, text: 'é\r' },
+      { number: 2, text: '' },
+      { number: 3, text: '漢字🙂' },
+      { number: 4, text: '', fault: 'is not valid UTF-8' },
+      { number: 5, text: `${BOM}later marks stay` },
+      { number: 6, text: '', fault: 'is longer than SEALDEX_DOCUMENT_BYTES allows' },
+      { number: 7, text: 'last' },
+    ]);
+  });
+
+  test('without an end are not held beyond the limit', async () => {
+    const held = (): number => {
+      globalThis.gc?.();
+      return process.memoryUsage().arrayBuffers;
+    };
+    const before = held();
+    let most = 0;
+    async function* endless(): AsyncGenerator<Buffer> {
+      for (let given = 0; given < 256; given++) yield Buffer.alloc(1_048_576, 0x20);
+      most = held() - before;
+    }
+    const lines: Line[] = [];
+    for await (const line of linesOf(endless(), { bytes: 1024 })) lines.push(line);
+    expect(lines).toEqual([{ number: 1, text: '', fault: 'is longer than SEALDEX_DOCUMENT_BYTES allows' }]);
+    expect(most).toBeLessThan(64 * 1_048_576);
+  });
+});
+
+describe('files are looked at before anything is sent', () => {
+  const reasonOf = async (...names: string[]): Promise<unknown> =>
+    checkFiles(names).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+
+  test('one that is not there is named', async () => {
+    const missing = join(folder.path, 'missing.json');
+    const error = await reasonOf(fileOf('1'), missing);
+    expect(error).toBeInstanceOf(FileUnreadable);
+    expect(error).toMatchObject({ message: `${missing}: there is no such file.` });
+  });
+
+  test('a folder is named', async () => {
+    const path = join(folder.path, 'folder');
+    mkdirSync(path);
+    expect(await reasonOf(path)).toMatchObject({ message: `${path}: it is a folder; name the files in it.` });
+    await expect(read(path)).rejects.toThrow(`${path}: it is a folder; name the files in it.`);
+  });
+
+  test('a path through a file is told with what the system says', async () => {
+    const path = join(fileOf('1'), 'below');
+    expect(await reasonOf(path)).toMatchObject({ message: `${path}: it cannot be read (ENOTDIR).` });
+  });
+
+  test('standard input can be read once', async () => {
+    expect(await reasonOf('-', 'x', '-')).toBeInstanceOf(UsageError);
+    expect(await reasonOf('-')).toBeUndefined();
+  });
+});
+
+test('reading ends at the signal, also while nothing comes', async () => {
+  const stdin = new PassThrough();
+  const own = Object.getOwnPropertyDescriptor(process, 'stdin');
+  Object.defineProperty(process, 'stdin', { configurable: true, value: stdin });
+  try {
+    const controller = new AbortController();
+    const reading = read('-', controller.signal);
+    stdin.write('{"a":1}\n');
+    controller.abort(new Error('enough'));
+    await expect(reading).rejects.toThrow('enough');
+    expect(stdin.destroyed).toBe(true);
+  } finally {
+    if (own) Object.defineProperty(process, 'stdin', own);
+  }
+});
+
+test('who stops asking leaves no file open', async () => {
+  const path = join(folder.path, 'long.ndjson');
+  const file = createWriteStream(path);
+  for (let line = 0; line < 100_000; line++) file.write('{"a":1}\n');
+  file.end();
+  await once(file, 'finish');
+  for await (const { document } of documentsIn(path, DOCUMENT_BYTES, new AbortController().signal)) {
+    expect(document).toEqual({ a: 1 });
+    expect(openFiles()).toContain(path);
+    break;
+  }
+  await eventually(() => !openFiles().includes(path));
+});
+
+/** What this process has open, as Linux tells it. */
+const openFiles = (): string[] =>
+  readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      return [readlinkSync(`/proc/self/fd/${fd}`)];
+    } catch {
+      return [];
+    }
+  });

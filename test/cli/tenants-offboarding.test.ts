@@ -1,0 +1,154 @@
+// sealdex tenants export and delete: what is asked, what is refused, and what is told.
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { loadConfig } from '../../src/runtime/config.ts';
+import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
+import { createStore } from '../../src/store/s3/s3-store.ts';
+import { eventually } from '../support/eventually.ts';
+import { jsonOf, linesOf, start, temporaryFolder } from './run.ts';
+import { coreOf, openScene, type Scene } from './fixture.ts';
+
+const opened = new AsyncDisposableStack();
+let scene: Scene;
+let folder: string;
+
+beforeAll(async () => {
+  scene = opened.use(await openScene());
+  folder = opened.use(temporaryFolder()).path;
+  await scene.startWorker();
+  for (const tenant of ['acme', 'globex'])
+    await scene.sealdex(['index', '--tenant', tenant, '--corpus', 'docs', '--wait', '-'], {
+      input: `${coreOf('a')}\n${coreOf('b')}\n`,
+    });
+});
+afterAll(() => opened.disposeAsync());
+
+test('an export says what was written and how to decrypt it', async () => {
+  const dir = join(folder, 'export');
+  const { code, stdout } = await scene.sealdex(['tenants', 'export', 'acme', dir]);
+  expect(code).toBe(0);
+  expect(linesOf(stdout)).toEqual([
+    expect.stringMatching(
+      /^Exported tenant acme to .*: 2 documents, 0 original files, 0 deletions, .* \(2 fetched, 0 there already\)\.$/,
+    ),
+    `They are under ${scene.keyArn}; README.txt says how to decrypt them.`,
+  ]);
+  expect(linesOf(readFileSync(join(dir, 'manifest.ndjson'), 'utf8'))).toHaveLength(2);
+  const again = await scene.sealdex(['tenants', 'export', 'acme', dir, '--json']);
+  expect(jsonOf(again.stdout)).toMatchObject([{ tenant: 'acme', documents: 2, fetched: 0, kept: 2 }]);
+});
+
+test('an export into a folder with other things in it, or one that cannot be made, is refused', async () => {
+  const dir = join(folder, 'foreign');
+  mkdirSync(dir);
+  writeFileSync(join(dir, 'mine.txt'), 'Mine.');
+  const foreign = await scene.sealdex(['tenants', 'export', 'acme', dir]);
+  expect(foreign).toMatchObject({ code: 64, stdout: '', stderr: expect.stringContaining('is not empty') });
+  const file = await scene.sealdex(['tenants', 'export', 'acme', join(dir, 'mine.txt')]);
+  expect(file).toMatchObject({ code: 69, stderr: expect.stringMatching(/cannot be written \(E[A-Z]+\)/) });
+  expect(await scene.sealdex(['tenants', 'export', 'nobody', join(folder, 'x')])).toMatchObject({ code: 65 });
+});
+
+test('a deletion is asked for with the name of the tenant', async () => {
+  const refused = async (...args: string[]): Promise<string> => {
+    const { code, stderr } = await scene.sealdex(['tenants', 'delete', ...args]);
+    expect(code).toBe(64);
+    return stderr;
+  };
+  expect(await refused('acme')).toContain('give --yes acme');
+  expect(await refused('acme', '--json')).toContain('give --yes acme');
+  expect(await refused('acme', '--yes', 'globex')).toContain('is not the name of the tenant');
+  expect(await scene.sealdex(['tenants', 'delete', 'nobody', '--yes', 'nobody'])).toMatchObject({ code: 65 });
+  expect((await scene.operator.tenant('acme')).deleted).toBeUndefined();
+});
+
+test('what there is one of is told as one', async () => {
+  await scene.operator.putTenant('single', { plan: 'free' });
+  const index = ['index', '--tenant', 'single', '--corpus', 'docs', '--wait', '-'];
+  await scene.sealdex(index, { input: coreOf('a') });
+  const dir = join(folder, 'single');
+  const exported = await scene.sealdex(['tenants', 'export', 'single', dir]);
+  expect(exported.stdout).toContain(': 1 document, 0 original files, 0 deletions, ');
+  expect(exported.stdout).toMatch(/^It is under arn:/m);
+  expect(readFileSync(join(dir, 'README.txt'), 'utf8')).toContain(': 1 document, 0 original files; 0 deletions, in');
+  const { stdout } = await scene.sealdex(['tenants', 'delete', 'single', '--dry-run']);
+  expect(stdout).toContain('has 1 document or deletion');
+});
+
+test('an export says how much it does not have', async () => {
+  await scene.operator.putTenant('slow', { plan: 'free' });
+  await scene.operator.pauseTenant('slow', 'a test');
+  await scene.sealdex(['index', '--tenant', 'slow', '--corpus', 'docs', '-'], { input: coreOf('a') });
+  const { code, stdout } = await scene.sealdex(['tenants', 'export', 'slow', join(folder, 'slow')]);
+  expect({ code, told: linesOf(stdout).at(-1) }).toEqual({
+    code: 0,
+    told: 'NOT in it is what was still waiting to be stored: 1 job, 0 dead letters, 0 objects in intake. Once the jobs are done, run it again.',
+  });
+  const asJson = await scene.sealdex(['tenants', 'export', 'slow', join(folder, 'slow'), '--json']);
+  expect(jsonOf(asJson.stdout)).toMatchObject([{ waiting: { jobs: 1, letters: 0, intake: 0 } }]);
+});
+
+test('a dry run counts', async () => {
+  const { code, stdout } = await scene.sealdex(['tenants', 'delete', 'acme', '--dry-run']);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^Tenant acme has 2 documents and deletions(, \d+ other traces?)?\.\n$/);
+  const { stdout: text } = await scene.sealdex(['tenants', 'delete', 'acme', '--dry-run', '--json']);
+  expect(jsonOf(text)).toMatchObject([{ tenant: 'acme', leftByKind: { documents: 2 } }]);
+});
+
+test('a deletion removes at once, waits, can be ended there, and comes to 0 left when it is run after the wait', async () => {
+  await using running = start(['tenants', 'delete', 'acme', '--yes', 'acme'], { settings: scene.settings });
+  await eventually(() => Promise.resolve(running.stderr().includes('Waits until') || undefined));
+  expect(running.stderr()).toContain('(17 min)');
+  running.child.kill('SIGINT');
+  expect(await running.ended).toMatchObject({ code: 130, stdout: '' });
+  expect((await scene.operator.countTenant('acme')).leftByKind.documents).toBe(0);
+  await passTime();
+  const { code, stdout, stderr } = await scene.sealdex(['tenants', 'delete', 'acme', '--yes', 'acme']);
+  expect(code).toBe(0);
+  expect(linesOf(stdout).at(-1)).toBe('0 left');
+  expect(stderr).toContain('A pass found 0.');
+  const { stdout: text } = await scene.sealdex(['tenants', 'delete', 'acme', '--yes', 'acme', '--json']);
+  expect(jsonOf(text)).toMatchObject([{ tenant: 'acme', left: 0 }]);
+  expect(await scene.sealdex(['read', '--tenant', 'globex', '--corpus', 'docs', 'a'])).toMatchObject({ code: 0 });
+});
+
+test('where not all may be looked for, an answer says what may remain, with 69', async () => {
+  const { faults } = scene.services.s3;
+  const args = ['tenants', 'delete', 'acme', '--yes', 'acme'];
+  const fault = faults.set({ match: { kind: 'versions' }, fault: S3_ERRORS.accessDenied });
+  const { code, stdout, stderr } = await scene.sealdex(args);
+  expect({ code, answer: linesOf(stdout).at(-1) }).toEqual({
+    code: 69,
+    answer: '0 left that could be seen; there may be older versions',
+  });
+  expect(stderr).toContain('Allow s3:ListBucketVersions and s3:DeleteObjectVersion, and run it again.');
+  const asJson = await scene.sealdex([...args, '--json']);
+  expect(asJson.code).toBe(69);
+  expect(jsonOf(asJson.stdout)).toMatchObject([{ left: 0, mayRemain: ['versions'] }]);
+  fault.clear();
+  expect(await scene.sealdex(args)).toMatchObject({ code: 0, stdout: expect.stringMatching(/^0 left$/m) });
+});
+
+test('a deleted tenant is listed only when asked for, and is not made again', async () => {
+  const list = async (...args: string[]): Promise<string> => (await scene.sealdex(['tenants', 'list', ...args])).stdout;
+  expect(await list()).not.toContain('acme');
+  expect(await list('--deleted')).toMatch(/^acme +pro +arn:aws:kms:\S+ +deleted since 20/m);
+  const put = await scene.sealdex(['tenants', 'put', 'acme', '--plan', 'pro']);
+  expect(put).toMatchObject({ code: 65, stderr: expect.stringContaining('choose another name') });
+  const index = await scene.sealdex(['index', '--tenant', 'acme', '--corpus', 'docs', '-'], { input: coreOf('c') });
+  expect(index.stderr).toContain('TENANT_UNKNOWN');
+});
+
+/** As if the deletion had been begun an hour ago. */
+async function passTime(): Promise<void> {
+  using store = Object.assign(createStore(loadConfig(scene.settings, {}), 'patient'), {
+    [Symbol.dispose](): void {
+      store.close();
+    },
+  });
+  const file = await scene.operator.tenant('acme');
+  const body = JSON.stringify({ ...file, deleted: { ...file.deleted, at: file.deleted!.at - 3_600_000 } });
+  await store.put('tenants/acme.json', Buffer.from(body), {});
+}

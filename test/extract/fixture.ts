@@ -1,0 +1,38 @@
+// Pools with extractors that do what a test wants, and looks at processes.
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { systemClock } from '../../src/runtime/clock.ts';
+import { createExtractPool, type ExtractPool, type ExtractPoolOptions } from '../../src/extract/pool.ts';
+import { processorTime } from '../../src/extract/processes.ts';
+
+const MIB = 1_048_576;
+
+export const LIMITS = { partChars: 16_384, metadataBytes: MIB, documentBytes: 32 * MIB };
+export const PLACE = { tenant: 'acme', corpus: 'docs', id: 'a.txt', revision: 7 };
+
+export const childEntry = (name: string): string => fileURLToPath(new URL(`./children/${name}.ts`, import.meta.url));
+
+export const file = (text: string) => ({ bytes: Buffer.from(text), filename: 'a.txt' });
+
+export function openPool(options: Partial<ExtractPoolOptions> = {}): ExtractPool {
+  const entry = childEntry('hook');
+  const bounds = { size: 1, extractMs: 30_000, heapBytes: 64 * MIB, limits: LIMITS };
+  return createExtractPool({ clock: systemClock, ...bounds, entry, ...options });
+}
+
+/** Has the extractor do what the words say, and answers what it tells. */
+export async function told(pool: ExtractPool, words: string, signal?: AbortSignal): Promise<unknown> {
+  const { bytes } = await pool.extract(file(words), PLACE, signal);
+  return JSON.parse(bytes.toString());
+}
+
+export const isAlive = (pid: unknown): boolean => existsSync(`/proc/${String(pid)}`);
+
+/** The processes that a process has started. */
+export const childrenOf = (pid: number): number[] =>
+  readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
+    readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').split(' ').filter(Boolean).map(Number),
+  );
+
+/** How long a process has had a processor; 0 when it is gone. */
+export const processorMs = (pid: number): number => processorTime(pid)?.usedMs ?? 0;

@@ -1,0 +1,115 @@
+// A job ends at its deadline whatever hangs, goes back when the process stops, and holds memory only within the budget.
+import { expect, test } from 'vitest';
+import { ByteBudget } from '../../src/handlers/budget.ts';
+import { JOB_MS } from '../../src/handlers/handle.ts';
+import { documentOf } from '../journey/installation.ts';
+import { FakeClock } from '../support/clock.ts';
+import { eventually } from '../support/eventually.ts';
+import { openWorkRoom } from './room.ts';
+
+const DEADLINE = { kind: 'retry', code: 'DEADLINE', spendsAttempt: true };
+
+test.for(['GET tenants/', 'GET intake/', 'PUT documents/', 'KMS'])(
+  'a job that hangs at %s ends at its deadline and spends an attempt',
+  async (where) => {
+    await using room = await openWorkRoom();
+    const keyArn = await room.house.tenant('acme');
+    const job = await room.forge.forge({ tenant: 'acme', keyArn, inlineBytes: 0 });
+    const { s3, kms } = room.house.services;
+    const [method = '', prefix = ''] = where.split(' ');
+    const fault = { kind: 'hang' } as const;
+    const hang = method === 'KMS' ? kms.faults.set({ fault }) : s3.faults.set({ match: { method, prefix }, fault });
+    const clock = new FakeClock();
+    const outcome = room.handle(job, { deps: { clock }, queuedAt: clock.now() });
+    await eventually(() => hang.waiting === 1);
+    clock.advance(JOB_MS);
+    expect(await outcome).toEqual(DEADLINE);
+    expect(clock.pending).toBe(0);
+    expect(await eventually(() => room.deps.budget.inFlight === 0)).toBe(true);
+    hang.clear();
+  },
+);
+
+test('a step that heeds no signal holds its job no longer than the deadline', async () => {
+  await using room = await openWorkRoom();
+  const keyArn = await room.house.tenant('acme');
+  const job = await room.forge.forge({ tenant: 'acme', keyArn });
+  const clock = new FakeClock();
+  let isHanging = false;
+  const put = (): Promise<never> => {
+    isHanging = true;
+    return new Promise(() => {});
+  };
+  const outcome = room.handle(job, { deps: { clock, store: { ...room.deps.store, put } } });
+  await eventually(() => isHanging);
+  clock.advance(JOB_MS - 1);
+  expect(clock.pending).toBe(1);
+  clock.advance(1);
+  expect(await outcome).toEqual(DEADLINE);
+});
+
+test('a job that is handed back ends with the reason of the hand-back, wherever it is', async () => {
+  await using room = await openWorkRoom();
+  const keyArn = await room.house.tenant('acme');
+  const job = await room.forge.forge({ tenant: 'acme', keyArn });
+  const hang = room.house.services.s3.faults.set({ match: { prefix: 'documents/' }, fault: { kind: 'hang' } });
+  const handBack = new AbortController();
+  const outcome = room.handle(job, { handBack: handBack.signal });
+  await eventually(() => hang.waiting === 1);
+  handBack.abort(new Error('hand back'));
+  await expect(outcome).rejects.toThrow('hand back');
+  await expect(room.handle(job, { handBack: handBack.signal })).rejects.toThrow('hand back');
+  expect(room.log()).toBe('');
+});
+
+test('a small document that becomes a large record has its turn as a large one', async () => {
+  await using room = await openWorkRoom();
+  const keyArn = await room.house.tenant('acme');
+  const forge = (documentId: string): ReturnType<typeof room.forge.forge> => {
+    const sections = [{ text: 'A b. '.repeat(25), metadata: { a: 'x'.repeat(20_000) } }];
+    const body = JSON.stringify({ type: 'structured', id: documentId, sections });
+    return room.forge.forge({ tenant: 'acme', keyArn, header: { documentId }, body });
+  };
+  const jobs = await Promise.all(Array.from({ length: 6 }, (_, n) => forge(`document ${n}`)));
+  // 20 kB each, records of half a megabyte: by their content all six would be in work at once, by their records three are.
+  const budget = new ByteBudget(room.deps.clock, 6_400_000, 32);
+  let most = 0;
+  const put: typeof room.deps.store.put = (...request) => {
+    most = Math.max(most, budget.inFlight);
+    return room.deps.store.put(...request);
+  };
+  const outcomes = jobs.map((job) => room.handle(job, { deps: { budget, store: { ...room.deps.store, put } } }));
+  expect(await Promise.all(outcomes)).toEqual(Array.from({ length: 6 }, () => ({ kind: 'done' })));
+  expect(most).toBeGreaterThan(1_000_000);
+  expect(most).toBeLessThanOrEqual(3_200_000 + 6 * 100_000);
+  expect(budget.inFlight).toBe(0);
+});
+
+test('large documents never take more than the budget at once, and small ones pass them', async () => {
+  await using room = await openWorkRoom();
+  const keyArn = await room.house.tenant('acme');
+  const forge = (bytes: number): ReturnType<typeof room.forge.forge> => {
+    const documentId = `document of ${bytes} ${Math.random()}`;
+    const body = JSON.stringify(documentOf(documentId, 'Some words, '.repeat(bytes / 12)));
+    return room.forge.forge({ tenant: 'acme', keyArn, header: { documentId }, body, inlineBytes: 0 });
+  };
+  const large = await Promise.all(Array.from({ length: 12 }, () => forge(250_000)));
+  const small = await Promise.all(Array.from({ length: 12 }, () => forge(1200)));
+  // Half of it is for large ones: three of them, as a document takes several times its size while it is in work.
+  const budgetBytes = 8_000_000;
+  const budget = new ByteBudget(room.deps.clock, budgetBytes, 32);
+  const hang = room.house.services.s3.faults.set({
+    match: { method: 'PUT', prefix: 'documents/' },
+    fault: { kind: 'hang' },
+  });
+  const outcomes = [...large, ...small].map((job) => room.handle(job, { deps: { budget } }));
+  const inWork = await eventually(() => (hang.waiting >= small.length + 3 ? hang.waiting : undefined));
+  expect(inWork).toBe(small.length + 3);
+  expect(budget.inFlight).toBeLessThanOrEqual(budgetBytes);
+  let most = 0;
+  const watched = outcomes.map((outcome) => outcome.finally(() => (most = Math.max(most, budget.inFlight))));
+  hang.clear();
+  expect(await Promise.all(watched)).toEqual(Array.from({ length: 24 }, () => ({ kind: 'done' })));
+  expect(most).toBeLessThanOrEqual(budgetBytes);
+  expect(budget.inFlight).toBe(0);
+});

@@ -1,0 +1,126 @@
+// A whole installation for a test: services, tenants, producer, reader, operator, and a look at the queue from outside.
+import { Queue } from 'bullmq';
+import { Redis } from 'ioredis';
+import { createOperator, createProducer, createReader } from '../../src/app/app.ts';
+import { loadConfig, type Settings } from '../../src/runtime/config.ts';
+import type { Operator } from '../../src/operator/operator.ts';
+import type { Producer } from '../../src/producer/producer.ts';
+import type { Reader } from '../../src/reader/reader.ts';
+import { redisKeys } from '../../src/runtime/redis.ts';
+import { createStore, type Store } from '../../src/store/s3/s3-store.ts';
+import { eventually } from '../support/eventually.ts';
+import { testServices, type TestServices } from '../support/services.ts';
+
+export interface House extends AsyncDisposable {
+  readonly settings: Settings;
+  readonly services: TestServices;
+  readonly producer: Producer;
+  readonly reader: Reader;
+  readonly operator: Operator;
+  readonly store: Store;
+  readonly redis: Redis;
+  /** BullMQ itself, as somebody would use it who enqueues past the producer. */
+  readonly queue: Queue;
+  /** One without any data key in memory. */
+  freshReader(): Promise<Reader>;
+  /** Makes a tenant with a KMS key of its own; answers the key's ARN. */
+  tenant(name: string): Promise<string>;
+  /** How the job ended, once it has: `done`, `superseded`, or `dead` and a code. */
+  end(jobId: string, timeoutMs?: number): Promise<string>;
+  /** Resolves when nothing waits, runs or is delayed. */
+  empty(timeoutMs?: number): Promise<void>;
+}
+
+/** `extra` goes over the settings of the services; a Redis of the test's own, for one. */
+export async function openHouse(extra: Settings = {}): Promise<House> {
+  await using opened = new AsyncDisposableStack();
+  const services = opened.use(await testServices());
+  const settings: Settings = { SEALDEX_LOG_LEVEL: 'info', SEALDEX_PORT: 0, ...services.settings, ...extra };
+  const operator = opened.use(await createOperator(settings));
+  const producer = opened.use(await createProducer(settings));
+  const reader = opened.use(await createReader(settings));
+  const config = loadConfig(settings, {});
+  const store = opened.adopt(createStore(config, 'patient'), (store) => store.close());
+  const redis = opened.adopt(new Redis(config.redisUrl, { maxRetriesPerRequest: null }), (redis) => redis.disconnect());
+  redis.on('error', () => {});
+  const queue = opened.adopt(
+    new Queue('index', { connection: redis, prefix: redisKeys(config.queue).prefix }),
+    (queue) => queue.close(),
+  );
+  queue.on('error', () => {});
+  const all = opened.move();
+  return {
+    settings,
+    services,
+    producer,
+    reader,
+    operator,
+    store,
+    redis,
+    queue,
+    freshReader: () => createReader(settings),
+    async tenant(name) {
+      const kmsKeyArn = services.kms.createKey();
+      await operator.putTenant(name, { plan: 'pro', kmsKeyArn });
+      return kmsKeyArn;
+    },
+    end: (jobId, timeoutMs = 20_000) =>
+      eventually(
+        async () => {
+          const { state, code } = await producer.status(jobId);
+          return ['done', 'superseded', 'dead'].includes(state) ? [state, code].join(' ').trim() : undefined;
+        },
+        { timeoutMs },
+      ),
+    async empty(timeoutMs = 20_000) {
+      await eventually(
+        async () => {
+          const { waiting, active, delayed } = (await operator.status()).index;
+          return waiting + active + delayed === 0;
+        },
+        { timeoutMs },
+      );
+    },
+    [Symbol.asyncDispose]: () => all.disposeAsync(),
+  };
+}
+
+export const documentOf = (id: string, text: string): unknown => ({
+  type: 'structured',
+  id,
+  title: `Title of ${id}`,
+  sections: [{ title: 'Section', text }],
+});
+
+/** All text of a stored document, without white space: where its parts begin is not what these tests ask. */
+export async function textOf(reader: Reader, tenant: string, corpus: string, id: string): Promise<string> {
+  const { parts } = await reader.open({ tenant, corpus, id });
+  const texts: string[] = [];
+  for await (const part of parts) if ('text' in part) texts.push(part.text);
+  return squeezed(texts.join(''));
+}
+
+export const squeezed = (text: string): string => text.replaceAll(/\s/g, '');
+
+/** Names of all objects under a prefix. */
+export async function keysUnder(store: Store, prefix: string): Promise<string[]> {
+  const keys: string[] = [];
+  let after: string | undefined;
+  do {
+    const page = await store.list(prefix, after === undefined ? {} : { after });
+    keys.push(...page.objects.map(({ key }) => key));
+    after = page.next;
+  } while (after !== undefined);
+  return keys;
+}
+
+/** The lines of /metrics that begin with this name, as name and value. */
+export async function metricsOf(port: number, name: string): Promise<Record<string, number>> {
+  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  return Object.fromEntries(
+    text
+      .split('\n')
+      .filter((line) => line.startsWith(name))
+      .map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ') + 1))]),
+  );
+}

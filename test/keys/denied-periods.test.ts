@@ -1,0 +1,161 @@
+// A tenant that denies us periods which are past, and what a denial of the key itself is told apart by.
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import type { SealdexError } from '../../src/runtime/errors.ts';
+import type { KeyContext } from '../../src/keys/data-key.ts';
+import type { KeyWatch } from '../../src/keys/key-watch.ts';
+import { FakeClock } from '../support/clock.ts';
+import { bytesOf, contextOf, isZeroed, openRoom, type OneRing, type Room } from './fixture.ts';
+
+let room: Room;
+
+beforeAll(async () => {
+  room = await openRoom();
+});
+
+afterEach(() => room.kms.faults.clear());
+
+afterAll(() => room[Symbol.asyncDispose]());
+
+/** Writes down what a gate would hear. */
+class Told implements KeyWatch {
+  readonly failed: string[] = [];
+
+  lookAgain(): undefined {}
+
+  begin() {
+    return { ok() {}, failed: async (error: SealdexError) => (this.failed.push(error.code), error) };
+  }
+}
+
+interface Past extends OneRing {
+  readonly tenant: string;
+  readonly arn: string;
+  readonly clock: FakeClock;
+  readonly told: Told;
+  /** Reads a message of this year, as somebody would whose process holds none of its keys. */
+  readonly read: (year: number) => Promise<unknown>;
+}
+
+const contextIn = (tenant: string, year: number): KeyContext => ({
+  ...contextOf(tenant),
+  period: `${year}-01-01T00:00Z`,
+});
+
+const YEARS = [2019, 2020, 2021, 2022];
+
+async function openPast(): Promise<Past> {
+  const { tenant, arn } = room.tenant();
+  const clock = new FakeClock();
+  const told = new Told();
+  const one = await room.open({ clock, watch: told });
+  const wrapped = new Map<number, Buffer>();
+  for (const year of YEARS) wrapped.set(year, (await one.kms.generateDataKey(arn, contextIn(tenant, year))).wrapped);
+  room.kms.counts.reset();
+  const read = (year: number) => one.ring.unwrap(arn, wrapped.get(year)!, contextIn(tenant, year));
+  return { ...one, tenant, arn, clock, told, read };
+}
+
+const deny = (key: string, { period }: KeyContext): void =>
+  void room.kms.faults.set({ match: { key, context: { period } }, fault: KMS_ERRORS.accessDenied });
+
+const callsOf = (key: string): number => room.kms.counts.count({ key });
+
+test('A denied period is unreadable, all others are not, and no gate hears of it', async () => {
+  const { tenant, arn, told, read, ring } = await openPast();
+  const current = bytesOf(await ring.current(tenant, arn, 'documents', 1));
+  const other = (await read(2021)) as Parameters<typeof bytesOf>[0];
+  deny(arn, contextIn(tenant, 2020));
+  await expect(read(2020)).rejects.toMatchObject({ code: 'PERIOD_DENIED', reason: 'AccessDeniedException' });
+  expect(await read(2021)).toBe(other);
+  await read(2022);
+  expect([current, bytesOf(other)].map(isZeroed)).toEqual([false, false]);
+  expect(told.failed).toEqual([]);
+});
+
+test('However many read a denied period, its denial is checked once in 30 s, and by a try of its own', async () => {
+  const { tenant, arn, clock, read } = await openPast();
+  for (const year of YEARS) deny(arn, contextIn(tenant, year));
+  const reads = await Promise.allSettled([...YEARS, ...YEARS].map(read));
+  expect(reads).toEqual(
+    reads.map(() => ({ status: 'rejected', reason: expect.objectContaining({ code: 'PERIOD_DENIED' }) as unknown })),
+  );
+  // Each period's Decrypt, and a GenerateDataKey with a Decrypt that try the key: what was true before it says nothing.
+  expect(callsOf(arn)).toBe(YEARS.length * 3);
+  for (const year of YEARS) await expect(read(year)).rejects.toMatchObject({ code: 'PERIOD_DENIED' });
+  clock.advance(29_999);
+  await expect(read(2020)).rejects.toMatchObject({ code: 'PERIOD_DENIED' });
+  expect(callsOf(arn)).toBe(YEARS.length * 3);
+});
+
+test('A period that is allowed again is read again after 30 s', async () => {
+  const { tenant, arn, clock, read } = await openPast();
+  deny(arn, contextIn(tenant, 2020));
+  await expect(read(2020)).rejects.toMatchObject({ code: 'PERIOD_DENIED' });
+  room.kms.faults.clear();
+  await expect(read(2020)).rejects.toMatchObject({ code: 'PERIOD_DENIED' });
+  clock.advance(30_000);
+  await expect(read(2020)).resolves.toMatchObject({ isLive: true });
+});
+
+test('A whole key that is revoked after a denied period is told as the key, not as another denied period', async () => {
+  const { tenant, arn, told, read } = await openPast();
+  deny(arn, contextIn(tenant, 2020));
+  await expect(read(2020)).rejects.toMatchObject({ code: 'PERIOD_DENIED' });
+  room.kms.faults.set({ match: { key: arn }, fault: KMS_ERRORS.accessDenied });
+  await expect(read(2021)).rejects.toMatchObject({ code: 'KEY_DENIED' });
+  expect(told.failed).toEqual(['KEY_DENIED']);
+});
+
+test('A denial that the current period shares is one of the key: the gate hears of it, and all its keys are wiped', async () => {
+  const { tenant, arn, told, read, ring } = await openPast();
+  const keys = [await ring.current(tenant, arn, 'documents', 1), await read(2021)] as Parameters<typeof bytesOf>[0][];
+  const bytes = keys.map(bytesOf);
+  room.kms.faults.set({ match: { key: arn }, fault: KMS_ERRORS.accessDenied });
+  await expect(read(2020)).rejects.toMatchObject({ code: 'KEY_DENIED' });
+  expect(told.failed).toEqual(['KEY_DENIED']);
+  expect(bytes.map(isZeroed)).toEqual([true, true]);
+});
+
+test('A key of another state, found by the try, is what the gate hears', async () => {
+  const { arn, told, read } = await openPast();
+  room.kms.faults.set({ match: { key: arn, operation: 'Decrypt' }, fault: KMS_ERRORS.accessDenied, times: 1 });
+  room.kms.faults.set({ match: { key: arn, operation: 'GenerateDataKey' }, fault: KMS_ERRORS.notFound });
+  await expect(read(2020)).rejects.toMatchObject({ code: 'KEY_NOT_FOUND' });
+  expect(told.failed).toEqual(['KEY_NOT_FOUND']);
+});
+
+test('A try that KMS does not answer decides nothing: neither is the key denied nor the period', async () => {
+  const { arn, told, read, ring, tenant } = await openPast();
+  const current = bytesOf(await ring.current(tenant, arn, 'documents', 1));
+  room.kms.faults.set({ match: { key: arn, operation: 'Decrypt' }, fault: KMS_ERRORS.accessDenied, times: 1 });
+  const failing = room.kms.faults.set({
+    match: { key: arn, operation: 'GenerateDataKey' },
+    fault: { kind: 'error', name: 'KMSInternalException', status: 500 },
+  });
+  await expect(read(2020)).rejects.toMatchObject({ code: 'KMS_FAILED' });
+  expect(told.failed).toEqual(['KMS_FAILED']);
+  expect(isZeroed(current)).toBe(false);
+  failing.clear();
+  await expect(read(2020)).resolves.toMatchObject({ isLive: true });
+});
+
+test('A denial of the current period is not checked once more: it is one of the key', async () => {
+  const { tenant, arn, told, ring } = await openPast();
+  deny(arn, contextOf(tenant));
+  await expect(ring.current(tenant, arn, 'documents', 1)).rejects.toMatchObject({ code: 'KEY_DENIED' });
+  expect(callsOf(arn)).toBe(1);
+  expect(told.failed).toEqual(['KEY_DENIED']);
+});
+
+test('A tenant that shares a KMS key has slices of its own', async () => {
+  const { tenant, arn, read, ring, kms } = await openPast();
+  const other = contextIn('sharer', 2020);
+  const { wrapped } = await kms.generateDataKey(arn, other);
+  room.kms.faults.set({
+    match: { key: arn, context: { tenant, period: contextIn(tenant, 2020).period } },
+    fault: KMS_ERRORS.accessDenied,
+  });
+  await expect(read(2020)).rejects.toMatchObject({ code: 'PERIOD_DENIED' });
+  await expect(ring.unwrap(arn, wrapped, other)).resolves.toMatchObject({ isLive: true });
+});

@@ -1,0 +1,84 @@
+// Turns: quick work is done by a few at once, and what hangs, however much of it, leaves its place after a quarter of a second.
+import { setImmediate } from 'node:timers/promises';
+import { beforeEach, expect, test } from 'vitest';
+import { Turns } from '../../src/keys/fast-slow-limiter.ts';
+import { FakeClock } from '../support/clock.ts';
+
+const QUICK = 16;
+const SLOW = 64;
+const QUICK_MS = 250;
+
+let clock: FakeClock;
+let turns: Turns;
+let started: string[];
+
+beforeEach(() => {
+  clock = new FakeClock();
+  turns = new Turns(clock);
+  started = [];
+});
+
+interface Work {
+  readonly end: Promise<string>;
+  readonly go: () => void;
+}
+
+/** Works that go on until they are told. */
+const begin = (many: number, isSlow = false): Work[] =>
+  Array.from({ length: many }, (_, at) => {
+    const { promise, resolve } = Promise.withResolvers<string>();
+    const name = `${isSlow ? 'slow' : 'quick'} ${at}`;
+    const end = turns.run(isSlow, () => (started.push(name), promise));
+    return { end, go: () => resolve(name) };
+  });
+
+/** All that can go on without the clock has. */
+async function settled(ms = 0): Promise<number> {
+  clock.advance(ms);
+  await setImmediate();
+  return started.length;
+}
+
+test('Quick work is done by a few at once, in order, and leaves no timer', async () => {
+  const works = begin(QUICK + 2);
+  expect(await settled()).toBe(QUICK);
+  works[3]!.go();
+  expect(await works[3]!.end).toBe('quick 3');
+  expect(await settled()).toBe(QUICK + 1);
+  for (const { go } of works) go();
+  expect(await Promise.all(works.map(({ end }) => end))).toEqual(works.map((_, at) => `quick ${at}`));
+  expect(clock.pending).toBe(0);
+});
+
+test('What hangs leaves its place, until so much hangs that there is none to go to', async () => {
+  const works = begin(200);
+  expect(await settled(QUICK_MS - 1)).toBe(QUICK);
+  expect(await settled(1)).toBe(2 * QUICK);
+  const found = [];
+  for (let round = 0; round < 5; round += 1) found.push(await settled(QUICK_MS));
+  expect(found).toEqual([48, 64, 80, 80, 80]);
+  works[0]!.go();
+  expect(await settled()).toBe(QUICK + SLOW + 1);
+  for (const { go } of works) go();
+  expect(await Promise.all(works.map(({ end }) => end))).toHaveLength(200);
+});
+
+test('What was slow before waits among the slow, and keeps nobody waiting', async () => {
+  const slow = begin(200, true);
+  expect(await settled(QUICK_MS)).toBe(SLOW);
+  const [quick] = begin(1);
+  expect(await settled()).toBe(SLOW + 1);
+  quick!.go();
+  expect(await quick!.end).toBe('quick 0');
+  for (const { go } of slow) go();
+  await Promise.all(slow.map(({ end }) => end));
+});
+
+test.for([false, true])('What fails leaves its place too (slow before: %s)', async (isSlow) => {
+  const failing = Array.from({ length: 100 }, (_, at) =>
+    turns.run(isSlow, () => Promise.reject<string>(new Error(`no ${at}`))),
+  );
+  const ended = await Promise.allSettled(failing);
+  expect(ended[99]).toMatchObject({ status: 'rejected', reason: { message: 'no 99' } });
+  expect(clock.pending).toBe(0);
+});

@@ -1,0 +1,74 @@
+// Lanes: a name's calls take turns, others do not wait, and no place is lost or kept for ever.
+import { expect, test } from 'vitest';
+import { Lanes } from '../../src/keys/keyed-limiter.ts';
+import { eventually } from '../support/eventually.ts';
+
+const never = new AbortController().signal;
+
+function held(): { work: () => Promise<string>; go: (result: string) => void; readonly started: boolean } {
+  const gate = Promise.withResolvers<string>();
+  let started = false;
+  return {
+    work: () => ((started = true), gate.promise),
+    go: gate.resolve,
+    get started() {
+      return started;
+    },
+  };
+}
+
+test('No more than its width run in a lane, the others in order; another lane does not wait', async () => {
+  const lanes = new Lanes(2);
+  const works = Array.from({ length: 4 }, held);
+  const runs = works.map(({ work }) => lanes.run('a', never, work));
+  expect(works.map((work) => work.started)).toEqual([true, true, false, false]);
+  expect(await lanes.run('b', never, () => Promise.resolve('b'))).toBe('b');
+  works[1]!.go('second');
+  expect(await runs[1]).toBe('second');
+  await eventually(() => works[2]!.started);
+  expect(works[3]!.started).toBe(false);
+  for (const { go } of works) go('rest');
+  expect(await Promise.all(runs)).toEqual(['rest', 'second', 'rest', 'rest']);
+});
+
+test('Who fails leaves its place to the next', async () => {
+  const lanes = new Lanes(1);
+  const failing = lanes.run('a', never, () => Promise.reject(new Error('no')));
+  const next = lanes.run('a', never, () => Promise.resolve('yes'));
+  await expect(failing).rejects.toThrow('no');
+  expect(await next).toBe('yes');
+});
+
+test('Who gives up waiting never runs, and takes nobody’s place', async () => {
+  const lanes = new Lanes(1);
+  const [first, given, last] = [held(), held(), held()];
+  const running = lanes.run('a', never, first.work);
+  const impatient = new AbortController();
+  const waiting = lanes.run('a', impatient.signal, given.work);
+  const behind = lanes.run('a', never, last.work);
+  impatient.abort(new Error('too late'));
+  await expect(waiting).rejects.toThrow('too late');
+  first.go('done');
+  last.go('done');
+  expect(await Promise.all([running, behind])).toEqual(['done', 'done']);
+  expect(given.started).toBe(false);
+});
+
+test.each(['before', 'after'])(
+  'A place handed on in the moment in which its taker gives up (abort %s) is not lost',
+  async (when) => {
+    const lanes = new Lanes(1);
+    const first = held();
+    const running = lanes.run('a', never, first.work);
+    const impatient = new AbortController();
+    const waiting = lanes.run('a', impatient.signal, () => Promise.resolve('ran'));
+    const outcome = waiting.catch((error: Error) => error.message);
+    if (when === 'before') impatient.abort(new Error('too late'));
+    first.go('done');
+    // One turn after the first work's end its place is handed on; the abort comes in the very same one.
+    await running;
+    impatient.abort(new Error('too late'));
+    expect(['ran', 'too late']).toContain(await outcome);
+    expect(await lanes.run('a', never, () => Promise.resolve('free'))).toBe('free');
+  },
+);

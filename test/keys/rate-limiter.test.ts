@@ -1,0 +1,167 @@
+// The pace of a throttled client: nothing until then, after it an interval that grows and goes; turns in order, bounded, and given up in time.
+import { beforeEach, expect, test } from 'vitest';
+import { Pace } from '../../src/keys/rate-limiter.ts';
+import { FakeClock } from '../support/clock.ts';
+
+const never = new AbortController().signal;
+const THROTTLED = new Error('throttled');
+const isThrottled = (error: unknown): boolean => error === THROTTLED;
+const PACED = { code: 'KMS_THROTTLED', reason: 'Paced' };
+
+let clock: FakeClock;
+let pace: Pace;
+let starts: number[];
+
+beforeEach(() => {
+  clock = new FakeClock();
+  pace = new Pace({ clock, isThrottled, mostWaiting: 5 });
+  starts = [];
+});
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+const good = (signal = never): Promise<string> =>
+  pace.run(signal, () => (starts.push(clock.monotonic()), Promise.resolve('good')));
+const bad = (signal = never): Promise<unknown> => pace.run(signal, () => Promise.reject(THROTTLED)).catch(() => {});
+
+/** One throttled answer after the other, each when it is its turn. */
+async function throttle(times: number): Promise<void> {
+  for (let i = 0; i < times; i += 1) {
+    const call = bad();
+    clock.advance(pace.intervalMs);
+    await call;
+  }
+}
+
+/** The distances between moments, from now on. */
+const gapsFrom = (from: number): number[] => starts.map((start, i) => Math.round(start - (starts[i - 1] ?? from)));
+
+test('While nothing is throttled every call begins at once, and no timer is set', async () => {
+  const calls = Array.from({ length: 100 }, () => good());
+  expect(starts).toHaveLength(100);
+  await Promise.all(calls);
+  expect([pace.intervalMs, clock.pending]).toEqual([0, 0]);
+});
+
+test('An error that is no throttling slows nobody, and is passed on', async () => {
+  const other = new Error('other');
+  await expect(pace.run(never, () => Promise.reject(other))).rejects.toBe(other);
+  expect(pace.intervalMs).toBe(0);
+});
+
+test('The interval doubles with each throttled answer, from 50 ms to 2 s', async () => {
+  const intervals: number[] = [];
+  for (let i = 0; i < 8; i += 1) {
+    await throttle(1);
+    intervals.push(pace.intervalMs);
+  }
+  expect(intervals).toEqual([50, 100, 200, 400, 800, 1600, 2000, 2000]);
+});
+
+test('After a throttled answer calls begin an interval apart and in order, the first one too', async () => {
+  await throttle(2);
+  const from = clock.monotonic();
+  const order: string[] = [];
+  const calls = ['a', 'b', 'c'].map((name) => pace.run(never, () => (order.push(name), new Promise(() => {}))));
+  void calls;
+  for (const expected of [[], ['a'], ['a', 'b'], ['a', 'b', 'c']]) {
+    await turn();
+    expect(order).toEqual(expected);
+    clock.advance(99);
+    await turn();
+    expect(order).toEqual(expected);
+    clock.advance(1);
+  }
+  expect(clock.monotonic() - from).toBe(400);
+});
+
+test('Good answers shrink the interval until it is gone, and then nobody waits', async () => {
+  await throttle(7);
+  expect(pace.intervalMs).toBe(2000);
+  const from = clock.monotonic();
+  let answers = 0;
+  while (pace.intervalMs > 0) {
+    const call = good();
+    clock.advance(pace.intervalMs);
+    await call;
+    answers += 1;
+  }
+  expect(answers).toBe(35);
+  const gaps = gapsFrom(from);
+  expect(gaps.slice(0, 3)).toEqual([2000, 1600, 1280]);
+  expect(gaps).toEqual(gaps.toSorted((a, b) => b - a));
+  expect(clock.monotonic() - from).toBeLessThan(10_000);
+  await good();
+  expect(gapsFrom(from).at(-1)).toBe(0);
+  expect(clock.pending).toBe(0);
+});
+
+test('Who waits already goes earlier when a good answer shrinks the interval, and later when it grows', async () => {
+  await throttle(2);
+  const first = Promise.withResolvers<string>();
+  const second = Promise.withResolvers<string>();
+  void pace.run(never, () => first.promise);
+  void pace.run(never, () => second.promise).catch(() => {});
+  void good();
+  clock.advance(100);
+  await turn();
+  const from = clock.monotonic();
+  first.resolve('good');
+  await turn();
+  clock.advance(80);
+  await turn();
+  second.reject(THROTTLED);
+  await turn();
+  clock.advance(159);
+  await turn();
+  expect(starts).toEqual([]);
+  clock.advance(1);
+  await turn();
+  expect(gapsFrom(from)).toEqual([80 + 160]);
+});
+
+test('Calls that were under way together are one verdict, and their good answers shrink nothing', async () => {
+  const answers = Array.from({ length: 40 }, () => Promise.withResolvers<void>());
+  const calls = answers.map(({ promise }) => pace.run(never, () => promise).catch(() => {}));
+  for (const { reject } of answers.slice(0, 20)) reject(THROTTLED);
+  for (const { resolve } of answers.slice(20)) resolve();
+  await Promise.all(calls);
+  expect(pace.intervalMs).toBe(50);
+});
+
+test('A throttling of a minute ago is forgotten', async () => {
+  await throttle(7);
+  clock.advance(60_000);
+  await Promise.all([good(), good(), good()]);
+  expect([pace.intervalMs, clock.pending]).toEqual([0, 0]);
+});
+
+test('Who gives up waiting is told so, never begins, and takes nobody’s turn', async () => {
+  await throttle(1);
+  const impatient = new AbortController();
+  const given = good(impatient.signal);
+  const behind = good();
+  impatient.abort(new Error('too late'));
+  await expect(given).rejects.toMatchObject(PACED);
+  clock.advance(50);
+  expect(await behind).toBe('good');
+  expect(starts).toHaveLength(1);
+  await expect(good(impatient.signal)).rejects.toMatchObject(PACED);
+});
+
+test('When all who wait give up, no timer is left', async () => {
+  await throttle(1);
+  const impatient = new AbortController();
+  const calls = [good(impatient.signal), good(impatient.signal)];
+  expect(clock.pending).toBe(1);
+  impatient.abort();
+  await Promise.allSettled(calls);
+  expect([clock.pending, starts.length]).toEqual([0, 0]);
+});
+
+test('More than may wait are refused at once', async () => {
+  await throttle(1);
+  const waiting = Array.from({ length: 5 }, () => good());
+  await expect(good()).rejects.toMatchObject(PACED);
+  clock.advance(1000);
+  expect(await Promise.all(waiting)).toHaveLength(5);
+});

@@ -1,0 +1,39 @@
+// A worker's calls to KMS: they end by a deadline of their own, and a fault that passes is asked over once.
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import type { SealdexError } from '../../src/runtime/errors.ts';
+import { openRoom, type OneRing, type Room } from './fixture.ts';
+
+let room: Room;
+let patient: OneRing;
+
+beforeAll(async () => {
+  room = await openRoom();
+  patient = await room.open({ use: 'patient' });
+});
+afterEach(() => room.kms.faults.clear());
+afterAll(() => room[Symbol.asyncDispose]());
+
+/** A server's fault by its status too, which is what the SDK looks at before it tries again. */
+const FAILS = { ...KMS_ERRORS.internal, status: 500 };
+
+// Without a deadline the call hangs as long as KMS does; the test's own limit is far below the file's.
+test('a KMS that hangs ends as KMS_FAILED for a worker too', { timeout: 15_000 }, async () => {
+  const { tenant, arn } = room.tenant();
+  room.kms.faults.set({ match: { key: arn }, fault: { kind: 'hang' } });
+  const error: unknown = await patient.ring.current(tenant, arn, 'documents', 1).catch((reason: unknown) => reason);
+  expect(error).toMatchObject({ code: 'KMS_FAILED', reason: 'TimeoutError' } satisfies Partial<SealdexError>);
+});
+
+test('a KMS that fails once is asked a second time, and not a third', async () => {
+  const { tenant, arn } = room.tenant();
+  room.kms.faults.set({ match: { key: arn }, fault: FAILS, times: 1 });
+  await patient.ring.current(tenant, arn, 'documents', 1);
+  expect(room.kms.counts.count({ key: arn, operation: 'GenerateDataKey' })).toBe(2);
+
+  const other = room.tenant();
+  room.kms.faults.set({ match: { key: other.arn }, fault: FAILS });
+  const failed = patient.ring.current(other.tenant, other.arn, 'documents', 1);
+  await expect(failed).rejects.toMatchObject({ code: 'KMS_FAILED' });
+  expect(room.kms.counts.count({ key: other.arn, operation: 'GenerateDataKey' })).toBe(2);
+});

@@ -1,0 +1,78 @@
+// The birth mark: made once, copied once, and a difference is noticed.
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { startIndexWorker } from '../../src/app/app.ts';
+import { agreedBirth, isSince, markBirth } from '../../src/maintenance/redis-identity.ts';
+import { openUpkeepRoom, type UpkeepRoom } from './room.ts';
+
+let room: UpkeepRoom;
+const depsOf = () => ({ ...room.deps, queue: room.deps.config.queue });
+const keyInS3 = (): string => `system/${room.deps.config.queue}/birth`;
+
+beforeEach(async () => {
+  room = await openUpkeepRoom();
+});
+afterEach(() => room[Symbol.asyncDispose]());
+
+describe('the birth mark', () => {
+  it('is made in Redis and copied into the bucket, and stays what it was', async () => {
+    expect(await markBirth(depsOf())).toBe(true);
+    const first = await agreedBirth(depsOf());
+    expect(first).toEqual({ v: 1, id: expect.stringMatching(/^[0-9a-f]{32}$/) as string, at: room.deps.clock.now() });
+    room.deps.clock.advance(5000);
+    expect(await markBirth(depsOf())).toBe(true);
+    expect(await agreedBirth(depsOf())).toEqual(first);
+  });
+
+  it('is one, however many workers start at once', async () => {
+    const answers = await Promise.all(Array.from({ length: 10 }, () => markBirth(depsOf())));
+    expect(answers).toEqual(Array.from({ length: 10 }, () => true));
+  });
+
+  it('differs when Redis was lost, for every worker that starts from then on', async () => {
+    await markBirth(depsOf());
+    await room.redis.del(room.deps.keys.birth);
+    expect(await markBirth(depsOf())).toBe(false);
+    expect(await markBirth(depsOf())).toBe(false);
+    expect(await agreedBirth(depsOf())).toBeUndefined();
+  });
+
+  it('is agreed on again once the operator has removed the copy and a worker has started', async () => {
+    await markBirth(depsOf());
+    await room.redis.del(room.deps.keys.birth);
+    await markBirth(depsOf());
+    await room.deps.store.remove(keyInS3());
+    expect(await agreedBirth(depsOf())).toBeUndefined();
+    expect(await markBirth(depsOf())).toBe(true);
+  });
+
+  it.each([
+    ['is empty', ''],
+    ['is no JSON', '{'],
+    ['is of another version', JSON.stringify({ v: 2, id: 'a'.repeat(32), at: 1 })],
+    ['has an id of another form', JSON.stringify({ v: 1, id: 'x', at: 1 })],
+    ['is large', 'x'.repeat(100_000)],
+  ])('whose copy %s is a difference, and the copy is not overwritten', async (_, text) => {
+    await room.deps.store.put(keyInS3(), Buffer.from(text), {});
+    expect(await markBirth(depsOf())).toBe(false);
+    expect((await room.deps.store.head(keyInS3()))?.bytes).toBe(text.length);
+  });
+
+  it('makes something younger than Redis only when the clocks leave no doubt', () => {
+    const birth = { v: 1, id: 'a'.repeat(32), at: 1_000_000_000_000 } as const;
+    expect(isSince(birth, birth.at - 1)).toBe(false);
+    expect(isSince(birth, birth.at + 600_000)).toBe(false);
+    expect(isSince(birth, birth.at + 600_001)).toBe(true);
+  });
+});
+
+it('a worker marks Redis and bucket at its start, and starts with a difference too', async () => {
+  const settings = { ...room.services.settings, SEALDEX_PORT: 0 };
+  const start = () => startIndexWorker(settings, { host: '127.0.0.1', log: 'silent' });
+  await (await start()).stop();
+  const first = await agreedBirth(depsOf());
+  expect(first).toBeDefined();
+  await room.redis.del(room.deps.keys.birth);
+  expect(await (await start()).stop()).toMatchObject({ isClean: true });
+  expect(await room.redis.get(room.deps.keys.birth)).not.toContain(first?.id);
+  expect(await agreedBirth(depsOf())).toBeUndefined();
+});

@@ -1,0 +1,158 @@
+// Heartbeats: written, summed, bounded, gone with their process.
+import { randomBytes } from 'node:crypto';
+import { Redis } from 'ioredis';
+import { expect, inject, test } from 'vitest';
+import { createOperator, createProducer, startIndexWorker } from '../../src/app/app.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
+import { startRedis } from '../../src/dev/redis.ts';
+import { readHeartbeats, startHeart, type Heart, type HeartbeatFacts } from '../../src/maintenance/heartbeat.ts';
+import { redisKeys } from '../../src/runtime/redis.ts';
+import { documentOf, openHouse } from '../journey/installation.ts';
+import { FakeClock } from '../support/clock.ts';
+import { eventually } from '../support/eventually.ts';
+
+const FACTS: HeartbeatFacts = {
+  keys: 2,
+  oldestKeyMs: 1500,
+  unaskedMs: 1000,
+  auditFailures: 1,
+  kmsCalls: { Decrypt: 3 },
+  tenants: ['acme'],
+};
+
+interface Place extends AsyncDisposable {
+  readonly redis: Redis;
+  readonly queue: string;
+  readonly clock: FakeClock;
+  heart(facts?: () => Promise<HeartbeatFacts>): Heart;
+}
+
+async function openPlace(): Promise<Place> {
+  const redis = new Redis(inject('redisUrl'));
+  const queue = `t-${randomBytes(6).toString('hex')}`;
+  const clock = new FakeClock(Date.now());
+  const hearts: Heart[] = [];
+  return {
+    redis,
+    queue,
+    clock,
+    heart(facts = async () => FACTS) {
+      const heart = startHeart({ redis, queue, clock, role: 'worker', facts });
+      hearts.push(heart);
+      return heart;
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.all(hearts.map((heart) => heart.stop()));
+      redis.disconnect();
+    },
+  };
+}
+
+test('a process says what it holds, again and again, and is gone when it stops', async () => {
+  await using place = await openPlace();
+  const { redis, queue, clock } = place;
+  let keys = 1;
+  const heart = place.heart(async () => ({ ...FACTS, keys }));
+  const [beat] = await eventually(async () => {
+    const beats = await readHeartbeats(redis, queue);
+    return beats.length === 1 ? beats : undefined;
+  });
+  expect(beat).toEqual({
+    ...FACTS,
+    keys: 1,
+    role: 'worker',
+    pid: process.pid,
+    started: clock.now(),
+    process: beat?.process,
+  });
+  keys = 7;
+  await eventually(() => clock.pending === 1);
+  clock.advance(5000);
+  await eventually(async () => (await readHeartbeats(redis, queue))[0]?.keys === 7);
+  await Promise.all([heart.stop(), heart.stop()]);
+  await heart.stop();
+  expect(clock.pending).toBe(0);
+  expect(await redis.keys(`sealdex:{${queue}}*`)).toEqual([]);
+});
+
+test('a beat that is under way when the process stops does not bring it back', async () => {
+  await using place = await openPlace();
+  const facts = Promise.withResolvers<HeartbeatFacts>();
+  const heart = place.heart(() => facts.promise);
+  const stopped = heart.stop();
+  facts.resolve(FACTS);
+  await stopped;
+  const sent = place.heart();
+  const ticking = sent.tick();
+  await sent.stop();
+  await ticking;
+  expect(await place.redis.keys(`sealdex:{${place.queue}}*`)).toEqual([]);
+});
+
+test('a heartbeat names at most 1,000 tenants and lives for some seconds', async () => {
+  await using place = await openPlace();
+  const tenants = Array.from({ length: 2000 }, (_, index) => `tenant-${index}`);
+  await place.heart(async () => ({ ...FACTS, tenants })).tick();
+  const [beat] = await readHeartbeats(place.redis, place.queue);
+  expect(beat?.tenants.length).toBe(1000);
+  const names = redisKeys(place.queue);
+  const lives = await Promise.all(
+    [names.heartbeats, names.heartbeat(beat?.process ?? '')].map((key) => place.redis.pttl(key)),
+  );
+  for (const life of lives) {
+    expect(life).toBeGreaterThan(0);
+    expect(life).toBeLessThanOrEqual(15_000);
+  }
+});
+
+test('processes that are silent are forgotten, and what is no heartbeat is passed over', async () => {
+  await using place = await openPlace();
+  const { redis, queue, clock } = place;
+  const names = redisKeys(queue);
+  await redis.zadd(names.heartbeats, clock.now(), 'broken', clock.now(), 'expired', clock.now() - 60_000, 'silent');
+  await redis.set(names.heartbeat('broken'), '{"process":');
+  await place.heart().tick();
+  expect((await readHeartbeats(redis, queue)).length).toBe(1);
+  expect(await redis.zscore(names.heartbeats, 'silent')).toBeNull();
+  await redis.del(names.heartbeat('broken'));
+});
+
+test('a Redis that does not answer holds no stop up', async () => {
+  const server = await startRedis();
+  const redis = new Redis(server.url, { maxRetriesPerRequest: null });
+  redis.on('error', () => {});
+  const heart = startHeart({ redis, queue: 'frozen', clock: systemClock, role: 'worker', facts: async () => FACTS });
+  await eventually(async () => (await readHeartbeats(redis, 'frozen')).length === 1);
+  process.kill(server.pid, 'SIGSTOP');
+  const begun = performance.now();
+  await heart.stop();
+  expect(performance.now() - begun).toBeLessThan(5000);
+  process.kill(server.pid, 'SIGCONT');
+  redis.disconnect();
+  await server.stop();
+});
+
+test('status sums what all processes hold and call', async () => {
+  await using house = await openHouse();
+  await house.tenant('one');
+  await house.tenant('two');
+  await using worker = await startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+  await using second = await createProducer(house.settings);
+  for (const [producer, tenant] of [
+    [house.producer, 'one'],
+    [second, 'two'],
+  ] as const) {
+    const { jobId } = await producer.enqueueIndex({ tenant, corpus: 'docs', document: documentOf('one', 'Text.') });
+    expect(await house.end(jobId)).toBe('done');
+  }
+  await using operator = await createOperator(house.settings);
+  const status = await eventually(async () => {
+    const now = await operator.status();
+    return now.keys === 4 ? now : undefined;
+  });
+  expect(status.kmsCalls).toEqual({ GenerateDataKey: 2, Decrypt: 2 });
+  expect(status.processes.map(({ role }) => role).sort()).toEqual(['producer', 'producer', 'reader', 'worker']);
+  expect(status.processes.find(({ role }) => role === 'worker')?.tenants.toSorted()).toEqual(['one', 'two']);
+  await worker.stop();
+  expect((await operator.status()).processes.map(({ role }) => role)).not.toContain('worker');
+});

@@ -1,0 +1,83 @@
+// No tenant's objects stay under a former KMS key because what moves them was lost; nobody is asked, and nobody else waits.
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createOperator, startIndexWorker, type Operator } from '../../src/app/app.ts';
+import { SealdexError } from '../../src/runtime/errors.ts';
+import { movesChore, type MovesDeps } from '../../src/maintenance/reencryption-resume.ts';
+import { eventually } from '../support/eventually.ts';
+import { openUpkeepRoom, type UpkeepRoom } from './room.ts';
+
+let room: UpkeepRoom;
+let operator: Operator;
+
+beforeEach(async () => {
+  room = await openUpkeepRoom();
+  operator = await createOperator(room.services.settings);
+  for (const name of ['one', 'three', 'two'])
+    await operator.putTenant(name, { plan: 'pro', kmsKeyArn: room.services.kms.createKey() });
+});
+afterEach(async () => {
+  await operator[Symbol.asyncDispose]();
+  await room[Symbol.asyncDispose]();
+});
+
+/** The tenants that were looked at. */
+async function run(mend: (tenant: string) => boolean, signal = new AbortController().signal): Promise<string[]> {
+  const seen: string[] = [];
+  const deps: MovesDeps = {
+    ...room.deps,
+    mend: async (tenant) => {
+      seen.push(tenant);
+      return mend(tenant);
+    },
+  };
+  await movesChore(deps).run(signal);
+  return seen;
+}
+
+test('All tenants are looked at, and what had to go on is told', async () => {
+  expect(await run((tenant) => tenant === 'two')).toEqual(['one', 'three', 'two']);
+  expect(room.log).toEqual([{ level: 'warn', facts: { tenant: 'two' }, message: expect.any(String) as string }]);
+});
+
+test.each(['TENANT_UNKNOWN', 'PLATFORM_TENANTS', 'TENANT_BACKLOG_FULL'] as const)(
+  'One with %s does not keep the others waiting',
+  async (code) => {
+    const mend = (tenant: string): boolean => {
+      if (tenant === 'one') throw new SealdexError(code);
+      return false;
+    };
+    expect(await run(mend)).toEqual(['one', 'three', 'two']);
+    expect(room.log).toMatchObject([{ facts: { tenant: 'one', code } }]);
+  },
+);
+
+test('When S3 or Redis fails, the chore does, and when it shall end, it ends with the next tenant', async () => {
+  const failing = run(() => {
+    throw new SealdexError('STORE_FAILED');
+  });
+  await expect(failing).rejects.toMatchObject({ code: 'STORE_FAILED' });
+  const stopping = new AbortController();
+  const seen: string[] = [];
+  const stopped = run((tenant) => {
+    seen.push(tenant);
+    stopping.abort(new Error('it stops'));
+    return false;
+  }, stopping.signal);
+  await expect(stopped).rejects.toThrow('it stops');
+  expect(seen).toEqual(['one']);
+});
+
+test('A worker lets a move go on that a Redis without data knows nothing of', async () => {
+  const { redis, deps, services } = room;
+  await operator.setKey('two', services.kms.createKey());
+  expect(await operator.reencryption('two')).toMatchObject({ state: 'moving' });
+  for await (const keys of redis.scanStream({ match: `${deps.keys.prefix}:*` }) as AsyncIterable<string[]>)
+    if (keys.length > 0) await redis.unlink(...keys);
+  expect(await operator.reencryption('two')).toMatchObject({ state: 'not begun' });
+  await redis.hset(deps.keys.chores, 'moves', '0');
+  await using _worker = await startIndexWorker({ ...services.settings, SEALDEX_PORT: 0 }, { log: 'silent' });
+  // All is looked through once, and once more when no process can still use the former key.
+  await eventually(async () => ((await operator.reencryption('two')).passBegun ?? 0) > Date.now(), {
+    timeoutMs: 30_000,
+  });
+});

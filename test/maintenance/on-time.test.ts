@@ -1,0 +1,53 @@
+// What removes by age does it by a clock that is right, or not at all.
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { fleetChores } from '../../src/app/fleet-tasks.ts';
+import { onTime } from '../../src/maintenance/clock-check.ts';
+import type { Chore } from '../../src/maintenance/scheduler.ts';
+import { FakeClock } from '../support/clock.ts';
+import { openUpkeepRoom, type UpkeepRoom } from './room.ts';
+
+let room: UpkeepRoom;
+
+beforeEach(async () => {
+  room = await openUpkeepRoom();
+});
+afterEach(() => room[Symbol.asyncDispose]());
+
+const MINUTE = 60_000;
+
+const endOfChore = (chore: Chore): Promise<string> =>
+  chore.run(new AbortController().signal).then(
+    () => 'done',
+    (error: unknown) => String((error as { code?: unknown }).code),
+  );
+
+async function endOf(skewMs: number): Promise<string> {
+  let runs = 0;
+  const run = async (): Promise<void> => void (runs += 1);
+  const chore = onTime(
+    { redis: room.redis, clock: new FakeClock(Date.now() + skewMs) },
+    { name: 'c', everyMs: 1, run },
+  );
+  return `${await endOfChore(chore)} ${runs}`;
+}
+
+test.each([
+  [0, 'done 1'],
+  [MINUTE / 2, 'done 1'],
+  [-MINUTE / 2, 'done 1'],
+  [2 * MINUTE, 'CLOCK_SKEW 0'],
+  [-2 * MINUTE, 'CLOCK_SKEW 0'],
+  [365 * 24 * 60 * MINUTE, 'CLOCK_SKEW 0'],
+])('with a clock that is %d ms off: %s', async (skewMs, end) => {
+  expect(await endOf(skewMs)).toBe(end);
+});
+
+test('the sweeps and the discarding of old letters are such chores, and the others are none', async () => {
+  const clock = new FakeClock(Date.now() + 2 * MINUTE);
+  const ends: Record<string, string> = {};
+  for (const chore of fleetChores({ ...room.deps, clock, mend: async () => false }, room.queue, () => [])) {
+    ends[chore.name] = await endOfChore(chore);
+  }
+  const late = Object.keys(ends).filter((name) => ends[name] === 'CLOCK_SKEW');
+  expect(late.toSorted()).toEqual(['intake-sweep', 'old-letters', 'tombstone-sweep']);
+});

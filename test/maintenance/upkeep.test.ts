@@ -1,0 +1,211 @@
+// Chores: when they are due, that one process of the fleet does each, and what ends them.
+import { randomBytes } from 'node:crypto';
+import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
+import { SealdexError } from '../../src/runtime/errors.ts';
+import { openRedis, redisKeys, type Redis, type RedisKeys } from '../../src/runtime/redis.ts';
+import { startUpkeep, type Chore, type Upkeep } from '../../src/maintenance/scheduler.ts';
+import { FakeClock } from '../support/clock.ts';
+import { eventually } from '../support/eventually.ts';
+
+const HOUR = 3_600_000;
+
+let redis: Redis;
+let keys: RedisKeys;
+let clock: FakeClock;
+let opened: Upkeep[];
+let warnings: { facts: object; message: string }[];
+
+beforeEach(async () => {
+  redis = await openRedis({ redisUrl: inject('redisUrl') }, 'patient');
+  keys = redisKeys(`t-${randomBytes(6).toString('hex')}`);
+  clock = new FakeClock();
+  opened = [];
+  warnings = [];
+});
+afterEach(async () => {
+  await Promise.all(opened.map((upkeep) => upkeep.stop()));
+  const left = await redis.keys(`${keys.prefix}*`);
+  if (left.length > 0) await redis.unlink(...left);
+  redis.disconnect();
+});
+
+/** A process of the fleet. */
+function start(...chores: Chore[]): Upkeep {
+  const warn = (facts: object, message: string): void => void warnings.push({ facts, message });
+  const log = { debug: warn, info: warn, warn, error: warn };
+  const upkeep = startUpkeep({ chores, redis, keys, clock, log });
+  opened.push(upkeep);
+  return upkeep;
+}
+
+const choreOf = (run: Chore['run'], name = 'chore'): Chore => ({ name, everyMs: HOUR, run });
+
+/** Counts its runs; each lasts until `end` is called, or its signal ends it. */
+function longChore(name = 'chore') {
+  const state = { begun: 0, ended: 0, reason: undefined as unknown, end: (): void => {} };
+  const chore = choreOf(async (signal) => {
+    state.begun += 1;
+    await new Promise<void>((resolve, reject) => {
+      state.end = resolve;
+      signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+    }).catch((error: unknown) => {
+      state.reason = error;
+      throw error;
+    });
+    state.ended += 1;
+  }, name);
+  return { chore, state };
+}
+
+const leases = (): Promise<string[]> => redis.keys(keys.lease('*'));
+
+describe('a chore', () => {
+  it('is due a whole interval after it was first heard of, and after each end', async () => {
+    let runs = 0;
+    const upkeep = start(choreOf(async () => void (runs += 1)));
+    await upkeep.tick();
+    clock.setWall(clock.now() + HOUR - 1);
+    await upkeep.tick();
+    expect(runs).toBe(0);
+    clock.setWall(clock.now() + 1);
+    await upkeep.tick();
+    await upkeep.tick();
+    expect(runs).toBe(1);
+    clock.setWall(clock.now() + HOUR);
+    await upkeep.tick();
+    expect(runs).toBe(2);
+    expect(await leases()).toEqual([]);
+  });
+
+  it('is due by what Redis says, whichever process begins and ends', async () => {
+    let runs = 0;
+    const chore = choreOf(async () => void (runs += 1));
+    await start(chore).tick();
+    clock.setWall(clock.now() + HOUR);
+    await Promise.all(Array.from({ length: 8 }, () => start(chore).tick()));
+    expect(runs).toBe(1);
+  });
+
+  it('runs by itself, without anybody calling tick()', async () => {
+    let runs = 0;
+    start(choreOf(async () => void (runs += 1)));
+    clock.advance(5000);
+    await eventually(async () => (await redis.hlen(keys.chores)) === 1);
+    clock.advance(HOUR);
+    expect(await eventually(() => runs > 0 && runs)).toBe(1);
+  });
+
+  it('that lasts keeps neither the others nor the next tick waiting, and does not run twice', async () => {
+    let quick = 0;
+    const { chore, state } = longChore('long');
+    const upkeep = start(
+      chore,
+      choreOf(async () => void (quick += 1), 'quick'),
+    );
+    await upkeep.tick();
+    clock.setWall(clock.now() + HOUR);
+    const first = upkeep.tick();
+    await eventually(() => quick === 1 && state.begun === 1);
+    clock.setWall(clock.now() + HOUR);
+    // Again, should the quick one's first run have its last step still to do.
+    await eventually(async () => (await upkeep.tick(), quick === 2));
+    expect(state.begun).toBe(1);
+    state.end();
+    await first;
+    expect(state.ended).toBe(1);
+  });
+
+  it('whose next time is further away than its interval is due: a clock was wrong', async () => {
+    let runs = 0;
+    const upkeep = start(choreOf(async () => void (runs += 1)));
+    await redis.hset(keys.chores, 'chore', String(clock.now() + 365 * 24 * HOUR));
+    await upkeep.tick();
+    expect(runs).toBe(1);
+    await redis.hset(keys.chores, 'chore', 'no time');
+    await upkeep.tick();
+    expect(runs).toBe(2);
+  });
+});
+
+describe('a chore that fails', () => {
+  it('is said once in ten minutes, without its message, and tried again after five', async () => {
+    let runs = 0;
+    const upkeep = start(
+      choreOf(async () => {
+        runs += 1;
+        throw runs === 1 ? new SealdexError('STORE_FAILED') : new Error('with a secret word');
+      }),
+    );
+    await upkeep.tick();
+    clock.setWall(clock.now() + HOUR);
+    await upkeep.tick();
+    await upkeep.tick();
+    expect(runs).toBe(1);
+    clock.setWall(clock.now() + 300_000);
+    await upkeep.tick();
+    expect(runs).toBe(2);
+    expect(warnings).toEqual([{ facts: { code: 'STORE_FAILED', chore: 'chore' }, message: 'a chore has failed' }]);
+    clock.skipMonotonic(600_000);
+    clock.setWall(clock.now() + 300_000);
+    await upkeep.tick();
+    expect(warnings).toHaveLength(2);
+    expect(JSON.stringify(warnings)).not.toContain('secret');
+    expect(await leases()).toEqual([]);
+  });
+});
+
+/** A long chore that is at work. */
+async function begun() {
+  const { chore, state } = longChore();
+  const upkeep = start(chore);
+  await upkeep.tick();
+  clock.setWall(clock.now() + HOUR);
+  const ticking = upkeep.tick();
+  await eventually(() => state.begun === 1);
+  return { chore, state, upkeep, ticking };
+}
+
+describe('a stop', () => {
+  it('ends the chore at work, frees its lease, and another process does it at once', async () => {
+    const { chore, state, upkeep, ticking } = await begun();
+    await Promise.all([upkeep.stop(), upkeep.stop()]);
+    await ticking;
+    expect(state.ended).toBe(0);
+    expect(await leases()).toEqual([]);
+    expect(clock.pending).toBe(0);
+    const other = start(chore);
+    const taken = other.tick();
+    await eventually(() => state.begun === 2);
+    state.end();
+    await taken;
+    expect([state.ended, warnings]).toEqual([1, []]);
+  });
+
+  it('before anything was due leaves no timer', async () => {
+    await start(choreOf(async () => {})).stop();
+    expect(clock.pending).toBe(0);
+  });
+});
+
+describe('a lease', () => {
+  it('that is lost ends the chore of who had it, and the new one is not disturbed', async () => {
+    const { state, ticking } = await begun();
+    const due = await redis.hget(keys.chores, 'chore');
+    await redis.set(keys.lease('upkeep:chore'), 'another');
+    clock.advance(15_000);
+    await ticking;
+    expect(state.reason).toMatchObject({ message: 'the lease is lost' });
+    expect(await redis.get(keys.lease('upkeep:chore'))).toBe('another');
+    expect(await redis.hget(keys.chores, 'chore')).toBe(due);
+  });
+
+  it('is renewed while the chore lasts', async () => {
+    const { state, ticking } = await begun();
+    await redis.pexpire(keys.lease('upkeep:chore'), 30_000);
+    clock.advance(15_000);
+    await eventually(async () => (await redis.pttl(keys.lease('upkeep:chore'))) > 50_000);
+    state.end();
+    await ticking;
+    expect(state.ended).toBe(1);
+  });
+});

@@ -1,0 +1,25 @@
+// A worker keeps the fleet's house without being asked.
+import { expect, it } from 'vitest';
+import { startIndexWorker } from '../../src/app/app.ts';
+import { metricsOf } from '../journey/installation.ts';
+import { eventually } from '../support/eventually.ts';
+import { openUpkeepRoom } from './room.ts';
+
+it('a worker does the sweeps that are due, and their metrics are there before', async () => {
+  await using room = await openUpkeepRoom();
+  const { keys } = room.deps;
+  await room.redis.hset(keys.chores, 'intake-sweep', '0', 'tombstone-sweep', '0');
+  const settings = { ...room.services.settings, SEALDEX_PORT: 0 };
+  await using worker = await startIndexWorker(settings, { host: '127.0.0.1', log: 'silent' });
+  const alarms = await metricsOf(worker.port, 'sealdex_sweep_alarms_total');
+  expect(alarms).toEqual({ sealdex_sweep_alarms_total: 0 });
+  const areDone = await eventually(
+    async () => {
+      const due = await room.redis.hmget(keys.chores, 'intake-sweep', 'tombstone-sweep');
+      // One that failed would be due in minutes.
+      return due.every((at) => Number(at) > Date.now() + 3_600_000);
+    },
+    { timeoutMs: 20_000 },
+  );
+  expect(areDone).toBe(true);
+});

@@ -1,0 +1,352 @@
+// A tenant is deleted: nothing names it afterwards but its file, whatever is going on and wherever the deletion is cut off;
+// and the tenant beside it keeps everything.
+import { S3Client, CreateMultipartUploadCommand } from '@aws-sdk/client-s3';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { startIndexWorker, type RunningWorker } from '../../src/app/app.ts';
+import { LOCAL_ROLE } from '../../src/dev/iam/caller.ts';
+import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
+import { countTenant, deleteTenant, type LeavingStep } from '../../src/offboarding/delete.ts';
+import { rolePolicy } from '../../src/policies/role-policy.ts';
+import { MAX_SKEW_MS, redisKeys } from '../../src/runtime/redis.ts';
+import { writeReencrypted } from '../../src/store/reencrypted.ts';
+import { CACHE_MS, LONGEST_WORK_MS, SETTLED_MS } from '../../src/tenants/tenants.ts';
+import { JOB_MS } from '../../src/handlers/handle.ts';
+import { documentOf, keysUnder, textOf } from '../journey/installation.ts';
+import { eventually } from '../support/eventually.ts';
+import { LEAVER, namesInRedis, namesInStore, openLeavingRoom, STAYER, type LeavingRoom } from './fixture.ts';
+
+let room: LeavingRoom;
+let worker: RunningWorker | undefined;
+
+beforeEach(async () => {
+  room = await openLeavingRoom();
+  await room.house.tenant(LEAVER);
+  await room.house.tenant(STAYER);
+});
+afterEach(async () => {
+  await worker?.stop();
+  worker = undefined;
+  await room[Symbol.asyncDispose]();
+});
+
+const startWorker = async (): Promise<void> => {
+  worker = await startIndexWorker(room.house.settings, { host: '127.0.0.1', log: 'silent' });
+};
+
+/** What must hold at the end, with heartbeats, which say within seconds that no key of it is in memory. */
+async function expectGone(): Promise<void> {
+  const { house, deps } = room;
+  expect(await namesInStore(house.store)).toEqual([`tenants/${LEAVER}.json`]);
+  await expect.poll(() => namesInRedis(house.redis, deps.config.queue), { timeout: 15_000, interval: 100 }).toEqual([]);
+}
+
+/** Letters of both tenants: a document that must not exist does. */
+async function makeLetters(): Promise<void> {
+  for (const tenant of [LEAVER, STAYER]) {
+    const document = documentOf('document-0', 'Another text.');
+    const { jobId } = await room.house.producer.enqueueIndex({ tenant, corpus: 'docs', document, ifExists: 'reject' });
+    expect(await room.house.end(jobId)).toBe('dead DOCUMENT_CONFLICT');
+  }
+}
+
+/** Jobs of both tenants that are parked, since an operator has paused them. */
+async function park(jobs: number): Promise<void> {
+  const { producer, operator } = room.house;
+  for (const tenant of [LEAVER, STAYER]) await operator.pauseTenant(tenant, 'a test');
+  const requests = [LEAVER, STAYER].flatMap((tenant) =>
+    Array.from({ length: tenant === LEAVER ? jobs : 20 }, (_, at) => ({
+      tenant,
+      corpus: 'docs',
+      document: documentOf(`parked-${at}`, at % 100 === 0 ? 'x'.repeat(20_000) : 'Short.'),
+    })),
+  );
+  for (const queued of await producer.enqueueIndexBulk(requests)) if (queued instanceof Error) throw queued;
+  const parked = async (tenant: string): Promise<number> =>
+    (await operator.status()).parkedByTenant.find((each) => each.tenant === tenant)?.jobs ?? 0;
+  await eventually(async () => ((await parked(LEAVER)) === jobs && (await parked(STAYER)) === 20) || undefined, {
+    timeoutMs: 60_000,
+  });
+}
+
+test('a tenant with documents, originals, deletions, letters and thousands of parked jobs goes, and its neighbour keeps all', async () => {
+  const { house, deps } = room;
+  for (const tenant of [LEAVER, STAYER]) await house.operator.putTenant(tenant, { keepOriginals: true });
+  await startWorker();
+  await room.fill(12);
+  for (const tenant of [LEAVER, STAYER]) {
+    const file = {
+      tenant,
+      corpus: 'files',
+      filename: 'a.txt',
+      contentType: 'text/plain',
+      body: Buffer.from('A file.'),
+    };
+    expect(await house.end((await house.producer.enqueueUpload(file)).jobId)).toBe('done');
+    const gone = await house.producer.enqueueDelete({ tenant, corpus: 'docs', id: 'document-2' });
+    expect(await house.end(gone.jobId)).toBe('done');
+  }
+  await makeLetters();
+  await park(3000);
+  const staying = await keysUnder(house.store, `documents/${STAYER}/`);
+
+  // What is looked for afterwards can be found.
+  const named = await namesInRedis(house.redis, deps.config.queue);
+  for (const room of [
+    'index:j',
+    'keys:documents',
+    'keys:intake',
+    'parking:jobs',
+    'parking:gates',
+    'letters',
+    'backlog',
+  ])
+    expect(named.join('\n')).toContain(`}:${room}`);
+
+  const left = await deleteTenant(deps, LEAVER, { operator: 'arn:aws:iam::111122223333:user/ann' });
+  expect(left).toMatchObject({
+    left: 0,
+    unseen: {},
+    removed: { documents: 13, originals: 1, letters: expect.any(Number) },
+  });
+  expect(left.removed.jobs + left.removed.letters).toBe(3001);
+  expect(left.removed.intake).toBeGreaterThan(20);
+  await expectGone();
+
+  expect(await keysUnder(house.store, `documents/${STAYER}/`)).toEqual(staying);
+  expect(await keysUnder(house.store, `originals/${STAYER}/`)).toHaveLength(1);
+  const { parkedByTenant, deadByTenant } = await house.operator.status();
+  expect(parkedByTenant).toMatchObject([{ tenant: STAYER, jobs: 20 }]);
+  expect(deadByTenant).toEqual([{ tenant: STAYER, code: 'DOCUMENT_CONFLICT', letters: 1 }]);
+  await house.operator.resumeTenant(STAYER);
+  await house.empty(30_000);
+  expect(await textOf(house.reader, STAYER, 'docs', 'parked-3')).toBe('SectionShort.');
+  expect(Number(await house.redis.hget(redisKeys(deps.config.queue).backlogJobs, STAYER))).toBe(1);
+}, 120_000);
+
+test('a deletion that is cut off after any of its steps ends when it is begun anew', async () => {
+  const { house, deps } = room;
+  await startWorker();
+  const steps: LeavingStep['step'][] = ['marked', 'shut', 'swept', 'waiting', 'waited', 'pass'];
+  await room.fill(6);
+  await makeLetters();
+  await house.operator.pauseTenant(LEAVER, 'a test');
+  for (const last of steps) {
+    const cut = new Error(`cut off after ${last}`);
+    const onStep = ({ step }: LeavingStep): void => {
+      if (step === last) throw cut;
+    };
+    await expect(deleteTenant(deps, LEAVER, { onStep })).rejects.toBe(cut);
+    expect((await house.operator.tenant(LEAVER)).deleted).toBeDefined();
+    // As somebody who had not heard would.
+    await house.store.put(`documents/${LEAVER}/docs/${'c'.repeat(64)}`, Buffer.from('late'), {});
+  }
+  expect(await deleteTenant(deps, LEAVER)).toMatchObject({ left: 0, removed: { documents: 1 } });
+  await expectGone();
+  expect(await keysUnder(house.store, `documents/${STAYER}/`)).toHaveLength(6);
+});
+
+test('a deletion that is ended between two removals goes on when it is begun anew', async () => {
+  const { house, deps } = room;
+  await startWorker();
+  await room.fill(40);
+  for (const at of [1, 20, 33]) {
+    const ending = new AbortController();
+    const onProgress = ({ documents, traces }: { documents: number; traces: number }): void => {
+      if (documents + traces >= at) ending.abort(new Error('ended'));
+    };
+    await deleteTenant(deps, LEAVER, { signal: ending.signal, onProgress }).catch(() => {});
+  }
+  expect((await deleteTenant(deps, LEAVER)).left).toBe(0);
+  await expectGone();
+  expect(await keysUnder(house.store, `documents/${STAYER}/`)).toHaveLength(40);
+});
+
+test('while jobs of it are being enqueued and worked on, a deletion comes to its end, and its neighbour is served', async () => {
+  const { house, deps } = room;
+  await startWorker();
+  const over = new AbortController();
+  const codes = new Set<string>();
+  const jobs: string[] = [];
+  const flood = async (): Promise<void> => {
+    for (let at = 0; !over.signal.aborted; at++) {
+      for (const tenant of [LEAVER, STAYER]) {
+        const document = documentOf(`flood-${at % 50}`, 'x'.repeat(at % 3 === 0 ? 9000 : 100));
+        const queued = await house.producer.enqueueIndex({ tenant, corpus: 'docs', document }).catch((error) => error);
+        if (tenant === LEAVER && queued.code) codes.add(queued.code);
+        if (tenant === STAYER) jobs.push(queued.jobId);
+      }
+    }
+  };
+  const flooding = flood();
+  await eventually(() => Promise.resolve(jobs.length > 40 || undefined));
+  const left = await deleteTenant(deps, LEAVER);
+  over.abort();
+  await flooding;
+  expect(left.left).toBe(0);
+  await expectGone();
+  expect([...codes]).toEqual(['TENANT_UNKNOWN']);
+  expect(await house.end(jobs.at(-1)!)).toBe('done');
+}, 60_000);
+
+test('a job of it that is taken after the mark ends as TENANT_UNKNOWN, and reading it does', async () => {
+  const { house, deps } = room;
+  const document = documentOf('late', 'Late.');
+  const { jobId } = await house.producer.enqueueIndex({ tenant: LEAVER, corpus: 'docs', document });
+  await deps.tenants.put(LEAVER, { deleted: { at: Date.now() } });
+  await startWorker();
+  expect(await house.end(jobId)).toBe('dead TENANT_UNKNOWN');
+  await expect(house.reader.open({ tenant: LEAVER, corpus: 'docs', id: 'late' })).rejects.toMatchObject({
+    code: 'TENANT_UNKNOWN',
+  });
+  expect(await deleteTenant(deps, LEAVER)).toMatchObject({ left: 0, removed: { letters: 1 } });
+  await expectGone();
+});
+
+test('a job that a worker has is left to it, and told when it never ends', async () => {
+  const { house, deps } = room;
+  const document = documentOf('stuck', 'Stuck.');
+  const { jobId } = await house.producer.enqueueIndex({ tenant: LEAVER, corpus: 'docs', document });
+  const lock = `sealdex:{${deps.config.queue}}:index:${jobId}:lock`;
+  await house.redis.set(lock, 'somebody');
+  expect(await deleteTenant(deps, LEAVER)).toMatchObject({ left: 1, leftByKind: { busy: 1 } });
+  await house.redis.del(lock);
+  expect(await deleteTenant(deps, LEAVER)).toMatchObject({ left: 0, removed: { jobs: 1 } });
+  await expectGone();
+});
+
+test('what others put into the queue for it goes too, and what only speaks of it stays', async () => {
+  const { house, deps } = room;
+  await house.queue.add('index', { x: 1, tenant: LEAVER }, { jobId: 'foreign-1' });
+  await house.queue.add('index', { tenant: LEAVER }, { jobId: 'foreign-2', delay: 60_000 });
+  await house.queue.add('index', { inner: { tenant: LEAVER }, tenant: STAYER }, { jobId: 'foreign-3' });
+  expect((await deleteTenant(deps, LEAVER)).removed.jobs).toBe(2);
+  expect(await house.queue.getJobCounts('wait', 'delayed')).toEqual({ wait: 1, delayed: 0 });
+});
+
+test('where the bucket keeps versions, older ones and delete markers go, and unfinished uploads', async () => {
+  const { house, deps } = room;
+  house.services.s3.keepVersions(String(house.settings.SEALDEX_BUCKET));
+  await startWorker();
+  await room.fill(4);
+  await room.fill(4);
+  for (const tenant of [LEAVER, STAYER, LEAVER, STAYER])
+    await writeReencrypted(house.store, deps.config.queue, tenant, { change: 'x', at: 1, left: 0 });
+  const client = new S3Client({
+    endpoint: house.services.s3.endpoint,
+    region: 'us-west-2',
+    forcePathStyle: true,
+    credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
+  });
+  const Bucket = String(house.settings.SEALDEX_BUCKET);
+  for (const tenant of [LEAVER, STAYER])
+    await client.send(new CreateMultipartUploadCommand({ Bucket, Key: `intake/${tenant}/j1/1` }));
+  client.destroy();
+  await house.store.remove((await keysUnder(house.store, `documents/${LEAVER}/`))[0]!);
+  const before = (await house.store.listVersions(`documents/${STAYER}/`)).versions.length;
+  expect(before).toBe(8);
+  await worker?.stop();
+  const { s3 } = house.services;
+  const { SEALDEX_BUCKET: bucket, SEALDEX_PLATFORM_KEY_ARN: arn } = house.settings;
+  const facts = { bucket: String(bucket), platformKeyArn: String(arn), queue: deps.config.queue };
+  // With what the printed policy allows, and no more.
+  s3.permissions.set(LOCAL_ROLE, JSON.stringify(rolePolicy('operator', facts)));
+  const left = await deleteTenant(deps, LEAVER).finally(() => s3.permissions.set(LOCAL_ROLE, undefined));
+  // The tenant's file has older versions as well; they say what it says.
+  expect(left).toMatchObject({
+    left: 0,
+    unseen: {},
+    mayRemain: [],
+    removed: { documents: 3, versions: 7, uploads: 1 },
+  });
+  expect((await house.store.listVersions(`system/${deps.config.queue}/reencrypted/`)).versions).toHaveLength(2);
+  await expectGone();
+  expect((await house.store.listVersions(`documents/${STAYER}/`)).versions).toHaveLength(before);
+  expect((await house.store.listUploads('intake/')).uploads).toMatchObject([{ key: `intake/${STAYER}/j1/1` }]);
+});
+
+test('where versions may not be looked for, that is told, and what is current goes', async () => {
+  const { house, deps } = room;
+  await startWorker();
+  await room.fill(4);
+  for (const kind of ['versions', 'uploads'] as const)
+    house.services.s3.faults.set({ match: { kind }, fault: S3_ERRORS.accessDenied });
+  expect(await deleteTenant(deps, LEAVER)).toMatchObject({
+    left: 0,
+    removed: { documents: 4 },
+    unseen: { versions: 'AccessDenied', uploads: 'AccessDenied' },
+    mayRemain: ['versions', 'uploads'],
+  });
+  house.services.s3.faults.clear();
+  await expectGone();
+});
+
+test('where older versions may be seen and not removed, they may remain; a store that knows of none has none', async () => {
+  const { house, deps } = room;
+  const { s3 } = house.services;
+  s3.keepVersions(String(house.settings.SEALDEX_BUCKET));
+  const key = `documents/${LEAVER}/docs/${'c'.repeat(64)}`;
+  for (const text of ['one', 'two']) await house.store.put(key, Buffer.from(text), {});
+  const Statement = [
+    { Effect: 'Allow', Action: ['s3:*'], Resource: '*' },
+    { Effect: 'Deny', Action: ['s3:DeleteObjectVersion'], Resource: '*' },
+  ];
+  s3.permissions.set(LOCAL_ROLE, JSON.stringify({ Version: '2012-10-17', Statement }));
+  const left = await deleteTenant(deps, LEAVER).finally(() => s3.permissions.set(LOCAL_ROLE, undefined));
+  expect(left.mayRemain).toEqual(['versions']);
+  expect((await house.store.listVersions(key)).versions.length).toBeGreaterThan(2);
+  s3.faults.set({
+    match: { kind: 'versions' },
+    fault: { kind: 'error', status: 501, code: 'NotImplemented', message: 'Not here.' },
+  });
+  expect(await deleteTenant(deps, LEAVER)).toMatchObject({
+    left: 0,
+    unseen: { versions: 'NotImplemented' },
+    mayRemain: [],
+  });
+});
+
+test('counting touches nothing', async () => {
+  const { house, deps } = room;
+  await startWorker();
+  await room.fill(4);
+  await makeLetters();
+  const before = [await namesInStore(house.store), (await namesInRedis(house.redis, deps.config.queue)).toSorted()];
+  const { leftByKind } = await countTenant(deps, LEAVER);
+  expect(leftByKind).toMatchObject({ documents: 4, letters: 1, jobs: 0 });
+  expect(await namesInStore(house.store)).toEqual(before[0]);
+  expect((await house.operator.tenant(LEAVER)).deleted).toBeUndefined();
+  expect(await house.operator.deadList({ tenant: LEAVER }, { limit: 10 })).toMatchObject({ letters: [{}] });
+});
+
+test('the name is not given again, and its KMS keys are known as those of a tenant that was', async () => {
+  const { house, deps } = room;
+  const arn = (await house.operator.tenant(LEAVER)).kmsKeyArn!;
+  await deleteTenant(deps, LEAVER, { operator: 'ann' });
+  for (const change of [{ plan: 'free' }, { keepOriginals: true }, { paused: null }] as const)
+    await expect(house.operator.putTenant(LEAVER, change)).rejects.toMatchObject({
+      code: 'TENANT_UNKNOWN',
+      message: expect.stringMatching(/was deleted at .* choose another name/),
+    });
+  const owners = await Array.fromAsync(house.operator.tenantsOf(arn));
+  expect(owners).toEqual([{ tenant: LEAVER, deleted: true }]);
+  expect(await house.operator.tenant(LEAVER)).toMatchObject({ kmsKeyArn: arn, deleted: { operator: 'ann' } });
+});
+
+test('the keys of the tenant are wiped in all processes before anything is removed', async () => {
+  const { house, deps } = room;
+  await startWorker();
+  await room.fill(2);
+  const held = async (): Promise<string[]> => (await house.operator.status()).processes.flatMap((one) => one.tenants);
+  await eventually(async () => (await held()).includes(LEAVER) || undefined);
+  const onStep = ({ step }: LeavingStep): void => {
+    if (step === 'shut') throw new Error('cut off');
+  };
+  await expect(deleteTenant(deps, LEAVER, { onStep })).rejects.toThrow('cut off');
+  await eventually(async () => !(await held()).includes(LEAVER) || undefined);
+  expect(await held()).toContain(STAYER);
+});
+
+test('the wait is as long as anybody may go on who has not heard', () => {
+  expect(LONGEST_WORK_MS).toBeGreaterThanOrEqual(JOB_MS);
+  expect(SETTLED_MS).toBe(CACHE_MS + LONGEST_WORK_MS + 2 * MAX_SKEW_MS);
+});

@@ -1,0 +1,322 @@
+// An export: the official client alone opens it, it goes on where it was cut off, and writes over nothing that is not its own.
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { startIndexWorker } from '../../src/app/app.ts';
+import { decryptOfficially } from '../../src/demo/official.ts';
+import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
+import { objectName } from '../../src/runtime/names.ts';
+import { temporaryFolder } from '../cli/run.ts';
+import { documentOf } from '../journey/installation.ts';
+import { eventually } from '../support/eventually.ts';
+import { LEAVER, openLeavingRoom, STAYER, type LeavingRoom } from './fixture.ts';
+
+const opened = new AsyncDisposableStack();
+let room: LeavingRoom;
+let keyArn: string;
+let dir: string;
+
+beforeAll(async () => {
+  room = opened.use(await openLeavingRoom());
+  const { house } = room;
+  keyArn = await house.tenant(LEAVER);
+  await house.tenant(STAYER);
+  await house.operator.putTenant(LEAVER, { keepOriginals: true });
+  opened.use(await startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent' }));
+  await room.fill(30);
+  const file = { tenant: LEAVER, corpus: 'files', filename: 'a.txt', contentType: 'text/plain' };
+  const body = Buffer.from('All of the file.\n'.repeat(20_000));
+  await house.end((await house.producer.enqueueUpload({ ...file, body })).jobId);
+  const gone = await house.producer.enqueueDelete({ tenant: LEAVER, corpus: 'docs', id: 'document-4' });
+  await house.end(gone.jobId);
+  await house.store.put(`documents/${LEAVER}/../../strange`, Buffer.from('Not of ours.'), {});
+});
+afterAll(() => opened.disposeAsync());
+beforeEach(() => {
+  dir = join(opened.use(temporaryFolder()).path, 'export');
+});
+
+interface Line {
+  readonly key: string;
+  readonly file?: string;
+  readonly bytes: number;
+  readonly sha256?: string;
+  readonly revision: number;
+  readonly deleted?: true;
+  readonly kmsKeyArn?: string;
+}
+
+const manifest = (): Line[] =>
+  readFileSync(join(dir, 'manifest.ndjson'), 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Line);
+
+const official = async (file: string): Promise<string> => {
+  const { endpoint } = room.house.services.kms;
+  const { plaintext, context } = await decryptOfficially(readFileSync(join(dir, file)), keyArn, {
+    endpoint,
+    region: 'us-west-2',
+  });
+  expect(context).toMatchObject({ tenant: LEAVER, purpose: 'documents' });
+  return plaintext.toString('utf8');
+};
+
+test('with its gate shut a tenant is exported, and the official client opens all of it with the key that the note names', async () => {
+  await room.house.operator.block(LEAVER, keyArn, 'a test');
+  const exported = await room.house.operator.exportTenant(LEAVER, dir);
+  await room.house.operator.unblock(LEAVER, keyArn);
+  expect(exported).toMatchObject({
+    documents: 31,
+    originals: 1,
+    deletions: 1,
+    kept: 0,
+    kmsKeyArns: [keyArn],
+    strangers: 1,
+  });
+  const lines = manifest();
+  const ours = lines.filter(({ kmsKeyArn }) => kmsKeyArn !== undefined);
+  expect(ours).toHaveLength(31);
+  for (const { key, file = '', kmsKeyArn, bytes, sha256 } of ours) {
+    expect({ file, kmsKeyArn }).toEqual({ file: key, kmsKeyArn: keyArn });
+    const stored = readFileSync(join(dir, file));
+    expect([stored.length, createHash('sha256').update(stored).digest('hex')]).toEqual([bytes, sha256]);
+    const [head = ''] = (await official(file)).split('\n');
+    expect(key.endsWith(objectName((JSON.parse(head) as { id: string }).id))).toBe(true);
+  }
+  const original = lines.find(({ key }) => key.startsWith('originals/'))!;
+  expect(await official(original.file!)).toContain(`\n${'All of the file.\n'.repeat(20_000)}`);
+  const tombstone = lines.find(({ deleted }) => deleted)!;
+  expect(tombstone).toMatchObject({ key: `documents/${LEAVER}/docs/${objectName('document-4')}`, bytes: 0 });
+  expect(tombstone.revision).toBeGreaterThan(1e15);
+  expect(existsSync(join(dir, tombstone.key))).toBe(false);
+  const note = readFileSync(join(dir, 'README.txt'), 'utf8');
+  expect(note.trimEnd().split('\n')).toHaveLength(10);
+  expect(note).not.toContain('NOT in it');
+  for (const words of [keyArn, `tenant=${LEAVER}`, 'require-encrypt-require-decrypt', 'aws-encryption-cli --decrypt'])
+    expect(note).toContain(words);
+});
+
+test('what is not called as we call things stays inside the folder', async () => {
+  await room.house.operator.exportTenant(LEAVER, dir);
+  const strange = manifest().find(({ key }) => key.endsWith('strange'));
+  expect(strange?.file).toMatch(/^other\/[0-9a-f]{64}$/);
+  expect(readFileSync(join(dir, strange!.file!), 'utf8')).toBe('Not of ours.');
+  expect(readdirSync(join(dir, '..'))).toEqual(['export']);
+});
+
+test('what an object put there by somebody else says of its key gets into no command: it is counted', async () => {
+  const { store, operator } = room.house;
+  const field = (bytes: Buffer): Buffer => Buffer.concat([Buffer.from([bytes.length >> 8, bytes.length & 255]), bytes]);
+  const messageUnder = (arn: string): Buffer => {
+    const key = [field(Buffer.from('aws-kms')), field(Buffer.from(arn))];
+    return Buffer.concat([
+      Buffer.from([2, 4, 0x78]),
+      Buffer.alloc(32),
+      field(Buffer.alloc(0)),
+      Buffer.from([0, 1]),
+      ...key,
+    ]);
+  };
+  const foreign = 'arn:aws:kms:us-west-2:999999999999:key/0000';
+  const evil = `${keyArn}'; touch pwned; echo '\n\u001b[31m`;
+  const keys = [foreign, evil].map((arn) => `documents/${LEAVER}/docs/${objectName(arn)}`);
+  await store.put(keys[0]!, messageUnder(foreign), {});
+  await store.put(keys[1]!, messageUnder(evil), {});
+  const exported = await operator.exportTenant(LEAVER, dir);
+  for (const key of keys) await store.remove(key);
+  expect(exported).toMatchObject({ kmsKeyArns: [keyArn], strangers: 3 });
+  const note = readFileSync(join(dir, 'README.txt'), 'utf8');
+  expect(note).toContain("3 files are under a key that was never the tenant's, or are no such messages");
+  expect(note.trimEnd().split('\n')).toHaveLength(10);
+  expect(note).not.toContain('pwned');
+  expect(note).not.toContain('999999999999');
+  const lines = keys.map((key) => manifest().find((line) => line.key === key));
+  expect(lines.map((line) => line?.kmsKeyArn)).toEqual([foreign, undefined]);
+});
+
+test('an export that was cut off fetches only what is not there', async () => {
+  const { operator, services } = room.house;
+  const prefix = `documents/${LEAVER}/more/`;
+  const fault = services.s3.faults.set({ match: { method: 'GET', prefix }, fault: S3_ERRORS.internal });
+  await expect(operator.exportTenant(LEAVER, dir)).rejects.toMatchObject({ code: 'STORE_FAILED' });
+  fault.clear();
+  expect(existsSync(join(dir, 'manifest.ndjson'))).toBe(false);
+  const second = await operator.exportTenant(LEAVER, dir);
+  expect(second.kept).toBeGreaterThan(0);
+  expect(second.kept + second.fetched).toBe(33);
+  expect(await operator.exportTenant(LEAVER, dir)).toMatchObject({ kept: 33, fetched: 0, documents: 31, deletions: 1 });
+  expect(readdirSync(dir).toSorted()).toEqual(
+    ['.sealdex-export.json', 'README.txt', 'documents', 'manifest.ndjson', 'originals', 'other'].toSorted(),
+  );
+});
+
+test('a file that was damaged, removed or cut is fetched again, and so is what has changed; what was deleted goes', async () => {
+  const { house } = room;
+  const { operator, producer } = house;
+  await operator.exportTenant(LEAVER, dir);
+  const files = manifest().flatMap(({ file }) => (file?.includes('/more/') ? [join(dir, file)] : []));
+  const before = readFileSync(files[0]!);
+  const damaged = Buffer.from(before);
+  damaged[100]! ^= 1;
+  writeFileSync(files[0]!, damaged);
+  rmSync(files[1]!);
+  writeFileSync(files[2]!, readFileSync(files[2]!).subarray(0, -1));
+  const change = { tenant: LEAVER, corpus: 'docs', document: documentOf('document-6', 'Changed.') };
+  expect(await house.end((await producer.enqueueIndex(change)).jobId)).toBe('done');
+  expect(
+    await house.end((await producer.enqueueDelete({ tenant: LEAVER, corpus: 'docs', id: 'document-8' })).jobId),
+  ).toBe('done');
+  expect(await operator.exportTenant(LEAVER, dir)).toMatchObject({ fetched: 5, kept: 28, deletions: 2 });
+  expect(readFileSync(files[0]!)).toEqual(before);
+  expect(await official(`documents/${LEAVER}/docs/${objectName('document-6')}`)).toContain('Changed.');
+  expect(existsSync(join(dir, `documents/${LEAVER}/docs/${objectName('document-8')}`))).toBe(false);
+});
+
+test('one run at a time writes into a folder; what a dead one has left is taken over', async () => {
+  const { operator } = room.house;
+  let second: Promise<unknown> | undefined;
+  const onProgress = (): void => {
+    second ??= operator.exportTenant(LEAVER, dir).catch((error: unknown) => error);
+  };
+  await operator.exportTenant(LEAVER, dir, { onProgress });
+  expect(await second).toMatchObject({ field: 'dir', message: expect.stringContaining('Another export writes') });
+  expect(new Set(manifest().map(({ key }) => key)).size).toBe(33);
+  const lock = join(dir, '.sealdex-export.lock');
+  expect(existsSync(lock)).toBe(false);
+  const by = (pid: number | undefined, host = hostname()): void =>
+    writeFileSync(lock, JSON.stringify({ pid, host, run: 'another' }));
+  by(process.ppid);
+  await expect(operator.exportTenant(LEAVER, dir)).rejects.toMatchObject({ field: 'dir' });
+  by(1, 'another-machine');
+  await expect(operator.exportTenant(LEAVER, dir)).rejects.toMatchObject({ field: 'dir' });
+  for (const dead of [spawnSync(process.execPath, ['--version']).pid, process.pid]) {
+    by(dead);
+    expect(await operator.exportTenant(LEAVER, dir)).toMatchObject({ kept: 33 });
+    expect(existsSync(lock)).toBe(false);
+  }
+});
+
+test('a manifest that lacks lines is none: the next run makes it whole', async () => {
+  const { operator } = room.house;
+  let isCut = false;
+  const onProgress = (): void => {
+    if (isCut) return;
+    isCut = true;
+    writeFileSync(join(dir, '.manifest.part'), '');
+  };
+  await expect(operator.exportTenant(LEAVER, dir, { onProgress })).rejects.toMatchObject({ field: 'dir' });
+  expect(existsSync(join(dir, 'manifest.ndjson'))).toBe(false);
+  await operator.exportTenant(LEAVER, dir);
+  expect(manifest()).toHaveLength(33);
+});
+
+test('a link in the folder is not followed: one to a folder is refused, one in the place of a file is replaced', async () => {
+  const { operator } = room.house;
+  const outside = join(dir, '..', 'outside');
+  const victim = join(outside, 'victim.txt');
+  mkdirSync(outside);
+  writeFileSync(victim, 'Not of the export.');
+  await operator.exportTenant(LEAVER, dir);
+  const { file = '' } = manifest().find((line) => line.file?.includes('/docs/')) ?? {};
+  for (const name of ['documents', `documents/${LEAVER}`, `documents/${LEAVER}/docs`, 'originals', 'other']) {
+    const kept = join(dir, '..', 'kept');
+    renameSync(join(dir, name), kept);
+    symlinkSync(outside, join(dir, name));
+    await expect(operator.exportTenant(LEAVER, dir)).rejects.toMatchObject({ field: 'dir' });
+    rmSync(join(dir, name));
+    renameSync(kept, join(dir, name));
+  }
+  for (const name of ['README.txt', '.manifest.part', '.manifest.known']) {
+    rmSync(join(dir, name), { force: true });
+    symlinkSync(victim, join(dir, name));
+    await expect(operator.exportTenant(LEAVER, dir)).rejects.toMatchObject({ field: 'dir' });
+    rmSync(join(dir, name));
+  }
+  const before = readFileSync(join(dir, file));
+  writeFileSync(join(outside, 'copy'), before);
+  rmSync(join(dir, file));
+  symlinkSync(join(outside, 'copy'), join(dir, file));
+  symlinkSync(victim, join(dir, `${file}.part`));
+  expect(await operator.exportTenant(LEAVER, dir)).toMatchObject({ fetched: 1 });
+  expect(lstatSync(join(dir, file)).isFile()).toBe(true);
+  expect(readFileSync(join(dir, file))).toEqual(before);
+  expect(readFileSync(victim, 'utf8')).toBe('Not of the export.');
+  expect(readdirSync(outside).toSorted()).toEqual(['copy', 'victim.txt']);
+});
+
+test('of two tenants that are exported into one empty folder at once, one is', async () => {
+  const { operator } = room.house;
+  const ends = await Promise.allSettled([LEAVER, STAYER].map((tenant) => operator.exportTenant(tenant, dir)));
+  const done = ends.find((end) => end.status === 'fulfilled');
+  expect(ends.find((end) => end.status === 'rejected')?.reason).toMatchObject({ field: 'dir' });
+  expect(JSON.parse(readFileSync(join(dir, '.sealdex-export.json'), 'utf8'))).toEqual({
+    v: 1,
+    tenant: done?.value.tenant,
+  });
+  expect(manifest().every(({ key }) => key.split('/')[1] === done?.value.tenant)).toBe(true);
+});
+
+test('a folder with other things in it, or of another tenant, is left alone', async () => {
+  const { operator } = room.house;
+  mkdirSync(dir);
+  writeFileSync(join(dir, 'mine.txt'), 'Mine.');
+  await expect(operator.exportTenant(LEAVER, dir)).rejects.toMatchObject({ code: 'DOCUMENT_INVALID', field: 'dir' });
+  expect(readdirSync(dir)).toEqual(['mine.txt']);
+  rmSync(join(dir, 'mine.txt'));
+  await operator.exportTenant(STAYER, dir);
+  await expect(operator.exportTenant(LEAVER, dir)).rejects.toMatchObject({ field: 'dir' });
+  await expect(operator.exportTenant('nobody', join(dir, 'x'))).rejects.toMatchObject({ code: 'TENANT_UNKNOWN' });
+});
+
+test('what waits to be stored is counted, and told as not in it', async () => {
+  const { house } = room;
+  const { operator, producer, services } = house;
+  await house.tenant('waiting');
+  const send = async (id: string, more: object = {}): Promise<string> =>
+    (await producer.enqueueIndex({ tenant: 'waiting', corpus: 'docs', document: documentOf(id, 'Text.'), ...more }))
+      .jobId;
+  expect(await house.end(await send('a'))).toBe('done');
+  expect(await house.end(await send('a', { ifExists: 'reject' }))).toBe('dead DOCUMENT_CONFLICT');
+  // A page of a re-encryption is a job too, for no document.
+  await operator.setKey('waiting', services.kms.createKey());
+  await eventually(async () => (await operator.reencryption('waiting')).jobId);
+  await operator.pauseTenant('waiting', 'a test');
+  await send('b', { document: documentOf('b', 'x'.repeat(20_000)) });
+  await send('c');
+  const { waiting, documents } = await operator.exportTenant('waiting', dir);
+  await operator.resumeTenant('waiting');
+  expect({ waiting, documents }).toEqual({ waiting: { jobs: 2, letters: 1, intake: 1 }, documents: 1 });
+  const note = readFileSync(join(dir, 'README.txt'), 'utf8');
+  expect(note).toContain(
+    'NOT in it is what was still waiting to be stored: 2 jobs, 1 dead letter, 1 object in intake.',
+  );
+  expect(note.trimEnd().split('\n')).toHaveLength(10);
+});
+
+test('what is under the platform key is told as such', async () => {
+  const { house } = room;
+  const { operator, producer, settings } = house;
+  await operator.putTenant('keyless', { plan: 'free' });
+  const queued = await producer.enqueueIndex({ tenant: 'keyless', corpus: 'docs', document: documentOf('a', 'A.') });
+  expect(await house.end(queued.jobId)).toBe('done');
+  await operator.exportTenant('keyless', dir);
+  const note = readFileSync(join(dir, 'README.txt'), 'utf8');
+  expect(note).toContain("None of them is under a KMS key of the tenant's own.");
+  expect(note).toContain(
+    `Those under ${String(settings.SEALDEX_PLATFORM_KEY_ARN)} are under a KMS key of the operator's`,
+  );
+});

@@ -1,0 +1,96 @@
+// A house with a tenant that is about to leave beside one whose name begins alike, and a look at all that names it.
+import { openRooms } from '../../src/app/resources.ts';
+import { systemClock, type Clock } from '../../src/runtime/clock.ts';
+import type { DeleteDeps } from '../../src/offboarding/delete.ts';
+import type { Redis } from '../../src/runtime/redis.ts';
+import { redisKeys } from '../../src/runtime/redis.ts';
+import type { Store } from '../../src/store/s3/s3-store.ts';
+import { documentOf, openHouse, type House } from '../journey/installation.ts';
+
+export const LEAVER = 'leaver';
+/** Its prefixes begin with those of the other but for the slash. */
+export const STAYER = 'leaver2';
+
+/** The name itself, not as a part of another. */
+const NAMED = /(?<![a-zA-Z0-9_=-])leaver(?![a-zA-Z0-9_=-])/;
+
+/** Time stands as it is, and waits cost nothing. */
+const hurried: Clock = {
+  ...systemClock,
+  after(_ms, fn) {
+    const turn = setImmediate(fn);
+    return { cancel: () => clearImmediate(turn) };
+  },
+};
+
+export interface LeavingRoom extends AsyncDisposable {
+  readonly house: House;
+  readonly deps: DeleteDeps;
+  /** Documents of both tenants and of two corpora, stored by a worker that must run. */
+  fill(documents: number): Promise<void>;
+}
+
+export async function openLeavingRoom(): Promise<LeavingRoom> {
+  await using opened = new AsyncDisposableStack();
+  const house = opened.use(await openHouse());
+  const deps = await openRooms(house.settings, 'patient', (rooms, releases) => {
+    opened.defer(() => releases.release());
+    const keys = redisKeys(rooms.config.queue);
+    return Promise.resolve({ ...rooms, keys, gates: rooms.guard.gates, clock: hurried });
+  });
+  const all = opened.move();
+  return {
+    house,
+    deps,
+    async fill(documents) {
+      const requests = [LEAVER, STAYER].flatMap((tenant) =>
+        Array.from({ length: documents }, (_, at) => ({
+          tenant,
+          corpus: at % 2 === 0 ? 'docs' : 'more',
+          document: documentOf(`document-${at}`, `Text ${at} of ${tenant}.`),
+        })),
+      );
+      for (const queued of await house.producer.enqueueIndexBulk(requests)) if (queued instanceof Error) throw queued;
+      await house.empty();
+    },
+    [Symbol.asyncDispose]: () => all.disposeAsync(),
+  };
+}
+
+/** All keys and values of the installation queue that name the tenant, as `key: where`. */
+export async function namesInRedis(redis: Redis, queue: string): Promise<string[]> {
+  const found: string[] = [];
+  for await (const keys of redis.scanStream({ match: `sealdex:{${queue}}*`, count: 1000 }) as AsyncIterable<string[]>)
+    for (const key of keys) {
+      if (NAMED.test(key)) found.push(key);
+      else if (NAMED.test(JSON.stringify(await valueOf(redis, key)))) found.push(`${key}: its value`);
+    }
+  return found;
+}
+
+async function valueOf(redis: Redis, key: string): Promise<unknown> {
+  switch (await redis.type(key)) {
+    case 'string':
+      return redis.get(key);
+    case 'hash':
+      return redis.hgetall(key);
+    case 'list':
+      return redis.lrange(key, 0, -1);
+    case 'set':
+      return redis.smembers(key);
+    case 'zset':
+      return redis.zrange(key, '0', '-1');
+    case 'stream':
+      return redis.xrange(key, '-', '+');
+    default:
+      return undefined;
+  }
+}
+
+/** All objects, versions and unfinished uploads of the bucket that name the tenant. */
+export async function namesInStore(store: Store): Promise<string[]> {
+  const objects = (await store.list('')).objects.map(({ key }) => key);
+  const versions = (await store.listVersions('')).versions.map(({ key }) => key);
+  const uploads = (await store.listUploads('')).uploads.map(({ key }) => key);
+  return [...new Set([...objects, ...versions, ...uploads])].filter((key) => NAMED.test(key));
+}

@@ -1,0 +1,54 @@
+// The files that make a folder an export's, and one run's: each is there as a whole or not at all.
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { claim } from '../../src/offboarding/folder.ts';
+import { isMade, lockFolder } from '../../src/offboarding/lock.ts';
+import { temporaryFolder } from '../cli/run.ts';
+
+let opened: DisposableStack;
+let dir: string;
+
+beforeEach(() => {
+  opened = new DisposableStack();
+  dir = opened.use(temporaryFolder()).path;
+});
+afterEach(() => opened.dispose());
+
+/** Runs in a process whose files can be made, but not written. */
+function withoutRoom(module: 'lock' | 'folder', call: string): void {
+  const url = new URL(`../../src/offboarding/${module}.ts`, import.meta.url).href;
+  const code = `const { claim, lockFolder } = await import('${url}'); await ${call};`;
+  const args = ['--input-type=module', '-e', code, dir];
+  const { stderr } = spawnSync('sh', ['-c', 'ulimit -f 0; exec "$@"', 'sh', process.execPath, ...args]);
+  expect(stderr.toString()).toContain('EFBIG');
+}
+
+test('A run that could not write its lock leaves none, and the next one takes it', async () => {
+  withoutRoom('lock', 'lockFolder(process.argv[1])');
+  expect(existsSync(join(dir, '.sealdex-export.lock'))).toBe(false);
+  await using _ = await lockFolder(dir);
+});
+
+test('A run that could not write its mark leaves the folder to the next one', async () => {
+  withoutRoom('folder', `claim(process.argv[1], 'acme')`);
+  await claim(dir, 'acme');
+  await expect(claim(dir, 'other')).rejects.toMatchObject({ field: 'dir' });
+});
+
+test('What a run that was killed has left beside its mark does not make the folder another’s', async () => {
+  writeFileSync(join(dir, '.sealdex-export.json.0123456789abcdef'), '');
+  await claim(dir, 'acme');
+  expect(existsSync(join(dir, '.sealdex-export.json'))).toBe(true);
+});
+
+test('What is there already stays, a link that leads nowhere too, and nothing is left beside it', async () => {
+  const [file, link] = [join(dir, 'file'), join(dir, 'link')];
+  writeFileSync(file, 'old');
+  symlinkSync(join(dir, 'nowhere'), link);
+  for (const path of [file, link]) expect(await isMade(path, 'new')).toBe(false);
+  expect(await isMade(join(dir, 'more'), 'new')).toBe(true);
+  expect(readFileSync(file, 'utf8')).toBe('old');
+  expect(readdirSync(dir).toSorted()).toEqual(['file', 'link', 'more']);
+});

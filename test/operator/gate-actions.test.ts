@@ -1,0 +1,86 @@
+// The table that says who ends each reason for parking, and by which call.
+import type { Command } from 'commander';
+import { describe, expect, test } from 'vitest';
+import { buildProgram } from '../../src/cli/cli.ts';
+import { CODES, type Code } from '../../src/runtime/errors.ts';
+import { DENIED_BY_US, REMEDIES, remedyOf, type Remedy } from '../../src/operator/gate-actions.ts';
+
+const KEY = 'arn:aws:kms:eu-west-1:111122223333:key/1234abcd';
+const PLACE = { tenant: 'acme', keyArn: KEY, state: 'shut' };
+
+const GATE_CODES = (Object.keys(CODES) as Code[]).filter(
+  (code) => CODES[code].disposition === 'park' || code === 'KEY_DESTROYED',
+);
+
+test('it has a row for every code that parks, and for a key that is gone for good; no other, and none can be changed', () => {
+  expect(Object.keys(REMEDIES).toSorted()).toEqual(GATE_CODES.toSorted());
+  const rows: readonly Remedy[] = [...Object.values(REMEDIES), DENIED_BY_US];
+  expect([REMEDIES, ...rows, ...rows.map(({ commands }) => commands)].filter((each) => !Object.isFrozen(each))).toEqual(
+    [],
+  );
+});
+
+test.each(GATE_CODES)('%s says who acts, and what to type, ready to be pasted', (code) => {
+  const { whoActs, says, commands } = remedyOf({ ...PLACE, code });
+  expect(says).toMatch(/^[A-Z].*\.$/);
+  expect(commands.length > 0).toBe(whoActs !== 'nobody');
+  expect(commands.filter((command) => /[{}]/.test(command))).toEqual([]);
+  const ofAws = commands.filter((command) => command.startsWith('aws kms '));
+  expect(ofAws.filter((command) => !command.includes('--region eu-west-1'))).toEqual([]);
+  expect(ofAws).toHaveLength(whoActs === 'tenant' ? commands.length : 0);
+});
+
+test('a scheduled deletion is cancelled and then the key enabled, and why both is said', () => {
+  expect(remedyOf({ ...PLACE, code: 'KEY_PENDING_DELETION' })).toEqual({
+    whoActs: 'tenant',
+    says: 'A cancelled deletion leaves the key disabled, so both calls are needed.',
+    commands: [
+      `aws kms cancel-key-deletion --key-id ${KEY} --region eu-west-1`,
+      `aws kms enable-key --key-id ${KEY} --region eu-west-1`,
+    ],
+  });
+});
+
+test('a denial is the tenant’s to end, unless KMS told that a policy of ours denies', () => {
+  expect(remedyOf({ ...PLACE, code: 'KEY_DENIED', deniedBy: 'tenant' })).toEqual(
+    remedyOf({ ...PLACE, code: 'KEY_DENIED' }),
+  );
+  const ours = remedyOf({ ...PLACE, code: 'KEY_DENIED', deniedBy: 'operator' });
+  expect(ours.whoActs).toBe('operator');
+  const [makes, uses] = ours.commands;
+  expect(makes).toMatch(/^sealdex policy worker > policy\.json$/);
+  expect(uses).toMatch(/^aws iam .* file:\/\/policy\.json$/);
+});
+
+test('what a policy must allow is told by the commands that print it, and not again here', () => {
+  const denied = [REMEDIES.KEY_DENIED, DENIED_BY_US].map(({ says }) => says);
+  expect(denied.filter((says) => /kms:/.test(says))).toEqual([]);
+  expect(denied).toEqual([expect.stringContaining('sealdex keys policy'), expect.stringContaining('sealdex policy')]);
+});
+
+test('a gate that is being released needs nobody', () => {
+  expect(remedyOf({ ...PLACE, state: 'draining', code: 'KEY_DISABLED' })).toMatchObject({
+    whoActs: 'nobody',
+    commands: [],
+  });
+});
+
+describe('commands of ours', () => {
+  const ours = [...Object.values(REMEDIES), DENIED_BY_US].flatMap(({ commands }) =>
+    commands.filter((command) => command.startsWith('sealdex ')),
+  );
+
+  test.each(ours)('%s exists, with its options', (text) => {
+    let command: Command | undefined = buildProgram();
+    const words = text.split(' ').slice(1);
+    while (command && command.commands.length > 0) {
+      const name = words.shift();
+      command = command.commands.find((each) => each.name() === name);
+    }
+    expect(command).toBeDefined();
+    const known = command?.options.map(({ long }) => long) ?? [];
+    expect(words.filter((word) => word.startsWith('--') && !known.includes(word))).toEqual([]);
+  });
+
+  test('are there', () => expect(ours.length).toBeGreaterThan(2));
+});

@@ -1,0 +1,172 @@
+// Processes of a fleet as far as gates go: each with its own view of them and its own probe, on one Redis and one local KMS.
+// Time stands still until a test moves it; no loop turns by itself.
+import { noAudit } from '../../src/runtime/audit-log.ts';
+import { loadConfig, type Config } from '../../src/runtime/config.ts';
+import { periodAt } from '../../src/keys/data-key.ts';
+import { createKms } from '../../src/keys/aws/kms-client.ts';
+import { tryKey } from '../../src/keys/try-key.ts';
+import type { Log } from '../../src/runtime/log.ts';
+import { createMetrics, type Metrics } from '../../src/runtime/metrics.ts';
+import { gateId } from '../../src/runtime/names.ts';
+import { openGates, type GateOwner, type Gates } from '../../src/parking/gate.ts';
+import { startProbe, type Probe, type ProbingDeps, type ProbeDeps } from '../../src/parking/probe.ts';
+import { readGate, type Gate, type GateRecord } from '../../src/parking/gate-record.ts';
+import { closeRedis, openRedis, redisKeys, type Redis, type RedisKeys } from '../../src/runtime/redis.ts';
+import { FakeClock } from '../support/clock.ts';
+import { testServices, type TestServices } from '../support/services.ts';
+
+export interface Process {
+  readonly gates: Gates;
+  readonly probe: Probe;
+  readonly probing: ProbingDeps;
+  readonly metrics: Metrics;
+  /** The gates that this process was told to be shut. */
+  readonly toldShut: readonly GateRecord[];
+  /** No message of the others reaches it from now on. */
+  deafen(): Promise<void>;
+  /** Learns of all gates, then tries what is due. */
+  tick(): Promise<void>;
+}
+
+export interface ProcessOptions extends Partial<ProbeDeps> {
+  /** What this process uses in place of its connection to Redis. */
+  readonly through?: (redis: Redis) => Redis;
+}
+
+export interface ParkingRoom extends AsyncDisposable {
+  readonly config: Config;
+  readonly keys: RedisKeys;
+  readonly redis: Redis;
+  readonly clock: FakeClock;
+  readonly kms: TestServices['kms'];
+  readonly platformKeyArn: string;
+  /** What the tenants' files say. */
+  readonly owners: Map<string, GateOwner>;
+  /** What was logged by all. */
+  readonly lines: { readonly level: string; readonly facts: object; readonly message: string }[];
+  process(options?: ProcessOptions): Promise<Process>;
+  /** A tenant with a KMS key of its own. */
+  tenant(name: string): string;
+  record(tenant: string, keyArn: string, change?: Partial<GateRecord>): GateRecord;
+  /** The gate as it stands in Redis. */
+  gate(tenant: string, keyArn: string): Promise<Gate>;
+  /** Moves the wall clock, and no timer. */
+  later(ms: number): void;
+}
+
+export async function openParkingRoom(): Promise<ParkingRoom> {
+  await using opened = new AsyncDisposableStack();
+  const { settings, kms } = opened.use(await testServices());
+  const config = loadConfig(settings, {});
+  const keys = redisKeys(config.queue);
+  const clock = new FakeClock();
+  const redis = opened.adopt(await openRedis(config, 'patient'), closeRedis);
+  const owners = new Map<string, GateOwner>();
+  const lines: ParkingRoom['lines'] = [];
+  const all = opened.move();
+  return {
+    config,
+    keys,
+    redis,
+    clock,
+    kms,
+    platformKeyArn: config.platformKeyArn,
+    owners,
+    lines,
+    process: (options = {}) => openProcess({ config, keys, clock, owners, log: logInto(lines), opened: all }, options),
+    tenant(name) {
+      const keyArn = kms.createKey();
+      owners.set(name, { tenant: name, keyArn });
+      return keyArn;
+    },
+    record: (tenant, keyArn, change = {}) => ({
+      tenant,
+      keyArn,
+      state: 'shut',
+      code: 'KEY_DISABLED',
+      since: clock.now(),
+      codeSince: clock.now(),
+      wasCurrent: true,
+      probes: 0,
+      goodProbes: 0,
+      nextProbe: clock.now() + config.probeMinMs,
+      ...change,
+    }),
+    gate: (tenant, keyArn) => readGate(redis, keys, gateId(tenant, keyArn)),
+    later: (ms) => clock.setWall(clock.now() + ms),
+    [Symbol.asyncDispose]: () => all.disposeAsync(),
+  };
+}
+
+interface Shared {
+  readonly config: Config;
+  readonly keys: RedisKeys;
+  readonly clock: FakeClock;
+  readonly owners: Map<string, GateOwner>;
+  readonly log: Log;
+  readonly opened: AsyncDisposableStack;
+}
+
+async function openProcess(
+  { config, keys, clock, owners, log, opened }: Shared,
+  { through = (redis) => redis, ...deps }: ProcessOptions,
+): Promise<Process> {
+  const redis = through(opened.adopt(await openRedis(config, 'patient'), closeRedis));
+  const subscriber = opened.adopt(await openRedis(config, 'subscriber'), closeRedis);
+  const metrics = createMetrics();
+  const kms = opened.adopt(createKms(config, metrics, noAudit, 'patient'), (kms) => kms.close());
+  const toldShut: GateRecord[] = [];
+  const gates = opened.adopt(
+    await openGates({ redis, subscriber, keys, clock, onShut: (gate) => void toldShut.push(gate) }),
+    (gates) => gates.stop(),
+  );
+  const tried = (tenant: string, keyArn: string): Promise<void> =>
+    tryKey(kms, keyArn, { tenant, period: periodAt(tenant, clock.now()), purpose: 'documents' });
+  const ownerOf = async (tenant: string): Promise<GateOwner | undefined> => owners.get(tenant);
+  const probing: ProbingDeps = {
+    gates,
+    redis,
+    keys,
+    clock,
+    log,
+    metrics,
+    times: config,
+    ownerOf,
+    shutByOperator: async (tenant) => owners.get(tenant)?.shutByOperator,
+    tryKey: tried,
+    platformKeyWorks: () =>
+      tried('-', config.platformKeyArn).then(
+        () => true,
+        () => false,
+      ),
+  };
+  const probe = opened.adopt(
+    startProbe({
+      ...probing,
+      release: (_, goesOn) => goesOn(),
+      expire: async () => {},
+      ...deps,
+    }),
+    (probe) => probe.stop(),
+  );
+  return {
+    gates,
+    probe,
+    probing,
+    metrics,
+    toldShut,
+    deafen: async () => void (await subscriber.unsubscribe(keys.gateChanged)),
+    async tick() {
+      await gates.tick();
+      await probe.tick();
+    },
+  };
+}
+
+function logInto(lines: ParkingRoom['lines']): Log {
+  const at =
+    (level: string) =>
+    (facts: object, message: string): void =>
+      void lines.push({ level, facts, message });
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+}

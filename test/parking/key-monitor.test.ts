@@ -1,0 +1,284 @@
+// What a failed KMS call means: a shut gate, the platform's own fault, or nothing yet.
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { askedBy, createAuditLog, type Who } from '../../src/runtime/audit-log.ts';
+import { SealdexError, type Code } from '../../src/runtime/errors.ts';
+import { createVerdict, type Verdict, type VerdictDeps, type WatchedCall } from '../../src/parking/key-monitor.ts';
+import { openParkingRoom, type ParkingRoom, type Process } from './fixture.ts';
+
+let room: ParkingRoom;
+let here: Process;
+let verdict: Verdict;
+let call: WatchedCall;
+/** Which keys work now, and how many are in use. */
+let working: Set<string>;
+let keysInUse: number;
+let someKeys: WatchedCall[];
+let suspects: string[];
+let shuts: string[];
+let asked: string[];
+
+const verdictOf = ({ gates }: Process, change: Partial<VerdictDeps> = {}): Verdict =>
+  createVerdict({
+    gates,
+    redis: room.redis,
+    keys: room.keys,
+    clock: room.clock,
+    times: room.config,
+    platformKeyArn: room.platformKeyArn,
+    wordOf: async () => undefined,
+    currentKeyOf: async (tenant) => room.owners.get(tenant)?.keyArn,
+    works: async ({ keyArn }) => (asked.push(keyArn), working.has(keyArn)),
+    platformKeyWorks: async () => working.has(room.platformKeyArn),
+    keysInUse: async () => keysInUse,
+    someKeys: async () => someKeys,
+    suspect: (code) => void suspects.push(code),
+    onShut: (tenant, _, { code }) => void shuts.push(`${tenant} ${code}`),
+    ...change,
+  });
+
+beforeEach(async () => {
+  room = await openParkingRoom();
+  here = await room.process();
+  working = new Set([room.platformKeyArn]);
+  keysInUse = 1;
+  someKeys = [callOf('bystander')];
+  [suspects, shuts, asked] = [[], [], []];
+  verdict = verdictOf(here);
+  call = { tenant: 'acme', keyArn: room.tenant('acme') };
+});
+
+afterEach(() => room[Symbol.asyncDispose]());
+
+const fault = (code: Code, reason = 'ByTest'): SealdexError => new SealdexError(code, undefined, { reason });
+
+/** A call that fails at once; answers the code that its users get. */
+const fails = async (code: Code, of = call, by = verdict): Promise<Code> =>
+  (await by.begin(of).failed(fault(code))).code;
+
+const gateOf = async ({ tenant, keyArn } = call): Promise<[number, string | undefined, Code | undefined]> => {
+  const { epoch, record } = await room.gate(tenant, keyArn);
+  return [epoch, record?.state, record?.code];
+};
+
+const callOf = (tenant: string): WatchedCall => ({
+  tenant,
+  keyArn: room.owners.get(tenant)?.keyArn ?? room.tenant(tenant),
+});
+
+test.for(['KEY_DISABLED', 'KEY_PENDING_DELETION', 'KEY_PENDING_IMPORT', 'KEY_UNAVAILABLE', 'KEY_NOT_FOUND'] as const)(
+  'A call that fails with %s shuts the gate of its tenant and key, and is told so',
+  async (code) => {
+    expect(await fails(code)).toBe(code);
+    expect(await gateOf()).toEqual([1, 'shut', code]);
+    expect(shuts).toEqual([`acme ${code}`]);
+    expect(() => verdict.begin(call)).toThrow(expect.objectContaining({ code }));
+    expect(() => verdict.begin({ tenant: 'globex', keyArn: call.keyArn })).not.toThrow();
+  },
+);
+
+test('What KMS told of the refusal stands in the gate, and whether the key is the current one', async () => {
+  const cause = Object.assign(new Error('secret words'), { $metadata: { requestId: 'a1b2-c3' } });
+  const told = { reason: 'DisabledException', deniedBy: 'tenant', deletesAt: 99, cause } as const;
+  await verdict.begin(call).failed(new SealdexError('KEY_PENDING_DELETION', undefined, told));
+  const { cause: _, ...kept } = told;
+  const now = room.clock.now();
+  const since = { since: now, codeSince: now };
+  expect((await room.gate('acme', call.keyArn)).record).toMatchObject({
+    ...kept,
+    ...since,
+    requestId: 'a1b2-c3',
+    wasCurrent: true,
+    probes: 0,
+  });
+  expect(JSON.stringify(await room.redis.hgetall(room.keys.gates))).not.toContain('secret');
+  const former = { tenant: 'acme', keyArn: room.kms.createKey() };
+  await fails('KEY_DISABLED', former);
+  expect((await room.gate('acme', former.keyArn)).record?.wasCurrent).toBe(false);
+});
+
+test.for(['KMS_THROTTLED', 'PLATFORM_CREDENTIALS', 'TENANT_KEY_INVALID', 'OBJECT_TAMPERED', 'INTERNAL'] as const)(
+  'A call that fails with %s touches no gate',
+  async (code) => {
+    for (let time = 0; time < 5; time += 1) {
+      expect(await fails(code)).toBe(code);
+      room.clock.advance(20_000);
+      await here.gates.tick();
+    }
+    expect(await room.redis.exists(room.keys.gates, room.keys.gateEpoch)).toBe(0);
+  },
+);
+
+test('A refusal of a call that began before the gate was shut and opened shuts nothing', async () => {
+  const began = verdict.begin(call);
+  for (const state of ['shut', 'draining', 'open'] as const) {
+    const { epoch } = await room.gate('acme', call.keyArn);
+    await here.gates.change(epoch, room.record('acme', call.keyArn, { state }));
+  }
+  expect((await began.failed(fault('KEY_DISABLED'))).code).toBe('KEY_DISABLED');
+  expect(await gateOf()).toEqual([3, 'open', 'KEY_DISABLED']);
+  expect(shuts).toEqual([]);
+});
+
+test('A key that turns bad while its gate drains shuts it again', async () => {
+  await here.gates.change(0, room.record('acme', call.keyArn, { state: 'draining', since: 5 }));
+  await fails('KEY_DENIED');
+  expect(await gateOf()).toEqual([2, 'shut', 'KEY_DENIED']);
+});
+
+test('Many calls that are refused at once shut one gate once', async () => {
+  const calls = Array.from({ length: 10 }, () => verdict.begin(call));
+  await Promise.all(calls.map((one) => one.failed(fault('KEY_DISABLED'))));
+  expect([await gateOf(), shuts]).toEqual([[1, 'shut', 'KEY_DISABLED'], ['acme KEY_DISABLED']]);
+});
+
+test('A gate that nobody could read asks KMS all the same', async () => {
+  room.clock.skipMonotonic(6000);
+  expect(() => verdict.begin(call)).not.toThrow();
+});
+
+test('A key for which KMS fails for 30 s while the platform key works is unavailable', async () => {
+  expect(await fails('KMS_FAILED')).toBe('KMS_FAILED');
+  room.clock.advance(29_999);
+  expect(await fails('KMS_FAILED')).toBe('KMS_FAILED');
+  expect(await gateOf()).toEqual([0, undefined, undefined]);
+  room.clock.advance(1);
+  expect(await fails('KMS_FAILED')).toBe('KEY_UNAVAILABLE');
+  expect(await gateOf()).toEqual([1, 'shut', 'KEY_UNAVAILABLE']);
+  expect(suspects).toEqual([]);
+});
+
+test('One good answer in between ends the wait for an outage', async () => {
+  await fails('KMS_FAILED');
+  room.clock.advance(20_000);
+  verdict.begin(call).ok();
+  room.clock.advance(20_000);
+  expect(await fails('KMS_FAILED')).toBe('KMS_FAILED');
+  expect(await gateOf()).toEqual([0, undefined, undefined]);
+});
+
+test('Two failures that lie far apart are no outage', async () => {
+  await fails('KMS_FAILED');
+  room.clock.advance(120_001);
+  await here.gates.tick();
+  expect(await fails('KMS_FAILED')).toBe('KMS_FAILED');
+  expect(await gateOf()).toEqual([0, undefined, undefined]);
+});
+
+test('A KMS that fails for the platform key too is the fault of no tenant', async () => {
+  working.clear();
+  const calls = [call, callOf('globex'), { tenant: 'free', keyArn: room.platformKeyArn }];
+  for (let second = 0; second < 90; second += 10) {
+    for (const one of calls) expect(await fails('KMS_FAILED', one)).toBe('KMS_FAILED');
+    room.clock.advance(10_000);
+    await here.gates.tick();
+  }
+  expect(new Set(suspects)).toEqual(new Set(['KMS_FAILED']));
+  expect(await room.redis.exists(room.keys.gates)).toBe(0);
+});
+
+test('The platform key has no gate that an outage could shut', async () => {
+  const free = { tenant: 'free', keyArn: room.platformKeyArn };
+  await fails('KMS_FAILED', free);
+  room.clock.advance(40_000);
+  expect(await fails('KMS_FAILED', free)).toBe('KMS_FAILED');
+  expect(suspects).toEqual(['KMS_FAILED']);
+});
+
+/** So many tenants are denied, one after the other; answers what their jobs get. */
+async function denied(count: number, everyMs = 1000): Promise<Code[]> {
+  const codes: Code[] = [];
+  for (let at = 0; at < count; at += 1) {
+    codes.push(await fails('KEY_DENIED', callOf(`denied-${at}`)));
+    room.clock.advance(everyMs);
+  }
+  return codes;
+}
+
+test('When more than 3 gates and a tenth of the keys are denied and no other key works, it is the platform', async () => {
+  keysInUse = 39;
+  expect(await denied(5)).toEqual(['KEY_DENIED', 'KEY_DENIED', 'KEY_DENIED', 'PLATFORM_DENIED', 'PLATFORM_DENIED']);
+  expect(suspects).toEqual(['PLATFORM_DENIED', 'PLATFORM_DENIED']);
+  expect(shuts).toHaveLength(3);
+  expect(await gateOf(callOf('denied-3'))).toEqual([0, undefined, undefined]);
+});
+
+test.for([
+  ['3 gates', 3, 1, 1000],
+  ['a tenth of the keys', 4, 40, 1000],
+  ['4 gates in more than 5 min', 6, 1, 100_001],
+] as const)('%s that are denied are their tenants’ own matter', async ([, count, keys, everyMs]) => {
+  keysInUse = keys;
+  expect(await denied(count, everyMs)).toEqual(Array.from({ length: count }, () => 'KEY_DENIED'));
+  expect([suspects, shuts.length]).toEqual([[], count]);
+});
+
+test('While another key works, many denials are their tenants’ own matter', async () => {
+  const other = callOf('globex');
+  verdict.begin(other).ok();
+  working.add(other.keyArn);
+  expect(new Set(await denied(8))).toEqual(new Set(['KEY_DENIED']));
+  expect([suspects, shuts.length]).toEqual([[], 8]);
+  working.delete(other.keyArn);
+  room.clock.advance(3000);
+  expect(await fails('KEY_DENIED')).toBe('PLATFORM_DENIED');
+});
+
+test('Without any other key to try nothing is proven, and the tenants’ gates are shut', async () => {
+  someKeys = [];
+  expect(new Set(await denied(6))).toEqual(new Set(['KEY_DENIED']));
+  expect([suspects, shuts.length]).toEqual([[], 6]);
+});
+
+test('A process that has used no other key asks those of other tenants, before it blames the platform and after', async () => {
+  const stranger = callOf('stranger');
+  const calls = Array.from({ length: 4 }, (_, at) => callOf(`denied-${at}`));
+  someKeys = [calls[0]!, stranger];
+  working.add(stranger.keyArn);
+  expect(new Set(await denied(6))).toEqual(new Set(['KEY_DENIED']));
+  expect(asked).toContain(stranger.keyArn);
+  expect(asked).not.toContain(calls[0]!.keyArn);
+  working.delete(stranger.keyArn);
+  room.clock.advance(3000);
+  expect(await fails('KEY_DENIED')).toBe('PLATFORM_DENIED');
+  expect(await verdict.anyWorks()).toBe(false);
+  working.add(stranger.keyArn);
+  room.clock.advance(3000);
+  expect(await verdict.anyWorks()).toBe(true);
+});
+
+test('The keys of others are tried as a probe: the audit lines of those name neither the job nor the command that was denied', async () => {
+  const audit = createAuditLog({ to: 'stdout', clock: room.clock, identity: async () => 'jo' });
+  const asking: Who[] = [];
+  verdict = verdictOf(here, { works: async () => (asking.push(await audit.who()), false) });
+  const codes = askedBy({ command: 'read', job: 'j1' }, () => denied(4));
+  expect((await codes).at(-1)).toBe('PLATFORM_DENIED');
+  expect(asking).toEqual([{ process: expect.any(String), activity: 'probe', isInCommand: true }]);
+});
+
+test('A key that worked before it was denied does not speak for the platform', async () => {
+  const calls = Array.from({ length: 4 }, (_, at) => callOf(`denied-${at}`));
+  for (const one of calls) verdict.begin(one).ok();
+  // They would all work again; but they were denied, and no other key is known.
+  for (const { keyArn } of calls) working.add(keyArn);
+  expect((await denied(4)).at(-1)).toBe('PLATFORM_DENIED');
+});
+
+test('Denials that other processes met count, and one gate counts once', async () => {
+  const calls = Array.from({ length: 10 }, () => verdictOf(here).begin(callOf('one')));
+  for (const one of calls) expect((await one.failed(fault('KEY_DENIED'))).code).toBe('KEY_DENIED');
+  expect(new Set(await denied(2))).toEqual(new Set(['KEY_DENIED']));
+  const other = verdictOf(await room.process());
+  expect(await fails('KEY_DENIED', call, other)).toBe('PLATFORM_DENIED');
+});
+
+test('Whether any key works is asked of the last three that did and the last three that were denied', async () => {
+  for (let at = 0; at < 5; at += 1) verdict.begin(callOf(`worked-${at}`)).ok();
+  await denied(5);
+  room.clock.advance(3000);
+  asked = [];
+  expect(await verdict.anyWorks()).toBe(false);
+  const names = ['denied-2', 'denied-3', 'denied-4', 'worked-2', 'worked-3', 'worked-4', 'bystander'];
+  expect(asked).toEqual(names.map((name) => callOf(name).keyArn));
+  working.add(callOf('denied-3').keyArn);
+  expect(await verdict.anyWorks()).toBe(true);
+});

@@ -1,0 +1,85 @@
+// Dead letters to test with: made by a worker of ours, or laid into the failed set past it, with a time of the test's own.
+import { systemClock, type Clock } from '../../src/runtime/clock.ts';
+import type { Code } from '../../src/runtime/errors.ts';
+import { newJobId, type IndexJobData } from '../../src/jobs/jobs.ts';
+import { createLetterChores, type LetterChores } from '../../src/queue/dead-letters/maintenance.ts';
+import type { LetterContent } from '../../src/queue/dead-letters/discard.ts';
+import { eventually } from '../support/eventually.ts';
+import { dataOf, type Room } from './fixture.ts';
+
+export const never: AbortSignal = new AbortController().signal;
+
+/** Of a job that was enqueued just now. */
+const youngRevision = (): number => Date.now() * 1000;
+
+export interface Death {
+  readonly code?: Code;
+  readonly data?: Partial<IndexJobData>;
+}
+
+/** Makes dead letters one after the other, as the worker makes them; answers their ids. */
+export async function bury(room: Room, deaths: readonly Death[]): Promise<string[]> {
+  const codes = new Map<string, Code>();
+  const ids: string[] = [];
+  for (const { code = 'CONTENT_MISSING', data = {} } of deaths) {
+    const id = newJobId();
+    codes.set(id, code);
+    ids.push(id);
+    await room.queue.add(id, dataOf({ revision: youngRevision(), ...data }), 1);
+  }
+  const worker = await room.worker(async ({ id }) => ({ kind: 'dead', code: codes.get(id) ?? 'INTERNAL' }));
+  await eventually(async () => {
+    const states = await Promise.all(ids.map((id) => room.bull.getJobState(id)));
+    return states.every((state) => state === 'failed');
+  });
+  await worker.stop();
+  return ids;
+}
+
+export interface Laid {
+  readonly jobId?: string;
+  readonly tenant?: string;
+  readonly since: number;
+  /** What BullMQ would say of it. */
+  readonly reason?: string;
+  readonly data?: string;
+}
+
+/** Lays letters into the failed set as BullMQ does it, and not into the index. */
+export async function lay(room: Pick<Room, 'redis' | 'bull'>, letters: readonly Laid[]): Promise<string[]> {
+  const pipeline = room.redis.pipeline();
+  const ids = letters.map(({ jobId = newJobId(), tenant = 'acme', since, reason, data }) => {
+    pipeline.hset(room.bull.toKey(jobId), {
+      name: 'index',
+      data: data ?? JSON.stringify(dataOf({ tenant, revision: youngRevision() })),
+      opts: '{"attempts":8}',
+      timestamp: since,
+      priority: 1,
+      atm: 1,
+      failedReason: reason ?? `CONTENT_MISSING ${jobId}`,
+      finishedOn: since,
+    });
+    pipeline.zadd(room.bull.toKey('failed'), since, jobId);
+    return jobId;
+  });
+  await pipeline.exec();
+  return ids;
+}
+
+/** The index as it stands in Redis: ids by the name of their list. */
+export async function indexOf({ redis, keys }: Room): Promise<Record<string, string[]>> {
+  const names = await redis.smembers(keys.letterLists);
+  const lists = await Promise.all(
+    names.sort().map(async (name) => {
+      const [tenant = '', code = ''] = name.split(':');
+      return [name, await redis.zrange(keys.letters(tenant, code), '0', '-1')] as const;
+    }),
+  );
+  return Object.fromEntries(lists);
+}
+
+export const chores = (
+  { redis, keys, config, metrics }: Room,
+  removeContent: (content: LetterContent) => Promise<void> = async () => {},
+  clock: Clock = systemClock,
+): LetterChores => createLetterChores({ redis, keys, config, metrics, clock, removeContent });

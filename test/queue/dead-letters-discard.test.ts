@@ -1,0 +1,177 @@
+// Discarding: what leaves with a letter and what stays, beside replays at the same time, and for letters that are too old.
+import { expect, test } from 'vitest';
+import { systemClock } from '../../src/runtime/clock.ts';
+import { newJobId } from '../../src/jobs/jobs.ts';
+import { createDeadLetters, retrier } from '../../src/queue/dead-letters/dead-letters.ts';
+import type { LetterContent } from '../../src/queue/dead-letters/discard.ts';
+import { bury, chores, indexOf, lay, never } from './dead-letter-fixture.ts';
+import { dataOf, openRoom, type Room } from './fixture.ts';
+
+const INTAKE = '0123456789abcdef';
+const noContent = async (): Promise<void> => {};
+const DAY_MS = 86_400_000;
+
+async function remaining(room: Room): Promise<string[]> {
+  return room.redis.zrange(room.bull.toKey('failed'), '0', '-1');
+}
+
+test('a discarded letter is gone from queue, index and Redis, and its content goes after it; others stay', async () => {
+  await using room = await openRoom();
+  const [gone = '', kept] = await bury(room, [
+    { data: { content: { intake: INTAKE } } },
+    { code: 'TENANT_UNKNOWN', data: { content: { intake: INTAKE } } },
+  ]);
+  await room.redis.rpush(`${room.bull.toKey(gone)}:logs`, 'a line');
+  const removed: LetterContent[] = [];
+  const discarded = await room.queue.letters.discard({ code: 'CONTENT_MISSING' }, async (content) => {
+    expect(await room.redis.exists(room.bull.toKey(gone))).toBe(0);
+    removed.push(content);
+  });
+  expect(discarded).toEqual({ discarded: 1, alreadyTaken: 0, contentLeft: 0 });
+  expect(removed).toEqual([{ id: gone, tenant: 'acme', content: { intake: INTAKE } }]);
+  expect(await room.redis.keys(`${room.bull.toKey(gone)}*`)).toEqual([]);
+  expect(await remaining(room)).toEqual([kept]);
+  expect(await indexOf(room)).toEqual({ 'acme:TENANT_UNKNOWN': [kept] });
+});
+
+test("a discarded letter leaves its tenant's backlog with the mean of its jobs, the last one with all", async () => {
+  await using room = await openRoom();
+  const { redis, keys } = room;
+  const backlog = async (): Promise<(string | null)[]> => [
+    await redis.hget(keys.backlogJobs, 'acme'),
+    await redis.hget(keys.backlogBytes, 'acme'),
+  ];
+  const ids = await lay(room, [{ since: 1 }, { since: 2 }, { since: 3 }, { since: 4, tenant: 'globex' }]);
+  await redis.hset(keys.backlogJobs, 'acme', 2);
+  await redis.hset(keys.backlogBytes, 'acme', 2_000_000_000_000_001);
+  await redis.hset(room.bull.toKey(ids[0] ?? ''), 'uncounted', 1);
+  const seen: (string | null)[][] = [];
+  for (const jobId of ids) {
+    await room.queue.letters.discard({ jobIds: [jobId] }, noContent);
+    seen.push(await backlog());
+  }
+  const half = ['1', '1000000000000001'];
+  expect(seen).toEqual([['2', '2000000000000001'], half, [null, null], [null, null]]);
+});
+
+test('content that cannot be removed is told, and left to the sweep', async () => {
+  await using room = await openRoom();
+  await bury(room, [{ data: { content: { intake: INTAKE } } }, {}]);
+  const discarded = await room.queue.letters.discard({}, async () => {
+    throw new Error('S3 is away');
+  });
+  expect(discarded).toEqual({ discarded: 2, alreadyTaken: 0, contentLeft: 1 });
+  expect(await remaining(room)).toEqual([]);
+});
+
+test('no content is removed for a job that has no id or no tenant of ours', async () => {
+  await using room = await openRoom();
+  const data = (change: object): string => JSON.stringify({ ...dataOf(), content: { intake: INTAKE }, ...change });
+  await lay(room, [
+    { since: 1, jobId: '../other', data: data({}) },
+    { since: 2, data: data({ tenant: '../other' }) },
+    { since: 3, data: data({ content: { intake: '../../x' } }) },
+    { since: 4, data: data({ content: { intake: 'abc' } }) },
+  ]);
+  const removed: LetterContent[] = [];
+  const discarded = await room.queue.letters.discard({}, async (content) => void removed.push(content));
+  expect(discarded.discarded).toBe(4);
+  expect(removed).toEqual([]);
+});
+
+test('a letter that was replayed or died again since it was looked at is not discarded', async () => {
+  await using room = await openRoom();
+  // The first batch is of 50; while its content is removed, two letters of the second one change.
+  const ids = await lay(
+    room,
+    Array.from({ length: 52 }, (_, at) => ({
+      since: 1000 + at,
+      data: JSON.stringify(dataOf(at === 0 ? { content: { intake: INTAKE } } : {})),
+    })),
+  );
+  const [replayed = '', diedAgain = ''] = ids.slice(50);
+  const discarded = await room.queue.letters.discard({}, async () => {
+    await (await room.bull.getJob(replayed))?.retry('failed');
+    await room.redis.zadd(room.bull.toKey('failed'), 5000, diedAgain);
+  });
+  expect(discarded).toEqual({ discarded: 50, alreadyTaken: 2, contentLeft: 0 });
+  expect(await remaining(room)).toEqual([diedAgain]);
+  expect(await room.bull.getJobState(replayed)).toBe('prioritized');
+  expect(await room.redis.exists(room.bull.toKey(replayed))).toBe(1);
+});
+
+test('a letter that is discarded while it is about to be replayed stays gone', async () => {
+  await using room = await openRoom();
+  const [id = ''] = await bury(room, [{}]);
+  const { redis, keys } = room;
+  const letters = createDeadLetters({
+    redis,
+    places: [
+      {
+        redis,
+        keys,
+        restamp: async () => void (await room.queue.letters.discard({}, noContent)),
+        retry: retrier(room.bull),
+      },
+    ],
+    clock: systemClock,
+    replayMaxMs: 86_400_000,
+  });
+  expect(await letters.replay({})).toMatchObject({ sent: 0, alreadyTaken: 1 });
+  expect(await redis.keys(`${room.bull.toKey(id)}*`)).toEqual([]);
+  expect(await room.bull.getWaitingCount()).toBe(0);
+});
+
+test('replay and discard at once: every letter goes one way, and what went back is done', async () => {
+  await using room = await openRoom();
+  const ids = await lay(
+    room,
+    Array.from({ length: 300 }, (_, at) => ({ since: 1000 + at })),
+  );
+  const done: string[] = [];
+  await room.worker(async ({ id }) => {
+    done.push(id);
+    return { kind: 'done' };
+  });
+  const [replayed, discarded] = await Promise.all([
+    room.queue.letters.replay({}, { rate: 500 }),
+    room.queue.letters.discard({}, noContent),
+  ]);
+  expect(replayed.sent + discarded.discarded).toBe(ids.length);
+  expect(replayed.stored).toBe(replayed.sent);
+  expect(new Set(done).size).toBe(replayed.sent);
+});
+
+test('an interrupted discard tells what it did', async () => {
+  await using room = await openRoom();
+  await lay(
+    room,
+    Array.from({ length: 120 }, (_, at) => ({ since: 1000 + at })),
+  );
+  const interrupt = new AbortController();
+  const discarded = await room.queue.letters.discard({}, noContent, {
+    signal: interrupt.signal,
+    onProgress: () => interrupt.abort(new Error('Ctrl-C')),
+  });
+  expect(discarded.discarded).toBe(50);
+  expect(await remaining(room)).toHaveLength(70);
+});
+
+test('letters older than SEALDEX_LETTER_MAX_MS are discarded with their content and counted, younger ones are kept', async () => {
+  await using room = await openRoom({ SEALDEX_LETTER_MAX_MS: 10 * DAY_MS });
+  const content = JSON.stringify(dataOf({ content: { intake: INTAKE } }));
+  const old = newJobId();
+  const [, young] = await lay(room, [
+    { since: Date.now() - 10 * DAY_MS - 60_000, jobId: old, data: content },
+    { since: Date.now() - 10 * DAY_MS + 60_000 },
+    { since: Date.now() - 20 * DAY_MS, tenant: 'globex' },
+  ]);
+  const removed: string[] = [];
+  const { repairLetters, discardOld } = chores(room, async ({ id }) => void removed.push(id));
+  await repairLetters(never);
+  await discardOld(never);
+  expect(await remaining(room)).toEqual([young]);
+  expect(await indexOf(room)).toEqual({ 'acme:CONTENT_MISSING': [young] });
+  expect(removed).toEqual([old]);
+  expect(await room.metrics.text()).toContain('sealdex_letters_expired_total 2');
+});

@@ -1,0 +1,289 @@
+// Replay: every letter once, at its pace, with nothing lost whoever is in the way, and what is told of the ends.
+import { expect, test } from 'vitest';
+import type { Clock } from '../../src/runtime/clock.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
+import { createDeadLetters, retrier, type DeadLetters } from '../../src/queue/dead-letters/dead-letters.ts';
+import { enterLetters, leaveLetter } from '../../src/queue/dead-letters/index.ts';
+import {
+  replayLetters,
+  type Replayed,
+  type ReplayDeps,
+  type ReplayPlace,
+} from '../../src/queue/dead-letters/replay.ts';
+import type { Outcome } from '../../src/jobs/outcome.ts';
+import { codeOf } from '../producer/fixture.ts';
+import { bury, chores, indexOf, lay, never } from './dead-letter-fixture.ts';
+import { dataOf, openRoom, type Room } from './fixture.ts';
+
+const DAY_MS = 86_400_000;
+
+/** A clock on which every wait is over at once and has taken its time. */
+function jumpingClock(): Clock & { readonly passedMs: number } {
+  let passed = 0;
+  return {
+    get passedMs() {
+      return passed;
+    },
+    now: () => Date.now() + passed,
+    monotonic: () => passed,
+    after(ms, fn) {
+      const timer = setImmediate(() => {
+        passed += ms;
+        fn();
+      });
+      return { cancel: () => clearImmediate(timer) };
+    },
+  };
+}
+
+const lettersOf = (room: Room, clock: Clock, restamp: ReplayPlace['restamp'] = async () => {}): DeadLetters =>
+  createDeadLetters({
+    redis: room.redis,
+    places: [{ redis: room.redis, keys: room.keys, restamp, retry: retrier(room.bull) }],
+    clock,
+    replayMaxMs: DAY_MS,
+  });
+
+const many = (count: number): { since: number }[] => Array.from({ length: count }, (_, at) => ({ since: 1000 + at }));
+
+/** Letters that are in the index too. */
+async function laid(room: Room, count: number): Promise<string[]> {
+  const ids = await lay(room, many(count));
+  await chores(room).repairLetters(never);
+  return ids;
+}
+
+async function waiting(room: Room): Promise<string[]> {
+  const [plain, prioritized] = await Promise.all([
+    room.redis.lrange(room.bull.toKey('wait'), '0', '-1'),
+    room.redis.zrange(room.bull.toKey('prioritized'), '0', '-1'),
+  ]);
+  return [...plain, ...prioritized];
+}
+
+const NONE: Omit<Replayed, 'deadAgain'> = {
+  sent: 0,
+  alreadyTaken: 0,
+  tooOld: 0,
+  stored: 0,
+  superseded: 0,
+  unseen: 0,
+  underWay: 0,
+};
+const told = (change: Partial<Replayed>): Replayed => ({ ...NONE, deadAgain: new Map(), ...change });
+
+test('a replayed letter starts a new life: attempts, stalls and parking are forgotten, its priority is new', async () => {
+  await using room = await openRoom();
+  const [id = ''] = await bury(room, [{}]);
+  const job = room.bull.toKey(id);
+  await room.redis.hset(job, { stc: 3, stallsSeen: 2, parked: 'KEY_DISABLED 1 1', ats: 9 });
+  const restamped: (readonly string[])[] = [];
+  const letters = lettersOf(room, jumpingClock(), async (ids) => {
+    expect(await room.bull.getJobState(id)).toBe('failed');
+    restamped.push(ids);
+    await room.redis.hset(job, 'priority', 77);
+  });
+  expect(await letters.replay({ jobIds: [id] })).toEqual(told({ sent: 1, underWay: 1 }));
+  expect(restamped).toEqual([[id]]);
+  expect(
+    await room.redis.hmget(job, 'stc', 'stallsSeen', 'parked', 'atm', 'ats', 'failedReason', 'finishedOn'),
+  ).toEqual(Array.from({ length: 7 }, () => null));
+  expect(Math.floor(Number(await room.redis.zscore(room.bull.toKey('prioritized'), id)) / 2 ** 32)).toBe(77);
+  expect(await indexOf(room)).toEqual({});
+  expect(await room.queue.status(id)).toMatchObject({ state: 'queued' });
+});
+
+test('tells how what it replayed has ended: stored, superseded, dead again with its code', async () => {
+  await using room = await openRoom();
+  const ids = await bury(room, [{}, {}, {}, { code: 'TENANT_UNKNOWN' }]);
+  const ends: Outcome[] = [
+    { kind: 'done' },
+    { kind: 'done', superseded: true },
+    { kind: 'dead', code: 'CONTENT_TAMPERED' },
+    { kind: 'done' },
+  ];
+  await room.worker(async ({ id }) => ends[ids.indexOf(id)] ?? { kind: 'pause', code: 'PLATFORM_KEY' });
+  const seen: Replayed[] = [];
+  const replayed = await room.queue.letters.replay(
+    { code: 'CONTENT_MISSING' },
+    { rate: 500, onProgress: (state) => seen.push(state) },
+  );
+  expect(replayed).toEqual(told({ sent: 3, stored: 1, superseded: 1, deadAgain: new Map([['CONTENT_TAMPERED', 1]]) }));
+  expect(seen.at(-1)).toEqual(replayed);
+  expect(await indexOf(room)).toEqual({ 'acme:CONTENT_TAMPERED': [ids[2]], 'acme:TENANT_UNKNOWN': [ids[3]] });
+});
+
+test('five replays at once send every letter once, and say so to the others', async () => {
+  await using room = await openRoom();
+  const ids = await laid(room, 120);
+  const runs = new Map<string, number>();
+  await room.worker(async ({ id }) => {
+    runs.set(id, (runs.get(id) ?? 0) + 1);
+    return { kind: 'done' };
+  });
+  const all = await Promise.all(
+    Array.from({ length: 5 }, () => lettersOf(room, systemClock).replay({ tenant: 'acme' }, { rate: 500 })),
+  );
+  expect(all.reduce((sum, { sent }) => sum + sent, 0)).toBe(120);
+  expect(all.reduce((sum, { stored }) => sum + stored, 0)).toBe(120);
+  expect(runs).toEqual(new Map(ids.map((id) => [id, 1])));
+});
+
+test('a letter that somebody else takes between the look and the move is told as already taken', async () => {
+  await using room = await openRoom();
+  const [one = '', two = ''] = await laid(room, 2);
+  const other = lettersOf(room, jumpingClock());
+  const letters = lettersOf(room, jumpingClock(), async () => {
+    await other.replay({ jobIds: [one] });
+  });
+  expect(await letters.replay({})).toEqual(told({ sent: 1, alreadyTaken: 1, underWay: 1 }));
+  expect((await waiting(room)).sort()).toEqual([one, two].sort());
+});
+
+test('what dies again during the replay is not taken again', async () => {
+  await using room = await openRoom();
+  const ids = await laid(room, 150);
+  let runs = 0;
+  await room.worker(async () => {
+    runs += 1;
+    return { kind: 'dead', code: 'CONTENT_MISSING' };
+  });
+  const replayed = await room.queue.letters.replay({ tenant: 'acme' }, { rate: 500 });
+  expect(replayed).toEqual(told({ sent: 150, deadAgain: new Map([['CONTENT_MISSING', 150]]) }));
+  expect(runs).toBe(150);
+  expect((await indexOf(room))['acme:CONTENT_MISSING']?.sort()).toEqual(ids.sort());
+});
+
+test.for([
+  [20, 200],
+  [50, 400],
+  [500, 2000],
+] as const)('keeps a pace of %i a second within 10 %', async ([rate, count]) => {
+  await using room = await openRoom();
+  await lay(room, many(count));
+  const clock = jumpingClock();
+  let sentAfterMs = 0;
+  const onProgress = ({ sent }: Replayed): void => {
+    if (sent === count && sentAfterMs === 0) sentAfterMs = clock.passedMs;
+  };
+  expect(await lettersOf(room, clock).replay({}, { rate, onProgress })).toMatchObject({ sent: count });
+  const perSecond = count / (sentAfterMs / 1000);
+  expect(perSecond / rate).toBeGreaterThan(0.9);
+  expect(perSecond / rate).toBeLessThan(1.1);
+});
+
+test('tells what has not ended as under way, when nothing moves for ten seconds', async () => {
+  await using room = await openRoom();
+  await laid(room, 3);
+  const clock = jumpingClock();
+  expect(await lettersOf(room, clock).replay({})).toEqual(told({ sent: 3, underWay: 3 }));
+  expect(clock.passedMs).toBeGreaterThanOrEqual(10_000);
+  expect(clock.passedMs).toBeLessThan(11_000);
+});
+
+test('a replay that was interrupted tells what it did, and the next one takes what is left', async () => {
+  await using room = await openRoom();
+  const ids = await laid(room, 100);
+  const interrupt = new AbortController();
+  const first = await room.queue.letters.replay(
+    { tenant: 'acme' },
+    {
+      rate: 100,
+      signal: interrupt.signal,
+      onProgress: ({ sent }) => {
+        if (sent >= 20) interrupt.abort(new Error('Ctrl-C'));
+      },
+    },
+  );
+  expect(first).toEqual(told({ sent: 20, underWay: 20 }));
+  expect(await room.bull.getFailedCount()).toBe(80);
+  const second = await lettersOf(room, jumpingClock()).replay({ tenant: 'acme' });
+  expect(second.sent).toBe(80);
+  expect((await waiting(room)).sort()).toEqual(ids.sort());
+});
+
+test('who dies between any two steps has lost no letter, and the next replay sends none twice', async () => {
+  await using room = await openRoom();
+  const ids = await laid(room, 3);
+  const depsWith = (moves: Pick<ReplayPlace, 'restamp' | 'retry'>): ReplayDeps => ({
+    redis: room.redis,
+    places: [{ redis: room.redis, keys: room.keys, ...moves }],
+    clock: jumpingClock(),
+    replayMaxMs: DAY_MS,
+  });
+  const dies = async (): Promise<never> => {
+    throw new Error('killed');
+  };
+  const job = (id: string) =>
+    ({ id, opts: {} }) as Parameters<ReturnType<Room['bull']['getBackend']>['retryFinishedJob']>[0];
+  const retry: ReplayPlace['retry'] = (id) => room.bull.getBackend().retryFinishedJob(job(id), 'failed', {});
+  await expect(replayLetters(depsWith({ retry, restamp: dies }), { limit: 1 })).rejects.toThrow('killed');
+  const beforeMove = replayLetters(depsWith({ retry: dies, restamp: async () => {} }), { limit: 1 });
+  await expect(beforeMove).rejects.toMatchObject({ code: 'REDIS_FAILED' });
+  expect(await room.bull.getFailedCount()).toBe(3);
+  const afterMove = async (id: string): Promise<void> => retry(id).then(dies);
+  const died = replayLetters(depsWith({ retry: afterMove, restamp: async () => {} }), { limit: 1 });
+  await expect(died).rejects.toMatchObject({ code: 'REDIS_FAILED' });
+  expect(await room.bull.getFailedCount()).toBe(2);
+  expect((await replayLetters(depsWith({ retry, restamp: async () => {} }), { tenant: 'acme' })).sent).toBe(2);
+  expect((await waiting(room)).sort()).toEqual(ids.sort());
+});
+
+test('an entry about a newer death outlives the replay of the older one', async () => {
+  await using room = await openRoom();
+  const place = { redis: room.redis, keys: room.keys };
+  const list = { tenant: 'acme', code: 'CONTENT_MISSING' } as const;
+  await enterLetters(place, list, [{ jobId: 'j', since: 2000 }]);
+  expect(await leaveLetter(place, list, { jobId: 'j', since: 1000 })).toBe(false);
+  expect(await indexOf(room)).toEqual({ 'acme:CONTENT_MISSING': ['j'] });
+  expect(await leaveLetter(place, list, { jobId: 'j', since: 2000 })).toBe(true);
+  expect(await indexOf(room)).toEqual({});
+});
+
+test('a letter whose data is no JSON goes back like any other', async () => {
+  await using room = await openRoom();
+  const [id] = await lay(room, [{ since: 1000, data: '{"v":1,"tenant":"words of' }]);
+  expect(await lettersOf(room, jumpingClock()).replay({})).toMatchObject({ sent: 1 });
+  expect(await waiting(room)).toEqual([id]);
+});
+
+test('takes no more than the limit, the oldest first, and of named jobs only those that are letters', async () => {
+  await using room = await openRoom();
+  const [oldest, , newest] = await laid(room, 3);
+  const queued = await room.add();
+  const letters = lettersOf(room, jumpingClock());
+  expect((await letters.replay({ tenant: 'acme', limit: 1 })).sent).toBe(1);
+  expect(await waiting(room)).toEqual([oldest, queued].sort((a) => (a === queued ? -1 : 1)));
+  expect((await letters.replay({ jobIds: [queued, newest ?? '', 'nobody'] })).sent).toBe(1);
+  expect(await room.bull.getFailedCount()).toBe(1);
+});
+
+test.for([0, -1, 501, Number.NaN])('refuses a pace of %d', async (rate) => {
+  await using room = await openRoom();
+  expect(await codeOf(() => room.queue.letters.replay({}, { rate }))).toBe('DOCUMENT_INVALID');
+});
+
+test('a job that is older than a replay may bring back stays a dead letter, and is told', async () => {
+  await using room = await openRoom();
+  const [old = '', young = ''] = await lay(
+    room,
+    [DAY_MS + 60_000, DAY_MS - 60_000].map((age) => ({
+      since: 1000,
+      data: JSON.stringify(dataOf({ revision: (Date.now() - age) * 1000 })),
+    })),
+  );
+  const replayed = await lettersOf(room, jumpingClock()).replay({});
+  expect(replayed).toEqual(told({ sent: 1, tooOld: 1, underWay: 1 }));
+  expect(await waiting(room)).toEqual([young]);
+  expect(await room.queue.letters.letter(old)).toMatchObject({ jobId: old });
+});
+
+test('a replay brings back no job that was enqueued before the parking and the keeping that are allowed', async () => {
+  await using room = await openRoom();
+  const age = room.config.parkedMaxMs + room.config.letterMaxMs + 60_000;
+  const [id = ''] = await lay(room, [
+    { since: 1000, data: JSON.stringify(dataOf({ revision: (Date.now() - age) * 1000 })) },
+  ]);
+  expect(await room.queue.letters.replay({ jobIds: [id] })).toEqual(told({ tooOld: 1 }));
+  expect(await waiting(room)).toEqual([]);
+});

@@ -1,0 +1,77 @@
+// Redis counts as full from three quarters of its memory on, is asked once a second, and is not full when it is away.
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { startRedis, type RedisServer } from '../../src/dev/redis.ts';
+import { SealdexError } from '../../src/runtime/errors.ts';
+import { Fullness } from '../../src/queue/backlog/redis-memory-limit.ts';
+import { FakeClock } from '../support/clock.ts';
+import { eventually } from '../support/eventually.ts';
+
+let server: RedisServer;
+let redis: Redis;
+let clock: FakeClock;
+
+beforeAll(async () => {
+  server = await startRedis();
+  redis = new Redis(server.url);
+  // Beside this what connections need is nothing.
+  await redis.setrange('padding', 20_000_000, 'x');
+});
+beforeEach(async () => {
+  clock = new FakeClock();
+  await redis.config('SET', 'maxmemory', '0');
+});
+afterAll(async () => {
+  redis.disconnect();
+  await server.stop();
+});
+
+/** Sets the limit so that this share of it is used. */
+async function used(share: number): Promise<void> {
+  const bytes = Number(/^used_memory:(\d+)/m.exec(await redis.info('memory'))?.[1]);
+  await redis.config('SET', 'maxmemory', String(Math.round(bytes / share)));
+}
+
+const answer = (fullness: Fullness): Promise<string> =>
+  fullness.refuse().then(
+    () => 'room',
+    (error: unknown) => (error instanceof SealdexError ? `${error.code} ${error.retryAfterMs}` : String(error)),
+  );
+
+it('from three quarters on, and not before, or without a limit', async () => {
+  const fullness = new Fullness(redis, clock);
+  expect(await answer(fullness)).toBe('room');
+  for (const [share, wanted] of [
+    [0.6, 'room'],
+    [0.85, 'QUEUE_FULL 30000'],
+    [5, 'QUEUE_FULL 30000'],
+    [0.6, 'room'],
+  ] as const) {
+    await used(share);
+    clock.advance(1000);
+    expect(await answer(fullness)).toBe(wanted);
+  }
+});
+
+it('asks Redis once a second, however many ask', async () => {
+  const fullness = new Fullness(redis, clock);
+  await redis.config('RESETSTAT');
+  const asked = async (): Promise<number> =>
+    Number(/cmdstat_info:calls=(\d+)/.exec(await redis.info('commandstats'))?.[1] ?? 0);
+  const before = await asked();
+  await Promise.all(Array.from({ length: 100 }, () => answer(fullness)));
+  clock.advance(999);
+  await answer(fullness);
+  expect(await asked()).toBe(before + 2);
+  clock.advance(1);
+  await answer(fullness);
+  expect(await asked()).toBe(before + 4);
+});
+
+it('a Redis that does not answer is not full but away, and is asked again by the next', async () => {
+  const away = new Redis(server.url, { lazyConnect: true, enableOfflineQueue: false });
+  const fullness = new Fullness(away, clock);
+  expect(await answer(fullness)).toBe('REDIS_FAILED undefined');
+  expect(await eventually(async () => (await answer(fullness)) === 'room')).toBe(true);
+  away.disconnect();
+});

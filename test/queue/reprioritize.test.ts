@@ -1,0 +1,153 @@
+// Jobs that come back have a priority of the present, whatever sent them away: nobody overtakes, nobody is forgotten.
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { newJobId } from '../../src/jobs/jobs.ts';
+import { JOBS_PER_TURN } from '../../src/queue/fair-share/fair-share.ts';
+import { startFairUpkeep, type FairUpkeep } from '../../src/queue/fair-share/fair-share-maintenance.ts';
+import { restamp } from '../../src/queue/fair-share/reprioritize.ts';
+import { eventually } from '../support/eventually.ts';
+import { FakeClock } from '../support/clock.ts';
+import { dataOf, openRoom, type Room } from './fixture.ts';
+
+let room: Room;
+let upkeeps: FairUpkeep[];
+const faults: unknown[] = [];
+
+beforeEach(async () => {
+  room = await openRoom();
+  upkeeps = [];
+  faults.length = 0;
+});
+afterEach(async () => {
+  for (const upkeep of upkeeps) await upkeep.stop();
+  await room[Symbol.asyncDispose]();
+  if (faults.length > 0) throw faults[0];
+});
+
+/** Looks when the test says so. */
+async function upkeep(clock = new FakeClock(Date.now())): Promise<FairUpkeep> {
+  const started = startFairUpkeep({
+    redis: room.redis,
+    keys: room.keys,
+    clock,
+    onFault: (error) => faults.push(error),
+  });
+  upkeeps.push(started);
+  await started.tick();
+  return started;
+}
+
+/** Virtual time is far from its start: a tenant has waited for long, and one job of it is left. */
+async function timeIs(priority: number): Promise<void> {
+  await room.queue.add(newJobId(), dataOf({ tenant: 'head' }), priority);
+  const time = (priority - 1) * JOBS_PER_TURN;
+  await room.redis.hset(room.keys.fairClock, { base: 0, now: time, high: time });
+}
+
+async function delayed(delay: number, priority: number, data: object = dataOf()): Promise<string> {
+  const id = newJobId();
+  await room.bull.add('index', data, { jobId: id, delay, priority });
+  return id;
+}
+
+const priorityOf = async (id: string): Promise<number> =>
+  Number(await room.redis.hget(room.bull.toKey(id), 'priority'));
+
+test('a delayed job that is due soon gets a fresh priority; one that is not keeps its own', async () => {
+  await timeIs(500);
+  const [soon, over, late] = [await delayed(1500, 2), await delayed(1, 2), await delayed(600_000, 2)];
+  await upkeep();
+  expect([await priorityOf(soon), await priorityOf(over), await priorityOf(late)]).toEqual([500, 500, 2]);
+});
+
+test('one from before time started anew does too: it would wait for ever', async () => {
+  await timeIs(10);
+  const id = await delayed(1000, 1_900_000);
+  await upkeep();
+  expect(await priorityOf(id)).toBe(10);
+});
+
+test('looking again costs a tenant nothing, and the place that a job has earned is kept', async () => {
+  await timeIs(500);
+  for (let n = 0; n < 10 * JOBS_PER_TURN; n++) await room.add({ tenant: 'acme' });
+  const earned = await delayed(1000, 505);
+  const old = await delayed(1000, 2);
+  const first = await upkeep();
+  const [was, finish] = [await priorityOf(old), await room.redis.hget(room.keys.fairTenants, 'acme')];
+  expect(was).toBe(510);
+  await first.tick();
+  expect([await priorityOf(earned), await priorityOf(old)]).toEqual([505, was]);
+  expect(await room.redis.hget(room.keys.fairTenants, 'acme')).toBe(finish);
+});
+
+test('1,200 jobs that are due at once all get one, and take turns with others then', async () => {
+  await timeIs(500);
+  const ids = await Promise.all(Array.from({ length: 1200 }, () => delayed(1000, 2)));
+  await upkeep();
+  const priorities = await Promise.all(ids.map(priorityOf));
+  expect(Math.min(...priorities)).toBe(500);
+  expect(Math.max(...priorities)).toBe(500 + Math.ceil(1200 / JOBS_PER_TURN) - 1);
+});
+
+test('a job from past the producer gets its first priority when it comes back, and is counted from then on', async () => {
+  await timeIs(7);
+  const [named, nameless] = [await delayed(1000, 0, { tenant: 'acme' }), await delayed(1000, 0, ['no tenant'])];
+  await upkeep();
+  expect([await priorityOf(named), await priorityOf(nameless)]).toEqual([7, 7]);
+  expect(await room.redis.hgetall(room.keys.backlogJobs)).toEqual({ acme: '1', '-': '1' });
+});
+
+test('jobs that are sent back get fresh priorities in the order in which they are named', async () => {
+  await timeIs(40);
+  const ids = await Promise.all(Array.from({ length: 600 }, () => delayed(600_000, 1)));
+  await restamp(room.redis, room.keys, [...ids, newJobId()]);
+  expect(await Promise.all(ids.map(priorityOf))).toEqual(ids.map((_, n) => 40 + Math.floor(n / JOBS_PER_TURN)));
+});
+
+test('of several processes one looks after it, and another when that one has stopped', async () => {
+  await timeIs(500);
+  const [first, second] = [await upkeep(), await upkeep()];
+  const id = await delayed(1, 2);
+  await second.tick();
+  expect(await priorityOf(id)).toBe(2);
+  await first.tick();
+  expect(await priorityOf(id)).toBe(500);
+  await Promise.all([first.stop(), first.stop()]);
+  const next = await delayed(1, 2);
+  await first.tick();
+  expect(await priorityOf(next)).toBe(2);
+  await second.tick();
+  expect(await priorityOf(next)).toBe(500);
+});
+
+test('it looks once a second by itself, and leaves no timer when it is stopped', async () => {
+  await timeIs(500);
+  const clock = new FakeClock(Date.now());
+  const started = await upkeep(clock);
+  const id = await delayed(clock.now() + 2500 - Date.now(), 2);
+  await started.tick();
+  expect(await priorityOf(id)).toBe(2);
+  await eventually(() => clock.pending === 1);
+  clock.advance(1000);
+  expect(await eventually(async () => (await priorityOf(id)) === 500)).toBe(true);
+  await started.stop();
+  expect(clock.pending).toBe(0);
+});
+
+test('a worker looks after it as long as it runs, also for a job that comes back by its backoff', async () => {
+  const worker = await room.worker(async () => ({
+    kind: 'retry',
+    code: 'STORE_FAILED',
+    spendsAttempt: false,
+    afterMs: 60_000,
+  }));
+  const id = await room.add({ tenant: 'acme' });
+  await eventually(async () => (await room.queue.status(id)).state === 'retrying');
+  const lease = room.keys.lease('fair-share');
+  expect(await eventually(async () => (await room.redis.exists(lease)) === 1)).toBe(true);
+  await worker.stop();
+  expect(await room.redis.exists(lease)).toBe(0);
+  await timeIs(500);
+  expect(await priorityOf(id)).toBe(1);
+  await upkeep(new FakeClock(Date.now() + 60_000));
+  expect(await priorityOf(id)).toBe(500);
+});

@@ -1,0 +1,247 @@
+// Revisions only rise, and one idempotency key is one marker, whoever asks at the same time and whatever the clocks say.
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { systemClock, type Clock } from '../../src/runtime/clock.ts';
+import { SealdexError } from '../../src/runtime/errors.ts';
+import { newJobId } from '../../src/jobs/jobs.ts';
+import { readNote, writeNote } from '../../src/queue/bull/status-notes.ts';
+import { confirm, mark as markOf, stamp as stampsOf, type Marker } from '../../src/queue/fair-share/reservation.ts';
+import { queueKeys, redisKeys, type QueueKeys } from '../../src/runtime/redis.ts';
+import { FakeClock } from '../support/clock.ts';
+import { testServices, type TestServices } from '../support/services.ts';
+
+const LIFE_MS = 60_000;
+const LIMITS = { tenantBacklogJobs: 1_000_000, tenantBacklogBytes: 2 ** 40 };
+const SHARE = { tenant: 'acme', bytes: 2000 };
+
+let services: TestServices;
+let producers: Redis[];
+let redis: Redis;
+let keys: QueueKeys;
+
+beforeAll(async () => {
+  services = await testServices();
+  producers = Array.from({ length: 4 }, () => new Redis(services.redisUrl));
+  redis = producers[0]!;
+  keys = queueKeys(redisKeys(String(services.settings.SEALDEX_QUEUE)), 'index');
+});
+beforeEach(() => redis.del(keys.revision));
+afterAll(async () => {
+  for (const producer of producers) producer.disconnect();
+  await services[Symbol.asyncDispose]();
+});
+
+/** The first of `count` revisions; the test fails unless all of them are consecutive. */
+async function stamp(from: Redis, names: QueueKeys, clock: Clock, count: number): Promise<number> {
+  const requests = Array.from({ length: count }, () => SHARE);
+  const stamps = await stampsOf({ redis: from, keys: names, clock, limits: LIMITS }, requests);
+  const revisions = stamps.map((one) => ('revision' in one ? one.revision : Number.NaN));
+  const first = revisions[0] ?? Number.NaN;
+  expect(revisions).toEqual(Array.from({ length: count }, (_, n) => first + n));
+  return first;
+}
+
+/** A marker without its priority, which is fair-share.test.ts' business. */
+async function mark(
+  from: Redis,
+  names: QueueKeys,
+  clock: Clock,
+  id: string,
+  lifeMs: number,
+): Promise<Omit<Marker, 'priority'>> {
+  const { priority: _, ...marker } = await markOf(
+    { redis: from, keys: names, clock, limits: LIMITS },
+    id,
+    lifeMs,
+    SHARE,
+  );
+  return marker;
+}
+
+const codeOf = (call: Promise<unknown>): Promise<string> =>
+  call.then(
+    () => 'ok',
+    (error: unknown) => (error instanceof SealdexError ? error.code : String(error)),
+  );
+
+const lastRevision = async (): Promise<number> => Number(await redis.get(keys.revision));
+const aheadOf = (ms: number): number => (Date.now() + ms) * 1000;
+
+describe('a revision', () => {
+  it('is the clock of Redis in microseconds: 16 digits, all of them', async () => {
+    const revision = await stamp(redis, keys, systemClock, 1);
+    expect(String(revision)).toMatch(/^\d{16}$/);
+    expect(Number.isSafeInteger(revision)).toBe(true);
+    expect(Math.abs(revision / 1000 - Date.now())).toBeLessThan(60_000);
+    expect(await redis.get(keys.revision)).toBe(String(revision));
+  });
+
+  it('keeps its last digit, in Redis and on the way out', async () => {
+    const ahead = aheadOf(30_000);
+    await redis.set(keys.revision, ahead);
+    for (let n = 1; n <= 20; n++) expect(await stamp(redis, keys, systemClock, 1)).toBe(ahead + n);
+    expect(await redis.get(keys.revision)).toBe(String(ahead + 20));
+  });
+
+  it('rises strictly for each of several producers at once, and no two ranges overlap', async () => {
+    const ranges = (
+      await Promise.all(
+        producers.map(async (producer, index) => {
+          const mine: { first: number; count: number }[] = [];
+          for (let n = 0; n < 60; n++) {
+            const count = 1 + ((n * 7 + index) % 16);
+            mine.push({ first: await stamp(producer, keys, systemClock, count), count });
+          }
+          const firsts = mine.map(({ first }) => first);
+          expect(firsts).toEqual([...new Set(firsts)].sort((a, b) => a - b));
+          return mine;
+        }),
+      )
+    ).flat();
+    const all = ranges.flatMap(({ first, count }) => Array.from({ length: count }, (_, n) => first + n));
+    expect(new Set(all).size).toBe(all.length);
+    expect(await lastRevision()).toBe(Math.max(...all));
+  });
+
+  it('goes on rising when the clock of Redis jumps back', async () => {
+    // As after a jump forward by 50 s that was taken back.
+    const ahead = aheadOf(50_000);
+    await redis.set(keys.revision, ahead);
+    const [bulk, next] = [await stamp(redis, keys, systemClock, 100), await stamp(redis, keys, systemClock, 1)];
+    expect([bulk, next]).toEqual([ahead + 1, ahead + 101]);
+  });
+
+  it('starts again from the clock when Redis has lost it', async () => {
+    const before = await stamp(redis, keys, systemClock, 1);
+    await redis.del(keys.revision);
+    expect(await stamp(redis, keys, systemClock, 1)).toBeGreaterThan(before);
+  });
+});
+
+describe('a clock that is off', () => {
+  const clockAt = (offMs: number): FakeClock => new FakeClock(Date.now() + offMs);
+
+  it.each([-70_000, 70_000, -3_600_000, 3_600_000])(
+    'by %i ms of the producer is CLOCK_SKEW, and nothing is written',
+    async (offMs) => {
+      const id = newJobId();
+      expect(await codeOf(stamp(redis, keys, clockAt(offMs), 1))).toBe('CLOCK_SKEW');
+      expect(await codeOf(mark(redis, keys, clockAt(offMs), id, LIFE_MS))).toBe('CLOCK_SKEW');
+      expect(await redis.exists(keys.revision, keys.marker(id))).toBe(0);
+    },
+  );
+
+  it.each([-45_000, 45_000])('by %i ms of the producer is good enough', async (offMs) => {
+    expect(await codeOf(stamp(redis, keys, clockAt(offMs), 1))).toBe('ok');
+  });
+
+  it('of Redis, in the past, is CLOCK_SKEW until the clocks have caught up, and changes nothing', async () => {
+    const ahead = aheadOf(120_000);
+    await redis.set(keys.revision, ahead);
+    const id = newJobId();
+    expect(await codeOf(stamp(redis, keys, systemClock, 1))).toBe('CLOCK_SKEW');
+    expect(await codeOf(mark(redis, keys, systemClock, id, LIFE_MS))).toBe('CLOCK_SKEW');
+    expect(await codeOf(mark(redis, keys, systemClock, id, LIFE_MS))).toBe('CLOCK_SKEW');
+    expect(await lastRevision()).toBe(ahead);
+    expect(await redis.exists(keys.marker(id))).toBe(0);
+  });
+
+  it('does not refuse a marker that was made when the clock was right', async () => {
+    const id = newJobId();
+    const { revision } = await mark(redis, keys, systemClock, id, LIFE_MS);
+    expect(await mark(redis, keys, clockAt(3_600_000), id, LIFE_MS)).toEqual({ kind: 'unconfirmed', revision });
+  });
+});
+
+describe('a marker', () => {
+  it('is made once, however many ask at once', async () => {
+    const id = newJobId();
+    const markers = await Promise.all(
+      Array.from({ length: 40 }, (_, n) => mark(producers[n % 4]!, keys, systemClock, id, LIFE_MS)),
+    );
+    expect(markers.filter(({ kind }) => kind === 'made')).toHaveLength(1);
+    expect(new Set(markers.map(({ revision }) => revision)).size).toBe(1);
+    expect(await lastRevision()).toBe(markers[0]?.revision);
+  });
+
+  it('is made, then unconfirmed, then confirmed, by one of all who confirm it', async () => {
+    const id = newJobId();
+    const { revision, kind } = await mark(redis, keys, systemClock, id, LIFE_MS);
+    expect(kind).toBe('made');
+    expect(await mark(redis, keys, systemClock, id, LIFE_MS)).toEqual({ kind: 'unconfirmed', revision });
+    const confirmed = await Promise.all(producers.map((producer) => confirm(producer, keys, id)));
+    expect(confirmed.filter(Boolean)).toHaveLength(1);
+    expect(await mark(redis, keys, systemClock, id, LIFE_MS)).toEqual({ kind: 'confirmed', revision });
+  });
+
+  it('lives from its making on, and is not prolonged by asking, confirming or the end of its job', async () => {
+    const id = newJobId();
+    await mark(redis, keys, systemClock, id, LIFE_MS);
+    expect(await redis.pttl(keys.marker(id))).toBeGreaterThan(0);
+    await redis.pexpire(keys.marker(id), 20_000);
+    await mark(redis, keys, systemClock, id, LIFE_MS);
+    await confirm(redis, keys, id);
+    await writeNote(redis, keys, systemClock, id, LIFE_MS, { state: 'done' });
+    const leftMs = await redis.pttl(keys.marker(id));
+    expect(leftMs > 0 && leftMs <= 20_000).toBe(true);
+  });
+
+  it('that is gone is neither confirmed nor brought back', async () => {
+    const id = newJobId();
+    expect(await confirm(redis, keys, id)).toBe(false);
+    await writeNote(redis, keys, systemClock, id, LIFE_MS, { state: 'dead', code: 'DOCUMENT_INVALID' });
+    expect(await redis.exists(keys.marker(id))).toBe(0);
+  });
+
+  it.each([
+    [{ state: 'done' }, { state: 'done' }],
+    [{ state: 'superseded' }, { state: 'superseded' }],
+    [
+      { state: 'dead', code: 'DOCUMENT_INVALID' },
+      { state: 'dead', code: 'DOCUMENT_INVALID' },
+    ],
+  ] as const)('tells how its job ended: %j', async (note, told) => {
+    const id = newJobId();
+    const { revision } = await mark(redis, keys, systemClock, id, LIFE_MS);
+    await confirm(redis, keys, id);
+    await writeNote(redis, keys, systemClock, id, LIFE_MS, note);
+    expect(await mark(redis, keys, systemClock, id, LIFE_MS)).toEqual({ kind: 'confirmed', revision, ...told });
+    expect(await readNote(redis, keys, id)).toMatchObject(told);
+  });
+
+  it('tells of an end that another version wrote that there was one, and leaves its code out', async () => {
+    const id = newJobId();
+    const { revision } = await mark(redis, keys, systemClock, id, LIFE_MS);
+    await redis.hset(keys.marker(id), 'state', 'discarded', 'code', 'toString');
+    expect(await mark(redis, keys, systemClock, id, LIFE_MS)).toEqual({
+      kind: 'unconfirmed',
+      revision,
+      state: 'unknown',
+    });
+    await redis.set(keys.note(id), 'discarded 1 toString');
+    expect(await readNote(redis, keys, id)).toBeUndefined();
+  });
+
+  it('tells nothing of a job that only waits for its next attempt', async () => {
+    const id = newJobId();
+    await mark(redis, keys, systemClock, id, LIFE_MS);
+    await writeNote(redis, keys, systemClock, id, LIFE_MS, { state: 'retrying', code: 'STORE_FAILED' });
+    expect(await mark(redis, keys, systemClock, id, LIFE_MS)).not.toHaveProperty('state');
+    expect(await readNote(redis, keys, id)).toMatchObject({ state: 'retrying', code: 'STORE_FAILED' });
+  });
+});
+
+describe('a note', () => {
+  it('says since when, for as long as it is told to', async () => {
+    const id = newJobId();
+    const clock = new FakeClock();
+    await writeNote(redis, keys, clock, id, 5_000, { state: 'done' });
+    expect(await readNote(redis, keys, id)).toEqual({ state: 'done', since: clock.now() });
+    const leftMs = await redis.pttl(keys.note(id));
+    expect(leftMs > 0 && leftMs <= 5_000).toBe(true);
+  });
+
+  it('that is not there is undefined', async () => {
+    expect(await readNote(redis, keys, newJobId())).toBeUndefined();
+  });
+});

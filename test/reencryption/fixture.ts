@@ -1,0 +1,165 @@
+// Where a tenant's objects are moved by jobs that a test takes from the real queue, one by one, as workers would that die at any step.
+import { createReencryption, type Reencryption, type ReencryptionDeps } from '../../src/reencryption/reencryption.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
+import { loadConfig } from '../../src/runtime/config.ts';
+import { openQueue, type JobQueue } from '../../src/queue/bull/queues.ts';
+import { writeNote } from '../../src/queue/bull/status-notes.ts';
+import type { Outcome } from '../../src/jobs/outcome.ts';
+import { openRedis, queueKeys, redisKeys } from '../../src/runtime/redis.ts';
+import { readAll } from '../../src/store/s3/s3-store.ts';
+import { Precedence } from '../../src/handlers/background-gate.ts';
+import { AheadClock } from '../support/ahead-clock.ts';
+import { headerOf } from '../support/message.ts';
+import { openWorkRoom, type WorkRoom } from '../handlers/room.ts';
+
+export interface MovingRoom extends AsyncDisposable {
+  readonly work: WorkRoom;
+  readonly clock: AheadClock;
+  readonly deps: ReencryptionDeps & { readonly queue: JobQueue };
+  readonly healthy: Reencryption;
+  /** A tenant with so many documents whose key was changed and has not been moved, since longer than anybody can have overlooked it. */
+  changed(tenant: string, documents: number, agoMs?: number): Promise<{ former: string; current: string }>;
+  /** The tenant's jobs that wait in the queue. */
+  waiting(tenant: string): Promise<string[]>;
+  /** Runs a page's job as a worker does; one that has died leaves the job where it is. */
+  run(jobId: string, reencryption?: Mortal): Promise<Outcome | 'died'>;
+  /** Runs what waits until nothing does, whoever began it. */
+  runAll(tenant: string, first?: Mortal): Promise<void>;
+  /** How many objects are under which key. */
+  under(tenant: string): Promise<Record<string, number>>;
+}
+
+export interface Mortal {
+  readonly reencryption: Reencryption;
+  isDead(): boolean;
+}
+
+/** More pages than any test's pass has: a chain that never ends. */
+const MOST_JOBS = 60;
+const LONG_AGO_MS = 3_600_000;
+
+export async function openMovingRoom(): Promise<MovingRoom> {
+  await using opened = new AsyncDisposableStack();
+  const work = opened.use(await openWorkRoom());
+  const { house } = work;
+  const { store } = house;
+  const config = loadConfig(house.settings, {});
+  const clock = new AheadClock();
+  const redis = opened.adopt(await openRedis(config, 'patient'), (redis) => redis.disconnect());
+  const keys = redisKeys(config.queue);
+  const queue = opened.adopt(openQueue(config, redis, systemClock), (queue) => queue.close());
+  const deps = { queueName: config.queue, clock, redis, keys, queue, tenants: work.deps.tenants, store };
+  const healthy = createReencryption(deps);
+
+  const waiting = async (tenant: string): Promise<string[]> =>
+    (await house.queue.getJobs(['prioritized', 'waiting', 'delayed']))
+      .filter(({ data }) => (data as { tenant?: string }).tenant === tenant)
+      .map(({ id = '' }) => id);
+
+  const run: MovingRoom['run'] = async (jobId, mortal) => {
+    const job = await house.queue.getJob(jobId);
+    const outcome = await work.handle(
+      { id: jobId, data: job?.data },
+      // Each in a process of its own.
+      { deps: { clock, reencryption: mortal?.reencryption ?? healthy, precedence: new Precedence(clock) } },
+    );
+    if (mortal?.isDead()) return 'died';
+    if (outcome.kind !== 'done') return outcome;
+    const state = outcome.superseded ? 'superseded' : 'done';
+    await writeNote(redis, queueKeys(keys, 'index'), clock, jobId, 60_000, { state });
+    await job?.remove();
+    return outcome;
+  };
+  const all = opened.move();
+  return {
+    work,
+    clock,
+    deps,
+    healthy,
+    async changed(tenant, documents, agoMs = LONG_AGO_MS) {
+      const former = await house.tenant(tenant);
+      for (let at = 0; at < documents; at += 1) {
+        const job = await work.forge.forge({ tenant, keyArn: former });
+        await work.handle(job);
+      }
+      const current = house.services.kms.createKey();
+      const { file } = await house.operator.putTenant(tenant, {
+        key: {
+          entry: {
+            change: 'key',
+            id: '0123456789abcdef',
+            at: clock.now() - agoMs,
+            operator: 'o',
+            from: former,
+            to: current,
+          },
+          platformArns: new Set(),
+        },
+      });
+      if (file.kmsKeyArn !== current) throw new Error('The key was not changed.');
+      await work.deps.tenants.fresh(tenant);
+      return { former, current };
+    },
+    waiting,
+    run,
+    async runAll(tenant, first) {
+      for (let jobs = 0; jobs < MOST_JOBS; jobs += 1) {
+        const [jobId] = await waiting(tenant);
+        if (jobId === undefined) return;
+        await run(jobId, first?.isDead() ? undefined : first);
+      }
+      throw new Error('There is always one more job.');
+    },
+    async under(tenant) {
+      const found: Record<string, number> = {};
+      for (const { key } of (await store.list(`documents/${tenant}/`)).objects) {
+        const stored = await store.get(key);
+        const { arn } = await headerOf(await readAll(stored!));
+        found[arn] = (found[arn] ?? 0) + 1;
+      }
+      return found;
+    },
+    [Symbol.asyncDispose]: () => all.disposeAsync(),
+  };
+}
+
+const DIED = new Error('The process is dead.');
+
+/**
+ * Of a process that dies at a step: before or after its `step`th call to Redis, the queue, or S3, counted from 0. From
+ * then on nothing that it does is done.
+ */
+export function mortal(deps: ReencryptionDeps, step: number, when: 'before' | 'after'): Mortal {
+  let calls = 0;
+  let isDead = false;
+  const mortalOf = <T extends object>(thing: T): T =>
+    new Proxy(thing, {
+      get(target, name) {
+        const value: unknown = Reflect.get(target, name, target);
+        if (typeof value !== 'function' || name === 'defineCommand') return value;
+        return async (...args: unknown[]): Promise<unknown> => {
+          const isLast = calls === step;
+          calls += 1;
+          if (isDead || (isLast && when === 'before')) {
+            isDead = true;
+            throw DIED;
+          }
+          const answer: unknown = await (value as (...args: unknown[]) => unknown).apply(target, args);
+          if (isLast) {
+            isDead = true;
+            throw DIED;
+          }
+          return answer;
+        };
+      },
+    });
+  const { redis, queue, store, tenants } = deps;
+  const reencryption = createReencryption({
+    ...deps,
+    redis: mortalOf(redis),
+    queue: mortalOf(queue),
+    store: mortalOf(store),
+    tenants: mortalOf(tenants),
+  });
+  return { reencryption, isDead: () => isDead };
+}

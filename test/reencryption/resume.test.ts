@@ -1,0 +1,162 @@
+// A move that has lost its jobs is found and goes on; one that goes on, has ended or was never needed is left alone.
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { redisKeys } from '../../src/runtime/redis.ts';
+import { readReencrypted, writeReencrypted } from '../../src/store/reencrypted.ts';
+import { openMovingRoom, type MovingRoom } from './fixture.ts';
+
+const opened = new AsyncDisposableStack();
+let room: MovingRoom;
+let tenant: string;
+let count = 0;
+
+beforeAll(async () => {
+  room = opened.use(await openMovingRoom());
+});
+afterAll(() => opened.disposeAsync());
+beforeEach(() => {
+  tenant = `tenant-${(count += 1)}`;
+});
+
+const recordKey = (): string => redisKeys(room.deps.queueName).reencryption(tenant);
+
+async function only(): Promise<string> {
+  const waiting = await room.waiting(tenant);
+  expect(waiting).toHaveLength(1);
+  return waiting[0]!;
+}
+
+/** As by an operator who discards it, or by a Redis that has lost it. */
+async function lose(jobId: string): Promise<void> {
+  await (await room.work.house.queue.getJob(jobId))!.remove();
+}
+
+async function endsWell(current: string): Promise<void> {
+  await room.runAll(tenant);
+  expect(await room.under(tenant)).toEqual({ [current]: 1 });
+  expect(await room.healthy.progress(tenant)).toMatchObject({ state: 'done' });
+}
+
+test('A Redis that has lost everything: the move begins anew', async () => {
+  const { current } = await room.changed(tenant, 1);
+  expect(await room.healthy.mend(tenant)).toBe(true);
+  await lose(await only());
+  await room.deps.redis.del(recordKey());
+  expect(await room.healthy.progress(tenant)).toMatchObject({ state: 'not begun' });
+  expect(await room.healthy.mend(tenant)).toBe(true);
+  await endsWell(current);
+});
+
+test.each(['{no json', '{"v":2}'])('A record that nobody can read (%s): the move begins anew', async (text) => {
+  const { current } = await room.changed(tenant, 1);
+  await room.deps.redis.set(recordKey(), text);
+  expect(await room.healthy.mend(tenant)).toBe(true);
+  await endsWell(current);
+});
+
+test('A page whose job was discarded: the move begins anew', async () => {
+  const { current } = await room.changed(tenant, 1);
+  await room.healthy.mend(tenant);
+  await room.run(await only());
+  await lose(await only());
+  expect(await room.healthy.mend(tenant)).toBe(true);
+  expect((await room.healthy.progress(tenant)).counts).toMatchObject({ moved: 0 });
+  await endsWell(current);
+});
+
+test('A page whose job was never added goes on where it is', async () => {
+  const { current } = await room.changed(tenant, 1);
+  await room.healthy.mend(tenant);
+  await room.run(await only());
+  const jobId = await only();
+  await lose(jobId);
+  await room.deps.redis.del(redisKeys(room.deps.queueName).marker(jobId));
+  expect(await room.healthy.mend(tenant)).toBe(true);
+  expect(await only()).toBe(jobId);
+  expect((await room.healthy.progress(tenant)).counts).toMatchObject({ moved: 1 });
+  await endsWell(current);
+});
+
+test('A move that goes on, and one that has ended, are left alone', async () => {
+  const { current } = await room.changed(tenant, 1);
+  await room.healthy.mend(tenant);
+  const jobId = await only();
+  expect(await room.healthy.mend(tenant)).toBe(false);
+  expect(await only()).toBe(jobId);
+  await endsWell(current);
+  expect(await room.healthy.mend(tenant)).toBe(false);
+  expect(await room.waiting(tenant)).toEqual([]);
+});
+
+test('A page that is a dead letter waits for an operator', async () => {
+  await room.changed(tenant, 1);
+  await room.healthy.mend(tenant);
+  const job = await room.work.house.queue.getJob(await only());
+  await job!.remove();
+  await room.work.house.queue.add('reencrypt', job!.data, { jobId: job!.id!, attempts: 1 });
+  await room.deps.redis.zadd(room.work.house.queue.toKey('failed'), Date.now(), job!.id!);
+  await room.deps.redis.lrem(room.work.house.queue.toKey('wait'), 0, job!.id!);
+  expect(await room.healthy.mend(tenant)).toBe(false);
+});
+
+test('A key that was changed again while it moves: the next move begins, and the pages of the first one end', async () => {
+  await room.changed(tenant, 1);
+  await room.healthy.mend(tenant);
+  const old = await only();
+  const { house, deps } = room.work;
+  const file = await house.operator.tenant(tenant);
+  const next = house.services.kms.createKey();
+  const entry = {
+    change: 'key',
+    id: 'fedcba9876543210',
+    at: 1,
+    operator: 'o',
+    from: file.kmsKeyArn!,
+    to: next,
+  } as const;
+  await house.operator.putTenant(tenant, { key: { entry, platformArns: new Set() } });
+  await deps.tenants.fresh(tenant);
+  expect(await room.run(old)).toEqual({ kind: 'done', superseded: true });
+  expect(await room.healthy.mend(tenant)).toBe(true);
+  await endsWell(next);
+});
+
+test('A tenant whose key was never changed has nothing to move, and neither has one that has left', async () => {
+  await room.work.house.tenant(tenant);
+  expect(await room.healthy.mend(tenant)).toBe(false);
+  await expect(room.healthy.begin(tenant)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  tenant = `${tenant}-gone`;
+  await room.changed(tenant, 1);
+  const key = `tenants/${tenant}.json`;
+  const file = await room.work.house.operator.tenant(tenant);
+  await room.deps.store.put(key, Buffer.from(JSON.stringify({ ...file, deleted: { at: 1 } })), {});
+  expect(await room.healthy.mend(tenant)).toBe(false);
+  expect(await room.waiting(tenant)).toEqual([]);
+});
+
+test('A pass that is begun anew after the end is not over before it has looked at everything, and goes on when it was lost', async () => {
+  const { current } = await room.changed(tenant, 1);
+  await room.healthy.mend(tenant);
+  await endsWell(current);
+  expect(await room.healthy.progress(tenant)).toMatchObject({ left: 0, queued: 0 });
+  await room.healthy.begin(tenant);
+  expect(await room.healthy.progress(tenant)).toMatchObject({ state: 'moving', counts: { moved: 0 } });
+  await lose(await only());
+  expect(await room.healthy.mend(tenant)).toBe(true);
+  await endsWell(current);
+});
+
+test('What the end left behind is told by its mark, whatever Redis has lost', async () => {
+  const { current } = await room.changed(tenant, 1);
+  await room.healthy.mend(tenant);
+  await endsWell(current);
+  const { change } = (await readReencrypted(room.deps.store, room.deps.queueName, tenant))!;
+  await writeReencrypted(room.deps.store, room.deps.queueName, tenant, { change, at: 1, left: 5 });
+  await room.deps.redis.del(recordKey());
+  expect(await room.healthy.progress(tenant)).toMatchObject({ state: 'done', left: 5 });
+});
+
+test('A tenant that was deleted has nothing to be moved', async () => {
+  await room.changed(tenant, 0);
+  await room.work.deps.tenants.put(tenant, { deleted: { at: 1 } });
+  expect(await room.healthy.progress(tenant)).toEqual({ state: 'none' });
+});

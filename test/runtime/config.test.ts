@@ -1,0 +1,258 @@
+// Reading settings: what is taken, what is refused, and that a refusal names all faults and no values.
+import { inspect } from 'node:util';
+import { describe, expect, test } from 'vitest';
+import { loadConfig, type SettingName, type Settings } from '../../src/runtime/config.ts';
+import { isKeyArn, SETTINGS } from '../../src/runtime/settings.ts';
+import { SealdexError } from '../../src/runtime/errors.ts';
+
+const ARN = 'arn:aws:kms:us-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab';
+const ENOUGH = { REDIS_URL: 'redis://127.0.0.1:6379', SEALDEX_BUCKET: 'documents', SEALDEX_PLATFORM_KEY_ARN: ARN };
+
+const load = (settings: Settings, env: Record<string, string> = {}) => loadConfig({ ...ENOUGH, ...settings }, env);
+
+function refusal(settings: Record<string, unknown>, env: Record<string, string> = {}): SealdexError {
+  try {
+    loadConfig(settings, env);
+  } catch (error) {
+    if (error instanceof SealdexError) return error;
+  }
+  throw new Error('The settings were taken.');
+}
+
+const faults = (settings: Record<string, unknown>, env?: Record<string, string>): string[] =>
+  refusal({ ...ENOUGH, ...settings }, env)
+    .message.split('\n')
+    .slice(1)
+    .map((line) => line.trim());
+
+const names = Object.keys(SETTINGS) as SettingName[];
+
+/** The contract: names and defaults; `!` must be given, `-` may be absent. A name may be missing, never another. */
+const CONTRACT = `
+  REDIS_URL ! SEALDEX_BUCKET ! SEALDEX_PLATFORM_KEY_ARN ! AWS_REGION us-west-2
+  AWS_ENDPOINT_URL_S3 - AWS_ENDPOINT_URL_KMS - AWS_ENDPOINT_URL_STS - AWS_ACCESS_KEY_ID - AWS_SECRET_ACCESS_KEY - AWS_SESSION_TOKEN -
+  SEALDEX_S3_FORCE_PATH_STYLE false SEALDEX_QUEUE main SEALDEX_CONCURRENCY 32 SEALDEX_UPLOAD_CONCURRENCY cores
+  SEALDEX_IN_FLIGHT_BYTES 67108864 SEALDEX_INLINE_BYTES 4096 SEALDEX_PORT 9464 SEALDEX_LOG_LEVEL info
+  SEALDEX_IDEMPOTENCY_MS 86400000 SEALDEX_STATUS_MS 3600000 SEALDEX_DRAIN_MS 15000 SEALDEX_STOP_MS 25000
+  SEALDEX_PARKED_MAX_MS 2592000000 SEALDEX_PROBE_MIN_MS 30000 SEALDEX_PROBE_MAX_MS 900000 SEALDEX_KEY_CHECK_MS 300000
+  SEALDEX_TENANT_BACKLOG_JOBS 100000 SEALDEX_TENANT_BACKLOG_BYTES 1073741824 SEALDEX_LETTER_MAX_MS 7776000000
+  SEALDEX_INTAKE_SWEEP_MS 1209600000 SEALDEX_FILE_BYTES 10485760 SEALDEX_EXTRACT_MS 60000
+  SEALDEX_EXTRACT_HEAP_BYTES 536870912 SEALDEX_PART_CHARS 16384 SEALDEX_METADATA_BYTES 1048576
+  SEALDEX_DOCUMENT_BYTES 33554432 SEALDEX_AUDIT_LOG stdout
+`;
+
+function contract(): Map<string, string> {
+  const words = CONTRACT.trim().split(/\s+/);
+  const pairs = words.flatMap((word, at): [string, string][] => (at % 2 === 0 ? [[word, words[at + 1] ?? '']] : []));
+  return new Map([...pairs, ['SEALDEX_PLATFORM_FORMER_KEY_ARNS', '']]);
+}
+
+test.each(names)('%s has the default of its contract', (name) => {
+  const { byDefault } = SETTINGS[name];
+  expect(byDefault === undefined ? '!' : (byDefault ?? '-')).toBe(contract().get(name));
+});
+
+test('three settings are enough, and every default is a value that its own check takes', () => {
+  expect(load({})).toMatchObject({
+    redisUrl: 'redis://127.0.0.1:6379',
+    bucket: 'documents',
+    platformKeyArn: ARN,
+    platformFormerKeyArns: [],
+    region: 'us-west-2',
+    s3ForcePathStyle: false,
+    queue: 'main',
+    concurrency: 32,
+    inlineBytes: 4096,
+    port: 9464,
+    logLevel: 'info',
+    drainMs: 15_000,
+    stopMs: 25_000,
+  });
+});
+
+test('what may be absent and is, is no field of the config', () => {
+  expect(['s3Endpoint', 'kmsEndpoint', 'credentials'].filter((name) => name in load({}))).toEqual([]);
+});
+
+test('every setting of the environment is read', () => {
+  const env = {
+    ...ENOUGH,
+    SEALDEX_PLATFORM_FORMER_KEY_ARNS: ` ${ARN} , ${ARN}a,`,
+    AWS_REGION: 'us-west-2',
+    AWS_ENDPOINT_URL_S3: 'http://127.0.0.1:4566',
+    AWS_ENDPOINT_URL_KMS: 'https://kms.example',
+    AWS_ACCESS_KEY_ID: 'id',
+    AWS_SECRET_ACCESS_KEY: 'secret',
+    AWS_SESSION_TOKEN: 'token',
+    SEALDEX_S3_FORCE_PATH_STYLE: 'true',
+    SEALDEX_QUEUE: 'blue_2',
+    SEALDEX_CONCURRENCY: '7',
+    SEALDEX_LOG_LEVEL: 'silent',
+    SEALDEX_PORT: '0',
+  };
+  expect(loadConfig({}, env)).toMatchObject({
+    platformFormerKeyArns: [ARN, `${ARN}a`],
+    s3Endpoint: 'http://127.0.0.1:4566',
+    kmsEndpoint: 'https://kms.example',
+    accessKeyId: 'id',
+    secretAccessKey: 'secret',
+    sessionToken: 'token',
+    s3ForcePathStyle: true,
+    queue: 'blue_2',
+    concurrency: 7,
+    logLevel: 'silent',
+    port: 0,
+  });
+});
+
+test('settings go over the environment, and may be numbers, booleans and lists', () => {
+  const settings = {
+    SEALDEX_CONCURRENCY: 8,
+    SEALDEX_S3_FORCE_PATH_STYLE: false,
+    SEALDEX_PLATFORM_FORMER_KEY_ARNS: [ARN],
+    SEALDEX_QUEUE: undefined,
+  };
+  const env = {
+    SEALDEX_CONCURRENCY: '9',
+    SEALDEX_S3_FORCE_PATH_STYLE: 'true',
+    SEALDEX_PLATFORM_FORMER_KEY_ARNS: '',
+    SEALDEX_QUEUE: 'green',
+  };
+  expect(load(settings, env)).toMatchObject({
+    concurrency: 8,
+    s3ForcePathStyle: false,
+    platformFormerKeyArns: [ARN],
+    queue: 'green',
+  });
+});
+
+test('an empty text in the environment counts as absent', () => {
+  expect(load({}, { SEALDEX_CONCURRENCY: '', AWS_ENDPOINT_URL_S3: '' })).toEqual(load({}));
+  expect(refusal({}, { ...ENOUGH, SEALDEX_BUCKET: '' }).message).toContain('SEALDEX_BUCKET must be given');
+});
+
+test('an empty text that code gives is refused, not replaced', () => {
+  expect(faults({ SEALDEX_QUEUE: '', SEALDEX_CONCURRENCY: '' })).toHaveLength(2);
+});
+
+test('the environment is read of the process when none is given', () => {
+  expect(() => loadConfig({ ...ENOUGH, SEALDEX_QUEUE: 'main' })).not.toThrow();
+});
+
+test('all faults are in one message, a line each, with the name first', () => {
+  const error = refusal(
+    { SEALDEX_CONCURRENCY: 0, SEALDEX_LOG_LEVEL: 'loud', SEALDEX_STOP_MS: 1000, SPEED: 'high' },
+    { SEALDEX_BUCKET: 'A', SEALDEX_PLATFORM_KEY_ARN: 'alias/platform', SEALDEX_TURBO: '1' },
+  );
+  expect(error.code).toBe('CONFIG_INVALID');
+  const [first, ...lines] = error.message.split('\n');
+  expect(first).toBe('Settings are wrong:');
+  expect(lines.map((line) => line.trim().split(' ')[0]).sort((a = '', b = '') => a.localeCompare(b))).toEqual([
+    'REDIS_URL',
+    'SEALDEX_BUCKET',
+    'SEALDEX_CONCURRENCY',
+    'SEALDEX_LOG_LEVEL',
+    'SEALDEX_PLATFORM_KEY_ARN',
+    'SEALDEX_STOP_MS',
+    'SEALDEX_TURBO',
+    'SPEED',
+  ]);
+});
+
+test('one fault is told in the singular', () => {
+  expect(refusal({ ...ENOUGH, SEALDEX_PORT: 70_000 }).message).toBe(
+    'A setting is wrong:\n  SEALDEX_PORT must be a whole number from 0 to 65535',
+  );
+});
+
+test('an unknown name that begins with SEALDEX_ is refused, other names of the environment are none of ours', () => {
+  expect(faults({}, { SEALDEX_CONCURENCY: '3', PATH: '/bin', AWS_PROFILE: 'x', REDIS_HOST: 'y' })).toEqual([
+    'SEALDEX_CONCURENCY is no setting',
+  ]);
+});
+
+test.each(['__proto__', 'constructor', 'toString', 'redisUrl'])(
+  'code that gives %s is told that it is no setting',
+  (name) => {
+    expect(faults(JSON.parse(`{"${name}":"1"}`) as Record<string, unknown>)).toEqual([`${name} is no setting`]);
+  },
+);
+
+describe('a wrong value is refused', () => {
+  test.each<[SettingName, readonly (string | number)[]]>([
+    ['REDIS_URL', ['127.0.0.1:6379', 'http://127.0.0.1', 'redis', ' ']],
+    ['SEALDEX_BUCKET', ['Documents', 'a', 'b_c', '-documents', 'a/b', 'x'.repeat(64)]],
+    [
+      'SEALDEX_PLATFORM_KEY_ARN',
+      ['alias/platform', ARN.replace(':key/', ':alias/'), ARN.slice(-36), ` ${ARN}`, `${ARN}\n`],
+    ],
+    ['SEALDEX_PLATFORM_FORMER_KEY_ARNS', [`${ARN},alias/old`, `${ARN};${ARN}`]],
+    ['AWS_REGION', [' ']],
+    ['AWS_ENDPOINT_URL_S3', ['127.0.0.1:4566', 'ftp://s3', 's3.example']],
+    ['SEALDEX_S3_FORCE_PATH_STYLE', ['yes', '1', 'TRUE']],
+    ['SEALDEX_QUEUE', ['a b', 'a:b', '{a}', 'x'.repeat(51)]],
+    ['SEALDEX_CONCURRENCY', [0, -1, 1.5, 1001, '1e2', '0x10', 'many', '٣', Number.NaN, Number.POSITIVE_INFINITY]],
+    ['SEALDEX_LOG_LEVEL', ['INFO', 'verbose']],
+    ['SEALDEX_INLINE_BYTES', [-1, 2_097_152]],
+    ['SEALDEX_PORT', [-1, 65_536]],
+  ])('%s: %j', (name, values) => {
+    for (const value of values) {
+      const [fault, ...more] = faults({ [name]: value });
+      expect(fault).toMatch(new RegExp(`^${name} must be \\S`));
+      expect(more).toEqual([]);
+    }
+  });
+});
+
+describe('settings that do not go together are refused', () => {
+  test.each<[Settings, string]>([
+    [{ SEALDEX_DRAIN_MS: 25_000 }, 'SEALDEX_STOP_MS must be more than SEALDEX_DRAIN_MS'],
+    [{ SEALDEX_STOP_MS: 15_000 }, 'SEALDEX_STOP_MS must be more than SEALDEX_DRAIN_MS'],
+    [{ AWS_ACCESS_KEY_ID: 'id' }, 'AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be given together'],
+    [{ AWS_SECRET_ACCESS_KEY: 'x' }, 'AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be given together'],
+    [
+      { SEALDEX_METADATA_BYTES: 2048, SEALDEX_DOCUMENT_BYTES: 1024 },
+      'SEALDEX_METADATA_BYTES must not be more than SEALDEX_DOCUMENT_BYTES',
+    ],
+  ])('%j', (settings, fault) => {
+    const [first, ...more] = faults(settings);
+    expect(first).toContain(fault);
+    expect(more).toEqual([]);
+  });
+});
+
+test.each(names)('a wrong value of %s is not quoted', (name) => {
+  const planted = 'hunter2 \n://';
+  const error = refusal({ ...ENOUGH, SEALDEX_PORT: -1, [name]: planted });
+  expect(inspect(error, { depth: Number.POSITIVE_INFINITY })).not.toContain('hunter2');
+});
+
+test('the password in a wrong REDIS_URL, and the value of an unknown name, are not quoted', () => {
+  const error = refusal({ ...ENOUGH, REDIS_URL: 'rediss//:hunter2@redis:6379' }, { SEALDEX_SECRET: 'hunter2' });
+  expect(inspect(error, { depth: Number.POSITIVE_INFINITY })).not.toContain('hunter2');
+});
+
+test('the config and its lists cannot be changed', () => {
+  const config = load({ SEALDEX_PLATFORM_FORMER_KEY_ARNS: [ARN] });
+  expect(Object.isFrozen(config)).toBe(true);
+  expect(Object.isFrozen(config.platformFormerKeyArns)).toBe(true);
+});
+
+test('every setting says its unit and what it means', () => {
+  for (const name of names) {
+    expect(SETTINGS[name].unit).toMatch(/\S/);
+    expect(SETTINGS[name].means).toMatch(/^\S.*[^\s.]$/);
+  }
+});
+
+test.each([
+  [ARN, true],
+  ['arn:aws-cn:kms:cn-north-1:111122223333:key/mrk-1234abcd12ab34cd56ef1234567890ab', true],
+  ['arn:aws:kms:us-west-2:111122223333:alias/platform', false],
+  ['1234abcd-12ab-34cd-56ef-1234567890ab', false],
+  ['arn:aws:kms:us-west-2:1111:key/1234abcd', false],
+  ['arn:aws:s3:us-west-2:111122223333:key/1234abcd', false],
+  ['arn:aws:kms:us-west-2:111122223333:key/', false],
+])('%s is the full ARN of a KMS key: %s', (arn, is) => {
+  expect(isKeyArn(arn)).toBe(is);
+});

@@ -1,0 +1,108 @@
+// The code table against its contract, and what an error says and keeps.
+import { inspect } from 'node:util';
+import { describe, expect, test } from 'vitest';
+import { CODES, SealdexError, dispositionOf, isCode, type Code } from '../../src/runtime/errors.ts';
+
+/** The contract: disposition, attempts where it says them, exit, codes. A code may be missing, never another. */
+const CONTRACT = `
+  park   -  75  KEY_DISABLED KEY_PENDING_DELETION KEY_PENDING_IMPORT KEY_UNAVAILABLE KEY_DENIED KEY_NOT_FOUND
+  park   -  75  KEY_BLOCKED TENANT_PAUSED
+  retry  0  75  KMS_THROTTLED JOB_NEWER
+  retry  0  69  KMS_FAILED STORE_FAILED REDIS_FAILED
+  retry  8  69  DEADLINE
+  retry  5  70  INTERNAL
+  pause  -  69  PLATFORM_CREDENTIALS PLATFORM_KEY PLATFORM_DENIED PLATFORM_STORE PLATFORM_TENANTS
+  dead   -  65  JOB_INVALID DOCUMENT_INVALID DOCUMENT_CONFLICT TENANT_UNKNOWN TENANT_KEY_INVALID CONTENT_MISSING
+  dead   -  65  CONTENT_TAMPERED KEY_DESTROYED PARKED_TOO_LONG STALLED_TOO_OFTEN
+  dead   -  65  FILE_UNSUPPORTED FILE_UNREADABLE FILE_TOO_LARGE FILE_TOO_COMPLEX FILE_NO_TEXT
+  none   -  66  NOT_FOUND
+  dead   -  77  PERIOD_DENIED
+  retry  0  75  GATE_UNKNOWN
+  none   -  65  OBJECT_MISMATCH OBJECT_TAMPERED OBJECT_UNREADABLE
+  none   -  75  TENANT_BACKLOG_FULL QUEUE_FULL CLOCK_SKEW TENANT_CHANGED
+  none   -  78  CONFIG_INVALID
+`;
+
+const contract = new Map(
+  CONTRACT.trim()
+    .split('\n')
+    .flatMap((line) => {
+      const [disposition, attempts, exit, ...codes] = line.trim().split(/\s+/);
+      const row = { disposition, exit: Number(exit), ...(attempts === '-' ? {} : { attempts: Number(attempts) }) };
+      return codes.map((code) => [code, row] as const);
+    }),
+);
+
+const codes = Object.keys(CODES) as Code[];
+
+test.each(codes)('%s has the disposition, the attempts and the exit of its contract', (code) => {
+  const { disposition, exit, attempts } = dispositionOf(code);
+  expect({ disposition, exit, ...(attempts === undefined ? {} : { attempts }) }).toEqual(contract.get(code));
+});
+
+test.each(codes)('%s says in one line each what it means and what to do', (code) => {
+  const { means, todo } = CODES[code];
+  for (const words of [means, todo]) {
+    expect(words).toMatch(/^\S.*[^\s.]$/);
+    expect(words).toMatch(/^(?:[a-z']|AWS|KMS|S3|Redis)/);
+  }
+});
+
+test('a code that can be retried says how many attempts it spends, and no other does', () => {
+  const withAttempts = codes.filter((code) => dispositionOf(code).attempts !== undefined);
+  expect(withAttempts).toEqual(codes.filter((code) => CODES[code].disposition === 'retry'));
+});
+
+test('the code table cannot be changed', () => {
+  expect(Object.isFrozen(CODES)).toBe(true);
+  expect(codes.filter((code) => !Object.isFrozen(CODES[code]))).toEqual([]);
+});
+
+test.each(['toString', '__proto__', 'constructor', 'key_disabled', ''])('%o is no code', (word) => {
+  expect(isCode(word)).toBe(false);
+});
+
+test('every code of the table is a code', () => {
+  expect(codes.every(isCode)).toBe(true);
+});
+
+describe('an error', () => {
+  test('without words of its own says what the code means and what to do, as a sentence', () => {
+    expect(new SealdexError('KEY_DISABLED').message).toBe(
+      "The tenant's KMS key is disabled: the tenant enables the key; jobs go on by themselves.",
+    );
+    for (const code of codes) {
+      const { message } = new SealdexError(code);
+      expect(message).toContain(`${CODES[code].means.slice(1)}: ${CODES[code].todo}.`);
+      expect(message.charAt(0)).toBe(CODES[code].means.charAt(0).toUpperCase());
+    }
+  });
+
+  test('with words of its own says these alone', () => {
+    expect(new SealdexError('NOT_FOUND', 'There is no job j1.').message).toBe('There is no job j1.');
+  });
+
+  test('is an Error named SealdexError with its code', () => {
+    const error = new SealdexError('KMS_FAILED');
+    expect(error).toBeInstanceOf(Error);
+    expect(error).toMatchObject({ name: 'SealdexError', code: 'KMS_FAILED' });
+    expect(error.stack).toContain('errors.test.ts');
+  });
+
+  test('keeps its cause, even one that is falsy', () => {
+    const cause = new Error('socket hang up');
+    expect(new SealdexError('KMS_FAILED', undefined, { cause }).cause).toBe(cause);
+    expect(new SealdexError('KMS_FAILED', undefined, { cause: null }).cause).toBeNull();
+  });
+
+  test('has no field, reason or cause that nobody gave', () => {
+    const { field, reason, cause } = new SealdexError('INTERNAL');
+    expect([field, reason, cause]).toEqual([undefined, undefined, undefined]);
+  });
+
+  test('shows its code, field and reason where it is printed', () => {
+    const error = new SealdexError('DOCUMENT_INVALID', undefined, { field: 'sections[2].text', reason: 'empty' });
+    const printed = inspect(error);
+    for (const word of ['DOCUMENT_INVALID', 'sections[2].text', 'empty']) expect(printed).toContain(word);
+  });
+});

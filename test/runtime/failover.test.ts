@@ -1,0 +1,32 @@
+// A Redis that is no primary any more: commands wait for one that is, instead of failing jobs.
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startRedis, type RedisServer } from '../../src/dev/redis.ts';
+import { closeRedis, openRedis, type Redis } from '../../src/runtime/redis.ts';
+import { eventually } from '../support/eventually.ts';
+
+let server: RedisServer;
+let operator: Redis;
+
+beforeAll(async () => {
+  server = await startRedis();
+  operator = await openRedis({ redisUrl: server.url }, 'prompt');
+});
+afterAll(async () => {
+  closeRedis(operator);
+  await server.stop();
+});
+
+const refusals = async (): Promise<number> =>
+  Number(/errorstat_READONLY:count=(\d+)/.exec(await operator.info('errorstats'))?.[1] ?? 0);
+
+test('a write that a replica refuses is sent again until the replica is a primary', async () => {
+  const worker = await openRedis({ redisUrl: server.url }, 'queue');
+  // Nobody is at that address: the server stays a replica that takes no writes.
+  await operator.replicaof('127.0.0.1', 1);
+  const written = worker.set('key', 'value');
+  await eventually(async () => (await refusals()) > 1);
+  await operator.call('REPLICAOF', 'NO', 'ONE');
+  expect(await written).toBe('OK');
+  expect(await operator.get('key')).toBe('value');
+  closeRedis(worker);
+});

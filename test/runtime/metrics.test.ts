@@ -1,0 +1,86 @@
+// The metrics of a process: one table, no tenant in any label, and numbers that add up.
+import { describe, expect, it } from 'vitest';
+import { createMetrics, METRICS, type MetricName } from '../../src/runtime/metrics.ts';
+
+const rows = Object.entries(METRICS);
+
+describe('the table of metrics', () => {
+  it('has no label that names a tenant, a document, a job or a key', () => {
+    const allowed = new Set([
+      'kind',
+      'outcome',
+      'code',
+      'reason',
+      'what',
+      'phase',
+      'operation',
+      'result',
+      'queue',
+      'state',
+      'quantile',
+      'role',
+    ]);
+    expect(rows.flatMap(([, { labels }]) => labels).filter((label) => !allowed.has(label))).toEqual([]);
+  });
+
+  it('names every metric as Prometheus wants it: prefix, unit, total', () => {
+    for (const [name, { type, help }] of rows) {
+      expect(name).toMatch(/^sealdex_[a-z_]+$/);
+      expect(name.endsWith('_total')).toBe(type === 'counter');
+      expect(type !== 'histogram' || name.endsWith('_seconds')).toBe(true);
+      expect(help).not.toBe('');
+    }
+  });
+});
+
+describe('the metrics of a process', () => {
+  it('are scraped as text, with all of the table and those of the process', async () => {
+    const metrics = createMetrics();
+    for (const [name, { type }] of rows) if (type === 'gauge') metrics.gauge(name as MetricName, () => 7);
+    metrics.count('sealdex_jobs_total', { kind: 'index', outcome: 'done' });
+    metrics.observe('sealdex_job_phase_seconds', { kind: 'index', phase: 'store' }, 0.02);
+    const text = await metrics.text();
+    for (const [name] of rows) expect(text).toContain(`# HELP ${name} `);
+    expect(text).toContain('sealdex_jobs_total{kind="index",outcome="done"} 1');
+    expect(text).toContain('sealdex_job_phase_seconds_bucket{le="0.025",kind="index",phase="store"} 1');
+    expect(text).toContain('sealdex_keys_in_memory 7');
+    expect(text).toContain('process_resident_memory_bytes');
+    expect(await metrics.text()).toContain('sealdex_keys_in_memory 7');
+    expect(metrics.contentType).toContain('text/plain');
+  });
+
+  it('are asked for gauges at every scrape', async () => {
+    const metrics = createMetrics();
+    let active = 1;
+    metrics.gauge('sealdex_jobs_active', () => active);
+    expect(await metrics.text()).toContain('sealdex_jobs_active 1');
+    active = 2;
+    expect(await metrics.text()).toContain('sealdex_jobs_active 2');
+    metrics.gauge('sealdex_ready', async () => 1);
+    expect(await metrics.text()).toContain('sealdex_ready 1');
+  });
+
+  it('add up by a label', async () => {
+    const metrics = createMetrics();
+    expect(await metrics.by('sealdex_kms_calls_total', 'operation')).toEqual({});
+    for (const [operation, result] of [
+      ['Decrypt', 'ok'],
+      ['Decrypt', 'KMS_FAILED'],
+      ['GenerateDataKey', 'ok'],
+    ] as const)
+      metrics.count('sealdex_kms_calls_total', { operation, result });
+    expect(await metrics.by('sealdex_kms_calls_total', 'operation')).toEqual({ Decrypt: 2, GenerateDataKey: 1 });
+  });
+
+  it('are those of one process: another has its own', async () => {
+    const [one, other] = [createMetrics(), createMetrics()];
+    one.count('sealdex_jobs_total', { kind: 'index', outcome: 'done' });
+    expect(await other.by('sealdex_jobs_total', 'kind')).toEqual({});
+  });
+
+  it('take no label that the table does not name', () => {
+    const metrics = createMetrics();
+    expect(() => metrics.count('sealdex_jobs_total', { tenant: 'acme' })).toThrow('label');
+    expect(() => metrics.observe('sealdex_job_phase_seconds', { tenant: 'acme' }, 1)).toThrow('label');
+  });
+});

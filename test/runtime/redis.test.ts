@@ -1,0 +1,155 @@
+// Redis that refuses, is silent or answers with errors: always a typed error, never a wait without an end.
+import { randomBytes } from 'node:crypto';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { SealdexError } from '../../src/runtime/errors.ts';
+import {
+  ask,
+  closeRedis,
+  openRedis,
+  redisFault,
+  redisKeys,
+  run,
+  type Redis,
+  type Script,
+} from '../../src/runtime/redis.ts';
+import { eventually } from '../support/eventually.ts';
+
+const redisUrl = inject('redisUrl');
+const name = `t-${randomBytes(6).toString('hex')}`;
+let redis: Redis;
+
+beforeAll(async () => {
+  redis = await openRedis({ redisUrl }, 'prompt');
+});
+afterAll(async () => {
+  await redis.del(name);
+  closeRedis(redis);
+  closeRedis(redis);
+});
+
+async function faultOf(call: Promise<unknown>): Promise<SealdexError> {
+  const answer: unknown = await call.catch((error: unknown) => error);
+  if (answer instanceof SealdexError) return answer;
+  throw new Error(`Not a typed error: ${String(answer)}`);
+}
+
+/** A server that accepts, and says nothing. */
+async function silentServer(): Promise<{ url: string; open: () => number; accepted: () => number } & AsyncDisposable> {
+  const sockets = new Set<Socket>();
+  let accepted = 0;
+  const server = createServer((socket) => {
+    accepted += 1;
+    sockets.add(socket);
+    socket.on('error', () => {}).on('close', () => sockets.delete(socket));
+    socket.resume();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    open: () => sockets.size,
+    accepted: () => accepted,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+describe('opening a prompt connection', () => {
+  it('to nobody is REDIS_FAILED', { timeout: 5_000 }, async () => {
+    const gone = await silentServer();
+    await gone[Symbol.asyncDispose]();
+    expect((await faultOf(openRedis({ redisUrl: gone.url }, 'prompt'))).code).toBe('REDIS_FAILED');
+  });
+
+  it(
+    'to a server that never answers is REDIS_FAILED, and leaves no connection nor tries again',
+    { timeout: 5_000 },
+    async () => {
+      await using silent = await silentServer();
+      await faultOf(openRedis({ redisUrl: silent.url }, 'prompt'));
+      expect(await faultOf(openRedis({ redisUrl: silent.url }, 'prompt'))).toMatchObject({
+        code: 'REDIS_FAILED',
+        reason: 'TimeoutError',
+      });
+      await eventually(() => silent.open() === 0);
+      expect(silent.accepted()).toBe(2);
+    },
+  );
+
+  it('with a password that is wrong is REDIS_FAILED, and quotes no password', async () => {
+    const url = redisUrl.replace('redis://', 'redis://somebody:geheim@');
+    const fault = await faultOf(openRedis({ redisUrl: url }, 'prompt'));
+    expect(fault.code).toBe('REDIS_FAILED');
+    expect(`${fault.message} ${fault.reason}`).not.toContain('geheim');
+  });
+});
+
+describe('a command', () => {
+  it('that Redis refuses is REDIS_FAILED with reason ReplyError', async () => {
+    await redis.set(name, 'text');
+    expect(await faultOf(ask(redis.lpush(name, 'x')))).toMatchObject({ code: 'REDIS_FAILED', reason: 'ReplyError' });
+  });
+
+  it('on a connection that was closed is REDIS_FAILED', async () => {
+    const closed = await openRedis({ redisUrl }, 'prompt');
+    closeRedis(closed);
+    expect((await faultOf(ask(closed.get(name)))).code).toBe('REDIS_FAILED');
+  });
+
+  it('that is not answered is REDIS_FAILED by the deadline of prompt use', { timeout: 5_000 }, async () => {
+    const blocked = await openRedis({ redisUrl }, 'prompt');
+    expect((await faultOf(ask(blocked.blpop(`${name}:never`, 0)))).code).toBe('REDIS_FAILED');
+    closeRedis(blocked);
+  });
+
+  it('that is answered answers', async () => {
+    expect(await ask(redis.set(name, 'text'))).toBe('OK');
+  });
+});
+
+describe('a script', () => {
+  const add: Script = {
+    name: `add_${name.replace('-', '_')}`,
+    keys: 1,
+    lua: `return redis.call('INCRBY', KEYS[1], ARGV[1])`,
+  };
+
+  it('runs with its keys and arguments, as often as it is asked', async () => {
+    await redis.set(name, 1);
+    expect([await run(redis, add, [name, 2]), await run(redis, add, [name, 3])]).toEqual([3, 6]);
+  });
+
+  it('that fails is REDIS_FAILED with reason ReplyError', async () => {
+    await redis.set(name, 'text');
+    expect(await faultOf(run(redis, add, [name, 2]))).toMatchObject({ code: 'REDIS_FAILED', reason: 'ReplyError' });
+  });
+});
+
+describe('the name of a key', () => {
+  it('is in the slot of its queue, whatever it is for', () => {
+    const keys = redisKeys('main');
+    const names = [
+      ...Object.values(keys).filter((value) => typeof value === 'string'),
+      keys.dataKey('documents', 't', 'p', 'h'),
+      keys.dataKeyClaim(keys.dataKey('documents', 't', 'p', 'h')),
+      keys.marker('j1'),
+      keys.note('j1'),
+      keys.heartbeat('p1'),
+    ];
+    expect(names.every((key) => key === keys.prefix || key.startsWith('sealdex:{main}:'))).toBe(true);
+    expect(new Set(names).size).toBe(names.length);
+  });
+});
+
+describe('an error as a fault', () => {
+  it('keeps a typed one as it is, and says only the name of any other', () => {
+    const typed = new SealdexError('CLOCK_SKEW');
+    expect(redisFault(typed)).toBe(typed);
+    const fault = redisFault(new TypeError('quotes content'));
+    expect([fault.code, fault.reason]).toEqual(['REDIS_FAILED', 'TypeError']);
+    expect(fault.message).not.toContain('quotes content');
+    expect(redisFault('text').reason).toBe('string');
+  });
+});
