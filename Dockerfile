@@ -17,7 +17,7 @@ USER 1000:1000
 EXPOSE 4566 4567
 HEALTHCHECK --interval=2s --timeout=3s --start-period=15s --retries=5 \
   CMD ["node", "-e", "Promise.all([process.env.AWS_ENDPOINT_URL_S3, process.env.AWS_ENDPOINT_URL_KMS].map((url) => fetch(url))).then(() => process.exit(0), () => process.exit(1))"]
-ENTRYPOINT ["node", "src/dev/container.ts"]
+ENTRYPOINT ["node", "packages/local-aws/bin/local-aws.js"]
 CMD ["0.0.0.0", "/data"]
 
 FROM all AS build

@@ -6,7 +6,7 @@ process.env['NODE_COMPILE_CACHE'] ??= fileURLToPath(new URL('.sealdex/compiled',
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
+    include: ['test/**/*.test.ts', 'packages/*/test/**/*.test.ts'],
     globalSetup: ['test/support/global-setup.ts'],
     pool: 'forks',
     // Most of the time of most files is waiting for other processes: two at a time, also where there are two cores.

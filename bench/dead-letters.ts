@@ -7,7 +7,7 @@ import { Redis } from 'ioredis';
 import { createOperator } from '../src/app/app.ts';
 import { systemClock } from '../src/runtime/clock.ts';
 import { loadConfig } from '../src/runtime/config.ts';
-import { startServices } from '../src/dev/embedded.ts';
+import { startServices } from '../src/cli/dev/local-services.ts';
 import { newJobId } from '../src/jobs/jobs.ts';
 import { createMetrics } from '../src/runtime/metrics.ts';
 import { createLetterChores } from '../src/queue/dead-letters/maintenance.ts';

@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import { sleep, systemClock } from '../src/runtime/clock.ts';
 import { loadConfig } from '../src/runtime/config.ts';
-import { startRedis } from '../src/dev/redis.ts';
+import { startRedis } from '@sealdex/local-aws';
 import { newJobId, type JobData } from '../src/jobs/jobs.ts';
 import { silentLog } from '../src/runtime/log.ts';
 import { createMetrics } from '../src/runtime/metrics.ts';

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { createOperator } from '../src/app/app.ts';
-import { startServices } from '../src/dev/embedded.ts';
+import { startServices } from '../src/cli/dev/local-services.ts';
 
 const [rounds = 7, jobs = 2000] = process.argv.slice(2).map(Number);
 const at = (file: string): string => fileURLToPath(new URL(file, import.meta.url));

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { createOperator, createProducer, createReader, type Producer, type Settings } from '../src/app/app.ts';
 import { sleep, systemClock } from '../src/runtime/clock.ts';
-import { startServices } from '../src/dev/embedded.ts';
+import { startServices } from '../src/cli/dev/local-services.ts';
 import { gateId } from '../src/runtime/names.ts';
 import { closeRedis, openRedis, queueKeys, redisKeys } from '../src/runtime/redis.ts';
 

@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { createOperator, createProducer, createReader, type Settings } from '../src/app/app.ts';
 import { sleep, systemClock } from '../src/runtime/clock.ts';
-import { startServices } from '../src/dev/embedded.ts';
+import { startServices } from '../src/cli/dev/local-services.ts';
 import { SealdexError } from '../src/runtime/errors.ts';
 import { keyPolicy } from '../src/policies/key-policy.ts';
 

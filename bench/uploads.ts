@@ -6,7 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { createOperator, createProducer, type Settings } from '../src/app/app.ts';
 import { sleep, systemClock } from '../src/runtime/clock.ts';
-import { startServices } from '../src/dev/embedded.ts';
+import { startServices } from '../src/cli/dev/local-services.ts';
 
 const MIB = 1_048_576;
 const UPLOADS = 32;

@@ -22,10 +22,11 @@ Examples:
     )
     .action(({ json: asJson }: { json?: true }) =>
       untilInterrupted(async (signal) => {
+        const { startServices } = await import('./dev/local-services.ts');
         const { runDemo } = await fromCheckout(() => import('../demo/demo.ts'));
         const screen = createScreen(asJson ? process.stderr : process.stdout);
         try {
-          const report = await embedded(() => runDemo(screen, signal));
+          const report = await embedded(() => runDemo(screen, signal, startServices));
           screen.end();
           if (asJson) json(report.result);
           else for (const line of linesOf(report)) out(line);

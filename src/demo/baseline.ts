@@ -4,7 +4,7 @@ import { createOperator, createProducer, startIndexWorker } from '../app/app.ts'
 import type { Settings } from '../runtime/config.ts';
 import { CODES } from '../runtime/errors.ts';
 import type { Redis } from '../runtime/redis.ts';
-import type { Services } from '../dev/embedded.ts';
+import type { Services } from './services.ts';
 import { openBucket } from './bucket.ts';
 import { type DemoTenant, putTenants } from './cast.ts';
 import type { Page } from './documents.ts';

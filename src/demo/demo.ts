@@ -5,7 +5,7 @@ import { createOperator, createProducer } from '../app/app.ts';
 import type { Settings } from '../runtime/config.ts';
 import { closeRedis, openRedis } from '../runtime/redis.ts';
 import { SETTINGS } from '../runtime/settings.ts';
-import { startServices, type Services } from '../dev/embedded.ts';
+import type { Services } from './services.ts';
 import { machineWords } from './baseline.ts';
 import { openBucket } from './bucket.ts';
 import { castOf, type DemoTenant } from './cast.ts';
@@ -43,7 +43,11 @@ const UPLOADS_AT_ONCE = 2;
  * @throws Error for what is wrong with the machine (no Redis, no packages), and the signal's reason; a step that gives a
  * wrong answer shows in the result
  */
-export async function runDemo(screen: DemoScreen, signal: AbortSignal): Promise<DemoReport> {
+export async function runDemo(
+  screen: DemoScreen,
+  signal: AbortSignal,
+  startServices: (options: { signal: AbortSignal }) => Promise<Services>,
+): Promise<DemoReport> {
   const files = await readCorpus(NODE_MODULES, signal);
   if (files.length === 0) throw new Error('No documents were found in node_modules: run npm ci first.');
   const uploads = await readUploads({ nodeModules: NODE_MODULES, examples: EXAMPLES }, files, signal);

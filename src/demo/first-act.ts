@@ -3,7 +3,7 @@
 import { type JobState, startIndexWorker } from '../app/app.ts';
 import { systemClock } from '../runtime/clock.ts';
 import type { Settings } from '../runtime/config.ts';
-import type { Services } from '../dev/embedded.ts';
+import type { Services } from './services.ts';
 import { type DemoTenant, putTenants, sendingsOf, specimenOf } from './cast.ts';
 import type { CorpusFile } from './corpus.ts';
 import { enqueueAll, failedOf, type Operator, type Producer, using } from './indexing.ts';

@@ -2,7 +2,7 @@
 // metrics, and the calls that KMS itself has counted.
 import { gateId, QUEUE_NAMES } from '../runtime/names.ts';
 import { ask, queueKeys, type Redis, type RedisKeys } from '../runtime/redis.ts';
-import type { KmsServer } from '../dev/kms/server.ts';
+import type { KmsServer } from '@sealdex/local-aws';
 
 export interface GateWatchDeps {
   readonly redis: Redis;

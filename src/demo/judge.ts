@@ -5,7 +5,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { createReader } from '../app/app.ts';
 import type { Settings } from '../runtime/config.ts';
 import { SealdexError } from '../runtime/errors.ts';
-import type { Services } from '../dev/embedded.ts';
+import type { Services } from './services.ts';
 import type { Bucket } from './bucket.ts';
 import { isTextOf } from './documents.ts';
 import { using } from './indexing.ts';

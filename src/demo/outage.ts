@@ -4,7 +4,7 @@ import { startIndexWorker } from '../app/app.ts';
 import { sleep, systemClock } from '../runtime/clock.ts';
 import type { Settings } from '../runtime/config.ts';
 import { redisKeys, type Redis } from '../runtime/redis.ts';
-import type { KmsServer } from '../dev/kms/server.ts';
+import type { KmsServer } from '@sealdex/local-aws';
 import type { DemoTenant } from './cast.ts';
 import type { CorpusFile } from './corpus.ts';
 import { Flow, medianOf } from './flow.ts';

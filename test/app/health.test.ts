@@ -3,7 +3,7 @@ import { connect, createServer, type AddressInfo } from 'node:net';
 import { Redis } from 'ioredis';
 import { expect, inject, test } from 'vitest';
 import { startIndexWorker } from '../../src/app/app.ts';
-import { startRedis } from '../../src/dev/redis.ts';
+import { startRedis } from '@sealdex/local-aws';
 import { createReadiness, startHealth, type Health, type Readiness } from '../../src/app/health.ts';
 import { createMetrics, METRICS } from '../../src/runtime/metrics.ts';
 import { documentOf, openHouse } from '../journey/installation.ts';

@@ -10,7 +10,7 @@ import {
 import { eventsOf } from '../../src/audit/cloudtrail.ts';
 import { readAuditLine } from '../../src/audit/audit-line.ts';
 import { Reconciliation, type Asked, type Reconciled } from '../../src/audit/reconcile.ts';
-import { type KmsServer, startKms } from '../../src/dev/kms/server.ts';
+import { type KmsServer, startKms } from '@sealdex/local-aws';
 
 export interface Context {
   readonly tenant: string;

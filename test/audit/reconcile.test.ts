@@ -1,7 +1,7 @@
 // Audit lines against the log of the local KMS: what is the same, what differs, and what stands on one side only.
 import { GenerateDataKeyCommand, GetKeyPolicyCommand } from '@aws-sdk/client-kms';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import { KMS_ERRORS } from '@sealdex/local-aws';
 import { contextOf, openRoom, reconcile, type Line, type Room } from './fixture.ts';
 
 const acme = { tenant: 'acme' };

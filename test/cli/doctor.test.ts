@@ -1,6 +1,6 @@
 // `sealdex doctor`: its lines, its JSON, and its exit codes.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
+import { S3_ERRORS } from '@sealdex/local-aws';
 import { testServices, type TestServices } from '../support/services.ts';
 import { jsonOf, linesOf, run, type Ended } from './run.ts';
 

@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadConfig } from '../../src/runtime/config.ts';
-import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
+import { S3_ERRORS } from '@sealdex/local-aws';
 import { createStore } from '../../src/store/s3/s3-store.ts';
 import { eventually } from '../support/eventually.ts';
 import { jsonOf, linesOf, start, temporaryFolder } from './run.ts';

@@ -2,7 +2,7 @@
 import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startRedis } from '../../src/dev/redis.ts';
+import { startRedis } from '@sealdex/local-aws';
 import { eventually } from '../support/eventually.ts';
 import { isAlive, jsonOf, start, type Running } from './run.ts';
 import { coreOf, openScene, type Scene } from './fixture.ts';

@@ -3,6 +3,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { startServices } from '../../src/cli/dev/local-services.ts';
 import { type DemoScreen, runDemo } from '../../src/demo/demo.ts';
 import { eventually } from '../support/eventually.ts';
 
@@ -58,7 +59,7 @@ describe('the demo', () => {
     const heldBefore = held();
     const told = screen();
     const started = performance.now();
-    const { result, ...report } = await runDemo(told, new AbortController().signal);
+    const { result, ...report } = await runDemo(told, new AbortController().signal, startServices);
 
     expect(result).toEqual({
       documents: expect.any(Number) as number,
@@ -149,13 +150,13 @@ describe('the demo', () => {
     const told = screen((label) => {
       if (label.startsWith(moment)) controller.abort(new Error('enough'));
     });
-    await expect(runDemo(told, controller.signal)).rejects.toThrow('enough');
+    await expect(runDemo(told, controller.signal, startServices)).rejects.toThrow('enough');
     await expectNothingLeft(heldBefore);
   });
 
   test('that is ended before it begins starts nothing', async () => {
     const told = screen();
-    await expect(runDemo(told, AbortSignal.abort(new Error('enough')))).rejects.toThrow('enough');
+    await expect(runDemo(told, AbortSignal.abort(new Error('enough')), startServices)).rejects.toThrow('enough');
     expect(told.lines).toEqual([]);
   });
 });

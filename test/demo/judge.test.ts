@@ -7,8 +7,8 @@ import { castOf, putTenants, sendingsOf, specimenOf } from '../../src/demo/cast.
 import type { CorpusFile } from '../../src/demo/corpus.ts';
 import { enqueueAll, failedOf, type Sending, using } from '../../src/demo/indexing.ts';
 import { judge } from '../../src/demo/judge.ts';
-import type { Services } from '../../src/dev/embedded.ts';
-import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
+import { S3_ERRORS } from '@sealdex/local-aws';
+import type { Services } from '../../src/cli/dev/local-services.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 
 const { signal } = new AbortController();

@@ -6,8 +6,7 @@ import { type Bucket, openBucket } from '../../src/demo/bucket.ts';
 import { visitRedis } from '../../src/demo/rest.ts';
 import { searchRest, wordsAtRest } from '../../src/demo/search.ts';
 import { words } from '../../src/demo/words.ts';
-import { type RedisServer, startRedis } from '../../src/dev/redis.ts';
-import { type S3Server, startS3 } from '../../src/dev/s3.ts';
+import { type RedisServer, startRedis, type S3Server, startS3 } from '@sealdex/local-aws';
 
 const { signal } = new AbortController();
 const WORD = 'peregrination';

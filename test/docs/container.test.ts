@@ -10,7 +10,7 @@ import { GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { credentialsOf, loadConfig, type Config } from '../../src/runtime/config.ts';
-import { freePort } from '../../src/dev/ports.ts';
+import { freePort } from '@sealdex/local-aws';
 
 const ROOT = new URL('../../', import.meta.url);
 const compose = parse(readFileSync(new URL('docker-compose.yml', ROOT), 'utf8')) as {

@@ -1,7 +1,7 @@
 // docs/tenant-keys.md against the code: its policies are those that we print and that KMS takes, its commands exist.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { buildProgram } from '../../src/cli/cli.ts';
-import { type KmsServer, startKms } from '../../src/dev/kms/server.ts';
+import { type KmsServer, startKms } from '@sealdex/local-aws';
 import { documentOf } from '../../src/policies/policy-document.ts';
 import { keyPolicy, keyStatements } from '../../src/policies/key-policy.ts';
 import { commandLinesOf, faultOf } from './command-lines.ts';

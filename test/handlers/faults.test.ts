@@ -1,7 +1,6 @@
 // Which outcome a job gets for which fault of KMS, S3 and its own: over the real protocols, with the faults of the services.
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
-import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
+import { KMS_ERRORS, S3_ERRORS } from '@sealdex/local-aws';
 import { gateId } from '../../src/runtime/names.ts';
 import type { Outcome } from '../../src/jobs/outcome.ts';
 import { documentOf } from '../journey/installation.ts';

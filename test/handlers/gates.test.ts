@@ -1,6 +1,6 @@
 // What a worker's handler does about gates: a shut one costs nothing, and content that waited under the platform key is opened.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import { KMS_ERRORS } from '@sealdex/local-aws';
 import { SealdexError, type Code } from '../../src/runtime/errors.ts';
 import { gateId } from '../../src/runtime/names.ts';
 import { readAll } from '../../src/store/s3/s3-store.ts';

@@ -1,9 +1,7 @@
 // The matrix: what becomes of a job for every combination of gate, key ring, KMS and store.
 // The tables below state it; which of them speaks in a combination is the order in which a job meets them.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { KMS_ERRORS, type KmsErrorFault } from '../../src/dev/kms/faults.ts';
-import type { KeyState } from '../../src/dev/kms/keys.ts';
-import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
+import { KMS_ERRORS, type KmsErrorFault, type KeyState, S3_ERRORS } from '@sealdex/local-aws';
 import { dispositionOf, type Code } from '../../src/runtime/errors.ts';
 import { openMatrix, type Combination, type Matrix, type Seen } from './matrix-room.ts';
 

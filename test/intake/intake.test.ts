@@ -1,6 +1,6 @@
 // Content on its way in: where it waits, that it waits encrypted, and that only its own job can open it.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
+import { S3_ERRORS } from '@sealdex/local-aws';
 import { encryptMessage } from '../../src/envelope/message.ts';
 import type { SealdexError } from '../../src/runtime/errors.ts';
 import {

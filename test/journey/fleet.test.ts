@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { systemClock } from '../../src/runtime/clock.ts';
 import type { Settings } from '../../src/runtime/config.ts';
-import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import { KMS_ERRORS } from '@sealdex/local-aws';
 import { gateId } from '../../src/runtime/names.ts';
 import { readGate, type Gate } from '../../src/parking/gate-record.ts';
 import { queueKeys, redisKeys } from '../../src/runtime/redis.ts';

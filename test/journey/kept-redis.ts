@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import { startRedis, type RedisServer } from '../../src/dev/redis.ts';
+import { startRedis, type RedisServer } from '@sealdex/local-aws';
 
 export interface KeptRedis extends AsyncDisposable {
   readonly redis: RedisServer;

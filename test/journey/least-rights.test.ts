@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createOperator, createProducer, createReader, startIndexWorker } from '../../src/app/app.ts';
 import { openRooms } from '../../src/app/resources.ts';
 import type { Settings } from '../../src/runtime/config.ts';
-import { KMS_ERRORS, type KmsFault } from '../../src/dev/kms/faults.ts';
+import { KMS_ERRORS, type KmsFault } from '@sealdex/local-aws';
 import { silentLog } from '../../src/runtime/log.ts';
 import { rolePolicy, ROLES, type Role } from '../../src/policies/role-policy.ts';
 import type { Operator } from '../../src/operator/operator.ts';

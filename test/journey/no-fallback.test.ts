@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createReader, startIndexWorker } from '../../src/app/app.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
-import { KMS_ERRORS, type KmsFault } from '../../src/dev/kms/faults.ts';
+import { KMS_ERRORS, type KmsFault } from '@sealdex/local-aws';
 import { KMS_ERROR_TABLE, type KmsErrorRow } from '../../src/keys/aws/kms-errors.ts';
 import { readAll } from '../../src/store/s3/s3-store.ts';
 import { eventually } from '../support/eventually.ts';

@@ -1,8 +1,7 @@
 // Updates of one document end as the last one, in whatever order they are worked on.
 import { expect, test } from 'vitest';
 import { startIndexWorker } from '../../src/app/app.ts';
-import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
-import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import { S3_ERRORS, KMS_ERRORS } from '@sealdex/local-aws';
 import { documentOf, metricsOf, openHouse, textOf, type House } from './installation.ts';
 
 /** Enqueues A, B and A again for one document; answers the three job ids in that order. */

@@ -1,7 +1,6 @@
 // Outages of some seconds: of Redis, S3 and KMS, in the middle of the work. No job is lost, dead, or poorer by an attempt.
 import { expect, test } from 'vitest';
-import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
-import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
+import { KMS_ERRORS, S3_ERRORS } from '@sealdex/local-aws';
 import { eventually } from '../support/eventually.ts';
 import { documentOf, metricsOf, openHouse, squeezed, textOf, type House } from './installation.ts';
 import { keptRedis } from './kept-redis.ts';

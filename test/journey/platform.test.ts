@@ -1,8 +1,7 @@
 // Faults of the platform and outages that last: the worker pauses, blames no tenant, loses nothing, and goes on by itself.
 import { expect, test } from 'vitest';
 import { startIndexWorker, type RunningWorker } from '../../src/app/app.ts';
-import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
-import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
+import { KMS_ERRORS, S3_ERRORS } from '@sealdex/local-aws';
 import { redisKeys } from '../../src/runtime/redis.ts';
 import { AheadClock } from '../support/ahead-clock.ts';
 import { eventually } from '../support/eventually.ts';

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { startIndexWorker } from '../../src/app/app.ts';
-import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import { KMS_ERRORS } from '@sealdex/local-aws';
 import { reconcile, type Line } from '../audit/fixture.ts';
 import { documentOf, openHouse } from './installation.ts';
 

@@ -2,7 +2,7 @@
 // readers, by one call for the fleet in each interval.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { startIndexWorker } from '../../src/app/app.ts';
-import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import { KMS_ERRORS } from '@sealdex/local-aws';
 import { eventually } from '../support/eventually.ts';
 import { documentOf, metricsOf, openHouse, type House } from './installation.ts';
 

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { Redis } from 'ioredis';
 import { expect, test } from 'vitest';
 import { startIndexWorker } from '../../src/app/app.ts';
-import { startRedis } from '../../src/dev/redis.ts';
+import { startRedis } from '@sealdex/local-aws';
 import { eventually } from '../support/eventually.ts';
 import { keysUnder, openHouse, type House } from './installation.ts';
 import { startWorkerChild } from './worker-child.ts';

@@ -1,6 +1,6 @@
 // How a worker process ends at SIGTERM: it drains, hands back what does not finish, and never outlives its deadline.
 import { expect, test } from 'vitest';
-import { startRedis } from '../../src/dev/redis.ts';
+import { startRedis } from '@sealdex/local-aws';
 import { isJobId } from '../../src/runtime/names.ts';
 import { eventually } from '../support/eventually.ts';
 import { documentOf, keysUnder, metricsOf, openHouse, type House } from './installation.ts';

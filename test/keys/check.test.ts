@@ -1,7 +1,7 @@
 // What a check of a key makes of a KMS that is none, and what it leaves in memory: nothing.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { noAudit } from '../../src/runtime/audit-log.ts';
-import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import { KMS_ERRORS } from '@sealdex/local-aws';
 import { checkSteps, type CheckStep } from '../../src/keys/check.ts';
 import { createKeyCalls, type KeyCalls } from '../../src/keys/aws/key-calls.ts';
 import { createMetrics } from '../../src/runtime/metrics.ts';

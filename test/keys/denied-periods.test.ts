@@ -1,6 +1,6 @@
 // A tenant that denies us periods which are past, and what a denial of the key itself is told apart by.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import { KMS_ERRORS } from '@sealdex/local-aws';
 import type { SealdexError } from '../../src/runtime/errors.ts';
 import type { KeyContext } from '../../src/keys/data-key.ts';
 import type { KeyWatch } from '../../src/keys/key-watch.ts';

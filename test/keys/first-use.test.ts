@@ -1,6 +1,6 @@
 // The first use of a tenant's data key in a process: how often KMS is asked, what a failure leaves, who waits for whom.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import { KMS_ERRORS } from '@sealdex/local-aws';
 import { eventually } from '../support/eventually.ts';
 import { bytesOf, contextOf, isZeroed, openRoom, type Room } from './fixture.ts';
 

@@ -1,6 +1,6 @@
 // Several processes and one tenant's data key: who asks KMS for what, and what becomes of it when one of them is killed.
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { KmsServer } from '../../src/dev/kms/server.ts';
+import type { KmsServer } from '@sealdex/local-aws';
 import { eventually } from '../support/eventually.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 import { movingAll, startRing, type RingProcess } from './processes.ts';

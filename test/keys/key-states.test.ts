@@ -1,12 +1,11 @@
 // The table of key states, walked row by row through the real client against the local KMS: code, reason, key and date of deletion.
 import { DescribeKeyCommand } from '@aws-sdk/client-kms';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
-import type { KeyState } from '../../src/dev/kms/keys.ts';
+import { KMS_ERRORS, type KeyState } from '@sealdex/local-aws';
 import type { Code, SealdexError } from '../../src/runtime/errors.ts';
 import { kmsFault } from '../../src/keys/aws/kms-error-mapping.ts';
 import { KEY_STATE_TABLE, type KeyStateRow } from '../../src/keys/aws/kms-errors.ts';
-import { kmsClient } from '../dev/clients.ts';
+import { kmsClient } from '../../packages/local-aws/test/clients.ts';
 import { contextOf, openRoom, type OneRing, type Room } from './fixture.ts';
 
 let room: Room;

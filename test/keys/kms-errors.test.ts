@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { noAudit } from '../../src/runtime/audit-log.ts';
 import { loadConfig } from '../../src/runtime/config.ts';
-import { KMS_ERRORS, type KmsErrorFault } from '../../src/dev/kms/faults.ts';
+import { KMS_ERRORS, type KmsErrorFault } from '@sealdex/local-aws';
 import { SealdexError, type Code } from '../../src/runtime/errors.ts';
 import { kmsFault } from '../../src/keys/aws/kms-error-mapping.ts';
 import { KMS_ERROR_TABLE, type KmsErrorRow } from '../../src/keys/aws/kms-errors.ts';

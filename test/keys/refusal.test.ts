@@ -1,6 +1,6 @@
 // A refusal by KMS: what it costs the tenant's keys in this process, and whom it spares. And the count of calls.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import { KMS_ERRORS } from '@sealdex/local-aws';
 import { eventually } from '../support/eventually.ts';
 import { bytesOf, contextOf, isZeroed, openRoom, type OneRing, type Room } from './fixture.ts';
 

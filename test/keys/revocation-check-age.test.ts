@@ -1,6 +1,6 @@
 // The revocation check of two processes: how long ago KMS was asked never passes the interval and one look, unless it fails.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import { KMS_ERRORS } from '@sealdex/local-aws';
 import { periodAt } from '../../src/keys/data-key.ts';
 import { startRevocationCheck } from '../../src/keys/revocation-check.ts';
 import { gateId } from '../../src/runtime/names.ts';

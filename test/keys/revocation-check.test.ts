@@ -1,6 +1,6 @@
 // The revocation check of one process: which calls to KMS put off the next one, and which do not.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import { KMS_ERRORS } from '@sealdex/local-aws';
 import { periodAt, periodEnd } from '../../src/keys/data-key.ts';
 import { startRevocationCheck, type RevocationCheck } from '../../src/keys/revocation-check.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';

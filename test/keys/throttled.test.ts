@@ -1,7 +1,7 @@
 // A throttled client, over the real SDK: one tenant's throttling spaces the calls of all, and costs no job an attempt.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { noAudit } from '../../src/runtime/audit-log.ts';
-import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import { KMS_ERRORS } from '@sealdex/local-aws';
 import type { SealdexError } from '../../src/runtime/errors.ts';
 import { createKms, type Kms } from '../../src/keys/aws/kms-client.ts';
 import { createMetrics, type Metrics } from '../../src/runtime/metrics.ts';

@@ -1,6 +1,6 @@
 // A worker's calls to KMS: they end by a deadline of their own, and a fault that passes is asked over once.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import { KMS_ERRORS } from '@sealdex/local-aws';
 import type { SealdexError } from '../../src/runtime/errors.ts';
 import { openRoom, type OneRing, type Room } from './fixture.ts';
 

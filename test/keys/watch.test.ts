@@ -1,6 +1,6 @@
 // What a key ring does about gates: it asks before each call, tells how each ended, and lets no wiped key be used.
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
+import { KMS_ERRORS } from '@sealdex/local-aws';
 import { SealdexError } from '../../src/runtime/errors.ts';
 import type { DataKey } from '../../src/keys/data-key.ts';
 import type { KeyWatch } from '../../src/keys/key-watch.ts';

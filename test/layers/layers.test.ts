@@ -54,8 +54,9 @@ test('the table has no cycle, so imports point down only', () => {
 /** A tree that follows every rule; each test below plants one fault in it. */
 const SOUND: Record<string, string> = {
   'index.ts': "export { createProducer } from './app/app.ts';\nexport type { Producer } from './producer/producer.ts';",
-  'cli/run.ts': "export const run = async () => (await import('../dev/embedded.ts')).start();",
-  'dev/embedded.ts': "import { buildApp } from 'fauxqs';\nexport const start = () => buildApp;",
+  'cli/run.ts':
+    "import type { LocalAws } from '@sealdex/local-aws';\nexport const run = async (aws?: LocalAws) => [(await import('../demo/demo.ts')).start(), aws];",
+  'demo/demo.ts': "import { buildApp } from 'fauxqs';\nexport const start = () => buildApp;",
   'app/app.ts': "import { open } from '../queue/open.ts';\nexport const createProducer = () => open();",
   'producer/producer.ts': "import { isShut } from '../parking/gate.ts';\nexport type Producer = typeof isShut;",
   'queue/open.ts':
@@ -127,22 +128,17 @@ describe('a planted fault is reported', () => {
     ],
     [
       'cli/demo.ts',
-      "import { start } from '../dev/embedded.ts';\nstart();",
-      ':1: cli may import dev/embedded.ts only by dynamic import',
-    ],
-    [
-      'cli/demo.ts',
-      "import type { start } from '../dev/embedded.ts';\nlet a;",
-      ':1: cli may import dev/embedded.ts only by dynamic import',
+      "import { start } from '../demo/demo.ts';\nstart();",
+      ':1: cli may import demo/demo.ts only by dynamic import',
     ],
     [
       'app/app.ts',
-      "await import('../dev/embedded.ts');\nexport const createProducer = 1;",
-      ':1: app may not import dev/embedded.ts',
+      "await import('../demo/demo.ts');\nexport const createProducer = 1;",
+      ':1: app may not import demo/demo.ts',
     ],
     ['reader/reader.ts', "import { Job } from 'bullmq';\nJob;", ':1: only queue may import bullmq'],
     [
-      'dev/kms.ts',
+      'demo/kms.ts',
       "import type { KMSClient } from '@aws-sdk/client-kms';\nlet a;",
       ':1: only keys/aws may import @aws-sdk/client-kms',
     ],
@@ -150,6 +146,16 @@ describe('a planted fault is reported', () => {
       'keys/ring.ts',
       "import { KMSClient } from '@aws-sdk/client-kms';\nlet a;",
       ':1: only keys/aws may import @aws-sdk/client-kms',
+    ],
+    [
+      'cli/demo.ts',
+      "import { startS3 } from '@sealdex/local-aws';\nstartS3();",
+      ':1: cli may import @sealdex/local-aws only by dynamic import',
+    ],
+    [
+      'app/app.ts',
+      "import type { LocalAws } from '@sealdex/local-aws';\nexport let a: LocalAws;",
+      ':1: app may not import @sealdex/local-aws',
     ],
     ['envelope/body.ts', "import { Readable } from 'node:stream';\nlet a;", ':1: envelope may not import node:stream'],
     ['envelope/body.ts', "import { z } from 'zod';\nlet a;", ':1: envelope may not import zod'],

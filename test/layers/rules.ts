@@ -80,9 +80,14 @@ function faultInside(path: string, module: string | undefined, found: Import, fi
   if (module === undefined || to === undefined || to === module) return undefined;
   const arrows = (ARROWS.get(module)?.arrows ?? []).filter((arrow) => leadsTo(arrow, target));
   if (arrows.length === 0) return `${module} may not import ${target}`;
-  if (arrows.some(({ only }) => only === undefined || only === found.how)) return undefined;
-  return `${module} may import ${target} only ${arrows[0]?.only === 'type' ? 'as types' : 'by dynamic import'}`;
+  return arrows.some((arrow) => allows(arrow, found)) ? undefined : `${module} may import ${target} ${limitOf(arrows)}`;
 }
+
+/** Types are erased, so an arrow for dynamic imports also allows them. */
+const allows = ({ only }: Arrow, { how }: Import): boolean => only === undefined || only === how || how === 'type';
+
+const limitOf = (arrows: readonly Arrow[]): string =>
+  `only ${arrows[0]?.only === 'type' ? 'as types' : 'by dynamic import'}`;
 
 function leadsTo({ to }: Arrow, target: string): boolean {
   const name = target.replace(/\.ts$/, '');
@@ -103,9 +108,14 @@ function faultOutside(path: string, module: string | undefined, found: Import, p
   for (const sole of SOLE_IMPORTERS) {
     if (sole.name.test(name) && !leadsTo({ to: sole.at }, path)) return `only ${sole.at} may import ${name}`;
   }
+  if (name.startsWith('@sealdex/')) {
+    const arrows = (module === undefined ? [] : (ARROWS.get(module)?.arrows ?? [])).filter(({ to }) => to === name);
+    if (arrows.length === 0) return `${module} may not import ${name}`;
+    return arrows.some((arrow) => allows(arrow, found)) ? undefined : `${module} may import ${name} ${limitOf(arrows)}`;
+  }
   if (packages.dependencies.includes(name)) return undefined;
   if (!packages.devDependencies.includes(name)) return `imports ${name}, which package.json does not name`;
-  return module === 'dev' || module === 'demo' ? undefined : `imports ${name}, a dev dependency`;
+  return module === 'demo' ? undefined : `imports ${name}, a dev dependency`;
 }
 
 /** Each cycle once, as the path from a file back to itself. */

@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import { expect, inject, test } from 'vitest';
 import { createOperator, createProducer, startIndexWorker } from '../../src/app/app.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
-import { startRedis } from '../../src/dev/redis.ts';
+import { startRedis } from '@sealdex/local-aws';
 import { readHeartbeats, startHeart, type Heart, type HeartbeatFacts } from '../../src/maintenance/heartbeat.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
 import { documentOf, openHouse } from '../journey/installation.ts';

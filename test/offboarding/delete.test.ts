@@ -3,8 +3,7 @@
 import { S3Client, CreateMultipartUploadCommand } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { startIndexWorker, type RunningWorker } from '../../src/app/app.ts';
-import { LOCAL_ROLE } from '../../src/dev/iam/caller.ts';
-import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
+import { LOCAL_ROLE, S3_ERRORS } from '@sealdex/local-aws';
 import { countTenant, deleteTenant, type LeavingStep } from '../../src/offboarding/delete.ts';
 import { rolePolicy } from '../../src/policies/role-policy.ts';
 import { MAX_SKEW_MS, redisKeys } from '../../src/runtime/redis.ts';

@@ -17,7 +17,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { startIndexWorker } from '../../src/app/app.ts';
 import { decryptOfficially } from '../../src/demo/official.ts';
-import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
+import { S3_ERRORS } from '@sealdex/local-aws';
 import { objectName } from '../../src/runtime/names.ts';
 import { temporaryFolder } from '../cli/run.ts';
 import { documentOf } from '../journey/installation.ts';

@@ -1,9 +1,7 @@
 // Every row of the table of onboarding, against the local KMS: what refuses a key, what only warns, and what says nothing about it.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createOperator, type KeyCheck, type Operator } from '../../src/app/app.ts';
-import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
-import type { KeyOptions, KeyState } from '../../src/dev/kms/keys.ts';
-import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
+import { KMS_ERRORS, type KeyOptions, type KeyState, S3_ERRORS } from '@sealdex/local-aws';
 import { factSteps } from '../../src/keys/check/facts.ts';
 import type { KeyCheckOptions } from '../../src/operator/key-check.ts';
 import { eventually } from '../support/eventually.ts';

@@ -1,6 +1,6 @@
 // Probing a shut gate: one try per interval for the fleet, two good ones open it, and each kind of fault leaves it as it should.
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { KMS_ERRORS, type KmsMatch } from '../../src/dev/kms/faults.ts';
+import { KMS_ERRORS, type KmsMatch } from '@sealdex/local-aws';
 import { probeOnce } from '../../src/parking/probe.ts';
 import type { GateRecord } from '../../src/parking/gate-record.ts';
 import { eventually } from '../support/eventually.ts';

@@ -12,7 +12,7 @@ import {
   ScheduleKeyDeletionCommand,
 } from '@aws-sdk/client-kms';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type KmsServer, startKms } from '../../src/dev/kms/server.ts';
+import { type KmsServer, startKms } from '@sealdex/local-aws';
 import { isRoleArn, keyPolicy, type KeyPolicyChoice } from '../../src/policies/key-policy.ts';
 
 const OURS = 'arn:aws:iam::444455556666:role/service/sealdex';

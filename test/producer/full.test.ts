@@ -1,7 +1,7 @@
 // A producer refuses what there is no room for, with a time to come back, and what it refuses takes no room.
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { startRedis } from '../../src/dev/redis.ts';
+import { startRedis } from '@sealdex/local-aws';
 import { SealdexError } from '../../src/runtime/errors.ts';
 import type { IndexRequest, Producer } from '../../src/producer/producer.ts';
 import { eventually } from '../support/eventually.ts';

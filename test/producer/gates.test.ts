@@ -1,7 +1,6 @@
 // What a producer does while a tenant's KMS key is unusable: content waits under the platform key, or is refused.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
-import type { KmsServer } from '../../src/dev/kms/server.ts';
+import { KMS_ERRORS, type KmsServer } from '@sealdex/local-aws';
 import type { EnqueueResult, Producer } from '../../src/producer/producer.ts';
 import type { TenantChange } from '../../src/tenants/tenants.ts';
 import { keyOf } from '../reader/fixture.ts';

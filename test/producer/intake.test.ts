@@ -1,7 +1,6 @@
 // Where content waits: in the job up to SEALDEX_INLINE_BYTES, in S3 beyond; and when a producer takes it back.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type RedisServer, startRedis } from '../../src/dev/redis.ts';
-import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
+import { type RedisServer, startRedis, S3_ERRORS } from '@sealdex/local-aws';
 import type { EnqueueResult } from '../../src/producer/producer.ts';
 import { eventually } from '../support/eventually.ts';
 import { documentOf, ended, objectAt, openScene, refusalOf, type Scene } from './fixture.ts';

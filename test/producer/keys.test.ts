@@ -1,7 +1,6 @@
 // What a producer answers when a tenant, its KMS key, our own key or a clock is not as it must be: one code each.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { KMS_ERRORS, type KmsErrorFault } from '../../src/dev/kms/faults.ts';
-import type { KmsServer } from '../../src/dev/kms/server.ts';
+import { KMS_ERRORS, type KmsErrorFault, type KmsServer } from '@sealdex/local-aws';
 import type { Code } from '../../src/runtime/errors.ts';
 import { eventually } from '../support/eventually.ts';
 import { codeOf, documentOf, ended, openScene, refusalOf, type Scene } from './fixture.ts';

@@ -3,7 +3,7 @@ import { inspect } from 'node:util';
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type RedisServer, startRedis } from '../../src/dev/redis.ts';
+import { type RedisServer, startRedis } from '@sealdex/local-aws';
 import { findLeaks } from './leaks.ts';
 import { ended, openScene, resultOf, type Scene } from './fixture.ts';
 

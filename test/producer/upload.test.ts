@@ -8,7 +8,7 @@ import { messageBytes } from '../../src/envelope/message.ts';
 import { objectName } from '../../src/runtime/names.ts';
 import type { EnqueueResult, Producer, UploadRequest } from '../../src/producer/producer.ts';
 import { checkBody } from '../../src/producer/file-body.ts';
-import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
+import { S3_ERRORS } from '@sealdex/local-aws';
 import { openIntake, type Intake } from '../intake/fixture.ts';
 import { FakeClock } from '../support/clock.ts';
 import { setGate } from '../support/gate.ts';

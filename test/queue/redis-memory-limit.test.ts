@@ -1,7 +1,7 @@
 // Redis counts as full from three quarters of its memory on, is asked once a second, and is not full when it is away.
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import { startRedis, type RedisServer } from '../../src/dev/redis.ts';
+import { startRedis, type RedisServer } from '@sealdex/local-aws';
 import { SealdexError } from '../../src/runtime/errors.ts';
 import { Fullness } from '../../src/queue/backlog/redis-memory-limit.ts';
 import { FakeClock } from '../support/clock.ts';

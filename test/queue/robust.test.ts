@@ -1,7 +1,7 @@
 // What must not become a job's fault: handlers that throw, locks that are lost, notes and moves that Redis refuses.
 import { Redis } from 'ioredis';
 import { expect, test } from 'vitest';
-import { startRedis } from '../../src/dev/redis.ts';
+import { startRedis } from '@sealdex/local-aws';
 import { newJobId } from '../../src/jobs/jobs.ts';
 import { openRedis } from '../../src/runtime/redis.ts';
 import type { Outcome } from '../../src/jobs/outcome.ts';

@@ -1,7 +1,6 @@
 // What a reader does while a tenant's KMS key is unusable: it says so at once, and asks neither KMS nor S3.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
-import type { KmsServer } from '../../src/dev/kms/server.ts';
+import { KMS_ERRORS, type KmsServer } from '@sealdex/local-aws';
 import { SealdexError } from '../../src/runtime/errors.ts';
 import { createReaderFrom } from '../../src/reader/reader.ts';
 import { bytesWhileOpen, obeyGates } from '../../src/reader/gated-stream.ts';

@@ -1,7 +1,6 @@
 // Listing a corpus: pages in order, tombstones, metadata on request, and what is wrong with one document on its line.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
-import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
+import { KMS_ERRORS, S3_ERRORS } from '@sealdex/local-aws';
 import type { ListedDocument, ListRequest, Reader } from '../../src/reader/reader.ts';
 import { objectName } from '../../src/runtime/names.ts';
 import { eventually } from '../support/eventually.ts';

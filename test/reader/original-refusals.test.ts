@@ -1,6 +1,6 @@
 // What a reader refuses of kept files: originals that were swapped, copied, cut off, changed or rolled back.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { KmsServer } from '../../src/dev/kms/server.ts';
+import type { KmsServer } from '@sealdex/local-aws';
 import type { Code } from '../../src/runtime/errors.ts';
 import type { Reader } from '../../src/reader/reader.ts';
 import { codeOf, ended, objectAt, openScene, refusalOf, type Scene } from '../producer/fixture.ts';

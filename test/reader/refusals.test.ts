@@ -1,8 +1,7 @@
 // What a reader refuses: objects that were copied, changed, cut off or never ours, and keys that cannot be used.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { noAudit } from '../../src/runtime/audit-log.ts';
-import { KMS_ERRORS } from '../../src/dev/kms/faults.ts';
-import type { KmsServer } from '../../src/dev/kms/server.ts';
+import { KMS_ERRORS, type KmsServer } from '@sealdex/local-aws';
 import { encryptMessage } from '../../src/envelope/message.ts';
 import type { Code } from '../../src/runtime/errors.ts';
 import type { KeyContext } from '../../src/keys/data-key.ts';

@@ -1,6 +1,6 @@
 // A page of objects that are moved several at once: all are counted, a fault of one ends it, and it stops between two of them.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
+import { S3_ERRORS } from '@sealdex/local-aws';
 import { Precedence } from '../../src/handlers/background-gate.ts';
 import { Width } from '../../src/handlers/adaptive-concurrency.ts';
 import { eventually } from '../support/eventually.ts';

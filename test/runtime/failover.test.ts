@@ -1,6 +1,6 @@
 // A Redis that is no primary any more: commands wait for one that is, instead of failing jobs.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startRedis, type RedisServer } from '../../src/dev/redis.ts';
+import { startRedis, type RedisServer } from '@sealdex/local-aws';
 import { closeRedis, openRedis, type Redis } from '../../src/runtime/redis.ts';
 import { eventually } from '../support/eventually.ts';
 

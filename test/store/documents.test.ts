@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import * as fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { SealdexError } from '../../src/runtime/errors.ts';
-import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
+import { S3_ERRORS } from '@sealdex/local-aws';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { objectName } from '../../src/runtime/names.ts';
 import {

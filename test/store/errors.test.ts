@@ -1,7 +1,7 @@
 // The table of S3 errors through the real client: code, reason, whether S3 refused, and how often it was asked.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SealdexError } from '../../src/runtime/errors.ts';
-import { S3_ERRORS, type S3Fault } from '../../src/dev/s3-faults.ts';
+import { S3_ERRORS, type S3Fault } from '@sealdex/local-aws';
 import { INTAKE_REFUSED } from '../../src/intake/intake.ts';
 import { isRefusal, storeFault } from '../../src/store/s3/s3-error-mapping.ts';
 import { S3_ERROR_TABLE, type S3ErrorRow } from '../../src/store/s3/s3-errors.ts';

@@ -1,6 +1,6 @@
 // What the store's requests promise: deadlines, aborts, bodies of the right length, and no socket left behind.
 import { afterAll, afterEach, beforeAll, describe, expect, it, test } from 'vitest';
-import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
+import { S3_ERRORS } from '@sealdex/local-aws';
 import { readAll, type Store } from '../../src/store/s3/s3-store.ts';
 import { eventually } from '../support/eventually.ts';
 import { testServices, type TestServices } from '../support/services.ts';

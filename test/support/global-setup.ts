@@ -1,6 +1,6 @@
 // Starts one redis-server for the whole run and tells the tests where it is.
 import type { TestProject } from 'vitest/node';
-import { startRedis } from '../../src/dev/redis.ts';
+import { startRedis } from '../../packages/local-aws/src/redis/redis.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {

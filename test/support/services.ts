@@ -6,9 +6,8 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { inject } from 'vitest';
 import type { Settings } from '../../src/runtime/config.ts';
-import { type KmsServer, startKms } from '../../src/dev/kms/server.ts';
-import { type S3Server, startS3 } from '../../src/dev/s3.ts';
-import { awsSettings } from '../../src/dev/embedded.ts';
+import { type KmsServer, startKms, type S3Server, startS3 } from '@sealdex/local-aws';
+import { awsSettings } from '../../src/cli/dev/local-services.ts';
 
 export interface TestServices extends AsyncDisposable {
   readonly settings: Settings;

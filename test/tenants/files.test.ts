@@ -1,7 +1,7 @@
 // What a tenant's file may say, which keys follow from it, and that changing it loses nobody's change.
 import * as fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { S3_ERRORS } from '../../src/dev/s3-faults.ts';
+import { S3_ERRORS } from '@sealdex/local-aws';
 import type { SealdexError } from '../../src/runtime/errors.ts';
 import { readAll, type Store } from '../../src/store/s3/s3-store.ts';
 import { testServices, type TestServices } from '../support/services.ts';

@@ -29,9 +29,9 @@ Example:
 }
 
 async function run(signal: AbortSignal): Promise<void> {
-  const { startServices } = await fromCheckout(() => import('../../dev/embedded.ts'));
+  const { startServices } = await import('./local-services.ts');
   say('Starting Redis, S3 and KMS …');
-  const services = await embedded(() => startServices({ dir: DATA, signal }));
+  const services = await fromCheckout(() => embedded(() => startServices({ dir: DATA, signal })));
   try {
     const settings = { ...services.settings, SEALDEX_PORT: 0 };
     await makeTenants(settings, () => services.kms.createKey());

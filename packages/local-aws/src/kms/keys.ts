@@ -1,0 +1,180 @@
+// The keys of the local KMS: their states and who may change them how. Knows nothing of HTTP or faults.
+import { randomBytes, randomUUID } from 'node:crypto';
+import { ACCOUNT } from '../iam/caller.ts';
+import { disabled, invalidState, KmsError, notFound } from './errors.ts';
+
+export type KeyState =
+  | 'Creating'
+  | 'Enabled'
+  | 'Disabled'
+  | 'PendingDeletion'
+  | 'PendingImport'
+  | 'PendingReplicaDeletion'
+  | 'Unavailable'
+  | 'Updating';
+
+export interface KeyOptions {
+  readonly description?: string;
+  /** Makes an `mrk-` id. */
+  readonly multiRegion?: boolean;
+  readonly keySpec?: string;
+  readonly keyUsage?: string;
+  readonly origin?: string;
+  readonly customKeyStoreId?: string;
+  /** A key policy as JSON; without, the account of the local KMS may do everything. */
+  readonly policy?: string;
+}
+
+export interface Key extends Required<Omit<KeyOptions, 'customKeyStoreId' | 'policy'>> {
+  readonly id: string;
+  readonly arn: string;
+  readonly created: number;
+  readonly material: Buffer;
+  readonly customKeyStoreId?: string;
+  policy?: string;
+  state: KeyState;
+  deletionDate?: number;
+  /** AWS documents both for a key that is pending deletion. */
+  pendingDeletionAnswers?: 'KMSInvalidStateException' | 'DisabledException';
+}
+
+const DAY_MS = 86_400_000;
+const ARN = /^arn:aws[a-z-]*:kms:([a-z0-9-]+):(\d{12}):(key|alias)\/([A-Za-z0-9/_-]+)$/;
+
+export class Keys {
+  readonly region: string;
+  readonly #keys = new Map<string, Key>();
+  readonly #changed: (keys: readonly Key[]) => void;
+
+  constructor(region: string, kept: readonly Key[] = [], changed: (keys: readonly Key[]) => void = () => undefined) {
+    this.region = region;
+    this.#changed = changed;
+    for (const key of kept) this.#keys.set(key.id, key);
+  }
+
+  all(): readonly Key[] {
+    return [...this.#keys.values()];
+  }
+
+  create(options: KeyOptions = {}): Key {
+    const id = options.multiRegion === true ? `mrk-${randomBytes(16).toString('hex')}` : randomUUID();
+    const key: Key = {
+      id,
+      arn: `arn:aws:kms:${this.region}:${ACCOUNT}:key/${id}`,
+      created: Date.now(),
+      material: randomBytes(32),
+      description: options.description ?? '',
+      multiRegion: options.multiRegion ?? false,
+      keySpec: options.keySpec ?? 'SYMMETRIC_DEFAULT',
+      keyUsage: options.keyUsage ?? 'ENCRYPT_DECRYPT',
+      origin: options.origin ?? 'AWS_KMS',
+      ...(options.customKeyStoreId === undefined ? {} : { customKeyStoreId: options.customKeyStoreId }),
+      ...(options.policy === undefined ? {} : { policy: options.policy }),
+      state: options.origin === 'EXTERNAL' ? 'PendingImport' : 'Enabled',
+    };
+    this.#keys.set(id, key);
+    this.save();
+    return key;
+  }
+
+  /** By full ARN or bare id. @throws KmsError as KMS words it for what it does not know. */
+  find(keyId: string): Key {
+    const key = this.#keys.get(this.idOf(keyId));
+    if (!key) throw notFound(keyId.startsWith('arn:') ? keyId : this.arnOf(keyId));
+    return key;
+  }
+
+  arnOf = (id: string): string => `arn:aws:kms:${this.region}:${ACCOUNT}:key/${id}`;
+
+  /** The id in an ARN of this region, or the text itself. */
+  idOf(keyId: string): string {
+    if (keyId.startsWith('alias/')) throw new KmsError('NotFoundException', `Alias ${keyId} is not found.`);
+    if (!keyId.startsWith('arn:')) return keyId;
+    const match = ARN.exec(keyId);
+    if (!match) throw new KmsError('InvalidArnException', `Invalid arn: ${keyId}`);
+    const [, region, , kind, id] = match;
+    if (region !== this.region) throw new KmsError('NotFoundException', `Invalid arn ${region}`);
+    if (kind === 'alias') throw new KmsError('NotFoundException', `Alias ${keyId} is not found.`);
+    return id ?? '';
+  }
+
+  enable(key: Key): void {
+    if (key.state !== 'Enabled' && key.state !== 'Disabled') throw unfit(key);
+    this.setState(key, 'Enabled');
+  }
+
+  disable(key: Key): void {
+    if (key.state !== 'Enabled' && key.state !== 'Disabled') throw unfit(key);
+    this.setState(key, 'Disabled');
+  }
+
+  scheduleDeletion(key: Key, days = 30): void {
+    if (['PendingDeletion', 'PendingReplicaDeletion', 'Creating', 'Updating'].includes(key.state)) throw unfit(key);
+    key.deletionDate = Date.now() + days * DAY_MS;
+    this.setState(key, 'PendingDeletion');
+  }
+
+  /** Leaves the key disabled, as KMS does. */
+  cancelDeletion(key: Key): void {
+    if (key.state !== 'PendingDeletion') throw invalidState(key.arn, 'not pending deletion');
+    this.setState(key, 'Disabled');
+  }
+
+  /** undefined: as if it had been made without one. */
+  setPolicy(key: Key, policy: string | undefined): void {
+    if (policy === undefined) delete key.policy;
+    else key.policy = policy;
+    this.save();
+  }
+
+  setState(key: Key, state: KeyState): void {
+    key.state = state;
+    if (state === 'PendingDeletion') key.deletionDate ??= Date.now() + 30 * DAY_MS;
+    else delete key.deletionDate;
+    this.save();
+  }
+
+  /** The end of a scheduled deletion: the key is gone, with its material. */
+  forget(key: Key): void {
+    this.#keys.delete(key.id);
+    key.material.fill(0);
+    this.save();
+  }
+
+  save(): void {
+    this.#changed(this.all());
+  }
+}
+
+/** @throws KmsError when a key in its state serves no cryptographic call. */
+export function assertUsable(key: Key, operation: string): void {
+  if (key.state === 'PendingDeletion' && key.pendingDeletionAnswers === 'DisabledException') {
+    throw new KmsError('DisabledException', `${key.arn} is pending deletion.`);
+  }
+  if (key.state !== 'Enabled' && key.state !== 'Updating') throw unfit(key);
+  if (key.keyUsage !== 'ENCRYPT_DECRYPT') {
+    throw new KmsError(
+      'InvalidKeyUsageException',
+      `${key.arn} key usage is ${key.keyUsage} which is not valid for ${operation}.`,
+    );
+  }
+  if (key.keySpec !== 'SYMMETRIC_DEFAULT' && operation !== 'Encrypt' && operation !== 'Decrypt') {
+    throw new KmsError('InvalidKeyUsageException', `${operation} requires a symmetric encryption key.`);
+  }
+}
+
+/** In KMS' words, why a key in that state serves no cryptographic call. */
+const STATE_WORDS: { readonly [state in Exclude<KeyState, 'Enabled' | 'Updating' | 'Disabled'>]: string } =
+  Object.freeze({
+    PendingDeletion: 'pending deletion',
+    PendingImport: 'pending import',
+    PendingReplicaDeletion: 'pending replica deletion',
+    Unavailable: 'unavailable',
+    Creating: 'creating',
+  });
+
+function unfit(key: Key): KmsError {
+  if (key.state === 'Disabled') return disabled(key.arn);
+  if (key.state === 'Enabled' || key.state === 'Updating') return invalidState(key.arn, 'updating');
+  return invalidState(key.arn, STATE_WORDS[key.state]);
+}

@@ -1,0 +1,82 @@
+// Finds a redis-server (or valkey-server) to run: on PATH, in the checkout's .sealdex/redis, or fetched into there.
+// Knows nothing of how it is started.
+import { execFile } from 'node:child_process';
+import { access, constants, readdir } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { fetchRedis } from './redis-fetch.ts';
+
+export interface RedisBinary {
+  readonly path: string;
+  /** What must be added to the environment so that it finds its libraries. */
+  readonly env: Record<string, string>;
+}
+
+const NAMES = ['redis-server', 'valkey-server'];
+
+/** The checkout's own folder for a fetched Redis; git ignores it. */
+export const REDIS_FOLDER = fileURLToPath(new URL('../../../../.sealdex/redis', import.meta.url));
+
+export interface FindOptions {
+  readonly folder?: string;
+  readonly searchPath?: string;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * A server binary. On Debian and Ubuntu without one, packages are fetched into `folder`: no root, nothing outside it.
+ * @throws Error that names the command to run, where nothing can be found or fetched.
+ */
+export async function findRedis(options: FindOptions = {}): Promise<RedisBinary> {
+  const { folder = REDIS_FOLDER, searchPath = process.env['PATH'] ?? '', signal } = options;
+  const found = (await onPath(searchPath)) ?? (await inFolder(folder));
+  if (found) return found;
+  await fetchRedis(folder, runs, signal);
+  const fetched = await inFolder(folder);
+  if (!fetched) throw new Error(`No redis-server was found in ${folder}: remove that folder and try again.`);
+  return fetched;
+}
+
+/** A folder is put in place only when what is in it runs here. */
+async function runs(extracted: string): Promise<void> {
+  const binary = await inFolder(extracted);
+  if (!binary) throw new Error('The fetched packages hold no redis-server: install one and try again.');
+  await promisify(execFile)(binary.path, ['--version'], { env: { ...process.env, ...binary.env }, timeout: 10_000 });
+}
+
+async function onPath(searchPath: string): Promise<RedisBinary | undefined> {
+  for (const dir of searchPath.split(delimiter).filter((dir) => dir !== '')) {
+    for (const name of NAMES) {
+      const path = join(dir, name);
+      if (await isExecutable(path)) return { path, env: {} };
+    }
+  }
+  return undefined;
+}
+
+async function inFolder(folder: string): Promise<RedisBinary | undefined> {
+  for (const name of NAMES) {
+    const path = join(folder, 'usr', 'bin', name);
+    if (await isExecutable(path)) return { path, env: { LD_LIBRARY_PATH: (await libraryFolders(folder)).join(':') } };
+  }
+  return undefined;
+}
+
+/** Debian puts libraries into lib/<triplet> or usr/lib/<triplet>. */
+async function libraryFolders(folder: string): Promise<string[]> {
+  const roots = [join(folder, 'usr', 'lib'), join(folder, 'lib')];
+  const found = await Promise.all(
+    roots.map(async (root) => {
+      const entries = await readdir(root, { withFileTypes: true }).catch(() => []);
+      return entries.filter((entry) => entry.isDirectory()).map((entry) => join(root, entry.name));
+    }),
+  );
+  return found.flat();
+}
+
+const isExecutable = (path: string): Promise<boolean> =>
+  access(path, constants.X_OK).then(
+    () => true,
+    () => false,
+  );

@@ -1,0 +1,153 @@
+// The embedded S3: fauxqs in this process, with conditional writes, large bodies, faults and counts added.
+// Knows nothing of what the objects mean.
+import { type App, createFauxqs, type ObjectStore } from './fauxqs.ts';
+import { keepObjects } from './files.ts';
+import { callOf, S3Counter, type S3Requests } from './calls.ts';
+import { PermissionBook, type Permissions } from '../iam/permissions.ts';
+import { settingAnswer, type BucketSetting, type Subresource } from './bucket-settings.ts';
+import { digestRefusal, refusalOf } from './conditions.ts';
+import { isAllowed } from './permissions.ts';
+import { VersionBook } from './versions.ts';
+import { S3_ERRORS, s3FaultBook, type S3Call, type S3Fault, type S3Faults } from './fault-injection.ts';
+
+export interface S3Server {
+  readonly endpoint: string;
+  createBucket(name: string): void;
+  /** What the bucket says of itself from now on. */
+  setBucket(name: string, setting: BucketSetting): void;
+  /** From now on the bucket keeps what is replaced and deleted; in memory only. */
+  keepVersions(bucket: string): void;
+  stop(): Promise<void>;
+  readonly faults: S3Faults;
+  readonly requests: S3Requests;
+  /** IAM policies of callers, whom the access key id of a request names: see callerOf() in src/dev/iam. */
+  readonly permissions: Permissions;
+}
+
+export interface S3Options {
+  readonly port?: number;
+  readonly host?: string;
+  /** Where objects are kept on disk; without: in memory. */
+  readonly dir?: string;
+}
+
+type Request = Parameters<App['errorHandler']>[1];
+type Reply = Parameters<App['errorHandler']>[2];
+
+const LARGEST_BODY_BYTES = 300 * 1_048_576;
+
+export async function startS3(options: S3Options = {}): Promise<S3Server> {
+  const { app, store } = createFauxqs();
+  if (options.dir !== undefined) keepObjects(store, options.dir);
+  const versions = new VersionBook(store);
+  const faults = s3FaultBook();
+  const requests = new S3Counter();
+  const permissions = new PermissionBook();
+  acceptLargeBodies(app);
+  const lost = new WeakSet();
+  const ignoring = new WeakSet();
+  const settings = new Map<string, BucketSetting>();
+  // After the body was read, so that a call that hangs or fails is one that was sent whole.
+  app.addHook('preHandler', async (request, reply) => {
+    const call = callOf(request.method, request.url);
+    requests.add(call);
+    const closed = closing(reply);
+    for (const { fault, wait } of faults.take(call)) {
+      if (fault.kind === 'error') return refuse(request, reply, call, fault);
+      if (fault.kind === 'lostResponse') lost.add(request);
+      else if (fault.kind === 'ignoreConditions') ignoring.add(request);
+      else await wait(closed, fault.kind === 'latency' ? fault.ms : undefined);
+      if (closed.aborted) return reply.hijack();
+    }
+    return undefined;
+  });
+  app.addHook('preHandler', (request, reply, done) => {
+    const call = callOf(request.method, request.url);
+    const etag = (): string | undefined => etagOf(store, call);
+    const refusal = !isAllowed(permissions, request.headers, call, () => etag() !== undefined)
+      ? S3_ERRORS.accessDenied
+      : isWrite(call)
+        ? ((ignoring.has(request) ? undefined : refusalOf(request.headers, etag())) ??
+          digestRefusal(request.headers, request.body))
+        : undefined;
+    if (refusal) void refuse(request, reply, call, refusal);
+    else done();
+  });
+  app.addHook('preHandler', (request, reply, done) => {
+    const call = callOf(request.method, request.url);
+    const xml = (status: number, body: string): void =>
+      void reply.status(status).header('content-type', 'application/xml').send(body);
+    const listed = versions.answer(call, request.url ?? '');
+    if (listed) return xml(listed.status, listed.xml ?? '');
+    if (call.kind !== 'setting' || !store.hasBucket(call.bucket)) return done();
+    const { status, body } = settingAnswer(call.key as Subresource, settings.get(call.bucket));
+    return xml(status, body);
+  });
+  app.addHook('onSend', (request, _reply, _payload, done) => {
+    if (lost.has(request)) request.raw.socket.destroy();
+    done();
+  });
+  await app.listen({ port: options.port ?? 0, host: options.host ?? '127.0.0.1' });
+  return serverOf(app, store, { versions, settings }, { faults, requests, permissions });
+}
+
+function serverOf(
+  app: App,
+  store: ObjectStore,
+  { versions, settings }: { versions: VersionBook; settings: Map<string, BucketSetting> },
+  parts: Pick<S3Server, 'faults' | 'requests' | 'permissions'>,
+): S3Server {
+  const address = app.server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  let stopping: Promise<void> | undefined;
+  return {
+    endpoint: `http://127.0.0.1:${port}`,
+    createBucket(name) {
+      if (!store.hasBucket(name)) store.createBucket(name);
+    },
+    setBucket: (name, setting) => void settings.set(name, setting),
+    stop: () => (stopping ??= app.close().then(() => undefined)),
+    keepVersions: (bucket) => versions.enable(bucket),
+    ...parts,
+  };
+}
+
+/** fauxqs' own parser stops at 11 MiB. */
+function acceptLargeBodies(app: App): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: LARGEST_BODY_BYTES }, (_request, body, done) =>
+    done(null, body),
+  );
+}
+
+/** Aborted when the connection ends before the answer. */
+function closing(reply: Reply): AbortSignal {
+  const controller = new AbortController();
+  if (reply.raw.destroyed) controller.abort();
+  else reply.raw.once('close', () => controller.abort());
+  return controller.signal;
+}
+
+const isWrite = (call: S3Call): boolean =>
+  (['PUT', 'DELETE'].includes(call.method) && call.kind === 'object') ||
+  (call.method === 'POST' && call.kind === 'upload');
+
+function etagOf(store: ObjectStore, call: S3Call): string | undefined {
+  if (!store.hasBucket(call.bucket)) return undefined;
+  try {
+    return store.headObject(call.bucket, call.key).etag;
+  } catch {
+    return undefined;
+  }
+}
+
+function refuse(request: Request, reply: Reply, call: S3Call, fault: Extract<S3Fault, { kind: 'error' }>): Reply {
+  reply.status(fault.status);
+  if (request.method === 'HEAD') return reply.send();
+  return reply
+    .header('content-type', 'application/xml')
+    .send(
+      `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${fault.code}</Code><Message>${fault.message ?? fault.code}</Message>` +
+        `<Resource>/${encodeURI(`${call.bucket}/${call.key}`)}</Resource></Error>`,
+    );
+}

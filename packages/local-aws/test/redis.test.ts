@@ -1,0 +1,175 @@
+// The redis-server child: ready, kept or not, and gone whatever happens to the process that owns it.
+import { Redis } from 'ioredis';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { type RedisServer, startRedis } from '../src/redis/redis.ts';
+import { startLocalAws } from '../src/local-aws.ts';
+import { eventually } from '../../../test/support/eventually.ts';
+
+const OWNER = fileURLToPath(new URL('owner.ts', import.meta.url));
+
+const isAlive = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+async function ask<T>(redis: RedisServer | string, question: (client: Redis) => Promise<T>): Promise<T> {
+  const client = new Redis(typeof redis === 'string' ? redis : redis.url);
+  try {
+    return await question(client);
+  } finally {
+    client.disconnect();
+  }
+}
+
+/** Starts the owner and resolves with what it printed once its services are up. */
+async function startOwner(...args: string[]): Promise<{ owner: ChildProcess; pid: number; url: string }> {
+  const owner = spawn(process.execPath, [OWNER, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [line] = (await once(owner.stdout, 'data')) as [Buffer];
+  return { owner, ...(JSON.parse(line.toString()) as { pid: number; url: string }) };
+}
+
+test('Redis is ready when start returns, without persistence and with noeviction', async () => {
+  const redis = await startRedis();
+  try {
+    const [ping, append, save, policy] = await ask(redis, (client) =>
+      Promise.all([
+        client.ping(),
+        client.config('GET', 'appendonly'),
+        client.config('GET', 'save'),
+        client.config('GET', 'maxmemory-policy'),
+      ]),
+    );
+    expect([ping, append, save, policy]).toEqual([
+      'PONG',
+      ['appendonly', 'no'],
+      ['save', ''],
+      ['maxmemory-policy', 'noeviction'],
+    ]);
+  } finally {
+    await redis.stop();
+  }
+});
+
+test('Redis listens on 127.0.0.1 only', async () => {
+  const redis = await startRedis();
+  try {
+    expect(await ask(redis, (client) => client.config('GET', 'bind'))).toEqual(['bind', '127.0.0.1']);
+  } finally {
+    await redis.stop();
+  }
+});
+
+test('Another eviction policy can be asked for', async () => {
+  const redis = await startRedis({ maxmemoryPolicy: 'allkeys-lru' });
+  try {
+    expect(await ask(redis, (client) => client.info('memory'))).toContain('maxmemory_policy:allkeys-lru');
+  } finally {
+    await redis.stop();
+  }
+});
+
+test('After stop, which may come twice, neither the process nor its folder is left', async () => {
+  const redis = await startRedis();
+  const [, dir] = (await ask(redis, (client) => client.config('GET', 'dir'))) as [string, string];
+  await Promise.all([redis.stop(), redis.stop()]);
+  await redis.stop();
+  expect(isAlive(redis.pid)).toBe(false);
+  expect(dir).toContain('sealdex-redis-');
+  expect(existsSync(dir)).toBe(false);
+});
+
+test('Stopping works when Redis has died by itself', async () => {
+  const redis = await startRedis();
+  process.kill(redis.pid, 'SIGKILL');
+  await eventually(() => !isAlive(redis.pid));
+  await redis.stop();
+  expect(isAlive(redis.pid)).toBe(false);
+});
+
+test('What was written survives a restart and a killed Redis when a folder is given', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'sealdex-test-'));
+  try {
+    const first = await startRedis({ dir });
+    await ask(first, (client) => client.set('a', '1'));
+    await first.stop();
+    const second = await startRedis({ dir });
+    expect(await ask(second, (client) => client.get('a'))).toBe('1');
+    await ask(second, (client) => client.set('b', '2'));
+    process.kill(second.pid, 'SIGKILL');
+    await second.stop();
+    const third = await startRedis({ dir });
+    expect(await ask(third, (client) => client.mget('a', 'b'))).toEqual(['1', '2']);
+    await third.stop();
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+});
+
+test('Many start at once, each on a port of its own', async () => {
+  const servers = await Promise.all(Array.from({ length: 8 }, () => startRedis()));
+  try {
+    expect(new Set(servers.map((redis) => redis.port)).size).toBe(8);
+    const pids = await Promise.all(
+      servers.map((redis) => ask(redis, async (client) => /process_id:(\d+)/.exec(await client.info('server'))?.[1])),
+    );
+    expect(pids.map(Number)).toEqual(servers.map((redis) => redis.pid));
+  } finally {
+    await Promise.all(servers.map((redis) => redis.stop()));
+  }
+});
+
+test('A taken port is refused in one sentence, and nothing is left', async () => {
+  const taken = createServer().listen(0, '127.0.0.1');
+  await once(taken, 'listening');
+  const { port } = taken.address() as { port: number };
+  try {
+    await expect(startRedis({ port })).rejects.toThrow(/^redis-server did not start: .*\S/);
+  } finally {
+    taken.close();
+  }
+});
+
+test('A start can be given up', async () => {
+  await expect(startRedis({ signal: AbortSignal.abort(new Error('given up')) })).rejects.toThrow('given up');
+  const controller = new AbortController();
+  const starting = startLocalAws({ signal: controller.signal });
+  controller.abort(new Error('changed my mind'));
+  await expect(starting).rejects.toThrow('changed my mind');
+});
+
+test('Redis and its temporary folder are gone soon after the process that started it was killed', async () => {
+  const { owner, pid, url } = await startOwner('redis');
+  const [, dir] = (await ask(url, (client) => client.config('GET', 'dir'))) as [string, string];
+  expect(await readdir(dir)).toEqual([]);
+  owner.kill('SIGKILL');
+  await eventually(() => !isAlive(pid));
+  await eventually(() => !existsSync(dir));
+});
+
+test('A folder belongs to one process at a time, and to the next when that one was killed', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'sealdex-test-'));
+  try {
+    const { owner, pid, url } = await startOwner('services', dir);
+    await ask(url, (client) => client.set('kept', 'yes'));
+    await expect(startLocalAws({ dir })).rejects.toThrow(/^Another process keeps its services in .*: stop that one/);
+    owner.kill('SIGKILL');
+    await eventually(() => !isAlive(pid));
+    const services = await startLocalAws({ dir });
+    expect(await ask(services.redis, (client) => client.get('kept'))).toBe('yes');
+    await services.stop();
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+});

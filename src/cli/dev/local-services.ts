@@ -1,0 +1,59 @@
+// The local services as a sealdex installation: a bucket, a platform key, an audit log, and the settings that point there.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { KmsServer, LocalAws, LocalAwsOptions, S3Server } from '@sealdex/local-aws';
+import type { Settings } from '../../runtime/config.ts';
+
+export interface Services extends LocalAws {
+  readonly settings: Settings;
+}
+
+export const LOCAL_BUCKET = 'sealdex-local';
+const PLATFORM_KEY = 'platform key';
+
+/** @throws Error as startLocalAws(); `ERR_MODULE_NOT_FOUND` if @sealdex/local-aws is not installed */
+export async function startServices(options: LocalAwsOptions = {}): Promise<Services> {
+  const { startLocalAws } = await import('@sealdex/local-aws');
+  const local = await startLocalAws(options);
+  try {
+    const audit = await auditFolder(options.dir);
+    local.s3.createBucket(LOCAL_BUCKET);
+    let stopping: Promise<void> | undefined;
+    return {
+      ...local,
+      settings: Object.freeze({
+        REDIS_URL: local.redis.url,
+        SEALDEX_AUDIT_LOG: join(audit.path, 'audit.jsonl'),
+        ...awsSettings(local.s3, local.kms, LOCAL_BUCKET, platformKeyOf(local.kms)),
+      }),
+      stop: () => (stopping ??= local.stop().finally(audit.remove)),
+    };
+  } catch (error) {
+    await local.stop();
+    throw error;
+  }
+}
+
+/** Not standard output, where commands print their results. */
+async function auditFolder(dir: string | undefined): Promise<{ path: string; remove: () => Promise<void> }> {
+  if (dir !== undefined) return { path: resolve(dir), remove: async () => {} };
+  const path = await mkdtemp(join(tmpdir(), 'sealdex-audit-'));
+  return { path, remove: () => rm(path, { recursive: true, force: true }) };
+}
+
+/** The settings that point the SDK's clients to these servers. */
+export const awsSettings = (s3: S3Server, kms: KmsServer, bucket: string, platformKeyArn: string): Settings => ({
+  SEALDEX_BUCKET: bucket,
+  SEALDEX_PLATFORM_KEY_ARN: platformKeyArn,
+  SEALDEX_S3_FORCE_PATH_STYLE: 'true',
+  AWS_REGION: kms.region,
+  AWS_ENDPOINT_URL_S3: s3.endpoint,
+  AWS_ENDPOINT_URL_KMS: kms.endpoint,
+  AWS_ENDPOINT_URL_STS: kms.endpoint,
+  AWS_ACCESS_KEY_ID: 'local',
+  AWS_SECRET_ACCESS_KEY: 'local',
+});
+
+const platformKeyOf = (kms: KmsServer): string =>
+  kms.keys().find((key) => key.description === PLATFORM_KEY)?.arn ?? kms.createKey({ description: PLATFORM_KEY });
