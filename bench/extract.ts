@@ -5,9 +5,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../src/runtime/clock.ts';
-import { extract } from '../src/extract/extract.ts';
+import { extract } from '@sealdex/extract';
 import { createExtractPool } from '../src/extract/pool.ts';
-import { makePdf } from '../test/extract/make-pdf.ts';
+import { makePdf } from '../packages/extract/test/make-pdf.ts';
 
 const MIB = 1_048_576;
 const LIMITS = { partChars: 16_384, metadataBytes: MIB, documentBytes: 32 * MIB };

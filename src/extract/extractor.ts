@@ -7,6 +7,7 @@ import { dirname, extname, join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { framePieces, FrameReader, type Frame, type FrameBounds } from './framing.ts';
+import { readersFolder } from './readers.ts';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 
@@ -112,15 +113,24 @@ function commandLine(entry: string, heapBytes: number): string[] {
   return existsSync(SHELL) ? [SHELL, '-c', 'ulimit -c 0; exec "$@"', 'sh', ...node] : node;
 }
 
-/** Our code, the packages, and the file that says that ours are modules. Not what lies beside them. */
+/** Our code, the readers, the packages of both, and the files that say that these are modules. Not what lies beside them. */
 function readable(entry: string): string[] {
-  const paths = new Set([dirname(entry), dirname(HERE)]);
-  for (let folder = dirname(HERE); folder !== dirname(folder); folder = dirname(folder)) {
+  const code = dirname(HERE);
+  const readers = readersFolder();
+  const paths = new Set([dirname(entry), code, ...packagesOf(code)]);
+  if (readers !== undefined) for (const path of [readers, ...packagesOf(readers)]) paths.add(path);
+  return [...paths].map((path) => `--allow-fs-read=${path}`);
+}
+
+/** Where Node looks for what code in `from` imports. */
+function packagesOf(from: string): string[] {
+  const paths: string[] = [];
+  for (let folder = from; folder !== dirname(folder); folder = dirname(folder)) {
     for (const path of [join(folder, 'node_modules'), join(folder, 'package.json')]) {
-      if (existsSync(path)) paths.add(path).add(realpathSync(path));
+      if (existsSync(path)) paths.push(path, realpathSync(path));
     }
   }
-  return [...paths].map((path) => `--allow-fs-read=${path}`);
+  return paths;
 }
 
 /** Files may take their time: a worker's own jobs, and all else on the machine, go first. */

@@ -3,8 +3,7 @@
 import { type DocumentLimits, type Metadata, type Section } from '../documents/shapes.ts';
 import { writeRecord } from '../documents/record.ts';
 import { SealdexError } from '../runtime/errors.ts';
-import { extract } from './extract.ts';
-import type { Extracted, FileInput } from './extracted.ts';
+import type { Extracted, FileInput } from '@sealdex/extract';
 import { unreadable } from './reasons.ts';
 import type { FilePlace } from './protocol.ts';
 
@@ -16,6 +15,7 @@ export interface FileRecord {
 
 /** @throws SealdexError `FILE_...` */
 export async function fileRecord(file: FileInput, place: FilePlace, limits: DocumentLimits): Promise<FileRecord> {
+  const { extract } = await import('@sealdex/extract');
   return recordOf(file, await extract(file, limits), place, limits);
 }
 

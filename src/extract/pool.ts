@@ -4,7 +4,7 @@ import type { Clock } from '../runtime/clock.ts';
 import type { DocumentLimits } from '../documents/shapes.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { CHILD_ENTRY, type Ended, Extractor } from './extractor.ts';
-import type { FileInput } from './extracted.ts';
+import type { FileInput } from '@sealdex/extract';
 import type { FileRecord } from './file-record.ts';
 import type { Frame } from './framing.ts';
 import { Guard, memoryOf } from './child-watchdog.ts';

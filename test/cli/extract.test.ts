@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FILE_REASONS, unsupported } from '../../src/extract/reasons.ts';
-import { makePdf } from '../extract/make-pdf.ts';
+import { makePdf } from '../../packages/extract/test/make-pdf.ts';
 import { jsonOf, run, said, temporaryFolder, type Ended, type Folder } from './run.ts';
 import { openScene } from './fixture.ts';
 

@@ -1,6 +1,6 @@
 // docs/uploads.md against the code: why a file is not read, and which types are.
 import { expect, test } from 'vitest';
-import { FORMATS } from '../../src/extract/formats.ts';
+import { FORMATS } from '@sealdex/extract';
 import { FILE_REASONS } from '../../src/extract/reasons.ts';
 import { fileOf } from './pages.ts';
 

@@ -1,6 +1,6 @@
 // PDFs that go in circles, or on without end, read as a worker has them read: by a real child process, within its limits.
 import { afterAll, describe, expect, test } from 'vitest';
-import { pdfOf } from './make-pdf.ts';
+import { pdfOf } from '../../packages/extract/test/make-pdf.ts';
 import { childPool, outcomeOf, says } from './outcomes.ts';
 
 const LONG_MS = 120_000;

@@ -2,11 +2,11 @@
 // of the closed list and its sentence, or with its text, and the next file is read as if nothing had been.
 import { afterAll, describe, expect, test } from 'vitest';
 import type { FileReasonName } from '../../src/extract/reasons.ts';
-import { compoundFile } from './compound-file.ts';
-import { makeEpub } from './make-epub.ts';
-import { makeDocx, makeOdt, makePptx, wordNotes, wordParagraph } from './make-office.ts';
-import { makePdf } from './make-pdf.ts';
-import { makeZip } from './make-zip.ts';
+import { compoundFile } from '../../packages/extract/test/compound-file.ts';
+import { makeEpub } from '../../packages/extract/test/make-epub.ts';
+import { makeDocx, makeOdt, makePptx, wordNotes, wordParagraph } from '../../packages/extract/test/make-office.ts';
+import { makePdf } from '../../packages/extract/test/make-pdf.ts';
+import { makeZip } from '../../packages/extract/test/make-zip.ts';
 import { childPool, outcomeOf, says } from './outcomes.ts';
 import { PLACE } from './fixture.ts';
 

@@ -27,7 +27,7 @@ export async function startServices(options: LocalAwsOptions = {}): Promise<Serv
         SEALDEX_AUDIT_LOG: join(audit.path, 'audit.jsonl'),
         ...awsSettings(local.s3, local.kms, LOCAL_BUCKET, platformKeyOf(local.kms)),
       }),
-      stop: () => (stopping ??= local.stop().finally(audit.remove)),
+      stop: () => (stopping ??= local.stop().finally(() => audit.remove())),
     };
   } catch (error) {
     await local.stop();

@@ -1,0 +1,124 @@
+// A zip archive as its table of contents has it, looked at before anything unpacks it. Unpacks one entry at a time, and never
+// more of it than it was asked for. Knows nothing of what is in the entries; archives in archives stay closed.
+import { crc32, inflateRawSync } from 'node:zlib';
+import { unreadable } from '../../../src/extract/reasons.ts';
+
+export const MAX_ENTRIES = 10_000;
+const MAX_UNPACKED_BYTES = 256 * 1024 * 1024;
+/** Text packs 10:1, a sheet of zeros 1000:1; what unpacks to less than the floor may be as dense as it likes. */
+const MAX_RATIO = 200;
+const RATIO_FLOOR_BYTES = 32 * 1024 * 1024;
+
+const END_BYTES = 22;
+const MAX_COMMENT_BYTES = 65_535;
+const CENTRAL_BYTES = 46;
+const LOCAL_BYTES = 30;
+const END = Buffer.from('PK\u0005\u0006', 'latin1');
+const CENTRAL = 0x02014b50;
+const LOCAL = 0x04034b50;
+
+const IS_ENCRYPTED = 1;
+const STORED = 0;
+const DEFLATED = 8;
+
+interface Entry {
+  readonly isDeflated: boolean;
+  readonly checksum: number;
+  readonly packedBytes: number;
+  readonly offset: number;
+}
+
+export interface Archive {
+  /** What all entries together may unpack to: sizes that an archive claims may be lies. */
+  readonly maxUnpackedBytes: number;
+  readonly names: ReadonlySet<string>;
+  /** The entry of that name; undefined without one. @throws SealdexError `damaged`, `unpacks-too-large` beyond `maxBytes` */
+  read(name: string, maxBytes: number): Buffer | undefined;
+  /**
+   * The entries whose names are asked for, one after the other, together no larger than all may be.
+   * @throws SealdexError `damaged`, `unpacks-too-large`
+   */
+  each(isRead: (name: string) => boolean): Iterable<{ readonly name: string; readonly content: Buffer }>;
+}
+
+/** @throws SealdexError `damaged`, `archive-encrypted`, `too-many-parts`, `unpacks-too-large` */
+export function openArchive(bytes: Buffer): Archive {
+  const entries = entriesOf(bytes);
+  return {
+    maxUnpackedBytes: maxUnpackedBytes(bytes),
+    names: new Set(entries.keys()),
+    read: (name, maxBytes) => {
+      const entry = entries.get(name);
+      return entry && unpack(bytes, entry, maxBytes);
+    },
+    *each(isRead) {
+      let left = maxUnpackedBytes(bytes);
+      for (const [name, entry] of entries) {
+        if (!isRead(name)) continue;
+        const content = unpack(bytes, entry, left);
+        left -= content.length;
+        yield { name, content };
+      }
+    },
+  };
+}
+
+const maxUnpackedBytes = (bytes: Buffer): number =>
+  Math.min(MAX_UNPACKED_BYTES, Math.max(RATIO_FLOOR_BYTES, MAX_RATIO * bytes.length));
+
+function entriesOf(bytes: Buffer): Map<string, Entry> {
+  const { count, start, end } = directoryOf(bytes);
+  const entries = new Map<string, Entry>();
+  let unpackedBytes = 0;
+  let at = start;
+  for (let seen = 0; seen < count; seen += 1) {
+    if (at + CENTRAL_BYTES > end || bytes.readUInt32LE(at) !== CENTRAL) throw unreadable('damaged');
+    if ((bytes.readUInt16LE(at + 8) & IS_ENCRYPTED) !== 0) throw unreadable('archive-encrypted');
+    const nameAt = at + CENTRAL_BYTES;
+    const next = nameAt + bytes.readUInt16LE(at + 28) + bytes.readUInt16LE(at + 30) + bytes.readUInt16LE(at + 32);
+    const method = bytes.readUInt16LE(at + 10);
+    if (next > end || (method !== STORED && method !== DEFLATED)) throw unreadable('damaged');
+    const checksum = bytes.readUInt32LE(at + 16);
+    const packedBytes = bytes.readUInt32LE(at + 20);
+    const offset = bytes.readUInt32LE(at + 42);
+    if (offset + LOCAL_BYTES + packedBytes > start) throw unreadable('damaged');
+    unpackedBytes += bytes.readUInt32LE(at + 24);
+    const name = bytes.toString('utf8', nameAt, nameAt + bytes.readUInt16LE(at + 28));
+    if (!entries.has(name)) entries.set(name, { isDeflated: method === DEFLATED, checksum, packedBytes, offset });
+    at = next;
+  }
+  if (unpackedBytes > maxUnpackedBytes(bytes)) throw unreadable('unpacks-too-large');
+  return entries;
+}
+
+/** Where the table of contents is. Files of these sizes have no need of the 64-bit form, whose numbers are out of range here. */
+function directoryOf(bytes: Buffer): { count: number; start: number; end: number } {
+  const tail = Math.max(0, bytes.length - END_BYTES - MAX_COMMENT_BYTES);
+  const found = bytes.subarray(tail).lastIndexOf(END);
+  const end = tail + found;
+  if (found === -1 || end + END_BYTES > bytes.length) throw unreadable('damaged');
+  const count = bytes.readUInt16LE(end + 10);
+  const start = bytes.readUInt32LE(end + 16);
+  if (count === 0 || start + bytes.readUInt32LE(end + 12) > end) throw unreadable('damaged');
+  if (count > MAX_ENTRIES) throw unreadable('too-many-parts');
+  return { count, start, end };
+}
+
+function unpack(bytes: Buffer, { isDeflated, checksum, packedBytes, offset }: Entry, maxBytes: number): Buffer {
+  if (bytes.readUInt32LE(offset) !== LOCAL) throw unreadable('damaged');
+  const from = offset + LOCAL_BYTES + bytes.readUInt16LE(offset + 26) + bytes.readUInt16LE(offset + 28);
+  const packed = bytes.subarray(from, from + packedBytes);
+  const unpacked = isDeflated ? inflate(packed, maxBytes) : packed;
+  if (unpacked.length > maxBytes) throw unreadable('unpacks-too-large');
+  if (crc32(unpacked) !== checksum) throw unreadable('damaged');
+  return unpacked;
+}
+
+function inflate(packed: Buffer, maxBytes: number): Buffer {
+  try {
+    // zlib takes no bound of nothing.
+    return inflateRawSync(packed, { maxOutputLength: Math.max(1, maxBytes) });
+  } catch (error) {
+    throw unreadable(error instanceof RangeError ? 'unpacks-too-large' : 'damaged');
+  }
+}

@@ -1,0 +1,73 @@
+// PDF: a section a page, in the order that the page draws its text. pdf.js does it in this very thread, and without pictures, fonts of
+// the system, scripts or anything fetched.
+import { isoOf } from '../office-metadata.ts';
+import type { Section } from '../../../../src/documents/shapes.ts';
+import type { Extracted, FileInput } from '../extracted.ts';
+import { MIME } from '../mime.ts';
+import { openPdf, type PdfDocument } from '../pdfjs.ts';
+import { unreadable } from '../../../../src/extract/reasons.ts';
+
+const MAX_PAGES = 10_000;
+/** Far more than a document may hold; a page that draws itself again and again passes it soon. */
+const MAX_CHARACTERS = 64 * 1024 * 1024;
+/** Readers look for the end of the file in its last kilobyte; some files have a signature behind it. */
+const END_WITHIN = 4096;
+
+/** @throws SealdexError `pdf-encrypted`, `damaged`, `too-many-parts`, `text-too-large` */
+export async function readPdf({ bytes }: FileInput): Promise<Extracted> {
+  // What is cut off can still be read in part, and nobody would know.
+  if (!bytes.subarray(-END_WITHIN).includes('%%EOF')) throw unreadable('damaged');
+  const pdf = await openPdf(bytes);
+  try {
+    if (pdf.numPages > MAX_PAGES) throw unreadable('too-many-parts');
+    const about = await aboutOf(pdf);
+    return { contentType: MIME.pdf, ...about, sections: await pagesOf(pdf) };
+  } finally {
+    await pdf.destroy();
+  }
+}
+
+async function pagesOf(pdf: PdfDocument): Promise<Section[]> {
+  const sections: Section[] = [];
+  let characters = 0;
+  for (let number = 1; number <= pdf.numPages; number += 1) {
+    const text = await pdf.textOf(number, MAX_CHARACTERS - characters);
+    characters += text.length;
+    if (text.trim() !== '') sections.push({ title: `Page ${number}`, text: text.trim() });
+  }
+  return sections;
+}
+
+async function aboutOf(pdf: PdfDocument): Promise<Pick<Extracted, 'title' | 'metadata'>> {
+  const { info, xmp } = await pdf.facts();
+  const word = (name: string, other: string): string | undefined => textOf(info[name]) ?? textOf(xmp(other));
+  const title = word('Title', 'dc:title');
+  const metadata = {
+    author: word('Author', 'dc:creator'),
+    subject: word('Subject', 'dc:description'),
+    keywords: word('Keywords', 'pdf:keywords'),
+    lang: textOf(info['Language']),
+    created: dateOf(info['CreationDate']) ?? isoOf(textOf(xmp('xmp:createdate'))),
+    modified: dateOf(info['ModDate']) ?? isoOf(textOf(xmp('xmp:modifydate'))),
+    pages: pdf.numPages,
+  };
+  const known = Object.entries(metadata).filter(([, value]) => value !== undefined);
+  return { ...(title !== undefined && { title }), metadata: Object.fromEntries(known) };
+}
+
+const textOf = (value: unknown): string | undefined =>
+  typeof value === 'string' && value.trim() !== '' ? value.trim() : undefined;
+
+const DATE = /^(?:D:)?(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:Z|([+-])(\d\d)'?(\d\d)?)?/;
+
+/** `D:20260301120000+02'00'`; without a zone it is taken as UTC. */
+function dateOf(value: unknown): string | undefined {
+  const found = DATE.exec(textOf(value) ?? '');
+  if (!found) return undefined;
+  const [year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0] = found
+    .slice(1, 7)
+    .map((digits) => (digits === undefined ? undefined : Number(digits)));
+  const offsetMs = (Number(found[8] ?? 0) * 60 + Number(found[9] ?? 0)) * 60_000;
+  const at = Date.UTC(year, month - 1, day, hour, minute, second) - (found[7] === '-' ? -offsetMs : offsetMs);
+  return isoOf(new Date(at));
+}

@@ -1,0 +1,17 @@
+// Plain text: one section, as it is.
+import { charsetOf, decodeText } from '../encoding.ts';
+import type { Extracted, FileInput } from '../extracted.ts';
+import { MIME } from '../mime.ts';
+import { unreadable } from '../../../../src/extract/reasons.ts';
+
+/** @throws SealdexError `encoding` */
+export async function readText(file: FileInput): Promise<Extracted> {
+  return { contentType: MIME.text, metadata: {}, sections: [{ text: wholeTextOf(file) }] };
+}
+
+/** @throws SealdexError `encoding` */
+export function wholeTextOf({ bytes, contentType }: FileInput): string {
+  const text = decodeText(bytes, charsetOf(contentType));
+  if (text === undefined) throw unreadable('encoding');
+  return text;
+}

@@ -1,0 +1,150 @@
+// The last word on what a reader found: no control characters, no blank sections, and bounds on titles, metadata, depth, number
+// and bytes. The same for all formats.
+import {
+  DEEPEST_SECTION,
+  FOUND_METADATA_BYTES,
+  MAX_FIELDS,
+  MAX_ITEMS,
+  MAX_SECTIONS,
+  TITLE_CHARS,
+  VALUE_CHARS,
+} from './bounds.ts';
+import type { Metadata, Section } from '../../../src/documents/shapes.ts';
+import type { Extracted } from './extracted.ts';
+import { unreadable } from '../../../src/extract/reasons.ts';
+
+export interface TextLimits {
+  /** All text of one document, UTF-8 bytes. */
+  readonly documentBytes: number;
+}
+
+/** @throws SealdexError `no-text`, `text-too-large`, `too-many-parts` */
+export function tidy(found: Extracted, limits: TextLimits): Extracted {
+  const sections = tidySections(found.sections, limits);
+  if (sections.length === 0) throw unreadable('no-text');
+  const title = cutText(lineOf(found.title ?? ''), TITLE_CHARS);
+  return {
+    contentType: found.contentType,
+    ...(title !== '' && { title }),
+    metadata: tidyMetadata(found.metadata),
+    sections,
+  };
+}
+
+interface Open {
+  readonly from: readonly Section[];
+  next: number;
+  readonly into: Section[];
+}
+
+/** Copies without recursion, for a reader's sections may be as deep as the file says; those too deep go up. */
+function tidySections(sections: readonly Section[], limits: TextLimits): Section[] {
+  const budget = { sections: MAX_SECTIONS, bytes: limits.documentBytes };
+  const top: Section[] = [];
+  const open: Open[] = [{ from: sections, next: 0, into: top }];
+  const parents: { section: { sections?: readonly Section[] }; children: Section[] }[] = [];
+  for (let frame = open.at(-1); frame; frame = open.at(-1)) {
+    const section = frame.from[frame.next];
+    frame.next += 1;
+    if (section === undefined) {
+      open.pop();
+      continue;
+    }
+    const copy = tidySection(section, budget);
+    const inner = section.sections ?? [];
+    if (copy) frame.into.push(copy);
+    if (inner.length === 0) continue;
+    const isDeep = open.length >= DEEPEST_SECTION;
+    const children: Section[] = [];
+    if (copy && !isDeep) parents.push({ section: copy, children });
+    open.push({ from: inner, next: 0, into: copy && !isDeep ? children : frame.into });
+  }
+  for (const { section, children } of parents) if (children.length > 0) section.sections = children;
+  return top;
+}
+
+type OwnSection = Omit<Section, 'sections'> & { sections?: readonly Section[] };
+
+/** One section without those inside of it; undefined when nothing is in it. */
+function tidySection(section: Section, budget: { sections: number; bytes: number }): OwnSection | undefined {
+  const whole = lineOf(section.title ?? '');
+  const title = cutText(whole, TITLE_CHARS);
+  const own = textOf(section.text ?? '');
+  const text = title === whole ? own : `${whole}\n\n${own}`.trimEnd();
+  if (title === '' && text === '') return undefined;
+  budget.sections -= 1;
+  budget.bytes -= Buffer.byteLength(title) + Buffer.byteLength(text);
+  if (budget.sections < 0) throw unreadable('too-many-parts');
+  if (budget.bytes < 0) throw unreadable('text-too-large');
+  const metadata = tidyMetadata(section.metadata ?? {});
+  return {
+    ...(title !== '' && { title }),
+    text,
+    ...(Object.keys(metadata).length > 0 && { metadata }),
+  };
+}
+
+// oxlint-disable-next-line no-control-regex
+const CONTROL = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]/;
+// oxlint-disable-next-line no-control-regex
+const CONTROLS = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]+/g;
+
+/** Text with plain line ends, without control characters and lone surrogates; empty when blank. */
+export function textOf(text: string): string {
+  const lines = text.includes('\r') ? text.replace(/\r\n?/g, '\n') : text;
+  const clean = CONTROL.test(lines) ? lines.replace(/\f/g, '\n').replace(CONTROLS, '') : lines;
+  const whole = clean.toWellFormed();
+  return whole.trim() === '' ? '' : whole;
+}
+
+/** A text as one line. */
+export const lineOf = (text: string): string => textOf(text).replace(/\s+/g, ' ').trim();
+
+/** The first `units` of a text, without half of a character at the end. */
+export function cutText(text: string, units: number): string {
+  if (text.length <= units) return text;
+  const cut = text.slice(0, units);
+  return cut.isWellFormed() ? cut : cut.slice(0, -1);
+}
+
+/** Fields that are blank, of an odd kind or beyond the bounds are dropped; long values are cut. */
+function tidyMetadata(metadata: Metadata): Metadata {
+  const kept: Record<string, unknown> = {};
+  let bytes = 0;
+  for (const [key, value] of Object.entries(metadata).slice(0, MAX_FIELDS)) {
+    const name = cutText(lineOf(key), 100);
+    const tidied = tidyValue(value);
+    if (name === '' || name === '__proto__' || tidied === undefined) continue;
+    bytes += Buffer.byteLength(JSON.stringify([name, tidied]));
+    if (bytes > FOUND_METADATA_BYTES) break;
+    kept[name] = tidied;
+  }
+  return kept;
+}
+
+function tidyValue(value: unknown): unknown {
+  if (typeof value === 'boolean') return value;
+  if (typeof value === 'number') return Number.isFinite(value) ? value : undefined;
+  if (typeof value === 'string') {
+    const text = cutText(textOf(value).trim(), VALUE_CHARS);
+    return text === '' ? undefined : text;
+  }
+  if (Array.isArray(value)) {
+    const items = value
+      .slice(0, MAX_ITEMS)
+      .map(tidyItem)
+      .filter((item) => item !== undefined);
+    return items.length === 0 ? undefined : items;
+  }
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? undefined : value.toISOString();
+  return isCounts(value) ? value : undefined;
+}
+
+const tidyItem = (value: unknown): unknown => (Array.isArray(value) ? undefined : tidyValue(value));
+
+/** Words of ours to numbers. */
+const isCounts = (value: unknown): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  Object.getPrototypeOf(value) === Object.prototype &&
+  Object.values(value).every((count) => typeof count === 'number');

@@ -1,0 +1,113 @@
+// From a file to its sections within the bounds of a document, whatever a reader found.
+import { describe, expect, test } from 'vitest';
+import type { Section } from '../../../src/documents/shapes.ts';
+import { extract } from '../src/extract.ts';
+import { tidy } from '../src/normalize.ts';
+import { faultOf } from '../../../test/extract/faults.ts';
+
+const limits = { documentBytes: 1000 };
+const found = (sections: Section[], metadata = {}, title?: string) =>
+  tidy({ contentType: 'text/plain', metadata, sections, ...(title !== undefined && { title }) }, limits);
+
+describe('a file', () => {
+  test('A text is one section.', async () => {
+    expect(await extract({ bytes: Buffer.from('One.\r\nTwo.'), filename: 'a.txt' }, limits)).toEqual({
+      contentType: 'text/plain',
+      metadata: {},
+      sections: [{ text: 'One.\nTwo.' }],
+    });
+  });
+
+  test('A blank file has no text.', async () => {
+    const file = { bytes: Buffer.from(' \n\t\n'), filename: 'a.txt' };
+    expect(await faultOf(extract(file, limits))).toBe('FILE_NO_TEXT no-text');
+  });
+
+  test('A type that is not read is named.', async () => {
+    const bytes = Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex');
+    expect(await faultOf(extract({ bytes, filename: 'a.txt' }, limits))).toBe('FILE_UNSUPPORTED image/png');
+  });
+
+  test('More text than a document may have is refused.', async () => {
+    const file = { bytes: Buffer.from('x'.repeat(1001)), filename: 'a.txt' };
+    expect(await faultOf(extract(file, limits))).toBe('FILE_TOO_LARGE text-too-large');
+  });
+});
+
+describe('what a reader found', () => {
+  test('Control characters, lone surrogates and foreign line ends are gone.', () => {
+    const { title, sections, metadata } = found(
+      [{ title: 'A\0 \n B', text: 'a\rb\r\nc\0\u001b[1m\ud800\ttab' }],
+      { author: 'Ann\0\u0007', odd: '\ud83d' },
+      'T\u0001itle',
+    );
+    expect(title).toBe('Title');
+    expect(sections).toEqual([{ title: 'A B', text: 'a\nb\nc[1m\ufffd\ttab' }]);
+    expect(metadata).toEqual({ author: 'Ann', odd: '\ufffd' });
+  });
+
+  test('Blank sections are dropped, and what is in them goes up.', () => {
+    const { sections } = found([
+      { text: '  ' },
+      { title: ' ', sections: [{ text: 'in' }, { title: 'Only a title' }] },
+      { text: 'out' },
+    ]);
+    expect(sections).toEqual([{ text: 'in' }, { title: 'Only a title', text: '' }, { text: 'out' }]);
+  });
+
+  test('Sections deeper than 32 levels stand beside the deepest, in order.', () => {
+    let deep: Section = { title: 'level 100000', text: '' };
+    for (let level = 99_999; level > 0; level -= 1) deep = { title: `${level}`, text: '', sections: [deep] };
+    const { sections } = tidy(
+      { contentType: 'text/plain', metadata: {}, sections: [deep] },
+      { documentBytes: 10_000_000 },
+    );
+    let level: readonly Section[] | undefined = sections;
+    for (let depth = 1; depth < 32; depth += 1) {
+      expect(level?.map(({ title }) => title)).toEqual([`${depth}`]);
+      level = level?.[0]?.sections;
+    }
+    expect(level).toHaveLength(100_000 - 31);
+    expect(level?.slice(0, 3).map(({ title, sections }) => [title, sections])).toEqual([
+      ['32', undefined],
+      ['33', undefined],
+      ['34', undefined],
+    ]);
+  });
+
+  test('More than 100,000 sections are refused.', async () => {
+    const sections = Array.from({ length: 100_001 }, () => ({ text: 'x' }));
+    const work = async () => tidy({ contentType: 'x/y', metadata: {}, sections }, { documentBytes: 10_000_000 });
+    expect(await faultOf(work())).toBe('FILE_TOO_COMPLEX too-many-parts');
+  });
+
+  test('A title that is too long is cut, and stands whole in the text.', () => {
+    const title = `${'é'.repeat(299)}😀 end`;
+    const { sections } = tidy(
+      { contentType: 'x/y', metadata: {}, sections: [{ title, text: 'text' }] },
+      { documentBytes: 10_000 },
+    );
+    expect(sections).toEqual([{ title: 'é'.repeat(299), text: `${title}\n\ntext` }]);
+  });
+
+  test('Metadata is bounded in fields, values and kinds.', () => {
+    const fields = Object.fromEntries(Array.from({ length: 200 }, (_, at) => [`f${at}`, at]));
+    const { metadata } = found([{ text: 'x' }], {
+      long: 'y'.repeat(5000),
+      list: ['a', '', 1, ['nested'], null],
+      blank: ' ',
+      none: undefined,
+      date: new Date(0),
+      counts: { damaged: 2 },
+      ...fields,
+    });
+    expect(Object.keys(metadata)).toHaveLength(100 - 2);
+    expect(metadata).toMatchObject({
+      date: '1970-01-01T00:00:00.000Z',
+      long: 'y'.repeat(4096),
+      list: ['a', 1],
+      counts: { damaged: 2 },
+      f0: 0,
+    });
+  });
+});

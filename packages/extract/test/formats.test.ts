@@ -1,0 +1,61 @@
+// The way from bytes to sections for the formats that are archives, PDF or rich text: found by content alone, whatever the name.
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import type { SealdexError } from '../../../src/runtime/errors.ts';
+import { extract } from '../src/extract.ts';
+import { faultOf } from '../../../test/extract/faults.ts';
+import { makeEpub } from './make-epub.ts';
+import { makeDocx, makeOdt, makePptx, wordParagraph } from './make-office.ts';
+import { makePdf } from './make-pdf.ts';
+
+const LIMITS = { documentBytes: 1_000_000 };
+const HELLO = 'Hello there.';
+/** Real files: what is made by code has hardly anything to cut off. */
+const example = (name: string): Buffer =>
+  readFileSync(fileURLToPath(new URL(`../../../examples/files/${name}`, import.meta.url)));
+
+const made = (text: string): readonly (readonly [string, Buffer])[] => [
+  ['application/vnd.openxmlformats-officedocument.wordprocessingml.document', makeDocx(wordParagraph(text))],
+  ['application/vnd.openxmlformats-officedocument.presentationml.presentation', makePptx([{ title: text, lines: [] }])],
+  ['application/vnd.oasis.opendocument.text', makeOdt(`<text:p>${text}</text:p>`)],
+  ['application/epub+zip', makeEpub([`<p>${text}</p>`])],
+  ['application/pdf', makePdf({ pages: [[text]] })],
+  ['application/rtf', Buffer.from(`{\\rtf1\\ansi\\pard ${text}\\par}`)],
+];
+
+test.each(made(HELLO))('%s is found by its content, and read.', async (contentType, bytes) => {
+  for (const filename of ['a', 'a.txt', 'a.doc', '../\u202e\0a.png']) {
+    const found = await extract({ bytes, filename, contentType: 'text/plain' }, LIMITS);
+    expect(found.contentType).toBe(contentType);
+    expect(JSON.stringify(found.sections)).toContain(HELLO);
+  }
+});
+
+test.each(made(''))('%s without any text is said to have none.', async (_contentType, bytes) => {
+  expect(await faultOf(extract({ bytes, filename: 'a' }, LIMITS))).toBe('FILE_NO_TEXT no-text');
+});
+
+const BINARY = readdirSync(fileURLToPath(new URL('../../../examples/files/', import.meta.url))).filter((name) =>
+  /\.(?:pdf|docx?|pptx?|odt|epub|rtf)$/.test(name),
+);
+
+test('There are such files of eight types.', () => {
+  expect(new Set(BINARY.map((name) => name.split('.').at(-1))).size).toBe(8);
+});
+
+test.each(BINARY)('%s is damaged wherever it is cut off, and never half of it.', async (filename) => {
+  const whole = example(filename);
+  const { sections } = await extract({ bytes: whole, filename }, LIMITS);
+  for (const part of [0.1, 0.3, 0.5, 0.7, 0.9, 0.99]) {
+    const bytes = whole.subarray(0, Math.floor(whole.length * part));
+    const found = await extract({ bytes, filename }, LIMITS).then(
+      ({ sections }) => sections,
+      (error: SealdexError) => error.reason,
+    );
+    // The last hundredth of an old Office file can be what it says of itself, without which its text is whole.
+    expect(part === 0.99 && Array.isArray(found) ? found : [part, found]).toEqual(
+      part === 0.99 && Array.isArray(found) ? sections : [part, 'damaged'],
+    );
+  }
+});

@@ -1,0 +1,14 @@
+// The package with the file readers, `@sealdex/extract`: where it is installed.
+import { realpathSync } from 'node:fs';
+import { findPackageJSON } from 'node:module';
+import { dirname } from 'node:path';
+
+/** Real path of the installed package's folder; undefined when the package is not installed. */
+export function readersFolder(): string | undefined {
+  try {
+    const manifest = findPackageJSON('@sealdex/extract', import.meta.url);
+    return manifest === undefined ? undefined : dirname(realpathSync(manifest));
+  } catch {
+    return undefined;
+  }
+}
