@@ -14,7 +14,7 @@ import { createReencryption } from '../reencryption/reencryption.ts';
 import { checkRedis, redisKeys } from '../runtime/redis.ts';
 import { createStore } from '../store/s3/s3-store.ts';
 
-export { sayReason } from '../extract/reasons.ts';
+export { reasonMessage } from '../extract/reasons.ts';
 export { examineInstallation, type DoctorOptions } from './doctor.ts';
 export { startIndexWorker, type RunningWorker, type WorkerOptions } from './worker.ts';
 export type { JobState, JobStatus } from '../producer/producer.ts';

@@ -2,7 +2,7 @@
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
-import { FileFaulty, FileUnreadable } from './failure.ts';
+import { FileFormatError, FileReadError } from './failure.ts';
 import { filesAt } from './files.ts';
 
 /** Each once. @throws FileUnreadable, for a folder without files too */
@@ -10,7 +10,7 @@ export async function pathsOf(given: readonly string[]): Promise<string[]> {
   const paths = new Set<string>();
   for (const path of given) {
     const found = await Array.fromAsync(filesAt(path));
-    if (found.length === 0) throw new FileUnreadable(path, 'EEMPTY');
+    if (found.length === 0) throw new FileReadError(path, 'EEMPTY');
     for (const file of found) paths.add(file.path);
   }
   return [...paths];
@@ -31,8 +31,8 @@ export async function* bytesOf(path: string, signal: AbortSignal): AsyncGenerato
     }
   } catch (error) {
     const { code = '', syscall } = error as NodeJS.ErrnoException;
-    if (code.startsWith('Z_')) throw new FileFaulty(path, 'is damaged or cut off: fetch it again');
-    if (syscall !== undefined) throw new FileUnreadable(path, code);
+    if (code.startsWith('Z_')) throw new FileFormatError(path, 'is damaged or cut off: fetch it again');
+    if (syscall !== undefined) throw new FileReadError(path, code);
     throw error;
   }
 }

@@ -7,17 +7,17 @@ import { TrailFault } from '../audit/objects.ts';
 import { Reconciliation, TooMuch } from '../audit/reconcile.ts';
 import { checkName } from '../runtime/names.ts';
 import { bytesOf, pathsOf } from './audit-files.ts';
-import { printJson, printReport, type Unreadable } from './audit-report.ts';
-import { FileFaulty, UsageError } from './failure.ts';
+import { printReport, printReportLines, type Unreadable } from './audit-report.ts';
+import { FileFormatError, UsageError } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { linesOf } from './line-reader.ts';
-import { momentIn, type Moment } from './time-option.ts';
+import { parseTime, type TimeOption } from './time-option.ts';
 
 interface Options {
   readonly audit: readonly string[];
   readonly cloudtrail: readonly string[];
-  readonly from?: Moment;
-  readonly to?: Moment;
+  readonly from?: TimeOption;
+  readonly to?: TimeOption;
   readonly json?: true;
 }
 
@@ -33,8 +33,8 @@ export function reconcileCommand(): Command {
     .argument('<tenant>', 'the tenant; it need not exist any more')
     .requiredOption('--audit <path...>', 'files of the audit, or of the log that holds it; folders: all in them')
     .requiredOption('--cloudtrail <path...>', 'files of CloudTrail, gzip or not; folders: all in them')
-    .option('--from <time>', 'leave out what is before: 30m, 2h or 7d ago, or 2026-11-25T10:00Z', momentIn)
-    .option('--to <time>', 'leave out what is from then on', momentIn)
+    .option('--from <time>', 'leave out what is before: 30m, 2h or 7d ago, or 2026-11-25T10:00Z', parseTime)
+    .option('--to <time>', 'leave out what is from then on', parseTime)
     .option('--json', 'NDJSON: a line for each finding, with all that is known of it, and a summary')
     .addHelpText(
       'after',
@@ -70,7 +70,7 @@ async function run(tenant: string, options: Options, signal: AbortSignal): Promi
     const unreadable = await eachCall(files.audit, signal, (call) => reconciliation.addCall(call));
     await eachEvent(files.cloudtrail, signal, reconciliation);
     const found = { tenant, files, unreadable, from, to, ...reconciliation.end() };
-    if (options.json) printJson(found);
+    if (options.json) printReportLines(found);
     else printReport(found);
     if (!found.agrees) process.exitCode = DISAGREES;
   } catch (error) {
@@ -105,7 +105,7 @@ async function eachEvent(paths: readonly string[], signal: AbortSignal, to: Reco
     try {
       for await (const event of eventsOf(bytesOf(path, signal))) to.addEvent(event);
     } catch (error) {
-      if (error instanceof TrailFault) throw new FileFaulty(path, error.message);
+      if (error instanceof TrailFault) throw new FileFormatError(path, error.message);
       throw error;
     }
   }

@@ -4,7 +4,7 @@ import type { TrailEvent } from '../audit/cloudtrail.ts';
 import { TOLERANCE_MS, type Difference } from '../audit/compare.ts';
 import type { AuditCall } from '../audit/audit-line.ts';
 import type { Reconciled, Side } from '../audit/reconcile.ts';
-import { json, oneLine, out, say, table, time } from './terminal.ts';
+import { printJson, oneLine, printLine, printNotice, table, time } from './terminal.ts';
 
 export interface Unreadable {
   readonly count: number;
@@ -12,7 +12,7 @@ export interface Unreadable {
   readonly named: readonly { readonly file: string; readonly line: number }[];
 }
 
-export interface Found extends Reconciled {
+export interface ReconcileReport extends Reconciled {
   readonly tenant: string;
   readonly files: { readonly audit: readonly string[]; readonly cloudtrail: readonly string[] };
   readonly unreadable: Unreadable;
@@ -25,25 +25,25 @@ const MOST_SHOWN = 20;
 /** CloudTrail holds what callers sent, of any length. */
 const LONGEST_VALUE_CHARS = 300;
 
-export function printReport(found: Found): void {
-  out(verdictOf(found));
-  for (const line of table(sidesOf(found))) out(line);
+export function printReport(found: ReconcileReport): void {
+  printLine(headline(found));
+  for (const line of table(sidesOf(found))) printLine(line);
   for (const [title, entries] of listsOf(found)) {
     if (entries.length === 0) continue;
-    out(`\n${title}:`);
+    printLine(`\n${title}:`);
     for (const [first = '', ...more] of entries.slice(0, MOST_SHOWN)) {
-      out(`  ${first}`);
-      for (const line of more) out(`    ${line}`);
+      printLine(`  ${first}`);
+      for (const line of more) printLine(`    ${line}`);
     }
-    if (entries.length > MOST_SHOWN) out(`  … and ${entries.length - MOST_SHOWN} more: --json`);
+    if (entries.length > MOST_SHOWN) printLine(`  … and ${entries.length - MOST_SHOWN} more: --json`);
   }
-  for (const line of notesOf(found)) out(`\n${line}`);
+  for (const line of notesOf(found)) printLine(`\n${line}`);
   const { count, named } = found.unreadable;
-  for (const { file, line } of named.slice(0, MOST_SHOWN)) say(`${file}:${line} is no line that can be read.`);
-  if (count > MOST_SHOWN) say(`… and ${count - MOST_SHOWN} more: --json`);
+  for (const { file, line } of named.slice(0, MOST_SHOWN)) printNotice(`${file}:${line} is no line that can be read.`);
+  if (count > MOST_SHOWN) printNotice(`… and ${count - MOST_SHOWN} more: --json`);
 }
 
-function verdictOf({ tenant, agrees, matched, onlyInTrail, onlyInAudit, different }: Found): string {
+function headline({ tenant, agrees, matched, onlyInTrail, onlyInAudit, different }: ReconcileReport): string {
   if (agrees) return `Tenant ${tenant}: audit and CloudTrail agree on ${calls(matched)}.`;
   const faults: [number, string][] = [
     [onlyInTrail.length, 'in CloudTrail only'],
@@ -59,7 +59,7 @@ const calls = (count: number): string => (count === 1 ? '1 call' : `${count} cal
 
 const filesText = ({ length }: readonly string[]): string => (length === 1 ? '1 file' : `${length} files`);
 
-const sidesOf = ({ audit, trail, files }: Found): string[][] => [
+const sidesOf = ({ audit, trail, files }: ReconcileReport): string[][] => [
   ['audit', `${calls(audit.count)} in ${filesText(files.audit)}`, spanOf(audit)],
   ['CloudTrail', `${trail.count} events in ${filesText(files.cloudtrail)}`, spanOf(trail)],
 ];
@@ -76,7 +76,7 @@ function spanOf({ first, last, duplicates, outside }: Side): string {
 /** What was done, and below it with which key and by whom. */
 type Entry = readonly string[];
 
-const listsOf = (found: Found): [string, Entry[]][] => [
+const listsOf = (found: ReconcileReport): [string, Entry[]][] => [
   ['In CloudTrail only: calls that the audit does not know', found.onlyInTrail.map(eventEntry)],
   ['In the audit only: calls that worked, and that CloudTrail does not know', found.onlyInAudit.map(callEntry)],
   [
@@ -87,7 +87,7 @@ const listsOf = (found: Found): [string, Entry[]][] => [
   ['Refused, and not in CloudTrail: AWS does not log every refused call there', found.refused.map(callEntry)],
 ];
 
-function notesOf(found: Found): string[] {
+function notesOf(found: ReconcileReport): string[] {
   const { tenant, audit, unansweredInTrail, underPlatformKey, housekeeping } = found;
   const uncovered = uncoveredIn(found);
   const operations = Object.entries(Object.groupBy(housekeeping, ({ operation }) => operation));
@@ -116,7 +116,7 @@ function notesOf(found: Found): string[] {
 }
 
 /** A side that begins later or ends earlier knows nothing of what the other has there. */
-function uncoveredIn({ onlyInAudit, onlyInTrail, audit, trail }: Found): number {
+function uncoveredIn({ onlyInAudit, onlyInTrail, audit, trail }: ReconcileReport): number {
   const isOutside = ({ first = Infinity, last = -Infinity }: Side, at: number): boolean =>
     at < first - TOLERANCE_MS || at > last + TOLERANCE_MS;
   return (
@@ -161,17 +161,17 @@ const short = (text: string): string => {
 };
 
 /** Calls and events with their time as the audit writes it. */
-export function printJson(found: Found): void {
+export function printReportLines(found: ReconcileReport): void {
   const { tenant, agrees, matched, unansweredInTrail, underPlatformKey, files, unreadable, from, to } = found;
-  for (const event of found.onlyInTrail) json({ kind: 'cloudtrail-only', event: timed(event) });
-  for (const call of found.onlyInAudit) json({ kind: 'audit-only', call: timed(call) });
+  for (const event of found.onlyInTrail) printJson({ kind: 'cloudtrail-only', event: timed(event) });
+  for (const call of found.onlyInAudit) printJson({ kind: 'audit-only', call: timed(call) });
   for (const { call, event, differences } of found.different)
-    json({ kind: 'different', differences, call: timed(call), event: timed(event) });
-  for (const call of found.unanswered) json({ kind: 'unanswered', call: timed(call) });
-  for (const call of found.refused) json({ kind: 'refused', call: timed(call) });
-  for (const event of found.housekeeping) json({ kind: 'housekeeping', event: timed(event) });
-  for (const where of unreadable.named) json({ kind: 'unreadable', ...where });
-  json({
+    printJson({ kind: 'different', differences, call: timed(call), event: timed(event) });
+  for (const call of found.unanswered) printJson({ kind: 'unanswered', call: timed(call) });
+  for (const call of found.refused) printJson({ kind: 'refused', call: timed(call) });
+  for (const event of found.housekeeping) printJson({ kind: 'housekeeping', event: timed(event) });
+  for (const where of unreadable.named) printJson({ kind: 'unreadable', ...where });
+  printJson({
     kind: 'summary',
     tenant,
     agrees,

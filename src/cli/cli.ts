@@ -18,7 +18,7 @@ import { parkedCommand } from './parked.ts';
 import { policyCommand } from './policy.ts';
 import { readCommand } from './read.ts';
 import { statusCommand } from './status.ts';
-import { say } from './terminal.ts';
+import { printNotice } from './terminal.ts';
 import { tenantsCommand } from './tenants.ts';
 import { uploadCommand } from './upload.ts';
 import { workerCommand } from './worker.ts';
@@ -114,7 +114,7 @@ export async function main(argv: readonly string[]): Promise<void> {
       return;
     }
     const { text, exitCode } = failure(error);
-    if (!(error instanceof Interrupted)) say(`sealdex: ${text}`);
+    if (!(error instanceof Interrupted)) printNotice(`sealdex: ${text}`);
     if (error instanceof SealdexError && error.code === 'CONFIG_INVALID') sayWhereSettingsAre();
     process.exitCode = exitCode;
   }
@@ -140,7 +140,7 @@ function askerOf(program: Command, argv: readonly string[]): Asker {
 function guardOutput(): void {
   process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => {
     if (code === 'EPIPE') process.exit(0);
-    say(`sealdex: Standard output cannot be written (${code}).`);
+    printNotice(`sealdex: Standard output cannot be written (${code}).`);
     process.exit(OUTPUT_FAILED);
   });
   process.stderr.on('error', () => {});
@@ -149,6 +149,6 @@ function guardOutput(): void {
 /** For who tries things out: the settings of `sealdex dev` are a command away. */
 function sayWhereSettingsAre(): void {
   if (process.env['SEALDEX_BUCKET'] !== undefined) return;
-  if (existsSync('.sealdex/env')) say('To use those of the running sealdex dev: source .sealdex/env');
-  else say('To try things out without AWS: sealdex dev, in a checkout, gives you settings.');
+  if (existsSync('.sealdex/env')) printNotice('To use those of the running sealdex dev: source .sealdex/env');
+  else printNotice('To try things out without AWS: sealdex dev, in a checkout, gives you settings.');
 }

@@ -2,13 +2,13 @@
 import { Command } from 'commander';
 import type { Discarded, Operator } from '../app/app.ts';
 import { systemClock } from '../runtime/clock.ts';
-import { ask, canAsk, isYes } from './prompt.ts';
-import { choose, countsOf, interruptedCode, parts } from './dead-selection.ts';
+import { promptUser, canAsk, isYes } from './prompt.ts';
+import { selectLetters, countsOf, interruptedCode, parts } from './dead-selection.ts';
 import { withFilter, type FilterOptions } from './dead-filter.ts';
 import { UsageError } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { withOperator } from './with-clients.ts';
-import { bar, json, out, say } from './terminal.ts';
+import { progressBar, printJson, printLine, printNotice } from './terminal.ts';
 
 interface Options extends FilterOptions {
   readonly all?: true;
@@ -52,9 +52,9 @@ function checkChoice(jobs: readonly string[], { tenant, code, since, all, yes, j
 
 async function run(operator: Operator, jobs: readonly string[], options: Options, signal: AbortSignal): Promise<void> {
   // What dies after the question was not asked about.
-  const { filter, codes, total } = await choose(operator, jobs, options, systemClock.now() + 1, signal);
-  if (total > 0 && !options.yes && !(await isMeant(total, codes, signal))) return say('Nothing was discarded.');
-  const progress = options.json || total === 0 ? undefined : bar('discarded');
+  const { filter, codes, total } = await selectLetters(operator, jobs, options, systemClock.now() + 1, signal);
+  if (total > 0 && !options.yes && !(await isMeant(total, codes, signal))) return printNotice('Nothing was discarded.');
+  const progress = options.json || total === 0 ? undefined : progressBar('discarded');
   let last: Discarded | undefined;
   const onProgress = (discarded: Discarded): void => {
     last = discarded;
@@ -71,15 +71,15 @@ async function run(operator: Operator, jobs: readonly string[], options: Options
 
 async function isMeant(total: number, codes: ReadonlyMap<string, number>, signal: AbortSignal): Promise<boolean> {
   const what = `${total} dead letter${total === 1 ? '' : 's'} (${countsOf(codes)})`;
-  return isYes(await ask(`Discard ${what} and their content for good? [y/N] `, signal));
+  return isYes(await promptUser(`Discard ${what} and their content for good? [y/N] `, signal));
 }
 
 function summarize(discarded: Discarded, { json: asJson }: Options): void {
-  if (asJson) return json(discarded);
+  if (asJson) return printJson(discarded);
   const { alreadyTaken, contentLeft } = discarded;
   const more = parts(
     [alreadyTaken, `${alreadyTaken} already taken by somebody else`],
     [contentLeft, `the content of ${contentLeft} is still in S3, where the sweep finds it`],
   );
-  out([`discarded ${discarded.discarded}`, ...more].join(', '));
+  printLine([`discarded ${discarded.discarded}`, ...more].join(', '));
 }

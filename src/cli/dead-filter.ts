@@ -3,13 +3,13 @@ import { InvalidArgumentError, type Command } from 'commander';
 import type { LetterFilter } from '../app/app.ts';
 import { isCode, type Code } from '../runtime/errors.ts';
 import { checkName } from '../runtime/names.ts';
-import { momentIn, type Moment } from './time-option.ts';
-import { whole } from './positive-int.ts';
+import { parseTime, type TimeOption } from './time-option.ts';
+import { parsePositiveInt } from './positive-int.ts';
 
 export interface FilterOptions {
   readonly tenant?: string;
   readonly code?: Code;
-  readonly since?: Moment;
+  readonly since?: TimeOption;
   readonly limit?: number;
 }
 
@@ -17,8 +17,8 @@ export const withFilter = (command: Command, limit: string): Command =>
   command
     .option('--tenant <name>', 'those of this tenant')
     .option('--code <code>', 'those that died of this, as CONTENT_MISSING', codeIn)
-    .option('--since <time>', 'those that died since then: 30m, 2h or 7d ago, or 2026-11-25T10:00Z', momentIn)
-    .option('--limit <n>', limit, whole);
+    .option('--since <time>', 'those that died since then: 30m, 2h or 7d ago, or 2026-11-25T10:00Z', parseTime)
+    .option('--limit <n>', limit, parsePositiveInt);
 
 /** @throws SealdexError `DOCUMENT_INVALID` naming the tenant */
 export function filterOf({ tenant, code, since, limit }: FilterOptions): LetterFilter {

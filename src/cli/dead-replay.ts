@@ -2,12 +2,12 @@
 import { Command, InvalidArgumentError } from 'commander';
 import type { Operator, Replayed } from '../app/app.ts';
 import { systemClock } from '../runtime/clock.ts';
-import { choose, countsOf, interruptedCode, parts } from './dead-selection.ts';
+import { selectLetters, countsOf, interruptedCode, parts } from './dead-selection.ts';
 import { optionsOf, withFilter, type FilterOptions } from './dead-filter.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { withOperator } from './with-clients.ts';
-import { bar, json, out } from './terminal.ts';
-import { whole } from './positive-int.ts';
+import { progressBar, printJson, printLine } from './terminal.ts';
+import { parsePositiveInt } from './positive-int.ts';
 
 interface Options extends FilterOptions {
   readonly rate?: number;
@@ -47,19 +47,19 @@ Examples:
 }
 
 function rateIn(text: string): number {
-  const rate = whole(text);
+  const rate = parsePositiveInt(text);
   if (rate > MAX_RATE) throw new InvalidArgumentError(`Give at most ${MAX_RATE}.`);
   return rate;
 }
 
 async function run(operator: Operator, jobs: readonly string[], options: Options, signal: AbortSignal): Promise<void> {
-  const { filter, codes, total } = await choose(operator, jobs, options, systemClock.now() + 1, signal);
+  const { filter, codes, total } = await selectLetters(operator, jobs, options, systemClock.now() + 1, signal);
   if (options.dryRun) {
-    if (options.json) json({ letters: total, codes: Object.fromEntries(codes) });
-    else out(`would replay ${total}${total === 0 ? '' : `: ${countsOf(codes)}`}`);
+    if (options.json) printJson({ letters: total, codes: Object.fromEntries(codes) });
+    else printLine(`would replay ${total}${total === 0 ? '' : `: ${countsOf(codes)}`}`);
     return;
   }
-  const progress = options.json || total === 0 ? undefined : bar('replayed');
+  const progress = options.json || total === 0 ? undefined : progressBar('replayed');
   let last: Replayed | undefined;
   const onProgress = (replayed: Replayed): void => {
     last = replayed;
@@ -78,8 +78,8 @@ const exitOf = ({ deadAgain, tooOld, underWay }: Replayed): number =>
   deadAgain.size + tooOld > 0 ? NOT_ALL : underWay > 0 ? UNFINISHED : 0;
 
 function summarize(replayed: Replayed, options: Options): void {
-  if (options.json) json({ ...replayed, deadAgain: Object.fromEntries(replayed.deadAgain) });
-  else out(lineOf(replayed, options));
+  if (options.json) printJson({ ...replayed, deadAgain: Object.fromEntries(replayed.deadAgain) });
+  else printLine(lineOf(replayed, options));
 }
 
 /** `replayed 480, superseded 12 (newer revision stored), dead again 8: sealdex dead list --code CONTENT_MISSING` */

@@ -3,28 +3,28 @@ import type { LetterFilter, Operator } from '../app/app.ts';
 import { CODES } from '../runtime/errors.ts';
 import { filterOf, type FilterOptions } from './dead-filter.ts';
 import { exitCodeOf, Interrupted } from './failure.ts';
-import { say } from './terminal.ts';
+import { printNotice } from './terminal.ts';
 
-export interface Chosen {
+export interface Selection {
   readonly filter: LetterFilter;
   readonly codes: ReadonlyMap<string, number>;
   readonly total: number;
 }
 
 /** Says so when some of the jobs are no dead letters, and goes on with the others. */
-export async function choose(
+export async function selectLetters(
   operator: Operator,
   jobs: readonly string[],
   options: FilterOptions,
   before: number,
   signal: AbortSignal,
-): Promise<Chosen> {
+): Promise<Selection> {
   const filter = { ...filterOf(options), ...(jobs.length === 0 ? {} : { jobIds: jobs }), before };
   const codes = await operator.deadTally(filter, signal);
   const total = [...codes.values()].reduce((sum, count) => sum + count, 0);
   const missing = new Set(jobs).size - total;
   if (missing > 0 && options.limit === undefined) {
-    say(
+    printNotice(
       missing === 1
         ? 'One of these jobs is no such dead letter.'
         : `${missing} of these jobs are no such dead letters.`,

@@ -3,12 +3,12 @@ import { Command } from 'commander';
 import type { Letter, Operator } from '../app/app.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { CODES } from '../runtime/errors.ts';
-import { sayReason } from '../extract/reasons.ts';
+import { reasonMessage } from '../extract/reasons.ts';
 import { discardCommand } from './dead-discard.ts';
 import { filterOf, optionsOf, withFilter, type FilterOptions } from './dead-filter.ts';
 import { replayCommand } from './dead-replay.ts';
 import { withOperator } from './with-clients.ts';
-import { duration, json, oneLine, out, say, table, time } from './terminal.ts';
+import { duration, printJson, oneLine, printLine, printNotice, table, time } from './terminal.ts';
 
 export function deadCommand(): Command {
   return new Command('dead')
@@ -60,13 +60,13 @@ async function list(operator: Operator, options: ListOptions): Promise<void> {
   do {
     const page = await operator.deadList(filter, { limit: Math.min(PAGE, left), after });
     for (const letter of page.letters)
-      if (options.json) json({ ...letter, says: sayReason(letter.code, letter.reason) });
+      if (options.json) printJson({ ...letter, says: reasonMessage(letter.code, letter.reason) });
       else rows.push(rowOf(letter));
     left -= page.letters.length;
     after = page.next;
   } while (after !== undefined && left > 0);
-  if (rows.length > 0) for (const line of table([HEADER, ...rows])) out(line);
-  say(hintOf(options, left === limit, after));
+  if (rows.length > 0) for (const line of table([HEADER, ...rows])) printLine(line);
+  printNotice(hintOf(options, left === limit, after));
 }
 
 /** The last line: how to go on from here. */
@@ -86,7 +86,7 @@ const rowOf = ({ jobId, kind = '-', tenant = '-', code, reason, since, attempts 
   code,
   time(since),
   String(attempts),
-  sayReason(code, reason) ?? '',
+  reasonMessage(code, reason) ?? '',
 ];
 
 function showCommand(): Command {
@@ -107,14 +107,14 @@ Example:
         const letter = await operator.deadShow(job);
         if (!letter) {
           const { state } = await operator.job(job);
-          say(`${oneLine(job)} is no dead letter: its state is ${state}.`);
+          printNotice(`${oneLine(job)} is no dead letter: its state is ${state}.`);
           process.exitCode = CODES.NOT_FOUND.exit;
           return;
         }
         const { means, todo } = CODES[letter.code];
-        if (asJson) return json({ ...letter, means, todo, says: sayReason(letter.code, letter.reason) });
-        for (const line of table(factsOf(letter))) out(line);
-        say(`To send it again: sealdex dead replay ${oneLine(job)}`);
+        if (asJson) return printJson({ ...letter, means, todo, says: reasonMessage(letter.code, letter.reason) });
+        for (const line of table(factsOf(letter))) printLine(line);
+        printNotice(`To send it again: sealdex dead replay ${oneLine(job)}`);
       }),
     );
 }
@@ -127,7 +127,7 @@ function factsOf({ jobId, tenant, corpus, kind, revision, code, reason, since, a
     ['corpus', corpus],
     ['revision', revision],
     ['code', code],
-    ['reason', sayReason(code, reason) ?? reason],
+    ['reason', reasonMessage(code, reason) ?? reason],
     ['means', CODES[code].means],
     ['to do', CODES[code].todo],
     ['since', `${time(since)} (${duration(Math.max(0, systemClock.now() - since))} ago)`],

@@ -8,7 +8,7 @@ import { exitCodeOf, summarize, viewOf } from './job-outcomes.ts';
 import { Interrupted, textOf } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { withProducer } from './with-clients.ts';
-import { json, oneLine, out, say } from './terminal.ts';
+import { printJson, oneLine, printLine, printNotice } from './terminal.ts';
 import { createWaiting } from './waiting.ts';
 
 interface Options {
@@ -78,7 +78,8 @@ async function run(producer: Producer, ids: readonly string[], options: Options,
     if (!(error instanceof Interrupted && sent >= ids.length)) throw error;
   } finally {
     view.end();
-    if (sent > 0 && sent < ids.length) say(`Stopped after ${oneLine(ids[sent - 1]!)}: what follows it was not queued.`);
+    if (sent > 0 && sent < ids.length)
+      printNotice(`Stopped after ${oneLine(ids[sent - 1]!)}: what follows it was not queued.`);
     summarize(sender.counts, waiting, { asJson, done: DONE });
   }
   process.exitCode = exitCodeOf(sender.counts, waiting, sent >= ids.length);
@@ -91,15 +92,15 @@ function createDeleter(producer: Producer, { tenant, corpus }: Options, asJson: 
     if (!(result instanceof SealdexError)) {
       const { status, jobId, revision } = result;
       counts.queued += 1;
-      if (asJson) json({ id, status, jobId, revision });
-      else out(`${status}  ${jobId}  ${oneLine(id)}`);
+      if (asJson) printJson({ id, status, jobId, revision });
+      else printLine(`${status}  ${jobId}  ${oneLine(id)}`);
       return [{ id, jobId }];
     }
     const { code, field, message } = result;
     const status = CODES[code].exit === CODES.DOCUMENT_INVALID.exit ? 'refused' : 'failed';
     counts[status] += 1;
-    if (asJson) json({ id, status, code, field, message });
-    else if (!isOutage || isOfRequest(result)) say(`${status}  ${oneLine(id)}  ${textOf(result)}`);
+    if (asJson) printJson({ id, status, code, field, message });
+    else if (!isOutage || isOfRequest(result)) printNotice(`${status}  ${oneLine(id)}  ${textOf(result)}`);
     return [];
   };
 

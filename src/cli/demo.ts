@@ -3,7 +3,7 @@
 import { Command } from 'commander';
 import { embedded, fromCheckout } from './checkout.ts';
 import { untilInterrupted } from './interrupt.ts';
-import { bar, json, out, say, table, wrapped, type Bar } from './terminal.ts';
+import { progressBar, printJson, printLine, printNotice, table, wrapped, type ProgressBar } from './terminal.ts';
 
 export function demoCommand(): Command {
   return new Command('demo')
@@ -28,8 +28,8 @@ Examples:
         try {
           const report = await embedded(() => runDemo(screen, signal, startServices));
           screen.end();
-          if (asJson) json(report.result);
-          else for (const line of linesOf(report)) out(line);
+          if (asJson) printJson(report.result);
+          else for (const line of linesOf(report)) printLine(line);
           if (!isGood(report.result)) process.exitCode = 1;
         } finally {
           screen.end();
@@ -130,7 +130,7 @@ function createScreen(stream: NodeJS.WriteStream): {
   readonly columns: number | undefined;
   end(): void;
 } {
-  let current: { label: string; bar: Bar } | undefined;
+  let current: { label: string; bar: ProgressBar } | undefined;
   const end = (): void => {
     current?.bar.end();
     current = undefined;
@@ -138,12 +138,12 @@ function createScreen(stream: NodeJS.WriteStream): {
   return {
     say(line) {
       end();
-      const print = stream === process.stdout ? out : say;
+      const print = stream === process.stdout ? printLine : printNotice;
       print(stream.isTTY ? wrapped(line, stream.columns) : line);
     },
     progress(label, done, total) {
       if (current?.label !== label) end();
-      current ??= { label, bar: bar(label) };
+      current ??= { label, bar: progressBar(label) };
       current.bar.update(done, total);
     },
     get columns() {

@@ -1,8 +1,8 @@
 // `sealdex doctor`: our own installation looked at, one line for each check.
 import { Command, Option } from 'commander';
 import { CODES } from '../runtime/errors.ts';
-import { json, out, say } from './terminal.ts';
-import { verdictLine } from './check-line.ts';
+import { printJson, printLine, printNotice } from './terminal.ts';
+import { checkLine } from './check-line.ts';
 
 const ROLES = ['worker', 'producer', 'reader'] as const;
 
@@ -37,10 +37,10 @@ Examples:
       const counts = { ok: 0, warn: 0, fail: 0 };
       for await (const { check, ...found } of examineInstallation(undefined, { role })) {
         counts[found.verdict] += 1;
-        if (asJson) json({ check, ...found });
-        else out(verdictLine({ name: check, ...found }, CHECK_CHARS));
+        if (asJson) printJson({ check, ...found });
+        else printLine(checkLine({ name: check, ...found }, CHECK_CHARS));
       }
-      if (!asJson) say(`As ${role}: ${counts.ok} ok, ${counts.warn} to be looked at, ${counts.fail} failed.`);
+      if (!asJson) printNotice(`As ${role}: ${counts.ok} ok, ${counts.warn} to be looked at, ${counts.fail} failed.`);
       if (counts.fail > 0) process.exitCode = CODES.CONFIG_INVALID.exit;
     });
 }

@@ -3,11 +3,11 @@
 import { createReadStream } from 'node:fs';
 import { access, constants, stat } from 'node:fs/promises';
 import { addAbortSignal } from 'node:stream';
-import { FileUnreadable, UsageError } from './failure.ts';
+import { FileReadError, UsageError } from './failure.ts';
 import { linesOf, TOO_LONG, type Line, type LineLimit } from './line-reader.ts';
-import { say } from './terminal.ts';
+import { printNotice } from './terminal.ts';
 
-export interface Found {
+export interface ParsedDocument {
   readonly file: string;
   /** 1-based; of an array, the place of the element. */
   readonly line: number;
@@ -31,7 +31,7 @@ export async function checkFiles(files: readonly string[]): Promise<void> {
   for (const file of files) {
     if (file === STANDARD_INPUT) continue;
     await ofFile(file, async () => {
-      if ((await stat(file)).isDirectory()) throw new FileUnreadable(file, 'EISDIR');
+      if ((await stat(file)).isDirectory()) throw new FileReadError(file, 'EISDIR');
       await access(file, constants.R_OK);
     });
   }
@@ -46,7 +46,7 @@ export async function* documentsIn(
   file: string,
   documentBytes: number,
   signal: AbortSignal,
-): AsyncGenerator<Found, void> {
+): AsyncGenerator<ParsedDocument, void> {
   const documents = readFrom(file, documentBytes, signal);
   try {
     for (;;) {
@@ -63,10 +63,15 @@ export async function* documentsIn(
   }
 }
 
-async function* readFrom(file: string, documentBytes: number, signal: AbortSignal): AsyncGenerator<Found, void> {
+async function* readFrom(
+  file: string,
+  documentBytes: number,
+  signal: AbortSignal,
+): AsyncGenerator<ParsedDocument, void> {
   const limit: LineLimit = { bytes: WHOLE_BYTES };
   const stream = file === STANDARD_INPUT ? process.stdin : createReadStream(file);
-  if (file === STANDARD_INPUT && process.stdin.isTTY) say('Type or paste JSON, then Ctrl-D on a line of its own.');
+  if (file === STANDARD_INPUT && process.stdin.isTTY)
+    printNotice('Type or paste JSON, then Ctrl-D on a line of its own.');
   const lines = linesOf(addAbortSignal(signal, stream), limit);
   try {
     const first = await nextFilled(lines);
@@ -88,7 +93,7 @@ async function* ofLines(
   first: Line,
   rest: AsyncGenerator<Line>,
   documentBytes: number,
-): AsyncGenerator<Found> {
+): AsyncGenerator<ParsedDocument> {
   for (let line: Line | undefined = first; line; line = await nextFilled(rest)) {
     const at = { file, line: line.number, chars: line.text.length };
     // A character takes at least a byte: this refuses early what the document check would refuse anyway.
@@ -101,7 +106,7 @@ async function* ofLines(
   }
 }
 
-async function* ofWhole(file: string, first: Line, rest: AsyncGenerator<Line>): AsyncGenerator<Found> {
+async function* ofWhole(file: string, first: Line, rest: AsyncGenerator<Line>): AsyncGenerator<ParsedDocument> {
   const whole = await wholeOf(first, rest);
   const { value, ...bad } = 'fault' in whole ? whole : parsed(whole.text);
   if ('fault' in bad) {
@@ -160,9 +165,9 @@ async function ofFile<T>(file: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    if (error instanceof FileUnreadable) throw error;
+    if (error instanceof FileReadError) throw error;
     const { syscall, code } = error as NodeJS.ErrnoException;
     if (typeof syscall !== 'string') throw error;
-    throw new FileUnreadable(file, code ?? 'unknown');
+    throw new FileReadError(file, code ?? 'unknown');
   }
 }

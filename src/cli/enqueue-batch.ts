@@ -2,9 +2,9 @@
 // Where they come from and how the jobs end is not known here.
 import type { Producer } from '../app/app.ts';
 import { CODES, SealdexError } from '../runtime/errors.ts';
-import type { Found } from './document-files.ts';
+import type { ParsedDocument } from './document-files.ts';
 import { textOf } from './failure.ts';
-import { json, out, say } from './terminal.ts';
+import { printJson, printLine, printNotice } from './terminal.ts';
 
 export interface Sent {
   readonly file: string;
@@ -12,7 +12,7 @@ export interface Sent {
   readonly jobId: string;
 }
 
-export interface Sending {
+export interface EnqueueCounts {
   readonly queued: number;
   readonly refused: number;
   readonly failed: number;
@@ -26,13 +26,13 @@ export interface SendingDeps {
 }
 
 export interface Sender {
-  readonly counts: Sending;
+  readonly counts: EnqueueCounts;
   /**
    * Answers the jobs that are queued now; what was refused is reported, and the others go on.
    * @throws SealdexError when nothing of it was queued for a reason that lies in no document: the next ones would only
    * meet the same
    */
-  send(batch: readonly Found[]): Promise<Sent[]>;
+  send(batch: readonly ParsedDocument[]): Promise<Sent[]>;
 }
 
 const BATCH = 64;
@@ -40,8 +40,8 @@ const BATCH_CHARS = 8_000_000;
 const REFUSED = CODES.DOCUMENT_INVALID.exit;
 
 /** Several documents at a time share round trips; bounded by their number and size. */
-export async function* batchesOf(items: AsyncIterable<Found>): AsyncGenerator<Found[]> {
-  let batch: Found[] = [];
+export async function* batchesOf(items: AsyncIterable<ParsedDocument>): AsyncGenerator<ParsedDocument[]> {
+  let batch: ParsedDocument[] = [];
   let chars = 0;
   for await (const item of items) {
     batch.push(item);
@@ -57,19 +57,19 @@ export async function* batchesOf(items: AsyncIterable<Found>): AsyncGenerator<Fo
 export function createSender({ producer, tenant, corpus, asJson }: SendingDeps): Sender {
   const counts = { queued: 0, refused: 0, failed: 0 };
 
-  const accepted = ({ file, line }: Found, { jobId, status, revision }: Queued): Sent => {
+  const accepted = ({ file, line }: ParsedDocument, { jobId, status, revision }: Queued): Sent => {
     counts.queued += 1;
-    if (asJson) json({ file, line, status, jobId, revision });
-    else out(`${status}  ${jobId}  ${file}:${line}`);
+    if (asJson) printJson({ file, line, status, jobId, revision });
+    else printLine(`${status}  ${jobId}  ${file}:${line}`);
     return { file, line, jobId };
   };
 
-  const rejected = ({ file, line }: Found, error: SealdexError, isSilent: boolean): void => {
+  const rejected = ({ file, line }: ParsedDocument, error: SealdexError, isSilent: boolean): void => {
     const status = CODES[error.code].exit === REFUSED ? 'refused' : 'failed';
     counts[status] += 1;
     const { code, field, message } = error;
-    if (asJson) json({ file, line, status, code, field, message });
-    else if (!isSilent) say(`${status}  ${file}:${line}  ${textOf(error)}`);
+    if (asJson) printJson({ file, line, status, code, field, message });
+    else if (!isSilent) printNotice(`${status}  ${file}:${line}  ${textOf(error)}`);
   };
 
   return {

@@ -8,9 +8,9 @@ import { loadConfig, type Config } from '../runtime/config.ts';
 import { createExtractPool } from '../extract/pool.ts';
 import { unreadable } from '../extract/reasons.ts';
 import { checkName } from '../runtime/names.ts';
-import { FileUnreadable } from './failure.ts';
+import { FileReadError } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
-import { say } from './terminal.ts';
+import { printNotice } from './terminal.ts';
 
 interface Options {
   readonly tenant?: string;
@@ -53,7 +53,7 @@ async function run(file: string, options: Options, signal: AbortSignal): Promise
     heapBytes: config.extractHeapBytes,
     limits: config,
   });
-  const still = systemClock.after(STILL_MS, () => say('Reading the file takes a while.'));
+  const still = systemClock.after(STILL_MS, () => printNotice('Reading the file takes a while.'));
   try {
     const place = { tenant, corpus, id, revision: 0 };
     const record = await pool.extract({ bytes, filename: basename(file) }, place, signal);
@@ -67,14 +67,14 @@ async function bytesOf(file: string, fileBytes: number, signal: AbortSignal): Pr
   try {
     const facts = await stat(file);
     // A pipe or a device may never end.
-    if (!facts.isFile()) throw new FileUnreadable(file, facts.isDirectory() ? 'EISDIR' : 'ENOTFILE');
+    if (!facts.isFile()) throw new FileReadError(file, facts.isDirectory() ? 'EISDIR' : 'ENOTFILE');
     if (facts.size > fileBytes) throw unreadable('too-large');
     return await readFile(file, { signal });
   } catch (error) {
     signal.throwIfAborted();
     const { code, syscall } = error as NodeJS.ErrnoException;
     if (syscall === undefined) throw error;
-    throw new FileUnreadable(file, code ?? 'unknown');
+    throw new FileReadError(file, code ?? 'unknown');
   }
 }
 

@@ -25,7 +25,7 @@ export class UsageError extends Error {}
 export class Unavailable extends Error {}
 
 /** A file that was named and cannot be read. */
-export class FileUnreadable extends Error {
+export class FileReadError extends Error {
   constructor(file: string, code: string) {
     const reasons: Record<string, string> = {
       ENOENT: 'there is no such file',
@@ -39,7 +39,7 @@ export class FileUnreadable extends Error {
 }
 
 /** A file that was named and holds something else than it should; the fault follows on its name. */
-export class FileFaulty extends Error {
+export class FileFormatError extends Error {
   constructor(file: string, fault: string) {
     super(`${file} ${fault}.`);
   }
@@ -57,8 +57,8 @@ export function failure(error: unknown): Failure {
   if (error instanceof SealdexError) return { text: textOf(error), exitCode: CODES[error.code].exit };
   if (error instanceof UsageError) return { text: error.message, exitCode: USAGE };
   if (error instanceof Unavailable) return { text: error.message, exitCode: UNAVAILABLE };
-  if (error instanceof FileUnreadable) return { text: error.message, exitCode: UNREADABLE };
-  if (error instanceof FileFaulty) return { text: error.message, exitCode: FAULTY };
+  if (error instanceof FileReadError) return { text: error.message, exitCode: UNREADABLE };
+  if (error instanceof FileFormatError) return { text: error.message, exitCode: FAULTY };
   if (error instanceof Interrupted) return { text: '', exitCode: exitCodeOf(error) };
   // No message: that of an unknown error quotes what it met.
   return {

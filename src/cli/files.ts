@@ -3,7 +3,7 @@
 import { constants } from 'node:fs';
 import { access, readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { FileUnreadable } from './failure.ts';
+import { FileReadError } from './failure.ts';
 
 export interface FoundFile {
   /** As it was given, or below the folder that was given. */
@@ -28,7 +28,7 @@ export async function* filesAt(path: string): AsyncGenerator<FoundFile> {
         yield* filesAt(join(path, entry.name));
     return;
   }
-  if (!facts.isFile()) throw new FileUnreadable(path, 'ENOTFILE');
+  if (!facts.isFile()) throw new FileReadError(path, 'ENOTFILE');
   await ofPath(path, () => access(path, constants.R_OK));
   yield { path, filename: basename(path), bytes: facts.size };
 }
@@ -42,6 +42,6 @@ async function ofPath<T>(path: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    throw new FileUnreadable(path, (error as NodeJS.ErrnoException).code ?? 'unknown');
+    throw new FileReadError(path, (error as NodeJS.ErrnoException).code ?? 'unknown');
   }
 }

@@ -10,7 +10,7 @@ import { Interrupted } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { withProducer } from './with-clients.ts';
 import { batchesOf, createSender, type Sender, type Sent } from './enqueue-batch.ts';
-import { say } from './terminal.ts';
+import { printNotice } from './terminal.ts';
 import { createWaiting, type Waiting } from './waiting.ts';
 
 interface Options {
@@ -113,6 +113,7 @@ async function sendAll(
     }
     progress.isAllSent = true;
   } finally {
-    if (!progress.isAllSent && last !== undefined) say(`Stopped after ${last}: what follows there was not queued.`);
+    if (!progress.isAllSent && last !== undefined)
+      printNotice(`Stopped after ${last}: what follows there was not queued.`);
   }
 }

@@ -3,12 +3,12 @@ import { Command } from 'commander';
 import type { GateFacts } from '../app/app.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { CODES } from '../runtime/errors.ts';
-import { sayReason } from '../extract/reasons.ts';
+import { reasonMessage } from '../extract/reasons.ts';
 import { isJobId } from '../runtime/names.ts';
 import { UsageError } from './failure.ts';
 import { nextProbeOf } from './gate-lines.ts';
 import { withOperator } from './with-clients.ts';
-import { duration, json, out, say, table, time } from './terminal.ts';
+import { duration, printJson, printLine, printNotice, table, time } from './terminal.ts';
 
 export function jobsCommand(): Command {
   return new Command('jobs')
@@ -42,7 +42,7 @@ Example:
           ['job', job],
           ['state', state],
           ['code', code === undefined ? undefined : `${code}: ${CODES[code].means}; ${CODES[code].todo}`],
-          ['reason', code && (sayReason(code, reason) ?? reason)],
+          ['reason', code && (reasonMessage(code, reason) ?? reason)],
           ['since', since === undefined ? undefined : sinceOf(since)],
           ...Object.entries(place ?? {}),
           ['attempts', attempts],
@@ -52,7 +52,7 @@ Example:
         ];
         const known = rows.flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]));
         if (asJson)
-          json({
+          printJson({
             job,
             state,
             code,
@@ -63,9 +63,9 @@ Example:
             count: parked?.count,
             gate: gate && placeOf(gate),
           });
-        else for (const line of table(known)) out(line);
+        else for (const line of table(known)) printLine(line);
         if (state !== 'unknown') return;
-        say('The queue has no such job: it ended too long ago, or was never there.');
+        printNotice('The queue has no such job: it ended too long ago, or was never there.');
         process.exitCode = CODES.NOT_FOUND.exit;
       });
     });

@@ -8,14 +8,14 @@ import { checkArn, checkReason } from './arguments.ts';
 import { textOf } from './failure.ts';
 import { withOperator } from './with-clients.ts';
 import { exitOf, probeLine } from './probe-line.ts';
-import { json, out, say } from './terminal.ts';
+import { printJson, printLine, printNotice } from './terminal.ts';
 
 interface Options {
   readonly tenant?: string;
   readonly json?: true;
 }
 
-interface Told {
+interface TenantResult {
   readonly facts: object;
   readonly line: string;
   readonly exit?: number;
@@ -31,7 +31,7 @@ interface Owner {
 
 type Owners = AsyncIterable<Owner> | readonly Owner[];
 
-type Each = (operator: Operator, tenant: string, keyArn: string, change?: GateChange) => Promise<Told>;
+type Each = (operator: Operator, tenant: string, keyArn: string, change?: GateChange) => Promise<TenantResult>;
 
 const ARN = 'arn:aws:kms:us-west-2:111122223333:key/…';
 
@@ -143,7 +143,7 @@ async function overGates(text: string, options: Options, each: Each): Promise<vo
     const { gates } = await operator.gates({ tenant, keyArn });
     const shut = gates.filter(({ state }) => state !== 'draining');
     const nothing = `No gate of the KMS key ${keyArn}${tenant === undefined ? '' : ` and tenant ${tenant}`} is shut.`;
-    await over(operator, keyArn, shut, each, { asJson: options.json, isOne: shut.length === 1, nothing });
+    await forEachTenant(operator, keyArn, shut, each, { asJson: options.json, isOne: shut.length === 1, nothing });
   });
 }
 
@@ -159,7 +159,7 @@ async function overOwners(
   await withOperator(async (operator) => {
     const owners = tenant === undefined ? all(operator, keyArn) : [{ tenant }];
     const nothing = `No tenant has or had the KMS key ${keyArn}.`;
-    await over(operator, keyArn, owners, each, { asJson: options.json, isOne: tenant !== undefined, nothing });
+    await forEachTenant(operator, keyArn, owners, each, { asJson: options.json, isOne: tenant !== undefined, nothing });
   });
 }
 
@@ -170,7 +170,7 @@ interface Way {
   readonly nothing: string;
 }
 
-async function over(
+async function forEachTenant(
   operator: Operator,
   keyArn: string,
   owners: Owners,
@@ -184,17 +184,17 @@ async function over(
     try {
       if (error) throw error;
       const { facts, line, exit = 0 } = await each(operator, tenant, keyArn, change);
-      if (asJson) json(facts);
-      else out(line);
+      if (asJson) printJson(facts);
+      else printLine(line);
       if (exit !== 0) process.exitCode = exit;
     } catch (fault) {
       if (isOne || !(fault instanceof SealdexError)) throw fault;
-      if (asJson) json({ tenant, keyArn, code: fault.code, message: fault.message });
-      else say(`Tenant ${tenant}: ${textOf(fault)}`);
+      if (asJson) printJson({ tenant, keyArn, code: fault.code, message: fault.message });
+      else printNotice(`Tenant ${tenant}: ${textOf(fault)}`);
       process.exitCode = CODES[fault.code].exit;
     }
   }
   if (met > 0) return;
-  say(nothing);
+  printNotice(nothing);
   process.exitCode = CODES.NOT_FOUND.exit;
 }

@@ -3,8 +3,8 @@ import { Command, Option } from 'commander';
 import { CODES } from '../runtime/errors.ts';
 import { checkName, PLANS, type Plan } from '../runtime/names.ts';
 import { withOperator } from './with-clients.ts';
-import { json, out, say } from './terminal.ts';
-import { verdictLine } from './check-line.ts';
+import { printJson, printLine, printNotice } from './terminal.ts';
+import { checkLine } from './check-line.ts';
 
 interface Options {
   readonly tenant: string;
@@ -45,11 +45,11 @@ async function check(arn: string, { tenant, shared, plan, json: asJson }: Option
     const { canAttach, ...checked } = await operator.checkKey(tenant, arn, {
       shared,
       plan,
-      onStep: ({ step, ...found }) => asJson ?? out(verdictLine({ name: step, ...found }, STEP_CHARS)),
+      onStep: ({ step, ...found }) => asJson ?? printLine(checkLine({ name: step, ...found }, STEP_CHARS)),
     });
-    if (asJson) json({ ...checked, canAttach });
-    else if (canAttach) say(`The key can be attached to tenant ${tenant}.`);
-    else say(`The key cannot be attached to tenant ${tenant}.`);
+    if (asJson) printJson({ ...checked, canAttach });
+    else if (canAttach) printNotice(`The key can be attached to tenant ${tenant}.`);
+    else printNotice(`The key cannot be attached to tenant ${tenant}.`);
     if (!canAttach) process.exitCode = CODES.TENANT_KEY_INVALID.exit;
   });
 }

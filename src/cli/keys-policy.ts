@@ -6,7 +6,7 @@ import { documentOf } from '../policies/policy-document.ts';
 import { isRoleArn, keyCommands, keyPolicy, keyStatements } from '../policies/key-policy.ts';
 import { SETTINGS } from '../runtime/settings.ts';
 import { UsageError } from './failure.ts';
-import { jsonText, out, say } from './terminal.ts';
+import { jsonText, printLine, printNotice } from './terminal.ts';
 
 interface Options {
   readonly principal: string;
@@ -53,15 +53,17 @@ function print(options: Options): void {
     const region = options.region ?? process.env['AWS_REGION'] ?? SETTINGS.AWS_REGION.byDefault ?? '';
     const primaryRegion = typeof multiRegion === 'string' ? multiRegion : undefined;
     checkRegions(region, primaryRegion);
-    out(keyCommands({ ...choice, region, primaryRegion, multiRegion: multiRegion !== undefined }));
-    say('Run it where AWS commands act for the account that shall own the key. It prints the ARN to attach.');
+    printLine(keyCommands({ ...choice, region, primaryRegion, multiRegion: multiRegion !== undefined }));
+    printNotice('Run it where AWS commands act for the account that shall own the key. It prints the ARN to attach.');
     return;
   }
   const policy = account === undefined ? documentOf(keyStatements(choice)) : keyPolicy(choice, account);
-  out(jsonText(policy, options.json ? undefined : 2));
-  if (account === undefined) say('Add these two statements to those in the policy of the key; do not replace them.');
-  else say('This is a whole policy: it replaces that of the key.');
-  if (withoutContext) say('Without the condition on the encryption context, nothing in it tells tenants apart.');
+  printLine(jsonText(policy, options.json ? undefined : 2));
+  if (account === undefined)
+    printNotice('Add these two statements to those in the policy of the key; do not replace them.');
+  else printNotice('This is a whole policy: it replaces that of the key.');
+  if (withoutContext)
+    printNotice('Without the condition on the encryption context, nothing in it tells tenants apart.');
 }
 
 /** @throws UsageError, SealdexError `DOCUMENT_INVALID` for the tenant */

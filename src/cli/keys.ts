@@ -10,7 +10,7 @@ import { checkCommand } from './keys-check.ts';
 import { blockCommand, probeCommand, releaseCommand, unblockCommand } from './keys-change.ts';
 import { keysPolicyCommand } from './keys-policy.ts';
 import { withOperator } from './with-clients.ts';
-import { json, out, say } from './terminal.ts';
+import { printJson, printLine, printNotice } from './terminal.ts';
 
 interface Options {
   readonly tenant?: string;
@@ -59,10 +59,10 @@ Examples:
       if (tenant !== undefined) checkName(tenant, 'tenant');
       await withOperator(async (operator) => {
         const { gates, total } = await operator.gates({ tenant });
-        if (asJson) for (const gate of gates) json(gate);
-        else if (gates.length > 0) for (const line of gateLines(gates)) out(line);
-        if (total === 0) say('Every gate is open: no KMS key keeps jobs back.');
-        if (total > gates.length) say(`${total - gates.length} more are not listed.`);
+        if (asJson) for (const gate of gates) printJson(gate);
+        else if (gates.length > 0) for (const line of gateLines(gates)) printLine(line);
+        if (total === 0) printNotice('Every gate is open: no KMS key keeps jobs back.');
+        if (total > gates.length) printNotice(`${total - gates.length} more are not listed.`);
       });
     });
 }
@@ -92,12 +92,12 @@ Examples:
         let open = 0;
         for (const name of await ownersOf(operator, keyArn, tenant)) {
           open += 1;
-          if (asJson) json({ tenant: name, keyArn, state: 'open' });
-          else out(`The gate of tenant ${name} is open.`);
+          if (asJson) printJson({ tenant: name, keyArn, state: 'open' });
+          else printLine(`The gate of tenant ${name} is open.`);
         }
         if (open > 0) return;
         const who = tenant === undefined ? 'No tenant has or had' : `Tenant ${tenant} neither has nor had`;
-        say(`${who} the KMS key ${keyArn}.`);
+        printNotice(`${who} the KMS key ${keyArn}.`);
         process.exitCode = CODES.NOT_FOUND.exit;
       });
     });
@@ -105,8 +105,8 @@ Examples:
 
 function print(gates: readonly GateFacts[], asJson: true | undefined): void {
   for (const [at, gate] of gates.entries()) {
-    if (asJson) json(gate);
-    else for (const line of [...(at === 0 ? [] : ['']), ...factLines(gate)]) out(line);
+    if (asJson) printJson(gate);
+    else for (const line of [...(at === 0 ? [] : ['']), ...factLines(gate)]) printLine(line);
   }
 }
 

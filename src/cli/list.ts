@@ -3,8 +3,8 @@ import { Command } from 'commander';
 import type { ListedDocument } from '../app/app.ts';
 import { checkName } from '../runtime/names.ts';
 import { withReader } from './with-clients.ts';
-import { json, oneLine, out, say } from './terminal.ts';
-import { whole } from './positive-int.ts';
+import { printJson, oneLine, printLine, printNotice } from './terminal.ts';
+import { parsePositiveInt } from './positive-int.ts';
 
 interface Options {
   readonly tenant: string;
@@ -22,7 +22,7 @@ export function listCommand(): Command {
     .requiredOption('--tenant <name>', 'the tenant')
     .requiredOption('--corpus <name>', 'the corpus')
     .option('--metadata', 'decrypt each id and title too: a read for every line')
-    .option('--limit <n>', 'end after this many documents', whole)
+    .option('--limit <n>', 'end after this many documents', parsePositiveInt)
     .option('--json', 'NDJSON: one line for each document')
     .addHelpText(
       'after',
@@ -43,13 +43,13 @@ Examples:
           const size = Math.min(PAGE, left);
           const page = await reader.list({ ...place, after, limit: size, metadata: metadata === true });
           for (const document of page.documents)
-            if (asJson) json(document);
-            else out(lineOf(document));
+            if (asJson) printJson(document);
+            else printLine(lineOf(document));
           listed += page.documents.length;
           left -= page.documents.length;
           after = page.next;
         } while (after !== undefined && left > 0);
-        if (listed === 0) say(`Tenant ${tenant} has no documents in corpus ${corpus}.`);
+        if (listed === 0) printNotice(`Tenant ${tenant} has no documents in corpus ${corpus}.`);
       });
     });
 }

@@ -3,8 +3,8 @@ import { Command } from 'commander';
 import type { ParkedJob } from '../app/app.ts';
 import { checkName } from '../runtime/names.ts';
 import { withOperator } from './with-clients.ts';
-import { json, out, say, table, time } from './terminal.ts';
-import { whole } from './positive-int.ts';
+import { printJson, printLine, printNotice, table, time } from './terminal.ts';
+import { parsePositiveInt } from './positive-int.ts';
 
 interface Options {
   readonly tenant?: string;
@@ -26,7 +26,7 @@ function listCommand(): Command {
   return new Command('list')
     .description('parked jobs, the one first that has waited longest')
     .option('--tenant <name>', 'only those of this tenant')
-    .option('--limit <n>', 'end after this many jobs', whole, 50)
+    .option('--limit <n>', 'end after this many jobs', parsePositiveInt, 50)
     .option('--json', 'NDJSON: one line for each job')
     .addHelpText(
       'after',
@@ -41,7 +41,7 @@ Examples:
     .action(async ({ tenant, limit, json: asJson }: Options) => {
       if (tenant !== undefined) checkName(tenant, 'tenant');
       await withOperator(async (operator) => {
-        const print = asJson ? { add: json, end: () => {} } : createTable();
+        const print = asJson ? { add: printJson, end: () => {} } : createTable();
         let listed = 0;
         let isCut = false;
         for await (const job of operator.parkedJobs({ tenant, size: limit + 1 })) {
@@ -51,8 +51,9 @@ Examples:
           print.add(job);
         }
         print.end();
-        if (listed === 0) say(tenant === undefined ? 'No jobs are parked.' : `Tenant ${tenant} has no parked jobs.`);
-        if (isCut) say('More are parked: --limit N lists them, sealdex keys list counts them.');
+        if (listed === 0)
+          printNotice(tenant === undefined ? 'No jobs are parked.' : `Tenant ${tenant} has no parked jobs.`);
+        if (isCut) printNotice('More are parked: --limit N lists them, sealdex keys list counts them.');
       });
     });
 }
@@ -70,7 +71,7 @@ const cellsOf = ({ jobId, tenant, keyArn, code, since, count }: ParkedJob): stri
 function createTable(): { add(job: ParkedJob): void; end(): void } {
   let rows: string[][] = [['JOB', 'TENANT', 'KEY', 'CODE', 'SINCE', 'COUNT']];
   const end = (): void => {
-    if (rows.some(([job]) => job !== 'JOB')) for (const line of table(rows)) out(line);
+    if (rows.some(([job]) => job !== 'JOB')) for (const line of table(rows)) printLine(line);
     rows = [];
   };
   return {

@@ -3,7 +3,7 @@ import { Argument, Command } from 'commander';
 import { rolePolicy, ROLES, type Role } from '../policies/role-policy.ts';
 import { SETTINGS } from '../runtime/settings.ts';
 import { UsageError } from './failure.ts';
-import { jsonText, out, say } from './terminal.ts';
+import { jsonText, printLine, printNotice } from './terminal.ts';
 
 interface Options {
   readonly bucket?: string;
@@ -46,8 +46,8 @@ function print(role: Role, options: Options): void {
     platformFormerKeyArns: read('SEALDEX_PLATFORM_FORMER_KEY_ARNS', 'SEALDEX_PLATFORM_FORMER_KEY_ARNS', former),
     queue: valueOf('SEALDEX_QUEUE', '--queue', options.queue),
   });
-  out(jsonText(policy, options.json ? undefined : 2));
-  say(`The least that ${role} needs. A bucket that S3 encrypts with a KMS key of yours needs that key beside.`);
+  printLine(jsonText(policy, options.json ? undefined : 2));
+  printNotice(`The least that ${role} needs. A bucket that S3 encrypts with a KMS key of yours needs that key beside.`);
 }
 
 type Named = 'SEALDEX_BUCKET' | 'SEALDEX_PLATFORM_KEY_ARN' | 'SEALDEX_PLATFORM_FORMER_KEY_ARNS' | 'SEALDEX_QUEUE';

@@ -2,7 +2,7 @@
 import { InvalidArgumentError } from 'commander';
 
 /** @throws InvalidArgumentError, which the option's name is added to */
-export function whole(text: string): number {
+export function parsePositiveInt(text: string): number {
   if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('Give a whole number from 1.');
   return Number(text);
 }

@@ -7,7 +7,7 @@ import { orAbort } from '../runtime/clock.ts';
 export const canAsk = (): boolean => process.stdin.isTTY && process.stderr.isTTY;
 
 /** What was typed, without white space around it; Ctrl-D is an empty answer. */
-export async function ask(question: string, signal: AbortSignal): Promise<string> {
+export async function promptUser(question: string, signal: AbortSignal): Promise<string> {
   const asking = createInterface({ input: process.stdin, output: process.stderr, terminal: false });
   try {
     const ended = once(asking, 'close').then(() => '');

@@ -5,7 +5,7 @@ import { checkName } from '../runtime/names.ts';
 import type { DocumentName, Reader } from '../app/app.ts';
 import { UsageError } from './failure.ts';
 import { withReader } from './with-clients.ts';
-import { json, jsonText, out, say } from './terminal.ts';
+import { printJson, jsonText, printLine, printNotice } from './terminal.ts';
 
 interface Options {
   readonly tenant: string;
@@ -47,11 +47,11 @@ Examples:
         print(document, asJson);
         try {
           for await (const part of parts) {
-            if (asJson) json(part);
-            else out('text' in part ? `\n${part.text}` : `\n${jsonText(part, 2)}`);
+            if (asJson) printJson(part);
+            else printLine('text' in part ? `\n${part.text}` : `\n${jsonText(part, 2)}`);
           }
         } catch (error) {
-          say('What was printed is not the whole document.');
+          printNotice('What was printed is not the whole document.');
           throw error;
         }
       });
@@ -59,7 +59,7 @@ Examples:
 }
 
 function print(document: object, asJson: true | undefined): void {
-  out(jsonText(document, asJson ? undefined : 2));
+  printLine(jsonText(document, asJson ? undefined : 2));
 }
 
 async function writeOriginal(reader: Reader, name: DocumentName): Promise<void> {
@@ -67,7 +67,7 @@ async function writeOriginal(reader: Reader, name: DocumentName): Promise<void> 
   try {
     await pipeline(body, process.stdout, { end: false });
   } catch (error) {
-    say('What was written is not the whole file.');
+    printNotice('What was written is not the whole file.');
     throw error;
   }
 }

@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import type { Status } from '../app/app.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { withOperator } from './with-clients.ts';
-import { duration, json, out, table, time } from './terminal.ts';
+import { duration, printJson, printLine, table, time } from './terminal.ts';
 
 export function statusCommand(): Command {
   return new Command('status')
@@ -22,8 +22,8 @@ Examples:
     .action(({ json: asJson }: { json?: true }) =>
       withOperator(async (operator) => {
         const status = await operator.status();
-        if (asJson) json(status);
-        else for (const line of linesOf(status)) out(line);
+        if (asJson) printJson(status);
+        else for (const line of linesOf(status)) printLine(line);
       }),
     );
 }

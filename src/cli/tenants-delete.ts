@@ -2,12 +2,12 @@
 import { Command } from 'commander';
 import type { Counts, LeavingStep, Left, Operator } from '../app/app.ts';
 import { systemClock } from '../runtime/clock.ts';
-import { ask, canAsk } from './prompt.ts';
+import { promptUser, canAsk } from './prompt.ts';
 import { checkName } from '../runtime/names.ts';
 import { UsageError } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { withOperator } from './with-clients.ts';
-import { counted, duration, json, out, say, time } from './terminal.ts';
+import { counted, duration, printJson, printLine, printNotice, time } from './terminal.ts';
 
 const UNFINISHED = 69;
 
@@ -62,75 +62,76 @@ function checkChoice(tenant: string, { yes, dryRun: isDry, json: asJson }: Optio
 
 async function dryRun(operator: Operator, tenant: string, { json: asJson }: Options, signal: AbortSignal) {
   const found = await operator.countTenant(tenant, signal);
-  if (asJson) return json(found);
+  if (asJson) return printJson(found);
   const { busy, ...counts } = found.leftByKind;
-  out(`Tenant ${tenant} has ${wordsOf({ ...counts, jobs: counts.jobs + busy })}.`);
+  printLine(`Tenant ${tenant} has ${wordsOf({ ...counts, jobs: counts.jobs + busy })}.`);
   sayUnseen(found);
 }
 
 async function run(operator: Operator, tenant: string, options: Options, signal: AbortSignal): Promise<void> {
-  if (options.yes === undefined && !(await isMeant(operator, tenant, signal))) return say('Nothing was deleted.');
-  const tellRarely = teller();
+  if (options.yes === undefined && !(await isMeant(operator, tenant, signal)))
+    return printNotice('Nothing was deleted.');
+  const tellRarely = progressPrinter();
   const left = await operator.deleteTenant(tenant, {
     signal,
-    onStep: options.json ? () => {} : tellStep,
+    onStep: options.json ? () => {} : printStep,
     onProgress: options.json ? () => {} : tellRarely,
   });
   const { mayRemain } = left;
   if (left.left > 0 || mayRemain.length > 0) process.exitCode = UNFINISHED;
-  if (options.json) return json(left);
-  out(`Removed of tenant ${tenant}: ${wordsOf(left.removed)}.`);
+  if (options.json) return printJson(left);
+  printLine(`Removed of tenant ${tenant}: ${wordsOf(left.removed)}.`);
   sayUnseen(left);
   const { busy, ...counts } = left.leftByKind;
   if (left.left === 0)
-    return out(
+    return printLine(
       mayRemain.length === 0
         ? '0 left'
         : `0 left that could be seen; there may be ${mayRemain.map((kind) => WORDS[kind][1]).join(' and ')}`,
     );
-  if (busy > 0) say(`A worker still has ${busy} of its jobs.`);
-  say(`Left: ${wordsOf(counts)}. Something keeps coming, or cannot be removed: run it again.`);
-  out(`${left.left} left`);
+  if (busy > 0) printNotice(`A worker still has ${busy} of its jobs.`);
+  printNotice(`Left: ${wordsOf(counts)}. Something keeps coming, or cannot be removed: run it again.`);
+  printLine(`${left.left} left`);
 }
 
 async function isMeant(operator: Operator, tenant: string, signal: AbortSignal): Promise<boolean> {
   const { leftByKind } = await operator.countTenant(tenant, signal);
-  say(`Tenant ${tenant} has ${wordsOf(leftByKind)}. All of it will be gone for good.`);
-  return (await ask('To delete it, type the name of the tenant: ', signal)) === tenant;
+  printNotice(`Tenant ${tenant} has ${wordsOf(leftByKind)}. All of it will be gone for good.`);
+  return (await promptUser('To delete it, type the name of the tenant: ', signal)) === tenant;
 }
 
-function tellStep(step: LeavingStep): void {
-  if (step.step === 'marked') say(`The tenant is unknown since ${time(step.at)}.`);
-  if (step.step === 'shut') say('Its data keys are wiped in all processes.');
+function printStep(step: LeavingStep): void {
+  if (step.step === 'marked') printNotice(`The tenant is unknown since ${time(step.at)}.`);
+  if (step.step === 'shut') printNotice('Its data keys are wiped in all processes.');
   if (step.step === 'waiting') {
     const left = duration(step.until - systemClock.now());
-    say(
+    printNotice(
       `Waits until ${time(step.until)} (${left}), then looks again: a process that missed the news may know the tenant for 5 min, an upload that it begins then may take 10 min, and 2 min are for clocks that differ. Ctrl-C is no harm: run it again.`,
     );
   }
-  if (step.step === 'pass') say(`A pass found ${step.found}.`);
+  if (step.step === 'pass') printNotice(`A pass found ${step.found}.`);
 }
 
 const TELL_MS = 2000;
 
 /** A line every two seconds: how much there is, nobody knows before. */
-function teller(): (removed: Counts) => void {
+function progressPrinter(): (removed: Counts) => void {
   let toldAt = systemClock.monotonic();
   return (removed) => {
     if (systemClock.monotonic() - toldAt < TELL_MS) return;
     toldAt = systemClock.monotonic();
-    say(`removed ${wordsOf(removed)}`);
+    printNotice(`removed ${wordsOf(removed)}`);
   };
 }
 
 function sayUnseen({ unseen }: Left): void {
   const { versions, uploads } = unseen;
   if (versions !== undefined)
-    say(
+    printNotice(
       `Older versions could not be looked for (${versions}): if the bucket keeps them, they are still there. Allow s3:ListBucketVersions and s3:DeleteObjectVersion, and run it again.`,
     );
   if (uploads !== undefined)
-    say(
+    printNotice(
       `Unfinished multipart uploads could not be looked for (${uploads}). Allow s3:ListBucketMultipartUploads and s3:AbortMultipartUpload, and run it again.`,
     );
 }

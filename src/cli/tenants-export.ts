@@ -6,7 +6,7 @@ import { checkName } from '../runtime/names.ts';
 import { Unavailable, UsageError } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { withOperator } from './with-clients.ts';
-import { bar, counted, json, megabytes, out } from './terminal.ts';
+import { progressBar, counted, printJson, megabytes, printLine } from './terminal.ts';
 
 export function exportCommand(): Command {
   return new Command('export')
@@ -29,12 +29,12 @@ Example:
       checkName(tenant, 'tenant');
       await untilInterrupted((signal) =>
         withOperator(async (operator) => {
-          const progress = asJson ? undefined : bar('exported');
+          const progress = asJson ? undefined : progressBar('exported');
           const onProgress = (done: number, total: number): void => progress?.update(done, total);
           try {
             summarize(await operator.exportTenant(tenant, dir, { signal, onProgress }), dir, asJson);
           } catch (error) {
-            throw told(error, dir);
+            throw asWriteError(error, dir);
           } finally {
             progress?.end();
           }
@@ -44,28 +44,28 @@ Example:
 }
 
 function summarize(exported: Exported, dir: string, asJson: true | undefined): void {
-  if (asJson) return json(exported);
+  if (asJson) return printJson(exported);
   const { tenant, documents, originals, deletions, bytes, fetched, kept, kmsKeyArns, strangers, waiting } = exported;
-  out(
+  printLine(
     `Exported tenant ${tenant} to ${dir}: ${counted(documents, 'document')}, ${counted(originals, 'original file')}, ${counted(deletions, 'deletion')}, ${megabytes(bytes)} MB (${fetched} fetched, ${kept} there already).`,
   );
   if (kmsKeyArns.length > 0)
-    out(
+    printLine(
       `${documents + originals === 1 ? 'It is' : 'They are'} under ${kmsKeyArns.join(', ')}; README.txt says how to decrypt them.`,
     );
   if (strangers > 0)
-    out(
+    printLine(
       `Files under a key that was never the tenant's, or that are no such messages: ${strangers}. They are not what was stored.`,
     );
   const { jobs, letters, intake } = waiting;
   if (jobs + letters + intake > 0)
-    out(
+    printLine(
       `NOT in it is what was still waiting to be stored: ${counted(jobs, 'job')}, ${counted(letters, 'dead letter')}, ${counted(intake, 'object')} in intake. Once the jobs are done, run it again.`,
     );
 }
 
 /** What this machine's files said no to. */
-function told(error: unknown, dir: string): unknown {
+function asWriteError(error: unknown, dir: string): unknown {
   if (error instanceof SealdexError) return error.field === 'dir' ? new UsageError(error.message) : error;
   const { code, syscall } = error as NodeJS.ErrnoException;
   return typeof code === 'string' && typeof syscall === 'string'

@@ -5,13 +5,13 @@ import { sleep, systemClock } from '../runtime/clock.ts';
 import { CODES } from '../runtime/errors.ts';
 import { checkName, PLATFORM } from '../runtime/names.ts';
 import { checkArn } from './arguments.ts';
-import { ask, canAsk, isYes } from './prompt.ts';
+import { promptUser, canAsk, isYes } from './prompt.ts';
 import { UsageError } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { withOperator } from './with-clients.ts';
-import { movingLines, movingOf, stuckPage } from './tenants-reencryption.ts';
-import { json, out, say } from './terminal.ts';
-import { sayWarnings } from './check-line.ts';
+import { reencryptionLines, reencryptionViewOf, stalledPage } from './tenants-reencryption.ts';
+import { printJson, printLine, printNotice } from './terminal.ts';
+import { printWarnings } from './check-line.ts';
 
 interface SetKeyOptions {
   readonly toPlatformKey?: true;
@@ -50,7 +50,7 @@ Examples:
         throw new UsageError('There is no terminal to ask on: give --yes to take the key away without being asked.');
       return untilInterrupted((signal) =>
         withOperator(async (operator) => {
-          if (isUnasked && !(await isMeant(tenant, signal))) return say('Nothing was changed.');
+          if (isUnasked && !(await isMeant(tenant, signal))) return printNotice('Nothing was changed.');
           await change(operator, tenant, to, options);
         }),
       );
@@ -59,7 +59,7 @@ Examples:
 
 const isMeant = async (tenant: string, signal: AbortSignal): Promise<boolean> =>
   isYes(
-    await ask(
+    await promptUser(
       `Tenant ${tenant} can then no longer revoke what is stored of it: only we can. Take its own key away? [y/N] `,
       signal,
     ),
@@ -67,12 +67,12 @@ const isMeant = async (tenant: string, signal: AbortSignal): Promise<boolean> =>
 
 async function change(operator: Operator, tenant: string, to: string, options: SetKeyOptions): Promise<void> {
   const changed = await operator.setKey(tenant, to, options.shared ? { shared: true } : {});
-  if (options.json) return json(changed);
-  sayWarnings(changed.check);
+  if (options.json) return printJson(changed);
+  printWarnings(changed.check);
   const name = to === PLATFORM ? 'the platform key' : to;
-  if (!changed.changed) return out(`Tenant ${tenant} is served by ${name} already.`);
-  out(`Changed the key of tenant ${tenant}: new data keys are made under ${name}.`);
-  say(
+  if (!changed.changed) return printLine(`Tenant ${tenant} is served by ${name} already.`);
+  printLine(`Changed the key of tenant ${tenant}: new data keys are made under ${name}.`);
+  printNotice(
     `What is stored moves there now: sealdex tenants show ${tenant} says when the former key is not needed any more.`,
   );
 }
@@ -114,17 +114,17 @@ async function reencrypt(
 ): Promise<void> {
   if (dryRun) {
     const keys = await operator.countKeys(tenant, signal);
-    if (asJson) return json({ tenant, keys: Object.fromEntries(keys) });
-    if (keys.size === 0) out(`Tenant ${tenant} has nothing stored.`);
-    for (const [arn, objects] of keys) out(`${objects} under ${arn}`);
+    if (asJson) return printJson({ tenant, keys: Object.fromEntries(keys) });
+    if (keys.size === 0) printLine(`Tenant ${tenant} has nothing stored.`);
+    for (const [arn, objects] of keys) printLine(`${objects} under ${arn}`);
     return;
   }
   await operator.reencrypt(tenant);
   if (wait) await untilMoved(operator, tenant, signal);
-  const moving = await movingOf(operator, await operator.tenant(tenant));
+  const moving = await reencryptionViewOf(operator, await operator.tenant(tenant));
   if (moving.stuck?.code) process.exitCode = CODES[moving.stuck.code].exit;
-  if (asJson) return json({ tenant, ...moving.progress });
-  for (const line of movingLines(moving)) out(line);
+  if (asJson) return printJson({ tenant, ...moving.progress });
+  for (const line of reencryptionLines(moving)) printLine(line);
 }
 
 const LOOK_MS = 500;
@@ -136,9 +136,9 @@ async function untilMoved(operator: Operator, tenant: string, signal: AbortSigna
   for (;;) {
     const progress = await operator.reencryption(tenant);
     const waits = progress.passBegun !== undefined && progress.passBegun > systemClock.now();
-    if (progress.state !== 'moving' || waits || (await stuckPage(operator, progress))) return;
+    if (progress.state !== 'moving' || waits || (await stalledPage(operator, progress))) return;
     if (systemClock.monotonic() - saidAt >= LINE_MS) {
-      say(`moved ${progress.counts?.moved ?? 0}`);
+      printNotice(`moved ${progress.counts?.moved ?? 0}`);
       saidAt = systemClock.monotonic();
     }
     await sleep(systemClock, LOOK_MS, signal);

@@ -4,7 +4,7 @@ import { checkName } from '../runtime/names.ts';
 import { checkReason } from './arguments.ts';
 import { releasedLine, staysLine } from './keys-change.ts';
 import { withOperator } from './with-clients.ts';
-import { json, out } from './terminal.ts';
+import { printJson, printLine } from './terminal.ts';
 
 export function pauseCommand(): Command {
   return new Command('pause')
@@ -26,8 +26,8 @@ Example:
       const why = checkReason(reason);
       await withOperator(async (operator) => {
         const change = await operator.pauseTenant(tenant, why);
-        if (asJson) json(change);
-        else out(`Paused tenant ${tenant}: its jobs are parked until sealdex tenants resume ${tenant}`);
+        if (asJson) printJson(change);
+        else printLine(`Paused tenant ${tenant}: its jobs are parked until sealdex tenants resume ${tenant}`);
       });
     });
 }
@@ -49,10 +49,10 @@ Example:
       checkName(tenant, 'tenant');
       await withOperator(async (operator) => {
         const change = await operator.resumeTenant(tenant);
-        if (asJson) return json(change);
-        if (!change.changed) return out(`Tenant ${tenant} was not paused.`);
+        if (asJson) return printJson(change);
+        if (!change.changed) return printLine(`Tenant ${tenant} was not paused.`);
         const isShut = change.gate !== undefined && change.gate.state !== 'draining';
-        out(`Resumed tenant ${tenant}. ${isShut ? staysLine(change) : releasedLine(tenant)}`);
+        printLine(`Resumed tenant ${tenant}. ${isShut ? staysLine(change) : releasedLine(tenant)}`);
       });
     });
 }

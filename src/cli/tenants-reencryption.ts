@@ -5,20 +5,20 @@ import { systemClock } from '../runtime/clock.ts';
 import { PLATFORM } from '../runtime/names.ts';
 import { counted, time } from './terminal.ts';
 
-export interface Moving {
+export interface ReencryptionView {
   readonly file: TenantFile;
   readonly progress: ReencryptionProgress;
   /** The job of the page that comes next, when it does not move by itself. */
   readonly stuck?: Pick<ShownJob, 'state' | 'code'> | undefined;
 }
 
-export async function movingOf(operator: Operator, file: TenantFile): Promise<Moving> {
+export async function reencryptionViewOf(operator: Operator, file: TenantFile): Promise<ReencryptionView> {
   const progress = await operator.reencryption(file.tenant);
-  return { file, progress, stuck: await stuckPage(operator, progress) };
+  return { file, progress, stuck: await stalledPage(operator, progress) };
 }
 
 /** The page's job when it is parked or dead: it moves nothing before somebody has done something. */
-export async function stuckPage(
+export async function stalledPage(
   operator: Operator,
   { state, jobId }: ReencryptionProgress,
 ): Promise<ShownJob | undefined> {
@@ -28,7 +28,7 @@ export async function stuckPage(
 }
 
 /** One sentence a line; none for a tenant whose key was never changed. */
-export function movingLines(moving: Moving): string[] {
+export function reencryptionLines(moving: ReencryptionView): string[] {
   const { file, progress } = moving;
   const { state, since } = progress;
   const changed = `The KMS key of tenant ${file.tenant} was changed${since === undefined ? '' : ` ${time(since)}`}`;
@@ -42,7 +42,7 @@ export function movingLines(moving: Moving): string[] {
   return state === 'done' ? doneLines(moving, changed, former, again) : moveLines(moving, changed, former);
 }
 
-function moveLines({ file, progress, stuck }: Moving, changed: string, former: string): string[] {
+function moveLines({ file, progress, stuck }: ReencryptionView, changed: string, former: string): string[] {
   const { current = 0, moved = 0, unreadable = 0 } = progress.counts ?? {};
   const { passBegun, jobId } = progress;
   const isOurs = wasPlatform(file);
@@ -64,7 +64,7 @@ function moveLines({ file, progress, stuck }: Moving, changed: string, former: s
   ];
 }
 
-function doneLines({ file, progress }: Moving, changed: string, former: string, again: string): string[] {
+function doneLines({ file, progress }: ReencryptionView, changed: string, former: string, again: string): string[] {
   const { left = 0, queued = 0, doneAt, settledAt } = progress;
   const at = doneAt === undefined ? '' : ` since ${time(doneAt)}`;
   const stored =

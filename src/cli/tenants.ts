@@ -7,10 +7,10 @@ import { withOperator } from './with-clients.ts';
 import { deleteTenantCommand } from './tenants-delete.ts';
 import { exportCommand } from './tenants-export.ts';
 import { reencryptCommand, setKeyCommand } from './tenants-key.ts';
-import { movingLines, movingOf } from './tenants-reencryption.ts';
+import { reencryptionLines, reencryptionViewOf } from './tenants-reencryption.ts';
 import { pauseCommand, resumeCommand } from './tenants-pause.ts';
-import { sayWarnings } from './check-line.ts';
-import { json, jsonText, oneLine, out, say, table, time } from './terminal.ts';
+import { printWarnings } from './check-line.ts';
+import { printJson, jsonText, oneLine, printLine, printNotice, table, time } from './terminal.ts';
 
 export function tenantsCommand(): Command {
   return new Command('tenants')
@@ -60,11 +60,11 @@ function listCommand(): Command {
           const file = await operator.tenant(name);
           if (file.deleted && !withDeleted) continue;
           tenants += 1;
-          if (asJson) json(file);
+          if (asJson) printJson(file);
           else rows.push([file.tenant, file.plan, keyOf(file), stoppedOf(file)]);
         }
-        if (rows.length > 0) for (const line of table([['TENANT', 'PLAN', 'KEY', 'STOPPED'], ...rows])) out(line);
-        if (tenants === 0) say('There are no tenants yet: sealdex tenants put T --plan P makes one.');
+        if (rows.length > 0) for (const line of table([['TENANT', 'PLAN', 'KEY', 'STOPPED'], ...rows])) printLine(line);
+        if (tenants === 0) printNotice('There are no tenants yet: sealdex tenants put T --plan P makes one.');
       }),
     );
 }
@@ -79,10 +79,10 @@ function showCommand(): Command {
       checkName(tenant, 'tenant');
       await withOperator(async (operator) => {
         const file = await operator.tenant(tenant);
-        out(jsonText(file, asJson ? undefined : 2));
-        for (const line of movingLines(await movingOf(operator, file))) say(line);
+        printLine(jsonText(file, asJson ? undefined : 2));
+        for (const line of reencryptionLines(await reencryptionViewOf(operator, file))) printNotice(line);
         const stopped = stoppedOf(file);
-        if (stopped !== '') say(`Tenant ${tenant}: ${stopped}.`);
+        if (stopped !== '') printNotice(`Tenant ${tenant}: ${stopped}.`);
       });
     });
 }
@@ -154,11 +154,11 @@ async function put(
       key === undefined
         ? await operator.putTenant(tenant, change)
         : await operator.makeTenant(tenant, { ...change, kmsKeyArn: key }, shared ? { shared } : {});
-    sayWarnings(check);
+    printWarnings(check);
     const served = file.kmsKeyArn === undefined ? 'platform key' : `KMS key ${file.kmsKeyArn}`;
     const refuses = file.whenKeyShut === 'refuse' ? ', content is refused while its key is shut' : '';
     const keeps = file.keepOriginals ? ', uploaded files are kept' : '';
-    if (asJson) json(file);
-    else out(`${made ? 'Made' : 'Changed'} tenant ${tenant}: plan ${file.plan}, ${served}${refuses}${keeps}.`);
+    if (asJson) printJson(file);
+    else printLine(`${made ? 'Made' : 'Changed'} tenant ${tenant}: plan ${file.plan}, ${served}${refuses}${keeps}.`);
   });
 }

@@ -2,9 +2,9 @@
 // Results go to standard output, everything about them to standard error.
 import { systemClock, type Clock } from '../runtime/clock.ts';
 
-export const out = (line: string): void => write(process.stdout, line);
-export const say = (line: string): void => write(process.stderr, line);
-export const json = (value: unknown): void => out(jsonText(value));
+export const printLine = (line: string): void => write(process.stdout, line);
+export const printNotice = (line: string): void => write(process.stderr, line);
+export const printJson = (value: unknown): void => printLine(jsonText(value));
 
 /** The bar that stands on the terminal's last line: whatever is printed wipes it first. */
 let standing: { clear(): void } | undefined;
@@ -45,13 +45,13 @@ export const jsonText = (value: unknown, indent?: number): string =>
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
 
-export interface Bar {
+export interface ProgressBar {
   update(done: number, total: number): void;
   /** Leaves the last state standing. */
   end(): void;
 }
 
-export interface BarOptions {
+export interface ProgressBarOptions {
   readonly screen?: Pick<NodeJS.WriteStream, 'isTTY' | 'columns' | 'write'>;
   readonly clock?: Clock;
   /** What stands behind the bar; `done/total` by default. */
@@ -64,10 +64,14 @@ const REDRAW_MS = 100;
 const LINE_MS = 2000;
 
 /** A bar on a terminal, a plain line every two seconds elsewhere. */
-export function bar(
+export function progressBar(
   label: string,
-  { screen = process.stderr, clock = systemClock, countsOf = (done, total) => `${done}/${total}` }: BarOptions = {},
-): Bar {
+  {
+    screen = process.stderr,
+    clock = systemClock,
+    countsOf = (done, total) => `${done}/${total}`,
+  }: ProgressBarOptions = {},
+): ProgressBar {
   const isDrawn = screen.isTTY && process.env['TERM'] !== 'dumb';
   let last = { done: 0, total: 0 };
   let shown = '';

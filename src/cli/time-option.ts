@@ -3,7 +3,7 @@ import { InvalidArgumentError } from 'commander';
 import { systemClock } from '../runtime/clock.ts';
 
 /** A moment as it was given and as what it meant then: wall clock, milliseconds. */
-export interface Moment {
+export interface TimeOption {
   readonly text: string;
   readonly at: number;
 }
@@ -14,7 +14,7 @@ const UNITS_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_60
 const TIME = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d))?$/;
 
 /** @throws InvalidArgumentError, which the option's name is added to */
-export function momentIn(text: string): Moment {
+export function parseTime(text: string): TimeOption {
   const [, count, unit = ''] = /^(\d{1,6})([smhd])$/.exec(text) ?? [];
   const at = count === undefined ? timeIn(text) : systemClock.now() - Number(count) * (UNITS_MS[unit] ?? 0);
   if (Number.isNaN(at)) throw new InvalidArgumentError('Give 30m, 2h, 7d, or a time as 2026-11-25T10:00Z.');

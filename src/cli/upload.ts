@@ -4,14 +4,14 @@ import { Command } from 'commander';
 import type { JobStatus, Producer } from '../app/app.ts';
 import { sleep, systemClock } from '../runtime/clock.ts';
 import { CODES, dispositionOf, SealdexError } from '../runtime/errors.ts';
-import { sayReason, unreadable } from '../extract/reasons.ts';
+import { reasonMessage, unreadable } from '../extract/reasons.ts';
 import { checkName } from '../runtime/names.ts';
 import { exitCodeOf, summarize } from './job-outcomes.ts';
 import { Interrupted, textOf } from './failure.ts';
 import type { FoundFile } from './files.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { withProducer } from './with-clients.ts';
-import { bar, json, megabytes, oneLine, out, say, table } from './terminal.ts';
+import { progressBar, printJson, megabytes, oneLine, printLine, printNotice, table } from './terminal.ts';
 import { filesOf } from './upload-files.ts';
 import { createWaiting, type Waiting } from './waiting.ts';
 
@@ -77,8 +77,8 @@ async function run(
         signal,
         onEnd: (job, state, ended) => report.ended(job, state, ended),
         onProgress: (ended, total) => report.waited(ended, total),
-        onStill: (error) =>
-          say(
+        onStall: (error) =>
+          printNotice(
             error
               ? `${textOf(error)} Waiting for it.`
               : 'Nothing has ended for 10 seconds: does a worker run? sealdex status tells.',
@@ -95,7 +95,7 @@ async function run(
   } finally {
     report.end();
     const unsent = files.length - report.done();
-    if (!isAllSent && unsent > 0) say(`Stopped: ${unsent} of ${files.length} files were not sent.`);
+    if (!isAllSent && unsent > 0) printNotice(`Stopped: ${unsent} of ${files.length} files were not sent.`);
     summarize(report.counts, waiting, { asJson, done: 'stored' });
   }
   process.exitCode = exitCodeOf(report.counts, waiting, isAllSent);
@@ -211,10 +211,10 @@ function createReport(files: readonly FoundFile[], asJson: boolean): Report {
   const done = (): number => counts.queued + counts.refused + counts.failed;
   const progress = asJson
     ? undefined
-    : bar('uploaded', {
+    : progressBar('uploaded', {
         countsOf: (bytes, total) => `${done()}/${files.length} files, ${megabytes(bytes)}/${megabytes(total)} MB`,
       });
-  const stored = asJson ? undefined : bar('stored');
+  const stored = asJson ? undefined : progressBar('stored');
   return {
     counts,
     done,
@@ -224,26 +224,27 @@ function createReport(files: readonly FoundFile[], asJson: boolean): Report {
     },
     sent({ path }, { status, jobId, revision }) {
       counts.queued += 1;
-      if (asJson) json({ file: path, status, jobId, revision });
-      else out(`${status}  ${jobId}  ${oneLine(path)}`);
+      if (asJson) printJson({ file: path, status, jobId, revision });
+      else printLine(`${status}  ${jobId}  ${oneLine(path)}`);
       if (done() === files.length) progress?.end();
     },
     refused({ path }, error) {
       const status = CODES[error.code].exit === REFUSED ? 'refused' : 'failed';
       counts[status] += 1;
       failed.push([oneLine(path), status, textOf(error)]);
-      if (asJson) json({ file: path, status, code: error.code, field: error.field, message: error.message });
+      if (asJson) printJson({ file: path, status, code: error.code, field: error.field, message: error.message });
     },
     ended({ path, jobId }, state, { code, reason }) {
-      if (asJson) json({ file: path, jobId, state, code, reason });
+      if (asJson) printJson({ file: path, jobId, state, code, reason });
       else if (code !== undefined && (state === 'dead' || state === 'parked'))
-        failed.push([oneLine(path), state, `${sayReason(code, reason) ?? `${CODES[code].means}.`} (${code})`]);
+        failed.push([oneLine(path), state, `${reasonMessage(code, reason) ?? `${CODES[code].means}.`} (${code})`]);
     },
     waited: (ended, total) => stored?.update(ended, total),
     end() {
       progress?.end();
       stored?.end();
-      if (!asJson && failed.length > 0) for (const line of table([['FILE', 'STATE', 'WHY'], ...failed])) say(line);
+      if (!asJson && failed.length > 0)
+        for (const line of table([['FILE', 'STATE', 'WHY'], ...failed])) printNotice(line);
     },
   };
 }

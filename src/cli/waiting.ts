@@ -4,7 +4,7 @@ import { sleep, type Clock } from '../runtime/clock.ts';
 import { dispositionOf, SealdexError } from '../runtime/errors.ts';
 import type { JobState, JobStatus, Producer } from '../app/app.ts';
 
-export interface Endings {
+export interface OutcomeCounts {
   readonly done: number;
   readonly superseded: number;
   readonly dead: number;
@@ -16,14 +16,14 @@ export interface WaitingDeps<Job> {
   readonly status: Producer['status'];
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  readonly onEnd: (job: Job, state: keyof Endings, ended: JobStatus) => void;
+  readonly onEnd: (job: Job, state: keyof OutcomeCounts, ended: JobStatus) => void;
   readonly onProgress: (ended: number, total: number) => void;
   /** Once in each time that nothing moves: after ten seconds, or when the state of jobs cannot be asked for. */
-  readonly onStill: (error: SealdexError | undefined) => void;
+  readonly onStall: (error: SealdexError | undefined) => void;
 }
 
 export interface Waiting<Job> {
-  readonly endings: Endings;
+  readonly outcomeCounts: OutcomeCounts;
   /** Jobs that have not ended. */
   readonly left: number;
   add(jobs: readonly Job[]): void;
@@ -36,18 +36,18 @@ export interface Waiting<Job> {
 }
 
 export const IDLE_MS = 120_000;
-export const STILL_MS = 10_000;
+export const STALL_NOTICE_MS = 10_000;
 const POLL_MS = 200;
 const POLLED_AT_ONCE = 200;
 
 export function createWaiting<Job extends { readonly jobId: string }>(deps: WaitingDeps<Job>): Waiting<Job> {
-  const { status, clock, signal, onEnd, onProgress, onStill } = deps;
-  const endings = { done: 0, superseded: 0, dead: 0, parked: 0 };
+  const { status, clock, signal, onEnd, onProgress, onStall } = deps;
+  const outcomeCounts = { done: 0, superseded: 0, dead: 0, parked: 0 };
   let left: Job[] = [];
   let total = 0;
 
   /** How many have ended since the last look. An outage of Redis is waited for, like everything else. */
-  const look = async (): Promise<{ ended: number; error?: SealdexError }> => {
+  const poll = async (): Promise<{ ended: number; error?: SealdexError }> => {
     const asked = left.slice(0, POLLED_AT_ONCE);
     const answers = await Promise.allSettled(asked.map(({ jobId }) => status(jobId)));
     const going: Job[] = [];
@@ -60,7 +60,7 @@ export function createWaiting<Job extends { readonly jobId: string }>(deps: Wait
         going.push(job);
         continue;
       }
-      endings[state] += 1;
+      outcomeCounts[state] += 1;
       onEnd(job, state, answer?.status === 'fulfilled' ? answer.value : { state });
     }
     // Those that did not move go to the end, so that a few stuck jobs do not hide the rest.
@@ -69,7 +69,7 @@ export function createWaiting<Job extends { readonly jobId: string }>(deps: Wait
   };
 
   return {
-    endings,
+    outcomeCounts,
     get left() {
       return left.length;
     },
@@ -82,7 +82,7 @@ export function createWaiting<Job extends { readonly jobId: string }>(deps: Wait
       let isToldStill = false;
       while (left.length > most) {
         signal.throwIfAborted();
-        const { ended, error } = await look();
+        const { ended, error } = await poll();
         onProgress(total - left.length, total);
         if (ended > 0) {
           movedAt = clock.monotonic();
@@ -91,9 +91,9 @@ export function createWaiting<Job extends { readonly jobId: string }>(deps: Wait
         }
         const stillMs = clock.monotonic() - movedAt;
         if (stillMs >= IDLE_MS) return false;
-        if (!isToldStill && (error !== undefined || stillMs >= STILL_MS)) {
+        if (!isToldStill && (error !== undefined || stillMs >= STALL_NOTICE_MS)) {
           isToldStill = true;
-          onStill(error);
+          onStall(error);
         }
         await sleep(clock, POLL_MS, signal);
       }
@@ -103,7 +103,7 @@ export function createWaiting<Job extends { readonly jobId: string }>(deps: Wait
 }
 
 /** Nothing more is to be seen of it soon. */
-const isOver = (state: JobState): state is keyof Endings =>
+const isOver = (state: JobState): state is keyof OutcomeCounts =>
   state === 'done' || state === 'superseded' || state === 'dead' || state === 'parked';
 
 /** @throws what will not pass */

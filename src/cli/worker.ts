@@ -1,7 +1,7 @@
 // `sealdex worker`: takes jobs until it is told to stop.
 import { Command } from 'commander';
 import { aborted, untilInterrupted } from './interrupt.ts';
-import { say } from './terminal.ts';
+import { printNotice } from './terminal.ts';
 
 export function workerCommand(): Command {
   return new Command('worker')
@@ -19,7 +19,7 @@ Example:
     .action(() =>
       untilInterrupted(async (signal) => {
         const tell = (): void => {
-          if (process.stderr.isTTY) say('Stopping …; Ctrl-C once more ends it at once.');
+          if (process.stderr.isTTY) printNotice('Stopping …; Ctrl-C once more ends it at once.');
         };
         signal.addEventListener('abort', tell, { once: true });
         const { startIndexWorker } = await import('../app/app.ts');

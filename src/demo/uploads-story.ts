@@ -1,6 +1,6 @@
 // What the demo tells of the uploaded files. Decides nothing. Alone among the stories it is given text, to show what was
 // read: of a file of examples/files/, which is this project's own.
-import { type Letter, sayReason } from '../app/app.ts';
+import { type Letter, reasonMessage } from '../app/app.ts';
 import { CODES } from '../runtime/errors.ts';
 import type { OutlineSection } from './outline.ts';
 import type { DemoScreen } from './story.ts';
@@ -60,7 +60,7 @@ export function read(screen: Say, { files, types, stored }: UploadFigures): void
 
 export function letter(screen: Say, tenant: string, { code, reason }: Letter): void {
   screen.say(`  The one that was cut off is a dead letter, and ${tenant} can be told why:`);
-  screen.say(`  ${code}: ${sayReason(code, reason) ?? CODES[code].means}`);
+  screen.say(`  ${code}: ${reasonMessage(code, reason) ?? CODES[code].means}`);
 }
 
 export interface Shown {

@@ -57,7 +57,7 @@ export function unsupported(found?: string): SealdexError {
 }
 
 /** The sentence for a reason that was stored with a code; undefined for what is none. */
-export function sayReason(code: string, reason: string | undefined): string | undefined {
+export function reasonMessage(code: string, reason: string | undefined): string | undefined {
   if (reason === undefined) return undefined;
   if (code === 'FILE_UNSUPPORTED') return unsupported(reason).message;
   const known = Object.hasOwn(FILE_REASONS, reason) ? FILE_REASONS[reason as FileReasonName] : undefined;

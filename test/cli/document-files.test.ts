@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { afterAll, describe, expect, test } from 'vitest';
-import { checkFiles, documentsIn, type Found } from '../../src/cli/document-files.ts';
-import { FileUnreadable, UsageError } from '../../src/cli/failure.ts';
+import { checkFiles, documentsIn, type ParsedDocument } from '../../src/cli/document-files.ts';
+import { FileReadError, UsageError } from '../../src/cli/failure.ts';
 import { linesOf, type Line } from '../../src/cli/line-reader.ts';
 import { eventually } from '../support/eventually.ts';
 import { temporaryFolder } from './run.ts';
@@ -22,8 +22,8 @@ function fileOf(...parts: (string | Uint8Array)[]): string {
   return path;
 }
 
-async function read(file: string, signal = new AbortController().signal): Promise<Found[]> {
-  const found: Found[] = [];
+async function read(file: string, signal = new AbortController().signal): Promise<ParsedDocument[]> {
+  const found: ParsedDocument[] = [];
   for await (const each of documentsIn(file, DOCUMENT_BYTES, signal)) found.push(each);
   return found;
 }
@@ -255,7 +255,7 @@ describe('files are looked at before anything is sent', () => {
   test('one that is not there is named', async () => {
     const missing = join(folder.path, 'missing.json');
     const error = await reasonOf(fileOf('1'), missing);
-    expect(error).toBeInstanceOf(FileUnreadable);
+    expect(error).toBeInstanceOf(FileReadError);
     expect(error).toMatchObject({ message: `${missing}: there is no such file.` });
   });
 

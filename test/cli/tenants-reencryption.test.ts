@@ -1,7 +1,7 @@
 // What is said of a tenant whose key was changed: of each state, and of what is left in the queue when all is moved.
 import { describe, expect, test } from 'vitest';
 import type { ReencryptionProgress, TenantFile } from '../../src/app/app.ts';
-import { movingLines } from '../../src/cli/tenants-reencryption.ts';
+import { reencryptionLines } from '../../src/cli/tenants-reencryption.ts';
 import { PLATFORM } from '../../src/runtime/names.ts';
 
 const arnOf = (id: string): string => `arn:aws:kms:us-west-2:111122223333:key/${id}`;
@@ -30,7 +30,7 @@ describe('while it moves', () => {
     ['platform to own', PLATFORM, NEW, 'is under the platform key: the tenant cannot revoke it, only we can.'],
     ['own to platform', OLD, PLATFORM, `is under the former key ${OLD}: keep that key enabled.`],
   ])('%s: what the tenant cannot revoke yet is said', (_, from, to, words) => {
-    const [first, second] = movingLines({ file: fileOf(from, to), progress: MOVING });
+    const [first, second] = reencryptionLines({ file: fileOf(from, to), progress: MOVING });
     expect(first).toBe(
       `The KMS key of tenant acme was changed 2026-11-30T00:00:00Z; until all is moved, the rest of what is stored ${words}`,
     );
@@ -48,7 +48,7 @@ describe('when all is moved', () => {
     queued: 0,
   };
   const linesOf = (progress: Partial<ReencryptionProgress>): string[] =>
-    movingLines({ file: fileOf(OLD, NEW), progress: { ...DONE, ...progress } });
+    reencryptionLines({ file: fileOf(OLD, NEW), progress: { ...DONE, ...progress } });
 
   test('nothing needs the former key any more', () => {
     expect(linesOf({})[1]).toBe(`Nothing of it needs the former key ${OLD} any more.`);

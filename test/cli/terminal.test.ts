@@ -1,6 +1,17 @@
 // How things look: the progress bar on terminals of any kind, tables, durations, and text that a tenant sent.
 import { describe, expect, test } from 'vitest';
-import { bar, duration, jsonText, oneLine, out, printable, say, table, time, wrapped } from '../../src/cli/terminal.ts';
+import {
+  progressBar,
+  duration,
+  jsonText,
+  oneLine,
+  printLine,
+  printable,
+  printNotice,
+  table,
+  time,
+  wrapped,
+} from '../../src/cli/terminal.ts';
 import { FakeClock } from '../support/clock.ts';
 
 /** Keeps what is written; `line()` is what stands on the terminal's last line. */
@@ -21,7 +32,7 @@ describe('the progress bar', () => {
   test('on a terminal it is drawn in place, at most ten times a second, and its end stays', () => {
     const clock = new FakeClock();
     const screen = screenOf(true, 80);
-    const progress = bar('stored', { screen, clock });
+    const progress = progressBar('stored', { screen, clock });
     progress.update(0, 4);
     const first = screen.written.length;
     expect(screen.line()).toBe(`stored [${'░'.repeat(30)}] 0/4`);
@@ -41,7 +52,7 @@ describe('the progress bar', () => {
 
   test('it is full only when all is done', () => {
     const screen = screenOf(true, 80);
-    const progress = bar('stored', { screen, clock: new FakeClock() });
+    const progress = progressBar('stored', { screen, clock: new FakeClock() });
     progress.update(9999, 10_000);
     expect(screen.line()).toBe(`stored [${'█'.repeat(29)}░] 9999/10000`);
   });
@@ -49,7 +60,7 @@ describe('the progress bar', () => {
   test('elsewhere it is a plain line every two seconds, and nothing else', () => {
     const clock = new FakeClock();
     const screen = screenOf(false);
-    const progress = bar('stored', { screen, clock });
+    const progress = progressBar('stored', { screen, clock });
     for (let done = 0; done < 50; done++) {
       progress.update(done, 50);
       clock.advance(100);
@@ -61,7 +72,7 @@ describe('the progress bar', () => {
   test.each([[60], [40], [24], [12], [5]])('it never wraps: %s columns', (columns) => {
     const clock = new FakeClock();
     const screen = screenOf(true, columns);
-    const progress = bar('Indexing', { screen, clock });
+    const progress = progressBar('Indexing', { screen, clock });
     progress.update(123_456, 999_999);
     expect(screen.line().length).toBeLessThan(columns);
     expect(screen.line().length).toBeGreaterThan(0);
@@ -70,21 +81,21 @@ describe('the progress bar', () => {
 
   test('a line that is printed while it stands wipes it first, and the next update draws it again at once', () => {
     const screen = screenOf(true, 80);
-    const progress = bar('stored', { screen, clock: new FakeClock() });
+    const progress = progressBar('stored', { screen, clock: new FakeClock() });
     progress.update(1, 2);
     expect(screen.line()).not.toBe('');
-    captured(() => say('dead  j1'));
+    captured(() => printNotice('dead  j1'));
     expect(screen.line()).toBe('');
     progress.update(1, 2);
     expect(screen.line()).toContain('1/2');
-    captured(() => out('queued  j2'));
+    captured(() => printLine('queued  j2'));
     expect(screen.line()).toBe('');
     progress.end();
   });
 
   test('of nothing it leaves nothing', () => {
     const screen = screenOf(true, 80);
-    bar('stored', { screen, clock: new FakeClock() }).end();
+    progressBar('stored', { screen, clock: new FakeClock() }).end();
     expect(screen.written).toEqual([]);
   });
 });

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import type { JobStatus } from '../../src/queue/bull/job-lookup.ts';
 import { SealdexError } from '../../src/runtime/errors.ts';
 import type { Sent } from '../../src/cli/enqueue-batch.ts';
-import { createWaiting, IDLE_MS, STILL_MS, type Waiting } from '../../src/cli/waiting.ts';
+import { createWaiting, IDLE_MS, STALL_NOTICE_MS, type Waiting } from '../../src/cli/waiting.ts';
 import { FakeClock } from '../support/clock.ts';
 
 const jobsOf = (count: number): Sent[] =>
@@ -24,7 +24,7 @@ function waitingFor(status: (jobId: string) => Promise<JobStatus>) {
     },
     onEnd: ({ line }, state, { code }) => told.push(`${line} ${state} ${code ?? '-'}`),
     onProgress: (ended, total) => told.push(`${ended}/${total}`),
-    onStill: (error) => told.push(`still ${error?.code ?? '-'}`),
+    onStall: (error) => told.push(`still ${error?.code ?? '-'}`),
   });
   return { waiting, clock, controller, told, asked: () => asked };
 }
@@ -54,7 +54,7 @@ test('it ends when all jobs have ended or are parked, and counts how', async () 
   const { waiting, clock, told } = waitingFor(async (jobId) => ends[jobId] ?? { state: 'unknown' });
   waiting.add(jobsOf(4));
   expect((await pass(clock, waiting.until(0))).value).toBe(true);
-  expect(waiting.endings).toEqual({ done: 1, superseded: 1, dead: 1, parked: 1 });
+  expect(waiting.outcomeCounts).toEqual({ done: 1, superseded: 1, dead: 1, parked: 1 });
   expect(waiting.left).toBe(0);
   expect(told).toEqual(['1 done -', '2 superseded -', '3 dead CONTENT_MISSING', '4 parked KEY_DISABLED', '4/4']);
 });
@@ -70,7 +70,7 @@ test.each(['queued', 'active', 'retrying', 'unknown'] as const)(
     expect(ms).toBeGreaterThanOrEqual(IDLE_MS);
     expect(ms).toBeLessThan(IDLE_MS + 1000);
     expect(told.filter((line) => line.startsWith('still'))).toEqual(['still -']);
-    expect(told.indexOf('still -')).toBeGreaterThan(STILL_MS / 200 / 2);
+    expect(told.indexOf('still -')).toBeGreaterThan(STALL_NOTICE_MS / 200 / 2);
     expect(clock.pending).toBe(0);
   },
 );
@@ -98,7 +98,7 @@ test('an outage of Redis is said once and waited for', async () => {
   waiting.add(jobsOf(2));
   expect((await pass(clock, waiting.until(0))).value).toBe(true);
   expect(told.filter((line) => line.startsWith('still'))).toEqual(['still REDIS_FAILED']);
-  expect(waiting.endings.done).toBe(2);
+  expect(waiting.outcomeCounts.done).toBe(2);
 });
 
 test('an outage that lasts ends it after two minutes', async () => {
@@ -124,7 +124,7 @@ test('stuck jobs do not hide those that end, and no more than 200 are asked for 
   }));
   waiting.add(jobsOf(600));
   expect((await pass(clock, waiting.until(0))).value).toBe(false);
-  expect(waiting.endings.done).toBe(200);
+  expect(waiting.outcomeCounts.done).toBe(200);
   const steps = told.flatMap((line) => (/^\d+\/600$/.test(line) ? [Number(line.split('/')[0])] : []));
   for (const [at, step] of steps.entries()) expect(step - (steps[at - 1] ?? 0)).toBeLessThanOrEqual(200);
 });
@@ -136,7 +136,7 @@ test('it can be asked to wait only until few are left', async () => {
   expect(waiting.left).toBe(300);
   waiting.add(jobsOf(10));
   await pass(clock, waiting.until(0));
-  expect(waiting.endings.done).toBe(510);
+  expect(waiting.outcomeCounts.done).toBe(510);
 });
 
 test('with nothing to wait for it asks nobody', async () => {

@@ -6,7 +6,7 @@ import { Command } from 'commander';
 import type { Operator, Settings } from '../../app/app.ts';
 import { embedded, fromCheckout } from '../checkout.ts';
 import { aborted, untilInterrupted } from '../interrupt.ts';
-import { out, say } from '../terminal.ts';
+import { printLine, printNotice } from '../terminal.ts';
 
 const FOLDER = '.sealdex';
 const DATA = join(FOLDER, 'dev');
@@ -30,7 +30,7 @@ Example:
 
 async function run(signal: AbortSignal): Promise<void> {
   const { startServices } = await import('./local-services.ts');
-  say('Starting Redis, S3 and KMS …');
+  printNotice('Starting Redis, S3 and KMS …');
   const services = await fromCheckout(() => embedded(() => startServices({ dir: DATA, signal })));
   try {
     const settings = { ...services.settings, SEALDEX_PORT: 0 };
@@ -41,7 +41,7 @@ async function run(signal: AbortSignal): Promise<void> {
       signal.throwIfAborted();
       printSettings(services.settings, worker.port);
       await aborted(signal);
-      say('\nStopping …');
+      printNotice('\nStopping …');
     } finally {
       // The settings lead nowhere from now on.
       rmSync(ENV, { force: true });
@@ -75,8 +75,8 @@ function printSettings(settings: Settings, port: number): void {
   const lines = Object.entries(settings).map(([name, value]) => `export ${name}='${String(value)}'`);
   mkdirSync(FOLDER, { recursive: true });
   writeFileSync(ENV, `${lines.join('\n')}\n`, { mode: 0o600 });
-  for (const line of lines) out(line);
-  say(`
+  for (const line of lines) printLine(line);
+  printNotice(`
 Ready: a worker takes jobs, its health is on http://127.0.0.1:${port}/readyz.
 There are two tenants: acme with a KMS key of its own, globex on the platform key.
 In another terminal, in this folder, take the settings above, then for instance:
