@@ -7,7 +7,7 @@ import { readHeartbeats } from '../maintenance/heartbeat.ts';
 import { periodAt } from '../keys/data-key.ts';
 import { startRevocationCheck, type RevocationCheck } from '../keys/revocation-check.ts';
 import { KeyRing } from '../keys/key-ring.ts';
-import type { Kms } from '../keys/aws/kms-client.ts';
+import type { Kms } from '../keys/kms.ts';
 import { createSharedKeys } from '../keys/shared-keys.ts';
 import { tryKey } from '../keys/try-key.ts';
 import type { Metrics } from '../runtime/metrics.ts';

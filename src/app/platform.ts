@@ -2,7 +2,7 @@
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import { createPause, isPausing, type Pause, type PausingCode } from '../parking/pause.ts';
-import type { Store } from '../store/s3/s3-store.ts';
+import type { Store } from '../store/store.ts';
 import { readTenantFile, listTenantNames } from '../store/tenants.ts';
 import type { Canary } from '../handlers/outcome.ts';
 import type { Outcome } from '../jobs/outcome.ts';

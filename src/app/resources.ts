@@ -9,7 +9,8 @@ import type { KeyRing } from '../keys/key-ring.ts';
 import { createKms } from '../keys/aws/kms-client.ts';
 import { createMetrics, type Metrics } from '../runtime/metrics.ts';
 import { closeRedis, openRedis, type Redis, type RedisUse } from '../runtime/redis.ts';
-import { createStore, type Store } from '../store/s3/s3-store.ts';
+import { createStore } from '../store/s3/s3-store.ts';
+import type { Store } from '../store/store.ts';
 import { createTenants, type Tenants } from '../tenants/tenants.ts';
 import { openGuard, type Guard } from './key-access.ts';
 

@@ -1,7 +1,7 @@
 // What the bucket is set to, and what that means for documents, deletes and waiting content. Often it may not be seen by who
 // may do all the rest: that is no fault.
-import { SealdexError } from '../runtime/errors.ts';
-import type { BucketSettings, LifecycleRule } from '../store/s3/bucket.ts';
+import type { BucketSettings, LifecycleRule } from '../store/bucket-settings.ts';
+import { isDenial, isRefusal, isUnsupported, type StoreError } from '../store/store.ts';
 import { markOf, ok, warn, type Check, type Found } from './finding.ts';
 
 const PREFIXES = ['documents/', 'intake/', 'originals/', 'system/', 'tenants/'] as const;
@@ -18,9 +18,9 @@ export const bucketSettingsChecks = (settings: BucketSettings): Check[] => [
   { check: 'bucket encryption', look: (signal) => encryption(settings, signal) },
 ];
 
-/** S3's own answer that it does not tell; no answer at all is a failure. */
-const isUntold = (error: unknown): error is SealdexError =>
-  error instanceof SealdexError && ['AccessDenied', 'NotImplemented', 'MethodNotAllowed'].includes(error.reason ?? '');
+/** The store's own answer that it does not tell; no answer at all is a failure. */
+const isUntold = (error: unknown): error is StoreError =>
+  isDenial(error) || isUnsupported(error) || (isRefusal(error) && error.reason === 'MethodNotAllowed');
 
 async function seen(action: string, look: () => Promise<Found>): Promise<Found> {
   try {

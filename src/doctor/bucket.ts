@@ -7,7 +7,7 @@ import { SealdexError } from '../runtime/errors.ts';
 import type { Role } from '../maintenance/heartbeat.ts';
 import { birthKey } from '../store/redis-identity.ts';
 import { reencryptedKey } from '../store/reencrypted.ts';
-import type { Store } from '../store/s3/s3-store.ts';
+import { isDenial, type Store } from '../store/store.ts';
 import { canaryKey, flyCanary, honoursConditionalRemoval, NO_ETAG, proveConditionalWrites } from '../store/system.ts';
 import { fail, markOf, ok, warn, type Check, type Found } from './finding.ts';
 
@@ -60,7 +60,7 @@ export const reachCheck = ({ store, bucket }: BucketDeps): Check => ({
   check: 'bucket',
   async look(signal) {
     const fault = await faultOf(store.get(`tenants/doctor-${random()}`, { signal }));
-    if (!fault || fault.reason === 'AccessDenied') return ok(`${bucket} answers.`);
+    if (!fault || isDenial(fault)) return ok(`${bucket} answers.`);
     return unreachable(bucket, fault);
   },
 });
@@ -89,7 +89,7 @@ async function permissions(
   const refused: Verb[] = [];
   for (const asked of verbs) {
     const { verb, fault } = await tried(store, asked, prefix, signal);
-    if (fault && fault.reason !== 'AccessDenied') return unreachable(bucket, fault);
+    if (fault && !isDenial(fault)) return unreachable(bucket, fault);
     if (fault) refused.push(verb);
   }
   if (refused.length === 0) return ok(`${wordsOf(verbs)} work.`);
@@ -113,7 +113,7 @@ async function tried(
   if (asked !== 'write') return { verb: asked, fault: await faultOf(attempt(store, asked, key, prefix, signal)) };
   const fault = await faultOf(store.put(key, Buffer.from('1'), { signal }));
   // What a lost answer has left is removed too.
-  return fault?.reason === 'AccessDenied'
+  return isDenial(fault)
     ? { verb: 'put', fault }
     : { verb: 'delete', fault: (await faultOf(store.remove(key))) ?? fault };
 }
@@ -133,7 +133,7 @@ async function system({ store, queue, role, bucket }: BucketDeps, signal: AbortS
   const birth = birthKey(queue);
   const fault = (await faultOf(flyCanary(store, queue))) ?? (await faultOf(store.head(birth, { signal })));
   const print = `sealdex policy ${role} prints all that it needs.`;
-  if (fault?.reason === 'AccessDenied')
+  if (isDenial(fault))
     return fail(
       'Writing, reading or removing an object is refused (AccessDenied).',
       `Allow ${role} s3:PutObject, s3:GetObject, s3:DeleteObject there: ${print}`,
@@ -151,7 +151,7 @@ async function system({ store, queue, role, bucket }: BucketDeps, signal: AbortS
   const refused: string[] = [];
   for (const key of [birth, reencryptedKey(queue, `doctor-${random()}`)]) {
     const denied = (await faultOf(store.head(key, { signal }))) ?? (await faultOf(store.tryPut(key, signal)));
-    if (denied && denied.reason !== 'AccessDenied') return unreachable(bucket, denied);
+    if (denied && !isDenial(denied)) return unreachable(bucket, denied);
     if (denied) refused.push(key === birth ? birth : `system/${queue}/reencrypted/*`);
   }
   if (refused.length === 0) return ok('An object was written, read and removed.');

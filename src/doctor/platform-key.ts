@@ -4,7 +4,7 @@ import type { Clock } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import type { Role } from '../maintenance/heartbeat.ts';
 import { periodAt, type KeyContext } from '../keys/data-key.ts';
-import type { KeyCalls } from '../keys/aws/key-calls.ts';
+import type { KeyCalls } from '../keys/kms.ts';
 import { fail, markOf, ok, warn, type Check, type Found } from './finding.ts';
 
 export interface PlatformKeyDeps {

@@ -1,7 +1,7 @@
 // The canary: one look whether the bucket works, shared by all jobs that ask at the same time.
 // A refusal that a job met is the platform's fault only if the canary fails too.
 import { orAbort, type Clock } from '../runtime/clock.ts';
-import type { Store } from '../store/s3/s3-store.ts';
+import type { Store } from '../store/store.ts';
 import { flyCanary } from '../store/system.ts';
 import type { Canary } from './outcome.ts';
 

@@ -8,7 +8,7 @@ import type { Log } from '../runtime/log.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import type { Gates } from '../parking/gate.ts';
 import type { Reencryption } from '../reencryption/reencryption.ts';
-import type { Store } from '../store/s3/s3-store.ts';
+import type { Store } from '../store/store.ts';
 import type { Tenants } from '../tenants/tenants.ts';
 import type { ByteBudget } from './budget.ts';
 import type { Canary } from './outcome.ts';

@@ -4,7 +4,7 @@ import { dispositionOf, SealdexError } from '../runtime/errors.ts';
 import { INTAKE_REFUSED } from '../intake/intake.ts';
 import type { Outcome } from '../jobs/outcome.ts';
 import { gateId } from '../runtime/names.ts';
-import { isRefusal } from '../store/s3/s3-error-mapping.ts';
+import { isRefusal } from '../store/store.ts';
 import { WAITED } from './budget.ts';
 
 /** Says whether the bucket works: writes an object, reads it, removes it. */

@@ -7,7 +7,7 @@ import { SealdexError, type Code } from '../runtime/errors.ts';
 import type { ReencryptJobData } from '../jobs/jobs.ts';
 import { unwrapFor } from '../keys/unwrap.ts';
 import type { PassCounts } from '../reencryption/reencryption.ts';
-import type { ListedObject, StoredObject } from '../store/s3/s3-store.ts';
+import type { ListedObject, StoredObject } from '../store/store.ts';
 import { getTenantObject, listTenantObjects, replaceMessage } from '../store/tenant-objects.ts';
 import type { Tenant } from '../tenants/tenants.ts';
 import { admit } from './admission.ts';

@@ -8,9 +8,8 @@ import { dispositionOf, SealdexError } from '../runtime/errors.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
 import { unwrapFor, type Allowed } from '../keys/unwrap.ts';
 import { objectName } from '../runtime/names.ts';
-import { isRefusal } from '../store/s3/s3-error-mapping.ts';
 import { getIntake, putIntake, removeIntake, type IntakePlace } from '../store/intake.ts';
-import { readAll, type Store } from '../store/s3/s3-store.ts';
+import { isDenial, readAll, type Store } from '../store/store.ts';
 
 /** Line 1 of decrypted content (contract, design section 9); what it says twice must agree with the job. */
 const fields = z.strictObject({
@@ -209,8 +208,7 @@ export async function locateContent(
     }
     return stored && { bytes: stored.bytes, read: () => readAll(stored), discard: () => stored.discard() };
   } catch (error) {
-    if (isRefusal(error) && error.reason === 'AccessDenied')
-      throw new SealdexError('STORE_FAILED', undefined, { reason: INTAKE_REFUSED, cause: error });
+    if (isDenial(error)) throw new SealdexError('STORE_FAILED', undefined, { reason: INTAKE_REFUSED, cause: error });
     throw error;
   }
 }

@@ -6,7 +6,7 @@ import { factSteps } from './check/facts.ts';
 import { fail, ok, refusalIn, refused, type Candidate, type CheckStep } from './check/step.ts';
 import { useSteps } from './check/use.ts';
 import { periodAt } from './data-key.ts';
-import type { KeyCalls, KeyFacts } from './aws/key-calls.ts';
+import type { KeyCalls, KeyFacts } from './kms.ts';
 
 export type { CheckStep } from './check/step.ts';
 

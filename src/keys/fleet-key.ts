@@ -3,7 +3,7 @@
 import { sleep, type Clock, type Patience } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { periodAt, type DataKey, type KeyContext } from './data-key.ts';
-import { isWrongWrapping } from './aws/kms-error-mapping.ts';
+import { isWrongWrapping } from './kms.ts';
 import { parseEntry, type SharedKeys } from './shared-keys.ts';
 
 /** How long a first use waits for other processes before it gives up. */

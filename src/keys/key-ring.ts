@@ -5,7 +5,7 @@ import { dispositionOf, SealdexError } from '../runtime/errors.ts';
 import { DataKey, momentOf, periodAt, type KeyContext } from './data-key.ts';
 import { fleetKey } from './fleet-key.ts';
 import { HeldKeys, idOf, type HeldKeysStats, type WipeReason } from './held-keys.ts';
-import type { GeneratedKey, Kms } from './aws/kms-client.ts';
+import type { GeneratedKey, Kms } from './kms.ts';
 import type { SharedKeys } from './shared-keys.ts';
 import { UNWATCHED, type KeyWatch } from './key-watch.ts';
 import { Slices } from './denied-periods.ts';

@@ -5,7 +5,7 @@ import type { Clock } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { ask, redisKeys, run, type Redis, type Script } from '../runtime/redis.ts';
 import { periodEnd, type KeyContext } from './data-key.ts';
-import { MAX_WRAPPED_BYTES } from './aws/kms-client.ts';
+import { MAX_WRAPPED_BYTES } from './kms.ts';
 
 /** How long one process may take to make a key before another tries. */
 export const CLAIM_MS = 5000;

@@ -2,7 +2,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import { SealdexError } from '../runtime/errors.ts';
 import type { KeyContext } from './data-key.ts';
-import type { Kms } from './aws/kms-client.ts';
+import type { Kms } from './kms.ts';
 
 /**
  * Asks for a data key and unwraps it again: a tenant may have denied just one of the two. Both plaintexts are wiped.

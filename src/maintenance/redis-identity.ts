@@ -5,7 +5,7 @@ import { z } from 'zod';
 import type { Clock } from '../runtime/clock.ts';
 import { ask, type Redis, type RedisKeys } from '../runtime/redis.ts';
 import { readBirth, writeBirth } from '../store/redis-identity.ts';
-import type { Store } from '../store/s3/s3-store.ts';
+import type { Store } from '../store/store.ts';
 
 export interface BirthDeps {
   readonly redis: Redis;

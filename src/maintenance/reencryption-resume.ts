@@ -2,7 +2,7 @@
 // its jobs, or because whoever changed the key died. One request to S3 a tenant, one after the other.
 import { SealdexError, type Code } from '../runtime/errors.ts';
 import { faultOf, type Log } from '../runtime/log.ts';
-import type { Store } from '../store/s3/s3-store.ts';
+import type { Store } from '../store/store.ts';
 import { listTenantNames } from '../store/tenants.ts';
 import type { Chore } from './scheduler.ts';
 

@@ -4,7 +4,7 @@ import type { Config } from '../runtime/config.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import type { Redis, RedisKeys } from '../runtime/redis.ts';
-import type { Store } from '../store/s3/s3-store.ts';
+import type { Store } from '../store/store.ts';
 import { agreedBirth, type Birth } from './redis-identity.ts';
 
 export interface SweepDeps {

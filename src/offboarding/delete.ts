@@ -7,7 +7,7 @@ import { checkName } from '../runtime/names.ts';
 import type { Gates } from '../parking/gate.ts';
 import { shutByWord } from '../parking/operator-stop.ts';
 import { checkClock } from '../runtime/redis.ts';
-import type { Store } from '../store/s3/s3-store.ts';
+import type { Store } from '../store/store.ts';
 import { SETTLED_MS, type TenantFile, type Tenants } from '../tenants/tenants.ts';
 import {
   KINDS,

@@ -6,7 +6,7 @@ import type { Clock } from '../runtime/clock.ts';
 import { platformArns, type Config } from '../runtime/config.ts';
 import { checkName } from '../runtime/names.ts';
 import { stateOf } from '../store/revisions.ts';
-import type { ListedObject, Store } from '../store/s3/s3-store.ts';
+import type { ListedObject, Store } from '../store/store.ts';
 import type { Tenants } from '../tenants/tenants.ts';
 import { exportNote, type Waiting } from './export-note.ts';
 import { fileOf, saveBody, sha256Of } from './files.ts';

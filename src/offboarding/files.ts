@@ -7,7 +7,7 @@ import { PEEK_BYTES, peekKeyArn } from '../envelope/peek.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { NAME } from '../runtime/names.ts';
 import { isKeyArn } from '../runtime/settings.ts';
-import type { StoredObject } from '../store/s3/s3-store.ts';
+import type { StoredObject } from '../store/store.ts';
 
 /** The object's key, or a name that is safe for what is not called as we call things. */
 export function fileOf(key: string, tenant: string): string {

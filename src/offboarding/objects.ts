@@ -1,10 +1,8 @@
 // Objects of a tenant that leaves: all under its own prefixes, with older versions and unfinished uploads. A prefix ends with a
 // slash, or is a whole key, so a tenant whose name begins alike is another one.
-import { SealdexError } from '../runtime/errors.ts';
 import { checkName } from '../runtime/names.ts';
-import { isRefusal } from '../store/s3/s3-error-mapping.ts';
 import { reencryptedKey } from '../store/reencrypted.ts';
-import type { Store } from '../store/s3/s3-store.ts';
+import { isRefusal, isUnsupported, type Store } from '../store/store.ts';
 import { ENCRYPTED_PREFIXES } from '../store/tenant-objects.ts';
 import { UNKNOWN_TO_STORE, type Found, type Hidden } from './object-counts.ts';
 
@@ -54,8 +52,9 @@ async function where(found: Found, what: Hidden, work: () => Promise<void>): Pro
   try {
     await work();
   } catch (error) {
-    if (!isRefusal(error) && !(error instanceof SealdexError && error.reason === UNKNOWN_TO_STORE)) throw error;
-    found.unseen.set(what, error.reason ?? 'Refused');
+    if (!isRefusal(error) && !isUnsupported(error)) throw error;
+    const { reason = 'Refused' } = error;
+    found.unseen.set(what, isUnsupported(error) ? UNKNOWN_TO_STORE : reason);
   }
 }
 

@@ -1,7 +1,7 @@
 // Under which KMS keys a tenant's objects are, as their headers say. Needs no key, and changes nothing.
 import { decryptStream } from '../envelope/message.ts';
 import { SealdexError } from '../runtime/errors.ts';
-import type { Store } from '../store/s3/s3-store.ts';
+import type { Store } from '../store/store.ts';
 import { getTenantObject, listTenantObjects } from '../store/tenant-objects.ts';
 
 const AT_ONCE = 16;

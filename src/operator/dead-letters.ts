@@ -8,7 +8,7 @@ import type { LetterFilter } from '../queue/dead-letters/find.ts';
 import type { Letter } from '../queue/dead-letters/letter.ts';
 import type { Spot } from '../queue/dead-letters/pages.ts';
 import type { Replayed, ReplayOptions } from '../queue/dead-letters/replay.ts';
-import type { Store } from '../store/s3/s3-store.ts';
+import type { Store } from '../store/store.ts';
 
 export type { Discarded, DiscardOptions, Letter, LetterFilter, Replayed, ReplayOptions };
 

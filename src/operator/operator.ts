@@ -10,7 +10,7 @@ import { createLetterOperator, type LetterOperator } from './dead-letters.ts';
 import { createTenantOperator, type TenantOperator, type TenantOperatorDeps } from './tenant-operator.ts';
 import type { JobQueue } from '../queue/bull/queues.ts';
 import type { JobFacts, QueueCounts } from '../queue/bull/job-lookup.ts';
-import type { Store } from '../store/s3/s3-store.ts';
+import type { Store } from '../store/store.ts';
 
 export type QueueStatus = QueueCounts & { readonly oldestWaitingMs?: number };
 

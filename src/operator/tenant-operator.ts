@@ -2,7 +2,7 @@
 import { SealdexError } from '../runtime/errors.ts';
 import { checkName, PLANS, PLATFORM, WHEN_KEY_SHUT } from '../runtime/names.ts';
 import type { Reencryption, ReencryptionProgress } from '../reencryption/reencryption.ts';
-import type { Store } from '../store/s3/s3-store.ts';
+import type { Store } from '../store/store.ts';
 import type { TenantChange, TenantFile } from '../tenants/tenants.ts';
 import { attach } from './attach.ts';
 import { countKeys } from './count-keys.ts';

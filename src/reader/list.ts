@@ -3,7 +3,7 @@ import { dispositionOf, SealdexError, type Code } from '../runtime/errors.ts';
 import { checkName } from '../runtime/names.ts';
 import { getDocument, headDocument, listDocuments, type DocumentPlace } from '../store/documents.ts';
 import { stateOf } from '../store/revisions.ts';
-import type { ObjectFacts } from '../store/s3/s3-store.ts';
+import type { ObjectFacts } from '../store/store.ts';
 import type { Tenant } from '../tenants/tenants.ts';
 import { openObject, type DocumentHead } from './open-document.ts';
 import { fieldsOf, type ReaderDeps } from './resolve-document.ts';

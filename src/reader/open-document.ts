@@ -5,7 +5,7 @@ import { SealdexError } from '../runtime/errors.ts';
 import { objectName } from '../runtime/names.ts';
 import { getDocument, type DocumentPlace } from '../store/documents.ts';
 import { stateOf } from '../store/revisions.ts';
-import type { StoredObject } from '../store/s3/s3-store.ts';
+import type { StoredObject } from '../store/store.ts';
 import type { Tenant } from '../tenants/tenants.ts';
 import { findPlace, refuseOlder, type DocumentName, type ReaderDeps } from './resolve-document.ts';
 import { bytesWhileOpen, itemsWhileOpen, obeyGates } from './gated-stream.ts';

@@ -7,7 +7,7 @@ import { checkName, objectName } from '../runtime/names.ts';
 import type { Gates } from '../parking/gate.ts';
 import type { DocumentPlace } from '../store/documents.ts';
 import { stateOf } from '../store/revisions.ts';
-import type { ObjectFacts, Store } from '../store/s3/s3-store.ts';
+import type { ObjectFacts, Store } from '../store/store.ts';
 import type { Tenant, Tenants } from '../tenants/tenants.ts';
 
 export interface DocumentName {

@@ -20,7 +20,7 @@ import {
   type PassCounts,
   type PassRecord,
 } from './record.ts';
-import type { Store } from '../store/s3/s3-store.ts';
+import type { Store } from '../store/store.ts';
 import { readReencrypted, writeReencrypted } from '../store/reencrypted.ts';
 import { SETTLED_MS, type Tenants } from '../tenants/tenants.ts';
 

@@ -2,7 +2,7 @@
 // Sees messages only; knows nothing of keys or of what a record says.
 import type { Clock } from '../runtime/clock.ts';
 import { metadataOf, writeByRevision, type Written } from './revisions.ts';
-import type { ListedObject, ObjectFacts, Store, StoredObject } from './s3/s3-store.ts';
+import type { ListedObject, ObjectFacts, Store, StoredObject } from './store.ts';
 
 export interface DocumentPlace {
   readonly tenant: string;

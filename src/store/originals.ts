@@ -9,7 +9,7 @@ import type { Clock } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import type { DocumentPlace, DocumentWrite } from './documents.ts';
 import { metadataOf, stateOf, writeByRevision, type Written } from './revisions.ts';
-import type { Store, StoredObject } from './s3/s3-store.ts';
+import type { Store, StoredObject } from './store.ts';
 
 const keyOf = ({ tenant, corpus, object }: DocumentPlace): string => `originals/${tenant}/${corpus}/${object}`;
 

@@ -1,6 +1,6 @@
 // system/<queue>/birth: the copy in S3 of the mark that Redis got when it was first used.
 // What the mark says is maintenance/redis-identity.ts' business.
-import { readAll, type PutAnswer, type Store } from './s3/s3-store.ts';
+import { readAll, type PutAnswer, type Store } from './store.ts';
 
 export const birthKey = (queue: string): string => `system/${queue}/birth`;
 

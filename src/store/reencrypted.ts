@@ -1,7 +1,7 @@
 // system/<queue>/reencrypted/<tenant>.json: that all of a tenant's objects were moved to the KMS key of a change.
 // Not in the tenant's file: who works on jobs has no business to write there.
 import { z } from 'zod';
-import { readAll, type Store } from './s3/s3-store.ts';
+import { readAll, type Store } from './store.ts';
 
 export interface Reencrypted {
   /** The key change that they were moved after. */

@@ -2,7 +2,7 @@
 // Knows a key, a body and a revision; what the object is, documents.ts and originals.ts say.
 import { sleep, type Clock } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
-import type { Condition, ObjectFacts, PutAnswer, Store } from './s3/s3-store.ts';
+import type { Condition, ObjectFacts, PutAnswer, Store } from './store.ts';
 
 /** The job that writes, and what is compared with the stored object. */
 export interface Claim {

@@ -2,8 +2,7 @@
 // They hold nothing, and are removed after use.
 import { randomBytes } from 'node:crypto';
 import { SealdexError } from '../runtime/errors.ts';
-import { statusOf } from './s3/s3-error-mapping.ts';
-import { readAll, type Condition, type PutAnswer, type Store } from './s3/s3-store.ts';
+import { isUnsupported, readAll, type Condition, type PutAnswer, type Store } from './store.ts';
 
 export const canaryKey = (queue: string): string => `system/${queue}/canary/${randomBytes(8).toString('hex')}`;
 
@@ -24,7 +23,7 @@ export async function proveConditionalWrites(store: Store, queue: string): Promi
     const areRefused = (await isRefused({ absent: true })) && (await isRefused({ etag: NO_ETAG }));
     if (!areRefused) throw ignoresConditions();
   } catch (error) {
-    throw statusOf(causeOf(error)) === 501 ? ignoresConditions() : error;
+    throw isUnsupported(error) ? ignoresConditions() : error;
   } finally {
     await store.remove(key).catch(() => {});
   }
@@ -43,7 +42,7 @@ export async function honoursConditionalRemoval(store: Store, queue: string, sig
     // Refused, and really not removed.
     return (await store.head(key, { signal })) !== undefined;
   } catch (error) {
-    if (statusOf(causeOf(error)) === 501) return false;
+    if (isUnsupported(error)) return false;
     throw error;
   } finally {
     await store.remove(key).catch(() => {});
@@ -52,8 +51,6 @@ export async function honoursConditionalRemoval(store: Store, queue: string, sig
 
 /** That of no object. */
 export const NO_ETAG = '"00000000000000000000000000000000"';
-
-const causeOf = (error: unknown): unknown => (error instanceof SealdexError ? error.cause : undefined);
 
 const ignoresConditions = (): SealdexError =>
   new SealdexError(

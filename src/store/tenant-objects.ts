@@ -1,7 +1,7 @@
 // All that a tenant has in S3 that is encrypted, page by page, whatever it is: read, and replaced by itself under another key.
 // Sees messages only; what an object is, its own file beside this one says.
 import { SealdexError } from '../runtime/errors.ts';
-import { readAll, type ListedObject, type PutAnswer, type Store, type StoredObject } from './s3/s3-store.ts';
+import { readAll, type ListedObject, type PutAnswer, type Store, type StoredObject } from './store.ts';
 
 /** In this order. */
 export const ENCRYPTED_PREFIXES = ['documents', 'originals', 'intake'] as const;

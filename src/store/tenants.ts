@@ -1,7 +1,7 @@
 // tenants/<tenant>.json: reading, listing and conditional writing of the tenants' files as bytes.
 // What the files say is src/tenants/file.ts' business.
 import { NAME } from '../runtime/names.ts';
-import { readAll, type PutAnswer, type Store } from './s3/s3-store.ts';
+import { readAll, type PutAnswer, type Store } from './store.ts';
 
 const keyOf = (tenant: string): string => `tenants/${tenant}.json`;
 

@@ -1,7 +1,7 @@
 // documents/ as the sweep of tombstones sees it: what may be one, and removing it if it still is.
 // How a tombstone is written is documents.ts' business; how old it must be, the sweep's.
 import { stateOf } from './revisions.ts';
-import type { ListedObject, Store } from './s3/s3-store.ts';
+import type { ListedObject, Store } from './store.ts';
 
 /** More than a tombstone has, and less than any message. */
 const MOST_BYTES = 128;

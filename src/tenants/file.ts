@@ -1,8 +1,7 @@
 // A tenant's file: how it is read, and how it is written without losing anybody's change.
 // What it says after a change is merge.ts' business; caching, and telling others of a change, tenants.ts'.
 import { SealdexError } from '../runtime/errors.ts';
-import { isRefusal } from '../store/s3/s3-error-mapping.ts';
-import type { Store } from '../store/s3/s3-store.ts';
+import { isRefusal, type Store } from '../store/store.ts';
 import { readTenantFile, TENANT_FILE_BYTES, writeTenantFile } from '../store/tenants.ts';
 import { isMade, merge, type TenantChange } from './merge.ts';
 import { tenantFile, type TenantFile } from './shape.ts';

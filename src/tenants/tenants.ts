@@ -6,7 +6,7 @@ import { platformArns, type Config } from '../runtime/config.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { checkName, REASON_CHARS, type Plan } from '../runtime/names.ts';
 import { ask, MAX_SKEW_MS, redisKeys, type Redis } from '../runtime/redis.ts';
-import type { Store } from '../store/s3/s3-store.ts';
+import type { Store } from '../store/store.ts';
 import { listTenantNames } from '../store/tenants.ts';
 import { listen } from './changes.ts';
 import { audited } from './audited.ts';

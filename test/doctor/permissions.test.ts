@@ -5,7 +5,8 @@ import { loadConfig } from '../../src/runtime/config.ts';
 import { bucketChecks } from '../../src/doctor/bucket.ts';
 import { rolePolicy } from '../../src/policies/role-policy.ts';
 import type { PolicyStatement } from '../../src/policies/policy-document.ts';
-import { createStore, type Store } from '../../src/store/s3/s3-store.ts';
+import { createStore } from '../../src/store/s3/s3-store.ts';
+import type { Store } from '../../src/store/store.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 
 const opened = new AsyncDisposableStack();

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { KMS_ERRORS } from '@sealdex/local-aws';
 import { SealdexError, type Code } from '../../src/runtime/errors.ts';
 import { gateId } from '../../src/runtime/names.ts';
-import { readAll } from '../../src/store/s3/s3-store.ts';
+import { readAll } from '../../src/store/store.ts';
 import { eventually } from '../support/eventually.ts';
 import { headerOf } from '../support/message.ts';
 import { openWorkRoom, type WorkRoom } from './room.ts';

@@ -3,7 +3,8 @@
 import { noAudit } from '../../src/runtime/audit-log.ts';
 import { openGuard, type Guard } from '../../src/app/key-access.ts';
 import { periodAt } from '../../src/keys/data-key.ts';
-import { createKms, type Kms } from '../../src/keys/aws/kms-client.ts';
+import { createKms } from '../../src/keys/aws/kms-client.ts';
+import type { Kms } from '../../src/keys/kms.ts';
 import { createMetrics } from '../../src/runtime/metrics.ts';
 import { gateId } from '../../src/runtime/names.ts';
 import { readGate, type GateState } from '../../src/parking/gate-record.ts';

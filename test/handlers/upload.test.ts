@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { putFile, removeContent } from '../../src/intake/intake.ts';
 import { newJobId, type UploadJobData } from '../../src/jobs/jobs.ts';
-import type { Store } from '../../src/store/s3/s3-store.ts';
+import type { Store } from '../../src/store/store.ts';
 import { documentOf, keysUnder } from '../journey/installation.ts';
 import { openWorkRoom, type WorkRoom } from './room.ts';
 

@@ -11,8 +11,8 @@ import {
   type ContentPlace,
   type ExpectedContent,
 } from '../../src/intake/intake.ts';
-import { isRefusal } from '../../src/store/s3/s3-error-mapping.ts';
-import { readAll, type Store } from '../../src/store/s3/s3-store.ts';
+import { isRefusal } from '../../src/store/store.ts';
+import { readAll, type Store } from '../../src/store/store.ts';
 import { eventually } from '../support/eventually.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 import { expectedOf, headerOf, openIntake, tenantOf, type Intake } from './fixture.ts';

@@ -7,7 +7,8 @@ import type { Operator } from '../../src/operator/operator.ts';
 import type { Producer } from '../../src/producer/producer.ts';
 import type { Reader } from '../../src/reader/reader.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
-import { createStore, type Store } from '../../src/store/s3/s3-store.ts';
+import { createStore } from '../../src/store/s3/s3-store.ts';
+import type { Store } from '../../src/store/store.ts';
 import { eventually } from '../support/eventually.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 

@@ -11,7 +11,7 @@ import { createReaderFrom } from '../../src/reader/reader.ts';
 import { openQueue } from '../../src/queue/bull/queues.ts';
 import { createReencryption } from '../../src/reencryption/reencryption.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
-import { readAll } from '../../src/store/s3/s3-store.ts';
+import { readAll } from '../../src/store/store.ts';
 import { putIntake } from '../../src/store/intake.ts';
 import { deleteDocument } from '../../src/store/documents.ts';
 import { newJobId } from '../../src/jobs/jobs.ts';

@@ -4,7 +4,7 @@ import { createReader, startIndexWorker } from '../../src/app/app.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { KMS_ERRORS, type KmsFault } from '@sealdex/local-aws';
 import { KMS_ERROR_TABLE, type KmsErrorRow } from '../../src/keys/aws/kms-errors.ts';
-import { readAll } from '../../src/store/s3/s3-store.ts';
+import { readAll } from '../../src/store/store.ts';
 import { eventually } from '../support/eventually.ts';
 import { headerOf } from '../support/message.ts';
 import { documentOf, keysUnder, openHouse, textOf, type House } from './installation.ts';

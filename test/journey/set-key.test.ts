@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { startIndexWorker } from '../../src/app/app.ts';
 import type { SealdexError } from '../../src/runtime/errors.ts';
-import { readAll } from '../../src/store/s3/s3-store.ts';
+import { readAll } from '../../src/store/store.ts';
 import { SETTLED_MS } from '../../src/tenants/tenants.ts';
 import { putTenantFile } from '../../src/tenants/file.ts';
 import { PLATFORM } from '../../src/runtime/names.ts';

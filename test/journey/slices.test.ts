@@ -8,7 +8,7 @@ import type { Reader } from '../../src/reader/reader.ts';
 import { documentOf as policyOf } from '../../src/policies/policy-document.ts';
 import { keyPolicy } from '../../src/policies/key-policy.ts';
 import { objectName } from '../../src/runtime/names.ts';
-import { readAll } from '../../src/store/s3/s3-store.ts';
+import { readAll } from '../../src/store/store.ts';
 import { denialsOnPage } from '../docs/key-page.ts';
 import { headerOf } from '../support/message.ts';
 import { documentOf, openHouse, squeezed, textOf, type House } from './installation.ts';

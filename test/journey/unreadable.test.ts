@@ -4,7 +4,7 @@ import { startIndexWorker } from '../../src/app/app.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { objectName } from '../../src/runtime/names.ts';
 import { keyPolicy } from '../../src/policies/key-policy.ts';
-import { readAll } from '../../src/store/s3/s3-store.ts';
+import { readAll } from '../../src/store/store.ts';
 import { SETTLED_MS } from '../../src/tenants/tenants.ts';
 import { linesOf, run } from '../cli/run.ts';
 import { denialsOnPage } from '../docs/key-page.ts';

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { sleep, systemClock } from '../../src/runtime/clock.ts';
 import { periodAt, type KeyContext } from '../../src/keys/data-key.ts';
 import { startRevocationCheck, type RevocationCheck } from '../../src/keys/revocation-check.ts';
-import type { Kms } from '../../src/keys/aws/kms-client.ts';
+import type { Kms } from '../../src/keys/kms.ts';
 import { gateId } from '../../src/runtime/names.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';

@@ -1,7 +1,7 @@
 // Trying a key: both calls are made for real, a refusal of either is told, and no plaintext is left behind.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { KMS_ERRORS } from '@sealdex/local-aws';
-import type { Kms } from '../../src/keys/aws/kms-client.ts';
+import type { Kms } from '../../src/keys/kms.ts';
 import { tryKey } from '../../src/keys/try-key.ts';
 import { contextOf, isZeroed, openRoom, type OneRing, type Room } from './fixture.ts';
 

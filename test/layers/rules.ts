@@ -24,11 +24,12 @@ const SOLE_IMPORTERS: readonly { readonly name: RegExp; readonly at: string }[] 
 const FORBIDDEN_NAMES = /^(?:utils?|helpers?|common|lib|types|managers?|service)$/;
 const LONGEST_FILE_LINES = 300;
 
-/** The module of a file: its folder, or `index`. Undefined for a file that belongs to none. */
+/** The module of a file: the innermost folder with a row, or `index`. Undefined for a file that belongs to none. */
 export function moduleOf(path: string): string | undefined {
   if (path === 'index.ts') return 'index';
-  const [first = '', ...rest] = path.split('/');
-  return rest.length > 0 && first !== 'index' && ARROWS.has(first) ? first : undefined;
+  const folders = path.split('/').slice(0, -1);
+  const names = folders.map((_, depth) => folders.slice(0, depth + 1).join('/'));
+  return names.findLast((name) => name !== 'index' && ARROWS.has(name));
 }
 
 /** Every fault, as `file:line: what is wrong`. */
@@ -90,8 +91,7 @@ const limitOf = (arrows: readonly Arrow[]): string =>
   `only ${arrows[0]?.only === 'type' ? 'as types' : 'by dynamic import'}`;
 
 function leadsTo({ to }: Arrow, target: string): boolean {
-  const name = target.replace(/\.ts$/, '');
-  return name === to || name.startsWith(`${to}/`);
+  return target === `${to}.ts` || (target.startsWith(`${to}/`) && (!ARROWS.has(to) || moduleOf(target) === to));
 }
 
 function faultOutside(path: string, module: string | undefined, found: Import, packages: Packages): string | undefined {

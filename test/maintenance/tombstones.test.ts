@@ -1,6 +1,6 @@
 // The tombstone sweep takes what is a tombstone and old, on condition that it still is.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Store } from '../../src/store/s3/s3-store.ts';
+import type { Store } from '../../src/store/store.ts';
 import { tombstoneSweep } from '../../src/maintenance/tombstones.ts';
 import type { Chore } from '../../src/maintenance/scheduler.ts';
 import { newObject, openUpkeepRoom, type UpkeepRoom } from './room.ts';

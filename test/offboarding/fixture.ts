@@ -4,7 +4,7 @@ import { systemClock, type Clock } from '../../src/runtime/clock.ts';
 import type { DeleteDeps } from '../../src/offboarding/delete.ts';
 import type { Redis } from '../../src/runtime/redis.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
-import type { Store } from '../../src/store/s3/s3-store.ts';
+import type { Store } from '../../src/store/store.ts';
 import { documentOf, openHouse, type House } from '../journey/installation.ts';
 
 export const LEAVER = 'leaver';

@@ -6,7 +6,8 @@ import { SealdexError, type Code } from '../../src/runtime/errors.ts';
 import type { Operator } from '../../src/operator/operator.ts';
 import type { EnqueueResult, JobStatus, Producer } from '../../src/producer/producer.ts';
 import type { Reader } from '../../src/reader/reader.ts';
-import { createStore, readAll, type Store } from '../../src/store/s3/s3-store.ts';
+import { createStore } from '../../src/store/s3/s3-store.ts';
+import { readAll, type Store } from '../../src/store/store.ts';
 import { eventually } from '../support/eventually.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 

@@ -1,7 +1,7 @@
 // Looks for a word in everything that Redis and S3 hold: names, all types of values, metadata and bodies, as it is and
 // in the usual encodings. Knows nothing of what should be there.
 import type { Redis } from 'ioredis';
-import type { Store } from '../../src/store/s3/s3-store.ts';
+import type { Store } from '../../src/store/store.ts';
 
 /** Where the words were found, as `redis <key>` or `s3 <key>`; and how much was looked at, so that nothing is not all. */
 export interface Leaks {

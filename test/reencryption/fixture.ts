@@ -6,7 +6,7 @@ import { openQueue, type JobQueue } from '../../src/queue/bull/queues.ts';
 import { writeNote } from '../../src/queue/bull/status-notes.ts';
 import type { Outcome } from '../../src/jobs/outcome.ts';
 import { openRedis, queueKeys, redisKeys } from '../../src/runtime/redis.ts';
-import { readAll } from '../../src/store/s3/s3-store.ts';
+import { readAll } from '../../src/store/store.ts';
 import { Precedence } from '../../src/handlers/background-gate.ts';
 import { AheadClock } from '../support/ahead-clock.ts';
 import { headerOf } from '../support/message.ts';

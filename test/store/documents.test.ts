@@ -14,7 +14,7 @@ import {
   type DocumentWrite,
 } from '../../src/store/documents.ts';
 import { stateOf, type Written } from '../../src/store/revisions.ts';
-import { readAll, type Store } from '../../src/store/s3/s3-store.ts';
+import { readAll, type Store } from '../../src/store/store.ts';
 import { eventually } from '../support/eventually.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 import { faultOf, hurriedClock, storeOf } from './fixture.ts';

@@ -4,7 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { systemClock, type Clock } from '../../src/runtime/clock.ts';
 import { loadConfig, type Settings } from '../../src/runtime/config.ts';
 import { SealdexError } from '../../src/runtime/errors.ts';
-import { createStore, type Store } from '../../src/store/s3/s3-store.ts';
+import { createStore } from '../../src/store/s3/s3-store.ts';
+import type { Store } from '../../src/store/store.ts';
 
 export const storeOf = (settings: Settings, use: 'patient' | 'prompt' = 'patient'): Store =>
   createStore(loadConfig(settings, {}), use);

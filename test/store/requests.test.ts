@@ -1,7 +1,7 @@
 // What the store's requests promise: deadlines, aborts, bodies of the right length, and no socket left behind.
 import { afterAll, afterEach, beforeAll, describe, expect, it, test } from 'vitest';
 import { S3_ERRORS } from '@sealdex/local-aws';
-import { readAll, type Store } from '../../src/store/s3/s3-store.ts';
+import { readAll, type Store } from '../../src/store/store.ts';
 import { eventually } from '../support/eventually.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 import { faultOf, partly, rawServer, storeOf, type RawServer } from './fixture.ts';

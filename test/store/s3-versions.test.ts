@@ -1,7 +1,8 @@
 // The S3 emulator's versions and unfinished uploads, as the S3 client sees them.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { loadConfig } from '../../src/runtime/config.ts';
-import { createStore, readAll, type Store } from '../../src/store/s3/s3-store.ts';
+import { createStore } from '../../src/store/s3/s3-store.ts';
+import { readAll, type Store } from '../../src/store/store.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 
 const opened = new AsyncDisposableStack();

@@ -1,7 +1,7 @@
 // The proof at start that conditions are honoured, and the canary that tells whose fault a refusal is.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { S3_ERRORS } from '@sealdex/local-aws';
-import type { Store } from '../../src/store/s3/s3-store.ts';
+import type { Store } from '../../src/store/store.ts';
 import { flyCanary, honoursConditionalRemoval, proveConditionalWrites } from '../../src/store/system.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 import { faultOf, storeOf } from './fixture.ts';

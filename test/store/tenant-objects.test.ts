@@ -4,7 +4,8 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
 import { loadConfig } from '../../src/runtime/config.ts';
-import { createStore, readAll } from '../../src/store/s3/s3-store.ts';
+import { createStore } from '../../src/store/s3/s3-store.ts';
+import { readAll } from '../../src/store/store.ts';
 import { getTenantObject, replaceMessage } from '../../src/store/tenant-objects.ts';
 import { testServices } from '../support/services.ts';
 

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { deleteDocument, headDocument, writeDocument, type DocumentPlace } from '../../src/store/documents.ts';
 import { stateOf, type Written } from '../../src/store/revisions.ts';
-import type { Store } from '../../src/store/s3/s3-store.ts';
+import type { Store } from '../../src/store/store.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 import { faultOf, hurriedClock, storeOf } from './fixture.ts';
 

@@ -1,7 +1,7 @@
 // What is kept of tenants, for how long, and that a change is heard by every process or nothing is kept.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { SealdexError } from '../../src/runtime/errors.ts';
-import { readAll, type Store } from '../../src/store/s3/s3-store.ts';
+import { readAll, type Store } from '../../src/store/store.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
 import { testServices, type TestServices } from '../support/services.ts';

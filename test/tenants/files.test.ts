@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { S3_ERRORS } from '@sealdex/local-aws';
 import type { SealdexError } from '../../src/runtime/errors.ts';
-import { readAll, type Store } from '../../src/store/s3/s3-store.ts';
+import { readAll, type Store } from '../../src/store/store.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 import { instance, type Instance } from './fixture.ts';
 

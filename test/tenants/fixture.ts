@@ -4,7 +4,8 @@ import { noAudit } from '../../src/runtime/audit-log.ts';
 import { systemClock, type Clock } from '../../src/runtime/clock.ts';
 import { loadConfig, type Config } from '../../src/runtime/config.ts';
 import { closeRedis, openRedis, type Redis } from '../../src/runtime/redis.ts';
-import { createStore, type Store } from '../../src/store/s3/s3-store.ts';
+import { createStore } from '../../src/store/s3/s3-store.ts';
+import type { Store } from '../../src/store/store.ts';
 import { createTenants, type Tenants } from '../../src/tenants/tenants.ts';
 import type { TestServices } from '../support/services.ts';
 

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { SealdexError } from '../../src/runtime/errors.ts';
-import type { Store } from '../../src/store/s3/s3-store.ts';
+import type { Store } from '../../src/store/store.ts';
 import type { KeyChange } from '../../src/tenants/key-change.ts';
 import { PLATFORM } from '../../src/runtime/names.ts';
 import { testServices, type TestServices } from '../support/services.ts';

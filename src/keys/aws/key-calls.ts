@@ -1,49 +1,14 @@
-// The KMS calls by which a key is examined, one at a time: nothing is shared, paced or kept, as a look at one key needs none of it.
-// What they say about the key is src/keys/check's business.
-import {
-  DecryptCommand,
-  DescribeKeyCommand,
-  EncryptCommand,
-  GenerateDataKeyCommand,
-  ReEncryptCommand,
-  type KeyMetadata,
-} from '@aws-sdk/client-kms';
+// The adapter of the calls that examine a key, one at a time: neither limited nor cached.
+import { DescribeKeyCommand, EncryptCommand, ReEncryptCommand, type KeyMetadata } from '@aws-sdk/client-kms';
 import type { AuditLog } from '../../runtime/audit-log.ts';
-import { orAbort } from '../../runtime/clock.ts';
 import { platformArns, type Config } from '../../runtime/config.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
 import { regionOf } from '../../runtime/settings.ts';
-import type { KeyContext } from '../data-key.ts';
+import type { KeyCalls, KeyFacts } from '../kms.ts';
+import { DEADLINE_MS, openClient, orAbortAndZero } from './client.ts';
+import { contextOf, decryptCommand, generateDataKeyCommand, takePlaintext } from './commands.ts';
 import { kmsFault } from './kms-error-mapping.ts';
-import { contextOf, DEADLINE_MS, openClient, takePlaintext, type Answer, type GeneratedKey } from './kms-client.ts';
 import { auditTries, operationOf } from './tries.ts';
-
-/** What DescribeKey tells. */
-export interface KeyFacts {
-  readonly spec: string;
-  readonly usage: string;
-  readonly state: string;
-  readonly origin: string;
-  readonly isInCustomStore: boolean;
-  /** When imported material or the key itself is gone: wall clock, milliseconds. */
-  readonly expiresAt?: number;
-  readonly deletesAt?: number;
-  /** Of a multi-region key, where it and its replicas are. */
-  readonly regions?: readonly string[];
-}
-
-/** All throw SealdexError by the tables of keys/kms-errors.ts, or the signal's reason. */
-export interface KeyCalls {
-  describe(arn: string, tenant: string, signal?: AbortSignal): Promise<KeyFacts>;
-  /** The receiver wipes the plaintext. `tenant`: for whom, when the context is not its own. */
-  generateDataKey(arn: string, context: KeyContext, signal?: AbortSignal, tenant?: string): Promise<GeneratedKey>;
-  /** The receiver wipes it. */
-  decrypt(arn: string, wrapped: Uint8Array, context: KeyContext, signal?: AbortSignal): Promise<Buffer>;
-  encrypt(arn: string, plaintext: Uint8Array, context: KeyContext, signal?: AbortSignal): Promise<Buffer>;
-  /** From this key to itself. */
-  reEncrypt(arn: string, wrapped: Uint8Array, context: KeyContext, signal?: AbortSignal): Promise<Buffer>;
-  close(): void;
-}
 
 export function createKeyCalls(config: Config, audit: AuditLog, metrics?: Metrics): KeyCalls {
   const client = openClient(config, 'patient');
@@ -63,17 +28,11 @@ export function createKeyCalls(config: Config, audit: AuditLog, metrics?: Metric
     const late = AbortSignal.timeout(DEADLINE_MS.patient);
     const abortSignal = signal ? AbortSignal.any([signal, late]) : late;
     const counted = (result: string): void => metrics?.count('sealdex_kms_calls_total', { operation, result });
-    const sent = send({ abortSignal });
     try {
-      const answer = await orAbort(sent, abortSignal);
+      const answer = await orAbortAndZero(send({ abortSignal }), abortSignal);
       counted('ok');
       return answer;
     } catch (error) {
-      // Nobody waits for it any more: what comes after all is wiped.
-      sent.then(
-        (answer) => (answer as Answer).Plaintext?.fill(0),
-        () => {},
-      );
       if (signal?.aborted) throw signal.reason;
       const fault = kmsFault(error, { arn, isPlatformKey: ours.has(arn) });
       counted(fault.code);
@@ -88,13 +47,12 @@ export function createKeyCalls(config: Config, audit: AuditLog, metrics?: Metric
       return factsOf(KeyMetadata);
     },
     async generateDataKey(KeyId, context, signal, tenant = context.tenant) {
-      const EncryptionContext = contextOf(context);
-      const command = new GenerateDataKeyCommand({ KeyId, KeySpec: 'AES_256', EncryptionContext });
+      const command = generateDataKeyCommand(KeyId, context);
       const answer = await call(KeyId, tenant, signal, command, (options) => client.send(command, options));
       return { plaintext: takePlaintext(answer, KeyId), wrapped: Buffer.from(answer.CiphertextBlob ?? []) };
     },
-    async decrypt(KeyId, CiphertextBlob, context, signal) {
-      const command = new DecryptCommand({ KeyId, CiphertextBlob, EncryptionContext: contextOf(context) });
+    async decrypt(KeyId, wrapped, context, signal) {
+      const command = decryptCommand(KeyId, wrapped, context);
       const answer = await call(KeyId, context.tenant, signal, command, (options) => client.send(command, options));
       return takePlaintext(answer, KeyId);
     },

@@ -1,48 +1,22 @@
-// The KMS client as the key ring calls it: in lanes, at a pace, with deadlines and typed errors. Its SDK is imported here and in kms/ only.
+// The adapter of the calls that use a key: at most some at once per tenant and key, rate limited, with deadlines and typed errors.
 // Holds no key longer than a call; caching, sharing and wiping are the key ring's.
-import { DecryptCommand, DescribeKeyCommand, GenerateDataKeyCommand, KMSClient } from '@aws-sdk/client-kms';
-import { UndiciHttpHandler } from '@smithy/undici-http-handler';
+import { DescribeKeyCommand, type KMSClient } from '@aws-sdk/client-kms';
 import type { AuditLog } from '../../runtime/audit-log.ts';
-import { orAbort, PROMPT_MS, systemClock, type Patience } from '../../runtime/clock.ts';
-import { credentialsOf, platformArns, type Config } from '../../runtime/config.ts';
+import { systemClock, type Patience } from '../../runtime/clock.ts';
+import { platformArns, type Config } from '../../runtime/config.ts';
 import { SealdexError } from '../../runtime/errors.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
 import type { KeyContext } from '../data-key.ts';
+import { Lanes } from '../keyed-limiter.ts';
+import { MAX_WRAPPED_BYTES, type Kms } from '../kms.ts';
+import { Pace, PACED, paced } from '../rate-limiter.ts';
+import { DEADLINE_MS, openClient, orAbortAndZero } from './client.ts';
+import { decryptCommand, generateDataKeyCommand, takePlaintext, type PlaintextAnswer } from './commands.ts';
 import { isThrottled, kmsFault, needsState, type AskedKey, type ToldState } from './kms-error-mapping.ts';
 import { auditTries, type Sender, type Tries } from './tries.ts';
-import { Lanes } from '../keyed-limiter.ts';
-import { Pace, PACED, paced } from '../rate-limiter.ts';
-
-export interface GeneratedKey {
-  /** 32 bytes in a buffer of their own; the receiver wipes it. */
-  readonly plaintext: Buffer;
-  readonly wrapped: Buffer;
-}
-
-export interface Kms {
-  /** @throws SealdexError by the tables of keys/kms-errors.ts */
-  generateDataKey(arn: string, context: KeyContext): Promise<GeneratedKey>;
-  /** The plaintext in a buffer of its own; the receiver wipes it. */
-  decrypt(arn: string, wrapped: Uint8Array, context: KeyContext): Promise<Buffer>;
-  close(): void;
-}
-
-const KEY_BYTES = 32;
-
-/** What KMS takes as CiphertextBlob; about 184 are usual. A longer one is a ValidationException, as if the key were wrong. */
-export const MAX_WRAPPED_BYTES = 6144;
 
 /** Calls at once for one tenant under one KMS key, so that a slow one does not take all connections. */
 const LANE_CALLS = 8;
-const CONNECTIONS = 256;
-
-/** The SDK has no request timeout of its own: a hanging call would hold a single flight for ever. For all that a call takes. */
-export const DEADLINE_MS = { patient: 4000, prompt: PROMPT_MS };
-
-export interface Answer {
-  readonly KeyId?: string | undefined;
-  readonly Plaintext?: Uint8Array | undefined;
-}
 
 interface Request<T> {
   readonly input: object;
@@ -62,7 +36,7 @@ interface Asking {
   readonly use: Patience;
 }
 
-type Ask = <T extends Answer>(
+type Ask = <T extends PlaintextAnswer>(
   operation: string,
   arn: string,
   context: KeyContext,
@@ -76,8 +50,7 @@ export function createKms(config: Config, metrics: Metrics, audit: AuditLog, use
   const ask = asking({ client, audit, tries, ours, pace: new Pace({ clock, isThrottled }), metrics, use });
   return {
     async generateDataKey(arn, context) {
-      const EncryptionContext = contextOf(context);
-      const command = new GenerateDataKeyCommand({ KeyId: arn, KeySpec: 'AES_256', EncryptionContext });
+      const command = generateDataKeyCommand(arn, context);
       const { answer, plaintext } = await ask('GenerateDataKey', arn, context, {
         input: command.input,
         send: (options) => client.send(command, options),
@@ -92,8 +65,7 @@ export function createKms(config: Config, metrics: Metrics, audit: AuditLog, use
       if (!isWrappedLength(wrapped.length)) {
         throw new SealdexError('OBJECT_TAMPERED', undefined, { reason: 'WrappedLength' });
       }
-      const EncryptionContext = contextOf(context);
-      const command = new DecryptCommand({ KeyId: arn, CiphertextBlob: wrapped, EncryptionContext });
+      const command = decryptCommand(arn, wrapped, context);
       const { plaintext } = await ask('Decrypt', arn, context, {
         input: command.input,
         send: (options) => client.send(command, options),
@@ -152,24 +124,6 @@ function asking({ client, audit, tries, ours, pace, metrics, use }: Asking): Ask
   };
 }
 
-export function openClient(config: Config, use: Patience): KMSClient {
-  return new KMSClient({
-    region: config.region,
-    maxAttempts: 2,
-    requestHandler: new UndiciHttpHandler({
-      dispatcher: {
-        connections: CONNECTIONS,
-        connect: { timeout: DEADLINE_MS[use] / 2 },
-        headersTimeout: 10_000,
-        bodyTimeout: 10_000,
-        keepAliveTimeout: 20_000,
-      },
-    }),
-    ...(config.kmsEndpoint === undefined ? {} : { endpoint: config.kmsEndpoint }),
-    ...credentialsOf(config),
-  });
-}
-
 /** What is known of a request on its way. */
 interface Sent {
   readonly signal: AbortSignal;
@@ -198,36 +152,13 @@ function sendInTime(client: KMSClient, pace: Pace): Send {
   return async ({ input, send }, signal) => {
     const sent: Sent = { signal, isWaiting: false };
     requests.set(input, sent);
-    const answer = send({ abortSignal: signal });
     try {
-      return await orAbort(answer, signal);
+      return await orAbortAndZero(send({ abortSignal: signal }), signal);
     } catch (error) {
-      answer.then(
-        (late) => (late as Answer).Plaintext?.fill(0),
-        () => {},
-      );
       // When time runs out before the second try, the first has told what is the matter.
       throw sent.failure ?? (sent.isWaiting ? paced() : error);
     }
   };
 }
 
-export const contextOf = ({ tenant, period, purpose }: KeyContext): Record<string, string> => ({
-  tenant,
-  period,
-  purpose,
-});
-
 const isWrappedLength = (length: number): boolean => length >= 1 && length <= MAX_WRAPPED_BYTES;
-
-/** Moves the key out of the SDK's buffer, which is zeroed; checks that the KMS key asked for is the one that answered. */
-export function takePlaintext({ KeyId, Plaintext }: Answer, arn: string): Buffer {
-  // An array of its own: Node moves small views that it allocates itself, and leaves what they held behind.
-  const plaintext = Buffer.from(new ArrayBuffer(KEY_BYTES));
-  const isWhole = Plaintext?.length === KEY_BYTES;
-  if (isWhole) plaintext.set(Plaintext);
-  Plaintext?.fill(0);
-  if (isWhole && KeyId === arn) return plaintext;
-  plaintext.fill(0);
-  throw new SealdexError('INTERNAL', undefined, { reason: isWhole ? 'OtherKeyAnswered' : 'KeyLength' });
-}

@@ -1,4 +1,4 @@
-// What an error of KMS means, by the tables of keys/kms-errors.ts. Nothing here calls KMS.
+// What an error of KMS means, by the tables of kms-errors.ts. Nothing here calls KMS.
 // Classified by name, never by status (faults travel as HTTP 400); AccessDenied, Throttling and Validation have no class in the SDK.
 import { SealdexError } from '../../runtime/errors.ts';
 import { nameOf } from '../../runtime/log.ts';
@@ -65,7 +65,3 @@ function rowOf(error: unknown): KmsErrorRow {
   const hasFailed = isNetwork || ($metadata?.httpStatusCode ?? 0) >= 500;
   return hasFailed ? KMS_ERROR_TABLE.failed : KMS_ERROR_TABLE.unknown;
 }
-
-/** Wrapped bytes that this key and context do not open: from Redis a poisoned entry, in a message a forgery. */
-export const isWrongWrapping = (error: unknown): boolean =>
-  error instanceof SealdexError && error.code === 'OBJECT_TAMPERED';

@@ -1,5 +1,5 @@
 // The tables of KMS errors and of key states: which code each has, and what an operator and the tenant do about it.
-// Data only: keys/faults.ts reads it, and docs/errors.md is compared with it by a test.
+// Data only: kms-error-mapping.ts reads it, and docs/errors.md is compared with it by a test.
 import type { Code } from '../../runtime/errors.ts';
 
 /** The same refusal is the tenant's trouble when its own KMS key is refused, and ours when the platform key is. */

@@ -1,5 +1,5 @@
 // What DescribeKey tells of a KMS key, judged. It says nothing of permissions: those are tried.
-import type { KeyFacts } from '../aws/key-calls.ts';
+import type { KeyFacts } from '../kms.ts';
 import { fail, ok, warn, type CheckStep } from './step.ts';
 
 const date = (ms: number): string => new Date(ms).toISOString().slice(0, 10);

@@ -3,7 +3,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { SealdexError } from '../../runtime/errors.ts';
 import type { KeyContext } from '../data-key.ts';
-import type { KeyCalls } from '../aws/key-calls.ts';
+import type { KeyCalls } from '../kms.ts';
 import { fail, ok, refusalIn, refused, warn, type Candidate, type CheckStep, type KeyStep } from './step.ts';
 
 type Tried<T> =

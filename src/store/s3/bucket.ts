@@ -1,5 +1,4 @@
-// What the bucket itself is set to: versions, lifecycle rules, encryption. Read only, and only where somebody looks at it.
-// What that means for us is src/doctor's business.
+// The adapter of the bucket settings for S3.
 import {
   GetBucketEncryptionCommand,
   GetBucketLifecycleConfigurationCommand,
@@ -7,33 +6,9 @@ import {
   type LifecycleRule as Rule,
 } from '@aws-sdk/client-s3';
 import type { Config } from '../../runtime/config.ts';
+import type { BucketSettings, LifecycleRule } from '../bucket-settings.ts';
 import { openS3 } from './client.ts';
 import { storeFault } from './s3-error-mapping.ts';
-
-export interface LifecycleRule {
-  readonly id: string;
-  /** What the keys begin with; empty: all of them. */
-  readonly prefix: string;
-  /** Only objects with tags, of which we write none. */
-  readonly isForTagged: boolean;
-  /** Current objects are removed, so many days after they were written or at a date. */
-  readonly expiresAfterDays?: number | undefined;
-  readonly expiresAt?: Date | undefined;
-  /** Storage classes that current objects are moved to. */
-  readonly movesTo: readonly string[];
-  /** Versions that are no longer current are removed after so many days. */
-  readonly dropsVersionsAfterDays?: number | undefined;
-}
-
-/** All throw SealdexError `STORE_FAILED` with S3's own name of a refusal as reason, `PLATFORM_CREDENTIALS`, or the signal's reason. */
-export interface BucketSettings {
-  versioning(signal: AbortSignal): Promise<'off' | 'on' | 'suspended'>;
-  /** Those that are enabled. */
-  lifecycle(signal: AbortSignal): Promise<LifecycleRule[]>;
-  /** What new objects are encrypted with: `AES256`, `aws:kms` and the key; undefined: S3 tells nothing. */
-  encryption(signal: AbortSignal): Promise<string | undefined>;
-  close(): void;
-}
 
 export function openBucketSettings(config: Config): BucketSettings {
   const client = openS3(config, false);

@@ -1,6 +1,7 @@
-// What an error of S3 means, by the table of store/s3-errors.ts. Nothing here sends a request.
+// What an error of S3 means, by the table of s3-errors.ts. Nothing here sends a request.
 // Classified by name and status only: messages name buckets and keys, and change.
 import { SealdexError } from '../../runtime/errors.ts';
+import { StoreError, type StoreErrorKind } from '../store.ts';
 import { S3_ERROR_TABLE } from './s3-errors.ts';
 
 const { failed, conflict, missing, refused, credentials } = S3_ERROR_TABLE;
@@ -51,19 +52,19 @@ function networkNameOf(name: string, code: unknown): string {
   return name === 'Error' || name === 'Unknown' ? code : name;
 }
 
-/** Any error of a request to S3 as `STORE_FAILED` (or `PLATFORM_CREDENTIALS` when there are none), named by its reason. */
+/** Any error of a request to S3 as StoreError, or `PLATFORM_CREDENTIALS` when there are none, named by its reason. */
 export function storeFault(error: unknown): SealdexError {
   if (error instanceof SealdexError) return error;
   const reason = nameOf(error);
   if (CREDENTIALS.has(reason)) return new SealdexError('PLATFORM_CREDENTIALS', undefined, { cause: error, reason });
-  return new SealdexError('STORE_FAILED', undefined, { cause: error, reason });
+  return new StoreError(kindOf(reason, statusOf(error) ?? 0), reason, error);
 }
 
-/** Whether S3 refused, rather than failed: then a canary has to tell whose fault it is. */
-export function isRefusal(error: unknown): error is SealdexError {
-  if (!(error instanceof SealdexError) || error.code !== 'STORE_FAILED' || error.reason === undefined) return false;
-  if (REFUSALS.has(error.reason)) return true;
+function kindOf(reason: string, status: number): StoreErrorKind {
+  if (reason === 'AccessDenied') return 'denied';
+  if (REFUSALS.has(reason)) return 'refused';
+  if (status === 501 || reason === 'NotImplemented') return 'unsupported';
   // A request that S3 will never take must not come back for ever as if S3 had been down.
-  const status = statusOf(error.cause) ?? 0;
-  return status >= 400 && status < 500 && !PASSING_STATUS.has(status) && !PASSING_NAMES.has(error.reason);
+  const isLasting = status >= 400 && status < 500 && !PASSING_STATUS.has(status) && !PASSING_NAMES.has(reason);
+  return isLasting ? 'refused' : 'failed';
 }

@@ -1,5 +1,5 @@
 // The table of S3 errors: which codes each has, and what an operator and the tenant do about it.
-// Data only: store/faults.ts reads it, and docs/errors.md is compared with it by a test.
+// Data only: s3-error-mapping.ts reads it, and docs/errors.md is compared with it by a test.
 import type { Code } from '../../runtime/errors.ts';
 
 interface Fate {

@@ -1,5 +1,4 @@
-// The S3 client: how we connect, and the requests that we make; those about older versions are versions.ts'. Knows keys and bytes, not what they mean.
-// The only importer of the SDK; every error leaves as storeFault() makes it.
+// The adapter of the store for S3: its requests, each with a deadline; every error leaves as storeFault() makes it.
 import type { Readable } from 'node:stream';
 import {
   DeleteObjectCommand,
@@ -13,65 +12,11 @@ import {
 import { PROMPT_MS, systemClock, type Patience } from '../../runtime/clock.ts';
 import type { Config } from '../../runtime/config.ts';
 import { SealdexError } from '../../runtime/errors.ts';
+import type { Condition, ObjectFacts, PutAnswer, RemoveAnswer, Store, StoredObject } from '../store.ts';
 import { openS3 } from './client.ts';
 import { isMissing, statusOf, storeFault } from './s3-error-mapping.ts';
-import { lateAnswer, sending, type StreamedBody } from './streamed.ts';
-import { versionsOf, type Versions } from './versions.ts';
-
-export interface ObjectFacts {
-  readonly metadata: Readonly<Record<string, string>>;
-  readonly etag: string;
-  readonly bytes: number;
-}
-
-export interface StoredObject extends ObjectFacts {
-  /** Read it to the end, or `discard()` it: an unread body holds a connection. */
-  readonly body: AsyncIterable<Uint8Array>;
-  discard(): void;
-}
-
-/** `{ absent: true }`: only if there is no object; `{ etag }`: only if it is still that one. */
-export type Condition = { readonly absent: true } | { readonly etag: string };
-
-/** `exists`: 412. `conflict`: 409, another write was under way. `missing`: 404, what should have been replaced is gone. */
-export type PutAnswer =
-  | { readonly kind: 'written'; readonly etag: string }
-  | { readonly kind: 'exists' | 'conflict' | 'missing' };
-
-/** `changed`: with a condition, it is another object by now, or is gone. */
-export type RemoveAnswer = 'removed' | 'changed';
-
-export interface ListedObject {
-  readonly key: string;
-  readonly etag: string;
-  readonly bytes: number;
-  readonly modified: Date;
-}
-
-export interface Store extends Versions {
-  /** A streamed body is sent once: what failed is not tried again. Its source's errors leave as they are. */
-  put(
-    key: string,
-    body: Uint8Array | StreamedBody,
-    options: { metadata?: Record<string, string>; condition?: Condition; signal?: AbortSignal | undefined },
-  ): Promise<PutAnswer>;
-  /**
-   * Whether a write is allowed, asked by one that cannot be accepted, since its Content-MD5 is another body's: S3 asks for the
-   * permission first. `written`: a store that takes no notice of that. @throws SealdexError `STORE_FAILED` when it is refused
-   */
-  tryPut(key: string, signal?: AbortSignal): Promise<'allowed' | 'written'>;
-  /** undefined: there is no such object. */
-  get(key: string, options?: { signal?: AbortSignal | undefined }): Promise<StoredObject | undefined>;
-  head(key: string, options?: { signal?: AbortSignal | undefined }): Promise<ObjectFacts | undefined>;
-  /** With `etag`: only if it is still that object. */
-  remove(key: string, options?: { etag?: string; signal?: AbortSignal | undefined }): Promise<RemoveAnswer>;
-  /** One page, in the order of the keys; `next` goes into `after` for the following one. */
-  list(
-    prefix: string,
-    options?: { after?: string; limit?: number; signal?: AbortSignal | undefined },
-  ): Promise<{ objects: ListedObject[]; next?: string }>;
-  close(): void;
-}
+import { lateAnswer, sending } from './streamed.ts';
+import { versionsOf } from './versions.ts';
 
 const MD5_OF_NOTHING = '1B2M2Y8AsgTpgAmY7PhCfg==';
 
@@ -143,6 +88,7 @@ export function createStore(config: Config, use: Patience): Store {
       return sending(Body, timeoutFor(Body.bytes, prompt), signal, (stream, ended) => put(stream, Body.bytes, ended));
     },
 
+    // Its Content-MD5 is another body's: S3 asks for the permission first.
     tryPut(Key, signal) {
       const command = new PutObjectCommand({ Bucket, Key, Body: Buffer.from('1'), ContentMD5: MD5_OF_NOTHING });
       return send<'allowed' | 'written'>(
@@ -256,17 +202,4 @@ function bodyOf(
     }
   }
   return { body: body(), discard: () => void stream?.destroy() };
-}
-
-/** All of a body in one buffer of its exact size. @throws SealdexError `STORE_FAILED` when it is not as long as announced. */
-export async function readAll({ body, bytes }: Pick<StoredObject, 'body' | 'bytes'>): Promise<Buffer> {
-  const whole = Buffer.allocUnsafeSlow(bytes);
-  let filled = 0;
-  for await (const chunk of body) {
-    if (filled + chunk.length > bytes) throw new SealdexError('STORE_FAILED', undefined, { reason: 'LengthMismatch' });
-    whole.set(chunk, filled);
-    filled += chunk.length;
-  }
-  if (filled !== bytes) throw new SealdexError('STORE_FAILED', undefined, { reason: 'LengthMismatch' });
-  return whole;
 }

@@ -2,15 +2,9 @@
 // Sends nothing itself.
 import { Readable } from 'node:stream';
 import { systemClock, type Timer } from '../../runtime/clock.ts';
-import { SealdexError } from '../../runtime/errors.ts';
+import { StoreError, type StreamedBody } from '../store.ts';
 
-/** A body whose length is known before its bytes are there. The source has deadlines of its own. */
-export interface StreamedBody {
-  readonly bytes: number;
-  readonly source: AsyncIterable<Uint8Array>;
-}
-
-export const lateAnswer = (): SealdexError => new SealdexError('STORE_FAILED', undefined, { reason: 'TimeoutError' });
+export const lateAnswer = (): StoreError => new StoreError('failed', 'TimeoutError');
 
 /**
  * Calls `send` with the body as a stream, and a signal that ends the request: at the caller's signal, when the source fails, and when

@@ -1,5 +1,4 @@
-// What a bucket keeps beside its objects: older versions, delete markers, uploads that were never finished. Only who removes
-// all of a tenant asks for them.
+// Requests for what a bucket keeps beside its objects: older versions, delete markers, unfinished uploads.
 import {
   AbortMultipartUploadCommand,
   DeleteObjectCommand,
@@ -8,43 +7,10 @@ import {
   type DeleteMarkerEntry,
   type S3Client,
 } from '@aws-sdk/client-s3';
+import type { ObjectVersion, Versions, VersionSpot } from '../store.ts';
 import { statusOf } from './s3-error-mapping.ts';
 
-export interface ObjectVersion {
-  readonly key: string;
-  /** `null` for an object of a bucket without versions. */
-  readonly versionId: string;
-  /** What a plain GET finds: false for what was replaced or deleted, and for markers. */
-  readonly isCurrent: boolean;
-}
-
-export interface UnfinishedUpload {
-  readonly key: string;
-  readonly uploadId: string;
-}
-
-/** Where the next page begins. */
-export interface VersionSpot {
-  readonly key: string;
-  readonly id: string;
-}
-
-interface PageOptions {
-  readonly after?: VersionSpot | undefined;
-  readonly signal?: AbortSignal | undefined;
-}
-
-export interface Versions {
-  /** One page of all versions and delete markers; of a bucket without versions, its objects. */
-  listVersions(prefix: string, options?: PageOptions): Promise<{ versions: ObjectVersion[]; next?: VersionSpot }>;
-  /** For good. One that is gone is no fault. */
-  removeVersion(version: ObjectVersion, signal?: AbortSignal): Promise<void>;
-  listUploads(prefix: string, options?: PageOptions): Promise<{ uploads: UnfinishedUpload[]; next?: VersionSpot }>;
-  /** One that is gone is no fault. */
-  abortUpload(upload: UnfinishedUpload, signal?: AbortSignal): Promise<void>;
-}
-
-/** How s3.ts sends a request: with a deadline, its errors typed. */
+/** How s3-store.ts sends a request: with a deadline, its errors typed. */
 export type Send = <T>(
   bytes: number | undefined,
   signal: AbortSignal | undefined,

@@ -1,0 +1,60 @@
+// The port of the KMS: the calls that use a key, and those that examine one.
+// The adapter for AWS is keys/aws; no other file knows how a call is made.
+import { SealdexError } from '../runtime/errors.ts';
+import type { KeyContext } from './data-key.ts';
+
+/** Bytes of a plaintext data key. */
+export const KEY_BYTES = 32;
+
+/** The longest wrapped data key that a KMS takes; about 184 bytes are usual. */
+export const MAX_WRAPPED_BYTES = 6144;
+
+export interface GeneratedKey {
+  /** 32 bytes in a buffer of their own; the receiver wipes it. */
+  readonly plaintext: Buffer;
+  readonly wrapped: Buffer;
+}
+
+/**
+ * The calls that use a key. Each ends within seconds.
+ * All throw SealdexError with `keyArn` for a key that is refused: `KEY_*` or `TENANT_KEY_INVALID`, for the platform key
+ * `PLATFORM_KEY`; `OBJECT_TAMPERED` for wrapped bytes of another key or context; `KMS_THROTTLED`, `KMS_FAILED`,
+ * `PLATFORM_CREDENTIALS` or `INTERNAL` for what says nothing about the key.
+ */
+export interface Kms {
+  generateDataKey(arn: string, context: KeyContext): Promise<GeneratedKey>;
+  /** The plaintext in a buffer of its own; the receiver wipes it. */
+  decrypt(arn: string, wrapped: Uint8Array, context: KeyContext): Promise<Buffer>;
+  close(): void;
+}
+
+/** Wrapped bytes that this key and context do not open: from Redis a poisoned entry, in a message a forgery. */
+export const isWrongWrapping = (error: unknown): boolean =>
+  error instanceof SealdexError && error.code === 'OBJECT_TAMPERED';
+
+/** What the KMS tells of a key. */
+export interface KeyFacts {
+  readonly spec: string;
+  readonly usage: string;
+  readonly state: string;
+  readonly origin: string;
+  readonly isInCustomStore: boolean;
+  /** When imported material or the key itself is gone: wall clock, milliseconds. */
+  readonly expiresAt?: number;
+  readonly deletesAt?: number;
+  /** Of a multi-region key, where it and its replicas are. */
+  readonly regions?: readonly string[];
+}
+
+/** The calls that examine one key, one at a time. All throw as those of `Kms`, or the signal's reason. */
+export interface KeyCalls {
+  describe(arn: string, tenant: string, signal?: AbortSignal): Promise<KeyFacts>;
+  /** The receiver wipes the plaintext. `tenant`: for whom, when the context is not its own. */
+  generateDataKey(arn: string, context: KeyContext, signal?: AbortSignal, tenant?: string): Promise<GeneratedKey>;
+  /** The receiver wipes it. */
+  decrypt(arn: string, wrapped: Uint8Array, context: KeyContext, signal?: AbortSignal): Promise<Buffer>;
+  encrypt(arn: string, plaintext: Uint8Array, context: KeyContext, signal?: AbortSignal): Promise<Buffer>;
+  /** From this key to itself. */
+  reEncrypt(arn: string, wrapped: Uint8Array, context: KeyContext, signal?: AbortSignal): Promise<Buffer>;
+  close(): void;
+}
