@@ -5,7 +5,7 @@ import { JOB_MS } from '../../src/handlers/handle.ts';
 import { documentOf } from '../journey/installation.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
-import { openWorkRoom } from './room.ts';
+import { openWorkRoom } from './fixture.ts';
 
 const DEADLINE = { kind: 'retry', code: 'DEADLINE', spendsAttempt: true };
 

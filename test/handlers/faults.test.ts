@@ -4,7 +4,7 @@ import { KMS_ERRORS, S3_ERRORS } from '@sealdex/local-aws';
 import { gateId } from '../../src/runtime/names.ts';
 import type { Outcome } from '../../src/jobs/outcome.ts';
 import { documentOf } from '../journey/installation.ts';
-import { openWorkRoom, type WorkRoom } from './room.ts';
+import { openWorkRoom, type WorkRoom } from './fixture.ts';
 
 const opened = new AsyncDisposableStack();
 let room: WorkRoom;

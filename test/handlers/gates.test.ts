@@ -6,7 +6,7 @@ import { gateId } from '../../src/runtime/names.ts';
 import { readAll } from '../../src/store/store.ts';
 import { eventually } from '../support/eventually.ts';
 import { headerOf } from '../support/message.ts';
-import { openWorkRoom, type WorkRoom } from './room.ts';
+import { openWorkRoom, type WorkRoom } from './fixture.ts';
 
 const opened = new AsyncDisposableStack();
 let room: WorkRoom;

@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { KMS_ERRORS, type KmsErrorFault, type KeyState, S3_ERRORS } from '@sealdex/local-aws';
 import { dispositionOf, type Code } from '../../src/runtime/errors.ts';
-import { openMatrix, type Combination, type Matrix, type Seen } from './matrix-room.ts';
+import { openMatrix, type Combination, type Matrix, type Seen } from './matrix-fixture.ts';
 
 /** What a job ends with. */
 interface End {

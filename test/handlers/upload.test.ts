@@ -4,7 +4,7 @@ import { putFile, removeContent } from '../../src/intake/intake.ts';
 import { newJobId, type UploadJobData } from '../../src/jobs/jobs.ts';
 import type { Store } from '../../src/store/store.ts';
 import { documentOf, keysUnder } from '../journey/installation.ts';
-import { openWorkRoom, type WorkRoom } from './room.ts';
+import { openWorkRoom, type WorkRoom } from './fixture.ts';
 
 interface Job {
   readonly id: string;

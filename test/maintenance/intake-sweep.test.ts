@@ -4,7 +4,7 @@ import { newJobId } from '../../src/jobs/jobs.ts';
 import { putIntake } from '../../src/store/intake.ts';
 import { intakeSweep } from '../../src/maintenance/intake-sweep.ts';
 import type { Chore } from '../../src/maintenance/scheduler.ts';
-import { openUpkeepRoom, type UpkeepRoom } from './room.ts';
+import { openUpkeepRoom, type UpkeepRoom } from './fixture.ts';
 
 let room: UpkeepRoom;
 let sweep: Chore;

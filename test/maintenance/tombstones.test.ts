@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Store } from '../../src/store/store.ts';
 import { tombstoneSweep } from '../../src/maintenance/tombstones.ts';
 import type { Chore } from '../../src/maintenance/scheduler.ts';
-import { newObject, openUpkeepRoom, type UpkeepRoom } from './room.ts';
+import { newObject, openUpkeepRoom, type UpkeepRoom } from './fixture.ts';
 
 let room: UpkeepRoom;
 let sweep: Chore;

@@ -1,16 +1,16 @@
 // A worker keeps the fleet's house without being asked.
 import { expect, it } from 'vitest';
-import { startWorker } from '../../src/app/app.ts';
+import { startIndexWorker } from '../../src/app/app.ts';
 import { metricsOf } from '../journey/installation.ts';
 import { eventually } from '../support/eventually.ts';
-import { openUpkeepRoom } from './room.ts';
+import { openUpkeepRoom } from './fixture.ts';
 
 it('a worker does the sweeps that are due, and their metrics are there before', async () => {
   await using room = await openUpkeepRoom();
   const { keys } = room.deps;
   await room.redis.hset(keys.chores, 'intake-sweep', '0', 'tombstone-sweep', '0');
   const settings = { ...room.services.settings, SEALDEX_PORT: 0 };
-  await using worker = await startWorker(settings, { host: '127.0.0.1', log: 'silent' });
+  await using worker = await startIndexWorker(settings, { host: '127.0.0.1', log: 'silent' });
   const alarms = await metricsOf(worker.port, 'sealdex_sweep_alarms_total');
   expect(alarms).toEqual({ sealdex_sweep_alarms_total: 0 });
   const areDone = await eventually(

@@ -10,7 +10,7 @@ import { readAll } from '../../src/store/store.ts';
 import { Precedence } from '../../src/handlers/background-gate.ts';
 import { AheadClock } from '../support/ahead-clock.ts';
 import { headerOf } from '../support/message.ts';
-import { openWorkRoom, type WorkRoom } from '../handlers/room.ts';
+import { openWorkRoom, type WorkRoom } from '../handlers/fixture.ts';
 
 export interface MovingRoom extends AsyncDisposable {
   readonly work: WorkRoom;

@@ -4,7 +4,7 @@ import { fleetChores } from '../../src/app/fleet-tasks.ts';
 import { onTime } from '../../src/maintenance/clock-check.ts';
 import type { Chore } from '../../src/maintenance/scheduler.ts';
 import { FakeClock } from '../support/clock.ts';
-import { openUpkeepRoom, type UpkeepRoom } from './room.ts';
+import { openUpkeepRoom, type UpkeepRoom } from './fixture.ts';
 
 let room: UpkeepRoom;
 

@@ -14,7 +14,7 @@ import type { Outcome } from '../../src/jobs/outcome.ts';
 import { openForge, type Forge, type Forged } from '../journey/forge.ts';
 import { FakeClock } from '../support/clock.ts';
 import type { TestServices } from '../support/services.ts';
-import { openWorkRoom, type WorkRoom } from './room.ts';
+import { openWorkRoom, type WorkRoom } from './fixture.ts';
 
 const HOUR_MS = 3_600_000;
 
