@@ -1,18 +1,26 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import { testFiles } from './test/support/test-files.ts';
 
 // Each file and each child is a process of its own that would compile the same libraries again. As bin/sealdex.js does it.
 process.env['NODE_COMPILE_CACHE'] ??= fileURLToPath(new URL('.sealdex/compiled', import.meta.url));
 
+const { fast, full, long } = testFiles();
+const globalSetup = ['test/support/global-setup.ts'];
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts', 'packages/*/test/**/*.test.ts'],
-    globalSetup: ['test/support/global-setup.ts'],
     pool: 'forks',
     // Most of the time of most files is waiting for other processes: two at a time, also where there are two cores.
     maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 60_000,
     execArgv: ['--expose-gc'],
+    projects: [
+      // One process for many files: importing the libraries again for each would be half of the time.
+      { extends: true, test: { name: 'fast', include: [...fast], isolate: false } },
+      { extends: true, test: { name: 'full', include: [...full], globalSetup } },
+      { extends: true, test: { name: 'long', include: [...long], globalSetup, testTimeout: 600_000, hookTimeout: 600_000 } },
+    ],
   },
 });
