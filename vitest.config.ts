@@ -20,7 +20,10 @@ export default defineConfig({
       // One process for many files: importing the libraries again for each would be half of the time.
       { extends: true, test: { name: 'fast', include: [...fast], isolate: false } },
       { extends: true, test: { name: 'full', include: [...full], globalSetup } },
-      { extends: true, test: { name: 'long', include: [...long], globalSetup, testTimeout: 600_000, hookTimeout: 600_000 } },
+      {
+        extends: true,
+        test: { name: 'long', include: [...long], globalSetup, testTimeout: 600_000, hookTimeout: 600_000 },
+      },
     ],
   },
 });

@@ -52,7 +52,7 @@ export interface WorkerOptions {
 }
 
 /** Starts a worker. @throws SealdexError `CONFIG_INVALID` for what must not run (eviction, a store without conditions) */
-export function startWorker(settings?: Settings, options: WorkerOptions = {}): Promise<RunningWorker> {
+export function startIndexWorker(settings?: Settings, options: WorkerOptions = {}): Promise<RunningWorker> {
   const start = async (rooms: Rooms, releases: Releases): Promise<RunningWorker> => {
     const { config, clock, metrics, redis, store, guard } = rooms;
     const log: Log = options.log === 'silent' ? silentLog : createLog(config, 'worker');
