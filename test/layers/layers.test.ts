@@ -2,7 +2,8 @@
 import { globSync, readFileSync } from 'node:fs';
 import { sep } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { faultsOf, forbiddenNames, moduleOf, type Packages } from './rules.ts';
+import { forbiddenNames } from './file-rules.ts';
+import { faultsOf, moduleOf, type Packages } from './rules.ts';
 import { ARROWS, rowsOf } from './table.ts';
 
 const ROOT = new URL('../../', import.meta.url);

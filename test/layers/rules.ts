@@ -1,12 +1,9 @@
-// Rules of the layout: compares a tree of source files with the table of imports. Reads no files.
+// Rules of the layout of src: compares its files with the table of imports. Reads no files.
 import { isBuiltin } from 'node:module';
-import { posix } from 'node:path';
-import { hasDefaultExport, importsOf, isBarrel, type Import } from './imports.ts';
+import { cyclesOf, fileOf, formFaults, isRelative, linksOf, packageOf, type Files } from './file-rules.ts';
+import { importsOf, type Import } from './imports.ts';
 import { codeOf } from './source-text.ts';
 import { ARROWS, type Arrow } from './table.ts';
-
-/** Text by path below `src/`, as `queue/settle.ts`. */
-export type Files = ReadonlyMap<string, string>;
 
 export interface Packages {
   readonly dependencies: readonly string[];
@@ -20,9 +17,6 @@ const SOLE_IMPORTERS: readonly { readonly name: RegExp; readonly at: string }[] 
   { name: /^@aws-sdk\/client-sts$/, at: 'keys/aws' },
   { name: /^@aws-sdk\/client-s3$/, at: 'store/s3' },
 ];
-
-const FORBIDDEN_NAMES = /^(?:utils?|helpers?|common|lib|types|managers?|service)$/;
-const LONGEST_FILE_LINES = 300;
 
 /** The module of a file: the innermost folder with a row, or `index`. Undefined for a file that belongs to none. */
 export function moduleOf(path: string): string | undefined {
@@ -41,17 +35,8 @@ export function faultsOf(files: Files, packages: Packages): string[] {
     const imports = importsOf(code);
     const module = moduleOf(path);
     if (module === undefined) faults.push(`${path}: belongs to no module of the table`);
-    if (hasDefaultExport(code)) faults.push(`${path}: has a default export`);
-    if (isBarrel(code) !== (path === 'index.ts')) {
-      faults.push(`${path}: ${path === 'index.ts' ? 'holds more than an export list' : 'only re-exports: a barrel'}`);
-    }
-    const lines = source.trimEnd().split('\n').length;
-    if (lines > LONGEST_FILE_LINES) faults.push(`${path}: has ${lines} lines, more than ${LONGEST_FILE_LINES}`);
-    for (const name of forbiddenNames(path)) faults.push(`${path}: nothing is named ${name}`);
-    links.set(
-      path,
-      imports.filter(isRelative).map((found) => fileOf(path, found)),
-    );
+    faults.push(...formFaults(path, source, code));
+    links.set(path, linksOf(path, imports));
     for (const found of imports) {
       const fault = isRelative(found)
         ? faultInside(path, module, found, files)
@@ -61,17 +46,6 @@ export function faultsOf(files: Files, packages: Packages): string[] {
   }
   return [...faults, ...cyclesOf(links)];
 }
-
-/** Words of a path that say nothing. */
-export const forbiddenNames = (path: string): string[] =>
-  path
-    .split('/')
-    .flatMap((part) => part.split('.')[0] ?? [])
-    .filter((name) => FORBIDDEN_NAMES.test(name));
-
-const isRelative = ({ target }: Import): boolean => target.startsWith('.');
-
-const fileOf = (from: string, { target }: Import): string => posix.join(posix.dirname(from), target);
 
 function faultInside(path: string, module: string | undefined, found: Import, files: Files): string | undefined {
   const target = fileOf(path, found);
@@ -103,7 +77,7 @@ function faultOutside(path: string, module: string | undefined, found: Import, p
     if (!target.startsWith('node:')) return `writes ${target} without node:`;
     return builtins === undefined || builtins.includes(target) ? undefined : `${module} may not import ${target}`;
   }
-  const name = target.split('/', target.startsWith('@') ? 2 : 1).join('/');
+  const name = packageOf(target);
   if (builtins !== undefined) return `${module} may not import ${name}`;
   for (const sole of SOLE_IMPORTERS) {
     if (sole.name.test(name) && !leadsTo({ to: sole.at }, path)) return `only ${sole.at} may import ${name}`;
@@ -116,19 +90,4 @@ function faultOutside(path: string, module: string | undefined, found: Import, p
   if (packages.dependencies.includes(name)) return undefined;
   if (!packages.devDependencies.includes(name)) return `imports ${name}, which package.json does not name`;
   return module === 'demo' ? undefined : `imports ${name}, a dev dependency`;
-}
-
-/** Each cycle once, as the path from a file back to itself. */
-function cyclesOf(links: ReadonlyMap<string, readonly string[]>): string[] {
-  const cycles: string[] = [];
-  const done = new Set<string>();
-  const visit = (path: string, trail: readonly string[]): void => {
-    const since = trail.indexOf(path);
-    if (since !== -1) cycles.push(`${path}: imports itself: ${[...trail.slice(since), path].join(' -> ')}`);
-    if (since !== -1 || done.has(path)) return;
-    for (const next of links.get(path) ?? []) visit(next, [...trail, path]);
-    done.add(path);
-  };
-  for (const path of links.keys()) visit(path, []);
-  return cycles;
 }

@@ -3,7 +3,7 @@ import { DecryptCommand, DescribeKeyCommand, GenerateDataKeyCommand, type KMSCli
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { KMS_ERRORS, type KmsErrorFault } from '../src/kms/fault-injection.ts';
 import { type KmsServer, startKms } from '../src/kms/server.ts';
-import { eventually } from '../../../test/support/eventually.ts';
+import { eventually } from './eventually.ts';
 import { kmsClient } from './clients.ts';
 
 let server: KmsServer;

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { findRedis } from '../src/redis/redis-binary.ts';
-import { eventually } from '../../../test/support/eventually.ts';
+import { eventually } from './eventually.ts';
 
 const run = promisify(execFile);
 let dir: string;

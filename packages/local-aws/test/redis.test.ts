@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { type RedisServer, startRedis } from '../src/redis/redis.ts';
 import { startLocalAws } from '../src/local-aws.ts';
-import { eventually } from '../../../test/support/eventually.ts';
+import { eventually } from './eventually.ts';
 
 const OWNER = fileURLToPath(new URL('owner.ts', import.meta.url));
 

@@ -3,7 +3,7 @@ import { GetObjectCommand, HeadObjectCommand, PutObjectCommand, type S3Client } 
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { S3_ERRORS } from '../src/s3/fault-injection.ts';
 import { type S3Server, startS3 } from '../src/s3/server.ts';
-import { eventually } from '../../../test/support/eventually.ts';
+import { eventually } from './eventually.ts';
 import { s3Client } from './clients.ts';
 
 const Bucket = 'test-bucket';

@@ -32,7 +32,7 @@ export interface KmsServer {
   setState(arn: string, state: KeyState): void;
   /** A key policy, as JSON or as its value; undefined is the policy of a new key. @throws KmsError for what KMS refuses */
   setPolicy(arn: string, policy: string | object | undefined): void;
-  /** IAM policies of callers, whom the access key id of a request names: see callerOf() in src/dev/iam. */
+  /** IAM policies of callers, whom the access key id of a request names: see callerOf(). */
   readonly permissions: Permissions;
   /** The key is gone for ever, as after its scheduled deletion. */
   forget(arn: string): void;

@@ -20,7 +20,7 @@ export interface S3Server {
   stop(): Promise<void>;
   readonly faults: S3Faults;
   readonly requests: S3Requests;
-  /** IAM policies of callers, whom the access key id of a request names: see callerOf() in src/dev/iam. */
+  /** IAM policies of callers, whom the access key id of a request names: see callerOf(). */
   readonly permissions: Permissions;
 }
 
