@@ -1,12 +1,7 @@
-// The command line of the local services: starts them on given ports, prints where they are, and stops on SIGTERM.
-import { join } from 'node:path';
+// The command line of the local services: starts them on given ports, prints where they are, and stops on a signal.
+import { once } from 'node:events';
 import { parseArgs } from 'node:util';
-import { claimFolder } from './folder-claim.ts';
-import { Keys } from './kms/keys.ts';
-import { type KmsServer, startKms } from './kms/server.ts';
-import { readKeys, writeKeys } from './kms/state-file.ts';
-import { startRedis } from './redis/redis.ts';
-import { startS3, type S3Server } from './s3/server.ts';
+import type { LocalAwsOptions } from './local-aws.ts';
 
 const HELP = `Usage: local-aws [options]
 
@@ -19,70 +14,82 @@ Options:
   --kms-port PORT    port of KMS and STS (default: a free one)
   --redis-port PORT  port of Redis (default: a free one)
   --no-redis         start S3 and KMS only
-  --region NAME      AWS region (default us-west-2)
-  --bucket NAME      create this bucket
-  --key ARN          create the KMS key with this ARN at the first start
-  --help             print this text`;
+  --region NAME      AWS region (default: that of --key, else us-west-2)
+  --bucket NAME      create this bucket; may be given more than once
+  --key ARN          create the KMS key with this ARN; may be given more than once
+  --help             print this text
 
-interface Options {
-  readonly dir: string | undefined;
-  readonly host: string;
-  readonly s3Port: number | undefined;
-  readonly kmsPort: number | undefined;
-  readonly redisPort: number | undefined;
-  readonly isRedisWanted: boolean;
-  readonly region: string | undefined;
-  readonly bucket: string | undefined;
-  readonly key: string | undefined;
-}
+Exit code: 0 after a signal, 1 if a service cannot start, 64 for wrong arguments.`;
 
 /** A wrong argument: one sentence. */
 class UsageError extends Error {}
 
-interface Running {
-  readonly name: string;
-  readonly url: string;
-  stop(): Promise<void>;
-}
-
-/** Runs until a signal. Sets the exit code: 0 after a clean stop, 1 if a service does not start, 64 for wrong arguments. */
+/** Runs until SIGINT or SIGTERM, also during the start. Sets the exit code that the help describes. */
 export async function main(args: readonly string[]): Promise<void> {
-  const started: Running[] = [];
-  const stop = async (): Promise<void> => {
-    for (const service of started.splice(0).toReversed()) await service.stop();
-  };
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort());
   try {
     const options = optionsOf(args);
-    if (options === undefined) return console.log(HELP);
-    await start(options, started);
-    for (const { name, url } of started) if (url !== '') console.log(`${name} listens on ${url}`);
-    console.log('Ready.');
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stop());
+    if (options === undefined) console.log(HELP);
+    else await run(options, stop.signal);
   } catch (error) {
-    await stop();
-    console.error(`local-aws: ${error instanceof Error ? error.message : String(error)}`);
+    if (stop.signal.aborted && error === stop.signal.reason) return;
+    console.error(`local-aws: ${sentenceOf(error)}`);
     process.exitCode = error instanceof UsageError ? 64 : 1;
   }
 }
 
+type Options = LocalAwsOptions & { readonly redis: boolean };
+
+async function run(options: Options, signal: AbortSignal): Promise<void> {
+  // Not before it is needed: the help and a wrong argument answer at once.
+  const { startLocalAws } = await import('./local-aws.ts');
+  const services = await startLocalAws({ ...options, signal });
+  try {
+    console.log(`S3 listens on ${services.s3.endpoint}`);
+    console.log(`KMS listens on ${services.kms.endpoint}`);
+    if (services.redis) console.log(`Redis listens on ${services.redis.url}`);
+    console.log('Ready.');
+    if (!signal.aborted) await once(signal, 'abort');
+  } finally {
+    await services.stop();
+  }
+}
+
+/** A port that cannot be listened on is the fault to expect; Node names it in words of its own. */
+function sentenceOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { code, syscall, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number };
+  if (syscall !== 'listen') return error.message;
+  return code === 'EADDRINUSE'
+    ? `Port ${port} of ${address} is in use.`
+    : `Port ${port} of ${address} cannot be used (${code}).`;
+}
+
+/** Undefined asks for the help. @throws UsageError */
 function optionsOf(args: readonly string[]): Options | undefined {
-  const { values } = parsed(args);
+  const values = valuesOf(args);
   if (values.help) return undefined;
+  const ports = {
+    host: values.host,
+    s3: portOf('--s3-port', values['s3-port']),
+    kms: portOf('--kms-port', values['kms-port']),
+    redis: portOf('--redis-port', values['redis-port']),
+  };
+  const keyArns = values.key ?? [];
+  const region = regionOf(values.region, keyArns);
   return {
-    dir: values.dir,
-    host: values.host ?? '127.0.0.1',
-    s3Port: portOf('--s3-port', values['s3-port']),
-    kmsPort: portOf('--kms-port', values['kms-port']),
-    redisPort: portOf('--redis-port', values['redis-port']),
-    isRedisWanted: values['no-redis'] !== true,
-    region: values.region,
-    bucket: values.bucket,
-    key: values.key,
+    ports: given(ports),
+    keyArns,
+    buckets: values.bucket ?? [],
+    redis: values['no-redis'] !== true,
+    ...given({ dir: values.dir, region }),
   };
 }
 
-function parsed(args: readonly string[]) {
+function valuesOf(args: readonly string[]) {
   const text = { type: 'string' } as const;
+  const texts = { type: 'string', multiple: true } as const;
   const flag = { type: 'boolean' } as const;
   try {
     return parseArgs({
@@ -95,13 +102,14 @@ function parsed(args: readonly string[]) {
         'redis-port': text,
         'no-redis': flag,
         region: text,
-        bucket: text,
-        key: text,
+        bucket: texts,
+        key: texts,
         help: flag,
       },
-    });
+    }).values;
   } catch (error) {
-    throw new UsageError(`${(error as Error).message.replace(/\.$/, '')}. See local-aws --help.`);
+    const [fault] = (error as Error).message.split(/\.(?:\s|$)/);
+    throw new UsageError(`${fault}: see local-aws --help.`);
   }
 }
 
@@ -112,53 +120,19 @@ function portOf(option: string, text: string | undefined): number | undefined {
   throw new UsageError(`${option} must be a port from 1 to 65535.`);
 }
 
-const DEFAULT_REGION = 'us-west-2';
-const KEY_ARN = /^arn:aws[a-z-]*:kms:([a-z0-9-]+):\d{12}:key\/([\w-]+)$/;
+const KEY_ARN = /^arn:aws[a-z-]*:kms:([a-z0-9-]+):\d{12}:key\/[\w-]+$/;
 
-/** Adds each service to `started` as soon as it runs. */
-async function start(options: Options, started: Running[]): Promise<void> {
-  const { dir, host, s3Port, kmsPort, redisPort, bucket, key } = options;
-  const keyRegion = key === undefined ? undefined : KEY_ARN.exec(key)?.[1];
-  if (key !== undefined && keyRegion === undefined) throw new UsageError('--key must be the full ARN of a KMS key.');
-  if (key !== undefined && dir === undefined) throw new UsageError('--key needs --dir, where the key is kept.');
-  const region = options.region ?? keyRegion;
-  if (dir !== undefined) {
-    const claim = await claimFolder(dir);
-    started.push({ name: 'folder', url: '', stop: () => claim.stop() });
-  }
-  const s3 = await startS3({ host, ...portOption(s3Port), ...(dir === undefined ? {} : { dir: join(dir, 's3') }) });
-  started.push(asRunning('S3', s3));
-  if (bucket !== undefined) s3.createBucket(bucket);
-  const stateFile = dir === undefined ? undefined : join(dir, 'kms.json');
-  if (stateFile !== undefined && key !== undefined) createKeyOnce(stateFile, key, region);
-  const kms = await startKms({
-    host,
-    ...portOption(kmsPort),
-    ...(region === undefined ? {} : { region }),
-    ...(stateFile === undefined ? {} : { stateFile }),
-  });
-  started.push(asRunning('KMS', kms));
-  if (!options.isRedisWanted) return;
-  const redis = await startRedis({
-    host,
-    ...portOption(redisPort),
-    ...(dir === undefined ? {} : { dir: join(dir, 'redis-data') }),
-  });
-  started.push({ name: 'Redis', url: redis.url, stop: () => redis.stop() });
+/** The region that was asked for, or that of the keys, which must agree. */
+function regionOf(asked: string | undefined, keyArns: readonly string[]): string | undefined {
+  const regions = keyArns.map((arn) => KEY_ARN.exec(arn)?.[1]);
+  if (regions.includes(undefined)) throw new UsageError('--key must be the full ARN of a KMS key.');
+  const region = asked ?? regions[0];
+  if (regions.some((one) => one !== region)) throw new UsageError('--key must be in one region, that of --region.');
+  return region;
 }
 
-const portOption = (port: number | undefined): { port?: number } => (port === undefined ? {} : { port });
-
-const asRunning = (name: string, server: S3Server | KmsServer): Running => ({
-  name,
-  url: server.endpoint,
-  stop: () => server.stop(),
-});
-
-/** A key with this very ARN, unless the file has it already. */
-function createKeyOnce(stateFile: string, arn: string, region: string | undefined): void {
-  const kept = readKeys(stateFile);
-  if (kept.some((key) => key.arn === arn)) return;
-  const made = new Keys(region ?? DEFAULT_REGION).create({ description: 'platform key' });
-  writeKeys(stateFile, [...kept, { ...made, arn, id: arn.slice(arn.lastIndexOf('/') + 1) }]);
-}
+/** The members that were given. */
+const given = <T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };

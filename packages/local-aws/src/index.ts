@@ -1,5 +1,5 @@
 // What the package exports: an export list only.
-export { startLocalAws, type LocalAws, type LocalAwsOptions } from './local-aws.ts';
+export { startLocalAws, type LocalAws, type LocalAwsOptions, type LocalAwsServices } from './local-aws.ts';
 export { startKms, type KmsOptions, type KmsServer } from './kms/server.ts';
 export type { KeyOptions, KeyState } from './kms/keys.ts';
 export { KMS_ERRORS, type KmsErrorFault, type KmsFault, type KmsMatch } from './kms/fault-injection.ts';

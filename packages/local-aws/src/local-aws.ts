@@ -23,8 +23,22 @@ export interface LocalAwsOptions {
     readonly kms?: number;
     readonly host?: string;
   };
+  /** The AWS region of the keys: us-west-2 unless given. */
+  readonly region?: string;
+  /** Names of buckets that are there from the first request on. */
+  readonly buckets?: readonly string[];
+  /** Full ARNs of KMS keys that are there from the first request on. */
+  readonly keyArns?: readonly string[];
   /** Aborts a start in progress: what has started is stopped, and the start rejects with the signal's reason. */
   readonly signal?: AbortSignal;
+}
+
+/** Without Redis if it was not wanted. */
+export type LocalAwsServices = Omit<LocalAws, 'redis'> & Partial<Pick<LocalAws, 'redis'>>;
+
+interface WithRedis {
+  /** `false` starts no Redis. */
+  readonly redis?: boolean;
 }
 
 interface Stoppable {
@@ -35,7 +49,9 @@ interface Stoppable {
  * Starts all services at once; if one fails, the others are stopped and its error is thrown.
  * @throws Error, one sentence, if another process uses the folder
  */
-export async function startLocalAws(options: LocalAwsOptions = {}): Promise<LocalAws> {
+export async function startLocalAws(options: LocalAwsOptions & Required<WithRedis>): Promise<LocalAwsServices>;
+export async function startLocalAws(options?: LocalAwsOptions): Promise<LocalAws>;
+export async function startLocalAws(options: LocalAwsOptions & WithRedis = {}): Promise<LocalAwsServices> {
   const claim = options.dir === undefined ? undefined : await claimFolder(options.dir);
   try {
     return await startInside(options, claim);
@@ -45,38 +61,55 @@ export async function startLocalAws(options: LocalAwsOptions = {}): Promise<Loca
   }
 }
 
-async function startInside(options: LocalAwsOptions, claim: FolderClaim | undefined): Promise<LocalAws> {
-  const { dir, ports = {}, signal } = options;
-  const at = (port: number | undefined): { port?: number; host?: string } => ({
-    ...(port === undefined ? {} : { port }),
-    ...(ports.host === undefined ? {} : { host: ports.host }),
-  });
-  const started = await Promise.allSettled([
-    startRedis({
-      ...at(ports.redis),
-      ...(dir === undefined ? {} : { dir: join(dir, 'redis-data') }),
-      ...(signal === undefined ? {} : { signal }),
-    }),
-    startS3({ ...at(ports.s3), ...(dir === undefined ? {} : { dir: join(dir, 's3') }) }),
-    startKms({
-      ...at(ports.kms),
-      ...(dir === undefined ? {} : { stateFile: join(dir, 'kms.json'), trailFile: join(dir, 'cloudtrail.jsonl') }),
-    }),
-  ]);
+async function startInside(
+  options: LocalAwsOptions & WithRedis,
+  claim: FolderClaim | undefined,
+): Promise<LocalAwsServices> {
+  const started = await Promise.allSettled([startRedisOf(options), startS3Of(options), startKmsOf(options)]);
   const [redis, s3, kms] = started;
   if (redis.status === 'rejected' || s3.status === 'rejected' || kms.status === 'rejected') {
-    await stopAll(started.flatMap((one): Stoppable[] => (one.status === 'fulfilled' ? [one.value] : [])));
+    await stopAll(started.flatMap((one) => (one.status === 'fulfilled' && one.value ? [one.value] : [])));
     throw started.find((one) => one.status === 'rejected')?.reason;
   }
-  const parts = { redis: redis.value, s3: s3.value, kms: kms.value };
+  const parts = { ...(redis.value ? { redis: redis.value } : {}), s3: s3.value, kms: kms.value };
   let stopping: Promise<void> | undefined;
   const services = { ...parts, stop: () => (stopping ??= release(Object.values(parts), claim)) };
-  if (signal?.aborted) {
+  if (options.signal?.aborted) {
     await services.stop();
-    throw signal.reason;
+    throw options.signal.reason;
   }
   return services;
 }
+
+async function startRedisOf(options: LocalAwsOptions & WithRedis): Promise<RedisServer | undefined> {
+  const { dir, ports = {}, signal } = options;
+  if (options.redis === false) return undefined;
+  return startRedis({
+    ...listenOptions(ports.redis, ports.host),
+    ...(dir === undefined ? {} : { dir: join(dir, 'redis-data') }),
+    ...(signal === undefined ? {} : { signal }),
+  });
+}
+
+const startS3Of = ({ dir, ports = {}, buckets }: LocalAwsOptions): Promise<S3Server> =>
+  startS3({
+    ...listenOptions(ports.s3, ports.host),
+    ...(dir === undefined ? {} : { dir: join(dir, 's3') }),
+    ...(buckets === undefined ? {} : { buckets }),
+  });
+
+const startKmsOf = ({ dir, ports = {}, region, keyArns }: LocalAwsOptions): Promise<KmsServer> =>
+  startKms({
+    ...listenOptions(ports.kms, ports.host),
+    ...(dir === undefined ? {} : { stateFile: join(dir, 'kms.json'), trailFile: join(dir, 'cloudtrail.jsonl') }),
+    ...(region === undefined ? {} : { region }),
+    ...(keyArns === undefined ? {} : { keyArns }),
+  });
+
+const listenOptions = (port: number | undefined, host: string | undefined): { port?: number; host?: string } => ({
+  ...(port === undefined ? {} : { port }),
+  ...(host === undefined ? {} : { host }),
+});
 
 /** The folder is released only after every writer has stopped. */
 async function release(parts: readonly Stoppable[], claim: FolderClaim | undefined): Promise<void> {

@@ -3,9 +3,10 @@ import { execFile } from 'node:child_process';
 import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { findRedis } from '../src/redis/redis-binary.ts';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { findRedis, redisFolderOf } from '../src/redis/redis-binary.ts';
 import { eventually } from './eventually.ts';
 
 const run = promisify(execFile);
@@ -47,6 +48,31 @@ test('A fetched one is found with the folders of its libraries', async () => {
     path,
     env: { LD_LIBRARY_PATH: libraries },
   });
+});
+
+describe('A fetched Redis is kept in .sealdex/redis', () => {
+  test('of the checkout', () => {
+    const module = fileURLToPath(new URL('../src/redis/redis-binary.ts', import.meta.url));
+    expect(redisFolderOf(module)).toBe(fileURLToPath(new URL('../../../.sealdex/redis', import.meta.url)));
+    expect(redisFolderOf('/work/sealdex/packages/local-aws/dist/redis/redis-binary.js')).toBe(
+      '/work/sealdex/.sealdex/redis',
+    );
+  });
+
+  test.each([
+    '/home/me/app/node_modules/@sealdex/local-aws/dist/redis/redis-binary.js',
+    '/home/me/app/node_modules/sealdex/node_modules/@sealdex/local-aws/dist/redis/redis-binary.js',
+    '/home/me/app/node_modules/.pnpm/a@1/node_modules/@sealdex/local-aws/dist/redis/redis-binary.js',
+  ])('of the project whose node_modules holds the package: %s', (module) => {
+    expect(redisFolderOf(module)).toBe('/home/me/app/.sealdex/redis');
+  });
+});
+
+test('A folder that cannot be made is one sentence that names the command to run', async () => {
+  await writeFile(join(dir, 'file'), '');
+  await expect(findRedis({ folder: join(dir, 'file', 'redis'), searchPath: '/nowhere' })).rejects.toThrow(
+    /^No redis-server was found: .*apt-get install redis.* Fetching its packages failed: E/,
+  );
 });
 
 test('Two fetches at once into one folder end with one Redis that runs, and nothing beside it', async ({ skip }) => {

@@ -58,9 +58,20 @@ export class Keys {
 
   create(options: KeyOptions = {}): Key {
     const id = options.multiRegion === true ? `mrk-${randomBytes(16).toString('hex')}` : randomUUID();
+    return this.#add(id, this.arnOf(id), options);
+  }
+
+  /** A key with that very ARN, unless there is one. @throws KmsError if it is no key's ARN or of another region */
+  createOnce(arn: string): Key {
+    if (!arn.startsWith('arn:')) throw new KmsError('InvalidArnException', `Invalid arn: ${arn}`);
+    const id = this.idOf(arn);
+    return this.#keys.get(id) ?? this.#add(id, arn, {});
+  }
+
+  #add(id: string, arn: string, options: KeyOptions): Key {
     const key: Key = {
       id,
-      arn: `arn:aws:kms:${this.region}:${ACCOUNT}:key/${id}`,
+      arn,
       created: Date.now(),
       material: randomBytes(32),
       description: options.description ?? '',

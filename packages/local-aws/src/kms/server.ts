@@ -5,6 +5,7 @@ import { callerOf } from '../iam/caller.ts';
 import { PermissionBook, type Permissions } from '../iam/permissions.ts';
 import { decrypt, encrypt, generateDataKey, generateDataKeyWithoutPlaintext, reEncrypt } from './actions-crypto.ts';
 import * as keyActions from './actions-keys.ts';
+import { reachableAt } from '../ports.ts';
 import { answerSts, isSts } from '../sts.ts';
 import { callOf } from './calls.ts';
 import { CallCounter, type KmsCounts } from './counts.ts';
@@ -51,6 +52,8 @@ export interface KmsOptions {
   /** Where the calls are logged as well, an event of CloudTrail a line. */
   readonly trailFile?: string;
   readonly region?: string;
+  /** Full ARNs, of this region, of keys that are there from the first request on. */
+  readonly keyArns?: readonly string[];
 }
 
 const ACTIONS: Readonly<Record<string, (keys: Keys, input: Input, by: Requester) => Record<string, unknown>>> =
@@ -80,6 +83,7 @@ export async function startKms(options: KmsOptions = {}): Promise<KmsServer> {
     file === undefined ? [] : readKeys(file),
     file === undefined ? undefined : (all) => writeKeys(file, all),
   );
+  for (const arn of options.keyArns ?? []) keys.createOnce(arn);
   const faults = kmsFaultBook();
   const counts = new CallCounter();
   const permissions = new PermissionBook();
@@ -93,7 +97,7 @@ export async function startKms(options: KmsOptions = {}): Promise<KmsServer> {
     server.once('error', reject);
     server.listen(options.port ?? 0, options.host ?? '127.0.0.1', resolve);
   });
-  return serverOf(server, parts);
+  return serverOf(server, options.host, parts);
 }
 
 /** What the server is made of. */
@@ -105,12 +109,16 @@ interface Parts {
   readonly trail: Trail;
 }
 
-function serverOf(server: Server, { keys, faults, counts, permissions, trail }: Parts): KmsServer {
+function serverOf(
+  server: Server,
+  host: string | undefined,
+  { keys, faults, counts, permissions, trail }: Parts,
+): KmsServer {
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
   let stopping: Promise<void> | undefined;
   return {
-    endpoint: `http://127.0.0.1:${port}`,
+    endpoint: `http://${reachableAt(host, port)}`,
     region: keys.region,
     createKey(options) {
       if (options?.policy !== undefined) checkPolicy(options.policy);

@@ -1,8 +1,8 @@
-// Finds a redis-server (or valkey-server) to run: on PATH, in the checkout's .sealdex/redis, or fetched into there.
+// Finds a redis-server (or valkey-server) to run: on PATH, in .sealdex/redis of the project, or fetched into there.
 // Knows nothing of how it is started.
 import { execFile } from 'node:child_process';
 import { access, constants, readdir } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
+import { delimiter, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { fetchRedis } from './redis-fetch.ts';
@@ -15,8 +15,18 @@ export interface RedisBinary {
 
 const NAMES = ['redis-server', 'valkey-server'];
 
-/** The checkout's own folder for a fetched Redis; git ignores it. */
-export const REDIS_FOLDER = fileURLToPath(new URL('../../../../.sealdex/redis', import.meta.url));
+/**
+ * The folder for a fetched Redis, for a module of this package at `path`: `.sealdex/redis` of the checkout, or of the
+ * project that the package is installed in, because what lies in node_modules is lost at the next installation.
+ */
+export function redisFolderOf(path: string): string {
+  const parts = path.split(sep);
+  const installed = parts.indexOf('node_modules');
+  const project = installed === -1 ? join(path, '../../../../..') : parts.slice(0, installed).join(sep);
+  return join(project === '' ? sep : project, '.sealdex', 'redis');
+}
+
+const REDIS_FOLDER = redisFolderOf(fileURLToPath(import.meta.url));
 
 export interface FindOptions {
   readonly folder?: string;

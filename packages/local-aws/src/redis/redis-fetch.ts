@@ -17,9 +17,9 @@ export async function fetchRedis(
   check: (extracted: string) => Promise<void>,
   signal?: AbortSignal,
 ): Promise<void> {
-  const within = dirname(folder);
-  await mkdir(within, { recursive: true });
-  const temp = await mkdtemp(join(within, `.${basename(folder)}-`));
+  const temp = await folderBeside(folder).catch((cause: unknown) => {
+    throw new Error(`${ADVICE} Fetching its packages failed: ${(cause as Error).message}`, { cause });
+  });
   try {
     const extracted = join(temp, 'root');
     await fetchInto(temp, extracted, signal).catch((cause: unknown) => {
@@ -33,6 +33,12 @@ export async function fetchRedis(
   } finally {
     await rm(temp, { recursive: true, force: true });
   }
+}
+
+async function folderBeside(folder: string): Promise<string> {
+  const within = dirname(folder);
+  await mkdir(within, { recursive: true });
+  return mkdtemp(join(within, `.${basename(folder)}-`));
 }
 
 async function fetchInto(temp: string, extracted: string, signal: AbortSignal | undefined): Promise<void> {

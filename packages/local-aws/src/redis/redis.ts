@@ -5,7 +5,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { freePort } from '../ports.ts';
+import { freePort, reachableAt } from '../ports.ts';
 import { findRedis, type RedisBinary } from './redis-binary.ts';
 import { isReady } from './redis-ready.ts';
 
@@ -72,7 +72,8 @@ async function startInside(
   dir: string,
   clean: () => Promise<void>,
 ): Promise<RedisServer> {
-  const host = options.host === undefined || options.host === '0.0.0.0' ? '127.0.0.1' : options.host;
+  const host =
+    options.host === undefined || options.host === '0.0.0.0' || options.host === '::' ? '127.0.0.1' : options.host;
   for (let round = 1; ; round += 1) {
     options.signal?.throwIfAborted();
     const port = options.port ?? (await freePort(options.host));
@@ -90,7 +91,7 @@ async function startInside(
 function serverOf(child: RedisChild, host: string, port: number, clean: () => Promise<void>): RedisServer {
   let stopping: Promise<void> | undefined;
   return {
-    url: `redis://${host}:${port}`,
+    url: `redis://${reachableAt(host, port)}`,
     port,
     pid: child.pid,
     stop: () => (stopping ??= child.stop().then(clean)),

@@ -1,5 +1,5 @@
 // What a request to the S3 emulator needs to be allowed, and whether the caller's IAM policy allows it.
-// Only callers that were given a policy are asked: see src/dev/iam.
+// Only callers that were given a policy are asked.
 import type { IncomingHttpHeaders } from 'node:http';
 import { callerOf, type Caller } from '../iam/caller.ts';
 import type { Asked } from '../iam/evaluate.ts';

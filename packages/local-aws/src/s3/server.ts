@@ -6,6 +6,7 @@ import { callOf, S3Counter, type S3Requests } from './calls.ts';
 import { PermissionBook, type Permissions } from '../iam/permissions.ts';
 import { settingAnswer, type BucketSetting, type Subresource } from './bucket-settings.ts';
 import { digestRefusal, refusalOf } from './conditions.ts';
+import { reachableAt } from '../ports.ts';
 import { isAllowed } from './permissions.ts';
 import { VersionBook } from './versions.ts';
 import { S3_ERRORS, s3FaultBook, type S3Call, type S3Fault, type S3Faults } from './fault-injection.ts';
@@ -29,6 +30,8 @@ export interface S3Options {
   readonly host?: string;
   /** Where objects are kept on disk; without: in memory. */
   readonly dir?: string;
+  /** Names of buckets that are there from the first request on. */
+  readonly buckets?: readonly string[];
 }
 
 type Request = Parameters<App['errorHandler']>[1];
@@ -39,6 +42,10 @@ const LARGEST_BODY_BYTES = 300 * 1_048_576;
 export async function startS3(options: S3Options = {}): Promise<S3Server> {
   const { app, store } = createFauxqs();
   if (options.dir !== undefined) keepObjects(store, options.dir);
+  const createBucket = (name: string): void => {
+    if (!store.hasBucket(name)) store.createBucket(name);
+  };
+  options.buckets?.forEach(createBucket);
   const versions = new VersionBook(store);
   const faults = s3FaultBook();
   const requests = new S3Counter();
@@ -88,28 +95,27 @@ export async function startS3(options: S3Options = {}): Promise<S3Server> {
     done();
   });
   await app.listen({ port: options.port ?? 0, host: options.host ?? '127.0.0.1' });
-  return serverOf(app, store, { versions, settings }, { faults, requests, permissions });
+  const endpoint = `http://${reachableAt(options.host, portOf(app))}`;
+  return serverOf(app, { versions, settings }, { endpoint, createBucket, faults, requests, permissions });
 }
 
 function serverOf(
   app: App,
-  store: ObjectStore,
   { versions, settings }: { versions: VersionBook; settings: Map<string, BucketSetting> },
-  parts: Pick<S3Server, 'faults' | 'requests' | 'permissions'>,
+  parts: Pick<S3Server, 'endpoint' | 'createBucket' | 'faults' | 'requests' | 'permissions'>,
 ): S3Server {
-  const address = app.server.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
   let stopping: Promise<void> | undefined;
   return {
-    endpoint: `http://127.0.0.1:${port}`,
-    createBucket(name) {
-      if (!store.hasBucket(name)) store.createBucket(name);
-    },
     setBucket: (name, setting) => void settings.set(name, setting),
     stop: () => (stopping ??= app.close().then(() => undefined)),
     keepVersions: (bucket) => versions.enable(bucket),
     ...parts,
   };
+}
+
+function portOf(app: App): number {
+  const address = app.server.address();
+  return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
 /** fauxqs' own parser stops at 11 MiB. */
