@@ -97,7 +97,7 @@ test('SIGTERM sent twice stops the services once, with exit code 0', async () =>
   bin.child.kill('SIGTERM');
   bin.child.kill('SIGTERM');
   expect(await bin.ended).toMatchObject({ code: 0, stderr: '' });
-  await expect(fetch(bin.urlOf('S3') ?? '')).rejects.toThrow();
+  await expect(fetch(bin.urlOf('S3') ?? '')).rejects.toThrow('fetch failed');
 });
 
 describe('exits with 1 and one sentence', () => {
