@@ -117,7 +117,7 @@ export function writeHeader(out: Buffer, fields: HeaderFields, key: UnwrappedKey
 }
 
 /** Reads a header with its tag and refuses what no data key could mend, before anybody is asked for one. */
-export function* readHeader(): Pull<TaggedHeader> {
+export function* parseHeader(): Pull<TaggedHeader> {
   const pieces: Buffer[] = [];
   const keep = (piece: Buffer): Buffer => (pieces.push(piece), piece);
 

@@ -2,8 +2,8 @@
 // Knows nothing of KMS or S3, and keeps no keys: whoever calls gives a key that is used on the spot.
 import { bodyBytes, frameMessageBytes, framesOf, plaintextBytesAtMost, readFrame, writeFrame } from './body.ts';
 import { cutIntoFrames } from './cut.ts';
-import { FRAME_BYTES_MAX, headerFields, openHeader, readHeader, writeHeader } from './header.ts';
-import type { EnvelopeKey, HeaderFields, MessageHeader, UnwrappedKey, WrappedKey } from './header.ts';
+import { FRAME_BYTES_MAX, headerFields, openHeader, parseHeader, writeHeader } from './header.ts';
+import type { EnvelopeKey, HeaderFields, MessageHeader, TaggedHeader, UnwrappedKey, WrappedKey } from './header.ts';
 import { StreamBytes, WholeBytes } from './pull.ts';
 import { fault, refusal } from './refusal.ts';
 
@@ -106,7 +106,7 @@ const STRETCH_BYTES = 1_048_576;
  */
 export async function decryptMessage(message: Uint8Array, unwrap: Unwrap): Promise<Buffer> {
   const bytes = new WholeBytes(message);
-  const tagged = bytes.read(readHeader());
+  const tagged = bytes.read(parseHeader());
   const { frameBytes } = tagged.header;
   const messageKey = openHeader(tagged, await unwrap(tagged.header));
   const plaintext = Buffer.allocUnsafeSlow(plaintextBytesAtMost(bytes.remaining, frameBytes));
@@ -140,9 +140,44 @@ export async function* decryptStream(
   source: AsyncIterable<Uint8Array>,
   unwrap: Unwrap,
 ): AsyncGenerator<Buffer, void, undefined> {
+  yield* (await receiveMessage(source)).decrypt(unwrap);
+}
+
+/**
+ * Reads only the header of a message from its first bytes.
+ * @throws SealdexError `OBJECT_TAMPERED` whose `reason` is a `Refusal`: `truncated` when the bytes end before the header does.
+ */
+export const readHeader = (start: Uint8Array): MessageHeader => new WholeBytes(start).read(parseHeader()).header;
+
+/** A stream of which only the header has been read. Decrypt or close it: an open one holds its source. */
+export interface ReceivedMessage {
+  /** Not authenticated before the message is decrypted. */
+  readonly header: MessageHeader;
+  /** Decrypts what follows, as `decryptStream`; at most once. */
+  decrypt(unwrap: Unwrap): AsyncGenerator<Buffer, void, undefined>;
+  /** Ends the source. */
+  close(): Promise<void>;
+}
+
+/** Reads the header of a stream. @throws as `decryptStream`; the source has ended then. */
+export async function receiveMessage(source: AsyncIterable<Uint8Array>): Promise<ReceivedMessage> {
   const bytes = new StreamBytes(source);
+  const close = (): Promise<void> => bytes.close();
   try {
-    const tagged = await bytes.read(readHeader());
+    const tagged = await bytes.read(parseHeader());
+    return { header: tagged.header, decrypt: (unwrap) => decryptFrames(bytes, tagged, unwrap), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function* decryptFrames(
+  bytes: StreamBytes,
+  tagged: TaggedHeader,
+  unwrap: Unwrap,
+): AsyncGenerator<Buffer, void, undefined> {
+  try {
     const messageKey = openHeader(tagged, await unwrap(tagged.header));
     for (let sequence = 1; ; sequence += 1) {
       const frame = await bytes.read(readFrame(messageKey, tagged.header.frameBytes, sequence));

@@ -2,7 +2,7 @@
 // under the tenant's current one, with its metadata, if nobody has written it meanwhile. Never a header edit.
 import { orAbort } from '../runtime/clock.ts';
 import { platformArns } from '../runtime/config.ts';
-import { beginMessage, decryptStream } from '../envelope/message.ts';
+import { beginMessage, receiveMessage } from '../envelope/message.ts';
 import { SealdexError, type Code } from '../runtime/errors.ts';
 import type { ReencryptJobData } from '../jobs/jobs.ts';
 import { unwrapFor } from '../keys/unwrap.ts';
@@ -147,9 +147,6 @@ async function moveObject(
   }
 }
 
-/** Thrown through the decryption, which has asked for nothing yet. */
-const CURRENT = Symbol('under the current key');
-
 /** The plaintext of what is under another key than the current one. @throws SealdexError of KMS and of S3 */
 async function openOther(
   { ring, config }: WorkDeps,
@@ -163,15 +160,16 @@ async function openOther(
   const unwrap = unwrapFor(ring, { ...owner, intakeArns: platformArns(config) });
   const pieces: Buffer[] = [];
   try {
-    const opened = decryptStream(stored.body, (header) => {
-      // What waits under the platform key while the tenant's cannot be used goes when its job does.
-      if (header.arn === owner.keyArn || header.context['purpose'] === 'intake') throw CURRENT;
-      return unwrap(header);
-    });
-    for await (const piece of opened) pieces.push(piece);
+    const message = await receiveMessage(stored.body);
+    const { arn, context } = message.header;
+    // What waits under the platform key while the tenant's cannot be used goes when its job does.
+    if (arn === owner.keyArn || context['purpose'] === 'intake') {
+      await message.close();
+      return 'current';
+    }
+    for await (const piece of message.decrypt(unwrap)) pieces.push(piece);
     return Buffer.concat(pieces);
   } catch (error) {
-    if (error === CURRENT) return 'current';
     const isUnreadable =
       error instanceof SealdexError && (error.code === 'OBJECT_TAMPERED' || error.code === 'PERIOD_DENIED');
     if (isUnreadable) return 'unreadable';

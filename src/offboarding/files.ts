@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { PEEK_BYTES, peekKeyArn } from '../envelope/peek.ts';
+import { readHeader } from '../envelope/message.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { NAME } from '../runtime/names.ts';
 import { isKeyArn } from '../runtime/settings.ts';
@@ -21,6 +21,9 @@ export function fileOf(key: string, tenant: string): string {
   return isOurs ? key : `other/${createHash('sha256').update(key).digest('hex')}`;
 }
 
+/** Enough for any header that sealdex writes: ARN and context are short, and a wrapped key has at most 6,144 bytes. */
+const HEADER_BYTES = 16_384;
+
 /** Written beside, and put in its place when it is whole. @throws SealdexError `STORE_FAILED` */
 export async function saveBody(
   stored: StoredObject,
@@ -35,7 +38,7 @@ export async function saveBody(
     // A new file, and not what a link that was put there leads to.
     await using file = await open(`${path}.part`, 'wx', 0o600);
     for await (const chunk of stored.body) {
-      if (start.length < PEEK_BYTES) start = Buffer.concat([start, chunk.subarray(0, PEEK_BYTES - start.length)]);
+      if (start.length < HEADER_BYTES) start = Buffer.concat([start, chunk.subarray(0, HEADER_BYTES - start.length)]);
       hash.update(chunk);
       await file.writeFile(chunk);
       written += chunk.length;
@@ -46,10 +49,19 @@ export async function saveBody(
   }
   if (written !== stored.bytes) throw new SealdexError('STORE_FAILED', undefined, { reason: 'LengthMismatch' });
   await rename(`${path}.part`, path);
-  const named = peekKeyArn(start);
-  // Who may write to the bucket may write anything there, and it is told to people and to their shells.
-  const kmsKeyArn = named !== undefined && isKeyArn(named) ? named : undefined;
-  return { sha256: hash.digest('hex'), kmsKeyArn };
+  return { sha256: hash.digest('hex'), kmsKeyArn: keyArnIn(start) };
+}
+
+/** The KMS key that a message names; undefined for other bytes. */
+function keyArnIn(start: Buffer): string | undefined {
+  try {
+    const { arn } = readHeader(start);
+    // Anybody with access to the bucket may write anything there, and exports show the ARN to people and their shells.
+    return isKeyArn(arn) ? arn : undefined;
+  } catch (error) {
+    if (error instanceof SealdexError && error.code === 'OBJECT_TAMPERED') return undefined;
+    throw error;
+  }
 }
 
 /** Undefined when it cannot be read, or is a link. */

@@ -1,5 +1,5 @@
 // Under which KMS keys a tenant's objects are, as their headers say. Needs no key, and changes nothing.
-import { decryptStream } from '../envelope/message.ts';
+import { receiveMessage } from '../envelope/message.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import type { Store } from '../store/store.ts';
 import { getTenantObject, listTenantObjects } from '../store/tenant-objects.ts';
@@ -29,16 +29,12 @@ async function arnOf(store: Store, key: string, signal: AbortSignal): Promise<st
     stored?.discard();
     return undefined;
   }
-  let arn = 'unreadable';
-  const seen = new Error('The header is all that is wanted.');
   try {
-    const opening = decryptStream(stored.body, (header) => {
-      ({ arn } = header);
-      throw seen;
-    });
-    await opening.next();
+    const message = await receiveMessage(stored.body);
+    await message.close();
+    return message.header.arn;
   } catch (error) {
-    if (error !== seen && !(error instanceof SealdexError && error.code === 'OBJECT_TAMPERED')) throw error;
+    if (error instanceof SealdexError && error.code === 'OBJECT_TAMPERED') return 'unreadable';
+    throw error;
   }
-  return arn;
 }

@@ -1,8 +1,27 @@
 // Streams: the same result however the bytes arrive, nothing held beyond a frame, nothing left open.
 import { Readable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
-import { decryptMessage, decryptStream, encryptMessage, encryptStream } from '../../src/envelope/message.ts';
-import { expectRefusalError, gather, inChunks, keyOf, noise, planOf, unwrap } from './fixture.ts';
+import {
+  decryptMessage,
+  decryptStream,
+  encryptMessage,
+  encryptStream,
+  messageBytes,
+  readHeader,
+  receiveMessage,
+} from '../../src/envelope/message.ts';
+import {
+  ARN,
+  CONTEXT,
+  expectRefusalError,
+  gather,
+  inChunks,
+  keyOf,
+  noise,
+  planOf,
+  unwrap,
+  WRAPPED,
+} from './fixture.ts';
 import { referenceMessage } from './reference.ts';
 
 const FRAME_BYTES = 100;
@@ -217,5 +236,42 @@ describe('a source is ended', () => {
     const source = new Watched(chunksOf(text, 50));
     await expect(encryptStream(keyOf({ '': '' }), source).next()).rejects.toThrow(/empty/);
     expect(source.given).toBe(0);
+  });
+});
+
+describe('a header', () => {
+  const header = { arn: ARN, wrapped: WRAPPED, context: { ...CONTEXT }, frameBytes: FRAME_BYTES };
+  const headerBytes = messageBytes(keyOf(), 0, { frameBytes: FRAME_BYTES }) - 40;
+
+  it('is read from the first bytes of a message, without a data key', () => {
+    expect({ ...readHeader(message.subarray(0, headerBytes)) }).toEqual(header);
+  });
+
+  it('is refused as truncated when its last byte is missing', () => {
+    const refused = expect.objectContaining({ code: 'OBJECT_TAMPERED', reason: 'truncated' }) as Error;
+    expect(() => readHeader(message.subarray(0, headerBytes - 1))).toThrow(refused);
+  });
+
+  it('is read from a stream, which gives no more than needed and ends on close', async () => {
+    const source = new Watched(chunksOf(message, headerBytes));
+    const received = await receiveMessage(source);
+    expect({ ...received.header }).toEqual(header);
+    expect(source).toMatchObject({ given: 1, ended: 'no' });
+    await received.close();
+    expect(source).toMatchObject({ given: 1, ended: 'returned' });
+  });
+
+  it('is followed by the whole plaintext when the received message is decrypted', async () => {
+    const received = await receiveMessage(inChunks(message, 7));
+    expect(await gather(received.decrypt(unwrap))).toEqual(text);
+  });
+
+  it('that is refused ends the source', async () => {
+    const source = new Watched([Buffer.from('no message'), message]);
+    await expect(receiveMessage(source)).rejects.toMatchObject({
+      code: 'OBJECT_TAMPERED',
+      reason: 'unsupported-version',
+    });
+    expect(source.ended).toBe('returned');
   });
 });

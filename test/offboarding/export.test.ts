@@ -18,6 +18,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { startIndexWorker } from '../../src/app/app.ts';
 import { decryptOfficially } from '../../src/demo/official.ts';
 import { S3_ERRORS } from '@sealdex/local-aws';
+import { encryptMessage } from '../../src/envelope/message.ts';
 import { objectName } from '../../src/runtime/names.ts';
 import { temporaryFolder } from '../cli/run.ts';
 import { documentOf } from '../journey/installation.ts';
@@ -120,17 +121,11 @@ test('what is not called as we call things stays inside the folder', async () =>
 
 test('what an object put there by somebody else says of its key gets into no command: it is counted', async () => {
   const { store, operator } = room.house;
-  const field = (bytes: Buffer): Buffer => Buffer.concat([Buffer.from([bytes.length >> 8, bytes.length & 255]), bytes]);
-  const messageUnder = (arn: string): Buffer => {
-    const key = [field(Buffer.from('aws-kms')), field(Buffer.from(arn))];
-    return Buffer.concat([
-      Buffer.from([2, 4, 0x78]),
-      Buffer.alloc(32),
-      field(Buffer.alloc(0)),
-      Buffer.from([0, 1]),
-      ...key,
-    ]);
-  };
+  const messageUnder = (arn: string): Buffer =>
+    encryptMessage(
+      { arn, wrapped: Buffer.alloc(184), context: {}, use: (fn) => fn(Buffer.alloc(32)) },
+      Buffer.alloc(1),
+    );
   const foreign = 'arn:aws:kms:us-west-2:999999999999:key/0000';
   const evil = `${keyArn}'; touch pwned; echo '\n\u001b[31m`;
   const keys = [foreign, evil].map((arn) => `documents/${LEAVER}/docs/${objectName(arn)}`);
