@@ -95,7 +95,7 @@ async function round(isFair: boolean, number: number): Promise<Result> {
       return { kind: 'done' };
     },
     onOutcome: () => {},
-    parking: { isOpen: () => true, lookAgain: async () => {} },
+    parking: { isOpen: () => true, refresh: async () => {} },
     onCompleted: async () => {},
   });
   const added: { id: string; at: number }[] = [];

@@ -4,7 +4,6 @@ import { probing } from './probing.ts';
 import { beat, openRooms } from './resources.ts';
 import type { Settings } from '../runtime/config.ts';
 import { createKeyCalls } from '../keys/aws/key-calls.ts';
-import { silentLog } from '../runtime/log.ts';
 import { createOperatorFrom, type Operator } from '../operator/operator.ts';
 import type { GateOwner } from '../parking/gate.ts';
 import { createProducerFrom, type Producer } from '../producer/producer.ts';
@@ -79,7 +78,7 @@ export function createOperator(settings?: Settings): Promise<Operator> {
       ...shared,
       gates: guard.gates,
       leaving: { ...rooms, keys, gates: guard.gates, store: patient, identity },
-      probing: probing(rooms, silentLog),
+      probing: probing(rooms),
       identity,
       reencryption: createReencryption(shared),
       keyCalls: releases.add(createKeyCalls(config, audit, metrics), (opened) => opened.close()),

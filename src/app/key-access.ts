@@ -10,11 +10,13 @@ import { KeyRing } from '../keys/key-ring.ts';
 import type { Kms } from '../keys/kms.ts';
 import { createSharedKeys } from '../keys/shared-keys.ts';
 import { tryKey } from '../keys/try-key.ts';
+import { Listeners } from '../runtime/listeners.ts';
+import type { Log } from '../runtime/log.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import { openGates, type Gates } from '../parking/gate.ts';
-import { createVerdict, type Verdict, type VerdictDeps, type WatchedCall } from '../parking/key-monitor.ts';
+import { createKeyMonitor, type KeyMonitor, type PlatformSuspicion, type WatchedCall } from '../parking/key-monitor.ts';
 import { redisKeys, type Redis } from '../runtime/redis.ts';
-import { operatorWord, type Tenants } from '../tenants/tenants.ts';
+import { operatorStopOf, type Tenants } from '../tenants/tenants.ts';
 
 export interface GuardDeps {
   readonly config: Config;
@@ -25,19 +27,15 @@ export interface GuardDeps {
   readonly kms: Kms;
   readonly tenants: Tenants;
   readonly use: Patience;
-}
-
-/** Who is told; a role puts its own functions here. */
-export interface Told {
-  suspect: VerdictDeps['suspect'];
-  onShut: VerdictDeps['onShut'];
+  readonly log: Log;
 }
 
 export interface Guard {
   readonly gates: Gates;
-  readonly verdict: Verdict;
+  readonly keyMonitor: KeyMonitor;
   readonly ring: KeyRing;
-  readonly told: Told;
+  /** Raised if the errors that this process met point to the platform. */
+  readonly platformSuspected: Pick<Listeners<PlatformSuspicion>, 'add'>;
   /** Asks KMS again for the keys that are in memory. */
   readonly revocationCheck: RevocationCheck;
   /** Real calls, past the key ring. @throws SealdexError of KMS */
@@ -50,53 +48,44 @@ export interface Guard {
 const NOBODY = '-';
 
 export async function openGuard(deps: GuardDeps): Promise<Guard> {
-  const { config, clock, metrics, redis, subscriber, kms, tenants, use } = deps;
+  const { config, clock, metrics, redis, subscriber, kms, tenants, use, log } = deps;
   const keys = redisKeys(config.queue);
-  const told: Told = { suspect: () => {}, onShut: () => {} };
-  // A process that starts while a gate is shut has no keys yet.
-  let wipe: KeyRing['wipe'] = () => 0;
-  const gates = await openGates({
-    redis,
-    subscriber,
-    keys,
-    clock,
-    onShut: ({ tenant, keyArn }) => void wipe((key) => key.arn === keyArn && key.tenant === tenant),
-  });
+  const platformSuspected = new Listeners<PlatformSuspicion>();
+  const gates = await openGates({ redis, subscriber, keys, clock, times: config, log });
   const tried = (tenant: string, keyArn: string, purpose: 'documents' | 'intake'): Promise<void> =>
     tryKey(kms, keyArn, { tenant, period: periodAt(tenant, clock.now()), purpose });
   const platformKeyWorks = (): Promise<boolean> => answers(tried(NOBODY, config.platformKeyArn, 'intake'));
-  const verdict = createVerdict({
+  const keyMonitor = createKeyMonitor({
     gates,
     redis,
     keys,
     clock,
-    times: config,
     platformKeyArn: config.platformKeyArn,
-    wordOf: async (tenant, keyArn) => operatorWord(await tenants.fresh(tenant), keyArn),
+    operatorStopOf: async (tenant, keyArn) => operatorStopOf(await tenants.fresh(tenant), keyArn),
     currentKeyOf: async (tenant) => (await tenants.get(tenant).catch(() => undefined))?.keyArn,
     works: ({ tenant, keyArn }) => answers(tried(tenant, keyArn, 'documents')),
     platformKeyWorks,
     keysInUse: async () => new Set((await readHeartbeats(redis, config.queue)).flatMap((beat) => beat.tenants)).size,
     someKeys: () => someKeys(deps),
-    suspect: (code) => told.suspect(code),
-    onShut: (tenant, keyArn, error) => told.onShut(tenant, keyArn, error),
+    onPlatformSuspected: (code) => platformSuspected.notify(code),
   });
   const ring = new KeyRing({
     clock,
     kms,
     shared: createSharedKeys(redis, config.queue, clock),
     use,
-    watch: verdict,
+    watch: keyMonitor,
     onUse: (result) => metrics.count('sealdex_key_uses_total', { result }),
     onWipe: (reason) => metrics.count('sealdex_key_wipes_total', { reason }),
   });
-  wipe = (matches) => ring.wipe(matches);
+  // A gate that closed before has no data keys in this process.
+  gates.onClosed(({ tenant, keyArn }) => void ring.wipe((key) => key.arn === keyArn && key.tenant === tenant));
   const revocationCheck = startRevocationCheck({ clock, redis, keys, ring, keyCheckMs: config.keyCheckMs });
   return {
     gates,
-    verdict,
+    keyMonitor,
     ring,
-    told,
+    platformSuspected,
     revocationCheck,
     tryKey: (tenant, keyArn) => tried(tenant, keyArn, 'documents'),
     platformKeyWorks,

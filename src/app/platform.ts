@@ -12,7 +12,7 @@ export interface PlatformDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly store: Store;
-  readonly guard: Pick<Guard, 'verdict' | 'platformKeyWorks'>;
+  readonly guard: Pick<Guard, 'keyMonitor' | 'platformKeyWorks'>;
   readonly canary: Canary;
   readonly onPause: () => void;
   readonly onResume: () => void;
@@ -34,7 +34,7 @@ export function createPlatform({ clock, log, store, guard, canary, onPause, onRe
     PLATFORM_CREDENTIALS: async () => (await canaryWorks()) && guard.platformKeyWorks(),
     PLATFORM_KEY: () => guard.platformKeyWorks(),
     KMS_FAILED: () => guard.platformKeyWorks(),
-    PLATFORM_DENIED: () => guard.verdict.anyWorks(),
+    PLATFORM_DENIED: () => guard.keyMonitor.anyKeyWorks(),
     PLATFORM_STORE: canaryWorks,
     STORE_FAILED: canaryWorks,
     PLATFORM_TENANTS: () => canReadTenants(store),

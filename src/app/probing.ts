@@ -3,11 +3,10 @@
 import type { Clock } from '../runtime/clock.ts';
 import type { Config } from '../runtime/config.ts';
 import { SealdexError } from '../runtime/errors.ts';
-import type { Log } from '../runtime/log.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import type { ProbingDeps } from '../parking/probe.ts';
 import { redisKeys, type Redis } from '../runtime/redis.ts';
-import { operatorWord, type Tenant, type Tenants } from '../tenants/tenants.ts';
+import { operatorStopOf, type Tenant, type Tenants } from '../tenants/tenants.ts';
 import type { Guard } from './key-access.ts';
 
 export interface Probing {
@@ -19,7 +18,7 @@ export interface Probing {
   readonly guard: Guard;
 }
 
-export function probing(rooms: Probing, log: Log): ProbingDeps {
+export function probing(rooms: Probing): ProbingDeps {
   const { config, clock, metrics, redis, tenants, guard } = rooms;
   const ownerOf = async (tenant: string): Promise<Tenant | undefined> => {
     try {
@@ -34,13 +33,12 @@ export function probing(rooms: Probing, log: Log): ProbingDeps {
     redis,
     keys: redisKeys(config.queue),
     clock,
-    log,
     metrics,
     times: config,
     ownerOf,
-    async shutByOperator(tenant, keyArn) {
+    async operatorStopOf(tenant, keyArn) {
       const owner = await ownerOf(tenant);
-      return owner && operatorWord(owner, keyArn);
+      return owner && operatorStopOf(owner, keyArn);
     },
     tryKey: guard.tryKey,
     platformKeyWorks: guard.platformKeyWorks,

@@ -7,6 +7,7 @@ import { startHeart, type Role } from '../maintenance/heartbeat.ts';
 import { createIdentity } from '../keys/aws/caller-identity.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
 import { createKms } from '../keys/aws/kms-client.ts';
+import { silentLog, type Log } from '../runtime/log.ts';
 import { createMetrics, type Metrics } from '../runtime/metrics.ts';
 import { closeRedis, openRedis, type Redis, type RedisUse } from '../runtime/redis.ts';
 import { createStore } from '../store/s3/s3-store.ts';
@@ -45,6 +46,7 @@ export interface Rooms {
   readonly config: Config;
   readonly clock: Clock;
   readonly metrics: Metrics;
+  readonly log: Log;
   readonly audit: AuditLog;
   /** Who asks, as AWS names them. */
   readonly identity: () => Promise<string>;
@@ -64,11 +66,17 @@ export async function openRooms<T>(
   {
     signal,
     clock = systemClock,
-  }: { readonly signal?: AbortSignal | undefined; readonly clock?: Clock | undefined } = {},
+    logOf = () => silentLog,
+  }: {
+    readonly signal?: AbortSignal | undefined;
+    readonly clock?: Clock | undefined;
+    readonly logOf?: (config: Config) => Log;
+  } = {},
 ): Promise<T> {
   const config = loadConfig(settings);
   const releases = new Releases();
   try {
+    const log = logOf(config);
     const metrics = createMetrics();
     const sts = releases.add(createIdentity(config), (opened) => opened.close());
     const identity = (): Promise<string> => sts.arn();
@@ -85,13 +93,13 @@ export async function openRooms<T>(
       opened.close(),
     );
     const guard = releases.add(
-      await openGuard({ config, clock, metrics, redis, subscriber, kms, tenants, use }),
+      await openGuard({ config, clock, metrics, redis, subscriber, kms, tenants, use, log }),
       (opened) => opened.stop(),
     );
     signal?.throwIfAborted();
     const { ring } = guard;
     return await make(
-      { config, clock, metrics, audit, identity, redis, store, guard, ring, tenants, connect },
+      { config, clock, metrics, log, audit, identity, redis, store, guard, ring, tenants, connect },
       releases,
     );
   } catch (error) {

@@ -1,11 +1,11 @@
 // A worker, tied together: jobs from the queue through the handler, guarded by gates, paused by platform faults, with the
 // fleet's probes and chores beside it.
 import type { Clock } from '../runtime/clock.ts';
-import type { Settings } from '../runtime/config.ts';
+import type { Config, Settings } from '../runtime/config.ts';
 import { readHeartbeats } from '../maintenance/heartbeat.ts';
 import { createReadiness, startHealth } from './health.ts';
 import { removeContent } from '../intake/intake.ts';
-import { createLog, faultOf, silentLog, type Log } from '../runtime/log.ts';
+import { createLog, silentLog, type Log } from '../runtime/log.ts';
 import { createExtractPool } from '../extract/pool.ts';
 import { gateId, type QueueName } from '../runtime/names.ts';
 import { isClosed } from '../parking/gate.ts';
@@ -27,7 +27,6 @@ import { TenantSlots } from '../handlers/tenant-slot-limiter.ts';
 import { Width } from '../handlers/adaptive-concurrency.ts';
 import { keepUp } from './fleet-tasks.ts';
 import { busyShare, depthGauges, eventLoopGauges, gauges } from './gauges.ts';
-import type { Guard } from './key-access.ts';
 import { createPlatform, type Platform } from './platform.ts';
 import { probing } from './probing.ts';
 import { beat, openRooms, type Releases, type Rooms } from './resources.ts';
@@ -54,8 +53,7 @@ export interface WorkerOptions {
 /** Starts a worker. @throws SealdexError `CONFIG_INVALID` for what must not run (eviction, a store without conditions) */
 export function startIndexWorker(settings?: Settings, options: WorkerOptions = {}): Promise<RunningWorker> {
   const start = async (rooms: Rooms, releases: Releases): Promise<RunningWorker> => {
-    const { config, clock, metrics, redis, store, guard } = rooms;
-    const log: Log = options.log === 'silent' ? silentLog : createLog(config, 'worker');
+    const { config, clock, metrics, log, redis, store, guard } = rooms;
     for (const warning of await checkRedis(redis)) log.warn({}, warning);
     options.signal?.throwIfAborted();
     await proveConditionalWrites(store, config.queue);
@@ -87,7 +85,7 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
       }),
       (opened) => opened.stop(),
     );
-    tellOfFaults(guard, log, platform);
+    guard.platformSuspected.add((code) => platform.suspect(code));
     const shutGates = (): number => guard.gates.all().filter(({ record }) => record?.state === 'shut').length;
     const readiness = createReadiness(redis, () => platform.code, shutGates);
     gauges(
@@ -99,7 +97,7 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
     );
     depthGauges(metrics, depthsReader(redis, redisKeys(config.queue)));
     releases.add(eventLoopGauges(metrics), (stop) => stop());
-    const { gates, verdict } = guard;
+    const { gates, keyMonitor } = guard;
     const queue = releases.add(openQueue(config, redis, clock), (opened) => opened.close());
     const reencryption = createReencryption({
       ...rooms,
@@ -112,8 +110,7 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
       createHandler({
         ...rooms,
         gates,
-        heed: verdict.heed,
-        log,
+        enforceOperatorStop: keyMonitor.enforceOperatorStop,
         extractors,
         budget: budgets[name],
         reencryption,
@@ -141,14 +138,14 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
       },
       afterStall: options.afterStall,
       onOutcome: (outcome) => platform.onOutcome(outcome),
-      parking: { isOpen: (text) => !isClosed(parseGate(text)), lookAgain: () => guard.gates.reload() },
+      parking: { isOpen: (text) => !isClosed(parseGate(text)), refresh: () => guard.gates.reload() },
       async onCompleted(id, data) {
         if ('content' in data) await removeContent(store, { id, ...data });
       },
     });
     metrics.gauge('sealdex_jobs_active', () => worker.active());
     const probe = startProbe({
-      ...probing(rooms, log),
+      ...probing(rooms),
       release: ({ tenant, keyArn }, goesOn) => queue.release(gateId(tenant, keyArn), goesOn),
       expire: ({ tenant, keyArn }) => queue.expire(gateId(tenant, keyArn)),
     });
@@ -166,11 +163,6 @@ export function startIndexWorker(settings?: Settings, options: WorkerOptions = {
     const stopOnce = (): ReturnType<typeof stop> => (stopped ??= stop());
     return { port: health.port, stop: stopOnce, [Symbol.asyncDispose]: async () => void (await stopOnce()) };
   };
-  return openRooms(settings, 'patient', start, options);
-}
-
-function tellOfFaults({ told }: Guard, log: Log, platform: Platform): void {
-  told.suspect = (code) => platform.suspect(code);
-  told.onShut = (tenant, key, error) =>
-    log.warn({ tenant, key, ...faultOf(error) }, 'a gate is shut: its jobs are parked');
+  const logOf = (config: Config): Log => (options.log === 'silent' ? silentLog : createLog(config, 'worker'));
+  return openRooms(settings, 'patient', start, { ...options, logOf });
 }

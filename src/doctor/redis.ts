@@ -1,7 +1,7 @@
 // Redis as it is for us: what INFO tells (CONFIG is refused by managed ones), its clock, and whether we may write.
 import { randomBytes } from 'node:crypto';
-import type { Clock } from '../runtime/clock.ts';
-import { ask, infoField, isNewEnough, MAX_SKEW_MS, redisKeys, run, type Redis, type Script } from '../runtime/redis.ts';
+import { MAX_SKEW_MS, type Clock } from '../runtime/clock.ts';
+import { ask, infoField, isNewEnough, redisKeys, run, type Redis, type Script } from '../runtime/redis.ts';
 import { fail, ok, warn, type Check, type Found } from './finding.ts';
 
 const WRITE: Script = {

@@ -24,9 +24,9 @@ export interface WorkDeps {
   readonly store: Store;
   readonly ring: KeyRing;
   readonly tenants: Tenants;
-  readonly gates: Pick<Gates, 'refusal' | 'look'>;
-  /** Hears of each fault of a tenant's job, so that a job which meets the operator's word is parked at a gate that is shut. */
-  readonly heed: (tenant: string, error: SealdexError) => Promise<void>;
+  readonly gates: Pick<Gates, 'refusal' | 'get'>;
+  /** Called with each error of a tenant's job, so that a job which meets an operator stop is parked at a gate that is shut. */
+  readonly enforceOperatorStop: (tenant: string, error: SealdexError) => Promise<void>;
   /** Read files. */
   readonly extractors: Pick<ExtractPool, 'extract'>;
   /** The passes over a tenant's objects that move them to its current KMS key. */

@@ -36,7 +36,7 @@ export function createHandler(deps: WorkDeps): (job: TakenJob, handBack: AbortSi
       ({ kind, tenant } = data);
       if (kind !== 'reencrypt') leave = precedence.goFirst();
       // Whatever hangs, the slot is free at the deadline; steps that heed the signal end then too.
-      const work = askedBy({ job: job.id }, () => heeding(deps, tenant, runJob(deps, job.id, data, signal)));
+      const work = askedBy({ job: job.id }, () => enforcingStops(deps, tenant, runJob(deps, job.id, data, signal)));
       const outcome = await orAbort(work, signal);
       metrics.count('sealdex_jobs_total', { kind, outcome: 'superseded' in outcome ? 'superseded' : outcome.kind });
       return outcome;
@@ -70,12 +70,12 @@ async function runJob(deps: WorkDeps, id: string, data: JobData, signal: AbortSi
   return runIndexJob(deps, { id, ...data }, signal);
 }
 
-/** @throws what the work throws; what `heed` throws when the gate could not be shut: then the job comes back */
-async function heeding<T>({ heed }: WorkDeps, tenant: string, work: Promise<T>): Promise<T> {
+/** @throws what the work throws; what `enforceOperatorStop` throws if the gate could not be shut: then the job comes back */
+async function enforcingStops<T>({ enforceOperatorStop }: WorkDeps, tenant: string, work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (error) {
-    if (error instanceof SealdexError) await heed(tenant, error);
+    if (error instanceof SealdexError) await enforceOperatorStop(tenant, error);
     throw error;
   }
 }

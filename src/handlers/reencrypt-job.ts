@@ -71,7 +71,7 @@ async function runPage(
 
 /** A page that meets a former key which does not work shuts its gate: what was parked there goes first. */
 const isReleasing = ({ gates }: WorkDeps, { tenant, readableArns }: Tenant): boolean =>
-  [...readableArns].some((arn) => gates.look(tenant, arn).record?.state === 'draining');
+  [...readableArns].some((arn) => gates.get(tenant, arn).record?.state === 'draining');
 
 /** The tenant as the key change has left it; undefined when there has been another one since. */
 async function ownerOf({ tenants }: WorkDeps, known: Tenant, change: string): Promise<Tenant | undefined> {

@@ -88,7 +88,7 @@ export class KeyRing {
       const slot = slotOf(arn, context);
       const key = this.#current.get(slot);
       const isOfNow = key !== undefined && key.isLive && key.context.period === context.period;
-      const looking = isOfNow ? this.#watchOf(purpose).lookAgain() : undefined;
+      const looking = isOfNow ? this.#watchOf(purpose).refresh() : undefined;
       if (looking) await looking;
       else if (isOfNow && this.#usage.count(key.id, bytes)) {
         this.#deps.onUse?.('hit');
@@ -133,7 +133,7 @@ export class KeyRing {
     const id = idOf(arn, wrapped, context);
     for (;;) {
       const known = this.#held.find(id);
-      const looking = known && this.#watchOf(context.purpose).lookAgain();
+      const looking = known && this.#watchOf(context.purpose).refresh();
       if (looking) await looking;
       else if (known) {
         this.#deps.onUse?.('hit');

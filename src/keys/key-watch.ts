@@ -8,7 +8,7 @@ export interface KeyWatch {
    * has wiped the keys whose gate was shut meanwhile.
    * @throws SealdexError `REDIS_FAILED`
    */
-  lookAgain(): Promise<void> | undefined;
+  refresh(): Promise<void> | undefined;
   /** @throws SealdexError when KMS must not be asked now */
   begin(call: { readonly tenant: string; readonly keyArn: string }): {
     ok(): void;
@@ -18,6 +18,6 @@ export interface KeyWatch {
 }
 
 export const UNWATCHED: KeyWatch = {
-  lookAgain: () => undefined,
+  refresh: () => undefined,
   begin: () => ({ ok() {}, failed: async (error) => error }),
 };

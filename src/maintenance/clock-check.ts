@@ -1,8 +1,8 @@
 // Chores that remove what is too old: only while this process's clock is right, as far as Redis can tell.
 // A clock that runs ahead by months would take what others still need. What a chore removes is its own file's business.
-import type { Clock } from '../runtime/clock.ts';
+import { MAX_SKEW_MS, type Clock } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
-import { ask, MAX_SKEW_MS, type Redis } from '../runtime/redis.ts';
+import { ask, type Redis } from '../runtime/redis.ts';
 import type { Chore } from './scheduler.ts';
 
 export interface OnTimeDeps {

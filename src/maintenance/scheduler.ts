@@ -1,9 +1,9 @@
 // Upkeep: chores that the fleet does once for all. Each is done by one process at a time under a lease, when it is due by
 // what Redis says. What a chore does is its own file's business; it must bear being ended and begun anew anywhere.
-import { systemClock, withDeadline, type Clock, type Timer } from '../runtime/clock.ts';
+import { MAX_SKEW_MS, systemClock, withDeadline, type Clock, type Timer } from '../runtime/clock.ts';
 import { takeLease, type Lease } from '../runtime/lease.ts';
 import { faultOf, rarely, type Log } from '../runtime/log.ts';
-import { ask, MAX_SKEW_MS, type Redis, type RedisKeys } from '../runtime/redis.ts';
+import { ask, type Redis, type RedisKeys } from '../runtime/redis.ts';
 
 export interface Chore {
   readonly name: string;

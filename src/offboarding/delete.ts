@@ -2,10 +2,8 @@
 // more, removed again until a whole pass finds nothing. Killed anywhere, it goes on when it is begun anew.
 import { sleep, type Clock } from '../runtime/clock.ts';
 import { platformArns, type Config } from '../runtime/config.ts';
-import { SealdexError } from '../runtime/errors.ts';
 import { checkName } from '../runtime/names.ts';
 import type { Gates } from '../parking/gate.ts';
-import { shutByWord } from '../parking/operator-stop.ts';
 import { checkClock } from '../runtime/redis.ts';
 import type { Store } from '../store/store.ts';
 import { SETTLED_MS, type TenantFile, type Tenants } from '../tenants/tenants.ts';
@@ -18,11 +16,11 @@ import {
   type Found,
   type Hidden,
 } from './object-counts.ts';
-import { removeFromRedis, type KeyspaceDeps } from './keyspace.ts';
+import { removeFromRedis, type RemovalDeps } from './keyspace.ts';
 import { removeObjects, type PassOptions } from './objects.ts';
 
-export interface DeleteDeps extends KeyspaceDeps {
-  readonly config: Pick<Config, 'queue' | 'platformKeyArn' | 'platformFormerKeyArns' | 'probeMaxMs'>;
+export interface DeleteDeps extends RemovalDeps {
+  readonly config: Pick<Config, 'queue' | 'platformKeyArn' | 'platformFormerKeyArns' | 'probeMinMs' | 'probeMaxMs'>;
   readonly store: Store;
   readonly tenants: Tenants;
   readonly gates: Gates;
@@ -117,27 +115,15 @@ async function pass(
   return found;
 }
 
-const GATE_ROUNDS = 5;
-
-/**
- * Shuts the gates of all its KMS keys: every process wipes its data keys at once, and one that still knows the tenant begins
- * nothing. A probe that meets a tenant that is gone would open them; it comes after the wait, as far as it may be put off.
- */
+/** Shuts the gates of all its KMS keys: every process zeroes its data keys, and one that still knows the tenant starts nothing. */
 async function shutKeys({ gates, clock, config }: DeleteDeps, file: TenantFile): Promise<void> {
   const { tenant, kmsKeyArn, formerKeyArns } = file;
   const current = kmsKeyArn ?? config.platformKeyArn;
-  // Under those waits what came while its own key was shut.
-  const platform = platformArns(config);
-  const now = clock.now();
-  const nextProbe = now + Math.min(SETTLED_MS, 2 * config.probeMaxMs);
-  const word = { code: 'TENANT_PAUSED', since: file.deleted?.at ?? now, note: 'the tenant was deleted' } as const;
-  for (const keyArn of new Set([current, ...formerKeyArns, ...platform])) {
-    const place = { tenant, keyArn, wasCurrent: keyArn === current };
-    for (let round = 0; ; round++) {
-      const gate = await gates.read(tenant, keyArn);
-      if (await gates.change(gate.epoch, shutByWord(gate, place, word, now, nextProbe))) break;
-      if (round === GATE_ROUNDS) throw new SealdexError('TENANT_CHANGED');
-    }
+  const at = file.deleted?.at ?? clock.now();
+  // Content that arrived while the tenant's own key was shut is under a platform key.
+  for (const keyArn of new Set([current, ...formerKeyArns, ...platformArns(config)])) {
+    const isCurrent = keyArn === current;
+    await gates.apply({ tenant, keyArn }, { kind: 'tenantDeleted', at, settledMs: SETTLED_MS, isCurrent });
   }
 }
 

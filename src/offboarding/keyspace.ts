@@ -1,8 +1,9 @@
 // What Redis has of a tenant that leaves, found by walking through all keys of the installation queue: entries of its jobs, and
 // keys that name it. Values that name it are forgotten by the rooms that they are of.
-import { forgetGates } from '../parking/delete-gates.ts';
+import { deleteGates } from '../parking/delete-gates.ts';
 import { removeTenantJob, tenantJobs } from '../queue/bull/tenant-jobs.ts';
 import { forgetInQueues } from '../queue/bull/tenant-state.ts';
+import type { Clock } from '../runtime/clock.ts';
 import { ask, keysNaming, type Redis, type RedisKeys } from '../runtime/redis.ts';
 import { forgetInSweeps } from '../maintenance/delete-sweep-state.ts';
 import type { Found } from './object-counts.ts';
@@ -14,17 +15,22 @@ export interface KeyspaceDeps {
   readonly config: { readonly queue: string };
 }
 
+export interface RemovalDeps extends KeyspaceDeps {
+  readonly clock: Clock;
+  readonly config: { readonly queue: string; readonly probeMinMs: number; readonly probeMaxMs: number };
+}
+
 const SCANNED = 1000;
 const AT_ONCE = 50;
 
 /** With `keepsGates`, what is shut stays shut. @throws SealdexError `REDIS_FAILED` */
 export async function removeFromRedis(
-  deps: KeyspaceDeps,
+  deps: RemovalDeps,
   tenant: string,
   found: Found,
   options: PassOptions & { readonly keepsGates: boolean },
 ): Promise<void> {
-  const { redis, keys, config } = deps;
+  const { redis, keys, clock, config } = deps;
   const { isDry, keepsGates, signal } = options;
   const naming = keysNaming(config.queue, tenant).map(patternOf);
   for await (const names of pagesOf(deps, signal)) {
@@ -34,7 +40,7 @@ export async function removeFromRedis(
   }
   found.counts.traces += await forgetInQueues(redis, keys, tenant, isDry);
   found.counts.traces += await forgetInSweeps(redis, keys, tenant, isDry);
-  if (!keepsGates) found.counts.traces += await forgetGates(redis, keys, tenant, isDry);
+  if (!keepsGates) found.counts.traces += await deleteGates({ redis, keys, clock, times: config }, tenant, isDry);
 }
 
 /** Jobs of the tenant for a document, and how many of them are dead letters. @throws SealdexError `REDIS_FAILED` */

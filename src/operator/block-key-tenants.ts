@@ -1,11 +1,10 @@
 // A KMS key is blocked for all tenants that have or had it, those that get it at that moment included.
-// What a block is, is words.ts' business.
 import { SealdexError } from '../runtime/errors.ts';
 import { takeKeyLease, type KeyLeaseDeps } from './key-lease.ts';
 import { tenantsOf, type OwnersDeps } from './key-tenants.ts';
-import { block, type GateChange, type WordDeps } from './stops.ts';
+import { block, type GateChange, type StopDeps } from './stops.ts';
 
-export type BlockOwnersDeps = WordDeps & OwnersDeps & KeyLeaseDeps;
+export type BlockOwnersDeps = StopDeps & OwnersDeps & KeyLeaseDeps;
 
 /** What became of it for one tenant: blocked, or why not. */
 export interface OwnerBlocked {

@@ -1,12 +1,11 @@
 // What an operator is told of the gates: which are not open, why, since when, with how many jobs, and who ends it.
-// Only looks; what an operator does to gates is in words.ts and keys.ts.
 import type { Code } from '../runtime/errors.ts';
 import { gateId } from '../runtime/names.ts';
 import type { GateRecord, Gates, GateState } from '../parking/gate.ts';
 import { countParked, type ParkedCount } from '../queue/parked/parked-counts.ts';
 import { ask, type Redis, type RedisKeys } from '../runtime/redis.ts';
 import { remedyOf, type Remedy } from './gate-actions.ts';
-import { isByOperator } from '../parking/operator-stop.ts';
+import { isOperatorStop } from '../parking/gate-record.ts';
 
 export interface GateFacts extends Remedy {
   readonly tenant: string;
@@ -142,7 +141,7 @@ function factsOf(record: GateRecord, parked: ParkedCount | undefined): GateFacts
     since,
     jobs: parked?.jobs ?? 0,
     ...(parked?.oldest === undefined ? {} : { oldest: parked.oldest }),
-    ...(state === 'shut' && !isByOperator(code) ? { nextProbe } : {}),
+    ...(state === 'shut' && !isOperatorStop(code) ? { nextProbe } : {}),
     probes,
     ...(reason === undefined ? {} : { reason }),
     ...(requestId === undefined ? {} : { requestId }),

@@ -1,11 +1,11 @@
 // What an operator does to a KMS key's gates beside blocking it: try the key now, and release what is parked by its word.
 import { SealdexError, type Code } from '../runtime/errors.ts';
 import { probeOnce, type ProbeDeps, type ProbingDeps } from '../parking/probe.ts';
-import { released } from '../parking/operator-stop.ts';
 import { gateFacts, type GateFacts } from './gates.ts';
-import { changeGate, wordIn, type GateChange, type WordDeps } from './stops.ts';
+import type { GateChange, StopDeps } from './stops.ts';
+import { operatorStopIn } from '../tenants/operator-stop.ts';
 
-export interface KeyDeps extends WordDeps {
+export interface KeyDeps extends StopDeps {
   readonly probing: ProbingDeps;
 }
 
@@ -44,16 +44,15 @@ export async function probe(deps: KeyDeps, tenant: string, keyArn: string): Prom
 }
 
 /**
- * Opens a shut gate by the operator's word and lets KMS decide; not against a block or a pause, which have their own way.
+ * Opens a gate that is shut or destroyed, and lets KMS decide. A block or a pause is ended by `unblock` or `resume` instead.
  * @throws as probe
  */
 export async function release(deps: KeyDeps, tenant: string, keyArn: string): Promise<GateChange> {
-  const word = wordIn(await deps.tenants.show(tenant), keyArn);
-  let changed = false;
-  const gate = await changeGate(deps.gates, tenant, keyArn, ({ record }) => {
-    changed = !word && (record?.state === 'shut' || record?.state === 'destroyed');
-    return changed && record ? released(record) : undefined;
-  });
+  const { gates } = deps;
+  const stop = operatorStopIn(await deps.tenants.show(tenant), keyArn);
+  const { isChanged, gate } = stop
+    ? { isChanged: false, gate: await gates.read(tenant, keyArn) }
+    : await gates.apply({ tenant, keyArn }, { kind: 'operatorReleased' });
   const facts = await gateFacts(deps, gate.record);
-  return { tenant, keyArn, changed, ...(facts ? { gate: facts } : {}) };
+  return { tenant, keyArn, changed: isChanged, ...(facts ? { gate: facts } : {}) };
 }

@@ -2,8 +2,6 @@
 // What the file says then is src/tenants' business; moving what is stored is re-encryption's.
 import { randomBytes } from 'node:crypto';
 import { platformArns } from '../runtime/config.ts';
-import type { GateRecord } from '../parking/gate.ts';
-import { isByOperator, released } from '../parking/operator-stop.ts';
 import { checkClock } from '../runtime/redis.ts';
 import { keyIn, lastChange } from '../tenants/key-change.ts';
 import { PLATFORM } from '../runtime/names.ts';
@@ -11,7 +9,6 @@ import type { KeyChangeEntry } from '../tenants/shape.ts';
 import { attach } from './attach.ts';
 import type { KeyCheck, KeyCheckDeps } from './key-check.ts';
 import type { KeyDeps } from './keys.ts';
-import { changeGate } from './stops.ts';
 
 export interface SetKeyDeps extends KeyDeps, KeyCheckDeps {
   /** Who asks, as AWS names them. */
@@ -74,21 +71,10 @@ async function change(deps: SetKeyDeps, tenant: string, from: string, to: string
 /** The file, which is not written again if the change stands there, then all that follows from it. */
 async function make(deps: SetKeyDeps, tenant: string, entry: KeyChangeEntry): Promise<void> {
   await deps.tenants.put(tenant, { key: { entry, platformArns: platformArns(deps.config) } });
-  // If Redis cannot be reached now, a probe finds the file and lets the jobs go.
-  await letGo(deps, tenant, arnOf(deps, entry.from), () => true);
-  await letGo(deps, tenant, arnOf(deps, entry.to), ({ code }) => !isByOperator(code));
+  // If Redis cannot be reached now, a probe reads the file and opens the gate. Each parked job finds out for itself which key
+  // it needs, and parks again if that key does not work.
+  await deps.gates.apply({ tenant, keyArn: arnOf(deps, entry.from) }, { kind: 'keyDetached' });
+  await deps.gates.apply({ tenant, keyArn: arnOf(deps, entry.to) }, { kind: 'keyAttached' });
 }
 
 const arnOf = ({ config }: SetKeyDeps, key: string): string => (key === PLATFORM ? config.platformKeyArn : key);
-
-/** The parked jobs: each says for itself what it needs, and what is still under a key that does not work parks again. */
-async function letGo(
-  { gates }: SetKeyDeps,
-  tenant: string,
-  keyArn: string,
-  may: (record: GateRecord) => boolean,
-): Promise<void> {
-  await changeGate(gates, tenant, keyArn, ({ record }) =>
-    record && (record.state === 'shut' || record.state === 'destroyed') && may(record) ? released(record) : undefined,
-  );
-}

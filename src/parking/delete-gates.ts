@@ -1,28 +1,32 @@
-// Gates of a tenant that has left, and its denials: taken away whatever they say, since nobody works under them any more.
-import { ask, run, type Redis, type RedisKeys, type Script } from '../runtime/redis.ts';
+// Deletion of a tenant's gates and denials: removes them from Redis, whatever their state.
+import type { Clock } from '../runtime/clock.ts';
+import { silentLog } from '../runtime/log.ts';
+import { gateId } from '../runtime/names.ts';
+import { ask, type Redis, type RedisKeys } from '../runtime/redis.ts';
+import { compareAndSetGate, type CompareAndSetDeps } from './compare-and-set.ts';
+import { readGate, replaceGate } from './gate-storage.ts';
+import type { ProbeTimes } from './schedule.ts';
 
-/** The epoch rises, so that every process reads the gates again and forgets those too. */
-const DROP_ALL: Script = {
-  name: 'drop_gates',
-  keys: 2,
-  lua: `
-    local dropped = redis.call('HDEL', KEYS[1], unpack(ARGV))
-    if dropped > 0 then redis.call('INCR', KEYS[2]) end
-    return dropped`,
-};
+export interface DeleteGatesDeps {
+  readonly redis: Redis;
+  readonly keys: RedisKeys;
+  readonly clock: Clock;
+  readonly times: ProbeTimes;
+}
 
-/** Removes them, or with `isDry` only counts. Answers how many there were. @throws SealdexError `REDIS_FAILED` */
-export async function forgetGates(redis: Redis, keys: RedisKeys, tenant: string, isDry: boolean): Promise<number> {
+/** Returns how many there were. With `isDry` only counts them. @throws SealdexError `REDIS_FAILED` */
+export async function deleteGates(deps: DeleteGatesDeps, tenant: string, isDry: boolean): Promise<number> {
+  const { redis, keys } = deps;
   const match = `${tenant}:*`;
-  let traces = 0;
+  const gates = new Set<string>();
   let cursor = '0';
   do {
     const [next, flat] = await ask(redis.hscan(keys.gates, cursor, 'MATCH', match, 'COUNT', 1000));
-    const ids = flat.filter((_, at) => at % 2 === 0);
-    traces +=
-      ids.length === 0 || isDry ? ids.length : Number(await run(redis, DROP_ALL, [keys.gates, keys.gateEpoch, ...ids]));
+    for (const id of flat.filter((_, at) => at % 2 === 0)) gates.add(id);
     cursor = next;
   } while (cursor !== '0');
+  if (!isDry) for (const id of gates) await deleteGate(deps, id);
+  let traces = gates.size;
   do {
     const [next, flat] = await ask(redis.zscan(keys.denials, cursor, 'MATCH', match, 'COUNT', 1000));
     const ids = flat.filter((_, at) => at % 2 === 0);
@@ -30,4 +34,16 @@ export async function forgetGates(redis: Redis, keys: RedisKeys, tenant: string,
     cursor = next;
   } while (cursor !== '0');
   return traces;
+}
+
+async function deleteGate({ redis, keys, clock, times }: DeleteGatesDeps, id: string): Promise<void> {
+  const read: CompareAndSetDeps['read'] = (of) => readGate(redis, keys, of);
+  const { epoch, record } = await read(id);
+  if (record && gateId(record.tenant, record.keyArn) === id) {
+    const replace: CompareAndSetDeps['replace'] = (...change) => replaceGate(redis, keys, ...change);
+    await compareAndSetGate({ read, replace, clock, times, log: silentLog }, record, { kind: 'tenantErased' });
+    return;
+  }
+  // Text that is no gate. If it is replaced at this moment, the next pass finds it again.
+  await replaceGate(redis, keys, id, epoch, { record: undefined, isPublished: false });
 }

@@ -1,13 +1,12 @@
-// What a failed KMS call means for a gate: shut it, or find that the fault is the platform's and blame no tenant.
-// Hears of every call that the key ring makes. Knows nothing of jobs.
+// Key monitor: decides what a failed KMS call of the key ring means. It shuts the gate, or finds that the platform is at fault.
 import { askedOnlyBy } from '../runtime/audit-log.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { dispositionOf, SealdexError } from '../runtime/errors.ts';
 import { gateId } from '../runtime/names.ts';
 import { run, type Redis, type RedisKeys, type Script } from '../runtime/redis.ts';
-import { isClosed, type Gate, type Gates } from './gate.ts';
-import { firstProbe, type ProbeTimes } from './schedule.ts';
-import { isByOperator, shutByWord, type Word } from './operator-stop.ts';
+import type { OperatorStop } from '../tenants/operator-stop.ts';
+import type { Gates } from './gate.ts';
+import { isClosed, isOperatorStop, type Gate } from './gate-record.ts';
 
 /** A KMS call that is about to be made for a tenant's documents. */
 export interface WatchedCall {
@@ -16,25 +15,24 @@ export interface WatchedCall {
 }
 
 export interface Watch {
-  /** Before a key at hand is used. As the gates' own. */
-  lookAgain(): Promise<void> | undefined;
+  /** Before a cached key is used. As the gates' own. */
+  refresh(): Promise<void> | undefined;
   /** @throws SealdexError with the code of the gate when it is not open: then KMS is not asked */
   begin(call: WatchedCall): {
     ok(): void;
-    /** Answers the error that the call's users get. */
+    /** Returns the error for the users of the call. */
     failed(error: SealdexError): Promise<SealdexError>;
   };
 }
 
-export interface VerdictDeps {
+export interface KeyMonitorDeps {
   readonly gates: Gates;
   readonly redis: Redis;
   readonly keys: RedisKeys;
   readonly clock: Clock;
-  readonly times: ProbeTimes;
   readonly platformKeyArn: string;
-  /** What the operator says of a tenant's KMS key. */
-  readonly wordOf: (tenant: string, keyArn: string) => Promise<Word | undefined>;
+  /** The stop that applies to a tenant's KMS key, by the tenant's file as it is now. */
+  readonly operatorStopOf: (tenant: string, keyArn: string) => Promise<OperatorStop | undefined>;
   /** The tenant's current KMS key; undefined when the tenant is gone. */
   readonly currentKeyOf: (tenant: string) => Promise<string | undefined>;
   /** Real calls, past the key ring. */
@@ -44,11 +42,11 @@ export interface VerdictDeps {
   readonly keysInUse: () => Promise<number>;
   /** Some tenants' own KMS keys, in use or not, at random: whether they work tells a fault of ours from theirs. */
   readonly someKeys: () => Promise<readonly WatchedCall[]>;
-  /** Tells that the platform is at fault, as far as was seen here. */
-  readonly suspect: (code: 'PLATFORM_DENIED' | 'KMS_FAILED') => void;
-  /** Hears of a gate that was shut here. */
-  readonly onShut: (tenant: string, keyArn: string, error: SealdexError) => void;
+  /** Called if the errors that this process met point to the platform. */
+  readonly onPlatformSuspected: (code: PlatformSuspicion) => void;
 }
+
+export type PlatformSuspicion = 'PLATFORM_DENIED' | 'KMS_FAILED';
 
 /** A fault of KMS that lasts so long is an outage, of all or of one key's store. */
 const LASTING_MS = 30_000;
@@ -71,58 +69,41 @@ const PROOF_MS = 3000;
 /** Of how many keys at once a process remembers that they fail. */
 const FAILING_KEPT = 10_000;
 
-export interface Verdict extends Watch {
+export interface KeyMonitor extends Watch {
   /** Whether any key that worked lately, or was denied, works now. */
-  anyWorks(): Promise<boolean>;
+  anyKeyWorks(): Promise<boolean>;
   /**
-   * Shuts the gate that a job met the operator's word for: that stands in the tenant's file, where parked jobs are not
-   * counted, and Redis may have lost the gate or never had one.
+   * Shuts the gate if a job failed with an operator stop: parked jobs are released through the gate, and Redis may have lost
+   * it or never had one.
    */
-  readonly heed: (tenant: string, error: SealdexError) => Promise<void>;
+  readonly enforceOperatorStop: (tenant: string, error: SealdexError) => Promise<void>;
 }
 
-export function createVerdict(deps: VerdictDeps): Verdict {
+export function createKeyMonitor(deps: KeyMonitorDeps): KeyMonitor {
   const { gates, clock, platformKeyArn } = deps;
   /** Since when a key fails without any success, and when it did last. */
   const failing = new Map<string, { readonly since: number; readonly last: number }>();
   const worked = new Recent();
   const denied = new Recent();
 
-  const failed = async (call: WatchedCall, seenEpoch: number, error: SealdexError): Promise<SealdexError> => {
-    if (error.code === 'KMS_FAILED') return lasting(call, seenEpoch, error);
+  const failed = async (call: WatchedCall, seen: Gate, error: SealdexError): Promise<SealdexError> => {
+    if (error.code === 'KMS_FAILED') return lasting(call, seen, error);
     if (dispositionOf(error.code).disposition !== 'park') return error;
     if (error.code === 'KEY_DENIED' && (await isPlatformDenied(call))) {
-      deps.suspect('PLATFORM_DENIED');
+      deps.onPlatformSuspected('PLATFORM_DENIED');
       return new SealdexError('PLATFORM_DENIED', undefined, { reason: error.reason ?? 'Denied', cause: error.cause });
     }
-    await shut(call, seenEpoch, error);
+    await shut(call, seen, error);
     return error;
   };
 
-  const shut = async (call: WatchedCall, seenEpoch: number, error: SealdexError): Promise<void> => {
-    const { tenant, keyArn } = call;
-    const now = clock.now();
-    const requestId = requestIdOf(error);
-    const isDone = await gates.change(seenEpoch, {
-      tenant,
-      keyArn,
-      state: 'shut',
-      code: error.code,
-      since: now,
-      codeSince: now,
-      ...(error.reason === undefined ? {} : { reason: error.reason }),
-      ...(error.deniedBy === undefined ? {} : { deniedBy: error.deniedBy }),
-      ...(requestId === undefined ? {} : { requestId }),
-      ...(error.deletesAt === undefined ? {} : { deletesAt: error.deletesAt }),
-      wasCurrent: isStillReleased(gates.look(tenant, keyArn)) || (await deps.currentKeyOf(tenant)) === keyArn,
-      probes: 0,
-      goodProbes: 0,
-      nextProbe: now + firstProbe(deps.times),
-    });
-    if (isDone) deps.onShut(tenant, keyArn, error);
+  /** The call began while the gate was the one that was seen: a gate that was changed meanwhile is not shut by it. */
+  const shut = async ({ tenant, keyArn }: WatchedCall, seen: Gate, error: SealdexError): Promise<void> => {
+    const isCurrent = (await deps.currentKeyOf(tenant)) === keyArn;
+    await gates.apply({ tenant, keyArn }, { kind: 'keyFailed', error, isCurrent }, seen);
   };
 
-  const lasting = async (call: WatchedCall, seenEpoch: number, error: SealdexError): Promise<SealdexError> => {
+  const lasting = async (call: WatchedCall, seen: Gate, error: SealdexError): Promise<SealdexError> => {
     const id = gateId(call.tenant, call.keyArn);
     const now = clock.monotonic();
     const before = failing.get(id);
@@ -130,7 +111,7 @@ export function createVerdict(deps: VerdictDeps): Verdict {
     remember(failing, id, { since, last: now }, FAILING_KEPT);
     if (now - since < LASTING_MS) return error;
     if (call.keyArn === platformKeyArn || !(await deps.platformKeyWorks())) {
-      deps.suspect('KMS_FAILED');
+      deps.onPlatformSuspected('KMS_FAILED');
       return error;
     }
     const unavailable = new SealdexError('KEY_UNAVAILABLE', undefined, {
@@ -138,7 +119,7 @@ export function createVerdict(deps: VerdictDeps): Verdict {
       reason: error.reason ?? 'Failing',
       cause: error.cause,
     });
-    await shut(call, seenEpoch, unavailable);
+    await shut(call, seen, unavailable);
     return unavailable;
   };
 
@@ -147,30 +128,30 @@ export function createVerdict(deps: VerdictDeps): Verdict {
     const count = await countDenied(deps, gateId(call.tenant, call.keyArn));
     if (count <= DENIED_MOST || count <= (await deps.keysInUse()) * DENIED_PART) return false;
     // The proof: were it the tenants, the keys of others would work. Without others nothing is proven.
-    return (await others()) === 'fail';
+    return (await testOtherKeys()) === 'fail';
   };
 
   let asked: { readonly at: number; readonly answer: Promise<'work' | 'fail' | 'none'> } | undefined;
   /** Whether keys work that nobody was denied; asked once for all who ask within some seconds. */
-  const others = (): Promise<'work' | 'fail' | 'none'> => {
+  const testOtherKeys = (): Promise<'work' | 'fail' | 'none'> => {
     const now = clock.monotonic();
     if (!asked || now - asked.at >= PROOF_MS) asked = { at: now, answer: askOthers() };
     return asked.answer;
   };
   const askOthers = async (): Promise<'work' | 'fail' | 'none'> => {
     const isOther = (one: WatchedCall): boolean =>
-      !denied.has(one) && !isClosed(gates.look(one.tenant, one.keyArn)) && one.keyArn !== platformKeyArn;
+      !denied.has(one) && !isClosed(gates.get(one.tenant, one.keyArn)) && one.keyArn !== platformKeyArn;
     const known = worked.last(TRIED, isOther);
-    if (await someWork(deps.works, known)) return 'work';
+    if (await anySucceeds(deps.works, known)) return 'work';
     const some = (await deps.someKeys()).filter(isOther).slice(0, TRIED);
-    if (await someWork(deps.works, some)) return 'work';
+    if (await anySucceeds(deps.works, some)) return 'work';
     return known.length + some.length === 0 ? 'none' : 'fail';
   };
 
   return {
-    lookAgain: () => gates.lookAgain(),
+    refresh: () => gates.refresh(),
     begin(call) {
-      const gate = gates.look(call.tenant, call.keyArn);
+      const gate = gates.get(call.tenant, call.keyArn);
       const refusal = gates.refusal(call);
       if (refusal && refusal.code !== 'GATE_UNKNOWN') throw refusal;
       const id = gateId(call.tenant, call.keyArn);
@@ -180,29 +161,24 @@ export function createVerdict(deps: VerdictDeps): Verdict {
           denied.remove(call);
           worked.add(call);
         },
-        failed: (error) => failed(call, gate.epoch, error),
+        failed: (error) => failed(call, gate, error),
       };
     },
-    async heed(tenant, error) {
+    async enforceOperatorStop(tenant, error) {
       const { keyArn } = error;
-      if (keyArn === undefined || !isByOperator(error.code)) return;
-      const gate = gates.look(tenant, keyArn);
-      if (isClosed(gate)) return;
-      const word = await deps.wordOf(tenant, keyArn);
-      if (!word) return;
-      const place = { tenant, keyArn, wasCurrent: (await deps.currentKeyOf(tenant)) === keyArn };
-      const now = clock.now();
-      const record = shutByWord(gate, place, word, now, now + firstProbe(deps.times));
-      if (await gates.change(gate.epoch, record)) deps.onShut(tenant, keyArn, error);
+      if (keyArn === undefined || !isOperatorStop(error.code)) return;
+      const seen = gates.get(tenant, keyArn);
+      if (isClosed(seen)) return;
+      const stop = await deps.operatorStopOf(tenant, keyArn);
+      if (!stop) return;
+      const isCurrent = (await deps.currentKeyOf(tenant)) === keyArn;
+      await gates.apply({ tenant, keyArn }, { kind: 'operatorStopped', stop, isCurrent }, seen);
     },
-    anyWorks: async () => (await someWork(deps.works, denied.last(TRIED))) || (await others()) !== 'fail',
+    anyKeyWorks: async () => (await anySucceeds(deps.works, denied.last(TRIED))) || (await testOtherKeys()) !== 'fail',
   };
 }
 
-/** Its jobs from when it was the current key are not all released yet: a former key's gate must not keep them. */
-const isStillReleased = ({ record }: Gate): boolean => record?.state === 'draining' && record.wasCurrent;
-
-async function someWork(works: VerdictDeps['works'], calls: readonly WatchedCall[]): Promise<boolean> {
+async function anySucceeds(works: KeyMonitorDeps['works'], calls: readonly WatchedCall[]): Promise<boolean> {
   // One tenant's job led here; the lines about the keys of others do not name it.
   for (const call of calls) if (await askedOnlyBy({ activity: 'probe' }, () => works(call))) return true;
   return false;
@@ -219,7 +195,7 @@ const COUNT_DENIED: Script = {
 };
 
 /** How many gates were denied lately anywhere, this one among them. */
-async function countDenied({ redis, keys, clock }: VerdictDeps, id: string): Promise<number> {
+async function countDenied({ redis, keys, clock }: KeyMonitorDeps, id: string): Promise<number> {
   const now = clock.now();
   return Number(await run(redis, COUNT_DENIED, [keys.denials, now, id, now - DENIED_WINDOW_MS, DENIED_WINDOW_MS]));
 }
@@ -251,10 +227,4 @@ function remember<T>(into: Map<string, T>, id: string, value: T, most: number): 
   const [oldest] = into.keys();
   if (into.size >= most && oldest !== undefined && !into.has(id)) into.delete(oldest);
   into.set(id, value);
-}
-
-/** The AWS request that KMS refused, so that a tenant finds it in its CloudTrail. */
-export function requestIdOf({ cause }: SealdexError): string | undefined {
-  const id = (cause as { $metadata?: { requestId?: unknown } } | undefined)?.$metadata?.requestId;
-  return typeof id === 'string' && /^[\w-]{1,100}$/.test(id) ? id : undefined;
 }

@@ -1,69 +1,61 @@
-// Probing: a KMS key whose gate is shut is tried by one process of the fleet at a time, and two good tries open the gate.
-// Then the parked jobs are released, by whoever has the lease. How a key is tried and how jobs are released is given.
+// Probing: one process of the fleet at a time does what a gate needs when it is due. It probes the key, or releases parked jobs.
 import { askedBy } from '../runtime/audit-log.ts';
 import { repeat, withDeadline, type Clock, type Loop } from '../runtime/clock.ts';
-import { dispositionOf, SealdexError, type Code } from '../runtime/errors.ts';
+import { dispositionOf, SealdexError } from '../runtime/errors.ts';
 import { takeLease, type Lease } from '../runtime/lease.ts';
-import type { Log } from '../runtime/log.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import { gateId } from '../runtime/names.ts';
-import { MAX_SKEW_MS, type Redis, type RedisKeys } from '../runtime/redis.ts';
+import type { Redis, RedisKeys } from '../runtime/redis.ts';
 import type { GateOwner, Gates } from './gate.ts';
-import { dropGate, type Gate, type GateRecord } from './gate-record.ts';
-import { confirmProbe, nextProbe, type ProbeTimes } from './schedule.ts';
-import { requestIdOf } from './key-monitor.ts';
-import { isByOperator, released, shutByWord } from './operator-stop.ts';
+import type { OperatorStop } from '../tenants/operator-stop.ts';
+import type { GateEvent } from './gate-events.ts';
+import type { Gate, GateRecord } from './gate-record.ts';
+import type { ProbeTimes } from './schedule.ts';
+import { isGraceOver, phaseOf, tasksDue } from './transitions.ts';
 
 export interface ProbeDeps {
   readonly gates: Gates;
   readonly redis: Redis;
   readonly keys: RedisKeys;
   readonly clock: Clock;
-  readonly log: Log;
   readonly metrics: Metrics;
   readonly times: ProbeTimes;
-  /** What the tenant's file says, past no cache; undefined when there is no such tenant any more. */
+  /** What the tenant's file says now, past the cache; undefined if the tenant is gone. */
   readonly ownerOf: (tenant: string) => Promise<GateOwner | undefined>;
-  /** What the operator says of this KMS key of the tenant. */
-  readonly shutByOperator: (tenant: string, keyArn: string) => Promise<GateOwner['shutByOperator']>;
-  /** Real calls: GenerateDataKey, then Decrypt of what it gave. @throws SealdexError of KMS */
+  /** The stop that applies to this KMS key of the tenant, by its file as it is now. */
+  readonly operatorStopOf: (tenant: string, keyArn: string) => Promise<OperatorStop | undefined>;
+  /** Real calls: GenerateDataKey, then Decrypt of the result. @throws SealdexError of KMS */
   readonly tryKey: (tenant: string, keyArn: string) => Promise<void>;
   readonly platformKeyWorks: () => Promise<boolean>;
   /**
-   * Releases what is parked at the gate, oldest first, as long as `goesOn` says so.
-   * @returns whether nothing is left
+   * Releases the jobs that are parked at the gate, oldest first, as long as `shouldContinue` returns true.
+   * @returns whether none is left
    */
-  readonly release: (gate: GateRecord, goesOn: () => Promise<boolean>) => Promise<boolean>;
-  /** Ends what is parked at the gate for longer than it may be. */
+  readonly release: (gate: GateRecord, shouldContinue: () => Promise<boolean>) => Promise<boolean>;
+  /** Makes dead letters of the jobs that are parked at the gate for too long. */
   readonly expire: (gate: GateRecord) => Promise<void>;
 }
 
-/** What a try alone needs. */
+/** What probing without a loop needs. */
 export type ProbingDeps = Omit<ProbeDeps, 'release' | 'expire'>;
 
 export interface Probe {
-  /** Looks at every gate that is due. */
+  /** Starts what is due, and waits for the probes; a release continues, since it may take minutes. */
   tick(): Promise<void>;
   stop(): Promise<void>;
 }
 
-const LOOK_EVERY_MS = 1000;
+const POLL_INTERVAL_MS = 1000;
 const LEASE_MS = 30_000;
-const AT_ONCE = 16;
-const STOP_MS = 400;
-
-/** A key that KMS does not know may be a new one on its way through AWS. */
-const NOT_FOUND_GRACE_MS = 86_400_000;
-
-/** A gate that is open again is remembered for a process that was frozen meanwhile. */
-const OPEN_KEPT_MS = 3_600_000;
+const CONCURRENCY = 16;
+const STOP_TIMEOUT_MS = 400;
 
 export function startProbe(deps: ProbeDeps): Probe {
   const prober = new Prober(deps);
-  // A try may hang on a slow key store: the next look does not wait for it.
+  // A probe may hang on a slow key store: the next poll does not wait for it.
   const loop: Loop = repeat(
     deps.clock,
-    LOOK_EVERY_MS,
+    POLL_INTERVAL_MS,
     async () => void askedBy({ activity: 'probe' }, () => prober.begin()),
   );
   return {
@@ -72,12 +64,12 @@ export function startProbe(deps: ProbeDeps): Probe {
       prober.stop();
       const ended = Promise.all([loop.stop(), prober.ended()]);
       // What hangs on KMS or Redis ends with those; its lease runs out.
-      await withDeadline(deps.clock, STOP_MS, ended, () => new Error('late')).catch(() => {});
+      await withDeadline(deps.clock, STOP_TIMEOUT_MS, ended, () => new Error('late')).catch(() => {});
     },
   };
 }
 
-/** Tries one gate now, for who has no loop. Answers as `Probe.now`. */
+/** Probes one gate now. Returns the gate afterwards; undefined if another process is probing it. */
 export function probeOnce(deps: ProbingDeps, gate: Gate): Promise<Gate | undefined> {
   const prober = new Prober({ ...deps, release: async () => false, expire: async () => {} });
   return prober.underLease(gate, (fresh) => prober.probe(fresh));
@@ -85,10 +77,10 @@ export function probeOnce(deps: ProbingDeps, gate: Gate): Promise<Gate | undefin
 
 class Prober {
   readonly #deps: ProbeDeps;
-  /** By gate: what this process is doing about it. */
-  readonly #tries = new Map<string, Promise<unknown>>();
+  /** By gate: what this process is doing. */
+  readonly #probes = new Map<string, Promise<unknown>>();
   readonly #releases = new Map<string, Promise<unknown>>();
-  #turn = 0;
+  #offset = 0;
   #isStopped = false;
 
   constructor(deps: ProbeDeps) {
@@ -100,43 +92,38 @@ class Prober {
   }
 
   async ended(): Promise<void> {
-    await Promise.allSettled([...this.#tries.values(), ...this.#releases.values()]);
+    await Promise.allSettled([...this.#probes.values(), ...this.#releases.values()]);
   }
 
-  /** Begins what is due, and waits for the tries; a release goes on beside it, since it may take minutes. */
   async tick(): Promise<void> {
     await Promise.all(this.begin());
   }
 
-  /** Begins what is due, each time with another gate first, so that many that take long do not keep the rest waiting. */
+  /** Starts what is due, each time with another gate first, so that many slow ones do not delay the rest. */
   begin(): Promise<unknown>[] {
     const all = this.#deps.gates.all();
-    const from = all.length === 0 ? 0 : (this.#turn += AT_ONCE) % all.length;
-    const tries: Promise<unknown>[] = [];
+    const from = all.length === 0 ? 0 : (this.#offset += CONCURRENCY) % all.length;
+    const probes: Promise<unknown>[] = [];
     for (const gate of [...all.slice(from), ...all.slice(0, from)]) {
       const { record } = gate;
-      if (!record || this.#isStopped || !this.#isDue(record)) continue;
-      const isTry = record.state === 'shut' || record.state === 'open';
-      const running = isTry ? this.#tries : this.#releases;
+      if (!record || this.#isStopped || this.#tasksDue(record).length === 0) continue;
+      const isQuick = record.state === 'shut' || record.state === 'open';
+      const running = isQuick ? this.#probes : this.#releases;
       const id = gateId(record.tenant, record.keyArn);
-      if (running.has(id) || running.size >= AT_ONCE) continue;
+      if (running.has(id) || running.size >= CONCURRENCY) continue;
       const work = this.underLease(gate, (fresh, lease) => this.#work(fresh, lease)).catch(() => {});
       const tracked = work.finally(() => running.delete(id));
       running.set(id, tracked);
-      if (isTry) tries.push(tracked);
+      if (isQuick) probes.push(tracked);
     }
-    return tries;
+    return probes;
   }
 
-  #isDue({ state, since, nextProbe: at }: GateRecord): boolean {
-    const { clock, times } = this.#deps;
-    const now = clock.now();
-    if (state === 'open') return now - since > OPEN_KEPT_MS;
-    // A time that no schedule gives was written by a process whose clock is wrong.
-    return state === 'draining' || at <= now || at > now + 2 * times.probeMaxMs + MAX_SKEW_MS;
+  #tasksDue(record: GateRecord): ReturnType<typeof tasksDue> {
+    return tasksDue(record, this.#deps.clock.now(), this.#deps.times);
   }
 
-  /** Another process may have been at it a moment ago: what counts is what stands in Redis now. */
+  /** Reads the gate again under the lease: another process may just have changed it. */
   async underLease(gate: Gate, work: (fresh: Gate, lease: Lease) => Promise<void>): Promise<Gate | undefined> {
     const { redis, keys, gates } = this.#deps;
     const { tenant, keyArn } = gate.record!;
@@ -152,127 +139,64 @@ class Prober {
   }
 
   async #work(gate: Gate, lease: Lease): Promise<void> {
-    const { redis, keys } = this.#deps;
     const record = gate.record!;
-    if (!this.#isDue(record)) return;
-    if (record.state === 'shut') {
-      await this.#deps.expire(record);
-      return this.probe(gate);
+    for (const task of this.#tasksDue(record)) {
+      if (task === 'expireParked') await this.#deps.expire(record);
+      if (task === 'probe') await this.probe(gate);
+      if (task === 'releaseParked') await this.#release(gate, lease);
+      if (task === 'forget') await this.#apply(gate, { kind: 'openExpired' });
     }
-    if (record.state === 'open') {
-      // Whoever parked a job here just when it was opened may have died before it could release it.
-      await this.#deps.release(record, () => lease.renew(LEASE_MS));
-      return dropGate(redis, keys, gateId(record.tenant, record.keyArn), gate.epoch);
-    }
-    return this.#release(gate, lease);
   }
 
-  /** Decides by the tenant's file, the operator's word, and KMS, in this order. */
+  /** Decides by the tenant's file, then by KMS. */
   async probe(gate: Gate): Promise<void> {
     const record = gate.record!;
-    const { tenant, keyArn } = record;
     if (record.state !== 'shut') return;
-    // Each job says for itself what it needs.
-    if (await this.#isLeft(record)) return this.#open(gate, 'KeyChanged');
-    const operator = await this.#deps.shutByOperator(tenant, keyArn);
-    if (operator) return this.#shutBy(gate, operator);
-    if (isByOperator(record.code)) return this.#open(gate, 'Operator');
-    await this.#try(gate);
+    // Each job finds out for itself which key it needs.
+    if (await this.#isDetached(record)) return this.#apply(gate, { kind: 'keyDetached' });
+    const stop = await this.#deps.operatorStopOf(record.tenant, record.keyArn);
+    if (stop) return this.#apply(gate, { kind: 'operatorStopped', stop, isCurrent: record.wasCurrent });
+    if (phaseOf(record) === 'stopped') return this.#apply(gate, { kind: 'operatorStopLifted' });
+    await this.#apply(gate, await this.#probeKey(record));
   }
 
-  async #try(gate: Gate): Promise<void> {
-    const { tryKey, metrics, clock, times } = this.#deps;
-    const record = gate.record!;
-    const probes = record.probes + 1;
-    const now = clock.now();
-    const later = (code: Code): number => now + nextProbe(times, { probes, shutMs: now - record.since, code });
+  async #probeKey(record: GateRecord): Promise<GateEvent> {
+    const { tryKey, metrics, clock, platformKeyWorks } = this.#deps;
     try {
       await tryKey(record.tenant, record.keyArn);
-    } catch (error) {
-      const fault = error instanceof SealdexError ? error : new SealdexError('INTERNAL');
-      metrics.count('sealdex_probes_total', { result: fault.code });
-      // An outage or a throttled account says nothing of the key, but the two good tries must follow on each other.
-      if (dispositionOf(fault.code).disposition !== 'park')
-        return this.#change(gate, { ...record, probes, goodProbes: 0, nextProbe: now + times.probeMinMs });
-      return this.#refused(gate, fault, { probes, nextProbe: later(fault.code) });
+      metrics.count('sealdex_probes_total', { result: 'ok' });
+      return { kind: 'probeSucceeded' };
+    } catch (caught) {
+      const error = caught instanceof SealdexError ? caught : new SealdexError('INTERNAL');
+      metrics.count('sealdex_probes_total', { result: error.code });
+      if (dispositionOf(error.code).disposition !== 'park') return { kind: 'probeInconclusive' };
+      // With a wrong region or endpoint KMS finds no key at all, not even the platform key.
+      const isGone = isGraceOver(record, error.code, clock.now()) && (await platformKeyWorks());
+      return { kind: isGone ? 'keyGone' : 'probeFailed', error };
     }
-    metrics.count('sealdex_probes_total', { result: 'ok' });
-    if (record.goodProbes === 0)
-      return this.#change(gate, { ...record, probes, goodProbes: 1, nextProbe: now + confirmProbe(times) });
-    // Who asks again at once, out of turn, has not waited for a key that flaps.
-    if (now >= record.nextProbe) await this.#open(gate, 'Probes');
-  }
-
-  async #refused(gate: Gate, fault: SealdexError, times: { probes: number; nextProbe: number }): Promise<void> {
-    const { clock, platformKeyWorks, log } = this.#deps;
-    const { code, reason, deletesAt, deniedBy } = fault;
-    const requestId = requestIdOf(fault);
-    const record = unexplained(gate.record!);
-    const codeSince = code === record.code ? record.codeSince : clock.now();
-    const now = {
-      ...record,
-      ...times,
-      code,
-      codeSince,
-      goodProbes: 0,
-      ...(reason === undefined ? {} : { reason }),
-      ...(requestId === undefined ? {} : { requestId }),
-      ...(deletesAt === undefined ? {} : { deletesAt }),
-      ...(deniedBy === undefined ? {} : { deniedBy }),
-    };
-    const isOver = code === 'KEY_NOT_FOUND' && clock.now() - codeSince >= NOT_FOUND_GRACE_MS;
-    // With a wrong region or endpoint there is no key at all, not even ours.
-    if (!isOver || !(await platformKeyWorks())) return this.#change(gate, now);
-    log.error({ tenant: record.tenant, key: record.keyArn, code: 'KEY_DESTROYED' }, 'a KMS key is gone for good');
-    await this.#change(gate, { ...now, state: 'destroyed', code: 'KEY_DESTROYED', codeSince: clock.now() });
-  }
-
-  async #shutBy(gate: Gate, word: NonNullable<GateOwner['shutByOperator']>): Promise<void> {
-    const { clock, times } = this.#deps;
-    const now = clock.now();
-    await this.#change(gate, shutByWord(gate, gate.record!, word, now, now + times.probeMinMs));
-  }
-
-  async #open(gate: Gate, why: string): Promise<void> {
-    const { log, clock } = this.#deps;
-    const { tenant, keyArn, code, since } = gate.record!;
-    log.info({ tenant, key: keyArn, code, why, shutMs: clock.now() - since }, 'a gate is opened');
-    await this.#change(gate, released(gate.record!));
   }
 
   async #release(gate: Gate, lease: Lease): Promise<void> {
-    const { gates, clock, times } = this.#deps;
     const record = gate.record!;
     const { tenant, keyArn, state } = record;
-    const goesOn = async (): Promise<boolean> =>
-      !this.#isStopped && gates.look(tenant, keyArn).epoch === gate.epoch && (await lease.renew(LEASE_MS));
-    const isDone = await this.#deps.release(record, goesOn);
-    if (state === 'destroyed' && !(isDone && (await this.#isLeft(record))))
-      return this.#change(gate, { ...record, nextProbe: clock.now() + times.probeMinMs });
-    if (isDone) await this.#change(gate, { ...record, state: 'open', since: clock.now() });
+    const isSame = (): boolean => this.#deps.gates.get(tenant, keyArn).epoch === gate.epoch;
+    // A release from an open gate is short.
+    const shouldContinue = async (): Promise<boolean> =>
+      (state === 'open' || (!this.#isStopped && isSame())) && (await lease.renew(LEASE_MS));
+    const isDone = await this.#deps.release(record, shouldContinue);
+    if (!isDone) return this.#apply(gate, { kind: 'drainInterrupted' });
+    const isDetached = state === 'destroyed' && (await this.#isDetached(record));
+    await this.#apply(gate, { kind: 'drained', isDetached });
   }
 
-  /** Nobody's gate, or one of a key that is not the tenant's current one any more. */
-  async #isLeft({ tenant, keyArn, wasCurrent }: GateRecord): Promise<boolean> {
+  /** The tenant is gone, or the key is not its current one any more. */
+  async #isDetached({ tenant, keyArn, wasCurrent }: GateRecord): Promise<boolean> {
     const owner = await this.#deps.ownerOf(tenant);
     return !owner || (wasCurrent && owner.keyArn !== keyArn);
   }
 
-  /** Whoever has changed the gate meanwhile knows better. */
-  async #change(gate: Gate, record: GateRecord): Promise<void> {
-    await this.#deps.gates.change(gate.epoch, record);
+  /** If the gate was changed meanwhile, what was found is out of date. */
+  async #apply(gate: Gate, event: GateEvent): Promise<void> {
+    await this.#deps.gates.apply(gate.record!, event, gate);
   }
-}
-
-/** Without what was told of the code that it had. */
-function unexplained(record: GateRecord): GateRecord {
-  const {
-    reason: _reason,
-    requestId: _requestId,
-    deletesAt: _deletesAt,
-    deniedBy: _deniedBy,
-    note: _note,
-    ...rest
-  } = record;
-  return rest;
 }

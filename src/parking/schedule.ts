@@ -1,4 +1,4 @@
-// When a shut gate is tried next: 30 s, doubling to 5 min in the first day, then 15 min (settings), 20 % jitter.
+// Probe schedule: 30 s, doubling to 5 min in the first day, then 15 min (settings), 20 % jitter.
 import type { Code } from '../runtime/errors.ts';
 
 export interface ProbeTimes {
@@ -28,6 +28,9 @@ export function nextProbe(
   const doubled = Math.min(probeMinMs * 2 ** Math.min(probes, 30), most);
   return jittered(code === 'KEY_UNAVAILABLE' ? Math.min(doubled, UNAVAILABLE_MOST_MS) : doubled, random);
 }
+
+/** No schedule puts a probe off further. */
+export const longestProbe = ({ probeMaxMs }: ProbeTimes): number => 2 * probeMaxMs;
 
 export const confirmProbe = ({ probeMinMs }: ProbeTimes): number => Math.min(probeMinMs, CONFIRM_MS);
 

@@ -24,7 +24,7 @@ export function obeyGates({ gates, ring }: Pick<ReaderDeps, 'gates' | 'ring'>, o
   const unwrap = unwrapFor(ring, owner);
   return {
     // Whose process stood still between two parts has not looked either, and what is half read cannot be read on later.
-    refuse: () => gates.lookAgain()?.then(refuse, refuse) ?? refuse(),
+    refuse: () => gates.refresh()?.then(refuse, refuse) ?? refuse(),
     async unwrap(named) {
       const key = await unwrap(named);
       if (named.arn !== owner.keyArn) former = { tenant: owner.tenant, keyArn: named.arn };

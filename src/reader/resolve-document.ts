@@ -22,7 +22,7 @@ export interface ReaderDeps {
   readonly store: Store;
   readonly ring: KeyRing;
   readonly tenants: Tenants;
-  readonly gates: Pick<Gates, 'refusal' | 'lookAgain'>;
+  readonly gates: Pick<Gates, 'refusal' | 'refresh'>;
 }
 
 /** @throws SealdexError `DOCUMENT_INVALID` with `field`, `TENANT_UNKNOWN`, the gate's refusal */

@@ -98,3 +98,6 @@ export function repeat(clock: Clock, ms: number, turn: () => Promise<void>): Loo
     },
   };
 }
+
+/** Delays and revisions are wall clock times: two clocks further apart would put jobs far away and order them wrongly. */
+export const MAX_SKEW_MS = 60_000;

@@ -1,7 +1,7 @@
 // Redis: how we connect, every key name of ours, and the one way in which a script runs or a command fails.
 // BullMQ's own keys live under the same prefix; only src/queue touches those.
 import { Redis } from 'ioredis';
-import { PROMPT_MS, systemClock, withDeadline, type Patience, type Clock } from './clock.ts';
+import { MAX_SKEW_MS, PROMPT_MS, systemClock, withDeadline, type Patience, type Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import { SealdexError } from './errors.ts';
 import { QUEUE_NAMES, type QueueName } from './names.ts';
@@ -219,9 +219,6 @@ export function isNewEnough(version: string): boolean {
 /** A field of what INFO answers. */
 export const infoField = (info: string | undefined, name: string): string | undefined =>
   new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info ?? '')?.[1];
-
-/** Delays and revisions are wall clock times: two clocks further apart would put jobs far away and order them wrongly. */
-export const MAX_SKEW_MS = 60_000;
 
 /** For who writes a time down that other processes compare with theirs. @throws SealdexError `CLOCK_SKEW` */
 export async function checkClock(redis: Redis, clock: Clock): Promise<void> {

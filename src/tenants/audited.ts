@@ -32,7 +32,7 @@ export async function audited<T>(
 const operationOf = ({ key, paused, blocked, deleted }: TenantChange): string => {
   if (deleted) return 'DeleteTenant';
   if (key) return 'SetTenantKey';
-  if (blocked) return blocked.word ? 'BlockKey' : 'UnblockKey';
+  if (blocked) return blocked.stop ? 'BlockKey' : 'UnblockKey';
   if (paused === undefined) return 'PutTenant';
   return paused ? 'PauseTenant' : 'ResumeTenant';
 };

@@ -3,6 +3,7 @@ import { SealdexError } from '../runtime/errors.ts';
 import type { Plan } from '../runtime/names.ts';
 import { isKeyArn } from '../runtime/settings.ts';
 import { hasChanged, withKey, type KeyChange } from './key-change.ts';
+import type { StopText } from './operator-stop.ts';
 import type { KeyChangeEntry, TenantDeletion, TenantFile } from './shape.ts';
 
 export interface TenantChange {
@@ -18,18 +19,12 @@ export interface TenantChange {
   readonly whenKeyShut?: TenantFile['whenKeyShut'];
   /** Whether uploaded files are kept, encrypted, beside what was read from them. */
   readonly keepOriginals?: boolean;
-  /** The operator's word that the tenant's jobs stop; null ends it. */
-  readonly paused?: OperatorWord | null;
-  /** A KMS key of the tenant that nobody may use, with the reason; null ends it. */
-  readonly blocked?: { readonly arn: string; readonly word: OperatorWord | null };
+  /** Pauses the tenant; null resumes it. */
+  readonly paused?: StopText | null;
+  /** Blocks a KMS key of the tenant; null unblocks it. */
+  readonly blocked?: { readonly arn: string; readonly stop: StopText | null };
   /** The tenant leaves, for good. */
   readonly deleted?: TenantDeletion;
-}
-
-export interface OperatorWord {
-  readonly reason: string;
-  readonly since: number;
-  [name: string]: unknown;
 }
 
 /** The file after the change; what the change does not name stays, fields that we do not know included. */
@@ -53,7 +48,7 @@ export function merge(tenant: string, file: TenantFile | undefined, change: Tena
     keepOriginals: change.keepOriginals ?? before.keepOriginals,
     blockedKeys: blockedAfter(before.blockedKeys, change.blocked),
   };
-  if (change.paused) after.paused = change.paused;
+  if (change.paused) after.paused = { ...change.paused };
   if (change.paused === null) delete after.paused;
   return change.key ? withKey(after, change.key) : after;
 }
@@ -78,7 +73,7 @@ const isGone = ({ at }: TenantDeletion, tenant: string): SealdexError =>
 function blockedAfter(before: TenantFile['blockedKeys'], change: TenantChange['blocked']): TenantFile['blockedKeys'] {
   if (!change) return before;
   const others = before.filter(({ arn }) => arn !== change.arn);
-  return change.word ? [...others, { arn: change.arn, ...change.word }] : others;
+  return change.stop ? [...others, { arn: change.arn, ...change.stop }] : others;
 }
 
 function checkKey(tenant: string, file: TenantFile | undefined, kmsKeyArn: string | undefined): void {

@@ -5,8 +5,8 @@ import { isKeyArn } from '../runtime/settings.ts';
 
 const keyArn = z.string().refine(isKeyArn);
 
-/** The operator's word, and since when (wall clock, milliseconds). */
-const word = z.looseObject({ reason: z.string(), since: z.number() });
+/** An operator stop's reason, and since when it applies (wall clock, milliseconds). */
+const stopText = z.looseObject({ reason: z.string(), since: z.number() });
 
 /** When the tenant was deleted (wall clock, milliseconds), and by whom, as AWS names them. */
 const deletion = z.looseObject({ at: z.number().nonnegative().max(8.64e15), operator: z.string().optional() });
@@ -38,8 +38,8 @@ export const tenantFile = z.looseObject({
   formerKeyArns: z.array(keyArn),
   whenKeyShut: z.enum(WHEN_KEY_SHUT),
   keepOriginals: z.boolean(),
-  paused: word.optional(),
-  blockedKeys: z.array(word.extend({ arn: keyArn })),
+  paused: stopText.optional(),
+  blockedKeys: z.array(stopText.extend({ arn: keyArn })),
   reencryption: reencryption.optional(),
   /** The tenant has left: what is left of it is this file, which keeps its name and its KMS keys from being given again unnoticed. */
   deleted: deletion.optional(),

@@ -1,17 +1,18 @@
 // Tenants: what a tenant's file says (plan, KMS key, choices), cached, and forgotten when another process changes it.
 // Which key serves a tenant is decided here; using keys is the key ring's business.
 import type { AuditLog } from '../runtime/audit-log.ts';
-import { orAbort, type Clock } from '../runtime/clock.ts';
+import { MAX_SKEW_MS, orAbort, type Clock } from '../runtime/clock.ts';
 import { platformArns, type Config } from '../runtime/config.ts';
 import { SealdexError } from '../runtime/errors.ts';
-import { checkName, REASON_CHARS, type Plan } from '../runtime/names.ts';
-import { ask, MAX_SKEW_MS, redisKeys, type Redis } from '../runtime/redis.ts';
+import { checkName, type Plan } from '../runtime/names.ts';
+import { ask, redisKeys, type Redis } from '../runtime/redis.ts';
 import type { Store } from '../store/store.ts';
 import { listTenantNames } from '../store/tenants.ts';
 import { listen } from './changes.ts';
 import { audited } from './audited.ts';
 import { loadTenantFile, putTenantFile } from './file.ts';
 import { checkPlan, type TenantChange } from './merge.ts';
+import { blockedKeysIn, operatorStopIn, type OperatorStop } from './operator-stop.ts';
 import type { ReencryptionFacts, TenantFile } from './shape.ts';
 
 export type { TenantChange } from './merge.ts';
@@ -28,19 +29,12 @@ export interface Tenant {
   readonly whenKeyShut: 'park' | 'refuse';
   /** Whether uploaded files are kept, encrypted, beside what was read from them. */
   readonly keepOriginals: boolean;
-  /** The operator's word that its current key must not be used: all of the tenant is paused, or the key is blocked. */
-  readonly shutByOperator: OperatorShut | undefined;
+  /** The operator stop that applies to its current key. */
+  readonly operatorStop: OperatorStop | undefined;
   /** The move of what is stored to the current KMS key; undefined when the key was never changed. */
   readonly reencryption: ReencryptionFacts | undefined;
   /** KMS keys, current or former, that must not be used. */
-  readonly blocked: ReadonlyMap<string, OperatorShut>;
-}
-
-export interface OperatorShut {
-  readonly code: 'TENANT_PAUSED' | 'KEY_BLOCKED';
-  /** Wall clock, milliseconds. */
-  readonly since: number;
-  readonly note: string;
+  readonly blocked: ReadonlyMap<string, OperatorStop>;
 }
 
 export interface Tenants {
@@ -56,9 +50,9 @@ export interface Tenants {
   close(): void;
 }
 
-/** What the operator says of a KMS key of the tenant: a pause stops all of them. */
-export const operatorWord = ({ shutByOperator, blocked }: Tenant, keyArn: string): OperatorShut | undefined =>
-  shutByOperator?.code === 'TENANT_PAUSED' ? shutByOperator : blocked.get(keyArn);
+/** The operator stop that applies to a KMS key of the tenant, if any: a pause applies to all of them. */
+export const operatorStopOf = ({ operatorStop, blocked }: Tenant, keyArn: string): OperatorStop | undefined =>
+  operatorStop?.code === 'TENANT_PAUSED' ? operatorStop : blocked.get(keyArn);
 
 /** So long a process may know what a file said. */
 export const CACHE_MS = 300_000;
@@ -170,18 +164,6 @@ export async function createTenants({ config, clock, store, redis, subscriber, a
 function tenantOf(file: TenantFile, config: Config): Tenant {
   checkPlan(file.plan, file.kmsKeyArn);
   const keyArn = file.kmsKeyArn ?? config.platformKeyArn;
-  // Of a longer reason, which somebody wrote by hand, the beginning counts.
-  const blocked = new Map(
-    file.blockedKeys.map(({ arn, reason, since }): [string, OperatorShut] => [
-      arn,
-      { code: 'KEY_BLOCKED', since, note: reason.slice(0, REASON_CHARS) },
-    ]),
-  );
-  const paused: OperatorShut | undefined = file.paused && {
-    code: 'TENANT_PAUSED',
-    since: file.paused.since,
-    note: file.paused.reason.slice(0, REASON_CHARS),
-  };
   return Object.freeze({
     tenant: file.tenant,
     plan: file.plan,
@@ -190,8 +172,8 @@ function tenantOf(file: TenantFile, config: Config): Tenant {
     whenKeyShut: file.whenKeyShut,
     keepOriginals: file.keepOriginals,
     reencryption: file.reencryption,
-    shutByOperator: paused ?? blocked.get(keyArn),
-    blocked,
+    operatorStop: operatorStopIn(file, keyArn),
+    blocked: blockedKeysIn(file),
   });
 }
 

@@ -63,7 +63,7 @@ export async function openWorkRoom(): Promise<WorkRoom> {
   const { extractMs, extractHeapBytes: heapBytes } = config;
   const extractors = opened.use(createExtractPool({ clock, size: 1, extractMs, heapBytes, limits: config }));
   const budget = new ByteBudget(clock, config.inFlightBytes, config.concurrency);
-  const gates: WorkDeps['gates'] = { refusal: () => undefined, look: () => NO_GATE };
+  const gates: WorkDeps['gates'] = { refusal: () => undefined, get: () => NO_GATE };
   const slots = new TenantSlots(clock, config.concurrency);
   const queue = opened.adopt(openQueue(config, redis, clock), (queue) => queue.close());
   const keys = redisKeys(config.queue);
@@ -78,7 +78,7 @@ export async function openWorkRoom(): Promise<WorkRoom> {
     ring,
     tenants,
     gates,
-    heed: async () => {},
+    enforceOperatorStop: async () => {},
     extractors,
     budget,
     reencryption,

@@ -1,13 +1,15 @@
 // One combination of the matrix: a job with content of the period before, met by a process whose gate, key ring, KMS and
 // store are as said. Everything is real but time; each combination has a tenant, a key and a queue name of its own.
 import { noAudit } from '../../src/runtime/audit-log.ts';
-import { openGuard, type Guard } from '../../src/app/key-access.ts';
+import { openGuard } from '../../src/app/key-access.ts';
 import { periodAt } from '../../src/keys/data-key.ts';
 import { createKms } from '../../src/keys/aws/kms-client.ts';
 import type { Kms } from '../../src/keys/kms.ts';
 import { createMetrics } from '../../src/runtime/metrics.ts';
 import { gateId } from '../../src/runtime/names.ts';
-import { readGate, type GateState } from '../../src/parking/gate-record.ts';
+import type { GateRecord } from '../../src/parking/gate-record.ts';
+import { readGate, replaceGate } from '../../src/parking/gate-storage.ts';
+import { silentLog } from '../../src/runtime/log.ts';
 import { closeRedis, openRedis, redisKeys, type Redis } from '../../src/runtime/redis.ts';
 import type { WorkDeps } from '../../src/handlers/deps.ts';
 import type { Outcome } from '../../src/jobs/outcome.ts';
@@ -100,7 +102,17 @@ async function runOne(
     opened.adopt(createKms(config, createMetrics(), noAudit, 'patient'), (client) => client.close());
   const client = combination.slowsItsClient ? ofItsOwn() : kms;
   const guard = opened.adopt(
-    await openGuard({ config, clock, metrics, redis, subscriber, kms: client, tenants: deps.tenants, use: 'patient' }),
+    await openGuard({
+      config,
+      clock,
+      metrics,
+      redis,
+      subscriber,
+      kms: client,
+      tenants: deps.tenants,
+      use: 'patient',
+      log: silentLog,
+    }),
     (guard) => guard.stop(),
   );
   const gates: WorkDeps['gates'] = guard.gates;
@@ -109,8 +121,8 @@ async function runOne(
 
   if (combination.ring !== 'none' && (await handle(earlier)).kind !== 'done') throw new Error('No key is at hand.');
   if (combination.ring === 'expired') clock.advance(HOUR_MS);
+  await putGate(redis, config.queue, combination.gate, { tenant, keyArn, now: clock.now() });
   await guard.gates.tick();
-  await putGate(guard, combination.gate, { tenant, keyArn, now: clock.now() });
   if (combination.gate === 'unknown') clock.skipMonotonic(6000);
   combination.kms(services, target);
   combination.store(services, target);
@@ -135,14 +147,15 @@ async function runOne(
 
 /** A gate as other processes have left it; nobody has touched one that is open or unknown here. */
 async function putGate(
-  { gates }: Guard,
+  redis: Redis,
+  queue: string,
   gate: Combination['gate'],
   { tenant, keyArn, now }: { tenant: string; keyArn: string; now: number },
 ): Promise<void> {
   if (gate === 'open' || gate === 'unknown') return;
-  const state: GateState = gate;
   const times = { since: now, codeSince: now, probes: 0, goodProbes: 0, nextProbe: now + 30_000 };
-  await gates.change(0, { tenant, keyArn, state, code: 'KEY_PENDING_IMPORT', wasCurrent: true, ...times });
+  const record: GateRecord = { tenant, keyArn, state: gate, code: 'KEY_PENDING_IMPORT', wasCurrent: true, ...times };
+  await replaceGate(redis, redisKeys(queue), gateId(tenant, keyArn), 0, { record, isPublished: true });
 }
 
 function risen(before: Record<string, number>, after: Record<string, number>): Record<string, number> {

@@ -4,6 +4,7 @@ import { loadConfig, type Config } from '../../src/runtime/config.ts';
 import { SealdexError } from '../../src/runtime/errors.ts';
 import { openContent, putContent, type ContentHeader, type IntakeDeps } from '../../src/intake/intake.ts';
 import { openGates, UNKNOWN_MS, type Gates } from '../../src/parking/gate.ts';
+import { silentLog } from '../../src/runtime/log.ts';
 import { closeRedis, openRedis, redisKeys } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
@@ -38,7 +39,8 @@ async function open(): Promise<Open> {
   const clock = new FakeClock();
   const redis = opened.adopt(await openRedis(config, 'prompt'), closeRedis);
   const subscriber = opened.adopt(await openRedis(config, 'subscriber'), closeRedis);
-  const gates = await openGates({ redis, subscriber, keys: redisKeys(config.queue), clock, onShut: () => {} });
+  const keys = redisKeys(config.queue);
+  const gates = await openGates({ redis, subscriber, keys, clock, times: config, log: silentLog });
   opened.defer(() => gates.stop());
   const deps: IntakeDeps = { ...intake.deps(0), refusal: gates.refusal };
   const put = (header: ContentHeader, keyArn: string, whenKeyShut: 'park' | 'refuse') =>

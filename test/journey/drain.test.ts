@@ -3,7 +3,8 @@ import { expect, test } from 'vitest';
 import { startIndexWorker } from '../../src/app/app.ts';
 import type { Settings } from '../../src/runtime/config.ts';
 import { gateId } from '../../src/runtime/names.ts';
-import { changeGate, readGate, type Gate, type GateRecord } from '../../src/parking/gate-record.ts';
+import type { Gate, GateRecord } from '../../src/parking/gate-record.ts';
+import { readGate, replaceGate } from '../../src/parking/gate-storage.ts';
 import { queueKeys, redisKeys, type QueueKeys } from '../../src/runtime/redis.ts';
 import { eventually } from '../support/eventually.ts';
 import { documentOf, openHouse, squeezed, textOf, type House } from './installation.ts';
@@ -90,7 +91,8 @@ async function shutAgain(house: House, arn: string): Promise<void> {
   await eventually(async () => {
     const { epoch, record } = await gateOf(house, arn);
     const shut: GateRecord = { ...record!, state: 'shut', code: 'KEY_DISABLED', goodProbes: 0, nextProbe: Date.now() };
-    return (await changeGate(house.redis, keysOf(house), epoch, shut)).changed;
+    const replacement = { record: shut, isPublished: true };
+    return (await replaceGate(house.redis, keysOf(house), gateId('acme', arn), epoch, replacement)).isDone;
   });
 }
 

@@ -78,7 +78,7 @@ test.each(['paused', 'blocked'] as const)(
     await house.tenant('globex');
     const [job = ''] = await enqueue(house, 'acme', ['doc']);
     const say = (word: { reason: string; since: number } | null) =>
-      house.operator.putTenant('acme', how === 'paused' ? { paused: word } : { blocked: { arn: key, word } });
+      house.operator.putTenant('acme', how === 'paused' ? { paused: word } : { blocked: { arn: key, stop: word } });
     await say({ reason: 'asked for', since: 1 });
     const code = how === 'paused' ? 'TENANT_PAUSED' : 'KEY_BLOCKED';
     await using _worker = await startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent' });

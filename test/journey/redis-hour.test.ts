@@ -4,7 +4,8 @@
 import { expect, test } from 'vitest';
 import { startIndexWorker } from '../../src/app/app.ts';
 import { gateId } from '../../src/runtime/names.ts';
-import { readGate, type Gate } from '../../src/parking/gate-record.ts';
+import type { Gate } from '../../src/parking/gate-record.ts';
+import { readGate } from '../../src/parking/gate-storage.ts';
 import { queueKeys, redisKeys } from '../../src/runtime/redis.ts';
 import { AheadClock } from '../support/ahead-clock.ts';
 import { eventually } from '../support/eventually.ts';

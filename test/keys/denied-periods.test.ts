@@ -21,7 +21,7 @@ afterAll(() => room[Symbol.asyncDispose]());
 class Told implements KeyWatch {
   readonly failed: string[] = [];
 
-  lookAgain(): undefined {}
+  refresh(): undefined {}
 
   begin() {
     return { ok() {}, failed: async (error: SealdexError) => (this.failed.push(error.code), error) };

@@ -17,7 +17,7 @@ let isShut: boolean;
 let look: (() => Promise<void>) | undefined;
 
 const watch: KeyWatch = {
-  lookAgain() {
+  refresh() {
     const looking = look?.();
     look = undefined;
     return looking;

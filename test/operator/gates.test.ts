@@ -6,7 +6,8 @@ import { loadConfig } from '../../src/runtime/config.ts';
 import { takeLease } from '../../src/runtime/lease.ts';
 import { gateId } from '../../src/runtime/names.ts';
 import { GATES_LISTED } from '../../src/operator/gates.ts';
-import { changeGate, readGate, type GateRecord } from '../../src/parking/gate-record.ts';
+import type { GateRecord } from '../../src/parking/gate-record.ts';
+import { readGate, replaceGate } from '../../src/parking/gate-storage.ts';
 import { queueKeys, redisKeys, type RedisKeys } from '../../src/runtime/redis.ts';
 import { documentOf, metricsOf, openHouse, type House } from '../journey/installation.ts';
 import { codeOf, refusalOf } from '../producer/fixture.ts';
@@ -77,7 +78,8 @@ const recordOf = (tenant: string, keyArn: string, more: Partial<GateRecord> = {}
   ...more,
 });
 
-const put = (record: GateRecord) => changeGate(house.redis, keys, 0, record);
+const put = (record: GateRecord) =>
+  replaceGate(house.redis, keys, gateId(record.tenant, record.keyArn), 0, { record, isPublished: true });
 
 describe('gates', () => {
   test('a shut gate is told with its jobs, what KMS said, who acts and what to type; status counts its jobs', async () => {

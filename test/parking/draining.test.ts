@@ -32,13 +32,13 @@ function stepping(): { release: ProbeDeps['release']; step(): void; begun(): num
     next.resolve();
   });
   return {
-    async release(_, goesOn) {
+    async release(_, shouldContinue) {
       begun += 1;
       for (;;) {
         await next.promise;
         if (isOver) return false;
         next = Promise.withResolvers();
-        const answer = await goesOn();
+        const answer = await shouldContinue();
         answers.push(answer);
         if (!answer) return false;
       }
@@ -51,7 +51,7 @@ function stepping(): { release: ProbeDeps['release']; step(): void; begun(): num
 
 async function draining(process: Process): Promise<number> {
   const { epoch } = await room.gate('acme', keyArn);
-  await process.gates.change(epoch, room.record('acme', keyArn, { state: 'draining', nextProbe: 0 }));
+  await process.write(epoch, room.record('acme', keyArn, { state: 'draining', nextProbe: 0 }));
   return epoch + 1;
 }
 
@@ -73,7 +73,7 @@ test('A key that turns bad again ends the release and keeps the gate shut', asyn
   const epoch = await draining(process);
   await process.tick();
   await eventually(() => release.begun() === 1);
-  expect(await process.gates.change(epoch, room.record('acme', keyArn))).toBe(true);
+  expect(await process.write(epoch, room.record('acme', keyArn))).toBe(true);
   release.step();
   expect(await eventually(() => release.answers.length === 1 && [...release.answers])).toEqual([false]);
   await process.probe.stop();
@@ -114,10 +114,7 @@ test('A release that fails, or ends too early, is gone on with at the next look'
 test('What was parked at the gate of a destroyed key is released, again and again', async () => {
   const released: string[] = [];
   const process = await room.process({ release: async ({ state }) => released.push(state) > 0 });
-  await process.gates.change(
-    0,
-    room.record('acme', keyArn, { state: 'destroyed', code: 'KEY_DESTROYED', nextProbe: 0 }),
-  );
+  await process.write(0, room.record('acme', keyArn, { state: 'destroyed', code: 'KEY_DESTROYED', nextProbe: 0 }));
   for (let round = 1; round <= 2; round += 1) {
     // Again, should the round before have its last step still to do.
     await eventually(async () => {
@@ -140,7 +137,7 @@ test('A probe may be stopped twice in any state: idle, trying, releasing, never 
   await draining(releasing);
   await releasing.tick();
   await eventually(() => release.begun() === 1);
-  await trying.gates.change(0, room.record('globex', globex, { nextProbe: 0 }));
+  await trying.write(0, room.record('globex', globex, { nextProbe: 0 }));
   const looking = trying.tick();
   await eventually(async () => (await room.redis.keys(`${room.keys.prefix}:leases:*globex*`)).length === 1);
   await Promise.all([idle.probe.stop(), idle.probe.stop()]);
@@ -161,9 +158,9 @@ test('A process that dies between the last batch and opening the gate leaves tha
   const left = ['one', 'two', 'three'];
   const sent: string[] = [];
   const releasing = (then: () => Promise<boolean>): ProbeDeps['release'] => {
-    return async (_, goesOn) => {
+    return async (_, shouldContinue) => {
       for (let job = left.shift(); job !== undefined; job = left.shift()) {
-        expect(await goesOn()).toBe(true);
+        expect(await shouldContinue()).toBe(true);
         sent.push(job);
       }
       return then();

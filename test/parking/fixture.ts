@@ -10,7 +10,8 @@ import { createMetrics, type Metrics } from '../../src/runtime/metrics.ts';
 import { gateId } from '../../src/runtime/names.ts';
 import { openGates, type GateOwner, type Gates } from '../../src/parking/gate.ts';
 import { startProbe, type Probe, type ProbingDeps, type ProbeDeps } from '../../src/parking/probe.ts';
-import { readGate, type Gate, type GateRecord } from '../../src/parking/gate-record.ts';
+import type { Gate, GateRecord } from '../../src/parking/gate-record.ts';
+import { readGate, replaceGate } from '../../src/parking/gate-storage.ts';
 import { closeRedis, openRedis, redisKeys, type Redis, type RedisKeys } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
 import { testServices, type TestServices } from '../support/services.ts';
@@ -20,8 +21,10 @@ export interface Process {
   readonly probe: Probe;
   readonly probing: ProbingDeps;
   readonly metrics: Metrics;
-  /** The gates that this process was told to be shut. */
-  readonly toldShut: readonly GateRecord[];
+  /** The gates that closed to this process. */
+  readonly closed: readonly GateRecord[];
+  /** Writes any record past the state machine, as another process would, if the gate has this epoch; then polls. */
+  write(seenEpoch: number, record: GateRecord): Promise<boolean>;
   /** No message of the others reaches it from now on. */
   deafen(): Promise<void>;
   /** Learns of all gates, then tries what is due. */
@@ -115,11 +118,11 @@ async function openProcess(
   const subscriber = opened.adopt(await openRedis(config, 'subscriber'), closeRedis);
   const metrics = createMetrics();
   const kms = opened.adopt(createKms(config, metrics, noAudit, 'patient'), (kms) => kms.close());
-  const toldShut: GateRecord[] = [];
-  const gates = opened.adopt(
-    await openGates({ redis, subscriber, keys, clock, onShut: (gate) => void toldShut.push(gate) }),
-    (gates) => gates.stop(),
+  const closed: GateRecord[] = [];
+  const gates = opened.adopt(await openGates({ redis, subscriber, keys, clock, times: config, log }), (gates) =>
+    gates.stop(),
   );
+  gates.onClosed((gate) => void closed.push(gate));
   const tried = (tenant: string, keyArn: string): Promise<void> =>
     tryKey(kms, keyArn, { tenant, period: periodAt(tenant, clock.now()), purpose: 'documents' });
   const ownerOf = async (tenant: string): Promise<GateOwner | undefined> => owners.get(tenant);
@@ -128,11 +131,10 @@ async function openProcess(
     redis,
     keys,
     clock,
-    log,
     metrics,
     times: config,
     ownerOf,
-    shutByOperator: async (tenant) => owners.get(tenant)?.shutByOperator,
+    operatorStopOf: async (tenant) => owners.get(tenant)?.operatorStop,
     tryKey: tried,
     platformKeyWorks: () =>
       tried('-', config.platformKeyArn).then(
@@ -143,7 +145,7 @@ async function openProcess(
   const probe = opened.adopt(
     startProbe({
       ...probing,
-      release: (_, goesOn) => goesOn(),
+      release: (_, shouldContinue) => shouldContinue(),
       expire: async () => {},
       ...deps,
     }),
@@ -154,7 +156,13 @@ async function openProcess(
     probe,
     probing,
     metrics,
-    toldShut,
+    closed,
+    async write(seenEpoch, record) {
+      const id = gateId(record.tenant, record.keyArn);
+      const { isDone } = await replaceGate(redis, keys, id, seenEpoch, { record, isPublished: true });
+      await gates.tick();
+      return isDone;
+    },
     deafen: async () => void (await subscriber.unsubscribe(keys.gateChanged)),
     async tick() {
       await gates.tick();

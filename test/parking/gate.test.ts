@@ -1,7 +1,8 @@
 // Gates as processes see them: changed only by who knows how they are, told at once, healed by a look, never by old news.
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { SealdexError } from '../../src/runtime/errors.ts';
+import { SealdexError, type Code } from '../../src/runtime/errors.ts';
 import { gateId } from '../../src/runtime/names.ts';
+import type { GateEvent } from '../../src/parking/gate-events.ts';
 import { NO_GATE } from '../../src/parking/gate-record.ts';
 import { eventually } from '../support/eventually.ts';
 import { openParkingRoom, type ParkingRoom, type Process } from './fixture.ts';
@@ -19,35 +20,47 @@ beforeEach(async () => {
 
 afterEach(() => room[Symbol.asyncDispose]());
 
-const stateIn = ({ gates }: Process, tenant = 'acme'): string | undefined => gates.look(tenant, keyArn).record?.state;
+const stateIn = ({ gates }: Process, tenant = 'acme'): string | undefined => gates.get(tenant, keyArn).record?.state;
 const refusalIn = ({ gates }: Process): SealdexError | undefined => gates.refusal({ tenant: 'acme', keyArn });
 
 /** Changes the gate as it is now. */
 async function change({ gates }: Process, state: 'shut' | 'draining' | 'open', tenant = 'acme'): Promise<void> {
-  const { epoch } = await room.gate(tenant, keyArn);
-  expect(await gates.change(epoch, room.record(tenant, keyArn, { state }))).toBe(true);
+  expect((await gates.apply({ tenant, keyArn }, TO[state])).isChanged).toBe(true);
 }
+
+const keyFailed = (code: Code = 'KEY_DISABLED'): GateEvent => ({
+  kind: 'keyFailed',
+  error: new SealdexError(code),
+  isCurrent: true,
+});
+
+const TO = {
+  shut: keyFailed(),
+  draining: { kind: 'operatorReleased' },
+  open: { kind: 'drained', isDetached: false },
+} satisfies Record<string, GateEvent>;
+
+/** A KMS call failed that began when the gate had this epoch and was not shut. */
+const fails = async ({ gates }: Process, epoch: number, code?: Code, tenant = 'acme'): Promise<boolean> =>
+  (await gates.apply({ tenant, keyArn }, keyFailed(code), { epoch })).isChanged;
 
 test('A gate that was changed meanwhile is not changed, and whoever tried learns how it stands', async () => {
   await there.deafen();
   await change(here, 'shut');
-  const mine = room.record('acme', keyArn, { code: 'KEY_DENIED' });
-  expect(await there.gates.change(0, mine)).toBe(false);
-  expect(there.gates.look('acme', keyArn)).toEqual(await room.gate('acme', keyArn));
+  expect(await fails(there, 0, 'KEY_DENIED')).toBe(false);
+  expect(there.gates.get('acme', keyArn)).toEqual(await room.gate('acme', keyArn));
   expect((await room.gate('acme', keyArn)).record?.code).toBe('KEY_DISABLED');
 });
 
 test('A gate that was shut and opened meanwhile is not shut by old news', async () => {
   for (const state of ['shut', 'draining', 'open'] as const) await change(here, state);
   const epochs = [0, 1, 2, 4];
-  for (const epoch of epochs) expect(await there.gates.change(epoch, room.record('acme', keyArn))).toBe(false);
+  for (const epoch of epochs) expect(await fails(there, epoch)).toBe(false);
   expect(await room.gate('acme', keyArn)).toMatchObject({ epoch: 3, record: { state: 'open' } });
 });
 
 test('Of many who change a gate at once, one does', async () => {
-  const tries = Array.from({ length: 20 }, (_, at) =>
-    [here, there][at % 2]!.gates.change(0, room.record('acme', keyArn, { probes: at })),
-  );
+  const tries = Array.from({ length: 20 }, (_, at) => fails([here, there][at % 2]!, 0));
   expect((await Promise.all(tries)).filter(Boolean)).toHaveLength(1);
 });
 
@@ -72,7 +85,7 @@ test('A change that was refused does not hide the change of another gate whose m
   await change(here, 'shut');
   await there.gates.tick();
   await change(here, 'shut', 'globex');
-  expect(await there.gates.change(0, room.record('acme', keyArn))).toBe(false);
+  expect(await fails(there, 0)).toBe(false);
   await there.gates.tick();
   expect(stateIn(there, 'globex')).toBe('shut');
 });
@@ -113,7 +126,7 @@ test('Old news change nothing', async () => {
   await change(here, 'shut', 'globex');
   await eventually(() => stateIn(there, 'globex') === 'shut');
   expect(stateIn(there)).toBe('open');
-  expect(there.toldShut.map(({ tenant }) => tenant)).toEqual(['acme', 'globex']);
+  expect(there.closed.map(({ tenant }) => tenant)).toEqual(['acme', 'globex']);
 });
 
 test('Every process hears once of each shutting, however it learns of it', async () => {
@@ -121,20 +134,20 @@ test('Every process hears once of each shutting, however it learns of it', async
   await eventually(() => stateIn(there) === 'shut');
   await here.gates.tick();
   await there.gates.tick();
-  expect(await here.gates.change(1, room.record('acme', keyArn, { code: 'KEY_DENIED' }))).toBe(true);
-  expect([here.toldShut.length, await eventually(() => there.toldShut.length)]).toEqual([1, 1]);
+  expect(await here.write(1, room.record('acme', keyArn, { code: 'KEY_DENIED' }))).toBe(true);
+  expect([here.closed.length, await eventually(() => there.closed.length)]).toEqual([1, 1]);
   for (const state of ['draining', 'open', 'shut'] as const) await change(here, state);
-  await eventually(() => there.gates.look('acme', keyArn).epoch === 5);
-  expect([here.toldShut.length, there.toldShut.length]).toEqual([2, 2]);
-  expect(await here.gates.change(5, room.record('acme', keyArn, { state: 'destroyed' }))).toBe(true);
-  expect(here.toldShut).toHaveLength(2);
+  await eventually(() => there.gates.get('acme', keyArn).epoch === 5);
+  expect([here.closed.length, there.closed.length]).toEqual([2, 2]);
+  expect(await here.write(5, room.record('acme', keyArn, { state: 'destroyed' }))).toBe(true);
+  expect(here.closed).toHaveLength(2);
 });
 
 test('A Redis that has forgotten everything makes the view forget too', async () => {
   await change(here, 'shut');
   await room.redis.del(room.keys.gates, room.keys.gateEpoch);
   await here.gates.tick();
-  expect(here.gates.look('acme', keyArn)).toEqual(NO_GATE);
+  expect(here.gates.get('acme', keyArn)).toEqual(NO_GATE);
   expect(here.gates.all()).toEqual([]);
   await change(here, 'shut', 'globex');
   expect(stateIn(here, 'globex')).toBe('shut');
@@ -151,11 +164,11 @@ test.for(['999999999999999', '9999999999999999', '5'])(
     await room.redis.incr(room.keys.gateEpoch);
     await Promise.all([here.gates.tick(), there.gates.tick()]);
     expect(await room.gate('acme', keyArn)).toEqual(NO_GATE);
-    expect(here.gates.look('acme', keyArn)).toEqual(NO_GATE);
-    expect(await here.gates.change(0, room.record('acme', keyArn))).toBe(true);
+    expect(here.gates.get('acme', keyArn)).toEqual(NO_GATE);
+    expect(await fails(here, 0)).toBe(true);
     expect(await eventually(() => refusalIn(there)?.code)).toBe('KEY_DISABLED');
     await there.deafen();
-    await change(here, 'open');
+    for (const state of ['draining', 'open'] as const) await change(here, state);
     await there.gates.tick();
     expect([stateIn(here), stateIn(there)]).toEqual(['open', 'open']);
   },
@@ -174,9 +187,9 @@ test('A gate that somebody told past Redis lasts until the next look, and a chan
   await tell();
   await there.gates.tick();
   expect(refusalIn(there)?.code).toBe('KEY_DISABLED');
-  expect(there.toldShut).toHaveLength(2);
+  expect(there.closed).toHaveLength(2);
   await tell();
-  expect(await there.gates.change(0, room.record('acme', keyArn))).toBe(false);
+  expect(await fails(there, 0)).toBe(false);
   expect(refusalIn(there)?.code).toBe('KEY_DISABLED');
 });
 
@@ -189,7 +202,7 @@ test.for(['999999999999999', '9'.repeat(30), '007', 'nonsense'])(
     await there.deafen();
     for (const tenant of ['acme', 'globex', 'initech']) {
       const { epoch } = await room.gate(tenant, keyArn);
-      expect(await here.gates.change(epoch, room.record(tenant, keyArn))).toBe(true);
+      expect(await fails(here, epoch, 'KEY_DISABLED', tenant)).toBe(true);
       await there.gates.tick();
       expect([stateIn(here, tenant), stateIn(there, tenant)]).toEqual(['shut', 'shut']);
     }
@@ -207,7 +220,7 @@ test('A Redis that has lost its last second is followed, also when other gates h
   await room.redis.set(room.keys.gateEpoch, '1');
   await here.gates.tick();
   expect(refusalIn(here)?.code).toBe('KEY_DISABLED');
-  await change(here, 'open');
+  expect(await here.write(1, room.record('acme', keyArn, { state: 'open' }))).toBe(true);
   await room.redis.hset(room.keys.gates, id, kept);
   await room.redis.set(room.keys.gateEpoch, '1');
   for (const state of ['shut', 'draining'] as const) await change(there, state, 'globex');
@@ -222,9 +235,9 @@ test.for(['7 no record', '7 {"state":"shut"}', 'nothing'])(
     await room.redis.set(room.keys.gateEpoch, '7');
     await here.gates.tick();
     expect(refusalIn(here)).toBeUndefined();
-    expect(here.toldShut).toEqual([]);
-    const { epoch } = here.gates.look('acme', keyArn);
-    expect(await here.gates.change(epoch, room.record('acme', keyArn))).toBe(true);
+    expect(here.closed).toEqual([]);
+    const { epoch } = here.gates.get('acme', keyArn);
+    expect(await fails(here, epoch)).toBe(true);
     expect(refusalIn(here)?.code).toBe('KEY_DISABLED');
   },
 );
@@ -239,16 +252,16 @@ test('A gate that nobody could read for 5 s is unknown, and known again after a 
 });
 
 test('Whoever needs to know after 5 s without a look has one made, one for all, and hears what was shut meanwhile', async () => {
-  expect(there.gates.lookAgain()).toBeUndefined();
+  expect(there.gates.refresh()).toBeUndefined();
   await there.deafen();
-  expect(await here.gates.change(0, room.record('acme', keyArn))).toBe(true);
+  expect(await fails(here, 0)).toBe(true);
   room.clock.skipMonotonic(5001);
-  const looking = there.gates.lookAgain();
+  const looking = there.gates.refresh();
   expect(looking).toBeInstanceOf(Promise);
-  expect(there.gates.lookAgain()).toBe(looking);
+  expect(there.gates.refresh()).toBe(looking);
   await looking;
-  expect(there.toldShut).toHaveLength(1);
-  expect(there.gates.lookAgain()).toBeUndefined();
+  expect(there.closed).toHaveLength(1);
+  expect(there.gates.refresh()).toBeUndefined();
 });
 
 test('A look that began before a process froze is no news when it ends', async () => {
@@ -264,7 +277,7 @@ test('A look that began before a process froze is no news when it ends', async (
   });
   await slow.gates.tick();
   expect(refusalIn(slow)?.code).toBe('GATE_UNKNOWN');
-  expect(slow.gates.lookAgain()).toBeInstanceOf(Promise);
+  expect(slow.gates.refresh()).toBeInstanceOf(Promise);
 });
 
 test('A refusal says what is known of the key, and the operator has the first word', async () => {
@@ -274,11 +287,11 @@ test('A refusal says what is known of the key, and the operator has the first wo
     deletesAt: 7,
     since: 5,
   });
-  await here.gates.change(0, record);
+  await here.write(0, record);
   const { code, reason, deletesAt, since } = record;
   expect(refusalIn(here)).toMatchObject({ code, keyArn, reason, deletesAt, since });
-  const shutByOperator = { code: 'TENANT_PAUSED', since: 3, note: 'incident' } as const;
-  const said = here.gates.refusal({ tenant: 'acme', keyArn, shutByOperator });
+  const operatorStop = { code: 'TENANT_PAUSED', since: 3, reason: 'incident' } as const;
+  const said = here.gates.refusal({ tenant: 'acme', keyArn, operatorStop });
   expect(said).toMatchObject({ code: 'TENANT_PAUSED', keyArn, since: 3 });
   expect(said?.message).not.toContain('incident');
 });
@@ -286,7 +299,7 @@ test('A refusal says what is known of the key, and the operator has the first wo
 test('Whoever asks for gates that nobody shut, or tries to change them in vain, fills no memory', async () => {
   for (let at = 0; at < 50; at += 1) {
     expect(refusalIn(here)).toBeUndefined();
-    await here.gates.change(99, room.record(`tenant-${at}`, keyArn));
+    await fails(here, 99, 'KEY_DISABLED', `tenant-${at}`);
   }
   expect(here.gates.all()).toEqual([]);
 });

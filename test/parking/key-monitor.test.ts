@@ -2,37 +2,39 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { askedBy, createAuditLog, type Who } from '../../src/runtime/audit-log.ts';
 import { SealdexError, type Code } from '../../src/runtime/errors.ts';
-import { createVerdict, type Verdict, type VerdictDeps, type WatchedCall } from '../../src/parking/key-monitor.ts';
+import {
+  createKeyMonitor,
+  type KeyMonitor,
+  type KeyMonitorDeps,
+  type WatchedCall,
+} from '../../src/parking/key-monitor.ts';
 import { openParkingRoom, type ParkingRoom, type Process } from './fixture.ts';
 
 let room: ParkingRoom;
 let here: Process;
-let verdict: Verdict;
+let monitor: KeyMonitor;
 let call: WatchedCall;
 /** Which keys work now, and how many are in use. */
 let working: Set<string>;
 let keysInUse: number;
 let someKeys: WatchedCall[];
 let suspects: string[];
-let shuts: string[];
 let asked: string[];
 
-const verdictOf = ({ gates }: Process, change: Partial<VerdictDeps> = {}): Verdict =>
-  createVerdict({
+const monitorOf = ({ gates }: Process, change: Partial<KeyMonitorDeps> = {}): KeyMonitor =>
+  createKeyMonitor({
     gates,
     redis: room.redis,
     keys: room.keys,
     clock: room.clock,
-    times: room.config,
     platformKeyArn: room.platformKeyArn,
-    wordOf: async () => undefined,
+    operatorStopOf: async () => undefined,
     currentKeyOf: async (tenant) => room.owners.get(tenant)?.keyArn,
     works: async ({ keyArn }) => (asked.push(keyArn), working.has(keyArn)),
     platformKeyWorks: async () => working.has(room.platformKeyArn),
     keysInUse: async () => keysInUse,
     someKeys: async () => someKeys,
-    suspect: (code) => void suspects.push(code),
-    onShut: (tenant, _, { code }) => void shuts.push(`${tenant} ${code}`),
+    onPlatformSuspected: (code) => void suspects.push(code),
     ...change,
   });
 
@@ -42,8 +44,8 @@ beforeEach(async () => {
   working = new Set([room.platformKeyArn]);
   keysInUse = 1;
   someKeys = [callOf('bystander')];
-  [suspects, shuts, asked] = [[], [], []];
-  verdict = verdictOf(here);
+  [suspects, asked] = [[], []];
+  monitor = monitorOf(here);
   call = { tenant: 'acme', keyArn: room.tenant('acme') };
 });
 
@@ -52,13 +54,20 @@ afterEach(() => room[Symbol.asyncDispose]());
 const fault = (code: Code, reason = 'ByTest'): SealdexError => new SealdexError(code, undefined, { reason });
 
 /** A call that fails at once; answers the code that its users get. */
-const fails = async (code: Code, of = call, by = verdict): Promise<Code> =>
+const fails = async (code: Code, of = call, by = monitor): Promise<Code> =>
   (await by.begin(of).failed(fault(code))).code;
 
 const gateOf = async ({ tenant, keyArn } = call): Promise<[number, string | undefined, Code | undefined]> => {
   const { epoch, record } = await room.gate(tenant, keyArn);
   return [epoch, record?.state, record?.code];
 };
+
+/** The gates that were shut, as the log names them. */
+const shuts = (): string[] =>
+  room.lines.flatMap(({ level, facts }) => {
+    const { tenant, code } = facts as { tenant: string; code: Code };
+    return level === 'warn' ? [`${tenant} ${code}`] : [];
+  });
 
 const callOf = (tenant: string): WatchedCall => ({
   tenant,
@@ -70,16 +79,16 @@ test.for(['KEY_DISABLED', 'KEY_PENDING_DELETION', 'KEY_PENDING_IMPORT', 'KEY_UNA
   async (code) => {
     expect(await fails(code)).toBe(code);
     expect(await gateOf()).toEqual([1, 'shut', code]);
-    expect(shuts).toEqual([`acme ${code}`]);
-    expect(() => verdict.begin(call)).toThrow(expect.objectContaining({ code }));
-    expect(() => verdict.begin({ tenant: 'globex', keyArn: call.keyArn })).not.toThrow();
+    expect(shuts()).toEqual([`acme ${code}`]);
+    expect(() => monitor.begin(call)).toThrow(expect.objectContaining({ code }));
+    expect(() => monitor.begin({ tenant: 'globex', keyArn: call.keyArn })).not.toThrow();
   },
 );
 
 test('What KMS told of the refusal stands in the gate, and whether the key is the current one', async () => {
   const cause = Object.assign(new Error('secret words'), { $metadata: { requestId: 'a1b2-c3' } });
   const told = { reason: 'DisabledException', deniedBy: 'tenant', deletesAt: 99, cause } as const;
-  await verdict.begin(call).failed(new SealdexError('KEY_PENDING_DELETION', undefined, told));
+  await monitor.begin(call).failed(new SealdexError('KEY_PENDING_DELETION', undefined, told));
   const { cause: _, ...kept } = told;
   const now = room.clock.now();
   const since = { since: now, codeSince: now };
@@ -108,32 +117,32 @@ test.for(['KMS_THROTTLED', 'PLATFORM_CREDENTIALS', 'TENANT_KEY_INVALID', 'OBJECT
   },
 );
 
-test('A refusal of a call that began before the gate was shut and opened shuts nothing', async () => {
-  const began = verdict.begin(call);
+test('A refusal of a call that began before the gate was shut and opened shuts() nothing', async () => {
+  const began = monitor.begin(call);
   for (const state of ['shut', 'draining', 'open'] as const) {
     const { epoch } = await room.gate('acme', call.keyArn);
-    await here.gates.change(epoch, room.record('acme', call.keyArn, { state }));
+    await here.write(epoch, room.record('acme', call.keyArn, { state }));
   }
   expect((await began.failed(fault('KEY_DISABLED'))).code).toBe('KEY_DISABLED');
   expect(await gateOf()).toEqual([3, 'open', 'KEY_DISABLED']);
-  expect(shuts).toEqual([]);
+  expect(shuts()).toEqual([]);
 });
 
-test('A key that turns bad while its gate drains shuts it again', async () => {
-  await here.gates.change(0, room.record('acme', call.keyArn, { state: 'draining', since: 5 }));
+test('A key that turns bad while its gate drains shuts() it again', async () => {
+  await here.write(0, room.record('acme', call.keyArn, { state: 'draining', since: 5 }));
   await fails('KEY_DENIED');
   expect(await gateOf()).toEqual([2, 'shut', 'KEY_DENIED']);
 });
 
 test('Many calls that are refused at once shut one gate once', async () => {
-  const calls = Array.from({ length: 10 }, () => verdict.begin(call));
+  const calls = Array.from({ length: 10 }, () => monitor.begin(call));
   await Promise.all(calls.map((one) => one.failed(fault('KEY_DISABLED'))));
-  expect([await gateOf(), shuts]).toEqual([[1, 'shut', 'KEY_DISABLED'], ['acme KEY_DISABLED']]);
+  expect([await gateOf(), shuts()]).toEqual([[1, 'shut', 'KEY_DISABLED'], ['acme KEY_DISABLED']]);
 });
 
 test('A gate that nobody could read asks KMS all the same', async () => {
   room.clock.skipMonotonic(6000);
-  expect(() => verdict.begin(call)).not.toThrow();
+  expect(() => monitor.begin(call)).not.toThrow();
 });
 
 test('A key for which KMS fails for 30 s while the platform key works is unavailable', async () => {
@@ -150,7 +159,7 @@ test('A key for which KMS fails for 30 s while the platform key works is unavail
 test('One good answer in between ends the wait for an outage', async () => {
   await fails('KMS_FAILED');
   room.clock.advance(20_000);
-  verdict.begin(call).ok();
+  monitor.begin(call).ok();
   room.clock.advance(20_000);
   expect(await fails('KMS_FAILED')).toBe('KMS_FAILED');
   expect(await gateOf()).toEqual([0, undefined, undefined]);
@@ -198,7 +207,7 @@ test('When more than 3 gates and a tenth of the keys are denied and no other key
   keysInUse = 39;
   expect(await denied(5)).toEqual(['KEY_DENIED', 'KEY_DENIED', 'KEY_DENIED', 'PLATFORM_DENIED', 'PLATFORM_DENIED']);
   expect(suspects).toEqual(['PLATFORM_DENIED', 'PLATFORM_DENIED']);
-  expect(shuts).toHaveLength(3);
+  expect(shuts()).toHaveLength(3);
   expect(await gateOf(callOf('denied-3'))).toEqual([0, undefined, undefined]);
 });
 
@@ -209,15 +218,15 @@ test.for([
 ] as const)('%s that are denied are their tenants’ own matter', async ([, count, keys, everyMs]) => {
   keysInUse = keys;
   expect(await denied(count, everyMs)).toEqual(Array.from({ length: count }, () => 'KEY_DENIED'));
-  expect([suspects, shuts.length]).toEqual([[], count]);
+  expect([suspects, shuts().length]).toEqual([[], count]);
 });
 
 test('While another key works, many denials are their tenants’ own matter', async () => {
   const other = callOf('globex');
-  verdict.begin(other).ok();
+  monitor.begin(other).ok();
   working.add(other.keyArn);
   expect(new Set(await denied(8))).toEqual(new Set(['KEY_DENIED']));
-  expect([suspects, shuts.length]).toEqual([[], 8]);
+  expect([suspects, shuts().length]).toEqual([[], 8]);
   working.delete(other.keyArn);
   room.clock.advance(3000);
   expect(await fails('KEY_DENIED')).toBe('PLATFORM_DENIED');
@@ -226,7 +235,7 @@ test('While another key works, many denials are their tenants’ own matter', as
 test('Without any other key to try nothing is proven, and the tenants’ gates are shut', async () => {
   someKeys = [];
   expect(new Set(await denied(6))).toEqual(new Set(['KEY_DENIED']));
-  expect([suspects, shuts.length]).toEqual([[], 6]);
+  expect([suspects, shuts().length]).toEqual([[], 6]);
 });
 
 test('A process that has used no other key asks those of other tenants, before it blames the platform and after', async () => {
@@ -240,16 +249,16 @@ test('A process that has used no other key asks those of other tenants, before i
   working.delete(stranger.keyArn);
   room.clock.advance(3000);
   expect(await fails('KEY_DENIED')).toBe('PLATFORM_DENIED');
-  expect(await verdict.anyWorks()).toBe(false);
+  expect(await monitor.anyKeyWorks()).toBe(false);
   working.add(stranger.keyArn);
   room.clock.advance(3000);
-  expect(await verdict.anyWorks()).toBe(true);
+  expect(await monitor.anyKeyWorks()).toBe(true);
 });
 
 test('The keys of others are tried as a probe: the audit lines of those name neither the job nor the command that was denied', async () => {
   const audit = createAuditLog({ to: 'stdout', clock: room.clock, identity: async () => 'jo' });
   const asking: Who[] = [];
-  verdict = verdictOf(here, { works: async () => (asking.push(await audit.who()), false) });
+  monitor = monitorOf(here, { works: async () => (asking.push(await audit.who()), false) });
   const codes = askedBy({ command: 'read', job: 'j1' }, () => denied(4));
   expect((await codes).at(-1)).toBe('PLATFORM_DENIED');
   expect(asking).toEqual([{ process: expect.any(String), activity: 'probe', isInCommand: true }]);
@@ -257,28 +266,28 @@ test('The keys of others are tried as a probe: the audit lines of those name nei
 
 test('A key that worked before it was denied does not speak for the platform', async () => {
   const calls = Array.from({ length: 4 }, (_, at) => callOf(`denied-${at}`));
-  for (const one of calls) verdict.begin(one).ok();
+  for (const one of calls) monitor.begin(one).ok();
   // They would all work again; but they were denied, and no other key is known.
   for (const { keyArn } of calls) working.add(keyArn);
   expect((await denied(4)).at(-1)).toBe('PLATFORM_DENIED');
 });
 
 test('Denials that other processes met count, and one gate counts once', async () => {
-  const calls = Array.from({ length: 10 }, () => verdictOf(here).begin(callOf('one')));
+  const calls = Array.from({ length: 10 }, () => monitorOf(here).begin(callOf('one')));
   for (const one of calls) expect((await one.failed(fault('KEY_DENIED'))).code).toBe('KEY_DENIED');
   expect(new Set(await denied(2))).toEqual(new Set(['KEY_DENIED']));
-  const other = verdictOf(await room.process());
+  const other = monitorOf(await room.process());
   expect(await fails('KEY_DENIED', call, other)).toBe('PLATFORM_DENIED');
 });
 
 test('Whether any key works is asked of the last three that did and the last three that were denied', async () => {
-  for (let at = 0; at < 5; at += 1) verdict.begin(callOf(`worked-${at}`)).ok();
+  for (let at = 0; at < 5; at += 1) monitor.begin(callOf(`worked-${at}`)).ok();
   await denied(5);
   room.clock.advance(3000);
   asked = [];
-  expect(await verdict.anyWorks()).toBe(false);
+  expect(await monitor.anyKeyWorks()).toBe(false);
   const names = ['denied-2', 'denied-3', 'denied-4', 'worked-2', 'worked-3', 'worked-4', 'bystander'];
   expect(asked).toEqual(names.map((name) => callOf(name).keyArn));
   working.add(callOf('denied-3').keyArn);
-  expect(await verdict.anyWorks()).toBe(true);
+  expect(await monitor.anyKeyWorks()).toBe(true);
 });

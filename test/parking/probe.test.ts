@@ -23,7 +23,7 @@ afterEach(() => room[Symbol.asyncDispose]());
 
 async function shut(change: Partial<GateRecord> = {}): Promise<void> {
   const { epoch } = await room.gate('acme', keyArn);
-  expect(await one.gates.change(epoch, room.record('acme', keyArn, change))).toBe(true);
+  expect(await one.write(epoch, room.record('acme', keyArn, change))).toBe(true);
 }
 
 const standing = async (): Promise<GateRecord> => (await room.gate('acme', keyArn)).record!;
@@ -122,7 +122,7 @@ test('What the matter is changes with what KMS says: disabled, then pending dele
 
 test.for(['TENANT_PAUSED', 'KEY_BLOCKED'] as const)('No probe opens %s; its end does', async (code) => {
   const owner = room.owners.get('acme')!;
-  room.owners.set('acme', { ...owner, shutByOperator: { code, since: 77, note: 'incident 5' } });
+  room.owners.set('acme', { ...owner, operatorStop: { code, since: 77, reason: 'incident 5' } });
   await shut();
   for (let round = 0; round < 3; round += 1)
     expect(await due()).toMatchObject({ state: 'shut', code, codeSince: 77, note: 'incident 5' });
@@ -211,7 +211,7 @@ test('A gate that was shut in the moment of dropping it stays', async () => {
   room.later(2 * HOUR_MS);
   const other = await room.process();
   await one.deafen();
-  await other.gates.change(1, room.record('acme', keyArn));
+  await other.write(1, room.record('acme', keyArn));
   await one.probe.tick();
   expect(await standing()).toMatchObject({ state: 'shut' });
 });
@@ -219,10 +219,7 @@ test('A gate that was shut in the moment of dropping it stays', async () => {
 test('What a probe found is not told when the gate was changed meanwhile', async () => {
   const meanwhile = await room.process({
     async tryKey() {
-      await one.gates.change(
-        (await room.gate('acme', keyArn)).epoch,
-        room.record('acme', keyArn, { code: 'KEY_DENIED' }),
-      );
+      await one.write((await room.gate('acme', keyArn)).epoch, room.record('acme', keyArn, { code: 'KEY_DENIED' }));
     },
   });
   await shut({ goodProbes: 1, nextProbe: 0 });

@@ -197,7 +197,7 @@ describe('a tenant on the platform key', () => {
     ['blocked', {}, 'KEY_BLOCKED'],
     ['blocked while the tenant is paused', { paused: word }, 'TENANT_PAUSED'],
   ] as const)('whose use of that key is %s is refused: there is no other', async (_, change, code) => {
-    const tenant = await onPlatform({ ...change, blocked: { arn: platformArn, word } });
+    const tenant = await onPlatform({ ...change, blocked: { arn: platformArn, stop: word } });
     const before = await scene.jobs();
     const producer = await scene.producer({ SEALDEX_INLINE_BYTES: 0 });
     kms.counts.reset();
@@ -210,7 +210,7 @@ describe('a tenant on the platform key', () => {
 describe('a tenant’s own key that the operator has blocked', () => {
   it('is not asked, and what arrives waits under the platform key', async () => {
     const { tenant, arn } = await newTenant();
-    await scene.operator.putTenant(tenant, { blocked: { arn, word: { reason: 'leaked', since: SHUT_AT } } });
+    await scene.operator.putTenant(tenant, { blocked: { arn, stop: { reason: 'leaked', since: SHUT_AT } } });
     const producer = await scene.producer();
     kms.counts.reset();
     expect(await waitsUnder(tenant, await producer.enqueueIndex(request(tenant)))).toEqual([platformArn, 'intake']);

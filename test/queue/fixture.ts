@@ -80,7 +80,7 @@ export async function openRoom(settings: Settings = {}): Promise<Room> {
     onCompleted: async () => {},
     onOutcome: () => {},
     afterStall: () => 0,
-    parking: { isOpen: (text) => text === '', lookAgain: async () => {} },
+    parking: { isOpen: (text) => text === '', refresh: async () => {} },
   });
   const running = async (worker: QueueWorker): Promise<QueueWorker> => {
     all.adopt(worker, async (started) => void (await started.stop()));

@@ -61,7 +61,7 @@ test.for(Object.entries(CASES))('%s', async ([, [outcome, expected]]) => {
   const id = await room.add();
   await room.redis.hset(room.keys.marker(id), 'revision', '1');
   const begun = Date.now();
-  const parking = { isOpen: () => false, lookAgain: async () => {} };
+  const parking = { isOpen: () => false, refresh: async () => {} };
   const worker = await room.worker(async () => outcome, { parking, clock: ahead });
   const { delay, ...place } = await eventually(() => placeOf(room, id));
   // A parked job says so after it was moved.

@@ -40,7 +40,7 @@ const depsWith = (change: Partial<ParkDeps> = {}): ParkDeps => ({
   clock,
   parkedMaxMs: 30 * DAY_MS,
   isOpen: () => false,
-  lookAgain: async () => {},
+  refresh: async () => {},
   queueKey: room.bull.toKey(''),
   promote: promoter(room.bull),
   ...change,
@@ -122,7 +122,7 @@ test('A job that is parked at a gate which is open by then goes on at once, afte
   const steps: string[] = [];
   const deps = depsWith({
     isOpen: (text) => (steps.push(text), true),
-    lookAgain: async () => void steps.push(await job.getState()),
+    refresh: async () => void steps.push(await job.getState()),
   });
   expect(await park(deps, job, TOKEN, AT)).toBe('parked');
   expect(steps).toEqual(['8 the gate of now', 'delayed']);

@@ -144,7 +144,7 @@ test('a job whose note of parking is rubbish is parked as if for the first time'
   await room.redis.hset(entryOf(id), 'parked', `KEY_DISABLED ${'9'.repeat(400)} 1 ${GATE}`);
   const before = Date.now();
   await room.worker(async () => ({ kind: 'park', code: 'KEY_DISABLED', gate: GATE }), {
-    parking: { isOpen: () => false, lookAgain: async () => {} },
+    parking: { isOpen: () => false, refresh: async () => {} },
   });
   await eventually(async () => (await room.bull.getJobState(id)) === 'delayed');
   const note = await eventually(async () => parseParked(await room.redis.hget(entryOf(id), 'parked')));

@@ -64,7 +64,7 @@ async function upload(tenant = 'acme'): Promise<string> {
 /** A worker of each queue, with the same handler. */
 async function workers(handle: Parameters<Room['worker']>[0]) {
   const { uploadConcurrency: concurrency } = room.config;
-  const parking = { isOpen: () => false, lookAgain: async () => {} };
+  const parking = { isOpen: () => false, refresh: async () => {} };
   const both = [
     await room.worker(handle, { parking }),
     await room.worker(handle, { parking, queueName: 'upload', concurrency }),

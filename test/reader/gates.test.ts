@@ -172,7 +172,7 @@ describe('what was opened before the gate shut', () => {
         isEnded = true;
       }
     }
-    const gates = { refusal: () => refusal, lookAgain: () => undefined };
+    const gates = { refusal: () => refusal, refresh: () => undefined };
     const bytes = bytesWhileOpen(late(), obeyGates({ gates, ring: {} as never }, {} as never).refuse);
     expect((await bytes.next()).value?.toString()).toBe('one');
     expect(await refusalOf(() => bytes.next())).toBe(refusal);
@@ -183,7 +183,7 @@ describe('what was opened before the gate shut', () => {
     let isUnknown = true;
     const gates = {
       refusal: () => (isUnknown ? new SealdexError('GATE_UNKNOWN') : undefined),
-      lookAgain: async () => void (isUnknown = false),
+      refresh: async () => void (isUnknown = false),
     };
     expect(await obeyGates({ gates, ring: {} as never }, {} as never).refuse()).toBeUndefined();
   });
@@ -217,7 +217,7 @@ describe('a gate that nobody could look at', () => {
       store: { ...scene.store, get: never },
       ring: { unwrap: never } as never,
       tenants: { get: async () => owner } as never,
-      gates: { refusal: () => new SealdexError('GATE_UNKNOWN'), lookAgain: () => undefined },
+      gates: { refusal: () => new SealdexError('GATE_UNKNOWN'), refresh: () => undefined },
     });
     const place = { tenant, corpus: 'docs', id: 'one' };
     for (const call of [

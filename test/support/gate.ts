@@ -1,7 +1,8 @@
 // Gates for tests: shut or opened in Redis as a process does that KMS has refused, or a probe; whoever listens hears of it.
 import type { Redis } from 'ioredis';
 import { gateId } from '../../src/runtime/names.ts';
-import { changeGate, readGate, type GateRecord } from '../../src/parking/gate-record.ts';
+import type { GateRecord } from '../../src/parking/gate-record.ts';
+import { readGate, replaceGate } from '../../src/parking/gate-storage.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
 
 export const SHUT_AT = Date.parse('2026-11-23T11:00:00Z');
@@ -14,8 +15,9 @@ export async function setGate(
   change: Partial<GateRecord> = {},
 ): Promise<void> {
   const keys = redisKeys(queue);
-  const { epoch } = await readGate(redis, keys, gateId(tenant, keyArn));
-  const { changed } = await changeGate(redis, keys, epoch, {
+  const id = gateId(tenant, keyArn);
+  const { epoch } = await readGate(redis, keys, id);
+  const record: GateRecord = {
     tenant,
     keyArn,
     state: 'shut',
@@ -27,6 +29,7 @@ export async function setGate(
     goodProbes: 0,
     nextProbe: Date.now() + 86_400_000,
     ...change,
-  });
-  if (!changed) throw new Error('Somebody else has changed the gate.');
+  };
+  const { isDone } = await replaceGate(redis, keys, id, epoch, { record, isPublished: true });
+  if (!isDone) throw new Error('Somebody else has changed the gate.');
 }

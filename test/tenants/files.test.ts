@@ -230,8 +230,8 @@ describe('the operator’s word and the tenant’s choice', () => {
     await writeRaw('words', before);
     await one.tenants.put('words', { paused: word });
     await one.tenants.put('words', { whenKeyShut: 'refuse' });
-    await one.tenants.put('words', { blocked: { arn: FORMER, word } });
-    await one.tenants.put('words', { blocked: { arn: ARN, word: { ...word, reason: 'leaked' } } });
+    await one.tenants.put('words', { blocked: { arn: FORMER, stop: word } });
+    await one.tenants.put('words', { blocked: { arn: ARN, stop: { ...word, reason: 'leaked' } } });
     await one.tenants.put('words', { plan: 'enterprise' });
     const all = {
       ...before,
@@ -245,17 +245,17 @@ describe('the operator’s word and the tenant’s choice', () => {
     };
     expect(await readRaw('words')).toEqual(all);
     await one.tenants.put('words', { paused: null });
-    await one.tenants.put('words', { blocked: { arn: FORMER, word: null } });
+    await one.tenants.put('words', { blocked: { arn: FORMER, stop: null } });
     const { paused: _paused, ...rest } = all;
     expect(await readRaw('words')).toEqual({ ...rest, blockedKeys: all.blockedKeys.slice(1) });
   });
 
   it('said again replace what was said of the same key, and ending what was never said changes nothing', async () => {
     await one.tenants.put('again', { plan: 'pro', kmsKeyArn: ARN });
-    await one.tenants.put('again', { blocked: { arn: ARN, word } });
-    await one.tenants.put('again', { blocked: { arn: ARN, word: { ...word, since: 2 } } });
+    await one.tenants.put('again', { blocked: { arn: ARN, stop: word } });
+    await one.tenants.put('again', { blocked: { arn: ARN, stop: { ...word, since: 2 } } });
     expect(await readRaw('again')).toMatchObject({ blockedKeys: [{ arn: ARN, ...word, since: 2 }] });
-    await one.tenants.put('again', { blocked: { arn: FORMER, word: null }, paused: null });
+    await one.tenants.put('again', { blocked: { arn: FORMER, stop: null }, paused: null });
     expect(await readRaw('again')).toEqual({
       ...fresh('again'),
       kmsKeyArn: ARN,
@@ -264,7 +264,7 @@ describe('the operator’s word and the tenant’s choice', () => {
   });
 
   it('are what a process knows of the tenant: a pause shuts all, a block the current key, a former one only itself', async () => {
-    const known = { since: word.since, note: 'asked for' };
+    const known = { since: word.since, reason: 'asked for' };
     const base = { ...fresh('known'), kmsKeyArn: ARN, formerKeyArns: [FORMER] };
     const load = async (change: object) => {
       await writeRaw('known', { ...base, ...change });
@@ -272,15 +272,15 @@ describe('the operator’s word and the tenant’s choice', () => {
       return other.tenants.get('known');
     };
     const blocked = [{ arn: FORMER, ...word }];
-    expect(await load({})).toMatchObject({ shutByOperator: undefined, whenKeyShut: 'park' });
-    expect(await load({ paused: word })).toMatchObject({ shutByOperator: { code: 'TENANT_PAUSED', ...known } });
+    expect(await load({})).toMatchObject({ operatorStop: undefined, whenKeyShut: 'park' });
+    expect(await load({ paused: word })).toMatchObject({ operatorStop: { code: 'TENANT_PAUSED', ...known } });
     const former = await load({ blockedKeys: blocked });
-    expect(former.shutByOperator).toBeUndefined();
+    expect(former.operatorStop).toBeUndefined();
     expect([...former.blocked]).toEqual([[FORMER, { code: 'KEY_BLOCKED', ...known }]]);
     const current = [...blocked, { arn: ARN, ...word }];
-    expect(await load({ blockedKeys: current })).toMatchObject({ shutByOperator: { code: 'KEY_BLOCKED', ...known } });
+    expect(await load({ blockedKeys: current })).toMatchObject({ operatorStop: { code: 'KEY_BLOCKED', ...known } });
     expect(await load({ blockedKeys: current, paused: word })).toMatchObject({
-      shutByOperator: { code: 'TENANT_PAUSED' },
+      operatorStop: { code: 'TENANT_PAUSED' },
     });
   });
 

@@ -133,7 +133,7 @@ test('plan free gets no key, and a tenant with a key does not fall to plan free'
 
 test('a key that the operator has blocked for the tenant is not attached again', async () => {
   await here.tenants.put(tenant, { plan: 'pro', kmsKeyArn: ONE });
-  await here.tenants.put(tenant, { blocked: { arn: ONE, word: { reason: 'incident', since: 1 } } });
+  await here.tenants.put(tenant, { blocked: { arn: ONE, stop: { reason: 'incident', since: 1 } } });
   await here.tenants.put(tenant, change(ONE, TWO));
   expect(await faultOf(here.tenants.put(tenant, change(TWO, ONE)))).toMatchObject({ code: 'TENANT_KEY_INVALID' });
   expect((await here.tenants.show(tenant)).kmsKeyArn).toBe(TWO);

@@ -24,7 +24,7 @@ export interface WorkerDeps extends ProcessorDeps {
   readonly queueRedis: Redis;
   readonly redis: Redis;
   /** How a gate is read and looked at again, for parking. */
-  readonly parking: Pick<ParkDeps, 'isOpen' | 'lookAgain'>;
+  readonly parking: Pick<ParkDeps, 'isOpen' | 'refresh'>;
   /** Called after BullMQ accepted a completion: what the job left behind can go. */
   readonly onCompleted: (jobId: string, data: JobData) => Promise<void>;
 }

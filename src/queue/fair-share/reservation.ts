@@ -1,9 +1,9 @@
 // Stamps: what a job gets before its content is encrypted: a revision, a priority and a place in its tenant's backlog, in one
 // script. Markers remember an idempotency key and the revision that its job got.
 // Redis decides both in one script each, so two producers never get the same revision or make two jobs of one key.
-import type { Clock } from '../../runtime/clock.ts';
+import { MAX_SKEW_MS, type Clock } from '../../runtime/clock.ts';
 import { isCode, SealdexError, type Code } from '../../runtime/errors.ts';
-import { MAX_SKEW_MS, run, type QueueKeys, type Redis, type RedisKeys, type Script } from '../../runtime/redis.ts';
+import { run, type QueueKeys, type Redis, type RedisKeys, type Script } from '../../runtime/redis.ts';
 import { BACKLOG, type StampRequest } from '../backlog/backlog.ts';
 import { FAIR_KEYS, FAIR_SHARE, fairKeys } from './fair-share.ts';
 import { isEnd, knownCode, type EndState } from '../bull/status-notes.ts';

@@ -74,7 +74,7 @@ export interface ParkDeps {
   /** Whether a gate with this text in Redis lets jobs proceed. */
   readonly isOpen: (gateText: string) => boolean;
   /** Makes this process know the gates as they are: it has parked at one that is open. */
-  readonly lookAgain: () => Promise<void>;
+  readonly refresh: () => Promise<void>;
   /** What BullMQ's keys of the queue begin with. */
   readonly queueKey: string;
   /** Answers whether the job was delayed. */
@@ -105,7 +105,7 @@ export async function park(
   const gateText = await run(redis, END, [index, entry, keys.gates, note.since, jobId, formatNote(note), at.gate]);
   if (isOpen(String(gateText))) {
     // Else it would be parked again at once, until the news is here; but the job goes on whether that can be read or not.
-    await deps.lookAgain().catch(() => {});
+    await deps.refresh().catch(() => {});
     await release(deps, index, [jobId]);
   }
   return 'parked';

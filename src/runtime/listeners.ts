@@ -1,0 +1,15 @@
+// Listeners of one event: made before what raises the event and what handles it, so that neither needs the other.
+
+export class Listeners<T> {
+  readonly #all = new Set<(value: T) => void>();
+
+  /** Returns a function that removes the listener. */
+  add(listener: (value: T) => void): () => void {
+    this.#all.add(listener);
+    return () => void this.#all.delete(listener);
+  }
+
+  notify(value: T): void {
+    for (const listener of this.#all) listener(value);
+  }
+}
