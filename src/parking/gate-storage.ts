@@ -1,5 +1,6 @@
 // Gates in Redis: reads them, and replaces or removes one if its epoch is still the expected one.
-import { ask, run, type Redis, type RedisKeys, type Script } from '../runtime/redis.ts';
+import { runScript, script } from '../runtime/lua-script.ts';
+import { ask, type Redis, type RedisKeys } from '../runtime/redis.ts';
 import { NO_GATE, parseGate, type Gate, type GateRecord } from './gate-record.ts';
 
 /** Of a gate and of the counter: as many digits as are exact in JavaScript, in Lua and in Redis. */
@@ -13,27 +14,28 @@ const unlessForged = (gate: Gate, epochOfAll: number): Gate => (gate.epoch > epo
  * Returns { done, epoch of all gates, text of the gate }. The message on the channel is the new epoch of all and the gate, so
  * that a subscriber need not read it. A counter that sealdex did not write begins again.
  */
-const REPLACE: Script = {
+const REPLACE = script({
   name: 'replace_gate',
-  keys: 2,
+  keys: ['gates', 'gateEpoch'],
+  args: ['id', 'seenEpoch', 'record', 'channel'],
   lua: `
-    local counter = redis.call('GET', KEYS[2]) or '0'
+    local counter = redis.call('GET', gateEpoch) or '0'
     local last = string.match(counter, '^%d+$') and #counter <= 15 and tonumber(counter) or 0
-    local current = redis.call('HGET', KEYS[1], ARGV[1]) or ''
+    local current = redis.call('HGET', gates, id) or ''
     local epoch = tonumber(string.match(current, '^(%d+) ') or '0')
     if epoch > last then epoch = 0 end
-    if epoch ~= tonumber(ARGV[2]) then return { 0, string.format('%.0f', last), current } end
+    if epoch ~= tonumber(seenEpoch) then return { 0, string.format('%.0f', last), current } end
     local now = string.format('%.0f', last < ${LAST_EPOCH} and last + 1 or 1)
-    redis.call('SET', KEYS[2], now)
-    if ARGV[3] == '' then
-      redis.call('HDEL', KEYS[1], ARGV[1])
+    redis.call('SET', gateEpoch, now)
+    if record == '' then
+      redis.call('HDEL', gates, id)
       return { 1, now, '' }
     end
-    local text = now .. ' ' .. ARGV[3]
-    redis.call('HSET', KEYS[1], ARGV[1], text)
-    if ARGV[4] ~= '' then redis.call('PUBLISH', ARGV[4], now .. ' ' .. ARGV[1] .. ' ' .. text) end
+    local text = now .. ' ' .. record
+    redis.call('HSET', gates, id, text)
+    if channel ~= '' then redis.call('PUBLISH', channel, now .. ' ' .. id .. ' ' .. text) end
     return { 1, now, text }`,
-};
+});
 
 /** What a gate is replaced by: a record, or undefined to remove it; and whether all processes are told at once. */
 export interface Replacement {
@@ -56,13 +58,15 @@ export async function replaceGate(
   seenEpoch: number,
   { record, isPublished }: Replacement,
 ): Promise<Replaced> {
-  const text = record === undefined ? '' : JSON.stringify(record);
-  const args = [id, String(seenEpoch), text, isPublished ? keys.gateChanged : ''];
-  const [done, epochOfAll, after] = (await run(redis, REPLACE, [keys.gates, keys.gateEpoch, ...args])) as [
-    number,
-    string,
-    string,
-  ];
+  const result = await runScript(redis, REPLACE, {
+    gates: keys.gates,
+    gateEpoch: keys.gateEpoch,
+    id,
+    seenEpoch,
+    record: record === undefined ? '' : JSON.stringify(record),
+    channel: isPublished ? keys.gateChanged : '',
+  });
+  const [done, epochOfAll, after] = result as [number, string, string];
   const last = Number(epochOfAll);
   return { isDone: done === 1, epochOfAll: last, gate: unlessForged(parseGate(after), last) };
 }

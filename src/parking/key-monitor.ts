@@ -2,8 +2,9 @@
 import { askedOnlyBy } from '../runtime/audit-log.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { dispositionOf, SealdexError } from '../runtime/errors.ts';
+import { runScript, script } from '../runtime/lua-script.ts';
 import { gateId } from '../runtime/names.ts';
-import { run, type Redis, type RedisKeys, type Script } from '../runtime/redis.ts';
+import type { Redis, RedisKeys } from '../runtime/redis.ts';
 import type { OperatorStop } from '../tenants/operator-stop.ts';
 import type { Gates } from './gate.ts';
 import { isClosed, isOperatorStop, type Gate } from './gate-record.ts';
@@ -184,20 +185,23 @@ async function anySucceeds(works: KeyMonitorDeps['works'], calls: readonly Watch
   return false;
 }
 
-const COUNT_DENIED: Script = {
+const COUNT_DENIED = script({
   name: 'count_denied',
-  keys: 1,
+  keys: ['denials'],
+  args: ['now', 'gate', 'oldest', 'windowMs'],
   lua: `
-    redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
-    redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[3])
-    redis.call('PEXPIRE', KEYS[1], ARGV[4])
-    return redis.call('ZCARD', KEYS[1])`,
-};
+    redis.call('ZADD', denials, now, gate)
+    redis.call('ZREMRANGEBYSCORE', denials, '-inf', oldest)
+    redis.call('PEXPIRE', denials, windowMs)
+    return redis.call('ZCARD', denials)`,
+});
 
 /** How many gates were denied lately anywhere, this one among them. */
 async function countDenied({ redis, keys, clock }: KeyMonitorDeps, id: string): Promise<number> {
   const now = clock.now();
-  return Number(await run(redis, COUNT_DENIED, [keys.denials, now, id, now - DENIED_WINDOW_MS, DENIED_WINDOW_MS]));
+  const { denials } = keys;
+  const [oldest, windowMs] = [now - DENIED_WINDOW_MS, DENIED_WINDOW_MS];
+  return Number(await runScript(redis, COUNT_DENIED, { denials, now, gate: id, oldest, windowMs }));
 }
 
 /** The calls met last, newest at the end, each once and never too many. */
