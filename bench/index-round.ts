@@ -1,5 +1,5 @@
 // One round of the index-job bench, as a process of its own: enqueues documents, then times a worker that takes them all.
-import { createOperator, createProducer, startIndexWorker } from '../src/app/app.ts';
+import { createOperator, createProducer, startWorker } from '../src/app/app.ts';
 import { systemClock, sleep } from '../src/runtime/clock.ts';
 
 const [count = 2000, bytes = 2048] = process.argv.slice(2).map(Number);
@@ -21,7 +21,7 @@ const failed = results.find((result) => result instanceof Error);
 if (failed) throw failed;
 
 const begun = systemClock.monotonic();
-const worker = await startIndexWorker({ SEALDEX_PORT: 0 }, { host: '127.0.0.1', log: 'silent' });
+const worker = await startWorker({ SEALDEX_PORT: 0 }, { host: '127.0.0.1', log: 'silent' });
 for (;;) {
   const { index } = await operator.status();
   if (index.waiting + index.active + index.delayed === 0) break;

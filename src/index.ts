@@ -1,6 +1,31 @@
 // What the package exports: an export list only.
-export { createProducer, createReader, type Settings } from './app/app.ts';
-export { SealdexError, type Code, type Disposition } from './runtime/errors.ts';
+export {
+  createOperator,
+  createProducer,
+  createReader,
+  startWorker,
+  type RunningWorker,
+  type Settings,
+  type WorkerOptions,
+} from './app/app.ts';
+export type {
+  GateChange,
+  GateFacts,
+  KeyChanged,
+  KeyCheck,
+  Letter as DeadLetter,
+  LetterFilter as DeadLetterFilter,
+  ParkedJob,
+  ProbeAnswer,
+  ReencryptionProgress,
+  Replayed,
+  ShownJob,
+  Status,
+  TenantFile,
+} from './app/app.ts';
+export { CODES, SealdexError, type Code, type Disposition } from './runtime/errors.ts';
+export { SETTINGS } from './runtime/settings.ts';
+export type { Operator, QueueStatus } from './operator/operator.ts';
 export type {
   DeleteRequest,
   EnqueueResult,

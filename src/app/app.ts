@@ -15,7 +15,7 @@ import { createStore } from '../store/s3/s3-store.ts';
 
 export { reasonMessage } from '../extract/reasons.ts';
 export { examineInstallation, type DoctorOptions } from './doctor.ts';
-export { startIndexWorker, type RunningWorker, type WorkerOptions } from './worker.ts';
+export { startWorker, type RunningWorker, type WorkerOptions } from './worker.ts';
 export type { JobState, JobStatus } from '../producer/producer.ts';
 export type { DocumentName, ListedDocument, Reader } from '../reader/reader.ts';
 export type { ShownJob, Status } from '../operator/operator.ts';

@@ -51,7 +51,7 @@ export interface WorkerOptions {
 }
 
 /** Starts a worker. @throws SealdexError `CONFIG_INVALID` for what must not run (eviction, a store without conditions) */
-export function startIndexWorker(settings?: Settings, options: WorkerOptions = {}): Promise<RunningWorker> {
+export function startWorker(settings?: Settings, options: WorkerOptions = {}): Promise<RunningWorker> {
   const start = async (rooms: Rooms, releases: Releases): Promise<RunningWorker> => {
     const { config, clock, metrics, log, redis, store, guard } = rooms;
     for (const warning of await checkRedis(redis)) log.warn({}, warning);

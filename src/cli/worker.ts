@@ -22,8 +22,8 @@ Example:
           if (process.stderr.isTTY) printNotice('Stopping …; Ctrl-C once more ends it at once.');
         };
         signal.addEventListener('abort', tell, { once: true });
-        const { startIndexWorker } = await import('../app/app.ts');
-        const worker = await startIndexWorker(undefined, { signal }).catch((error: unknown) => {
+        const { startWorker } = await import('../app/app.ts');
+        const worker = await startWorker(undefined, { signal }).catch((error: unknown) => {
           if (error === signal.reason) return undefined;
           throw error;
         });

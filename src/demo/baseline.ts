@@ -1,6 +1,6 @@
 // The words that Redis and S3 hold anyway: field names of the queue, HTTP headers, our own codes.
 // Learned by a whole run with documents of random letters, in a queue and a bucket apart that are emptied again.
-import { createOperator, createProducer, startIndexWorker } from '../app/app.ts';
+import { createOperator, createProducer, startWorker } from '../app/app.ts';
 import type { Settings } from '../runtime/config.ts';
 import { CODES } from '../runtime/errors.ts';
 import type { Redis } from '../runtime/redis.ts';
@@ -57,7 +57,7 @@ export async function machineWords(
       const jobIds = (await enqueueAll(producer, sendings, () => {}, signal)).flatMap((id) => id ?? []);
       const sent = await sendUploads({ producer, tenants, files: FILES, progress: () => {}, signal });
       await learn();
-      const failed = await using(await startIndexWorker(apart, { host: '127.0.0.1', log: 'silent' }), async () => {
+      const failed = await using(await startWorker(apart, { host: '127.0.0.1', log: 'silent' }), async () => {
         const ends = { producer, operator, jobIds, progress: () => {}, signal, deadlineMs: DEADLINE_MS };
         const count = await failedOf(ends);
         const states = await uploadStates({ ...ends, sent });

@@ -1,6 +1,6 @@
 // The third act: somebody takes the content of a waiting job away, so it becomes a dead letter; it is listed, what was wrong
 // is put right, and it is replayed. What does not happen in time shows in the figures.
-import { startIndexWorker } from '../app/app.ts';
+import { startWorker } from '../app/app.ts';
 import { sleep, systemClock } from '../runtime/clock.ts';
 import type { Settings } from '../runtime/config.ts';
 import type { Bucket, BucketObject } from './bucket.ts';
@@ -46,7 +46,7 @@ export async function showDeadLetter(stage: DeadLetterStage): Promise<DeadLetter
   const { key, object } = await takeContent(stage, jobId);
   story.taken(screen, tenant.tenant);
 
-  return using(await startIndexWorker(stage.settings, { host: '127.0.0.1', log: 'silent' }), async () => {
+  return using(await startWorker(stage.settings, { host: '127.0.0.1', log: 'silent' }), async () => {
     await untilState(stage, jobId, 'dead');
     const { letters } = await operator.deadList({ tenant: tenant.tenant }, { limit: LISTED });
     story.listed(screen, tenant.tenant, letters);

@@ -1,6 +1,6 @@
 // The first act: documents and files go all the way, and everything at rest is searched for their words before and after.
 // A claim that does not hold shows in the figures.
-import { type JobState, startIndexWorker } from '../app/app.ts';
+import { type JobState, startWorker } from '../app/app.ts';
 import { systemClock } from '../runtime/clock.ts';
 import type { Settings } from '../runtime/config.ts';
 import type { Services } from './services.ts';
@@ -135,7 +135,7 @@ async function work(
   sent: readonly SentUpload[],
 ): Promise<Timed<Worked>> {
   const started = systemClock.monotonic();
-  return using(await startIndexWorker(settings, { host: '127.0.0.1', log: 'silent' }), async () => {
+  return using(await startWorker(settings, { host: '127.0.0.1', log: 'silent' }), async () => {
     const progress = story.progressOf(screen, 'Indexing');
     const ends = { producer, operator, signal, deadlineMs: WORKING_MS };
     const failed = await failedOf({ ...ends, jobIds, progress });

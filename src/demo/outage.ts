@@ -1,6 +1,6 @@
 // The second act: a tenant disables its KMS key while documents flow, and enables it again. What was promised is measured.
 // A promise that is not kept shows in the figures; only an abort and a broken machine throw.
-import { startIndexWorker } from '../app/app.ts';
+import { startWorker } from '../app/app.ts';
 import { sleep, systemClock } from '../runtime/clock.ts';
 import type { Settings } from '../runtime/config.ts';
 import { redisKeys, type Redis } from '../runtime/redis.ts';
@@ -56,7 +56,7 @@ export async function showOutage(stage: OutageStage): Promise<OutageFigures> {
   const scene = { stage, watch, flow, rows: new Rows(screen, watch, flow, victim.tenant) };
 
   story.opening(screen, victim, PROBE_MS);
-  return using(await startWorker(settings, ports), async () => {
+  return using(await addWorker(settings, ports), async () => {
     const begunAt = systemClock.now();
     await flowUntil(scene, async () => systemClock.now() - begunAt >= BEFORE_MS);
     const p50MsBefore = medianOf(flow.waits(begunAt, systemClock.now()));
@@ -65,7 +65,7 @@ export async function showOutage(stage: OutageStage): Promise<OutageFigures> {
     const disabledAt = systemClock.now();
     const callsBefore = watch.calls();
     story.disabled(screen, victim.tenant);
-    return using(await startWorker(settings, ports), async () => {
+    return using(await addWorker(settings, ports), async () => {
       await flowUntil(scene, async () => (await watch.gate()) !== 'open');
       const atShutting = Math.min(PROCESSES, watch.calls() - callsBefore);
       await flowUntil(scene, async () => (await watch.probes()) >= PROBES_SEEN && (await watch.parked()) > 0);
@@ -101,8 +101,8 @@ interface Scene {
   readonly rows: Rows;
 }
 
-async function startWorker(settings: Settings, ports: number[]): ReturnType<typeof startIndexWorker> {
-  const worker = await startIndexWorker(settings, { host: '127.0.0.1', log: 'silent' });
+async function addWorker(settings: Settings, ports: number[]): ReturnType<typeof startWorker> {
+  const worker = await startWorker(settings, { host: '127.0.0.1', log: 'silent' });
   ports.push(worker.port);
   return worker;
 }

@@ -2,7 +2,7 @@
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { Redis } from 'ioredis';
 import { expect, inject, test } from 'vitest';
-import { startIndexWorker } from '../../src/app/app.ts';
+import { startWorker } from '../../src/app/app.ts';
 import { startRedis } from '@sealdex/local-aws';
 import { createReadiness, startHealth, type Health, type Readiness } from '../../src/app/health.ts';
 import { createMetrics, METRICS } from '../../src/runtime/metrics.ts';
@@ -114,7 +114,7 @@ test('a Redis that does not answer makes a worker unready, with one ping however
 test('/metrics of a worker names every metric of the list and no tenant, document or key', async () => {
   await using house = await openHouse();
   const arn = await house.tenant('acme-tenant');
-  await using worker = await startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+  await using worker = await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
   const document = documentOf('secret document', 'Text.');
   const { jobId } = await house.producer.enqueueIndex({ tenant: 'acme-tenant', corpus: 'secret-corpus', document });
   expect(await house.end(jobId)).toBe('done');
@@ -142,7 +142,7 @@ test('a paused worker is not ready, says so in its metrics too, and a success of
     document: documentOf('one', 'Text.'),
   });
   house.services.kms.disable(platformKey);
-  await using worker = await startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+  await using worker = await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
   await eventually(async () => (await answer(worker.port, '/readyz'))[0] === 503);
   expect(await answer(worker.port, '/readyz')).toEqual([503, 'not ready: PLATFORM_KEY']);
   expect(await answer(worker.port, '/livez')).toEqual([200, 'alive']);

@@ -1,5 +1,5 @@
 // One installation that the commands of a test file share: services, tenants, and a worker when one is wanted.
-import { createOperator, startIndexWorker, type Operator, type RunningWorker } from '../../src/app/app.ts';
+import { createOperator, startWorker, type Operator, type RunningWorker } from '../../src/app/app.ts';
 import type { Settings } from '../../src/runtime/config.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 import { run, type Ended, type RunOptions } from './run.ts';
@@ -28,7 +28,7 @@ export async function openScene(extra: Settings = {}): Promise<Scene> {
     services,
     operator,
     keyArn,
-    startWorker: async () => all.use(await startIndexWorker(settings, { host: '127.0.0.1', log: 'silent' })),
+    startWorker: async () => all.use(await startWorker(settings, { host: '127.0.0.1', log: 'silent' })),
     sealdex: (args, options) => run(args, { settings, ...options }),
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   };

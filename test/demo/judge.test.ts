@@ -1,7 +1,7 @@
 // A step of the demo that goes wrong is an answer, not an exception: each one is made to go wrong here.
 import { randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { createOperator, createProducer, createReader, startIndexWorker } from '../../src/app/app.ts';
+import { createOperator, createProducer, createReader, startWorker } from '../../src/app/app.ts';
 import { openBucket } from '../../src/demo/bucket.ts';
 import { castOf, putTenants, sendingsOf, specimenOf } from '../../src/demo/cast.ts';
 import type { CorpusFile } from '../../src/demo/corpus.ts';
@@ -48,7 +48,7 @@ async function send(
           deadlineMs,
         });
       const failed = withWorker
-        ? await using(await startIndexWorker(settings, { host: '127.0.0.1', log: 'silent' }), () => wait(30_000))
+        ? await using(await startWorker(settings, { host: '127.0.0.1', log: 'silent' }), () => wait(30_000))
         : await wait(0);
       return { jobIds, failed, seen };
     });
@@ -150,7 +150,7 @@ describe('documents that fail are counted', () => {
     const failed = await using(await createOperator(stage.settings), (operator) =>
       createProducer(stage.settings).then((opened) =>
         using(opened, async (producer) =>
-          using(await startIndexWorker(stage.settings, { host: '127.0.0.1', log: 'silent' }), () =>
+          using(await startWorker(stage.settings, { host: '127.0.0.1', log: 'silent' }), () =>
             failedOf({
               producer,
               operator,

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createOperator, createReader, startIndexWorker, type Settings } from '../../src/app/app.ts';
+import { createOperator, createReader, startWorker, type Settings } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 
@@ -95,7 +95,7 @@ test('the program queues its document, a worker stores it, and a second run is a
   const first = await runProgram();
   expect(first).toMatchObject({ code: 0, errors: '' });
   expect(first.out).toMatch(/^queued as j[0-9a-f]{32}, revision \d{16}\nqueued/);
-  await using _worker = await startIndexWorker(settings, { host: '127.0.0.1', log: 'silent' });
+  await using _worker = await startWorker(settings, { host: '127.0.0.1', log: 'silent' });
   await using reader = await createReader(settings);
   const place = { tenant: sent('tenant'), corpus: sent('corpus'), id: sent('id') };
   const document = await eventually(() => reader.metadata(place).catch(() => undefined));

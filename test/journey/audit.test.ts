@@ -2,7 +2,7 @@
 // go on when it cannot be written.
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startIndexWorker } from '../../src/app/app.ts';
+import { startWorker } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';
 import { documentOf, openHouse, type House } from './installation.ts';
 
@@ -11,7 +11,7 @@ let house: House;
 
 beforeAll(async () => {
   house = opened.use(await openHouse());
-  opened.use(await startIndexWorker(house.settings, { log: 'silent' }));
+  opened.use(await startWorker(house.settings, { log: 'silent' }));
 });
 afterAll(() => opened.disposeAsync());
 

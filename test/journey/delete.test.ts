@@ -1,6 +1,6 @@
 // Deleting, from the producer's call to what a reader sees: over late and replayed jobs, and while the key is shut.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { startIndexWorker } from '../../src/app/app.ts';
+import { startWorker } from '../../src/app/app.ts';
 import { newJobId, type DeleteJobData } from '../../src/jobs/jobs.ts';
 import { objectName } from '../../src/runtime/names.ts';
 import { openWorkRoom, type WorkRoom } from '../handlers/fixture.ts';
@@ -44,7 +44,7 @@ const SUPERSEDED = { kind: 'done', superseded: true };
 
 describe('a delete job', () => {
   test('takes a document away for readers, and lists show it as deleted', async () => {
-    await using _worker = await startIndexWorker({ ...house.settings, SEALDEX_LOG_LEVEL: 'silent' });
+    await using _worker = await startWorker({ ...house.settings, SEALDEX_LOG_LEVEL: 'silent' });
     const first = await house.producer.enqueueIndex({ tenant, corpus: 'docs', document: documentOf('a', 'Words.') });
     expect(await house.end(first.jobId)).toBe('done');
     const { jobId, revision } = await house.producer.enqueueDelete({ tenant, corpus: 'docs', id: 'a' });
@@ -60,7 +60,7 @@ describe('a delete job', () => {
   });
 
   test('needs no key: it is enqueued and done while the KMS key is disabled, with no KMS call', async () => {
-    await using _worker = await startIndexWorker({ ...house.settings, SEALDEX_LOG_LEVEL: 'silent' });
+    await using _worker = await startWorker({ ...house.settings, SEALDEX_LOG_LEVEL: 'silent' });
     const first = await house.producer.enqueueIndex({ tenant, corpus: 'docs', document: documentOf('a', 'Words.') });
     expect(await house.end(first.jobId)).toBe('done');
     house.services.kms.disable(keyArn);

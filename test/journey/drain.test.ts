@@ -1,6 +1,6 @@
 // The way back of parked jobs when it is not smooth: the key turns bad again, the releasing process dies. Nothing is lost.
 import { expect, test } from 'vitest';
-import { startIndexWorker } from '../../src/app/app.ts';
+import { startWorker } from '../../src/app/app.ts';
 import type { Settings } from '../../src/runtime/config.ts';
 import { gateId } from '../../src/runtime/names.ts';
 import type { Gate, GateRecord } from '../../src/parking/gate-record.ts';
@@ -38,7 +38,7 @@ async function parkAll(house: House, count: number): Promise<{ arn: string; jobs
   const arn = await house.tenant('acme');
   const jobs = await enqueue(house, count);
   house.services.kms.disable(arn);
-  await using worker = await startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+  await using worker = await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
   await eventually(async () => (await parkedAt(house, arn)) === count, { timeoutMs: 40_000 });
   expect((await worker.stop()).isClean).toBe(true);
   return { arn, jobs };
@@ -64,7 +64,7 @@ test('a key that turns bad again during the drain parks the rest again, and noth
   // So slow that the drain meets the bad key in its middle.
   const slow = s3.faults.set({ match: { method: 'PUT', prefix: 'documents/' }, fault: { kind: 'latency', ms: 10 } });
   kms.enable(arn);
-  await using worker = await startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+  await using worker = await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
   await eventually(() => stored(house) >= 30, { timeoutMs: 20_000 });
   kms.disable(arn);
   await shutAgain(house, arn);

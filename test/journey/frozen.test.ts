@@ -1,6 +1,6 @@
 // Workers that freeze or die between storing a document and saying so: the job is done once more and nothing is harmed.
 import { expect, test } from 'vitest';
-import { startIndexWorker } from '../../src/app/app.ts';
+import { startWorker } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';
 import { documentOf, keysUnder, metricsOf, openHouse, textOf, type House } from './installation.ts';
 import { startWorkerChild, type WorkerChild } from './worker-child.ts';
@@ -28,7 +28,7 @@ async function locksRunOut({ redis, queue, settings }: House, jobIds: readonly s
   await redis.del(...jobIds.map((id) => `${queue.toKey(id)}:lock`));
   for (let check = 0; check < 2; check += 1) {
     await redis.del(lastCheck);
-    const worker = await startIndexWorker({ ...settings, SEALDEX_DRAIN_MS: 10_000 }, QUICK);
+    const worker = await startWorker({ ...settings, SEALDEX_DRAIN_MS: 10_000 }, QUICK);
     await eventually(async () => (await redis.exists(lastCheck)) === 1);
     await worker.stop();
   }
@@ -50,7 +50,7 @@ test('a worker killed between storing and completing leaves its content; the nex
   expect((await house.producer.status(jobId)).state).toBe('active');
   expect((await keysUnder(house.store, 'intake/')).length).toBe(1);
   await locksRunOut(house, [jobId]);
-  await using next = await startIndexWorker(house.settings, QUICK);
+  await using next = await startWorker(house.settings, QUICK);
   expect(await house.end(jobId)).toBe('done');
   expect((await house.store.list('documents/')).objects).toEqual([stored]);
   expect(await eventually(async () => (await keysUnder(house.store, 'intake/')).length === 0)).toBe(true);
@@ -64,7 +64,7 @@ test('a worker that was frozen longer than its locks does no harm when it wakes 
   const { worker, answer } = await frozenIn(house, 2);
   await using _ = worker;
   await locksRunOut(house, jobs);
-  await using other = await startIndexWorker(house.settings, QUICK);
+  await using other = await startWorker(house.settings, QUICK);
   expect(await Promise.all(jobs.map((id) => house.end(id)))).toEqual(['done', 'done']);
   const update = await enqueue(house, 'updated', 'Text B.');
   expect(await house.end(update)).toBe('done');

@@ -1,6 +1,6 @@
 // The IAM policies that we print: each role does its work with nothing but these permissions, and needs every one of them.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createOperator, createProducer, createReader, startIndexWorker } from '../../src/app/app.ts';
+import { createOperator, createProducer, createReader, startWorker } from '../../src/app/app.ts';
 import { openRooms } from '../../src/app/resources.ts';
 import type { Settings } from '../../src/runtime/config.ts';
 import { KMS_ERRORS, type KmsFault } from '@sealdex/local-aws';
@@ -110,7 +110,7 @@ test('The roles of an installation do all their work with the policies that are 
   disable(keys.get('stopped')!);
   house.services.kms.forget(keys.get('gone')!);
 
-  const worker = await startIndexWorker(settingsOf('worker'), { host: '127.0.0.1', log: 'silent' });
+  const worker = await startWorker(settingsOf('worker'), { host: '127.0.0.1', log: 'silent' });
   try {
     // Two of them are for one document.
     for (const job of jobs) expect(await house.end(job)).toMatch(/^(?:done|superseded)$/);

@@ -1,6 +1,6 @@
 // Whatever KMS says to a tenant's own key, nothing is stored under another one; and a new platform key serves those who have none.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createReader, startIndexWorker } from '../../src/app/app.ts';
+import { createReader, startWorker } from '../../src/app/app.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { KMS_ERRORS, type KmsFault } from '@sealdex/local-aws';
 import { KMS_ERROR_TABLE, type KmsErrorRow } from '../../src/keys/aws/kms-errors.ts';
@@ -70,7 +70,7 @@ test('no error of KMS makes a tenant’s document end up under another key than 
     const arn = await house.tenant(tenant);
     jobs.push({ tenant, arn, fault, stored: await index(tenant, 'before'), refused: '' });
   }
-  await using _worker = await startIndexWorker(house.settings, { log: 'silent' });
+  await using _worker = await startWorker(house.settings, { log: 'silent' });
   for (const { stored } of jobs) expect(await house.end(stored)).toBe('done');
   for (const job of jobs) {
     house.services.kms.faults.set({ match: { key: job.arn }, fault: job.fault });
@@ -92,7 +92,7 @@ test('nor a file that is kept, or the document that is read from it', async () =
     kms.faults.set({ match: { key: arn }, fault });
   }
   kms.counts.reset();
-  await using _worker = await startIndexWorker(house.settings, { log: 'silent' });
+  await using _worker = await startWorker(house.settings, { log: 'silent' });
   for (const { jobId } of jobs) await failed(jobId);
   for (const { tenant, arn } of jobs) {
     expect([tenant, kms.counts.count({ key: arn }) > 0]).toEqual([tenant, true]);
@@ -105,7 +105,7 @@ test('nor what is stored, while it moves to a key that does not work', async () 
   const moves = await keepers('move');
   // Each moves one tenant's objects at a time.
   await using workers = new AsyncDisposableStack();
-  for (let count = 0; count < 4; count++) workers.use(await startIndexWorker(house.settings, { log: 'silent' }));
+  for (let count = 0; count < 4; count++) workers.use(await startWorker(house.settings, { log: 'silent' }));
   const stored: string[] = [];
   for (const { tenant } of moves) stored.push(await upload(tenant));
   for (const jobId of stored) expect(await house.end(jobId, 90_000)).toBe('done');
@@ -138,12 +138,12 @@ test('a new platform key serves new documents, and the former one goes on readin
   };
   const waiting = await index('keyless', 'waiting');
   {
-    await using _before = await startIndexWorker(house.settings, { log: 'silent' });
+    await using _before = await startWorker(house.settings, { log: 'silent' });
     expect(await house.end(waiting)).toBe('done');
   }
   // Its content is under the former key, and it is stored under the new one.
   const queued = await index('keyless', 'queued');
-  await using _after = await startIndexWorker(settings, { log: 'silent' });
+  await using _after = await startWorker(settings, { log: 'silent' });
   expect(await house.end(queued)).toBe('done');
   expect((await arnsOf('keyless')).toSorted()).toEqual([former, settings.SEALDEX_PLATFORM_KEY_ARN].toSorted());
   await using reader = await createReader(settings);

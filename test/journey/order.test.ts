@@ -1,6 +1,6 @@
 // Updates of one document end as the last one, in whatever order they are worked on.
 import { expect, test } from 'vitest';
-import { startIndexWorker } from '../../src/app/app.ts';
+import { startWorker } from '../../src/app/app.ts';
 import { S3_ERRORS, KMS_ERRORS } from '@sealdex/local-aws';
 import { documentOf, metricsOf, openHouse, textOf, type House } from './installation.ts';
 
@@ -43,7 +43,7 @@ test('A, B, A in any order ends as A, and what came too late is counted as super
       highest = Math.max(highest, index);
     }
   }
-  await using worker = await startIndexWorker(
+  await using worker = await startWorker(
     { ...house.settings, SEALDEX_CONCURRENCY: 1 },
     { host: '127.0.0.1', log: 'silent' },
   );
@@ -70,7 +70,7 @@ test('A, B, A by three workers, with refused and lost answers in between, ends a
   await using workers = new AsyncDisposableStack();
   const ports: number[] = [];
   for (let count = 0; count < 3; count += 1) {
-    const worker = workers.use(await startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent' }));
+    const worker = workers.use(await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' }));
     ports.push(worker.port);
   }
   await house.empty(40_000);

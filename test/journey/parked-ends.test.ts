@@ -1,7 +1,7 @@
 // Jobs that were parked and could not be released in time: dead letters with the code that says why, from which everything
 // that can still be read is stored once the tenant has a key that works.
 import { expect, test } from 'vitest';
-import { createProducer, startIndexWorker } from '../../src/app/app.ts';
+import { createProducer, startWorker } from '../../src/app/app.ts';
 import type { Settings } from '../../src/runtime/config.ts';
 import { gateId } from '../../src/runtime/names.ts';
 import type { Producer } from '../../src/producer/producer.ts';
@@ -45,7 +45,7 @@ test('a job that was parked for too long is a dead letter, and its replay stores
   const key = await house.tenant('acme');
   const job = await enqueue(house.producer, 'doc');
   house.services.kms.disable(key);
-  await using _worker = await startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+  await using _worker = await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
   await isParked(house, job, 'KEY_DISABLED');
   const gate = gateId('acme', key);
   const since = Date.now() - 31 * DAY_MS;
@@ -70,7 +70,7 @@ test('jobs of a KMS key that is gone are dead letters; what came while its gate 
   // A producer that opens now knows the gate.
   await using producer = await createProducer(house.settings);
   const during = await enqueue(producer, 'during');
-  await using _worker = await startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+  await using _worker = await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
   await isParked(house, before, 'KEY_NOT_FOUND');
   await isParked(house, during, 'KEY_NOT_FOUND');
   await setGate(place, 'acme', key, { ...gate, nextProbe: 0 });

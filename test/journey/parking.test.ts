@@ -1,6 +1,6 @@
 // A tenant disables its KMS key: its jobs wait, cost nothing, hurt nobody, and finish by themselves when the key is back.
 import { expect, test } from 'vitest';
-import { startIndexWorker } from '../../src/app/app.ts';
+import { startWorker } from '../../src/app/app.ts';
 import type { Settings } from '../../src/runtime/config.ts';
 import { gateId } from '../../src/runtime/names.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
@@ -50,7 +50,7 @@ test('jobs of a disabled key are parked, those of others go on, and all are stor
   const ids = Array.from({ length: 20 }, (_, index) => `doc ${index}`);
   const queued = await enqueue(house, 'acme', ids);
   house.services.kms.disable(key);
-  await using worker = await startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+  await using worker = await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
   await eventually(async () => {
     for (const job of queued) expect(await stateOf(house, job)).toBe('parked KEY_DISABLED');
     return true;
@@ -81,7 +81,7 @@ test.each(['paused', 'blocked'] as const)(
       house.operator.putTenant('acme', how === 'paused' ? { paused: word } : { blocked: { arn: key, stop: word } });
     await say({ reason: 'asked for', since: 1 });
     const code = how === 'paused' ? 'TENANT_PAUSED' : 'KEY_BLOCKED';
-    await using _worker = await startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+    await using _worker = await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
     await eventually(async () => (await stateOf(house, job)) === `parked ${code}`);
     for (const id of ['one', 'two', 'three']) {
       const [other = ''] = await enqueue(house, 'globex', [id]);

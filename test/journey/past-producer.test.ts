@@ -1,7 +1,7 @@
 // What somebody puts into the queue past the producer: it ends as a dead letter with a code, and harms nobody else.
 import type { JobsOptions } from 'bullmq';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startIndexWorker, type RunningWorker } from '../../src/app/app.ts';
+import { startWorker, type RunningWorker } from '../../src/app/app.ts';
 import type { Code } from '../../src/runtime/errors.ts';
 import { newJobId } from '../../src/jobs/jobs.ts';
 import { eventually } from '../support/eventually.ts';
@@ -26,7 +26,7 @@ afterAll(() => opened.disposeAsync());
 
 /** What is back from a stall waits for the shortest time. */
 const worker = (): Promise<RunningWorker> =>
-  startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent', afterStall: () => 0 });
+  startWorker(house.settings, { host: '127.0.0.1', log: 'silent', afterStall: () => 0 });
 
 const forged = (request: Partial<ForgeRequest> = {}): Promise<Forged> =>
   forge.forge({ tenant: 'acme', keyArn, ...request });

@@ -1,6 +1,6 @@
 // Faults of the platform and outages that last: the worker pauses, blames no tenant, loses nothing, and goes on by itself.
 import { expect, test } from 'vitest';
-import { startIndexWorker, type RunningWorker } from '../../src/app/app.ts';
+import { startWorker, type RunningWorker } from '../../src/app/app.ts';
 import { KMS_ERRORS, S3_ERRORS } from '@sealdex/local-aws';
 import { redisKeys } from '../../src/runtime/redis.ts';
 import { AheadClock } from '../support/ahead-clock.ts';
@@ -116,7 +116,7 @@ test.for(Object.entries(FAULTS))(
 
 /** A worker of this process whose time the test moves. */
 async function worker(house: House, clock: AheadClock): Promise<RunningWorker> {
-  return startIndexWorker({ ...house.settings, SEALDEX_CONCURRENCY: 8 }, { host: '127.0.0.1', log: 'silent', clock });
+  return startWorker({ ...house.settings, SEALDEX_CONCURRENCY: 8 }, { host: '127.0.0.1', log: 'silent', clock });
 }
 
 const OUTAGES: Record<string, { code: string; breaks: (services: TestServices) => void }> = {
@@ -174,7 +174,7 @@ test('a KMS that denies us the keys of many tenants pauses the worker after thre
   const platformKey = String(house.settings.SEALDEX_PLATFORM_KEY_ARN);
   for (const { arn } of kms.keys())
     if (arn !== platformKey) kms.faults.set({ match: { key: arn }, fault: KMS_ERRORS.accessDeniedByUs });
-  await using running = await startIndexWorker(
+  await using running = await startWorker(
     { ...house.settings, SEALDEX_CONCURRENCY: 1, SEALDEX_PROBE_MIN_MS: 200, SEALDEX_PROBE_MAX_MS: 600 },
     { host: '127.0.0.1', log: 'silent' },
   );
@@ -191,7 +191,7 @@ test('a KMS that throttles parks nobody, and every job is done when it has enoug
   await house.tenant('acme');
   const jobs = await enqueue(house, 'acme', 10);
   const throttled = house.services.kms.faults.set({ fault: KMS_ERRORS.throttled });
-  await using running = await startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+  await using running = await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
   await eventually(() => throttled.met >= 4);
   await eventually(async () => (await house.operator.status()).index.delayed >= 5);
   expect(await readyz(running.port)).toBe('ready');

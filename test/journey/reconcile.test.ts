@@ -2,14 +2,14 @@
 // reader and operator, the refused and repeated ones too.
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { startIndexWorker } from '../../src/app/app.ts';
+import { startWorker } from '../../src/app/app.ts';
 import { KMS_ERRORS } from '@sealdex/local-aws';
 import { reconcile, type Line } from '../audit/fixture.ts';
 import { documentOf, openHouse } from './installation.ts';
 
 test('The two agree call by call, and a line that is lost or changed is found', { timeout: 60_000 }, async () => {
   await using house = await openHouse();
-  await using worker = await startIndexWorker(house.settings, { log: 'silent' });
+  await using worker = await startWorker(house.settings, { log: 'silent' });
   const { kms, auditFile } = house.services;
   const { operator } = house;
   const store = async (tenant: string, id: string): Promise<void> => {

@@ -2,7 +2,7 @@
 // All of ours goes by a clock that the test moves, and what runs out in Redis is aged as much. BullMQ's own timers (locks,
 // stalled jobs, reconnections) and the deadlines of single calls run in real time: for them it is an outage of seconds.
 import { expect, test } from 'vitest';
-import { startIndexWorker } from '../../src/app/app.ts';
+import { startWorker } from '../../src/app/app.ts';
 import { gateId } from '../../src/runtime/names.ts';
 import type { Gate } from '../../src/parking/gate-record.ts';
 import { readGate } from '../../src/parking/gate-storage.ts';
@@ -95,7 +95,7 @@ test('an hour without Redis loses no job and no attempt, and leaves open gates o
   const gate = gateId('initech', shutArn);
   const clock = new AheadClock();
   const options = { host: '127.0.0.1', log: 'silent', clock, afterStall: () => 0 } as const;
-  await using worker = await startIndexWorker(house.settings, options);
+  await using worker = await startWorker(house.settings, options);
   const { port } = worker;
   const sent: Sent = new Map();
   const numbers = (count: number): string[] => Array.from({ length: count }, (_, index) => `${index}`);

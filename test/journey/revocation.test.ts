@@ -1,7 +1,7 @@
 // A revocation is seen while data keys are in memory: a disabled key and a permission that was taken away, by writers and by
 // readers, by one call for the fleet in each interval.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { startIndexWorker } from '../../src/app/app.ts';
+import { startWorker } from '../../src/app/app.ts';
 import { KMS_ERRORS } from '@sealdex/local-aws';
 import { eventually } from '../support/eventually.ts';
 import { documentOf, metricsOf, openHouse, type House } from './installation.ts';
@@ -17,7 +17,7 @@ let count = 0;
 
 beforeAll(async () => {
   house = opened.use(await openHouse({ SEALDEX_KEY_CHECK_MS: CHECK_MS }));
-  ({ port } = opened.use(await startIndexWorker(house.settings, { log: 'silent', host: '127.0.0.1' })));
+  ({ port } = opened.use(await startWorker(house.settings, { log: 'silent', host: '127.0.0.1' })));
 });
 afterAll(() => opened.disposeAsync());
 beforeEach(async () => {

@@ -1,7 +1,7 @@
 // A tenant's KMS key is changed while it works: new documents go under the new key at once, old ones stay readable and are
 // moved, parked jobs come back, and a concurrent change is told.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { startIndexWorker } from '../../src/app/app.ts';
+import { startWorker } from '../../src/app/app.ts';
 import type { SealdexError } from '../../src/runtime/errors.ts';
 import { readAll } from '../../src/store/store.ts';
 import { SETTLED_MS } from '../../src/tenants/tenants.ts';
@@ -20,7 +20,7 @@ let count = 0;
 
 beforeAll(async () => {
   house = opened.use(await openHouse());
-  opened.use(await startIndexWorker(house.settings, { log: 'silent' }));
+  opened.use(await startWorker(house.settings, { log: 'silent' }));
   platformArn = String(house.settings.SEALDEX_PLATFORM_KEY_ARN);
 });
 afterAll(() => opened.disposeAsync());

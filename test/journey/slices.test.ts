@@ -2,7 +2,7 @@
 // nothing else changes.
 import { DecryptCommand, GenerateDataKeyCommand, KMSClient, ReEncryptCommand } from '@aws-sdk/client-kms';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createReader, startIndexWorker } from '../../src/app/app.ts';
+import { createReader, startWorker } from '../../src/app/app.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import type { Reader } from '../../src/reader/reader.ts';
 import { documentOf as policyOf } from '../../src/policies/policy-document.ts';
@@ -29,7 +29,7 @@ afterAll(() => house[Symbol.asyncDispose]());
 /** Stores documents with a worker whose clock is so many days behind. */
 async function store(tenant: string, ids: readonly string[], daysAgo = 0): Promise<void> {
   const clock = { ...systemClock, now: () => systemClock.now() - daysAgo * DAY_MS };
-  const worker = await startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent', clock });
+  const worker = await startWorker(house.settings, { host: '127.0.0.1', log: 'silent', clock });
   try {
     for (const id of ids) {
       const { jobId } = await house.producer.enqueueIndex({

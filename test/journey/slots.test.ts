@@ -1,6 +1,6 @@
 // A tenant whose KMS key does not answer holds a quarter of a worker's slots, and others' jobs go on.
 import { expect, test } from 'vitest';
-import { startIndexWorker } from '../../src/app/app.ts';
+import { startWorker } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';
 import { documentOf, openHouse } from './installation.ts';
 
@@ -19,7 +19,7 @@ test('jobs of a key that does not answer make room for others without spending a
   const slow = await enqueue('slow', 8);
   const quick = await enqueue('quick', 4);
   const hang = house.services.kms.faults.set({ match: { key }, fault: { kind: 'hang' } });
-  await using _worker = await startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+  await using _worker = await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
   for (const job of quick) expect(await house.end(job)).toBe('done');
   // The code of those that made room; who held a slot all the time meets KMS_FAILED.
   await eventually(async () => {

@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { Redis } from 'ioredis';
 import { expect, test } from 'vitest';
-import { startIndexWorker } from '../../src/app/app.ts';
+import { startWorker } from '../../src/app/app.ts';
 import { startRedis } from '@sealdex/local-aws';
 import { eventually } from '../support/eventually.ts';
 import { keysUnder, openHouse, type House } from './installation.ts';
@@ -52,7 +52,7 @@ test('a start that is told to end does so between two steps, and closes what it 
   try {
     const controller = new AbortController();
     const settings = { ...house.settings, REDIS_URL: server.url };
-    const starting = startIndexWorker(settings, { log: 'silent', signal: controller.signal });
+    const starting = startWorker(settings, { log: 'silent', signal: controller.signal });
     const reason = new Error('told to end');
     controller.abort(reason);
     await expect(starting).rejects.toBe(reason);

@@ -1,14 +1,14 @@
 // What producer.status says over the life of a job.
 import { Queue } from 'bullmq';
 import { expect, test } from 'vitest';
-import { startIndexWorker, type RunningWorker } from '../../src/app/app.ts';
+import { startWorker, type RunningWorker } from '../../src/app/app.ts';
 import type { JobStatus } from '../../src/queue/bull/job-lookup.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
 import { eventually } from '../support/eventually.ts';
 import { documentOf, openHouse, type House } from './installation.ts';
 
 const worker = (house: House): Promise<RunningWorker> =>
-  startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+  startWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
 
 async function enqueue({ producer }: House, id: string, text = 'Text.'): Promise<string> {
   return (await producer.enqueueIndex({ tenant: 'acme', corpus: 'docs', document: documentOf(id, text) })).jobId;
@@ -96,7 +96,7 @@ test('of two jobs for one document that meet in the wrong order, the older is su
   const older = await enqueue(house, 'one');
   const newer = await enqueue(house, 'one');
   await (await house.queue.getJob(older))?.changePriority({ priority: 9 });
-  await using running = await startIndexWorker(
+  await using running = await startWorker(
     { ...house.settings, SEALDEX_CONCURRENCY: 1 },
     { host: '127.0.0.1', log: 'silent' },
   );

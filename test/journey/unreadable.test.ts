@@ -1,6 +1,6 @@
 // A tenant's KMS key is changed while one of its objects cannot be read: the rest moves, and what stays is counted and told.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startIndexWorker } from '../../src/app/app.ts';
+import { startWorker } from '../../src/app/app.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { objectName } from '../../src/runtime/names.ts';
 import { keyPolicy } from '../../src/policies/key-policy.ts';
@@ -26,7 +26,7 @@ afterAll(() => house[Symbol.asyncDispose]());
 
 const worker = (daysAgo = 0) => {
   const clock = { ...systemClock, now: () => systemClock.now() - daysAgo * DAY_MS };
-  return startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent', clock });
+  return startWorker(house.settings, { host: '127.0.0.1', log: 'silent', clock });
 };
 
 const policyOf = (tenant: string) => keyPolicy({ principal: OURS, tenant }, OWNER);

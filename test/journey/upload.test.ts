@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startIndexWorker, type RunningWorker } from '../../src/app/app.ts';
+import { startWorker, type RunningWorker } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';
 import { findLeaks } from '../producer/leaks.ts';
 import { documentOf, keysUnder, openHouse, squeezed, textOf, type House } from './installation.ts';
@@ -15,7 +15,7 @@ const PDF = readFileSync(fileURLToPath(new URL('../../examples/files/parking.pdf
 beforeAll(async () => {
   house = await openHouse({ SEALDEX_PROBE_MIN_MS: 200, SEALDEX_PROBE_MAX_MS: 600 });
   await house.tenant('acme');
-  worker = await startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+  worker = await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
 });
 
 afterAll(async () => {

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { expect, inject, test } from 'vitest';
-import { createOperator, createProducer, startIndexWorker } from '../../src/app/app.ts';
+import { createOperator, createProducer, startWorker } from '../../src/app/app.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { startRedis } from '@sealdex/local-aws';
 import { readHeartbeats, startHeart, type Heart, type HeartbeatFacts } from '../../src/maintenance/heartbeat.ts';
@@ -136,7 +136,7 @@ test('status sums what all processes hold and call', async () => {
   await using house = await openHouse();
   await house.tenant('one');
   await house.tenant('two');
-  await using worker = await startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+  await using worker = await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
   await using second = await createProducer(house.settings);
   for (const [producer, tenant] of [
     [house.producer, 'one'],

@@ -1,6 +1,6 @@
 // The birth mark: made once, copied once, and a difference is noticed.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { startIndexWorker } from '../../src/app/app.ts';
+import { startWorker } from '../../src/app/app.ts';
 import { agreedBirth, isSince, markBirth } from '../../src/maintenance/redis-identity.ts';
 import { openUpkeepRoom, type UpkeepRoom } from './fixture.ts';
 
@@ -67,7 +67,7 @@ describe('the birth mark', () => {
 
 it('a worker marks Redis and bucket at its start, and starts with a difference too', async () => {
   const settings = { ...room.services.settings, SEALDEX_PORT: 0 };
-  const start = () => startIndexWorker(settings, { host: '127.0.0.1', log: 'silent' });
+  const start = () => startWorker(settings, { host: '127.0.0.1', log: 'silent' });
   await (await start()).stop();
   const first = await agreedBirth(depsOf());
   expect(first).toBeDefined();

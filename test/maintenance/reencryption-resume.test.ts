@@ -1,6 +1,6 @@
 // No tenant's objects stay under a former KMS key because what moves them was lost; nobody is asked, and nobody else waits.
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createOperator, startIndexWorker, type Operator } from '../../src/app/app.ts';
+import { createOperator, startWorker, type Operator } from '../../src/app/app.ts';
 import { SealdexError } from '../../src/runtime/errors.ts';
 import { movesChore, type MovesDeps } from '../../src/maintenance/reencryption-resume.ts';
 import { eventually } from '../support/eventually.ts';
@@ -75,7 +75,7 @@ test('A worker lets a move go on that a Redis without data knows nothing of', as
     if (keys.length > 0) await redis.unlink(...keys);
   expect(await operator.reencryption('two')).toMatchObject({ state: 'not begun' });
   await redis.hset(deps.keys.chores, 'moves', '0');
-  await using _worker = await startIndexWorker({ ...services.settings, SEALDEX_PORT: 0 }, { log: 'silent' });
+  await using _worker = await startWorker({ ...services.settings, SEALDEX_PORT: 0 }, { log: 'silent' });
   // All is looked through once, and once more when no process can still use the former key.
   await eventually(async () => ((await operator.reencryption('two')).passBegun ?? 0) > Date.now(), {
     timeoutMs: 30_000,

@@ -2,7 +2,7 @@
 // and the tenant beside it keeps everything.
 import { S3Client, CreateMultipartUploadCommand } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { startIndexWorker, type RunningWorker } from '../../src/app/app.ts';
+import { startWorker, type RunningWorker } from '../../src/app/app.ts';
 import { LOCAL_ROLE, S3_ERRORS } from '@sealdex/local-aws';
 import { countTenant, deleteTenant, type LeavingStep } from '../../src/offboarding/delete.ts';
 import { rolePolicy } from '../../src/policies/role-policy.ts';
@@ -29,8 +29,8 @@ afterEach(async () => {
   await room[Symbol.asyncDispose]();
 });
 
-const startWorker = async (): Promise<void> => {
-  worker = await startIndexWorker(room.house.settings, { host: '127.0.0.1', log: 'silent' });
+const runWorker = async (): Promise<void> => {
+  worker = await startWorker(room.house.settings, { host: '127.0.0.1', log: 'silent' });
 };
 
 /** What must hold at the end, with heartbeats, which say within seconds that no key of it is in memory. */
@@ -71,7 +71,7 @@ async function park(jobs: number): Promise<void> {
 test('a tenant with documents, originals, deletions, letters and thousands of parked jobs goes, and its neighbour keeps all', async () => {
   const { house, deps } = room;
   for (const tenant of [LEAVER, STAYER]) await house.operator.putTenant(tenant, { keepOriginals: true });
-  await startWorker();
+  await runWorker();
   await room.fill(12);
   for (const tenant of [LEAVER, STAYER]) {
     const file = {
@@ -125,7 +125,7 @@ test('a tenant with documents, originals, deletions, letters and thousands of pa
 
 test('a deletion that is cut off after any of its steps ends when it is begun anew', async () => {
   const { house, deps } = room;
-  await startWorker();
+  await runWorker();
   const steps: LeavingStep['step'][] = ['marked', 'shut', 'swept', 'waiting', 'waited', 'pass'];
   await room.fill(6);
   await makeLetters();
@@ -147,7 +147,7 @@ test('a deletion that is cut off after any of its steps ends when it is begun an
 
 test('a deletion that is ended between two removals goes on when it is begun anew', async () => {
   const { house, deps } = room;
-  await startWorker();
+  await runWorker();
   await room.fill(40);
   for (const at of [1, 20, 33]) {
     const ending = new AbortController();
@@ -163,7 +163,7 @@ test('a deletion that is ended between two removals goes on when it is begun ane
 
 test('while jobs of it are being enqueued and worked on, a deletion comes to its end, and its neighbour is served', async () => {
   const { house, deps } = room;
-  await startWorker();
+  await runWorker();
   const over = new AbortController();
   const codes = new Set<string>();
   const jobs: string[] = [];
@@ -193,7 +193,7 @@ test('a job of it that is taken after the mark ends as TENANT_UNKNOWN, and readi
   const document = documentOf('late', 'Late.');
   const { jobId } = await house.producer.enqueueIndex({ tenant: LEAVER, corpus: 'docs', document });
   await deps.tenants.put(LEAVER, { deleted: { at: Date.now() } });
-  await startWorker();
+  await runWorker();
   expect(await house.end(jobId)).toBe('dead TENANT_UNKNOWN');
   await expect(house.reader.open({ tenant: LEAVER, corpus: 'docs', id: 'late' })).rejects.toMatchObject({
     code: 'TENANT_UNKNOWN',
@@ -226,7 +226,7 @@ test('what others put into the queue for it goes too, and what only speaks of it
 test('where the bucket keeps versions, older ones and delete markers go, and unfinished uploads', async () => {
   const { house, deps } = room;
   house.services.s3.keepVersions(String(house.settings.SEALDEX_BUCKET));
-  await startWorker();
+  await runWorker();
   await room.fill(4);
   await room.fill(4);
   for (const tenant of [LEAVER, STAYER, LEAVER, STAYER])
@@ -266,7 +266,7 @@ test('where the bucket keeps versions, older ones and delete markers go, and unf
 
 test('where versions may not be looked for, that is told, and what is current goes', async () => {
   const { house, deps } = room;
-  await startWorker();
+  await runWorker();
   await room.fill(4);
   for (const kind of ['versions', 'uploads'] as const)
     house.services.s3.faults.set({ match: { kind }, fault: S3_ERRORS.accessDenied });
@@ -307,7 +307,7 @@ test('where older versions may be seen and not removed, they may remain; a store
 
 test('counting touches nothing', async () => {
   const { house, deps } = room;
-  await startWorker();
+  await runWorker();
   await room.fill(4);
   await makeLetters();
   const before = [await namesInStore(house.store), (await namesInRedis(house.redis, deps.config.queue)).toSorted()];
@@ -334,7 +334,7 @@ test('the name is not given again, and its KMS keys are known as those of a tena
 
 test('the keys of the tenant are wiped in all processes before anything is removed', async () => {
   const { house, deps } = room;
-  await startWorker();
+  await runWorker();
   await room.fill(2);
   const held = async (): Promise<string[]> => (await house.operator.status()).processes.flatMap((one) => one.tenants);
   await eventually(async () => (await held()).includes(LEAVER) || undefined);

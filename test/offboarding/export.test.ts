@@ -15,7 +15,7 @@ import {
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { startIndexWorker } from '../../src/app/app.ts';
+import { startWorker } from '../../src/app/app.ts';
 import { decryptOfficially } from '../../src/demo/official.ts';
 import { S3_ERRORS } from '@sealdex/local-aws';
 import { encryptMessage } from '../../src/envelope/message.ts';
@@ -36,7 +36,7 @@ beforeAll(async () => {
   keyArn = await house.tenant(LEAVER);
   await house.tenant(STAYER);
   await house.operator.putTenant(LEAVER, { keepOriginals: true });
-  opened.use(await startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent' }));
+  opened.use(await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' }));
   await room.fill(30);
   const file = { tenant: LEAVER, corpus: 'files', filename: 'a.txt', contentType: 'text/plain' };
   const body = Buffer.from('All of the file.\n'.repeat(20_000));

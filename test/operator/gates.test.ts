@@ -1,6 +1,6 @@
 // What an operator is told of gates, and what its word does to them, with real workers, Redis, S3 and KMS.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startIndexWorker, type RunningWorker } from '../../src/app/app.ts';
+import { startWorker, type RunningWorker } from '../../src/app/app.ts';
 import type { Settings } from '../../src/runtime/config.ts';
 import { loadConfig } from '../../src/runtime/config.ts';
 import { takeLease } from '../../src/runtime/lease.ts';
@@ -23,7 +23,7 @@ let worker: RunningWorker;
 beforeAll(async () => {
   house = await openHouse(LATE);
   keys = redisKeys(loadConfig(house.settings, {}).queue);
-  worker = await startIndexWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+  worker = await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
 });
 
 afterAll(async () => {

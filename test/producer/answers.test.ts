@@ -27,11 +27,15 @@ const request = (id = 'doc', more: object = {}) => ({
   ...more,
 });
 
-it('the package exports producers, readers and their error, and nothing else that runs', () => {
+it('the package exports what opens each of its parts, its error, its codes and its settings, and nothing else that runs', () => {
   expect(Object.keys(sealdex).toSorted((a, b) => a.localeCompare(b))).toEqual([
+    'CODES',
+    'createOperator',
     'createProducer',
     'createReader',
     'SealdexError',
+    'SETTINGS',
+    'startWorker',
   ]);
 });
 

@@ -1,6 +1,6 @@
 // Where the tests of producer, reader and operator play: services of their own, tenants, and looks behind the curtain.
 import { Redis } from 'ioredis';
-import { createOperator, createProducer, createReader, startIndexWorker, type Settings } from '../../src/app/app.ts';
+import { createOperator, createProducer, createReader, startWorker, type Settings } from '../../src/app/app.ts';
 import { loadConfig, type Config } from '../../src/runtime/config.ts';
 import { SealdexError, type Code } from '../../src/runtime/errors.ts';
 import type { Operator } from '../../src/operator/operator.ts';
@@ -55,7 +55,7 @@ export async function openScene(over: Settings = {}): Promise<Scene> {
     producer: async (own = {}) => keep(await createProducer({ ...settings, ...own })),
     reader: async (own = {}) => keep(await createReader({ ...settings, ...own })),
     async work() {
-      const worker = keep(await startIndexWorker(settings, { host: '127.0.0.1', log: 'silent' }));
+      const worker = keep(await startWorker(settings, { host: '127.0.0.1', log: 'silent' }));
       return async () => void (await worker.stop());
     },
     async keysOf(prefix) {

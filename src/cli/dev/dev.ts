@@ -35,8 +35,8 @@ async function run(signal: AbortSignal): Promise<void> {
   try {
     const settings = { ...services.settings, SEALDEX_PORT: 0 };
     await makeTenants(settings, () => services.kms.createKey());
-    const { startIndexWorker } = await import('../../app/app.ts');
-    const worker = await startIndexWorker({ ...settings, SEALDEX_LOG_LEVEL: 'warn' }, { host: '127.0.0.1' });
+    const { startWorker } = await import('../../app/app.ts');
+    const worker = await startWorker({ ...settings, SEALDEX_LOG_LEVEL: 'warn' }, { host: '127.0.0.1' });
     try {
       signal.throwIfAborted();
       printSettings(services.settings, worker.port);

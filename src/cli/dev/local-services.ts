@@ -19,6 +19,13 @@ export async function startServices(options: LocalAwsOptions = {}): Promise<Serv
   try {
     const audit = await auditFolder(options.dir);
     local.s3.createBucket(LOCAL_BUCKET);
+    const stop = async (): Promise<void> => {
+      try {
+        await local.stop();
+      } finally {
+        await audit.remove();
+      }
+    };
     let stopping: Promise<void> | undefined;
     return {
       ...local,
@@ -27,7 +34,7 @@ export async function startServices(options: LocalAwsOptions = {}): Promise<Serv
         SEALDEX_AUDIT_LOG: join(audit.path, 'audit.jsonl'),
         ...awsSettings(local.s3, local.kms, LOCAL_BUCKET, platformKeyOf(local.kms)),
       }),
-      stop: () => (stopping ??= local.stop().finally(() => audit.remove())),
+      stop: () => (stopping ??= stop()),
     };
   } catch (error) {
     await local.stop();
