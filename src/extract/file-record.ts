@@ -1,11 +1,14 @@
-// A file -> the bytes of its record, within all limits of a document. Runs in the child process.
-// Knows nothing of pipes and processes.
+// Making of a file's record, within all limits of a document. Runs in the child process.
 import { type DocumentLimits, type Metadata, type Section } from '../documents/shapes.ts';
 import { writeRecord } from '../documents/record.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import type { Extracted, FileInput } from '@sealdex/extract';
-import { unreadable } from './reasons.ts';
+import { unreadable, unsupported } from './reasons.ts';
 import type { FilePlace } from './protocol.ts';
+
+/** Loaded at once, for the process that imports this file is there to read files. A failed import fails each reading. */
+const readers = import('@sealdex/extract');
+readers.catch(() => {});
 
 export interface FileRecord {
   readonly contentType: string;
@@ -15,20 +18,29 @@ export interface FileRecord {
 
 /** @throws SealdexError `FILE_...` */
 export async function fileRecord(file: FileInput, place: FilePlace, limits: DocumentLimits): Promise<FileRecord> {
-  const { extract } = await import('@sealdex/extract');
-  return recordOf(file, await extract(file, limits), place, limits);
+  return recordOf(file, await extracted(file, limits), place, limits);
+}
+
+async function extracted(file: FileInput, { documentBytes }: DocumentLimits): Promise<Extracted> {
+  const { extract, FileError } = await readers;
+  try {
+    return await extract(file, { textBytes: documentBytes });
+  } catch (error) {
+    if (!(error instanceof FileError)) throw error;
+    throw error.reason === 'unsupported' ? unsupported(error.found) : unreadable(error.reason);
+  }
 }
 
 /** @throws SealdexError `FILE_TOO_LARGE` when its metadata or the record is larger than it may be. */
-export async function recordOf(
+async function recordOf(
   file: FileInput,
-  extracted: Extracted,
+  read: Extracted,
   place: FilePlace,
   limits: DocumentLimits,
 ): Promise<FileRecord> {
   const { tenant, corpus, id, revision, chunkingStrategy } = place;
-  const { contentType, title, sections } = extracted;
-  const metadata = metadataWithin(limits.metadataBytes, extracted, place.metadata ?? {});
+  const { contentType, title, sections } = read;
+  const metadata = metadataWithin(limits.metadataBytes, read, place.metadata ?? {});
   const document = {
     type: 'file' as const,
     id,

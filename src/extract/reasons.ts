@@ -1,6 +1,10 @@
-// Why a file was not read: a closed list of words, each with its code and the sentence that its sender can act on.
-// Never anything of the file itself, but for the MIME type that an unsupported one was found to be.
+// Reasons why a file was not read: a closed list, each with its code and the sentence for its sender. Never quotes the file;
+// of an unsupported file it names the MIME type.
+import type { FileReason as ReaderReason } from '@sealdex/extract';
 import { SealdexError, type Code } from '../runtime/errors.ts';
+
+/** Found outside of the readers: before a file is sent, and by the pool. */
+type HostReason = 'too-large' | 'time' | 'memory';
 
 interface FileReason {
   readonly code: Extract<Code, `FILE_${string}`>;
@@ -9,6 +13,7 @@ interface FileReason {
 
 const row = (code: FileReason['code'], says: string): FileReason => Object.freeze({ code, says });
 
+/** Satisfies the readers' list: the compiler sees a reason that either side lacks. */
 export const FILE_REASONS = Object.freeze({
   empty: row('FILE_NO_TEXT', 'The file is empty: upload it again.'),
   'no-text': row('FILE_NO_TEXT', 'The file holds no text: upload a version with text in it, for scans are not read.'),
@@ -24,7 +29,7 @@ export const FILE_REASONS = Object.freeze({
   'too-many-parts': row('FILE_TOO_COMPLEX', 'The file has too many parts: split it.'),
   time: row('FILE_TOO_COMPLEX', 'Reading the file took too long: split it, or save it in a simpler form.'),
   memory: row('FILE_TOO_COMPLEX', 'Reading the file took too much memory: split it, or save it in a simpler form.'),
-});
+} satisfies Record<Exclude<ReaderReason, 'unsupported'> | HostReason, FileReason>);
 
 export type FileReasonName = keyof typeof FILE_REASONS;
 
@@ -32,13 +37,6 @@ export type FileReasonName = keyof typeof FILE_REASONS;
 export function unreadable(reason: FileReasonName): SealdexError {
   const { code, says } = FILE_REASONS[reason];
   return new SealdexError(code, says, { reason });
-}
-
-/** The reason in what V8 throws where a stack or a text grows beyond what it can be; undefined for any other error. */
-export function tooMuchOf(error: unknown): FileReasonName | undefined {
-  if (!(error instanceof RangeError)) return undefined;
-  if (error.message.includes('call stack')) return 'too-deep';
-  return error.message.includes('string length') ? 'text-too-large' : undefined;
 }
 
 const MIME = /^[a-z]{1,20}\/[a-z0-9][a-z0-9.+-]{0,90}$/;

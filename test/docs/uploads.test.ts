@@ -1,6 +1,6 @@
 // docs/uploads.md against the code: why a file is not read, and which types are.
 import { expect, test } from 'vitest';
-import { FORMATS } from '@sealdex/extract';
+import { CONTENT_TYPES } from '@sealdex/extract';
 import { FILE_REASONS } from '../../src/extract/reasons.ts';
 import { fileOf } from './pages.ts';
 
@@ -24,5 +24,5 @@ test('every reason stands there with its code and its sentence, in the order of 
 test('every type that is read stands there', () => {
   const cells = rowsUnder('What is read').map((row) => row.split(' | ')[0]?.slice(2) ?? '');
   const types = cells.flatMap((cell) => cell.replace(' (RFC 822)', '').split(', '));
-  expect(types.length).toBe(FORMATS.size);
+  expect(types.length).toBe(CONTENT_TYPES.length);
 });

@@ -8,11 +8,9 @@ import { packageFaultsOf } from './package-rules.ts';
 import { codeOf } from './source-text.ts';
 
 const ROOT = new URL('../../', import.meta.url).pathname;
-/** Its readers are still being freed of src. */
-const MOVING = 'packages/extract';
-const PACKAGES = globSync('packages/*/package.json', { cwd: ROOT })
-  .map((path) => path.split(sep).slice(0, 2).join('/'))
-  .filter((folder) => folder !== MOVING);
+const PACKAGES = globSync('packages/*/package.json', { cwd: ROOT }).map((path) =>
+  path.split(sep).slice(0, 2).join('/'),
+);
 
 const filesBelow = (folder: string): Map<string, string> =>
   new Map(

@@ -1,7 +1,7 @@
 // A zip archive as its table of contents has it, looked at before anything unpacks it. Unpacks one entry at a time, and never
 // more of it than it was asked for. Knows nothing of what is in the entries; archives in archives stay closed.
 import { crc32, inflateRawSync } from 'node:zlib';
-import { unreadable } from '../../../src/extract/reasons.ts';
+import { FileError } from './file-error.ts';
 
 export const MAX_ENTRIES = 10_000;
 const MAX_UNPACKED_BYTES = 256 * 1024 * 1024;
@@ -32,16 +32,16 @@ export interface Archive {
   /** What all entries together may unpack to: sizes that an archive claims may be lies. */
   readonly maxUnpackedBytes: number;
   readonly names: ReadonlySet<string>;
-  /** The entry of that name; undefined without one. @throws SealdexError `damaged`, `unpacks-too-large` beyond `maxBytes` */
+  /** The entry of that name; undefined without one. @throws FileError `damaged`, `unpacks-too-large` beyond `maxBytes` */
   read(name: string, maxBytes: number): Buffer | undefined;
   /**
    * The entries whose names are asked for, one after the other, together no larger than all may be.
-   * @throws SealdexError `damaged`, `unpacks-too-large`
+   * @throws FileError `damaged`, `unpacks-too-large`
    */
   each(isRead: (name: string) => boolean): Iterable<{ readonly name: string; readonly content: Buffer }>;
 }
 
-/** @throws SealdexError `damaged`, `archive-encrypted`, `too-many-parts`, `unpacks-too-large` */
+/** @throws FileError `damaged`, `archive-encrypted`, `too-many-parts`, `unpacks-too-large` */
 export function openArchive(bytes: Buffer): Archive {
   const entries = entriesOf(bytes);
   return {
@@ -72,22 +72,22 @@ function entriesOf(bytes: Buffer): Map<string, Entry> {
   let unpackedBytes = 0;
   let at = start;
   for (let seen = 0; seen < count; seen += 1) {
-    if (at + CENTRAL_BYTES > end || bytes.readUInt32LE(at) !== CENTRAL) throw unreadable('damaged');
-    if ((bytes.readUInt16LE(at + 8) & IS_ENCRYPTED) !== 0) throw unreadable('archive-encrypted');
+    if (at + CENTRAL_BYTES > end || bytes.readUInt32LE(at) !== CENTRAL) throw new FileError('damaged');
+    if ((bytes.readUInt16LE(at + 8) & IS_ENCRYPTED) !== 0) throw new FileError('archive-encrypted');
     const nameAt = at + CENTRAL_BYTES;
     const next = nameAt + bytes.readUInt16LE(at + 28) + bytes.readUInt16LE(at + 30) + bytes.readUInt16LE(at + 32);
     const method = bytes.readUInt16LE(at + 10);
-    if (next > end || (method !== STORED && method !== DEFLATED)) throw unreadable('damaged');
+    if (next > end || (method !== STORED && method !== DEFLATED)) throw new FileError('damaged');
     const checksum = bytes.readUInt32LE(at + 16);
     const packedBytes = bytes.readUInt32LE(at + 20);
     const offset = bytes.readUInt32LE(at + 42);
-    if (offset + LOCAL_BYTES + packedBytes > start) throw unreadable('damaged');
+    if (offset + LOCAL_BYTES + packedBytes > start) throw new FileError('damaged');
     unpackedBytes += bytes.readUInt32LE(at + 24);
     const name = bytes.toString('utf8', nameAt, nameAt + bytes.readUInt16LE(at + 28));
     if (!entries.has(name)) entries.set(name, { isDeflated: method === DEFLATED, checksum, packedBytes, offset });
     at = next;
   }
-  if (unpackedBytes > maxUnpackedBytes(bytes)) throw unreadable('unpacks-too-large');
+  if (unpackedBytes > maxUnpackedBytes(bytes)) throw new FileError('unpacks-too-large');
   return entries;
 }
 
@@ -96,21 +96,21 @@ function directoryOf(bytes: Buffer): { count: number; start: number; end: number
   const tail = Math.max(0, bytes.length - END_BYTES - MAX_COMMENT_BYTES);
   const found = bytes.subarray(tail).lastIndexOf(END);
   const end = tail + found;
-  if (found === -1 || end + END_BYTES > bytes.length) throw unreadable('damaged');
+  if (found === -1 || end + END_BYTES > bytes.length) throw new FileError('damaged');
   const count = bytes.readUInt16LE(end + 10);
   const start = bytes.readUInt32LE(end + 16);
-  if (count === 0 || start + bytes.readUInt32LE(end + 12) > end) throw unreadable('damaged');
-  if (count > MAX_ENTRIES) throw unreadable('too-many-parts');
+  if (count === 0 || start + bytes.readUInt32LE(end + 12) > end) throw new FileError('damaged');
+  if (count > MAX_ENTRIES) throw new FileError('too-many-parts');
   return { count, start, end };
 }
 
 function unpack(bytes: Buffer, { isDeflated, checksum, packedBytes, offset }: Entry, maxBytes: number): Buffer {
-  if (bytes.readUInt32LE(offset) !== LOCAL) throw unreadable('damaged');
+  if (bytes.readUInt32LE(offset) !== LOCAL) throw new FileError('damaged');
   const from = offset + LOCAL_BYTES + bytes.readUInt16LE(offset + 26) + bytes.readUInt16LE(offset + 28);
   const packed = bytes.subarray(from, from + packedBytes);
   const unpacked = isDeflated ? inflate(packed, maxBytes) : packed;
-  if (unpacked.length > maxBytes) throw unreadable('unpacks-too-large');
-  if (crc32(unpacked) !== checksum) throw unreadable('damaged');
+  if (unpacked.length > maxBytes) throw new FileError('unpacks-too-large');
+  if (crc32(unpacked) !== checksum) throw new FileError('damaged');
   return unpacked;
 }
 
@@ -119,6 +119,6 @@ function inflate(packed: Buffer, maxBytes: number): Buffer {
     // zlib takes no bound of nothing.
     return inflateRawSync(packed, { maxOutputLength: Math.max(1, maxBytes) });
   } catch (error) {
-    throw unreadable(error instanceof RangeError ? 'unpacks-too-large' : 'damaged');
+    throw new FileError(error instanceof RangeError ? 'unpacks-too-large' : 'damaged');
   }
 }

@@ -1,6 +1,6 @@
 // The compound file (CFB, MS-CFB) around DOC and PPT: its names, and one stream at a time. Trusts no number that it reads: chains
 // are followed for no more sectors than there are. Knows nothing of what is in the streams.
-import { unreadable } from '../../../src/extract/reasons.ts';
+import { FileError } from './file-error.ts';
 
 const MAGIC = Buffer.from('d0cf11e0a1b11ae1', 'hex');
 const ENTRY_BYTES = 128;
@@ -24,18 +24,18 @@ export interface Compound {
   readonly classId: string;
   /** Names of the storages and streams at the top. */
   readonly names: ReadonlySet<string>;
-  /** The stream of that name at the top; undefined without one. @throws SealdexError `damaged` */
+  /** The stream of that name at the top; undefined without one. @throws FileError `damaged` */
   stream(name: string): Buffer | undefined;
 }
 
 export const isCompound = (bytes: Buffer): boolean => bytes.subarray(0, MAGIC.length).equals(MAGIC);
 
-/** @throws SealdexError `damaged` */
+/** @throws FileError `damaged` */
 export function openCompound(bytes: Buffer): Compound {
   const sectors = new Sectors(bytes);
   const directory = sectors.read(bytes.readUInt32LE(48));
   const root = directory.subarray(0, ENTRY_BYTES);
-  if (root.length < ENTRY_BYTES) throw unreadable('damaged');
+  if (root.length < ENTRY_BYTES) throw new FileError('damaged');
   const entries = entriesOf(directory);
   return {
     classId: root.subarray(80, 96).toString('hex'),
@@ -79,10 +79,10 @@ class Sectors {
   readonly #miniFatStart: number;
 
   constructor(bytes: Buffer) {
-    if (bytes.length < 512) throw unreadable('damaged');
+    if (bytes.length < 512) throw new FileError('damaged');
     this.#bytes = bytes;
     this.#shift = bytes.readUInt16LE(30);
-    if (this.#shift !== 9 && this.#shift !== 12) throw unreadable('damaged');
+    if (this.#shift !== 9 && this.#shift !== 12) throw new FileError('damaged');
     this.miniCutoff = bytes.readUInt32LE(56);
     this.#miniFatStart = bytes.readUInt32LE(60);
     this.#fat = this.#readFat();
@@ -92,10 +92,10 @@ class Sectors {
   read(start: number, size?: number): Buffer {
     const sectorBytes = 1 << this.#shift;
     const wanted = size === undefined ? this.#fat.length : Math.ceil(size / sectorBytes);
-    if (wanted > this.#fat.length) throw unreadable('damaged');
+    if (wanted > this.#fat.length) throw new FileError('damaged');
     const chunks = chain(start, this.#fat, wanted, size !== undefined).map((sector) => this.#sector(sector));
     const whole = Buffer.concat(chunks);
-    if (size !== undefined && whole.length < size) throw unreadable('damaged');
+    if (size !== undefined && whole.length < size) throw new FileError('damaged');
     return size === undefined ? whole : whole.subarray(0, size);
   }
 
@@ -104,10 +104,10 @@ class Sectors {
     const mini = this.read(root.readUInt32LE(116), root.readUInt32LE(120));
     const fat = wordsOf(this.read(this.#miniFatStart));
     const wanted = Math.ceil(size / MINI_SECTOR);
-    if (wanted > fat.length) throw unreadable('damaged');
+    if (wanted > fat.length) throw new FileError('damaged');
     const sectors = chain(start, fat, wanted, true);
     const whole = Buffer.concat(sectors.map((at) => mini.subarray(at * MINI_SECTOR, (at + 1) * MINI_SECTOR)));
-    if (whole.length < size) throw unreadable('damaged');
+    if (whole.length < size) throw new FileError('damaged');
     return whole.subarray(0, size);
   }
 
@@ -136,7 +136,7 @@ class Sectors {
 function chain(start: number, fat: readonly number[], wanted: number, isExact: boolean): number[] {
   const sectors: number[] = [];
   for (let at = start; sectors.length < wanted && at < fat.length; at = fat[at] ?? fat.length) sectors.push(at);
-  if (isExact && sectors.length < wanted) throw unreadable('damaged');
+  if (isExact && sectors.length < wanted) throw new FileError('damaged');
   return sectors;
 }
 

@@ -5,7 +5,7 @@ import { isCompound, openCompound } from './compound.ts';
 import { charsetOf, decodeText } from './encoding.ts';
 import type { FileInput } from './extracted.ts';
 import { MIME } from './mime.ts';
-import { unreadable, unsupported } from '../../../src/extract/reasons.ts';
+import { FileError } from './file-error.ts';
 import { textFormatOf } from './text-format.ts';
 
 /** How far into a PDF its mark may be, by the habit of its readers. */
@@ -29,12 +29,11 @@ const ZIP_NAMES: ReadonlyMap<string, string> = new Map([
 
 /**
  * @returns the MIME type; it may be one that is not read.
- * @throws SealdexError `FILE_NO_TEXT` for an empty file, `FILE_UNREADABLE` for an encrypted or damaged one,
- *   `FILE_UNSUPPORTED` when nothing can be told.
+ * @throws FileError `empty`, `office-encrypted`, `damaged`, `encoding`, or `unsupported` for a file without any mark.
  */
 export async function detect(file: FileInput): Promise<string> {
   const { bytes } = file;
-  if (bytes.length === 0) throw unreadable('empty');
+  if (bytes.length === 0) throw new FileError('empty');
   if (isCompound(bytes)) return detectCompound(bytes);
   const found = await detectMark(bytes);
   if (found !== undefined && (MARKED_TEXT.has(found) || isBinary(found))) {
@@ -48,8 +47,8 @@ export async function detect(file: FileInput): Promise<string> {
   const [head, tail] = [bytes.subarray(0, SNIFFED_CHARACTERS), bytes.subarray(-TAIL)];
   const format = textFormatOf(head.toString('latin1'), tail.toString('latin1'), hint);
   if (SAYS_ENCODING.has(format)) return format;
-  if (hint !== undefined) throw unreadable('encoding');
-  throw unsupported();
+  if (hint !== undefined) throw new FileError('encoding');
+  throw new FileError('unsupported');
 }
 
 const isBinary = (mime: string): boolean => !mime.startsWith('text/') && !/[/+]xml$/.test(mime);
@@ -83,7 +82,7 @@ function hasLatePdfMark(bytes: Buffer): boolean {
 
 function detectCompound(bytes: Buffer): string {
   const { names, classId } = openCompound(bytes);
-  if (names.has('EncryptedPackage')) throw unreadable('office-encrypted');
+  if (names.has('EncryptedPackage')) throw new FileError('office-encrypted');
   if (names.has('WordDocument')) return MIME.doc;
   if (names.has('PowerPoint Document')) return MIME.ppt;
   if (names.has('Workbook') || names.has('Book')) return 'application/vnd.ms-excel';

@@ -1,27 +1,39 @@
-// What reading a file makes of it: sections and metadata, in the shapes of documents. Types only; each format has a file of
-// its own, and which format a file has is found in detect.ts.
-import type { Metadata, Section } from '../../../src/documents/shapes.ts';
+// Input and output of the readers: a file, and the sections and metadata that are read from it. Types only.
 
-/** A file on its way in: all of its bytes, and what its sender says of it. */
+/** A file: all of its bytes, and what its sender says about it. */
 export interface FileInput {
   readonly bytes: Buffer;
+  /** Its extension is a hint for text files and for archives that do not name their type. May be empty. */
   readonly filename: string;
+  /** MIME type given by the sender, with or without `charset`: a hint for text files. */
   readonly contentType?: string | undefined;
 }
 
+/** A JSON object. */
+export type Metadata = { readonly [key: string]: unknown };
+
+/** Has a title, text or sections. */
+export interface Section {
+  readonly title?: string;
+  readonly text?: string;
+  readonly metadata?: Metadata;
+  /** At most 32 levels. */
+  readonly sections?: readonly Section[];
+}
+
 export interface Extracted {
-  /** What the file is, by its content: a MIME type. */
+  /** MIME type of the file, detected from its content. */
   readonly contentType: string;
   readonly title?: string;
   /** Found in the file: author, dates, language, page count, mail headers. */
   readonly metadata: Metadata;
-  /** In reading order: headings, slides, pages, messages. Every section has text, a title or sections. */
+  /** In reading order: headings, slides, pages, messages. */
   readonly sections: readonly Section[];
 }
 
 /**
- * Reads one format. `readInner` reads a file that is inside of this one, one level deeper.
- * @throws SealdexError `FILE_...` with a reason of reasons.ts
+ * Reads one format. `readInner` reads a file inside of this one, one level deeper.
+ * @throws FileError
  */
 export type ReadFormat = (file: FileInput, readInner: ReadInner) => Promise<Extracted>;
 

@@ -30,3 +30,6 @@ export const FORMATS: ReadonlyMap<string, ReadFormat> = new Map<string, ReadForm
   [MIME.epub, readEpub],
   [MIME.pdf, readPdf],
 ]);
+
+/** MIME types of the files that are read. */
+export const CONTENT_TYPES: readonly string[] = Object.freeze([...FORMATS.keys()]);

@@ -1,4 +1,6 @@
 // What the package exports: an export list only.
 export { extract } from './extract.ts';
-export type { Extracted, FileInput } from './extracted.ts';
-export { FORMATS } from './formats.ts';
+export type { Extracted, FileInput, Metadata, Section } from './extracted.ts';
+export { FileError, type FileReason } from './file-error.ts';
+export { CONTENT_TYPES } from './formats.ts';
+export type { ExtractLimits } from './normalize.ts';

@@ -1,5 +1,5 @@
-// The last word on what a reader found: no control characters, no blank sections, and bounds on titles, metadata, depth, number
-// and bytes. The same for all formats.
+// Normal form of what a reader found, the same for all formats: no control characters, no blank sections, and limits on titles,
+// metadata, depth, number and bytes.
 import {
   DEEPEST_SECTION,
   FOUND_METADATA_BYTES,
@@ -9,24 +9,23 @@ import {
   TITLE_CHARS,
   VALUE_CHARS,
 } from './bounds.ts';
-import type { Metadata, Section } from '../../../src/documents/shapes.ts';
-import type { Extracted } from './extracted.ts';
-import { unreadable } from '../../../src/extract/reasons.ts';
+import type { Extracted, Metadata, Section } from './extracted.ts';
+import { FileError } from './file-error.ts';
 
-export interface TextLimits {
-  /** All text of one document, UTF-8 bytes. */
-  readonly documentBytes: number;
+export interface ExtractLimits {
+  /** Bytes of all titles and texts of one file, in UTF-8. */
+  readonly textBytes: number;
 }
 
-/** @throws SealdexError `no-text`, `text-too-large`, `too-many-parts` */
-export function tidy(found: Extracted, limits: TextLimits): Extracted {
-  const sections = tidySections(found.sections, limits);
-  if (sections.length === 0) throw unreadable('no-text');
+/** @throws FileError `no-text`, `text-too-large`, `too-many-parts` */
+export function normalize(found: Extracted, limits: ExtractLimits): Extracted {
+  const sections = normalizeSections(found.sections, limits);
+  if (sections.length === 0) throw new FileError('no-text');
   const title = cutText(lineOf(found.title ?? ''), TITLE_CHARS);
   return {
     contentType: found.contentType,
     ...(title !== '' && { title }),
-    metadata: tidyMetadata(found.metadata),
+    metadata: normalizeMetadata(found.metadata),
     sections,
   };
 }
@@ -38,8 +37,8 @@ interface Open {
 }
 
 /** Copies without recursion, for a reader's sections may be as deep as the file says; those too deep go up. */
-function tidySections(sections: readonly Section[], limits: TextLimits): Section[] {
-  const budget = { sections: MAX_SECTIONS, bytes: limits.documentBytes };
+function normalizeSections(sections: readonly Section[], limits: ExtractLimits): Section[] {
+  const budget = { sections: MAX_SECTIONS, bytes: limits.textBytes };
   const top: Section[] = [];
   const open: Open[] = [{ from: sections, next: 0, into: top }];
   const parents: { section: { sections?: readonly Section[] }; children: Section[] }[] = [];
@@ -50,7 +49,7 @@ function tidySections(sections: readonly Section[], limits: TextLimits): Section
       open.pop();
       continue;
     }
-    const copy = tidySection(section, budget);
+    const copy = normalizeSection(section, budget);
     const inner = section.sections ?? [];
     if (copy) frame.into.push(copy);
     if (inner.length === 0) continue;
@@ -66,7 +65,7 @@ function tidySections(sections: readonly Section[], limits: TextLimits): Section
 type OwnSection = Omit<Section, 'sections'> & { sections?: readonly Section[] };
 
 /** One section without those inside of it; undefined when nothing is in it. */
-function tidySection(section: Section, budget: { sections: number; bytes: number }): OwnSection | undefined {
+function normalizeSection(section: Section, budget: { sections: number; bytes: number }): OwnSection | undefined {
   const whole = lineOf(section.title ?? '');
   const title = cutText(whole, TITLE_CHARS);
   const own = textOf(section.text ?? '');
@@ -74,9 +73,9 @@ function tidySection(section: Section, budget: { sections: number; bytes: number
   if (title === '' && text === '') return undefined;
   budget.sections -= 1;
   budget.bytes -= Buffer.byteLength(title) + Buffer.byteLength(text);
-  if (budget.sections < 0) throw unreadable('too-many-parts');
-  if (budget.bytes < 0) throw unreadable('text-too-large');
-  const metadata = tidyMetadata(section.metadata ?? {});
+  if (budget.sections < 0) throw new FileError('too-many-parts');
+  if (budget.bytes < 0) throw new FileError('text-too-large');
+  const metadata = normalizeMetadata(section.metadata ?? {});
   return {
     ...(title !== '' && { title }),
     text,
@@ -108,21 +107,21 @@ export function cutText(text: string, units: number): string {
 }
 
 /** Fields that are blank, of an odd kind or beyond the bounds are dropped; long values are cut. */
-function tidyMetadata(metadata: Metadata): Metadata {
+function normalizeMetadata(metadata: Metadata): Metadata {
   const kept: Record<string, unknown> = {};
   let bytes = 0;
   for (const [key, value] of Object.entries(metadata).slice(0, MAX_FIELDS)) {
     const name = cutText(lineOf(key), 100);
-    const tidied = tidyValue(value);
-    if (name === '' || name === '__proto__' || tidied === undefined) continue;
-    bytes += Buffer.byteLength(JSON.stringify([name, tidied]));
+    const normal = normalizeValue(value);
+    if (name === '' || name === '__proto__' || normal === undefined) continue;
+    bytes += Buffer.byteLength(JSON.stringify([name, normal]));
     if (bytes > FOUND_METADATA_BYTES) break;
-    kept[name] = tidied;
+    kept[name] = normal;
   }
   return kept;
 }
 
-function tidyValue(value: unknown): unknown {
+function normalizeValue(value: unknown): unknown {
   if (typeof value === 'boolean') return value;
   if (typeof value === 'number') return Number.isFinite(value) ? value : undefined;
   if (typeof value === 'string') {
@@ -132,7 +131,7 @@ function tidyValue(value: unknown): unknown {
   if (Array.isArray(value)) {
     const items = value
       .slice(0, MAX_ITEMS)
-      .map(tidyItem)
+      .map(normalizeItem)
       .filter((item) => item !== undefined);
     return items.length === 0 ? undefined : items;
   }
@@ -140,7 +139,7 @@ function tidyValue(value: unknown): unknown {
   return isCounts(value) ? value : undefined;
 }
 
-const tidyItem = (value: unknown): unknown => (Array.isArray(value) ? undefined : tidyValue(value));
+const normalizeItem = (value: unknown): unknown => (Array.isArray(value) ? undefined : normalizeValue(value));
 
 /** Words of ours to numbers. */
 const isCounts = (value: unknown): boolean =>

@@ -1,6 +1,6 @@
 // officeparser's tree -> sections: headings and slides begin sections, paragraphs and list items are lines, cells are a tab apart, and
 // notes follow the paragraph that refers to them.
-import type { Section } from '../../../src/documents/shapes.ts';
+import type { Section } from './extracted.ts';
 import type { OfficeNode } from './office.ts';
 import { Outline } from './outline.ts';
 

@@ -3,7 +3,7 @@
 import { createRequire } from 'node:module';
 import type { OfficeContentNode, OfficeError, OfficeMetadata, OfficeParser as Parser } from 'officeparser';
 import { type Archive, MAX_ENTRIES } from './archive.ts';
-import { type FileReasonName, tooMuchOf, unreadable } from '../../../src/extract/reasons.ts';
+import { FileError, type FileReason, limitReason } from './file-error.ts';
 
 export type OfficeNode = OfficeContentNode;
 
@@ -19,7 +19,7 @@ const MAX_ELEMENTS = 2_000_000;
 
 const DEEPEST_ELEMENT = 2000;
 
-const REASONS: ReadonlyMap<string, FileReasonName> = new Map([
+const REASONS: ReadonlyMap<string, FileReason> = new Map([
   ['PASSWORD_REQUIRED', 'office-encrypted'],
   ['PASSWORD_INCORRECT', 'office-encrypted'],
   ['DOCUMENT_DECRYPTION_FAILED', 'archive-encrypted'],
@@ -46,7 +46,7 @@ const isHtml = (name: string): boolean => /html?$/i.test(name);
 /**
  * A file that is an archive. All that will be read is unpacked once before, to see that it is whole and not too deep: officeparser
  * takes no look at checksums, and minutes for elements that are nested by the hundred thousand.
- * @throws SealdexError with a reason of reasons.ts, and nothing else
+ * @throws FileError and no other error
  */
 export async function readPackage(
   bytes: Buffer,
@@ -54,14 +54,14 @@ export async function readPackage(
   fileType: 'docx' | 'pptx' | 'odt' | 'epub',
 ): Promise<OfficeTree> {
   for (const { name, content } of archive.each(isRead)) {
-    if (!isHtml(name) && depthOf(content) > DEEPEST_ELEMENT) throw unreadable('too-deep');
+    if (!isHtml(name) && depthOf(content) > DEEPEST_ELEMENT) throw new FileError('too-deep');
   }
   return readTree(bytes, fileType, archive.maxUnpackedBytes);
 }
 
 /**
  * @param maxUnpackedBytes what may come out of an archive.
- * @throws SealdexError with a reason of reasons.ts, and nothing else
+ * @throws FileError and no other error
  */
 export async function readTree(
   bytes: Buffer,
@@ -88,16 +88,16 @@ export async function readTree(
       },
     });
   } catch (error) {
-    throw unreadable(reasonOf(error));
+    throw new FileError(reasonOf(error));
   }
   // What was passed over for its number would be missing without a word.
-  if (CUT_SHORT.some((code) => warnings.has(code))) throw unreadable('too-many-parts');
+  if (CUT_SHORT.some((code) => warnings.has(code))) throw new FileError('too-many-parts');
   return { metadata: tree.metadata, content: tree.content, isPartial: warnings.has('CONTENT_PART_NOT_READ') };
 }
 
-function reasonOf(error: unknown): FileReasonName {
+function reasonOf(error: unknown): FileReason {
   const code = (error as OfficeError | undefined)?.officeIssue?.code;
-  return tooMuchOf(error) ?? REASONS.get(String(code)) ?? 'damaged';
+  return limitReason(error) ?? REASONS.get(String(code)) ?? 'damaged';
 }
 
 const LESS = 0x3c;

@@ -1,7 +1,7 @@
 // Headings and text in reading order -> nested sections. Knows no format.
-import type { Section } from '../../../src/documents/shapes.ts';
+import type { Section } from './extracted.ts';
 import { MAX_SECTIONS } from './bounds.ts';
-import { unreadable } from '../../../src/extract/reasons.ts';
+import { FileError } from './file-error.ts';
 
 interface Heading {
   readonly level: number;
@@ -19,7 +19,7 @@ export class Outline {
   /** Begins a section. One of a lower level, 1 being the highest, is inside of the last one of a higher level. */
   heading(level: number, title: string): void {
     this.#headings += 1;
-    if (this.#headings > MAX_SECTIONS) throw unreadable('too-many-parts');
+    if (this.#headings > MAX_SECTIONS) throw new FileError('too-many-parts');
     while ((this.#open.at(-1)?.level ?? 0) >= level) this.#open.pop();
     const heading: Heading = { level, title, texts: [], inner: [] };
     (this.#open.at(-1) ?? this.#top).inner.push(heading);

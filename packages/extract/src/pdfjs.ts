@@ -4,14 +4,13 @@ import { createRequire } from 'node:module';
 import { dirname, join, sep } from 'node:path';
 import type { TextItem, TextMarkedContent } from 'pdfjs-dist/types/src/display/api.js';
 import type * as Pdf from 'pdfjs-dist/legacy/build/pdf.mjs';
-import { SealdexError } from '../../../src/runtime/errors.ts';
-import { unreadable } from '../../../src/extract/reasons.ts';
+import { FileError } from './file-error.ts';
 
 type PdfJs = typeof Pdf;
 
 export interface PdfDocument {
   readonly numPages: number;
-  /** Text of a page, numbered from 1. @throws SealdexError `damaged`, `text-too-large` beyond `maxCharacters` */
+  /** Text of a page, numbered from 1. @throws FileError `damaged`, `text-too-large` beyond `maxCharacters` */
   textOf(number: number, maxCharacters: number): Promise<string>;
   /** The Info dictionary, and the fields of the XMP packet by their names in lower case. */
   facts(): Promise<{ info: Readonly<Record<string, unknown>>; xmp: (name: string) => unknown }>;
@@ -41,7 +40,7 @@ async function loadOnce(): Promise<PdfJs> {
 /** Which codes stand for which characters in fonts of East Asia that only name their table. */
 const CHARACTER_MAPS = join(dirname(createRequire(import.meta.url).resolve('pdfjs-dist/package.json')), 'cmaps') + sep;
 
-/** Opens one that has no password, or an empty one. @throws SealdexError `pdf-encrypted`, `damaged` */
+/** Opens one that has no password, or an empty one. @throws FileError `pdf-encrypted`, `damaged` */
 export async function openPdf(bytes: Buffer): Promise<PdfDocument> {
   const { getDocument } = await load();
   const task = getDocument({
@@ -70,7 +69,7 @@ export async function openPdf(bytes: Buffer): Promise<PdfDocument> {
   } catch (error) {
     await task.destroy();
     const isLocked = (error as Error | undefined)?.name === 'PasswordException';
-    throw unreadable(isLocked ? 'pdf-encrypted' : 'damaged');
+    throw new FileError(isLocked ? 'pdf-encrypted' : 'damaged');
   }
 }
 
@@ -93,7 +92,7 @@ async function textOf(document: Opened, number: number, maxCharacters: number): 
       characters += piece.length;
       pieces.push(piece);
     }
-    if (characters > maxCharacters) throw unreadable('text-too-large');
+    if (characters > maxCharacters) throw new FileError('text-too-large');
   }
   page.cleanup();
   return pieces.join('');
@@ -115,6 +114,6 @@ async function orDamaged<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    throw error instanceof SealdexError ? error : unreadable('damaged');
+    throw error instanceof FileError ? error : new FileError('damaged');
   }
 }

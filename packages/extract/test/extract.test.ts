@@ -1,13 +1,13 @@
 // From a file to its sections within the bounds of a document, whatever a reader found.
 import { describe, expect, test } from 'vitest';
-import type { Section } from '../../../src/documents/shapes.ts';
+import type { Section } from '../src/extracted.ts';
 import { extract } from '../src/extract.ts';
-import { tidy } from '../src/normalize.ts';
-import { faultOf } from '../../../test/extract/faults.ts';
+import { normalize } from '../src/normalize.ts';
+import { faultOf } from './faults.ts';
 
-const limits = { documentBytes: 1000 };
+const limits = { textBytes: 1000 };
 const found = (sections: Section[], metadata = {}, title?: string) =>
-  tidy({ contentType: 'text/plain', metadata, sections, ...(title !== undefined && { title }) }, limits);
+  normalize({ contentType: 'text/plain', metadata, sections, ...(title !== undefined && { title }) }, limits);
 
 describe('a file', () => {
   test('A text is one section.', async () => {
@@ -20,17 +20,17 @@ describe('a file', () => {
 
   test('A blank file has no text.', async () => {
     const file = { bytes: Buffer.from(' \n\t\n'), filename: 'a.txt' };
-    expect(await faultOf(extract(file, limits))).toBe('FILE_NO_TEXT no-text');
+    expect(await faultOf(extract(file, limits))).toBe('no-text');
   });
 
   test('A type that is not read is named.', async () => {
     const bytes = Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex');
-    expect(await faultOf(extract({ bytes, filename: 'a.txt' }, limits))).toBe('FILE_UNSUPPORTED image/png');
+    expect(await faultOf(extract({ bytes, filename: 'a.txt' }, limits))).toBe('unsupported image/png');
   });
 
   test('More text than a document may have is refused.', async () => {
     const file = { bytes: Buffer.from('x'.repeat(1001)), filename: 'a.txt' };
-    expect(await faultOf(extract(file, limits))).toBe('FILE_TOO_LARGE text-too-large');
+    expect(await faultOf(extract(file, limits))).toBe('text-too-large');
   });
 });
 
@@ -58,9 +58,9 @@ describe('what a reader found', () => {
   test('Sections deeper than 32 levels stand beside the deepest, in order.', () => {
     let deep: Section = { title: 'level 100000', text: '' };
     for (let level = 99_999; level > 0; level -= 1) deep = { title: `${level}`, text: '', sections: [deep] };
-    const { sections } = tidy(
+    const { sections } = normalize(
       { contentType: 'text/plain', metadata: {}, sections: [deep] },
-      { documentBytes: 10_000_000 },
+      { textBytes: 10_000_000 },
     );
     let level: readonly Section[] | undefined = sections;
     for (let depth = 1; depth < 32; depth += 1) {
@@ -77,15 +77,15 @@ describe('what a reader found', () => {
 
   test('More than 100,000 sections are refused.', async () => {
     const sections = Array.from({ length: 100_001 }, () => ({ text: 'x' }));
-    const work = async () => tidy({ contentType: 'x/y', metadata: {}, sections }, { documentBytes: 10_000_000 });
-    expect(await faultOf(work())).toBe('FILE_TOO_COMPLEX too-many-parts');
+    const work = async () => normalize({ contentType: 'x/y', metadata: {}, sections }, { textBytes: 10_000_000 });
+    expect(await faultOf(work())).toBe('too-many-parts');
   });
 
   test('A title that is too long is cut, and stands whole in the text.', () => {
     const title = `${'é'.repeat(299)}😀 end`;
-    const { sections } = tidy(
+    const { sections } = normalize(
       { contentType: 'x/y', metadata: {}, sections: [{ title, text: 'text' }] },
-      { documentBytes: 10_000 },
+      { textBytes: 10_000 },
     );
     expect(sections).toEqual([{ title: 'é'.repeat(299), text: `${title}\n\ntext` }]);
   });

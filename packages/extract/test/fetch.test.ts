@@ -66,7 +66,7 @@ test.each(TYPES)('A file of the type %s that points to a server is read, and nob
   asked = [];
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const file = { bytes: Buffer.from(fileOf(type, url) as string), filename: `a.${type}` };
-  const { sections } = await extract(file, { documentBytes: 1_000_000 });
+  const { sections } = await extract(file, { textBytes: 1_000_000 });
   const found = JSON.stringify(sections);
   expect(found).toContain('Words');
   expect(found).not.toMatch(/root:|fetched/);

@@ -2,14 +2,14 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import type { SealdexError } from '../../../src/runtime/errors.ts';
 import { extract } from '../src/extract.ts';
-import { faultOf } from '../../../test/extract/faults.ts';
+import type { FileError } from '../src/file-error.ts';
+import { faultOf } from './faults.ts';
 import { makeEpub } from './make-epub.ts';
 import { makeDocx, makeOdt, makePptx, wordParagraph } from './make-office.ts';
 import { makePdf } from './make-pdf.ts';
 
-const LIMITS = { documentBytes: 1_000_000 };
+const LIMITS = { textBytes: 1_000_000 };
 const HELLO = 'Hello there.';
 /** Real files: what is made by code has hardly anything to cut off. */
 const example = (name: string): Buffer =>
@@ -33,7 +33,7 @@ test.each(made(HELLO))('%s is found by its content, and read.', async (contentTy
 });
 
 test.each(made(''))('%s without any text is said to have none.', async (_contentType, bytes) => {
-  expect(await faultOf(extract({ bytes, filename: 'a' }, LIMITS))).toBe('FILE_NO_TEXT no-text');
+  expect(await faultOf(extract({ bytes, filename: 'a' }, LIMITS))).toBe('no-text');
 });
 
 const BINARY = readdirSync(fileURLToPath(new URL('../../../examples/files/', import.meta.url))).filter((name) =>
@@ -51,7 +51,7 @@ test.each(BINARY)('%s is damaged wherever it is cut off, and never half of it.',
     const bytes = whole.subarray(0, Math.floor(whole.length * part));
     const found = await extract({ bytes, filename }, LIMITS).then(
       ({ sections }) => sections,
-      (error: SealdexError) => error.reason,
+      (error: FileError) => error.reason,
     );
     // The last hundredth of an old Office file can be what it says of itself, without which its text is whole.
     expect(part === 0.99 && Array.isArray(found) ? found : [part, found]).toEqual(

@@ -32,7 +32,7 @@ const PAGE = `<!DOCTYPE html>
 </body></html>`;
 
 test('A page becomes nested sections with its title and metadata.', async () => {
-  expect(await extract({ bytes: Buffer.from(PAGE), filename: 'a.html' }, { documentBytes: 10_000 })).toEqual({
+  expect(await extract({ bytes: Buffer.from(PAGE), filename: 'a.html' }, { textBytes: 10_000 })).toEqual({
     contentType: 'text/html',
     title: 'Annual & quarterly report',
     metadata: { lang: 'en-GB', author: 'Ann Lee', description: 'How it went – in short', date: '2026-03-01' },

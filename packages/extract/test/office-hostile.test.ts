@@ -6,7 +6,7 @@ import { MAX_ENTRIES, openArchive } from '../src/archive.ts';
 import { readDocx } from '../src/formats/docx.ts';
 import { readOdt } from '../src/formats/odt.ts';
 import { readPptx } from '../src/formats/pptx.ts';
-import { faultOf } from '../../../test/extract/faults.ts';
+import { faultOf } from './faults.ts';
 import { makeDocx, makeOdt, makePptx, wordParagraph } from './make-office.ts';
 import { makeZip, type ZipEntry } from './make-zip.ts';
 
@@ -18,7 +18,7 @@ const ZEROS = Buffer.alloc(40 * 1024 * 1024);
 
 describe('zip bombs', () => {
   test('An archive that unpacks to 200 times its size, and says so, is not unpacked.', async () => {
-    expect(await openFault([{ name: 'word/document.xml', content: ZEROS }])).toBe('FILE_TOO_LARGE unpacks-too-large');
+    expect(await openFault([{ name: 'word/document.xml', content: ZEROS }])).toBe('unpacks-too-large');
   });
 
   test('An archive that unpacks to more than 256 MiB, and says so, is not unpacked.', async () => {
@@ -28,7 +28,7 @@ describe('zip bombs', () => {
       claimedBytes: 1 << 20,
     }));
     const noise = { name: 'noise', content: Buffer.alloc(2 << 20, 'x'), isStored: true };
-    expect(await openFault([...pictures, noise])).toBe('FILE_TOO_LARGE unpacks-too-large');
+    expect(await openFault([...pictures, noise])).toBe('unpacks-too-large');
   });
 
   test.each([
@@ -39,7 +39,7 @@ describe('zip bombs', () => {
       { name: 'word/document.xml', content: ZEROS, claimedBytes: 10, isHidden },
       { name: '_rels/.rels', content: '<x/>' },
     ]);
-    expect(await faultOf(docx(bytes))).toBe('FILE_TOO_LARGE unpacks-too-large');
+    expect(await faultOf(docx(bytes))).toBe('unpacks-too-large');
   });
 
   test('An archive of more than 10,000 entries is not opened.', async () => {
@@ -48,7 +48,7 @@ describe('zip bombs', () => {
       content: '',
       isStored: true,
     }));
-    expect(await openFault(entries)).toBe('FILE_TOO_COMPLEX too-many-parts');
+    expect(await openFault(entries)).toBe('too-many-parts');
   });
 
   test('An archive inside of a document stays closed.', async () => {
@@ -102,27 +102,23 @@ describe('XML', () => {
 
   test('Elements one inside of the other by the hundred thousand end as too deep.', async () => {
     const deep = '<w:sdt><w:sdtContent>'.repeat(100_000) + '</w:sdtContent></w:sdt>'.repeat(100_000);
-    expect(await faultOf(docx(makeDocx(deep)))).toBe('FILE_TOO_COMPLEX too-deep');
+    expect(await faultOf(docx(makeDocx(deep)))).toBe('too-deep');
   });
 
   test('More elements than there may be end as too many parts.', async () => {
-    expect(await faultOf(docx(makeDocx('<w:p/>'.repeat(2_100_000))))).toBe('FILE_TOO_COMPLEX too-many-parts');
+    expect(await faultOf(docx(makeDocx('<w:p/>'.repeat(2_100_000))))).toBe('too-many-parts');
   });
 });
 
 describe('damage and locks', () => {
   test('An archive with an encrypted entry is encrypted.', async () => {
-    expect(await openFault([{ name: 'word/document.xml', content: 'x', isEncrypted: true }])).toBe(
-      'FILE_UNREADABLE archive-encrypted',
-    );
+    expect(await openFault([{ name: 'word/document.xml', content: 'x', isEncrypted: true }])).toBe('archive-encrypted');
   });
 
   test('An OpenDocument text whose manifest tells of encryption is encrypted.', async () => {
     const manifest =
       '<m:manifest xmlns:m="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"><m:file-entry m:full-path="content.xml"><m:encryption-data/></m:file-entry></m:manifest>';
-    expect(await faultOf(odt(makeOdt('', { 'META-INF/manifest.xml': manifest })))).toBe(
-      'FILE_UNREADABLE office-encrypted',
-    );
+    expect(await faultOf(odt(makeOdt('', { 'META-INF/manifest.xml': manifest })))).toBe('office-encrypted');
   });
 
   test.each([
@@ -135,18 +131,18 @@ describe('damage and locks', () => {
       const whole = make();
       for (const part of [0.1, 0.5, 0.9, 0.999]) {
         const cut = whole.subarray(0, Math.floor(whole.length * part));
-        expect(await faultOf(read(cut))).toBe('FILE_UNREADABLE damaged');
+        expect(await faultOf(read(cut))).toBe('damaged');
       }
       const bad = Buffer.from(whole);
       const at = bad.indexOf('.xml') + 40;
       bad[at] = bad[at]! ^ 0xff;
-      expect(await faultOf(read(bad))).toBe('FILE_UNREADABLE damaged');
+      expect(await faultOf(read(bad))).toBe('damaged');
     },
   );
 
   test('An archive without the part that a document must have is damaged.', async () => {
     const bytes = makeZip([{ name: 'a.xml', content: '<a/>' }]);
-    expect(await faultOf(docx(bytes))).toBe('FILE_UNREADABLE damaged');
-    expect(await faultOf(odt(bytes))).toBe('FILE_UNREADABLE damaged');
+    expect(await faultOf(docx(bytes))).toBe('damaged');
+    expect(await faultOf(odt(bytes))).toBe('damaged');
   });
 });

@@ -1,6 +1,6 @@
 // Where a Word 97-2003 file has its characters (MS-DOC): the pieces that its text is put together from, and the runs of characters and
 // paragraphs with a property. Trusts no number: no file says more characters than it has bytes.
-import { unreadable } from '../../../../src/extract/reasons.ts';
+import { FileError } from '../file-error.ts';
 
 const PAGE = 512;
 const COMPRESSED = 0x4000_0000;
@@ -19,11 +19,11 @@ export interface Run {
   readonly to: number;
 }
 
-/** @param table the piece table (CLX). @throws SealdexError `damaged` */
+/** @param table the piece table (CLX). @throws FileError `damaged` */
 export function piecesOf(clx: Buffer, streamBytes: number): Piece[] {
   let at = 0;
   while (clx[at] === 1 && at + 3 <= clx.length) at += 3 + clx.readUInt16LE(at + 1);
-  if (clx[at] !== 2 || at + 5 > clx.length) throw unreadable('damaged');
+  if (clx[at] !== 2 || at + 5 > clx.length) throw new FileError('damaged');
   const plc = clx.subarray(at + 5, at + 5 + clx.readUInt32LE(at + 1));
   const count = Math.floor((plc.length - 4) / 12);
   const pieces: Piece[] = [];
@@ -33,7 +33,7 @@ export function piecesOf(clx: Buffer, streamBytes: number): Piece[] {
     const isWide = (place & COMPRESSED) === 0;
     const length = plc.readUInt32LE(piece * 4 + 4) - plc.readUInt32LE(piece * 4);
     bytes += isWide ? length * 2 : length;
-    if (length < 0 || bytes > streamBytes) throw unreadable('damaged');
+    if (length < 0 || bytes > streamBytes) throw new FileError('damaged');
     pieces.push({ at: isWide ? place & 0x3fff_ffff : (place & 0x3fff_ffff) >>> 1, isWide, length });
   }
   return pieces;

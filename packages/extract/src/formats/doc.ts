@@ -5,7 +5,7 @@ import type { Extracted, FileInput } from '../extracted.ts';
 import { MIME } from '../mime.ts';
 import { Outline } from '../outline.ts';
 import { summaryOf } from '../property-set.ts';
-import { unreadable, unsupported } from '../../../../src/extract/reasons.ts';
+import { FileError } from '../file-error.ts';
 import { notedParagraphs, piecesOf, struckRuns } from './doc-pieces.ts';
 import { type Line, linesOf } from './doc-text.ts';
 
@@ -32,11 +32,11 @@ const COUNTS = [
   { at: 0x64, title: 'Text boxes' },
 ] as const;
 
-/** @throws SealdexError `office-encrypted`, `damaged`, `too-many-parts` */
+/** @throws FileError `office-encrypted`, `damaged`, `too-many-parts` */
 export async function readDoc({ bytes }: FileInput): Promise<Extracted> {
   const compound = openCompound(bytes);
   const stream = compound.stream('WordDocument');
-  if (!stream || stream.length < HEADER_BYTES) throw unreadable('damaged');
+  if (!stream || stream.length < HEADER_BYTES) throw new FileError('damaged');
   const table = tableOf(compound, stream);
   const pieces = piecesOf(tableAt(stream, table, PIECES), stream.length);
   const struck = struckRuns(stream, tableAt(stream, table, CHARACTER_RUNS));
@@ -55,12 +55,12 @@ export async function readDoc({ bytes }: FileInput): Promise<Extracted> {
 function tableOf(compound: Compound, stream: Buffer): Buffer {
   const magic = stream.readUInt16LE(0);
   if (magic === OLDER || (magic === MAGIC && stream.readUInt16LE(2) < WORD_97))
-    throw unsupported('application/x-word6');
-  if (magic !== MAGIC) throw unreadable('damaged');
+    throw new FileError('unsupported', 'application/x-word6');
+  if (magic !== MAGIC) throw new FileError('damaged');
   const flags = stream.readUInt16LE(0x0a);
-  if ((flags & IS_ENCRYPTED) !== 0) throw unreadable('office-encrypted');
+  if ((flags & IS_ENCRYPTED) !== 0) throw new FileError('office-encrypted');
   const table = compound.stream((flags & IS_TABLE_1) === 0 ? '0Table' : '1Table');
-  if (!table) throw unreadable('damaged');
+  if (!table) throw new FileError('damaged');
   return table;
 }
 

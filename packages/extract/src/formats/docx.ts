@@ -6,7 +6,7 @@ import { foundOf, languageOf } from '../office-metadata.ts';
 import { sectionsOf } from '../office-outline.ts';
 import { readPackage } from '../office.ts';
 
-/** @throws SealdexError `damaged`, `archive-encrypted`, `unpacks-too-large`, `too-many-parts`, `too-deep` */
+/** @throws FileError `damaged`, `archive-encrypted`, `unpacks-too-large`, `too-many-parts`, `too-deep` */
 export async function readDocx({ bytes }: FileInput): Promise<Extracted> {
   const archive = openArchive(bytes);
   const lang = languageOf(archive, 'docProps/core.xml');

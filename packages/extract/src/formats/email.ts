@@ -1,11 +1,9 @@
 // E-mail (RFC 822): headers become metadata, the body a section, and every attachment that can be read further ones under its file
 // name. What cannot be read is counted by reason; it does not spoil the message.
 import PostalMime, { type Address, type Attachment, type Email } from 'postal-mime';
-import type { Section } from '../../../../src/documents/shapes.ts';
-import { SealdexError } from '../../../../src/runtime/errors.ts';
-import type { Extracted, FileInput, ReadInner } from '../extracted.ts';
+import type { Extracted, FileInput, ReadInner, Section } from '../extracted.ts';
 import { MIME } from '../mime.ts';
-import { unreadable } from '../../../../src/extract/reasons.ts';
+import { FileError } from '../file-error.ts';
 import { readHtmlText } from './html.ts';
 
 const MAX_ATTACHMENTS = 100;
@@ -18,7 +16,7 @@ const HEADER_BYTES = 1024 * 1024;
 /** Of all texts of attachments, in UTF-16 units: archives unpack to more than the message has. */
 const ATTACHMENTS_CHARS = 32 * 1024 * 1024;
 
-/** @throws SealdexError `too-deep`, `too-many-parts` */
+/** @throws FileError `too-deep`, `too-many-parts` */
 export async function readEmail({ bytes }: FileInput, readInner: ReadInner): Promise<Extracted> {
   countParts(bytes.toString('latin1'));
   const mail = await parse(bytes);
@@ -43,7 +41,7 @@ function countParts(mail: string): void {
   const boundaries = new Set<string>();
   for (const [, quoted, bare] of mail.matchAll(/\bboundary\s{0,9}=\s{0,9}(?:"([^"\r\n]{1,200})"|([^\s";]{1,200}))/gi)) {
     boundaries.add(`--${quoted ?? bare}`);
-    if (boundaries.size > MAX_BOUNDARIES) throw unreadable('too-many-parts');
+    if (boundaries.size > MAX_BOUNDARIES) throw new FileError('too-many-parts');
   }
   let parts = 0;
   for (let at = mail.indexOf('\n--'); at !== -1; at = mail.indexOf('\n--', at + 3)) {
@@ -53,7 +51,7 @@ function countParts(mail: string): void {
         .split(/[\r\n]/, 1)[0]
         ?.trimEnd() ?? '';
     if (boundaries.has(line)) parts += 1;
-    if (parts > MAX_PARTS) throw unreadable('too-many-parts');
+    if (parts > MAX_PARTS) throw new FileError('too-many-parts');
   }
 }
 
@@ -68,7 +66,7 @@ async function parse(bytes: Buffer): Promise<Email> {
   } catch (error) {
     // It reads whatever it is given within these bounds.
     const isHeader = error instanceof Error && error.message.startsWith('Maximum header size');
-    throw unreadable(isHeader ? 'too-many-parts' : 'too-deep');
+    throw new FileError(isHeader ? 'too-many-parts' : 'too-deep');
   }
 }
 
@@ -97,7 +95,7 @@ function bodyOf({ text, html }: Email): Section[] {
 
 interface Attached {
   readonly sections: Section[];
-  /** Reasons of reasons.ts and MIME types of unsupported files, and how many there were of each. */
+  /** Count by reason; by MIME type, or `unknown`, for unsupported files. */
   readonly skipped: Record<string, number>;
 }
 
@@ -116,11 +114,11 @@ async function readAttachments(attachments: readonly Attachment[], readInner: Re
     try {
       const found = await readInner(fileOf(attachment));
       chars += charsOf(found.sections);
-      if (chars > ATTACHMENTS_CHARS) throw unreadable('text-too-large');
+      if (chars > ATTACHMENTS_CHARS) throw new FileError('text-too-large');
       sections.push(sectionOf(attachment, found));
     } catch (error) {
-      if (!(error instanceof SealdexError)) throw error;
-      skip(error.reason ?? error.code);
+      if (!(error instanceof FileError)) throw error;
+      skip(error.reason === 'unsupported' ? (error.found ?? 'unknown') : error.reason);
     }
   }
   return { sections, skipped };

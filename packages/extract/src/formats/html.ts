@@ -4,7 +4,7 @@ import type { Extracted, FileInput } from '../extracted.ts';
 import { Flow } from '../line-builder.ts';
 import { MIME } from '../mime.ts';
 import { Outline } from '../outline.ts';
-import { unreadable } from '../../../../src/extract/reasons.ts';
+import { FileError } from '../file-error.ts';
 import { type Attributes, readTags, type TagHandler } from '../tags.ts';
 
 /** Where a charset is looked for, as browsers do. */
@@ -31,12 +31,12 @@ const META_FIELDS: ReadonlyMap<string, string> = new Map([
   ['article:published_time', 'date'],
 ]);
 
-/** @throws SealdexError `encoding`, `too-many-parts` */
+/** @throws FileError `encoding`, `too-many-parts` */
 export async function readHtml({ bytes, contentType }: FileInput): Promise<Extracted> {
   const head = bytes.toString('latin1', 0, SNIFFED_BYTES);
   const inside = /<meta\s[^>]{0,300}?charset\s*=\s*["']?([\w.:-]{1,40})/i.exec(head)?.[1];
   const text = decodeText(bytes, charsetOf(contentType) ?? inside);
-  if (text === undefined) throw unreadable('encoding');
+  if (text === undefined) throw new FileError('encoding');
   return readHtmlText(text);
 }
 

@@ -15,7 +15,7 @@ const ITEM = /^[ \t]*(?:[-*+]|\d{1,9}[.)])(?:[ \t]+(?:\[[ xX]\][ \t]+)?|$)/;
 const TABLE_RULE = /^[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$/;
 const DEFINITION = /^ {0,3}\[([^\]^][^\]]{0,998})\]:[ \t]*\S/;
 
-/** @throws SealdexError `encoding`, `too-many-parts` */
+/** @throws FileError `encoding`, `too-many-parts` */
 export async function readMarkdown(file: FileInput): Promise<Extracted> {
   const text = wholeTextOf(file).replace(/\r\n?/g, '\n');
   const { fields, title, rest } = frontMatter(text);

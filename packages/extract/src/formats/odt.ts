@@ -5,13 +5,13 @@ import { MIME } from '../mime.ts';
 import { foundOf, languageOf, MAX_METADATA_BYTES } from '../office-metadata.ts';
 import { sectionsOf } from '../office-outline.ts';
 import { readPackage } from '../office.ts';
-import { unreadable } from '../../../../src/extract/reasons.ts';
+import { FileError } from '../file-error.ts';
 import { readTags } from '../tags.ts';
 
-/** @throws SealdexError `office-encrypted`, `damaged`, `archive-encrypted`, `unpacks-too-large`, `too-many-parts`, `too-deep` */
+/** @throws FileError `office-encrypted`, `damaged`, `archive-encrypted`, `unpacks-too-large`, `too-many-parts`, `too-deep` */
 export async function readOdt({ bytes }: FileInput): Promise<Extracted> {
   const archive = openArchive(bytes);
-  if (isEncrypted(archive.read('META-INF/manifest.xml', MAX_METADATA_BYTES))) throw unreadable('office-encrypted');
+  if (isEncrypted(archive.read('META-INF/manifest.xml', MAX_METADATA_BYTES))) throw new FileError('office-encrypted');
   const lang = languageOf(archive, 'meta.xml');
   const pages = pagesOf(archive.read('meta.xml', MAX_METADATA_BYTES));
   const tree = await readPackage(bytes, archive, 'odt');

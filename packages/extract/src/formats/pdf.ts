@@ -1,11 +1,10 @@
 // PDF: a section a page, in the order that the page draws its text. pdf.js does it in this very thread, and without pictures, fonts of
 // the system, scripts or anything fetched.
 import { isoOf } from '../office-metadata.ts';
-import type { Section } from '../../../../src/documents/shapes.ts';
-import type { Extracted, FileInput } from '../extracted.ts';
+import type { Extracted, FileInput, Section } from '../extracted.ts';
 import { MIME } from '../mime.ts';
 import { openPdf, type PdfDocument } from '../pdfjs.ts';
-import { unreadable } from '../../../../src/extract/reasons.ts';
+import { FileError } from '../file-error.ts';
 
 const MAX_PAGES = 10_000;
 /** Far more than a document may hold; a page that draws itself again and again passes it soon. */
@@ -13,13 +12,13 @@ const MAX_CHARACTERS = 64 * 1024 * 1024;
 /** Readers look for the end of the file in its last kilobyte; some files have a signature behind it. */
 const END_WITHIN = 4096;
 
-/** @throws SealdexError `pdf-encrypted`, `damaged`, `too-many-parts`, `text-too-large` */
+/** @throws FileError `pdf-encrypted`, `damaged`, `too-many-parts`, `text-too-large` */
 export async function readPdf({ bytes }: FileInput): Promise<Extracted> {
   // What is cut off can still be read in part, and nobody would know.
-  if (!bytes.subarray(-END_WITHIN).includes('%%EOF')) throw unreadable('damaged');
+  if (!bytes.subarray(-END_WITHIN).includes('%%EOF')) throw new FileError('damaged');
   const pdf = await openPdf(bytes);
   try {
-    if (pdf.numPages > MAX_PAGES) throw unreadable('too-many-parts');
+    if (pdf.numPages > MAX_PAGES) throw new FileError('too-many-parts');
     const about = await aboutOf(pdf);
     return { contentType: MIME.pdf, ...about, sections: await pagesOf(pdf) };
   } finally {

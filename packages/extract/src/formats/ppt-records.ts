@@ -1,6 +1,6 @@
 // The records of a PowerPoint 97-2003 stream (MS-PPT) and where the last save put its parts. A length is never trusted beyond the
 // record around it. Knows nothing of slides.
-import { unreadable } from '../../../../src/extract/reasons.ts';
+import { FileError } from '../file-error.ts';
 
 const CONTAINER = 0xf;
 /** Of records in records; real files have about ten. */
@@ -54,7 +54,7 @@ export function* recordsBelow(
 export interface Persisted {
   /**
    * The record that the last save has under this number. Ask once for each: all together are no more than the file, unless they
-   * lie in each other. @throws SealdexError `too-many-parts`
+   * lie in each other. @throws FileError `too-many-parts`
    */
   record(id: number): PptRecord | undefined;
   readonly documentId: number;
@@ -86,7 +86,7 @@ export function persistedOf(stream: Buffer, editAt: number): Persisted | undefin
     record: (id) => {
       const record = recordAt(stream, places.get(id) ?? -1);
       left -= record?.body.length ?? 0;
-      if (left < 0) throw unreadable('too-many-parts');
+      if (left < 0) throw new FileError('too-many-parts');
       return record;
     },
   };

@@ -1,11 +1,10 @@
 // PowerPoint 97-2003: every slide a section under its title, with its notes inside. Text of masters and of earlier saves is left out.
-import type { Section } from '../../../../src/documents/shapes.ts';
+import type { Extracted, FileInput, Section } from '../extracted.ts';
 import { openCompound } from '../compound.ts';
-import type { Extracted, FileInput } from '../extracted.ts';
 import { MAX_SECTIONS } from '../bounds.ts';
 import { MIME } from '../mime.ts';
 import { summaryOf } from '../property-set.ts';
-import { unreadable } from '../../../../src/extract/reasons.ts';
+import { FileError } from '../file-error.ts';
 import { persistedOf, type Persisted, type PptRecord, recordsBelow, recordsIn } from './ppt-records.ts';
 
 const DOCUMENT = 0x03e8;
@@ -35,17 +34,17 @@ interface Listed {
   readonly texts: Text[];
 }
 
-/** @throws SealdexError `office-encrypted`, `damaged`, `too-many-parts` */
+/** @throws FileError `office-encrypted`, `damaged`, `too-many-parts` */
 export async function readPpt({ bytes }: FileInput): Promise<Extracted> {
   const compound = openCompound(bytes);
   const user = compound.stream('Current User');
   const isEncrypted = user !== undefined && user.length >= 16 && user.readUInt32LE(12) === ENCRYPTED;
-  if (isEncrypted || compound.names.has('EncryptedSummary')) throw unreadable('office-encrypted');
+  if (isEncrypted || compound.names.has('EncryptedSummary')) throw new FileError('office-encrypted');
   const stream = compound.stream('PowerPoint Document');
-  if (!stream) throw unreadable('damaged');
+  if (!stream) throw new FileError('damaged');
   const persisted = user !== undefined && user.length >= 20 ? persistedOf(stream, user.readUInt32LE(16)) : undefined;
   const document = persisted?.record(persisted.documentId) ?? lastDocument(stream);
-  if (document?.type !== DOCUMENT) throw unreadable('damaged');
+  if (document?.type !== DOCUMENT) throw new FileError('damaged');
   const slides = listed(document, SLIDES);
   const notes = notesBySlide(listed(document, NOTES), persisted);
   const { title, metadata } = summaryOf(compound);
@@ -82,7 +81,7 @@ function listed(document: PptRecord, instance: number): Listed[] {
           slideId: record.body.readUInt32LE(12),
           texts: texts.found,
         });
-        if (slides.length > MAX_SECTIONS) throw unreadable('too-many-parts');
+        if (slides.length > MAX_SECTIONS) throw new FileError('too-many-parts');
       } else texts.take(record);
     }
   }

@@ -3,7 +3,7 @@ import type { Extracted, FileInput } from '../extracted.ts';
 import { MIME } from '../mime.ts';
 import { sectionsOf } from '../office-outline.ts';
 import { readTree } from '../office.ts';
-import { unreadable } from '../../../../src/extract/reasons.ts';
+import { FileError } from '../file-error.ts';
 
 /** The facts stand in front of the text. */
 const INFO_WITHIN = 256 * 1024;
@@ -17,7 +17,7 @@ const OPEN = 0x7b;
 const CLOSE = 0x7d;
 const BACKSLASH = 0x5c;
 
-/** @throws SealdexError `damaged`, `too-many-parts`, `too-deep` */
+/** @throws FileError `damaged`, `too-many-parts`, `too-deep` */
 export async function readRtf({ bytes }: FileInput): Promise<Extracted> {
   checkGroups(bytes);
   const tree = await readTree(withSymbols(bytes), 'rtf', MAX_UNPACKED_BYTES);
@@ -49,10 +49,10 @@ function checkGroups(bytes: Buffer): void {
     if (byte === BACKSLASH) at += escapedBytes(bytes, at);
     else if (byte === OPEN) depth += 1;
     else if (byte === CLOSE) depth -= 1;
-    if (depth > DEEPEST_GROUP) throw unreadable('too-deep');
+    if (depth > DEEPEST_GROUP) throw new FileError('too-deep');
     if (depth <= 0) return;
   }
-  throw unreadable('damaged');
+  throw new FileError('damaged');
 }
 
 /** What a backslash takes with it: one character, or the bytes that `\binN` announces. */

@@ -4,16 +4,16 @@ import { charsetOf, decodeText } from '../encoding.ts';
 import type { Extracted, FileInput } from '../extracted.ts';
 import { Flow } from '../line-builder.ts';
 import { MIME } from '../mime.ts';
-import { unreadable } from '../../../../src/extract/reasons.ts';
+import { FileError } from '../file-error.ts';
 import { type Attributes, readTags, type TagHandler } from '../tags.ts';
 
-/** @throws SealdexError `encoding` */
+/** @throws FileError `encoding` */
 export async function readXml({ bytes, contentType }: FileInput): Promise<Extracted> {
   const declared = /^\s*<\?xml\s[^>]{0,200}?encoding\s*=\s*["']([\w.:-]{1,40})["']/.exec(
     bytes.toString('latin1', 0, 512),
   );
   const text = decodeText(bytes, declared?.[1] ?? charsetOf(contentType));
-  if (text === undefined) throw unreadable('encoding');
+  if (text === undefined) throw new FileError('encoding');
   const elements = new Elements();
   readTags(withoutDoctype(text), true, elements);
   return elements.end();
