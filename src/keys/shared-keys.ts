@@ -87,7 +87,7 @@ export function createSharedKeys(redis: Redis, queue: string, clock: Clock): Sha
           entryKey(arn, context),
           claimKey(arn, context),
           Buffer.from(seen, 'latin1'),
-          format(arn, wrapped),
+          formatEntry(arn, wrapped),
           lifeMs,
           token,
           MAX_ENTRY_BYTES,
@@ -105,7 +105,8 @@ export function createSharedKeys(redis: Redis, queue: string, clock: Clock): Sha
 const isOfAnotherType = (error: unknown): boolean =>
   error instanceof SealdexError && error.cause instanceof Error && error.cause.message.startsWith('WRONGTYPE');
 
-const format = (arn: string, wrapped: Buffer): string => `1 ${arn} ${wrapped.toString('base64')}`;
+/** An entry as it stands in Redis. */
+export const formatEntry = (arn: string, wrapped: Buffer): string => `1 ${arn} ${wrapped.toString('base64')}`;
 
 /** The wrapped bytes of an entry for this KMS key; undefined when it is malformed or another key's. */
 export function parseEntry(entry: string, arn: string): Buffer | undefined {

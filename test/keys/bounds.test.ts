@@ -105,7 +105,7 @@ test('Beyond its bound of tenants a ring wipes the oldest key that encrypts, and
 test('Nothing stays of tenants that come once: after an hour neither keys nor timers', async () => {
   const clock = new FakeClock();
   const one = await room.open({ clock });
-  const arn = room.config.platformKeyArn;
+  const arn = room.platformKeyArn;
   for (let from = 0; from < 300; from += 50)
     await Promise.all(Array.from({ length: 50 }, (_, index) => use(one, `once-${from + index}`, arn)));
   expect(one.ring.stats()).toMatchObject({ keys: 300, oldestMs: 0 });

@@ -7,13 +7,14 @@ import { createKeyCalls } from '../../src/keys/aws/key-calls.ts';
 import type { KeyCalls } from '../../src/keys/kms.ts';
 import { createMetrics } from '../../src/runtime/metrics.ts';
 import { FakeClock } from '../support/clock.ts';
-import { contextOf, isZeroed, openRoom, type Room } from './fixture.ts';
+import { contextOf, isZeroed } from './fixture.ts';
+import { openAdapterRoom, type AdapterRoom } from './adapter-fixture.ts';
 
-let room: Room;
+let room: AdapterRoom;
 let calls: KeyCalls;
 
 beforeAll(async () => {
-  room = await openRoom();
+  room = await openAdapterRoom();
   calls = createKeyCalls(room.config, noAudit);
 });
 

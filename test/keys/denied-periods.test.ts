@@ -1,6 +1,6 @@
 // A tenant that denies us periods which are past, and what a denial of the key itself is told apart by.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { KMS_ERRORS } from '@sealdex/local-aws';
+import { KMS_FAULTS } from '../support/memory-kms.ts';
 import type { SealdexError } from '../../src/runtime/errors.ts';
 import type { KeyContext } from '../../src/keys/data-key.ts';
 import type { KeyWatch } from '../../src/keys/key-watch.ts';
@@ -57,7 +57,7 @@ async function openPast(): Promise<Past> {
 }
 
 const deny = (key: string, { period }: KeyContext): void =>
-  void room.kms.faults.set({ match: { key, context: { period } }, fault: KMS_ERRORS.accessDenied });
+  void room.kms.faults.set({ match: { key, context: { period } }, fault: KMS_FAULTS.accessDenied });
 
 const callsOf = (key: string): number => room.kms.counts.count({ key });
 
@@ -102,7 +102,7 @@ test('A whole key that is revoked after a denied period is told as the key, not 
   const { tenant, arn, told, read } = await openPast();
   deny(arn, contextIn(tenant, 2020));
   await expect(read(2020)).rejects.toMatchObject({ code: 'PERIOD_DENIED' });
-  room.kms.faults.set({ match: { key: arn }, fault: KMS_ERRORS.accessDenied });
+  room.kms.faults.set({ match: { key: arn }, fault: KMS_FAULTS.accessDenied });
   await expect(read(2021)).rejects.toMatchObject({ code: 'KEY_DENIED' });
   expect(told.failed).toEqual(['KEY_DENIED']);
 });
@@ -111,7 +111,7 @@ test('A denial that the current period shares is one of the key: the gate hears 
   const { tenant, arn, told, read, ring } = await openPast();
   const keys = [await ring.current(tenant, arn, 'documents', 1), await read(2021)] as Parameters<typeof bytesOf>[0][];
   const bytes = keys.map(bytesOf);
-  room.kms.faults.set({ match: { key: arn }, fault: KMS_ERRORS.accessDenied });
+  room.kms.faults.set({ match: { key: arn }, fault: KMS_FAULTS.accessDenied });
   await expect(read(2020)).rejects.toMatchObject({ code: 'KEY_DENIED' });
   expect(told.failed).toEqual(['KEY_DENIED']);
   expect(bytes.map(isZeroed)).toEqual([true, true]);
@@ -119,8 +119,8 @@ test('A denial that the current period shares is one of the key: the gate hears 
 
 test('A key of another state, found by the try, is what the gate hears', async () => {
   const { arn, told, read } = await openPast();
-  room.kms.faults.set({ match: { key: arn, operation: 'Decrypt' }, fault: KMS_ERRORS.accessDenied, times: 1 });
-  room.kms.faults.set({ match: { key: arn, operation: 'GenerateDataKey' }, fault: KMS_ERRORS.notFound });
+  room.kms.faults.set({ match: { key: arn, operation: 'Decrypt' }, fault: KMS_FAULTS.accessDenied, times: 1 });
+  room.kms.faults.set({ match: { key: arn, operation: 'GenerateDataKey' }, fault: KMS_FAULTS.notFound });
   await expect(read(2020)).rejects.toMatchObject({ code: 'KEY_NOT_FOUND' });
   expect(told.failed).toEqual(['KEY_NOT_FOUND']);
 });
@@ -128,10 +128,10 @@ test('A key of another state, found by the try, is what the gate hears', async (
 test('A try that KMS does not answer decides nothing: neither is the key denied nor the period', async () => {
   const { arn, told, read, ring, tenant } = await openPast();
   const current = bytesOf(await ring.current(tenant, arn, 'documents', 1));
-  room.kms.faults.set({ match: { key: arn, operation: 'Decrypt' }, fault: KMS_ERRORS.accessDenied, times: 1 });
+  room.kms.faults.set({ match: { key: arn, operation: 'Decrypt' }, fault: KMS_FAULTS.accessDenied, times: 1 });
   const failing = room.kms.faults.set({
     match: { key: arn, operation: 'GenerateDataKey' },
-    fault: { kind: 'error', name: 'KMSInternalException', status: 500 },
+    fault: KMS_FAULTS.internal,
   });
   await expect(read(2020)).rejects.toMatchObject({ code: 'KMS_FAILED' });
   expect(told.failed).toEqual(['KMS_FAILED']);
@@ -154,7 +154,7 @@ test('A tenant that shares a KMS key has slices of its own', async () => {
   const { wrapped } = await kms.generateDataKey(arn, other);
   room.kms.faults.set({
     match: { key: arn, context: { tenant, period: contextIn(tenant, 2020).period } },
-    fault: KMS_ERRORS.accessDenied,
+    fault: KMS_FAULTS.accessDenied,
   });
   await expect(read(2020)).rejects.toMatchObject({ code: 'PERIOD_DENIED' });
   await expect(ring.unwrap(arn, wrapped, other)).resolves.toMatchObject({ isLive: true });

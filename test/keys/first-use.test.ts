@@ -1,6 +1,6 @@
 // The first use of a tenant's data key in a process: how often KMS is asked, what a failure leaves, who waits for whom.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { KMS_ERRORS } from '@sealdex/local-aws';
+import { KMS_FAULTS } from '../support/memory-kms.ts';
 import { eventually } from '../support/eventually.ts';
 import { bytesOf, contextOf, isZeroed, openRoom, type Room } from './fixture.ts';
 
@@ -68,7 +68,7 @@ test('What is asked of KMS is bound to tenant, period and purpose, and to nothin
 test('A rejection is not cached: all who waited have it, the next asks again', async () => {
   const { tenant, arn } = room.tenant();
   const { ring } = await room.open();
-  const fault = room.kms.faults.set({ match: { key: arn }, fault: KMS_ERRORS.accessDenied });
+  const fault = room.kms.faults.set({ match: { key: arn }, fault: KMS_FAULTS.accessDenied });
   const uses = await Promise.allSettled(Array.from({ length: 20 }, () => ring.current(tenant, arn, 'documents', 10)));
   expect(uses.map((use) => (use.status === 'rejected' ? (use.reason as { code: string }).code : 'ok'))).toEqual(
     Array.from({ length: 20 }, () => 'KEY_DENIED'),
@@ -83,7 +83,7 @@ test('A reading that was refused is asked again too', async () => {
   const { tenant, arn } = room.tenant();
   const [writer, reader] = [await room.open(), await room.open()];
   const { wrapped, context } = await writer.ring.current(tenant, arn, 'documents', 10);
-  const fault = room.kms.faults.set({ match: { key: arn }, fault: KMS_ERRORS.notFound });
+  const fault = room.kms.faults.set({ match: { key: arn }, fault: KMS_FAULTS.notFound });
   await expect(reader.ring.unwrap(arn, wrapped, context)).rejects.toMatchObject({ code: 'KEY_NOT_FOUND' });
   fault.clear();
   expect((await reader.ring.unwrap(arn, wrapped, context)).isLive).toBe(true);
@@ -92,7 +92,7 @@ test('A reading that was refused is asked again too', async () => {
 test('A failed making frees its claim: the next process need not wait for it to run out', async () => {
   const { tenant, arn } = room.tenant();
   const [first, second] = [await room.open(), await room.open()];
-  room.kms.faults.set({ match: { key: arn }, fault: KMS_ERRORS.accessDenied, times: 1 });
+  room.kms.faults.set({ match: { key: arn }, fault: KMS_FAULTS.accessDenied, times: 1 });
   await expect(first.ring.current(tenant, arn, 'documents', 10)).rejects.toMatchObject({ code: 'KEY_DENIED' });
   const context = contextOf(tenant);
   const token = await eventually(() => second.shared.claim(arn, context));

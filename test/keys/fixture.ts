@@ -1,33 +1,31 @@
-// Key rings as processes have them: the real SDK to a local KMS, real Redis, and a clock that the test moves.
-import type { Redis } from 'ioredis';
-import { noAudit } from '../../src/runtime/audit-log.ts';
-import { loadConfig, type Config, type Settings } from '../../src/runtime/config.ts';
+// Key rings as processes have them, on doubles of the KMS and of the shared keys, with a clock that the test moves.
 import { periodAt, type DataKey, type KeyContext } from '../../src/keys/data-key.ts';
 import { KeyRing, type KeyRingDeps } from '../../src/keys/key-ring.ts';
-import { createKms } from '../../src/keys/aws/kms-client.ts';
 import type { Kms } from '../../src/keys/kms.ts';
-import { createSharedKeys, type SharedKeys } from '../../src/keys/shared-keys.ts';
-import { createMetrics, type Metrics } from '../../src/runtime/metrics.ts';
-import { closeRedis, openRedis } from '../../src/runtime/redis.ts';
+import type { SharedKeys } from '../../src/keys/shared-keys.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
-import { testServices, type TestServices } from '../support/services.ts';
+import { MemoryKms } from '../support/memory-kms.ts';
+import { memorySharedKeys } from '../support/memory-shared-keys.ts';
 
 export interface OneRing {
   readonly ring: KeyRing;
   readonly kms: Kms;
-  readonly metrics: Metrics;
-  readonly redis: Redis;
   readonly shared: SharedKeys;
   /** The very buffers that KMS' plaintext keys were put into, in the order of the answers. */
   readonly plaintexts: readonly Buffer[];
 }
 
-export interface Room extends AsyncDisposable {
-  readonly settings: Settings;
-  readonly config: Config;
-  readonly kms: TestServices['kms'];
-  /** A ring with connections of its own, as another process would have it. */
+/** What a test does to a KMS: the double, or the local KMS behind the adapter. */
+interface KmsControl {
+  createKey(): string;
+  readonly faults: { clear(): void };
+}
+
+export interface Room<Control extends KmsControl = MemoryKms> extends AsyncDisposable {
+  readonly kms: Control;
+  readonly platformKeyArn: string;
+  /** A ring with clients of its own, as another process would have it. */
   open(options?: RingOptions): Promise<OneRing>;
   /** A tenant that no other test uses, with a KMS key of its own. */
   tenant(): { readonly tenant: string; readonly arn: string };
@@ -35,9 +33,7 @@ export interface Room extends AsyncDisposable {
 
 export type RingOptions = Partial<Pick<KeyRingDeps, 'use' | 'limits' | 'maxKeys' | 'watch' | 'onUse' | 'onWipe'>> & {
   readonly clock?: FakeClock;
-  /** Another way to the same Redis. */
-  readonly redisUrl?: string;
-  /** Instead of the SDK and the room's KMS. */
+  /** Instead of a client of the room's KMS. */
   readonly kms?: Kms;
 };
 
@@ -45,43 +41,46 @@ export const HOUR_MS = 3_600_000;
 
 /** Use it with `await using`, or dispose of it at the end of the file. */
 export async function openRoom(): Promise<Room> {
-  const services = await testServices();
-  const config = loadConfig(services.settings, {});
-  const closers: (() => void)[] = [];
+  const kms = new MemoryKms();
+  const shared = memorySharedKeys();
+  return roomOf(kms, kms.platformKeyArn, { connect: () => kms.connect(), shared });
+}
+
+/** A room around any KMS. */
+export function roomOf<Control extends KmsControl>(
+  kms: Control,
+  platformKeyArn: string,
+  { connect, shared }: { connect: (use: 'patient' | 'prompt') => Kms; shared: SharedKeys },
+): Room<Control> {
+  const opened = new DisposableStack();
   let tenants = 0;
   return {
-    settings: services.settings,
-    config,
-    kms: services.kms,
-    async open(options = {}) {
-      const opened = await openRing(config, options);
-      closers.push(() => {
-        opened.ring.close();
-        opened.kms.close();
-        closeRedis(opened.redis);
+    kms,
+    platformKeyArn,
+    async open({ kms: own, use = 'patient', ...options } = {}) {
+      const one = openRing(own ?? connect(use), shared, { use, ...options });
+      opened.defer(() => {
+        one.ring.close();
+        one.kms.close();
       });
-      return opened;
+      return one;
     },
     tenant() {
       tenants += 1;
-      return { tenant: `tenant-${tenants}`, arn: services.kms.createKey() };
+      return { tenant: `tenant-${tenants}`, arn: kms.createKey() };
     },
     async [Symbol.asyncDispose]() {
-      services.kms.faults.clear();
-      for (const close of closers) close();
-      await services[Symbol.asyncDispose]();
+      kms.faults.clear();
+      opened.dispose();
     },
   };
 }
 
-async function openRing(config: Config, options: RingOptions): Promise<OneRing> {
-  const { use = 'patient', clock = new FakeClock(), redisUrl = config.redisUrl, ...more } = options;
-  const metrics = createMetrics();
-  const redis = await openRedis({ redisUrl }, use);
-  const shared = createSharedKeys(redis, config.queue, clock);
+export function openRing(client: Kms, shared: SharedKeys, options: RingOptions): OneRing {
+  const { use = 'patient', clock = new FakeClock(), ...more } = options;
   const plaintexts: Buffer[] = [];
-  const kms = watched(options.kms ?? createKms(config, metrics, noAudit, use), plaintexts);
-  return { ring: new KeyRing({ clock, shared, use, ...more, kms }), kms, metrics, redis, shared, plaintexts };
+  const kms = watched(client, plaintexts);
+  return { ring: new KeyRing({ clock, shared, use, ...more, kms }), kms, shared, plaintexts };
 }
 
 function watched(kms: Kms, plaintexts: Buffer[]): Kms {

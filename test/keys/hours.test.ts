@@ -9,7 +9,7 @@ import type { Kms } from '../../src/keys/kms.ts';
 import { gateId } from '../../src/runtime/names.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
-import { openRoom, type OneRing, type Room } from './fixture.ts';
+import { openRedisRoom, type RedisRing, type RedisRoom } from './redis-fixture.ts';
 
 const PROCESSES = 3;
 const MINUTES = 120;
@@ -30,7 +30,7 @@ interface Tenant {
   readonly arn: string;
 }
 
-interface Process extends OneRing {
+interface Process extends RedisRing {
   readonly clock: FakeClock;
   readonly check: RevocationCheck;
 }
@@ -50,10 +50,10 @@ const total = (calls: readonly Calls[]): Calls => ({
   decrypted: calls.reduce((sum, { decrypted }) => sum + decrypted, 0),
 });
 
-let room: Room;
+let room: RedisRoom;
 
 beforeEach(async () => {
-  room = await openRoom();
+  room = await openRedisRoom();
 });
 afterEach(() => room[Symbol.asyncDispose]());
 

@@ -6,13 +6,14 @@ import type { Code, SealdexError } from '../../src/runtime/errors.ts';
 import { kmsFault } from '../../src/keys/aws/kms-error-mapping.ts';
 import { KEY_STATE_TABLE, type KeyStateRow } from '../../src/keys/aws/kms-errors.ts';
 import { kmsClient } from '../../packages/local-aws/test/clients.ts';
-import { contextOf, openRoom, type OneRing, type Room } from './fixture.ts';
+import { contextOf, type OneRing } from './fixture.ts';
+import { openAdapterRoom, type AdapterRoom } from './adapter-fixture.ts';
 
-let room: Room;
+let room: AdapterRoom;
 let one: OneRing;
 
 beforeAll(async () => {
-  room = await openRoom();
+  room = await openAdapterRoom();
   one = await room.open();
 });
 

@@ -1,7 +1,6 @@
 // The table of KMS errors, walked row by row through the real client against the local KMS.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { noAudit } from '../../src/runtime/audit-log.ts';
-import { loadConfig } from '../../src/runtime/config.ts';
 import { KMS_ERRORS, type KmsErrorFault } from '@sealdex/local-aws';
 import { SealdexError, type Code } from '../../src/runtime/errors.ts';
 import { kmsFault } from '../../src/keys/aws/kms-error-mapping.ts';
@@ -10,15 +9,16 @@ import { createKms } from '../../src/keys/aws/kms-client.ts';
 import type { Kms } from '../../src/keys/kms.ts';
 import { createMetrics, type Metrics } from '../../src/runtime/metrics.ts';
 import { eventually } from '../support/eventually.ts';
-import { contextOf, openRoom, type OneRing, type Room } from './fixture.ts';
+import { contextOf, type OneRing } from './fixture.ts';
+import { openAdapterRoom, type AdapterRoom } from './adapter-fixture.ts';
 
-let room: Room;
+let room: AdapterRoom;
 let one: OneRing;
 /** Its deadline is short: for calls that hang. */
 let prompt: OneRing;
 
 beforeAll(async () => {
-  room = await openRoom();
+  room = await openAdapterRoom();
   one = await room.open();
   prompt = await room.open({ use: 'prompt' });
 });
@@ -252,8 +252,7 @@ test('A hanging DescribeKey leaves the first error as the reason', async () => {
 
 const open = (endpoint: string): { kms: Kms; metrics: Metrics } => {
   const metrics = createMetrics();
-  const settings = { ...room.settings, AWS_ENDPOINT_URL_KMS: endpoint };
-  return { kms: createKms(loadConfig(settings, {}), metrics, noAudit, 'prompt'), metrics };
+  return { kms: createKms({ ...room.config, kmsEndpoint: endpoint }, metrics, noAudit, 'prompt'), metrics };
 };
 
 test.each([
@@ -294,4 +293,26 @@ test.each([
 test('A name from KMS that is no name does not become a reason', () => {
   const odd = Object.assign(new Error('x'), { name: 'Weird name <of somebody else>' });
   expect(kmsFault(odd, TENANT_KEY)).toMatchObject({ code: 'INTERNAL', reason: 'Unknown' });
+});
+
+test('Calls are counted by operation and result', async () => {
+  const [good, bad] = [room.tenant(), room.tenant()];
+  const [writer, reader] = [await room.open(), await room.open()];
+  const { wrapped, context } = await writer.ring.current(good.tenant, good.arn, 'documents', 1);
+  await reader.ring.unwrap(good.arn, wrapped, context);
+  room.kms.disable(bad.arn);
+  await reader.ring.current(bad.tenant, bad.arn, 'documents', 1).catch(() => {});
+  room.kms.faults.set({ match: { operation: 'DescribeKey' }, fault: KMS_ERRORS.accessDenied });
+  await reader.ring.current(bad.tenant, bad.arn, 'documents', 1).catch(() => {});
+  const lines = (text: string): string[] =>
+    text.split('\n').filter((line) => line.startsWith('sealdex_kms_calls_total{'));
+  expect(lines(await writer.metrics.text())).toEqual([
+    'sealdex_kms_calls_total{operation="GenerateDataKey",result="ok"} 1',
+  ]);
+  expect(lines(await reader.metrics.text()).sort()).toEqual([
+    'sealdex_kms_calls_total{operation="Decrypt",result="ok"} 1',
+    'sealdex_kms_calls_total{operation="DescribeKey",result="KEY_DENIED"} 1',
+    'sealdex_kms_calls_total{operation="DescribeKey",result="ok"} 1',
+    'sealdex_kms_calls_total{operation="GenerateDataKey",result="KEY_DISABLED"} 2',
+  ]);
 });

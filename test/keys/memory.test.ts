@@ -5,7 +5,10 @@ import { noAudit } from '../../src/runtime/audit-log.ts';
 import type { KeyContext } from '../../src/keys/data-key.ts';
 import { createKms } from '../../src/keys/aws/kms-client.ts';
 import { createMetrics } from '../../src/runtime/metrics.ts';
-import { contextOf, HOUR_MS, openRoom, type Room } from './fixture.ts';
+import type { Kms } from '../../src/keys/kms.ts';
+import { loadConfig } from '../../src/runtime/config.ts';
+import { testServices } from '../support/services.ts';
+import { contextOf, HOUR_MS } from './fixture.ts';
 import { masked, MEMORY } from './memory-scan.ts';
 import { startMemory } from './processes.ts';
 
@@ -20,8 +23,7 @@ const names = (what: string, count: number): string[] =>
 const KEYS = 8;
 
 /** Keys that another process made, for the one whose memory is searched to unwrap. */
-async function wrapped(room: Room, arn: string): Promise<WrappedKey[]> {
-  const { kms } = await room.open();
+async function wrapped(kms: Kms, arn: string): Promise<WrappedKey[]> {
   const made = names('unwrapped', KEYS).map(async (tenant): Promise<WrappedKey> => {
     const context = contextOf(tenant);
     return { wrapped: (await kms.generateDataKey(arn, context)).wrapped.toString('base64'), context };
@@ -31,15 +33,13 @@ async function wrapped(room: Room, arn: string): Promise<WrappedKey[]> {
 
 /** The needles, masked: each key's bytes, and their base64 as KMS' answer has it. */
 async function needlesOf(
-  room: Room,
+  kms: Kms,
   arn: string,
   keys: readonly WrappedKey[],
 ): Promise<{ raw: number[][]; base64: number[][] }> {
-  const kms = createKms(room.config, createMetrics(), noAudit, 'patient');
   const plaintexts = await Promise.all(
     keys.map((key) => kms.decrypt(arn, Buffer.from(key.wrapped, 'base64'), key.context)),
   );
-  kms.close();
   return {
     raw: plaintexts.map((plaintext) => [...masked(plaintext)]),
     base64: plaintexts.map((plaintext) => [...masked(Buffer.from(plaintext.toString('base64'), 'latin1'))]),
@@ -49,12 +49,15 @@ async function needlesOf(
 const sum = (counts: readonly number[]): number => counts.reduce((total, count) => total + count, 0);
 
 test.skipIf(!existsSync(MEMORY))('After their time the bytes of data keys are nowhere in memory', async () => {
-  await using room = await openRoom();
-  const arn = room.kms.createKey();
-  await using process = await startMemory(room.settings);
+  await using services = await testServices();
+  const arn = services.kms.createKey();
+  using opened = new DisposableStack();
+  const config = loadConfig(services.settings, {});
+  const kms = opened.adopt(createKms(config, createMetrics(), noAudit, 'patient'), (client) => client.close());
+  await using process = await startMemory(services.settings);
   const made = (await process.ask({ kind: 'current', tenants: names('made', KEYS), arn })) as WrappedKey[];
-  const read = (await process.ask({ kind: 'unwrap', arn, keys: await wrapped(room, arn) })) as WrappedKey[];
-  const { raw, base64 } = await needlesOf(room, arn, [...made, ...read]);
+  const read = (await process.ask({ kind: 'unwrap', arn, keys: await wrapped(kms, arn) })) as WrappedKey[];
+  const { raw, base64 } = await needlesOf(kms, arn, [...made, ...read]);
   const count = async (needles: number[][]): Promise<number[]> =>
     (await process.ask({ kind: 'count', needles })) as number[];
 

@@ -1,6 +1,6 @@
-// A refusal by KMS: what it costs the tenant's keys in this process, and whom it spares. And the count of calls.
+// A refusal by KMS: what it costs the tenant's keys in this process, and whom it spares.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { KMS_ERRORS } from '@sealdex/local-aws';
+import { KMS_FAULTS } from '../support/memory-kms.ts';
 import { eventually } from '../support/eventually.ts';
 import { bytesOf, contextOf, isZeroed, openRoom, type OneRing, type Room } from './fixture.ts';
 
@@ -12,7 +12,7 @@ beforeAll(async () => {
 
 afterEach(() => {
   room.kms.faults.clear();
-  room.kms.setState(room.config.platformKeyArn, 'Enabled');
+  room.kms.setState(room.platformKeyArn, 'Enabled');
 });
 
 afterAll(() => room[Symbol.asyncDispose]());
@@ -27,7 +27,7 @@ const refusals: [string, (arn: string) => unknown, string][] = [
   ['pending deletion', (arn) => room.kms.scheduleDeletion(arn), 'KEY_PENDING_DELETION'],
   ['pending import', (arn) => room.kms.setState(arn, 'PendingImport'), 'KEY_PENDING_IMPORT'],
   ['unavailable', (arn) => room.kms.setState(arn, 'Unavailable'), 'KEY_UNAVAILABLE'],
-  ['denied', (key) => room.kms.faults.set({ match: { key }, fault: KMS_ERRORS.accessDenied }), 'KEY_DENIED'],
+  ['denied', (key) => room.kms.faults.set({ match: { key }, fault: KMS_FAULTS.accessDenied }), 'KEY_DENIED'],
   ['gone', (arn) => room.kms.forget(arn), 'KEY_NOT_FOUND'],
 ];
 
@@ -59,7 +59,7 @@ test('A denial of a period that is past says nothing of the keys of now, which g
   const current = await one.ring.current(tenant, arn, 'documents', 1);
   const past = { ...contextOf(tenant), period: '2020-01-01T00:00Z' };
   const { wrapped } = await one.kms.generateDataKey(arn, past);
-  room.kms.faults.set({ match: { key: arn, context: { period: past.period } }, fault: KMS_ERRORS.accessDenied });
+  room.kms.faults.set({ match: { key: arn, context: { period: past.period } }, fault: KMS_FAULTS.accessDenied });
   await expect(one.ring.unwrap(arn, wrapped, past)).rejects.toMatchObject({ code: 'PERIOD_DENIED' });
   expect(isZeroed(bytesOf(current))).toBe(false);
   const before = room.kms.counts.count({ key: arn });
@@ -68,10 +68,10 @@ test('A denial of a period that is past says nothing of the keys of now, which g
 });
 
 test.each([
-  ['throttled', KMS_ERRORS.throttled, 'KMS_THROTTLED'],
-  ['failing', KMS_ERRORS.internal, 'KMS_FAILED'],
-  ['refusing our credentials', KMS_ERRORS.expiredCredentials, 'PLATFORM_CREDENTIALS'],
-  ['given rubbish to unwrap', { kind: 'error', name: 'InvalidCiphertextException' }, 'OBJECT_TAMPERED'],
+  ['throttled', KMS_FAULTS.throttled, 'KMS_THROTTLED'],
+  ['failing', KMS_FAULTS.internal, 'KMS_FAILED'],
+  ['refusing our credentials', KMS_FAULTS.expiredCredentials, 'PLATFORM_CREDENTIALS'],
+  ['given rubbish to unwrap', KMS_FAULTS.invalidCiphertext, 'OBJECT_TAMPERED'],
 ] as const)('A KMS that is %s says nothing of the KMS key: data keys at hand stay', async (_, fault, code) => {
   const { tenant, arn } = room.tenant();
   const one = await room.open();
@@ -84,7 +84,7 @@ test.each([
 
 test('A platform key that cannot be used has the keys of the tenant that met it wiped', async () => {
   const [{ tenant }, other] = [room.tenant(), room.tenant()];
-  const arn = room.config.platformKeyArn;
+  const arn = room.platformKeyArn;
   const one = await room.open();
   const next = await unread(one, tenant, arn);
   const bytes = [
@@ -104,33 +104,11 @@ test('A key on its way while its KMS key is refused does not survive, and is ask
   const hang = room.kms.faults.set({ match: { key: arn }, fault: { kind: 'hang' }, times: 1 });
   const reading = one.ring.unwrap(arn, slow, contextOf(tenant));
   await eventually(() => hang.waiting === 1);
-  const denial = room.kms.faults.set({ match: { key: arn }, fault: KMS_ERRORS.accessDenied, times: 1 });
+  const denial = room.kms.faults.set({ match: { key: arn }, fault: KMS_FAULTS.accessDenied, times: 1 });
   await expect(one.ring.unwrap(arn, refused, contextOf(tenant))).rejects.toMatchObject({ code: 'KEY_DENIED' });
   expect(denial.met).toBe(1);
   hang.clear();
   const key = await reading;
   expect(one.plaintexts.slice(before).map(isZeroed)).toEqual([true, false]);
   expect(bytesOf(key)).toBe(one.plaintexts.at(-1));
-});
-
-test('Calls are counted by operation and result', async () => {
-  const [good, bad] = [room.tenant(), room.tenant()];
-  const [writer, reader] = [await room.open(), await room.open()];
-  const { wrapped, context } = await writer.ring.current(good.tenant, good.arn, 'documents', 1);
-  await reader.ring.unwrap(good.arn, wrapped, context);
-  room.kms.disable(bad.arn);
-  await reader.ring.current(bad.tenant, bad.arn, 'documents', 1).catch(() => {});
-  room.kms.faults.set({ match: { operation: 'DescribeKey' }, fault: KMS_ERRORS.accessDenied });
-  await reader.ring.current(bad.tenant, bad.arn, 'documents', 1).catch(() => {});
-  const lines = (text: string): string[] =>
-    text.split('\n').filter((line) => line.startsWith('sealdex_kms_calls_total{'));
-  expect(lines(await writer.metrics.text())).toEqual([
-    'sealdex_kms_calls_total{operation="GenerateDataKey",result="ok"} 1',
-  ]);
-  expect(lines(await reader.metrics.text()).sort()).toEqual([
-    'sealdex_kms_calls_total{operation="Decrypt",result="ok"} 1',
-    'sealdex_kms_calls_total{operation="DescribeKey",result="KEY_DENIED"} 1',
-    'sealdex_kms_calls_total{operation="DescribeKey",result="ok"} 1',
-    'sealdex_kms_calls_total{operation="GenerateDataKey",result="KEY_DISABLED"} 2',
-  ]);
 });

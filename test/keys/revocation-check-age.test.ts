@@ -1,20 +1,21 @@
 // The revocation check of two processes: how long ago KMS was asked never passes the interval and one look, unless it fails.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { KMS_ERRORS } from '@sealdex/local-aws';
+import { KMS_FAULTS } from '../support/memory-kms.ts';
 import { periodAt } from '../../src/keys/data-key.ts';
 import { startRevocationCheck } from '../../src/keys/revocation-check.ts';
 import { gateId } from '../../src/runtime/names.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
-import { HOUR_MS, openRoom, type Room } from './fixture.ts';
+import { HOUR_MS } from './fixture.ts';
+import { openRedisRoom, type RedisRoom } from './redis-fixture.ts';
 
 const INTERVAL_MS = 60_000;
 const LOOK_MS = 1000;
 
-let room: Room;
+let room: RedisRoom;
 
 beforeAll(async () => {
-  room = await openRoom();
+  room = await openRedisRoom();
 });
 afterEach(() => room.kms.faults.clear());
 afterAll(() => room[Symbol.asyncDispose]());
@@ -78,7 +79,7 @@ test('KMS is asked once in an interval by one of them, and neither key is unaske
 test('A key whose check fails goes on rising, and falls with the first check that is good', async () => {
   const { arn, processes, look, longest } = await fleet(INTERVAL_MS);
   for (const { encrypt } of processes) await encrypt();
-  room.kms.faults.set({ match: { key: arn }, fault: KMS_ERRORS.internal });
+  room.kms.faults.set({ match: { key: arn }, fault: KMS_FAULTS.internal });
   await longest(150);
   expect(await look(0)).toEqual([150 * LOOK_MS, 150 * LOOK_MS]);
   room.kms.faults.clear();

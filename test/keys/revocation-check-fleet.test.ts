@@ -10,13 +10,13 @@ import { gateId } from '../../src/runtime/names.ts';
 import { closeRedis, openRedis, redisKeys, type Redis, type RedisKeys } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
-import { openRoom, type Room } from './fixture.ts';
+import { openRedisRoom, type RedisRoom } from './redis-fixture.ts';
 
 const INTERVAL_MS = 300_000;
 const LEASE_MS = 10_000;
 const DAY_MS = 86_400_000;
 
-let room: Room;
+let room: RedisRoom;
 let redis: Redis;
 let keys: RedisKeys;
 let clock: FakeClock;
@@ -24,7 +24,7 @@ let tenant: string;
 let count = 0;
 
 beforeAll(async () => {
-  room = await openRoom();
+  room = await openRedisRoom();
   redis = await openRedis(room.config, 'patient');
   keys = redisKeys(room.config.queue);
 });

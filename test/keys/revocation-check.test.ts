@@ -1,23 +1,24 @@
 // The revocation check of one process: which calls to KMS put off the next one, and which do not.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { KMS_ERRORS } from '@sealdex/local-aws';
+import { KMS_FAULTS } from '../support/memory-kms.ts';
 import { periodAt, periodEnd } from '../../src/keys/data-key.ts';
 import { startRevocationCheck, type RevocationCheck } from '../../src/keys/revocation-check.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
-import { contextOf, HOUR_MS, openRoom, type OneRing, type Room } from './fixture.ts';
+import { contextOf, HOUR_MS } from './fixture.ts';
+import { openRedisRoom, type RedisRing, type RedisRoom } from './redis-fixture.ts';
 
 const CHECK_MS = 300_000;
 
-let room: Room;
+let room: RedisRoom;
 
 beforeAll(async () => {
-  room = await openRoom();
+  room = await openRedisRoom();
 });
 afterEach(() => room.kms.faults.clear());
 afterAll(() => room[Symbol.asyncDispose]());
 
-interface Checked extends OneRing {
+interface Checked extends RedisRing {
   readonly clock: FakeClock;
   readonly check: RevocationCheck;
   readonly tenant: string;
@@ -52,7 +53,7 @@ test('That the next period’s data key can be made puts off nothing: Decrypt ma
   const { ring, check, clock, tenant, arn } = await open(CHECK_MS - 1000);
   await ring.current(tenant, arn, 'documents', 1);
   await check.tick();
-  room.kms.faults.set({ match: { key: arn, operation: 'Decrypt' }, fault: KMS_ERRORS.accessDenied });
+  room.kms.faults.set({ match: { key: arn, operation: 'Decrypt' }, fault: KMS_FAULTS.accessDenied });
   clock.advance(CHECK_MS - 1000);
   await check.tick();
   await ring.current(tenant, arn, 'documents', 1);

@@ -7,15 +7,16 @@ import { KeyRing } from '../../src/keys/key-ring.ts';
 import { closeRedis, redisKeys } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
-import { bytesOf, contextOf, isZeroed, moving, openRoom, type OneRing, type Room } from './fixture.ts';
+import { bytesOf, contextOf, isZeroed, moving } from './fixture.ts';
+import { openRedisRoom, type RedisRing, type RedisRoom } from './redis-fixture.ts';
 import { lossyLine } from './lossy-line.ts';
 
-let room: Room;
+let room: RedisRoom;
 /** Looks at Redis from outside, whatever becomes of the rings' own connections. */
 let redis: Redis;
 
 beforeAll(async () => {
-  room = await openRoom();
+  room = await openRedisRoom();
   redis = new Redis(room.config.redisUrl);
 });
 
@@ -33,8 +34,9 @@ function entryName(tenant: string, arn: string): string {
   return names().dataKey(purpose, tenant, period, createHash('sha256').update(arn).digest('hex').slice(0, 16));
 }
 
-const use = ({ ring }: OneRing, tenant: string, arn: string) => ring.current(tenant, arn, 'documents', 10);
-const callsOf = (tenant: string, operation: string): number => room.kms.counts.count({ tenant, operation });
+const use = ({ ring }: RedisRing, tenant: string, arn: string) => ring.current(tenant, arn, 'documents', 10);
+const callsOf = (tenant: string, operation: 'GenerateDataKey' | 'Decrypt'): number =>
+  room.kms.counts.count({ tenant, operation });
 
 test('Redis holds the wrapped key only, for ten minutes longer than the period', async () => {
   const { tenant, arn } = room.tenant();
@@ -131,7 +133,7 @@ test('A good entry that KMS refuses for another reason stays', async () => {
 test('Whoever rewrites the entry again and again gets an error, not KMS calls without end', async () => {
   const { tenant, arn } = room.tenant();
   const one = await room.open();
-  const shared: OneRing['shared'] = {
+  const shared: RedisRing['shared'] = {
     ...one.shared,
     async put(...args) {
       await redis.set(entryName(tenant, arn), randomBytes(20));

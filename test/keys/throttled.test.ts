@@ -9,12 +9,13 @@ import { createMetrics, type Metrics } from '../../src/runtime/metrics.ts';
 import { outcomeOf } from '../../src/handlers/outcome.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
-import { contextOf, openRoom, type Room } from './fixture.ts';
+import { contextOf } from './fixture.ts';
+import { openAdapterRoom, type AdapterRoom } from './adapter-fixture.ts';
 
-let room: Room;
+let room: AdapterRoom;
 
 beforeAll(async () => {
-  room = await openRoom();
+  room = await openAdapterRoom();
 });
 
 afterEach(() => {

@@ -1,6 +1,6 @@
 // Trying a key: both calls are made for real, a refusal of either is told, and no plaintext is left behind.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { KMS_ERRORS } from '@sealdex/local-aws';
+import { KMS_FAULTS } from '../support/memory-kms.ts';
 import type { Kms } from '../../src/keys/kms.ts';
 import { tryKey } from '../../src/keys/try-key.ts';
 import { contextOf, isZeroed, openRoom, type OneRing, type Room } from './fixture.ts';
@@ -20,7 +20,7 @@ afterEach(() => {
 
 afterAll(() => room[Symbol.asyncDispose]());
 
-const OPERATIONS = ['GenerateDataKey', 'Decrypt'];
+const OPERATIONS = ['GenerateDataKey', 'Decrypt'] as const;
 
 /** The calls that were made for the key, with their results. */
 const callsFor = (arn: string): string[] =>
@@ -41,7 +41,7 @@ test('A key that works is tried by one call of each kind, and both plaintexts ar
 
 test.each(OPERATIONS)('A key of which only %s is denied is denied, and what was there is wiped', async (operation) => {
   const { tenant, arn } = room.tenant();
-  room.kms.faults.set({ match: { key: arn, operation }, fault: KMS_ERRORS.accessDenied });
+  room.kms.faults.set({ match: { key: arn, operation }, fault: KMS_FAULTS.accessDenied });
   const before = one.plaintexts.length;
   await expect(tryKey(one.kms, arn, contextOf(tenant))).rejects.toMatchObject({
     code: 'KEY_DENIED',

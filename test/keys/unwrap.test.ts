@@ -41,7 +41,7 @@ const refused: [string, () => Partial<NamedKey>, string][] = [
   ['a day that is none', () => ({ context: { ...key.context, period: '2026-02-30T17:41Z' } }), 'context'],
   ['the purpose of intake', () => ({ context: { ...key.context, purpose: 'intake' } }), 'context'],
   ['another purpose', () => ({ context: { ...key.context, purpose: 'constructor' } }), 'context'],
-  ['a KMS key that the tenant never had', () => ({ arn: room.config.platformKeyArn }), 'foreign-key'],
+  ['a KMS key that the tenant never had', () => ({ arn: room.platformKeyArn }), 'foreign-key'],
   ['an alias', () => ({ arn: key.arn.replace(/key\/.*/, 'alias/mine') }), 'foreign-key'],
   ['the id alone', () => ({ arn: key.arn.replace(/.*key\//, '') }), 'foreign-key'],
 ];

@@ -2,13 +2,14 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { KMS_ERRORS } from '@sealdex/local-aws';
 import type { SealdexError } from '../../src/runtime/errors.ts';
-import { openRoom, type OneRing, type Room } from './fixture.ts';
+import type { OneRing } from './fixture.ts';
+import { openAdapterRoom, type AdapterRoom } from './adapter-fixture.ts';
 
-let room: Room;
+let room: AdapterRoom;
 let patient: OneRing;
 
 beforeAll(async () => {
-  room = await openRoom();
+  room = await openAdapterRoom();
   patient = await room.open({ use: 'patient' });
 });
 afterEach(() => room.kms.faults.clear());

@@ -1,6 +1,6 @@
 // What a key ring does about gates: it asks before each call, tells how each ended, and lets no wiped key be used.
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { KMS_ERRORS } from '@sealdex/local-aws';
+import { KMS_FAULTS } from '../support/memory-kms.ts';
 import { SealdexError } from '../../src/runtime/errors.ts';
 import type { DataKey } from '../../src/keys/data-key.ts';
 import type { KeyWatch } from '../../src/keys/key-watch.ts';
@@ -65,7 +65,7 @@ test('Each call is begun and told of, and what the watch makes of an error is wh
   await ring.current(tenant, arn, 'documents', 1);
   expect(told).toEqual([`begin ${tenant}`, 'ok']);
   const other = room.tenant();
-  room.kms.faults.set({ match: { key: other.arn }, fault: KMS_ERRORS.internal });
+  room.kms.faults.set({ match: { key: other.arn }, fault: KMS_FAULTS.internal });
   const two = await Promise.allSettled([1, 2].map(() => ring.current(other.tenant, other.arn, 'documents', 1)));
   const refused = { status: 'rejected', reason: expect.objectContaining({ code: 'KEY_UNAVAILABLE' }) as unknown };
   expect(two).toEqual([refused, refused]);
@@ -88,7 +88,7 @@ test('While the gate is shut KMS is not asked, for encrypting nor for reading, a
 test('What waits under the platform key is not watched: it waits because a gate is shut', async () => {
   const { ring, tenant } = await open();
   isShut = true;
-  await expect(ring.current(tenant, room.config.platformKeyArn, 'intake', 1)).resolves.toMatchObject({ isLive: true });
+  await expect(ring.current(tenant, room.platformKeyArn, 'intake', 1)).resolves.toMatchObject({ isLive: true });
   expect(told).toEqual([]);
 });
 

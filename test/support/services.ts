@@ -3,11 +3,10 @@ import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Redis } from 'ioredis';
-import { inject } from 'vitest';
 import type { Settings } from '../../src/runtime/config.ts';
 import { type KmsServer, startKms, type S3Server, startS3 } from '@sealdex/local-aws';
 import { awsSettings } from '../../src/cli/dev/local-services.ts';
+import { removeKeys, testRedisUrl } from './redis.ts';
 
 export interface TestServices extends AsyncDisposable {
   readonly settings: Settings;
@@ -20,7 +19,7 @@ export interface TestServices extends AsyncDisposable {
 
 /** Use it with `await using`: it stops both servers and removes the queue's keys from Redis. */
 export async function testServices(): Promise<TestServices> {
-  const redisUrl = inject('redisUrl');
+  const redisUrl = testRedisUrl();
   const unique = randomBytes(6).toString('hex');
   const queue = `t-${unique}`;
   const bucket = `test-${unique}`;
@@ -44,15 +43,4 @@ export async function testServices(): Promise<TestServices> {
       await rm(auditFile, { force: true });
     },
   };
-}
-
-async function removeKeys(url: string, prefix: string): Promise<void> {
-  const redis = new Redis(url);
-  try {
-    for await (const keys of redis.scanStream({ match: `${prefix}*`, count: 1000 }) as AsyncIterable<string[]>) {
-      if (keys.length > 0) await redis.unlink(...keys);
-    }
-  } finally {
-    redis.disconnect();
-  }
 }

@@ -1,0 +1,34 @@
+// Key rings on the adapter over a local KMS, which share their data keys in memory.
+import type { KmsServer } from '@sealdex/local-aws';
+import { createKms } from '../../src/keys/aws/kms-client.ts';
+import { noAudit } from '../../src/runtime/audit-log.ts';
+import type { Config } from '../../src/runtime/config.ts';
+import { createMetrics, type Metrics } from '../../src/runtime/metrics.ts';
+import { openLocalKms } from '../support/local-kms.ts';
+import { memorySharedKeys } from '../support/memory-shared-keys.ts';
+import { roomOf, type OneRing, type RingOptions, type Room } from './fixture.ts';
+
+export interface AdapterRoom extends Room<KmsServer> {
+  readonly config: Config;
+  open(options?: RingOptions): Promise<OneRing & { readonly metrics: Metrics }>;
+}
+
+export async function openAdapterRoom(): Promise<AdapterRoom> {
+  const local = await openLocalKms();
+  const { kms, config } = local;
+  const connect = (use: 'patient' | 'prompt', metrics = createMetrics()) => createKms(config, metrics, noAudit, use);
+  const room = roomOf(kms, config.platformKeyArn, { connect, shared: memorySharedKeys() });
+  return {
+    ...room,
+    config,
+    async open(options = {}) {
+      const metrics = createMetrics();
+      const one = await room.open({ kms: connect(options.use ?? 'patient', metrics), ...options });
+      return { ...one, metrics };
+    },
+    async [Symbol.asyncDispose]() {
+      await room[Symbol.asyncDispose]();
+      await local[Symbol.asyncDispose]();
+    },
+  };
+}

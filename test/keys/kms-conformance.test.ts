@@ -1,0 +1,245 @@
+// What every KMS behind the port does: the adapter over the local KMS and the double in memory are held to the same tests.
+import { KMS_ERRORS } from '@sealdex/local-aws';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { KeyContext } from '../../src/keys/data-key.ts';
+import { isWrongWrapping, type Kms } from '../../src/keys/kms.ts';
+import { eventually } from '../support/eventually.ts';
+import { openLocalKms } from '../support/local-kms.ts';
+import { KMS_FAULTS, MemoryKms } from '../support/memory-kms.ts';
+
+const CONTEXT: KeyContext = { tenant: 'acme', period: '2026-11-23T12:00Z', purpose: 'documents' };
+
+type FaultName = 'throttled' | 'internal' | 'expiredCredentials' | 'accessDenied' | 'accessDeniedByUs' | 'notFound';
+
+interface Match {
+  readonly key: string;
+  readonly operation?: 'GenerateDataKey' | 'Decrypt';
+  readonly context?: Partial<KeyContext>;
+}
+
+/** A KMS and the ways to change its keys. */
+interface World extends AsyncDisposable {
+  readonly keys: Pick<
+    MemoryKms,
+    | 'createKey'
+    | 'enable'
+    | 'disable'
+    | 'scheduleDeletion'
+    | 'cancelDeletion'
+    | 'setState'
+    | 'forget'
+    | 'platformKeyArn'
+  >;
+  readonly counts: Pick<MemoryKms['counts'], 'count' | 'reset'>;
+  fault(name: FaultName | 'hang', match: Match): { clear(): void; readonly waiting: number };
+  clearFaults(): void;
+  connect(): Kms;
+}
+
+function memoryWorld(): World {
+  const kms = new MemoryKms();
+  return {
+    keys: kms,
+    counts: kms.counts,
+    fault: (name, match) => kms.faults.set({ match, fault: name === 'hang' ? { kind: 'hang' } : KMS_FAULTS[name] }),
+    clearFaults: () => kms.faults.clear(),
+    connect: () => kms.connect(),
+    [Symbol.asyncDispose]: async () => {},
+  };
+}
+
+async function adapterWorld(): Promise<World> {
+  const local = await openLocalKms();
+  const { kms, config } = local;
+  return {
+    keys: { ...kms, platformKeyArn: config.platformKeyArn },
+    counts: kms.counts,
+    fault: (name, match) => kms.faults.set({ match, fault: name === 'hang' ? { kind: 'hang' } : KMS_ERRORS[name] }),
+    clearFaults: () => kms.faults.clear(),
+    connect: () => local.connect(),
+    [Symbol.asyncDispose]: () => local[Symbol.asyncDispose](),
+  };
+}
+
+describe.each([
+  ['the adapter over the local KMS', adapterWorld],
+  ['the double in memory', memoryWorld],
+])('%s', (_, open) => {
+  let world: World;
+  let kms: Kms;
+  let arn: string;
+
+  beforeAll(async () => {
+    world = await open();
+    arn = world.keys.createKey();
+    kms = world.connect();
+  });
+
+  afterEach(() => {
+    world.clearFaults();
+    world.counts.reset();
+  });
+
+  afterAll(async () => {
+    kms.close();
+    await world[Symbol.asyncDispose]();
+  });
+
+  test('unwraps a data key to the plaintext that it made, of 32 bytes, in a buffer of its own', async () => {
+    const { plaintext, wrapped } = await kms.generateDataKey(arn, CONTEXT);
+    const unwrapped = await kms.decrypt(arn, wrapped, CONTEXT);
+    expect(unwrapped.equals(plaintext)).toBe(true);
+    expect([plaintext.length, unwrapped.length, unwrapped.buffer.byteLength]).toEqual([32, 32, 32]);
+    expect(unwrapped.buffer).not.toBe(plaintext.buffer);
+  });
+
+  test('makes another data key in each call, which another client unwraps', async () => {
+    const [one, two] = [await kms.generateDataKey(arn, CONTEXT), await kms.generateDataKey(arn, CONTEXT)];
+    expect(one.plaintext.equals(two.plaintext)).toBe(false);
+    const other = world.connect();
+    expect((await other.decrypt(arn, two.wrapped, CONTEXT)).equals(two.plaintext)).toBe(true);
+    other.close();
+  });
+
+  test.each(['tenant', 'period', 'purpose'] as const)(
+    'refuses to unwrap a data key in a context with another %s',
+    async (name) => {
+      const { wrapped } = await kms.generateDataKey(arn, CONTEXT);
+      const other = { ...CONTEXT, [name]: name === 'purpose' ? 'intake' : 'other' } as KeyContext;
+      const refused = await kms.decrypt(arn, wrapped, other).catch((error: unknown) => error);
+      expect(isWrongWrapping(refused)).toBe(true);
+      expect(refused).toMatchObject({ reason: 'InvalidCiphertextException' });
+    },
+  );
+
+  test('refuses to unwrap a data key of another KMS key', async () => {
+    const { wrapped } = await kms.generateDataKey(world.keys.createKey(), CONTEXT);
+    await expect(kms.decrypt(arn, wrapped, CONTEXT)).rejects.toMatchObject({
+      code: 'OBJECT_TAMPERED',
+      reason: 'IncorrectKeyException',
+    });
+  });
+
+  test.each([
+    ['no bytes', 0],
+    ['more bytes than a wrapped key has', 6145],
+  ])('refuses to unwrap %s, without a call', async (_name, length) => {
+    await expect(kms.decrypt(arn, Buffer.alloc(length), CONTEXT)).rejects.toMatchObject({
+      code: 'OBJECT_TAMPERED',
+      reason: 'WrappedLength',
+    });
+    expect(world.counts.count()).toBe(0);
+  });
+
+  test('refuses to unwrap a data key of which a byte was changed', async () => {
+    const { wrapped } = await kms.generateDataKey(arn, CONTEXT);
+    wrapped[wrapped.length - 1]! ^= 1;
+    await expect(kms.decrypt(arn, wrapped, CONTEXT)).rejects.toMatchObject({ code: 'OBJECT_TAMPERED' });
+  });
+
+  const STATES: [string, (key: string) => void, string][] = [
+    ['disabled', (key) => world.keys.disable(key), 'KEY_DISABLED'],
+    ['pending deletion', (key) => world.keys.scheduleDeletion(key), 'KEY_PENDING_DELETION'],
+    ['pending import', (key) => world.keys.setState(key, 'PendingImport'), 'KEY_PENDING_IMPORT'],
+    ['unavailable', (key) => world.keys.setState(key, 'Unavailable'), 'KEY_UNAVAILABLE'],
+    ['being created', (key) => world.keys.setState(key, 'Creating'), 'KMS_FAILED'],
+    ['gone', (key) => world.keys.forget(key), 'KEY_NOT_FOUND'],
+  ];
+
+  test.each(STATES)('refuses both calls with a key that is %s, and names the key', async (_name, change, code) => {
+    const key = world.keys.createKey();
+    const { wrapped } = await kms.generateDataKey(key, CONTEXT);
+    change(key);
+    const refused = { code, keyArn: key };
+    await expect(kms.generateDataKey(key, CONTEXT)).rejects.toMatchObject(refused);
+    await expect(kms.decrypt(key, wrapped, CONTEXT)).rejects.toMatchObject(refused);
+  });
+
+  test('tells when a key that is pending deletion will be gone', async () => {
+    const key = world.keys.createKey();
+    world.keys.scheduleDeletion(key, { days: 7 });
+    const { deletesAt = 0 } = (await kms.generateDataKey(key, CONTEXT).catch((error: unknown) => error)) as {
+      deletesAt?: number;
+    };
+    expect(Math.abs(deletesAt - Date.now() - 7 * 86_400_000)).toBeLessThan(600_000);
+  });
+
+  test('serves a key again that was enabled', async () => {
+    const key = world.keys.createKey();
+    world.keys.scheduleDeletion(key);
+    world.keys.cancelDeletion(key);
+    await expect(kms.generateDataKey(key, CONTEXT)).rejects.toMatchObject({ code: 'KEY_DISABLED' });
+    world.keys.enable(key);
+    expect((await kms.generateDataKey(key, CONTEXT)).plaintext).toHaveLength(32);
+  });
+
+  test('refuses what is no ARN of a key', async () => {
+    await expect(kms.generateDataKey('arn:aws:kms:no', CONTEXT)).rejects.toMatchObject({ code: 'TENANT_KEY_INVALID' });
+  });
+
+  test('calls a refusal of the platform key PLATFORM_KEY', async () => {
+    const key = world.keys.platformKeyArn;
+    world.keys.disable(key);
+    await expect(kms.generateDataKey(key, CONTEXT)).rejects.toMatchObject({ code: 'PLATFORM_KEY', keyArn: key });
+    world.keys.enable(key);
+  });
+
+  test.each([
+    ['throttled', { code: 'KMS_THROTTLED' }],
+    ['internal', { code: 'KMS_FAILED' }],
+    ['expiredCredentials', { code: 'PLATFORM_CREDENTIALS' }],
+    ['accessDenied', { code: 'KEY_DENIED', deniedBy: 'tenant' }],
+    ['accessDeniedByUs', { code: 'KEY_DENIED', deniedBy: 'operator' }],
+    ['notFound', { code: 'KEY_NOT_FOUND' }],
+  ] as const)('throws the code and the key of a fault: %s', async (name, expected) => {
+    world.fault(name, { key: arn });
+    const own = world.connect();
+    await expect(own.generateDataKey(arn, CONTEXT)).rejects.toMatchObject({ ...expected, keyArn: arn });
+    own.close();
+  });
+
+  test('denies one operation, or one period, and no other', async () => {
+    const { wrapped } = await kms.generateDataKey(arn, CONTEXT);
+    const denial = world.fault('accessDenied', { key: arn, operation: 'Decrypt' });
+    await expect(kms.decrypt(arn, wrapped, CONTEXT)).rejects.toMatchObject({ code: 'KEY_DENIED' });
+    expect((await kms.generateDataKey(arn, CONTEXT)).plaintext).toHaveLength(32);
+    denial.clear();
+    world.fault('accessDenied', { key: arn, context: { period: '2020-01-01T00:00Z' } });
+    expect(await kms.decrypt(arn, wrapped, CONTEXT)).toHaveLength(32);
+    await expect(kms.generateDataKey(arn, { ...CONTEXT, period: '2020-01-01T00:00Z' })).rejects.toMatchObject({
+      code: 'KEY_DENIED',
+    });
+  });
+
+  test('answers a call that hangs once it is let go', async () => {
+    const hang = world.fault('hang', { key: arn });
+    const call = kms.generateDataKey(arn, CONTEXT);
+    await eventually(() => hang.waiting === 1);
+    expect(world.counts.count({ key: arn, result: 'open' })).toBe(1);
+    hang.clear();
+    expect((await call).plaintext).toHaveLength(32);
+  });
+
+  test('ends a call that hangs within seconds, as KMS_FAILED', async () => {
+    world.fault('hang', { key: arn });
+    await expect(kms.generateDataKey(arn, CONTEXT)).rejects.toMatchObject({
+      code: 'KMS_FAILED',
+      reason: 'TimeoutError',
+    });
+  });
+
+  test('counts calls by operation, key, tenant and result', async () => {
+    const key = world.keys.createKey();
+    const { wrapped } = await kms.generateDataKey(key, CONTEXT);
+    await kms.decrypt(key, wrapped, { ...CONTEXT });
+    expect(world.counts.count({ key })).toBe(2);
+    expect(world.counts.count({ key, operation: 'Decrypt', tenant: 'acme', result: 'ok' })).toBe(1);
+    expect(world.counts.count({ key, tenant: 'other' })).toBe(0);
+  });
+
+  test('refuses calls with the key of a tenant after close()', async () => {
+    const own = world.connect();
+    own.close();
+    await expect(own.generateDataKey(arn, CONTEXT)).rejects.toMatchObject({ code: 'KMS_FAILED', reason: 'Closed' });
+  });
+});
