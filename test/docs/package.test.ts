@@ -1,4 +1,4 @@
-// What npm would publish: packed from a copy of the tree with a fresh build, offline.
+// What npm would publish of sealdex: packed from a copy of the tree with a fresh build, offline.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -60,7 +60,8 @@ test('it holds the pages that the README links to', () => {
   expect(pages.filter((page) => page === undefined || !packed.includes(page))).toEqual([]);
 });
 
-test('it holds nothing but that and the build', () => {
+test('it holds nothing but that and the build, which is JavaScript and declarations', () => {
+  expect(packed.filter((path) => path.startsWith('dist/') && !/\.(?:js|d\.ts)$/.test(path))).toEqual([]);
   const others = packed.filter(
     (path) =>
       !/^(?:bin|dist)\/|^docs\/(?:runbooks\/)?[a-z-]+\.(?:md|yml)$|^(?:package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(
@@ -70,9 +71,8 @@ test('it holds nothing but that and the build', () => {
   expect(others).toEqual([]);
 });
 
-test('it holds no source, no test and none of the embedded services, which the build has', () => {
-  expect(existsSync(join(copy, 'dist', 'dev'))).toBe(true);
-  expect(packed.filter((path) => /(?:^|\/)(?:src|test|bench|dev)\/|\.test\.|(?<!\.d)\.ts$/.test(path))).toEqual([]);
+test('it holds no source and no test', () => {
+  expect(packed.filter((path) => /(?:^|\/)(?:src|test|bench)\/|\.test\.|(?<!\.d)\.ts$/.test(path))).toEqual([]);
 });
 
 test('it has the files that package.json names, so that import, types and command are found', () => {
@@ -81,14 +81,14 @@ test('it has the files that package.json names, so that import, types and comman
   for (const path of named) expect(packed).toContain(posix.normalize(path));
 });
 
-test('every file that its files import is in it, but for the embedded services', () => {
+test('every file that its files import is in it', () => {
   const code = packed.filter((path) => path.endsWith('.js') && path.startsWith('dist/'));
   expect(code.length).toBeGreaterThan(3);
   const missing = code.flatMap((path) =>
     importsOf(codeOf(readFileSync(join(copy, path), 'utf8')))
       .filter(({ target }) => target.startsWith('.'))
       .map(({ target }) => posix.join(posix.dirname(path), target))
-      .filter((target) => !packed.includes(target) && !target.startsWith('dist/dev/'))
+      .filter((target) => !packed.includes(target))
       .map((target) => `${path} imports ${target}`),
   );
   expect(missing).toEqual([]);

@@ -1,0 +1,116 @@
+// What npm would publish of the packages of packages/: staged from a fresh build, packed offline.
+import { execFileSync } from 'node:child_process';
+import { cpSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join, posix } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { importsOf } from '../layers/imports.ts';
+import { codeOf } from '../layers/source-text.ts';
+
+const ROOT = new URL('../../', import.meta.url).pathname;
+
+interface Manifest {
+  readonly name: string;
+  readonly private?: boolean;
+  readonly version: string;
+  readonly engines: Readonly<Record<string, string>>;
+  readonly bin?: Readonly<Record<string, string>>;
+  readonly exports: Readonly<Record<string, unknown>>;
+  readonly publishConfig?: { readonly exports: Readonly<Record<string, Readonly<Record<string, string>>>> };
+  readonly files?: readonly string[];
+  readonly scripts?: Readonly<Record<string, string>>;
+}
+
+const manifestOf = (folder: string): Manifest =>
+  JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Manifest;
+
+const pathsOf = (target: unknown): string[] => Object.values(target as Record<string, string>);
+
+const root = manifestOf(ROOT);
+const PACKAGES = globSync('packages/*/package.json', { cwd: ROOT })
+  .map((path) => posix.dirname(path))
+  .filter((path) => manifestOf(join(ROOT, path)).publishConfig);
+
+let folder = '';
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'sealdex-packages-'));
+});
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+test('there is a package to pack', () => {
+  expect(PACKAGES).toContain('packages/local-aws');
+});
+
+describe.each(PACKAGES)('%s', (path) => {
+  const source = manifestOf(join(ROOT, path));
+  let staged = '';
+  let packed: readonly string[] = [];
+
+  beforeAll(() => {
+    const copy = join(folder, 'copy', path);
+    staged = join(folder, 'staged', basename(path));
+    for (const name of ['package.json', 'README.md', 'bin']) {
+      if (existsSync(join(ROOT, path, name))) cpSync(join(ROOT, path, name), join(copy, name), { recursive: true });
+    }
+    // Types are checked elsewhere.
+    const tsc = [
+      join(ROOT, 'node_modules/typescript/bin/tsc'),
+      '-p',
+      join(ROOT, path, 'tsconfig.build.json'),
+      '--noCheck',
+    ];
+    execFileSync(process.execPath, [...tsc, '--outDir', join(copy, 'dist')]);
+    execFileSync(process.execPath, [join(ROOT, '.ci/stage.js'), copy, staged]);
+    const options = ['--dry-run', '--json', '--offline', '--ignore-scripts'];
+    const answer = execFileSync('npm', ['pack', ...options], { cwd: staged, encoding: 'utf8' });
+    const [made] = Object.values(JSON.parse(answer) as Record<string, { files: { path: string }[] }>);
+    packed = made?.files.map((file) => file.path) ?? [];
+  });
+
+  test('holds README, license, manifest and JavaScript with its declarations', () => {
+    for (const name of ['package.json', 'README.md', 'LICENSE']) expect(packed).toContain(name);
+    const rest = packed.filter((name) => !['package.json', 'README.md', 'LICENSE'].includes(name));
+    expect(rest.length).toBeGreaterThan(5);
+    expect(rest.filter((name) => !/^(?:bin\/.*\.js|dist\/.*\.(?:js|d\.ts))$/.test(name))).toEqual([]);
+  });
+
+  test('exports what was built, in files that are there, while the checkout exports sources', () => {
+    const manifest = manifestOf(staged);
+    expect(Object.values(source.exports)).toEqual([expect.stringMatching(/^\.\/src\/.*\.ts$/)]);
+    expect(manifest.exports).toEqual(source.publishConfig?.exports);
+    const named = [...Object.values(manifest.bin ?? {}), ...Object.values(manifest.exports).flatMap(pathsOf)];
+    expect(named.length).toBeGreaterThan(1);
+    for (const file of named) expect(packed).toContain(posix.normalize(file));
+  });
+
+  test('can be published only as staged', () => {
+    expect(source.private).toBe(true);
+    expect(source.scripts?.['prepack']).toContain('process.exit(1)');
+    expect(manifestOf(staged)).not.toHaveProperty('private');
+    expect(manifestOf(staged)).not.toHaveProperty('scripts');
+  });
+
+  test('has every file that its files import', () => {
+    const code = packed.filter((name) => name.endsWith('.js'));
+    const missing = code.flatMap((name) =>
+      importsOf(codeOf(readFileSync(join(staged, name), 'utf8')))
+        .filter(({ target }) => target.startsWith('.'))
+        .map(({ target }) => posix.join(posix.dirname(name), target))
+        .filter((target) => !packed.includes(target))
+        .map((target) => `${name} imports ${target}`),
+    );
+    expect(missing).toEqual([]);
+  });
+
+  test('has the version and the Node of sealdex, which takes it as an optional peer', () => {
+    const { peerDependencies, peerDependenciesMeta } = root as Manifest & {
+      readonly peerDependencies: Readonly<Record<string, string>>;
+      readonly peerDependenciesMeta: Readonly<Record<string, object>>;
+    };
+    expect(source).toMatchObject({ version: root.version, engines: root.engines });
+    expect(peerDependencies[source.name]).toBe(`^${root.version}`);
+    expect(peerDependenciesMeta[source.name]).toEqual({ optional: true });
+  });
+});
