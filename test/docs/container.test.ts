@@ -1,4 +1,4 @@
-// The entry of the image's `dev` target, run as the image runs it but on 127.0.0.1 and free ports.
+// The entry of the image's `dev` target with the arguments of docker-compose.yml, but on 127.0.0.1 and free ports.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -11,11 +11,16 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { credentialsOf, loadConfig, type Config } from '../../src/runtime/config.ts';
 import { freePort } from '@sealdex/local-aws';
+import { listOf, stagesOf } from './dockerfile.ts';
 
 const ROOT = new URL('../../', import.meta.url);
-const compose = parse(readFileSync(new URL('docker-compose.yml', ROOT), 'utf8')) as {
-  services: { aws: { environment: Record<string, string> } };
+const textOf = (path: string): string => readFileSync(new URL(path, ROOT), 'utf8');
+
+const { services } = parse(textOf('docker-compose.yml')) as {
+  services: { aws: { command: string[] }; worker: { environment: Record<string, string> } };
 };
+const dev = stagesOf(textOf('Dockerfile')).find(({ name }) => name === 'dev');
+const entry = dev?.instructions.find(({ keyword }) => keyword === 'ENTRYPOINT')?.words ?? '[]';
 
 let dir = '';
 const children: ChildProcess[] = [];
@@ -29,39 +34,23 @@ afterEach(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-async function exitOf(child: ChildProcess): Promise<number | null> {
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {
+  child.kill(signal);
   if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
   return child.exitCode;
 }
 
-function end(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {
-  child.kill(signal);
-  return exitOf(child);
-}
-
-async function settings(): Promise<Record<string, string>> {
-  const [s3, kms] = [await freePort(), await freePort()];
-  return {
-    ...compose.services.aws.environment,
-    AWS_ENDPOINT_URL_S3: `http://127.0.0.1:${s3}`,
-    AWS_ENDPOINT_URL_KMS: `http://127.0.0.1:${kms}`,
-  };
-}
-
-const startWith = (env: Record<string, string>): ChildProcess => {
-  const child = spawn(process.execPath, ['src/dev/container.ts', '127.0.0.1', dir], {
+/** Starts the services and waits until they are ready. An option that is given twice counts as given last. */
+async function start(ports: readonly string[]): Promise<ChildProcess> {
+  const [, ...args] = [...listOf(entry), ...services.aws.command, '--host', '127.0.0.1', '--dir', dir, ...ports];
+  const child = spawn(process.execPath, args, {
     cwd: ROOT,
-    env,
-    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { PATH: process.env['PATH'] },
+    stdio: ['ignore', 'pipe', 'inherit'],
   });
   children.push(child);
-  return child;
-};
-
-async function firstLine(stream: NodeJS.ReadableStream | null): Promise<string> {
-  if (!stream) throw new Error('The child has no such stream.');
-  for await (const line of createInterface({ input: stream })) return line;
-  return '';
+  for await (const line of createInterface({ input: child.stdout })) if (line === 'Ready.') return child;
+  throw new Error('The services ended before they were ready.');
 }
 
 const clientsOf = (config: Config) => {
@@ -73,21 +62,27 @@ const clientsOf = (config: Config) => {
   };
 };
 
-test('it makes the bucket and the key that the workers are told, and keeps both over a restart', async () => {
-  const env = await settings();
-  const config = loadConfig({}, env);
+test('the dev image makes the bucket and the key of the workers and keeps both over a restart', async () => {
+  const [s3Port, kmsPort] = [await freePort(), await freePort()];
+  const ports = ['--s3-port', `${s3Port}`, '--kms-port', `${kmsPort}`];
+  const config = loadConfig(
+    {},
+    {
+      ...services.worker.environment,
+      AWS_ENDPOINT_URL_S3: `http://127.0.0.1:${s3Port}`,
+      AWS_ENDPOINT_URL_KMS: `http://127.0.0.1:${kmsPort}`,
+    },
+  );
   const { s3, kms } = clientsOf(config);
   try {
-    const first = startWith(env);
-    expect(await firstLine(first.stdout)).toMatch(/^S3 listens on 127\.0\.0\.1:\d+, KMS on 127\.0\.0\.1:\d+\.$/);
+    const first = await start(ports);
     await s3.send(new PutObjectCommand({ Bucket: config.bucket, Key: 'a', Body: 'kept' }));
     const { CiphertextBlob } = await kms.send(
       new EncryptCommand({ KeyId: config.platformKeyArn, Plaintext: Buffer.from('kept too') }),
     );
     expect(await end(first, 'SIGTERM')).toBe(0);
 
-    const second = startWith(env);
-    await firstLine(second.stdout);
+    const second = await start(ports);
     const object = await s3.send(new GetObjectCommand({ Bucket: config.bucket, Key: 'a' }));
     expect(await object.Body?.transformToString()).toBe('kept');
     const { Plaintext, KeyId } = await kms.send(new DecryptCommand({ CiphertextBlob }));
@@ -98,13 +93,4 @@ test('it makes the bucket and the key that the workers are told, and keeps both 
     s3.destroy();
     kms.destroy();
   }
-});
-
-test('it refuses settings that name no port, and settings that are wrong, with 78', async () => {
-  const env = await settings();
-  const unnamed = startWith({ ...env, AWS_ENDPOINT_URL_KMS: 'http://aws' });
-  expect(await firstLine(unnamed.stderr)).toBe('AWS_ENDPOINT_URL_KMS must name the port to listen on.');
-  const wrong = startWith({ ...env, SEALDEX_BUCKET: 'A' });
-  expect(await firstLine(wrong.stderr)).toBe('A setting is wrong:');
-  expect([await exitOf(unnamed), await exitOf(wrong)]).toEqual([78, 78]);
 });

@@ -1,9 +1,10 @@
 // Dockerfile and docker-compose.yml against package.json, the settings and the tree; no engine is needed.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { dirname } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { loadConfig } from '../../src/runtime/config.ts';
@@ -51,6 +52,16 @@ const manifest = JSON.parse(textOf('package.json')) as {
   readonly devDependencies: Readonly<Record<string, string>>;
 };
 
+/** The value of an option of the local services, as their image starts them. */
+function argumentOf(option: string): string | undefined {
+  const entry = listOf(wordsOf(stageOf('dev'), 'ENTRYPOINT')[0] ?? '');
+  expect(entry.slice(0, 2)).toEqual(['node', 'packages/local-aws/bin/local-aws.js']);
+  return entry[entry.indexOf(option) + 1];
+}
+
+/** Whether a path is that folder or file, or lies below it. */
+const isWithin = (path: string, folder: string): boolean => path === folder || path.startsWith(`${folder}/`);
+
 /** What is no setting of ours and may be set all the same. */
 const KNOWN = new Set(['NODE_ENV']);
 const isKnown = (name: string): boolean => Object.hasOwn(SETTINGS, name) || KNOWN.has(name);
@@ -77,15 +88,42 @@ describe('the Dockerfile', () => {
       .split('\n')
       .filter((line) => line !== '' && !line.startsWith('#'));
     expect(first).toBe('*');
-    expect(new Set(rules)).toEqual(new Set(fromContext.map((path) => `!${path}`)));
+    const allowed = rules.filter((rule) => rule.startsWith('!')).map((rule) => rule.slice(1));
+    expect(allowed.filter((path) => !fromContext.some((copied) => isWithin(copied, path)))).toEqual([]);
+    expect(fromContext.filter((path) => !allowed.some((folder) => isWithin(path, folder)))).toEqual([]);
+    expect(rules.filter((rule) => !rule.startsWith('!'))).toEqual([
+      'packages/*/dist',
+      'packages/*/node_modules',
+      'packages/*/test',
+    ]);
+  });
+
+  test('copies the manifest of every package before any installation', () => {
+    const manifests = globSync('packages/*/package.json', { cwd: ROOT.pathname }).sort();
+    expect(manifests.length).toBeGreaterThan(1);
+    const installing = stages.filter((stage) => wordsOf(stage, 'RUN').some((words) => words.includes('npm ci')));
+    expect(installing.map(({ name }) => name)).toEqual(expect.arrayContaining(['dev', 'build', 'production']));
+    for (const stage of installing) {
+      const before = makingOf(stage, stages).slice(
+        0,
+        makingOf(stage, stages).findIndex(({ words }) => words.includes('npm ci')),
+      );
+      const copied = before.filter(({ keyword }) => keyword === 'COPY').map(({ words }) => words);
+      for (const path of manifests) expect(copied).toContain(`${path} ./${dirname(path)}/`);
+    }
   });
 
   test('copies from another stage only what an earlier one has made', () => {
-    const made = { build: '/app/dist', production: '/app/node_modules' };
-    for (const copy of copies.filter(({ flags }) => flags['from'] !== undefined)) {
-      expect(Object.entries(made)).toContainEqual([copy.flags['from'], sourcesOf(copy)[0]]);
-    }
-    expect(wordsOf(stageOf('build'), 'RUN').at(-1)).toMatch(/^npm run build\b/);
+    const made = [
+      ['build', '/app/dist'],
+      ['build', '/app/staged/extract'],
+      ['production', '/app/node_modules'],
+    ];
+    const copied = copies.filter(({ flags }) => flags['from'] !== undefined);
+    expect(copied.map((copy) => [copy.flags['from'], sourcesOf(copy)[0]]).sort()).toEqual(made);
+    expect(wordsOf(stageOf('build'), 'RUN').at(-1)).toBe(
+      'npm run build && node .ci/stage.js packages/extract staged/extract',
+    );
     expect(JSON.parse(textOf('tsconfig.json'))).toMatchObject({ compilerOptions: { outDir: 'dist' } });
     expect(wordsOf(stageOf('build'), 'COPY').join(' ')).toContain('tsconfig.json');
   });
@@ -109,15 +147,15 @@ describe('the Dockerfile', () => {
     expect(textOf('Dockerfile')).not.toContain('npm install');
   });
 
-  test.each(['worker', 'dev'])(
-    'the %s target runs as a user that is not root, set after all that needs root',
-    (name) => {
-      const { instructions } = stageOf(name);
-      const [, ...after] = instructions.slice(instructions.findIndex(({ keyword }) => keyword === 'USER'));
-      expect(wordsOf(stageOf(name), 'USER')).toEqual([expect.stringMatching(/^[1-9]\d*:[1-9]\d*$/)]);
-      expect(after.map(({ keyword }) => keyword)).toEqual(['EXPOSE', 'HEALTHCHECK', 'ENTRYPOINT', 'CMD']);
-    },
-  );
+  test.each([
+    ['worker', ['EXPOSE', 'HEALTHCHECK', 'ENTRYPOINT', 'CMD']],
+    ['dev', ['EXPOSE', 'HEALTHCHECK', 'ENTRYPOINT']],
+  ])('the %s target runs as a user that is not root, set after all that needs root', (name, rest) => {
+    const { instructions } = stageOf(name);
+    const [, ...after] = instructions.slice(instructions.findIndex(({ keyword }) => keyword === 'USER'));
+    expect(wordsOf(stageOf(name), 'USER')).toEqual([expect.stringMatching(/^[1-9]\d*:[1-9]\d*$/)]);
+    expect(after.map(({ keyword }) => keyword)).toEqual(rest);
+  });
 });
 
 describe('the final stage', () => {
@@ -128,19 +166,25 @@ describe('the final stage', () => {
     expect(listOf(wordsOf(last, 'CMD')[0] ?? '')).toEqual(['worker']);
   });
 
-  test('holds neither source nor dev nor dev dependencies', () => {
+  test('holds neither sources nor local services nor dev dependencies, but the built readers of files', () => {
     expect(stages.some(({ name }) => name === last.from)).toBe(false);
     const copied = last.instructions.filter(({ keyword }) => keyword === 'COPY').map(({ words }) => words);
     expect(copied).toEqual([
       'package.json LICENSE ./',
       'bin ./bin',
       '/app/node_modules ./node_modules',
+      '/app/staged/extract ./packages/extract',
       '/app/dist ./dist',
     ]);
-    expect(wordsOf(stageOf('build'), 'RUN').at(-1)).toMatch(/&& rm -rf dist\/dev$/);
     const installs = wordsOf(stageOf('production'), 'RUN');
     expect(installs).toHaveLength(1);
-    expect(installs[0]).toContain('--omit=dev');
+    expect(installs[0]).toContain('--omit=dev --workspace=@sealdex/extract --include-workspace-root');
+  });
+
+  test('has all that the readers need in node_modules, for nothing is installed below their own folder', () => {
+    const { packages } = JSON.parse(textOf('package-lock.json')) as { packages: Record<string, object> };
+    expect(packages['node_modules/@sealdex/extract']).toMatchObject({ resolved: 'packages/extract', link: true });
+    expect(Object.keys(packages).filter((path) => path.startsWith('packages/extract/'))).toEqual([]);
   });
 
   test('exposes the port that the worker has by default', () => {
@@ -202,8 +246,9 @@ describe('docker-compose.yml', () => {
     expect(loadConfig({}, worker.environment ?? {})).toMatchObject({ s3ForcePathStyle: true, queue: 'main' });
   });
 
-  test('tells the embedded services the same settings as the workers', () => {
-    expect(aws.environment).toEqual(worker.environment);
+  test('has the local services make the bucket and the key that the workers are told', () => {
+    const { bucket, platformKeyArn } = loadConfig({}, worker.environment ?? {});
+    expect(aws.command).toEqual(['--bucket', bucket, '--key', platformKeyArn]);
   });
 
   test('names hosts that are services of its own, and ports that they expose', () => {
@@ -212,6 +257,9 @@ describe('docker-compose.yml', () => {
     const ends = [s3Endpoint, kmsEndpoint].map((endpoint) => new URL(endpoint ?? ''));
     expect(ends.map(({ hostname }) => hostname)).toEqual(['aws', 'aws']);
     expect(ends.map(({ port }) => port).join(' ')).toBe(wordsOf(stageOf('dev'), 'EXPOSE')[0]);
+    expect(ends.map(({ port }) => port)).toEqual([argumentOf('--s3-port'), argumentOf('--kms-port')]);
+    for (const { port } of ends)
+      expect(wordsOf(stageOf('dev'), 'HEALTHCHECK')[0]).toContain(`http://127.0.0.1:${port}`);
   });
 
   test('builds stages that the Dockerfile has', () => {
@@ -228,10 +276,10 @@ describe('docker-compose.yml', () => {
     expect(valkey.volumes).toEqual(['valkey:/data']);
   });
 
-  test('keeps what the embedded services hold where they are told to', () => {
+  test('keeps what the local services hold where they are told to', () => {
     const dev = stageOf('dev');
-    const [host, dir] = listOf(wordsOf(dev, 'CMD')[0] ?? '');
-    expect(host).toBe('0.0.0.0');
+    const dir = argumentOf('--dir');
+    expect(argumentOf('--host')).toBe('0.0.0.0');
     expect(aws.volumes).toEqual([`aws:${dir}`]);
     expect(wordsOf(dev, 'VOLUME')).toEqual([dir]);
     expect(Object.keys(compose.volumes)).toEqual(['valkey', 'aws']);
