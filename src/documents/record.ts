@@ -1,4 +1,4 @@
-// The record: a document's plaintext bytes as NDJSON, written whole and read as a stream (design, section 7).
+// The record: a document's plaintext bytes as NDJSON, written whole and read as a stream (contract).
 // Knows nothing of encryption, S3 and jobs.
 import { z } from 'zod';
 import { type Clock, systemClock } from '../runtime/clock.ts';

@@ -11,7 +11,7 @@ import { objectName } from '../runtime/names.ts';
 import { getIntake, putIntake, removeIntake, type IntakePlace } from '../store/intake.ts';
 import { isDenial, readAll, type Store } from '../store/store.ts';
 
-/** Line 1 of decrypted content (contract, design section 9); what it says twice must agree with the job. */
+/** Line 1 of decrypted content (contract); what it says twice must agree with the job. */
 const fields = z.strictObject({
   v: z.literal(1),
   tenant: z.string(),

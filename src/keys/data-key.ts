@@ -25,7 +25,7 @@ export function periodEnd(period: string): number | undefined {
   return Number.isNaN(start) || nameOf(start) !== period ? undefined : start + PERIOD_MS;
 }
 
-/** The map that KMS authenticates and the message header repeats (contract, design section 5): a type, so that it passes for a map. */
+/** The map that KMS authenticates and the message header repeats (contract): a type, so that it passes for a map. */
 export type KeyContext = {
   readonly tenant: string;
   readonly period: string;

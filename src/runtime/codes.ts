@@ -19,7 +19,7 @@ interface Row {
 const row = (disposition: Disposition, exit: number, means: string, todo: string, attempts?: number): Row =>
   Object.freeze({ disposition, exit, means, todo, ...(attempts === undefined ? {} : { attempts }) });
 
-/** The code table of the design, section 13. The README's table is compared with it by a test. */
+/** The code table (contract). A test compares the README's table with it. */
 export const CODES = Object.freeze({
   KEY_DISABLED: row(
     'park',

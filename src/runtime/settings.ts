@@ -88,7 +88,7 @@ const optional = <const As extends string, T>(
   read: (text: string) => T,
 ): Setting<As, T | undefined> => Object.freeze({ as, byDefault: null, unit, means, read });
 
-/** The settings table of the design, section 14. The README's table is compared with it by a test. */
+/** The settings table (contract). A test compares the README's table with it. */
 export const SETTINGS = Object.freeze({
   REDIS_URL: setting(
     'redisUrl',

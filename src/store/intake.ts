@@ -1,5 +1,5 @@
 // intake/<tenant>/<job id>/<16 hex>: encrypted content that is too big for the queue, until its job is done.
-// Its metadata is what a lost queue is rebuilt from (contract, design section 8).
+// Its metadata is what a lost queue is rebuilt from (contract).
 import { INTAKE_ID, isJobId, NAME } from '../runtime/names.ts';
 import type { Store, StoredObject } from './store.ts';
 import type { StreamedBody } from './store.ts';

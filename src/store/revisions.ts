@@ -14,7 +14,7 @@ export interface Claim {
 const ROUNDS = 10;
 const ROUND_MS = 50;
 
-/** What the object metadata says (contract, design section 8). An object without it is not ours and counts as revision 0. */
+/** What the object metadata says (contract). An object without it is not ours and counts as revision 0. */
 export function stateOf({ metadata }: ObjectFacts): { revision: number; jobId: string; isDeleted: boolean } {
   const text = metadata['revision'] ?? '';
   const revision = /^\d{1,16}$/.test(text) ? Number(text) : 0;

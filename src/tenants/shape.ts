@@ -1,4 +1,4 @@
-// The shape of a tenant's file (contract, design section 8), as read and as written.
+// The shape of a tenant's file (contract), as read and as written.
 import { z } from 'zod';
 import { PLANS, WHEN_KEY_SHUT } from '../runtime/names.ts';
 import { isKeyArn } from '../runtime/settings.ts';
@@ -29,7 +29,7 @@ const reencryption = z.looseObject({ id: z.string().regex(/^[0-9a-f]{16}$/), sin
 
 export type ReencryptionFacts = z.infer<typeof reencryption>;
 
-/** The file (contract, design section 8). Fields that a newer version put there are kept. */
+/** The file (contract). Fields that a newer version put there are kept. */
 export const tenantFile = z.looseObject({
   v: z.literal(1),
   tenant: z.string(),
