@@ -7,14 +7,14 @@ import { rolePolicy } from '../../src/policies/role-policy.ts';
 import type { PolicyStatement } from '../../src/policies/policy-document.ts';
 import { createStore } from '../../src/store/s3/s3-store.ts';
 import type { Store } from '../../src/store/store.ts';
-import { testServices, type TestServices } from '../support/services.ts';
+import { awsServices, type AwsServices } from '../support/aws-services.ts';
 
 const opened = new AsyncDisposableStack();
-let services: TestServices;
+let services: AwsServices;
 let store: Store;
 
 beforeAll(async () => {
-  services = opened.use(await testServices());
+  services = opened.use(await awsServices());
   store = opened.adopt(createStore(loadConfig(services.settings, {}), 'patient'), (each) => each.close());
 });
 afterAll(() => opened.disposeAsync());

@@ -16,14 +16,14 @@ import {
 import { stateOf, type Written } from '../../src/store/revisions.ts';
 import { readAll, type Store } from '../../src/store/store.ts';
 import { eventually } from '../support/eventually.ts';
-import { testServices, type TestServices } from '../support/services.ts';
+import { awsServices, type AwsServices } from '../support/aws-services.ts';
 import { faultOf, hurriedClock, storeOf } from './fixture.ts';
 
-let services: TestServices;
+let services: AwsServices;
 let store: Store;
 
 beforeAll(async () => {
-  services = await testServices();
+  services = await awsServices();
   store = storeOf(services.settings);
 });
 afterEach(() => services.s3.faults.clear());

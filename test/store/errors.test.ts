@@ -7,16 +7,16 @@ import { storeFault } from '../../src/store/s3/s3-error-mapping.ts';
 import { isRefusal } from '../../src/store/store.ts';
 import { S3_ERROR_TABLE, type S3ErrorRow } from '../../src/store/s3/s3-errors.ts';
 import type { Store } from '../../src/store/store.ts';
-import { testServices, type TestServices } from '../support/services.ts';
+import { awsServices, type AwsServices } from '../support/aws-services.ts';
 import { outcomeOf } from '../../src/handlers/outcome.ts';
 import type { Outcome } from '../../src/jobs/outcome.ts';
 import { faultOf, storeOf } from './fixture.ts';
 
-let services: TestServices;
+let services: AwsServices;
 let store: Store;
 
 beforeAll(async () => {
-  services = await testServices();
+  services = await awsServices();
   store = storeOf(services.settings);
 });
 afterAll(async () => {
@@ -213,7 +213,7 @@ test('A lasting network fault is asked twice, and is no refusal', async () => {
 });
 
 test('A refused connection is STORE_FAILED with its reason, and is no refusal', async () => {
-  const gone = await testServices();
+  const gone = await awsServices();
   const orphan = storeOf(gone.settings);
   await gone[Symbol.asyncDispose]();
   const faults = await Promise.all(Object.values(operations).map((call) => faultOf(call(orphan, 'a/b'))));

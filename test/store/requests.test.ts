@@ -3,14 +3,14 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, test } from 'vite
 import { S3_ERRORS } from '@sealdex/local-aws';
 import { readAll, type Store } from '../../src/store/store.ts';
 import { eventually } from '../support/eventually.ts';
-import { testServices, type TestServices } from '../support/services.ts';
+import { awsServices, type AwsServices } from '../support/aws-services.ts';
 import { faultOf, partly, rawServer, storeOf, type RawServer } from './fixture.ts';
 
-let services: TestServices;
+let services: AwsServices;
 let store: Store;
 
 beforeAll(async () => {
-  services = await testServices();
+  services = await awsServices();
   store = storeOf(services.settings);
 });
 afterEach(() => services.s3.faults.clear());

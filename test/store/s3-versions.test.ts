@@ -3,16 +3,16 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { loadConfig } from '../../src/runtime/config.ts';
 import { createStore } from '../../src/store/s3/s3-store.ts';
 import { readAll, type Store } from '../../src/store/store.ts';
-import { testServices, type TestServices } from '../support/services.ts';
+import { awsServices, type AwsServices } from '../support/aws-services.ts';
 
 const opened = new AsyncDisposableStack();
-let services: TestServices;
+let services: AwsServices;
 let store: Store;
 let prefix = '';
 let count = 0;
 
 beforeAll(async () => {
-  services = opened.use(await testServices());
+  services = opened.use(await awsServices());
   services.s3.keepVersions(String(services.settings.SEALDEX_BUCKET));
   store = opened.adopt(createStore(loadConfig(services.settings, {}), 'patient'), (made) => made.close());
 });
@@ -59,7 +59,7 @@ test('versions come in pages, each once', async () => {
 });
 
 test('a bucket without versions lists its objects as such, and removes them', async () => {
-  await using other = await testServices();
+  await using other = await awsServices();
   const plain = createStore(loadConfig(other.settings, {}), 'patient');
   await plain.put('a/b', Buffer.from('text'), {});
   const { versions } = await plain.listVersions('a/');

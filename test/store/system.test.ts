@@ -3,14 +3,14 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { S3_ERRORS } from '@sealdex/local-aws';
 import type { Store } from '../../src/store/store.ts';
 import { flyCanary, honoursConditionalRemoval, proveConditionalWrites } from '../../src/store/system.ts';
-import { testServices, type TestServices } from '../support/services.ts';
+import { awsServices, type AwsServices } from '../support/aws-services.ts';
 import { faultOf, storeOf } from './fixture.ts';
 
-let services: TestServices;
+let services: AwsServices;
 let store: Store;
 
 beforeAll(async () => {
-  services = await testServices();
+  services = await awsServices();
   store = storeOf(services.settings);
 });
 afterEach(() => services.s3.faults.clear());

@@ -7,7 +7,7 @@ import { loadConfig } from '../../src/runtime/config.ts';
 import { createStore } from '../../src/store/s3/s3-store.ts';
 import { readAll } from '../../src/store/store.ts';
 import { getTenantObject, replaceMessage } from '../../src/store/tenant-objects.ts';
-import { testServices } from '../support/services.ts';
+import { awsServices } from '../support/aws-services.ts';
 
 const OBJECTS = 40;
 const { signal } = new AbortController();
@@ -45,7 +45,7 @@ test.each([
   ['documents', 2000],
   ['somewhat larger documents', 65_536],
 ])('%s whose bodies nobody reads cost no connection each', async (_name, bytes) => {
-  await using services = await testServices();
+  await using services = await awsServices();
   await using door = await openCountingDoor(String(services.settings.AWS_ENDPOINT_URL_S3));
   const store = createStore(loadConfig({ ...services.settings, AWS_ENDPOINT_URL_S3: door.endpoint }, {}), 'patient');
   try {
@@ -66,7 +66,7 @@ test.each([
 });
 
 test('A large body is not read before somebody wants it, and none that is not there', async () => {
-  await using services = await testServices();
+  await using services = await awsServices();
   const store = createStore(loadConfig(services.settings, {}), 'patient');
   try {
     await store.put('originals/acme/large', randomBytes(5_000_000), {});
@@ -80,7 +80,7 @@ test('A large body is not read before somebody wants it, and none that is not th
 });
 
 test('A write that met another one is no answer: nobody need have replaced the object', async () => {
-  await using services = await testServices();
+  await using services = await awsServices();
   const store = createStore(loadConfig(services.settings, {}), 'patient');
   try {
     const key = 'documents/acme/docs/one';

@@ -4,14 +4,14 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { deleteDocument, headDocument, writeDocument, type DocumentPlace } from '../../src/store/documents.ts';
 import { stateOf, type Written } from '../../src/store/revisions.ts';
 import type { Store } from '../../src/store/store.ts';
-import { testServices, type TestServices } from '../support/services.ts';
+import { awsServices, type AwsServices } from '../support/aws-services.ts';
 import { faultOf, hurriedClock, storeOf } from './fixture.ts';
 
-let services: TestServices;
+let services: AwsServices;
 let store: Store;
 
 beforeAll(async () => {
-  services = await testServices();
+  services = await awsServices();
   store = storeOf(services.settings);
 });
 afterEach(() => services.s3.faults.clear());
