@@ -7,6 +7,7 @@ import { createReadiness, startHealth } from './health.ts';
 import { removeContent } from '../intake/intake.ts';
 import { createLog, silentLog, type Log } from '../runtime/log.ts';
 import { createExtractPool } from '../extract/pool.ts';
+import { READERS_MISSING, readersFolder } from '../extract/readers.ts';
 import { gateId, type QueueName } from '../runtime/names.ts';
 import { isClosed } from '../parking/gate.ts';
 import { startProbe } from '../parking/probe.ts';
@@ -54,6 +55,8 @@ export interface WorkerOptions {
 export function startWorker(settings?: Settings, options: WorkerOptions = {}): Promise<RunningWorker> {
   const start = async (rooms: Rooms, releases: Releases): Promise<RunningWorker> => {
     const { config, clock, metrics, log, redis, store, guard } = rooms;
+    const takesUploads = readersFolder() !== undefined;
+    if (!takesUploads) log.warn({}, `Upload jobs wait for another worker. ${READERS_MISSING}`);
     for (const warning of await checkRedis(redis)) log.warn({}, warning);
     options.signal?.throwIfAborted();
     await proveConditionalWrites(store, config.queue);
@@ -134,7 +137,7 @@ export function startWorker(settings?: Settings, options: WorkerOptions = {}): P
       queueRedis: await rooms.connect('queue'),
       handles: {
         index: handleOf('index', config.concurrency),
-        upload: handleOf('upload', config.uploadConcurrency),
+        ...(takesUploads && { upload: handleOf('upload', config.uploadConcurrency) }),
       },
       afterStall: options.afterStall,
       onOutcome: (outcome) => platform.onOutcome(outcome),
@@ -150,7 +153,8 @@ export function startWorker(settings?: Settings, options: WorkerOptions = {}): P
       expire: ({ tenant, keyArn }) => queue.expire(gateId(tenant, keyArn)),
     });
     releases.add(probe, (opened) => opened.stop());
-    const { queue: name, concurrency, uploadConcurrency } = config;
+    const { queue: name, concurrency } = config;
+    const uploadConcurrency = takesUploads ? config.uploadConcurrency : 0;
     log.info({ queue: name, concurrency, uploadConcurrency, port: health.port }, 'worker takes jobs');
     const stop = async (): Promise<{ handedBack: number; isClean: boolean }> => {
       readiness.stopping();

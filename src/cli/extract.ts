@@ -6,9 +6,10 @@ import { Command } from 'commander';
 import { systemClock } from '../runtime/clock.ts';
 import { loadConfig, type Config } from '../runtime/config.ts';
 import { createExtractPool } from '../extract/pool.ts';
+import { READERS_MISSING, readersFolder } from '../extract/readers.ts';
 import { unreadable } from '../extract/reasons.ts';
 import { checkName } from '../runtime/names.ts';
-import { FileReadError } from './failure.ts';
+import { FileReadError, Unavailable } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { printNotice } from './terminal.ts';
 
@@ -43,6 +44,7 @@ Examples:
 async function run(file: string, options: Options, signal: AbortSignal): Promise<void> {
   if (options.tenant !== undefined) checkName(options.tenant, 'tenant');
   if (options.corpus !== undefined) checkName(options.corpus, 'corpus');
+  if (readersFolder() === undefined) throw new Unavailable(READERS_MISSING);
   const config = limitsOf(process.env);
   const bytes = await bytesOf(file, config.fileBytes, signal);
   const { tenant = '', corpus = '', id = '' } = options;

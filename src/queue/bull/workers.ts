@@ -1,18 +1,20 @@
-// The workers of a process, one for each queue, as one: each has slots of its own, and all of them pause, go on and end together.
+// The workers of a process as one: a worker with its own slots for each queue, paused, resumed and stopped together.
 import { QUEUE_NAMES, type QueueName } from '../../runtime/names.ts';
 import type { Handle } from './processor.ts';
 import { startWorker, type QueueWorker, type WorkerDeps } from './worker.ts';
 
 export interface WorkersDeps extends Omit<WorkerDeps, 'queueName' | 'concurrency' | 'handle'> {
-  readonly handles: Readonly<Record<QueueName, Handle>>;
+  /** A queue without a handle is left to other processes. */
+  readonly handles: Readonly<Partial<Record<QueueName, Handle>>>;
 }
 
 export function startWorkers({ handles, ...deps }: WorkersDeps): QueueWorker {
   const { concurrency, uploadConcurrency } = deps.config;
   const slots: Readonly<Record<QueueName, number>> = { index: concurrency, upload: uploadConcurrency };
-  const workers = QUEUE_NAMES.map((queueName) =>
-    startWorker({ ...deps, queueName, concurrency: slots[queueName], handle: handles[queueName] }),
-  );
+  const workers = QUEUE_NAMES.flatMap((queueName) => {
+    const handle = handles[queueName];
+    return handle ? [startWorker({ ...deps, queueName, concurrency: slots[queueName], handle })] : [];
+  });
   return {
     ready: async () => void (await Promise.all(workers.map((worker) => worker.ready()))),
     active: () => workers.reduce((sum, worker) => sum + worker.active(), 0),

@@ -1,0 +1,56 @@
+// The command line where the package with the file readers is not installed.
+import { cpSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { eventually } from '../support/eventually.ts';
+import { coreOf, openScene } from './fixture.ts';
+import { jsonOf, run, start, temporaryFolder } from './run.ts';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+
+const folder = temporaryFolder();
+const bin = join(folder.path, 'bin/sealdex.js');
+const note = join(folder.path, 'note.txt');
+
+beforeAll(() => {
+  for (const path of ['bin', 'src', 'package.json']) {
+    cpSync(join(ROOT, path), join(folder.path, path), { recursive: true });
+  }
+  const modules = join(folder.path, 'node_modules');
+  mkdirSync(modules);
+  for (const name of readdirSync(join(ROOT, 'node_modules'))) {
+    if (!name.startsWith('.') && name !== '@sealdex')
+      symlinkSync(join(ROOT, 'node_modules', name), join(modules, name));
+  }
+  writeFileSync(note, 'Some text.');
+});
+
+afterAll(() => folder[Symbol.dispose]());
+
+test('sealdex extract names the command that installs the readers, and exits with 69', async () => {
+  expect(await run(['extract', note], { bin })).toMatchObject({
+    code: 69,
+    stdout: '',
+    stderr:
+      'sealdex: The package @sealdex/extract, which reads files, is not installed: npm install @sealdex/extract.\n',
+  });
+});
+
+test('a worker says so once at start, works index jobs, and leaves uploads to a worker that can read them', async () => {
+  await using scene = await openScene();
+  const place = ['--tenant', 'acme', '--corpus', 'docs'];
+  const upload = await scene.sealdex(['upload', ...place, note]);
+  expect(upload.code).toBe(0);
+  await using running = start(['worker'], { bin, settings: scene.settings });
+  const job = /j[0-9a-f]{32}/.exec(upload.stdout)?.[0] ?? '';
+  expect(await scene.sealdex(['index', ...place, '--wait', '-'], { input: coreOf('one') })).toMatchObject({ code: 0 });
+  const log = jsonOf(running.stdout().slice(0, running.stdout().lastIndexOf('\n') + 1));
+  expect(log.filter(({ msg }) => String(msg).includes('npm install @sealdex/extract'))).toHaveLength(1);
+  expect(log.find(({ msg }) => msg === 'worker takes jobs')).toMatchObject({ uploadConcurrency: 0 });
+  expect(await scene.operator.job(job)).toMatchObject({ state: 'queued', attempts: 0 });
+  await scene.startWorker();
+  expect(await eventually(async () => (await scene.operator.job(job)).state === 'done', { timeoutMs: 60_000 })).toBe(
+    true,
+  );
+});
