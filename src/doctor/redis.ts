@@ -1,17 +1,19 @@
 // Redis as it is for us: what INFO tells (CONFIG is refused by managed ones), its clock, and whether we may write.
 import { randomBytes } from 'node:crypto';
 import { MAX_SKEW_MS, type Clock } from '../runtime/clock.ts';
-import { ask, infoField, isNewEnough, redisKeys, run, type Redis, type Script } from '../runtime/redis.ts';
+import { runScript, script } from '../runtime/lua-script.ts';
+import { ask, infoField, isNewEnough, redisKeys, type Redis } from '../runtime/redis.ts';
 import { fail, ok, warn, type Check, type Found } from './finding.ts';
 
-const WRITE: Script = {
+const WRITE = script({
   name: 'doctor_write',
-  keys: 1,
-  lua: `redis.call('SET', KEYS[1], ARGV[1], 'PX', 10000)
-local read = redis.call('GET', KEYS[1])
-redis.call('DEL', KEYS[1])
+  keys: ['trial'],
+  args: ['value'],
+  lua: `redis.call('SET', trial, value, 'PX', 10000)
+local read = redis.call('GET', trial)
+redis.call('DEL', trial)
 return read`,
-};
+});
 
 export function redisChecks(redis: Redis, queue: string, clock: Clock): Check[] {
   const info = (section: string): Promise<string> => ask(redis.info(section));
@@ -80,7 +82,7 @@ export function clockOf(theirs: number, ours: number): Found {
 /** By a script, as most of ours is. */
 async function writing(redis: Redis, queue: string): Promise<Found> {
   const value = randomBytes(8).toString('hex');
-  const read = await run(redis, WRITE, [redisKeys(queue).trial(value), value]);
+  const read = await runScript(redis, WRITE, { trial: redisKeys(queue).trial(value), value });
   return read === value
     ? ok('A script may write, read and remove.')
     : fail('What was written cannot be read.', 'Find what stands between us and Redis.');

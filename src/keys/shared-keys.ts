@@ -3,7 +3,8 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Clock } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
-import { ask, redisKeys, run, type Redis, type Script } from '../runtime/redis.ts';
+import { runScript, script } from '../runtime/lua-script.ts';
+import { ask, redisKeys, type Redis } from '../runtime/redis.ts';
 import { periodEnd, type KeyContext } from './data-key.ts';
 import { MAX_WRAPPED_BYTES } from './kms.ts';
 
@@ -17,35 +18,38 @@ const AFTERLIFE_MS = 600_000;
 const MAX_ENTRY_BYTES = 16_384;
 
 /** Takes the claim, or tells that it is ours already: a command is sent again when its answer was lost. */
-const CLAIM: Script = {
+const CLAIM = script({
   name: 'claim_data_key',
-  keys: 1,
+  keys: ['claim'],
+  args: ['token', 'ms'],
   lua: `
-    if redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2], 'NX') then return 1 end
-    if redis.call('GET', KEYS[1]) == ARGV[1] then return 1 end
+    if redis.call('SET', claim, token, 'PX', ms, 'NX') then return 1 end
+    if redis.call('GET', claim) == token then return 1 end
     return 0`,
-};
+});
 
 /** Writes the entry if it is still what we saw, frees the claim if it is ours, and answers what stands there now. */
-const PUT: Script = {
+const PUT = script({
   name: 'put_data_key',
-  keys: 2,
+  keys: ['entry', 'claim'],
+  args: ['seen', 'fresh', 'lifeMs', 'token', 'maxBytes'],
   lua: `
-    local current = redis.pcall('GETRANGE', KEYS[1], 0, ARGV[5])
+    local current = redis.pcall('GETRANGE', entry, 0, maxBytes)
     if type(current) ~= 'string' then current = '' end
-    if current == ARGV[1] then
-      redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-      current = ARGV[2]
+    if current == seen then
+      redis.call('SET', entry, fresh, 'PX', lifeMs)
+      current = fresh
     end
-    if redis.call('GET', KEYS[2]) == ARGV[4] then redis.call('DEL', KEYS[2]) end
+    if redis.call('GET', claim) == token then redis.call('DEL', claim) end
     return current`,
-};
+});
 
-const FREE: Script = {
+const FREE = script({
   name: 'free_claim',
-  keys: 1,
-  lua: `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0`,
-};
+  keys: ['claim'],
+  args: ['token'],
+  lua: `if redis.call('GET', claim) == token then return redis.call('DEL', claim) end return 0`,
+});
 
 export interface SharedKeys {
   /** The bytes of the entry, one character each; '' when there is none. */
@@ -77,26 +81,27 @@ export function createSharedKeys(redis: Redis, queue: string, clock: Clock): Sha
 
     async claim(arn, context) {
       const token = randomBytes(8).toString('hex');
-      return (await run(redis, CLAIM, [claimKey(arn, context), token, CLAIM_MS])) === 1 ? token : undefined;
+      const isOurs = (await runScript(redis, CLAIM, { claim: claimKey(arn, context), token, ms: CLAIM_MS })) === 1;
+      return isOurs ? token : undefined;
     },
 
     async put(arn, context, seen, wrapped, token) {
       const lifeMs = Math.max(1, (periodEnd(context.period) ?? clock.now()) - clock.now()) + AFTERLIFE_MS;
       return String(
-        await run(redis, PUT, [
-          entryKey(arn, context),
-          claimKey(arn, context),
-          Buffer.from(seen, 'latin1'),
-          formatEntry(arn, wrapped),
+        await runScript(redis, PUT, {
+          entry: entryKey(arn, context),
+          claim: claimKey(arn, context),
+          seen: Buffer.from(seen, 'latin1'),
+          fresh: formatEntry(arn, wrapped),
           lifeMs,
           token,
-          MAX_ENTRY_BYTES,
-        ]),
+          maxBytes: MAX_ENTRY_BYTES,
+        }),
       );
     },
 
     async free(arn, context, token) {
-      await run(redis, FREE, [claimKey(arn, context), token]);
+      await runScript(redis, FREE, { claim: claimKey(arn, context), token });
     },
   };
 }

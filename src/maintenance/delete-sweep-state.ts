@@ -1,15 +1,17 @@
 // What sweeps remember of a tenant that has left: content of it that they suspect, and how far they have come if that is at
 // one of its documents. Such a sweep begins anew.
-import { ask, run, type Redis, type RedisKeys, type Script } from '../runtime/redis.ts';
+import { runScript, script } from '../runtime/lua-script.ts';
+import { ask, type Redis, type RedisKeys } from '../runtime/redis.ts';
 
-const FORGET_CURSOR: Script = {
+const FORGET_CURSOR = script({
   name: 'sweep_forget_cursor',
-  keys: 1,
+  keys: ['sweep'],
+  args: ['prefix', 'isDry'],
   lua: `
-    local cursor = redis.call('GET', KEYS[1]) or ''
-    if string.sub(cursor, 1, #ARGV[1]) ~= ARGV[1] then return 0 end
-    return ARGV[2] == '1' and redis.call('DEL', KEYS[1]) or 1`,
-};
+    local cursor = redis.call('GET', sweep) or ''
+    if string.sub(cursor, 1, #prefix) ~= prefix then return 0 end
+    return isDry == '0' and redis.call('DEL', sweep) or 1`,
+});
 
 /** Removes it, or with `isDry` only counts. Answers how many traces there were. @throws SealdexError `REDIS_FAILED` */
 export async function forgetInSweeps(redis: Redis, keys: RedisKeys, tenant: string, isDry: boolean): Promise<number> {
@@ -21,6 +23,6 @@ export async function forgetInSweeps(redis: Redis, keys: RedisKeys, tenant: stri
     traces += names.length === 0 || isDry ? names.length : await ask(redis.zrem(keys.sweep('intake'), ...names));
     cursor = next;
   } while (cursor !== '0');
-  const args = [keys.sweep('tombstones'), `documents/${tenant}/`, isDry ? 0 : 1];
-  return traces + Number(await run(redis, FORGET_CURSOR, args));
+  const input = { sweep: keys.sweep('tombstones'), prefix: `documents/${tenant}/`, isDry: isDry ? 1 : 0 };
+  return traces + Number(await runScript(redis, FORGET_CURSOR, input));
 }

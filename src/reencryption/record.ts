@@ -2,7 +2,8 @@
 // knows what it says. So each page of a pass has its turn once, and of two who begin a pass one does.
 // What a pass moves, and when the last one may begin, it does not know.
 import { z } from 'zod';
-import { ask, run, type Redis, type Script } from '../runtime/redis.ts';
+import { runScript, script } from '../runtime/lua-script.ts';
+import { ask, type Redis } from '../runtime/redis.ts';
 
 const count = z.int().nonnegative();
 
@@ -53,20 +54,23 @@ export async function readRecord(redis: Redis, key: string): Promise<Found> {
 }
 
 /** Told again because its answer was lost, it tells the same. */
-const REPLACE: Script = {
+const REPLACE = script({
   name: 'reencryption_replace',
-  keys: 1,
+  keys: ['record'],
+  args: ['seen', 'fresh'],
   lua: `
-    local text = redis.call('GET', KEYS[1]) or ''
-    if text == ARGV[2] then return 1 end
-    if text ~= ARGV[1] then return 0 end
-    redis.call('SET', KEYS[1], ARGV[2])
+    local text = redis.call('GET', record) or ''
+    if text == fresh then return 1 end
+    if text ~= seen then return 0 end
+    redis.call('SET', record, fresh)
     return 1`,
-};
+});
 
 /** Answers whether the record was still what had been found. */
-export const replaceRecord = async (redis: Redis, key: string, found: Found, record: PassRecord): Promise<boolean> =>
-  (await run(redis, REPLACE, [key, found.text ?? '', JSON.stringify(record)])) === 1;
+export async function replaceRecord(redis: Redis, key: string, found: Found, record: PassRecord): Promise<boolean> {
+  const input = { record: key, seen: found.text ?? '', fresh: JSON.stringify(record) };
+  return (await runScript(redis, REPLACE, input)) === 1;
+}
 
 function parse(text: string | undefined): PassRecord | undefined {
   try {

@@ -3,7 +3,8 @@
 // least 1 if and only if it was counted. Lua pieces and taking back; recounting is backlog-recount.ts.
 import type { JobData } from '../../jobs/jobs.ts';
 import type { QueueName } from '../../runtime/names.ts';
-import { run, type Redis, type QueueKeys, type Script } from '../../runtime/redis.ts';
+import { runScript, script } from '../../runtime/lua-script.ts';
+import type { Redis, QueueKeys } from '../../runtime/redis.ts';
 import { VALUES } from '../lua-values.ts';
 import { queueKey } from '../bull/queue-keys.ts';
 
@@ -82,14 +83,15 @@ export interface StampRequest {
 }
 
 /** A marker tells whether its job is counted: who asks with its key next counts it if it is not. */
-const TAKE_BACK: Script = {
+const TAKE_BACK = script({
   name: 'take_back',
-  keys: 4,
+  keys: ['backlogJobs', 'backlogBytes', 'marker', 'entry'],
+  args: ['tenant', 'bytes', 'hasMarker'],
   lua: `${BACKLOG}
-  if ARGV[3] == '1' and (redis.call('EXISTS', KEYS[4]) == 1 or redis.call('HDEL', KEYS[3], 'counted') == 0) then return 0 end
-  backlog_leave(KEYS[1], KEYS[2], ARGV[1], tonumber(ARGV[2]))
+  if hasMarker == '1' and (redis.call('EXISTS', entry) == 1 or redis.call('HDEL', marker, 'counted') == 0) then return 0 end
+  backlog_leave(backlogJobs, backlogBytes, tenant, tonumber(bytes))
   return 1`,
-};
+});
 
 /** Takes a job out of the count that was stamped and is certainly not in the queue. `hasMarker`: it was stamped with its marker. */
 export async function takeBack(
@@ -99,6 +101,13 @@ export async function takeBack(
   { tenant, bytes }: Omit<StampRequest, 'queue'>,
   hasMarker: boolean,
 ): Promise<void> {
-  const names = [keys.backlogJobs, keys.backlogBytes, keys.marker(jobId), queueKey(keys, jobId)];
-  await run(redis, TAKE_BACK, [...names, tenant, bytes, hasMarker ? 1 : 0]);
+  await runScript(redis, TAKE_BACK, {
+    backlogJobs: keys.backlogJobs,
+    backlogBytes: keys.backlogBytes,
+    marker: keys.marker(jobId),
+    entry: queueKey(keys, jobId),
+    tenant,
+    bytes,
+    hasMarker: hasMarker ? 1 : 0,
+  });
 }

@@ -2,7 +2,8 @@
 // Walks the queues a page at a time and corrects by the difference, so that what joins and leaves meanwhile stays counted.
 import { takeLease } from '../../runtime/lease.ts';
 import { QUEUE_NAMES } from '../../runtime/names.ts';
-import { ask, queueKeys, run, type QueueKeys, type Redis, type RedisKeys, type Script } from '../../runtime/redis.ts';
+import { runScript, script } from '../../runtime/lua-script.ts';
+import { ask, queueKeys, type QueueKeys, type Redis, type RedisKeys } from '../../runtime/redis.ts';
 import { BACKLOG } from './backlog.ts';
 import { queueKey } from '../bull/queue-keys.ts';
 
@@ -20,40 +21,41 @@ const LISTS = ['wait', 'active'] as const;
 const SETS = ['prioritized', 'delayed', 'failed'] as const;
 
 /**
- * KEYS: the backlog's jobs and bytes by tenant, and of each queue its lists and sets. Answers how many jobs the queues hold;
- * with none, nobody has a backlog.
+ * `places`: the lists of all queues, `listCount` of them, then their sets. Answers how many jobs the queues hold; with none,
+ * nobody has a backlog.
  */
-const SIZE: Script = {
+const SIZE = script({
   name: 'backlog_size',
-  keys: 2 + QUEUE_NAMES.length * (LISTS.length + SETS.length),
+  keys: ['backlogJobs', 'backlogBytes', '...places'],
+  args: ['listCount'],
   lua: `
   local size = 0
-  for at = 3, #KEYS do
-    local is_list = (at - 3) % ${LISTS.length + SETS.length} < ${LISTS.length}
-    size = size + redis.call(is_list and 'LLEN' or 'ZCARD', KEYS[at])
+  for at, place in ipairs(places) do
+    size = size + redis.call(at <= tonumber(listCount) and 'LLEN' or 'ZCARD', place)
   end
-  if size == 0 then redis.call('UNLINK', KEYS[1], KEYS[2]) end
+  if size == 0 then redis.call('UNLINK', backlogJobs, backlogBytes) end
   return size`,
-};
+});
 
 /** Answers the next cursor, '0' at the end, and tenant, jobs and bytes of those on the page that are counted. */
-const PAGE_OF: Script = {
+const PAGE_OF = script({
   name: 'backlog_page',
-  keys: 2,
+  keys: ['place', 'entryPrefix'],
+  args: ['kind', 'from', 'count'],
   lua: `${BACKLOG}
   local ids = {}
   local cursor
-  if ARGV[1] == 'list' then
-    ids = redis.call('LRANGE', KEYS[1], ARGV[2], ARGV[2] + ARGV[3] - 1)
-    cursor = #ids == tonumber(ARGV[3]) and string.format('%.0f', ARGV[2] + ARGV[3]) or '0'
+  if kind == 'list' then
+    ids = redis.call('LRANGE', place, from, from + count - 1)
+    cursor = #ids == tonumber(count) and string.format('%.0f', from + count) or '0'
   else
-    local page = redis.call('ZSCAN', KEYS[1], ARGV[2], 'COUNT', ARGV[3])
+    local page = redis.call('ZSCAN', place, from, 'COUNT', count)
     cursor = page[1]
     for at = 1, #page[2], 2 do ids[#ids + 1] = page[2][at] end
   end
   local sums = {}
   for _, id in ipairs(ids) do
-    local fields = redis.pcall('HMGET', KEYS[2] .. id, 'priority', 'uncounted', 'data')
+    local fields = redis.pcall('HMGET', entryPrefix .. id, 'priority', 'uncounted', 'data')
     if fields[3] and not fields[2] and number_of(fields[1]) > 0 and is_counted_id(id) then
       local tenant = tenant_of(fields[3])
       sums[tenant] = sums[tenant] or { 0, 0 }
@@ -68,24 +70,26 @@ const PAGE_OF: Script = {
     answer[#answer + 1] = sum[2]
   end
   return answer`,
-};
+});
 
 /** Tenant, jobs, bytes to add each; one that has none left has no bytes either. */
-const CORRECT: Script = {
+const CORRECT = script({
   name: 'backlog_correct',
-  keys: 2,
+  keys: ['backlogJobs', 'backlogBytes'],
+  args: ['...corrections'],
   lua: `${BACKLOG}
-  for at = 1, #ARGV, 3 do
-    local jobs = counter_add(KEYS[1], ARGV[at], ARGV[at + 1])
-    local bytes = counter_add(KEYS[2], ARGV[at], ARGV[at + 2])
+  for at = 1, #corrections, 3 do
+    local tenant = corrections[at]
+    local jobs = counter_add(backlogJobs, tenant, corrections[at + 1])
+    local bytes = counter_add(backlogBytes, tenant, corrections[at + 2])
     if jobs <= 0 then
-      redis.call('HDEL', KEYS[1], ARGV[at])
-      redis.call('HDEL', KEYS[2], ARGV[at])
+      redis.call('HDEL', backlogJobs, tenant)
+      redis.call('HDEL', backlogBytes, tenant)
     elseif bytes < 0 then
-      redis.call('HSET', KEYS[2], ARGV[at], 0)
+      redis.call('HSET', backlogBytes, tenant, 0)
     end
   end`,
-};
+});
 
 type Counts = Map<string, { jobs: number; bytes: number }>;
 
@@ -131,16 +135,19 @@ export async function recount(redis: Redis, keys: RedisKeys): Promise<void> {
     // Bytes of jobs that are the right number are an estimate that the producer made, as good as this one.
     return jobs === 0 ? [] : [[tenant, jobs, (is?.bytes ?? 0) - (was?.bytes ?? 0)]];
   });
+  const { backlogJobs, backlogBytes } = keys;
   for (let at = 0; at < off.length; at += PAGE) {
-    await run(redis, CORRECT, [keys.backlogJobs, keys.backlogBytes, ...off.slice(at, at + PAGE).flat()]);
+    const corrections = off.slice(at, at + PAGE).flat();
+    await runScript(redis, CORRECT, { backlogJobs, backlogBytes, corrections });
   }
 }
 
 async function walk(redis: Redis, keys: QueueKeys, name: string, kind: 'list' | 'set', into: Counts): Promise<void> {
   let cursor = '0';
   do {
-    const args = [queueKey(keys, name), queueKey(keys, ''), kind, cursor, PAGE];
-    const [next, ...rows] = (await run(redis, PAGE_OF, args)) as [string, ...(string | number)[]];
+    const place = queueKey(keys, name);
+    const input = { place, entryPrefix: queueKey(keys, ''), kind, from: cursor, count: PAGE };
+    const [next, ...rows] = (await runScript(redis, PAGE_OF, input)) as [string, ...(string | number)[]];
     for (let at = 0; at < rows.length; at += 3) {
       add(into, String(rows[at]), Number(rows[at + 1]), Number(rows[at + 2]));
     }
@@ -150,8 +157,12 @@ async function walk(redis: Redis, keys: QueueKeys, name: string, kind: 'list' | 
 
 async function sizeOf(redis: Redis, keys: RedisKeys): Promise<number> {
   const queues = QUEUE_NAMES.map((name) => queueKeys(keys, name));
-  const places = queues.flatMap((own) => [...LISTS, ...SETS].map((name) => queueKey(own, name)));
-  return (await run(redis, SIZE, [keys.backlogJobs, keys.backlogBytes, ...places])) as number;
+  const keysOf = (names: readonly string[]): string[] =>
+    queues.flatMap((own) => names.map((name) => queueKey(own, name)));
+  const { backlogJobs, backlogBytes } = keys;
+  const lists = keysOf(LISTS);
+  const places = [...lists, ...keysOf(SETS)];
+  return (await runScript(redis, SIZE, { backlogJobs, backlogBytes, places, listCount: lists.length })) as number;
 }
 
 async function readCounters(redis: Redis, keys: RedisKeys): Promise<Counts> {

@@ -2,22 +2,23 @@
 // once and ahead of all others, and one that kills its process would take the same innocent ones with it again and again.
 // Whether it must wait, and how long; the move is settle.ts'.
 import type { Outcome } from '../../jobs/outcome.ts';
-import { run, type Redis, type Script } from '../../runtime/redis.ts';
+import { runScript, script } from '../../runtime/lua-script.ts';
+import type { Redis } from '../../runtime/redis.ts';
 import { VALUES } from '../lua-values.ts';
 
 const SHORTEST_MS = 1000;
 const LONGEST_MS = 60_000;
 
 /** `stc` counts what BullMQ calls stalls, over the job's whole life. Who sends a job again resets both. */
-const NOTE_STALLS: Script = {
+const NOTE_STALLS = script({
   name: 'note_stalls',
-  keys: 1,
+  keys: ['entry'],
   lua: `${VALUES}
-  local stalls = redis.call('HMGET', KEYS[1], 'stc', 'stallsSeen')
+  local stalls = redis.call('HMGET', entry, 'stc', 'stallsSeen')
   if number_of(stalls[1]) <= number_of(stalls[2]) then return 0 end
-  redis.call('HSET', KEYS[1], 'stallsSeen', stalls[1])
+  redis.call('HSET', entry, 'stallsSeen', stalls[1])
   return 1`,
-};
+});
 
 /** What becomes of a job that is back from a stall: 1 to 60 s without an attempt spent. undefined for all others. */
 export async function afterStall(
@@ -28,7 +29,7 @@ export async function afterStall(
 ): Promise<Outcome | undefined> {
   if (stalls === 0) return undefined;
   // Without an answer it waits: that costs a minute, and a job that fails here would count one stall more.
-  const isNew = await run(redis, NOTE_STALLS, [entryKey]).catch(() => 1);
+  const isNew = await runScript(redis, NOTE_STALLS, { entry: entryKey }).catch(() => 1);
   if (isNew !== 1) return undefined;
   const afterMs = SHORTEST_MS + Math.floor(random() * (LONGEST_MS - SHORTEST_MS));
   return { kind: 'retry', code: 'STALLED_TOO_OFTEN', spendsAttempt: false, afterMs };

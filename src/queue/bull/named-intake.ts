@@ -2,7 +2,8 @@
 // Only looks; reads no content.
 import { z } from 'zod';
 import { INTAKE_ID, QUEUE_NAMES } from '../../runtime/names.ts';
-import { queueKeys, run, type Redis, type RedisKeys, type Script } from '../../runtime/redis.ts';
+import { runScript, script } from '../../runtime/lua-script.ts';
+import { queueKeys, type Redis, type RedisKeys } from '../../runtime/redis.ts';
 import { queueKey } from './queue-keys.ts';
 
 /**
@@ -14,21 +15,21 @@ export type NamedIntake =
   | { readonly kind: 'names'; readonly intake: string | undefined };
 
 /** Answers the data of an entry, nil when there is no entry, and nothing of data that is too large to name content in S3. */
-const DATA: Script = {
+const DATA = script({
   name: 'entry_data',
-  keys: 1,
+  keys: ['entry'],
   lua: `
-    local bytes = redis.pcall('HSTRLEN', KEYS[1], 'data')
+    local bytes = redis.pcall('HSTRLEN', entry, 'data')
     if type(bytes) ~= 'number' then return '' end
-    if bytes > 0 and bytes <= 4096 then return redis.call('HGET', KEYS[1], 'data') end
-    return redis.call('EXISTS', KEYS[1]) == 1 and '' or false`,
-};
+    if bytes > 0 and bytes <= 4096 then return redis.call('HGET', entry, 'data') end
+    return redis.call('EXISTS', entry) == 1 and '' or false`,
+});
 
 /** Looks in every queue, for all at once: give it a hundred or so. */
 export async function namedIntake(redis: Redis, keys: RedisKeys, jobIds: readonly string[]): Promise<NamedIntake[]> {
   const inQueues = await Promise.all(
     QUEUE_NAMES.map((name) => queueKeys(keys, name)).map((own) =>
-      Promise.all(jobIds.map(async (id) => namedBy(await run(redis, DATA, [queueKey(own, id)])))),
+      Promise.all(jobIds.map(async (id) => namedBy(await runScript(redis, DATA, { entry: queueKey(own, id) })))),
     ),
   );
   return jobIds.map((_, at) => together(inQueues.map((found) => found[at] ?? { kind: 'unreadable' })));

@@ -2,7 +2,8 @@
 // Also written into the job's marker, so that a repeated request learns how the first one ended.
 import type { Clock } from '../../runtime/clock.ts';
 import { isCode, type Code } from '../../runtime/errors.ts';
-import { ask, run, type QueueKeys, type Redis, type RedisKeys, type Script } from '../../runtime/redis.ts';
+import { runScript, script } from '../../runtime/lua-script.ts';
+import { ask, type QueueKeys, type Redis, type RedisKeys } from '../../runtime/redis.ts';
 import { BACKLOG } from '../backlog/backlog.ts';
 import { fileReason } from './failure-text.ts';
 import { queueKey } from './queue-keys.ts';
@@ -29,22 +30,24 @@ export interface NoteLock {
 
 /**
  * A job that is done leaves its tenant's backlog with the note, once; one that becomes a dead letter after all is back in
- * it. A job that was parked and has come back by itself is still in the index of its gate (ARGV[6] and the gate's name).
+ * it. A job that was parked and has come back by itself is still in the index of its gate (`parkedPrefix` and the gate's name).
+ * With an empty `token` there is no lock to be asked for.
  */
-const WRITE: Script = {
+const WRITE = script({
   name: 'note',
-  keys: 6,
+  keys: ['note', 'marker', 'lock', 'entry', 'backlogJobs', 'backlogBytes'],
+  args: ['text', 'lifeMs', 'state', 'code', 'token', 'parkedPrefix', 'jobId'],
   lua: `${BACKLOG}
-    if ARGV[5] ~= '' and redis.call('GET', KEYS[3]) ~= ARGV[5] then return 0 end
-    local gate = string.match(redis.call('HGET', KEYS[4], 'parked') or '', '(%S+)$')
-    if gate then redis.call('ZREM', ARGV[6] .. gate, ARGV[7]) end
-    redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-    if ARGV[3] == 'dead' then entry_returns(KEYS[5], KEYS[6], KEYS[4]) end
-    if ARGV[3] == 'done' or ARGV[3] == 'superseded' then entry_leaves(KEYS[5], KEYS[6], KEYS[4]) end
-    if ARGV[3] == 'retrying' then return 1 end
-    if redis.call('EXISTS', KEYS[2]) == 1 then redis.call('HSET', KEYS[2], 'state', ARGV[3], 'code', ARGV[4]) end
+    if token ~= '' and redis.call('GET', lock) ~= token then return 0 end
+    local gate = string.match(redis.call('HGET', entry, 'parked') or '', '(%S+)$')
+    if gate then redis.call('ZREM', parkedPrefix .. gate, jobId) end
+    redis.call('SET', note, text, 'PX', lifeMs)
+    if state == 'dead' then entry_returns(backlogJobs, backlogBytes, entry) end
+    if state == 'done' or state == 'superseded' then entry_leaves(backlogJobs, backlogBytes, entry) end
+    if state == 'retrying' then return 1 end
+    if redis.call('EXISTS', marker) == 1 then redis.call('HSET', marker, 'state', state, 'code', code) end
     return 1`,
-};
+});
 
 /** Answers whether it was written: with a lock, only while that is ours. */
 export async function writeNote(
@@ -57,11 +60,23 @@ export async function writeNote(
   lock?: NoteLock,
 ): Promise<boolean> {
   const reason = note.reason === undefined ? '' : ` ${note.reason}`;
-  const text = `${note.state} ${clock.now()} ${note.code ?? ''}${reason}`;
   const entry = lock?.entry ?? queueKey(keys, jobId);
-  const names = [keys.note(jobId), keys.marker(jobId), `${entry}:lock`, entry, keys.backlogJobs, keys.backlogBytes];
-  const args = [text, lifeMs, note.state, note.code ?? '', lock?.token ?? '', keys.parked(''), jobId];
-  return (await run(redis, WRITE, [...names, ...args])) === 1;
+  const isWritten = await runScript(redis, WRITE, {
+    note: keys.note(jobId),
+    marker: keys.marker(jobId),
+    lock: `${entry}:lock`,
+    entry,
+    backlogJobs: keys.backlogJobs,
+    backlogBytes: keys.backlogBytes,
+    text: `${note.state} ${clock.now()} ${note.code ?? ''}${reason}`,
+    lifeMs,
+    state: note.state,
+    code: note.code ?? '',
+    token: lock?.token ?? '',
+    parkedPrefix: keys.parked(''),
+    jobId,
+  });
+  return isWritten === 1;
 }
 
 export async function readNote(redis: Redis, keys: RedisKeys, jobId: string): Promise<Note | undefined> {

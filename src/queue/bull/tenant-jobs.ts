@@ -1,7 +1,8 @@
 // Jobs of one tenant found and removed, wherever in a queue they are: waiting, delayed, parked, stalled or dead. For a tenant
 // that leaves. A job that a worker has is left to it: it ends by itself, and is found again as a dead letter.
 import { QUEUE_NAMES, type QueueName } from '../../runtime/names.ts';
-import { queueKeys, run, type QueueKeys, type Redis, type RedisKeys, type Script } from '../../runtime/redis.ts';
+import { runScript, script } from '../../runtime/lua-script.ts';
+import { queueKeys, type QueueKeys, type Redis, type RedisKeys } from '../../runtime/redis.ts';
 import { BACKLOG } from '../backlog/backlog.ts';
 import { queueKey } from './queue-keys.ts';
 
@@ -16,12 +17,13 @@ export interface TenantJob {
 }
 
 /**
- * ARGV: the tenant, then keys of any kind. Answers which of them are entries of its jobs, each with its kind: what others have
- * put there too. Of what is no JSON counts what the text says.
+ * Answers which of the keys, of any kind, are entries of the tenant's jobs, each as its index from 0 and the job's kind: what
+ * others have put there too. Of what is no JSON counts what the text says.
  */
-const OWN: Script = {
+const OWN = script({
   name: 'tenant_jobs',
-  keys: 1,
+  keys: ['...entries'],
+  args: ['tenant'],
   lua: `
     local function tenant_in(data)
       local is_json, parsed = pcall(cjson.decode, data)
@@ -30,15 +32,15 @@ const OWN: Script = {
       return parsed.tenant, type(parsed.kind) == 'string' and parsed.kind or ''
     end
     local own = {}
-    for at = 2, #ARGV do
-      local data = redis.pcall('HGET', ARGV[at], 'data')
+    for at, entry in ipairs(entries) do
+      local data = redis.pcall('HGET', entry, 'data')
       if type(data) == 'string' then
-        local tenant, kind = tenant_in(data)
-        if tenant == ARGV[1] then own[#own + 1] = {at - 2, kind} end
+        local named, kind = tenant_in(data)
+        if named == tenant then own[#own + 1] = {at - 1, kind} end
       end
     end
     return own`,
-};
+});
 
 /** So many at once that a script takes some milliseconds. */
 const AT_ONCE = 100;
@@ -55,7 +57,7 @@ export async function tenantJobs(
   const found: TenantJob[] = [];
   for (let from = 0; from < entries.length; from += AT_ONCE) {
     const batch = entries.slice(from, from + AT_ONCE);
-    const own = (await run(redis, OWN, [keys.prefix, tenant, ...batch])) as [number, string][];
+    const own = (await runScript(redis, OWN, { entries: batch, tenant })) as [number, string][];
     for (const [at, kind] of own) {
       const name = batch[at] ?? '';
       const place = starts.find(({ start }) => name.startsWith(start));
@@ -66,32 +68,33 @@ export async function tenantJobs(
 }
 
 const LISTS = ['wait', 'paused', 'active'] as const;
+/** The failed set has the dead letters. */
 const SETS = ['failed', 'prioritized', 'delayed', 'completed'] as const;
+/** What may have stalled. */
+const STALLED = 'stalled';
 const BESIDE = ['logs', 'dependencies', 'processed', 'failed', 'unsuccessful'] as const;
 
-/**
- * KEYS: entry, its lock, marker and note, the backlog's jobs and bytes, the set of what may have stalled, then sets, the
- * failed one first, then lists, then what BullMQ keeps beside the entry. ARGV: id, and whether to remove it.
- */
-const REMOVE: Script = {
+/** `beside`: what BullMQ keeps beside the entry. */
+const REMOVE = script({
   name: 'tenant_job_remove',
-  keys: 7 + SETS.length + LISTS.length + BESIDE.length,
+  keys: ['entry', 'lock', 'marker', 'note', 'backlogJobs', 'backlogBytes', STALLED, ...SETS, ...LISTS, '...beside'],
+  args: ['jobId', 'isDry'],
   lua: `${BACKLOG}
-    if redis.call('EXISTS', KEYS[1]) == 0 then return 'gone' end
-    if redis.call('EXISTS', KEYS[2]) == 1 then return 'busy' end
-    local kind = redis.call('ZSCORE', KEYS[8], ARGV[1]) and 'letter' or 'job'
-    if ARGV[2] ~= '1' then return kind end
-    entry_leaves(KEYS[5], KEYS[6], KEYS[1])
+    if redis.call('EXISTS', entry) == 0 then return 'gone' end
+    if redis.call('EXISTS', lock) == 1 then return 'busy' end
+    local kind = redis.call('ZSCORE', failed, jobId) and 'letter' or 'job'
+    if isDry == '1' then return kind end
+    entry_leaves(backlogJobs, backlogBytes, entry)
     local places = 0
-    for at = 8, ${7 + SETS.length} do places = places + redis.call('ZREM', KEYS[at], ARGV[1]) end
+    for _, set in ipairs({ ${SETS.join(', ')} }) do places = places + redis.call('ZREM', set, jobId) end
     if places == 0 then
-      for at = ${8 + SETS.length}, ${7 + SETS.length + LISTS.length} do redis.call('LREM', KEYS[at], 0, ARGV[1]) end
+      for _, list in ipairs({ ${LISTS.join(', ')} }) do redis.call('LREM', list, 0, jobId) end
     end
-    redis.call('SREM', KEYS[7], ARGV[1])
-    redis.call('DEL', KEYS[1], KEYS[3], KEYS[4])
-    for at = ${8 + SETS.length + LISTS.length}, #KEYS do redis.call('DEL', KEYS[at]) end
+    redis.call('SREM', stalled, jobId)
+    redis.call('DEL', entry, marker, note)
+    for _, key in ipairs(beside) do redis.call('DEL', key) end
     return kind`,
-};
+});
 
 /** Removes a job with all that is kept of it, or with `isDry` only tells what it is. What it named in S3 stays. */
 export async function removeTenantJob(
@@ -102,15 +105,17 @@ export async function removeTenantJob(
 ): Promise<JobEnd> {
   const own: QueueKeys = queueKeys(keys, queue);
   const entry = queueKey(own, jobId);
-  const names = [
+  const places = Object.fromEntries([STALLED, ...SETS, ...LISTS].map((name) => [name, queueKey(own, name)]));
+  return (await runScript(redis, REMOVE, {
+    ...(places as Record<typeof STALLED | (typeof SETS)[number] | (typeof LISTS)[number], string>),
     entry,
-    `${entry}:lock`,
-    keys.marker(jobId),
-    keys.note(jobId),
-    keys.backlogJobs,
-    keys.backlogBytes,
-    ...['stalled', ...SETS, ...LISTS].map((name) => queueKey(own, name)),
-    ...BESIDE.map((suffix) => `${entry}:${suffix}`),
-  ];
-  return (await run(redis, REMOVE, [...names, jobId, isDry ? 0 : 1])) as JobEnd;
+    lock: `${entry}:lock`,
+    marker: keys.marker(jobId),
+    note: keys.note(jobId),
+    backlogJobs: keys.backlogJobs,
+    backlogBytes: keys.backlogBytes,
+    beside: BESIDE.map((suffix) => `${entry}:${suffix}`),
+    jobId,
+    isDry: isDry ? 1 : 0,
+  })) as JobEnd;
 }

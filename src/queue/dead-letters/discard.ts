@@ -1,8 +1,8 @@
 // Discarding: a dead letter leaves the failed set, Redis and its tenant's backlog in one step; its content in S3 goes last.
 // Whoever takes the letter out of the failed set has it, so a replay at the same time and a discard never both do.
 import type { Clock } from '../../runtime/clock.ts';
+import { runScript, script } from '../../runtime/lua-script.ts';
 import { INTAKE_ID, isJobId } from '../../runtime/names.ts';
-import { run, type Script } from '../../runtime/redis.ts';
 import { BACKLOG } from '../backlog/backlog.ts';
 import { LEAVE, listKey, listName } from './index.ts';
 import { walkLetters, type LetterFilter } from './find.ts';
@@ -38,24 +38,23 @@ export interface DiscardOptions {
 const AT_ONCE = 50;
 
 /**
- * KEYS: failed set, job, the five that BullMQ keeps beside it, list, lists, the backlog's jobs and bytes by tenant.
- * A letter that died again since it was looked at is another one. What can raise comes first: until the last two lines it
+ * `beside`: what BullMQ keeps beside the entry. A letter that died again since it was looked at is another one. What can raise comes first: until the last two lines it
  * is a letter still, and the sweep sets its list and its count right. Answers nil, or the name of its content in S3.
  */
-const DISCARD: Script = {
+const DISCARD = script({
   name: 'letter_discard',
-  keys: 11,
+  keys: ['failed', 'entry', 'list', 'lists', 'backlogJobs', 'backlogBytes', '...beside'],
+  args: ['jobId', 'since', 'name'],
   lua: `${LEAVE}${BACKLOG}
-    local id, score, name = ARGV[1], ARGV[2], ARGV[3]
-    local found = redis.call('ZSCORE', KEYS[1], id)
-    if not found or tonumber(found) ~= tonumber(score) then return false end
-    local data = field_of(KEYS[2], 'data') or ''
-    leave(KEYS[8], KEYS[9], id, score, name)
-    entry_leaves(KEYS[10], KEYS[11], KEYS[2])
-    redis.call('ZREM', KEYS[1], id)
-    redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7])
+    local found = redis.call('ZSCORE', failed, jobId)
+    if not found or tonumber(found) ~= tonumber(since) then return false end
+    local data = field_of(entry, 'data') or ''
+    leave(list, lists, jobId, since, name)
+    entry_leaves(backlogJobs, backlogBytes, entry)
+    redis.call('ZREM', failed, jobId)
+    redis.call('DEL', entry, unpack(beside))
     return string.match(data, '"content":{"intake":"(%x+)"}') or ''`,
-};
+});
 
 const BESIDE = ['logs', 'dependencies', 'processed', 'failed', 'unsuccessful'];
 
@@ -87,17 +86,20 @@ export async function discardLetters(
 async function discardOne(deps: DiscardDeps, letter: Letter): Promise<'gone' | 'taken' | 'content left'> {
   const { jobId, tenant, since } = letter;
   const place = placeOf(deps.places, letter);
-  const job = jobKey(place, jobId);
+  const entry = jobKey(place, jobId);
   const { letterLists, backlogJobs, backlogBytes } = place.keys;
-  const keys = [
-    failedKey(place),
-    job,
-    ...BESIDE.map((suffix) => `${job}:${suffix}`),
-    listKey(place, letter),
-    letterLists,
-  ];
-  const args = [jobId, since, listName(letter)];
-  const intake = await run(place.redis, DISCARD, [...keys, backlogJobs, backlogBytes, ...args]);
+  const intake = await runScript(place.redis, DISCARD, {
+    failed: failedKey(place),
+    entry,
+    list: listKey(place, letter),
+    lists: letterLists,
+    backlogJobs,
+    backlogBytes,
+    beside: BESIDE.map((suffix) => `${entry}:${suffix}`),
+    jobId,
+    since,
+    name: listName(letter),
+  });
   if (typeof intake !== 'string') return 'taken';
   // Only a job of ours, under its own id and tenant, has content that is its own.
   if (!INTAKE_ID.test(intake) || tenant === undefined || !isJobId(jobId)) return 'gone';

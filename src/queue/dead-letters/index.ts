@@ -2,7 +2,8 @@
 // It is a help for looking and no truth: an entry may be stale, and one that is missing is added by the sweep.
 import { isCode, type Code } from '../../runtime/errors.ts';
 import { NAME } from '../../runtime/names.ts';
-import { ask, run, type Script } from '../../runtime/redis.ts';
+import { runScript, script } from '../../runtime/lua-script.ts';
+import { ask } from '../../runtime/redis.ts';
 import type { Letter, LetterPlace } from './letter.ts';
 
 /** Stands for the tenant of jobs that name none; no tenant has this name. */
@@ -30,15 +31,17 @@ export function tenantIn(data: unknown): { tenant?: string } {
   return typeof tenant === 'string' && NAME.test(tenant) ? { tenant } : {};
 }
 
-const ENTER: Script = {
+/** With an empty `token` there is no lock to be asked for. `entries`: times and ids in turn. */
+const ENTER = script({
   name: 'letter_enter',
-  keys: 3,
+  keys: ['list', 'lists', 'lock'],
+  args: ['name', 'token', '...entries'],
   lua: `
-    if ARGV[2] ~= '' and redis.call('GET', KEYS[3]) ~= ARGV[2] then return 0 end
-    redis.call('ZADD', KEYS[1], 'GT', unpack(ARGV, 3))
-    redis.call('SADD', KEYS[2], ARGV[1])
+    if token ~= '' and redis.call('GET', lock) ~= token then return 0 end
+    redis.call('ZADD', list, 'GT', unpack(entries))
+    redis.call('SADD', lists, name)
     return 1`,
-};
+});
 
 /**
  * Enters letters into a list; with a lock, only while that is ours. `since` is wall clock, milliseconds: who enters what it
@@ -50,13 +53,14 @@ export async function enterLetters(
   letters: readonly Pick<Letter, 'jobId' | 'since'>[],
   lock?: { readonly key: string; readonly token: string },
 ): Promise<void> {
-  const names = [listKey(place, list), place.keys.letterLists, lock?.key ?? place.keys.letterLists];
-  await run(place.redis, ENTER, [
-    ...names,
-    listName(list),
-    lock?.token ?? '',
-    ...letters.flatMap(({ jobId, since }) => [since, jobId]),
-  ]);
+  await runScript(place.redis, ENTER, {
+    list: listKey(place, list),
+    lists: place.keys.letterLists,
+    lock: lock?.key ?? place.keys.letterLists,
+    name: listName(list),
+    token: lock?.token ?? '',
+    entries: letters.flatMap(({ jobId, since }) => [since, jobId]),
+  });
 }
 
 /**
@@ -72,11 +76,12 @@ export const LEAVE = `
     return 1
   end`;
 
-const LEAVE_ONE: Script = {
+const LEAVE_ONE = script({
   name: 'letter_leave',
-  keys: 2,
-  lua: `${LEAVE}\n return leave(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3])`,
-};
+  keys: ['list', 'lists'],
+  args: ['jobId', 'since', 'name'],
+  lua: `${LEAVE}\n return leave(list, lists, jobId, since, name)`,
+});
 
 /** Answers whether there was an entry from `since` or before. */
 export const leaveLetter = async (
@@ -84,8 +89,13 @@ export const leaveLetter = async (
   list: LetterList,
   { jobId, since }: Pick<Letter, 'jobId' | 'since'>,
 ): Promise<boolean> =>
-  (await run(place.redis, LEAVE_ONE, [listKey(place, list), place.keys.letterLists, jobId, since, listName(list)])) ===
-  1;
+  (await runScript(place.redis, LEAVE_ONE, {
+    list: listKey(place, list),
+    lists: place.keys.letterLists,
+    jobId,
+    since,
+    name: listName(list),
+  })) === 1;
 
 const SCANNED = 500;
 

@@ -2,7 +2,8 @@
 // Only looks. A job's data stays in Redis: what is read of it are the few words that stand there in the clear.
 import type { Code } from '../../runtime/errors.ts';
 import { NAME, type QueueName } from '../../runtime/names.ts';
-import { run, type QueueKeys, type Redis, type Script } from '../../runtime/redis.ts';
+import { runScript, script } from '../../runtime/lua-script.ts';
+import type { QueueKeys, Redis } from '../../runtime/redis.ts';
 import { failureOf } from '../bull/failure-text.ts';
 import { queueKey } from '../bull/queue-keys.ts';
 
@@ -42,16 +43,20 @@ export const jobKey = ({ keys }: LetterPlace, jobId: string): string => queueKey
 const AT_ONCE = 50;
 
 /**
- * KEYS: failed set, jobs; ARGV: their ids. Answers for each { score, tenant, corpus, kind, revision, failedReason, attempts },
+ * Answers for each entry { score, tenant, corpus, kind, revision, failedReason, attempts },
  * or nil when it is no dead letter. Of an entry that is no hash nothing is known.
  */
-const READ = `
+const READ = script({
+  name: 'letters_read',
+  keys: ['failed', '...entries'],
+  args: ['...ids'],
+  lua: `
   local found = {}
-  for at, id in ipairs(ARGV) do
-    local job = KEYS[at + 1]
-    local score = redis.call('ZSCORE', KEYS[1], id)
-    if score and redis.call('EXISTS', job) == 1 then
-      local fields = redis.pcall('HMGET', job, 'data', 'failedReason', 'atm')
+  for at, id in ipairs(ids) do
+    local entry = entries[at]
+    local score = redis.call('ZSCORE', failed, id)
+    if score and redis.call('EXISTS', entry) == 1 then
+      local fields = redis.pcall('HMGET', entry, 'data', 'failedReason', 'atm')
       local data = fields[1] or ''
       local function word(name) return string.match(data, '"' .. name .. '":"([a-zA-Z0-9_=-]+)"') or '' end
       found[at] = { score, word('tenant'), word('corpus'), word('kind'), string.match(data, '"revision"%s*:%s*(%d+)') or '',
@@ -60,10 +65,8 @@ const READ = `
       found[at] = false
     end
   end
-  return found`;
-
-/** One command of the client for each number of letters; in Redis they are one script. */
-const readScript = (letters: number): Script => ({ name: `letters_read_${letters}`, keys: letters + 1, lua: READ });
+  return found`,
+});
 
 /** In the order of the ids; undefined for what is no dead letter (any more). */
 export async function readLetters(
@@ -74,8 +77,8 @@ export async function readLetters(
   for (let at = 0; at < jobIds.length; at += AT_ONCE) batches.push(jobIds.slice(at, at + AT_ONCE));
   const answers = await Promise.all(
     batches.map((ids) => {
-      const jobs = ids.map((id) => jobKey(place, id));
-      return run(place.redis, readScript(ids.length), [failedKey(place), ...jobs, ...ids]);
+      const entries = ids.map((id) => jobKey(place, id));
+      return runScript(place.redis, READ, { failed: failedKey(place), entries, ids });
     }),
   );
   const found = answers.flat(1) as (string[] | null)[];

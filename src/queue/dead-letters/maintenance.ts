@@ -2,9 +2,10 @@
 // Chores that one process of the fleet runs; each may be ended between two pages and begun again from the start.
 import type { Clock } from '../../runtime/clock.ts';
 import type { Config } from '../../runtime/config.ts';
+import { runScript, script } from '../../runtime/lua-script.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
 import { QUEUE_NAMES } from '../../runtime/names.ts';
-import { queueKeys, run, type Redis, type RedisKeys, type Script } from '../../runtime/redis.ts';
+import { queueKeys, type Redis, type RedisKeys } from '../../runtime/redis.ts';
 import { discardLetters, type Discarded, type DiscardDeps } from './discard.ts';
 import { enterLetters, isTrue, leaveLetter, letterLists, listKey, listName } from './index.ts';
 import { failedKey, jobKey, readLetters, type LetterPlace } from './letter.ts';
@@ -73,14 +74,15 @@ async function dropStale(deps: LetterPlace, clock: Clock, signal: AbortSignal): 
 }
 
 /** An id in the failed set whose job somebody deleted: there is nothing to replay, and nothing else that would end it. */
-const DROP: Script = {
+const DROP = script({
   name: 'letter_drop_hollow',
-  keys: 2,
-  lua: `if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end return redis.call('ZREM', KEYS[1], ARGV[1])`,
-};
+  keys: ['failed', 'entry'],
+  args: ['jobId'],
+  lua: `if redis.call('EXISTS', entry) == 1 then return 0 end return redis.call('ZREM', failed, jobId)`,
+});
 
 async function dropHollow(place: LetterPlace, jobId: string): Promise<void> {
-  await run(place.redis, DROP, [failedKey(place), jobKey(place, jobId), jobId]);
+  await runScript(place.redis, DROP, { failed: failedKey(place), entry: jobKey(place, jobId), jobId });
 }
 
 async function discardOld(deps: DiscardDeps, metrics: Metrics, before: number, signal: AbortSignal): Promise<void> {

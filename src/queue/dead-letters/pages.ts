@@ -1,6 +1,7 @@
 // Sorted sets by time, a page at a time, from the oldest or from the newest. A walk goes on behind the last place that it
 // saw, whether that is still there or not; what is added or taken out meanwhile makes it neither skip nor repeat.
-import { run, type Redis, type Script } from '../../runtime/redis.ts';
+import { runScript, script } from '../../runtime/lua-script.ts';
+import type { Redis } from '../../runtime/redis.ts';
 
 /** A place in a sorted set: scores are wall clock, milliseconds, and those of one score are ordered by id. */
 export interface Spot {
@@ -20,14 +21,15 @@ export interface Range {
 }
 
 /**
- * Finds by bisection the first rank behind (score, id) among those with that score. Compares bytes, as Redis orders them:
+ * Finds by bisection the first rank behind (score, jobId) among those with that score. Compares bytes, as Redis orders them:
  * Lua's own comparison goes by the server's locale.
  */
-const PAGE: Script = {
+const PAGE = script({
   name: 'letters_page',
-  keys: 1,
+  keys: ['set'],
+  args: ['order', 'score', 'jobId', 'size'],
   lua: `
-    local newest = ARGV[1] == 'newest'
+    local newest = order == 'newest'
     local range = newest and 'ZREVRANGE' or 'ZRANGE'
     local function less(a, b)
       for i = 1, math.min(#a, #b) do
@@ -37,19 +39,19 @@ const PAGE: Script = {
       return #a < #b
     end
     local function upto(bound)
-      if newest then return redis.call('ZCOUNT', KEYS[1], bound, '+inf') end
-      return redis.call('ZCOUNT', KEYS[1], '-inf', bound)
+      if newest then return redis.call('ZCOUNT', set, bound, '+inf') end
+      return redis.call('ZCOUNT', set, '-inf', bound)
     end
-    local first, last = upto('(' .. ARGV[2]), upto(ARGV[2])
+    local first, last = upto('(' .. score), upto(score)
     while first < last do
       local middle = math.floor((first + last) / 2)
-      local id = redis.call(range, KEYS[1], middle, middle)[1]
+      local id = redis.call(range, set, middle, middle)[1]
       local behind
-      if newest then behind = less(id, ARGV[3]) else behind = less(ARGV[3], id) end
+      if newest then behind = less(id, jobId) else behind = less(jobId, id) end
       if behind then last = middle else first = middle + 1 end
     end
-    return redis.call(range, KEYS[1], first, first + ARGV[4] - 1, 'WITHSCORES')`,
-};
+    return redis.call(range, set, first, first + size - 1, 'WITHSCORES')`,
+});
 
 const boundOf = (score: number): string => (Number.isFinite(score) ? String(score) : score > 0 ? '+inf' : '-inf');
 
@@ -73,7 +75,9 @@ export async function pageOf(
   from: Spot,
   size: number,
 ): Promise<Spot[]> {
-  const found = (await run(redis, PAGE, [key, order, boundOf(from.since), from.jobId, size])) as string[];
+  const { jobId, since } = from;
+  const input = { set: key, order, score: boundOf(since), jobId, size };
+  const found = (await runScript(redis, PAGE, input)) as string[];
   const spots: Spot[] = [];
   for (let at = 0; at < found.length; at += 2) spots.push({ jobId: found[at] ?? '', since: Number(found[at + 1]) });
   return spots.filter((spot) => isWithin(spot, range));

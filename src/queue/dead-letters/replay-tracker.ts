@@ -1,7 +1,7 @@
 // Watches jobs that were sent again, and counts how they end. Bounded: those that it has no room for count as under way.
 // Only looks.
 import type { Code } from '../../runtime/errors.ts';
-import { run, type Script } from '../../runtime/redis.ts';
+import { runScript, script } from '../../runtime/lua-script.ts';
 import { codeOfFailure } from '../bull/failure-text.ts';
 import { VALUES } from '../lua-values.ts';
 import { failedKey, jobKey, type LetterPlace } from './letter.ts';
@@ -30,14 +30,15 @@ const MOST_WATCHED = 10_000;
 const LOOKED_AT = 200;
 
 /** Answers { 'dead', why }, { 'going' } or { 'ended', note }. */
-const WHERE: Script = {
+const WHERE = script({
   name: 'letter_end',
-  keys: 3,
+  keys: ['failed', 'entry', 'note'],
+  args: ['jobId'],
   lua: `${VALUES}
-    if redis.call('ZSCORE', KEYS[1], ARGV[1]) then return { 'dead', field_of(KEYS[2], 'failedReason') or '' } end
-    if redis.call('EXISTS', KEYS[2]) == 1 then return { 'going', '' } end
-    return { 'ended', redis.call('GET', KEYS[3]) or '' }`,
-};
+    if redis.call('ZSCORE', failed, jobId) then return { 'dead', field_of(entry, 'failedReason') or '' } end
+    if redis.call('EXISTS', entry) == 1 then return { 'going', '' } end
+    return { 'ended', redis.call('GET', note) or '' }`,
+});
 
 export function createEndsWatch(): EndsWatch {
   let watched = new Map<string, LetterPlace>();
@@ -62,8 +63,13 @@ export function createEndsWatch(): EndsWatch {
     async look() {
       const looked = [...watched].slice(0, LOOKED_AT);
       const answers = (await Promise.all(
-        looked.map(([id, place]) =>
-          run(place.redis, WHERE, [failedKey(place), jobKey(place, id), place.keys.note(id), id]),
+        looked.map(([jobId, place]) =>
+          runScript(place.redis, WHERE, {
+            failed: failedKey(place),
+            entry: jobKey(place, jobId),
+            note: place.keys.note(jobId),
+            jobId,
+          }),
         ),
       )) as string[][];
       const going = looked.filter((_, at) => answers[at]?.[0] === 'going');

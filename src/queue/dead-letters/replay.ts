@@ -2,7 +2,8 @@
 // who is killed in between, or does it twice at once, loses none and sends none twice.
 import { sleep, type Clock } from '../../runtime/clock.ts';
 import { SealdexError } from '../../runtime/errors.ts';
-import { ask, redisFault, run, type Redis, type Script } from '../../runtime/redis.ts';
+import { runScript, script } from '../../runtime/lua-script.ts';
+import { ask, redisFault, type Redis } from '../../runtime/redis.ts';
 import { createEndsWatch, type Ends, type EndsWatch } from './replay-tracker.ts';
 import { leaveLetter } from './index.ts';
 import { walkLetters, type LetterFilter } from './find.ts';
@@ -131,13 +132,14 @@ async function settled(
  * What the job has lived through is forgotten, or its first stall or fault would end it again. Only while it is a dead
  * letter: once it is back in the queue, these tell of its new life.
  */
-const FORGET: Script = {
+const FORGET = script({
   name: 'letter_forget',
-  keys: 2,
+  keys: ['failed', 'entry'],
+  args: ['jobId'],
   lua: `
-    if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
-    return type(redis.pcall('HDEL', KEYS[2], 'stc', 'stallsSeen', 'parked', 'defa')) == 'number' and 1 or 0`,
-};
+    if not redis.call('ZSCORE', failed, jobId) then return 0 end
+    return type(redis.pcall('HDEL', entry, 'stc', 'stallsSeen', 'parked', 'defa')) == 'number' and 1 or 0`,
+});
 
 /** Answers the ids of those that were still dead letters. */
 async function sendAgain(place: ReplayPlace, letters: readonly Letter[]): Promise<string[]> {
@@ -145,7 +147,8 @@ async function sendAgain(place: ReplayPlace, letters: readonly Letter[]): Promis
   const sent = await Promise.all(
     letters.map(async (letter) => {
       const { jobId } = letter;
-      if ((await run(place.redis, FORGET, [failedKey(place), jobKey(place, jobId), jobId])) !== 1) return false;
+      const input = { failed: failedKey(place), entry: jobKey(place, jobId), jobId };
+      if ((await runScript(place.redis, FORGET, input)) !== 1) return false;
       const isOurs = await isRetried(place, jobId);
       if (isOurs) await leaveLetter(place, letter, { jobId, since: letter.since });
       return isOurs;

@@ -14,17 +14,16 @@ export const LAST_PRIORITY = 2 ** 21 - 1;
  */
 export const JOBS_PER_TURN = 4;
 
-/** What FAIR_SHARE and BACKLOG work on, as the first of a script's keys. */
-export const fairKeys = (keys: QueueKeys): string[] => [
-  queueKey(keys, 'prioritized'),
-  keys.fairClock,
-  keys.fairTenants,
-  keys.backlogJobs,
-  keys.backlogBytes,
-];
+/** The keys of every script that uses FAIR_SHARE and BACKLOG; fairKeys() has their values. */
+export const FAIR_KEYS = ['prioritized', 'fairClock', 'fairTenants', 'backlogJobs', 'backlogBytes'] as const;
 
-/** How many keys that are. */
-export const FAIR_KEYS = 5;
+export const fairKeys = (keys: QueueKeys): Readonly<Record<(typeof FAIR_KEYS)[number], string>> => ({
+  prioritized: queueKey(keys, 'prioritized'),
+  fairClock: keys.fairClock,
+  fairTenants: keys.fairTenants,
+  backlogJobs: keys.backlogJobs,
+  backlogBytes: keys.backlogBytes,
+});
 
 /**
  * Virtual time counts jobs: a priority is JOBS_PER_TURN of them, and `base` is the time of priority 1. `now` never goes

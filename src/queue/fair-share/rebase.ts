@@ -1,6 +1,7 @@
 // Rebase: moves all priorities down when virtual time has passed half of BullMQ's range, so that it never ends.
 // A batch at a time, lowest first; who stamps in between and who crashes in between does no harm.
-import { run, type Redis, type QueueKeys, type Script } from '../../runtime/redis.ts';
+import { runScript, script } from '../../runtime/lua-script.ts';
+import type { Redis, QueueKeys } from '../../runtime/redis.ts';
 import { FAIR_KEYS, FAIR_SHARE, fairKeys, JOBS_PER_TURN, LAST_PRIORITY } from './fair-share.ts';
 import { queueKey } from '../bull/queue-keys.ts';
 import { BATCH_JOBS } from './reprioritize.ts';
@@ -11,12 +12,13 @@ const HALF = (LAST_PRIORITY + 1) / 2;
  * Answers 1 while there is more to move. The offset is at least half of the range, so what was moved is never above it, and
  * what is above it was not. A job that is added late with an old priority is an outlier and swept down later.
  */
-const REBASE: Script = {
+const REBASE = script({
   name: 'rebase',
-  keys: FAIR_KEYS + 1,
+  keys: [...FAIR_KEYS, 'entryPrefix'],
+  args: ['batch'],
   lua: `${FAIR_SHARE}
-  local fair = fair_open(KEYS[1], KEYS[2], KEYS[3])
-  local head = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
+  local fair = fair_open(prioritized, fairClock, fairTenants)
+  local head = redis.call('ZRANGE', prioritized, 0, 0, 'WITHSCORES')
   if not head[2] then return 0 end
   if fair.offset == 0 then
     local next = math.floor(number_of(head[2]) / 4294967296)
@@ -25,23 +27,23 @@ const REBASE: Script = {
     fair.base = fair.base + fair.offset * ${JOBS_PER_TURN}
     fair.now = math.max(fair.now, fair.base)
     fair_close(fair)
-    redis.call('HSET', KEYS[2], 'offset', string.format('%.0f', fair.offset))
+    redis.call('HSET', fairClock, 'offset', string.format('%.0f', fair.offset))
   end
   local above = string.format('%.0f', (fair.offset + 1) * 4294967296)
-  local old = redis.call('ZRANGEBYSCORE', KEYS[1], above, '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[1])
+  local old = redis.call('ZRANGEBYSCORE', prioritized, above, '+inf', 'WITHSCORES', 'LIMIT', 0, batch)
   for at = 1, #old, 2 do
     local score = math.max(number_of(old[at + 1]) - fair.offset * 4294967296, 4294967296)
-    redis.call('ZADD', KEYS[1], string.format('%.0f', score), old[at])
-    local entry = KEYS[6] .. old[at]
+    redis.call('ZADD', prioritized, string.format('%.0f', score), old[at])
+    local entry = entryPrefix .. old[at]
     if redis.pcall('HEXISTS', entry, 'priority') == 1 then
       redis.call('HSET', entry, 'priority', math.floor(score / 4294967296))
     end
   end
-  if #old / 2 == tonumber(ARGV[1]) then return 1 end
-  redis.call('HDEL', KEYS[2], 'offset')
+  if #old / 2 == tonumber(batch) then return 1 end
+  redis.call('HDEL', fairClock, 'offset')
   return 0`,
-};
+});
 
 /** Begins a rebase if it is time, or does the next batch of one that somebody began. Answers whether there is more to do. */
 export const rebase = async (redis: Redis, keys: QueueKeys, batch = BATCH_JOBS): Promise<boolean> =>
-  (await run(redis, REBASE, [...fairKeys(keys), queueKey(keys, ''), batch])) === 1;
+  (await runScript(redis, REBASE, { ...fairKeys(keys), entryPrefix: queueKey(keys, ''), batch })) === 1;

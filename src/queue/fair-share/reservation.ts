@@ -3,7 +3,8 @@
 // Redis decides both in one script each, so two producers never get the same revision or make two jobs of one key.
 import { MAX_SKEW_MS, type Clock } from '../../runtime/clock.ts';
 import { isCode, SealdexError, type Code } from '../../runtime/errors.ts';
-import { run, type QueueKeys, type Redis, type RedisKeys, type Script } from '../../runtime/redis.ts';
+import { runScript, script } from '../../runtime/lua-script.ts';
+import type { QueueKeys, Redis, RedisKeys } from '../../runtime/redis.ts';
 import { BACKLOG, type StampRequest } from '../backlog/backlog.ts';
 import { FAIR_KEYS, FAIR_SHARE, fairKeys } from './fair-share.ts';
 import { isEnd, knownCode, type EndState } from '../bull/status-notes.ts';
@@ -32,51 +33,55 @@ export interface Stamp {
 /** A guess: a full backlog may empty within seconds, or when a KMS key is enabled again. */
 const BACKLOG_RETRY_MS = 60_000;
 
+/** `now` is the producer's own clock in milliseconds; the limits are those of BacklogLimits. */
+const STAMPING_ARGS = ['now', 'maxJobs', 'maxBytes'] as const;
+
 /**
- * `next_revision(key, wall)`: Redis' clock in microseconds, or the last revision + 1 if that is more; nil when that is too
- * far from `wall`, the producer's own clock in milliseconds. Written by who uses it, by %.0f and returned as numbers:
+ * `next_revision()`: Redis' clock in microseconds, or the last revision + 1 if that is more; nil when that is too far from
+ * `now`. Written by who uses it, by %.0f and returned as numbers:
  * tostring would round 16 digits.
  * `joins(...)`: counts a job of the tenant, if there is room for it. A job alone is never too large.
  */
 const STAMPING = `${FAIR_SHARE}${BACKLOG}
-  local function next_revision(key, wall)
+  local function next_revision()
     local time = redis.call('TIME')
-    local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
-    local first = math.max(now, number_of(redis.call('GET', key)) + 1)
-    if math.abs(first - tonumber(wall) * 1000) > ${MAX_SKEW_MS * 1000} then return nil end
+    local theirs = tonumber(time[1]) * 1000000 + tonumber(time[2])
+    local first = math.max(theirs, number_of(redis.call('GET', lastRevision)) + 1)
+    if math.abs(first - tonumber(now) * 1000) > ${MAX_SKEW_MS * 1000} then return nil end
     return first
   end
-  local function joins(tenant, size, most_jobs, most_bytes)
-    local jobs = number_of(field_of(KEYS[4], tenant))
-    local bytes = number_of(field_of(KEYS[5], tenant))
-    if jobs > 0 and (jobs >= tonumber(most_jobs) or bytes + size > tonumber(most_bytes)) then return false end
-    backlog_join(KEYS[4], KEYS[5], tenant, size)
+  local function joins(tenant, size)
+    local jobs = number_of(field_of(backlogJobs, tenant))
+    local bytes = number_of(field_of(backlogBytes, tenant))
+    if jobs > 0 and (jobs >= tonumber(maxJobs) or bytes + size > tonumber(maxBytes)) then return false end
+    backlog_join(backlogJobs, backlogBytes, tenant, size)
     return true
   end`;
 
 /** Answers the first revision and the priority of each request, 0 for one that has no room; or a code. */
-const STAMP: Script = {
+const STAMP = script({
   name: 'stamp',
-  keys: FAIR_KEYS + 1,
+  keys: [...FAIR_KEYS, 'lastRevision'],
+  args: [...STAMPING_ARGS, '...requests'],
   lua: `${STAMPING}
-  local first = next_revision(KEYS[6], ARGV[1])
+  local first = next_revision()
   if not first then return 'CLOCK_SKEW' end
-  local fair = fair_open(KEYS[1], KEYS[2], KEYS[3])
+  local fair = fair_open(prioritized, fairClock, fairTenants)
   local answer = { first }
   local stamped = 0
-  for at = 4, #ARGV, 2 do
+  for at = 1, #requests, 2 do
     local priority = 0
-    if joins(ARGV[at], tonumber(ARGV[at + 1]), ARGV[2], ARGV[3]) then
-      priority = fair_take(fair, ARGV[at])
+    if joins(requests[at], tonumber(requests[at + 1])) then
+      priority = fair_take(fair, requests[at])
       stamped = stamped + 1
     end
     answer[#answer + 1] = priority
   end
   if stamped == 0 then return answer end
   fair_close(fair)
-  redis.call('SET', KEYS[6], string.format('%.0f', first + stamped - 1))
+  redis.call('SET', lastRevision, string.format('%.0f', first + stamped - 1))
   return answer`,
-};
+});
 
 /**
  * Answers { revision, 0 made now | 1 unconfirmed | 2 confirmed, state, code, priority } of the marker, making it if there is
@@ -84,35 +89,36 @@ const STAMP: Script = {
  * A marker whose job may have to be added has a priority, and has it counted unless it is: who made it may have died,
  * or was refused and has taken its count back.
  */
-const MARK: Script = {
+const MARK = script({
   name: 'mark',
-  keys: FAIR_KEYS + 3,
+  keys: [...FAIR_KEYS, 'lastRevision', 'markerKey', 'entry'],
+  args: [...STAMPING_ARGS, 'lifeMs', 'tenant', 'bytes'],
   lua: `${STAMPING}
-  local marker = redis.call('HMGET', KEYS[7], 'revision', 'confirmed', 'state', 'code', 'counted')
+  local marker = redis.call('HMGET', markerKey, 'revision', 'confirmed', 'state', 'code', 'counted')
   if marker[1] and (marker[2] or marker[3]) then
     return { tonumber(marker[1]), marker[2] and 2 or 1, marker[3] or '', marker[4] or '', 0 }
   end
-  local revision = tonumber(marker[1]) or next_revision(KEYS[6], ARGV[1])
+  local revision = tonumber(marker[1]) or next_revision()
   if not revision then return 'CLOCK_SKEW' end
-  local is_counted = marker[5] or redis.call('EXISTS', KEYS[8]) == 1
-  if not is_counted and not joins(ARGV[5], tonumber(ARGV[6]), ARGV[2], ARGV[3]) then return 'TENANT_BACKLOG_FULL' end
-  local fair = fair_open(KEYS[1], KEYS[2], KEYS[3])
-  local priority = fair_take(fair, ARGV[5])
+  local is_counted = marker[5] or redis.call('EXISTS', entry) == 1
+  if not is_counted and not joins(tenant, tonumber(bytes)) then return 'TENANT_BACKLOG_FULL' end
+  local fair = fair_open(prioritized, fairClock, fairTenants)
+  local priority = fair_take(fair, tenant)
   fair_close(fair)
-  redis.call('HSET', KEYS[7], 'counted', '1')
+  redis.call('HSET', markerKey, 'counted', '1')
   if marker[1] then return { revision, 1, '', '', priority } end
-  redis.call('SET', KEYS[6], string.format('%.0f', revision))
-  redis.call('HSET', KEYS[7], 'revision', string.format('%.0f', revision))
-  redis.call('PEXPIRE', KEYS[7], ARGV[4])
+  redis.call('SET', lastRevision, string.format('%.0f', revision))
+  redis.call('HSET', markerKey, 'revision', string.format('%.0f', revision))
+  redis.call('PEXPIRE', markerKey, lifeMs)
   return { revision, 0, '', '', priority }`,
-};
+});
 
 /** Answers 1 when this call confirmed the marker, 0 when it was confirmed before or is gone. */
-const CONFIRM: Script = {
+const CONFIRM = script({
   name: 'confirm',
-  keys: 1,
-  lua: `if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end return redis.call('HSETNX', KEYS[1], 'confirmed', '1')`,
-};
+  keys: ['marker'],
+  lua: `if redis.call('EXISTS', marker) == 0 then return 0 end return redis.call('HSETNX', marker, 'confirmed', '1')`,
+});
 
 export interface Marker extends Stamp {
   /** `unconfirmed`: somebody made it and has not (yet) said that the job is in the queue. */
@@ -131,9 +137,14 @@ export async function stamp(
   requests: readonly Omit<StampRequest, 'queue'>[],
 ): Promise<(Stamp | SealdexError)[]> {
   if (requests.length === 0) return [];
-  const most = [limits.tenantBacklogJobs, limits.tenantBacklogBytes];
-  const asked = requests.flatMap(({ tenant, bytes }) => [tenant, bytes]);
-  const answer = await run(redis, STAMP, [...fairKeys(keys), keys.revision, clock.now(), ...most, ...asked]);
+  const answer = await runScript(redis, STAMP, {
+    ...fairKeys(keys),
+    lastRevision: keys.revision,
+    now: clock.now(),
+    maxJobs: limits.tenantBacklogJobs,
+    maxBytes: limits.tenantBacklogBytes,
+    requests: requests.flatMap(({ tenant, bytes }) => [tenant, bytes]),
+  });
   if (!Array.isArray(answer)) throw refusal(answer);
   const [first, ...priorities] = answer as [number, ...number[]];
   let revision = first;
@@ -152,9 +163,18 @@ export async function mark(
   lifeMs: number,
   { tenant, bytes }: Omit<StampRequest, 'queue'>,
 ): Promise<Marker> {
-  const names = [...fairKeys(keys), keys.revision, keys.marker(jobId), queueKey(keys, jobId)];
-  const most = [limits.tenantBacklogJobs, limits.tenantBacklogBytes];
-  const found = await run(redis, MARK, [...names, clock.now(), ...most, lifeMs, tenant, bytes]);
+  const found = await runScript(redis, MARK, {
+    ...fairKeys(keys),
+    lastRevision: keys.revision,
+    markerKey: keys.marker(jobId),
+    entry: queueKey(keys, jobId),
+    now: clock.now(),
+    maxJobs: limits.tenantBacklogJobs,
+    maxBytes: limits.tenantBacklogBytes,
+    lifeMs,
+    tenant,
+    bytes,
+  });
   if (!Array.isArray(found)) throw refusal(found);
   const [revision, kind, state, code, priority] = found as [number, number, string, string, number];
   return {
@@ -175,4 +195,4 @@ function refusal(answer: unknown): SealdexError {
 
 /** Says that the marker's job is in the queue. Answers whether this call was the first to say so. */
 export const confirm = async (redis: Redis, keys: RedisKeys, jobId: string): Promise<boolean> =>
-  (await run(redis, CONFIRM, [keys.marker(jobId)])) === 1;
+  (await runScript(redis, CONFIRM, { marker: keys.marker(jobId) })) === 1;

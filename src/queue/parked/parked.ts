@@ -5,7 +5,8 @@ import type { Job, Queue } from 'bullmq';
 import type { Clock } from '../../runtime/clock.ts';
 import { isCode, type Code } from '../../runtime/errors.ts';
 import type { JobData } from '../../jobs/jobs.ts';
-import { ask, redisFault, run, type Redis, type QueueKeys, type Script } from '../../runtime/redis.ts';
+import { runScript, script } from '../../runtime/lua-script.ts';
+import { ask, redisFault, type Redis, type QueueKeys } from '../../runtime/redis.ts';
 import { VALUES } from '../lua-values.ts';
 
 /** The way back when all else fails: 4 hours, a quarter earlier or later. */
@@ -39,32 +40,34 @@ export function parseParked(text: string | null | undefined): ParkedNote | undef
  * The index entry first: from here on a release finds the job, in its old place if it was parked before. Answers what its
  * entry says of its parking.
  */
-const BEGIN: Script = {
+const BEGIN = script({
   name: 'park_begin',
-  keys: 2,
+  keys: ['index', 'entry'],
+  args: ['now', 'jobId'],
   lua: `${VALUES}
-    local note = field_of(KEYS[2], 'parked') or ''
+    local note = field_of(entry, 'parked') or ''
     local since = string.match(note, '^%S+ (%d+) ')
-    redis.call('ZADD', KEYS[1], 'NX', number_of(since) > 0 and since or ARGV[1], ARGV[2])
+    redis.call('ZADD', index, 'NX', number_of(since) > 0 and since or now, jobId)
     return note`,
-};
+});
 
 /**
  * The entry again, for a release may have passed between it and the move; then the note, and the gate as it is now. A job
  * that is gone meanwhile was released and has ended.
  */
-const END: Script = {
+const END = script({
   name: 'park_end',
-  keys: 3,
+  keys: ['index', 'entry', 'gates'],
+  args: ['since', 'jobId', 'note', 'gate'],
   lua: `${VALUES}
-    if redis.call('EXISTS', KEYS[2]) == 1 then
-      redis.call('ZADD', KEYS[1], 'NX', ARGV[1], ARGV[2])
-      redis.pcall('HSET', KEYS[2], 'parked', ARGV[3])
+    if redis.call('EXISTS', entry) == 1 then
+      redis.call('ZADD', index, 'NX', since, jobId)
+      redis.pcall('HSET', entry, 'parked', note)
     else
-      redis.call('ZREM', KEYS[1], ARGV[2])
+      redis.call('ZREM', index, jobId)
     end
-    return field_of(KEYS[3], ARGV[4]) or ''`,
-};
+    return field_of(gates, gate) or ''`,
+});
 
 export interface ParkDeps {
   readonly redis: Redis;
@@ -94,7 +97,7 @@ export async function park(
   const index = keys.parked(at.gate);
   const entry = `${queueKey}${jobId}`;
   const now = clock.now();
-  const before = parseParked(String(await run(redis, BEGIN, [index, entry, now, jobId])));
+  const before = parseParked(String(await runScript(redis, BEGIN, { index, entry, now, jobId })));
   const note: ParkedNote = { ...at, since: before?.since ?? now, count: (before?.count ?? 0) + 1 };
   if (now - note.since > deps.parkedMaxMs) {
     await ask(redis.zrem(index, jobId));
@@ -102,7 +105,15 @@ export async function park(
   }
   const jitter = 1 - FALLBACK_JITTER + 2 * FALLBACK_JITTER * random();
   await job.moveToDelayed(now + Math.round(FALLBACK_MS * jitter), token);
-  const gateText = await run(redis, END, [index, entry, keys.gates, note.since, jobId, formatNote(note), at.gate]);
+  const gateText = await runScript(redis, END, {
+    index,
+    entry,
+    gates: keys.gates,
+    since: note.since,
+    jobId,
+    note: formatNote(note),
+    gate: at.gate,
+  });
   if (isOpen(String(gateText))) {
     // Else it would be parked again at once, until the news is here; but the job goes on whether that can be read or not.
     await deps.refresh().catch(() => {});
@@ -112,23 +123,24 @@ export async function park(
 }
 
 /**
- * Takes entries out of the index; of jobs that somebody works on now only if they were promoted (ARGV[2] = '1'): they may
+ * Takes entries out of the index; of jobs that somebody works on now only if they were promoted (`isMoved`): they may
  * be about to be parked again. Answers how many stay.
  */
-const FORGET: Script = {
+const FORGET = script({
   name: 'park_forget',
-  keys: 1,
+  keys: ['index'],
+  args: ['entryPrefix', 'isMoved', '...ids'],
   lua: `
     local kept = 0
-    for i = 3, #ARGV do
-      if ARGV[2] == '1' or redis.call('EXISTS', ARGV[1] .. ARGV[i] .. ':lock') == 0 then
-        redis.call('ZREM', KEYS[1], ARGV[i])
+    for _, id in ipairs(ids) do
+      if isMoved == '1' or redis.call('EXISTS', entryPrefix .. id .. ':lock') == 0 then
+        redis.call('ZREM', index, id)
       else
         kept = kept + 1
       end
     end
     return kept`,
-};
+});
 
 /** Promotes jobs, and only then takes their entries out. Answers how many entries stay. */
 async function release(
@@ -145,7 +157,8 @@ async function release(
   let kept = 0;
   for (const isMoved of [true, false]) {
     const ids = wasMoved(isMoved);
-    if (ids.length > 0) kept += Number(await run(redis, FORGET, [index, queueKey, isMoved ? '1' : '0', ...ids]));
+    if (ids.length === 0) continue;
+    kept += Number(await runScript(redis, FORGET, { index, entryPrefix: queueKey, isMoved: isMoved ? 1 : 0, ids }));
   }
   const failed = moves.find((move) => move.status === 'rejected');
   if (failed) throw failed.reason;
