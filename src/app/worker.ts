@@ -23,9 +23,9 @@ import { depthsReader } from '../maintenance/queue-depths.ts';
 import { ByteBudget } from '../handlers/budget.ts';
 import { createCanary } from '../handlers/canary.ts';
 import { createHandler } from '../handlers/handle.ts';
-import { Precedence } from '../handlers/background-gate.ts';
-import { TenantSlots } from '../handlers/tenant-slot-limiter.ts';
-import { Width } from '../handlers/adaptive-concurrency.ts';
+import { BackgroundGate } from '../handlers/background-gate.ts';
+import { TenantSlotLimiter } from '../handlers/tenant-slot-limiter.ts';
+import { AdaptiveConcurrency } from '../handlers/adaptive-concurrency.ts';
 import { keepUp } from './fleet-tasks.ts';
 import { busyShare, depthGauges, eventLoopGauges, gauges } from './gauges.ts';
 import { createPlatform, type Platform } from './platform.ts';
@@ -118,9 +118,9 @@ export function startWorker(settings?: Settings, options: WorkerOptions = {}): P
         budget: budgets[name],
         reencryption,
         canary,
-        slots: new TenantSlots(clock, slots),
-        precedence: new Precedence(clock),
-        width: new Width(busyShare()),
+        slots: new TenantSlotLimiter(clock, slots),
+        backgroundGate: new BackgroundGate(clock),
+        reencryptionConcurrency: new AdaptiveConcurrency(busyShare()),
       });
     const health = releases.add(
       await startHealth({ host: options.host, port: config.port, metrics, readiness: readiness.check }),

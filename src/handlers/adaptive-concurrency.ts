@@ -1,50 +1,49 @@
-// Width: how many of the things that can wait are done at once. They wait for S3 most of the time, which may be far away: more
-// of them begin as long as they leave the event loop idle for most of it. What they are, it does not know.
+// Adaptive concurrency limit: how many background tasks run at once, by how busy the event loop is.
 
-/** The share of the time since it was last asked in which the event loop was at work, 0 to 1. */
+/** The share of the time since the last call in which the event loop was busy, 0 to 1. */
 export type BusyShare = () => number;
 
-const MOST = 16;
-/** With one at a time a move is half as fast; with four, others notice it (bench/reencrypt.ts). */
-const LEAST = 2;
-const LOOK_EVERY = 16;
-/** Below, half as many more; above, half as many. */
-const IDLE = 0.35;
-const BUSY = 0.6;
+const MAX_LIMIT = 16;
+/** With 1, re-encryption takes twice as long; with 4, other jobs are slowed down (bench/reencrypt.ts). */
+const MIN_LIMIT = 2;
+const TASKS_PER_CHECK = 16;
+/** Below this share the limit grows by half; the tasks then mostly wait for S3, which may be far away. */
+const IDLE_SHARE = 0.35;
+/** Above this share the limit is halved. */
+const BUSY_SHARE = 0.6;
 
-export class Width {
+export class AdaptiveConcurrency {
   readonly #busyShare: BusyShare;
-  #width = LEAST;
+  #limit = MIN_LIMIT;
   #isIdle = false;
-  #ended = 0;
+  #finished = 0;
 
   constructor(busyShare: BusyShare) {
     this.#busyShare = busyShare;
   }
 
-  get width(): number {
-    return this.#width;
+  get limit(): number {
+    return this.#limit;
   }
 
-  /** Whether the event loop was idle for most of the time when it was last looked at: then nobody is in anybody's way. */
+  /** Whether the event loop was mostly idle at the last check: then background tasks delay no other job. */
   get isIdle(): boolean {
     return this.#isIdle;
   }
 
-  /** After a time in which nothing was done: what that was like tells nothing. */
+  /** Call before the first task after a break: how busy the event loop was meanwhile must not change the limit. */
   begin(): void {
-    this.#ended = 0;
+    this.#finished = 0;
     this.#busyShare();
   }
 
-  /** One of them has ended. */
-  ended(): void {
-    this.#ended += 1;
-    if (this.#ended < LOOK_EVERY) return;
-    this.#ended = 0;
+  onFinish(): void {
+    this.#finished += 1;
+    if (this.#finished < TASKS_PER_CHECK) return;
+    this.#finished = 0;
     const share = this.#busyShare();
-    this.#isIdle = share < IDLE;
-    if (this.#isIdle) this.#width = Math.min(MOST, Math.ceil(this.#width * 1.5));
-    if (share > BUSY) this.#width = Math.max(LEAST, Math.floor(this.#width / 2));
+    this.#isIdle = share < IDLE_SHARE;
+    if (this.#isIdle) this.#limit = Math.min(MAX_LIMIT, Math.ceil(this.#limit * 1.5));
+    if (share > BUSY_SHARE) this.#limit = Math.max(MIN_LIMIT, Math.floor(this.#limit / 2));
   }
 }

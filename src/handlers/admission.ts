@@ -3,7 +3,7 @@
 import type { JobData } from '../jobs/jobs.ts';
 import type { Tenant } from '../tenants/tenants.ts';
 import type { WorkDeps } from './deps.ts';
-import { waitsForOthers } from './outcome.ts';
+import { deferToOtherJobs } from './outcome.ts';
 import type { Outcome } from '../jobs/outcome.ts';
 import { phasesOf, type Phase } from './phases.ts';
 
@@ -11,17 +11,17 @@ import { phasesOf, type Phase } from './phases.ts';
 export type Run = (tenant: Tenant, phase: Phase, signal: AbortSignal) => Promise<Outcome>;
 
 /** @throws the gate's refusal; what `run` throws */
-export async function admit(deps: WorkDeps, job: JobData, signal: AbortSignal, run: Run): Promise<Outcome> {
+export async function runIfAdmitted(deps: WorkDeps, job: JobData, signal: AbortSignal, run: Run): Promise<Outcome> {
   const tenant = await phasesOf(deps, job)('tenant', () => deps.tenants.get(job.tenant, signal));
   const refusal = deps.gates.refusal(tenant);
   if (refusal) throw refusal;
-  if (deps.slots.isCrowded(job.tenant)) return waitsForOthers();
+  if (deps.slots.isOverShare(job.tenant)) return deferToOtherJobs();
   const yielding = new AbortController();
   const yields = (): void => yielding.abort(new Error('other jobs of the tenant wait already'));
   try {
     return await run(tenant, phasesOf(deps, job, yields), AbortSignal.any([signal, yielding.signal]));
   } catch (error) {
-    if (yielding.signal.aborted && !signal.aborted) return waitsForOthers();
+    if (yielding.signal.aborted && !signal.aborted) return deferToOtherJobs();
     throw error;
   }
 }

@@ -1,47 +1,46 @@
-// Precedence: what can wait steps aside for other jobs in work in this process, so that these hardly notice it.
-// Counts jobs; what they are, it does not know.
+// Background gate: lets at most one background job run in a process, which waits for the foreground jobs.
 import { sleep, type Clock } from '../runtime/clock.ts';
 
-/** Where others are always in work, who can wait goes on all the same, this slowly. */
-const LONGEST_MS = 50;
+/** A background job still advances, one step in this time, if foreground jobs never pause. */
+const MAX_WAIT_MS = 50;
 
-export class Precedence {
+export class BackgroundGate {
   readonly #clock: Clock;
-  #first = 0;
-  #isLastTaken = false;
-  #free = new AbortController();
+  #foregroundJobs = 0;
+  #hasBackgroundJob = false;
+  #foregroundEnd = new AbortController();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** One that goes first is in work until the answer is called. */
-  goFirst(): () => void {
-    this.#first += 1;
+  /** Starts a foreground job; call the result when it ends. */
+  enterForeground(): () => void {
+    this.#foregroundJobs += 1;
     return () => {
-      this.#first -= 1;
-      if (this.#first > 0) return;
-      this.#free.abort();
-      this.#free = new AbortController();
+      this.#foregroundJobs -= 1;
+      if (this.#foregroundJobs > 0) return;
+      this.#foregroundEnd.abort();
+      this.#foregroundEnd = new AbortController();
     };
   }
 
-  /** One that can wait is in work until the answer is called, for the first time; undefined while another one is. */
-  goLast(): (() => void) | undefined {
-    if (this.#isLastTaken) return undefined;
-    this.#isLastTaken = true;
+  /** Starts the background job; call the result when it ends, more than once is harmless. Undefined if one is running. */
+  enterBackground(): (() => void) | undefined {
+    if (this.#hasBackgroundJob) return undefined;
+    this.#hasBackgroundJob = true;
     let isOver = false;
     return () => {
-      if (!isOver) this.#isLastTaken = false;
+      if (!isOver) this.#hasBackgroundJob = false;
       isOver = true;
     };
   }
 
-  /** Between two steps of one that can wait: resolves when none that goes first is in work, or after the longest wait. */
+  /** Call between two steps of the background job: resolves if no foreground job is running, or after 50 ms. */
   async giveWay(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    if (this.#first === 0) return;
-    await sleep(this.#clock, LONGEST_MS, AbortSignal.any([signal, this.#free.signal])).catch(() => {});
+    if (this.#foregroundJobs === 0) return;
+    await sleep(this.#clock, MAX_WAIT_MS, AbortSignal.any([signal, this.#foregroundEnd.signal])).catch(() => {});
     signal.throwIfAborted();
   }
 }

@@ -7,7 +7,7 @@ import { SealdexError } from '../runtime/errors.ts';
 const WAIT_MS = 60_000;
 
 /** The reason of a `DEADLINE` that a job met while it waited for its turn: not its own fault. */
-export const WAITED = 'Waited';
+export const BUDGET_WAIT = 'Waited';
 
 interface Waiter {
   readonly bytes: number;
@@ -70,7 +70,7 @@ export class ByteBudget {
       };
       const onAbort = (): void => giveUp(signal.reason as Error);
       const waiter: Waiter = { bytes, grant: () => end(resolve) };
-      const late = (): void => giveUp(new SealdexError('DEADLINE', undefined, { reason: WAITED }));
+      const late = (): void => giveUp(new SealdexError('DEADLINE', undefined, { reason: BUDGET_WAIT }));
       const timer = this.#clock.after(WAIT_MS, late);
       this.#waiters.add(waiter);
       signal.addEventListener('abort', onAbort, { once: true });

@@ -4,7 +4,7 @@ import type { DeleteJobData } from '../jobs/jobs.ts';
 import { deleteDocument } from '../store/documents.ts';
 import { removeOriginal } from '../store/originals.ts';
 import type { WorkDeps } from './deps.ts';
-import { waitsForOthers } from './outcome.ts';
+import { deferToOtherJobs } from './outcome.ts';
 import type { Outcome } from '../jobs/outcome.ts';
 import { phasesOf } from './phases.ts';
 
@@ -16,7 +16,7 @@ export async function runDeleteJob(deps: WorkDeps, job: DeleteJob, signal: Abort
   const owner = await phase('tenant', () => deps.tenants.get(job.tenant, signal));
   const refusal = deps.gates.refusal(owner);
   if (refusal?.code === 'TENANT_PAUSED') throw refusal;
-  if (deps.slots.isCrowded(job.tenant)) return waitsForOthers();
+  if (deps.slots.isOverShare(job.tenant)) return deferToOtherJobs();
   const { id: jobId, tenant, corpus, object, revision } = job;
   const deletion = { tenant, corpus, object, revision, jobId };
   const result = await phase('store', async () => {

@@ -12,9 +12,9 @@ import type { Store } from '../store/store.ts';
 import type { Tenants } from '../tenants/tenants.ts';
 import type { ByteBudget } from './budget.ts';
 import type { Canary } from './outcome.ts';
-import type { Precedence } from './background-gate.ts';
-import type { TenantSlots } from './tenant-slot-limiter.ts';
-import type { Width } from './adaptive-concurrency.ts';
+import type { BackgroundGate } from './background-gate.ts';
+import type { TenantSlotLimiter } from './tenant-slot-limiter.ts';
+import type { AdaptiveConcurrency } from './adaptive-concurrency.ts';
 
 export interface WorkDeps {
   readonly config: Config;
@@ -33,9 +33,9 @@ export interface WorkDeps {
   readonly reencryption: Pick<Reencryption, 'passOf' | 'turn'>;
   readonly budget: ByteBudget;
   readonly canary: Canary;
-  readonly slots: TenantSlots;
+  readonly slots: TenantSlotLimiter;
   /** Of the jobs of this queue in this process. */
-  readonly precedence: Precedence;
-  /** Of what moves to another KMS key. */
-  readonly width: Width;
+  readonly backgroundGate: BackgroundGate;
+  /** Of objects that are re-encrypted at once. */
+  readonly reencryptionConcurrency: AdaptiveConcurrency;
 }

@@ -19,7 +19,7 @@ export const JOB_MS = 300_000;
 
 /** @throws the signal's reason when it was aborted before the job had an outcome: then the job is handed back */
 export function createHandler(deps: WorkDeps): (job: TakenJob, handBack: AbortSignal) => Promise<Outcome> {
-  const { clock, metrics, log, canary, precedence } = deps;
+  const { clock, metrics, log, canary, backgroundGate } = deps;
   return async (job, handBack) => {
     // Not AbortSignal.any(): a job that is parked does little else than begin and end.
     const ending = new AbortController();
@@ -34,7 +34,7 @@ export function createHandler(deps: WorkDeps): (job: TakenJob, handBack: AbortSi
       if (!isJobId(job.id)) throw new SealdexError('JOB_INVALID', undefined, { field: 'id' });
       const data = parseJob(job.data);
       ({ kind, tenant } = data);
-      if (kind !== 'reencrypt') leave = precedence.goFirst();
+      if (kind !== 'reencrypt') leave = backgroundGate.enterForeground();
       // Whatever hangs, the slot is free at the deadline; steps that heed the signal end then too.
       const work = askedBy({ job: job.id }, () => enforcingStops(deps, tenant, runJob(deps, job.id, data, signal)));
       const outcome = await orAbort(work, signal);

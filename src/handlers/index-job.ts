@@ -12,7 +12,7 @@ import { writeDocument, type DocumentWrite } from '../store/documents.ts';
 import { removeOriginal } from '../store/originals.ts';
 import type { Written } from '../store/revisions.ts';
 import type { Tenant } from '../tenants/tenants.ts';
-import { admit } from './admission.ts';
+import { runIfAdmitted } from './admission.ts';
 import { withContent, type TakenContent } from './content.ts';
 import type { WorkDeps } from './deps.ts';
 import type { Outcome } from '../jobs/outcome.ts';
@@ -24,7 +24,7 @@ export type IndexJob = IndexJobData & { readonly id: string };
 const COPIES = 4;
 
 export const runIndexJob = (deps: WorkDeps, job: IndexJob, signal: AbortSignal): Promise<Outcome> =>
-  admit(deps, job, signal, (tenant, phase, ending) =>
+  runIfAdmitted(deps, job, signal, (tenant, phase, ending) =>
     withContent(deps, job, COPIES, phase, ending, async (content) => {
       const write = await makeWrite(deps, job, tenant, content, phase, ending);
       const written = await phase('store', () => writeAlone(deps, write, ending));

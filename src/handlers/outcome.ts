@@ -5,7 +5,7 @@ import { INTAKE_REFUSED } from '../intake/intake.ts';
 import type { Outcome } from '../jobs/outcome.ts';
 import { gateId } from '../runtime/names.ts';
 import { isRefusal } from '../store/store.ts';
-import { WAITED } from './budget.ts';
+import { BUDGET_WAIT } from './budget.ts';
 
 /** Says whether the bucket works: writes an object, reads it, removes it. */
 export type Canary = (signal: AbortSignal) => Promise<boolean>;
@@ -15,7 +15,7 @@ const NEWER_MS = 3_600_000;
 const NEWER_RETRY_MS = 30_000;
 
 /** A job that makes room for other tenants' jobs comes back after 1 to 5 s. */
-export const waitsForOthers = (): Outcome => ({
+export const deferToOtherJobs = (): Outcome => ({
   kind: 'retry',
   code: 'DEADLINE',
   spendsAttempt: false,
@@ -23,7 +23,7 @@ export const waitsForOthers = (): Outcome => ({
 });
 
 /** What is known of the job that met an error. */
-export interface Met {
+export interface JobContext {
   /** '' when its data could not be read. */
   readonly tenant: string;
   /** Time since the job was queued. */
@@ -33,7 +33,7 @@ export interface Met {
 /** An error as an outcome. */
 export async function outcomeOf(
   error: unknown,
-  { tenant, ageMs }: Met,
+  { tenant, ageMs }: JobContext,
   canary: Canary,
   signal: AbortSignal,
 ): Promise<Outcome> {
@@ -54,7 +54,7 @@ export async function outcomeOf(
   // is. So the job asks again, and its period counts as denied once its attempts are spent.
   if (code === 'PERIOD_DENIED') return { kind: 'retry', code, spendsAttempt: true };
   const { disposition, attempts = 0 } = dispositionOf(code);
-  if (disposition === 'retry') return { kind: 'retry', code, spendsAttempt: attempts > 0 && reason !== WAITED };
+  if (disposition === 'retry') return { kind: 'retry', code, spendsAttempt: attempts > 0 && reason !== BUDGET_WAIT };
   if (disposition === 'park') {
     // Whoever says so names the KMS key: without it there would be no gate to bring the job back.
     return keyArn === undefined

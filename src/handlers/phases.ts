@@ -25,7 +25,7 @@ export function phasesOf(
   return async (phase, step) => {
     const begun = clock.monotonic();
     const waitsFor = WAITS_FOR.get(phase);
-    const leave = waitsFor && slots.enter(tenant, waitsFor === 'key' ? yields : undefined);
+    const leave = waitsFor && slots.acquire(tenant, waitsFor === 'key' ? yields : undefined);
     try {
       return await step();
     } finally {

@@ -10,9 +10,9 @@ import type { PassCounts } from '../reencryption/reencryption.ts';
 import type { ListedObject, StoredObject } from '../store/store.ts';
 import { getTenantObject, listTenantObjects, replaceMessage } from '../store/tenant-objects.ts';
 import type { Tenant } from '../tenants/tenants.ts';
-import { admit } from './admission.ts';
+import { runIfAdmitted } from './admission.ts';
 import type { WorkDeps } from './deps.ts';
-import { waitsForOthers } from './outcome.ts';
+import { deferToOtherJobs } from './outcome.ts';
 import type { Outcome } from '../jobs/outcome.ts';
 import type { Phase } from './phases.ts';
 import { wholeMessage } from './whole-message.ts';
@@ -26,17 +26,19 @@ const PAGE_MS = 20_000;
 /** An object stands in memory as it came, decrypted, and as the new message. */
 const COPIES = 3;
 
-type Became = keyof PassCounts;
+type ObjectResult = keyof PassCounts;
 
 export async function runReencryptJob(deps: WorkDeps, job: ReencryptJob, signal: AbortSignal): Promise<Outcome> {
   // However many tenants' objects move, one page of them is in work here, and all other slots are for jobs that somebody waits for.
-  const leave = deps.precedence.goLast();
-  if (!leave) return waitsForOthers();
+  const leave = deps.backgroundGate.enterBackground();
+  if (!leave) return deferToOtherJobs();
   try {
-    return await admit(deps, job, signal, (known, phase, ending) => runPage(deps, known, job, phase, ending, leave));
+    return await runIfAdmitted(deps, job, signal, (known, phase, ending) =>
+      runPage(deps, known, job, phase, ending, leave),
+    );
   } catch (error) {
     // No room for the next page, or no agreement on the time: this one comes back, and finds another one's turn or all moved.
-    if (error instanceof SealdexError && LATER.has(error.code)) return waitsForOthers();
+    if (error instanceof SealdexError && LATER.has(error.code)) return deferToOtherJobs();
     throw error;
   } finally {
     leave();
@@ -59,9 +61,9 @@ async function runPage(
   if (!owner) return { kind: 'done', superseded: true };
   const early = pass.begun - clock.now();
   if (early > 0) return { kind: 'retry', code: 'DEADLINE', spendsAttempt: false, afterMs: early };
-  if (isReleasing(deps, owner)) return waitsForOthers();
+  if (isReleasing(deps, owner)) return deferToOtherJobs();
   const { next, counts } = await movePage(deps, owner, job, phase, signal);
-  for (const result of Object.keys(counts) as Became[])
+  for (const result of Object.keys(counts) as ObjectResult[])
     if (counts[result] > 0) metrics.count('sealdex_reencrypted_objects_total', { result }, counts[result]);
   // Before: the next page may be taken the moment that it is in the queue.
   leave();
@@ -88,27 +90,28 @@ async function movePage(
   phase: Phase,
   signal: AbortSignal,
 ): Promise<{ next: string | undefined; counts: PassCounts }> {
-  const { store, clock, precedence, width, budget } = deps;
+  const { store, clock, backgroundGate, reencryptionConcurrency, budget } = deps;
   const page = await phase('store', () => listTenantObjects(store, tenant, { after, limit: PAGE_OBJECTS, signal }));
   if (!page) throw new SealdexError('JOB_INVALID', undefined, { field: 'after' });
-  const counts: Record<Became, number> = { current: 0, moved: 0, changed: 0, unreadable: 0 };
+  const counts: Record<ObjectResult, number> = { current: 0, moved: 0, changed: 0, unreadable: 0 };
   const begun = clock.monotonic();
   const underWay = new Set<Promise<void>>();
   const move = async (listed: ListedObject): Promise<void> => {
     counts[await moveObject(deps, owner, listed, phase, signal)] += 1;
-    width.ended();
+    reencryptionConcurrency.onFinish();
   };
-  width.begin();
+  reencryptionConcurrency.begin();
   try {
     for (const [at, listed] of page.objects.entries()) {
-      const isRoom = (): boolean => underWay.size < width.width && !budget.isFull(listed.bytes * COPIES);
+      const isRoom = (): boolean =>
+        underWay.size < reencryptionConcurrency.limit && !budget.isFull(listed.bytes * COPIES);
       while (underWay.size > 0 && !isRoom()) await Promise.race(underWay);
       const before = page.objects[at - 1];
       if (before && clock.monotonic() - begun > PAGE_MS) {
         await Promise.all(underWay);
         return { next: before.key, counts };
       }
-      if (!width.isIdle) await precedence.giveWay(signal);
+      if (!reencryptionConcurrency.isIdle) await backgroundGate.giveWay(signal);
       // One that failed stays, and is met by whoever waits next.
       const moving = move(listed).then(() => void underWay.delete(moving));
       moving.catch(() => {});
@@ -128,7 +131,7 @@ async function moveObject(
   listed: ListedObject,
   phase: Phase,
   signal: AbortSignal,
-): Promise<Became> {
+): Promise<ObjectResult> {
   const { store, budget, ring, clock } = deps;
   const giveBack = await budget.take(listed.bytes * COPIES, signal);
   try {

@@ -1,50 +1,50 @@
-// Slots: how many jobs of a tenant hang on its KMS key or on S3 for long, so that one tenant's slow key leaves slots for others.
-// A tenant that is alone and quick may have all of them. Counts; what is waited for, it does not know.
+// Tenant slot limiter: bounds how many slots of a worker one tenant's slow KMS key or slow store requests can hold.
+// A tenant whose requests are quick may have all slots.
 import type { Clock } from '../runtime/clock.ts';
 
-/** Shorter waits are what every job has. */
-const LONG_MS = 1000;
+/** Every job has shorter waits than this. */
+const SLOW_MS = 1000;
 
 /** Of all slots. */
-const PART = 0.25;
+const MAX_SHARE = 0.25;
 
-export class TenantSlots {
+export class TenantSlotLimiter {
   readonly #clock: Clock;
-  readonly #most: number;
-  /** By tenant: how many steps of its jobs wait for long. */
-  readonly #long = new Map<string, number>();
+  readonly #maxSlow: number;
+  /** By tenant: how many steps of its jobs are slow. */
+  readonly #slow = new Map<string, number>();
 
   constructor(clock: Clock, slots: number) {
     this.#clock = clock;
-    this.#most = Math.max(1, Math.floor(slots * PART));
+    this.#maxSlow = Math.max(1, Math.floor(slots * MAX_SHARE));
   }
 
   /**
-   * A step of a job begins; the answer ends it. With `yields`, it does not wait for long beside as many as may: that is
-   * called, and the job has to come later.
+   * Starts a step of a job; call the result when it ends. `onOverShare` is called in place of counting the step when it
+   * becomes slow while the tenant has its share of slow steps: the job must then be deferred.
    */
-  enter(tenant: string, yields?: () => void): () => void {
-    let isLong = false;
-    const timer = this.#clock.after(LONG_MS, () => {
-      if (yields && this.isCrowded(tenant)) return yields();
-      isLong = true;
+  acquire(tenant: string, onOverShare?: () => void): () => void {
+    let isSlow = false;
+    const timer = this.#clock.after(SLOW_MS, () => {
+      if (onOverShare && this.isOverShare(tenant)) return onOverShare();
+      isSlow = true;
       this.#count(tenant, 1);
     });
     return () => {
       timer.cancel();
-      if (isLong) this.#count(tenant, -1);
-      isLong = false;
+      if (isSlow) this.#count(tenant, -1);
+      isSlow = false;
     };
   }
 
-  /** Whether so many jobs of the tenant wait for long that the next one has to come later. */
-  isCrowded(tenant: string): boolean {
-    return (this.#long.get(tenant) ?? 0) >= this.#most;
+  /** Whether the tenant has its share of slow steps, so that its next job must be deferred. */
+  isOverShare(tenant: string): boolean {
+    return (this.#slow.get(tenant) ?? 0) >= this.#maxSlow;
   }
 
   #count(tenant: string, change: 1 | -1): void {
-    const long = (this.#long.get(tenant) ?? 0) + change;
-    if (long > 0) this.#long.set(tenant, long);
-    else this.#long.delete(tenant);
+    const slow = (this.#slow.get(tenant) ?? 0) + change;
+    if (slow > 0) this.#slow.set(tenant, slow);
+    else this.#slow.delete(tenant);
   }
 }

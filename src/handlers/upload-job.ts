@@ -13,7 +13,7 @@ import { headDocument, writeDocument, type DocumentWrite } from '../store/docume
 import { removeOriginal, removeOwnOriginal, writeOriginal } from '../store/originals.ts';
 import { stateOf, type Written } from '../store/revisions.ts';
 import type { Tenant } from '../tenants/tenants.ts';
-import { admit } from './admission.ts';
+import { runIfAdmitted } from './admission.ts';
 import { withContent, type TakenContent } from './content.ts';
 import type { WorkDeps } from './deps.ts';
 import type { Outcome } from '../jobs/outcome.ts';
@@ -28,7 +28,7 @@ const COPIES = 3;
 const COPIES_KEPT = 5;
 
 export const runUploadJob = (deps: WorkDeps, job: UploadJob, signal: AbortSignal): Promise<Outcome> =>
-  admit(deps, job, signal, (tenant, phase, ending) =>
+  runIfAdmitted(deps, job, signal, (tenant, phase, ending) =>
     withContent(deps, job, tenant.keepOriginals ? COPIES_KEPT : COPIES, phase, ending, async (content) => {
       const read = await readFile(deps, job, tenant, content, phase, ending);
       const isStored = await store(deps, job, tenant, read, phase, ending);

@@ -20,9 +20,9 @@ import type { WorkDeps } from '../../src/handlers/deps.ts';
 import { createHandler } from '../../src/handlers/handle.ts';
 import type { Canary } from '../../src/handlers/outcome.ts';
 import type { Outcome } from '../../src/jobs/outcome.ts';
-import { Precedence } from '../../src/handlers/background-gate.ts';
-import { TenantSlots } from '../../src/handlers/tenant-slot-limiter.ts';
-import { Width } from '../../src/handlers/adaptive-concurrency.ts';
+import { BackgroundGate } from '../../src/handlers/background-gate.ts';
+import { TenantSlotLimiter } from '../../src/handlers/tenant-slot-limiter.ts';
+import { AdaptiveConcurrency } from '../../src/handlers/adaptive-concurrency.ts';
 import { openForge, type Forge } from '../journey/forge.ts';
 import { openHouse, type House } from '../journey/installation.ts';
 
@@ -64,7 +64,7 @@ export async function openWorkRoom(): Promise<WorkRoom> {
   const extractors = opened.use(createExtractPool({ clock, size: 1, extractMs, heapBytes, limits: config }));
   const budget = new ByteBudget(clock, config.inFlightBytes, config.concurrency);
   const gates: WorkDeps['gates'] = { refusal: () => undefined, get: () => NO_GATE };
-  const slots = new TenantSlots(clock, config.concurrency);
+  const slots = new TenantSlotLimiter(clock, config.concurrency);
   const queue = opened.adopt(openQueue(config, redis, clock), (queue) => queue.close());
   const keys = redisKeys(config.queue);
   const reencryption = createReencryption({ queueName: config.queue, clock, redis, keys, queue, tenants, store });
@@ -84,8 +84,8 @@ export async function openWorkRoom(): Promise<WorkRoom> {
     reencryption,
     canary: freshCanary(),
     slots,
-    precedence: new Precedence(clock),
-    width: new Width(() => 0.5),
+    backgroundGate: new BackgroundGate(clock),
+    reencryptionConcurrency: new AdaptiveConcurrency(() => 0.5),
   };
   const all = opened.move();
   return {

@@ -1,16 +1,16 @@
 // How many jobs of one tenant may hang on its key or on S3, by a clock that the test moves.
 import { expect, test } from 'vitest';
-import { TenantSlots } from '../../src/handlers/tenant-slot-limiter.ts';
+import { TenantSlotLimiter } from '../../src/handlers/tenant-slot-limiter.ts';
 import { FakeClock } from '../support/clock.ts';
 
 const SLOTS = 8;
 
 function open(slots = SLOTS) {
   const clock = new FakeClock();
-  const room = new TenantSlots(clock, slots);
+  const room = new TenantSlotLimiter(clock, slots);
   const yielded: number[] = [];
   const enterAll = (tenant: string, steps: number, isKey = false): (() => void)[] =>
-    Array.from({ length: steps }, (_, at) => room.enter(tenant, isKey ? () => yielded.push(at) : undefined));
+    Array.from({ length: steps }, (_, at) => room.acquire(tenant, isKey ? () => yielded.push(at) : undefined));
   return { clock, room, yielded, enterAll };
 }
 
@@ -19,7 +19,7 @@ test('A tenant that is alone and quick has all slots', () => {
   for (let round = 0; round < 20; round++) {
     const leaves = enterAll('acme', SLOTS, true);
     clock.advance(999);
-    expect(room.isCrowded('acme')).toBe(false);
+    expect(room.isOverShare('acme')).toBe(false);
     for (const leave of leaves) leave();
   }
   expect(clock.pending).toBe(0);
@@ -30,18 +30,18 @@ test('A tenant is crowded while a quarter of the slots wait for a second or long
   const [first, second] = enterAll('acme', 2);
   enterAll('globex', 1);
   clock.advance(999);
-  expect(room.isCrowded('acme')).toBe(false);
+  expect(room.isOverShare('acme')).toBe(false);
   clock.advance(1);
-  expect(room.isCrowded('acme')).toBe(true);
-  expect(room.isCrowded('globex')).toBe(false);
+  expect(room.isOverShare('acme')).toBe(true);
+  expect(room.isOverShare('globex')).toBe(false);
   first!();
   first!();
-  expect(room.isCrowded('acme')).toBe(false);
+  expect(room.isOverShare('acme')).toBe(false);
   enterAll('acme', 1);
   clock.advance(1000);
-  expect(room.isCrowded('acme')).toBe(true);
+  expect(room.isOverShare('acme')).toBe(true);
   second!();
-  expect(room.isCrowded('acme')).toBe(false);
+  expect(room.isOverShare('acme')).toBe(false);
 });
 
 test('Of steps that come to wait for a key for long at one time, all but a quarter of the slots yield', () => {
@@ -68,14 +68,14 @@ test('A step that yielded is none that waits', () => {
   clock.advance(1000);
   expect(yielded).toEqual([2]);
   for (const leave of leaves.slice(1)) leave();
-  expect(room.isCrowded('acme')).toBe(false);
+  expect(room.isOverShare('acme')).toBe(false);
 });
 
 test.for([1, 3, 4])('With %i slots one job may wait', (slots) => {
   const { clock, room, enterAll } = open(slots);
   const [leave] = enterAll('acme', 1);
   clock.advance(1000);
-  expect(room.isCrowded('acme')).toBe(true);
+  expect(room.isOverShare('acme')).toBe(true);
   leave!();
-  expect(room.isCrowded('acme')).toBe(false);
+  expect(room.isOverShare('acme')).toBe(false);
 });

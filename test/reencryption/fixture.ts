@@ -7,7 +7,7 @@ import { writeNote } from '../../src/queue/bull/status-notes.ts';
 import type { Outcome } from '../../src/jobs/outcome.ts';
 import { openRedis, queueKeys, redisKeys } from '../../src/runtime/redis.ts';
 import { readAll } from '../../src/store/store.ts';
-import { Precedence } from '../../src/handlers/background-gate.ts';
+import { BackgroundGate } from '../../src/handlers/background-gate.ts';
 import { AheadClock } from '../support/ahead-clock.ts';
 import { headerOf } from '../support/message.ts';
 import { openWorkRoom, type WorkRoom } from '../handlers/fixture.ts';
@@ -61,7 +61,7 @@ export async function openMovingRoom(): Promise<MovingRoom> {
     const outcome = await work.handle(
       { id: jobId, data: job?.data },
       // Each in a process of its own.
-      { deps: { clock, reencryption: mortal?.reencryption ?? healthy, precedence: new Precedence(clock) } },
+      { deps: { clock, reencryption: mortal?.reencryption ?? healthy, backgroundGate: new BackgroundGate(clock) } },
     );
     if (mortal?.isDead()) return 'died';
     if (outcome.kind !== 'done') return outcome;

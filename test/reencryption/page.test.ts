@@ -1,8 +1,8 @@
 // A page of objects that are moved several at once: all are counted, a fault of one ends it, and it stops between two of them.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { S3_ERRORS } from '@sealdex/local-aws';
-import { Precedence } from '../../src/handlers/background-gate.ts';
-import { Width } from '../../src/handlers/adaptive-concurrency.ts';
+import { BackgroundGate } from '../../src/handlers/background-gate.ts';
+import { AdaptiveConcurrency } from '../../src/handlers/adaptive-concurrency.ts';
 import { eventually } from '../support/eventually.ts';
 import { FakeClock } from '../support/clock.ts';
 import { openMovingRoom, type MovingRoom } from './fixture.ts';
@@ -24,10 +24,10 @@ beforeEach(async () => {
 });
 
 /** One that has grown to the full. */
-function wide(): Width {
-  const width = new Width(() => 0);
-  for (let at = 0; at < 1000; at += 1) width.ended();
-  return width;
+function wide(): AdaptiveConcurrency {
+  const concurrency = new AdaptiveConcurrency(() => 0);
+  for (let at = 0; at < 1000; at += 1) concurrency.onFinish();
+  return concurrency;
 }
 
 async function runFirst(deps: object) {
@@ -42,7 +42,7 @@ test('Several are under way at once, and each is counted', async () => {
   const { faults, requests } = room.work.house.services.s3;
   requests.reset();
   const hanging = faults.set({ match: isPut, fault: { kind: 'hang' } });
-  const run = runFirst({ width: wide() });
+  const run = runFirst({ reencryptionConcurrency: wide() });
   await eventually(() => requests.count(isPut) === 12).finally(() => hanging.clear());
   expect(await run).toEqual({ kind: 'done' });
   expect(await room.healthy.progress(tenant)).toMatchObject({ counts: { moved: 12, current: 0, changed: 0 } });
@@ -53,7 +53,7 @@ test('Two are under way where the event loop is not idle', async () => {
   const { faults, requests } = room.work.house.services.s3;
   requests.reset();
   const hanging = faults.set({ match: isPut, fault: { kind: 'hang' }, times: 2 });
-  const run = runFirst({ width: new Width(() => 0.5) });
+  const run = runFirst({ reencryptionConcurrency: new AdaptiveConcurrency(() => 0.5) });
   await eventually(() => requests.count(isPut) === 2);
   await new Promise((resolve) => {
     setImmediate(resolve);
@@ -65,24 +65,24 @@ test('Two are under way where the event loop is not idle', async () => {
 
 test('When one fails the page does, counts nothing, and is done again', async () => {
   const failing = room.work.house.services.s3.faults.set({ match: isPut, fault: S3_ERRORS.internal });
-  expect(await runFirst({ width: wide() })).toMatchObject({
+  expect(await runFirst({ reencryptionConcurrency: wide() })).toMatchObject({
     kind: 'retry',
     code: 'STORE_FAILED',
     spendsAttempt: false,
   });
   failing.clear();
   expect(await room.healthy.progress(tenant)).toMatchObject({ counts: { moved: 0 } });
-  expect(await runFirst({ width: wide() })).toEqual({ kind: 'done' });
+  expect(await runFirst({ reencryptionConcurrency: wide() })).toEqual({ kind: 'done' });
   expect(await room.under(tenant)).toEqual({ [current]: 12 });
 });
 
 test('While jobs that go first are in work, nothing of a page is begun for 50 ms at a time', async () => {
   const clock = new FakeClock(Date.now());
-  const precedence = new Precedence(clock);
-  const leave = precedence.goFirst();
+  const backgroundGate = new BackgroundGate(clock);
+  const leave = backgroundGate.enterForeground();
   const { requests } = room.work.house.services.s3;
   requests.reset();
-  const run = runFirst({ precedence });
+  const run = runFirst({ backgroundGate });
   await eventually(() => clock.pending === 1);
   expect(requests.count({ method: 'GET', kind: 'object', prefix: 'documents/' })).toBe(0);
   clock.advance(50);
@@ -94,16 +94,16 @@ test('While jobs that go first are in work, nothing of a page is begun for 50 ms
 
 test('Where the event loop is idle, jobs that go first are in nobody’s way', async () => {
   const clock = new FakeClock(Date.now());
-  const precedence = new Precedence(clock);
-  precedence.goFirst();
-  expect(await runFirst({ precedence, width: wide() })).toEqual({ kind: 'done' });
+  const backgroundGate = new BackgroundGate(clock);
+  backgroundGate.enterForeground();
+  expect(await runFirst({ backgroundGate, reencryptionConcurrency: wide() })).toEqual({ kind: 'done' });
   expect(await room.under(tenant)).toEqual({ [current]: 12 });
 });
 
 test('A second page in the same worker comes later', async () => {
-  const precedence = new Precedence(new FakeClock());
-  const leave = precedence.goLast();
-  expect(await runFirst({ precedence })).toMatchObject({ kind: 'retry', spendsAttempt: false });
+  const backgroundGate = new BackgroundGate(new FakeClock());
+  const leave = backgroundGate.enterBackground();
+  expect(await runFirst({ backgroundGate })).toMatchObject({ kind: 'retry', spendsAttempt: false });
   leave!();
-  expect(await runFirst({ precedence })).toEqual({ kind: 'done' });
+  expect(await runFirst({ backgroundGate })).toEqual({ kind: 'done' });
 });
