@@ -15,13 +15,13 @@ export async function runIfAdmitted(deps: WorkDeps, job: JobData, signal: AbortS
   const tenant = await phasesOf(deps, job)('tenant', () => deps.tenants.get(job.tenant, signal));
   const refusal = deps.gates.refusal(tenant);
   if (refusal) throw refusal;
-  if (deps.slots.isOverShare(job.tenant)) return deferToOtherJobs();
-  const yielding = new AbortController();
-  const yields = (): void => yielding.abort(new Error('other jobs of the tenant wait already'));
+  if (deps.slots.isOverShare(job.tenant)) return deferToOtherJobs('TENANT_SLOTS_FULL');
+  const deferring = new AbortController();
+  const onOverShare = (): void => deferring.abort(new Error('other jobs of the tenant have its share of slots'));
   try {
-    return await run(tenant, phasesOf(deps, job, yields), AbortSignal.any([signal, yielding.signal]));
+    return await run(tenant, phasesOf(deps, job, onOverShare), AbortSignal.any([signal, deferring.signal]));
   } catch (error) {
-    if (yielding.signal.aborted && !signal.aborted) return deferToOtherJobs();
+    if (deferring.signal.aborted && !signal.aborted) return deferToOtherJobs('TENANT_SLOTS_FULL');
     throw error;
   }
 }

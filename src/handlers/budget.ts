@@ -6,9 +6,6 @@ import { SealdexError } from '../runtime/errors.ts';
 /** A job whose turn does not come is put back, so that its slot serves others. */
 const WAIT_MS = 60_000;
 
-/** The reason of a `DEADLINE` that a job met while it waited for its turn: not its own fault. */
-export const BUDGET_WAIT = 'Waited';
-
 interface Waiter {
   readonly bytes: number;
   readonly grant: () => void;
@@ -40,7 +37,7 @@ export class ByteBudget {
 
   /**
    * Takes bytes, when their turn comes; the answer gives them back, once. More than the budget has its turn alone.
-   * @throws SealdexError `DEADLINE` with reason `Waited`, or the signal's reason
+   * @throws SealdexError `MEMORY_BUDGET_FULL` after 60 s, or the signal's reason
    */
   async take(bytes: number, signal: AbortSignal): Promise<() => void> {
     if (bytes <= this.#smallest) {
@@ -70,7 +67,7 @@ export class ByteBudget {
       };
       const onAbort = (): void => giveUp(signal.reason as Error);
       const waiter: Waiter = { bytes, grant: () => end(resolve) };
-      const late = (): void => giveUp(new SealdexError('DEADLINE', undefined, { reason: BUDGET_WAIT }));
+      const late = (): void => giveUp(new SealdexError('MEMORY_BUDGET_FULL'));
       const timer = this.#clock.after(WAIT_MS, late);
       this.#waiters.add(waiter);
       signal.addEventListener('abort', onAbort, { once: true });

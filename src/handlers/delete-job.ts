@@ -16,7 +16,7 @@ export async function runDeleteJob(deps: WorkDeps, job: DeleteJob, signal: Abort
   const owner = await phase('tenant', () => deps.tenants.get(job.tenant, signal));
   const refusal = deps.gates.refusal(owner);
   if (refusal?.code === 'TENANT_PAUSED') throw refusal;
-  if (deps.slots.isOverShare(job.tenant)) return deferToOtherJobs();
+  if (deps.slots.isOverShare(job.tenant)) return deferToOtherJobs('TENANT_SLOTS_FULL');
   const { id: jobId, tenant, corpus, object, revision } = job;
   const deletion = { tenant, corpus, object, revision, jobId };
   const result = await phase('store', async () => {

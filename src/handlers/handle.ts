@@ -38,15 +38,17 @@ export function createHandler(deps: WorkDeps): (job: TakenJob, handBack: AbortSi
       // Whatever hangs, the slot is free at the deadline; steps that heed the signal end then too.
       const work = askedBy({ job: job.id }, () => enforcingStops(deps, tenant, runJob(deps, job.id, data, signal)));
       const outcome = await orAbort(work, signal);
-      metrics.count('sealdex_jobs_total', { kind, outcome: 'superseded' in outcome ? 'superseded' : outcome.kind });
+      countOutcome(metrics, kind, outcome);
       return outcome;
     } catch (error) {
       handBack.throwIfAborted();
       const fault = signal.aborted ? signal.reason : error;
       const outcome = await outcomeOf(fault, { tenant, ageMs: clock.now() - job.queuedAt }, canary, handBack);
       handBack.throwIfAborted();
+      countOutcome(metrics, kind, outcome);
+      // No failure, however it came about.
+      if (outcome.kind === 'defer') return outcome;
       const facts = faultOf(fault);
-      metrics.count('sealdex_jobs_total', { kind, outcome: outcome.kind });
       metrics.count('sealdex_faults_total', { code: facts.code, reason: facts.reason ?? facts.cause ?? '' });
       // The gate has been told of once; its jobs may be many.
       if (outcome.kind === 'park') return outcome;
@@ -61,6 +63,11 @@ export function createHandler(deps: WorkDeps): (job: TakenJob, handBack: AbortSi
       handBack.removeEventListener('abort', onHandBack);
     }
   };
+}
+
+function countOutcome(metrics: WorkDeps['metrics'], kind: JobKind | 'unknown', outcome: Outcome): void {
+  metrics.count('sealdex_jobs_total', { kind, outcome: 'superseded' in outcome ? 'superseded' : outcome.kind });
+  if (outcome.kind === 'defer') metrics.count('sealdex_jobs_deferred_total', { code: outcome.code });
 }
 
 async function runJob(deps: WorkDeps, id: string, data: JobData, signal: AbortSignal): Promise<Outcome> {

@@ -1,11 +1,10 @@
 // Maps errors to outcomes: the one place where an error becomes the outcome of a job.
 // Knows the code table and the canary; nothing of queues or how an outcome is settled.
-import { dispositionOf, SealdexError } from '../runtime/errors.ts';
+import { dispositionOf, SealdexError, type Code } from '../runtime/errors.ts';
 import { INTAKE_REFUSED } from '../intake/intake.ts';
 import type { Outcome } from '../jobs/outcome.ts';
 import { gateId } from '../runtime/names.ts';
 import { isRefusal } from '../store/store.ts';
-import { BUDGET_WAIT } from './budget.ts';
 
 /** Says whether the bucket works: writes an object, reads it, removes it. */
 export type Canary = (signal: AbortSignal) => Promise<boolean>;
@@ -14,13 +13,16 @@ export type Canary = (signal: AbortSignal) => Promise<boolean>;
 const NEWER_MS = 3_600_000;
 const NEWER_RETRY_MS = 30_000;
 
-/** A job that makes room for other tenants' jobs comes back after 1 to 5 s. */
-export const deferToOtherJobs = (): Outcome => ({
-  kind: 'retry',
-  code: 'DEADLINE',
-  spendsAttempt: false,
-  afterMs: 1000 + Math.round(Math.random() * 4000),
-});
+/** Random within these bounds, in ms: jobs that were deferred together do not come back together. */
+const DEFER_MS = { min: 1000, max: 5000 };
+/** Such a job has held a slot for 60 s. */
+const DEFER_FOR_MEMORY_MS = { min: 5000, max: 30_000 };
+
+/** Puts a job back so that other jobs can run first. No failure, and no attempt is spent. */
+export function deferToOtherJobs(code: Code): Outcome {
+  const { min, max } = code === 'MEMORY_BUDGET_FULL' ? DEFER_FOR_MEMORY_MS : DEFER_MS;
+  return { kind: 'defer', code, afterMs: min + Math.round(Math.random() * (max - min)) };
+}
 
 /** What is known of the job that met an error. */
 export interface JobContext {
@@ -54,7 +56,8 @@ export async function outcomeOf(
   // is. So the job asks again, and its period counts as denied once its attempts are spent.
   if (code === 'PERIOD_DENIED') return { kind: 'retry', code, spendsAttempt: true };
   const { disposition, attempts = 0 } = dispositionOf(code);
-  if (disposition === 'retry') return { kind: 'retry', code, spendsAttempt: attempts > 0 && reason !== BUDGET_WAIT };
+  if (disposition === 'retry') return { kind: 'retry', code, spendsAttempt: attempts > 0 };
+  if (disposition === 'defer') return deferToOtherJobs(code);
   if (disposition === 'park') {
     // Whoever says so names the KMS key: without it there would be no gate to bring the job back.
     return keyArn === undefined

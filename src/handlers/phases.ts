@@ -14,18 +14,18 @@ const WAITS_FOR: ReadonlyMap<string, 'key' | 'store'> = new Map([
 ]);
 
 /**
- * Measures steps of a job; one that throws is measured too. What waits for the tenant's key or for S3 counts in its slots; `yields`
- * is called when others wait for the key already.
+ * Measures steps of a job; one that throws is measured too. What waits for the tenant's key or for S3 counts in its slots; `onOverShare`
+ * is called when the tenant has its share of them while this job waits for the key.
  */
 export function phasesOf(
   { clock, metrics, slots }: Pick<WorkDeps, 'clock' | 'metrics' | 'slots'>,
   { kind, tenant }: { readonly kind: JobKind; readonly tenant: string },
-  yields?: () => void,
+  onOverShare?: () => void,
 ): Phase {
   return async (phase, step) => {
     const begun = clock.monotonic();
     const waitsFor = WAITS_FOR.get(phase);
-    const leave = waitsFor && slots.acquire(tenant, waitsFor === 'key' ? yields : undefined);
+    const leave = waitsFor && slots.acquire(tenant, waitsFor === 'key' ? onOverShare : undefined);
     try {
       return await step();
     } finally {

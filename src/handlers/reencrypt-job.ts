@@ -31,14 +31,14 @@ type ObjectResult = keyof PassCounts;
 export async function runReencryptJob(deps: WorkDeps, job: ReencryptJob, signal: AbortSignal): Promise<Outcome> {
   // However many tenants' objects move, one page of them is in work here, and all other slots are for jobs that somebody waits for.
   const leave = deps.backgroundGate.enterBackground();
-  if (!leave) return deferToOtherJobs();
+  if (!leave) return deferToOtherJobs('REENCRYPTION_NOT_DUE');
   try {
     return await runIfAdmitted(deps, job, signal, (known, phase, ending) =>
       runPage(deps, known, job, phase, ending, leave),
     );
   } catch (error) {
     // No room for the next page, or no agreement on the time: this one comes back, and finds another one's turn or all moved.
-    if (error instanceof SealdexError && LATER.has(error.code)) return deferToOtherJobs();
+    if (error instanceof SealdexError && LATER.has(error.code)) return deferToOtherJobs(error.code);
     throw error;
   } finally {
     leave();
@@ -60,8 +60,8 @@ async function runPage(
   const owner = pass && (await ownerOf(deps, known, pass.change));
   if (!owner) return { kind: 'done', superseded: true };
   const early = pass.begun - clock.now();
-  if (early > 0) return { kind: 'retry', code: 'DEADLINE', spendsAttempt: false, afterMs: early };
-  if (isReleasing(deps, owner)) return deferToOtherJobs();
+  if (early > 0) return { kind: 'defer', code: 'REENCRYPTION_NOT_DUE', afterMs: early };
+  if (isReleasing(deps, owner)) return deferToOtherJobs('REENCRYPTION_NOT_DUE');
   const { next, counts } = await movePage(deps, owner, job, phase, signal);
   for (const result of Object.keys(counts) as ObjectResult[])
     if (counts[result] > 0) metrics.count('sealdex_reencrypted_objects_total', { result }, counts[result]);

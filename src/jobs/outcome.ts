@@ -6,6 +6,8 @@ export type Outcome =
   /** `gate`: the gate whose opening releases the job, as gateId() names it. */
   | { readonly kind: 'park'; readonly code: Code; readonly gate: string }
   | { readonly kind: 'retry'; readonly code: Code; readonly spendsAttempt: boolean; readonly afterMs?: number }
+  /** Gives way to other jobs, or is not due: no failure, and no attempt is spent. `afterMs`: until it comes back. */
+  | { readonly kind: 'defer'; readonly code: Code; readonly afterMs: number }
   /** `reason`: why a file was rejected, as extract/reasons.ts names it. */
   | { readonly kind: 'dead'; readonly code: Code; readonly reason?: string }
   | { readonly kind: 'pause'; readonly code: Code };

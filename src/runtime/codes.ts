@@ -2,7 +2,7 @@
 // Knows nothing of KMS, S3, Redis or documents; whoever meets a fault picks the code.
 
 /** What a worker does with a job that met a code; `none` never meets a job: it is an answer to a caller. */
-export type Disposition = 'park' | 'retry' | 'pause' | 'dead' | 'none';
+export type Disposition = 'park' | 'retry' | 'defer' | 'pause' | 'dead' | 'none';
 
 interface Row {
   readonly disposition: Disposition;
@@ -105,6 +105,30 @@ export const CODES = Object.freeze({
     'the job was written by a newer producer',
     'finish the deploy: workers first, producers after',
     0,
+  ),
+  TENANT_SLOTS_FULL: row(
+    'defer',
+    75,
+    'as many jobs of the tenant as may wait for its KMS key or for S3 already do',
+    "no action needed, sealdex retries; if it lasts, check the tenant's KMS key and S3",
+  ),
+  MEMORY_BUDGET_FULL: row(
+    'defer',
+    75,
+    'the job waited 60 s for memory that other jobs use',
+    'no action needed, sealdex retries; if it lasts, raise SEALDEX_IN_FLIGHT_BYTES or add workers',
+  ),
+  REENCRYPTION_NOT_DUE: row(
+    'defer',
+    75,
+    'the re-encryption page starts later, or other jobs go first',
+    'no action needed, sealdex retries',
+  ),
+  STALLED: row(
+    'defer',
+    75,
+    'the worker that had the job died or froze',
+    'no action needed, sealdex retries; if it lasts, look at the worker logs for crashes',
   ),
   PLATFORM_CREDENTIALS: row(
     'pause',

@@ -14,11 +14,21 @@ const row = (type: Row['type'], help: string, ...labels: string[]): Row => Objec
 export const METRICS = Object.freeze({
   sealdex_jobs_total: row(
     'counter',
-    'jobs by kind and outcome (done, superseded, park, retry, pause, dead)',
+    'jobs by kind and outcome (done, superseded, park, retry, defer, pause, dead)',
     'kind',
     'outcome',
   ),
-  sealdex_faults_total: row('counter', 'outcomes that were not done, by code and reason', 'code', 'reason'),
+  sealdex_faults_total: row(
+    'counter',
+    'failures of jobs, by code and reason; a deferred job has none',
+    'code',
+    'reason',
+  ),
+  sealdex_jobs_deferred_total: row(
+    'counter',
+    'jobs put back without a failure, by code: other jobs go first, or the job is not due',
+    'code',
+  ),
   sealdex_dead_letters_total: row('counter', 'jobs that became dead letters, by code', 'code'),
   sealdex_letters_expired_total: row('counter', 'dead letters that were discarded for SEALDEX_LETTER_MAX_MS'),
   sealdex_job_phase_seconds: row(

@@ -122,7 +122,7 @@ describe('the budget', () => {
     expect([budget.inFlight, clock.pending]).toEqual([0, 0]);
   });
 
-  it('is waited for one minute: then the job is put back with DEADLINE, Waited', async () => {
+  it('is waited for one minute: then take() rejects with MEMORY_BUDGET_FULL', async () => {
     const clock = new FakeClock();
     const budget = budgetOf(clock);
     const first = await budget.take(400, never);
@@ -132,7 +132,7 @@ describe('the budget', () => {
     clock.advance(1);
     const error = await reasonOf(turn);
     expect(error).toBeInstanceOf(SealdexError);
-    expect(error).toMatchObject({ code: 'DEADLINE', reason: 'Waited' });
+    expect(error).toMatchObject({ code: 'MEMORY_BUDGET_FULL' });
     first();
     expect([budget.inFlight, clock.pending]).toEqual([0, 0]);
   });

@@ -48,6 +48,29 @@ test('a step that heeds no signal holds its job no longer than the deadline', as
   expect(await outcome).toEqual(DEADLINE);
 });
 
+test('a job that finds no memory for its content is deferred after 60 s, and no failure is counted', async () => {
+  await using room = await openWorkRoom();
+  const keyArn = await room.house.tenant('acme');
+  const job = await room.forge.forge({ tenant: 'acme', keyArn, inlineBytes: 0 });
+  const clock = new FakeClock();
+  const budget = new ByteBudget(clock, 2000, 4);
+  const giveBack = await budget.take(1000, AbortSignal.timeout(JOB_MS));
+  const outcome = room.handle(job, { deps: { budget } });
+  await eventually(() => clock.pending === 1);
+  clock.advance(60_000);
+  expect(await outcome).toEqual({
+    kind: 'defer',
+    code: 'MEMORY_BUDGET_FULL',
+    afterMs: expect.any(Number) as number,
+  });
+  const { metrics } = room.deps;
+  expect(await metrics.by('sealdex_jobs_total', 'outcome')).toEqual({ defer: 1 });
+  expect(await metrics.by('sealdex_jobs_deferred_total', 'code')).toEqual({ MEMORY_BUDGET_FULL: 1 });
+  expect(await metrics.by('sealdex_faults_total', 'code')).toEqual({});
+  giveBack();
+  expect(await room.handle(job, { deps: { budget } })).toEqual({ kind: 'done' });
+});
+
 test('a job that is handed back ends with the reason of the hand-back, wherever it is', async () => {
   await using room = await openWorkRoom();
   const keyArn = await room.house.tenant('acme');

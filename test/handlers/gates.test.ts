@@ -130,11 +130,11 @@ describe('jobs that wait for one tenant’s key', () => {
     let over = 0;
     const outcomes = jobs.map((job) => room.handle(job).finally(() => (over += 1)));
     await eventually(() => over === 3);
-    const isLate = { kind: 'retry', code: 'DEADLINE', spendsAttempt: false, afterMs: expect.any(Number) as number };
-    expect(await room.handle(jobs[0]!)).toEqual(isLate);
+    const deferred = { kind: 'defer', code: 'TENANT_SLOTS_FULL', afterMs: expect.any(Number) as number };
+    expect(await room.handle(jobs[0]!)).toEqual(deferred);
     hang.clear();
     const ends = await Promise.all(outcomes);
     expect(ends.filter(({ kind }) => kind === 'done')).toHaveLength(slots);
-    expect(ends.filter(({ kind }) => kind !== 'done')).toEqual([isLate, isLate, isLate]);
+    expect(ends.filter(({ kind }) => kind !== 'done')).toEqual([deferred, deferred, deferred]);
   });
 });

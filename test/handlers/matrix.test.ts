@@ -3,11 +3,12 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { KMS_ERRORS, type KmsErrorFault, type KeyState, S3_ERRORS } from '@sealdex/local-aws';
 import { dispositionOf, type Code } from '../../src/runtime/errors.ts';
+import type { Outcome } from '../../src/jobs/outcome.ts';
 import { openMatrix, type Combination, type Matrix, type Seen } from './matrix-fixture.ts';
 
 /** What a job ends with. */
 interface End {
-  readonly kind: 'done' | 'park' | 'retry' | 'pause' | 'dead';
+  readonly kind: Outcome['kind'];
   readonly code?: Code;
   /** Whether an attempt is spent on it. */
   readonly spendsAttempt?: true;

@@ -1,4 +1,4 @@
-// What an outcome says of a file that was not read, and that it says nothing of the kind of any other fault.
+// Outcomes of errors: what they say of a file that was not read, and which errors defer a job.
 import { expect, test } from 'vitest';
 import { SealdexError } from '../../src/runtime/errors.ts';
 import { unreadable, unsupported } from '../../src/extract/reasons.ts';
@@ -24,4 +24,17 @@ test('A file that cannot be read is dead at once, and its outcome says why.', as
 test('The reason of any other fault stays in the log.', async () => {
   const fault = new SealdexError('CONTENT_TAMPERED', undefined, { reason: 'other-job' });
   expect(await become(fault)).toEqual({ kind: 'dead', code: 'CONTENT_TAMPERED' });
+});
+
+test.each([
+  ['TENANT_SLOTS_FULL', 1000, 5000],
+  ['MEMORY_BUDGET_FULL', 5000, 30_000],
+  ['REENCRYPTION_NOT_DUE', 1000, 5000],
+  ['STALLED', 1000, 5000],
+] as const)('an error with %s defers the job by %i to %i ms', async (code, min, max) => {
+  const outcome = await become(new SealdexError(code));
+  expect(outcome).toEqual({ kind: 'defer', code, afterMs: expect.any(Number) as number });
+  const { afterMs = 0 } = outcome as { afterMs?: number };
+  expect(afterMs).toBeGreaterThanOrEqual(min);
+  expect(afterMs).toBeLessThanOrEqual(max);
 });

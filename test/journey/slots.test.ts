@@ -1,6 +1,7 @@
 // A tenant whose KMS key does not answer holds a quarter of a worker's slots, and others' jobs go on.
 import { expect, test } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
+import { run } from '../cli/run.ts';
 import { eventually } from '../support/eventually.ts';
 import { documentOf, openHouse } from './installation.ts';
 
@@ -19,14 +20,26 @@ test('jobs of a key that does not answer make room for others without spending a
   const slow = await enqueue('slow', 8);
   const quick = await enqueue('quick', 4);
   const hang = house.services.kms.faults.set({ match: { key }, fault: { kind: 'hang' } });
-  await using _worker = await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+  await using worker = await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
   for (const job of quick) expect(await house.end(job)).toBe('done');
-  // The code of those that made room; who held a slot all the time meets KMS_FAILED.
-  await eventually(async () => {
-    const codes = await Promise.all(slow.map(async (job) => (await house.producer.status(job)).code));
-    return codes.filter((code) => code === 'DEADLINE').length >= 3;
-  });
+  const deferred = async (): Promise<string[]> => {
+    const states = await Promise.all(slow.map(async (job) => ({ job, ...(await house.producer.status(job)) })));
+    return states
+      .filter(({ state, code }) => state === 'retrying' && code === 'TENANT_SLOTS_FULL')
+      .map(({ job }) => job);
+  };
+  // One holds a slot all the time and meets KMS_FAILED.
+  await eventually(async () => (await deferred()).length >= 3);
   for (const job of slow) expect((await house.queue.getJob(job))?.attemptsMade).toBe(0);
+  // Without a worker a deferred job stays where it is.
+  await worker.stop();
+  const [job = 'none'] = await deferred();
+  const shown = await run(['jobs', 'show', job], { settings: house.settings });
+  expect(shown).toMatchObject({ code: 0, stderr: '' });
+  expect(shown.stdout).toMatch(
+    /^state +retrying\ncode +TENANT_SLOTS_FULL: as many jobs of the tenant as may wait .*; no action needed/m,
+  );
   hang.clear();
+  await using _other = await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
   for (const job of slow) expect(await house.end(job, 60_000)).toBe('done');
-}, 90_000);
+}, 180_000);

@@ -16,7 +16,7 @@ test('a job waits after each stall and is worked on after that', async () => {
       return { kind: 'retry', code: 'STORE_FAILED', spendsAttempt: false, afterMs: 600_000 };
     },
     // So long that it comes back when the test says so.
-    { afterStall: () => 0.999 },
+    { afterStall: () => 0.999, metrics: room.metrics },
   );
   const comesBack = async (): Promise<void> => (await room.bull.getJob(id))?.promote();
   const waits = (code: string) =>
@@ -28,13 +28,14 @@ test('a job waits after each stall and is worked on after that', async () => {
       await room.redis.hset(entry, 'stc', String(stalls));
       await comesBack();
     }
-    await waits('STALLED_TOO_OFTEN');
+    await waits('STALLED');
     expect(runs).toBe(stalls - 1);
     await comesBack();
     await waits('STORE_FAILED');
     expect(runs).toBe(stalls);
   }
   expect(await room.redis.hget(entry, 'atm')).toBeNull();
+  expect(await room.metrics.by('sealdex_jobs_deferred_total', 'code')).toEqual({ STALLED: 3 });
 });
 
 test('the wait is 1 to 60 s, once for each stall that is new', async () => {
@@ -44,7 +45,7 @@ test('the wait is 1 to 60 s, once for each stall that is new', async () => {
     await room.redis.hset(entry, 'stc', String(stalls));
     return afterStall(room.redis, entry, stalls, () => random);
   };
-  const outcome = { kind: 'retry', code: 'STALLED_TOO_OFTEN', spendsAttempt: false };
+  const outcome = { kind: 'defer', code: 'STALLED' };
   expect(await waitOf(0, 0.5)).toBeUndefined();
   expect(await waitOf(1, 0)).toEqual({ ...outcome, afterMs: 1000 });
   expect(await waitOf(1, 0)).toBeUndefined();

@@ -49,6 +49,12 @@ const CASES: Record<string, [Outcome, Expected]> = {
     30_000,
     30_000,
   ),
+  'defer keeps to its time and spends no attempt': back(
+    { kind: 'defer', code: 'TENANT_SLOTS_FULL', afterMs: 4000 },
+    0,
+    4000,
+    4000,
+  ),
   'dead goes to the failed set at once': [
     { kind: 'dead', code: 'CONTENT_TAMPERED' },
     { state: 'failed', attempts: 1, status: { state: 'dead', code: 'CONTENT_TAMPERED' } },

@@ -103,7 +103,7 @@ test('Where the event loop is idle, jobs that go first are in nobody’s way', a
 test('A second page in the same worker comes later', async () => {
   const backgroundGate = new BackgroundGate(new FakeClock());
   const leave = backgroundGate.enterBackground();
-  expect(await runFirst({ backgroundGate })).toMatchObject({ kind: 'retry', spendsAttempt: false });
+  expect(await runFirst({ backgroundGate })).toMatchObject({ kind: 'defer', code: 'REENCRYPTION_NOT_DUE' });
   leave!();
   expect(await runFirst({ backgroundGate })).toEqual({ kind: 'done' });
 });

@@ -78,9 +78,8 @@ test('A page that is taken before its pass may begin waits until then', async ()
   room.clock.advance(-60_000);
   try {
     expect(await room.run(jobId)).toEqual({
-      kind: 'retry',
-      code: 'DEADLINE',
-      spendsAttempt: false,
+      kind: 'defer',
+      code: 'REENCRYPTION_NOT_DUE',
       afterMs: expect.closeTo(60_000, -4) as number,
     });
   } finally {

@@ -20,7 +20,7 @@ const NOTE_STALLS = script({
   return 1`,
 });
 
-/** What becomes of a job that is back from a stall: 1 to 60 s without an attempt spent. undefined for all others. */
+/** Defers a job that is back from a stall by 1 to 60 s, once for each stall. Undefined for all others. */
 export async function afterStall(
   redis: Redis,
   entryKey: string,
@@ -32,5 +32,5 @@ export async function afterStall(
   const isNew = await runScript(redis, NOTE_STALLS, { entry: entryKey }).catch(() => 1);
   if (isNew !== 1) return undefined;
   const afterMs = SHORTEST_MS + Math.floor(random() * (LONGEST_MS - SHORTEST_MS));
-  return { kind: 'retry', code: 'STALLED_TOO_OFTEN', spendsAttempt: false, afterMs };
+  return { kind: 'defer', code: 'STALLED', afterMs };
 }

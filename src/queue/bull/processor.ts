@@ -55,7 +55,10 @@ export function createProcessor(deps: ProcessorDeps, settling: SettleDeps): Queu
       active += 1;
       try {
         const wait = hasStalledOut ? undefined : await waitAfterStall(job);
-        if (wait) return await settle(settling, job, token, wait);
+        if (wait) {
+          deps.metrics.count('sealdex_jobs_deferred_total', { code: 'STALLED' });
+          return await settle(settling, job, token, wait);
+        }
         const outcome: Outcome | undefined = hasStalledOut
           ? { kind: 'dead', code: 'STALLED_TOO_OFTEN' }
           : await handled(job);

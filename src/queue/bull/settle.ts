@@ -91,6 +91,8 @@ export async function settle(
       await note('retrying', outcome.code);
       // BullMQ counts the attempt and delays by backoffMs(), in one script.
       throw bare(new Error(failureText({ code: outcome.code }, jobId)));
+    case 'defer':
+      return delay(outcome.afterMs, outcome.code);
     case 'dead':
       break;
   }

@@ -14,7 +14,7 @@ export type EndState = (typeof ENDS)[number];
 
 export interface Note {
   readonly state: EndState | 'retrying';
-  /** What ended it, or what it waits for; one that is `retrying` after a stall has `STALLED_TOO_OFTEN`. */
+  /** What ended it, or what it waits for: of one that is `retrying`, what failed or why it was deferred. */
   readonly code?: Code;
   /** Of a file that was not read: why, as extract/reasons.ts names it. */
   readonly reason?: string;
