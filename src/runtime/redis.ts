@@ -1,4 +1,4 @@
-// Redis: how we connect, every key name of ours, and the one way in which a script runs or a command fails.
+// Redis: how we connect, every key name of ours, and the one way in which a command fails.
 // BullMQ's own keys live under the same prefix; only src/queue touches those.
 import { Redis } from 'ioredis';
 import { MAX_SKEW_MS, PROMPT_MS, systemClock, withDeadline, type Patience, type Clock } from './clock.ts';
@@ -190,22 +190,6 @@ export async function ask<T>(command: Promise<T>): Promise<T> {
   } catch (error) {
     throw redisFault(error);
   }
-}
-
-export interface Script {
-  readonly name: string;
-  readonly lua: string;
-  readonly keys: number;
-}
-
-type Command = (...args: (string | number | Buffer)[]) => Promise<unknown>;
-
-/** Runs a Lua script by its hash, sending its text once per connection. */
-export function run(redis: Redis, script: Script, args: readonly (string | number | Buffer)[]): Promise<unknown> {
-  const commands = redis as unknown as Record<string, Command | undefined>;
-  const name = `sealdex_${script.name}`;
-  if (!commands[name]) redis.defineCommand(name, { numberOfKeys: script.keys, lua: script.lua });
-  return ask(commands[name]!.call(redis, ...args));
 }
 
 const MIN_VERSION = [6, 2];

@@ -1,9 +1,11 @@
-// Runs scripts with named keys and arguments against Redis.
+// Runs scripts with named keys and arguments against Redis, and finds Lua in src that counts positions.
 import { createHash, randomBytes } from 'node:crypto';
+import { globSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { closeRedis, openRedis, type Redis } from '../../src/runtime/redis.ts';
 import { runScript, script } from '../../src/runtime/lua-script.ts';
 
+const ROOT = new URL('../../', import.meta.url);
 const key = `t-${randomBytes(6).toString('hex')}`;
 let redis: Redis;
 
@@ -131,4 +133,13 @@ describe('the definition of a script throws', () => {
   ])('if %s', (_, definition, message) => {
     expect(() => script(definition)).toThrow(`script ${definition.name}: ${message}`);
   });
+});
+
+/** As an element, a length or an argument; `KEYS` alone is also a heading of the command line. */
+const COUNTED = /\bARGV\b|\bKEYS\s*\[|[#(]\s*KEYS\b/;
+
+test('no script in src counts the positions of its keys and arguments', () => {
+  const paths = globSync('src/**/*.ts', { cwd: ROOT.pathname });
+  const counting = paths.filter((path) => COUNTED.test(readFileSync(new URL(path, ROOT), 'utf8')));
+  expect(counting).toEqual(['src/runtime/lua-script.ts']);
 });

@@ -3,16 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { SealdexError } from '../../src/runtime/errors.ts';
-import {
-  ask,
-  closeRedis,
-  openRedis,
-  redisFault,
-  redisKeys,
-  run,
-  type Redis,
-  type Script,
-} from '../../src/runtime/redis.ts';
+import { ask, closeRedis, openRedis, redisFault, redisKeys, type Redis } from '../../src/runtime/redis.ts';
 import { eventually } from '../support/eventually.ts';
 
 const redisUrl = inject('redisUrl');
@@ -106,24 +97,6 @@ describe('a command', () => {
 
   it('that is answered answers', async () => {
     expect(await ask(redis.set(name, 'text'))).toBe('OK');
-  });
-});
-
-describe('a script', () => {
-  const add: Script = {
-    name: `add_${name.replace('-', '_')}`,
-    keys: 1,
-    lua: `return redis.call('INCRBY', KEYS[1], ARGV[1])`,
-  };
-
-  it('runs with its keys and arguments, as often as it is asked', async () => {
-    await redis.set(name, 1);
-    expect([await run(redis, add, [name, 2]), await run(redis, add, [name, 3])]).toEqual([3, 6]);
-  });
-
-  it('that fails is REDIS_FAILED with reason ReplyError', async () => {
-    await redis.set(name, 'text');
-    expect(await faultOf(run(redis, add, [name, 2]))).toMatchObject({ code: 'REDIS_FAILED', reason: 'ReplyError' });
   });
 });
 
