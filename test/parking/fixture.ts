@@ -1,9 +1,8 @@
-// Processes of a fleet as far as gates go: each with its own view of them and its own probe, on one Redis and one local KMS.
+// Processes of a fleet as far as gates go: each with its own view of them and its own probe, on one Redis and one KMS in memory.
 // Time stands still until a test moves it; no loop turns by itself.
-import { noAudit } from '../../src/runtime/audit-log.ts';
+import { randomBytes } from 'node:crypto';
 import { loadConfig, type Config } from '../../src/runtime/config.ts';
 import { periodAt } from '../../src/keys/data-key.ts';
-import { createKms } from '../../src/keys/aws/kms-client.ts';
 import { tryKey } from '../../src/keys/try-key.ts';
 import type { Log } from '../../src/runtime/log.ts';
 import { createMetrics, type Metrics } from '../../src/runtime/metrics.ts';
@@ -14,7 +13,8 @@ import type { Gate, GateRecord } from '../../src/parking/gate-record.ts';
 import { readGate, replaceGate } from '../../src/parking/gate-storage.ts';
 import { closeRedis, openRedis, redisKeys, type Redis, type RedisKeys } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
-import { testServices, type TestServices } from '../support/services.ts';
+import { MemoryKms } from '../support/memory-kms.ts';
+import { removeKeys, testRedisUrl } from '../support/redis.ts';
 
 export interface Process {
   readonly gates: Gates;
@@ -41,7 +41,7 @@ export interface ParkingRoom extends AsyncDisposable {
   readonly keys: RedisKeys;
   readonly redis: Redis;
   readonly clock: FakeClock;
-  readonly kms: TestServices['kms'];
+  readonly kms: MemoryKms;
   readonly platformKeyArn: string;
   /** What the tenants' files say. */
   readonly owners: Map<string, GateOwner>;
@@ -59,8 +59,18 @@ export interface ParkingRoom extends AsyncDisposable {
 
 export async function openParkingRoom(): Promise<ParkingRoom> {
   await using opened = new AsyncDisposableStack();
-  const { settings, kms } = opened.use(await testServices());
-  const config = loadConfig(settings, {});
+  const kms = new MemoryKms();
+  const config = loadConfig(
+    {
+      REDIS_URL: testRedisUrl(),
+      SEALDEX_QUEUE: `t-${randomBytes(6).toString('hex')}`,
+      SEALDEX_BUCKET: 'no-bucket',
+      SEALDEX_PLATFORM_KEY_ARN: kms.platformKeyArn,
+      AWS_REGION: 'us-west-2',
+    },
+    {},
+  );
+  opened.defer(() => removeKeys(config.redisUrl, `sealdex:{${config.queue}}`));
   const keys = redisKeys(config.queue);
   const clock = new FakeClock();
   const redis = opened.adopt(await openRedis(config, 'patient'), closeRedis);
@@ -76,7 +86,8 @@ export async function openParkingRoom(): Promise<ParkingRoom> {
     platformKeyArn: config.platformKeyArn,
     owners,
     lines,
-    process: (options = {}) => openProcess({ config, keys, clock, owners, log: logInto(lines), opened: all }, options),
+    process: (options = {}) =>
+      openProcess({ config, kms, keys, clock, owners, log: logInto(lines), opened: all }, options),
     tenant(name) {
       const keyArn = kms.createKey();
       owners.set(name, { tenant: name, keyArn });
@@ -103,6 +114,7 @@ export async function openParkingRoom(): Promise<ParkingRoom> {
 
 interface Shared {
   readonly config: Config;
+  readonly kms: MemoryKms;
   readonly keys: RedisKeys;
   readonly clock: FakeClock;
   readonly owners: Map<string, GateOwner>;
@@ -111,13 +123,13 @@ interface Shared {
 }
 
 async function openProcess(
-  { config, keys, clock, owners, log, opened }: Shared,
+  { config, kms: room, keys, clock, owners, log, opened }: Shared,
   { through = (redis) => redis, ...deps }: ProcessOptions,
 ): Promise<Process> {
   const redis = through(opened.adopt(await openRedis(config, 'patient'), closeRedis));
   const subscriber = opened.adopt(await openRedis(config, 'subscriber'), closeRedis);
   const metrics = createMetrics();
-  const kms = opened.adopt(createKms(config, metrics, noAudit, 'patient'), (kms) => kms.close());
+  const kms = opened.adopt(room.connect(), (client) => client.close());
   const closed: GateRecord[] = [];
   const gates = opened.adopt(await openGates({ redis, subscriber, keys, clock, times: config, log }), (gates) =>
     gates.stop(),

@@ -2,12 +2,10 @@
 import { expect, it } from 'vitest';
 import { objectName } from '../../src/runtime/names.ts';
 import { listDocuments } from '../../src/store/documents.ts';
-import { awsServices } from '../support/aws-services.ts';
-import { storeOf } from './fixture.ts';
+import { MemoryBucket } from '../support/memory-store.ts';
 
 it('A corpus is listed in pages by object name, without its neighbours.', async () => {
-  await using services = await awsServices();
-  const store = storeOf(services.settings);
+  const store = new MemoryBucket().connect();
   const objects = Array.from({ length: 7 }, (_, n) => objectName(`document ${n}`)).sort();
   const neighbours = [`documents/t/c2/${objects[0]}`, `documents/t2/c/${objects[0]}`, `intake/t/c/${objects[0]}`];
   const keys = [...objects.map((object) => `documents/t/c/${object}`), ...neighbours];
