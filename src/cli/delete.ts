@@ -1,30 +1,11 @@
-// `sealdex delete`: deletions into the queue, a line for each, and with --wait until they are done.
+// `sealdex delete`: deletions into the queue.
 import { Command } from 'commander';
 import type { Producer } from '../app/app.ts';
-import { systemClock } from '../runtime/clock.ts';
-import { CODES, SealdexError } from '../runtime/errors.ts';
-import { checkName } from '../runtime/names.ts';
-import { exitCodeOf, summarize, viewOf } from './job-outcomes.ts';
-import { Interrupted, textOf } from './failure.ts';
-import { untilInterrupted } from './interrupt.ts';
-import { withProducer } from './with-clients.ts';
-import { printJson, oneLine, printLine, printNotice } from './terminal.ts';
-import { createWaiting } from './waiting.ts';
+import { SealdexError } from '../runtime/errors.ts';
+import { inBatches, runEnqueue, type EnqueueFlow, type EnqueueOptions, type SendResult } from './enqueue-flow.ts';
 
-interface Options {
-  readonly tenant: string;
-  readonly corpus: string;
-  readonly wait?: true;
-  readonly json?: true;
-}
-
-interface Deletion {
-  readonly id: string;
-  readonly jobId: string;
-}
-
-const DONE = 'deleted';
-const AT_ONCE = 16;
+const CONCURRENCY = 16;
+const MAX_WAITING = 10_000;
 
 export function deleteCommand(): Command {
   return new Command('delete')
@@ -49,83 +30,24 @@ Examples:
   sealdex delete --tenant acme --corpus docs --wait first second third
   sealdex delete --tenant acme --corpus docs -- -an-id-that-begins-with-a-dash`,
     )
-    .action((ids: string[], options: Options) =>
-      untilInterrupted(async (signal) => {
-        checkName(options.tenant, 'tenant');
-        checkName(options.corpus, 'corpus');
-        await withProducer((producer) => run(producer, ids, options, signal));
-      }),
+    .action((ids: string[], options: EnqueueOptions) =>
+      runEnqueue(options, async (): Promise<EnqueueFlow<string>> => ({
+        batches: inBatches(ids, CONCURRENCY),
+        send: (producer, batch) => Promise.all(batch.map((id) => send(producer, options, id))),
+        factsOf: (id) => ({ id }),
+        nameOf: (id) => id,
+        done: 'deleted',
+        failures: 'lines',
+        maxWaiting: MAX_WAITING,
+      })),
     );
 }
 
-async function run(producer: Producer, ids: readonly string[], options: Options, signal: AbortSignal): Promise<void> {
-  const asJson = options.json === true;
-  const sender = createDeleter(producer, options, asJson);
-  const view = viewOf<Deletion>({ asJson, done: DONE, factsOf: ({ id }) => ({ id }), nameOf: ({ id }) => oneLine(id) });
-  const waiting = options.wait
-    ? createWaiting<Deletion>({ status: (jobId) => producer.status(jobId), clock: systemClock, signal, ...view })
-    : undefined;
-  let sent = 0;
+async function send(producer: Producer, { tenant, corpus }: EnqueueOptions, id: string): Promise<SendResult> {
   try {
-    for (; sent < ids.length; sent += AT_ONCE) {
-      signal.throwIfAborted();
-      const queued = await sender.send(ids.slice(sent, sent + AT_ONCE));
-      waiting?.add(queued);
-    }
-    await waiting?.until(0);
+    return await producer.enqueueDelete({ tenant, corpus, id });
   } catch (error) {
-    // Who ends the wait with Ctrl-C has lost nothing: the jobs go on without anybody watching.
-    if (!(error instanceof Interrupted && sent >= ids.length)) throw error;
-  } finally {
-    view.end();
-    if (sent > 0 && sent < ids.length)
-      printNotice(`Stopped after ${oneLine(ids[sent - 1]!)}: what follows it was not queued.`);
-    summarize(sender.counts, waiting, { asJson, done: DONE });
+    if (error instanceof SealdexError) return error;
+    throw error;
   }
-  process.exitCode = exitCodeOf(sender.counts, waiting, sent >= ids.length);
 }
-
-function createDeleter(producer: Producer, { tenant, corpus }: Options, asJson: boolean) {
-  const counts = { queued: 0, refused: 0, failed: 0 };
-
-  const tell = (id: string, result: EnqueueResult | SealdexError, isOutage: boolean): Deletion[] => {
-    if (!(result instanceof SealdexError)) {
-      const { status, jobId, revision } = result;
-      counts.queued += 1;
-      if (asJson) printJson({ id, status, jobId, revision });
-      else printLine(`${status}  ${jobId}  ${oneLine(id)}`);
-      return [{ id, jobId }];
-    }
-    const { code, field, message } = result;
-    const status = CODES[code].exit === CODES.DOCUMENT_INVALID.exit ? 'refused' : 'failed';
-    counts[status] += 1;
-    if (asJson) printJson({ id, status, code, field, message });
-    else if (!isOutage || isOfRequest(result)) printNotice(`${status}  ${oneLine(id)}  ${textOf(result)}`);
-    return [];
-  };
-
-  return {
-    counts,
-    /**
-     * Answers the deletions that are queued now; a faulty id is reported, and the others go on.
-     * @throws SealdexError when none was queued, for a reason that lies in no id: the next ones would only meet the same
-     */
-    async send(ids: readonly string[]): Promise<Deletion[]> {
-      const results = await Promise.all(ids.map((id) => producer.enqueueDelete({ tenant, corpus, id }).catch(asKnown)));
-      const errors = results.filter((result) => result instanceof SealdexError);
-      const outage = errors.length === results.length ? errors.find((error) => !isOfRequest(error)) : undefined;
-      const queued = results.flatMap((result, at) => tell(ids[at]!, result, outage !== undefined));
-      if (outage) throw outage;
-      return queued;
-    },
-  };
-}
-
-type EnqueueResult = Awaited<ReturnType<Producer['enqueueDelete']>>;
-
-function asKnown(error: unknown): SealdexError {
-  if (error instanceof SealdexError) return error;
-  throw error;
-}
-
-const isOfRequest = ({ code }: SealdexError): boolean => code === 'DOCUMENT_INVALID';

@@ -1,29 +1,14 @@
-// `sealdex index`: documents from files into the queue, a line for each, and with --wait until they are stored.
+// `sealdex index`: documents from files into the queue.
 import { Command } from 'commander';
 import type { Producer } from '../app/app.ts';
-import { systemClock } from '../runtime/clock.ts';
 import { loadConfig } from '../runtime/config.ts';
-import { checkName } from '../runtime/names.ts';
-import { checkFiles, documentsIn } from './document-files.ts';
-import { exitCodeOf, summarize, viewOf } from './job-outcomes.ts';
-import { Interrupted } from './failure.ts';
-import { untilInterrupted } from './interrupt.ts';
-import { withProducer } from './with-clients.ts';
-import { batchesOf, createSender, type Sender, type Sent } from './enqueue-batch.ts';
-import { printNotice } from './terminal.ts';
-import { createWaiting, type Waiting } from './waiting.ts';
+import { SealdexError } from '../runtime/errors.ts';
+import { checkFiles, documentsIn, type ParsedDocument } from './document-files.ts';
+import { runEnqueue, type EnqueueFlow, type EnqueueOptions, type SendResult } from './enqueue-flow.ts';
 
-interface Options {
-  readonly tenant: string;
-  readonly corpus: string;
-  readonly wait?: true;
-  readonly json?: true;
-}
-
-const DONE = 'stored';
-
-/** With --wait: as many jobs may be under way before the next documents are read. */
-const MOST_WAITING = 10_000;
+const BATCH = 64;
+const BATCH_CHARS = 8_000_000;
+const MAX_WAITING = 10_000;
 
 export function indexCommand(): Command {
   return new Command('index')
@@ -48,72 +33,54 @@ Examples:
   sealdex index --tenant acme --corpus docs --wait docs.ndjson
   cat one.json | sealdex index --tenant acme --corpus docs -`,
     )
-    .action((files: string[], options: Options) =>
-      untilInterrupted(async (signal) => {
-        checkName(options.tenant, 'tenant');
-        checkName(options.corpus, 'corpus');
+    .action((files: string[], options: EnqueueOptions) =>
+      runEnqueue(options, async (signal): Promise<EnqueueFlow<ParsedDocument>> => {
         await checkFiles(files);
         const { documentBytes } = loadConfig();
-        await withProducer((producer) => run(producer, files, options, documentBytes, signal));
+        return {
+          batches: batchesOf(files, documentBytes, signal),
+          send: (producer, batch) => send(producer, options, batch),
+          factsOf: ({ file, line }) => ({ file, line }),
+          nameOf: ({ file, line }) => `${file}:${line}`,
+          done: 'stored',
+          failures: 'lines',
+          maxWaiting: MAX_WAITING,
+        };
       }),
     );
 }
 
-async function run(
-  producer: Producer,
+/** Several documents at a time share round trips; bounded by their number and size. */
+async function* batchesOf(
   files: readonly string[],
-  options: Options,
   documentBytes: number,
   signal: AbortSignal,
-): Promise<void> {
-  const { tenant, corpus } = options;
-  const asJson = options.json === true;
-  const sender = createSender({ producer, tenant, corpus, asJson });
-  const view = viewOf<Sent>({
-    asJson,
-    done: DONE,
-    factsOf: ({ file, line }) => ({ file, line }),
-    nameOf: ({ file, line }) => `${file}:${line}`,
-  });
-  const waiting = options.wait
-    ? createWaiting<Sent>({ status: (jobId) => producer.status(jobId), clock: systemClock, signal, ...view })
-    : undefined;
-  const progress = { isAllSent: false };
-  try {
-    await sendAll(files, documentBytes, sender, waiting, progress, signal);
-    if (progress.isAllSent) await waiting?.until(0);
-  } catch (error) {
-    // Who ends the wait with Ctrl-C has lost nothing: the jobs go on without anybody watching.
-    if (!(error instanceof Interrupted && progress.isAllSent)) throw error;
-  } finally {
-    view.end();
-    summarize(sender.counts, waiting, { asJson, done: DONE });
+): AsyncGenerator<ParsedDocument[]> {
+  for (const file of files) {
+    let batch: ParsedDocument[] = [];
+    let chars = 0;
+    for await (const document of documentsIn(file, documentBytes, signal)) {
+      batch.push(document);
+      chars += document.chars;
+      if (batch.length < BATCH && chars < BATCH_CHARS) continue;
+      yield batch;
+      batch = [];
+      chars = 0;
+    }
+    if (batch.length > 0) yield batch;
   }
-  process.exitCode = exitCodeOf(sender.counts, waiting, progress.isAllSent);
 }
 
-async function sendAll(
-  files: readonly string[],
-  documentBytes: number,
-  sender: Sender,
-  waiting: Waiting<Sent> | undefined,
-  progress: { isAllSent: boolean },
-  signal: AbortSignal,
-): Promise<void> {
-  let last: string | undefined;
-  try {
-    for (const file of files) {
-      for await (const batch of batchesOf(documentsIn(file, documentBytes, signal))) {
-        signal.throwIfAborted();
-        const sent = await sender.send(batch);
-        last = `${file}:${batch.at(-1)?.line}`;
-        waiting?.add(sent);
-        if ((await waiting?.until(MOST_WAITING)) === false) return;
-      }
-    }
-    progress.isAllSent = true;
-  } finally {
-    if (!progress.isAllSent && last !== undefined)
-      printNotice(`Stopped after ${last}: what follows there was not queued.`);
-  }
+async function send(
+  producer: Producer,
+  { tenant, corpus }: EnqueueOptions,
+  batch: readonly ParsedDocument[],
+): Promise<SendResult[]> {
+  const valid = batch.filter(({ fault }) => fault === undefined);
+  const results = await producer.enqueueIndexBulk(valid.map(({ document }) => ({ tenant, corpus, document })));
+  const byDocument = new Map(valid.map((parsed, index) => [parsed, results[index]]));
+  return batch.map((parsed) => byDocument.get(parsed) ?? invalid(parsed));
 }
+
+const invalid = ({ fault }: ParsedDocument): SealdexError =>
+  new SealdexError('DOCUMENT_INVALID', `document ${fault}.`, { field: 'document' });

@@ -1,64 +1,41 @@
-// How a command that enqueues tells what became of its jobs: lines and a bar for people, lines alone for machines, the
-// counts at the end, and the exit code. What the jobs do is not known here.
-import { CODES } from '../runtime/errors.ts';
+// Outcomes of a command's jobs: their explanation, the summary at the end, and the exit code.
+import { CODES, type Code } from '../runtime/errors.ts';
 import { reasonMessage } from '../extract/reasons.ts';
-import { textOf } from './failure.ts';
-import type { EnqueueCounts } from './enqueue-batch.ts';
-import { progressBar, printJson, printNotice } from './terminal.ts';
-import type { OutcomeCounts, Waiting, WaitingDeps } from './waiting.ts';
+import { printJson, printNotice } from './terminal.ts';
+import type { OutcomeCounts, Waiting } from './waiting.ts';
 
-const REFUSED = 65;
+export interface EnqueueCounts {
+  readonly queued: number;
+  /** The item itself is at fault. */
+  readonly refused: number;
+  /** Not queued for another reason. */
+  readonly failed: number;
+}
+
+type Outcomes = Pick<Waiting<never>, 'outcomeCounts' | 'left'>;
+
+export const REFUSED = CODES.DOCUMENT_INVALID.exit;
 const UNFINISHED = 75;
 
 const NO_OUTCOMES: OutcomeCounts = { done: 0, superseded: 0, dead: 0, parked: 0 };
 
-export interface View<Job> extends Pick<WaitingDeps<Job>, 'onEnd' | 'onProgress' | 'onStall'> {
-  end(): void;
+/** Why a job is dead or parked, and what happens next: one sentence with its code. */
+export function explainOutcome(state: 'dead' | 'parked', code: Code, reason: string | undefined): string {
+  const next = state === 'dead' ? CODES[code].todo : 'it goes on by itself when that is over';
+  return `${reasonMessage(code, reason) ?? `${CODES[code].means}; ${next}`} (${code})`;
 }
 
-export interface ViewOptions<Job> {
-  readonly asJson: boolean;
-  /** What a job that is done has done: `stored`. */
-  readonly done: string;
-  /** What the job is about, for machines and for people. */
-  readonly factsOf: (job: Job) => object;
-  readonly nameOf: (job: Job) => string;
-}
-
-/** How a wait looks. */
-export function viewOf<Job extends { readonly jobId: string }>(options: ViewOptions<Job>): View<Job> {
-  const { asJson, done, factsOf, nameOf } = options;
-  const progress = asJson ? undefined : progressBar(done);
-  return {
-    onEnd(job, state, { code, reason }) {
-      if (asJson) printJson({ ...factsOf(job), jobId: job.jobId, state, code, reason });
-      else if ((state === 'dead' || state === 'parked') && code !== undefined) {
-        const next = state === 'dead' ? CODES[code].todo : 'it goes on by itself when that is over';
-        const why = reasonMessage(code, reason) ?? `${CODES[code].means}; ${next}`;
-        printNotice(`${state}  ${job.jobId}  ${nameOf(job)}  ${why} (${code})`);
-      }
-    },
-    onProgress: (ended, total) => progress?.update(ended, total),
-    onStall: (error) =>
-      printNotice(
-        error
-          ? `${textOf(error)} Waiting for it.`
-          : 'Nothing has ended for 10 seconds: does a worker run? sealdex status tells.',
-      ),
-    end: () => progress?.end(),
-  };
-}
-
+/** `done` is what a job that succeeded has done: `stored`. */
 export function summarize(
   counts: EnqueueCounts,
-  waiting: Pick<Waiting<never>, 'outcomeCounts' | 'left'> | undefined,
+  waiting: Outcomes | undefined,
   { asJson, done }: { readonly asJson: boolean; readonly done: string },
 ): void {
   const { queued, refused, failed } = counts;
   const outcomeCounts = waiting?.outcomeCounts ?? NO_OUTCOMES;
   const unfinished = waiting?.left ?? 0;
   if (asJson) return printJson({ ...counts, ...outcomeCounts, unfinished });
-  const ends: [number, string][] = [
+  const outcomes: [number, string][] = [
     [outcomeCounts.done, done],
     [outcomeCounts.superseded, 'superseded by a newer revision'],
     [outcomeCounts.dead, 'dead'],
@@ -66,18 +43,18 @@ export function summarize(
     [unfinished, 'not finished (they stay in the queue; sealdex status shows it)'],
   ];
   const facts: [number, string][] = [
-    ...(waiting ? ends : [[queued, 'queued'] as [number, string]]),
+    ...(waiting ? outcomes : [[queued, 'queued'] as [number, string]]),
     [refused, 'refused'],
     [failed, 'failed'],
   ];
-  const told = facts.filter(([count], index) => count > 0 || index === 0);
-  printNotice(`${told.map(([count, what]) => `${count} ${what}`).join(', ')}.`);
+  const shown = facts.filter(([count], index) => count > 0 || index === 0);
+  printNotice(`${shown.map(([count, what]) => `${count} ${what}`).join(', ')}.`);
 }
 
-/** 0: all well; 65: some were refused or ended dead; 75: some are parked or did not finish. */
+/** 0: all well; 65: some were refused or are dead; 75: some are parked or did not finish. */
 export function exitCodeOf(
   { refused, failed }: EnqueueCounts,
-  waiting: Pick<Waiting<never>, 'outcomeCounts' | 'left'> | undefined,
+  waiting: Outcomes | undefined,
   isAllSent: boolean,
 ): number {
   const { dead, parked } = waiting?.outcomeCounts ?? NO_OUTCOMES;

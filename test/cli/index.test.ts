@@ -214,7 +214,7 @@ test('Ctrl-C while it reads ends it with 130, with what was queued until then', 
   running.child.kill('SIGINT');
   const { code, stderr } = await running.ended;
   expect(code).toBe(130);
-  expect(linesOf(stderr)).toEqual(['Stopped after -:64: what follows there was not queued.', '64 queued.']);
+  expect(linesOf(stderr)).toEqual(['Stopped after -:64: what follows was not queued.', '64 queued.']);
 });
 
 // Last: the worker is busy with them when the file ends.

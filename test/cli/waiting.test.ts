@@ -3,12 +3,16 @@ import { setImmediate } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import type { JobStatus } from '../../src/queue/bull/job-lookup.ts';
 import { SealdexError } from '../../src/runtime/errors.ts';
-import type { Sent } from '../../src/cli/enqueue-batch.ts';
+
 import { createWaiting, IDLE_MS, STALL_NOTICE_MS, type Waiting } from '../../src/cli/waiting.ts';
 import { FakeClock } from '../support/clock.ts';
 
-const jobsOf = (count: number): Sent[] =>
-  Array.from({ length: count }, (_, at) => ({ file: 'docs.ndjson', line: at + 1, jobId: `j${at}` }));
+interface Sent {
+  readonly line: number;
+  readonly jobId: string;
+}
+
+const jobsOf = (count: number): Sent[] => Array.from({ length: count }, (_, at) => ({ line: at + 1, jobId: `j${at}` }));
 
 function waitingFor(status: (jobId: string) => Promise<JobStatus>) {
   const clock = new FakeClock();

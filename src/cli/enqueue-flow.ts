@@ -1,0 +1,171 @@
+// The flow of every command that enqueues: send batch by batch, wait for outages and outcomes, report, set the exit code.
+import type { Producer } from '../app/app.ts';
+import { sleep, systemClock } from '../runtime/clock.ts';
+import { dispositionOf, SealdexError } from '../runtime/errors.ts';
+import { checkName } from '../runtime/names.ts';
+import {
+  createReport,
+  type EnqueuedJob,
+  type EnqueueReport,
+  type EnqueueResult,
+  type ItemView,
+} from './enqueue-report.ts';
+import { Interrupted } from './failure.ts';
+import { untilInterrupted } from './interrupt.ts';
+import { exitCodeOf, summarize } from './job-outcomes.ts';
+import { oneLine, printNotice } from './terminal.ts';
+import { createWaiting, type Waiting } from './waiting.ts';
+import { withProducer } from './with-clients.ts';
+
+/** Options of every command that enqueues. */
+export interface EnqueueOptions {
+  readonly tenant: string;
+  readonly corpus: string;
+  readonly wait?: true;
+  readonly json?: true;
+}
+
+/** Result of one item: an error concerns that item, or is an outage that others meet as well. */
+export type SendResult = EnqueueResult | SealdexError;
+
+export interface EnqueueFlow<Item> extends ItemView<Item> {
+  readonly batches: AsyncIterable<readonly Item[]> | Iterable<readonly Item[]>;
+  /** Sends a batch; the results are in the order of its items. Items that met an outage are sent again. */
+  readonly send: (producer: Producer, batch: readonly Item[]) => Promise<readonly SendResult[]>;
+  /** With --wait: more jobs are not in progress before the next batch is sent. */
+  readonly maxWaiting: number;
+  /** Number of items, where it is known beforehand. */
+  readonly total?: number;
+}
+
+interface Run<Item> {
+  readonly producer: Producer;
+  readonly flow: EnqueueFlow<Item>;
+  readonly report: EnqueueReport<Item>;
+  readonly waiting: Waiting<EnqueuedJob<Item>> | undefined;
+  readonly signal: AbortSignal;
+  /** Last item of the last batch that was sent. */
+  last?: Item | undefined;
+  isAllSent: boolean;
+}
+
+/** Outages as short as under heavy load are waited for. A job that was queued without a response is superseded. */
+const RETRY_DELAYS_MS = [500, 2000];
+
+/** Runs a command that enqueues. `prepare` checks arguments and files before any connection is opened. */
+export function runEnqueue<Item>(
+  options: EnqueueOptions,
+  prepare: (signal: AbortSignal) => Promise<EnqueueFlow<Item>>,
+): Promise<void> {
+  return untilInterrupted(async (signal) => {
+    checkName(options.tenant, 'tenant');
+    checkName(options.corpus, 'corpus');
+    const flow = await prepare(signal);
+    await withProducer((producer) => enqueueAll(producer, flow, options, signal));
+  });
+}
+
+/** @throws SealdexError when a whole batch met an outage; the signal's reason when not all was sent */
+async function enqueueAll<Item>(
+  producer: Producer,
+  flow: EnqueueFlow<Item>,
+  options: EnqueueOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const asJson = options.json === true;
+  const report = createReport(flow, asJson);
+  const waiting = options.wait
+    ? createWaiting<EnqueuedJob<Item>>({
+        status: (jobId) => producer.status(jobId),
+        clock: systemClock,
+        signal,
+        ...report,
+      })
+    : undefined;
+  const run: Run<Item> = { producer, flow, report, waiting, signal, isAllSent: false };
+  try {
+    await sendAll(run);
+    if (run.isAllSent) await waiting?.until(0);
+  } catch (error) {
+    // Ctrl-C during the wait loses nothing: the jobs stay in the queue.
+    if (!(error instanceof Interrupted && run.isAllSent)) throw error;
+  } finally {
+    report.end();
+    if (!run.isAllSent) printUnsent(run);
+    summarize(report.counts, waiting, { asJson, done: flow.done });
+  }
+  process.exitCode = exitCodeOf(report.counts, waiting, run.isAllSent);
+}
+
+/** Stops early when the jobs in progress do not move any more. */
+async function sendAll<Item>(run: Run<Item>): Promise<void> {
+  const { flow, waiting, signal } = run;
+  for await (const batch of flow.batches) {
+    signal.throwIfAborted();
+    const jobs = reportBatch(run, batch, await sendThroughOutages(run, batch));
+    run.last = batch.at(-1);
+    waiting?.add(jobs);
+    if ((await waiting?.until(flow.maxWaiting)) === false) return;
+  }
+  run.isAllSent = true;
+}
+
+async function sendThroughOutages<Item>(
+  { producer, flow, signal }: Run<Item>,
+  batch: readonly Item[],
+): Promise<readonly SendResult[]> {
+  let results = await flow.send(producer, batch);
+  for (const delayMs of RETRY_DELAYS_MS) {
+    const unsent = batch.filter((_, index) => isOutage(results[index]));
+    if (unsent.length === 0) break;
+    await sleep(systemClock, delayMs, signal).catch(() => {});
+    if (signal.aborted) break;
+    const repeated = [...(await flow.send(producer, unsent))];
+    results = results.map((result) => (isOutage(result) ? (repeated.shift() ?? result) : result));
+  }
+  return results;
+}
+
+/** Returns the jobs that were queued. @throws SealdexError for an outage of all; the signal's reason if some were cut off */
+function reportBatch<Item>(
+  { report, signal }: Run<Item>,
+  batch: readonly Item[],
+  results: readonly SendResult[],
+): EnqueuedJob<Item>[] {
+  const errors = results.filter((result) => result instanceof SealdexError);
+  // The next batch would meet the same.
+  const outage = errors.length === results.length ? errors.find((error) => !isOfItem(error)) : undefined;
+  const jobs: EnqueuedJob<Item>[] = [];
+  for (const [index, item] of batch.entries()) {
+    const result = results[index];
+    if (result === undefined) continue;
+    if (!(result instanceof SealdexError)) {
+      report.onQueued(item, result);
+      jobs.push({ item, jobId: result.jobId });
+    } else if (!signal.aborted) report.onRejected(item, result, outage !== undefined && !isOfItem(result));
+  }
+  if (errors.length > 0) signal.throwIfAborted();
+  if (outage) throw outage;
+  return jobs;
+}
+
+function printUnsent<Item>({ flow, report: { counts }, last }: Run<Item>): void {
+  const { queued, refused, failed } = counts;
+  const unsent = (flow.total ?? 0) - queued - refused - failed;
+  if (unsent > 0) printNotice(`Stopped: ${unsent} of ${flow.total} files were not sent.`);
+  if (flow.total === undefined && last !== undefined)
+    printNotice(`Stopped after ${oneLine(flow.nameOf(last))}: what follows was not queued.`);
+}
+
+const isOutage = (result: SendResult | undefined): boolean => {
+  if (!(result instanceof SealdexError)) return false;
+  const { disposition, attempts = 0 } = dispositionOf(result.code);
+  return disposition === 'retry' && attempts === 0;
+};
+
+const isOfItem = ({ code }: SealdexError): boolean => /^(?:DOCUMENT|FILE)_/.test(code);
+
+/** The items in batches of `size`. */
+export function* inBatches<Item>(items: readonly Item[], size: number): Generator<Item[]> {
+  for (let from = 0; from < items.length; from += size) yield items.slice(from, from + size);
+}

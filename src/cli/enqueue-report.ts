@@ -1,0 +1,80 @@
+// Report of a command that enqueues: a line or JSON for each job and outcome, and the failures as lines or as a table.
+import type { Producer } from '../app/app.ts';
+import { CODES, type SealdexError } from '../runtime/errors.ts';
+import { textOf } from './failure.ts';
+import { explainOutcome, REFUSED, type EnqueueCounts } from './job-outcomes.ts';
+import { oneLine, printJson, printLine, printNotice, progressBar, table } from './terminal.ts';
+import type { WaitingDeps } from './waiting.ts';
+
+export type EnqueueResult = Awaited<ReturnType<Producer['enqueueIndex']>>;
+
+export interface EnqueuedJob<Item> {
+  readonly item: Item;
+  readonly jobId: string;
+}
+
+/** How the items of a command are shown. */
+export interface ItemView<Item> {
+  /** What a job that succeeded has done: `stored`. */
+  readonly done: string;
+  /** Identifies an item for machines. */
+  readonly factsOf: (item: Item) => object;
+  /** Identifies an item for people. */
+  readonly nameOf: (item: Item) => string;
+  /** A line as soon as it is known, or a row of the table at the end. */
+  readonly failures: 'lines' | 'table';
+}
+
+export interface EnqueueReport<Item> extends Pick<WaitingDeps<EnqueuedJob<Item>>, 'onEnd' | 'onProgress' | 'onStall'> {
+  readonly counts: EnqueueCounts;
+  onQueued(item: Item, result: EnqueueResult): void;
+  /** `isOutage`: the command ends with this error, so that people need not read it for each item as well. */
+  onRejected(item: Item, error: SealdexError, isOutage: boolean): void;
+  /** Leaves the last state of the bar, and prints the table. */
+  end(): void;
+}
+
+export function createReport<Item>(view: ItemView<Item>, asJson: boolean): EnqueueReport<Item> {
+  const { done, factsOf } = view;
+  const nameOf = (item: Item): string => oneLine(view.nameOf(item));
+  const counts = { queued: 0, refused: 0, failed: 0 };
+  const rows: string[][] = [];
+  const finished = asJson ? undefined : progressBar(done);
+
+  const reportFailure = (status: string, jobId: string | undefined, name: string, why: string): void => {
+    if (view.failures === 'table') rows.push([name, status, why]);
+    else printNotice([status, ...(jobId === undefined ? [] : [jobId]), name, why].join('  '));
+  };
+
+  return {
+    counts,
+    onQueued(item, { status, jobId, revision }) {
+      counts.queued += 1;
+      if (asJson) printJson({ ...factsOf(item), status, jobId, revision });
+      else printLine(`${status}  ${jobId}  ${nameOf(item)}`);
+    },
+    onRejected(item, error, isOutage) {
+      const { code, field, message } = error;
+      const status = CODES[code].exit === REFUSED ? 'refused' : 'failed';
+      counts[status] += 1;
+      if (asJson) printJson({ ...factsOf(item), status, code, field, message });
+      else if (!isOutage) reportFailure(status, undefined, nameOf(item), textOf(error));
+    },
+    onEnd({ item, jobId }, state, { code, reason }) {
+      if (asJson) printJson({ ...factsOf(item), jobId, state, code, reason });
+      else if ((state === 'dead' || state === 'parked') && code !== undefined)
+        reportFailure(state, jobId, nameOf(item), explainOutcome(state, code, reason));
+    },
+    onProgress: (ended, total) => finished?.update(ended, total),
+    onStall: (error) =>
+      printNotice(
+        error
+          ? `${textOf(error)} Waiting for it.`
+          : 'Nothing has ended for 10 seconds: does a worker run? sealdex status tells.',
+      ),
+    end() {
+      finished?.end();
+      if (rows.length > 0) for (const line of table([['FILE', 'STATE', 'WHY'], ...rows])) printNotice(line);
+    },
+  };
+}
