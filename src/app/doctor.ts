@@ -1,7 +1,7 @@
 // The doctor, tied together: our own installation looked at from its settings, however wrong they are.
 import { noAudit } from '../runtime/audit-log.ts';
 import { systemClock, type Clock } from '../runtime/clock.ts';
-import { readSettings, type Config, type Settings } from '../runtime/config.ts';
+import { readSettings, type Config, type Environment, type Settings } from '../runtime/config.ts';
 import { findings, type Finding } from '../doctor/doctor.ts';
 import type { Role } from '../maintenance/heartbeat.ts';
 import { createKeyCalls } from '../keys/aws/key-calls.ts';
@@ -15,14 +15,16 @@ export interface DoctorOptions {
   /** How long one check may take; 10 s. */
   readonly checkMs?: number;
   readonly clock?: Clock;
+  /** Environment below the settings; the process's own by default. */
+  readonly env?: Environment;
 }
 
 /** Looks at all of it, whatever fails; what is written is removed again. Settings go over the environment. */
 export async function* examineInstallation(
   settings?: Settings,
-  { role = 'worker', checkMs, clock = systemClock }: DoctorOptions = {},
+  { role = 'worker', checkMs, clock = systemClock, env }: DoctorOptions = {},
 ): AsyncGenerator<Finding> {
-  const { values, faults } = readSettings(settings);
+  const { values, faults } = readSettings(settings, env);
   const releases = new Releases();
   const { redisUrl } = values;
   // How many connections there may be is no reason not to look.

@@ -2,7 +2,7 @@
 // What a role does with it is its own business.
 import { createAuditLog, type AuditLog } from '../runtime/audit-log.ts';
 import { systemClock, type Clock, type Patience } from '../runtime/clock.ts';
-import { loadConfig, type Config, type Settings } from '../runtime/config.ts';
+import { loadConfig, type Config, type Settings, type Environment } from '../runtime/config.ts';
 import { startHeart, type Role } from '../maintenance/heartbeat.ts';
 import { createIdentity } from '../keys/aws/caller-identity.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
@@ -58,22 +58,23 @@ export interface Rooms {
   readonly connect: (use: RedisUse) => Promise<Redis>;
 }
 
+export interface ResourceOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly clock?: Clock | undefined;
+  /** The process's log; silent by default. */
+  readonly logOf?: (config: Config) => Log;
+  /** Environment below the settings; the process's own by default. */
+  readonly env?: Environment | undefined;
+}
+
 /** Opens what every role needs; on a fault, what was opened so far is released. */
 export async function openRooms<T>(
   settings: Settings | undefined,
   use: Patience,
   make: (rooms: Rooms, releases: Releases) => Promise<T>,
-  {
-    signal,
-    clock = systemClock,
-    logOf = () => silentLog,
-  }: {
-    readonly signal?: AbortSignal | undefined;
-    readonly clock?: Clock | undefined;
-    readonly logOf?: (config: Config) => Log;
-  } = {},
+  { signal, clock = systemClock, logOf = () => silentLog, env }: ResourceOptions = {},
 ): Promise<T> {
-  const config = loadConfig(settings);
+  const config = loadConfig(settings, env);
   const releases = new Releases();
   try {
     const log = logOf(config);

@@ -1,7 +1,7 @@
 // A worker, tied together: jobs from the queue through the handler, guarded by gates, paused by platform faults, with the
 // fleet's probes and chores beside it.
 import type { Clock } from '../runtime/clock.ts';
-import type { Config, Settings } from '../runtime/config.ts';
+import type { Config, Environment, Settings } from '../runtime/config.ts';
 import { readHeartbeats } from '../maintenance/heartbeat.ts';
 import { createReadiness, startHealth } from './health.ts';
 import { removeContent } from '../intake/intake.ts';
@@ -49,6 +49,8 @@ export interface WorkerOptions {
   readonly clock?: Clock;
   /** Ends the start between two of its steps, with the signal's reason. A worker that has started is not stopped by it. */
   readonly signal?: AbortSignal;
+  /** Environment below the settings; the process's own by default. */
+  readonly env?: Environment;
 }
 
 /** Starts a worker. @throws SealdexError `CONFIG_INVALID` for what must not run (eviction, a store without conditions) */

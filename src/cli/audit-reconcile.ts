@@ -12,6 +12,7 @@ import { FileFormatError, UsageError } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { linesOf } from './line-reader.ts';
 import { parseTime, type TimeOption } from './time-option.ts';
+import { host } from './host.ts';
 
 interface Options {
   readonly audit: readonly string[];
@@ -72,7 +73,7 @@ async function run(tenant: string, options: Options, signal: AbortSignal): Promi
     const found = { tenant, files, unreadable, from, to, ...reconciliation.end() };
     if (options.json) printReportLines(found);
     else printReport(found);
-    if (!found.agrees) process.exitCode = DISAGREES;
+    if (!found.agrees) host().exitCode = DISAGREES;
   } catch (error) {
     if (error instanceof TooMuch) throw new UsageError(error.message);
     throw error;

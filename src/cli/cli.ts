@@ -24,6 +24,7 @@ import { uploadCommand } from './upload.ts';
 import { workerCommand } from './worker.ts';
 import { askedBy, type Asker } from '../runtime/audit-log.ts';
 import { SealdexError } from '../runtime/errors.ts';
+import { host, type Output } from './host.ts';
 
 const version = (): string =>
   (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
@@ -81,11 +82,17 @@ export function buildProgram(): Command {
       .helpOption('-h, --help', 'what it does, with examples')
       .helpCommand(command === program)
       .configureOutput({
+        writeOut: (text) => host().stdout.write(text),
+        writeErr: (text) => host().stderr.write(text),
+        getOutHelpWidth: () => columnsOf(host().stdout),
+        getErrHelpWidth: () => columnsOf(host().stderr),
         outputError: (text, write) => write(`${usageSentence(text)} See: ${nameOf(command)} --help\n`),
       });
   }
   return program;
 }
+
+const columnsOf = ({ isTTY, columns }: Output): number => (isTTY ? columns : undefined) ?? 80;
 
 function allOf(command: Command): Command[] {
   return [command, ...command.commands.flatMap(allOf)];
@@ -102,21 +109,26 @@ const usageSentence = (text: string): string =>
     .replace(/\n\(Did you/, ' (did you')
     .replace(/\.?$/, '.')}`;
 
-/** Runs the command line; the process ends by itself when everything has stopped. */
+/** Runs the command line of this process, which ends by itself when everything has stopped. */
 export async function main(argv: readonly string[]): Promise<void> {
   guardOutput();
+  await runCommandLine(argv.slice(2));
+}
+
+/** Runs one command in its host: prints there, and sets its exit code. */
+export async function runCommandLine(args: readonly string[]): Promise<void> {
   try {
     const program = buildProgram();
-    await askedBy(askerOf(program, argv.slice(2)), () => program.parseAsync([...argv]));
+    await askedBy(askerOf(program, args), () => program.parseAsync([...args], { from: 'user' }));
   } catch (error) {
     if (error instanceof CommanderError) {
-      process.exitCode = error.exitCode === 0 ? 0 : USAGE;
+      host().exitCode = error.exitCode === 0 ? 0 : USAGE;
       return;
     }
     const { text, exitCode } = failure(error);
     if (!(error instanceof Interrupted)) printNotice(`sealdex: ${text}`);
     if (error instanceof SealdexError && error.code === 'CONFIG_INVALID') sayWhereSettingsAre();
-    process.exitCode = exitCode;
+    host().exitCode = exitCode;
   }
 }
 
@@ -124,9 +136,9 @@ export async function main(argv: readonly string[]): Promise<void> {
 const SERVING: ReadonlySet<string> = new Set(['worker', 'dev', 'demo']);
 
 /** What a command asks of KMS, or changes, is written down with its name; what a worker does has names of its own. */
-function askerOf(program: Command, argv: readonly string[]): Asker {
+function askerOf(program: Command, args: readonly string[]): Asker {
   let command = program;
-  for (const word of argv) {
+  for (const word of args) {
     const next = command.commands.find((sub) => sub.name() === word || sub.aliases().includes(word));
     if (!next) break;
     command = next;
@@ -148,7 +160,7 @@ function guardOutput(): void {
 
 /** For who tries things out: the settings of `sealdex dev` are a command away. */
 function sayWhereSettingsAre(): void {
-  if (process.env['SEALDEX_BUCKET'] !== undefined) return;
+  if (host().env['SEALDEX_BUCKET'] !== undefined) return;
   if (existsSync('.sealdex/env')) printNotice('To use those of the running sealdex dev: source .sealdex/env');
   else printNotice('To try things out without AWS: sealdex dev, in a checkout, gives you settings.');
 }

@@ -9,6 +9,7 @@ import { UsageError } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { withOperator } from './with-clients.ts';
 import { progressBar, printJson, printLine, printNotice } from './terminal.ts';
+import { host } from './host.ts';
 
 interface Options extends FilterOptions {
   readonly all?: true;
@@ -66,7 +67,7 @@ async function run(operator: Operator, jobs: readonly string[], options: Options
     progress?.end();
     if (last) summarize(last, options);
   }
-  process.exitCode = interruptedCode(signal) ?? process.exitCode ?? 0;
+  host().exitCode = interruptedCode(signal) ?? host().exitCode ?? 0;
 }
 
 async function isMeant(total: number, codes: ReadonlyMap<string, number>, signal: AbortSignal): Promise<boolean> {

@@ -8,6 +8,7 @@ import { untilInterrupted } from './interrupt.ts';
 import { withOperator } from './with-clients.ts';
 import { progressBar, printJson, printLine } from './terminal.ts';
 import { parsePositiveInt } from './positive-int.ts';
+import { host } from './host.ts';
 
 interface Options extends FilterOptions {
   readonly rate?: number;
@@ -71,7 +72,7 @@ async function run(operator: Operator, jobs: readonly string[], options: Options
     progress?.end();
     if (last) summarize(last, options);
   }
-  process.exitCode = interruptedCode(signal) ?? process.exitCode ?? exitOf(last);
+  host().exitCode = interruptedCode(signal) ?? host().exitCode ?? exitOf(last);
 }
 
 const exitOf = ({ deadAgain, tooOld, underWay }: Replayed): number =>

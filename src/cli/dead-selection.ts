@@ -4,6 +4,7 @@ import { CODES } from '../runtime/errors.ts';
 import { filterOf, type FilterOptions } from './dead-filter.ts';
 import { exitCodeOf, Interrupted } from './failure.ts';
 import { printNotice } from './terminal.ts';
+import { host } from './host.ts';
 
 export interface Selection {
   readonly filter: LetterFilter;
@@ -29,7 +30,7 @@ export async function selectLetters(
         ? 'One of these jobs is no such dead letter.'
         : `${missing} of these jobs are no such dead letters.`,
     );
-    process.exitCode = CODES.NOT_FOUND.exit;
+    host().exitCode = CODES.NOT_FOUND.exit;
   }
   return { filter, codes, total };
 }

@@ -9,6 +9,7 @@ import { filterOf, optionsOf, withFilter, type FilterOptions } from './dead-filt
 import { replayCommand } from './dead-replay.ts';
 import { withOperator } from './with-clients.ts';
 import { duration, printJson, oneLine, printLine, printNotice, table, time } from './terminal.ts';
+import { host } from './host.ts';
 
 export function deadCommand(): Command {
   return new Command('dead')
@@ -108,7 +109,7 @@ Example:
         if (!letter) {
           const { state } = await operator.job(job);
           printNotice(`${oneLine(job)} is no dead letter: its state is ${state}.`);
-          process.exitCode = CODES.NOT_FOUND.exit;
+          host().exitCode = CODES.NOT_FOUND.exit;
           return;
         }
         const { means, todo } = CODES[letter.code];

@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import { CODES } from '../runtime/errors.ts';
 import { printJson, printLine, printNotice } from './terminal.ts';
 import { checkLine } from './check-line.ts';
+import { host } from './host.ts';
 
 const ROLES = ['worker', 'producer', 'reader'] as const;
 
@@ -35,12 +36,12 @@ Examples:
     .action(async ({ role, json: asJson }: Options) => {
       const { examineInstallation } = await import('../app/app.ts');
       const counts = { ok: 0, warn: 0, fail: 0 };
-      for await (const { check, ...found } of examineInstallation(undefined, { role })) {
+      for await (const { check, ...found } of examineInstallation(undefined, { role, env: host().env })) {
         counts[found.verdict] += 1;
         if (asJson) printJson({ check, ...found });
         else printLine(checkLine({ name: check, ...found }, CHECK_CHARS));
       }
       if (!asJson) printNotice(`As ${role}: ${counts.ok} ok, ${counts.warn} to be looked at, ${counts.fail} failed.`);
-      if (counts.fail > 0) process.exitCode = CODES.CONFIG_INVALID.exit;
+      if (counts.fail > 0) host().exitCode = CODES.CONFIG_INVALID.exit;
     });
 }

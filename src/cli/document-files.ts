@@ -6,6 +6,7 @@ import { addAbortSignal } from 'node:stream';
 import { FileReadError, UsageError } from './failure.ts';
 import { linesOf, TOO_LONG, type Line, type LineLimit } from './line-reader.ts';
 import { printNotice } from './terminal.ts';
+import { host } from './host.ts';
 
 export interface ParsedDocument {
   readonly file: string;
@@ -69,8 +70,8 @@ async function* readFrom(
   signal: AbortSignal,
 ): AsyncGenerator<ParsedDocument, void> {
   const limit: LineLimit = { bytes: WHOLE_BYTES };
-  const stream = file === STANDARD_INPUT ? process.stdin : createReadStream(file);
-  if (file === STANDARD_INPUT && process.stdin.isTTY)
+  const stream = file === STANDARD_INPUT ? host().stdin : createReadStream(file);
+  if (file === STANDARD_INPUT && host().stdin.isTTY)
     printNotice('Type or paste JSON, then Ctrl-D on a line of its own.');
   const lines = linesOf(addAbortSignal(signal, stream), limit);
   try {

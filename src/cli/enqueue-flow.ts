@@ -16,6 +16,7 @@ import { exitCodeOf, summarize } from './job-outcomes.ts';
 import { oneLine, printNotice } from './terminal.ts';
 import { createWaiting, type Waiting } from './waiting.ts';
 import { withProducer } from './with-clients.ts';
+import { host } from './host.ts';
 
 /** Options of every command that enqueues. */
 export interface EnqueueOptions {
@@ -94,7 +95,7 @@ async function enqueueAll<Item>(
     if (!run.isAllSent) printUnsent(run);
     summarize(report.counts, waiting, { asJson, done: flow.done });
   }
-  process.exitCode = exitCodeOf(report.counts, waiting, run.isAllSent);
+  host().exitCode = exitCodeOf(report.counts, waiting, run.isAllSent);
 }
 
 /** Stops early when the jobs in progress do not move any more. */

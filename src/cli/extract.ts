@@ -4,7 +4,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { Command } from 'commander';
 import { systemClock } from '../runtime/clock.ts';
-import { loadConfig, type Config } from '../runtime/config.ts';
+import { loadConfig, type Config, type Environment } from '../runtime/config.ts';
 import { createExtractPool } from '../extract/pool.ts';
 import { READERS_MISSING, readersFolder } from '../extract/readers.ts';
 import { unreadable } from '../extract/reasons.ts';
@@ -12,6 +12,7 @@ import { checkName } from '../runtime/names.ts';
 import { FileReadError, Unavailable } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { printNotice } from './terminal.ts';
+import { host } from './host.ts';
 
 interface Options {
   readonly tenant?: string;
@@ -45,7 +46,7 @@ async function run(file: string, options: Options, signal: AbortSignal): Promise
   if (options.tenant !== undefined) checkName(options.tenant, 'tenant');
   if (options.corpus !== undefined) checkName(options.corpus, 'corpus');
   if (readersFolder() === undefined) throw new Unavailable(READERS_MISSING);
-  const config = limitsOf(process.env);
+  const config = limitsOf(host().env);
   const bytes = await bytesOf(file, config.fileBytes, signal);
   const { tenant = '', corpus = '', id = '' } = options;
   await using pool = createExtractPool({
@@ -59,7 +60,7 @@ async function run(file: string, options: Options, signal: AbortSignal): Promise
   try {
     const place = { tenant, corpus, id, revision: 0 };
     const record = await pool.extract({ bytes, filename: basename(file) }, place, signal);
-    process.stdout.write(record.bytes);
+    host().stdout.write(record.bytes);
   } finally {
     still.cancel();
   }
@@ -98,5 +99,5 @@ const NOWHERE = {
 };
 
 /** @throws SealdexError `CONFIG_INVALID` */
-const limitsOf = (env: NodeJS.ProcessEnv): Config =>
+const limitsOf = (env: Environment): Config =>
   loadConfig(NOWHERE, Object.fromEntries(LIMITS.map((name) => [name, env[name]])));

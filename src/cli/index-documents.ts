@@ -5,6 +5,7 @@ import { loadConfig } from '../runtime/config.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { checkFiles, documentsIn, type ParsedDocument } from './document-files.ts';
 import { runEnqueue, type EnqueueFlow, type EnqueueOptions, type SendResult } from './enqueue-flow.ts';
+import { host } from './host.ts';
 
 const BATCH = 64;
 const BATCH_CHARS = 8_000_000;
@@ -36,7 +37,7 @@ Examples:
     .action((files: string[], options: EnqueueOptions) =>
       runEnqueue(options, async (signal): Promise<EnqueueFlow<ParsedDocument>> => {
         await checkFiles(files);
-        const { documentBytes } = loadConfig();
+        const { documentBytes } = loadConfig({}, host().env);
         return {
           batches: batchesOf(files, documentBytes, signal),
           send: (producer, batch) => send(producer, options, batch),

@@ -1,21 +1,23 @@
 // Ctrl-C and SIGTERM as an abort signal, so that a command stops what it started.
 import { exitCodeOf, Interrupted } from './failure.ts';
+import { host } from './host.ts';
 
 /** Runs `work` with a signal that the first Ctrl-C aborts; a second one ends the process at once. */
 export async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const current = host();
   const controller = new AbortController();
   const onSignal = (signal: NodeJS.Signals): void => {
     const interrupted = new Interrupted(signal === 'SIGTERM' ? 'SIGTERM' : 'SIGINT');
-    if (controller.signal.aborted) process.exit(exitCodeOf(interrupted));
+    if (controller.signal.aborted) current.exit(exitCodeOf(interrupted));
     controller.abort(interrupted);
   };
-  process.on('SIGINT', onSignal);
-  process.on('SIGTERM', onSignal);
+  current.on('SIGINT', onSignal);
+  current.on('SIGTERM', onSignal);
   try {
     return await work(controller.signal);
   } finally {
-    process.off('SIGINT', onSignal);
-    process.off('SIGTERM', onSignal);
+    current.off('SIGINT', onSignal);
+    current.off('SIGTERM', onSignal);
   }
 }
 

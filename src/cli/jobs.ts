@@ -9,6 +9,7 @@ import { UsageError } from './failure.ts';
 import { nextProbeOf } from './gate-lines.ts';
 import { withOperator } from './with-clients.ts';
 import { duration, printJson, printLine, printNotice, table, time } from './terminal.ts';
+import { host } from './host.ts';
 
 export function jobsCommand(): Command {
   return new Command('jobs')
@@ -66,7 +67,7 @@ Example:
         else for (const line of table(known)) printLine(line);
         if (state !== 'unknown') return;
         printNotice('The queue has no such job: it ended too long ago, or was never there.');
-        process.exitCode = CODES.NOT_FOUND.exit;
+        host().exitCode = CODES.NOT_FOUND.exit;
       });
     });
 }

@@ -9,6 +9,7 @@ import { textOf } from './failure.ts';
 import { withOperator } from './with-clients.ts';
 import { exitOf, probeLine } from './probe-line.ts';
 import { printJson, printLine, printNotice } from './terminal.ts';
+import { host } from './host.ts';
 
 interface Options {
   readonly tenant?: string;
@@ -186,15 +187,15 @@ async function forEachTenant(
       const { facts, line, exit = 0 } = await each(operator, tenant, keyArn, change);
       if (asJson) printJson(facts);
       else printLine(line);
-      if (exit !== 0) process.exitCode = exit;
+      if (exit !== 0) host().exitCode = exit;
     } catch (fault) {
       if (isOne || !(fault instanceof SealdexError)) throw fault;
       if (asJson) printJson({ tenant, keyArn, code: fault.code, message: fault.message });
       else printNotice(`Tenant ${tenant}: ${textOf(fault)}`);
-      process.exitCode = CODES[fault.code].exit;
+      host().exitCode = CODES[fault.code].exit;
     }
   }
   if (met > 0) return;
   printNotice(nothing);
-  process.exitCode = CODES.NOT_FOUND.exit;
+  host().exitCode = CODES.NOT_FOUND.exit;
 }

@@ -5,6 +5,7 @@ import { checkName, PLANS, type Plan } from '../runtime/names.ts';
 import { withOperator } from './with-clients.ts';
 import { printJson, printLine, printNotice } from './terminal.ts';
 import { checkLine } from './check-line.ts';
+import { host } from './host.ts';
 
 interface Options {
   readonly tenant: string;
@@ -50,6 +51,6 @@ async function check(arn: string, { tenant, shared, plan, json: asJson }: Option
     if (asJson) printJson({ ...checked, canAttach });
     else if (canAttach) printNotice(`The key can be attached to tenant ${tenant}.`);
     else printNotice(`The key cannot be attached to tenant ${tenant}.`);
-    if (!canAttach) process.exitCode = CODES.TENANT_KEY_INVALID.exit;
+    if (!canAttach) host().exitCode = CODES.TENANT_KEY_INVALID.exit;
   });
 }

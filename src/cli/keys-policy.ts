@@ -7,6 +7,7 @@ import { isRoleArn, keyCommands, keyPolicy, keyStatements } from '../policies/ke
 import { SETTINGS } from '../runtime/settings.ts';
 import { UsageError } from './failure.ts';
 import { jsonText, printLine, printNotice } from './terminal.ts';
+import { host } from './host.ts';
 
 interface Options {
   readonly principal: string;
@@ -50,7 +51,7 @@ function print(options: Options): void {
   const { principal, tenant, withoutContext, byCondition, account, multiRegion } = options;
   const choice = { principal, tenant, withoutContext, byCondition };
   if (options.commands) {
-    const region = options.region ?? process.env['AWS_REGION'] ?? SETTINGS.AWS_REGION.byDefault ?? '';
+    const region = options.region ?? host().env['AWS_REGION'] ?? SETTINGS.AWS_REGION.byDefault ?? '';
     const primaryRegion = typeof multiRegion === 'string' ? multiRegion : undefined;
     checkRegions(region, primaryRegion);
     printLine(keyCommands({ ...choice, region, primaryRegion, multiRegion: multiRegion !== undefined }));

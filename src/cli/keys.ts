@@ -11,6 +11,7 @@ import { blockCommand, probeCommand, releaseCommand, unblockCommand } from './ke
 import { keysPolicyCommand } from './keys-policy.ts';
 import { withOperator } from './with-clients.ts';
 import { printJson, printLine, printNotice } from './terminal.ts';
+import { host } from './host.ts';
 
 interface Options {
   readonly tenant?: string;
@@ -98,7 +99,7 @@ Examples:
         if (open > 0) return;
         const who = tenant === undefined ? 'No tenant has or had' : `Tenant ${tenant} neither has nor had`;
         printNotice(`${who} the KMS key ${keyArn}.`);
-        process.exitCode = CODES.NOT_FOUND.exit;
+        host().exitCode = CODES.NOT_FOUND.exit;
       });
     });
 }

@@ -4,6 +4,7 @@ import { rolePolicy, ROLES, type Role } from '../policies/role-policy.ts';
 import { SETTINGS } from '../runtime/settings.ts';
 import { UsageError } from './failure.ts';
 import { jsonText, printLine, printNotice } from './terminal.ts';
+import { host } from './host.ts';
 
 interface Options {
   readonly bucket?: string;
@@ -39,7 +40,7 @@ Examples:
 }
 
 function print(role: Role, options: Options): void {
-  const former = process.env['SEALDEX_PLATFORM_FORMER_KEY_ARNS'] ?? '';
+  const former = host().env['SEALDEX_PLATFORM_FORMER_KEY_ARNS'] ?? '';
   const policy = rolePolicy(role, {
     bucket: valueOf('SEALDEX_BUCKET', '--bucket', options.bucket),
     platformKeyArn: valueOf('SEALDEX_PLATFORM_KEY_ARN', '--platform-key', options.platformKey),
@@ -54,7 +55,7 @@ type Named = 'SEALDEX_BUCKET' | 'SEALDEX_PLATFORM_KEY_ARN' | 'SEALDEX_PLATFORM_F
 
 /** What the option says, or else the environment. @throws UsageError */
 function valueOf(name: Exclude<Named, 'SEALDEX_PLATFORM_FORMER_KEY_ARNS'>, option: string, given?: string): string {
-  const fromEnvironment = process.env[name] === '' ? undefined : process.env[name];
+  const fromEnvironment = host().env[name] === '' ? undefined : host().env[name];
   const text = given ?? fromEnvironment ?? SETTINGS[name].byDefault;
   if (text === undefined || text === null) throw new UsageError(`Give ${option}, or set ${name}.`);
   return read(name, given === undefined ? name : option, text);

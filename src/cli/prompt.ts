@@ -2,13 +2,14 @@
 import { once } from 'node:events';
 import { createInterface } from 'node:readline/promises';
 import { orAbort } from '../runtime/clock.ts';
+import { host } from './host.ts';
 
 /** Whether there is somebody to ask. */
-export const canAsk = (): boolean => process.stdin.isTTY && process.stderr.isTTY;
+export const canAsk = (): boolean => host().stdin.isTTY === true && host().stderr.isTTY === true;
 
 /** What was typed, without white space around it; Ctrl-D is an empty answer. */
 export async function promptUser(question: string, signal: AbortSignal): Promise<string> {
-  const asking = createInterface({ input: process.stdin, output: process.stderr, terminal: false });
+  const asking = createInterface({ input: host().stdin, output: host().stderr, terminal: false });
   try {
     const ended = once(asking, 'close').then(() => '');
     return (await orAbort(Promise.race([asking.question(question), ended]), signal)).trim();

@@ -6,6 +6,7 @@ import type { DocumentName, Reader } from '../app/app.ts';
 import { UsageError } from './failure.ts';
 import { withReader } from './with-clients.ts';
 import { printJson, jsonText, printLine, printNotice } from './terminal.ts';
+import { host } from './host.ts';
 
 interface Options {
   readonly tenant: string;
@@ -37,7 +38,7 @@ Examples:
     )
     .action(async (id: string, { tenant, corpus, metadata, original, json: asJson }: Options) => {
       if (original && (metadata || asJson)) throw new UsageError('--original is the file itself: give it alone.');
-      if (original && process.stdout.isTTY)
+      if (original && host().stdout.isTTY)
         throw new UsageError('--original writes the file as it came: send it into a file, with > FILE.');
       const name = { tenant: checkName(tenant, 'tenant'), corpus: checkName(corpus, 'corpus'), id };
       await withReader(async (reader) => {
@@ -65,7 +66,7 @@ function print(document: object, asJson: true | undefined): void {
 async function writeOriginal(reader: Reader, name: DocumentName): Promise<void> {
   const { body } = await reader.original(name);
   try {
-    await pipeline(body, process.stdout, { end: false });
+    await pipeline(body, host().stdout, { end: false });
   } catch (error) {
     printNotice('What was written is not the whole file.');
     throw error;

@@ -8,6 +8,7 @@ import { UsageError } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { withOperator } from './with-clients.ts';
 import { counted, duration, printJson, printLine, printNotice, time } from './terminal.ts';
+import { host } from './host.ts';
 
 const UNFINISHED = 69;
 
@@ -78,7 +79,7 @@ async function run(operator: Operator, tenant: string, options: Options, signal:
     onProgress: options.json ? () => {} : tellRarely,
   });
   const { mayRemain } = left;
-  if (left.left > 0 || mayRemain.length > 0) process.exitCode = UNFINISHED;
+  if (left.left > 0 || mayRemain.length > 0) host().exitCode = UNFINISHED;
   if (options.json) return printJson(left);
   printLine(`Removed of tenant ${tenant}: ${wordsOf(left.removed)}.`);
   sayUnseen(left);

@@ -12,6 +12,7 @@ import { withOperator } from './with-clients.ts';
 import { reencryptionLines, reencryptionViewOf, stalledPage } from './tenants-reencryption.ts';
 import { printJson, printLine, printNotice } from './terminal.ts';
 import { printWarnings } from './check-line.ts';
+import { host } from './host.ts';
 
 interface SetKeyOptions {
   readonly toPlatformKey?: true;
@@ -122,7 +123,7 @@ async function reencrypt(
   await operator.reencrypt(tenant);
   if (wait) await untilMoved(operator, tenant, signal);
   const moving = await reencryptionViewOf(operator, await operator.tenant(tenant));
-  if (moving.stuck?.code) process.exitCode = CODES[moving.stuck.code].exit;
+  if (moving.stuck?.code) host().exitCode = CODES[moving.stuck.code].exit;
   if (asJson) return printJson({ tenant, ...moving.progress });
   for (const line of reencryptionLines(moving)) printLine(line);
 }

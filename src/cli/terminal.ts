@@ -1,15 +1,16 @@
 // How commands print: lines, JSON, tables and a progress bar that is drawn on terminals only.
 // Results go to standard output, everything about them to standard error.
 import { systemClock, type Clock } from '../runtime/clock.ts';
+import { host, type Output } from './host.ts';
 
-export const printLine = (line: string): void => write(process.stdout, line);
-export const printNotice = (line: string): void => write(process.stderr, line);
+export const printLine = (line: string): void => write(host().stdout, line);
+export const printNotice = (line: string): void => write(host().stderr, line);
 export const printJson = (value: unknown): void => printLine(jsonText(value));
 
 /** The bar that stands on the terminal's last line: whatever is printed wipes it first. */
 let standing: { clear(): void } | undefined;
 
-function write(stream: NodeJS.WriteStream, line: string): void {
+function write(stream: Output, line: string): void {
   standing?.clear();
   stream.write(`${stream.isTTY ? printable(line) : line}\n`);
 }
@@ -52,7 +53,7 @@ export interface ProgressBar {
 }
 
 export interface ProgressBarOptions {
-  readonly screen?: Pick<NodeJS.WriteStream, 'isTTY' | 'columns' | 'write'>;
+  readonly screen?: Pick<Output, 'isTTY' | 'columns' | 'write'>;
   readonly clock?: Clock;
   /** What stands behind the bar; `done/total` by default. */
   readonly countsOf?: (done: number, total: number) => string;
@@ -67,12 +68,12 @@ const LINE_MS = 2000;
 export function progressBar(
   label: string,
   {
-    screen = process.stderr,
+    screen = host().stderr,
     clock = systemClock,
     countsOf = (done, total) => `${done}/${total}`,
   }: ProgressBarOptions = {},
 ): ProgressBar {
-  const isDrawn = screen.isTTY && process.env['TERM'] !== 'dumb';
+  const isDrawn = screen.isTTY && host().env['TERM'] !== 'dumb';
   let last = { done: 0, total: 0 };
   let shown = '';
   let shownAt = clock.monotonic();

@@ -1,23 +1,24 @@
 // Opens what a command works with and closes it again, however the work ends. Nothing of the house is loaded before:
 // --help and wrong usage answer at once, and without settings.
 import type { createReader, Operator, Producer } from '../app/app.ts';
+import { host } from './host.ts';
 
 type Reader = Awaited<ReturnType<typeof createReader>>;
 type Work<T> = (opened: T) => Promise<void>;
 
 export async function withProducer(work: Work<Producer>): Promise<void> {
   const { createProducer } = await import('../app/app.ts');
-  await withOpened(await createProducer(), work);
+  await withOpened(await createProducer(undefined, { env: host().env }), work);
 }
 
 export async function withReader(work: Work<Reader>): Promise<void> {
   const { createReader } = await import('../app/app.ts');
-  await withOpened(await createReader(), work);
+  await withOpened(await createReader(undefined, { env: host().env }), work);
 }
 
 export async function withOperator(work: Work<Operator>): Promise<void> {
   const { createOperator } = await import('../app/app.ts');
-  await withOpened(await createOperator(), work);
+  await withOpened(await createOperator(undefined, { env: host().env }), work);
 }
 
 async function withOpened<T extends AsyncDisposable>(opened: T, work: Work<T>): Promise<void> {

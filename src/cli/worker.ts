@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { aborted, untilInterrupted } from './interrupt.ts';
 import { printNotice } from './terminal.ts';
+import { host } from './host.ts';
 
 export function workerCommand(): Command {
   return new Command('worker')
@@ -19,11 +20,11 @@ Example:
     .action(() =>
       untilInterrupted(async (signal) => {
         const tell = (): void => {
-          if (process.stderr.isTTY) printNotice('Stopping …; Ctrl-C once more ends it at once.');
+          if (host().stderr.isTTY) printNotice('Stopping …; Ctrl-C once more ends it at once.');
         };
         signal.addEventListener('abort', tell, { once: true });
         const { startWorker } = await import('../app/app.ts');
-        const worker = await startWorker(undefined, { signal }).catch((error: unknown) => {
+        const worker = await startWorker(undefined, { signal, env: host().env }).catch((error: unknown) => {
           if (error === signal.reason) return undefined;
           throw error;
         });
@@ -32,7 +33,7 @@ Example:
         await aborted(signal);
         const { isClean } = await worker.stop();
         // Redis may be gone, and its client would go on waiting for it.
-        process.exit(isClean ? 0 : 1);
+        host().exit(isClean ? 0 : 1);
       }),
     );
 }

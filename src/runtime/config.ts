@@ -8,6 +8,9 @@ export type SettingName = keyof typeof SETTINGS;
 /** Settings by their environment names; what is given here goes over the environment. */
 export type Settings = { readonly [name in SettingName]?: string | number | boolean | readonly string[] | undefined };
 
+/** Variables of a process's environment. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
 /** What the rest of the house sees: checked values under short names, frozen. */
 export type Config = {
   readonly [N in SettingName as (typeof SETTINGS)[N]['as']]: ReturnType<(typeof SETTINGS)[N]['read']>;
@@ -23,10 +26,7 @@ const CREDENTIALS: ReadonlySet<string> = new Set<SettingName>([
  * Reads settings, those given over those of the environment.
  * @throws SealdexError `CONFIG_INVALID` whose message lists every fault, a line each.
  */
-export function loadConfig(
-  settings: Settings = {},
-  env: Readonly<Record<string, string | undefined>> = process.env,
-): Config {
+export function loadConfig(settings: Settings = {}, env: Environment = process.env): Config {
   const { values, faults } = readSettings(settings, env);
   if (faults.length > 0) {
     const title = faults.length === 1 ? 'A setting is wrong:' : 'Settings are wrong:';
@@ -38,7 +38,7 @@ export function loadConfig(
 /** What can be read, and every fault: for who wants to look on all the same. Nobody works with a part of the settings. */
 export function readSettings(
   settings: Settings = {},
-  env: Readonly<Record<string, string | undefined>> = process.env,
+  env: Environment = process.env,
 ): { readonly values: Partial<Config>; readonly faults: readonly string[] } {
   const given: Readonly<Record<string, string | undefined>> = {
     ...fromEnvironment(settings, env),
@@ -69,10 +69,7 @@ function fromSettings(settings: Settings): Record<string, string> {
   );
 }
 
-function fromEnvironment(
-  settings: Settings,
-  env: Readonly<Record<string, string | undefined>>,
-): Record<string, string | undefined> {
+function fromEnvironment(settings: Settings, env: Environment): Record<string, string | undefined> {
   // Credentials belong together: those of the environment do not complete those that are given.
   const isOurs = (name: string): boolean => settings.AWS_ACCESS_KEY_ID === undefined || !CREDENTIALS.has(name);
   const isSetting = (name: string): boolean => name.startsWith('SEALDEX_') || Object.hasOwn(SETTINGS, name);

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { createProducer } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';
 import { openScene } from './fixture.ts';
-import { jsonOf } from './run.ts';
+import { jsonOf } from './output.ts';
 
 test('a command leaves its lines with its name and who ran it, and its answer stays its own', async () => {
   await using scene = await openScene();

@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { contextOf, openRoom, type Line, type Room } from '../audit/fixture.ts';
-import { jsonOf, linesOf, run, temporaryFolder, type Ended, type Folder } from './run.ts';
+import { runInProcess } from './in-process.ts';
+import { jsonOf, linesOf, type Ended } from './output.ts';
+import { temporaryFolder, type Folder } from './temporary-folder.ts';
 
 let room: Room;
 let folder: Folder;
@@ -36,7 +38,7 @@ function file(name: string, content: string | Uint8Array): string {
 
 /** Without any setting. */
 const reconcile = (...args: string[]): Promise<Ended> =>
-  run(['audit', 'reconcile', 'acme', ...args], { cwd: folder.path });
+  runInProcess(['audit', 'reconcile', 'acme', ...args], { cwd: folder.path });
 
 const both = (audit: string, trail: string, ...more: string[]): Promise<Ended> =>
   reconcile('--audit', audit, '--cloudtrail', trail, ...more);
@@ -255,7 +257,7 @@ describe('wrong use is answered with 64', () => {
       /^sealdex: --from must be before --to\.\n$/,
     ],
   ])('sealdex %j', async (args, sentence) => {
-    const { code, stdout, stderr } = await run(args, { cwd: folder.path });
+    const { code, stdout, stderr } = await runInProcess(args, { cwd: folder.path });
     expect({ code, stdout }).toEqual({ code: 64, stdout: '' });
     expect(stderr).toMatch(sentence);
   });

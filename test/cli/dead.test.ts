@@ -9,7 +9,9 @@ import { redisKeys } from '../../src/runtime/redis.ts';
 import { lay, type Laid } from '../queue/dead-letter-fixture.ts';
 import { dataOf } from '../queue/fixture.ts';
 import { eventually } from '../support/eventually.ts';
-import { BIN, jsonOf, linesOf, start, textsOf } from './run.ts';
+import { jsonOf, linesOf, textsOf } from './output.ts';
+import { BIN, start } from './run.ts';
+import { startInProcess } from './in-process.ts';
 import { openScene, type Scene } from './fixture.ts';
 
 let scene: Scene;
@@ -248,9 +250,9 @@ describe('replay', () => {
     expect(left).toBeGreaterThan(0);
     expect(left + (await waiting())).toBe(count);
 
-    await using next = start(['dead', 'replay', '--rate', '500'], { settings: scene.settings });
+    await using next = startInProcess(['dead', 'replay', '--rate', '500'], { settings: scene.settings });
     await eventually(async () => (await bull.getFailedCount()) === 0);
-    next.child.kill('SIGINT');
+    next.kill('SIGINT');
     const { code, stdout } = await next.ended;
     expect(code).toBe(130);
     expect(stdout).toBe(`replayed 0, ${left} still under way (sealdex status shows whether a worker runs)\n`);

@@ -1,6 +1,6 @@
 // `sealdex delete`: what is said of each id, what is refused, and that the documents are gone.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { jsonOf, linesOf, said } from './run.ts';
+import { jsonOf, linesOf, said } from './output.ts';
 import { coreOf, JOB, openScene, type Scene } from './fixture.ts';
 
 let scene: Scene;

@@ -7,7 +7,9 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connect } from 'node:net';
 import { eventually } from '../support/eventually.ts';
-import { BIN, isAlive, jsonOf, linesOf, run, start, temporaryFolder, type Folder, type Running } from './run.ts';
+import { jsonOf, linesOf } from './output.ts';
+import { BIN, isAlive, run, start, type Running } from './run.ts';
+import { temporaryFolder, type Folder } from './temporary-folder.ts';
 import { coreOf } from './fixture.ts';
 
 let folder: Folder;

@@ -2,7 +2,8 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { S3_ERRORS } from '@sealdex/local-aws';
 import { testServices, type TestServices } from '../support/services.ts';
-import { jsonOf, linesOf, run, type Ended } from './run.ts';
+import { runInProcess } from './in-process.ts';
+import { jsonOf, linesOf, type Ended } from './output.ts';
 
 let services: TestServices;
 
@@ -13,7 +14,7 @@ afterEach(() => services.s3.faults.clear());
 afterAll(() => services[Symbol.asyncDispose]());
 
 const doctor = (args: readonly string[] = [], settings = services.settings): Promise<Ended> =>
-  run(['doctor', ...args], { settings });
+  runInProcess(['doctor', ...args], { settings });
 
 test('an installation that works: a line for each check, warnings with their remedy, and 0', async () => {
   const { code, stdout, stderr } = await doctor();

@@ -8,7 +8,7 @@ import { checkFiles, documentsIn, type ParsedDocument } from '../../src/cli/docu
 import { FileReadError, UsageError } from '../../src/cli/failure.ts';
 import { linesOf, type Line } from '../../src/cli/line-reader.ts';
 import { eventually } from '../support/eventually.ts';
-import { temporaryFolder } from './run.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
 const folder = temporaryFolder();
 afterAll(() => folder[Symbol.dispose]());

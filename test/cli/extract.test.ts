@@ -6,7 +6,9 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FILE_REASONS, unsupported } from '../../src/extract/reasons.ts';
 import { makePdf } from '../../packages/extract/test/make-pdf.ts';
-import { jsonOf, run, said, temporaryFolder, type Ended, type Folder } from './run.ts';
+import { runInProcess } from './in-process.ts';
+import { jsonOf, said, type Ended } from './output.ts';
+import { temporaryFolder, type Folder } from './temporary-folder.ts';
 import { openScene } from './fixture.ts';
 
 const PATH = fileURLToPath(new URL('../../examples/files/parking.pdf', import.meta.url));
@@ -23,7 +25,7 @@ afterAll(() => folder[Symbol.dispose]());
 
 /** Its environment has nothing but a PATH, and what is given. */
 const extract = (args: readonly string[], env: Record<string, string> = {}): Promise<Ended> =>
-  run(['extract', ...args], { cwd: folder.path, env });
+  runInProcess(['extract', ...args], { cwd: folder.path, env });
 
 function file(name: string, content: string | Uint8Array): string {
   writeFileSync(join(folder.path, name), content);

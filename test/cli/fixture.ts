@@ -2,7 +2,8 @@
 import { createOperator, startWorker, type Operator, type RunningWorker } from '../../src/app/app.ts';
 import type { Settings } from '../../src/runtime/config.ts';
 import { testServices, type TestServices } from '../support/services.ts';
-import { run, type Ended, type RunOptions } from './run.ts';
+import { type Ended } from './output.ts';
+import { runInProcess, type InProcessOptions } from './in-process.ts';
 
 export interface Scene extends AsyncDisposable {
   readonly settings: Settings;
@@ -11,7 +12,7 @@ export interface Scene extends AsyncDisposable {
   /** The ARN of the key of tenant acme; tenant globex is served by the platform key. */
   readonly keyArn: string;
   readonly startWorker: () => Promise<RunningWorker>;
-  readonly sealdex: (args: readonly string[], options?: RunOptions) => Promise<Ended>;
+  readonly sealdex: (args: readonly string[], options?: InProcessOptions) => Promise<Ended>;
 }
 
 export async function openScene(extra: Settings = {}): Promise<Scene> {
@@ -29,7 +30,7 @@ export async function openScene(extra: Settings = {}): Promise<Scene> {
     operator,
     keyArn,
     startWorker: async () => all.use(await startWorker(settings, { host: '127.0.0.1', log: 'silent' })),
-    sealdex: (args, options) => run(args, { settings, ...options }),
+    sealdex: (args, options) => runInProcess(args, { settings, ...options }),
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   };
 }

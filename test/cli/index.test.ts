@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createReader } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';
-import { jsonOf, linesOf, said, start, temporaryFolder, type Folder } from './run.ts';
+import { jsonOf, linesOf, said } from './output.ts';
+import { startInProcess } from './in-process.ts';
+import { temporaryFolder, type Folder } from './temporary-folder.ts';
 import { coreOf, JOB, openScene, type Scene } from './fixture.ts';
 
 let scene: Scene;
@@ -205,13 +207,13 @@ describe('what concerns all documents is said once', () => {
 
 test('Ctrl-C while it reads ends it with 130, with what was queued until then', async () => {
   const first = Array.from({ length: 64 }, (_, line) => coreOf(`d${line}`)).join('\n');
-  await using running = start(['index', '--tenant', 'acme', '--corpus', corpus, '-'], {
+  await using running = startInProcess(['index', '--tenant', 'acme', '--corpus', corpus, '-'], {
     settings: scene.settings,
     stdin: 'open',
   });
-  running.child.stdin?.write(`${first}\n`);
+  running.stdin.write(`${first}\n`);
   await eventually(() => linesOf(running.stdout()).length === 64);
-  running.child.kill('SIGINT');
+  running.kill('SIGINT');
   const { code, stderr } = await running.ended;
   expect(code).toBe(130);
   expect(linesOf(stderr)).toEqual(['Stopped after -:64: what follows was not queued.', '64 queued.']);

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createProducer, type RunningWorker } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';
-import { jsonOf, linesOf } from './run.ts';
+import { jsonOf, linesOf } from './output.ts';
 import { openScene, type Scene } from './fixture.ts';
 
 const PAGES = 130;

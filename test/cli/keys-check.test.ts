@@ -1,7 +1,7 @@
 // `sealdex keys check`: its lines, its JSON, and its exit codes.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { KMS_ERRORS } from '@sealdex/local-aws';
-import { jsonOf, linesOf, type Ended } from './run.ts';
+import { jsonOf, linesOf, type Ended } from './output.ts';
 import { openScene, type Scene } from './fixture.ts';
 
 let scene: Scene;

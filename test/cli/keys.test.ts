@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createProducer, type Producer } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';
-import { jsonOf, linesOf } from './run.ts';
+import { jsonOf, linesOf } from './output.ts';
 import { openScene, type Scene } from './fixture.ts';
 
 const NOWHERE = 'arn:aws:kms:us-west-2:111122223333:key/00000000-0000-0000-0000-000000000000';

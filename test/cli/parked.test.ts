@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createProducer } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';
-import { jsonOf, linesOf, said, temporaryFolder } from './run.ts';
+import { jsonOf, linesOf, said } from './output.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 import { coreOf, openScene, type Scene } from './fixture.ts';
 
 const TIME = String.raw`2\d{3}-\d\d-\d\dT\d\d:\d\d:\d\dZ`;

@@ -6,7 +6,9 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { keyPolicy, keyStatements } from '../../src/policies/key-policy.ts';
 import { documentOf } from '../../src/policies/policy-document.ts';
 import { rolePolicy, ROLES } from '../../src/policies/role-policy.ts';
-import { linesOf, run, temporaryFolder } from './run.ts';
+import { runInProcess } from './in-process.ts';
+import { linesOf } from './output.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
 const ROLE = 'arn:aws:iam::111122223333:role/sealdex';
 const KEY = 'arn:aws:kms:eu-west-1:111122223333:key/1';
@@ -24,7 +26,7 @@ describe('keys policy', () => {
     [['--account', '444455556666'], keyPolicy(choice, '444455556666')],
   ])('%j prints JSON alone, with or without --json', async (options, policy) => {
     for (const more of [[], ['--json']]) {
-      const { code, stdout, stderr } = await run([...OURS, ...options, ...more]);
+      const { code, stdout, stderr } = await runInProcess([...OURS, ...options, ...more]);
       expect(code).toBe(0);
       expect(JSON.parse(stdout)).toEqual(policy);
       expect(linesOf(stdout).length === 1).toBe(more.length === 1);
@@ -65,7 +67,7 @@ describe('keys policy', () => {
   }
 
   test('--commands makes a key with the whole policy in our region, and prints its ARN', async () => {
-    const { stdout: script } = await run([...OURS, '--commands', '--region', 'eu-west-1']);
+    const { stdout: script } = await runInProcess([...OURS, '--commands', '--region', 'eu-west-1']);
     const { calls, stdout, status } = shell(script);
     expect({ stdout, status }).toEqual({ stdout: 'arn\n', status: 0 });
     const [, create = [], describing = []] = calls;
@@ -81,7 +83,7 @@ describe('keys policy', () => {
   ])(
     '--commands %j makes a primary there and a replica in our region, each with the policy',
     async (options, primary) => {
-      const { stdout: script } = await run([...OURS, '--commands', ...options]);
+      const { stdout: script } = await runInProcess([...OURS, '--commands', ...options]);
       const { calls } = shell(script);
       const create = calls.find(([, name]) => name === 'create-key') ?? [];
       const replicate = calls.find(([, name]) => name === 'replicate-key') ?? [];
@@ -103,7 +105,7 @@ describe('keys policy', () => {
     ['is our own by its environment', { env: { AWS_REGION: 'us-west-2' } }, /^Your AWS CLI is in us-west-2/],
     ['is not set', { region: '' }, /^Your AWS CLI has no region: set AWS_REGION/],
   ])('--commands --multi-region makes no key where the region of the AWS CLI %s', async (_, there, sentence) => {
-    const { stdout: script } = await run([...OURS, '--commands', '--multi-region']);
+    const { stdout: script } = await runInProcess([...OURS, '--commands', '--multi-region']);
     const { calls, stdout, stderr, status } = shell(script, there);
     expect({ stdout, status, lines: linesOf(stderr).length }).toEqual({ stdout: '', status: 1, lines: 1 });
     expect(stderr).toMatch(sentence);
@@ -111,7 +113,7 @@ describe('keys policy', () => {
   });
 
   test('--commands --multi-region takes the region of the environment before that of the file', async () => {
-    const { stdout: script } = await run([...OURS, '--commands', '--multi-region']);
+    const { stdout: script } = await runInProcess([...OURS, '--commands', '--multi-region']);
     const { calls } = shell(script, { region: 'us-west-2', env: { AWS_DEFAULT_REGION: 'eu-west-3' } });
     expect(calls.find(([, name]) => name === 'create-key')?.at(-1)).toBe('eu-west-3');
   });
@@ -120,7 +122,7 @@ describe('keys policy', () => {
     [['--multi-region', 'eu-central-1'], 'replicate-key', 'Made key mrk-1 in eu-central-1.'],
     [[], 'describe-key', 'Made key mrk-1 in us-west-2.'],
   ])('--commands %j tells which key there is when a later command fails', async (options, fails, told) => {
-    const { stdout: script } = await run([...OURS, '--commands', ...options]);
+    const { stdout: script } = await runInProcess([...OURS, '--commands', ...options]);
     const { stdout, stderr, status } = shell(script, { fails });
     expect({ stdout, status, told: linesOf(stderr) }).toEqual({ stdout: '', status: 254, told: [told] });
   });
@@ -133,8 +135,8 @@ describe('policy', () => {
 
   test.each(ROLES)('%s: from options or from settings, JSON alone', async (role) => {
     const answers = [
-      await run(['policy', role, ...asOptions]),
-      await run(['policy', role, '--json'], { settings: asSettings }),
+      await runInProcess(['policy', role, ...asOptions]),
+      await runInProcess(['policy', role, '--json'], { settings: asSettings }),
     ];
     for (const { code, stdout } of answers) {
       expect(code).toBe(0);
@@ -145,7 +147,7 @@ describe('policy', () => {
   test('the queue and former platform keys are in it', async () => {
     const former = KEY.replace('key/1', 'key/0');
     const settings = { ...asSettings, SEALDEX_PLATFORM_FORMER_KEY_ARNS: former };
-    const { stdout } = await run(['policy', 'worker', '--queue', 'second'], { settings });
+    const { stdout } = await runInProcess(['policy', 'worker', '--queue', 'second'], { settings });
     expect(JSON.parse(stdout)).toEqual(
       rolePolicy('worker', { ...facts, queue: 'second', platformFormerKeyArns: [former] }),
     );
@@ -169,13 +171,13 @@ test.each<[string[], RegExp]>([
     /'admin' is invalid for argument 'role'\. Allowed choices are worker, producer, reader, operator/,
   ],
 ])('wrong use is one sentence and 64: %j', async (args, sentence) => {
-  const { code, stdout, stderr } = await run(args);
+  const { code, stdout, stderr } = await runInProcess(args);
   expect({ code, stdout, lines: linesOf(stderr).length }).toEqual({ code: 64, stdout: '', lines: 1 });
   expect(stderr).toMatch(sentence);
 });
 
 test('a tenant that cannot be is refused by name', async () => {
-  const { code, stderr } = await run([...OURS.slice(0, -1), 'a/b']);
+  const { code, stderr } = await runInProcess([...OURS.slice(0, -1), 'a/b']);
   expect({ code, stderr }).toEqual({
     code: 65,
     stderr: 'sealdex: tenant must be 1 to 50 letters, digits, _, = or -. (DOCUMENT_INVALID)\n',

@@ -1,8 +1,10 @@
-// What asks on a terminal before it cannot be taken back: another answer than yes changes nothing.
+// Questions before what cannot be undone: any other response than yes changes nothing.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
-import { startOnTerminal, type Ended } from './run.ts';
 import { openScene, type Scene } from './fixture.ts';
+import { startInProcess } from './in-process.ts';
+import type { Ended } from './output.ts';
+import { startOnTerminal } from './run.ts';
 
 const CTRL_C = '\u0003';
 const CTRL_D = '\u0004';
@@ -15,11 +17,25 @@ beforeAll(async () => {
 });
 afterAll(() => opened.disposeAsync());
 
-/** Types each answer once what comes before it is on the screen. */
-async function typed(args: string[], answers: readonly (readonly [after: string, answer: string])[]): Promise<Ended> {
+type Answers = readonly (readonly [after: string, answer: string])[];
+
+/** Types each response once the text before it is on the screen. */
+async function typed(args: string[], answers: Answers): Promise<Ended> {
+  await using running = startInProcess(args, { settings: scene.settings, stdin: 'open', isTTY: true });
+  for (const [after, answer] of answers) {
+    await eventually(() => running.stderr().includes(after), { timeoutMs: 60_000 });
+    if (answer === CTRL_C) running.kill('SIGINT');
+    else if (answer === CTRL_D) running.stdin.end();
+    else running.stdin.write(answer);
+  }
+  return running.ended;
+}
+
+/** The same in a process of its own, on a terminal that shows what is printed and typed. */
+async function typedOnTerminal(args: string[], answers: Answers): Promise<Ended> {
   await using running = startOnTerminal(args, scene.settings);
   for (const [after, answer] of answers) {
-    await eventually(() => Promise.resolve(running.stdout().includes(after) || undefined), { timeoutMs: 60_000 });
+    await eventually(() => running.stdout().includes(after), { timeoutMs: 60_000 });
     running.child.stdin?.write(answer);
   }
   const ended = await running.ended;
@@ -28,33 +44,37 @@ async function typed(args: string[], answers: readonly (readonly [after: string,
 }
 
 describe('tenants delete', () => {
+  const args = ['tenants', 'delete', 'globex'];
   const question = 'To delete it, type the name of the tenant: ';
   const deleted = async (): Promise<unknown> => (await scene.operator.tenant('globex')).deleted;
 
   test.each([
     ['no', 'no\n'],
     ['yes', 'yes\n'],
-    ['the name of another', 'acme\n'],
-    ['nothing', '\n'],
+    ['the name of another tenant', 'acme\n'],
+    ['an empty line', '\n'],
     ['Ctrl-D', CTRL_D],
-  ])('answered with %s deletes nothing', async (_, answer) => {
-    const { code, stdout } = await typed(['tenants', 'delete', 'globex'], [[question, answer]]);
-    expect(stdout).toContain('All of it will be gone for good.');
-    expect({ code, isLast: stdout.trimEnd().endsWith('Nothing was deleted.') }).toEqual({ code: 0, isLast: true });
+  ])('deletes nothing when the response is %s', async (_, answer) => {
+    const { code, stderr } = await typed(args, [[question, answer]]);
+    expect(stderr).toContain('All of it will be gone for good.');
+    expect({ code, isLast: stderr.trimEnd().endsWith('Nothing was deleted.') }).toEqual({ code: 0, isLast: true });
     expect(await deleted()).toBeUndefined();
   });
 
-  test('ended with Ctrl-C at the question deletes nothing', async () => {
-    expect(await typed(['tenants', 'delete', 'globex'], [[question, CTRL_C]])).toMatchObject({ code: 130 });
+  test.each([
+    ['Ctrl-D', CTRL_D, 0],
+    ['Ctrl-C', CTRL_C, 130],
+  ])('deletes nothing after %s on a real terminal', async (_, answer, code) => {
+    expect(await typedOnTerminal(args, [[question, answer]])).toMatchObject({ code });
     expect(await deleted()).toBeUndefined();
   });
 
-  test('answered with the name begins', async () => {
+  test('starts when the response is the name, and ends at Ctrl-C while it waits', async () => {
     const answers = [
       [question, 'globex\n'],
       ['Waits until', CTRL_C],
     ] as const;
-    expect(await typed(['tenants', 'delete', 'globex'], answers)).toMatchObject({ code: 130 });
+    expect(await typed(args, answers)).toMatchObject({ code: 130 });
     expect(await deleted()).toBeDefined();
   });
 });
@@ -66,16 +86,16 @@ describe('tenants set-key --to-platform-key', () => {
 
   test.each([
     ['no', 'n\n'],
-    ['nothing', '\n'],
+    ['an empty line', '\n'],
     ['the name', 'acme\n'],
-  ])('answered with %s changes nothing', async (_, answer) => {
-    const { code, stdout } = await typed(args, [[question, answer]]);
-    expect({ code, isLast: stdout.trimEnd().endsWith('Nothing was changed.') }).toEqual({ code: 0, isLast: true });
+  ])('changes nothing when the response is %s', async (_, answer) => {
+    const { code, stderr } = await typed(args, [[question, answer]]);
+    expect({ code, isLast: stderr.trimEnd().endsWith('Nothing was changed.') }).toEqual({ code: 0, isLast: true });
     expect(await keyArn()).toBe(scene.keyArn);
   });
 
-  test('answered with yes takes the key away', async () => {
-    const { code, stdout } = await typed(args, [[question, 'yes\n']]);
+  test('removes the key when the response is yes on a real terminal', async () => {
+    const { code, stdout } = await typedOnTerminal(args, [[question, 'yes\n']]);
     expect(code).toBe(0);
     expect(stdout).toContain('new data keys are made under the platform key.');
     expect(await keyArn()).toBeUndefined();

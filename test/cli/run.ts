@@ -1,19 +1,11 @@
 // Runs the command line as a user does: bin/sealdex.js in a process of its own, with an environment of its own.
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Settings } from '../../src/runtime/config.ts';
+import { textsOf, withoutStack, type Ended } from './output.ts';
 
 export const BIN = fileURLToPath(new URL('../../bin/sealdex.js', import.meta.url));
-
-export interface Ended {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
 
 export interface Running extends AsyncDisposable {
   readonly pid: number;
@@ -77,36 +69,8 @@ function startCommand([command = '', ...args]: readonly string[], options: Omit<
 }
 
 /** Runs a command to its end. @throws Error when it printed a stack trace, which none may ever do. */
-export async function run(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
-  const ended = await start(args, options).ended;
-  const stack = /^\s+at .*[:(]\d+/m.exec(`${ended.stdout}\n${ended.stderr}`);
-  if (stack) throw new Error(`sealdex ${args.join(' ')} printed a stack trace: ${stack[0].trim()}`);
-  return ended;
-}
-
-export const linesOf = (text: string): string[] => (text === '' ? [] : text.replace(/\n$/, '').split('\n'));
-
-/** Lines of standard error but for those that tell of progress, which come when a machine is slow. */
-export const said = (stderr: string): string[] =>
-  linesOf(stderr).filter((line) => !/^(stored \d+\/\d+|uploaded .*|Reading the file takes a while\.)$/.test(line));
-
-/** Every line of an output as JSON; fails when one is not. */
-export const jsonOf = (text: string): Record<string, unknown>[] =>
-  linesOf(text).map((line) => JSON.parse(line) as Record<string, unknown>);
-
-export const textsOf = (settings: Settings): Record<string, string> =>
-  Object.fromEntries(
-    Object.entries(settings).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]])),
-  );
-
-export interface Folder extends Disposable {
-  readonly path: string;
-}
-
-export function temporaryFolder(): Folder {
-  const path = realpathSync(mkdtempSync(join(tmpdir(), 'sealdex-cli-')));
-  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
-}
+export const run = async (args: readonly string[], options: RunOptions = {}): Promise<Ended> =>
+  withoutStack(args, await start(args, options).ended);
 
 export const isAlive = (pid: number): boolean => {
   try {

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createProducer, type Producer } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';
-import { jsonOf, linesOf } from './run.ts';
+import { jsonOf, linesOf } from './output.ts';
 import { openScene, type Scene } from './fixture.ts';
 
 const opened = new AsyncDisposableStack();

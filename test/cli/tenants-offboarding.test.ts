@@ -6,7 +6,9 @@ import { loadConfig } from '../../src/runtime/config.ts';
 import { S3_ERRORS } from '@sealdex/local-aws';
 import { createStore } from '../../src/store/s3/s3-store.ts';
 import { eventually } from '../support/eventually.ts';
-import { jsonOf, linesOf, start, temporaryFolder } from './run.ts';
+import { jsonOf, linesOf } from './output.ts';
+import { startInProcess } from './in-process.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 import { coreOf, openScene, type Scene } from './fixture.ts';
 
 const opened = new AsyncDisposableStack();
@@ -98,10 +100,10 @@ test('a dry run counts', async () => {
 });
 
 test('a deletion removes at once, waits, can be ended there, and comes to 0 left when it is run after the wait', async () => {
-  await using running = start(['tenants', 'delete', 'acme', '--yes', 'acme'], { settings: scene.settings });
+  await using running = startInProcess(['tenants', 'delete', 'acme', '--yes', 'acme'], { settings: scene.settings });
   await eventually(() => Promise.resolve(running.stderr().includes('Waits until') || undefined));
   expect(running.stderr()).toContain('(17 min)');
-  running.child.kill('SIGINT');
+  running.kill('SIGINT');
   expect(await running.ended).toMatchObject({ code: 130, stdout: '' });
   expect((await scene.operator.countTenant('acme')).leftByKind.documents).toBe(0);
   await passTime();

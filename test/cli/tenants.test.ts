@@ -1,6 +1,6 @@
 // `sealdex tenants`: making, changing, showing and listing them.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { jsonOf, linesOf } from './run.ts';
+import { jsonOf, linesOf } from './output.ts';
 import { openScene, type Scene } from './fixture.ts';
 
 let scene: Scene;

@@ -1,14 +1,14 @@
 // `sealdex upload`: files and folders into the queue, what is said of those that are not stored, and the files that are kept.
-import { execFile } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createReader, type Reader } from '../../src/app/app.ts';
 import { FILE_REASONS, unsupported } from '../../src/extract/reasons.ts';
 import { eventually } from '../support/eventually.ts';
-import { BIN, jsonOf, linesOf, said, start, temporaryFolder, textsOf, type Ended, type Folder } from './run.ts';
+import { jsonOf, linesOf, said, type Ended } from './output.ts';
+import { startInProcess } from './in-process.ts';
+import { temporaryFolder, type Folder } from './temporary-folder.ts';
 import { JOB, openScene, type Scene } from './fixture.ts';
 
 const EXAMPLES = fileURLToPath(new URL('../../examples/files', import.meta.url));
@@ -179,10 +179,10 @@ describe('Ctrl-C', () => {
     const { faults, requests } = scene.services.s3;
     faults.set({ match: { method: 'PUT', prefix: 'intake/' }, fault: { kind: 'hang' } });
     const args = ['upload', '--tenant', 'acme', '--corpus', corpus, 'many'];
-    await using uploading = start(args, { settings: scene.settings, cwd: folder.path });
+    await using uploading = startInProcess(args, { settings: scene.settings, cwd: folder.path });
     const before = requests.count({ method: 'PUT', prefix: 'intake/' });
     await eventually(() => requests.count({ method: 'PUT', prefix: 'intake/' }) > before);
-    uploading.child.kill('SIGINT');
+    uploading.kill('SIGINT');
     const { code, stdout, stderr } = await uploading.ended;
     faults.clear();
     expect({ code, stdout }).toEqual({ code: 130, stdout: '' });
@@ -201,12 +201,8 @@ describe('sealdex read --original', () => {
     expect(await scene.sealdex(read(path))).toMatchObject({ code: 66, stdout: '' });
     expect((await scene.sealdex(['tenants', 'put', 'acme', '--keep-originals', 'yes'])).code).toBe(0);
     expect((await upload('--wait', path)).code).toBe(0);
-    // As bytes: the other commands of these tests are read as text.
-    const { stdout } = await promisify(execFile)(process.execPath, [BIN, ...read(path)], {
-      encoding: 'buffer',
-      env: { PATH: process.env['PATH'] ?? '', ...textsOf(scene.settings) },
-      timeout: 60_000,
-    });
-    expect(stdout.equals(PDF)).toBe(true);
+    await using reading = startInProcess(read(path), { settings: scene.settings });
+    expect((await reading.ended).code).toBe(0);
+    expect(reading.bytes().equals(PDF)).toBe(true);
   });
 });

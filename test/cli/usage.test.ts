@@ -5,7 +5,9 @@ import type { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildProgram } from '../../src/cli/cli.ts';
 import { testServices, type TestServices } from '../support/services.ts';
-import { BIN, linesOf, run, temporaryFolder, textsOf } from './run.ts';
+import { linesOf, textsOf } from './output.ts';
+import { BIN, run } from './run.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
 const folder = temporaryFolder();
 let services: TestServices;

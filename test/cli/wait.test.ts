@@ -5,7 +5,10 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { loadConfig } from '../../src/runtime/config.ts';
 import { createStore } from '../../src/store/s3/s3-store.ts';
 import { eventually } from '../support/eventually.ts';
-import { isAlive, jsonOf, linesOf, said, start, temporaryFolder, type Folder, type Running } from './run.ts';
+import { jsonOf, linesOf, said } from './output.ts';
+import { isAlive, start, type Running } from './run.ts';
+import { temporaryFolder, type Folder } from './temporary-folder.ts';
+import { startInProcess, type InProcess } from './in-process.ts';
 import { coreOf, JOB, openScene, type Scene } from './fixture.ts';
 
 let scene: Scene;
@@ -23,11 +26,15 @@ afterEach(async () => {
   await scene[Symbol.asyncDispose]();
 });
 
-/** Starts `index --wait` and resolves when both documents are queued. */
-async function startWaiting(...options: string[]): Promise<Running> {
-  const args = ['index', '--tenant', 'acme', '--corpus', 'docs', '--wait', ...options, 'docs.ndjson'];
-  const running = start(args, { settings: scene.settings, cwd: folder.path });
-  await eventually(() => linesOf(running.stdout()).length === 2);
+const ARGS = ['index', '--tenant', 'acme', '--corpus', 'docs', '--wait', 'docs.ndjson'];
+
+/** Resolves when both documents are queued. */
+const queued = (running: Pick<Running, 'stdout'>): Promise<unknown> =>
+  eventually(() => linesOf(running.stdout()).length === 2, { timeoutMs: 60_000 });
+
+async function startWaiting(...options: string[]): Promise<InProcess> {
+  const running = startInProcess([...ARGS, ...options], { settings: scene.settings, cwd: folder.path });
+  await queued(running);
   return running;
 }
 
@@ -85,7 +92,8 @@ test('as JSON each end is a line', async () => {
 });
 
 test.each(['SIGINT', 'SIGTERM'] as const)('%s ends the wait with 75, nothing else: the jobs go on', async (signal) => {
-  await using running = await startWaiting();
+  await using running = start(ARGS, { settings: scene.settings, cwd: folder.path });
+  await queued(running);
   running.child.kill(signal);
   const { code, stderr } = await running.ended;
   expect(code).toBe(75);

@@ -4,7 +4,8 @@ import { once } from 'node:events';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startRedis } from '@sealdex/local-aws';
 import { eventually } from '../support/eventually.ts';
-import { isAlive, jsonOf, start, type Running } from './run.ts';
+import { jsonOf } from './output.ts';
+import { isAlive, start, type Running } from './run.ts';
 import { coreOf, openScene, type Scene } from './fixture.ts';
 
 let scene: Scene;

@@ -3,7 +3,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
-import { jsonOf, start, temporaryFolder } from '../cli/run.ts';
+import { jsonOf } from '../cli/output.ts';
+import { start } from '../cli/run.ts';
+import { temporaryFolder } from '../cli/temporary-folder.ts';
 import { makeDocx, makeOdt, wordParagraph } from '../../packages/extract/test/make-office.ts';
 import { makePdf } from '../../packages/extract/test/make-pdf.ts';
 import { childrenOf, isAlive, processorMs } from '../extract/fixture.ts';

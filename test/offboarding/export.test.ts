@@ -20,7 +20,7 @@ import { decryptOfficially } from '../../src/demo/official.ts';
 import { S3_ERRORS } from '@sealdex/local-aws';
 import { encryptMessage } from '../../src/envelope/message.ts';
 import { objectName } from '../../src/runtime/names.ts';
-import { temporaryFolder } from '../cli/run.ts';
+import { temporaryFolder } from '../cli/temporary-folder.ts';
 import { documentOf } from '../journey/installation.ts';
 import { eventually } from '../support/eventually.ts';
 import { LEAVER, openLeavingRoom, STAYER, type LeavingRoom } from './fixture.ts';

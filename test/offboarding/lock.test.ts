@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { claim } from '../../src/offboarding/folder.ts';
 import { isMade, lockFolder } from '../../src/offboarding/lock.ts';
-import { temporaryFolder } from '../cli/run.ts';
+import { temporaryFolder } from '../cli/temporary-folder.ts';
 
 let opened: DisposableStack;
 let dir: string;

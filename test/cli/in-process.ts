@@ -1,0 +1,98 @@
+// Runs the command line in the test's own process, with streams, environment, signals and exit code of its own.
+import { EventEmitter } from 'node:events';
+import { PassThrough } from 'node:stream';
+import { runCommandLine } from '../../src/cli/cli.ts';
+import { withHost, type CommandHost } from '../../src/cli/host.ts';
+import type { Settings } from '../../src/runtime/config.ts';
+import { textsOf, withoutStack, type Ended } from './output.ts';
+
+export interface InProcessOptions {
+  readonly settings?: Settings;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Written to standard input, which then ends. */
+  readonly input?: string | Buffer;
+  /** Standard input stays open for the test to write to. */
+  readonly stdin?: 'open';
+  readonly cwd?: string;
+  /** All three streams are those of a terminal. */
+  readonly isTTY?: boolean;
+}
+
+/** Disposed of, it is interrupted unless it has ended. */
+export interface InProcess extends AsyncDisposable {
+  readonly ended: Promise<Ended>;
+  readonly stdin: PassThrough;
+  stdout(): string;
+  stderr(): string;
+  /** Standard output as it was written. */
+  bytes(): Buffer;
+  /** Sends the command a signal, as Ctrl-C does. */
+  kill(signal: 'SIGINT' | 'SIGTERM'): void;
+}
+
+/** Starts a command; for one whose end alone is of interest, see `runInProcess`. */
+export function startInProcess(args: readonly string[], options: InProcessOptions = {}): InProcess {
+  const { settings = {}, env = {}, input, stdin: isOpen, cwd, isTTY = false } = options;
+  const streams = { stdin: new PassThrough(), stdout: new PassThrough(), stderr: new PassThrough() };
+  for (const stream of Object.values(streams)) Object.assign(stream, { isTTY, columns: 80 });
+  const [stdout, stderr] = [collect(streams.stdout), collect(streams.stderr)];
+  const signals = new EventEmitter();
+  const host: CommandHost = {
+    ...streams,
+    env: { ...textsOf(settings), ...env },
+    on: (signal, listener) => signals.on(signal, listener),
+    off: (signal, listener) => signals.off(signal, listener),
+    exit: (code) => {
+      throw new Error(`exit ${code} belongs to a process of its own`);
+    },
+  };
+  if (isOpen === undefined) streams.stdin.end(input);
+  const leave = enterFolder(cwd);
+  const ended = withHost(host, () => runCommandLine(args))
+    .finally(leave)
+    .then(() => ({
+      code: Number(host.exitCode ?? 0),
+      signal: null,
+      stdout: String(stdout()),
+      stderr: String(stderr()),
+    }));
+  const kill = (signal: 'SIGINT' | 'SIGTERM'): void => void signals.emit(signal, signal);
+  return {
+    ended,
+    stdin: streams.stdin,
+    stdout: () => String(stdout()),
+    stderr: () => String(stderr()),
+    bytes: stdout,
+    kill,
+    async [Symbol.asyncDispose]() {
+      kill('SIGINT');
+      await ended;
+    },
+  };
+}
+
+/** Runs a command to its end. @throws Error when it printed a stack trace, which none may ever do. */
+export const runInProcess = async (args: readonly string[], options: InProcessOptions = {}): Promise<Ended> =>
+  withoutStack(args, await startInProcess(args, options).ended);
+
+const entered = { count: 0, from: '' };
+
+/** A process has one working folder: commands that run at the same time must agree on it. */
+function enterFolder(cwd: string | undefined): () => void {
+  if (cwd === undefined) return () => {};
+  if (entered.count > 0 && process.cwd() !== cwd)
+    throw new Error(`A command runs in ${process.cwd()} now: ${cwd} has to wait.`);
+  if (entered.count === 0) entered.from = process.cwd();
+  process.chdir(cwd);
+  entered.count += 1;
+  return () => {
+    entered.count -= 1;
+    if (entered.count === 0) process.chdir(entered.from);
+  };
+}
+
+function collect(stream: PassThrough): () => Buffer {
+  const chunks: Buffer[] = [];
+  stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+  return () => Buffer.concat(chunks);
+}
