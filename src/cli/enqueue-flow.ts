@@ -1,6 +1,6 @@
 // The flow of every command that enqueues: send batch by batch, wait for outages and outcomes, report, set the exit code.
 import type { Producer } from '../app/app.ts';
-import { sleep, systemClock } from '../runtime/clock.ts';
+import { sleep, systemClock, type Clock } from '../runtime/clock.ts';
 import { dispositionOf, SealdexError } from '../runtime/errors.ts';
 import { checkName } from '../runtime/names.ts';
 import {
@@ -45,6 +45,7 @@ interface Run<Item> {
   readonly report: EnqueueReport<Item>;
   readonly waiting: Waiting<EnqueuedJob<Item>> | undefined;
   readonly signal: AbortSignal;
+  readonly clock: Clock;
   /** Last item of the last batch that was sent. */
   last?: Item | undefined;
   isAllSent: boolean;
@@ -67,23 +68,24 @@ export function runEnqueue<Item>(
 }
 
 /** @throws SealdexError when a whole batch met an outage; the signal's reason when not all was sent */
-async function enqueueAll<Item>(
+export async function enqueueAll<Item>(
   producer: Producer,
   flow: EnqueueFlow<Item>,
-  options: EnqueueOptions,
+  options: Pick<EnqueueOptions, 'wait' | 'json'>,
   signal: AbortSignal,
+  clock: Clock = systemClock,
 ): Promise<void> {
   const asJson = options.json === true;
   const report = createReport(flow, asJson);
   const waiting = options.wait
     ? createWaiting<EnqueuedJob<Item>>({
         status: (jobId) => producer.status(jobId),
-        clock: systemClock,
+        clock,
         signal,
         ...report,
       })
     : undefined;
-  const run: Run<Item> = { producer, flow, report, waiting, signal, isAllSent: false };
+  const run: Run<Item> = { producer, flow, report, waiting, signal, clock, isAllSent: false };
   try {
     await sendAll(run);
     if (run.isAllSent) await waiting?.until(0);
@@ -112,14 +114,14 @@ async function sendAll<Item>(run: Run<Item>): Promise<void> {
 }
 
 async function sendThroughOutages<Item>(
-  { producer, flow, signal }: Run<Item>,
+  { producer, flow, signal, clock }: Run<Item>,
   batch: readonly Item[],
 ): Promise<readonly SendResult[]> {
   let results = await flow.send(producer, batch);
   for (const delayMs of RETRY_DELAYS_MS) {
     const unsent = batch.filter((_, index) => isOutage(results[index]));
     if (unsent.length === 0) break;
-    await sleep(systemClock, delayMs, signal).catch(() => {});
+    await sleep(clock, delayMs, signal).catch(() => {});
     if (signal.aborted) break;
     const repeated = [...(await flow.send(producer, unsent))];
     results = results.map((result) => (isOutage(result) ? (repeated.shift() ?? result) : result));

@@ -1,6 +1,6 @@
 // Runs the command line in the test's own process, with streams, environment, signals and exit code of its own.
 import { EventEmitter } from 'node:events';
-import { PassThrough } from 'node:stream';
+import { PassThrough, Writable } from 'node:stream';
 import { runCommandLine } from '../../src/cli/cli.ts';
 import { withHost, type CommandHost } from '../../src/cli/host.ts';
 import type { Settings } from '../../src/runtime/config.ts';
@@ -33,36 +33,24 @@ export interface InProcess extends AsyncDisposable {
 /** Starts a command; for one whose end alone is of interest, see `runInProcess`. */
 export function startInProcess(args: readonly string[], options: InProcessOptions = {}): InProcess {
   const { settings = {}, env = {}, input, stdin: isOpen, cwd, isTTY = false } = options;
-  const streams = { stdin: new PassThrough(), stdout: new PassThrough(), stderr: new PassThrough() };
-  for (const stream of Object.values(streams)) Object.assign(stream, { isTTY, columns: 80 });
-  const [stdout, stderr] = [collect(streams.stdout), collect(streams.stderr)];
-  const signals = new EventEmitter();
-  const host: CommandHost = {
-    ...streams,
-    env: { ...textsOf(settings), ...env },
-    on: (signal, listener) => signals.on(signal, listener),
-    off: (signal, listener) => signals.off(signal, listener),
-    exit: (code) => {
-      throw new Error(`exit ${code} belongs to a process of its own`);
-    },
-  };
-  if (isOpen === undefined) streams.stdin.end(input);
+  const { host, stdin, signals, stdout, stderr } = recordedHost({ env: { ...textsOf(settings), ...env }, isTTY });
+  if (isOpen === undefined) stdin.end(input);
   const leave = enterFolder(cwd);
   const ended = withHost(host, () => runCommandLine(args))
     .finally(leave)
     .then(() => ({
       code: Number(host.exitCode ?? 0),
       signal: null,
-      stdout: String(stdout()),
-      stderr: String(stderr()),
+      stdout: stdout.text(),
+      stderr: stderr.text(),
     }));
   const kill = (signal: 'SIGINT' | 'SIGTERM'): void => void signals.emit(signal, signal);
   return {
     ended,
-    stdin: streams.stdin,
-    stdout: () => String(stdout()),
-    stderr: () => String(stderr()),
-    bytes: stdout,
+    stdin,
+    stdout: () => stdout.text(),
+    stderr: () => stderr.text(),
+    bytes: () => stdout.bytes(),
     kill,
     async [Symbol.asyncDispose]() {
       kill('SIGINT');
@@ -74,6 +62,50 @@ export function startInProcess(args: readonly string[], options: InProcessOption
 /** Runs a command to its end. @throws Error when it printed a stack trace, which none may ever do. */
 export const runInProcess = async (args: readonly string[], options: InProcessOptions = {}): Promise<Ended> =>
   withoutStack(args, await startInProcess(args, options).ended);
+
+interface RecordedOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly isTTY?: boolean;
+}
+
+/** A host that keeps what is printed. */
+export function recordedHost({ env = {}, isTTY = false }: RecordedOptions = {}) {
+  const screen = { isTTY, columns: 80 };
+  const stdin = Object.assign(new PassThrough(), { isTTY });
+  const stdout = Object.assign(new Recorder(), screen);
+  const stderr = Object.assign(new Recorder(), screen);
+  const signals = new EventEmitter();
+  const host: CommandHost = {
+    stdin,
+    stdout,
+    stderr,
+    env,
+    on: (signal, listener) => signals.on(signal, listener),
+    off: (signal, listener) => signals.off(signal, listener),
+    exit: (code) => {
+      throw new Error(`exit ${code} belongs to a process of its own`);
+    },
+  };
+  return { host, stdin, signals, stdout, stderr };
+}
+
+/** Keeps what is written as soon as it is written. */
+class Recorder extends Writable {
+  readonly #chunks: Buffer[] = [];
+
+  override _write(chunk: Buffer, _: BufferEncoding, done: () => void): void {
+    this.#chunks.push(chunk);
+    done();
+  }
+
+  bytes(): Buffer {
+    return Buffer.concat(this.#chunks);
+  }
+
+  text(): string {
+    return this.bytes().toString();
+  }
+}
 
 const entered = { count: 0, from: '' };
 
@@ -89,10 +121,4 @@ function enterFolder(cwd: string | undefined): () => void {
     entered.count -= 1;
     if (entered.count === 0) process.chdir(entered.from);
   };
-}
-
-function collect(stream: PassThrough): () => Buffer {
-  const chunks: Buffer[] = [];
-  stream.on('data', (chunk: Buffer) => chunks.push(chunk));
-  return () => Buffer.concat(chunks);
 }

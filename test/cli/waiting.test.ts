@@ -6,6 +6,7 @@ import { SealdexError } from '../../src/runtime/errors.ts';
 
 import { createWaiting, IDLE_MS, STALL_NOTICE_MS, type Waiting } from '../../src/cli/waiting.ts';
 import { FakeClock } from '../support/clock.ts';
+import { pass } from './pass-time.ts';
 
 interface Sent {
   readonly line: number;
@@ -31,21 +32,6 @@ function waitingFor(status: (jobId: string) => Promise<JobStatus>) {
     onStall: (error) => told.push(`still ${error?.code ?? '-'}`),
   });
   return { waiting, clock, controller, told, asked: () => asked };
-}
-
-/** Lets the time pass until the wait is over; answers how much it was. */
-async function pass<T>(clock: FakeClock, work: Promise<T>): Promise<{ value: T; ms: number }> {
-  const state = { isOver: false };
-  const over = work.finally(() => {
-    state.isOver = true;
-  });
-  over.catch(() => {});
-  const from = clock.monotonic();
-  while (!state.isOver) {
-    await setImmediate();
-    clock.advance(50);
-  }
-  return { value: await over, ms: clock.monotonic() - from };
 }
 
 test('it ends when all jobs have ended or are parked, and counts how', async () => {

@@ -1,0 +1,18 @@
+// Time for work that waits on a fake clock: it passes until the work has ended.
+import { setImmediate } from 'node:timers/promises';
+import type { FakeClock } from '../support/clock.ts';
+
+/** Lets time pass until `work` has ended; returns its value and how many milliseconds it took. */
+export async function pass<T>(clock: FakeClock, work: Promise<T>): Promise<{ value: T; ms: number }> {
+  const state = { isOver: false };
+  const over = work.finally(() => {
+    state.isOver = true;
+  });
+  over.catch(() => {});
+  const from = clock.monotonic();
+  while (!state.isOver) {
+    await setImmediate();
+    clock.advance(50);
+  }
+  return { value: await over, ms: clock.monotonic() - from };
+}
