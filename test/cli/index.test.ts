@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { createReader } from '../../src/app/app.ts';
+import { createReader, type RunningWorker } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';
 import { jsonOf, linesOf, said } from './output.ts';
 import { startInProcess } from './in-process.ts';
@@ -10,6 +10,7 @@ import { temporaryFolder, type Folder } from './temporary-folder.ts';
 import { coreOf, JOB, openScene, type Scene } from './fixture.ts';
 
 let scene: Scene;
+let worker: RunningWorker;
 let folder: Folder;
 let corpora = 0;
 let corpus = '';
@@ -17,7 +18,7 @@ let corpus = '';
 beforeAll(async () => {
   folder = temporaryFolder();
   scene = await openScene({ SEALDEX_DOCUMENT_BYTES: 65_536, SEALDEX_METADATA_BYTES: 65_536 });
-  await scene.startWorker();
+  worker = await scene.startWorker();
 });
 
 afterAll(async () => {
@@ -219,8 +220,9 @@ test('Ctrl-C while it reads ends it with 130, with what was queued until then', 
   expect(linesOf(stderr)).toEqual(['Stopped after -:64: what follows was not queued.', '64 queued.']);
 });
 
-// Last: the worker is busy with them when the file ends.
+// Last: it stops the worker, which would index them in the same process.
 test('ten thousand lines are queued, a line of JSON for each', async () => {
+  await worker.stop();
   const many = Array.from({ length: 10_000 }, (_, line) => coreOf(`d${line}`)).join('\n');
   const { code, stdout, stderr } = await index(['--json', file('many.ndjson', many)]);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });

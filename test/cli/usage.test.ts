@@ -1,25 +1,20 @@
 // Wrong use and wrong settings: one sentence that says what to do, the right exit code, nothing on standard output.
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import type { Command } from 'commander';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { buildProgram } from '../../src/cli/cli.ts';
-import { testServices, type TestServices } from '../support/services.ts';
-import { linesOf, textsOf } from './output.ts';
-import { BIN, run } from './run.ts';
+import { runInProcess } from './in-process.ts';
+import { linesOf } from './output.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 const folder = temporaryFolder();
-let services: TestServices;
+afterAll(() => folder[Symbol.dispose]());
 
-beforeAll(async () => {
-  services = await testServices();
-});
-
-afterAll(async () => {
-  folder[Symbol.dispose]();
-  await services[Symbol.asyncDispose]();
-});
+const SETTINGS = {
+  SEALDEX_BUCKET: 'bucket',
+  SEALDEX_PLATFORM_KEY_ARN: 'arn:aws:kms:us-west-2:111122223333:key/1',
+  AWS_REGION: 'us-west-2',
+  AWS_ACCESS_KEY_ID: 'id',
+};
 
 const pathOf = (command: Command): string[] => (command.parent ? [...pathOf(command.parent), command.name()] : []);
 
@@ -55,7 +50,7 @@ describe('help', () => {
     ['dev', '--help'],
     ['--version'],
   ])('works without any setting: sealdex %s %s', async (...args) => {
-    const { code, stdout, stderr } = await run(args.filter((arg) => arg !== undefined));
+    const { code, stdout, stderr } = await runInProcess(args.filter((arg) => arg !== undefined));
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(args[0] === '--version' ? /^\d+\.\d+\.\d+\n$/ : /^Usage: sealdex/);
   });
@@ -82,7 +77,7 @@ describe.concurrent('wrong use is answered with 64 and where to look', () => {
     [['jobs', 'show', 'j123'], /^sealdex: A job id is j and 32 hex digits\.\n$/],
     [['index', '--tenant', 'a', '--corpus', 'b', '-', '-'], /^sealdex: standard input can be read once: give - only/],
   ])('sealdex %j', async (args, sentence) => {
-    const { code, stdout, stderr } = await run(args);
+    const { code, stdout, stderr } = await runInProcess(args);
     expect(stderr).toMatch(sentence);
     expect({ code, stdout, lines: linesOf(stderr).length }).toEqual({ code: 64, stdout: '', lines: 1 });
   });
@@ -90,7 +85,7 @@ describe.concurrent('wrong use is answered with 64 and where to look', () => {
   test.each([[[]], [['tenants']], [['keys']], [['parked']], [['jobs']], [['audit']]])(
     'without a command, sealdex %j shows those that there are',
     async (args) => {
-      const { code, stdout, stderr } = await run(args);
+      const { code, stdout, stderr } = await runInProcess(args);
       expect({ code, stdout }).toEqual({ code: 64, stdout: '' });
       expect(stderr).toMatch(/^Usage: sealdex/);
       expect(stderr).toContain('\nCommands:\n');
@@ -112,7 +107,7 @@ describe.concurrent('names are checked before anything is opened, and the field 
     ['tenant', ['parked', 'list', '--tenant', 'a/b']],
     ['tenant', ['tenants', 'put', 'ä', '--plan', 'free']],
   ])('%s of sealdex %j', async (field, args) => {
-    expect(await run(args)).toMatchObject({
+    expect(await runInProcess(args)).toMatchObject({
       code: 65,
       stdout: '',
       stderr: `sealdex: ${field} must be 1 to 50 letters, digits, _, = or -. (DOCUMENT_INVALID)\n`,
@@ -124,7 +119,7 @@ describe('settings', () => {
   const COMMANDS: string[][] = [['status'], ['worker'], ['list', '--tenant', 'a', '--corpus', 'b']];
 
   test.each(COMMANDS)('that are missing are all named, with where to get some: sealdex %s', async (...args) => {
-    const { code, stdout, stderr } = await run(args, { cwd: folder.path });
+    const { code, stdout, stderr } = await runInProcess(args, { cwd: folder.path });
     expect({ code, stdout }).toEqual({ code: 78, stdout: '' });
     expect(linesOf(stderr)).toEqual([
       'sealdex: Settings are wrong (CONFIG_INVALID):',
@@ -136,8 +131,8 @@ describe('settings', () => {
   });
 
   test('that are wrong are all named, and no value is shown', async () => {
-    const { code, stdout, stderr } = await run(['worker'], {
-      settings: { ...services.settings, REDIS_URL: 'secret', SEALDEX_CONCURRENCY: 'secret', AWS_SECRET_ACCESS_KEY: '' },
+    const { code, stdout, stderr } = await runInProcess(['worker'], {
+      settings: { ...SETTINGS, REDIS_URL: 'secret', SEALDEX_CONCURRENCY: 'secret', AWS_SECRET_ACCESS_KEY: '' },
       env: { SEALDEX_TYPO: 'secret' },
     });
     expect({ code, stdout }).toEqual({ code: 78, stdout: '' });
@@ -148,54 +143,5 @@ describe('settings', () => {
       '  SEALDEX_CONCURRENCY must be a whole number from 1 to 1000',
       '  AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be given together',
     ]);
-  });
-});
-
-describe.concurrent('what is out of reach is named in one sentence', () => {
-  const NOWHERE = 'http://127.0.0.1:1';
-  test.each<[string, string, string[]]>([
-    ['REDIS_URL', 'REDIS_FAILED', ['status']],
-    ['REDIS_URL', 'REDIS_FAILED', ['index', '--tenant', 'acme', '--corpus', 'docs', BIN]],
-    ['REDIS_URL', 'REDIS_FAILED', ['worker']],
-    ['AWS_ENDPOINT_URL_S3', 'STORE_FAILED', ['tenants', 'list']],
-    ['AWS_ENDPOINT_URL_S3', 'STORE_FAILED', ['worker']],
-  ])('%s: %s and 69 of sealdex %j', async (name, code, args) => {
-    const settings = {
-      ...services.settings,
-      SEALDEX_PORT: 0,
-      [name]: NOWHERE.replace('http', name === 'REDIS_URL' ? 'redis' : 'http'),
-    };
-    const ended = await run(args, { settings });
-    expect(ended).toMatchObject({ code: 69, stderr: expect.stringMatching(/^sealdex: [^\n]*\n$/) });
-    expect(ended.stderr).toMatch(new RegExp(`\\. \\(${code}( [A-Za-z]\\w+)?\\)\\n$`));
-    expect(ended.stderr).not.toContain('nothing');
-  });
-});
-
-describe('standard output that ends', () => {
-  /** Runs sealdex in a shell of a user, after `setup`. */
-  async function shell(script: string): Promise<{ code: number | null; stderr: string }> {
-    const child = spawn('bash', ['-c', `set -o pipefail; sealdex() { "$NODE" "$BIN" "$@"; }; ${script}`], {
-      env: { PATH: process.env['PATH'] ?? '', NODE: process.execPath, BIN, ...textsOf(services.settings) },
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
-    let stderr = '';
-    child.stderr.on('data', (chunk: Buffer) => {
-      stderr += chunk.toString();
-    });
-    const [code] = (await once(child, 'close')) as [number | null];
-    return { code, stderr };
-  }
-
-  test('because who reads has enough is quiet and no fault', async () => {
-    expect(await shell('sealdex --help | head -1')).toEqual({ code: 0, stderr: '' });
-    expect(await shell('sealdex status | true')).toEqual({ code: 0, stderr: '' });
-  });
-
-  test('because the disk is full is said', async () => {
-    expect(await shell('sealdex status > /dev/full')).toEqual({
-      code: 74,
-      stderr: 'sealdex: Standard output cannot be written (ENOSPC).\n',
-    });
   });
 });
