@@ -44,7 +44,11 @@ export function startInProcess(args: readonly string[], options: InProcessOption
       stdout: stdout.text(),
       stderr: stderr.text(),
     }));
-  const kill = (signal: 'SIGINT' | 'SIGTERM'): void => void signals.emit(signal, signal);
+  let isKilled = false;
+  const kill = (signal: 'SIGINT' | 'SIGTERM'): void => {
+    isKilled = true;
+    signals.emit(signal, signal);
+  };
   return {
     ended,
     stdin,
@@ -53,7 +57,7 @@ export function startInProcess(args: readonly string[], options: InProcessOption
     bytes: () => stdout.bytes(),
     kill,
     async [Symbol.asyncDispose]() {
-      kill('SIGINT');
+      if (!isKilled) kill('SIGINT');
       await ended;
     },
   };

@@ -28,7 +28,7 @@ async function typed(args: string[], answers: Answers): Promise<Ended> {
     else if (answer === CTRL_D) running.stdin.end();
     else running.stdin.write(answer);
   }
-  return running.ended;
+  return await running.ended;
 }
 
 /** The same in a process of its own, on a terminal that shows what is printed and typed. */
