@@ -5,7 +5,9 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { coreOf, openScene } from './fixture.ts';
-import { jsonOf, run, start, temporaryFolder } from './run.ts';
+import { jsonOf } from './output.ts';
+import { run, start } from './run.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { testServices, type TestServices } from '../support/services.ts';
 import { runInProcess } from './in-process.ts';
-import { BIN } from './run.ts';
+import { BIN, run } from './run.ts';
 
 let services: TestServices;
 
@@ -25,7 +25,8 @@ describe.concurrent('a service that cannot be reached', () => {
       SEALDEX_PORT: 0,
       [name]: NOWHERE.replace('http', name === 'REDIS_URL' ? 'redis' : 'http'),
     };
-    const ended = await runInProcess(args, { settings });
+    // A worker logs to the process's own standard output.
+    const ended = await (args[0] === 'worker' ? run : runInProcess)(args, { settings });
     expect(ended).toMatchObject({ code: 69, stderr: expect.stringMatching(/^sealdex: [^\n]*\n$/) });
     expect(ended.stderr).toMatch(new RegExp(`\\. \\(${code}( [A-Za-z]\\w+)?\\)\\n$`));
     expect(ended.stderr).not.toContain('nothing');

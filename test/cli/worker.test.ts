@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startRedis } from '@sealdex/local-aws';
 import { eventually } from '../support/eventually.ts';
 import { jsonOf } from './output.ts';
-import { isAlive, start, type Running } from './run.ts';
+import { isAlive, run, start, type Running } from './run.ts';
 import { coreOf, openScene, type Scene } from './fixture.ts';
 
 let scene: Scene;
@@ -57,7 +57,7 @@ test('a port that is taken: 78, with the setting to change', async () => {
   const { port } = server.address() as { port: number };
   try {
     const settings = { ...scene.settings, SEALDEX_PORT: port };
-    const { code, stderr } = await scene.sealdex(['worker'], { settings });
+    const { code, stderr } = await run(['worker'], { settings });
     expect({ code, stderr }).toEqual({
       code: 78,
       stderr: `sealdex: SEALDEX_PORT: port ${port} is taken; choose another, or 0 for any free one. (CONFIG_INVALID)\n`,
@@ -71,7 +71,7 @@ test('a Redis that may evict jobs: 78, with what to set', async () => {
   const redis = await startRedis({ maxmemoryPolicy: 'allkeys-lru' });
   try {
     const settings = { ...scene.settings, REDIS_URL: redis.url };
-    const { code, stdout, stderr } = await scene.sealdex(['worker'], { settings });
+    const { code, stdout, stderr } = await run(['worker'], { settings });
     expect({ code, stdout }).toEqual({ code: 78, stdout: '' });
     expect(stderr).toMatch(
       /^sealdex: REDIS_URL: .*allkeys-lru.* Set maxmemory-policy noeviction\. \(CONFIG_INVALID\)\n$/,
