@@ -38,8 +38,7 @@ Examples:
         const uploaded = options.json ? NO_PROGRESS : uploadProgress(files);
         return {
           batches: batchesOf(files, uploaded),
-          send: (producer, batch) =>
-            Promise.all(batch.map((file) => send(producer, options, file, uploaded.onBytes, signal))),
+          send: (producer, batch) => Promise.all(batch.map((file) => send(producer, options, file, uploaded, signal))),
           factsOf: ({ path }) => ({ file: path }),
           nameOf: ({ path }) => path,
           done: 'stored',
@@ -94,7 +93,7 @@ async function send(
   producer: Producer,
   { tenant, corpus }: EnqueueOptions,
   file: FoundFile,
-  onBytes: (count: number) => void,
+  uploaded: UploadProgress,
   signal: AbortSignal,
 ): Promise<SendResult> {
   const { path, filename, bytes } = file;
@@ -102,7 +101,7 @@ async function send(
   if (bytes === 0) return unreadable('empty');
   // A file that is cut off here is not queued, and nothing of it remains.
   const body = createReadStream(path, { signal });
-  body.on('data', (chunk) => onBytes(chunk.length));
+  body.on('data', (chunk) => uploaded.onBytes(chunk.length));
   body.pause();
   try {
     return await producer.enqueueUpload({ tenant, corpus, filename, documentId: path, body, length: bytes });
