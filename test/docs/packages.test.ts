@@ -40,7 +40,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 test('there is a package to pack', () => {
-  expect(PACKAGES).toContain('packages/local-aws');
+  expect(PACKAGES).toEqual(expect.arrayContaining(['packages/extract', 'packages/local-aws']));
 });
 
 describe.each(PACKAGES)('%s', (path) => {
