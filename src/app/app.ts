@@ -1,7 +1,7 @@
-// The composition root: opens producer, reader, operator and worker from settings. How the rooms are tied together is
-// known here and in app/ only.
+// The composition root: opens producer, reader, operator and worker from settings. How modules are connected is known
+// in app/ only.
 import { probing } from './probing.ts';
-import { beat, openRooms } from './resources.ts';
+import { startProcessHeartbeat, openResources } from './resources.ts';
 import type { Environment, Settings } from '../runtime/config.ts';
 import { createKeyCalls } from '../keys/aws/key-calls.ts';
 import { createOperatorFrom, type Operator } from '../operator/operator.ts';
@@ -41,24 +41,24 @@ export interface OpenOptions {
  * @throws SealdexError `CONFIG_INVALID` with all faults, `REDIS_FAILED` within a second
  */
 export function createProducer(settings?: Settings, options: OpenOptions = {}): Promise<Producer> {
-  return openRooms(
+  return openResources(
     settings,
     'prompt',
-    async (rooms, releases) => {
-      const { config, clock, redis, store, guard, ring, tenants } = rooms;
+    async (resources, stack) => {
+      const { config, clock, redis, store, keyAccess, ring, tenants } = resources;
       await checkRedis(redis);
-      const queue = releases.add(openQueue(config, redis, clock), (opened) => opened.close());
-      beat(rooms, releases, 'producer');
+      const queue = stack.add(openQueue(config, redis, clock), (opened) => opened.close());
+      startProcessHeartbeat(resources, stack, 'producer');
       const { inlineBytes, platformKeyArn } = config;
       const intake = {
         store,
         ring,
         inlineBytes,
         platformKeyArn,
-        refusal: (owner: GateOwner) => guard.gates.refusal(owner),
+        refusal: (owner: GateOwner) => keyAccess.gates.refusal(owner),
       };
       const producer = createProducerFrom({ config, clock, queue, tenants, intake });
-      return { ...producer, [Symbol.asyncDispose]: () => releases.release() };
+      return { ...producer, [Symbol.asyncDispose]: () => stack.release() };
     },
     options,
   );
@@ -66,15 +66,14 @@ export function createProducer(settings?: Settings, options: OpenOptions = {}): 
 
 /** Opens a reader. Settings go over the environment. @throws as createProducer */
 export function createReader(settings?: Settings, options: OpenOptions = {}): Promise<Reader> {
-  return openRooms(
+  return openResources(
     settings,
     'prompt',
-    async (rooms, releases) => {
-      beat(rooms, releases, 'reader');
-      return {
-        ...createReaderFrom({ ...rooms, gates: rooms.guard.gates }),
-        [Symbol.asyncDispose]: () => releases.release(),
-      };
+    async (resources, stack) => {
+      startProcessHeartbeat(resources, stack, 'reader');
+      const { store, ring, tenants, keyAccess } = resources;
+      const reader = createReaderFrom({ store, ring, tenants, gates: keyAccess.gates });
+      return { ...reader, [Symbol.asyncDispose]: () => stack.release() };
     },
     options,
   );
@@ -82,26 +81,28 @@ export function createReader(settings?: Settings, options: OpenOptions = {}): Pr
 
 /** Opens what the command line needs beside producer and reader. @throws as createProducer */
 export function createOperator(settings?: Settings, options: OpenOptions = {}): Promise<Operator> {
-  return openRooms(
+  return openResources(
     settings,
     'prompt',
-    async (rooms, releases) => {
-      const { config, clock, metrics, redis, guard, audit, identity } = rooms;
-      const queue = releases.add(openQueue(config, redis, clock), (opened) => opened.close());
+    async (resources, stack) => {
+      const { config, clock, metrics, redis, store, tenants, audit, identity } = resources;
+      const { gates } = resources.keyAccess;
+      const queue = stack.add(openQueue(config, redis, clock), (opened) => opened.close());
       const keys = redisKeys(config.queue);
-      const shared = { ...rooms, queueName: config.queue, keys, queue };
-      // Listings of all of a tenant, and whole objects, take longer than somebody waits for one answer.
-      const patient = releases.add(createStore(config, 'patient'), (opened) => opened.close());
+      const shared = { queueName: config.queue, keys, queue, clock, redis, store, tenants };
+      // Complete listings of a tenant, and whole objects, take longer than a command waits for one response.
+      const patient = stack.add(createStore(config, 'patient'), (opened) => opened.close());
       const operator = createOperatorFrom({
         ...shared,
-        gates: guard.gates,
-        leaving: { ...rooms, keys, gates: guard.gates, store: patient, identity },
-        probing: probing(rooms),
+        config,
+        gates,
+        leaving: { config, clock, redis, keys, tenants, gates, store: patient, identity },
+        probing: probing(resources),
         identity,
         reencryption: createReencryption(shared),
-        keyCalls: releases.add(createKeyCalls(config, audit, metrics), (opened) => opened.close()),
+        keyCalls: stack.add(createKeyCalls(config, audit, metrics), (opened) => opened.close()),
       });
-      return { ...operator, [Symbol.asyncDispose]: () => releases.release() };
+      return { ...operator, [Symbol.asyncDispose]: () => stack.release() };
     },
     options,
   );

@@ -8,7 +8,7 @@ import { createKeyCalls } from '../keys/aws/key-calls.ts';
 import { closeRedis, openRedis } from '../runtime/redis.ts';
 import { openBucketSettings } from '../store/s3/bucket.ts';
 import { createStore } from '../store/s3/s3-store.ts';
-import { Releases } from './resources.ts';
+import { ResourceStack } from './resources.ts';
 
 export interface DoctorOptions {
   readonly role?: Role;
@@ -25,12 +25,12 @@ export async function* examineInstallation(
   { role = 'worker', checkMs, clock = systemClock, env }: DoctorOptions = {},
 ): AsyncGenerator<Finding> {
   const { values, faults } = readSettings(settings, env);
-  const releases = new Releases();
+  const stack = new ResourceStack();
   const { redisUrl } = values;
   // How many connections there may be is no reason not to look.
   const config = { concurrency: 1, uploadConcurrency: 1, ...values } as Config;
   const hasAws = values.region !== undefined && values.s3ForcePathStyle !== undefined;
-  const closing = <T extends { close(): void }>(opened: T): T => releases.add(opened, (each) => each.close());
+  const closing = <T extends { close(): void }>(opened: T): T => stack.add(opened, (each) => each.close());
   try {
     yield* findings({
       values,
@@ -39,9 +39,7 @@ export async function* examineInstallation(
       role,
       checkMs,
       openRedis:
-        redisUrl === undefined
-          ? undefined
-          : async () => releases.add(await openRedis({ redisUrl }, 'prompt'), closeRedis),
+        redisUrl === undefined ? undefined : async () => stack.add(await openRedis({ redisUrl }, 'prompt'), closeRedis),
       openBucket:
         hasAws && values.bucket !== undefined
           ? () => ({ store: closing(createStore(config, 'patient')), settings: closing(openBucketSettings(config)) })
@@ -52,6 +50,6 @@ export async function* examineInstallation(
           : undefined,
     });
   } finally {
-    await releases.release();
+    await stack.release();
   }
 }

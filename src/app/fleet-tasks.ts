@@ -1,10 +1,10 @@
 // The chores that the workers of a fleet do once for all, and the birth mark that sweeps look at.
 import { removeContent } from '../intake/intake.ts';
-import type { Log } from '../runtime/log.ts';
 import { gateId } from '../runtime/names.ts';
 import { repairBacklog } from '../queue/backlog/recount.ts';
 import { createLetterChores } from '../queue/dead-letters/maintenance.ts';
 import type { JobQueue } from '../queue/bull/queues.ts';
+import type { Reencryption } from '../reencryption/reencryption.ts';
 import { redisKeys } from '../runtime/redis.ts';
 import { markBirth } from '../maintenance/redis-identity.ts';
 import { depthsChore, type GateOfDepth } from '../maintenance/queue-depths.ts';
@@ -14,15 +14,18 @@ import type { SweepDeps } from '../maintenance/sweep.ts';
 import { tombstoneSweep } from '../maintenance/tombstones.ts';
 import { onTime } from '../maintenance/clock-check.ts';
 import { startUpkeep, type Chore, type Upkeep } from '../maintenance/scheduler.ts';
-import type { Rooms } from './resources.ts';
+import type { Resources } from './resources.ts';
 
 const REPAIR_EVERY_MS = 600_000;
 /** It paces itself; this is how soon counters that do not fit are seen. */
 const RECOUNT_EVERY_MS = 60_000;
 
 /** Marks the birth of this Redis, and starts the chores. */
-export async function keepUp(rooms: Rooms, log: Log, queue: JobQueue, mend: MovesDeps['mend']): Promise<Upkeep> {
-  const { config, clock, metrics, redis, store, guard } = rooms;
+export async function startFleetTasks(
+  { config, clock, log, metrics, redis, store, keyAccess }: Resources,
+  queue: JobQueue,
+  { mend }: Pick<Reencryption, 'mend'>,
+): Promise<Upkeep> {
   const keys = redisKeys(config.queue);
   if (!(await markBirth({ redis, keys, store, queue: config.queue, clock })))
     log.error(
@@ -30,7 +33,7 @@ export async function keepUp(rooms: Rooms, log: Log, queue: JobQueue, mend: Move
       `The birth marks of Redis and of the bucket differ: this Redis is a new or another one, and jobs of the old one are not in it. Nothing is swept. Once that is settled, remove system/${config.queue}/birth from the bucket and restart a worker.`,
     );
   const gates = (): GateOfDepth[] =>
-    guard.gates.all().flatMap(({ record }) => {
+    keyAccess.gates.all().flatMap(({ record }) => {
       if (!record || record.state === 'open') return [];
       return [{ id: gateId(record.tenant, record.keyArn), code: record.code, isShut: record.state === 'shut' }];
     });

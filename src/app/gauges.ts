@@ -4,7 +4,7 @@ import type { Heartbeat } from '../maintenance/heartbeat.ts';
 import type { WorkerReadiness } from './health.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import type { Depths } from '../maintenance/queue-depths.ts';
-import type { Guard } from './key-access.ts';
+import type { KeyAccess } from './key-access.ts';
 
 /** What one process has counted for all. */
 export function depthGauges(metrics: Metrics, read: () => Promise<Depths>): void {
@@ -55,7 +55,7 @@ export function busyShare(): () => number {
 
 export function gauges(
   metrics: Metrics,
-  { ring, revocationCheck }: Guard,
+  { ring, revocationCheck }: KeyAccess,
   heartbeats: () => Promise<readonly Heartbeat[]>,
   inFlightBytes: () => number,
   readiness: WorkerReadiness,

@@ -1,5 +1,4 @@
-// What guards the use of keys, tied together: gates, the verdict on failed KMS calls, the key ring that both watch.
-// Who is told of a shut gate or of a platform fault, each role says for itself.
+// Key access: gates, the monitor of failed KMS calls, and the key ring, which is watched by both.
 import type { Clock, Patience } from '../runtime/clock.ts';
 import type { Config } from '../runtime/config.ts';
 import { SealdexError } from '../runtime/errors.ts';
@@ -18,7 +17,7 @@ import { createKeyMonitor, type KeyMonitor, type PlatformSuspicion, type Watched
 import { redisKeys, type Redis } from '../runtime/redis.ts';
 import { operatorStopOf, type Tenants } from '../tenants/tenants.ts';
 
-export interface GuardDeps {
+export interface KeyAccessDeps {
   readonly config: Config;
   readonly clock: Clock;
   readonly metrics: Metrics;
@@ -30,7 +29,7 @@ export interface GuardDeps {
   readonly log: Log;
 }
 
-export interface Guard {
+export interface KeyAccess {
   readonly gates: Gates;
   readonly keyMonitor: KeyMonitor;
   readonly ring: KeyRing;
@@ -44,17 +43,17 @@ export interface Guard {
   stop(): Promise<void>;
 }
 
-/** In the context of the calls that ask whether the platform key works: no tenant's. */
-const NOBODY = '-';
+/** Stands for the tenant in the context of calls that test the platform key. */
+const NO_TENANT = '-';
 
-export async function openGuard(deps: GuardDeps): Promise<Guard> {
+export async function openKeyAccess(deps: KeyAccessDeps): Promise<KeyAccess> {
   const { config, clock, metrics, redis, subscriber, kms, tenants, use, log } = deps;
   const keys = redisKeys(config.queue);
   const platformSuspected = new Listeners<PlatformSuspicion>();
   const gates = await openGates({ redis, subscriber, keys, clock, times: config, log });
   const tried = (tenant: string, keyArn: string, purpose: 'documents' | 'intake'): Promise<void> =>
     tryKey(kms, keyArn, { tenant, period: periodAt(tenant, clock.now()), purpose });
-  const platformKeyWorks = (): Promise<boolean> => answers(tried(NOBODY, config.platformKeyArn, 'intake'));
+  const platformKeyWorks = (): Promise<boolean> => answers(tried(NO_TENANT, config.platformKeyArn, 'intake'));
   const keyMonitor = createKeyMonitor({
     gates,
     redis,
@@ -102,7 +101,7 @@ const LOOKED_THROUGH = 200;
 const SOME = 10;
 
 /** KMS keys of tenants' own: of those with a data key in memory anywhere first, then of any, each at random. */
-async function someKeys({ config, redis, tenants }: GuardDeps): Promise<WatchedCall[]> {
+async function someKeys({ config, redis, tenants }: KeyAccessDeps): Promise<WatchedCall[]> {
   const inUse = new Set((await readHeartbeats(redis, config.queue)).flatMap((beat) => beat.tenants));
   const any: string[] = [];
   for await (const name of tenants.names()) if (any.push(name) >= LOOKED_THROUGH) break;
@@ -115,11 +114,12 @@ async function someKeys({ config, redis, tenants }: GuardDeps): Promise<WatchedC
   return found;
 }
 
-const shuffled = <T>(items: readonly T[]): T[] =>
-  items
+function shuffled<T>(items: readonly T[]): T[] {
+  return items
     .map((item): [number, T] => [Math.random(), item])
     .toSorted(([one], [other]) => one - other)
     .map(([, item]) => item);
+}
 
 /** A KMS that throttles us answers. */
 async function answers(tried: Promise<void>): Promise<boolean> {

@@ -1,4 +1,4 @@
-// A worker's pause for platform faults, tied together: what proves each fault, and what happens when it is proven.
+// Platform state of a worker: checks whether a suspected platform fault is real, and pauses the queue workers while it is.
 import type { Clock } from '../runtime/clock.ts';
 import type { Log } from '../runtime/log.ts';
 import { createPause, isPausing, type Pause, type PausingCode } from '../parking/pause.ts';
@@ -6,40 +6,53 @@ import type { Store } from '../store/store.ts';
 import { readTenantFile, listTenantNames } from '../store/tenants.ts';
 import type { Canary } from '../handlers/outcome.ts';
 import type { Outcome } from '../jobs/outcome.ts';
-import type { Guard } from './key-access.ts';
+import type { KeyAccess } from './key-access.ts';
 
 export interface PlatformDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly store: Store;
-  readonly guard: Pick<Guard, 'keyMonitor' | 'platformKeyWorks'>;
+  readonly keyAccess: Pick<KeyAccess, 'keyMonitor' | 'platformKeyWorks'>;
   readonly canary: Canary;
-  readonly onPause: () => void;
-  readonly onResume: () => void;
+}
+
+/** Takes no jobs between `pause` and `resume`. */
+export interface Pausable {
+  pause(): void;
+  resume(): void;
 }
 
 export interface Platform extends Pick<Pause, 'suspect' | 'stop' | 'tick'> {
   readonly code: PausingCode | undefined;
-  /** Hears how every job ended. */
+  /** Called with the outcome of every job. */
   readonly onOutcome: (outcome: Outcome) => void;
+  /** Pauses it while a platform fault is proven; at once, if one is now. */
+  readonly control: (worker: Pausable) => void;
 }
 
 /** S3 that fails for so long without any success is an outage. */
 const LASTING_MS = 30_000;
 const PROOF_MS = 15_000;
 
-export function createPlatform({ clock, log, store, guard, canary, onPause, onResume }: PlatformDeps): Platform {
+export function createPlatform({ clock, log, store, keyAccess, canary }: PlatformDeps): Platform {
   const canaryWorks = (): Promise<boolean> => canary(AbortSignal.timeout(PROOF_MS)).catch(() => false);
   const works: Readonly<Record<PausingCode, () => Promise<boolean>>> = {
-    PLATFORM_CREDENTIALS: async () => (await canaryWorks()) && guard.platformKeyWorks(),
-    PLATFORM_KEY: () => guard.platformKeyWorks(),
-    KMS_FAILED: () => guard.platformKeyWorks(),
-    PLATFORM_DENIED: () => guard.keyMonitor.anyKeyWorks(),
+    PLATFORM_CREDENTIALS: async () => (await canaryWorks()) && keyAccess.platformKeyWorks(),
+    PLATFORM_KEY: () => keyAccess.platformKeyWorks(),
+    KMS_FAILED: () => keyAccess.platformKeyWorks(),
+    PLATFORM_DENIED: () => keyAccess.keyMonitor.anyKeyWorks(),
     PLATFORM_STORE: canaryWorks,
     STORE_FAILED: canaryWorks,
     PLATFORM_TENANTS: () => canReadTenants(store),
   };
-  const pause = createPause({ clock, log, works: (code) => works[code](), onPause, onResume });
+  const controlled = new Set<Pausable>();
+  const pause = createPause({
+    clock,
+    log,
+    works: (code) => works[code](),
+    onPause: () => controlled.forEach((worker) => worker.pause()),
+    onResume: () => controlled.forEach((worker) => worker.resume()),
+  });
   let storeFailsSince: number | undefined;
   return {
     get code() {
@@ -48,6 +61,10 @@ export function createPlatform({ clock, log, store, guard, canary, onPause, onRe
     suspect: (code) => pause.suspect(code),
     tick: () => pause.tick(),
     stop: () => pause.stop(),
+    control(worker) {
+      controlled.add(worker);
+      if (pause.code !== undefined) worker.pause();
+    },
     onOutcome(outcome) {
       if (outcome.kind === 'done') storeFailsSince = undefined;
       if (outcome.kind === 'pause' && isPausing(outcome.code)) pause.suspect(outcome.code);

@@ -1,5 +1,4 @@
-// How gates are probed, tied together: by the worker's loop and at the operator's word, with the same eyes.
-// When a gate is due, and what a probe does to it, is src/parking's business.
+// Probing of gates: what the worker's loop and the operator's command both need for it.
 import type { Clock } from '../runtime/clock.ts';
 import type { Config } from '../runtime/config.ts';
 import { SealdexError } from '../runtime/errors.ts';
@@ -7,7 +6,7 @@ import type { Metrics } from '../runtime/metrics.ts';
 import type { ProbingDeps } from '../parking/probe.ts';
 import { redisKeys, type Redis } from '../runtime/redis.ts';
 import { operatorStopOf, type Tenant, type Tenants } from '../tenants/tenants.ts';
-import type { Guard } from './key-access.ts';
+import type { KeyAccess } from './key-access.ts';
 
 export interface Probing {
   readonly config: Config;
@@ -15,11 +14,11 @@ export interface Probing {
   readonly metrics: Metrics;
   readonly redis: Redis;
   readonly tenants: Tenants;
-  readonly guard: Guard;
+  readonly keyAccess: KeyAccess;
 }
 
-export function probing(rooms: Probing): ProbingDeps {
-  const { config, clock, metrics, redis, tenants, guard } = rooms;
+export function probing(resources: Probing): ProbingDeps {
+  const { config, clock, metrics, redis, tenants, keyAccess } = resources;
   const ownerOf = async (tenant: string): Promise<Tenant | undefined> => {
     try {
       return await tenants.fresh(tenant);
@@ -29,7 +28,7 @@ export function probing(rooms: Probing): ProbingDeps {
     }
   };
   return {
-    gates: guard.gates,
+    gates: keyAccess.gates,
     redis,
     keys: redisKeys(config.queue),
     clock,
@@ -40,7 +39,7 @@ export function probing(rooms: Probing): ProbingDeps {
       const owner = await ownerOf(tenant);
       return owner && operatorStopOf(owner, keyArn);
     },
-    tryKey: guard.tryKey,
-    platformKeyWorks: guard.platformKeyWorks,
+    tryKey: keyAccess.tryKey,
+    platformKeyWorks: keyAccess.platformKeyWorks,
   };
 }

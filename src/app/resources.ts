@@ -1,5 +1,4 @@
-// What every role works with, opened from settings and released in reverse order, however far the opening came.
-// What a role does with it is its own business.
+// Resources: what every role works with, opened from settings and released in reverse order, however far the opening came.
 import { createAuditLog, type AuditLog } from '../runtime/audit-log.ts';
 import { systemClock, type Clock, type Patience } from '../runtime/clock.ts';
 import { loadConfig, type Config, type Settings, type Environment } from '../runtime/config.ts';
@@ -13,10 +12,10 @@ import { closeRedis, openRedis, type Redis, type RedisUse } from '../runtime/red
 import { createStore } from '../store/s3/s3-store.ts';
 import type { Store } from '../store/store.ts';
 import { createTenants, type Tenants } from '../tenants/tenants.ts';
-import { openGuard, type Guard } from './key-access.ts';
+import { openKeyAccess, type KeyAccess } from './key-access.ts';
 
 /** What was opened, released last in, first out; the first error is reported after all ran. */
-export class Releases {
+export class ResourceStack {
   readonly #all: (() => void | Promise<void>)[] = [];
   #released: Promise<void> | undefined;
 
@@ -42,7 +41,7 @@ export class Releases {
   }
 }
 
-export interface Rooms {
+export interface Resources {
   readonly config: Config;
   readonly clock: Clock;
   readonly metrics: Metrics;
@@ -52,7 +51,7 @@ export interface Rooms {
   readonly identity: () => Promise<string>;
   readonly redis: Redis;
   readonly store: Store;
-  readonly guard: Guard;
+  readonly keyAccess: KeyAccess;
   readonly ring: KeyRing;
   readonly tenants: Tenants;
   readonly connect: (use: RedisUse) => Promise<Redis>;
@@ -68,56 +67,56 @@ export interface ResourceOptions {
 }
 
 /** Opens what every role needs; on a fault, what was opened so far is released. */
-export async function openRooms<T>(
+export async function openResources<T>(
   settings: Settings | undefined,
   use: Patience,
-  make: (rooms: Rooms, releases: Releases) => Promise<T>,
+  make: (resources: Resources, stack: ResourceStack) => Promise<T>,
   { signal, clock = systemClock, logOf = () => silentLog, env }: ResourceOptions = {},
 ): Promise<T> {
   const config = loadConfig(settings, env);
-  const releases = new Releases();
+  const stack = new ResourceStack();
   try {
     const log = logOf(config);
     const metrics = createMetrics();
-    const sts = releases.add(createIdentity(config), (opened) => opened.close());
+    const sts = stack.add(createIdentity(config), (opened) => opened.close());
     const identity = (): Promise<string> => sts.arn();
     const audit = createAuditLog({ to: config.auditLog, clock, identity });
     const connect = async (as: RedisUse): Promise<Redis> => {
       signal?.throwIfAborted();
-      return releases.add(await openRedis(config, as), closeRedis);
+      return stack.add(await openRedis(config, as), closeRedis);
     };
     const redis = await connect(use);
     const subscriber = await connect('subscriber');
-    const store = releases.add(createStore(config, use), (opened) => opened.close());
-    const kms = releases.add(createKms(config, metrics, audit, use), (opened) => opened.close());
-    const tenants = releases.add(await createTenants({ config, clock, store, redis, subscriber, audit }), (opened) =>
+    const store = stack.add(createStore(config, use), (opened) => opened.close());
+    const kms = stack.add(createKms(config, metrics, audit, use), (opened) => opened.close());
+    const tenants = stack.add(await createTenants({ config, clock, store, redis, subscriber, audit }), (opened) =>
       opened.close(),
     );
-    const guard = releases.add(
-      await openGuard({ config, clock, metrics, redis, subscriber, kms, tenants, use, log }),
+    const keyAccess = stack.add(
+      await openKeyAccess({ config, clock, metrics, redis, subscriber, kms, tenants, use, log }),
       (opened) => opened.stop(),
     );
     signal?.throwIfAborted();
-    const { ring } = guard;
+    const { ring } = keyAccess;
     return await make(
-      { config, clock, metrics, log, audit, identity, redis, store, guard, ring, tenants, connect },
-      releases,
+      { config, clock, metrics, log, audit, identity, redis, store, keyAccess, ring, tenants, connect },
+      stack,
     );
   } catch (error) {
-    await releases.release().catch(() => {});
+    await stack.release().catch(() => {});
     throw error;
   }
 }
 
-/** Lets the process be seen as alive, with what it holds. */
-export function beat(
-  { redis, config, clock, ring, guard, audit, metrics }: Rooms,
-  releases: Releases,
+/** Reports the process as alive, with the data keys that it holds. */
+export function startProcessHeartbeat(
+  { redis, config, clock, ring, keyAccess, audit, metrics }: Resources,
+  stack: ResourceStack,
   role: Role,
 ): void {
   const facts = async () => {
     const { keys, oldestMs, tenants } = ring.stats();
-    const unaskedMs = guard.revocationCheck.unaskedMs();
+    const unaskedMs = keyAccess.revocationCheck.unaskedMs();
     return {
       keys,
       oldestKeyMs: oldestMs,
@@ -127,5 +126,5 @@ export function beat(
       kmsCalls: await metrics.by('sealdex_kms_calls_total', 'operation'),
     };
   };
-  releases.add(startHeart({ redis, queue: config.queue, clock, role, facts }), (heart) => heart.stop());
+  stack.add(startHeart({ redis, queue: config.queue, clock, role, facts }), (heart) => heart.stop());
 }

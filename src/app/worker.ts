@@ -1,36 +1,28 @@
-// A worker, tied together: jobs from the queue through the handler, guarded by gates, paused by platform faults, with the
-// fleet's probes and chores beside it.
-import type { Clock } from '../runtime/clock.ts';
-import type { Config, Environment, Settings } from '../runtime/config.ts';
-import { readHeartbeats } from '../maintenance/heartbeat.ts';
-import { createReadiness, startHealth } from './health.ts';
+// Worker: takes jobs from the queue as long as the platform works, and probes gates and runs fleet tasks beside them.
+import { createCanary } from '../handlers/canary.ts';
 import { removeContent } from '../intake/intake.ts';
-import { createLog, silentLog, type Log } from '../runtime/log.ts';
-import { createExtractPool } from '../extract/pool.ts';
-import { READERS_MISSING, readersFolder } from '../extract/readers.ts';
-import { gateId, type QueueName } from '../runtime/names.ts';
+import { readHeartbeats } from '../maintenance/heartbeat.ts';
+import { depthsReader } from '../maintenance/queue-depths.ts';
 import { isClosed } from '../parking/gate.ts';
-import { startProbe } from '../parking/probe.ts';
 import { parseGate } from '../parking/gate-record.ts';
-import type { Handle } from '../queue/bull/processor.ts';
-import { openQueue } from '../queue/bull/queues.ts';
+import { startProbe, type Probe } from '../parking/probe.ts';
+import { openQueue, type JobQueue } from '../queue/bull/queues.ts';
 import type { QueueWorker } from '../queue/bull/worker.ts';
 import { startWorkers } from '../queue/bull/workers.ts';
 import { createReencryption } from '../reencryption/reencryption.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Config, Environment, Settings } from '../runtime/config.ts';
+import { createLog, silentLog, type Log } from '../runtime/log.ts';
+import { gateId } from '../runtime/names.ts';
 import { checkRedis, redisKeys } from '../runtime/redis.ts';
 import { proveConditionalWrites } from '../store/system.ts';
-import { depthsReader } from '../maintenance/queue-depths.ts';
-import { ByteBudget } from '../handlers/budget.ts';
-import { createCanary } from '../handlers/canary.ts';
-import { createHandler } from '../handlers/handle.ts';
-import { BackgroundGate } from '../handlers/background-gate.ts';
-import { TenantSlotLimiter } from '../handlers/tenant-slot-limiter.ts';
-import { AdaptiveConcurrency } from '../handlers/adaptive-concurrency.ts';
-import { keepUp } from './fleet-tasks.ts';
-import { busyShare, depthGauges, eventLoopGauges, gauges } from './gauges.ts';
+import { startFleetTasks } from './fleet-tasks.ts';
+import { depthGauges, eventLoopGauges, gauges } from './gauges.ts';
+import { createReadiness, startHealth, type WorkerReadiness } from './health.ts';
+import { createJobHandlers, type JobHandlers } from './job-handlers.ts';
 import { createPlatform, type Platform } from './platform.ts';
 import { probing } from './probing.ts';
-import { beat, openRooms, type Releases, type Rooms } from './resources.ts';
+import { openResources, startProcessHeartbeat, type Resources, type ResourceStack } from './resources.ts';
 
 export interface RunningWorker extends AsyncDisposable {
   /** Where /livez, /readyz and /metrics are. */
@@ -43,132 +35,122 @@ export interface WorkerOptions {
   /** Address of /livez, /readyz and /metrics; all of them by default. */
   readonly host?: string;
   readonly log?: 'silent';
+  /** Environment below the settings; the process's own by default. */
+  readonly env?: Environment;
   /** 0 to 1: how long a job waits that is back from a stall, of 1 to 60 s; random by default. */
   readonly afterStall?: () => number;
   /** Time; a test's own. */
   readonly clock?: Clock;
   /** Ends the start between two of its steps, with the signal's reason. A worker that has started is not stopped by it. */
   readonly signal?: AbortSignal;
-  /** Environment below the settings; the process's own by default. */
-  readonly env?: Environment;
 }
 
 /** Starts a worker. @throws SealdexError `CONFIG_INVALID` for what must not run (eviction, a store without conditions) */
 export function startWorker(settings?: Settings, options: WorkerOptions = {}): Promise<RunningWorker> {
-  const start = async (rooms: Rooms, releases: Releases): Promise<RunningWorker> => {
-    const { config, clock, metrics, log, redis, store, guard } = rooms;
-    const takesUploads = readersFolder() !== undefined;
-    if (!takesUploads) log.warn({}, `Upload jobs wait for another worker. ${READERS_MISSING}`);
-    for (const warning of await checkRedis(redis)) log.warn({}, warning);
-    options.signal?.throwIfAborted();
-    await proveConditionalWrites(store, config.queue);
-    // What one queue works on takes no memory from the other.
-    const budgets = {
-      index: new ByteBudget(clock, config.inFlightBytes, config.concurrency),
-      upload: new ByteBudget(clock, 2 * config.inFlightBytes, config.uploadConcurrency),
-    };
-    const extractors = releases.add(
-      createExtractPool({
-        clock,
-        size: config.uploadConcurrency,
-        extractMs: config.extractMs,
-        heapBytes: config.extractHeapBytes,
-        limits: config,
-      }),
-      (pool) => pool.stop(),
-    );
-    const canary = createCanary(store, config.queue, clock);
-    const platform: Platform = releases.add(
-      createPlatform({
-        clock,
-        log,
-        store,
-        guard,
-        canary,
-        onPause: () => worker.pause(),
-        onResume: () => worker.resume(),
-      }),
-      (opened) => opened.stop(),
-    );
-    guard.platformSuspected.add((code) => platform.suspect(code));
-    const shutGates = (): number => guard.gates.all().filter(({ record }) => record?.state === 'shut').length;
-    const readiness = createReadiness(redis, () => platform.code, shutGates);
-    gauges(
-      metrics,
-      guard,
-      () => readHeartbeats(redis, config.queue),
-      () => budgets.index.inFlight + budgets.upload.inFlight,
-      readiness,
-    );
-    depthGauges(metrics, depthsReader(redis, redisKeys(config.queue)));
-    releases.add(eventLoopGauges(metrics), (stop) => stop());
-    const { gates, keyMonitor } = guard;
-    const queue = releases.add(openQueue(config, redis, clock), (opened) => opened.close());
-    const reencryption = createReencryption({
-      ...rooms,
-      queueName: config.queue,
-      keys: redisKeys(config.queue),
-      queue,
-    });
-    // Each queue's jobs hang on a tenant's key or store in slots of their own.
-    const handleOf = (name: QueueName, slots: number): Handle =>
-      createHandler({
-        ...rooms,
-        gates,
-        enforceOperatorStop: keyMonitor.enforceOperatorStop,
-        extractors,
-        budget: budgets[name],
-        reencryption,
-        canary,
-        slots: new TenantSlotLimiter(clock, slots),
-        backgroundGate: new BackgroundGate(clock),
-        reencryptionConcurrency: new AdaptiveConcurrency(busyShare()),
-      });
-    const health = releases.add(
-      await startHealth({ host: options.host, port: config.port, metrics, readiness: readiness.check }),
-      (opened) => opened.stop(),
-    );
-    beat(rooms, releases, 'worker');
-    releases.add(await keepUp(rooms, log, queue, (tenant) => reencryption.mend(tenant)), (upkeep) => upkeep.stop());
-    const worker: QueueWorker = startWorkers({
-      config,
-      clock,
-      log,
-      metrics,
-      redis,
-      queueRedis: await rooms.connect('queue'),
-      handles: {
-        index: handleOf('index', config.concurrency),
-        ...(takesUploads && { upload: handleOf('upload', config.uploadConcurrency) }),
-      },
-      afterStall: options.afterStall,
-      onOutcome: (outcome) => platform.onOutcome(outcome),
-      parking: { isOpen: (text) => !isClosed(parseGate(text)), refresh: () => guard.gates.reload() },
-      async onCompleted(id, data) {
-        if ('content' in data) await removeContent(store, { id, ...data });
-      },
-    });
-    metrics.gauge('sealdex_jobs_active', () => worker.active());
-    const probe = startProbe({
-      ...probing(rooms),
-      release: ({ tenant, keyArn }, goesOn) => queue.release(gateId(tenant, keyArn), goesOn),
-      expire: ({ tenant, keyArn }) => queue.expire(gateId(tenant, keyArn)),
-    });
-    releases.add(probe, (opened) => opened.stop());
-    const { queue: name, concurrency } = config;
-    const uploadConcurrency = takesUploads ? config.uploadConcurrency : 0;
-    log.info({ queue: name, concurrency, uploadConcurrency, port: health.port }, 'worker takes jobs');
-    const stop = async (): Promise<{ handedBack: number; isClean: boolean }> => {
-      readiness.stopping();
-      const ended = await worker.stop();
-      await releases.release();
-      log.info(ended, 'worker has stopped');
-      return ended;
-    };
-    let stopped: ReturnType<typeof stop> | undefined;
-    const stopOnce = (): ReturnType<typeof stop> => (stopped ??= stop());
-    return { port: health.port, stop: stopOnce, [Symbol.asyncDispose]: async () => void (await stopOnce()) };
-  };
   const logOf = (config: Config): Log => (options.log === 'silent' ? silentLog : createLog(config, 'worker'));
-  return openRooms(settings, 'patient', start, { ...options, logOf });
+  const start = async (resources: Resources, stack: ResourceStack): Promise<RunningWorker> => {
+    await checkInstallation(resources, options.signal);
+    return startIn(resources, stack, options);
+  };
+  return openResources(settings, 'patient', start, { ...options, logOf });
+}
+
+/** @throws SealdexError `CONFIG_INVALID` if Redis or the bucket could lose or mix up what is written */
+async function checkInstallation({ config, log, redis, store }: Resources, signal?: AbortSignal): Promise<void> {
+  for (const warning of await checkRedis(redis)) log.warn({}, warning);
+  signal?.throwIfAborted();
+  await proveConditionalWrites(store, config.queue);
+}
+
+async function startIn(
+  resources: Resources,
+  stack: ResourceStack,
+  { host, afterStall }: WorkerOptions,
+): Promise<RunningWorker> {
+  const { config, clock, metrics, log, redis, store, tenants, keyAccess } = resources;
+  const canary = createCanary(store, config.queue, clock);
+  const platform = stack.add(createPlatform({ clock, log, store, keyAccess, canary }), (opened) => opened.stop());
+  keyAccess.platformSuspected.add((code) => platform.suspect(code));
+  const queue = stack.add(openQueue(config, redis, clock), (opened) => opened.close());
+  const [queueName, keys] = [config.queue, redisKeys(config.queue)];
+  const reencryption = createReencryption({ queueName, clock, redis, keys, queue, tenants, store });
+  const handlers = createJobHandlers(resources, stack, canary, reencryption);
+  const readiness = createReadiness(
+    redis,
+    () => platform.code,
+    () => shutGates(resources),
+  );
+  registerGauges(resources, stack, readiness, handlers);
+  const { port } = stack.add(
+    await startHealth({ host, port: config.port, metrics, readiness: readiness.check }),
+    (opened) => opened.stop(),
+  );
+  startProcessHeartbeat(resources, stack, 'worker');
+  stack.add(await startFleetTasks(resources, queue, reencryption), (tasks) => tasks.stop());
+  const worker = await startQueueWorkers(resources, handlers, platform, afterStall);
+  platform.control(worker);
+  metrics.gauge('sealdex_jobs_active', () => worker.active());
+  stack.add(startGateProbe(resources, queue), (opened) => opened.stop());
+  const { concurrency } = config;
+  const uploadConcurrency = handlers.handles.upload ? config.uploadConcurrency : 0;
+  log.info({ queue: queueName, concurrency, uploadConcurrency, port }, 'worker takes jobs');
+  return runningWorker(port, async () => {
+    readiness.stopping();
+    const ended = await worker.stop();
+    await stack.release();
+    log.info(ended, 'worker has stopped');
+    return ended;
+  });
+}
+
+function runningWorker(port: number, stop: RunningWorker['stop']): RunningWorker {
+  let stopped: ReturnType<typeof stop> | undefined;
+  const stopOnce = (): ReturnType<typeof stop> => (stopped ??= stop());
+  return { port, stop: stopOnce, [Symbol.asyncDispose]: async () => void (await stopOnce()) };
+}
+
+function shutGates({ keyAccess }: Resources): number {
+  return keyAccess.gates.all().filter(({ record }) => record?.state === 'shut').length;
+}
+
+function registerGauges(
+  { config, metrics, redis, keyAccess }: Resources,
+  stack: ResourceStack,
+  readiness: WorkerReadiness,
+  { inFlightBytes }: JobHandlers,
+): void {
+  gauges(metrics, keyAccess, () => readHeartbeats(redis, config.queue), inFlightBytes, readiness);
+  depthGauges(metrics, depthsReader(redis, redisKeys(config.queue)));
+  stack.add(eventLoopGauges(metrics), (stop) => stop());
+}
+
+async function startQueueWorkers(
+  { config, clock, log, metrics, redis, store, keyAccess, connect }: Resources,
+  { handles }: JobHandlers,
+  platform: Platform,
+  afterStall: WorkerOptions['afterStall'],
+): Promise<QueueWorker> {
+  return startWorkers({
+    config,
+    clock,
+    log,
+    metrics,
+    redis,
+    queueRedis: await connect('queue'),
+    handles,
+    afterStall,
+    onOutcome: (outcome) => platform.onOutcome(outcome),
+    parking: { isOpen: (text) => !isClosed(parseGate(text)), refresh: () => keyAccess.gates.reload() },
+    async onCompleted(id, data) {
+      if ('content' in data) await removeContent(store, { id, ...data });
+    },
+  });
+}
+
+function startGateProbe(resources: Resources, queue: JobQueue): Probe {
+  return startProbe({
+    ...probing(resources),
+    release: ({ tenant, keyArn }, shouldContinue) => queue.release(gateId(tenant, keyArn), shouldContinue),
+    expire: ({ tenant, keyArn }) => queue.expire(gateId(tenant, keyArn)),
+  });
 }

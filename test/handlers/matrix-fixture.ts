@@ -1,7 +1,7 @@
 // One combination of the matrix: a job with content of the period before, met by a process whose gate, key ring, KMS and
 // store are as said. Everything is real but time; each combination has a tenant, a key and a queue name of its own.
 import { noAudit } from '../../src/runtime/audit-log.ts';
-import { openGuard } from '../../src/app/key-access.ts';
+import { openKeyAccess } from '../../src/app/key-access.ts';
 import { periodAt } from '../../src/keys/data-key.ts';
 import { createKms } from '../../src/keys/aws/kms-client.ts';
 import type { Kms } from '../../src/keys/kms.ts';
@@ -101,8 +101,8 @@ async function runOne(
   const ofItsOwn = (): Kms =>
     opened.adopt(createKms(config, createMetrics(), noAudit, 'patient'), (client) => client.close());
   const client = combination.slowsItsClient ? ofItsOwn() : kms;
-  const guard = opened.adopt(
-    await openGuard({
+  const keyAccess = opened.adopt(
+    await openKeyAccess({
       config,
       clock,
       metrics,
@@ -113,16 +113,16 @@ async function runOne(
       use: 'patient',
       log: silentLog,
     }),
-    (guard) => guard.stop(),
+    (keyAccess) => keyAccess.stop(),
   );
-  const gates: WorkDeps['gates'] = guard.gates;
+  const gates: WorkDeps['gates'] = keyAccess.gates;
   const handle = (one: Forged, canary = room.freshCanary()): Promise<Outcome> =>
-    room.handle(one, { deps: { ring: guard.ring, gates, metrics, canary } });
+    room.handle(one, { deps: { ring: keyAccess.ring, gates, metrics, canary } });
 
   if (combination.ring !== 'none' && (await handle(earlier)).kind !== 'done') throw new Error('No key is at hand.');
   if (combination.ring === 'expired') clock.advance(HOUR_MS);
   await putGate(redis, config.queue, combination.gate, { tenant, keyArn, now: clock.now() });
-  await guard.gates.tick();
+  await keyAccess.gates.tick();
   if (combination.gate === 'unknown') clock.skipMonotonic(6000);
   combination.kms(services, target);
   combination.store(services, target);

@@ -1,7 +1,7 @@
 // The IAM policies that we print: each role does its work with nothing but these permissions, and needs every one of them.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createOperator, createProducer, createReader, startWorker } from '../../src/app/app.ts';
-import { openRooms } from '../../src/app/resources.ts';
+import { openResources } from '../../src/app/resources.ts';
 import type { Settings } from '../../src/runtime/config.ts';
 import { KMS_ERRORS, type KmsFault } from '@sealdex/local-aws';
 import { silentLog } from '../../src/runtime/log.ts';
@@ -177,9 +177,9 @@ async function reencrypt(operator: Operator): Promise<void> {
 /** What makes a reader ask further: a past period that is denied, and a key that fails for half a minute. */
 async function readWithFailingKey(): Promise<void> {
   const clock = new AheadClock();
-  const work: Parameters<typeof openRooms<void>>[2] = async (rooms, releases) => {
-    const reader = createReaderFrom({ ...rooms, gates: rooms.guard.gates });
-    const { keyArn } = await rooms.tenants.get('stopped');
+  const work: Parameters<typeof openResources<void>>[2] = async (resources, stack) => {
+    const reader = createReaderFrom({ ...resources, gates: resources.keyAccess.gates });
+    const { keyArn } = await resources.tenants.get('stopped');
     const fail = (fault: KmsFault, times?: number) =>
       house.services.kms.faults.set({
         match: { key: keyArn, operation: 'Decrypt' },
@@ -188,7 +188,7 @@ async function readWithFailingKey(): Promise<void> {
       });
     const read = async (aheadMs: number): Promise<unknown> => {
       clock.advance(aheadMs);
-      await rooms.guard.gates.reload();
+      await resources.keyAccess.gates.reload();
       return reader.metadata({ tenant: 'stopped', ...PLACE });
     };
     fail(KMS_ERRORS.accessDenied, 1);
@@ -197,9 +197,9 @@ async function readWithFailingKey(): Promise<void> {
     await expect(read(31_000)).rejects.toMatchObject({ code: 'KMS_FAILED' });
     await expect(read(31_000)).rejects.toMatchObject({ code: 'KEY_UNAVAILABLE' });
     failing.clear();
-    await releases.release();
+    await stack.release();
   };
-  await openRooms(settingsOf('reader'), 'prompt', work, { clock });
+  await openResources(settingsOf('reader'), 'prompt', work, { clock });
 }
 
 /** The chores that a worker does by the hour or once a day: moves are seen to; content without a job, and a tombstone that is old, are taken. */
@@ -208,13 +208,13 @@ async function sweep(): Promise<void> {
   const facts = { corpus: 'docs', kind: 'index', revision: 1 };
   await putIntake(house.store, { tenant: 'acme', jobId, intake: '0123456789abcdef' }, facts, Buffer.from('x'));
   const clock = new AheadClock();
-  await openRooms(
+  await openResources(
     settingsOf('worker'),
     'patient',
-    async (rooms, releases) => {
+    async (resources, stack) => {
       // What a worker asks in a pause, or before it believes that a key is gone for good.
-      expect(await rooms.guard.platformKeyWorks()).toBe(true);
-      const { config, metrics, redis, store } = rooms;
+      expect(await resources.keyAccess.platformKeyWorks()).toBe(true);
+      const { config, metrics, redis, store } = resources;
       const keys = redisKeys(config.queue);
       const mark = JSON.stringify({ v: 1, id: '0'.repeat(32), at: systemClock.now() - DAY_MS });
       await redis.set(keys.birth, mark);
@@ -223,8 +223,8 @@ async function sweep(): Promise<void> {
       await deleteDocument(house.store, systemClock, { tenant: 'acme', corpus: 'docs', object, revision: 1, jobId });
       const deps = { config, clock, log: silentLog, metrics, redis, keys, store };
       const { signal } = new AbortController();
-      const queue = releases.add(openQueue(config, redis, systemClock), (each) => each.close());
-      const reencryption = createReencryption({ ...rooms, queueName: config.queue, keys, queue });
+      const queue = stack.add(openQueue(config, redis, systemClock), (each) => each.close());
+      const reencryption = createReencryption({ ...resources, queueName: config.queue, keys, queue });
       await movesChore({ store, log: silentLog, mend: (tenant) => reencryption.mend(tenant) }).run(signal);
       for (const days of [20, 2, 200]) {
         clock.advance(days * DAY_MS);
@@ -233,7 +233,7 @@ async function sweep(): Promise<void> {
       }
       expect((await store.list('intake/acme/')).objects.filter(({ key }) => key.includes(jobId))).toEqual([]);
       expect(await house.store.head(`documents/acme/docs/${object}`)).toBeUndefined();
-      await releases.release();
+      await stack.release();
     },
     { clock: systemClock },
   );

@@ -1,5 +1,5 @@
 // A house with a tenant that is about to leave beside one whose name begins alike, and a look at all that names it.
-import { openRooms } from '../../src/app/resources.ts';
+import { openResources } from '../../src/app/resources.ts';
 import { systemClock, type Clock } from '../../src/runtime/clock.ts';
 import type { DeleteDeps } from '../../src/offboarding/delete.ts';
 import type { Redis } from '../../src/runtime/redis.ts';
@@ -33,10 +33,10 @@ export interface LeavingRoom extends AsyncDisposable {
 export async function openLeavingRoom(): Promise<LeavingRoom> {
   await using opened = new AsyncDisposableStack();
   const house = opened.use(await openHouse());
-  const deps = await openRooms(house.settings, 'patient', (rooms, releases) => {
-    opened.defer(() => releases.release());
-    const keys = redisKeys(rooms.config.queue);
-    return Promise.resolve({ ...rooms, keys, gates: rooms.guard.gates, clock: hurried });
+  const deps = await openResources(house.settings, 'patient', (resources, stack) => {
+    opened.defer(() => stack.release());
+    const keys = redisKeys(resources.config.queue);
+    return Promise.resolve({ ...resources, keys, gates: resources.keyAccess.gates, clock: hurried });
   });
   const all = opened.move();
   return {
