@@ -203,7 +203,7 @@ test('a job that somebody else failed is found by the sweep, with a code of ours
   expect(await indexOf(room)).toEqual({
     '?:STALLED_TOO_OFTEN': [nameless],
     'acme:CONTENT_MISSING': [ours],
-    'globex:STALLED_TOO_OFTEN': [id],
+    'globex:INTERNAL': [id],
   });
   expect(await listed(room, { tenant: 'globex' })).toEqual([id]);
   expect(await room.queue.letters.letter(nameless)).toMatchObject({ code: 'STALLED_TOO_OFTEN', since: 1000 });

@@ -79,12 +79,13 @@ describe('the text of a failure', () => {
     expect(failureOf(`FILE_UNREADABLE ${id} <b>`)).toEqual({ code: 'FILE_UNREADABLE' });
   });
 
-  it.each(['job stalled more than allowable limit', '', null, undefined, 'toString x'])(
-    'in words that are not ours is of a job that stalled too often: %j',
-    (text) => {
-      expect(codeOfFailure(text)).toBe('STALLED_TOO_OFTEN');
-    },
-  );
+  it('in the words of BullMQ is of a job that stalled too often', () => {
+    expect(codeOfFailure('job stalled more than allowable limit')).toBe('STALLED_TOO_OFTEN');
+  });
+
+  it.each(['', null, undefined, 'toString x', 'installed'])('in words of others is INTERNAL: %j', (text) => {
+    expect(codeOfFailure(text)).toBe('INTERNAL');
+  });
 
   it.each(['', undefined, 'a document id', `j${'a'.repeat(33)}`, 'x\ny'])(
     'leaves out an id that is not ours: %j',

@@ -22,10 +22,14 @@ export function failureText(failure: Failure, jobId: string | undefined): string
   return words.join(' ');
 }
 
-/** What a text says. One that is not of ours is BullMQ's: it gave the job up because it stalled too often. */
+/** BullMQ's own words for a job that it gave up: it stalled too often. */
+const BULLMQ_STALLED = /\bstalled\b/;
+
+/** What a text says. Of one that is neither of ours nor of BullMQ's nothing is known but that somebody failed the job. */
 export function failureOf(text: string | null | undefined): Failure {
   const [code = '', , reason] = text?.split(' ') ?? [];
-  return isCode(code) ? { code, ...fileReason(code, reason) } : { code: 'STALLED_TOO_OFTEN' };
+  if (isCode(code)) return { code, ...fileReason(code, reason) };
+  return { code: BULLMQ_STALLED.test(text ?? '') ? 'STALLED_TOO_OFTEN' : 'INTERNAL' };
 }
 
 export const codeOfFailure = (text: string | null | undefined): Code => failureOf(text).code;
