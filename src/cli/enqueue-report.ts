@@ -2,7 +2,7 @@
 import type { Producer } from '../app/app.ts';
 import { CODES, type SealdexError } from '../runtime/errors.ts';
 import { textOf } from './failure.ts';
-import { explainOutcome, REFUSED, type EnqueueCounts } from './job-outcomes.ts';
+import { explainOutcome, REFUSED, stallMessage, type EnqueueCounts } from './job-outcomes.ts';
 import { oneLine, printJson, printLine, printNotice, progressBar, table } from './terminal.ts';
 import type { WaitingDeps } from './waiting.ts';
 
@@ -66,12 +66,7 @@ export function createReport<Item>(view: ItemView<Item>, asJson: boolean): Enque
         reportFailure(state, jobId, nameOf(item), explainOutcome(state, code, reason));
     },
     onProgress: (ended, total) => finished?.update(ended, total),
-    onStall: (error) =>
-      printNotice(
-        error
-          ? `${textOf(error)} Waiting for it.`
-          : 'Nothing has ended for 10 seconds: does a worker run? sealdex status tells.',
-      ),
+    onStall: (reason) => printNotice(stallMessage(reason)),
     end() {
       finished?.end();
       if (rows.length > 0) for (const line of table([['FILE', 'STATE', 'WHY'], ...rows])) printNotice(line);

@@ -1,8 +1,9 @@
 // Outcomes of a command's jobs: their explanation, the summary at the end, and the exit code.
 import { CODES, type Code } from '../runtime/errors.ts';
 import { reasonMessage } from '../extract/reasons.ts';
+import { textOf } from './failure.ts';
 import { printJson, printNotice } from './terminal.ts';
-import type { OutcomeCounts, Waiting } from './waiting.ts';
+import type { OutcomeCounts, StallReason, Waiting } from './waiting.ts';
 
 export interface EnqueueCounts {
   readonly queued: number;
@@ -23,6 +24,14 @@ const NO_OUTCOMES: OutcomeCounts = { done: 0, superseded: 0, dead: 0, parked: 0 
 export function explainOutcome(state: 'dead' | 'parked', code: Code, reason: string | undefined): string {
   const next = state === 'dead' ? CODES[code].todo : 'it goes on by itself when that is over';
   return `${reasonMessage(code, reason) ?? `${CODES[code].means}; ${next}`} (${code})`;
+}
+
+/** What a command prints once while it waits for jobs and none of them ends. */
+export function stallMessage({ error, code }: StallReason): string {
+  if (error) return `${textOf(error)} Waiting for it.`;
+  if (code === undefined) return 'Nothing has ended for 10 seconds: does a worker run? sealdex status tells.';
+  const { means, todo } = CODES[code];
+  return `Nothing has ended for 10 seconds. Jobs are retrying because ${means} (${code}): ${todo}.`;
 }
 
 /** `done` is what a job that succeeded has done: `stored`. */

@@ -1,7 +1,7 @@
 // Waits for jobs to end, or to be parked, by asking for them again and again, and counts how they ended.
 // Prints nothing; who wants to see something gives functions that are told.
 import { sleep, type Clock } from '../runtime/clock.ts';
-import { dispositionOf, SealdexError } from '../runtime/errors.ts';
+import { dispositionOf, SealdexError, type Code } from '../runtime/errors.ts';
 import type { JobState, JobStatus, Producer } from '../app/app.ts';
 
 export interface OutcomeCounts {
@@ -19,7 +19,15 @@ export interface WaitingDeps<Job> {
   readonly onEnd: (job: Job, state: keyof OutcomeCounts, ended: JobStatus) => void;
   readonly onProgress: (ended: number, total: number) => void;
   /** Once in each time that nothing moves: after ten seconds, or when the state of jobs cannot be asked for. */
-  readonly onStall: (error: SealdexError | undefined) => void;
+  readonly onStall: (reason: StallReason) => void;
+}
+
+/** Why nothing moves, as far as it is known. */
+export interface StallReason {
+  /** The state of jobs could not be read. */
+  readonly error?: SealdexError;
+  /** What one of the jobs that are `retrying` waits for. */
+  readonly code?: Code;
 }
 
 export interface Waiting<Job> {
@@ -47,16 +55,18 @@ export function createWaiting<Job extends { readonly jobId: string }>(deps: Wait
   let total = 0;
 
   /** How many have ended since the last look. An outage of Redis is waited for, like everything else. */
-  const poll = async (): Promise<{ ended: number; error?: SealdexError }> => {
+  const poll = async (): Promise<{ ended: number; reason: StallReason }> => {
     const asked = left.slice(0, POLLED_AT_ONCE);
     const answers = await Promise.allSettled(asked.map(({ jobId }) => status(jobId)));
     const going: Job[] = [];
     let error: SealdexError | undefined;
+    let code: Code | undefined;
     for (const [index, job] of asked.entries()) {
       const answer = answers[index];
       if (answer?.status === 'rejected') error = passing(answer.reason);
       const state = answer?.status === 'fulfilled' ? answer.value.state : 'unknown';
       if (!isOver(state)) {
+        if (state === 'retrying' && answer?.status === 'fulfilled') code ??= answer.value.code;
         going.push(job);
         continue;
       }
@@ -65,7 +75,8 @@ export function createWaiting<Job extends { readonly jobId: string }>(deps: Wait
     }
     // Those that did not move go to the end, so that a few stuck jobs do not hide the rest.
     left = [...left.slice(asked.length), ...going];
-    return { ended: asked.length - going.length, ...(error === undefined ? {} : { error }) };
+    const reason = { ...(error === undefined ? {} : { error }), ...(code === undefined ? {} : { code }) };
+    return { ended: asked.length - going.length, reason };
   };
 
   return {
@@ -82,7 +93,7 @@ export function createWaiting<Job extends { readonly jobId: string }>(deps: Wait
       let isToldStill = false;
       while (left.length > most) {
         signal.throwIfAborted();
-        const { ended, error } = await poll();
+        const { ended, reason } = await poll();
         onProgress(total - left.length, total);
         if (ended > 0) {
           movedAt = clock.monotonic();
@@ -91,9 +102,9 @@ export function createWaiting<Job extends { readonly jobId: string }>(deps: Wait
         }
         const stillMs = clock.monotonic() - movedAt;
         if (stillMs >= IDLE_MS) return false;
-        if (!isToldStill && (error !== undefined || stillMs >= STALL_NOTICE_MS)) {
+        if (!isToldStill && (reason.error !== undefined || stillMs >= STALL_NOTICE_MS)) {
           isToldStill = true;
-          onStall(error);
+          onStall(reason);
         }
         await sleep(clock, POLL_MS, signal);
       }

@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import type { JobStatus } from '../../src/queue/bull/job-lookup.ts';
 import { SealdexError } from '../../src/runtime/errors.ts';
-
+import { stallMessage } from '../../src/cli/job-outcomes.ts';
 import { createWaiting, IDLE_MS, STALL_NOTICE_MS, type Waiting } from '../../src/cli/waiting.ts';
 import { FakeClock } from '../support/clock.ts';
 import { pass } from './pass-time.ts';
@@ -29,7 +29,7 @@ function waitingFor(status: (jobId: string) => Promise<JobStatus>) {
     },
     onEnd: ({ line }, state, { code }) => told.push(`${line} ${state} ${code ?? '-'}`),
     onProgress: (ended, total) => told.push(`${ended}/${total}`),
-    onStall: (error) => told.push(`still ${error?.code ?? '-'}`),
+    onStall: ({ error, code }) => told.push(`still ${error?.code ?? code ?? '-'}`),
   });
   return { waiting, clock, controller, told, asked: () => asked };
 }
@@ -64,6 +64,23 @@ test.each(['queued', 'active', 'retrying', 'unknown'] as const)(
     expect(clock.pending).toBe(0);
   },
 );
+
+test('the stall notice has the code of a job that is retrying', async () => {
+  const { waiting, clock, told } = waitingFor(async (jobId) =>
+    jobId === 'j0' ? { state: 'queued' } : { state: 'retrying', code: 'TENANT_SLOTS_FULL', since: 1 },
+  );
+  waiting.add(jobsOf(2));
+  await pass(clock, waiting.until(0));
+  expect(told.filter((line) => line.startsWith('still'))).toEqual(['still TENANT_SLOTS_FULL']);
+});
+
+test('the stall message explains the code and what to do, and asks for a worker without one', () => {
+  expect(stallMessage({ code: 'STALLED' })).toBe(
+    'Nothing has ended for 10 seconds. Jobs are retrying because the worker that had the job died or froze (STALLED): no action needed, sealdex retries; if it lasts, look at the worker logs for crashes.',
+  );
+  expect(stallMessage({})).toContain('does a worker run?');
+  expect(stallMessage({ error: new SealdexError('REDIS_FAILED') })).toContain('(REDIS_FAILED) Waiting for it.');
+});
 
 test('as long as jobs end now and then it goes on', async () => {
   const clockOf: { clock?: FakeClock } = {};
