@@ -13,8 +13,8 @@ export default defineConfig({
     pool: 'forks',
     // Most of the time of most files is waiting for other processes: two at a time, also where there are two cores.
     maxWorkers: 2,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     execArgv: ['--expose-gc'],
     projects: [
       // One process for many files: importing the libraries again for each would be half of the time.

@@ -59,7 +59,6 @@ test('status names the process that could not write its lines', async () => {
         /^Audit lines that could not be written: .*$/m.exec(
           (await scene.sealdex(['status'], { settings })).stdout,
         )?.[0],
-      { timeoutMs: 40_000 },
     );
     expect(told).toMatch(new RegExp(`: \\d+ of (worker|producer) ${process.pid}`));
   } finally {

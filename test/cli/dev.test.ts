@@ -22,9 +22,7 @@ afterAll(() => folder[Symbol.dispose]());
 
 async function startDev(): Promise<Running> {
   const running = start(['dev'], { cwd: folder.path });
-  await eventually(() => running.stderr().includes('Ctrl-C stops everything') || running.child.exitCode !== null, {
-    timeoutMs: 40_000,
-  });
+  await eventually(() => running.stderr().includes('Ctrl-C stops everything') || running.child.exitCode !== null);
   expect(running.stderr()).toContain('Ready: a worker takes jobs');
   return running;
 }
@@ -150,7 +148,7 @@ describe('demo', () => {
 
   test('Ctrl-C ends it with 130 and leaves nothing running', async () => {
     await using running = start(['demo'], { cwd: tmpdir() });
-    await eventually(() => running.stdout().includes('Three tenants'), { timeoutMs: 30_000 });
+    await eventually(() => running.stdout().includes('Three tenants'));
     const children = childrenOf(running.pid);
     expect(children).not.toEqual([]);
     running.child.kill('SIGINT');

@@ -30,7 +30,7 @@ async function enqueue(tenant: string): Promise<string> {
 }
 
 const becomes = (jobId: string, state: string): Promise<true> =>
-  eventually(async () => (await producer.status(jobId)).state === state, { timeoutMs: 20_000 });
+  eventually(async () => (await producer.status(jobId)).state === state);
 
 /** A tenant with a KMS key of its own, which `spoil` makes unusable, and one parked job. */
 async function parkedTenant(tenant: string, spoil: (key: string) => void): Promise<{ key: string; job: string }> {

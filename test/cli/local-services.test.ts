@@ -46,44 +46,38 @@ test('Nothing of a test stays in Redis', async () => {
   redis.disconnect();
 });
 
-test(
-  'A restart in the same folder finds the same platform key, objects and Redis data',
-  { timeout: 30_000 },
-  async () => {
-    const dir = await mkdtemp(join(tmpdir(), 'sealdex-test-'));
-    try {
-      const first = await startServices({ dir });
-      const Bucket = String(first.settings.SEALDEX_BUCKET);
-      const KeyId = String(first.settings.SEALDEX_PLATFORM_KEY_ARN);
-      const kms = kmsClient(first.kms);
-      const { CiphertextBlob, Plaintext } = await kms.send(new GenerateDataKeyCommand({ KeyId, KeySpec: 'AES_256' }));
-      kms.destroy();
-      const s3 = s3Client(first.s3);
-      await s3.send(
-        new PutObjectCommand({ Bucket, Key: 'documents/a/b/c', Body: 'kept', Metadata: { revision: '7' } }),
-      );
-      s3.destroy();
-      const redis = new Redis(first.redis.url);
-      await redis.set('kept', 'yes');
-      redis.disconnect();
-      await first.stop();
+test('A restart in the same folder finds the same platform key, objects and Redis data', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'sealdex-test-'));
+  try {
+    const first = await startServices({ dir });
+    const Bucket = String(first.settings.SEALDEX_BUCKET);
+    const KeyId = String(first.settings.SEALDEX_PLATFORM_KEY_ARN);
+    const kms = kmsClient(first.kms);
+    const { CiphertextBlob, Plaintext } = await kms.send(new GenerateDataKeyCommand({ KeyId, KeySpec: 'AES_256' }));
+    kms.destroy();
+    const s3 = s3Client(first.s3);
+    await s3.send(new PutObjectCommand({ Bucket, Key: 'documents/a/b/c', Body: 'kept', Metadata: { revision: '7' } }));
+    s3.destroy();
+    const redis = new Redis(first.redis.url);
+    await redis.set('kept', 'yes');
+    redis.disconnect();
+    await first.stop();
 
-      const second = await startServices({ dir });
-      expect(second.settings.SEALDEX_PLATFORM_KEY_ARN).toBe(KeyId);
-      const kmsAgain = kmsClient(second.kms);
-      expect((await kmsAgain.send(new DecryptCommand({ CiphertextBlob, KeyId }))).Plaintext).toEqual(Plaintext);
-      kmsAgain.destroy();
-      const s3Again = s3Client(second.s3);
-      const object = await s3Again.send(new GetObjectCommand({ Bucket, Key: 'documents/a/b/c' }));
-      expect(await object.Body?.transformToString()).toBe('kept');
-      expect(object.Metadata).toEqual({ revision: '7' });
-      s3Again.destroy();
-      const redisAgain = new Redis(second.redis.url);
-      expect(await redisAgain.get('kept')).toBe('yes');
-      redisAgain.disconnect();
-      await Promise.all([second.stop(), second.stop()]);
-    } finally {
-      await rm(dir, { recursive: true, force: true });
-    }
-  },
-);
+    const second = await startServices({ dir });
+    expect(second.settings.SEALDEX_PLATFORM_KEY_ARN).toBe(KeyId);
+    const kmsAgain = kmsClient(second.kms);
+    expect((await kmsAgain.send(new DecryptCommand({ CiphertextBlob, KeyId }))).Plaintext).toEqual(Plaintext);
+    kmsAgain.destroy();
+    const s3Again = s3Client(second.s3);
+    const object = await s3Again.send(new GetObjectCommand({ Bucket, Key: 'documents/a/b/c' }));
+    expect(await object.Body?.transformToString()).toBe('kept');
+    expect(object.Metadata).toEqual({ revision: '7' });
+    s3Again.destroy();
+    const redisAgain = new Redis(second.redis.url);
+    expect(await redisAgain.get('kept')).toBe('yes');
+    redisAgain.disconnect();
+    await Promise.all([second.stop(), second.stop()]);
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+});

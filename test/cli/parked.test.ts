@@ -131,8 +131,6 @@ test('they finish when the key is back, and nothing is parked any more', async (
   expect((await scene.sealdex(['keys', 'release', scene.keyArn])).code).toBe(0);
   await using producer = await createProducer(scene.settings);
   for (const job of parked)
-    await eventually(async () => ['done', 'superseded'].includes((await producer.status(job)).state), {
-      timeoutMs: 20_000,
-    });
+    await eventually(async () => ['done', 'superseded'].includes((await producer.status(job)).state));
   expect((await list()).stderr).toBe('No jobs are parked.\n');
 });

@@ -21,7 +21,6 @@ async function startWorker(): Promise<{ running: Running; port: number }> {
   const running = start(['worker'], { settings: scene.settings });
   const port = await eventually(
     () => jsonOf(wholeLines(running.stdout())).find(({ msg }) => msg === 'worker takes jobs')?.['port'] as number,
-    { timeoutMs: 30_000 },
   );
   return { running, port };
 }

@@ -39,14 +39,14 @@ async function parkAll(house: House, count: number): Promise<{ arn: string; jobs
   const jobs = await enqueue(house, count);
   house.services.kms.disable(arn);
   await using worker = await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
-  await eventually(async () => (await parkedAt(house, arn)) === count, { timeoutMs: 40_000 });
+  await eventually(async () => (await parkedAt(house, arn)) === count);
   expect((await worker.stop()).isClean).toBe(true);
   return { arn, jobs };
 }
 
 /** Every document is stored with its text, nothing is left, nothing is dead, no attempt was spent. */
 async function expectAllStored(house: House, arn: string, count: number): Promise<void> {
-  await house.empty(60_000);
+  await house.empty();
   expect((await house.operator.status()).index.dead).toBe(0);
   expect(await parkedAt(house, arn)).toBe(0);
   const { objects } = await house.store.list('documents/', { limit: 1000 });
@@ -65,7 +65,7 @@ test('a key that turns bad again during the drain parks the rest again, and noth
   const slow = s3.faults.set({ match: { method: 'PUT', prefix: 'documents/' }, fault: { kind: 'latency', ms: 10 } });
   kms.enable(arn);
   await using worker = await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
-  await eventually(() => stored(house) >= 30, { timeoutMs: 20_000 });
+  await eventually(() => stored(house) >= 30);
   kms.disable(arn);
   await shutAgain(house, arn);
   await eventually(async () => {
@@ -84,7 +84,7 @@ test('a key that turns bad again during the drain parks the rest again, and noth
   kms.enable(arn);
   await expectAllStored(house, arn, 300);
   expect(worker.port).toBeGreaterThan(0);
-}, 90_000);
+});
 
 /** As another process does that has asked KMS: the data keys at hand here would do for their hour. */
 async function shutAgain(house: House, arn: string): Promise<void> {
@@ -119,7 +119,7 @@ test('workers that are killed at random points of a drain lose nothing: another 
     const victim = await start();
     // Before it releases, in the middle, or when all are released: wherever it is when so many have left the index.
     const until = Math.floor(Math.random() * (await parkedAt(house, arn)));
-    await eventually(async () => (await parkedAt(house, arn)) <= until, { timeoutMs: 20_000 });
+    await eventually(async () => (await parkedAt(house, arn)) <= until);
     victim.kill('SIGKILL');
     await victim.exited;
     await runOut(house, arn);
@@ -129,4 +129,4 @@ test('workers that are killed at random points of a drain lose nothing: another 
   expect((await gateOf(house, arn)).record?.state).toBe('open');
   last.kill('SIGTERM');
   expect(await last.exited).toEqual({ code: 0, signal: null });
-}, 120_000);
+});

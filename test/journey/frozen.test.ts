@@ -17,7 +17,7 @@ const enqueue = async ({ producer }: House, id: string, text: string): Promise<s
 async function frozenIn(house: House, writes: number): Promise<{ worker: WorkerChild; answer: () => void }> {
   const hang = house.services.s3.faults.set({ match: WRITES, fault: { kind: 'hang' }, times: writes });
   const worker = await startWorkerChild(house.settings);
-  await eventually(() => hang.waiting === writes, { timeoutMs: 20_000 });
+  await eventually(() => hang.waiting === writes);
   worker.kill('SIGSTOP');
   return { worker, answer: () => hang.clear() };
 }

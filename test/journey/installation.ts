@@ -27,9 +27,9 @@ export interface House extends AsyncDisposable {
   /** Makes a tenant with a KMS key of its own; answers the key's ARN. */
   tenant(name: string): Promise<string>;
   /** How the job ended, once it has: `done`, `superseded`, or `dead` and a code. */
-  end(jobId: string, timeoutMs?: number): Promise<string>;
+  end(jobId: string): Promise<string>;
   /** Resolves when nothing waits, runs or is delayed. */
-  empty(timeoutMs?: number): Promise<void>;
+  empty(): Promise<void>;
 }
 
 /** `extra` goes over the settings of the services; a Redis of the test's own, for one. */
@@ -65,22 +65,16 @@ export async function openHouse(extra: Settings = {}): Promise<House> {
       await operator.putTenant(name, { plan: 'pro', kmsKeyArn });
       return kmsKeyArn;
     },
-    end: (jobId, timeoutMs = 20_000) =>
-      eventually(
-        async () => {
-          const { state, code } = await producer.status(jobId);
-          return ['done', 'superseded', 'dead'].includes(state) ? [state, code].join(' ').trim() : undefined;
-        },
-        { timeoutMs },
-      ),
-    async empty(timeoutMs = 20_000) {
-      await eventually(
-        async () => {
-          const { waiting, active, delayed } = (await operator.status()).index;
-          return waiting + active + delayed === 0;
-        },
-        { timeoutMs },
-      );
+    end: (jobId) =>
+      eventually(async () => {
+        const { state, code } = await producer.status(jobId);
+        return ['done', 'superseded', 'dead'].includes(state) ? [state, code].join(' ').trim() : undefined;
+      }),
+    async empty() {
+      await eventually(async () => {
+        const { waiting, active, delayed } = (await operator.status()).index;
+        return waiting + active + delayed === 0;
+      });
     },
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   };

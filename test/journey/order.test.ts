@@ -73,7 +73,7 @@ test('A, B, A by three workers, with refused and lost answers in between, ends a
     const worker = workers.use(await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' }));
     ports.push(worker.port);
   }
-  await house.empty(40_000);
+  await house.empty();
   for (const id of documents) expect(await textOf(house.reader, 'acme', 'docs', id)).toContain('TextA,again.');
   const counts = await Promise.all(ports.map(counted));
   const ended = counts.reduce((sum, { done, superseded }) => sum + done + superseded, 0);

@@ -22,13 +22,10 @@ async function enqueue(producer: Producer, id: string): Promise<string> {
 }
 
 const isParked = (house: House, jobId: string, code: string): Promise<boolean> =>
-  eventually(
-    async () => {
-      const status = await house.producer.status(jobId);
-      return status.state === 'parked' && status.code === code;
-    },
-    { timeoutMs: 20_000 },
-  );
+  eventually(async () => {
+    const status = await house.producer.status(jobId);
+    return status.state === 'parked' && status.code === code;
+  });
 
 /** Gives the tenant another KMS key, as no command does yet. */
 async function giveKey(house: House, keyArn: string): Promise<void> {

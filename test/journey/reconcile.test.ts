@@ -7,7 +7,7 @@ import { KMS_ERRORS } from '@sealdex/local-aws';
 import { reconcile, type Line } from '../audit/fixture.ts';
 import { documentOf, openHouse } from './installation.ts';
 
-test('The two agree call by call, and a line that is lost or changed is found', { timeout: 60_000 }, async () => {
+test('The two agree call by call, and a line that is lost or changed is found', async () => {
   await using house = await openHouse();
   await using worker = await startWorker(house.settings, { log: 'silent' });
   const { kms, auditFile } = house.services;

@@ -96,7 +96,7 @@ test('The documents of a denied day are unreadable; no gate shuts, and all other
   expect(await read('acme', ['also-then', 'three-days-ago'])).toEqual([...good(['also-then']), 'PERIOD_DENIED']);
   house.services.kms.setPolicy(acme, allowed);
   expect(await read('acme', all)).toEqual(good(all));
-}, 90_000);
+});
 
 test.each([
   ['the role as principal', false],

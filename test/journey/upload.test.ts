@@ -108,7 +108,7 @@ test('while the key is shut uploads are parked before they are fetched, and they
   await eventually(async () => (await house.producer.status(second)).state === 'parked');
   expect(house.services.s3.requests.count({ method: 'GET', prefix: 'intake/' })).toBe(0);
   house.services.kms.enable(arn);
-  for (const job of [first, second]) expect(await house.end(job, 30_000)).toBe('done');
+  for (const job of [first, second]) expect(await house.end(job)).toBe('done');
   expect(await textOf(house.reader, 'globex', 'files', 'second.txt')).toBe(squeezed('Second text.'));
 });
 

@@ -47,16 +47,13 @@ export async function startWorkerChild(settings: Settings): Promise<WorkerChild>
   const exited = new Promise<Exit>((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })));
   const heard = (name: string): unknown => said.find((message) => name in message)?.[name];
   const ready = (async () =>
-    eventually(
-      () => {
-        if (child.exitCode !== null) throw new Error(`The worker process did not start: ${errors()}`);
-        return heard('port') as number | undefined;
-      },
-      { timeoutMs: 30_000 },
-    ))();
+    eventually(() => {
+      if (child.exitCode !== null) throw new Error(`The worker process did not start: ${errors()}`);
+      return heard('port') as number | undefined;
+    }))();
   // Whoever kills a process that starts does not wait for it.
   ready.catch(() => {});
-  await eventually(() => heard('starting') === true || child.exitCode !== null, { timeoutMs: 30_000 });
+  await eventually(() => heard('starting') === true || child.exitCode !== null);
   return {
     pid: child.pid ?? 0,
     ready,

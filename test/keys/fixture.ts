@@ -103,7 +103,7 @@ export async function moving<T>(clock: FakeClock, work: Promise<T>): Promise<T> 
     isOver = true;
   };
   work.then(over, over);
-  await eventually(() => (clock.advance(10), isOver), { timeoutMs: 30_000 });
+  await eventually(() => (clock.advance(10), isOver));
   return work;
 }
 

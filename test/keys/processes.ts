@@ -81,12 +81,9 @@ export async function movingAll<T>(processes: readonly RingProcess[], work: Prom
   };
   work.then(over, over);
   // Slower than real time, so that no process loses patience before Redis lets a claim run out.
-  await eventually(
-    async () => {
-      await Promise.all(processes.map((process) => process.ask({ kind: 'advance', ms: 25 })));
-      return isOver;
-    },
-    { timeoutMs: 30_000 },
-  );
+  await eventually(async () => {
+    await Promise.all(processes.map((process) => process.ask({ kind: 'advance', ms: 25 })));
+    return isOver;
+  });
   return work;
 }

@@ -48,26 +48,22 @@ async function silentServer(): Promise<{ url: string; open: () => number; accept
 }
 
 describe('opening a prompt connection', () => {
-  it('to nobody is REDIS_FAILED', { timeout: 5_000 }, async () => {
+  it('to nobody is REDIS_FAILED', async () => {
     const gone = await silentServer();
     await gone[Symbol.asyncDispose]();
     expect((await faultOf(openRedis({ redisUrl: gone.url }, 'prompt'))).code).toBe('REDIS_FAILED');
   });
 
-  it(
-    'to a server that never answers is REDIS_FAILED, and leaves no connection nor tries again',
-    { timeout: 5_000 },
-    async () => {
-      await using silent = await silentServer();
-      await faultOf(openRedis({ redisUrl: silent.url }, 'prompt'));
-      expect(await faultOf(openRedis({ redisUrl: silent.url }, 'prompt'))).toMatchObject({
-        code: 'REDIS_FAILED',
-        reason: 'TimeoutError',
-      });
-      await eventually(() => silent.open() === 0);
-      expect(silent.accepted()).toBe(2);
-    },
-  );
+  it('to a server that never answers is REDIS_FAILED, and leaves no connection nor tries again', async () => {
+    await using silent = await silentServer();
+    await faultOf(openRedis({ redisUrl: silent.url }, 'prompt'));
+    expect(await faultOf(openRedis({ redisUrl: silent.url }, 'prompt'))).toMatchObject({
+      code: 'REDIS_FAILED',
+      reason: 'TimeoutError',
+    });
+    await eventually(() => silent.open() === 0);
+    expect(silent.accepted()).toBe(2);
+  });
 
   it('with a password that is wrong is REDIS_FAILED, and quotes no password', async () => {
     const url = redisUrl.replace('redis://', 'redis://somebody:geheim@');
@@ -89,7 +85,7 @@ describe('a command', () => {
     expect((await faultOf(ask(closed.get(name)))).code).toBe('REDIS_FAILED');
   });
 
-  it('that is not answered is REDIS_FAILED by the deadline of prompt use', { timeout: 5_000 }, async () => {
+  it('that is not answered is REDIS_FAILED by the deadline of prompt use', async () => {
     const blocked = await openRedis({ redisUrl }, 'prompt');
     expect((await faultOf(ask(blocked.blpop(`${name}:never`, 0)))).code).toBe('REDIS_FAILED');
     closeRedis(blocked);

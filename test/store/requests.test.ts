@@ -89,7 +89,7 @@ describe('objects', () => {
 });
 
 describe('a request without an answer', () => {
-  it('ends by the deadline of prompt use, whatever it is', { timeout: 5_000 }, async () => {
+  it('ends by the deadline of prompt use, whatever it is', async () => {
     const prompt = storeOf(services.settings, 'prompt');
     services.s3.faults.set({ match: { prefix: 'late/' }, fault: { kind: 'hang' } });
     const faults = await Promise.all(operations.map(([, call]) => faultOf(call(prompt, 'late/a'))));
@@ -99,19 +99,15 @@ describe('a request without an answer', () => {
     prompt.close();
   });
 
-  it(
-    'ends by the deadline of prompt use while the client waits before its second attempt',
-    { timeout: 5_000 },
-    async () => {
-      const prompt = storeOf(services.settings, 'prompt');
-      services.s3.faults.set({ match: { prefix: 'slow/' }, fault: S3_ERRORS.slowDown });
-      const faults = await Promise.all(Array.from({ length: 10 }, () => faultOf(prompt.get('slow/a'))));
-      expect(
-        faults.every(({ code, reason = '' }) => code === 'STORE_FAILED' && /SlowDown|TimeoutError/.test(reason)),
-      ).toBe(true);
-      prompt.close();
-    },
-  );
+  it('ends by the deadline of prompt use while the client waits before its second attempt', async () => {
+    const prompt = storeOf(services.settings, 'prompt');
+    services.s3.faults.set({ match: { prefix: 'slow/' }, fault: S3_ERRORS.slowDown });
+    const faults = await Promise.all(Array.from({ length: 10 }, () => faultOf(prompt.get('slow/a'))));
+    expect(
+      faults.every(({ code, reason = '' }) => code === 'STORE_FAILED' && /SlowDown|TimeoutError/.test(reason)),
+    ).toBe(true);
+    prompt.close();
+  });
 
   test.each(operations)('%s ends when its caller aborts, with the reason of the signal', async (name, call) => {
     const hang = services.s3.faults.set({ match: { prefix: `abort-${name}/` }, fault: { kind: 'hang' } });
@@ -161,7 +157,7 @@ describe('a body', () => {
     storeOf({ ...services.settings, AWS_ENDPOINT_URL_S3: server.endpoint }, use);
   const MIB = 1_048_576;
 
-  it('that stops in the middle ends by the deadline of prompt use', { timeout: 5_000 }, async () => {
+  it('that stops in the middle ends by the deadline of prompt use', async () => {
     await using server = await rawServer(partly(MIB, 300_000, 'silent'));
     const prompt = at(server, 'prompt');
     const stored = await prompt.get('a');
@@ -250,7 +246,7 @@ describe('a body', () => {
     patient.close();
   });
 
-  it('may be read slowly: the silence of its reader is none of the store', { timeout: 10_000 }, async () => {
+  it('may be read slowly: the silence of its reader is none of the store', async () => {
     await using server = await rawServer((request, response) => {
       request.resume();
       if (request.url?.includes('silent')) return;
