@@ -23,7 +23,7 @@ type Answers = readonly (readonly [after: string, answer: string])[];
 async function typed(args: string[], answers: Answers): Promise<Ended> {
   await using running = startInProcess(args, { settings: scene.settings, stdin: 'open', isTTY: true });
   for (const [after, answer] of answers) {
-    await eventually(() => running.stderr().includes(after), { timeoutMs: 60_000 });
+    await eventually(() => running.stderr().includes(after));
     if (answer === CTRL_C) running.kill('SIGINT');
     else if (answer === CTRL_D) running.stdin.end();
     else running.stdin.write(answer);
@@ -35,7 +35,7 @@ async function typed(args: string[], answers: Answers): Promise<Ended> {
 async function typedOnTerminal(args: string[], answers: Answers): Promise<Ended> {
   await using running = startOnTerminal(args, scene.settings);
   for (const [after, answer] of answers) {
-    await eventually(() => running.stdout().includes(after), { timeoutMs: 60_000 });
+    await eventually(() => running.stdout().includes(after));
     running.child.stdin?.write(answer);
   }
   const ended = await running.ended;

@@ -30,7 +30,7 @@ const ARGS = ['index', '--tenant', 'acme', '--corpus', 'docs', '--wait', 'docs.n
 
 /** Resolves when both documents are queued. */
 const queued = (running: Pick<Running, 'stdout'>): Promise<unknown> =>
-  eventually(() => linesOf(running.stdout()).length === 2, { timeoutMs: 60_000 });
+  eventually(() => linesOf(running.stdout()).length === 2);
 
 async function startWaiting(...options: string[]): Promise<InProcess> {
   const running = startInProcess([...ARGS, ...options], { settings: scene.settings, cwd: folder.path });

@@ -95,7 +95,7 @@ test('kill -9 of a worker and of the processes that read files loses no file of 
   expect(code).toBe(0);
   const lines = jsonOf(stdout);
   expect(lines.at(-1)).toMatchObject({ queued: FILES, refused: 0, failed: 0 });
-  for (const { jobId } of lines.slice(0, -1)) expect(await house.end(String(jobId), 120_000)).toBe('done');
+  for (const { jobId } of lines.slice(0, -1)) expect(await house.end(String(jobId))).toBe('done');
   expect((await house.operator.status()).upload.dead).toBe(0);
   for (const { path, text } of files)
     expect(await textOf(house.reader, 'acme', 'files', path)).toContain(squeezed(text));
