@@ -3,12 +3,12 @@ import { Command } from 'commander';
 import type { Discarded, Operator } from '../app/app.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { promptUser, canAsk, isYes } from './prompt.ts';
-import { selectLetters, countsOf, interruptedCode, parts } from './dead-selection.ts';
+import { selectLetters, countsOf, interruptedCode, parts, withProgress } from './dead-selection.ts';
 import { withFilter, type FilterOptions } from './dead-filter.ts';
 import { UsageError } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { withOperator } from './with-clients.ts';
-import { progressBar, printJson, printLine, printNotice } from './terminal.ts';
+import { printJson, printLine, printNotice } from './terminal.ts';
 import { host } from './host.ts';
 
 interface Options extends FilterOptions {
@@ -55,18 +55,16 @@ async function run(operator: Operator, jobs: readonly string[], options: Options
   // What dies after the question was not asked about.
   const { filter, codes, total } = await selectLetters(operator, jobs, options, systemClock.now() + 1, signal);
   if (total > 0 && !options.yes && !(await isMeant(total, codes, signal))) return printNotice('Nothing was discarded.');
-  const progress = options.json || total === 0 ? undefined : progressBar('discarded');
-  let last: Discarded | undefined;
-  const onProgress = (discarded: Discarded): void => {
-    last = discarded;
-    progress?.update(discarded.discarded, total);
-  };
-  try {
-    last = await operator.discard(filter, { signal, onProgress });
-  } finally {
-    progress?.end();
-    if (last) summarize(last, options);
-  }
+  await withProgress<Discarded>(
+    {
+      label: 'discarded',
+      total,
+      asJson: options.json === true,
+      countOf: ({ discarded }) => discarded,
+      summarize: (result) => summarize(result, options),
+    },
+    (onProgress) => operator.discard(filter, { signal, onProgress }),
+  );
   host().exitCode = interruptedCode(signal) ?? host().exitCode ?? 0;
 }
 

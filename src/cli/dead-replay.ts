@@ -2,11 +2,11 @@
 import { Command, InvalidArgumentError } from 'commander';
 import type { Operator, Replayed } from '../app/app.ts';
 import { systemClock } from '../runtime/clock.ts';
-import { selectLetters, countsOf, interruptedCode, parts } from './dead-selection.ts';
+import { selectLetters, countsOf, interruptedCode, parts, withProgress } from './dead-selection.ts';
 import { optionsOf, withFilter, type FilterOptions } from './dead-filter.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { withOperator } from './with-clients.ts';
-import { progressBar, printJson, printLine } from './terminal.ts';
+import { printJson, printLine } from './terminal.ts';
 import { parsePositiveInt } from './positive-int.ts';
 import { host } from './host.ts';
 
@@ -60,18 +60,16 @@ async function run(operator: Operator, jobs: readonly string[], options: Options
     else printLine(`would replay ${total}${total === 0 ? '' : `: ${countsOf(codes)}`}`);
     return;
   }
-  const progress = options.json || total === 0 ? undefined : progressBar('replayed');
-  let last: Replayed | undefined;
-  const onProgress = (replayed: Replayed): void => {
-    last = replayed;
-    progress?.update(replayed.sent, total);
-  };
-  try {
-    last = await operator.replay(filter, { rate: options.rate, signal, onProgress });
-  } finally {
-    progress?.end();
-    if (last) summarize(last, options);
-  }
+  const last = await withProgress<Replayed>(
+    {
+      label: 'replayed',
+      total,
+      asJson: options.json === true,
+      countOf: ({ sent }) => sent,
+      summarize: (result) => summarize(result, options),
+    },
+    (onProgress) => operator.replay(filter, { rate: options.rate, signal, onProgress }),
+  );
   host().exitCode = interruptedCode(signal) ?? host().exitCode ?? exitOf(last);
 }
 

@@ -3,7 +3,7 @@ import type { LetterFilter, Operator } from '../app/app.ts';
 import { CODES } from '../runtime/errors.ts';
 import { filterOf, type FilterOptions } from './dead-filter.ts';
 import { exitCodeOf, Interrupted } from './failure.ts';
-import { printNotice } from './terminal.ts';
+import { printNotice, progressBar } from './terminal.ts';
 import { host } from './host.ts';
 
 export interface Selection {
@@ -33,6 +33,34 @@ export async function selectLetters(
     host().exitCode = CODES.NOT_FOUND.exit;
   }
   return { filter, codes, total };
+}
+
+interface Progressing<Result> {
+  readonly label: string;
+  readonly total: number;
+  readonly asJson: boolean;
+  readonly countOf: (result: Result) => number;
+  /** Prints the last result, also of work that fails. */
+  readonly summarize: (result: Result) => void;
+}
+
+/** Runs `work` on letters with a progress bar; returns its result. */
+export async function withProgress<Result>(
+  { label, total, asJson, countOf, summarize }: Progressing<Result>,
+  work: (onProgress: (result: Result) => void) => Promise<Result>,
+): Promise<Result> {
+  const progress = asJson || total === 0 ? undefined : progressBar(label);
+  let last: Result | undefined;
+  try {
+    last = await work((result) => {
+      last = result;
+      progress?.update(countOf(result), total);
+    });
+    return last;
+  } finally {
+    progress?.end();
+    if (last !== undefined) summarize(last);
+  }
 }
 
 /** `KEY_DESTROYED 480, CONTENT_MISSING 20` */

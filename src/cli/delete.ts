@@ -2,22 +2,23 @@
 import { Command } from 'commander';
 import type { Producer } from '../app/app.ts';
 import { SealdexError } from '../runtime/errors.ts';
-import { inBatches, runEnqueue, type EnqueueFlow, type EnqueueOptions, type SendResult } from './enqueue-flow.ts';
+import {
+  inBatches,
+  runEnqueue,
+  type EnqueueFlow,
+  type EnqueueOptions,
+  type SendResult,
+  withEnqueueOptions,
+} from './enqueue-flow.ts';
 
 const CONCURRENCY = 16;
 const MAX_WAITING = 10_000;
 
 export function deleteCommand(): Command {
-  return new Command('delete')
+  const command = new Command('delete')
     .description('delete documents')
-    .argument('<id...>', 'the document ids; a document need not exist')
-    .requiredOption('--tenant <name>', 'the tenant whose documents they are')
-    .requiredOption('--corpus <name>', 'the corpus that they are in')
-    .option(
-      '--wait',
-      'until all are deleted, with a progress bar and a summary; gives up when none ends for two minutes',
-    )
-    .option('--json', 'NDJSON: a line for each job, for each end with --wait, and the counts')
+    .argument('<id...>', 'the document ids; a document need not exist');
+  return withEnqueueOptions(command, 'documents', 'the corpus that they are in')
     .addHelpText(
       'after',
       `

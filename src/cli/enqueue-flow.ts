@@ -1,4 +1,5 @@
 // The flow of every command that enqueues: send batch by batch, wait for outages and outcomes, report, set the exit code.
+import type { Command } from 'commander';
 import type { Producer } from '../app/app.ts';
 import { sleep, systemClock, type Clock } from '../runtime/clock.ts';
 import { dispositionOf, SealdexError } from '../runtime/errors.ts';
@@ -25,6 +26,17 @@ export interface EnqueueOptions {
   readonly wait?: true;
   readonly json?: true;
 }
+
+/** Adds the options of every command that enqueues; `what` is `documents` or `files`. */
+export const withEnqueueOptions = (command: Command, what: string, corpusHelp: string): Command =>
+  command
+    .requiredOption('--tenant <name>', `the tenant whose ${what} they are`)
+    .requiredOption('--corpus <name>', corpusHelp)
+    .option(
+      '--wait',
+      'until all are done or parked, with a progress bar and a summary; gives up after two idle minutes',
+    )
+    .option('--json', 'NDJSON: a line for each job, for each end with --wait, and the counts');
 
 /** Result of one item: an error concerns that item, or is an outage that others meet as well. */
 export type SendResult = EnqueueResult | SealdexError;

@@ -4,7 +4,13 @@ import type { Producer } from '../app/app.ts';
 import { loadConfig } from '../runtime/config.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { checkFiles, documentsIn, type ParsedDocument } from './document-files.ts';
-import { runEnqueue, type EnqueueFlow, type EnqueueOptions, type SendResult } from './enqueue-flow.ts';
+import {
+  runEnqueue,
+  type EnqueueFlow,
+  type EnqueueOptions,
+  type SendResult,
+  withEnqueueOptions,
+} from './enqueue-flow.ts';
 import { host } from './host.ts';
 
 const BATCH = 64;
@@ -12,16 +18,10 @@ const BATCH_CHARS = 8_000_000;
 const MAX_WAITING = 10_000;
 
 export function indexCommand(): Command {
-  return new Command('index')
+  const command = new Command('index')
     .description('put documents into the queue')
-    .argument('<file...>', 'one JSON document, an array, or NDJSON; - for standard input')
-    .requiredOption('--tenant <name>', 'the tenant whose documents they are')
-    .requiredOption('--corpus <name>', 'the corpus to put them in; it need not exist')
-    .option(
-      '--wait',
-      'until all are stored or parked, with a progress bar and a summary; gives up after two idle minutes',
-    )
-    .option('--json', 'NDJSON: a line for each job, for each end with --wait, and the counts')
+    .argument('<file...>', 'one JSON document, an array, or NDJSON; - for standard input');
+  return withEnqueueOptions(command, 'documents', 'the corpus to put them in; it need not exist')
     .addHelpText(
       'after',
       `

@@ -4,7 +4,14 @@ import { Command } from 'commander';
 import type { Producer } from '../app/app.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { unreadable } from '../extract/reasons.ts';
-import { inBatches, runEnqueue, type EnqueueFlow, type EnqueueOptions, type SendResult } from './enqueue-flow.ts';
+import {
+  inBatches,
+  runEnqueue,
+  type EnqueueFlow,
+  type EnqueueOptions,
+  type SendResult,
+  withEnqueueOptions,
+} from './enqueue-flow.ts';
 import type { FoundFile } from './files.ts';
 import { megabytes, progressBar } from './terminal.ts';
 import { filesOf } from './upload-files.ts';
@@ -14,13 +21,10 @@ const CONCURRENCY = 4;
 const MAX_WAITING = 1000;
 
 export function uploadCommand(): Command {
-  return new Command('upload')
+  const command = new Command('upload')
     .description('put files into the queue: their text is read and stored')
-    .argument('<file...>', 'files, or folders with all files in them')
-    .requiredOption('--tenant <name>', 'the tenant whose files they are')
-    .requiredOption('--corpus <name>', 'the corpus to put them in; it need not exist')
-    .option('--wait', 'until all are stored or parked; gives up after two idle minutes')
-    .option('--json', 'NDJSON: a line for each file, for each end with --wait, and the counts')
+    .argument('<file...>', 'files, or folders with all files in them');
+  return withEnqueueOptions(command, 'files', 'the corpus to put them in; it need not exist')
     .addHelpText(
       'after',
       `
