@@ -1,22 +1,22 @@
-// The child's end of the pipes: questions from standard input, one after the other, answers on a pipe of their own, so that
-// what a library prints is no answer. Errors go back as words of the closed list: messages quote content.
+// The child's side of the pipes: requests from standard input, one after the other; responses on a pipe of their own, so that
+// output of a library is never taken for one. Errors go back as reasons of the closed list: messages quote content.
 import { Socket } from 'node:net';
 import { SealdexError } from '../runtime/errors.ts';
 import type { FileRecord } from './file-record.ts';
 import { framePieces, FrameReader, type Frame } from './framing.ts';
 import { FILE_REASONS } from './reasons.ts';
-import { type Answer, NOT_THIS_FILE, type Question, QUESTION_BOUNDS } from './protocol.ts';
+import { type ExtractResponse, NOT_THIS_FILE, type ExtractRequest, REQUEST_BOUNDS } from './protocol.ts';
 
 export const ANSWER_FD = 3;
 export const LIFELINE_FD = 4;
 
-export type Handle = (question: Question, bytes: Buffer) => Promise<FileRecord>;
+export type Handle = (request: ExtractRequest, bytes: Buffer) => Promise<FileRecord>;
 
 /** Serves until standard input ends. */
 export function serve(handle: Handle): void {
   const answers = new Socket({ fd: ANSWER_FD, readable: false, writable: true });
-  const reader = new FrameReader(QUESTION_BOUNDS);
-  const reply = (answer: Answer, body?: Buffer): void => {
+  const reader = new FrameReader(REQUEST_BOUNDS);
+  const reply = (answer: ExtractResponse, body?: Buffer): void => {
     for (const piece of framePieces(answer, body)) answers.write(piece);
   };
   let begun = 0;
@@ -42,7 +42,7 @@ export function serve(handle: Handle): void {
 async function answer(
   { header, body }: Frame,
   handle: Handle,
-  reply: (answer: Answer, body?: Buffer) => void,
+  reply: (answer: ExtractResponse, body?: Buffer) => void,
 ): Promise<void> {
   reply({ is: 'begun' });
   // What follows may hold the thread at once: the word is on its way first.
@@ -50,14 +50,14 @@ async function answer(
     setImmediate(resolve);
   });
   try {
-    const { contentType, bytes } = await handle(header as Question, body);
+    const { contentType, bytes } = await handle(header as ExtractRequest, body);
     reply({ is: 'record', contentType }, bytes);
   } catch (error) {
     reply(refusalOf(error));
   }
 }
 
-function refusalOf(error: unknown): Answer {
+function refusalOf(error: unknown): ExtractResponse {
   if (error instanceof SealdexError) {
     if (error.code === 'FILE_UNSUPPORTED') return { is: 'unsupported', found: error.reason ?? 'unknown' };
     if (Object.hasOwn(FILE_REASONS, error.reason ?? '')) return { is: 'refused', reason: error.reason ?? '' };

@@ -17,14 +17,14 @@ const PATIENCE = 4;
 /** `starved`: the machine had no time for it. */
 export type Cause = 'time' | 'memory' | 'start' | 'starved' | 'aborted';
 
-export interface GuardOptions {
+export interface WatchdogOptions {
   readonly clock: Clock;
   readonly extractMs: number;
   readonly heapBytes: number;
 }
 
-export class Guard {
-  readonly #options: GuardOptions;
+export class ChildWatchdog {
+  readonly #options: WatchdogOptions;
   readonly #child: Extractor;
   readonly #ends: AbortSignal;
   readonly #watch: { stop(): Promise<void> };
@@ -32,7 +32,7 @@ export class Guard {
   #hasBegun = false;
   #cause: Cause | undefined;
 
-  constructor(options: GuardOptions, child: Extractor, ends: AbortSignal) {
+  constructor(options: WatchdogOptions, child: Extractor, ends: AbortSignal) {
     this.#options = options;
     this.#child = child;
     this.#ends = ends;

@@ -7,9 +7,15 @@ import { CHILD_ENTRY, type Ended, Extractor } from './extractor.ts';
 import type { FileInput } from '@sealdex/extract';
 import type { FileRecord } from './file-record.ts';
 import type { Frame } from './framing.ts';
-import { Guard, memoryOf } from './child-watchdog.ts';
+import { ChildWatchdog, memoryOf } from './child-watchdog.ts';
 import { FILE_REASONS, isMime, type FileReasonName, unreadable, unsupported } from './reasons.ts';
-import { type Answer, answerBounds, type FilePlace, NOT_THIS_FILE, type Question } from './protocol.ts';
+import {
+  type ExtractResponse,
+  responseBounds,
+  type FilePlace,
+  NOT_THIS_FILE,
+  type ExtractRequest,
+} from './protocol.ts';
 import { Slots } from './slots.ts';
 
 const MIB = 1_048_576;
@@ -107,27 +113,27 @@ export class ExtractPool implements AsyncDisposable {
     // These three alone: what else stands beside them in a Config is not for who reads hostile files.
     const { partChars, metadataBytes, documentBytes } = this.#options.limits;
     const limits = { partChars, metadataBytes, documentBytes };
-    const question: Question = { filename, contentType, place, limits };
-    const guard = new Guard(this.#options, child, ends);
+    const request: ExtractRequest = { filename, contentType, place, limits };
+    const watchdog = new ChildWatchdog(this.#options, child, ends);
     let isWell = false;
     try {
-      const answer = await child.ask(question, bytes, () => guard.begun());
+      const answer = await child.ask(request, bytes, () => watchdog.begun());
       ends.throwIfAborted();
-      if (!('header' in answer)) return failed(answer, guard);
+      if (!('header' in answer)) return failed(answer, watchdog);
       const record = recordIn(answer);
       // One that refused a file is not asked again: what it holds of that one may yet throw, in the middle of another's.
-      isWell = guard.cause === undefined;
+      isWell = watchdog.cause === undefined;
       return record;
     } finally {
-      guard.end();
-      if (guard.cause === 'time' || guard.cause === 'memory') this.#killedTotal += 1;
+      watchdog.end();
+      if (watchdog.cause === 'time' || watchdog.cause === 'memory') this.#killedTotal += 1;
       await this.#putBack(child, isWell);
     }
   }
 
   #start(): Extractor {
     const { entry = CHILD_ENTRY, heapBytes, limits } = this.#options;
-    const child = new Extractor({ entry, heapBytes, bounds: answerBounds(limits) });
+    const child = new Extractor({ entry, heapBytes, bounds: responseBounds(limits) });
     this.#startedTotal += 1;
     this.#children.add(child);
     void child.gone.then(() => {
@@ -174,7 +180,7 @@ const died = (): SealdexError =>
 /** How Node ends when V8 can get no more memory. */
 const OUT_OF_MEMORY: ReadonlySet<string | number | null> = new Set(['SIGABRT', 'SIGTRAP', 'SIGILL', 132, 133, 134]);
 
-function failed({ code, signal }: Ended, { cause, hasBegun }: Guard): 'unheard' {
+function failed({ code, signal }: Ended, { cause, hasBegun }: ChildWatchdog): 'unheard' {
   if (cause === 'time' || cause === 'memory') throw unreadable(cause);
   if (code === NOT_THIS_FILE && cause === undefined) return 'unheard';
   if (hasBegun && (OUT_OF_MEMORY.has(signal) || OUT_OF_MEMORY.has(code))) throw unreadable('memory');
@@ -184,7 +190,7 @@ function failed({ code, signal }: Ended, { cause, hasBegun }: Guard): 'unheard' 
 
 /** Believes nothing: who answers has read a hostile file. */
 function recordIn({ header, body }: Frame): FileRecord {
-  const answer = header as Partial<Answer & { contentType: unknown; reason: unknown; found: unknown }> | null;
+  const answer = header as Partial<ExtractResponse & { contentType: unknown; reason: unknown; found: unknown }> | null;
   if (answer?.is === 'record' && isMime(answer.contentType)) return { contentType: answer.contentType, bytes: body };
   if (answer?.is === 'refused' && Object.hasOwn(FILE_REASONS, String(answer.reason))) {
     throw unreadable(answer.reason as FileReasonName);

@@ -1,4 +1,4 @@
-// What a worker asks of an extractor and what comes back, and how large they may be.
+// Protocol between worker and extractor: requests, responses, and their maximum sizes.
 import type { DocumentLimits, ChunkingStrategy, Metadata } from '../documents/shapes.ts';
 import { recordBytesLimit } from '../documents/record.ts';
 import type { FrameBounds } from './framing.ts';
@@ -13,16 +13,16 @@ export interface FilePlace {
   readonly chunkingStrategy?: ChunkingStrategy | undefined;
 }
 
-/** The header of a question; its body is the file. */
-export interface Question {
+/** Header of a request; its body is the file. */
+export interface ExtractRequest {
   readonly filename: string;
   readonly contentType?: string | undefined;
   readonly place: FilePlace;
   readonly limits: DocumentLimits;
 }
 
-/** The header of an answer: that the file is being read, then the record as body, or why there is none. */
-export type Answer =
+/** Header of a response: first that the file is being read, then the record as body, or why there is none. */
+export type ExtractResponse =
   | { readonly is: 'begun' }
   | { readonly is: 'record'; readonly contentType: string }
   | { readonly is: 'refused'; readonly reason: string }
@@ -34,10 +34,10 @@ export const NOT_THIS_FILE = 17;
 
 const MIB = 1_048_576;
 
-/** What no setting allows a question to pass: metadata of 64 MiB, a file of 256 MiB. */
-export const QUESTION_BOUNDS: FrameBounds = Object.freeze({ headerBytes: 65 * MIB, bodyBytes: 256 * MIB });
+/** Maximum of a request under any settings: metadata of 64 MiB, a file of 256 MiB. */
+export const REQUEST_BOUNDS: FrameBounds = Object.freeze({ headerBytes: 65 * MIB, bodyBytes: 256 * MIB });
 
-export const answerBounds = (limits: DocumentLimits): FrameBounds => ({
+export const responseBounds = (limits: DocumentLimits): FrameBounds => ({
   headerBytes: 4096,
   bodyBytes: recordBytesLimit(limits),
 });

@@ -12,7 +12,7 @@ function refuse(): never {
 }
 
 /** Call before any library is loaded: what it takes from Node is then already behind the walls. */
-export function raiseWalls(): void {
+export function installSandbox(): void {
   replaceAll(net.Socket.prototype, ['connect']);
   replaceAll(net.Server.prototype, ['listen']);
   replaceAll(dgram.Socket.prototype, ['bind', 'connect', 'send', 'sendto']);
@@ -35,9 +35,9 @@ function replaceAll(owner: object, names: readonly string[]): void {
 
 /**
  * A thread that kills the process when the pipe `fd` ends, as it does when the worker is gone: the main thread may be in
- * an endless loop and see nothing. Nothing else that is meant for the worker ends it. Call before `raiseWalls`.
+ * an endless loop and see nothing. Nothing else that is meant for the worker ends it. Call before `installSandbox`.
  */
-export function holdLifeline(fd: number): void {
+export function exitWithParent(fd: number): void {
   // Ctrl-C and service managers tell a whole group to end: the worker drains first. In a group of its own it would be
   // served by the system as a task of its own, whatever its priority is.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => {});

@@ -1,6 +1,6 @@
 // Pieces of marked-up text -> lines: white space collapses, blocks begin a line, cells are a tab apart. Knows no tags.
 
-export class Flow {
+export class LineBuilder {
   readonly #write: (text: string) => void;
   #isEmpty = true;
   /** What goes in front of the next text. */

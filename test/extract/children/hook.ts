@@ -5,10 +5,10 @@ import net from 'node:net';
 import { Worker } from 'node:worker_threads';
 import { unreadable, unsupported } from '../../../src/extract/reasons.ts';
 import { LIFELINE_FD, serve } from '../../../src/extract/child-main.ts';
-import { holdLifeline, raiseWalls } from '../../../src/extract/sandbox.ts';
+import { exitWithParent, installSandbox } from '../../../src/extract/sandbox.ts';
 
-holdLifeline(LIFELINE_FD);
-raiseWalls();
+exitWithParent(LIFELINE_FD);
+installSandbox();
 
 const held: unknown[] = [];
 

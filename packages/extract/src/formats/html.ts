@@ -1,7 +1,7 @@
 // HTML: headings become sections, blocks lines, table rows lines with tabs. Nothing is fetched, and nothing runs.
 import { charsetOf, decodeText } from '../encoding.ts';
 import type { Extracted, FileInput } from '../extracted.ts';
-import { Flow } from '../line-builder.ts';
+import { LineBuilder } from '../line-builder.ts';
 import { MIME } from '../mime.ts';
 import { Outline } from '../outline.ts';
 import { FileError } from '../file-error.ts';
@@ -50,7 +50,7 @@ export function readHtmlText(text: string): Extracted {
 class Page implements TagHandler {
   readonly #outline = new Outline();
   readonly #metadata: Record<string, string> = {};
-  #flow = new Flow((text) => this.#outline.add(text));
+  #lines = new LineBuilder((text) => this.#outline.add(text));
   #title: string[] | undefined;
   #isInTitle = false;
   #heading: { readonly level: number; readonly texts: string[]; length: number } | undefined;
@@ -74,7 +74,7 @@ class Page implements TagHandler {
     else if (name === 'img') this.text(` ${attributes.get('alt') ?? ''} `);
     else if (name === 'pre') this.#verbatim += 1;
     this.#flowAround(name);
-    if (name === 'td' || name === 'th') this.#flow.cell();
+    if (name === 'td' || name === 'th') this.#lines.cell();
   }
 
   close(name: string): void {
@@ -95,8 +95,8 @@ class Page implements TagHandler {
       this.#title?.push(text);
       return;
     }
-    if (this.#verbatim > 0) this.#flow.verbatim(text);
-    else this.#flow.text(text);
+    if (this.#verbatim > 0) this.#lines.verbatim(text);
+    else this.#lines.text(text);
     if (this.#heading && this.#heading.length > LONGEST_HEADING) this.#closeHeading();
   }
 
@@ -112,15 +112,15 @@ class Page implements TagHandler {
   }
 
   #flowAround(name: string): void {
-    if (name === 'tr' || name === 'table') this.#flow.row();
-    else if (BLOCKS.has(name)) this.#flow.break();
+    if (name === 'tr' || name === 'table') this.#lines.row();
+    else if (BLOCKS.has(name)) this.#lines.break();
   }
 
   #openHeading(level: number): void {
     this.#closeHeading();
     const heading = { level, texts: [] as string[], length: 0 };
     this.#heading = heading;
-    this.#flow = new Flow((text) => {
+    this.#lines = new LineBuilder((text) => {
       heading.texts.push(text);
       heading.length += text.length;
     });
@@ -135,7 +135,7 @@ class Page implements TagHandler {
       this.#firstHeading ??= title;
     }
     this.#heading = undefined;
-    this.#flow = new Flow((text) => this.#outline.add(text));
+    this.#lines = new LineBuilder((text) => this.#outline.add(text));
   }
 
   #meta(attributes: Attributes): void {

@@ -2,7 +2,7 @@
 // text as they are written.
 import { charsetOf, decodeText } from '../encoding.ts';
 import type { Extracted, FileInput } from '../extracted.ts';
-import { Flow } from '../line-builder.ts';
+import { LineBuilder } from '../line-builder.ts';
 import { MIME } from '../mime.ts';
 import { FileError } from '../file-error.ts';
 import { type Attributes, readTags, type TagHandler } from '../tags.ts';
@@ -21,7 +21,7 @@ export async function readXml({ bytes, contentType }: FileInput): Promise<Extrac
 
 class Elements implements TagHandler {
   readonly #texts: string[] = [];
-  readonly #flow = new Flow((text) => this.#texts.push(text));
+  readonly #lines = new LineBuilder((text) => this.#texts.push(text));
   /** Since the last text: one is a word marked in a sentence, more are the next element. */
   #tags = 0;
   #title: string[] | undefined;
@@ -43,11 +43,11 @@ class Elements implements TagHandler {
 
   text(text: string): void {
     if (text.trim() !== '') {
-      if (this.#tags > 1) this.#flow.break();
+      if (this.#tags > 1) this.#lines.break();
       this.#tags = 0;
       if (this.#isInTitle) this.#title?.push(text);
     }
-    this.#flow.text(text);
+    this.#lines.text(text);
   }
 
   end(): Extracted {
