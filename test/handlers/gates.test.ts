@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { KMS_ERRORS } from '@sealdex/local-aws';
 import { SealdexError, type Code } from '../../src/runtime/errors.ts';
+import { newJobId } from '../../src/jobs/jobs.ts';
 import { gateId } from '../../src/runtime/names.ts';
 import { readAll } from '../../src/store/store.ts';
 import { eventually } from '../support/eventually.ts';
@@ -132,6 +133,8 @@ describe('jobs that wait for one tenant’s key', () => {
     await eventually(() => over === 3);
     const deferred = { kind: 'defer', code: 'TENANT_SLOTS_FULL', afterMs: expect.any(Number) as number };
     expect(await room.handle(jobs[0]!)).toEqual(deferred);
+    const deletion = { v: 1, kind: 'delete', tenant, corpus: 'docs', revision: 1, object: 'a'.repeat(64) };
+    expect(await room.handle({ id: newJobId(), data: deletion })).toEqual(deferred);
     hang.clear();
     const ends = await Promise.all(outcomes);
     expect(ends.filter(({ kind }) => kind === 'done')).toHaveLength(slots);
