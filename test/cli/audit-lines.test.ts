@@ -5,6 +5,7 @@ import { createProducer } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';
 import { openScene } from './fixture.ts';
 import { jsonOf } from './output.ts';
+import { run } from './run.ts';
 
 test('a command leaves its lines with its name and who ran it, and its answer stays its own', async () => {
   await using scene = await openScene();
@@ -32,8 +33,9 @@ test('a command leaves its lines with its name and who ran it, and its answer st
 
   expect(lines.at(-1)).toMatchObject({ contextTenant: 'another-tenant' });
 
+  // The audit log writes to the streams of its process.
   const toStdout = { settings: { ...scene.settings, SEALDEX_AUDIT_LOG: 'stdout' } };
-  const { stdout, stderr } = await scene.sealdex(['keys', 'check', key, '--tenant', 'acme', '--json'], toStdout);
+  const { stdout, stderr } = await run(['keys', 'check', key, '--tenant', 'acme', '--json'], toStdout);
   expect(jsonOf(stdout)).toHaveLength(1);
   expect(stderr.match(/"audit":1/g)).toHaveLength(7);
 });

@@ -131,7 +131,7 @@ describe('what is refused is told with its line, the others go on, and the exit 
       file('mixed.ndjson', lines),
       file('none.json', ''),
     ]);
-    expect({ code, stderr }).toEqual({ code: 65, stderr: '' });
+    expect({ code, said: said(stderr) }).toEqual({ code: 65, said: [] });
     const jobId = expect.stringMatching(JOB) as string;
     const refused = { status: 'refused', code: 'DOCUMENT_INVALID', message: expect.stringMatching(/\.$/) as string };
     expect(jsonOf(stdout)).toEqual([

@@ -19,7 +19,12 @@ export const linesOf = (text: string): string[] => (text === '' ? [] : text.repl
 
 /** Lines of standard error without those that report progress, which appear on a slow machine. */
 export const said = (stderr: string): string[] =>
-  linesOf(stderr).filter((line) => !/^(stored \d+\/\d+|uploaded .*|Reading the file takes a while\.)$/.test(line));
+  linesOf(stderr).filter(
+    (line) =>
+      !/^(stored \d+\/\d+|uploaded .*|Reading the file takes a while\.|Nothing has ended for 10 seconds: .*)$/.test(
+        line,
+      ),
+  );
 
 /** Every line of an output as JSON; fails when one is not. */
 export const jsonOf = (text: string): Record<string, unknown>[] =>

@@ -144,7 +144,7 @@ describe('files that cannot be read do not keep the others from being stored', (
   test('with --json all are lines of JSON, and the counts are the last', async () => {
     const paths = mixed();
     const { code, stdout, stderr } = await upload('--json', '--wait', ...paths);
-    expect({ code, stderr }).toEqual({ code: 65, stderr: '' });
+    expect({ code, said: said(stderr) }).toEqual({ code: 65, said: [] });
     const lines = jsonOf(stdout);
     expect(lines.pop()).toEqual({
       queued: 3,

@@ -73,7 +73,7 @@ test('as JSON each end is a line', async () => {
   await loseContentOf(jobId);
   await scene.startWorker();
   const { code, stdout, stderr } = await running.ended;
-  expect({ code, stderr }).toEqual({ code: 65, stderr: '' });
+  expect({ code, said: said(stderr) }).toEqual({ code: 65, said: [] });
   const lines = jsonOf(stdout);
   expect(lines).toHaveLength(5);
   expect(lines).toContainEqual({ file: 'docs.ndjson', line: 1, jobId, state: 'dead', code: 'CONTENT_MISSING' });
