@@ -1,17 +1,27 @@
 // Whether a job that needs its tenant's key may begin: the tenant is known, the gate is open, and it does not crowd others
 // out, neither now nor later while it waits for the key. Before anything is fetched: a job that is parked costs no call.
 import type { JobData } from '../jobs/jobs.ts';
-import type { Tenant } from '../tenants/tenants.ts';
-import type { WorkDeps } from './deps.ts';
+import type { Gates } from '../parking/gate.ts';
+import type { Tenant, Tenants } from '../tenants/tenants.ts';
 import { deferToOtherJobs } from './outcome.ts';
 import type { Outcome } from '../jobs/outcome.ts';
-import { phasesOf, type Phase } from './phases.ts';
+import { phasesOf, type Phase, type PhaseDeps } from './phases.ts';
+
+export interface AdmissionDeps extends PhaseDeps {
+  readonly tenants: Pick<Tenants, 'get'>;
+  readonly gates: Pick<Gates, 'refusal'>;
+}
 
 /** `signal` ends the job also when other jobs of the tenant wait for its key already. */
 export type Run = (tenant: Tenant, phase: Phase, signal: AbortSignal) => Promise<Outcome>;
 
 /** @throws the gate's refusal; what `run` throws */
-export async function runIfAdmitted(deps: WorkDeps, job: JobData, signal: AbortSignal, run: Run): Promise<Outcome> {
+export async function runIfAdmitted(
+  deps: AdmissionDeps,
+  job: JobData,
+  signal: AbortSignal,
+  run: Run,
+): Promise<Outcome> {
   const tenant = await phasesOf(deps, job)('tenant', () => deps.tenants.get(job.tenant, signal));
   const refusal = deps.gates.refusal(tenant);
   if (refusal) throw refusal;

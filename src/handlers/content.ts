@@ -5,19 +5,23 @@ import { locateContent, type LocatedContent } from '../intake/intake.ts';
 import type { ContentJob } from '../jobs/jobs.ts';
 import { headDocument } from '../store/documents.ts';
 import { stateOf } from '../store/revisions.ts';
+import type { Store } from '../store/store.ts';
 import type { ByteBudget } from './budget.ts';
-import type { WorkDeps } from './deps.ts';
 import type { Outcome } from '../jobs/outcome.ts';
 import type { Phase } from './phases.ts';
 
-type Deps = Pick<WorkDeps, 'store' | 'budget'>;
+export interface ContentDeps {
+  readonly store: Store;
+  /** Of the memory for content. */
+  readonly budget: ByteBudget;
+}
 
 /**
  * Runs `use` with the content, and once more from the start when its record needs more room than there is: reading a file
  * twice costs time, and to hold its record meanwhile would be the memory that there is not.
  */
 export async function withContent(
-  deps: Deps,
+  deps: ContentDeps,
   job: ContentJob,
   copies: number,
   phase: Phase,
@@ -64,7 +68,7 @@ const RECORD_COPIES = 2;
 
 /** Finds the content and takes its memory of the budget, `atLeast` bytes; undefined when it is gone. */
 async function takeContent(
-  { store, budget }: Deps,
+  { store, budget }: ContentDeps,
   job: ContentJob,
   copies: number,
   atLeast: number,
@@ -107,7 +111,7 @@ function takenContent(
 }
 
 /** Content is removed only after a completion: if it is gone and my revision is stored, Redis has forgotten that I was done. */
-async function outcomeWithoutContent({ store }: Deps, job: ContentJob, signal: AbortSignal): Promise<Outcome> {
+async function outcomeWithoutContent({ store }: ContentDeps, job: ContentJob, signal: AbortSignal): Promise<Outcome> {
   const stored = await headDocument(store, job, signal);
   const revision = stored ? stateOf(stored).revision : 0;
   if (revision < job.revision) throw new SealdexError('CONTENT_MISSING');

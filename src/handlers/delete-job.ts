@@ -3,14 +3,19 @@
 import type { DeleteJobData } from '../jobs/jobs.ts';
 import { deleteDocument } from '../store/documents.ts';
 import { removeOriginal } from '../store/originals.ts';
-import type { WorkDeps } from './deps.ts';
+import type { Store } from '../store/store.ts';
+import type { AdmissionDeps } from './admission.ts';
 import { deferToOtherJobs } from './outcome.ts';
 import type { Outcome } from '../jobs/outcome.ts';
 import { phasesOf } from './phases.ts';
 
+export interface DeleteJobDeps extends AdmissionDeps {
+  readonly store: Store;
+}
+
 export type DeleteJob = DeleteJobData & { readonly id: string };
 
-export async function runDeleteJob(deps: WorkDeps, job: DeleteJob, signal: AbortSignal): Promise<Outcome> {
+export async function runDeleteJob(deps: DeleteJobDeps, job: DeleteJob, signal: AbortSignal): Promise<Outcome> {
   const phase = phasesOf(deps, job);
   // The tenant must exist, as for every job; what its KMS key can do is not asked. A pause stops all jobs of a tenant.
   const owner = await phase('tenant', () => deps.tenants.get(job.tenant, signal));

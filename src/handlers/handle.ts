@@ -4,21 +4,32 @@ import { askedBy } from '../runtime/audit-log.ts';
 import { orAbort } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { parseJob, type JobData, type JobKind, type TakenJob } from '../jobs/jobs.ts';
-import { faultOf } from '../runtime/log.ts';
+import { faultOf, type Log } from '../runtime/log.ts';
+import type { Metrics } from '../runtime/metrics.ts';
 import { isJobId } from '../runtime/names.ts';
-import { runDeleteJob } from './delete-job.ts';
-import type { WorkDeps } from './deps.ts';
-import { runIndexJob } from './index-job.ts';
-import { outcomeOf } from './outcome.ts';
+import { runDeleteJob, type DeleteJobDeps } from './delete-job.ts';
+import { runIndexJob, type IndexJobDeps } from './index-job.ts';
+import { outcomeOf, type Canary } from './outcome.ts';
 import type { Outcome } from '../jobs/outcome.ts';
-import { runReencryptJob } from './reencrypt-job.ts';
-import { runUploadJob } from './upload-job.ts';
+import { runReencryptJob, type ReencryptJobDeps } from './reencrypt-job.ts';
+import { runUploadJob, type UploadJobDeps } from './upload-job.ts';
+
+/** What the handlers of all kinds of jobs need, and what the outcome of a job is reported to. */
+export interface HandlerDeps extends DeleteJobDeps, IndexJobDeps, UploadJobDeps, ReencryptJobDeps {
+  readonly log: Log;
+  readonly canary: Canary;
+  /** Called with each error of a tenant's job, so that a job which meets an operator stop is parked at a gate that is shut. */
+  readonly enforceOperatorStop: (tenant: string, error: SealdexError) => Promise<void>;
+  // A re-encryption job needs more of these than the other jobs do.
+  readonly tenants: ReencryptJobDeps['tenants'];
+  readonly gates: ReencryptJobDeps['gates'];
+}
 
 /** Every job ends within this, one way or another. */
 export const JOB_MS = 300_000;
 
 /** @throws the signal's reason when it was aborted before the job had an outcome: then the job is handed back */
-export function createHandler(deps: WorkDeps): (job: TakenJob, handBack: AbortSignal) => Promise<Outcome> {
+export function createHandler(deps: HandlerDeps): (job: TakenJob, handBack: AbortSignal) => Promise<Outcome> {
   const { clock, metrics, log, canary, backgroundGate } = deps;
   return async (job, handBack) => {
     // Not AbortSignal.any(): a job that is parked does little else than begin and end.
@@ -65,12 +76,12 @@ export function createHandler(deps: WorkDeps): (job: TakenJob, handBack: AbortSi
   };
 }
 
-function countOutcome(metrics: WorkDeps['metrics'], kind: JobKind | 'unknown', outcome: Outcome): void {
+function countOutcome(metrics: Metrics, kind: JobKind | 'unknown', outcome: Outcome): void {
   metrics.count('sealdex_jobs_total', { kind, outcome: 'superseded' in outcome ? 'superseded' : outcome.kind });
   if (outcome.kind === 'defer') metrics.count('sealdex_jobs_deferred_total', { code: outcome.code });
 }
 
-async function runJob(deps: WorkDeps, id: string, data: JobData, signal: AbortSignal): Promise<Outcome> {
+async function runJob(deps: HandlerDeps, id: string, data: JobData, signal: AbortSignal): Promise<Outcome> {
   if (data.kind === 'delete') return runDeleteJob(deps, { id, ...data }, signal);
   if (data.kind === 'upload') return runUploadJob(deps, { id, ...data }, signal);
   if (data.kind === 'reencrypt') return runReencryptJob(deps, { id, ...data }, signal);
@@ -78,7 +89,7 @@ async function runJob(deps: WorkDeps, id: string, data: JobData, signal: AbortSi
 }
 
 /** @throws what the work throws; what `enforceOperatorStop` throws if the gate could not be shut: then the job comes back */
-async function enforcingStops<T>({ enforceOperatorStop }: WorkDeps, tenant: string, work: Promise<T>): Promise<T> {
+async function enforcingStops<T>({ enforceOperatorStop }: HandlerDeps, tenant: string, work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (error) {

@@ -1,29 +1,34 @@
 // An index job: content out of intake, document into a record, record under the tenant's data key into S3.
 // Every step may throw; what becomes of the job then is outcome.ts' business.
 import { orAbort } from '../runtime/clock.ts';
-import { platformArns } from '../runtime/config.ts';
+import { platformArns, type Config } from '../runtime/config.ts';
 import { parseDocumentJson } from '../documents/shapes.ts';
 import { writeRecord } from '../documents/record.ts';
 import { encryptMessage } from '../envelope/message.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { openContent } from '../intake/intake.ts';
 import type { IndexJobData } from '../jobs/jobs.ts';
+import type { KeyRing } from '../keys/key-ring.ts';
 import { writeDocument, type DocumentWrite } from '../store/documents.ts';
 import { removeOriginal } from '../store/originals.ts';
 import type { Written } from '../store/revisions.ts';
 import type { Tenant } from '../tenants/tenants.ts';
-import { runIfAdmitted } from './admission.ts';
-import { withContent, type TakenContent } from './content.ts';
-import type { WorkDeps } from './deps.ts';
+import { runIfAdmitted, type AdmissionDeps } from './admission.ts';
+import { withContent, type ContentDeps, type TakenContent } from './content.ts';
 import type { Outcome } from '../jobs/outcome.ts';
 import type { Phase } from './phases.ts';
+
+export interface IndexJobDeps extends AdmissionDeps, ContentDeps {
+  readonly config: Config;
+  readonly ring: KeyRing;
+}
 
 export type IndexJob = IndexJobData & { readonly id: string };
 
 /** A document in work stands in memory as JSON, parsed, as a record and as a message. */
 const COPIES = 4;
 
-export const runIndexJob = (deps: WorkDeps, job: IndexJob, signal: AbortSignal): Promise<Outcome> =>
+export const runIndexJob = (deps: IndexJobDeps, job: IndexJob, signal: AbortSignal): Promise<Outcome> =>
   runIfAdmitted(deps, job, signal, (tenant, phase, ending) =>
     withContent(deps, job, COPIES, phase, ending, async (content) => {
       const write = await makeWrite(deps, job, tenant, content, phase, ending);
@@ -33,7 +38,7 @@ export const runIndexJob = (deps: WorkDeps, job: IndexJob, signal: AbortSignal):
   );
 
 /** Writes the document, and takes away the file that an older one was made of. */
-async function writeAlone({ store, clock }: WorkDeps, write: DocumentWrite, signal: AbortSignal): Promise<Written> {
+async function writeAlone({ store, clock }: IndexJobDeps, write: DocumentWrite, signal: AbortSignal): Promise<Written> {
   const written = await writeDocument(store, clock, write, signal);
   if (written === 'replaced') await removeOriginal(store, write, write.revision, signal);
   return written;
@@ -41,7 +46,7 @@ async function writeAlone({ store, clock }: WorkDeps, write: DocumentWrite, sign
 
 /** From content to what is written: each buffer is let go as soon as the next one stands. */
 async function makeWrite(
-  deps: WorkDeps,
+  deps: IndexJobDeps,
   job: IndexJob,
   tenant: Tenant,
   { read, makeRoom }: TakenContent,

@@ -1,7 +1,15 @@
 // The steps of a job: how long each takes, measured under its name, and which of them hold a slot of the tenant.
 // What a step does, it does not know.
 import type { JobKind } from '../jobs/jobs.ts';
-import type { WorkDeps } from './deps.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Metrics } from '../runtime/metrics.ts';
+import type { TenantSlotLimiter } from './tenant-slot-limiter.ts';
+
+export interface PhaseDeps {
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+  readonly slots: TenantSlotLimiter;
+}
 
 export type Phase = <T>(name: string, step: () => Promise<T>) => Promise<T>;
 
@@ -18,7 +26,7 @@ const WAITS_FOR: ReadonlyMap<string, 'key' | 'store'> = new Map([
  * is called when the tenant has its share of them while this job waits for the key.
  */
 export function phasesOf(
-  { clock, metrics, slots }: Pick<WorkDeps, 'clock' | 'metrics' | 'slots'>,
+  { clock, metrics, slots }: PhaseDeps,
   { kind, tenant }: { readonly kind: JobKind; readonly tenant: string },
   onOverShare?: () => void,
 ): Phase {

@@ -1,21 +1,38 @@
 // A re-encryption job: a page of a tenant's objects, each read with the key that it is under and written as a fresh message
 // under the tenant's current one, with its metadata, if nobody has written it meanwhile. Never a header edit.
 import { orAbort } from '../runtime/clock.ts';
-import { platformArns } from '../runtime/config.ts';
+import { platformArns, type Config } from '../runtime/config.ts';
 import { beginMessage, receiveMessage } from '../envelope/message.ts';
 import { SealdexError, type Code } from '../runtime/errors.ts';
 import type { ReencryptJobData } from '../jobs/jobs.ts';
+import type { KeyRing } from '../keys/key-ring.ts';
 import { unwrapFor } from '../keys/unwrap.ts';
-import type { PassCounts } from '../reencryption/reencryption.ts';
+import type { Gates } from '../parking/gate.ts';
+import type { PassCounts, Reencryption } from '../reencryption/reencryption.ts';
 import type { ListedObject, StoredObject } from '../store/store.ts';
 import { getTenantObject, listTenantObjects, replaceMessage } from '../store/tenant-objects.ts';
-import type { Tenant } from '../tenants/tenants.ts';
-import { runIfAdmitted } from './admission.ts';
-import type { WorkDeps } from './deps.ts';
+import type { Tenant, Tenants } from '../tenants/tenants.ts';
+import type { AdaptiveConcurrency } from './adaptive-concurrency.ts';
+import { runIfAdmitted, type AdmissionDeps } from './admission.ts';
+import type { BackgroundGate } from './background-gate.ts';
+import type { ContentDeps } from './content.ts';
 import { deferToOtherJobs } from './outcome.ts';
 import type { Outcome } from '../jobs/outcome.ts';
 import type { Phase } from './phases.ts';
 import { wholeMessage } from './whole-message.ts';
+
+export interface ReencryptJobDeps extends AdmissionDeps, ContentDeps {
+  readonly config: Config;
+  readonly ring: KeyRing;
+  readonly tenants: Pick<Tenants, 'get' | 'fresh'>;
+  readonly gates: Pick<Gates, 'refusal' | 'get'>;
+  /** The passes over a tenant's objects that move them to its current KMS key. */
+  readonly reencryption: Pick<Reencryption, 'passOf' | 'turn'>;
+  /** Of the jobs of this queue in this process. */
+  readonly backgroundGate: BackgroundGate;
+  /** Of objects that are re-encrypted at once. */
+  readonly reencryptionConcurrency: AdaptiveConcurrency;
+}
 
 export type ReencryptJob = ReencryptJobData & { readonly id: string };
 
@@ -28,7 +45,11 @@ const COPIES = 3;
 
 type ObjectResult = keyof PassCounts;
 
-export async function runReencryptJob(deps: WorkDeps, job: ReencryptJob, signal: AbortSignal): Promise<Outcome> {
+export async function runReencryptJob(
+  deps: ReencryptJobDeps,
+  job: ReencryptJob,
+  signal: AbortSignal,
+): Promise<Outcome> {
   // However many tenants' objects move, one page of them is in work here, and all other slots are for jobs that somebody waits for.
   const leave = deps.backgroundGate.enterBackground();
   if (!leave) return deferToOtherJobs('REENCRYPTION_NOT_DUE');
@@ -48,7 +69,7 @@ export async function runReencryptJob(deps: WorkDeps, job: ReencryptJob, signal:
 const LATER: ReadonlySet<Code> = new Set(['TENANT_BACKLOG_FULL', 'CLOCK_SKEW']);
 
 async function runPage(
-  deps: WorkDeps,
+  deps: ReencryptJobDeps,
   known: Tenant,
   job: ReencryptJob,
   phase: Phase,
@@ -72,11 +93,11 @@ async function runPage(
 }
 
 /** A page that meets a former key which does not work shuts its gate: what was parked there goes first. */
-const isReleasing = ({ gates }: WorkDeps, { tenant, readableArns }: Tenant): boolean =>
+const isReleasing = ({ gates }: ReencryptJobDeps, { tenant, readableArns }: Tenant): boolean =>
   [...readableArns].some((arn) => gates.get(tenant, arn).record?.state === 'draining');
 
 /** The tenant as the key change has left it; undefined when there has been another one since. */
-async function ownerOf({ tenants }: WorkDeps, known: Tenant, change: string): Promise<Tenant | undefined> {
+async function ownerOf({ tenants }: ReencryptJobDeps, known: Tenant, change: string): Promise<Tenant | undefined> {
   const isOf = ({ reencryption }: Tenant): boolean => reencryption?.id === change;
   if (isOf(known)) return known;
   const fresh = await tenants.fresh(known.tenant);
@@ -84,7 +105,7 @@ async function ownerOf({ tenants }: WorkDeps, known: Tenant, change: string): Pr
 }
 
 async function movePage(
-  deps: WorkDeps,
+  deps: ReencryptJobDeps,
   owner: Tenant,
   { tenant, after }: ReencryptJob,
   phase: Phase,
@@ -126,7 +147,7 @@ async function movePage(
 }
 
 async function moveObject(
-  deps: WorkDeps,
+  deps: ReencryptJobDeps,
   owner: Tenant,
   listed: ListedObject,
   phase: Phase,
@@ -152,7 +173,7 @@ async function moveObject(
 
 /** The plaintext of what is under another key than the current one. @throws SealdexError of KMS and of S3 */
 async function openOther(
-  { ring, config }: WorkDeps,
+  { ring, config }: ReencryptJobDeps,
   owner: Tenant,
   stored: StoredObject,
 ): Promise<Buffer | 'current' | 'unreadable'> {

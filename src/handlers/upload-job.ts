@@ -1,24 +1,31 @@
 // An upload job: the file out of intake, through a child process into a record, under the tenant's data key into S3; and
 // the file itself kept beside it, for tenants that want that. What is in a file is not known here.
 import { orAbort } from '../runtime/clock.ts';
-import { platformArns } from '../runtime/config.ts';
+import { platformArns, type Config } from '../runtime/config.ts';
 import { checkFileFacts } from '../documents/file.ts';
 import { originalBytes } from '../documents/original.ts';
 import { beginMessage } from '../envelope/message.ts';
 import { SealdexError } from '../runtime/errors.ts';
+import type { ExtractPool } from '../extract/pool.ts';
 import type { FileRecord } from '../extract/file-record.ts';
 import { openContent, type ContentHeader } from '../intake/intake.ts';
 import type { UploadJobData } from '../jobs/jobs.ts';
+import type { KeyRing } from '../keys/key-ring.ts';
 import { headDocument, writeDocument, type DocumentWrite } from '../store/documents.ts';
 import { removeOriginal, removeOwnOriginal, writeOriginal } from '../store/originals.ts';
 import { stateOf, type Written } from '../store/revisions.ts';
 import type { Tenant } from '../tenants/tenants.ts';
-import { runIfAdmitted } from './admission.ts';
-import { withContent, type TakenContent } from './content.ts';
-import type { WorkDeps } from './deps.ts';
+import { runIfAdmitted, type AdmissionDeps } from './admission.ts';
+import { withContent, type ContentDeps, type TakenContent } from './content.ts';
 import type { Outcome } from '../jobs/outcome.ts';
 import type { Phase } from './phases.ts';
 import { wholeMessage } from './whole-message.ts';
+
+export interface UploadJobDeps extends AdmissionDeps, ContentDeps {
+  readonly config: Config;
+  readonly ring: KeyRing;
+  readonly extractors: Pick<ExtractPool, 'extract'>;
+}
 
 export type UploadJob = UploadJobData & { readonly id: string };
 
@@ -27,7 +34,7 @@ const COPIES = 3;
 /** One that is kept also as what is kept of it, and as the message of that. */
 const COPIES_KEPT = 5;
 
-export const runUploadJob = (deps: WorkDeps, job: UploadJob, signal: AbortSignal): Promise<Outcome> =>
+export const runUploadJob = (deps: UploadJobDeps, job: UploadJob, signal: AbortSignal): Promise<Outcome> =>
   runIfAdmitted(deps, job, signal, (tenant, phase, ending) =>
     withContent(deps, job, tenant.keepOriginals ? COPIES_KEPT : COPIES, phase, ending, async (content) => {
       const read = await readFile(deps, job, tenant, content, phase, ending);
@@ -44,7 +51,7 @@ interface ReadFile {
 }
 
 async function readFile(
-  { ring, config, extractors }: WorkDeps,
+  { ring, config, extractors }: UploadJobDeps,
   job: UploadJob,
   tenant: Tenant,
   { read, makeRoom }: TakenContent,
@@ -74,7 +81,7 @@ const originalOf = (
 
 /** Answers whether the document is stored; false when a newer one is. */
 async function store(
-  { store: objects, clock, ring }: WorkDeps,
+  { store: objects, clock, ring }: UploadJobDeps,
   job: UploadJob,
   tenant: Tenant,
   { ifExists, record, original }: ReadFile,

@@ -13,11 +13,10 @@ import { NO_GATE } from '../../src/parking/gate-record.ts';
 import { openQueue } from '../../src/queue/bull/queues.ts';
 import { createReencryption } from '../../src/reencryption/reencryption.ts';
 import { openRedis, redisKeys } from '../../src/runtime/redis.ts';
-import { createTenants } from '../../src/tenants/tenants.ts';
+import { createTenants, type Tenants } from '../../src/tenants/tenants.ts';
 import { ByteBudget } from '../../src/handlers/budget.ts';
 import { createCanary } from '../../src/handlers/canary.ts';
-import type { WorkDeps } from '../../src/handlers/deps.ts';
-import { createHandler } from '../../src/handlers/handle.ts';
+import { createHandler, type HandlerDeps } from '../../src/handlers/handle.ts';
 import type { Canary } from '../../src/handlers/outcome.ts';
 import type { Outcome } from '../../src/jobs/outcome.ts';
 import { BackgroundGate } from '../../src/handlers/background-gate.ts';
@@ -26,17 +25,19 @@ import { AdaptiveConcurrency } from '../../src/handlers/adaptive-concurrency.ts'
 import { openForge, type Forge } from '../journey/forge.ts';
 import { openHouse, type House } from '../journey/installation.ts';
 
+export type RoomDeps = HandlerDeps & { readonly tenants: Tenants };
+
 export interface WorkRoom extends AsyncDisposable {
   readonly house: House;
   readonly forge: Forge;
-  readonly deps: WorkDeps;
+  readonly deps: RoomDeps;
   /** A canary that has not flown yet. */
   freshCanary(): Canary;
   /** Everything that was logged, as one text. */
   log(): string;
   handle(
     job: Omit<TakenJob, 'queuedAt'>,
-    options?: { deps?: Partial<WorkDeps>; handBack?: AbortSignal; queuedAt?: number },
+    options?: { deps?: Partial<HandlerDeps>; handBack?: AbortSignal; queuedAt?: number },
   ): Promise<Outcome>;
 }
 
@@ -63,13 +64,13 @@ export async function openWorkRoom(): Promise<WorkRoom> {
   const { extractMs, extractHeapBytes: heapBytes } = config;
   const extractors = opened.use(createExtractPool({ clock, size: 1, extractMs, heapBytes, limits: config }));
   const budget = new ByteBudget(clock, config.inFlightBytes, config.concurrency);
-  const gates: WorkDeps['gates'] = { refusal: () => undefined, get: () => NO_GATE };
+  const gates: HandlerDeps['gates'] = { refusal: () => undefined, get: () => NO_GATE };
   const slots = new TenantSlotLimiter(clock, config.concurrency);
   const queue = opened.adopt(openQueue(config, redis, clock), (queue) => queue.close());
   const keys = redisKeys(config.queue);
   const reencryption = createReencryption({ queueName: config.queue, clock, redis, keys, queue, tenants, store });
   const freshCanary = (): Canary => createCanary(store, config.queue, clock);
-  const deps: WorkDeps = {
+  const deps: RoomDeps = {
     config,
     clock,
     log,

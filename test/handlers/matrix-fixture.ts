@@ -11,7 +11,7 @@ import type { GateRecord } from '../../src/parking/gate-record.ts';
 import { readGate, replaceGate } from '../../src/parking/gate-storage.ts';
 import { silentLog } from '../../src/runtime/log.ts';
 import { closeRedis, openRedis, redisKeys, type Redis } from '../../src/runtime/redis.ts';
-import type { WorkDeps } from '../../src/handlers/deps.ts';
+import type { HandlerDeps } from '../../src/handlers/handle.ts';
 import type { Outcome } from '../../src/jobs/outcome.ts';
 import { openForge, type Forge, type Forged } from '../journey/forge.ts';
 import { FakeClock } from '../support/clock.ts';
@@ -115,7 +115,7 @@ async function runOne(
     }),
     (keyAccess) => keyAccess.stop(),
   );
-  const gates: WorkDeps['gates'] = keyAccess.gates;
+  const gates: HandlerDeps['gates'] = keyAccess.gates;
   const handle = (one: Forged, canary = room.freshCanary()): Promise<Outcome> =>
     room.handle(one, { deps: { ring: keyAccess.ring, gates, metrics, canary } });
 
