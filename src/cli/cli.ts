@@ -162,5 +162,5 @@ function guardOutput(): void {
 function sayWhereSettingsAre(): void {
   if (host().env['SEALDEX_BUCKET'] !== undefined) return;
   if (existsSync('.sealdex/env')) printNotice('To use those of the running sealdex dev: source .sealdex/env');
-  else printNotice('To try things out without AWS: sealdex dev, in a checkout, gives you settings.');
+  else printNotice('To try things out without AWS: sealdex dev gives you settings.');
 }

@@ -1,7 +1,6 @@
-// `sealdex demo`: the whole way on real documents, with everything embedded. Prints what src/dev/demo tells.
-// Needs a checkout: the embedded services are not part of the package.
+// `sealdex demo`: the whole way on real documents, with everything embedded. Prints what src/demo tells.
 import { Command } from 'commander';
-import { embedded, fromCheckout } from './checkout.ts';
+import { loadLocalAws, NEEDS_LOCAL_PACKAGE, orUnavailable } from './dev/local-package.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { progressBar, printJson, printLine, printNotice, table, wrapped, type ProgressBar } from './terminal.ts';
 
@@ -14,7 +13,8 @@ export function demoCommand(): Command {
       `
 Starts Redis, S3 and KMS on this machine, indexes documents of the installed packages, reads files of a dozen
 formats, lets a tenant disable its KMS key and enable it again, replays a dead letter, and stops again.
-Needs a checkout of sealdex; takes under 30 seconds. Exit code 1 when a claim does not hold.
+Takes under 30 seconds. Exit code 1 when a claim does not hold.
+${NEEDS_LOCAL_PACKAGE}
 
 Examples:
   sealdex demo
@@ -23,10 +23,11 @@ Examples:
     .action(({ json: asJson }: { json?: true }) =>
       untilInterrupted(async (signal) => {
         const { startServices } = await import('./dev/local-services.ts');
-        const { runDemo } = await fromCheckout(() => import('../demo/demo.ts'));
+        await loadLocalAws();
+        const { runDemo } = await import('../demo/demo.ts');
         const screen = createScreen(asJson ? process.stderr : process.stdout);
         try {
-          const report = await embedded(() => runDemo(screen, signal, startServices));
+          const report = await orUnavailable(() => runDemo(screen, signal, startServices));
           screen.end();
           if (asJson) printJson(report.result);
           else for (const line of linesOf(report)) printLine(line);
@@ -38,7 +39,7 @@ Examples:
     );
 }
 
-/** As src/dev/demo reports it, which may not be there. */
+/** As src/demo reports it. */
 interface DemoReport {
   readonly result: {
     readonly documents: number;

@@ -1,6 +1,6 @@
-// The command line as npm installs it: built, without the embedded services and without what they are made of.
+// The command line as npm installs it: built, and without the optional package @sealdex/local-aws.
 import { execFileSync } from 'node:child_process';
-import { cpSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -17,30 +17,40 @@ beforeAll(() => {
   // Types are checked elsewhere.
   const tsc = [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', join(ROOT, 'tsconfig.json')];
   execFileSync(process.execPath, [...tsc, '--noCheck', '--outDir', join(folder.path, 'dist')]);
-  rmSync(join(folder.path, 'dist/dev'), { recursive: true });
   for (const path of ['bin', 'package.json']) cpSync(join(ROOT, path), join(folder.path, path), { recursive: true });
-  symlinkSync(join(ROOT, 'node_modules'), join(folder.path, 'node_modules'));
+  linkModules();
 });
 
 afterAll(() => folder[Symbol.dispose]());
 
+/** All that is installed here, but for the local services. */
+function linkModules(): void {
+  const names = readdirSync(join(ROOT, 'node_modules')).filter((name) => name !== '@sealdex' && !name.startsWith('.'));
+  mkdirSync(join(folder.path, 'node_modules/@sealdex'), { recursive: true });
+  for (const name of [...names, '@sealdex/extract']) {
+    symlinkSync(join(ROOT, 'node_modules', name), join(folder.path, 'node_modules', name));
+  }
+}
+
 test.each([['dev'], ['demo'], ['demo', '--json']])(
-  'sealdex %s %s needs a checkout: one sentence, 69',
+  'sealdex %s %s exits with 69 and names the command that installs the local services',
   async (...args) => {
     const { code, stdout, stderr } = await run(
       args.filter((arg) => arg !== undefined),
       { bin },
     );
     expect({ code, stdout }).toEqual({ code: 69, stdout: '' });
-    expect(stderr).toMatch(/^sealdex: This command needs a checkout of sealdex [^\n]*npm ci\.\n$/);
+    expect(stderr.replace('Starting Redis, S3 and KMS …\n', '')).toBe(
+      'sealdex: The package @sealdex/local-aws, which runs local services, is not installed: npm install --save-dev @sealdex/local-aws.\n',
+    );
   },
 );
 
-test('their help works there, and says that they need one', async () => {
+test('the help of dev and demo names the command that installs the local services', async () => {
   for (const command of ['dev', 'demo']) {
     const { code, stdout } = await run([command, '--help'], { bin });
     expect(code).toBe(0);
-    expect(stdout).toContain('Needs a checkout of sealdex');
+    expect(stdout).toContain('npm install --save-dev @sealdex/local-aws');
   }
 });
 

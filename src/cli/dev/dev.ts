@@ -1,12 +1,11 @@
-// `sealdex dev`: embedded Redis, S3 and KMS and a worker that stay up, for trying the other commands.
-// Needs a checkout: the embedded services are not part of the package.
+// `sealdex dev`: local Redis, S3 and KMS and a worker that stay up, for trying the other commands.
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import type { Operator, Settings } from '../../app/app.ts';
-import { embedded, fromCheckout } from '../checkout.ts';
 import { aborted, untilInterrupted } from '../interrupt.ts';
 import { printLine, printNotice } from '../terminal.ts';
+import { NEEDS_LOCAL_PACKAGE, orUnavailable } from './local-package.ts';
 
 const FOLDER = '.sealdex';
 const DATA = join(FOLDER, 'dev');
@@ -19,7 +18,7 @@ export function devCommand(): Command {
       'after',
       `
 Keeps its state in ${FOLDER}/ of the working folder; delete it to begin anew. Ctrl-C stops everything.
-Needs a checkout of sealdex.
+${NEEDS_LOCAL_PACKAGE}
 
 Example:
   sealdex dev
@@ -31,7 +30,7 @@ Example:
 async function run(signal: AbortSignal): Promise<void> {
   const { startServices } = await import('./local-services.ts');
   printNotice('Starting Redis, S3 and KMS …');
-  const services = await fromCheckout(() => embedded(() => startServices({ dir: DATA, signal })));
+  const services = await orUnavailable(() => startServices({ dir: DATA, signal }));
   try {
     const settings = { ...services.settings, SEALDEX_PORT: 0 };
     await makeTenants(settings, () => services.kms.createKey());

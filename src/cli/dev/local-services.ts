@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { KmsServer, LocalAws, LocalAwsOptions, S3Server } from '@sealdex/local-aws';
 import type { Settings } from '../../runtime/config.ts';
+import { loadLocalAws } from './local-package.ts';
 
 export interface Services extends LocalAws {
   readonly settings: Settings;
@@ -12,9 +13,9 @@ export interface Services extends LocalAws {
 export const LOCAL_BUCKET = 'sealdex-local';
 const PLATFORM_KEY = 'platform key';
 
-/** @throws Error as startLocalAws(); `ERR_MODULE_NOT_FOUND` if @sealdex/local-aws is not installed */
+/** @throws Error as startLocalAws(); Unavailable if @sealdex/local-aws is not installed */
 export async function startServices(options: LocalAwsOptions = {}): Promise<Services> {
-  const { startLocalAws } = await import('@sealdex/local-aws');
+  const { startLocalAws } = await loadLocalAws();
   const local = await startLocalAws(options);
   try {
     const audit = await auditFolder(options.dir);

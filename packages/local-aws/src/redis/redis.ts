@@ -27,7 +27,7 @@ export interface RedisOptions {
   readonly signal?: AbortSignal;
 }
 
-const READY_DEADLINE_MS = 10_000;
+const READY_DEADLINE_MS = 60_000;
 const POLL_MS = 10;
 const STOP_DEADLINE_MS = 5_000;
 /** Another process may take a port between our finding it free and Redis binding it. */
@@ -49,7 +49,7 @@ exec 3<&0
 exec "$@" </dev/null 3<&-
 `;
 
-/** @throws Error, one sentence, when Redis is not ready within 10 s. */
+/** @throws Error, one sentence, when Redis is not ready within a minute. */
 export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
   const binary = await findRedis(options.signal === undefined ? {} : { signal: options.signal });
   const temporary = options.dir === undefined ? await mkdtemp(join(tmpdir(), 'sealdex-redis-')) : undefined;

@@ -1,0 +1,39 @@
+// The optional package @sealdex/local-aws: a checkout always has it, elsewhere it is installed beside sealdex.
+import { SealdexError } from '../../runtime/errors.ts';
+import { Unavailable } from '../failure.ts';
+
+const PACKAGE = '@sealdex/local-aws';
+
+/** For the help of the commands that need it. */
+export const NEEDS_LOCAL_PACKAGE = `Outside a checkout it needs a package: npm install --save-dev ${PACKAGE}`;
+
+/** @throws Unavailable, which names the command that installs it */
+export async function loadLocalAws(): Promise<typeof import('@sealdex/local-aws')> {
+  try {
+    return await import('@sealdex/local-aws');
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    throw new Unavailable(
+      `The package ${PACKAGE}, which runs local services, is not installed: npm install --save-dev ${PACKAGE}.`,
+    );
+  }
+}
+
+/** The package itself, and not one that it imports, whose error names the importing file. */
+const isMissing = (error: unknown): boolean =>
+  error instanceof Error &&
+  (error as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND' &&
+  error.message.startsWith(`Cannot find package '${PACKAGE}'`);
+
+/**
+ * What the local services do, whose errors are plain ones with one sentence about this machine.
+ * @throws Unavailable with that sentence; other errors as they are
+ */
+export async function orUnavailable<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof SealdexError || !(error instanceof Error) || error.constructor !== Error) throw error;
+    throw 'code' in error ? error : new Unavailable(error.message);
+  }
+}
