@@ -1,4 +1,5 @@
 // The optional package @sealdex/local-aws: a checkout always has it, elsewhere it is installed beside sealdex.
+import type { startLocalAws } from '@sealdex/local-aws';
 import { SealdexError } from '../../runtime/errors.ts';
 import { Unavailable } from '../failure.ts';
 
@@ -8,7 +9,7 @@ const PACKAGE = '@sealdex/local-aws';
 export const NEEDS_LOCAL_PACKAGE = `Outside a checkout it needs a package: npm install --save-dev ${PACKAGE}`;
 
 /** @throws Unavailable, which names the command that installs it */
-export async function loadLocalAws(): Promise<typeof import('@sealdex/local-aws')> {
+export async function loadLocalAws(): Promise<{ readonly startLocalAws: typeof startLocalAws }> {
   try {
     return await import('@sealdex/local-aws');
   } catch (error) {
