@@ -4,9 +4,9 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { createOperator, createProducer, createReader, type Producer, type Settings } from '../src/app/app.ts';
+import { gateId, keyRef } from '../src/runtime/key-ref.ts';
 import { sleep, systemClock } from '../src/runtime/clock.ts';
 import { startServices } from '../src/cli/dev/local-services.ts';
-import { gateId } from '../src/runtime/names.ts';
 import { closeRedis, openRedis, queueKeys, redisKeys } from '../src/runtime/redis.ts';
 
 const [jobs = 50_000] = process.argv.slice(2).map(Number);
@@ -21,7 +21,7 @@ const redis = await openRedis({ redisUrl: services.redis.url }, 'patient');
 const operator = await createOperator(settings);
 const producer = await createProducer(settings);
 const keyArn = services.kms.createKey();
-const index = keys.parked(gateId('big', keyArn));
+const index = keys.parked(gateId(keyRef('big', keyArn)));
 await operator.putTenant('big', { plan: 'pro', kmsKeyArn: keyArn });
 for (const tenant of OTHERS) await operator.putTenant(tenant, { plan: 'pro', kmsKeyArn: services.kms.createKey() });
 

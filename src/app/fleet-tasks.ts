@@ -1,10 +1,10 @@
 // The chores that the workers of a fleet do once for all, and the birth mark that sweeps look at.
 import { removeContent } from '../intake/intake.ts';
-import { gateId } from '../runtime/names.ts';
 import { repairBacklog } from '../queue/backlog/recount.ts';
 import { createLetterChores } from '../queue/dead-letters/maintenance.ts';
 import type { JobQueue } from '../queue/bull/queues.ts';
 import type { Reencryption } from '../reencryption/reencryption.ts';
+import { gateId } from '../runtime/key-ref.ts';
 import { redisKeys } from '../runtime/redis.ts';
 import { markBirth } from '../maintenance/redis-identity.ts';
 import { depthsChore, type GateOfDepth } from '../maintenance/queue-depths.ts';
@@ -35,7 +35,7 @@ export async function startFleetTasks(
   const gates = (): GateOfDepth[] =>
     keyAccess.gates.all().flatMap(({ record }) => {
       if (!record || record.state === 'open') return [];
-      return [{ id: gateId(record.tenant, record.keyArn), code: record.code, isShut: record.state === 'shut' }];
+      return [{ id: gateId(record), code: record.code, isShut: record.state === 'shut' }];
     });
   const chores = fleetChores({ config, clock, log, metrics, redis, keys, store, mend }, queue, gates);
   return startUpkeep({ chores, redis, keys, clock, log });

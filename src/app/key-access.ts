@@ -1,4 +1,5 @@
 // Key access: gates, the monitor of failed KMS calls, and the key ring, which is watched by both.
+import { keyRef, type KeyRef } from '../runtime/key-ref.ts';
 import type { Clock, Patience } from '../runtime/clock.ts';
 import type { Config } from '../runtime/config.ts';
 import { SealdexError } from '../runtime/errors.ts';
@@ -13,7 +14,7 @@ import { Listeners } from '../runtime/listeners.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import { openGates, type Gates } from '../parking/gate.ts';
-import { createKeyMonitor, type KeyMonitor, type PlatformSuspicion, type WatchedCall } from '../parking/key-monitor.ts';
+import { createKeyMonitor, type KeyMonitor, type PlatformSuspicion } from '../parking/key-monitor.ts';
 import { redisKeys, type Redis } from '../runtime/redis.ts';
 import { operatorStopOf, type Tenants } from '../tenants/tenants.ts';
 
@@ -38,7 +39,7 @@ export interface KeyAccess {
   /** Asks KMS again for the keys that are in memory. */
   readonly revocationCheck: RevocationCheck;
   /** Real calls, past the key ring. @throws SealdexError of KMS */
-  readonly tryKey: (tenant: string, keyArn: string) => Promise<void>;
+  readonly tryKey: (key: KeyRef) => Promise<void>;
   readonly platformKeyWorks: () => Promise<boolean>;
   stop(): Promise<void>;
 }
@@ -51,18 +52,18 @@ export async function openKeyAccess(deps: KeyAccessDeps): Promise<KeyAccess> {
   const keys = redisKeys(config.queue);
   const platformSuspected = new Listeners<PlatformSuspicion>();
   const gates = await openGates({ redis, subscriber, keys, clock, times: config, log });
-  const tried = (tenant: string, keyArn: string, purpose: 'documents' | 'intake'): Promise<void> =>
+  const tried = ({ tenant, keyArn }: KeyRef, purpose: 'documents' | 'intake'): Promise<void> =>
     tryKey(kms, keyArn, { tenant, period: periodAt(tenant, clock.now()), purpose });
-  const platformKeyWorks = (): Promise<boolean> => answers(tried(NO_TENANT, config.platformKeyArn, 'intake'));
+  const platformKeyWorks = (): Promise<boolean> => answers(tried(keyRef(NO_TENANT, config.platformKeyArn), 'intake'));
   const keyMonitor = createKeyMonitor({
     gates,
     redis,
     keys,
     clock,
     platformKeyArn: config.platformKeyArn,
-    operatorStopOf: async (tenant, keyArn) => operatorStopOf(await tenants.fresh(tenant), keyArn),
+    operatorStopOf: async ({ tenant, keyArn }) => operatorStopOf(await tenants.fresh(tenant), keyArn),
     currentKeyOf: async (tenant) => (await tenants.get(tenant).catch(() => undefined))?.keyArn,
-    works: ({ tenant, keyArn }) => answers(tried(tenant, keyArn, 'documents')),
+    works: (key) => answers(tried(key, 'documents')),
     platformKeyWorks,
     keysInUse: async () => new Set((await readHeartbeats(redis, config.queue)).flatMap((beat) => beat.tenants)).size,
     someKeys: () => someKeys(deps),
@@ -86,7 +87,7 @@ export async function openKeyAccess(deps: KeyAccessDeps): Promise<KeyAccess> {
     ring,
     platformSuspected,
     revocationCheck,
-    tryKey: (tenant, keyArn) => tried(tenant, keyArn, 'documents'),
+    tryKey: (key) => tried(key, 'documents'),
     platformKeyWorks,
     async stop() {
       await revocationCheck.stop();
@@ -101,14 +102,14 @@ const LOOKED_THROUGH = 200;
 const SOME = 10;
 
 /** KMS keys of tenants' own: of those with a data key in memory anywhere first, then of any, each at random. */
-async function someKeys({ config, redis, tenants }: KeyAccessDeps): Promise<WatchedCall[]> {
+async function someKeys({ config, redis, tenants }: KeyAccessDeps): Promise<KeyRef[]> {
   const inUse = new Set((await readHeartbeats(redis, config.queue)).flatMap((beat) => beat.tenants));
   const any: string[] = [];
   for await (const name of tenants.names()) if (any.push(name) >= LOOKED_THROUGH) break;
-  const found: WatchedCall[] = [];
+  const found: KeyRef[] = [];
   for (const tenant of new Set([...shuffled([...inUse]), ...shuffled(any)])) {
     const keyArn = (await tenants.get(tenant).catch(() => undefined))?.keyArn;
-    if (keyArn !== undefined && keyArn !== config.platformKeyArn) found.push({ tenant, keyArn });
+    if (keyArn !== undefined && keyArn !== config.platformKeyArn) found.push(keyRef(tenant, keyArn));
     if (found.length >= SOME) break;
   }
   return found;

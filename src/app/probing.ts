@@ -35,7 +35,7 @@ export function probing(resources: Probing): ProbingDeps {
     metrics,
     times: config,
     ownerOf,
-    async operatorStopOf(tenant, keyArn) {
+    async operatorStopOf({ tenant, keyArn }) {
       const owner = await ownerOf(tenant);
       return owner && operatorStopOf(owner, keyArn);
     },

@@ -10,10 +10,10 @@ import { openQueue, type JobQueue } from '../queue/bull/queues.ts';
 import type { QueueWorker } from '../queue/bull/worker.ts';
 import { startWorkers } from '../queue/bull/workers.ts';
 import { createReencryption } from '../reencryption/reencryption.ts';
+import { gateId } from '../runtime/key-ref.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Config, Environment, Settings } from '../runtime/config.ts';
 import { createLog, silentLog, type Log } from '../runtime/log.ts';
-import { gateId } from '../runtime/names.ts';
 import { checkRedis, redisKeys } from '../runtime/redis.ts';
 import { proveConditionalWrites } from '../store/system.ts';
 import { startFleetTasks } from './fleet-tasks.ts';
@@ -150,7 +150,7 @@ async function startQueueWorkers(
 function startGateProbe(resources: Resources, queue: JobQueue): Probe {
   return startProbe({
     ...probing(resources),
-    release: ({ tenant, keyArn }, shouldContinue) => queue.release(gateId(tenant, keyArn), shouldContinue),
-    expire: ({ tenant, keyArn }) => queue.expire(gateId(tenant, keyArn)),
+    release: (key, shouldContinue) => queue.release(gateId(key), shouldContinue),
+    expire: (key) => queue.expire(gateId(key)),
   });
 }

@@ -1,6 +1,7 @@
 // What can be seen of one gate from outside: its state and its parked jobs in Redis, the tries of its key in the workers'
 // metrics, and the calls that KMS itself has counted.
-import { gateId, QUEUE_NAMES } from '../runtime/names.ts';
+import { gateId, keyRef } from '../runtime/key-ref.ts';
+import { QUEUE_NAMES } from '../runtime/names.ts';
 import { ask, queueKeys, type Redis, type RedisKeys } from '../runtime/redis.ts';
 import type { KmsServer } from '@sealdex/local-aws';
 
@@ -30,7 +31,7 @@ const METRIC = 'sealdex_probes_total';
 const SCRAPE_MS = 10_000;
 
 export function watchGate({ redis, keys, kms, tenant, keyArn, ports, signal }: GateWatchDeps): GateWatch {
-  const id = gateId(tenant, keyArn);
+  const id = gateId(keyRef(tenant, keyArn));
   return {
     key: () => kms.state(keyArn),
     async gate() {

@@ -1,9 +1,9 @@
 // Maps errors to outcomes: the one place where an error becomes the outcome of a job.
 // Knows the code table and the canary; nothing of queues or how an outcome is settled.
 import { dispositionOf, SealdexError, type Code } from '../runtime/errors.ts';
+import { gateId, keyRef } from '../runtime/key-ref.ts';
 import { INTAKE_REFUSED } from '../intake/intake.ts';
 import type { Outcome } from '../jobs/outcome.ts';
-import { gateId } from '../runtime/names.ts';
 import { isRefusal } from '../store/store.ts';
 
 /** Says whether the bucket works: writes an object, reads it, removes it. */
@@ -62,7 +62,7 @@ export async function outcomeOf(
     // Whoever says so names the KMS key: without it there would be no gate to bring the job back.
     return keyArn === undefined
       ? { kind: 'retry', code, spendsAttempt: false }
-      : { kind: 'park', code, gate: gateId(tenant, keyArn) };
+      : { kind: 'park', code, gate: gateId(keyRef(tenant, keyArn)) };
   }
   // `none` is a code that no job should meet: somebody's mistake, kept as a dead letter after its attempts.
   if (disposition === 'none') return { kind: 'retry', code: 'INTERNAL', spendsAttempt: true };

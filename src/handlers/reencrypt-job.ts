@@ -1,5 +1,6 @@
 // A re-encryption job: a page of a tenant's objects, each read with the key that it is under and written as a fresh message
 // under the tenant's current one, with its metadata, if nobody has written it meanwhile. Never a header edit.
+import { keyRef } from '../runtime/key-ref.ts';
 import { orAbort } from '../runtime/clock.ts';
 import { platformArns, type Config } from '../runtime/config.ts';
 import { beginMessage, receiveMessage } from '../envelope/message.ts';
@@ -94,7 +95,7 @@ async function runPage(
 
 /** A page that meets a former key which does not work shuts its gate: what was parked there goes first. */
 const isReleasing = ({ gates }: ReencryptJobDeps, { tenant, readableArns }: Tenant): boolean =>
-  [...readableArns].some((arn) => gates.get(tenant, arn).record?.state === 'draining');
+  [...readableArns].some((arn) => gates.get(keyRef(tenant, arn)).record?.state === 'draining');
 
 /** The tenant as the key change has left it; undefined when there has been another one since. */
 async function ownerOf({ tenants }: ReencryptJobDeps, known: Tenant, change: string): Promise<Tenant | undefined> {

@@ -2,6 +2,7 @@
 // Content says which job it belongs to; whoever opens it compares.
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
+import type { KeyRef } from '../runtime/key-ref.ts';
 import { orAbort } from '../runtime/clock.ts';
 import { beginMessage, decryptMessage, encryptMessage, type EnvelopeKey } from '../envelope/message.ts';
 import { dispositionOf, SealdexError } from '../runtime/errors.ts';
@@ -55,9 +56,7 @@ export interface IntakeDeps {
 }
 
 /** What matters of a tenant when its content comes in. */
-export interface ContentTenant {
-  readonly tenant: string;
-  readonly keyArn: string;
+export interface ContentTenant extends KeyRef {
   readonly whenKeyShut: 'park' | 'refuse';
   /** KMS keys that the operator lets nobody use for it. */
   readonly blocked: ReadonlyMap<string, unknown>;

@@ -1,8 +1,8 @@
 // The plaintext data keys that a process holds: bounded, found by KMS key, context and wrapped bytes, and each wiped
 // by a timer when its time is over. Where they come from and what they encrypt, it does not know.
 import { createHash } from 'node:crypto';
+import { gateId, keyRef } from '../runtime/key-ref.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
-import { gateId } from '../runtime/names.ts';
 import type { DataKey, KeyContext } from './data-key.ts';
 
 export interface HeldKeysStats {
@@ -96,7 +96,7 @@ export class HeldKeys {
     for (const shelf of [this.#reading, this.#encrypting]) {
       for (const { key } of shelf.values()) {
         if (key.context.purpose !== 'documents' || !key.isLive) continue;
-        const id = gateId(key.context.tenant, key.arn);
+        const id = gateId(keyRef(key.context.tenant, key.arn));
         const other = newest.get(id);
         if (!other || other.context.period <= key.context.period) newest.set(id, key);
       }

@@ -1,5 +1,6 @@
 // The key ring of a process: which data key encrypts for a tenant now, and which unwrapped keys are at hand for reading.
 // One KMS call for any number of uses at once, never a lock over tenants, nothing kept past its time.
+import { keyRef, type KeyRef } from '../runtime/key-ref.ts';
 import { orAbort, type Clock, type Patience } from '../runtime/clock.ts';
 import { dispositionOf, SealdexError } from '../runtime/errors.ts';
 import { DataKey, momentOf, periodAt, type KeyContext } from './data-key.ts';
@@ -35,9 +36,7 @@ export type KeyRingStats = HeldKeysStats;
  * A tenant's data keys under one KMS key; `askedAt` is when KMS was asked for the newest, by the monotonic clock, and
  * `isUnwrapped` tells whether to unwrap it: that a key may be made does not say that it may be unwrapped.
  */
-export interface HeldUnder {
-  readonly tenant: string;
-  readonly keyArn: string;
+export interface HeldUnder extends KeyRef {
   readonly askedAt: number;
   readonly isUnwrapped: boolean;
 }
@@ -167,8 +166,7 @@ export class KeyRing {
   /** Tenants and KMS keys of which a data key for documents is here. */
   heldUnder(): HeldUnder[] {
     return this.#held.newest().map((key) => ({
-      tenant: key.context.tenant,
-      keyArn: key.arn,
+      ...keyRef(key.context.tenant, key.arn),
       askedAt: key.askedAt.monotonic,
       isUnwrapped: !this.#made.has(key),
     }));
@@ -178,7 +176,7 @@ export class KeyRing {
    * Has KMS unwrap the newest data key of a tenant and KMS key again; answers false when there is none any more, and KMS was
    * not asked. When it refuses, its gate is shut and the keys are wiped, as after every refusal. @throws SealdexError of KMS
    */
-  async askAgain({ tenant, keyArn }: Pick<HeldUnder, 'tenant' | 'keyArn'>): Promise<boolean> {
+  async askAgain({ tenant, keyArn }: KeyRef): Promise<boolean> {
     const key = this.#held.newest().find(({ arn, context }) => arn === keyArn && context.tenant === tenant);
     if (!key) return false;
     await this.#watched(keyArn, key.context, async () => {
@@ -266,7 +264,7 @@ export class KeyRing {
 
   /** Makes a call to KMS; what it says of the KMS key is heeded here and told to the watch. */
   async #watched<T>(arn: string, context: KeyContext, call: () => Promise<T>): Promise<T> {
-    const watched = this.#watchOf(context.purpose).begin({ tenant: context.tenant, keyArn: arn });
+    const watched = this.#watchOf(context.purpose).begin(keyRef(context.tenant, arn));
     try {
       const answer = await call();
       watched.ok();

@@ -1,10 +1,10 @@
 // The revocation check: KMS is asked again for every tenant and KMS key of which a data key is in memory, by one process of
 // the fleet in each interval, so that a key that is disabled, or a permission that is taken away, is seen before the hour is over.
+import { gateId } from '../runtime/key-ref.ts';
 import { askedBy } from '../runtime/audit-log.ts';
 import { repeat, type Clock } from '../runtime/clock.ts';
 import { dispositionOf, SealdexError } from '../runtime/errors.ts';
 import { takeLease } from '../runtime/lease.ts';
-import { gateId } from '../runtime/names.ts';
 import { ask, type Redis, type RedisKeys } from '../runtime/redis.ts';
 import type { KeyRing, HeldUnder } from './key-ring.ts';
 import { Turns } from './fast-slow-limiter.ts';
@@ -49,7 +49,7 @@ export function startRevocationCheck(deps: RevocationCheckDeps): RevocationCheck
   const failing = new Set<string>();
   const underWay = new Set<string>();
   const turns = new Turns(clock);
-  const idOf = ({ tenant, keyArn }: HeldUnder): string => gateId(tenant, keyArn);
+  const idOf = (held: HeldUnder): string => gateId(held);
 
   const look = (): [HeldUnder, Known][] => {
     const held = deps.ring.heldUnder();

@@ -1,5 +1,6 @@
 // A tenant leaves: it is marked, its keys are shut out, everything of it is removed, and when nobody can have known it any
 // more, removed again until a whole pass finds nothing. Killed anywhere, it goes on when it is begun anew.
+import { keyRef } from '../runtime/key-ref.ts';
 import { sleep, type Clock } from '../runtime/clock.ts';
 import { platformArns, type Config } from '../runtime/config.ts';
 import { checkName } from '../runtime/names.ts';
@@ -123,7 +124,7 @@ async function shutKeys({ gates, clock, config }: DeleteDeps, file: TenantFile):
   // Content that arrived while the tenant's own key was shut is under a platform key.
   for (const keyArn of new Set([current, ...formerKeyArns, ...platformArns(config)])) {
     const isCurrent = keyArn === current;
-    await gates.apply({ tenant, keyArn }, { kind: 'tenantDeleted', at, settledMs: SETTLED_MS, isCurrent });
+    await gates.apply(keyRef(tenant, keyArn), { kind: 'tenantDeleted', at, settledMs: SETTLED_MS, isCurrent });
   }
 }
 

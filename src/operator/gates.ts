@@ -1,6 +1,6 @@
 // What an operator is told of the gates: which are not open, why, since when, with how many jobs, and who ends it.
+import { gateId } from '../runtime/key-ref.ts';
 import type { Code } from '../runtime/errors.ts';
-import { gateId } from '../runtime/names.ts';
 import type { GateRecord, Gates, GateState } from '../parking/gate.ts';
 import { countParked, type ParkedCount } from '../queue/parked/parked-counts.ts';
 import { ask, type Redis, type RedisKeys } from '../runtime/redis.ts';
@@ -82,7 +82,7 @@ export async function gateNamed(deps: GateDeps, id: string): Promise<GateFacts |
   await deps.gates.tick();
   return gateFacts(
     deps,
-    recordsOf(deps.gates).find(({ tenant, keyArn }) => gateId(tenant, keyArn) === id),
+    recordsOf(deps.gates).find((record) => gateId(record) === id),
   );
 }
 
@@ -115,7 +115,7 @@ const countsOf = ({ redis, keys }: GateDeps, records: readonly GateRecord[]): Pr
     countParked(
       redis,
       keys,
-      records.map(({ tenant, keyArn }) => gateId(tenant, keyArn)),
+      records.map((record) => gateId(record)),
     ),
   );
 

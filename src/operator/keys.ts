@@ -1,4 +1,5 @@
 // What an operator does to a KMS key's gates beside blocking it: try the key now, and release what is parked by its word.
+import { keyRef } from '../runtime/key-ref.ts';
 import { SealdexError, type Code } from '../runtime/errors.ts';
 import { probeOnce, type ProbeDeps, type ProbingDeps } from '../parking/probe.ts';
 import { gateFacts, type GateFacts } from './gates.ts';
@@ -25,11 +26,11 @@ export interface ProbeAnswer {
 /** @throws SealdexError `REDIS_FAILED`, and what reading the tenant's file throws */
 export async function probe(deps: KeyDeps, tenant: string, keyArn: string): Promise<ProbeAnswer> {
   const { gates, probing } = deps;
-  const before = await gates.read(tenant, keyArn);
+  const before = await gates.read(keyRef(tenant, keyArn));
   let heard: Pick<ProbeAnswer, 'said' | 'reason'> = {};
-  const tryKey: ProbeDeps['tryKey'] = async (...key) => {
+  const tryKey: ProbeDeps['tryKey'] = async (key) => {
     try {
-      await probing.tryKey(...key);
+      await probing.tryKey(key);
       heard = { said: 'ok' };
     } catch (error) {
       const { code, reason } = error instanceof SealdexError ? error : new SealdexError('INTERNAL');
@@ -51,8 +52,8 @@ export async function release(deps: KeyDeps, tenant: string, keyArn: string): Pr
   const { gates } = deps;
   const stop = operatorStopIn(await deps.tenants.show(tenant), keyArn);
   const { isChanged, gate } = stop
-    ? { isChanged: false, gate: await gates.read(tenant, keyArn) }
-    : await gates.apply({ tenant, keyArn }, { kind: 'operatorReleased' });
+    ? { isChanged: false, gate: await gates.read(keyRef(tenant, keyArn)) }
+    : await gates.apply(keyRef(tenant, keyArn), { kind: 'operatorReleased' });
   const facts = await gateFacts(deps, gate.record);
   return { tenant, keyArn, changed: isChanged, ...(facts ? { gate: facts } : {}) };
 }

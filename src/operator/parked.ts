@@ -1,7 +1,8 @@
 // The parked jobs of all gates as one list, oldest first: the gates' indexes in all queues are read a page at a time and merged.
 // Only looks.
+import { gateId, keyRef } from '../runtime/key-ref.ts';
 import type { Code } from '../runtime/errors.ts';
-import { gateId, QUEUE_NAMES, type QueueName } from '../runtime/names.ts';
+import { QUEUE_NAMES, type QueueName } from '../runtime/names.ts';
 import type { ParkedEntry } from '../queue/parked/parked-list.ts';
 import type { JobQueue } from '../queue/bull/queues.ts';
 import { GATES_LISTED, recordsOf, type GateDeps } from './gates.ts';
@@ -42,7 +43,7 @@ export async function* parkedJobs(
   const records = recordsOf(deps.gates).filter((record) => tenant === undefined || record.tenant === tenant);
   const sources = records.slice(0, GATES_LISTED).flatMap(({ tenant: owner, keyArn, code }): Source[] => {
     const place = { tenant: owner, keyArn, code };
-    const id = gateId(owner, keyArn);
+    const id = gateId(keyRef(owner, keyArn));
     return QUEUE_NAMES.map((queueName) => ({ id, queueName, place, entries: [], at: 0, next: 0 }));
   });
   for (;;) {

@@ -1,6 +1,7 @@
 // Another KMS key for a tenant: checked, written down, told to all processes, and what was parked under the old one let go.
 // What the file says then is src/tenants' business; moving what is stored is re-encryption's.
 import { randomBytes } from 'node:crypto';
+import { keyRef } from '../runtime/key-ref.ts';
 import { platformArns } from '../runtime/config.ts';
 import { checkClock } from '../runtime/redis.ts';
 import { keyIn, lastChange } from '../tenants/key-change.ts';
@@ -47,7 +48,7 @@ export async function setKey(
   }
   if (to !== PLATFORM)
     return attach(deps, tenant, to, options, async (check) => ({ ...(await change(deps, tenant, from, to)), check }));
-  await deps.probing.tryKey(tenant, deps.config.platformKeyArn);
+  await deps.probing.tryKey(keyRef(tenant, deps.config.platformKeyArn));
   return change(deps, tenant, from, to);
 }
 
@@ -73,8 +74,8 @@ async function make(deps: SetKeyDeps, tenant: string, entry: KeyChangeEntry): Pr
   await deps.tenants.put(tenant, { key: { entry, platformArns: platformArns(deps.config) } });
   // If Redis cannot be reached now, a probe reads the file and opens the gate. Each parked job finds out for itself which key
   // it needs, and parks again if that key does not work.
-  await deps.gates.apply({ tenant, keyArn: arnOf(deps, entry.from) }, { kind: 'keyDetached' });
-  await deps.gates.apply({ tenant, keyArn: arnOf(deps, entry.to) }, { kind: 'keyAttached' });
+  await deps.gates.apply(keyRef(tenant, arnOf(deps, entry.from)), { kind: 'keyDetached' });
+  await deps.gates.apply(keyRef(tenant, arnOf(deps, entry.to)), { kind: 'keyAttached' });
 }
 
 const arnOf = ({ config }: SetKeyDeps, key: string): string => (key === PLATFORM ? config.platformKeyArn : key);

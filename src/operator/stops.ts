@@ -1,5 +1,6 @@
 // Operator stops: block a KMS key, pause a tenant, and back. The tenant's file is written first, since it outlasts Redis; then
 // the gate, so that all processes know at once. If the gate cannot be reached, workers find the stop in the file.
+import { keyRef } from '../runtime/key-ref.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { REASON_CHARS } from '../runtime/names.ts';
@@ -58,7 +59,7 @@ async function follow(deps: StopDeps, file: TenantFile, keyArn: string, changed:
   const stop = operatorStopIn(file, keyArn);
   const isCurrent = keyArn === (await currentKey(tenants, tenant));
   const { gate } = await gates.apply(
-    { tenant, keyArn },
+    keyRef(tenant, keyArn),
     stop ? { kind: 'operatorStopped', stop, isCurrent } : { kind: 'operatorStopLifted' },
   );
   const facts = await gateFacts(deps, gate.record);

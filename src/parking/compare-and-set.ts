@@ -1,10 +1,10 @@
 // Gate changes: the one function that changes a gate. It applies an event to the gate in Redis and performs the effects.
+import { gateId, type KeyRef } from '../runtime/key-ref.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import type { Log } from '../runtime/log.ts';
-import { gateId } from '../runtime/names.ts';
 import type { GateEvent } from './gate-events.ts';
-import type { Gate, GateKey } from './gate-record.ts';
+import type { Gate } from './gate-record.ts';
 import type { Replaced, Replacement } from './gate-storage.ts';
 import type { ProbeTimes } from './schedule.ts';
 import { transition } from './transitions.ts';
@@ -33,11 +33,11 @@ const MAX_ROUNDS = 5;
  */
 export async function compareAndSetGate(
   { read, replace, clock, times, log }: CompareAndSetDeps,
-  key: GateKey,
+  key: KeyRef,
   event: GateEvent,
   seen?: Gate,
 ): Promise<GateUpdate> {
-  const id = gateId(key.tenant, key.keyArn);
+  const id = gateId(key);
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const gate = seen ?? (await read(id));
     const settings = { ...times, random: Math.random };

@@ -1,7 +1,7 @@
 // Deletion of a tenant's gates and denials: removes them from Redis, whatever their state.
+import { gateId } from '../runtime/key-ref.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { silentLog } from '../runtime/log.ts';
-import { gateId } from '../runtime/names.ts';
 import { ask, type Redis, type RedisKeys } from '../runtime/redis.ts';
 import { compareAndSetGate, type CompareAndSetDeps } from './compare-and-set.ts';
 import { readGate, replaceGate } from './gate-storage.ts';
@@ -39,7 +39,7 @@ export async function deleteGates(deps: DeleteGatesDeps, tenant: string, isDry: 
 async function deleteGate({ redis, keys, clock, times }: DeleteGatesDeps, id: string): Promise<void> {
   const read: CompareAndSetDeps['read'] = (of) => readGate(redis, keys, of);
   const { epoch, record } = await read(id);
-  if (record && gateId(record.tenant, record.keyArn) === id) {
+  if (record && gateId(record) === id) {
     const replace: CompareAndSetDeps['replace'] = (...change) => replaceGate(redis, keys, ...change);
     await compareAndSetGate({ read, replace, clock, times, log: silentLog }, record, { kind: 'tenantErased' });
     return;

@@ -1,5 +1,6 @@
 // Gate records: the circuit breaker of one tenant and KMS key as JSON, how it is parsed, and what its states mean.
 import { z } from 'zod';
+import type { KeyRef } from '../runtime/key-ref.ts';
 import { isCode, type Code } from '../runtime/errors.ts';
 import { NAME } from '../runtime/names.ts';
 
@@ -11,13 +12,7 @@ export const GATE_STATES = ['open', 'shut', 'draining', 'destroyed'] as const;
  */
 export type GateState = (typeof GATE_STATES)[number];
 
-/** Which gate: there is one for each tenant and KMS key. */
-export interface GateKey {
-  readonly tenant: string;
-  readonly keyArn: string;
-}
-
-export interface GateRecord extends GateKey {
+export interface GateRecord extends KeyRef {
   readonly state: GateState;
   /** Why it was shut; stays while it drains. */
   readonly code: Code;

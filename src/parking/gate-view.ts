@@ -1,16 +1,16 @@
 // A process's view of all gates: kept current by messages, by what its own changes return, and by reading Redis again.
+import { gateId, type KeyRef } from '../runtime/key-ref.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { SealdexError, type Code } from '../runtime/errors.ts';
 import { Listeners } from '../runtime/listeners.ts';
-import { gateId } from '../runtime/names.ts';
 import type { Redis, RedisKeys } from '../runtime/redis.ts';
 import type { OperatorStop } from '../tenants/operator-stop.ts';
-import { isClosed, NO_GATE, type Gate, type GateKey, type GateRecord } from './gate-record.ts';
+import { isClosed, NO_GATE, type Gate, type GateRecord } from './gate-record.ts';
 import { readEpoch, readGates, replaceGate, type Replaced, type Replacement } from './gate-storage.ts';
 import { isClosing } from './transitions.ts';
 
 /** Whose gate it is: what a tenant's file says of its current KMS key. */
-export interface GateOwner extends GateKey {
+export interface GateOwner extends KeyRef {
   /** The stop that applies to the key, by the tenant's file. */
   readonly operatorStop?: OperatorStop | undefined;
 }
@@ -65,7 +65,7 @@ export class GateView {
 
   #idOf(owner: GateOwner): string {
     let id = this.#ids.get(owner);
-    if (id === undefined) this.#ids.set(owner, (id = gateId(owner.tenant, owner.keyArn)));
+    if (id === undefined) this.#ids.set(owner, (id = gateId(owner)));
     return id;
   }
 

@@ -1,13 +1,13 @@
 // Gates: whether a tenant's jobs may proceed under a KMS key, as this process knows it, and how an event changes a gate.
 // Changes are published, and every process polls one epoch each second: a message that was lost delays it by a second.
+import { gateId, type KeyRef } from '../runtime/key-ref.ts';
 import { repeat, type Clock } from '../runtime/clock.ts';
 import type { SealdexError } from '../runtime/errors.ts';
 import type { Log } from '../runtime/log.ts';
-import { gateId } from '../runtime/names.ts';
 import { ask, type Redis, type RedisKeys } from '../runtime/redis.ts';
 import { compareAndSetGate, type GateUpdate } from './compare-and-set.ts';
 import type { GateEvent } from './gate-events.ts';
-import type { Gate, GateKey, GateRecord } from './gate-record.ts';
+import type { Gate, GateRecord } from './gate-record.ts';
 import { parseChange, readGate } from './gate-storage.ts';
 import { GateView, type GateOwner } from './gate-view.ts';
 import type { ProbeTimes } from './schedule.ts';
@@ -22,16 +22,16 @@ export interface Gates {
    */
   readonly refusal: (owner: GateOwner) => SealdexError | undefined;
   /** As this process knows it now. */
-  get(tenant: string, keyArn: string): Gate;
+  get(key: KeyRef): Gate;
   /** All that have a record. */
   all(): readonly Gate[];
   /** As Redis has it. */
-  read(tenant: string, keyArn: string): Promise<Gate>;
+  read(key: KeyRef): Promise<Gate>;
   /**
    * Applies an event, and tells all processes what changed. With `seen`, only if the gate is still that one.
    * @throws SealdexError `REDIS_FAILED`; `TENANT_CHANGED` after losing the race repeatedly
    */
-  apply(key: GateKey, event: GateEvent, seen?: Gate): Promise<GateUpdate>;
+  apply(key: KeyRef, event: GateEvent, seen?: Gate): Promise<GateUpdate>;
   /** Calls the listener with every gate that was usable to this process and is not any more. */
   onClosed(listener: (gate: GateRecord) => void): void;
   /** A tick, if gates could not be read for 5 s; undefined if what this process knows counts. @throws SealdexError `REDIS_FAILED` */
@@ -69,9 +69,9 @@ export async function openGates(deps: GatesDeps): Promise<Gates> {
   };
   return {
     refusal: (owner) => view.refusal(owner),
-    get: (tenant, keyArn) => view.get(gateId(tenant, keyArn)),
+    get: (key) => view.get(gateId(key)),
     all: () => view.all(),
-    read: (tenant, keyArn) => readGate(redis, keys, gateId(tenant, keyArn)),
+    read: (key) => readGate(redis, keys, gateId(key)),
     apply: (key, event, seen) => compareAndSetGate(changes, key, event, seen),
     onClosed: (listener) => void view.closed.add(listener),
     refresh: () => view.refresh(),

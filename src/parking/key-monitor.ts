@@ -1,25 +1,19 @@
 // Key monitor: decides what a failed KMS call of the key ring means. It shuts the gate, or finds that the platform is at fault.
+import { gateId, keyRef, type KeyRef } from '../runtime/key-ref.ts';
 import { askedOnlyBy } from '../runtime/audit-log.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { dispositionOf, SealdexError } from '../runtime/errors.ts';
 import { runScript, script } from '../runtime/lua-script.ts';
-import { gateId } from '../runtime/names.ts';
 import type { Redis, RedisKeys } from '../runtime/redis.ts';
 import type { OperatorStop } from '../tenants/operator-stop.ts';
 import type { Gates } from './gate.ts';
 import { isClosed, isOperatorStop, type Gate } from './gate-record.ts';
 
-/** A KMS call that is about to be made for a tenant's documents. */
-export interface WatchedCall {
-  readonly tenant: string;
-  readonly keyArn: string;
-}
-
 export interface Watch {
   /** Before a cached key is used. As the gates' own. */
   refresh(): Promise<void> | undefined;
   /** @throws SealdexError with the code of the gate when it is not open: then KMS is not asked */
-  begin(call: WatchedCall): {
+  begin(call: KeyRef): {
     ok(): void;
     /** Returns the error for the users of the call. */
     failed(error: SealdexError): Promise<SealdexError>;
@@ -33,16 +27,16 @@ export interface KeyMonitorDeps {
   readonly clock: Clock;
   readonly platformKeyArn: string;
   /** The stop that applies to a tenant's KMS key, by the tenant's file as it is now. */
-  readonly operatorStopOf: (tenant: string, keyArn: string) => Promise<OperatorStop | undefined>;
+  readonly operatorStopOf: (key: KeyRef) => Promise<OperatorStop | undefined>;
   /** The tenant's current KMS key; undefined when the tenant is gone. */
   readonly currentKeyOf: (tenant: string) => Promise<string | undefined>;
   /** Real calls, past the key ring. */
-  readonly works: (call: WatchedCall) => Promise<boolean>;
+  readonly works: (call: KeyRef) => Promise<boolean>;
   readonly platformKeyWorks: () => Promise<boolean>;
   /** How many tenants' keys are in use anywhere. */
   readonly keysInUse: () => Promise<number>;
   /** Some tenants' own KMS keys, in use or not, at random: whether they work tells a fault of ours from theirs. */
-  readonly someKeys: () => Promise<readonly WatchedCall[]>;
+  readonly someKeys: () => Promise<readonly KeyRef[]>;
   /** Called if the errors that this process met point to the platform. */
   readonly onPlatformSuspected: (code: PlatformSuspicion) => void;
 }
@@ -87,7 +81,7 @@ export function createKeyMonitor(deps: KeyMonitorDeps): KeyMonitor {
   const worked = new Recent();
   const denied = new Recent();
 
-  const failed = async (call: WatchedCall, seen: Gate, error: SealdexError): Promise<SealdexError> => {
+  const failed = async (call: KeyRef, seen: Gate, error: SealdexError): Promise<SealdexError> => {
     if (error.code === 'KMS_FAILED') return lasting(call, seen, error);
     if (dispositionOf(error.code).disposition !== 'park') return error;
     if (error.code === 'KEY_DENIED' && (await isPlatformDenied(call))) {
@@ -99,13 +93,13 @@ export function createKeyMonitor(deps: KeyMonitorDeps): KeyMonitor {
   };
 
   /** The call began while the gate was the one that was seen: a gate that was changed meanwhile is not shut by it. */
-  const shut = async ({ tenant, keyArn }: WatchedCall, seen: Gate, error: SealdexError): Promise<void> => {
-    const isCurrent = (await deps.currentKeyOf(tenant)) === keyArn;
-    await gates.apply({ tenant, keyArn }, { kind: 'keyFailed', error, isCurrent }, seen);
+  const shut = async (key: KeyRef, seen: Gate, error: SealdexError): Promise<void> => {
+    const isCurrent = (await deps.currentKeyOf(key.tenant)) === key.keyArn;
+    await gates.apply(key, { kind: 'keyFailed', error, isCurrent }, seen);
   };
 
-  const lasting = async (call: WatchedCall, seen: Gate, error: SealdexError): Promise<SealdexError> => {
-    const id = gateId(call.tenant, call.keyArn);
+  const lasting = async (call: KeyRef, seen: Gate, error: SealdexError): Promise<SealdexError> => {
+    const id = gateId(call);
     const now = clock.monotonic();
     const before = failing.get(id);
     const since = before && now - before.last <= APART_MS ? before.since : now;
@@ -124,9 +118,9 @@ export function createKeyMonitor(deps: KeyMonitorDeps): KeyMonitor {
     return unavailable;
   };
 
-  const isPlatformDenied = async (call: WatchedCall): Promise<boolean> => {
+  const isPlatformDenied = async (call: KeyRef): Promise<boolean> => {
     denied.add(call);
-    const count = await countDenied(deps, gateId(call.tenant, call.keyArn));
+    const count = await countDenied(deps, gateId(call));
     if (count <= DENIED_MOST || count <= (await deps.keysInUse()) * DENIED_PART) return false;
     // The proof: were it the tenants, the keys of others would work. Without others nothing is proven.
     return (await testOtherKeys()) === 'fail';
@@ -140,8 +134,8 @@ export function createKeyMonitor(deps: KeyMonitorDeps): KeyMonitor {
     return asked.answer;
   };
   const askOthers = async (): Promise<'work' | 'fail' | 'none'> => {
-    const isOther = (one: WatchedCall): boolean =>
-      !denied.has(one) && !isClosed(gates.get(one.tenant, one.keyArn)) && one.keyArn !== platformKeyArn;
+    const isOther = (one: KeyRef): boolean =>
+      !denied.has(one) && !isClosed(gates.get(one)) && one.keyArn !== platformKeyArn;
     const known = worked.last(TRIED, isOther);
     if (await anySucceeds(deps.works, known)) return 'work';
     const some = (await deps.someKeys()).filter(isOther).slice(0, TRIED);
@@ -152,10 +146,10 @@ export function createKeyMonitor(deps: KeyMonitorDeps): KeyMonitor {
   return {
     refresh: () => gates.refresh(),
     begin(call) {
-      const gate = gates.get(call.tenant, call.keyArn);
+      const gate = gates.get(call);
       const refusal = gates.refusal(call);
       if (refusal && refusal.code !== 'GATE_UNKNOWN') throw refusal;
-      const id = gateId(call.tenant, call.keyArn);
+      const id = gateId(call);
       return {
         ok() {
           failing.delete(id);
@@ -168,18 +162,19 @@ export function createKeyMonitor(deps: KeyMonitorDeps): KeyMonitor {
     async enforceOperatorStop(tenant, error) {
       const { keyArn } = error;
       if (keyArn === undefined || !isOperatorStop(error.code)) return;
-      const seen = gates.get(tenant, keyArn);
+      const key = keyRef(tenant, keyArn);
+      const seen = gates.get(key);
       if (isClosed(seen)) return;
-      const stop = await deps.operatorStopOf(tenant, keyArn);
+      const stop = await deps.operatorStopOf(key);
       if (!stop) return;
       const isCurrent = (await deps.currentKeyOf(tenant)) === keyArn;
-      await gates.apply({ tenant, keyArn }, { kind: 'operatorStopped', stop, isCurrent }, seen);
+      await gates.apply(key, { kind: 'operatorStopped', stop, isCurrent }, seen);
     },
     anyKeyWorks: async () => (await anySucceeds(deps.works, denied.last(TRIED))) || (await testOtherKeys()) !== 'fail',
   };
 }
 
-async function anySucceeds(works: KeyMonitorDeps['works'], calls: readonly WatchedCall[]): Promise<boolean> {
+async function anySucceeds(works: KeyMonitorDeps['works'], calls: readonly KeyRef[]): Promise<boolean> {
   // One tenant's job led here; the lines about the keys of others do not name it.
   for (const call of calls) if (await askedOnlyBy({ activity: 'probe' }, () => works(call))) return true;
   return false;
@@ -206,23 +201,23 @@ async function countDenied({ redis, keys, clock }: KeyMonitorDeps, id: string): 
 
 /** The calls met last, newest at the end, each once and never too many. */
 class Recent {
-  readonly #calls = new Map<string, WatchedCall>();
+  readonly #calls = new Map<string, KeyRef>();
 
-  add(call: WatchedCall): void {
-    const id = gateId(call.tenant, call.keyArn);
+  add(call: KeyRef): void {
+    const id = gateId(call);
     this.#calls.delete(id);
-    remember(this.#calls, id, { tenant: call.tenant, keyArn: call.keyArn }, WORKED_KEPT);
+    remember(this.#calls, id, keyRef(call.tenant, call.keyArn), WORKED_KEPT);
   }
 
-  remove({ tenant, keyArn }: WatchedCall): void {
-    this.#calls.delete(gateId(tenant, keyArn));
+  remove(call: KeyRef): void {
+    this.#calls.delete(gateId(call));
   }
 
-  has({ tenant, keyArn }: WatchedCall): boolean {
-    return this.#calls.has(gateId(tenant, keyArn));
+  has(call: KeyRef): boolean {
+    return this.#calls.has(gateId(call));
   }
 
-  last(most: number, matches: (call: WatchedCall) => boolean = () => true): WatchedCall[] {
+  last(most: number, matches: (call: KeyRef) => boolean = () => true): KeyRef[] {
     return [...this.#calls.values()].filter(matches).slice(-most);
   }
 }

@@ -1,7 +1,8 @@
 // Next gate records: what each rule of the state machine makes of a record. Pure functions.
+import { keyRef, type KeyRef } from '../runtime/key-ref.ts';
 import type { Code, SealdexError } from '../runtime/errors.ts';
 import type { GateEvent, GateEventKind } from './gate-events.ts';
-import { isClosed, type GateKey, type GateRecord } from './gate-record.ts';
+import { isClosed, type GateRecord } from './gate-record.ts';
 import { confirmProbe, firstProbe, longestProbe, nextProbe, type ProbeTimes } from './schedule.ts';
 
 export interface TransitionSettings extends ProbeTimes {
@@ -11,7 +12,7 @@ export interface TransitionSettings extends ProbeTimes {
 
 /** An event that happens to a gate at a time (wall clock, milliseconds). */
 export interface Step<E extends GateEvent = GateEvent> {
-  readonly key: GateKey;
+  readonly key: KeyRef;
   readonly record: GateRecord | undefined;
   readonly event: E;
   readonly now: number;
@@ -115,7 +116,7 @@ export const toDestroyed = (step: StepOf<'keyGone'>): GateRecord => ({
   codeSince: step.now,
 });
 
-const keyOf = ({ tenant, keyArn }: GateKey): GateKey => ({ tenant, keyArn });
+const keyOf = ({ tenant, keyArn }: KeyRef): KeyRef => keyRef(tenant, keyArn);
 
 type Explanation = Pick<GateRecord, 'code' | 'reason' | 'deniedBy' | 'requestId' | 'deletesAt'>;
 

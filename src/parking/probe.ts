@@ -1,10 +1,10 @@
 // Probing: one process of the fleet at a time does what a gate needs when it is due. It probes the key, or releases parked jobs.
+import { gateId, type KeyRef } from '../runtime/key-ref.ts';
 import { askedBy } from '../runtime/audit-log.ts';
 import { repeat, withDeadline, type Clock, type Loop } from '../runtime/clock.ts';
 import { dispositionOf, SealdexError } from '../runtime/errors.ts';
 import { takeLease, type Lease } from '../runtime/lease.ts';
 import type { Metrics } from '../runtime/metrics.ts';
-import { gateId } from '../runtime/names.ts';
 import type { Redis, RedisKeys } from '../runtime/redis.ts';
 import type { GateOwner, Gates } from './gate.ts';
 import type { OperatorStop } from '../tenants/operator-stop.ts';
@@ -23,9 +23,9 @@ export interface ProbeDeps {
   /** What the tenant's file says now, past the cache; undefined if the tenant is gone. */
   readonly ownerOf: (tenant: string) => Promise<GateOwner | undefined>;
   /** The stop that applies to this KMS key of the tenant, by its file as it is now. */
-  readonly operatorStopOf: (tenant: string, keyArn: string) => Promise<OperatorStop | undefined>;
+  readonly operatorStopOf: (key: KeyRef) => Promise<OperatorStop | undefined>;
   /** Real calls: GenerateDataKey, then Decrypt of the result. @throws SealdexError of KMS */
-  readonly tryKey: (tenant: string, keyArn: string) => Promise<void>;
+  readonly tryKey: (key: KeyRef) => Promise<void>;
   readonly platformKeyWorks: () => Promise<boolean>;
   /**
    * Releases the jobs that are parked at the gate, oldest first, as long as `shouldContinue` returns true.
@@ -109,7 +109,7 @@ class Prober {
       if (!record || this.#isStopped || this.#tasksDue(record).length === 0) continue;
       const isQuick = record.state === 'shut' || record.state === 'open';
       const running = isQuick ? this.#probes : this.#releases;
-      const id = gateId(record.tenant, record.keyArn);
+      const id = gateId(record);
       if (running.has(id) || running.size >= CONCURRENCY) continue;
       const work = this.underLease(gate, (fresh, lease) => this.#work(fresh, lease)).catch(() => {});
       const tracked = work.finally(() => running.delete(id));
@@ -126,13 +126,13 @@ class Prober {
   /** Reads the gate again under the lease: another process may just have changed it. */
   async underLease(gate: Gate, work: (fresh: Gate, lease: Lease) => Promise<void>): Promise<Gate | undefined> {
     const { redis, keys, gates } = this.#deps;
-    const { tenant, keyArn } = gate.record!;
-    const lease = await takeLease(redis, keys.lease(`gate:${gateId(tenant, keyArn)}`), LEASE_MS);
+    const key = gate.record!;
+    const lease = await takeLease(redis, keys.lease(`gate:${gateId(key)}`), LEASE_MS);
     if (!lease) return undefined;
     try {
-      const fresh = await gates.read(tenant, keyArn);
+      const fresh = await gates.read(key);
       if (fresh.record) await work(fresh, lease);
-      return await gates.read(tenant, keyArn);
+      return await gates.read(key);
     } finally {
       await lease.free().catch(() => {});
     }
@@ -154,7 +154,7 @@ class Prober {
     if (record.state !== 'shut') return;
     // Each job finds out for itself which key it needs.
     if (await this.#isDetached(record)) return this.#apply(gate, { kind: 'keyDetached' });
-    const stop = await this.#deps.operatorStopOf(record.tenant, record.keyArn);
+    const stop = await this.#deps.operatorStopOf(record);
     if (stop) return this.#apply(gate, { kind: 'operatorStopped', stop, isCurrent: record.wasCurrent });
     if (phaseOf(record) === 'stopped') return this.#apply(gate, { kind: 'operatorStopLifted' });
     await this.#apply(gate, await this.#probeKey(record));
@@ -163,7 +163,7 @@ class Prober {
   async #probeKey(record: GateRecord): Promise<GateEvent> {
     const { tryKey, metrics, clock, platformKeyWorks } = this.#deps;
     try {
-      await tryKey(record.tenant, record.keyArn);
+      await tryKey(record);
       metrics.count('sealdex_probes_total', { result: 'ok' });
       return { kind: 'probeSucceeded' };
     } catch (caught) {
@@ -178,8 +178,8 @@ class Prober {
 
   async #release(gate: Gate, lease: Lease): Promise<void> {
     const record = gate.record!;
-    const { tenant, keyArn, state } = record;
-    const isSame = (): boolean => this.#deps.gates.get(tenant, keyArn).epoch === gate.epoch;
+    const { state } = record;
+    const isSame = (): boolean => this.#deps.gates.get(record).epoch === gate.epoch;
     // A release from an open gate is short.
     const shouldContinue = async (): Promise<boolean> =>
       (state === 'open' || (!this.#isStopped && isSame())) && (await lease.renew(LEASE_MS));

@@ -1,10 +1,11 @@
 // Gate state machine: one table of rules, and a pure function that applies it to a record and an event.
 // Must not import Redis code: whoever changes a gate goes through compare-and-set.ts, which applies this table.
+import type { KeyRef } from '../runtime/key-ref.ts';
 import { MAX_SKEW_MS } from '../runtime/clock.ts';
 import type { Code } from '../runtime/errors.ts';
 import { faultOf } from '../runtime/log.ts';
 import type { GateEffect, GateEvent, GateEventKind, GateTask, LogEffect } from './gate-events.ts';
-import { isClosed, isOperatorStop, type GateKey, type GateRecord, type GateState } from './gate-record.ts';
+import { isClosed, isOperatorStop, type GateRecord, type GateState } from './gate-record.ts';
 import {
   halfOpen,
   inconclusive,
@@ -61,7 +62,7 @@ const opened =
     message: 'a gate is opened',
   });
 
-const parking = ({ tenant, keyArn }: GateKey, facts: object): LogEffect => ({
+const parking = ({ tenant, keyArn }: KeyRef, facts: object): LogEffect => ({
   kind: 'log',
   level: 'warn',
   facts: { tenant, key: keyArn, ...facts },

@@ -35,9 +35,5 @@ export const INTAKE_ID = /^[0-9a-f]{16}$/;
 /** Name of a document in S3 and in the queue: sha256 of its id, in hex. Who can guess an id can confirm it. */
 export const objectName = (documentId: string): string => createHash('sha256').update(documentId, 'utf8').digest('hex');
 
-/** What parking is about, a tenant and a KMS key, as one name for Redis: the ARN as the start of its sha256. */
-export const gateId = (tenant: string, keyArn: string): string =>
-  `${tenant}:${createHash('sha256').update(keyArn).digest('hex').slice(0, 16)}`;
-
 /** In the place of a KMS key's ARN: what a tenant without one of its own is served by. */
 export const PLATFORM = 'platform';

@@ -1,5 +1,6 @@
 // Tenants: what a tenant's file says (plan, KMS key, choices), cached, and forgotten when another process changes it.
 // Which key serves a tenant is decided here; using keys is the key ring's business.
+import { keyRef, type KeyRef } from '../runtime/key-ref.ts';
 import type { AuditLog } from '../runtime/audit-log.ts';
 import { MAX_SKEW_MS, orAbort, type Clock } from '../runtime/clock.ts';
 import { platformArns, type Config } from '../runtime/config.ts';
@@ -18,11 +19,9 @@ import type { ReencryptionFacts, TenantFile } from './shape.ts';
 export type { TenantChange } from './merge.ts';
 export type { ReencryptionFacts, TenantFile } from './shape.ts';
 
-export interface Tenant {
-  readonly tenant: string;
+/** A tenant and the KMS key that new data keys are made under: its own, or the platform key. */
+export interface Tenant extends KeyRef {
   readonly plan: Plan;
-  /** The KMS key that new data keys are made under: the tenant's own, or the platform key. */
-  readonly keyArn: string;
   /** Every KMS key that the tenant's documents may be under; a message under any other is refused. */
   readonly readableArns: ReadonlySet<string>;
   /** What becomes of content that arrives while the KMS key is unusable. */
@@ -165,9 +164,8 @@ function tenantOf(file: TenantFile, config: Config): Tenant {
   checkPlan(file.plan, file.kmsKeyArn);
   const keyArn = file.kmsKeyArn ?? config.platformKeyArn;
   return Object.freeze({
-    tenant: file.tenant,
+    ...keyRef(file.tenant, keyArn),
     plan: file.plan,
-    keyArn,
     readableArns: readableArnsOf(file, config),
     whenKeyShut: file.whenKeyShut,
     keepOriginals: file.keepOriginals,

@@ -1,7 +1,7 @@
 // Which outcome a job gets for which fault of KMS, S3 and its own: over the real protocols, with the faults of the services.
+import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { KMS_ERRORS, S3_ERRORS } from '@sealdex/local-aws';
-import { gateId } from '../../src/runtime/names.ts';
 import type { Outcome } from '../../src/jobs/outcome.ts';
 import { documentOf } from '../journey/installation.ts';
 import { openWorkRoom, type WorkRoom } from './fixture.ts';
@@ -92,7 +92,7 @@ test.for(Object.entries(CASES))('a job that meets %s gets its outcome', async ([
   fault(room.house.services);
   // Not the canary of the case before.
   const said = await room.handle(job, { deps: { canary: room.freshCanary() } });
-  expect(said).toEqual(outcome.kind === 'park' ? { ...outcome, gate: gateId(tenant, keyArn) } : outcome);
+  expect(said).toEqual(outcome.kind === 'park' ? { ...outcome, gate: gateId(keyRef(tenant, keyArn)) } : outcome);
 });
 
 test('a job of a tenant without a key of its own that meets a disabled platform key pauses the process', async () => {

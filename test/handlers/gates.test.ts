@@ -1,9 +1,9 @@
 // What a worker's handler does about gates: a shut one costs nothing, and content that waited under the platform key is opened.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { KMS_ERRORS } from '@sealdex/local-aws';
+import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
 import { SealdexError, type Code } from '../../src/runtime/errors.ts';
 import { newJobId } from '../../src/jobs/jobs.ts';
-import { gateId } from '../../src/runtime/names.ts';
 import { readAll } from '../../src/store/store.ts';
 import { eventually } from '../support/eventually.ts';
 import { headerOf } from '../support/message.ts';
@@ -55,7 +55,7 @@ describe('a job of a shut gate', () => {
     kms.counts.reset();
     s3.requests.reset();
     const outcome = await room.handle(job, { deps: refusing('KEY_DISABLED') });
-    expect(outcome).toEqual({ kind: 'park', code: 'KEY_DISABLED', gate: gateId(tenant, keyArn) });
+    expect(outcome).toEqual({ kind: 'park', code: 'KEY_DISABLED', gate: gateId(keyRef(tenant, keyArn)) });
     expect([kms.counts.all(), s3.requests.all()]).toEqual([[], {}]);
   });
 
@@ -86,7 +86,7 @@ describe('content that waited under the platform key', () => {
   it('is parked when the tenant’s key is unusable: nothing falls back to the platform key', async () => {
     const job = await room.forge.forge({ tenant, keyArn, isKeyShut: true });
     room.house.services.kms.disable(keyArn);
-    const gate = gateId(tenant, keyArn);
+    const gate = gateId(keyRef(tenant, keyArn));
     expect(await room.handle(job)).toEqual({ kind: 'park', code: 'KEY_DISABLED', gate });
     expect((await room.house.store.list(`documents/${tenant}/`)).objects).toEqual([]);
   });
@@ -107,13 +107,13 @@ describe('a key policy that denies only', () => {
   it('Decrypt parks what the producer has encrypted', async () => {
     const job = await room.forge.forge({ tenant, keyArn });
     deny('Decrypt');
-    expect(await room.handle(job)).toEqual({ kind: 'park', code: 'KEY_DENIED', gate: gateId(tenant, keyArn) });
+    expect(await room.handle(job)).toEqual({ kind: 'park', code: 'KEY_DENIED', gate: gateId(keyRef(tenant, keyArn)) });
   });
 
   it('GenerateDataKey parks what waited under the platform key in a period without a data key', async () => {
     const job = await room.forge.forge({ tenant, keyArn, isKeyShut: true });
     deny('GenerateDataKey');
-    expect(await room.handle(job)).toEqual({ kind: 'park', code: 'KEY_DENIED', gate: gateId(tenant, keyArn) });
+    expect(await room.handle(job)).toEqual({ kind: 'park', code: 'KEY_DENIED', gate: gateId(keyRef(tenant, keyArn)) });
   });
 
   it('GenerateDataKey parks nothing as long as the period’s data key is there', async () => {

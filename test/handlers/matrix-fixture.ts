@@ -1,12 +1,12 @@
 // One combination of the matrix: a job with content of the period before, met by a process whose gate, key ring, KMS and
 // store are as said. Everything is real but time; each combination has a tenant, a key and a queue name of its own.
+import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
 import { noAudit } from '../../src/runtime/audit-log.ts';
 import { openKeyAccess } from '../../src/app/key-access.ts';
 import { periodAt } from '../../src/keys/data-key.ts';
 import { createKms } from '../../src/keys/aws/kms-client.ts';
 import type { Kms } from '../../src/keys/kms.ts';
 import { createMetrics } from '../../src/runtime/metrics.ts';
-import { gateId } from '../../src/runtime/names.ts';
 import type { GateRecord } from '../../src/parking/gate-record.ts';
 import { readGate, replaceGate } from '../../src/parking/gate-storage.ts';
 import { silentLog } from '../../src/runtime/log.ts';
@@ -134,7 +134,7 @@ async function runOne(
     ]);
   const before = { calls: calls(), jobs: await metrics.by('sealdex_jobs_total', 'outcome') };
   const outcome = await handle(job, async () => combination.isCanaryGood);
-  const after = await readGate(redis, redisKeys(config.queue), gateId(tenant, keyArn));
+  const after = await readGate(redis, redisKeys(config.queue), gateId(keyRef(tenant, keyArn)));
   return {
     outcome,
     kmsCalls: Object.fromEntries(calls().map(([name, number], at) => [name, number - before.calls[at]![1]])),
@@ -154,8 +154,14 @@ async function putGate(
 ): Promise<void> {
   if (gate === 'open' || gate === 'unknown') return;
   const times = { since: now, codeSince: now, probes: 0, goodProbes: 0, nextProbe: now + 30_000 };
-  const record: GateRecord = { tenant, keyArn, state: gate, code: 'KEY_PENDING_IMPORT', wasCurrent: true, ...times };
-  await replaceGate(redis, redisKeys(queue), gateId(tenant, keyArn), 0, { record, isPublished: true });
+  const record: GateRecord = {
+    ...keyRef(tenant, keyArn),
+    state: gate,
+    code: 'KEY_PENDING_IMPORT',
+    wasCurrent: true,
+    ...times,
+  };
+  await replaceGate(redis, redisKeys(queue), gateId(record), 0, { record, isPublished: true });
 }
 
 function risen(before: Record<string, number>, after: Record<string, number>): Record<string, number> {

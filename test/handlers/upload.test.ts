@@ -1,4 +1,5 @@
 // Upload jobs whose content is gone, and jobs for one document that cross: what is stored, and which file is kept beside it.
+import { keyRef } from '../../src/runtime/key-ref.ts';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { putFile, removeContent } from '../../src/intake/intake.ts';
 import { newJobId, type UploadJobData } from '../../src/jobs/jobs.ts';
@@ -47,7 +48,7 @@ async function uploadJob(
   }
   const { object, content } = await putFile(
     { ring, store, inlineBytes: 0, platformKeyArn: config.platformKeyArn, refusal: () => undefined },
-    { tenant, keyArn, whenKeyShut: 'refuse', blocked: new Map() },
+    { ...keyRef(tenant, keyArn), whenKeyShut: 'refuse', blocked: new Map() },
     { v: 1, ...place, ...said, job: id, kind: 'upload' },
     { chunks: chunks(), bytesMax: 1000 },
   );

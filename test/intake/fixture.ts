@@ -1,4 +1,5 @@
 // A key ring on the local KMS and the run's Redis, and one piece of content with the job that it belongs to.
+import { keyRef } from '../../src/runtime/key-ref.ts';
 import { noAudit } from '../../src/runtime/audit-log.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { loadConfig } from '../../src/runtime/config.ts';
@@ -49,7 +50,7 @@ export const tenantOf = (
   tenant: string,
   keyArn: string,
   whenKeyShut: ContentTenant['whenKeyShut'] = 'refuse',
-): ContentTenant => ({ tenant, keyArn, whenKeyShut, blocked: new Map() });
+): ContentTenant => ({ ...keyRef(tenant, keyArn), whenKeyShut, blocked: new Map() });
 
 export const headerOf = (over: Partial<ContentHeader> = {}): ContentHeader => ({
   v: 1,

@@ -1,8 +1,8 @@
 // The way back of parked jobs when it is not smooth: the key turns bad again, the releasing process dies. Nothing is lost.
 import { expect, test } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
+import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
 import type { Settings } from '../../src/runtime/config.ts';
-import { gateId } from '../../src/runtime/names.ts';
 import type { Gate, GateRecord } from '../../src/parking/gate-record.ts';
 import { readGate, replaceGate } from '../../src/parking/gate-storage.ts';
 import { queueKeys, redisKeys, type QueueKeys } from '../../src/runtime/redis.ts';
@@ -15,10 +15,11 @@ const SOON: Settings = { SEALDEX_PROBE_MIN_MS: 200, SEALDEX_PROBE_MAX_MS: 600 };
 
 const keysOf = (house: House): QueueKeys => queueKeys(redisKeys(String(house.settings.SEALDEX_QUEUE)), 'index');
 
-const gateOf = (house: House, arn: string): Promise<Gate> => readGate(house.redis, keysOf(house), gateId('acme', arn));
+const gateOf = (house: House, arn: string): Promise<Gate> =>
+  readGate(house.redis, keysOf(house), gateId(keyRef('acme', arn)));
 
 const parkedAt = (house: House, arn: string): Promise<number> =>
-  house.redis.zcard(keysOf(house).parked(gateId('acme', arn)));
+  house.redis.zcard(keysOf(house).parked(gateId(keyRef('acme', arn))));
 
 const textFor = (index: number): string => `This is the text of document ${index}.`;
 
@@ -92,7 +93,7 @@ async function shutAgain(house: House, arn: string): Promise<void> {
     const { epoch, record } = await gateOf(house, arn);
     const shut: GateRecord = { ...record!, state: 'shut', code: 'KEY_DISABLED', goodProbes: 0, nextProbe: Date.now() };
     const replacement = { record: shut, isPublished: true };
-    return (await replaceGate(house.redis, keysOf(house), gateId('acme', arn), epoch, replacement)).isDone;
+    return (await replaceGate(house.redis, keysOf(house), gateId(keyRef('acme', arn)), epoch, replacement)).isDone;
   });
 }
 
@@ -104,7 +105,7 @@ async function runOut({ redis, queue, ...house }: House, arn: string): Promise<v
   const active = await queue.getActive(0, 100);
   const ids = active.map(({ id = '' }) => id);
   const locks = ids.map((id) => `${queue.toKey(id)}:lock`);
-  const lease = redisKeys(String(house.settings.SEALDEX_QUEUE)).lease(`gate:${gateId('acme', arn)}`);
+  const lease = redisKeys(String(house.settings.SEALDEX_QUEUE)).lease(`gate:${gateId(keyRef('acme', arn))}`);
   await redis.del(lease, queue.toKey('stalled-check'), ...locks);
   if (ids.length > 0) await redis.sadd(queue.toKey('stalled'), ...ids);
 }

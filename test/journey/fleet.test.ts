@@ -1,9 +1,9 @@
 // Three worker processes and one gate: they agree, however often it changes, and one that was frozen meanwhile does no harm.
 import { expect, test } from 'vitest';
+import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import type { Settings } from '../../src/runtime/config.ts';
 import { KMS_ERRORS } from '@sealdex/local-aws';
-import { gateId } from '../../src/runtime/names.ts';
 import type { Gate } from '../../src/parking/gate-record.ts';
 import { readGate } from '../../src/parking/gate-storage.ts';
 import { queueKeys, redisKeys } from '../../src/runtime/redis.ts';
@@ -15,7 +15,7 @@ import { startWorkerChild, type WorkerChild } from './worker-child.ts';
 const SOON: Settings = { SEALDEX_PROBE_MIN_MS: 200, SEALDEX_PROBE_MAX_MS: 600, SEALDEX_CONCURRENCY: 1 };
 
 const gateOf = (house: House, arn: string): Promise<Gate> =>
-  readGate(house.redis, redisKeys(String(house.settings.SEALDEX_QUEUE)), gateId('acme', arn));
+  readGate(house.redis, redisKeys(String(house.settings.SEALDEX_QUEUE)), gateId(keyRef('acme', arn)));
 
 const becomes = (house: House, arn: string, state: string): Promise<Gate> =>
   eventually(async () => {
@@ -184,7 +184,7 @@ test('a process that is frozen for a minute, while the gate is shut, opened and 
   kms.enable(arn);
   for (const job of [second, third]) expect(await house.end(job)).toBe('done');
   await becomes(house, arn, 'open');
-  await expectNoHarm(house, [frozen, ...others], gateId('acme', arn));
+  await expectNoHarm(house, [frozen, ...others], gateId(keyRef('acme', arn)));
 });
 
 /** Nothing is left over, nothing is dead or has spent an attempt, and what is stored is what was sent. */

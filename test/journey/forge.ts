@@ -1,4 +1,5 @@
 // Jobs as somebody would make them who enqueues past the producer but has its keys: well encrypted, with any fault inside.
+import { keyRef } from '../../src/runtime/key-ref.ts';
 import { noAudit } from '../../src/runtime/audit-log.ts';
 import { systemClock, type Clock } from '../../src/runtime/clock.ts';
 import { loadConfig } from '../../src/runtime/config.ts';
@@ -68,7 +69,7 @@ export function openForge(
           platformKeyArn: config.platformKeyArn,
           refusal: () => (isKeyShut ? new SealdexError('KEY_DISABLED') : undefined),
         },
-        { tenant, keyArn, whenKeyShut: isKeyShut ? 'park' : 'refuse', blocked: new Map() },
+        { ...keyRef(tenant, keyArn), whenKeyShut: isKeyShut ? 'park' : 'refuse', blocked: new Map() },
         { ...said, ...header },
         Buffer.from(body ?? JSON.stringify(document)),
       );

@@ -2,8 +2,8 @@
 // that can still be read is stored once the tenant has a key that works.
 import { expect, test } from 'vitest';
 import { createProducer, startWorker } from '../../src/app/app.ts';
+import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
 import type { Settings } from '../../src/runtime/config.ts';
-import { gateId } from '../../src/runtime/names.ts';
 import type { Producer } from '../../src/producer/producer.ts';
 import { queueKeys, redisKeys } from '../../src/runtime/redis.ts';
 import { readTenantFile, writeTenantFile } from '../../src/store/tenants.ts';
@@ -44,7 +44,7 @@ test('a job that was parked for too long is a dead letter, and its replay stores
   house.services.kms.disable(key);
   await using _worker = await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
   await isParked(house, job, 'KEY_DISABLED');
-  const gate = gateId('acme', key);
+  const gate = gateId(keyRef('acme', key));
   const since = Date.now() - 31 * DAY_MS;
   await house.redis.hset(house.queue.toKey(job), 'parked', `KEY_DISABLED ${since} 1 ${gate}`);
   await house.redis.zadd(queueKeys(redisKeys(queueOf(house)), 'index').parked(gate), since, job);

@@ -1,8 +1,8 @@
 // A tenant disables its KMS key: its jobs wait, cost nothing, hurt nobody, and finish by themselves when the key is back.
 import { expect, test } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
+import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
 import type { Settings } from '../../src/runtime/config.ts';
-import { gateId } from '../../src/runtime/names.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
 import { eventually } from '../support/eventually.ts';
 import { documentOf, metricsOf, openHouse, textOf, type House } from './installation.ts';
@@ -20,7 +20,7 @@ async function probed(
   key: string,
   port: number,
 ): Promise<[calls: number, probes: number]> {
-  const lease = redisKeys(String(house.settings.SEALDEX_QUEUE)).lease(`gate:${gateId(tenant, key)}`);
+  const lease = redisKeys(String(house.settings.SEALDEX_QUEUE)).lease(`gate:${gateId(keyRef(tenant, key))}`);
   return eventually(async () => {
     const calls = cryptoCalls(house, key);
     if ((await house.redis.exists(lease)) === 1) return undefined;

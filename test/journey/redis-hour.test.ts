@@ -3,9 +3,9 @@
 // stalled jobs, reconnections) and the deadlines of single calls run in real time: for them it is an outage of seconds.
 import { expect, test } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
-import { gateId } from '../../src/runtime/names.ts';
 import type { Gate } from '../../src/parking/gate-record.ts';
 import { readGate } from '../../src/parking/gate-storage.ts';
+import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
 import { queueKeys, redisKeys } from '../../src/runtime/redis.ts';
 import { AheadClock } from '../support/ahead-clock.ts';
 import { eventually } from '../support/eventually.ts';
@@ -91,7 +91,7 @@ test('an hour without Redis loses no job and no attempt, and leaves open gates o
   await house.tenant('acme');
   const globexArn = await house.tenant('globex');
   const shutArn = await house.tenant('initech');
-  const gate = gateId('initech', shutArn);
+  const gate = gateId(keyRef('initech', shutArn));
   const clock = new AheadClock();
   const options = { host: '127.0.0.1', log: 'silent', clock, afterStall: () => 0 } as const;
   await using worker = await startWorker(house.settings, options);

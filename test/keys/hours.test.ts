@@ -2,11 +2,11 @@
 // exact: one call more or less in any minute is a fault. (fleet.test.ts has few tenants, and the SDK and processes in truth.)
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
 import { sleep, systemClock } from '../../src/runtime/clock.ts';
 import { periodAt, type KeyContext } from '../../src/keys/data-key.ts';
 import { startRevocationCheck, type RevocationCheck } from '../../src/keys/revocation-check.ts';
 import type { Kms } from '../../src/keys/kms.ts';
-import { gateId } from '../../src/runtime/names.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
 import { openRedisRoom, type RedisRing, type RedisRoom } from './redis-fixture.ts';
@@ -118,7 +118,7 @@ async function useAll(processes: readonly Process[], tenants: readonly Tenant[])
 /** Redis' clock cannot be moved: what it would have let run out by then goes, and the rest comes nearer. */
 async function age({ redis }: Process, tenants: readonly Tenant[], ms: number): Promise<void> {
   const keys = redisKeys(room.config.queue);
-  const leases = tenants.map(({ tenant, arn }) => keys.lease(`revocation-check:${gateId(tenant, arn)}`));
+  const leases = tenants.map(({ tenant, arn }) => keys.lease(`revocation-check:${gateId(keyRef(tenant, arn))}`));
   await redis.eval(
     `for _, key in ipairs(KEYS) do
       local left = redis.call('PTTL', key)

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { KMS_FAULTS } from '../support/memory-kms.ts';
 import { periodAt } from '../../src/keys/data-key.ts';
 import { startRevocationCheck } from '../../src/keys/revocation-check.ts';
-import { gateId } from '../../src/runtime/names.ts';
+import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
 import { HOUR_MS } from './fixture.ts';
@@ -33,7 +33,7 @@ async function fleet(keyCheckMs: number) {
   }));
   // Where there is a loop at all, the test makes its turns; without an interval there must be none to make.
   if (keyCheckMs > 0) for (const { check } of processes) await check.stop();
-  const lease = keys.lease(`revocation-check:${gateId(tenant, arn)}`);
+  const lease = keys.lease(`revocation-check:${gateId(keyRef(tenant, arn))}`);
   /** A look of both processes, the time of the test's clock having passed for Redis too. Answers both ages. */
   const look = async (ms = LOOK_MS): Promise<number[]> => {
     const leftMs = await redis.pttl(lease);

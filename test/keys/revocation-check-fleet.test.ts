@@ -5,8 +5,8 @@ import {
   type RevocationCheck,
   type RevocationCheckDeps,
 } from '../../src/keys/revocation-check.ts';
+import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
 import { SealdexError } from '../../src/runtime/errors.ts';
-import { gateId } from '../../src/runtime/names.ts';
 import { closeRedis, openRedis, redisKeys, type Redis, type RedisKeys } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
@@ -38,7 +38,7 @@ beforeEach(() => {
 });
 
 const ARN = 'arn:aws:kms:us-west-2:111122223333:key/held';
-const leaseOf = (name: string): string => keys.lease(`revocation-check:${gateId(name, ARN)}`);
+const leaseOf = (name: string): string => keys.lease(`revocation-check:${gateId(keyRef(name, ARN))}`);
 
 interface Process {
   readonly check: RevocationCheck;
@@ -58,7 +58,7 @@ function openProcess(names: readonly string[], askAgain: AskAgain): Process {
     keys,
     keyCheckMs: INTERVAL_MS,
     ring: {
-      heldUnder: () => names.map((name) => ({ tenant: name, keyArn: ARN, askedAt, isUnwrapped: true })),
+      heldUnder: () => names.map((name) => ({ ...keyRef(name, ARN), askedAt, isUnwrapped: true })),
       askAgain: (one) => (asked.push(one.tenant), askAgain(one)),
     },
   });

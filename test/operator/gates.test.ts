@@ -1,10 +1,10 @@
 // What an operator is told of gates, and what its word does to them, with real workers, Redis, S3 and KMS.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startWorker, type RunningWorker } from '../../src/app/app.ts';
+import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
 import type { Settings } from '../../src/runtime/config.ts';
 import { loadConfig } from '../../src/runtime/config.ts';
 import { takeLease } from '../../src/runtime/lease.ts';
-import { gateId } from '../../src/runtime/names.ts';
 import { GATES_LISTED } from '../../src/operator/gates.ts';
 import type { GateRecord } from '../../src/parking/gate-record.ts';
 import { readGate, replaceGate } from '../../src/parking/gate-storage.ts';
@@ -65,8 +65,7 @@ async function parkedTenant(tenant: string, count = 2): Promise<{ key: string; j
 }
 
 const recordOf = (tenant: string, keyArn: string, more: Partial<GateRecord> = {}): GateRecord => ({
-  tenant,
-  keyArn,
+  ...keyRef(tenant, keyArn),
   state: 'shut',
   code: 'KEY_DISABLED',
   since: Date.now(),
@@ -78,8 +77,7 @@ const recordOf = (tenant: string, keyArn: string, more: Partial<GateRecord> = {}
   ...more,
 });
 
-const put = (record: GateRecord) =>
-  replaceGate(house.redis, keys, gateId(record.tenant, record.keyArn), 0, { record, isPublished: true });
+const put = (record: GateRecord) => replaceGate(house.redis, keys, gateId(record), 0, { record, isPublished: true });
 
 describe('gates', () => {
   test('a shut gate is told with its jobs, what KMS said, who acts and what to type; status counts its jobs', async () => {
@@ -132,7 +130,7 @@ describe('gates', () => {
     await Promise.all(records.map(put));
     const { gates, total } = await house.operator.gates({ tenant: 'many' });
     expect([gates.length, total]).toEqual([GATES_LISTED, GATES_LISTED + 5]);
-    const ids = records.map(({ keyArn }) => gateId('many', keyArn));
+    const ids = records.map(({ keyArn }) => gateId(keyRef('many', keyArn)));
     await house.redis.hdel(keys.gates, ...ids);
     await house.redis.incr(keys.gateEpoch);
     await eventually(async () => (await house.operator.gates({ tenant: 'many' })).total === 0);
@@ -172,7 +170,7 @@ describe('probe', () => {
   test('beside another process that tries the key is none', async () => {
     const { key } = await parkedTenant('busy', 1);
     const calls = cryptoCalls(key);
-    const lease = await takeLease(house.redis, keys.lease(`gate:${gateId('busy', key)}`), 60_000);
+    const lease = await takeLease(house.redis, keys.lease(`gate:${gateId(keyRef('busy', key))}`), 60_000);
     expect(await house.operator.probe('busy', key)).toMatchObject({ isBusy: true, gate: { state: 'shut', probes: 0 } });
     expect(cryptoCalls(key)).toBe(calls);
     await lease?.free();
@@ -198,10 +196,10 @@ describe('release', () => {
 
   test('of a key that does not work parks the jobs again, and loses none', async () => {
     const { key, jobs } = await parkedTenant('too-soon', 3);
-    const before = await readGate(house.redis, keys, gateId('too-soon', key));
+    const before = await readGate(house.redis, keys, gateId(keyRef('too-soon', key)));
     expect((await house.operator.release('too-soon', key)).changed).toBe(true);
     await eventually(async () => {
-      const gate = await readGate(house.redis, keys, gateId('too-soon', key));
+      const gate = await readGate(house.redis, keys, gateId(keyRef('too-soon', key)));
       return gate.epoch > before.epoch + 1 && gate.record?.state === 'shut';
     });
     await parkedWith(jobs, 'KEY_DISABLED');
@@ -327,7 +325,7 @@ describe('parked jobs', () => {
     const { key, jobs: second } = await parkedTenant('list-b', 2);
     const third = await enqueue('list-a', 1, 'late');
     await parkedWith(third, 'KEY_DISABLED');
-    await house.redis.zadd(queueKeys(keys, 'index').parked(gateId('list-b', key)), 1, `j${'0'.repeat(32)}`);
+    await house.redis.zadd(queueKeys(keys, 'index').parked(gateId(keyRef('list-b', key))), 1, `j${'0'.repeat(32)}`);
     const ours = new Set(['list-a', 'list-b']);
     const listOf = async (size: number) =>
       (await Array.fromAsync(house.operator.parkedJobs({ size }))).filter(({ tenant }) => ours.has(tenant));
@@ -355,7 +353,7 @@ describe('parked jobs', () => {
       state: 'parked',
       code: 'KEY_DISABLED',
       attempts: 0,
-      parked: { count: 1, gate: gateId('shown', key) },
+      parked: { count: 1, gate: gateId(keyRef('shown', key)) },
       gate: { keyArn: key, state: 'shut', whoActs: 'tenant' },
     });
   });

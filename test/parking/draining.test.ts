@@ -1,6 +1,6 @@
 // A gate that drains: one process releases, until all is released, the key is bad again, the lease is lost, or it stops.
+import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { gateId } from '../../src/runtime/names.ts';
 import type { ProbeDeps } from '../../src/parking/probe.ts';
 import { eventually } from '../support/eventually.ts';
 import { openParkingRoom, type ParkingRoom, type Process } from './fixture.ts';
@@ -86,7 +86,7 @@ test('A process that has lost its lease, as one that was frozen, releases no fur
   await draining(process);
   await process.tick();
   await eventually(() => release.begun() === 1);
-  await room.redis.del(room.keys.lease(`gate:${gateId('acme', keyArn)}`));
+  await room.redis.del(room.keys.lease(`gate:${gateId(keyRef('acme', keyArn))}`));
   const other = await room.process();
   await other.tick();
   await eventually(async () => (await room.gate('acme', keyArn)).record?.state === 'open');
@@ -176,7 +176,7 @@ test('A process that dies between the last batch and opening the gate leaves tha
   await next.tick();
   expect(await room.gate('acme', keyArn)).toMatchObject({ record: { state: 'draining' } });
   // A dead process's lease runs out.
-  await room.redis.del(room.keys.lease(`gate:${gateId('acme', keyArn)}`));
+  await room.redis.del(room.keys.lease(`gate:${gateId(keyRef('acme', keyArn))}`));
   await eventually(async () => {
     await next.tick();
     return (await room.gate('acme', keyArn)).record?.state === 'open';

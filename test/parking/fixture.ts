@@ -1,12 +1,12 @@
 // Processes of a fleet as far as gates go: each with its own view of them and its own probe, on one Redis and one KMS in memory.
 // Time stands still until a test moves it; no loop turns by itself.
 import { randomBytes } from 'node:crypto';
+import { gateId, keyRef, type KeyRef } from '../../src/runtime/key-ref.ts';
 import { loadConfig, type Config } from '../../src/runtime/config.ts';
 import { periodAt } from '../../src/keys/data-key.ts';
 import { tryKey } from '../../src/keys/try-key.ts';
 import type { Log } from '../../src/runtime/log.ts';
 import { createMetrics, type Metrics } from '../../src/runtime/metrics.ts';
-import { gateId } from '../../src/runtime/names.ts';
 import { openGates, type GateOwner, type Gates } from '../../src/parking/gate.ts';
 import { startProbe, type Probe, type ProbingDeps, type ProbeDeps } from '../../src/parking/probe.ts';
 import type { Gate, GateRecord } from '../../src/parking/gate-record.ts';
@@ -90,12 +90,11 @@ export async function openParkingRoom(): Promise<ParkingRoom> {
       openProcess({ config, kms, keys, clock, owners, log: logInto(lines), opened: all }, options),
     tenant(name) {
       const keyArn = kms.createKey();
-      owners.set(name, { tenant: name, keyArn });
+      owners.set(name, keyRef(name, keyArn));
       return keyArn;
     },
     record: (tenant, keyArn, change = {}) => ({
-      tenant,
-      keyArn,
+      ...keyRef(tenant, keyArn),
       state: 'shut',
       code: 'KEY_DISABLED',
       since: clock.now(),
@@ -106,7 +105,7 @@ export async function openParkingRoom(): Promise<ParkingRoom> {
       nextProbe: clock.now() + config.probeMinMs,
       ...change,
     }),
-    gate: (tenant, keyArn) => readGate(redis, keys, gateId(tenant, keyArn)),
+    gate: (tenant, keyArn) => readGate(redis, keys, gateId(keyRef(tenant, keyArn))),
     later: (ms) => clock.setWall(clock.now() + ms),
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   };
@@ -135,7 +134,7 @@ async function openProcess(
     gates.stop(),
   );
   gates.onClosed((gate) => void closed.push(gate));
-  const tried = (tenant: string, keyArn: string): Promise<void> =>
+  const tried = ({ tenant, keyArn }: KeyRef): Promise<void> =>
     tryKey(kms, keyArn, { tenant, period: periodAt(tenant, clock.now()), purpose: 'documents' });
   const ownerOf = async (tenant: string): Promise<GateOwner | undefined> => owners.get(tenant);
   const probing: ProbingDeps = {
@@ -146,10 +145,10 @@ async function openProcess(
     metrics,
     times: config,
     ownerOf,
-    operatorStopOf: async (tenant) => owners.get(tenant)?.operatorStop,
+    operatorStopOf: async ({ tenant }) => owners.get(tenant)?.operatorStop,
     tryKey: tried,
     platformKeyWorks: () =>
-      tried('-', config.platformKeyArn).then(
+      tried(keyRef('-', config.platformKeyArn)).then(
         () => true,
         () => false,
       ),
@@ -170,7 +169,7 @@ async function openProcess(
     metrics,
     closed,
     async write(seenEpoch, record) {
-      const id = gateId(record.tenant, record.keyArn);
+      const id = gateId(record);
       const { isDone } = await replaceGate(redis, keys, id, seenEpoch, { record, isPublished: true });
       await gates.tick();
       return isDone;

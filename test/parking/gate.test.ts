@@ -1,7 +1,7 @@
 // Gates as processes see them: changed only by who knows how they are, told at once, healed by a look, never by old news.
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
 import { SealdexError, type Code } from '../../src/runtime/errors.ts';
-import { gateId } from '../../src/runtime/names.ts';
 import type { GateEvent } from '../../src/parking/gate-events.ts';
 import { NO_GATE } from '../../src/parking/gate-record.ts';
 import { eventually } from '../support/eventually.ts';
@@ -20,12 +20,13 @@ beforeEach(async () => {
 
 afterEach(() => room[Symbol.asyncDispose]());
 
-const stateIn = ({ gates }: Process, tenant = 'acme'): string | undefined => gates.get(tenant, keyArn).record?.state;
-const refusalIn = ({ gates }: Process): SealdexError | undefined => gates.refusal({ tenant: 'acme', keyArn });
+const stateIn = ({ gates }: Process, tenant = 'acme'): string | undefined =>
+  gates.get(keyRef(tenant, keyArn)).record?.state;
+const refusalIn = ({ gates }: Process): SealdexError | undefined => gates.refusal(keyRef('acme', keyArn));
 
 /** Changes the gate as it is now. */
 async function change({ gates }: Process, state: 'shut' | 'draining' | 'open', tenant = 'acme'): Promise<void> {
-  expect((await gates.apply({ tenant, keyArn }, TO[state])).isChanged).toBe(true);
+  expect((await gates.apply(keyRef(tenant, keyArn), TO[state])).isChanged).toBe(true);
 }
 
 const keyFailed = (code: Code = 'KEY_DISABLED'): GateEvent => ({
@@ -42,13 +43,13 @@ const TO = {
 
 /** A KMS call failed that began when the gate had this epoch and was not shut. */
 const fails = async ({ gates }: Process, epoch: number, code?: Code, tenant = 'acme'): Promise<boolean> =>
-  (await gates.apply({ tenant, keyArn }, keyFailed(code), { epoch })).isChanged;
+  (await gates.apply(keyRef(tenant, keyArn), keyFailed(code), { epoch })).isChanged;
 
 test('A gate that was changed meanwhile is not changed, and whoever tried learns how it stands', async () => {
   await there.deafen();
   await change(here, 'shut');
   expect(await fails(there, 0, 'KEY_DENIED')).toBe(false);
-  expect(there.gates.get('acme', keyArn)).toEqual(await room.gate('acme', keyArn));
+  expect(there.gates.get(keyRef('acme', keyArn))).toEqual(await room.gate('acme', keyArn));
   expect((await room.gate('acme', keyArn)).record?.code).toBe('KEY_DISABLED');
 });
 
@@ -107,7 +108,7 @@ test('What is told while a process looks is not forgotten by that look', async (
   await room.redis.incr(room.keys.gateEpoch);
   meanwhile = async () => {
     const late = room.record('globex', keyArn);
-    await room.redis.publish(room.keys.gateChanged, `1 ${gateId('globex', keyArn)} 1 ${JSON.stringify(late)}`);
+    await room.redis.publish(room.keys.gateChanged, `1 ${gateId(keyRef('globex', keyArn))} 1 ${JSON.stringify(late)}`);
     await change(here, 'shut');
     await eventually(() => stateIn(looking) === 'shut');
   };
@@ -117,10 +118,10 @@ test('What is told while a process looks is not forgotten by that look', async (
 
 test('Old news change nothing', async () => {
   await change(here, 'shut');
-  const old = (await room.redis.hget(room.keys.gates, gateId('acme', keyArn))) ?? '';
+  const old = (await room.redis.hget(room.keys.gates, gateId(keyRef('acme', keyArn)))) ?? '';
   for (const state of ['draining', 'open'] as const) await change(here, state);
   await eventually(() => stateIn(there) === 'open');
-  await room.redis.publish(room.keys.gateChanged, `1 ${gateId('acme', keyArn)} ${old}`);
+  await room.redis.publish(room.keys.gateChanged, `1 ${gateId(keyRef('acme', keyArn))} ${old}`);
   await room.redis.publish(room.keys.gateChanged, 'no news at all');
   // Messages keep their order: when this one is here, the old one was.
   await change(here, 'shut', 'globex');
@@ -137,7 +138,7 @@ test('Every process hears once of each shutting, however it learns of it', async
   expect(await here.write(1, room.record('acme', keyArn, { code: 'KEY_DENIED' }))).toBe(true);
   expect([here.closed.length, await eventually(() => there.closed.length)]).toEqual([1, 1]);
   for (const state of ['draining', 'open', 'shut'] as const) await change(here, state);
-  await eventually(() => there.gates.get('acme', keyArn).epoch === 5);
+  await eventually(() => there.gates.get(keyRef('acme', keyArn)).epoch === 5);
   expect([here.closed.length, there.closed.length]).toEqual([2, 2]);
   expect(await here.write(5, room.record('acme', keyArn, { state: 'destroyed' }))).toBe(true);
   expect(here.closed).toHaveLength(2);
@@ -147,7 +148,7 @@ test('A Redis that has forgotten everything makes the view forget too', async ()
   await change(here, 'shut');
   await room.redis.del(room.keys.gates, room.keys.gateEpoch);
   await here.gates.tick();
-  expect(here.gates.get('acme', keyArn)).toEqual(NO_GATE);
+  expect(here.gates.get(keyRef('acme', keyArn))).toEqual(NO_GATE);
   expect(here.gates.all()).toEqual([]);
   await change(here, 'shut', 'globex');
   expect(stateIn(here, 'globex')).toBe('shut');
@@ -160,11 +161,11 @@ const forged = (epoch: number | string): string =>
 test.for(['999999999999999', '9999999999999999', '5'])(
   'A gate that somebody wrote into Redis with epoch %s hides no change of ours',
   async (epoch) => {
-    await room.redis.hset(room.keys.gates, gateId('acme', keyArn), forged(epoch));
+    await room.redis.hset(room.keys.gates, gateId(keyRef('acme', keyArn)), forged(epoch));
     await room.redis.incr(room.keys.gateEpoch);
     await Promise.all([here.gates.tick(), there.gates.tick()]);
     expect(await room.gate('acme', keyArn)).toEqual(NO_GATE);
-    expect(here.gates.get('acme', keyArn)).toEqual(NO_GATE);
+    expect(here.gates.get(keyRef('acme', keyArn))).toEqual(NO_GATE);
     expect(await fails(here, 0)).toBe(true);
     expect(await eventually(() => refusalIn(there)?.code)).toBe('KEY_DISABLED');
     await there.deafen();
@@ -180,7 +181,7 @@ test('A gate that somebody told past Redis lasts until the next look, and a chan
   const tell = async (): Promise<void> => {
     await room.redis.publish(
       room.keys.gateChanged,
-      `999999999999999 ${gateId('acme', keyArn)} ${forged('999999999999999')}`,
+      `999999999999999 ${gateId(keyRef('acme', keyArn))} ${forged('999999999999999')}`,
     );
     await eventually(() => stateIn(there) === 'open');
   };
@@ -211,7 +212,7 @@ test.for(['999999999999999', '9'.repeat(30), '007', 'nonsense'])(
 
 test('A Redis that has lost its last second is followed, also when other gates have brought its epoch back meanwhile', async () => {
   await change(here, 'shut');
-  const id = gateId('acme', keyArn);
+  const id = gateId(keyRef('acme', keyArn));
   const kept = (await room.redis.hget(room.keys.gates, id)) ?? '';
   for (const state of ['draining', 'open'] as const) await change(here, state);
   await here.gates.tick();
@@ -231,12 +232,12 @@ test('A Redis that has lost its last second is followed, also when other gates h
 test.for(['7 no record', '7 {"state":"shut"}', 'nothing'])(
   'A gate that reads "%s" is none: KMS decides',
   async (text) => {
-    await room.redis.hset(room.keys.gates, gateId('acme', keyArn), text);
+    await room.redis.hset(room.keys.gates, gateId(keyRef('acme', keyArn)), text);
     await room.redis.set(room.keys.gateEpoch, '7');
     await here.gates.tick();
     expect(refusalIn(here)).toBeUndefined();
     expect(here.closed).toEqual([]);
-    const { epoch } = here.gates.get('acme', keyArn);
+    const { epoch } = here.gates.get(keyRef('acme', keyArn));
     expect(await fails(here, epoch)).toBe(true);
     expect(refusalIn(here)?.code).toBe('KEY_DISABLED');
   },
@@ -291,7 +292,7 @@ test('A refusal says what is known of the key, and the operator has the first wo
   const { code, reason, deletesAt, since } = record;
   expect(refusalIn(here)).toMatchObject({ code, keyArn, reason, deletesAt, since });
   const operatorStop = { code: 'TENANT_PAUSED', since: 3, reason: 'incident' } as const;
-  const said = here.gates.refusal({ tenant: 'acme', keyArn, operatorStop });
+  const said = here.gates.refusal({ ...keyRef('acme', keyArn), operatorStop });
   expect(said).toMatchObject({ code: 'TENANT_PAUSED', keyArn, since: 3 });
   expect(said?.message).not.toContain('incident');
 });

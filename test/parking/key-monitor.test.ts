@@ -1,23 +1,19 @@
 // What a failed KMS call means: a shut gate, the platform's own fault, or nothing yet.
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { keyRef, type KeyRef } from '../../src/runtime/key-ref.ts';
 import { askedBy, createAuditLog, type Who } from '../../src/runtime/audit-log.ts';
 import { SealdexError, type Code } from '../../src/runtime/errors.ts';
-import {
-  createKeyMonitor,
-  type KeyMonitor,
-  type KeyMonitorDeps,
-  type WatchedCall,
-} from '../../src/parking/key-monitor.ts';
+import { createKeyMonitor, type KeyMonitor, type KeyMonitorDeps } from '../../src/parking/key-monitor.ts';
 import { openParkingRoom, type ParkingRoom, type Process } from './fixture.ts';
 
 let room: ParkingRoom;
 let here: Process;
 let monitor: KeyMonitor;
-let call: WatchedCall;
+let call: KeyRef;
 /** Which keys work now, and how many are in use. */
 let working: Set<string>;
 let keysInUse: number;
-let someKeys: WatchedCall[];
+let someKeys: KeyRef[];
 let suspects: string[];
 let asked: string[];
 
@@ -46,7 +42,7 @@ beforeEach(async () => {
   someKeys = [callOf('bystander')];
   [suspects, asked] = [[], []];
   monitor = monitorOf(here);
-  call = { tenant: 'acme', keyArn: room.tenant('acme') };
+  call = keyRef('acme', room.tenant('acme'));
 });
 
 afterEach(() => room[Symbol.asyncDispose]());
@@ -69,10 +65,7 @@ const shuts = (): string[] =>
     return level === 'warn' ? [`${tenant} ${code}`] : [];
   });
 
-const callOf = (tenant: string): WatchedCall => ({
-  tenant,
-  keyArn: room.owners.get(tenant)?.keyArn ?? room.tenant(tenant),
-});
+const callOf = (tenant: string): KeyRef => keyRef(tenant, room.owners.get(tenant)?.keyArn ?? room.tenant(tenant));
 
 test.for(['KEY_DISABLED', 'KEY_PENDING_DELETION', 'KEY_PENDING_IMPORT', 'KEY_UNAVAILABLE', 'KEY_NOT_FOUND'] as const)(
   'A call that fails with %s shuts the gate of its tenant and key, and is told so',
@@ -81,7 +74,7 @@ test.for(['KEY_DISABLED', 'KEY_PENDING_DELETION', 'KEY_PENDING_IMPORT', 'KEY_UNA
     expect(await gateOf()).toEqual([1, 'shut', code]);
     expect(shuts()).toEqual([`acme ${code}`]);
     expect(() => monitor.begin(call)).toThrow(expect.objectContaining({ code }));
-    expect(() => monitor.begin({ tenant: 'globex', keyArn: call.keyArn })).not.toThrow();
+    expect(() => monitor.begin(keyRef('globex', call.keyArn))).not.toThrow();
   },
 );
 
@@ -100,7 +93,7 @@ test('What KMS told of the refusal stands in the gate, and whether the key is th
     probes: 0,
   });
   expect(JSON.stringify(await room.redis.hgetall(room.keys.gates))).not.toContain('secret');
-  const former = { tenant: 'acme', keyArn: room.kms.createKey() };
+  const former = keyRef('acme', room.kms.createKey());
   await fails('KEY_DISABLED', former);
   expect((await room.gate('acme', former.keyArn)).record?.wasCurrent).toBe(false);
 });
@@ -175,7 +168,7 @@ test('Two failures that lie far apart are no outage', async () => {
 
 test('A KMS that fails for the platform key too is the fault of no tenant', async () => {
   working.clear();
-  const calls = [call, callOf('globex'), { tenant: 'free', keyArn: room.platformKeyArn }];
+  const calls = [call, callOf('globex'), keyRef('free', room.platformKeyArn)];
   for (let second = 0; second < 90; second += 10) {
     for (const one of calls) expect(await fails('KMS_FAILED', one)).toBe('KMS_FAILED');
     room.clock.advance(10_000);
@@ -186,7 +179,7 @@ test('A KMS that fails for the platform key too is the fault of no tenant', asyn
 });
 
 test('The platform key has no gate that an outage could shut', async () => {
-  const free = { tenant: 'free', keyArn: room.platformKeyArn };
+  const free = keyRef('free', room.platformKeyArn);
   await fails('KMS_FAILED', free);
   room.clock.advance(40_000);
   expect(await fails('KMS_FAILED', free)).toBe('KMS_FAILED');

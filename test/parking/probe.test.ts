@@ -1,4 +1,5 @@
 // Probing a shut gate: one try per interval for the fleet, two good ones open it, and each kind of fault leaves it as it should.
+import { keyRef } from '../../src/runtime/key-ref.ts';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { KMS_FAULTS, type MemoryKmsMatch } from '../support/memory-kms.ts';
 import { probeOnce } from '../../src/parking/probe.ts';
@@ -67,7 +68,7 @@ test('Two good tries some seconds apart open the gate, and after its release it 
   await one.tick();
   await eventually(async () => (await standing()).state === 'open');
   expect(await standing()).toMatchObject({ since: room.clock.now() });
-  expect(one.gates.refusal({ tenant: 'acme', keyArn })).toBeUndefined();
+  expect(one.gates.refusal(keyRef('acme', keyArn))).toBeUndefined();
   expect(room.lines.filter(({ message }) => message === 'a gate is opened')).toHaveLength(1);
 });
 
@@ -136,7 +137,7 @@ test.for(['TENANT_PAUSED', 'KEY_BLOCKED'] as const)('No probe opens %s; its end 
 test('A key that is not the one of the tenant any more has no gate, and a tenant that is gone has none', async () => {
   room.kms.disable(keyArn);
   await shut();
-  room.owners.set('acme', { tenant: 'acme', keyArn: room.kms.createKey() });
+  room.owners.set('acme', keyRef('acme', room.kms.createKey()));
   expect(await due()).toMatchObject({ state: 'draining' });
   await shut();
   room.owners.delete('acme');
@@ -146,7 +147,7 @@ test('A key that is not the one of the tenant any more has no gate, and a tenant
 
 test('A former key that was shut as such is tried like any other', async () => {
   room.kms.disable(keyArn);
-  room.owners.set('acme', { tenant: 'acme', keyArn: room.kms.createKey() });
+  room.owners.set('acme', keyRef('acme', room.kms.createKey()));
   await shut({ wasCurrent: false });
   expect(await due()).toMatchObject({ state: 'shut', code: 'KEY_DISABLED' });
   expect(tries()).toBe(1);
@@ -175,7 +176,7 @@ test('A key that KMS does not find for 24 h is destroyed, but only while the pla
   expect(await due()).toMatchObject({ state: 'shut', code: 'KEY_NOT_FOUND' });
   nowhere.clear();
   expect(await due()).toMatchObject({ state: 'destroyed', code: 'KEY_DESTROYED' });
-  expect(one.gates.refusal({ tenant: 'acme', keyArn })?.code).toBe('KEY_DESTROYED');
+  expect(one.gates.refusal(keyRef('acme', keyArn))?.code).toBe('KEY_DESTROYED');
   expect(room.lines.filter(({ level }) => level === 'error')).toHaveLength(1);
 });
 
@@ -204,7 +205,7 @@ test('A gate that is open for an hour is dropped, and every process forgets it a
     expect(gates.all()).toEqual([]);
   }
   await shut();
-  expect(one.gates.refusal({ tenant: 'acme', keyArn })?.code).toBe('KEY_DISABLED');
+  expect(one.gates.refusal(keyRef('acme', keyArn))?.code).toBe('KEY_DISABLED');
 });
 
 test('A gate that was shut in the moment of dropping it stays', async () => {

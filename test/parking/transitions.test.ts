@@ -1,6 +1,7 @@
 // The gate state machine: every event in every state, what the next record holds, and the diagram of the documentation.
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { keyRef } from '../../src/runtime/key-ref.ts';
 import { SealdexError, type Code } from '../../src/runtime/errors.ts';
 import type { GateEffect, GateEvent, GateEventKind } from '../../src/parking/gate-events.ts';
 import type { GateRecord } from '../../src/parking/gate-record.ts';
@@ -17,7 +18,7 @@ import {
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const NOW = 1_800_000_000_000;
-const KEY = { tenant: 'acme', keyArn: 'arn:aws:kms:us-west-2:111122223333:key/one' };
+const KEY = keyRef('acme', 'arn:aws:kms:us-west-2:111122223333:key/one');
 /** Jitter is a fifth either way: in the middle there is none. */
 const SETTINGS = { probeMinMs: 30_000, probeMaxMs: 900_000, random: () => 0.5 };
 

@@ -1,8 +1,8 @@
 // Gates for tests: shut or opened in Redis as a process does that KMS has refused, or a probe; whoever listens hears of it.
 import type { Redis } from 'ioredis';
-import { gateId } from '../../src/runtime/names.ts';
 import type { GateRecord } from '../../src/parking/gate-record.ts';
 import { readGate, replaceGate } from '../../src/parking/gate-storage.ts';
+import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
 
 export const SHUT_AT = Date.parse('2026-11-23T11:00:00Z');
@@ -15,11 +15,10 @@ export async function setGate(
   change: Partial<GateRecord> = {},
 ): Promise<void> {
   const keys = redisKeys(queue);
-  const id = gateId(tenant, keyArn);
+  const id = gateId(keyRef(tenant, keyArn));
   const { epoch } = await readGate(redis, keys, id);
   const record: GateRecord = {
-    tenant,
-    keyArn,
+    ...keyRef(tenant, keyArn),
     state: 'shut',
     code: 'KEY_DISABLED',
     since: SHUT_AT,

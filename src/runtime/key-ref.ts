@@ -1,0 +1,18 @@
+// Key references: a tenant and the KMS key that serves it, as one value, and its name in Redis.
+import { createHash } from 'node:crypto';
+
+declare const BRAND: unique symbol;
+
+/** One tenant and one KMS key: what a gate, a data key and a KMS call belong to. Made by `keyRef` only. */
+export interface KeyRef {
+  readonly tenant: string;
+  /** The full ARN. */
+  readonly keyArn: string;
+  readonly [BRAND]: true;
+}
+
+export const keyRef = (tenant: string, keyArn: string): KeyRef => ({ tenant, keyArn }) as KeyRef;
+
+/** The name of a key reference in Redis: the tenant, and the start of the sha256 of the ARN. */
+export const gateId = ({ tenant, keyArn }: KeyRef): string =>
+  `${tenant}:${createHash('sha256').update(keyArn).digest('hex').slice(0, 16)}`;
