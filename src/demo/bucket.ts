@@ -1,65 +1,53 @@
-// A bucket of the embedded S3 over its HTTP API: list, get, put, delete. The emulator asks for no signature.
-// Knows nothing of what the objects mean.
+// The local S3 over HTTP: lists, reads, writes and deletes objects. It checks no signatures.
 
 export interface BucketObject {
-  /** All response headers, a line each: user metadata is among them. */
-  readonly headers: string;
+  /** All response headers; user metadata is among them. */
+  readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer;
 }
 
 export interface Bucket {
-  /** Keys in their order, page by page. */
-  keys(signal: AbortSignal): AsyncGenerator<string>;
-  /** undefined: there is none. */
-  get(key: string, signal: AbortSignal): Promise<BucketObject | undefined>;
-  put(key: string, body: Buffer, metadata: Readonly<Record<string, string>>, signal: AbortSignal): Promise<void>;
-  /** Needs no signal: it cleans up when the work was given up. */
+  keys(prefix?: string): Promise<string[]>;
+  /** Undefined if there is no such object. */
+  get(key: string): Promise<BucketObject | undefined>;
+  /** Of the headers, stores user metadata only. */
+  put(key: string, body: Buffer, headers?: Readonly<Record<string, string>>): Promise<void>;
   remove(key: string): Promise<void>;
 }
 
-const CALL_MS = 10_000;
-const PAGE_KEYS = 1000;
+const CALL_MS = 60_000;
 
-export function openBucket(endpoint: string, name: string, pageKeys: number = PAGE_KEYS): Bucket {
-  const root = `${endpoint}/${name}`;
-  const urlOf = (key: string): string => `${root}/${key.split('/').map(encodeURIComponent).join('/')}`;
-
-  const call = async (url: string, init: RequestInit, signal?: AbortSignal): Promise<Response> => {
-    const late = AbortSignal.timeout(CALL_MS);
-    const response = await fetch(url, { ...init, signal: signal ? AbortSignal.any([signal, late]) : late });
-    if (response.ok || response.status === 404) return response;
-    throw new Error(`The embedded S3 answered ${init.method ?? 'GET'} with ${response.status}.`);
+export function openBucket(endpoint: string, name: string, pageKeys = 1000): Bucket {
+  const call = async (path: string, init: RequestInit = {}): Promise<BucketObject & { status: number }> => {
+    const response = await fetch(`${endpoint}/${name}${path}`, { ...init, signal: AbortSignal.timeout(CALL_MS) });
+    const { ok, status, headers } = response;
+    if (!ok && status !== 404) throw new Error(`The local S3 responded with ${status}.`);
+    return { status, headers: Object.fromEntries(headers), body: Buffer.from(await response.arrayBuffer()) };
   };
-
+  const pathOf = (key: string): string => `/${key.split('/').map(encodeURIComponent).join('/')}`;
   return {
-    async *keys(signal) {
-      let token: string | undefined;
-      do {
-        const from: string = token === undefined ? '' : `&continuation-token=${encodeURIComponent(token)}`;
-        const xml = await (await call(`${root}?list-type=2&max-keys=${pageKeys}${from}`, {}, signal)).text();
-        for (const [, key = ''] of xml.matchAll(/<Key>([^<]*)<\/Key>/g)) yield unescape(key);
+    async keys(prefix = '') {
+      const keys: string[] = [];
+      let token: string | undefined = '';
+      while (token !== undefined) {
+        const query = new URLSearchParams({ 'list-type': '2', 'max-keys': String(pageKeys), prefix });
+        if (token !== '') query.set('continuation-token', token);
+        const xml = (await call(`?${query.toString()}`)).body.toString();
+        keys.push(...[...xml.matchAll(/<Key>([^<]*)<\/Key>/g)].map(([, key = '']) => key));
         token = /<NextContinuationToken>([^<]*)</.exec(xml)?.[1];
-      } while (token !== undefined);
+      }
+      return keys;
     },
-    async get(key, signal) {
-      const response = await call(urlOf(key), {}, signal);
-      const body = Buffer.from(await response.arrayBuffer());
-      if (response.status === 404) return undefined;
-      return { headers: [...response.headers].map((header) => header.join(': ')).join('\n'), body };
+    async get(key) {
+      const { status, ...object } = await call(pathOf(key));
+      return status === 404 ? undefined : object;
     },
-    async put(key, body, metadata, signal) {
-      const headers = Object.fromEntries(
-        Object.entries(metadata).map(([each, value]) => [`x-amz-meta-${each}`, value]),
-      );
-      await (await call(urlOf(key), { method: 'PUT', body: Uint8Array.from(body), headers }, signal)).arrayBuffer();
+    async put(key, body, headers = {}) {
+      const metadata = Object.entries(headers).filter(([header]) => header.startsWith('x-amz-meta-'));
+      await call(pathOf(key), { method: 'PUT', body: Uint8Array.from(body), headers: metadata });
     },
     async remove(key) {
-      await (await call(urlOf(key), { method: 'DELETE' })).arrayBuffer();
+      await call(pathOf(key), { method: 'DELETE' });
     },
   };
 }
-
-const ENTITIES: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
-
-const unescape = (text: string): string =>
-  text.replaceAll(/&(amp|lt|gt|quot|apos);/g, (_, name: string) => ENTITIES[name] ?? '');

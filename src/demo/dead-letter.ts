@@ -1,96 +1,44 @@
-// The third act: somebody takes the content of a waiting job away, so it becomes a dead letter; it is listed, what was wrong
-// is put right, and it is replayed. What does not happen in time shows in the figures.
-import { startWorker } from '../app/app.ts';
-import { sleep, systemClock } from '../runtime/clock.ts';
-import type { Settings } from '../runtime/config.ts';
-import type { Bucket, BucketObject } from './bucket.ts';
-import type { DemoTenant } from './cast.ts';
-import type { CorpusFile } from './corpus.ts';
-import * as story from './dead-letter-story.ts';
-import { pageOf } from './documents.ts';
-import { type Operator, type Producer, using } from './indexing.ts';
-import type { DemoScreen } from './story.ts';
+// The dead letter: a job whose content is missing in S3 is given up, and is replayed once the content is back.
+import { CODES } from '../index.ts';
+import { waitUntil, withRetries } from './calls.ts';
+import type { DemoRequest } from './documents.ts';
+import { enqueueAll } from './jobs.ts';
+import type { DemoResult, Stage } from './stage.ts';
 
-export interface DeadLetterStage {
-  readonly settings: Settings;
-  readonly bucket: Bucket;
-  readonly operator: Operator;
-  readonly producer: Producer;
-  readonly tenant: DemoTenant;
-  readonly files: readonly CorpusFile[];
-  readonly screen: DemoScreen;
-  readonly signal: AbortSignal;
-  /** When waiting for the next thing to happen ends, whatever has. */
-  readonly deadlineMs?: number;
+const CODE = 'CONTENT_MISSING';
+
+type Replay = (maxWaitMs?: number) => Promise<DemoResult['dead']>;
+
+/**
+ * Enqueues a document too large for Redis and removes its content from S3; no worker may run yet. Returns what then waits
+ * for the dead letter, puts the content back, replays it, and counts the dead letters before and after.
+ */
+export async function enqueueDoomed(
+  stage: Pick<Stage, 'operator' | 'producer' | 'bucket' | 'screen' | 'signal'>,
+  request: DemoRequest,
+): Promise<Replay> {
+  const { operator, producer, bucket, screen, signal } = stage;
+  const { tenant } = request;
+  const [jobId = ''] = await enqueueAll(stage, [request]);
+  const [key = ''] = await bucket.keys(`intake/${tenant}/${jobId}/`);
+  const content = await bucket.get(key);
+  if (!content) throw new Error('The content of a large document is not in S3.');
+  await bucket.remove(key);
+  const letters = async (): Promise<number> =>
+    (await withRetries(() => operator.deadList({ tenant, code: CODE }, { limit: 50 }), signal)).letters.length;
+  return async (maxWaitMs) => {
+    const waitFor = (state: string): Promise<boolean> =>
+      waitUntil(async () => (await producer.status(jobId)).state === state, signal, maxWaitMs);
+    await waitFor('dead');
+    const before = await letters();
+    screen.say(
+      `A job of ${tenant}, whose content was removed from S3, is a dead letter (${CODE}): ${CODES[CODE].means}.`,
+    );
+    await bucket.put(key, content.body, content.headers);
+    await withRetries(() => operator.replay({ tenant, code: CODE }, { signal }), signal);
+    await waitFor('done');
+    const after = await letters();
+    screen.say(`Its content was put back and the dead letter replayed. Dead letters left: ${after}.`);
+    return { before, after };
+  };
 }
-
-/** Dead letters of the tenant before the replay and after it. */
-export interface DeadLetterFigures {
-  readonly before: number;
-  readonly after: number;
-}
-
-const CORPUS = 'letters';
-const LISTED = 50;
-const LOOK_EVERY_MS = 20;
-const DEADLINE_MS = 30_000;
-
-/** No worker may run yet: it would have the document before its content is gone. */
-export async function showDeadLetter(stage: DeadLetterStage): Promise<DeadLetterFigures> {
-  const { operator, producer, tenant, screen, signal } = stage;
-  const { jobId } = await producer.enqueueIndex({
-    tenant: tenant.tenant,
-    corpus: CORPUS,
-    document: pageOf(largestOf(stage.files), 'structured'),
-  });
-  const { key, object } = await takeContent(stage, jobId);
-  story.taken(screen, tenant.tenant);
-
-  return using(await startWorker(stage.settings, { host: '127.0.0.1', log: 'silent' }), async () => {
-    await untilState(stage, jobId, 'dead');
-    const { letters } = await operator.deadList({ tenant: tenant.tenant }, { limit: LISTED });
-    story.listed(screen, tenant.tenant, letters);
-    await stage.bucket.put(key, object.body, metadataOf(object), signal);
-    await operator.replay({ tenant: tenant.tenant }, { signal });
-    await untilState(stage, jobId, 'done');
-    const { letters: left } = await operator.deadList({ tenant: tenant.tenant }, { limit: LISTED });
-    story.replayed(screen, tenant.tenant, left.length);
-    return { before: letters.length, after: left.length };
-  });
-}
-
-/** Too large to wait inside its job. */
-function largestOf(files: readonly CorpusFile[]): CorpusFile {
-  const [first, ...rest] = files;
-  if (!first) throw new Error('The demo needs a document.');
-  return rest.reduce((largest, file) => (file.bytes > largest.bytes ? file : largest), first);
-}
-
-async function takeContent(
-  { bucket, tenant, signal }: DeadLetterStage,
-  jobId: string,
-): Promise<{ key: string; object: BucketObject }> {
-  const prefix = `intake/${tenant.tenant}/${jobId}/`;
-  for await (const key of bucket.keys(signal)) {
-    const object = key.startsWith(prefix) ? await bucket.get(key, signal) : undefined;
-    if (!object) continue;
-    await bucket.remove(key);
-    return { key, object };
-  }
-  throw new Error('The content of a large document is not in S3.');
-}
-
-async function untilState(
-  { producer, signal, deadlineMs }: DeadLetterStage,
-  jobId: string,
-  state: string,
-): Promise<void> {
-  const until = systemClock.monotonic() + (deadlineMs ?? DEADLINE_MS);
-  while ((await producer.status(jobId)).state !== state && systemClock.monotonic() < until)
-    await sleep(systemClock, LOOK_EVERY_MS, signal);
-}
-
-const metadataOf = ({ headers }: BucketObject): Record<string, string> =>
-  Object.fromEntries(
-    [...headers.matchAll(/^x-amz-meta-([^:]+): (.*)$/gm)].map(([, name = '', value = '']) => [name, value]),
-  );

@@ -1,156 +1,139 @@
-// The demo: real documents of three tenants go all the way, while somebody watches and every claim is measured.
-// Prints nothing: it tells its story to a screen. Leaves nothing behind, however it ends.
-import { fileURLToPath } from 'node:url';
-import { createOperator, createProducer } from '../app/app.ts';
-import type { Settings } from '../runtime/config.ts';
-import { closeRedis, openRedis } from '../runtime/redis.ts';
-import { SETTINGS } from '../runtime/settings.ts';
-import type { Services } from './services.ts';
-import { machineWords } from './baseline.ts';
+// The guided tour: documents and files of three tenants go all the way on local services, and each claim is measured.
+import { Redis } from 'ioredis';
+import { createOperator, createProducer, createReader } from '../index.ts';
 import { openBucket } from './bucket.ts';
-import { castOf, type DemoTenant } from './cast.ts';
-import { type CorpusFile, readCorpus } from './corpus.ts';
-import { type DeadLetterFigures, showDeadLetter } from './dead-letter.ts';
-import { type FirstActFigures, type FirstActReport, showFirstAct, type Stage } from './first-act.ts';
-import { using } from './indexing.ts';
-import { showOutage } from './outage.ts';
-import type { OutageFigures } from './outage-story.ts';
-import * as story from './story.ts';
-import type { DemoScreen } from './story.ts';
-import { readUploads, type UploadFile } from './upload-files.ts';
-import { wordsOfUploads } from './uploads.ts';
-import { plainWords } from './words.ts';
+import { openWorker, using, withRetries } from './calls.ts';
+import { claimsOf, type Claim } from './claims.ts';
+import { enqueueDoomed } from './dead-letter.ts';
+import { randomWord, requestOf, type DemoRequest } from './documents.ts';
+import { packagesFolder, readFiles, readPages, type Page, type SourceFile } from './files.ts';
+import { enqueueAll, finishedStates } from './jobs.ts';
+import { PROBE_SETTINGS, showOutage } from './outage.ts';
+import { phrases } from './phrases.ts';
+import { checkOfficialDecrypt, isAllReadBack } from './read-back.ts';
+import { searchPlaintext, type SearchResult } from './search.ts';
+import { number, type DemoResult, type DemoScreen, type DemoServices, type DemoTenant, type Stage } from './stage.ts';
+import { readUploads, uploadAll } from './uploads.ts';
 
-export type { DemoScreen, DemoTenant };
+export type { Claim, DemoResult, DemoScreen, DemoServices };
 
-/** The line that `--json` prints: nothing more, nothing less. */
-export interface DemoResult extends FirstActFigures, OutageFigures {
-  readonly dead: DeadLetterFigures;
-}
-
-export interface DemoReport extends FirstActReport {
-  readonly result: DemoResult;
-}
-
-/** Of the checkout, wherever the command was started. */
-export const NODE_MODULES = fileURLToPath(new URL('../../node_modules', import.meta.url));
-export const EXAMPLES = fileURLToPath(new URL('../../examples/files', import.meta.url));
-/** Each reads a few files: more of them would take longer to start than they save. */
-const UPLOADS_AT_ONCE = 2;
+const CORPUS = 'pages';
+/** Every fifth document is a core document. */
+const CORE_EVERY = 5;
+/** The most that the setting allows: a busy machine is no reason to give up a file. */
+const MAX_EXTRACT_MS = 240_000;
 
 /**
- * Runs the whole demo.
- * @throws Error for what is wrong with the machine (no Redis, no packages), and the signal's reason; a step that gives a
- * wrong answer shows in the result
+ * Runs the whole demo on services that hold nothing yet.
+ * @throws the signal's reason; Error if the machine lacks something. A claim that does not hold is not an error.
  */
 export async function runDemo(
+  local: DemoServices,
   screen: DemoScreen,
   signal: AbortSignal,
-  startServices: (options: { signal: AbortSignal }) => Promise<Services>,
-): Promise<DemoReport> {
-  const files = await readCorpus(NODE_MODULES, signal);
-  if (files.length === 0) throw new Error('No documents were found in node_modules: run npm ci first.');
-  const uploads = await readUploads({ nodeModules: NODE_MODULES, examples: EXAMPLES }, files, signal);
-  story.opening(screen);
+): Promise<{ readonly result: DemoResult; readonly claims: readonly Claim[] }> {
+  const settings = { ...local.settings, SEALDEX_PORT: 0, SEALDEX_EXTRACT_MS: MAX_EXTRACT_MS, ...PROBE_SETTINGS };
+  const services = { ...local, settings };
+  const redis = new Redis(services.redis.url);
   try {
-    const services = await startServices({ signal });
-    try {
-      return await withServices(services, files, uploads, screen, signal);
-    } finally {
-      await services.stop();
-    }
-  } catch (error) {
-    // An abort makes calls fail in many ways; none of those is what happened.
-    signal.throwIfAborted();
-    throw error;
-  }
-}
-
-async function withServices(
-  services: Services,
-  files: readonly CorpusFile[],
-  uploads: readonly UploadFile[],
-  screen: DemoScreen,
-  signal: AbortSignal,
-): Promise<DemoReport> {
-  const settings = settingsOf(services);
-  const redis = await openRedis({ redisUrl: services.redis.url }, 'prompt');
-  try {
-    const bucket = openBucket(services.s3.endpoint, String(settings.SEALDEX_BUCKET));
-    const tenants = castOf(() => services.kms.createKey(), String(settings.SEALDEX_PLATFORM_KEY_ARN));
-    const known = await machineWords(services, settings, tenants, redis, signal);
-    const wanted = wordsOf(files).union(wordsOfUploads(uploads)).difference(known);
-    if (wanted.size === 0) throw new Error('The documents have no words of their own to search for.');
-    services.kms.counts.reset();
-    return await using(await createOperator(settings), async (operator) =>
-      using(await createProducer(settings), (producer) =>
-        show({
-          services,
-          settings,
-          rest: { redis, bucket },
-          operator,
-          producer,
-          tenants,
-          files,
-          uploads,
-          known,
-          wanted,
-          screen,
-          signal,
-        }),
+    const folder = packagesFolder();
+    const pages = await readPages(folder, signal);
+    const files = await readFiles(folder, pages, signal);
+    const bucket = openBucket(services.s3.endpoint, String(settings['SEALDEX_BUCKET']));
+    const shared = { services, redis, bucket, tenants: tenantsOf(services), screen, signal };
+    const result = await using(createOperator, shared, (operator) =>
+      using(createProducer, shared, (producer) =>
+        using(createReader, shared, (reader) => run({ ...shared, operator, producer, reader }, pages, files)),
       ),
     );
+    return { result, claims: claimsOf(result) };
+  } catch (error) {
+    // An abort makes calls fail in many ways.
+    signal.throwIfAborted();
+    throw error;
   } finally {
-    closeRedis(redis);
+    redis.disconnect();
   }
 }
 
-async function show(stage: Stage): Promise<DemoReport> {
-  const { services, settings, rest, operator, producer, tenants, files, screen, signal } = stage;
-  const first = await showFirstAct(stage);
-  const [sender, victim] = tenants;
-  if (!sender || !victim) throw new Error('The demo needs two tenants with KMS keys of their own.');
-  const outage = await showOutage({
-    kms: services.kms,
-    redis: rest.redis,
-    victim,
-    settings,
-    operator,
-    producer,
-    tenants,
-    files,
-    screen,
-    signal,
+const tenantsOf = ({ kms }: DemoServices): DemoTenant[] => [
+  { tenant: 'acme', plan: 'enterprise', kmsKeyArn: kms.createKey() },
+  { tenant: 'globex', plan: 'pro', kmsKeyArn: kms.createKey() },
+  { tenant: 'hooli', plan: 'free' },
+];
+
+async function run(stage: Stage, pages: readonly Page[], files: readonly SourceFile[]): Promise<DemoResult> {
+  const { services, operator, tenants, screen, signal } = stage;
+  const [acme, globex, hooli] = tenants as [DemoTenant, DemoTenant, DemoTenant];
+  for (const { tenant, ...file } of tenants) await withRetries(() => operator.putTenant(tenant, file), signal);
+  screen.say('Three tenants: acme and globex have their own KMS keys, hooli uses the platform key.');
+
+  const requests = pages.map((page, at) =>
+    requestOf(tenants[at % tenants.length]!.tenant, CORPUS, page, randomWord(), at % CORE_EVERY === 0),
+  );
+  const enqueueingFrom = performance.now();
+  const jobIds = await enqueueAll(stage, requests, 'Enqueueing');
+  const enqueueMs = performance.now() - enqueueingFrom;
+  const uploads = await uploadAll(stage, files);
+  const largest = pages.reduce((best, page) => (page.text.length > best.text.length ? page : best));
+  const replay = await enqueueDoomed(stage, requestOf(hooli.tenant, 'doomed', largest, randomWord()));
+  screen.say(
+    `Encrypted and enqueued ${requests.length} documents and ${files.length} files: small content is in Redis, larger content in S3.`,
+  );
+  const wanted = new Set<string>();
+  const want = (text: string | Buffer): void => phrases(Buffer.from(text), (phrase) => wanted.add(phrase));
+  const wantAll = (all: readonly DemoRequest[]): void =>
+    all.flatMap(({ document, texts }) => [document.id, ...texts]).forEach(want);
+  wantAll(requests);
+  for (const name of uploads.flatMap(({ documentId, filename }) => [documentId, filename])) want(name);
+  for (const { bytes } of files) want(bytes);
+  const waiting = await search(stage, wanted);
+
+  return using(openWorker, stage, async () => {
+    const indexingFrom = performance.now();
+    const states = await finishedStates(stage, 'index', jobIds, 'Indexing');
+    const seconds = (enqueueMs + performance.now() - indexingFrom) / 1000;
+    const stored = requests.filter((_, at) => states[at] === 'done');
+    const callsOf = (operation: string): number => services.kms.counts.count({ operation });
+    const kms = { GenerateDataKey: callsOf('GenerateDataKey'), Decrypt: callsOf('Decrypt') };
+    screen.say(`A worker stored ${stored.length} documents, each encrypted under a data key of its tenant.`);
+    const uploadIds = uploads.map(({ jobId }) => jobId);
+    const uploadStates = await finishedStates(stage, 'upload', uploadIds, 'Reading files');
+    const uploaded = await readUploads(stage, uploads, uploadStates, wanted);
+    screen.say(
+      `Child processes without network or credentials read ${uploaded.stored} files of ${uploaded.types} types. One file is cut off in the middle: a dead letter.`,
+    );
+    const readBack = await isAllReadBack(stage, stored);
+    const officialDecrypt = await checkOfficialDecrypt(stage, requests[0]!, acme.kmsKeyArn ?? '');
+    const how = officialDecrypt === null ? '' : ', and one of them with the AWS Encryption SDK as well';
+    screen.say(`Read all documents back with sealdex${how}, and compared their text.`);
+    const dead = await replay();
+    const { figures, requests: later } = await showOutage(stage, globex, pages);
+    wantAll(later);
+    const finished = await search(stage, wanted);
+    return {
+      documents: requests.length,
+      failed: requests.length - stored.length,
+      seconds: Number(seconds.toFixed(2)),
+      documentsPerSecond: Number((stored.length / seconds).toFixed(1)),
+      kms,
+      readBack,
+      officialDecrypt,
+      plaintextFoundInRedis: waiting.foundInRedis + finished.foundInRedis > 0,
+      plaintextFoundInS3: waiting.foundInS3 + finished.foundInS3 > 0,
+      ...figures,
+      dead,
+      uploads: uploaded,
+    };
   });
-  const dead = await showDeadLetter({
-    bucket: rest.bucket,
-    tenant: sender,
-    settings,
-    operator,
-    producer,
-    files,
-    screen,
-    signal,
-  });
-  const { uploads, ...figures } = first.result;
-  return { ...first, result: { ...figures, ...outage, dead, uploads } };
 }
 
-/** All defaults, so that the environment's settings change nothing, and the embedded services over them. */
-function settingsOf(services: Services): Settings {
-  const defaults = Object.entries(SETTINGS).map(([name, { byDefault }]) => [name, byDefault ?? undefined] as const);
-  return {
-    ...Object.fromEntries(defaults),
-    ...services.settings,
-    SEALDEX_PORT: 0,
-    SEALDEX_UPLOAD_CONCURRENCY: UPLOADS_AT_ONCE,
-    SEALDEX_DRAIN_MS: 2000,
-    SEALDEX_STOP_MS: 5000,
-  };
-}
-
-function wordsOf(files: readonly CorpusFile[]): Set<string> {
-  const found = new Set<string>();
-  for (const { text, path } of files) plainWords(Buffer.from(`${path}\n${text}`), (word) => found.add(word));
-  return found;
+async function search({ redis, bucket, screen, signal }: Stage, wanted: ReadonlySet<string>): Promise<SearchResult> {
+  const result = await searchPlaintext(redis, bucket, wanted, signal);
+  const places = `${number(result.redisKeys)} Redis keys and ${number(result.objects)} S3 objects`;
+  const found = result.foundInRedis + result.foundInS3;
+  screen.say(
+    `Searched ${places} for ${number(wanted.size)} phrases of the content: ${found} found, and all 4 controls.`,
+  );
+  return result;
 }

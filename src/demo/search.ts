@@ -1,87 +1,82 @@
-// Looks for the corpus' words in everything at rest, and proves each time that it would have found them.
-// Words that are found are counted, never told.
+// The search for plaintext: reads all of Redis and the bucket, and proves each time that it would find a phrase.
 import { randomBytes } from 'node:crypto';
-import type { Redis } from '../runtime/redis.ts';
+import type { Redis } from 'ioredis';
 import type { Bucket } from './bucket.ts';
-import { visitBucket, visitRedis } from './rest.ts';
-import { words } from './words.ts';
-
-/** Where things rest. */
-export interface Rest {
-  readonly redis: Redis;
-  readonly bucket: Bucket;
-}
+import { inBatches } from './calls.ts';
+import { randomWord } from './documents.ts';
+import { phrases } from './phrases.ts';
 
 export interface SearchResult {
   readonly redisKeys: number;
   readonly objects: number;
-  /** Of all objects' bodies. */
-  readonly bytes: number;
-  /** Different words of the corpus that were found. */
-  readonly wordsInRedis: number;
-  readonly wordsInS3: number;
-  /** Words that were planted for the search to find; it found all, or threw. */
-  readonly controls: number;
+  /** Different phrases that were found. Counted only: a phrase is content. */
+  readonly foundInRedis: number;
+  readonly foundInS3: number;
 }
 
+const CONCURRENCY = 16;
+const SCAN_COUNT = '1000';
 const HASH = 'sealdex-demo-control:hash';
 const STREAM = 'sealdex-demo-control:stream';
 const BODY_KEY = 'control/body';
 const METADATA_KEY = 'control/metadata';
 
 /**
- * Searches all of Redis and the bucket.
- * @throws Error when it misses a control that it planted: then its other answers are worth nothing
+ * Searches Redis and the bucket for the phrases.
+ * @throws Error if it misses a control that it planted: then its result proves nothing
  */
-export async function searchRest(rest: Rest, corpus: ReadonlySet<string>, signal: AbortSignal): Promise<SearchResult> {
-  const inHash = randomWord();
-  const inStream = randomWord();
-  const inBody = randomWord();
-  const inMetadata = randomWord();
-  const wanted = new Set([...corpus, inHash, inStream, inBody, inMetadata]);
-  const redisFound = new Set<string>();
-  const s3Found = new Set<string>();
-  const into =
-    (found: Set<string>) =>
-    (bytes: Buffer): void =>
-      words(bytes, (word) => void (wanted.has(word) && found.add(word)));
-  const { redis, bucket } = rest;
+export async function searchPlaintext(
+  redis: Redis,
+  bucket: Bucket,
+  wanted: ReadonlySet<string>,
+  signal: AbortSignal,
+): Promise<SearchResult> {
+  const [inHash, inStream, inBody, inMetadata] = [randomWord(), randomWord(), randomWord(), randomWord()];
+  const all = new Set([...wanted, inHash, inStream, inBody, inMetadata]);
+  const inRedis = new Set<string>();
+  const inS3 = new Set<string>();
+  const visit = (bytes: Buffer, found: Set<string>): void =>
+    phrases(bytes, (phrase) => void (all.has(phrase) && found.add(phrase)));
   try {
-    const hidden = Buffer.from(`a message with ${inStream} in it`).toString('base64');
-    await redis.hset(HASH, 'data', JSON.stringify({ text: `It says ${inHash}.` }));
-    await redis.xadd(STREAM, '*', 'data', JSON.stringify({ inline: hidden }));
-    const body = Buffer.concat([randomBytes(8), Buffer.from(` ${inBody} `), randomBytes(8)]);
-    await bucket.put(BODY_KEY, body, {}, signal);
-    await bucket.put(METADATA_KEY, body.subarray(0, 8), { note: inMetadata }, signal);
-    const redisKeys = await visitRedis(redis, into(redisFound), signal);
-    const stored = await visitBucket(bucket, into(s3Found), signal);
-    const controls = [takeOut(redisFound, [inHash, inStream]), takeOut(s3Found, [inBody, inMetadata])];
-    if (controls.includes(false)) throw new Error('The search for plaintext missed a word that was planted for it.');
-    return {
-      redisKeys: redisKeys - 2,
-      objects: stored.objects - 2,
-      bytes: stored.bytes - body.length - 8,
-      wordsInRedis: redisFound.size,
-      wordsInS3: s3Found.size,
-      controls: 4,
-    };
+    await redis.hset(HASH, 'data', JSON.stringify({ text: inHash }));
+    await redis.xadd(STREAM, '*', 'data', Buffer.from(JSON.stringify({ text: inStream })).toString('base64'));
+    await bucket.put(BODY_KEY, Buffer.concat([randomBytes(8), Buffer.from(` ${inBody} `), randomBytes(8)]));
+    await bucket.put(METADATA_KEY, randomBytes(8), { 'x-amz-meta-note': inMetadata });
+    const redisKeys = await visitRedis(redis, (bytes) => visit(bytes, inRedis), signal);
+    const objects = await visitBucket(bucket, (bytes) => visit(bytes, inS3), signal);
+    const hits = [inRedis.delete(inHash), inRedis.delete(inStream), inS3.delete(inBody), inS3.delete(inMetadata)];
+    if (hits.includes(false)) throw new Error('The search for plaintext missed a control that was planted for it.');
+    return { redisKeys: redisKeys - 2, objects: objects - 2, foundInRedis: inRedis.size, foundInS3: inS3.size };
   } finally {
     await Promise.allSettled([redis.del(HASH, STREAM), bucket.remove(BODY_KEY), bucket.remove(METADATA_KEY)]);
   }
 }
 
-/** All words that Redis and the bucket hold. */
-export async function wordsAtRest({ redis, bucket }: Rest, signal: AbortSignal): Promise<Set<string>> {
-  const found = new Set<string>();
-  const visit = (bytes: Buffer): void => words(bytes, (word) => found.add(word));
-  await visitRedis(redis, visit, signal);
-  await visitBucket(bucket, visit, signal);
-  return found;
+/** Visits every key and value, whatever its type: a dump without compression contains all strings as they are. */
+async function visitRedis(redis: Redis, visit: (bytes: Buffer) => void, signal: AbortSignal): Promise<number> {
+  await redis.config('SET', 'rdbcompression', 'no');
+  // SCAN may return a key twice.
+  const keys = new Map<string, Buffer>();
+  let cursor = '0';
+  do {
+    const [next, page] = await redis.scanBuffer(cursor, 'COUNT', SCAN_COUNT);
+    for (const key of page) keys.set(key.toString('hex'), key);
+    cursor = next.toString();
+  } while (cursor !== '0');
+  await inBatches([...keys.values()], CONCURRENCY, signal, async (key) => {
+    visit(key);
+    visit((await redis.dumpBuffer(key)) ?? Buffer.alloc(0));
+  });
+  return keys.size;
 }
 
-/** Whether all were there; they are not any more. */
-const takeOut = (found: Set<string>, controls: readonly string[]): boolean =>
-  controls.map((control) => found.delete(control)).every((wasThere) => wasThere);
-
-/** 16 letters that nobody wrote. */
-export const randomWord = (): string => String.fromCharCode(...randomBytes(16).map((byte) => 97 + (byte % 26)));
+/** Visits every object: its key, its headers with the metadata, its body. */
+async function visitBucket(bucket: Bucket, visit: (bytes: Buffer) => void, signal: AbortSignal): Promise<number> {
+  const keys = await bucket.keys();
+  await inBatches(keys, CONCURRENCY, signal, async (key) => {
+    const { headers = {}, body = Buffer.alloc(0) } = (await bucket.get(key)) ?? {};
+    visit(Buffer.from(`${key}\n${JSON.stringify(headers)}`));
+    visit(body);
+  });
+  return keys.length;
+}

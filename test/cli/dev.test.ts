@@ -1,14 +1,13 @@
-// `sealdex dev` and `sealdex demo` as somebody tries them: what they print, what stays, and that nothing is left running.
+// `sealdex dev` as a user runs it: what it prints, what it keeps, and that it leaves nothing running.
 import { execFile } from 'node:child_process';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connect } from 'node:net';
 import { eventually } from '../support/eventually.ts';
-import { jsonOf, linesOf } from './output.ts';
-import { BIN, isAlive, run, start, type Running } from './run.ts';
+import { linesOf } from './output.ts';
+import { BIN, run, start, type Running } from './run.ts';
 import { temporaryFolder, type Folder } from './temporary-folder.ts';
 import { coreOf } from './fixture.ts';
 
@@ -47,10 +46,6 @@ const isListening = (port: number): Promise<boolean> =>
       .once('close', (hadError) => resolve(!hadError))
       .once('error', () => {});
   });
-
-/** As Linux tells it. */
-const childrenOf = (pid: number): number[] =>
-  readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number);
 
 describe('dev', () => {
   test('prints what another terminal needs, keeps documents over a restart, and leaves nothing running', async () => {
@@ -110,52 +105,5 @@ describe('dev', () => {
     await using again = await startDev();
     again.child.kill('SIGINT');
     expect((await again.ended).code).toBe(0);
-  });
-});
-
-describe('demo', () => {
-  test('--json prints one line of figures, and the story beside it', async () => {
-    const { code, stdout, stderr } = await run(['demo', '--json'], { cwd: tmpdir() });
-    expect(code).toBe(0);
-    const [result = {}, ...rest] = jsonOf(stdout);
-    expect(rest).toEqual([]);
-    expect(Object.keys(result)).toEqual([
-      'documents',
-      'failed',
-      'seconds',
-      'documentsPerSecond',
-      'kms',
-      'readBack',
-      'officialDecrypt',
-      'plaintextFoundInRedis',
-      'plaintextFoundInS3',
-      'parked',
-      'others',
-      'dead',
-      'uploads',
-    ]);
-    expect(result).toMatchObject({ failed: 0, readBack: true, officialDecrypt: true });
-    expect(result).toMatchObject({ plaintextFoundInRedis: false, plaintextFoundInS3: false });
-    expect(Object.keys(result['kms'] as object)).toEqual(['GenerateDataKey', 'Decrypt']);
-    const { parked = {}, others = {}, dead, uploads = {} } = result as Record<string, object>;
-    expect(Object.keys(parked)).toEqual(['jobs', 'probes', 'kmsCallsWhileShut', 'releasedPerSecond', 'lost']);
-    expect(Object.keys(others)).toEqual(['p50MsBefore', 'p50MsDuring']);
-    expect(dead).toEqual({ before: 1, after: 0 });
-    expect(Object.keys(uploads)).toEqual(['files', 'types', 'stored', 'dead']);
-    expect(stderr).toContain('Three tenants');
-    expect(stderr).not.toContain('\u001b');
-  });
-
-  test('Ctrl-C ends it with 130 and leaves nothing running', async () => {
-    await using running = start(['demo'], { cwd: tmpdir() });
-    await eventually(() => running.stdout().includes('Three tenants'));
-    const children = childrenOf(running.pid);
-    expect(children).not.toEqual([]);
-    running.child.kill('SIGINT');
-    const { code, stderr } = await running.ended;
-    expect(code).toBe(130);
-    expect(children.filter(isAlive)).toEqual([]);
-    expect(stderr).not.toContain('sealdex:');
-    expect(running.stdout()).not.toContain('DOCUMENTS/S');
   });
 });

@@ -24,6 +24,8 @@ export interface RunOptions {
   readonly stdin?: 'open';
   readonly cwd?: string;
   readonly bin?: string;
+  /** When the process is killed: after a minute, if not given. */
+  readonly lifeMs?: number;
 }
 
 /** Nothing that a test starts lives longer, whatever goes wrong. */
@@ -39,12 +41,12 @@ export const startOnTerminal = (args: readonly string[], settings: Settings): Ru
 };
 
 function startCommand([command = '', ...args]: readonly string[], options: Omit<RunOptions, 'bin'>): Running {
-  const { settings = {}, env = {}, input, stdin, cwd = tmpdir() } = options;
+  const { settings = {}, env = {}, input, stdin, cwd = tmpdir(), lifeMs = LIFE_MS } = options;
   const child = spawn(command, args, {
     cwd,
     env: { PATH: process.env['PATH'] ?? '', ...textsOf(settings), ...env },
     stdio: [input === undefined && stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
-    timeout: LIFE_MS,
+    timeout: lifeMs,
     killSignal: 'SIGKILL',
   });
   // Whoever ends before it has read all is what some tests are about.

@@ -1,60 +1,50 @@
-// The demo's third act against a real worker: a job dies for want of its content, and its replay shows in the figures.
+// The dead letter of the demo, on a queue of one job.
 import { expect, test } from 'vitest';
-import { createOperator, createProducer, createReader, type Operator } from '../../src/app/app.ts';
-import { openBucket } from '../../src/demo/bucket.ts';
-import { castOf, putTenants } from '../../src/demo/cast.ts';
-import { showDeadLetter, type DeadLetterFigures } from '../../src/demo/dead-letter.ts';
-import { using } from '../../src/demo/indexing.ts';
-import { testServices, type TestServices } from '../support/services.ts';
+import type { Bucket, BucketObject } from '../../src/demo/bucket.ts';
+import { enqueueDoomed } from '../../src/demo/dead-letter.ts';
+import { requestOf } from '../../src/demo/documents.ts';
+import type { JobState, Operator, Producer } from '../../src/index.ts';
 
-const TEXT = `# Large\n\n${'Some words. '.repeat(2000)}`;
-const FILES = [
-  { path: 'a/README.md', package: 'a', version: '1.0.0', text: 'small', bytes: 5 },
-  { path: 'b/README.md', package: 'b', version: '1.0.0', text: TEXT, bytes: TEXT.length },
-];
+const { signal } = new AbortController();
+const request = requestOf('acme', 'docs', { path: 'a.txt', text: 'text' }, 'mark');
+const KEY = 'intake/acme/job/1';
+const CONTENT: BucketObject = { headers: { 'x-amz-meta-v': '1' }, body: Buffer.from('content') };
 
-async function play(
-  services: TestServices,
-  { deadlineMs, replay }: { deadlineMs?: number; replay?: Operator['replay'] } = {},
-): Promise<{ figures: DeadLetterFigures; story: string }> {
-  const settings = { ...services.settings, SEALDEX_PORT: 0 };
-  const tenants = castOf(() => services.kms.createKey(), String(settings.SEALDEX_PLATFORM_KEY_ARN));
-  const lines: string[] = [];
-  const figures = await using(await createOperator(settings), async (operator) => {
-    await putTenants(operator, tenants);
-    return using(await createProducer(settings), (producer) =>
-      showDeadLetter({
-        settings,
-        bucket: openBucket(services.s3.endpoint, String(settings.SEALDEX_BUCKET)),
-        operator: replay ? { ...operator, replay } : operator,
-        producer,
-        tenant: tenants[0]!,
-        files: FILES,
-        screen: { say: (line) => lines.push(line), progress: () => {} },
-        signal: new AbortController().signal,
-        ...(deadlineMs === undefined ? {} : { deadlineMs }),
-      }),
-    );
-  });
-  return { figures, story: lines.join('\n') };
+/** A queue of one job, which is dead while its content is missing, and done after a replay with its content. */
+function stageOf({ replays = true, isStored = true } = {}) {
+  const objects = new Map<string, BucketObject>(isStored ? [[KEY, CONTENT]] : []);
+  let state: JobState = 'queued';
+  const bucket: Bucket = {
+    keys: async (prefix = '') => [...objects.keys()].filter((key) => key.startsWith(prefix)),
+    get: async (key) => objects.get(key),
+    put: async (key, body, headers = {}) => void objects.set(key, { headers, body }),
+    remove: async (key) => void (objects.delete(key) && (state = 'dead')),
+  };
+  const producer = {
+    enqueueIndexBulk: async () => [{ status: 'queued', jobId: 'job', revision: 1 }],
+    status: async () => ({ state }),
+  } as unknown as Producer;
+  const operator = {
+    deadList: async () => ({ letters: state === 'dead' ? [{}] : [] }),
+    replay: async () => void (replays && objects.has(KEY) && (state = 'done')),
+  } as unknown as Operator;
+  const screen = { say: () => {}, progress: () => {} };
+  return { stage: { bucket, producer, operator, screen, signal }, objects };
 }
 
-test('a dead letter is made, listed with its code, and stored by the replay', async () => {
-  await using services = await testServices();
-  const { figures, story } = await play(services);
-  expect(figures).toEqual({ before: 1, after: 0 });
-  expect(story).toMatch(/j[0-9a-f]{32} {2}CONTENT_MISSING/);
-  await using(await createReader(services.settings), async (reader) => {
-    const { documents } = await reader.list({ tenant: 'acme', corpus: 'letters' });
-    expect(documents).toHaveLength(1);
-  });
+test('a job without its content is a dead letter, and none is left after the replay with the content', async () => {
+  const { stage, objects } = stageOf();
+  const replay = await enqueueDoomed(stage, request);
+  expect(objects.size).toBe(0);
+  expect(await replay()).toEqual({ before: 1, after: 0 });
+  expect(objects.get(KEY)).toEqual(CONTENT);
 });
 
-test('a replay that sends nothing shows as a letter that is left', async () => {
-  await using services = await testServices();
-  const replay: Operator['replay'] = async () =>
-    ({ sent: 0, alreadyTaken: 0 }) as Awaited<ReturnType<Operator['replay']>>;
-  const { figures, story } = await play(services, { deadlineMs: 5000, replay });
-  expect(figures).toEqual({ before: 1, after: 1 });
-  expect(story).toContain('this must NOT be');
+test('a replay without effect leaves the dead letter in the figures', async () => {
+  const { stage } = stageOf({ replays: false });
+  expect(await (await enqueueDoomed(stage, request))(0)).toEqual({ before: 1, after: 1 });
+});
+
+test('a job whose content is not in S3 is an error', async () => {
+  await expect(enqueueDoomed(stageOf({ isStored: false }).stage, request)).rejects.toThrow('is not in S3');
 });

@@ -1,17 +1,17 @@
-// The search for plaintext: it finds a word wherever Redis and S3 can hold one, and nothing in ciphertext.
+// The search for plaintext: it finds a phrase wherever Redis and S3 can hold one, and nothing in ciphertext.
 import { createCipheriv, randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type Bucket, openBucket } from '../../src/demo/bucket.ts';
-import { visitRedis } from '../../src/demo/rest.ts';
-import { searchRest, wordsAtRest } from '../../src/demo/search.ts';
-import { words } from '../../src/demo/words.ts';
-import { type RedisServer, startRedis, type S3Server, startS3 } from '@sealdex/local-aws';
+import { startRedis, startS3, type RedisServer, type S3Server } from '@sealdex/local-aws';
+import { openBucket, type Bucket } from '../../src/demo/bucket.ts';
+import { phrases } from '../../src/demo/phrases.ts';
+import { searchPlaintext, type SearchResult } from '../../src/demo/search.ts';
 
 const { signal } = new AbortController();
-const WORD = 'peregrination';
-const TEXT = `a long ${WORD} through`;
-const HIDDEN = JSON.stringify({ inline: Buffer.from(`{"text":"${TEXT}"}`).toString('base64') });
+const PHRASE = 'long peregrination';
+const TEXT = `a ${PHRASE} through`;
+const HIDDEN = Buffer.from(`{"text":"${TEXT}"}`).toString('base64');
+const MARK = 'abcdefghijklmnop';
 
 let server: RedisServer;
 let s3: S3Server;
@@ -33,34 +33,32 @@ afterAll(async () => {
 
 beforeEach(async () => {
   await redis.flushdb();
-  for await (const key of bucket.keys(signal)) await bucket.remove(key);
+  for (const key of await bucket.keys()) await bucket.remove(key);
 });
 
-const wordsIn = (bytes: Buffer): Set<string> => {
+const phrasesIn = (text: string): string[] => {
   const found = new Set<string>();
-  words(bytes, (word) => found.add(word));
-  return found;
+  phrases(Buffer.from(text), (phrase) => found.add(phrase));
+  return [...found];
 };
 
-const search = () => searchRest({ redis, bucket }, new Set([WORD]), signal);
+const search = (wanted: Iterable<string> = [PHRASE]): Promise<SearchResult> =>
+  searchPlaintext(redis, bucket, new Set(wanted), signal);
 
-describe('words', () => {
+describe('phrases', () => {
   test.each(['', '\u0000', 'é', '"', 'x/', 'AB', 'ABC', 'sealdex:'])(
-    'are found in base64 that stands after "%s", in both alphabets',
+    'are found in base64 after "%s", in both alphabets',
     (before) => {
       for (const alphabet of ['base64', 'base64url'] as const) {
-        const text = Buffer.from(`\u00ff\u00fe>?${TEXT}`).toString(alphabet);
-        expect(wordsIn(Buffer.from(`${before}${text}`))).toContain(WORD);
+        const text = Buffer.from(`\u00ff\u00fe>?${TEXT} ${MARK}`).toString(alphabet);
+        expect(phrasesIn(`${before}${text}`)).toEqual(expect.arrayContaining([PHRASE, MARK]));
       }
     },
   );
 
-  test('have 10 to 40 letters, and case does not matter', () => {
-    const text = `short ninechars PereGrination ${'x'.repeat(41)} ${'y'.repeat(40)} Under_Standings1abcdefghij`;
-    const found = wordsIn(Buffer.from(text));
-    for (const word of [WORD, 'y'.repeat(40), 'standings', 'abcdefghij'].filter((each) => each.length >= 10))
-      expect(found).toContain(word);
-    for (const word of ['short', 'ninechars', 'x'.repeat(41), 'standings']) expect(found).not.toContain(word);
+  test('are pairs of words of 4 letters or more, and words of 16 letters, in lower case', () => {
+    const text = `The Quick brown fox jumps over "lazy dogs", ${MARK} ${MARK}q`;
+    expect(phrasesIn(text)).toEqual(['quick brown', 'jumps over', 'lazy dogs', MARK, `${MARK} ${MARK}q`]);
   });
 });
 
@@ -84,79 +82,61 @@ const PLACES: Readonly<Record<string, (text: string) => Promise<unknown>>> = {
   'one of many keys': (text) => redis.mset(many(text).flatMap((each, index) => [`k${index}`, each])),
 };
 
-describe.each(Object.entries(PLACES))('a word in %s', (_, plant) => {
-  test.each([
-    ['as it is', TEXT],
-    ['in base64', HIDDEN],
-  ])('is found %s, and gone when it is gone', async (_how, text) => {
+const FORMS: [string, string][] = [
+  ['as it is', TEXT],
+  ['in base64', HIDDEN],
+];
+
+describe.each(Object.entries(PLACES))('a phrase in %s', (_, plant) => {
+  test.each(FORMS)('is found %s, and not after it was removed', async (_how, text) => {
     await plant(text);
-    expect(await search()).toMatchObject({ wordsInRedis: 1, wordsInS3: 0 });
+    expect(await search()).toMatchObject({ foundInRedis: 1, foundInS3: 0 });
     await redis.flushdb();
-    expect(await search()).toMatchObject({ wordsInRedis: 0, wordsInS3: 0 });
+    expect(await search()).toMatchObject({ foundInRedis: 0, foundInS3: 0 });
   });
 });
 
 const OBJECTS: Readonly<Record<string, (text: string) => Promise<void>>> = {
-  'the name of an object': (text) => bucket.put(`documents/${text}`, randomBytes(10), {}, signal),
+  'the key of an object': (text) => bucket.put(`documents/${text}`, randomBytes(10)),
   'the body of an object': (text) =>
-    bucket.put('o', Buffer.concat([randomBytes(100_000), Buffer.from(`\n${text}\n`), randomBytes(10)]), {}, signal),
-  'the metadata of an object': (text) => bucket.put('o', randomBytes(10), { note: text }, signal),
+    bucket.put('o', Buffer.concat([randomBytes(100_000), Buffer.from(`\n${text}\n`), randomBytes(10)])),
+  'the metadata of an object': (text) => bucket.put('o', randomBytes(10), { 'x-amz-meta-note': text }),
 };
 
-describe.each(Object.entries(OBJECTS))('a word in %s', (_, plant) => {
-  test.each([
-    ['as it is', TEXT],
-    ['in base64', HIDDEN],
-  ])('is found %s, on whichever page of the bucket', async (_how, text) => {
-    for (const name of ['a', 'b', 'c', 'x', 'y']) await bucket.put(name, randomBytes(10), {}, signal);
+describe.each(Object.entries(OBJECTS))('a phrase in %s', (_, plant) => {
+  test.each(FORMS)('is found %s, on any page of the bucket', async (_how, text) => {
+    for (const name of ['a', 'b', 'c', 'x', 'y']) await bucket.put(name, randomBytes(10));
     await plant(text);
-    expect(await search()).toMatchObject({ wordsInRedis: 0, wordsInS3: 1, objects: 6 });
+    expect(await search()).toMatchObject({ foundInRedis: 0, foundInS3: 1, objects: 6 });
   });
 });
 
-test('nothing is found in ciphertext, raw or in base64', async () => {
-  const corpus = new Set(['encryption', 'peregrination', 'characters', 'information']);
-  const plaintext = Buffer.from(`${[...corpus].join(' ')}\n`.repeat(40_000));
+test('the search finds nothing in ciphertext, raw or in base64', async () => {
+  const wanted = ['peregrination characters', 'information encryption'];
+  const plaintext = Buffer.from(`${wanted.join('\n')}\n`.repeat(20_000));
   const cipher = createCipheriv('aes-256-gcm', randomBytes(32), randomBytes(12));
   const ciphertext = Buffer.concat([cipher.update(plaintext), cipher.final()]);
-  await bucket.put('o', ciphertext, {}, signal);
+  await bucket.put('o', ciphertext);
   await redis.hset('k', 'data', JSON.stringify({ inline: ciphertext.subarray(0, 500_000).toString('base64') }));
-  const result = await searchRest({ redis, bucket }, corpus, signal);
-  expect(result).toMatchObject({ wordsInRedis: 0, wordsInS3: 0, redisKeys: 1, objects: 1, bytes: ciphertext.length });
-  await bucket.put('p', plaintext, {}, signal);
-  expect(await searchRest({ redis, bucket }, corpus, signal)).toMatchObject({ wordsInS3: corpus.size });
+  expect(await search(wanted)).toEqual({ redisKeys: 1, objects: 1, foundInRedis: 0, foundInS3: 0 });
+  await bucket.put('p', plaintext);
+  expect(await search(wanted)).toMatchObject({ foundInS3: wanted.length });
 });
 
-test('what was planted to prove the search is gone afterwards, and was not counted', async () => {
-  expect(await search()).toEqual({
-    redisKeys: 0,
-    objects: 0,
-    bytes: 0,
-    wordsInRedis: 0,
-    wordsInS3: 0,
-    controls: 4,
-  });
+test('the controls are removed and are not counted', async () => {
+  expect(await search()).toEqual({ redisKeys: 0, objects: 0, foundInRedis: 0, foundInS3: 0 });
   expect(await redis.dbsize()).toBe(0);
-  expect(await Array.fromAsync(bucket.keys(signal))).toEqual([]);
+  expect(await bucket.keys()).toEqual([]);
 });
 
-test('a search that misses what was planted is an error, and cleans up', async () => {
+test('a search that misses a control is an error, and removes the controls', async () => {
   const blind: Bucket = { ...bucket, get: async () => undefined };
-  await expect(searchRest({ redis, bucket: blind }, new Set([WORD]), signal)).rejects.toThrow(/missed a word/);
+  await expect(searchPlaintext(redis, blind, new Set(), signal)).rejects.toThrow('missed a control');
   expect(await redis.dbsize()).toBe(0);
-  expect(await Array.fromAsync(bucket.keys(signal))).toEqual([]);
+  expect(await bucket.keys()).toEqual([]);
 });
 
 test('an abort ends a search', async () => {
   const aborted = AbortSignal.abort(new Error('enough'));
-  await expect(visitRedis(redis, () => {}, aborted)).rejects.toThrow('enough');
-  await expect(searchRest({ redis, bucket }, new Set([WORD]), aborted)).rejects.toThrow('enough');
-});
-
-test('what is known to be there anyway can be learned', async () => {
-  await redis.set('k', TEXT);
-  await bucket.put('o', Buffer.from('anotherword'), {}, signal);
-  const known = await wordsAtRest({ redis, bucket }, signal);
-  expect(known).toContain(WORD);
-  expect(known).toContain('anotherword');
+  await expect(searchPlaintext(redis, bucket, new Set(), aborted)).rejects.toThrow('enough');
 });

@@ -11,11 +11,16 @@ const ROOT = new URL('../../', import.meta.url);
 const textOf = (path: string): string => readFileSync(new URL(path, ROOT), 'utf8');
 
 function packages(): Packages {
-  const { dependencies, devDependencies } = JSON.parse(textOf('package.json')) as {
+  const { dependencies, devDependencies, peerDependenciesMeta } = JSON.parse(textOf('package.json')) as {
     dependencies: Record<string, string>;
     devDependencies: Record<string, string>;
+    peerDependenciesMeta: Record<string, { optional?: boolean }>;
   };
-  return { dependencies: Object.keys(dependencies), devDependencies: Object.keys(devDependencies) };
+  return {
+    dependencies: Object.keys(dependencies),
+    devDependencies: Object.keys(devDependencies),
+    optionalPeers: Object.keys(peerDependenciesMeta).filter((name) => peerDependenciesMeta[name]?.optional === true),
+  };
 }
 
 const filesBelow = (folder: string): string[] =>
@@ -60,7 +65,8 @@ const SOUND: Record<string, string> = {
   'index.ts': "export { createProducer } from './app/app.ts';\nexport type { Producer } from './producer/producer.ts';",
   'cli/run.ts':
     "import type { LocalAws } from '@sealdex/local-aws';\nexport const run = async (aws?: LocalAws) => [(await import('../demo/demo.ts')).start(), aws];",
-  'demo/demo.ts': "import { buildApp } from 'fauxqs';\nexport const start = () => buildApp;",
+  'demo/demo.ts':
+    "import type { Producer } from '../index.ts';\nexport const start = async (p?: Producer) => [p, await import('@aws-crypto/client-node')];",
   'app/app.ts':
     "import { open } from '../queue/open.ts';\nimport { s3 } from '../store/s3/s3-store.ts';\nexport const createProducer = () => open(s3());",
   'producer/producer.ts': "import { isShut } from '../parking/gate.ts';\nexport type Producer = typeof isShut;",
@@ -87,6 +93,7 @@ const SOUND: Record<string, string> = {
 const PACKAGES: Packages = {
   dependencies: ['bullmq', '@aws-sdk/client-kms', '@aws-sdk/client-s3', '@smithy/undici-http-handler', 'zod'],
   devDependencies: ['fauxqs'],
+  optionalPeers: ['@aws-crypto/client-node'],
 };
 
 const faultsWith = (planted: Record<string, string>): string[] =>
@@ -164,11 +171,15 @@ describe('a planted fault is reported', () => {
       "import { start } from '../demo/demo.ts';\nstart();",
       ':1: cli may import demo/demo.ts only by dynamic import',
     ],
+    ['reader/reader.ts', "await import('../demo/demo.ts');", ':1: reader may not import demo/demo.ts'],
+    ['demo/step.ts', "import { open } from '../app/app.ts';\nopen();", ':1: demo may not import app/app.ts'],
     [
-      'app/app.ts',
-      "await import('../demo/demo.ts');\nexport const createProducer = 1;",
-      ':1: app may not import demo/demo.ts',
+      'demo/step.ts',
+      "import { KMS } from '@aws-crypto/client-node';\nKMS;",
+      ':1: imports @aws-crypto/client-node, an optional peer, other than dynamically',
     ],
+    ['cli/demo.ts', "await import('@aws-crypto/client-node');", ':1: only demo may import @aws-crypto/client-node'],
+    ['demo/step.ts', "import { buildApp } from 'fauxqs';\nbuildApp;", ':1: imports fauxqs, a dev dependency'],
     ['reader/reader.ts', "import { Job } from 'bullmq';\nJob;", ':1: only queue may import bullmq'],
     [
       'demo/kms.ts',

@@ -7,12 +7,15 @@ import { ARROWS, type Arrow } from './table.ts';
 
 export interface Packages {
   readonly dependencies: readonly string[];
+  /** May be missing at run time, so they are imported dynamically. */
+  readonly optionalPeers: readonly string[];
   readonly devDependencies: readonly string[];
 }
 
 /** Packages that one place alone may import: a module, a folder, or one file. */
 const SOLE_IMPORTERS: readonly { readonly name: RegExp; readonly at: string }[] = [
   { name: /^bullmq$/, at: 'queue' },
+  { name: /^@aws-crypto\/client-node$/, at: 'demo' },
   { name: /^@aws-sdk\/client-kms$/, at: 'keys/aws' },
   { name: /^@aws-sdk\/client-sts$/, at: 'keys/aws' },
   { name: /^@aws-sdk\/client-s3$/, at: 'store/s3' },
@@ -88,6 +91,7 @@ function faultOutside(path: string, module: string | undefined, found: Import, p
     return arrows.some((arrow) => allows(arrow, found)) ? undefined : `${module} may import ${name} ${limitOf(arrows)}`;
   }
   if (packages.dependencies.includes(name)) return undefined;
-  if (!packages.devDependencies.includes(name)) return `imports ${name}, which package.json does not name`;
-  return module === 'demo' ? undefined : `imports ${name}, a dev dependency`;
+  if (packages.optionalPeers.includes(name))
+    return how === 'value' ? `imports ${name}, an optional peer, other than dynamically` : undefined;
+  return `imports ${name}, ${packages.devDependencies.includes(name) ? 'a dev dependency' : 'which package.json does not name'}`;
 }

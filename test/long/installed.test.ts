@@ -85,8 +85,7 @@ test('sealdex extract reads a file', async () => {
   expect(JSON.parse(stdout.split('\n')[0] ?? '')).toMatchObject({ source: { contentType: 'application/pdf' } });
 });
 
-// The demo still reads documents of a checkout; this fails as soon as it does not.
-test.fails('sealdex demo --json ends with exit code 0', async () => {
+test('sealdex demo --json ends with exit code 0', async () => {
   const { stdout } = await run(commandOf('sealdex'), ['demo', '--json'], { cwd: project, env: { PATH } });
   expect(JSON.parse(stdout)).toMatchObject({ failed: 0, readBack: true });
 });

@@ -68,10 +68,11 @@ const manifest = (): Line[] =>
 
 const official = async (file: string): Promise<string> => {
   const { endpoint } = room.house.services.kms;
-  const { plaintext, context } = await decryptOfficially(readFileSync(join(dir, file)), keyArn, {
+  const region = 'us-west-2';
+  const { plaintext, context } = (await decryptOfficially(readFileSync(join(dir, file)), keyArn, {
     endpoint,
-    region: 'us-west-2',
-  });
+    region,
+  }))!;
   expect(context).toMatchObject({ tenant: LEAVER, purpose: 'documents' });
   return plaintext.toString('utf8');
 };
