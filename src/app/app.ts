@@ -19,7 +19,7 @@ export { startWorker, type RunningWorker, type WorkerOptions } from './worker.ts
 export type { JobState, JobStatus } from '../producer/producer.ts';
 export type { DocumentName, ListedDocument, Reader } from '../reader/reader.ts';
 export type { ShownJob, Status } from '../operator/operator.ts';
-export type { GateFacts, TenantParked } from '../operator/gates.ts';
+export type { GateFacts } from '../operator/gates.ts';
 export type { KeyCheck } from '../operator/key-check.ts';
 export type { ProbeAnswer } from '../operator/keys.ts';
 export type { Counts, Exported, LeavingStep, Left } from '../operator/offboarding.ts';

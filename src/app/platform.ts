@@ -17,7 +17,7 @@ export interface PlatformDeps {
 }
 
 /** Takes no jobs between `pause` and `resume`. */
-export interface Pausable {
+interface Pausable {
   pause(): void;
   resume(): void;
 }

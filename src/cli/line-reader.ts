@@ -15,7 +15,7 @@ export interface LineLimit {
 }
 
 export const TOO_LONG = 'is longer than SEALDEX_DOCUMENT_BYTES allows';
-export const NO_UTF8 = 'is not valid UTF-8';
+const NO_UTF8 = 'is not valid UTF-8';
 
 /** Lines without their ends, a byte order mark on the first one left out. No more than one line is held. */
 export async function* linesOf(stream: AsyncIterable<Buffer>, limit: LineLimit): AsyncGenerator<Line> {

@@ -16,7 +16,7 @@ import { redisChecks } from './redis.ts';
 
 export type { Finding } from './finding.ts';
 
-export interface Bucket {
+interface Bucket {
   readonly store: Store;
   readonly settings: BucketSettings;
 }

@@ -57,4 +57,4 @@ export function failure(error: unknown): Found {
 
 export const markOf = ({ code, reason }: SealdexError): string => (reason === undefined ? code : `${code} ${reason}`);
 
-export const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

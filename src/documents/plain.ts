@@ -4,7 +4,7 @@ import type { DocumentLimits } from './document-types.ts';
 import { fieldOf, invalid, type Place, ROOT_FIELD } from './field.ts';
 
 /** Levels of sections, and levels of objects and arrays inside one metadata field (itself the first). */
-export const NESTING_LEVELS = 32;
+const NESTING_LEVELS = 32;
 
 /** No shape of ours is deeper outside metadata: 32 levels of sections (two each) and a table's cell below them. */
 const DEEPEST = 2 * NESTING_LEVELS + 16;
@@ -13,7 +13,7 @@ const DEEPEST = 2 * NESTING_LEVELS + 16;
  * Objects and arrays of one document. Copying and checking so many was measured to hold the event loop for 140 to 340 ms;
  * the eleven million that 32 MB can hold took 4 to 10 s and a gigabyte. 160,000 parts with metadata have 320,000.
  */
-export const MAX_NODES = 500_000;
+const MAX_NODES = 500_000;
 
 export type Plain = null | boolean | number | string | Plain[] | PlainObject;
 export type PlainObject = { [key: string]: Plain };

@@ -12,14 +12,10 @@ export type {
   CorePart,
   CustomDimensions,
   DocumentLimits,
-  FileDocument,
-  FileSource,
-  Image,
   IndexDocument,
   Metadata,
   Section,
   StructuredDocument,
-  Table,
 } from './document-types.ts';
 
 const ID_CHARACTERS = 1024;

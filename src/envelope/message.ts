@@ -8,7 +8,7 @@ import { StreamBytes, WholeBytes } from './pull.ts';
 import { fault, refusal } from './refusal.ts';
 
 export type { EncryptionContext } from './context.ts';
-export type { EnvelopeKey, MessageHeader, UnwrappedKey, WrappedKey } from './header.ts';
+export type { EnvelopeKey, MessageHeader, WrappedKey } from './header.ts';
 export type { Refusal } from './refusal.ts';
 
 /** Called once per message after its header was parsed and before anything is decrypted: checks context and ARN, may ask KMS. */

@@ -5,7 +5,7 @@ import type { KeyObject } from 'node:crypto';
 import { fault } from './refusal.ts';
 
 export const SUITE_ID = 0x0478;
-export const DATA_KEY_BYTES = 32;
+const DATA_KEY_BYTES = 32;
 export const MESSAGE_ID_BYTES = 32;
 export const COMMIT_KEY_BYTES = 32;
 export const IV_BYTES = 12;

@@ -7,7 +7,7 @@ import { framePieces, FrameReader, type Frame } from './framing.ts';
 import { FILE_REASONS } from './reasons.ts';
 import { type ExtractResponse, NOT_THIS_FILE, type ExtractRequest, REQUEST_BOUNDS } from './protocol.ts';
 
-export const ANSWER_FD = 3;
+const ANSWER_FD = 3;
 export const LIFELINE_FD = 4;
 
 export type Handle = (request: ExtractRequest, bytes: Buffer) => Promise<FileRecord>;

@@ -6,7 +6,7 @@ import { SealdexError } from '../runtime/errors.ts';
 import { INTAKE_ID, NAME } from '../runtime/names.ts';
 
 /** Kinds that this version runs. Another kind comes from a newer producer. */
-export const KINDS = ['index', 'upload', 'delete', 'reencrypt'] as const;
+const KINDS = ['index', 'upload', 'delete', 'reencrypt'] as const;
 export type JobKind = (typeof KINDS)[number];
 
 /** Base64 of the largest message that SEALDEX_INLINE_BYTES can put into a job. */

@@ -24,7 +24,7 @@ const line = z.object({
 
 export type ManifestLine = z.infer<typeof line>;
 
-export const MANIFEST = 'manifest.ndjson';
+const MANIFEST = 'manifest.ndjson';
 /** What earlier runs wrote, in any order, and what this one has written so far. */
 const KNOWN = '.manifest.known';
 const PART = '.manifest.part';

@@ -1,7 +1,7 @@
 // What is found of a tenant that leaves, by kind.
 
 export const KINDS = ['jobs', 'letters', 'documents', 'originals', 'intake', 'versions', 'uploads', 'traces'] as const;
-export type Kind = (typeof KINDS)[number];
+type Kind = (typeof KINDS)[number];
 
 /**
  * `jobs`: waiting, delayed, parked and stalled; `letters`: dead ones. `documents`: deletions too. `versions`: older ones and
@@ -32,6 +32,6 @@ export const nothingFound = (): Found => ({
   unseen: new Map(),
 });
 
-export const sumOf = (counts: Counts): number => KINDS.reduce((sum, kind) => sum + counts[kind], 0);
+const sumOf = (counts: Counts): number => KINDS.reduce((sum, kind) => sum + counts[kind], 0);
 
 export const totalOf = ({ counts, busy, refused }: Found): number => sumOf(counts) + busy + refused;

@@ -10,7 +10,7 @@ import type { Spot } from '../queue/dead-letters/pages.ts';
 import type { Replayed, ReplayOptions } from '../queue/dead-letters/replay.ts';
 import type { Store } from '../store/store.ts';
 
-export type { Discarded, DiscardOptions, Letter, LetterFilter, Replayed, ReplayOptions };
+export type { Discarded, Letter, LetterFilter, Replayed };
 
 export interface LetterOperator {
   /**

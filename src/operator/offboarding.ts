@@ -3,7 +3,7 @@ import { countTenant, deleteTenant, type DeleteDeps, type DeleteOptions, type Le
 import { exportTenant, type Exported, type ExportOptions } from '../offboarding/export.ts';
 import type { Config } from '../runtime/config.ts';
 
-export type { DeleteOptions, Exported, ExportOptions, Left };
+export type { Exported, Left };
 export type { Counts } from '../offboarding/object-counts.ts';
 export type { LeavingStep } from '../offboarding/delete.ts';
 

@@ -10,7 +10,7 @@ import type { KeyCheck } from './key-check.ts';
 import { fileOf } from './key-tenants.ts';
 import { keyEntry, setKey, type KeyChanged, type SetKeyDeps } from './set-key.ts';
 
-export interface PutTenant {
+interface PutTenant {
   readonly made: boolean;
   readonly file: TenantFile;
   /** What the check of its KMS key found. */

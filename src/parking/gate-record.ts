@@ -4,7 +4,7 @@ import type { KeyRef } from '../runtime/key-ref.ts';
 import { isCode, type Code } from '../runtime/errors.ts';
 import { NAME } from '../runtime/names.ts';
 
-export const GATE_STATES = ['open', 'shut', 'draining', 'destroyed'] as const;
+const GATE_STATES = ['open', 'shut', 'draining', 'destroyed'] as const;
 
 /**
  * `open`: jobs proceed. `shut`: they are parked. `draining`: they proceed, and the parked ones are being released.

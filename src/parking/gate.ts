@@ -12,7 +12,7 @@ import { parseChange, readGate } from './gate-storage.ts';
 import { GateView, type GateOwner } from './gate-view.ts';
 import type { ProbeTimes } from './schedule.ts';
 
-export { isClosed, type Gate, type GateRecord, type GateState } from './gate-record.ts';
+export { isClosed, type GateRecord, type GateState } from './gate-record.ts';
 export { UNKNOWN_MS, type GateOwner } from './gate-view.ts';
 
 export interface Gates {

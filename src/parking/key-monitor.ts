@@ -9,7 +9,7 @@ import type { OperatorStop } from '../tenants/operator-stop.ts';
 import type { Gates } from './gate.ts';
 import { isClosed, isOperatorStop, type Gate } from './gate-record.ts';
 
-export interface Watch {
+interface Watch {
   /** Before a cached key is used. As the gates' own. */
   refresh(): Promise<void> | undefined;
   /** @throws SealdexError with the code of the gate when it is not open: then KMS is not asked */

@@ -5,7 +5,7 @@ import type { GateEvent, GateEventKind } from './gate-events.ts';
 import { isClosed, type GateRecord } from './gate-record.ts';
 import { confirmProbe, firstProbe, longestProbe, nextProbe, type ProbeTimes } from './schedule.ts';
 
-export interface TransitionSettings extends ProbeTimes {
+interface TransitionSettings extends ProbeTimes {
   /** 0 to 1. */
   readonly random: () => number;
 }

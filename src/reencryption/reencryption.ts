@@ -27,7 +27,7 @@ import { SETTLED_MS, type Tenants } from '../tenants/tenants.ts';
 export type { PassCounts } from './record.ts';
 
 /** One pass over all objects of a tenant, at a page of it. */
-export interface Pass {
+interface Pass {
   readonly tenant: string;
   /** Of the key change that it moves the objects after. */
   readonly change: string;

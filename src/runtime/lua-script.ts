@@ -2,7 +2,7 @@
 import { ask, type Redis } from './redis.ts';
 
 /** Lua sees each of them as a string. */
-export type ScriptValue = string | number | Buffer;
+type ScriptValue = string | number | Buffer;
 
 /** One field per name; the field of `...rest` is a list and has no dots. */
 type Fields<Names extends readonly string[], Value> = {

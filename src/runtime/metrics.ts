@@ -92,7 +92,7 @@ export type MetricName = keyof typeof METRICS;
 
 type Labels = Readonly<Record<string, string>>;
 
-export interface Values {
+interface Values {
   readonly [label: string]: number | Values;
 }
 

@@ -46,7 +46,7 @@ export interface ObjectVersion {
   readonly isCurrent: boolean;
 }
 
-export interface UnfinishedUpload {
+interface UnfinishedUpload {
   readonly key: string;
   readonly uploadId: string;
 }
@@ -57,7 +57,7 @@ export interface VersionSpot {
   readonly id: string;
 }
 
-export interface VersionPageOptions {
+interface VersionPageOptions {
   readonly after?: VersionSpot | undefined;
   readonly signal?: AbortSignal | undefined;
 }

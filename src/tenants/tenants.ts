@@ -17,7 +17,7 @@ import { blockedKeysIn, operatorStopIn, type OperatorStop } from './operator-sto
 import type { ReencryptionFacts, TenantFile } from './shape.ts';
 
 export type { TenantChange } from './merge.ts';
-export type { ReencryptionFacts, TenantFile } from './shape.ts';
+export type { TenantFile } from './shape.ts';
 
 /** A tenant and the KMS key that new data keys are made under: its own, or the platform key. */
 export interface Tenant extends KeyRef {

@@ -2,7 +2,7 @@
 // must be refused: every field can be given, and commitment and tags are right for what was given unless they are too.
 import { createCipheriv, hkdfSync } from 'node:crypto';
 
-export interface Edk {
+interface Edk {
   readonly provider: string;
   readonly info: Uint8Array | string;
   readonly ciphertext: Uint8Array;

@@ -7,7 +7,7 @@ import { processorTime } from '../../src/extract/processes.ts';
 
 const MIB = 1_048_576;
 
-export const LIMITS = { partChars: 16_384, metadataBytes: MIB, documentBytes: 32 * MIB };
+const LIMITS = { partChars: 16_384, metadataBytes: MIB, documentBytes: 32 * MIB };
 export const PLACE = { tenant: 'acme', corpus: 'docs', id: 'a.txt', revision: 7 };
 
 export const childEntry = (name: string): string => fileURLToPath(new URL(`./children/${name}.ts`, import.meta.url));

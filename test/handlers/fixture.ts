@@ -25,7 +25,7 @@ import { AdaptiveConcurrency } from '../../src/handlers/adaptive-concurrency.ts'
 import { openForge, type Forge } from '../journey/forge.ts';
 import { openHouse, type House } from '../journey/installation.ts';
 
-export type RoomDeps = HandlerDeps & { readonly tenants: Tenants };
+type RoomDeps = HandlerDeps & { readonly tenants: Tenants };
 
 export interface WorkRoom extends AsyncDisposable {
   readonly house: House;

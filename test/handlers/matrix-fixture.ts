@@ -21,7 +21,7 @@ import { openWorkRoom, type WorkRoom } from './fixture.ts';
 const HOUR_MS = 3_600_000;
 
 /** What a fault meets. */
-export interface Target {
+interface Target {
   readonly tenant: string;
   readonly keyArn: string;
   /** Of the job's content. */

@@ -6,7 +6,7 @@ import { eventually } from '../support/eventually.ts';
 
 const ENTRY = fileURLToPath(new URL('../support/worker-process.ts', import.meta.url));
 
-export interface Exit {
+interface Exit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
 }

@@ -16,7 +16,7 @@ import type { Chore } from '../../src/maintenance/scheduler.ts';
 import { FakeClock } from '../support/clock.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 
-export const DAY = 86_400_000;
+const DAY = 86_400_000;
 
 export interface UpkeepRoom extends AsyncDisposable {
   readonly services: TestServices;

@@ -31,7 +31,7 @@ export interface Process {
   tick(): Promise<void>;
 }
 
-export interface ProcessOptions extends Partial<ProbeDeps> {
+interface ProcessOptions extends Partial<ProbeDeps> {
   /** What this process uses in place of its connection to Redis. */
   readonly through?: (redis: Redis) => Redis;
 }

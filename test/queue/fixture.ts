@@ -14,7 +14,7 @@ import { startWorker, type QueueWorker, type WorkerDeps } from '../../src/queue/
 import { startWorkers, type WorkersDeps } from '../../src/queue/bull/workers.ts';
 import { openRedis, queueKeys, redisKeys, type QueueKeys } from '../../src/runtime/redis.ts';
 
-export interface LogLine {
+interface LogLine {
   readonly level: string;
   readonly facts: object;
   readonly message: string;

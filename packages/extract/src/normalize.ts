@@ -89,7 +89,7 @@ const CONTROL = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]/;
 const CONTROLS = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]+/g;
 
 /** Text with plain line ends, without control characters and lone surrogates; empty when blank. */
-export function textOf(text: string): string {
+function textOf(text: string): string {
   const lines = text.includes('\r') ? text.replace(/\r\n?/g, '\n') : text;
   const clean = CONTROL.test(lines) ? lines.replace(/\f/g, '\n').replace(CONTROLS, '') : lines;
   const whole = clean.toWellFormed();
@@ -97,10 +97,10 @@ export function textOf(text: string): string {
 }
 
 /** A text as one line. */
-export const lineOf = (text: string): string => textOf(text).replace(/\s+/g, ' ').trim();
+const lineOf = (text: string): string => textOf(text).replace(/\s+/g, ' ').trim();
 
 /** The first `units` of a text, without half of a character at the end. */
-export function cutText(text: string, units: number): string {
+function cutText(text: string, units: number): string {
   if (text.length <= units) return text;
   const cut = text.slice(0, units);
   return cut.isWellFormed() ? cut : cut.slice(0, -1);

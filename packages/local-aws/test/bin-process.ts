@@ -3,9 +3,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
-export const BIN = fileURLToPath(new URL('../bin/local-aws.js', import.meta.url));
+const BIN = fileURLToPath(new URL('../bin/local-aws.js', import.meta.url));
 
-export interface BinEnd {
+interface BinEnd {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;

@@ -10,7 +10,7 @@ export interface Services extends LocalAws {
   readonly settings: Settings;
 }
 
-export const LOCAL_BUCKET = 'sealdex-local';
+const LOCAL_BUCKET = 'sealdex-local';
 const PLATFORM_KEY = 'platform key';
 
 /** @throws Error as startLocalAws(); Unavailable if @sealdex/local-aws is not installed */

@@ -3,7 +3,7 @@
 import type { Code } from '../../runtime/errors.ts';
 
 /** The same refusal is the tenant's trouble when its own KMS key is refused, and ours when the platform key is. */
-export interface KeyCodes {
+interface KeyCodes {
   readonly tenant: Code;
   readonly platform: Code;
 }

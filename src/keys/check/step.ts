@@ -41,7 +41,7 @@ export const ok = (step: KeyStep, saw: string): CheckStep => ({ step, verdict: '
 export const warn = (step: KeyStep, saw: string, todo: string): CheckStep => ({ step, verdict: 'warn', saw, todo });
 export const fail = (step: KeyStep, saw: string, todo: string): CheckStep => ({ step, verdict: 'fail', saw, todo });
 
-export const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 
 /** Ours or AWS', and nothing that the key's owner could mend. */
 const PASSING: ReadonlySet<Code> = new Set([

@@ -42,8 +42,8 @@ export interface Replayed extends Ends {
   readonly tooOld: number;
 }
 
-export const DEFAULT_RATE = 50;
-export const MAX_RATE = 500;
+const DEFAULT_RATE = 50;
+const MAX_RATE = 500;
 
 const BATCHES_PER_SECOND = 10;
 const LOOK_MS = 200;

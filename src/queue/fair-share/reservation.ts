@@ -11,7 +11,7 @@ import { isEnd, knownCode, type EndState } from '../bull/status-notes.ts';
 import { queueKey } from '../bull/queue-keys.ts';
 
 /** Of one tenant: waiting, parked and dead jobs. */
-export interface BacklogLimits {
+interface BacklogLimits {
   readonly tenantBacklogJobs: number;
   readonly tenantBacklogBytes: number;
 }

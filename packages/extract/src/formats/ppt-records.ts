@@ -20,7 +20,7 @@ export interface PptRecord {
 }
 
 /** The record at `at`, cut to what is there; undefined past the end. */
-export function recordAt(bytes: Buffer, at: number): PptRecord | undefined {
+function recordAt(bytes: Buffer, at: number): PptRecord | undefined {
   if (at < 0 || at + 8 > bytes.length) return undefined;
   const head = bytes.readUInt16LE(at);
   return {

@@ -49,7 +49,7 @@ function holds({ operator, quantifier, ifExists, values }: Condition, found: rea
 }
 
 /** `*` is any text, `?` any character. */
-export function isLike(text: string, pattern: string): boolean {
+function isLike(text: string, pattern: string): boolean {
   const form = pattern
     .replaceAll(/[.+^${}()|[\]\\]/g, '\\$&')
     .replaceAll('*', '.*')

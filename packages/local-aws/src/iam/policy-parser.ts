@@ -22,8 +22,8 @@ export interface Condition {
   readonly values: readonly string[];
 }
 
-export const OPERATORS = ['StringEquals', 'StringNotEquals', 'StringLike', 'StringNotLike', 'Null'] as const;
-export type Operator = (typeof OPERATORS)[number];
+const OPERATORS = ['StringEquals', 'StringNotEquals', 'StringLike', 'StringNotLike', 'Null'] as const;
+type Operator = (typeof OPERATORS)[number];
 
 /** What kind of document it is: a resource's says who, an identity's says on what. */
 export interface Kind {

@@ -51,7 +51,7 @@ export function wholeOf(input: Input, member: string, low: number, high: number)
   return value as number;
 }
 
-export const serialization = (member: string): KmsError =>
+const serialization = (member: string): KmsError =>
   new KmsError('SerializationException', `Unexpected type of value at ${member}`);
 
 const camel = (member: string): string => member.charAt(0).toLowerCase() + member.slice(1);
