@@ -173,13 +173,13 @@ async function conditions(store: Store, queue: string): Promise<Found> {
 }
 
 async function removal(store: Store, queue: string, signal: AbortSignal): Promise<Found> {
-  let honours = false;
-  const fault = await faultOf(honoursConditionalRemoval(store, queue, signal).then((answer) => (honours = answer)));
+  let honors = false;
+  const fault = await faultOf(honoursConditionalRemoval(store, queue, signal).then((answer) => (honors = answer)));
   if (fault) return fail(`It could not be tried (${markOf(fault)}).`, 'Mend the bucket first.');
-  if (honours) return ok('If-Match is honoured.');
+  if (honors) return ok('If-Match is honoured.');
   return warn(
     'The store ignores If-Match on a removal: tombstones of deleted documents are kept for ever.',
-    'Nothing is lost by it; S3 honours it.',
+    'Nothing is lost by it; S3 honors it.',
   );
 }
 

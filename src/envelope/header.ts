@@ -145,7 +145,7 @@ export function* parseHeader(): Pull<TaggedHeader> {
   return { header, messageId, commit, body: Buffer.concat(pieces), tag };
 }
 
-/** Not from the pool: a copy that is kept must not keep its neighbours. */
+/** Not from the pool: a copy that is kept must not keep its neighbors. */
 function copyOf(bytes: Buffer): Buffer {
   const copy = Buffer.allocUnsafeSlow(bytes.length);
   copy.set(bytes);

@@ -1,4 +1,4 @@
-// system/<queue>/canary/<random>: objects written and read to prove that the bucket works and honours conditions.
+// system/<queue>/canary/<random>: objects written and read to prove that the bucket works and honors conditions.
 // They hold nothing, and are removed after use.
 import { randomBytes } from 'node:crypto';
 import { SealdexError } from '../runtime/errors.ts';

@@ -237,10 +237,10 @@ describe('an unknown field', () => {
   ];
   test.each(places)('is refused and named in "%s"', (place, document, at) => {
     for (const value of ['x', null]) {
-      const broken = changed(document, (copy) => Object.assign(at(copy) ?? {}, { colour: value }));
+      const broken = changed(document, (copy) => Object.assign(at(copy) ?? {}, { color: value }));
       const error = refusal(() => parse(broken));
-      expect(error.field).toBe(place === '' ? 'colour' : `${place}.colour`);
-      expect(error.message).toContain('colour');
+      expect(error.field).toBe(place === '' ? 'color' : `${place}.color`);
+      expect(error.message).toContain('color');
     }
   });
 

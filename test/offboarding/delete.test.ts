@@ -66,7 +66,7 @@ async function park(jobs: number): Promise<void> {
   await eventually(async () => ((await parked(LEAVER)) === jobs && (await parked(STAYER)) === 20) || undefined);
 }
 
-test('a tenant with documents, originals, deletions, letters and thousands of parked jobs goes, and its neighbour keeps all', async () => {
+test('a tenant with documents, originals, deletions, letters and thousands of parked jobs goes, and its neighbor keeps all', async () => {
   const { house, deps } = room;
   for (const tenant of [LEAVER, STAYER]) await house.operator.putTenant(tenant, { keepOriginals: true });
   await runWorker();
@@ -159,7 +159,7 @@ test('a deletion that is ended between two removals goes on when it is begun ane
   expect(await keysUnder(house.store, `documents/${STAYER}/`)).toHaveLength(40);
 });
 
-test('while jobs of it are being enqueued and worked on, a deletion comes to its end, and its neighbour is served', async () => {
+test('while jobs of it are being enqueued and worked on, a deletion comes to its end, and its neighbor is served', async () => {
   const { house, deps } = room;
   await runWorker();
   const over = new AbortController();

@@ -197,7 +197,7 @@ test('a discard that Redis refuses half way leaves a letter', async () => {
   expect(await room.queue.letters.letter(id)).toMatchObject({ jobId: id });
 });
 
-test('content under an entry that is no job counts as unreadable, that of its neighbour is told', async () => {
+test('content under an entry that is no job counts as unreadable, that of its neighbor is told', async () => {
   const { text } = await rubbish();
   expect(await namedIntake(room.redis, room.keys, [text, newJobId()])).toEqual([
     { kind: 'unreadable' },

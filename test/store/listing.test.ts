@@ -4,11 +4,11 @@ import { objectName } from '../../src/runtime/names.ts';
 import { listDocuments } from '../../src/store/documents.ts';
 import { MemoryBucket } from '../support/memory-store.ts';
 
-it('A corpus is listed in pages by object name, without its neighbours.', async () => {
+it('A corpus is listed in pages by object name, without its neighbors.', async () => {
   const store = new MemoryBucket().connect();
   const objects = Array.from({ length: 7 }, (_, n) => objectName(`document ${n}`)).sort();
-  const neighbours = [`documents/t/c2/${objects[0]}`, `documents/t2/c/${objects[0]}`, `intake/t/c/${objects[0]}`];
-  const keys = [...objects.map((object) => `documents/t/c/${object}`), ...neighbours];
+  const neighbors = [`documents/t/c2/${objects[0]}`, `documents/t2/c/${objects[0]}`, `intake/t/c/${objects[0]}`];
+  const keys = [...objects.map((object) => `documents/t/c/${object}`), ...neighbors];
   await Promise.all(keys.map((key) => store.put(key, Buffer.from('message'), {})));
   const corpus = { tenant: 't', corpus: 'c', limit: 4 };
   const first = await listDocuments(store, corpus);

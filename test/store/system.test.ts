@@ -22,7 +22,7 @@ afterAll(async () => {
 const left = async (): Promise<string[]> => (await store.list('')).objects.map(({ key }) => key);
 
 describe('the proof of conditional writes', () => {
-  it('passes on a store that honours conditions, and leaves no object', async () => {
+  it('passes on a store that honors conditions, and leaves no object', async () => {
     await proveConditionalWrites(store, 'main');
     expect(await left()).toEqual([]);
   });
@@ -86,7 +86,7 @@ describe('the proof of conditional removals', () => {
   const proof = () => honoursConditionalRemoval(store, 'main');
   const removals = { match: { method: 'DELETE' }, times: 1 };
 
-  it('passes on a store that honours conditions, and leaves no object', async () => {
+  it('passes on a store that honors conditions, and leaves no object', async () => {
     expect(await proof()).toBe(true);
     expect(await left()).toEqual([]);
   });

@@ -89,7 +89,7 @@ describe('other encodings', () => {
     expect(await faultOf(read(hex('41 81 42 8d 43 8f 44 90')))).toBe('encoding');
   });
 
-  test('A log with colours, or with a stray zero byte, is text.', async () => {
+  test('A log with colors, or with a stray zero byte, is text.', async () => {
     expect(await read(Buffer.from('\u001b[31mred\u001b[0m and\0 plain'))).toBe('\u001b[31mred\u001b[0m and\0 plain');
   });
 });

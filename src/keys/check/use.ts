@@ -18,7 +18,7 @@ async function tried<T>(call: Promise<T>): Promise<Tried<T>> {
   }
 }
 
-/** Wiped: what is left is enough to recognise it. */
+/** Wiped: what is left is enough to recognize it. */
 function hashAndWipe(plaintext: Buffer): Buffer {
   try {
     return createHash('sha256').update(plaintext).digest();
