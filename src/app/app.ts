@@ -13,7 +13,6 @@ import { createReencryption } from '../reencryption/reencryption.ts';
 import { checkRedis, redisKeys } from '../runtime/redis.ts';
 import { createStore } from '../store/s3/s3-store.ts';
 
-export { reasonMessage } from '../extract/reasons.ts';
 export { examineInstallation, type DoctorOptions } from './doctor.ts';
 export { startWorker, type RunningWorker, type WorkerOptions } from './worker.ts';
 export type { JobState, JobStatus } from '../producer/producer.ts';

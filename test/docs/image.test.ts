@@ -120,7 +120,11 @@ describe('the Dockerfile', () => {
       ['production', '/app/node_modules'],
     ];
     const copied = copies.filter(({ flags }) => flags['from'] !== undefined);
-    expect(copied.map((copy) => [copy.flags['from'], sourcesOf(copy)[0]]).sort()).toEqual(made);
+    expect(
+      copied
+        .map((copy) => [copy.flags['from'], sourcesOf(copy)[0]])
+        .sort((one, other) => String(one).localeCompare(String(other))),
+    ).toEqual(made);
     expect(wordsOf(stageOf('build'), 'RUN').at(-1)).toBe(
       'npm run build && node .ci/stage.js packages/extract staged/extract',
     );
