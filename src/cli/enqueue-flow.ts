@@ -43,6 +43,8 @@ export type SendResult = EnqueueResult | SealdexError;
 
 export interface EnqueueFlow<Item> extends ItemView<Item> {
   readonly batches: AsyncIterable<readonly Item[]> | Iterable<readonly Item[]>;
+  /** The document that an item writes, if another item of its batch may write it too: the later one has to win. */
+  readonly documentOf?: (item: Item) => unknown;
   /** Sends a batch; the results are in the order of its items. Items that met an outage are sent again. */
   readonly send: (producer: Producer, batch: readonly Item[]) => Promise<readonly SendResult[]>;
   /** With --wait: more jobs are not in progress before the next batch is sent. */
@@ -117,9 +119,10 @@ async function sendAll<Item>(run: Run<Item>): Promise<void> {
   const { flow, waiting, signal } = run;
   for await (const batch of flow.batches) {
     signal.throwIfAborted();
-    const jobs = reportBatch(run, batch, await sendThroughOutages(run, batch));
-    run.last = batch.at(-1);
+    const { jobs, error } = reportBatch(run, batch, await sendThroughOutages(run, batch));
     waiting?.add(jobs);
+    if (error !== undefined) throw error;
+    run.last = batch.at(-1);
     if ((await waiting?.until(flow.maxWaiting)) === false) return;
   }
   run.isAllSent = true;
@@ -131,22 +134,38 @@ async function sendThroughOutages<Item>(
 ): Promise<readonly SendResult[]> {
   let results = await flow.send(producer, batch);
   for (const delayMs of RETRY_DELAYS_MS) {
-    const unsent = batch.filter((_, index) => isOutage(results[index]));
+    const isUnsent = batch.map((_, index) => isOutage(results[index]) && !isOvertaken(flow, batch, results, index));
+    const unsent = batch.filter((_, index) => isUnsent[index]);
     if (unsent.length === 0) break;
     await sleep(clock, delayMs, signal).catch(() => {});
     if (signal.aborted) break;
     const repeated = [...(await flow.send(producer, unsent))];
-    results = results.map((result) => (isOutage(result) ? (repeated.shift() ?? result) : result));
+    results = results.map((result, index) => (isUnsent[index] ? (repeated.shift() ?? result) : result));
   }
   return results;
 }
 
-/** Returns the jobs that were queued. @throws SealdexError for an outage of all; the signal's reason if some were cut off */
+/** Sent again, it would get a higher revision than the later item for the same document and win over it. */
+function isOvertaken<Item>(
+  { documentOf }: EnqueueFlow<Item>,
+  batch: readonly Item[],
+  results: readonly SendResult[],
+  index: number,
+): boolean {
+  const document = documentOf?.(batch[index]!);
+  if (document === undefined) return false;
+  return batch.some(
+    (later, at) =>
+      at > index && documentOf?.(later) === document && results[at] && !(results[at] instanceof SealdexError),
+  );
+}
+
+/** The jobs that were queued; `error` ends the command: an outage of all items, or the signal's reason if some were cut off. */
 function reportBatch<Item>(
   { report, signal }: Run<Item>,
   batch: readonly Item[],
   results: readonly SendResult[],
-): EnqueuedJob<Item>[] {
+): { readonly jobs: readonly EnqueuedJob<Item>[]; readonly error?: unknown } {
   const errors = results.filter((result) => result instanceof SealdexError);
   // The next batch would meet the same.
   const outage = errors.length === results.length ? errors.find((error) => !isOfItem(error)) : undefined;
@@ -159,9 +178,8 @@ function reportBatch<Item>(
       jobs.push({ item, jobId: result.jobId });
     } else if (!signal.aborted) report.onRejected(item, result, outage !== undefined && !isOfItem(result));
   }
-  if (errors.length > 0) signal.throwIfAborted();
-  if (outage) throw outage;
-  return jobs;
+  const error: unknown = errors.length > 0 && signal.aborted ? signal.reason : outage;
+  return { jobs, error };
 }
 
 function printUnsent<Item>({ flow, report: { counts }, last }: Run<Item>): void {

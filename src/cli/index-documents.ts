@@ -40,6 +40,7 @@ Examples:
         const { documentBytes } = loadConfig({}, host().env);
         return {
           batches: batchesOf(files, documentBytes, signal),
+          documentOf: ({ document }) => (document as { readonly id?: unknown } | undefined)?.id,
           send: (producer, batch) => send(producer, options, batch),
           factsOf: ({ file, line }) => ({ file, line }),
           nameOf: ({ file, line }) => `${file}:${line}`,

@@ -1,4 +1,4 @@
-// `sealdex tenants`: who the tenants are, and making or changing one. Stopping one is tenants-stop.ts.
+// `sealdex tenants`: who the tenants are, and making or changing one. Stopping one is tenants-pause.ts.
 import { Command, Option } from 'commander';
 import type { TenantFile } from '../app/app.ts';
 import { checkName, PLANS, WHEN_KEY_SHUT, type Plan, type WhenKeyShut } from '../runtime/names.ts';

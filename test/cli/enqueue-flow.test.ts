@@ -12,7 +12,7 @@ import { withHost } from '../../src/cli/host.ts';
 
 type Send = (item: string, attempt: number) => SendResult;
 
-interface Options extends Partial<Pick<EnqueueFlow<string>, 'failures' | 'total'>> {
+interface Options extends Partial<Pick<EnqueueFlow<string>, 'documentOf' | 'failures' | 'total'>> {
   readonly send?: Send;
   readonly status?: (jobId: string) => JobStatus;
   readonly wait?: true;
@@ -26,6 +26,7 @@ const queued = (item: string): SendResult => ({ status: 'queued', jobId: `j-${it
 /** Sends the items in batches of two. */
 async function enqueue(items: readonly string[], options: Options = {}) {
   const { send = queued, status = () => ({ state: 'done' }), onBatch, failures = 'lines', total, wait, json } = options;
+  const { documentOf } = options;
   const controller = new AbortController();
   const clock = new FakeClock();
   const batches: string[][] = [];
@@ -41,6 +42,7 @@ async function enqueue(items: readonly string[], options: Options = {}) {
         return send(item, attempts.get(item) ?? 0);
       });
     },
+    ...(documentOf === undefined ? {} : { documentOf }),
     factsOf: (item) => ({ item }),
     nameOf: (item) => item,
     done: 'stored',
@@ -116,6 +118,28 @@ describe('an outage', () => {
     expect({ stderr, code }).toEqual({ stderr: '3 queued.\n', code: 0 });
   });
 
+  test('does not make an earlier item win over a later one for the same document', async () => {
+    const { batches, stderr, code } = await enqueue(['x1', 'x2'], {
+      documentOf: (item) => item[0],
+      send: (item, attempt) => (item === 'x1' && attempt < 2 ? down : queued(item)),
+    });
+    expect(batches).toEqual([['x1', 'x2']]);
+    expect(linesOf(stderr)).toEqual(['failed  x1  S3 does not respond. (STORE_FAILED)', '1 queued, 1 failed.']);
+    expect(code).toBe(75);
+  });
+
+  test('of two items for the same document sends both again in their order', async () => {
+    const { batches, code } = await enqueue(['x1', 'x2'], {
+      documentOf: (item) => item[0],
+      send: (item, attempt) => (attempt < 2 ? down : queued(item)),
+    });
+    expect(batches).toEqual([
+      ['x1', 'x2'],
+      ['x1', 'x2'],
+    ]);
+    expect(code).toBe(0);
+  });
+
   test('of a whole batch ends the command with its error, which is not printed for each item', async () => {
     const { batches, error, stderr } = await enqueue(['a', 'b', 'c', 'd', 'e'], {
       send: (item) => (item < 'c' ? queued(item) : down),
@@ -153,6 +177,18 @@ describe('Ctrl-C', () => {
     expect(error).toBeInstanceOf(Interrupted);
     expect(linesOf(stdout)).toHaveLength(3);
     expect(linesOf(stderr)).toEqual(['Stopped: 1 of 4 files were not sent.', '3 queued.']);
+  });
+
+  test('while a batch is sent with --wait counts what was queued as not finished', async () => {
+    const cutOff = new SealdexError('DOCUMENT_INVALID', 'It was cut off.');
+    const { stderr } = await enqueue(['a', 'b'], {
+      wait: true,
+      total: 2,
+      onBatch: (_, abort) => abort(),
+      send: (item) => (item === 'b' ? cutOff : queued(item)),
+      status: () => ({ state: 'queued' }),
+    });
+    expect(linesOf(stderr).at(-1)).toBe('0 stored, 1 not finished (they stay in the queue; sealdex status shows it).');
   });
 
   test('during an outage ends the wait for it', async () => {
