@@ -1,5 +1,6 @@
 // Who watches a key ring: hears what KMS says, and says when keys at hand may not be used. Types only.
 import type { SealdexError } from '../runtime/errors.ts';
+import type { KeyRef } from '../runtime/key-ref.ts';
 
 /** Hears of every KMS call for a tenant's documents, before and after, and is asked before a key at hand is used. */
 export interface KeyWatch {
@@ -10,7 +11,7 @@ export interface KeyWatch {
    */
   refresh(): Promise<void> | undefined;
   /** @throws SealdexError when KMS must not be asked now */
-  begin(call: { readonly tenant: string; readonly keyArn: string }): {
+  begin(call: KeyRef): {
     ok(): void;
     /** Answers the error that the call's users get. */
     failed(error: SealdexError): Promise<SealdexError>;

@@ -44,7 +44,6 @@ export async function compareAndSetGate(
     const change = transition({ key, record: gate.record, event, now: clock.now(), settings });
     if (!change) return { isChanged: false, gate };
     const { record, effects } = change;
-    // `zeroDataKeys` happens in every process as it learns of the gate, in this one while it is replaced.
     const isPublished = effects.some(({ kind }) => kind === 'publish');
     const { isDone, gate: after } = await replace(id, gate.epoch, { record, isPublished });
     if (isDone)

@@ -45,10 +45,7 @@ export interface LogEffect {
 
 export type GateEffect =
   /** All processes receive the gate at once; without it they find the change when they next poll the epoch. */
-  | { readonly kind: 'publish' }
-  /** Every process zeroes the data keys of the tenant and key when it learns of the change. */
-  | { readonly kind: 'zeroDataKeys' }
-  | LogEffect;
+  { readonly kind: 'publish' } | LogEffect;
 
 /** What a gate needs once it is due, in this order. */
 export type GateTask = 'expireParked' | 'probe' | 'releaseParked' | 'forget';

@@ -81,17 +81,6 @@ export function createKeyMonitor(deps: KeyMonitorDeps): KeyMonitor {
   const worked = new Recent();
   const denied = new Recent();
 
-  const failed = async (call: KeyRef, seen: Gate, error: SealdexError): Promise<SealdexError> => {
-    if (error.code === 'KMS_FAILED') return lasting(call, seen, error);
-    if (dispositionOf(error.code).disposition !== 'park') return error;
-    if (error.code === 'KEY_DENIED' && (await isPlatformDenied(call))) {
-      deps.onPlatformSuspected('PLATFORM_DENIED');
-      return new SealdexError('PLATFORM_DENIED', undefined, { reason: error.reason ?? 'Denied', cause: error.cause });
-    }
-    await shut(call, seen, error);
-    return error;
-  };
-
   /** The call began while the gate was the one that was seen: a gate that was changed meanwhile is not shut by it. */
   const shut = async (key: KeyRef, seen: Gate, error: SealdexError): Promise<void> => {
     const isCurrent = (await deps.currentKeyOf(key.tenant)) === key.keyArn;
@@ -118,12 +107,14 @@ export function createKeyMonitor(deps: KeyMonitorDeps): KeyMonitor {
     return unavailable;
   };
 
-  const isPlatformDenied = async (call: KeyRef): Promise<boolean> => {
-    denied.add(call);
-    const count = await countDenied(deps, gateId(call));
-    if (count <= DENIED_MOST || count <= (await deps.keysInUse()) * DENIED_PART) return false;
-    // The proof: were it the tenants, the keys of others would work. Without others nothing is proven.
-    return (await testOtherKeys()) === 'fail';
+  const askOthers = async (): Promise<'work' | 'fail' | 'none'> => {
+    const isOther = (one: KeyRef): boolean =>
+      !denied.has(one) && !isClosed(gates.get(one)) && one.keyArn !== platformKeyArn;
+    const known = worked.last(TRIED, isOther);
+    if (await anySucceeds(deps.works, known)) return 'work';
+    const some = (await deps.someKeys()).filter(isOther).slice(0, TRIED);
+    if (await anySucceeds(deps.works, some)) return 'work';
+    return known.length + some.length === 0 ? 'none' : 'fail';
   };
 
   let asked: { readonly at: number; readonly answer: Promise<'work' | 'fail' | 'none'> } | undefined;
@@ -133,14 +124,24 @@ export function createKeyMonitor(deps: KeyMonitorDeps): KeyMonitor {
     if (!asked || now - asked.at >= PROOF_MS) asked = { at: now, answer: askOthers() };
     return asked.answer;
   };
-  const askOthers = async (): Promise<'work' | 'fail' | 'none'> => {
-    const isOther = (one: KeyRef): boolean =>
-      !denied.has(one) && !isClosed(gates.get(one)) && one.keyArn !== platformKeyArn;
-    const known = worked.last(TRIED, isOther);
-    if (await anySucceeds(deps.works, known)) return 'work';
-    const some = (await deps.someKeys()).filter(isOther).slice(0, TRIED);
-    if (await anySucceeds(deps.works, some)) return 'work';
-    return known.length + some.length === 0 ? 'none' : 'fail';
+
+  const isPlatformDenied = async (call: KeyRef): Promise<boolean> => {
+    denied.add(call);
+    const count = await countDenied(deps, gateId(call));
+    if (count <= DENIED_MOST || count <= (await deps.keysInUse()) * DENIED_PART) return false;
+    // The proof: were it the tenants, the keys of others would work. Without others nothing is proven.
+    return (await testOtherKeys()) === 'fail';
+  };
+
+  const failed = async (call: KeyRef, seen: Gate, error: SealdexError): Promise<SealdexError> => {
+    if (error.code === 'KMS_FAILED') return lasting(call, seen, error);
+    if (dispositionOf(error.code).disposition !== 'park') return error;
+    if (error.code === 'KEY_DENIED' && (await isPlatformDenied(call))) {
+      deps.onPlatformSuspected('PLATFORM_DENIED');
+      return new SealdexError('PLATFORM_DENIED', undefined, { reason: error.reason ?? 'Denied', cause: error.cause });
+    }
+    await shut(call, seen, error);
+    return error;
   };
 
   return {

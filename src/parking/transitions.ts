@@ -144,12 +144,11 @@ export function transition<E extends GateEvent>(step: Step<E>): Transition | und
   const record = rule.next(step);
   const effects: GateEffect[] = [];
   if (record) effects.push({ kind: 'publish' });
-  if (isClosing(step.record, record)) effects.push({ kind: 'zeroDataKeys' });
   if (rule.log) effects.push(rule.log(step));
   return { record, effects };
 }
 
-/** Whether data keys that were usable before the change must not be used after it. */
+/** Whether data keys that were usable before the change must not be used after it: every process that learns of it zeroes them. */
 export const isClosing = (before: GateRecord | undefined, after: GateRecord | undefined): boolean =>
   isClosed({ record: after }) && !isClosed({ record: before });
 

@@ -7,6 +7,7 @@ import type { GateEffect, GateEvent, GateEventKind } from '../../src/parking/gat
 import type { GateRecord } from '../../src/parking/gate-record.ts';
 import {
   EDGES,
+  isClosing,
   GATE_PHASES,
   phaseOf,
   tasksDue,
@@ -227,10 +228,11 @@ describe('the effects', () => {
   );
 
   test.each(CASES.filter(([, , to]) => to !== '-'))(
-    'of %s in state %s zero data keys if the gate closes',
+    'of %s in state %s close the gate, so that data keys are zeroed, exactly if it was open and is closed then',
     (event, phase, to) => {
       const isClosed = (state: string): boolean => ['shut', 'stopped', 'destroyed'].includes(state);
-      expect(kinds(phase, EVENTS[event]).includes('zeroDataKeys')).toBe(isClosed(to) && !isClosed(phase));
+      const { record } = apply(RECORDS[phase], EVENTS[event])!;
+      expect(isClosing(RECORDS[phase], record)).toBe(isClosed(to) && !isClosed(phase));
     },
   );
 
