@@ -20,7 +20,19 @@ let copy = '';
 let packed: readonly string[] = [];
 
 /** What git knows and what it does not know yet: everything that a checkout holds, and nothing that was installed. */
-const COPIED = ['bin', 'src', 'test', 'bench', 'docs', '.ci', 'package.json', 'README.md', 'CHANGELOG.md', 'LICENSE'];
+const COPIED = [
+  'bin',
+  'src',
+  'test',
+  'bench',
+  'docs',
+  'examples',
+  '.ci',
+  'package.json',
+  'README.md',
+  'CHANGELOG.md',
+  'LICENSE',
+];
 
 beforeAll(() => {
   copy = mkdtempSync(join(tmpdir(), 'sealdex-package-'));
@@ -64,7 +76,7 @@ test('it holds nothing but that and the build, which is JavaScript and declarati
   expect(packed.filter((path) => path.startsWith('dist/') && !/\.(?:js|d\.ts)$/.test(path))).toEqual([]);
   const others = packed.filter(
     (path) =>
-      !/^(?:bin|dist)\/|^docs\/(?:runbooks\/)?[a-z-]+\.(?:md|yml)$|^(?:package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(
+      !/^(?:bin|dist|examples\/files)\/|^docs\/(?:runbooks\/)?[a-z-]+\.(?:md|yml)$|^(?:package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(
         path,
       ),
   );

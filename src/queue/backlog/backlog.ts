@@ -1,6 +1,6 @@
 // Backlog: how many jobs each tenant has in the queue (waiting, parked and dead) and about how many bytes they take.
 // A job is counted when it is stamped, and leaves the count once, when it is done or discarded; a job has a priority of at
-// least 1 if and only if it was counted. Lua pieces and taking back; recounting is backlog-recount.ts.
+// least 1 if and only if it was counted. Lua pieces and taking back; recounting is recount.ts.
 import type { JobData } from '../../jobs/jobs.ts';
 import type { QueueName } from '../../runtime/names.ts';
 import { runScript, script } from '../../runtime/lua-script.ts';

@@ -1,5 +1,5 @@
 // The queues as producers and operators see them, as one: add a job, ask for one, count. Taking jobs is worker.ts, looking for them
-// whereabouts.ts.
+// job-lookup.ts.
 // Knows jobs as data; what is in their content it cannot see.
 import { Queue, type JobsOptions } from 'bullmq';
 import type { Clock } from '../../runtime/clock.ts';

@@ -1,4 +1,4 @@
-// Dead letters as operators see them: the failed sets of BullMQ's queues as one, listed, replayed and discarded. How each is done is in letters/.
+// Dead letters as operators see them: the failed sets of BullMQ's queues as one, listed, replayed and discarded. How each is done is in the files beside.
 import type { Queue } from 'bullmq';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Redis } from '../../runtime/redis.ts';

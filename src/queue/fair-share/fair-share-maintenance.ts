@@ -1,5 +1,5 @@
 // The upkeep of fair share, by one worker of the fleet: jobs that come back get fresh priorities, virtual time stays in its
-// range, and tenants with nothing waiting are forgotten. Only when and by whom; each step is restamp.ts' or rebase.ts'.
+// range, and tenants with nothing waiting are forgotten. Only when and by whom; each step is reprioritize.ts' or rebase.ts'.
 import type { Clock, Timer } from '../../runtime/clock.ts';
 import { takeLease, type Lease } from '../../runtime/lease.ts';
 import type { Redis, QueueKeys } from '../../runtime/redis.ts';

@@ -1,6 +1,6 @@
 // Fair share: start-time fair queueing over tenants, in the scripts that stamp jobs. A job's priority is its tenant's place
 // in a virtual time, which is read off the job that is next to be taken; BullMQ takes the lowest first.
-// Lua pieces and their keys only: who stamps is stamp.ts, who keeps the numbers in range fair-upkeep.ts.
+// Lua pieces and their keys only: who stamps is reservation.ts, who keeps the numbers in range fair-share-maintenance.ts.
 import type { QueueKeys } from '../../runtime/redis.ts';
 import { VALUES } from '../lua-values.ts';
 import { queueKey } from '../bull/queue-keys.ts';
@@ -27,7 +27,7 @@ export const fairKeys = (keys: QueueKeys): Readonly<Record<(typeof FAIR_KEYS)[nu
 
 /**
  * Virtual time counts jobs: a priority is JOBS_PER_TURN of them, and `base` is the time of priority 1. `now` never goes
- * back, `high` is the last time given out. What a job has beyond `high` is from before a new start; see fair-upkeep.ts.
+ * back, `high` is the last time given out. What a job has beyond `high` is from before a new start; see fair-share-maintenance.ts.
  * While the priorities move down by `offset`, those above it are old, and new ones stay up to it.
  *
  * - `fair_open(prioritized, clock, tenants)`: the time as it is. With nothing waiting, everything starts anew.

@@ -1,6 +1,6 @@
 // Fresh priorities for jobs that are in the queue already: those that come back after a delay, dead letters that are sent
 // again, and those whose priority is from before virtual time started anew.
-// What a priority is fair-share.ts knows; when it is time fair-upkeep.ts.
+// What a priority is fair-share.ts knows; when it is time fair-share-maintenance.ts.
 import { runScript, script } from '../../runtime/lua-script.ts';
 import type { Redis, QueueKeys } from '../../runtime/redis.ts';
 import { BACKLOG } from '../backlog/backlog.ts';
