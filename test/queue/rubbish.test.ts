@@ -156,7 +156,7 @@ test('stalls seen that are no number count as none', async () => {
   const id = await room.add();
   await room.redis.hset(entryOf(id), { stc: '1', stallsSeen: 'abc' });
   const waits = (): ReturnType<typeof afterStall> => afterStall(room.redis, entryOf(id), 1, () => 0);
-  expect(await waits()).toMatchObject({ kind: 'retry', afterMs: 1000 });
+  expect(await waits()).toMatchObject({ kind: 'defer', code: 'STALLED', afterMs: 1000 });
   expect(await waits()).toBeUndefined();
 });
 
