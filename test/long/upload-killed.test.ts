@@ -10,8 +10,8 @@ import { makeDocx, makeOdt, wordParagraph } from '../../packages/extract/test/ma
 import { makePdf } from '../../packages/extract/test/make-pdf.ts';
 import { childrenOf, isAlive, processorMs } from '../extract/fixture.ts';
 import { eventually } from '../support/eventually.ts';
-import { keysUnder, openHouse, squeezed, textOf } from './installation.ts';
-import { startWorkerChild, type WorkerChild } from './worker-child.ts';
+import { keysUnder, openHouse, squeezed, textOf } from '../journey/installation.ts';
+import { startWorkerChild, type WorkerChild } from '../journey/worker-child.ts';
 
 const FILES = 200;
 const KILLS = 3;
