@@ -102,6 +102,7 @@ export function createKeyMonitor(deps: KeyMonitorDeps): KeyMonitor {
       keyArn: call.keyArn,
       reason: error.reason ?? 'Failing',
       cause: error.cause,
+      requestId: error.requestId,
     });
     await shut(call, seen, unavailable);
     return unavailable;
@@ -138,7 +139,8 @@ export function createKeyMonitor(deps: KeyMonitorDeps): KeyMonitor {
     if (dispositionOf(error.code).disposition !== 'park') return error;
     if (error.code === 'KEY_DENIED' && (await isPlatformDenied(call))) {
       deps.onPlatformSuspected('PLATFORM_DENIED');
-      return new SealdexError('PLATFORM_DENIED', undefined, { reason: error.reason ?? 'Denied', cause: error.cause });
+      const { reason = 'Denied', cause, requestId } = error;
+      return new SealdexError('PLATFORM_DENIED', undefined, { reason, cause, requestId });
     }
     await shut(call, seen, error);
     return error;

@@ -132,8 +132,6 @@ function explanationOf(error: SealdexError): Explanation {
   };
 }
 
-/** The AWS request that failed, so that the tenant finds it in its CloudTrail. */
-function requestIdOf({ cause }: SealdexError): string | undefined {
-  const id = (cause as { $metadata?: { requestId?: unknown } } | undefined)?.$metadata?.requestId;
-  return typeof id === 'string' && /^[\w-]{1,100}$/.test(id) ? id : undefined;
-}
+/** The request that failed. An id is the server's text: one that is no id is not kept. */
+const requestIdOf = ({ requestId = '' }: SealdexError): string | undefined =>
+  /^[\w-]{1,100}$/.test(requestId) ? requestId : undefined;

@@ -10,6 +10,8 @@ export interface ErrorDetails {
   readonly reason?: string;
   /** Only from KMS, S3 and Redis: causes from parsing quote content and go nowhere. */
   readonly cause?: unknown;
+  /** The request to KMS or S3 that was refused or failed, by their own id: the owner of the key finds it in CloudTrail. */
+  readonly requestId?: string | undefined;
   /** The KMS key that the refused or failed call was for. */
   readonly keyArn?: string;
   /** Since when that is so: wall clock, milliseconds. */
@@ -28,6 +30,7 @@ export class SealdexError extends Error {
   readonly code: Code;
   declare readonly field?: string;
   declare readonly reason?: string;
+  declare readonly requestId?: string;
   declare readonly keyArn?: string;
   declare readonly since?: number;
   declare readonly deletesAt?: number;

@@ -36,25 +36,22 @@ export function faultOf(error: unknown): Fault {
       ...(error.reason === undefined ? {} : { reason: error.reason }),
       ...(error.field === undefined ? {} : { field: error.field }),
       ...(error.deniedBy === undefined ? {} : { deniedBy: error.deniedBy }),
-      ...(error.cause === undefined ? {} : causeOf(error.cause)),
+      ...(error.cause === undefined ? {} : { cause: causeOf(error.cause) }),
+      ...(error.requestId === undefined ? {} : { requestId: error.requestId }),
     };
   }
-  return { code: 'INTERNAL', ...causeOf(error) };
+  return { code: 'INTERNAL', cause: causeOf(error) };
 }
 
 /** A name may be a server's own text: one that is no name is not repeated. */
 export const nameOf = ({ name }: { readonly name?: string }, otherwise = 'Error'): string =>
   name !== undefined && /^[A-Za-z][A-Za-z0-9.]{0,60}$/.test(name) ? name : otherwise;
 
-function causeOf(error: unknown): { cause: string; requestId?: string } {
-  if (!(error instanceof Error)) return { cause: typeof error };
+function causeOf(error: unknown): string {
+  if (!(error instanceof Error)) return typeof error;
   const detail = (error as { code?: unknown }).code;
-  const requestId = (error as { $metadata?: { requestId?: string } }).$metadata?.requestId;
   const name = nameOf(error);
-  return {
-    cause: typeof detail === 'string' && /^[A-Z0-9_]+$/.test(detail) ? `${name} ${detail}` : name,
-    ...(requestId === undefined ? {} : { requestId }),
-  };
+  return typeof detail === 'string' && /^[A-Z0-9_]+$/.test(detail) ? `${name} ${detail}` : name;
 }
 
 /** Says a thing at most once per `everyMs` and key, so that an outage is a line and not a flood. */

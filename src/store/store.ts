@@ -1,6 +1,6 @@
 // The port of the object store: requests, conditions and errors, in terms that any store with conditional writes can meet.
 // The adapter for S3 is store/s3; no other file knows which store it is.
-import { SealdexError } from '../runtime/errors.ts';
+import { SealdexError, type ErrorDetails } from '../runtime/errors.ts';
 
 export interface ObjectFacts {
   readonly metadata: Readonly<Record<string, string>>;
@@ -119,8 +119,8 @@ export type StoreErrorKind = 'failed' | 'refused' | 'denied' | 'unsupported';
 export class StoreError extends SealdexError {
   readonly #kind: StoreErrorKind;
 
-  constructor(kind: StoreErrorKind, reason: string, cause?: unknown) {
-    super('STORE_FAILED', undefined, { reason, cause });
+  constructor(kind: StoreErrorKind, reason: string, details: Pick<ErrorDetails, 'cause' | 'requestId'> = {}) {
+    super('STORE_FAILED', undefined, { reason, ...details });
     this.#kind = kind;
   }
 

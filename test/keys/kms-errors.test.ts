@@ -175,7 +175,7 @@ test.each(FAULTS)('$label: GenerateDataKey and Decrypt tell it by code, reason a
   }
 });
 
-test('An error keeps its name as reason and the SDK’s error as cause, and its message tells nothing of KMS’ text', async () => {
+test('An error keeps its name as reason, the SDK’s error as cause and the id of the request, and its message tells nothing of KMS’ text', async () => {
   const { tenant, arn } = room.tenant();
   room.kms.faults.set({ fault: KMS_ERRORS.accessDenied });
   const error = await one.kms.generateDataKey(arn, contextOf(tenant)).catch((error: SealdexError) => error);
@@ -183,6 +183,7 @@ test('An error keeps its name as reason and the SDK’s error as cause, and its 
     code: 'KEY_DENIED',
     reason: 'AccessDeniedException',
     cause: { name: 'AccessDeniedException', message: expect.stringContaining('resource-based') as string },
+    requestId: expect.stringMatching(/^[0-9a-f-]{36}$/) as string,
   });
   expect((error as SealdexError).message).not.toContain('resource-based');
 });

@@ -80,7 +80,7 @@ const SOUND: Record<string, string> = {
     "import { KMSClient } from '@aws-sdk/client-kms';\nimport type { Kms } from '../kms.ts';\nexport const kms = (): Kms => KMSClient;",
   'store/store.ts': 'export interface Store { close(): void }',
   'store/s3/s3-store.ts':
-    "import { S3Client } from '@aws-sdk/client-s3';\nimport '@smithy/undici-http-handler';\nexport const s3 = () => S3Client;",
+    "import { S3Client } from '@aws-sdk/client-s3';\nimport '@smithy/undici-http-handler';\nexport const s3 = () => S3Client;\nexport const id = (a) => a.$metadata.requestId;",
   'envelope/suite.ts': "import { createCipheriv } from 'node:crypto';\nexport const seal = createCipheriv;",
   'documents/shapes.ts': 'export interface Shape { v: 1 }',
   'reencryption/pass.ts': 'export const pass = 1;',
@@ -214,6 +214,12 @@ describe('a planted fault is reported', () => {
       "import { a } from '../../test/jobs.ts';\nlet b;",
       ':1: imports ../../test/jobs.ts, which is no file of src',
     ],
+    [
+      'runtime/log.ts',
+      'export const id = (a) => a.$metadata.requestId;',
+      ': only keys/aws and store/s3 may read $metadata',
+    ],
+    ['keys/ring.ts', "export const id = (a) => a['$metadata'];", ': only keys/aws and store/s3 may read $metadata'],
     ['clock.ts', 'let a;', ': belongs to no module of the table'],
     ['queues/open.ts', 'let a;', ': belongs to no module of the table'],
     ['store/helpers.ts', 'let a;', ': nothing is named helpers'],

@@ -2,7 +2,7 @@
 import { isBuiltin } from 'node:module';
 import { cyclesOf, fileOf, formFaults, isRelative, linksOf, packageOf, type Files } from './file-rules.ts';
 import { importsOf, type Import } from './imports.ts';
-import { codeOf } from './source-text.ts';
+import { codeOf, type Code } from './source-text.ts';
 import { ARROWS, type Arrow } from './table.ts';
 
 export interface Packages {
@@ -20,6 +20,10 @@ const SOLE_IMPORTERS: readonly { readonly name: RegExp; readonly at: string }[] 
   { name: /^@aws-sdk\/client-sts$/, at: 'keys/aws' },
   { name: /^@aws-sdk\/client-s3$/, at: 'store/s3' },
 ];
+
+/** Where answers and errors may be read as the SDK of AWS gives them. */
+const SDK_READERS = ['keys/aws', 'store/s3'];
+const SDK_SHAPE = '$metadata';
 
 /** The module of a file: the innermost folder with a row, or `index`. Undefined for a file that belongs to none. */
 export function moduleOf(path: string): string | undefined {
@@ -39,6 +43,8 @@ export function faultsOf(files: Files, packages: Packages): string[] {
     const module = moduleOf(path);
     if (module === undefined) faults.push(`${path}: belongs to no module of the table`);
     faults.push(...formFaults(path, source, code));
+    if (readsSdkShape(code) && !SDK_READERS.some((to) => leadsTo({ to }, path)))
+      faults.push(`${path}: only ${SDK_READERS.join(' and ')} may read ${SDK_SHAPE}`);
     links.set(path, linksOf(path, imports));
     for (const found of imports) {
       const fault = isRelative(found)
@@ -49,6 +55,8 @@ export function faultsOf(files: Files, packages: Packages): string[] {
   }
   return [...faults, ...cyclesOf(links)];
 }
+
+const readsSdkShape = ({ text, strings }: Code): boolean => text.includes(SDK_SHAPE) || strings.includes(SDK_SHAPE);
 
 function faultInside(path: string, module: string | undefined, found: Import, files: Files): string | undefined {
   const target = fileOf(path, found);

@@ -308,6 +308,7 @@ describe('what says nothing about the key is no verdict', () => {
     await expect(check(arn)).rejects.toMatchObject({
       code,
       keyArn: arn,
+      requestId: expect.any(String) as string,
       message: expect.stringMatching(/^The KMS key could not be checked, since .*try again\.$/) as string,
     });
   });

@@ -79,16 +79,14 @@ test.for(['KEY_DISABLED', 'KEY_PENDING_DELETION', 'KEY_PENDING_IMPORT', 'KEY_UNA
 );
 
 test('What KMS told of the refusal stands in the gate, and whether the key is the current one', async () => {
-  const cause = Object.assign(new Error('secret words'), { $metadata: { requestId: 'a1b2-c3' } });
-  const told = { reason: 'DisabledException', deniedBy: 'tenant', deletesAt: 99, cause } as const;
-  await monitor.begin(call).failed(new SealdexError('KEY_PENDING_DELETION', undefined, told));
-  const { cause: _, ...kept } = told;
+  const told = { reason: 'DisabledException', deniedBy: 'tenant', deletesAt: 99, requestId: 'a1b2-c3' } as const;
+  const cause = new Error('secret words');
+  await monitor.begin(call).failed(new SealdexError('KEY_PENDING_DELETION', undefined, { ...told, cause }));
   const now = room.clock.now();
   const since = { since: now, codeSince: now };
   expect((await room.gate('acme', call.keyArn)).record).toMatchObject({
-    ...kept,
+    ...told,
     ...since,
-    requestId: 'a1b2-c3',
     wasCurrent: true,
     probes: 0,
   });
@@ -147,6 +145,18 @@ test('A key for which KMS fails for 30 s while the platform key works is unavail
   expect(await fails('KMS_FAILED')).toBe('KEY_UNAVAILABLE');
   expect(await gateOf()).toEqual([1, 'shut', 'KEY_UNAVAILABLE']);
   expect(suspects).toEqual([]);
+});
+
+test('An error that is renamed keeps the id of the request', async () => {
+  const failing = (code: Code, of = call): Promise<SealdexError> =>
+    monitor.begin(of).failed(new SealdexError(code, undefined, { requestId: 'a1b2-c3' }));
+  await failing('KMS_FAILED');
+  room.clock.advance(30_000);
+  expect(await failing('KMS_FAILED')).toMatchObject({ code: 'KEY_UNAVAILABLE', requestId: 'a1b2-c3' });
+  expect((await room.gate('acme', call.keyArn)).record?.requestId).toBe('a1b2-c3');
+  await denied(4);
+  const last = await failing('KEY_DENIED', callOf('last'));
+  expect(last).toMatchObject({ code: 'PLATFORM_DENIED', requestId: 'a1b2-c3' });
 });
 
 test('One good answer in between ends the wait for an outage', async () => {

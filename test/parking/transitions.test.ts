@@ -134,15 +134,13 @@ describe('transition', () => {
 
 describe('the next record', () => {
   test('of a failed call has the explanation of KMS, and a first probe', () => {
-    const cause = Object.assign(new Error('secret'), { $metadata: { requestId: 'a1-b2' } });
-    const facts = { reason: 'DisabledException', deniedBy: 'tenant', deletesAt: 99 } as const;
-    const error = new SealdexError('KEY_PENDING_DELETION', undefined, { ...facts, cause });
+    const facts = { reason: 'DisabledException', deniedBy: 'tenant', deletesAt: 99, requestId: 'a1-b2' } as const;
+    const error = new SealdexError('KEY_PENDING_DELETION', undefined, { ...facts, cause: new Error('secret') });
     expect(next(undefined, { kind: 'keyFailed', error, isCurrent: false })).toEqual({
       ...KEY,
       ...facts,
       state: 'shut',
       code: 'KEY_PENDING_DELETION',
-      requestId: 'a1-b2',
       since: NOW,
       codeSince: NOW,
       wasCurrent: false,
@@ -150,6 +148,11 @@ describe('the next record', () => {
       goodProbes: 0,
       nextProbe: NOW + 30_000,
     });
+  });
+
+  test('of a failed call has no request id that is none', () => {
+    const error = new SealdexError('KEY_DISABLED', undefined, { requestId: 'some words' });
+    expect(next(undefined, { kind: 'keyFailed', error, isCurrent: false })).not.toHaveProperty('requestId');
   });
 
   test('of a failed call keeps wasCurrent while jobs from before are released', () => {

@@ -26,11 +26,9 @@ describe('what may be said of an error', () => {
   });
 
   it('is name, code and request id of what KMS, S3, Redis or Node gave', () => {
-    const aws = Object.assign(new Error(`about ${SECRET}`), {
-      name: 'DisabledException',
-      $metadata: { requestId: 'r-1' },
-    });
-    expect(faultOf(new SealdexError('KEY_DISABLED', undefined, { reason: 'DisabledException', cause: aws }))).toEqual({
+    const cause = Object.assign(new Error(`about ${SECRET}`), { name: 'DisabledException' });
+    const details = { reason: 'DisabledException', cause, requestId: 'r-1' };
+    expect(faultOf(new SealdexError('KEY_DISABLED', undefined, details))).toEqual({
       code: 'KEY_DISABLED',
       reason: 'DisabledException',
       cause: 'DisabledException',

@@ -230,6 +230,11 @@ describe('an error as a fault', () => {
     expect(storeFault(named('CredentialsProviderError')).code).toBe('PLATFORM_CREDENTIALS');
   });
 
+  test.each(['SlowDown', 'ExpiredToken', 'CredentialsProviderError'])('keeps the id of the request: %s', (name) => {
+    expect(storeFault(named(name, { $metadata: { requestId: 'r-1' } })).requestId).toBe('r-1');
+    expect(storeFault(named(name))).not.toHaveProperty('requestId');
+  });
+
   test('keeps its cause, but never takes over a text that is no name', () => {
     const odd = named('a secret <b>name</b> with spaces', { $metadata: { httpStatusCode: 400 } });
     const fault = storeFault(odd);

@@ -196,10 +196,10 @@ export class MemoryKms {
   #asRefusal({ code, reason, deniedBy, deletesAt }: SealdexError, arn: string): SealdexError {
     const isPlatformKey = arn === this.platformKeyArn;
     const isOfKey = code.startsWith('KEY_') || code === 'TENANT_KEY_INVALID';
-    // Each answer of a KMS has an id, which logs repeat.
-    const cause = Object.assign(new Error(reason), { $metadata: { requestId: randomUUID() } });
     return new SealdexError(isPlatformKey && isOfKey ? 'PLATFORM_KEY' : code, undefined, {
-      cause,
+      cause: new Error(reason),
+      // Each answer of a KMS has an id, which logs repeat.
+      requestId: randomUUID(),
       keyArn: arn,
       ...(reason === undefined ? {} : { reason }),
       ...(deniedBy === undefined ? {} : { deniedBy: isPlatformKey ? 'operator' : deniedBy }),

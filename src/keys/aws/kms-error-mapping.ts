@@ -31,6 +31,10 @@ export const needsState = (error: unknown): boolean => rowOf(error).state !== un
 
 export const isThrottled = (error: unknown): boolean => rowOf(error) === KMS_ERROR_TABLE.throttled;
 
+/** KMS' id of the request; undefined when it gave no answer. */
+export const requestIdOf = (error: unknown): string | undefined =>
+  (error as { $metadata?: { requestId?: string } } | undefined)?.$metadata?.requestId;
+
 /** `told` is what DescribeKey told when the error speaks of the key's state. */
 export function kmsFault(error: unknown, { arn, isPlatformKey }: AskedKey, told: ToldState = {}): SealdexError {
   if (error instanceof SealdexError) return error;
@@ -41,6 +45,7 @@ export function kmsFault(error: unknown, { arn, isPlatformKey }: AskedKey, told:
   return new SealdexError(isPlatformKey ? platform : tenant, undefined, {
     reason,
     cause: error,
+    requestId: requestIdOf(error),
     keyArn: arn,
     ...(deniedBy === undefined ? {} : { deniedBy: isPlatformKey ? 'operator' : deniedBy }),
     ...(told.deletesAt === undefined ? {} : { deletesAt: told.deletesAt }),

@@ -4,6 +4,7 @@ import type { KMSClient } from '@aws-sdk/client-kms';
 import type { AuditLog, Who } from '../../runtime/audit-log.ts';
 import { SealdexError } from '../../runtime/errors.ts';
 import { nameOf } from '../../runtime/log.ts';
+import { requestIdOf } from './kms-error-mapping.ts';
 
 /** On whose behalf a command is sent. */
 export interface Sender {
@@ -56,9 +57,8 @@ export function auditTries(client: KMSClient, audit: AuditLog, ours: ReadonlySet
           write('ok', answered.output?.$metadata.requestId);
           return answered;
         } catch (error) {
-          const answer = error as { name?: string; $metadata?: { requestId?: string } };
-          const requestId = answer.$metadata?.requestId;
-          write(requestId === undefined ? UNANSWERED : nameOf(answer), requestId);
+          const requestId = requestIdOf(error);
+          write(requestId === undefined ? UNANSWERED : nameOf(error as { name?: string }), requestId);
           throw error;
         }
       },

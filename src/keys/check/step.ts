@@ -58,12 +58,13 @@ const MEANT_BY_INTERNAL: ReadonlySet<string> = new Set(['OtherKeyAnswered', 'Key
 /** The refusal itself. @throws SealdexError when the error says nothing about the key, what is no SealdexError as it is */
 export function refusalIn(error: unknown): SealdexError {
   if (!(error instanceof SealdexError)) throw error;
-  const { code, reason, keyArn } = error;
+  const { code, reason, keyArn, requestId } = error;
   if (!PASSING.has(code) || MEANT_BY_INTERNAL.has(reason ?? '')) return error;
   const { means, todo } = CODES[code];
   const way = todo.startsWith('nothing') ? 'try again' : `${todo}, and try again`;
   throw new SealdexError(code, `The KMS key could not be checked, since ${means}: ${way}.`, {
     cause: error.cause,
+    requestId,
     ...(reason === undefined ? {} : { reason }),
     ...(keyArn === undefined ? {} : { keyArn }),
   });

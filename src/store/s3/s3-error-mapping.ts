@@ -18,7 +18,7 @@ const CREDENTIALS = new Set(credentials.names);
 interface S3Error {
   readonly name?: unknown;
   readonly code?: unknown;
-  readonly $metadata?: { readonly httpStatusCode?: number };
+  readonly $metadata?: { readonly httpStatusCode?: number; readonly requestId?: string };
 }
 
 export const statusOf = (error: unknown): number | undefined =>
@@ -56,8 +56,9 @@ function networkNameOf(name: string, code: unknown): string {
 export function storeFault(error: unknown): SealdexError {
   if (error instanceof SealdexError) return error;
   const reason = nameOf(error);
-  if (CREDENTIALS.has(reason)) return new SealdexError('PLATFORM_CREDENTIALS', undefined, { cause: error, reason });
-  return new StoreError(kindOf(reason, statusOf(error) ?? 0), reason, error);
+  const details = { cause: error, requestId: (error as S3Error | undefined)?.$metadata?.requestId };
+  if (CREDENTIALS.has(reason)) return new SealdexError('PLATFORM_CREDENTIALS', undefined, { reason, ...details });
+  return new StoreError(kindOf(reason, statusOf(error) ?? 0), reason, details);
 }
 
 function kindOf(reason: string, status: number): StoreErrorKind {
