@@ -1,7 +1,7 @@
 // What the bucket is set to, and what that means for documents, deletes and waiting content. Often it may not be seen by who
 // may do all the rest: that is no fault.
 import type { BucketSettings, LifecycleRule } from '../store/bucket-settings.ts';
-import { isDenial, isRefusal, isUnsupported, type StoreError } from '../store/store.ts';
+import { isDenial, isUnsupported, type StoreError } from '../store/store.ts';
 import { markOf, ok, warn, type Check, type Found } from './finding.ts';
 
 const PREFIXES = ['documents/', 'intake/', 'originals/', 'system/', 'tenants/'] as const;
@@ -19,8 +19,7 @@ export const bucketSettingsChecks = (settings: BucketSettings): Check[] => [
 ];
 
 /** The store's own answer that it does not tell; no answer at all is a failure. */
-const isUntold = (error: unknown): error is StoreError =>
-  isDenial(error) || isUnsupported(error) || (isRefusal(error) && error.reason === 'MethodNotAllowed');
+const isUntold = (error: unknown): error is StoreError => isDenial(error) || isUnsupported(error);
 
 async function seen(action: string, look: () => Promise<Found>): Promise<Found> {
   try {

@@ -15,7 +15,7 @@ export interface LifecycleRule {
   readonly dropsVersionsAfterDays?: number | undefined;
 }
 
-/** All throw StoreError, SealdexError `PLATFORM_CREDENTIALS`, or the signal's reason. */
+/** All throw StoreError, `unsupported` when the store has no such setting, SealdexError `PLATFORM_CREDENTIALS`, or the signal's reason. */
 export interface BucketSettings {
   versioning(signal: AbortSignal): Promise<'off' | 'on' | 'suspended'>;
   /** Those that are enabled. */

@@ -5,7 +5,7 @@ import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { examineInstallation, type DoctorOptions } from '../../src/app/app.ts';
 import type { Settings } from '../../src/runtime/config.ts';
-import { KMS_ERRORS, S3_ERRORS, type S3Match } from '@sealdex/local-aws';
+import { KMS_ERRORS, S3_ERRORS, type S3Fault, type S3Match } from '@sealdex/local-aws';
 import type { Finding } from '../../src/doctor/doctor.ts';
 import { examine, ok } from '../../src/doctor/finding.ts';
 import { lifecycleOf } from '../../src/doctor/bucket-settings.ts';
@@ -376,12 +376,16 @@ describe("the bucket's settings", () => {
     expect(of(await findings({}, { role: 'reader' }), 'bucket encryption')?.verdict).toBe(expected);
   });
 
-  test('that may not be seen are warnings, never failures', async () => {
-    services.s3.faults.set({ match: { kind: 'setting' }, fault: S3_ERRORS.accessDenied });
+  test.each<[string, S3Fault]>([
+    ['AccessDenied', S3_ERRORS.accessDenied],
+    ['MethodNotAllowed', { kind: 'error', status: 405, code: 'MethodNotAllowed' }],
+    ['NotImplemented', { kind: 'error', status: 501, code: 'NotImplemented' }],
+  ])('that may not be seen for %s are warnings, never failures', async (name, fault) => {
+    services.s3.faults.set({ match: { kind: 'setting' }, fault });
     const found = await findings();
     expect(besides(found)).toEqual(['warn bucket versions', 'warn bucket lifecycle']);
     expect(of(found, 'bucket versions')).toMatchObject({
-      saw: 'It could not be seen (STORE_FAILED AccessDenied).',
+      saw: `It could not be seen (STORE_FAILED ${name}).`,
       todo: 'Look at it yourself, or allow s3:GetBucketVersioning.',
     });
     expect(of(found, 'bucket encryption')?.saw).toMatch(/^It could not be seen/);

@@ -6,7 +6,9 @@ import {
   type LifecycleRule as Rule,
 } from '@aws-sdk/client-s3';
 import type { Config } from '../../runtime/config.ts';
+import type { SealdexError } from '../../runtime/errors.ts';
 import type { BucketSettings, LifecycleRule } from '../bucket-settings.ts';
+import { isRefusal, StoreError } from '../store.ts';
 import { openS3 } from './client.ts';
 import { storeFault } from './s3-error-mapping.ts';
 
@@ -21,7 +23,7 @@ export function openBucketSettings(config: Config): BucketSettings {
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       if (none !== undefined && error instanceof Error && error.name === none) return undefined;
-      throw storeFault(error);
+      throw settingFault(error);
     }
   }
 
@@ -47,6 +49,13 @@ export function openBucketSettings(config: Config): BucketSettings {
     },
     close: () => client.destroy(),
   };
+}
+
+/** A store that has no such setting may answer MethodNotAllowed. For an object, that answer has other meanings. */
+function settingFault(error: unknown): SealdexError {
+  const fault = storeFault(error);
+  if (!isRefusal(fault) || fault.reason !== 'MethodNotAllowed') return fault;
+  return new StoreError('unsupported', fault.reason, { cause: error, requestId: fault.requestId });
 }
 
 function ruleOf({ ID, Prefix, Filter, Expiration, Transitions, NoncurrentVersionExpiration }: Rule): LifecycleRule {
