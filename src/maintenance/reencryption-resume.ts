@@ -1,7 +1,8 @@
 // The moves chore: goes over all tenants, so that no move of a tenant's objects to its current KMS key ends because Redis has lost
 // its jobs, or because whoever changed the key died. One request to S3 a tenant, one after the other.
 import { SealdexError, type Code } from '../runtime/errors.ts';
-import { faultOf, type Log } from '../runtime/log.ts';
+import { faultOf } from '../runtime/fault.ts';
+import type { Log } from '../runtime/log.ts';
 import type { Store } from '../store/store.ts';
 import { listTenantNames } from '../store/tenants.ts';
 import type { Chore } from './scheduler.ts';

@@ -2,7 +2,8 @@
 // what Redis says. What a chore does is its own file's business; it must bear being ended and begun anew anywhere.
 import { MAX_SKEW_MS, systemClock, withDeadline, type Clock, type Timer } from '../runtime/clock.ts';
 import { takeLease, type Lease } from '../runtime/lease.ts';
-import { faultOf, rarely, type Log } from '../runtime/log.ts';
+import { faultOf } from '../runtime/fault.ts';
+import { rarely, type Log } from '../runtime/log.ts';
 import { ask, type Redis, type RedisKeys } from '../runtime/redis.ts';
 
 export interface Chore {

@@ -3,7 +3,7 @@
 import type { KeyRef } from '../runtime/key-ref.ts';
 import { MAX_SKEW_MS } from '../runtime/clock.ts';
 import type { Code } from '../runtime/errors.ts';
-import { faultOf } from '../runtime/log.ts';
+import { faultOf } from '../runtime/fault.ts';
 import type { GateEffect, GateEvent, GateEventKind, GateTask, LogEffect } from './gate-events.ts';
 import { isClosed, isOperatorStop, type GateRecord, type GateState } from './gate-record.ts';
 import {

@@ -1,7 +1,7 @@
 // What an error of KMS means, by the tables of kms-errors.ts. Nothing here calls KMS.
 // Classified by name, never by status (faults travel as HTTP 400); AccessDenied, Throttling and Validation have no class in the SDK.
 import { SealdexError } from '../../runtime/errors.ts';
-import { nameOf } from '../../runtime/log.ts';
+import { nameOf } from '../../runtime/fault.ts';
 import { KEY_STATE_TABLE, KMS_ERROR_TABLE, type KeyStateRow, type KmsErrorRow } from './kms-errors.ts';
 
 /** The KMS key that a call was for. */

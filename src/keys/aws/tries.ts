@@ -3,7 +3,7 @@
 import type { KMSClient } from '@aws-sdk/client-kms';
 import type { AuditLog, Who } from '../../runtime/audit-log.ts';
 import { SealdexError } from '../../runtime/errors.ts';
-import { nameOf } from '../../runtime/log.ts';
+import { nameOf } from '../../runtime/fault.ts';
 import { requestIdOf } from './kms-error-mapping.ts';
 
 /** On whose behalf a command is sent. */

@@ -1,7 +1,8 @@
 // What happens to a job between being taken and being settled: the handler, and the hand-back when the process stops.
 // Knows no queue: whatever the handler does, the job ends in settle() or goes back as it was.
 import type { TakenJob } from '../../jobs/jobs.ts';
-import { faultOf, type Log } from '../../runtime/log.ts';
+import { faultOf } from '../../runtime/fault.ts';
+import type { Log } from '../../runtime/log.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
 import { isJobId } from '../../runtime/names.ts';
 import type { Outcome } from '../../jobs/outcome.ts';
