@@ -1,8 +1,9 @@
 // BullMQ's worker, hardened: what others put into the queue and what Redis answers late must neither harm it nor end a job.
 // Knows entries of the queue and their moves; nothing of outcomes or of what a job means.
-import { DelayedError, Worker, type Job, type JobJson } from 'bullmq';
+import { DelayedError, Worker, type Job, type JobJson, type WorkerOptions } from 'bullmq';
 import { SealdexError } from '../../runtime/errors.ts';
 import type { JobData } from '../../jobs/jobs.ts';
+import type { QueueName } from '../../runtime/names.ts';
 import { redisFault, type Redis } from '../../runtime/redis.ts';
 import { JOB_OPTIONS } from './queues.ts';
 import { isSettled } from './settle.ts';
@@ -16,6 +17,17 @@ const REFUSED_MS = 500;
 
 export class SafeWorker extends Worker<JobData, null> {
   readonly #stalledOut = new WeakSet<QueueJob>();
+
+  /** Takes no jobs until `takeJobs()`. */
+  constructor(queueName: QueueName, options: WorkerOptions) {
+    super(queueName, null, options);
+  }
+
+  /** Gives `process` every job with the token of its lock. Called once. */
+  takeJobs(process: (job: QueueJob, token: string) => Promise<null>): void {
+    this.processFn = (job, token) => process(job, token ?? '');
+    this.run().catch((error: unknown) => this.emit('error', error as Error));
+  }
 
   /** Whether BullMQ gave the job up because it stalled too often: then it must not run again. */
   hasStalledOut(job: QueueJob): boolean {

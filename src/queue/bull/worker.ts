@@ -12,7 +12,7 @@ import { startFairUpkeep, type FairUpkeep } from '../fair-share/fair-share-maint
 import { promoter, type ParkDeps } from '../parked/parked.ts';
 import { createProcessor, type ProcessorDeps, type QueueProcessor } from './processor.ts';
 import { queueKey } from './queue-keys.ts';
-import { mendEntry, queueFault, SafeWorker, type QueueJob } from './safe-worker.ts';
+import { mendEntry, queueFault, SafeWorker } from './safe-worker.ts';
 import { backoffMs } from './settle.ts';
 
 export interface WorkerDeps extends ProcessorDeps {
@@ -63,6 +63,18 @@ export function startWorker(deps: WorkerDeps): QueueWorker {
     sayRarely(`${fault.reason} ${fault.cause}`, () => log.warn(fault, 'the queue reports an error'));
   };
   const { redis } = deps;
+  const worker = new SafeWorker(deps.queueName, {
+    connection: deps.queueRedis,
+    prefix: keys.prefix,
+    concurrency: deps.concurrency,
+    lockDuration: LOCK_MS,
+    stalledInterval: STALLED_CHECK_MS,
+    maxStalledCount: MAX_STALLS,
+    drainDelay: DRAIN_DELAY,
+    runRetryDelay: REPEAT_MS,
+    metrics: { maxDataPoints: 60 },
+    settings: { backoffStrategy: (attempt) => backoffMs(attempt) },
+  });
   const parking: ParkDeps = {
     ...deps.parking,
     redis,
@@ -70,27 +82,11 @@ export function startWorker(deps: WorkerDeps): QueueWorker {
     clock,
     parkedMaxMs: config.parkedMaxMs,
     queueKey: queueKey(keys, ''),
-    promote: (jobId) => promoter(worker)(jobId),
+    promote: promoter(worker),
   };
   const onDead = (code: Code): void => metrics.count('sealdex_dead_letters_total', { code });
   const settling = { redis, keys, clock, noteLifeMs: config.statusMs, parking, onFault, onDead };
   const processor = createProcessor(deps, settling);
-  const worker: SafeWorker = new SafeWorker(
-    deps.queueName,
-    (job: QueueJob, token) => processor.run(job, token ?? '', worker.hasStalledOut(job)),
-    {
-      connection: deps.queueRedis,
-      prefix: keys.prefix,
-      concurrency: deps.concurrency,
-      lockDuration: LOCK_MS,
-      stalledInterval: STALLED_CHECK_MS,
-      maxStalledCount: MAX_STALLS,
-      drainDelay: DRAIN_DELAY,
-      runRetryDelay: REPEAT_MS,
-      metrics: { maxDataPoints: 60 },
-      settings: { backoffStrategy: (attempt) => backoffMs(attempt) },
-    },
-  );
   const following = new Set<Promise<void>>();
   const follow = (jobId: string, work: () => Promise<void>, failed: string): void => {
     if (following.size >= MAX_FOLLOW_UPS) return sayRarely(failed, () => log.warn({}, failed));
@@ -108,6 +104,7 @@ export function startWorker(deps: WorkerDeps): QueueWorker {
     log.warn({ job: isJobId(id) ? id : '-' }, 'job is back from a process that died or froze');
     follow(id, () => mendEntry(deps.redis, worker.toKey(id)), 'a stalled entry was not looked at; the next stall is');
   });
+  worker.takeJobs((job, token) => processor.run(job, token, worker.hasStalledOut(job)));
   const fairUpkeep = startFairUpkeep({ redis: deps.redis, keys, clock, onFault });
 
   let stopping: Promise<{ handedBack: number; isClean: boolean }> | undefined;
