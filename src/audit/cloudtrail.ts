@@ -92,6 +92,15 @@ export async function* eventsOf(stream: AsyncIterable<Buffer>): AsyncGenerator<T
 
 export const isOfKms = (event: TrailEvent | OtherEvent): event is TrailEvent => 'operation' in event;
 
+const isKey = (arn: string | null | undefined): arn is string => /^arn:[^:]+:kms:[^:]*:[^:]*:key\//.test(arn ?? '');
+
+/** What the SDK calls AccessDeniedException is AccessDenied in CloudTrail. */
+const resultOf = (errorCode: string | null | undefined): string =>
+  !errorCode ? 'ok' : errorCode === 'AccessDenied' ? 'AccessDeniedException' : errorCode;
+
+const given = <N extends string>(name: N, value: string | null | undefined): { [name in N]?: string } =>
+  (value ? { [name]: value } : {}) as { [name in N]?: string };
+
 function kmsEventOf(value: unknown): TrailEvent {
   const read = event.safeParse(value);
   if (!read.success) throw new TrailFault('holds an event of KMS in a form that is not known here');
@@ -122,12 +131,6 @@ function kmsEventOf(value: unknown): TrailEvent {
   };
 }
 
-const isKey = (arn: string | null | undefined): arn is string => /^arn:[^:]+:kms:[^:]*:[^:]*:key\//.test(arn ?? '');
-
-/** What the SDK calls AccessDeniedException is AccessDenied in CloudTrail. */
-const resultOf = (errorCode: string | null | undefined): string =>
-  !errorCode ? 'ok' : errorCode === 'AccessDenied' ? 'AccessDeniedException' : errorCode;
-
 type Identity = NonNullable<z.infer<typeof event>['userIdentity']>;
 
 /** The owner of a key is not told the names of another account's callers. */
@@ -136,9 +139,6 @@ function principalOf({ arn, principalId, accountId, invokedBy, type }: Partial<I
   const who = principalId ?? invokedBy ?? type ?? 'somebody';
   return accountId ? `${who} of account ${accountId}` : who;
 }
-
-const given = <N extends string>(name: N, value: string | null | undefined): { [name in N]?: string } =>
-  (value ? { [name]: value } : {}) as { [name in N]?: string };
 
 /** Positions in a text that is not quoted are of no use to anybody. */
 function parsed(text: string): unknown {

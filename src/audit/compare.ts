@@ -13,6 +13,17 @@ export const TOLERANCE_MS = 5 * 60_000;
 
 const NONE = 'none';
 
+const differenceOf = (what: string, audit: string | undefined, trail: string | undefined): Difference => ({
+  what,
+  audit: audit ?? NONE,
+  trail: trail ?? NONE,
+});
+
+const differing = (what: string, audit: string | undefined, trail: string | undefined): Difference[] =>
+  audit === trail ? [] : [differenceOf(what, audit, trail)];
+
+const iso = (ms: number): string => new Date(ms).toISOString();
+
 /** What line and event say of one call and not alike. What the event does not tell, as those of denied calls, is left out. */
 export function differencesOf(call: AuditCall, event: TrailEvent): Difference[] {
   return [
@@ -54,14 +65,3 @@ function contextDifferences(call: AuditCall, { contexts }: TrailEvent): Differen
   // Both contexts of a re-encryption may differ in the same way.
   return [...new Map(found.map((each) => [JSON.stringify(each), each])).values()];
 }
-
-const differing = (what: string, audit: string | undefined, trail: string | undefined): Difference[] =>
-  audit === trail ? [] : [differenceOf(what, audit, trail)];
-
-const differenceOf = (what: string, audit: string | undefined, trail: string | undefined): Difference => ({
-  what,
-  audit: audit ?? NONE,
-  trail: trail ?? NONE,
-});
-
-const iso = (ms: number): string => new Date(ms).toISOString();

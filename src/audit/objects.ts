@@ -32,6 +32,8 @@ export async function* objectsOf(stream: AsyncIterable<Buffer>): AsyncGenerator<
   if (taking.isInside) throw new TrailFault('ends in the middle: fetch it again');
 }
 
+const noEvents = (): TrailFault => new TrailFault('holds something else than events of CloudTrail');
+
 class Taking {
   /** How deep in objects and lists, and from which depth on the one that is being taken began. */
   #depth = 0;
@@ -130,5 +132,3 @@ class Taking {
     this.#heldBytes = 0;
   }
 }
-
-const noEvents = (): TrailFault => new TrailFault('holds something else than events of CloudTrail');

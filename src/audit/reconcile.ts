@@ -55,6 +55,16 @@ const MOST = 1_000_000;
 
 export class TooMuch extends Error {}
 
+const placeOfEvent = ({ operation, keys }: TrailEvent): string => `${operation} ${keys[0]}`;
+
+const TOO_MUCH = `There are more than ${MOST.toLocaleString('en')} calls: take a shorter time with --from and --to.`;
+
+/** The same event again, or the one that the other account of the call was given. */
+const isSameCall = (one: Met, other: TrailEvent): boolean =>
+  one.id === other.id || (one.account !== other.account && one.operation === other.operation);
+
+const byTime = (one: { readonly at: number }, other: { readonly at: number }): number => one.at - other.at;
+
 export class Reconciliation {
   readonly #asked: Asked;
   readonly #keys = new Set<string>();
@@ -185,13 +195,3 @@ export class Reconciliation {
     }
   }
 }
-
-const placeOfEvent = ({ operation, keys }: TrailEvent): string => `${operation} ${keys[0]}`;
-
-const TOO_MUCH = `There are more than ${MOST.toLocaleString('en')} calls: take a shorter time with --from and --to.`;
-
-/** The same event again, or the one that the other account of the call was given. */
-const isSameCall = (one: Met, other: TrailEvent): boolean =>
-  one.id === other.id || (one.account !== other.account && one.operation === other.operation);
-
-const byTime = (one: { readonly at: number }, other: { readonly at: number }): number => one.at - other.at;

@@ -25,6 +25,34 @@ const MOST_SHOWN = 20;
 /** CloudTrail holds what callers sent, of any length. */
 const LONGEST_VALUE_CHARS = 300;
 
+const calls = (count: number): string => (count === 1 ? '1 call' : `${count} calls`);
+
+const filesText = ({ length }: readonly string[]): string => (length === 1 ? '1 file' : `${length} files`);
+
+const sidesOf = ({ audit, trail, files }: ReconcileReport): string[][] => [
+  ['audit', `${calls(audit.count)} in ${filesText(files.audit)}`, spanOf(audit)],
+  ['CloudTrail', `${trail.count} events in ${filesText(files.cloudtrail)}`, spanOf(trail)],
+];
+
+const short = (text: string): string => {
+  const line = oneLine(text);
+  return line.length <= LONGEST_VALUE_CHARS ? line : `${line.slice(0, LONGEST_VALUE_CHARS)}…`;
+};
+
+const differenceText = ({ what, audit, trail }: Difference): string =>
+  `${short(what)}: ${short(audit)} in the audit, ${short(trail)} in CloudTrail`;
+
+const listsOf = (found: ReconcileReport): [string, Entry[]][] => [
+  ['In CloudTrail only: calls that the audit does not know', found.onlyInTrail.map(eventEntry)],
+  ['In the audit only: calls that worked, and that CloudTrail does not know', found.onlyInAudit.map(callEntry)],
+  [
+    'Told differently',
+    found.different.map(({ call, differences }) => [...callEntry(call), ...differences.map(differenceText)]),
+  ],
+  ['Without an answer, and not in CloudTrail: they may never have reached KMS', found.unanswered.map(callEntry)],
+  ['Refused, and not in CloudTrail: AWS does not log every refused call there', found.refused.map(callEntry)],
+];
+
 export function printReport(found: ReconcileReport): void {
   printLine(headline(found));
   for (const line of table(sidesOf(found))) printLine(line);
@@ -55,15 +83,6 @@ function headline({ tenant, agrees, matched, onlyInTrail, onlyInAudit, different
   return `Tenant ${tenant}: audit and CloudTrail do not agree: ${told.join(', ')}; on ${calls(matched)} they do.`;
 }
 
-const calls = (count: number): string => (count === 1 ? '1 call' : `${count} calls`);
-
-const filesText = ({ length }: readonly string[]): string => (length === 1 ? '1 file' : `${length} files`);
-
-const sidesOf = ({ audit, trail, files }: ReconcileReport): string[][] => [
-  ['audit', `${calls(audit.count)} in ${filesText(files.audit)}`, spanOf(audit)],
-  ['CloudTrail', `${trail.count} events in ${filesText(files.cloudtrail)}`, spanOf(trail)],
-];
-
 function spanOf({ first, last, duplicates, outside }: Side): string {
   const facts = [
     ...(first === undefined || last === undefined ? [] : [`${time(first)} to ${time(last)}`]),
@@ -75,17 +94,6 @@ function spanOf({ first, last, duplicates, outside }: Side): string {
 
 /** What was done, and below it with which key and by whom. */
 type Entry = readonly string[];
-
-const listsOf = (found: ReconcileReport): [string, Entry[]][] => [
-  ['In CloudTrail only: calls that the audit does not know', found.onlyInTrail.map(eventEntry)],
-  ['In the audit only: calls that worked, and that CloudTrail does not know', found.onlyInAudit.map(callEntry)],
-  [
-    'Told differently',
-    found.different.map(({ call, differences }) => [...callEntry(call), ...differences.map(differenceText)]),
-  ],
-  ['Without an answer, and not in CloudTrail: they may never have reached KMS', found.unanswered.map(callEntry)],
-  ['Refused, and not in CloudTrail: AWS does not log every refused call there', found.refused.map(callEntry)],
-];
 
 function notesOf(found: ReconcileReport): string[] {
   const { tenant, audit, unansweredInTrail, underPlatformKey, housekeeping } = found;
@@ -125,6 +133,15 @@ function uncoveredIn({ onlyInAudit, onlyInTrail, audit, trail }: ReconcileReport
   );
 }
 
+const contextText = (context: Readonly<Record<string, string | undefined>>): string[] =>
+  Object.entries(context).map(([name, value]) => `${name} ${value}`);
+
+const requestOf = (requestId: string | undefined): string | undefined =>
+  requestId === undefined ? undefined : `request ${requestId}`;
+
+const lineOf = (facts: readonly (string | undefined)[]): string =>
+  facts.flatMap((fact) => (fact === undefined ? [] : [short(fact)])).join('  ');
+
 function callEntry(call: AuditCall): Entry {
   const { at, operation, key, tenant, period, purpose, result, requestId, process, job, command, activity } = call;
   const context = period === undefined ? {} : { tenant, period, purpose };
@@ -143,22 +160,18 @@ function eventEntry({ at, operation, keys, contexts, result, principal, sourceIp
   ];
 }
 
-const contextText = (context: Readonly<Record<string, string | undefined>>): string[] =>
-  Object.entries(context).map(([name, value]) => `${name} ${value}`);
+const isoOf = (at: number | undefined): string | undefined =>
+  at === undefined ? undefined : new Date(at).toISOString();
 
-const requestOf = (requestId: string | undefined): string | undefined =>
-  requestId === undefined ? undefined : `request ${requestId}`;
+const sideOf = ({ count, first, last, duplicates, outside }: Side): object => ({
+  count,
+  first: isoOf(first),
+  last: isoOf(last),
+  duplicates,
+  outside,
+});
 
-const lineOf = (facts: readonly (string | undefined)[]): string =>
-  facts.flatMap((fact) => (fact === undefined ? [] : [short(fact)])).join('  ');
-
-const differenceText = ({ what, audit, trail }: Difference): string =>
-  `${short(what)}: ${short(audit)} in the audit, ${short(trail)} in CloudTrail`;
-
-const short = (text: string): string => {
-  const line = oneLine(text);
-  return line.length <= LONGEST_VALUE_CHARS ? line : `${line.slice(0, LONGEST_VALUE_CHARS)}…`;
-};
+const timed = <T extends { readonly at: number }>({ at, ...rest }: T): object => ({ time: isoOf(at), ...rest });
 
 /** Calls and events with their time as the audit writes it. */
 export function printReportLines(found: ReconcileReport): void {
@@ -191,16 +204,3 @@ export function printReportLines(found: ReconcileReport): void {
     cloudtrail: { files: files.cloudtrail.length, accounts: found.trail.accounts, ...sideOf(found.trail) },
   });
 }
-
-const isoOf = (at: number | undefined): string | undefined =>
-  at === undefined ? undefined : new Date(at).toISOString();
-
-const sideOf = ({ count, first, last, duplicates, outside }: Side): object => ({
-  count,
-  first: isoOf(first),
-  last: isoOf(last),
-  duplicates,
-  outside,
-});
-
-const timed = <T extends { readonly at: number }>({ at, ...rest }: T): object => ({ time: isoOf(at), ...rest });

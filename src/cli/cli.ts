@@ -42,12 +42,26 @@ The README has the tables of settings and codes.`;
 
 /** An alias is for who has learned another word elsewhere; the help has one word for one thing. */
 const help = new Help();
+
+const aliasOf = (command: Command): string => (command.alias() === undefined ? '' : `|${command.alias()}`);
+
 const WITHOUT_ALIASES: Partial<Help> = {
   subcommandTerm: (command) => help.subcommandTerm(command).replace(aliasOf(command), ''),
   commandUsage: (command) => help.commandUsage(command).replace(aliasOf(command), ''),
 };
 
-const aliasOf = (command: Command): string => (command.alias() === undefined ? '' : `|${command.alias()}`);
+const columnsOf = ({ isTTY, columns }: Output): number => (isTTY ? columns : undefined) ?? 80;
+
+const nameOf = (command: Command): string =>
+  command.parent ? `${nameOf(command.parent)} ${command.name()}` : command.name();
+
+/** `error: unknown option '--jsn'\n(Did you mean --json?)` -> `sealdex: unknown option '--jsn' (did you mean --json?).` */
+const usageSentence = (text: string): string =>
+  `sealdex: ${text
+    .replace(/^error: /, '')
+    .trim()
+    .replace(/\n\(Did you/, ' (did you')
+    .replace(/\.?$/, '.')}`;
 
 export function buildProgram(): Command {
   const program = new Command('sealdex')
@@ -92,22 +106,9 @@ export function buildProgram(): Command {
   return program;
 }
 
-const columnsOf = ({ isTTY, columns }: Output): number => (isTTY ? columns : undefined) ?? 80;
-
 function allOf(command: Command): Command[] {
   return [command, ...command.commands.flatMap(allOf)];
 }
-
-const nameOf = (command: Command): string =>
-  command.parent ? `${nameOf(command.parent)} ${command.name()}` : command.name();
-
-/** `error: unknown option '--jsn'\n(Did you mean --json?)` -> `sealdex: unknown option '--jsn' (did you mean --json?).` */
-const usageSentence = (text: string): string =>
-  `sealdex: ${text
-    .replace(/^error: /, '')
-    .trim()
-    .replace(/\n\(Did you/, ' (did you')
-    .replace(/\.?$/, '.')}`;
 
 /** Runs the command line of this process, which ends by itself when everything has stopped. */
 export async function main(argv: readonly string[]): Promise<void> {

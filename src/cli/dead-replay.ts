@@ -53,6 +53,9 @@ function rateIn(text: string): number {
   return rate;
 }
 
+const exitOf = ({ deadAgain, tooOld, underWay }: Replayed): number =>
+  deadAgain.size + tooOld > 0 ? NOT_ALL : underWay > 0 ? UNFINISHED : 0;
+
 async function run(operator: Operator, jobs: readonly string[], options: Options, signal: AbortSignal): Promise<void> {
   const { filter, codes, total } = await selectLetters(operator, jobs, options, systemClock.now() + 1, signal);
   if (options.dryRun) {
@@ -72,9 +75,6 @@ async function run(operator: Operator, jobs: readonly string[], options: Options
   );
   host().exitCode = interruptedCode(signal) ?? host().exitCode ?? exitOf(last);
 }
-
-const exitOf = ({ deadAgain, tooOld, underWay }: Replayed): number =>
-  deadAgain.size + tooOld > 0 ? NOT_ALL : underWay > 0 ? UNFINISHED : 0;
 
 function summarize(replayed: Replayed, options: Options): void {
   if (options.json) printJson({ ...replayed, deadAgain: Object.fromEntries(replayed.deadAgain) });

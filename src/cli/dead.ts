@@ -53,6 +53,18 @@ Examples:
     .action((options: ListOptions) => withOperator((operator) => list(operator, options)));
 }
 
+const HEADER = ['JOB', 'KIND', 'TENANT', 'CODE', 'SINCE', 'ATTEMPTS', 'WHY'];
+
+const rowOf = ({ jobId, kind = '-', tenant = '-', code, reason, since, attempts }: Letter): string[] => [
+  oneLine(jobId),
+  kind,
+  tenant,
+  code,
+  time(since),
+  String(attempts),
+  reasonMessage(code, reason) ?? '',
+];
+
 async function list(operator: Operator, options: ListOptions): Promise<void> {
   const { limit = LISTED, ...filter } = filterOf(options);
   const rows: string[][] = [];
@@ -77,18 +89,6 @@ function hintOf(options: ListOptions, isEmpty: boolean, next: string | undefined
   if (isEmpty) return named.length === 0 ? 'There are no dead letters.' : 'There are no such dead letters.';
   return `What to do about one: sealdex dead show JOB. To send them again: ${['sealdex dead replay', ...named].join(' ')}`;
 }
-
-const HEADER = ['JOB', 'KIND', 'TENANT', 'CODE', 'SINCE', 'ATTEMPTS', 'WHY'];
-
-const rowOf = ({ jobId, kind = '-', tenant = '-', code, reason, since, attempts }: Letter): string[] => [
-  oneLine(jobId),
-  kind,
-  tenant,
-  code,
-  time(since),
-  String(attempts),
-  reasonMessage(code, reason) ?? '',
-];
 
 function showCommand(): Command {
   return new Command('show')

@@ -26,6 +26,16 @@ Examples:
     .action(({ json: asJson }: { json?: true }) => untilInterrupted((signal) => run(signal, asJson === true)));
 }
 
+const linesOf = (claims: readonly Claim[]): string[] => [
+  '',
+  ...table([
+    ['CLAIM', 'HOLDS', 'MEASURED'],
+    ...claims.map(({ claim, measured, holds }) => [claim, holds === undefined ? '-' : holds ? 'yes' : 'NO', measured]),
+  ]),
+  '',
+  'To try the commands: npx sealdex dev',
+];
+
 async function run(signal: AbortSignal, asJson: boolean): Promise<void> {
   const screen = createScreen(asJson ? process.stderr : process.stdout);
   const { startServices } = await import('./dev/local-services.ts');
@@ -45,16 +55,6 @@ async function run(signal: AbortSignal, asJson: boolean): Promise<void> {
     await services.stop();
   }
 }
-
-const linesOf = (claims: readonly Claim[]): string[] => [
-  '',
-  ...table([
-    ['CLAIM', 'HOLDS', 'MEASURED'],
-    ...claims.map(({ claim, measured, holds }) => [claim, holds === undefined ? '-' : holds ? 'yes' : 'NO', measured]),
-  ]),
-  '',
-  'To try the commands: npx sealdex dev',
-];
 
 /** Lines and progress bars, one bar at a time. */
 function createScreen(stream: NodeJS.WriteStream): DemoScreen & { end(): void } {

@@ -128,6 +128,12 @@ async function sendAll<Item>(run: Run<Item>): Promise<void> {
   run.isAllSent = true;
 }
 
+const isOutage = (result: SendResult | undefined): boolean => {
+  if (!(result instanceof SealdexError)) return false;
+  const { disposition, attempts = 0 } = dispositionOf(result.code);
+  return disposition === 'retry' && attempts === 0;
+};
+
 async function sendThroughOutages<Item>(
   { producer, flow, signal, clock }: Run<Item>,
   batch: readonly Item[],
@@ -160,6 +166,8 @@ function isOvertaken<Item>(
   );
 }
 
+const isOfItem = ({ code }: SealdexError): boolean => /^(?:DOCUMENT|FILE)_/.test(code);
+
 /** The jobs that were queued; `error` ends the command: an outage of all items, or the signal's reason if some were cut off. */
 function reportBatch<Item>(
   { report, signal }: Run<Item>,
@@ -189,14 +197,6 @@ function printUnsent<Item>({ flow, report: { counts }, last }: Run<Item>): void 
   if (flow.total === undefined && last !== undefined)
     printNotice(`Stopped after ${oneLine(flow.nameOf(last))}: what follows was not queued.`);
 }
-
-const isOutage = (result: SendResult | undefined): boolean => {
-  if (!(result instanceof SealdexError)) return false;
-  const { disposition, attempts = 0 } = dispositionOf(result.code);
-  return disposition === 'retry' && attempts === 0;
-};
-
-const isOfItem = ({ code }: SealdexError): boolean => /^(?:DOCUMENT|FILE)_/.test(code);
 
 /** The items in batches of `size`. */
 export function* inBatches<Item>(items: readonly Item[], size: number): Generator<Item[]> {

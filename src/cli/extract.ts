@@ -42,6 +42,27 @@ Examples:
     .action((file: string, options: Options) => untilInterrupted((signal) => run(file, options, signal)));
 }
 
+/** What bounds the reading of a file. The rest of an installation's settings is not asked for. */
+const LIMITS = [
+  'SEALDEX_FILE_BYTES',
+  'SEALDEX_EXTRACT_MS',
+  'SEALDEX_EXTRACT_HEAP_BYTES',
+  'SEALDEX_PART_CHARS',
+  'SEALDEX_METADATA_BYTES',
+  'SEALDEX_DOCUMENT_BYTES',
+] as const;
+
+/** Nobody connects to these. */
+const NOWHERE = {
+  REDIS_URL: 'redis://nowhere',
+  SEALDEX_BUCKET: 'nowhere',
+  SEALDEX_PLATFORM_KEY_ARN: 'arn:aws:kms:us-west-2:000000000000:key/nowhere',
+};
+
+/** @throws SealdexError `CONFIG_INVALID` */
+const limitsOf = (env: Environment): Config =>
+  loadConfig(NOWHERE, Object.fromEntries(LIMITS.map((name) => [name, env[name]])));
+
 async function run(file: string, options: Options, signal: AbortSignal): Promise<void> {
   if (options.tenant !== undefined) checkName(options.tenant, 'tenant');
   if (options.corpus !== undefined) checkName(options.corpus, 'corpus');
@@ -80,24 +101,3 @@ async function bytesOf(file: string, fileBytes: number, signal: AbortSignal): Pr
     throw new FileReadError(file, code ?? 'unknown');
   }
 }
-
-/** What bounds the reading of a file. The rest of an installation's settings is not asked for. */
-const LIMITS = [
-  'SEALDEX_FILE_BYTES',
-  'SEALDEX_EXTRACT_MS',
-  'SEALDEX_EXTRACT_HEAP_BYTES',
-  'SEALDEX_PART_CHARS',
-  'SEALDEX_METADATA_BYTES',
-  'SEALDEX_DOCUMENT_BYTES',
-] as const;
-
-/** Nobody connects to these. */
-const NOWHERE = {
-  REDIS_URL: 'redis://nowhere',
-  SEALDEX_BUCKET: 'nowhere',
-  SEALDEX_PLATFORM_KEY_ARN: 'arn:aws:kms:us-west-2:000000000000:key/nowhere',
-};
-
-/** @throws SealdexError `CONFIG_INVALID` */
-const limitsOf = (env: Environment): Config =>
-  loadConfig(NOWHERE, Object.fromEntries(LIMITS.map((name) => [name, env[name]])));

@@ -67,6 +67,11 @@ export function failure(error: unknown): Failure {
   };
 }
 
+const isPlain = (word: string): boolean => word === 'Error' || word === 'SealdexError' || Object.hasOwn(CODES, word);
+
+const isTelling = (word: string | undefined): boolean =>
+  word !== undefined && /^[A-Za-z]\w{2,60}$/.test(word) && !isPlain(word);
+
 /** The sentence of an error with its code, in a word what was behind it (`ECONNREFUSED`, `NoSuchBucket`), and since when. */
 export function textOf(error: SealdexError): string {
   const [sentence = '', ...faults] = error.message.split('\n');
@@ -83,8 +88,3 @@ function namesIn(error: unknown): string[] {
   const { code } = error as { code?: unknown };
   return [...(typeof code === 'string' ? [code] : []), error.name].filter((word) => /^[A-Za-z]\w{2,60}$/.test(word));
 }
-
-const isTelling = (word: string | undefined): boolean =>
-  word !== undefined && /^[A-Za-z]\w{2,60}$/.test(word) && !isPlain(word);
-
-const isPlain = (word: string): boolean => word === 'Error' || word === 'SealdexError' || Object.hasOwn(CODES, word);

@@ -6,12 +6,8 @@ import { duration, oneLine, table, time } from './terminal.ts';
 
 const HEADER = ['KEY', 'TENANT', 'STATE', 'SINCE', 'JOBS', 'OLDEST', 'NEXT PROBE', 'WHO ACTS'];
 
-/** A line for each gate, and below it, further in, when the key is deleted and what who acts would type. */
-export function gateLines(gates: readonly GateFacts[]): string[] {
-  const now = systemClock.now();
-  const [header = '', ...lines] = table([HEADER, ...gates.map((gate) => cellsOf(gate, now))]);
-  return [header, ...lines.flatMap((line, at) => [line, ...below(gates[at]!).map((each) => `    ${each}`)])];
-}
+export const nextProbeOf = (at: number, now: number = systemClock.now()): string =>
+  at <= now ? 'now' : `in ${duration(at - now)}`;
 
 const cellsOf = (gate: GateFacts, now: number): string[] => [
   gate.keyArn,
@@ -24,6 +20,13 @@ const cellsOf = (gate: GateFacts, now: number): string[] => [
   gate.whoActs,
 ];
 
+/** A line for each gate, and below it, further in, when the key is deleted and what who acts would type. */
+export function gateLines(gates: readonly GateFacts[]): string[] {
+  const now = systemClock.now();
+  const [header = '', ...lines] = table([HEADER, ...gates.map((gate) => cellsOf(gate, now))]);
+  return [header, ...lines.flatMap((line, at) => [line, ...below(gates[at]!).map((each) => `    ${each}`)])];
+}
+
 function below({ deletesAt, note, says, commands }: GateFacts): string[] {
   return [
     ...(deletesAt === undefined ? [] : [`KMS DELETES THE KEY ON ${time(deletesAt)}: what is under it is lost then.`]),
@@ -32,6 +35,8 @@ function below({ deletesAt, note, says, commands }: GateFacts): string[] {
     ...commands,
   ];
 }
+
+const ago = (at: number, now: number): string => `${time(at)} (${duration(Math.max(0, now - at))} ago)`;
 
 /** Everything that is known of one gate. */
 export function factLines(gate: GateFacts): string[] {
@@ -57,8 +62,3 @@ export function factLines(gate: GateFacts): string[] {
   const known = rows.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]));
   return [...table(known), ...gate.commands.map((command) => `    ${command}`)];
 }
-
-export const nextProbeOf = (at: number, now: number = systemClock.now()): string =>
-  at <= now ? 'now' : `in ${duration(at - now)}`;
-
-const ago = (at: number, now: number): string => `${time(at)} (${duration(Math.max(0, now - at))} ago)`;

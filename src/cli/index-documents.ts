@@ -73,6 +73,9 @@ async function* batchesOf(
   }
 }
 
+const invalid = ({ fault }: ParsedDocument): SealdexError =>
+  new SealdexError('DOCUMENT_INVALID', `document ${fault}.`, { field: 'document' });
+
 async function send(
   producer: Producer,
   { tenant, corpus }: EnqueueOptions,
@@ -83,6 +86,3 @@ async function send(
   const byDocument = new Map(valid.map((parsed, index) => [parsed, results[index]]));
   return batch.map((parsed) => byDocument.get(parsed) ?? invalid(parsed));
 }
-
-const invalid = ({ fault }: ParsedDocument): SealdexError =>
-  new SealdexError('DOCUMENT_INVALID', `document ${fault}.`, { field: 'document' });

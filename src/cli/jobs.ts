@@ -18,6 +18,16 @@ export function jobsCommand(): Command {
     .addHelpText('after', '\nExample:\n  sealdex jobs show j0123456789abcdef0123456789abcdef');
 }
 
+const placeOf = ({ keyArn, state, code, nextProbe, whoActs }: GateFacts): object => ({
+  keyArn,
+  state,
+  code,
+  nextProbe,
+  whoActs,
+});
+
+const sinceOf = (since: number): string => `${time(since)} (${duration(Math.max(0, systemClock.now() - since))} ago)`;
+
 function showCommand(): Command {
   return new Command('show')
     .description('where a job is: queued, active, retrying, parked, done, superseded, dead or unknown')
@@ -71,13 +81,3 @@ Example:
       });
     });
 }
-
-const placeOf = ({ keyArn, state, code, nextProbe, whoActs }: GateFacts): object => ({
-  keyArn,
-  state,
-  code,
-  nextProbe,
-  whoActs,
-});
-
-const sinceOf = (since: number): string => `${time(since)} (${duration(Math.max(0, systemClock.now() - since))} ago)`;

@@ -36,6 +36,13 @@ type Each = (operator: Operator, tenant: string, keyArn: string, change?: GateCh
 
 const ARN = 'arn:aws:kms:us-west-2:111122223333:key/…';
 
+const command = (name: string, does: string): Command =>
+  new Command(name)
+    .description(does)
+    .argument('<arn>', 'the full ARN of the KMS key')
+    .option('--tenant <name>', 'only for this tenant; without it for all tenants of the key')
+    .option('--json', 'NDJSON: one line for each tenant');
+
 export function probeCommand(): Command {
   return command('probe', 'try a KMS key whose gate is shut, now')
     .addHelpText(
@@ -54,6 +61,8 @@ Example:
       }),
     );
 }
+
+export const releasedLine = (tenant: string): string => `The parked jobs of tenant ${tenant} are being released.`;
 
 export function releaseCommand(): Command {
   return command('release', 'open a shut gate by your word, and let KMS decide')
@@ -118,15 +127,6 @@ Example:
       }),
     );
 }
-
-const command = (name: string, does: string): Command =>
-  new Command(name)
-    .description(does)
-    .argument('<arn>', 'the full ARN of the KMS key')
-    .option('--tenant <name>', 'only for this tenant; without it for all tenants of the key')
-    .option('--json', 'NDJSON: one line for each tenant');
-
-export const releasedLine = (tenant: string): string => `The parked jobs of tenant ${tenant} are being released.`;
 
 /** Why nothing is released. */
 export function staysLine({ tenant, gate }: GateChange): string {

@@ -3,6 +3,8 @@ import type { ProbeAnswer } from '../app/app.ts';
 import { CODES } from '../runtime/errors.ts';
 import { nextProbeOf } from './gate-lines.ts';
 
+const isShut = (gate: Gate): gate is NonNullable<Gate> => gate !== undefined && gate.state !== 'draining';
+
 /** As a shell counts what a probe has found out; 75 (again later) when it found out nothing. */
 export function exitOf({ said, isBusy, gate }: ProbeAnswer): number {
   if (said === 'ok') return 0;
@@ -10,6 +12,14 @@ export function exitOf({ said, isBusy, gate }: ProbeAnswer): number {
   if (isBusy) return CODES.KEY_UNAVAILABLE.exit;
   return isShut(gate) ? CODES[gate.code].exit : 0;
 }
+
+const afterGood = (gate: Gate): string =>
+  isShut(gate)
+    ? `One more good probe opens the gate; a worker makes it ${nextProbeOf(gate.nextProbe ?? 0)}.`
+    : `The gate is open, and the parked jobs are being released.`;
+
+const next = (gate: Gate): string =>
+  isShut(gate) && gate.nextProbe !== undefined ? `A worker tries it again ${nextProbeOf(gate.nextProbe)}.` : '';
 
 export function probeLine({ tenant, said, reason, isBusy, gate }: ProbeAnswer): string {
   const begin = `Tenant ${tenant}:`;
@@ -26,13 +36,3 @@ export function probeLine({ tenant, said, reason, isBusy, gate }: ProbeAnswer): 
 }
 
 type Gate = ProbeAnswer['gate'];
-
-const isShut = (gate: Gate): gate is NonNullable<Gate> => gate !== undefined && gate.state !== 'draining';
-
-const afterGood = (gate: Gate): string =>
-  isShut(gate)
-    ? `One more good probe opens the gate; a worker makes it ${nextProbeOf(gate.nextProbe ?? 0)}.`
-    : `The gate is open, and the parked jobs are being released.`;
-
-const next = (gate: Gate): string =>
-  isShut(gate) && gate.nextProbe !== undefined ? `A worker tries it again ${nextProbeOf(gate.nextProbe)}.` : '';

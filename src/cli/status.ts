@@ -28,6 +28,18 @@ Examples:
     );
 }
 
+const countsIn = ({ waiting, active, delayed, dead, oldestWaitingMs }: Status['index']): string =>
+  `${waiting} waiting, ${active} active, ${delayed} delayed, ${dead} dead` +
+  (oldestWaitingMs === undefined ? '' : `; the next one has waited ${duration(oldestWaitingMs)}`);
+
+const tableOf = (processes: Status['processes']): string[] =>
+  table([
+    ['PROCESS', 'ROLE', 'PID', 'STARTED', 'KEYS', 'TENANTS'],
+    ...processes.map(({ process, role, pid, started, keys, tenants }) =>
+      [process, role, pid, time(started), keys, tenants.length].map(String),
+    ),
+  ]);
+
 function linesOf(status: Status): string[] {
   const { queue, index, upload, processes, keys, oldestKeyMs, kmsCalls, parkedByTenant } = status;
   const parked = parkedByTenant.reduce((sum, { jobs }) => sum + jobs, 0);
@@ -54,10 +66,6 @@ function auditLines(processes: Status['processes']): string[] {
   const each = failing.map(({ role, pid, auditFailures }) => `${auditFailures} of ${role} ${pid}`);
   return [`Audit lines that could not be written: ${each.join(', ')}; see docs/runbooks/audit-log.md`];
 }
-
-const countsIn = ({ waiting, active, delayed, dead, oldestWaitingMs }: Status['index']): string =>
-  `${waiting} waiting, ${active} active, ${delayed} delayed, ${dead} dead` +
-  (oldestWaitingMs === undefined ? '' : `; the next one has waited ${duration(oldestWaitingMs)}`);
 
 const TENANTS = 20;
 
@@ -91,11 +99,3 @@ function tenantLines({ parkedByTenant, deadByTenant }: Status): string[] {
     ...(dead.size > 0 ? ['Why jobs are dead, and what to do: sealdex dead list'] : []),
   ];
 }
-
-const tableOf = (processes: Status['processes']): string[] =>
-  table([
-    ['PROCESS', 'ROLE', 'PID', 'STARTED', 'KEYS', 'TENANTS'],
-    ...processes.map(({ process, role, pid, started, keys, tenants }) =>
-      [process, role, pid, time(started), keys, tenants.length].map(String),
-    ),
-  ]);

@@ -61,6 +61,25 @@ function checkChoice(tenant: string, { yes, dryRun: isDry, json: asJson }: Optio
     throw new UsageError(`There is no terminal to ask on: give --yes ${tenant} to delete it without being asked.`);
 }
 
+/** Of one, and of any other number. */
+const WORDS: Readonly<Record<keyof Counts, readonly [one: string, many: string]>> = {
+  jobs: ['job', 'jobs'],
+  letters: ['dead letter', 'dead letters'],
+  documents: ['document or deletion', 'documents and deletions'],
+  originals: ['original file', 'original files'],
+  intake: ['object in intake', 'objects in intake'],
+  versions: ['older version', 'older versions'],
+  uploads: ['unfinished upload', 'unfinished uploads'],
+  traces: ['other trace', 'other traces'],
+};
+
+const wordsOf = (counts: Counts): string =>
+  Object.entries(WORDS)
+    .map(([kind, words]) => ({ count: counts[kind as keyof Counts], words }))
+    .filter(({ count }) => count > 0)
+    .map(({ count, words }) => counted(count, ...words))
+    .join(', ') || 'nothing';
+
 async function dryRun(operator: Operator, tenant: string, { json: asJson }: Options, signal: AbortSignal) {
   const found = await operator.countTenant(tenant, signal);
   if (asJson) return printJson(found);
@@ -136,22 +155,3 @@ function sayUnseen({ unseen }: Left): void {
       `Unfinished multipart uploads could not be looked for (${uploads}). Allow s3:ListBucketMultipartUploads and s3:AbortMultipartUpload, and run it again.`,
     );
 }
-
-/** Of one, and of any other number. */
-const WORDS: Readonly<Record<keyof Counts, readonly [one: string, many: string]>> = {
-  jobs: ['job', 'jobs'],
-  letters: ['dead letter', 'dead letters'],
-  documents: ['document or deletion', 'documents and deletions'],
-  originals: ['original file', 'original files'],
-  intake: ['object in intake', 'objects in intake'],
-  versions: ['older version', 'older versions'],
-  uploads: ['unfinished upload', 'unfinished uploads'],
-  traces: ['other trace', 'other traces'],
-};
-
-const wordsOf = (counts: Counts): string =>
-  Object.entries(WORDS)
-    .map(([kind, words]) => ({ count: counts[kind as keyof Counts], words }))
-    .filter(({ count }) => count > 0)
-    .map(({ count, words }) => counted(count, ...words))
-    .join(', ') || 'nothing';

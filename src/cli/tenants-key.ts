@@ -21,6 +21,14 @@ interface SetKeyOptions {
   readonly json?: true;
 }
 
+const isMeant = async (tenant: string, signal: AbortSignal): Promise<boolean> =>
+  isYes(
+    await promptUser(
+      `Tenant ${tenant} can then no longer revoke what is stored of it: only we can. Take its own key away? [y/N] `,
+      signal,
+    ),
+  );
+
 export function setKeyCommand(): Command {
   return new Command('set-key')
     .description('give a tenant another KMS key: it is checked first, and what is stored moves to it')
@@ -57,14 +65,6 @@ Examples:
       );
     });
 }
-
-const isMeant = async (tenant: string, signal: AbortSignal): Promise<boolean> =>
-  isYes(
-    await promptUser(
-      `Tenant ${tenant} can then no longer revoke what is stored of it: only we can. Take its own key away? [y/N] `,
-      signal,
-    ),
-  );
 
 async function change(operator: Operator, tenant: string, to: string, options: SetKeyOptions): Promise<void> {
   const changed = await operator.setKey(tenant, to, options.shared ? { shared: true } : {});

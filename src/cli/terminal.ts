@@ -5,19 +5,27 @@ import { host, type Output } from './host.ts';
 
 export const printLine = (line: string): void => write(host().stdout, line);
 export const printNotice = (line: string): void => write(host().stderr, line);
+
+/** JSON leaves DEL and the C1 controls as they are; terminals obey some of them. */
+export const jsonText = (value: unknown, indent?: number): string =>
+  JSON.stringify(value, null, indent).replaceAll(
+    /(?!\n)\p{Cc}/gu,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+
 export const printJson = (value: unknown): void => printLine(jsonText(value));
 
 /** The bar that stands on the terminal's last line: whatever is printed wipes it first. */
 let standing: { clear(): void } | undefined;
 
+/** Text without what a terminal takes for commands: documents, ids and titles are whatever a tenant sent. */
+export const printable = (text: string): string =>
+  text.replaceAll('\r\n', '\n').replaceAll(/(?![\n\t])\p{Cc}/gu, '\uFFFD');
+
 function write(stream: Output, line: string): void {
   standing?.clear();
   stream.write(`${stream.isTTY ? printable(line) : line}\n`);
 }
-
-/** Text without what a terminal takes for commands: documents, ids and titles are whatever a tenant sent. */
-export const printable = (text: string): string =>
-  text.replaceAll('\r\n', '\n').replaceAll(/(?![\n\t])\p{Cc}/gu, '\uFFFD');
 
 /** Text that stays on its line, wherever it is printed. */
 export const oneLine = (text: string): string => printable(text.replaceAll(/\s+/g, ' '));
@@ -38,13 +46,6 @@ export function wrapped(line: string, columns: number): string {
   }
   return [...lines, current].map((each) => `${indent}${each}`).join('\n');
 }
-
-/** JSON leaves DEL and the C1 controls as they are; terminals obey some of them. */
-export const jsonText = (value: unknown, indent?: number): string =>
-  JSON.stringify(value, null, indent).replaceAll(
-    /(?!\n)\p{Cc}/gu,
-    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
 
 export interface ProgressBar {
   update(done: number, total: number): void;
@@ -77,6 +78,13 @@ export function progressBar(
   let last = { done: 0, total: 0 };
   let shown = '';
   let shownAt = clock.monotonic();
+  const line = {
+    clear(): void {
+      if (shown !== '') screen.write('\r\u001b[K');
+      shown = '';
+      standing = undefined;
+    },
+  };
   const show = (): void => {
     const counts = countsOf(last.done, last.total);
     const text = isDrawn ? barOf(label, last, counts, screen.columns) : `${label} ${counts}`;
@@ -84,13 +92,6 @@ export function progressBar(
     shown = text;
     shownAt = clock.monotonic();
     standing = isDrawn ? line : undefined;
-  };
-  const line = {
-    clear(): void {
-      if (shown !== '') screen.write('\r\u001b[K');
-      shown = '';
-      standing = undefined;
-    },
   };
   return {
     update(done, total) {

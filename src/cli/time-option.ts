@@ -13,6 +13,8 @@ const UNITS_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_60
 /** A date alone begins in UTC; a time without a zone would mean another one on every machine. */
 const TIME = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d))?$/;
 
+const timeIn = (text: string): number => (TIME.test(text) ? Date.parse(text) : Number.NaN);
+
 /** @throws InvalidArgumentError, which the option's name is added to */
 export function parseTime(text: string): TimeOption {
   const [, count, unit = ''] = /^(\d{1,6})([smhd])$/.exec(text) ?? [];
@@ -20,5 +22,3 @@ export function parseTime(text: string): TimeOption {
   if (Number.isNaN(at)) throw new InvalidArgumentError('Give 30m, 2h, 7d, or a time as 2026-11-25T10:00Z.');
   return { text, at };
 }
-
-const timeIn = (text: string): number => (TIME.test(text) ? Date.parse(text) : Number.NaN);

@@ -20,6 +20,8 @@ import { filesOf } from './upload-files.ts';
 const CONCURRENCY = 4;
 const MAX_WAITING = 1000;
 
+const NO_PROGRESS: UploadProgress = { onBytes() {}, onFiles() {}, end() {} };
+
 export function uploadCommand(): Command {
   const command = new Command('upload')
     .description('put files into the queue: their text is read and stored')
@@ -59,8 +61,6 @@ interface UploadProgress {
   onFiles(count: number): void;
   end(): void;
 }
-
-const NO_PROGRESS: UploadProgress = { onBytes() {}, onFiles() {}, end() {} };
 
 function uploadProgress(files: readonly FoundFile[]): UploadProgress {
   const totalBytes = files.reduce((sum, { bytes }) => sum + bytes, 0);

@@ -48,6 +48,10 @@ export const STALL_NOTICE_MS = 10_000;
 const POLL_MS = 200;
 const POLLED_AT_ONCE = 200;
 
+/** Nothing more is to be seen of it soon. */
+const isOver = (state: JobState): state is keyof OutcomeCounts =>
+  state === 'done' || state === 'superseded' || state === 'dead' || state === 'parked';
+
 export function createWaiting<Job extends { readonly jobId: string }>(deps: WaitingDeps<Job>): Waiting<Job> {
   const { status, clock, signal, onEnd, onProgress, onStall } = deps;
   const outcomeCounts = { done: 0, superseded: 0, dead: 0, parked: 0 };
@@ -112,10 +116,6 @@ export function createWaiting<Job extends { readonly jobId: string }>(deps: Wait
     },
   };
 }
-
-/** Nothing more is to be seen of it soon. */
-const isOver = (state: JobState): state is keyof OutcomeCounts =>
-  state === 'done' || state === 'superseded' || state === 'dead' || state === 'parked';
 
 /** @throws what will not pass */
 function passing(error: unknown): SealdexError {

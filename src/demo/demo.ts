@@ -23,6 +23,12 @@ const CORE_EVERY = 5;
 /** The most that the setting allows: a busy machine is no reason to give up a file. */
 const MAX_EXTRACT_MS = 240_000;
 
+const tenantsOf = ({ kms }: DemoServices): DemoTenant[] => [
+  { tenant: 'acme', plan: 'enterprise', kmsKeyArn: kms.createKey() },
+  { tenant: 'globex', plan: 'pro', kmsKeyArn: kms.createKey() },
+  { tenant: 'hooli', plan: 'free' },
+];
+
 /**
  * Runs the whole demo on services that hold nothing yet.
  * @throws the signal's reason; Error if the machine lacks something. A claim that does not hold is not an error.
@@ -55,12 +61,6 @@ export async function runDemo(
     redis.disconnect();
   }
 }
-
-const tenantsOf = ({ kms }: DemoServices): DemoTenant[] => [
-  { tenant: 'acme', plan: 'enterprise', kmsKeyArn: kms.createKey() },
-  { tenant: 'globex', plan: 'pro', kmsKeyArn: kms.createKey() },
-  { tenant: 'hooli', plan: 'free' },
-];
 
 async function run(stage: Stage, pages: readonly Page[], files: readonly SourceFile[]): Promise<DemoResult> {
   const { services, operator, tenants, screen, signal } = stage;

@@ -38,7 +38,7 @@ export function sectionsOf(markdown: string): { readonly title?: string; readonl
   });
 }
 
+const squeeze = (texts: readonly string[]): string => texts.join('').replaceAll(/\s+/g, '');
+
 /** Whether two texts that are cut differently are the same. White space does not count. */
 export const isSameText = (a: readonly string[], b: readonly string[]): boolean => squeeze(a) === squeeze(b);
-
-const squeeze = (texts: readonly string[]): string => texts.join('').replaceAll(/\s+/g, '');

@@ -80,6 +80,9 @@ export function bucketChecks(deps: BucketDeps): Check[] {
   ];
 }
 
+const wordsOf = (verbs: readonly Verb[]): string =>
+  verbs.map((verb) => (verb === 'write' ? 'put, delete' : verb)).join(', ');
+
 async function permissions(
   { store, role, bucket }: BucketDeps,
   prefix: string,
@@ -99,9 +102,6 @@ async function permissions(
     `Allow ${role} ${actions}: sealdex policy ${role} prints all that it needs.`,
   );
 }
-
-const wordsOf = (verbs: readonly Verb[]): string =>
-  verbs.map((verb) => (verb === 'write' ? 'put, delete' : verb)).join(', ');
 
 async function tried(
   store: Store,
@@ -193,6 +193,14 @@ async function faultOf(call: Promise<unknown>): Promise<SealdexError | undefined
   }
 }
 
+const CREDENTIALS = new Set([
+  'ExpiredToken',
+  'InvalidAccessKeyId',
+  'InvalidToken',
+  'SignatureDoesNotMatch',
+  'RequestTimeTooSkewed',
+]);
+
 function unreachable(bucket: string, fault: SealdexError): Found {
   const mark = `(${markOf(fault)})`;
   if (fault.reason === 'NoSuchBucket')
@@ -203,11 +211,3 @@ function unreachable(bucket: string, fault: SealdexError): Found {
     return fail(`S3 refuses our credentials ${mark}.`, 'Renew the credentials, the role or the clock of this machine.');
   return fail(`S3 failed or did not answer ${mark}.`, 'Check network, AWS_ENDPOINT_URL_S3 and AWS status.');
 }
-
-const CREDENTIALS = new Set([
-  'ExpiredToken',
-  'InvalidAccessKeyId',
-  'InvalidToken',
-  'SignatureDoesNotMatch',
-  'RequestTimeTooSkewed',
-]);

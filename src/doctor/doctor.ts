@@ -34,6 +34,9 @@ export interface DoctorDeps {
   readonly openKeys: (() => KeyCalls) | undefined;
 }
 
+const part = (found: Promise<Finding[]>, check: string): Promise<Finding[]> =>
+  found.catch((error: unknown) => [{ check, ...failure(error) }]);
+
 /** Each finding as soon as those before it are known. */
 export async function* findings(deps: DoctorDeps): AsyncGenerator<Finding> {
   yield* settingsFindings(deps);
@@ -42,9 +45,6 @@ export async function* findings(deps: DoctorDeps): AsyncGenerator<Finding> {
   const parts = [part(redisPart(deps), 'redis'), part(bucketPart(deps), 'bucket'), part(keyPart(deps), 'platform key')];
   for (const found of parts) yield* await found;
 }
-
-const part = (found: Promise<Finding[]>, check: string): Promise<Finding[]> =>
-  found.catch((error: unknown) => [{ check, ...failure(error) }]);
 
 function* settingsFindings({ faults }: DoctorDeps): Generator<Finding> {
   for (const fault of faults) yield { check: 'settings', ...fail(`${fault}.`, 'Mend it in the environment.') };

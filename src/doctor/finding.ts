@@ -46,6 +46,10 @@ class Late extends Error {
   }
 }
 
+export const markOf = ({ code, reason }: SealdexError): string => (reason === undefined ? code : `${code} ${reason}`);
+
+const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+
 /** What was thrown, as a finding. */
 export function failure(error: unknown): Found {
   if (error instanceof Late) return fail(error.message, 'Check the network, and what runs at the other end.');
@@ -54,7 +58,3 @@ export function failure(error: unknown): Found {
   const way = todo.startsWith('nothing') ? 'check network, endpoint and AWS status' : todo;
   return fail(`${capital(means)} (${markOf(error)}).`, `${capital(way)}.`);
 }
-
-export const markOf = ({ code, reason }: SealdexError): string => (reason === undefined ? code : `${code} ${reason}`);
-
-const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

@@ -55,6 +55,12 @@ export async function* chunksOf(text: string, { maxChars, joins }: Chunking, pac
 const BACK_CHARS = 1024;
 const BACK_MARKS = 32;
 
+const isSpace = (text: string, at: number): boolean => /^\s$/.test(text[at] ?? '');
+
+/** Whether the character at `at` belongs to the one before: a mark, a variation selector, or part of a joined emoji. */
+const joinsBackwards = (text: string, at: number): boolean =>
+  /^[\p{M}\p{Emoji_Modifier}\u200D]/u.test(text.slice(at, at + 2)) || text[at - 1] === '\u200D';
+
 /** The last good place to split at or before `limit`, after `start`. */
 function splitPoint(text: string, limit: number, start: number): number {
   const lowest = Math.max(start + Math.ceil((limit - start) / 2), limit - BACK_CHARS);
@@ -66,9 +72,3 @@ function splitPoint(text: string, limit: number, start: number): number {
   }
   return characterStart(text, limit);
 }
-
-const isSpace = (text: string, at: number): boolean => /^\s$/.test(text[at] ?? '');
-
-/** Whether the character at `at` belongs to the one before: a mark, a variation selector, or part of a joined emoji. */
-const joinsBackwards = (text: string, at: number): boolean =>
-  /^[\p{M}\p{Emoji_Modifier}\u200D]/u.test(text.slice(at, at + 2)) || text[at - 1] === '\u200D';

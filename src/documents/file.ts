@@ -10,6 +10,9 @@ export interface FileFacts {
   readonly chunkingStrategy?: ChunkingStrategy;
 }
 
+/** As the indexing API calls it. */
+const STRATEGY = 'chunking_strategy';
+
 /** Copies of both. @throws SealdexError `DOCUMENT_INVALID` with `field` */
 export function checkFileFacts(
   { metadata, chunkingStrategy }: { readonly metadata?: unknown; readonly chunkingStrategy?: unknown },
@@ -23,9 +26,6 @@ export function checkFileFacts(
       : { chunkingStrategy: strategyIn(copy(STRATEGY, chunkingStrategy), limits) }),
   };
 }
-
-/** As the indexing API calls it. */
-const STRATEGY = 'chunking_strategy';
 
 function objectIn(value: Plain): Metadata {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;

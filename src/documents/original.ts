@@ -30,6 +30,9 @@ export interface OriginalReading extends AsyncDisposable {
   readonly body: AsyncGenerator<Buffer>;
 }
 
+const unreadable = (): SealdexError =>
+  new SealdexError('OBJECT_UNREADABLE', 'The object holds no file that we can read.', { reason: 'original' });
+
 /** Reads the head from decrypted bytes as they stream in. @throws SealdexError `OBJECT_UNREADABLE`; the source's own errors */
 export async function readOriginal(source: AsyncIterable<Uint8Array>): Promise<OriginalReading> {
   const chunks = source[Symbol.asyncIterator]();
@@ -81,6 +84,3 @@ function parseHead(bytes: Buffer): OriginalHead | undefined {
     return undefined;
   }
 }
-
-const unreadable = (): SealdexError =>
-  new SealdexError('OBJECT_UNREADABLE', 'The object holds no file that we can read.', { reason: 'original' });

@@ -52,6 +52,25 @@ function langOf(metadata: Metadata | undefined): string | undefined {
   return typeof lang === 'string' && /^[A-Za-z0-9-]{2,35}$/.test(lang) ? lang : undefined;
 }
 
+const partOf = (
+  { section, id, breadcrumb, lang }: PlacedSection,
+  text: string,
+  offset: number,
+  isTitle: boolean,
+): Part => ({
+  text,
+  metadata: {
+    ...section.metadata,
+    section: id,
+    ...(section.title !== undefined && { title: section.title }),
+    breadcrumb,
+    is_title: isTitle,
+    offset,
+    len: text.length,
+    ...(lang !== undefined && { lang }),
+  },
+});
+
 /**
  * The parts of one section: its title (offset and len count in the title), then its text. A section with metadata but
  * without any text gives one empty part, for else its metadata would be lost.
@@ -72,22 +91,3 @@ export async function* partsOf(placed: PlacedSection, chunking: Chunking, pace: 
   }
   if (parts === 0 && section.metadata && Object.keys(section.metadata).length > 0) yield partOf(placed, '', 0, false);
 }
-
-const partOf = (
-  { section, id, breadcrumb, lang }: PlacedSection,
-  text: string,
-  offset: number,
-  isTitle: boolean,
-): Part => ({
-  text,
-  metadata: {
-    ...section.metadata,
-    section: id,
-    ...(section.title !== undefined && { title: section.title }),
-    breadcrumb,
-    is_title: isTitle,
-    offset,
-    len: text.length,
-    ...(lang !== undefined && { lang }),
-  },
-});

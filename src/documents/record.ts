@@ -194,6 +194,9 @@ export async function readRecord(source: AsyncIterable<Uint8Array>): Promise<Rec
   return { head: first.value as RecordHead, parts, close, [Symbol.asyncDispose]: close };
 }
 
+const unreadable = (why: string): SealdexError =>
+  new SealdexError('OBJECT_UNREADABLE', `The object holds no record that we can read: ${why}.`, { reason: 'record' });
+
 async function* readLines(source: AsyncIterable<Uint8Array>): AsyncGenerator<RecordHead | RecordItem> {
   let head: RecordHead | undefined;
   let expected = 0;
@@ -225,6 +228,3 @@ function parseLine<T>(shape: z.ZodType, bytes: Buffer, otherwise: string): T {
   }
   throw unreadable(otherwise);
 }
-
-const unreadable = (why: string): SealdexError =>
-  new SealdexError('OBJECT_UNREADABLE', `The object holds no record that we can read: ${why}.`, { reason: 'record' });

@@ -23,6 +23,12 @@ export interface Piece {
   readonly endsSentence: boolean;
 }
 
+/** `at`, or one unit before if that would split a surrogate pair. */
+export const characterStart = (text: string, at: number): number =>
+  at < text.length && /^[\uDC00-\uDFFF]/.test(text[at] as string) && /[\uD800-\uDBFF]/.test(text[at - 1] ?? '')
+    ? at - 1
+    : at;
+
 /**
  * The pieces of a text, in order and without gaps; together they are the text. A sentence end that can only be told from
  * more than half a window of text after it (no letter and no full stop there) is taken as one.
@@ -55,12 +61,6 @@ export function* sentencePieces(text: string, windowChars = WINDOW_CHARS): Gener
     start = accepted;
   }
 }
-
-/** `at`, or one unit before if that would split a surrogate pair. */
-export const characterStart = (text: string, at: number): number =>
-  at < text.length && /^[\uDC00-\uDFFF]/.test(text[at] as string) && /[\uD800-\uDBFF]/.test(text[at - 1] ?? '')
-    ? at - 1
-    : at;
 
 function seam(view: string): number {
   const from = Math.max(0, view.length - SEAM_CHARS);

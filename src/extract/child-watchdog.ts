@@ -23,6 +23,9 @@ export interface WatchdogOptions {
   readonly heapBytes: number;
 }
 
+/** Resident memory, bytes; 0 where the system does not tell, or when it is gone. */
+export const memoryOf = ({ pid }: Extractor): number => (pid === undefined ? 0 : (residentBytes(pid) ?? 0));
+
 export class ChildWatchdog {
   readonly #options: WatchdogOptions;
   readonly #child: Extractor;
@@ -90,6 +93,3 @@ export class ChildWatchdog {
     this.#child.kill();
   }
 }
-
-/** Resident memory, bytes; 0 where the system does not tell, or when it is gone. */
-export const memoryOf = ({ pid }: Extractor): number => (pid === undefined ? 0 : (residentBytes(pid) ?? 0));

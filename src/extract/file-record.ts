@@ -58,6 +58,8 @@ async function recordOf(
   }
 }
 
+const jsonBytes = (metadata: Metadata): number => Buffer.byteLength(JSON.stringify(metadata));
+
 /** The caller's over the file's, which is left out where both together would be too large. */
 function metadataWithin(maxBytes: number, { metadata, sections }: Extracted, callers: Metadata): Metadata {
   const left = maxBytes - sectionsBytes(sections);
@@ -66,8 +68,6 @@ function metadataWithin(maxBytes: number, { metadata, sections }: Extracted, cal
   if (jsonBytes(callers) > left) throw unreadable('text-too-large');
   return callers;
 }
-
-const jsonBytes = (metadata: Metadata): number => Buffer.byteLength(JSON.stringify(metadata));
 
 function sectionsBytes(sections: readonly Section[]): number {
   let bytes = 0;

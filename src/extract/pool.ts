@@ -49,6 +49,9 @@ interface Idle {
   readonly timer: { cancel(): void };
 }
 
+const died = (): SealdexError =>
+  new SealdexError('INTERNAL', 'The process that read the file has died: try again.', { reason: 'ExtractorDied' });
+
 export class ExtractPool implements AsyncDisposable {
   readonly #options: ExtractPoolOptions;
   readonly #slots: Slots;
@@ -173,9 +176,6 @@ export class ExtractPool implements AsyncDisposable {
 }
 
 export const createExtractPool = (options: ExtractPoolOptions): ExtractPool => new ExtractPool(options);
-
-const died = (): SealdexError =>
-  new SealdexError('INTERNAL', 'The process that read the file has died: try again.', { reason: 'ExtractorDied' });
 
 /** How Node ends when V8 can get no more memory. */
 const OUT_OF_MEMORY: ReadonlySet<string | number | null> = new Set(['SIGABRT', 'SIGTRAP', 'SIGILL', 132, 133, 134]);

@@ -11,6 +11,8 @@ function refuse(): never {
   throw new Error('An extractor has no network and no threads.');
 }
 
+const isQuestion = (name: string): boolean => /^(lookup|resolve|reverse)/.test(name);
+
 /** Call before any library is loaded: what it takes from Node is then already behind the walls. */
 export function installSandbox(): void {
   replaceAll(net.Socket.prototype, ['connect']);
@@ -24,8 +26,6 @@ export function installSandbox(): void {
   replaceAll(process, ['binding', '_linkedBinding', 'dlopen']);
   syncBuiltinESMExports();
 }
-
-const isQuestion = (name: string): boolean => /^(lookup|resolve|reverse)/.test(name);
 
 function replaceAll(owner: object, names: readonly string[]): void {
   for (const name of names) {

@@ -3,7 +3,7 @@
 
 export class Slots {
   readonly #size: number;
-  readonly #line: (() => void)[] = [];
+  readonly #line = new Set<() => void>();
   #busy = 0;
 
   constructor(size: number) {
@@ -15,7 +15,7 @@ export class Slots {
   }
 
   get waiting(): number {
-    return this.#line.length;
+    return this.#line.size;
   }
 
   /** A slot, given back by disposing. Rejects with the signal's reason when it is aborted before. */
@@ -26,25 +26,29 @@ export class Slots {
     return { [Symbol.dispose]: () => this.#giveBack() };
   }
 
-  #turn(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const go = (): void => {
-        signal.removeEventListener('abort', onAbort);
-        resolve();
-      };
-      const onAbort = (): void => {
-        this.#line.splice(this.#line.indexOf(go), 1);
-        reject(signal.reason as Error);
-      };
-      signal.addEventListener('abort', onAbort, { once: true });
-      this.#line.push(go);
-    });
+  async #turn(signal: AbortSignal): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const onAbort = (): void => {
+      // One that was given its slot is no longer in line.
+      if (this.#line.delete(resolve)) reject(signal.reason as Error);
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+    this.#line.add(resolve);
+    try {
+      await promise;
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
   }
 
   /** A slot that somebody waits for changes hands and is never free in between. */
   #giveBack(): void {
-    const next = this.#line.shift();
-    if (next) next();
-    else this.#busy -= 1;
+    const [next] = this.#line;
+    if (!next) {
+      this.#busy -= 1;
+      return;
+    }
+    this.#line.delete(next);
+    next();
   }
 }

@@ -53,32 +53,33 @@ export class ByteBudget {
   }
 
   /** Resolves when the bytes are taken; when it rejects, nothing is taken and nothing waits on. */
-  #wait(bytes: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const end = (settle: () => void): void => {
-        this.#waiters.delete(waiter);
-        timer.cancel();
-        signal.removeEventListener('abort', onAbort);
-        settle();
-      };
-      const giveUp = (reason: Error): void => {
-        end(() => reject(reason));
-        this.#grantNext();
-      };
-      const onAbort = (): void => giveUp(signal.reason as Error);
-      const waiter: Waiter = { bytes, grant: () => end(resolve) };
-      const late = (): void => giveUp(new SealdexError('MEMORY_BUDGET_FULL'));
-      const timer = this.#clock.after(WAIT_MS, late);
-      this.#waiters.add(waiter);
-      signal.addEventListener('abort', onAbort, { once: true });
-      if (signal.aborted) onAbort();
-    });
+  async #wait(bytes: number, signal: AbortSignal): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const waiter: Waiter = { bytes, grant: resolve };
+    const giveUp = (reason: Error): void => {
+      // One that was granted its bytes has taken them.
+      if (!this.#waiters.delete(waiter)) return;
+      reject(reason);
+      this.#grantNext();
+    };
+    const onAbort = (): void => giveUp(signal.reason as Error);
+    const timer = this.#clock.after(WAIT_MS, () => giveUp(new SealdexError('MEMORY_BUDGET_FULL')));
+    this.#waiters.add(waiter);
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    try {
+      await promise;
+    } finally {
+      timer.cancel();
+      signal.removeEventListener('abort', onAbort);
+    }
   }
 
   #grantNext(): void {
     for (const waiter of this.#waiters) {
       if (!this.#fits(waiter.bytes)) return;
       this.#taken += waiter.bytes;
+      this.#waiters.delete(waiter);
       waiter.grant();
     }
   }

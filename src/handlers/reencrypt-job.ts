@@ -46,6 +46,8 @@ const COPIES = 3;
 
 type ObjectResult = keyof PassCounts;
 
+const LATER: ReadonlySet<Code> = new Set(['TENANT_BACKLOG_FULL', 'CLOCK_SKEW']);
+
 export async function runReencryptJob(
   deps: ReencryptJobDeps,
   job: ReencryptJob,
@@ -67,7 +69,9 @@ export async function runReencryptJob(
   }
 }
 
-const LATER: ReadonlySet<Code> = new Set(['TENANT_BACKLOG_FULL', 'CLOCK_SKEW']);
+/** A page that meets a former key which does not work shuts its gate: what was parked there goes first. */
+const isReleasing = ({ gates }: ReencryptJobDeps, { tenant, readableArns }: Tenant): boolean =>
+  [...readableArns].some((arn) => gates.get(keyRef(tenant, arn)).record?.state === 'draining');
 
 async function runPage(
   deps: ReencryptJobDeps,
@@ -92,10 +96,6 @@ async function runPage(
   await reencryption.turn(pass, counts, next);
   return { kind: 'done' };
 }
-
-/** A page that meets a former key which does not work shuts its gate: what was parked there goes first. */
-const isReleasing = ({ gates }: ReencryptJobDeps, { tenant, readableArns }: Tenant): boolean =>
-  [...readableArns].some((arn) => gates.get(keyRef(tenant, arn)).record?.state === 'draining');
 
 /** The tenant as the key change has left it; undefined when there has been another one since. */
 async function ownerOf({ tenants }: ReencryptJobDeps, known: Tenant, change: string): Promise<Tenant | undefined> {

@@ -50,6 +50,13 @@ interface ReadFile {
   readonly original: Buffer | undefined;
 }
 
+const originalOf = (
+  { tenant, corpus, revision }: UploadJob,
+  { documentId: id, filename = id }: ContentHeader,
+  { contentType }: FileRecord,
+  body: Buffer,
+): Buffer => originalBytes({ v: 1, tenant, corpus, id, revision, filename, contentType, bytes: body.length }, body);
+
 async function readFile(
   { ring, config, extractors }: UploadJobDeps,
   job: UploadJob,
@@ -71,13 +78,6 @@ async function readFile(
   await makeRoom(record.bytes.length + (original?.length ?? 0));
   return { ifExists: header.ifExists, record: record.bytes, original };
 }
-
-const originalOf = (
-  { tenant, corpus, revision }: UploadJob,
-  { documentId: id, filename = id }: ContentHeader,
-  { contentType }: FileRecord,
-  body: Buffer,
-): Buffer => originalBytes({ v: 1, tenant, corpus, id, revision, filename, contentType, bytes: body.length }, body);
 
 /** Answers whether the document is stored; false when a newer one is. */
 async function store(

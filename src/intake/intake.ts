@@ -70,6 +70,8 @@ export interface PutContent<Place extends ContentPlace = ContentPlace> {
   remove(): Promise<void>;
 }
 
+const lineOf = (header: ContentHeader): Buffer => Buffer.from(`${JSON.stringify(header)}\n`);
+
 /**
  * Encrypts content and puts it where the job can name it: a message of up to `inlineBytes` goes into the job, a larger one
  * into S3. Under the tenant's data key; under the platform key while the tenant's is unusable, if the tenant wants that.
@@ -123,8 +125,6 @@ export async function putFile(
   return { object: objectName(header.documentId), ...(await putInS3(deps.store, header, message)) };
 }
 
-const lineOf = (header: ContentHeader): Buffer => Buffer.from(`${JSON.stringify(header)}\n`);
-
 async function collect(source: AsyncIterable<Buffer>): Promise<Buffer> {
   const frames: Buffer[] = [];
   for await (const frame of source) frames.push(frame);
@@ -141,6 +141,10 @@ async function putInS3(
   await putIntake(store, place, { corpus, kind, revision }, message, signal);
   return { content: { intake: place.intake }, remove: () => removeIntake(store, place) };
 }
+
+/** The tenant's KMS key is unusable, for now or for good. */
+const isKeyShut = (error: unknown): error is SealdexError =>
+  error instanceof SealdexError && (dispositionOf(error.code).disposition === 'park' || error.code === 'KEY_DESTROYED');
 
 /** Lends `encrypt`, which must be synchronous, the data key that content is encrypted under now. */
 async function underContentKey<T>(
@@ -162,10 +166,6 @@ async function underContentKey<T>(
   }
 }
 
-/** The tenant's KMS key is unusable, for now or for good. */
-const isKeyShut = (error: unknown): error is SealdexError =>
-  error instanceof SealdexError && (dispositionOf(error.code).disposition === 'park' || error.code === 'KEY_DESTROYED');
-
 /** The job that content belongs to. */
 export interface ContentOwner {
   readonly tenant: string;
@@ -185,6 +185,9 @@ export const INTAKE_REFUSED = 'IntakeRefused';
 
 /** Beyond what the settings let a producer write (documents and files of 256 MiB): not one of ours, and never held in memory. */
 const MAX_MESSAGE_BYTES = 300 * 1_048_576;
+
+const tampered = (reason: string, cause?: unknown): SealdexError =>
+  new SealdexError('CONTENT_TAMPERED', undefined, { reason, cause });
 
 /**
  * undefined: the content is gone.
@@ -251,9 +254,6 @@ export async function openContent(
   if (says.some((value, index) => value !== expected[index])) throw tampered('other-job');
   return { header: header.data, body: plaintext.subarray(end + 1) };
 }
-
-const tampered = (reason: string, cause?: unknown): SealdexError =>
-  new SealdexError('CONTENT_TAMPERED', undefined, { reason, cause });
 
 function parseJson(bytes: Buffer): unknown {
   try {

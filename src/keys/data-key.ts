@@ -8,6 +8,8 @@ import { SealdexError } from '../runtime/errors.ts';
 export const PERIOD_MS = 3_600_000;
 const MINUTE_MS = 60_000;
 
+const nameOf = (start: number): string => `${new Date(start).toISOString().slice(0, 16)}Z`;
+
 /**
  * The period that a moment belongs to for a tenant: 60-minute slots by wall clock, shifted by 0 to 59 minutes by the
  * tenant's name, so that a fleet does not ask KMS for every tenant at once. Named by its start, `2026-11-23T17:41Z`.
@@ -31,8 +33,6 @@ export type KeyContext = {
   readonly period: string;
   readonly purpose: 'documents' | 'intake';
 };
-
-const nameOf = (start: number): string => `${new Date(start).toISOString().slice(0, 16)}Z`;
 
 /** When the KMS request for a key began, by both clocks. */
 export interface Moment {

@@ -14,6 +14,11 @@ export interface SliceDeps {
 const FRESH_MS = 30_000;
 const MOST_KEPT = 10_000;
 
+const sliceOf = (keyArn: string, { tenant, period }: KeyContext): string => JSON.stringify([keyArn, tenant, period]);
+
+const deniedPeriod = (): SealdexError =>
+  new SealdexError('PERIOD_DENIED', undefined, { reason: 'AccessDeniedException' });
+
 export class Slices {
   readonly #deps: SliceDeps;
   /** Until when a denied slice is not asked for again. */
@@ -48,8 +53,3 @@ export class Slices {
     return deniedPeriod();
   }
 }
-
-const sliceOf = (keyArn: string, { tenant, period }: KeyContext): string => JSON.stringify([keyArn, tenant, period]);
-
-const deniedPeriod = (): SealdexError =>
-  new SealdexError('PERIOD_DENIED', undefined, { reason: 'AccessDeniedException' });

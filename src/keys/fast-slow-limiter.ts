@@ -9,6 +9,8 @@ const QUICK_AT_ONCE = 16;
 /** A quarter of the connections to KMS. */
 const SLOW_AT_ONCE = 64;
 
+const ended = (): void => {};
+
 export class Turns {
   readonly #clock: Clock;
   readonly #quick = new Lanes(QUICK_AT_ONCE);
@@ -42,5 +44,3 @@ export class Turns {
     });
   }
 }
-
-const ended = (): void => {};

@@ -47,6 +47,12 @@ const ENCRYPT_TRIES = 3;
 /** Whose keys a wipe meets. */
 type Matches = (key: { readonly arn: string; readonly tenant: string }) => boolean;
 
+const slotOf = (arn: string, { purpose, tenant }: KeyContext): string => `${purpose} ${tenant} ${arn}`;
+
+/** The KMS key, or this period of it, is unusable: then no data key of it may be used on. */
+const isUnusable = ({ code }: SealdexError): boolean =>
+  dispositionOf(code).disposition === 'park' || code === 'PLATFORM_KEY' || code === 'PERIOD_DENIED';
+
 export class KeyRing {
   readonly #deps: KeyRingDeps;
   readonly #held: HeldKeys;
@@ -287,9 +293,3 @@ export class KeyRing {
     }
   }
 }
-
-const slotOf = (arn: string, { purpose, tenant }: KeyContext): string => `${purpose} ${tenant} ${arn}`;
-
-/** The KMS key, or this period of it, is unusable: then no data key of it may be used on. */
-const isUnusable = ({ code }: SealdexError): boolean =>
-  dispositionOf(code).disposition === 'park' || code === 'PLATFORM_KEY' || code === 'PERIOD_DENIED';

@@ -22,6 +22,9 @@ export interface PaceDeps {
   readonly mostWaiting?: number;
 }
 
+/** What a call that did not get its turn in time fails with. */
+export const paced = (): SealdexError => new SealdexError('KMS_THROTTLED', undefined, { reason: PACED });
+
 /**
  * Costs nothing until an answer is throttled. Then calls start an interval apart; it doubles with each further such answer
  * up to 2 s, and shrinks with good answers until it is gone.
@@ -115,6 +118,3 @@ export class Pace {
     this.#next();
   }
 }
-
-/** What a call that did not get its turn in time fails with. */
-export const paced = (): SealdexError => new SealdexError('KMS_THROTTLED', undefined, { reason: PACED });

@@ -61,6 +61,13 @@ export interface SharedKeys {
   free(arn: string, context: KeyContext, token: string): Promise<void>;
 }
 
+/** Somebody put a list or a hash there: as good as no entry, and replaced like one. */
+const isOfAnotherType = (error: unknown): boolean =>
+  error instanceof SealdexError && error.cause instanceof Error && error.cause.message.startsWith('WRONGTYPE');
+
+/** An entry as it stands in Redis. */
+export const formatEntry = (arn: string, wrapped: Buffer): string => `1 ${arn} ${wrapped.toString('base64')}`;
+
 export function createSharedKeys(redis: Redis, queue: string, clock: Clock): SharedKeys {
   const names = redisKeys(queue);
   const entryKey = (arn: string, { purpose, tenant, period }: KeyContext): string =>
@@ -105,13 +112,6 @@ export function createSharedKeys(redis: Redis, queue: string, clock: Clock): Sha
     },
   };
 }
-
-/** Somebody put a list or a hash there: as good as no entry, and replaced like one. */
-const isOfAnotherType = (error: unknown): boolean =>
-  error instanceof SealdexError && error.cause instanceof Error && error.cause.message.startsWith('WRONGTYPE');
-
-/** An entry as it stands in Redis. */
-export const formatEntry = (arn: string, wrapped: Buffer): string => `1 ${arn} ${wrapped.toString('base64')}`;
 
 /** The wrapped bytes of an entry for this KMS key; undefined when it is malformed or another key's. */
 export function parseEntry(entry: string, arn: string): Buffer | undefined {

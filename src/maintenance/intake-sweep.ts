@@ -70,6 +70,9 @@ async function look(
 
 const LOOKS_AT_ONCE = 100;
 
+const isJobless = (named: Awaited<ReturnType<typeof namedIntake>>[number] | undefined, intake: string): boolean =>
+  named?.kind === 'gone' || (named?.kind === 'names' && named.intake !== intake);
+
 /** Those that no job in the queue names. */
 async function jobless<Place extends IntakePlace>(
   { redis, keys }: Pick<SweepDeps, 'redis' | 'keys'>,
@@ -86,9 +89,6 @@ async function jobless<Place extends IntakePlace>(
   }
   return found;
 }
-
-const isJobless = (named: Awaited<ReturnType<typeof namedIntake>>[number] | undefined, intake: string): boolean =>
-  named?.kind === 'gone' || (named?.kind === 'names' && named.intake !== intake);
 
 /** Removes it, unless a job has come to name it meanwhile. */
 async function take(deps: SweepDeps, name: string, signal: AbortSignal): Promise<boolean> {

@@ -62,6 +62,13 @@ export const depthsChore = (deps: DepthsDeps): Chore => ({
   },
 });
 
+const statesOf = ({ waiting, active, delayed, dead }: QueueCounts): Record<string, number> => ({
+  waiting,
+  active,
+  delayed,
+  dead,
+});
+
 async function count({ redis, keys, clock, queue, gates }: DepthsDeps): Promise<Depths> {
   const notOpen = gates();
   const [counts, parked, letters, redisMemoryRatio] = await Promise.all([
@@ -87,13 +94,6 @@ async function count({ redis, keys, clock, queue, gates }: DepthsDeps): Promise<
     redisMemoryRatio,
   };
 }
-
-const statesOf = ({ waiting, active, delayed, dead }: QueueCounts): Record<string, number> => ({
-  waiting,
-  active,
-  delayed,
-  dead,
-});
 
 function sumBy<T>(items: readonly T[], of: (item: T) => readonly [string, number]): Record<string, number> {
   const sums = new Map<string, number>();

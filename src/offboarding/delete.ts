@@ -60,6 +60,15 @@ export interface Left {
   readonly mayRemain: readonly Hidden[];
 }
 
+const leftOf = (tenant: string, removed: Counts, found: Found): Left => ({
+  tenant,
+  removed: { ...removed },
+  left: totalOf(found),
+  leftByKind: { ...found.counts, busy: found.busy },
+  unseen: Object.fromEntries(found.unseen),
+  mayRemain: [...found.unseen].filter(([, reason]) => reason !== UNKNOWN_TO_STORE).map(([what]) => what),
+});
+
 /** What there is of a tenant; nothing is touched. @throws SealdexError `TENANT_UNKNOWN`, `REDIS_FAILED`, `STORE_FAILED` */
 export async function countTenant(deps: DeleteDeps, tenant: string, signal?: AbortSignal): Promise<Left> {
   await deps.tenants.show(checkName(tenant, 'tenant'));
@@ -133,12 +142,3 @@ function added(one: Counts, other: Counts): Counts {
   for (const kind of KINDS) sum[kind] += other[kind];
   return sum;
 }
-
-const leftOf = (tenant: string, removed: Counts, found: Found): Left => ({
-  tenant,
-  removed: { ...removed },
-  left: totalOf(found),
-  leftByKind: { ...found.counts, busy: found.busy },
-  unseen: Object.fromEntries(found.unseen),
-  mayRemain: [...found.unseen].filter(([, reason]) => reason !== UNKNOWN_TO_STORE).map(([what]) => what),
-});

@@ -51,6 +51,9 @@ const STORED = ['documents', 'originals'] as const;
 const AT_ONCE = 16;
 const NOTE = 'README.txt';
 
+/** ETags come with quotes. */
+const bare = (etag: string): string => etag.replaceAll('"', '');
+
 /**
  * @throws SealdexError `TENANT_UNKNOWN`, `DOCUMENT_INVALID` with field `dir` for a folder with other things or links in it
  * or that another run writes into, `STORE_FAILED`; and the errors of Node's file system
@@ -122,9 +125,6 @@ export async function exportTenant(
     return { ...facts, file, bytes: stored.bytes, sha256, ...(kmsKeyArn === undefined ? {} : { kmsKeyArn }) };
   }
 }
-
-/** ETags come with quotes. */
-const bare = (etag: string): string => etag.replaceAll('"', '');
 
 /** The same object, and its file as it was written: who was cut off by a power failure may have lost its bytes. */
 async function isThere(dir: string, listed: ListedObject, known: ManifestLine): Promise<boolean> {

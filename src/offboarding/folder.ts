@@ -9,6 +9,12 @@ import { isMade } from './lock.ts';
 /** Says that the folder is an export's, and of whom. */
 const MARK = '.sealdex-export.json';
 
+/** But for marks that were not finished, or are about to be. */
+const isEmpty = async (dir: string): Promise<boolean> =>
+  (await readdir(dir)).every((name) => name.startsWith(`${MARK}.`));
+
+const refused = (text: string): SealdexError => new SealdexError('DOCUMENT_INVALID', text, { field: 'dir' });
+
 /** Makes the folder, or finds that it is an export of this tenant. @throws SealdexError `DOCUMENT_INVALID` with field `dir` */
 export async function claim(dir: string, tenant: string): Promise<void> {
   await mkdir(dir, { recursive: true });
@@ -21,10 +27,6 @@ export async function claim(dir: string, tenant: string): Promise<void> {
     `${dir} is not empty and holds no export of tenant ${tenant}: give a folder that is empty or not there.`,
   );
 }
-
-/** But for marks that were not finished, or are about to be. */
-const isEmpty = async (dir: string): Promise<boolean> =>
-  (await readdir(dir)).every((name) => name.startsWith(`${MARK}.`));
 
 /** Whoever may write into the folder could have us write, and remove, wherever a link of theirs leads. */
 async function refuseLinks(dir: string, tenant: string): Promise<void> {
@@ -45,5 +47,3 @@ async function entriesOf(path: string): Promise<Dirent[]> {
     throw error;
   }
 }
-
-const refused = (text: string): SealdexError => new SealdexError('DOCUMENT_INVALID', text, { field: 'dir' });

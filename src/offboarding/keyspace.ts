@@ -23,6 +23,14 @@ export interface RemovalDeps extends KeyspaceDeps {
 const SCANNED = 1000;
 const AT_ONCE = 50;
 
+const patternOf = (name: string): RegExp =>
+  new RegExp(
+    `^${name
+      .split('*')
+      .map((text) => text.replaceAll(/[.*+?^$(){}|[\]\\]/g, '\\$&'))
+      .join('.*')}$`,
+  );
+
 /** With `keepsGates`, what is shut stays shut. @throws SealdexError `REDIS_FAILED` */
 export async function removeFromRedis(
   deps: RemovalDeps,
@@ -91,11 +99,3 @@ async function removeJobs(
     onProgress?.(found);
   }
 }
-
-const patternOf = (name: string): RegExp =>
-  new RegExp(
-    `^${name
-      .split('*')
-      .map((text) => text.replaceAll(/[.*+?^$(){}|[\]\\]/g, '\\$&'))
-      .join('.*')}$`,
-  );

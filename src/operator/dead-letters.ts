@@ -34,6 +34,9 @@ export interface LetterOperator {
   discard(filter: LetterFilter, options?: DiscardOptions): Promise<Discarded>;
 }
 
+/** A place in a list as one word that a shell leaves alone, whatever somebody has called a job. */
+const textOf = ({ since, jobId }: Spot): string => `${since}:${encodeURIComponent(jobId)}`;
+
 export function createLetterOperator(letters: DeadLetters, store: Store): LetterOperator {
   return {
     async deadList(filter, { limit, after }) {
@@ -46,9 +49,6 @@ export function createLetterOperator(letters: DeadLetters, store: Store): Letter
     discard: (filter, options) => letters.discard(filter, (content) => removeContent(store, content), options),
   };
 }
-
-/** A place in a list as one word that a shell leaves alone, whatever somebody has called a job. */
-const textOf = ({ since, jobId }: Spot): string => `${since}:${encodeURIComponent(jobId)}`;
 
 const PLACE = /^(\d{1,16}(?:\.\d{1,9})?):((?:[\w.!~*'()-]|%[0-9A-F]{2})+)$/;
 

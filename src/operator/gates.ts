@@ -56,6 +56,19 @@ export interface GateDeps {
 
 export const GATES_LISTED = 1000;
 
+export const recordsOf = (gates: Pick<Gates, 'all'>): GateRecord[] =>
+  gates.all().flatMap(({ record }) => (record ? [record] : []));
+
+/** In the order of the records. */
+const countsOf = ({ redis, keys }: GateDeps, records: readonly GateRecord[]): Promise<ParkedCount[]> =>
+  ask(
+    countParked(
+      redis,
+      keys,
+      records.map((record) => gateId(record)),
+    ),
+  );
+
 /** @throws SealdexError `REDIS_FAILED` */
 export async function listGates(deps: GateDeps, { tenant, keyArn }: GateFilter = {}): Promise<GateList> {
   await deps.gates.tick();
@@ -105,19 +118,6 @@ export async function parkedByTenant(deps: GateDeps): Promise<TenantParked[]> {
   }
   return [...counts.values()].toSorted((one, other) => other.jobs - one.jobs);
 }
-
-export const recordsOf = (gates: Pick<Gates, 'all'>): GateRecord[] =>
-  gates.all().flatMap(({ record }) => (record ? [record] : []));
-
-/** In the order of the records. */
-const countsOf = ({ redis, keys }: GateDeps, records: readonly GateRecord[]): Promise<ParkedCount[]> =>
-  ask(
-    countParked(
-      redis,
-      keys,
-      records.map((record) => gateId(record)),
-    ),
-  );
 
 /** What is deleted first, then what waits longest; what mends itself comes last. */
 function byUrgency(one: GateRecord, other: GateRecord): number {

@@ -99,6 +99,13 @@ function planStep(tenant: string, arn: string, file: TenantFile | undefined, giv
 
 const NAMED = 5;
 
+const listed = (tenants: readonly KeyTenant[]): string => {
+  const names = tenants.map(({ tenant }) => tenant);
+  return names.length <= NAMED
+    ? names.join(', ')
+    : `${names.slice(0, NAMED).join(', ')} and ${names.length - NAMED} more`;
+};
+
 function ownersStep(others: readonly KeyTenant[], arn: string, isShared: boolean): CheckStep {
   // S3 could not be asked: that says nothing of the file, nor of the key.
   const fault = others.find(({ error }) => error && error.code !== 'PLATFORM_TENANTS')?.error;
@@ -123,10 +130,3 @@ function ownersStep(others: readonly KeyTenant[], arn: string, isShared: boolean
   const todo = `Repair tenants/${unreadable.tenant}.json in the bucket.`;
   return isShared ? warn('other owners', saw, todo) : fail('other owners', saw, todo);
 }
-
-const listed = (tenants: readonly KeyTenant[]): string => {
-  const names = tenants.map(({ tenant }) => tenant);
-  return names.length <= NAMED
-    ? names.join(', ')
-    : `${names.slice(0, NAMED).join(', ')} and ${names.length - NAMED} more`;
-};

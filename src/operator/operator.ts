@@ -49,6 +49,9 @@ export interface OperatorDeps extends TenantOperatorDeps {
   readonly leaving: LeavingDeps;
 }
 
+const queueStatus = (counts: QueueCounts, now: number): QueueStatus =>
+  counts.oldest === undefined ? counts : { ...counts, oldestWaitingMs: Math.max(0, now - counts.oldest) };
+
 export function createOperatorFrom(deps: OperatorDeps): Omit<Operator, typeof Symbol.asyncDispose> {
   const { queueName, clock, redis, queue, store } = deps;
   return {
@@ -84,9 +87,6 @@ export function createOperatorFrom(deps: OperatorDeps): Omit<Operator, typeof Sy
     },
   };
 }
-
-const queueStatus = (counts: QueueCounts, now: number): QueueStatus =>
-  counts.oldest === undefined ? counts : { ...counts, oldestWaitingMs: Math.max(0, now - counts.oldest) };
 
 function sumOf(counts: readonly Readonly<Record<string, number>>[]): Record<string, number> {
   const sums = new Map<string, number>();

@@ -34,6 +34,8 @@ interface Source {
   next: number | undefined;
 }
 
+const isDry = ({ entries, at, next }: Source): boolean => at >= entries.length && next !== undefined;
+
 /** Of at most 1,000 gates. @throws SealdexError `REDIS_FAILED` */
 export async function* parkedJobs(
   deps: ParkedDeps,
@@ -55,8 +57,6 @@ export async function* parkedJobs(
     yield { jobId, ...oldest.place, code, since, count };
   }
 }
-
-const isDry = ({ entries, at, next }: Source): boolean => at >= entries.length && next !== undefined;
 
 async function fill({ queue }: ParkedDeps, source: Source, size: number): Promise<void> {
   while (isDry(source)) {

@@ -69,6 +69,8 @@ async function change(deps: SetKeyDeps, tenant: string, from: string, to: string
   return { tenant, from, to, changed: true };
 }
 
+const arnOf = ({ config }: SetKeyDeps, key: string): string => (key === PLATFORM ? config.platformKeyArn : key);
+
 /** The file, which is not written again if the change stands there, then all that follows from it. */
 async function make(deps: SetKeyDeps, tenant: string, entry: KeyChangeEntry): Promise<void> {
   await deps.tenants.put(tenant, { key: { entry, platformArns: platformArns(deps.config) } });
@@ -77,5 +79,3 @@ async function make(deps: SetKeyDeps, tenant: string, entry: KeyChangeEntry): Pr
   await deps.gates.apply(keyRef(tenant, arnOf(deps, entry.from)), { kind: 'keyDetached' });
   await deps.gates.apply(keyRef(tenant, arnOf(deps, entry.to)), { kind: 'keyAttached' });
 }
-
-const arnOf = ({ config }: SetKeyDeps, key: string): string => (key === PLATFORM ? config.platformKeyArn : key);

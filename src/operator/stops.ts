@@ -39,6 +39,8 @@ export async function unblock(deps: StopDeps, tenant: string, keyArn: string): P
   return follow(deps, file, keyArn, isBlocked);
 }
 
+const currentKey = async (tenants: Tenants, tenant: string): Promise<string> => (await tenants.get(tenant)).keyArn;
+
 export async function pause(deps: StopDeps, tenant: string, reason: string): Promise<GateChange> {
   const stop = stopText(deps.clock, reason);
   const { file } = await deps.tenants.put(tenant, { paused: stop });
@@ -65,8 +67,6 @@ async function follow(deps: StopDeps, file: TenantFile, keyArn: string, changed:
   const facts = await gateFacts(deps, gate.record);
   return { tenant, keyArn, changed, ...(facts ? { gate: facts } : {}) };
 }
-
-const currentKey = async (tenants: Tenants, tenant: string): Promise<string> => (await tenants.get(tenant)).keyArn;
 
 async function ownKey(tenants: Tenants, tenant: string, keyArn: string): Promise<void> {
   const { readableArns } = await tenants.get(tenant);

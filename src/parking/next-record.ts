@@ -39,6 +39,8 @@ export const inconclusive = (step: Step): GateRecord => ({
   goodProbes: 0,
 });
 
+const keyOf = ({ tenant, keyArn }: KeyRef): KeyRef => keyRef(tenant, keyArn);
+
 export function shutByKey(step: StepOf<'keyFailed'>): GateRecord {
   const { key, record, event, now, settings } = step;
   // Jobs from when it was the current key may still be released: the gate of a former key would keep them.
@@ -116,9 +118,11 @@ export const toDestroyed = (step: StepOf<'keyGone'>): GateRecord => ({
   codeSince: step.now,
 });
 
-const keyOf = ({ tenant, keyArn }: KeyRef): KeyRef => keyRef(tenant, keyArn);
-
 type Explanation = Pick<GateRecord, 'code' | 'reason' | 'deniedBy' | 'requestId' | 'deletesAt'>;
+
+/** The request that failed. An id is the server's text: one that is no id is not kept. */
+const requestIdOf = ({ requestId = '' }: SealdexError): string | undefined =>
+  /^[\w-]{1,100}$/.test(requestId) ? requestId : undefined;
 
 function explanationOf(error: SealdexError): Explanation {
   const { code, reason, deniedBy, deletesAt } = error;
@@ -131,7 +135,3 @@ function explanationOf(error: SealdexError): Explanation {
     ...(deletesAt === undefined ? {} : { deletesAt }),
   };
 }
-
-/** The request that failed. An id is the server's text: one that is no id is not kept. */
-const requestIdOf = ({ requestId = '' }: SealdexError): string | undefined =>
-  /^[\w-]{1,100}$/.test(requestId) ? requestId : undefined;

@@ -15,6 +15,9 @@ const UNAVAILABLE_MOST_MS = 120_000;
 /** Between a good try and the one that confirms it: KMS is eventually consistent and flaps. */
 const CONFIRM_MS = 5000;
 
+/** Up to a fifth earlier or later. */
+const jittered = (ms: number, random: () => number): number => Math.round(ms * (1 - JITTER + 2 * JITTER * random()));
+
 export const firstProbe = ({ probeMinMs }: ProbeTimes, random: () => number = Math.random): number =>
   jittered(probeMinMs, random);
 
@@ -33,6 +36,3 @@ export function nextProbe(
 export const longestProbe = ({ probeMaxMs }: ProbeTimes): number => 2 * probeMaxMs;
 
 export const confirmProbe = ({ probeMinMs }: ProbeTimes): number => Math.min(probeMinMs, CONFIRM_MS);
-
-/** Up to a fifth earlier or later. */
-const jittered = (ms: number, random: () => number): number => Math.round(ms * (1 - JITTER + 2 * JITTER * random()));

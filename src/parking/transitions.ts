@@ -72,6 +72,12 @@ const parking = ({ tenant, keyArn }: KeyRef, facts: object): LogEffect => ({
 const OPEN = ['none', 'open', 'draining'] as const;
 const CLOSED = ['shut', 'stopped', 'destroyed'] as const;
 
+/** Whether a probe that fails with this code means that the key is gone, if KMS finds the platform key. */
+export const isGraceOver = (record: GateRecord, code: Code, now: number): boolean =>
+  code === 'KEY_NOT_FOUND' && code === record.code && now - record.codeSince >= NOT_FOUND_GRACE_MS;
+
+const isForgettable = ({ since }: GateRecord, now: number): boolean => now - since > OPEN_KEPT_MS;
+
 /** The first rule that matches applies. An event without a matching rule changes nothing. */
 const RULES: Rules = {
   keyFailed: [{ from: OPEN, to: 'shut', next: shutByKey, log: ({ key, event }) => parking(key, faultOf(event.error)) }],
@@ -162,9 +168,3 @@ export function tasksDue(record: GateRecord, now: number, settings: ProbeTimes):
   if (!isDue) return [];
   return record.state === 'shut' ? ['expireParked', 'probe'] : ['releaseParked'];
 }
-
-/** Whether a probe that fails with this code means that the key is gone, if KMS finds the platform key. */
-export const isGraceOver = (record: GateRecord, code: Code, now: number): boolean =>
-  code === 'KEY_NOT_FOUND' && code === record.code && now - record.codeSince >= NOT_FOUND_GRACE_MS;
-
-const isForgettable = ({ since }: GateRecord, now: number): boolean => now - since > OPEN_KEPT_MS;

@@ -76,6 +76,26 @@ export interface KeyCommandsChoice extends KeyPolicyChoice {
 /** In the place of the tenant's account, until a shell puts it there. */
 const ACCOUNT = '$ACCOUNT';
 
+/** A key costs from its first moment on: if a later command fails, its owner must know what it has. */
+const made = (region: string): string[] => [`echo "Made key $KEY in ${region}." >&2`];
+
+const refusing = (test: string, sentence: string): string[] => [
+  `if [ ${test} ]; then echo '${sentence}' >&2; exit 1; fi`,
+];
+
+/** The region of the tenant's AWS CLI, as that finds it itself; the shell ends where no replica could be made of a key there. */
+const ownRegion = (region: string): string[] => [
+  'PRIMARY=${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region || true)}}',
+  ...refusing(
+    '-z "$PRIMARY"',
+    'Your AWS CLI has no region: set AWS_REGION to that of the primary key, and run this again.',
+  ),
+  ...refusing(
+    `"$PRIMARY" = ${region}`,
+    `Your AWS CLI is in ${region}, where the replica belongs: set AWS_REGION to another region for the primary key, or make a key without --multi-region.`,
+  ),
+];
+
 /** A script for the tenant's shell that makes the key with AWS's command line and prints its ARN. */
 export function keyCommands(choice: KeyCommandsChoice): string {
   const { tenant, region, multiRegion = false, primaryRegion } = choice;
@@ -105,23 +125,3 @@ export function keyCommands(choice: KeyCommandsChoice): string {
     `aws kms replicate-key --key-id "$KEY" --region "$PRIMARY" --replica-region ${region} --policy "$POLICY" --query ReplicaKeyMetadata.Arn --output text`,
   ].join('\n');
 }
-
-/** A key costs from its first moment on: if a later command fails, its owner must know what it has. */
-const made = (region: string): string[] => [`echo "Made key $KEY in ${region}." >&2`];
-
-/** The region of the tenant's AWS CLI, as that finds it itself; the shell ends where no replica could be made of a key there. */
-const ownRegion = (region: string): string[] => [
-  'PRIMARY=${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region || true)}}',
-  ...refusing(
-    '-z "$PRIMARY"',
-    'Your AWS CLI has no region: set AWS_REGION to that of the primary key, and run this again.',
-  ),
-  ...refusing(
-    `"$PRIMARY" = ${region}`,
-    `Your AWS CLI is in ${region}, where the replica belongs: set AWS_REGION to another region for the primary key, or make a key without --multi-region.`,
-  ),
-];
-
-const refusing = (test: string, sentence: string): string[] => [
-  `if [ ${test} ]; then echo '${sentence}' >&2; exit 1; fi`,
-];

@@ -39,6 +39,17 @@ const OBJECTS: Readonly<Record<Role, Readonly<Partial<Record<Prefix, readonly To
   },
 });
 
+/** What a tenant that leaves may have left besides its objects: older versions, and uploads that were never finished. */
+const leaving = (bucket: string): PolicyStatement[] => [
+  {
+    Sid: 'BucketLeftovers',
+    Effect: 'Allow',
+    Action: ['s3:ListBucketVersions', 's3:ListBucketMultipartUploads'],
+    Resource: bucket,
+  },
+  { Sid: 'UnfinishedUploads', Effect: 'Allow', Action: ['s3:AbortMultipartUpload'], Resource: `${bucket}/*` },
+];
+
 export function rolePolicy(role: Role, choice: RolePolicyChoice): PolicyDocument {
   const partition = choice.platformKeyArn.split(':')[1] ?? 'aws';
   const bucket = `arn:${partition}:s3:::${choice.bucket}`;
@@ -65,17 +76,6 @@ export function rolePolicy(role: Role, choice: RolePolicyChoice): PolicyDocument
     ...keys(role, choice, partition),
   ]);
 }
-
-/** What a tenant that leaves may have left besides its objects: older versions, and uploads that were never finished. */
-const leaving = (bucket: string): PolicyStatement[] => [
-  {
-    Sid: 'BucketLeftovers',
-    Effect: 'Allow',
-    Action: ['s3:ListBucketVersions', 's3:ListBucketMultipartUploads'],
-    Resource: bucket,
-  },
-  { Sid: 'UnfinishedUploads', Effect: 'Allow', Action: ['s3:AbortMultipartUpload'], Resource: `${bucket}/*` },
-];
 
 /**
  * Every role asks for data keys, opens them, and finds out what is the matter when it is refused. Who checks a key before it

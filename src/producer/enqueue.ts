@@ -74,6 +74,19 @@ export async function enqueue(
   return { status: 'queued', jobId: job.id, revision: job.revision };
 }
 
+/** An end that the marker tells of says as much as a confirmation: who added the job died before confirming. */
+const isKnown = ({ kind, state }: Marker): boolean => kind === 'confirmed' || state !== undefined;
+
+/** Only for content that no job names. What cannot be removed now the sweep takes. */
+const removeContent = (made: MadeJob): Promise<void> => made.remove().catch(() => {});
+
+/** No two messages are alike, so content alone would tell; a job without any is told by its revision. */
+const sameness = (data: DocumentJobData): string =>
+  JSON.stringify([data.revision, 'content' in data ? data.content : undefined]);
+
+/** As text, since what stands in Redis may have any shape. */
+const isSame = (standing: DocumentJobData, made: DocumentJobData): boolean => sameness(standing) === sameness(made);
+
 /** Of all who ask with one key, one is answered `queued`: who confirms the marker. */
 async function enqueueOnce(
   deps: EnqueueDeps,
@@ -128,9 +141,6 @@ async function duplicateOfAdded(
   return duplicate(queue, id, now);
 }
 
-/** An end that the marker tells of says as much as a confirmation: who added the job died before confirming. */
-const isKnown = ({ kind, state }: Marker): boolean => kind === 'confirmed' || state !== undefined;
-
 const LOOKS = 3;
 
 /** Whether no job needs this content any more: it left the queue before we looked, and was maybe not even the one with ours. */
@@ -163,6 +173,10 @@ interface MadeJob {
   /** Takes back what the job would have named; only for a job that is not in the queue. */
   remove(): Promise<void>;
 }
+
+/** Only for a job that is certainly not in the queue. What cannot be taken back now, the next count puts right. */
+const leaveBacklog = (queue: JobQueue, id: string, share: StampRequest, hasMarker: boolean): Promise<void> =>
+  queue.takeBack(id, share, hasMarker).catch(() => {});
 
 /** Encrypts the content, if the job has any, and puts it where the job can name it. */
 async function make(
@@ -213,20 +227,6 @@ async function add(
     throw error;
   }
 }
-
-/** Only for a job that is certainly not in the queue. What cannot be taken back now, the next count puts right. */
-const leaveBacklog = (queue: JobQueue, id: string, share: StampRequest, hasMarker: boolean): Promise<void> =>
-  queue.takeBack(id, share, hasMarker).catch(() => {});
-
-/** Only for content that no job names. What cannot be removed now the sweep takes. */
-const removeContent = (made: MadeJob): Promise<void> => made.remove().catch(() => {});
-
-/** As text, since what stands in Redis may have any shape. */
-const isSame = (standing: DocumentJobData, made: DocumentJobData): boolean => sameness(standing) === sameness(made);
-
-/** No two messages are alike, so content alone would tell; a job without any is told by its revision. */
-const sameness = (data: DocumentJobData): string =>
-  JSON.stringify([data.revision, 'content' in data ? data.content : undefined]);
 
 /** Errors that nobody foresaw may quote content: only their name goes on. */
 export const asSealdexError = (error: unknown): SealdexError =>

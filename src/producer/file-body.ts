@@ -20,6 +20,10 @@ export interface FileBody {
   readonly bytesMax: number;
 }
 
+const isEmpty = (): SealdexError => invalid('body', 'must not be empty');
+const tooLarge = (fileBytes: number): SealdexError =>
+  new SealdexError('FILE_TOO_LARGE', `A file must not be larger than ${fileBytes} bytes: split it.`, { field: 'body' });
+
 /** @throws SealdexError as FileBody's chunks, for what is wrong already */
 export function checkBody(body: unknown, length: unknown, fileBytes: number, clock: Clock): FileBody {
   const isLength = typeof length === 'number' && Number.isSafeInteger(length) && length >= 0;
@@ -53,6 +57,8 @@ async function* oneOf(bytes: Buffer): AsyncGenerator<Uint8Array> {
   yield bytes;
   await Promise.resolve();
 }
+
+const wrongLength = (): SealdexError => invalid('length', 'is not the number of bytes that came');
 
 async function* readBody(
   body: Readable,
@@ -91,8 +97,3 @@ async function nextOf(
       : invalid('body', 'could not be read to its end: the stream failed');
   }
 }
-
-const wrongLength = (): SealdexError => invalid('length', 'is not the number of bytes that came');
-const isEmpty = (): SealdexError => invalid('body', 'must not be empty');
-const tooLarge = (fileBytes: number): SealdexError =>
-  new SealdexError('FILE_TOO_LARGE', `A file must not be larger than ${fileBytes} bytes: split it.`, { field: 'body' });

@@ -61,6 +61,8 @@ const INDEX_FIELDS = ['tenant', 'corpus', 'document', 'idempotencyKey', 'ifExist
 const DELETE_FIELDS = ['tenant', 'corpus', 'id', 'idempotencyKey'] as const;
 const IDEMPOTENCY_KEY_UNITS = 256;
 
+const bytesOf = (document: IndexDocument): Buffer => Buffer.from(JSON.stringify(document));
+
 /** @throws SealdexError `DOCUMENT_INVALID` with `field`: a path in the document, or a field of the request. */
 export function checkRequest(input: unknown, limits: DocumentLimits): CheckedIndex {
   const {
@@ -94,6 +96,12 @@ export function checkDelete(input: unknown): CheckedDelete {
   };
 }
 
+/** Short and plain: anything else may be content. */
+const nameable = (key: string): boolean => /^[A-Za-z0-9_.-]{1,64}$/.test(key);
+
+export const invalid = (field: string, rule: string): SealdexError =>
+  new SealdexError('DOCUMENT_INVALID', `${field} ${rule}.`, { field });
+
 /** Each of the request's fields, read once. */
 export function fieldsOf<Name extends string>(
   input: unknown,
@@ -111,9 +119,6 @@ export function fieldsOf<Name extends string>(
   const given = input as { readonly [name in Name]?: unknown };
   return Object.fromEntries(names.map((name) => [name, given[name]])) as typeof given;
 }
-
-/** Short and plain: anything else may be content. */
-const nameable = (key: string): boolean => /^[A-Za-z0-9_.-]{1,64}$/.test(key);
 
 /** What a caller's getter or proxy throws is the caller's, and may quote content: it ends here. */
 export function readable<T>(field: string, read: () => T): T {
@@ -136,8 +141,3 @@ export function checkIfExists(choice: unknown): 'replace' | 'reject' {
   if (choice === 'replace' || choice === 'reject') return choice;
   throw invalid('ifExists', 'must be "replace" or "reject"');
 }
-
-const bytesOf = (document: IndexDocument): Buffer => Buffer.from(JSON.stringify(document));
-
-export const invalid = (field: string, rule: string): SealdexError =>
-  new SealdexError('DOCUMENT_INVALID', `${field} ${rule}.`, { field });

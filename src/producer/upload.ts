@@ -49,6 +49,15 @@ const FIELDS = [
   'idempotencyKey',
 ] as const;
 
+/** Copies of what may have any shape within the limits of a document. */
+const checkExtras = (
+  { metadata, chunkingStrategy }: { readonly metadata?: unknown; readonly chunkingStrategy?: unknown },
+  limits: DocumentLimits,
+): FileFacts => ({
+  ...readable('metadata', () => checkFileFacts({ metadata }, limits)),
+  ...inOurName(() => readable('chunking_strategy', () => checkFileFacts({ chunkingStrategy }, limits))),
+});
+
 /** A stream in a faulty request is destroyed. @throws SealdexError `DOCUMENT_INVALID` and `FILE_TOO_LARGE`, with `field` */
 export function checkUpload(input: unknown, limits: UploadLimits, clock: Clock): CheckedUpload {
   let body: unknown;
@@ -80,15 +89,6 @@ function checkContentType(type: unknown): { contentType?: string } {
   if (typeof type === 'string' && /^[ -~]{1,255}$/.test(type)) return { contentType: type };
   throw invalid('contentType', 'must be 1 to 255 printable ASCII characters');
 }
-
-/** Copies of what may have any shape within the limits of a document. */
-const checkExtras = (
-  { metadata, chunkingStrategy }: { readonly metadata?: unknown; readonly chunkingStrategy?: unknown },
-  limits: DocumentLimits,
-): FileFacts => ({
-  ...readable('metadata', () => checkFileFacts({ metadata }, limits)),
-  ...inOurName(() => readable('chunking_strategy', () => checkFileFacts({ chunkingStrategy }, limits))),
-});
 
 /** A fault in what the API calls `chunking_strategy`, under the name that it has here. */
 function inOurName<T>(check: () => T): T {

@@ -54,6 +54,9 @@ export async function listPage(
   return { documents, ...(page.next === undefined ? {} : { next: page.next }) };
 }
 
+const invalid = (field: string, rule: string): SealdexError =>
+  new SealdexError('DOCUMENT_INVALID', `${field} ${rule}.`, { field });
+
 function checkList(request: unknown) {
   const { after, limit = 100, metadata = false, ...name } = fieldsOf(request);
   const tenant = checkName(name['tenant'], 'tenant');
@@ -66,9 +69,6 @@ function checkList(request: unknown) {
     throw invalid('after', 'must be what a page gave as next');
   return { tenant, corpus, after, limit, metadata };
 }
-
-const invalid = (field: string, rule: string): SealdexError =>
-  new SealdexError('DOCUMENT_INVALID', `${field} ${rule}.`, { field });
 
 /** Every result, or the first error once nothing is under way any more. */
 async function allOf<T>(work: readonly Promise<T>[]): Promise<T[]> {

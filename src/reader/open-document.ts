@@ -45,6 +45,12 @@ export async function findDocument(deps: ReaderDeps, name: DocumentName): Promis
   return openObject(deps, owner, place, stored);
 }
 
+const isRecordOf = (head: RecordHead, place: DocumentPlace, stored: StoredObject): boolean =>
+  head.tenant === place.tenant &&
+  head.corpus === place.corpus &&
+  objectName(head.id) === place.object &&
+  head.revision === stateOf(stored).revision;
+
 /** Decrypts as far as the record's first line and compares it with the object's name. */
 export async function openObject(
   deps: ReaderDeps,
@@ -70,9 +76,3 @@ export async function openObject(
     throw error;
   }
 }
-
-const isRecordOf = (head: RecordHead, place: DocumentPlace, stored: StoredObject): boolean =>
-  head.tenant === place.tenant &&
-  head.corpus === place.corpus &&
-  objectName(head.id) === place.object &&
-  head.revision === stateOf(stored).revision;

@@ -18,6 +18,12 @@ export interface OpenOriginal extends AsyncDisposable {
   readonly body: AsyncIterable<Uint8Array>;
 }
 
+const isOf = ({ head }: OriginalReading, place: DocumentPlace, revision: number): boolean =>
+  head.tenant === place.tenant &&
+  head.corpus === place.corpus &&
+  objectName(head.id) === place.object &&
+  head.revision === revision;
+
 /** @throws SealdexError as `Reader.original` */
 export async function openOriginal(deps: ReaderDeps, name: DocumentName): Promise<OpenOriginal> {
   const { owner, place, minRevision } = await findPlace(deps, name);
@@ -45,12 +51,6 @@ export async function openOriginal(deps: ReaderDeps, name: DocumentName): Promis
     throw error;
   }
 }
-
-const isOf = ({ head }: OriginalReading, place: DocumentPlace, revision: number): boolean =>
-  head.tenant === place.tenant &&
-  head.corpus === place.corpus &&
-  objectName(head.id) === place.object &&
-  head.revision === revision;
 
 function opened({ head, body }: OriginalReading, refuse: Refuse, close: () => Promise<void>): OpenOriginal {
   const { filename, contentType, bytes, revision } = head;

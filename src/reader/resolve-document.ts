@@ -25,6 +25,10 @@ export interface ReaderDeps {
   readonly gates: Pick<Gates, 'refusal' | 'refresh'>;
 }
 
+/** What is no object at all has none of the fields: then the first of them is named as missing. */
+export const fieldsOf = (input: unknown): Readonly<Record<string, unknown>> =>
+  typeof input === 'object' && input !== null ? (input as Record<string, unknown>) : {};
+
 /** @throws SealdexError `DOCUMENT_INVALID` with `field`, `TENANT_UNKNOWN`, the gate's refusal */
 export async function findPlace(
   { tenants, gates }: ReaderDeps,
@@ -42,10 +46,6 @@ export async function findPlace(
   if (refusal) throw refusal;
   return { owner, place, minRevision: minRevision as number };
 }
-
-/** What is no object at all has none of the fields: then the first of them is named as missing. */
-export const fieldsOf = (input: unknown): Readonly<Record<string, unknown>> =>
-  typeof input === 'object' && input !== null ? (input as Record<string, unknown>) : {};
 
 /** @throws SealdexError `OBJECT_MISMATCH` for what is older than the caller knows it to have been */
 export function refuseOlder(stored: ObjectFacts, minRevision: number): void {

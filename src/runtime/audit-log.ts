@@ -72,6 +72,8 @@ export function askedOnlyBy<T>(asker: Asker, work: () => T): T {
 const STDOUT = 1;
 const STDERR = 2;
 
+const reasonOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? 'unknown';
+
 /** @throws SealdexError `CONFIG_INVALID` when the file cannot be written */
 export function createAuditLog({ to, clock, identity }: AuditLogDeps): AuditLog {
   const self = `${hostname()}/${process.pid}`;
@@ -121,6 +123,9 @@ export function checkAuditLog(to: string): void {
   );
 }
 
+/** Opening or writing anything else, a pipe for one, may stop the whole process. */
+const canHold = (found: Stats): boolean => found.isFile() || found.isCharacterDevice();
+
 function faultOf(path: string): string | undefined {
   try {
     const found = statSync(path, { throwIfNoEntry: false });
@@ -131,9 +136,6 @@ function faultOf(path: string): string | undefined {
     return reasonOf(error);
   }
 }
-
-/** Opening or writing anything else, a pipe for one, may stop the whole process. */
-const canHold = (found: Stats): boolean => found.isFile() || found.isCharacterDevice();
 
 /** Opened for each line: whoever rotates the file needs no word of ours, and many processes may share it. */
 function append(path: string, text: string): void {
@@ -171,5 +173,3 @@ function cry(text: string): void {
     // The count tells.
   }
 }
-
-const reasonOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? 'unknown';

@@ -37,14 +37,14 @@ export const systemClock: Clock = Object.freeze({
 export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason as Error);
-    const onAbort = (): void => {
-      timer.cancel();
-      reject(signal!.reason as Error);
-    };
     const timer = clock.after(ms, () => {
       signal?.removeEventListener('abort', onAbort);
       resolve();
     });
+    function onAbort(): void {
+      timer.cancel();
+      reject(signal!.reason as Error);
+    }
     signal?.addEventListener('abort', onAbort, { once: true });
   });
 }
@@ -82,14 +82,14 @@ export interface Loop {
 export function repeat(clock: Clock, ms: number, turn: () => Promise<void>): Loop {
   let isStopped = false;
   let running: Promise<void> = Promise.resolve();
-  const go = (): void => {
+  let timer = clock.after(ms, go);
+  function go(): void {
     running = turn()
       .catch(() => {})
       .then(() => {
         if (!isStopped) timer = clock.after(ms, go);
       });
-  };
-  let timer = clock.after(ms, go);
+  }
   return {
     stop() {
       isStopped = true;

@@ -24,6 +24,8 @@ export interface ErrorDetails {
   readonly retryAfterMs?: number;
 }
 
+const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+
 /** Every error that leaves a room. The message is one sentence and holds no content, no key bytes and no document id. */
 export class SealdexError extends Error {
   override readonly name = 'SealdexError';
@@ -47,5 +49,3 @@ export class SealdexError extends Error {
     Object.assign(this, Object.fromEntries(Object.entries(facts).filter(([, value]) => value !== undefined)));
   }
 }
-
-const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

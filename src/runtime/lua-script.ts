@@ -34,6 +34,11 @@ const LUA_WORDS = new Set(
   ),
 );
 
+const defined = new Map<string, string>();
+
+const isRest = (name: string): boolean => name.startsWith(REST);
+const localOf = (name: string): string => (isRest(name) ? name.slice(REST.length) : name);
+
 /**
  * Defines a script. Every name in `keys` and `args` becomes a Lua local of that name, so `lua` never counts positions.
  * The last name of each list may be `...rest`: a Lua table of the remaining ones. All keys are known to Redis as keys.
@@ -66,11 +71,6 @@ export function script<const Keys extends readonly string[], const Args extends 
   defined.set(name, text);
   return { name, keys, args: argNames, lua: text };
 }
-
-const defined = new Map<string, string>();
-
-const isRest = (name: string): boolean => name.startsWith(REST);
-const localOf = (name: string): string => (isRest(name) ? name.slice(REST.length) : name);
 
 /** A rest is copied by a loop: `unpack` fails for some thousands of values. */
 function localsOf(table: 'KEYS' | 'ARGV', names: readonly string[]): string {

@@ -17,6 +17,9 @@ export interface IntakeFacts {
   readonly revision: number;
 }
 
+/** A place as one name, `<tenant>/<job id>/<16 hex>`. */
+export const intakeName = ({ tenant, jobId, intake }: IntakePlace): string => `${tenant}/${jobId}/${intake}`;
+
 const keyOf = (place: IntakePlace): string => `intake/${intakeName(place)}`;
 
 export async function putIntake(
@@ -61,9 +64,6 @@ export async function listIntake(
   });
   return { found, ...(page.next === undefined ? {} : { next: page.next }) };
 }
-
-/** A place as one name, `<tenant>/<job id>/<16 hex>`. */
-export const intakeName = ({ tenant, jobId, intake }: IntakePlace): string => `${tenant}/${jobId}/${intake}`;
 
 /** undefined: it is no name of ours. */
 export function intakePlaceOf(name: string): IntakePlace | undefined {

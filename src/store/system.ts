@@ -6,6 +6,15 @@ import { isUnsupported, readAll, type Condition, type PutAnswer, type Store } fr
 
 export const canaryKey = (queue: string): string => `system/${queue}/canary/${randomBytes(8).toString('hex')}`;
 
+/** That of no object. */
+export const NO_ETAG = '"00000000000000000000000000000000"';
+
+const ignoresConditions = (): SealdexError =>
+  new SealdexError(
+    'CONFIG_INVALID',
+    'SEALDEX_BUCKET is in a store that ignores conditional writes (If-None-Match, If-Match): documents would overwrite each other in silence. Use S3 or a store that answers 412.',
+  );
+
 /**
  * Proves at start that conditional writes are honoured: without them a store overwrites in silence.
  * @throws SealdexError `CONFIG_INVALID` when a second `If-None-Match: *` or a wrong `If-Match` is accepted, or neither is known
@@ -48,15 +57,6 @@ export async function honoursConditionalRemoval(store: Store, queue: string, sig
     await store.remove(key).catch(() => {});
   }
 }
-
-/** That of no object. */
-export const NO_ETAG = '"00000000000000000000000000000000"';
-
-const ignoresConditions = (): SealdexError =>
-  new SealdexError(
-    'CONFIG_INVALID',
-    'SEALDEX_BUCKET is in a store that ignores conditional writes (If-None-Match, If-Match): documents would overwrite each other in silence. Use S3 or a store that answers 412.',
-  );
 
 /** Writes an object, reads it back and removes it. @throws SealdexError `STORE_FAILED` when that does not work. */
 export async function flyCanary(store: Store, queue: string): Promise<void> {

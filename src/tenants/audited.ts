@@ -3,6 +3,28 @@ import type { AuditEvent, AuditLog } from '../runtime/audit-log.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import type { TenantChange } from './merge.ts';
 
+const operationOf = ({ key, paused, blocked, deleted }: TenantChange): string => {
+  if (deleted) return 'DeleteTenant';
+  if (key) return 'SetTenantKey';
+  if (blocked) return blocked.stop ? 'BlockKey' : 'UnblockKey';
+  if (paused === undefined) return 'PutTenant';
+  return paused ? 'PauseTenant' : 'ResumeTenant';
+};
+
+const keyOf = ({ key, kmsKeyArn, blocked }: TenantChange): string | undefined =>
+  key?.entry.to ?? kmsKeyArn ?? blocked?.arn;
+
+/** What is to be different, without the reasons that people wrote. */
+const settingsOf = ({ plan, whenKeyShut, keepOriginals, key }: TenantChange): AuditEvent['settings'] => {
+  const settings = {
+    ...(plan === undefined ? {} : { plan }),
+    ...(whenKeyShut === undefined ? {} : { whenKeyShut }),
+    ...(keepOriginals === undefined ? {} : { keepOriginals }),
+    ...(key === undefined ? {} : { formerKey: key.entry.from }),
+  };
+  return Object.keys(settings).length === 0 ? undefined : settings;
+};
+
 /** @throws what the work throws */
 export async function audited<T>(
   audit: AuditLog,
@@ -28,25 +50,3 @@ export async function audited<T>(
     throw error;
   }
 }
-
-const operationOf = ({ key, paused, blocked, deleted }: TenantChange): string => {
-  if (deleted) return 'DeleteTenant';
-  if (key) return 'SetTenantKey';
-  if (blocked) return blocked.stop ? 'BlockKey' : 'UnblockKey';
-  if (paused === undefined) return 'PutTenant';
-  return paused ? 'PauseTenant' : 'ResumeTenant';
-};
-
-const keyOf = ({ key, kmsKeyArn, blocked }: TenantChange): string | undefined =>
-  key?.entry.to ?? kmsKeyArn ?? blocked?.arn;
-
-/** What is to be different, without the reasons that people wrote. */
-const settingsOf = ({ plan, whenKeyShut, keepOriginals, key }: TenantChange): AuditEvent['settings'] => {
-  const settings = {
-    ...(plan === undefined ? {} : { plan }),
-    ...(whenKeyShut === undefined ? {} : { whenKeyShut }),
-    ...(keepOriginals === undefined ? {} : { keepOriginals }),
-    ...(key === undefined ? {} : { formerKey: key.entry.from }),
-  };
-  return Object.keys(settings).length === 0 ? undefined : settings;
-};

@@ -27,6 +27,13 @@ export interface TenantChange {
   readonly deleted?: TenantDeletion;
 }
 
+/** Old jobs, messages and backups name the tenant that had the name: a new one would answer for them. */
+const isGone = ({ at }: TenantDeletion, tenant: string): SealdexError =>
+  new SealdexError(
+    'TENANT_UNKNOWN',
+    `Tenant ${tenant} was deleted at ${new Date(at).toISOString()}, and its name is not given again: choose another name. What may be left of it goes with sealdex tenants delete ${tenant}`,
+  );
+
 /** The file after the change; what the change does not name stays, fields that we do not know included. */
 export function merge(tenant: string, file: TenantFile | undefined, change: TenantChange): TenantFile {
   if (change.deleted) return left(tenant, file, change.deleted);
@@ -62,13 +69,6 @@ function left(tenant: string, file: TenantFile | undefined, deleted: TenantDelet
   if (!file) throw new SealdexError('TENANT_UNKNOWN', `There is no tenant ${tenant}.`);
   return { ...file, deleted };
 }
-
-/** Old jobs, messages and backups name the tenant that had the name: a new one would answer for them. */
-const isGone = ({ at }: TenantDeletion, tenant: string): SealdexError =>
-  new SealdexError(
-    'TENANT_UNKNOWN',
-    `Tenant ${tenant} was deleted at ${new Date(at).toISOString()}, and its name is not given again: choose another name. What may be left of it goes with sealdex tenants delete ${tenant}`,
-  );
 
 function blockedAfter(before: TenantFile['blockedKeys'], change: TenantChange['blocked']): TenantFile['blockedKeys'] {
   if (!change) return before;

@@ -14,19 +14,19 @@ export interface OperatorStop {
 /** A stop as a change of the file gives it; whether it is a pause or a block, the change says. */
 export type StopText = Omit<OperatorStop, 'code'>;
 
-/** The stop that applies to a KMS key of the tenant, if any: a pause applies to all of them. */
-export const operatorStopIn = (
-  file: Pick<TenantFile, 'paused' | 'blockedKeys'>,
-  keyArn: string,
-): OperatorStop | undefined => (file.paused ? stopOf('TENANT_PAUSED', file.paused) : blockedKeysIn(file).get(keyArn));
-
-/** All blocked KMS keys, current and former, by ARN. */
-export const blockedKeysIn = ({ blockedKeys }: Pick<TenantFile, 'blockedKeys'>): ReadonlyMap<string, OperatorStop> =>
-  new Map(blockedKeys.map((blocked) => [blocked.arn, stopOf('KEY_BLOCKED', blocked)]));
-
 /** Of a longer reason, which was written by hand, the beginning counts. */
 const stopOf = (code: OperatorStop['code'], { since, reason }: StopText): OperatorStop => ({
   code,
   since,
   reason: reason.slice(0, REASON_CHARS),
 });
+
+/** All blocked KMS keys, current and former, by ARN. */
+export const blockedKeysIn = ({ blockedKeys }: Pick<TenantFile, 'blockedKeys'>): ReadonlyMap<string, OperatorStop> =>
+  new Map(blockedKeys.map((blocked) => [blocked.arn, stopOf('KEY_BLOCKED', blocked)]));
+
+/** The stop that applies to a KMS key of the tenant, if any: a pause applies to all of them. */
+export const operatorStopIn = (
+  file: Pick<TenantFile, 'paused' | 'blockedKeys'>,
+  keyArn: string,
+): OperatorStop | undefined => (file.paused ? stopOf('TENANT_PAUSED', file.paused) : blockedKeysIn(file).get(keyArn));

@@ -160,6 +160,10 @@ export async function createTenants({ config, clock, store, redis, subscriber, a
   };
 }
 
+/** Those that the tenant has or had; a tenant without one of its own has the platform keys. */
+export const readableArnsOf = ({ kmsKeyArn, formerKeyArns }: TenantFile, config: Config): ReadonlySet<string> =>
+  new Set([...(kmsKeyArn === undefined ? platformArns(config) : [kmsKeyArn]), ...formerKeyArns]);
+
 function tenantOf(file: TenantFile, config: Config): Tenant {
   checkPlan(file.plan, file.kmsKeyArn);
   const keyArn = file.kmsKeyArn ?? config.platformKeyArn;
@@ -174,7 +178,3 @@ function tenantOf(file: TenantFile, config: Config): Tenant {
     blocked: blockedKeysIn(file),
   });
 }
-
-/** Those that the tenant has or had; a tenant without one of its own has the platform keys. */
-export const readableArnsOf = ({ kmsKeyArn, formerKeyArns }: TenantFile, config: Config): ReadonlySet<string> =>
-  new Set([...(kmsKeyArn === undefined ? platformArns(config) : [kmsKeyArn]), ...formerKeyArns]);

@@ -41,6 +41,9 @@ export interface Archive {
   each(isRead: (name: string) => boolean): Iterable<{ readonly name: string; readonly content: Buffer }>;
 }
 
+const maxUnpackedBytes = (bytes: Buffer): number =>
+  Math.min(MAX_UNPACKED_BYTES, Math.max(RATIO_FLOOR_BYTES, MAX_RATIO * bytes.length));
+
 /** @throws FileError `damaged`, `archive-encrypted`, `too-many-parts`, `unpacks-too-large` */
 export function openArchive(bytes: Buffer): Archive {
   const entries = entriesOf(bytes);
@@ -62,9 +65,6 @@ export function openArchive(bytes: Buffer): Archive {
     },
   };
 }
-
-const maxUnpackedBytes = (bytes: Buffer): number =>
-  Math.min(MAX_UNPACKED_BYTES, Math.max(RATIO_FLOOR_BYTES, MAX_RATIO * bytes.length));
 
 function entriesOf(bytes: Buffer): Map<string, Entry> {
   const { count, start, end } = directoryOf(bytes);

@@ -27,6 +27,13 @@ const ZIP_NAMES: ReadonlyMap<string, string> = new Map([
   ['epub', MIME.epub],
 ]);
 
+const isBinary = (mime: string): boolean => !mime.startsWith('text/') && !/[/+]xml$/.test(mime);
+/** What begins with two or three letters can also be a text that begins so. */
+const isWeak = (mime: string): boolean => !MARKED_TEXT.has(mime);
+
+/** The part of a name after its last dot, in lower case; empty without one. */
+const extensionOf = (filename: string): string => /\.([a-z0-9]{1,10})$/i.exec(filename)?.[1]?.toLowerCase() ?? '';
+
 /**
  * @returns the MIME type; it may be one that is not read.
  * @throws FileError `empty`, `office-encrypted`, `damaged`, `encoding`, or `unsupported` for a file without any mark.
@@ -50,10 +57,6 @@ export async function detect(file: FileInput): Promise<string> {
   if (hint !== undefined) throw new FileError('encoding');
   throw new FileError('unsupported');
 }
-
-const isBinary = (mime: string): boolean => !mime.startsWith('text/') && !/[/+]xml$/.test(mime);
-/** What begins with two or three letters can also be a text that begins so. */
-const isWeak = (mime: string): boolean => !MARKED_TEXT.has(mime);
 
 /** No text begins with such a character; archives can be so even that nearly all of their bytes are letters. */
 // oxlint-disable-next-line no-control-regex
@@ -91,9 +94,6 @@ function detectCompound(bytes: Buffer): string {
   if (classId.startsWith('84100c00')) return 'application/x-msi';
   return 'application/x-cfb';
 }
-
-/** The part of a name after its last dot, in lower case; empty without one. */
-const extensionOf = (filename: string): string => /\.([a-z0-9]{1,10})$/i.exec(filename)?.[1]?.toLowerCase() ?? '';
 
 const TEXT_NAMES: ReadonlyMap<string, string> = new Map([
   ...['txt', 'text', 'log', 'csv', 'tsv', 'json', 'yaml', 'yml', 'ini', 'tex'].map(

@@ -12,6 +12,9 @@ const isClean = (strays: number, length: number): boolean => strays <= 1 + lengt
 const decode = (label: string, bytes: Uint8Array, fatal = false): string =>
   new TextDecoder(label, { fatal }).decode(bytes);
 
+const decodeWestern = (bytes: Buffer): string | undefined =>
+  isPlausibleWestern(bytes) ? decode('windows-1252', bytes) : undefined;
+
 /**
  * The text of `bytes` without its byte order mark, or undefined when they are no text in an encoding that can be told.
  * @param declared the encoding that somebody says it is; not believed against a byte order mark or valid UTF-8.
@@ -93,9 +96,6 @@ function decodeNearlyUtf8(bytes: Buffer): string | undefined {
   }
   return broken * 20 <= whole ? text : undefined;
 }
-
-const decodeWestern = (bytes: Buffer): string | undefined =>
-  isPlausibleWestern(bytes) ? decode('windows-1252', bytes) : undefined;
 
 function attempt(label: string, bytes: Buffer): string | undefined {
   try {

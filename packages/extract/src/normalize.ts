@@ -17,6 +17,9 @@ export interface ExtractLimits {
   readonly textBytes: number;
 }
 
+/** A text as one line. */
+const lineOf = (text: string): string => textOf(text).replace(/\s+/g, ' ').trim();
+
 /** @throws FileError `no-text`, `text-too-large`, `too-many-parts` */
 export function normalize(found: Extracted, limits: ExtractLimits): Extracted {
   const sections = normalizeSections(found.sections, limits);
@@ -96,9 +99,6 @@ function textOf(text: string): string {
   return whole.trim() === '' ? '' : whole;
 }
 
-/** A text as one line. */
-const lineOf = (text: string): string => textOf(text).replace(/\s+/g, ' ').trim();
-
 /** The first `units` of a text, without half of a character at the end. */
 function cutText(text: string, units: number): string {
   if (text.length <= units) return text;
@@ -121,6 +121,15 @@ function normalizeMetadata(metadata: Metadata): Metadata {
   return kept;
 }
 
+const normalizeItem = (value: unknown): unknown => (Array.isArray(value) ? undefined : normalizeValue(value));
+
+/** Words of ours to numbers. */
+const isCounts = (value: unknown): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  Object.getPrototypeOf(value) === Object.prototype &&
+  Object.values(value).every((count) => typeof count === 'number');
+
 function normalizeValue(value: unknown): unknown {
   if (typeof value === 'boolean') return value;
   if (typeof value === 'number') return Number.isFinite(value) ? value : undefined;
@@ -138,12 +147,3 @@ function normalizeValue(value: unknown): unknown {
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? undefined : value.toISOString();
   return isCounts(value) ? value : undefined;
 }
-
-const normalizeItem = (value: unknown): unknown => (Array.isArray(value) ? undefined : normalizeValue(value));
-
-/** Words of ours to numbers. */
-const isCounts = (value: unknown): boolean =>
-  typeof value === 'object' &&
-  value !== null &&
-  Object.getPrototypeOf(value) === Object.prototype &&
-  Object.values(value).every((count) => typeof count === 'number');

@@ -7,6 +7,14 @@ import { Outline } from './outline.ts';
 const INLINE: ReadonlySet<string> = new Set(['text', 'break', 'image']);
 const DEEPEST_HEADING = 9;
 
+const HEADING_STYLE = /^Heading([1-9])$/;
+const styleOf = (metadata: OfficeNode['metadata']): string =>
+  String((metadata as { style?: unknown } | undefined)?.style);
+
+/** What stands in a list comes as an item of it, be it the one that stands for no list. */
+const isHeading = ({ type, metadata }: OfficeNode): boolean =>
+  type === 'heading' || (type === 'list' && HEADING_STYLE.test(styleOf(metadata)));
+
 export function sectionsOf(nodes: readonly OfficeNode[]): Section[] {
   const outline = new Outline();
   const add = (line: string): void => outline.add(`${line}\n`);
@@ -23,14 +31,6 @@ function addHeading(node: OfficeNode, outline: Outline): void {
   if (title.trim() !== '') outline.heading(levelOf(node), title);
   for (const line of notes) outline.add(`${line}\n`);
 }
-
-/** What stands in a list comes as an item of it, be it the one that stands for no list. */
-const isHeading = ({ type, metadata }: OfficeNode): boolean =>
-  type === 'heading' || (type === 'list' && HEADING_STYLE.test(styleOf(metadata)));
-
-const HEADING_STYLE = /^Heading([1-9])$/;
-const styleOf = (metadata: OfficeNode['metadata']): string =>
-  String((metadata as { style?: unknown } | undefined)?.style);
 
 function levelOf({ metadata }: OfficeNode): number {
   const [, styled] = HEADING_STYLE.exec(styleOf(metadata)) ?? [];
@@ -50,6 +50,11 @@ function addSlide(node: OfficeNode, outline: Outline): void {
   outline.heading(1, title === '' ? `Slide ${slideNumber ?? 1}` : title);
   for (const line of lines) outline.add(`${line}\n`);
 }
+
+const rowsOf = (row: OfficeNode): string[] => {
+  if (row.type !== 'row') return linesOf(row);
+  return [(row.children ?? []).map((cell) => linesOf(cell).join(' ').replace(/\s+/g, ' ').trim()).join('\t')];
+};
 
 /** One line a block; a line break inside of one stays in its line's text. */
 function linesOf(node: OfficeNode): string[] {
@@ -76,11 +81,6 @@ function linesOf(node: OfficeNode): string[] {
   if (open !== '') lines.push(open);
   return [...lines, ...[...notes, ...(node.notes ?? [])].flatMap(linesOf)];
 }
-
-const rowsOf = (row: OfficeNode): string[] => {
-  if (row.type !== 'row') return linesOf(row);
-  return [(row.children ?? []).map((cell) => linesOf(cell).join(' ').replace(/\s+/g, ' ').trim()).join('\t')];
-};
 
 function inlineOf(node: OfficeNode, notes: OfficeNode[]): string {
   notes.push(...(node.notes ?? []));

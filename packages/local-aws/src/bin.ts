@@ -66,6 +66,12 @@ function sentenceOf(error: unknown): string {
     : `Port ${port} of ${address} cannot be used (${code}).`;
 }
 
+/** The members that were given. */
+const given = <T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
+
 /** Undefined asks for the help. @throws UsageError */
 function optionsOf(args: readonly string[]): Options | undefined {
   const values = valuesOf(args);
@@ -130,9 +136,3 @@ function regionOf(asked: string | undefined, keyArns: readonly string[]): string
   if (regions.some((one) => one !== region)) throw new UsageError('--key must be in one region, that of --region.');
   return region;
 }
-
-/** The members that were given. */
-const given = <T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } =>
-  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
-    [K in keyof T]?: Exclude<T[K], undefined>;
-  };

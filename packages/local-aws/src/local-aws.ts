@@ -61,6 +61,26 @@ export async function startLocalAws(options: LocalAwsOptions & WithRedis = {}): 
   }
 }
 
+const listenOptions = (port: number | undefined, host: string | undefined): { port?: number; host?: string } => ({
+  ...(port === undefined ? {} : { port }),
+  ...(host === undefined ? {} : { host }),
+});
+
+const startS3Of = ({ dir, ports = {}, buckets }: LocalAwsOptions): Promise<S3Server> =>
+  startS3({
+    ...listenOptions(ports.s3, ports.host),
+    ...(dir === undefined ? {} : { dir: join(dir, 's3') }),
+    ...(buckets === undefined ? {} : { buckets }),
+  });
+
+const startKmsOf = ({ dir, ports = {}, region, keyArns }: LocalAwsOptions): Promise<KmsServer> =>
+  startKms({
+    ...listenOptions(ports.kms, ports.host),
+    ...(dir === undefined ? {} : { stateFile: join(dir, 'kms.json'), trailFile: join(dir, 'cloudtrail.jsonl') }),
+    ...(region === undefined ? {} : { region }),
+    ...(keyArns === undefined ? {} : { keyArns }),
+  });
+
 async function startInside(
   options: LocalAwsOptions & WithRedis,
   claim: FolderClaim | undefined,
@@ -90,26 +110,6 @@ async function startRedisOf(options: LocalAwsOptions & WithRedis): Promise<Redis
     ...(signal === undefined ? {} : { signal }),
   });
 }
-
-const startS3Of = ({ dir, ports = {}, buckets }: LocalAwsOptions): Promise<S3Server> =>
-  startS3({
-    ...listenOptions(ports.s3, ports.host),
-    ...(dir === undefined ? {} : { dir: join(dir, 's3') }),
-    ...(buckets === undefined ? {} : { buckets }),
-  });
-
-const startKmsOf = ({ dir, ports = {}, region, keyArns }: LocalAwsOptions): Promise<KmsServer> =>
-  startKms({
-    ...listenOptions(ports.kms, ports.host),
-    ...(dir === undefined ? {} : { stateFile: join(dir, 'kms.json'), trailFile: join(dir, 'cloudtrail.jsonl') }),
-    ...(region === undefined ? {} : { region }),
-    ...(keyArns === undefined ? {} : { keyArns }),
-  });
-
-const listenOptions = (port: number | undefined, host: string | undefined): { port?: number; host?: string } => ({
-  ...(port === undefined ? {} : { port }),
-  ...(host === undefined ? {} : { host }),
-});
 
 /** The folder is released only after every writer has stopped. */
 async function release(parts: readonly Stoppable[], claim: FolderClaim | undefined): Promise<void> {

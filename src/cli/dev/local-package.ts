@@ -8,6 +8,12 @@ const PACKAGE = '@sealdex/local-aws';
 /** For the help of the commands that need it. */
 export const NEEDS_LOCAL_PACKAGE = `Outside a checkout it needs a package: npm install --save-dev ${PACKAGE}`;
 
+/** The package itself, and not one that it imports, whose error names the importing file. */
+const isMissing = (error: unknown): boolean =>
+  error instanceof Error &&
+  (error as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND' &&
+  error.message.startsWith(`Cannot find package '${PACKAGE}'`);
+
 /** @throws Unavailable, which names the command that installs it */
 export async function loadLocalAws(): Promise<{ readonly startLocalAws: typeof startLocalAws }> {
   try {
@@ -19,12 +25,6 @@ export async function loadLocalAws(): Promise<{ readonly startLocalAws: typeof s
     );
   }
 }
-
-/** The package itself, and not one that it imports, whose error names the importing file. */
-const isMissing = (error: unknown): boolean =>
-  error instanceof Error &&
-  (error as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND' &&
-  error.message.startsWith(`Cannot find package '${PACKAGE}'`);
 
 /**
  * What the local services do, whose errors are plain ones with one sentence about this machine.

@@ -13,6 +13,22 @@ export interface Services extends LocalAws {
 const LOCAL_BUCKET = 'sealdex-local';
 const PLATFORM_KEY = 'platform key';
 
+/** The settings that point the SDK's clients to these servers. */
+export const awsSettings = (s3: S3Server, kms: KmsServer, bucket: string, platformKeyArn: string): Settings => ({
+  SEALDEX_BUCKET: bucket,
+  SEALDEX_PLATFORM_KEY_ARN: platformKeyArn,
+  SEALDEX_S3_FORCE_PATH_STYLE: 'true',
+  AWS_REGION: kms.region,
+  AWS_ENDPOINT_URL_S3: s3.endpoint,
+  AWS_ENDPOINT_URL_KMS: kms.endpoint,
+  AWS_ENDPOINT_URL_STS: kms.endpoint,
+  AWS_ACCESS_KEY_ID: 'local',
+  AWS_SECRET_ACCESS_KEY: 'local',
+});
+
+const platformKeyOf = (kms: KmsServer): string =>
+  kms.keys().find((key) => key.description === PLATFORM_KEY)?.arn ?? kms.createKey({ description: PLATFORM_KEY });
+
 /** @throws Error as startLocalAws(); Unavailable if @sealdex/local-aws is not installed */
 export async function startServices(options: LocalAwsOptions = {}): Promise<Services> {
   const { startLocalAws } = await loadLocalAws();
@@ -49,19 +65,3 @@ async function auditFolder(dir: string | undefined): Promise<{ path: string; rem
   const path = await mkdtemp(join(tmpdir(), 'sealdex-audit-'));
   return { path, remove: () => rm(path, { recursive: true, force: true }) };
 }
-
-/** The settings that point the SDK's clients to these servers. */
-export const awsSettings = (s3: S3Server, kms: KmsServer, bucket: string, platformKeyArn: string): Settings => ({
-  SEALDEX_BUCKET: bucket,
-  SEALDEX_PLATFORM_KEY_ARN: platformKeyArn,
-  SEALDEX_S3_FORCE_PATH_STYLE: 'true',
-  AWS_REGION: kms.region,
-  AWS_ENDPOINT_URL_S3: s3.endpoint,
-  AWS_ENDPOINT_URL_KMS: kms.endpoint,
-  AWS_ENDPOINT_URL_STS: kms.endpoint,
-  AWS_ACCESS_KEY_ID: 'local',
-  AWS_SECRET_ACCESS_KEY: 'local',
-});
-
-const platformKeyOf = (kms: KmsServer): string =>
-  kms.keys().find((key) => key.description === PLATFORM_KEY)?.arn ?? kms.createKey({ description: PLATFORM_KEY });

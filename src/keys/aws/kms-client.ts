@@ -43,6 +43,8 @@ type Ask = <T extends PlaintextAnswer>(
   request: Request<T>,
 ) => Promise<{ answer: T; plaintext: Buffer }>;
 
+const isWrappedLength = (length: number): boolean => length >= 1 && length <= MAX_WRAPPED_BYTES;
+
 export function createKms(config: Config, metrics: Metrics, audit: AuditLog, use: Patience, clock = systemClock): Kms {
   const client = openClient(config, use);
   const ours = platformArns(config);
@@ -160,5 +162,3 @@ function sendInTime(client: KMSClient, pace: Pace): Send {
     }
   };
 }
-
-const isWrappedLength = (length: number): boolean => length >= 1 && length <= MAX_WRAPPED_BYTES;

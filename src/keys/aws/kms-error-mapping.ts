@@ -35,6 +35,9 @@ export const isThrottled = (error: unknown): boolean => rowOf(error) === KMS_ERR
 export const requestIdOf = (error: unknown): string | undefined =>
   (error as { $metadata?: { requestId?: string } } | undefined)?.$metadata?.requestId;
 
+/** A state that AWS invents later passes by itself, or lasts as a failure does. */
+const stateRowOf = (state: string): KeyStateRow => STATES.get(state) ?? KEY_STATE_TABLE.other;
+
 /** `told` is what DescribeKey told when the error speaks of the key's state. */
 export function kmsFault(error: unknown, { arn, isPlatformKey }: AskedKey, told: ToldState = {}): SealdexError {
   if (error instanceof SealdexError) return error;
@@ -51,9 +54,6 @@ export function kmsFault(error: unknown, { arn, isPlatformKey }: AskedKey, told:
     ...(told.deletesAt === undefined ? {} : { deletesAt: told.deletesAt }),
   });
 }
-
-/** A state that AWS invents later passes by itself, or lasts as a failure does. */
-const stateRowOf = (state: string): KeyStateRow => STATES.get(state) ?? KEY_STATE_TABLE.other;
 
 /** When DescribeKey is denied too, the first error's own text is all there is. */
 function stateIn(error: unknown): string | undefined {

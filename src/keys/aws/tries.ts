@@ -27,6 +27,11 @@ export interface Tries {
   close(): void;
 }
 
+const withoutCommand = (name: string): string => name.replace(/Command$/, '');
+
+/** The call may have reached KMS, or not. */
+const UNANSWERED = 'unanswered';
+
 export function auditTries(client: KMSClient, audit: AuditLog, ours: ReadonlySet<string>): Tries {
   const senders = new WeakMap<object, Sender>();
   /** How the line of each try is written that has none yet; as many as there are calls, all of which have a deadline. */
@@ -77,8 +82,3 @@ export function auditTries(client: KMSClient, audit: AuditLog, ours: ReadonlySet
 
 /** `Decrypt` of a DecryptCommand. */
 export const operationOf = (command: object): string => withoutCommand(command.constructor.name);
-
-const withoutCommand = (name: string): string => name.replace(/Command$/, '');
-
-/** The call may have reached KMS, or not. */
-const UNANSWERED = 'unanswered';

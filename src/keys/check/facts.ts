@@ -4,14 +4,6 @@ import { fail, ok, warn, type CheckStep } from './step.ts';
 
 const date = (ms: number): string => new Date(ms).toISOString().slice(0, 10);
 
-export const factSteps = (facts: KeyFacts, region: string): CheckStep[] => [
-  specStep(facts),
-  usageStep(facts),
-  stateStep(facts),
-  regionsStep(facts, region),
-  originStep(facts),
-];
-
 const specStep = ({ spec }: KeyFacts): CheckStep =>
   spec === 'SYMMETRIC_DEFAULT'
     ? ok('key spec', 'Symmetric (SYMMETRIC_DEFAULT).')
@@ -21,6 +13,14 @@ const usageStep = ({ usage }: KeyFacts): CheckStep =>
   usage === 'ENCRYPT_DECRYPT'
     ? ok('key usage', 'Encrypts and decrypts.')
     : fail('key usage', `The key is for ${usage}.`, 'The tenant makes a key with KeyUsage ENCRYPT_DECRYPT.');
+
+export const factSteps = (facts: KeyFacts, region: string): CheckStep[] => [
+  specStep(facts),
+  usageStep(facts),
+  stateStep(facts),
+  regionsStep(facts, region),
+  originStep(facts),
+];
 
 const WAYS: Readonly<Record<string, string>> = Object.freeze({
   Disabled: 'The tenant enables the key.',

@@ -61,6 +61,9 @@ interface Found {
   readonly queue?: JobsQueue;
 }
 
+const parkedNote = async (queue: JobsQueue, redis: Redis, jobId: string): Promise<ParkedNote | undefined> =>
+  parseParked(await ask(redis.hget(queue.toKey(jobId), 'parked')));
+
 /** A job is in one queue as long as it lives, so they are looked at one after the other. */
 export function createWhereabouts(places: readonly QueuePlace[], redis: Redis, keys: RedisKeys): Whereabouts {
   const find = async (jobId: string): Promise<Found> => {
@@ -147,9 +150,6 @@ async function statusInQueue(
   const note = await readNote(redis, keys, jobId);
   return note?.state === 'retrying' ? note : { state: 'retrying' };
 }
-
-const parkedNote = async (queue: JobsQueue, redis: Redis, jobId: string): Promise<ParkedNote | undefined> =>
-  parseParked(await ask(redis.hget(queue.toKey(jobId), 'parked')));
 
 /** Nothing is known of an entry that has left in between, or in which others wrote something else than a time. */
 async function sinceInQueue(

@@ -46,6 +46,29 @@ export function backoffMs(attempt: number, random: () => number = Math.random): 
 export const outageMs = (times: number, random?: () => number): number =>
   Math.min(backoffMs(times, random), LAST_OUTAGE_MS);
 
+const settledErrors = new WeakSet<Error>();
+
+/** Whether the error came from here and tells BullMQ what becomes of the job. */
+export const isSettled = (error: Error): boolean => settledErrors.has(error);
+
+function settled<E extends Error>(error: E): E {
+  settledErrors.add(error);
+  return error;
+}
+
+/** BullMQ does nothing about a job that was delayed. One for all: the trace of a new one costs more than the rest of it. */
+const LEFT_ALONE = settled(new DelayedError());
+
+/**
+ * A code that by itself spends none may still cost an attempt, as `STORE_FAILED` by a refusal while the bucket works: it
+ * is one of all that a job has.
+ */
+export const isLastAttempt = (job: { attemptsMade: number }, code: Code): boolean =>
+  job.attemptsMade + 1 >= (dispositionOf(code).attempts || JOB_OPTIONS.attempts);
+
+/** Up to a tenth earlier, so that jobs which wait for the same thing do not come back in one instant. */
+const jittered = (ms: number, random: () => number = Math.random): number => Math.ceil(ms * (1 - random() / 10));
+
 /**
  * Returns for a job that is done, throws what BullMQ needs for every other outcome.
  * A job whose lock is lost is another's by now, or will be: nothing is said or done about it any more.
@@ -138,29 +161,6 @@ async function entered(
     onFault?.(error);
   }
 }
-
-const settledErrors = new WeakSet<Error>();
-
-/** Whether the error came from here and tells BullMQ what becomes of the job. */
-export const isSettled = (error: Error): boolean => settledErrors.has(error);
-
-function settled<E extends Error>(error: E): E {
-  settledErrors.add(error);
-  return error;
-}
-
-/** BullMQ does nothing about a job that was delayed. One for all: the trace of a new one costs more than the rest of it. */
-const LEFT_ALONE = settled(new DelayedError());
-
-/**
- * A code that by itself spends none may still cost an attempt, as `STORE_FAILED` by a refusal while the bucket works: it
- * is one of all that a job has.
- */
-export const isLastAttempt = (job: { attemptsMade: number }, code: Code): boolean =>
-  job.attemptsMade + 1 >= (dispositionOf(code).attempts || JOB_OPTIONS.attempts);
-
-/** Up to a tenth earlier, so that jobs which wait for the same thing do not come back in one instant. */
-const jittered = (ms: number, random: () => number = Math.random): number => Math.ceil(ms * (1 - random() / 10));
 
 /** BullMQ stores the stack: the text says all. */
 function bare(error: Error): Error {

@@ -79,6 +79,11 @@ export async function writeNote(
   return isWritten === 1;
 }
 
+export const isEnd = (text: string): text is EndState => (ENDS as readonly string[]).includes(text);
+
+/** A code as it stands in Redis; one of another version is left out. */
+export const knownCode = (text = ''): { code?: Code } => (isCode(text) ? { code: text } : {});
+
 export async function readNote(redis: Redis, keys: RedisKeys, jobId: string): Promise<Note | undefined> {
   const text = await ask(redis.get(keys.note(jobId)));
   const [state, since, code, reason] = (text ?? '').split(' ');
@@ -86,8 +91,3 @@ export async function readNote(redis: Redis, keys: RedisKeys, jobId: string): Pr
   const known = knownCode(code);
   return { state, since: Number(since), ...known, ...fileReason(known.code, reason) };
 }
-
-export const isEnd = (text: string): text is EndState => (ENDS as readonly string[]).includes(text);
-
-/** A code as it stands in Redis; one of another version is left out. */
-export const knownCode = (text = ''): { code?: Code } => (isCode(text) ? { code: text } : {});

@@ -41,6 +41,9 @@ const PAGE = 200;
 const HEAD = 10;
 const MANY = 50;
 
+const listsOf = (tenant: string, code: Code | undefined): LetterList[] =>
+  (code === undefined ? (Object.keys(CODES) as Code[]) : [code]).map((each) => ({ tenant, code: each }));
+
 async function sourcesOf(places: readonly LetterPlace[], { tenant, code }: LetterFilter): Promise<Source[]> {
   const sources: Source[] = [];
   for (const place of places) {
@@ -53,9 +56,6 @@ async function sourcesOf(places: readonly LetterPlace[], { tenant, code }: Lette
   }
   return sources;
 }
-
-const listsOf = (tenant: string, code: Code | undefined): LetterList[] =>
-  (code === undefined ? (Object.keys(CODES) as Code[]) : [code]).map((each) => ({ tenant, code: each }));
 
 async function listsWith(place: LetterPlace, code: Code | undefined): Promise<LetterList[]> {
   const found = new Map<string, LetterList>();
@@ -105,6 +105,12 @@ async function trueOf(found: readonly Found[]): Promise<Letter[]> {
   });
 }
 
+/** Bytes decide between two of one time, as they do in Redis. */
+const isNewer = (one: Spot, other: Spot): boolean =>
+  one.since === other.since
+    ? Buffer.compare(Buffer.from(one.jobId), Buffer.from(other.jobId)) > 0
+    : one.since > other.since;
+
 /** Several sorted sets as one, newest first; no more of each is read than a page. */
 async function createMerge(sources: readonly Source[], range: Range) {
   const size = sources.length > MANY ? HEAD : PAGE;
@@ -138,12 +144,6 @@ async function createMerge(sources: readonly Source[], range: Range) {
     hasMore: (): boolean => newest() !== undefined,
   };
 }
-
-/** Bytes decide between two of one time, as they do in Redis. */
-const isNewer = (one: Spot, other: Spot): boolean =>
-  one.since === other.since
-    ? Buffer.compare(Buffer.from(one.jobId), Buffer.from(other.jobId)) > 0
-    : one.since > other.since;
 
 /** All that the filter names, a page at a time: one list after the other, each from the oldest on. */
 export async function* walkLetters(

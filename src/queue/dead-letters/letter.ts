@@ -85,6 +85,9 @@ export async function readLetters(
   return jobIds.map((jobId, at) => (found[at] ? letterOf(place, jobId, found[at]) : undefined));
 }
 
+const named = (field: 'tenant' | 'corpus' | 'kind', text = ''): Partial<Letter> =>
+  NAME.test(text) ? { [field]: text } : {};
+
 function letterOf(
   { keys }: LetterPlace,
   jobId: string,
@@ -102,6 +105,3 @@ function letterOf(
     attempts: Number.isSafeInteger(Number(attempts)) ? Number(attempts) : 0,
   };
 }
-
-const named = (field: 'tenant' | 'corpus' | 'kind', text = ''): Partial<Letter> =>
-  NAME.test(text) ? { [field]: text } : {};

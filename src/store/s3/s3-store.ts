@@ -25,6 +25,18 @@ const ANSWER_MS = 10_000;
 const timeoutFor = (bytes: number, prompt: boolean): number =>
   (prompt ? PROMPT_MS : ANSWER_MS) + Math.ceil(bytes / 1000);
 
+const changedAnswer = (error: unknown): { answer: RemoveAnswer } | undefined =>
+  [409, 412].includes(statusOf(error) ?? 0) || isMissing(error) ? { answer: 'changed' } : undefined;
+
+const missingAnswer = (error: unknown): { answer: undefined } | undefined =>
+  isMissing(error) ? { answer: undefined } : undefined;
+
+const factsOf = (answer: HeadObjectCommandOutput | GetObjectCommandOutput): ObjectFacts => ({
+  metadata: answer.Metadata ?? {},
+  etag: answer.ETag ?? '',
+  bytes: answer.ContentLength ?? 0,
+});
+
 /**
  * `prompt`: fails within a second, for callers who wait (producer, reader, operator). Every request ends: without an
  * answer in time, at the caller's signal (with its reason), or with `close()`.
@@ -168,18 +180,6 @@ function conditionAnswer(error: unknown, condition: Condition | undefined): { an
   if (status === 409) return { answer: { kind: 'conflict' } };
   return 'etag' in condition && isMissing(error) ? { answer: { kind: 'missing' } } : undefined;
 }
-
-const changedAnswer = (error: unknown): { answer: RemoveAnswer } | undefined =>
-  [409, 412].includes(statusOf(error) ?? 0) || isMissing(error) ? { answer: 'changed' } : undefined;
-
-const missingAnswer = (error: unknown): { answer: undefined } | undefined =>
-  isMissing(error) ? { answer: undefined } : undefined;
-
-const factsOf = (answer: HeadObjectCommandOutput | GetObjectCommandOutput): ObjectFacts => ({
-  metadata: answer.Metadata ?? {},
-  etag: answer.ETag ?? '',
-  bytes: answer.ContentLength ?? 0,
-});
 
 function bodyOf(
   answer: GetObjectCommandOutput,

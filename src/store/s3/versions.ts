@@ -18,6 +18,12 @@ export type Send = <T>(
   expected?: (error: unknown) => { answer: T } | undefined,
 ) => Promise<T>;
 
+const nextOf = (isTruncated = false, key?: string, id = ''): { next?: VersionSpot } =>
+  isTruncated && key !== undefined ? { next: { key, id } } : {};
+
+const goneAnswer = (error: unknown): { answer: undefined } | undefined =>
+  statusOf(error) === 404 && (error as Error).name !== 'NoSuchBucket' ? { answer: undefined } : undefined;
+
 export const versionsOf = (client: S3Client, Bucket: string, send: Send): Versions => ({
   async listVersions(Prefix, { after, signal } = {}) {
     const from = after === undefined ? {} : { KeyMarker: after.key, VersionIdMarker: after.id };
@@ -65,9 +71,3 @@ export const versionsOf = (client: S3Client, Bucket: string, send: Send): Versio
       goneAnswer,
     ),
 });
-
-const nextOf = (isTruncated = false, key?: string, id = ''): { next?: VersionSpot } =>
-  isTruncated && key !== undefined ? { next: { key, id } } : {};
-
-const goneAnswer = (error: unknown): { answer: undefined } | undefined =>
-  statusOf(error) === 404 && (error as Error).name !== 'NoSuchBucket' ? { answer: undefined } : undefined;

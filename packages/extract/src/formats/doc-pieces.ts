@@ -39,6 +39,8 @@ export function piecesOf(clx: Buffer, streamBytes: number): Piece[] {
   return pieces;
 }
 
+const STRUCK = 0x0800;
+
 /** Runs of characters that a reviewer struck out and nobody removed yet. */
 export function struckRuns(stream: Buffer, plc: Buffer): Run[] {
   return pagesOf(stream, plc).flatMap((page) =>
@@ -55,6 +57,8 @@ export interface Paragraph extends Run {
   /** It is the mark that ends a row of a table. */
   readonly isRowEnd: boolean;
 }
+
+const ROW_END = 0x2417;
 
 /** The paragraphs that are headings or ends of rows. */
 export function notedParagraphs(stream: Buffer, plc: Buffer): Paragraph[] {
@@ -94,8 +98,6 @@ function runsOf(page: Buffer, entryBytes: number): (Run & { readonly place: numb
   }));
 }
 
-const STRUCK = 0x0800;
-const ROW_END = 0x2417;
 /** Bytes of an operand, by the highest three bits; of the seventh kind the first byte says it. */
 const OPERAND_BYTES = [1, 1, 2, 4, 2, 2, 0, 3];
 

@@ -11,6 +11,10 @@ const FIELD = '\x13';
 const FIELD_RESULT = '\x14';
 const FIELD_END = '\x15';
 
+const WESTERN = new TextDecoder('windows-1252');
+
+const decode = (bytes: Buffer, isWide: boolean): string => (isWide ? bytes.toString('utf16le') : WESTERN.decode(bytes));
+
 /** @param length characters to read, from the first; what follows them is footnotes and the like */
 export function linesOf(
   stream: Buffer,
@@ -40,10 +44,6 @@ export function linesOf(
   }
   return lines.end();
 }
-
-const WESTERN = new TextDecoder('windows-1252');
-
-const decode = (bytes: Buffer, isWide: boolean): string => (isWide ? bytes.toString('utf16le') : WESTERN.decode(bytes));
 
 /** Sorted, each without what one before it has: a file could lay any number of them on top of each other. */
 function inOrder<T extends Run>(runs: readonly T[]): T[] {

@@ -70,6 +70,12 @@ async function parse(bytes: Buffer): Promise<Email> {
   }
 }
 
+/** `Ann Lee <ann@example.org>`; a group as its members. */
+const namesOf = (addresses: readonly Address[]): string[] =>
+  addresses
+    .flatMap((address) => address.group ?? [address])
+    .map(({ name, address }) => (name === '' || name === address ? address : `${name} <${address}>`));
+
 function headersOf({ from, to, cc, date, messageId }: Email): Record<string, unknown> {
   const [sender] = from ? namesOf([from]) : [];
   return {
@@ -80,12 +86,6 @@ function headersOf({ from, to, cc, date, messageId }: Email): Record<string, unk
     ...(messageId !== undefined && { messageId }),
   };
 }
-
-/** `Ann Lee <ann@example.org>`; a group as its members. */
-const namesOf = (addresses: readonly Address[]): string[] =>
-  addresses
-    .flatMap((address) => address.group ?? [address])
-    .map(({ name, address }) => (name === '' || name === address ? address : `${name} <${address}>`));
 
 /** The text that the sender wrote; of HTML alone, its sections. */
 function bodyOf({ text, html }: Email): Section[] {
@@ -98,6 +98,10 @@ interface Attached {
   /** Count by reason; by MIME type, or `unknown`, for unsupported files. */
   readonly skipped: Record<string, number>;
 }
+
+/** Recursion is safe: what came from readInner is no deeper than a document may be. */
+const charsOf = (sections: readonly Section[]): number =>
+  sections.reduce((sum, { text, sections }) => sum + (text?.length ?? 0) + charsOf(sections ?? []), 0);
 
 async function readAttachments(attachments: readonly Attachment[], readInner: ReadInner): Promise<Attached> {
   const sections: Section[] = [];
@@ -124,15 +128,15 @@ async function readAttachments(attachments: readonly Attachment[], readInner: Re
   return { sections, skipped };
 }
 
-function fileOf({ filename, mimeType, content }: Attachment): FileInput {
-  const bytes = typeof content === 'string' ? Buffer.from(content) : bufferOf(content);
-  return { bytes, filename: filename ?? '', contentType: mimeType };
-}
-
 const bufferOf = (content: ArrayBuffer | Uint8Array): Buffer =>
   content instanceof ArrayBuffer
     ? Buffer.from(content)
     : Buffer.from(content.buffer, content.byteOffset, content.byteLength);
+
+function fileOf({ filename, mimeType, content }: Attachment): FileInput {
+  const bytes = typeof content === 'string' ? Buffer.from(content) : bufferOf(content);
+  return { bytes, filename: filename ?? '', contentType: mimeType };
+}
 
 /** Titled by its file name; its own title and metadata stay with it. */
 function sectionOf({ filename }: Attachment, { title, metadata, contentType, sections }: Extracted): Section {
@@ -144,7 +148,3 @@ function sectionOf({ filename }: Attachment, { title, metadata, contentType, sec
     metadata: { ...metadata, ...(title !== undefined && filename && { attachmentTitle: title }), contentType },
   };
 }
-
-/** Recursion is safe: what came from readInner is no deeper than a document may be. */
-const charsOf = (sections: readonly Section[]): number =>
-  sections.reduce((sum, { text, sections }) => sum + (text?.length ?? 0) + charsOf(sections ?? []), 0);

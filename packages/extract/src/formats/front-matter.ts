@@ -11,6 +11,8 @@ interface FrontMatter {
   readonly rest: string;
 }
 
+const unquoted = (value: string): string => /^(["'])(.*)\1$/.exec(value)?.[2] ?? value;
+
 export function frontMatter(text: string): FrontMatter {
   const none = { fields: {}, rest: text };
   const end = /\n(?:---|\.\.\.)[ \t]*(?:\n|$)/.exec(text.slice(3, LONGEST));
@@ -25,5 +27,3 @@ export function frontMatter(text: string): FrontMatter {
   const { title, ...fields } = Object.fromEntries(found);
   return { fields, ...(title !== undefined && { title }), rest: text.slice(3 + end.index + end[0].length) };
 }
-
-const unquoted = (value: string): string => /^(["'])(.*)\1$/.exec(value)?.[2] ?? value;

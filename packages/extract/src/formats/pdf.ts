@@ -37,6 +37,9 @@ async function pagesOf(pdf: PdfDocument): Promise<Section[]> {
   return sections;
 }
 
+const textOf = (value: unknown): string | undefined =>
+  typeof value === 'string' && value.trim() !== '' ? value.trim() : undefined;
+
 async function aboutOf(pdf: PdfDocument): Promise<Pick<Extracted, 'title' | 'metadata'>> {
   const { info, xmp } = await pdf.facts();
   const word = (name: string, other: string): string | undefined => textOf(info[name]) ?? textOf(xmp(other));
@@ -53,9 +56,6 @@ async function aboutOf(pdf: PdfDocument): Promise<Pick<Extracted, 'title' | 'met
   const known = Object.entries(metadata).filter(([, value]) => value !== undefined);
   return { ...(title !== undefined && { title }), metadata: Object.fromEntries(known) };
 }
-
-const textOf = (value: unknown): string | undefined =>
-  typeof value === 'string' && value.trim() !== '' ? value.trim() : undefined;
 
 const DATE = /^(?:D:)?(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:Z|([+-])(\d\d)'?(\d\d)?)?/;
 

@@ -17,6 +17,11 @@ const OPEN = 0x7b;
 const CLOSE = 0x7d;
 const BACKSLASH = 0x5c;
 
+const numberIn = (text: string, word: string): number | undefined => {
+  const digits = new RegExp(`\\\\${word}(\\d{1,9})`).exec(text)?.[1];
+  return digits === undefined ? undefined : Number(digits);
+};
+
 /** @throws FileError `damaged`, `too-many-parts`, `too-deep` */
 export async function readRtf({ bytes }: FileInput): Promise<Extracted> {
   checkGroups(bytes);
@@ -94,11 +99,6 @@ function textIn(info: string, word: string): string | undefined {
     .trim();
   return text === '' ? undefined : text;
 }
-
-const numberIn = (text: string, word: string): number | undefined => {
-  const digits = new RegExp(`\\\\${word}(\\d{1,9})`).exec(text)?.[1];
-  return digits === undefined ? undefined : Number(digits);
-};
 
 /** RTF has no time zone; it is taken as UTC. */
 function dateIn(info: string, word: string): string | undefined {

@@ -22,6 +22,10 @@ export function decide(statements: readonly Statement[], asked: Asked): Decision
   return meeting.length > 0 ? 'allow' : 'none';
 }
 
+/** An account's root stands for everybody in it: what its own IAM allows them is not asked here. */
+const isCaller = (name: string, { arn, principalArn, account }: Caller): boolean =>
+  name === '*' || name === arn || name === principalArn || new RegExp(`^arn:[a-z-]+:iam::${account}:root$`).test(name);
+
 export function meets(statement: Statement, asked: Asked): boolean {
   const action = asked.action.toLowerCase();
   return (
@@ -31,10 +35,6 @@ export function meets(statement: Statement, asked: Asked): boolean {
     statement.conditions.every((condition) => holds(condition, asked.values.get(condition.key)))
   );
 }
-
-/** An account's root stands for everybody in it: what its own IAM allows them is not asked here. */
-const isCaller = (name: string, { arn, principalArn, account }: Caller): boolean =>
-  name === '*' || name === arn || name === principalArn || new RegExp(`^arn:[a-z-]+:iam::${account}:root$`).test(name);
 
 function holds({ operator, quantifier, ifExists, values }: Condition, found: readonly string[] | undefined): boolean {
   if (operator === 'Null') return values.includes(String(found === undefined));

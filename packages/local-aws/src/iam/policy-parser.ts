@@ -49,6 +49,8 @@ export class Malformed extends Error {}
 
 const VERSIONS: ReadonlySet<unknown> = new Set(['2012-10-17', '2008-10-17']);
 
+const textOf = (value: unknown, where: string): string => (typeof value === 'string' ? value : refuse(where));
+
 /** @throws Malformed */
 export function readDocument(text: string, kind: Kind): readonly Statement[] {
   const document = objectOf(parse(text), 'the policy', ['Version', 'Id', 'Statement']);
@@ -133,8 +135,6 @@ function objectOf(value: unknown, where: string, members?: readonly string[]): R
   const unknown = members && Object.keys(value).find((name) => !members.includes(name));
   return unknown === undefined ? (value as Record<string, unknown>) : refuse(`${where} ${unknown}`);
 }
-
-const textOf = (value: unknown, where: string): string => (typeof value === 'string' ? value : refuse(where));
 
 function textsOf(value: unknown, where: string): string[] {
   const texts = [value].flat().map((each) => (typeof each === 'boolean' ? String(each) : textOf(each, where)));

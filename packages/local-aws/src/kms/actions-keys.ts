@@ -7,6 +7,9 @@ import { authorize, checkPolicy, DEFAULT_POLICY, type Requester } from './policy
 
 type Answer = Record<string, unknown>;
 
+const checkedPolicy = (policy: string, input: Input, { caller }: Requester): string =>
+  checkPolicy(policy, input['BypassPolicyLockoutSafetyCheck'] === true ? undefined : caller);
+
 export function createKey(keys: Keys, input: Input, by: Requester): Answer {
   const policy = textOf(input, 'Policy');
   const description = textOf(input, 'Description');
@@ -38,6 +41,8 @@ export function disableKey(keys: Keys, input: Input, by: Requester): Answer {
   keys.disable(named(keys, input, by, 'DisableKey'));
   return {};
 }
+
+const seconds = (ms: number): number => Math.round(ms) / 1000;
 
 export function scheduleKeyDeletion(keys: Keys, input: Input, by: Requester): Answer {
   const days = wholeOf(input, 'PendingWindowInDays', 7, 30) ?? 30;
@@ -78,9 +83,6 @@ function named(keys: Keys, input: Input, by: Requester, operation: string): Key 
   authorize(by, key, operation);
   return key;
 }
-
-const checkedPolicy = (policy: string, input: Input, { caller }: Requester): string =>
-  checkPolicy(policy, input['BypassPolicyLockoutSafetyCheck'] === true ? undefined : caller);
 
 function assertDefaultName(input: Input): void {
   if ((textOf(input, 'PolicyName') ?? 'default') !== 'default')
@@ -131,5 +133,3 @@ function metadataOf(key: Key, region: string): Answer {
       : {}),
   };
 }
-
-const seconds = (ms: number): number => Math.round(ms) / 1000;

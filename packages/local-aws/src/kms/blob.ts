@@ -10,6 +10,13 @@ const TAG_BYTES = 16;
 
 export type Context = Readonly<Record<string, string>>;
 
+/** The order of a context's pairs does not count. */
+const authenticated = (header: Buffer, context: Context): Buffer =>
+  Buffer.concat([
+    header,
+    Buffer.from(JSON.stringify(Object.entries(context).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))),
+  ]);
+
 export function wrap(material: Buffer, keyId: string, context: Context, plaintext: Buffer): Buffer {
   const header = Buffer.alloc(HEADER_BYTES);
   MAGIC.copy(header);
@@ -18,6 +25,9 @@ export function wrap(material: Buffer, keyId: string, context: Context, plaintex
   const cipher = createCipheriv('aes-256-gcm', material, nonce).setAAD(authenticated(header, context));
   return Buffer.concat([header, nonce, cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]);
 }
+
+/** KMS gives no message with this one. */
+export const invalidCiphertext = (): KmsError => new KmsError('InvalidCiphertextException');
 
 /** The id of the key that made the blob. @throws KmsError InvalidCiphertextException when it is none of ours. */
 export function keyIdIn(blob: Buffer): string {
@@ -44,13 +54,3 @@ export function unwrap(material: Buffer, context: Context, blob: Buffer): Buffer
     throw invalidCiphertext();
   }
 }
-
-/** KMS gives no message with this one. */
-export const invalidCiphertext = (): KmsError => new KmsError('InvalidCiphertextException');
-
-/** The order of a context's pairs does not count. */
-const authenticated = (header: Buffer, context: Context): Buffer =>
-  Buffer.concat([
-    header,
-    Buffer.from(JSON.stringify(Object.entries(context).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))),
-  ]);

@@ -4,6 +4,11 @@ import { constraint, KmsError } from './errors.ts';
 
 export type Input = Readonly<Record<string, unknown>>;
 
+const serialization = (member: string): KmsError =>
+  new KmsError('SerializationException', `Unexpected type of value at ${member}`);
+
+const camel = (member: string): string => member.charAt(0).toLowerCase() + member.slice(1);
+
 export function keyIdOf(input: Input, member = 'KeyId'): string {
   const value = input[member];
   const where = camel(member);
@@ -50,8 +55,3 @@ export function wholeOf(input: Input, member: string, low: number, high: number)
   if ((value as number) > high) throw constraint(camel(member), `Member must have value less than or equal to ${high}`);
   return value as number;
 }
-
-const serialization = (member: string): KmsError =>
-  new KmsError('SerializationException', `Unexpected type of value at ${member}`);
-
-const camel = (member: string): string => member.charAt(0).toLowerCase() + member.slice(1);

@@ -74,6 +74,18 @@ export class Trail {
   }
 }
 
+/** CloudTrail has its own word for this one. */
+const errorOf = ({ name, message }: KmsError): object => ({
+  errorCode: name === 'AccessDeniedException' ? 'AccessDenied' : name,
+  ...(message === '' ? {} : { errorMessage: message }),
+});
+
+const resourceOf = (arn: string): object => ({
+  accountId: arn.split(':')[4] ?? ACCOUNT,
+  type: 'AWS::KMS::Key',
+  ARN: arn,
+});
+
 /** For the account that called and for that of the key; the latter hears nothing of calls that were denied to others. */
 function recordsOf(call: TrailCall, region: string): TrailRecord[] {
   const isDenied = call.refusal?.name === 'AccessDeniedException';
@@ -111,12 +123,6 @@ function identityOf({ arn, account, principalArn }: Caller, recipient: string): 
   return { type: principalArn.includes(':user/') ? 'IAMUser' : 'AssumedRole', principalId, arn, accountId: account };
 }
 
-/** CloudTrail has its own word for this one. */
-const errorOf = ({ name, message }: KmsError): object => ({
-  errorCode: name === 'AccessDeniedException' ? 'AccessDenied' : name,
-  ...(message === '' ? {} : { errorMessage: message }),
-});
-
 /** No plaintext, no ciphertext, no policy. */
 const LOGGED_MEMBERS: Readonly<Record<string, string>> = {
   KeyId: 'keyId',
@@ -143,12 +149,6 @@ function parametersOf({ operation, input }: TrailCall): object | null {
   const all = Object.fromEntries([...algorithms, ...given.map(([member, name]) => [name, input[member]])]) as object;
   return Object.keys(all).length === 0 ? null : all;
 }
-
-const resourceOf = (arn: string): object => ({
-  accountId: arn.split(':')[4] ?? ACCOUNT,
-  type: 'AWS::KMS::Key',
-  ARN: arn,
-});
 
 /** The file of before is kept once. */
 function append(file: string, records: readonly TrailRecord[]): void {

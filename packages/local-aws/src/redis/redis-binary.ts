@@ -55,6 +55,12 @@ async function runs(extracted: string): Promise<void> {
   await promisify(execFile)(binary.path, ['--version'], { env: { ...process.env, ...binary.env }, timeout: 10_000 });
 }
 
+const isExecutable = (path: string): Promise<boolean> =>
+  access(path, constants.X_OK).then(
+    () => true,
+    () => false,
+  );
+
 async function onPath(searchPath: string): Promise<RedisBinary | undefined> {
   for (const dir of searchPath.split(delimiter).filter((dir) => dir !== '')) {
     for (const name of NAMES) {
@@ -84,9 +90,3 @@ async function libraryFolders(folder: string): Promise<string[]> {
   );
   return found.flat();
 }
-
-const isExecutable = (path: string): Promise<boolean> =>
-  access(path, constants.X_OK).then(
-    () => true,
-    () => false,
-  );

@@ -41,6 +41,24 @@ async function folderBeside(folder: string): Promise<string> {
   return mkdtemp(join(within, `.${basename(folder)}-`));
 }
 
+/** All of apt's state in `temp`, and none of the system's hooks. */
+const aptConfig = (temp: string): string => `
+#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+Dir::State::Lists "${temp}/lists";
+Dir::Cache "${temp}/cache";
+APT::Sandbox::User "root";
+Debug::NoLocking "true";
+`;
+
+/** `'http://…/x.deb' libfoo_1%3a2_amd64.deb 123 MD5Sum:…` names the package before the underscore. */
+const packagesIn = (plan: string): string[] =>
+  plan
+    .split('\n')
+    .map((line) => /^'[^']+' ([a-z0-9.+-]+)_\S+\.deb /.exec(line)?.[1])
+    .filter((name) => name !== undefined);
+
 async function fetchInto(temp: string, extracted: string, signal: AbortSignal | undefined): Promise<void> {
   const debs = join(temp, 'debs');
   await Promise.all([
@@ -66,24 +84,6 @@ async function fetchInto(temp: string, extracted: string, signal: AbortSignal | 
     await run('dpkg', ['-x', join(debs, deb), extracted], debs, signal);
   }
 }
-
-/** All of apt's state in `temp`, and none of the system's hooks. */
-const aptConfig = (temp: string): string => `
-#clear APT::Update::Pre-Invoke;
-#clear APT::Update::Post-Invoke;
-#clear APT::Update::Post-Invoke-Success;
-Dir::State::Lists "${temp}/lists";
-Dir::Cache "${temp}/cache";
-APT::Sandbox::User "root";
-Debug::NoLocking "true";
-`;
-
-/** `'http://…/x.deb' libfoo_1%3a2_amd64.deb 123 MD5Sum:…` names the package before the underscore. */
-const packagesIn = (plan: string): string[] =>
-  plan
-    .split('\n')
-    .map((line) => /^'[^']+' ([a-z0-9.+-]+)_\S+\.deb /.exec(line)?.[1])
-    .filter((name) => name !== undefined);
 
 function run(command: string, args: string[], cwd: string, signal: AbortSignal | undefined): Promise<string> {
   return new Promise((resolve, reject) => {

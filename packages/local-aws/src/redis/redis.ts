@@ -116,6 +116,8 @@ function redisArguments(options: RedisOptions, dir: string, port: number): strin
   return Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
 }
 
+const lastLine = (output: string): string => output.trim().split('\n').at(-1) ?? 'it said nothing';
+
 class RedisChild {
   readonly #child: ChildProcess;
   readonly #ended: Promise<void>;
@@ -173,5 +175,3 @@ class RedisChild {
     clearTimeout(late);
   }
 }
-
-const lastLine = (output: string): string => output.trim().split('\n').at(-1) ?? 'it said nothing';

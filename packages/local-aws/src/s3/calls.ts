@@ -27,15 +27,15 @@ export function callOf(method: string, url: string): S3Call {
   };
 }
 
+const listingOf = (query: URLSearchParams): S3Kind =>
+  query.has('versions') ? 'versions' : query.has('uploads') ? 'uploads' : 'list';
+
 function kindOf(method: string, key: string, query: URLSearchParams): S3Kind {
   if (key === '' && method === 'GET' && SUBRESOURCES.some((name) => query.has(name))) return 'setting';
   if (key === '') return method === 'GET' ? listingOf(query) : method === 'POST' ? 'batch' : 'bucket';
   if (method === 'PUT' && query.has('partNumber')) return 'part';
   return query.has('uploads') || query.has('uploadId') ? 'upload' : 'object';
 }
-
-const listingOf = (query: URLSearchParams): S3Kind =>
-  query.has('versions') ? 'versions' : query.has('uploads') ? 'uploads' : 'list';
 
 /** Counts by method, kind and the key's first folder: keys are without bound, folders are few. */
 export class S3Counter implements S3Requests {

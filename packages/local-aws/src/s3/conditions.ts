@@ -10,6 +10,14 @@ type Refusal = Extract<S3Fault, { kind: 'error' }>;
 
 const refusal = (status: number, code: string, message: string): Refusal => ({ kind: 'error', status, code, message });
 
+const preconditionFailed = refusal(
+  412,
+  'PreconditionFailed',
+  'At least one of the pre-conditions you specified did not hold',
+);
+
+const unquoted = (etag: string): string => etag.replaceAll('"', '');
+
 /**
  * Why this write must be refused, or undefined. `etag` is that of the stored object, undefined when there is none.
  * Source: the S3 user guide, conditional writes and conditional deletes.
@@ -26,18 +34,10 @@ export function refusalOf(headers: IncomingHttpHeaders, etag: string | undefined
   return ifMatch === '*' || unquoted(ifMatch) === unquoted(etag) ? undefined : preconditionFailed;
 }
 
+const badDigest = refusal(400, 'BadDigest', 'The Content-MD5 you specified did not match what we received.');
+
 /** Why a body that is another than its Content-MD5 says must be refused. */
 export function digestRefusal({ 'content-md5': announced }: IncomingHttpHeaders, body: unknown): Refusal | undefined {
   if (announced === undefined || !Buffer.isBuffer(body)) return undefined;
   return createHash('md5').update(body).digest('base64') === announced ? undefined : badDigest;
 }
-
-const badDigest = refusal(400, 'BadDigest', 'The Content-MD5 you specified did not match what we received.');
-
-const preconditionFailed = refusal(
-  412,
-  'PreconditionFailed',
-  'At least one of the pre-conditions you specified did not hold',
-);
-
-const unquoted = (etag: string): string => etag.replaceAll('"', '');

@@ -33,6 +33,11 @@ export function keepObjects(store: ObjectStore, dir: string): void {
   store.persistence = files;
 }
 
+const foldersIn = (dir: string): string[] =>
+  readdirSync(dir, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => join(dir, entry.name));
+
 /** What fauxqs asks of a place to keep things. Unfinished multipart uploads and lifecycle rules end with the process. */
 function objectFiles(dir: string): Persistence {
   mkdirSync(dir, { recursive: true });
@@ -80,11 +85,6 @@ function objectFiles(dir: string): Persistence {
     close: nothing,
   };
 }
-
-const foldersIn = (dir: string): string[] =>
-  readdirSync(dir, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .map((entry) => join(dir, entry.name));
 
 function load(store: ObjectStore, bucket: string, dir: string): void {
   const { type, created } = JSON.parse(readFileSync(join(dir, BUCKET_FILE), 'utf8')) as BucketFile;

@@ -39,6 +39,10 @@ type Reply = Parameters<App['errorHandler']>[2];
 
 const LARGEST_BODY_BYTES = 300 * 1_048_576;
 
+const isWrite = (call: S3Call): boolean =>
+  (['PUT', 'DELETE'].includes(call.method) && call.kind === 'object') ||
+  (call.method === 'POST' && call.kind === 'upload');
+
 export async function startS3(options: S3Options = {}): Promise<S3Server> {
   const { app, store } = createFauxqs();
   if (options.dir !== undefined) keepObjects(store, options.dir);
@@ -133,10 +137,6 @@ function closing(reply: Reply): AbortSignal {
   else reply.raw.once('close', () => controller.abort());
   return controller.signal;
 }
-
-const isWrite = (call: S3Call): boolean =>
-  (['PUT', 'DELETE'].includes(call.method) && call.kind === 'object') ||
-  (call.method === 'POST' && call.kind === 'upload');
 
 function etagOf(store: ObjectStore, call: S3Call): string | undefined {
   if (!store.hasBucket(call.bucket)) return undefined;

@@ -18,6 +18,10 @@ export interface VersionAnswer {
 const PAGE = 1000;
 const newId = (): string => randomBytes(16).toString('hex');
 
+const wrapped = (name: string, inner: string): string => `<${name}>${inner}</${name}>`;
+const element = (name: string, text: string): string =>
+  wrapped(name, text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;'));
+
 export class VersionBook {
   readonly #store: ObjectStore;
   /** Newest first, by bucket and key; of buckets that keep versions. */
@@ -113,7 +117,3 @@ export class VersionBook {
     return wrapped('ListMultipartUploadsResult', element('IsTruncated', 'false') + listed.join(''));
   }
 }
-
-const wrapped = (name: string, inner: string): string => `<${name}>${inner}</${name}>`;
-const element = (name: string, text: string): string =>
-  wrapped(name, text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;'));
