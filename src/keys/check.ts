@@ -1,9 +1,10 @@
 // Whether a KMS key can serve a tenant, as far as its name and KMS tell: the table of onboarding, step by step.
 // Nothing is changed and nothing kept. Plan and other owners are not known here: see src/operator/key-check.ts.
+import type { KeyRef } from '../runtime/key-ref.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { arnStep, isMultiRegion, ownerStep, type Ours } from './check/arn.ts';
 import { factSteps } from './check/facts.ts';
-import { fail, ok, refusalIn, refused, type Candidate, type CheckStep } from './check/step.ts';
+import { fail, ok, refusalIn, refused, type CheckStep } from './check/step.ts';
 import { useSteps } from './check/use.ts';
 import { periodAt } from './data-key.ts';
 import type { KeyCalls, KeyFacts } from './kms.ts';
@@ -23,10 +24,10 @@ export interface KeyCheckDeps {
  */
 export async function* checkSteps(
   { config, clock, keyCalls }: KeyCheckDeps,
-  key: Candidate,
+  key: KeyRef,
   signal?: AbortSignal,
 ): AsyncGenerator<CheckStep> {
-  const { tenant, arn } = key;
+  const { tenant, keyArn: arn } = key;
   for (const step of [arnStep(arn, config), ownerStep(arn, config)]) {
     yield step;
     if (step.verdict === 'fail') return;
@@ -50,16 +51,16 @@ interface Described {
 
 async function describe(
   calls: KeyCalls,
-  key: Candidate,
+  key: KeyRef,
   region: string,
   signal: AbortSignal | undefined,
 ): Promise<Described> {
   try {
-    const facts = await calls.describe(key.arn, key.tenant, signal);
+    const facts = await calls.describe(key.keyArn, key.tenant, signal);
     return { step: ok('DescribeKey', 'KMS knows the key and describes it to us.'), facts };
   } catch (error) {
     const fault = refusalIn(error);
-    if (fault.code === 'KEY_NOT_FOUND' && isMultiRegion(key.arn)) {
+    if (fault.code === 'KEY_NOT_FOUND' && isMultiRegion(key.keyArn)) {
       const saw = `KMS knows no such key in ${region}: the multi-region key has no replica there.`;
       return { step: fail('DescribeKey', saw, `The tenant creates a replica in ${region}.`), isGone: true };
     }

@@ -1,4 +1,5 @@
 // A KMS key on its way to a tenant: checked first, and by one caller at a time. What is written then is the caller's business.
+import type { KeyRef } from '../runtime/key-ref.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { checkKey, type KeyCheck, type KeyCheckDeps, type KeyCheckOptions } from './key-check.ts';
 import { takeKeyLease, type KeyLeaseDeps } from './key-lease.ts';
@@ -12,26 +13,25 @@ export type AttachDeps = KeyCheckDeps & KeyLeaseDeps;
  */
 export async function attach<T>(
   deps: AttachDeps,
-  tenant: string,
-  arn: string,
+  key: KeyRef,
   options: Pick<KeyCheckOptions, 'shared' | 'plan'>,
   work: (check: KeyCheck) => Promise<T>,
 ): Promise<T> {
-  const lease = await takeKeyLease(deps, arn);
+  const lease = await takeKeyLease(deps, key.keyArn);
   if (!lease)
     throw new SealdexError(
       'TENANT_CHANGED',
-      `The KMS key ${arn} is being attached or blocked by somebody else: look again.`,
+      `The KMS key ${key.keyArn} is being attached or blocked by somebody else: look again.`,
     );
   const goOn = async (): Promise<void> => {
     if (await lease.renew()) return;
     throw new SealdexError(
       'TENANT_CHANGED',
-      `The check of the KMS key ${arn} took so long that somebody else may have attached or blocked it: try again.`,
+      `The check of the KMS key ${key.keyArn} took so long that somebody else may have attached or blocked it: try again.`,
     );
   };
   try {
-    const check = await checkKey(deps, tenant, arn, { ...options, goOn });
+    const check = await checkKey(deps, key, { ...options, goOn });
     if (!check.canAttach) throw cannot(check);
     await goOn();
     return await work(check);

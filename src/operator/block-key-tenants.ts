@@ -1,4 +1,5 @@
 // A KMS key is blocked for all tenants that have or had it, those that get it at that moment included.
+import { keyRef, type KeyRef } from '../runtime/key-ref.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { takeKeyLease, type KeyLeaseDeps } from './key-lease.ts';
 import { tenantsOf, type OwnersDeps } from './key-tenants.ts';
@@ -56,13 +57,14 @@ async function* walk(
   for await (const { tenant, error, deleted } of tenantsOf(deps, keyArn, goOn)) {
     if (deleted || met.has(tenant)) continue;
     met.add(tenant);
-    yield error ? { tenant, error } : await blockOne(deps, tenant, keyArn, reason);
+    yield error ? { tenant, error } : await blockOne(deps, keyRef(tenant, keyArn), reason);
   }
 }
 
-async function blockOne(deps: BlockOwnersDeps, tenant: string, keyArn: string, reason: string): Promise<OwnerBlocked> {
+async function blockOne(deps: BlockOwnersDeps, key: KeyRef, reason: string): Promise<OwnerBlocked> {
+  const { tenant } = key;
   try {
-    return { tenant, change: await block(deps, tenant, keyArn, reason) };
+    return { tenant, change: await block(deps, key, reason) };
   } catch (error) {
     if (error instanceof SealdexError) return { tenant, error };
     throw error;

@@ -1,5 +1,6 @@
 // Who ends each reason for parking, and by which call: a table, and how a gate finds its row.
 // Data alone; nothing here looks at a gate or calls anything.
+import type { KeyRef } from '../runtime/key-ref.ts';
 import type { Code } from '../runtime/errors.ts';
 
 type WhoActs = 'tenant' | 'operator' | 'nobody';
@@ -93,9 +94,7 @@ const RELEASING: Remedy = row('nobody', 'The parked jobs are being released.');
 /** Of a code of another version nothing is known. */
 const UNKNOWN: Remedy = row('operator', 'Look the code up in the README of the newest version that runs.');
 
-interface RemedyPlace {
-  readonly tenant: string;
-  readonly keyArn: string;
+interface RemedyPlace extends KeyRef {
   readonly state: string;
   readonly code: Code;
   readonly deniedBy?: 'operator' | 'tenant';

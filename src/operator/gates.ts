@@ -1,5 +1,5 @@
 // What an operator is told of the gates: which are not open, why, since when, with how many jobs, and who ends it.
-import { gateId } from '../runtime/key-ref.ts';
+import { gateId, keyRef, type KeyRef } from '../runtime/key-ref.ts';
 import type { Code } from '../runtime/errors.ts';
 import type { GateRecord, Gates, GateState } from '../parking/gate.ts';
 import { countParked, type ParkedCount } from '../queue/parked/parked-counts.ts';
@@ -7,9 +7,7 @@ import { ask, type Redis, type RedisKeys } from '../runtime/redis.ts';
 import { remedyOf, type Remedy } from './gate-actions.ts';
 import { isOperatorStop } from '../parking/gate-record.ts';
 
-export interface GateFacts extends Remedy {
-  readonly tenant: string;
-  readonly keyArn: string;
+export interface GateFacts extends Remedy, KeyRef {
   readonly state: GateState;
   readonly code: Code;
   /** Times are wall clock, milliseconds. */
@@ -134,8 +132,7 @@ function factsOf(record: GateRecord, parked: ParkedCount | undefined): GateFacts
   const { tenant, keyArn, state, code, since, probes, nextProbe, reason, requestId, deletesAt, deniedBy, note } =
     record;
   return {
-    tenant,
-    keyArn,
+    ...keyRef(tenant, keyArn),
     state,
     code,
     since,

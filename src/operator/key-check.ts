@@ -1,4 +1,5 @@
 // Whether a KMS key can be attached to a tenant: what its name and KMS tell, then what the tenants' files do. Changes nothing.
+import { keyRef, type KeyRef } from '../runtime/key-ref.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { platformArns, type Config } from '../runtime/config.ts';
 import { checkName, type Plan } from '../runtime/names.ts';
@@ -43,34 +44,29 @@ export interface KeyCheckOperator {
 }
 
 export const createKeyCheckOperator = (deps: KeyCheckDeps): KeyCheckOperator => ({
-  checkKey: async (tenant, arn, options) => checkKey(deps, checkName(tenant, 'tenant'), arn, options),
+  checkKey: async (tenant, arn, options) => checkKey(deps, keyRef(checkName(tenant, 'tenant'), arn), options),
 });
 
 /** @throws as `KeyCheckOperator` */
-export async function checkKey(
-  deps: KeyCheckDeps,
-  tenant: string,
-  arn: string,
-  options: KeyCheckOptions = {},
-): Promise<KeyCheck> {
+export async function checkKey(deps: KeyCheckDeps, key: KeyRef, options: KeyCheckOptions = {}): Promise<KeyCheck> {
   const steps: CheckStep[] = [];
-  for await (const step of allSteps(deps, tenant, arn, options)) {
+  for await (const step of allSteps(deps, key, options)) {
     steps.push(step);
     options.onStep?.(step);
   }
-  return { tenant, arn, canAttach: steps.every(({ verdict }) => verdict !== 'fail'), steps };
+  return { tenant: key.tenant, arn: key.keyArn, canAttach: steps.every(({ verdict }) => verdict !== 'fail'), steps };
 }
 
 async function* allSteps(
   deps: KeyCheckDeps,
-  tenant: string,
-  arn: string,
+  key: KeyRef,
   { shared = false, plan, signal, goOn }: KeyCheckOptions,
 ): AsyncGenerator<CheckStep> {
-  yield* checkSteps(deps, { tenant, arn }, signal);
+  const { tenant, keyArn: arn } = key;
+  yield* checkSteps(deps, key, signal);
   signal?.throwIfAborted();
   const file = await fileOf(deps.tenants, tenant);
-  yield planStep(tenant, arn, file, plan);
+  yield planStep(key, file, plan);
   if (file?.blockedKeys.some((blocked) => blocked.arn === arn))
     yield fail('block', 'You have blocked this key for the tenant.', `sealdex keys unblock ${arn} --tenant ${tenant}`);
   // All tenants without a key of their own have a platform key.
@@ -79,14 +75,14 @@ async function* allSteps(
   yield ownersStep(others, arn, shared);
 }
 
-function planStep(tenant: string, arn: string, file: TenantFile | undefined, given: Plan | undefined): CheckStep {
+function planStep({ tenant, keyArn }: KeyRef, file: TenantFile | undefined, given: Plan | undefined): CheckStep {
   if (file?.deleted) return fail('plan', `Tenant ${tenant} was deleted.`, 'Choose another name.');
   const plan = file?.plan ?? given;
   if (plan === undefined)
     return warn(
       'plan',
       `There is no tenant ${tenant} yet: its plan is checked when it is made.`,
-      `sealdex tenants put ${tenant} --plan pro --key ${arn}`,
+      `sealdex tenants put ${tenant} --plan pro --key ${keyArn}`,
     );
   if (plan === 'free')
     return fail(

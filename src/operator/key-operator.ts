@@ -1,4 +1,5 @@
 // What an operator can do about gates, KMS keys and paused tenants, as one interface. Each is a function of a file beside it.
+import { keyRef, type KeyRef } from '../runtime/key-ref.ts';
 import { checkName } from '../runtime/names.ts';
 import type { JobQueue } from '../queue/bull/queues.ts';
 import { blockOwners, type BlockOwnersDeps, type OwnerBlocked } from './block-key-tenants.ts';
@@ -35,13 +36,14 @@ export interface KeyOperator {
 
 export function createKeyOperator(deps: KeyDeps & BlockOwnersDeps & { readonly queue: JobQueue }): KeyOperator {
   const named = (tenant: string): string => checkName(tenant, 'tenant');
+  const keyOf = (tenant: string, keyArn: string): KeyRef => keyRef(named(tenant), keyArn);
   return {
     gates: (filter) => listGates(deps, filter),
-    probe: async (tenant, keyArn) => probe(deps, named(tenant), keyArn),
-    release: async (tenant, keyArn) => release(deps, named(tenant), keyArn),
-    block: async (tenant, keyArn, reason) => block(deps, named(tenant), keyArn, reason),
+    probe: async (tenant, keyArn) => probe(deps, keyOf(tenant, keyArn)),
+    release: async (tenant, keyArn) => release(deps, keyOf(tenant, keyArn)),
+    block: async (tenant, keyArn, reason) => block(deps, keyOf(tenant, keyArn), reason),
     blockOwners: (keyArn, reason) => blockOwners(deps, keyArn, reason),
-    unblock: async (tenant, keyArn) => unblock(deps, named(tenant), keyArn),
+    unblock: async (tenant, keyArn) => unblock(deps, keyOf(tenant, keyArn)),
     pauseTenant: async (tenant, reason) => pause(deps, named(tenant), reason),
     resumeTenant: async (tenant) => resume(deps, named(tenant)),
     tenantsOf: (keyArn) => tenantsOf(deps, keyArn),

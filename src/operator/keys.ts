@@ -1,5 +1,5 @@
 // What an operator does to a KMS key's gates beside blocking it: try the key now, and release what is parked by its word.
-import { keyRef } from '../runtime/key-ref.ts';
+import { keyRef, type KeyRef } from '../runtime/key-ref.ts';
 import { SealdexError, type Code } from '../runtime/errors.ts';
 import { probeOnce, type ProbeDeps, type ProbingDeps } from '../parking/probe.ts';
 import { gateFacts, type GateFacts } from './gates.ts';
@@ -10,9 +10,7 @@ export interface KeyDeps extends StopDeps {
   readonly probing: ProbingDeps;
 }
 
-export interface ProbeAnswer {
-  readonly tenant: string;
-  readonly keyArn: string;
+export interface ProbeAnswer extends KeyRef {
   /** What KMS said; undefined when it was not asked: the gate is not shut, the operator's word stands, or somebody else is at it. */
   readonly said?: 'ok' | Code;
   /** KMS' own name of a refusal. */
@@ -24,13 +22,13 @@ export interface ProbeAnswer {
 }
 
 /** @throws SealdexError `REDIS_FAILED`, and what reading the tenant's file throws */
-export async function probe(deps: KeyDeps, tenant: string, keyArn: string): Promise<ProbeAnswer> {
+export async function probe(deps: KeyDeps, key: KeyRef): Promise<ProbeAnswer> {
   const { gates, probing } = deps;
-  const before = await gates.read(keyRef(tenant, keyArn));
+  const before = await gates.read(key);
   let heard: Pick<ProbeAnswer, 'said' | 'reason'> = {};
-  const tryKey: ProbeDeps['tryKey'] = async (key) => {
+  const tryKey: ProbeDeps['tryKey'] = async (tried) => {
     try {
-      await probing.tryKey(key);
+      await probing.tryKey(tried);
       heard = { said: 'ok' };
     } catch (error) {
       const { code, reason } = error instanceof SealdexError ? error : new SealdexError('INTERNAL');
@@ -41,19 +39,19 @@ export async function probe(deps: KeyDeps, tenant: string, keyArn: string): Prom
   const isShut = before.record?.state === 'shut';
   const after = isShut ? await probeOnce({ ...probing, tryKey }, before) : before;
   const gate = await gateFacts(deps, (after ?? before).record);
-  return { tenant, keyArn, ...heard, isBusy: after === undefined, ...(gate ? { gate } : {}) };
+  return { ...keyRef(key.tenant, key.keyArn), ...heard, isBusy: after === undefined, ...(gate ? { gate } : {}) };
 }
 
 /**
  * Opens a gate that is shut or destroyed, and lets KMS decide. A block or a pause is ended by `unblock` or `resume` instead.
  * @throws as probe
  */
-export async function release(deps: KeyDeps, tenant: string, keyArn: string): Promise<GateChange> {
+export async function release(deps: KeyDeps, key: KeyRef): Promise<GateChange> {
   const { gates } = deps;
-  const stop = operatorStopIn(await deps.tenants.show(tenant), keyArn);
+  const stop = operatorStopIn(await deps.tenants.show(key.tenant), key.keyArn);
   const { isChanged, gate } = stop
-    ? { isChanged: false, gate: await gates.read(keyRef(tenant, keyArn)) }
-    : await gates.apply(keyRef(tenant, keyArn), { kind: 'operatorReleased' });
+    ? { isChanged: false, gate: await gates.read(key) }
+    : await gates.apply(key, { kind: 'operatorReleased' });
   const facts = await gateFacts(deps, gate.record);
-  return { tenant, keyArn, changed: isChanged, ...(facts ? { gate: facts } : {}) };
+  return { ...keyRef(key.tenant, key.keyArn), changed: isChanged, ...(facts ? { gate: facts } : {}) };
 }

@@ -1,16 +1,14 @@
 // The parked jobs of all gates as one list, oldest first: the gates' indexes in all queues are read a page at a time and merged.
 // Only looks.
-import { gateId, keyRef } from '../runtime/key-ref.ts';
+import { gateId, keyRef, type KeyRef } from '../runtime/key-ref.ts';
 import type { Code } from '../runtime/errors.ts';
 import { QUEUE_NAMES, type QueueName } from '../runtime/names.ts';
 import type { ParkedEntry } from '../queue/parked/parked-list.ts';
 import type { JobQueue } from '../queue/bull/queues.ts';
 import { GATES_LISTED, recordsOf, type GateDeps } from './gates.ts';
 
-export interface ParkedJob {
+export interface ParkedJob extends KeyRef {
   readonly jobId: string;
-  readonly tenant: string;
-  readonly keyArn: string;
   readonly code: Code;
   /** Since when it is parked: wall clock, milliseconds. */
   readonly since: number;
@@ -28,7 +26,7 @@ const PAGE = 100;
 interface Source {
   readonly id: string;
   readonly queueName: QueueName;
-  readonly place: Pick<ParkedJob, 'tenant' | 'keyArn' | 'code'>;
+  readonly place: KeyRef & Pick<ParkedJob, 'code'>;
   entries: readonly ParkedEntry[];
   at: number;
   next: number | undefined;
@@ -44,8 +42,8 @@ export async function* parkedJobs(
   await deps.gates.tick();
   const records = recordsOf(deps.gates).filter((record) => tenant === undefined || record.tenant === tenant);
   const sources = records.slice(0, GATES_LISTED).flatMap(({ tenant: owner, keyArn, code }): Source[] => {
-    const place = { tenant: owner, keyArn, code };
-    const id = gateId(keyRef(owner, keyArn));
+    const place = { ...keyRef(owner, keyArn), code };
+    const id = gateId(place);
     return QUEUE_NAMES.map((queueName) => ({ id, queueName, place, entries: [], at: 0, next: 0 }));
   });
   for (;;) {

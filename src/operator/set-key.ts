@@ -47,7 +47,10 @@ export async function setKey(
     return { tenant, from, to, changed: false };
   }
   if (to !== PLATFORM)
-    return attach(deps, tenant, to, options, async (check) => ({ ...(await change(deps, tenant, from, to)), check }));
+    return attach(deps, keyRef(tenant, to), options, async (check) => ({
+      ...(await change(deps, tenant, from, to)),
+      check,
+    }));
   await deps.probing.tryKey(keyRef(tenant, deps.config.platformKeyArn));
   return change(deps, tenant, from, to);
 }

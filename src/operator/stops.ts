@@ -1,6 +1,6 @@
 // Operator stops: block a KMS key, pause a tenant, and back. The tenant's file is written first, since it outlasts Redis; then
 // the gate, so that all processes know at once. If the gate cannot be reached, workers find the stop in the file.
-import { keyRef } from '../runtime/key-ref.ts';
+import { keyRef, type KeyRef } from '../runtime/key-ref.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { REASON_CHARS } from '../runtime/names.ts';
@@ -14,9 +14,7 @@ export interface StopDeps extends GateDeps {
 }
 
 /** The result of a stop, of its end, or of a release. */
-export interface GateChange {
-  readonly tenant: string;
-  readonly keyArn: string;
+export interface GateChange extends KeyRef {
   /** False: there was nothing to end, no block, no pause, or no gate that a release could open. */
   readonly changed: boolean;
   /** As the gate is now; undefined when it is open. */
@@ -24,22 +22,24 @@ export interface GateChange {
 }
 
 /** @throws SealdexError `NOT_FOUND` when the tenant neither has nor had the key, and what reading and writing its file throws */
-export async function block(deps: StopDeps, tenant: string, keyArn: string, reason: string): Promise<GateChange> {
+export async function block(deps: StopDeps, key: KeyRef, reason: string): Promise<GateChange> {
   const stop = stopText(deps.clock, reason);
-  await ownKey(deps.tenants, tenant, keyArn);
-  const { file } = await deps.tenants.put(tenant, { blocked: { arn: keyArn, stop } });
-  return follow(deps, file, keyArn, true);
+  await checkHasKey(deps.tenants, key);
+  const { file } = await deps.tenants.put(key.tenant, { blocked: { arn: key.keyArn, stop } });
+  return follow(deps, file, key, true);
 }
 
-export async function unblock(deps: StopDeps, tenant: string, keyArn: string): Promise<GateChange> {
+export async function unblock(deps: StopDeps, key: KeyRef): Promise<GateChange> {
+  const { tenant, keyArn } = key;
   const before = await deps.tenants.show(tenant);
   const isBlocked = before.blockedKeys.some(({ arn }) => arn === keyArn);
   const change = { blocked: { arn: keyArn, stop: null } };
   const file = isBlocked ? (await deps.tenants.put(tenant, change)).file : before;
-  return follow(deps, file, keyArn, isBlocked);
+  return follow(deps, file, key, isBlocked);
 }
 
-const currentKey = async (tenants: Tenants, tenant: string): Promise<string> => (await tenants.get(tenant)).keyArn;
+const currentKey = async (tenants: Tenants, tenant: string): Promise<KeyRef> =>
+  keyRef(tenant, (await tenants.get(tenant)).keyArn);
 
 export async function pause(deps: StopDeps, tenant: string, reason: string): Promise<GateChange> {
   const stop = stopText(deps.clock, reason);
@@ -55,20 +55,19 @@ export async function resume(deps: StopDeps, tenant: string): Promise<GateChange
 }
 
 /** Brings the gate to the state that the file asks for. */
-async function follow(deps: StopDeps, file: TenantFile, keyArn: string, changed: boolean): Promise<GateChange> {
+async function follow(deps: StopDeps, file: TenantFile, key: KeyRef, changed: boolean): Promise<GateChange> {
   const { gates, tenants } = deps;
-  const { tenant } = file;
-  const stop = operatorStopIn(file, keyArn);
-  const isCurrent = keyArn === (await currentKey(tenants, tenant));
+  const stop = operatorStopIn(file, key.keyArn);
+  const isCurrent = key.keyArn === (await currentKey(tenants, key.tenant)).keyArn;
   const { gate } = await gates.apply(
-    keyRef(tenant, keyArn),
+    key,
     stop ? { kind: 'operatorStopped', stop, isCurrent } : { kind: 'operatorStopLifted' },
   );
   const facts = await gateFacts(deps, gate.record);
-  return { tenant, keyArn, changed, ...(facts ? { gate: facts } : {}) };
+  return { ...keyRef(key.tenant, key.keyArn), changed, ...(facts ? { gate: facts } : {}) };
 }
 
-async function ownKey(tenants: Tenants, tenant: string, keyArn: string): Promise<void> {
+async function checkHasKey(tenants: Tenants, { tenant, keyArn }: KeyRef): Promise<void> {
   const { readableArns } = await tenants.get(tenant);
   if (!readableArns.has(keyArn))
     throw new SealdexError('NOT_FOUND', `Tenant ${tenant} neither has nor had the KMS key ${keyArn}.`);

@@ -1,4 +1,5 @@
 // What an operator asks and does about tenants and the KMS keys that they bring, as one interface.
+import { keyRef } from '../runtime/key-ref.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { checkName, PLANS, PLATFORM, WHEN_KEY_SHUT } from '../runtime/names.ts';
 import type { Reencryption, ReencryptionProgress } from '../reencryption/reencryption.ts';
@@ -77,7 +78,7 @@ export function createTenantOperator(deps: TenantOperatorDeps): TenantOperator {
       const file = await fileOf(tenants, named(tenant));
       // One that is there has the key already, or gets it by `setKey`.
       if (file || change.plan === undefined || change.plan === 'free') return put(tenant, change);
-      return attach(deps, tenant, change.kmsKeyArn, { ...options, plan: change.plan }, async (check) => ({
+      return attach(deps, keyRef(tenant, change.kmsKeyArn), { ...options, plan: change.plan }, async (check) => ({
         ...(await put(tenant, change)),
         check,
       }));

@@ -5,6 +5,7 @@ import { KMS_ERRORS } from '@sealdex/local-aws';
 import { checkSteps, type CheckStep } from '../../src/keys/check.ts';
 import { createKeyCalls } from '../../src/keys/aws/key-calls.ts';
 import type { KeyCalls } from '../../src/keys/kms.ts';
+import { keyRef } from '../../src/runtime/key-ref.ts';
 import { createMetrics } from '../../src/runtime/metrics.ts';
 import { FakeClock } from '../support/clock.ts';
 import { contextOf, isZeroed } from './fixture.ts';
@@ -56,7 +57,7 @@ async function seen(key: { tenant: string; arn: string }, over: Partial<KeyCalls
   const steps: CheckStep[] = [];
   const wereWiped: boolean[] = [];
   const deps = { config: room.config, clock: new FakeClock(), keyCalls: watched };
-  for await (const step of checkSteps(deps, key)) {
+  for await (const step of checkSteps(deps, keyRef(key.tenant, key.arn))) {
     steps.push(step);
     wereWiped.push(plaintexts.every(isZeroed));
   }

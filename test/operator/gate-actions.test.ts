@@ -2,11 +2,12 @@
 import type { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
 import { buildProgram } from '../../src/cli/cli.ts';
+import { keyRef } from '../../src/runtime/key-ref.ts';
 import { CODES, type Code } from '../../src/runtime/errors.ts';
 import { DENIED_BY_US, REMEDIES, remedyOf, type Remedy } from '../../src/operator/gate-actions.ts';
 
 const KEY = 'arn:aws:kms:eu-west-1:111122223333:key/1234abcd';
-const PLACE = { tenant: 'acme', keyArn: KEY, state: 'shut' };
+const PLACE = { ...keyRef('acme', KEY), state: 'shut' };
 
 const GATE_CODES = (Object.keys(CODES) as Code[]).filter(
   (code) => CODES[code].disposition === 'park' || code === 'KEY_DESTROYED',

@@ -1,5 +1,6 @@
 // What a check of a KMS key finds, step by step, and how a refusal of KMS becomes such a step.
 // A fault that says nothing about the key is no step: it is thrown, and the check is made again later.
+import type { KeyRef } from '../../runtime/key-ref.ts';
 import { CODES, SealdexError, type Code } from '../../runtime/errors.ts';
 
 export type KeyStep =
@@ -29,12 +30,6 @@ export interface CheckStep {
   readonly saw: string;
   /** Who has to do what, a sentence. */
   readonly todo?: string;
-}
-
-/** The key that is checked, and for whom. */
-export interface Candidate {
-  readonly tenant: string;
-  readonly arn: string;
 }
 
 export const ok = (step: KeyStep, saw: string): CheckStep => ({ step, verdict: 'ok', saw });
@@ -71,7 +66,7 @@ export function refusalIn(error: unknown): SealdexError {
 }
 
 /** A step that KMS refused. `action` is what a policy calls it. */
-export function refused(step: KeyStep, action: string, { tenant }: Candidate, fault: SealdexError): CheckStep {
+export function refused(step: KeyStep, action: string, { tenant }: KeyRef, fault: SealdexError): CheckStep {
   const { code, reason, deniedBy } = fault;
   const mark = `(${reason === undefined ? code : `${code} ${reason}`})`;
   if (code === 'KEY_DENIED') {

@@ -1,10 +1,11 @@
 // The real calls with a KMS key, in the real context and in wrong ones: nothing else tells of permissions.
 // No plaintext outlives its step: what must come back is remembered by its hash.
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { KeyRef } from '../../runtime/key-ref.ts';
 import type { SealdexError } from '../../runtime/errors.ts';
 import type { KeyContext } from '../data-key.ts';
 import type { KeyCalls } from '../kms.ts';
-import { fail, ok, refusalIn, refused, warn, type Candidate, type CheckStep, type KeyStep } from './step.ts';
+import { fail, ok, refusalIn, refused, warn, type CheckStep, type KeyStep } from './step.ts';
 
 type Tried<T> =
   | { readonly answer: T; readonly fault?: never }
@@ -35,11 +36,11 @@ interface Wrapped {
 /** @throws SealdexError when KMS gave no answer about the key; the signal's reason */
 export async function* useSteps(
   calls: KeyCalls,
-  key: Candidate,
+  key: KeyRef,
   context: KeyContext,
   signal?: AbortSignal,
 ): AsyncGenerator<CheckStep> {
-  const { arn } = key;
+  const { keyArn: arn } = key;
   const made = await tried(newDataKey(calls, arn, context, signal));
   yield made.fault
     ? refused('GenerateDataKey', 'kms:GenerateDataKey*', key, made.fault)
@@ -98,7 +99,7 @@ async function decrypt(
   return timingSafeEqual(hashAndWipe(await calls.decrypt(arn, wrapped, context, signal)), hash);
 }
 
-function decryptStep(key: Candidate, { answer, fault }: Tried<boolean>): CheckStep {
+function decryptStep(key: KeyRef, { answer, fault }: Tried<boolean>): CheckStep {
   if (fault) return refused('Decrypt', 'kms:Decrypt', key, fault);
   if (answer) return ok('Decrypt', 'What was encrypted comes back as it was.');
   return fail('Decrypt', 'What comes back is not what was encrypted.', 'Find what stands between us and KMS.');
@@ -127,14 +128,14 @@ const OTHER_TENANTS = ['another-tenant', 'one-more-tenant'] as const;
 
 async function otherTenantStep(
   calls: KeyCalls,
-  { tenant, arn }: Candidate,
+  { tenant, keyArn }: KeyRef,
   context: KeyContext,
   signal?: AbortSignal,
 ): Promise<CheckStep> {
   const [one, other] = OTHER_TENANTS;
   const step: KeyStep = 'other tenant';
   const foreign = { ...context, tenant: tenant === one ? other : one };
-  const { fault } = await tried(newDataKey(calls, arn, foreign, signal, tenant));
+  const { fault } = await tried(newDataKey(calls, keyArn, foreign, signal, tenant));
   if (fault) return ok(step, `The key is refused for another tenant's context (${fault.reason ?? fault.code}).`);
   return warn(
     step,
