@@ -55,9 +55,7 @@ async function makeWrite(
 ): Promise<DocumentWrite> {
   const { ring, config, clock } = deps;
   const { ifExists, record } = await makeRecord();
-  const encrypted = ring.encrypt(job.tenant, tenant.keyArn, 'documents', record.length, (key) =>
-    encryptMessage(key, record),
-  );
+  const encrypted = ring.encrypt(tenant, 'documents', record.length, (key) => encryptMessage(key, record));
   const message = await phase('encrypt', () => orAbort(encrypted, signal));
   return {
     tenant: job.tenant,

@@ -161,7 +161,7 @@ async function moveObject(
     if (!stored) return 'changed';
     const plaintext = await phase('open', () => orAbort(openOther(deps, owner, stored), signal));
     if (!Buffer.isBuffer(plaintext)) return plaintext;
-    const begun = ring.encrypt(owner.tenant, owner.keyArn, 'documents', plaintext.length, (key) => beginMessage(key));
+    const begun = ring.encrypt(owner, 'documents', plaintext.length, (key) => beginMessage(key));
     const message = await phase('encrypt', async () =>
       wholeMessage(await orAbort(begun, signal), plaintext, clock, signal),
     );

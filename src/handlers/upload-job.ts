@@ -90,7 +90,7 @@ async function store(
 ): Promise<boolean> {
   const encrypted = (plaintext: Buffer): Promise<Buffer> =>
     phase('encrypt', async () => {
-      const begun = ring.encrypt(job.tenant, tenant.keyArn, 'documents', plaintext.length, (key) => beginMessage(key));
+      const begun = ring.encrypt(tenant, 'documents', plaintext.length, (key) => beginMessage(key));
       return wholeMessage(await orAbort(begun, signal), plaintext, clock, signal);
     });
   const { corpus, object, revision, id: jobId } = job;

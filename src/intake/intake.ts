@@ -2,7 +2,7 @@
 // Content says which job it belongs to; whoever opens it compares.
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
-import type { KeyRef } from '../runtime/key-ref.ts';
+import { keyRef, type KeyRef } from '../runtime/key-ref.ts';
 import { orAbort } from '../runtime/clock.ts';
 import { beginMessage, decryptMessage, encryptMessage, type EnvelopeKey } from '../envelope/message.ts';
 import { dispositionOf, SealdexError } from '../runtime/errors.ts';
@@ -154,7 +154,7 @@ async function underContentKey<T>(
   encrypt: (key: EnvelopeKey) => T,
 ): Promise<T> {
   const under = (keyArn: string, purpose: 'documents' | 'intake'): Promise<T> =>
-    ring.encrypt(tenant.tenant, keyArn, purpose, bytes, encrypt);
+    ring.encrypt(keyRef(tenant.tenant, keyArn), purpose, bytes, encrypt);
   const refused = refusal(tenant);
   try {
     if (refused) throw refused;

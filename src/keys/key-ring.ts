@@ -87,10 +87,10 @@ export class KeyRing {
    * The data key that encrypts for a tenant under a KMS key now; `bytes` is how much the caller is about to encrypt.
    * @throws SealdexError of KMS or Redis; nothing is cached then, the next call asks again.
    */
-  async current(tenant: string, arn: string, purpose: KeyContext['purpose'], bytes: number): Promise<DataKey> {
+  async current({ tenant, keyArn }: KeyRef, purpose: KeyContext['purpose'], bytes: number): Promise<DataKey> {
     for (;;) {
       const context: KeyContext = { tenant, period: periodAt(tenant, this.#deps.clock.now()), purpose };
-      const slot = slotOf(arn, context);
+      const slot = slotOf(keyArn, context);
       const key = this.#current.get(slot);
       const isOfNow = key !== undefined && key.isLive && key.context.period === context.period;
       const looking = isOfNow ? this.#watchOf(purpose).refresh() : undefined;
@@ -100,7 +100,7 @@ export class KeyRing {
         return key;
       } else
         await this.#single(this.#renewing, `${slot} ${context.period}`, async () => {
-          const renewed = isOfNow ? await this.#generate(arn, context) : await this.#fleetKey(arn, context);
+          const renewed = isOfNow ? await this.#generate(keyArn, context) : await this.#fleetKey(keyArn, context);
           // A key that was wiped or ran out meanwhile is not used: whoever waits for it asks again.
           if (!renewed?.isLive) return;
           this.#held.encryptsNow(renewed);
@@ -113,15 +113,9 @@ export class KeyRing {
    * Lends the current key to `fn`, which must be synchronous; again with another key when that one was wiped in between.
    * @throws as `current`, and what `fn` throws
    */
-  async encrypt<T>(
-    tenant: string,
-    arn: string,
-    purpose: KeyContext['purpose'],
-    bytes: number,
-    fn: (key: DataKey) => T,
-  ): Promise<T> {
+  async encrypt<T>(ref: KeyRef, purpose: KeyContext['purpose'], bytes: number, fn: (key: DataKey) => T): Promise<T> {
     for (let tries = 1; ; tries++) {
-      const key = await this.current(tenant, arn, purpose, bytes);
+      const key = await this.current(ref, purpose, bytes);
       try {
         return fn(key);
       } catch (error) {

@@ -1,6 +1,7 @@
 // Content on its way in: where it waits, that it waits encrypted, and that only its own job can open it.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { S3_ERRORS } from '@sealdex/local-aws';
+import { keyRef } from '../../src/runtime/key-ref.ts';
 import { encryptMessage } from '../../src/envelope/message.ts';
 import type { SealdexError } from '../../src/runtime/errors.ts';
 import {
@@ -237,7 +238,7 @@ describe('content is CONTENT_TAMPERED', () => {
   it('when its header says another tenant than its key', async () => {
     const header = headerOf();
     const lying = Buffer.from(`${JSON.stringify({ ...header, tenant: 'rival' })}\n{}`);
-    const key = await intake.deps(0).ring.current(header.tenant, intake.platformArn, 'documents', lying.length);
+    const key = await intake.deps(0).ring.current(keyRef(header.tenant, intake.platformArn), 'documents', lying.length);
     expect(await faultOf(open(expectedOf(header), encryptMessage(key, lying)))).toMatchObject({
       code: 'CONTENT_TAMPERED',
       reason: 'other-job',
@@ -273,7 +274,7 @@ describe('content is CONTENT_TAMPERED', () => {
     ['a hostile key', `${JSON.stringify(headerOf()).replace('{', '{"__proto__":{"x":1},')}\n{}`],
   ])('when its header is %s', async (_, text) => {
     const header = headerOf();
-    const key = await intake.deps(0).ring.current(header.tenant, intake.platformArn, 'documents', text.length);
+    const key = await intake.deps(0).ring.current(keyRef(header.tenant, intake.platformArn), 'documents', text.length);
     const fault = await faultOf(open(expectedOf(header), encryptMessage(key, Buffer.from(text))));
     expect(fault).toMatchObject({ code: 'CONTENT_TAMPERED', reason: 'content-header' });
     expect(fault.cause).toBeUndefined();

@@ -1,4 +1,5 @@
 // What a ring bounds: how much one data key encrypts, and how many keys it holds.
+import { keyRef } from '../../src/runtime/key-ref.ts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { FakeClock } from '../support/clock.ts';
 import { bytesOf, contextOf, HOUR_MS, isZeroed, openRoom, type OneRing, type Room } from './fixture.ts';
@@ -12,7 +13,7 @@ beforeAll(async () => {
 afterAll(() => room[Symbol.asyncDispose]());
 
 const use = ({ ring }: OneRing, tenant: string, arn: string, bytes = 1) =>
-  ring.current(tenant, arn, 'documents', bytes);
+  ring.current(keyRef(tenant, arn), 'documents', bytes);
 const calls = (tenant: string): string[] =>
   room.kms.counts.all().flatMap((row) => (row.tenant === tenant ? [`${row.operation} ${row.count}`] : []));
 

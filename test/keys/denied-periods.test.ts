@@ -1,6 +1,7 @@
 // A tenant that denies us periods which are past, and what a denial of the key itself is told apart by.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { KMS_FAULTS } from '../support/memory-kms.ts';
+import { keyRef } from '../../src/runtime/key-ref.ts';
 import type { SealdexError } from '../../src/runtime/errors.ts';
 import type { KeyContext } from '../../src/keys/data-key.ts';
 import type { KeyWatch } from '../../src/keys/key-watch.ts';
@@ -63,7 +64,7 @@ const callsOf = (key: string): number => room.kms.counts.count({ key });
 
 test('A denied period is unreadable, all others are not, and no gate hears of it', async () => {
   const { tenant, arn, told, read, ring } = await openPast();
-  const current = bytesOf(await ring.current(tenant, arn, 'documents', 1));
+  const current = bytesOf(await ring.current(keyRef(tenant, arn), 'documents', 1));
   const other = (await read(2021)) as Parameters<typeof bytesOf>[0];
   deny(arn, contextIn(tenant, 2020));
   await expect(read(2020)).rejects.toMatchObject({ code: 'PERIOD_DENIED', reason: 'AccessDeniedException' });
@@ -109,7 +110,9 @@ test('A whole key that is revoked after a denied period is told as the key, not 
 
 test('A denial that the current period shares is one of the key: the gate hears of it, and all its keys are wiped', async () => {
   const { tenant, arn, told, read, ring } = await openPast();
-  const keys = [await ring.current(tenant, arn, 'documents', 1), await read(2021)] as Parameters<typeof bytesOf>[0][];
+  const keys = [await ring.current(keyRef(tenant, arn), 'documents', 1), await read(2021)] as Parameters<
+    typeof bytesOf
+  >[0][];
   const bytes = keys.map(bytesOf);
   room.kms.faults.set({ match: { key: arn }, fault: KMS_FAULTS.accessDenied });
   await expect(read(2020)).rejects.toMatchObject({ code: 'KEY_DENIED' });
@@ -127,7 +130,7 @@ test('A key of another state, found by the try, is what the gate hears', async (
 
 test('A try that KMS does not answer decides nothing: neither is the key denied nor the period', async () => {
   const { arn, told, read, ring, tenant } = await openPast();
-  const current = bytesOf(await ring.current(tenant, arn, 'documents', 1));
+  const current = bytesOf(await ring.current(keyRef(tenant, arn), 'documents', 1));
   room.kms.faults.set({ match: { key: arn, operation: 'Decrypt' }, fault: KMS_FAULTS.accessDenied, times: 1 });
   const failing = room.kms.faults.set({
     match: { key: arn, operation: 'GenerateDataKey' },
@@ -143,7 +146,7 @@ test('A try that KMS does not answer decides nothing: neither is the key denied 
 test('A denial of the current period is not checked once more: it is one of the key', async () => {
   const { tenant, arn, told, ring } = await openPast();
   deny(arn, contextOf(tenant));
-  await expect(ring.current(tenant, arn, 'documents', 1)).rejects.toMatchObject({ code: 'KEY_DENIED' });
+  await expect(ring.current(keyRef(tenant, arn), 'documents', 1)).rejects.toMatchObject({ code: 'KEY_DENIED' });
   expect(callsOf(arn)).toBe(1);
   expect(told.failed).toEqual(['KEY_DENIED']);
 });

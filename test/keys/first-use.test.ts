@@ -1,4 +1,5 @@
 // The first use of a tenant's data key in a process: how often KMS is asked, what a failure leaves, who waits for whom.
+import { keyRef } from '../../src/runtime/key-ref.ts';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { KMS_FAULTS } from '../support/memory-kms.ts';
 import { eventually } from '../support/eventually.ts';
@@ -17,7 +18,7 @@ afterAll(() => room[Symbol.asyncDispose]());
 test('200 parallel first uses are one KMS call', async () => {
   const { tenant, arn } = room.tenant();
   const { ring } = await room.open();
-  const keys = await Promise.all(Array.from({ length: 200 }, () => ring.current(tenant, arn, 'documents', 10)));
+  const keys = await Promise.all(Array.from({ length: 200 }, () => ring.current(keyRef(tenant, arn), 'documents', 10)));
   expect(new Set(keys).size).toBe(1);
   expect(bytesOf(keys[0]!)).toHaveLength(32);
   expect(room.kms.counts.count({ tenant })).toBe(1);
@@ -27,7 +28,7 @@ test('200 parallel first uses are one KMS call', async () => {
 test('200 parallel first readings of one wrapped key are one KMS call', async () => {
   const { tenant, arn } = room.tenant();
   const [writer, reader] = [await room.open(), await room.open()];
-  const { wrapped, context } = await writer.ring.current(tenant, arn, 'documents', 10);
+  const { wrapped, context } = await writer.ring.current(keyRef(tenant, arn), 'documents', 10);
   const keys = await Promise.all(Array.from({ length: 200 }, () => reader.ring.unwrap(arn, wrapped, context)));
   expect(new Set(keys).size).toBe(1);
   expect(room.kms.counts.count({ tenant, operation: 'Decrypt' })).toBe(1);
@@ -36,7 +37,7 @@ test('200 parallel first readings of one wrapped key are one KMS call', async ()
 test('A process reads what it wrote without asking KMS', async () => {
   const { tenant, arn } = room.tenant();
   const { ring } = await room.open();
-  const key = await ring.current(tenant, arn, 'documents', 10);
+  const key = await ring.current(keyRef(tenant, arn), 'documents', 10);
   expect(await ring.unwrap(arn, Buffer.from(key.wrapped), key.context)).toBe(key);
   expect(room.kms.counts.count({ tenant })).toBe(1);
 });
@@ -44,8 +45,8 @@ test('A process reads what it wrote without asking KMS', async () => {
 test('What is asked of KMS is bound to tenant, period and purpose, and to nothing else', async () => {
   const { tenant, arn } = room.tenant();
   const { ring, kms } = await room.open();
-  const documents = await ring.current(tenant, arn, 'documents', 10);
-  const intake = await ring.current(tenant, arn, 'intake', 10);
+  const documents = await ring.current(keyRef(tenant, arn), 'documents', 10);
+  const intake = await ring.current(keyRef(tenant, arn), 'intake', 10);
   expect(Object.entries(documents.context)).toEqual([
     ['tenant', tenant],
     ['period', documents.context.period],
@@ -69,20 +70,22 @@ test('A rejection is not cached: all who waited have it, the next asks again', a
   const { tenant, arn } = room.tenant();
   const { ring } = await room.open();
   const fault = room.kms.faults.set({ match: { key: arn }, fault: KMS_FAULTS.accessDenied });
-  const uses = await Promise.allSettled(Array.from({ length: 20 }, () => ring.current(tenant, arn, 'documents', 10)));
+  const uses = await Promise.allSettled(
+    Array.from({ length: 20 }, () => ring.current(keyRef(tenant, arn), 'documents', 10)),
+  );
   expect(uses.map((use) => (use.status === 'rejected' ? (use.reason as { code: string }).code : 'ok'))).toEqual(
     Array.from({ length: 20 }, () => 'KEY_DENIED'),
   );
   expect(fault.met).toBe(1);
   fault.clear();
-  expect((await ring.current(tenant, arn, 'documents', 10)).isLive).toBe(true);
+  expect((await ring.current(keyRef(tenant, arn), 'documents', 10)).isLive).toBe(true);
   expect(room.kms.counts.count({ tenant })).toBe(2);
 });
 
 test('A reading that was refused is asked again too', async () => {
   const { tenant, arn } = room.tenant();
   const [writer, reader] = [await room.open(), await room.open()];
-  const { wrapped, context } = await writer.ring.current(tenant, arn, 'documents', 10);
+  const { wrapped, context } = await writer.ring.current(keyRef(tenant, arn), 'documents', 10);
   const fault = room.kms.faults.set({ match: { key: arn }, fault: KMS_FAULTS.notFound });
   await expect(reader.ring.unwrap(arn, wrapped, context)).rejects.toMatchObject({ code: 'KEY_NOT_FOUND' });
   fault.clear();
@@ -93,12 +96,12 @@ test('A failed making frees its claim: the next process need not wait for it to 
   const { tenant, arn } = room.tenant();
   const [first, second] = [await room.open(), await room.open()];
   room.kms.faults.set({ match: { key: arn }, fault: KMS_FAULTS.accessDenied, times: 1 });
-  await expect(first.ring.current(tenant, arn, 'documents', 10)).rejects.toMatchObject({ code: 'KEY_DENIED' });
+  await expect(first.ring.current(keyRef(tenant, arn), 'documents', 10)).rejects.toMatchObject({ code: 'KEY_DENIED' });
   const context = contextOf(tenant);
   const token = await eventually(() => second.shared.claim(arn, context));
   await second.shared.free(arn, context, token);
   // Its clock stands still, so it could not even wait.
-  expect((await second.ring.current(tenant, arn, 'documents', 10)).isLive).toBe(true);
+  expect((await second.ring.current(keyRef(tenant, arn), 'documents', 10)).isLive).toBe(true);
 });
 
 test('A KMS that hangs for one tenant delays no other, however many calls hang', async () => {
@@ -107,14 +110,14 @@ test('A KMS that hangs for one tenant delays no other, however many calls hang',
   const hang = room.kms.faults.set({ match: { key: slow.arn }, fault: { kind: 'hang' } });
   const order: string[] = [];
   const slowUses = [
-    ring.current(slow.tenant, slow.arn, 'documents', 10),
+    ring.current(keyRef(slow.tenant, slow.arn), 'documents', 10),
     // Each reads under another wrapped key: a call of its own.
     ...Array.from({ length: 300 }, (_, index) =>
       ring.unwrap(slow.arn, Buffer.from(`wrapped ${index}`), contextOf(slow.tenant)),
     ),
   ].map((use) => use.catch(() => {}).then(() => order.push('slow')));
   await eventually(() => hang.waiting > 0);
-  const key = await ring.current(quick.tenant, quick.arn, 'documents', 10);
+  const key = await ring.current(keyRef(quick.tenant, quick.arn), 'documents', 10);
   await ring.unwrap(quick.arn, key.wrapped, key.context);
   order.push('quick');
   expect(hang.waiting).toBeGreaterThan(0);
@@ -128,7 +131,7 @@ test('A key that was asked for before its wipe is wiped when it arrives, and who
   const { tenant, arn } = room.tenant();
   const { ring, plaintexts } = await room.open();
   const hang = room.kms.faults.set({ match: { key: arn }, fault: { kind: 'hang' }, times: 1 });
-  const use = ring.current(tenant, arn, 'documents', 10);
+  const use = ring.current(keyRef(tenant, arn), 'documents', 10);
   await eventually(() => hang.waiting === 1);
   expect(ring.wipe((key) => key.arn === arn && key.tenant === tenant)).toBe(0);
   hang.clear();

@@ -110,7 +110,7 @@ async function useAll(processes: readonly Process[], tenants: readonly Tenant[])
   const left = tenants.values();
   const useNext = async (): Promise<void> => {
     for (const { tenant, arn } of left)
-      await Promise.all(processes.map(({ ring }) => ring.current(tenant, arn, 'documents', 1)));
+      await Promise.all(processes.map(({ ring }) => ring.current(keyRef(tenant, arn), 'documents', 1)));
   };
   await waitFor(processes, Promise.all(Array.from({ length: AT_ONCE }, useNext)));
 }

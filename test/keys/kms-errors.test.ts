@@ -1,5 +1,6 @@
 // The table of KMS errors, walked row by row through the real client against the local KMS.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { keyRef } from '../../src/runtime/key-ref.ts';
 import { noAudit } from '../../src/runtime/audit-log.ts';
 import { KMS_ERRORS, type KmsErrorFault } from '@sealdex/local-aws';
 import { SealdexError, type Code } from '../../src/runtime/errors.ts';
@@ -299,12 +300,12 @@ test('A name from KMS that is no name does not become a reason', () => {
 test('Calls are counted by operation and result', async () => {
   const [good, bad] = [room.tenant(), room.tenant()];
   const [writer, reader] = [await room.open(), await room.open()];
-  const { wrapped, context } = await writer.ring.current(good.tenant, good.arn, 'documents', 1);
+  const { wrapped, context } = await writer.ring.current(keyRef(good.tenant, good.arn), 'documents', 1);
   await reader.ring.unwrap(good.arn, wrapped, context);
   room.kms.disable(bad.arn);
-  await reader.ring.current(bad.tenant, bad.arn, 'documents', 1).catch(() => {});
+  await reader.ring.current(keyRef(bad.tenant, bad.arn), 'documents', 1).catch(() => {});
   room.kms.faults.set({ match: { operation: 'DescribeKey' }, fault: KMS_ERRORS.accessDenied });
-  await reader.ring.current(bad.tenant, bad.arn, 'documents', 1).catch(() => {});
+  await reader.ring.current(keyRef(bad.tenant, bad.arn), 'documents', 1).catch(() => {});
   const lines = (text: string): string[] =>
     text.split('\n').filter((line) => line.startsWith('sealdex_kms_calls_total{'));
   expect(lines(await writer.metrics.text())).toEqual([

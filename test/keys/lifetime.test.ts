@@ -4,6 +4,7 @@ import { inspect } from 'node:util';
 import { serialize } from 'node:v8';
 import { array, assert, integer, nat, property, record, stringMatching } from 'fast-check';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { keyRef } from '../../src/runtime/key-ref.ts';
 import type { SealdexError } from '../../src/runtime/errors.ts';
 import { DataKey, momentOf, PERIOD_MS, periodAt, periodEnd } from '../../src/keys/data-key.ts';
 import { FakeClock } from '../support/clock.ts';
@@ -43,7 +44,7 @@ test.each([
   const { tenant, arn } = room.tenant();
   const clock = clockAtStart(tenant);
   const { ring } = await room.open({ clock });
-  const key = await ring.current(tenant, arn, 'documents', 10);
+  const key = await ring.current(keyRef(tenant, arn), 'documents', 10);
   const bytes = bytesOf(key);
   move(clock, HOUR_MS - 1);
   expect(key.use((plaintext) => plaintext.length)).toBe(32);
@@ -51,7 +52,7 @@ test.each([
   move(clock, 2);
   expect(() => key.use(() => 'used')).toThrow(expect.objectContaining({ code: 'KMS_FAILED', reason: 'KeyExpired' }));
   expect(isZeroed(bytes)).toBe(true);
-  expect(await ring.current(tenant, arn, 'documents', 10)).not.toBe(key);
+  expect(await ring.current(keyRef(tenant, arn), 'documents', 10)).not.toBe(key);
 });
 
 test('A data key cannot outlive its period, however late in it KMS was asked', async () => {
@@ -59,12 +60,12 @@ test('A data key cannot outlive its period, however late in it KMS was asked', a
   const clock = clockAtStart(tenant);
   clock.advance(50 * 60_000);
   const { ring } = await room.open({ clock });
-  const key = await ring.current(tenant, arn, 'documents', 10);
+  const key = await ring.current(keyRef(tenant, arn), 'documents', 10);
   both(clock, 10 * 60_000 - 1);
-  expect(await ring.current(tenant, arn, 'documents', 10)).toBe(key);
+  expect(await ring.current(keyRef(tenant, arn), 'documents', 10)).toBe(key);
   both(clock, 1);
   expect(key.isLive).toBe(false);
-  const next = await ring.current(tenant, arn, 'documents', 10);
+  const next = await ring.current(keyRef(tenant, arn), 'documents', 10);
   expect(next.context.period).not.toBe(key.context.period);
 });
 
@@ -72,9 +73,9 @@ test('A wall clock set back does not bring a key back: the older period has a ke
   const { tenant, arn } = room.tenant();
   const clock = clockAtStart(tenant);
   const { ring } = await room.open({ clock });
-  const key = await ring.current(tenant, arn, 'documents', 10);
+  const key = await ring.current(keyRef(tenant, arn), 'documents', 10);
   clock.setWall(clock.now() - 1);
-  const older = await ring.current(tenant, arn, 'documents', 10);
+  const older = await ring.current(keyRef(tenant, arn), 'documents', 10);
   expect(older.context.period).not.toBe(key.context.period);
 });
 
@@ -99,7 +100,7 @@ test('The age of the oldest key is told in whole milliseconds', async () => {
   const { tenant, arn } = room.tenant();
   const clock = clockAtStart(tenant);
   const { ring } = await room.open({ clock });
-  await ring.current(tenant, arn, 'documents', 10);
+  await ring.current(keyRef(tenant, arn), 'documents', 10);
   clock.advance(1.75);
   expect(ring.stats().oldestMs).toBe(2);
 });
@@ -108,7 +109,7 @@ test('A key is wiped by its timer at its end, without being used', async () => {
   const { tenant, arn } = room.tenant();
   const clock = clockAtStart(tenant);
   const { ring } = await room.open({ clock });
-  const bytes = bytesOf(await ring.current(tenant, arn, 'documents', 10));
+  const bytes = bytesOf(await ring.current(keyRef(tenant, arn), 'documents', 10));
   clock.advance(HOUR_MS - 1);
   expect(isZeroed(bytes)).toBe(false);
   expect(ring.stats()).toEqual({ keys: 1, oldestMs: HOUR_MS - 1, tenants: [tenant] });
@@ -122,7 +123,7 @@ test('A wall clock that leapt ahead has the key wiped within a minute, without a
   const { tenant, arn } = room.tenant();
   const clock = clockAtStart(tenant);
   const { ring } = await room.open({ clock });
-  const bytes = bytesOf(await ring.current(tenant, arn, 'documents', 10));
+  const bytes = bytesOf(await ring.current(keyRef(tenant, arn), 'documents', 10));
   wallOnly(clock, 2 * HOUR_MS);
   clock.advance(60_000);
   expect(isZeroed(bytes)).toBe(true);
@@ -133,7 +134,7 @@ test('A key of a period that is over can be read with, for at most an hour', asy
   const { tenant, arn } = room.tenant();
   const clock = clockAtStart(tenant);
   const [writer, reader] = [await room.open({ clock }), await room.open({ clock })];
-  const { wrapped, context } = await writer.ring.current(tenant, arn, 'documents', 10);
+  const { wrapped, context } = await writer.ring.current(keyRef(tenant, arn), 'documents', 10);
   clock.advance(5 * HOUR_MS);
   const key = await reader.ring.unwrap(arn, wrapped, context);
   expect(key.leftMs).toBe(HOUR_MS);
@@ -146,8 +147,8 @@ test('A wipe leaves keys zeroed and unusable, and meets only those that it shoul
   const clock = new FakeClock();
   const [one, other] = [room.tenant(), room.tenant()];
   const { ring } = await room.open({ clock });
-  const key = await ring.current(one.tenant, one.arn, 'documents', 10);
-  const spared = await ring.current(other.tenant, other.arn, 'documents', 10);
+  const key = await ring.current(keyRef(one.tenant, one.arn), 'documents', 10);
+  const spared = await ring.current(keyRef(other.tenant, other.arn), 'documents', 10);
   const [bytes, sparedBytes] = [bytesOf(key), bytesOf(spared)];
   expect(ring.wipe(({ arn, tenant }) => arn === one.arn && tenant === one.tenant)).toBe(1);
   expect(isZeroed(bytes)).toBe(true);
@@ -161,14 +162,14 @@ test('Closing wipes all keys, twice does no harm, and no timer is left', async (
   const clock = new FakeClock();
   const { tenant, arn } = room.tenant();
   const { ring } = await room.open({ clock });
-  const key = await ring.current(tenant, arn, 'documents', 10);
+  const key = await ring.current(keyRef(tenant, arn), 'documents', 10);
   const bytes = bytesOf(key);
   ring.close();
   ring.close();
   expect(isZeroed(bytes)).toBe(true);
   expect(clock.pending).toBe(0);
   const closed = { code: 'KMS_FAILED', reason: 'Closed' };
-  await expect(ring.current(tenant, arn, 'documents', 10)).rejects.toMatchObject(closed);
+  await expect(ring.current(keyRef(tenant, arn), 'documents', 10)).rejects.toMatchObject(closed);
   await expect(ring.unwrap(arn, key.wrapped, key.context)).rejects.toMatchObject(closed);
   expect(room.kms.counts.count({ tenant })).toBe(1);
 });
@@ -178,7 +179,7 @@ test('Closing during a flight: its callers get an error at once, and its key is 
   const { tenant, arn } = room.tenant();
   const { ring, plaintexts } = await room.open({ clock });
   const hang = room.kms.faults.set({ match: { key: arn }, fault: { kind: 'hang' } });
-  const uses = Promise.allSettled([1, 2].map(() => ring.current(tenant, arn, 'documents', 10)));
+  const uses = Promise.allSettled([1, 2].map(() => ring.current(keyRef(tenant, arn), 'documents', 10)));
   await eventually(() => hang.waiting === 1);
   ring.close();
   const reason = expect.objectContaining({ code: 'KMS_FAILED', reason: 'Closed' }) as unknown;
@@ -196,7 +197,7 @@ test('Closing while another process makes the key ends the wait', async () => {
   const { tenant, arn } = room.tenant();
   const [claiming, waiting] = [await room.open(), await room.open({ clock })];
   expect(await claiming.shared.claim(arn, contextOf(tenant))).toBeDefined();
-  const use = waiting.ring.current(tenant, arn, 'documents', 10);
+  const use = waiting.ring.current(keyRef(tenant, arn), 'documents', 10);
   await eventually(() => clock.pending === 1);
   waiting.ring.close();
   await expect(use).rejects.toMatchObject({ reason: 'Closed' });
@@ -206,7 +207,7 @@ test('Closing while another process makes the key ends the wait', async () => {
 test('Printing, JSON and inspect of a key and of its ring show no key bytes', async () => {
   const { tenant, arn } = room.tenant();
   const { ring } = await room.open();
-  const key = await ring.current(tenant, arn, 'documents', 10);
+  const key = await ring.current(keyRef(tenant, arn), 'documents', 10);
   const label = `DataKey ${key.id}`;
   expect([String(key), JSON.stringify(key), inspect(key), inspect({ key }, { depth: 9, showHidden: true })]).toEqual([
     label,

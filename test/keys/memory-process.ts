@@ -1,5 +1,6 @@
 // A process that gets data keys as a worker does, encrypts with them, and counts masked needles in its own memory.
 // It must never hold a needle unmasked: the test makes them.
+import { keyRef } from '../../src/runtime/key-ref.ts';
 import { noAudit } from '../../src/runtime/audit-log.ts';
 import { loadConfig, type Settings } from '../../src/runtime/config.ts';
 import { encryptMessage } from '../../src/envelope/message.ts';
@@ -41,7 +42,9 @@ function useAndKeep(key: DataKey): { wrapped: string; context: KeyContext } {
 async function carryOut(order: MemoryOrder): Promise<unknown> {
   switch (order.kind) {
     case 'current': {
-      const keys = await Promise.all(order.tenants.map((tenant) => ring.current(tenant, order.arn, 'documents', 2000)));
+      const keys = await Promise.all(
+        order.tenants.map((tenant) => ring.current(keyRef(tenant, order.arn), 'documents', 2000)),
+      );
       return keys.map(useAndKeep);
     }
     case 'unwrap': {

@@ -1,4 +1,5 @@
 // A refusal by KMS: what it costs the tenant's keys in this process, and whom it spares.
+import { keyRef } from '../../src/runtime/key-ref.ts';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { KMS_FAULTS } from '../support/memory-kms.ts';
 import { eventually } from '../support/eventually.ts';
@@ -38,32 +39,35 @@ test.each(refusals)(
     const one = await room.open();
     const { ring } = one;
     const next = await unread(one, tenant, arn);
-    const wiped = [await ring.current(tenant, arn, 'documents', 1), await ring.current(tenant, arn, 'intake', 1)];
+    const wiped = [
+      await ring.current(keyRef(tenant, arn), 'documents', 1),
+      await ring.current(keyRef(tenant, arn), 'intake', 1),
+    ];
     const spared = [
-      await ring.current(tenant, other.arn, 'documents', 1),
-      await ring.current(other.tenant, other.arn, 'documents', 1),
+      await ring.current(keyRef(tenant, other.arn), 'documents', 1),
+      await ring.current(keyRef(other.tenant, other.arn), 'documents', 1),
       // Two tenants may share a KMS key and be denied apart.
-      await ring.current(other.tenant, arn, 'documents', 1),
+      await ring.current(keyRef(other.tenant, arn), 'documents', 1),
     ];
     const bytes = [...wiped, ...spared].map(bytesOf);
     refuse(arn);
     await expect(ring.unwrap(arn, next, contextOf(tenant))).rejects.toMatchObject({ code });
     expect(bytes.map(isZeroed)).toEqual([true, true, false, false, false]);
-    await expect(ring.current(tenant, arn, 'documents', 1)).rejects.toMatchObject({ code });
+    await expect(ring.current(keyRef(tenant, arn), 'documents', 1)).rejects.toMatchObject({ code });
   },
 );
 
 test('A denial of a period that is past says nothing of the keys of now, which go on without a call', async () => {
   const { tenant, arn } = room.tenant();
   const one = await room.open();
-  const current = await one.ring.current(tenant, arn, 'documents', 1);
+  const current = await one.ring.current(keyRef(tenant, arn), 'documents', 1);
   const past = { ...contextOf(tenant), period: '2020-01-01T00:00Z' };
   const { wrapped } = await one.kms.generateDataKey(arn, past);
   room.kms.faults.set({ match: { key: arn, context: { period: past.period } }, fault: KMS_FAULTS.accessDenied });
   await expect(one.ring.unwrap(arn, wrapped, past)).rejects.toMatchObject({ code: 'PERIOD_DENIED' });
   expect(isZeroed(bytesOf(current))).toBe(false);
   const before = room.kms.counts.count({ key: arn });
-  expect(await one.ring.current(tenant, arn, 'documents', 1)).toBe(current);
+  expect(await one.ring.current(keyRef(tenant, arn), 'documents', 1)).toBe(current);
   expect(room.kms.counts.count({ key: arn })).toBe(before);
 });
 
@@ -76,10 +80,10 @@ test.each([
   const { tenant, arn } = room.tenant();
   const one = await room.open();
   const next = await unread(one, tenant, arn);
-  const key = await one.ring.current(tenant, arn, 'documents', 1);
+  const key = await one.ring.current(keyRef(tenant, arn), 'documents', 1);
   room.kms.faults.set({ match: { key: arn }, fault });
   await expect(one.ring.unwrap(arn, next, contextOf(tenant))).rejects.toMatchObject({ code });
-  expect(await one.ring.current(tenant, arn, 'documents', 1)).toBe(key);
+  expect(await one.ring.current(keyRef(tenant, arn), 'documents', 1)).toBe(key);
 });
 
 test('A platform key that cannot be used has the keys of the tenant that met it wiped', async () => {
@@ -88,8 +92,8 @@ test('A platform key that cannot be used has the keys of the tenant that met it 
   const one = await room.open();
   const next = await unread(one, tenant, arn);
   const bytes = [
-    bytesOf(await one.ring.current(tenant, arn, 'documents', 1)),
-    bytesOf(await one.ring.current(other.tenant, arn, 'documents', 1)),
+    bytesOf(await one.ring.current(keyRef(tenant, arn), 'documents', 1)),
+    bytesOf(await one.ring.current(keyRef(other.tenant, arn), 'documents', 1)),
   ];
   room.kms.disable(arn);
   await expect(one.ring.unwrap(arn, next, contextOf(tenant))).rejects.toMatchObject({ code: 'PLATFORM_KEY' });

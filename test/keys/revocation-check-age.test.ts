@@ -29,7 +29,7 @@ async function fleet(keyCheckMs: number) {
   const rings = [{ redis, ...first }, await room.open({ clock })];
   const processes = rings.map((one) => ({
     check: startRevocationCheck({ clock, redis: one.redis, keys, ring: one.ring, keyCheckMs }),
-    encrypt: () => one.ring.current(tenant, arn, 'documents', 1),
+    encrypt: () => one.ring.current(keyRef(tenant, arn), 'documents', 1),
   }));
   // Where there is a loop at all, the test makes its turns; without an interval there must be none to make.
   if (keyCheckMs > 0) for (const { check } of processes) await check.stop();

@@ -133,7 +133,7 @@ test('Who finds its data key gone when its turn comes says yes for nobody: the n
 test('A ring tells whether it asked KMS', async () => {
   const { tenant: name, arn } = room.tenant();
   const { ring } = await room.open({ clock });
-  await ring.current(name, arn, 'documents', 1);
+  await ring.current(keyRef(name, arn), 'documents', 1);
   const held = ring.heldUnder()[0]!;
   expect(await ring.askAgain(held)).toBe(true);
   ring.wipe(() => true);

@@ -1,6 +1,7 @@
 // The revocation check of one process: which calls to KMS put off the next one, and which do not.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { KMS_FAULTS } from '../support/memory-kms.ts';
+import { keyRef } from '../../src/runtime/key-ref.ts';
 import { periodAt, periodEnd } from '../../src/keys/data-key.ts';
 import { startRevocationCheck, type RevocationCheck } from '../../src/keys/revocation-check.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
@@ -40,7 +41,7 @@ async function open(leftMs: number): Promise<Checked> {
 
 test('KMS is asked again when the interval since the first data key is over', async () => {
   const { ring, check, clock, tenant, arn, decrypts } = await open(HOUR_MS);
-  await ring.current(tenant, arn, 'documents', 1);
+  await ring.current(keyRef(tenant, arn), 'documents', 1);
   clock.advance(CHECK_MS - 1);
   await check.tick();
   expect([decrypts(), check.unaskedMs()]).toEqual([0, CHECK_MS - 1]);
@@ -51,12 +52,12 @@ test('KMS is asked again when the interval since the first data key is over', as
 
 test('That the next period’s data key can be made puts off nothing: Decrypt may have been taken away alone', async () => {
   const { ring, check, clock, tenant, arn } = await open(CHECK_MS - 1000);
-  await ring.current(tenant, arn, 'documents', 1);
+  await ring.current(keyRef(tenant, arn), 'documents', 1);
   await check.tick();
   room.kms.faults.set({ match: { key: arn, operation: 'Decrypt' }, fault: KMS_FAULTS.accessDenied });
   clock.advance(CHECK_MS - 1000);
   await check.tick();
-  await ring.current(tenant, arn, 'documents', 1);
+  await ring.current(keyRef(tenant, arn), 'documents', 1);
   expect(ring.stats().keys).toBe(1);
   clock.advance(1000);
   await check.tick();
@@ -65,11 +66,11 @@ test('That the next period’s data key can be made puts off nothing: Decrypt ma
 
 test('Nor does it when the interval ended before the next period’s data key was needed', async () => {
   const { ring, check, clock, tenant, arn, decrypts } = await open(CHECK_MS - 1000);
-  await ring.current(tenant, arn, 'documents', 1);
+  await ring.current(keyRef(tenant, arn), 'documents', 1);
   await check.tick();
   clock.advance(CHECK_MS + 1000);
   await check.tick();
-  await ring.current(tenant, arn, 'documents', 1);
+  await ring.current(keyRef(tenant, arn), 'documents', 1);
   await check.tick();
   expect(decrypts()).toBe(1);
 });

@@ -1,4 +1,5 @@
 // A process with a key ring of its own, driven by messages from the test; its clock moves only when the test says so.
+import { keyRef } from '../../src/runtime/key-ref.ts';
 import { noAudit } from '../../src/runtime/audit-log.ts';
 import { loadConfig, type Settings } from '../../src/runtime/config.ts';
 import { SealdexError } from '../../src/runtime/errors.ts';
@@ -31,7 +32,7 @@ const ring = new KeyRing({ clock, kms, shared: createSharedKeys(redis, config.qu
 async function carryOut(order: Order): Promise<unknown> {
   switch (order.kind) {
     case 'current':
-      return (await ring.current(order.tenant, order.arn, 'documents', 1)).id;
+      return (await ring.current(keyRef(order.tenant, order.arn), 'documents', 1)).id;
     case 'advance':
       return clock.advance(order.ms);
     case 'keys':

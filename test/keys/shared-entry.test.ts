@@ -2,6 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { keyRef } from '../../src/runtime/key-ref.ts';
 import { periodEnd } from '../../src/keys/data-key.ts';
 import { KeyRing } from '../../src/keys/key-ring.ts';
 import { closeRedis, redisKeys } from '../../src/runtime/redis.ts';
@@ -34,7 +35,7 @@ function entryName(tenant: string, arn: string): string {
   return names().dataKey(purpose, tenant, period, createHash('sha256').update(arn).digest('hex').slice(0, 16));
 }
 
-const use = ({ ring }: RedisRing, tenant: string, arn: string) => ring.current(tenant, arn, 'documents', 10);
+const use = ({ ring }: RedisRing, tenant: string, arn: string) => ring.current(keyRef(tenant, arn), 'documents', 10);
 const callsOf = (tenant: string, operation: 'GenerateDataKey' | 'Decrypt'): number =>
   room.kms.counts.count({ tenant, operation });
 
@@ -141,7 +142,7 @@ test('Whoever rewrites the entry again and again gets an error, not KMS calls wi
     },
   };
   const ring = new KeyRing({ clock: new FakeClock(), kms: one.kms, shared, use: 'patient' });
-  await expect(ring.current(tenant, arn, 'documents', 10)).rejects.toMatchObject({
+  await expect(ring.current(keyRef(tenant, arn), 'documents', 10)).rejects.toMatchObject({
     code: 'REDIS_FAILED',
     reason: 'KeyEntry',
   });

@@ -1,5 +1,6 @@
 // Which key opens a message: what its header says is checked before KMS is asked anything.
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { keyRef } from '../../src/runtime/key-ref.ts';
 import type { DataKey } from '../../src/keys/data-key.ts';
 import { unwrapFor, type NamedKey } from '../../src/keys/unwrap.ts';
 import { openRoom, type OneRing, type Room } from './fixture.ts';
@@ -15,8 +16,8 @@ beforeAll(async () => {
   writer = await room.open();
   reader = await room.open();
   const { tenant, arn } = room.tenant();
-  key = await writer.ring.current(tenant, arn, 'documents', 1);
-  former = await writer.ring.current(tenant, room.kms.createKey(), 'documents', 1);
+  key = await writer.ring.current(keyRef(tenant, arn), 'documents', 1);
+  former = await writer.ring.current(keyRef(tenant, room.kms.createKey()), 'documents', 1);
   room.kms.counts.reset();
 });
 

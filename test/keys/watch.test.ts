@@ -1,6 +1,7 @@
 // What a key ring does about gates: it asks before each call, tells how each ended, and lets no wiped key be used.
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { KMS_FAULTS } from '../support/memory-kms.ts';
+import { keyRef } from '../../src/runtime/key-ref.ts';
 import { SealdexError } from '../../src/runtime/errors.ts';
 import type { DataKey } from '../../src/keys/data-key.ts';
 import type { KeyWatch } from '../../src/keys/key-watch.ts';
@@ -62,11 +63,11 @@ async function open(options: { clock?: FakeClock; maxKeys?: number } = {}) {
 
 test('Each call is begun and told of, and what the watch makes of an error is what every user of the call gets', async () => {
   const { ring, tenant, arn } = await open();
-  await ring.current(tenant, arn, 'documents', 1);
+  await ring.current(keyRef(tenant, arn), 'documents', 1);
   expect(told).toEqual([`begin ${tenant}`, 'ok']);
   const other = room.tenant();
   room.kms.faults.set({ match: { key: other.arn }, fault: KMS_FAULTS.internal });
-  const two = await Promise.allSettled([1, 2].map(() => ring.current(other.tenant, other.arn, 'documents', 1)));
+  const two = await Promise.allSettled([1, 2].map(() => ring.current(keyRef(other.tenant, other.arn), 'documents', 1)));
   const refused = { status: 'rejected', reason: expect.objectContaining({ code: 'KEY_UNAVAILABLE' }) as unknown };
   expect(two).toEqual([refused, refused]);
   expect(told.slice(2)).toEqual([`begin ${other.tenant}`, 'KMS_FAILED']);
@@ -78,7 +79,7 @@ test('While the gate is shut KMS is not asked, for encrypting nor for reading, a
   isShut = true;
   room.kms.counts.reset();
   const refused = { code: 'KEY_DISABLED', keyArn: arn, since: 7 };
-  await expect(ring.current(tenant, arn, 'documents', 1)).rejects.toMatchObject(refused);
+  await expect(ring.current(keyRef(tenant, arn), 'documents', 1)).rejects.toMatchObject(refused);
   await expect(ring.unwrap(arn, wrapped, contextOf(tenant))).rejects.toMatchObject(refused);
   expect(room.kms.counts.all()).toEqual([]);
   isShut = false;
@@ -88,20 +89,20 @@ test('While the gate is shut KMS is not asked, for encrypting nor for reading, a
 test('What waits under the platform key is not watched: it waits because a gate is shut', async () => {
   const { ring, tenant } = await open();
   isShut = true;
-  await expect(ring.current(tenant, room.platformKeyArn, 'intake', 1)).resolves.toMatchObject({ isLive: true });
+  await expect(ring.current(keyRef(tenant, room.platformKeyArn), 'intake', 1)).resolves.toMatchObject({ isLive: true });
   expect(told).toEqual([]);
 });
 
 test('A key at hand is not used by a process that may have slept through its gate’s shutting: it looks first', async () => {
   const { ring, tenant, arn } = await open();
-  const { wrapped, context } = await ring.current(tenant, arn, 'documents', 1);
+  const { wrapped, context } = await ring.current(keyRef(tenant, arn), 'documents', 1);
   const other = room.tenant();
-  await ring.current(other.tenant, other.arn, 'documents', 1);
+  await ring.current(keyRef(other.tenant, other.arn), 'documents', 1);
   uses.length = 0;
   const uncertain = [
-    () => ring.current(tenant, arn, 'documents', 1),
+    () => ring.current(keyRef(tenant, arn), 'documents', 1),
     () => ring.unwrap(arn, wrapped, context),
-    () => ring.encrypt(tenant, arn, 'documents', 1, () => 'used'),
+    () => ring.encrypt(keyRef(tenant, arn), 'documents', 1, () => 'used'),
   ];
   for (const use of uncertain) {
     look = async () => Promise.reject(new SealdexError('REDIS_FAILED'));
@@ -114,14 +115,14 @@ test('A key at hand is not used by a process that may have slept through its gat
   for (const use of uncertain) await expect(use()).rejects.toMatchObject({ code: 'KEY_DISABLED' });
   expect(uses).not.toContain('hit');
   look = async () => {};
-  await expect(ring.current(other.tenant, other.arn, 'documents', 1)).resolves.toMatchObject({ isLive: true });
+  await expect(ring.current(keyRef(other.tenant, other.arn), 'documents', 1)).resolves.toMatchObject({ isLive: true });
   expect(uses).toContain('hit');
 });
 
 test('encrypt() takes another key when the first was wiped between its coming and its use', async () => {
   const { ring, tenant, arn } = await open();
   const lent: DataKey[] = [];
-  const length = await ring.encrypt(tenant, arn, 'documents', 1, (key) => {
+  const length = await ring.encrypt(keyRef(tenant, arn), 'documents', 1, (key) => {
     lent.push(key);
     if (lent.length === 1) ring.wipe(() => true);
     return key.use((plaintext) => plaintext.length);
@@ -133,14 +134,14 @@ test('encrypt() takes another key when the first was wiped between its coming an
 test('encrypt() gives up when every key is wiped under it, and throws at once what its function throws', async () => {
   const { ring, tenant, arn } = await open();
   let tries = 0;
-  const always = ring.encrypt(tenant, arn, 'documents', 1, (key) => {
+  const always = ring.encrypt(keyRef(tenant, arn), 'documents', 1, (key) => {
     tries += 1;
     ring.wipe(() => true);
     return key.use(() => 'used');
   });
   await expect(always).rejects.toMatchObject({ code: 'KMS_FAILED', reason: 'KeyExpired' });
   expect(tries).toBe(3);
-  const own = ring.encrypt(tenant, arn, 'documents', 1, () => {
+  const own = ring.encrypt(keyRef(tenant, arn), 'documents', 1, () => {
     tries += 1;
     throw new TypeError('own');
   });
@@ -150,7 +151,7 @@ test('encrypt() gives up when every key is wiped under it, and throws at once wh
 
 test('encrypt() whose key was wiped because its gate was shut gets the gate’s word, and no other key', async () => {
   const { ring, tenant, arn } = await open();
-  const use = ring.encrypt(tenant, arn, 'documents', 1, (key) => {
+  const use = ring.encrypt(keyRef(tenant, arn), 'documents', 1, (key) => {
     isShut = true;
     ring.wipe((one) => one.arn === arn && one.tenant === tenant);
     return key.use(() => 'used');
@@ -162,10 +163,10 @@ test('A shut gate’s wipe meets the tenant’s keys under that KMS key wherever
   const { ring, kms, tenant, arn, plaintexts } = await open();
   const other = room.tenant();
   const { wrapped } = await kms.generateDataKey(arn, contextOf(tenant));
-  const mine = bytesOf(await ring.current(tenant, arn, 'documents', 1));
+  const mine = bytesOf(await ring.current(keyRef(tenant, arn), 'documents', 1));
   const spared = [
-    bytesOf(await ring.current(other.tenant, arn, 'documents', 1)),
-    bytesOf(await ring.current(tenant, other.arn, 'documents', 1)),
+    bytesOf(await ring.current(keyRef(other.tenant, arn), 'documents', 1)),
+    bytesOf(await ring.current(keyRef(tenant, other.arn), 'documents', 1)),
   ];
   const seen = plaintexts.length;
   const hang = room.kms.faults.set({ match: { key: arn }, fault: { kind: 'hang' } });
@@ -181,11 +182,11 @@ test('A shut gate’s wipe meets the tenant’s keys under that KMS key wherever
 
 test('Uses are counted: asked for, shared with who asked, and at hand', async () => {
   const { ring, tenant, arn } = await open();
-  await Promise.all([1, 2, 3].map(() => ring.current(tenant, arn, 'documents', 1)));
+  await Promise.all([1, 2, 3].map(() => ring.current(keyRef(tenant, arn), 'documents', 1)));
   expect(uses.filter((use) => use === 'miss')).toHaveLength(1);
   expect(uses.filter((use) => use === 'shared')).toHaveLength(2);
   uses.length = 0;
-  const { wrapped, context } = await ring.current(tenant, arn, 'documents', 1);
+  const { wrapped, context } = await ring.current(keyRef(tenant, arn), 'documents', 1);
   await ring.unwrap(arn, wrapped, context);
   expect(uses).toEqual(['hit', 'hit']);
 });
@@ -194,17 +195,17 @@ test('Wipes are counted by reason: for room, expired, unusable and closed', asyn
   const clock = new FakeClock();
   const { ring, kms, tenant, arn } = await open({ clock, maxKeys: 1 });
   const other = room.tenant();
-  await ring.current(tenant, arn, 'documents', 1);
-  await ring.current(other.tenant, other.arn, 'documents', 1);
+  await ring.current(keyRef(tenant, arn), 'documents', 1);
+  await ring.current(keyRef(other.tenant, other.arn), 'documents', 1);
   expect(wipes.splice(0)).toEqual(['room']);
   clock.advance(HOUR_MS);
   expect(wipes.splice(0)).toEqual(['expired']);
-  const { context } = await ring.current(tenant, arn, 'documents', 1);
+  const { context } = await ring.current(keyRef(tenant, arn), 'documents', 1);
   const { wrapped } = await kms.generateDataKey(arn, context);
   room.kms.disable(arn);
   await expect(ring.unwrap(arn, wrapped, context)).rejects.toMatchObject({ code: 'KEY_UNAVAILABLE' });
   expect(wipes.splice(0)).toEqual(['unusable']);
-  await ring.current(other.tenant, other.arn, 'documents', 1);
+  await ring.current(keyRef(other.tenant, other.arn), 'documents', 1);
   ring.close();
   expect(wipes).toEqual(['closed']);
 });

@@ -1,5 +1,6 @@
 // What a reader refuses: objects that were copied, changed, cut off or never ours, and keys that cannot be used.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { keyRef } from '../../src/runtime/key-ref.ts';
 import { noAudit } from '../../src/runtime/audit-log.ts';
 import { KMS_ERRORS, type KmsServer } from '@sealdex/local-aws';
 import { encryptMessage } from '../../src/envelope/message.ts';
@@ -166,7 +167,7 @@ describe('a message made by somebody who may use the KMS key', () => {
     const client = createKms(scene.config, createMetrics(), noAudit, 'patient');
     const shared = createSharedKeys(scene.redis, 'forger', systemClock);
     const ring = new KeyRing({ clock: systemClock, kms: client, shared, use: 'patient' });
-    const key = await ring.current(tenant, arn, purpose, plaintext.length);
+    const key = await ring.current(keyRef(tenant, arn), purpose, plaintext.length);
     const bytes = encryptMessage(key, Buffer.from(plaintext));
     await overwrite(scene, keyOf(place), {
       bytes,
