@@ -4,7 +4,6 @@ import type { Clock, Patience } from '../runtime/clock.ts';
 import type { Config } from '../runtime/config.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { readHeartbeats } from '../maintenance/heartbeat.ts';
-import { periodAt } from '../keys/data-key.ts';
 import { startRevocationCheck, type RevocationCheck } from '../keys/revocation-check.ts';
 import { KeyRing } from '../keys/key-ring.ts';
 import type { Kms } from '../keys/kms.ts';
@@ -52,9 +51,8 @@ export async function openKeyAccess(deps: KeyAccessDeps): Promise<KeyAccess> {
   const keys = redisKeys(config.queue);
   const platformSuspected = new Listeners<PlatformSuspicion>();
   const gates = await openGates({ redis, subscriber, keys, clock, times: config, log });
-  const tried = ({ tenant, keyArn }: KeyRef, purpose: 'documents' | 'intake'): Promise<void> =>
-    tryKey(kms, keyArn, { tenant, period: periodAt(tenant, clock.now()), purpose });
-  const platformKeyWorks = (): Promise<boolean> => answers(tried(keyRef(NO_TENANT, config.platformKeyArn), 'intake'));
+  const platformKeyWorks = (): Promise<boolean> =>
+    answers(tryKey(deps, keyRef(NO_TENANT, config.platformKeyArn), 'intake'));
   const keyMonitor = createKeyMonitor({
     gates,
     redis,
@@ -63,7 +61,7 @@ export async function openKeyAccess(deps: KeyAccessDeps): Promise<KeyAccess> {
     platformKeyArn: config.platformKeyArn,
     operatorStopOf: async ({ tenant, keyArn }) => operatorStopOf(await tenants.fresh(tenant), keyArn),
     currentKeyOf: async (tenant) => (await tenants.get(tenant).catch(() => undefined))?.keyArn,
-    works: (key) => answers(tried(key, 'documents')),
+    works: (key) => answers(tryKey(deps, key, 'documents')),
     platformKeyWorks,
     keysInUse: async () => new Set((await readHeartbeats(redis, config.queue)).flatMap((beat) => beat.tenants)).size,
     someKeys: () => someKeys(deps),
@@ -87,7 +85,7 @@ export async function openKeyAccess(deps: KeyAccessDeps): Promise<KeyAccess> {
     ring,
     platformSuspected,
     revocationCheck,
-    tryKey: (key) => tried(key, 'documents'),
+    tryKey: (key) => tryKey(deps, key, 'documents'),
     platformKeyWorks,
     async stop() {
       await revocationCheck.stop();

@@ -2,12 +2,13 @@
 // therefore checked by a real call with the current one before anybody concludes that the key itself is denied.
 import type { Clock } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
+import { keyRef, type KeyRef } from '../runtime/key-ref.ts';
 import { periodAt, type KeyContext } from './data-key.ts';
 
 export interface SliceDeps {
   readonly clock: Clock;
   /** Real calls with the current period. @throws SealdexError of KMS */
-  readonly tryKey: (keyArn: string, context: KeyContext) => Promise<void>;
+  readonly tryKey: (key: KeyRef, purpose: KeyContext['purpose']) => Promise<void>;
 }
 
 /** How long a denied slice is not asked for again, however many documents are in it. */
@@ -44,8 +45,7 @@ export class Slices {
    */
   async verdict(keyArn: string, context: KeyContext): Promise<SealdexError> {
     const { clock, tryKey } = this.#deps;
-    const { tenant, purpose } = context;
-    await tryKey(keyArn, { tenant, period: periodAt(tenant, clock.now()), purpose });
+    await tryKey(keyRef(context.tenant, keyArn), context.purpose);
     this.#denied.delete(sliceOf(keyArn, context));
     const [oldest] = this.#denied.keys();
     if (this.#denied.size >= MOST_KEPT && oldest !== undefined) this.#denied.delete(oldest);

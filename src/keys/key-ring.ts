@@ -74,7 +74,7 @@ export class KeyRing {
     this.#usage = new KeyUsage(deps.limits ?? LIMITS, maxKeys);
     this.#slices = new Slices({
       clock: deps.clock,
-      tryKey: (keyArn, context) => tryKey(deps.kms, keyArn, context),
+      tryKey: (key, purpose) => tryKey(deps, key, purpose),
     });
     this.#held = new HeldKeys(deps.clock, maxKeys, (key, reason) => {
       deps.onWipe?.(reason);

@@ -1,14 +1,27 @@
 // Whether a KMS key can be used: by the real calls that use it, since nothing else tells of permissions. Keeps no key.
 import { timingSafeEqual } from 'node:crypto';
+import type { Clock } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
-import type { KeyContext } from './data-key.ts';
+import type { KeyRef } from '../runtime/key-ref.ts';
+import { periodAt, type KeyContext } from './data-key.ts';
 import type { Kms } from './kms.ts';
 
+interface TryKeyDeps {
+  readonly kms: Kms;
+  readonly clock: Clock;
+}
+
 /**
- * Asks for a data key and unwraps it again: a tenant may have denied just one of the two. Both plaintexts are wiped.
+ * Asks for a data key of the current period and unwraps it again: a tenant may have denied just one of the two. Both
+ * plaintexts are wiped.
  * @throws SealdexError of the call that was refused; `INTERNAL` with reason `OtherPlaintext` when what came back is another key
  */
-export async function tryKey(kms: Kms, keyArn: string, context: KeyContext): Promise<void> {
+export async function tryKey(
+  { kms, clock }: TryKeyDeps,
+  { tenant, keyArn }: KeyRef,
+  purpose: KeyContext['purpose'],
+): Promise<void> {
+  const context: KeyContext = { tenant, period: periodAt(tenant, clock.now()), purpose };
   const { plaintext, wrapped } = await kms.generateDataKey(keyArn, context);
   let unwrapped: Buffer | undefined;
   try {

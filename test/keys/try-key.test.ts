@@ -1,9 +1,11 @@
 // Trying a key: both calls are made for real, a refusal of either is told, and no plaintext is left behind.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { keyRef } from '../../src/runtime/key-ref.ts';
+import { FakeClock } from '../support/clock.ts';
 import { KMS_FAULTS } from '../support/memory-kms.ts';
 import type { Kms } from '../../src/keys/kms.ts';
 import { tryKey } from '../../src/keys/try-key.ts';
-import { contextOf, isZeroed, openRoom, type OneRing, type Room } from './fixture.ts';
+import { isZeroed, openRoom, type OneRing, type Room } from './fixture.ts';
 
 let room: Room;
 let one: OneRing;
@@ -20,6 +22,8 @@ afterEach(() => {
 
 afterAll(() => room[Symbol.asyncDispose]());
 
+const clock = new FakeClock();
+
 const OPERATIONS = ['GenerateDataKey', 'Decrypt'] as const;
 
 /** The calls that were made for the key, with their results. */
@@ -32,7 +36,7 @@ const callsFor = (arn: string): string[] =>
 test('A key that works is tried by one call of each kind, and both plaintexts are wiped', async () => {
   const { tenant, arn } = room.tenant();
   const before = one.plaintexts.length;
-  await tryKey(one.kms, arn, contextOf(tenant));
+  await tryKey({ kms: one.kms, clock }, keyRef(tenant, arn), 'documents');
   expect(callsFor(arn)).toEqual(OPERATIONS.map((operation) => `${operation} ${tenant} ok 1`));
   const plaintexts = one.plaintexts.slice(before);
   expect(plaintexts).toHaveLength(2);
@@ -43,7 +47,7 @@ test.each(OPERATIONS)('A key of which only %s is denied is denied, and what was 
   const { tenant, arn } = room.tenant();
   room.kms.faults.set({ match: { key: arn, operation }, fault: KMS_FAULTS.accessDenied });
   const before = one.plaintexts.length;
-  await expect(tryKey(one.kms, arn, contextOf(tenant))).rejects.toMatchObject({
+  await expect(tryKey({ kms: one.kms, clock }, keyRef(tenant, arn), 'documents')).rejects.toMatchObject({
     code: 'KEY_DENIED',
     keyArn: arn,
     deniedBy: 'tenant',
@@ -65,7 +69,7 @@ test('A KMS that unwraps to another key than it gave is no good key', async () =
       return plaintext;
     },
   };
-  await expect(tryKey(lying, arn, contextOf(tenant))).rejects.toMatchObject({
+  await expect(tryKey({ kms: lying, clock }, keyRef(tenant, arn), 'documents')).rejects.toMatchObject({
     code: 'INTERNAL',
     reason: 'OtherPlaintext',
   });

@@ -3,7 +3,6 @@
 import { randomBytes } from 'node:crypto';
 import { gateId, keyRef, type KeyRef } from '../../src/runtime/key-ref.ts';
 import { loadConfig, type Config } from '../../src/runtime/config.ts';
-import { periodAt } from '../../src/keys/data-key.ts';
 import { tryKey } from '../../src/keys/try-key.ts';
 import type { Log } from '../../src/runtime/log.ts';
 import { createMetrics, type Metrics } from '../../src/runtime/metrics.ts';
@@ -134,8 +133,7 @@ async function openProcess(
     gates.stop(),
   );
   gates.onClosed((gate) => void closed.push(gate));
-  const tried = ({ tenant, keyArn }: KeyRef): Promise<void> =>
-    tryKey(kms, keyArn, { tenant, period: periodAt(tenant, clock.now()), purpose: 'documents' });
+  const tried = (key: KeyRef): Promise<void> => tryKey({ kms, clock }, key, 'documents');
   const ownerOf = async (tenant: string): Promise<GateOwner | undefined> => owners.get(tenant);
   const probing: ProbingDeps = {
     gates,
