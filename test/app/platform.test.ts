@@ -1,43 +1,29 @@
-// Platform state of a worker: which workers a proven fault pauses, and when they resume.
+// The pause of a worker for platform faults: which outcomes of jobs begin it, and which do not end it.
 import { expect, test } from 'vitest';
-import { createPlatform, type Platform } from '../../src/app/platform.ts';
-import type { KeyAccess } from '../../src/app/key-access.ts';
+import { createPlatform, type PlatformDeps } from '../../src/app/platform.ts';
 import { silentLog } from '../../src/runtime/log.ts';
-import type { Store } from '../../src/store/store.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
 
-let isWorking = false;
-
-const open = (): Platform =>
-  createPlatform({
+const depsOf = (platformKeyWorks: () => Promise<boolean>): PlatformDeps =>
+  ({
     clock: new FakeClock(),
     log: silentLog,
-    store: {} as Store,
-    keyAccess: { platformKeyWorks: async () => isWorking } as KeyAccess,
-    canary: async () => isWorking,
-  });
+    store: {},
+    keyAccess: { platformKeyWorks },
+    canary: async () => true,
+  }) as unknown as PlatformDeps;
 
-function recorder(): { readonly calls: string[]; pause(): void; resume(): void } {
-  const calls: string[] = [];
-  return { calls, pause: () => void calls.push('pause'), resume: () => void calls.push('resume') };
-}
-
-test('a proven fault pauses the workers of before and those that start during it, and its end resumes all', async () => {
-  isWorking = false;
-  const platform = open();
-  const [before, during] = [recorder(), recorder()];
-  platform.control(before);
-  expect(before.calls).toEqual([]);
-  platform.suspect('PLATFORM_KEY');
+test('a job of a tenant with its own key that succeeds does not end the pause for the platform key', async () => {
+  let isWorking = false;
+  const platform = createPlatform(depsOf(async () => isWorking));
+  platform.onOutcome({ kind: 'pause', code: 'PLATFORM_KEY' });
   await eventually(() => platform.code === 'PLATFORM_KEY');
-  platform.control(during);
-  expect([before.calls, during.calls]).toEqual([['pause'], ['pause']]);
+  platform.onOutcome({ kind: 'done' });
+  await platform.tick();
+  expect(platform.code).toBe('PLATFORM_KEY');
   isWorking = true;
   await platform.tick();
-  expect([before.calls, during.calls]).toEqual([
-    ['pause', 'resume'],
-    ['pause', 'resume'],
-  ]);
+  expect(platform.code).toBeUndefined();
   await platform.stop();
 });
