@@ -178,8 +178,13 @@ describe('jobs show', () => {
 describe('status', () => {
   test('sums what all processes hold and did', async () => {
     await using second = await scene.startWorker();
-    const workers = async (): Promise<boolean> => (await scene.operator.status()).processes.length >= 2;
-    await eventually(workers);
+    // Heartbeats report what a process did some seconds ago.
+    await eventually(async () => {
+      const { processes } = await scene.operator.status();
+      return (
+        processes.length >= 2 && processes.some(({ keys, kmsCalls }) => keys > 0 && (kmsCalls['Decrypt'] ?? 0) > 0)
+      );
+    });
     const { code, stdout, stderr } = await scene.sealdex(['status', '--json']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const [status = {}] = jsonOf(stdout);
