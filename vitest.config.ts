@@ -16,6 +16,8 @@ export default defineConfig({
     testTimeout: 300_000,
     hookTimeout: 300_000,
     execArgv: ['--expose-gc'],
+    // A second failure is the code's fault; the output of CI names what was repeated.
+    retry: process.env['CI'] === 'true' ? 1 : 0,
     // One process for many files: importing the application again for each would be a quarter of the time.
     isolate: false,
     projects: [
