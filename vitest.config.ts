@@ -13,8 +13,8 @@ export default defineConfig({
     pool: 'forks',
     // Most of the time of most files is waiting for other processes: three at a time, also where there are two cores.
     maxWorkers: 3,
-    testTimeout: 300_000,
-    hookTimeout: 300_000,
+    testTimeout: 600_000,
+    hookTimeout: 600_000,
     execArgv: ['--expose-gc'],
     // A second failure is the code's fault; the output of CI names what was repeated.
     retry: process.env['CI'] === 'true' ? 1 : 0,
