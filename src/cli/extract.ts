@@ -52,7 +52,7 @@ const LIMITS = [
   'SEALDEX_DOCUMENT_BYTES',
 ] as const;
 
-/** Nobody connects to these. */
+/** Required settings that this command never uses. */
 const NOWHERE = {
   REDIS_URL: 'redis://nowhere',
   SEALDEX_BUCKET: 'nowhere',

@@ -1,5 +1,5 @@
 // Gate state machine: one table of rules, and a pure function that applies it to a record and an event.
-// Must not import Redis code: whoever changes a gate goes through compare-and-set.ts, which applies this table.
+// Must not import Redis code: every change of a gate goes through compare-and-set.ts, which applies this table.
 import type { KeyRef } from '../runtime/key-ref.ts';
 import { MAX_SKEW_MS } from '../runtime/clock.ts';
 import type { Code } from '../runtime/errors.ts';

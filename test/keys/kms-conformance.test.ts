@@ -211,7 +211,7 @@ describe.each([
     });
   });
 
-  test('answers a call that hangs once it is let go', async () => {
+  test('answers a hanging call after its fault is cleared', async () => {
     const hang = world.fault('hang', { key: arn });
     const call = kms.generateDataKey(arn, CONTEXT);
     await eventually(() => hang.waiting === 1);

@@ -54,8 +54,8 @@ describe('A fetched Redis is kept in .sealdex/redis', () => {
   test('of the checkout', () => {
     const module = fileURLToPath(new URL('../src/redis/redis-binary.ts', import.meta.url));
     expect(redisFolderOf(module)).toBe(fileURLToPath(new URL('../../../.sealdex/redis', import.meta.url)));
-    expect(redisFolderOf('/work/sealdex/packages/local-aws/dist/redis/redis-binary.js')).toBe(
-      '/work/sealdex/.sealdex/redis',
+    expect(redisFolderOf('/srv/checkout/packages/local-aws/dist/redis/redis-binary.js')).toBe(
+      '/srv/checkout/.sealdex/redis',
     );
   });
 
