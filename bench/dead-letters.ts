@@ -10,7 +10,7 @@ import { loadConfig } from '../src/runtime/config.ts';
 import { startServices } from '../src/cli/dev/local-services.ts';
 import { newJobId } from '../src/jobs/jobs.ts';
 import { createMetrics } from '../src/runtime/metrics.ts';
-import { createLetterChores } from '../src/queue/dead-letters/maintenance.ts';
+import { createLetterTasks } from '../src/queue/dead-letters/maintenance.ts';
 import { redisKeys } from '../src/runtime/redis.ts';
 
 const [count = 100_000] = process.argv.slice(2).map(Number);
@@ -106,7 +106,7 @@ try {
   await redis.config('SET', 'slowlog-log-slower-than', SLOW_US);
   await redis.config('SET', 'slowlog-max-len', 10_000);
   await redis.slowlog('RESET');
-  const chores = createLetterChores({
+  const chores = createLetterTasks({
     redis,
     keys,
     clock: systemClock,

@@ -53,7 +53,7 @@ async function add(queue: JobQueue, tenant: string, count: number, isFair: boole
       tenant,
       bytes: 2000,
     }));
-    const added = (await queue.stamp(requests)).map(async (stamp) => {
+    const added = (await queue.reserve(requests)).map(async (stamp) => {
       if (stamp instanceof Error) throw stamp;
       const id = newJobId();
       await queue.add(id, dataOf(tenant), isFair ? stamp.priority : 1);
@@ -132,7 +132,7 @@ async function stampCost(): Promise<{ alone: number; inBulk: number }> {
       }));
     await redis.config('RESETSTAT');
     const calls = 3200 / bulk;
-    for (let n = 0; n < calls; n++) await queue.stamp(requests(n));
+    for (let n = 0; n < calls; n++) await queue.reserve(requests(n));
     const stats = await redis.info('commandstats');
     return Number(/cmdstat_evalsha:calls=\d+,usec=(\d+)/.exec(stats)?.[1]) / (calls * bulk);
   };

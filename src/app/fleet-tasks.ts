@@ -1,19 +1,19 @@
 // The chores that the workers of a fleet do once for all, and the birth mark that sweeps look at.
 import { removeContent } from '../intake/intake.ts';
 import { repairBacklog } from '../queue/backlog/recount.ts';
-import { createLetterChores } from '../queue/dead-letters/maintenance.ts';
+import { createLetterTasks } from '../queue/dead-letters/maintenance.ts';
 import type { JobQueue } from '../queue/bull/queues.ts';
 import type { Reencryption } from '../reencryption/reencryption.ts';
 import { gateId } from '../runtime/key-ref.ts';
 import { redisKeys } from '../runtime/redis.ts';
-import { markBirth } from '../maintenance/redis-identity.ts';
+import { ensureRedisIdentity } from '../maintenance/redis-identity.ts';
 import { depthsChore, type GateOfDepth } from '../maintenance/queue-depths.ts';
 import { intakeSweep } from '../maintenance/intake-sweep.ts';
-import { movesChore, type MovesDeps } from '../maintenance/reencryption-resume.ts';
+import { reencryptionResumeTask, type ResumeDeps } from '../maintenance/reencryption-resume.ts';
 import type { SweepDeps } from '../maintenance/sweep.ts';
 import { tombstoneSweep } from '../maintenance/tombstones.ts';
-import { onTime } from '../maintenance/clock-check.ts';
-import { startUpkeep, type Chore, type Upkeep } from '../maintenance/scheduler.ts';
+import { whenClockIsRight } from '../maintenance/clock-check.ts';
+import { startMaintenance, type MaintenanceTask, type MaintenanceLoop } from '../maintenance/scheduler.ts';
 import type { Resources } from './resources.ts';
 
 const REPAIR_EVERY_MS = 600_000;
@@ -24,10 +24,10 @@ const RECOUNT_EVERY_MS = 60_000;
 export async function startFleetTasks(
   { config, clock, log, metrics, redis, store, keyAccess }: Resources,
   queue: JobQueue,
-  { mend }: Pick<Reencryption, 'mend'>,
-): Promise<Upkeep> {
+  { restartStalled }: Pick<Reencryption, 'restartStalled'>,
+): Promise<MaintenanceLoop> {
   const keys = redisKeys(config.queue);
-  if (!(await markBirth({ redis, keys, store, queue: config.queue, clock })))
+  if (!(await ensureRedisIdentity({ redis, keys, store, queue: config.queue, clock })))
     log.error(
       {},
       `The birth marks of Redis and of the bucket differ: this Redis is a new or another one, and jobs of the old one are not in it. Nothing is swept. Once that is settled, remove system/${config.queue}/birth from the bucket and restart a worker.`,
@@ -37,21 +37,25 @@ export async function startFleetTasks(
       if (!record || record.state === 'open') return [];
       return [{ id: gateId(record), code: record.code, isShut: record.state === 'shut' }];
     });
-  const chores = fleetChores({ config, clock, log, metrics, redis, keys, store, mend }, queue, gates);
-  return startUpkeep({ chores, redis, keys, clock, log });
+  const chores = fleetChores({ config, clock, log, metrics, redis, keys, store, restartStalled }, queue, gates);
+  return startMaintenance({ chores, redis, keys, clock, log });
 }
 
 /** Every chore; those that remove by age only while this process's clock is right. */
-export function fleetChores(deps: SweepDeps & MovesDeps, queue: JobQueue, gates: () => GateOfDepth[]): Chore[] {
+export function fleetChores(
+  deps: SweepDeps & ResumeDeps,
+  queue: JobQueue,
+  gates: () => GateOfDepth[],
+): MaintenanceTask[] {
   const { redis, keys, clock, store } = deps;
-  const letters = createLetterChores({ ...deps, removeContent: (content) => removeContent(store, content) });
+  const letters = createLetterTasks({ ...deps, removeContent: (content) => removeContent(store, content) });
   return [
-    onTime(deps, intakeSweep(deps)),
-    onTime(deps, tombstoneSweep(deps)),
-    onTime(deps, { name: 'old-letters', everyMs: REPAIR_EVERY_MS, run: letters.discardOld }),
+    whenClockIsRight(deps, intakeSweep(deps)),
+    whenClockIsRight(deps, tombstoneSweep(deps)),
+    whenClockIsRight(deps, { name: 'old-letters', everyMs: REPAIR_EVERY_MS, run: letters.discardOld }),
     { name: 'letters', everyMs: REPAIR_EVERY_MS, run: letters.repairLetters },
     { name: 'backlog', everyMs: RECOUNT_EVERY_MS, run: async () => void (await repairBacklog(redis, keys)) },
-    movesChore(deps),
+    reencryptionResumeTask(deps),
     depthsChore({ redis, keys, clock, queue, gates }),
   ];
 }

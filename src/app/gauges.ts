@@ -3,11 +3,11 @@ import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import type { Heartbeat } from '../maintenance/heartbeat.ts';
 import type { WorkerReadiness } from './health.ts';
 import type { Metrics } from '../runtime/metrics.ts';
-import type { Depths } from '../maintenance/queue-depths.ts';
+import type { QueueDepths } from '../maintenance/queue-depths.ts';
 import type { KeyAccess } from './key-access.ts';
 
 /** What one process has counted for all. */
-export function depthGauges(metrics: Metrics, read: () => Promise<Depths>): void {
+export function depthGauges(metrics: Metrics, read: () => Promise<QueueDepths>): void {
   metrics.gauges('sealdex_queue_jobs', async () => (await read()).jobs);
   metrics.gauge('sealdex_parked_jobs', async () => (await read()).parked);
   metrics.gauge('sealdex_oldest_parked_age_seconds', async () => (await read()).oldestParkedSeconds);

@@ -63,7 +63,10 @@ export async function openKeyAccess(deps: KeyAccessDeps): Promise<KeyAccess> {
     currentKeyOf: async (tenant) => (await tenants.get(tenant).catch(() => undefined))?.keyArn,
     works: (key) => answers(tryKey(deps, key, 'documents')),
     platformKeyWorks,
-    keysInUse: async () => new Set((await readHeartbeats(redis, config.queue)).flatMap((beat) => beat.tenants)).size,
+    keysInUse: async () =>
+      new Set(
+        (await readHeartbeats(redis, config.queue)).flatMap((startProcessHeartbeat) => startProcessHeartbeat.tenants),
+      ).size,
     someKeys: () => someKeys(deps),
     onPlatformSuspected: (code) => platformSuspected.notify(code),
   });
@@ -101,7 +104,9 @@ const SOME = 10;
 
 /** KMS keys of tenants' own: of those with a data key in memory anywhere first, then of any, each at random. */
 async function someKeys({ config, redis, tenants }: KeyAccessDeps): Promise<KeyRef[]> {
-  const inUse = new Set((await readHeartbeats(redis, config.queue)).flatMap((beat) => beat.tenants));
+  const inUse = new Set(
+    (await readHeartbeats(redis, config.queue)).flatMap((startProcessHeartbeat) => startProcessHeartbeat.tenants),
+  );
   const any: string[] = [];
   for await (const name of tenants.names()) if (any.push(name) >= LOOKED_THROUGH) break;
   const found: KeyRef[] = [];

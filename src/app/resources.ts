@@ -2,7 +2,7 @@
 import { createAuditLog, type AuditLog } from '../runtime/audit-log.ts';
 import { systemClock, type Clock, type Patience } from '../runtime/clock.ts';
 import { loadConfig, type Config, type Settings, type Environment } from '../runtime/config.ts';
-import { startHeart, type Role } from '../maintenance/heartbeat.ts';
+import { startHeartbeat, type Role } from '../maintenance/heartbeat.ts';
 import { createIdentity } from '../keys/aws/caller-identity.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
 import { createKms } from '../keys/aws/kms-client.ts';
@@ -126,5 +126,5 @@ export function startProcessHeartbeat(
       kmsCalls: await metrics.by('sealdex_kms_calls_total', 'operation'),
     };
   };
-  stack.add(startHeart({ redis, queue: config.queue, clock, role, facts }), (heart) => heart.stop());
+  stack.add(startHeartbeat({ redis, queue: config.queue, clock, role, facts }), (heart) => heart.stop());
 }

@@ -1,7 +1,7 @@
 // What CloudTrail says of calls to KMS: an event as it is compared, from any of the forms in which events are exported.
 // Which tenant an event concerns is not decided here.
 import { z } from 'zod';
-import { objectsOf, TrailFault } from './objects.ts';
+import { objectsOf, TrailFormatError } from './objects.ts';
 
 export interface TrailEvent {
   /** The same in the trails of both accounts of a call, and in exports that overlap. */
@@ -83,7 +83,7 @@ export async function* eventsOf(stream: AsyncIterable<Buffer>): AsyncGenerator<T
     const value = asked.success ? parsed(asked.data.CloudTrailEvent) : found;
     const any = anyEvent.safeParse(value);
     if (!any.success && digest.safeParse(value).success) continue;
-    if (!any.success) throw new TrailFault('holds something else than events of CloudTrail');
+    if (!any.success) throw new TrailFormatError('holds something else than events of CloudTrail');
     const { eventSource, eventTime, eventCategory } = any.data;
     if (eventSource !== 'kms.amazonaws.com' || eventCategory === 'Insight') yield { at: eventTime };
     else yield kmsEventOf(value);
@@ -103,7 +103,7 @@ const given = <N extends string>(name: N, value: string | null | undefined): { [
 
 function kmsEventOf(value: unknown): TrailEvent {
   const read = event.safeParse(value);
-  if (!read.success) throw new TrailFault('holds an event of KMS in a form that is not known here');
+  if (!read.success) throw new TrailFormatError('holds an event of KMS in a form that is not known here');
   const { userIdentity, requestParameters, resources, errorMessage, requestID, sourceIPAddress, recipientAccountId } =
     read.data;
   const { keyId, sourceKeyId, destinationKeyId } = requestParameters ?? {};
@@ -145,6 +145,6 @@ function parsed(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch {
-    throw new TrailFault('holds something that is no JSON');
+    throw new TrailFormatError('holds something that is no JSON');
   }
 }

@@ -35,7 +35,7 @@ export function differencesOf(call: AuditCall, event: TrailEvent): Difference[] 
 }
 
 /** Of a call without an answer nobody knows the request id: any event of that moment that is about the same will do. */
-export const couldBe = (call: AuditCall, event: TrailEvent): boolean =>
+export const isPossibleMatch = (call: AuditCall, event: TrailEvent): boolean =>
   call.operation === event.operation &&
   Math.abs(call.at - event.at) <= TOLERANCE_MS &&
   event.keys.length > 0 &&

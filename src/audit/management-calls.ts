@@ -43,7 +43,7 @@ const HOUSEKEEPING: ReadonlySet<string> = new Set([
 ]);
 
 /** From within the account whose key it is; a stranger who does such things is no housekeeper. */
-export const isHousekeeping = ({ operation, callerAccount, keys }: TrailEvent): boolean =>
+export const isManagementCall = ({ operation, callerAccount, keys }: TrailEvent): boolean =>
   HOUSEKEEPING.has(operation) &&
   callerAccount !== undefined &&
   keys.every((key) => key.split(':')[4] === callerAccount);

@@ -2,7 +2,7 @@
 // other, in an array, or in the list of CloudTrail's envelopes. What the objects say is not known here.
 
 /** Why a file is not what it should be, as it follows on its name: `ends in the middle of an event`. */
-export class TrailFault extends Error {
+export class TrailFormatError extends Error {
   override readonly name = 'TrailFault';
 }
 
@@ -29,10 +29,10 @@ export async function* objectsOf(stream: AsyncIterable<Buffer>): AsyncGenerator<
     yield* taking.feed(isFirst && chunk.subarray(0, 3).equals(MARK) ? chunk.subarray(3) : chunk);
     isFirst = false;
   }
-  if (taking.isInside) throw new TrailFault('ends in the middle: fetch it again');
+  if (taking.isInside) throw new TrailFormatError('ends in the middle: fetch it again');
 }
 
-const noEvents = (): TrailFault => new TrailFault('holds something else than events of CloudTrail');
+const noEvents = (): TrailFormatError => new TrailFormatError('holds something else than events of CloudTrail');
 
 class Taking {
   /** How deep in objects and lists, and from which depth on the one that is being taken began. */

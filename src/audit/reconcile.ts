@@ -1,12 +1,12 @@
 // Matches the audit's calls for one tenant with CloudTrail's events, one by one: each line meets one event at most.
 // Files and how the result looks are not known here.
-import { isHousekeeping } from './management-calls.ts';
+import { isManagementCall } from './management-calls.ts';
 import { isOfKms, type OtherEvent, type TrailEvent } from './cloudtrail.ts';
-import { couldBe, differencesOf, TOLERANCE_MS, type Difference } from './compare.ts';
+import { isPossibleMatch, differencesOf, TOLERANCE_MS, type Difference } from './compare.ts';
 import { UNANSWERED, type AuditCall } from './audit-line.ts';
 import { Span, type SpanFacts } from './span.ts';
 
-export interface Asked {
+export interface ReconcileQuery {
   readonly tenant: string;
   /** Only what is in this time is told; wall clock, milliseconds, the end left out. All of it unless given. */
   readonly from?: number | undefined;
@@ -48,28 +48,28 @@ export interface Reconciled {
 }
 
 /** What is kept of an event whose line was found. */
-type Met = Pick<TrailEvent, 'id' | 'operation'> & { readonly account: string | undefined };
+type MatchedEvent = Pick<TrailEvent, 'id' | 'operation'> & { readonly account: string | undefined };
 
 /** More than that in one go takes more memory than anybody should give it. */
 const MOST = 1_000_000;
 
-export class TooMuch extends Error {}
+export class TooManyCallsError extends Error {}
 
 const placeOfEvent = ({ operation, keys }: TrailEvent): string => `${operation} ${keys[0]}`;
 
 const TOO_MUCH = `There are more than ${MOST.toLocaleString('en')} calls: take a shorter time with --from and --to.`;
 
 /** The same event again, or the one that the other account of the call was given. */
-const isSameCall = (one: Met, other: TrailEvent): boolean =>
+const isSameCall = (one: MatchedEvent, other: TrailEvent): boolean =>
   one.id === other.id || (one.account !== other.account && one.operation === other.operation);
 
 const byTime = (one: { readonly at: number }, other: { readonly at: number }): number => one.at - other.at;
 
 export class Reconciliation {
-  readonly #asked: Asked;
+  readonly #asked: ReconcileQuery;
   readonly #keys = new Set<string>();
   readonly #calls = new Map<string, AuditCall>();
-  readonly #matched = new Map<AuditCall, Met>();
+  readonly #matched = new Map<AuditCall, MatchedEvent>();
   readonly #different: Different[] = [];
   readonly #events = new Map<string, TrailEvent>();
   readonly #accounts = new Set<string>();
@@ -80,7 +80,7 @@ export class Reconciliation {
   #callsOutside = 0;
   #eventsOutside = 0;
 
-  constructor(asked: Asked) {
+  constructor(asked: ReconcileQuery) {
     this.#asked = asked;
   }
 
@@ -99,7 +99,7 @@ export class Reconciliation {
     if (known && JSON.stringify(known) === JSON.stringify(call)) return void (this.#sameCalls += 1);
     // One request id on two different lines: the second cannot be right, and meets no event.
     this.#calls.set(known ? `${name} ${JSON.stringify(call)}` : name, call);
-    if (this.#calls.size > MOST) throw new TooMuch(TOO_MUCH);
+    if (this.#calls.size > MOST) throw new TooManyCallsError(TOO_MUCH);
   }
 
   /** Last every event. */
@@ -115,7 +115,7 @@ export class Reconciliation {
     if (this.#events.has(event.id) || (met && isSameCall(met, event))) return void (this.#sameEvents += 1);
     if (!call || met) this.#events.set(event.id, event);
     else this.#match(call, event);
-    if (this.#events.size > MOST) throw new TooMuch(TOO_MUCH);
+    if (this.#events.size > MOST) throw new TooManyCallsError(TOO_MUCH);
   }
 
   end(): Reconciled {
@@ -127,7 +127,7 @@ export class Reconciliation {
     const onlyInAudit = alone.filter(({ result }) => result === 'ok');
     const left = [...this.#events.values()].filter(({ at }) => isTold(at)).sort(byTime);
     const own = left.filter((event) => !this.#isOfPlatform(event));
-    const onlyInTrail = own.filter((event) => !isHousekeeping(event));
+    const onlyInTrail = own.filter((event) => !isManagementCall(event));
     const matched = met.length - different.length;
     return {
       agrees: matched > 0 && different.length + onlyInTrail.length + onlyInAudit.length === 0,
@@ -139,7 +139,7 @@ export class Reconciliation {
       unanswered: alone.filter(({ result }) => result === UNANSWERED),
       refused: alone.filter(({ result }) => result !== 'ok' && result !== UNANSWERED),
       underPlatformKey: left.length - own.length,
-      housekeeping: own.filter(isHousekeeping),
+      housekeeping: own.filter(isManagementCall),
       audit: { ...this.#audit.facts(), duplicates: this.#sameCalls, outside: this.#callsOutside },
       trail: {
         ...this.#trail.facts(),
@@ -187,7 +187,7 @@ export class Reconciliation {
       while (next < events.length && events[next]!.at <= call.at + TOLERANCE_MS) {
         const event = events[next]!;
         next += 1;
-        if (!this.#events.has(event.id) || !couldBe(call, event)) continue;
+        if (!this.#events.has(event.id) || !isPossibleMatch(call, event)) continue;
         this.#events.delete(event.id);
         this.#match(call, event);
         break;

@@ -3,8 +3,8 @@
 import { Command } from 'commander';
 import { eventsOf } from '../audit/cloudtrail.ts';
 import { readAuditLine, type AuditCall } from '../audit/audit-line.ts';
-import { TrailFault } from '../audit/objects.ts';
-import { Reconciliation, TooMuch } from '../audit/reconcile.ts';
+import { TrailFormatError } from '../audit/objects.ts';
+import { Reconciliation, TooManyCallsError } from '../audit/reconcile.ts';
 import { checkName } from '../runtime/names.ts';
 import { bytesOf, pathsOf } from './audit-files.ts';
 import { printReport, printReportLines, type Unreadable } from './audit-report.ts';
@@ -75,7 +75,7 @@ async function run(tenant: string, options: Options, signal: AbortSignal): Promi
     else printReport(found);
     if (!found.agrees) host().exitCode = DISAGREES;
   } catch (error) {
-    if (error instanceof TooMuch) throw new UsageError(error.message);
+    if (error instanceof TooManyCallsError) throw new UsageError(error.message);
     throw error;
   }
 }
@@ -106,7 +106,7 @@ async function eachEvent(paths: readonly string[], signal: AbortSignal, to: Reco
     try {
       for await (const event of eventsOf(bytesOf(path, signal))) to.addEvent(event);
     } catch (error) {
-      if (error instanceof TrailFault) throw new FileFormatError(path, error.message);
+      if (error instanceof TrailFormatError) throw new FileFormatError(path, error.message);
       throw error;
     }
   }

@@ -4,19 +4,19 @@ import { oneLine, printNotice } from './terminal.ts';
 
 export interface CheckLine {
   readonly name: string;
-  readonly verdict: 'ok' | 'warn' | 'fail';
-  readonly saw: string;
-  readonly todo?: string;
+  readonly status: 'ok' | 'warn' | 'fail';
+  readonly observed: string;
+  readonly remedy?: string;
 }
 
 const WORDS = { ok: 'ok', warn: 'warn', fail: 'FAIL' } as const;
 
 /** One line, so that it can be searched for: `FAIL  key state        The key is Disabled. The tenant enables the key.` */
-export const checkLine = ({ name, verdict, saw, todo }: CheckLine, width: number): string =>
-  `${WORDS[verdict].padEnd(5)} ${name.padEnd(width)} ${oneLine(todo === undefined ? saw : `${saw} ${todo}`)}`;
+export const checkLine = ({ name, status, observed, remedy }: CheckLine, width: number): string =>
+  `${WORDS[status].padEnd(5)} ${name.padEnd(width)} ${oneLine(remedy === undefined ? observed : `${observed} ${remedy}`)}`;
 
 /** Beside a change that was made all the same. */
 export function printWarnings(check: KeyCheck | undefined): void {
-  for (const { step, verdict, saw, todo } of check?.steps ?? [])
-    if (verdict === 'warn') printNotice(`warn  ${step}: ${[saw, todo].join(' ').trim()}`);
+  for (const { step, status, observed, remedy } of check?.steps ?? [])
+    if (status === 'warn') printNotice(`warn  ${step}: ${[observed, remedy].join(' ').trim()}`);
 }

@@ -22,7 +22,7 @@ import { printNotice } from './terminal.ts';
 import { tenantsCommand } from './tenants.ts';
 import { uploadCommand } from './upload.ts';
 import { workerCommand } from './worker.ts';
-import { askedBy, type Asker } from '../runtime/audit-log.ts';
+import { withAuditContext, type AuditContext } from '../runtime/audit-log.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { host, type Output } from './host.ts';
 
@@ -120,7 +120,7 @@ export async function main(argv: readonly string[]): Promise<void> {
 export async function runCommandLine(args: readonly string[]): Promise<void> {
   try {
     const program = buildProgram();
-    await askedBy(askerOf(program, args), () => program.parseAsync([...args], { from: 'user' }));
+    await withAuditContext(askerOf(program, args), () => program.parseAsync([...args], { from: 'user' }));
   } catch (error) {
     if (error instanceof CommanderError) {
       host().exitCode = error.exitCode === 0 ? 0 : USAGE;
@@ -137,7 +137,7 @@ export async function runCommandLine(args: readonly string[]): Promise<void> {
 const SERVING: ReadonlySet<string> = new Set(['worker', 'dev', 'demo']);
 
 /** What a command asks of KMS, or changes, is written down with its name; what a worker does has names of its own. */
-function askerOf(program: Command, args: readonly string[]): Asker {
+function askerOf(program: Command, args: readonly string[]): AuditContext {
   let command = program;
   for (const word of args) {
     const next = command.commands.find((sub) => sub.name() === word || sub.aliases().includes(word));

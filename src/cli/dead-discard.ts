@@ -54,7 +54,8 @@ function checkChoice(jobs: readonly string[], { tenant, code, since, all, yes, j
 async function run(operator: Operator, jobs: readonly string[], options: Options, signal: AbortSignal): Promise<void> {
   // What dies after the question was not asked about.
   const { filter, codes, total } = await selectLetters(operator, jobs, options, systemClock.now() + 1, signal);
-  if (total > 0 && !options.yes && !(await isMeant(total, codes, signal))) return printNotice('Nothing was discarded.');
+  if (total > 0 && !options.yes && !(await isConfirmed(total, codes, signal)))
+    return printNotice('Nothing was discarded.');
   await withProgress<Discarded>(
     {
       label: 'discarded',
@@ -68,7 +69,7 @@ async function run(operator: Operator, jobs: readonly string[], options: Options
   host().exitCode = interruptedCode(signal) ?? host().exitCode ?? 0;
 }
 
-async function isMeant(total: number, codes: ReadonlyMap<string, number>, signal: AbortSignal): Promise<boolean> {
+async function isConfirmed(total: number, codes: ReadonlyMap<string, number>, signal: AbortSignal): Promise<boolean> {
   const what = `${total} dead letter${total === 1 ? '' : 's'} (${countsOf(codes)})`;
   return isYes(await promptUser(`Discard ${what} and their content for good? [y/N] `, signal));
 }

@@ -83,7 +83,7 @@ function summarize(replayed: Replayed, options: Options): void {
 
 /** `replayed 480, superseded 12 (newer revision stored), dead again 8: sealdex dead list --code CONTENT_MISSING` */
 function lineOf(replayed: Replayed, { tenant }: FilterOptions): string {
-  const { stored, superseded, unseen, underWay, alreadyTaken, tooOld, deadAgain } = replayed;
+  const { stored, superseded, unknown, underWay, alreadyTaken, tooOld, deadAgain } = replayed;
   const codes = [...deadAgain.keys()];
   const again = [...deadAgain.values()].reduce((sum, count) => sum + count, 0);
   const those = optionsOf({
@@ -92,7 +92,7 @@ function lineOf(replayed: Replayed, { tenant }: FilterOptions): string {
   });
   const more = parts(
     [superseded, `superseded ${superseded} (newer revision stored)`],
-    [unseen, `${unseen} ended unseen`],
+    [unknown, `${unknown} ended unseen`],
     [alreadyTaken, `${alreadyTaken} already taken by somebody else`],
     [tooOld, `${tooOld} too old to replay (index them again)`],
     [underWay, `${underWay} still under way (sealdex status shows whether a worker runs)`],

@@ -73,7 +73,7 @@ async function list(operator: Operator, options: ListOptions): Promise<void> {
   do {
     const page = await operator.deadList(filter, { limit: Math.min(PAGE, left), after });
     for (const letter of page.letters)
-      if (options.json) printJson({ ...letter, says: reasonMessage(letter.code, letter.reason) });
+      if (options.json) printJson({ ...letter, explanation: reasonMessage(letter.code, letter.reason) });
       else rows.push(rowOf(letter));
     left -= page.letters.length;
     after = page.next;
@@ -112,8 +112,9 @@ Example:
           host().exitCode = CODES.NOT_FOUND.exit;
           return;
         }
-        const { means, todo } = CODES[letter.code];
-        if (asJson) return printJson({ ...letter, means, todo, says: reasonMessage(letter.code, letter.reason) });
+        const { description, remedy } = CODES[letter.code];
+        if (asJson)
+          return printJson({ ...letter, description, remedy, explanation: reasonMessage(letter.code, letter.reason) });
         for (const line of table(factsOf(letter))) printLine(line);
         printNotice(`To send it again: sealdex dead replay ${oneLine(job)}`);
       }),
@@ -129,8 +130,8 @@ function factsOf({ jobId, tenant, corpus, kind, revision, code, reason, since, a
     ['revision', revision],
     ['code', code],
     ['reason', reasonMessage(code, reason) ?? reason],
-    ['means', CODES[code].means],
-    ['to do', CODES[code].todo],
+    ['description', CODES[code].description],
+    ['remedy', CODES[code].remedy],
     ['since', `${time(since)} (${duration(Math.max(0, systemClock.now() - since))} ago)`],
     ['attempts', attempts],
   ];

@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import type { Claim, DemoScreen } from '../demo/demo.ts';
 import { loadLocalAws, NEEDS_LOCAL_PACKAGE, orUnavailable } from './dev/local-package.ts';
 import { READERS_MISSING, readersFolder } from '../extract/readers.ts';
-import { Unavailable } from './failure.ts';
+import { MissingPrerequisiteError } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { progressBar, printJson, printLine, printNotice, table, wrapped, type ProgressBar } from './terminal.ts';
 
@@ -40,7 +40,7 @@ async function run(signal: AbortSignal, asJson: boolean): Promise<void> {
   const screen = createScreen(asJson ? process.stderr : process.stdout);
   const { startServices } = await import('./dev/local-services.ts');
   await loadLocalAws();
-  if (readersFolder() === undefined) throw new Unavailable(READERS_MISSING);
+  if (readersFolder() === undefined) throw new MissingPrerequisiteError(READERS_MISSING);
   const services = await orUnavailable(() => startServices({ signal }));
   try {
     screen.say('Started Redis, S3 and KMS on this machine. No AWS account is used, and nothing is left behind.');

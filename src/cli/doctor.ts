@@ -37,7 +37,7 @@ Examples:
       const { examineInstallation } = await import('../app/app.ts');
       const counts = { ok: 0, warn: 0, fail: 0 };
       for await (const { check, ...found } of examineInstallation(undefined, { role, env: host().env })) {
-        counts[found.verdict] += 1;
+        counts[found.status] += 1;
         if (asJson) printJson({ check, ...found });
         else printLine(checkLine({ name: check, ...found }, CHECK_CHARS));
       }

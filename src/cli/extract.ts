@@ -9,7 +9,7 @@ import { createExtractPool } from '../extract/pool.ts';
 import { READERS_MISSING, readersFolder } from '../extract/readers.ts';
 import { unreadable } from '../extract/reasons.ts';
 import { checkName } from '../runtime/names.ts';
-import { FileReadError, Unavailable } from './failure.ts';
+import { FileReadError, MissingPrerequisiteError } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { printNotice } from './terminal.ts';
 import { host } from './host.ts';
@@ -20,7 +20,7 @@ interface Options {
   readonly id?: string;
 }
 
-const STILL_MS = 2000;
+const STALL_NOTICE_MS = 2000;
 
 export function extractCommand(): Command {
   return new Command('extract')
@@ -66,7 +66,7 @@ const limitsOf = (env: Environment): Config =>
 async function run(file: string, options: Options, signal: AbortSignal): Promise<void> {
   if (options.tenant !== undefined) checkName(options.tenant, 'tenant');
   if (options.corpus !== undefined) checkName(options.corpus, 'corpus');
-  if (readersFolder() === undefined) throw new Unavailable(READERS_MISSING);
+  if (readersFolder() === undefined) throw new MissingPrerequisiteError(READERS_MISSING);
   const config = limitsOf(host().env);
   const bytes = await bytesOf(file, config.fileBytes, signal);
   const { tenant = '', corpus = '', id = '' } = options;
@@ -77,7 +77,7 @@ async function run(file: string, options: Options, signal: AbortSignal): Promise
     heapBytes: config.extractHeapBytes,
     limits: config,
   });
-  const still = systemClock.after(STILL_MS, () => printNotice('Reading the file takes a while.'));
+  const still = systemClock.after(STALL_NOTICE_MS, () => printNotice('Reading the file takes a while.'));
   try {
     const place = { tenant, corpus, id, revision: 0 };
     const record = await pool.extract({ bytes, filename: basename(file) }, place, signal);

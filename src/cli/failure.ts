@@ -22,7 +22,7 @@ export class Interrupted extends Error {
 export class UsageError extends Error {}
 
 /** Something on this machine that a command needs is not there; the message is one sentence. */
-export class Unavailable extends Error {}
+export class MissingPrerequisiteError extends Error {}
 
 /** A file that was named and cannot be read. */
 export class FileReadError extends Error {
@@ -56,7 +56,7 @@ export const exitCodeOf = ({ signal }: Interrupted): number => (signal === 'SIGI
 export function failure(error: unknown): Failure {
   if (error instanceof SealdexError) return { text: textOf(error), exitCode: CODES[error.code].exit };
   if (error instanceof UsageError) return { text: error.message, exitCode: USAGE };
-  if (error instanceof Unavailable) return { text: error.message, exitCode: UNAVAILABLE };
+  if (error instanceof MissingPrerequisiteError) return { text: error.message, exitCode: UNAVAILABLE };
   if (error instanceof FileReadError) return { text: error.message, exitCode: UNREADABLE };
   if (error instanceof FileFormatError) return { text: error.message, exitCode: FAULTY };
   if (error instanceof Interrupted) return { text: '', exitCode: exitCodeOf(error) };

@@ -27,11 +27,11 @@ export function gateLines(gates: readonly GateFacts[]): string[] {
   return [header, ...lines.flatMap((line, at) => [line, ...below(gates[at]!).map((each) => `    ${each}`)])];
 }
 
-function below({ deletesAt, note, says, commands }: GateFacts): string[] {
+function below({ deletesAt, note, explanation, commands }: GateFacts): string[] {
   return [
     ...(deletesAt === undefined ? [] : [`KMS DELETES THE KEY ON ${time(deletesAt)}: what is under it is lost then.`]),
     ...(note === undefined ? [] : [`Reason: ${oneLine(note)}`]),
-    says,
+    explanation,
     ...commands,
   ];
 }
@@ -46,7 +46,7 @@ export function factLines(gate: GateFacts): string[] {
     ['key', keyArn],
     ['tenant', tenant],
     ['state', state],
-    ['code', `${code}: ${CODES[code].means}`],
+    ['code', `${code}: ${CODES[code].description}`],
     ['since', ago(since, now)],
     ['jobs', String(jobs)],
     ['oldest', oldest === undefined ? undefined : ago(oldest, now)],
@@ -57,7 +57,7 @@ export function factLines(gate: GateFacts): string[] {
     ['deletes on', deletesAt === undefined ? undefined : time(deletesAt)],
     ['denied by', deniedBy === undefined ? undefined : deniedBy === 'operator' ? 'a policy of ours' : 'the tenant'],
     ['note', gate.note === undefined ? undefined : oneLine(gate.note)],
-    ['who acts', `${whoActs}: ${gate.says}`],
+    ['who acts', `${whoActs}: ${gate.explanation}`],
   ];
   const known = rows.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]));
   return [...table(known), ...gate.commands.map((command) => `    ${command}`)];

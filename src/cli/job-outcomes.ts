@@ -22,16 +22,16 @@ const NO_OUTCOMES: OutcomeCounts = { done: 0, superseded: 0, dead: 0, parked: 0 
 
 /** Why a job is dead or parked, and what happens next: one sentence with its code. */
 export function explainOutcome(state: 'dead' | 'parked', code: Code, reason: string | undefined): string {
-  const next = state === 'dead' ? CODES[code].todo : 'it goes on by itself when that is over';
-  return `${reasonMessage(code, reason) ?? `${CODES[code].means}; ${next}`} (${code})`;
+  const next = state === 'dead' ? CODES[code].remedy : 'it goes on by itself when that is over';
+  return `${reasonMessage(code, reason) ?? `${CODES[code].description}; ${next}`} (${code})`;
 }
 
 /** What a command prints once while it waits for jobs and none of them ends. */
 export function stallMessage({ error, code }: StallReason): string {
   if (error) return `${textOf(error)} Waiting for it.`;
   if (code === undefined) return 'Nothing has ended for 10 seconds: does a worker run? sealdex status tells.';
-  const { means, todo } = CODES[code];
-  return `Nothing has ended for 10 seconds. Jobs are retrying because ${means} (${code}): ${todo}.`;
+  const { description, remedy } = CODES[code];
+  return `Nothing has ended for 10 seconds. Jobs are retrying because ${description} (${code}): ${remedy}.`;
 }
 
 /** `done` is what a job that succeeded has done: `stored`. */

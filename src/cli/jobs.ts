@@ -52,7 +52,7 @@ Example:
         const rows: [string, string | number | undefined][] = [
           ['job', job],
           ['state', state],
-          ['code', code === undefined ? undefined : `${code}: ${CODES[code].means}; ${CODES[code].todo}`],
+          ['code', code === undefined ? undefined : `${code}: ${CODES[code].description}; ${CODES[code].remedy}`],
           ['reason', code && (reasonMessage(code, reason) ?? reason)],
           ['since', since === undefined ? undefined : sinceOf(since)],
           ...Object.entries(place ?? {}),

@@ -55,7 +55,7 @@ Example:
   sealdex keys probe ${ARN}`,
     )
     .action((text: string, options: Options) =>
-      overGates(text, options, async (operator, tenant, keyArn) => {
+      forEachShutGate(text, options, async (operator, tenant, keyArn) => {
         const answer = await operator.probe(tenant, keyArn);
         return { facts: answer, line: probeLine(answer), exit: exitOf(answer) };
       }),
@@ -76,7 +76,7 @@ Example:
   sealdex keys release ${ARN}`,
     )
     .action((text: string, options: Options) =>
-      overGates(text, options, async (operator, tenant, keyArn) => {
+      forEachShutGate(text, options, async (operator, tenant, keyArn) => {
         const change = await operator.release(tenant, keyArn);
         return { facts: change, line: change.changed ? releasedLine(tenant) : staysLine(change) };
       }),
@@ -103,7 +103,7 @@ Example:
         const way = `sealdex keys unblock ${keyArn} --tenant ${tenant}`;
         return { facts: change, line: `Blocked for tenant ${tenant}: its jobs are parked until ${way}` };
       };
-      return overOwners(text, options, each, (operator, keyArn) => operator.blockOwners(keyArn, reason));
+      return forEachKeyTenant(text, options, each, (operator, keyArn) => operator.blockOwners(keyArn, reason));
     });
 }
 
@@ -118,7 +118,7 @@ Example:
   sealdex keys unblock ${ARN}`,
     )
     .action((text: string, options: Options) =>
-      overOwners(text, options, async (operator, tenant, keyArn) => {
+      forEachKeyTenant(text, options, async (operator, tenant, keyArn) => {
         const change = await operator.unblock(tenant, keyArn);
         if (!change.changed) return { facts: change, line: `Tenant ${tenant}: the key was not blocked.` };
         const isShut = change.gate !== undefined && change.gate.state !== 'draining';
@@ -133,11 +133,11 @@ export function staysLine({ tenant, gate }: GateChange): string {
   if (!gate || gate.state === 'draining') return `The gate of tenant ${tenant} is not shut.`;
   const [way] = gate.commands;
   const hint = gate.whoActs === 'operator' && way !== undefined ? `: ${way}` : '.';
-  return `The gate of tenant ${tenant} stays shut: ${CODES[gate.code].means} (${gate.code})${hint}`;
+  return `The gate of tenant ${tenant} stays shut: ${CODES[gate.code].description} (${gate.code})${hint}`;
 }
 
 /** For every gate of the key that is shut: that is known without reading the tenants' files. */
-async function overGates(text: string, options: Options, each: Each): Promise<void> {
+async function forEachShutGate(text: string, options: Options, each: Each): Promise<void> {
   const keyArn = checkArn(text);
   const tenant = options.tenant === undefined ? undefined : checkName(options.tenant, 'tenant');
   await withOperator(async (operator) => {
@@ -149,7 +149,7 @@ async function overGates(text: string, options: Options, each: Each): Promise<vo
 }
 
 /** For every tenant that has or had the key. */
-async function overOwners(
+async function forEachKeyTenant(
   text: string,
   options: Options,
   each: Each,

@@ -91,7 +91,7 @@ Examples:
         const { gates } = await operator.gates({ tenant, keyArn });
         if (gates.length > 0) return print(gates, asJson);
         let open = 0;
-        for (const name of await ownersOf(operator, keyArn, tenant)) {
+        for (const name of await keyTenants(operator, keyArn, tenant)) {
           open += 1;
           if (asJson) printJson({ tenant: name, keyArn, state: 'open' });
           else printLine(`The gate of tenant ${name} is open.`);
@@ -112,7 +112,7 @@ function print(gates: readonly GateFacts[], asJson: true | undefined): void {
 }
 
 /** Of those that have or had the key, the one that was asked for, or all. */
-async function ownersOf(operator: Operator, keyArn: string, tenant: string | undefined): Promise<string[]> {
+async function keyTenants(operator: Operator, keyArn: string, tenant: string | undefined): Promise<string[]> {
   const owners: string[] = [];
   for await (const each of operator.tenantsOf(keyArn))
     if (each.error === undefined && !each.deleted && (tenant === undefined || each.tenant === tenant))

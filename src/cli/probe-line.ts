@@ -28,11 +28,11 @@ export function probeLine({ tenant, said, reason, isBusy, gate }: ProbeAnswer): 
   if (said !== undefined) {
     const verb = CODES[said].disposition === 'park' ? 'KMS refuses the key' : 'KMS gave no answer about the key';
     const mark = reason === undefined ? said : `${said} ${reason}`;
-    return `${begin} ${verb}: ${CODES[said].means} (${mark}). ${next(gate)}`;
+    return `${begin} ${verb}: ${CODES[said].description} (${mark}). ${next(gate)}`;
   }
   if (!isShut(gate)) return `${begin} KMS was not asked: the gate is open, and what was parked is being released.`;
   const way = gate.state === 'destroyed' ? `sealdex keys release ${gate.keyArn} lets KMS decide.` : gate.commands[0];
-  return `${begin} KMS was not asked: ${CODES[gate.code].means} (${gate.code}). ${way ?? ''}`.trimEnd();
+  return `${begin} KMS was not asked: ${CODES[gate.code].description} (${gate.code}). ${way ?? ''}`.trimEnd();
 }
 
 type Gate = ProbeAnswer['gate'];

@@ -89,7 +89,7 @@ async function dryRun(operator: Operator, tenant: string, { json: asJson }: Opti
 }
 
 async function run(operator: Operator, tenant: string, options: Options, signal: AbortSignal): Promise<void> {
-  if (options.yes === undefined && !(await isMeant(operator, tenant, signal)))
+  if (options.yes === undefined && !(await isConfirmed(operator, tenant, signal)))
     return printNotice('Nothing was deleted.');
   const tellRarely = progressPrinter();
   const left = await operator.deleteTenant(tenant, {
@@ -114,7 +114,7 @@ async function run(operator: Operator, tenant: string, options: Options, signal:
   printLine(`${left.left} left`);
 }
 
-async function isMeant(operator: Operator, tenant: string, signal: AbortSignal): Promise<boolean> {
+async function isConfirmed(operator: Operator, tenant: string, signal: AbortSignal): Promise<boolean> {
   const { leftByKind } = await operator.countTenant(tenant, signal);
   printNotice(`Tenant ${tenant} has ${wordsOf(leftByKind)}. All of it will be gone for good.`);
   return (await promptUser('To delete it, type the name of the tenant: ', signal)) === tenant;
@@ -132,13 +132,13 @@ function printStep(step: LeavingStep): void {
   if (step.step === 'pass') printNotice(`A pass found ${step.found}.`);
 }
 
-const TELL_MS = 2000;
+const PROGRESS_INTERVAL_MS = 2000;
 
 /** A line every two seconds: how much there is, nobody knows before. */
 function progressPrinter(): (removed: Counts) => void {
   let toldAt = systemClock.monotonic();
   return (removed) => {
-    if (systemClock.monotonic() - toldAt < TELL_MS) return;
+    if (systemClock.monotonic() - toldAt < PROGRESS_INTERVAL_MS) return;
     toldAt = systemClock.monotonic();
     printNotice(`removed ${wordsOf(removed)}`);
   };

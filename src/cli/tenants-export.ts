@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import type { Exported } from '../app/app.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { checkName } from '../runtime/names.ts';
-import { Unavailable, UsageError } from './failure.ts';
+import { MissingPrerequisiteError, UsageError } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { withOperator } from './with-clients.ts';
 import { progressBar, counted, printJson, megabytes, printLine } from './terminal.ts';
@@ -45,7 +45,8 @@ Example:
 
 function summarize(exported: Exported, dir: string, asJson: true | undefined): void {
   if (asJson) return printJson(exported);
-  const { tenant, documents, originals, deletions, bytes, fetched, kept, kmsKeyArns, strangers, waiting } = exported;
+  const { tenant, documents, originals, deletions, bytes, fetched, kept, kmsKeyArns, unknownKeyFiles, waiting } =
+    exported;
   printLine(
     `Exported tenant ${tenant} to ${dir}: ${counted(documents, 'document')}, ${counted(originals, 'original file')}, ${counted(deletions, 'deletion')}, ${megabytes(bytes)} MB (${fetched} fetched, ${kept} there already).`,
   );
@@ -53,9 +54,9 @@ function summarize(exported: Exported, dir: string, asJson: true | undefined): v
     printLine(
       `${documents + originals === 1 ? 'It is' : 'They are'} under ${kmsKeyArns.join(', ')}; README.txt says how to decrypt them.`,
     );
-  if (strangers > 0)
+  if (unknownKeyFiles > 0)
     printLine(
-      `Files under a key that was never the tenant's, or that are no such messages: ${strangers}. They are not what was stored.`,
+      `Files under a key that was never the tenant's, or that are no such messages: ${unknownKeyFiles}. They are not what was stored.`,
     );
   const { jobs, letters, intake } = waiting;
   if (jobs + letters + intake > 0)
@@ -69,6 +70,6 @@ function asWriteError(error: unknown, dir: string): unknown {
   if (error instanceof SealdexError) return error.field === 'dir' ? new UsageError(error.message) : error;
   const { code, syscall } = error as NodeJS.ErrnoException;
   return typeof code === 'string' && typeof syscall === 'string'
-    ? new Unavailable(`${dir} cannot be written (${code}).`)
+    ? new MissingPrerequisiteError(`${dir} cannot be written (${code}).`)
     : error;
 }

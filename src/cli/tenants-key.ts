@@ -21,7 +21,7 @@ interface SetKeyOptions {
   readonly json?: true;
 }
 
-const isMeant = async (tenant: string, signal: AbortSignal): Promise<boolean> =>
+const isConfirmed = async (tenant: string, signal: AbortSignal): Promise<boolean> =>
   isYes(
     await promptUser(
       `Tenant ${tenant} can then no longer revoke what is stored of it: only we can. Take its own key away? [y/N] `,
@@ -59,7 +59,7 @@ Examples:
         throw new UsageError('There is no terminal to ask on: give --yes to take the key away without being asked.');
       return untilInterrupted((signal) =>
         withOperator(async (operator) => {
-          if (isUnasked && !(await isMeant(tenant, signal))) return printNotice('Nothing was changed.');
+          if (isUnasked && !(await isConfirmed(tenant, signal))) return printNotice('Nothing was changed.');
           await change(operator, tenant, to, options);
         }),
       );
@@ -121,7 +121,7 @@ async function reencrypt(
     return;
   }
   await operator.reencrypt(tenant);
-  if (wait) await untilMoved(operator, tenant, signal);
+  if (wait) await waitForPass(operator, tenant, signal);
   const moving = await reencryptionViewOf(operator, await operator.tenant(tenant));
   if (moving.stuck?.code) host().exitCode = CODES[moving.stuck.code].exit;
   if (asJson) return printJson({ tenant, ...moving.progress });
@@ -132,7 +132,7 @@ const LOOK_MS = 500;
 const LINE_MS = 2000;
 
 /** Until the pass is over or stands still: what follows waits for minutes, and begins by itself. */
-async function untilMoved(operator: Operator, tenant: string, signal: AbortSignal): Promise<void> {
+async function waitForPass(operator: Operator, tenant: string, signal: AbortSignal): Promise<void> {
   let saidAt = systemClock.monotonic();
   for (;;) {
     const progress = await operator.reencryption(tenant);

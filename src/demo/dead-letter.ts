@@ -32,7 +32,7 @@ export async function enqueueDoomed(
     await waitFor('dead');
     const before = await letters();
     screen.say(
-      `A job of ${tenant}, whose content was removed from S3, is a dead letter (${CODE}): ${CODES[CODE].means}.`,
+      `A job of ${tenant}, whose content was removed from S3, is a dead letter (${CODE}): ${CODES[CODE].description}.`,
     );
     await bucket.put(key, content.body, content.headers);
     await withRetries(() => operator.replay({ tenant, code: CODE }, { signal }), signal);

@@ -2,7 +2,7 @@
 // may do all the rest: that is no fault.
 import type { BucketSettings, LifecycleRule } from '../store/bucket-settings.ts';
 import { isDenial, isUnsupported, type StoreError } from '../store/store.ts';
-import { markOf, ok, warn, type Check, type Found } from './finding.ts';
+import { markOf, passed, warning, type Check, type CheckResult } from './finding.ts';
 
 const PREFIXES = ['documents/', 'intake/', 'originals/', 'system/', 'tenants/'] as const;
 
@@ -10,46 +10,46 @@ const PREFIXES = ['documents/', 'intake/', 'originals/', 'system/', 'tenants/'] 
 const COLD = new Set(['GLACIER', 'DEEP_ARCHIVE']);
 
 export const bucketSettingsChecks = (settings: BucketSettings): Check[] => [
-  { check: 'bucket versions', look: (signal) => seen('s3:GetBucketVersioning', () => versions(settings, signal)) },
+  { check: 'bucket versions', run: (signal) => seen('s3:GetBucketVersioning', () => versions(settings, signal)) },
   {
     check: 'bucket lifecycle',
-    look: (signal) => seen('s3:GetLifecycleConfiguration', async () => lifecycleOf(await settings.lifecycle(signal))),
+    run: (signal) => seen('s3:GetLifecycleConfiguration', async () => lifecycleOf(await settings.lifecycle(signal))),
   },
-  { check: 'bucket encryption', look: (signal) => encryption(settings, signal) },
+  { check: 'bucket encryption', run: (signal) => encryption(settings, signal) },
 ];
 
 /** The store's own answer that it does not tell; no answer at all is a failure. */
 const isUntold = (error: unknown): error is StoreError => isDenial(error) || isUnsupported(error);
 
-async function seen(action: string, look: () => Promise<Found>): Promise<Found> {
+async function seen(action: string, run: () => Promise<CheckResult>): Promise<CheckResult> {
   try {
-    return await look();
+    return await run();
   } catch (error) {
     if (!isUntold(error)) throw error;
-    return warn(`It could not be seen (${markOf(error)}).`, `Look at it yourself, or allow ${action}.`);
+    return warning(`It could not be seen (${markOf(error)}).`, `Look at it yourself, or allow ${action}.`);
   }
 }
 
-async function versions(settings: BucketSettings, signal: AbortSignal): Promise<Found> {
+async function versions(settings: BucketSettings, signal: AbortSignal): Promise<CheckResult> {
   const state = await settings.versioning(signal);
-  if (state === 'off') return ok('Off: what is deleted is gone.');
+  if (state === 'off') return passed('Off: what is deleted is gone.');
   const rules = await settings.lifecycle(signal).catch(() => []);
   const dropping = rules.filter(
     ({ dropsVersionsAfterDays, isForTagged }) => dropsVersionsAfterDays !== undefined && !isForTagged,
   );
   const open = PREFIXES.filter((prefix) => !dropping.some((rule) => prefix.startsWith(rule.prefix)));
-  const saw = `${state === 'on' ? 'On' : 'Suspended'}: deleted and replaced documents stay in the bucket as older versions`;
+  const observed = `${state === 'on' ? 'On' : 'Suspended'}: deleted and replaced documents stay in the bucket as older versions`;
   if (open.length === 0) {
     const days = Math.max(...dropping.map(({ dropsVersionsAfterDays = 0 }) => dropsVersionsAfterDays));
-    return warn(`${saw}, for ${days} days at most.`, 'Count these days to what you promise about deletes.');
+    return warning(`${observed}, for ${days} days at most.`, 'Count these days to what you promise about deletes.');
   }
-  return warn(
-    `${saw}, for ever under ${open.join(', ')}.`,
+  return warning(
+    `${observed}, for ever under ${open.join(', ')}.`,
     'Add a lifecycle rule with NoncurrentVersionExpiration, or turn versions off.',
   );
 }
 
-export function lifecycleOf(rules: readonly LifecycleRule[]): Found {
+export function lifecycleOf(rules: readonly LifecycleRule[]): CheckResult {
   const harmful = rules.flatMap((rule) => {
     const words = wordsOf(rule);
     const met = PREFIXES.filter((prefix) => prefix.startsWith(rule.prefix) || rule.prefix.startsWith(prefix));
@@ -57,8 +57,8 @@ export function lifecycleOf(rules: readonly LifecycleRule[]): Found {
       ? []
       : [`rule ${rule.id} ${words} under ${met.join(', ')}`];
   });
-  if (harmful.length === 0) return ok(rules.length === 0 ? 'No rules.' : 'No rule takes anything of ours.');
-  return warn(
+  if (harmful.length === 0) return passed(rules.length === 0 ? 'No rules.' : 'No rule takes anything of ours.');
+  return warning(
     `${harmful.join('; ')}.`.replace(/^r/, 'R'),
     'End these rules for our prefixes: documents are deleted by jobs, and waiting content and letters have settings.',
   );
@@ -72,18 +72,18 @@ function wordsOf({ expiresAfterDays, expiresAt, movesTo }: LifecycleRule): strin
   return cold.length === 0 ? undefined : `moves objects to ${cold.join(', ')}, where they cannot be read`;
 }
 
-async function encryption(settings: BucketSettings, signal: AbortSignal): Promise<Found> {
+async function encryption(settings: BucketSettings, signal: AbortSignal): Promise<CheckResult> {
   const rest = 'content is encrypted before it gets there';
   try {
     const algorithm = await settings.encryption(signal);
-    if (algorithm === undefined) return ok(`S3 adds none of its own; ${rest}.`);
-    if (!algorithm.startsWith('aws:kms')) return ok(`S3 adds its own (${algorithm}); ${rest}.`);
-    return warn(
+    if (algorithm === undefined) return passed(`S3 adds none of its own; ${rest}.`);
+    if (!algorithm.startsWith('aws:kms')) return passed(`S3 adds its own (${algorithm}); ${rest}.`);
+    return warning(
       `S3 adds its own with a KMS key (${algorithm}); ${rest}.`,
       'Each object depends on that key too: our role needs kms:GenerateDataKey and kms:Decrypt for it.',
     );
   } catch (error) {
     if (!isUntold(error)) throw error;
-    return ok(`It could not be seen (${markOf(error)}); ${rest}.`);
+    return passed(`It could not be seen (${markOf(error)}); ${rest}.`);
   }
 }

@@ -8,8 +8,8 @@ import type { Role } from '../maintenance/heartbeat.ts';
 import { birthKey } from '../store/redis-identity.ts';
 import { reencryptedKey } from '../store/reencrypted.ts';
 import { isDenial, type Store } from '../store/store.ts';
-import { canaryKey, flyCanary, honoursConditionalRemoval, NO_ETAG, proveConditionalWrites } from '../store/system.ts';
-import { fail, markOf, ok, warn, type Check, type Found } from './finding.ts';
+import { canaryKey, runCanary, honoursConditionalRemoval, NO_ETAG, proveConditionalWrites } from '../store/system.ts';
+import { failed, markOf, passed, warning, type Check, type CheckResult } from './finding.ts';
 
 const VERBS = ['list', 'get', 'head', 'put', 'delete', 'write'] as const;
 /** `put`, `delete`: on a condition, which takes the permission to read. `write`: put and delete for real. */
@@ -58,9 +58,9 @@ export interface BucketDeps {
 /** Whether it can be reached at all; if not, nothing else needs to be asked of it. A refusal is an answer. */
 export const reachCheck = ({ store, bucket }: BucketDeps): Check => ({
   check: 'bucket',
-  async look(signal) {
+  async run(signal) {
     const fault = await faultOf(store.get(`tenants/doctor-${random()}`, { signal }));
-    if (!fault || isDenial(fault)) return ok(`${bucket} answers.`);
+    if (!fault || isDenial(fault)) return passed(`${bucket} answers.`);
     return unreachable(bucket, fault);
   },
 });
@@ -69,14 +69,14 @@ export function bucketChecks(deps: BucketDeps): Check[] {
   const { store, queue, role } = deps;
   const prefixes = NEEDS[role].map(([prefix, verbs]): Check => ({
     check: `bucket ${prefix}`,
-    look: (signal) => permissions(deps, prefix, verbs, signal),
+    run: (signal) => permissions(deps, prefix, verbs, signal),
   }));
   if (role !== 'worker') return prefixes;
   return [
     ...prefixes,
-    { check: 'bucket system/', look: (signal) => system(deps, signal) },
-    { check: 'conditional writes', look: () => conditions(store, queue) },
-    { check: 'conditional delete', look: (signal) => removal(store, queue, signal) },
+    { check: 'bucket system/', run: (signal) => system(deps, signal) },
+    { check: 'conditional writes', run: () => conditions(store, queue) },
+    { check: 'conditional delete', run: (signal) => removal(store, queue, signal) },
   ];
 }
 
@@ -88,16 +88,16 @@ async function permissions(
   prefix: string,
   verbs: readonly Verb[],
   signal: AbortSignal,
-): Promise<Found> {
+): Promise<CheckResult> {
   const refused: Verb[] = [];
   for (const asked of verbs) {
     const { verb, fault } = await tried(store, asked, prefix, signal);
     if (fault && !isDenial(fault)) return unreachable(bucket, fault);
     if (fault) refused.push(verb);
   }
-  if (refused.length === 0) return ok(`${wordsOf(verbs)} work.`);
+  if (refused.length === 0) return passed(`${wordsOf(verbs)} work.`);
   const actions = [...new Set(refused.map((verb) => ACTIONS[verb]))].join(', ');
-  return fail(
+  return failed(
     `${wordsOf(refused)} ${refused.length === 1 ? 'is' : 'are'} refused (AccessDenied).`,
     `Allow ${role} ${actions}: sealdex policy ${role} prints all that it needs.`,
   );
@@ -129,12 +129,12 @@ async function attempt(store: Store, verb: Verb, key: string, prefix: string, si
   if (kind === 'written') await store.remove(key);
 }
 
-async function system({ store, queue, role, bucket }: BucketDeps, signal: AbortSignal): Promise<Found> {
+async function system({ store, queue, role, bucket }: BucketDeps, signal: AbortSignal): Promise<CheckResult> {
   const birth = birthKey(queue);
-  const fault = (await faultOf(flyCanary(store, queue))) ?? (await faultOf(store.head(birth, { signal })));
+  const fault = (await faultOf(runCanary(store, queue))) ?? (await faultOf(store.head(birth, { signal })));
   const print = `sealdex policy ${role} prints all that it needs.`;
   if (isDenial(fault))
-    return fail(
+    return failed(
       'Writing, reading or removing an object is refused (AccessDenied).',
       `Allow ${role} s3:PutObject, s3:GetObject, s3:DeleteObject there: ${print}`,
     );
@@ -142,7 +142,7 @@ async function system({ store, queue, role, bucket }: BucketDeps, signal: AbortS
   const trial = canaryKey(queue);
   if ((await store.tryPut(trial, signal)) === 'written') {
     await store.remove(trial);
-    return warn(
+    return warning(
       `An object was written, read and removed; the store ignores Content-MD5, so that writing ${birth} could not be tried.`,
       `Make sure that ${role} has s3:PutObject on all of system/${queue}/: ${print}`,
     );
@@ -154,30 +154,30 @@ async function system({ store, queue, role, bucket }: BucketDeps, signal: AbortS
     if (denied && !isDenial(denied)) return unreachable(bucket, denied);
     if (denied) refused.push(key === birth ? birth : `system/${queue}/reencrypted/*`);
   }
-  if (refused.length === 0) return ok('An object was written, read and removed.');
-  return fail(
+  if (refused.length === 0) return passed('An object was written, read and removed.');
+  return failed(
     `Reading or writing ${refused.join(' and ')} is refused (AccessDenied).`,
     `Allow ${role} s3:GetObject, s3:PutObject there: ${print}`,
   );
 }
 
-async function conditions(store: Store, queue: string): Promise<Found> {
+async function conditions(store: Store, queue: string): Promise<CheckResult> {
   const fault = await faultOf(proveConditionalWrites(store, queue));
-  if (!fault) return ok('If-None-Match and If-Match are honoured.');
+  if (!fault) return passed('If-None-Match and If-Match are honoured.');
   if (fault.code !== 'CONFIG_INVALID')
-    return fail(`They could not be tried (${markOf(fault)}).`, 'Mend the bucket first.');
-  return fail(
+    return failed(`They could not be tried (${markOf(fault)}).`, 'Mend the bucket first.');
+  return failed(
     'The store ignores If-None-Match and If-Match: documents would overwrite each other in silence.',
     'Use S3, or a store that answers 412.',
   );
 }
 
-async function removal(store: Store, queue: string, signal: AbortSignal): Promise<Found> {
+async function removal(store: Store, queue: string, signal: AbortSignal): Promise<CheckResult> {
   let honors = false;
   const fault = await faultOf(honoursConditionalRemoval(store, queue, signal).then((answer) => (honors = answer)));
-  if (fault) return fail(`It could not be tried (${markOf(fault)}).`, 'Mend the bucket first.');
-  if (honors) return ok('If-Match is honoured.');
-  return warn(
+  if (fault) return failed(`It could not be tried (${markOf(fault)}).`, 'Mend the bucket first.');
+  if (honors) return passed('If-Match is honoured.');
+  return warning(
     'The store ignores If-Match on a removal: tombstones of deleted documents are kept for ever.',
     'Nothing is lost by it; S3 honors it.',
   );
@@ -201,13 +201,16 @@ const CREDENTIALS = new Set([
   'RequestTimeTooSkewed',
 ]);
 
-function unreachable(bucket: string, fault: SealdexError): Found {
+function unreachable(bucket: string, fault: SealdexError): CheckResult {
   const mark = `(${markOf(fault)})`;
   if (fault.reason === 'NoSuchBucket')
-    return fail(`There is no bucket ${bucket} ${mark}.`, 'Make it, or mend SEALDEX_BUCKET.');
+    return failed(`There is no bucket ${bucket} ${mark}.`, 'Make it, or mend SEALDEX_BUCKET.');
   if (fault.reason === 'PermanentRedirect' || fault.reason === 'AuthorizationHeaderMalformed')
-    return fail(`The bucket is in another region ${mark}.`, 'Mend AWS_REGION or SEALDEX_BUCKET.');
+    return failed(`The bucket is in another region ${mark}.`, 'Mend AWS_REGION or SEALDEX_BUCKET.');
   if (fault.code === 'PLATFORM_CREDENTIALS' || CREDENTIALS.has(fault.reason ?? ''))
-    return fail(`S3 refuses our credentials ${mark}.`, 'Renew the credentials, the role or the clock of this machine.');
-  return fail(`S3 failed or did not answer ${mark}.`, 'Check network, AWS_ENDPOINT_URL_S3 and AWS status.');
+    return failed(
+      `S3 refuses our credentials ${mark}.`,
+      'Renew the credentials, the role or the clock of this machine.',
+    );
+  return failed(`S3 failed or did not answer ${mark}.`, 'Check network, AWS_ENDPOINT_URL_S3 and AWS status.');
 }

@@ -10,11 +10,21 @@ import type { BucketSettings } from '../store/bucket-settings.ts';
 import type { Store } from '../store/store.ts';
 import { bucketChecks, reachCheck } from './bucket.ts';
 import { bucketSettingsChecks } from './bucket-settings.ts';
-import { CHECK_MS, examine, fail, failure, markOf, ok, warn, type Check, type Finding } from './finding.ts';
+import {
+  CHECK_MS,
+  examine,
+  failed,
+  failure,
+  markOf,
+  passed,
+  warning,
+  type Check,
+  type NamedCheckResult,
+} from './finding.ts';
 import { platformKeyChecks } from './platform-key.ts';
 import { redisChecks } from './redis.ts';
 
-export type { Finding } from './finding.ts';
+export type { NamedCheckResult as Finding } from './finding.ts';
 
 interface Bucket {
   readonly store: Store;
@@ -34,11 +44,11 @@ export interface DoctorDeps {
   readonly openKeys: (() => KeyCalls) | undefined;
 }
 
-const part = (found: Promise<Finding[]>, check: string): Promise<Finding[]> =>
+const part = (found: Promise<NamedCheckResult[]>, check: string): Promise<NamedCheckResult[]> =>
   found.catch((error: unknown) => [{ check, ...failure(error) }]);
 
 /** Each finding as soon as those before it are known. */
-export async function* findings(deps: DoctorDeps): AsyncGenerator<Finding> {
+export async function* findings(deps: DoctorDeps): AsyncGenerator<NamedCheckResult> {
   yield* settingsFindings(deps);
   yield* auditLogFindings(deps);
   // All at once: the next part does not wait for one that does not answer.
@@ -46,44 +56,44 @@ export async function* findings(deps: DoctorDeps): AsyncGenerator<Finding> {
   for (const found of parts) yield* await found;
 }
 
-function* settingsFindings({ faults }: DoctorDeps): Generator<Finding> {
-  for (const fault of faults) yield { check: 'settings', ...fail(`${fault}.`, 'Mend it in the environment.') };
-  if (faults.length === 0) yield { check: 'settings', ...ok('All are right.') };
+function* settingsFindings({ faults }: DoctorDeps): Generator<NamedCheckResult> {
+  for (const fault of faults) yield { check: 'settings', ...failed(`${fault}.`, 'Mend it in the environment.') };
+  if (faults.length === 0) yield { check: 'settings', ...passed('All are right.') };
 }
 
-function* auditLogFindings({ values: { auditLog } }: DoctorDeps): Generator<Finding> {
+function* auditLogFindings({ values: { auditLog } }: DoctorDeps): Generator<NamedCheckResult> {
   if (auditLog === undefined) return;
   const check = 'audit log';
   try {
     checkAuditLog(auditLog);
     const where = auditLog === 'stdout' ? 'standard output, beside the log' : auditLog;
-    yield { check, ...ok(`Lines go to ${where}.`) };
+    yield { check, ...passed(`Lines go to ${where}.`) };
   } catch (error) {
-    yield { check, ...fail((error as Error).message, 'Nothing starts before that.') };
+    yield { check, ...failed((error as Error).message, 'Nothing starts before that.') };
   }
 }
 
-const unasked = (check: string): Finding[] => [
-  { check, ...warn('Not looked at: its settings are wrong.', 'Mend them, and look again.') },
+const skippedChecks = (check: string): NamedCheckResult[] => [
+  { check, ...warning('Not looked at: its settings are wrong.', 'Mend them, and look again.') },
 ];
 
-const all = ({ clock, checkMs = CHECK_MS }: DoctorDeps, checks: readonly Check[]): Promise<Finding[]> =>
+const all = ({ clock, checkMs = CHECK_MS }: DoctorDeps, checks: readonly Check[]): Promise<NamedCheckResult[]> =>
   Promise.all(checks.map((check) => examine(clock, check, checkMs)));
 
-async function redisPart(deps: DoctorDeps): Promise<Finding[]> {
+async function redisPart(deps: DoctorDeps): Promise<NamedCheckResult[]> {
   const { openRedis, values, clock } = deps;
-  if (!openRedis) return unasked('redis');
+  if (!openRedis) return skippedChecks('redis');
   let redis: Redis | undefined;
   const [reached] = await all(deps, [
     {
       check: 'redis',
-      async look() {
+      async run() {
         try {
           redis = await openRedis();
-          return ok('It answers.');
+          return passed('It answers.');
         } catch (error) {
           if (!(error instanceof SealdexError)) throw error;
-          return fail(`It does not answer (${markOf(error)}).`, 'Check that it runs, and REDIS_URL.');
+          return failed(`It does not answer (${markOf(error)}).`, 'Check that it runs, and REDIS_URL.');
         }
       },
     },
@@ -92,19 +102,19 @@ async function redisPart(deps: DoctorDeps): Promise<Finding[]> {
   return [reached, ...(await all(deps, redisChecks(redis, values.queue ?? 'main', clock)))];
 }
 
-async function bucketPart(deps: DoctorDeps): Promise<Finding[]> {
+async function bucketPart(deps: DoctorDeps): Promise<NamedCheckResult[]> {
   const { openBucket, values, role } = deps;
-  if (!openBucket) return unasked('bucket');
+  if (!openBucket) return skippedChecks('bucket');
   const { store, settings } = openBucket();
   const asked = { store, role, bucket: values.bucket ?? '', queue: values.queue ?? 'main' };
   const reached = await all(deps, [reachCheck(asked)]);
-  if (reached.some(({ verdict }) => verdict === 'fail')) return reached;
+  if (reached.some(({ status }) => status === 'fail')) return reached;
   return [...reached, ...(await all(deps, [...bucketChecks(asked), ...bucketSettingsChecks(settings)]))];
 }
 
-async function keyPart(deps: DoctorDeps): Promise<Finding[]> {
+async function keyPart(deps: DoctorDeps): Promise<NamedCheckResult[]> {
   const { openKeys, values, role, clock } = deps;
   const { platformKeyArn, platformFormerKeyArns = [] } = values;
-  if (!openKeys || platformKeyArn === undefined) return unasked('platform key');
+  if (!openKeys || platformKeyArn === undefined) return skippedChecks('platform key');
   return all(deps, platformKeyChecks({ calls: openKeys(), clock, role, platformKeyArn, platformFormerKeyArns }));
 }

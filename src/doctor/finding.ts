@@ -2,37 +2,45 @@
 import { withDeadline, type Clock } from '../runtime/clock.ts';
 import { CODES, SealdexError } from '../runtime/errors.ts';
 
-export interface Found {
+export interface CheckResult {
   /** `fail`: the installation cannot work as it is. */
-  readonly verdict: 'ok' | 'warn' | 'fail';
+  readonly status: 'ok' | 'warn' | 'fail';
   /** A sentence. */
-  readonly saw: string;
+  readonly observed: string;
   /** The remedy, a sentence. */
-  readonly todo?: string;
+  readonly remedy?: string;
 }
 
-export interface Finding extends Found {
+export interface NamedCheckResult extends CheckResult {
   readonly check: string;
 }
 
 export interface Check {
   readonly check: string;
   /** What it throws is a failure. Heeds the signal as far as it can. */
-  readonly look: (signal: AbortSignal) => Promise<Found>;
+  readonly run: (signal: AbortSignal) => Promise<CheckResult>;
 }
 
-export const ok = (saw: string): Found => ({ verdict: 'ok', saw });
-export const warn = (saw: string, todo: string): Found => ({ verdict: 'warn', saw, todo });
-export const fail = (saw: string, todo: string): Found => ({ verdict: 'fail', saw, todo });
+export const passed = (observed: string): CheckResult => ({ status: 'ok', observed });
+export const warning = (observed: string, remedy: string): CheckResult => ({
+  status: 'warn',
+  observed,
+  remedy,
+});
+export const failed = (observed: string, remedy: string): CheckResult => ({
+  status: 'fail',
+  observed,
+  remedy,
+});
 
 export const CHECK_MS = 10_000;
 
-export async function examine(clock: Clock, { check, look }: Check, ms = CHECK_MS): Promise<Finding> {
+export async function examine(clock: Clock, { check, run }: Check, ms = CHECK_MS): Promise<NamedCheckResult> {
   const late = new AbortController();
   const error = new Late(ms);
   const timer = clock.after(ms, () => late.abort(error));
   try {
-    return { check, ...(await withDeadline(clock, ms, look(late.signal), () => error)) };
+    return { check, ...(await withDeadline(clock, ms, run(late.signal), () => error)) };
   } catch (thrown) {
     return { check, ...failure(thrown) };
   } finally {
@@ -51,10 +59,10 @@ export const markOf = ({ code, reason }: SealdexError): string => (reason === un
 const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** What was thrown, as a finding. */
-export function failure(error: unknown): Found {
-  if (error instanceof Late) return fail(error.message, 'Check the network, and what runs at the other end.');
-  if (!(error instanceof SealdexError)) return fail('An error that nobody foresaw.', 'Report it.');
-  const { means, todo } = CODES[error.code];
-  const way = todo.startsWith('nothing') ? 'check network, endpoint and AWS status' : todo;
-  return fail(`${capital(means)} (${markOf(error)}).`, `${capital(way)}.`);
+export function failure(error: unknown): CheckResult {
+  if (error instanceof Late) return failed(error.message, 'Check the network, and what runs at the other end.');
+  if (!(error instanceof SealdexError)) return failed('An error that nobody foresaw.', 'Report it.');
+  const { description, remedy } = CODES[error.code];
+  const way = remedy.startsWith('nothing') ? 'check network, endpoint and AWS status' : remedy;
+  return failed(`${capital(description)} (${markOf(error)}).`, `${capital(way)}.`);
 }

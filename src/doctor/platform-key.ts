@@ -5,7 +5,7 @@ import { SealdexError } from '../runtime/errors.ts';
 import type { Role } from '../maintenance/heartbeat.ts';
 import { periodAt, type KeyContext } from '../keys/data-key.ts';
 import type { KeyCalls } from '../keys/kms.ts';
-import { fail, markOf, ok, warn, type Check, type Found } from './finding.ts';
+import { failed, markOf, passed, warning, type Check, type CheckResult } from './finding.ts';
 
 export interface PlatformKeyDeps {
   readonly calls: KeyCalls;
@@ -27,12 +27,12 @@ export function platformKeyChecks(deps: PlatformKeyDeps): Check[] {
   return [
     ...PURPOSES.map((purpose): Check => ({
       check: `platform key, ${purpose}`,
-      look: (signal) => use(deps, { tenant: NOBODY, period, purpose }, signal),
+      run: (signal) => use(deps, { tenant: NOBODY, period, purpose }, signal),
     })),
-    { check: 'platform key, state', look: (signal) => state(deps, signal) },
+    { check: 'platform key, state', run: (signal) => state(deps, signal) },
     ...platformFormerKeyArns.map((arn, at): Check => ({
       check: platformFormerKeyArns.length === 1 ? 'former key' : `former key ${at + 1}`,
-      look: (signal) => former(deps.calls, arn, signal),
+      run: (signal) => former(deps.calls, arn, signal),
     })),
   ];
 }
@@ -41,7 +41,7 @@ async function use(
   { calls, role, platformKeyArn }: PlatformKeyDeps,
   context: KeyContext,
   signal: AbortSignal,
-): Promise<Found> {
+): Promise<CheckResult> {
   let operation = 'GenerateDataKey';
   let made: Awaited<ReturnType<KeyCalls['generateDataKey']>> | undefined;
   let back: Buffer | undefined;
@@ -49,8 +49,8 @@ async function use(
     made = await calls.generateDataKey(platformKeyArn, context, signal);
     operation = 'Decrypt';
     back = await calls.decrypt(platformKeyArn, made.wrapped, context, signal);
-    if (timingSafeEqual(made.plaintext, back)) return ok('GenerateDataKey and Decrypt work.');
-    return fail('What Decrypt gives back is another data key.', 'Find what stands between us and KMS.');
+    if (timingSafeEqual(made.plaintext, back)) return passed('GenerateDataKey and Decrypt work.');
+    return failed('What Decrypt gives back is another data key.', 'Find what stands between us and KMS.');
   } catch (error) {
     if (!(error instanceof SealdexError)) throw error;
     return refusal(error, operation, role, platformKeyArn);
@@ -60,28 +60,28 @@ async function use(
   }
 }
 
-function refusal(error: SealdexError, operation: string, role: Role, arn: string): Found {
-  const saw = `${operation} is refused (${markOf(error)}).`;
+function refusal(error: SealdexError, operation: string, role: Role, arn: string): CheckResult {
+  const observed = `${operation} is refused (${markOf(error)}).`;
   if (error.reason === 'AccessDeniedException')
-    return fail(
-      saw,
+    return failed(
+      observed,
       `Allow ${role} kms:${operation} on ${arn}, in its key policy and in IAM: sealdex policy ${role} prints it.`,
     );
   if (error.code === 'PLATFORM_CREDENTIALS')
-    return fail(saw, 'Renew the credentials, the role or the clock of this machine.');
+    return failed(observed, 'Renew the credentials, the role or the clock of this machine.');
   if (error.code === 'KMS_THROTTLED' || error.code === 'KMS_FAILED')
-    return fail(
+    return failed(
       `KMS failed or did not answer (${markOf(error)}).`,
       'Check network, AWS_ENDPOINT_URL_KMS and AWS status.',
     );
-  return fail(saw, `Look at ${arn} in KMS: it must be there, enabled, symmetric, and for encryption.`);
+  return failed(observed, `Look at ${arn} in KMS: it must be there, enabled, symmetric, and for encryption.`);
 }
 
 /** Without it a refusal cannot be explained: a key that is disabled looks like one that will be deleted. */
-async function state({ calls, role, platformKeyArn }: PlatformKeyDeps, signal: AbortSignal): Promise<Found> {
+async function state({ calls, role, platformKeyArn }: PlatformKeyDeps, signal: AbortSignal): Promise<CheckResult> {
   try {
     const { state: is } = await calls.describe(platformKeyArn, NOBODY, signal);
-    return is === 'Enabled' ? ok('Enabled.') : fail(`${platformKeyArn} is ${is}.`, 'Enable it.');
+    return is === 'Enabled' ? passed('Enabled.') : failed(`${platformKeyArn} is ${is}.`, 'Enable it.');
   } catch (error) {
     if (!(error instanceof SealdexError)) throw error;
     return refusal(error, 'DescribeKey', role, platformKeyArn);
@@ -89,13 +89,13 @@ async function state({ calls, role, platformKeyArn }: PlatformKeyDeps, signal: A
 }
 
 /** Nothing of it is at hand that Decrypt could be tried with. */
-async function former(calls: KeyCalls, arn: string, signal: AbortSignal): Promise<Found> {
+async function former(calls: KeyCalls, arn: string, signal: AbortSignal): Promise<CheckResult> {
   try {
     const { state } = await calls.describe(arn, NOBODY, signal);
-    if (state === 'Enabled') return ok('Enabled.');
-    return fail(`${arn} is ${state}: what is under it cannot be read.`, 'Enable it.');
+    if (state === 'Enabled') return passed('Enabled.');
+    return failed(`${arn} is ${state}: what is under it cannot be read.`, 'Enable it.');
   } catch (error) {
     if (!(error instanceof SealdexError) || error.reason !== 'AccessDeniedException') throw error;
-    return warn(`${arn} could not be seen (${markOf(error)}).`, 'Look at it yourself, or allow kms:DescribeKey.');
+    return warning(`${arn} could not be seen (${markOf(error)}).`, 'Look at it yourself, or allow kms:DescribeKey.');
   }
 }

@@ -1,7 +1,7 @@
 // A section's text -> chunks of it: by sentence or by size, never above the limit, never through a character.
 // Nothing is trimmed: the chunks are slices of the text in order, and only those of nothing but white space are left out.
 import type { ChunkingStrategy, DocumentLimits } from './document-types.ts';
-import type { Pace } from './yielder.ts';
+import type { Yielder } from './yielder.ts';
 import { characterStart, sentencePieces } from './sentences.ts';
 
 export interface Chunk {
@@ -27,7 +27,7 @@ export const chunkingOf = (strategy: ChunkingStrategy | undefined, limits: Docum
  * The chunks of a text in order. A sentence above the limit is split, at white space where there is some near the
  * limit; with `joins` its last piece takes the next sentences. Lets the event loop run when the pace says so.
  */
-export async function* chunksOf(text: string, { maxChars, joins }: Chunking, pace: Pace): AsyncGenerator<Chunk> {
+export async function* chunksOf(text: string, { maxChars, joins }: Chunking, pace: Yielder): AsyncGenerator<Chunk> {
   let start = 0;
   let wholeEnd = 0;
   const take = (end: number): Chunk | undefined => {
@@ -36,7 +36,7 @@ export async function* chunksOf(text: string, { maxChars, joins }: Chunking, pac
     return chunk.text.trim() === '' ? undefined : chunk;
   };
   for (const piece of sentencePieces(text)) {
-    if (pace.isDue()) await pace.rest();
+    if (pace.shouldYield()) await pace.yieldNow();
     while (piece.end - start > maxChars) {
       const chunk = take(wholeEnd > start ? wholeEnd : splitPoint(text, start + maxChars, start));
       if (chunk) yield chunk;

@@ -1,6 +1,6 @@
 // NDJSON as bytes: collecting lines under a bound, and taking them out of a stream of chunks.
 // Knows nothing of what the lines say.
-import type { Pace } from './yielder.ts';
+import type { Yielder } from './yielder.ts';
 
 const BLOCK_CHARS = 65_536;
 
@@ -27,7 +27,12 @@ export class LineCollector {
   }
 
   /** All bytes, `first` in front; `makeRoom` is awaited with their number before they are copied. */
-  async join(first: object, field: string, pace: Pace, makeRoom?: (bytes: number) => Promise<void>): Promise<Buffer> {
+  async join(
+    first: object,
+    field: string,
+    pace: Yielder,
+    makeRoom?: (bytes: number) => Promise<void>,
+  ): Promise<Buffer> {
     this.#close(field);
     const head = Buffer.from(`${JSON.stringify(first)}\n`);
     this.#bytes += head.length;
@@ -36,7 +41,7 @@ export class LineCollector {
     const all = Buffer.allocUnsafeSlow(this.#bytes);
     let at = 0;
     for (const block of [head, ...this.#blocks]) {
-      if (pace.isDue()) await pace.rest();
+      if (pace.shouldYield()) await pace.yieldNow();
       at += block.copy(all, at);
     }
     return all;

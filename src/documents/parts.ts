@@ -2,7 +2,7 @@
 // Knows nothing of records and bytes.
 import { chunksOf, type Chunking } from './chunking.ts';
 import type { CustomDimensions, FileDocument, Metadata, Section, StructuredDocument } from './document-types.ts';
-import type { Pace } from './yielder.ts';
+import type { Yielder } from './yielder.ts';
 
 /** One text of a document as it is stored and searched. */
 export interface Part {
@@ -75,7 +75,7 @@ const partOf = (
  * The parts of one section: its title (offset and len count in the title), then its text. A section with metadata but
  * without any text gives one empty part, for else its metadata would be lost.
  */
-export async function* partsOf(placed: PlacedSection, chunking: Chunking, pace: Pace): AsyncGenerator<Part> {
+export async function* partsOf(placed: PlacedSection, chunking: Chunking, pace: Yielder): AsyncGenerator<Part> {
   const { section } = placed;
   let parts = 0;
   const texts = [

@@ -18,7 +18,7 @@ import type {
 } from './document-types.ts';
 import { invalid, ROOT_FIELD } from './field.ts';
 import { LineCollector, splitLines } from './lines.ts';
-import { type Pace, startPace } from './yielder.ts';
+import { type Yielder, createYielder } from './yielder.ts';
 import { type Part, partsOf, sectionsInOrder } from './parts.ts';
 
 export type { Image, Table } from './document-types.ts';
@@ -64,7 +64,7 @@ export async function writeRecord(
 ): Promise<Buffer> {
   options.signal?.throwIfAborted();
   const { tenant, corpus, revision, document } = input;
-  const pace = startPace(options.clock ?? systemClock, options.signal);
+  const pace = createYielder(options.clock ?? systemClock, options.signal);
   const maxBytes = recordBytesLimit(limits, input.bytes);
   const lines = new LineCollector(maxBytes, (field) =>
     invalid(field, `makes the stored document larger than ${maxBytes} bytes; shorten the metadata and titles there`),
@@ -86,19 +86,19 @@ export async function writeRecord(
 
 type Counts = Pick<RecordHead, 'parts' | 'tables' | 'images'>;
 
-async function addCore(document: CoreDocument, lines: LineCollector, pace: Pace): Promise<Counts> {
+async function addCore(document: CoreDocument, lines: LineCollector, pace: Yielder): Promise<Counts> {
   const { document_parts, tables = [], images = [] } = document;
   for (const [index, part] of document_parts.entries()) {
-    if (pace.isDue()) await pace.rest();
+    if (pace.shouldYield()) await pace.yieldNow();
     const { text, metadata = {}, context, custom_dimensions, table_id, image_id } = part;
     lines.add({ text, metadata, context, custom_dimensions, table_id, image_id }, `document_parts[${index}]`);
   }
   for (const [index, table] of tables.entries()) {
-    if (pace.isDue()) await pace.rest();
+    if (pace.shouldYield()) await pace.yieldNow();
     lines.add({ table }, `tables[${index}]`);
   }
   for (const [index, image] of images.entries()) {
-    if (pace.isDue()) await pace.rest();
+    if (pace.shouldYield()) await pace.yieldNow();
     lines.add({ image }, `images[${index}]`);
   }
   return { parts: document_parts.length, tables: tables.length, images: images.length };
@@ -108,25 +108,25 @@ async function addStructured(
   document: StructuredDocument | FileDocument,
   limits: DocumentLimits,
   lines: LineCollector,
-  pace: Pace,
+  pace: Yielder,
 ): Promise<Counts> {
   const counts = { parts: 0, tables: 0, images: 0 };
   const chunking = chunkingOf(document.chunking_strategy, limits);
   const add = async (kind: keyof Counts, line: object, field: string): Promise<void> => {
-    if (pace.isDue()) await pace.rest();
+    if (pace.shouldYield()) await pace.yieldNow();
     lines.add(line, field);
     counts[kind] += 1;
   };
   for (const placed of sectionsInOrder(document)) {
-    if (pace.isDue()) await pace.rest();
+    if (pace.shouldYield()) await pace.yieldNow();
     for await (const part of partsOf(placed, chunking, pace)) await add('parts', part, placed.field);
   }
   for (const { section, field } of sectionsInOrder(document)) {
-    if (pace.isDue()) await pace.rest();
+    if (pace.shouldYield()) await pace.yieldNow();
     for (const table of section.tables ?? []) await add('tables', { table }, field);
   }
   for (const { section, field } of sectionsInOrder(document)) {
-    if (pace.isDue()) await pace.rest();
+    if (pace.shouldYield()) await pace.yieldNow();
     for (const image of section.images ?? []) await add('images', { image }, field);
   }
   return counts;

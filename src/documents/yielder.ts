@@ -4,19 +4,19 @@ import type { Clock } from '../runtime/clock.ts';
 /** How long work may go on without letting others run. */
 const STRETCH_MS = 10;
 
-export interface Pace {
+export interface Yielder {
   /** True when the stretch is over or the signal was aborted: then await `rest()`. */
-  isDue(): boolean;
+  shouldYield(): boolean;
   /** Lets the event loop turn once. Rejects with the signal's reason when it is aborted. */
-  rest(): Promise<void>;
+  yieldNow(): Promise<void>;
 }
 
 /** The first stretch begins now. */
-export function startPace(clock: Clock, signal?: AbortSignal): Pace {
+export function createYielder(clock: Clock, signal?: AbortSignal): Yielder {
   let since = clock.monotonic();
   return {
-    isDue: () => signal?.aborted === true || clock.monotonic() - since >= STRETCH_MS,
-    async rest() {
+    shouldYield: () => signal?.aborted === true || clock.monotonic() - since >= STRETCH_MS,
+    async yieldNow() {
       signal?.throwIfAborted();
       await new Promise((resolve) => {
         setImmediate(resolve);

@@ -1,6 +1,6 @@
 // A message's frames: their layout, written and read one at a time. Knows nothing of headers, data keys or streams.
 import type { Pull } from './pull.ts';
-import { fault, refusal } from './refusal.ts';
+import { internalError, tamperedMessage } from './refusal.ts';
 import { IV_BYTES, TAG_BYTES, decrypt, encryptInto } from './suite.ts';
 import type { MessageKey } from './suite.ts';
 
@@ -23,7 +23,7 @@ export const frameMessageBytes = (kind: FrameKind, plaintextBytes: number): numb
 /** How many regular frames a plaintext has, and how much is left for the final one: less than a frame, as the official client writes it. */
 export function framesOf(plaintextBytes: number, frameBytes: number): { regular: number; rest: number } {
   const regular = Math.floor(plaintextBytes / frameBytes);
-  if (regular > REGULAR_FRAMES_MAX) throw fault('A message must not have more than 4,294,967,295 frames.');
+  if (regular > REGULAR_FRAMES_MAX) throw internalError('A message must not have more than 4,294,967,295 frames.');
   return { regular, rest: plaintextBytes % frameBytes };
 }
 
@@ -65,7 +65,8 @@ export function writeFrame(
   plaintext: Uint8Array,
 ): number {
   const isFinal = kind === 'final';
-  if (!isFinal && sequence > REGULAR_FRAMES_MAX) throw fault('A message must not have more than 4,294,967,295 frames.');
+  if (!isFinal && sequence > REGULAR_FRAMES_MAX)
+    throw internalError('A message must not have more than 4,294,967,295 frames.');
   let next = isFinal ? out.writeUInt32BE(FINAL_MARKER, at) : at;
   next = out.writeUInt32BE(sequence, next);
   // Deterministic: no other message has this key, no other frame this number, and 0 is the header's.
@@ -90,14 +91,14 @@ export interface Frame {
 export function* readFrame(key: MessageKey, frameBytes: number, sequence: number): Pull<Frame> {
   const first = (yield 4).readUInt32BE();
   if (first !== FINAL_MARKER) {
-    if (first !== sequence) throw refusal('sequence');
+    if (first !== sequence) throw tamperedMessage('sequence');
     const rest = yield IV_BYTES + frameBytes + TAG_BYTES;
     return openFrame(key, 'regular', sequence, rest.subarray(0, IV_BYTES), rest.subarray(IV_BYTES));
   }
-  if ((yield 4).readUInt32BE() !== sequence) throw refusal('sequence');
+  if ((yield 4).readUInt32BE() !== sequence) throw tamperedMessage('sequence');
   const iv = yield IV_BYTES;
   const length = (yield 4).readUInt32BE();
-  if (length > frameBytes) throw refusal('final-length');
+  if (length > frameBytes) throw tamperedMessage('final-length');
   return openFrame(key, 'final', sequence, iv, yield length + TAG_BYTES);
 }
 
@@ -106,6 +107,6 @@ function openFrame(key: MessageKey, kind: FrameKind, sequence: number, iv: Buffe
   const ciphertext = content.subarray(0, -TAG_BYTES);
   const aad = frameAad(key.messageId, kind, sequence, ciphertext.length);
   const plaintext = decrypt(key.encrypt, iv, aad, ciphertext, content.subarray(-TAG_BYTES));
-  if (plaintext === undefined) throw refusal('frame-tag');
+  if (plaintext === undefined) throw tamperedMessage('frame-tag');
   return { kind, plaintext };
 }

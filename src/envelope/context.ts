@@ -1,6 +1,6 @@
 // The encryption context as bytes: what a message says in the clear about its data key, and KMS is told too.
 // Knows nothing of which entries there are: what they must be is for whoever unwraps the key to judge.
-import { fault, refusal } from './refusal.ts';
+import { internalError, tamperedMessage } from './refusal.ts';
 
 /** Names and values that KMS binds to a data key. It compares them exactly, with case. */
 export type EncryptionContext = Readonly<Record<string, string>>;
@@ -29,16 +29,17 @@ export function decodeText(bytes: Uint8Array): string | undefined {
  */
 export function encodeContext(context: EncryptionContext): Buffer {
   const pairs = Object.entries(context).map(([key, value]) => {
-    if (key === '') throw fault('A key of an encryption context must not be empty.');
-    if (key.startsWith(RESERVED_PREFIX)) throw fault('A key of an encryption context must not begin with aws-crypto-.');
+    if (key === '') throw internalError('A key of an encryption context must not be empty.');
+    if (key.startsWith(RESERVED_PREFIX))
+      throw internalError('A key of an encryption context must not begin with aws-crypto-.');
     if (!key.isWellFormed() || !value.isWellFormed()) {
-      throw fault('An encryption context must not hold lone surrogates.');
+      throw internalError('An encryption context must not hold lone surrogates.');
     }
     return [Buffer.from(key), Buffer.from(value)] as const;
   });
   if (pairs.length === 0) return Buffer.alloc(0);
   const bytes = pairs.reduce((sum, [key, value]) => sum + key.length + value.length + 2 * LENGTH_BYTES, LENGTH_BYTES);
-  if (bytes > LONGEST) throw fault('An encryption context must not be more than 65,535 bytes.');
+  if (bytes > LONGEST) throw internalError('An encryption context must not be more than 65,535 bytes.');
   // By bytes: the order of JavaScript's strings is another one above U+FFFF.
   pairs.sort(([a], [b]) => Buffer.compare(a, b));
   const out = Buffer.allocUnsafe(bytes);
@@ -63,22 +64,22 @@ export function decodeContext(bytes: Buffer): EncryptionContext {
   if (bytes.length === 0) return Object.freeze(context);
   let at = 0;
   const take = (count: number): Buffer => {
-    if (count > bytes.length - at) throw refusal('context');
+    if (count > bytes.length - at) throw tamperedMessage('context');
     at += count;
     return bytes.subarray(at - count, at);
   };
   const takeText = (): string => {
     const text = decodeText(take(take(LENGTH_BYTES).readUInt16BE()));
-    if (text === undefined) throw refusal('context');
+    if (text === undefined) throw tamperedMessage('context');
     return text;
   };
   const count = take(LENGTH_BYTES).readUInt16BE();
-  if (count === 0) throw refusal('context');
+  if (count === 0) throw tamperedMessage('context');
   for (let pair = 0; pair < count; pair += 1) {
     const key = takeText();
-    if (key.startsWith(RESERVED_PREFIX) || key in context) throw refusal('context');
+    if (key.startsWith(RESERVED_PREFIX) || key in context) throw tamperedMessage('context');
     context[key] = takeText();
   }
-  if (at !== bytes.length) throw refusal('context');
+  if (at !== bytes.length) throw tamperedMessage('context');
   return Object.freeze(context);
 }

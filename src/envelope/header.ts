@@ -4,14 +4,14 @@ import { randomFillSync } from 'node:crypto';
 import { decodeContext, decodeText, encodeContext } from './context.ts';
 import type { EncryptionContext } from './context.ts';
 import type { Pull } from './pull.ts';
-import { fault, refusal } from './refusal.ts';
+import { internalError, tamperedMessage } from './refusal.ts';
 import {
   COMMIT_KEY_BYTES,
   IV_BYTES,
   MESSAGE_ID_BYTES,
   SUITE_ID,
   TAG_BYTES,
-  commitsTo,
+  matchesCommitment,
   decrypt,
   deriveMessageKey,
   encryptInto,
@@ -84,10 +84,11 @@ export function headerFields(key: WrappedKey, frameBytes: number): HeaderFields 
   const { wrapped } = key;
   const context = encodeContext(key.context);
   const arn = Buffer.from(key.arn);
-  if (arn.length === 0 || arn.length > LONGEST_FIELD) throw fault('The ARN of a KMS key must be 1 to 65,535 bytes.');
-  if (!key.arn.isWellFormed()) throw fault('The ARN of a KMS key must not hold lone surrogates.');
+  if (arn.length === 0 || arn.length > LONGEST_FIELD)
+    throw internalError('The ARN of a KMS key must be 1 to 65,535 bytes.');
+  if (!key.arn.isWellFormed()) throw internalError('The ARN of a KMS key must not hold lone surrogates.');
   if (wrapped.byteLength === 0 || wrapped.byteLength > LONGEST_FIELD) {
-    throw fault('A wrapped data key must be 1 to 65,535 bytes.');
+    throw internalError('A wrapped data key must be 1 to 65,535 bytes.');
   }
   return { context, arn, wrapped, frameBytes, bytes: FIXED_BYTES + context.length + arn.length + wrapped.byteLength };
 }
@@ -122,22 +123,22 @@ export function* parseHeader(): Pull<TaggedHeader> {
   const keep = (piece: Buffer): Buffer => (pieces.push(piece), piece);
 
   const version = keep(yield 1).readUInt8();
-  if (version === BASE64_VERSION) throw refusal('base64');
-  if (version !== VERSION) throw refusal('unsupported-version');
-  if (keep(yield 2).readUInt16BE() !== SUITE_ID) throw refusal('unsupported-suite');
+  if (version === BASE64_VERSION) throw tamperedMessage('base64');
+  if (version !== VERSION) throw tamperedMessage('unsupported-version');
+  if (keep(yield 2).readUInt16BE() !== SUITE_ID) throw tamperedMessage('unsupported-suite');
   const messageId = keep(yield MESSAGE_ID_BYTES);
   const context = decodeContext(keep(yield keep(yield 2).readUInt16BE()));
-  if (keep(yield 2).readUInt16BE() !== 1) throw refusal('edk-count');
+  if (keep(yield 2).readUInt16BE() !== 1) throw tamperedMessage('edk-count');
   const provider = keep(yield keep(yield 2).readUInt16BE());
   const providerInfo = keep(yield keep(yield 2).readUInt16BE());
   const wrapped = keep(yield keep(yield 2).readUInt16BE());
   // Other providers put binary data where AWS KMS has an ARN.
   const arn = provider.equals(PROVIDER) ? decodeText(providerInfo) : undefined;
-  if (arn === undefined) throw refusal('provider');
+  if (arn === undefined) throw tamperedMessage('provider');
   const contentType = keep(yield 1).readUInt8();
-  if (contentType !== FRAMED) throw refusal(contentType === NON_FRAMED ? 'non-framed' : 'content-type');
+  if (contentType !== FRAMED) throw tamperedMessage(contentType === NON_FRAMED ? 'non-framed' : 'content-type');
   const frameBytes = keep(yield 4).readUInt32BE();
-  if (frameBytes === 0 || frameBytes > FRAME_BYTES_MAX) throw refusal('frame-length');
+  if (frameBytes === 0 || frameBytes > FRAME_BYTES_MAX) throw tamperedMessage('frame-length');
   const commit = keep(yield COMMIT_KEY_BYTES);
   const tag = yield TAG_BYTES;
 
@@ -158,8 +159,8 @@ function copyOf(bytes: Buffer): Buffer {
  */
 export function openHeader(tagged: TaggedHeader, key: UnwrappedKey): MessageKey {
   const messageKey = key.use((plaintextKey) => deriveMessageKey(plaintextKey, tagged.messageId));
-  if (!commitsTo(messageKey, tagged.commit)) throw refusal('commitment');
+  if (!matchesCommitment(messageKey, tagged.commit)) throw tamperedMessage('commitment');
   const proof = decrypt(messageKey.encrypt, HEADER_IV, tagged.body, NO_PLAINTEXT, tagged.tag);
-  if (proof === undefined) throw refusal('header-tag');
+  if (proof === undefined) throw tamperedMessage('header-tag');
   return messageKey;
 }

@@ -5,7 +5,7 @@ import { cutIntoFrames } from './cut.ts';
 import { FRAME_BYTES_MAX, headerFields, openHeader, parseHeader, writeHeader } from './header.ts';
 import type { EnvelopeKey, HeaderFields, MessageHeader, TaggedHeader, UnwrappedKey, WrappedKey } from './header.ts';
 import { StreamBytes, WholeBytes } from './pull.ts';
-import { fault, refusal } from './refusal.ts';
+import { internalError, tamperedMessage } from './refusal.ts';
 
 export type { EncryptionContext } from './context.ts';
 export type { EnvelopeKey, MessageHeader, WrappedKey } from './header.ts';
@@ -72,7 +72,7 @@ export function beginMessage(key: EnvelopeKey, options: MessageOptions = {}): Be
   return {
     bytes: (plaintextBytes) => fields.bytes + bodyBytes(plaintextBytes, fields.frameBytes),
     async *encrypt(source) {
-      if (isUsed) throw fault('A message must not be encrypted twice.');
+      if (isUsed) throw internalError('A message must not be encrypted twice.');
       isUsed = true;
       let sequence = 1;
       for await (const { kind, plaintext } of cutIntoFrames(source, fields.frameBytes)) {
@@ -90,7 +90,7 @@ export function beginMessage(key: EnvelopeKey, options: MessageOptions = {}): Be
 /** Exact length of the message for a plaintext of so many bytes. @throws as `encryptMessage`. */
 export function messageBytes(key: WrappedKey, plaintextBytes: number, options: MessageOptions = {}): number {
   if (!Number.isSafeInteger(plaintextBytes) || plaintextBytes < 0) {
-    throw fault('The length of a plaintext must be a whole number from 0.');
+    throw internalError('The length of a plaintext must be a whole number from 0.');
   }
   const fields = fieldsOf(key, options);
   return fields.bytes + bodyBytes(plaintextBytes, fields.frameBytes);
@@ -114,9 +114,9 @@ export async function decryptMessage(message: Uint8Array, unwrap: Unwrap): Promi
   let restedAt = 0;
   for (let sequence = 1; ; sequence += 1) {
     const frame = bytes.read(readFrame(messageKey, frameBytes, sequence));
-    if (frame.kind === 'final' && bytes.remaining > 0) throw refusal('trailing');
+    if (frame.kind === 'final' && bytes.remaining > 0) throw tamperedMessage('trailing');
     // After this regular frame there is no room for a final one.
-    if (frame.plaintext.length > plaintext.length - at) throw refusal('truncated');
+    if (frame.plaintext.length > plaintext.length - at) throw tamperedMessage('truncated');
     plaintext.set(frame.plaintext, at);
     at += frame.plaintext.length;
     if (frame.kind === 'final') return plaintext;
@@ -181,7 +181,7 @@ async function* decryptFrames(
     const messageKey = openHeader(tagged, await unwrap(tagged.header));
     for (let sequence = 1; ; sequence += 1) {
       const frame = await bytes.read(readFrame(messageKey, tagged.header.frameBytes, sequence));
-      if (frame.kind === 'final' && !(await bytes.isAtEnd())) throw refusal('trailing');
+      if (frame.kind === 'final' && !(await bytes.isAtEnd())) throw tamperedMessage('trailing');
       if (frame.plaintext.length > 0) yield frame.plaintext;
       if (frame.kind === 'final') return;
     }
@@ -192,7 +192,7 @@ async function* decryptFrames(
 
 function fieldsOf(key: WrappedKey, { frameBytes = FRAME_BYTES }: MessageOptions): HeaderFields {
   if (!Number.isInteger(frameBytes) || frameBytes < 1 || frameBytes > FRAME_BYTES_MAX) {
-    throw fault('The length of a frame must be a whole number from 1 to 16 MiB.');
+    throw internalError('The length of a frame must be a whole number from 1 to 16 MiB.');
   }
   return headerFields(key, frameBytes);
 }

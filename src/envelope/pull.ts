@@ -1,6 +1,6 @@
 // How the readers get their bytes: a reader is a generator that asks for counts, and one of two sources answers, a whole
 // buffer or a stream. So each part of the format is read by one piece of code. Knows nothing of the format.
-import { fault, refusal } from './refusal.ts';
+import { internalError, tamperedMessage } from './refusal.ts';
 
 /** Reads a part of a message: yields how many bytes it wants next and gets exactly as many. They stay as they are. */
 export type Pull<T> = Generator<number, T, Buffer>;
@@ -23,7 +23,7 @@ export class WholeBytes {
     let step = reader.next();
     while (step.done !== true) {
       const from = this.#at;
-      if (step.value > this.remaining) throw refusal('truncated');
+      if (step.value > this.remaining) throw tamperedMessage('truncated');
       this.#at += step.value;
       step = reader.next(this.#bytes.subarray(from, this.#at));
     }
@@ -35,7 +35,7 @@ const NOTHING = new Uint8Array(0);
 
 /** A stream's chunk, or an error: a stream of text would be read as nonsense. */
 export function asBytes(chunk: Uint8Array): Uint8Array {
-  if (!(chunk instanceof Uint8Array)) throw fault('A stream must give bytes, not text or objects.');
+  if (!(chunk instanceof Uint8Array)) throw internalError('A stream must give bytes, not text or objects.');
   return chunk;
 }
 
@@ -87,7 +87,7 @@ export class StreamBytes {
       piece.set(this.#chunk.subarray(this.#at, this.#at + step), filled);
       this.#at += step;
       filled += step;
-      if (filled < count && !(await this.#next())) throw refusal('truncated');
+      if (filled < count && !(await this.#next())) throw tamperedMessage('truncated');
     }
     return piece;
   }

@@ -37,7 +37,8 @@ export const REFUSALS = Object.freeze([
 export type Refusal = (typeof REFUSALS)[number];
 
 /** The error for a message that is refused: one code and one sentence whatever the defect, which only `reason` names. */
-export const refusal = (reason: Refusal): SealdexError => new SealdexError('OBJECT_TAMPERED', undefined, { reason });
+export const tamperedMessage = (reason: Refusal): SealdexError =>
+  new SealdexError('OBJECT_TAMPERED', undefined, { reason });
 
 /** The error for a caller that asks for what cannot be written. */
-export const fault = (sentence: string): SealdexError => new SealdexError('INTERNAL', sentence);
+export const internalError = (sentence: string): SealdexError => new SealdexError('INTERNAL', sentence);

@@ -2,7 +2,7 @@
 // Knows keys, IVs and tags; not where in a message they stand.
 import { createCipheriv, createDecipheriv, createHmac, createSecretKey, timingSafeEqual } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
-import { fault } from './refusal.ts';
+import { internalError } from './refusal.ts';
 
 export const SUITE_ID = 0x0478;
 const DATA_KEY_BYTES = 32;
@@ -36,7 +36,7 @@ export interface MessageKey {
  * @param messageId 32 random bytes, the salt.
  */
 export function deriveMessageKey(dataKey: Uint8Array, messageId: Uint8Array): MessageKey {
-  if (dataKey.byteLength !== DATA_KEY_BYTES) throw fault('A data key must be 32 bytes.');
+  if (dataKey.byteLength !== DATA_KEY_BYTES) throw internalError('A data key must be 32 bytes.');
   const extracted = createHmac('sha512', createSecretKey(messageId)).update(dataKey).digest();
   const expandKey = createSecretKey(extracted);
   extracted.fill(0);
@@ -55,7 +55,7 @@ export function deriveMessageKey(dataKey: Uint8Array, messageId: Uint8Array): Me
 }
 
 /** Compares in constant time. */
-export const commitsTo = (key: MessageKey, commit: Uint8Array): boolean => timingSafeEqual(key.commit, commit);
+export const matchesCommitment = (key: MessageKey, commit: Uint8Array): boolean => timingSafeEqual(key.commit, commit);
 
 /** Writes ciphertext and tag into `out` from `at` on; returns where they end. */
 export function encryptInto(

@@ -2,7 +2,7 @@
 // A refusal that a job met is the platform's fault only if the canary fails too.
 import { orAbort, type Clock } from '../runtime/clock.ts';
 import type { Store } from '../store/store.ts';
-import { flyCanary } from '../store/system.ts';
+import { runCanary } from '../store/system.ts';
 import type { Canary } from './outcome.ts';
 
 /** Longer, and its answer would be older than the outage that is asked about. */
@@ -12,7 +12,7 @@ export function createCanary(store: Store, queue: string, clock: Clock): Canary 
   let last: { at: number; isGood: Promise<boolean> } | undefined;
   return (signal) => {
     if (!last || clock.monotonic() - last.at > FRESH_MS) {
-      const isGood = flyCanary(store, queue).then(
+      const isGood = runCanary(store, queue).then(
         () => true,
         () => false,
       );

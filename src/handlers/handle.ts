@@ -1,6 +1,6 @@
 // The handler of all jobs: check, deadline, run by kind, and what gates, log and metrics hear of it.
 // Returns an outcome; throws only to hand a job back. What a kind does is in its own file.
-import { askedBy } from '../runtime/audit-log.ts';
+import { withAuditContext } from '../runtime/audit-log.ts';
 import { orAbort } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { parseJob, type JobData, type JobKind, type TakenJob } from '../jobs/jobs.ts';
@@ -48,7 +48,9 @@ export function createHandler(deps: HandlerDeps): (job: TakenJob, handBack: Abor
       ({ kind, tenant } = data);
       if (kind !== 'reencrypt') leave = backgroundGate.enterForeground();
       // Whatever hangs, the slot is free at the deadline; steps that heed the signal end then too.
-      const work = askedBy({ job: job.id }, () => enforcingStops(deps, tenant, runJob(deps, job.id, data, signal)));
+      const work = withAuditContext({ job: job.id }, () =>
+        enforcingStops(deps, tenant, runJob(deps, job.id, data, signal)),
+      );
       const outcome = await orAbort(work, signal);
       countOutcome(metrics, kind, outcome);
       return outcome;

@@ -1,6 +1,6 @@
 // A message of many megabytes: encrypted in one go it would hold all other jobs up.
 import type { Clock } from '../runtime/clock.ts';
-import { startPace } from '../documents/yielder.ts';
+import { createYielder } from '../documents/yielder.ts';
 import type { BegunMessage } from '../envelope/message.ts';
 
 const PIECE_BYTES = 1_048_576;
@@ -15,11 +15,11 @@ export async function wholeMessage(
     for (let at = 0; at < plaintext.length; at += PIECE_BYTES) yield plaintext.subarray(at, at + PIECE_BYTES);
   }
   const message = Buffer.allocUnsafeSlow(begun.bytes(plaintext.length));
-  const pace = startPace(clock, signal);
+  const pace = createYielder(clock, signal);
   let at = 0;
   for await (const piece of begun.encrypt(pieces())) {
     at += piece.copy(message, at);
-    if (pace.isDue()) await pace.rest();
+    if (pace.shouldYield()) await pace.yieldNow();
   }
   return message;
 }

@@ -4,7 +4,7 @@ import type { KeyRef } from '../runtime/key-ref.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { arnStep, isMultiRegion, ownerStep, type Ours } from './check/arn.ts';
 import { factSteps } from './check/facts.ts';
-import { fail, ok, refusalIn, refused, type CheckStep } from './check/step.ts';
+import { failed, passed, refusalIn, refused, type CheckStep } from './check/step.ts';
 import { useSteps } from './check/use.ts';
 import { periodAt } from './data-key.ts';
 import type { KeyCalls, KeyFacts } from './kms.ts';
@@ -30,14 +30,14 @@ export async function* checkSteps(
   const { tenant, keyArn: arn } = key;
   for (const step of [arnStep(arn, config), ownerStep(arn, config)]) {
     yield step;
-    if (step.verdict === 'fail') return;
+    if (step.status === 'fail') return;
   }
   const described = await describe(keyCalls, key, config.region, signal);
   yield described.step;
   if (described.isGone) return;
   const facts = described.facts === undefined ? [] : factSteps(described.facts, config.region);
   yield* facts;
-  if (facts.some(({ verdict }) => verdict === 'fail')) return;
+  if (facts.some(({ status }) => status === 'fail')) return;
   const context = { tenant, period: periodAt(tenant, clock.now()), purpose: 'documents' } as const;
   yield* useSteps(keyCalls, key, context, signal);
 }
@@ -57,12 +57,12 @@ async function describe(
 ): Promise<Described> {
   try {
     const facts = await calls.describe(key.keyArn, key.tenant, signal);
-    return { step: ok('DescribeKey', 'KMS knows the key and describes it to us.'), facts };
+    return { step: passed('DescribeKey', 'KMS knows the key and describes it to us.'), facts };
   } catch (error) {
     const fault = refusalIn(error);
     if (fault.code === 'KEY_NOT_FOUND' && isMultiRegion(key.keyArn)) {
-      const saw = `KMS knows no such key in ${region}: the multi-region key has no replica there.`;
-      return { step: fail('DescribeKey', saw, `The tenant creates a replica in ${region}.`), isGone: true };
+      const observed = `KMS knows no such key in ${region}: the multi-region key has no replica there.`;
+      return { step: failed('DescribeKey', observed, `The tenant creates a replica in ${region}.`), isGone: true };
     }
     const step = refused('DescribeKey', 'kms:DescribeKey', key, fault);
     // A denial of DescribeKey alone leaves the rest to be tried: every missing action is named at once.

@@ -1,11 +1,11 @@
 // The revocation check: KMS is asked again for every tenant and KMS key of which a data key is in memory, by one process of
 // the fleet in each interval, so that a key that is disabled, or a permission that is taken away, is seen before the hour is over.
 import { gateId } from '../runtime/key-ref.ts';
-import { askedBy } from '../runtime/audit-log.ts';
+import { withAuditContext } from '../runtime/audit-log.ts';
 import { repeat, type Clock } from '../runtime/clock.ts';
 import { dispositionOf, SealdexError } from '../runtime/errors.ts';
 import { takeLease } from '../runtime/lease.ts';
-import { ask, type Redis, type RedisKeys } from '../runtime/redis.ts';
+import { runCommand, type Redis, type RedisKeys } from '../runtime/redis.ts';
 import type { KeyRing, HeldUnder } from './key-ring.ts';
 import { Turns } from './fast-slow-limiter.ts';
 
@@ -32,7 +32,7 @@ const LEASE_MS = 10_000;
 /** How long those of others may be in the way: what is left of one that was kept, and a call. */
 const WAITING_MS = 2 * LEASE_MS;
 /** After a fault that says nothing of the key. */
-const AGAIN_MS = 10_000;
+const RETRY_DELAY_MS = 10_000;
 
 interface Known {
   /** Monotonic clock: when KMS last said yes to anybody, as far as is known here, and when it is asked again. */
@@ -95,18 +95,18 @@ export function startRevocationCheck(deps: RevocationCheckDeps): RevocationCheck
     const key = deps.keys.lease(`revocation-check:${id}`);
     const now = clock.monotonic();
     const lease = await takeLease(deps.redis, key, LEASE_MS, Math.max(LEASE_MS, keyCheckMs));
-    if (!lease && heeds(id, now, await ask(deps.redis.pttl(key)))) return;
+    if (!lease && heeds(id, now, await runCommand(deps.redis.pttl(key)))) return;
     waiting.delete(id);
     try {
       // Its key may have run out since the look: then others that have one must not take it for a yes.
-      const isAsked = await askedBy({ activity: 'revocation check' }, () => deps.ring.askAgain(held));
+      const isAsked = await withAuditContext({ activity: 'revocation check' }, () => deps.ring.askAgain(held));
       if (!isAsked) return await lease?.free();
       failing.delete(id);
       note(id, { at: now, due: now + keyCheckMs });
       await lease?.renew(keyCheckMs);
     } catch (error) {
       failing.add(id);
-      note(id, { due: now + Math.min(AGAIN_MS, keyCheckMs) });
+      note(id, { due: now + Math.min(RETRY_DELAY_MS, keyCheckMs) });
       await lease?.free().catch(() => {});
       // The gate is shut and the key wiped by now, or it was no word of the key.
       if (!(error instanceof SealdexError) || dispositionOf(error.code).disposition === 'none') throw error;

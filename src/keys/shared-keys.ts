@@ -4,7 +4,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { Clock } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { runScript, script } from '../runtime/lua-script.ts';
-import { ask, redisKeys, type Redis } from '../runtime/redis.ts';
+import { runCommand, redisKeys, type Redis } from '../runtime/redis.ts';
 import { periodEnd, type KeyContext } from './data-key.ts';
 import { MAX_WRAPPED_BYTES } from './kms.ts';
 
@@ -78,7 +78,7 @@ export function createSharedKeys(redis: Redis, queue: string, clock: Clock): Sha
     async read(arn, context) {
       try {
         // Bytes: decoded as text, what is no UTF-8 could not be compared with what stands in Redis.
-        const entry = await ask(redis.getrangeBuffer(entryKey(arn, context), 0, MAX_ENTRY_BYTES));
+        const entry = await runCommand(redis.getrangeBuffer(entryKey(arn, context), 0, MAX_ENTRY_BYTES));
         return entry.toString('latin1');
       } catch (error) {
         if (isOfAnotherType(error)) return '';

@@ -1,7 +1,7 @@
 // What sweeps remember of a tenant that has left: content of it that they suspect, and how far they have come if that is at
 // one of its documents. Such a sweep begins anew.
 import { runScript, script } from '../runtime/lua-script.ts';
-import { ask, type Redis, type RedisKeys } from '../runtime/redis.ts';
+import { runCommand, type Redis, type RedisKeys } from '../runtime/redis.ts';
 
 const FORGET_CURSOR = script({
   name: 'sweep_forget_cursor',
@@ -18,9 +18,11 @@ export async function forgetInSweeps(redis: Redis, keys: RedisKeys, tenant: stri
   let traces = 0;
   let cursor = '0';
   do {
-    const [next, flat] = await ask(redis.zscan(keys.sweep('intake'), cursor, 'MATCH', `${tenant}/*`, 'COUNT', 1000));
+    const [next, flat] = await runCommand(
+      redis.zscan(keys.sweep('intake'), cursor, 'MATCH', `${tenant}/*`, 'COUNT', 1000),
+    );
     const names = flat.filter((_, at) => at % 2 === 0);
-    traces += names.length === 0 || isDry ? names.length : await ask(redis.zrem(keys.sweep('intake'), ...names));
+    traces += names.length === 0 || isDry ? names.length : await runCommand(redis.zrem(keys.sweep('intake'), ...names));
     cursor = next;
   } while (cursor !== '0');
   const input = { sweep: keys.sweep('tombstones'), prefix: `documents/${tenant}/`, isDry: isDry ? 1 : 0 };

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { repeat, systemClock, withDeadline, type Clock } from '../runtime/clock.ts';
 import { NAME } from '../runtime/names.ts';
-import { ask, redisKeys, type Redis } from '../runtime/redis.ts';
+import { runCommand, redisKeys, type Redis } from '../runtime/redis.ts';
 
 const ROLES = ['worker', 'producer', 'reader'] as const;
 export type Role = (typeof ROLES)[number];
@@ -31,7 +31,7 @@ export interface Heartbeat extends HeartbeatFacts {
   readonly started: number;
 }
 
-export interface Heart {
+export interface HeartbeatLoop {
   tick(): Promise<void>;
   /** Takes the process off the list. May be called twice. */
   stop(): Promise<void>;
@@ -51,7 +51,7 @@ export interface HeartDeps {
   readonly facts: () => Promise<HeartbeatFacts>;
 }
 
-export function startHeart(deps: HeartDeps): Heart {
+export function startHeartbeat(deps: HeartDeps): HeartbeatLoop {
   const { redis, clock } = deps;
   const keys = redisKeys(deps.queue);
   const process_ = randomBytes(8).toString('hex');
@@ -70,7 +70,7 @@ export function startHeart(deps: HeartDeps): Heart {
       .zremrangebyscore(keys.heartbeats, '-inf', String(clock.now() - LIFE_MS))
       .pexpire(keys.heartbeats, LIFE_MS)
       .exec();
-    await ask(write);
+    await runCommand(write);
   };
 
   // Without Redis there is nobody to tell; the list forgets this process until the next beat.
@@ -96,9 +96,9 @@ export function startHeart(deps: HeartDeps): Heart {
 /** The processes that live, oldest first; at most 1,000. */
 export async function readHeartbeats(redis: Redis, queue: string): Promise<Heartbeat[]> {
   const keys = redisKeys(queue);
-  const names = await ask(redis.zrange(keys.heartbeats, '0', String(MAX_PROCESSES - 1)));
+  const names = await runCommand(redis.zrange(keys.heartbeats, '0', String(MAX_PROCESSES - 1)));
   if (names.length === 0) return [];
-  const texts = await ask(redis.mget(names.map((name) => keys.heartbeat(name))));
+  const texts = await runCommand(redis.mget(names.map((name) => keys.heartbeat(name))));
   return texts.flatMap(parseBeat).sort((a, b) => a.started - b.started);
 }
 

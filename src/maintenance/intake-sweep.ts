@@ -2,12 +2,18 @@
 // Rather leaves a thousand objects than takes one that a job may need: in doubt it takes nothing and says so.
 import { namedIntake } from '../queue/bull/named-intake.ts';
 import { intakeName, intakePlaceOf, listIntake, removeIntake, type IntakePlace } from '../store/intake.ts';
-import { isSince, type Birth } from './redis-identity.ts';
-import { forgetSuspects, MOST_SUSPECTS, readSuspects, writeSuspects, type Suspects } from './orphan-candidates.ts';
+import { isSince, type RedisIdentity } from './redis-identity.ts';
+import {
+  forgetSuspects,
+  MOST_SUSPECTS,
+  readSuspects,
+  writeSuspects,
+  type OrphanCandidates,
+} from './orphan-candidates.ts';
 import { birthOf, DAY_MS, type SweepDeps } from './sweep.ts';
-import type { Chore } from './scheduler.ts';
+import type { MaintenanceTask } from './scheduler.ts';
 
-export const intakeSweep = (deps: SweepDeps): Chore => ({
+export const intakeSweep = (deps: SweepDeps): MaintenanceTask => ({
   name: 'intake-sweep',
   everyMs: DAY_MS,
   run: (signal) => sweep(deps, signal),
@@ -42,11 +48,11 @@ async function sweep(deps: SweepDeps, signal: AbortSignal): Promise<void> {
 /** Goes through all of intake once. Those seen before keep their first sighting. */
 async function look(
   { config, store, redis, keys }: SweepDeps,
-  birth: Birth,
-  before: Suspects,
+  birth: RedisIdentity,
+  before: OrphanCandidates,
   now: number,
   signal: AbortSignal,
-): Promise<{ seen: number; suspects: Suspects }> {
+): Promise<{ seen: number; suspects: OrphanCandidates }> {
   const suspects = new Map<string, number>();
   let room = MOST_SUSPECTS - before.size;
   let seen = 0;

@@ -1,8 +1,8 @@
 // Objects in intake that no job named, with the time of the first sweep that saw them so. Bounded; knows no S3.
-import { ask, type Redis, type RedisKeys } from '../runtime/redis.ts';
+import { runCommand, type Redis, type RedisKeys } from '../runtime/redis.ts';
 
 /** Name in intake -> wall clock of the first sighting, milliseconds. */
-export type Suspects = ReadonlyMap<string, number>;
+export type OrphanCandidates = ReadonlyMap<string, number>;
 
 /** More are not remembered until some of these are gone. */
 export const MOST_SUSPECTS = 10_000;
@@ -11,10 +11,10 @@ const PAGE = 1000;
 
 const keyOf = (keys: RedisKeys): string => keys.sweep('intake');
 
-export async function readSuspects(redis: Redis, keys: RedisKeys): Promise<Suspects> {
+export async function readSuspects(redis: Redis, keys: RedisKeys): Promise<OrphanCandidates> {
   const suspects = new Map<string, number>();
   for (let from = 0; from < MOST_SUSPECTS; from += PAGE) {
-    const page = await ask(redis.zrange(keyOf(keys), String(from), String(from + PAGE - 1), 'WITHSCORES'));
+    const page = await runCommand(redis.zrange(keyOf(keys), String(from), String(from + PAGE - 1), 'WITHSCORES'));
     for (let at = 0; at < page.length; at += 2) suspects.set(page[at]!, Number(page[at + 1]));
     if (page.length < 2 * PAGE) break;
   }
@@ -22,7 +22,12 @@ export async function readSuspects(redis: Redis, keys: RedisKeys): Promise<Suspe
 }
 
 /** Remembers those of `now` and forgets the rest of `before`. */
-export async function writeSuspects(redis: Redis, keys: RedisKeys, before: Suspects, now: Suspects): Promise<void> {
+export async function writeSuspects(
+  redis: Redis,
+  keys: RedisKeys,
+  before: OrphanCandidates,
+  now: OrphanCandidates,
+): Promise<void> {
   await forgetSuspects(
     redis,
     keys,
@@ -30,11 +35,11 @@ export async function writeSuspects(redis: Redis, keys: RedisKeys, before: Suspe
   );
   const added = [...now].filter(([name]) => !before.has(name));
   for (const page of pagesOf(added))
-    await ask(redis.zadd(keyOf(keys), ...page.flatMap(([name, since]) => [String(since), name])));
+    await runCommand(redis.zadd(keyOf(keys), ...page.flatMap(([name, since]) => [String(since), name])));
 }
 
 export async function forgetSuspects(redis: Redis, keys: RedisKeys, names: readonly string[]): Promise<void> {
-  for (const page of pagesOf(names)) await ask(redis.zrem(keyOf(keys), ...page));
+  for (const page of pagesOf(names)) await runCommand(redis.zrem(keyOf(keys), ...page));
 }
 
 function* pagesOf<T>(items: readonly T[]): Generator<T[]> {

@@ -6,8 +6,8 @@ import { memoryRatio } from '../queue/backlog/redis-memory-limit.ts';
 import { countParked } from '../queue/parked/parked-counts.ts';
 import type { JobQueue } from '../queue/bull/queues.ts';
 import type { QueueCounts } from '../queue/bull/job-lookup.ts';
-import { ask, type Redis, type RedisKeys } from '../runtime/redis.ts';
-import type { Chore } from './scheduler.ts';
+import { runCommand, type Redis, type RedisKeys } from '../runtime/redis.ts';
+import type { MaintenanceTask } from './scheduler.ts';
 
 export interface GateOfDepth {
   readonly id: string;
@@ -36,9 +36,9 @@ const depths = z.object({
   redisMemoryRatio: z.number(),
 });
 
-export type Depths = z.infer<typeof depths>;
+export type QueueDepths = z.infer<typeof depths>;
 
-const NONE: Depths = {
+const NONE: QueueDepths = {
   jobs: {},
   parked: 0,
   oldestParkedSeconds: 0,
@@ -53,12 +53,12 @@ const LIFE_MS = 60_000;
 /** More gates than this are not asked one by one. */
 const MOST_GATES = 1000;
 
-export const depthsChore = (deps: DepthsDeps): Chore => ({
+export const depthsChore = (deps: DepthsDeps): MaintenanceTask => ({
   name: 'depths',
   everyMs: EVERY_MS,
   async run() {
     const text = JSON.stringify(await count(deps));
-    await ask(deps.redis.set(deps.keys.depths, text, 'PX', LIFE_MS));
+    await runCommand(deps.redis.set(deps.keys.depths, text, 'PX', LIFE_MS));
   },
 });
 
@@ -69,7 +69,7 @@ const statesOf = ({ waiting, active, delayed, dead }: QueueCounts): Record<strin
   dead,
 });
 
-async function count({ redis, keys, clock, queue, gates }: DepthsDeps): Promise<Depths> {
+async function count({ redis, keys, clock, queue, gates }: DepthsDeps): Promise<QueueDepths> {
   const notOpen = gates();
   const [counts, parked, letters, redisMemoryRatio] = await Promise.all([
     queue.counts(),
@@ -102,11 +102,11 @@ function sumBy<T>(items: readonly T[], of: (item: T) => readonly [string, number
 }
 
 /** What was counted last; nothing when that is too long ago. Asked once for all who ask at the same time. */
-export function depthsReader(redis: Redis, keys: RedisKeys): () => Promise<Depths> {
-  let reading: Promise<Depths> | undefined;
-  const read = async (): Promise<Depths> => {
+export function depthsReader(redis: Redis, keys: RedisKeys): () => Promise<QueueDepths> {
+  let reading: Promise<QueueDepths> | undefined;
+  const read = async (): Promise<QueueDepths> => {
     try {
-      const parsed = depths.safeParse(JSON.parse((await ask(redis.get(keys.depths))) ?? 'null'));
+      const parsed = depths.safeParse(JSON.parse((await runCommand(redis.get(keys.depths))) ?? 'null'));
       return parsed.success ? parsed.data : NONE;
     } catch {
       return NONE;

@@ -5,13 +5,13 @@ import { faultOf } from '../runtime/fault.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Store } from '../store/store.ts';
 import { listTenantNames } from '../store/tenants.ts';
-import type { Chore } from './scheduler.ts';
+import type { MaintenanceTask } from './scheduler.ts';
 
-export interface MovesDeps {
+export interface ResumeDeps {
   readonly store: Store;
   readonly log: Log;
   /** Begins the tenant's move, or lets it go on, if it has to move and does not. Answers whether that was so. */
-  readonly mend: (tenant: string) => Promise<boolean>;
+  readonly restartStalled: (tenant: string) => Promise<boolean>;
 }
 
 const HOUR_MS = 3_600_000;
@@ -19,10 +19,10 @@ const HOUR_MS = 3_600_000;
 /** One tenant's own: the others come all the same, and this one within an hour. */
 const ITS_OWN: ReadonlySet<Code> = new Set(['TENANT_UNKNOWN', 'PLATFORM_TENANTS', 'TENANT_BACKLOG_FULL']);
 
-export function movesChore({ store, log, mend }: MovesDeps): Chore {
+export function reencryptionResumeTask({ store, log, restartStalled }: ResumeDeps): MaintenanceTask {
   async function isMended(tenant: string): Promise<boolean> {
     try {
-      return await mend(tenant);
+      return await restartStalled(tenant);
     } catch (error) {
       if (!(error instanceof SealdexError && ITS_OWN.has(error.code))) throw error;
       log.warn({ tenant, ...faultOf(error) }, 'whether the objects of a tenant move could not be seen to');

@@ -3,10 +3,10 @@
 import { MAX_SKEW_MS, systemClock, withDeadline, type Clock, type Timer } from '../runtime/clock.ts';
 import { takeLease, type Lease } from '../runtime/lease.ts';
 import { faultOf } from '../runtime/fault.ts';
-import { rarely, type Log } from '../runtime/log.ts';
-import { ask, type Redis, type RedisKeys } from '../runtime/redis.ts';
+import { atMostEvery, type Log } from '../runtime/log.ts';
+import { runCommand, type Redis, type RedisKeys } from '../runtime/redis.ts';
 
-export interface Chore {
+export interface MaintenanceTask {
   readonly name: string;
   /** From the end of one run to the begin of the next, whichever process does it. A multiple of some seconds. */
   readonly everyMs: number;
@@ -15,14 +15,14 @@ export interface Chore {
 }
 
 export interface UpkeepDeps {
-  readonly chores: readonly Chore[];
+  readonly chores: readonly MaintenanceTask[];
   readonly redis: Redis;
   readonly keys: RedisKeys;
   readonly clock: Clock;
   readonly log: Log;
 }
 
-export interface Upkeep {
+export interface MaintenanceLoop {
   /** Begins what is due and not begun by anybody. Resolves when what it began has ended. */
   tick(): Promise<void>;
   /** Ends the chores at work. May be called twice. */
@@ -33,18 +33,18 @@ const TICK_MS = 5000;
 const LEASE_MS = 60_000;
 const RENEW_MS = 15_000;
 /** A chore that failed is tried again after this, or its interval if that is shorter. */
-const AGAIN_MS = 300_000;
-const SAY_EVERY_MS = 600_000;
+const RETRY_DELAY_MS = 300_000;
+const LOG_INTERVAL_MS = 600_000;
 const STOP_MS = 400;
 
-export function startUpkeep(deps: UpkeepDeps): Upkeep {
+export function startMaintenance(deps: UpkeepDeps): MaintenanceLoop {
   const { chores, clock, log } = deps;
   const stopping = new AbortController();
   const atWork = new Map<string, Promise<void>>();
-  const sayRarely = rarely(() => clock.monotonic(), SAY_EVERY_MS);
+  const sayRarely = atMostEvery(() => clock.monotonic(), LOG_INTERVAL_MS);
   let timer: Timer | undefined;
 
-  const begin = (chore: Chore): Promise<void> => {
+  const begin = (chore: MaintenanceTask): Promise<void> => {
     const work = doUnderLease(deps, chore, stopping.signal)
       .catch((error: unknown) => {
         if (stopping.signal.aborted) return;
@@ -82,28 +82,30 @@ export function startUpkeep(deps: UpkeepDeps): Upkeep {
 type Deps = Pick<UpkeepDeps, 'redis' | 'keys' | 'clock'>;
 
 /** A chore whose time nobody knows, in a new Redis for one, is due after a whole interval. */
-async function dueOf({ redis, keys, clock }: Deps, chores: readonly Chore[]): Promise<Chore[]> {
+async function dueOf({ redis, keys, clock }: Deps, chores: readonly MaintenanceTask[]): Promise<MaintenanceTask[]> {
   if (chores.length === 0) return [];
-  const times = await ask(redis.hmget(keys.chores, ...chores.map(({ name }) => name)));
+  const times = await runCommand(redis.hmget(keys.chores, ...chores.map(({ name }) => name)));
   const now = clock.now();
-  const due: Chore[] = [];
+  const due: MaintenanceTask[] = [];
   for (const [index, chore] of chores.entries()) {
     const at = times[index];
-    if (at === null || at === undefined) await ask(redis.hsetnx(keys.chores, chore.name, String(now + chore.everyMs)));
+    if (at === null || at === undefined)
+      await runCommand(redis.hsetnx(keys.chores, chore.name, String(now + chore.everyMs)));
     // A time further away than the interval was written by a clock that was wrong, or for a longer interval.
     else if (!(Number(at) > now && Number(at) <= now + chore.everyMs + MAX_SKEW_MS)) due.push(chore);
   }
   return due;
 }
 
-async function doUnderLease(deps: Deps, chore: Chore, stopping: AbortSignal): Promise<void> {
+async function doUnderLease(deps: Deps, chore: MaintenanceTask, stopping: AbortSignal): Promise<void> {
   const { redis, keys, clock } = deps;
   const lease = await takeLease(redis, keys.lease(`upkeep:${chore.name}`), LEASE_MS);
   if (!lease) return;
   const lost = new AbortController();
   const keeping = keep(lease, clock, () => lost.abort(new Error('the lease is lost')));
   const signal = AbortSignal.any([stopping, lost.signal]);
-  const isDueIn = (ms: number): Promise<number> => ask(redis.hset(keys.chores, chore.name, String(clock.now() + ms)));
+  const isDueIn = (ms: number): Promise<number> =>
+    runCommand(redis.hset(keys.chores, chore.name, String(clock.now() + ms)));
   try {
     // Another process may have done it between our look and our lease.
     if ((await dueOf(deps, [chore])).length === 0) return;
@@ -111,7 +113,7 @@ async function doUnderLease(deps: Deps, chore: Chore, stopping: AbortSignal): Pr
     await chore.run(signal);
     if (!lost.signal.aborted) await isDueIn(chore.everyMs);
   } catch (error) {
-    if (!signal.aborted) await isDueIn(Math.min(AGAIN_MS, chore.everyMs)).catch(() => {});
+    if (!signal.aborted) await isDueIn(Math.min(RETRY_DELAY_MS, chore.everyMs)).catch(() => {});
     throw error;
   } finally {
     keeping.cancel();

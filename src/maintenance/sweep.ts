@@ -5,7 +5,7 @@ import type { Log } from '../runtime/log.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import type { Redis, RedisKeys } from '../runtime/redis.ts';
 import type { Store } from '../store/store.ts';
-import { agreedBirth, type Birth } from './redis-identity.ts';
+import { matchingRedisIdentity, type RedisIdentity } from './redis-identity.ts';
 
 export interface SweepDeps {
   readonly config: Config;
@@ -20,8 +20,8 @@ export interface SweepDeps {
 export const DAY_MS = 86_400_000;
 
 /** The birth of this Redis; undefined, and said once per sweep, when it may not be the one that the bucket belongs to. */
-export async function birthOf(deps: SweepDeps, signal: AbortSignal): Promise<Birth | undefined> {
-  const birth = await agreedBirth({ ...deps, queue: deps.config.queue }, signal);
+export async function birthOf(deps: SweepDeps, signal: AbortSignal): Promise<RedisIdentity | undefined> {
+  const birth = await matchingRedisIdentity({ ...deps, queue: deps.config.queue }, signal);
   if (!birth) deps.log.error({}, 'nothing is swept: the birth marks of Redis and of the bucket differ');
   return birth;
 }

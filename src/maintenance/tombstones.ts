@@ -1,13 +1,13 @@
 // The tombstone sweep: takes the traces of deletions that are so old that no job from before them can still come.
 // A document that is written in their place meanwhile survives: it removes on condition, or not at all.
-import { ask } from '../runtime/redis.ts';
+import { runCommand } from '../runtime/redis.ts';
 import { honoursConditionalRemoval } from '../store/system.ts';
 import { listTombstones, removeTombstone } from '../store/tombstones.ts';
 import { isSince } from './redis-identity.ts';
 import { birthOf, DAY_MS, type SweepDeps } from './sweep.ts';
-import type { Chore } from './scheduler.ts';
+import type { MaintenanceTask } from './scheduler.ts';
 
-export function tombstoneSweep(deps: SweepDeps): Chore {
+export function tombstoneSweep(deps: SweepDeps): MaintenanceTask {
   let isTold = false;
   return {
     name: 'tombstone-sweep',
@@ -30,7 +30,7 @@ async function sweep(deps: SweepDeps, signal: AbortSignal): Promise<void> {
   // A job may be parked, be a dead letter, and be replayed up to that age; then it may be parked once more and wait a day.
   const until = clock.now() - 2 * config.parkedMaxMs - config.letterMaxMs - DAY_MS;
   const cursor = keys.sweep('tombstones');
-  let after = (await ask(redis.get(cursor))) ?? undefined;
+  let after = (await runCommand(redis.get(cursor))) ?? undefined;
   let taken = 0;
   do {
     const page = await listTombstones(store, after, signal);
@@ -45,8 +45,8 @@ async function sweep(deps: SweepDeps, signal: AbortSignal): Promise<void> {
       }
     }
     after = page.next;
-    if (after === undefined) await ask(redis.del(cursor));
-    else await ask(redis.set(cursor, after));
+    if (after === undefined) await runCommand(redis.del(cursor));
+    else await runCommand(redis.set(cursor, after));
   } while (after !== undefined);
   log.info({ taken }, 'tombstones were swept');
 }

@@ -10,12 +10,12 @@ import type { Store } from '../store/store.ts';
 import { SETTLED_MS, type TenantFile, type Tenants } from '../tenants/tenants.ts';
 import {
   KINDS,
-  nothingFound,
+  emptyCounts,
   totalOf,
-  UNKNOWN_TO_STORE,
+  NOT_IMPLEMENTED,
   type Counts,
-  type Found,
-  type Hidden,
+  type ObjectCounts,
+  type UnlistableKind,
 } from './object-counts.ts';
 import { removeFromRedis, type RemovalDeps } from './keyspace.ts';
 import { removeObjects, type PassOptions } from './objects.ts';
@@ -32,7 +32,7 @@ export interface DeleteDeps extends RemovalDeps {
 const ROUNDS = 10;
 const ROUND_MS = 2000;
 
-export type LeavingStep =
+export type DeletionStep =
   | { readonly step: 'marked'; readonly at: number }
   | { readonly step: 'shut' | 'swept' | 'waited' }
   | { readonly step: 'waiting'; readonly until: number }
@@ -43,41 +43,45 @@ export interface DeleteOptions {
   readonly operator?: string;
   /** Ends it between two moves, with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-  readonly onStep?: (step: LeavingStep) => void;
+  readonly onStep?: (step: DeletionStep) => void;
   /** What was removed so far, in all. */
   readonly onProgress?: (removed: Counts) => void;
 }
 
-export interface Left {
+export interface DeletionResult {
   readonly tenant: string;
   readonly removed: Counts;
   /** After the last pass; 0 unless something kept coming, or could not be removed. */
   readonly left: number;
   readonly leftByKind: Counts & { readonly busy: number };
   /** What S3 did not let us look for, and its word for it. */
-  readonly unseen: Readonly<Partial<Record<Hidden, string>>>;
+  readonly unseen: Readonly<Partial<Record<UnlistableKind, string>>>;
   /** Of that, what there may be still. Unless it is empty, `left` proves nothing. */
-  readonly mayRemain: readonly Hidden[];
+  readonly mayRemain: readonly UnlistableKind[];
 }
 
-const leftOf = (tenant: string, removed: Counts, found: Found): Left => ({
+const leftOf = (tenant: string, removed: Counts, found: ObjectCounts): DeletionResult => ({
   tenant,
   removed: { ...removed },
   left: totalOf(found),
   leftByKind: { ...found.counts, busy: found.busy },
   unseen: Object.fromEntries(found.unseen),
-  mayRemain: [...found.unseen].filter(([, reason]) => reason !== UNKNOWN_TO_STORE).map(([what]) => what),
+  mayRemain: [...found.unseen].filter(([, reason]) => reason !== NOT_IMPLEMENTED).map(([what]) => what),
 });
 
 /** What there is of a tenant; nothing is touched. @throws SealdexError `TENANT_UNKNOWN`, `REDIS_FAILED`, `STORE_FAILED` */
-export async function countTenant(deps: DeleteDeps, tenant: string, signal?: AbortSignal): Promise<Left> {
+export async function countTenant(deps: DeleteDeps, tenant: string, signal?: AbortSignal): Promise<DeletionResult> {
   await deps.tenants.show(checkName(tenant, 'tenant'));
   const found = await pass(deps, tenant, { isDry: true, keepsGates: false, signal });
-  return leftOf(tenant, nothingFound().counts, found);
+  return leftOf(tenant, emptyCounts().counts, found);
 }
 
 /** @throws SealdexError `TENANT_UNKNOWN`, `CLOCK_SKEW`, `REDIS_FAILED`, `STORE_FAILED`: begin it again */
-export async function deleteTenant(deps: DeleteDeps, tenant: string, options: DeleteOptions = {}): Promise<Left> {
+export async function deleteTenant(
+  deps: DeleteDeps,
+  tenant: string,
+  options: DeleteOptions = {},
+): Promise<DeletionResult> {
   const { clock, tenants } = deps;
   const { signal, onStep = () => {} } = options;
   // The mark is compared with another process's clock when the deletion goes on there.
@@ -86,9 +90,9 @@ export async function deleteTenant(deps: DeleteDeps, tenant: string, options: De
   const { file } = await tenants.put(checkName(tenant, 'tenant'), { deleted: { at: clock.now(), ...by } });
   const at = file.deleted?.at ?? clock.now();
   onStep({ step: 'marked', at });
-  const total = nothingFound();
-  const through = async (keepsGates: boolean): Promise<Found> => {
-    const onProgress = ({ counts }: Found): void => options.onProgress?.(added(total.counts, counts));
+  const total = emptyCounts();
+  const through = async (keepsGates: boolean): Promise<ObjectCounts> => {
+    const onProgress = ({ counts }: ObjectCounts): void => options.onProgress?.(added(total.counts, counts));
     const found = await pass(deps, tenant, { isDry: false, keepsGates, signal, onProgress });
     Object.assign(total.counts, added(total.counts, found.counts));
     return found;
@@ -117,8 +121,8 @@ async function pass(
   deps: DeleteDeps,
   tenant: string,
   options: PassOptions & { readonly keepsGates: boolean },
-): Promise<Found> {
-  const found = nothingFound();
+): Promise<ObjectCounts> {
+  const found = emptyCounts();
   // Jobs first: they name what is in intake.
   await removeFromRedis(deps, tenant, found, options);
   await removeObjects(deps.store, deps.config.queue, tenant, found, options);

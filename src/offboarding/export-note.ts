@@ -1,5 +1,5 @@
 // What stands beside an export: ten lines that tell whoever has the KMS key how to open it, without us.
-import type { ToldKeys } from './named-keys.ts';
+import type { ExportKeys } from './named-keys.ts';
 
 /** What was not stored yet when the export began, and so is not in it. */
 export interface Waiting {
@@ -11,7 +11,7 @@ export interface Waiting {
 }
 
 /** Keys that only an object names are not among them: here a name becomes a command. */
-export interface NoteFacts extends ToldKeys {
+export interface NoteFacts extends ExportKeys {
   readonly tenant: string;
   readonly at: Date;
   readonly documents: number;
@@ -40,8 +40,8 @@ const strangersSentence = (count: number): string =>
 
 /** Ten lines. */
 export function exportNote(facts: NoteFacts): string {
-  const { tenant, documents, originals, deletions, ownArns, platformArns, strangers } = facts;
-  const andStrangers = strangers > 0 ? ` ${strangersSentence(strangers)}` : '';
+  const { tenant, documents, originals, deletions, ownArns, platformArns, unknownKeyFiles } = facts;
+  const andStrangers = unknownKeyFiles > 0 ? ` ${strangersSentence(unknownKeyFiles)}` : '';
   const arn = ownArns[0] ?? platformArns[0] ?? 'KEY_ARN';
   return [
     `All that was stored of tenant ${tenant} on ${facts.at.toISOString()}: ${counted(documents, 'document')}, ${counted(originals, 'original file')}; ${counted(deletions, 'deletion')}, in manifest.ndjson only.${missing(facts.waiting)}`,

@@ -37,7 +37,7 @@ export interface Exported {
   /** KMS keys that the files are under: those that the tenant has or had, and the operator's. */
   readonly kmsKeyArns: readonly string[];
   /** Files under a key that was never the tenant's, or that are no messages: somebody else has put them there. */
-  readonly strangers: number;
+  readonly unknownKeyFiles: number;
   readonly waiting: Waiting;
 }
 
@@ -48,11 +48,11 @@ export interface ExportOptions {
 }
 
 const STORED = ['documents', 'originals'] as const;
-const AT_ONCE = 16;
+const CONCURRENCY = 16;
 const NOTE = 'README.txt';
 
 /** ETags come with quotes. */
-const bare = (etag: string): string => etag.replaceAll('"', '');
+const unquote = (etag: string): string => etag.replaceAll('"', '');
 
 /**
  * @throws SealdexError `TENANT_UNKNOWN`, `DOCUMENT_INVALID` with field `dir` for a folder with other things or links in it
@@ -80,8 +80,8 @@ export async function exportTenant(
   let done = 0;
   for (const folder of STORED) {
     for await (const page of pagesOf(store, prefixOf(folder, tenant), signal)) {
-      for (let from = 0; from < page.length; from += AT_ONCE) {
-        const batch = page.slice(from, from + AT_ONCE);
+      for (let from = 0; from < page.length; from += CONCURRENCY) {
+        const batch = page.slice(from, from + CONCURRENCY);
         const ends = await Promise.all(batch.map((listed) => exportOne(listed, manifest.take(listed.key))));
         const lines = ends.filter((end) => end !== undefined);
         await manifest.write(lines);
@@ -95,11 +95,11 @@ export async function exportTenant(
     }
   }
   for (const { file } of await manifest.finish()) if (file !== undefined) await removeFile(dir, tenant, file);
-  const told = keys.told(await tenants.show(tenant), platformArns(config));
+  const told = keys.keysOf(await tenants.show(tenant), platformArns(config));
   const note = exportNote({ tenant, at: new Date(clock.now()), ...counts, ...told, waiting });
   await writeFile(join(dir, NOTE), note);
   const kmsKeyArns = [...told.ownArns, ...told.platformArns].toSorted();
-  return { tenant, ...counts, kmsKeyArns, strangers: told.strangers, waiting };
+  return { tenant, ...counts, kmsKeyArns, unknownKeyFiles: told.unknownKeyFiles, waiting };
 
   /** Undefined for an object that has gone since it was listed. */
   async function exportOne(listed: ListedObject, known: ManifestLine | undefined): Promise<ManifestLine | undefined> {
@@ -113,7 +113,7 @@ export async function exportTenant(
       return undefined;
     }
     const { revision, isDeleted } = stateOf(stored);
-    const facts = { key: listed.key, revision, etag: bare(stored.etag) };
+    const facts = { key: listed.key, revision, etag: unquote(stored.etag) };
     counts.fetched += 1;
     if (isDeleted) {
       stored.discard();
@@ -128,7 +128,7 @@ export async function exportTenant(
 
 /** The same object, and its file as it was written: who was cut off by a power failure may have lost its bytes. */
 async function isThere(dir: string, listed: ListedObject, known: ManifestLine): Promise<boolean> {
-  if (known.etag !== bare(listed.etag)) return false;
+  if (known.etag !== unquote(listed.etag)) return false;
   if (known.deleted || known.file === undefined) return known.deleted === true;
   return known.bytes === listed.bytes && (await sha256Of(join(dir, known.file))) === known.sha256;
 }

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, type Dirent } from 'node:fs';
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SealdexError } from '../runtime/errors.ts';
-import { isMade } from './lock.ts';
+import { createExclusive } from './lock.ts';
 
 /** Says that the folder is an export's, and of whom. */
 const MARK = '.sealdex-export.json';
@@ -22,7 +22,8 @@ export async function claim(dir: string, tenant: string): Promise<void> {
   const text = `${JSON.stringify({ v: 1, tenant })}\n`;
   const isOurs = (): boolean => existsSync(mark) && readFileSync(mark, 'utf8') === text;
   // Of two tenants' exports that find it empty, one makes the mark.
-  if (isOurs() || ((await isEmpty(dir)) && (await isMade(mark, text))) || isOurs()) return refuseLinks(dir, tenant);
+  if (isOurs() || ((await isEmpty(dir)) && (await createExclusive(mark, text))) || isOurs())
+    return refuseLinks(dir, tenant);
   throw refused(
     `${dir} is not empty and holds no export of tenant ${tenant}: give a folder that is empty or not there.`,
   );

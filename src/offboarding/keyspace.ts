@@ -4,9 +4,9 @@ import { deleteGates } from '../parking/delete-gates.ts';
 import { removeTenantJob, tenantJobs } from '../queue/bull/tenant-jobs.ts';
 import { forgetInQueues } from '../queue/bull/tenant-state.ts';
 import type { Clock } from '../runtime/clock.ts';
-import { ask, keysNaming, type Redis, type RedisKeys } from '../runtime/redis.ts';
+import { runCommand, keysNaming, type Redis, type RedisKeys } from '../runtime/redis.ts';
 import { forgetInSweeps } from '../maintenance/delete-sweep-state.ts';
-import type { Found } from './object-counts.ts';
+import type { ObjectCounts } from './object-counts.ts';
 import type { PassOptions } from './objects.ts';
 
 export interface KeyspaceDeps {
@@ -21,7 +21,7 @@ export interface RemovalDeps extends KeyspaceDeps {
 }
 
 const SCANNED = 1000;
-const AT_ONCE = 50;
+const CONCURRENCY = 50;
 
 const patternOf = (name: string): RegExp =>
   new RegExp(
@@ -35,7 +35,7 @@ const patternOf = (name: string): RegExp =>
 export async function removeFromRedis(
   deps: RemovalDeps,
   tenant: string,
-  found: Found,
+  found: ObjectCounts,
   options: PassOptions & { readonly keepsGates: boolean },
 ): Promise<void> {
   const { redis, keys, clock, config } = deps;
@@ -44,7 +44,7 @@ export async function removeFromRedis(
   for await (const names of pagesOf(deps, signal)) {
     await removeJobs(deps, tenant, names, found, options);
     const own = names.filter((name) => naming.some((pattern) => pattern.test(name)));
-    found.counts.traces += own.length === 0 || isDry ? own.length : await ask(redis.unlink(...own));
+    found.counts.traces += own.length === 0 || isDry ? own.length : await runCommand(redis.unlink(...own));
   }
   found.counts.traces += await forgetInQueues(redis, keys, tenant, isDry);
   found.counts.traces += await forgetInSweeps(redis, keys, tenant, isDry);
@@ -61,8 +61,8 @@ export async function countDocumentJobs(
   const counts = { jobs: 0, letters: 0 };
   for await (const names of pagesOf(deps, signal)) {
     const jobs = (await tenantJobs(redis, keys, tenant, names)).filter(({ kind }) => kind !== 'reencrypt');
-    for (let from = 0; from < jobs.length; from += AT_ONCE) {
-      const batch = jobs.slice(from, from + AT_ONCE);
+    for (let from = 0; from < jobs.length; from += CONCURRENCY) {
+      const batch = jobs.slice(from, from + CONCURRENCY);
       for (const end of await Promise.all(batch.map((job) => removeTenantJob(redis, keys, job, true))))
         if (end !== 'gone') counts[end === 'letter' ? 'letters' : 'jobs'] += 1;
     }
@@ -75,7 +75,7 @@ async function* pagesOf({ redis, keys }: KeyspaceDeps, signal: AbortSignal | und
   let cursor = '0';
   do {
     signal?.throwIfAborted();
-    const [next, page] = await ask(redis.scan(cursor, 'MATCH', `${keys.prefix}:*`, 'COUNT', SCANNED));
+    const [next, page] = await runCommand(redis.scan(cursor, 'MATCH', `${keys.prefix}:*`, 'COUNT', SCANNED));
     yield [...new Set(page)];
     cursor = next;
   } while (cursor !== '0');
@@ -85,13 +85,13 @@ async function removeJobs(
   { redis, keys }: KeyspaceDeps,
   tenant: string,
   names: readonly string[],
-  found: Found,
+  found: ObjectCounts,
   { isDry, signal, onProgress }: PassOptions,
 ): Promise<void> {
   const jobs = await tenantJobs(redis, keys, tenant, names);
-  for (let from = 0; from < jobs.length; from += AT_ONCE) {
+  for (let from = 0; from < jobs.length; from += CONCURRENCY) {
     signal?.throwIfAborted();
-    const batch = jobs.slice(from, from + AT_ONCE);
+    const batch = jobs.slice(from, from + CONCURRENCY);
     for (const end of await Promise.all(batch.map((job) => removeTenantJob(redis, keys, job, isDry)))) {
       if (end === 'busy') found.busy += 1;
       else if (end !== 'gone') found.counts[end === 'job' ? 'jobs' : 'letters'] += 1;

@@ -24,7 +24,7 @@ export async function lockFolder(dir: string): Promise<AsyncDisposable> {
   const run = randomBytes(8).toString('hex');
   const mine = JSON.stringify({ pid: process.pid, host: hostname(), run });
   for (let tries = 0; tries < TRIES; tries++) {
-    if (await isMade(path, mine)) {
+    if (await createExclusive(path, mine)) {
       running.add(run);
       return {
         async [Symbol.asyncDispose]() {
@@ -45,7 +45,7 @@ export async function lockFolder(dir: string): Promise<AsyncDisposable> {
 }
 
 /** Answers whether there was no such file; a link that leads nowhere is one. What is made is whole, whenever this ends. */
-export async function isMade(path: string, text: string): Promise<boolean> {
+export async function createExclusive(path: string, text: string): Promise<boolean> {
   const beside = `${path}.${randomBytes(8).toString('hex')}`;
   try {
     await writeFile(beside, text, { flag: 'wx' });

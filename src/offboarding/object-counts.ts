@@ -10,22 +10,22 @@ type Kind = (typeof KINDS)[number];
 export type Counts = Record<Kind, number>;
 
 /** What not everybody may look for who may remove objects. */
-export type Hidden = 'versions' | 'uploads';
+export type UnlistableKind = 'versions' | 'uploads';
 
 /** The word of a store that has no such thing: then there is none of it. */
-export const UNKNOWN_TO_STORE = 'NotImplemented';
+export const NOT_IMPLEMENTED = 'NotImplemented';
 
-export interface Found {
+export interface ObjectCounts {
   readonly counts: Counts;
   /** Jobs that a worker has at this moment. */
   busy: number;
   /** Objects that S3 did not remove. */
   refused: number;
   /** What could not be looked for, and why, as S3 names it. */
-  readonly unseen: Map<Hidden, string>;
+  readonly unseen: Map<UnlistableKind, string>;
 }
 
-export const nothingFound = (): Found => ({
+export const emptyCounts = (): ObjectCounts => ({
   counts: { jobs: 0, letters: 0, documents: 0, originals: 0, intake: 0, versions: 0, uploads: 0, traces: 0 },
   busy: 0,
   refused: 0,
@@ -34,4 +34,4 @@ export const nothingFound = (): Found => ({
 
 const sumOf = (counts: Counts): number => KINDS.reduce((sum, kind) => sum + counts[kind], 0);
 
-export const totalOf = ({ counts, busy, refused }: Found): number => sumOf(counts) + busy + refused;
+export const totalOf = ({ counts, busy, refused }: ObjectCounts): number => sumOf(counts) + busy + refused;

@@ -4,7 +4,7 @@ import { checkName } from '../runtime/names.ts';
 import { reencryptedKey } from '../store/reencrypted.ts';
 import { isRefusal, isUnsupported, type Store } from '../store/store.ts';
 import { ENCRYPTED_PREFIXES } from '../store/tenant-objects.ts';
-import { UNKNOWN_TO_STORE, type Found, type Hidden } from './object-counts.ts';
+import { NOT_IMPLEMENTED, type ObjectCounts, type UnlistableKind } from './object-counts.ts';
 
 export type Folder = (typeof ENCRYPTED_PREFIXES)[number];
 
@@ -25,17 +25,17 @@ export interface PassOptions {
   /** Counts and removes nothing. */
   readonly isDry: boolean;
   readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((found: Found) => void) | undefined;
+  readonly onProgress?: ((found: ObjectCounts) => void) | undefined;
 }
 
-const AT_ONCE = 32;
+const CONCURRENCY = 32;
 
 /** @throws SealdexError `STORE_FAILED` when S3 cannot list, or removes nothing at all of what was listed */
 export async function removeObjects(
   store: Store,
   queue: string,
   tenant: string,
-  found: Found,
+  found: ObjectCounts,
   options: PassOptions,
 ): Promise<void> {
   for (const place of placesOf(queue, tenant)) {
@@ -47,18 +47,18 @@ export async function removeObjects(
 }
 
 /** A store that knows nothing of them, or does not let us look. */
-async function where(found: Found, what: Hidden, work: () => Promise<void>): Promise<void> {
+async function where(found: ObjectCounts, what: UnlistableKind, work: () => Promise<void>): Promise<void> {
   if (found.unseen.has(what)) return;
   try {
     await work();
   } catch (error) {
     if (!isRefusal(error) && !isUnsupported(error)) throw error;
     const { reason = 'Refused' } = error;
-    found.unseen.set(what, isUnsupported(error) ? UNKNOWN_TO_STORE : reason);
+    found.unseen.set(what, isUnsupported(error) ? NOT_IMPLEMENTED : reason);
   }
 }
 
-async function versionsUnder(store: Store, { prefix, kind }: Place, found: Found, options: PassOptions) {
+async function versionsUnder(store: Store, { prefix, kind }: Place, found: ObjectCounts, options: PassOptions) {
   const { signal } = options;
   let after: Awaited<ReturnType<Store['listVersions']>>['next'];
   do {
@@ -76,7 +76,7 @@ async function versionsUnder(store: Store, { prefix, kind }: Place, found: Found
   } while (after !== undefined);
 }
 
-async function objectsUnder(store: Store, { prefix, kind }: Place, found: Found, options: PassOptions) {
+async function objectsUnder(store: Store, { prefix, kind }: Place, found: ObjectCounts, options: PassOptions) {
   const { signal } = options;
   let after: string | undefined;
   do {
@@ -94,7 +94,7 @@ async function objectsUnder(store: Store, { prefix, kind }: Place, found: Found,
   } while (after !== undefined);
 }
 
-async function uploadsUnder(store: Store, { prefix }: Place, found: Found, options: PassOptions) {
+async function uploadsUnder(store: Store, { prefix }: Place, found: ObjectCounts, options: PassOptions) {
   const { signal } = options;
   let after: Awaited<ReturnType<Store['listUploads']>>['next'];
   do {
@@ -114,14 +114,14 @@ async function uploadsUnder(store: Store, { prefix }: Place, found: Found, optio
 
 async function removeAll<T>(
   items: readonly T[],
-  found: Found,
+  found: ObjectCounts,
   { isDry, signal, onProgress }: PassOptions,
   remove: (item: T) => Promise<unknown>,
   count: (item: T) => void,
 ): Promise<void> {
-  for (let from = 0; from < items.length; from += AT_ONCE) {
+  for (let from = 0; from < items.length; from += CONCURRENCY) {
     signal?.throwIfAborted();
-    const batch = items.slice(from, from + AT_ONCE);
+    const batch = items.slice(from, from + CONCURRENCY);
     const ends = isDry ? [] : await Promise.allSettled(batch.map(remove));
     signal?.throwIfAborted();
     const refused = ends.filter((end) => end.status === 'rejected');

@@ -23,7 +23,7 @@ export async function attach<T>(
       'TENANT_CHANGED',
       `The KMS key ${key.keyArn} is being attached or blocked by somebody else: look again.`,
     );
-  const goOn = async (): Promise<void> => {
+  const renewLease = async (): Promise<void> => {
     if (await lease.renew()) return;
     throw new SealdexError(
       'TENANT_CHANGED',
@@ -31,9 +31,9 @@ export async function attach<T>(
     );
   };
   try {
-    const check = await checkKey(deps, key, { ...options, goOn });
+    const check = await checkKey(deps, key, { ...options, renewLease });
     if (!check.canAttach) throw cannot(check);
-    await goOn();
+    await renewLease();
     return await work(check);
   } finally {
     await lease.free();
@@ -41,7 +41,9 @@ export async function attach<T>(
 }
 
 function cannot({ steps }: KeyCheck): SealdexError {
-  const why = steps.filter(({ verdict }) => verdict === 'fail').map(({ saw, todo }) => [saw, todo].join(' '));
+  const why = steps
+    .filter(({ status }) => status === 'fail')
+    .map(({ observed, remedy }) => [observed, remedy].join(' '));
   return new SealdexError('TENANT_KEY_INVALID', ['The KMS key cannot be attached:', ...why].join('\n  '), {
     field: 'kmsKeyArn',
   });

@@ -2,10 +2,10 @@
 import { keyRef, type KeyRef } from '../runtime/key-ref.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { takeKeyLease, type KeyLeaseDeps } from './key-lease.ts';
-import { tenantsOf, type OwnersDeps } from './key-tenants.ts';
+import { tenantsOf, type KeyTenantsDeps } from './key-tenants.ts';
 import { block, type GateChange, type StopDeps } from './stops.ts';
 
-export type BlockOwnersDeps = StopDeps & OwnersDeps & KeyLeaseDeps;
+export type BlockOwnersDeps = StopDeps & KeyTenantsDeps & KeyLeaseDeps;
 
 /** What became of it for one tenant: blocked, or why not. */
 export interface OwnerBlocked {
@@ -29,13 +29,13 @@ export async function* blockOwners(
   const met = new Set<string>();
   let lease = await takeKeyLease(deps, keyArn).catch(() => undefined);
   // A walk goes on without it: who lost it finds that at the end.
-  const goOn = async (): Promise<void> => void (await lease?.renew().catch(() => false));
+  const renewLease = async (): Promise<void> => void (await lease?.renew().catch(() => false));
   try {
     const isAlone = lease !== undefined;
-    yield* walk(deps, keyArn, reason, met, goOn);
+    yield* walk(deps, keyArn, reason, met, renewLease);
     if (!isAlone) {
       lease = await takeKeyLease(deps, keyArn, WAIT_MS);
-      if (lease) yield* walk(deps, keyArn, reason, met, goOn);
+      if (lease) yield* walk(deps, keyArn, reason, met, renewLease);
     }
     if (await lease?.renew()) return;
   } finally {
@@ -52,9 +52,9 @@ async function* walk(
   keyArn: string,
   reason: string,
   met: Set<string>,
-  goOn: () => Promise<void>,
+  renewLease: () => Promise<void>,
 ): AsyncGenerator<OwnerBlocked> {
-  for await (const { tenant, error, deleted } of tenantsOf(deps, keyArn, goOn)) {
+  for await (const { tenant, error, deleted } of tenantsOf(deps, keyArn, renewLease)) {
     if (deleted || met.has(tenant)) continue;
     met.add(tenant);
     yield error ? { tenant, error } : await blockOne(deps, keyRef(tenant, keyArn), reason);

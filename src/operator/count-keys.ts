@@ -4,7 +4,7 @@ import { SealdexError } from '../runtime/errors.ts';
 import type { Store } from '../store/store.ts';
 import { getTenantObject, listTenantObjects } from '../store/tenant-objects.ts';
 
-const AT_ONCE = 16;
+const CONCURRENCY = 16;
 
 /** By ARN; what is no message counts as `unreadable`. */
 export async function countKeys(store: Store, tenant: string, signal: AbortSignal): Promise<Map<string, number>> {
@@ -13,8 +13,8 @@ export async function countKeys(store: Store, tenant: string, signal: AbortSigna
   do {
     const page = await listTenantObjects(store, tenant, { after, limit: 1000, signal });
     const keys = page?.objects.map(({ key }) => key) ?? [];
-    for (let at = 0; at < keys.length; at += AT_ONCE) {
-      const arns = await Promise.all(keys.slice(at, at + AT_ONCE).map((key) => arnOf(store, key, signal)));
+    for (let at = 0; at < keys.length; at += CONCURRENCY) {
+      const arns = await Promise.all(keys.slice(at, at + CONCURRENCY).map((key) => arnOf(store, key, signal)));
       for (const arn of arns) if (arn !== undefined) counts.set(arn, (counts.get(arn) ?? 0) + 1);
     }
     after = page?.next;

@@ -5,12 +5,12 @@ import { removeContent } from '../intake/intake.ts';
 import type { DeadLetters } from '../queue/dead-letters/dead-letters.ts';
 import type { Discarded, DiscardOptions } from '../queue/dead-letters/discard.ts';
 import type { LetterFilter } from '../queue/dead-letters/find.ts';
-import type { Letter } from '../queue/dead-letters/letter.ts';
-import type { Spot } from '../queue/dead-letters/pages.ts';
+import type { DeadLetter } from '../queue/dead-letters/letter.ts';
+import type { ListPosition } from '../queue/dead-letters/pages.ts';
 import type { Replayed, ReplayOptions } from '../queue/dead-letters/replay.ts';
 import type { Store } from '../store/store.ts';
 
-export type { Discarded, Letter, LetterFilter, Replayed };
+export type { Discarded, DeadLetter as Letter, LetterFilter, Replayed };
 
 export interface LetterOperator {
   /**
@@ -20,9 +20,9 @@ export interface LetterOperator {
   deadList(
     filter: Omit<LetterFilter, 'jobIds' | 'limit'>,
     page: { readonly limit: number; readonly after?: string | undefined },
-  ): Promise<{ readonly letters: readonly Letter[]; readonly next?: string }>;
+  ): Promise<{ readonly letters: readonly DeadLetter[]; readonly next?: string }>;
   /** Undefined for what is no dead letter. */
-  deadShow(jobId: string): Promise<Letter | undefined>;
+  deadShow(jobId: string): Promise<DeadLetter | undefined>;
   /** How many letters the filter names, by code: each is looked at, none is touched. */
   deadTally(filter: LetterFilter, signal?: AbortSignal): Promise<ReadonlyMap<string, number>>;
   /**
@@ -35,7 +35,7 @@ export interface LetterOperator {
 }
 
 /** A place in a list as one word that a shell leaves alone, whatever somebody has called a job. */
-const textOf = ({ since, jobId }: Spot): string => `${since}:${encodeURIComponent(jobId)}`;
+const textOf = ({ since, jobId }: ListPosition): string => `${since}:${encodeURIComponent(jobId)}`;
 
 export function createLetterOperator(letters: DeadLetters, store: Store): LetterOperator {
   return {
@@ -52,7 +52,7 @@ export function createLetterOperator(letters: DeadLetters, store: Store): Letter
 
 const PLACE = /^(\d{1,16}(?:\.\d{1,9})?):((?:[\w.!~*'()-]|%[0-9A-F]{2})+)$/;
 
-function spotIn(text: string): Spot {
+function spotIn(text: string): ListPosition {
   const [, since = '', jobId = ''] = PLACE.exec(text) ?? [];
   if (since === '')
     throw new SealdexError('DOCUMENT_INVALID', 'after must be a place that a list gave.', { field: 'after' });

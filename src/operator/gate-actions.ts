@@ -5,10 +5,10 @@ import type { Code } from '../runtime/errors.ts';
 
 type WhoActs = 'tenant' | 'operator' | 'nobody';
 
-export interface Remedy {
+export interface GateAction {
   readonly whoActs: WhoActs;
   /** One sentence: what there is to know beside the commands. */
-  readonly says: string;
+  readonly explanation: string;
   /** What they would type; words in capitals that are not filled in are theirs to know. */
   readonly commands: readonly string[];
 }
@@ -25,11 +25,11 @@ type GateCode =
   | 'TENANT_PAUSED'
   | 'KEY_DESTROYED';
 
-const row = (whoActs: WhoActs, says: string, ...commands: string[]): Remedy =>
-  Object.freeze({ whoActs, says, commands: Object.freeze(commands) });
+const row = (whoActs: WhoActs, explanation: string, ...commands: string[]): GateAction =>
+  Object.freeze({ whoActs, explanation, commands: Object.freeze(commands) });
 
 /** `{key}`, `{region}` and `{tenant}` stand for those of the gate. */
-export const REMEDIES: Readonly<Record<GateCode, Remedy>> = Object.freeze({
+export const GATE_ACTIONS: Readonly<Record<GateCode, GateAction>> = Object.freeze({
   KEY_DISABLED: row(
     'tenant',
     'The jobs go on by themselves once the key is enabled.',
@@ -81,7 +81,7 @@ export const REMEDIES: Readonly<Record<GateCode, Remedy>> = Object.freeze({
 });
 
 /** A denial by a policy that binds us: the tenant can do nothing about it. */
-export const DENIED_BY_US: Remedy = row(
+export const DENIED_BY_US: GateAction = row(
   'operator',
   'Our own IAM policy must allow our role what sealdex policy prints (worker, producer, reader or operator); the tenant has done nothing.',
   'sealdex policy worker > policy.json',
@@ -89,10 +89,10 @@ export const DENIED_BY_US: Remedy = row(
   'sealdex keys probe {key} --tenant {tenant}',
 );
 
-const RELEASING: Remedy = row('nobody', 'The parked jobs are being released.');
+const RELEASING: GateAction = row('nobody', 'The parked jobs are being released.');
 
 /** Of a code of another version nothing is known. */
-const UNKNOWN: Remedy = row('operator', 'Look the code up in the README of the newest version that runs.');
+const UNKNOWN: GateAction = row('operator', 'Look the code up in the README of the newest version that runs.');
 
 interface RemedyPlace extends KeyRef {
   readonly state: string;
@@ -101,15 +101,15 @@ interface RemedyPlace extends KeyRef {
 }
 
 /** Who acts for this gate, with commands that can be pasted. */
-export function remedyOf({ tenant, keyArn, state, code, deniedBy }: RemedyPlace): Remedy {
-  const { whoActs, says, commands } = rowOf(state, code, deniedBy);
+export function remedyOf({ tenant, keyArn, state, code, deniedBy }: RemedyPlace): GateAction {
+  const { whoActs, explanation, commands } = rowOf(state, code, deniedBy);
   const facts: Record<string, string> = { key: keyArn, region: keyArn.split(':')[3] ?? '', tenant };
   const filled = commands.map((command) => command.replaceAll(/\{(key|region|tenant)\}/g, (_, name) => facts[name]!));
-  return { whoActs, says, commands: filled };
+  return { whoActs, explanation, commands: filled };
 }
 
-function rowOf(state: string, code: Code, deniedBy: RemedyPlace['deniedBy']): Remedy {
+function rowOf(state: string, code: Code, deniedBy: RemedyPlace['deniedBy']): GateAction {
   if (state === 'draining') return RELEASING;
   if (code === 'KEY_DENIED' && deniedBy === 'operator') return DENIED_BY_US;
-  return Object.hasOwn(REMEDIES, code) ? REMEDIES[code as GateCode] : UNKNOWN;
+  return Object.hasOwn(GATE_ACTIONS, code) ? GATE_ACTIONS[code as GateCode] : UNKNOWN;
 }

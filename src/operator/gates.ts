@@ -3,11 +3,11 @@ import { gateId, keyRef, type KeyRef } from '../runtime/key-ref.ts';
 import type { Code } from '../runtime/errors.ts';
 import type { GateRecord, Gates, GateState } from '../parking/gate.ts';
 import { countParked, type ParkedCount } from '../queue/parked/parked-counts.ts';
-import { ask, type Redis, type RedisKeys } from '../runtime/redis.ts';
-import { remedyOf, type Remedy } from './gate-actions.ts';
+import { runCommand, type Redis, type RedisKeys } from '../runtime/redis.ts';
+import { remedyOf, type GateAction } from './gate-actions.ts';
 import { isOperatorStop } from '../parking/gate-record.ts';
 
-export interface GateFacts extends Remedy, KeyRef {
+export interface GateFacts extends GateAction, KeyRef {
   readonly state: GateState;
   readonly code: Code;
   /** Times are wall clock, milliseconds. */
@@ -59,7 +59,7 @@ export const recordsOf = (gates: Pick<Gates, 'all'>): GateRecord[] =>
 
 /** In the order of the records. */
 const countsOf = ({ redis, keys }: GateDeps, records: readonly GateRecord[]): Promise<ParkedCount[]> =>
-  ask(
+  runCommand(
     countParked(
       redis,
       keys,

@@ -4,10 +4,10 @@ import type { Clock } from '../runtime/clock.ts';
 import { platformArns, type Config } from '../runtime/config.ts';
 import { checkName, type Plan } from '../runtime/names.ts';
 import { checkSteps, type CheckStep, type KeyCheckDeps as KeyDeps } from '../keys/check.ts';
-import { fail, ok, warn } from '../keys/check/step.ts';
+import { failed, passed, warning } from '../keys/check/step.ts';
 import { isKeyArn } from '../runtime/settings.ts';
 import type { TenantFile } from '../tenants/tenants.ts';
-import { fileOf, tenantsOf, type KeyTenant, type OwnersDeps } from './key-tenants.ts';
+import { fileOf, tenantsOf, type KeyTenant, type KeyTenantsDeps } from './key-tenants.ts';
 
 export interface KeyCheck {
   readonly tenant: string;
@@ -26,10 +26,10 @@ export interface KeyCheckOptions {
   /** Hears each step as soon as it is known. */
   readonly onStep?: (step: CheckStep) => void;
   /** Asked again and again while the tenants' files are read; what it throws ends the check. */
-  readonly goOn?: () => Promise<void>;
+  readonly renewLease?: () => Promise<void>;
 }
 
-export interface KeyCheckDeps extends KeyDeps, OwnersDeps {
+export interface KeyCheckDeps extends KeyDeps, KeyTenantsDeps {
   readonly config: Config;
   readonly clock: Clock;
 }
@@ -54,13 +54,18 @@ export async function checkKey(deps: KeyCheckDeps, key: KeyRef, options: KeyChec
     steps.push(step);
     options.onStep?.(step);
   }
-  return { tenant: key.tenant, arn: key.keyArn, canAttach: steps.every(({ verdict }) => verdict !== 'fail'), steps };
+  return {
+    tenant: key.tenant,
+    arn: key.keyArn,
+    canAttach: steps.every(({ status }) => status !== 'fail'),
+    steps,
+  };
 }
 
 async function* allSteps(
   deps: KeyCheckDeps,
   key: KeyRef,
-  { shared = false, plan, signal, goOn }: KeyCheckOptions,
+  { shared = false, plan, signal, renewLease }: KeyCheckOptions,
 ): AsyncGenerator<CheckStep> {
   const { tenant, keyArn: arn } = key;
   yield* checkSteps(deps, key, signal);
@@ -68,29 +73,33 @@ async function* allSteps(
   const file = await fileOf(deps.tenants, tenant);
   yield planStep(key, file, plan);
   if (file?.blockedKeys.some((blocked) => blocked.arn === arn))
-    yield fail('block', 'You have blocked this key for the tenant.', `sealdex keys unblock ${arn} --tenant ${tenant}`);
+    yield failed(
+      'block',
+      'You have blocked this key for the tenant.',
+      `sealdex keys unblock ${arn} --tenant ${tenant}`,
+    );
   // All tenants without a key of their own have a platform key.
   if (!isKeyArn(arn) || platformArns(deps.config).has(arn)) return;
-  const others = (await Array.fromAsync(tenantsOf(deps, arn, goOn))).filter((each) => each.tenant !== tenant);
+  const others = (await Array.fromAsync(tenantsOf(deps, arn, renewLease))).filter((each) => each.tenant !== tenant);
   yield ownersStep(others, arn, shared);
 }
 
 function planStep({ tenant, keyArn }: KeyRef, file: TenantFile | undefined, given: Plan | undefined): CheckStep {
-  if (file?.deleted) return fail('plan', `Tenant ${tenant} was deleted.`, 'Choose another name.');
+  if (file?.deleted) return failed('plan', `Tenant ${tenant} was deleted.`, 'Choose another name.');
   const plan = file?.plan ?? given;
   if (plan === undefined)
-    return warn(
+    return warning(
       'plan',
       `There is no tenant ${tenant} yet: its plan is checked when it is made.`,
       `sealdex tenants put ${tenant} --plan pro --key ${keyArn}`,
     );
   if (plan === 'free')
-    return fail(
+    return failed(
       'plan',
       'Plan free has no KMS key of its own.',
       file ? `sealdex tenants put ${tenant} --plan pro` : 'Choose plan pro or enterprise.',
     );
-  return ok('plan', `Plan ${plan} may have a KMS key of its own.`);
+  return passed('plan', `Plan ${plan} may have a KMS key of its own.`);
 }
 
 const NAMED = 5;
@@ -109,20 +118,20 @@ function ownersStep(others: readonly KeyTenant[], arn: string, isShared: boolean
   const owners = others.filter(({ error }) => !error);
   const blocked = owners.filter((each) => each.blocked);
   if (blocked.length > 0) {
-    const saw = `It is blocked for tenants that have or had it: ${listed(blocked)}.`;
+    const observed = `It is blocked for tenants that have or had it: ${listed(blocked)}.`;
     // Of one that has left nothing is changed any more.
     const canEnd = blocked.every(({ deleted }) => !deleted);
-    return fail('other owners', saw, canEnd ? `sealdex keys unblock ${arn}` : 'The tenant gives another key.');
+    return failed('other owners', observed, canEnd ? `sealdex keys unblock ${arn}` : 'The tenant gives another key.');
   }
   if (owners.length > 0) {
-    const saw = `Tenants that have or had it: ${listed(owners)}.`;
+    const observed = `Tenants that have or had it: ${listed(owners)}.`;
     return isShared
-      ? warn('other owners', saw, 'Shared on purpose (--shared): only the context keeps these tenants apart.')
-      : fail('other owners', saw, 'The tenant gives a key of its own; to share one on purpose: --shared.');
+      ? warning('other owners', observed, 'Shared on purpose (--shared): only the context keeps these tenants apart.')
+      : failed('other owners', observed, 'The tenant gives a key of its own; to share one on purpose: --shared.');
   }
   const [unreadable] = others;
-  if (!unreadable) return ok('other owners', 'No other tenant has or had it.');
-  const saw = `Whether another tenant has it is not known: the files of these cannot be read: ${listed(others)}.`;
-  const todo = `Repair tenants/${unreadable.tenant}.json in the bucket.`;
-  return isShared ? warn('other owners', saw, todo) : fail('other owners', saw, todo);
+  if (!unreadable) return passed('other owners', 'No other tenant has or had it.');
+  const observed = `Whether another tenant has it is not known: the files of these cannot be read: ${listed(others)}.`;
+  const remedy = `Repair tenants/${unreadable.tenant}.json in the bucket.`;
+  return isShared ? warning('other owners', observed, remedy) : failed('other owners', observed, remedy);
 }

@@ -3,7 +3,7 @@ import type { Config } from '../runtime/config.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { readableArnsOf, type TenantFile, type Tenants } from '../tenants/tenants.ts';
 
-export interface OwnersDeps {
+export interface KeyTenantsDeps {
   readonly config: Config;
   readonly tenants: Tenants;
 }
@@ -22,12 +22,12 @@ const READ_AT_ONCE = 16;
 
 /**
  * All tenants that have or had the KMS key, in the order of their names. Reads every tenant's file, some at a time.
- * @param goOn asked before each time; what it throws ends the walk
+ * @param renewLease asked before each time; what it throws ends the walk
  */
 export async function* tenantsOf(
-  { config, tenants }: OwnersDeps,
+  { config, tenants }: KeyTenantsDeps,
   keyArn: string,
-  goOn?: () => Promise<void>,
+  renewLease?: () => Promise<void>,
 ): AsyncGenerator<KeyTenant> {
   const look = async (tenant: string): Promise<KeyTenant | undefined> => {
     try {
@@ -43,7 +43,7 @@ export async function* tenantsOf(
   };
   let names: string[] = [];
   const lookAll = async (): Promise<KeyTenant[]> => {
-    await goOn?.();
+    await renewLease?.();
     const found = await Promise.all(names.map(look));
     names = [];
     return found.filter((each) => each !== undefined);

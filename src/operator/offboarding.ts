@@ -1,19 +1,25 @@
 // What an operator does with a tenant that leaves: its data are exported, and it is deleted. How is src/offboarding's business.
-import { countTenant, deleteTenant, type DeleteDeps, type DeleteOptions, type Left } from '../offboarding/delete.ts';
+import {
+  countTenant,
+  deleteTenant,
+  type DeleteDeps,
+  type DeleteOptions,
+  type DeletionResult,
+} from '../offboarding/delete.ts';
 import { exportTenant, type Exported, type ExportOptions } from '../offboarding/export.ts';
 import type { Config } from '../runtime/config.ts';
 
-export type { Exported, Left };
+export type { Exported, DeletionResult as Left };
 export type { Counts } from '../offboarding/object-counts.ts';
-export type { LeavingStep } from '../offboarding/delete.ts';
+export type { DeletionStep as LeavingStep } from '../offboarding/delete.ts';
 
-export interface LeavingDeps extends DeleteDeps {
+export interface OffboardingDeps extends DeleteDeps {
   readonly config: Config;
   /** Who asks, as AWS names them. */
   readonly identity: () => Promise<string>;
 }
 
-export interface LeavingOperator {
+export interface OffboardingOperator {
   /**
    * Writes all objects of the tenant into a folder, as they are, and how to decrypt them. No KMS key is needed. Ended anywhere,
    * it is called again. @throws SealdexError `TENANT_UNKNOWN`, `STORE_FAILED`, `DOCUMENT_INVALID` with field `dir` for a folder
@@ -21,15 +27,15 @@ export interface LeavingOperator {
    */
   exportTenant(tenant: string, dir: string, options?: ExportOptions): Promise<Exported>;
   /** What would be deleted; nothing is. @throws SealdexError `TENANT_UNKNOWN`, `STORE_FAILED`, `REDIS_FAILED` */
-  countTenant(tenant: string, signal?: AbortSignal): Promise<Left>;
+  countTenant(tenant: string, signal?: AbortSignal): Promise<DeletionResult>;
   /**
    * Deletes the tenant and all that is of it, for good; takes 17 minutes at least. Ended anywhere, it is called again.
    * @throws SealdexError `TENANT_UNKNOWN`, `CLOCK_SKEW`, `STORE_FAILED`, `REDIS_FAILED`
    */
-  deleteTenant(tenant: string, options?: DeleteOptions): Promise<Left>;
+  deleteTenant(tenant: string, options?: DeleteOptions): Promise<DeletionResult>;
 }
 
-export const createLeavingOperator = (deps: LeavingDeps): LeavingOperator => ({
+export const createLeavingOperator = (deps: OffboardingDeps): OffboardingOperator => ({
   exportTenant: (tenant, dir, options) => exportTenant(deps, tenant, dir, options),
   countTenant: (tenant, signal) => countTenant(deps, tenant, signal),
   deleteTenant: async (tenant, options) => deleteTenant(deps, tenant, { operator: await deps.identity(), ...options }),

@@ -5,7 +5,7 @@ import { readHeartbeats, type Heartbeat } from '../maintenance/heartbeat.ts';
 import { gateNamed, parkedByTenant, type GateFacts, type TenantParked } from './gates.ts';
 import { createKeyCheckOperator, type KeyCheckOperator } from './key-check.ts';
 import { createKeyOperator, type KeyOperator } from './key-operator.ts';
-import { createLeavingOperator, type LeavingDeps, type LeavingOperator } from './offboarding.ts';
+import { createLeavingOperator, type OffboardingDeps, type OffboardingOperator } from './offboarding.ts';
 import { createLetterOperator, type LetterOperator } from './dead-letters.ts';
 import { createTenantOperator, type TenantOperator, type TenantOperatorDeps } from './tenant-operator.ts';
 import type { JobQueue } from '../queue/bull/queues.ts';
@@ -35,7 +35,7 @@ export interface ShownJob extends JobFacts {
 }
 
 export interface Operator
-  extends KeyOperator, KeyCheckOperator, LetterOperator, TenantOperator, LeavingOperator, AsyncDisposable {
+  extends KeyOperator, KeyCheckOperator, LetterOperator, TenantOperator, OffboardingOperator, AsyncDisposable {
   /** Queues, processes and keys as Redis tells them now. A process that died counts for some seconds more. */
   status(): Promise<Status>;
   /** State `unknown` for a job that never was or that ended more than an hour (a setting) ago. */
@@ -46,7 +46,7 @@ export interface OperatorDeps extends TenantOperatorDeps {
   readonly queueName: string;
   readonly queue: JobQueue;
   readonly store: Store;
-  readonly leaving: LeavingDeps;
+  readonly leaving: OffboardingDeps;
 }
 
 const queueStatus = (counts: QueueCounts, now: number): QueueStatus =>

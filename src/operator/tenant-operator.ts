@@ -86,7 +86,7 @@ export function createTenantOperator(deps: TenantOperatorDeps): TenantOperator {
     async setKey(tenant, to, options) {
       const changed = await setKey(deps, named(tenant), to, options);
       // Also when it was this key already: whoever changed it may have died before this.
-      await reencryption.mend(tenant);
+      await reencryption.restartStalled(tenant);
       return changed;
     },
     reencrypt: async (tenant) => reencryption.begin(named(tenant)),

@@ -2,7 +2,7 @@
 import { gateId } from '../runtime/key-ref.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { silentLog } from '../runtime/log.ts';
-import { ask, type Redis, type RedisKeys } from '../runtime/redis.ts';
+import { runCommand, type Redis, type RedisKeys } from '../runtime/redis.ts';
 import { compareAndSetGate, type CompareAndSetDeps } from './compare-and-set.ts';
 import { readGate, replaceGate } from './gate-storage.ts';
 import type { ProbeTimes } from './schedule.ts';
@@ -21,16 +21,16 @@ export async function deleteGates(deps: DeleteGatesDeps, tenant: string, isDry: 
   const gates = new Set<string>();
   let cursor = '0';
   do {
-    const [next, flat] = await ask(redis.hscan(keys.gates, cursor, 'MATCH', match, 'COUNT', 1000));
+    const [next, flat] = await runCommand(redis.hscan(keys.gates, cursor, 'MATCH', match, 'COUNT', 1000));
     for (const id of flat.filter((_, at) => at % 2 === 0)) gates.add(id);
     cursor = next;
   } while (cursor !== '0');
   if (!isDry) for (const id of gates) await deleteGate(deps, id);
   let traces = gates.size;
   do {
-    const [next, flat] = await ask(redis.zscan(keys.denials, cursor, 'MATCH', match, 'COUNT', 1000));
+    const [next, flat] = await runCommand(redis.zscan(keys.denials, cursor, 'MATCH', match, 'COUNT', 1000));
     const ids = flat.filter((_, at) => at % 2 === 0);
-    traces += ids.length === 0 || isDry ? ids.length : await ask(redis.zrem(keys.denials, ...ids));
+    traces += ids.length === 0 || isDry ? ids.length : await runCommand(redis.zrem(keys.denials, ...ids));
     cursor = next;
   } while (cursor !== '0');
   return traces;

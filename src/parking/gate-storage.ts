@@ -1,6 +1,6 @@
 // Gates in Redis: reads them, and replaces or removes one if its epoch is still the expected one.
 import { runScript, script } from '../runtime/lua-script.ts';
-import { ask, type Redis, type RedisKeys } from '../runtime/redis.ts';
+import { runCommand, type Redis, type RedisKeys } from '../runtime/redis.ts';
 import { NO_GATE, parseGate, type Gate, type GateRecord } from './gate-record.ts';
 
 /** Of a gate and of the counter: as many digits as are exact in JavaScript, in Lua and in Redis. */
@@ -73,7 +73,7 @@ export async function replaceGate(
 
 export async function readGate(redis: Redis, keys: RedisKeys, id: string): Promise<Gate> {
   // In this order: the counter has reached the epoch of any gate that was read before.
-  const gate = parseGate(await ask(redis.hget(keys.gates, id)));
+  const gate = parseGate(await runCommand(redis.hget(keys.gates, id)));
   return gate.epoch === 0 ? gate : unlessForged(gate, await readEpoch(redis, keys));
 }
 
@@ -84,7 +84,7 @@ export async function readGates(
 ): Promise<{ epochOfAll: number; gates: Map<string, Gate> }> {
   // In this order: a change in between is read again, never missed.
   const epochOfAll = await readEpoch(redis, keys);
-  const texts = await ask(redis.hgetall(keys.gates));
+  const texts = await runCommand(redis.hgetall(keys.gates));
   const reached = await readEpoch(redis, keys);
   const gates = new Map<string, Gate>();
   for (const [id, text] of Object.entries(texts)) {
@@ -96,7 +96,7 @@ export async function readGates(
 
 /** 0 for a counter that sealdex did not write, as for none. */
 export async function readEpoch(redis: Redis, keys: RedisKeys): Promise<number> {
-  const text = await ask(redis.get(keys.gateEpoch));
+  const text = await runCommand(redis.get(keys.gateEpoch));
   return /^\d{1,15}$/.test(text ?? '') ? Number(text) : 0;
 }
 

@@ -4,7 +4,7 @@ import { gateId, type KeyRef } from '../runtime/key-ref.ts';
 import { repeat, type Clock } from '../runtime/clock.ts';
 import type { SealdexError } from '../runtime/errors.ts';
 import type { Log } from '../runtime/log.ts';
-import { ask, type Redis, type RedisKeys } from '../runtime/redis.ts';
+import { runCommand, type Redis, type RedisKeys } from '../runtime/redis.ts';
 import { compareAndSetGate, type GateUpdate } from './compare-and-set.ts';
 import type { GateEvent } from './gate-events.ts';
 import type { Gate, GateRecord } from './gate-record.ts';
@@ -100,7 +100,7 @@ async function listen({ redis, subscriber, keys }: GatesDeps, view: GateView): P
   subscriber.on('message', onMessage).on('ready', onReady);
   redis.on('ready', onReady);
   try {
-    await ask(subscriber.subscribe(keys.gateChanged));
+    await runCommand(subscriber.subscribe(keys.gateChanged));
     await view.tick();
   } catch (error) {
     unlisten();

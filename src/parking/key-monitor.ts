@@ -1,6 +1,6 @@
 // Key monitor: decides what a failed KMS call of the key ring means. It shuts the gate, or finds that the platform is at fault.
 import { gateId, keyRef, type KeyRef } from '../runtime/key-ref.ts';
-import { askedOnlyBy } from '../runtime/audit-log.ts';
+import { withOnlyAuditContext } from '../runtime/audit-log.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { dispositionOf, SealdexError } from '../runtime/errors.ts';
 import { runScript, script } from '../runtime/lua-script.ts';
@@ -179,7 +179,7 @@ export function createKeyMonitor(deps: KeyMonitorDeps): KeyMonitor {
 
 async function anySucceeds(works: KeyMonitorDeps['works'], calls: readonly KeyRef[]): Promise<boolean> {
   // One tenant's job led here; the lines about the keys of others do not name it.
-  for (const call of calls) if (await askedOnlyBy({ activity: 'probe' }, () => works(call))) return true;
+  for (const call of calls) if (await withOnlyAuditContext({ activity: 'probe' }, () => works(call))) return true;
   return false;
 }
 

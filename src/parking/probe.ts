@@ -1,6 +1,6 @@
 // Probing: one process of the fleet at a time does what a gate needs when it is due. It probes the key, or releases parked jobs.
 import { gateId, type KeyRef } from '../runtime/key-ref.ts';
-import { askedBy } from '../runtime/audit-log.ts';
+import { withAuditContext } from '../runtime/audit-log.ts';
 import { repeat, withDeadline, type Clock, type Loop } from '../runtime/clock.ts';
 import { dispositionOf, SealdexError } from '../runtime/errors.ts';
 import { takeLease, type Lease } from '../runtime/lease.ts';
@@ -56,7 +56,7 @@ export function startProbe(deps: ProbeDeps): Probe {
   const loop: Loop = repeat(
     deps.clock,
     POLL_INTERVAL_MS,
-    async () => void askedBy({ activity: 'probe' }, () => prober.begin()),
+    async () => void withAuditContext({ activity: 'probe' }, () => prober.begin()),
   );
   return {
     tick: () => prober.tick(),

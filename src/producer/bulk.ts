@@ -1,10 +1,10 @@
 // Many requests in one call: some at a time, so that neither memory nor the time of an outage grows with their number.
 // What one request needs is enqueue.ts' business.
 import type { Clock } from '../runtime/clock.ts';
-import { startPace } from '../documents/yielder.ts';
+import { createYielder } from '../documents/yielder.ts';
 import type { DocumentLimits } from '../documents/shapes.ts';
 import { dispositionOf, SealdexError, type Code } from '../runtime/errors.ts';
-import type { Stamp } from '../queue/fair-share/reservation.ts';
+import type { Reservation } from '../queue/fair-share/reservation.ts';
 import {
   asSealdexError,
   enqueue,
@@ -43,7 +43,7 @@ export async function enqueueBulk(
   if (count > MOST_REQUESTS) throw invalid('requests', `must be an array of at most ${MOST_REQUESTS} requests`);
   const results: BulkResult[] = [];
   const outages = new Outages();
-  const pace = startPace(clock);
+  const pace = createYielder(clock);
   let batch = new Batch();
   const flush = async (): Promise<void> => {
     const taken = batch.taken;
@@ -55,7 +55,7 @@ export async function enqueueBulk(
     }
   };
   for (let index = 0; index < count; index++) {
-    if (pace.isDue()) await pace.rest();
+    if (pace.shouldYield()) await pace.yieldNow();
     const request = checked(requests, index, limits);
     if (request instanceof SealdexError) {
       results[index] = request;
@@ -95,11 +95,11 @@ async function enqueueBatch(deps: EnqueueDeps, taken: readonly Taken[]): Promise
 function stampTogether(
   { queue }: EnqueueDeps,
   all: readonly (PreparedRequest | SealdexError)[],
-): (one: PreparedRequest) => Promise<Stamp> {
+): (one: PreparedRequest) => Promise<Reservation> {
   const asking = all.flatMap((one) =>
     one instanceof SealdexError || one.request.idempotencyKey !== undefined ? [] : [one],
   );
-  const stamps = queue.stamp(asking.map(({ share }) => share));
+  const stamps = queue.reserve(asking.map(({ share }) => share));
   // Who asks has the error.
   stamps.catch(() => {});
   return async (one) => stampAt(await stamps, asking.indexOf(one));

@@ -1,14 +1,14 @@
 // One checked request into the queue: a revision, the job and its encrypted content if it has any; and one job per
 // idempotency key, whoever asks and whoever dies in between. Knows nothing of documents and of what a caller's object looks like.
-import { askedBy } from '../runtime/audit-log.ts';
+import { withAuditContext } from '../runtime/audit-log.ts';
 import { SealdexError, type Code } from '../runtime/errors.ts';
 import { putContent, putFile, type ContentHeader, type IntakeDeps } from '../intake/intake.ts';
 import { isOfDocument, newJobId, type DocumentJobData } from '../jobs/jobs.ts';
 import { objectName } from '../runtime/names.ts';
-import { estimateBytes, type StampRequest } from '../queue/backlog/backlog.ts';
+import { estimateBytes, type ReservationRequest } from '../queue/backlog/backlog.ts';
 import { queueOf } from '../queue/bull/queue-keys.ts';
 import type { JobQueue } from '../queue/bull/queues.ts';
-import type { Marker, Stamp } from '../queue/fair-share/reservation.ts';
+import type { Marker, Reservation } from '../queue/fair-share/reservation.ts';
 import type { JobState, JobStatus } from '../queue/bull/job-lookup.ts';
 import { isReplyError } from '../runtime/redis.ts';
 import type { Tenant, Tenants } from '../tenants/tenants.ts';
@@ -38,7 +38,7 @@ export interface PreparedRequest {
   readonly request: CheckedRequest;
   readonly owner: Tenant;
   /** What it takes of its tenant's backlog. */
-  readonly share: StampRequest;
+  readonly share: ReservationRequest;
 }
 
 /** @throws SealdexError as Tenants.get(), and `QUEUE_FULL` */
@@ -55,7 +55,7 @@ export async function prepare(
 }
 
 /** One of the stamps that were asked for. @throws SealdexError what was answered instead of it */
-export function stampAt(stamps: readonly (Stamp | SealdexError)[], index: number): Stamp {
+export function stampAt(stamps: readonly (Reservation | SealdexError)[], index: number): Reservation {
   const stamp = stamps[index];
   if (stamp === undefined || stamp instanceof SealdexError) throw stamp ?? new SealdexError('INTERNAL');
   return stamp;
@@ -65,7 +65,7 @@ export function stampAt(stamps: readonly (Stamp | SealdexError)[], index: number
 export async function enqueue(
   deps: EnqueueDeps,
   prepared: PreparedRequest,
-  stamp: () => Promise<Stamp>,
+  stamp: () => Promise<Reservation>,
 ): Promise<EnqueueResult> {
   const { idempotencyKey } = prepared.request;
   if (idempotencyKey !== undefined) return enqueueOnce(deps, prepared, idempotencyKey);
@@ -132,7 +132,7 @@ async function duplicateOfAdded(
   queue: JobQueue,
   id: string,
   marker: Marker,
-  share: StampRequest,
+  share: ReservationRequest,
 ): Promise<EnqueueResult> {
   const answer = await duplicate(queue, id, marker);
   if (answer.status === 'queued' || answer.state !== 'unknown') return answer;
@@ -162,7 +162,7 @@ async function duplicate(queue: JobQueue, id: string, marker: Marker): Promise<E
   return { status: 'duplicate', jobId: id, revision: marker.revision, state, ...(code === undefined ? {} : { code }) };
 }
 
-interface Job extends Stamp {
+interface Job extends Reservation {
   readonly id: string;
   readonly hasMarker: boolean;
 }
@@ -175,7 +175,7 @@ interface MadeJob {
 }
 
 /** Only for a job that is certainly not in the queue. What cannot be taken back now, the next count puts right. */
-const leaveBacklog = (queue: JobQueue, id: string, share: StampRequest, hasMarker: boolean): Promise<void> =>
+const leaveBacklog = (queue: JobQueue, id: string, share: ReservationRequest, hasMarker: boolean): Promise<void> =>
   queue.takeBack(id, share, hasMarker).catch(() => {});
 
 /** Encrypts the content, if the job has any, and puts it where the job can name it. */
@@ -194,13 +194,13 @@ async function make(
   const about = { v: 1, tenant, corpus, revision } as const;
   try {
     if (request.kind === 'upload') {
-      const put = await askedBy({ job: id }, () =>
+      const put = await withAuditContext({ job: id }, () =>
         putFile(intake, owner, { ...header, ...request.about }, request.file),
       );
       const { object, content } = put;
       return { data: { ...about, kind: 'upload', object, content }, remove: () => put.remove() };
     }
-    const put = await askedBy({ job: id }, () => putContent(intake, owner, header, request.body));
+    const put = await withAuditContext({ job: id }, () => putContent(intake, owner, header, request.body));
     const { object, content } = put;
     return { data: { ...about, kind: 'index', object, content }, remove: () => put.remove() };
   } catch (error) {

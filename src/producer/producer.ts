@@ -77,7 +77,7 @@ export function createProducerFrom(deps: ProducerDeps): Omit<Producer, typeof Sy
     try {
       checked = check();
       const prepared = await prepare(deps, checked);
-      return await enqueue(deps, prepared, async () => stampAt(await queue.stamp([prepared.share]), 0));
+      return await enqueue(deps, prepared, async () => stampAt(await queue.reserve([prepared.share]), 0));
     } catch (error) {
       throw asSealdexError(error);
     } finally {

@@ -8,15 +8,15 @@ import type { Tenant } from '../tenants/tenants.ts';
 import type { ReaderDeps } from './resolve-document.ts';
 
 /** Nothing to wait for but where the gates have to be looked at first. @throws SealdexError the gate's refusal, either way */
-export type Refuse = () => Promise<void> | undefined;
+export type EnsureOpen = () => Promise<void> | undefined;
 
-export interface Obeying {
-  readonly refuse: Refuse;
+export interface GateSession {
+  readonly refuse: EnsureOpen;
   readonly unwrap: (named: NamedKey) => Promise<DataKey>;
 }
 
 /** For the reading of one object: until a move to another key ends, objects are under a former one, which has a gate of its own. */
-export function obeyGates({ gates, ring }: Pick<ReaderDeps, 'gates' | 'ring'>, owner: Tenant): Obeying {
+export function watchGates({ gates, ring }: Pick<ReaderDeps, 'gates' | 'ring'>, owner: Tenant): GateSession {
   let former: GateOwner | undefined;
   const refuse = (): undefined => {
     const refusal = gates.refusal(owner) ?? (former && gates.refusal(former));
@@ -35,7 +35,7 @@ export function obeyGates({ gates, ring }: Pick<ReaderDeps, 'gates' | 'ring'>, o
 }
 
 /** An object's bytes as they come in, none after the gate has shut: what waits for S3 may wait long. */
-export async function* bytesWhileOpen(body: AsyncIterable<Uint8Array>, refuse: Refuse): AsyncGenerator<Uint8Array> {
+export async function* gatedBytes(body: AsyncIterable<Uint8Array>, refuse: EnsureOpen): AsyncGenerator<Uint8Array> {
   for await (const chunk of body) {
     const looking = refuse();
     if (looking) await looking;
@@ -44,9 +44,9 @@ export async function* bytesWhileOpen(body: AsyncIterable<Uint8Array>, refuse: R
 }
 
 /** Hands on one by one what is asked for, though more of it may have been decrypted. Closes at its end by an error, and when left. */
-export function itemsWhileOpen<T>(
+export function gatedItems<T>(
   items: AsyncIterator<T>,
-  refuse: Refuse,
+  refuse: EnsureOpen,
   close: () => Promise<void>,
 ): AsyncIterable<T> {
   const next = async (): Promise<IteratorResult<T, undefined>> => {

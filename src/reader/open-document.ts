@@ -8,7 +8,7 @@ import { stateOf } from '../store/revisions.ts';
 import type { StoredObject } from '../store/store.ts';
 import type { Tenant } from '../tenants/tenants.ts';
 import { findPlace, refuseOlder, type DocumentName, type ReaderDeps } from './resolve-document.ts';
-import { bytesWhileOpen, itemsWhileOpen, obeyGates } from './gated-stream.ts';
+import { gatedBytes, gatedItems, watchGates } from './gated-stream.ts';
 
 /** Line 1 of the record: what the document says of itself, without its text. */
 export type DocumentHead = RecordHead;
@@ -59,8 +59,8 @@ export async function openObject(
   stored: StoredObject,
 ): Promise<Reading> {
   try {
-    const { refuse, unwrap } = obeyGates(deps, owner);
-    const bytes = bytesWhileOpen(stored.body, refuse);
+    const { refuse, unwrap } = watchGates(deps, owner);
+    const bytes = gatedBytes(stored.body, refuse);
     const record = await readRecord(decryptStream(bytes, unwrap));
     const close = async (): Promise<void> => {
       // First: an item that is waited for would hold close() up for as long as S3 is silent.
@@ -68,7 +68,7 @@ export async function openObject(
       await record.close();
     };
     if (isRecordOf(record.head, place, stored))
-      return { head: record.head, parts: itemsWhileOpen(record.parts, refuse, close), close };
+      return { head: record.head, parts: gatedItems(record.parts, refuse, close), close };
     await close();
     throw new SealdexError('OBJECT_MISMATCH');
   } catch (error) {

@@ -7,7 +7,7 @@ import { headDocument, type DocumentPlace } from '../store/documents.ts';
 import { getOriginal } from '../store/originals.ts';
 import { stateOf } from '../store/revisions.ts';
 import { findPlace, refuseOlder, type DocumentName, type ReaderDeps } from './resolve-document.ts';
-import { bytesWhileOpen, itemsWhileOpen, obeyGates, type Refuse } from './gated-stream.ts';
+import { gatedBytes, gatedItems, watchGates, type EnsureOpen } from './gated-stream.ts';
 
 /** What a file was called when it came, and how long it is. */
 export type OriginalHead = Pick<KeptHead, 'filename' | 'contentType' | 'bytes' | 'revision'>;
@@ -36,8 +36,8 @@ export async function openOriginal(deps: ReaderDeps, name: DocumentName): Promis
     throw new SealdexError('NOT_FOUND');
   }
   try {
-    const { refuse, unwrap } = obeyGates(deps, owner);
-    const bytes = bytesWhileOpen(stored.body, refuse);
+    const { refuse, unwrap } = watchGates(deps, owner);
+    const bytes = gatedBytes(stored.body, refuse);
     const reading = await readOriginal(decryptStream(bytes, unwrap));
     const close = async (): Promise<void> => {
       stored.discard();
@@ -52,8 +52,8 @@ export async function openOriginal(deps: ReaderDeps, name: DocumentName): Promis
   }
 }
 
-function opened({ head, body }: OriginalReading, refuse: Refuse, close: () => Promise<void>): OpenOriginal {
+function opened({ head, body }: OriginalReading, refuse: EnsureOpen, close: () => Promise<void>): OpenOriginal {
   const { filename, contentType, bytes, revision } = head;
   const original = { filename, contentType, bytes, revision };
-  return { original, body: itemsWhileOpen(body, refuse, close), [Symbol.asyncDispose]: close };
+  return { original, body: gatedItems(body, refuse, close), [Symbol.asyncDispose]: close };
 }

@@ -1,6 +1,6 @@
 // The reader: decrypts stored documents for a caller, record by record, and lists a corpus.
 // Checks that an object holds the document that its name promises. Writes nothing.
-import { askedBy } from '../runtime/audit-log.ts';
+import { withAuditContext } from '../runtime/audit-log.ts';
 import { findDocument, type DocumentHead, type OpenDocument } from './open-document.ts';
 import { listPage, type ListedDocument, type ListRequest } from './list.ts';
 import { openOriginal, type OpenOriginal } from './original.ts';
@@ -35,7 +35,7 @@ export interface Reader extends AsyncDisposable {
 }
 
 export function createReaderFrom(deps: ReaderDeps): Omit<Reader, typeof Symbol.asyncDispose> {
-  const reading = <T>(work: () => Promise<T>): Promise<T> => askedBy({ activity: 'read' }, work);
+  const reading = <T>(work: () => Promise<T>): Promise<T> => withAuditContext({ activity: 'read' }, work);
   return {
     async metadata(name) {
       const { head, close } = await reading(() => findDocument(deps, name));

@@ -3,7 +3,7 @@
 // What a pass moves, and when the last one may begin, it does not know.
 import { z } from 'zod';
 import { runScript, script } from '../runtime/lua-script.ts';
-import { ask, type Redis } from '../runtime/redis.ts';
+import { runCommand, type Redis } from '../runtime/redis.ts';
 
 const count = z.int().nonnegative();
 
@@ -34,12 +34,12 @@ export type PassCounts = PassRecord['counts'];
 export type Page = NonNullable<PassRecord['page']>;
 
 /** What stands in Redis, and the same read; undefined for what nobody of us has written. */
-export interface Found {
+export interface LoadedRecord {
   readonly text: string | undefined;
   readonly record: PassRecord | undefined;
 }
 
-export const NOTHING_YET: PassCounts = Object.freeze({ current: 0, moved: 0, changed: 0, unreadable: 0 });
+export const ZERO_COUNTS: PassCounts = Object.freeze({ current: 0, moved: 0, changed: 0, unreadable: 0 });
 
 export const sumOf = (one: PassCounts, other: PassCounts): PassCounts => ({
   current: one.current + other.current,
@@ -48,8 +48,8 @@ export const sumOf = (one: PassCounts, other: PassCounts): PassCounts => ({
   unreadable: one.unreadable + other.unreadable,
 });
 
-export async function readRecord(redis: Redis, key: string): Promise<Found> {
-  const text = (await ask(redis.get(key))) ?? undefined;
+export async function readRecord(redis: Redis, key: string): Promise<LoadedRecord> {
+  const text = (await runCommand(redis.get(key))) ?? undefined;
   return { text, record: parse(text) };
 }
 
@@ -67,7 +67,12 @@ const REPLACE = script({
 });
 
 /** Answers whether the record was still what had been found. */
-export async function replaceRecord(redis: Redis, key: string, found: Found, record: PassRecord): Promise<boolean> {
+export async function replaceRecord(
+  redis: Redis,
+  key: string,
+  found: LoadedRecord,
+  record: PassRecord,
+): Promise<boolean> {
   const input = { record: key, seen: found.text ?? '', fresh: JSON.stringify(record) };
   return (await runScript(redis, REPLACE, input)) === 1;
 }

@@ -9,13 +9,13 @@ import { estimateBytes } from '../queue/backlog/backlog.ts';
 import { LAST_PRIORITY } from '../queue/fair-share/fair-share.ts';
 import type { JobQueue } from '../queue/bull/queues.ts';
 import type { JobState } from '../queue/bull/job-lookup.ts';
-import { ask, type Redis, type RedisKeys } from '../runtime/redis.ts';
+import { runCommand, type Redis, type RedisKeys } from '../runtime/redis.ts';
 import {
-  NOTHING_YET,
+  ZERO_COUNTS,
   readRecord,
   replaceRecord,
   sumOf,
-  type Found,
+  type LoadedRecord,
   type Page,
   type PassCounts,
   type PassRecord,
@@ -33,7 +33,7 @@ interface Pass {
   readonly change: string;
   /** Wall clock, milliseconds: when the first page may be listed. */
   readonly begun: number;
-  readonly found: Found & { readonly record: PassRecord };
+  readonly found: LoadedRecord & { readonly record: PassRecord };
 }
 
 export interface ReencryptionProgress {
@@ -60,7 +60,7 @@ export interface Reencryption {
    */
   begin(tenant: string): Promise<void>;
   /** Lets the objects move where they have to and do not. Answers whether it had to. @throws SealdexError as `begin` and `Tenants.show` */
-  mend(tenant: string): Promise<boolean>;
+  restartStalled(tenant: string): Promise<boolean>;
   /** The pass whose turn the job's page is; undefined when it is not, and then another page's. @throws SealdexError `TENANT_BACKLOG_FULL` */
   passOf(job: ReencryptJobData & { readonly id: string }): Promise<Pass | undefined>;
   /** The page is done: `next` is where the following one begins, undefined after the last. @throws SealdexError `TENANT_BACKLOG_FULL` */
@@ -86,19 +86,19 @@ const TRIES = 5;
 
 export function createReencryption(deps: ReencryptionDeps): Reencryption {
   const { queueName, clock, redis, keys, queue, tenants, store } = deps;
-  const read = (tenant: string): Promise<Found> => readRecord(redis, keys.reencryption(tenant));
+  const read = (tenant: string): Promise<LoadedRecord> => readRecord(redis, keys.reencryption(tenant));
 
   /** Answers whether nobody else has gone on from there. */
-  async function goOn(tenant: string, found: Found, record: PassRecord): Promise<boolean> {
+  async function continuePass(tenant: string, found: LoadedRecord, record: PassRecord): Promise<boolean> {
     const isOurs = await replaceRecord(redis, keys.reencryption(tenant), found, record);
     await addPage(tenant, isOurs ? record : (await read(tenant)).record);
     return isOurs;
   }
 
-  function beginAt(tenant: string, found: Found, change: string, begun: number): Promise<boolean> {
+  function beginAt(tenant: string, found: LoadedRecord, change: string, begun: number): Promise<boolean> {
     const pass = randomBytes(8).toString('hex');
     const page = pageOf(tenant, pass, undefined);
-    return goOn(tenant, found, { v: 1, change, pass, begun, counts: NOTHING_YET, page });
+    return continuePass(tenant, found, { v: 1, change, pass, begun, counts: ZERO_COUNTS, page });
   }
 
   /** One job for a page, whoever adds it and how often. False for one that was in the queue before. */
@@ -126,7 +126,7 @@ export function createReencryption(deps: ReencryptionDeps): Reencryption {
       throw new SealdexError('TENANT_CHANGED', `The objects of tenant ${tenant} are moving: try again.`);
     },
 
-    async mend(tenant) {
+    async restartStalled(tenant) {
       const { reencryption, deleted } = await tenants.show(tenant);
       if (!reencryption || deleted) return false;
       const found = await read(tenant);
@@ -153,7 +153,7 @@ export function createReencryption(deps: ReencryptionDeps): Reencryption {
       const { page: _done, ...pass } = found.record;
       const sum = sumOf(pass.counts, counts);
       if (next !== undefined) {
-        await goOn(tenant, found, { ...pass, counts: sum, page: pageOf(tenant, pass.pass, next) });
+        await continuePass(tenant, found, { ...pass, counts: sum, page: pageOf(tenant, pass.pass, next) });
         return;
       }
       const { reencryption } = await tenants.fresh(tenant);
@@ -165,7 +165,7 @@ export function createReencryption(deps: ReencryptionDeps): Reencryption {
       }
       // First: who dies after it does the page again, and says so again.
       await writeReencrypted(store, queueName, tenant, { change, at: clock.now(), left: sum.unreadable });
-      await goOn(tenant, found, { ...pass, counts: sum });
+      await continuePass(tenant, found, { ...pass, counts: sum });
     },
 
     async progress(tenant) {
@@ -183,7 +183,7 @@ export function createReencryption(deps: ReencryptionDeps): Reencryption {
       if (jobId !== undefined) return { state: 'moving', ...about, ...pass };
       const ended = await readReencrypted(store, queueName, tenant);
       if (ended?.change !== id) return { state: isMine ? 'moving' : 'not begun', ...about, ...pass };
-      const queued = Number((await ask(redis.hget(keys.backlogJobs, tenant))) ?? 0);
+      const queued = Number((await runCommand(redis.hget(keys.backlogJobs, tenant))) ?? 0);
       return { state: 'done', ...about, doneAt: ended.at, left: ended.left, queued, ...pass };
     },
   };

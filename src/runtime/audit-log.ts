@@ -8,7 +8,7 @@ import type { Clock } from './clock.ts';
 import { SealdexError } from './errors.ts';
 
 /** On whose behalf something is done. */
-export interface Asker {
+export interface AuditContext {
   readonly job?: string;
   /** Of the command line, as `tenants set-key`. */
   readonly command?: string;
@@ -16,7 +16,7 @@ export interface Asker {
   readonly activity?: 'revocation check' | 'probe' | 'read';
 }
 
-export interface Who extends Asker {
+export interface AuditOrigin extends AuditContext {
   readonly process: string;
   /** The ARN of who runs a command; `unknown` when STS does not tell. */
   readonly identity?: string;
@@ -43,9 +43,9 @@ export interface AuditEvent {
 
 export interface AuditLog {
   /** Asks STS first when a command asks, for 3 s at most: so before a call, whose time it would take otherwise. */
-  who(): Promise<Who>;
+  who(): Promise<AuditOrigin>;
   /** Never throws: a line that cannot be written goes to standard error, and is counted. */
-  write(who: Who, event: AuditEvent): void;
+  write(who: AuditOrigin, event: AuditEvent): void;
   /** Lines that could not be written. */
   failures(): number;
 }
@@ -57,14 +57,14 @@ export interface AuditLogDeps {
   readonly identity: () => Promise<string>;
 }
 
-const askers = new AsyncLocalStorage<{ readonly asker: Asker; readonly isInCommand: boolean }>();
+const askers = new AsyncLocalStorage<{ readonly asker: AuditContext; readonly isInCommand: boolean }>();
 
 /** Whatever the work asks of KMS, or changes, is for this asker; for a job within a command, for both. */
-export const askedBy = <T>(asker: Asker, work: () => T): T =>
-  askedOnlyBy({ ...askers.getStore()?.asker, ...asker }, work);
+export const withAuditContext = <T>(asker: AuditContext, work: () => T): T =>
+  withOnlyAuditContext({ ...askers.getStore()?.asker, ...asker }, work);
 
 /** For this asker and nobody around it: what is done with one tenant's key does not name another tenant's job. */
-export function askedOnlyBy<T>(asker: Asker, work: () => T): T {
+export function withOnlyAuditContext<T>(asker: AuditContext, work: () => T): T {
   const isInCommand = asker.command !== undefined || askers.getStore()?.isInCommand === true;
   return askers.run({ asker, isInCommand }, work);
 }
@@ -99,7 +99,7 @@ export function createAuditLog({ to, clock, identity }: AuditLogDeps): AuditLog 
       } catch (error) {
         isTorn = true;
         failures += 1;
-        cry(`sealdex: The audit log (${to}) cannot be written (${reasonOf(error)}). Its line:\n${line}`);
+        writeStderr(`sealdex: The audit log (${to}) cannot be written (${reasonOf(error)}). Its line:\n${line}`);
       }
     },
     failures: () => failures,
@@ -166,7 +166,7 @@ function writeWhole(fd: number, text: string): void {
   }
 }
 
-function cry(text: string): void {
+function writeStderr(text: string): void {
   try {
     writeSync(STDERR, text);
   } catch {

@@ -12,12 +12,18 @@ interface Row {
    */
   readonly attempts?: number;
   readonly exit: number;
-  readonly means: string;
-  readonly todo: string;
+  readonly description: string;
+  readonly remedy: string;
 }
 
-const row = (disposition: Disposition, exit: number, means: string, todo: string, attempts?: number): Row =>
-  Object.freeze({ disposition, exit, means, todo, ...(attempts === undefined ? {} : { attempts }) });
+const row = (disposition: Disposition, exit: number, description: string, remedy: string, attempts?: number): Row =>
+  Object.freeze({
+    disposition,
+    exit,
+    description,
+    remedy,
+    ...(attempts === undefined ? {} : { attempts }),
+  });
 
 /** The code table (contract). A test compares the README's table with it. */
 export const CODES = Object.freeze({

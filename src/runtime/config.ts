@@ -48,9 +48,9 @@ export function readSettings(
     .filter((name) => !Object.hasOwn(SETTINGS, name))
     .map((name) => `${name} is no setting`);
   const values: Record<string, unknown> = {};
-  for (const [name, { as, byDefault, means, read }] of Object.entries(SETTINGS)) {
+  for (const [name, { as, byDefault, description, read }] of Object.entries(SETTINGS)) {
     const text = given[name] ?? byDefault;
-    if (text === undefined) faults.push(`${name} must be given: ${means}`);
+    if (text === undefined) faults.push(`${name} must be given: ${description}`);
     if (text === undefined || text === null) continue;
     try {
       values[as] = read(text);

@@ -24,7 +24,7 @@ export interface ErrorDetails {
   readonly retryAfterMs?: number;
 }
 
-const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+const capitalize = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** Every error that leaves a room. The message is one sentence and holds no content, no key bytes and no document id. */
 export class SealdexError extends Error {
@@ -41,7 +41,7 @@ export class SealdexError extends Error {
 
   constructor(code: Code, message?: string, details: ErrorDetails = {}) {
     super(
-      message ?? `${sentence(CODES[code].means)}: ${CODES[code].todo}.`,
+      message ?? `${capitalize(CODES[code].description)}: ${CODES[code].remedy}.`,
       details.cause === undefined ? undefined : { cause: details.cause },
     );
     this.code = code;

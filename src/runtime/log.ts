@@ -17,7 +17,7 @@ export function createLog(config: Pick<Config, 'logLevel'>, role: string): Log {
 export const silentLog: Log = Object.freeze({ debug: () => {}, info: () => {}, warn: () => {}, error: () => {} });
 
 /** Says a thing at most once per `everyMs` and key, so that an outage is a line and not a flood. */
-export function rarely(now: () => number, everyMs: number): (key: string, say: () => void) => void {
+export function atMostEvery(now: () => number, everyMs: number): (key: string, say: () => void) => void {
   const said = new Map<string, number>();
   return (key, say) => {
     const last = said.get(key);

@@ -1,5 +1,5 @@
 // Lua scripts: atomic steps in Redis whose keys and arguments have names, each run by the hash of its text.
-import { ask, type Redis } from './redis.ts';
+import { runCommand, type Redis } from './redis.ts';
 
 /** Lua sees each of them as a string. */
 type ScriptValue = string | number | Buffer;
@@ -99,7 +99,7 @@ export function runScript<Keys extends readonly string[], Args extends readonly 
   const command = `sealdex_${name}`;
   if (!commands[command]) redis.defineCommand(command, { lua });
   const keyValues = valuesOf(keys, input);
-  return ask(commands[command]!.call(redis, keyValues.length, ...keyValues, ...valuesOf(args, input)));
+  return runCommand(commands[command]!.call(redis, keyValues.length, ...keyValues, ...valuesOf(args, input)));
 }
 
 function valuesOf(names: readonly string[], input: object): ScriptValue[] {

@@ -184,7 +184,7 @@ function reasonOf(error: unknown): string {
 }
 
 /** The command's answer, or `REDIS_FAILED`. */
-export async function ask<T>(command: Promise<T>): Promise<T> {
+export async function runCommand<T>(command: Promise<T>): Promise<T> {
   try {
     return await command;
   } catch (error) {
@@ -206,7 +206,7 @@ export const infoField = (info: string | undefined, name: string): string | unde
 
 /** For who writes a time down that other processes compare with theirs. @throws SealdexError `CLOCK_SKEW` */
 export async function checkClock(redis: Redis, clock: Clock): Promise<void> {
-  const [seconds] = await ask(redis.time());
+  const [seconds] = await runCommand(redis.time());
   if (Math.abs(Number(seconds) * 1000 - clock.now()) > MAX_SKEW_MS) throw new SealdexError('CLOCK_SKEW');
 }
 
@@ -217,7 +217,7 @@ export async function checkClock(redis: Redis, clock: Clock): Promise<void> {
  */
 export async function checkRedis(redis: Redis): Promise<string[]> {
   const [server, memory, persistence] = await Promise.all(
-    ['server', 'memory', 'persistence'].map((section) => ask(redis.info(section))),
+    ['server', 'memory', 'persistence'].map((section) => runCommand(redis.info(section))),
   );
   await checkClock(redis, systemClock);
   const version = infoField(server, 'redis_version') ?? '0';

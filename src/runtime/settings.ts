@@ -66,7 +66,7 @@ export interface Setting<As extends string, T> {
   readonly as: As;
   readonly byDefault: string | null | undefined;
   readonly unit: string;
-  readonly means: string;
+  readonly description: string;
   /** Turns the text into the value; throws an Error whose message says what the value must be. */
   readonly read: (text: string) => T;
 }
@@ -75,18 +75,18 @@ function setting<const As extends string, T>(
   as: As,
   byDefault: string | undefined,
   unit: string,
-  means: string,
+  description: string,
   read: (text: string) => T,
 ): Setting<As, T> {
-  return Object.freeze({ as, byDefault, unit, means, read });
+  return Object.freeze({ as, byDefault, unit, description, read });
 }
 
 const optional = <const As extends string, T>(
   as: As,
   unit: string,
-  means: string,
+  description: string,
   read: (text: string) => T,
-): Setting<As, T | undefined> => Object.freeze({ as, byDefault: null, unit, means, read });
+): Setting<As, T | undefined> => Object.freeze({ as, byDefault: null, unit, description, read });
 
 /** The settings table (contract). A test compares the README's table with it. */
 export const SETTINGS = Object.freeze({

@@ -59,7 +59,7 @@ export async function honoursConditionalRemoval(store: Store, queue: string, sig
 }
 
 /** Writes an object, reads it back and removes it. @throws SealdexError `STORE_FAILED` when that does not work. */
-export async function flyCanary(store: Store, queue: string): Promise<void> {
+export async function runCanary(store: Store, queue: string): Promise<void> {
   const key = canaryKey(queue);
   await store.put(key, Buffer.from(key), {});
   try {

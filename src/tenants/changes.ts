@@ -2,7 +2,7 @@
 // What is forgotten then is not known here.
 import { withDeadline, type Clock } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
-import { ask, type Redis } from '../runtime/redis.ts';
+import { runCommand, type Redis } from '../runtime/redis.ts';
 
 const SUBSCRIBE_MS = 10_000;
 
@@ -32,7 +32,7 @@ export async function listen(
   };
   const subscribe = async (): Promise<void> => {
     const mine = connection;
-    await ask(subscriber.subscribe(channel));
+    await runCommand(subscriber.subscribe(channel));
     // From the answer on, not from the connection on: in between, a change would not be heard.
     if (mine !== connection) return;
     isOn = true;

@@ -3,7 +3,7 @@
 import { SealdexError } from '../runtime/errors.ts';
 import { isRefusal, type Store } from '../store/store.ts';
 import { readTenantFile, TENANT_FILE_BYTES, writeTenantFile } from '../store/tenants.ts';
-import { isMade, merge, type TenantChange } from './merge.ts';
+import { isAlreadyApplied, merge, type TenantChange } from './merge.ts';
 import { tenantFile, type TenantFile } from './shape.ts';
 
 const MERGE_ROUNDS = 5;
@@ -48,7 +48,7 @@ export async function putTenantFile(
     const loaded = await loadTenantFile(store, tenant);
     // The answer to our own write was lost.
     if (loaded && made?.equals(loaded.bytes)) return { made: true, file: loaded.file };
-    if (loaded && isMade(loaded.file, change)) return { made: false, file: loaded.file };
+    if (loaded && isAlreadyApplied(loaded.file, change)) return { made: false, file: loaded.file };
     const file = merge(tenant, loaded?.file, change);
     const bytes = Buffer.from(`${JSON.stringify(file, null, 2)}\n`);
     if (bytes.length > TENANT_FILE_BYTES) throw new SealdexError('PLATFORM_TENANTS', undefined, { reason: 'TooLarge' });

@@ -36,7 +36,7 @@ const isGone = ({ at }: TenantDeletion, tenant: string): SealdexError =>
 
 /** The file after the change; what the change does not name stays, fields that we do not know included. */
 export function merge(tenant: string, file: TenantFile | undefined, change: TenantChange): TenantFile {
-  if (change.deleted) return left(tenant, file, change.deleted);
+  if (change.deleted) return asDeleted(tenant, file, change.deleted);
   if (file?.deleted) throw isGone(file.deleted, tenant);
   checkKey(tenant, file, change.kmsKeyArn);
   const before = file ?? made(tenant, change);
@@ -61,11 +61,11 @@ export function merge(tenant: string, file: TenantFile | undefined, change: Tena
 }
 
 /** Whether the change stands in the file already: the answer to its own write was lost, or a deletion goes on. */
-export const isMade = (file: TenantFile, { key, deleted }: TenantChange): boolean =>
+export const isAlreadyApplied = (file: TenantFile, { key, deleted }: TenantChange): boolean =>
   (deleted !== undefined && file.deleted !== undefined) || (key !== undefined && hasChanged(file, key));
 
 /** All else stays: its KMS keys are not to serve another tenant unnoticed. */
-function left(tenant: string, file: TenantFile | undefined, deleted: TenantDeletion): TenantFile {
+function asDeleted(tenant: string, file: TenantFile | undefined, deleted: TenantDeletion): TenantFile {
   if (!file) throw new SealdexError('TENANT_UNKNOWN', `There is no tenant ${tenant}.`);
   return { ...file, deleted };
 }

@@ -6,7 +6,7 @@ import { MAX_SKEW_MS, orAbort, type Clock } from '../runtime/clock.ts';
 import { platformArns, type Config } from '../runtime/config.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { checkName, type Plan } from '../runtime/names.ts';
-import { ask, redisKeys, type Redis } from '../runtime/redis.ts';
+import { runCommand, redisKeys, type Redis } from '../runtime/redis.ts';
 import type { Store } from '../store/store.ts';
 import { listTenantNames } from '../store/tenants.ts';
 import { listen } from './changes.ts';
@@ -148,7 +148,7 @@ export async function createTenants({ config, clock, store, redis, subscriber, a
       const written = await audited(audit, checkName(tenant, 'tenant'), change, () =>
         putTenantFile(store, tenant, change),
       );
-      await ask(redis.publish(channel, tenant));
+      await runCommand(redis.publish(channel, tenant));
       return written;
     },
 

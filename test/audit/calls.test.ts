@@ -1,7 +1,7 @@
 // The lines of the audit log: what each call to KMS with a tenant's key, and each change of a tenant, leaves there.
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { afterAll, beforeEach, expect, test, vi } from 'vitest';
-import { askedBy, createAuditLog, type AuditLog } from '../../src/runtime/audit-log.ts';
+import { withAuditContext, createAuditLog, type AuditLog } from '../../src/runtime/audit-log.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { loadConfig } from '../../src/runtime/config.ts';
 import { createKeyCalls } from '../../src/keys/aws/key-calls.ts';
@@ -41,7 +41,7 @@ const CONTEXT = contextOf('acme');
 
 test('A call with a tenant’s key is one line with what it was for, who asked, and AWS’ request id', async () => {
   const key = services.kms.createKey();
-  const { plaintext } = await askedBy({ job: 'j1' }, () => kms.generateDataKey(key, CONTEXT));
+  const { plaintext } = await withAuditContext({ job: 'j1' }, () => kms.generateDataKey(key, CONTEXT));
   plaintext.fill(0);
   const [line, ...more] = lines();
   expect(more).toEqual([]);
@@ -116,7 +116,7 @@ test.each([
 
 test('The calls of a command have its name and who runs it, those that look at a key without using it too', async () => {
   const key = services.kms.createKey();
-  await askedBy({ command: 'keys check' }, async () => {
+  await withAuditContext({ command: 'keys check' }, async () => {
     await calls.describe(key, 'acme');
     await calls.encrypt(key, Buffer.alloc(32), CONTEXT);
     await calls.reEncrypt(key, await calls.encrypt(key, Buffer.alloc(32), CONTEXT), CONTEXT);

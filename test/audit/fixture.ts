@@ -9,7 +9,7 @@ import {
 } from '@aws-sdk/client-kms';
 import { eventsOf } from '../../src/audit/cloudtrail.ts';
 import { readAuditLine } from '../../src/audit/audit-line.ts';
-import { Reconciliation, type Asked, type Reconciled } from '../../src/audit/reconcile.ts';
+import { Reconciliation, type ReconcileQuery, type Reconciled } from '../../src/audit/reconcile.ts';
 import { type KmsServer, startKms } from '@sealdex/local-aws';
 
 export interface Context {
@@ -107,7 +107,11 @@ interface Answer {
 }
 
 /** As the command line does it, without its files. */
-export async function reconcile(lines: readonly Line[], events: readonly object[], asked: Asked): Promise<Reconciled> {
+export async function reconcile(
+  lines: readonly Line[],
+  events: readonly object[],
+  asked: ReconcileQuery,
+): Promise<Reconciled> {
   const reconciliation = new Reconciliation(asked);
   const calls = lines
     .map((line) => readAuditLine(JSON.stringify(line)))

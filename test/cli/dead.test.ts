@@ -84,7 +84,7 @@ describe('list', () => {
       const data = JSON.stringify({ ...dataOf(), kind: 'upload', content: { intake: '0123456789abcdef' } });
       const since = Date.parse('2026-11-20T10:00:00Z');
       await lay({ redis, bull: files }, [{ jobId, since, data, reason: `FILE_UNREADABLE ${jobId} pdf-encrypted` }]);
-      const says = 'The PDF is encrypted: upload it without a password.';
+      const explanation = 'The PDF is encrypted: upload it without a password.';
       const [, line = ''] = linesOf((await dead('list')).stdout);
       expect(line.split(/ {2,}/)).toEqual([
         jobId,
@@ -93,13 +93,15 @@ describe('list', () => {
         'FILE_UNREADABLE',
         '2026-11-20T10:00:00Z',
         '1',
-        says,
+        explanation,
       ]);
       expect(jsonOf((await dead('list', '--json')).stdout)).toMatchObject([
-        { jobId, queue: 'upload', kind: 'upload', reason: 'pdf-encrypted', says },
+        { jobId, queue: 'upload', kind: 'upload', reason: 'pdf-encrypted', explanation },
       ]);
-      expect((await dead('show', jobId)).stdout).toMatch(new RegExp(`^reason +${says}$`, 'm'));
-      expect((await scene.sealdex(['jobs', 'show', jobId])).stdout).toMatch(new RegExp(`^reason +${says}$`, 'm'));
+      expect((await dead('show', jobId)).stdout).toMatch(new RegExp(`^reason +${explanation}$`, 'm'));
+      expect((await scene.sealdex(['jobs', 'show', jobId])).stdout).toMatch(
+        new RegExp(`^reason +${explanation}$`, 'm'),
+      );
       expect((await dead('discard', '--yes', jobId)).stdout).toBe('discarded 1\n');
     } finally {
       await files.close();
@@ -162,7 +164,7 @@ describe('show', () => {
     const { code, stdout, stderr } = await dead('show', id);
     expect(code).toBe(0);
     const facts = Object.fromEntries(
-      linesOf(stdout).map((line) => [line.slice(0, 8).trim(), line.slice(8).trim()] as const),
+      linesOf(stdout).map((line) => [line.split(/ {2,}/)[0], line.split(/ {2,}/)[1]] as const),
     );
     expect(facts).toEqual({
       job: id,
@@ -171,13 +173,15 @@ describe('show', () => {
       corpus: 'docs',
       revision: expect.stringMatching(/^\d{16}$/) as string,
       code: 'CONTENT_MISSING',
-      means: "the job's content is gone from intake",
-      'to do': 'index the document again',
+      description: "the job's content is gone from intake",
+      remedy: 'index the document again',
       since: expect.stringMatching(/^2026-11-20T10:00:00Z \(\d+ h ago\)$/) as string,
       attempts: '1',
     });
     expect(stderr).toBe(`To send it again: sealdex dead replay ${id}\n`);
-    expect(jsonOf((await dead('show', '--json', id)).stdout)).toMatchObject([{ jobId: id, means: facts['means'] }]);
+    expect(jsonOf((await dead('show', '--json', id)).stdout)).toMatchObject([
+      { jobId: id, description: facts['description'] },
+    ]);
   });
 
   test('of what is no dead letter says where it is: 66', async () => {
@@ -215,7 +219,7 @@ describe('replay', () => {
       stored: 0,
       superseded: 0,
       deadAgain: { CONTENT_TAMPERED: 1 },
-      unseen: 0,
+      unknown: 0,
       underWay: 0,
     });
     await worker.stop();

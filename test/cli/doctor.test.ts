@@ -65,9 +65,9 @@ test('--json is a line for each check, and the same exit code', async () => {
   expect({ code, stderr }).toEqual({ code: 78, stderr: '' });
   expect(jsonOf(stdout)).toContainEqual({
     check: 'bucket',
-    verdict: 'fail',
-    saw: 'There is no bucket no-such-bucket (STORE_FAILED NoSuchBucket).',
-    todo: 'Make it, or mend SEALDEX_BUCKET.',
+    status: 'fail',
+    observed: 'There is no bucket no-such-bucket (STORE_FAILED NoSuchBucket).',
+    remedy: 'Make it, or mend SEALDEX_BUCKET.',
   });
 });
 

@@ -44,8 +44,13 @@ test('--json is one line with all steps, and the same exit code', async () => {
       arn: 'alias/mine',
       canAttach: false,
       steps: [
-        expect.objectContaining({ step: 'arn', verdict: 'fail', saw: expect.any(String), todo: expect.any(String) }),
-        { step: 'plan', verdict: 'ok', saw: 'Plan pro may have a KMS key of its own.' },
+        expect.objectContaining({
+          step: 'arn',
+          status: 'fail',
+          observed: expect.any(String),
+          remedy: expect.any(String),
+        }),
+        { step: 'plan', status: 'ok', observed: 'Plan pro may have a KMS key of its own.' },
       ],
     },
   ]);

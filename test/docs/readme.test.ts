@@ -25,8 +25,8 @@ describe('the tables of the README and of the metrics page are those of the code
   test('settings: name, unit, default, meaning', () => {
     const defaultOf = (byDefault: string | null | undefined): string =>
       byDefault === undefined ? '**must be given**' : byDefault === null || byDefault === '' ? '–' : code(byDefault);
-    const rows = Object.entries(SETTINGS).map(([name, { unit, byDefault, means }]) =>
-      rowOf(code(name), unit, defaultOf(byDefault), means),
+    const rows = Object.entries(SETTINGS).map(([name, { unit, byDefault, description }]) =>
+      rowOf(code(name), unit, defaultOf(byDefault), description),
     );
     expect(rows.length).toBeGreaterThan(20);
     expect(tableUnder('Settings')).toEqual(rows);
@@ -34,9 +34,15 @@ describe('the tables of the README and of the metrics page are those of the code
 
   test('codes: what becomes of a job, exit code, meaning, what to do', () => {
     const rows = (Object.keys(CODES) as Code[]).map((name) => {
-      const { disposition, attempts, exit, means, todo } = dispositionOf(name);
+      const { disposition, attempts, exit, description, remedy } = dispositionOf(name);
       const tries = attempts === undefined || attempts === 0 ? '' : `, ${attempts} attempts`;
-      return rowOf(code(name), disposition === 'none' ? '–' : `${disposition}${tries}`, String(exit), means, todo);
+      return rowOf(
+        code(name),
+        disposition === 'none' ? '–' : `${disposition}${tries}`,
+        String(exit),
+        description,
+        remedy,
+      );
     });
     expect(rows.length).toBeGreaterThan(30);
     expect(tableUnder('Codes')).toEqual(rows);
@@ -103,7 +109,7 @@ describe('commands', () => {
   });
 
   test('every one that codes and errors point to exists', () => {
-    const todos = Object.values(CODES).flatMap(({ todo }) => [...todo.matchAll(/sealdex ((?:[a-z]+ )+[^.;]*)/g)]);
+    const todos = Object.values(CODES).flatMap(({ remedy }) => [...remedy.matchAll(/sealdex ((?:[a-z]+ )+[^.;]*)/g)]);
     expect(todos.length).toBeGreaterThan(0);
     expect(todos.flatMap(([, text = '']) => faultOf({ page: 'errors.ts', text }))).toEqual([]);
   });

@@ -7,7 +7,7 @@ import { examineInstallation, type DoctorOptions } from '../../src/app/app.ts';
 import type { Settings } from '../../src/runtime/config.ts';
 import { KMS_ERRORS, S3_ERRORS, type S3Fault, type S3Match } from '@sealdex/local-aws';
 import type { Finding } from '../../src/doctor/doctor.ts';
-import { examine, ok } from '../../src/doctor/finding.ts';
+import { examine, passed } from '../../src/doctor/finding.ts';
 import { lifecycleOf } from '../../src/doctor/bucket-settings.ts';
 import { clockOf, evictionOf, memoryOf, persistenceOf, versionOf } from '../../src/doctor/redis.ts';
 import { loadConfig } from '../../src/runtime/config.ts';
@@ -34,7 +34,7 @@ async function findings(settings: Settings = {}, options: DoctorOptions = {}): P
 }
 
 const badOf = (found: readonly Finding[]): string[] =>
-  found.filter(({ verdict }) => verdict !== 'ok').map(({ check, verdict }) => `${verdict} ${check}`);
+  found.filter(({ status }) => status !== 'ok').map(({ check, status }) => `${status} ${check}`);
 
 const of = (found: readonly Finding[], check: string): Finding | undefined =>
   found.find((each) => each.check === check);
@@ -78,7 +78,7 @@ describe('an installation that is as it must be', () => {
   test('says that the audit log cannot be written before anything is started', async () => {
     const found = await findings({ SEALDEX_AUDIT_LOG: '/no such folder/audit.jsonl' });
     expect(besides(found)).toEqual(['fail audit log']);
-    expect(of(found, 'audit log')?.saw).toContain(
+    expect(of(found, 'audit log')?.observed).toContain(
       'SEALDEX_AUDIT_LOG /no such folder/audit.jsonl cannot be written (ENOENT)',
     );
   });
@@ -108,26 +108,26 @@ describe('settings', () => {
   test('that are wrong are all told, and what can be looked at without them is', async () => {
     const found = await findings({ SEALDEX_PORT: 'x', SEALDEX_BUCKET: undefined, SEALDEX_CONCURRENCY: 0 });
     const faults = found.filter(({ check }) => check === 'settings');
-    expect(faults.map(({ verdict, saw }) => `${verdict} ${saw.split(' ')[0]}`).toSorted()).toEqual([
+    expect(faults.map(({ status, observed }) => `${status} ${observed.split(' ')[0]}`).toSorted()).toEqual([
       'fail SEALDEX_BUCKET',
       'fail SEALDEX_CONCURRENCY',
       'fail SEALDEX_PORT',
     ]);
-    expect(of(found, 'bucket')).toMatchObject({ verdict: 'warn', saw: 'Not looked at: its settings are wrong.' });
-    expect(of(found, 'redis version')?.verdict).toBe('ok');
-    expect(of(found, 'platform key, intake')?.verdict).toBe('ok');
+    expect(of(found, 'bucket')).toMatchObject({ status: 'warn', observed: 'Not looked at: its settings are wrong.' });
+    expect(of(found, 'redis version')?.status).toBe('ok');
+    expect(of(found, 'platform key, intake')?.status).toBe('ok');
   });
 
   test('of how many jobs run at once leave all else to be looked at', async () => {
     const found = await findings({ SEALDEX_CONCURRENCY: 0, SEALDEX_UPLOAD_CONCURRENCY: 0 });
     expect(besides(found)).toEqual(['fail settings', 'fail settings']);
-    expect(of(found, 'bucket documents/')?.verdict).toBe('ok');
+    expect(of(found, 'bucket documents/')?.status).toBe('ok');
   });
 
   test('without Redis and key leave the bucket to be looked at', async () => {
     const found = await findings({ REDIS_URL: 'http://x', SEALDEX_PLATFORM_KEY_ARN: 'alias/x' });
     expect(besides(found)).toEqual(['fail settings', 'fail settings', 'warn redis', 'warn platform key']);
-    expect(of(found, 'bucket documents/')?.verdict).toBe('ok');
+    expect(of(found, 'bucket documents/')?.status).toBe('ok');
   });
 });
 
@@ -136,10 +136,10 @@ describe('Redis', () => {
     const found = await findings({ REDIS_URL: 'redis://127.0.0.1:1' });
     expect(badOf(found)).toEqual(['fail redis']);
     expect(of(found, 'redis')).toMatchObject({
-      saw: 'It does not answer (REDIS_FAILED ECONNREFUSED).',
-      todo: 'Check that it runs, and REDIS_URL.',
+      observed: 'It does not answer (REDIS_FAILED ECONNREFUSED).',
+      remedy: 'Check that it runs, and REDIS_URL.',
     });
-    expect(of(found, 'bucket documents/')?.verdict).toBe('ok');
+    expect(of(found, 'bucket documents/')?.status).toBe('ok');
   });
 
   test('that accepts and says nothing is a failure in time', async () => {
@@ -167,10 +167,10 @@ describe('Redis', () => {
     }
   });
 
-  const verdict = ({ verdict, todo }: { verdict: string; todo?: string }): string =>
-    `${verdict}${todo === undefined ? '' : ' with a remedy'}`;
+  const status = ({ status, remedy }: { status: string; remedy?: string }): string =>
+    `${status}${remedy === undefined ? '' : ' with a remedy'}`;
 
-  test.each<[string, { verdict: string; todo?: string }, string]>([
+  test.each<[string, { status: string; remedy?: string }, string]>([
     ['version 7', versionOf('redis_version:7.0.15\r\n'), 'ok'],
     ['version 6.2', versionOf('redis_version:6.2.0\r\n'), 'ok'],
     ['version 6.0', versionOf('redis_version:6.0.16\r\n'), 'fail with a remedy'],
@@ -194,14 +194,14 @@ describe('Redis', () => {
     ['clocks that drift', clockOf(1_000_000, 1_006_000), 'warn with a remedy'],
     ['clocks that are apart', clockOf(1_000_000, 1_061_000), 'fail with a remedy'],
   ])('%s', (_, found, expected) => {
-    expect(verdict(found)).toBe(expected);
+    expect(status(found)).toBe(expected);
   });
 
   test('whose clock is an hour away is told from what it says', async () => {
     const clock = new FakeClock();
     expect(of(await findings({}, { clock }), 'redis clock')).toMatchObject({
-      verdict: 'fail',
-      todo: 'Set the clocks of both machines (NTP).',
+      status: 'fail',
+      remedy: 'Set the clocks of both machines (NTP).',
     });
   });
 });
@@ -236,8 +236,8 @@ describe('the bucket', () => {
     const found = await findings({}, { role });
     expect(besides(found)).toEqual([`fail bucket ${prefix}`]);
     expect(of(found, `bucket ${prefix}`)).toMatchObject({
-      saw: `${words} refused (AccessDenied).`,
-      todo: `Allow ${role} ${actions}: sealdex policy ${role} prints all that it needs.`,
+      observed: `${words} refused (AccessDenied).`,
+      remedy: `Allow ${role} ${actions}: sealdex policy ${role} prints all that it needs.`,
     });
   });
 
@@ -246,7 +246,7 @@ describe('the bucket', () => {
       match: { method: 'DELETE', prefix: 'intake/' },
       fault: S3_ERRORS.accessDenied,
     });
-    expect(of(await findings({}, { role: 'producer' }), 'bucket intake/')?.saw).toBe(
+    expect(of(await findings({}, { role: 'producer' }), 'bucket intake/')?.observed).toBe(
       'delete is refused (AccessDenied).',
     );
     fault.clear();
@@ -259,7 +259,7 @@ describe('the bucket', () => {
     denied({ method: 'PUT', prefix: 'system/' });
     const found = await findings();
     expect(besides(found)).toEqual(['fail bucket system/', 'fail conditional writes', 'fail conditional delete']);
-    expect(of(found, 'bucket system/')?.todo).toMatch(
+    expect(of(found, 'bucket system/')?.remedy).toMatch(
       /^Allow worker s3:PutObject, s3:GetObject, s3:DeleteObject there/,
     );
   });
@@ -275,8 +275,8 @@ describe('the bucket', () => {
     const found = await findings({ SEALDEX_BUCKET: 'no-such-bucket' });
     expect(besides(found)).toEqual(['fail bucket']);
     expect(of(found, 'bucket')).toMatchObject({
-      saw: 'There is no bucket no-such-bucket (STORE_FAILED NoSuchBucket).',
-      todo: 'Make it, or mend SEALDEX_BUCKET.',
+      observed: 'There is no bucket no-such-bucket (STORE_FAILED NoSuchBucket).',
+      remedy: 'Make it, or mend SEALDEX_BUCKET.',
     });
   });
 
@@ -289,19 +289,19 @@ describe('the bucket', () => {
       /AWS_REGION/,
     ],
     ['an outage', S3_ERRORS.internal, /^S3 failed or did not answer/, /AWS_ENDPOINT_URL_S3/],
-  ] as const)('%s is one failure with its remedy', async (_, fault, saw, todo) => {
+  ] as const)('%s is one failure with its remedy', async (_, fault, observed, remedy) => {
     services.s3.faults.set({ fault });
     const found = await findings();
     expect(besides(found)).toEqual(['fail bucket']);
-    expect(of(found, 'bucket')?.saw).toMatch(saw);
-    expect(of(found, 'bucket')?.todo).toMatch(todo);
+    expect(of(found, 'bucket')?.observed).toMatch(observed);
+    expect(of(found, 'bucket')?.remedy).toMatch(remedy);
   });
 
   test('that never answers fails in time, and key and Redis are looked at all the same', async () => {
     services.s3.faults.set({ fault: { kind: 'hang' } });
     const found = await findings({}, { checkMs: 500 });
     expect(besides(found)).toEqual(['fail bucket']);
-    expect(of(found, 'bucket')?.saw).toBe('No answer within 0.5 s.');
+    expect(of(found, 'bucket')?.observed).toBe('No answer within 0.5 s.');
   });
 });
 
@@ -315,11 +315,11 @@ describe("the bucket's settings", () => {
     services.s3.setBucket(bucket, { versioning: 'Enabled' });
     const found = await findings();
     expect(besides(found)).toEqual(['warn bucket versions']);
-    expect(of(found, 'bucket versions')?.saw).toBe(
+    expect(of(found, 'bucket versions')?.observed).toBe(
       'On: deleted and replaced documents stay in the bucket as older versions, for ever under documents/, intake/, originals/, system/, tenants/.',
     );
     services.s3.setBucket(bucket, { versioning: 'Suspended', lifecycle: rule('<Prefix></Prefix>', drop7) });
-    expect(of(await findings(), 'bucket versions')?.saw).toMatch(/^Suspended: .*, for 7 days at most\.$/);
+    expect(of(await findings(), 'bucket versions')?.observed).toMatch(/^Suspended: .*, for 7 days at most\.$/);
   });
 
   test.each<[string, string, RegExp | undefined]>([
@@ -352,18 +352,18 @@ describe("the bucket's settings", () => {
       undefined,
     ],
     ['nothing, being off', rule('<Prefix></Prefix>', after30).replace('Enabled', 'Disabled'), undefined],
-  ])('a rule for %s', async (_, lifecycle, saw) => {
+  ])('a rule for %s', async (_, lifecycle, observed) => {
     services.s3.setBucket(bucket, { lifecycle });
     const found = of(await findings({}, { role: 'reader' }), 'bucket lifecycle');
-    expect(found?.verdict).toBe(saw ? 'warn' : 'ok');
-    expect(found?.saw).toMatch(saw ?? /^No rule/);
+    expect(found?.status).toBe(observed ? 'warn' : 'ok');
+    expect(found?.observed).toMatch(observed ?? /^No rule/);
   });
 
   test('a rule with a date is told by it', () => {
     const dated = { id: 'x', prefix: 'tenants/', isForTagged: false, movesTo: [], expiresAt: new Date('2027-01-31') };
     expect(lifecycleOf([dated])).toMatchObject({
-      verdict: 'warn',
-      saw: 'Rule x removes objects on 2027-01-31 under tenants/.',
+      status: 'warn',
+      observed: 'Rule x removes objects on 2027-01-31 under tenants/.',
     });
   });
 
@@ -373,7 +373,7 @@ describe("the bucket's settings", () => {
     ['aws:kms', 'warn'],
   ] as const)('encryption %s is %s', async (encryption, expected) => {
     services.s3.setBucket(bucket, { encryption });
-    expect(of(await findings({}, { role: 'reader' }), 'bucket encryption')?.verdict).toBe(expected);
+    expect(of(await findings({}, { role: 'reader' }), 'bucket encryption')?.status).toBe(expected);
   });
 
   test.each<[string, S3Fault]>([
@@ -385,10 +385,10 @@ describe("the bucket's settings", () => {
     const found = await findings();
     expect(besides(found)).toEqual(['warn bucket versions', 'warn bucket lifecycle']);
     expect(of(found, 'bucket versions')).toMatchObject({
-      saw: `It could not be seen (STORE_FAILED ${name}).`,
-      todo: 'Look at it yourself, or allow s3:GetBucketVersioning.',
+      observed: `It could not be seen (STORE_FAILED ${name}).`,
+      remedy: 'Look at it yourself, or allow s3:GetBucketVersioning.',
     });
-    expect(of(found, 'bucket encryption')?.saw).toMatch(/^It could not be seen/);
+    expect(of(found, 'bucket encryption')?.observed).toMatch(/^It could not be seen/);
   });
 });
 
@@ -400,8 +400,8 @@ describe('the platform key', () => {
     const found = await findings();
     expect(besides(found)).toEqual(['fail platform key, documents', 'fail platform key, intake']);
     expect(of(found, 'platform key, intake')).toMatchObject({
-      saw: `${operation} is refused (PLATFORM_KEY AccessDeniedException).`,
-      todo: `Allow worker kms:${operation} on ${arn()}, in its key policy and in IAM: sealdex policy worker prints it.`,
+      observed: `${operation} is refused (PLATFORM_KEY AccessDeniedException).`,
+      remedy: `Allow worker kms:${operation} on ${arn()}, in its key policy and in IAM: sealdex policy worker prints it.`,
     });
   });
 
@@ -415,7 +415,7 @@ describe('the platform key', () => {
     services.kms.faults.set({ match: { operation: 'DescribeKey' }, fault: KMS_ERRORS.accessDeniedByUs });
     const found = await findings({}, { role: 'reader' });
     expect(besides(found)).toEqual(['fail platform key, state']);
-    expect(of(found, 'platform key, state')?.todo).toContain('Allow reader kms:DescribeKey');
+    expect(of(found, 'platform key, state')?.remedy).toContain('Allow reader kms:DescribeKey');
   });
 
   test('that is disabled says where to look', async () => {
@@ -423,20 +423,20 @@ describe('the platform key', () => {
     const found = of(await findings(), 'platform key, documents');
     services.kms.enable(arn());
     expect(found).toMatchObject({
-      verdict: 'fail',
-      saw: 'GenerateDataKey is refused (PLATFORM_KEY DisabledException).',
+      status: 'fail',
+      observed: 'GenerateDataKey is refused (PLATFORM_KEY DisabledException).',
     });
-    expect(found?.todo).toContain(arn());
+    expect(found?.remedy).toContain(arn());
   });
 
   test.each([
     [KMS_ERRORS.expiredCredentials, /PLATFORM_CREDENTIALS/, /^Renew the credentials/],
     [KMS_ERRORS.throttled, /^KMS failed or did not answer \(KMS_THROTTLED/, /AWS_ENDPOINT_URL_KMS/],
-  ])('%j has its own remedy', async (fault, saw, todo) => {
+  ])('%j has its own remedy', async (fault, observed, remedy) => {
     services.kms.faults.set({ fault });
     const found = of(await findings({}, { role: 'reader' }), 'platform key, documents');
-    expect(found?.saw).toMatch(saw);
-    expect(found?.todo).toMatch(todo);
+    expect(found?.observed).toMatch(observed);
+    expect(found?.remedy).toMatch(remedy);
   });
 
   test('former ones are good, or not enabled, or not to be seen', async () => {
@@ -445,7 +445,7 @@ describe('the platform key', () => {
     services.kms.faults.set({ match: { key: unseen!, operation: 'DescribeKey' }, fault: KMS_ERRORS.accessDenied });
     const found = await findings({ SEALDEX_PLATFORM_FORMER_KEY_ARNS: [good!, disabled!, unseen!] });
     expect(besides(found)).toEqual(['fail former key 2', 'warn former key 3']);
-    expect(of(found, 'former key 1')?.verdict).toBe('ok');
+    expect(of(found, 'former key 1')?.status).toBe('ok');
   });
 });
 
@@ -454,26 +454,26 @@ describe('one check', () => {
     const clock = new FakeClock();
     const { promise, reject } = Promise.withResolvers<never>();
     let aborted = false;
-    const look = (signal: AbortSignal) => {
+    const run = (signal: AbortSignal) => {
       signal.addEventListener('abort', () => (aborted = true));
       return promise;
     };
-    const found = examine(clock, { check: 'slow', look });
+    const found = examine(clock, { check: 'slow', run });
     clock.advance(10_000);
-    expect(await found).toMatchObject({ check: 'slow', verdict: 'fail', saw: 'No answer within 10 s.' });
+    expect(await found).toMatchObject({ check: 'slow', status: 'fail', observed: 'No answer within 10 s.' });
     expect(aborted).toBe(true);
     reject(new Error('late'));
   });
 
   test('that fails in a way that nobody foresaw is a failure without a word of the error', async () => {
-    const look = () => Promise.reject(new Error('secret'));
-    const found = await examine(new FakeClock(), { check: 'odd', look });
+    const run = () => Promise.reject(new Error('secret'));
+    const found = await examine(new FakeClock(), { check: 'odd', run });
     expect(JSON.stringify(found)).not.toContain('secret');
-    expect(found.verdict).toBe('fail');
-    expect(await examine(new FakeClock(), { check: 'fine', look: async () => ok('Good.') })).toEqual({
+    expect(found.status).toBe('fail');
+    expect(await examine(new FakeClock(), { check: 'fine', run: async () => passed('Good.') })).toEqual({
       check: 'fine',
-      verdict: 'ok',
-      saw: 'Good.',
+      status: 'ok',
+      observed: 'Good.',
     });
   });
 });

@@ -41,9 +41,7 @@ async function failing(role: Role, statements: readonly PolicyStatement[]): Prom
   services.kms.permissions.set(principal, text);
   const settings = { ...services.settings, AWS_ACCESS_KEY_ID: principal };
   const found = await Array.fromAsync(examineInstallation(settings, { role }));
-  return found
-    .filter(({ check, verdict }) => verdict === 'fail' && !check.startsWith('redis'))
-    .map(({ check }) => check);
+  return found.filter(({ check, status }) => status === 'fail' && !check.startsWith('redis')).map(({ check }) => check);
 }
 
 test.each(ROLES)(
@@ -73,8 +71,8 @@ test('what is missing under system/ is named', async () => {
   const principal = { ...services.settings, AWS_ACCESS_KEY_ID: 'arn:aws:iam::111122223333:role/worker' };
   const found = await Array.fromAsync(examineInstallation(principal));
   expect(found.find(({ check }) => check === 'bucket system/')).toMatchObject({
-    saw: `Reading or writing system/${String(services.settings.SEALDEX_QUEUE)}/reencrypted/* is refused (AccessDenied).`,
-    todo: 'Allow worker s3:GetObject, s3:PutObject there: sealdex policy worker prints all that it needs.',
+    observed: `Reading or writing system/${String(services.settings.SEALDEX_QUEUE)}/reencrypted/* is refused (AccessDenied).`,
+    remedy: 'Allow worker s3:GetObject, s3:PutObject there: sealdex policy worker prints all that it needs.',
   });
 });
 
@@ -94,9 +92,9 @@ test('in a store that takes no notice of a wrong checksum nothing is replaced, a
     role: 'worker',
   } as const;
   const system = bucketChecks(deps).find(({ check }) => check === 'bucket system/');
-  expect(await system?.look(new AbortController().signal)).toMatchObject({
-    verdict: 'warn',
-    saw: expect.stringContaining('the store ignores Content-MD5') as string,
+  expect(await system?.run(new AbortController().signal)).toMatchObject({
+    status: 'warn',
+    observed: expect.stringContaining('the store ignores Content-MD5') as string,
   });
   expect((await store.head(birth()))?.bytes).toBe('The mark.'.length);
   expect(await keys()).toEqual(before);

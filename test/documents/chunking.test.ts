@@ -2,12 +2,12 @@ import { describe, expect, it, test } from 'vitest';
 import * as fc from 'fast-check';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { type Chunk, type Chunking, chunkingOf, chunksOf } from '../../src/documents/chunking.ts';
-import { startPace } from '../../src/documents/yielder.ts';
+import { createYielder } from '../../src/documents/yielder.ts';
 import { sentencePieces } from '../../src/documents/sentences.ts';
 import { LIMITS, prose, runs } from './samples.ts';
 
 const chunks = (text: string, chunking: Chunking): Promise<Chunk[]> =>
-  Array.fromAsync(chunksOf(text, chunking, startPace(systemClock)));
+  Array.fromAsync(chunksOf(text, chunking, createYielder(systemClock)));
 
 const texts = async (text: string, chunking: Chunking): Promise<string[]> =>
   (await chunks(text, chunking)).map((chunk) => chunk.text);
@@ -191,7 +191,7 @@ describe('a very long text', () => {
   ])('of 10 MB %s is chunked completely', async (_, piece) => {
     const text = piece.repeat(10_000_000 / piece.length);
     let units = 0;
-    for await (const chunk of chunksOf(text, { maxChars: 16_384, joins: false }, startPace(systemClock))) {
+    for await (const chunk of chunksOf(text, { maxChars: 16_384, joins: false }, createYielder(systemClock))) {
       units += chunk.text.length;
     }
     expect(units).toBe(10_000_000);

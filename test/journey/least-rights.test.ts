@@ -18,7 +18,7 @@ import { newJobId } from '../../src/jobs/jobs.ts';
 import { objectName } from '../../src/runtime/names.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { intakeSweep } from '../../src/maintenance/intake-sweep.ts';
-import { movesChore } from '../../src/maintenance/reencryption-resume.ts';
+import { reencryptionResumeTask } from '../../src/maintenance/reencryption-resume.ts';
 import { tombstoneSweep } from '../../src/maintenance/tombstones.ts';
 import { AheadClock } from '../support/ahead-clock.ts';
 import { eventually } from '../support/eventually.ts';
@@ -225,7 +225,11 @@ async function sweep(): Promise<void> {
       const { signal } = new AbortController();
       const queue = stack.add(openQueue(config, redis, systemClock), (each) => each.close());
       const reencryption = createReencryption({ ...resources, queueName: config.queue, keys, queue });
-      await movesChore({ store, log: silentLog, mend: (tenant) => reencryption.mend(tenant) }).run(signal);
+      await reencryptionResumeTask({
+        store,
+        log: silentLog,
+        restartStalled: (tenant) => reencryption.restartStalled(tenant),
+      }).run(signal);
       for (const days of [20, 2, 200]) {
         clock.advance(days * DAY_MS);
         await intakeSweep(deps).run(signal);

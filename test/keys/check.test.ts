@@ -64,8 +64,7 @@ async function seen(key: { tenant: string; arn: string }, over: Partial<KeyCalls
   return { steps, plaintexts, wereWiped };
 }
 
-const verdictOf = ({ steps }: Seen, name: string): string | undefined =>
-  steps.find(({ step }) => step === name)?.verdict;
+const statusOf = ({ steps }: Seen, name: string): string | undefined => steps.find(({ step }) => step === name)?.status;
 
 test('No plaintext outlives its step', async () => {
   const { plaintexts, wereWiped } = await seen(room.tenant());
@@ -90,8 +89,8 @@ test('A KMS that takes no notice of the context is a warning', async () => {
     decrypt: (arn, wrapped) => calls.decrypt(arn, wrapped, one),
     encrypt: (arn, plaintext) => calls.encrypt(arn, plaintext, one),
   });
-  expect(verdictOf(found, 'Decrypt')).toBe('ok');
-  expect(verdictOf(found, 'wrong context')).toBe('warn');
+  expect(statusOf(found, 'Decrypt')).toBe('ok');
+  expect(statusOf(found, 'wrong context')).toBe('warn');
   expect(found.wereWiped.every(Boolean)).toBe(true);
 });
 
@@ -103,7 +102,7 @@ test('A KMS that gives back other bytes is no good key', async () => {
       return plaintext;
     },
   });
-  expect(verdictOf(found, 'Decrypt')).toBe('fail');
+  expect(statusOf(found, 'Decrypt')).toBe('fail');
   expect(found.wereWiped.every(Boolean)).toBe(true);
 });
 
@@ -111,9 +110,9 @@ test('A refused GenerateDataKey leaves Decrypt to be tried with what Encrypt gav
   const key = room.tenant();
   room.kms.faults.set({ match: { key: key.arn, operation: 'GenerateDataKey' }, fault: KMS_ERRORS.accessDenied });
   const found = await seen(key);
-  expect(verdictOf(found, 'GenerateDataKey')).toBe('fail');
-  expect(verdictOf(found, 'Decrypt')).toBe('ok');
-  expect(verdictOf(found, 'other tenant')).toBeUndefined();
+  expect(statusOf(found, 'GenerateDataKey')).toBe('fail');
+  expect(statusOf(found, 'Decrypt')).toBe('ok');
+  expect(statusOf(found, 'other tenant')).toBeUndefined();
 });
 
 test('Each call is counted by its result', async () => {

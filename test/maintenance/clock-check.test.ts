@@ -1,8 +1,8 @@
 // What removes by age does it by a clock that is right, or not at all.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { fleetChores } from '../../src/app/fleet-tasks.ts';
-import { onTime } from '../../src/maintenance/clock-check.ts';
-import type { Chore } from '../../src/maintenance/scheduler.ts';
+import { whenClockIsRight } from '../../src/maintenance/clock-check.ts';
+import type { MaintenanceTask } from '../../src/maintenance/scheduler.ts';
 import { FakeClock } from '../support/clock.ts';
 import { openUpkeepRoom, type UpkeepRoom } from './fixture.ts';
 
@@ -15,7 +15,7 @@ afterEach(() => room[Symbol.asyncDispose]());
 
 const MINUTE = 60_000;
 
-const endOfChore = (chore: Chore): Promise<string> =>
+const endOfChore = (chore: MaintenanceTask): Promise<string> =>
   chore.run(new AbortController().signal).then(
     () => 'done',
     (error: unknown) => String((error as { code?: unknown }).code),
@@ -24,7 +24,7 @@ const endOfChore = (chore: Chore): Promise<string> =>
 async function endOf(skewMs: number): Promise<string> {
   let runs = 0;
   const run = async (): Promise<void> => void (runs += 1);
-  const chore = onTime(
+  const chore = whenClockIsRight(
     { redis: room.redis, clock: new FakeClock(Date.now() + skewMs) },
     { name: 'c', everyMs: 1, run },
   );
@@ -45,7 +45,7 @@ test.each([
 test('the sweeps and the discarding of old letters are such chores, and the others are none', async () => {
   const clock = new FakeClock(Date.now() + 2 * MINUTE);
   const ends: Record<string, string> = {};
-  for (const chore of fleetChores({ ...room.deps, clock, mend: async () => false }, room.queue, () => [])) {
+  for (const chore of fleetChores({ ...room.deps, clock, restartStalled: async () => false }, room.queue, () => [])) {
     ends[chore.name] = await endOfChore(chore);
   }
   const late = Object.keys(ends).filter((name) => ends[name] === 'CLOCK_SKEW');

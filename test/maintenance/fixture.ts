@@ -10,9 +10,9 @@ import { openRedis, redisKeys } from '../../src/runtime/redis.ts';
 import { deleteDocument, writeDocument } from '../../src/store/documents.ts';
 import { putIntake } from '../../src/store/intake.ts';
 import { createStore } from '../../src/store/s3/s3-store.ts';
-import { markBirth } from '../../src/maintenance/redis-identity.ts';
+import { ensureRedisIdentity } from '../../src/maintenance/redis-identity.ts';
 import type { SweepDeps } from '../../src/maintenance/sweep.ts';
-import type { Chore } from '../../src/maintenance/scheduler.ts';
+import type { MaintenanceTask } from '../../src/maintenance/scheduler.ts';
 import { FakeClock } from '../support/clock.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 
@@ -38,7 +38,7 @@ export interface UpkeepRoom extends AsyncDisposable {
   /** The keys of all documents and tombstones. */
   documents(): Promise<string[]>;
   /** Moves the clock and runs the chore. */
-  sweepAfter(days: number, chore: Chore): Promise<void>;
+  sweepAfter(days: number, chore: MaintenanceTask): Promise<void>;
   counted(name: 'sealdex_swept_total' | 'sealdex_sweep_alarms_total'): Promise<number>;
 }
 
@@ -77,7 +77,7 @@ export async function openUpkeepRoom(): Promise<UpkeepRoom> {
     log: lines,
     async born(daysAgo) {
       const before = new FakeClock(Date.now() - daysAgo * DAY);
-      await markBirth({ redis, keys, store, queue: config.queue, clock: before });
+      await ensureRedisIdentity({ redis, keys, store, queue: config.queue, clock: before });
     },
     async content({ job, id = newJobId() } = {}) {
       const intake = randomBytes(8).toString('hex');

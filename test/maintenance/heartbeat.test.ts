@@ -5,7 +5,12 @@ import { expect, inject, test } from 'vitest';
 import { createOperator, createProducer, startWorker } from '../../src/app/app.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { startRedis } from '@sealdex/local-aws';
-import { readHeartbeats, startHeart, type Heart, type HeartbeatFacts } from '../../src/maintenance/heartbeat.ts';
+import {
+  readHeartbeats,
+  startHeartbeat,
+  type HeartbeatLoop,
+  type HeartbeatFacts,
+} from '../../src/maintenance/heartbeat.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
 import { documentOf, openHouse } from '../journey/installation.ts';
 import { FakeClock } from '../support/clock.ts';
@@ -24,20 +29,20 @@ interface Place extends AsyncDisposable {
   readonly redis: Redis;
   readonly queue: string;
   readonly clock: FakeClock;
-  heart(facts?: () => Promise<HeartbeatFacts>): Heart;
+  heart(facts?: () => Promise<HeartbeatFacts>): HeartbeatLoop;
 }
 
 async function openPlace(): Promise<Place> {
   const redis = new Redis(inject('redisUrl'));
   const queue = `t-${randomBytes(6).toString('hex')}`;
   const clock = new FakeClock(Date.now());
-  const hearts: Heart[] = [];
+  const hearts: HeartbeatLoop[] = [];
   return {
     redis,
     queue,
     clock,
     heart(facts = async () => FACTS) {
-      const heart = startHeart({ redis, queue, clock, role: 'worker', facts });
+      const heart = startHeartbeat({ redis, queue, clock, role: 'worker', facts });
       hearts.push(heart);
       return heart;
     },
@@ -121,7 +126,13 @@ test('a Redis that does not answer holds no stop up', async () => {
   const server = await startRedis();
   const redis = new Redis(server.url, { maxRetriesPerRequest: null });
   redis.on('error', () => {});
-  const heart = startHeart({ redis, queue: 'frozen', clock: systemClock, role: 'worker', facts: async () => FACTS });
+  const heart = startHeartbeat({
+    redis,
+    queue: 'frozen',
+    clock: systemClock,
+    role: 'worker',
+    facts: async () => FACTS,
+  });
   await eventually(async () => (await readHeartbeats(redis, 'frozen')).length === 1);
   process.kill(server.pid, 'SIGSTOP');
   const begun = performance.now();

@@ -3,11 +3,11 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { newJobId } from '../../src/jobs/jobs.ts';
 import { putIntake } from '../../src/store/intake.ts';
 import { intakeSweep } from '../../src/maintenance/intake-sweep.ts';
-import type { Chore } from '../../src/maintenance/scheduler.ts';
+import type { MaintenanceTask } from '../../src/maintenance/scheduler.ts';
 import { openUpkeepRoom, type UpkeepRoom } from './fixture.ts';
 
 let room: UpkeepRoom;
-let sweep: Chore;
+let sweep: MaintenanceTask;
 
 beforeEach(async () => {
   room = await openUpkeepRoom();

@@ -1,7 +1,7 @@
 // The birth mark: made once, copied once, and a difference is noticed.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
-import { agreedBirth, isSince, markBirth } from '../../src/maintenance/redis-identity.ts';
+import { matchingRedisIdentity, isSince, ensureRedisIdentity } from '../../src/maintenance/redis-identity.ts';
 import { openUpkeepRoom, type UpkeepRoom } from './fixture.ts';
 
 let room: UpkeepRoom;
@@ -15,34 +15,34 @@ afterEach(() => room[Symbol.asyncDispose]());
 
 describe('the birth mark', () => {
   it('is made in Redis and copied into the bucket, and stays what it was', async () => {
-    expect(await markBirth(depsOf())).toBe(true);
-    const first = await agreedBirth(depsOf());
+    expect(await ensureRedisIdentity(depsOf())).toBe(true);
+    const first = await matchingRedisIdentity(depsOf());
     expect(first).toEqual({ v: 1, id: expect.stringMatching(/^[0-9a-f]{32}$/) as string, at: room.deps.clock.now() });
     room.deps.clock.advance(5000);
-    expect(await markBirth(depsOf())).toBe(true);
-    expect(await agreedBirth(depsOf())).toEqual(first);
+    expect(await ensureRedisIdentity(depsOf())).toBe(true);
+    expect(await matchingRedisIdentity(depsOf())).toEqual(first);
   });
 
   it('is one, however many workers start at once', async () => {
-    const answers = await Promise.all(Array.from({ length: 10 }, () => markBirth(depsOf())));
+    const answers = await Promise.all(Array.from({ length: 10 }, () => ensureRedisIdentity(depsOf())));
     expect(answers).toEqual(Array.from({ length: 10 }, () => true));
   });
 
   it('differs when Redis was lost, for every worker that starts from then on', async () => {
-    await markBirth(depsOf());
+    await ensureRedisIdentity(depsOf());
     await room.redis.del(room.deps.keys.birth);
-    expect(await markBirth(depsOf())).toBe(false);
-    expect(await markBirth(depsOf())).toBe(false);
-    expect(await agreedBirth(depsOf())).toBeUndefined();
+    expect(await ensureRedisIdentity(depsOf())).toBe(false);
+    expect(await ensureRedisIdentity(depsOf())).toBe(false);
+    expect(await matchingRedisIdentity(depsOf())).toBeUndefined();
   });
 
   it('is agreed on again once the operator has removed the copy and a worker has started', async () => {
-    await markBirth(depsOf());
+    await ensureRedisIdentity(depsOf());
     await room.redis.del(room.deps.keys.birth);
-    await markBirth(depsOf());
+    await ensureRedisIdentity(depsOf());
     await room.deps.store.remove(keyInS3());
-    expect(await agreedBirth(depsOf())).toBeUndefined();
-    expect(await markBirth(depsOf())).toBe(true);
+    expect(await matchingRedisIdentity(depsOf())).toBeUndefined();
+    expect(await ensureRedisIdentity(depsOf())).toBe(true);
   });
 
   it.each([
@@ -53,7 +53,7 @@ describe('the birth mark', () => {
     ['is large', 'x'.repeat(100_000)],
   ])('whose copy %s is a difference, and the copy is not overwritten', async (_, text) => {
     await room.deps.store.put(keyInS3(), Buffer.from(text), {});
-    expect(await markBirth(depsOf())).toBe(false);
+    expect(await ensureRedisIdentity(depsOf())).toBe(false);
     expect((await room.deps.store.head(keyInS3()))?.bytes).toBe(text.length);
   });
 
@@ -69,10 +69,10 @@ it('a worker marks Redis and bucket at its start, and starts with a difference t
   const settings = { ...room.services.settings, SEALDEX_PORT: 0 };
   const start = () => startWorker(settings, { host: '127.0.0.1', log: 'silent' });
   await (await start()).stop();
-  const first = await agreedBirth(depsOf());
+  const first = await matchingRedisIdentity(depsOf());
   expect(first).toBeDefined();
   await room.redis.del(room.deps.keys.birth);
   expect(await (await start()).stop()).toMatchObject({ isClean: true });
   expect(await room.redis.get(room.deps.keys.birth)).not.toContain(first?.id);
-  expect(await agreedBirth(depsOf())).toBeUndefined();
+  expect(await matchingRedisIdentity(depsOf())).toBeUndefined();
 });

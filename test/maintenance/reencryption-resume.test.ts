@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createOperator, startWorker, type Operator } from '../../src/app/app.ts';
 import { SealdexError } from '../../src/runtime/errors.ts';
-import { movesChore, type MovesDeps } from '../../src/maintenance/reencryption-resume.ts';
+import { reencryptionResumeTask, type ResumeDeps } from '../../src/maintenance/reencryption-resume.ts';
 import { eventually } from '../support/eventually.ts';
 import { openUpkeepRoom, type UpkeepRoom } from './fixture.ts';
 
@@ -23,14 +23,14 @@ afterEach(async () => {
 /** The tenants that were looked at. */
 async function run(mend: (tenant: string) => boolean, signal = new AbortController().signal): Promise<string[]> {
   const seen: string[] = [];
-  const deps: MovesDeps = {
+  const deps: ResumeDeps = {
     ...room.deps,
-    mend: async (tenant) => {
+    restartStalled: async (tenant) => {
       seen.push(tenant);
       return mend(tenant);
     },
   };
-  await movesChore(deps).run(signal);
+  await reencryptionResumeTask(deps).run(signal);
   return seen;
 }
 

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
 import { SealdexError } from '../../src/runtime/errors.ts';
 import { openRedis, redisKeys, type Redis, type RedisKeys } from '../../src/runtime/redis.ts';
-import { startUpkeep, type Chore, type Upkeep } from '../../src/maintenance/scheduler.ts';
+import { startMaintenance, type MaintenanceTask, type MaintenanceLoop } from '../../src/maintenance/scheduler.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
 
@@ -12,7 +12,7 @@ const HOUR = 3_600_000;
 let redis: Redis;
 let keys: RedisKeys;
 let clock: FakeClock;
-let opened: Upkeep[];
+let opened: MaintenanceLoop[];
 let warnings: { facts: object; message: string }[];
 
 beforeEach(async () => {
@@ -30,15 +30,15 @@ afterEach(async () => {
 });
 
 /** A process of the fleet. */
-function start(...chores: Chore[]): Upkeep {
+function start(...chores: MaintenanceTask[]): MaintenanceLoop {
   const warn = (facts: object, message: string): void => void warnings.push({ facts, message });
   const log = { debug: warn, info: warn, warn, error: warn };
-  const upkeep = startUpkeep({ chores, redis, keys, clock, log });
+  const upkeep = startMaintenance({ chores, redis, keys, clock, log });
   opened.push(upkeep);
   return upkeep;
 }
 
-const choreOf = (run: Chore['run'], name = 'chore'): Chore => ({ name, everyMs: HOUR, run });
+const choreOf = (run: MaintenanceTask['run'], name = 'chore'): MaintenanceTask => ({ name, everyMs: HOUR, run });
 
 /** Counts its runs; each lasts until `end` is called, or its signal ends it. */
 function longChore(name = 'chore') {

@@ -2,11 +2,11 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Store } from '../../src/store/store.ts';
 import { tombstoneSweep } from '../../src/maintenance/tombstones.ts';
-import type { Chore } from '../../src/maintenance/scheduler.ts';
+import type { MaintenanceTask } from '../../src/maintenance/scheduler.ts';
 import { newObject, openUpkeepRoom, type UpkeepRoom } from './fixture.ts';
 
 let room: UpkeepRoom;
-let sweep: Chore;
+let sweep: MaintenanceTask;
 
 beforeEach(async () => {
   room = await openUpkeepRoom();
@@ -22,7 +22,7 @@ afterEach(async () => {
 const DAYS = 30 + 30 + 90 + 1;
 
 /** The room's store, with something done between a look and the removal. */
-const withStore = (change: Partial<Store>): Chore =>
+const withStore = (change: Partial<Store>): MaintenanceTask =>
   tombstoneSweep({ ...room.deps, store: { ...room.deps.store, ...change } });
 
 describe('a tombstone', () => {

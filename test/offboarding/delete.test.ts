@@ -4,7 +4,7 @@ import { S3Client, CreateMultipartUploadCommand } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { startWorker, type RunningWorker } from '../../src/app/app.ts';
 import { LOCAL_ROLE, S3_ERRORS } from '@sealdex/local-aws';
-import { countTenant, deleteTenant, type LeavingStep } from '../../src/offboarding/delete.ts';
+import { countTenant, deleteTenant, type DeletionStep } from '../../src/offboarding/delete.ts';
 import { rolePolicy } from '../../src/policies/role-policy.ts';
 import { MAX_SKEW_MS } from '../../src/runtime/clock.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
@@ -124,13 +124,13 @@ test('a tenant with documents, originals, deletions, letters and thousands of pa
 test('a deletion that is cut off after any of its steps ends when it is begun anew', async () => {
   const { house, deps } = room;
   await runWorker();
-  const steps: LeavingStep['step'][] = ['marked', 'shut', 'swept', 'waiting', 'waited', 'pass'];
+  const steps: DeletionStep['step'][] = ['marked', 'shut', 'swept', 'waiting', 'waited', 'pass'];
   await room.fill(6);
   await makeLetters();
   await house.operator.pauseTenant(LEAVER, 'a test');
   for (const last of steps) {
     const cut = new Error(`cut off after ${last}`);
-    const onStep = ({ step }: LeavingStep): void => {
+    const onStep = ({ step }: DeletionStep): void => {
       if (step === last) throw cut;
     };
     await expect(deleteTenant(deps, LEAVER, { onStep })).rejects.toBe(cut);
@@ -336,7 +336,7 @@ test('the keys of the tenant are wiped in all processes before anything is remov
   await room.fill(2);
   const held = async (): Promise<string[]> => (await house.operator.status()).processes.flatMap((one) => one.tenants);
   await eventually(async () => (await held()).includes(LEAVER) || undefined);
-  const onStep = ({ step }: LeavingStep): void => {
+  const onStep = ({ step }: DeletionStep): void => {
     if (step === 'shut') throw new Error('cut off');
   };
   await expect(deleteTenant(deps, LEAVER, { onStep })).rejects.toThrow('cut off');

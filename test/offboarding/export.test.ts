@@ -87,7 +87,7 @@ test('with its gate shut a tenant is exported, and the official client opens all
     deletions: 1,
     kept: 0,
     kmsKeyArns: [keyArn],
-    strangers: 1,
+    unknownKeyFiles: 1,
   });
   const lines = manifest();
   const ours = lines.filter(({ kmsKeyArn }) => kmsKeyArn !== undefined);
@@ -134,7 +134,7 @@ test('what an object put there by somebody else says of its key gets into no com
   await store.put(keys[1]!, messageUnder(evil), {});
   const exported = await operator.exportTenant(LEAVER, dir);
   for (const key of keys) await store.remove(key);
-  expect(exported).toMatchObject({ kmsKeyArns: [keyArn], strangers: 3 });
+  expect(exported).toMatchObject({ kmsKeyArns: [keyArn], unknownKeyFiles: 3 });
   const note = readFileSync(join(dir, 'README.txt'), 'utf8');
   expect(note).toContain("3 files are under a key that was never the tenant's, or are no such messages");
   expect(note.trimEnd().split('\n')).toHaveLength(10);

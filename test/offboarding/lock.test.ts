@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } fro
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { claim } from '../../src/offboarding/folder.ts';
-import { isMade, lockFolder } from '../../src/offboarding/lock.ts';
+import { createExclusive, lockFolder } from '../../src/offboarding/lock.ts';
 import { temporaryFolder } from '../cli/temporary-folder.ts';
 
 let opened: DisposableStack;
@@ -47,8 +47,8 @@ test('What is there already stays, a link that leads nowhere too, and nothing is
   const [file, link] = [join(dir, 'file'), join(dir, 'link')];
   writeFileSync(file, 'old');
   symlinkSync(join(dir, 'nowhere'), link);
-  for (const path of [file, link]) expect(await isMade(path, 'new')).toBe(false);
-  expect(await isMade(join(dir, 'more'), 'new')).toBe(true);
+  for (const path of [file, link]) expect(await createExclusive(path, 'new')).toBe(false);
+  expect(await createExclusive(join(dir, 'more'), 'new')).toBe(true);
   expect(readFileSync(file, 'utf8')).toBe('old');
   expect(readdirSync(dir).toSorted()).toEqual(['file', 'link', 'more']);
 });

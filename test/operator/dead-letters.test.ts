@@ -48,7 +48,7 @@ test('replay stores what works now, ends as superseded what is older than what i
     stored: 1,
     superseded: 1,
     deadAgain: new Map([['CONTENT_MISSING', 1]]),
-    unseen: 0,
+    unknown: 0,
     underWay: 0,
   });
   const states = await Promise.all(jobs.map(async ({ jobId }) => (await producer.status(jobId)).state));

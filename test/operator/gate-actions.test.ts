@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { buildProgram } from '../../src/cli/cli.ts';
 import { keyRef } from '../../src/runtime/key-ref.ts';
 import { CODES, type Code } from '../../src/runtime/errors.ts';
-import { DENIED_BY_US, REMEDIES, remedyOf, type Remedy } from '../../src/operator/gate-actions.ts';
+import { DENIED_BY_US, GATE_ACTIONS, remedyOf, type GateAction } from '../../src/operator/gate-actions.ts';
 
 const KEY = 'arn:aws:kms:eu-west-1:111122223333:key/1234abcd';
 const PLACE = { ...keyRef('acme', KEY), state: 'shut' };
@@ -14,16 +14,16 @@ const GATE_CODES = (Object.keys(CODES) as Code[]).filter(
 );
 
 test('it has a row for every code that parks, and for a key that is gone for good; no other, and none can be changed', () => {
-  expect(Object.keys(REMEDIES).toSorted()).toEqual(GATE_CODES.toSorted());
-  const rows: readonly Remedy[] = [...Object.values(REMEDIES), DENIED_BY_US];
-  expect([REMEDIES, ...rows, ...rows.map(({ commands }) => commands)].filter((each) => !Object.isFrozen(each))).toEqual(
-    [],
-  );
+  expect(Object.keys(GATE_ACTIONS).toSorted()).toEqual(GATE_CODES.toSorted());
+  const rows: readonly GateAction[] = [...Object.values(GATE_ACTIONS), DENIED_BY_US];
+  expect(
+    [GATE_ACTIONS, ...rows, ...rows.map(({ commands }) => commands)].filter((each) => !Object.isFrozen(each)),
+  ).toEqual([]);
 });
 
 test.each(GATE_CODES)('%s says who acts, and what to type, ready to be pasted', (code) => {
-  const { whoActs, says, commands } = remedyOf({ ...PLACE, code });
-  expect(says).toMatch(/^[A-Z].*\.$/);
+  const { whoActs, explanation, commands } = remedyOf({ ...PLACE, code });
+  expect(explanation).toMatch(/^[A-Z].*\.$/);
   expect(commands.length > 0).toBe(whoActs !== 'nobody');
   expect(commands.filter((command) => /[{}]/.test(command))).toEqual([]);
   const ofAws = commands.filter((command) => command.startsWith('aws kms '));
@@ -34,7 +34,7 @@ test.each(GATE_CODES)('%s says who acts, and what to type, ready to be pasted', 
 test('a scheduled deletion is cancelled and then the key enabled, and why both is said', () => {
   expect(remedyOf({ ...PLACE, code: 'KEY_PENDING_DELETION' })).toEqual({
     whoActs: 'tenant',
-    says: 'A cancelled deletion leaves the key disabled, so both calls are needed.',
+    explanation: 'A cancelled deletion leaves the key disabled, so both calls are needed.',
     commands: [
       `aws kms cancel-key-deletion --key-id ${KEY} --region eu-west-1`,
       `aws kms enable-key --key-id ${KEY} --region eu-west-1`,
@@ -54,8 +54,8 @@ test('a denial is the tenant’s to end, unless KMS told that a policy of ours d
 });
 
 test('what a policy must allow is told by the commands that print it, and not again here', () => {
-  const denied = [REMEDIES.KEY_DENIED, DENIED_BY_US].map(({ says }) => says);
-  expect(denied.filter((says) => /kms:/.test(says))).toEqual([]);
+  const denied = [GATE_ACTIONS.KEY_DENIED, DENIED_BY_US].map(({ explanation }) => explanation);
+  expect(denied.filter((explanation) => /kms:/.test(explanation))).toEqual([]);
   expect(denied).toEqual([expect.stringContaining('sealdex keys policy'), expect.stringContaining('sealdex policy')]);
 });
 
@@ -67,7 +67,7 @@ test('a gate that is being released needs nobody', () => {
 });
 
 describe('commands of ours', () => {
-  const ours = [...Object.values(REMEDIES), DENIED_BY_US].flatMap(({ commands }) =>
+  const ours = [...Object.values(GATE_ACTIONS), DENIED_BY_US].flatMap(({ commands }) =>
     commands.filter((command) => command.startsWith('sealdex ')),
   );
 

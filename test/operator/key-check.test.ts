@@ -44,7 +44,7 @@ const check = (arn: string, options?: KeyCheckOptions, tenant = 'acme'): Promise
 const stepOf = ({ steps }: KeyCheck, name: string) => steps.find(({ step }) => step === name);
 
 const badOf = ({ steps }: KeyCheck): string[] =>
-  steps.filter(({ verdict }) => verdict !== 'ok').map(({ step, verdict }) => `${verdict} ${step}`);
+  steps.filter(({ status }) => status !== 'ok').map(({ step, status }) => `${status} ${step}`);
 
 /** As somebody would who edits it by hand. */
 async function putFile(tenant: string, file: object | string): Promise<void> {
@@ -122,13 +122,13 @@ describe('KMS is not asked about', () => {
       /is in eu-west-1/,
       /creates a replica of it in us-west-2/,
     ],
-  ])('%s: it is refused by its name', async (_, arn, saw, todo) => {
+  ])('%s: it is refused by its name', async (_, arn, observed, remedy) => {
     services.kms.counts.reset();
     const checked = await check(arn);
     expect(checked.canAttach).toBe(false);
-    expect(stepOf(checked, 'arn')).toMatchObject({ verdict: 'fail' });
-    expect(stepOf(checked, 'arn')?.saw).toMatch(saw);
-    expect(stepOf(checked, 'arn')?.todo).toMatch(todo);
+    expect(stepOf(checked, 'arn')).toMatchObject({ status: 'fail' });
+    expect(stepOf(checked, 'arn')?.observed).toMatch(observed);
+    expect(stepOf(checked, 'arn')?.remedy).toMatch(remedy);
     expect(services.kms.counts.count()).toBe(0);
   });
 
@@ -138,7 +138,7 @@ describe('KMS is not asked about', () => {
       const checked = await check(arn);
       expect(checked.canAttach).toBe(false);
       expect(badOf(checked)).toEqual(['fail owner']);
-      expect(stepOf(checked, 'owner')?.todo).toMatch(/gives a key of its own/);
+      expect(stepOf(checked, 'owner')?.remedy).toMatch(/gives a key of its own/);
     }
     expect(services.kms.counts.count()).toBe(0);
   });
@@ -148,14 +148,14 @@ describe('DescribeKey refuses', () => {
   test.each<[string, KeyOptions, string, RegExp]>([
     ['another key spec', { keySpec: 'RSA_2048' }, 'key spec', /RSA_2048/],
     ['another key usage', { keyUsage: 'GENERATE_VERIFY_MAC' }, 'key usage', /GENERATE_VERIFY_MAC/],
-  ])('%s', async (_, options, step, saw) => {
+  ])('%s', async (_, options, step, observed) => {
     const checked = await check(services.kms.createKey(options));
     expect(checked.canAttach).toBe(false);
     expect(stepOf(checked, step)).toMatchObject({
-      verdict: 'fail',
-      todo: expect.stringContaining('makes a') as string,
+      status: 'fail',
+      remedy: expect.stringContaining('makes a') as string,
     });
-    expect(stepOf(checked, step)?.saw).toMatch(saw);
+    expect(stepOf(checked, step)?.observed).toMatch(observed);
     expect(stepOf(checked, 'GenerateDataKey')).toBeUndefined();
   });
 
@@ -167,33 +167,33 @@ describe('DescribeKey refuses', () => {
     ['Unavailable', /reconnects its custom key store/],
     ['Creating', /Wait until/],
     ['Updating', /Wait until/],
-  ])('a key that is %s, with what to do', async (state, todo) => {
+  ])('a key that is %s, with what to do', async (state, remedy) => {
     const arn = services.kms.createKey();
     services.kms.setState(arn, state);
     const checked = await check(arn);
     expect(checked.canAttach).toBe(false);
     const step = stepOf(checked, 'key state');
-    expect(step).toMatchObject({ verdict: 'fail', saw: expect.stringContaining(`The key is ${state}`) as string });
-    expect(step?.todo).toMatch(todo);
+    expect(step).toMatchObject({ status: 'fail', observed: expect.stringContaining(`The key is ${state}`) as string });
+    expect(step?.remedy).toMatch(remedy);
   });
 
   test('a key that will be deleted, with the day', async () => {
     const arn = services.kms.createKey();
     services.kms.setState(arn, 'PendingDeletion');
-    expect(stepOf(await check(arn), 'key state')?.saw).toMatch(/will be deleted on \d{4}-\d\d-\d\d\.$/);
+    expect(stepOf(await check(arn), 'key state')?.observed).toMatch(/will be deleted on \d{4}-\d\d-\d\d\.$/);
   });
 
   test('a key that is not there', async () => {
     const checked = await check(keyIn('us-west-2', ID));
     expect(badOf(checked)).toEqual(['fail DescribeKey']);
-    expect(stepOf(checked, 'DescribeKey')?.saw).toMatch(/KEY_NOT_FOUND NotFoundException/);
+    expect(stepOf(checked, 'DescribeKey')?.observed).toMatch(/KEY_NOT_FOUND NotFoundException/);
   });
 
   test('a multi-region key without a replica in our region', async () => {
     const checked = await check(keyIn('us-west-2', MRK));
     expect(stepOf(checked, 'DescribeKey')).toMatchObject({
-      verdict: 'fail',
-      todo: 'The tenant creates a replica in us-west-2.',
+      status: 'fail',
+      remedy: 'The tenant creates a replica in us-west-2.',
     });
   });
 });
@@ -203,14 +203,14 @@ describe('DescribeKey warns of', () => {
     ['imported material', { origin: 'EXTERNAL' }, /imported \(EXTERNAL\)/],
     ['a custom key store', { origin: 'AWS_CLOUDHSM', customKeyStoreId: 'cks-1' }, /custom key store \(AWS_CLOUDHSM\)/],
     ['an external key store', { origin: 'EXTERNAL_KEY_STORE', customKeyStoreId: 'cks-2' }, /\(EXTERNAL_KEY_STORE\)/],
-  ])('%s', async (_, options, saw) => {
+  ])('%s', async (_, options, observed) => {
     const arn = services.kms.createKey(options);
     services.kms.setState(arn, 'Enabled');
     boundTo(arn);
     const checked = await check(arn);
     expect(checked.canAttach).toBe(true);
     expect(badOf(checked)).toEqual(['warn origin']);
-    expect(stepOf(checked, 'origin')?.saw).toMatch(saw);
+    expect(stepOf(checked, 'origin')?.observed).toMatch(observed);
   });
 
   const FACTS = {
@@ -223,15 +223,15 @@ describe('DescribeKey warns of', () => {
 
   test('material and keys with an end, which it names; a replica elsewhere only is refused', () => {
     const at = Date.UTC(2027, 0, 31);
-    const verdictsOf = (more: object) =>
-      factSteps({ ...FACTS, ...more }, 'us-west-2').filter(({ verdict }) => verdict !== 'ok');
-    expect(verdictsOf({})).toEqual([]);
-    expect(verdictsOf({ deletesAt: at })).toMatchObject([
-      { step: 'key state', verdict: 'warn', saw: 'Enabled, and will be deleted on 2027-01-31.' },
+    const checksOf = (more: object) =>
+      factSteps({ ...FACTS, ...more }, 'us-west-2').filter(({ status }) => status !== 'ok');
+    expect(checksOf({})).toEqual([]);
+    expect(checksOf({ deletesAt: at })).toMatchObject([
+      { step: 'key state', status: 'warn', observed: 'Enabled, and will be deleted on 2027-01-31.' },
     ]);
-    expect(verdictsOf({ origin: 'EXTERNAL', expiresAt: at })[0]?.saw).toContain('expires on 2027-01-31');
-    expect(verdictsOf({ regions: ['eu-west-1'] })).toMatchObject([{ step: 'regions', verdict: 'fail' }]);
-    expect(verdictsOf({ regions: ['eu-west-1', 'us-west-2'] })).toEqual([]);
+    expect(checksOf({ origin: 'EXTERNAL', expiresAt: at })[0]?.observed).toContain('expires on 2027-01-31');
+    expect(checksOf({ regions: ['eu-west-1'] })).toMatchObject([{ step: 'regions', status: 'fail' }]);
+    expect(checksOf({ regions: ['eu-west-1', 'us-west-2'] })).toEqual([]);
   });
 
   test('a multi-region key that is here is good', async () => {
@@ -239,7 +239,7 @@ describe('DescribeKey warns of', () => {
     boundTo(arn);
     const checked = await check(arn);
     expect(badOf(checked)).toEqual([]);
-    expect(stepOf(checked, 'regions')?.saw).toBe('A multi-region key: us-west-2.');
+    expect(stepOf(checked, 'regions')?.observed).toBe('A multi-region key: us-west-2.');
   });
 });
 
@@ -258,8 +258,8 @@ describe('a denied action is named', () => {
     expect(badOf(checked)).toEqual([`fail ${operation}`]);
     expect(checked.canAttach).toBe(false);
     expect(stepOf(checked, operation)).toMatchObject({
-      saw: `KMS denies us ${action} (KEY_DENIED AccessDeniedException).`,
-      todo: `The tenant allows our role ${action} in the key policy: sealdex keys policy --tenant acme --principal ROLE_ARN prints it.`,
+      observed: `KMS denies us ${action} (KEY_DENIED AccessDeniedException).`,
+      remedy: `The tenant allows our role ${action} in the key policy: sealdex keys policy --tenant acme --principal ROLE_ARN prints it.`,
     });
   });
 
@@ -275,7 +275,7 @@ describe('a denied action is named', () => {
   test('and when our own IAM denies it, the tenant is asked for nothing', async () => {
     const arn = services.kms.createKey();
     services.kms.faults.set({ match: { key: arn, operation: 'Decrypt' }, fault: KMS_ERRORS.accessDeniedByUs });
-    expect(stepOf(await check(arn), 'Decrypt')?.todo).toMatch(/^Allow kms:Decrypt on this key in our own IAM policy/);
+    expect(stepOf(await check(arn), 'Decrypt')?.remedy).toMatch(/^Allow kms:Decrypt on this key in our own IAM policy/);
   });
 });
 
@@ -284,18 +284,18 @@ test('A key that is disabled between two calls is refused with what the tenant s
   const fault = { kind: 'error', name: 'DisabledException' } as const;
   services.kms.faults.set({ match: { key: arn, operation: 'Decrypt' }, fault });
   const step = stepOf(await check(arn), 'Decrypt');
-  expect(step).toMatchObject({ verdict: 'fail', saw: expect.stringContaining('KEY_DISABLED') as string });
-  expect(step?.todo).toMatch(/^The tenant enables the key/);
+  expect(step).toMatchObject({ status: 'fail', observed: expect.stringContaining('KEY_DISABLED') as string });
+  expect(step?.remedy).toMatch(/^The tenant enables the key/);
 });
 
 test("A key policy that does not name the tenant is a warning: the key works in another tenant's context", async () => {
   const checked = await check(services.kms.createKey());
   expect(checked.canAttach).toBe(true);
   expect(badOf(checked)).toEqual(['warn other tenant']);
-  expect(stepOf(checked, 'other tenant')?.todo).toMatch(/kms:EncryptionContext:tenant = acme/);
+  expect(stepOf(checked, 'other tenant')?.remedy).toMatch(/kms:EncryptionContext:tenant = acme/);
 });
 
-describe('what says nothing about the key is no verdict', () => {
+describe('what says nothing about the key is no status', () => {
   test.each([
     ['KMS_THROTTLED', KMS_ERRORS.throttled, 'Encrypt'],
     ['KMS_FAILED', KMS_ERRORS.internal, 'GenerateDataKey'],
@@ -331,13 +331,13 @@ describe("what the tenants' files say", () => {
     boundTo(arn);
     const checked = await check(arn, {}, 'freebie');
     expect(checked.canAttach).toBe(false);
-    expect(stepOf(checked, 'plan')).toMatchObject({ verdict: 'fail', todo: 'sealdex tenants put freebie --plan pro' });
+    expect(stepOf(checked, 'plan')).toMatchObject({ status: 'fail', remedy: 'sealdex tenants put freebie --plan pro' });
   });
 
   test('a tenant that does not exist yet is checked by the plan that it will have, or warned of', async () => {
     const arn = services.kms.createKey();
     boundTo(arn);
-    const planOf = async (options: KeyCheckOptions) => stepOf(await check(arn, options, 'newcomer'), 'plan')?.verdict;
+    const planOf = async (options: KeyCheckOptions) => stepOf(await check(arn, options, 'newcomer'), 'plan')?.status;
     expect(await planOf({})).toBe('warn');
     expect(await planOf({ plan: 'enterprise' })).toBe('ok');
     expect(await planOf({ plan: 'free' })).toBe('fail');
@@ -353,9 +353,9 @@ describe("what the tenants' files say", () => {
     const checked = await check(arn, { plan: 'pro' }, 'departed');
     expect(checked.canAttach).toBe(false);
     expect(stepOf(checked, 'plan')).toMatchObject({
-      verdict: 'fail',
-      saw: 'Tenant departed was deleted.',
-      todo: 'Choose another name.',
+      status: 'fail',
+      observed: 'Tenant departed was deleted.',
+      remedy: 'Choose another name.',
     });
   });
 
@@ -366,7 +366,7 @@ describe("what the tenants' files say", () => {
     const checked = await check(arn);
     expect(checked.canAttach).toBe(false);
     expect(badOf(checked)).toEqual(['fail other owners']);
-    expect(stepOf(checked, 'other owners')?.saw).toBe('Tenants that have or had it: owner.');
+    expect(stepOf(checked, 'other owners')?.observed).toBe('Tenants that have or had it: owner.');
     const shared = await check(arn, { shared: true });
     expect(shared.canAttach).toBe(true);
     expect(badOf(shared)).toEqual(['warn other owners']);
@@ -379,8 +379,8 @@ describe("what the tenants' files say", () => {
     await operator.putTenant('left', { plan: 'pro' });
     await putFile('left', { ...(await operator.tenant('left')), formerKeyArns: [arn] });
     expect(stepOf(await check(arn), 'other owners')).toMatchObject({
-      verdict: 'fail',
-      saw: 'Tenants that have or had it: left.',
+      status: 'fail',
+      observed: 'Tenants that have or had it: left.',
     });
   });
 
@@ -399,12 +399,12 @@ describe("what the tenants' files say", () => {
     await putFile('odd', { ...(await operator.tenant('odd')), kmsKeyArn: odd });
     expect(badOf(await check(arn))).toEqual([]);
     expect(stepOf(await check(odd), 'other owners')).toMatchObject({
-      verdict: 'fail',
-      saw: 'Tenants that have or had it: odd.',
+      status: 'fail',
+      observed: 'Tenants that have or had it: odd.',
     });
   });
 
-  test('a store that does not answer is no verdict', async () => {
+  test('a store that does not answer is no status', async () => {
     const arn = services.kms.createKey();
     services.s3.faults.set({ match: { method: 'GET', prefix: 'tenants/globex.json' }, fault: S3_ERRORS.internal });
     await expect(check(arn)).rejects.toMatchObject({ code: 'STORE_FAILED' });
@@ -418,8 +418,8 @@ describe("what the tenants' files say", () => {
     const checked = await check(arn);
     expect(badOf(checked)).toEqual(['fail other owners']);
     expect(stepOf(checked, 'other owners')).toMatchObject({
-      saw: expect.stringContaining('broken') as string,
-      todo: 'Repair tenants/broken.json in the bucket.',
+      observed: expect.stringContaining('broken') as string,
+      remedy: 'Repair tenants/broken.json in the bucket.',
     });
     expect((await check(arn, { shared: true })).canAttach).toBe(true);
   });

@@ -46,7 +46,10 @@ async function loseLease(): Promise<void> {
 
 const attachShared = () => operator.setKey(newcomer, arn, { shared: true });
 
-const refusal = (code: string, says: RegExp) => ({ code, message: expect.stringMatching(says) as string });
+const refusal = (code: string, explanation: RegExp) => ({
+  code,
+  message: expect.stringMatching(explanation) as string,
+});
 
 const blockedFor = (told: readonly OwnerBlocked[]): string[] => told.map(({ tenant }) => tenant);
 

@@ -1,7 +1,7 @@
 // What a failed KMS call means: a shut gate, the platform's own fault, or nothing yet.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { keyRef, type KeyRef } from '../../src/runtime/key-ref.ts';
-import { askedBy, createAuditLog, type Who } from '../../src/runtime/audit-log.ts';
+import { withAuditContext, createAuditLog, type AuditOrigin } from '../../src/runtime/audit-log.ts';
 import { SealdexError, type Code } from '../../src/runtime/errors.ts';
 import { createKeyMonitor, type KeyMonitor, type KeyMonitorDeps } from '../../src/parking/key-monitor.ts';
 import { openParkingRoom, type ParkingRoom, type Process } from './fixture.ts';
@@ -260,9 +260,9 @@ test('A process that has used no other key asks those of other tenants, before i
 
 test('The keys of others are tried as a probe: the audit lines of those name neither the job nor the command that was denied', async () => {
   const audit = createAuditLog({ to: 'stdout', clock: room.clock, identity: async () => 'jo' });
-  const asking: Who[] = [];
+  const asking: AuditOrigin[] = [];
   monitor = monitorOf(here, { works: async () => (asking.push(await audit.who()), false) });
-  const codes = askedBy({ command: 'read', job: 'j1' }, () => denied(4));
+  const codes = withAuditContext({ command: 'read', job: 'j1' }, () => denied(4));
   expect((await codes).at(-1)).toBe('PLATFORM_DENIED');
   expect(asking).toEqual([{ process: expect.any(String), activity: 'probe', isInCommand: true }]);
 });

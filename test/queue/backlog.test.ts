@@ -4,9 +4,9 @@ import { systemClock } from '../../src/runtime/clock.ts';
 import { SealdexError } from '../../src/runtime/errors.ts';
 import { newJobId } from '../../src/jobs/jobs.ts';
 import { estimateBytes } from '../../src/queue/backlog/backlog.ts';
-import type { StampRequest } from '../../src/queue/backlog/backlog.ts';
+import type { ReservationRequest } from '../../src/queue/backlog/backlog.ts';
 import { recount, repairBacklog } from '../../src/queue/backlog/recount.ts';
-import { writeNote } from '../../src/queue/bull/status-notes.ts';
+import { writeStatusNote } from '../../src/queue/bull/status-notes.ts';
 import type { Outcome } from '../../src/jobs/outcome.ts';
 import { eventually } from '../support/eventually.ts';
 import { dataOf, openRoom, type Room } from './fixture.ts';
@@ -18,12 +18,12 @@ beforeEach(async () => {
 });
 afterEach(() => room[Symbol.asyncDispose]());
 
-const share = (tenant = 'acme', bytes = 2000): StampRequest => ({ queue: 'index', tenant, bytes });
+const share = (tenant = 'acme', bytes = 2000): ReservationRequest => ({ queue: 'index', tenant, bytes });
 const backlog = (): Promise<Record<string, string>> => room.redis.hgetall(room.keys.backlogJobs);
 const bytes = (): Promise<Record<string, string>> => room.redis.hgetall(room.keys.backlogBytes);
 
-const answers = async (...requests: StampRequest[]): Promise<string[]> =>
-  (await room.queue.stamp(requests)).map((stamp) => (stamp instanceof SealdexError ? stamp.code : 'stamped'));
+const answers = async (...requests: ReservationRequest[]): Promise<string[]> =>
+  (await room.queue.reserve(requests)).map((stamp) => (stamp instanceof SealdexError ? stamp.code : 'stamped'));
 
 const refusal = (call: Promise<unknown>): Promise<SealdexError | undefined> =>
   call.then(
@@ -43,7 +43,7 @@ describe('the bound', () => {
       'stamped',
     ]);
     const last = await room.redis.get(room.keys.revision);
-    const [stamp] = await room.queue.stamp([share()]);
+    const [stamp] = await room.queue.reserve([share()]);
     expect(stamp).toMatchObject({ code: 'TENANT_BACKLOG_FULL', retryAfterMs: 60_000 });
     expect(await room.redis.get(room.keys.revision)).toBe(last);
     expect(await backlog()).toEqual({ acme: '3', other: '1' });
@@ -135,7 +135,7 @@ describe('a job', () => {
     const id = await room.add();
     await room.add();
     const say = (state: 'done' | 'superseded' | 'dead') =>
-      writeNote(room.redis, room.keys, systemClock, id, 60_000, { state });
+      writeStatusNote(room.redis, room.keys, systemClock, id, 60_000, { state });
     await say('done');
     await say('done');
     await say('superseded');
@@ -148,7 +148,7 @@ describe('a job', () => {
   it('of which nobody has the lock any more leaves nothing', async () => {
     const id = await room.add();
     const lock = { entry: room.bull.toKey(id), token: 'gone' };
-    expect(await writeNote(room.redis, room.keys, systemClock, id, 60_000, { state: 'done' }, lock)).toBe(false);
+    expect(await writeStatusNote(room.redis, room.keys, systemClock, id, 60_000, { state: 'done' }, lock)).toBe(false);
     expect(await backlog()).toEqual({ acme: '1' });
   });
 
@@ -167,7 +167,7 @@ describe('a job', () => {
     const ids = [newJobId(), newJobId(), newJobId()];
     for (const id of ids) {
       await room.queue.add(id, dataOf(), 1);
-      await writeNote(room.redis, room.keys, systemClock, id, 60_000, { state: 'done' });
+      await writeStatusNote(room.redis, room.keys, systemClock, id, 60_000, { state: 'done' });
     }
     expect([await backlog(), await bytes()]).toEqual([{}, {}]);
   });

@@ -2,7 +2,7 @@
 import { systemClock, type Clock } from '../../src/runtime/clock.ts';
 import type { Code } from '../../src/runtime/errors.ts';
 import { newJobId, type IndexJobData } from '../../src/jobs/jobs.ts';
-import { createLetterChores, type LetterChores } from '../../src/queue/dead-letters/maintenance.ts';
+import { createLetterTasks, type LetterTasks } from '../../src/queue/dead-letters/maintenance.ts';
 import type { LetterContent } from '../../src/queue/dead-letters/discard.ts';
 import { eventually } from '../support/eventually.ts';
 import { dataOf, type Room } from './fixture.ts';
@@ -82,4 +82,4 @@ export const chores = (
   { redis, keys, config, metrics }: Room,
   removeContent: (content: LetterContent) => Promise<void> = async () => {},
   clock: Clock = systemClock,
-): LetterChores => createLetterChores({ redis, keys, config, metrics, clock, removeContent });
+): LetterTasks => createLetterTasks({ redis, keys, config, metrics, clock, removeContent });

@@ -110,7 +110,7 @@ test('a letter that is discarded while it is about to be replayed stays gone', a
       {
         redis,
         keys,
-        restamp: async () => void (await room.queue.letters.discard({}, noContent)),
+        reprioritize: async () => void (await room.queue.letters.discard({}, noContent)),
         retry: retrier(room.bull),
       },
     ],

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import type { Clock } from '../../src/runtime/clock.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { createDeadLetters, retrier, type DeadLetters } from '../../src/queue/dead-letters/dead-letters.ts';
-import { enterLetters, leaveLetter } from '../../src/queue/dead-letters/index.ts';
+import { indexLetters, leaveLetter } from '../../src/queue/dead-letters/index.ts';
 import {
   replayLetters,
   type Replayed,
@@ -36,10 +36,10 @@ function jumpingClock(): Clock & { readonly passedMs: number } {
   };
 }
 
-const lettersOf = (room: Room, clock: Clock, restamp: ReplayPlace['restamp'] = async () => {}): DeadLetters =>
+const lettersOf = (room: Room, clock: Clock, reprioritize: ReplayPlace['reprioritize'] = async () => {}): DeadLetters =>
   createDeadLetters({
     redis: room.redis,
-    places: [{ redis: room.redis, keys: room.keys, restamp, retry: retrier(room.bull) }],
+    places: [{ redis: room.redis, keys: room.keys, reprioritize, retry: retrier(room.bull) }],
     clock,
     replayMaxMs: DAY_MS,
   });
@@ -67,7 +67,7 @@ const NONE: Omit<Replayed, 'deadAgain'> = {
   tooOld: 0,
   stored: 0,
   superseded: 0,
-  unseen: 0,
+  unknown: 0,
   underWay: 0,
 };
 const told = (change: Partial<Replayed>): Replayed => ({ ...NONE, deadAgain: new Map(), ...change });
@@ -205,7 +205,7 @@ test('a replay that was interrupted tells what it did, and the next one takes wh
 test('who dies between any two steps has lost no letter, and the next replay sends none twice', async () => {
   await using room = await openRoom();
   const ids = await laid(room, 3);
-  const depsWith = (moves: Pick<ReplayPlace, 'restamp' | 'retry'>): ReplayDeps => ({
+  const depsWith = (moves: Pick<ReplayPlace, 'reprioritize' | 'retry'>): ReplayDeps => ({
     redis: room.redis,
     places: [{ redis: room.redis, keys: room.keys, ...moves }],
     clock: jumpingClock(),
@@ -217,15 +217,15 @@ test('who dies between any two steps has lost no letter, and the next replay sen
   const job = (id: string) =>
     ({ id, opts: {} }) as Parameters<ReturnType<Room['bull']['getBackend']>['retryFinishedJob']>[0];
   const retry: ReplayPlace['retry'] = (id) => room.bull.getBackend().retryFinishedJob(job(id), 'failed', {});
-  await expect(replayLetters(depsWith({ retry, restamp: dies }), { limit: 1 })).rejects.toThrow('killed');
-  const beforeMove = replayLetters(depsWith({ retry: dies, restamp: async () => {} }), { limit: 1 });
+  await expect(replayLetters(depsWith({ retry, reprioritize: dies }), { limit: 1 })).rejects.toThrow('killed');
+  const beforeMove = replayLetters(depsWith({ retry: dies, reprioritize: async () => {} }), { limit: 1 });
   await expect(beforeMove).rejects.toMatchObject({ code: 'REDIS_FAILED' });
   expect(await room.bull.getFailedCount()).toBe(3);
   const afterMove = async (id: string): Promise<void> => retry(id).then(dies);
-  const died = replayLetters(depsWith({ retry: afterMove, restamp: async () => {} }), { limit: 1 });
+  const died = replayLetters(depsWith({ retry: afterMove, reprioritize: async () => {} }), { limit: 1 });
   await expect(died).rejects.toMatchObject({ code: 'REDIS_FAILED' });
   expect(await room.bull.getFailedCount()).toBe(2);
-  expect((await replayLetters(depsWith({ retry, restamp: async () => {} }), { tenant: 'acme' })).sent).toBe(2);
+  expect((await replayLetters(depsWith({ retry, reprioritize: async () => {} }), { tenant: 'acme' })).sent).toBe(2);
   expect((await waiting(room)).sort()).toEqual(ids.sort());
 });
 
@@ -233,7 +233,7 @@ test('an entry about a newer death outlives the replay of the older one', async 
   await using room = await openRoom();
   const place = { redis: room.redis, keys: room.keys };
   const list = { tenant: 'acme', code: 'CONTENT_MISSING' } as const;
-  await enterLetters(place, list, [{ jobId: 'j', since: 2000 }]);
+  await indexLetters(place, list, [{ jobId: 'j', since: 2000 }]);
   expect(await leaveLetter(place, list, { jobId: 'j', since: 1000 })).toBe(false);
   expect(await indexOf(room)).toEqual({ 'acme:CONTENT_MISSING': ['j'] });
   expect(await leaveLetter(place, list, { jobId: 'j', since: 2000 })).toBe(true);

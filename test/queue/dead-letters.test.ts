@@ -2,15 +2,15 @@
 import { UnrecoverableError, Worker } from 'bullmq';
 import { expect, test } from 'vitest';
 import { newJobId } from '../../src/jobs/jobs.ts';
-import { enterLetters } from '../../src/queue/dead-letters/index.ts';
-import type { Letter } from '../../src/queue/dead-letters/letter.ts';
+import { indexLetters } from '../../src/queue/dead-letters/index.ts';
+import type { DeadLetter } from '../../src/queue/dead-letters/letter.ts';
 import type { LetterFilter } from '../../src/queue/dead-letters/find.ts';
-import type { Spot } from '../../src/queue/dead-letters/pages.ts';
+import type { ListPosition } from '../../src/queue/dead-letters/pages.ts';
 import { eventually } from '../support/eventually.ts';
 import { bury, chores, indexOf, lay, never } from './dead-letter-fixture.ts';
 import { dataOf, openRoom, type Room } from './fixture.ts';
 
-const idsOf = (letters: readonly Letter[]): string[] => letters.map(({ jobId }) => jobId);
+const idsOf = (letters: readonly DeadLetter[]): string[] => letters.map(({ jobId }) => jobId);
 
 async function listed(room: Room, filter: LetterFilter = {}, limit = 100): Promise<string[]> {
   return idsOf((await room.queue.letters.list(filter, limit)).letters);
@@ -19,7 +19,7 @@ async function listed(room: Room, filter: LetterFilter = {}, limit = 100): Promi
 /** All pages of a list, which end where the next one is not named. */
 async function pagesOf(room: Room, filter: LetterFilter, limit: number): Promise<string[][]> {
   const pages: string[][] = [];
-  let after: Spot | undefined;
+  let after: ListPosition | undefined;
   do {
     const page = await room.queue.letters.list(filter, limit, after);
     pages.push(idsOf(page.letters));
@@ -167,9 +167,9 @@ test('who has lost the lock of its job enters no letter', async () => {
   const key = `${room.bull.toKey(id)}:lock`;
   await room.redis.set(key, 'mine');
   const list = { tenant: 'acme', code: 'CONTENT_MISSING' } as const;
-  await enterLetters(place, list, [{ jobId: id, since: 1000 }], { key, token: 'of another' });
+  await indexLetters(place, list, [{ jobId: id, since: 1000 }], { key, token: 'of another' });
   expect(await indexOf(room)).toEqual({});
-  await enterLetters(place, list, [{ jobId: id, since: 1000 }], { key, token: 'mine' });
+  await indexLetters(place, list, [{ jobId: id, since: 1000 }], { key, token: 'mine' });
   expect(await indexOf(room)).toEqual({ 'acme:CONTENT_MISSING': [id] });
 });
 

@@ -24,7 +24,7 @@ async function addJobs(tenant: string, count: number): Promise<string[]> {
 }
 
 async function priorityOf(tenant: string): Promise<number> {
-  const [stamp] = await room.queue.stamp([{ queue: 'index', tenant, bytes: 1 }]);
+  const [stamp] = await room.queue.reserve([{ queue: 'index', tenant, bytes: 1 }]);
   if (!stamp || stamp instanceof Error) throw stamp ?? new Error('there is no stamp');
   return stamp.priority;
 }
@@ -111,7 +111,7 @@ describe('turns', () => {
 
 describe('a bulk', () => {
   it('has consecutive revisions and rising priorities per tenant, from one script', async () => {
-    const stamps = await room.queue.stamp(
+    const stamps = await room.queue.reserve(
       Array.from({ length: 20 }, (_, n) => ({ queue: 'index', tenant: n % 2 === 0 ? 'even' : 'odd', bytes: 1 })),
     );
     const good = stamps.map((stamp) => (stamp instanceof Error ? undefined : stamp));

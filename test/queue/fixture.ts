@@ -103,7 +103,7 @@ export async function openRoom(settings: Settings = {}): Promise<Room> {
     async add(data) {
       const id = newJobId();
       const full = dataOf(data);
-      const [stamp] = await queue.stamp([{ queue: 'index', tenant: full.tenant, bytes: 2000 }]);
+      const [stamp] = await queue.reserve([{ queue: 'index', tenant: full.tenant, bytes: 2000 }]);
       if (stamp === undefined || stamp instanceof Error) throw stamp ?? new Error('there is no stamp');
       await queue.add(id, full, stamp.priority);
       return id;

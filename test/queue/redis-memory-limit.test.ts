@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { startRedis, type RedisServer } from '@sealdex/local-aws';
 import { SealdexError } from '../../src/runtime/errors.ts';
-import { Fullness } from '../../src/queue/backlog/redis-memory-limit.ts';
+import { MemoryLimit } from '../../src/queue/backlog/redis-memory-limit.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
 
@@ -32,14 +32,14 @@ async function used(share: number): Promise<void> {
   await redis.config('SET', 'maxmemory', String(Math.round(bytes / share)));
 }
 
-const answer = (fullness: Fullness): Promise<string> =>
+const answer = (fullness: MemoryLimit): Promise<string> =>
   fullness.refuse().then(
     () => 'room',
     (error: unknown) => (error instanceof SealdexError ? `${error.code} ${error.retryAfterMs}` : String(error)),
   );
 
 it('from three quarters on, and not before, or without a limit', async () => {
-  const fullness = new Fullness(redis, clock);
+  const fullness = new MemoryLimit(redis, clock);
   expect(await answer(fullness)).toBe('room');
   for (const [share, wanted] of [
     [0.6, 'room'],
@@ -54,7 +54,7 @@ it('from three quarters on, and not before, or without a limit', async () => {
 });
 
 it('asks Redis once a second, however many ask', async () => {
-  const fullness = new Fullness(redis, clock);
+  const fullness = new MemoryLimit(redis, clock);
   await redis.config('RESETSTAT');
   const asked = async (): Promise<number> =>
     Number(/cmdstat_info:calls=(\d+)/.exec(await redis.info('commandstats'))?.[1] ?? 0);
@@ -70,7 +70,7 @@ it('asks Redis once a second, however many ask', async () => {
 
 it('a Redis that does not answer is not full but away, and is asked again by the next', async () => {
   const away = new Redis(server.url, { lazyConnect: true, enableOfflineQueue: false });
-  const fullness = new Fullness(away, clock);
+  const fullness = new MemoryLimit(away, clock);
   expect(await answer(fullness)).toBe('REDIS_FAILED undefined');
   expect(await eventually(async () => (await answer(fullness)) === 'room')).toBe(true);
   away.disconnect();

@@ -45,7 +45,7 @@ const release = (
       keys: room.keys,
       queueKey: room.bull.toKey(''),
       promote: promoter(room.bull),
-      restamp: async (ids) => void batches.push([...ids]),
+      reprioritize: async (ids) => void batches.push([...ids]),
       ...change,
     },
     GATE,
@@ -110,8 +110,8 @@ test('Two releases at once promote every job once', async () => {
 
 test('A batch that could not be stamped is not released', async () => {
   const ids = await parked(5);
-  const restamp = (): Promise<void> => Promise.reject(new Error('Redis is away'));
-  await expect(release(undefined, { restamp })).rejects.toThrow('Redis is away');
+  const reprioritize = (): Promise<void> => Promise.reject(new Error('Redis is away'));
+  await expect(release(undefined, { reprioritize })).rejects.toThrow('Redis is away');
   expect([await counts(), await entries()]).toEqual([[5, 0], ids]);
 });
 

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { newJobId } from '../../src/jobs/jobs.ts';
 import { JOBS_PER_TURN } from '../../src/queue/fair-share/fair-share.ts';
 import { startFairUpkeep, type FairUpkeep } from '../../src/queue/fair-share/fair-share-maintenance.ts';
-import { restamp } from '../../src/queue/fair-share/reprioritize.ts';
+import { reprioritize } from '../../src/queue/fair-share/reprioritize.ts';
 import { eventually } from '../support/eventually.ts';
 import { FakeClock } from '../support/clock.ts';
 import { dataOf, openRoom, type Room } from './fixture.ts';
@@ -99,7 +99,7 @@ test('a job from past the producer gets its first priority when it comes back, a
 test('jobs that are sent back get fresh priorities in the order in which they are named', async () => {
   await timeIs(40);
   const ids = await Promise.all(Array.from({ length: 600 }, () => delayed(600_000, 1)));
-  await restamp(room.redis, room.keys, [...ids, newJobId()]);
+  await reprioritize(room.redis, room.keys, [...ids, newJobId()]);
   expect(await Promise.all(ids.map(priorityOf))).toEqual(ids.map((_, n) => 40 + Math.floor(n / JOBS_PER_TURN)));
 });
 

@@ -4,8 +4,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock, type Clock } from '../../src/runtime/clock.ts';
 import { SealdexError } from '../../src/runtime/errors.ts';
 import { newJobId } from '../../src/jobs/jobs.ts';
-import { readNote, writeNote } from '../../src/queue/bull/status-notes.ts';
-import { confirm, mark as markOf, stamp as stampsOf, type Marker } from '../../src/queue/fair-share/reservation.ts';
+import { readNote, writeStatusNote } from '../../src/queue/bull/status-notes.ts';
+import { confirm, mark as markOf, reserve as stampsOf, type Marker } from '../../src/queue/fair-share/reservation.ts';
 import { queueKeys, redisKeys, type QueueKeys } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
 import { testServices, type TestServices } from '../support/services.ts';
@@ -181,7 +181,7 @@ describe('a marker', () => {
     await redis.pexpire(keys.marker(id), 20_000);
     await mark(redis, keys, systemClock, id, LIFE_MS);
     await confirm(redis, keys, id);
-    await writeNote(redis, keys, systemClock, id, LIFE_MS, { state: 'done' });
+    await writeStatusNote(redis, keys, systemClock, id, LIFE_MS, { state: 'done' });
     const leftMs = await redis.pttl(keys.marker(id));
     expect(leftMs > 0 && leftMs <= 20_000).toBe(true);
   });
@@ -189,7 +189,7 @@ describe('a marker', () => {
   it('that is gone is neither confirmed nor brought back', async () => {
     const id = newJobId();
     expect(await confirm(redis, keys, id)).toBe(false);
-    await writeNote(redis, keys, systemClock, id, LIFE_MS, { state: 'dead', code: 'DOCUMENT_INVALID' });
+    await writeStatusNote(redis, keys, systemClock, id, LIFE_MS, { state: 'dead', code: 'DOCUMENT_INVALID' });
     expect(await redis.exists(keys.marker(id))).toBe(0);
   });
 
@@ -204,7 +204,7 @@ describe('a marker', () => {
     const id = newJobId();
     const { revision } = await mark(redis, keys, systemClock, id, LIFE_MS);
     await confirm(redis, keys, id);
-    await writeNote(redis, keys, systemClock, id, LIFE_MS, note);
+    await writeStatusNote(redis, keys, systemClock, id, LIFE_MS, note);
     expect(await mark(redis, keys, systemClock, id, LIFE_MS)).toEqual({ kind: 'confirmed', revision, ...told });
     expect(await readNote(redis, keys, id)).toMatchObject(told);
   });
@@ -225,7 +225,7 @@ describe('a marker', () => {
   it('tells nothing of a job that only waits for its next attempt', async () => {
     const id = newJobId();
     await mark(redis, keys, systemClock, id, LIFE_MS);
-    await writeNote(redis, keys, systemClock, id, LIFE_MS, { state: 'retrying', code: 'STORE_FAILED' });
+    await writeStatusNote(redis, keys, systemClock, id, LIFE_MS, { state: 'retrying', code: 'STORE_FAILED' });
     expect(await mark(redis, keys, systemClock, id, LIFE_MS)).not.toHaveProperty('state');
     expect(await readNote(redis, keys, id)).toMatchObject({ state: 'retrying', code: 'STORE_FAILED' });
   });
@@ -235,7 +235,7 @@ describe('a note', () => {
   it('says since when, for as long as it is told to', async () => {
     const id = newJobId();
     const clock = new FakeClock();
-    await writeNote(redis, keys, clock, id, 5_000, { state: 'done' });
+    await writeStatusNote(redis, keys, clock, id, 5_000, { state: 'done' });
     expect(await readNote(redis, keys, id)).toEqual({ state: 'done', since: clock.now() });
     const leftMs = await redis.pttl(keys.note(id));
     expect(leftMs > 0 && leftMs <= 5_000).toBe(true);

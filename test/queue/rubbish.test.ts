@@ -9,7 +9,7 @@ import { discardLetters } from '../../src/queue/dead-letters/discard.ts';
 import { namedIntake } from '../../src/queue/bull/named-intake.ts';
 import { parseParked, releaseParked, promoter } from '../../src/queue/parked/parked.ts';
 import { rebase } from '../../src/queue/fair-share/rebase.ts';
-import { forgetTenants, restamp, restampDue, sweepOutliers } from '../../src/queue/fair-share/reprioritize.ts';
+import { forgetTenants, reprioritize, restampDue, sweepOutliers } from '../../src/queue/fair-share/reprioritize.ts';
 import { eventually } from '../support/eventually.ts';
 import { lay } from './dead-letter-fixture.ts';
 import { dataOf, openRoom, type Room } from './fixture.ts';
@@ -43,7 +43,7 @@ async function delayed(priority: number): Promise<string> {
 test('fresh priorities reach the jobs behind rubbish', async () => {
   const { text, word } = await rubbish();
   const good = await delayed(700);
-  await restamp(room.redis, room.keys, [text, word, good]);
+  await reprioritize(room.redis, room.keys, [text, word, good]);
   expect([await priorityOf(word), await priorityOf(good)]).toEqual([1, 1]);
   expect(await room.redis.get(entryOf(text))).toBe('rubbish');
 });
@@ -122,7 +122,7 @@ test('a release goes on behind an entry that is no job, and forgets it', async (
     keys: room.keys,
     queueKey: room.bull.toKey(''),
     promote: promoter(room.bull),
-    restamp: (ids: readonly string[]) => restamp(room.redis, room.keys, ids),
+    reprioritize: (ids: readonly string[]) => reprioritize(room.redis, room.keys, ids),
   };
   expect(await releaseParked(deps, GATE, async () => true)).toBe(true);
   expect(await room.redis.zcard(index)).toBe(0);

@@ -3,11 +3,11 @@ import { Queue } from 'bullmq';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { newJobId, type UploadJobData } from '../../src/jobs/jobs.ts';
 import { recount, repairBacklog } from '../../src/queue/backlog/recount.ts';
-import type { StampRequest } from '../../src/queue/backlog/backlog.ts';
+import type { ReservationRequest } from '../../src/queue/backlog/backlog.ts';
 import { startFairUpkeep } from '../../src/queue/fair-share/fair-share-maintenance.ts';
 import { namedIntake } from '../../src/queue/bull/named-intake.ts';
 import { countParked } from '../../src/queue/parked/parked-counts.ts';
-import type { Stamp } from '../../src/queue/fair-share/reservation.ts';
+import type { Reservation } from '../../src/queue/fair-share/reservation.ts';
 import { queueKeys, redisKeys, type QueueKeys } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
@@ -33,10 +33,14 @@ afterEach(async () => {
   await room[Symbol.asyncDispose]();
 });
 
-const share = (queue: StampRequest['queue'], tenant = 'acme'): StampRequest => ({ queue, tenant, bytes: 2000 });
+const share = (queue: ReservationRequest['queue'], tenant = 'acme'): ReservationRequest => ({
+  queue,
+  tenant,
+  bytes: 2000,
+});
 
-async function stamped(...requests: StampRequest[]): Promise<Stamp[]> {
-  const stamps = await room.queue.stamp(requests);
+async function stamped(...requests: ReservationRequest[]): Promise<Reservation[]> {
+  const stamps = await room.queue.reserve(requests);
   return stamps.map((stamp) => {
     if (stamp instanceof Error) throw stamp;
     return stamp;
@@ -104,7 +108,7 @@ test('Revisions and the backlog are of all jobs; the places in virtual time are 
 test('A tenant whose backlog is full with documents may not add a file either.', async () => {
   await using full = await openRoom({ SEALDEX_TENANT_BACKLOG_JOBS: 1 });
   await full.add();
-  expect(await full.queue.stamp([share('upload')])).toMatchObject([{ code: 'TENANT_BACKLOG_FULL' }]);
+  expect(await full.queue.reserve([share('upload')])).toMatchObject([{ code: 'TENANT_BACKLOG_FULL' }]);
 });
 
 test('A count of the backlog walks both queues, and only with both empty it is forgotten.', async () => {

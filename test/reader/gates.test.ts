@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { KMS_ERRORS, type KmsServer } from '@sealdex/local-aws';
 import { SealdexError } from '../../src/runtime/errors.ts';
 import { createReaderFrom } from '../../src/reader/reader.ts';
-import { bytesWhileOpen, obeyGates } from '../../src/reader/gated-stream.ts';
+import { gatedBytes, watchGates } from '../../src/reader/gated-stream.ts';
 import { documentOf, ended, openScene, refusalOf, type Scene } from '../producer/fixture.ts';
 import { eventually } from '../support/eventually.ts';
 import { setGate, SHUT_AT } from '../support/gate.ts';
@@ -173,7 +173,7 @@ describe('what was opened before the gate shut', () => {
       }
     }
     const gates = { refusal: () => refusal, refresh: () => undefined };
-    const bytes = bytesWhileOpen(late(), obeyGates({ gates, ring: {} as never }, {} as never).refuse);
+    const bytes = gatedBytes(late(), watchGates({ gates, ring: {} as never }, {} as never).refuse);
     expect((await bytes.next()).value?.toString()).toBe('one');
     expect(await refusalOf(() => bytes.next())).toBe(refusal);
     expect(isEnded).toBe(true);
@@ -185,7 +185,7 @@ describe('what was opened before the gate shut', () => {
       refusal: () => (isUnknown ? new SealdexError('GATE_UNKNOWN') : undefined),
       refresh: async () => void (isUnknown = false),
     };
-    expect(await obeyGates({ gates, ring: {} as never }, {} as never).refuse()).toBeUndefined();
+    expect(await watchGates({ gates, ring: {} as never }, {} as never).refuse()).toBeUndefined();
   });
 });
 

@@ -17,13 +17,13 @@ afterAll(() => opened.disposeAsync());
 async function moveWithDeath(tenant: string, step: number, when: 'before' | 'after'): Promise<boolean> {
   const { former, current } = await room.changed(tenant, 1);
   const first = mortal(room.deps, step, when);
-  await first.reencryption.mend(tenant).catch((error: unknown) => {
+  await first.reencryption.restartStalled(tenant).catch((error: unknown) => {
     if (!first.isDead()) throw error;
   });
   // The operator repeats the command, or upkeep finds it.
-  if (first.isDead()) await room.healthy.mend(tenant);
+  if (first.isDead()) await room.healthy.restartStalled(tenant);
   await room.runAll(tenant, first);
-  expect(await room.healthy.mend(tenant)).toBe(false);
+  expect(await room.healthy.restartStalled(tenant)).toBe(false);
   expect(await room.under(tenant)).toEqual({ [current]: 1 });
   expect(former).not.toBe(current);
   const { state, counts } = await room.healthy.progress(tenant);
@@ -51,7 +51,7 @@ test('The pass that comes when nobody can use the former key any more survives t
   for (let step = 0, hasDied = true; hasDied; step += 1) {
     const tenant = `second-${step}`;
     const { current } = await room.changed(tenant, 1, 0);
-    await room.healthy.mend(tenant);
+    await room.healthy.restartStalled(tenant);
     const first = mortal(room.deps, step, 'after');
     // Three pages, and the first one of the next pass, which is too early.
     for (let pages = 0; pages < 6; pages += 1) {

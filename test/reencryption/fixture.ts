@@ -3,7 +3,7 @@ import { createReencryption, type Reencryption, type ReencryptionDeps } from '..
 import { systemClock } from '../../src/runtime/clock.ts';
 import { loadConfig } from '../../src/runtime/config.ts';
 import { openQueue, type JobQueue } from '../../src/queue/bull/queues.ts';
-import { writeNote } from '../../src/queue/bull/status-notes.ts';
+import { writeStatusNote } from '../../src/queue/bull/status-notes.ts';
 import type { Outcome } from '../../src/jobs/outcome.ts';
 import { openRedis, queueKeys, redisKeys } from '../../src/runtime/redis.ts';
 import { readAll } from '../../src/store/store.ts';
@@ -66,7 +66,7 @@ export async function openMovingRoom(): Promise<MovingRoom> {
     if (mortal?.isDead()) return 'died';
     if (outcome.kind !== 'done') return outcome;
     const state = outcome.superseded ? 'superseded' : 'done';
-    await writeNote(redis, queueKeys(keys, 'index'), clock, jobId, 60_000, { state });
+    await writeStatusNote(redis, queueKeys(keys, 'index'), clock, jobId, 60_000, { state });
     await job?.remove();
     return outcome;
   };

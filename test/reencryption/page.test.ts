@@ -20,7 +20,7 @@ afterAll(() => opened.disposeAsync());
 beforeEach(async () => {
   tenant = `tenant-${(count += 1)}`;
   ({ current } = await room.changed(tenant, 12));
-  await room.healthy.mend(tenant);
+  await room.healthy.restartStalled(tenant);
 });
 
 /** One that has grown to the full. */

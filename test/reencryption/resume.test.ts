@@ -38,39 +38,39 @@ async function endsWell(current: string): Promise<void> {
 
 test('A Redis that has lost everything: the move begins anew', async () => {
   const { current } = await room.changed(tenant, 1);
-  expect(await room.healthy.mend(tenant)).toBe(true);
+  expect(await room.healthy.restartStalled(tenant)).toBe(true);
   await lose(await only());
   await room.deps.redis.del(recordKey());
   expect(await room.healthy.progress(tenant)).toMatchObject({ state: 'not begun' });
-  expect(await room.healthy.mend(tenant)).toBe(true);
+  expect(await room.healthy.restartStalled(tenant)).toBe(true);
   await endsWell(current);
 });
 
 test.each(['{no json', '{"v":2}'])('A record that nobody can read (%s): the move begins anew', async (text) => {
   const { current } = await room.changed(tenant, 1);
   await room.deps.redis.set(recordKey(), text);
-  expect(await room.healthy.mend(tenant)).toBe(true);
+  expect(await room.healthy.restartStalled(tenant)).toBe(true);
   await endsWell(current);
 });
 
 test('A page whose job was discarded: the move begins anew', async () => {
   const { current } = await room.changed(tenant, 1);
-  await room.healthy.mend(tenant);
+  await room.healthy.restartStalled(tenant);
   await room.run(await only());
   await lose(await only());
-  expect(await room.healthy.mend(tenant)).toBe(true);
+  expect(await room.healthy.restartStalled(tenant)).toBe(true);
   expect((await room.healthy.progress(tenant)).counts).toMatchObject({ moved: 0 });
   await endsWell(current);
 });
 
 test('A page whose job was never added goes on where it is', async () => {
   const { current } = await room.changed(tenant, 1);
-  await room.healthy.mend(tenant);
+  await room.healthy.restartStalled(tenant);
   await room.run(await only());
   const jobId = await only();
   await lose(jobId);
   await room.deps.redis.del(redisKeys(room.deps.queueName).marker(jobId));
-  expect(await room.healthy.mend(tenant)).toBe(true);
+  expect(await room.healthy.restartStalled(tenant)).toBe(true);
   expect(await only()).toBe(jobId);
   expect((await room.healthy.progress(tenant)).counts).toMatchObject({ moved: 1 });
   await endsWell(current);
@@ -78,29 +78,29 @@ test('A page whose job was never added goes on where it is', async () => {
 
 test('A move that goes on, and one that has ended, are left alone', async () => {
   const { current } = await room.changed(tenant, 1);
-  await room.healthy.mend(tenant);
+  await room.healthy.restartStalled(tenant);
   const jobId = await only();
-  expect(await room.healthy.mend(tenant)).toBe(false);
+  expect(await room.healthy.restartStalled(tenant)).toBe(false);
   expect(await only()).toBe(jobId);
   await endsWell(current);
-  expect(await room.healthy.mend(tenant)).toBe(false);
+  expect(await room.healthy.restartStalled(tenant)).toBe(false);
   expect(await room.waiting(tenant)).toEqual([]);
 });
 
 test('A page that is a dead letter waits for an operator', async () => {
   await room.changed(tenant, 1);
-  await room.healthy.mend(tenant);
+  await room.healthy.restartStalled(tenant);
   const job = await room.work.house.queue.getJob(await only());
   await job!.remove();
   await room.work.house.queue.add('reencrypt', job!.data, { jobId: job!.id!, attempts: 1 });
   await room.deps.redis.zadd(room.work.house.queue.toKey('failed'), Date.now(), job!.id!);
   await room.deps.redis.lrem(room.work.house.queue.toKey('wait'), 0, job!.id!);
-  expect(await room.healthy.mend(tenant)).toBe(false);
+  expect(await room.healthy.restartStalled(tenant)).toBe(false);
 });
 
 test('A key that was changed again while it moves: the next move begins, and the pages of the first one end', async () => {
   await room.changed(tenant, 1);
-  await room.healthy.mend(tenant);
+  await room.healthy.restartStalled(tenant);
   const old = await only();
   const { house, deps } = room.work;
   const file = await house.operator.tenant(tenant);
@@ -116,38 +116,38 @@ test('A key that was changed again while it moves: the next move begins, and the
   await house.operator.putTenant(tenant, { key: { entry, platformArns: new Set() } });
   await deps.tenants.fresh(tenant);
   expect(await room.run(old)).toEqual({ kind: 'done', superseded: true });
-  expect(await room.healthy.mend(tenant)).toBe(true);
+  expect(await room.healthy.restartStalled(tenant)).toBe(true);
   await endsWell(next);
 });
 
 test('A tenant whose key was never changed has nothing to move, and neither has one that has left', async () => {
   await room.work.house.tenant(tenant);
-  expect(await room.healthy.mend(tenant)).toBe(false);
+  expect(await room.healthy.restartStalled(tenant)).toBe(false);
   await expect(room.healthy.begin(tenant)).rejects.toMatchObject({ code: 'NOT_FOUND' });
   tenant = `${tenant}-gone`;
   await room.changed(tenant, 1);
   const key = `tenants/${tenant}.json`;
   const file = await room.work.house.operator.tenant(tenant);
   await room.deps.store.put(key, Buffer.from(JSON.stringify({ ...file, deleted: { at: 1 } })), {});
-  expect(await room.healthy.mend(tenant)).toBe(false);
+  expect(await room.healthy.restartStalled(tenant)).toBe(false);
   expect(await room.waiting(tenant)).toEqual([]);
 });
 
 test('A pass that is begun anew after the end is not over before it has looked at everything, and goes on when it was lost', async () => {
   const { current } = await room.changed(tenant, 1);
-  await room.healthy.mend(tenant);
+  await room.healthy.restartStalled(tenant);
   await endsWell(current);
   expect(await room.healthy.progress(tenant)).toMatchObject({ left: 0, queued: 0 });
   await room.healthy.begin(tenant);
   expect(await room.healthy.progress(tenant)).toMatchObject({ state: 'moving', counts: { moved: 0 } });
   await lose(await only());
-  expect(await room.healthy.mend(tenant)).toBe(true);
+  expect(await room.healthy.restartStalled(tenant)).toBe(true);
   await endsWell(current);
 });
 
 test('What the end left behind is told by its mark, whatever Redis has lost', async () => {
   const { current } = await room.changed(tenant, 1);
-  await room.healthy.mend(tenant);
+  await room.healthy.restartStalled(tenant);
   await endsWell(current);
   const { change } = (await readReencrypted(room.deps.store, room.deps.queueName, tenant))!;
   await writeReencrypted(room.deps.store, room.deps.queueName, tenant, { change, at: 1, left: 5 });

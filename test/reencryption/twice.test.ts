@@ -35,7 +35,7 @@ async function only(): Promise<string> {
 }
 
 test('A page that two workers do at once is counted once, and one page follows it', async () => {
-  await room.healthy.mend(tenant);
+  await room.healthy.restartStalled(tenant);
   const jobId = await only();
   const outcomes = await Promise.all([room.run(jobId), room.run(jobId)]);
   expect(outcomes).toContainEqual({ kind: 'done' });
@@ -44,7 +44,7 @@ test('A page that two workers do at once is counted once, and one page follows i
 });
 
 test('A worker that was frozen within its page changes nothing when it goes on', async () => {
-  await room.healthy.mend(tenant);
+  await room.healthy.restartStalled(tenant);
   const jobId = await only();
   const frozen = (await room.healthy.passOf({ v: 1, kind: 'reencrypt', tenant, id: jobId }))!;
   await room.run(jobId);
@@ -57,13 +57,13 @@ test('A worker that was frozen within its page changes nothing when it goes on',
 });
 
 test('Two who begin at once leave one pass that goes on', async () => {
-  await Promise.all([room.healthy.begin(tenant), room.healthy.begin(tenant), room.healthy.mend(tenant)]);
+  await Promise.all([room.healthy.begin(tenant), room.healthy.begin(tenant), room.healthy.restartStalled(tenant)]);
   expect((await room.waiting(tenant)).length).toBeGreaterThan(0);
   await endsOnce();
 });
 
 test('A pass that is begun while a page of another one is done goes on alone, from the first object', async () => {
-  await room.healthy.mend(tenant);
+  await room.healthy.restartStalled(tenant);
   const jobId = await only();
   const pass = (await room.healthy.passOf({ v: 1, kind: 'reencrypt', tenant, id: jobId }))!;
   await room.healthy.begin(tenant);
@@ -73,7 +73,7 @@ test('A pass that is begun while a page of another one is done goes on alone, fr
 });
 
 test('A page that is taken before its pass may begin waits until then', async () => {
-  await room.healthy.mend(tenant);
+  await room.healthy.restartStalled(tenant);
   const jobId = await only();
   room.clock.advance(-60_000);
   try {

@@ -241,7 +241,7 @@ test('the config and its lists cannot be changed', () => {
 test('every setting says its unit and what it means', () => {
   for (const name of names) {
     expect(SETTINGS[name].unit).toMatch(/\S/);
-    expect(SETTINGS[name].means).toMatch(/^\S.*[^\s.]$/);
+    expect(SETTINGS[name].description).toMatch(/^\S.*[^\s.]$/);
   }
 });
 

@@ -42,8 +42,8 @@ test.each(codes)('%s has the disposition, the attempts and the exit of its contr
 });
 
 test.each(codes)('%s says in one line each what it means and what to do', (code) => {
-  const { means, todo } = CODES[code];
-  for (const words of [means, todo]) {
+  const { description, remedy } = CODES[code];
+  for (const words of [description, remedy]) {
     expect(words).toMatch(/^\S.*[^\s.]$/);
     expect(words).toMatch(/^(?:[a-z']|AWS|KMS|S3|Redis)/);
   }
@@ -74,8 +74,8 @@ describe('an error', () => {
     );
     for (const code of codes) {
       const { message } = new SealdexError(code);
-      expect(message).toContain(`${CODES[code].means.slice(1)}: ${CODES[code].todo}.`);
-      expect(message.charAt(0)).toBe(CODES[code].means.charAt(0).toUpperCase());
+      expect(message).toContain(`${CODES[code].description.slice(1)}: ${CODES[code].remedy}.`);
+      expect(message.charAt(0)).toBe(CODES[code].description.charAt(0).toUpperCase());
     }
   });
 

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { rarely, silentLog } from '../../src/runtime/log.ts';
+import { atMostEvery, silentLog } from '../../src/runtime/log.ts';
 
 const SECRET = 'Zebra9Quux';
 
@@ -43,14 +43,14 @@ describe('a thing that is said rarely', () => {
   it('is said once an interval and key', () => {
     let now = 0;
     const said: string[] = [];
-    const say = rarely(() => now, 1000);
+    const say = atMostEvery(() => now, 1000);
     for (now = 0; now < 2500; now += 100) for (const key of ['a', 'b']) say(key, () => said.push(`${key} ${now}`));
     expect(said).toEqual(['a 0', 'b 0', 'a 1000', 'b 1000', 'a 2000', 'b 2000']);
   });
 
   it('is remembered for a bounded number of keys', () => {
     let said = 0;
-    const say = rarely(() => 0, 1000);
+    const say = atMostEvery(() => 0, 1000);
     for (let n = 0; n < 1000; n++) say(`key ${n}`, () => (said += 1));
     say('key 0', () => (said += 1));
     expect(said).toBe(1000);

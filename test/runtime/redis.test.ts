@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { SealdexError } from '../../src/runtime/errors.ts';
-import { ask, closeRedis, openRedis, redisFault, redisKeys, type Redis } from '../../src/runtime/redis.ts';
+import { runCommand, closeRedis, openRedis, redisFault, redisKeys, type Redis } from '../../src/runtime/redis.ts';
 import { eventually } from '../support/eventually.ts';
 
 const redisUrl = inject('redisUrl');
@@ -76,23 +76,26 @@ describe('opening a prompt connection', () => {
 describe('a command', () => {
   it('that Redis refuses is REDIS_FAILED with reason ReplyError', async () => {
     await redis.set(name, 'text');
-    expect(await faultOf(ask(redis.lpush(name, 'x')))).toMatchObject({ code: 'REDIS_FAILED', reason: 'ReplyError' });
+    expect(await faultOf(runCommand(redis.lpush(name, 'x')))).toMatchObject({
+      code: 'REDIS_FAILED',
+      reason: 'ReplyError',
+    });
   });
 
   it('on a connection that was closed is REDIS_FAILED', async () => {
     const closed = await openRedis({ redisUrl }, 'prompt');
     closeRedis(closed);
-    expect((await faultOf(ask(closed.get(name)))).code).toBe('REDIS_FAILED');
+    expect((await faultOf(runCommand(closed.get(name)))).code).toBe('REDIS_FAILED');
   });
 
   it('that is not answered is REDIS_FAILED by the deadline of prompt use', async () => {
     const blocked = await openRedis({ redisUrl }, 'prompt');
-    expect((await faultOf(ask(blocked.blpop(`${name}:never`, 0)))).code).toBe('REDIS_FAILED');
+    expect((await faultOf(runCommand(blocked.blpop(`${name}:never`, 0)))).code).toBe('REDIS_FAILED');
     closeRedis(blocked);
   });
 
   it('that is answered answers', async () => {
-    expect(await ask(redis.set(name, 'text'))).toBe('OK');
+    expect(await runCommand(redis.set(name, 'text'))).toBe('OK');
   });
 });
 

@@ -1,7 +1,7 @@
 // Connections to Redis that fall silent though new ones work: a frozen primary, a balancer that has forgotten them.
 import { createServer, connect, type AddressInfo, type Socket } from 'node:net';
 import { expect, inject, test } from 'vitest';
-import { ask, closeRedis, openRedis } from '../../src/runtime/redis.ts';
+import { runCommand, closeRedis, openRedis } from '../../src/runtime/redis.ts';
 import { eventually } from '../support/eventually.ts';
 
 interface Line extends AsyncDisposable {
@@ -41,8 +41,8 @@ test.concurrent.for(USES)('a %s connection that falls silent is replaced', async
   const redis = await openRedis({ redisUrl: line.url }, use);
   expect(await redis.ping()).toBe('PONG');
   line.silence();
-  const asked = ask(redis.ping()).catch(() => undefined);
-  const answers = await eventually(() => ask(redis.ping()).catch(() => undefined));
+  const asked = runCommand(redis.ping()).catch(() => undefined);
+  const answers = await eventually(() => runCommand(redis.ping()).catch(() => undefined));
   expect(answers).toBe('PONG');
   await asked;
   closeRedis(redis);

@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { S3_ERRORS } from '@sealdex/local-aws';
 import type { Store } from '../../src/store/store.ts';
-import { flyCanary, honoursConditionalRemoval, proveConditionalWrites } from '../../src/store/system.ts';
+import { runCanary, honoursConditionalRemoval, proveConditionalWrites } from '../../src/store/system.ts';
 import { awsServices, type AwsServices } from '../support/aws-services.ts';
 import { faultOf, storeOf } from './fixture.ts';
 
@@ -114,25 +114,25 @@ describe('the proof of conditional removals', () => {
 
 describe('the canary', () => {
   it('flies where writing and reading work, and leaves no object', async () => {
-    await flyCanary(store, 'main');
+    await runCanary(store, 'main');
     expect(await left()).toEqual([]);
   });
 
   it.each(['PUT', 'GET', 'DELETE'])('does not fly when %s is refused', async (method) => {
     services.s3.faults.set({ match: { method, prefix: 'system/' }, fault: S3_ERRORS.accessDenied });
-    expect(await faultOf(flyCanary(store, 'main'))).toMatchObject({ code: 'STORE_FAILED', reason: 'AccessDenied' });
+    expect(await faultOf(runCanary(store, 'main'))).toMatchObject({ code: 'STORE_FAILED', reason: 'AccessDenied' });
   });
 
   it('leaves no object when it could not be read', async () => {
     const before = await left();
     services.s3.faults.set({ match: { method: 'GET', prefix: 'system/main/canary/' }, fault: S3_ERRORS.accessDenied });
-    await faultOf(flyCanary(store, 'main'));
+    await faultOf(runCanary(store, 'main'));
     services.s3.faults.clear();
     expect(await left()).toEqual(before);
   });
 
   it('does not fly when what was written is not what is read', async () => {
     const forgetful: Store = { ...store, get: () => Promise.resolve(undefined) };
-    expect(await faultOf(flyCanary(forgetful, 'main'))).toMatchObject({ code: 'STORE_FAILED', reason: 'CanaryLost' });
+    expect(await faultOf(runCanary(forgetful, 'main'))).toMatchObject({ code: 'STORE_FAILED', reason: 'CanaryLost' });
   });
 });

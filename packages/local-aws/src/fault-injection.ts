@@ -17,7 +17,7 @@ export interface SetFault {
 }
 
 /** A fault that meets a call, and the way to wait it out: until it is cleared, `ms` have passed, or `gone` is aborted. */
-export interface Met<Fault> {
+export interface MatchedFault<Fault> {
   readonly fault: Fault;
   readonly wait: (gone: AbortSignal, ms?: number) => Promise<void>;
 }
@@ -38,10 +38,10 @@ export class FaultBook<Call, Match, Fault> {
 
   /** `spares` lets a fault leave out some of the calls that match it, by their number from 1. */
   constructor(
-    meets: (match: Match, call: Call) => boolean,
+    matches: (match: Match, call: Call) => boolean,
     spares: (fault: Fault, seen: number) => boolean = () => false,
   ) {
-    this.#meets = meets;
+    this.#meets = matches;
     this.#spares = spares;
   }
 
@@ -65,8 +65,8 @@ export class FaultBook<Call, Match, Fault> {
   }
 
   /** The faults that meet this call, oldest first. */
-  take(call: Call): Met<Fault>[] {
-    const taken: Met<Fault>[] = [];
+  take(call: Call): MatchedFault<Fault>[] {
+    const taken: MatchedFault<Fault>[] = [];
     for (const entry of this.#entries) {
       const { match, fault, times } = entry.rule;
       // A used-up fault stays until it is cleared: calls that hang on it wait for that.

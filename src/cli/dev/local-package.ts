@@ -1,7 +1,7 @@
 // The optional package @sealdex/local-aws: a checkout always has it, elsewhere it is installed beside sealdex.
 import type { startLocalAws } from '@sealdex/local-aws';
 import { SealdexError } from '../../runtime/errors.ts';
-import { Unavailable } from '../failure.ts';
+import { MissingPrerequisiteError } from '../failure.ts';
 
 const PACKAGE = '@sealdex/local-aws';
 
@@ -20,7 +20,7 @@ export async function loadLocalAws(): Promise<{ readonly startLocalAws: typeof s
     return await import('@sealdex/local-aws');
   } catch (error) {
     if (!isMissing(error)) throw error;
-    throw new Unavailable(
+    throw new MissingPrerequisiteError(
       `The package ${PACKAGE}, which runs local services, is not installed: npm install --save-dev ${PACKAGE}.`,
     );
   }
@@ -35,6 +35,6 @@ export async function orUnavailable<T>(work: () => Promise<T>): Promise<T> {
     return await work();
   } catch (error) {
     if (error instanceof SealdexError || !(error instanceof Error) || error.constructor !== Error) throw error;
-    throw 'code' in error ? error : new Unavailable(error.message);
+    throw 'code' in error ? error : new MissingPrerequisiteError(error.message);
   }
 }

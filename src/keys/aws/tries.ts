@@ -1,7 +1,7 @@
 // Every try of a call to KMS with a tenant's key, put on the audit log before its answer is used: AWS' own log has each as well.
 // What a call is for is told by who sends it.
 import type { KMSClient } from '@aws-sdk/client-kms';
-import type { AuditLog, Who } from '../../runtime/audit-log.ts';
+import type { AuditLog, AuditOrigin } from '../../runtime/audit-log.ts';
 import { SealdexError } from '../../runtime/errors.ts';
 import { nameOf } from '../../runtime/fault.ts';
 import { requestIdOf } from './kms-error-mapping.ts';
@@ -9,7 +9,7 @@ import { requestIdOf } from './kms-error-mapping.ts';
 /** On whose behalf a command is sent. */
 export interface Sender {
   readonly tenant: string;
-  readonly who: Who;
+  readonly who: AuditOrigin;
 }
 
 /** Of inputs of commands, what we put there. */

@@ -1,6 +1,6 @@
 // What the name of a KMS key says already: whether it is a full ARN, of our region, and not our own key. Asks nobody.
 import { isKeyArn, regionOf } from '../../runtime/settings.ts';
-import { fail, ok, type CheckStep } from './step.ts';
+import { failed, passed, type CheckStep } from './step.ts';
 
 export interface Ours {
   readonly region: string;
@@ -12,13 +12,13 @@ export interface Ours {
 export const isMultiRegion = (arn: string): boolean => arn.includes(':key/mrk-');
 
 export function arnStep(arn: string, { region }: Ours): CheckStep {
-  if (!isKeyArn(arn)) return fail('arn', formOf(arn), 'Give the full ARN: arn:aws:kms:REGION:ACCOUNT:key/ID.');
+  if (!isKeyArn(arn)) return failed('arn', formOf(arn), 'Give the full ARN: arn:aws:kms:REGION:ACCOUNT:key/ID.');
   const found = regionOf(arn);
-  if (found === region) return ok('arn', `The full ARN of a key in ${region}.`);
+  if (found === region) return passed('arn', `The full ARN of a key in ${region}.`);
   const way = isMultiRegion(arn)
     ? `The tenant creates a replica of it in ${region}, and gives the ARN of that.`
     : `The tenant makes a key in ${region}; a multi-region key with a replica there will do.`;
-  return fail('arn', `The key is in ${found}, and this installation in ${region}.`, way);
+  return failed('arn', `The key is in ${found}, and this installation in ${region}.`, way);
 }
 
 function formOf(text: string): string {
@@ -29,8 +29,8 @@ function formOf(text: string): string {
 }
 
 export function ownerStep(arn: string, { platformKeyArn, platformFormerKeyArns }: Ours): CheckStep {
-  const todo = 'The tenant gives a key of its own; without one, the platform key serves it anyway.';
-  if (arn === platformKeyArn) return fail('owner', 'This is our own platform key.', todo);
-  if (platformFormerKeyArns.includes(arn)) return fail('owner', 'This was our own platform key once.', todo);
-  return ok('owner', 'No platform key of ours, today or in the past.');
+  const remedy = 'The tenant gives a key of its own; without one, the platform key serves it anyway.';
+  if (arn === platformKeyArn) return failed('owner', 'This is our own platform key.', remedy);
+  if (platformFormerKeyArns.includes(arn)) return failed('owner', 'This was our own platform key once.', remedy);
+  return passed('owner', 'No platform key of ours, today or in the past.');
 }

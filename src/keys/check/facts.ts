@@ -1,18 +1,18 @@
 // What DescribeKey tells of a KMS key, judged. It says nothing of permissions: those are tried.
 import type { KeyFacts } from '../kms.ts';
-import { fail, ok, warn, type CheckStep } from './step.ts';
+import { failed, passed, warning, type CheckStep } from './step.ts';
 
 const date = (ms: number): string => new Date(ms).toISOString().slice(0, 10);
 
 const specStep = ({ spec }: KeyFacts): CheckStep =>
   spec === 'SYMMETRIC_DEFAULT'
-    ? ok('key spec', 'Symmetric (SYMMETRIC_DEFAULT).')
-    : fail('key spec', `The key is ${spec}.`, 'The tenant makes a symmetric key: KeySpec SYMMETRIC_DEFAULT.');
+    ? passed('key spec', 'Symmetric (SYMMETRIC_DEFAULT).')
+    : failed('key spec', `The key is ${spec}.`, 'The tenant makes a symmetric key: KeySpec SYMMETRIC_DEFAULT.');
 
 const usageStep = ({ usage }: KeyFacts): CheckStep =>
   usage === 'ENCRYPT_DECRYPT'
-    ? ok('key usage', 'Encrypts and decrypts.')
-    : fail('key usage', `The key is for ${usage}.`, 'The tenant makes a key with KeyUsage ENCRYPT_DECRYPT.');
+    ? passed('key usage', 'Encrypts and decrypts.')
+    : failed('key usage', `The key is for ${usage}.`, 'The tenant makes a key with KeyUsage ENCRYPT_DECRYPT.');
 
 export const factSteps = (facts: KeyFacts, region: string): CheckStep[] => [
   specStep(facts),
@@ -36,16 +36,20 @@ function stateStep({ state, deletesAt }: KeyFacts): CheckStep {
   const way = WAYS[state] ?? 'Look the state up in the KMS documentation.';
   if (state !== 'Enabled') {
     const until = deletesAt === undefined ? '' : `, and will be deleted on ${date(deletesAt)}`;
-    return fail('key state', `The key is ${state}${until}.`, way);
+    return failed('key state', `The key is ${state}${until}.`, way);
   }
-  if (deletesAt === undefined) return ok('key state', 'Enabled.');
-  return warn('key state', `Enabled, and will be deleted on ${date(deletesAt)}.`, 'The tenant cancels the deletion.');
+  if (deletesAt === undefined) return passed('key state', 'Enabled.');
+  return warning(
+    'key state',
+    `Enabled, and will be deleted on ${date(deletesAt)}.`,
+    'The tenant cancels the deletion.',
+  );
 }
 
 function regionsStep({ regions }: KeyFacts, region: string): CheckStep {
-  if (regions === undefined) return ok('regions', 'A single-region key, in our region.');
-  if (regions.includes(region)) return ok('regions', `A multi-region key: ${regions.join(', ')}.`);
-  return fail(
+  if (regions === undefined) return passed('regions', 'A single-region key, in our region.');
+  if (regions.includes(region)) return passed('regions', `A multi-region key: ${regions.join(', ')}.`);
+  return failed(
     'regions',
     `A multi-region key without a replica in ${region}: ${regions.join(', ')}.`,
     `The tenant creates a replica in ${region}.`,
@@ -54,14 +58,14 @@ function regionsStep({ regions }: KeyFacts, region: string): CheckStep {
 
 function originStep({ origin, isInCustomStore, expiresAt }: KeyFacts): CheckStep {
   if (isInCustomStore || origin === 'AWS_CLOUDHSM' || origin === 'EXTERNAL_KEY_STORE')
-    return warn(
+    return warning(
       'origin',
       `The key is in a custom key store (${origin}): while that is disconnected, all of the tenant's jobs wait.`,
       'The tenant keeps its key store connected.',
     );
-  if (origin === 'AWS_KMS') return ok('origin', 'Made by KMS.');
+  if (origin === 'AWS_KMS') return passed('origin', 'Made by KMS.');
   const until = expiresAt === undefined ? 'its material can be deleted' : `its material expires on ${date(expiresAt)}`;
-  return warn(
+  return warning(
     'origin',
     `The key material is imported (${origin}): ${until}.`,
     'The tenant keeps a copy of the material, and imports it again before it expires.',

@@ -25,16 +25,26 @@ export type KeyStep =
 export interface CheckStep {
   readonly step: KeyStep;
   /** `fail`: the key cannot be attached. */
-  readonly verdict: 'ok' | 'warn' | 'fail';
+  readonly status: 'ok' | 'warn' | 'fail';
   /** A sentence. */
-  readonly saw: string;
+  readonly observed: string;
   /** Who has to do what, a sentence. */
-  readonly todo?: string;
+  readonly remedy?: string;
 }
 
-export const ok = (step: KeyStep, saw: string): CheckStep => ({ step, verdict: 'ok', saw });
-export const warn = (step: KeyStep, saw: string, todo: string): CheckStep => ({ step, verdict: 'warn', saw, todo });
-export const fail = (step: KeyStep, saw: string, todo: string): CheckStep => ({ step, verdict: 'fail', saw, todo });
+export const passed = (step: KeyStep, observed: string): CheckStep => ({ step, status: 'ok', observed });
+export const warning = (step: KeyStep, observed: string, remedy: string): CheckStep => ({
+  step,
+  status: 'warn',
+  observed,
+  remedy,
+});
+export const failed = (step: KeyStep, observed: string, remedy: string): CheckStep => ({
+  step,
+  status: 'fail',
+  observed,
+  remedy,
+});
 
 const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 
@@ -55,9 +65,9 @@ export function refusalIn(error: unknown): SealdexError {
   if (!(error instanceof SealdexError)) throw error;
   const { code, reason, keyArn, requestId } = error;
   if (!PASSING.has(code) || MEANT_BY_INTERNAL.has(reason ?? '')) return error;
-  const { means, todo } = CODES[code];
-  const way = todo.startsWith('nothing') ? 'try again' : `${todo}, and try again`;
-  throw new SealdexError(code, `The KMS key could not be checked, since ${means}: ${way}.`, {
+  const { description, remedy } = CODES[code];
+  const way = remedy.startsWith('nothing') ? 'try again' : `${remedy}, and try again`;
+  throw new SealdexError(code, `The KMS key could not be checked, since ${description}: ${way}.`, {
     cause: error.cause,
     requestId,
     ...(reason === undefined ? {} : { reason }),
@@ -72,12 +82,12 @@ export function refused(step: KeyStep, action: string, { tenant }: KeyRef, fault
   if (code === 'KEY_DENIED') {
     const ours = `Allow ${action} on this key in our own IAM policy, and in what else binds our role.`;
     const theirs = `The tenant allows our role ${action} in the key policy: sealdex keys policy --tenant ${tenant} --principal ROLE_ARN prints it.`;
-    return fail(step, `KMS denies us ${action} ${mark}.`, deniedBy === 'operator' ? ours : theirs);
+    return failed(step, `KMS denies us ${action} ${mark}.`, deniedBy === 'operator' ? ours : theirs);
   }
   if (code === 'OBJECT_TAMPERED')
-    return fail(step, `KMS does not take back what it made itself ${mark}.`, 'Find what stands between us and KMS.');
+    return failed(step, `KMS does not take back what it made itself ${mark}.`, 'Find what stands between us and KMS.');
   if (code === 'INTERNAL')
-    return fail(step, `What KMS answered is not of this key ${mark}.`, 'Find what stands between us and KMS.');
-  const { means, todo } = CODES[code];
-  return fail(step, `KMS refuses ${action}: ${means} ${mark}.`, sentence(todo));
+    return failed(step, `What KMS answered is not of this key ${mark}.`, 'Find what stands between us and KMS.');
+  const { description, remedy } = CODES[code];
+  return failed(step, `KMS refuses ${action}: ${description} ${mark}.`, sentence(remedy));
 }

@@ -5,7 +5,7 @@ import type { KeyRef } from '../../runtime/key-ref.ts';
 import type { SealdexError } from '../../runtime/errors.ts';
 import type { KeyContext } from '../data-key.ts';
 import type { KeyCalls } from '../kms.ts';
-import { fail, ok, refusalIn, refused, warn, type CheckStep, type KeyStep } from './step.ts';
+import { failed, passed, refusalIn, refused, warning, type CheckStep, type KeyStep } from './step.ts';
 
 type Tried<T> =
   | { readonly answer: T; readonly fault?: never }
@@ -44,13 +44,13 @@ export async function* useSteps(
   const made = await tried(newDataKey(calls, arn, context, signal));
   yield made.fault
     ? refused('GenerateDataKey', 'kms:GenerateDataKey*', key, made.fault)
-    : ok('GenerateDataKey', 'KMS makes data keys.');
+    : passed('GenerateDataKey', 'KMS makes data keys.');
   const encrypted = await tried(encrypt(calls, arn, context, signal));
-  yield encrypted.fault ? refused('Encrypt', 'kms:Encrypt', key, encrypted.fault) : ok('Encrypt', 'KMS encrypts.');
+  yield encrypted.fault ? refused('Encrypt', 'kms:Encrypt', key, encrypted.fault) : passed('Encrypt', 'KMS encrypts.');
   const wrapped = made.answer ?? encrypted.answer;
   if (!wrapped) {
     for (const step of ['Decrypt', 'ReEncrypt'] as const)
-      yield fail(
+      yield failed(
         step,
         'Not tried: there is nothing encrypted to try it with.',
         'Mend the steps above, and check again.',
@@ -62,7 +62,7 @@ export async function* useSteps(
   const moved = await tried(calls.reEncrypt(arn, wrapped.wrapped, context, signal));
   yield moved.fault
     ? refused('ReEncrypt', 'kms:ReEncrypt*', key, moved.fault)
-    : ok('ReEncrypt', 'KMS encrypts a data key again.');
+    : passed('ReEncrypt', 'KMS encrypts a data key again.');
   if (decrypted.answer !== undefined) yield await wrongContextStep(calls, arn, wrapped, context, signal);
   if (made.answer) yield await otherTenantStep(calls, key, context, signal);
 }
@@ -101,8 +101,8 @@ async function decrypt(
 
 function decryptStep(key: KeyRef, { answer, fault }: Tried<boolean>): CheckStep {
   if (fault) return refused('Decrypt', 'kms:Decrypt', key, fault);
-  if (answer) return ok('Decrypt', 'What was encrypted comes back as it was.');
-  return fail('Decrypt', 'What comes back is not what was encrypted.', 'Find what stands between us and KMS.');
+  if (answer) return passed('Decrypt', 'What was encrypted comes back as it was.');
+  return failed('Decrypt', 'What comes back is not what was encrypted.', 'Find what stands between us and KMS.');
 }
 
 const LONG_AGO = '2000-01-01T00:00Z';
@@ -116,8 +116,8 @@ async function wrongContextStep(
   signal?: AbortSignal,
 ): Promise<CheckStep> {
   const { fault } = await tried(decrypt(calls, arn, wrapped, { ...context, period: LONG_AGO }, signal));
-  if (fault) return ok('wrong context', `Decrypt in another context is refused (${fault.reason ?? fault.code}).`);
-  return warn(
+  if (fault) return passed('wrong context', `Decrypt in another context is refused (${fault.reason ?? fault.code}).`);
+  return warning(
     'wrong context',
     'Decrypt works in another context too: what answers here is not KMS, or something before it drops the context.',
     'Find what stands between us and KMS: nothing binds data keys to tenants and periods there.',
@@ -136,8 +136,8 @@ async function otherTenantStep(
   const step: KeyStep = 'other tenant';
   const foreign = { ...context, tenant: tenant === one ? other : one };
   const { fault } = await tried(newDataKey(calls, keyArn, foreign, signal, tenant));
-  if (fault) return ok(step, `The key is refused for another tenant's context (${fault.reason ?? fault.code}).`);
-  return warn(
+  if (fault) return passed(step, `The key is refused for another tenant's context (${fault.reason ?? fault.code}).`);
+  return warning(
     step,
     "The key works in another tenant's context too: its key policy does not name this tenant.",
     `The tenant adds the condition kms:EncryptionContext:tenant = ${tenant}: sealdex keys policy --tenant ${tenant} --principal ROLE_ARN prints it.`,

@@ -76,7 +76,7 @@ export const BACKLOG = `${VALUES}
   end`;
 
 /** What a job takes of its tenant's share, and the queue that it goes into. */
-export interface StampRequest {
+export interface ReservationRequest {
   readonly queue: QueueName;
   readonly tenant: JobData['tenant'];
   readonly bytes: number;
@@ -98,7 +98,7 @@ export async function takeBack(
   redis: Redis,
   keys: QueueKeys,
   jobId: string,
-  { tenant, bytes }: Omit<StampRequest, 'queue'>,
+  { tenant, bytes }: Omit<ReservationRequest, 'queue'>,
   hasMarker: boolean,
 ): Promise<void> {
   await runScript(redis, TAKE_BACK, {

@@ -3,7 +3,7 @@
 import { takeLease } from '../../runtime/lease.ts';
 import { QUEUE_NAMES } from '../../runtime/names.ts';
 import { runScript, script } from '../../runtime/lua-script.ts';
-import { ask, queueKeys, type QueueKeys, type Redis, type RedisKeys } from '../../runtime/redis.ts';
+import { runCommand, queueKeys, type QueueKeys, type Redis, type RedisKeys } from '../../runtime/redis.ts';
 import { BACKLOG } from './backlog.ts';
 import { queueKey } from '../bull/queue-keys.ts';
 
@@ -182,7 +182,7 @@ async function readHash(redis: Redis, key: string): Promise<Map<string, number>>
   const found = new Map<string, number>();
   let cursor = '0';
   do {
-    const [next, fields] = await ask(redis.hscan(key, cursor, 'COUNT', 1000));
+    const [next, fields] = await runCommand(redis.hscan(key, cursor, 'COUNT', 1000));
     for (let at = 0; at < fields.length; at += 2) found.set(fields[at]!, wholeOf(fields[at + 1]));
     cursor = next;
   } while (cursor !== '0');

@@ -2,7 +2,7 @@
 // write to bring jobs to an end. What is in Redis is not known here.
 import type { Clock } from '../../runtime/clock.ts';
 import { SealdexError } from '../../runtime/errors.ts';
-import { ask, type Redis } from '../../runtime/redis.ts';
+import { runCommand, type Redis } from '../../runtime/redis.ts';
 
 const FULL_FROM = 0.75;
 const LOOK_EVERY_MS = 1000;
@@ -10,14 +10,14 @@ const RETRY_AFTER_MS = 30_000;
 
 /** The used part of Redis' memory; 0 when it has no limit. */
 export async function memoryRatio(redis: Redis): Promise<number> {
-  const info = await ask(redis.info('memory'));
+  const info = await runCommand(redis.info('memory'));
   const read = (name: string): number => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1] ?? 0);
   const most = read('maxmemory');
   return most > 0 ? read('used_memory') / most : 0;
 }
 
 /** Asks Redis at most once a second, however many ask; a Redis without a limit is never full. */
-export class Fullness {
+export class MemoryLimit {
   readonly #redis: Redis;
   readonly #clock: Clock;
   #looked = -Infinity;

@@ -4,7 +4,7 @@ import type { Job, Queue } from 'bullmq';
 import type { Code } from '../../runtime/errors.ts';
 import type { JobData } from '../../jobs/jobs.ts';
 import { isJobId, type QueueName } from '../../runtime/names.ts';
-import { ask, redisFault, type QueueKeys, type Redis, type RedisKeys } from '../../runtime/redis.ts';
+import { runCommand, redisFault, type QueueKeys, type Redis, type RedisKeys } from '../../runtime/redis.ts';
 import { failureOf } from './failure-text.ts';
 import { readNote } from './status-notes.ts';
 import { parseParked, type ParkedNote } from '../parked/parked.ts';
@@ -36,7 +36,7 @@ export interface QueueCounts {
   readonly oldest?: number;
 }
 
-export interface Whereabouts {
+export interface JobLookup {
   /** What a job's entry says, while there is one. */
   data(jobId: string): Promise<JobData | undefined>;
   /** `since` only of what has ended or waits with a code: who repeats a request asks for no more. */
@@ -56,17 +56,17 @@ export interface QueuePlace {
 }
 
 /** A job's state in a queue, and which. */
-interface Found {
+interface QueueMatch {
   readonly status: JobStatus;
   readonly queue?: JobsQueue;
 }
 
 const parkedNote = async (queue: JobsQueue, redis: Redis, jobId: string): Promise<ParkedNote | undefined> =>
-  parseParked(await ask(redis.hget(queue.toKey(jobId), 'parked')));
+  parseParked(await runCommand(redis.hget(queue.toKey(jobId), 'parked')));
 
 /** A job is in one queue as long as it lives, so they are looked at one after the other. */
-export function createWhereabouts(places: readonly QueuePlace[], redis: Redis, keys: RedisKeys): Whereabouts {
-  const find = async (jobId: string): Promise<Found> => {
+export function createJobLookup(places: readonly QueuePlace[], redis: Redis, keys: RedisKeys): JobLookup {
+  const find = async (jobId: string): Promise<QueueMatch> => {
     if (!isJobId(jobId)) return { status: { state: 'unknown' } };
     for (const { queue, keys: own } of places) {
       const inQueue = await statusInQueue(queue, redis, own, jobId);
@@ -76,7 +76,7 @@ export function createWhereabouts(places: readonly QueuePlace[], redis: Redis, k
     const note = await readNote(redis, keys, jobId);
     return { status: note && note.state !== 'retrying' ? note : { state: 'unknown' } };
   };
-  const findSince = async (jobId: string): Promise<Found> => {
+  const findSince = async (jobId: string): Promise<QueueMatch> => {
     const { status, queue } = await find(jobId);
     if (status.since !== undefined || !queue) return { status, ...(queue ? { queue } : {}) };
     const since = await sinceInQueue(queue, redis, jobId, status.state);
@@ -117,7 +117,7 @@ export function createWhereabouts(places: readonly QueuePlace[], redis: Redis, k
 }
 
 async function countsOf(queue: JobsQueue, redis: Redis): Promise<QueueCounts> {
-  const counts = await ask(queue.getJobCounts('wait', 'prioritized', 'active', 'delayed', 'failed'));
+  const counts = await runCommand(queue.getJobCounts('wait', 'prioritized', 'active', 'delayed', 'failed'));
   const next = await oldestWaiting(queue, redis);
   return {
     waiting: (counts['wait'] ?? 0) + (counts['prioritized'] ?? 0),
@@ -135,17 +135,17 @@ async function statusInQueue(
   keys: QueueKeys,
   jobId: string,
 ): Promise<JobStatus | undefined> {
-  const state = await ask(queue.getJobState(jobId));
+  const state = await runCommand(queue.getJobState(jobId));
   if (state === 'unknown' || state === 'completed') return undefined;
   if (state === 'active') return { state };
   if (state === 'failed') {
-    const [text, finished] = await ask(redis.hmget(queue.toKey(jobId), 'failedReason', 'finishedOn'));
+    const [text, finished] = await runCommand(redis.hmget(queue.toKey(jobId), 'failedReason', 'finishedOn'));
     return { state: 'dead', ...failureOf(text), ...(finished ? { since: Number(finished) } : {}) };
   }
   if (state !== 'delayed') return { state: 'queued' };
   const parked = await parkedNote(queue, redis, jobId);
   // Released and then delayed for another reason, it is not in the index any more.
-  if (parked && (await ask(redis.zscore(keys.parked(parked.gate), jobId))) !== null)
+  if (parked && (await runCommand(redis.zscore(keys.parked(parked.gate), jobId))) !== null)
     return { state: 'parked', code: parked.code, since: parked.since };
   const note = await readNote(redis, keys, jobId);
   return note?.state === 'retrying' ? note : { state: 'retrying' };
@@ -158,7 +158,7 @@ async function sinceInQueue(
   jobId: string,
   state: JobState,
 ): Promise<number | undefined> {
-  const [queued, taken] = await ask(redis.hmget(queue.toKey(jobId), 'timestamp', 'processedOn'));
+  const [queued, taken] = await runCommand(redis.hmget(queue.toKey(jobId), 'timestamp', 'processedOn'));
   const since = Number((state === 'queued' ? undefined : taken) ?? queued ?? undefined);
   return Number.isSafeInteger(since) ? since : undefined;
 }
@@ -175,8 +175,8 @@ async function entryOf(queue: JobsQueue, jobId: string): Promise<Job<JobData, nu
 
 /** When the job was queued that is taken next: stalled and foreign ones without a priority come first. */
 async function oldestWaiting(queue: JobsQueue, redis: Redis): Promise<number | undefined> {
-  const first = await ask(redis.lindex(queue.toKey('wait'), -1));
-  const next = first ?? (await ask(redis.zrange(queue.toKey('prioritized'), '0', '0')))[0];
-  const timestamp = next === undefined ? null : await ask(redis.hget(queue.toKey(next), 'timestamp'));
+  const first = await runCommand(redis.lindex(queue.toKey('wait'), -1));
+  const next = first ?? (await runCommand(redis.zrange(queue.toKey('prioritized'), '0', '0')))[0];
+  const timestamp = next === undefined ? null : await runCommand(redis.hget(queue.toKey(next), 'timestamp'));
   return timestamp === null ? undefined : Number(timestamp);
 }

@@ -7,16 +7,16 @@ import type { Config } from '../../runtime/config.ts';
 import type { SealdexError } from '../../runtime/errors.ts';
 import type { JobData } from '../../jobs/jobs.ts';
 import { QUEUE_NAMES, type QueueName } from '../../runtime/names.ts';
-import { ask, queueKeys, redisKeys, type QueueKeys, type Redis } from '../../runtime/redis.ts';
-import { takeBack, type StampRequest } from '../backlog/backlog.ts';
+import { runCommand, queueKeys, redisKeys, type QueueKeys, type Redis } from '../../runtime/redis.ts';
+import { takeBack, type ReservationRequest } from '../backlog/backlog.ts';
 import { createDeadLetters, retrier, type DeadLetters } from '../dead-letters/dead-letters.ts';
-import { Fullness } from '../backlog/redis-memory-limit.ts';
+import { MemoryLimit } from '../backlog/redis-memory-limit.ts';
 import { expireParked, promoter, releaseParked, type ReleaseDeps } from '../parked/parked.ts';
 import { parkedPage, type ParkedPage } from '../parked/parked-list.ts';
 import { queueOf } from './queue-keys.ts';
-import { restamp } from '../fair-share/reprioritize.ts';
-import { confirm, mark, stamp, type Marker, type Stamp, type Stamping } from '../fair-share/reservation.ts';
-import { createWhereabouts, type Whereabouts } from './job-lookup.ts';
+import { reprioritize } from '../fair-share/reprioritize.ts';
+import { confirm, mark, reserve, type Marker, type Reservation, type Stamping } from '../fair-share/reservation.ts';
+import { createJobLookup, type JobLookup } from './job-lookup.ts';
 
 /** The events stream is for debugging; every entry costs Redis memory. */
 const STREAMS = { events: { maxLen: 1000 } };
@@ -34,23 +34,23 @@ export const JOB_OPTIONS = Object.freeze({
   keepLogs: 0,
 } satisfies JobsOptions);
 
-export interface JobQueue extends Whereabouts {
+export interface JobQueue extends JobLookup {
   /** Comes before a stamp. @throws SealdexError `QUEUE_FULL` with `retryAfterMs` when Redis is three quarters full */
   refuseWhenFull(): Promise<void>;
   /** A revision and a priority for each, or `TENANT_BACKLOG_FULL`. @throws SealdexError `CLOCK_SKEW` */
-  stamp(requests: readonly StampRequest[]): Promise<(Stamp | SealdexError)[]>;
+  reserve(requests: readonly ReservationRequest[]): Promise<(Reservation | SealdexError)[]>;
   /** The same with an idempotency key's marker. @throws SealdexError `CLOCK_SKEW`, `TENANT_BACKLOG_FULL` */
-  mark(jobId: string, request: StampRequest): Promise<Marker>;
+  mark(jobId: string, request: ReservationRequest): Promise<Marker>;
   confirm(jobId: string): Promise<boolean>;
   /** Takes a job out of its tenant's backlog that was stamped and is certainly not in the queue. */
-  takeBack(jobId: string, request: StampRequest, hasMarker: boolean): Promise<void>;
+  takeBack(jobId: string, request: ReservationRequest, hasMarker: boolean): Promise<void>;
   /**
    * Adds a job, to be taken after `delayMs` at the earliest; one with an id that is in the queue already changes nothing,
    * and nothing tells so.
    */
   add(jobId: string, data: JobData, priority: number, delayMs?: number): Promise<void>;
   /** Releases what is parked at a gate in any queue, as long as `goesOn` says so. Answers whether nothing is left. */
-  release(gate: string, goesOn: () => Promise<boolean>): Promise<boolean>;
+  release(gate: string, shouldContinue: () => Promise<boolean>): Promise<boolean>;
   /** Brings back what is parked at a gate for longer than it may be. */
   expire(gate: string): Promise<void>;
   readonly letters: DeadLetters;
@@ -60,14 +60,14 @@ export interface JobQueue extends Whereabouts {
 }
 
 /** One of BullMQ's queues, and what its jobs need. */
-interface Own {
+interface QueueHandle {
   readonly queue: Queue<JobData, null>;
   readonly keys: QueueKeys;
   readonly stamping: Stamping;
   readonly releasing: ReleaseDeps;
 }
 
-function openOwn(name: QueueName, config: Config, redis: Redis, clock: Clock): Own {
+function openQueueHandle(name: QueueName, config: Config, redis: Redis, clock: Clock): QueueHandle {
   const keys = queueKeys(redisKeys(config.queue), name);
   const queue = new Queue<JobData, null>(name, {
     connection: redis,
@@ -82,34 +82,34 @@ function openOwn(name: QueueName, config: Config, redis: Redis, clock: Clock): O
     keys,
     queueKey: queue.toKey(''),
     promote: promoter(queue),
-    restamp: (jobIds) => restamp(redis, keys, jobIds),
+    reprioritize: (jobIds) => reprioritize(redis, keys, jobIds),
   };
   return { queue, keys, stamping: { redis, keys, clock, limits: config }, releasing };
 }
 
 export function openQueue(config: Config, redis: Redis, clock: Clock): JobQueue {
-  const own: Readonly<Record<QueueName, Own>> = {
-    index: openOwn('index', config, redis, clock),
-    upload: openOwn('upload', config, redis, clock),
+  const own: Readonly<Record<QueueName, QueueHandle>> = {
+    index: openQueueHandle('index', config, redis, clock),
+    upload: openQueueHandle('upload', config, redis, clock),
   };
   const all = QUEUE_NAMES.map((name) => own[name]);
   const keys = redisKeys(config.queue);
-  const fullness = new Fullness(redis, clock);
+  const fullness = new MemoryLimit(redis, clock);
 
   return {
-    ...createWhereabouts(all, redis, keys),
+    ...createJobLookup(all, redis, keys),
     refuseWhenFull: () => fullness.refuse(),
-    stamp: (requests) => stampInQueues(own, requests),
+    reserve: (requests) => reserveInQueues(own, requests),
     mark: (jobId, request) => mark(own[request.queue].stamping, jobId, config.idempotencyMs, request),
     confirm: (jobId) => confirm(redis, keys, jobId),
     takeBack: (jobId, request, hasMarker) => takeBack(redis, own[request.queue].keys, jobId, request, hasMarker),
     async add(jobId, data, priority, delay = 0) {
       const { queue } = own[queueOf(data.kind)];
-      await ask(queue.add(data.kind, data, { ...JOB_OPTIONS, jobId, priority, delay, sizeLimit: SIZE_LIMIT }));
+      await runCommand(queue.add(data.kind, data, { ...JOB_OPTIONS, jobId, priority, delay, sizeLimit: SIZE_LIMIT }));
     },
-    async release(gate, goesOn) {
+    async release(gate, shouldContinue) {
       // One after the other, and each to its end: the gate opens when nothing is left in any.
-      for (const { releasing } of all) if (!(await releaseParked(releasing, gate, goesOn))) return false;
+      for (const { releasing } of all) if (!(await releaseParked(releasing, gate, shouldContinue))) return false;
       return true;
     },
     async expire(gate) {
@@ -120,7 +120,7 @@ export function openQueue(config: Config, redis: Redis, clock: Clock): JobQueue 
       places: all.map((each) => ({
         redis,
         keys: each.keys,
-        restamp: each.releasing.restamp,
+        reprioritize: each.releasing.reprioritize,
         retry: retrier(each.queue),
       })),
       clock,
@@ -133,13 +133,13 @@ export function openQueue(config: Config, redis: Redis, clock: Clock): JobQueue 
 }
 
 /** One script for the requests of each queue. */
-async function stampInQueues(
-  own: Readonly<Record<QueueName, Own>>,
-  requests: readonly StampRequest[],
-): Promise<(Stamp | SealdexError)[]> {
-  const stamps = new Map<StampRequest, Stamp | SealdexError>();
+async function reserveInQueues(
+  own: Readonly<Record<QueueName, QueueHandle>>,
+  requests: readonly ReservationRequest[],
+): Promise<(Reservation | SealdexError)[]> {
+  const stamps = new Map<ReservationRequest, Reservation | SealdexError>();
   for (const [name, those] of Map.groupBy(requests, ({ queue }) => queue)) {
-    const given = await stamp(own[name].stamping, those);
+    const given = await reserve(own[name].stamping, those);
     for (const [at, request] of those.entries()) stamps.set(request, given[at]!);
   }
   return requests.map((request) => stamps.get(request)!);

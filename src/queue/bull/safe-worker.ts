@@ -110,7 +110,7 @@ const JSON_FIELDS = { opts: '{}', progress: '0', parent: undefined } as const;
  * Makes a stalled entry readable. An entry with broken options is taken, cannot be made a job of, stalls, and would do so
  * for ever; with empty ones it is taken as what it is and ends as invalid.
  */
-export async function mendEntry(redis: Redis, entryKey: string): Promise<void> {
+export async function repairEntry(redis: Redis, entryKey: string): Promise<void> {
   const texts = await redis.hmget(entryKey, ...Object.keys(JSON_FIELDS));
   for (const [index, [field, blank]] of Object.entries(JSON_FIELDS).entries()) {
     const text = texts[index];

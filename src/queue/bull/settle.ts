@@ -9,9 +9,9 @@ import { isJobId } from '../../runtime/names.ts';
 import type { Redis, QueueKeys } from '../../runtime/redis.ts';
 import type { Outcome } from '../../jobs/outcome.ts';
 import { failureText, fileReason } from './failure-text.ts';
-import { enterLetters, tenantIn } from '../dead-letters/index.ts';
+import { indexLetters, tenantIn } from '../dead-letters/index.ts';
 import { jobKey } from '../dead-letters/letter.ts';
-import { writeNote, type Note } from './status-notes.ts';
+import { writeStatusNote, type StatusNote } from './status-notes.ts';
 import { park, type ParkDeps } from '../parked/parked.ts';
 import { JOB_OPTIONS } from './queues.ts';
 
@@ -57,7 +57,7 @@ function settled<E extends Error>(error: E): E {
 }
 
 /** BullMQ does nothing about a job that was delayed. One for all: the trace of a new one costs more than the rest of it. */
-const LEFT_ALONE = settled(new DelayedError());
+const ALREADY_MOVED = settled(new DelayedError());
 
 /**
  * A code that by itself spends none may still cost an attempt, as `STORE_FAILED` by a refusal while the bucket works: it
@@ -80,21 +80,21 @@ export async function settle(
   outcome: Outcome,
 ): Promise<null> {
   const jobId = job.id ?? '';
-  const note = async (state: Note['state'], code?: Code, reason?: string): Promise<void> => {
+  const note = async (state: StatusNote['state'], code?: Code, reason?: string): Promise<void> => {
     const said = { state, ...(code === undefined ? {} : { code }), ...fileReason(code, reason) };
-    if (!(await isNoted(deps, job, token, said))) throw LEFT_ALONE;
+    if (!(await isNoted(deps, job, token, said))) throw ALREADY_MOVED;
   };
   const delay = async (afterMs: number, code: Code): Promise<never> => {
     await note('retrying', code);
     await job.moveToDelayed(deps.clock.now() + afterMs, token);
-    throw LEFT_ALONE;
+    throw ALREADY_MOVED;
   };
 
-  const die = async (code: Code, reason?: string): Promise<never> => {
+  const moveToDead = async (code: Code, reason?: string): Promise<never> => {
     await note('dead', code, reason);
-    await entered(deps, job, token, code);
+    await indexLetter(deps, job, token, code);
     deps.onDead?.(code);
-    throw bare(new UnrecoverableError(failureText({ code, ...fileReason(code, reason) }, jobId)));
+    throw withoutStack(new UnrecoverableError(failureText({ code, ...fileReason(code, reason) }, jobId)));
   };
 
   switch (outcome.kind) {
@@ -102,24 +102,24 @@ export async function settle(
       await note(outcome.superseded ? 'superseded' : 'done');
       return null;
     case 'park':
-      if ((await park(deps.parking, job, token, outcome)) === 'parked') throw LEFT_ALONE;
-      return die('PARKED_TOO_LONG');
+      if ((await park(deps.parking, job, token, outcome)) === 'parked') throw ALREADY_MOVED;
+      return moveToDead('PARKED_TOO_LONG');
     case 'pause':
       // Longer and longer: what is one tenant's file at fault, say, pauses nobody, and may take days to be mended.
       return delay(Math.max(jittered(PAUSE_MS, deps.random), outageMs(job.attemptsStarted, deps.random)), outcome.code);
     case 'retry':
       if (!outcome.spendsAttempt)
         return delay(outcome.afterMs ?? outageMs(job.attemptsStarted, deps.random), outcome.code);
-      if (isLastAttempt(job, outcome.code)) return die(outcome.code);
+      if (isLastAttempt(job, outcome.code)) return moveToDead(outcome.code);
       await note('retrying', outcome.code);
       // BullMQ counts the attempt and delays by backoffMs(), in one script.
-      throw bare(new Error(failureText({ code: outcome.code }, jobId)));
+      throw withoutStack(new Error(failureText({ code: outcome.code }, jobId)));
     case 'defer':
       return delay(outcome.afterMs, outcome.code);
     case 'dead':
       break;
   }
-  return die(outcome.code, outcome.reason);
+  return moveToDead(outcome.code, outcome.reason);
 }
 
 /** Puts a job back as it was: no attempt is spent and no stall counted. Answers what BullMQ needs to be thrown. */
@@ -133,12 +133,12 @@ async function isNoted(
   { redis, keys, clock, noteLifeMs, onFault }: SettleDeps,
   job: Job<JobData, null>,
   token: string,
-  note: Omit<Note, 'since'>,
+  note: Omit<StatusNote, 'since'>,
 ): Promise<boolean> {
   if (!isJobId(job.id)) return true;
   const lock = { entry: `${keys.prefix}:${job.queueName}:${job.id}`, token };
   try {
-    return await writeNote(redis, keys, clock, job.id, noteLifeMs, note, lock);
+    return await writeStatusNote(redis, keys, clock, job.id, noteLifeMs, note, lock);
   } catch (error) {
     onFault?.(error);
     return true;
@@ -146,7 +146,7 @@ async function isNoted(
 }
 
 /** Enters the letter into the index, one step before BullMQ's move makes it one. What is missing there, the sweep adds. */
-async function entered(
+async function indexLetter(
   { redis, keys, clock, onFault }: SettleDeps,
   job: Job<JobData, null>,
   token: string,
@@ -156,14 +156,14 @@ async function entered(
   const jobId = job.id ?? '';
   const lock = { key: `${jobKey(place, jobId)}:lock`, token };
   try {
-    await enterLetters(place, { ...tenantIn(job.data), code }, [{ jobId, since: clock.now() }], lock);
+    await indexLetters(place, { ...tenantIn(job.data), code }, [{ jobId, since: clock.now() }], lock);
   } catch (error) {
     onFault?.(error);
   }
 }
 
 /** BullMQ stores the stack: the text says all. */
-function bare(error: Error): Error {
+function withoutStack(error: Error): Error {
   error.stack = error.message;
   return settled(error);
 }

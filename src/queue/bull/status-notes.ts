@@ -3,7 +3,7 @@
 import type { Clock } from '../../runtime/clock.ts';
 import { isCode, type Code } from '../../runtime/errors.ts';
 import { runScript, script } from '../../runtime/lua-script.ts';
-import { ask, type QueueKeys, type Redis, type RedisKeys } from '../../runtime/redis.ts';
+import { runCommand, type QueueKeys, type Redis, type RedisKeys } from '../../runtime/redis.ts';
 import { BACKLOG } from '../backlog/backlog.ts';
 import { fileReason } from './failure-text.ts';
 import { queueKey } from './queue-keys.ts';
@@ -12,7 +12,7 @@ const ENDS = ['done', 'superseded', 'dead'] as const;
 /** How a job ends. */
 export type EndState = (typeof ENDS)[number];
 
-export interface Note {
+export interface StatusNote {
   readonly state: EndState | 'retrying';
   /** What ended it, or what it waits for: of one that is `retrying`, what failed or why it was deferred. */
   readonly code?: Code;
@@ -50,13 +50,13 @@ const WRITE = script({
 });
 
 /** Answers whether it was written: with a lock, only while that is ours. */
-export async function writeNote(
+export async function writeStatusNote(
   redis: Redis,
   keys: QueueKeys,
   clock: Clock,
   jobId: string,
   lifeMs: number,
-  note: Omit<Note, 'since'>,
+  note: Omit<StatusNote, 'since'>,
   lock?: NoteLock,
 ): Promise<boolean> {
   const reason = note.reason === undefined ? '' : ` ${note.reason}`;
@@ -84,8 +84,8 @@ export const isEnd = (text: string): text is EndState => (ENDS as readonly strin
 /** A code as it stands in Redis; one of another version is left out. */
 export const knownCode = (text = ''): { code?: Code } => (isCode(text) ? { code: text } : {});
 
-export async function readNote(redis: Redis, keys: RedisKeys, jobId: string): Promise<Note | undefined> {
-  const text = await ask(redis.get(keys.note(jobId)));
+export async function readNote(redis: Redis, keys: RedisKeys, jobId: string): Promise<StatusNote | undefined> {
+  const text = await runCommand(redis.get(keys.note(jobId)));
   const [state, since, code, reason] = (text ?? '').split(' ');
   if (!state || !since || !(isEnd(state) || state === 'retrying')) return undefined;
   const known = knownCode(code);

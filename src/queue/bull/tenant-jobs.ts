@@ -43,7 +43,7 @@ const OWN = script({
 });
 
 /** So many at once that a script takes some milliseconds. */
-const AT_ONCE = 100;
+const CONCURRENCY = 100;
 
 /** Those of the keys that are entries of the tenant's jobs. */
 export async function tenantJobs(
@@ -55,8 +55,8 @@ export async function tenantJobs(
   const starts = QUEUE_NAMES.map((queue) => ({ queue, start: queueKey(queueKeys(keys, queue), '') }));
   const entries = names.filter((name) => starts.some(({ start }) => name.startsWith(start)));
   const found: TenantJob[] = [];
-  for (let from = 0; from < entries.length; from += AT_ONCE) {
-    const batch = entries.slice(from, from + AT_ONCE);
+  for (let from = 0; from < entries.length; from += CONCURRENCY) {
+    const batch = entries.slice(from, from + CONCURRENCY);
     const own = (await runScript(redis, OWN, { entries: batch, tenant })) as [number, string][];
     for (const [at, kind] of own) {
       const name = batch[at] ?? '';

@@ -5,14 +5,14 @@ import type { Config } from '../../runtime/config.ts';
 import type { Code } from '../../runtime/errors.ts';
 import type { JobData } from '../../jobs/jobs.ts';
 import { faultOf } from '../../runtime/fault.ts';
-import { rarely } from '../../runtime/log.ts';
+import { atMostEvery } from '../../runtime/log.ts';
 import { isJobId, type QueueName } from '../../runtime/names.ts';
 import { queueKeys, redisKeys, type Redis } from '../../runtime/redis.ts';
 import { startFairUpkeep, type FairUpkeep } from '../fair-share/fair-share-maintenance.ts';
 import { promoter, type ParkDeps } from '../parked/parked.ts';
 import { createProcessor, type ProcessorDeps, type QueueProcessor } from './processor.ts';
 import { queueKey } from './queue-keys.ts';
-import { mendEntry, queueFault, SafeWorker } from './safe-worker.ts';
+import { repairEntry, queueFault, SafeWorker } from './safe-worker.ts';
 import { backoffMs } from './settle.ts';
 
 export interface WorkerDeps extends ProcessorDeps {
@@ -57,7 +57,7 @@ const MAX_FOLLOW_UPS = 1000;
 export function startWorker(deps: WorkerDeps): QueueWorker {
   const { config, clock, log, metrics } = deps;
   const keys = queueKeys(redisKeys(config.queue), deps.queueName);
-  const sayRarely = rarely(() => clock.monotonic(), LOG_EVERY_MS);
+  const sayRarely = atMostEvery(() => clock.monotonic(), LOG_EVERY_MS);
   const onFault = (error: unknown): void => {
     const fault = faultOf(queueFault(error));
     sayRarely(`${fault.reason} ${fault.cause}`, () => log.warn(fault, 'the queue reports an error'));
@@ -102,7 +102,7 @@ export function startWorker(deps: WorkerDeps): QueueWorker {
   );
   worker.on('stalled', (id) => {
     log.warn({ job: isJobId(id) ? id : '-' }, 'job is back from a process that died or froze');
-    follow(id, () => mendEntry(deps.redis, worker.toKey(id)), 'a stalled entry was not looked at; the next stall is');
+    follow(id, () => repairEntry(deps.redis, worker.toKey(id)), 'a stalled entry was not looked at; the next stall is');
   });
   worker.takeJobs((job, token) => processor.run(job, token, worker.hasStalledOut(job)));
   const fairUpkeep = startFairUpkeep({ redis: deps.redis, keys, clock, onFault });

@@ -5,15 +5,15 @@ import type { Redis } from '../../runtime/redis.ts';
 import { discardLetters, type DiscardDeps, type Discarded, type DiscardOptions } from './discard.ts';
 import { countLetters, listLetters, tallyLetters } from './find.ts';
 import type { LetterCount, LetterFilter, LetterPage } from './find.ts';
-import { readLetters, type Letter } from './letter.ts';
-import type { Spot } from './pages.ts';
+import { readLetters, type DeadLetter } from './letter.ts';
+import type { ListPosition } from './pages.ts';
 import { replayLetters, type Replayed, type ReplayOptions, type ReplayPlace } from './replay.ts';
 
 export interface DeadLetters {
   /** Undefined for what is no dead letter. */
-  letter(jobId: string): Promise<Letter | undefined>;
+  letter(jobId: string): Promise<DeadLetter | undefined>;
   /** Newest first, behind `after`. */
-  list(filter: LetterFilter, limit: number, after?: Spot): Promise<LetterPage>;
+  list(filter: LetterFilter, limit: number, after?: ListPosition): Promise<LetterPage>;
   /** Letters by tenant and code: quick, and right after the next sweep. */
   counts(): Promise<readonly LetterCount[]>;
   /** Letters by code, each looked at. */

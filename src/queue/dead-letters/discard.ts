@@ -6,7 +6,7 @@ import { INTAKE_ID, isJobId } from '../../runtime/names.ts';
 import { BACKLOG } from '../backlog/backlog.ts';
 import { LEAVE, listKey, listName } from './index.ts';
 import { walkLetters, type LetterFilter } from './find.ts';
-import { failedKey, jobKey, placeOf, type Letter, type LetterPlace } from './letter.ts';
+import { failedKey, jobKey, letterQueueOf, type DeadLetter, type LetterPlace } from './letter.ts';
 
 /** Content in S3 that belonged to a letter. */
 export interface LetterContent {
@@ -35,7 +35,7 @@ export interface DiscardOptions {
   readonly onProgress?: ((discarded: Discarded) => void) | undefined;
 }
 
-const AT_ONCE = 50;
+const CONCURRENCY = 50;
 
 /**
  * `beside`: what BullMQ keeps beside the entry. A letter that died again since it was looked at is another one. What can raise comes first: until the last two lines it
@@ -68,9 +68,9 @@ export async function discardLetters(
   const before = Math.min(filter.before ?? Infinity, deps.clock.now() + 1);
   try {
     for await (const letters of walkLetters(deps.places, { ...filter, before }, signal)) {
-      for (let at = 0; at < letters.length; at += AT_ONCE) {
+      for (let at = 0; at < letters.length; at += CONCURRENCY) {
         signal?.throwIfAborted();
-        const ends = await Promise.all(letters.slice(at, at + AT_ONCE).map((letter) => discardOne(deps, letter)));
+        const ends = await Promise.all(letters.slice(at, at + CONCURRENCY).map((letter) => discardOne(deps, letter)));
         counts.discarded += ends.filter((end) => end !== 'taken').length;
         counts.alreadyTaken += ends.filter((end) => end === 'taken').length;
         counts.contentLeft += ends.filter((end) => end === 'content left').length;
@@ -83,9 +83,9 @@ export async function discardLetters(
   return counts;
 }
 
-async function discardOne(deps: DiscardDeps, letter: Letter): Promise<'gone' | 'taken' | 'content left'> {
+async function discardOne(deps: DiscardDeps, letter: DeadLetter): Promise<'gone' | 'taken' | 'content left'> {
   const { jobId, tenant, since } = letter;
-  const place = placeOf(deps.places, letter);
+  const place = letterQueueOf(deps.places, letter);
   const entry = jobKey(place, jobId);
   const { letterLists, backlogJobs, backlogBytes } = place.keys;
   const intake = await runScript(place.redis, DISCARD, {

@@ -1,10 +1,10 @@
 // Finds dead letters: listed from the newest, walked from the oldest, counted. By the index where a tenant or a code is
 // asked for, by the failed set elsewhere; what the index says is compared with the failed set before it is told.
 import { CODES, type Code } from '../../runtime/errors.ts';
-import { ask } from '../../runtime/redis.ts';
+import { runCommand } from '../../runtime/redis.ts';
 import { isTrue, letterLists, listKey, listName, type LetterList } from './index.ts';
-import { failedKey, readLetters, type Letter, type LetterPlace } from './letter.ts';
-import { pageOf, pagesOf, startOf, type Range, type Spot } from './pages.ts';
+import { failedKey, readLetters, type DeadLetter, type LetterPlace } from './letter.ts';
+import { pageOf, pagesOf, startOf, type TimeRange, type ListPosition } from './pages.ts';
 
 export interface LetterFilter {
   readonly tenant?: string | undefined;
@@ -20,9 +20,9 @@ export interface LetterFilter {
 }
 
 export interface LetterPage {
-  readonly letters: readonly Letter[];
+  readonly letters: readonly DeadLetter[];
   /** Where the next page begins, when there may be one. */
-  readonly next?: Spot;
+  readonly next?: ListPosition;
 }
 
 export interface LetterCount extends LetterList {
@@ -69,11 +69,11 @@ export async function listLetters(
   places: readonly LetterPlace[],
   filter: Omit<LetterFilter, 'jobIds' | 'limit'>,
   limit: number,
-  after?: Spot,
+  after?: ListPosition,
 ): Promise<LetterPage> {
   const merge = await createMerge(await sourcesOf(places, filter), { ...filter, after });
-  const letters: Letter[] = [];
-  let last: Spot | undefined;
+  const letters: DeadLetter[] = [];
+  let last: ListPosition | undefined;
   while (letters.length < limit) {
     const found = await merge.take(Math.min(PAGE, limit - letters.length));
     if (found.length === 0) break;
@@ -83,15 +83,15 @@ export async function listLetters(
   return { letters, ...(last !== undefined && merge.hasMore() ? { next: last } : {}) };
 }
 
-interface Found {
+interface LetterMatch {
   readonly place: LetterPlace;
-  readonly spot: Spot;
+  readonly spot: ListPosition;
   readonly list?: LetterList | undefined;
 }
 
 /** In the order in which they were found. */
-async function trueOf(found: readonly Found[]): Promise<Letter[]> {
-  const letters = new Map<Found, Letter | undefined>();
+async function trueOf(found: readonly LetterMatch[]): Promise<DeadLetter[]> {
+  const letters = new Map<LetterMatch, DeadLetter | undefined>();
   for (const [place, own] of Map.groupBy(found, (each) => each.place)) {
     const read = await readLetters(
       place,
@@ -106,16 +106,16 @@ async function trueOf(found: readonly Found[]): Promise<Letter[]> {
 }
 
 /** Bytes decide between two of one time, as they do in Redis. */
-const isNewer = (one: Spot, other: Spot): boolean =>
+const isNewer = (one: ListPosition, other: ListPosition): boolean =>
   one.since === other.since
     ? Buffer.compare(Buffer.from(one.jobId), Buffer.from(other.jobId)) > 0
     : one.since > other.since;
 
 /** Several sorted sets as one, newest first; no more of each is read than a page. */
-async function createMerge(sources: readonly Source[], range: Range) {
+async function createMerge(sources: readonly Source[], range: TimeRange) {
   const size = sources.length > MANY ? HEAD : PAGE;
   const start = startOf('newest', range);
-  const heads = sources.map((source) => ({ ...source, from: start, spots: [] as Spot[], isRead: false }));
+  const heads = sources.map((source) => ({ ...source, from: start, spots: [] as ListPosition[], isRead: false }));
   type Head = (typeof heads)[number];
 
   const fill = async (head: Head): Promise<void> => {
@@ -133,8 +133,8 @@ async function createMerge(sources: readonly Source[], range: Range) {
     return best;
   };
   return {
-    async take(count: number): Promise<Found[]> {
-      const found: Found[] = [];
+    async take(count: number): Promise<LetterMatch[]> {
+      const found: LetterMatch[] = [];
       for (let head = newest(); head && found.length < count; head = newest()) {
         found.push({ place: head.place, spot: head.spots.pop()!, list: head.list });
         if (head.spots.length === 0 && !head.isRead) await fill(head);
@@ -150,7 +150,7 @@ export async function* walkLetters(
   places: readonly LetterPlace[],
   filter: LetterFilter,
   signal?: AbortSignal,
-): AsyncGenerator<Letter[]> {
+): AsyncGenerator<DeadLetter[]> {
   let left = filter.limit ?? Infinity;
   const pages = filter.jobIds ? namedLetters(places, filter, filter.jobIds) : allLetters(places, filter, signal);
   for await (const letters of pages) {
@@ -166,7 +166,7 @@ async function* allLetters(
   places: readonly LetterPlace[],
   filter: LetterFilter,
   signal?: AbortSignal,
-): AsyncGenerator<Letter[]> {
+): AsyncGenerator<DeadLetter[]> {
   for (const { place, key, list } of await sourcesOf(places, filter))
     for await (const spots of pagesOf(place.redis, key, 'oldest', filter, PAGE, signal)) {
       const found = spots.map((spot) => ({ place, spot, list }));
@@ -179,7 +179,7 @@ async function* namedLetters(
   places: readonly LetterPlace[],
   { tenant, code, since = -Infinity, before = Infinity }: LetterFilter,
   jobIds: readonly string[],
-): AsyncGenerator<Letter[]> {
+): AsyncGenerator<DeadLetter[]> {
   const ids = [...new Set(jobIds)];
   for (let at = 0; at < ids.length; at += PAGE) {
     const batch = ids.slice(at, at + PAGE);
@@ -187,7 +187,7 @@ async function* namedLetters(
     yield read
       .flat()
       .filter(
-        (letter): letter is Letter =>
+        (letter): letter is DeadLetter =>
           letter !== undefined &&
           (tenant === undefined || letter.tenant === tenant) &&
           (code === undefined || letter.code === code) &&
@@ -221,7 +221,7 @@ export async function countLetters(places: readonly LetterPlace[]): Promise<Lett
 async function countIn(place: LetterPlace): Promise<LetterCount[]> {
   const counts = new Map<string, LetterCount>();
   for await (const lists of letterLists(place)) {
-    const lengths = await Promise.all(lists.map((list) => ask(place.redis.zcard(listKey(place, list)))));
+    const lengths = await Promise.all(lists.map((list) => runCommand(place.redis.zcard(listKey(place, list)))));
     for (const [at, list] of lists.entries())
       if (lengths[at]) counts.set(listName(list), { ...list, letters: lengths[at] });
   }

@@ -3,8 +3,8 @@
 import { isCode, type Code } from '../../runtime/errors.ts';
 import { NAME } from '../../runtime/names.ts';
 import { runScript, script } from '../../runtime/lua-script.ts';
-import { ask } from '../../runtime/redis.ts';
-import type { Letter, LetterPlace } from './letter.ts';
+import { runCommand } from '../../runtime/redis.ts';
+import type { DeadLetter, LetterPlace } from './letter.ts';
 
 /** Stands for the tenant of jobs that name none; no tenant has this name. */
 const NOBODY = '?';
@@ -19,10 +19,10 @@ export const listKey = ({ keys }: LetterPlace, { tenant = NOBODY, code }: Letter
   keys.letters(tenant, code);
 export const listName = ({ tenant = NOBODY, code }: LetterList): string => `${tenant}:${code}`;
 
-const isIn = ({ tenant, code }: Letter, list: LetterList): boolean => tenant === list.tenant && code === list.code;
+const isIn = ({ tenant, code }: DeadLetter, list: LetterList): boolean => tenant === list.tenant && code === list.code;
 
 /** Whether the entry of a list says what is so; a stale one names a letter of another list, or none. */
-export const isTrue = (list: LetterList | undefined, letter: Letter | undefined): letter is Letter =>
+export const isTrue = (list: LetterList | undefined, letter: DeadLetter | undefined): letter is DeadLetter =>
   letter !== undefined && (list === undefined || isIn(letter, list));
 
 /** The tenant that job data names, which may have any shape. */
@@ -47,10 +47,10 @@ const ENTER = script({
  * Enters letters into a list; with a lock, only while that is ours. `since` is wall clock, milliseconds: who enters what it
  * saw some time ago does not set a newer one back.
  */
-export async function enterLetters(
+export async function indexLetters(
   place: LetterPlace,
   list: LetterList,
-  letters: readonly Pick<Letter, 'jobId' | 'since'>[],
+  letters: readonly Pick<DeadLetter, 'jobId' | 'since'>[],
   lock?: { readonly key: string; readonly token: string },
 ): Promise<void> {
   await runScript(place.redis, ENTER, {
@@ -87,7 +87,7 @@ const LEAVE_ONE = script({
 export const leaveLetter = async (
   place: LetterPlace,
   list: LetterList,
-  { jobId, since }: Pick<Letter, 'jobId' | 'since'>,
+  { jobId, since }: Pick<DeadLetter, 'jobId' | 'since'>,
 ): Promise<boolean> =>
   (await runScript(place.redis, LEAVE_ONE, {
     list: listKey(place, list),
@@ -103,7 +103,7 @@ const SCANNED = 500;
 export async function* letterLists({ redis, keys }: LetterPlace): AsyncGenerator<LetterList[]> {
   let cursor = '0';
   do {
-    const [next, names] = await ask(redis.sscan(keys.letterLists, cursor, 'COUNT', SCANNED));
+    const [next, names] = await runCommand(redis.sscan(keys.letterLists, cursor, 'COUNT', SCANNED));
     yield names.flatMap(listOf);
     cursor = next;
   } while (cursor !== '0');

@@ -7,7 +7,7 @@ import type { QueueKeys, Redis } from '../../runtime/redis.ts';
 import { failureOf } from '../bull/failure-text.ts';
 import { queueKey } from '../bull/queue-keys.ts';
 
-export interface Letter {
+export interface DeadLetter {
   readonly jobId: string;
   readonly queue: QueueName;
   /** Missing when the job's data names none, as `corpus`, `kind` and `revision`. */
@@ -30,7 +30,10 @@ export interface LetterPlace {
 }
 
 /** The place of the queue that a letter is in, of several. */
-export function placeOf<Place extends LetterPlace>(places: readonly Place[], { queue }: Pick<Letter, 'queue'>): Place {
+export function letterQueueOf<Place extends LetterPlace>(
+  places: readonly Place[],
+  { queue }: Pick<DeadLetter, 'queue'>,
+): Place {
   const place = places.find(({ keys }) => keys.queueName === queue);
   if (!place) throw new Error(`no place for letters of ${queue}`);
   return place;
@@ -40,7 +43,7 @@ export const failedKey = ({ keys }: LetterPlace): string => queueKey(keys, 'fail
 export const jobKey = ({ keys }: LetterPlace, jobId: string): string => queueKey(keys, jobId);
 
 /** So many at once that a script with the largest inline content still takes milliseconds. */
-const AT_ONCE = 50;
+const CONCURRENCY = 50;
 
 /**
  * Answers for each entry { score, tenant, corpus, kind, revision, failedReason, attempts },
@@ -72,9 +75,9 @@ const READ = script({
 export async function readLetters(
   place: LetterPlace,
   jobIds: readonly string[],
-): Promise<readonly (Letter | undefined)[]> {
+): Promise<readonly (DeadLetter | undefined)[]> {
   const batches: (readonly string[])[] = [];
-  for (let at = 0; at < jobIds.length; at += AT_ONCE) batches.push(jobIds.slice(at, at + AT_ONCE));
+  for (let at = 0; at < jobIds.length; at += CONCURRENCY) batches.push(jobIds.slice(at, at + CONCURRENCY));
   const answers = await Promise.all(
     batches.map((ids) => {
       const entries = ids.map((id) => jobKey(place, id));
@@ -85,14 +88,14 @@ export async function readLetters(
   return jobIds.map((jobId, at) => (found[at] ? letterOf(place, jobId, found[at]) : undefined));
 }
 
-const named = (field: 'tenant' | 'corpus' | 'kind', text = ''): Partial<Letter> =>
+const named = (field: 'tenant' | 'corpus' | 'kind', text = ''): Partial<DeadLetter> =>
   NAME.test(text) ? { [field]: text } : {};
 
 function letterOf(
   { keys }: LetterPlace,
   jobId: string,
   [score, tenant, corpus, kind, revision, reason, attempts]: readonly string[],
-): Letter {
+): DeadLetter {
   return {
     jobId,
     queue: keys.queueName,

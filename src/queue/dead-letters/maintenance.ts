@@ -7,25 +7,25 @@ import type { Metrics } from '../../runtime/metrics.ts';
 import { QUEUE_NAMES } from '../../runtime/names.ts';
 import { queueKeys, type Redis, type RedisKeys } from '../../runtime/redis.ts';
 import { discardLetters, type Discarded, type DiscardDeps } from './discard.ts';
-import { enterLetters, isTrue, leaveLetter, letterLists, listKey, listName } from './index.ts';
+import { indexLetters, isTrue, leaveLetter, letterLists, listKey, listName } from './index.ts';
 import { failedKey, jobKey, readLetters, type LetterPlace } from './letter.ts';
 import { pagesOf } from './pages.ts';
 
-export interface LetterChoresDeps extends Omit<DiscardDeps, 'places'> {
+export interface LetterTasksDeps extends Omit<DiscardDeps, 'places'> {
   readonly redis: Redis;
   readonly keys: RedisKeys;
   readonly config: Pick<Config, 'letterMaxMs'>;
   readonly metrics: Metrics;
 }
 
-export interface LetterChores {
+export interface LetterTasks {
   /** Enters the letters that are missing in the index, whoever failed them, and takes out entries that are not true. */
   readonly repairLetters: (signal: AbortSignal) => Promise<void>;
   /** Discards the letters that are older than SEALDEX_LETTER_MAX_MS, their content with them. */
   readonly discardOld: (signal: AbortSignal) => Promise<void>;
 }
 
-export function createLetterChores({ config, metrics, redis, keys, ...rest }: LetterChoresDeps): LetterChores {
+export function createLetterTasks({ config, metrics, redis, keys, ...rest }: LetterTasksDeps): LetterTasks {
   const places = QUEUE_NAMES.map((name) => ({ redis, keys: queueKeys(keys, name) }));
   return {
     async repairLetters(signal) {
@@ -51,7 +51,7 @@ async function enterMissing(deps: LetterPlace, signal: AbortSignal): Promise<voi
     const known = letters.filter((letter) => letter !== undefined);
     const lists = [...Map.groupBy(known, listName).values()];
     await Promise.all([
-      ...lists.map((those) => enterLetters(deps, those[0]!, those)),
+      ...lists.map((those) => indexLetters(deps, those[0]!, those)),
       ...ids.filter((_, at) => letters[at] === undefined).map((id) => dropHollow(deps, id)),
     ]);
   }

@@ -4,20 +4,20 @@ import { runScript, script } from '../../runtime/lua-script.ts';
 import type { Redis } from '../../runtime/redis.ts';
 
 /** A place in a sorted set: scores are wall clock, milliseconds, and those of one score are ordered by id. */
-export interface Spot {
+export interface ListPosition {
   readonly jobId: string;
   readonly since: number;
 }
 
 export type Order = 'oldest' | 'newest';
 
-export interface Range {
+export interface TimeRange {
   /** From this time on. */
   readonly since?: number | undefined;
   /** Up to this time, without it. */
   readonly before?: number | undefined;
   /** Behind this place, in the order of the walk. */
-  readonly after?: Spot | undefined;
+  readonly after?: ListPosition | undefined;
 }
 
 /**
@@ -56,14 +56,14 @@ const PAGE = script({
 const boundOf = (score: number): string => (Number.isFinite(score) ? String(score) : score > 0 ? '+inf' : '-inf');
 
 /** Where a walk begins: no id comes before the empty one. */
-export function startOf(order: Order, { since, before, after }: Range): Spot {
+export function startOf(order: Order, { since, before, after }: TimeRange): ListPosition {
   const edge = order === 'newest' ? (before ?? Infinity) : (since ?? -Infinity);
   if (!after) return { since: edge, jobId: '' };
   const isInside = order === 'newest' ? after.since < edge : after.since >= edge;
   return isInside ? after : { since: edge, jobId: '' };
 }
 
-const isWithin = ({ since }: Spot, range: Range): boolean =>
+const isWithin = ({ since }: ListPosition, range: TimeRange): boolean =>
   since >= (range.since ?? -Infinity) && since < (range.before ?? Infinity);
 
 /** Up to `size` places of the range behind `from`; fewer when there are no more. */
@@ -71,14 +71,14 @@ export async function pageOf(
   redis: Redis,
   key: string,
   order: Order,
-  range: Range,
-  from: Spot,
+  range: TimeRange,
+  from: ListPosition,
   size: number,
-): Promise<Spot[]> {
+): Promise<ListPosition[]> {
   const { jobId, since } = from;
   const input = { set: key, order, score: boundOf(since), jobId, size };
   const found = (await runScript(redis, PAGE, input)) as string[];
-  const spots: Spot[] = [];
+  const spots: ListPosition[] = [];
   for (let at = 0; at < found.length; at += 2) spots.push({ jobId: found[at] ?? '', since: Number(found[at + 1]) });
   return spots.filter((spot) => isWithin(spot, range));
 }
@@ -88,10 +88,10 @@ export async function* pagesOf(
   redis: Redis,
   key: string,
   order: Order,
-  range: Range,
+  range: TimeRange,
   size: number,
   signal?: AbortSignal,
-): AsyncGenerator<Spot[]> {
+): AsyncGenerator<ListPosition[]> {
   let from = startOf(order, range);
   for (;;) {
     signal?.throwIfAborted();

@@ -6,21 +6,21 @@ import { codeOfFailure } from '../bull/failure-text.ts';
 import { VALUES } from '../lua-values.ts';
 import { failedKey, jobKey, type LetterPlace } from './letter.ts';
 
-export interface Ends {
+export interface ReplayOutcomes {
   readonly stored: number;
   /** A newer revision of their document is stored. */
   readonly superseded: number;
   readonly deadAgain: ReadonlyMap<Code, number>;
   /** Gone from the queue without a word of how: discarded by somebody, or ended too long ago. */
-  readonly unseen: number;
+  readonly unknown: number;
   readonly underWay: number;
 }
 
-export interface EndsWatch {
+export interface ReplayTracker {
   add(place: LetterPlace, jobIds: readonly string[]): void;
   /** Looks at some of them. Answers how many have ended since the last look. */
   look(): Promise<number>;
-  readonly ends: Ends;
+  readonly ends: ReplayOutcomes;
   /** Those that can still be seen to end. */
   readonly watched: number;
   isWatched(jobId: string): boolean;
@@ -40,9 +40,9 @@ const WHERE = script({
     return { 'ended', redis.call('GET', note) or '' }`,
 });
 
-export function createEndsWatch(): EndsWatch {
+export function createEndsWatch(): ReplayTracker {
   let watched = new Map<string, LetterPlace>();
-  const ends = { stored: 0, superseded: 0, deadAgain: new Map<Code, number>(), unseen: 0, beyond: 0 };
+  const ends = { stored: 0, superseded: 0, deadAgain: new Map<Code, number>(), unknown: 0, beyond: 0 };
 
   const count = ([where, text]: readonly string[]): void => {
     const state = (text ?? '').split(' ')[0];
@@ -51,7 +51,7 @@ export function createEndsWatch(): EndsWatch {
       ends.deadAgain.set(code, (ends.deadAgain.get(code) ?? 0) + 1);
     } else if (state === 'done') ends.stored += 1;
     else if (state === 'superseded') ends.superseded += 1;
-    else ends.unseen += 1;
+    else ends.unknown += 1;
   };
 
   return {

@@ -3,16 +3,16 @@
 import { sleep, type Clock } from '../../runtime/clock.ts';
 import { SealdexError } from '../../runtime/errors.ts';
 import { runScript, script } from '../../runtime/lua-script.ts';
-import { ask, redisFault, type Redis } from '../../runtime/redis.ts';
-import { createEndsWatch, type Ends, type EndsWatch } from './replay-tracker.ts';
+import { runCommand, redisFault, type Redis } from '../../runtime/redis.ts';
+import { createEndsWatch, type ReplayOutcomes, type ReplayTracker } from './replay-tracker.ts';
 import { leaveLetter } from './index.ts';
 import { walkLetters, type LetterFilter } from './find.ts';
-import { failedKey, jobKey, placeOf, type Letter, type LetterPlace } from './letter.ts';
+import { failedKey, jobKey, letterQueueOf, type DeadLetter, type LetterPlace } from './letter.ts';
 
 /** How letters of one queue are sent again. */
 export interface ReplayPlace extends LetterPlace {
   /** Gives jobs the priority of jobs that are queued now. Those that are gone meanwhile are left alone. */
-  readonly restamp: (jobIds: readonly string[]) => Promise<void>;
+  readonly reprioritize: (jobIds: readonly string[]) => Promise<void>;
   /** BullMQ's move out of the failed set; rejects with BullMQ's code when the job is not there. */
   readonly retry: (jobId: string) => Promise<void>;
 }
@@ -33,7 +33,7 @@ export interface ReplayOptions {
   readonly onProgress?: ((replayed: Replayed) => void) | undefined;
 }
 
-export interface Replayed extends Ends {
+export interface Replayed extends ReplayOutcomes {
   /** Letters that went back into the queue; the counts of ends add up to it. */
   readonly sent: number;
   /** Letters that somebody else replayed or discarded at the same time. */
@@ -48,7 +48,7 @@ const MAX_RATE = 500;
 const BATCHES_PER_SECOND = 10;
 const LOOK_MS = 200;
 /** When no job has ended for this long, the rest is told as being under way. */
-const STILL_MS = 10_000;
+const STALL_NOTICE_MS = 10_000;
 /** A slow Redis is caught up with for no more than this. */
 const CATCH_UP_MS = 1000;
 
@@ -79,7 +79,7 @@ export async function replayLetters(
         const batch = letters.slice(at, at + size);
         await pace(batch.length, signal);
         for (const [queue, own] of Map.groupBy(batch, (letter) => letter.queue)) {
-          const place = placeOf(deps.places, { queue });
+          const place = letterQueueOf(deps.places, { queue });
           const sent = await sendAgain(place, own);
           watch.add(place, sent);
           counts.sent += sent.length;
@@ -98,7 +98,7 @@ export async function replayLetters(
 
 /** By Redis' clock, which revisions come from: microseconds. */
 async function oldestRevision({ redis, replayMaxMs }: Pick<ReplayDeps, 'redis' | 'replayMaxMs'>): Promise<number> {
-  const [seconds] = await ask(redis.time());
+  const [seconds] = await runCommand(redis.time());
   return (Number(seconds) * 1000 - replayMaxMs) * 1000;
 }
 
@@ -116,12 +116,12 @@ function createPace(clock: Clock, rate: number): (count: number, signal: AbortSi
 /** Looks until all have ended or nothing has moved for a while. */
 async function settled(
   clock: Clock,
-  watch: EndsWatch,
+  watch: ReplayTracker,
   signal: AbortSignal | undefined,
   onProgress: () => void,
 ): Promise<void> {
   let movedAt = clock.monotonic();
-  while (watch.watched > 0 && clock.monotonic() - movedAt < STILL_MS) {
+  while (watch.watched > 0 && clock.monotonic() - movedAt < STALL_NOTICE_MS) {
     if ((await watch.look()) > 0) movedAt = clock.monotonic();
     else await sleep(clock, LOOK_MS, signal);
     onProgress();
@@ -142,8 +142,8 @@ const FORGET = script({
 });
 
 /** Answers the ids of those that were still dead letters. */
-async function sendAgain(place: ReplayPlace, letters: readonly Letter[]): Promise<string[]> {
-  await place.restamp(letters.map(({ jobId }) => jobId));
+async function sendAgain(place: ReplayPlace, letters: readonly DeadLetter[]): Promise<string[]> {
+  await place.reprioritize(letters.map(({ jobId }) => jobId));
   const sent = await Promise.all(
     letters.map(async (letter) => {
       const { jobId } = letter;

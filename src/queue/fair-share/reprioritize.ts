@@ -14,7 +14,7 @@ const RESTAMPING_KEYS = [...FAIR_KEYS, 'entryPrefix'] as const;
 
 /**
  * BullMQ puts a job back by the priority in its entry, so that is all that must change.
- * - `restamp(id)`: answers the fresh priority, nil for a job that is gone or no job. One that had none comes from past the producer
+ * - `reprioritize(id)`: answers the fresh priority, nil for a job that is gone or no job. One that had none comes from past the producer
  *   and is counted from now on.
  * - `is_fair(id)`: whether the priority is one that was given out and is not past
  */
@@ -24,7 +24,7 @@ const RESTAMPING = `${FAIR_SHARE}${BACKLOG}
     local priority = number_of(field_of(entryPrefix .. id, 'priority'))
     return priority >= fair_priority(fair, fair.now) and priority <= fair_priority(fair, fair.high)
   end
-  local function restamp(id)
+  local function reprioritize(id)
     local entry = entryPrefix .. id
     local data = field_of(entry, 'data')
     if not data then return nil end
@@ -37,11 +37,11 @@ const RESTAMPING = `${FAIR_SHARE}${BACKLOG}
   end`;
 
 const RESTAMP = script({
-  name: 'restamp',
+  name: 'reprioritize',
   keys: RESTAMPING_KEYS,
   args: ['...ids'],
   lua: `${RESTAMPING}
-  for _, id in ipairs(ids) do restamp(id) end
+  for _, id in ipairs(ids) do reprioritize(id) end
   fair_close(fair)`,
 });
 
@@ -53,7 +53,7 @@ const RESTAMP_DUE = script({
   lua: `${RESTAMPING}
   local due = redis.call('ZRANGEBYSCORE', delayed, '-inf', lastScore, 'LIMIT', from, batch)
   for _, id in ipairs(due) do
-    if not is_fair(id) then restamp(id) end
+    if not is_fair(id) then reprioritize(id) end
   end
   if #due > 0 then fair_close(fair) end
   return #due`,
@@ -72,7 +72,7 @@ const SWEEP = script({
   local above = string.format('%.0f', (fair_priority(fair, fair.high) + 1) * 4294967296)
   local outliers = redis.call('ZRANGEBYSCORE', prioritized, above, '+inf', 'WITHSCORES', 'LIMIT', 0, batch)
   for at = 1, #outliers, 2 do
-    local priority = restamp(outliers[at])
+    local priority = reprioritize(outliers[at])
     if priority then
       local score = priority * 4294967296 + number_of(outliers[at + 1]) % 4294967296
       redis.call('ZADD', prioritized, string.format('%.0f', score), outliers[at])
@@ -103,7 +103,7 @@ const restampingKeys = (keys: QueueKeys): Readonly<Record<(typeof RESTAMPING_KEY
 });
 
 /** Gives delayed jobs and dead letters, which are about to be sent back, fresh priorities in this order. */
-export async function restamp(redis: Redis, keys: QueueKeys, jobIds: readonly string[]): Promise<void> {
+export async function reprioritize(redis: Redis, keys: QueueKeys, jobIds: readonly string[]): Promise<void> {
   for (let at = 0; at < jobIds.length; at += BATCH_JOBS) {
     await runScript(redis, RESTAMP, { ...restampingKeys(keys), ids: jobIds.slice(at, at + BATCH_JOBS) });
   }

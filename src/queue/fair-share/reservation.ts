@@ -5,7 +5,7 @@ import { MAX_SKEW_MS, type Clock } from '../../runtime/clock.ts';
 import { isCode, SealdexError, type Code } from '../../runtime/errors.ts';
 import { runScript, script } from '../../runtime/lua-script.ts';
 import type { QueueKeys, Redis, RedisKeys } from '../../runtime/redis.ts';
-import { BACKLOG, type StampRequest } from '../backlog/backlog.ts';
+import { BACKLOG, type ReservationRequest } from '../backlog/backlog.ts';
 import { FAIR_KEYS, FAIR_SHARE, fairKeys } from './fair-share.ts';
 import { isEnd, knownCode, type EndState } from '../bull/status-notes.ts';
 import { queueKey } from '../bull/queue-keys.ts';
@@ -25,7 +25,7 @@ export interface Stamping {
   readonly limits: BacklogLimits;
 }
 
-export interface Stamp {
+export interface Reservation {
   readonly revision: number;
   readonly priority: number;
 }
@@ -120,7 +120,7 @@ const CONFIRM = script({
   lua: `if redis.call('EXISTS', marker) == 0 then return 0 end return redis.call('HSETNX', marker, 'confirmed', '1')`,
 });
 
-export interface Marker extends Stamp {
+export interface Marker extends Reservation {
   /** `unconfirmed`: somebody made it and has not (yet) said that the job is in the queue. */
   readonly kind: 'made' | 'unconfirmed' | 'confirmed';
   /** How the job ended, when it has; `unknown` for an end that only another version knows. */
@@ -132,10 +132,10 @@ export interface Marker extends Stamp {
  * One stamp for each request, or `TENANT_BACKLOG_FULL` with `retryAfterMs`; the revisions are consecutive.
  * @throws SealdexError `CLOCK_SKEW`
  */
-export async function stamp(
+export async function reserve(
   { redis, keys, clock, limits }: Stamping,
-  requests: readonly Omit<StampRequest, 'queue'>[],
-): Promise<(Stamp | SealdexError)[]> {
+  requests: readonly Omit<ReservationRequest, 'queue'>[],
+): Promise<(Reservation | SealdexError)[]> {
   if (requests.length === 0) return [];
   const answer = await runScript(redis, STAMP, {
     ...fairKeys(keys),
@@ -161,7 +161,7 @@ export async function mark(
   { redis, keys, clock, limits }: Stamping,
   jobId: string,
   lifeMs: number,
-  { tenant, bytes }: Omit<StampRequest, 'queue'>,
+  { tenant, bytes }: Omit<ReservationRequest, 'queue'>,
 ): Promise<Marker> {
   const found = await runScript(redis, MARK, {
     ...fairKeys(keys),

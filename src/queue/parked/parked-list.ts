@@ -1,6 +1,6 @@
 // Reading what is parked at a gate in one queue, a page at a time: the gate's index, and what each job's entry says of its parking.
 // Only looks; parking and releasing is parked.ts.
-import { ask, redisFault, type Redis, type QueueKeys } from '../../runtime/redis.ts';
+import { runCommand, redisFault, type Redis, type QueueKeys } from '../../runtime/redis.ts';
 import { parseParked, type ParkedNote } from './parked.ts';
 
 export interface ParkedEntry extends Pick<ParkedNote, 'since'>, Partial<Pick<ParkedNote, 'code' | 'count'>> {
@@ -23,14 +23,14 @@ export async function parkedPage(
   from: number,
   size: number,
 ): Promise<ParkedPage> {
-  const flat = await ask(redis.zrange(keys.parked(gate), String(from), String(from + size - 1), 'WITHSCORES'));
+  const flat = await runCommand(redis.zrange(keys.parked(gate), String(from), String(from + size - 1), 'WITHSCORES'));
   const found = Array.from({ length: flat.length / 2 }, (_, at) => ({
     jobId: flat[2 * at] ?? '',
     since: Number(flat[2 * at + 1]),
   }));
   const pipeline = redis.pipeline();
   for (const { jobId } of found) pipeline.hmget(`${queueKey}${jobId}`, 'parked', 'timestamp');
-  const answers = (await ask(pipeline.exec())) ?? [];
+  const answers = (await runCommand(pipeline.exec())) ?? [];
   const entries = found.flatMap(({ jobId, since }, at) => {
     const [error, answer] = answers[at] ?? [];
     if (error) throw redisFault(error);

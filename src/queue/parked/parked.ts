@@ -6,7 +6,7 @@ import type { Clock } from '../../runtime/clock.ts';
 import { isCode, type Code } from '../../runtime/errors.ts';
 import type { JobData } from '../../jobs/jobs.ts';
 import { runScript, script } from '../../runtime/lua-script.ts';
-import { ask, redisFault, type Redis, type QueueKeys } from '../../runtime/redis.ts';
+import { runCommand, redisFault, type Redis, type QueueKeys } from '../../runtime/redis.ts';
 import { VALUES } from '../lua-values.ts';
 
 /** The way back when all else fails: 4 hours, a quarter earlier or later. */
@@ -100,7 +100,7 @@ export async function park(
   const before = parseParked(String(await runScript(redis, BEGIN, { index, entry, now, jobId })));
   const note: ParkedNote = { ...at, since: before?.since ?? now, count: (before?.count ?? 0) + 1 };
   if (now - note.since > deps.parkedMaxMs) {
-    await ask(redis.zrem(index, jobId));
+    await runCommand(redis.zrem(index, jobId));
     return 'too-long';
   }
   const jitter = 1 - FALLBACK_JITTER + 2 * FALLBACK_JITTER * random();
@@ -167,7 +167,7 @@ async function release(
 
 export interface ReleaseDeps extends Pick<ParkDeps, 'redis' | 'keys' | 'queueKey' | 'promote'> {
   /** Gives delayed jobs a fresh place in the order of all jobs. */
-  readonly restamp: (jobIds: readonly string[]) => Promise<void>;
+  readonly reprioritize: (jobIds: readonly string[]) => Promise<void>;
 }
 
 /** A key that turns bad again meets few jobs: the batches grow as long as it works. */
@@ -178,15 +178,19 @@ const LARGEST_BATCH = 500;
  * Releases what is parked at a gate, oldest first, as long as `goesOn` says so between two batches.
  * @returns whether nothing is left
  */
-export async function releaseParked(deps: ReleaseDeps, gate: string, goesOn: () => Promise<boolean>): Promise<boolean> {
-  const { redis, keys, restamp } = deps;
+export async function releaseParked(
+  deps: ReleaseDeps,
+  gate: string,
+  shouldContinue: () => Promise<boolean>,
+): Promise<boolean> {
+  const { redis, keys, reprioritize } = deps;
   const index = keys.parked(gate);
   let kept = 0;
   for (let size = FIRST_BATCH; ; size = Math.min(size * 2, LARGEST_BATCH)) {
-    if (!(await goesOn())) return false;
-    const jobIds = await ask(redis.zrange(index, String(kept), String(kept + size - 1)));
+    if (!(await shouldContinue())) return false;
+    const jobIds = await runCommand(redis.zrange(index, String(kept), String(kept + size - 1)));
     if (jobIds.length === 0) return true;
-    await restamp(jobIds);
+    await reprioritize(jobIds);
     kept += await release(deps, index, jobIds);
   }
 }
@@ -194,9 +198,9 @@ export async function releaseParked(deps: ReleaseDeps, gate: string, goesOn: () 
 /** Brings back jobs that were parked first before a time, so that whoever takes them ends them. At most 500. */
 export async function expireParked(deps: ReleaseDeps, gate: string, before: number): Promise<void> {
   const index = deps.keys.parked(gate);
-  const jobIds = await ask(deps.redis.zrangebyscore(index, '-inf', before, 'LIMIT', 0, LARGEST_BATCH));
+  const jobIds = await runCommand(deps.redis.zrangebyscore(index, '-inf', before, 'LIMIT', 0, LARGEST_BATCH));
   if (jobIds.length === 0) return;
-  await deps.restamp(jobIds);
+  await deps.reprioritize(jobIds);
   await release(deps, index, jobIds);
 }
 

@@ -15,7 +15,7 @@ import { SealdexError } from '../../runtime/errors.ts';
 import type { Condition, ObjectFacts, PutAnswer, RemoveAnswer, Store, StoredObject } from '../store.ts';
 import { openS3 } from './client.ts';
 import { isMissing, statusOf, storeFault } from './s3-error-mapping.ts';
-import { lateAnswer, sending } from './streamed.ts';
+import { lateAnswer, sendStream } from './streamed.ts';
 import { versionsOf } from './versions.ts';
 
 const MD5_OF_NOTHING = '1B2M2Y8AsgTpgAmY7PhCfg==';
@@ -97,7 +97,9 @@ export function createStore(config: Config, use: Patience): Store {
         );
       };
       if (Body instanceof Uint8Array) return put(Body, Body.byteLength);
-      return sending(Body, timeoutFor(Body.bytes, prompt), signal, (stream, ended) => put(stream, Body.bytes, ended));
+      return sendStream(Body, timeoutFor(Body.bytes, prompt), signal, (stream, ended) =>
+        put(stream, Body.bytes, ended),
+      );
     },
 
     // Its Content-MD5 is another body's: S3 asks for the permission first.

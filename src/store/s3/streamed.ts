@@ -11,14 +11,14 @@ export const lateAnswer = (): StoreError => new StoreError('failed', 'TimeoutErr
  * S3 has kept us waiting for `patienceMs` in all. While the source is awaited S3's time stands still.
  * @throws what the source threw, before what became of the request by that; else what `send` throws
  */
-export async function sending<T>(
+export async function sendStream<T>(
   { source }: StreamedBody,
   patienceMs: number,
   signal: AbortSignal | undefined,
   send: (stream: Readable, ended: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const ending = new AbortController();
-  const patience = new Patience(patienceMs, () => ending.abort(lateAnswer()));
+  const patience = new PausableTimeout(patienceMs, () => ending.abort(lateAnswer()));
   async function* watched(): AsyncGenerator<Uint8Array> {
     try {
       patience.pause();
@@ -46,7 +46,7 @@ export async function sending<T>(
 }
 
 /** Time that runs only while it is not paused. */
-class Patience {
+class PausableTimeout {
   #leftMs: number;
   #since = 0;
   #timer: Timer | undefined;

@@ -3,7 +3,7 @@
 import type { Caller } from './caller.ts';
 import type { Condition, Statement } from './policy-parser.ts';
 
-export interface Asked {
+export interface AccessRequest {
   readonly caller: Caller;
   /** As `kms:Decrypt`. */
   readonly action: string;
@@ -16,8 +16,8 @@ export interface Asked {
 /** `none`: nothing is said, which is a no as well, in other words. */
 export type Decision = 'allow' | 'deny' | 'none';
 
-export function decide(statements: readonly Statement[], asked: Asked): Decision {
-  const meeting = statements.filter((statement) => meets(statement, asked));
+export function decide(statements: readonly Statement[], asked: AccessRequest): Decision {
+  const meeting = statements.filter((statement) => matches(statement, asked));
   if (meeting.some(({ effect }) => effect === 'Deny')) return 'deny';
   return meeting.length > 0 ? 'allow' : 'none';
 }
@@ -26,11 +26,11 @@ export function decide(statements: readonly Statement[], asked: Asked): Decision
 const isCaller = (name: string, { arn, principalArn, account }: Caller): boolean =>
   name === '*' || name === arn || name === principalArn || new RegExp(`^arn:[a-z-]+:iam::${account}:root$`).test(name);
 
-export function meets(statement: Statement, asked: Asked): boolean {
+export function matches(statement: Statement, asked: AccessRequest): boolean {
   const action = asked.action.toLowerCase();
   return (
-    statement.actions.some((pattern) => isLike(action, pattern)) &&
-    statement.resources.some((pattern) => isLike(asked.resource, pattern)) &&
+    statement.actions.some((pattern) => matchesPattern(action, pattern)) &&
+    statement.resources.some((pattern) => matchesPattern(asked.resource, pattern)) &&
     (statement.principals?.some((name) => isCaller(name, asked.caller)) ?? true) &&
     statement.conditions.every((condition) => holds(condition, asked.values.get(condition.key)))
   );
@@ -40,7 +40,7 @@ function holds({ operator, quantifier, ifExists, values }: Condition, found: rea
   if (operator === 'Null') return values.includes(String(found === undefined));
   if (found === undefined && ifExists) return true;
   const isOne = (text: string): boolean =>
-    values.some((value) => (operator.endsWith('Like') ? isLike(text, value) : text === value));
+    values.some((value) => (operator.endsWith('Like') ? matchesPattern(text, value) : text === value));
   const isNegated = operator.includes('Not');
   const test = (text: string): boolean => isOne(text) !== isNegated;
   if (quantifier === 'ForAnyValue') return (found ?? []).some(test);
@@ -49,7 +49,7 @@ function holds({ operator, quantifier, ifExists, values }: Condition, found: rea
 }
 
 /** `*` is any text, `?` any character. */
-function isLike(text: string, pattern: string): boolean {
+function matchesPattern(text: string, pattern: string): boolean {
   const form = pattern
     .replaceAll(/[.+^${}()|[\]\\]/g, '\\$&')
     .replaceAll('*', '.*')

@@ -1,7 +1,7 @@
 // What identities may do: IAM policies by principal, for those that a test or a trial gives one; all others may do everything.
 // Notes what was allowed by which statement, and what was refused.
 import { readDocument, type Kind, type Statement } from './policy-parser.ts';
-import { decide, meets, type Asked } from './evaluate.ts';
+import { decide, matches, type AccessRequest } from './evaluate.ts';
 
 export interface Use {
   readonly principalArn: string;
@@ -35,12 +35,12 @@ export class PermissionBook implements Permissions {
   }
 
   /** Whether the caller's own policy lets it; notes the answer. */
-  allows(asked: Asked): boolean {
+  allows(asked: AccessRequest): boolean {
     const { principalArn } = asked.caller;
     const policy = this.#policies.get(principalArn);
     if (!policy) return true;
     const isAllowed = decide(policy, asked) === 'allow';
-    const allowedBy = isAllowed ? policy.flatMap((each, at) => (meets(each, asked) ? [at] : [])) : [];
+    const allowedBy = isAllowed ? policy.flatMap((each, at) => (matches(each, asked) ? [at] : [])) : [];
     const use: Use = { principalArn, action: asked.action, resource: asked.resource, allowedBy };
     if (this.#uses.size < MOST_USES) this.#uses.set(JSON.stringify(use), use);
     return isAllowed;

@@ -43,9 +43,9 @@ export const KMS_ERRORS = Object.freeze({
   notFound: { kind: 'notFound' },
 } satisfies Record<string, KmsErrorFault>);
 
-export const kmsFaultBook = (): FaultBook<KmsCall, KmsMatch, KmsFault> => new FaultBook(meets, spares);
+export const kmsFaultBook = (): FaultBook<KmsCall, KmsMatch, KmsFault> => new FaultBook(matches, spares);
 
-function meets(match: KmsMatch, call: KmsCall): boolean {
+function matches(match: KmsMatch, call: KmsCall): boolean {
   if (match.key !== undefined && !call.keys.includes(match.key)) return false;
   if (match.operation !== undefined && ![match.operation].flat().includes(call.operation)) return false;
   const pairs = Object.entries(match.context ?? {});

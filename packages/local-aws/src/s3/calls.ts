@@ -52,11 +52,11 @@ export class S3Counter implements S3Requests {
   count(match: S3Match = {}): number {
     let sum = 0;
     for (const { call, count } of this.#counts.values()) {
-      const meets =
+      const matches =
         (match.method === undefined || match.method === call.method) &&
         (match.kind === undefined || match.kind === call.kind) &&
         (match.prefix === undefined || call.key === match.prefix);
-      if (meets) sum += count;
+      if (matches) sum += count;
     }
     return sum;
   }

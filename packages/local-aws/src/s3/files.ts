@@ -26,7 +26,7 @@ const BUCKET_FILE = 'bucket.json';
 const nothing = (): void => undefined;
 
 /** Fills the store with what the folder holds, and keeps there whatever changes from now on. */
-export function keepObjects(store: ObjectStore, dir: string): void {
+export function persistObjects(store: ObjectStore, dir: string): void {
   const files = objectFiles(dir);
   // Before the store knows of the files, or loading would write each of them again.
   files.loadS3(store);

@@ -2,7 +2,7 @@
 // Only callers that were given a policy are asked.
 import type { IncomingHttpHeaders } from 'node:http';
 import { callerOf, type Caller } from '../iam/caller.ts';
-import type { Asked } from '../iam/evaluate.ts';
+import type { AccessRequest } from '../iam/evaluate.ts';
 import type { PermissionBook } from '../iam/permissions.ts';
 import type { S3Call } from './fault-injection.ts';
 
@@ -40,7 +40,7 @@ export function isAllowed(
   return may(write) && (headers['if-match'] === undefined || may('s3:GetObject'));
 }
 
-function askedOf(caller: Caller, action: string, { bucket, key, kind }: S3Call): Asked {
+function askedOf(caller: Caller, action: string, { bucket, key, kind }: S3Call): AccessRequest {
   const isOfBucket = action.startsWith('s3:ListBucket') || kind === 'setting';
   const values = new Map(isOfBucket && kind === 'list' ? [['s3:prefix', [key]]] : []);
   return { caller, action, resource: `arn:aws:s3:::${bucket}${isOfBucket ? '' : `/${key}`}`, values };

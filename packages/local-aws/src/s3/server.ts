@@ -1,7 +1,7 @@
 // The embedded S3: fauxqs in this process, with conditional writes, large bodies, faults and counts added.
 // Knows nothing of what the objects mean.
 import { type App, createFauxqs, type ObjectStore } from './fauxqs.ts';
-import { keepObjects } from './files.ts';
+import { persistObjects } from './files.ts';
 import { callOf, S3Counter, type S3Requests } from './calls.ts';
 import { PermissionBook, type Permissions } from '../iam/permissions.ts';
 import { settingAnswer, type BucketSetting, type Subresource } from './bucket-settings.ts';
@@ -45,7 +45,7 @@ const isWrite = (call: S3Call): boolean =>
 
 export async function startS3(options: S3Options = {}): Promise<S3Server> {
   const { app, store } = createFauxqs();
-  if (options.dir !== undefined) keepObjects(store, options.dir);
+  if (options.dir !== undefined) persistObjects(store, options.dir);
   const createBucket = (name: string): void => {
     if (!store.hasBucket(name)) store.createBucket(name);
   };
