@@ -10,10 +10,9 @@ if (!existsSync(new URL('node_modules/.package-lock.json', root))) {
 }
 // npm puts node_modules/.bin first: there the dev dependency `node` has put the Node that the next script gets.
 const version = spawnSync('node', ['--version'], { encoding: 'utf8' }).stdout.trim();
-const [major = 0, minor = 0] = version.slice(1).split('.').map(Number);
-if (major < 22 || (major === 22 && minor < 18)) {
+if (Number(version.slice(1).split('.')[0]) < 24) {
   console.error(
-    `sealdex needs Node 22.18 or later and found ${version}: run npm ci, which brings Node 24, or install it.`,
+    `A checkout of sealdex needs Node 24 or later and found ${version}: run npm ci, which brings Node 24, or install it.`,
   );
   process.exit(78);
 }

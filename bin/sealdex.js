@@ -4,9 +4,13 @@ import { existsSync } from 'node:fs';
 import module from 'node:module';
 import { fileURLToPath } from 'node:url';
 
+const source = new URL('../src/cli/cli.ts', import.meta.url);
+const isCheckout = existsSync(source);
+// Node runs the sources of a checkout as they are; dist is compiled for an older Node.
+const [minMajor, minMinor] = isCheckout ? [24, 0] : [22, 15];
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
-if (major < 22 || (major === 22 && minor < 18)) {
-  console.error(`sealdex needs Node 22.18 or later; this is ${process.version}.`);
+if (major < minMajor || (major === minMajor && minor < minMinor)) {
+  console.error(`sealdex needs Node ${minMajor}.${minMinor} or later; this is ${process.version}.`);
   process.exit(78);
 }
 
@@ -23,8 +27,6 @@ if (command === 'worker' && process.platform === 'linux' && !process.channel && 
   });
 }
 
-const source = new URL('../src/cli/cli.ts', import.meta.url);
-const isCheckout = existsSync(source);
 // Half of a command's time is compiling what did not change. Never in a folder that others can write to.
 if (isCheckout) module.enableCompileCache(fileURLToPath(new URL('../.sealdex/compiled', import.meta.url)));
 const { main } = await import(isCheckout ? source.href : new URL('../dist/cli/cli.js', import.meta.url).href);

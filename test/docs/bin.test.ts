@@ -19,8 +19,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 
 const ROOT = new URL('../../', import.meta.url).pathname;
-const engines = (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { engines: { node: string } }).engines;
-const LEAST = engines.node.replace('>=', '');
+const { engines, devDependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+  readonly engines: { readonly node: string };
+  readonly devDependencies: { readonly node: string };
+};
+/** Of an installed package, and of a checkout, which Node runs without a build. */
+const LEAST = { installed: engines.node.replace('>=', ''), checkout: `${parseInt(devDependencies.node.slice(1))}.0` };
 
 let folder = '';
 
@@ -89,7 +93,7 @@ function olderNode(): { node: string; version: string } | undefined {
     try {
       const node = join(place, 'node');
       const version = execFileSync(node, ['--version'], { encoding: 'utf8' }).trim().slice(1);
-      return Number(version.split('.')[0]) < Number(LEAST.split('.')[0]) ? { node, version } : undefined;
+      return Number(version.split('.')[0]) < Number(LEAST.installed.split('.')[0]) ? { node, version } : undefined;
     } catch {
       continue;
     }
@@ -97,26 +101,39 @@ function olderNode(): { node: string; version: string } | undefined {
   return undefined;
 }
 
-const refusal = (version: string) => ({
+const refusal = (version: string, place: keyof typeof LEAST) => ({
   status: 78,
   stdout: '',
-  stderr: `sealdex needs Node ${LEAST} or later; this is v${version}.\n`,
+  stderr: `sealdex needs Node ${LEAST[place]} or later; this is v${version}.\n`,
 });
 
 describe('under a Node that is too old it says so in one sentence and exits with 78', () => {
   test('the first Node on the PATH of the machine, or one that poses as 20', () => {
     const bin = packageAt('older', ['src/cli/cli.ts', 'dist/cli/cli.js']);
     const { version, ...how } = olderNode() ?? { version: '20.20.2', flags: posingAs('20.20.2') };
-    expect(start(bin, ['--help'], how)).toMatchObject(refusal(version));
+    expect(start(bin, ['--help'], how)).toMatchObject(refusal(version, 'checkout'));
   });
 
-  test.each(['18.0.0', '20.20.2', '22.0.0', '22.17.1'])('%s', (version) => {
+  test.each(['18.0.0', '20.20.2', '22.0.0', '22.14.0'])('%s, installed', (version) => {
+    const bin = packageAt('older-installed', ['dist/cli/cli.js']);
+    expect(start(bin, ['worker'], { flags: posingAs(version) })).toMatchObject(refusal(version, 'installed'));
+  });
+
+  test.each(['20.20.2', '22.23.3', '23.11.0'])('%s, in a checkout', (version) => {
     const bin = packageAt('older', ['src/cli/cli.ts']);
-    expect(start(bin, ['worker'], { flags: posingAs(version) })).toMatchObject(refusal(version));
+    expect(start(bin, ['worker'], { flags: posingAs(version) })).toMatchObject(refusal(version, 'checkout'));
   });
 });
 
-test.each([`${LEAST}.0`, '22.19.0', '24.0.0', '26.1.0'])('Node %s is taken', (version) => {
+test.each([`${LEAST.installed}.0`, '22.23.3', '23.0.0', '24.0.0', '26.1.0'])(
+  'an installed package runs under Node %s',
+  (version) => {
+    const result = start(packageAt('newer-installed', ['dist/cli/cli.js']), [], { flags: posingAs(version) });
+    expect(result).toMatchObject({ status: 3, stderr: '' });
+  },
+);
+
+test.each([`${LEAST.checkout}.0`, '26.1.0'])('a checkout runs under Node %s', (version) => {
   const result = start(packageAt('newer', ['src/cli/cli.ts']), [], { flags: posingAs(version) });
   expect(result).toMatchObject({ status: 3, stderr: '' });
 });
