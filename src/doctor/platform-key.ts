@@ -2,8 +2,9 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
+import { keyRef } from '../runtime/key-ref.ts';
 import type { Role } from '../maintenance/heartbeat.ts';
-import { periodAt, type KeyContext } from '../keys/data-key.ts';
+import { contextOf, periodAt, type KeyScope, type Purpose } from '../keys/data-key.ts';
 import type { KeyCalls } from '../keys/kms.ts';
 import { failed, markOf, passed, warning, type Check, type CheckResult } from './finding.ts';
 
@@ -19,7 +20,7 @@ export interface PlatformKeyDeps {
 const NOBODY = '-';
 
 /** Every role: a reader opens no intake, but asks so whether the platform key works before it blames a tenant's. */
-const PURPOSES: readonly KeyContext['purpose'][] = ['documents', 'intake'];
+const PURPOSES: readonly Purpose[] = ['documents', 'intake'];
 
 export function platformKeyChecks(deps: PlatformKeyDeps): Check[] {
   const { clock, platformFormerKeyArns } = deps;
@@ -27,7 +28,7 @@ export function platformKeyChecks(deps: PlatformKeyDeps): Check[] {
   return [
     ...PURPOSES.map((purpose): Check => ({
       check: `platform key, ${purpose}`,
-      run: (signal) => use(deps, { tenant: NOBODY, period, purpose }, signal),
+      run: (signal) => use(deps, { period, purpose }, signal),
     })),
     { check: 'platform key, state', run: (signal) => state(deps, signal) },
     ...platformFormerKeyArns.map((arn, at): Check => ({
@@ -39,16 +40,18 @@ export function platformKeyChecks(deps: PlatformKeyDeps): Check[] {
 
 async function use(
   { calls, role, platformKeyArn }: PlatformKeyDeps,
-  context: KeyContext,
+  scope: KeyScope,
   signal: AbortSignal,
 ): Promise<CheckResult> {
+  const key = keyRef(NOBODY, platformKeyArn);
+  const context = contextOf(key, scope);
   let operation = 'GenerateDataKey';
   let made: Awaited<ReturnType<KeyCalls['generateDataKey']>> | undefined;
   let back: Buffer | undefined;
   try {
-    made = await calls.generateDataKey(platformKeyArn, context, signal);
+    made = await calls.generateDataKey(key, context, signal);
     operation = 'Decrypt';
-    back = await calls.decrypt(platformKeyArn, made.wrapped, context, signal);
+    back = await calls.decrypt(key, made.wrapped, context, signal);
     if (timingSafeEqual(made.plaintext, back)) return passed('GenerateDataKey and Decrypt work.');
     return failed('What Decrypt gives back is another data key.', 'Find what stands between us and KMS.');
   } catch (error) {
@@ -80,7 +83,7 @@ function refusal(error: SealdexError, operation: string, role: Role, arn: string
 /** Without it a refusal cannot be explained: a key that is disabled looks like one that will be deleted. */
 async function state({ calls, role, platformKeyArn }: PlatformKeyDeps, signal: AbortSignal): Promise<CheckResult> {
   try {
-    const { state: is } = await calls.describe(platformKeyArn, NOBODY, signal);
+    const { state: is } = await calls.describe(keyRef(NOBODY, platformKeyArn), signal);
     return is === 'Enabled' ? passed('Enabled.') : failed(`${platformKeyArn} is ${is}.`, 'Enable it.');
   } catch (error) {
     if (!(error instanceof SealdexError)) throw error;
@@ -91,7 +94,7 @@ async function state({ calls, role, platformKeyArn }: PlatformKeyDeps, signal: A
 /** Nothing of it is at hand that Decrypt could be tried with. */
 async function former(calls: KeyCalls, arn: string, signal: AbortSignal): Promise<CheckResult> {
   try {
-    const { state } = await calls.describe(arn, NOBODY, signal);
+    const { state } = await calls.describe(keyRef(NOBODY, arn), signal);
     if (state === 'Enabled') return passed('Enabled.');
     return failed(`${arn} is ${state}: what is under it cannot be read.`, 'Enable it.');
   } catch (error) {

@@ -6,7 +6,7 @@ import { arnStep, isMultiRegion, ownerStep, type Ours } from './check/arn.ts';
 import { factSteps } from './check/facts.ts';
 import { failed, passed, refusalIn, refused, type CheckStep } from './check/step.ts';
 import { useSteps } from './check/use.ts';
-import { periodAt } from './data-key.ts';
+import { contextOf, periodAt } from './data-key.ts';
 import type { KeyCalls, KeyFacts } from './kms.ts';
 
 export type { CheckStep } from './check/step.ts';
@@ -38,7 +38,7 @@ export async function* checkSteps(
   const facts = described.facts === undefined ? [] : factSteps(described.facts, config.region);
   yield* facts;
   if (facts.some(({ status }) => status === 'fail')) return;
-  const context = { tenant, period: periodAt(tenant, clock.now()), purpose: 'documents' } as const;
+  const context = contextOf(key, { period: periodAt(tenant, clock.now()), purpose: 'documents' });
   yield* useSteps(keyCalls, key, context, signal);
 }
 
@@ -56,7 +56,7 @@ async function describe(
   signal: AbortSignal | undefined,
 ): Promise<Described> {
   try {
-    const facts = await calls.describe(key.keyArn, key.tenant, signal);
+    const facts = await calls.describe(key, signal);
     return { step: passed('DescribeKey', 'KMS knows the key and describes it to us.'), facts };
   } catch (error) {
     const fault = refusalIn(error);

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { inspect } from 'node:util';
 import type { Clock } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
+import type { KeyRef } from '../runtime/key-ref.ts';
 
 export const PERIOD_MS = 3_600_000;
 const MINUTE_MS = 60_000;
@@ -27,12 +28,24 @@ export function periodEnd(period: string): number | undefined {
   return Number.isNaN(start) || nameOf(start) !== period ? undefined : start + PERIOD_MS;
 }
 
+export type Purpose = 'documents' | 'intake';
+
+/** What a data key of a tenant may be used for, and in which period. */
+export interface KeyScope {
+  readonly period: string;
+  readonly purpose: Purpose;
+}
+
 /** The map that KMS authenticates and the message header repeats (contract): a type, so that it passes for a map. */
 export type KeyContext = {
   readonly tenant: string;
   readonly period: string;
-  readonly purpose: 'documents' | 'intake';
+  readonly purpose: Purpose;
 };
+
+/** The encryption context of a data key. Only the fields named here: more of them would be another context. */
+export const contextOf = ({ tenant }: KeyRef, { period, purpose }: KeyScope): KeyContext =>
+  Object.freeze({ tenant, period, purpose });
 
 /** When the KMS request for a key began, by both clocks. */
 export interface Moment {

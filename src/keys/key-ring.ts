@@ -180,7 +180,7 @@ export class KeyRing {
     const key = this.#held.newest().find(({ arn, context }) => arn === keyArn && context.tenant === tenant);
     if (!key) return false;
     await this.#watched(keyArn, key.context, async () => {
-      const plaintext = await this.#deps.kms.decrypt(keyArn, key.wrapped, key.context);
+      const plaintext = await this.#deps.kms.decrypt(keyRef(tenant, keyArn), key.wrapped, key.context);
       plaintext.fill(0);
     });
     return true;
@@ -231,12 +231,12 @@ export class KeyRing {
   }
 
   #generate(arn: string, context: KeyContext): Promise<DataKey> {
-    return this.#ask(arn, context, true, () => this.#deps.kms.generateDataKey(arn, context));
+    return this.#ask(arn, context, true, () => this.#deps.kms.generateDataKey(keyRef(context.tenant, arn), context));
   }
 
   #unwrap(arn: string, wrapped: Buffer, context: KeyContext): Promise<DataKey> {
     return this.#ask(arn, context, false, async () => ({
-      plaintext: await this.#deps.kms.decrypt(arn, wrapped, context),
+      plaintext: await this.#deps.kms.decrypt(keyRef(context.tenant, arn), wrapped, context),
       wrapped,
     }));
   }

@@ -1,7 +1,8 @@
 // The port of the KMS: the calls that use a key, and those that examine one.
 // The adapter for AWS is keys/aws; no other file knows how a call is made.
 import { SealdexError } from '../runtime/errors.ts';
-import type { KeyContext } from './data-key.ts';
+import type { KeyRef } from '../runtime/key-ref.ts';
+import type { KeyContext, KeyScope } from './data-key.ts';
 
 /** Bytes of a plaintext data key. */
 export const KEY_BYTES = 32;
@@ -22,9 +23,9 @@ export interface GeneratedKey {
  * `PLATFORM_CREDENTIALS` or `INTERNAL` for what says nothing about the key.
  */
 export interface Kms {
-  generateDataKey(arn: string, context: KeyContext): Promise<GeneratedKey>;
+  generateDataKey(key: KeyRef, scope: KeyScope): Promise<GeneratedKey>;
   /** The plaintext in a buffer of its own; the receiver wipes it. */
-  decrypt(arn: string, wrapped: Uint8Array, context: KeyContext): Promise<Buffer>;
+  decrypt(key: KeyRef, wrapped: Uint8Array, scope: KeyScope): Promise<Buffer>;
   close(): void;
 }
 
@@ -46,15 +47,18 @@ export interface KeyFacts {
   readonly regions?: readonly string[];
 }
 
-/** The calls that examine one key, one at a time. All throw as those of `Kms`, or the signal's reason. */
+/**
+ * The calls that examine one key, one at a time. The tenant of `context` may be another than that of `key`: a check also
+ * makes calls that must be denied. All throw as those of `Kms`, or the signal's reason.
+ */
 export interface KeyCalls {
-  describe(arn: string, tenant: string, signal?: AbortSignal): Promise<KeyFacts>;
-  /** The receiver wipes the plaintext. `tenant`: for whom, when the context is not its own. */
-  generateDataKey(arn: string, context: KeyContext, signal?: AbortSignal, tenant?: string): Promise<GeneratedKey>;
+  describe(key: KeyRef, signal?: AbortSignal): Promise<KeyFacts>;
+  /** The receiver wipes the plaintext. */
+  generateDataKey(key: KeyRef, context: KeyContext, signal?: AbortSignal): Promise<GeneratedKey>;
   /** The receiver wipes it. */
-  decrypt(arn: string, wrapped: Uint8Array, context: KeyContext, signal?: AbortSignal): Promise<Buffer>;
-  encrypt(arn: string, plaintext: Uint8Array, context: KeyContext, signal?: AbortSignal): Promise<Buffer>;
+  decrypt(key: KeyRef, wrapped: Uint8Array, context: KeyContext, signal?: AbortSignal): Promise<Buffer>;
+  encrypt(key: KeyRef, plaintext: Uint8Array, context: KeyContext, signal?: AbortSignal): Promise<Buffer>;
   /** From this key to itself. */
-  reEncrypt(arn: string, wrapped: Uint8Array, context: KeyContext, signal?: AbortSignal): Promise<Buffer>;
+  reEncrypt(key: KeyRef, wrapped: Uint8Array, context: KeyContext, signal?: AbortSignal): Promise<Buffer>;
   close(): void;
 }

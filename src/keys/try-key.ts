@@ -3,7 +3,7 @@ import { timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import type { KeyRef } from '../runtime/key-ref.ts';
-import { periodAt, type KeyContext } from './data-key.ts';
+import { periodAt, type KeyScope, type Purpose } from './data-key.ts';
 import type { Kms } from './kms.ts';
 
 interface TryKeyDeps {
@@ -16,18 +16,14 @@ interface TryKeyDeps {
  * plaintexts are wiped.
  * @throws SealdexError of the call that was refused; `INTERNAL` with reason `OtherPlaintext` when what came back is another key
  */
-export async function tryKey(
-  { kms, clock }: TryKeyDeps,
-  { tenant, keyArn }: KeyRef,
-  purpose: KeyContext['purpose'],
-): Promise<void> {
-  const context: KeyContext = { tenant, period: periodAt(tenant, clock.now()), purpose };
-  const { plaintext, wrapped } = await kms.generateDataKey(keyArn, context);
+export async function tryKey({ kms, clock }: TryKeyDeps, key: KeyRef, purpose: Purpose): Promise<void> {
+  const scope: KeyScope = { period: periodAt(key.tenant, clock.now()), purpose };
+  const { plaintext, wrapped } = await kms.generateDataKey(key, scope);
   let unwrapped: Buffer | undefined;
   try {
-    unwrapped = await kms.decrypt(keyArn, wrapped, context);
+    unwrapped = await kms.decrypt(key, wrapped, scope);
     if (plaintext.length !== unwrapped.length || !timingSafeEqual(plaintext, unwrapped)) {
-      throw new SealdexError('INTERNAL', undefined, { reason: 'OtherPlaintext', keyArn });
+      throw new SealdexError('INTERNAL', undefined, { reason: 'OtherPlaintext', keyArn: key.keyArn });
     }
   } finally {
     plaintext.fill(0);

@@ -7,6 +7,7 @@ import { loadConfig } from '../../src/runtime/config.ts';
 import { createKeyCalls } from '../../src/keys/aws/key-calls.ts';
 import { createKms } from '../../src/keys/aws/kms-client.ts';
 import { createMetrics } from '../../src/runtime/metrics.ts';
+import { keyRef } from '../../src/runtime/key-ref.ts';
 import { contextOf } from '../keys/fixture.ts';
 import { testServices } from '../support/services.ts';
 
@@ -41,7 +42,7 @@ const CONTEXT = contextOf('acme');
 
 test('A call with a tenant’s key is one line with what it was for, who asked, and AWS’ request id', async () => {
   const key = services.kms.createKey();
-  const { plaintext } = await withAuditContext({ job: 'j1' }, () => kms.generateDataKey(key, CONTEXT));
+  const { plaintext } = await withAuditContext({ job: 'j1' }, () => kms.generateDataKey(keyRef('acme', key), CONTEXT));
   plaintext.fill(0);
   const [line, ...more] = lines();
   expect(more).toEqual([]);
@@ -63,7 +64,7 @@ test('A call with a tenant’s key is one line with what it was for, who asked, 
 test('A refusal is a line with the name of AWS’ error, and so is the question after the key’s state', async () => {
   const key = services.kms.createKey();
   services.kms.disable(key);
-  await expect(kms.generateDataKey(key, CONTEXT)).rejects.toMatchObject({ code: 'KEY_DISABLED' });
+  await expect(kms.generateDataKey(keyRef('acme', key), CONTEXT)).rejects.toMatchObject({ code: 'KEY_DISABLED' });
   expect(lines()).toMatchObject([
     { tenant: 'acme', operation: 'GenerateDataKey', result: 'DisabledException' },
     { tenant: 'acme', operation: 'DescribeKey', key, result: 'ok', requestId: expect.any(String) },
@@ -77,7 +78,7 @@ test('Each try is a line, since AWS’ own log has each', async () => {
     times: 1,
     fault: { kind: 'error', name: 'KMSInternalException', status: 500 },
   });
-  const { plaintext } = await kms.generateDataKey(key, CONTEXT);
+  const { plaintext } = await kms.generateDataKey(keyRef('acme', key), CONTEXT);
   plaintext.fill(0);
   const [first, second] = lines();
   expect([first?.['result'], second?.['result']]).toEqual(['KMSInternalException', 'ok']);
@@ -87,7 +88,9 @@ test('Each try is a line, since AWS’ own log has each', async () => {
 test('A call that is not answered is a line that says so: it may have reached KMS', async () => {
   const key = services.kms.createKey();
   services.kms.faults.set({ match: { key }, fault: { kind: 'hang' } });
-  await expect(kms.decrypt(key, Buffer.alloc(184), CONTEXT)).rejects.toMatchObject({ code: 'KMS_FAILED' });
+  await expect(kms.decrypt(keyRef('acme', key), Buffer.alloc(184), CONTEXT)).rejects.toMatchObject({
+    code: 'KMS_FAILED',
+  });
   services.kms.faults.clear();
   await vi.waitFor(() => expect(lines()).toMatchObject([{ operation: 'Decrypt', key, result: 'unanswered' }]));
   expect(lines()[0]).not.toHaveProperty('requestId');
@@ -102,13 +105,15 @@ test.each([
     const key = services.kms.createKey();
     const hang = services.kms.faults.set({ match: { key }, fault: { kind: 'hang' } });
     const closing = open();
-    const waiting = closing.decrypt(key, Buffer.alloc(184), CONTEXT);
+    const waiting = closing.decrypt(keyRef('acme', key), Buffer.alloc(184), CONTEXT);
     await vi.waitFor(() => expect(hang.waiting).toBe(1));
     expect(existsSync(services.auditFile)).toBe(false);
     closing.close();
     expect(lines()).toMatchObject([{ tenant: 'acme', operation: 'Decrypt', key, result: 'unanswered' }]);
     await expect(waiting).rejects.toMatchObject({ code: 'KMS_FAILED' });
-    await expect(closing.decrypt(key, Buffer.alloc(184), CONTEXT)).rejects.toMatchObject({ reason: 'Closed' });
+    await expect(closing.decrypt(keyRef('acme', key), Buffer.alloc(184), CONTEXT)).rejects.toMatchObject({
+      reason: 'Closed',
+    });
     expect(lines()).toHaveLength(1);
     expect(hang.met).toBe(1);
   },
@@ -117,9 +122,13 @@ test.each([
 test('The calls of a command have its name and who runs it, those that look at a key without using it too', async () => {
   const key = services.kms.createKey();
   await withAuditContext({ command: 'keys check' }, async () => {
-    await calls.describe(key, 'acme');
-    await calls.encrypt(key, Buffer.alloc(32), CONTEXT);
-    await calls.reEncrypt(key, await calls.encrypt(key, Buffer.alloc(32), CONTEXT), CONTEXT);
+    await calls.describe(keyRef('acme', key));
+    await calls.encrypt(keyRef('acme', key), Buffer.alloc(32), CONTEXT);
+    await calls.reEncrypt(
+      keyRef('acme', key),
+      await calls.encrypt(keyRef('acme', key), Buffer.alloc(32), CONTEXT),
+      CONTEXT,
+    );
   });
   const asker = { command: 'keys check', identity: 'arn:aws:sts::000000000000:assumed-role/operators/jo' };
   expect(lines()).toMatchObject(
@@ -134,7 +143,7 @@ test('The calls of a command have its name and who runs it, those that look at a
 });
 
 test('Our own key is no tenant’s: its calls leave no line', async () => {
-  const { plaintext } = await kms.generateDataKey(config.platformKeyArn, CONTEXT);
+  const { plaintext } = await kms.generateDataKey(keyRef('acme', config.platformKeyArn), CONTEXT);
   plaintext.fill(0);
   expect(existsSync(services.auditFile)).toBe(false);
 });

@@ -80,7 +80,7 @@ test('Beyond its bound a ring wipes the oldest key that only reads; keys that en
   const current = await use(one, tenant, arn);
   const read = [];
   for (let message = 0; message < 5; message += 1) {
-    const { wrapped } = await writer.kms.generateDataKey(arn, contextOf(tenant));
+    const { wrapped } = await writer.kms.generateDataKey(keyRef(tenant, arn), contextOf(tenant));
     read.push(bytesOf(await one.ring.unwrap(arn, wrapped, contextOf(tenant))));
   }
   expect(read.map(isZeroed)).toEqual([true, true, false, false, false]);

@@ -49,9 +49,9 @@ async function seen(key: { tenant: string; arn: string }, over: Partial<KeyCalls
       plaintexts.push(plaintext);
       return plaintext;
     },
-    encrypt(arn, plaintext, ...args) {
+    encrypt(asking, plaintext, ...args) {
       plaintexts.push(plaintext);
-      return asked.encrypt(arn, plaintext, ...args);
+      return asked.encrypt(asking, plaintext, ...args);
     },
   };
   const steps: CheckStep[] = [];
@@ -85,9 +85,9 @@ test('A KMS that takes no notice of the context is a warning', async () => {
   const key = room.tenant();
   const one = contextOf('nobody');
   const found = await seen(key, {
-    generateDataKey: (arn) => calls.generateDataKey(arn, one),
-    decrypt: (arn, wrapped) => calls.decrypt(arn, wrapped, one),
-    encrypt: (arn, plaintext) => calls.encrypt(arn, plaintext, one),
+    generateDataKey: (asked) => calls.generateDataKey(asked, one),
+    decrypt: (asked, wrapped) => calls.decrypt(asked, wrapped, one),
+    encrypt: (asked, plaintext) => calls.encrypt(asked, plaintext, one),
   });
   expect(statusOf(found, 'Decrypt')).toBe('ok');
   expect(statusOf(found, 'wrong context')).toBe('warn');
@@ -120,8 +120,10 @@ test('Each call is counted by its result', async () => {
   const counted = createKeyCalls(room.config, noAudit, metrics);
   const { tenant, arn } = room.tenant();
   room.kms.faults.set({ match: { key: arn, operation: 'Encrypt' }, fault: KMS_ERRORS.accessDenied });
-  await counted.describe(arn, tenant);
-  await expect(counted.encrypt(arn, Buffer.alloc(32), contextOf(tenant))).rejects.toMatchObject({ code: 'KEY_DENIED' });
+  await counted.describe(keyRef(tenant, arn));
+  await expect(counted.encrypt(keyRef(tenant, arn), Buffer.alloc(32), contextOf(tenant))).rejects.toMatchObject({
+    code: 'KEY_DENIED',
+  });
   counted.close();
   expect(await metrics.by('sealdex_kms_calls_total', 'operation')).toEqual({ DescribeKey: 1, Encrypt: 1 });
 });

@@ -51,7 +51,8 @@ async function openPast(): Promise<Past> {
   const told = new Told();
   const one = await room.open({ clock, watch: told });
   const wrapped = new Map<number, Buffer>();
-  for (const year of YEARS) wrapped.set(year, (await one.kms.generateDataKey(arn, contextIn(tenant, year))).wrapped);
+  for (const year of YEARS)
+    wrapped.set(year, (await one.kms.generateDataKey(keyRef(tenant, arn), contextIn(tenant, year))).wrapped);
   room.kms.counts.reset();
   const read = (year: number) => one.ring.unwrap(arn, wrapped.get(year)!, contextIn(tenant, year));
   return { ...one, tenant, arn, clock, told, read };
@@ -154,7 +155,7 @@ test('A denial of the current period is not checked once more: it is one of the 
 test('A tenant that shares a KMS key has slices of its own', async () => {
   const { tenant, arn, read, ring, kms } = await openPast();
   const other = contextIn('sharer', 2020);
-  const { wrapped } = await kms.generateDataKey(arn, other);
+  const { wrapped } = await kms.generateDataKey(keyRef(other.tenant, arn), other);
   room.kms.faults.set({
     match: { key: arn, context: { tenant, period: contextIn(tenant, 2020).period } },
     fault: KMS_FAULTS.accessDenied,

@@ -56,13 +56,15 @@ test('What is asked of KMS is bound to tenant, period and purpose, and to nothin
   expect(intake.id).not.toBe(documents.id);
   // What the call sent is what KMS authenticates: more, less or other pairs do not unwrap; what else hangs on the object is not sent.
   const extra = { ...documents.context, corpus: 'c' };
-  expect(await kms.decrypt(arn, documents.wrapped, extra)).toHaveLength(32);
+  expect(await kms.decrypt(keyRef(extra.tenant, arn), documents.wrapped, extra)).toHaveLength(32);
   for (const other of [
     { ...documents.context, purpose: 'intake' as const },
     { ...documents.context, tenant: 'another' },
     { ...documents.context, period: '2026-11-23T10:30Z' },
   ]) {
-    await expect(kms.decrypt(arn, documents.wrapped, other)).rejects.toMatchObject({ code: 'OBJECT_TAMPERED' });
+    await expect(kms.decrypt(keyRef(other.tenant, arn), documents.wrapped, other)).rejects.toMatchObject({
+      code: 'OBJECT_TAMPERED',
+    });
   }
 });
 

@@ -86,12 +86,12 @@ export function openRing(client: Kms, shared: SharedKeys, options: RingOptions):
 function watched(kms: Kms, plaintexts: Buffer[]): Kms {
   const seen = (plaintext: Buffer): Buffer => (plaintexts.push(plaintext), plaintext);
   return {
-    async generateDataKey(arn, context) {
-      const made = await kms.generateDataKey(arn, context);
+    async generateDataKey(key, scope) {
+      const made = await kms.generateDataKey(key, scope);
       seen(made.plaintext);
       return made;
     },
-    decrypt: async (arn, wrapped, context) => seen(await kms.decrypt(arn, wrapped, context)),
+    decrypt: async (key, wrapped, scope) => seen(await kms.decrypt(key, wrapped, scope)),
     close: () => kms.close(),
   };
 }

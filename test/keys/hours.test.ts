@@ -2,9 +2,9 @@
 // exact: one call more or less in any minute is a fault. (fleet.test.ts has few tenants, and the SDK and processes in truth.)
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
+import { gateId, keyRef, type KeyRef } from '../../src/runtime/key-ref.ts';
 import { sleep, systemClock } from '../../src/runtime/clock.ts';
-import { periodAt, type KeyContext } from '../../src/keys/data-key.ts';
+import { contextOf, periodAt, type KeyScope } from '../../src/keys/data-key.ts';
 import { startRevocationCheck, type RevocationCheck } from '../../src/keys/revocation-check.ts';
 import type { Kms } from '../../src/keys/kms.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
@@ -60,22 +60,22 @@ afterEach(() => room[Symbol.asyncDispose]());
 /** KMS as a key ring sees it, which knows what it wrapped and for whom. */
 function countingKms(): { readonly kms: Kms; readonly taken: () => Calls } {
   const wrappedKeys = new Map<string, Buffer>();
-  const idOf = (arn: string, wrapped: Uint8Array, context: KeyContext): string =>
-    JSON.stringify([arn, Buffer.from(wrapped).toString('base64'), context]);
+  const idOf = (key: KeyRef, wrapped: Uint8Array, scope: KeyScope): string =>
+    JSON.stringify([key.keyArn, Buffer.from(wrapped).toString('base64'), contextOf(key, scope)]);
   let calls: Calls = { generated: 0, decrypted: 0 };
   return {
     kms: {
-      async generateDataKey(arn, context) {
+      async generateDataKey(key, scope) {
         calls = { ...calls, generated: calls.generated + 1 };
         await sleep(systemClock, CALL_MS);
         const [plaintext, wrapped] = [randomBytes(32), randomBytes(184)];
-        wrappedKeys.set(idOf(arn, wrapped, context), Buffer.from(plaintext));
+        wrappedKeys.set(idOf(key, wrapped, scope), Buffer.from(plaintext));
         return { plaintext, wrapped };
       },
-      async decrypt(arn, wrapped, context) {
+      async decrypt(key, wrapped, scope) {
         calls = { ...calls, decrypted: calls.decrypted + 1 };
         await sleep(systemClock, CALL_MS);
-        return Buffer.from(wrappedKeys.get(idOf(arn, wrapped, context))!);
+        return Buffer.from(wrappedKeys.get(idOf(key, wrapped, scope))!);
       },
       close() {},
     },

@@ -5,6 +5,7 @@ import { KMS_ERRORS, type KeyState } from '@sealdex/local-aws';
 import type { Code, SealdexError } from '../../src/runtime/errors.ts';
 import { kmsFault } from '../../src/keys/aws/kms-error-mapping.ts';
 import { KEY_STATE_TABLE, type KeyStateRow } from '../../src/keys/aws/kms-errors.ts';
+import { keyRef } from '../../src/runtime/key-ref.ts';
 import { kmsClient } from '../../packages/local-aws/test/clients.ts';
 import { contextOf, type OneRing } from './fixture.ts';
 import { openAdapterRoom, type AdapterRoom } from './adapter-fixture.ts';
@@ -82,15 +83,15 @@ test.each(STATES)('A key that is $state ($answers) is told as $code', async ({ s
     [arn, codes.code],
     [room.config.platformKeyArn, codes.platform],
   ] as const) {
-    const { wrapped } = await one.kms.generateDataKey(key, context);
+    const { wrapped } = await one.kms.generateDataKey(keyRef(context.tenant, key), context);
     let deletesAt: number | undefined;
     if (state === 'PendingDeletion') {
       room.kms.scheduleDeletion(key, { days: 7, answers: answers as 'DisabledException' });
       deletesAt = await deletionOf(key);
     } else room.kms.setState(key, state);
     const tell = async (): Promise<Told[]> => [
-      await told(one.kms.generateDataKey(key, context)),
-      await told(one.kms.decrypt(key, wrapped, context)),
+      await told(one.kms.generateDataKey(keyRef(context.tenant, key), context)),
+      await told(one.kms.decrypt(keyRef(context.tenant, key), wrapped, context)),
     ];
     const fault = { code, reason: answers, keyArn: key };
     const both = (told: Told): Told[] => [told, told];
@@ -112,11 +113,11 @@ async function deletionOf(key: string): Promise<number> {
 
 test('A key that is gone is not found', async () => {
   const { tenant, arn } = room.tenant();
-  const { wrapped } = await one.kms.generateDataKey(arn, contextOf(tenant));
+  const { wrapped } = await one.kms.generateDataKey(keyRef(tenant, arn), contextOf(tenant));
   room.kms.forget(arn);
   const gone = { code: 'KEY_NOT_FOUND', reason: 'NotFoundException', keyArn: arn };
-  expect(await told(one.kms.generateDataKey(arn, contextOf(tenant)))).toEqual(gone);
-  expect(await told(one.kms.decrypt(arn, wrapped, contextOf(tenant)))).toEqual(gone);
+  expect(await told(one.kms.generateDataKey(keyRef(tenant, arn), contextOf(tenant)))).toEqual(gone);
+  expect(await told(one.kms.decrypt(keyRef(tenant, arn), wrapped, contextOf(tenant)))).toEqual(gone);
   expect(KEY_STATE_TABLE.gone).toMatchObject({ tenant: gone.code, platform: 'PLATFORM_KEY' });
 });
 
@@ -128,7 +129,7 @@ test.each(['Enabled', 'Updating'] as const)('A refusal whose key is found %s pas
     fault: { kind: 'error', name: 'DisabledException' },
   });
   const fault = { code: 'KMS_FAILED', reason: 'DisabledException', keyArn: arn, deletesAt: undefined };
-  expect(await told(one.kms.generateDataKey(arn, contextOf(tenant)))).toEqual(fault);
+  expect(await told(one.kms.generateDataKey(keyRef(tenant, arn), contextOf(tenant)))).toEqual(fault);
 });
 
 test.each(['Invented', 'constructor', '__proto__'])(
@@ -148,5 +149,5 @@ test.each([
   const { tenant, arn } = room.tenant();
   room.kms.faults.set({ match: { operation: 'GenerateDataKey' }, fault: { kind: 'error', name, message: 'No.' } });
   room.kms.faults.set({ match: { operation: 'DescribeKey' }, fault: KMS_ERRORS.accessDenied });
-  expect((await told(one.kms.generateDataKey(arn, contextOf(tenant)))).code).toBe(code);
+  expect((await told(one.kms.generateDataKey(keyRef(tenant, arn), contextOf(tenant)))).code).toBe(code);
 });

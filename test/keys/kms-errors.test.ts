@@ -160,9 +160,12 @@ test.each(FAULTS)('$label: GenerateDataKey and Decrypt tell it by code, reason a
     [arn, row.tenant, row.deniedBy],
     [room.config.platformKeyArn, row.platform, row.deniedBy && 'operator'],
   ] as const) {
-    const { wrapped } = await kms.generateDataKey(key, context);
+    const { wrapped } = await kms.generateDataKey(keyRef(context.tenant, key), context);
     const set = room.kms.faults.set({ match: { operation: ['GenerateDataKey', 'Decrypt'] }, fault });
-    for (const call of [() => kms.generateDataKey(key, context), () => kms.decrypt(key, wrapped, context)]) {
+    for (const call of [
+      () => kms.generateDataKey(keyRef(context.tenant, key), context),
+      () => kms.decrypt(keyRef(context.tenant, key), wrapped, context),
+    ]) {
       const { code: told, reason, keyArn, deniedBy: by, deletesAt } = await faultOf(call());
       expect({ code: told, reason, keyArn, by, deletesAt }).toEqual({
         code,
@@ -179,7 +182,9 @@ test.each(FAULTS)('$label: GenerateDataKey and Decrypt tell it by code, reason a
 test('An error keeps its name as reason, the SDK’s error as cause and the id of the request, and its message tells nothing of KMS’ text', async () => {
   const { tenant, arn } = room.tenant();
   room.kms.faults.set({ fault: KMS_ERRORS.accessDenied });
-  const error = await one.kms.generateDataKey(arn, contextOf(tenant)).catch((error: SealdexError) => error);
+  const error = await one.kms
+    .generateDataKey(keyRef(tenant, arn), contextOf(tenant))
+    .catch((error: SealdexError) => error);
   expect(error).toMatchObject({
     code: 'KEY_DENIED',
     reason: 'AccessDeniedException',
@@ -192,10 +197,10 @@ test('An error keeps its name as reason, the SDK’s error as cause and the id o
 test('A refusal by state costs one call and one DescribeKey; other refusals cost one call', async () => {
   const { tenant, arn } = room.tenant();
   room.kms.disable(arn);
-  await codeOf(one.kms.generateDataKey(arn, contextOf(tenant)));
+  await codeOf(one.kms.generateDataKey(keyRef(tenant, arn), contextOf(tenant)));
   room.kms.enable(arn);
   room.kms.faults.set({ match: { key: arn, operation: 'Decrypt' }, fault: KMS_ERRORS.accessDenied });
-  await codeOf(one.kms.decrypt(arn, Buffer.from('wrapped'), contextOf(tenant)));
+  await codeOf(one.kms.decrypt(keyRef(tenant, arn), Buffer.from('wrapped'), contextOf(tenant)));
   expect(room.kms.counts.all().map(({ operation, result, count }) => `${operation} ${result} ${count}`)).toEqual([
     'GenerateDataKey DisabledException 1',
     'DescribeKey ok 1',
@@ -206,19 +211,21 @@ test('A refusal by state costs one call and one DescribeKey; other refusals cost
 test('Wrapped bytes that KMS would not even look at are a tampered message, not a wrong key, and KMS is not asked', async () => {
   const context = contextOf('acme');
   for (const length of [0, 6145, 65_535]) {
-    expect(await codeOf(one.kms.decrypt(room.config.platformKeyArn, Buffer.alloc(length), context))).toBe(
-      'OBJECT_TAMPERED',
-    );
+    expect(
+      await codeOf(one.kms.decrypt(keyRef(context.tenant, room.config.platformKeyArn), Buffer.alloc(length), context)),
+    ).toBe('OBJECT_TAMPERED');
   }
   expect(room.kms.counts.count()).toBe(0);
-  expect(await codeOf(one.kms.decrypt(room.config.platformKeyArn, Buffer.alloc(6144), context))).toBe(
-    'OBJECT_TAMPERED',
-  );
+  expect(
+    await codeOf(one.kms.decrypt(keyRef(context.tenant, room.config.platformKeyArn), Buffer.alloc(6144), context)),
+  ).toBe('OBJECT_TAMPERED');
   expect(room.kms.counts.count()).toBe(1);
 });
 
 test('An ARN that is none is a wrong setting of the tenant', async () => {
-  expect(await codeOf(one.kms.generateDataKey('arn:aws:kms:nonsense', contextOf('acme')))).toBe('TENANT_KEY_INVALID');
+  expect(await codeOf(one.kms.generateDataKey(keyRef('acme', 'arn:aws:kms:nonsense'), contextOf('acme')))).toBe(
+    'TENANT_KEY_INVALID',
+  );
 });
 
 test.each(['GenerateDataKey', 'Decrypt'])(
@@ -228,8 +235,8 @@ test.each(['GenerateDataKey', 'Decrypt'])(
     const hang = room.kms.faults.set({ match: { key: arn, operation }, fault: { kind: 'hang' } });
     const calls = Array.from({ length: 20 }, () =>
       operation === 'Decrypt'
-        ? prompt.kms.decrypt(arn, Buffer.from('wrapped'), contextOf(tenant))
-        : prompt.kms.generateDataKey(arn, contextOf(tenant)),
+        ? prompt.kms.decrypt(keyRef(tenant, arn), Buffer.from('wrapped'), contextOf(tenant))
+        : prompt.kms.generateDataKey(keyRef(tenant, arn), contextOf(tenant)),
     );
     const codes = await Promise.all(calls.map(codeOf));
     expect(new Set(codes)).toEqual(new Set(['KMS_FAILED']));
@@ -242,14 +249,14 @@ test('What the first try told is not lost when time runs out before the second o
   const { tenant, arn } = room.tenant();
   room.kms.faults.set({ match: { key: arn }, fault: KMS_ERRORS.throttled, times: 1 });
   room.kms.faults.set({ match: { key: arn }, fault: { kind: 'hang' } });
-  expect(await codeOf(prompt.kms.generateDataKey(arn, contextOf(tenant)))).toBe('KMS_THROTTLED');
+  expect(await codeOf(prompt.kms.generateDataKey(keyRef(tenant, arn), contextOf(tenant)))).toBe('KMS_THROTTLED');
 });
 
 test('A hanging DescribeKey leaves the first error as the reason', async () => {
   const { tenant, arn } = room.tenant();
   room.kms.disable(arn);
   room.kms.faults.set({ match: { operation: 'DescribeKey' }, fault: { kind: 'hang' } });
-  expect(await codeOf(prompt.kms.generateDataKey(arn, contextOf(tenant)))).toBe('KEY_DISABLED');
+  expect(await codeOf(prompt.kms.generateDataKey(keyRef(tenant, arn), contextOf(tenant)))).toBe('KEY_DISABLED');
 });
 
 const open = (endpoint: string): { kms: Kms; metrics: Metrics } => {
@@ -263,7 +270,9 @@ test.each([
   ['TLS is expected of a plain server', () => room.kms.endpoint.replace('http:', 'https:')],
 ])('Where %s, KMS has failed', async (_, endpoint) => {
   const { kms, metrics } = open(typeof endpoint === 'string' ? endpoint : endpoint());
-  expect(await codeOf(kms.generateDataKey(room.config.platformKeyArn, contextOf('acme')))).toBe('KMS_FAILED');
+  expect(await codeOf(kms.generateDataKey(keyRef('acme', room.config.platformKeyArn), contextOf('acme')))).toBe(
+    'KMS_FAILED',
+  );
   expect(await metrics.by('sealdex_kms_calls_total', 'result')).toEqual({ KMS_FAILED: 1 });
   kms.close();
   kms.close();

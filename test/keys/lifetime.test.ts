@@ -83,7 +83,7 @@ test('The 60 minutes count from the moment when KMS was asked, not from its answ
   const { tenant, arn } = room.tenant();
   const clock = clockAtStart(tenant);
   const { ring, kms } = await room.open({ clock });
-  const { wrapped } = await kms.generateDataKey(arn, contextOf(tenant));
+  const { wrapped } = await kms.generateDataKey(keyRef(tenant, arn), contextOf(tenant));
   const hang = room.kms.faults.set({ match: { key: arn }, fault: { kind: 'hang' } });
   const use = ring.unwrap(arn, wrapped, contextOf(tenant));
   await eventually(() => hang.waiting === 1);

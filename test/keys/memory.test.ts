@@ -7,6 +7,7 @@ import { createKms } from '../../src/keys/aws/kms-client.ts';
 import { createMetrics } from '../../src/runtime/metrics.ts';
 import type { Kms } from '../../src/keys/kms.ts';
 import { loadConfig } from '../../src/runtime/config.ts';
+import { keyRef } from '../../src/runtime/key-ref.ts';
 import { testServices } from '../support/services.ts';
 import { contextOf, HOUR_MS } from './fixture.ts';
 import { masked, MEMORY } from './memory-scan.ts';
@@ -26,7 +27,7 @@ const KEYS = 8;
 async function wrapped(kms: Kms, arn: string): Promise<WrappedKey[]> {
   const made = names('unwrapped', KEYS).map(async (tenant): Promise<WrappedKey> => {
     const context = contextOf(tenant);
-    return { wrapped: (await kms.generateDataKey(arn, context)).wrapped.toString('base64'), context };
+    return { wrapped: (await kms.generateDataKey(keyRef(tenant, arn), context)).wrapped.toString('base64'), context };
   });
   return Promise.all(made);
 }
@@ -38,7 +39,7 @@ async function needlesOf(
   keys: readonly WrappedKey[],
 ): Promise<{ raw: number[][]; base64: number[][] }> {
   const plaintexts = await Promise.all(
-    keys.map((key) => kms.decrypt(arn, Buffer.from(key.wrapped, 'base64'), key.context)),
+    keys.map((key) => kms.decrypt(keyRef(key.context.tenant, arn), Buffer.from(key.wrapped, 'base64'), key.context)),
   );
   return {
     raw: plaintexts.map((plaintext) => [...masked(plaintext)]),

@@ -20,7 +20,7 @@ afterAll(() => room[Symbol.asyncDispose]());
 
 /** A wrapped key that the ring does not hold: reading it asks KMS. */
 async function unread({ kms }: OneRing, tenant: string, arn: string): Promise<Buffer> {
-  return (await kms.generateDataKey(arn, contextOf(tenant))).wrapped;
+  return (await kms.generateDataKey(keyRef(tenant, arn), contextOf(tenant))).wrapped;
 }
 
 const refusals: [string, (arn: string) => unknown, string][] = [
@@ -62,7 +62,7 @@ test('A denial of a period that is past says nothing of the keys of now, which g
   const one = await room.open();
   const current = await one.ring.current(keyRef(tenant, arn), 'documents', 1);
   const past = { ...contextOf(tenant), period: '2020-01-01T00:00Z' };
-  const { wrapped } = await one.kms.generateDataKey(arn, past);
+  const { wrapped } = await one.kms.generateDataKey(keyRef(past.tenant, arn), past);
   room.kms.faults.set({ match: { key: arn, context: { period: past.period } }, fault: KMS_FAULTS.accessDenied });
   await expect(one.ring.unwrap(arn, wrapped, past)).rejects.toMatchObject({ code: 'PERIOD_DENIED' });
   expect(isZeroed(bytesOf(current))).toBe(false);

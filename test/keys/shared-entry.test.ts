@@ -84,7 +84,7 @@ function flipped(good: string): string {
 
 async function foreignEntry(arn: string): Promise<string> {
   const { kms } = await room.open();
-  const { wrapped } = await kms.generateDataKey(arn, contextOf('somebody-else'));
+  const { wrapped } = await kms.generateDataKey(keyRef('somebody-else', arn), contextOf('somebody-else'));
   return `1 ${arn} ${wrapped.toString('base64')}`;
 }
 

@@ -7,6 +7,7 @@ import { createKms } from '../../src/keys/aws/kms-client.ts';
 import type { Kms } from '../../src/keys/kms.ts';
 import { createMetrics, type Metrics } from '../../src/runtime/metrics.ts';
 import { outcomeOf } from '../../src/handlers/outcome.ts';
+import { keyRef } from '../../src/runtime/key-ref.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
 import { contextOf } from './fixture.ts';
@@ -46,13 +47,13 @@ async function throttledClient(use: 'patient' | 'prompt'): Promise<Client> {
   const kms = kmsOf(metrics, use, clock);
   const { tenant, arn } = room.tenant();
   const fault = room.kms.faults.set({ match: { key: arn }, fault: KMS_ERRORS.throttled });
-  await expect(kms.generateDataKey(arn, contextOf(tenant))).rejects.toMatchObject({
+  await expect(kms.generateDataKey(keyRef(tenant, arn), contextOf(tenant))).rejects.toMatchObject({
     code: 'KMS_THROTTLED',
     reason: 'ThrottlingException',
   });
   // The SDK's second try was not let go either.
   expect(fault.met).toBe(1);
-  return { clock, metrics, generate: (tenant, arn) => kms.generateDataKey(arn, contextOf(tenant)) };
+  return { clock, metrics, generate: (tenant, arn) => kms.generateDataKey(keyRef(tenant, arn), contextOf(tenant)) };
 }
 
 const faultOf = (call: Promise<unknown>): Promise<SealdexError> =>
@@ -94,7 +95,9 @@ test('A job whose call was throttled or did not get its turn comes back without 
   const { tenant, arn } = room.tenant();
   const paced = await faultOf(generate(tenant, arn));
   room.kms.faults.set({ match: { key: arn }, fault: KMS_ERRORS.throttled });
-  const throttled = await faultOf((await room.open({ use: 'prompt' })).kms.generateDataKey(arn, contextOf(tenant)));
+  const throttled = await faultOf(
+    (await room.open({ use: 'prompt' })).kms.generateDataKey(keyRef(tenant, arn), contextOf(tenant)),
+  );
   expect([paced.reason, throttled.reason]).toEqual(['Paced', 'ThrottlingException']);
   const canary = (): never => expect.unreachable('No canary is asked about KMS.');
   for (const fault of [paced, throttled]) {

@@ -75,7 +75,7 @@ test('Each call is begun and told of, and what the watch makes of an error is wh
 
 test('While the gate is shut KMS is not asked, for encrypting nor for reading, and the gate’s word is the answer', async () => {
   const { ring, kms, tenant, arn } = await open();
-  const { wrapped } = await kms.generateDataKey(arn, contextOf(tenant));
+  const { wrapped } = await kms.generateDataKey(keyRef(tenant, arn), contextOf(tenant));
   isShut = true;
   room.kms.counts.reset();
   const refused = { code: 'KEY_DISABLED', keyArn: arn, since: 7 };
@@ -162,7 +162,7 @@ test('encrypt() whose key was wiped because its gate was shut gets the gate’s 
 test('A shut gate’s wipe meets the tenant’s keys under that KMS key wherever they are, on their way too, and no others', async () => {
   const { ring, kms, tenant, arn, plaintexts } = await open();
   const other = room.tenant();
-  const { wrapped } = await kms.generateDataKey(arn, contextOf(tenant));
+  const { wrapped } = await kms.generateDataKey(keyRef(tenant, arn), contextOf(tenant));
   const mine = bytesOf(await ring.current(keyRef(tenant, arn), 'documents', 1));
   const spared = [
     bytesOf(await ring.current(keyRef(other.tenant, arn), 'documents', 1)),
@@ -201,7 +201,7 @@ test('Wipes are counted by reason: for room, expired, unusable and closed', asyn
   clock.advance(HOUR_MS);
   expect(wipes.splice(0)).toEqual(['expired']);
   const { context } = await ring.current(keyRef(tenant, arn), 'documents', 1);
-  const { wrapped } = await kms.generateDataKey(arn, context);
+  const { wrapped } = await kms.generateDataKey(keyRef(context.tenant, arn), context);
   room.kms.disable(arn);
   await expect(ring.unwrap(arn, wrapped, context)).rejects.toMatchObject({ code: 'KEY_UNAVAILABLE' });
   expect(wipes.splice(0)).toEqual(['unusable']);

@@ -1,6 +1,6 @@
 // The test double of the KMS port: keys with their states in memory, real wrapping, denials, faults and counts. No network.
 import { createCipheriv, createDecipheriv, randomBytes, randomUUID } from 'node:crypto';
-import type { KeyContext } from '../../src/keys/data-key.ts';
+import { contextOf, type KeyContext } from '../../src/keys/data-key.ts';
 import { KEY_BYTES, MAX_WRAPPED_BYTES, type Kms } from '../../src/keys/kms.ts';
 import { SealdexError, type Code, type ErrorDetails } from '../../src/runtime/errors.ts';
 import { isKeyArn } from '../../src/runtime/settings.ts';
@@ -132,15 +132,20 @@ export class MemoryKms {
     const closing = new AbortController();
     const { signal } = closing;
     return {
-      generateDataKey: (arn, context) =>
-        this.#call({ operation: 'GenerateDataKey', key: arn, context }, signal, (key) => {
+      generateDataKey: async (ref, scope) => {
+        const { keyArn: arn } = ref;
+        const context = contextOf(ref, scope);
+        return this.#call({ operation: 'GenerateDataKey', key: arn, context }, signal, (key) => {
           const plaintext = ownBuffer(randomBytes(KEY_BYTES));
           return { plaintext, wrapped: wrap(arn, key, context, plaintext) };
-        }),
-      decrypt: async (arn, wrapped, context) => {
+        });
+      },
+      decrypt: async (ref, wrapped, scope) => {
         if (wrapped.length === 0 || wrapped.length > MAX_WRAPPED_BYTES)
           throw new SealdexError('OBJECT_TAMPERED', undefined, { reason: 'WrappedLength' });
         const bytes = Buffer.from(wrapped);
+        const { keyArn: arn } = ref;
+        const context = contextOf(ref, scope);
         return this.#call({ operation: 'Decrypt', key: arn, context }, signal, (key) =>
           unwrap(arn, key, context, bytes),
         );

@@ -2,11 +2,12 @@
 import { DescribeKeyCommand, EncryptCommand, ReEncryptCommand, type KeyMetadata } from '@aws-sdk/client-kms';
 import type { AuditLog } from '../../runtime/audit-log.ts';
 import { platformArns, type Config } from '../../runtime/config.ts';
+import type { KeyRef } from '../../runtime/key-ref.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
 import { regionOf } from '../../runtime/settings.ts';
 import type { KeyCalls, KeyFacts } from '../kms.ts';
 import { DEADLINE_MS, openClient, orAbortAndZero } from './client.ts';
-import { contextOf, decryptCommand, generateDataKeyCommand, takePlaintext } from './commands.ts';
+import { decryptCommand, generateDataKeyCommand, takePlaintext } from './commands.ts';
 import { kmsFault } from './kms-error-mapping.ts';
 import { auditTries, operationOf } from './tries.ts';
 
@@ -16,8 +17,7 @@ export function createKeyCalls(config: Config, audit: AuditLog, metrics?: Metric
   const tries = auditTries(client, audit, ours);
 
   async function call<T extends object>(
-    arn: string,
-    tenant: string,
+    { tenant, keyArn: arn }: KeyRef,
     signal: AbortSignal | undefined,
     command: { readonly input: object },
     send: (options: { abortSignal: AbortSignal }) => Promise<T>,
@@ -41,35 +41,35 @@ export function createKeyCalls(config: Config, audit: AuditLog, metrics?: Metric
   }
 
   return {
-    async describe(KeyId, tenant, signal) {
-      const command = new DescribeKeyCommand({ KeyId });
-      const { KeyMetadata } = await call(KeyId, tenant, signal, command, (options) => client.send(command, options));
+    async describe(key, signal) {
+      const command = new DescribeKeyCommand({ KeyId: key.keyArn });
+      const { KeyMetadata } = await call(key, signal, command, (options) => client.send(command, options));
       return factsOf(KeyMetadata);
     },
-    async generateDataKey(KeyId, context, signal, tenant = context.tenant) {
-      const command = generateDataKeyCommand(KeyId, context);
-      const answer = await call(KeyId, tenant, signal, command, (options) => client.send(command, options));
-      return { plaintext: takePlaintext(answer, KeyId), wrapped: Buffer.from(answer.CiphertextBlob ?? []) };
+    async generateDataKey(key, context, signal) {
+      const command = generateDataKeyCommand(key, context);
+      const answer = await call(key, signal, command, (options) => client.send(command, options));
+      return { plaintext: takePlaintext(answer, key), wrapped: Buffer.from(answer.CiphertextBlob ?? []) };
     },
-    async decrypt(KeyId, wrapped, context, signal) {
-      const command = decryptCommand(KeyId, wrapped, context);
-      const answer = await call(KeyId, context.tenant, signal, command, (options) => client.send(command, options));
-      return takePlaintext(answer, KeyId);
+    async decrypt(key, wrapped, context, signal) {
+      const command = decryptCommand(key, wrapped, context);
+      const answer = await call(key, signal, command, (options) => client.send(command, options));
+      return takePlaintext(answer, key);
     },
-    async encrypt(KeyId, Plaintext, context, signal) {
-      const command = new EncryptCommand({ KeyId, Plaintext, EncryptionContext: contextOf(context) });
-      const answer = await call(KeyId, context.tenant, signal, command, (options) => client.send(command, options));
+    async encrypt(key, Plaintext, context, signal) {
+      const command = new EncryptCommand({ KeyId: key.keyArn, Plaintext, EncryptionContext: context });
+      const answer = await call(key, signal, command, (options) => client.send(command, options));
       return Buffer.from(answer.CiphertextBlob ?? []);
     },
-    async reEncrypt(arn, CiphertextBlob, context, signal) {
+    async reEncrypt(key, CiphertextBlob, context, signal) {
       const command = new ReEncryptCommand({
         CiphertextBlob,
-        SourceKeyId: arn,
-        DestinationKeyId: arn,
-        SourceEncryptionContext: contextOf(context),
-        DestinationEncryptionContext: contextOf(context),
+        SourceKeyId: key.keyArn,
+        DestinationKeyId: key.keyArn,
+        SourceEncryptionContext: context,
+        DestinationEncryptionContext: context,
       });
-      const answer = await call(arn, context.tenant, signal, command, (options) => client.send(command, options));
+      const answer = await call(key, signal, command, (options) => client.send(command, options));
       return Buffer.from(answer.CiphertextBlob ?? []);
     },
     close: () => tries.close(),

@@ -5,8 +5,9 @@ import type { AuditLog } from '../../runtime/audit-log.ts';
 import { systemClock, type Patience } from '../../runtime/clock.ts';
 import { platformArns, type Config } from '../../runtime/config.ts';
 import { SealdexError } from '../../runtime/errors.ts';
+import type { KeyRef } from '../../runtime/key-ref.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
-import type { KeyContext } from '../data-key.ts';
+import { contextOf } from '../data-key.ts';
 import { Lanes } from '../keyed-limiter.ts';
 import { MAX_WRAPPED_BYTES, type Kms } from '../kms.ts';
 import { Pace, PACED, paced } from '../rate-limiter.ts';
@@ -38,8 +39,7 @@ interface Asking {
 
 type Ask = <T extends PlaintextAnswer>(
   operation: string,
-  arn: string,
-  context: KeyContext,
+  key: KeyRef,
   request: Request<T>,
 ) => Promise<{ answer: T; plaintext: Buffer }>;
 
@@ -51,9 +51,9 @@ export function createKms(config: Config, metrics: Metrics, audit: AuditLog, use
   const tries = auditTries(client, audit, ours);
   const ask = asking({ client, audit, tries, ours, pace: new Pace({ clock, isThrottled }), metrics, use });
   return {
-    async generateDataKey(arn, context) {
-      const command = generateDataKeyCommand(arn, context);
-      const { answer, plaintext } = await ask('GenerateDataKey', arn, context, {
+    async generateDataKey(key, scope) {
+      const command = generateDataKeyCommand(key, contextOf(key, scope));
+      const { answer, plaintext } = await ask('GenerateDataKey', key, {
         input: command.input,
         send: (options) => client.send(command, options),
       });
@@ -63,12 +63,12 @@ export function createKms(config: Config, metrics: Metrics, audit: AuditLog, use
       throw new SealdexError('INTERNAL', undefined, { reason: 'WrappedLength' });
     },
 
-    async decrypt(arn, wrapped, context) {
+    async decrypt(key, wrapped, scope) {
       if (!isWrappedLength(wrapped.length)) {
         throw new SealdexError('OBJECT_TAMPERED', undefined, { reason: 'WrappedLength' });
       }
-      const command = decryptCommand(arn, wrapped, context);
-      const { plaintext } = await ask('Decrypt', arn, context, {
+      const command = decryptCommand(key, wrapped, contextOf(key, scope));
+      const { plaintext } = await ask('Decrypt', key, {
         input: command.input,
         send: (options) => client.send(command, options),
       });
@@ -104,22 +104,23 @@ function asking({ client, audit, tries, ours, pace, metrics, use }: Asking): Ask
     }
   }
 
-  return async (operation, arn, { tenant }, request) => {
+  return async (operation, key, request) => {
+    const { tenant, keyArn } = key;
     const sender = { tenant, who: await audit.who() };
     tries.sentBy(request.input, sender);
     const signal = AbortSignal.timeout(DEADLINE_MS[use]);
     let isQueued = true;
     try {
-      const answer = await lanes.run(`${tenant} ${arn}`, signal, () => ((isQueued = false), send(request, signal)));
-      const plaintext = takePlaintext(answer, arn);
+      const answer = await lanes.run(`${tenant} ${keyArn}`, signal, () => ((isQueued = false), send(request, signal)));
+      const plaintext = takePlaintext(answer, key);
       counted(operation);
       return { answer, plaintext };
     } catch (thrown) {
       // Whoever waits in a lane waits for calls that wait for their turn.
       const error = isQueued && pace.intervalMs > 0 ? paced() : thrown;
       // A refusal by state names one of several states only in its text; DescribeKey names it for sure.
-      const key = { arn, isPlatformKey: ours.has(arn) };
-      const fault = kmsFault(error, key, needsState(error) ? await stateOf(key, sender, signal) : {});
+      const asked = { arn: keyArn, isPlatformKey: ours.has(keyArn) };
+      const fault = kmsFault(error, asked, needsState(error) ? await stateOf(asked, sender, signal) : {});
       counted(operation, fault);
       throw fault;
     }

@@ -40,12 +40,11 @@ export async function* useSteps(
   context: KeyContext,
   signal?: AbortSignal,
 ): AsyncGenerator<CheckStep> {
-  const { keyArn: arn } = key;
-  const made = await tried(newDataKey(calls, arn, context, signal));
+  const made = await tried(newDataKey(calls, key, context, signal));
   yield made.fault
     ? refused('GenerateDataKey', 'kms:GenerateDataKey*', key, made.fault)
     : passed('GenerateDataKey', 'KMS makes data keys.');
-  const encrypted = await tried(encrypt(calls, arn, context, signal));
+  const encrypted = await tried(encrypt(calls, key, context, signal));
   yield encrypted.fault ? refused('Encrypt', 'kms:Encrypt', key, encrypted.fault) : passed('Encrypt', 'KMS encrypts.');
   const wrapped = made.answer ?? encrypted.answer;
   if (!wrapped) {
@@ -57,31 +56,25 @@ export async function* useSteps(
       );
     return;
   }
-  const decrypted = await tried(decrypt(calls, arn, wrapped, context, signal));
+  const decrypted = await tried(decrypt(calls, key, wrapped, context, signal));
   yield decryptStep(key, decrypted);
-  const moved = await tried(calls.reEncrypt(arn, wrapped.wrapped, context, signal));
+  const moved = await tried(calls.reEncrypt(key, wrapped.wrapped, context, signal));
   yield moved.fault
     ? refused('ReEncrypt', 'kms:ReEncrypt*', key, moved.fault)
     : passed('ReEncrypt', 'KMS encrypts a data key again.');
-  if (decrypted.answer !== undefined) yield await wrongContextStep(calls, arn, wrapped, context, signal);
+  if (decrypted.answer !== undefined) yield await wrongContextStep(calls, key, wrapped, context, signal);
   if (made.answer) yield await otherTenantStep(calls, key, context, signal);
 }
 
-async function newDataKey(
-  calls: KeyCalls,
-  arn: string,
-  context: KeyContext,
-  signal?: AbortSignal,
-  tenant = context.tenant,
-): Promise<Wrapped> {
-  const { plaintext, wrapped } = await calls.generateDataKey(arn, context, signal, tenant);
+async function newDataKey(calls: KeyCalls, key: KeyRef, context: KeyContext, signal?: AbortSignal): Promise<Wrapped> {
+  const { plaintext, wrapped } = await calls.generateDataKey(key, context, signal);
   return { wrapped, hash: hashAndWipe(plaintext) };
 }
 
-async function encrypt(calls: KeyCalls, arn: string, context: KeyContext, signal?: AbortSignal): Promise<Wrapped> {
+async function encrypt(calls: KeyCalls, key: KeyRef, context: KeyContext, signal?: AbortSignal): Promise<Wrapped> {
   const plaintext = randomBytes(32);
   try {
-    const wrapped = await calls.encrypt(arn, plaintext, context, signal);
+    const wrapped = await calls.encrypt(key, plaintext, context, signal);
     return { wrapped, hash: hashAndWipe(plaintext) };
   } finally {
     plaintext.fill(0);
@@ -91,12 +84,12 @@ async function encrypt(calls: KeyCalls, arn: string, context: KeyContext, signal
 /** Whether the same comes back. */
 async function decrypt(
   calls: KeyCalls,
-  arn: string,
+  key: KeyRef,
   { wrapped, hash }: Wrapped,
   context: KeyContext,
   signal?: AbortSignal,
 ): Promise<boolean> {
-  return timingSafeEqual(hashAndWipe(await calls.decrypt(arn, wrapped, context, signal)), hash);
+  return timingSafeEqual(hashAndWipe(await calls.decrypt(key, wrapped, context, signal)), hash);
 }
 
 function decryptStep(key: KeyRef, { answer, fault }: Tried<boolean>): CheckStep {
@@ -110,12 +103,12 @@ const LONG_AGO = '2000-01-01T00:00Z';
 /** The tenant is the right one, so that a key policy lets it pass: KMS itself must find that the context is another one. */
 async function wrongContextStep(
   calls: KeyCalls,
-  arn: string,
+  key: KeyRef,
   wrapped: Wrapped,
   context: KeyContext,
   signal?: AbortSignal,
 ): Promise<CheckStep> {
-  const { fault } = await tried(decrypt(calls, arn, wrapped, { ...context, period: LONG_AGO }, signal));
+  const { fault } = await tried(decrypt(calls, key, wrapped, { ...context, period: LONG_AGO }, signal));
   if (fault) return passed('wrong context', `Decrypt in another context is refused (${fault.reason ?? fault.code}).`);
   return warning(
     'wrong context',
@@ -128,14 +121,15 @@ const OTHER_TENANTS = ['another-tenant', 'one-more-tenant'] as const;
 
 async function otherTenantStep(
   calls: KeyCalls,
-  { tenant, keyArn }: KeyRef,
+  key: KeyRef,
   context: KeyContext,
   signal?: AbortSignal,
 ): Promise<CheckStep> {
+  const { tenant } = key;
   const [one, other] = OTHER_TENANTS;
   const step: KeyStep = 'other tenant';
   const foreign = { ...context, tenant: tenant === one ? other : one };
-  const { fault } = await tried(newDataKey(calls, keyArn, foreign, signal, tenant));
+  const { fault } = await tried(newDataKey(calls, key, foreign, signal));
   if (fault) return passed(step, `The key is refused for another tenant's context (${fault.reason ?? fault.code}).`);
   return warning(
     step,
