@@ -1,7 +1,7 @@
 // What operators name on the command line beside tenants and corpora: KMS keys and reasons.
 // How the text of an option is split is commander's business.
 import { REASON_CHARS } from '../runtime/names.ts';
-import { isKeyArn } from '../runtime/settings.ts';
+import { isKeyArn } from '../runtime/key-arn.ts';
 import { UsageError } from './failure.ts';
 
 /** The full ARN of a KMS key. @throws UsageError */

@@ -6,7 +6,7 @@ import { dirname } from 'node:path';
 import { readHeader } from '../envelope/message.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { NAME } from '../runtime/names.ts';
-import { isKeyArn } from '../runtime/settings.ts';
+import { isKeyArn } from '../runtime/key-arn.ts';
 import type { StoredObject } from '../store/store.ts';
 
 /** The object's key, or a name that is safe for what is not called as we call things. */

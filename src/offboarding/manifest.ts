@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { z } from 'zod';
 import { SealdexError } from '../runtime/errors.ts';
-import { isKeyArn } from '../runtime/settings.ts';
+import { isKeyArn } from '../runtime/key-arn.ts';
 
 const line = z.object({
   key: z.string(),

@@ -5,7 +5,7 @@ import { platformArns, type Config } from '../runtime/config.ts';
 import { checkName, type Plan } from '../runtime/names.ts';
 import { checkSteps, type CheckStep, type KeyCheckDeps as KeyDeps } from '../keys/check.ts';
 import { failed, passed, warning } from '../keys/check/step.ts';
-import { isKeyArn } from '../runtime/settings.ts';
+import { isKeyArn } from '../runtime/key-arn.ts';
 import type { TenantFile } from '../tenants/tenants.ts';
 import { fileOf, tenantsOf, type KeyTenant, type KeyTenantsDeps } from './key-tenants.ts';
 

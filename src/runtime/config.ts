@@ -1,7 +1,8 @@
 // The one reader of settings: makes the frozen Config out of the environment and what goes over it.
 // Nobody else reads the environment. A wrong setting is refused with all faults listed, never replaced.
 import { SealdexError } from './errors.ts';
-import { regionOf, SETTINGS } from './settings.ts';
+import { regionOf } from './key-arn.ts';
+import { SETTINGS } from './settings.ts';
 
 export type SettingName = keyof typeof SETTINGS;
 

@@ -1,59 +1,7 @@
-// The settings table: every setting's name, unit, default, check and meaning. config.ts reads values by it.
-// Nothing here reads the environment or knows what a setting is used for.
+// The settings table: name, unit, default, description and reader of every setting.
+// Reads no environment variables; config.ts does.
 import { availableParallelism } from 'node:os';
-
-const must = (condition: boolean, what: string): void => {
-  if (!condition) throw new Error(`must be ${what}`);
-};
-
-const matching =
-  (form: RegExp, what: string) =>
-  (text: string): string => {
-    must(form.test(text), what);
-    return text;
-  };
-
-const int =
-  (low: number, high: number) =>
-  (text: string): number => {
-    const value = Number(text);
-    must(/^\d+$/.test(text) && value >= low && value <= high, `a whole number from ${low} to ${high}`);
-    return value;
-  };
-
-const oneOf =
-  <const T extends string>(...words: T[]) =>
-  (text: string): T => {
-    must((words as string[]).includes(text), `one of ${words.join(', ')}`);
-    return text as T;
-  };
-
-const flag = (text: string): boolean => oneOf('true', 'false')(text) === 'true';
-
-const url =
-  (...schemes: string[]) =>
-  (text: string): string => {
-    const isUrl = URL.canParse(text) && new URL(text).host !== '' && schemes.some((scheme) => text.startsWith(scheme));
-    must(isUrl, `a URL that begins with ${schemes.join(' or ')}`);
-    return text;
-  };
-
-const KEY_ARN = /^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key\/[A-Za-z0-9-]+$/;
-
-/** Whether the text is the full ARN of a KMS key (no alias, no bare id). */
-export const isKeyArn = (text: string): boolean => KEY_ARN.test(text);
-
-/** The region that a key's ARN names. */
-export const regionOf = (arn: string): string => arn.split(':')[3] ?? '';
-
-const keyArn = matching(KEY_ARN, 'the full ARN of a KMS key (arn:aws:kms:REGION:ACCOUNT:key/ID)');
-
-const keyArns = (text: string): readonly string[] => {
-  const arns = text.split(',').map((part) => part.trim());
-  return Object.freeze(arns.filter((arn) => arn !== '').map(keyArn));
-};
-
-const notEmpty = matching(/\S/, 'a text that is not empty');
+import { flag, int, keyArn, keyArns, matching, notEmpty, oneOf, url } from './setting-readers.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;

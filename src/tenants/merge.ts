@@ -1,7 +1,7 @@
 // What a tenant's file says after a change. Reading and writing files is file.ts' business.
 import { SealdexError } from '../runtime/errors.ts';
 import type { Plan } from '../runtime/names.ts';
-import { isKeyArn } from '../runtime/settings.ts';
+import { isKeyArn } from '../runtime/key-arn.ts';
 import { hasChanged, withKey, type KeyChange } from './key-change.ts';
 import type { StopText } from './operator-stop.ts';
 import type { KeyChangeEntry, TenantDeletion, TenantFile } from './shape.ts';

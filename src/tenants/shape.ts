@@ -1,7 +1,7 @@
 // The shape of a tenant's file (contract), as read and as written.
 import { z } from 'zod';
 import { PLANS, WHEN_KEY_SHUT } from '../runtime/names.ts';
-import { isKeyArn } from '../runtime/settings.ts';
+import { isKeyArn } from '../runtime/key-arn.ts';
 
 const keyArn = z.string().refine(isKeyArn);
 

@@ -2,7 +2,8 @@
 import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { loadConfig, type SettingName, type Settings } from '../../src/runtime/config.ts';
-import { isKeyArn, SETTINGS } from '../../src/runtime/settings.ts';
+import { isKeyArn } from '../../src/runtime/key-arn.ts';
+import { SETTINGS } from '../../src/runtime/settings.ts';
 import { SealdexError } from '../../src/runtime/errors.ts';
 
 const ARN = 'arn:aws:kms:us-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab';

@@ -3,7 +3,7 @@ import { createCipheriv, createDecipheriv, randomBytes, randomUUID } from 'node:
 import { contextOf, type KeyContext } from '../../src/keys/data-key.ts';
 import { KEY_BYTES, MAX_WRAPPED_BYTES, type Kms } from '../../src/keys/kms.ts';
 import { SealdexError, type Code, type ErrorDetails } from '../../src/runtime/errors.ts';
-import { isKeyArn } from '../../src/runtime/settings.ts';
+import { isKeyArn } from '../../src/runtime/key-arn.ts';
 import { Faults } from './faults.ts';
 
 export type MemoryKeyState = keyof typeof STATES | 'Enabled' | 'Updating';

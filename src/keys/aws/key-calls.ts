@@ -4,7 +4,7 @@ import type { AuditLog } from '../../runtime/audit-log.ts';
 import { platformArns, type Config } from '../../runtime/config.ts';
 import type { KeyRef } from '../../runtime/key-ref.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
-import { regionOf } from '../../runtime/settings.ts';
+import { regionOf } from '../../runtime/key-arn.ts';
 import type { KeyCalls, KeyFacts } from '../kms.ts';
 import { DEADLINE_MS, openClient, orAbortAndZero } from './client.ts';
 import { decryptCommand, generateDataKeyCommand, takePlaintext } from './commands.ts';

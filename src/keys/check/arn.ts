@@ -1,5 +1,5 @@
 // What the name of a KMS key says already: whether it is a full ARN, of our region, and not our own key. Asks nobody.
-import { isKeyArn, regionOf } from '../../runtime/settings.ts';
+import { isKeyArn, regionOf } from '../../runtime/key-arn.ts';
 import { failed, passed, type CheckStep } from './step.ts';
 
 export interface Ours {

@@ -1,0 +1,47 @@
+// Readers of setting values: each turns a text into a value, or throws an Error that says what the value must be.
+import { KEY_ARN } from './key-arn.ts';
+
+const must = (condition: boolean, what: string): void => {
+  if (!condition) throw new Error(`must be ${what}`);
+};
+
+export const matching =
+  (form: RegExp, what: string) =>
+  (text: string): string => {
+    must(form.test(text), what);
+    return text;
+  };
+
+export const int =
+  (low: number, high: number) =>
+  (text: string): number => {
+    const value = Number(text);
+    must(/^\d+$/.test(text) && value >= low && value <= high, `a whole number from ${low} to ${high}`);
+    return value;
+  };
+
+export const oneOf =
+  <const T extends string>(...words: T[]) =>
+  (text: string): T => {
+    must((words as string[]).includes(text), `one of ${words.join(', ')}`);
+    return text as T;
+  };
+
+export const flag = (text: string): boolean => oneOf('true', 'false')(text) === 'true';
+
+export const url =
+  (...schemes: string[]) =>
+  (text: string): string => {
+    const isUrl = URL.canParse(text) && new URL(text).host !== '' && schemes.some((scheme) => text.startsWith(scheme));
+    must(isUrl, `a URL that begins with ${schemes.join(' or ')}`);
+    return text;
+  };
+
+export const keyArn = matching(KEY_ARN, 'the full ARN of a KMS key (arn:aws:kms:REGION:ACCOUNT:key/ID)');
+
+export const keyArns = (text: string): readonly string[] => {
+  const arns = text.split(',').map((part) => part.trim());
+  return Object.freeze(arns.filter((arn) => arn !== '').map(keyArn));
+};
+
+export const notEmpty = matching(/\S/, 'a text that is not empty');
