@@ -2,7 +2,7 @@
 // `npm publish TARBALL` publishes one.
 import { execFileSync } from 'node:child_process';
 import { globSync, mkdirSync, readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stage } from './stage.js';
 
@@ -10,23 +10,19 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const target = resolve(process.argv[2] ?? join(root, '.sealdex', 'packed'));
 mkdirSync(target, { recursive: true });
 
-/** The output of npm in the root folder; what it tells of its progress goes to standard error. */
-const npm = (...args) =>
-  execFileSync('npm', args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
-
-/** The build has been made: prepack would make it again. */
-function pack(...folder) {
-  const answer = npm('pack', ...folder, '--ignore-scripts', '--json', '--pack-destination', target);
-  const [{ filename }] = Object.values(JSON.parse(answer));
-  console.log(join(target, filename));
+/** Output of npm and of the build goes to standard error. */
+function pack(folder) {
+  const args = ['pack', folder, '--pack-destination', target, '--loglevel=warn'];
+  execFileSync('npm', args, { cwd: root, stdio: ['ignore', 2, 2] });
+  const { name, version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+  console.log(join(target, `${name.replace('@', '').replace('/', '-')}-${version}.tgz`));
 }
 
-npm('run', 'build');
-for (const manifest of globSync('packages/*/package.json', { cwd: root }).sort()) {
-  if (JSON.parse(readFileSync(join(root, manifest), 'utf8')).publishConfig === undefined) continue;
-  const folder = join(root, manifest, '..');
-  const staged = join(target, 'staged', folder.split('/').at(-1) ?? '');
+// First: its prepack builds the others too.
+pack(root);
+for (const manifest of globSync('packages/*/package.json', { cwd: root }).toSorted()) {
+  const folder = dirname(join(root, manifest));
+  const staged = join(target, 'staged', basename(folder));
   stage(folder, staged);
   pack(staged);
 }
-pack();

@@ -6,6 +6,7 @@ import { basename, join, posix } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { importsOf } from '../layers/imports.ts';
 import { codeOf } from '../layers/source-text.ts';
+import { builtFrom } from './built-from.ts';
 
 const ROOT = new URL('../../', import.meta.url).pathname;
 
@@ -19,6 +20,11 @@ interface Manifest {
   readonly publishConfig?: { readonly exports: Readonly<Record<string, Readonly<Record<string, string>>>> };
   readonly files?: readonly string[];
   readonly scripts?: Readonly<Record<string, string>>;
+  readonly keywords: readonly string[];
+  readonly homepage: string;
+  readonly bugs: string;
+  readonly repository: Readonly<Record<string, string>>;
+  readonly sideEffects: boolean;
 }
 
 const manifestOf = (folder: string): Manifest =>
@@ -41,6 +47,19 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 test('there is a package to pack', () => {
   expect(PACKAGES).toEqual(expect.arrayContaining(['packages/extract', 'packages/local-aws']));
+});
+
+test.each(['.', ...PACKAGES])('%s names its repository, its pages and its keywords for npm', (path) => {
+  const { keywords, homepage, bugs, repository, sideEffects } = manifestOf(join(ROOT, path));
+  const url = 'https://github.com/sealdex/sealdex';
+  expect(repository).toEqual({ type: 'git', url: `git+${url}.git`, ...(path !== '.' && { directory: path }) });
+  expect({ homepage, bugs, sideEffects }).toEqual({
+    homepage: `${url}${path === '.' ? '' : `/tree/main/${path}`}#readme`,
+    bugs: `${url}/issues`,
+    sideEffects: false,
+  });
+  expect(keywords).toEqual([...new Set(keywords)].toSorted());
+  expect(keywords.length).toBeGreaterThan(5);
 });
 
 describe.each(PACKAGES)('%s', (path) => {
@@ -69,11 +88,10 @@ describe.each(PACKAGES)('%s', (path) => {
     packed = made?.files.map((file) => file.path) ?? [];
   });
 
-  test('holds README, license, manifest and JavaScript with its declarations', () => {
-    for (const name of ['package.json', 'README.md', 'LICENSE']) expect(packed).toContain(name);
-    const rest = packed.filter((name) => !['package.json', 'README.md', 'LICENSE'].includes(name));
-    expect(rest.length).toBeGreaterThan(5);
-    expect(rest.filter((name) => !/^(?:bin\/.*\.js|dist\/.*\.(?:js|d\.ts))$/.test(name))).toEqual([]);
+  test('holds README, license, manifest, its commands, the build of every source, and nothing else', () => {
+    const commands = Object.values(source.bin ?? {}).map((file) => posix.normalize(file));
+    const meant = ['package.json', 'README.md', 'LICENSE', ...commands, ...builtFrom(join(ROOT, path, 'src'))];
+    expect(packed.toSorted()).toEqual(meant.toSorted());
   });
 
   test('exports what was built, in files that are there, while the checkout exports sources', () => {
