@@ -80,7 +80,7 @@ export async function openKeyAccess(deps: KeyAccessDeps): Promise<KeyAccess> {
     onWipe: (reason) => metrics.count('sealdex_key_wipes_total', { reason }),
   });
   // A gate that closed before has no data keys in this process.
-  gates.onClosed(({ tenant, keyArn }) => void ring.wipe((key) => key.arn === keyArn && key.tenant === tenant));
+  gates.onClosed((record) => void ring.wipe(record));
   const revocationCheck = startRevocationCheck({ clock, redis, keys, ring, keyCheckMs: config.keyCheckMs });
   return {
     gates,

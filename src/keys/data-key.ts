@@ -56,8 +56,9 @@ export interface Moment {
 export const momentOf = (clock: Clock): Moment => ({ wall: clock.now(), monotonic: clock.monotonic() });
 
 export class DataKey {
-  readonly arn: string;
+  readonly ref: KeyRef;
   readonly wrapped: Buffer;
+  /** Made from reference and scope; message headers repeat it. */
   readonly context: KeyContext;
   /** Says which data key it is without saying anything of it: the start of sha256 of the wrapped bytes. */
   readonly id: string;
@@ -69,17 +70,21 @@ export class DataKey {
   #isWiped = false;
 
   /** Takes `plaintext` over: nobody else may keep it. */
-  constructor(clock: Clock, plaintext: Buffer, arn: string, wrapped: Buffer, context: KeyContext, askedAt: Moment) {
+  constructor(clock: Clock, plaintext: Buffer, ref: KeyRef, wrapped: Buffer, scope: KeyScope, askedAt: Moment) {
     this.#clock = clock;
     this.#plaintext = plaintext;
-    this.arn = arn;
+    this.ref = ref;
     this.wrapped = wrapped;
-    this.context = Object.freeze({ tenant: context.tenant, period: context.period, purpose: context.purpose });
+    this.context = contextOf(ref, scope);
     this.id = createHash('sha256').update(wrapped).digest('hex').slice(0, 16);
     this.askedAt = askedAt;
     // A key of the running period ends with it; one of a period that is over is for reading, for an hour.
-    const end = periodEnd(context.period);
+    const end = periodEnd(scope.period);
     this.lifetimeMs = end !== undefined && end > askedAt.wall ? Math.min(end - askedAt.wall, PERIOD_MS) : PERIOD_MS;
+  }
+
+  get arn(): string {
+    return this.ref.keyArn;
   }
 
   /** Milliseconds until the end of use by the clock that is further on; a wall clock set back prolongs nothing. */

@@ -2,20 +2,20 @@
 // therefore checked by a real call with the current one before anybody concludes that the key itself is denied.
 import type { Clock } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
-import { keyRef, type KeyRef } from '../runtime/key-ref.ts';
-import { periodAt, type KeyContext } from './data-key.ts';
+import type { KeyRef } from '../runtime/key-ref.ts';
+import { periodAt, type KeyScope, type Purpose } from './data-key.ts';
 
 export interface SliceDeps {
   readonly clock: Clock;
   /** Real calls with the current period. @throws SealdexError of KMS */
-  readonly tryKey: (key: KeyRef, purpose: KeyContext['purpose']) => Promise<void>;
+  readonly tryKey: (key: KeyRef, purpose: Purpose) => Promise<void>;
 }
 
 /** How long a denied slice is not asked for again, however many documents are in it. */
 const FRESH_MS = 30_000;
 const MOST_KEPT = 10_000;
 
-const sliceOf = (keyArn: string, { tenant, period }: KeyContext): string => JSON.stringify([keyArn, tenant, period]);
+const sliceOf = ({ tenant, keyArn }: KeyRef, { period }: KeyScope): string => JSON.stringify([keyArn, tenant, period]);
 
 const deniedPeriod = (): SealdexError =>
   new SealdexError('PERIOD_DENIED', undefined, { reason: 'AccessDeniedException' });
@@ -29,13 +29,13 @@ export class Slices {
     this.#deps = deps;
   }
 
-  isPast({ tenant, period }: KeyContext): boolean {
+  isPast({ tenant }: KeyRef, { period }: KeyScope): boolean {
     return period !== periodAt(tenant, this.#deps.clock.now());
   }
 
   /** @throws SealdexError `PERIOD_DENIED` for a slice that was denied a moment ago */
-  refuse(keyArn: string, context: KeyContext): void {
-    if ((this.#denied.get(sliceOf(keyArn, context)) ?? 0) > this.#deps.clock.monotonic()) throw deniedPeriod();
+  refuse(key: KeyRef, scope: KeyScope): void {
+    if ((this.#denied.get(sliceOf(key, scope)) ?? 0) > this.#deps.clock.monotonic()) throw deniedPeriod();
   }
 
   /**
@@ -43,13 +43,13 @@ export class Slices {
    * the denial, for what was true before it says nothing.
    * @throws SealdexError what KMS said of the current period
    */
-  async verdict(keyArn: string, context: KeyContext): Promise<SealdexError> {
+  async verdict(key: KeyRef, scope: KeyScope): Promise<SealdexError> {
     const { clock, tryKey } = this.#deps;
-    await tryKey(keyRef(context.tenant, keyArn), context.purpose);
-    this.#denied.delete(sliceOf(keyArn, context));
+    await tryKey(key, scope.purpose);
+    this.#denied.delete(sliceOf(key, scope));
     const [oldest] = this.#denied.keys();
     if (this.#denied.size >= MOST_KEPT && oldest !== undefined) this.#denied.delete(oldest);
-    this.#denied.set(sliceOf(keyArn, context), clock.monotonic() + FRESH_MS);
+    this.#denied.set(sliceOf(key, scope), clock.monotonic() + FRESH_MS);
     return deniedPeriod();
   }
 }

@@ -2,7 +2,8 @@
 // Redis is not trusted: an entry that does not unwrap is replaced. Holds no keys and knows nothing of who uses them.
 import { sleep, type Clock, type Patience } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
-import { periodAt, type DataKey, type KeyContext } from './data-key.ts';
+import type { KeyRef } from '../runtime/key-ref.ts';
+import { periodAt, type DataKey, type KeyScope } from './data-key.ts';
 import { isWrongWrapping } from './kms.ts';
 import { parseEntry, type SharedKeys } from './shared-keys.ts';
 
@@ -29,23 +30,23 @@ export interface FleetKeyDeps {
  * @throws SealdexError of KMS or Redis; `KMS_FAILED` with reason `ClaimWait` when who has the claim does not come to an
  * end; `REDIS_FAILED` with reason `KeyEntry` when somebody replaces every entry that we write
  */
-export async function fleetKey(deps: FleetKeyDeps, arn: string, context: KeyContext): Promise<DataKey | undefined> {
+export async function fleetKey(deps: FleetKeyDeps, ref: KeyRef, scope: KeyScope): Promise<DataKey | undefined> {
   const { clock, shared, use, signal } = deps;
   const giveUpAt = clock.monotonic() + WAIT_MS[use];
   let bad = '';
   let rounds = 0;
-  while (periodAt(context.tenant, clock.now()) === context.period) {
+  while (periodAt(ref.tenant, clock.now()) === scope.period) {
     signal.throwIfAborted();
-    const entry = await shared.read(arn, context);
-    const key = entry === bad ? undefined : await unwrapEntry(deps, entry, arn);
+    const entry = await shared.read(ref, scope);
+    const key = entry === bad ? undefined : await unwrapEntry(deps, entry, ref);
     if (key) return key;
     bad = entry;
-    const token = await shared.claim(arn, context);
+    const token = await shared.claim(ref, scope);
     if (token === undefined) {
       if (clock.monotonic() >= giveUpAt) throw new SealdexError('KMS_FAILED', undefined, { reason: 'ClaimWait' });
       await sleep(clock, POLL_MS, signal);
     } else {
-      const made = await make(deps, entry, token, arn, context);
+      const made = await make(deps, entry, token, ref, scope);
       if (made) return made;
       rounds += 1;
       if (rounds === MOST_ROUNDS) throw new SealdexError('REDIS_FAILED', undefined, { reason: 'KeyEntry' });
@@ -55,8 +56,8 @@ export async function fleetKey(deps: FleetKeyDeps, arn: string, context: KeyCont
 }
 
 /** undefined: no entry, or one that must be replaced. */
-async function unwrapEntry(deps: FleetKeyDeps, entry: string, arn: string): Promise<DataKey | undefined> {
-  const wrapped = parseEntry(entry, arn);
+async function unwrapEntry(deps: FleetKeyDeps, entry: string, ref: KeyRef): Promise<DataKey | undefined> {
+  const wrapped = parseEntry(entry, ref);
   if (!wrapped) return undefined;
   try {
     return await deps.unwrap(wrapped);
@@ -71,21 +72,21 @@ async function make(
   { shared, generate, discard }: FleetKeyDeps,
   seen: string,
   token: string,
-  arn: string,
-  context: KeyContext,
+  ref: KeyRef,
+  scope: KeyScope,
 ): Promise<DataKey | undefined> {
   let key: DataKey | undefined;
   let isShared = false;
   try {
     // Between our look and our claim the last claimer may have finished.
-    if ((await shared.read(arn, context)) !== seen) return undefined;
+    if ((await shared.read(ref, scope)) !== seen) return undefined;
     key = await generate();
-    const standing = parseEntry(await shared.put(arn, context, seen, key.wrapped, token), arn);
+    const standing = parseEntry(await shared.put(ref, scope, seen, key.wrapped, token), ref);
     isShared = standing?.equals(key.wrapped) ?? false;
     return isShared ? key : undefined;
   } finally {
     if (key && !isShared) discard(key);
     // Nobody waits for it: a claim that is not freed runs out, and when Redis is down the caller hears so at once.
-    if (!isShared) shared.free(arn, context, token).catch(() => {});
+    if (!isShared) shared.free(ref, scope, token).catch(() => {});
   }
 }

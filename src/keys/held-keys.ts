@@ -1,9 +1,9 @@
 // The plaintext data keys that a process holds: bounded, found by KMS key, context and wrapped bytes, and each wiped
 // by a timer when its time is over. Where they come from and what they encrypt, it does not know.
 import { createHash } from 'node:crypto';
-import { gateId, keyRef } from '../runtime/key-ref.ts';
+import { gateId, type KeyRef } from '../runtime/key-ref.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
-import type { DataKey, KeyContext } from './data-key.ts';
+import type { DataKey, KeyScope } from './data-key.ts';
 
 export interface HeldKeysStats {
   readonly keys: number;
@@ -13,9 +13,9 @@ export interface HeldKeysStats {
 }
 
 /** Which key it is to whom: the same wrapped bytes under another context are another key, one that KMS will refuse. */
-export function idOf(arn: string, wrapped: Uint8Array, { tenant, period, purpose }: KeyContext): string {
+export function idOf({ tenant, keyArn }: KeyRef, wrapped: Uint8Array, { period, purpose }: KeyScope): string {
   return createHash('sha256')
-    .update(JSON.stringify([arn, tenant, period, purpose]))
+    .update(JSON.stringify([keyArn, tenant, period, purpose]))
     .update(wrapped)
     .digest('base64');
 }
@@ -56,7 +56,7 @@ export class HeldKeys {
   /** From now on the key is wiped in time, whatever becomes of who asked for it; at once, when all is closed. */
   hold(key: DataKey): void {
     if (this.#isClosed) return key.wipe();
-    const id = idOf(key.arn, key.wrapped, key.context);
+    const id = idOf(key.ref, key.wrapped, key.context);
     this.#drop(id, 'room');
     this.#makeRoom(this.#reading);
     this.#reading.set(id, { key, timer: this.#timer(id, key) });
@@ -64,7 +64,7 @@ export class HeldKeys {
 
   /** Says that the key encrypts from now on. */
   encryptsNow(key: DataKey): void {
-    const id = idOf(key.arn, key.wrapped, key.context);
+    const id = idOf(key.ref, key.wrapped, key.context);
     const held = this.#reading.get(id);
     if (held?.key !== key) return;
     this.#reading.delete(id);
@@ -73,7 +73,7 @@ export class HeldKeys {
   }
 
   drop(key: DataKey): void {
-    this.#drop(idOf(key.arn, key.wrapped, key.context), 'lost');
+    this.#drop(idOf(key.ref, key.wrapped, key.context), 'lost');
     key.wipe();
   }
 
@@ -96,7 +96,7 @@ export class HeldKeys {
     for (const shelf of [this.#reading, this.#encrypting]) {
       for (const { key } of shelf.values()) {
         if (key.context.purpose !== 'documents' || !key.isLive) continue;
-        const id = gateId(keyRef(key.context.tenant, key.arn));
+        const id = gateId(key.ref);
         const other = newest.get(id);
         if (!other || other.context.period <= key.context.period) newest.set(id, key);
       }
@@ -116,7 +116,7 @@ export class HeldKeys {
     let oldestMs = 0;
     for (const shelf of [this.#encrypting, this.#reading]) {
       for (const { key } of shelf.values()) {
-        tenants.add(key.context.tenant);
+        tenants.add(key.ref.tenant);
         oldestMs = Math.max(oldestMs, now - key.askedAt.monotonic);
       }
     }

@@ -1,9 +1,9 @@
 // The key ring of a process: which data key encrypts for a tenant now, and which unwrapped keys are at hand for reading.
 // One KMS call for any number of uses at once, never a lock over tenants, nothing kept past its time.
-import { keyRef, type KeyRef } from '../runtime/key-ref.ts';
+import { isSameKey, keyRef, type KeyRef } from '../runtime/key-ref.ts';
 import { orAbort, type Clock, type Patience } from '../runtime/clock.ts';
 import { dispositionOf, SealdexError } from '../runtime/errors.ts';
-import { DataKey, momentOf, periodAt, type KeyContext } from './data-key.ts';
+import { DataKey, momentOf, periodAt, type KeyScope, type Purpose } from './data-key.ts';
 import { fleetKey } from './fleet-key.ts';
 import { HeldKeys, idOf, type HeldKeysStats, type WipeReason } from './held-keys.ts';
 import type { GeneratedKey, Kms } from './kms.ts';
@@ -44,10 +44,7 @@ export interface HeldUnder extends KeyRef {
 /** Between a key's coming and its use lies a turn of the event loop, in which a gate may shut. */
 const ENCRYPT_TRIES = 3;
 
-/** Whose keys a wipe meets. */
-type Matches = (key: { readonly arn: string; readonly tenant: string }) => boolean;
-
-const slotOf = (arn: string, { purpose, tenant }: KeyContext): string => `${purpose} ${tenant} ${arn}`;
+const slotOf = ({ tenant, keyArn }: KeyRef, purpose: Purpose): string => `${purpose} ${tenant} ${keyArn}`;
 
 /** The KMS key, or this period of it, is unusable: then no data key of it may be used on. */
 const isUnusable = ({ code }: SealdexError): boolean =>
@@ -62,7 +59,7 @@ export class KeyRing {
   /** Those that KMS made for this process, and that it was not asked to unwrap. */
   readonly #made = new WeakSet<DataKey>();
   /** KMS calls under way: a wipe meets their keys too. */
-  readonly #asked = new Set<{ readonly arn: string; readonly context: KeyContext; isWiped: boolean }>();
+  readonly #asked = new Set<{ readonly ref: KeyRef; readonly scope: KeyScope; isWiped: boolean }>();
   readonly #renewing = new Map<string, Promise<void>>();
   readonly #unwrapping = new Map<string, Promise<DataKey>>();
   readonly #closing = new AbortController();
@@ -78,7 +75,7 @@ export class KeyRing {
     });
     this.#held = new HeldKeys(deps.clock, maxKeys, (key, reason) => {
       deps.onWipe?.(reason);
-      const slot = slotOf(key.arn, key.context);
+      const slot = slotOf(key.ref, key.context.purpose);
       if (this.#current.get(slot) === key) this.#current.delete(slot);
     });
   }
@@ -87,20 +84,21 @@ export class KeyRing {
    * The data key that encrypts for a tenant under a KMS key now; `bytes` is how much the caller is about to encrypt.
    * @throws SealdexError of KMS or Redis; nothing is cached then, the next call asks again.
    */
-  async current({ tenant, keyArn }: KeyRef, purpose: KeyContext['purpose'], bytes: number): Promise<DataKey> {
+  async current(ref: KeyRef, purpose: Purpose, bytes: number): Promise<DataKey> {
+    const slot = slotOf(ref, purpose);
     for (;;) {
-      const context: KeyContext = { tenant, period: periodAt(tenant, this.#deps.clock.now()), purpose };
-      const slot = slotOf(keyArn, context);
+      const period = periodAt(ref.tenant, this.#deps.clock.now());
       const key = this.#current.get(slot);
-      const isOfNow = key !== undefined && key.isLive && key.context.period === context.period;
+      const isOfNow = key !== undefined && key.isLive && key.context.period === period;
       const looking = isOfNow ? this.#watchOf(purpose).refresh() : undefined;
       if (looking) await looking;
       else if (isOfNow && this.#usage.count(key.id, bytes)) {
         this.#deps.onUse?.('hit');
         return key;
       } else
-        await this.#single(this.#renewing, `${slot} ${context.period}`, async () => {
-          const renewed = isOfNow ? await this.#generate(keyArn, context) : await this.#fleetKey(keyArn, context);
+        await this.#single(this.#renewing, `${slot} ${period}`, async () => {
+          const scope = { period, purpose };
+          const renewed = isOfNow ? await this.#generate(ref, scope) : await this.#fleetKey(ref, scope);
           // A key that was wiped or ran out meanwhile is not used: whoever waits for it asks again.
           if (!renewed?.isLive) return;
           this.#held.encryptsNow(renewed);
@@ -113,7 +111,7 @@ export class KeyRing {
    * Lends the current key to `fn`, which must be synchronous; again with another key when that one was wiped in between.
    * @throws as `current`, and what `fn` throws
    */
-  async encrypt<T>(ref: KeyRef, purpose: KeyContext['purpose'], bytes: number, fn: (key: DataKey) => T): Promise<T> {
+  async encrypt<T>(ref: KeyRef, purpose: Purpose, bytes: number, fn: (key: DataKey) => T): Promise<T> {
     for (let tries = 1; ; tries++) {
       const key = await this.current(ref, purpose, bytes);
       try {
@@ -126,47 +124,41 @@ export class KeyRing {
 
   /**
    * The data key that a message names, for reading it.
-   * @throws SealdexError `OBJECT_TAMPERED` when the wrapped bytes do not belong to this KMS key and context; others of KMS.
+   * @throws SealdexError `OBJECT_TAMPERED` when the wrapped bytes do not belong to this KMS key and scope; others of KMS.
    */
-  async unwrap(arn: string, wrapped: Uint8Array, context: KeyContext): Promise<DataKey> {
-    const id = idOf(arn, wrapped, context);
+  async unwrap(ref: KeyRef, wrapped: Uint8Array, scope: KeyScope): Promise<DataKey> {
+    const id = idOf(ref, wrapped, scope);
     for (;;) {
       const known = this.#held.find(id);
-      const looking = known && this.#watchOf(context.purpose).refresh();
+      const looking = known && this.#watchOf(scope.purpose).refresh();
       if (looking) await looking;
       else if (known) {
         this.#deps.onUse?.('hit');
         return known;
       } else {
-        const key = await this.#single(this.#unwrapping, id, () => this.#unwrap(arn, Buffer.from(wrapped), context));
+        const key = await this.#single(this.#unwrapping, id, () => this.#unwrap(ref, Buffer.from(wrapped), scope));
         if (key.isLive) return key;
       }
     }
   }
 
-  /** Wipes every key that matches, since a gate is shut; those on their way here too. Returns how many were here. */
-  wipe(matches: Matches): number {
-    return this.#wipe('shut', ({ arn, context: { tenant } }) => matches({ arn, tenant }));
+  /** Wipes a tenant's data keys under a KMS key, since a gate is shut; those on their way here too. Returns how many were here. */
+  wipe(ref: KeyRef): number {
+    return this.#wipe('shut', ref);
   }
 
-  #wipe(reason: WipeReason, matches: (key: { readonly arn: string; readonly context: KeyContext }) => boolean): number {
-    for (const asked of this.#asked) asked.isWiped ||= matches(asked);
-    return this.#held.wipe(reason, matches);
-  }
-
-  /** What a refusal says is over: all data keys of the tenant under that KMS key; of a denied period, those of it. */
-  #wipeAfter({ code }: SealdexError, arn: string, { tenant, period }: KeyContext): void {
-    const isSlice = code === 'PERIOD_DENIED';
-    this.#wipe(
-      'unusable',
-      (key) => key.arn === arn && key.context.tenant === tenant && (!isSlice || key.context.period === period),
-    );
+  /** Wipes those of one period if it is given, else those of all. */
+  #wipe(reason: WipeReason, ref: KeyRef, period?: string): number {
+    const isOf = (one: KeyRef, scope: KeyScope): boolean =>
+      isSameKey(one, ref) && (period === undefined || scope.period === period);
+    for (const asked of this.#asked) asked.isWiped ||= isOf(asked.ref, asked.scope);
+    return this.#held.wipe(reason, (key) => isOf(key.ref, key.context));
   }
 
   /** Tenants and KMS keys of which a data key for documents is here. */
   heldUnder(): HeldUnder[] {
     return this.#held.newest().map((key) => ({
-      ...keyRef(key.context.tenant, key.arn),
+      ...key.ref,
       askedAt: key.askedAt.monotonic,
       isUnwrapped: !this.#made.has(key),
     }));
@@ -176,11 +168,11 @@ export class KeyRing {
    * Has KMS unwrap the newest data key of a tenant and KMS key again; answers false when there is none any more, and KMS was
    * not asked. When it refuses, its gate is shut and the keys are wiped, as after every refusal. @throws SealdexError of KMS
    */
-  async askAgain({ tenant, keyArn }: KeyRef): Promise<boolean> {
-    const key = this.#held.newest().find(({ arn, context }) => arn === keyArn && context.tenant === tenant);
+  async askAgain(ref: KeyRef): Promise<boolean> {
+    const key = this.#held.newest().find((held) => isSameKey(held.ref, ref));
     if (!key) return false;
-    await this.#watched(keyArn, key.context, async () => {
-      const plaintext = await this.#deps.kms.decrypt(keyRef(tenant, keyArn), key.wrapped, key.context);
+    await this.#watched(key.ref, key.context, async () => {
+      const plaintext = await this.#deps.kms.decrypt(key.ref, key.wrapped, key.context);
       plaintext.fill(0);
     });
     return true;
@@ -197,7 +189,7 @@ export class KeyRing {
   }
 
   /** What waits under the platform key waits because the gate is shut. */
-  #watchOf(purpose: KeyContext['purpose']): KeyWatch {
+  #watchOf(purpose: Purpose): KeyWatch {
     return purpose === 'documents' ? (this.#deps.watch ?? UNWATCHED) : UNWATCHED;
   }
 
@@ -213,7 +205,7 @@ export class KeyRing {
     return flight;
   }
 
-  #fleetKey(arn: string, context: KeyContext): Promise<DataKey | undefined> {
+  #fleetKey(ref: KeyRef, scope: KeyScope): Promise<DataKey | undefined> {
     const { clock, shared, use } = this.#deps;
     return fleetKey(
       {
@@ -221,37 +213,39 @@ export class KeyRing {
         shared,
         use,
         signal: this.#closing.signal,
-        unwrap: (wrapped) => this.unwrap(arn, wrapped, context),
-        generate: () => this.#generate(arn, context),
+        unwrap: (wrapped) => this.unwrap(ref, wrapped, scope),
+        generate: () => this.#generate(ref, scope),
         discard: (key) => this.#held.drop(key),
       },
-      arn,
-      context,
+      ref,
+      scope,
     );
   }
 
-  #generate(arn: string, context: KeyContext): Promise<DataKey> {
-    return this.#ask(arn, context, true, () => this.#deps.kms.generateDataKey(keyRef(context.tenant, arn), context));
+  #generate(ref: KeyRef, scope: KeyScope): Promise<DataKey> {
+    return this.#ask(ref, scope, true, () => this.#deps.kms.generateDataKey(ref, scope));
   }
 
-  #unwrap(arn: string, wrapped: Buffer, context: KeyContext): Promise<DataKey> {
-    return this.#ask(arn, context, false, async () => ({
-      plaintext: await this.#deps.kms.decrypt(keyRef(context.tenant, arn), wrapped, context),
+  #unwrap(ref: KeyRef, wrapped: Buffer, scope: KeyScope): Promise<DataKey> {
+    return this.#ask(ref, scope, false, async () => ({
+      plaintext: await this.#deps.kms.decrypt(ref, wrapped, scope),
       wrapped,
     }));
   }
 
   /** A key is held from its first moment, so that a wipe or an end meets it wherever it is. */
-  async #ask(arn: string, context: KeyContext, isMade: boolean, call: () => Promise<GeneratedKey>): Promise<DataKey> {
+  async #ask(owner: KeyRef, scope: KeyScope, isMade: boolean, call: () => Promise<GeneratedKey>): Promise<DataKey> {
     const { clock } = this.#deps;
-    this.#slices.refuse(arn, context);
-    const asked = { arn, context, isWiped: false };
+    // Callers pass whole tenants, which no data key is to keep.
+    const ref = keyRef(owner.tenant, owner.keyArn);
+    this.#slices.refuse(ref, scope);
+    const asked = { ref, scope, isWiped: false };
     this.#asked.add(asked);
     try {
-      return await this.#watched(arn, context, async () => {
+      return await this.#watched(ref, scope, async () => {
         const askedAt = momentOf(clock);
         const { plaintext, wrapped } = await call();
-        const key = new DataKey(clock, plaintext, arn, wrapped, context, askedAt);
+        const key = new DataKey(clock, plaintext, ref, wrapped, scope, askedAt);
         if (isMade) this.#made.add(key);
         if (asked.isWiped) key.wipe();
         else this.#held.hold(key);
@@ -263,25 +257,27 @@ export class KeyRing {
   }
 
   /** Makes a call to KMS; what it says of the KMS key is heeded here and told to the watch. */
-  async #watched<T>(arn: string, context: KeyContext, call: () => Promise<T>): Promise<T> {
-    const watched = this.#watchOf(context.purpose).begin(keyRef(context.tenant, arn));
+  async #watched<T>(ref: KeyRef, scope: KeyScope, call: () => Promise<T>): Promise<T> {
+    const watched = this.#watchOf(scope.purpose).begin(ref);
     try {
       const answer = await call();
       watched.ok();
       return answer;
     } catch (error) {
       if (!(error instanceof SealdexError)) throw error;
-      const told = await this.#verdict(error, arn, context);
-      if (isUnusable(told)) this.#wipeAfter(told, arn, context);
-      throw told.code === 'PERIOD_DENIED' ? told : await watched.failed(told);
+      const told = await this.#verdict(error, ref, scope);
+      // A denied period ends its own data keys only.
+      const isSlice = told.code === 'PERIOD_DENIED';
+      if (isUnusable(told)) this.#wipe('unusable', ref, isSlice ? scope.period : undefined);
+      throw isSlice ? told : await watched.failed(told);
     }
   }
 
   /** A denial of a past period may be the tenant's policy for that slice of time alone. */
-  async #verdict(error: SealdexError, arn: string, context: KeyContext): Promise<SealdexError> {
-    if (error.code !== 'KEY_DENIED' || !this.#slices.isPast(context)) return error;
+  async #verdict(error: SealdexError, ref: KeyRef, scope: KeyScope): Promise<SealdexError> {
+    if (error.code !== 'KEY_DENIED' || !this.#slices.isPast(ref, scope)) return error;
     try {
-      return await this.#slices.verdict(arn, context);
+      return await this.#slices.verdict(ref, scope);
     } catch (current) {
       return current instanceof SealdexError ? current : error;
     }

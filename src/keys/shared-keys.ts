@@ -3,9 +3,10 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Clock } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
+import type { KeyRef } from '../runtime/key-ref.ts';
 import { runScript, script } from '../runtime/lua-script.ts';
 import { runCommand, redisKeys, type Redis } from '../runtime/redis.ts';
-import { periodEnd, type KeyContext } from './data-key.ts';
+import { periodEnd, type KeyScope } from './data-key.ts';
 import { MAX_WRAPPED_BYTES } from './kms.ts';
 
 /** How long one process may take to make a key before another tries. */
@@ -53,12 +54,12 @@ const FREE = script({
 
 export interface SharedKeys {
   /** The bytes of the entry, one character each; '' when there is none. */
-  read(arn: string, context: KeyContext): Promise<string>;
+  read(key: KeyRef, scope: KeyScope): Promise<string>;
   /** A token when this process may make the key now; undefined when another does. */
-  claim(arn: string, context: KeyContext): Promise<string | undefined>;
+  claim(key: KeyRef, scope: KeyScope): Promise<string | undefined>;
   /** Replaces `seen` by the key if nobody else did, and frees the claim. Answers the entry that stands now. */
-  put(arn: string, context: KeyContext, seen: string, wrapped: Buffer, token: string): Promise<string>;
-  free(arn: string, context: KeyContext, token: string): Promise<void>;
+  put(key: KeyRef, scope: KeyScope, seen: string, wrapped: Buffer, token: string): Promise<string>;
+  free(key: KeyRef, scope: KeyScope, token: string): Promise<void>;
 }
 
 /** Somebody put a list or a hash there: as good as no entry, and replaced like one. */
@@ -66,19 +67,19 @@ const isOfAnotherType = (error: unknown): boolean =>
   error instanceof SealdexError && error.cause instanceof Error && error.cause.message.startsWith('WRONGTYPE');
 
 /** An entry as it stands in Redis. */
-export const formatEntry = (arn: string, wrapped: Buffer): string => `1 ${arn} ${wrapped.toString('base64')}`;
+export const formatEntry = ({ keyArn }: KeyRef, wrapped: Buffer): string => `1 ${keyArn} ${wrapped.toString('base64')}`;
 
 export function createSharedKeys(redis: Redis, queue: string, clock: Clock): SharedKeys {
   const names = redisKeys(queue);
-  const entryKey = (arn: string, { purpose, tenant, period }: KeyContext): string =>
-    names.dataKey(purpose, tenant, period, createHash('sha256').update(arn).digest('hex').slice(0, 16));
-  const claimKey = (arn: string, context: KeyContext): string => names.dataKeyClaim(entryKey(arn, context));
+  const entryKey = ({ tenant, keyArn }: KeyRef, { purpose, period }: KeyScope): string =>
+    names.dataKey(purpose, tenant, period, createHash('sha256').update(keyArn).digest('hex').slice(0, 16));
+  const claimKey = (key: KeyRef, scope: KeyScope): string => names.dataKeyClaim(entryKey(key, scope));
 
   return {
-    async read(arn, context) {
+    async read(key, scope) {
       try {
         // Bytes: decoded as text, what is no UTF-8 could not be compared with what stands in Redis.
-        const entry = await runCommand(redis.getrangeBuffer(entryKey(arn, context), 0, MAX_ENTRY_BYTES));
+        const entry = await runCommand(redis.getrangeBuffer(entryKey(key, scope), 0, MAX_ENTRY_BYTES));
         return entry.toString('latin1');
       } catch (error) {
         if (isOfAnotherType(error)) return '';
@@ -86,20 +87,20 @@ export function createSharedKeys(redis: Redis, queue: string, clock: Clock): Sha
       }
     },
 
-    async claim(arn, context) {
+    async claim(key, scope) {
       const token = randomBytes(8).toString('hex');
-      const isOurs = (await runScript(redis, CLAIM, { claim: claimKey(arn, context), token, ms: CLAIM_MS })) === 1;
+      const isOurs = (await runScript(redis, CLAIM, { claim: claimKey(key, scope), token, ms: CLAIM_MS })) === 1;
       return isOurs ? token : undefined;
     },
 
-    async put(arn, context, seen, wrapped, token) {
-      const lifeMs = Math.max(1, (periodEnd(context.period) ?? clock.now()) - clock.now()) + AFTERLIFE_MS;
+    async put(key, scope, seen, wrapped, token) {
+      const lifeMs = Math.max(1, (periodEnd(scope.period) ?? clock.now()) - clock.now()) + AFTERLIFE_MS;
       return String(
         await runScript(redis, PUT, {
-          entry: entryKey(arn, context),
-          claim: claimKey(arn, context),
+          entry: entryKey(key, scope),
+          claim: claimKey(key, scope),
           seen: Buffer.from(seen, 'latin1'),
-          fresh: formatEntry(arn, wrapped),
+          fresh: formatEntry(key, wrapped),
           lifeMs,
           token,
           maxBytes: MAX_ENTRY_BYTES,
@@ -107,16 +108,16 @@ export function createSharedKeys(redis: Redis, queue: string, clock: Clock): Sha
       );
     },
 
-    async free(arn, context, token) {
-      await runScript(redis, FREE, { claim: claimKey(arn, context), token });
+    async free(key, scope, token) {
+      await runScript(redis, FREE, { claim: claimKey(key, scope), token });
     },
   };
 }
 
 /** The wrapped bytes of an entry for this KMS key; undefined when it is malformed or another key's. */
-export function parseEntry(entry: string, arn: string): Buffer | undefined {
+export function parseEntry(entry: string, { keyArn }: KeyRef): Buffer | undefined {
   const [version, entryArn, base64, ...rest] = entry.split(' ');
-  if (version !== '1' || entryArn !== arn || base64 === undefined || rest.length > 0) return undefined;
+  if (version !== '1' || entryArn !== keyArn || base64 === undefined || rest.length > 0) return undefined;
   const wrapped = Buffer.from(base64, 'base64');
   if (wrapped.length === 0 || wrapped.length > MAX_WRAPPED_BYTES || wrapped.toString('base64') !== base64)
     return undefined;

@@ -1,6 +1,7 @@
 // Which data key opens a message: checks who the message says it belongs to, then unwraps by the KMS key it names.
 // Never a search for keys: the ARN must be one that the tenant has or had.
 import { SealdexError } from '../runtime/errors.ts';
+import { keyRef } from '../runtime/key-ref.ts';
 import { periodEnd, type DataKey, type KeyContext } from './data-key.ts';
 import type { KeyRing } from './key-ring.ts';
 
@@ -33,7 +34,7 @@ export function unwrapFor(ring: KeyRing, allowed: Allowed): (named: NamedKey) =>
     if (!arns.has(arn)) throw new SealdexError('OBJECT_TAMPERED', undefined, { reason: 'foreign-key' });
     const block = context.purpose === 'documents' ? allowed.blocked.get(arn) : undefined;
     if (block) throw new SealdexError('KEY_BLOCKED', undefined, { keyArn: arn, since: block.since });
-    return ring.unwrap(arn, wrapped, context);
+    return ring.unwrap(keyRef(allowed.tenant, arn), wrapped, context);
   };
 }
 

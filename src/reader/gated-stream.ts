@@ -1,6 +1,5 @@
 // Reading that ends when a gate shuts, the tenant's or that of the key which the object is under: what was opened before is
 // not read on. Knows neither records nor the envelope.
-import { keyRef } from '../runtime/key-ref.ts';
 import type { DataKey } from '../keys/data-key.ts';
 import { unwrapFor, type NamedKey } from '../keys/unwrap.ts';
 import type { GateOwner } from '../parking/gate.ts';
@@ -28,7 +27,7 @@ export function watchGates({ gates, ring }: Pick<ReaderDeps, 'gates' | 'ring'>, 
     refuse: () => gates.refresh()?.then(refuse, refuse) ?? refuse(),
     async unwrap(named) {
       const key = await unwrap(named);
-      if (named.arn !== owner.keyArn) former = keyRef(owner.tenant, named.arn);
+      if (key.ref.keyArn !== owner.keyArn) former = key.ref;
       return key;
     },
   };

@@ -13,6 +13,9 @@ export interface KeyRef {
 
 export const keyRef = (tenant: string, keyArn: string): KeyRef => ({ tenant, keyArn }) as KeyRef;
 
+export const isSameKey = (one: KeyRef, other: KeyRef): boolean =>
+  one.tenant === other.tenant && one.keyArn === other.keyArn;
+
 /** The name of a key reference in Redis: the tenant, and the start of the sha256 of the ARN. */
 export const gateId = ({ tenant, keyArn }: KeyRef): string =>
   `${tenant}:${createHash('sha256').update(keyArn).digest('hex').slice(0, 16)}`;

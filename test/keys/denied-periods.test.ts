@@ -54,7 +54,7 @@ async function openPast(): Promise<Past> {
   for (const year of YEARS)
     wrapped.set(year, (await one.kms.generateDataKey(keyRef(tenant, arn), contextIn(tenant, year))).wrapped);
   room.kms.counts.reset();
-  const read = (year: number) => one.ring.unwrap(arn, wrapped.get(year)!, contextIn(tenant, year));
+  const read = (year: number) => one.ring.unwrap(keyRef(tenant, arn), wrapped.get(year)!, contextIn(tenant, year));
   return { ...one, tenant, arn, clock, told, read };
 }
 
@@ -161,5 +161,5 @@ test('A tenant that shares a KMS key has slices of its own', async () => {
     fault: KMS_FAULTS.accessDenied,
   });
   await expect(read(2020)).rejects.toMatchObject({ code: 'PERIOD_DENIED' });
-  await expect(ring.unwrap(arn, wrapped, other)).resolves.toMatchObject({ isLive: true });
+  await expect(ring.unwrap(keyRef(other.tenant, arn), wrapped, other)).resolves.toMatchObject({ isLive: true });
 });

@@ -310,7 +310,7 @@ test('Calls are counted by operation and result', async () => {
   const [good, bad] = [room.tenant(), room.tenant()];
   const [writer, reader] = [await room.open(), await room.open()];
   const { wrapped, context } = await writer.ring.current(keyRef(good.tenant, good.arn), 'documents', 1);
-  await reader.ring.unwrap(good.arn, wrapped, context);
+  await reader.ring.unwrap(keyRef(good.tenant, good.arn), wrapped, context);
   room.kms.disable(bad.arn);
   await reader.ring.current(keyRef(bad.tenant, bad.arn), 'documents', 1).catch(() => {});
   room.kms.faults.set({ match: { operation: 'DescribeKey' }, fault: KMS_ERRORS.accessDenied });

@@ -49,7 +49,7 @@ async function carryOut(order: MemoryOrder): Promise<unknown> {
     }
     case 'unwrap': {
       const unwrap = ({ wrapped, context }: { wrapped: string; context: KeyContext }): Promise<DataKey> =>
-        ring.unwrap(order.arn, Buffer.from(wrapped, 'base64'), context);
+        ring.unwrap(keyRef(context.tenant, order.arn), Buffer.from(wrapped, 'base64'), context);
       return (await Promise.all(order.keys.map(unwrap))).map(useAndKeep);
     }
     case 'advance':

@@ -51,7 +51,7 @@ test.each(refusals)(
     ];
     const bytes = [...wiped, ...spared].map(bytesOf);
     refuse(arn);
-    await expect(ring.unwrap(arn, next, contextOf(tenant))).rejects.toMatchObject({ code });
+    await expect(ring.unwrap(keyRef(tenant, arn), next, contextOf(tenant))).rejects.toMatchObject({ code });
     expect(bytes.map(isZeroed)).toEqual([true, true, false, false, false]);
     await expect(ring.current(keyRef(tenant, arn), 'documents', 1)).rejects.toMatchObject({ code });
   },
@@ -64,7 +64,9 @@ test('A denial of a period that is past says nothing of the keys of now, which g
   const past = { ...contextOf(tenant), period: '2020-01-01T00:00Z' };
   const { wrapped } = await one.kms.generateDataKey(keyRef(past.tenant, arn), past);
   room.kms.faults.set({ match: { key: arn, context: { period: past.period } }, fault: KMS_FAULTS.accessDenied });
-  await expect(one.ring.unwrap(arn, wrapped, past)).rejects.toMatchObject({ code: 'PERIOD_DENIED' });
+  await expect(one.ring.unwrap(keyRef(past.tenant, arn), wrapped, past)).rejects.toMatchObject({
+    code: 'PERIOD_DENIED',
+  });
   expect(isZeroed(bytesOf(current))).toBe(false);
   const before = room.kms.counts.count({ key: arn });
   expect(await one.ring.current(keyRef(tenant, arn), 'documents', 1)).toBe(current);
@@ -82,7 +84,7 @@ test.each([
   const next = await unread(one, tenant, arn);
   const key = await one.ring.current(keyRef(tenant, arn), 'documents', 1);
   room.kms.faults.set({ match: { key: arn }, fault });
-  await expect(one.ring.unwrap(arn, next, contextOf(tenant))).rejects.toMatchObject({ code });
+  await expect(one.ring.unwrap(keyRef(tenant, arn), next, contextOf(tenant))).rejects.toMatchObject({ code });
   expect(await one.ring.current(keyRef(tenant, arn), 'documents', 1)).toBe(key);
 });
 
@@ -96,7 +98,9 @@ test('A platform key that cannot be used has the keys of the tenant that met it 
     bytesOf(await one.ring.current(keyRef(other.tenant, arn), 'documents', 1)),
   ];
   room.kms.disable(arn);
-  await expect(one.ring.unwrap(arn, next, contextOf(tenant))).rejects.toMatchObject({ code: 'PLATFORM_KEY' });
+  await expect(one.ring.unwrap(keyRef(tenant, arn), next, contextOf(tenant))).rejects.toMatchObject({
+    code: 'PLATFORM_KEY',
+  });
   expect(bytes.map(isZeroed)).toEqual([true, false]);
 });
 
@@ -106,10 +110,12 @@ test('A key on its way while its KMS key is refused does not survive, and is ask
   const [slow, refused] = [await unread(one, tenant, arn), await unread(one, tenant, arn)];
   const before = one.plaintexts.length;
   const hang = room.kms.faults.set({ match: { key: arn }, fault: { kind: 'hang' }, times: 1 });
-  const reading = one.ring.unwrap(arn, slow, contextOf(tenant));
+  const reading = one.ring.unwrap(keyRef(tenant, arn), slow, contextOf(tenant));
   await eventually(() => hang.waiting === 1);
   const denial = room.kms.faults.set({ match: { key: arn }, fault: KMS_FAULTS.accessDenied, times: 1 });
-  await expect(one.ring.unwrap(arn, refused, contextOf(tenant))).rejects.toMatchObject({ code: 'KEY_DENIED' });
+  await expect(one.ring.unwrap(keyRef(tenant, arn), refused, contextOf(tenant))).rejects.toMatchObject({
+    code: 'KEY_DENIED',
+  });
   expect(denial.met).toBe(1);
   hang.clear();
   const key = await reading;

@@ -79,8 +79,8 @@ test('Unwrapping the next period’s data key is as good as asking again', async
   const { ring, kms, check, clock, tenant, arn, decrypts } = await open(CHECK_MS - 1000);
   const unwrap = async (): Promise<void> => {
     const context = { tenant, period: periodAt(tenant, clock.now()), purpose: 'documents' } as const;
-    const { wrapped } = await kms.generateDataKey(keyRef(context.tenant, arn), context);
-    await ring.unwrap(arn, wrapped, context);
+    const { wrapped } = await kms.generateDataKey(keyRef(tenant, arn), context);
+    await ring.unwrap(keyRef(tenant, arn), wrapped, context);
   };
   await unwrap();
   await check.tick();

@@ -176,7 +176,7 @@ test('The claim of another process is not freed by who comes too late', async ()
   await eventually(() => hang.waiting === 1);
   const claim = names().dataKeyClaim(entryName(tenant, arn));
   await redis.del(claim);
-  const token = await other.shared.claim(arn, contextOf(tenant));
+  const token = await other.shared.claim(keyRef(tenant, arn), contextOf(tenant));
   hang.clear();
   await late;
   expect(await redis.get(claim)).toBe(token);
@@ -219,7 +219,7 @@ test('Without Redis nothing is encrypted and KMS is not asked; what was written 
   closeRedis(other.redis);
   await expect(use(other, tenant, arn)).rejects.toMatchObject({ code: 'REDIS_FAILED' });
   expect(room.kms.counts.count({ tenant })).toBe(1);
-  expect((await other.ring.unwrap(arn, wrapped, context)).isLive).toBe(true);
+  expect((await other.ring.unwrap(keyRef(tenant, arn), wrapped, context)).isLive).toBe(true);
 });
 
 test('When Redis is lost between the making of a key and its writing, the key is wiped and the caller hears of Redis', async () => {
@@ -262,7 +262,7 @@ test('A claim whose answer was lost is known again', async () => {
   const one = await room.open({ redisUrl: line.url });
   const context = contextOf(tenant);
   line.loseAnswers();
-  const lost = one.shared.claim(arn, context);
+  const lost = one.shared.claim(keyRef(tenant, arn), context);
   const claim = await eventually(
     async () => (await redis.get(names().dataKeyClaim(entryName(tenant, arn)))) ?? undefined,
   );

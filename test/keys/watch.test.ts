@@ -80,10 +80,10 @@ test('While the gate is shut KMS is not asked, for encrypting nor for reading, a
   room.kms.counts.reset();
   const refused = { code: 'KEY_DISABLED', keyArn: arn, since: 7 };
   await expect(ring.current(keyRef(tenant, arn), 'documents', 1)).rejects.toMatchObject(refused);
-  await expect(ring.unwrap(arn, wrapped, contextOf(tenant))).rejects.toMatchObject(refused);
+  await expect(ring.unwrap(keyRef(tenant, arn), wrapped, contextOf(tenant))).rejects.toMatchObject(refused);
   expect(room.kms.counts.all()).toEqual([]);
   isShut = false;
-  await expect(ring.unwrap(arn, wrapped, contextOf(tenant))).resolves.toMatchObject({ isLive: true });
+  await expect(ring.unwrap(keyRef(tenant, arn), wrapped, contextOf(tenant))).resolves.toMatchObject({ isLive: true });
 });
 
 test('What waits under the platform key is not watched: it waits because a gate is shut', async () => {
@@ -101,7 +101,7 @@ test('A key at hand is not used by a process that may have slept through its gat
   uses.length = 0;
   const uncertain = [
     () => ring.current(keyRef(tenant, arn), 'documents', 1),
-    () => ring.unwrap(arn, wrapped, context),
+    () => ring.unwrap(keyRef(tenant, arn), wrapped, context),
     () => ring.encrypt(keyRef(tenant, arn), 'documents', 1, () => 'used'),
   ];
   for (const use of uncertain) {
@@ -110,7 +110,7 @@ test('A key at hand is not used by a process that may have slept through its gat
   }
   look = async () => {
     isShut = true;
-    ring.wipe((key) => key.tenant === tenant);
+    ring.wipe(keyRef(tenant, arn));
   };
   for (const use of uncertain) await expect(use()).rejects.toMatchObject({ code: 'KEY_DISABLED' });
   expect(uses).not.toContain('hit');
@@ -124,7 +124,7 @@ test('encrypt() takes another key when the first was wiped between its coming an
   const lent: DataKey[] = [];
   const length = await ring.encrypt(keyRef(tenant, arn), 'documents', 1, (key) => {
     lent.push(key);
-    if (lent.length === 1) ring.wipe(() => true);
+    if (lent.length === 1) ring.wipe(keyRef(tenant, arn));
     return key.use((plaintext) => plaintext.length);
   });
   expect(length).toBe(32);
@@ -136,7 +136,7 @@ test('encrypt() gives up when every key is wiped under it, and throws at once wh
   let tries = 0;
   const always = ring.encrypt(keyRef(tenant, arn), 'documents', 1, (key) => {
     tries += 1;
-    ring.wipe(() => true);
+    ring.wipe(keyRef(tenant, arn));
     return key.use(() => 'used');
   });
   await expect(always).rejects.toMatchObject({ code: 'KMS_FAILED', reason: 'KeyExpired' });
@@ -153,7 +153,7 @@ test('encrypt() whose key was wiped because its gate was shut gets the gate’s 
   const { ring, tenant, arn } = await open();
   const use = ring.encrypt(keyRef(tenant, arn), 'documents', 1, (key) => {
     isShut = true;
-    ring.wipe((one) => one.arn === arn && one.tenant === tenant);
+    ring.wipe(keyRef(tenant, arn));
     return key.use(() => 'used');
   });
   await expect(use).rejects.toMatchObject({ code: 'KEY_DISABLED', since: 7 });
@@ -170,9 +170,9 @@ test('A shut gate’s wipe meets the tenant’s keys under that KMS key wherever
   ];
   const seen = plaintexts.length;
   const hang = room.kms.faults.set({ match: { key: arn }, fault: { kind: 'hang' } });
-  const coming = ring.unwrap(arn, wrapped, contextOf(tenant));
+  const coming = ring.unwrap(keyRef(tenant, arn), wrapped, contextOf(tenant));
   await eventually(() => hang.waiting === 1);
-  expect(ring.wipe((key) => key.arn === arn && key.tenant === tenant)).toBe(1);
+  expect(ring.wipe(keyRef(tenant, arn))).toBe(1);
   isShut = true;
   hang.clear();
   await expect(coming).rejects.toMatchObject({ code: 'KEY_DISABLED' });
@@ -187,7 +187,7 @@ test('Uses are counted: asked for, shared with who asked, and at hand', async ()
   expect(uses.filter((use) => use === 'shared')).toHaveLength(2);
   uses.length = 0;
   const { wrapped, context } = await ring.current(keyRef(tenant, arn), 'documents', 1);
-  await ring.unwrap(arn, wrapped, context);
+  await ring.unwrap(keyRef(tenant, arn), wrapped, context);
   expect(uses).toEqual(['hit', 'hit']);
 });
 
@@ -201,9 +201,11 @@ test('Wipes are counted by reason: for room, expired, unusable and closed', asyn
   clock.advance(HOUR_MS);
   expect(wipes.splice(0)).toEqual(['expired']);
   const { context } = await ring.current(keyRef(tenant, arn), 'documents', 1);
-  const { wrapped } = await kms.generateDataKey(keyRef(context.tenant, arn), context);
+  const { wrapped } = await kms.generateDataKey(keyRef(tenant, arn), context);
   room.kms.disable(arn);
-  await expect(ring.unwrap(arn, wrapped, context)).rejects.toMatchObject({ code: 'KEY_UNAVAILABLE' });
+  await expect(ring.unwrap(keyRef(tenant, arn), wrapped, context)).rejects.toMatchObject({
+    code: 'KEY_UNAVAILABLE',
+  });
   expect(wipes.splice(0)).toEqual(['unusable']);
   await ring.current(keyRef(other.tenant, other.arn), 'documents', 1);
   ring.close();
