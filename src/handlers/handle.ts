@@ -33,6 +33,7 @@ export const JOB_MS = 300_000;
 export function createHandler(deps: HandlerDeps): (job: TakenJob, handBack: AbortSignal) => Promise<Outcome> {
   const { clock, metrics, log, canary, backgroundGate } = deps;
   return async (job, handBack) => {
+    handBack.throwIfAborted();
     // Not AbortSignal.any(): a job that is parked does little else than begin and end.
     const ending = new AbortController();
     const { signal } = ending;
