@@ -11,6 +11,7 @@ import { createMetrics, type Metrics } from '../runtime/metrics.ts';
 import { closeRedis, openRedis, type Redis, type RedisUse } from '../runtime/redis.ts';
 import { createStore } from '../store/s3/s3-store.ts';
 import type { Store } from '../store/store.ts';
+import { createTenantChanges } from '../tenants/changes.ts';
 import { createTenants, type Tenants } from '../tenants/tenants.ts';
 import { openKeyAccess, type KeyAccess } from './key-access.ts';
 
@@ -89,7 +90,8 @@ export async function openResources<T>(
     const subscriber = await connect('subscriber');
     const store = stack.add(createStore(config, use), (opened) => opened.close());
     const kms = stack.add(createKms(config, metrics, audit, use), (opened) => opened.close());
-    const tenants = stack.add(await createTenants({ config, clock, store, redis, subscriber, audit }), (opened) =>
+    const changes = createTenantChanges({ redis, subscriber, queue: config.queue, clock });
+    const tenants = stack.add(await createTenants({ config, clock, store, changes, audit }), (opened) =>
       opened.close(),
     );
     const keyAccess = stack.add(

@@ -1,42 +1,71 @@
-// Hearing of changed tenants: a channel in Redis, and whether anything said there would be heard.
-// What is forgotten then is not known here.
+// The port that announces changed tenants to all processes, and its adapter, a channel in Redis.
 import { withDeadline, type Clock } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
-import { runCommand, type Redis } from '../runtime/redis.ts';
+import { runCommand, redisKeys, type Redis } from '../runtime/redis.ts';
 
 const SUBSCRIBE_MS = 10_000;
 
-export interface Listening {
-  /** Whether a change would be heard now; while not, nothing may be kept. */
+interface Subscription {
+  /** Whether a change would be received now. While it would not, nothing may be cached. */
   isOn(): boolean;
   stop(): void;
 }
 
-/** Hears of changed tenants. What was published while the connection was away is not delivered later: all is forgotten then. */
-export async function listen(
-  subscriber: Redis,
+export interface TenantChangeListener {
+  readonly onChange: (tenant: string) => void;
+  /** Changes may have been missed: each time that a subscription begins or ends. */
+  readonly onGap: () => void;
+}
+
+export interface TenantChanges {
+  /** Announces a change to all processes, this one included. @throws SealdexError `REDIS_FAILED` */
+  publish(tenant: string): Promise<void>;
+  /** Resolves when changes are received. @throws SealdexError `REDIS_FAILED` */
+  subscribe(listener: TenantChangeListener): Promise<Subscription>;
+}
+
+export interface TenantChangesDeps {
+  readonly redis: Redis;
+  /** A separate connection: one with a subscription runs no other commands. */
+  readonly subscriber: Redis;
+  readonly queue: string;
+  readonly clock: Clock;
+}
+
+export function createTenantChanges({ redis, subscriber, queue, clock }: TenantChangesDeps): TenantChanges {
+  const channel = redisKeys(queue).tenantChanged;
+  return {
+    async publish(tenant) {
+      await runCommand(redis.publish(channel, tenant));
+    },
+    subscribe: (listener) => subscribeTo(channel, subscriber, clock, listener),
+  };
+}
+
+/** What was published while the connection was lost is not delivered later. */
+async function subscribeTo(
   channel: string,
+  subscriber: Redis,
   clock: Clock,
-  forget: (tenant: string) => void,
-  forgetAll: () => void,
-): Promise<Listening> {
+  { onChange, onGap }: TenantChangeListener,
+): Promise<Subscription> {
   let isOn = false;
   let connection = 0;
   const onMessage = (from: string, tenant: string): void => {
-    if (from === channel) forget(tenant);
+    if (from === channel) onChange(tenant);
   };
   const onClose = (): void => {
     connection += 1;
     isOn = false;
-    forgetAll();
+    onGap();
   };
   const subscribe = async (): Promise<void> => {
     const mine = connection;
     await runCommand(subscriber.subscribe(channel));
-    // From the answer on, not from the connection on: in between, a change would not be heard.
+    // Changes are received from the answer on, not from the connection on.
     if (mine !== connection) return;
     isOn = true;
-    forgetAll();
+    onGap();
   };
   // A subscription that fails here ended with its connection: the next one tries again.
   const onReady = (): void => void subscribe().catch(() => {});

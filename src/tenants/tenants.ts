@@ -6,10 +6,9 @@ import { MAX_SKEW_MS, orAbort, type Clock } from '../runtime/clock.ts';
 import { platformArns, type Config } from '../runtime/config.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { checkName, type Plan } from '../runtime/names.ts';
-import { runCommand, redisKeys, type Redis } from '../runtime/redis.ts';
 import type { Store } from '../store/store.ts';
 import { listTenantNames } from '../store/tenants.ts';
-import { listen } from './changes.ts';
+import type { TenantChanges } from './changes.ts';
 import { audited } from './audited.ts';
 import { loadTenantFile, putTenantFile } from './file.ts';
 import { checkPlan, type TenantChange } from './merge.ts';
@@ -76,38 +75,35 @@ export interface TenantsDeps {
   readonly config: Config;
   readonly clock: Clock;
   readonly store: Store;
-  readonly redis: Redis;
-  /** A connection of its own, to hear of changes. */
-  readonly subscriber: Redis;
+  readonly changes: TenantChanges;
   readonly audit: AuditLog;
 }
 
-export async function createTenants({ config, clock, store, redis, subscriber, audit }: TenantsDeps): Promise<Tenants> {
-  const channel = redisKeys(config.queue).tenantChanged;
+export async function createTenants({ config, clock, store, changes, audit }: TenantsDeps): Promise<Tenants> {
   const cache = new Map<string, Cached>();
   const flights = new Map<string, Promise<Tenant>>();
   /** Rises whenever something is forgotten: what was read before that is not kept. */
-  let changes = 0;
+  let forgotten = 0;
 
   const forget = (tenant: string): void => {
-    changes += 1;
+    forgotten += 1;
     cache.delete(tenant);
     flights.delete(tenant);
   };
   const forgetAll = (): void => {
-    changes += 1;
+    forgotten += 1;
     cache.clear();
     flights.clear();
   };
-  const listening = await listen(subscriber, channel, clock, forget, forgetAll);
+  const subscription = await changes.subscribe({ onChange: forget, onGap: forgetAll });
 
   async function load(tenant: string): Promise<Tenant> {
-    const before = changes;
+    const before = forgotten;
     const askedAt = clock.monotonic();
     const loaded = await loadTenantFile(store, tenant);
     if (!loaded || loaded.file.deleted) throw new SealdexError('TENANT_UNKNOWN');
     const made = tenantOf(loaded.file, config);
-    if (listening.isOn() && changes === before) {
+    if (subscription.isOn() && forgotten === before) {
       cache.delete(tenant);
       if (cache.size >= CACHE_ENTRIES) cache.delete(cache.keys().next().value!);
       cache.set(tenant, { until: askedAt + CACHE_MS, tenant: made });
@@ -148,13 +144,13 @@ export async function createTenants({ config, clock, store, redis, subscriber, a
       const written = await audited(audit, checkName(tenant, 'tenant'), change, () =>
         putTenantFile(store, tenant, change),
       );
-      await runCommand(redis.publish(channel, tenant));
+      await changes.publish(tenant);
       return written;
     },
 
     names: () => listTenantNames(store),
     close() {
-      listening.stop();
+      subscription.stop();
       forgetAll();
     },
   };

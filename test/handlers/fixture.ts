@@ -13,6 +13,7 @@ import { NO_GATE } from '../../src/parking/gate-record.ts';
 import { openQueue } from '../../src/queue/bull/queues.ts';
 import { createReencryption } from '../../src/reencryption/reencryption.ts';
 import { openRedis, redisKeys } from '../../src/runtime/redis.ts';
+import { createTenantChanges } from '../../src/tenants/changes.ts';
 import { createTenants, type Tenants } from '../../src/tenants/tenants.ts';
 import { ByteBudget } from '../../src/handlers/budget.ts';
 import { createCanary } from '../../src/handlers/canary.ts';
@@ -56,7 +57,8 @@ export async function openWorkRoom(): Promise<WorkRoom> {
     (ring) => ring.close(),
   );
   const subscriber = opened.adopt(await openRedis(config, 'subscriber'), (redis) => redis.disconnect());
-  const tenants = await createTenants({ config, clock, store, redis, subscriber, audit: noAudit });
+  const changes = createTenantChanges({ redis, subscriber, queue: config.queue, clock });
+  const tenants = await createTenants({ config, clock, store, changes, audit: noAudit });
   opened.defer(() => tenants.close());
   const lines: string[] = [];
   const say = (facts: object, message: string): void => void lines.push(JSON.stringify({ ...facts, message }));

@@ -7,6 +7,7 @@ import type { IntakeDeps } from '../../src/intake/intake.ts';
 import type { IndexJobData } from '../../src/jobs/jobs.ts';
 import { createProducerFrom, type IndexRequest, type Producer } from '../../src/producer/producer.ts';
 import { openQueue } from '../../src/queue/bull/queues.ts';
+import { createTenantChanges } from '../../src/tenants/changes.ts';
 import { createTenants } from '../../src/tenants/tenants.ts';
 import { eventually } from '../support/eventually.ts';
 import { documentOf, ended, openScene, resultOf, type Scene } from './fixture.ts';
@@ -191,8 +192,9 @@ it('when nobody can say whether keys may be used, no tenant is tried after the f
   const { config, redis, store } = scene;
   const queue = opened.adopt(openQueue(config, redis, systemClock), (queue) => queue.close());
   const subscriber = opened.adopt(redis.duplicate(), (subscriber) => subscriber.disconnect());
+  const changes = createTenantChanges({ redis, subscriber, queue: config.queue, clock: systemClock });
   const tenants = opened.adopt(
-    await createTenants({ config, clock: systemClock, store, redis, subscriber, audit: noAudit }),
+    await createTenants({ config, clock: systemClock, store, changes, audit: noAudit }),
     (tenants) => tenants.close(),
   );
   let asked = 0;

@@ -8,6 +8,7 @@ import { createSharedKeys } from '../../src/keys/shared-keys.ts';
 import { createMetrics } from '../../src/runtime/metrics.ts';
 import { createProducerFrom } from '../../src/producer/producer.ts';
 import { openQueue, type JobQueue } from '../../src/queue/bull/queues.ts';
+import { createTenantChanges } from '../../src/tenants/changes.ts';
 import { createTenants } from '../../src/tenants/tenants.ts';
 import { documentOf, openScene, refusalOf } from './fixture.ts';
 
@@ -21,8 +22,9 @@ it('a job that is gone with its marker before it is confirmed is REDIS_FAILED, a
   const ring = opened.adopt(new KeyRing({ clock: systemClock, kms, shared, use: 'prompt' }), (ring) => ring.close());
   const queue = opened.adopt(openQueue(config, redis, systemClock), (queue) => queue.close());
   const subscriber = opened.adopt(redis.duplicate(), (subscriber) => subscriber.disconnect());
+  const changes = createTenantChanges({ redis, subscriber, queue: config.queue, clock: systemClock });
   const tenants = opened.adopt(
-    await createTenants({ config, clock: systemClock, store, redis, subscriber, audit: noAudit }),
+    await createTenants({ config, clock: systemClock, store, changes, audit: noAudit }),
     (tenants) => tenants.close(),
   );
   let losses = 1;

@@ -6,6 +6,7 @@ import { loadConfig, type Config } from '../../src/runtime/config.ts';
 import { closeRedis, openRedis, type Redis } from '../../src/runtime/redis.ts';
 import { createStore } from '../../src/store/s3/s3-store.ts';
 import type { Store } from '../../src/store/store.ts';
+import { createTenantChanges } from '../../src/tenants/changes.ts';
 import { createTenants, type Tenants } from '../../src/tenants/tenants.ts';
 import type { TestServices } from '../support/services.ts';
 
@@ -33,7 +34,8 @@ export async function instance(
   const redis = await openRedis(config, 'patient');
   const subscriber = await openRedis({ redisUrl: subscribeAt ?? config.redisUrl }, 'subscriber');
   const store = wrap(real);
-  const tenants = await createTenants({ config, clock, store, redis, subscriber, audit: noAudit });
+  const changes = createTenantChanges({ redis, subscriber, queue: config.queue, clock });
+  const tenants = await createTenants({ config, clock, store, changes, audit: noAudit });
   return {
     tenants,
     store,
