@@ -6,7 +6,8 @@ import { startWorker } from '../../src/app/app.ts';
 import { startRedis } from '@sealdex/local-aws';
 import { createReadiness, startHealth, type Health, type Readiness } from '../../src/app/health.ts';
 import { createMetrics, METRICS } from '../../src/runtime/metrics.ts';
-import { documentOf, openHouse } from '../journey/installation.ts';
+import { openHouse } from '../journey/installation.ts';
+import { documentOf } from '../support/documents.ts';
 import { eventually } from '../support/eventually.ts';
 
 const start = (

@@ -2,45 +2,50 @@
 import { expect, test } from 'vitest';
 import { ByteBudget } from '../../src/handlers/budget.ts';
 import { JOB_MS } from '../../src/handlers/handle.ts';
-import { documentOf } from '../journey/installation.ts';
+import { documentOf } from '../support/documents.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
-import { openWorkRoom } from './fixture.ts';
+import type { SetFault } from '../support/faults.ts';
+import { openHandlerFixture } from './fixture.ts';
 
 const DEADLINE = { kind: 'retry', code: 'DEADLINE', spendsAttempt: true };
 
-test.for(['GET tenants/', 'GET intake/', 'PUT documents/', 'KMS'])(
+test.for(['get tenants/', 'get intake/', 'put documents/', 'KMS'] as const)(
   'a job that hangs at %s ends at its deadline and spends an attempt',
   async (where) => {
-    await using room = await openWorkRoom();
-    const keyArn = await room.house.tenant('acme');
-    const job = await room.forge.forge({ tenant: 'acme', keyArn, inlineBytes: 0 });
-    const { s3, kms } = room.house.services;
-    const [method = '', prefix = ''] = where.split(' ');
+    using fixture = await openHandlerFixture();
+    const keyArn = await fixture.tenant('acme');
+    const job = await fixture.forge({ tenant: 'acme', keyArn, inlineBytes: 0 });
+    const { bucket, kms } = fixture;
     const fault = { kind: 'hang' } as const;
-    const hang = method === 'KMS' ? kms.faults.set({ fault }) : s3.faults.set({ match: { method, prefix }, fault });
+    const setHang = (): SetFault => {
+      if (where === 'KMS') return kms.faults.set({ fault });
+      const [operation, prefix] = where.split(' ') as ['get' | 'put', string];
+      return bucket.faults.set({ match: { operation, prefix }, fault });
+    };
+    const hang = setHang();
     const clock = new FakeClock();
-    const outcome = room.handle(job, { deps: { clock }, queuedAt: clock.now() });
+    const outcome = fixture.handle(job, { deps: { clock }, queuedAt: clock.now() });
     await eventually(() => hang.waiting === 1);
     clock.advance(JOB_MS);
     expect(await outcome).toEqual(DEADLINE);
     expect(clock.pending).toBe(0);
-    expect(await eventually(() => room.deps.budget.inFlight === 0)).toBe(true);
+    expect(await eventually(() => fixture.deps.budget.inFlight === 0)).toBe(true);
     hang.clear();
   },
 );
 
 test('a step that heeds no signal holds its job no longer than the deadline', async () => {
-  await using room = await openWorkRoom();
-  const keyArn = await room.house.tenant('acme');
-  const job = await room.forge.forge({ tenant: 'acme', keyArn });
+  using fixture = await openHandlerFixture();
+  const keyArn = await fixture.tenant('acme');
+  const job = await fixture.forge({ tenant: 'acme', keyArn });
   const clock = new FakeClock();
   let isHanging = false;
   const put = (): Promise<never> => {
     isHanging = true;
     return new Promise(() => {});
   };
-  const outcome = room.handle(job, { deps: { clock, store: { ...room.deps.store, put } } });
+  const outcome = fixture.handle(job, { deps: { clock, store: { ...fixture.deps.store, put } } });
   await eventually(() => isHanging);
   clock.advance(JOB_MS - 1);
   expect(clock.pending).toBe(1);
@@ -49,13 +54,13 @@ test('a step that heeds no signal holds its job no longer than the deadline', as
 });
 
 test('a job that finds no memory for its content is deferred after 60 s, and no failure is counted', async () => {
-  await using room = await openWorkRoom();
-  const keyArn = await room.house.tenant('acme');
-  const job = await room.forge.forge({ tenant: 'acme', keyArn, inlineBytes: 0 });
+  using fixture = await openHandlerFixture();
+  const keyArn = await fixture.tenant('acme');
+  const job = await fixture.forge({ tenant: 'acme', keyArn, inlineBytes: 0 });
   const clock = new FakeClock();
   const budget = new ByteBudget(clock, 2000, 4);
   const giveBack = await budget.take(1000, AbortSignal.timeout(JOB_MS));
-  const outcome = room.handle(job, { deps: { budget } });
+  const outcome = fixture.handle(job, { deps: { budget } });
   await eventually(() => clock.pending === 1);
   clock.advance(60_000);
   expect(await outcome).toEqual({
@@ -63,45 +68,45 @@ test('a job that finds no memory for its content is deferred after 60 s, and no 
     code: 'MEMORY_BUDGET_FULL',
     afterMs: expect.any(Number) as number,
   });
-  const { metrics } = room.deps;
+  const { metrics } = fixture.deps;
   expect(await metrics.by('sealdex_jobs_total', 'outcome')).toEqual({ defer: 1 });
   expect(await metrics.by('sealdex_jobs_deferred_total', 'code')).toEqual({ MEMORY_BUDGET_FULL: 1 });
   expect(await metrics.by('sealdex_faults_total', 'code')).toEqual({});
   giveBack();
-  expect(await room.handle(job, { deps: { budget } })).toEqual({ kind: 'done' });
+  expect(await fixture.handle(job, { deps: { budget } })).toEqual({ kind: 'done' });
 });
 
 test('a job that is handed back ends with the reason of the hand-back, wherever it is', async () => {
-  await using room = await openWorkRoom();
-  const keyArn = await room.house.tenant('acme');
-  const job = await room.forge.forge({ tenant: 'acme', keyArn });
-  const hang = room.house.services.s3.faults.set({ match: { prefix: 'documents/' }, fault: { kind: 'hang' } });
+  using fixture = await openHandlerFixture();
+  const keyArn = await fixture.tenant('acme');
+  const job = await fixture.forge({ tenant: 'acme', keyArn });
+  const hang = fixture.bucket.faults.set({ match: { prefix: 'documents/' }, fault: { kind: 'hang' } });
   const handBack = new AbortController();
-  const outcome = room.handle(job, { handBack: handBack.signal });
+  const outcome = fixture.handle(job, { handBack: handBack.signal });
   await eventually(() => hang.waiting === 1);
   handBack.abort(new Error('hand back'));
   await expect(outcome).rejects.toThrow('hand back');
-  await expect(room.handle(job, { handBack: handBack.signal })).rejects.toThrow('hand back');
-  expect(room.log()).toBe('');
+  await expect(fixture.handle(job, { handBack: handBack.signal })).rejects.toThrow('hand back');
+  expect(fixture.log()).toBe('');
 });
 
 test('a small document that becomes a large record has its turn as a large one', async () => {
-  await using room = await openWorkRoom();
-  const keyArn = await room.house.tenant('acme');
-  const forge = (documentId: string): ReturnType<typeof room.forge.forge> => {
+  using fixture = await openHandlerFixture();
+  const keyArn = await fixture.tenant('acme');
+  const forge = (documentId: string): ReturnType<typeof fixture.forge> => {
     const sections = [{ text: 'A b. '.repeat(25), metadata: { a: 'x'.repeat(20_000) } }];
     const body = JSON.stringify({ type: 'structured', id: documentId, sections });
-    return room.forge.forge({ tenant: 'acme', keyArn, header: { documentId }, body });
+    return fixture.forge({ tenant: 'acme', keyArn, header: { documentId }, body });
   };
   const jobs = await Promise.all(Array.from({ length: 6 }, (_, n) => forge(`document ${n}`)));
   // 20 kB each, records of half a megabyte: by their content all six would be in work at once, by their records three are.
-  const budget = new ByteBudget(room.deps.clock, 6_400_000, 32);
+  const budget = new ByteBudget(fixture.deps.clock, 6_400_000, 32);
   let most = 0;
-  const put: typeof room.deps.store.put = (...request) => {
+  const put: typeof fixture.deps.store.put = (...request) => {
     most = Math.max(most, budget.inFlight);
-    return room.deps.store.put(...request);
+    return fixture.deps.store.put(...request);
   };
-  const outcomes = jobs.map((job) => room.handle(job, { deps: { budget, store: { ...room.deps.store, put } } }));
+  const outcomes = jobs.map((job) => fixture.handle(job, { deps: { budget, store: { ...fixture.deps.store, put } } }));
   expect(await Promise.all(outcomes)).toEqual(Array.from({ length: 6 }, () => ({ kind: 'done' })));
   expect(most).toBeGreaterThan(1_000_000);
   expect(most).toBeLessThanOrEqual(3_200_000 + 6 * 100_000);
@@ -109,23 +114,23 @@ test('a small document that becomes a large record has its turn as a large one',
 });
 
 test('large documents never take more than the budget at once, and small ones pass them', async () => {
-  await using room = await openWorkRoom();
-  const keyArn = await room.house.tenant('acme');
-  const forge = (bytes: number): ReturnType<typeof room.forge.forge> => {
+  using fixture = await openHandlerFixture();
+  const keyArn = await fixture.tenant('acme');
+  const forge = (bytes: number): ReturnType<typeof fixture.forge> => {
     const documentId = `document of ${bytes} ${Math.random()}`;
     const body = JSON.stringify(documentOf(documentId, 'Some words, '.repeat(bytes / 12)));
-    return room.forge.forge({ tenant: 'acme', keyArn, header: { documentId }, body, inlineBytes: 0 });
+    return fixture.forge({ tenant: 'acme', keyArn, header: { documentId }, body, inlineBytes: 0 });
   };
   const large = await Promise.all(Array.from({ length: 12 }, () => forge(250_000)));
   const small = await Promise.all(Array.from({ length: 12 }, () => forge(1200)));
   // Half of it is for large ones: three of them, as a document takes several times its size while it is in work.
   const budgetBytes = 8_000_000;
-  const budget = new ByteBudget(room.deps.clock, budgetBytes, 32);
-  const hang = room.house.services.s3.faults.set({
-    match: { method: 'PUT', prefix: 'documents/' },
+  const budget = new ByteBudget(fixture.deps.clock, budgetBytes, 32);
+  const hang = fixture.bucket.faults.set({
+    match: { operation: 'put', prefix: 'documents/' },
     fault: { kind: 'hang' },
   });
-  const outcomes = [...large, ...small].map((job) => room.handle(job, { deps: { budget } }));
+  const outcomes = [...large, ...small].map((job) => fixture.handle(job, { deps: { budget } }));
   const inWork = await eventually(() => (hang.waiting >= small.length + 3 ? hang.waiting : undefined));
   expect(inWork).toBe(small.length + 3);
   expect(budget.inFlight).toBeLessThanOrEqual(budgetBytes);

@@ -1,71 +1,62 @@
 // What a worker's handler does about gates: a shut one costs nothing, and content that waited under the platform key is opened.
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { KMS_ERRORS } from '@sealdex/local-aws';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
 import { SealdexError, type Code } from '../../src/runtime/errors.ts';
 import { newJobId } from '../../src/jobs/jobs.ts';
 import { readAll } from '../../src/store/store.ts';
 import { eventually } from '../support/eventually.ts';
 import { headerOf } from '../support/message.ts';
-import { openWorkRoom, type WorkRoom } from './fixture.ts';
+import { KMS_FAULTS } from '../support/memory-kms.ts';
+import { openHandlerFixture, type HandlerFixture } from './fixture.ts';
 
-const opened = new AsyncDisposableStack();
-let room: WorkRoom;
+const tenant = 'acme';
+let fixture: HandlerFixture;
 let keyArn: string;
-let tenant: string;
-let count = 0;
-
-beforeAll(async () => {
-  room = opened.use(await openWorkRoom());
-});
 
 beforeEach(async () => {
-  count += 1;
-  tenant = `tenant-${count}`;
-  keyArn = await room.house.tenant(tenant);
+  fixture = await openHandlerFixture();
+  keyArn = await fixture.tenant(tenant);
 });
 
-afterEach(() => room.house.services.kms.faults.clear());
-
-afterAll(() => opened.disposeAsync());
+afterEach(() => fixture[Symbol.dispose]());
 
 const DONE = { kind: 'done' };
 
 const refusing = (code: Code) => ({
-  gates: { ...room.deps.gates, refusal: () => new SealdexError(code, undefined, { keyArn, since: 1 }) },
+  gates: { ...fixture.deps.gates, refusal: () => new SealdexError(code, undefined, { keyArn, since: 1 }) },
 });
 
-const deny = (operation: string): void =>
-  void room.house.services.kms.faults.set({ match: { key: keyArn, operation }, fault: KMS_ERRORS.accessDenied });
+const deny = (operation: 'Decrypt' | 'GenerateDataKey'): void =>
+  void fixture.kms.faults.set({ match: { key: keyArn, operation }, fault: KMS_FAULTS.accessDenied });
 
 /** Under which key the tenant's one document is stored. */
 async function storedUnder(): Promise<[arn: string, purpose: string | undefined]> {
-  const { objects } = await room.house.store.list(`documents/${tenant}/`);
+  const { objects } = await fixture.deps.store.list(`documents/${tenant}/`);
   expect(objects).toHaveLength(1);
-  const stored = await room.house.store.get(objects[0]!.key);
+  const stored = await fixture.deps.store.get(objects[0]!.key);
   const { arn, context } = await headerOf(await readAll(stored!));
   return [arn, context['purpose']];
 }
 
 describe('a job of a shut gate', () => {
   it('is parked there without a call to KMS or S3', async () => {
-    const job = await room.forge.forge({ tenant, keyArn, inlineBytes: 0 });
-    await room.deps.tenants.get(tenant);
-    const { kms, s3 } = room.house.services;
+    const job = await fixture.forge({ tenant, keyArn, inlineBytes: 0 });
+    await fixture.deps.tenants.get(tenant);
+    const { kms, bucket } = fixture;
     kms.counts.reset();
-    s3.requests.reset();
-    const outcome = await room.handle(job, { deps: refusing('KEY_DISABLED') });
+    const before = bucket.count();
+    const outcome = await fixture.handle(job, { deps: refusing('KEY_DISABLED') });
     expect(outcome).toEqual({ kind: 'park', code: 'KEY_DISABLED', gate: gateId(keyRef(tenant, keyArn)) });
-    expect([kms.counts.all(), s3.requests.all()]).toEqual([[], {}]);
+    expect([kms.counts.all(), bucket.count() - before]).toEqual([[], 0]);
   });
 
   it('whose key is gone for good is a dead letter, and one whose gate nobody can read comes back', async () => {
-    const job = await room.forge.forge({ tenant, keyArn });
-    expect(await room.handle(job, { deps: refusing('KEY_DESTROYED') })).toEqual({
+    const job = await fixture.forge({ tenant, keyArn });
+    expect(await fixture.handle(job, { deps: refusing('KEY_DESTROYED') })).toEqual({
       kind: 'dead',
       code: 'KEY_DESTROYED',
     });
-    expect(await room.handle(job, { deps: refusing('GATE_UNKNOWN') })).toEqual({
+    expect(await fixture.handle(job, { deps: refusing('GATE_UNKNOWN') })).toEqual({
       kind: 'retry',
       code: 'GATE_UNKNOWN',
       spendsAttempt: false,
@@ -78,63 +69,74 @@ describe('content that waited under the platform key', () => {
     ['in the job', 1_000_000],
     ['in S3', 0],
   ])('%s is opened, and stored under the tenant’s key as a document', async (_, inlineBytes) => {
-    const job = await room.forge.forge({ tenant, keyArn, inlineBytes, isKeyShut: true });
-    expect(await room.handle(job)).toEqual(DONE);
+    const job = await fixture.forge({ tenant, keyArn, inlineBytes, isKeyShut: true });
+    expect(await fixture.handle(job)).toEqual(DONE);
     expect(await storedUnder()).toEqual([keyArn, 'documents']);
   });
 
   it('is parked when the tenant’s key is unusable: nothing falls back to the platform key', async () => {
-    const job = await room.forge.forge({ tenant, keyArn, isKeyShut: true });
-    room.house.services.kms.disable(keyArn);
+    const job = await fixture.forge({ tenant, keyArn, isKeyShut: true });
+    fixture.kms.disable(keyArn);
     const gate = gateId(keyRef(tenant, keyArn));
-    expect(await room.handle(job)).toEqual({ kind: 'park', code: 'KEY_DISABLED', gate });
-    expect((await room.house.store.list(`documents/${tenant}/`)).objects).toEqual([]);
+    expect(await fixture.handle(job)).toEqual({ kind: 'park', code: 'KEY_DISABLED', gate });
+    expect((await fixture.deps.store.list(`documents/${tenant}/`)).objects).toEqual([]);
   });
 
   it('of another tenant is refused before KMS is asked, and so is what was put under another tenant’s key', async () => {
     const other = `${tenant}-other`;
-    const otherArn = await room.house.tenant(other);
-    const theirs = await room.forge.forge({ tenant: other, keyArn: otherArn, isKeyShut: true });
-    const theirsOwn = await room.forge.forge({ tenant: other, keyArn: otherArn });
-    room.house.services.kms.counts.reset();
+    const otherArn = await fixture.tenant(other);
+    const theirs = await fixture.forge({ tenant: other, keyArn: otherArn, isKeyShut: true });
+    const theirsOwn = await fixture.forge({ tenant: other, keyArn: otherArn });
+    fixture.kms.counts.reset();
     for (const { id, data } of [theirs, theirsOwn])
-      expect(await room.handle({ id, data: { ...data, tenant } })).toEqual({ kind: 'dead', code: 'CONTENT_TAMPERED' });
-    expect(room.house.services.kms.counts.all()).toEqual([]);
+      expect(await fixture.handle({ id, data: { ...data, tenant } })).toEqual({
+        kind: 'dead',
+        code: 'CONTENT_TAMPERED',
+      });
+    expect(fixture.kms.counts.all()).toEqual([]);
   });
 });
 
 describe('a key policy that denies only', () => {
   it('Decrypt parks what the producer has encrypted', async () => {
-    const job = await room.forge.forge({ tenant, keyArn });
+    const job = await fixture.forge({ tenant, keyArn });
     deny('Decrypt');
-    expect(await room.handle(job)).toEqual({ kind: 'park', code: 'KEY_DENIED', gate: gateId(keyRef(tenant, keyArn)) });
+    expect(await fixture.handle(job)).toEqual({
+      kind: 'park',
+      code: 'KEY_DENIED',
+      gate: gateId(keyRef(tenant, keyArn)),
+    });
   });
 
   it('GenerateDataKey parks what waited under the platform key in a period without a data key', async () => {
-    const job = await room.forge.forge({ tenant, keyArn, isKeyShut: true });
+    const job = await fixture.forge({ tenant, keyArn, isKeyShut: true });
     deny('GenerateDataKey');
-    expect(await room.handle(job)).toEqual({ kind: 'park', code: 'KEY_DENIED', gate: gateId(keyRef(tenant, keyArn)) });
+    expect(await fixture.handle(job)).toEqual({
+      kind: 'park',
+      code: 'KEY_DENIED',
+      gate: gateId(keyRef(tenant, keyArn)),
+    });
   });
 
   it('GenerateDataKey parks nothing as long as the period’s data key is there', async () => {
-    const job = await room.forge.forge({ tenant, keyArn });
+    const job = await fixture.forge({ tenant, keyArn });
     deny('GenerateDataKey');
-    expect(await room.handle(job)).toEqual(DONE);
+    expect(await fixture.handle(job)).toEqual(DONE);
   });
 });
 
 describe('jobs that wait for one tenant’s key', () => {
   it('give up all but a quarter of the slots after a second, and are done when the key answers', async () => {
-    const slots = Math.floor(room.deps.config.concurrency / 4);
-    const jobs = await Promise.all(Array.from({ length: slots + 3 }, () => room.forge.forge({ tenant, keyArn })));
-    const hang = room.house.services.kms.faults.set({ match: { key: keyArn }, fault: { kind: 'hang' } });
+    const slots = Math.floor(fixture.deps.config.concurrency / 4);
+    const jobs = await Promise.all(Array.from({ length: slots + 3 }, () => fixture.forge({ tenant, keyArn })));
+    const hang = fixture.kms.faults.set({ match: { key: keyArn }, fault: { kind: 'hang' } });
     let over = 0;
-    const outcomes = jobs.map((job) => room.handle(job).finally(() => (over += 1)));
+    const outcomes = jobs.map((job) => fixture.handle(job).finally(() => (over += 1)));
     await eventually(() => over === 3);
     const deferred = { kind: 'defer', code: 'TENANT_SLOTS_FULL', afterMs: expect.any(Number) as number };
-    expect(await room.handle(jobs[0]!)).toEqual(deferred);
+    expect(await fixture.handle(jobs[0]!)).toEqual(deferred);
     const deletion = { v: 1, kind: 'delete', tenant, corpus: 'docs', revision: 1, object: 'a'.repeat(64) };
-    expect(await room.handle({ id: newJobId(), data: deletion })).toEqual(deferred);
+    expect(await fixture.handle({ id: newJobId(), data: deletion })).toEqual(deferred);
     hang.clear();
     const ends = await Promise.all(outcomes);
     expect(ends.filter(({ kind }) => kind === 'done')).toHaveLength(slots);

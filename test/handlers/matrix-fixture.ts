@@ -1,11 +1,11 @@
-// One combination of the matrix: a job with content of the period before, met by a process whose gate, key ring, KMS and
-// store are as said. Everything is real but time; each combination has a tenant, a key and a queue name of its own.
+// One combination of the matrix: a job with content of the previous period, run by a process whose gate, key ring, KMS and
+// store are in the given states. Gates are in Redis, KMS and store are doubles. Each combination has its own tenant, key and queue.
+import { randomBytes } from 'node:crypto';
 import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
-import { noAudit } from '../../src/runtime/audit-log.ts';
 import { openKeyAccess } from '../../src/app/key-access.ts';
 import { periodAt } from '../../src/keys/data-key.ts';
-import { createKms } from '../../src/keys/aws/kms-client.ts';
 import type { Kms } from '../../src/keys/kms.ts';
+import type { Config } from '../../src/runtime/config.ts';
 import { createMetrics } from '../../src/runtime/metrics.ts';
 import type { GateRecord } from '../../src/parking/gate-record.ts';
 import { readGate, replaceGate } from '../../src/parking/gate-storage.ts';
@@ -13,12 +13,18 @@ import { silentLog } from '../../src/runtime/log.ts';
 import { closeRedis, openRedis, redisKeys, type Redis } from '../../src/runtime/redis.ts';
 import type { HandlerDeps } from '../../src/handlers/handle.ts';
 import type { Outcome } from '../../src/jobs/outcome.ts';
-import { openForge, type Forge, type Forged } from '../journey/forge.ts';
 import { FakeClock } from '../support/clock.ts';
-import type { TestServices } from '../support/services.ts';
-import { openWorkRoom, type WorkRoom } from './fixture.ts';
+import type { Forged } from '../support/forge.ts';
+import { removeKeys, testRedisUrl } from '../support/redis.ts';
+import { openHandlerFixture, type HandlerFixture } from './fixture.ts';
 
 const HOUR_MS = 3_600_000;
+
+/** Only calls that hang take that long. */
+const KMS_DEADLINE_MS = 100;
+
+/** The services whose state and faults a row sets. */
+type Services = Pick<HandlerFixture, 'bucket' | 'kms'>;
 
 /** What a fault meets. */
 interface Target {
@@ -31,16 +37,14 @@ interface Target {
 export interface Combination {
   readonly gate: 'open' | 'shut' | 'draining' | 'unknown';
   readonly ring: 'fresh' | 'expired' | 'none';
-  readonly kms: (services: TestServices, target: Target) => unknown;
-  /** Its faults meet all calls of a client for a while. */
-  readonly slowsItsClient?: boolean;
-  readonly store: (services: TestServices, target: Target) => unknown;
+  readonly kms: (services: Services, target: Target) => unknown;
+  readonly store: (services: Services, target: Target) => unknown;
   readonly isCanaryGood: boolean;
 }
 
 export interface Seen {
   readonly outcome: Outcome;
-  /** Tries that reached KMS for this key, by operation. */
+  /** Calls that reached KMS for this key, by operation. */
   readonly kmsCalls: Record<string, number>;
   readonly jobs: Record<string, number>;
   readonly faults: Record<string, number>;
@@ -55,52 +59,44 @@ export interface Matrix extends AsyncDisposable {
 
 export async function openMatrix(): Promise<Matrix> {
   await using opened = new AsyncDisposableStack();
-  const room = opened.use(await openWorkRoom());
-  const forge = opened.use(openForge(room.house, new FakeClock()));
-  const { config } = room.deps;
+  const fixture = opened.use(await openHandlerFixture({ kmsDeadlineMs: KMS_DEADLINE_MS, forgeClock: new FakeClock() }));
+  const config = { ...fixture.deps.config, redisUrl: testRedisUrl(), queue: `t-${randomBytes(6).toString('hex')}` };
+  opened.defer(() => removeKeys(config.redisUrl, `sealdex:{${config.queue}-`));
   const redis = opened.adopt(await openRedis(config, 'patient'), closeRedis);
   const subscriber = opened.adopt(await openRedis(config, 'subscriber'), closeRedis);
   subscriber.setMaxListeners(0);
-  const kms = opened.adopt(createKms(config, createMetrics(), noAudit, 'patient'), (kms) => kms.close());
-  opened.defer(() => removeKeys(redis, `sealdex:{${config.queue}-*`));
+  const kms = opened.adopt(fixture.kms.connect(), (kms) => kms.close());
   const all = opened.move();
   let count = 0;
   return {
     async run(combination) {
-      const shared = { room, forge, redis, subscriber, kms };
-      return runOne(shared, combination, `t${(count += 1)}`);
+      return runOne({ fixture, config, redis, subscriber, kms }, combination, `t${(count += 1)}`);
     },
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   };
 }
 
 interface Shared {
-  readonly room: WorkRoom;
-  readonly forge: Forge;
+  readonly fixture: HandlerFixture;
+  readonly config: Config;
   readonly redis: Redis;
   readonly subscriber: Redis;
   readonly kms: Kms;
 }
 
 async function runOne(
-  { room, forge, redis, subscriber, kms }: Shared,
+  { fixture, config: base, redis, subscriber, kms }: Shared,
   combination: Combination,
   tenant: string,
 ): Promise<Seen> {
   await using opened = new AsyncDisposableStack();
-  const { house, deps } = room;
-  const { services } = house;
-  const keyArn = services.kms.createKey();
-  await deps.tenants.put(tenant, { plan: 'pro', kmsKeyArn: keyArn });
-  const [earlier, job] = [await forge.forge({ tenant, keyArn }), await forge.forge({ tenant, keyArn })];
+  const keyArn = await fixture.tenant(tenant);
+  const [earlier, job] = [await fixture.forge({ tenant, keyArn }), await fixture.forge({ tenant, keyArn })];
   const clock = new FakeClock();
   const target: Target = { tenant, keyArn, period: periodAt(tenant, clock.now()) };
   clock.advance(HOUR_MS);
-  const config = { ...deps.config, queue: `${deps.config.queue}-${tenant}` };
+  const config = { ...base, queue: `${base.queue}-${tenant}` };
   const metrics = createMetrics();
-  const ofItsOwn = (): Kms =>
-    opened.adopt(createKms(config, createMetrics(), noAudit, 'patient'), (client) => client.close());
-  const client = combination.slowsItsClient ? ofItsOwn() : kms;
   const keyAccess = opened.adopt(
     await openKeyAccess({
       config,
@@ -108,29 +104,29 @@ async function runOne(
       metrics,
       redis,
       subscriber,
-      kms: client,
-      tenants: deps.tenants,
+      kms,
+      tenants: fixture.deps.tenants,
       use: 'patient',
       log: silentLog,
     }),
     (keyAccess) => keyAccess.stop(),
   );
   const gates: HandlerDeps['gates'] = keyAccess.gates;
-  const handle = (one: Forged, canary = room.freshCanary()): Promise<Outcome> =>
-    room.handle(one, { deps: { ring: keyAccess.ring, gates, metrics, canary } });
+  const handle = (one: Forged, canary = fixture.freshCanary()): Promise<Outcome> =>
+    fixture.handle(one, { deps: { ring: keyAccess.ring, gates, metrics, canary } });
 
   if (combination.ring !== 'none' && (await handle(earlier)).kind !== 'done') throw new Error('No key is at hand.');
   if (combination.ring === 'expired') clock.advance(HOUR_MS);
   await putGate(redis, config.queue, combination.gate, { tenant, keyArn, now: clock.now() });
   await keyAccess.gates.tick();
   if (combination.gate === 'unknown') clock.skipMonotonic(6000);
-  combination.kms(services, target);
-  combination.store(services, target);
+  combination.kms(fixture, target);
+  combination.store(fixture, target);
 
   const calls = (): [string, number][] =>
-    ['GenerateDataKey', 'Decrypt'].map((operation) => [
+    (['GenerateDataKey', 'Decrypt'] as const).map((operation) => [
       operation,
-      services.kms.counts.count({ operation, key: keyArn }),
+      fixture.kms.counts.count({ operation, key: keyArn }),
     ]);
   const before = { calls: calls(), jobs: await metrics.by('sealdex_jobs_total', 'outcome') };
   const outcome = await handle(job, async () => combination.isCanaryGood);
@@ -145,7 +141,7 @@ async function runOne(
   };
 }
 
-/** A gate as other processes have left it; nobody has touched one that is open or unknown here. */
+/** A gate as other processes left it. One that is open or unknown has no record. */
 async function putGate(
   redis: Redis,
   queue: string,
@@ -167,10 +163,4 @@ async function putGate(
 function risen(before: Record<string, number>, after: Record<string, number>): Record<string, number> {
   const rises = Object.entries(after).map(([name, value]): [string, number] => [name, value - (before[name] ?? 0)]);
   return Object.fromEntries(rises.filter(([, rise]) => rise > 0));
-}
-
-async function removeKeys(redis: Redis, match: string): Promise<void> {
-  for await (const keys of redis.scanStream({ match, count: 1000 }) as AsyncIterable<string[]>) {
-    if (keys.length > 0) await redis.unlink(...keys);
-  }
 }

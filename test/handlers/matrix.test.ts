@@ -1,9 +1,10 @@
 // The matrix: what becomes of a job for every combination of gate, key ring, KMS and store.
 // The tables below state it; which of them speaks in a combination is the order in which a job meets them.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { KMS_ERRORS, type KmsErrorFault, type KeyState, S3_ERRORS } from '@sealdex/local-aws';
 import { dispositionOf, type Code } from '../../src/runtime/errors.ts';
 import type { Outcome } from '../../src/jobs/outcome.ts';
+import { KMS_FAULTS, type MemoryKeyState, type MemoryKmsFault, type MemoryKmsMatch } from '../support/memory-kms.ts';
+import { STORE_FAULTS, type MemoryStoreFault } from '../support/memory-store.ts';
 import { openMatrix, type Combination, type Matrix, type Seen } from './matrix-fixture.ts';
 
 /** What a job ends with. */
@@ -50,33 +51,31 @@ const RINGS: Record<Combination['ring'], RingRow> = {
 interface KmsRow {
   readonly set: Combination['kms'];
   readonly end?: End;
-  /** GenerateDataKey, Decrypt: tries that reach KMS. Content of the last period is unwrapped, then the key of this one is made. */
+  /** GenerateDataKey, Decrypt: calls that reach KMS. Content of the last period is unwrapped, then the key of this one is made. */
   readonly calls: readonly [number, number];
   /** Data keys that were unwrapped before the refusal and are wiped by it. */
   readonly unusable?: number;
-  readonly slowsItsClient?: true;
 }
 
-const state = (name: KeyState, code: Code): KmsRow => ({
+const state = (name: MemoryKeyState, code: Code): KmsRow => ({
   set: ({ kms }, { keyArn }) => kms.setState(keyArn, name),
   end: end(code),
   calls: [0, 1],
 });
 
-const fault = (
-  what: KmsErrorFault | { kind: 'hang' },
-  code: Code,
-  calls: KmsRow['calls'],
-  more: Partial<KmsRow> = {},
-): KmsRow => ({
+const fault = (what: MemoryKmsFault, code: Code, calls: KmsRow['calls'], more: Partial<KmsRow> = {}): KmsRow => ({
   set: ({ kms }, { keyArn }) => kms.faults.set({ match: { key: keyArn }, fault: what }),
   end: end(code),
   calls,
   ...more,
 });
 
-const denied = (operation: string, calls: KmsRow['calls'], more: Partial<KmsRow> = {}): KmsRow => ({
-  set: ({ kms }, { keyArn }) => kms.faults.set({ match: { key: keyArn, operation }, fault: KMS_ERRORS.accessDenied }),
+const denied = (
+  operation: NonNullable<MemoryKmsMatch['operation']>,
+  calls: KmsRow['calls'],
+  more: Partial<KmsRow> = {},
+): KmsRow => ({
+  set: ({ kms }, { keyArn }) => kms.faults.set({ match: { key: keyArn, operation }, fault: KMS_FAULTS.accessDenied }),
   end: end('KEY_DENIED'),
   calls,
   ...more,
@@ -84,11 +83,10 @@ const denied = (operation: string, calls: KmsRow['calls'], more: Partial<KmsRow>
 
 const KMS: Record<string, KmsRow> = {
   ok: { set: () => {}, calls: [1, 1] },
-  // The client tries twice.
-  throttled: fault(KMS_ERRORS.throttled, 'KMS_THROTTLED', [0, 2], { slowsItsClient: true }),
-  transient: fault(KMS_ERRORS.internal, 'KMS_FAILED', [0, 1]),
+  throttled: fault(KMS_FAULTS.throttled, 'KMS_THROTTLED', [0, 1]),
+  transient: fault(KMS_FAULTS.internal, 'KMS_FAILED', [0, 1]),
   hang: fault({ kind: 'hang' }, 'KMS_FAILED', [0, 1]),
-  credentials: fault(KMS_ERRORS.expiredCredentials, 'PLATFORM_CREDENTIALS', [0, 1]),
+  credentials: fault(KMS_FAULTS.expiredCredentials, 'PLATFORM_CREDENTIALS', [0, 1]),
   disabled: state('Disabled', 'KEY_DISABLED'),
   'pending deletion': state('PendingDeletion', 'KEY_PENDING_DELETION'),
   'replica pending deletion': state('PendingReplicaDeletion', 'KEY_PENDING_DELETION'),
@@ -99,10 +97,10 @@ const KMS: Record<string, KmsRow> = {
   // A refusal of a past period is checked with the current one, by both calls as far as they come.
   'Decrypt denied only': denied('Decrypt', [1, 2]),
   'GenerateDataKey denied only': denied('GenerateDataKey', [1, 1], { unusable: 1 }),
-  denied: fault(KMS_ERRORS.accessDenied, 'KEY_DENIED', [1, 1]),
+  denied: fault(KMS_FAULTS.accessDenied, 'KEY_DENIED', [1, 1]),
   'old period denied': {
     set: ({ kms }, { keyArn, period }) =>
-      kms.faults.set({ match: { key: keyArn, context: { period } }, fault: KMS_ERRORS.accessDenied }),
+      kms.faults.set({ match: { key: keyArn, context: { period } }, fault: KMS_FAULTS.accessDenied }),
     // Until its attempts are spent: the policy may be on its way to all of KMS, and mean the whole key.
     end: { kind: 'retry', code: 'PERIOD_DENIED', spendsAttempt: true },
     calls: [1, 2],
@@ -115,22 +113,22 @@ interface StoreRow {
   readonly isCanaryGood: boolean;
 }
 
-const writes = (what: (typeof S3_ERRORS)[keyof typeof S3_ERRORS], times?: number): Combination['store'] => {
+const writes = (what: MemoryStoreFault, times?: number): Combination['store'] => {
   const often = times === undefined ? {} : { times };
-  return ({ s3 }, { tenant }) =>
-    s3.faults.set({ match: { method: 'PUT', prefix: `documents/${tenant}/` }, fault: what, ...often });
+  return ({ bucket }, { tenant }) =>
+    bucket.faults.set({ match: { operation: 'put', prefix: `documents/${tenant}/` }, fault: what, ...often });
 };
 
 const STORES: Record<string, StoreRow> = {
   ok: { set: () => {}, end: DONE, isCanaryGood: true },
-  transient: { set: writes(S3_ERRORS.internal), end: end('STORE_FAILED'), isCanaryGood: true },
-  conflict: { set: writes(S3_ERRORS.conflict, 1), end: DONE, isCanaryGood: true },
+  transient: { set: writes(STORE_FAULTS.internal), end: end('STORE_FAILED'), isCanaryGood: true },
+  conflict: { set: writes({ kind: 'conflict' }, 1), end: DONE, isCanaryGood: true },
   refused: {
-    set: writes(S3_ERRORS.accessDenied),
+    set: writes(STORE_FAULTS.accessDenied),
     end: { kind: 'retry', code: 'STORE_FAILED', spendsAttempt: true },
     isCanaryGood: true,
   },
-  'canary fails': { set: writes(S3_ERRORS.accessDenied), end: end('PLATFORM_STORE'), isCanaryGood: false },
+  'canary fails': { set: writes(STORE_FAULTS.accessDenied), end: end('PLATFORM_STORE'), isCanaryGood: false },
 };
 
 interface Case {
@@ -192,7 +190,6 @@ beforeAll(async () => {
         gate: one.gate,
         ring: one.ring,
         kms: kms.set,
-        slowsItsClient: kms.slowsItsClient ?? false,
         store: store.set,
         isCanaryGood: store.isCanaryGood,
       };

@@ -1,11 +1,12 @@
 // Upload jobs whose content is gone, and jobs for one document that cross: what is stored, and which file is kept beside it.
 import { keyRef } from '../../src/runtime/key-ref.ts';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { putFile, removeContent } from '../../src/intake/intake.ts';
 import { newJobId, type UploadJobData } from '../../src/jobs/jobs.ts';
+import { createReaderFrom } from '../../src/reader/reader.ts';
 import type { Store } from '../../src/store/store.ts';
-import { documentOf, keysUnder } from '../journey/installation.ts';
-import { openWorkRoom, type WorkRoom } from './fixture.ts';
+import { documentOf, keysUnder } from '../support/documents.ts';
+import { openHandlerFixture, type HandlerFixture } from './fixture.ts';
 
 interface Job {
   readonly id: string;
@@ -15,31 +16,23 @@ interface Job {
 const DONE = { kind: 'done' };
 const SUPERSEDED = { kind: 'done', superseded: true };
 
-const opened = new AsyncDisposableStack();
-let room: WorkRoom;
+const tenant = 'acme';
+let fixture: HandlerFixture;
 let keyArn: string;
-let tenant: string;
-let count = 0;
-
-beforeAll(async () => {
-  room = opened.use(await openWorkRoom());
-});
-
-afterAll(() => opened.disposeAsync());
 
 beforeEach(async () => {
-  count += 1;
-  tenant = `tenant-${count}`;
-  keyArn = await room.house.tenant(tenant);
-  await room.house.operator.putTenant(tenant, { keepOriginals: true });
+  fixture = await openHandlerFixture();
+  keyArn = await fixture.tenant(tenant, { keepOriginals: true });
 });
+
+afterEach(() => fixture[Symbol.dispose]());
 
 async function uploadJob(
   revision: number,
   { ifExists = 'replace' }: { ifExists?: 'replace' | 'reject' } = {},
 ): Promise<Job> {
   const text = `Text of revision ${revision}.`;
-  const { ring, store, config } = room.deps;
+  const { ring, store, config } = fixture.deps;
   const id = newJobId();
   const place = { tenant, corpus: 'docs', revision } as const;
   const said = { documentId: 'doc', filename: 'doc.txt', ifExists } as const;
@@ -58,52 +51,55 @@ async function uploadJob(
 async function indexJob(revision: number): Promise<{ id: string; data: object }> {
   const header = { documentId: 'doc', revision };
   const body = JSON.stringify(documentOf('doc', 'Indexed.'));
-  const { id, data } = await room.forge.forge({ tenant, keyArn, header, body });
+  const { id, data } = await fixture.forge({ tenant, keyArn, header, body });
   return { id, data: { ...data, revision } };
 }
 
 const forget = ({ id, data }: Job): Promise<void> =>
-  removeContent(room.house.store, { id, tenant, content: data.content });
+  removeContent(fixture.deps.store, { id, tenant, content: data.content });
 
-const kept = (): Promise<string[]> => keysUnder(room.house.store, `originals/${tenant}/`);
+const kept = (): Promise<string[]> => keysUnder(fixture.deps.store, `originals/${tenant}/`);
 
 async function revisionKept(): Promise<number> {
-  const { original } = await room.house.reader.original({ tenant, corpus: 'docs', id: 'doc' });
+  const { store, ring, tenants } = fixture.deps;
+  const gates = { refusal: () => undefined, refresh: () => undefined };
+  const reader = createReaderFrom({ store, ring, tenants, gates });
+  const { original } = await reader.original({ tenant, corpus: 'docs', id: 'doc' });
   return original.revision;
 }
 
 test('an upload whose content is gone and of which nothing is stored is dead', async () => {
   const job = await uploadJob(1);
   await forget(job);
-  expect(await room.handle(job)).toEqual({ kind: 'dead', code: 'CONTENT_MISSING' });
+  expect(await fixture.handle(job)).toEqual({ kind: 'dead', code: 'CONTENT_MISSING' });
 });
 
 test('an upload whose content is gone because it was done is done, and its file stays', async () => {
   const job = await uploadJob(1);
-  expect(await room.handle(job)).toEqual(DONE);
+  expect(await fixture.handle(job)).toEqual(DONE);
   await forget(job);
-  expect(await room.handle(job)).toEqual(DONE);
+  expect(await fixture.handle(job)).toEqual(DONE);
   expect(await revisionKept()).toBe(1);
 });
 
 test('an upload whose content is gone is superseded by a newer document, whose file stays', async () => {
   const older = await uploadJob(1);
-  expect(await room.handle(await uploadJob(2))).toEqual(DONE);
+  expect(await fixture.handle(await uploadJob(2))).toEqual(DONE);
   await forget(older);
-  expect(await room.handle(older)).toEqual(SUPERSEDED);
+  expect(await fixture.handle(older)).toEqual(SUPERSEDED);
   expect(await revisionKept()).toBe(2);
 });
 
 test('an older upload that comes late is superseded, and leaves the file of the newer one alone', async () => {
   const older = await uploadJob(1);
-  expect(await room.handle(await uploadJob(2))).toEqual(DONE);
-  expect(await room.handle(older)).toEqual(SUPERSEDED);
+  expect(await fixture.handle(await uploadJob(2))).toEqual(DONE);
+  expect(await fixture.handle(older)).toEqual(SUPERSEDED);
   expect(await revisionKept()).toBe(2);
 });
 
 /** Does something else once, when a job has stored its document and not yet its file. */
 function crossing(meanwhile: () => Promise<unknown>): Store {
-  const { store } = room.deps;
+  const { store } = fixture.deps;
   let isDone = false;
   return {
     ...store,
@@ -120,8 +116,8 @@ function crossing(meanwhile: () => Promise<unknown>): Store {
 test('a newer index job between the document and the file of an upload leaves no file behind', async () => {
   const upload = await uploadJob(1);
   const index = await indexJob(2);
-  const store = crossing(async () => expect(await room.handle(index)).toEqual(DONE));
-  expect(await room.handle(upload, { deps: { store } })).toEqual(DONE);
+  const store = crossing(async () => expect(await fixture.handle(index)).toEqual(DONE));
+  expect(await fixture.handle(upload, { deps: { store } })).toEqual(DONE);
   expect(await kept()).toEqual([]);
 });
 
@@ -129,25 +125,25 @@ test('a deletion between the document and the file of an upload leaves no file b
   const upload = await uploadJob(1);
   const { corpus, object } = upload.data;
   const deletion = { id: newJobId(), data: { v: 1, kind: 'delete', tenant, corpus, object, revision: 2 } };
-  const store = crossing(async () => expect(await room.handle(deletion)).toEqual(DONE));
-  expect(await room.handle(upload, { deps: { store } })).toEqual(DONE);
+  const store = crossing(async () => expect(await fixture.handle(deletion)).toEqual(DONE));
+  expect(await fixture.handle(upload, { deps: { store } })).toEqual(DONE);
   expect(await kept()).toEqual([]);
 });
 
 test('a newer upload between the document and the file of an older one keeps its own file', async () => {
   const older = await uploadJob(1);
   const newer = await uploadJob(2);
-  const store = crossing(async () => expect(await room.handle(newer)).toEqual(DONE));
-  expect(await room.handle(older, { deps: { store } })).toEqual(DONE);
+  const store = crossing(async () => expect(await fixture.handle(newer)).toEqual(DONE));
+  expect(await fixture.handle(older, { deps: { store } })).toEqual(DONE);
   expect(await revisionKept()).toBe(2);
 });
 
 test('an upload that ended between its document and its file stores the file when it comes back', async () => {
   const job = await uploadJob(1);
   const store = crossing(() => Promise.reject(new Error('the process is gone')));
-  expect(await room.handle(job, { deps: { store } })).toMatchObject({ kind: 'retry' });
+  expect(await fixture.handle(job, { deps: { store } })).toMatchObject({ kind: 'retry' });
   expect(await kept()).toEqual([]);
-  expect(await room.handle(job)).toEqual(DONE);
+  expect(await fixture.handle(job)).toEqual(DONE);
   expect(await revisionKept()).toBe(1);
 });
 
@@ -173,37 +169,37 @@ test('an upload that ended after its file, beside a deletion, takes the file awa
   const upload = await uploadJob(1);
   const { corpus, object } = upload.data;
   const deletion = { id: newJobId(), data: { v: 1, kind: 'delete', tenant, corpus, object, revision: 2 } };
-  const store = dying(async () => expect(await room.handle(deletion)).toEqual(DONE));
-  expect(await room.handle(upload, { deps: { store } })).toMatchObject({ kind: 'retry' });
+  const store = dying(async () => expect(await fixture.handle(deletion)).toEqual(DONE));
+  expect(await fixture.handle(upload, { deps: { store } })).toMatchObject({ kind: 'retry' });
   expect(await kept()).toHaveLength(1);
   await expect(revisionKept()).rejects.toMatchObject({ code: 'NOT_FOUND' });
-  expect(await room.handle(upload)).toEqual(SUPERSEDED);
+  expect(await fixture.handle(upload)).toEqual(SUPERSEDED);
   expect(await kept()).toEqual([]);
 });
 
 test('one that must not replace a document and finds another job’s when it comes back takes its own file away', async () => {
   const upload = await uploadJob(1, { ifExists: 'reject' });
-  const store = dying(async () => expect(await room.handle(await indexJob(2))).toEqual(DONE));
-  expect(await room.handle(upload, { deps: { store } })).toMatchObject({ kind: 'retry' });
+  const store = dying(async () => expect(await fixture.handle(await indexJob(2))).toEqual(DONE));
+  expect(await fixture.handle(upload, { deps: { store } })).toMatchObject({ kind: 'retry' });
   expect(await kept()).toHaveLength(1);
-  expect(await room.handle(upload)).toEqual({ kind: 'dead', code: 'DOCUMENT_CONFLICT' });
+  expect(await fixture.handle(upload)).toEqual({ kind: 'dead', code: 'DOCUMENT_CONFLICT' });
   expect(await kept()).toEqual([]);
 });
 
 test('one that must not replace a document leaves the file of the document alone that is there', async () => {
-  expect(await room.handle(await uploadJob(1))).toEqual(DONE);
+  expect(await fixture.handle(await uploadJob(1))).toEqual(DONE);
   const conflict = { kind: 'dead', code: 'DOCUMENT_CONFLICT' };
-  expect(await room.handle(await uploadJob(2, { ifExists: 'reject' }))).toEqual(conflict);
+  expect(await fixture.handle(await uploadJob(2, { ifExists: 'reject' }))).toEqual(conflict);
   expect(await revisionKept()).toBe(1);
 });
 
 test('a deletion that cannot take the file away comes back', async () => {
   const upload = await uploadJob(1);
-  expect(await room.handle(upload)).toEqual(DONE);
+  expect(await fixture.handle(upload)).toEqual(DONE);
   const { corpus, object } = upload.data;
   const deletion = { id: newJobId(), data: { v: 1, kind: 'delete', tenant, corpus, object, revision: 2 } };
-  const store: Store = { ...room.deps.store, remove: async () => 'changed' };
-  expect(await room.handle(deletion, { deps: { store } })).toMatchObject({ kind: 'retry', code: 'STORE_FAILED' });
-  expect(await room.handle(deletion)).toEqual(DONE);
+  const store: Store = { ...fixture.deps.store, remove: async () => 'changed' };
+  expect(await fixture.handle(deletion, { deps: { store } })).toMatchObject({ kind: 'retry', code: 'STORE_FAILED' });
+  expect(await fixture.handle(deletion)).toEqual(DONE);
   expect(await kept()).toEqual([]);
 });

@@ -4,7 +4,8 @@ import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';
-import { documentOf, openHouse, type House } from './installation.ts';
+import { openHouse, type House } from './installation.ts';
+import { documentOf } from '../support/documents.ts';
 
 const opened = new AsyncDisposableStack();
 let house: House;

@@ -3,7 +3,8 @@ import { expect, test } from 'vitest';
 import type { Settings } from '../../src/runtime/config.ts';
 import type { IndexRequest } from '../../src/producer/producer.ts';
 import { eventually } from '../support/eventually.ts';
-import { documentOf, keysUnder, openHouse, squeezed, textOf, type House } from './installation.ts';
+import { openHouse, squeezed, textOf, type House } from './installation.ts';
+import { documentOf, keysUnder } from '../support/documents.ts';
 import { startWorkerChild, type WorkerChild } from './worker-child.ts';
 
 const DOCUMENTS = 1000;

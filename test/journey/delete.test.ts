@@ -3,19 +3,20 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { startWorker } from '../../src/app/app.ts';
 import { newJobId, type DeleteJobData } from '../../src/jobs/jobs.ts';
 import { objectName } from '../../src/runtime/names.ts';
-import { openWorkRoom, type WorkRoom } from '../handlers/fixture.ts';
-import { documentOf, textOf, type House } from './installation.ts';
+import { openInstallationRunner, type InstallationRunner } from './job-runner.ts';
+import { textOf, type House } from './installation.ts';
+import { documentOf } from '../support/documents.ts';
 
 const opened = new AsyncDisposableStack();
-let room: WorkRoom;
+let runner: InstallationRunner;
 let house: House;
 let keyArn: string;
 let tenants = 0;
 let tenant: string;
 
 beforeAll(async () => {
-  room = opened.use(await openWorkRoom());
-  house = room.house;
+  runner = opened.use(await openInstallationRunner());
+  house = runner.installation;
 });
 afterAll(() => opened.disposeAsync());
 beforeEach(async () => {
@@ -30,7 +31,7 @@ const read = (id: string) =>
 async function indexJob(revision: number, ifExists: 'replace' | 'reject' = 'replace') {
   const header = { documentId: 'one', ifExists, revision };
   const body = JSON.stringify(documentOf('one', `Text of ${revision}.`));
-  const { id, data } = await room.forge.forge({ tenant, keyArn, header, body });
+  const { id, data } = await runner.forge({ tenant, keyArn, header, body });
   return { id, data: { ...data, revision } };
 }
 
@@ -72,8 +73,8 @@ describe('a delete job', () => {
   });
 
   test('of a document that never was still writes a tombstone, which an older job finds', async () => {
-    expect(await room.handle(deleteJob(20))).toEqual(DONE);
-    expect(await room.handle(await indexJob(10))).toEqual(SUPERSEDED);
+    expect(await runner.handle(deleteJob(20))).toEqual(DONE);
+    expect(await runner.handle(await indexJob(10))).toEqual(SUPERSEDED);
     expect(await read('one')).toBe('NOT_FOUND');
   });
 
@@ -86,10 +87,10 @@ describe('a delete job', () => {
       [2, 3, 2, 1, 0, 3],
     ];
     for (const order of orders) {
-      await room.deps.store.remove(`documents/${tenant}/docs/${objectName('one')}`);
+      await runner.deps.store.remove(`documents/${tenant}/docs/${objectName('one')}`);
       let highest = -1;
       for (const at of order) {
-        expect(await room.handle(jobs[at]!)).toEqual(at >= highest ? DONE : SUPERSEDED);
+        expect(await runner.handle(jobs[at]!)).toEqual(at >= highest ? DONE : SUPERSEDED);
         highest = Math.max(highest, at);
       }
       const expected = highest === 2 ? 'Textof30.' : 'NOT_FOUND';
@@ -98,20 +99,20 @@ describe('a delete job', () => {
   });
 
   test('lets a document be made again with ifExists: reject', async () => {
-    expect(await room.handle(await indexJob(10))).toEqual(DONE);
-    expect(await room.handle(deleteJob(20))).toEqual(DONE);
-    expect(await room.handle(await indexJob(30, 'reject'))).toEqual(DONE);
-    expect(await room.handle(await indexJob(40, 'reject'))).toEqual({ kind: 'dead', code: 'DOCUMENT_CONFLICT' });
+    expect(await runner.handle(await indexJob(10))).toEqual(DONE);
+    expect(await runner.handle(deleteJob(20))).toEqual(DONE);
+    expect(await runner.handle(await indexJob(30, 'reject'))).toEqual(DONE);
+    expect(await runner.handle(await indexJob(40, 'reject'))).toEqual({ kind: 'dead', code: 'DOCUMENT_CONFLICT' });
   });
 
   test('of a tenant that is not there is a dead letter', async () => {
     const { id, data } = deleteJob(1);
-    const outcome = await room.handle({ id, data: { ...data, tenant: 'nobody' } });
+    const outcome = await runner.handle({ id, data: { ...data, tenant: 'nobody' } });
     expect(outcome).toEqual({ kind: 'dead', code: 'TENANT_UNKNOWN' });
   });
 
   test('is counted as what it is', async () => {
-    await room.handle(deleteJob(1));
-    expect(await room.deps.metrics.text()).toContain('sealdex_jobs_total{kind="delete",outcome="done"}');
+    await runner.handle(deleteJob(1));
+    expect(await runner.deps.metrics.text()).toContain('sealdex_jobs_total{kind="delete",outcome="done"}');
   });
 });

@@ -7,7 +7,8 @@ import type { Gate, GateRecord } from '../../src/parking/gate-record.ts';
 import { readGate, replaceGate } from '../../src/parking/gate-storage.ts';
 import { queueKeys, redisKeys, type QueueKeys } from '../../src/runtime/redis.ts';
 import { eventually } from '../support/eventually.ts';
-import { documentOf, openHouse, squeezed, textOf, type House } from './installation.ts';
+import { openHouse, squeezed, textOf, type House } from './installation.ts';
+import { documentOf } from '../support/documents.ts';
 import { startWorkerChild, type WorkerChild } from './worker-child.ts';
 
 /** Probes come soon, so that nobody waits for them. */

@@ -2,7 +2,8 @@
 import { expect, test } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';
-import { documentOf, keysUnder, metricsOf, openHouse, textOf, type House } from './installation.ts';
+import { metricsOf, openHouse, textOf, type House } from './installation.ts';
+import { documentOf, keysUnder } from '../support/documents.ts';
 import { startWorkerChild, type WorkerChild } from './worker-child.ts';
 
 const WRITES = { method: 'PUT', prefix: 'documents/' } as const;

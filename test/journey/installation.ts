@@ -80,13 +80,6 @@ export async function openHouse(extra: Settings = {}): Promise<House> {
   };
 }
 
-export const documentOf = (id: string, text: string): unknown => ({
-  type: 'structured',
-  id,
-  title: `Title of ${id}`,
-  sections: [{ title: 'Section', text }],
-});
-
 /** All text of a stored document, without white space: where its parts begin is not what these tests ask. */
 export async function textOf(reader: Reader, tenant: string, corpus: string, id: string): Promise<string> {
   const { parts } = await reader.open({ tenant, corpus, id });
@@ -96,18 +89,6 @@ export async function textOf(reader: Reader, tenant: string, corpus: string, id:
 }
 
 export const squeezed = (text: string): string => text.replaceAll(/\s/g, '');
-
-/** Names of all objects under a prefix. */
-export async function keysUnder(store: Store, prefix: string): Promise<string[]> {
-  const keys: string[] = [];
-  let after: string | undefined;
-  do {
-    const page = await store.list(prefix, after === undefined ? {} : { after });
-    keys.push(...page.objects.map(({ key }) => key));
-    after = page.next;
-  } while (after !== undefined);
-  return keys;
-}
 
 /** The lines of /metrics that begin with this name, as name and value. */
 export async function metricsOf(port: number, name: string): Promise<Record<string, number>> {

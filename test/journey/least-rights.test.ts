@@ -22,7 +22,8 @@ import { reencryptionResumeTask } from '../../src/maintenance/reencryption-resum
 import { tombstoneSweep } from '../../src/maintenance/tombstones.ts';
 import { AheadClock } from '../support/ahead-clock.ts';
 import { eventually } from '../support/eventually.ts';
-import { documentOf, openHouse, textOf, type House } from './installation.ts';
+import { openHouse, textOf, type House } from './installation.ts';
+import { documentOf } from '../support/documents.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;

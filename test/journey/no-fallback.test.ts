@@ -7,7 +7,8 @@ import { KMS_ERROR_TABLE, type KmsErrorRow } from '../../src/keys/aws/kms-errors
 import { readAll } from '../../src/store/store.ts';
 import { eventually } from '../support/eventually.ts';
 import { headerOf } from '../support/message.ts';
-import { documentOf, keysUnder, openHouse, textOf, type House } from './installation.ts';
+import { openHouse, textOf, type House } from './installation.ts';
+import { documentOf, keysUnder } from '../support/documents.ts';
 
 const opened = new AsyncDisposableStack();
 let house: House;

@@ -2,7 +2,8 @@
 import { expect, test } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
 import { S3_ERRORS, KMS_ERRORS } from '@sealdex/local-aws';
-import { documentOf, metricsOf, openHouse, textOf, type House } from './installation.ts';
+import { metricsOf, openHouse, textOf, type House } from './installation.ts';
+import { documentOf } from '../support/documents.ts';
 
 /** Enqueues A, B and A again for one document; answers the three job ids in that order. */
 async function update(house: House, id: string): Promise<string[]> {

@@ -2,7 +2,8 @@
 import { expect, test } from 'vitest';
 import { KMS_ERRORS, S3_ERRORS } from '@sealdex/local-aws';
 import { eventually } from '../support/eventually.ts';
-import { documentOf, metricsOf, openHouse, squeezed, textOf, type House } from './installation.ts';
+import { metricsOf, openHouse, squeezed, textOf, type House } from './installation.ts';
+import { documentOf } from '../support/documents.ts';
 import { keptRedis } from './kept-redis.ts';
 import { startWorkerChild, type WorkerChild } from './worker-child.ts';
 

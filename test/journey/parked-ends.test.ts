@@ -9,7 +9,8 @@ import { queueKeys, redisKeys } from '../../src/runtime/redis.ts';
 import { readTenantFile, writeTenantFile } from '../../src/store/tenants.ts';
 import { eventually } from '../support/eventually.ts';
 import { setGate } from '../support/gate.ts';
-import { documentOf, openHouse, textOf, type House } from './installation.ts';
+import { openHouse, textOf, type House } from './installation.ts';
+import { documentOf } from '../support/documents.ts';
 
 const DAY_MS = 86_400_000;
 const SOON: Settings = { SEALDEX_PROBE_MIN_MS: 200, SEALDEX_PROBE_MAX_MS: 600 };

@@ -5,7 +5,8 @@ import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
 import type { Settings } from '../../src/runtime/config.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
 import { eventually } from '../support/eventually.ts';
-import { documentOf, metricsOf, openHouse, textOf, type House } from './installation.ts';
+import { metricsOf, openHouse, textOf, type House } from './installation.ts';
+import { documentOf } from '../support/documents.ts';
 
 /** Probes come soon, so that nobody waits for them. */
 const SOON: Settings = { SEALDEX_PROBE_MIN_MS: 200, SEALDEX_PROBE_MAX_MS: 600 };

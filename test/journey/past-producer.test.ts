@@ -5,8 +5,10 @@ import { startWorker, type RunningWorker } from '../../src/app/app.ts';
 import type { Code } from '../../src/runtime/errors.ts';
 import { newJobId } from '../../src/jobs/jobs.ts';
 import { eventually } from '../support/eventually.ts';
-import { openForge, type Forge, type Forged, type ForgeRequest } from './forge.ts';
-import { documentOf, metricsOf, openHouse, squeezed, textOf, type House } from './installation.ts';
+import type { Forge, Forged, ForgeRequest } from '../support/forge.ts';
+import { openForge } from './forge.ts';
+import { metricsOf, openHouse, squeezed, textOf, type House } from './installation.ts';
+import { documentOf } from '../support/documents.ts';
 
 const opened = new AsyncDisposableStack();
 let house: House;

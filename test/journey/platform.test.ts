@@ -6,7 +6,8 @@ import { redisKeys } from '../../src/runtime/redis.ts';
 import { AheadClock } from '../support/ahead-clock.ts';
 import { eventually } from '../support/eventually.ts';
 import type { TestServices } from '../support/services.ts';
-import { documentOf, metricsOf, openHouse, type House } from './installation.ts';
+import { metricsOf, openHouse, type House } from './installation.ts';
+import { documentOf } from '../support/documents.ts';
 import { startWorkerChild } from './worker-child.ts';
 
 const MINUTE_MS = 60_000;

@@ -5,7 +5,8 @@ import { expect, test } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
 import { KMS_ERRORS } from '@sealdex/local-aws';
 import { reconcile, type Line } from '../audit/fixture.ts';
-import { documentOf, openHouse } from './installation.ts';
+import { openHouse } from './installation.ts';
+import { documentOf } from '../support/documents.ts';
 
 test('The two agree call by call, and a line that is lost or changed is found', async () => {
   await using house = await openHouse();

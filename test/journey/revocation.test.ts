@@ -4,7 +4,8 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
 import { KMS_ERRORS } from '@sealdex/local-aws';
 import { eventually } from '../support/eventually.ts';
-import { documentOf, metricsOf, openHouse, type House } from './installation.ts';
+import { metricsOf, openHouse, type House } from './installation.ts';
+import { documentOf } from '../support/documents.ts';
 
 const CHECK_MS = 1000;
 

@@ -9,7 +9,8 @@ import { putTenantFile } from '../../src/tenants/file.ts';
 import { PLATFORM } from '../../src/runtime/names.ts';
 import { eventually } from '../support/eventually.ts';
 import { headerOf } from '../support/message.ts';
-import { documentOf, keysUnder, openHouse, squeezed, textOf, type House } from './installation.ts';
+import { openHouse, squeezed, textOf, type House } from './installation.ts';
+import { documentOf, keysUnder } from '../support/documents.ts';
 
 const opened = new AsyncDisposableStack();
 let house: House;

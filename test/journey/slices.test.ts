@@ -11,7 +11,8 @@ import { objectName } from '../../src/runtime/names.ts';
 import { readAll } from '../../src/store/store.ts';
 import { denialsOnPage } from '../docs/key-page.ts';
 import { headerOf } from '../support/message.ts';
-import { documentOf, openHouse, squeezed, textOf, type House } from './installation.ts';
+import { openHouse, squeezed, textOf, type House } from './installation.ts';
+import { documentOf } from '../support/documents.ts';
 
 const DAY_MS = 86_400_000;
 const CORPUS = 'docs';

@@ -3,7 +3,8 @@ import { expect, test } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
 import { run } from '../cli/run.ts';
 import { eventually } from '../support/eventually.ts';
-import { documentOf, openHouse } from './installation.ts';
+import { openHouse } from './installation.ts';
+import { documentOf } from '../support/documents.ts';
 
 test('jobs of a key that does not answer make room for others without spending an attempt, and end when it does', async () => {
   await using house = await openHouse({ SEALDEX_CONCURRENCY: 4 });

@@ -6,7 +6,8 @@ import { expect, test } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
 import { startRedis } from '@sealdex/local-aws';
 import { eventually } from '../support/eventually.ts';
-import { keysUnder, openHouse, type House } from './installation.ts';
+import { openHouse, type House } from './installation.ts';
+import { keysUnder } from '../support/documents.ts';
 import { startWorkerChild } from './worker-child.ts';
 
 /** Starts a worker that is expected to refuse; answers what it says. It has to end by itself. */

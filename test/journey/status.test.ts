@@ -5,7 +5,8 @@ import { startWorker, type RunningWorker } from '../../src/app/app.ts';
 import type { JobStatus } from '../../src/queue/bull/job-lookup.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
 import { eventually } from '../support/eventually.ts';
-import { documentOf, openHouse, type House } from './installation.ts';
+import { openHouse, type House } from './installation.ts';
+import { documentOf } from '../support/documents.ts';
 
 const worker = (house: House): Promise<RunningWorker> =>
   startWorker(house.settings, { host: '127.0.0.1', log: 'silent' });

@@ -3,7 +3,8 @@ import { expect, test } from 'vitest';
 import { startRedis } from '@sealdex/local-aws';
 import { isJobId } from '../../src/runtime/names.ts';
 import { eventually } from '../support/eventually.ts';
-import { documentOf, keysUnder, metricsOf, openHouse, type House } from './installation.ts';
+import { metricsOf, openHouse, type House } from './installation.ts';
+import { documentOf, keysUnder } from '../support/documents.ts';
 import { startWorkerChild } from './worker-child.ts';
 
 const WRITES = { method: 'PUT', prefix: 'documents/' } as const;

@@ -11,7 +11,8 @@ import { run } from '../cli/run.ts';
 import { denialsOnPage } from '../docs/key-page.ts';
 import { eventually } from '../support/eventually.ts';
 import { headerOf } from '../support/message.ts';
-import { documentOf, openHouse, type House } from './installation.ts';
+import { openHouse, type House } from './installation.ts';
+import { documentOf } from '../support/documents.ts';
 
 const DAY_MS = 86_400_000;
 const OWNER = '111122223333';

@@ -5,7 +5,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startWorker, type RunningWorker } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';
 import { findLeaks } from '../producer/leaks.ts';
-import { documentOf, keysUnder, openHouse, squeezed, textOf, type House } from './installation.ts';
+import { openHouse, squeezed, textOf, type House } from './installation.ts';
+import { documentOf, keysUnder } from '../support/documents.ts';
 
 let house: House;
 let worker: RunningWorker;

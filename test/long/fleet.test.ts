@@ -8,7 +8,8 @@ import type { Gate } from '../../src/parking/gate-record.ts';
 import { readGate } from '../../src/parking/gate-storage.ts';
 import { queueKeys, redisKeys } from '../../src/runtime/redis.ts';
 import { eventually } from '../support/eventually.ts';
-import { documentOf, metricsOf, openHouse, squeezed, textOf, type House } from '../journey/installation.ts';
+import { metricsOf, openHouse, squeezed, textOf, type House } from '../journey/installation.ts';
+import { documentOf } from '../support/documents.ts';
 import { startWorkerChild, type WorkerChild } from '../journey/worker-child.ts';
 
 /** Probes come soon, so that nobody waits for them. */

@@ -9,7 +9,8 @@ import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
 import { queueKeys, redisKeys } from '../../src/runtime/redis.ts';
 import { AheadClock } from '../support/ahead-clock.ts';
 import { eventually } from '../support/eventually.ts';
-import { documentOf, metricsOf, openHouse, squeezed, textOf, type House } from '../journey/installation.ts';
+import { metricsOf, openHouse, squeezed, textOf, type House } from '../journey/installation.ts';
+import { documentOf } from '../support/documents.ts';
 import { keptRedis } from '../journey/kept-redis.ts';
 
 const MINUTE_MS = 60_000;

@@ -10,7 +10,8 @@ import { makeDocx, makeOdt, wordParagraph } from '../../packages/extract/test/ma
 import { makePdf } from '../../packages/extract/test/make-pdf.ts';
 import { childrenOf, isAlive, processorMs } from '../extract/fixture.ts';
 import { eventually } from '../support/eventually.ts';
-import { keysUnder, openHouse, squeezed, textOf } from '../journey/installation.ts';
+import { openHouse, squeezed, textOf } from '../journey/installation.ts';
+import { keysUnder } from '../support/documents.ts';
 import { startWorkerChild, type WorkerChild } from '../journey/worker-child.ts';
 
 const FILES = 200;

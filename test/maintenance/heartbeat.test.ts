@@ -12,7 +12,8 @@ import {
   type HeartbeatFacts,
 } from '../../src/maintenance/heartbeat.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
-import { documentOf, openHouse } from '../journey/installation.ts';
+import { openHouse } from '../journey/installation.ts';
+import { documentOf } from '../support/documents.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
 

@@ -11,7 +11,8 @@ import { redisKeys } from '../../src/runtime/redis.ts';
 import { writeReencrypted } from '../../src/store/reencrypted.ts';
 import { CACHE_MS, LONGEST_WORK_MS, SETTLED_MS } from '../../src/tenants/tenants.ts';
 import { JOB_MS } from '../../src/handlers/handle.ts';
-import { documentOf, keysUnder, textOf } from '../journey/installation.ts';
+import { textOf } from '../journey/installation.ts';
+import { documentOf, keysUnder } from '../support/documents.ts';
 import { eventually } from '../support/eventually.ts';
 import { LEAVER, namesInRedis, namesInStore, openLeavingRoom, STAYER, type LeavingRoom } from './fixture.ts';
 

@@ -21,7 +21,7 @@ import { S3_ERRORS } from '@sealdex/local-aws';
 import { encryptMessage } from '../../src/envelope/message.ts';
 import { objectName } from '../../src/runtime/names.ts';
 import { temporaryFolder } from '../cli/temporary-folder.ts';
-import { documentOf } from '../journey/installation.ts';
+import { documentOf } from '../support/documents.ts';
 import { eventually } from '../support/eventually.ts';
 import { LEAVER, openLeavingRoom, STAYER, type LeavingRoom } from './fixture.ts';
 

@@ -5,7 +5,8 @@ import type { DeleteDeps } from '../../src/offboarding/delete.ts';
 import type { Redis } from '../../src/runtime/redis.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
 import type { Store } from '../../src/store/store.ts';
-import { documentOf, openHouse, type House } from '../journey/installation.ts';
+import { openHouse, type House } from '../journey/installation.ts';
+import { documentOf } from '../support/documents.ts';
 
 export const LEAVER = 'leaver';
 /** Its prefixes begin with those of the other but for the slash. */

@@ -9,7 +9,8 @@ import { GATES_LISTED } from '../../src/operator/gates.ts';
 import type { GateRecord } from '../../src/parking/gate-record.ts';
 import { readGate, replaceGate } from '../../src/parking/gate-storage.ts';
 import { queueKeys, redisKeys, type RedisKeys } from '../../src/runtime/redis.ts';
-import { documentOf, metricsOf, openHouse, type House } from '../journey/installation.ts';
+import { metricsOf, openHouse, type House } from '../journey/installation.ts';
+import { documentOf } from '../support/documents.ts';
 import { codeOf, refusalOf } from '../producer/fixture.ts';
 import { eventually } from '../support/eventually.ts';
 

@@ -10,10 +10,10 @@ import { readAll } from '../../src/store/store.ts';
 import { BackgroundGate } from '../../src/handlers/background-gate.ts';
 import { AheadClock } from '../support/ahead-clock.ts';
 import { headerOf } from '../support/message.ts';
-import { openWorkRoom, type WorkRoom } from '../handlers/fixture.ts';
+import { openInstallationRunner, type InstallationRunner } from '../journey/job-runner.ts';
 
 export interface MovingRoom extends AsyncDisposable {
-  readonly work: WorkRoom;
+  readonly runner: InstallationRunner;
   readonly clock: AheadClock;
   readonly deps: ReencryptionDeps & { readonly queue: JobQueue };
   readonly healthy: Reencryption;
@@ -40,25 +40,25 @@ const LONG_AGO_MS = 3_600_000;
 
 export async function openMovingRoom(): Promise<MovingRoom> {
   await using opened = new AsyncDisposableStack();
-  const work = opened.use(await openWorkRoom());
-  const { house } = work;
-  const { store } = house;
-  const config = loadConfig(house.settings, {});
+  const runner = opened.use(await openInstallationRunner());
+  const { installation } = runner;
+  const { store } = installation;
+  const config = loadConfig(installation.settings, {});
   const clock = new AheadClock();
   const redis = opened.adopt(await openRedis(config, 'patient'), (redis) => redis.disconnect());
   const keys = redisKeys(config.queue);
   const queue = opened.adopt(openQueue(config, redis, systemClock), (queue) => queue.close());
-  const deps = { queueName: config.queue, clock, redis, keys, queue, tenants: work.deps.tenants, store };
+  const deps = { queueName: config.queue, clock, redis, keys, queue, tenants: runner.deps.tenants, store };
   const healthy = createReencryption(deps);
 
   const waiting = async (tenant: string): Promise<string[]> =>
-    (await house.queue.getJobs(['prioritized', 'waiting', 'delayed']))
+    (await installation.queue.getJobs(['prioritized', 'waiting', 'delayed']))
       .filter(({ data }) => (data as { tenant?: string }).tenant === tenant)
       .map(({ id = '' }) => id);
 
   const run: MovingRoom['run'] = async (jobId, mortal) => {
-    const job = await house.queue.getJob(jobId);
-    const outcome = await work.handle(
+    const job = await installation.queue.getJob(jobId);
+    const outcome = await runner.handle(
       { id: jobId, data: job?.data },
       // Each in a process of its own.
       { deps: { clock, reencryption: mortal?.reencryption ?? healthy, backgroundGate: new BackgroundGate(clock) } },
@@ -72,18 +72,18 @@ export async function openMovingRoom(): Promise<MovingRoom> {
   };
   const all = opened.move();
   return {
-    work,
+    runner,
     clock,
     deps,
     healthy,
     async changed(tenant, documents, agoMs = LONG_AGO_MS) {
-      const former = await house.tenant(tenant);
+      const former = await installation.tenant(tenant);
       for (let at = 0; at < documents; at += 1) {
-        const job = await work.forge.forge({ tenant, keyArn: former });
-        await work.handle(job);
+        const job = await runner.forge({ tenant, keyArn: former });
+        await runner.handle(job);
       }
-      const current = house.services.kms.createKey();
-      const { file } = await house.operator.putTenant(tenant, {
+      const current = installation.services.kms.createKey();
+      const { file } = await installation.operator.putTenant(tenant, {
         key: {
           entry: {
             change: 'key',
@@ -97,7 +97,7 @@ export async function openMovingRoom(): Promise<MovingRoom> {
         },
       });
       if (file.kmsKeyArn !== current) throw new Error('The key was not changed.');
-      await work.deps.tenants.fresh(tenant);
+      await runner.deps.tenants.fresh(tenant);
       return { former, current };
     },
     waiting,

@@ -32,14 +32,14 @@ function wide(): AdaptiveConcurrency {
 
 async function runFirst(deps: object) {
   const [jobId] = await room.waiting(tenant);
-  const job = await room.work.house.queue.getJob(jobId!);
-  return room.work.handle({ id: jobId!, data: job?.data }, { deps: { reencryption: room.healthy, ...deps } });
+  const job = await room.runner.installation.queue.getJob(jobId!);
+  return room.runner.handle({ id: jobId!, data: job?.data }, { deps: { reencryption: room.healthy, ...deps } });
 }
 
 const isPut = { method: 'PUT', prefix: 'documents/' };
 
 test('Several are under way at once, and each is counted', async () => {
-  const { faults, requests } = room.work.house.services.s3;
+  const { faults, requests } = room.runner.installation.services.s3;
   requests.reset();
   const hanging = faults.set({ match: isPut, fault: { kind: 'hang' } });
   const run = runFirst({ reencryptionConcurrency: wide() });
@@ -50,7 +50,7 @@ test('Several are under way at once, and each is counted', async () => {
 });
 
 test('Two are under way where the event loop is not idle', async () => {
-  const { faults, requests } = room.work.house.services.s3;
+  const { faults, requests } = room.runner.installation.services.s3;
   requests.reset();
   const hanging = faults.set({ match: isPut, fault: { kind: 'hang' }, times: 2 });
   const run = runFirst({ reencryptionConcurrency: new AdaptiveConcurrency(() => 0.5) });
@@ -64,7 +64,7 @@ test('Two are under way where the event loop is not idle', async () => {
 });
 
 test('When one fails the page does, counts nothing, and is done again', async () => {
-  const failing = room.work.house.services.s3.faults.set({ match: isPut, fault: S3_ERRORS.internal });
+  const failing = room.runner.installation.services.s3.faults.set({ match: isPut, fault: S3_ERRORS.internal });
   expect(await runFirst({ reencryptionConcurrency: wide() })).toMatchObject({
     kind: 'retry',
     code: 'STORE_FAILED',
@@ -80,7 +80,7 @@ test('While jobs that go first are in work, nothing of a page is begun for 50 ms
   const clock = new FakeClock(Date.now());
   const backgroundGate = new BackgroundGate(clock);
   const leave = backgroundGate.enterForeground();
-  const { requests } = room.work.house.services.s3;
+  const { requests } = room.runner.installation.services.s3;
   requests.reset();
   const run = runFirst({ backgroundGate });
   await eventually(() => clock.pending === 1);

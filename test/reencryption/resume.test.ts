@@ -27,7 +27,7 @@ async function only(): Promise<string> {
 
 /** As by an operator who discards it, or by a Redis that has lost it. */
 async function lose(jobId: string): Promise<void> {
-  await (await room.work.house.queue.getJob(jobId))!.remove();
+  await (await room.runner.installation.queue.getJob(jobId))!.remove();
 }
 
 async function endsWell(current: string): Promise<void> {
@@ -90,11 +90,11 @@ test('A move that goes on, and one that has ended, are left alone', async () => 
 test('A page that is a dead letter waits for an operator', async () => {
   await room.changed(tenant, 1);
   await room.healthy.restartStalled(tenant);
-  const job = await room.work.house.queue.getJob(await only());
+  const job = await room.runner.installation.queue.getJob(await only());
   await job!.remove();
-  await room.work.house.queue.add('reencrypt', job!.data, { jobId: job!.id!, attempts: 1 });
-  await room.deps.redis.zadd(room.work.house.queue.toKey('failed'), Date.now(), job!.id!);
-  await room.deps.redis.lrem(room.work.house.queue.toKey('wait'), 0, job!.id!);
+  await room.runner.installation.queue.add('reencrypt', job!.data, { jobId: job!.id!, attempts: 1 });
+  await room.deps.redis.zadd(room.runner.installation.queue.toKey('failed'), Date.now(), job!.id!);
+  await room.deps.redis.lrem(room.runner.installation.queue.toKey('wait'), 0, job!.id!);
   expect(await room.healthy.restartStalled(tenant)).toBe(false);
 });
 
@@ -102,9 +102,9 @@ test('A key that was changed again while it moves: the next move begins, and the
   await room.changed(tenant, 1);
   await room.healthy.restartStalled(tenant);
   const old = await only();
-  const { house, deps } = room.work;
-  const file = await house.operator.tenant(tenant);
-  const next = house.services.kms.createKey();
+  const { installation, deps } = room.runner;
+  const file = await installation.operator.tenant(tenant);
+  const next = installation.services.kms.createKey();
   const entry = {
     change: 'key',
     id: 'fedcba9876543210',
@@ -113,7 +113,7 @@ test('A key that was changed again while it moves: the next move begins, and the
     from: file.kmsKeyArn!,
     to: next,
   } as const;
-  await house.operator.putTenant(tenant, { key: { entry, platformArns: new Set() } });
+  await installation.operator.putTenant(tenant, { key: { entry, platformArns: new Set() } });
   await deps.tenants.fresh(tenant);
   expect(await room.run(old)).toEqual({ kind: 'done', superseded: true });
   expect(await room.healthy.restartStalled(tenant)).toBe(true);
@@ -121,13 +121,13 @@ test('A key that was changed again while it moves: the next move begins, and the
 });
 
 test('A tenant whose key was never changed has nothing to move, and neither has one that has left', async () => {
-  await room.work.house.tenant(tenant);
+  await room.runner.installation.tenant(tenant);
   expect(await room.healthy.restartStalled(tenant)).toBe(false);
   await expect(room.healthy.begin(tenant)).rejects.toMatchObject({ code: 'NOT_FOUND' });
   tenant = `${tenant}-gone`;
   await room.changed(tenant, 1);
   const key = `tenants/${tenant}.json`;
-  const file = await room.work.house.operator.tenant(tenant);
+  const file = await room.runner.installation.operator.tenant(tenant);
   await room.deps.store.put(key, Buffer.from(JSON.stringify({ ...file, deleted: { at: 1 } })), {});
   expect(await room.healthy.restartStalled(tenant)).toBe(false);
   expect(await room.waiting(tenant)).toEqual([]);
@@ -157,6 +157,6 @@ test('What the end left behind is told by its mark, whatever Redis has lost', as
 
 test('A tenant that was deleted has nothing to be moved', async () => {
   await room.changed(tenant, 0);
-  await room.work.deps.tenants.put(tenant, { deleted: { at: 1 } });
+  await room.runner.deps.tenants.put(tenant, { deleted: { at: 1 } });
   expect(await room.healthy.progress(tenant)).toEqual({ state: 'none' });
 });

@@ -14,7 +14,14 @@ import { eventually } from '../support/eventually.ts';
 import { openLocalS3 } from '../support/local-s3.ts';
 import { MemoryBucket, STORE_FAULTS } from '../support/memory-store.ts';
 
-type FaultName = 'internal' | 'accessDenied' | 'noSuchBucket' | 'notImplemented' | 'hang' | 'ignoreConditions';
+type FaultName =
+  | 'internal'
+  | 'accessDenied'
+  | 'noSuchBucket'
+  | 'notImplemented'
+  | 'conflict'
+  | 'hang'
+  | 'ignoreConditions';
 
 /** A bucket and the ways to change it. */
 interface World extends AsyncDisposable {
@@ -29,7 +36,7 @@ interface World extends AsyncDisposable {
 async function memoryWorld(): Promise<World> {
   const bucket = new MemoryBucket();
   const faultOf = (name: FaultName) =>
-    name === 'hang' || name === 'ignoreConditions' ? { kind: name } : STORE_FAULTS[name];
+    name === 'hang' || name === 'ignoreConditions' || name === 'conflict' ? { kind: name } : STORE_FAULTS[name];
   return {
     keepVersions: () => bucket.keepVersions(),
     fault: (name, prefix) => bucket.faults.set({ match: { prefix }, fault: faultOf(name) }),
@@ -162,6 +169,13 @@ describe.each([
     expect(await store.head('removed/a')).toBeUndefined();
     expect(await store.remove('removed/a', { etag })).toBe('changed');
     expect(await store.remove('removed/a')).toBe('removed');
+  });
+
+  test('answers conflict to a write that meets another one, and writes nothing', async () => {
+    world.fault('conflict', 'conflict/');
+    expect(await store.put('conflict/a', BODY, { condition: { absent: true } })).toEqual({ kind: 'conflict' });
+    world.clearFaults();
+    expect(await store.head('conflict/a')).toBeUndefined();
   });
 
   test('ignores conditions when told to', async () => {

@@ -44,8 +44,13 @@ export type MemoryStoreFault =
   | { readonly kind: 'hang' }
   /** The request is carried out, and its answer lost. */
   | { readonly kind: 'lostResponse' }
+  /** A write meets another one of the same object, and changes nothing. */
+  | { readonly kind: 'conflict' }
   /** A store that takes no notice of conditions. */
   | { readonly kind: 'ignoreConditions' };
+
+/** The kinds of the faults that a call met. */
+type FaultKinds = ReadonlySet<MemoryStoreFault['kind']>;
 
 const error = (kind: StoreErrorKind, reason: string): MemoryStoreFault =>
   Object.freeze({ kind: 'error', error: kind, reason });
@@ -90,18 +95,15 @@ export class MemoryBucket {
   /** A client, as a process has one. */
   connect({ deadlineMs = 10_000 }: { readonly deadlineMs?: number } = {}): Store {
     const closing = new AbortController();
-    const run = <T>(
-      operation: Operation,
-      key: string,
-      signal: AbortSignal | undefined,
-      work: (ignores: boolean) => T,
-    ) => this.#run({ operation, key }, { signal, closed: closing.signal, deadlineMs }, work);
+    const run = <T>(operation: Operation, key: string, signal: AbortSignal | undefined, work: (met: FaultKinds) => T) =>
+      this.#run({ operation, key }, { signal, closed: closing.signal, deadlineMs }, work);
     return {
       put: async (key, body, { metadata = {}, condition, signal }) => {
         signal?.throwIfAborted();
         const bytes = body instanceof Uint8Array ? Buffer.from(body) : await bytesOf(body, signal);
-        return run('put', key, signal, (ignores) => {
-          const answer = ignores ? undefined : unmet(this.#current(key), condition);
+        return run('put', key, signal, (met) => {
+          if (met.has('conflict')) return { kind: 'conflict' as const };
+          const answer = met.has('ignoreConditions') ? undefined : unmet(this.#current(key), condition);
           return answer === undefined
             ? { kind: 'written', etag: this.#write(key, bytes, metadata, false).etag }
             : { kind: answer };
@@ -119,9 +121,9 @@ export class MemoryBucket {
           return item && factsOf(item);
         }),
       remove: (key, { etag, signal } = {}) =>
-        run('remove', key, signal, (ignores) => {
+        run('remove', key, signal, (met) => {
           const item = this.#current(key);
-          if (etag !== undefined && !ignores && item?.etag !== etag) return 'changed' as const;
+          if (etag !== undefined && !met.has('ignoreConditions') && item?.etag !== etag) return 'changed' as const;
           if (this.#keepsVersions) this.#write(key, Buffer.alloc(0), {}, true);
           else this.#items.delete(key);
           return 'removed' as const;
@@ -155,7 +157,7 @@ export class MemoryBucket {
   async #run<T>(
     call: Call,
     { signal, closed, deadlineMs }: { signal: AbortSignal | undefined; closed: AbortSignal; deadlineMs: number },
-    work: (ignoresConditions: boolean) => T,
+    work: (met: FaultKinds) => T,
   ): Promise<T> {
     signal?.throwIfAborted();
     closed.throwIfAborted();
@@ -172,8 +174,9 @@ export class MemoryBucket {
     signal?.throwIfAborted();
     closed.throwIfAborted();
     if (late.aborted) throw new StoreError('failed', 'TimeoutError');
-    const answer = work(taken.some(({ fault }) => fault.kind === 'ignoreConditions'));
-    if (taken.some(({ fault }) => fault.kind === 'lostResponse')) throw new StoreError('failed', 'RequestTimeout');
+    const met: FaultKinds = new Set(taken.map(({ fault }) => fault.kind));
+    const answer = work(met);
+    if (met.has('lostResponse')) throw new StoreError('failed', 'RequestTimeout');
     return answer;
   }
 
