@@ -3,6 +3,8 @@
 import { createReadStream } from 'node:fs';
 import { access, constants, stat } from 'node:fs/promises';
 import { addAbortSignal } from 'node:stream';
+import { duplicateField } from '../documents/shapes.ts';
+import { duplicateKeys, parseRaw, type JsonPath } from '../runtime/json.ts';
 import { FileReadError, UsageError } from './failure.ts';
 import { linesOf, TOO_LONG, type Line, type LineLimit } from './line-reader.ts';
 import { printNotice } from './terminal.ts';
@@ -17,6 +19,8 @@ export interface ParsedDocument {
   readonly chars: number;
   /** Why this line is no document, as it follows on a name: `is empty`. The others go on. */
   readonly fault?: string;
+  /** What the fault is about; `document` if it is missing. */
+  readonly field?: string;
 }
 
 /** A file that is one value is read whole; V8's longest string is the bound. */
@@ -102,22 +106,29 @@ async function* ofLines(
     if (fault !== undefined) yield { ...at, fault };
     else {
       const { value, ...bad } = parsed(line.text);
-      yield 'fault' in bad ? { ...at, fault: bad.fault } : { ...at, document: value };
+      if ('fault' in bad) yield { ...at, fault: bad.fault };
+      else yield { ...at, ...(duplicateIn(line.text) ?? { document: value }) };
     }
   }
 }
 
 async function* ofWhole(file: string, first: Line, rest: AsyncGenerator<Line>): AsyncGenerator<ParsedDocument> {
   const whole = await wholeOf(first, rest);
-  const { value, ...bad } = 'fault' in whole ? whole : parsed(whole.text);
+  const text = 'text' in whole ? whole.text : '';
+  const { value, ...bad } = 'fault' in whole ? whole : parsed(text);
   if ('fault' in bad) {
     // That somebody meant NDJSON and its first line is broken looks like one broken document.
-    const isFirst = bad.line === 1 && 'text' in whole && whole.text.includes('\n');
+    const isFirst = bad.line === 1 && text.includes('\n');
     const hint = isFirst ? '; of NDJSON, the first line must be a document of its own' : '';
     yield { file, line: first.number + bad.line - 1, chars: 0, fault: `${bad.fault}${hint}` };
-  } else if (!Array.isArray(value)) yield { file, line: first.number, chars: 0, document: value };
+  } else if (!Array.isArray(value))
+    yield { file, line: first.number, chars: 0, ...(duplicateIn(text) ?? { document: value }) };
   else if (value.length === 0) yield { file, line: first.number, chars: 0, fault: 'is an empty array' };
-  else for (const [index, document] of value.entries()) yield { file, line: index + 1, chars: 0, document };
+  else {
+    const duplicates = duplicatesByIndex(text);
+    for (const [index, document] of value.entries())
+      yield { file, line: index + 1, chars: 0, ...(duplicates.get(index) ?? { document }) };
+  }
 }
 
 async function wholeOf(first: Line, rest: AsyncGenerator<Line>): Promise<{ text: string } | Bad> {
@@ -133,6 +144,27 @@ async function wholeOf(first: Line, rest: AsyncGenerator<Line>): Promise<{ text:
   return { text: texts.join('\n') };
 }
 
+type Fault = Required<Pick<ParsedDocument, 'fault' | 'field'>>;
+
+const faultOf = (path: JsonPath): Fault => {
+  const { field, rule } = duplicateField(path);
+  return { field, fault: rule };
+};
+
+/** The first key of a document that stands twice in its object: one of the two would be lost. */
+function duplicateIn(text: string): Fault | undefined {
+  for (const path of duplicateKeys(text)) return faultOf(path);
+  return undefined;
+}
+
+/** The same for each document of an array. */
+function duplicatesByIndex(text: string): Map<number, Fault> {
+  const found = new Map<number, Fault>();
+  for (const [index, ...path] of duplicateKeys(text))
+    if (!found.has(index as number)) found.set(index as number, faultOf(path));
+  return found;
+}
+
 interface Bad {
   readonly value?: never;
   readonly fault: string;
@@ -143,7 +175,7 @@ interface Bad {
 /** V8's message quotes content; the place at its end does not, and is not always there. */
 function parsed(text: string): { readonly value: unknown } | Bad {
   try {
-    return { value: JSON.parse(text) };
+    return { value: parseRaw(text) };
   } catch (error) {
     const place = / \(line (\d+) column (\d+)\)$/.exec((error as Error).message);
     return {

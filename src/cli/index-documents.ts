@@ -73,8 +73,8 @@ async function* batchesOf(
   }
 }
 
-const invalid = ({ fault }: ParsedDocument): SealdexError =>
-  new SealdexError('DOCUMENT_INVALID', `document ${fault}.`, { field: 'document' });
+const invalid = ({ fault, field = 'document' }: ParsedDocument): SealdexError =>
+  new SealdexError('DOCUMENT_INVALID', `${field} ${fault}.`, { field });
 
 async function send(
   producer: Producer,

@@ -1,6 +1,7 @@
 // How commands print: lines, JSON, tables and a progress bar that is drawn on terminals only.
 // Results go to standard output, everything about them to standard error.
 import { systemClock, type Clock } from '../runtime/clock.ts';
+import { stringifyBig } from '../runtime/json.ts';
 import { host, type Output } from './host.ts';
 
 export const printLine = (line: string): void => write(host().stdout, line);
@@ -8,7 +9,7 @@ export const printNotice = (line: string): void => write(host().stderr, line);
 
 /** JSON leaves DEL and the C1 controls as they are; terminals obey some of them. */
 export const jsonText = (value: unknown, indent?: number): string =>
-  JSON.stringify(value, null, indent).replaceAll(
+  stringifyBig(value, indent).replaceAll(
     /(?!\n)\p{Cc}/gu,
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );

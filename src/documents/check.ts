@@ -1,6 +1,7 @@
 // The shapes as zod schemas, one level each, and the walk that puts them on a document and stops at the first fault.
 // One level each, because zod lists every fault of a value, and a hostile document can have millions.
 import { z } from 'zod';
+import { doubleOf, isRawInteger } from '../runtime/json.ts';
 import { fieldOf, invalid, type Place, ROOT, unknownKey } from './field.ts';
 import type { DocumentLimits } from './document-types.ts';
 import type { Plain, PlainObject } from './plain.ts';
@@ -11,7 +12,9 @@ const must = (what: string) => ({
 });
 
 const isObject = (value: unknown): value is PlainObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
+  typeof value === 'object' && value !== null && !Array.isArray(value) && !isRawInteger(value);
+
+const isNumber = (value: unknown): boolean => typeof value === 'number' || isRawInteger(value);
 
 const text = z.string(must('a string'));
 const list = z.custom<Plain[]>((value) => Array.isArray(value), must('an array'));
@@ -21,7 +24,7 @@ const filled = z.custom<Plain[]>(
 );
 const free = z.custom<PlainObject>(isObject, must('an object'));
 const dimensions = z.custom<PlainObject>(
-  (value) => isObject(value) && Object.values(value).every((number) => typeof number === 'number'),
+  (value) => isObject(value) && Object.values(value).every(isNumber),
   must('an object of numbers'),
 );
 const int32 = z.int32(must('a whole number from -2147483648 to 2147483647'));
@@ -76,7 +79,7 @@ const SHAPES = {
   cell: object({
     text_value: text.nullish(),
     int_value: z.int(must(`a whole number from -${Number.MAX_SAFE_INTEGER} to ${Number.MAX_SAFE_INTEGER}`)).nullish(),
-    float_value: z.number(must('a number')).nullish(),
+    float_value: z.custom<Plain>(isNumber, must('a number')).nullish(),
     bool_value: z.boolean(must('true or false')).nullish(),
     colspan: span.nullish(),
     rowspan: span.nullish(),
@@ -113,6 +116,22 @@ function match(shape: z.ZodType, value: Plain, place: Place): PlainObject {
   return object;
 }
 
+/** Puts the number in the place of each large integer of an object where doubles are meant. */
+function holdDoubles(object: Plain | undefined, place: Place, keys = Object.keys(object ?? {})): void {
+  const numbers = object as PlainObject;
+  for (const key of keys) {
+    const value = numbers[key];
+    if (!isRawInteger(value)) continue;
+    const double = doubleOf(value);
+    if (double === undefined)
+      throw invalid(
+        fieldOf({ parent: place, key }),
+        'holds an integer that a 64-bit floating-point number cannot hold exactly',
+      );
+    numbers[key] = double;
+  }
+}
+
 function each(value: Plain | undefined, place: Place, check: (item: Plain, place: Place) => void): void {
   if (value === undefined) return;
   if (!Array.isArray(value)) throw invalid(fieldOf(place), 'must be an array');
@@ -126,7 +145,8 @@ const isFilled = (value: Plain | undefined): boolean => Array.isArray(value) && 
 
 /** @throws SealdexError `DOCUMENT_INVALID` */
 export function checkStructured(document: Plain, limits: DocumentLimits): void {
-  const { sections, chunking_strategy } = match(SHAPES.structured, document, ROOT);
+  const { sections, chunking_strategy, custom_dimensions } = match(SHAPES.structured, document, ROOT);
+  holdDoubles(custom_dimensions, within(ROOT, 'custom_dimensions'));
   if (chunking_strategy !== undefined) checkStrategy(chunking_strategy, within(ROOT, 'chunking_strategy'), limits);
   each(sections, within(ROOT, 'sections'), checkSection);
 }
@@ -136,6 +156,7 @@ export function checkCore(document: Plain, limits: DocumentLimits): void {
   const { document_parts, tables, images } = match(SHAPES.core, document, ROOT);
   each(document_parts, within(ROOT, 'document_parts'), (item, place) => {
     const part = match(SHAPES.part, item, place);
+    holdDoubles(part['custom_dimensions'], within(place, 'custom_dimensions'));
     const units = (part['text'] as string).length;
     if (units > limits.partChars) {
       throw invalid(
@@ -198,6 +219,7 @@ const VALUES = ['text_value', 'int_value', 'float_value', 'bool_value'];
 
 function checkCell(value: Plain, place: Place): void {
   const cell = match(SHAPES.cell, value, place);
+  holdDoubles(cell, place, ['float_value']);
   if (VALUES.filter((name) => cell[name] !== undefined).length !== 1) {
     throw invalid(fieldOf(place), `must have exactly one of ${VALUES.join(', ')}`);
   }

@@ -11,10 +11,13 @@ export interface DocumentLimits {
   readonly documentBytes: number;
 }
 
-/** Any JSON object; its keys and values are content. */
+/**
+ * Any JSON object; its keys and values are content. Integers keep their digits: a `bigint` is accepted, and an integer
+ * beyond ±(2^53 − 1) is read as one.
+ */
 export type Metadata = { readonly [key: string]: unknown };
 
-/** Names to finite numbers. */
+/** Names to finite numbers; an integer that a double cannot hold exactly is rejected. */
 export type CustomDimensions = { readonly [name: string]: number };
 
 /** Has exactly one of the four values. */

@@ -1,5 +1,6 @@
 // What a caller says of a file beside its name: metadata, and how its text becomes parts. Checked as a document's own.
 // Knows nothing of what is in the file.
+import { isRawInteger } from '../runtime/json.ts';
 import { checkStrategy } from './check.ts';
 import type { ChunkingStrategy, DocumentLimits, Metadata } from './document-types.ts';
 import { invalid } from './field.ts';
@@ -28,7 +29,7 @@ export function checkFileFacts(
 }
 
 function objectIn(value: Plain): Metadata {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+  if (typeof value === 'object' && value !== null && !Array.isArray(value) && !isRawInteger(value)) return value;
   throw invalid('metadata', 'must be an object');
 }
 

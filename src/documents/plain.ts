@@ -1,5 +1,6 @@
 // The first look at a value from outside: copies plain JSON, within bounds of depth and bytes, and refuses all else.
 // Knows no shapes but two: `sections` nest and `metadata` is free-form, and both have limits of their own.
+import { isRaw, isRawInteger, rawInteger, type RawInteger } from '../runtime/json.ts';
 import type { DocumentLimits } from './document-types.ts';
 import { fieldOf, invalid, type Place, ROOT_FIELD } from './field.ts';
 
@@ -15,7 +16,8 @@ const DEEPEST = 2 * NESTING_LEVELS + 16;
  */
 const MAX_NODES = 500_000;
 
-export type Plain = null | boolean | number | string | Plain[] | PlainObject;
+/** An integer that a number cannot hold is a `RawInteger`. */
+export type Plain = null | boolean | number | string | RawInteger | Plain[] | PlainObject;
 export type PlainObject = { [key: string]: Plain };
 
 interface Frame extends Place {
@@ -52,7 +54,7 @@ export function copyPlain(input: unknown, limits: DocumentLimits): PlainObject {
     const key = frame.keys?.[index] ?? index;
     checkKey(key, frame, sizes);
     const value = frame.source[key];
-    if (typeof value === 'object' && value !== null) {
+    if (typeof value === 'object' && value !== null && !isRaw(value)) {
       const child = open(value, frame, key, sizes);
       (frame.copy as Record<string | number, Plain>)[key] = child.copy;
       frame = child;
@@ -114,6 +116,11 @@ function leaf(value: unknown, parent: Frame, key: string | number, sizes: Sizes)
     if (!Number.isFinite(value)) throw refuse('must be a finite number');
     sizes.add(String(value).length, parent);
     return value;
+  }
+  if (typeof value === 'bigint' || isRawInteger(value)) {
+    const integer = typeof value === 'bigint' ? rawInteger(value) : value;
+    sizes.add(integer.rawJSON.length, parent);
+    return integer;
   }
   if (typeof value === 'boolean' || value === null) {
     sizes.add(String(value).length, parent);

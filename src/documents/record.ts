@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { type Clock, systemClock } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
+import { parseBig } from '../runtime/json.ts';
 import { chunkingOf } from './chunking.ts';
 import type {
   CoreDocument,
@@ -218,11 +219,25 @@ async function* readLines(source: AsyncIterable<Uint8Array>): AsyncGenerator<Rec
   if (seen < expected) throw unreadable('it has fewer lines than its head says');
 }
 
+/** Large integers in the places of doubles are numbers; only in metadata are they `bigint`. */
+function withDoubles(line: Record<string, unknown>): unknown {
+  toDoubles(line['custom_dimensions']);
+  const { headers, rows } = ((line['table'] as Table | undefined)?.data ?? {}) as { headers?: unknown; rows?: unknown };
+  for (const cell of [headers, rows].flat(2)) toDoubles(cell);
+  return line;
+}
+
+function toDoubles(value: unknown): void {
+  if (typeof value !== 'object' || value === null) return;
+  const numbers = value as Record<string, unknown>;
+  for (const [key, number] of Object.entries(numbers)) if (typeof number === 'bigint') numbers[key] = Number(number);
+}
+
 function parseLine<T>(shape: z.ZodType, bytes: Buffer, otherwise: string): T {
   try {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-    const value: unknown = JSON.parse(text);
-    if (shape.safeParse(value).success) return value as T;
+    const value = parseBig(text);
+    if (shape.safeParse(value).success) return withDoubles(value as Record<string, unknown>) as T;
   } catch {
     // The parser's own message quotes content; ours does not.
   }

@@ -1,9 +1,10 @@
 // The way from a value or text from outside to a checked document; the shapes that others may name come from here.
 // Knows nothing of parts, records, tenants or keys.
 import { checkCore, checkStructured } from './check.ts';
-import { invalid, ROOT_FIELD } from './field.ts';
+import { fieldOf, invalid, type Place, ROOT, ROOT_FIELD } from './field.ts';
 import type { DocumentLimits, IndexDocument } from './document-types.ts';
-import { copyPlain } from './plain.ts';
+import { duplicateKeys, parseRaw, type JsonPath } from '../runtime/json.ts';
+import { copyPlain, type PlainObject } from './plain.ts';
 
 export type {
   Cell,
@@ -26,13 +27,30 @@ const ID_CHARACTERS = 1024;
  */
 export function parseDocument(input: unknown, limits: DocumentLimits): IndexDocument {
   const document = copyPlain(input, limits);
-  const { type } = document;
+  const type = (document['type'] ??= typeOf(document));
   if (type === 'structured') checkStructured(document, limits);
   else if (type === 'core') checkCore(document, limits);
   else throw invalid('type', 'must be "structured" or "core"');
   checkDocumentId(document['id']);
   // Both checks refuse all that their type does not say.
   return document as unknown as IndexDocument;
+}
+
+/**
+ * What is wrong with a key that stands twice in one object. Keys that a caller chose are not named.
+ * `path` is that of `duplicateKeys`, from the document on.
+ */
+export function duplicateField(path: JsonPath): { readonly field: string; readonly rule: string } {
+  const place = path.reduce<Place>((parent, key) => ({ parent, key }), ROOT);
+  const field = fieldOf(place);
+  const isNamed = field !== fieldOf(place.parent ?? ROOT) && place.key !== '';
+  return { field, rule: isNamed ? 'is given twice; remove one' : 'has the same key twice; remove one' };
+}
+
+/** The type of a document that does not name it, which clients of the API leave out; null if its shape is not clear. */
+function typeOf({ sections, document_parts }: PlainObject): 'structured' | 'core' | null {
+  if (sections !== undefined && document_parts === undefined) return 'structured';
+  return document_parts !== undefined && sections === undefined ? 'core' : null;
 }
 
 /**
@@ -48,6 +66,7 @@ export function parseDocumentJson(bytes: Uint8Array, limits: DocumentLimits): In
 
 function parseJson(bytes: Uint8Array): unknown {
   let text: string;
+  let value: unknown;
   try {
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
@@ -55,10 +74,15 @@ function parseJson(bytes: Uint8Array): unknown {
   }
   if (text.startsWith('\uFEFF')) throw invalid(ROOT_FIELD, 'must not begin with a byte order mark');
   try {
-    return JSON.parse(text);
+    value = parseRaw(text);
   } catch {
     throw invalid(ROOT_FIELD, 'must be valid JSON');
   }
+  for (const path of duplicateKeys(text)) {
+    const { field, rule } = duplicateField(path);
+    throw invalid(field, rule);
+  }
+  return value;
 }
 
 /**

@@ -1,5 +1,6 @@
 // Messages on a pipe between worker and extractor: a JSON header and bytes, each with its length in front.
 // Knows nothing of what they say.
+import { parseRaw } from '../runtime/json.ts';
 
 /** u32 length of the header, u32 length of the body, big endian; then header and body. */
 const PREFIX_BYTES = 8;
@@ -72,7 +73,7 @@ export class FrameReader {
 
 function parse(bytes: Buffer): unknown {
   try {
-    return JSON.parse(bytes.toString());
+    return parseRaw(bytes.toString());
   } catch {
     throw new Error('The header of the frame is no JSON.');
   }

@@ -6,6 +6,7 @@ import { keyRef, type KeyRef } from '../runtime/key-ref.ts';
 import { orAbort } from '../runtime/clock.ts';
 import { beginMessage, decryptMessage, encryptMessage, type EnvelopeKey } from '../envelope/message.ts';
 import { dispositionOf, SealdexError } from '../runtime/errors.ts';
+import { parseRaw } from '../runtime/json.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
 import { unwrapFor, type Allowed } from '../keys/unwrap.ts';
 import { objectName } from '../runtime/names.ts';
@@ -257,7 +258,7 @@ export async function openContent(
 
 function parseJson(bytes: Buffer): unknown {
   try {
-    return JSON.parse(bytes.toString('utf8'));
+    return parseRaw(bytes.toString('utf8'));
   } catch {
     return undefined;
   }

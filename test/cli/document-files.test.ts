@@ -107,6 +107,23 @@ describe('what a file holds is told by how it begins', () => {
         [4, true],
       ],
     ],
+    ['a document with a key given twice', '{"a":1,\n"a":2}', [[1, 'has the same key twice; remove one']]],
+    [
+      'NDJSON with a key given twice in one document',
+      '{"b":1}\n{"sections":1,"sections":2}',
+      [
+        [1, { b: 1 }],
+        [2, 'is given twice; remove one'],
+      ],
+    ],
+    [
+      'an array with a key given twice in one document',
+      '[{"b":1},{"metadata":{"x":1,"x":2}}]',
+      [
+        [1, { b: 1 }],
+        [2, 'has the same key twice; remove one'],
+      ],
+    ],
     ['nothing', '', [[1, 'is empty']]],
     ['white space', ' \n\t\r\n', [[1, 'is empty']]],
     ['an empty array', '[ ]', [[1, 'is an empty array']]],

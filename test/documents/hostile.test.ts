@@ -16,6 +16,8 @@ import {
 
 const parse = (document: unknown) => parseDocument(document, WIDE);
 
+const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
+
 describe('what JSON cannot say is refused where it stands', () => {
   class Money {
     readonly amount = 1;
@@ -28,7 +30,7 @@ describe('what JSON cannot say is refused where it stands', () => {
     ['undefined', undefined],
     ['a function', () => 1],
     ['a symbol', Symbol('x')],
-    ['a bigint', 1n],
+    ['raw JSON that is no integer', rawJSON('1.5')],
     ['NaN', Number.NaN],
     ['Infinity', Number.POSITIVE_INFINITY],
     ['a Date', new Date(0)],

@@ -118,7 +118,7 @@ describe('refused, with the field', () => {
     ['no object', 'text', 'document'],
     ['null', null, 'document'],
     ['an array', [structured], 'document'],
-    ['no type', { id: 'a', sections: [] }, 'type'],
+    ['no type', { id: 'a' }, 'type'],
     ['another type', { ...structured, type: 'file' }, 'type'],
     ['no id', { type: 'core', document_parts: [{ text: 'x' }] }, 'id'],
     ['a number as id', { ...core, id: 7 }, 'id'],

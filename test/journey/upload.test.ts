@@ -56,6 +56,18 @@ test('a file is stored with its text, where it came from, and what its sender sa
   await expect(house.reader.original(nameOf('parking.pdf'))).rejects.toMatchObject({ code: 'NOT_FOUND' });
 });
 
+test('metadata keeps integers of any size through the queue, in documents and in files', async () => {
+  const big = 12_345_678_901_234_567_890n;
+  const document = { id: 'big', metadata: { big, small: 5n }, sections: [{ text: 'x', metadata: { big: -big } }] };
+  const { jobId } = await house.producer.enqueueIndex({ tenant: 'acme', corpus: 'files', document });
+  expect(await house.end(jobId)).toBe('done');
+  const { document: head, parts } = await house.reader.open(nameOf('big'));
+  expect(head).toMatchObject({ type: 'structured', metadata: { big, small: 5 } });
+  expect(await Array.fromAsync(parts)).toMatchObject([{ metadata: { big: -big } }]);
+  expect(await house.end(await upload('big.txt', Buffer.from('Some words.'), { metadata: { big } }))).toBe('done');
+  expect(await house.reader.metadata(nameOf('big.txt'))).toMatchObject({ metadata: { big } });
+});
+
 test('a file that cannot be read is a dead letter at once, which says why and keeps the file', async () => {
   const job = await upload('cut.pdf', PDF.subarray(0, 20_000));
   expect(await house.end(job)).toBe('dead FILE_UNREADABLE');

@@ -1,0 +1,104 @@
+// JSON with integers of any size: parsing and printing that keep every digit, and the search for duplicate keys.
+
+/** An integer beyond ±(2^53 − 1) as its digits; `JSON.stringify` writes it as it is. */
+export interface RawInteger {
+  readonly rawJSON: string;
+}
+
+/** Not yet in the types of TypeScript. */
+const { rawJSON, isRawJSON } = JSON as unknown as {
+  rawJSON(text: string): RawInteger;
+  isRawJSON(value: unknown): value is RawInteger;
+};
+
+const INTEGER = /^-?\d+$/;
+
+/** A text without so many digits in a row holds no integer beyond ±(2^53 − 1). */
+const MANY_DIGITS = /\d{16}/;
+
+export const rawInteger = (value: bigint): RawInteger => rawJSON(String(value));
+
+/** Any raw JSON: callers may have made some that is no integer. */
+export const isRaw = (value: unknown): boolean => isRawJSON(value);
+
+export const isRawInteger = (value: unknown): value is RawInteger => isRawJSON(value) && INTEGER.test(value.rawJSON);
+
+/** Parses JSON; an integer that a number cannot hold becomes what `hold` makes of its digits. @throws SyntaxError */
+function parseHolding(text: string, hold: (digits: string) => unknown): unknown {
+  if (!MANY_DIGITS.test(text)) return JSON.parse(text);
+  const keep = (_key: string, value: unknown, { source }: { readonly source?: string }): unknown =>
+    typeof value === 'number' && !Number.isSafeInteger(value) && source !== undefined && INTEGER.test(source)
+      ? hold(source)
+      : value;
+  return JSON.parse(text, keep as (key: string, value: unknown) => unknown);
+}
+
+/** JSON whose large integers are `RawInteger`: for values that are written as JSON again. @throws SyntaxError */
+export const parseRaw = (text: string): unknown => parseHolding(text, rawJSON);
+
+/** JSON whose large integers are `bigint`: for values that a program reads. @throws SyntaxError */
+export const parseBig = (text: string): unknown => parseHolding(text, BigInt);
+
+/** `JSON.stringify` that writes a `bigint` digit for digit. */
+export const stringifyBig = (value: unknown, indent?: number): string =>
+  JSON.stringify(value, (_key, each: unknown) => (typeof each === 'bigint' ? rawInteger(each) : each), indent);
+
+/**
+ * The number that an integer stands for where a double is meant; undefined if a double cannot hold it.
+ * The digits that JavaScript itself prints for a double count as held.
+ */
+export function doubleOf({ rawJSON: digits }: RawInteger): number | undefined {
+  const value = Number(digits);
+  if (!Number.isFinite(value)) return undefined;
+  return BigInt(value) === BigInt(digits) || BigInt(digits).toString() === value.toString() ? value : undefined;
+}
+
+/** Keys and indexes from the outermost value to a key. */
+export type JsonPath = readonly (string | number)[];
+
+interface Level {
+  /** undefined in an array. */
+  readonly keys: Set<string> | undefined;
+  key: string | number;
+}
+
+/**
+ * The paths of keys that their object has already, in the order of the text. `JSON.parse` keeps the last of equal keys
+ * and says nothing. The text must be valid JSON.
+ */
+export function* duplicateKeys(text: string): Generator<JsonPath> {
+  const levels: Level[] = [];
+  // A string is a key if `{` or a comma of an object stands in front of it.
+  let isKeyNext = false;
+  for (let at = 0; at < text.length; at++) {
+    const char = text[at];
+    const level = levels.at(-1);
+    if (char === '"') {
+      const end = endOfString(text, at);
+      if (isKeyNext && level?.keys) {
+        level.key = JSON.parse(text.slice(at, end)) as string;
+        if (level.keys.has(level.key)) yield levels.map(({ key }) => key);
+        level.keys.add(level.key);
+      }
+      isKeyNext = false;
+      at = end - 1;
+    } else if (char === '{') {
+      levels.push({ keys: new Set(), key: '' });
+      isKeyNext = true;
+    } else if (char === '[') levels.push({ keys: undefined, key: 0 });
+    else if (char === '}' || char === ']') levels.pop();
+    else if (char === ',') {
+      if (typeof level?.key === 'number') level.key += 1;
+      isKeyNext = level?.keys !== undefined;
+    }
+  }
+}
+
+/** The place after the closing quote of the string that begins at `start`. */
+function endOfString(text: string, start: number): number {
+  for (let at = text.indexOf('"', start + 1); ; at = text.indexOf('"', at + 1)) {
+    let slashes = 0;
+    while (text[at - 1 - slashes] === '\\') slashes += 1;
+    if (slashes % 2 === 0) return at + 1;
+  }
+}

@@ -1,0 +1,111 @@
+// Tests of JSON with integers of any size.
+import * as fc from 'fast-check';
+import { describe, expect, it, test } from 'vitest';
+import {
+  doubleOf,
+  duplicateKeys,
+  isRawInteger,
+  parseBig,
+  parseRaw,
+  rawInteger,
+  stringifyBig,
+} from '../../src/runtime/json.ts';
+
+describe('large integers', () => {
+  test.each(['9007199254740993', '-9007199254740993', '18446744073709551615', `1${'0'.repeat(400)}1`])(
+    '%s keeps its digits',
+    (digits) => {
+      const text = `{"a":[${digits}]}`;
+      expect(JSON.stringify(parseRaw(text))).toBe(text);
+      expect(parseBig(text)).toEqual({ a: [BigInt(digits)] });
+      expect(stringifyBig(parseBig(text))).toBe(text);
+    },
+  );
+
+  test.each(['9007199254740991', '-9007199254740991', '1234567890123456.5', '1e20', '12345678901234567890.0'])(
+    '%s stays a number',
+    (text) => {
+      expect(parseRaw(text)).toBe(Number(text));
+      expect(parseBig(text)).toBe(Number(text));
+    },
+  );
+
+  it('leaves digits inside a string alone', () => {
+    expect(parseRaw('"9007199254740993"')).toBe('9007199254740993');
+  });
+
+  test('any JSON value and any integer survive a round trip', () => {
+    const value = fc.letrec((tie) => ({
+      any: fc.oneof(
+        { maxDepth: 4 },
+        fc.bigInt().filter((n) => !Number.isSafeInteger(Number(n))),
+        fc.string({ unit: 'binary' }).filter((text) => text.isWellFormed()),
+        fc.integer(),
+        fc.constantFrom(null, true, false),
+        fc.array(tie('any')),
+        fc.dictionary(
+          fc.string().filter((key) => key !== '__proto__'),
+          tie('any'),
+          { noNullPrototype: true },
+        ),
+      ),
+    })).any;
+    fc.assert(fc.property(value, (given) => void expect(parseBig(stringifyBig(given))).toEqual(given)));
+  });
+
+  it('rejects what is no JSON', () => {
+    expect(() => parseRaw('[9007199254740993')).toThrow(SyntaxError);
+  });
+
+  test('raw JSON that is no integer is not taken for one', () => {
+    const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
+    expect([rawJSON('1.5'), rawJSON('"1"'), rawJSON('1'), 1, '1', { rawJSON: '1' }].map(isRawInteger)).toEqual([
+      false,
+      false,
+      true,
+      false,
+      false,
+      false,
+    ]);
+  });
+});
+
+describe('an integer in the place of a double', () => {
+  test.each([
+    ['9007199254740993', undefined],
+    ['9007199254740994', 9_007_199_254_740_994],
+    ['1152921504606846976', 2 ** 60],
+    [String(2 ** 60), 2 ** 60],
+    ['1152921504606846977', undefined],
+    [`1${'0'.repeat(400)}`, undefined],
+  ])('%s is %s', (digits, expected) => {
+    expect(doubleOf(rawInteger(BigInt(digits)))).toBe(expected);
+  });
+});
+
+describe('duplicate keys', () => {
+  test.each<[string, unknown[]]>([
+    ['{"a":1,"b":{"a":2},"c":[{"a":3},{"a":4}]}', []],
+    ['{"a":1,"a":2}', [['a']]],
+    [String.raw`{"a":1,"\u0061":2}`, [['a']]],
+    [String.raw`{"a\\":1,"a\"":2,"a\\":3}`, [['a\\']]],
+    ['{"a":{"b":[0,{"c":1,"c":"}{"}]},"d":"c","d":[]}', [['a', 'b', 1, 'c'], ['d']]],
+    [
+      '[{"a":"a","b":"a","a":null}, [[]], {"x":"x,\\"x\\":1"}, {"y":1, "y" : 2}]',
+      [
+        [0, 'a'],
+        [3, 'y'],
+      ],
+    ],
+    ['"a"', []],
+  ])('of %s are %j', (text, paths) => {
+    JSON.parse(text);
+    expect([...duplicateKeys(text)]).toEqual(paths);
+  });
+
+  test('are never found in what JSON.stringify writes', () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), (value) => void expect([...duplicateKeys(JSON.stringify(value))]).toEqual([])),
+    );
+  });
+});
