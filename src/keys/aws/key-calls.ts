@@ -17,13 +17,13 @@ export function createKeyCalls(config: Config, audit: AuditLog, metrics?: Metric
   const tries = auditTries(client, audit, ours);
 
   async function call<T extends object>(
-    { tenant, keyArn: arn }: KeyRef,
+    key: KeyRef,
     signal: AbortSignal | undefined,
     command: { readonly input: object },
     send: (options: { abortSignal: AbortSignal }) => Promise<T>,
   ): Promise<T> {
     const operation = operationOf(command);
-    tries.sentBy(command.input, { tenant, who: await audit.who() });
+    tries.sentBy(command.input, { key, who: await audit.who() });
     signal?.throwIfAborted();
     const late = AbortSignal.timeout(DEADLINE_MS.patient);
     const abortSignal = signal ? AbortSignal.any([signal, late]) : late;
@@ -34,7 +34,7 @@ export function createKeyCalls(config: Config, audit: AuditLog, metrics?: Metric
       return answer;
     } catch (error) {
       if (signal?.aborted) throw signal.reason;
-      const fault = kmsFault(error, { arn, isPlatformKey: ours.has(arn) });
+      const fault = kmsFault(error, { arn: key.keyArn, isPlatformKey: ours.has(key.keyArn) });
       counted(fault.code);
       throw fault;
     }

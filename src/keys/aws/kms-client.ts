@@ -106,7 +106,7 @@ function asking({ client, audit, tries, ours, pace, metrics, use }: Asking): Ask
 
   return async (operation, key, request) => {
     const { tenant, keyArn } = key;
-    const sender = { tenant, who: await audit.who() };
+    const sender = { key, who: await audit.who() };
     tries.sentBy(request.input, sender);
     const signal = AbortSignal.timeout(DEADLINE_MS[use]);
     let isQueued = true;

@@ -4,24 +4,23 @@ import type { KMSClient } from '@aws-sdk/client-kms';
 import type { AuditLog, AuditOrigin } from '../../runtime/audit-log.ts';
 import { SealdexError } from '../../runtime/errors.ts';
 import { nameOf } from '../../runtime/fault.ts';
+import type { KeyRef } from '../../runtime/key-ref.ts';
 import { requestIdOf } from './kms-error-mapping.ts';
 
-/** On whose behalf a command is sent. */
+/** With which key, and on whose behalf, a command is sent. */
 export interface Sender {
-  readonly tenant: string;
+  readonly key: KeyRef;
   readonly who: AuditOrigin;
 }
 
 /** Of inputs of commands, what we put there. */
 interface Input {
-  readonly KeyId?: string | undefined;
-  readonly SourceKeyId?: string | undefined;
   readonly EncryptionContext?: Readonly<Record<string, string>> | undefined;
   readonly SourceEncryptionContext?: Readonly<Record<string, string>> | undefined;
 }
 
 export interface Tries {
-  /** Tells a command's sender, before it is sent. With a key that is not ours nothing is sent of an unknown one. */
+  /** Tells a command's sender, before it is sent. Nothing is sent of an unknown one. */
   sentBy(input: object, sender: Sender): void;
   /** Closes the client. What is under way has its line at once: the process may end before the client tells of it. */
   close(): void;
@@ -41,20 +40,20 @@ export function auditTries(client: KMSClient, audit: AuditLog, ours: ReadonlySet
     (next, { commandName = '' }) =>
       async (args) => {
         const sender = senders.get(args.input);
-        const { KeyId, SourceKeyId, EncryptionContext, SourceEncryptionContext } = args.input as Input;
-        const key = KeyId ?? SourceKeyId;
-        if (key !== undefined && ours.has(key)) return next(args);
+        if (sender && ours.has(sender.key.keyArn)) return next(args);
         // The SDK's next try would be sent: its handler opens connections again.
         if (isClosed) throw new SealdexError('KMS_FAILED', undefined, { reason: 'Closed' });
         if (!sender) throw new SealdexError('INTERNAL', undefined, { reason: 'Unaudited' });
-        const { tenant, who } = sender;
+        const { key, who } = sender;
+        const { tenant, keyArn } = key;
+        const { EncryptionContext, SourceEncryptionContext } = args.input as Input;
         const context = EncryptionContext ?? SourceEncryptionContext;
         const contextTenant = context?.['tenant'] === tenant ? undefined : context?.['tenant'];
         const { period, purpose } = context ?? {};
         const operation = withoutCommand(commandName);
         const write = (result: string, requestId?: string): void => {
           if (!underWay.delete(write)) return;
-          audit.write(who, { tenant, operation, key, contextTenant, period, purpose, result, requestId });
+          audit.write(who, { tenant, operation, key: keyArn, contextTenant, period, purpose, result, requestId });
         };
         underWay.add(write);
         try {
