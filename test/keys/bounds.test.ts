@@ -1,5 +1,5 @@
 // What a ring bounds: how much one data key encrypts, and how many keys it holds.
-import { keyRef } from '../../src/runtime/key-ref.ts';
+import { keyRef, type KeyRef } from '../../src/runtime/key-ref.ts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { FakeClock } from '../support/clock.ts';
 import { bytesOf, contextOf, HOUR_MS, isZeroed, openRoom, type OneRing, type Room } from './fixture.ts';
@@ -12,8 +12,7 @@ beforeAll(async () => {
 
 afterAll(() => room[Symbol.asyncDispose]());
 
-const use = ({ ring }: OneRing, tenant: string, arn: string, bytes = 1) =>
-  ring.current(keyRef(tenant, arn), 'documents', bytes);
+const use = ({ ring }: OneRing, ref: KeyRef, bytes = 1) => ring.current(ref, 'documents', bytes);
 const calls = (tenant: string): string[] =>
   room.kms.counts.all().flatMap((row) => (row.tenant === tenant ? [`${row.operation} ${row.count}`] : []));
 
@@ -21,70 +20,70 @@ test.each([
   ['messages', { messages: 3, bytes: 2 ** 40 }],
   ['bytes', { messages: 2 ** 32, bytes: 3 }],
 ])('At its limit of %s a process makes a key of its own, not shared; others keep the shared one', async (_, limits) => {
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   const [busy, calm, late] = [await room.open({ limits }), await room.open({ limits }), await room.open({ limits })];
-  const shared = await use(calm, tenant, arn);
+  const shared = await use(calm, ref);
   const ids = [];
-  for (let message = 0; message < 9; message += 1) ids.push((await use(busy, tenant, arn)).id);
+  for (let message = 0; message < 9; message += 1) ids.push((await use(busy, ref)).id);
   expect(ids.slice(0, 3)).toEqual([shared.id, shared.id, shared.id]);
   const own = ids[3];
   expect(ids.slice(3, 6)).toEqual([own, own, own]);
   expect(new Set([shared.id, own, ids[6]]).size).toBe(3);
-  expect((await use(calm, tenant, arn)).id).toBe(shared.id);
-  expect((await use(late, tenant, arn)).id).toBe(shared.id);
-  expect(calls(tenant)).toEqual(['GenerateDataKey 3', 'Decrypt 2']);
+  expect((await use(calm, ref)).id).toBe(shared.id);
+  expect((await use(late, ref)).id).toBe(shared.id);
+  expect(calls(ref.tenant)).toEqual(['GenerateDataKey 3', 'Decrypt 2']);
 });
 
 test('Many uses at once at the limit make one key of its own', async () => {
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   const one = await room.open({ limits: { messages: 100, bytes: 2 ** 40 } });
-  const keys = await Promise.all(Array.from({ length: 200 }, () => use(one, tenant, arn)));
+  const keys = await Promise.all(Array.from({ length: 200 }, () => use(one, ref)));
   expect(new Set(keys).size).toBe(2);
-  expect(calls(tenant)).toEqual(['GenerateDataKey 2']);
+  expect(calls(ref.tenant)).toEqual(['GenerateDataKey 2']);
 });
 
 test('A message that alone is more than the limit is encrypted, under a key that nothing else uses', async () => {
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   const one = await room.open({ limits: { messages: 100, bytes: 10 } });
-  const keys = [await use(one, tenant, arn, 1000), await use(one, tenant, arn, 1), await use(one, tenant, arn, 1000)];
+  const keys = [await use(one, ref, 1000), await use(one, ref, 1), await use(one, ref, 1000)];
   expect(new Set(keys).size).toBe(3);
 });
 
 test('A key that was wiped and unwrapped again goes on counting', async () => {
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   const one = await room.open({ limits: { messages: 3, bytes: 2 ** 40 } });
-  const shared = (await use(one, tenant, arn)).id;
-  await use(one, tenant, arn);
-  one.ring.wipe(keyRef(tenant, arn));
-  expect((await use(one, tenant, arn)).id).toBe(shared);
-  one.ring.wipe(keyRef(tenant, arn));
-  expect((await use(one, tenant, arn)).id).not.toBe(shared);
+  const shared = (await use(one, ref)).id;
+  await use(one, ref);
+  one.ring.wipe(ref);
+  expect((await use(one, ref)).id).toBe(shared);
+  one.ring.wipe(ref);
+  expect((await use(one, ref)).id).not.toBe(shared);
 });
 
 test('A key of its own ends with the period, and the next one is shared again', async () => {
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   const clock = new FakeClock();
   const limits = { messages: 1, bytes: 2 ** 40 };
   const [busy, other] = [await room.open({ limits, clock }), await room.open({ limits, clock })];
-  await use(busy, tenant, arn);
-  const own = await use(busy, tenant, arn);
+  await use(busy, ref);
+  const own = await use(busy, ref);
   clock.advance(HOUR_MS);
   expect(own.isLive).toBe(false);
-  expect((await use(other, tenant, arn)).id).toBe((await use(busy, tenant, arn)).id);
+  expect((await use(other, ref)).id).toBe((await use(busy, ref)).id);
 });
 
 test('Beyond its bound a ring wipes the oldest key that only reads; keys that encrypt keep their place', async () => {
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   const clock = new FakeClock();
   const [one, writer] = [await room.open({ maxKeys: 3, clock }), await room.open()];
-  const current = await use(one, tenant, arn);
+  const current = await use(one, ref);
   const read = [];
   for (let message = 0; message < 5; message += 1) {
-    const { wrapped } = await writer.kms.generateDataKey(keyRef(tenant, arn), contextOf(tenant));
-    read.push(bytesOf(await one.ring.unwrap(keyRef(tenant, arn), wrapped, contextOf(tenant))));
+    const { wrapped } = await writer.kms.generateDataKey(ref, contextOf(ref.tenant));
+    read.push(bytesOf(await one.ring.unwrap(ref, wrapped, contextOf(ref.tenant))));
   }
   expect(read.map(isZeroed)).toEqual([true, true, false, false, false]);
-  expect(await use(one, tenant, arn)).toBe(current);
+  expect(await use(one, ref)).toBe(current);
   expect(one.ring.stats().keys).toBe(4);
   expect(clock.pending).toBe(4);
 });
@@ -94,11 +93,11 @@ test('Beyond its bound of tenants a ring wipes the oldest key that encrypts, and
   const clock = new FakeClock();
   const one = await room.open({ maxKeys: 2, clock });
   const keys = [];
-  for (const { tenant, arn } of tenants) keys.push(await use(one, tenant, arn));
+  for (const ref of tenants) keys.push(await use(one, ref));
   expect(keys.map((key) => key.isLive)).toEqual([false, true, true]);
-  const [{ tenant, arn }] = tenants;
-  expect((await use(one, tenant, arn)).id).toBe(keys[0]!.id);
-  expect(calls(tenant)).toEqual(['GenerateDataKey 1', 'Decrypt 1']);
+  const [oldest] = tenants;
+  expect((await use(one, oldest)).id).toBe(keys[0]!.id);
+  expect(calls(oldest.tenant)).toEqual(['GenerateDataKey 1', 'Decrypt 1']);
   expect(one.ring.stats().keys).toBe(2);
   expect(clock.pending).toBe(2);
 });
@@ -108,7 +107,7 @@ test('Nothing stays of tenants that come once: after an hour neither keys nor ti
   const one = await room.open({ clock });
   const arn = room.platformKeyArn;
   for (let from = 0; from < 300; from += 50)
-    await Promise.all(Array.from({ length: 50 }, (_, index) => use(one, `once-${from + index}`, arn)));
+    await Promise.all(Array.from({ length: 50 }, (_, index) => use(one, keyRef(`once-${from + index}`, arn))));
   expect(one.ring.stats()).toMatchObject({ keys: 300, oldestMs: 0 });
   expect(one.ring.stats().tenants).toHaveLength(300);
   clock.advance(HOUR_MS);

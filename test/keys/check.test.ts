@@ -5,7 +5,7 @@ import { KMS_ERRORS } from '@sealdex/local-aws';
 import { checkSteps, type CheckStep } from '../../src/keys/check.ts';
 import { createKeyCalls } from '../../src/keys/aws/key-calls.ts';
 import type { KeyCalls } from '../../src/keys/kms.ts';
-import { keyRef } from '../../src/runtime/key-ref.ts';
+import type { KeyRef } from '../../src/runtime/key-ref.ts';
 import { createMetrics } from '../../src/runtime/metrics.ts';
 import { FakeClock } from '../support/clock.ts';
 import { contextOf, isZeroed } from './fixture.ts';
@@ -34,7 +34,7 @@ interface Seen {
   readonly wereWiped: boolean[];
 }
 
-async function seen(key: { tenant: string; arn: string }, over: Partial<KeyCalls> = {}): Promise<Seen> {
+async function seen(key: KeyRef, over: Partial<KeyCalls> = {}): Promise<Seen> {
   const plaintexts: Uint8Array[] = [];
   const asked: KeyCalls = { ...calls, ...over };
   const watched: KeyCalls = {
@@ -57,7 +57,7 @@ async function seen(key: { tenant: string; arn: string }, over: Partial<KeyCalls
   const steps: CheckStep[] = [];
   const wereWiped: boolean[] = [];
   const deps = { config: room.config, clock: new FakeClock(), keyCalls: watched };
-  for await (const step of checkSteps(deps, keyRef(key.tenant, key.arn))) {
+  for await (const step of checkSteps(deps, key)) {
     steps.push(step);
     wereWiped.push(plaintexts.every(isZeroed));
   }
@@ -75,7 +75,7 @@ test('No plaintext outlives its step', async () => {
 
 test('What is there when a call fails is wiped too', async () => {
   const key = room.tenant();
-  room.kms.faults.set({ match: { key: key.arn, operation: 'Encrypt' }, fault: KMS_ERRORS.accessDenied });
+  room.kms.faults.set({ match: { key: key.keyArn, operation: 'Encrypt' }, fault: KMS_ERRORS.accessDenied });
   const { plaintexts, wereWiped } = await seen(key);
   expect(plaintexts).toHaveLength(4);
   expect(wereWiped).toEqual(wereWiped.map(() => true));
@@ -108,7 +108,7 @@ test('A KMS that gives back other bytes is no good key', async () => {
 
 test('A refused GenerateDataKey leaves Decrypt to be tried with what Encrypt gave', async () => {
   const key = room.tenant();
-  room.kms.faults.set({ match: { key: key.arn, operation: 'GenerateDataKey' }, fault: KMS_ERRORS.accessDenied });
+  room.kms.faults.set({ match: { key: key.keyArn, operation: 'GenerateDataKey' }, fault: KMS_ERRORS.accessDenied });
   const found = await seen(key);
   expect(statusOf(found, 'GenerateDataKey')).toBe('fail');
   expect(statusOf(found, 'Decrypt')).toBe('ok');
@@ -118,10 +118,10 @@ test('A refused GenerateDataKey leaves Decrypt to be tried with what Encrypt gav
 test('Each call is counted by its result', async () => {
   const metrics = createMetrics();
   const counted = createKeyCalls(room.config, noAudit, metrics);
-  const { tenant, arn } = room.tenant();
-  room.kms.faults.set({ match: { key: arn, operation: 'Encrypt' }, fault: KMS_ERRORS.accessDenied });
-  await counted.describe(keyRef(tenant, arn));
-  await expect(counted.encrypt(keyRef(tenant, arn), Buffer.alloc(32), contextOf(tenant))).rejects.toMatchObject({
+  const ref = room.tenant();
+  room.kms.faults.set({ match: { key: ref.keyArn, operation: 'Encrypt' }, fault: KMS_ERRORS.accessDenied });
+  await counted.describe(ref);
+  await expect(counted.encrypt(ref, Buffer.alloc(32), contextOf(ref.tenant))).rejects.toMatchObject({
     code: 'KEY_DENIED',
   });
   counted.close();

@@ -1,7 +1,7 @@
 // A tenant that denies us periods which are past, and what a denial of the key itself is told apart by.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { KMS_FAULTS } from '../support/memory-kms.ts';
-import { keyRef } from '../../src/runtime/key-ref.ts';
+import { keyRef, type KeyRef } from '../../src/runtime/key-ref.ts';
 import type { SealdexError } from '../../src/runtime/errors.ts';
 import type { KeyContext } from '../../src/keys/data-key.ts';
 import type { KeyWatch } from '../../src/keys/key-watch.ts';
@@ -30,8 +30,7 @@ class Told implements KeyWatch {
 }
 
 interface Past extends OneRing {
-  readonly tenant: string;
-  readonly arn: string;
+  readonly ref: KeyRef;
   readonly clock: FakeClock;
   readonly told: Told;
   /** Reads a message of this year, as somebody would whose process holds none of its keys. */
@@ -46,16 +45,16 @@ const contextIn = (tenant: string, year: number): KeyContext => ({
 const YEARS = [2019, 2020, 2021, 2022];
 
 async function openPast(): Promise<Past> {
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   const clock = new FakeClock();
   const told = new Told();
   const one = await room.open({ clock, watch: told });
   const wrapped = new Map<number, Buffer>();
   for (const year of YEARS)
-    wrapped.set(year, (await one.kms.generateDataKey(keyRef(tenant, arn), contextIn(tenant, year))).wrapped);
+    wrapped.set(year, (await one.kms.generateDataKey(ref, contextIn(ref.tenant, year))).wrapped);
   room.kms.counts.reset();
-  const read = (year: number) => one.ring.unwrap(keyRef(tenant, arn), wrapped.get(year)!, contextIn(tenant, year));
-  return { ...one, tenant, arn, clock, told, read };
+  const read = (year: number) => one.ring.unwrap(ref, wrapped.get(year)!, contextIn(ref.tenant, year));
+  return { ...one, ref, clock, told, read };
 }
 
 const deny = (key: string, { period }: KeyContext): void =>
@@ -64,10 +63,10 @@ const deny = (key: string, { period }: KeyContext): void =>
 const callsOf = (key: string): number => room.kms.counts.count({ key });
 
 test('A denied period is unreadable, all others are not, and no gate hears of it', async () => {
-  const { tenant, arn, told, read, ring } = await openPast();
-  const current = bytesOf(await ring.current(keyRef(tenant, arn), 'documents', 1));
+  const { told, read, ring, ref } = await openPast();
+  const current = bytesOf(await ring.current(ref, 'documents', 1));
   const other = (await read(2021)) as Parameters<typeof bytesOf>[0];
-  deny(arn, contextIn(tenant, 2020));
+  deny(ref.keyArn, contextIn(ref.tenant, 2020));
   await expect(read(2020)).rejects.toMatchObject({ code: 'PERIOD_DENIED', reason: 'AccessDeniedException' });
   expect(await read(2021)).toBe(other);
   await read(2022);
@@ -76,23 +75,23 @@ test('A denied period is unreadable, all others are not, and no gate hears of it
 });
 
 test('However many read a denied period, its denial is checked once in 30 s, and by a try of its own', async () => {
-  const { tenant, arn, clock, read } = await openPast();
-  for (const year of YEARS) deny(arn, contextIn(tenant, year));
+  const { clock, read, ref } = await openPast();
+  for (const year of YEARS) deny(ref.keyArn, contextIn(ref.tenant, year));
   const reads = await Promise.allSettled([...YEARS, ...YEARS].map(read));
   expect(reads).toEqual(
     reads.map(() => ({ status: 'rejected', reason: expect.objectContaining({ code: 'PERIOD_DENIED' }) as unknown })),
   );
   // Each period's Decrypt, and a GenerateDataKey with a Decrypt that try the key: what was true before it says nothing.
-  expect(callsOf(arn)).toBe(YEARS.length * 3);
+  expect(callsOf(ref.keyArn)).toBe(YEARS.length * 3);
   for (const year of YEARS) await expect(read(year)).rejects.toMatchObject({ code: 'PERIOD_DENIED' });
   clock.advance(29_999);
   await expect(read(2020)).rejects.toMatchObject({ code: 'PERIOD_DENIED' });
-  expect(callsOf(arn)).toBe(YEARS.length * 3);
+  expect(callsOf(ref.keyArn)).toBe(YEARS.length * 3);
 });
 
 test('A period that is allowed again is read again after 30 s', async () => {
-  const { tenant, arn, clock, read } = await openPast();
-  deny(arn, contextIn(tenant, 2020));
+  const { clock, read, ref } = await openPast();
+  deny(ref.keyArn, contextIn(ref.tenant, 2020));
   await expect(read(2020)).rejects.toMatchObject({ code: 'PERIOD_DENIED' });
   room.kms.faults.clear();
   await expect(read(2020)).rejects.toMatchObject({ code: 'PERIOD_DENIED' });
@@ -101,40 +100,38 @@ test('A period that is allowed again is read again after 30 s', async () => {
 });
 
 test('A whole key that is revoked after a denied period is told as the key, not as another denied period', async () => {
-  const { tenant, arn, told, read } = await openPast();
-  deny(arn, contextIn(tenant, 2020));
+  const { told, read, ref } = await openPast();
+  deny(ref.keyArn, contextIn(ref.tenant, 2020));
   await expect(read(2020)).rejects.toMatchObject({ code: 'PERIOD_DENIED' });
-  room.kms.faults.set({ match: { key: arn }, fault: KMS_FAULTS.accessDenied });
+  room.kms.faults.set({ match: { key: ref.keyArn }, fault: KMS_FAULTS.accessDenied });
   await expect(read(2021)).rejects.toMatchObject({ code: 'KEY_DENIED' });
   expect(told.failed).toEqual(['KEY_DENIED']);
 });
 
 test('A denial that the current period shares is one of the key: the gate hears of it, and all its keys are wiped', async () => {
-  const { tenant, arn, told, read, ring } = await openPast();
-  const keys = [await ring.current(keyRef(tenant, arn), 'documents', 1), await read(2021)] as Parameters<
-    typeof bytesOf
-  >[0][];
+  const { told, read, ring, ref } = await openPast();
+  const keys = [await ring.current(ref, 'documents', 1), await read(2021)] as Parameters<typeof bytesOf>[0][];
   const bytes = keys.map(bytesOf);
-  room.kms.faults.set({ match: { key: arn }, fault: KMS_FAULTS.accessDenied });
+  room.kms.faults.set({ match: { key: ref.keyArn }, fault: KMS_FAULTS.accessDenied });
   await expect(read(2020)).rejects.toMatchObject({ code: 'KEY_DENIED' });
   expect(told.failed).toEqual(['KEY_DENIED']);
   expect(bytes.map(isZeroed)).toEqual([true, true]);
 });
 
 test('A key of another state, found by the try, is what the gate hears', async () => {
-  const { arn, told, read } = await openPast();
-  room.kms.faults.set({ match: { key: arn, operation: 'Decrypt' }, fault: KMS_FAULTS.accessDenied, times: 1 });
-  room.kms.faults.set({ match: { key: arn, operation: 'GenerateDataKey' }, fault: KMS_FAULTS.notFound });
+  const { told, read, ref } = await openPast();
+  room.kms.faults.set({ match: { key: ref.keyArn, operation: 'Decrypt' }, fault: KMS_FAULTS.accessDenied, times: 1 });
+  room.kms.faults.set({ match: { key: ref.keyArn, operation: 'GenerateDataKey' }, fault: KMS_FAULTS.notFound });
   await expect(read(2020)).rejects.toMatchObject({ code: 'KEY_NOT_FOUND' });
   expect(told.failed).toEqual(['KEY_NOT_FOUND']);
 });
 
 test('A try that KMS does not answer decides nothing: neither is the key denied nor the period', async () => {
-  const { arn, told, read, ring, tenant } = await openPast();
-  const current = bytesOf(await ring.current(keyRef(tenant, arn), 'documents', 1));
-  room.kms.faults.set({ match: { key: arn, operation: 'Decrypt' }, fault: KMS_FAULTS.accessDenied, times: 1 });
+  const { told, read, ring, ref } = await openPast();
+  const current = bytesOf(await ring.current(ref, 'documents', 1));
+  room.kms.faults.set({ match: { key: ref.keyArn, operation: 'Decrypt' }, fault: KMS_FAULTS.accessDenied, times: 1 });
   const failing = room.kms.faults.set({
-    match: { key: arn, operation: 'GenerateDataKey' },
+    match: { key: ref.keyArn, operation: 'GenerateDataKey' },
     fault: KMS_FAULTS.internal,
   });
   await expect(read(2020)).rejects.toMatchObject({ code: 'KMS_FAILED' });
@@ -145,21 +142,21 @@ test('A try that KMS does not answer decides nothing: neither is the key denied 
 });
 
 test('A denial of the current period is not checked once more: it is one of the key', async () => {
-  const { tenant, arn, told, ring } = await openPast();
-  deny(arn, contextOf(tenant));
-  await expect(ring.current(keyRef(tenant, arn), 'documents', 1)).rejects.toMatchObject({ code: 'KEY_DENIED' });
-  expect(callsOf(arn)).toBe(1);
+  const { told, ring, ref } = await openPast();
+  deny(ref.keyArn, contextOf(ref.tenant));
+  await expect(ring.current(ref, 'documents', 1)).rejects.toMatchObject({ code: 'KEY_DENIED' });
+  expect(callsOf(ref.keyArn)).toBe(1);
   expect(told.failed).toEqual(['KEY_DENIED']);
 });
 
 test('A tenant that shares a KMS key has slices of its own', async () => {
-  const { tenant, arn, read, ring, kms } = await openPast();
+  const { read, ring, kms, ref } = await openPast();
   const other = contextIn('sharer', 2020);
-  const { wrapped } = await kms.generateDataKey(keyRef(other.tenant, arn), other);
+  const { wrapped } = await kms.generateDataKey(keyRef(other.tenant, ref.keyArn), other);
   room.kms.faults.set({
-    match: { key: arn, context: { tenant, period: contextIn(tenant, 2020).period } },
+    match: { key: ref.keyArn, context: { tenant: ref.tenant, period: contextIn(ref.tenant, 2020).period } },
     fault: KMS_FAULTS.accessDenied,
   });
   await expect(read(2020)).rejects.toMatchObject({ code: 'PERIOD_DENIED' });
-  await expect(ring.unwrap(keyRef(other.tenant, arn), wrapped, other)).resolves.toMatchObject({ isLive: true });
+  await expect(ring.unwrap(keyRef(other.tenant, ref.keyArn), wrapped, other)).resolves.toMatchObject({ isLive: true });
 });

@@ -16,41 +16,39 @@ afterEach(() => room.kms.faults.clear());
 afterAll(() => room[Symbol.asyncDispose]());
 
 test('200 parallel first uses are one KMS call', async () => {
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   const { ring } = await room.open();
-  const keys = await Promise.all(Array.from({ length: 200 }, () => ring.current(keyRef(tenant, arn), 'documents', 10)));
+  const keys = await Promise.all(Array.from({ length: 200 }, () => ring.current(ref, 'documents', 10)));
   expect(new Set(keys).size).toBe(1);
   expect(bytesOf(keys[0]!)).toHaveLength(32);
-  expect(room.kms.counts.count({ tenant })).toBe(1);
-  expect(room.kms.counts.count({ tenant, operation: 'GenerateDataKey', result: 'ok' })).toBe(1);
+  expect(room.kms.counts.count({ tenant: ref.tenant })).toBe(1);
+  expect(room.kms.counts.count({ tenant: ref.tenant, operation: 'GenerateDataKey', result: 'ok' })).toBe(1);
 });
 
 test('200 parallel first readings of one wrapped key are one KMS call', async () => {
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   const [writer, reader] = [await room.open(), await room.open()];
-  const { wrapped, context } = await writer.ring.current(keyRef(tenant, arn), 'documents', 10);
-  const keys = await Promise.all(
-    Array.from({ length: 200 }, () => reader.ring.unwrap(keyRef(tenant, arn), wrapped, context)),
-  );
+  const { wrapped, context } = await writer.ring.current(ref, 'documents', 10);
+  const keys = await Promise.all(Array.from({ length: 200 }, () => reader.ring.unwrap(ref, wrapped, context)));
   expect(new Set(keys).size).toBe(1);
-  expect(room.kms.counts.count({ tenant, operation: 'Decrypt' })).toBe(1);
+  expect(room.kms.counts.count({ tenant: ref.tenant, operation: 'Decrypt' })).toBe(1);
 });
 
 test('A process reads what it wrote without asking KMS', async () => {
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   const { ring } = await room.open();
-  const key = await ring.current(keyRef(tenant, arn), 'documents', 10);
-  expect(await ring.unwrap(keyRef(tenant, arn), Buffer.from(key.wrapped), key.context)).toBe(key);
-  expect(room.kms.counts.count({ tenant })).toBe(1);
+  const key = await ring.current(ref, 'documents', 10);
+  expect(await ring.unwrap(ref, Buffer.from(key.wrapped), key.context)).toBe(key);
+  expect(room.kms.counts.count({ tenant: ref.tenant })).toBe(1);
 });
 
 test('What is asked of KMS is bound to tenant, period and purpose, and to nothing else', async () => {
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   const { ring, kms } = await room.open();
-  const documents = await ring.current(keyRef(tenant, arn), 'documents', 10);
-  const intake = await ring.current(keyRef(tenant, arn), 'intake', 10);
+  const documents = await ring.current(ref, 'documents', 10);
+  const intake = await ring.current(ref, 'intake', 10);
   expect(Object.entries(documents.context)).toEqual([
-    ['tenant', tenant],
+    ['tenant', ref.tenant],
     ['period', documents.context.period],
     ['purpose', 'documents'],
   ]);
@@ -58,73 +56,71 @@ test('What is asked of KMS is bound to tenant, period and purpose, and to nothin
   expect(intake.id).not.toBe(documents.id);
   // What the call sent is what KMS authenticates: more, less or other pairs do not unwrap; what else hangs on the object is not sent.
   const extra = { ...documents.context, corpus: 'c' };
-  expect(await kms.decrypt(keyRef(extra.tenant, arn), documents.wrapped, extra)).toHaveLength(32);
+  expect(await kms.decrypt(keyRef(extra.tenant, ref.keyArn), documents.wrapped, extra)).toHaveLength(32);
   for (const other of [
     { ...documents.context, purpose: 'intake' as const },
     { ...documents.context, tenant: 'another' },
     { ...documents.context, period: '2026-11-23T10:30Z' },
   ]) {
-    await expect(kms.decrypt(keyRef(other.tenant, arn), documents.wrapped, other)).rejects.toMatchObject({
+    await expect(kms.decrypt(keyRef(other.tenant, ref.keyArn), documents.wrapped, other)).rejects.toMatchObject({
       code: 'OBJECT_TAMPERED',
     });
   }
 });
 
 test('A rejection is not cached: all who waited have it, the next asks again', async () => {
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   const { ring } = await room.open();
-  const fault = room.kms.faults.set({ match: { key: arn }, fault: KMS_FAULTS.accessDenied });
-  const uses = await Promise.allSettled(
-    Array.from({ length: 20 }, () => ring.current(keyRef(tenant, arn), 'documents', 10)),
-  );
+  const fault = room.kms.faults.set({ match: { key: ref.keyArn }, fault: KMS_FAULTS.accessDenied });
+  const uses = await Promise.allSettled(Array.from({ length: 20 }, () => ring.current(ref, 'documents', 10)));
   expect(uses.map((use) => (use.status === 'rejected' ? (use.reason as { code: string }).code : 'ok'))).toEqual(
     Array.from({ length: 20 }, () => 'KEY_DENIED'),
   );
   expect(fault.met).toBe(1);
   fault.clear();
-  expect((await ring.current(keyRef(tenant, arn), 'documents', 10)).isLive).toBe(true);
-  expect(room.kms.counts.count({ tenant })).toBe(2);
+  expect((await ring.current(ref, 'documents', 10)).isLive).toBe(true);
+  expect(room.kms.counts.count({ tenant: ref.tenant })).toBe(2);
 });
 
 test('A reading that was refused is asked again too', async () => {
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   const [writer, reader] = [await room.open(), await room.open()];
-  const { wrapped, context } = await writer.ring.current(keyRef(tenant, arn), 'documents', 10);
-  const fault = room.kms.faults.set({ match: { key: arn }, fault: KMS_FAULTS.notFound });
-  await expect(reader.ring.unwrap(keyRef(tenant, arn), wrapped, context)).rejects.toMatchObject({
+  const { wrapped, context } = await writer.ring.current(ref, 'documents', 10);
+  const fault = room.kms.faults.set({ match: { key: ref.keyArn }, fault: KMS_FAULTS.notFound });
+  await expect(reader.ring.unwrap(ref, wrapped, context)).rejects.toMatchObject({
     code: 'KEY_NOT_FOUND',
   });
   fault.clear();
-  expect((await reader.ring.unwrap(keyRef(tenant, arn), wrapped, context)).isLive).toBe(true);
+  expect((await reader.ring.unwrap(ref, wrapped, context)).isLive).toBe(true);
 });
 
 test('A failed making frees its claim: the next process need not wait for it to run out', async () => {
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   const [first, second] = [await room.open(), await room.open()];
-  room.kms.faults.set({ match: { key: arn }, fault: KMS_FAULTS.accessDenied, times: 1 });
-  await expect(first.ring.current(keyRef(tenant, arn), 'documents', 10)).rejects.toMatchObject({ code: 'KEY_DENIED' });
-  const context = contextOf(tenant);
-  const token = await eventually(() => second.shared.claim(keyRef(tenant, arn), context));
-  await second.shared.free(keyRef(tenant, arn), context, token);
+  room.kms.faults.set({ match: { key: ref.keyArn }, fault: KMS_FAULTS.accessDenied, times: 1 });
+  await expect(first.ring.current(ref, 'documents', 10)).rejects.toMatchObject({ code: 'KEY_DENIED' });
+  const context = contextOf(ref.tenant);
+  const token = await eventually(() => second.shared.claim(ref, context));
+  await second.shared.free(ref, context, token);
   // Its clock stands still, so it could not even wait.
-  expect((await second.ring.current(keyRef(tenant, arn), 'documents', 10)).isLive).toBe(true);
+  expect((await second.ring.current(ref, 'documents', 10)).isLive).toBe(true);
 });
 
 test('A KMS that hangs for one tenant delays no other, however many calls hang', async () => {
   const [slow, quick] = [room.tenant(), room.tenant()];
   const { ring } = await room.open();
-  const hang = room.kms.faults.set({ match: { key: slow.arn }, fault: { kind: 'hang' } });
+  const hang = room.kms.faults.set({ match: { key: slow.keyArn }, fault: { kind: 'hang' } });
   const order: string[] = [];
   const slowUses = [
-    ring.current(keyRef(slow.tenant, slow.arn), 'documents', 10),
+    ring.current(slow, 'documents', 10),
     // Each reads under another wrapped key: a call of its own.
     ...Array.from({ length: 300 }, (_, index) =>
-      ring.unwrap(keyRef(slow.tenant, slow.arn), Buffer.from(`wrapped ${index}`), contextOf(slow.tenant)),
+      ring.unwrap(slow, Buffer.from(`wrapped ${index}`), contextOf(slow.tenant)),
     ),
   ].map((use) => use.catch(() => {}).then(() => order.push('slow')));
   await eventually(() => hang.waiting > 0);
-  const key = await ring.current(keyRef(quick.tenant, quick.arn), 'documents', 10);
-  await ring.unwrap(keyRef(quick.tenant, quick.arn), key.wrapped, key.context);
+  const key = await ring.current(quick, 'documents', 10);
+  await ring.unwrap(quick, key.wrapped, key.context);
   order.push('quick');
   expect(hang.waiting).toBeGreaterThan(0);
   hang.clear();
@@ -134,12 +130,12 @@ test('A KMS that hangs for one tenant delays no other, however many calls hang',
 });
 
 test('A key that was asked for before its wipe is wiped when it arrives, and who waited gets another', async () => {
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   const { ring, plaintexts } = await room.open();
-  const hang = room.kms.faults.set({ match: { key: arn }, fault: { kind: 'hang' }, times: 1 });
-  const use = ring.current(keyRef(tenant, arn), 'documents', 10);
+  const hang = room.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' }, times: 1 });
+  const use = ring.current(ref, 'documents', 10);
   await eventually(() => hang.waiting === 1);
-  expect(ring.wipe(keyRef(tenant, arn))).toBe(0);
+  expect(ring.wipe(ref)).toBe(0);
   hang.clear();
   const key = await use;
   expect(plaintexts).toHaveLength(2);

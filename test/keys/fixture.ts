@@ -3,6 +3,7 @@ import { periodAt, type DataKey, type KeyContext } from '../../src/keys/data-key
 import { KeyRing, type KeyRingDeps } from '../../src/keys/key-ring.ts';
 import type { Kms } from '../../src/keys/kms.ts';
 import type { SharedKeys } from '../../src/keys/shared-keys.ts';
+import { keyRef, type KeyRef } from '../../src/runtime/key-ref.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
 import { MemoryKms } from '../support/memory-kms.ts';
@@ -28,7 +29,7 @@ export interface Room<Control extends KmsControl = MemoryKms> extends AsyncDispo
   /** A ring with clients of its own, as another process would have it. */
   open(options?: RingOptions): Promise<OneRing>;
   /** A tenant that no other test uses, with a KMS key of its own. */
-  tenant(): { readonly tenant: string; readonly arn: string };
+  tenant(): KeyRef;
 }
 
 export type RingOptions = Partial<Pick<KeyRingDeps, 'use' | 'limits' | 'maxKeys' | 'watch' | 'onUse' | 'onWipe'>> & {
@@ -67,7 +68,7 @@ export function roomOf<Control extends KmsControl>(
     },
     tenant() {
       tenants += 1;
-      return { tenant: `tenant-${tenants}`, arn: kms.createKey() };
+      return keyRef(`tenant-${tenants}`, kms.createKey());
     },
     async [Symbol.asyncDispose]() {
       kms.faults.clear();

@@ -2,7 +2,7 @@
 // exact: one call more or less in any minute is a fault. (fleet.test.ts has few tenants, and the SDK and processes in truth.)
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { gateId, keyRef, type KeyRef } from '../../src/runtime/key-ref.ts';
+import { gateId, type KeyRef } from '../../src/runtime/key-ref.ts';
 import { sleep, systemClock } from '../../src/runtime/clock.ts';
 import { contextOf, periodAt, type KeyScope } from '../../src/keys/data-key.ts';
 import { startRevocationCheck, type RevocationCheck } from '../../src/keys/revocation-check.ts';
@@ -24,11 +24,6 @@ const TURN_MS = 5;
 const CALL_MS = 1;
 /** Tenants whose first uses are under way at once. */
 const AT_ONCE = 16;
-
-interface Tenant {
-  readonly tenant: string;
-  readonly arn: string;
-}
 
 interface Process extends RedisRing {
   readonly clock: FakeClock;
@@ -106,19 +101,18 @@ async function waitFor(processes: readonly Process[], work: Promise<unknown>): P
   }
 }
 
-async function useAll(processes: readonly Process[], tenants: readonly Tenant[]): Promise<void> {
+async function useAll(processes: readonly Process[], tenants: readonly KeyRef[]): Promise<void> {
   const left = tenants.values();
   const useNext = async (): Promise<void> => {
-    for (const { tenant, arn } of left)
-      await Promise.all(processes.map(({ ring }) => ring.current(keyRef(tenant, arn), 'documents', 1)));
+    for (const ref of left) await Promise.all(processes.map(({ ring }) => ring.current(ref, 'documents', 1)));
   };
   await waitFor(processes, Promise.all(Array.from({ length: AT_ONCE }, useNext)));
 }
 
 /** Redis' clock cannot be moved: what it would have let run out by then goes, and the rest comes nearer. */
-async function age({ redis }: Process, tenants: readonly Tenant[], ms: number): Promise<void> {
+async function age({ redis }: Process, tenants: readonly KeyRef[], ms: number): Promise<void> {
   const keys = redisKeys(room.config.queue);
-  const leases = tenants.map(({ tenant, arn }) => keys.lease(`revocation-check:${gateId(keyRef(tenant, arn))}`));
+  const leases = tenants.map((ref) => keys.lease(`revocation-check:${gateId(ref)}`));
   await redis.eval(
     `for _, key in ipairs(KEYS) do
       local left = redis.call('PTTL', key)
@@ -131,7 +125,7 @@ async function age({ redis }: Process, tenants: readonly Tenant[], ms: number): 
 }
 
 /** What KMS was asked in each minute. */
-async function asked(tenants: readonly Tenant[], keyCheckMs = 0): Promise<Calls[]> {
+async function asked(tenants: readonly KeyRef[], keyCheckMs = 0): Promise<Calls[]> {
   const { kms, taken } = countingKms();
   const processes = await Promise.all(Array.from({ length: PROCESSES }, () => startProcess(kms, keyCheckMs)));
   const goTo = (ms: number): void => processes.forEach(({ clock }) => clock.advance(BEGUN + ms - clock.now()));
@@ -150,13 +144,13 @@ async function asked(tenants: readonly Tenant[], keyCheckMs = 0): Promise<Calls[
 }
 
 /** In each period one GenerateDataKey and a Decrypt for each further process; and where KMS is asked again, once in each interval while there is a key. */
-function promised(tenants: readonly Tenant[], checkMinutes?: number): Calls[] {
-  const periods = new Map<Tenant, string>();
-  const checked = new Map<Tenant, number>();
-  const isDue = (one: Tenant, minute: number): boolean =>
+function promised(tenants: readonly KeyRef[], checkMinutes?: number): Calls[] {
+  const periods = new Map<KeyRef, string>();
+  const checked = new Map<KeyRef, number>();
+  const isDue = (one: KeyRef, minute: number): boolean =>
     checkMinutes !== undefined && minute - (checked.get(one) ?? minute) >= checkMinutes;
   return allMinutes.map((minute) => {
-    const periodOf = ({ tenant }: Tenant): string => periodAt(tenant, BEGUN + minute * MINUTE_MS);
+    const periodOf = ({ tenant }: KeyRef): string => periodAt(tenant, BEGUN + minute * MINUTE_MS);
     const first = usedIn(tenants, minute).filter((one) => periods.get(one) !== periodOf(one));
     for (const one of first) {
       periods.set(one, periodOf(one));
@@ -168,7 +162,7 @@ function promised(tenants: readonly Tenant[], checkMinutes?: number): Calls[] {
   });
 }
 
-const tenantsOf = (count: number): Tenant[] => Array.from({ length: count }, () => room.tenant());
+const tenantsOf = (count: number): KeyRef[] => Array.from({ length: count }, () => room.tenant());
 const most = (calls: readonly Calls[]): number =>
   Math.max(...calls.map(({ generated, decrypted }) => generated + decrypted));
 

@@ -77,10 +77,10 @@ const told = (call: Promise<unknown>): Promise<Told> =>
   );
 
 test.each(STATES)('A key that is $state ($answers) is told as $code', async ({ state, answers, ...codes }) => {
-  const { tenant, arn } = room.tenant();
-  const context = contextOf(tenant);
+  const ref = room.tenant();
+  const context = contextOf(ref.tenant);
   for (const [key, code] of [
-    [arn, codes.code],
+    [ref.keyArn, codes.code],
     [room.config.platformKeyArn, codes.platform],
   ] as const) {
     const { wrapped } = await one.kms.generateDataKey(keyRef(context.tenant, key), context);
@@ -112,24 +112,24 @@ async function deletionOf(key: string): Promise<number> {
 }
 
 test('A key that is gone is not found', async () => {
-  const { tenant, arn } = room.tenant();
-  const { wrapped } = await one.kms.generateDataKey(keyRef(tenant, arn), contextOf(tenant));
-  room.kms.forget(arn);
-  const gone = { code: 'KEY_NOT_FOUND', reason: 'NotFoundException', keyArn: arn };
-  expect(await told(one.kms.generateDataKey(keyRef(tenant, arn), contextOf(tenant)))).toEqual(gone);
-  expect(await told(one.kms.decrypt(keyRef(tenant, arn), wrapped, contextOf(tenant)))).toEqual(gone);
+  const ref = room.tenant();
+  const { wrapped } = await one.kms.generateDataKey(ref, contextOf(ref.tenant));
+  room.kms.forget(ref.keyArn);
+  const gone = { code: 'KEY_NOT_FOUND', reason: 'NotFoundException', keyArn: ref.keyArn };
+  expect(await told(one.kms.generateDataKey(ref, contextOf(ref.tenant)))).toEqual(gone);
+  expect(await told(one.kms.decrypt(ref, wrapped, contextOf(ref.tenant)))).toEqual(gone);
   expect(KEY_STATE_TABLE.gone).toMatchObject({ tenant: gone.code, platform: 'PLATFORM_KEY' });
 });
 
 test.each(['Enabled', 'Updating'] as const)('A refusal whose key is found %s passes by itself', async (state) => {
-  const { tenant, arn } = room.tenant();
-  room.kms.setState(arn, state);
+  const ref = room.tenant();
+  room.kms.setState(ref.keyArn, state);
   room.kms.faults.set({
-    match: { key: arn, operation: 'GenerateDataKey' },
+    match: { key: ref.keyArn, operation: 'GenerateDataKey' },
     fault: { kind: 'error', name: 'DisabledException' },
   });
-  const fault = { code: 'KMS_FAILED', reason: 'DisabledException', keyArn: arn, deletesAt: undefined };
-  expect(await told(one.kms.generateDataKey(keyRef(tenant, arn), contextOf(tenant)))).toEqual(fault);
+  const fault = { code: 'KMS_FAILED', reason: 'DisabledException', keyArn: ref.keyArn, deletesAt: undefined };
+  expect(await told(one.kms.generateDataKey(ref, contextOf(ref.tenant)))).toEqual(fault);
 });
 
 test.each(['Invented', 'constructor', '__proto__'])(
@@ -146,8 +146,8 @@ test.each([
   ['DisabledException', 'KEY_DISABLED'],
   ['KMSInvalidStateException', 'KEY_UNAVAILABLE'],
 ])('%s in words of which nobody made anything is %s, when DescribeKey tells nothing', async (name, code) => {
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   room.kms.faults.set({ match: { operation: 'GenerateDataKey' }, fault: { kind: 'error', name, message: 'No.' } });
   room.kms.faults.set({ match: { operation: 'DescribeKey' }, fault: KMS_ERRORS.accessDenied });
-  expect((await told(one.kms.generateDataKey(keyRef(tenant, arn), contextOf(tenant)))).code).toBe(code);
+  expect((await told(one.kms.generateDataKey(ref, contextOf(ref.tenant)))).code).toBe(code);
 });

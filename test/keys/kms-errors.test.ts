@@ -154,10 +154,10 @@ const reasonOf = (fault: KmsErrorFault): string =>
 test.each(FAULTS)('$label: GenerateDataKey and Decrypt tell it by code, reason and key', async ({ fault, ...row }) => {
   // A client of its own: what is throttled slows no other row.
   const { kms } = await room.open();
-  const { tenant, arn } = room.tenant();
-  const context = contextOf(tenant);
+  const ref = room.tenant();
+  const context = contextOf(ref.tenant);
   for (const [key, code, deniedBy] of [
-    [arn, row.tenant, row.deniedBy],
+    [ref.keyArn, row.tenant, row.deniedBy],
     [room.config.platformKeyArn, row.platform, row.deniedBy && 'operator'],
   ] as const) {
     const { wrapped } = await kms.generateDataKey(keyRef(context.tenant, key), context);
@@ -180,11 +180,9 @@ test.each(FAULTS)('$label: GenerateDataKey and Decrypt tell it by code, reason a
 });
 
 test('An error keeps its name as reason, the SDK’s error as cause and the id of the request, and its message tells nothing of KMS’ text', async () => {
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   room.kms.faults.set({ fault: KMS_ERRORS.accessDenied });
-  const error = await one.kms
-    .generateDataKey(keyRef(tenant, arn), contextOf(tenant))
-    .catch((error: SealdexError) => error);
+  const error = await one.kms.generateDataKey(ref, contextOf(ref.tenant)).catch((error: SealdexError) => error);
   expect(error).toMatchObject({
     code: 'KEY_DENIED',
     reason: 'AccessDeniedException',
@@ -195,12 +193,12 @@ test('An error keeps its name as reason, the SDK’s error as cause and the id o
 });
 
 test('A refusal by state costs one call and one DescribeKey; other refusals cost one call', async () => {
-  const { tenant, arn } = room.tenant();
-  room.kms.disable(arn);
-  await codeOf(one.kms.generateDataKey(keyRef(tenant, arn), contextOf(tenant)));
-  room.kms.enable(arn);
-  room.kms.faults.set({ match: { key: arn, operation: 'Decrypt' }, fault: KMS_ERRORS.accessDenied });
-  await codeOf(one.kms.decrypt(keyRef(tenant, arn), Buffer.from('wrapped'), contextOf(tenant)));
+  const ref = room.tenant();
+  room.kms.disable(ref.keyArn);
+  await codeOf(one.kms.generateDataKey(ref, contextOf(ref.tenant)));
+  room.kms.enable(ref.keyArn);
+  room.kms.faults.set({ match: { key: ref.keyArn, operation: 'Decrypt' }, fault: KMS_ERRORS.accessDenied });
+  await codeOf(one.kms.decrypt(ref, Buffer.from('wrapped'), contextOf(ref.tenant)));
   expect(room.kms.counts.all().map(({ operation, result, count }) => `${operation} ${result} ${count}`)).toEqual([
     'GenerateDataKey DisabledException 1',
     'DescribeKey ok 1',
@@ -231,12 +229,12 @@ test('An ARN that is none is a wrong setting of the tenant', async () => {
 test.each(['GenerateDataKey', 'Decrypt'])(
   'A hanging %s ends as KMS_FAILED, and so do all who wait behind it',
   async (operation) => {
-    const { tenant, arn } = room.tenant();
-    const hang = room.kms.faults.set({ match: { key: arn, operation }, fault: { kind: 'hang' } });
+    const ref = room.tenant();
+    const hang = room.kms.faults.set({ match: { key: ref.keyArn, operation }, fault: { kind: 'hang' } });
     const calls = Array.from({ length: 20 }, () =>
       operation === 'Decrypt'
-        ? prompt.kms.decrypt(keyRef(tenant, arn), Buffer.from('wrapped'), contextOf(tenant))
-        : prompt.kms.generateDataKey(keyRef(tenant, arn), contextOf(tenant)),
+        ? prompt.kms.decrypt(ref, Buffer.from('wrapped'), contextOf(ref.tenant))
+        : prompt.kms.generateDataKey(ref, contextOf(ref.tenant)),
     );
     const codes = await Promise.all(calls.map(codeOf));
     expect(new Set(codes)).toEqual(new Set(['KMS_FAILED']));
@@ -246,17 +244,17 @@ test.each(['GenerateDataKey', 'Decrypt'])(
 );
 
 test('What the first try told is not lost when time runs out before the second one ends', async () => {
-  const { tenant, arn } = room.tenant();
-  room.kms.faults.set({ match: { key: arn }, fault: KMS_ERRORS.throttled, times: 1 });
-  room.kms.faults.set({ match: { key: arn }, fault: { kind: 'hang' } });
-  expect(await codeOf(prompt.kms.generateDataKey(keyRef(tenant, arn), contextOf(tenant)))).toBe('KMS_THROTTLED');
+  const ref = room.tenant();
+  room.kms.faults.set({ match: { key: ref.keyArn }, fault: KMS_ERRORS.throttled, times: 1 });
+  room.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' } });
+  expect(await codeOf(prompt.kms.generateDataKey(ref, contextOf(ref.tenant)))).toBe('KMS_THROTTLED');
 });
 
 test('A hanging DescribeKey leaves the first error as the reason', async () => {
-  const { tenant, arn } = room.tenant();
-  room.kms.disable(arn);
+  const ref = room.tenant();
+  room.kms.disable(ref.keyArn);
   room.kms.faults.set({ match: { operation: 'DescribeKey' }, fault: { kind: 'hang' } });
-  expect(await codeOf(prompt.kms.generateDataKey(keyRef(tenant, arn), contextOf(tenant)))).toBe('KEY_DISABLED');
+  expect(await codeOf(prompt.kms.generateDataKey(ref, contextOf(ref.tenant)))).toBe('KEY_DISABLED');
 });
 
 const open = (endpoint: string): { kms: Kms; metrics: Metrics } => {
@@ -309,12 +307,12 @@ test('A name from KMS that is no name does not become a reason', () => {
 test('Calls are counted by operation and result', async () => {
   const [good, bad] = [room.tenant(), room.tenant()];
   const [writer, reader] = [await room.open(), await room.open()];
-  const { wrapped, context } = await writer.ring.current(keyRef(good.tenant, good.arn), 'documents', 1);
-  await reader.ring.unwrap(keyRef(good.tenant, good.arn), wrapped, context);
-  room.kms.disable(bad.arn);
-  await reader.ring.current(keyRef(bad.tenant, bad.arn), 'documents', 1).catch(() => {});
+  const { wrapped, context } = await writer.ring.current(good, 'documents', 1);
+  await reader.ring.unwrap(good, wrapped, context);
+  room.kms.disable(bad.keyArn);
+  await reader.ring.current(bad, 'documents', 1).catch(() => {});
   room.kms.faults.set({ match: { operation: 'DescribeKey' }, fault: KMS_ERRORS.accessDenied });
-  await reader.ring.current(keyRef(bad.tenant, bad.arn), 'documents', 1).catch(() => {});
+  await reader.ring.current(bad, 'documents', 1).catch(() => {});
   const lines = (text: string): string[] =>
     text.split('\n').filter((line) => line.startsWith('sealdex_kms_calls_total{'));
   expect(lines(await writer.metrics.text())).toEqual([

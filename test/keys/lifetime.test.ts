@@ -41,10 +41,10 @@ test.each([
   ['both clocks', both],
   ['the monotonic clock while the wall clock is set back', wallBack],
 ])('No use succeeds at 60 min + 1 ms by %s, and the last one a millisecond before 60 min does', async (_, move) => {
-  const { tenant, arn } = room.tenant();
-  const clock = clockAtStart(tenant);
+  const ref = room.tenant();
+  const clock = clockAtStart(ref.tenant);
   const { ring } = await room.open({ clock });
-  const key = await ring.current(keyRef(tenant, arn), 'documents', 10);
+  const key = await ring.current(ref, 'documents', 10);
   const bytes = bytesOf(key);
   move(clock, HOUR_MS - 1);
   expect(key.use((plaintext) => plaintext.length)).toBe(32);
@@ -52,40 +52,40 @@ test.each([
   move(clock, 2);
   expect(() => key.use(() => 'used')).toThrow(expect.objectContaining({ code: 'KMS_FAILED', reason: 'KeyExpired' }));
   expect(isZeroed(bytes)).toBe(true);
-  expect(await ring.current(keyRef(tenant, arn), 'documents', 10)).not.toBe(key);
+  expect(await ring.current(ref, 'documents', 10)).not.toBe(key);
 });
 
 test('A data key cannot outlive its period, however late in it KMS was asked', async () => {
-  const { tenant, arn } = room.tenant();
-  const clock = clockAtStart(tenant);
+  const ref = room.tenant();
+  const clock = clockAtStart(ref.tenant);
   clock.advance(50 * 60_000);
   const { ring } = await room.open({ clock });
-  const key = await ring.current(keyRef(tenant, arn), 'documents', 10);
+  const key = await ring.current(ref, 'documents', 10);
   both(clock, 10 * 60_000 - 1);
-  expect(await ring.current(keyRef(tenant, arn), 'documents', 10)).toBe(key);
+  expect(await ring.current(ref, 'documents', 10)).toBe(key);
   both(clock, 1);
   expect(key.isLive).toBe(false);
-  const next = await ring.current(keyRef(tenant, arn), 'documents', 10);
+  const next = await ring.current(ref, 'documents', 10);
   expect(next.context.period).not.toBe(key.context.period);
 });
 
 test('A wall clock set back does not bring a key back: the older period has a key of its own', async () => {
-  const { tenant, arn } = room.tenant();
-  const clock = clockAtStart(tenant);
+  const ref = room.tenant();
+  const clock = clockAtStart(ref.tenant);
   const { ring } = await room.open({ clock });
-  const key = await ring.current(keyRef(tenant, arn), 'documents', 10);
+  const key = await ring.current(ref, 'documents', 10);
   clock.setWall(clock.now() - 1);
-  const older = await ring.current(keyRef(tenant, arn), 'documents', 10);
+  const older = await ring.current(ref, 'documents', 10);
   expect(older.context.period).not.toBe(key.context.period);
 });
 
 test('The 60 minutes count from the moment when KMS was asked, not from its answer', async () => {
-  const { tenant, arn } = room.tenant();
-  const clock = clockAtStart(tenant);
+  const ref = room.tenant();
+  const clock = clockAtStart(ref.tenant);
   const { ring, kms } = await room.open({ clock });
-  const { wrapped } = await kms.generateDataKey(keyRef(tenant, arn), contextOf(tenant));
-  const hang = room.kms.faults.set({ match: { key: arn }, fault: { kind: 'hang' } });
-  const use = ring.unwrap(keyRef(tenant, arn), wrapped, contextOf(tenant));
+  const { wrapped } = await kms.generateDataKey(ref, contextOf(ref.tenant));
+  const hang = room.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' } });
+  const use = ring.unwrap(ref, wrapped, contextOf(ref.tenant));
   await eventually(() => hang.waiting === 1);
   clock.advance(40 * 60_000);
   hang.clear();
@@ -97,22 +97,22 @@ test('The 60 minutes count from the moment when KMS was asked, not from its answ
 });
 
 test('The age of the oldest key is told in whole milliseconds', async () => {
-  const { tenant, arn } = room.tenant();
-  const clock = clockAtStart(tenant);
+  const ref = room.tenant();
+  const clock = clockAtStart(ref.tenant);
   const { ring } = await room.open({ clock });
-  await ring.current(keyRef(tenant, arn), 'documents', 10);
+  await ring.current(ref, 'documents', 10);
   clock.advance(1.75);
   expect(ring.stats().oldestMs).toBe(2);
 });
 
 test('A key is wiped by its timer at its end, without being used', async () => {
-  const { tenant, arn } = room.tenant();
-  const clock = clockAtStart(tenant);
+  const ref = room.tenant();
+  const clock = clockAtStart(ref.tenant);
   const { ring } = await room.open({ clock });
-  const bytes = bytesOf(await ring.current(keyRef(tenant, arn), 'documents', 10));
+  const bytes = bytesOf(await ring.current(ref, 'documents', 10));
   clock.advance(HOUR_MS - 1);
   expect(isZeroed(bytes)).toBe(false);
-  expect(ring.stats()).toEqual({ keys: 1, oldestMs: HOUR_MS - 1, tenants: [tenant] });
+  expect(ring.stats()).toEqual({ keys: 1, oldestMs: HOUR_MS - 1, tenants: [ref.tenant] });
   clock.advance(1);
   expect(isZeroed(bytes)).toBe(true);
   expect(ring.stats()).toEqual({ keys: 0, oldestMs: 0, tenants: [] });
@@ -120,10 +120,10 @@ test('A key is wiped by its timer at its end, without being used', async () => {
 });
 
 test('A wall clock that leapt ahead has the key wiped within a minute, without a use', async () => {
-  const { tenant, arn } = room.tenant();
-  const clock = clockAtStart(tenant);
+  const ref = room.tenant();
+  const clock = clockAtStart(ref.tenant);
   const { ring } = await room.open({ clock });
-  const bytes = bytesOf(await ring.current(keyRef(tenant, arn), 'documents', 10));
+  const bytes = bytesOf(await ring.current(ref, 'documents', 10));
   wallOnly(clock, 2 * HOUR_MS);
   clock.advance(60_000);
   expect(isZeroed(bytes)).toBe(true);
@@ -131,12 +131,12 @@ test('A wall clock that leapt ahead has the key wiped within a minute, without a
 });
 
 test('A key of a period that is over can be read with, for at most an hour', async () => {
-  const { tenant, arn } = room.tenant();
-  const clock = clockAtStart(tenant);
+  const ref = room.tenant();
+  const clock = clockAtStart(ref.tenant);
   const [writer, reader] = [await room.open({ clock }), await room.open({ clock })];
-  const { wrapped, context } = await writer.ring.current(keyRef(tenant, arn), 'documents', 10);
+  const { wrapped, context } = await writer.ring.current(ref, 'documents', 10);
   clock.advance(5 * HOUR_MS);
-  const key = await reader.ring.unwrap(keyRef(tenant, arn), wrapped, context);
+  const key = await reader.ring.unwrap(ref, wrapped, context);
   expect(key.leftMs).toBe(HOUR_MS);
   const bytes = bytesOf(key);
   clock.advance(HOUR_MS);
@@ -147,10 +147,10 @@ test('A wipe leaves keys zeroed and unusable, and meets only those that it shoul
   const clock = new FakeClock();
   const [one, other] = [room.tenant(), room.tenant()];
   const { ring } = await room.open({ clock });
-  const key = await ring.current(keyRef(one.tenant, one.arn), 'documents', 10);
-  const spared = await ring.current(keyRef(other.tenant, other.arn), 'documents', 10);
+  const key = await ring.current(one, 'documents', 10);
+  const spared = await ring.current(other, 'documents', 10);
   const [bytes, sparedBytes] = [bytesOf(key), bytesOf(spared)];
-  expect(ring.wipe(keyRef(one.tenant, one.arn))).toBe(1);
+  expect(ring.wipe(one)).toBe(1);
   expect(isZeroed(bytes)).toBe(true);
   expect(() => key.use(() => 'used')).toThrow(expect.objectContaining({ reason: 'KeyExpired' }));
   expect(isZeroed(sparedBytes)).toBe(false);
@@ -160,26 +160,26 @@ test('A wipe leaves keys zeroed and unusable, and meets only those that it shoul
 
 test('Closing wipes all keys, twice does no harm, and no timer is left', async () => {
   const clock = new FakeClock();
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   const { ring } = await room.open({ clock });
-  const key = await ring.current(keyRef(tenant, arn), 'documents', 10);
+  const key = await ring.current(ref, 'documents', 10);
   const bytes = bytesOf(key);
   ring.close();
   ring.close();
   expect(isZeroed(bytes)).toBe(true);
   expect(clock.pending).toBe(0);
   const closed = { code: 'KMS_FAILED', reason: 'Closed' };
-  await expect(ring.current(keyRef(tenant, arn), 'documents', 10)).rejects.toMatchObject(closed);
-  await expect(ring.unwrap(keyRef(tenant, arn), key.wrapped, key.context)).rejects.toMatchObject(closed);
-  expect(room.kms.counts.count({ tenant })).toBe(1);
+  await expect(ring.current(ref, 'documents', 10)).rejects.toMatchObject(closed);
+  await expect(ring.unwrap(ref, key.wrapped, key.context)).rejects.toMatchObject(closed);
+  expect(room.kms.counts.count({ tenant: ref.tenant })).toBe(1);
 });
 
 test('Closing during a flight: its callers get an error at once, and its key is wiped when it comes', async () => {
   const clock = new FakeClock();
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   const { ring, plaintexts } = await room.open({ clock });
-  const hang = room.kms.faults.set({ match: { key: arn }, fault: { kind: 'hang' } });
-  const uses = Promise.allSettled([1, 2].map(() => ring.current(keyRef(tenant, arn), 'documents', 10)));
+  const hang = room.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' } });
+  const uses = Promise.allSettled([1, 2].map(() => ring.current(ref, 'documents', 10)));
   await eventually(() => hang.waiting === 1);
   ring.close();
   const reason = expect.objectContaining({ code: 'KMS_FAILED', reason: 'Closed' }) as unknown;
@@ -194,10 +194,10 @@ test('Closing during a flight: its callers get an error at once, and its key is 
 
 test('Closing while another process makes the key ends the wait', async () => {
   const clock = new FakeClock();
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   const [claiming, waiting] = [await room.open(), await room.open({ clock })];
-  expect(await claiming.shared.claim(keyRef(tenant, arn), contextOf(tenant))).toBeDefined();
-  const use = waiting.ring.current(keyRef(tenant, arn), 'documents', 10);
+  expect(await claiming.shared.claim(ref, contextOf(ref.tenant))).toBeDefined();
+  const use = waiting.ring.current(ref, 'documents', 10);
   await eventually(() => clock.pending === 1);
   waiting.ring.close();
   await expect(use).rejects.toMatchObject({ reason: 'Closed' });
@@ -205,9 +205,9 @@ test('Closing while another process makes the key ends the wait', async () => {
 });
 
 test('Printing, JSON and inspect of a key and of its ring show no key bytes', async () => {
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   const { ring } = await room.open();
-  const key = await ring.current(keyRef(tenant, arn), 'documents', 10);
+  const key = await ring.current(ref, 'documents', 10);
   const label = `DataKey ${key.id}`;
   expect([String(key), JSON.stringify(key), inspect(key), inspect({ key }, { depth: 9, showHidden: true })]).toEqual([
     label,

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { KMS_FAULTS } from '../support/memory-kms.ts';
 import { periodAt } from '../../src/keys/data-key.ts';
 import { startRevocationCheck } from '../../src/keys/revocation-check.ts';
-import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
+import { gateId } from '../../src/runtime/key-ref.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
 import { HOUR_MS } from './fixture.ts';
@@ -22,18 +22,18 @@ afterAll(() => room[Symbol.asyncDispose]());
 
 /** Two processes at the beginning of a period of one tenant. */
 async function fleet(keyCheckMs: number) {
-  const { tenant, arn } = room.tenant();
-  const clock = new FakeClock(Date.parse(periodAt(tenant, new FakeClock().now())));
+  const ref = room.tenant();
+  const clock = new FakeClock(Date.parse(periodAt(ref.tenant, new FakeClock().now())));
   const keys = redisKeys(room.config.queue);
   const { redis, ...first } = await room.open({ clock });
   const rings = [{ redis, ...first }, await room.open({ clock })];
   const processes = rings.map((one) => ({
     check: startRevocationCheck({ clock, redis: one.redis, keys, ring: one.ring, keyCheckMs }),
-    encrypt: () => one.ring.current(keyRef(tenant, arn), 'documents', 1),
+    encrypt: () => one.ring.current(ref, 'documents', 1),
   }));
   // Where there is a loop at all, the test makes its turns; without an interval there must be none to make.
   if (keyCheckMs > 0) for (const { check } of processes) await check.stop();
-  const lease = keys.lease(`revocation-check:${gateId(keyRef(tenant, arn))}`);
+  const lease = keys.lease(`revocation-check:${gateId(ref)}`);
   /** A look of both processes, the time of the test's clock having passed for Redis too. Answers both ages. */
   const look = async (ms = LOOK_MS): Promise<number[]> => {
     const leftMs = await redis.pttl(lease);
@@ -51,8 +51,8 @@ async function fleet(keyCheckMs: number) {
     }
     return most;
   };
-  const asked = (): number => room.kms.counts.count({ key: arn, operation: 'Decrypt' });
-  return { arn, processes, look, longest, asked };
+  const asked = (): number => room.kms.counts.count({ key: ref.keyArn, operation: 'Decrypt' });
+  return { arn: ref.keyArn, processes, look, longest, asked };
 }
 
 test('KMS is asked once in an interval by one of them, and neither key is unasked for longer than that and one look', async () => {

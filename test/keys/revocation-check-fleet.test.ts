@@ -131,14 +131,14 @@ test('Who finds its data key gone when its turn comes says yes for nobody: the n
 });
 
 test('A ring tells whether it asked KMS', async () => {
-  const { tenant: name, arn } = room.tenant();
+  const ref = room.tenant();
   const { ring } = await room.open({ clock });
-  await ring.current(keyRef(name, arn), 'documents', 1);
+  await ring.current(ref, 'documents', 1);
   const held = ring.heldUnder()[0]!;
   expect(await ring.askAgain(held)).toBe(true);
   ring.wipe(held);
   expect(await ring.askAgain(held)).toBe(false);
-  expect(room.kms.counts.count({ operation: 'Decrypt', key: arn })).toBe(1);
+  expect(room.kms.counts.count({ operation: 'Decrypt', key: ref.keyArn })).toBe(1);
 });
 
 test('Tenants whose keys hang keep nobody waiting, less than a second the first time and not at all from then on', async () => {

@@ -1,7 +1,7 @@
 // The revocation check of one process: which calls to KMS put off the next one, and which do not.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { KMS_FAULTS } from '../support/memory-kms.ts';
-import { keyRef } from '../../src/runtime/key-ref.ts';
+import type { KeyRef } from '../../src/runtime/key-ref.ts';
 import { periodAt, periodEnd } from '../../src/keys/data-key.ts';
 import { startRevocationCheck, type RevocationCheck } from '../../src/keys/revocation-check.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
@@ -22,26 +22,31 @@ afterAll(() => room[Symbol.asyncDispose]());
 interface Checked extends RedisRing {
   readonly clock: FakeClock;
   readonly check: RevocationCheck;
-  readonly tenant: string;
-  readonly arn: string;
+  readonly ref: KeyRef;
   readonly decrypts: () => number;
 }
 
 /** In a period that has so long to go. */
 async function open(leftMs: number): Promise<Checked> {
-  const { tenant, arn } = room.tenant();
-  const clock = new FakeClock(periodEnd(contextOf(tenant).period)! - leftMs);
+  const ref = room.tenant();
+  const clock = new FakeClock(periodEnd(contextOf(ref.tenant).period)! - leftMs);
   const one = await room.open({ clock });
   const keys = redisKeys(room.config.queue);
   const check = startRevocationCheck({ clock, redis: one.redis, keys, ring: one.ring, keyCheckMs: CHECK_MS });
   // From here on it looks when the test says so.
   await check.stop();
-  return { ...one, clock, check, tenant, arn, decrypts: () => room.kms.counts.count({ tenant, operation: 'Decrypt' }) };
+  return {
+    ...one,
+    clock,
+    check,
+    ref,
+    decrypts: () => room.kms.counts.count({ tenant: ref.tenant, operation: 'Decrypt' }),
+  };
 }
 
 test('KMS is asked again when the interval since the first data key is over', async () => {
-  const { ring, check, clock, tenant, arn, decrypts } = await open(HOUR_MS);
-  await ring.current(keyRef(tenant, arn), 'documents', 1);
+  const { ring, check, clock, decrypts, ref } = await open(HOUR_MS);
+  await ring.current(ref, 'documents', 1);
   clock.advance(CHECK_MS - 1);
   await check.tick();
   expect([decrypts(), check.unaskedMs()]).toEqual([0, CHECK_MS - 1]);
@@ -51,13 +56,13 @@ test('KMS is asked again when the interval since the first data key is over', as
 });
 
 test('That the next period’s data key can be made puts off nothing: Decrypt may have been taken away alone', async () => {
-  const { ring, check, clock, tenant, arn } = await open(CHECK_MS - 1000);
-  await ring.current(keyRef(tenant, arn), 'documents', 1);
+  const { ring, check, clock, ref } = await open(CHECK_MS - 1000);
+  await ring.current(ref, 'documents', 1);
   await check.tick();
-  room.kms.faults.set({ match: { key: arn, operation: 'Decrypt' }, fault: KMS_FAULTS.accessDenied });
+  room.kms.faults.set({ match: { key: ref.keyArn, operation: 'Decrypt' }, fault: KMS_FAULTS.accessDenied });
   clock.advance(CHECK_MS - 1000);
   await check.tick();
-  await ring.current(keyRef(tenant, arn), 'documents', 1);
+  await ring.current(ref, 'documents', 1);
   expect(ring.stats().keys).toBe(1);
   clock.advance(1000);
   await check.tick();
@@ -65,22 +70,22 @@ test('That the next period’s data key can be made puts off nothing: Decrypt ma
 });
 
 test('Nor does it when the interval ended before the next period’s data key was needed', async () => {
-  const { ring, check, clock, tenant, arn, decrypts } = await open(CHECK_MS - 1000);
-  await ring.current(keyRef(tenant, arn), 'documents', 1);
+  const { ring, check, clock, decrypts, ref } = await open(CHECK_MS - 1000);
+  await ring.current(ref, 'documents', 1);
   await check.tick();
   clock.advance(CHECK_MS + 1000);
   await check.tick();
-  await ring.current(keyRef(tenant, arn), 'documents', 1);
+  await ring.current(ref, 'documents', 1);
   await check.tick();
   expect(decrypts()).toBe(1);
 });
 
 test('Unwrapping the next period’s data key is as good as asking again', async () => {
-  const { ring, kms, check, clock, tenant, arn, decrypts } = await open(CHECK_MS - 1000);
+  const { ring, kms, check, clock, decrypts, ref } = await open(CHECK_MS - 1000);
   const unwrap = async (): Promise<void> => {
-    const context = { tenant, period: periodAt(tenant, clock.now()), purpose: 'documents' } as const;
-    const { wrapped } = await kms.generateDataKey(keyRef(tenant, arn), context);
-    await ring.unwrap(keyRef(tenant, arn), wrapped, context);
+    const context = { tenant: ref.tenant, period: periodAt(ref.tenant, clock.now()), purpose: 'documents' } as const;
+    const { wrapped } = await kms.generateDataKey(ref, context);
+    await ring.unwrap(ref, wrapped, context);
   };
   await unwrap();
   await check.tick();

@@ -2,7 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { keyRef } from '../../src/runtime/key-ref.ts';
+import { keyRef, type KeyRef } from '../../src/runtime/key-ref.ts';
 import { periodEnd } from '../../src/keys/data-key.ts';
 import { KeyRing } from '../../src/keys/key-ring.ts';
 import { closeRedis, redisKeys } from '../../src/runtime/redis.ts';
@@ -30,35 +30,35 @@ afterAll(async () => {
 
 const names = (): ReturnType<typeof redisKeys> => redisKeys(room.config.queue);
 
-function entryName(tenant: string, arn: string): string {
+function entryName({ tenant, keyArn }: KeyRef): string {
   const { purpose, period } = contextOf(tenant);
-  return names().dataKey(purpose, tenant, period, createHash('sha256').update(arn).digest('hex').slice(0, 16));
+  return names().dataKey(purpose, tenant, period, createHash('sha256').update(keyArn).digest('hex').slice(0, 16));
 }
 
-const use = ({ ring }: RedisRing, tenant: string, arn: string) => ring.current(keyRef(tenant, arn), 'documents', 10);
+const use = ({ ring }: RedisRing, ref: KeyRef) => ring.current(ref, 'documents', 10);
 const callsOf = (tenant: string, operation: 'GenerateDataKey' | 'Decrypt'): number =>
   room.kms.counts.count({ tenant, operation });
 
 test('Redis holds the wrapped key only, for ten minutes longer than the period', async () => {
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   const clock = new FakeClock();
-  const key = await use(await room.open({ clock }), tenant, arn);
-  const entry = await redis.get(entryName(tenant, arn));
-  expect(entry).toBe(`1 ${arn} ${key.wrapped.toString('base64')}`);
-  const left = await redis.pttl(entryName(tenant, arn));
+  const key = await use(await room.open({ clock }), ref);
+  const entry = await redis.get(entryName(ref));
+  expect(entry).toBe(`1 ${ref.keyArn} ${key.wrapped.toString('base64')}`);
+  const left = await redis.pttl(entryName(ref));
   const full = periodEnd(key.context.period)! - clock.now() + 600_000;
   expect(left).toBeLessThanOrEqual(full);
   expect(left).toBeGreaterThan(full - 60_000);
-  expect(await redis.exists(names().dataKeyClaim(entryName(tenant, arn)))).toBe(0);
+  expect(await redis.exists(names().dataKeyClaim(entryName(ref)))).toBe(0);
 });
 
 test('A KMS key has an entry of its own: after a change of key the old entry is not met', async () => {
-  const { tenant, arn } = room.tenant();
-  const other = room.tenant().arn;
+  const ref = room.tenant();
+  const other = keyRef(ref.tenant, room.kms.createKey());
   const one = await room.open();
-  expect((await use(one, tenant, arn)).arn).toBe(arn);
-  expect((await use(one, tenant, other)).arn).toBe(other);
-  expect(entryName(tenant, arn)).not.toBe(entryName(tenant, other));
+  expect((await use(one, ref)).arn).toBe(ref.keyArn);
+  expect((await use(one, other)).arn).toBe(other.keyArn);
+  expect(entryName(ref)).not.toBe(entryName(other));
 });
 
 /** What stands in Redis instead of an entry. `good` is what a process of ours wrote. */
@@ -89,94 +89,94 @@ async function foreignEntry(arn: string): Promise<string> {
 }
 
 test.each(RUBBISH)('An entry that is %s is replaced, and no caller fails', async (_, rubbish) => {
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   const [writer, finder, later] = [await room.open(), await room.open(), await room.open()];
-  await use(writer, tenant, arn);
-  const name = entryName(tenant, arn);
-  const bad = await rubbish(arn, (await redis.get(name))!);
+  await use(writer, ref);
+  const name = entryName(ref);
+  const bad = await rubbish(ref.keyArn, (await redis.get(name))!);
   await redis.set(name, bad, 'PX', 60_000);
-  const keys = await Promise.all(Array.from({ length: 10 }, () => use(finder, tenant, arn)));
+  const keys = await Promise.all(Array.from({ length: 10 }, () => use(finder, ref)));
   expect(new Set(keys).size).toBe(1);
-  expect(await redis.get(name)).toBe(`1 ${arn} ${keys[0]!.wrapped.toString('base64')}`);
-  expect((await use(later, tenant, arn)).id).toBe(keys[0]!.id);
-  expect(callsOf(tenant, 'GenerateDataKey')).toBe(2);
+  expect(await redis.get(name)).toBe(`1 ${ref.keyArn} ${keys[0]!.wrapped.toString('base64')}`);
+  expect((await use(later, ref)).id).toBe(keys[0]!.id);
+  expect(callsOf(ref.tenant, 'GenerateDataKey')).toBe(2);
 });
 
 test('A list where the entry should be is replaced too', async () => {
-  const { tenant, arn } = room.tenant();
-  await redis.rpush(entryName(tenant, arn), 'rubbish');
+  const ref = room.tenant();
+  await redis.rpush(entryName(ref), 'rubbish');
   const [finder, later] = [await room.open(), await room.open()];
-  const key = await use(finder, tenant, arn);
-  expect((await use(later, tenant, arn)).id).toBe(key.id);
+  const key = await use(finder, ref);
+  expect((await use(later, ref)).id).toBe(key.id);
 });
 
 test('Processes that replace a bad entry at the same time converge on one key', async () => {
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   const clock = new FakeClock();
-  await redis.set(entryName(tenant, arn), `1 ${arn} ${randomBytes(184).toString('base64')}`);
+  await redis.set(entryName(ref), `1 ${ref.keyArn} ${randomBytes(184).toString('base64')}`);
   const rings = await Promise.all(Array.from({ length: 6 }, () => room.open({ clock })));
-  const keys = await moving(clock, Promise.all(rings.map((one) => use(one, tenant, arn))));
+  const keys = await moving(clock, Promise.all(rings.map((one) => use(one, ref))));
   expect(new Set(keys.map((key) => key.id)).size).toBe(1);
-  expect(callsOf(tenant, 'GenerateDataKey')).toBe(1);
+  expect(callsOf(ref.tenant, 'GenerateDataKey')).toBe(1);
 });
 
 test('A good entry that KMS refuses for another reason stays', async () => {
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   const [writer, other] = [await room.open(), await room.open()];
-  await use(writer, tenant, arn);
-  const entry = await redis.get(entryName(tenant, arn));
-  room.kms.disable(arn);
-  await expect(use(other, tenant, arn)).rejects.toMatchObject({ code: 'KEY_DISABLED' });
-  expect(await redis.get(entryName(tenant, arn))).toBe(entry);
-  expect(callsOf(tenant, 'GenerateDataKey')).toBe(1);
+  await use(writer, ref);
+  const entry = await redis.get(entryName(ref));
+  room.kms.disable(ref.keyArn);
+  await expect(use(other, ref)).rejects.toMatchObject({ code: 'KEY_DISABLED' });
+  expect(await redis.get(entryName(ref))).toBe(entry);
+  expect(callsOf(ref.tenant, 'GenerateDataKey')).toBe(1);
 });
 
 test('Whoever rewrites the entry again and again gets an error, not KMS calls without end', async () => {
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   const one = await room.open();
   const shared: RedisRing['shared'] = {
     ...one.shared,
     async put(...args) {
-      await redis.set(entryName(tenant, arn), randomBytes(20));
+      await redis.set(entryName(ref), randomBytes(20));
       return one.shared.put(...args);
     },
   };
   const ring = new KeyRing({ clock: new FakeClock(), kms: one.kms, shared, use: 'patient' });
-  await expect(ring.current(keyRef(tenant, arn), 'documents', 10)).rejects.toMatchObject({
+  await expect(ring.current(ref, 'documents', 10)).rejects.toMatchObject({
     code: 'REDIS_FAILED',
     reason: 'KeyEntry',
   });
-  expect(callsOf(tenant, 'GenerateDataKey')).toBe(3);
+  expect(callsOf(ref.tenant, 'GenerateDataKey')).toBe(3);
   expect(one.plaintexts.map(isZeroed)).toEqual([true, true, true]);
   expect(ring.stats().keys).toBe(0);
   ring.close();
 });
 
 test('A claim that runs out while KMS is asked makes two keys, and the first that was written is everybody’s', async () => {
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   const [slow, quick] = [await room.open(), await room.open()];
-  const hang = room.kms.faults.set({ match: { key: arn }, fault: { kind: 'hang' }, times: 1 });
-  const slowUse = use(slow, tenant, arn);
+  const hang = room.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' }, times: 1 });
+  const slowUse = use(slow, ref);
   await eventually(() => hang.waiting === 1);
-  await redis.del(names().dataKeyClaim(entryName(tenant, arn)));
-  const key = await use(quick, tenant, arn);
+  await redis.del(names().dataKeyClaim(entryName(ref)));
+  const key = await use(quick, ref);
   hang.clear();
   expect((await slowUse).id).toBe(key.id);
-  expect(callsOf(tenant, 'GenerateDataKey')).toBe(2);
+  expect(callsOf(ref.tenant, 'GenerateDataKey')).toBe(2);
   // The slow one's own was wiped before it took the other.
   expect(slow.plaintexts.map(isZeroed)).toEqual([true, false]);
   expect(slow.ring.stats().keys).toBe(1);
 });
 
 test('The claim of another process is not freed by who comes too late', async () => {
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   const [slow, other] = [await room.open(), await room.open()];
-  const hang = room.kms.faults.set({ match: { key: arn }, fault: { kind: 'hang' }, times: 1 });
-  const late = use(slow, tenant, arn);
+  const hang = room.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' }, times: 1 });
+  const late = use(slow, ref);
   await eventually(() => hang.waiting === 1);
-  const claim = names().dataKeyClaim(entryName(tenant, arn));
+  const claim = names().dataKeyClaim(entryName(ref));
   await redis.del(claim);
-  const token = await other.shared.claim(keyRef(tenant, arn), contextOf(tenant));
+  const token = await other.shared.claim(ref, contextOf(ref.tenant));
   hang.clear();
   await late;
   expect(await redis.get(claim)).toBe(token);
@@ -186,12 +186,12 @@ test.each([
   ['prompt', 950],
   ['patient', 20_000],
 ] as const)('A claim that nobody ends makes a %s first use fail after %i ms', async (how, ms) => {
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   const clock = new FakeClock();
   const one = await room.open({ use: how, clock });
-  await redis.set(names().dataKeyClaim(entryName(tenant, arn)), 'a ghost');
+  await redis.set(names().dataKeyClaim(entryName(ref)), 'a ghost');
   const began = clock.monotonic();
-  const outcome = use(one, tenant, arn).catch((error: unknown) => error);
+  const outcome = use(one, ref).catch((error: unknown) => error);
   const waited = eventually(() => clock.pending === 1);
   await waited;
   clock.advance(ms - 1);
@@ -199,34 +199,34 @@ test.each([
   expect(await moving(clock, outcome)).toMatchObject({ code: 'KMS_FAILED', reason: 'ClaimWait' });
   expect(clock.monotonic() - began).toBeGreaterThanOrEqual(ms);
   expect(clock.pending).toBe(0);
-  expect(room.kms.counts.count({ tenant })).toBe(0);
+  expect(room.kms.counts.count({ tenant: ref.tenant })).toBe(0);
 });
 
 test('When the period ends during the wait, the next period’s key is made', async () => {
-  const { tenant, arn } = room.tenant();
-  const clock = new FakeClock(periodEnd(contextOf(tenant).period)! - 100);
+  const ref = room.tenant();
+  const clock = new FakeClock(periodEnd(contextOf(ref.tenant).period)! - 100);
   const one = await room.open({ clock });
-  await redis.set(names().dataKeyClaim(entryName(tenant, arn)), 'a ghost');
-  const key = await moving(clock, use(one, tenant, arn));
-  expect(key.context.period).not.toBe(contextOf(tenant).period);
-  expect(callsOf(tenant, 'GenerateDataKey')).toBe(1);
+  await redis.set(names().dataKeyClaim(entryName(ref)), 'a ghost');
+  const key = await moving(clock, use(one, ref));
+  expect(key.context.period).not.toBe(contextOf(ref.tenant).period);
+  expect(callsOf(ref.tenant, 'GenerateDataKey')).toBe(1);
 });
 
 test('Without Redis nothing is encrypted and KMS is not asked; what was written can be read', async () => {
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   const [writer, other] = [await room.open(), await room.open()];
-  const { wrapped, context } = await use(writer, tenant, arn);
+  const { wrapped, context } = await use(writer, ref);
   closeRedis(other.redis);
-  await expect(use(other, tenant, arn)).rejects.toMatchObject({ code: 'REDIS_FAILED' });
-  expect(room.kms.counts.count({ tenant })).toBe(1);
-  expect((await other.ring.unwrap(keyRef(tenant, arn), wrapped, context)).isLive).toBe(true);
+  await expect(use(other, ref)).rejects.toMatchObject({ code: 'REDIS_FAILED' });
+  expect(room.kms.counts.count({ tenant: ref.tenant })).toBe(1);
+  expect((await other.ring.unwrap(ref, wrapped, context)).isLive).toBe(true);
 });
 
 test('When Redis is lost between the making of a key and its writing, the key is wiped and the caller hears of Redis', async () => {
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   const one = await room.open({ use: 'prompt' });
-  const hang = room.kms.faults.set({ match: { key: arn }, fault: { kind: 'hang' } });
-  const uses = Promise.allSettled([use(one, tenant, arn), use(one, tenant, arn)]);
+  const hang = room.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' } });
+  const uses = Promise.allSettled([use(one, ref), use(one, ref)]);
   await eventually(() => hang.waiting === 1);
   closeRedis(one.redis);
   hang.clear();
@@ -234,38 +234,36 @@ test('When Redis is lost between the making of a key and its writing, the key is
   expect(await uses).toEqual([lost, lost]);
   expect(one.plaintexts.map(isZeroed)).toEqual([true]);
   expect(one.ring.stats().keys).toBe(0);
-  expect(await redis.get(entryName(tenant, arn))).toBeNull();
+  expect(await redis.get(entryName(ref))).toBeNull();
   // As when the claim has run out.
-  await redis.del(names().dataKeyClaim(entryName(tenant, arn)));
-  expect(isZeroed(bytesOf(await use(await room.open(), tenant, arn)))).toBe(false);
+  await redis.del(names().dataKeyClaim(entryName(ref)));
+  expect(isZeroed(bytesOf(await use(await room.open(), ref)))).toBe(false);
 });
 
 test('A write whose answer was lost is sent again, and its key is the fleet’s', async () => {
   await using line = await lossyLine(room.config.redisUrl);
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   const one = await room.open({ redisUrl: line.url });
-  const hang = room.kms.faults.set({ match: { key: arn }, fault: { kind: 'hang' } });
-  const lost = use(one, tenant, arn);
+  const hang = room.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' } });
+  const lost = use(one, ref);
   await eventually(() => hang.waiting === 1);
   line.loseAnswers();
   hang.clear();
-  const entry = await eventually(async () => (await redis.get(entryName(tenant, arn))) ?? undefined);
+  const entry = await eventually(async () => (await redis.get(entryName(ref))) ?? undefined);
   line.cut();
-  expect(entry).toBe(`1 ${arn} ${(await lost).wrapped.toString('base64')}`);
-  expect(callsOf(tenant, 'GenerateDataKey')).toBe(1);
+  expect(entry).toBe(`1 ${ref.keyArn} ${(await lost).wrapped.toString('base64')}`);
+  expect(callsOf(ref.tenant, 'GenerateDataKey')).toBe(1);
   expect(one.plaintexts.map(isZeroed)).toEqual([false]);
 });
 
 test('A claim whose answer was lost is known again', async () => {
   await using line = await lossyLine(room.config.redisUrl);
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   const one = await room.open({ redisUrl: line.url });
-  const context = contextOf(tenant);
+  const context = contextOf(ref.tenant);
   line.loseAnswers();
-  const lost = one.shared.claim(keyRef(tenant, arn), context);
-  const claim = await eventually(
-    async () => (await redis.get(names().dataKeyClaim(entryName(tenant, arn)))) ?? undefined,
-  );
+  const lost = one.shared.claim(ref, context);
+  const claim = await eventually(async () => (await redis.get(names().dataKeyClaim(entryName(ref)))) ?? undefined);
   line.cut();
   expect(await lost).toBe(claim);
 });

@@ -7,7 +7,7 @@ import { createKms } from '../../src/keys/aws/kms-client.ts';
 import type { Kms } from '../../src/keys/kms.ts';
 import { createMetrics, type Metrics } from '../../src/runtime/metrics.ts';
 import { outcomeOf } from '../../src/handlers/outcome.ts';
-import { keyRef } from '../../src/runtime/key-ref.ts';
+import type { KeyRef } from '../../src/runtime/key-ref.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
 import { contextOf } from './fixture.ts';
@@ -32,7 +32,7 @@ afterAll(() => {
 interface Client {
   readonly clock: FakeClock;
   readonly metrics: Metrics;
-  readonly generate: (tenant: string, arn: string) => Promise<unknown>;
+  readonly generate: (ref: KeyRef) => Promise<unknown>;
 }
 
 const opened = new DisposableStack();
@@ -45,15 +45,15 @@ async function throttledClient(use: 'patient' | 'prompt'): Promise<Client> {
   const clock = new FakeClock();
   const metrics = createMetrics();
   const kms = kmsOf(metrics, use, clock);
-  const { tenant, arn } = room.tenant();
-  const fault = room.kms.faults.set({ match: { key: arn }, fault: KMS_ERRORS.throttled });
-  await expect(kms.generateDataKey(keyRef(tenant, arn), contextOf(tenant))).rejects.toMatchObject({
+  const ref = room.tenant();
+  const fault = room.kms.faults.set({ match: { key: ref.keyArn }, fault: KMS_ERRORS.throttled });
+  await expect(kms.generateDataKey(ref, contextOf(ref.tenant))).rejects.toMatchObject({
     code: 'KMS_THROTTLED',
     reason: 'ThrottlingException',
   });
   // The SDK's second try was not let go either.
   expect(fault.met).toBe(1);
-  return { clock, metrics, generate: (tenant, arn) => kms.generateDataKey(keyRef(tenant, arn), contextOf(tenant)) };
+  return { clock, metrics, generate: (ref) => kms.generateDataKey(ref, contextOf(ref.tenant)) };
 }
 
 const faultOf = (call: Promise<unknown>): Promise<SealdexError> =>
@@ -64,9 +64,9 @@ const faultOf = (call: Promise<unknown>): Promise<SealdexError> =>
 
 test('After one tenant’s call was throttled, another tenant’s calls begin an interval apart', async () => {
   const { clock, generate } = await throttledClient('patient');
-  const { tenant, arn } = room.tenant();
-  const sent = (): number => room.kms.counts.count({ key: arn });
-  const calls = Array.from({ length: 3 }, () => generate(tenant, arn));
+  const ref = room.tenant();
+  const sent = (): number => room.kms.counts.count({ key: ref.keyArn });
+  const calls = Array.from({ length: 3 }, () => generate(ref));
   await eventually(() => clock.pending === 1);
   clock.advance(49);
   expect(sent()).toBe(0);
@@ -82,22 +82,20 @@ test('After one tenant’s call was throttled, another tenant’s calls begin an
 test('Calls without a turn before their deadline are throttled ones, never sent and never counted, even behind others of their tenant', async () => {
   const { clock, metrics, generate } = await throttledClient('prompt');
   const counted = await metrics.by('sealdex_kms_calls_total', 'result');
-  const { tenant, arn } = room.tenant();
-  const faults = await Promise.all(Array.from({ length: 20 }, () => faultOf(generate(tenant, arn))));
+  const ref = room.tenant();
+  const faults = await Promise.all(Array.from({ length: 20 }, () => faultOf(generate(ref))));
   expect(new Set(faults.map(({ code, reason }) => `${code} ${reason}`))).toEqual(new Set(['KMS_THROTTLED Paced']));
-  expect(room.kms.counts.count({ key: arn })).toBe(0);
+  expect(room.kms.counts.count({ key: ref.keyArn })).toBe(0);
   expect(await metrics.by('sealdex_kms_calls_total', 'result')).toEqual(counted);
   await eventually(() => clock.pending === 0);
 });
 
 test('A job whose call was throttled or did not get its turn comes back without spending an attempt, and is not parked', async () => {
   const { generate } = await throttledClient('prompt');
-  const { tenant, arn } = room.tenant();
-  const paced = await faultOf(generate(tenant, arn));
-  room.kms.faults.set({ match: { key: arn }, fault: KMS_ERRORS.throttled });
-  const throttled = await faultOf(
-    (await room.open({ use: 'prompt' })).kms.generateDataKey(keyRef(tenant, arn), contextOf(tenant)),
-  );
+  const ref = room.tenant();
+  const paced = await faultOf(generate(ref));
+  room.kms.faults.set({ match: { key: ref.keyArn }, fault: KMS_ERRORS.throttled });
+  const throttled = await faultOf((await room.open({ use: 'prompt' })).kms.generateDataKey(ref, contextOf(ref.tenant)));
   expect([paced.reason, throttled.reason]).toEqual(['Paced', 'ThrottlingException']);
   const canary = (): never => expect.unreachable('No canary is asked about KMS.');
   for (const fault of [paced, throttled]) {

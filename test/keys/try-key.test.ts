@@ -1,6 +1,5 @@
 // Trying a key: both calls are made for real, a refusal of either is told, and no plaintext is left behind.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { keyRef } from '../../src/runtime/key-ref.ts';
 import { FakeClock } from '../support/clock.ts';
 import { KMS_FAULTS } from '../support/memory-kms.ts';
 import type { Kms } from '../../src/keys/kms.ts';
@@ -34,22 +33,22 @@ const callsFor = (arn: string): string[] =>
     .map(({ operation, tenant, result, count }) => `${operation} ${tenant} ${result} ${count}`);
 
 test('A key that works is tried by one call of each kind, and both plaintexts are wiped', async () => {
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   const before = one.plaintexts.length;
-  await tryKey({ kms: one.kms, clock }, keyRef(tenant, arn), 'documents');
-  expect(callsFor(arn)).toEqual(OPERATIONS.map((operation) => `${operation} ${tenant} ok 1`));
+  await tryKey({ kms: one.kms, clock }, ref, 'documents');
+  expect(callsFor(ref.keyArn)).toEqual(OPERATIONS.map((operation) => `${operation} ${ref.tenant} ok 1`));
   const plaintexts = one.plaintexts.slice(before);
   expect(plaintexts).toHaveLength(2);
   expect(plaintexts.every(isZeroed)).toBe(true);
 });
 
 test.each(OPERATIONS)('A key of which only %s is denied is denied, and what was there is wiped', async (operation) => {
-  const { tenant, arn } = room.tenant();
-  room.kms.faults.set({ match: { key: arn, operation }, fault: KMS_FAULTS.accessDenied });
+  const ref = room.tenant();
+  room.kms.faults.set({ match: { key: ref.keyArn, operation }, fault: KMS_FAULTS.accessDenied });
   const before = one.plaintexts.length;
-  await expect(tryKey({ kms: one.kms, clock }, keyRef(tenant, arn), 'documents')).rejects.toMatchObject({
+  await expect(tryKey({ kms: one.kms, clock }, ref, 'documents')).rejects.toMatchObject({
     code: 'KEY_DENIED',
-    keyArn: arn,
+    keyArn: ref.keyArn,
     deniedBy: 'tenant',
   });
   const plaintexts = one.plaintexts.slice(before);
@@ -58,7 +57,7 @@ test.each(OPERATIONS)('A key of which only %s is denied is denied, and what was 
 });
 
 test('A KMS that unwraps to another key than it gave is no good key', async () => {
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   const given: Buffer[] = [];
   const lying: Kms = {
     ...one.kms,
@@ -69,7 +68,7 @@ test('A KMS that unwraps to another key than it gave is no good key', async () =
       return plaintext;
     },
   };
-  await expect(tryKey({ kms: lying, clock }, keyRef(tenant, arn), 'documents')).rejects.toMatchObject({
+  await expect(tryKey({ kms: lying, clock }, ref, 'documents')).rejects.toMatchObject({
     code: 'INTERNAL',
     reason: 'OtherPlaintext',
   });

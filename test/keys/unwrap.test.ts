@@ -15,9 +15,9 @@ beforeAll(async () => {
   room = await openRoom();
   writer = await room.open();
   reader = await room.open();
-  const { tenant, arn } = room.tenant();
-  key = await writer.ring.current(keyRef(tenant, arn), 'documents', 1);
-  former = await writer.ring.current(keyRef(tenant, room.kms.createKey()), 'documents', 1);
+  const ref = room.tenant();
+  key = await writer.ring.current(ref, 'documents', 1);
+  former = await writer.ring.current(keyRef(ref.tenant, room.kms.createKey()), 'documents', 1);
   room.kms.counts.reset();
 });
 

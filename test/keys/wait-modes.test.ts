@@ -1,7 +1,6 @@
 // A worker's calls to KMS: they end by a deadline of their own, and a fault that passes is asked over once.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { KMS_ERRORS } from '@sealdex/local-aws';
-import { keyRef } from '../../src/runtime/key-ref.ts';
 import type { SealdexError } from '../../src/runtime/errors.ts';
 import type { OneRing } from './fixture.ts';
 import { openAdapterRoom, type AdapterRoom } from './adapter-fixture.ts';
@@ -21,23 +20,21 @@ const FAILS = { ...KMS_ERRORS.internal, status: 500 };
 
 // Without a deadline the call hangs as long as KMS does; the test's own limit is far below the file's.
 test('a KMS that hangs ends as KMS_FAILED for a worker too', async () => {
-  const { tenant, arn } = room.tenant();
-  room.kms.faults.set({ match: { key: arn }, fault: { kind: 'hang' } });
-  const error: unknown = await patient.ring
-    .current(keyRef(tenant, arn), 'documents', 1)
-    .catch((reason: unknown) => reason);
+  const ref = room.tenant();
+  room.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' } });
+  const error: unknown = await patient.ring.current(ref, 'documents', 1).catch((reason: unknown) => reason);
   expect(error).toMatchObject({ code: 'KMS_FAILED', reason: 'TimeoutError' } satisfies Partial<SealdexError>);
 });
 
 test('a KMS that fails once is asked a second time, and not a third', async () => {
-  const { tenant, arn } = room.tenant();
-  room.kms.faults.set({ match: { key: arn }, fault: FAILS, times: 1 });
-  await patient.ring.current(keyRef(tenant, arn), 'documents', 1);
-  expect(room.kms.counts.count({ key: arn, operation: 'GenerateDataKey' })).toBe(2);
+  const ref = room.tenant();
+  room.kms.faults.set({ match: { key: ref.keyArn }, fault: FAILS, times: 1 });
+  await patient.ring.current(ref, 'documents', 1);
+  expect(room.kms.counts.count({ key: ref.keyArn, operation: 'GenerateDataKey' })).toBe(2);
 
   const other = room.tenant();
-  room.kms.faults.set({ match: { key: other.arn }, fault: FAILS });
-  const failed = patient.ring.current(keyRef(other.tenant, other.arn), 'documents', 1);
+  room.kms.faults.set({ match: { key: other.keyArn }, fault: FAILS });
+  const failed = patient.ring.current(other, 'documents', 1);
   await expect(failed).rejects.toMatchObject({ code: 'KMS_FAILED' });
-  expect(room.kms.counts.count({ key: other.arn, operation: 'GenerateDataKey' })).toBe(2);
+  expect(room.kms.counts.count({ key: other.keyArn, operation: 'GenerateDataKey' })).toBe(2);
 });

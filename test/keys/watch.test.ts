@@ -51,58 +51,60 @@ afterEach(() => room.kms.faults.clear());
 afterAll(() => room[Symbol.asyncDispose]());
 
 async function open(options: { clock?: FakeClock; maxKeys?: number } = {}) {
-  const { tenant, arn } = room.tenant();
+  const ref = room.tenant();
   const one = await room.open({
     ...options,
     watch,
     onUse: (result) => uses.push(result),
     onWipe: (reason) => wipes.push(reason),
   });
-  return { ...one, tenant, arn };
+  return { ...one, ref };
 }
 
 test('Each call is begun and told of, and what the watch makes of an error is what every user of the call gets', async () => {
-  const { ring, tenant, arn } = await open();
-  await ring.current(keyRef(tenant, arn), 'documents', 1);
-  expect(told).toEqual([`begin ${tenant}`, 'ok']);
+  const { ring, ref } = await open();
+  await ring.current(ref, 'documents', 1);
+  expect(told).toEqual([`begin ${ref.tenant}`, 'ok']);
   const other = room.tenant();
-  room.kms.faults.set({ match: { key: other.arn }, fault: KMS_FAULTS.internal });
-  const two = await Promise.allSettled([1, 2].map(() => ring.current(keyRef(other.tenant, other.arn), 'documents', 1)));
+  room.kms.faults.set({ match: { key: other.keyArn }, fault: KMS_FAULTS.internal });
+  const two = await Promise.allSettled([1, 2].map(() => ring.current(other, 'documents', 1)));
   const refused = { status: 'rejected', reason: expect.objectContaining({ code: 'KEY_UNAVAILABLE' }) as unknown };
   expect(two).toEqual([refused, refused]);
   expect(told.slice(2)).toEqual([`begin ${other.tenant}`, 'KMS_FAILED']);
 });
 
 test('While the gate is shut KMS is not asked, for encrypting nor for reading, and the gate’s word is the answer', async () => {
-  const { ring, kms, tenant, arn } = await open();
-  const { wrapped } = await kms.generateDataKey(keyRef(tenant, arn), contextOf(tenant));
+  const { ring, kms, ref } = await open();
+  const { wrapped } = await kms.generateDataKey(ref, contextOf(ref.tenant));
   isShut = true;
   room.kms.counts.reset();
-  const refused = { code: 'KEY_DISABLED', keyArn: arn, since: 7 };
-  await expect(ring.current(keyRef(tenant, arn), 'documents', 1)).rejects.toMatchObject(refused);
-  await expect(ring.unwrap(keyRef(tenant, arn), wrapped, contextOf(tenant))).rejects.toMatchObject(refused);
+  const refused = { code: 'KEY_DISABLED', keyArn: ref.keyArn, since: 7 };
+  await expect(ring.current(ref, 'documents', 1)).rejects.toMatchObject(refused);
+  await expect(ring.unwrap(ref, wrapped, contextOf(ref.tenant))).rejects.toMatchObject(refused);
   expect(room.kms.counts.all()).toEqual([]);
   isShut = false;
-  await expect(ring.unwrap(keyRef(tenant, arn), wrapped, contextOf(tenant))).resolves.toMatchObject({ isLive: true });
+  await expect(ring.unwrap(ref, wrapped, contextOf(ref.tenant))).resolves.toMatchObject({ isLive: true });
 });
 
 test('What waits under the platform key is not watched: it waits because a gate is shut', async () => {
-  const { ring, tenant } = await open();
+  const { ring, ref } = await open();
   isShut = true;
-  await expect(ring.current(keyRef(tenant, room.platformKeyArn), 'intake', 1)).resolves.toMatchObject({ isLive: true });
+  await expect(ring.current(keyRef(ref.tenant, room.platformKeyArn), 'intake', 1)).resolves.toMatchObject({
+    isLive: true,
+  });
   expect(told).toEqual([]);
 });
 
 test('A key at hand is not used by a process that may have slept through its gate’s shutting: it looks first', async () => {
-  const { ring, tenant, arn } = await open();
-  const { wrapped, context } = await ring.current(keyRef(tenant, arn), 'documents', 1);
+  const { ring, ref } = await open();
+  const { wrapped, context } = await ring.current(ref, 'documents', 1);
   const other = room.tenant();
-  await ring.current(keyRef(other.tenant, other.arn), 'documents', 1);
+  await ring.current(other, 'documents', 1);
   uses.length = 0;
   const uncertain = [
-    () => ring.current(keyRef(tenant, arn), 'documents', 1),
-    () => ring.unwrap(keyRef(tenant, arn), wrapped, context),
-    () => ring.encrypt(keyRef(tenant, arn), 'documents', 1, () => 'used'),
+    () => ring.current(ref, 'documents', 1),
+    () => ring.unwrap(ref, wrapped, context),
+    () => ring.encrypt(ref, 'documents', 1, () => 'used'),
   ];
   for (const use of uncertain) {
     look = async () => Promise.reject(new SealdexError('REDIS_FAILED'));
@@ -110,21 +112,21 @@ test('A key at hand is not used by a process that may have slept through its gat
   }
   look = async () => {
     isShut = true;
-    ring.wipe(keyRef(tenant, arn));
+    ring.wipe(ref);
   };
   for (const use of uncertain) await expect(use()).rejects.toMatchObject({ code: 'KEY_DISABLED' });
   expect(uses).not.toContain('hit');
   look = async () => {};
-  await expect(ring.current(keyRef(other.tenant, other.arn), 'documents', 1)).resolves.toMatchObject({ isLive: true });
+  await expect(ring.current(other, 'documents', 1)).resolves.toMatchObject({ isLive: true });
   expect(uses).toContain('hit');
 });
 
 test('encrypt() takes another key when the first was wiped between its coming and its use', async () => {
-  const { ring, tenant, arn } = await open();
+  const { ring, ref } = await open();
   const lent: DataKey[] = [];
-  const length = await ring.encrypt(keyRef(tenant, arn), 'documents', 1, (key) => {
+  const length = await ring.encrypt(ref, 'documents', 1, (key) => {
     lent.push(key);
-    if (lent.length === 1) ring.wipe(keyRef(tenant, arn));
+    if (lent.length === 1) ring.wipe(ref);
     return key.use((plaintext) => plaintext.length);
   });
   expect(length).toBe(32);
@@ -132,16 +134,16 @@ test('encrypt() takes another key when the first was wiped between its coming an
 });
 
 test('encrypt() gives up when every key is wiped under it, and throws at once what its function throws', async () => {
-  const { ring, tenant, arn } = await open();
+  const { ring, ref } = await open();
   let tries = 0;
-  const always = ring.encrypt(keyRef(tenant, arn), 'documents', 1, (key) => {
+  const always = ring.encrypt(ref, 'documents', 1, (key) => {
     tries += 1;
-    ring.wipe(keyRef(tenant, arn));
+    ring.wipe(ref);
     return key.use(() => 'used');
   });
   await expect(always).rejects.toMatchObject({ code: 'KMS_FAILED', reason: 'KeyExpired' });
   expect(tries).toBe(3);
-  const own = ring.encrypt(keyRef(tenant, arn), 'documents', 1, () => {
+  const own = ring.encrypt(ref, 'documents', 1, () => {
     tries += 1;
     throw new TypeError('own');
   });
@@ -150,29 +152,29 @@ test('encrypt() gives up when every key is wiped under it, and throws at once wh
 });
 
 test('encrypt() whose key was wiped because its gate was shut gets the gate’s word, and no other key', async () => {
-  const { ring, tenant, arn } = await open();
-  const use = ring.encrypt(keyRef(tenant, arn), 'documents', 1, (key) => {
+  const { ring, ref } = await open();
+  const use = ring.encrypt(ref, 'documents', 1, (key) => {
     isShut = true;
-    ring.wipe(keyRef(tenant, arn));
+    ring.wipe(ref);
     return key.use(() => 'used');
   });
   await expect(use).rejects.toMatchObject({ code: 'KEY_DISABLED', since: 7 });
 });
 
 test('A shut gate’s wipe meets the tenant’s keys under that KMS key wherever they are, on their way too, and no others', async () => {
-  const { ring, kms, tenant, arn, plaintexts } = await open();
+  const { ring, kms, plaintexts, ref } = await open();
   const other = room.tenant();
-  const { wrapped } = await kms.generateDataKey(keyRef(tenant, arn), contextOf(tenant));
-  const mine = bytesOf(await ring.current(keyRef(tenant, arn), 'documents', 1));
+  const { wrapped } = await kms.generateDataKey(ref, contextOf(ref.tenant));
+  const mine = bytesOf(await ring.current(ref, 'documents', 1));
   const spared = [
-    bytesOf(await ring.current(keyRef(other.tenant, arn), 'documents', 1)),
-    bytesOf(await ring.current(keyRef(tenant, other.arn), 'documents', 1)),
+    bytesOf(await ring.current(keyRef(other.tenant, ref.keyArn), 'documents', 1)),
+    bytesOf(await ring.current(keyRef(ref.tenant, other.keyArn), 'documents', 1)),
   ];
   const seen = plaintexts.length;
-  const hang = room.kms.faults.set({ match: { key: arn }, fault: { kind: 'hang' } });
-  const coming = ring.unwrap(keyRef(tenant, arn), wrapped, contextOf(tenant));
+  const hang = room.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' } });
+  const coming = ring.unwrap(ref, wrapped, contextOf(ref.tenant));
   await eventually(() => hang.waiting === 1);
-  expect(ring.wipe(keyRef(tenant, arn))).toBe(1);
+  expect(ring.wipe(ref)).toBe(1);
   isShut = true;
   hang.clear();
   await expect(coming).rejects.toMatchObject({ code: 'KEY_DISABLED' });
@@ -181,33 +183,33 @@ test('A shut gate’s wipe meets the tenant’s keys under that KMS key wherever
 });
 
 test('Uses are counted: asked for, shared with who asked, and at hand', async () => {
-  const { ring, tenant, arn } = await open();
-  await Promise.all([1, 2, 3].map(() => ring.current(keyRef(tenant, arn), 'documents', 1)));
+  const { ring, ref } = await open();
+  await Promise.all([1, 2, 3].map(() => ring.current(ref, 'documents', 1)));
   expect(uses.filter((use) => use === 'miss')).toHaveLength(1);
   expect(uses.filter((use) => use === 'shared')).toHaveLength(2);
   uses.length = 0;
-  const { wrapped, context } = await ring.current(keyRef(tenant, arn), 'documents', 1);
-  await ring.unwrap(keyRef(tenant, arn), wrapped, context);
+  const { wrapped, context } = await ring.current(ref, 'documents', 1);
+  await ring.unwrap(ref, wrapped, context);
   expect(uses).toEqual(['hit', 'hit']);
 });
 
 test('Wipes are counted by reason: for room, expired, unusable and closed', async () => {
   const clock = new FakeClock();
-  const { ring, kms, tenant, arn } = await open({ clock, maxKeys: 1 });
+  const { ring, kms, ref } = await open({ clock, maxKeys: 1 });
   const other = room.tenant();
-  await ring.current(keyRef(tenant, arn), 'documents', 1);
-  await ring.current(keyRef(other.tenant, other.arn), 'documents', 1);
+  await ring.current(ref, 'documents', 1);
+  await ring.current(other, 'documents', 1);
   expect(wipes.splice(0)).toEqual(['room']);
   clock.advance(HOUR_MS);
   expect(wipes.splice(0)).toEqual(['expired']);
-  const { context } = await ring.current(keyRef(tenant, arn), 'documents', 1);
-  const { wrapped } = await kms.generateDataKey(keyRef(tenant, arn), context);
-  room.kms.disable(arn);
-  await expect(ring.unwrap(keyRef(tenant, arn), wrapped, context)).rejects.toMatchObject({
+  const { context } = await ring.current(ref, 'documents', 1);
+  const { wrapped } = await kms.generateDataKey(ref, context);
+  room.kms.disable(ref.keyArn);
+  await expect(ring.unwrap(ref, wrapped, context)).rejects.toMatchObject({
     code: 'KEY_UNAVAILABLE',
   });
   expect(wipes.splice(0)).toEqual(['unusable']);
-  await ring.current(keyRef(other.tenant, other.arn), 'documents', 1);
+  await ring.current(other, 'documents', 1);
   ring.close();
   expect(wipes).toEqual(['closed']);
 });
