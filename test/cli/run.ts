@@ -24,6 +24,8 @@ export interface RunOptions {
   readonly stdin?: 'open';
   readonly cwd?: string;
   readonly bin?: string;
+  /** Path of the Node that runs the command; that of the test, if not given. */
+  readonly node?: string;
   /** When the process is killed: after a minute, if not given. */
   readonly lifeMs?: number;
 }
@@ -31,8 +33,8 @@ export interface RunOptions {
 /** Nothing that a test starts lives longer, whatever goes wrong. */
 const LIFE_MS = 60_000;
 
-export const start = (args: readonly string[], { bin = BIN, ...options }: RunOptions = {}): Running =>
-  startCommand([process.execPath, bin, ...args], options);
+export const start = (args: readonly string[], { bin = BIN, node = process.execPath, ...options }: RunOptions = {}): Running =>
+  startCommand([node, bin, ...args], options);
 
 /** On a terminal of its own, made by `script`, which every Debian has: what is written to standard input is typed there. */
 export const startOnTerminal = (args: readonly string[], settings: Settings): Running => {
@@ -40,7 +42,7 @@ export const startOnTerminal = (args: readonly string[], settings: Settings): Ru
   return startCommand(['script', '-qec', command, '/dev/null'], { settings, stdin: 'open', env: { SHELL: '/bin/sh' } });
 };
 
-function startCommand([command = '', ...args]: readonly string[], options: Omit<RunOptions, 'bin'>): Running {
+function startCommand([command = '', ...args]: readonly string[], options: Omit<RunOptions, 'bin' | 'node'>): Running {
   const { settings = {}, env = {}, input, stdin, cwd = tmpdir(), lifeMs = LIFE_MS } = options;
   const child = spawn(command, args, {
     cwd,
