@@ -1,6 +1,6 @@
 // Job handlers of a worker: one for each queue, with memory and slots of its own, and the pool of extractors that they share.
 import { createExtractPool } from '../extract/pool.ts';
-import { READERS_MISSING, readersFolder } from '../extract/readers.ts';
+import { readersFolder } from '../extract/readers.ts';
 import { AdaptiveConcurrency } from '../handlers/adaptive-concurrency.ts';
 import { BackgroundGate } from '../handlers/background-gate.ts';
 import { ByteBudget } from '../handlers/budget.ts';
@@ -20,6 +20,9 @@ export interface JobHandlers {
   readonly inFlightBytes: () => number;
 }
 
+const NO_UPLOADS =
+  'Upload jobs wait for another worker, because @sealdex/extract is not installed here: npm install @sealdex/extract.';
+
 export function createJobHandlers(
   { config, clock, log, metrics, store, ring, tenants, keyAccess }: Resources,
   stack: ResourceStack,
@@ -27,7 +30,7 @@ export function createJobHandlers(
   reencryption: Reencryption,
 ): JobHandlers {
   const takesUploads = readersFolder() !== undefined;
-  if (!takesUploads) log.warn({}, `Upload jobs wait for another worker. ${READERS_MISSING}`);
+  if (!takesUploads) log.warn({}, NO_UPLOADS);
   const { gates, keyMonitor } = keyAccess;
   const { extractMs, extractHeapBytes: heapBytes, concurrency, uploadConcurrency, inFlightBytes } = config;
   const extractors = stack.add(

@@ -115,6 +115,7 @@ export function startProcessHeartbeat(
   { redis, config, clock, ring, keyAccess, audit, metrics }: Resources,
   stack: ResourceStack,
   role: Role,
+  takesUploads?: boolean,
 ): void {
   const facts = async () => {
     const { keys, oldestMs, tenants } = ring.stats();
@@ -126,6 +127,7 @@ export function startProcessHeartbeat(
       auditFailures: audit.failures(),
       tenants,
       kmsCalls: await metrics.by('sealdex_kms_calls_total', 'operation'),
+      takesUploads,
     };
   };
   stack.add(startHeartbeat({ redis, queue: config.queue, clock, role, facts }), (heart) => heart.stop());

@@ -85,14 +85,15 @@ async function startIn(
     await startHealth({ host, port: config.port, metrics, readiness: readiness.check }),
     (opened) => opened.stop(),
   );
-  startProcessHeartbeat(resources, stack, 'worker');
+  const takesUploads = handlers.handles.upload !== undefined;
+  startProcessHeartbeat(resources, stack, 'worker', takesUploads);
   stack.add(await startFleetTasks(resources, queue, reencryption), (tasks) => tasks.stop());
   const worker = await startQueueWorkers(resources, handlers, platform, afterStall);
   platform.control(worker);
   metrics.gauge('sealdex_jobs_active', () => worker.active());
   stack.add(startGateProbe(resources, queue), (opened) => opened.stop());
   const { concurrency } = config;
-  const uploadConcurrency = handlers.handles.upload ? config.uploadConcurrency : 0;
+  const uploadConcurrency = takesUploads ? config.uploadConcurrency : 0;
   log.info({ queue: queueName, concurrency, uploadConcurrency, port }, 'worker takes jobs');
   return runningWorker(port, async () => {
     readiness.stopping();

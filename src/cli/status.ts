@@ -23,7 +23,7 @@ Examples:
       withOperator(async (operator) => {
         const status = await operator.status();
         if (asJson) printJson(status);
-        else for (const line of linesOf(status)) printLine(line);
+        else for (const line of statusLines(status)) printLine(line);
       }),
     );
 }
@@ -40,7 +40,8 @@ const tableOf = (processes: Status['processes']): string[] =>
     ),
   ]);
 
-function linesOf(status: Status): string[] {
+/** What `sealdex status` prints. */
+export function statusLines(status: Status): string[] {
   const { queue, index, upload, processes, keys, oldestKeyMs, kmsCalls, parkedByTenant } = status;
   const parked = parkedByTenant.reduce((sum, { jobs }) => sum + jobs, 0);
   const calls = Object.entries(kmsCalls).map(([operation, count]) => `${operation} ${count}`);
@@ -53,9 +54,19 @@ function linesOf(status: Status): string[] {
     ...auditLines(processes),
     ...(processes.length === 0 ? [] : ['', ...tableOf(processes)]),
     ...tenantLines(status),
-    ...(processes.some(({ role }) => role === 'worker')
-      ? []
-      : ['', 'No worker is running: start one with sealdex worker.']),
+    ...workerLines(status),
+  ];
+}
+
+/** What waits because no running worker takes it. */
+function workerLines({ processes, upload }: Status): string[] {
+  const workers = processes.filter(({ role }) => role === 'worker');
+  if (workers.length === 0) return ['', 'No worker is running: start one with sealdex worker.'];
+  if (upload.waiting === 0 || workers.some(({ takesUploads }) => takesUploads !== false)) return [];
+  return [
+    '',
+    'Upload jobs wait because no running worker has the package @sealdex/extract.',
+    'Install it beside a worker and restart the worker: npm install @sealdex/extract',
   ];
 }
 

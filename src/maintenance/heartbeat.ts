@@ -21,6 +21,8 @@ export interface HeartbeatFacts {
   readonly kmsCalls: Readonly<Record<string, number>>;
   /** Tenants of which a data key is in memory; at most 1,000 are named. */
   readonly tenants: readonly string[];
+  /** Of a worker: whether it takes upload jobs. Older workers do not report it. */
+  readonly takesUploads?: boolean | undefined;
 }
 
 export interface Heartbeat extends HeartbeatFacts {
@@ -117,6 +119,7 @@ const heartbeat: z.ZodType<Heartbeat> = z.object({
   auditFailures: z.int().nonnegative().default(0),
   kmsCalls: z.record(z.string().regex(/^[A-Za-z]{1,64}$/), z.int().nonnegative()),
   tenants: z.array(z.string().regex(NAME)).max(MAX_TENANTS),
+  takesUploads: z.boolean().optional(),
 });
 
 /** What stands in Redis is not trusted: a beat of another shape would spoil the sums, and whoever prints it. */

@@ -33,8 +33,10 @@ export interface RunOptions {
 /** Nothing that a test starts lives longer, whatever goes wrong. */
 const LIFE_MS = 60_000;
 
-export const start = (args: readonly string[], { bin = BIN, node = process.execPath, ...options }: RunOptions = {}): Running =>
-  startCommand([node, bin, ...args], options);
+export const start = (
+  args: readonly string[],
+  { bin = BIN, node = process.execPath, ...options }: RunOptions = {},
+): Running => startCommand([node, bin, ...args], options);
 
 /** On a terminal of its own, made by `script`, which every Debian has: what is written to standard input is typed there. */
 export const startOnTerminal = (args: readonly string[], settings: Settings): Running => {

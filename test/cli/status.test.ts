@@ -1,0 +1,54 @@
+// What `sealdex status` says of work that no running worker takes.
+import { expect, test } from 'vitest';
+import type { Status } from '../../src/app/app.ts';
+import { statusLines } from '../../src/cli/status.ts';
+
+type Process = Status['processes'][number];
+
+const processOf = (role: Process['role'], takesUploads?: boolean): Process => ({
+  process: '0'.repeat(16),
+  role,
+  pid: 1,
+  started: 0,
+  keys: 0,
+  oldestKeyMs: 0,
+  unaskedMs: 0,
+  auditFailures: 0,
+  kmsCalls: {},
+  tenants: [],
+  takesUploads,
+});
+
+const EMPTY = { waiting: 0, active: 0, delayed: 0, dead: 0 };
+
+/** The last line for waiting uploads and the processes that live. */
+const lastLine = (waiting: number, processes: readonly Process[]): string | undefined =>
+  statusLines({
+    queue: 'main',
+    index: EMPTY,
+    upload: { ...EMPTY, waiting },
+    processes,
+    keys: 0,
+    oldestKeyMs: 0,
+    kmsCalls: {},
+    parkedByTenant: [],
+    deadByTenant: [],
+  }).at(-1);
+
+const HINT = 'Install it beside a worker and restart the worker: npm install @sealdex/extract';
+
+test('status names the package to install if uploads wait and no worker can read files', () => {
+  expect(lastLine(3, [processOf('producer'), processOf('worker', false), processOf('worker', false)])).toBe(HINT);
+});
+
+test.each<[string, number, Process[]]>([
+  ['no upload waits', 0, [processOf('worker', false)]],
+  ['one of the workers takes uploads', 3, [processOf('worker', false), processOf('worker', true)]],
+  ['an older worker does not report it', 3, [processOf('worker', false), processOf('worker')]],
+])('status does not name it if %s', (_, waiting, processes) => {
+  expect(lastLine(waiting, processes)).not.toBe(HINT);
+});
+
+test('status says that no worker is running if there is none, whatever waits', () => {
+  expect(lastLine(3, [processOf('producer')])).toBe('No worker is running: start one with sealdex worker.');
+});
