@@ -30,27 +30,32 @@ const MOST_NAMED = 1000;
 
 export function reconcileCommand(): Command {
   return new Command('reconcile')
-    .description("match the audit's KMS calls for a tenant with its CloudTrail, call by call")
-    .argument('<tenant>', 'the tenant; it need not exist any more')
-    .requiredOption('--audit <path...>', 'files of the audit, or of the log that holds it; folders: all in them')
-    .requiredOption('--cloudtrail <path...>', 'files of CloudTrail, gzip or not; folders: all in them')
-    .option('--from <time>', 'leave out what is before: 30m, 2h or 7d ago, or 2026-11-25T10:00Z', parseTime)
-    .option('--to <time>', 'leave out what is from then on', parseTime)
-    .option('--json', 'NDJSON: a line for each finding, with all that is known of it, and a summary')
+    .description("compare a tenant's audit lines with CloudTrail events")
+    .argument('<tenant>', 'tenant name; also that of a deleted tenant')
+    .requiredOption('--audit <path...>', 'audit log files, worker log files or directories')
+    .requiredOption('--cloudtrail <path...>', 'CloudTrail files (plain or gzip) or directories')
+    .option('--from <time>', 'ignore earlier calls: an age (30m, 2h, 7d) or a UTC time (2026-11-25T10:00Z)', parseTime)
+    .option('--to <time>', 'ignore calls from this time on', parseTime)
+    .option('--json', 'print NDJSON, one line per difference with all its fields, and a summary')
     .addHelpText(
       'after',
       `
-Calls are matched by AWS' request id, and then operation, KMS key, encryption context and result are compared;
-calls without an answer by what they were about, within 5 minutes. CloudTrail is taken as log files, as
-one event a line, or as aws cloudtrail lookup-events prints it. It is up to 15 minutes late.
+Calls are matched by AWS request id; then operation, key, encryption context
+and result are compared. Calls without a response are matched by their content
+within 5 minutes. CloudTrail files can be log files, one event per line, or the
+output of aws cloudtrail lookup-events. CloudTrail is up to 15 minutes late.
 
-AWS logs every call that worked in the account of the key. Refused ones it logs in part, and those that were
-denied to another account only there: refused calls that are missing are told apart, and are no fault.
-So is what the key's own account does with the key without using it, as looking at its policy.
+AWS logs every successful call in the key owner's account, but not every denied
+one. Missing denied calls are listed separately and do not count as differences.
+Management calls by the key owner's account do not count either.
 
-Exit code: 0 when both sides agree; 1 when something stands on one side only or is told differently, or when
-there was nothing to compare; 65 for a file of another kind, 66 for one that is not there. docs/audit.md tells
-how to read what is found.
+Needs no settings. See docs/audit.md for how to read the report.
+
+Exit codes:
+  0   no differences
+  1   differences, or nothing to compare
+  65  a file has the wrong format
+  66  a file does not exist
 
 Examples:
   sealdex audit reconcile acme --audit audit.jsonl --cloudtrail AWSLogs/111122223333/CloudTrail/

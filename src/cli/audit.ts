@@ -4,7 +4,7 @@ import { reconcileCommand } from './audit-reconcile.ts';
 
 export function auditCommand(): Command {
   return new Command('audit')
-    .description("hold the audit of KMS calls against a tenant's CloudTrail")
+    .description('compare the audit log with CloudTrail')
     .addCommand(reconcileCommand())
     .addHelpText(
       'after',

@@ -31,14 +31,14 @@ const version = (): string =>
 
 const EXAMPLES = `
 Examples:
-  sealdex demo                                             see it work, nothing else needed
-  sealdex dev                                              local Redis, S3 and KMS with a worker
-  sealdex tenants put acme --plan pro --key arn:aws:kms:…  make a tenant with a KMS key of its own
+  sealdex demo                                             see a demonstration
+  sealdex dev                                              run a local Redis, S3, KMS and worker
+  sealdex tenants put acme --plan pro --key arn:aws:kms:…  create a tenant with its own KMS key
   sealdex index --tenant acme --corpus docs --wait docs.ndjson
   sealdex read --tenant acme --corpus docs my-document
 
-Settings come from the environment: REDIS_URL, SEALDEX_BUCKET and SEALDEX_PLATFORM_KEY_ARN must be given.
-The README has the tables of settings and codes.`;
+Settings are environment variables. REDIS_URL, SEALDEX_BUCKET and
+SEALDEX_PLATFORM_KEY_ARN are required. The README lists all settings and codes.`;
 
 /** An alias is for who has learned another word elsewhere; the help has one word for one thing. */
 const help = new Help();
@@ -65,7 +65,7 @@ const usageSentence = (text: string): string =>
 
 export function buildProgram(): Command {
   const program = new Command('sealdex')
-    .description("Index documents, encrypted under each tenant's own AWS KMS key.")
+    .description("Index documents, encrypted under each tenant's own AWS KMS key")
     .version(version(), '-V, --version', 'print the version')
     .addHelpText('after', EXAMPLES);
   const commands = [
@@ -93,7 +93,7 @@ export function buildProgram(): Command {
     command
       .exitOverride()
       .configureHelp(WITHOUT_ALIASES)
-      .helpOption('-h, --help', 'what it does, with examples')
+      .helpOption('-h, --help', 'show help and examples')
       .helpCommand(command === program)
       .configureOutput({
         writeOut: (text) => host().stdout.write(text),
@@ -153,7 +153,7 @@ function askerOf(program: Command, args: readonly string[]): AuditContext {
 function guardOutput(): void {
   process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => {
     if (code === 'EPIPE') process.exit(0);
-    printNotice(`sealdex: Standard output cannot be written (${code}).`);
+    printNotice(`sealdex: Cannot write to standard output (${code}).`);
     process.exit(OUTPUT_FAILED);
   });
   process.stderr.on('error', () => {});
@@ -162,6 +162,6 @@ function guardOutput(): void {
 /** For who tries things out: the settings of `sealdex dev` are a command away. */
 function sayWhereSettingsAre(): void {
   if (host().env['SEALDEX_BUCKET'] !== undefined) return;
-  if (existsSync('.sealdex/env')) printNotice('To use those of the running sealdex dev: source .sealdex/env');
-  else printNotice('To try things out without AWS: sealdex dev gives you settings.');
+  if (existsSync('.sealdex/env')) printNotice('To use the settings of the running sealdex dev: source .sealdex/env');
+  else printNotice('To try sealdex without AWS: sealdex dev');
 }

@@ -8,6 +8,7 @@ import { withFilter, type FilterOptions } from './dead-filter.ts';
 import { UsageError } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { withOperator } from './with-clients.ts';
+import { JSON_OBJECT, YES } from './option-texts.ts';
 import { printJson, printLine, printNotice } from './terminal.ts';
 import { host } from './host.ts';
 
@@ -19,17 +20,18 @@ interface Options extends FilterOptions {
 
 export function discardCommand(): Command {
   return withFilter(
-    new Command('discard').description('remove dead letters for good'),
-    'no more than this many, oldest first',
+    new Command('discard').description('permanently delete dead letters'),
+    'maximum number of dead letters, oldest first',
   )
-    .argument('[job...]', 'these alone')
-    .option('--all', 'all dead letters of all tenants; without it, say which')
-    .option('--yes', 'do not ask')
-    .option('--json', 'one line of JSON; needs --yes')
+    .argument('[job...]', 'job ids')
+    .option('--all', 'every dead letter of every tenant')
+    .option('--yes', YES)
+    .option('--json', `${JSON_OBJECT}; requires --yes`)
     .addHelpText(
       'after',
       `
-The jobs and their content are gone then; documents that are stored stay. It asks before it begins.
+Deletes the jobs and their content; stored documents are not affected.
+Asks for confirmation.
 
 Examples:
   sealdex dead discard --tenant acme --code DOCUMENT_CONFLICT

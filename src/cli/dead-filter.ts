@@ -4,6 +4,7 @@ import type { LetterFilter } from '../app/app.ts';
 import { isCode, type Code } from '../runtime/errors.ts';
 import { checkName } from '../runtime/names.ts';
 import { parseTime, type TimeOption } from './time-option.ts';
+import { ONLY_TENANT } from './option-texts.ts';
 import { parsePositiveInt } from './positive-int.ts';
 
 export interface FilterOptions {
@@ -15,9 +16,9 @@ export interface FilterOptions {
 
 export const withFilter = (command: Command, limit: string): Command =>
   command
-    .option('--tenant <name>', 'those of this tenant')
-    .option('--code <code>', 'those that died of this, as CONTENT_MISSING', codeIn)
-    .option('--since <time>', 'those that died since then: 30m, 2h or 7d ago, or 2026-11-25T10:00Z', parseTime)
+    .option('--tenant <name>', ONLY_TENANT)
+    .option('--code <code>', 'only this code, for example CONTENT_MISSING', codeIn)
+    .option('--since <time>', 'only newer: an age (30m, 2h, 7d) or a UTC time (2026-11-25T10:00Z)', parseTime)
     .option('--limit <n>', limit, parsePositiveInt);
 
 /** @throws SealdexError `DOCUMENT_INVALID` naming the tenant */

@@ -6,6 +6,7 @@ import { selectLetters, countsOf, interruptedCode, parts, withProgress } from '.
 import { optionsOf, withFilter, type FilterOptions } from './dead-filter.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { withOperator } from './with-clients.ts';
+import { JSON_OBJECT } from './option-texts.ts';
 import { printJson, printLine } from './terminal.ts';
 import { parsePositiveInt } from './positive-int.ts';
 import { host } from './host.ts';
@@ -22,20 +23,25 @@ const UNFINISHED = 75;
 
 export function replayCommand(): Command {
   return withFilter(
-    new Command('replay').description('send dead letters again'),
-    'no more than this many, oldest first',
+    new Command('replay').description('re-enqueue dead letters'),
+    'maximum number of dead letters, oldest first',
   )
-    .argument('[job...]', 'these alone; without them and without a filter, all')
-    .option('--rate <n>', `letters a second, up to ${MAX_RATE} (50)`, rateIn)
-    .option('--dry-run', 'only say how many there are')
-    .option('--json', 'one line of JSON')
+    .argument('[job...]', 'job ids; without ids and filters, all dead letters')
+    .option('--rate <n>', `dead letters per second, 1 to ${MAX_RATE} (default: 50)`, rateIn)
+    .option('--dry-run', 'print counts and change nothing')
+    .option('--json', JSON_OBJECT)
     .addHelpText(
       'after',
       `
-Only letters from before its start are sent, each once however many replays run. After Ctrl-C, run it again:
-it takes what is left. It then waits for the ends until none comes for 10 seconds.
-Exit code: 0 all well, 65 some died again or are too old, 66 a named job is no dead letter,
-75 some are still under way.
+Replays only dead letters that existed at the start, each exactly once even if
+several replays run. After Ctrl-C, run the command again to continue. Then waits
+for results until none arrives for 10 seconds.
+
+Exit codes:
+  0   success
+  65  at least one failed again or is too old
+  66  a given job is not a dead letter
+  75  at least one is still running
 
 Examples:
   sealdex dead replay --tenant acme --code KEY_DESTROYED --dry-run

@@ -8,13 +8,14 @@ import { discardCommand } from './dead-discard.ts';
 import { filterOf, optionsOf, withFilter, type FilterOptions } from './dead-filter.ts';
 import { replayCommand } from './dead-replay.ts';
 import { withOperator } from './with-clients.ts';
+import { JSON_OBJECT, jsonLines } from './option-texts.ts';
 import { duration, printJson, oneLine, printLine, printNotice, table, time } from './terminal.ts';
 import { host } from './host.ts';
 
 export function deadCommand(): Command {
   return new Command('dead')
     .alias('dlq')
-    .description('list, show, replay and discard dead letters')
+    .description('manage dead letters')
     .addCommand(listCommand())
     .addCommand(showCommand())
     .addCommand(replayCommand())
@@ -22,7 +23,8 @@ export function deadCommand(): Command {
     .addHelpText(
       'after',
       `
-A job that was given up is kept as a dead letter, with its content, for SEALDEX_LETTER_MAX_MS (90 days).
+A job that cannot succeed is kept as a dead letter, with its content, for
+SEALDEX_LETTER_MAX_MS (90 days).
 
 Examples:
   sealdex dead list --tenant acme
@@ -39,9 +41,12 @@ const LISTED = 50;
 const PAGE = 500;
 
 function listCommand(): Command {
-  return withFilter(new Command('list').description('dead letters, newest first'), `no more than this many (${LISTED})`)
-    .option('--after <place>', 'go on where the list before ended, which named this place')
-    .option('--json', 'NDJSON: one line for each letter')
+  return withFilter(
+    new Command('list').description('list dead letters, newest first'),
+    `maximum number of results (default: ${LISTED})`,
+  )
+    .option('--after <cursor>', 'continue from the cursor printed by the previous page')
+    .option('--json', jsonLines('dead letter'))
     .addHelpText(
       'after',
       `
@@ -92,13 +97,15 @@ function hintOf(options: ListOptions, isEmpty: boolean, next: string | undefined
 
 function showCommand(): Command {
   return new Command('show')
-    .description('a dead letter: what it is, why it died, what to do')
-    .argument('<job>', 'its job id')
-    .option('--json', 'one line of JSON')
+    .description('show a dead letter, its cause and remedy')
+    .argument('<job>', 'job id')
+    .option('--json', JSON_OBJECT)
     .addHelpText(
       'after',
       `
-A job that is no dead letter ends with exit code 66; sealdex jobs show tells where it is.
+Exit codes:
+  0   found
+  66  not a dead letter; to find the job: sealdex jobs show JOB
 
 Example:
   sealdex dead show j0123456789abcdef0123456789abcdef`,

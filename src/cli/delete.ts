@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import type { Producer } from '../app/app.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import {
+  ENQUEUE_EXIT_CODES,
   inBatches,
   runEnqueue,
   type EnqueueFlow,
@@ -16,15 +17,16 @@ const MAX_WAITING = 10_000;
 
 export function deleteCommand(): Command {
   const command = new Command('delete')
-    .description('delete documents')
-    .argument('<id...>', 'the document ids; a document need not exist');
-  return withEnqueueOptions(command, 'documents', 'the corpus that they are in')
+    .description('enqueue document deletions')
+    .argument('<id...>', 'document ids; missing documents are not an error');
+  return withEnqueueOptions(command, 'documents', 'corpus of the documents')
     .addHelpText(
       'after',
       `
-Prints a line for each document: its job id, and its id. A deletion wins over everything that was
-enqueued for the document before it, and works while the tenant's KMS key is disabled.
-Exit code: 0 all well, 65 some were refused or ended dead, 75 some are parked or did not finish.
+Prints one line per document: job id and document id.
+A deletion overrides every earlier job for the document. It works while the
+tenant's KMS key is disabled.
+${ENQUEUE_EXIT_CODES}
 
 Examples:
   sealdex delete --tenant acme --corpus docs my-document

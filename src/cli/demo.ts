@@ -9,15 +9,19 @@ import { progressBar, printJson, printLine, printNotice, table, wrapped, type Pr
 
 export function demoCommand(): Command {
   return new Command('demo')
-    .description('watch it work on real documents, with local services')
-    .option('--json', 'print the figures as one line of JSON at the end')
+    .description('run a self-contained demonstration')
+    .option('--json', 'print the results as a final line of JSON')
     .addHelpText(
       'after',
       `
-Starts Redis, S3 and KMS on this machine, indexes documents of the installed packages, reads files of a dozen
-types, lets a tenant disable its KMS key and enable it again, replays a dead letter, and stops again.
-Takes under 30 seconds. Exit code 1 if a claim does not hold.
+Starts a local Redis, S3 and KMS, indexes documents from node_modules, extracts
+files in a dozen formats, disables and re-enables a tenant's KMS key, replays a
+dead letter, and cleans up. Takes under 30 seconds.
 ${NEEDS_LOCAL_PACKAGE}
+
+Exit codes:
+  0  all checks passed
+  1  a check failed
 
 Examples:
   sealdex demo

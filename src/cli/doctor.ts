@@ -1,6 +1,7 @@
 // `sealdex doctor`: our own installation looked at, one line for each check.
 import { Command, Option } from 'commander';
 import { CODES } from '../runtime/errors.ts';
+import { jsonLines } from './option-texts.ts';
 import { printJson, printLine, printNotice } from './terminal.ts';
 import { checkLine } from './check-line.ts';
 import { host } from './host.ts';
@@ -16,17 +17,20 @@ const CHECK_CHARS = 'platform key, documents'.length;
 
 export function doctorCommand(): Command {
   return new Command('doctor')
-    .description('look at our own installation: settings, Redis, bucket, platform key')
-    .addOption(new Option('--role <role>', 'whose permissions are tried').choices(ROLES).default('worker'))
-    .option('--json', 'NDJSON: one line for each check')
+    .description('check settings, Redis, bucket, platform key and permissions')
+    .addOption(new Option('--role <role>', 'role whose permissions are tested').choices(ROLES).default('worker'))
+    .option('--json', jsonLines('check'))
     .addHelpText(
       'after',
       `
-Run it where the role runs, with its settings and credentials. A line for each check: ok, warn or FAIL,
-what was seen, and the remedy. All checks are made, whatever fails; what is written is removed again.
-Tenants' own keys are not looked at: see sealdex keys check.
+Run it where the role runs, with the same settings and credentials. Prints one
+line per check: ok, warn or FAIL, the observation and the remedy. A failed check
+does not stop the others. Test objects are removed. Tenant keys are not checked;
+use sealdex keys check.
 
-Exit code: 0, warnings or not; 78 when something is FAIL.
+Exit codes:
+  0   no failures, possibly with warnings
+  78  at least one FAIL
 
 Examples:
   sealdex doctor

@@ -27,16 +27,23 @@ export interface EnqueueOptions {
   readonly json?: true;
 }
 
+/** Help on the corpus of commands that write documents. */
+export const TARGET_CORPUS = 'target corpus; created on first use';
+
+/** Help on the exit codes of every command that enqueues. */
+export const ENQUEUE_EXIT_CODES = `
+Exit codes:
+  0   success
+  65  at least one rejected or dead
+  75  at least one parked, unfinished or not enqueued`;
+
 /** Adds the options of every command that enqueues; `what` is `documents` or `files`. */
 export const withEnqueueOptions = (command: Command, what: string, corpusHelp: string): Command =>
   command
-    .requiredOption('--tenant <name>', `the tenant whose ${what} they are`)
+    .requiredOption('--tenant <name>', `tenant that owns the ${what}`)
     .requiredOption('--corpus <name>', corpusHelp)
-    .option(
-      '--wait',
-      'until all are done or parked, with a progress bar and a summary; gives up after two idle minutes',
-    )
-    .option('--json', 'NDJSON: a line for each job, for each end with --wait, and the counts');
+    .option('--wait', 'wait until every job is done, parked or dead; gives up after 2 minutes without progress')
+    .option('--json', 'print NDJSON: one line per job, one per finished job with --wait, and the totals');
 
 /** Result of one item: an error concerns that item, or is an outage that others meet as well. */
 export type SendResult = EnqueueResult | SealdexError;

@@ -24,16 +24,21 @@ const STALL_NOTICE_MS = 2000;
 
 export function extractCommand(): Command {
   return new Command('extract')
-    .description('show what would be stored of a file, without sending it')
-    .argument('<file>', 'the file')
-    .option('--tenant <name>', 'the tenant that the record names')
-    .option('--corpus <name>', 'the corpus that the record names')
-    .option('--id <id>', 'the document id that the record names')
+    .description('extract a file locally and print the result')
+    .argument('<file>', 'file to extract')
+    .option('--tenant <name>', 'tenant to write into the record')
+    .option('--corpus <name>', 'corpus to write into the record')
+    .option('--id <id>', 'document id to write into the record')
     .addHelpText(
       'after',
       `
-Prints the record as NDJSON: the document, then its parts. Needs no settings; the limits are those of the
-environment where they are set. Exit code 65 with a sentence for a file that cannot be read.
+Prints the record as NDJSON: the document, then its parts. Needs no settings;
+SEALDEX_ limits apply if set.
+
+Exit codes:
+  0   success
+  65  the file cannot be extracted
+  66  the file does not exist or is not readable
 
 Examples:
   sealdex extract report.pdf

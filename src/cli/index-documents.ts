@@ -5,10 +5,12 @@ import { loadConfig } from '../runtime/config.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { checkFiles, documentsIn, type ParsedDocument } from './document-files.ts';
 import {
+  ENQUEUE_EXIT_CODES,
   runEnqueue,
   type EnqueueFlow,
   type EnqueueOptions,
   type SendResult,
+  TARGET_CORPUS,
   withEnqueueOptions,
 } from './enqueue-flow.ts';
 import { host } from './host.ts';
@@ -19,16 +21,17 @@ const MAX_WAITING = 10_000;
 
 export function indexCommand(): Command {
   const command = new Command('index')
-    .description('put documents into the queue')
-    .argument('<file...>', 'one JSON document, an array, or NDJSON; - for standard input');
-  return withEnqueueOptions(command, 'documents', 'the corpus to put them in; it need not exist')
+    .description('enqueue documents')
+    .argument('<file...>', 'file with one JSON document, an array or NDJSON; - for standard input');
+  return withEnqueueOptions(command, 'documents', TARGET_CORPUS)
     .addHelpText(
       'after',
       `
-Prints a line for each document: its job id, and its file and line (of an array, its place in it).
-A document that has a fault is reported there; the others go on.
-With --wait, a job is not waited for that is parked, which may last: it goes on by itself.
-Exit code: 0 all well, 65 some were refused or ended dead, 75 some are parked or did not finish.
+Prints one line per document: job id, file and line number (for an array, the
+index). Invalid documents are reported and skipped.
+--wait does not wait for parked jobs. They resume automatically when the
+tenant's KMS key works again.
+${ENQUEUE_EXIT_CODES}
 
 Examples:
   sealdex index --tenant acme --corpus docs --wait docs.ndjson

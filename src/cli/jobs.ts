@@ -8,12 +8,13 @@ import { isJobId } from '../runtime/names.ts';
 import { UsageError } from './failure.ts';
 import { nextProbeOf } from './gate-lines.ts';
 import { withOperator } from './with-clients.ts';
+import { JSON_OBJECT } from './option-texts.ts';
 import { duration, printJson, printLine, printNotice, table, time } from './terminal.ts';
 import { host } from './host.ts';
 
 export function jobsCommand(): Command {
   return new Command('jobs')
-    .description('look at single jobs')
+    .description('inspect jobs')
     .addCommand(showCommand())
     .addHelpText('after', '\nExample:\n  sealdex jobs show j0123456789abcdef0123456789abcdef');
 }
@@ -30,15 +31,20 @@ const sinceOf = (since: number): string => `${time(since)} (${duration(Math.max(
 
 function showCommand(): Command {
   return new Command('show')
-    .description('where a job is: queued, active, retrying, parked, done, superseded, dead or unknown')
-    .argument('<job>', 'the job id that sealdex index or the producer gave')
-    .option('--json', 'one line of JSON')
+    .description('show the state of a job')
+    .argument('<job>', 'job id returned by sealdex index or the producer')
+    .option('--json', JSON_OBJECT)
     .addHelpText(
       'after',
       `
-A job that ended is known for SEALDEX_STATUS_MS (an hour), a dead one for as long as it is kept.
-Of a parked one, how often it was parked, its gate, and when the KMS key is tried next.
-An unknown job ends with exit code 66.
+The state is queued, active, retrying, parked, done, superseded, dead or unknown.
+A finished job is known for SEALDEX_STATUS_MS (1 hour), a dead letter until it is
+discarded. For a parked job, also shows how often it was parked, its gate and
+the next probe.
+
+Exit codes:
+  0   found
+  66  unknown job
 
 Example:
   sealdex jobs show j0123456789abcdef0123456789abcdef`,

@@ -7,6 +7,7 @@ import { checkName } from '../runtime/names.ts';
 import { checkArn, checkReason } from './arguments.ts';
 import { textOf } from './failure.ts';
 import { withOperator } from './with-clients.ts';
+import { EXAMPLE_ARN, jsonLines, KEY_ARN, REASON } from './option-texts.ts';
 import { exitOf, probeLine } from './probe-line.ts';
 import { printJson, printLine, printNotice } from './terminal.ts';
 import { host } from './host.ts';
@@ -34,25 +35,27 @@ type Owners = AsyncIterable<Owner> | readonly Owner[];
 
 type Each = (operator: Operator, tenant: string, keyArn: string, change?: GateChange) => Promise<TenantResult>;
 
-const ARN = 'arn:aws:kms:us-west-2:111122223333:key/…';
-
 const command = (name: string, does: string): Command =>
   new Command(name)
     .description(does)
-    .argument('<arn>', 'the full ARN of the KMS key')
-    .option('--tenant <name>', 'only for this tenant; without it for all tenants of the key')
-    .option('--json', 'NDJSON: one line for each tenant');
+    .argument('<arn>', KEY_ARN)
+    .option('--tenant <name>', 'only this tenant; default: every tenant of the key')
+    .option('--json', jsonLines('tenant'));
 
 export function probeCommand(): Command {
-  return command('probe', 'try a KMS key whose gate is shut, now')
+  return command('probe', 'probe a KMS key now')
     .addHelpText(
       'after',
       `
-Makes the real calls, as a worker's probe does. Two good probes in a row open the gate; the second one is
-made by a worker some seconds later. Exit code: 0 when KMS accepts the key, else that of what it said.
+Makes the same KMS calls as a worker's probe. Two consecutive successes open the
+gate; a worker makes the second probe a few seconds later.
+
+Exit codes:
+  0      KMS accepted the key
+  other  exit code of the error (see the codes in the README)
 
 Example:
-  sealdex keys probe ${ARN}`,
+  sealdex keys probe ${EXAMPLE_ARN}`,
     )
     .action((text: string, options: Options) =>
       forEachShutGate(text, options, async (operator, tenant, keyArn) => {
@@ -65,15 +68,16 @@ Example:
 export const releasedLine = (tenant: string): string => `The parked jobs of tenant ${tenant} are being released.`;
 
 export function releaseCommand(): Command {
-  return command('release', 'open a shut gate by your word, and let KMS decide')
+  return command('release', 'force a shut gate open without a probe')
     .addHelpText(
       'after',
       `
-Workers release the parked jobs at once, without a probe. If KMS refuses the key again, the gate shuts
-again, and nothing is lost. What you have blocked or paused is not released: unblock or resume it.
+Workers release the parked jobs immediately, without a probe. If KMS denies the
+key again, the gate shuts again and no job is lost. Blocked keys and paused
+tenants are not released; use unblock or resume.
 
 Example:
-  sealdex keys release ${ARN}`,
+  sealdex keys release ${EXAMPLE_ARN}`,
     )
     .action((text: string, options: Options) =>
       forEachShutGate(text, options, async (operator, tenant, keyArn) => {
@@ -84,17 +88,18 @@ Example:
 }
 
 export function blockCommand(): Command {
-  return command('block', 'let nobody use a KMS key until it is unblocked')
-    .requiredOption('--reason <text>', 'why, for who looks later')
+  return command('block', 'block a KMS key until it is unblocked')
+    .requiredOption('--reason <text>', REASON)
     .addHelpText(
       'after',
       `
-It stands in the tenant's file, so it outlasts Redis; no probe opens such a gate. Without --tenant it is
-blocked for all tenants that have or had the key. Data keys in memory are wiped at once; jobs are parked.
-Until it is unblocked, a key that is blocked for one tenant is not attached to another, shared or not.
+Parks the jobs and erases the key's data keys from memory at once. The block is
+stored in the tenant's file, survives the loss of Redis and is not lifted by
+probes. Without --tenant, blocks the key for every tenant that uses or used it.
+A blocked key cannot be attached to another tenant, not even with --shared.
 
 Example:
-  sealdex keys block ${ARN} --reason "incident 4711"`,
+  sealdex keys block ${EXAMPLE_ARN} --reason "incident 4711"`,
     )
     .action((text: string, options: Options & { readonly reason: string }) => {
       const reason = checkReason(options.reason);
@@ -108,14 +113,14 @@ Example:
 }
 
 export function unblockCommand(): Command {
-  return command('unblock', 'let a KMS key be used again that was blocked')
+  return command('unblock', 'unblock a KMS key')
     .addHelpText(
       'after',
       `
-The parked jobs are released, and KMS decides: a key that is disabled shuts the gate again.
+Releases the parked jobs. If KMS still denies the key, the gate shuts again.
 
 Example:
-  sealdex keys unblock ${ARN}`,
+  sealdex keys unblock ${EXAMPLE_ARN}`,
     )
     .action((text: string, options: Options) =>
       forEachKeyTenant(text, options, async (operator, tenant, keyArn) => {

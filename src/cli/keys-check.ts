@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import { CODES } from '../runtime/errors.ts';
 import { checkName, PLANS, type Plan } from '../runtime/names.ts';
 import { withOperator } from './with-clients.ts';
+import { EXAMPLE_ARN, JSON_OBJECT, KEY_ARN, SHARED } from './option-texts.ts';
 import { printJson, printLine, printNotice } from './terminal.ts';
 import { checkLine } from './check-line.ts';
 import { host } from './host.ts';
@@ -18,24 +19,28 @@ const STEP_CHARS = 'GenerateDataKey'.length;
 
 export function checkCommand(): Command {
   return new Command('check')
-    .description('whether a KMS key can be attached to a tenant; changes nothing')
-    .argument('<arn>', 'the full ARN of the KMS key')
-    .requiredOption('--tenant <name>', 'for whom; it need not exist yet')
-    .option('--shared', 'other tenants may have or have had the key')
-    .addOption(new Option('--plan <plan>', 'of a tenant that does not exist yet: the one it will have').choices(PLANS))
-    .option('--json', 'one line of JSON')
+    .description('check whether a tenant can use a KMS key')
+    .argument('<arn>', KEY_ARN)
+    .requiredOption('--tenant <name>', 'tenant name; need not exist yet')
+    .option('--shared', SHARED)
+    .addOption(new Option('--plan <plan>', 'plan of a tenant that does not exist yet').choices(PLANS))
+    .option('--json', JSON_OBJECT)
     .addHelpText(
       'after',
       `
-A line for each step: verdict, step, what was seen, what to do. It makes the real calls with the key, in this
-tenant's context and in wrong ones, so they stand in the tenant's CloudTrail; nothing is kept of them.
+Prints one line per check: result, check, observation and remedy. Calls KMS with
+the tenant's encryption context and with wrong ones; the calls appear in the
+tenant's CloudTrail. Changes nothing.
 
-Exit code: 0 when the key can be attached, warnings or not; 65 when it cannot; 75 or 69 when nothing could be
-found out (KMS throttles or fails, or our credentials do): that says nothing about the key, try again.
+Exit codes:
+  0       usable, possibly with warnings
+  65      not usable
+  69, 75  the check could not run: credentials are invalid, or KMS is throttling
+          or failing; try again
 
 Examples:
-  sealdex keys check arn:aws:kms:us-west-2:111122223333:key/… --tenant acme
-  sealdex keys check arn:aws:kms:us-west-2:111122223333:key/… --tenant newcomer --plan pro --json`,
+  sealdex keys check ${EXAMPLE_ARN} --tenant acme
+  sealdex keys check ${EXAMPLE_ARN} --tenant newcomer --plan pro --json`,
     )
     .action(check);
 }

@@ -6,6 +6,7 @@ import { documentOf } from '../policies/policy-document.ts';
 import { isRoleArn, keyCommands, keyPolicy, keyStatements } from '../policies/key-policy.ts';
 import { SETTINGS } from '../runtime/settings.ts';
 import { UsageError } from './failure.ts';
+import { JSON_LINE } from './option-texts.ts';
 import { jsonText, printLine, printNotice } from './terminal.ts';
 import { host } from './host.ts';
 
@@ -23,21 +24,26 @@ interface Options {
 
 export function keysPolicyCommand(): Command {
   return new Command('policy')
-    .description("print what a tenant's key policy must allow, to be pasted by the tenant")
-    .requiredOption('--principal <role>', 'the ARN of our IAM role')
-    .requiredOption('--tenant <name>', 'the tenant that the key is for')
-    .option('--without-context', 'do not bind the key to the encryption context of this tenant')
-    .option('--by-condition', 'name our account, and the role in a condition: survives a role that is made again')
-    .option('--account <id>', "the key's own account: prints a whole policy, which keeps it in control")
-    .option('--commands', 'print AWS CLI commands that make such a key, for the shell of the tenant')
-    .option('--region <region>', 'with --commands: our region, where the key must be (AWS_REGION, or us-west-2)')
-    .option('--multi-region [primary]', 'with --commands: a multi-region key, primary there, replica in our region')
-    .option('--json', 'the policy on one line')
+    .description('print the key policy statements a tenant must add')
+    .requiredOption('--principal <role>', 'ARN of the sealdex IAM role')
+    .requiredOption('--tenant <name>', 'tenant that owns the key')
+    .option('--without-context', 'omit the encryption context condition')
+    .option(
+      '--by-condition',
+      'name the account as principal and the role in a condition, which survives re-creating the role',
+    )
+    .option('--account <id>', 'account that owns the key; prints a complete policy')
+    .option('--commands', 'print AWS CLI commands that create the key')
+    .option('--region <region>', 'with --commands: the sealdex region (default: AWS_REGION or us-west-2)')
+    .option('--multi-region [primary]', 'with --commands: create a multi-region key with its primary in this region')
+    .option('--json', JSON_LINE)
     .addHelpText(
       'after',
       `
-Standard output is the policy alone. Without --account it has only our two statements, to be added to those
-that the key has: a policy of these alone would lock its owner out, and AWS refuses it. Needs no settings.
+Standard output contains only the policy, or with --commands only the script.
+Without --account, prints two statements to add to the key's existing policy.
+Do not replace the policy with them: that would lock out the key's owner.
+Needs no settings.
 
 Examples:
   sealdex keys policy --principal arn:aws:iam::111122223333:role/sealdex --tenant acme

@@ -10,6 +10,7 @@ import { checkCommand } from './keys-check.ts';
 import { blockCommand, probeCommand, releaseCommand, unblockCommand } from './keys-change.ts';
 import { keysPolicyCommand } from './keys-policy.ts';
 import { withOperator } from './with-clients.ts';
+import { EXAMPLE_ARN, jsonLines, KEY_ARN, ONLY_TENANT } from './option-texts.ts';
 import { printJson, printLine, printNotice } from './terminal.ts';
 import { host } from './host.ts';
 
@@ -20,7 +21,7 @@ interface Options {
 
 export function keysCommand(): Command {
   return new Command('keys')
-    .description('check a KMS key; those that cannot be used now: whose, why, who acts; try, release, block them')
+    .description("manage tenants' KMS keys and their gates")
     .addCommand(listCommand())
     .addCommand(showCommand())
     .addCommand(checkCommand())
@@ -32,25 +33,26 @@ export function keysCommand(): Command {
     .addHelpText(
       'after',
       `
-A gate belongs to a tenant and a KMS key. While it is shut, the tenant's jobs under that key are parked;
-they go on by themselves when the key works again.
+Each tenant and KMS key has a gate. While the gate is shut, the tenant's jobs for
+that key are parked. They resume automatically when the key works again.
 
 Examples:
   sealdex keys list
-  sealdex keys probe arn:aws:kms:us-west-2:111122223333:key/…`,
+  sealdex keys probe ${EXAMPLE_ARN}`,
     );
 }
 
 function listCommand(): Command {
   return new Command('list')
-    .description('every gate that is not open, the most urgent first, with what there is to do')
-    .option('--tenant <name>', 'only those of this tenant')
-    .option('--json', 'NDJSON: one line for each gate')
+    .description('list gates that are not open, most urgent first')
+    .option('--tenant <name>', ONLY_TENANT)
+    .option('--json', jsonLines('gate'))
     .addHelpText(
       'after',
       `
-Below each gate stand the calls that its tenant would make, or you. A key that will be deleted comes first.
-Workers try the keys of shut gates (NEXT PROBE); no probe opens what you have shut. At most 1,000 are listed.
+Each gate is followed by the commands that fix it. Keys scheduled for deletion
+come first. Workers probe the keys of shut gates (NEXT PROBE), except those you
+blocked or paused. Lists at most 1,000 gates.
 
 Examples:
   sealdex keys list
@@ -70,19 +72,23 @@ Examples:
 
 function showCommand(): Command {
   return new Command('show')
-    .description('all that is known of the gates of a KMS key, of one tenant or of all that use it')
-    .argument('<arn>', 'the full ARN of the KMS key')
-    .option('--tenant <name>', 'only that of this tenant')
-    .option('--json', 'NDJSON: one line for each gate')
+    .description('show the gates of a KMS key')
+    .argument('<arn>', KEY_ARN)
+    .option('--tenant <name>', ONLY_TENANT)
+    .option('--json', jsonLines('gate'))
     .addHelpText(
       'after',
       `
-The request is what KMS called the one that it refused: the key's owner finds it in CloudTrail.
-A key that no tenant has or had ends with exit code 66.
+The request field is the AWS request id of the denied call. The key's owner can
+find it in CloudTrail.
+
+Exit codes:
+  0   found
+  66  no tenant uses or used the key
 
 Examples:
-  sealdex keys show arn:aws:kms:us-west-2:111122223333:key/…
-  sealdex keys show --tenant acme --json arn:aws:kms:us-west-2:111122223333:key/…`,
+  sealdex keys show ${EXAMPLE_ARN}
+  sealdex keys show --tenant acme --json ${EXAMPLE_ARN}`,
     )
     .action(async (text: string, { tenant, json: asJson }: Options) => {
       const keyArn = checkArn(text);

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import type { ListedDocument } from '../app/app.ts';
 import { checkName } from '../runtime/names.ts';
 import { withReader } from './with-clients.ts';
+import { CORPUS, jsonLines, TENANT } from './option-texts.ts';
 import { printJson, oneLine, printLine, printNotice } from './terminal.ts';
 import { parsePositiveInt } from './positive-int.ts';
 
@@ -19,15 +20,16 @@ const PAGE = 100;
 export function listCommand(): Command {
   return new Command('list')
     .description('list the documents of a corpus')
-    .requiredOption('--tenant <name>', 'the tenant')
-    .requiredOption('--corpus <name>', 'the corpus')
-    .option('--metadata', 'decrypt each id and title too: a read for every line')
-    .option('--limit <n>', 'end after this many documents', parsePositiveInt)
-    .option('--json', 'NDJSON: one line for each document')
+    .requiredOption('--tenant <name>', TENANT)
+    .requiredOption('--corpus <name>', CORPUS)
+    .option('--metadata', 'also decrypt each id and title (one S3 read per document)')
+    .option('--limit <n>', 'maximum number of documents', parsePositiveInt)
+    .option('--json', jsonLines('document'))
     .addHelpText(
       'after',
       `
-Columns: revision, bytes, object (sha256 of the document id); with --metadata also id and title.
+Columns: revision, bytes, object (SHA-256 of the document id); with --metadata
+also id and title.
 
 Examples:
   sealdex list --tenant acme --corpus docs --metadata --limit 20

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import type { ParkedJob } from '../app/app.ts';
 import { checkName } from '../runtime/names.ts';
 import { withOperator } from './with-clients.ts';
+import { jsonLines, ONLY_TENANT } from './option-texts.ts';
 import { printJson, printLine, printNotice, table, time } from './terminal.ts';
 import { parsePositiveInt } from './positive-int.ts';
 
@@ -17,22 +18,23 @@ const ROWS = 500;
 
 export function parkedCommand(): Command {
   return new Command('parked')
-    .description('look at parked jobs')
+    .description('list parked jobs')
     .addCommand(listCommand())
     .addHelpText('after', '\nExample:\n  sealdex parked list --tenant acme');
 }
 
 function listCommand(): Command {
   return new Command('list')
-    .description('parked jobs, the one first that has waited longest')
-    .option('--tenant <name>', 'only those of this tenant')
-    .option('--limit <n>', 'end after this many jobs', parsePositiveInt, 50)
-    .option('--json', 'NDJSON: one line for each job')
+    .description('list parked jobs, oldest first')
+    .option('--tenant <name>', ONLY_TENANT)
+    .option('--limit <n>', 'maximum number of results', parsePositiveInt, 50)
+    .option('--json', jsonLines('job'))
     .addHelpText(
       'after',
       `
-Parked jobs go on by themselves when their gate opens: sealdex keys list tells who acts.
-COUNT is how often a job was parked. While jobs are released, the list may miss some.
+Parked jobs resume automatically when their gate opens. To see who must act:
+sealdex keys list. COUNT is the number of times a job was parked. The list can
+be incomplete while jobs are being released.
 
 Examples:
   sealdex parked list

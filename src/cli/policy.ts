@@ -3,6 +3,7 @@ import { Argument, Command } from 'commander';
 import { rolePolicy, ROLES, type Role } from '../policies/role-policy.ts';
 import { SETTINGS } from '../runtime/settings.ts';
 import { UsageError } from './failure.ts';
+import { EXAMPLE_ARN, JSON_LINE } from './option-texts.ts';
 import { jsonText, printLine, printNotice } from './terminal.ts';
 import { host } from './host.ts';
 
@@ -15,26 +16,29 @@ interface Options {
 
 export function policyCommand(): Command {
   return new Command('policy')
-    .description('print the least IAM policy of one of our own roles')
-    .addArgument(new Argument('<role>', 'whose').choices(ROLES))
-    .option('--bucket <name>', 'the S3 bucket (SEALDEX_BUCKET)')
-    .option('--platform-key <arn>', 'our own KMS key (SEALDEX_PLATFORM_KEY_ARN)')
-    .option('--queue <name>', 'name of the installation (SEALDEX_QUEUE, or main)')
-    .option('--json', 'on one line')
+    .description('print the least-privilege IAM policy for a sealdex role')
+    .addArgument(new Argument('<role>', 'sealdex role').choices(ROLES))
+    .option('--bucket <name>', 'S3 bucket (default: SEALDEX_BUCKET)')
+    .option('--platform-key <arn>', 'platform KMS key (default: SEALDEX_PLATFORM_KEY_ARN)')
+    .option('--queue <name>', 'name of the installation (default: SEALDEX_QUEUE or main)')
+    .option('--json', JSON_LINE)
     .addHelpText(
       'after',
       `
-Standard output is the policy alone. worker is sealdex worker; producer and reader are what your own API
-opens; operator is this command line, with all its commands but worker, extract, dev and demo.
+Standard output contains only the policy. The role worker is for sealdex worker,
+producer and reader are for your own API, and operator is for this command line
+(except the commands worker, extract, dev and demo).
 
-Tenants' keys are in accounts that nobody knows beforehand, so the policy names every key of the region:
-which ones really answer, each key's own policy decides. In your own account that is every key whose policy
-leaves it to IAM, so the use is bound to the purpose that stands in each of our encryption contexts.
-Redis has no part in it: its rights are those of the user in REDIS_URL.
+Tenant accounts are not known in advance, so the policy allows every key in the
+region; each key's own policy decides who may use it. A condition on the
+encryption context's purpose limits the role to sealdex's own use, also for keys
+in your account.
+
+Redis permissions are not included; they come from the user in REDIS_URL.
 
 Examples:
   sealdex policy worker > worker.json
-  sealdex policy reader --bucket my-bucket --platform-key arn:aws:kms:us-west-2:111122223333:key/…`,
+  sealdex policy reader --bucket my-bucket --platform-key ${EXAMPLE_ARN}`,
     )
     .action(print);
 }

@@ -5,6 +5,7 @@ import { checkName } from '../runtime/names.ts';
 import type { DocumentName, Reader } from '../app/app.ts';
 import { UsageError } from './failure.ts';
 import { withReader } from './with-clients.ts';
+import { CORPUS, TENANT } from './option-texts.ts';
 import { printJson, jsonText, printLine, printNotice } from './terminal.ts';
 import { host } from './host.ts';
 
@@ -18,18 +19,19 @@ interface Options {
 
 export function readCommand(): Command {
   return new Command('read')
-    .description('decrypt one stored document')
-    .argument('<id>', 'the document id')
-    .requiredOption('--tenant <name>', 'the tenant')
-    .requiredOption('--corpus <name>', 'the corpus')
-    .option('--metadata', 'only what the document says of itself, without reading its text')
-    .option('--original', 'the file that it was made of, as it came, for tenants that keep them')
-    .option('--json', 'the record as NDJSON: the document, then its parts, tables and images')
+    .description('decrypt and print a stored document')
+    .argument('<id>', 'document id')
+    .requiredOption('--tenant <name>', TENANT)
+    .requiredOption('--corpus <name>', CORPUS)
+    .option('--metadata', 'print the metadata only')
+    .option('--original', 'print the uploaded file itself, if the tenant keeps originals')
+    .option('--json', 'print the record as NDJSON: the document, then its parts, tables and images')
     .addHelpText(
       'after',
       `
-Prints what the document says of itself as JSON, then its text, part by part.
-When a fault is found on the way, what was printed before it is not the whole document: look at the exit code.
+Prints the metadata as JSON, then the text, one part at a time.
+If an error occurs while printing, the output is incomplete. Check the exit
+code.
 
 Examples:
   sealdex read --tenant acme --corpus docs my-document

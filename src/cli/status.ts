@@ -3,17 +3,19 @@ import { Command } from 'commander';
 import type { Status } from '../app/app.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { withOperator } from './with-clients.ts';
+import { JSON_OBJECT } from './option-texts.ts';
 import { duration, printJson, printLine, table, time } from './terminal.ts';
 
 export function statusCommand(): Command {
   return new Command('status')
-    .description('queues, oldest waiting job, parked and dead jobs by tenant, processes, keys in memory, KMS calls')
-    .option('--json', 'one line of JSON')
+    .description('show queues, parked and dead jobs, processes and KMS usage')
+    .option('--json', JSON_OBJECT)
     .addHelpText(
       'after',
       `
-Delayed jobs wait for their next try, parked ones for a KMS key, dead ones are kept. A process is on
-the list while it lives, and at most 10 seconds longer; --json has the tenants whose data keys it holds.
+Delayed jobs wait for a retry; parked jobs wait for a KMS key. A stopped process
+disappears from the list within 10 seconds. --json adds the tenants whose data
+keys each process holds.
 
 Examples:
   sealdex status

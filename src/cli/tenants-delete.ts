@@ -7,6 +7,7 @@ import { checkName } from '../runtime/names.ts';
 import { UsageError } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { withOperator } from './with-clients.ts';
+import { JSON_OBJECT, TENANT } from './option-texts.ts';
 import { counted, duration, printJson, printLine, printNotice, time } from './terminal.ts';
 import { host } from './host.ts';
 
@@ -20,22 +21,27 @@ interface Options {
 
 export function deleteTenantCommand(): Command {
   return new Command('delete')
-    .description('delete a tenant and all that is of it, for good')
-    .argument('<tenant>', 'its name')
-    .option('--yes <name>', "the tenant's name once more: does not ask")
-    .option('--dry-run', 'only count what there is of it')
-    .option('--json', 'what came of it, on one line; needs --yes or --dry-run')
+    .description('permanently delete a tenant and all its data')
+    .argument('<tenant>', TENANT)
+    .option('--yes <name>', 'repeat the tenant name to skip the prompt')
+    .option('--dry-run', 'print counts and change nothing')
+    .option('--json', `${JSON_OBJECT}; requires --yes or --dry-run`)
     .addHelpText(
       'after',
       `
-From its first moment on the tenant is unknown: nothing is taken for it, nothing of it is read, its jobs end.
-Jobs, dead letters, documents, original files, intake, older versions and unfinished uploads are removed at
-once, and again after 17 minutes, when no process can know the tenant any more, until a whole pass finds
-nothing. Cut off anywhere, it goes on when run again. What stays is tenants/<tenant>.json with the KMS keys
-that it had; its name is not given again. Export it first: sealdex tenants export. Copies elsewhere (backups,
-replicas of the bucket, logs) are not known here.
+The tenant is disabled immediately: requests are rejected, reads fail and its
+jobs end. Its jobs, dead letters, documents, original files, intake content,
+older versions and unfinished uploads are deleted at once. They are deleted again
+after 17 minutes, when no process can still have the tenant cached, until a full
+pass finds nothing. If interrupted, run the command again.
 
-Exit code: 0 when nothing is left; 69 when something is, or when S3 did not let us look for all that may be.
+tenants/<tenant>.json remains with the KMS keys the tenant had; the name cannot
+be reused. Copies elsewhere (backups, bucket replicas, logs) are not deleted.
+To keep a copy of the data, export it first: sealdex tenants export.
+
+Exit codes:
+  0   everything deleted
+  69  data remains, or S3 permissions prevented a complete search
 
 Examples:
   sealdex tenants delete acme --dry-run

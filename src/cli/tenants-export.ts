@@ -6,21 +6,23 @@ import { checkName } from '../runtime/names.ts';
 import { MissingPrerequisiteError, UsageError } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { withOperator } from './with-clients.ts';
+import { JSON_OBJECT, TENANT } from './option-texts.ts';
 import { progressBar, counted, printJson, megabytes, printLine } from './terminal.ts';
 
 export function exportCommand(): Command {
   return new Command('export')
-    .description("write all of a tenant's objects to a folder, encrypted as they are")
-    .argument('<tenant>', 'its name')
-    .argument('<dir>', 'a folder that is empty or not there; or an export of this tenant, which goes on')
-    .option('--json', 'what came of it, on one line')
+    .description("export a tenant's encrypted objects to a directory")
+    .argument('<tenant>', TENANT)
+    .argument('<dir>', 'an empty or new directory, or an unfinished export of this tenant to resume')
+    .option('--json', JSON_OBJECT)
     .addHelpText(
       'after',
       `
-Documents, original files, and deletions as lines of manifest.ndjson. No KMS key is needed: README.txt in the
-folder says how the tenant decrypts them with its own key and the AWS Encryption SDK. What is there already
-and has not changed is not fetched again, so an export that was cut off is begun anew. Content of jobs that
-are not done is not in it; how many there are is told.
+Writes documents and original files, and manifest.ndjson, which also lists
+deletions. No KMS key is needed; README.txt in the directory explains how to
+decrypt with the tenant's key and the AWS Encryption SDK. Unchanged files are
+skipped, so you can resume an interrupted export. Content of unfinished jobs is
+not exported; their number is reported.
 
 Example:
   sealdex tenants export acme ./acme-export`,

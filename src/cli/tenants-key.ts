@@ -10,6 +10,7 @@ import { UsageError } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { withOperator } from './with-clients.ts';
 import { reencryptionLines, reencryptionViewOf, stalledPage } from './tenants-reencryption.ts';
+import { EXAMPLE_ARN, JSON_OBJECT, KEY_ARN, SHARED, TENANT, YES } from './option-texts.ts';
 import { printJson, printLine, printNotice } from './terminal.ts';
 import { printWarnings } from './check-line.ts';
 import { host } from './host.ts';
@@ -31,22 +32,23 @@ const isConfirmed = async (tenant: string, signal: AbortSignal): Promise<boolean
 
 export function setKeyCommand(): Command {
   return new Command('set-key')
-    .description('give a tenant another KMS key: it is checked first, and what is stored moves to it')
-    .argument('<tenant>', 'its name')
-    .argument('[arn]', 'the full ARN of the KMS key')
-    .option('--to-platform-key', 'take its own key away: the platform key serves it then; asks first')
-    .option('--shared', 'accept a key that another tenant has or had')
-    .option('--yes', 'do not ask')
-    .option('--json', 'what came of it, on one line')
+    .description("change a tenant's KMS key and re-encrypt its data")
+    .argument('<tenant>', TENANT)
+    .argument('[arn]', KEY_ARN)
+    .option('--to-platform-key', 'switch to the platform key (asks for confirmation)')
+    .option('--shared', SHARED)
+    .option('--yes', YES)
+    .option('--json', JSON_OBJECT)
     .addHelpText(
       'after',
       `
-The check is that of sealdex keys check; nothing is changed when it fails. From then on new data keys are made
-under the new key, parked jobs of the old one are released, and jobs of low priority move what is stored.
-Keep the former key enabled until sealdex tenants show T says that all is moved.
+Runs sealdex keys check first and changes nothing if it fails. Then new data keys
+use the new key, jobs parked for the old key are released, and low-priority jobs
+re-encrypt stored objects. Keep the old key enabled until sealdex tenants show T
+reports that re-encryption is complete.
 
 Examples:
-  sealdex tenants set-key acme arn:aws:kms:us-west-2:111122223333:key/…
+  sealdex tenants set-key acme ${EXAMPLE_ARN}
   sealdex tenants set-key acme --to-platform-key`,
     )
     .action((tenant: string, arn: string | undefined, options: SetKeyOptions) => {
@@ -86,16 +88,21 @@ interface ReencryptOptions {
 
 export function reencryptCommand(): Command {
   return new Command('reencrypt')
-    .description('move what is stored of a tenant to its current KMS key, from the first object on')
-    .argument('<tenant>', 'its name')
-    .option('--dry-run', 'only count what is under which key')
-    .option('--wait', 'until nothing is left to move now, or it stands still: exit code 75 or 65 then')
-    .option('--json', 'how far it is, on one line')
+    .description('restart re-encryption to the current KMS key')
+    .argument('<tenant>', TENANT)
+    .option('--dry-run', 'print the number of objects per KMS key')
+    .option('--wait', 'wait until the pass is complete or stalled')
+    .option('--json', JSON_OBJECT)
     .addHelpText(
       'after',
       `
-A change of the key begins it by itself; this begins it anew, for one that left objects behind.
-Each object is read with the key that it is under and written as a fresh message under the current one.
+A key change starts re-encryption automatically. Use this command to restart it
+when objects were left behind. Each object is decrypted with its key and
+encrypted again under the current key.
+
+Exit codes:
+  0       success
+  65, 75  re-encryption is stalled: its next job is dead or parked
 
 Examples:
   sealdex tenants reencrypt acme --dry-run

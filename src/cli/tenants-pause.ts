@@ -4,19 +4,22 @@ import { checkName } from '../runtime/names.ts';
 import { checkReason } from './arguments.ts';
 import { releasedLine, staysLine } from './keys-change.ts';
 import { withOperator } from './with-clients.ts';
+import { JSON_OBJECT, REASON, TENANT } from './option-texts.ts';
 import { printJson, printLine } from './terminal.ts';
 
 export function pauseCommand(): Command {
   return new Command('pause')
-    .description("park all of a tenant's jobs until it is resumed")
-    .argument('<tenant>', 'its name')
-    .requiredOption('--reason <text>', 'why, for who looks later')
-    .option('--json', 'what came of it, on one line')
+    .description('stop a tenant: park its jobs and block reads')
+    .argument('<tenant>', TENANT)
+    .requiredOption('--reason <text>', REASON)
+    .option('--json', JSON_OBJECT)
     .addHelpText(
       'after',
       `
-For incidents: nothing is lost, nobody else notices. It stands in the tenant's file, so it outlasts Redis.
-The tenant's documents cannot be read meanwhile, and its data keys in memory are wiped at once.
+Use this during incidents. No job is lost and other tenants are not affected.
+The pause is stored in the tenant's file and survives the loss of Redis. Reads
+fail while the tenant is paused, and its data keys are erased from memory at
+once.
 
 Example:
   sealdex tenants pause acme --reason "incident 4711"`,
@@ -34,13 +37,14 @@ Example:
 
 export function resumeCommand(): Command {
   return new Command('resume')
-    .description("let a paused tenant's jobs go on")
-    .argument('<tenant>', 'its name')
-    .option('--json', 'what came of it, on one line')
+    .description('resume a paused tenant')
+    .argument('<tenant>', TENANT)
+    .option('--json', JSON_OBJECT)
     .addHelpText(
       'after',
       `
-The parked jobs are released, oldest first. A KMS key that is blocked or cannot be used keeps them parked.
+Releases parked jobs, oldest first. Jobs stay parked if the KMS key is blocked
+or unusable.
 
 Example:
   sealdex tenants resume acme`,

@@ -10,11 +10,12 @@ import { reencryptCommand, setKeyCommand } from './tenants-key.ts';
 import { reencryptionLines, reencryptionViewOf } from './tenants-reencryption.ts';
 import { pauseCommand, resumeCommand } from './tenants-pause.ts';
 import { printWarnings } from './check-line.ts';
+import { EXAMPLE_ARN, JSON_LINE, jsonLines, SHARED, TENANT } from './option-texts.ts';
 import { printJson, jsonText, oneLine, printLine, printNotice, table, time } from './terminal.ts';
 
 export function tenantsCommand(): Command {
   return new Command('tenants')
-    .description('list, show, make, change, pause, resume, export and delete tenants, and change their KMS keys')
+    .description('manage tenants')
     .addCommand(listCommand())
     .addCommand(showCommand())
     .addCommand(putCommand())
@@ -28,7 +29,7 @@ export function tenantsCommand(): Command {
       'after',
       `
 Examples:
-  sealdex tenants put acme --plan pro --key arn:aws:kms:us-west-2:111122223333:key/…
+  sealdex tenants put acme --plan pro --key ${EXAMPLE_ARN}
   sealdex tenants put acme --when-key-shut refuse
   sealdex tenants list`,
     );
@@ -48,9 +49,9 @@ const keyOf = ({ kmsKeyArn }: TenantFile): string => kmsKeyArn ?? 'platform key'
 
 function listCommand(): Command {
   return new Command('list')
-    .description('all tenants with plan and KMS key, and what of them is stopped')
-    .option('--deleted', 'those that were deleted too')
-    .option('--json', 'NDJSON: one line for each tenant')
+    .description('list tenants with plan, KMS key and stops')
+    .option('--deleted', 'include deleted tenants')
+    .option('--json', jsonLines('tenant'))
     .addHelpText('after', '\nExamples:\n  sealdex tenants list\n  sealdex tenants list --json')
     .action(({ json: asJson, deleted: withDeleted }: { json?: true; deleted?: true }) =>
       withOperator(async (operator) => {
@@ -71,9 +72,9 @@ function listCommand(): Command {
 
 function showCommand(): Command {
   return new Command('show')
-    .description("a tenant's file, as it stands in S3")
-    .argument('<tenant>', 'its name')
-    .option('--json', 'on one line')
+    .description("show a tenant's configuration file")
+    .argument('<tenant>', TENANT)
+    .option('--json', JSON_LINE)
     .addHelpText('after', '\nExample:\n  sealdex tenants show acme')
     .action(async (tenant: string, { json: asJson }: { json?: true }) => {
       checkName(tenant, 'tenant');
@@ -98,39 +99,35 @@ interface PutOptions {
 
 function putCommand(): Command {
   return new Command('put')
-    .description('make a tenant, or change its plan and choices')
-    .argument('<tenant>', '1 to 50 letters, digits, _, = or -')
+    .description('create a tenant or change its options')
+    .argument('<tenant>', `${TENANT}: 1 to 50 letters, digits, _, = or -`)
     .addOption(
-      new Option('--plan <plan>', 'only pro and enterprise may have a KMS key; a new tenant needs one').choices(PLANS),
+      new Option('--plan <plan>', 'plan, required for a new tenant; free tenants cannot have a KMS key').choices(PLANS),
     )
-    .option(
-      '--key <arn>',
-      "the tenant's own KMS key; without it the platform key serves it. Only when the tenant is made",
-    )
-    .option('--shared', 'accept a key that another tenant has or had')
+    .option('--key <arn>', "tenant's KMS key, for a new tenant only; default: the platform key")
+    .option('--shared', SHARED)
     .addOption(
-      new Option(
-        '--when-key-shut <what>',
-        'what becomes of content that arrives while its KMS key is unusable',
-      ).choices(WHEN_KEY_SHUT),
-    )
-    .addOption(
-      new Option('--keep-originals <choice>', 'keep uploaded files, encrypted, beside what was read from them').choices(
-        ['yes', 'no'],
+      new Option('--when-key-shut <action>', 'what to do with content submitted while the KMS key is unusable').choices(
+        WHEN_KEY_SHUT,
       ),
     )
-    .option('--json', "the tenant's file on one line")
+    .addOption(
+      new Option('--keep-originals <choice>', 'also store the uploaded files, encrypted').choices(['yes', 'no']),
+    )
+    .option('--json', JSON_LINE)
     .addHelpText(
       'after',
       `
-A key is checked first, as by sealdex keys check; no tenant is made when it cannot be used.
+The key is checked first (sealdex keys check). If it cannot be used, the tenant
+is not created.
 
-Content that arrives while the tenant's KMS key is unusable waits under the platform key (park, which is the
-default), or is refused, for a tenant that wants nothing of its own under any other key.
+With park (default), content submitted while the tenant's KMS key is unusable
+waits, encrypted under the platform key. With refuse, it is rejected, so that no
+other key ever encrypts the tenant's data.
 
 Examples:
   sealdex tenants put globex --plan free
-  sealdex tenants put acme --plan pro --key arn:aws:kms:us-west-2:111122223333:key/…
+  sealdex tenants put acme --plan pro --key ${EXAMPLE_ARN}
   sealdex tenants put acme --when-key-shut refuse`,
     )
     .action(put);

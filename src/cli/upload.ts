@@ -5,11 +5,13 @@ import type { Producer } from '../app/app.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { unreadable } from '../extract/reasons.ts';
 import {
+  ENQUEUE_EXIT_CODES,
   inBatches,
   runEnqueue,
   type EnqueueFlow,
   type EnqueueOptions,
   type SendResult,
+  TARGET_CORPUS,
   withEnqueueOptions,
 } from './enqueue-flow.ts';
 import type { FoundFile } from './files.ts';
@@ -24,19 +26,20 @@ const NO_PROGRESS: UploadProgress = { onBytes() {}, onFiles() {}, end() {} };
 
 export function uploadCommand(): Command {
   const command = new Command('upload')
-    .description('put files into the queue: their text is read and stored')
-    .argument('<file...>', 'files, or folders with all files in them');
-  return withEnqueueOptions(command, 'files', 'the corpus to put them in; it need not exist')
+    .description('enqueue files for text extraction and indexing')
+    .argument('<file...>', 'files or directories (read recursively)');
+  return withEnqueueOptions(command, 'files', TARGET_CORPUS)
     .addHelpText(
       'after',
       `
-The path of a file as it is given is the id of its document: the same path again replaces it.
-Which types are read: docs/uploads.md. sealdex extract FILE shows what is read of a file, without sending it.
-Exit code: 0 all well, 65 some were refused or ended dead, 75 some are parked or did not finish.
+The path as given becomes the document id. Uploading the same path again
+replaces the document.
+Supported types: docs/uploads.md. To preview the result: sealdex extract FILE.
+${ENQUEUE_EXIT_CODES}
 
 Examples:
   sealdex upload --tenant acme --corpus files --wait report.pdf letters/
-  sealdex dead list --tenant acme                                    # files that could not be read, and why`,
+  sealdex dead list --tenant acme  # files that could not be read`,
     )
     .action((paths: string[], options: EnqueueOptions) =>
       runEnqueue(options, async (signal): Promise<EnqueueFlow<FoundFile>> => {

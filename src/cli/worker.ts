@@ -6,13 +6,14 @@ import { host } from './host.ts';
 
 export function workerCommand(): Command {
   return new Command('worker')
-    .description('take jobs from the queues, documents and files, until SIGTERM or Ctrl-C')
+    .description('run a worker until SIGTERM or Ctrl-C')
     .addHelpText(
       'after',
       `
-Logs JSON lines to standard output. /livez, /readyz and /metrics are on SEALDEX_PORT.
-At SIGTERM it finishes what it can within SEALDEX_DRAIN_MS, hands the rest back to the queue,
-and ends within SEALDEX_STOP_MS. Run as many as you like: they share the queue.
+Logs JSON lines to standard output. Serves /livez, /readyz and /metrics on
+SEALDEX_PORT. On SIGTERM the worker finishes running jobs for up to
+SEALDEX_DRAIN_MS, returns the rest to the queue and exits within
+SEALDEX_STOP_MS. Workers share the queue; run as many as you need.
 
 Example:
   REDIS_URL=redis://… SEALDEX_BUCKET=… SEALDEX_PLATFORM_KEY_ARN=arn:aws:kms:… sealdex worker`,

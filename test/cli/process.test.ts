@@ -75,7 +75,7 @@ describe('standard output', () => {
   test('on a full disk is reported with exit code 74', async () => {
     expect(await shell('sealdex status > /dev/full')).toEqual({
       code: 74,
-      stderr: 'sealdex: Standard output cannot be written (ENOSPC).\n',
+      stderr: 'sealdex: Cannot write to standard output (ENOSPC).\n',
     });
   });
 });

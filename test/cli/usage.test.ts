@@ -126,7 +126,7 @@ describe('settings', () => {
       expect.stringMatching(/^ {2}REDIS_URL must be given: /),
       expect.stringMatching(/^ {2}SEALDEX_BUCKET must be given: /),
       expect.stringMatching(/^ {2}SEALDEX_PLATFORM_KEY_ARN must be given: /),
-      'To try things out without AWS: sealdex dev gives you settings.',
+      'To try sealdex without AWS: sealdex dev',
     ]);
   });
 

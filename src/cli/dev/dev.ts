@@ -13,11 +13,12 @@ const ENV = join(FOLDER, 'env');
 
 export function devCommand(): Command {
   return new Command('dev')
-    .description('run local Redis, S3 and KMS and a worker, for trying things out')
+    .description('run a local Redis, S3, KMS and worker for development')
     .addHelpText(
       'after',
       `
-Keeps its state in ${FOLDER}/ of the working folder; delete it to begin anew. Ctrl-C stops everything.
+Stores its state in ${FOLDER}/ in the current directory; delete it to start over.
+Press Ctrl-C to stop.
 ${NEEDS_LOCAL_PACKAGE}
 
 Example:

@@ -6,7 +6,7 @@ import { MissingPrerequisiteError } from '../failure.ts';
 const PACKAGE = '@sealdex/local-aws';
 
 /** For the help of the commands that need it. */
-export const NEEDS_LOCAL_PACKAGE = `Outside a checkout it needs a package: npm install --save-dev ${PACKAGE}`;
+export const NEEDS_LOCAL_PACKAGE = `Outside a checkout, install its package first: npm install --save-dev ${PACKAGE}`;
 
 /** The package itself, and not one that it imports, whose error names the importing file. */
 const isMissing = (error: unknown): boolean =>
