@@ -83,6 +83,7 @@ export class DataKey {
     this.lifetimeMs = end !== undefined && end > askedAt.wall ? Math.min(end - askedAt.wall, PERIOD_MS) : PERIOD_MS;
   }
 
+  /** As message headers name the KMS key. */
   get arn(): string {
     return this.ref.keyArn;
   }

@@ -68,6 +68,13 @@ test('What is asked of KMS is bound to tenant, period and purpose, and to nothin
   }
 });
 
+test('A data key keeps the tenant and the ARN of a larger object, and nothing else of it', async () => {
+  const ref = room.tenant();
+  const { ring } = await room.open();
+  const tenant = { ...ref, operatorStop: { code: 'KEY_BLOCKED' } };
+  expect((await ring.current(tenant, 'documents', 10)).ref).toEqual(ref);
+});
+
 test('A rejection is not cached: all who waited have it, the next asks again', async () => {
   const ref = room.tenant();
   const { ring } = await room.open();

@@ -3,10 +3,13 @@ import { KMS_ERRORS } from '@sealdex/local-aws';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { KeyContext } from '../../src/keys/data-key.ts';
 import { isWrongWrapping, type Kms } from '../../src/keys/kms.ts';
-import { keyRef } from '../../src/runtime/key-ref.ts';
+import { keyRef, type KeyRef } from '../../src/runtime/key-ref.ts';
 import { eventually } from '../support/eventually.ts';
 import { openLocalKms } from '../support/local-kms.ts';
 import { KMS_FAULTS, MemoryKms } from '../support/memory-kms.ts';
+
+/** The tenant of `CONTEXT`. */
+const acme = (arn: string): KeyRef => keyRef('acme', arn);
 
 const CONTEXT: KeyContext = { tenant: 'acme', period: '2026-11-23T12:00Z', purpose: 'documents' };
 
@@ -87,28 +90,25 @@ describe.each([
   });
 
   test('unwraps a data key to the plaintext that it made, of 32 bytes, in a buffer of its own', async () => {
-    const { plaintext, wrapped } = await kms.generateDataKey(keyRef('acme', arn), CONTEXT);
-    const unwrapped = await kms.decrypt(keyRef('acme', arn), wrapped, CONTEXT);
+    const { plaintext, wrapped } = await kms.generateDataKey(acme(arn), CONTEXT);
+    const unwrapped = await kms.decrypt(acme(arn), wrapped, CONTEXT);
     expect(unwrapped.equals(plaintext)).toBe(true);
     expect([plaintext.length, unwrapped.length, unwrapped.buffer.byteLength]).toEqual([32, 32, 32]);
     expect(unwrapped.buffer).not.toBe(plaintext.buffer);
   });
 
   test('makes another data key in each call, which another client unwraps', async () => {
-    const [one, two] = [
-      await kms.generateDataKey(keyRef('acme', arn), CONTEXT),
-      await kms.generateDataKey(keyRef('acme', arn), CONTEXT),
-    ];
+    const [one, two] = [await kms.generateDataKey(acme(arn), CONTEXT), await kms.generateDataKey(acme(arn), CONTEXT)];
     expect(one.plaintext.equals(two.plaintext)).toBe(false);
     const other = world.connect();
-    expect((await other.decrypt(keyRef('acme', arn), two.wrapped, CONTEXT)).equals(two.plaintext)).toBe(true);
+    expect((await other.decrypt(acme(arn), two.wrapped, CONTEXT)).equals(two.plaintext)).toBe(true);
     other.close();
   });
 
   test.each(['tenant', 'period', 'purpose'] as const)(
     'refuses to unwrap a data key in a context with another %s',
     async (name) => {
-      const { wrapped } = await kms.generateDataKey(keyRef('acme', arn), CONTEXT);
+      const { wrapped } = await kms.generateDataKey(acme(arn), CONTEXT);
       const other = { ...CONTEXT, [name]: name === 'purpose' ? 'intake' : 'other' } as KeyContext;
       const refused = await kms.decrypt(keyRef(other.tenant, arn), wrapped, other).catch((error: unknown) => error);
       expect(isWrongWrapping(refused)).toBe(true);
@@ -117,8 +117,8 @@ describe.each([
   );
 
   test('refuses to unwrap a data key of another KMS key', async () => {
-    const { wrapped } = await kms.generateDataKey(keyRef('acme', world.keys.createKey()), CONTEXT);
-    await expect(kms.decrypt(keyRef('acme', arn), wrapped, CONTEXT)).rejects.toMatchObject({
+    const { wrapped } = await kms.generateDataKey(acme(world.keys.createKey()), CONTEXT);
+    await expect(kms.decrypt(acme(arn), wrapped, CONTEXT)).rejects.toMatchObject({
       code: 'OBJECT_TAMPERED',
       reason: 'IncorrectKeyException',
     });
@@ -128,7 +128,7 @@ describe.each([
     ['no bytes', 0],
     ['more bytes than a wrapped key has', 6145],
   ])('refuses to unwrap %s, without a call', async (_name, length) => {
-    await expect(kms.decrypt(keyRef('acme', arn), Buffer.alloc(length), CONTEXT)).rejects.toMatchObject({
+    await expect(kms.decrypt(acme(arn), Buffer.alloc(length), CONTEXT)).rejects.toMatchObject({
       code: 'OBJECT_TAMPERED',
       reason: 'WrappedLength',
     });
@@ -136,9 +136,9 @@ describe.each([
   });
 
   test('refuses to unwrap a data key of which a byte was changed', async () => {
-    const { wrapped } = await kms.generateDataKey(keyRef('acme', arn), CONTEXT);
+    const { wrapped } = await kms.generateDataKey(acme(arn), CONTEXT);
     wrapped[wrapped.length - 1]! ^= 1;
-    await expect(kms.decrypt(keyRef('acme', arn), wrapped, CONTEXT)).rejects.toMatchObject({ code: 'OBJECT_TAMPERED' });
+    await expect(kms.decrypt(acme(arn), wrapped, CONTEXT)).rejects.toMatchObject({ code: 'OBJECT_TAMPERED' });
   });
 
   const STATES: [string, (key: string) => void, string][] = [
@@ -152,19 +152,17 @@ describe.each([
 
   test.each(STATES)('refuses both calls with a key that is %s, and names the key', async (_name, change, code) => {
     const key = world.keys.createKey();
-    const { wrapped } = await kms.generateDataKey(keyRef('acme', key), CONTEXT);
+    const { wrapped } = await kms.generateDataKey(acme(key), CONTEXT);
     change(key);
     const refused = { code, keyArn: key };
-    await expect(kms.generateDataKey(keyRef('acme', key), CONTEXT)).rejects.toMatchObject(refused);
-    await expect(kms.decrypt(keyRef('acme', key), wrapped, CONTEXT)).rejects.toMatchObject(refused);
+    await expect(kms.generateDataKey(acme(key), CONTEXT)).rejects.toMatchObject(refused);
+    await expect(kms.decrypt(acme(key), wrapped, CONTEXT)).rejects.toMatchObject(refused);
   });
 
   test('tells when a key that is pending deletion will be gone', async () => {
     const key = world.keys.createKey();
     world.keys.scheduleDeletion(key, { days: 7 });
-    const { deletesAt = 0 } = (await kms
-      .generateDataKey(keyRef('acme', key), CONTEXT)
-      .catch((error: unknown) => error)) as {
+    const { deletesAt = 0 } = (await kms.generateDataKey(acme(key), CONTEXT).catch((error: unknown) => error)) as {
       deletesAt?: number;
     };
     expect(Math.abs(deletesAt - Date.now() - 7 * 86_400_000)).toBeLessThan(600_000);
@@ -174,13 +172,13 @@ describe.each([
     const key = world.keys.createKey();
     world.keys.scheduleDeletion(key);
     world.keys.cancelDeletion(key);
-    await expect(kms.generateDataKey(keyRef('acme', key), CONTEXT)).rejects.toMatchObject({ code: 'KEY_DISABLED' });
+    await expect(kms.generateDataKey(acme(key), CONTEXT)).rejects.toMatchObject({ code: 'KEY_DISABLED' });
     world.keys.enable(key);
-    expect((await kms.generateDataKey(keyRef('acme', key), CONTEXT)).plaintext).toHaveLength(32);
+    expect((await kms.generateDataKey(acme(key), CONTEXT)).plaintext).toHaveLength(32);
   });
 
   test('refuses what is no ARN of a key', async () => {
-    await expect(kms.generateDataKey(keyRef('acme', 'arn:aws:kms:no'), CONTEXT)).rejects.toMatchObject({
+    await expect(kms.generateDataKey(acme('arn:aws:kms:no'), CONTEXT)).rejects.toMatchObject({
       code: 'TENANT_KEY_INVALID',
     });
   });
@@ -188,7 +186,7 @@ describe.each([
   test('calls a refusal of the platform key PLATFORM_KEY', async () => {
     const key = world.keys.platformKeyArn;
     world.keys.disable(key);
-    await expect(kms.generateDataKey(keyRef('acme', key), CONTEXT)).rejects.toMatchObject({
+    await expect(kms.generateDataKey(acme(key), CONTEXT)).rejects.toMatchObject({
       code: 'PLATFORM_KEY',
       keyArn: key,
     });
@@ -205,28 +203,26 @@ describe.each([
   ] as const)('throws the code and the key of a fault: %s', async (name, expected) => {
     world.fault(name, { key: arn });
     const own = world.connect();
-    await expect(own.generateDataKey(keyRef('acme', arn), CONTEXT)).rejects.toMatchObject({ ...expected, keyArn: arn });
+    await expect(own.generateDataKey(acme(arn), CONTEXT)).rejects.toMatchObject({ ...expected, keyArn: arn });
     own.close();
   });
 
   test('denies one operation, or one period, and no other', async () => {
-    const { wrapped } = await kms.generateDataKey(keyRef('acme', arn), CONTEXT);
+    const { wrapped } = await kms.generateDataKey(acme(arn), CONTEXT);
     const denial = world.fault('accessDenied', { key: arn, operation: 'Decrypt' });
-    await expect(kms.decrypt(keyRef('acme', arn), wrapped, CONTEXT)).rejects.toMatchObject({ code: 'KEY_DENIED' });
-    expect((await kms.generateDataKey(keyRef('acme', arn), CONTEXT)).plaintext).toHaveLength(32);
+    await expect(kms.decrypt(acme(arn), wrapped, CONTEXT)).rejects.toMatchObject({ code: 'KEY_DENIED' });
+    expect((await kms.generateDataKey(acme(arn), CONTEXT)).plaintext).toHaveLength(32);
     denial.clear();
     world.fault('accessDenied', { key: arn, context: { period: '2020-01-01T00:00Z' } });
-    expect(await kms.decrypt(keyRef('acme', arn), wrapped, CONTEXT)).toHaveLength(32);
-    await expect(
-      kms.generateDataKey(keyRef('acme', arn), { ...CONTEXT, period: '2020-01-01T00:00Z' }),
-    ).rejects.toMatchObject({
+    expect(await kms.decrypt(acme(arn), wrapped, CONTEXT)).toHaveLength(32);
+    await expect(kms.generateDataKey(acme(arn), { ...CONTEXT, period: '2020-01-01T00:00Z' })).rejects.toMatchObject({
       code: 'KEY_DENIED',
     });
   });
 
   test('answers a hanging call after its fault is cleared', async () => {
     const hang = world.fault('hang', { key: arn });
-    const call = kms.generateDataKey(keyRef('acme', arn), CONTEXT);
+    const call = kms.generateDataKey(acme(arn), CONTEXT);
     await eventually(() => hang.waiting === 1);
     expect(world.counts.count({ key: arn, result: 'open' })).toBe(1);
     hang.clear();
@@ -235,7 +231,7 @@ describe.each([
 
   test('ends a call that hangs within seconds, as KMS_FAILED', async () => {
     world.fault('hang', { key: arn });
-    await expect(kms.generateDataKey(keyRef('acme', arn), CONTEXT)).rejects.toMatchObject({
+    await expect(kms.generateDataKey(acme(arn), CONTEXT)).rejects.toMatchObject({
       code: 'KMS_FAILED',
       reason: 'TimeoutError',
     });
@@ -243,8 +239,8 @@ describe.each([
 
   test('counts calls by operation, key, tenant and result', async () => {
     const key = world.keys.createKey();
-    const { wrapped } = await kms.generateDataKey(keyRef('acme', key), CONTEXT);
-    await kms.decrypt(keyRef('acme', key), wrapped, { ...CONTEXT });
+    const { wrapped } = await kms.generateDataKey(acme(key), CONTEXT);
+    await kms.decrypt(acme(key), wrapped, { ...CONTEXT });
     expect(world.counts.count({ key })).toBe(2);
     expect(world.counts.count({ key, operation: 'Decrypt', tenant: 'acme', result: 'ok' })).toBe(1);
     expect(world.counts.count({ key, tenant: 'other' })).toBe(0);
@@ -253,7 +249,7 @@ describe.each([
   test('refuses calls with the key of a tenant after close()', async () => {
     const own = world.connect();
     own.close();
-    await expect(own.generateDataKey(keyRef('acme', arn), CONTEXT)).rejects.toMatchObject({
+    await expect(own.generateDataKey(acme(arn), CONTEXT)).rejects.toMatchObject({
       code: 'KMS_FAILED',
       reason: 'Closed',
     });
