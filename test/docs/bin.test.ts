@@ -133,6 +133,13 @@ test.each([`${LEAST.installed}.0`, '22.23.3', '23.0.0', '24.0.0', '26.1.0'])(
   },
 );
 
+test('CONTRIBUTING.md names the Node of a checkout, and the one that the packages are compiled for', () => {
+  const page = readFileSync(join(ROOT, 'CONTRIBUTING.md'), 'utf8');
+  expect(page).toContain(
+    `under Node ${parseInt(LEAST.checkout)}; what is published is compiled for Node ${LEAST.installed}.`,
+  );
+});
+
 test.each([`${LEAST.checkout}.0`, '26.1.0'])('a checkout runs under Node %s', (version) => {
   const result = start(packageAt('newer', ['src/cli/cli.ts']), [], { flags: posingAs(version) });
   expect(result).toMatchObject({ status: 3, stderr: '' });

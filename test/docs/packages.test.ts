@@ -62,6 +62,11 @@ test.each(['.', ...PACKAGES])('%s names its repository, its pages and its keywor
   expect(keywords.length).toBeGreaterThan(5);
 });
 
+test.each(['.', ...PACKAGES])('the README of %s names the Node that engines asks for', (path) => {
+  const least = root.engines['node']?.replace('>=', '');
+  expect(readFileSync(join(ROOT, path, 'README.md'), 'utf8')).toContain(`Node ${least} or later`);
+});
+
 describe.each(PACKAGES)('%s', (path) => {
   const source = manifestOf(join(ROOT, path));
   let staged = '';
