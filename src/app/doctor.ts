@@ -24,7 +24,7 @@ export async function* examineInstallation(
   settings?: Settings,
   { role = 'worker', checkMs, clock = systemClock, env }: DoctorOptions = {},
 ): AsyncGenerator<Finding> {
-  const { values, faults } = readSettings(settings, env);
+  const { values, problems: faults } = readSettings(settings, env);
   const stack = new ResourceStack();
   const { redisUrl } = values;
   // How many connections there may be is no reason not to look.

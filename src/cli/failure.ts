@@ -78,8 +78,7 @@ export function textOf(error: SealdexError): string {
   const words = [error.code, ...[error.reason, ...namesIn(error.cause)].filter(isTelling).slice(0, 1)].join(' ');
   const mark = `(${words}${error.since === undefined ? '' : `, since ${time(error.since)}`})`;
   if (faults.length > 0) return [`${sentence.replace(/:$/, '')} ${mark}:`, ...faults].join('\n');
-  // The code table speaks to who runs the worker, where such a job comes back by itself; a command does not.
-  return `${sentence.replace(': nothing; if', ': try again; if')} ${mark}`;
+  return `${sentence} ${mark}`;
 }
 
 /** Words of Node and AWS, never a message. */

@@ -63,6 +63,5 @@ export function failure(error: unknown): CheckResult {
   if (error instanceof Late) return failed(error.message, 'Check the network, and what runs at the other end.');
   if (!(error instanceof SealdexError)) return failed('An error that nobody foresaw.', 'Report it.');
   const { description, remedy } = CODES[error.code];
-  const way = remedy.startsWith('nothing') ? 'check network, endpoint and AWS status' : remedy;
-  return failed(`${capital(description)} (${markOf(error)}).`, `${capital(way)}.`);
+  return failed(`${capital(description)} (${markOf(error)}).`, `${capital(remedy)}.`);
 }

@@ -1,292 +1,207 @@
-// The table of all codes: what each means, what becomes of a job, what an operator does. The error itself is errors.ts.
-// Knows nothing of KMS, S3, Redis or documents; whoever meets a fault picks the code.
+// Codes: what each error means, what happens to a job, and what to do. The error class is in errors.ts.
+// Imports no KMS, S3, Redis or document code; the code that detects an error chooses its code.
+import { dead, defer, none, park, pause, retry, type CodeRow } from './code-rows.ts';
 
-/** What a worker does with a job that met a code; `none` never meets a job: it is an answer to a caller. */
-export type Disposition = 'park' | 'retry' | 'defer' | 'pause' | 'dead' | 'none';
+export type { Disposition } from './code-rows.ts';
 
-interface Row {
-  readonly disposition: Disposition;
-  /**
-   * For `retry`: how many attempts the job may spend on it; 0 spends none. Two are settled by what else is known: a store
-   * that refuses while the canary is good spends one of 8, and a newer job ends after an hour.
-   */
-  readonly attempts?: number;
-  readonly exit: number;
-  readonly description: string;
-  readonly remedy: string;
-}
-
-const row = (disposition: Disposition, exit: number, description: string, remedy: string, attempts?: number): Row =>
-  Object.freeze({
-    disposition,
-    exit,
-    description,
-    remedy,
-    ...(attempts === undefined ? {} : { attempts }),
-  });
-
-/** The code table (contract). A test compares the README's table with it. */
+/** The code table (contract). A test compares the table in docs with it. */
 export const CODES = Object.freeze({
-  KEY_DISABLED: row(
-    'park',
-    75,
+  KEY_DISABLED: park(
     "the tenant's KMS key is disabled",
-    'the tenant enables the key; jobs go on by themselves',
+    'ask the tenant to enable the key; parked jobs resume automatically',
   ),
-  KEY_PENDING_DELETION: row(
-    'park',
+  KEY_PENDING_DELETION: park(
+    "the tenant's KMS key is scheduled for deletion",
+    'ask the tenant to cancel the deletion and then enable the key (cancelling alone leaves it disabled)',
+  ),
+  KEY_PENDING_IMPORT: park(
+    'the KMS key has no key material: it expired or was deleted',
+    'ask the tenant to re-import the same key material',
+  ),
+  KEY_UNAVAILABLE: park(
+    'the custom key store that holds the KMS key is unreachable',
+    'ask the tenant to reconnect the custom key store',
+  ),
+  KEY_DENIED: park(
+    "KMS denied access to the tenant's key",
+    "check the worker's IAM policy; if it allows the key, ask the tenant to restore the statements printed by sealdex keys policy",
+  ),
+  KEY_NOT_FOUND: park('the KMS key does not exist', 'check the ARN and the region; a deleted key cannot be recovered'),
+  KEY_BLOCKED: park(
+    'an operator blocked the KMS key',
+    'see the reason in sealdex keys list; to resume: sealdex keys unblock ARN',
+  ),
+  TENANT_PAUSED: park(
+    'an operator paused the tenant',
+    'see the reason in sealdex keys list; to resume: sealdex tenants resume T',
+  ),
+  KMS_THROTTLED: retry(
     75,
-    'the KMS key is scheduled for deletion',
-    'the tenant cancels the deletion and then enables the key',
-  ),
-  KEY_PENDING_IMPORT: row(
-    'park',
-    75,
-    "the KMS key's imported material is gone",
-    'the tenant imports the key material again',
-  ),
-  KEY_UNAVAILABLE: row(
-    'park',
-    75,
-    "the KMS key's custom key store is out of reach",
-    'the tenant reconnects its key store',
-  ),
-  KEY_DENIED: row(
-    'park',
-    75,
-    'KMS denies us the use of the key',
-    'the tenant restores the grant in its key policy; check our own IAM policy too',
-  ),
-  KEY_NOT_FOUND: row(
-    'park',
-    75,
-    'KMS knows no such key',
-    'check the ARN and the region; a deleted key cannot be brought back',
-  ),
-  KEY_BLOCKED: row(
-    'park',
-    75,
-    'the operator has blocked the KMS key',
-    'sealdex keys list tells why; sealdex keys unblock ARN ends it',
-  ),
-  TENANT_PAUSED: row(
-    'park',
-    75,
-    'the operator has paused the tenant',
-    'sealdex keys list tells why; sealdex tenants resume T ends it',
-  ),
-  KMS_THROTTLED: row('retry', 75, 'KMS throttles our account', 'nothing; if it lasts, ask AWS for a higher quota', 0),
-  KMS_FAILED: row(
-    'retry',
-    69,
-    'KMS failed or did not answer in time',
-    'nothing; if it lasts, check network and AWS status',
     0,
+    'KMS is throttling requests from the sealdex AWS account',
+    'try again (jobs are retried automatically); if it persists, request a higher KMS quota',
   ),
-  STORE_FAILED: row(
-    'retry',
+  KMS_FAILED: retry(
     69,
-    'S3 failed or did not answer in time',
-    'nothing; if it lasts, check network, bucket policy and AWS status',
     0,
+    'KMS returned an error or timed out',
+    'try again (jobs are retried automatically); if it persists, check the network and the AWS Health Dashboard',
   ),
-  REDIS_FAILED: row(
-    'retry',
+  STORE_FAILED: retry(
     69,
-    'Redis failed or did not answer in time',
-    'check that Redis runs, is not full, and that REDIS_URL is right',
     0,
+    'S3 returned an error or timed out',
+    'try again (jobs are retried automatically); if it persists, check the network, the bucket policy and the AWS Health Dashboard',
   ),
-  DEADLINE: row(
-    'retry',
+  REDIS_FAILED: retry(
     69,
-    'the job took longer than its deadline of 5 minutes',
-    'look for a slow store or a very large document',
+    0,
+    'Redis returned an error or timed out',
+    'check that Redis is running, has free memory, and matches REDIS_URL',
+  ),
+  DEADLINE: retry(
+    69,
     8,
+    'the job exceeded its 5-minute deadline',
+    'check for slow S3 requests or a very large document',
   ),
-  INTERNAL: row('retry', 70, 'an error that nobody foresaw', 'report it with the log line that names it', 5),
-  JOB_NEWER: row(
-    'retry',
+  INTERNAL: retry(70, 5, 'an unexpected error occurred', 'report a bug and include the log line'),
+  JOB_NEWER: retry(
     75,
-    'the job was written by a newer producer',
-    'finish the deploy: workers first, producers after',
     0,
+    'the job uses a format from a newer producer',
+    'finish the rollout; upgrade workers before producers',
   ),
-  TENANT_SLOTS_FULL: row(
-    'defer',
-    75,
-    'as many jobs of the tenant as may wait for its KMS key or for S3 already do',
-    "no action needed, sealdex retries; if it lasts, check the tenant's KMS key and S3",
+  TENANT_SLOTS_FULL: defer(
+    "too many of the tenant's jobs are waiting for its KMS key or for S3",
+    "no action needed, sealdex retries; if it persists, check the tenant's KMS key and S3",
   ),
-  MEMORY_BUDGET_FULL: row(
-    'defer',
-    75,
-    'the job waited 60 s for memory that other jobs use',
-    'no action needed, sealdex retries; if it lasts, raise SEALDEX_IN_FLIGHT_BYTES or add workers',
+  MEMORY_BUDGET_FULL: defer(
+    'the job waited 60 seconds for memory that other jobs are using',
+    'no action needed, sealdex retries; if it persists, raise SEALDEX_IN_FLIGHT_BYTES or add workers',
   ),
-  REENCRYPTION_NOT_DUE: row(
-    'defer',
-    75,
-    'the re-encryption page starts later, or other jobs go first',
+  REENCRYPTION_NOT_DUE: defer(
+    'the re-encryption job is scheduled for later, or other jobs have priority',
     'no action needed, sealdex retries',
   ),
-  STALLED: row(
-    'defer',
-    75,
-    'the worker that had the job died or froze',
-    'no action needed, sealdex retries; if it lasts, look at the worker logs for crashes',
+  STALLED: defer(
+    'the worker that was processing the job crashed or froze',
+    'no action needed, sealdex retries; if it persists, check the worker logs for crashes',
   ),
-  PLATFORM_CREDENTIALS: row(
-    'pause',
-    69,
-    'AWS refuses our credentials',
-    'renew the credentials or the role of this process',
+  PLATFORM_CREDENTIALS: pause(
+    "AWS rejected the process's credentials",
+    'renew the credentials or fix the IAM role of this process',
   ),
-  PLATFORM_KEY: row(
-    'pause',
-    69,
-    'the platform key cannot be used',
-    'check SEALDEX_PLATFORM_KEY_ARN, its state and our IAM policy',
+  PLATFORM_KEY: pause(
+    'the platform KMS key cannot be used',
+    "check SEALDEX_PLATFORM_KEY_ARN, the key's state and the IAM role's access to it",
   ),
-  PLATFORM_DENIED: row(
-    'pause',
-    69,
-    'KMS denies us the keys of many tenants at once',
-    'check our own IAM policy and role: no tenant is at fault',
+  PLATFORM_DENIED: pause(
+    "KMS denied access to many tenants' keys at the same time",
+    "check the worker's IAM role and policy; the cause is not a tenant",
   ),
-  PLATFORM_STORE: row('pause', 69, 'the bucket cannot be used', 'check SEALDEX_BUCKET and our IAM policy for it'),
-  PLATFORM_TENANTS: row(
-    'pause',
-    69,
-    "a tenant's file in S3 cannot be read",
-    'repair tenants/<tenant>.json in the bucket',
+  PLATFORM_STORE: pause(
+    'the S3 bucket cannot be read or written',
+    "check SEALDEX_BUCKET and the IAM role's access to it",
   ),
-  JOB_INVALID: row(
-    'dead',
-    65,
-    'the job in the queue has not the shape of a job',
-    'find who enqueues past the producer',
+  PLATFORM_TENANTS: pause(
+    'a tenant configuration file in S3 is malformed or unreadable',
+    'fix tenants/<tenant>.json in the bucket',
   ),
-  DOCUMENT_INVALID: row(
-    'dead',
-    65,
-    'the document or the request has a fault; the field is named',
-    'mend it and send it again',
+  JOB_INVALID: dead(
+    'the queued job is malformed',
+    'find the client that writes to the queue without the sealdex producer',
   ),
-  DOCUMENT_CONFLICT: row(
-    'dead',
-    65,
-    'the document exists and the job said ifExists: reject',
-    'nothing, or index it with ifExists: replace',
+  DOCUMENT_INVALID: dead(
+    'the document or request is invalid; the error names the field',
+    'correct the field and resubmit',
   ),
-  TENANT_UNKNOWN: row('dead', 65, 'there is no such tenant', 'sealdex tenants put T --plan P makes it'),
-  TENANT_KEY_INVALID: row(
-    'dead',
-    65,
-    "the tenant's key setting is wrong",
-    'give a full ARN of a symmetric KMS key; plan free has no key',
+  DOCUMENT_CONFLICT: dead(
+    'the document already exists and the request has ifExists: reject',
+    'no action needed; to overwrite, resubmit with ifExists: replace',
   ),
-  CONTENT_MISSING: row('dead', 65, "the job's content is gone from intake", 'index the document again'),
-  CONTENT_TAMPERED: row(
-    'dead',
-    65,
-    "the job's content does not decrypt or does not match its job",
-    'find who writes to Redis or intake; index the document again',
+  TENANT_UNKNOWN: dead('the tenant does not exist', 'create it: sealdex tenants put T --plan P'),
+  TENANT_KEY_INVALID: dead(
+    "the tenant's KMS key setting is invalid",
+    'set the full ARN of a symmetric encryption key; tenants on the free plan cannot have one',
   ),
-  KEY_DESTROYED: row(
-    'dead',
-    65,
-    "the tenant's KMS key is gone for good",
-    'attach a new key, then sealdex dead replay --code KEY_DESTROYED; what was under the old key is lost',
+  CONTENT_MISSING: dead("the job's content is missing from intake storage", 'submit the document again'),
+  CONTENT_TAMPERED: dead(
+    "the job's content failed authentication or belongs to another job",
+    'find what else writes to Redis or intake/, then submit the document again',
   ),
-  PARKED_TOO_LONG: row(
-    'dead',
-    65,
+  KEY_DESTROYED: dead(
+    "the tenant's KMS key was permanently deleted",
+    'attach a new key, then run sealdex dead replay --code KEY_DESTROYED; data encrypted under the old key is lost',
+  ),
+  PARKED_TOO_LONG: dead(
     'the job was parked for longer than SEALDEX_PARKED_MAX_MS',
-    'once the key works: sealdex dead replay --code PARKED_TOO_LONG',
+    'when the key works again, run sealdex dead replay --code PARKED_TOO_LONG',
   ),
-  STALLED_TOO_OFTEN: row(
-    'dead',
-    65,
-    'the job took its worker down again and again',
-    'look at the worker logs for crashes',
+  STALLED_TOO_OFTEN: dead('the job repeatedly crashed or froze its worker', 'check the worker logs for crashes'),
+  FILE_UNSUPPORTED: dead('the file type is not supported', 'convert it to a type listed in docs/uploads.md'),
+  FILE_UNREADABLE: dead('the file is encrypted or damaged', 'upload a complete copy without password protection'),
+  FILE_TOO_LARGE: dead(
+    'the file, or its uncompressed content, exceeds the size limit',
+    'split the file, or raise SEALDEX_FILE_BYTES',
   ),
-  FILE_UNSUPPORTED: row(
-    'dead',
-    65,
-    'the file is of a type that we do not read',
-    'upload it as a type that docs/uploads.md lists',
+  FILE_TOO_COMPLEX: dead(
+    'text extraction exceeded its time or memory limit',
+    'split the file or save it in a simpler format',
   ),
-  FILE_UNREADABLE: row('dead', 65, 'the file is encrypted or damaged', 'upload it whole and without a password'),
-  FILE_TOO_LARGE: row(
-    'dead',
-    65,
-    'the file, or what it unpacks to, is larger than it may be',
-    'split it; SEALDEX_FILE_BYTES is the limit of a file',
-  ),
-  FILE_TOO_COMPLEX: row(
-    'dead',
-    65,
-    'reading the file takes more time or memory than it may',
-    'split it, or save it in a simpler form',
-  ),
-  FILE_NO_TEXT: row('dead', 65, 'the file holds no text', 'upload a version with text in it: scans are not read'),
-  NOT_FOUND: row('none', 66, 'there is no such document', 'check tenant, corpus and id'),
-  PERIOD_DENIED: row(
-    'dead',
+  FILE_NO_TEXT: dead('the file contains no text', 'upload a version with a text layer; sealdex does not run OCR'),
+  NOT_FOUND: none(66, 'the document does not exist', 'check the tenant, corpus and document id'),
+  PERIOD_DENIED: dead(
+    "the tenant's key policy denies the time period in which the content was encrypted",
+    'no action needed; the content becomes readable if the tenant allows that period again',
     77,
-    'the tenant denies us the period that the content was encrypted in',
-    'nothing; the tenant allows the period in its key policy again if it wants to',
   ),
-  GATE_UNKNOWN: row(
-    'retry',
+  GATE_UNKNOWN: retry(
     75,
-    'whether the KMS key may be used could not be read from Redis for 5 s',
-    'nothing; if it lasts, check Redis',
     0,
+    "the state of the KMS key's gate could not be read from Redis for 5 seconds",
+    'try again (jobs are retried automatically); if it persists, check Redis',
   ),
-  OBJECT_MISMATCH: row(
-    'none',
+  OBJECT_MISMATCH: none(
     65,
-    'the object holds another document than its name says',
-    'find who copied objects in the bucket',
+    'the object contains a different document than its key indicates',
+    'find what copied objects within the bucket',
   ),
-  OBJECT_TAMPERED: row(
-    'none',
+  OBJECT_TAMPERED: none(
     65,
-    'the object was changed after it was written',
-    'restore the object; index the document again',
+    'the object failed authentication: it was modified after it was written',
+    'restore the object from a backup, or submit the document again',
   ),
-  OBJECT_UNREADABLE: row(
-    'none',
+  OBJECT_UNREADABLE: none(
     65,
-    'the object is no message that we can read',
-    'check who writes to documents/ in the bucket',
+    'the object is not a valid sealdex message',
+    'find what else writes to documents/ in the bucket',
   ),
-  TENANT_BACKLOG_FULL: row(
-    'none',
+  TENANT_BACKLOG_FULL: none(
     75,
-    'the tenant has as many jobs waiting, parked and dead as it may have',
-    'send it again later; replay or discard its dead letters',
+    'the tenant has reached its limit of waiting, parked and dead jobs',
+    "retry later, or replay or discard the tenant's dead letters",
   ),
-  QUEUE_FULL: row(
-    'none',
+  QUEUE_FULL: none(75, 'Redis has used 75% of its memory', 'retry later; add Redis memory or workers'),
+  CLOCK_SKEW: none(
     75,
-    "Redis' memory is three quarters full",
-    'send it again later; give Redis more memory, or add workers',
+    "this host's clock differs from the Redis clock by more than 60 seconds",
+    'synchronize both clocks with NTP',
   ),
-  CLOCK_SKEW: row(
-    'none',
+  TENANT_CHANGED: none(
     75,
-    "this machine's clock and Redis' clock are more than 60 s apart",
-    'set both clocks by NTP',
+    'the tenant was changed concurrently',
+    'review the tenant with sealdex tenants show T and try again',
   ),
-  TENANT_CHANGED: row('none', 75, 'somebody else changed the tenant at the same time', 'look at it and try again'),
-  CONFIG_INVALID: row('none', 78, 'a setting, or what it names, is wrong', 'mend what the message lists'),
-} satisfies Record<string, Row>);
+  CONFIG_INVALID: none(
+    78,
+    'a setting is invalid, or a resource it names is unusable',
+    'correct the settings listed in the message',
+  ),
+} satisfies Record<string, CodeRow>);
 
 export type Code = keyof typeof CODES;
 
 export const isCode = (text: string): text is Code => Object.hasOwn(CODES, text);
 
-export const dispositionOf = (code: Code): Row => CODES[code];
+export const dispositionOf = (code: Code): CodeRow => CODES[code];

@@ -1,18 +1,18 @@
-// The one reader of settings: makes the frozen Config out of the environment and what goes over it.
-// Nobody else reads the environment. A wrong setting is refused with all faults listed, never replaced.
+// Configuration: checked settings from the environment and from code, as one frozen Config.
+// No other file reads the environment. An invalid setting is rejected, never replaced by a default.
 import { SealdexError } from './errors.ts';
 import { regionOf } from './key-arn.ts';
 import { SETTINGS } from './settings.ts';
 
 export type SettingName = keyof typeof SETTINGS;
 
-/** Settings by their environment names; what is given here goes over the environment. */
+/** Settings by their environment names; they take precedence over the environment. */
 export type Settings = { readonly [name in SettingName]?: string | number | boolean | readonly string[] | undefined };
 
 /** Variables of a process's environment. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** What the rest of the house sees: checked values under short names, frozen. */
+/** Checked values under short names, frozen. */
 export type Config = {
   readonly [N in SettingName as (typeof SETTINGS)[N]['as']]: ReturnType<(typeof SETTINGS)[N]['read']>;
 };
@@ -24,43 +24,43 @@ const CREDENTIALS: ReadonlySet<string> = new Set<SettingName>([
 ]);
 
 /**
- * Reads settings, those given over those of the environment.
- * @throws SealdexError `CONFIG_INVALID` whose message lists every fault, a line each.
+ * Reads the settings; `settings` take precedence over the environment.
+ * @throws SealdexError `CONFIG_INVALID` whose message lists every problem, a line each.
  */
 export function loadConfig(settings: Settings = {}, env: Environment = process.env): Config {
-  const { values, faults } = readSettings(settings, env);
-  if (faults.length > 0) {
-    const title = faults.length === 1 ? 'A setting is wrong:' : 'Settings are wrong:';
-    throw new SealdexError('CONFIG_INVALID', [title, ...faults].join('\n  '));
+  const { values, problems } = readSettings(settings, env);
+  if (problems.length > 0) {
+    const title = problems.length === 1 ? 'Invalid setting:' : 'Invalid settings:';
+    throw new SealdexError('CONFIG_INVALID', [title, ...problems].join('\n  '));
   }
   return Object.freeze(values as Config);
 }
 
-/** What can be read, and every fault: for who wants to look on all the same. Nobody works with a part of the settings. */
+/** The valid settings and every problem, for diagnosis; a process only starts with complete settings. */
 export function readSettings(
   settings: Settings = {},
   env: Environment = process.env,
-): { readonly values: Partial<Config>; readonly faults: readonly string[] } {
+): { readonly values: Partial<Config>; readonly problems: readonly string[] } {
   const given: Readonly<Record<string, string | undefined>> = {
     ...fromEnvironment(settings, env),
     ...fromSettings(settings),
   };
-  const faults = Object.keys(given)
+  const problems = Object.keys(given)
     .filter((name) => !Object.hasOwn(SETTINGS, name))
-    .map((name) => `${name} is no setting`);
+    .map((name) => `${name} is not a known setting`);
   const values: Record<string, unknown> = {};
   for (const [name, { as, byDefault, description, read }] of Object.entries(SETTINGS)) {
     const text = given[name] ?? byDefault;
-    if (text === undefined) faults.push(`${name} must be given: ${description}`);
+    if (text === undefined) problems.push(`${name} is required (${description})`);
     if (text === undefined || text === null) continue;
     try {
       values[as] = read(text);
     } catch (error) {
-      faults.push(`${name} ${(error as Error).message}`);
+      problems.push(`${name} ${(error as Error).message}`);
     }
   }
-  faults.push(...faultsBetween(values));
-  return { values, faults };
+  problems.push(...problemsBetween(values));
+  return { values, problems };
 }
 
 function fromSettings(settings: Settings): Record<string, string> {
@@ -71,39 +71,39 @@ function fromSettings(settings: Settings): Record<string, string> {
 }
 
 function fromEnvironment(settings: Settings, env: Environment): Record<string, string | undefined> {
-  // Credentials belong together: those of the environment do not complete those that are given.
-  const isOurs = (name: string): boolean => settings.AWS_ACCESS_KEY_ID === undefined || !CREDENTIALS.has(name);
+  // Credentials belong together: the environment does not complete credentials that code provides.
+  const isUsed = (name: string): boolean => settings.AWS_ACCESS_KEY_ID === undefined || !CREDENTIALS.has(name);
   const isSetting = (name: string): boolean => name.startsWith('SEALDEX_') || Object.hasOwn(SETTINGS, name);
   return Object.fromEntries(
-    Object.entries(env).filter(([name, text]) => text !== '' && isSetting(name) && isOurs(name)),
+    Object.entries(env).filter(([name, text]) => text !== '' && isSetting(name) && isUsed(name)),
   );
 }
 
-/** Faults that no setting has alone. */
-function faultsBetween(read: Partial<Config>): string[] {
-  const faults: string[] = [];
+/** Problems between settings. */
+function problemsBetween(read: Partial<Config>): string[] {
+  const problems: string[] = [];
   if (read.stopMs !== undefined && read.drainMs !== undefined && read.stopMs <= read.drainMs) {
-    faults.push('SEALDEX_STOP_MS must be more than SEALDEX_DRAIN_MS, so that jobs can be handed back in between');
+    problems.push('SEALDEX_STOP_MS must be greater than SEALDEX_DRAIN_MS, to leave time to return jobs to the queue');
   }
   if ((read.accessKeyId === undefined) !== (read.secretAccessKey === undefined)) {
-    faults.push('AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be given together');
+    problems.push('AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be set together');
   }
   if (read.sessionToken !== undefined && read.accessKeyId === undefined) {
-    faults.push('AWS_SESSION_TOKEN goes only with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY');
+    problems.push('AWS_SESSION_TOKEN requires AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY');
   }
   if (read.platformKeyArn !== undefined && read.region !== undefined && regionOf(read.platformKeyArn) !== read.region) {
-    faults.push('SEALDEX_PLATFORM_KEY_ARN must be a key of the region in AWS_REGION');
+    problems.push('SEALDEX_PLATFORM_KEY_ARN must be in the region given by AWS_REGION');
   }
   if (read.probeMinMs !== undefined && read.probeMaxMs !== undefined && read.probeMinMs > read.probeMaxMs) {
-    faults.push('SEALDEX_PROBE_MIN_MS must not be more than SEALDEX_PROBE_MAX_MS');
+    problems.push('SEALDEX_PROBE_MIN_MS must not exceed SEALDEX_PROBE_MAX_MS');
   }
   if (read.metadataBytes !== undefined && read.documentBytes !== undefined && read.metadataBytes > read.documentBytes) {
-    faults.push('SEALDEX_METADATA_BYTES must not be more than SEALDEX_DOCUMENT_BYTES');
+    problems.push('SEALDEX_METADATA_BYTES must not exceed SEALDEX_DOCUMENT_BYTES');
   }
-  return faults;
+  return problems;
 }
 
-/** What AWS clients are given: nothing, so that the SDK's own chain is asked, or the credentials of the settings. */
+/** Credentials for AWS clients; empty without settings, so that the SDK uses its default credential chain. */
 export function credentialsOf({ accessKeyId, secretAccessKey, sessionToken }: Config): {
   credentials?: { accessKeyId: string; secretAccessKey: string; sessionToken?: string };
 } {
@@ -111,7 +111,7 @@ export function credentialsOf({ accessKeyId, secretAccessKey, sessionToken }: Co
   return { credentials: { accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : { sessionToken }) } };
 }
 
-/** The platform keys, today's and those of the past. */
+/** The current and the previous platform keys. */
 export const platformArns = ({
   platformKeyArn,
   platformFormerKeyArns,

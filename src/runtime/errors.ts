@@ -1,32 +1,36 @@
-// The one error class, and what may be said with it. The table of its codes is codes.ts.
+// Errors: the error class of sealdex and its details. The codes are in codes.ts.
 import { CODES, type Code } from './codes.ts';
 
 export { CODES, dispositionOf, isCode, type Code, type Disposition } from './codes.ts';
 
 export interface ErrorDetails {
-  /** Path of the faulty field, as `sections[2].text`; never a value. */
+  /** Path of the invalid field, such as `sections[2].text`; never a value. */
   readonly field?: string;
-  /** What exactly went wrong, for log and counter: an AWS error name or a word of ours; never content. */
+  /** The exact cause, for logs and metrics: an AWS error name or a word of sealdex; never content. */
   readonly reason?: string;
-  /** Only from KMS, S3 and Redis: causes from parsing quote content and go nowhere. */
+  /** Only errors of KMS, S3 and Redis: parsers quote content in theirs. */
   readonly cause?: unknown;
-  /** The request to KMS or S3 that was refused or failed, by their own id: the owner of the key finds it in CloudTrail. */
+  /** AWS id of the failed request to KMS or S3; the owner of the key finds it in CloudTrail. */
   readonly requestId?: string | undefined;
-  /** The KMS key that the refused or failed call was for. */
+  /** ARN of the KMS key of the failed call. */
   readonly keyArn?: string;
-  /** Since when that is so: wall clock, milliseconds. */
+  /** Start of the condition: wall clock, milliseconds. */
   readonly since?: number;
-  /** When the KMS key will be deleted: wall clock, milliseconds. */
+  /** Deletion date of the KMS key: wall clock, milliseconds. */
   readonly deletesAt?: number;
-  /** Of a denial: whose policy it is that denies, as far as KMS told. */
+  /** Whose policy denied the call, if KMS reports it. */
   readonly deniedBy?: 'operator' | 'tenant';
-  /** When it makes sense to try again, in milliseconds from now. */
+  /** Suggested delay before the next try, in milliseconds. */
   readonly retryAfterMs?: number;
 }
 
 const capitalize = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
-/** Every error that leaves a room. The message is one sentence and holds no content, no key bytes and no document id. */
+/** The message of an error without one of its own: what happened, then what to do. */
+const defaultMessage = (code: Code): string =>
+  `${capitalize(CODES[code].description)}. ${capitalize(CODES[code].remedy)}.`;
+
+/** The error of every module. Its message holds no content, key bytes or document id. */
 export class SealdexError extends Error {
   override readonly name = 'SealdexError';
   readonly code: Code;
@@ -40,10 +44,7 @@ export class SealdexError extends Error {
   declare readonly retryAfterMs?: number;
 
   constructor(code: Code, message?: string, details: ErrorDetails = {}) {
-    super(
-      message ?? `${capitalize(CODES[code].description)}: ${CODES[code].remedy}.`,
-      details.cause === undefined ? undefined : { cause: details.cause },
-    );
+    super(message ?? defaultMessage(code), details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;
     const { cause: _, ...facts } = details;
     Object.assign(this, Object.fromEntries(Object.entries(facts).filter(([, value]) => value !== undefined)));

@@ -2,13 +2,13 @@
 import { KEY_ARN } from './key-arn.ts';
 
 const must = (condition: boolean, what: string): void => {
-  if (!condition) throw new Error(`must be ${what}`);
+  if (!condition) throw new Error(`must ${what}`);
 };
 
 export const matching =
   (form: RegExp, what: string) =>
   (text: string): string => {
-    must(form.test(text), what);
+    must(form.test(text), `be ${what}`);
     return text;
   };
 
@@ -16,14 +16,14 @@ export const int =
   (low: number, high: number) =>
   (text: string): number => {
     const value = Number(text);
-    must(/^\d+$/.test(text) && value >= low && value <= high, `a whole number from ${low} to ${high}`);
+    must(/^\d+$/.test(text) && value >= low && value <= high, `be a whole number from ${low} to ${high}`);
     return value;
   };
 
 export const oneOf =
   <const T extends string>(...words: T[]) =>
   (text: string): T => {
-    must((words as string[]).includes(text), `one of ${words.join(', ')}`);
+    must((words as string[]).includes(text), `be one of ${words.join(', ')}`);
     return text as T;
   };
 
@@ -33,7 +33,7 @@ export const url =
   (...schemes: string[]) =>
   (text: string): string => {
     const isUrl = URL.canParse(text) && new URL(text).host !== '' && schemes.some((scheme) => text.startsWith(scheme));
-    must(isUrl, `a URL that begins with ${schemes.join(' or ')}`);
+    must(isUrl, `be a URL that begins with ${schemes.join(' or ')}`);
     return text;
   };
 
@@ -44,4 +44,7 @@ export const keyArns = (text: string): readonly string[] => {
   return Object.freeze(arns.filter((arn) => arn !== '').map(keyArn));
 };
 
-export const notEmpty = matching(/\S/, 'a text that is not empty');
+export const notEmpty = (text: string): string => {
+  must(/\S/.test(text), 'not be empty');
+  return text;
+};

@@ -173,8 +173,8 @@ describe('show', () => {
       corpus: 'docs',
       revision: expect.stringMatching(/^\d{16}$/) as string,
       code: 'CONTENT_MISSING',
-      description: "the job's content is gone from intake",
-      remedy: 'index the document again',
+      description: "the job's content is missing from intake storage",
+      remedy: 'submit the document again',
       since: expect.stringMatching(/^2026-11-20T10:00:00Z \(\d+ h ago\)$/) as string,
       attempts: '1',
     });

@@ -202,7 +202,7 @@ describe('what concerns all documents is said once', () => {
     const args = ['index', '--tenant', 'shut', '--corpus', corpus, file('many.ndjson', many)];
     const { code, stdout, stderr } = await scene.sealdex(args, { cwd: folder.path });
     expect({ code, stdout }).toEqual({ code: 75, stdout: '' });
-    expect(stderr).toMatch(/\nsealdex: The tenant's KMS key is disabled: .* \(KEY_DISABLED\b.*\)\n$/);
+    expect(stderr).toMatch(/\nsealdex: The tenant's KMS key is disabled\. .* \(KEY_DISABLED\b.*\)\n$/);
   });
 });
 

@@ -77,7 +77,7 @@ describe('read', () => {
     expect(await acme('read', 'nothing')).toMatchObject({
       code: 66,
       stdout: '',
-      stderr: 'sealdex: There is no such document: check tenant, corpus and id. (NOT_FOUND)\n',
+      stderr: 'sealdex: The document does not exist. Check the tenant, corpus and document id. (NOT_FOUND)\n',
     });
   });
 
@@ -100,7 +100,9 @@ describe('read', () => {
     try {
       const ended = await acme('read', 'hello');
       expect(ended.code).toBe(65);
-      expect(ended.stderr).toMatch(/sealdex: The object was changed after it was written: .* \(OBJECT_TAMPERED.*\)\n$/);
+      expect(ended.stderr).toMatch(
+        /sealdex: The object failed authentication: it was modified after it was written\. .* \(OBJECT_TAMPERED.*\)\n$/,
+      );
       expect(ended.stdout).not.toContain('Second section.');
     } finally {
       await put(bytes);

@@ -175,7 +175,7 @@ describe('probe', () => {
     await keys('block', key, '--reason', 'incident');
     expect(await keys('probe', key)).toMatchObject({
       code: 75,
-      stdout: `Tenant kept: KMS was not asked: the operator has blocked the KMS key (KEY_BLOCKED). sealdex keys unblock ${key} --tenant kept\n`,
+      stdout: `Tenant kept: KMS was not asked: an operator blocked the KMS key (KEY_BLOCKED). sealdex keys unblock ${key} --tenant kept\n`,
     });
   });
 });
@@ -197,7 +197,7 @@ test('release of a key that the operator has blocked changes nothing, and says w
   const { code, stdout } = await keys('release', key);
   expect({ code, stdout }).toEqual({
     code: 0,
-    stdout: `The gate of tenant unreleased stays shut: the operator has blocked the KMS key (KEY_BLOCKED): sealdex keys unblock ${key} --tenant unreleased\n`,
+    stdout: `The gate of tenant unreleased stays shut: an operator blocked the KMS key (KEY_BLOCKED): sealdex keys unblock ${key} --tenant unreleased\n`,
   });
 });
 
@@ -253,5 +253,7 @@ test('a tenant whose file cannot be read is named, the others are blocked all th
   const { code, stdout, stderr } = await keys('block', key, '--reason', 'incident');
   expect(code).toBe(69);
   expect(stdout).toMatch(/^Blocked for tenant readable: [^\n]*\n$/);
-  expect(stderr).toMatch(/^Tenant broken: A tenant's file in S3 cannot be read: .*\(PLATFORM_TENANTS Malformed\)\n$/);
+  expect(stderr).toMatch(
+    /^Tenant broken: A tenant configuration file in S3 is malformed or unreadable\. .*\(PLATFORM_TENANTS Malformed\)\n$/,
+  );
 });

@@ -121,7 +121,7 @@ test('a reader is refused with the code, and since when', async () => {
   expect({ code, stdout }).toEqual({ code: 75, stdout: '' });
   expect(stderr).toMatch(
     new RegExp(
-      `^sealdex: The tenant's KMS key is disabled: .* \\(KEY_DISABLED DisabledException, since ${TIME}\\)\\n$`,
+      `^sealdex: The tenant's KMS key is disabled\\. .* \\(KEY_DISABLED DisabledException, since ${TIME}\\)\\n$`,
     ),
   );
 });

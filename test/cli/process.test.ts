@@ -34,7 +34,7 @@ describe('the exit code of the process', () => {
   test.each([['status'], ['worker']])('is 78 for sealdex %s without settings', async (command) => {
     const { code, stdout, stderr } = await run([command], { cwd: folder.path });
     expect({ code, stdout }).toEqual({ code: 78, stdout: '' });
-    expect(stderr).toMatch(/^sealdex: Settings are wrong \(CONFIG_INVALID\):\n/);
+    expect(stderr).toMatch(/^sealdex: Invalid settings \(CONFIG_INVALID\):\n/);
   });
 
   test('is 69 for a worker whose Redis cannot be reached', async () => {

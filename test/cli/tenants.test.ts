@@ -163,7 +163,7 @@ test('resume of a tenant whose key is blocked too says that it stays stopped, an
   const listed = linesOf((await tenants('list')).stdout).find((line) => line.startsWith('twice'));
   expect(listed).toMatch(/paused since \S+: incident; key arn:\S+ blocked since \S+: leak$/);
   expect((await tenants('resume', 'twice')).stdout).toBe(
-    `Resumed tenant twice. The gate of tenant twice stays shut: the operator has blocked the KMS key (KEY_BLOCKED): sealdex keys unblock ${key} --tenant twice\n`,
+    `Resumed tenant twice. The gate of tenant twice stays shut: an operator blocked the KMS key (KEY_BLOCKED): sealdex keys unblock ${key} --tenant twice\n`,
   );
 });
 

@@ -122,10 +122,10 @@ describe('settings', () => {
     const { code, stdout, stderr } = await runInProcess(args, { cwd: folder.path });
     expect({ code, stdout }).toEqual({ code: 78, stdout: '' });
     expect(linesOf(stderr)).toEqual([
-      'sealdex: Settings are wrong (CONFIG_INVALID):',
-      expect.stringMatching(/^ {2}REDIS_URL must be given: /),
-      expect.stringMatching(/^ {2}SEALDEX_BUCKET must be given: /),
-      expect.stringMatching(/^ {2}SEALDEX_PLATFORM_KEY_ARN must be given: /),
+      'sealdex: Invalid settings (CONFIG_INVALID):',
+      expect.stringMatching(/^ {2}REDIS_URL is required \(/),
+      expect.stringMatching(/^ {2}SEALDEX_BUCKET is required \(/),
+      expect.stringMatching(/^ {2}SEALDEX_PLATFORM_KEY_ARN is required \(/),
       'To try sealdex without AWS: sealdex dev',
     ]);
   });
@@ -137,11 +137,11 @@ describe('settings', () => {
     });
     expect({ code, stdout }).toEqual({ code: 78, stdout: '' });
     expect(linesOf(stderr)).toEqual([
-      'sealdex: Settings are wrong (CONFIG_INVALID):',
-      '  SEALDEX_TYPO is no setting',
+      'sealdex: Invalid settings (CONFIG_INVALID):',
+      '  SEALDEX_TYPO is not a known setting',
       '  REDIS_URL must be a URL that begins with redis:// or rediss://',
       '  SEALDEX_CONCURRENCY must be a whole number from 1 to 1000',
-      '  AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be given together',
+      '  AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be set together',
     ]);
   });
 });

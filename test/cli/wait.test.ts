@@ -59,12 +59,14 @@ test('a job that ends dead is told with its code and what to do, and the exit co
   expect(code).toBe(65);
   expect(linesOf(stdout)).toHaveLength(2);
   expect(said(stderr)).toEqual([
-    `dead  ${jobId}  docs.ndjson:2  the job's content is gone from intake; index the document again (CONTENT_MISSING)`,
+    `dead  ${jobId}  docs.ndjson:2  the job's content is missing from intake storage; submit the document again (CONTENT_MISSING)`,
     '1 stored, 1 dead.',
   ]);
   const shown = await scene.sealdex(['jobs', 'show', jobId]);
   expect(shown).toMatchObject({ code: 0, stderr: '' });
-  expect(shown.stdout).toMatch(/^state {5}dead\ncode {6}CONTENT_MISSING: the job's content is gone from intake; .*$/m);
+  expect(shown.stdout).toMatch(
+    /^state {5}dead\ncode {6}CONTENT_MISSING: the job's content is missing from intake storage; .*$/m,
+  );
 });
 
 test('as JSON each end is a line', async () => {

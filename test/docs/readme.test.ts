@@ -24,7 +24,7 @@ const code = (text: string): string => `\`${text}\``;
 describe('the tables of the README and of the metrics page are those of the code, in their order', () => {
   test('settings: name, unit, default, meaning', () => {
     const defaultOf = (byDefault: string | null | undefined): string =>
-      byDefault === undefined ? '**must be given**' : byDefault === null || byDefault === '' ? '–' : code(byDefault);
+      byDefault === undefined ? '**required**' : byDefault === null || byDefault === '' ? '–' : code(byDefault);
     const rows = Object.entries(SETTINGS).map(([name, { unit, byDefault, description }]) =>
       rowOf(code(name), unit, defaultOf(byDefault), description),
     );
@@ -109,9 +109,11 @@ describe('commands', () => {
   });
 
   test('every one that codes and errors point to exists', () => {
-    const todos = Object.values(CODES).flatMap(({ remedy }) => [...remedy.matchAll(/sealdex ((?:[a-z]+ )+[^.;]*)/g)]);
-    expect(todos.length).toBeGreaterThan(0);
-    expect(todos.flatMap(([, text = '']) => faultOf({ page: 'errors.ts', text }))).toEqual([]);
+    const remedies = Object.values(CODES).flatMap(({ remedy }) => [
+      ...remedy.matchAll(/sealdex ((?!retries|does)[a-z]+ [^.;]*)/g),
+    ]);
+    expect(remedies.length).toBeGreaterThan(5);
+    expect(remedies.flatMap(([, text = '']) => faultOf({ page: 'codes.ts', text }))).toEqual([]);
   });
 
   test('every one that there is, is named in the README', () => {

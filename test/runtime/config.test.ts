@@ -28,7 +28,7 @@ const faults = (settings: Record<string, unknown>, env?: Record<string, string>)
 
 const names = Object.keys(SETTINGS) as SettingName[];
 
-/** The contract: names and defaults; `!` must be given, `-` may be absent. A name may be missing, never another. */
+/** The contract: names and defaults; `!` is required, `-` is optional. */
 const CONTRACT = `
   REDIS_URL ! SEALDEX_BUCKET ! SEALDEX_PLATFORM_KEY_ARN ! AWS_REGION us-west-2
   AWS_ENDPOINT_URL_S3 - AWS_ENDPOINT_URL_KMS - AWS_ENDPOINT_URL_STS - AWS_ACCESS_KEY_ID - AWS_SECRET_ACCESS_KEY - AWS_SESSION_TOKEN -
@@ -129,7 +129,7 @@ test('settings go over the environment, and may be numbers, booleans and lists',
 
 test('an empty text in the environment counts as absent', () => {
   expect(load({}, { SEALDEX_CONCURRENCY: '', AWS_ENDPOINT_URL_S3: '' })).toEqual(load({}));
-  expect(refusal({}, { ...ENOUGH, SEALDEX_BUCKET: '' }).message).toContain('SEALDEX_BUCKET must be given');
+  expect(refusal({}, { ...ENOUGH, SEALDEX_BUCKET: '' }).message).toContain('SEALDEX_BUCKET is required');
 });
 
 test('an empty text that code gives is refused, not replaced', () => {
@@ -147,7 +147,7 @@ test('all faults are in one message, a line each, with the name first', () => {
   );
   expect(error.code).toBe('CONFIG_INVALID');
   const [first, ...lines] = error.message.split('\n');
-  expect(first).toBe('Settings are wrong:');
+  expect(first).toBe('Invalid settings:');
   expect(lines.map((line) => line.trim().split(' ')[0]).sort((a = '', b = '') => a.localeCompare(b))).toEqual([
     'REDIS_URL',
     'SEALDEX_BUCKET',
@@ -162,22 +162,19 @@ test('all faults are in one message, a line each, with the name first', () => {
 
 test('one fault is told in the singular', () => {
   expect(refusal({ ...ENOUGH, SEALDEX_PORT: 70_000 }).message).toBe(
-    'A setting is wrong:\n  SEALDEX_PORT must be a whole number from 0 to 65535',
+    'Invalid setting:\n  SEALDEX_PORT must be a whole number from 0 to 65535',
   );
 });
 
 test('an unknown name that begins with SEALDEX_ is refused, other names of the environment are none of ours', () => {
   expect(faults({}, { SEALDEX_CONCURENCY: '3', PATH: '/bin', AWS_PROFILE: 'x', REDIS_HOST: 'y' })).toEqual([
-    'SEALDEX_CONCURENCY is no setting',
+    'SEALDEX_CONCURENCY is not a known setting',
   ]);
 });
 
-test.each(['__proto__', 'constructor', 'toString', 'redisUrl'])(
-  'code that gives %s is told that it is no setting',
-  (name) => {
-    expect(faults(JSON.parse(`{"${name}":"1"}`) as Record<string, unknown>)).toEqual([`${name} is no setting`]);
-  },
-);
+test.each(['__proto__', 'constructor', 'toString', 'redisUrl'])('%s given by code is not a known setting', (name) => {
+  expect(faults(JSON.parse(`{"${name}":"1"}`) as Record<string, unknown>)).toEqual([`${name} is not a known setting`]);
+});
 
 describe('a wrong value is refused', () => {
   test.each<[SettingName, readonly (string | number)[]]>([
@@ -207,13 +204,13 @@ describe('a wrong value is refused', () => {
 
 describe('settings that do not go together are refused', () => {
   test.each<[Settings, string]>([
-    [{ SEALDEX_DRAIN_MS: 25_000 }, 'SEALDEX_STOP_MS must be more than SEALDEX_DRAIN_MS'],
-    [{ SEALDEX_STOP_MS: 15_000 }, 'SEALDEX_STOP_MS must be more than SEALDEX_DRAIN_MS'],
-    [{ AWS_ACCESS_KEY_ID: 'id' }, 'AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be given together'],
-    [{ AWS_SECRET_ACCESS_KEY: 'x' }, 'AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be given together'],
+    [{ SEALDEX_DRAIN_MS: 25_000 }, 'SEALDEX_STOP_MS must be greater than SEALDEX_DRAIN_MS'],
+    [{ SEALDEX_STOP_MS: 15_000 }, 'SEALDEX_STOP_MS must be greater than SEALDEX_DRAIN_MS'],
+    [{ AWS_ACCESS_KEY_ID: 'id' }, 'AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be set together'],
+    [{ AWS_SECRET_ACCESS_KEY: 'x' }, 'AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be set together'],
     [
       { SEALDEX_METADATA_BYTES: 2048, SEALDEX_DOCUMENT_BYTES: 1024 },
-      'SEALDEX_METADATA_BYTES must not be more than SEALDEX_DOCUMENT_BYTES',
+      'SEALDEX_METADATA_BYTES must not exceed SEALDEX_DOCUMENT_BYTES',
     ],
   ])('%j', (settings, fault) => {
     const [first, ...more] = faults(settings);

@@ -41,7 +41,7 @@ test.each(codes)('%s has the disposition, the attempts and the exit of its contr
   expect({ disposition, exit, ...(attempts === undefined ? {} : { attempts }) }).toEqual(contract.get(code));
 });
 
-test.each(codes)('%s says in one line each what it means and what to do', (code) => {
+test.each(codes)('%s has a description and a remedy of one line each', (code) => {
   const { description, remedy } = CODES[code];
   for (const words of [description, remedy]) {
     expect(words).toMatch(/^\S.*[^\s.]$/);
@@ -68,18 +68,20 @@ test('every code of the table is a code', () => {
 });
 
 describe('an error', () => {
-  test('without words of its own says what the code means and what to do, as a sentence', () => {
+  test('without a message of its own has two sentences: the description and the remedy of its code', () => {
     expect(new SealdexError('KEY_DISABLED').message).toBe(
-      "The tenant's KMS key is disabled: the tenant enables the key; jobs go on by themselves.",
+      "The tenant's KMS key is disabled. Ask the tenant to enable the key; parked jobs resume automatically.",
     );
     for (const code of codes) {
+      const { description, remedy } = CODES[code];
       const { message } = new SealdexError(code);
-      expect(message).toContain(`${CODES[code].description.slice(1)}: ${CODES[code].remedy}.`);
-      expect(message.charAt(0)).toBe(CODES[code].description.charAt(0).toUpperCase());
+      expect(message.toLowerCase()).toBe(`${description}. ${remedy}.`.toLowerCase());
+      expect(message.charAt(0)).toBe(description.charAt(0).toUpperCase());
+      expect(message.charAt(description.length + 2)).toBe(remedy.charAt(0).toUpperCase());
     }
   });
 
-  test('with words of its own says these alone', () => {
+  test('with a message of its own has no other words', () => {
     expect(new SealdexError('NOT_FOUND', 'There is no job j1.').message).toBe('There is no job j1.');
   });
 
