@@ -21,7 +21,7 @@ export type { ShownJob, Status } from '../operator/operator.ts';
 export type { GateFacts } from '../operator/gates.ts';
 export type { KeyCheck } from '../operator/key-check.ts';
 export type { ProbeAnswer } from '../operator/keys.ts';
-export type { Counts, Exported, LeavingStep, Left } from '../operator/offboarding.ts';
+export type { Counts, Exported, DeletionStep, DeletionResult } from '../operator/offboarding.ts';
 export type { Discarded, Letter, LetterFilter, Replayed } from '../operator/dead-letters.ts';
 export type { ParkedJob } from '../operator/parked.ts';
 export type { GateChange } from '../operator/stops.ts';

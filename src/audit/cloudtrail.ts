@@ -75,7 +75,7 @@ const lookedUp = z.object({ CloudTrailEvent: z.string() });
 /** Of the digests that stand beside the log files. */
 const digest = z.object({ digestStartTime: z.string() });
 
-/** @throws TrailFault when something else is met, or a file ends too early */
+/** @throws TrailFormatError when something else is met, or a file ends too early */
 export async function* eventsOf(stream: AsyncIterable<Buffer>): AsyncGenerator<TrailEvent | OtherEvent> {
   for await (const text of objectsOf(stream)) {
     const found = parsed(text);

@@ -3,7 +3,7 @@
 
 /** Why a file is not what it should be, as it follows on its name: `ends in the middle of an event`. */
 export class TrailFormatError extends Error {
-  override readonly name = 'TrailFault';
+  override readonly name = 'TrailFormatError';
 }
 
 /** The lists of a log file (`Records`) and of `aws cloudtrail lookup-events` (`Events`). */
@@ -21,7 +21,7 @@ const CLOSE_LIST = 0x5d;
 const BETWEEN: ReadonlySet<number> = new Set([0x20, 0x09, 0x0a, 0x0d, 0x2c]);
 const MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 
-/** @throws TrailFault */
+/** @throws TrailFormatError */
 export async function* objectsOf(stream: AsyncIterable<Buffer>): AsyncGenerator<string> {
   const taking = new Taking();
   let isFirst = true;

@@ -1,6 +1,6 @@
 // `sealdex tenants delete`: a tenant and all that is of it, gone for good, once somebody has typed its name.
 import { Command } from 'commander';
-import type { Counts, LeavingStep, Left, Operator } from '../app/app.ts';
+import type { Counts, DeletionStep, DeletionResult, Operator } from '../app/app.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { promptUser, canAsk } from './prompt.ts';
 import { checkName } from '../runtime/names.ts';
@@ -116,7 +116,7 @@ async function run(operator: Operator, tenant: string, options: Options, signal:
         : `0 left that could be seen; there may be ${mayRemain.map((kind) => WORDS[kind][1]).join(' and ')}`,
     );
   if (busy > 0) printNotice(`A worker still has ${busy} of its jobs.`);
-  printNotice(`Left: ${wordsOf(counts)}. Something keeps coming, or cannot be removed: run it again.`);
+  printNotice(`DeletionResult: ${wordsOf(counts)}. Something keeps coming, or cannot be removed: run it again.`);
   printLine(`${left.left} left`);
 }
 
@@ -126,7 +126,7 @@ async function isConfirmed(operator: Operator, tenant: string, signal: AbortSign
   return (await promptUser('To delete it, type the name of the tenant: ', signal)) === tenant;
 }
 
-function printStep(step: LeavingStep): void {
+function printStep(step: DeletionStep): void {
   if (step.step === 'marked') printNotice(`The tenant is unknown since ${time(step.at)}.`);
   if (step.step === 'shut') printNotice('Its data keys are wiped in all processes.');
   if (step.step === 'waiting') {
@@ -150,7 +150,7 @@ function progressPrinter(): (removed: Counts) => void {
   };
 }
 
-function sayUnseen({ unseen }: Left): void {
+function sayUnseen({ unseen }: DeletionResult): void {
   const { versions, uploads } = unseen;
   if (versions !== undefined)
     printNotice(

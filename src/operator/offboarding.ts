@@ -9,9 +9,9 @@ import {
 import { exportTenant, type Exported, type ExportOptions } from '../offboarding/export.ts';
 import type { Config } from '../runtime/config.ts';
 
-export type { Exported, DeletionResult as Left };
+export type { Exported, DeletionResult };
 export type { Counts } from '../offboarding/object-counts.ts';
-export type { DeletionStep as LeavingStep } from '../offboarding/delete.ts';
+export type { DeletionStep } from '../offboarding/delete.ts';
 
 export interface OffboardingDeps extends DeleteDeps {
   readonly config: Config;

@@ -131,9 +131,9 @@ export function createReencryption(deps: ReencryptionDeps): Reencryption {
       if (!reencryption || deleted) return false;
       const found = await read(tenant);
       const { record } = found;
-      const goesOn = record?.change === reencryption.id && record.page !== undefined;
-      if (!goesOn && (await readReencrypted(store, queueName, tenant))?.change === reencryption.id) return false;
-      if (goesOn && record.page) {
+      const isUnderWay = record?.change === reencryption.id && record.page !== undefined;
+      if (!isUnderWay && (await readReencrypted(store, queueName, tenant))?.change === reencryption.id) return false;
+      if (isUnderWay && record.page) {
         if (LIVES.has((await queue.status(record.page.id)).state)) return false;
         if (await addPage(tenant, record)) return true;
       }

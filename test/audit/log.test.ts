@@ -67,7 +67,7 @@ test('A line that cannot be written throws nothing and is counted; the next one 
 });
 
 const CHILD = `
-  import { askedBy, askedOnlyBy, createAuditLog } from ${JSON.stringify(new URL('../../src/runtime/audit-log.ts', import.meta.url).href)};
+  import { withAuditContext, withOnlyAuditContext, createAuditLog } from ${JSON.stringify(new URL('../../src/runtime/audit-log.ts', import.meta.url).href)};
   import { systemClock } from ${JSON.stringify(new URL('../../src/runtime/clock.ts', import.meta.url).href)};
   const audit = createAuditLog({
     to: process.argv[1], clock: systemClock, identity: async () => 'unknown',
@@ -85,7 +85,7 @@ test('On stdout are the lines of what serves, on stderr those of a command, whos
 
 test('What a command does of its own accord stays off its answer too, and nothing else of it is told', () => {
   const probing = `${CHILD.replace("[undefined, 'status']", '[]')}
-    await askedBy({ command: 'read', job: 'j1' }, () => askedOnlyBy({ activity: 'probe' }, async () =>
+    await withAuditContext({ command: 'read', job: 'j1' }, () => withOnlyAuditContext({ activity: 'probe' }, async () =>
       audit.write(await audit.who(), { tenant: 'acme', operation: 'Decrypt', result: 'ok' })));`;
   const args = ['--input-type=module', '-e', probing, 'stdout'];
   const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });

@@ -3,7 +3,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { pdfOf } from '../../packages/extract/test/make-pdf.ts';
 import { childPool, outcomeOf, says } from './outcomes.ts';
 
-const LONG_MS = 120_000;
+const LONG_MS = 600_000;
 
 const pool = childPool();
 /** For what would go on for ever. */

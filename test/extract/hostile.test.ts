@@ -11,7 +11,7 @@ import { childPool, outcomeOf, says } from './outcomes.ts';
 import { PLACE } from './fixture.ts';
 
 const MIB = 1_048_576;
-const LONG_MS = 120_000;
+const LONG_MS = 600_000;
 const SECRET = 'Sesame';
 
 const pool = childPool();

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import type { Settings } from '../../src/runtime/config.ts';
 import type { IndexRequest } from '../../src/producer/producer.ts';
 import { eventually } from '../support/eventually.ts';
+import { unhurried } from '../support/unhurried.ts';
 import { openHouse, squeezed, textOf, type House } from './installation.ts';
 import { documentOf, keysUnder } from '../support/documents.ts';
 import { startWorkerChild, type WorkerChild } from './worker-child.ts';
@@ -58,7 +59,8 @@ async function killWhenStored({ services }: House, stored: number, ...victims: W
 }
 
 /** Every document of the tenant is there once, with its revision, and decrypts to its own text. */
-async function checkStored({ reader }: House, tenant: string, revisions: readonly number[]): Promise<void> {
+async function checkStored(house: House, tenant: string, revisions: readonly number[]): Promise<void> {
+  const reader = unhurried(house.reader);
   const expected = requests.flatMap((request, index) => (request.tenant === tenant ? [index] : []));
   const stored = new Map<string | undefined, number>();
   let after: string | undefined;

@@ -10,6 +10,7 @@ import { redisKeys } from '../../src/runtime/redis.ts';
 import { createStore } from '../../src/store/s3/s3-store.ts';
 import type { Store } from '../../src/store/store.ts';
 import { eventually } from '../support/eventually.ts';
+import { unhurried } from '../support/unhurried.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 
 export interface House extends AsyncDisposable {
@@ -56,7 +57,7 @@ export async function openHouse(extra: Settings = {}): Promise<House> {
     producer,
     reader,
     operator,
-    store,
+    store: unhurried(store),
     redis,
     queue,
     freshReader: () => createReader(settings),

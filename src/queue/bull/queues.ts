@@ -49,7 +49,7 @@ export interface JobQueue extends JobLookup {
    * and nothing tells so.
    */
   add(jobId: string, data: JobData, priority: number, delayMs?: number): Promise<void>;
-  /** Releases what is parked at a gate in any queue, as long as `goesOn` says so. Answers whether nothing is left. */
+  /** Releases what is parked at a gate in any queue, as long as `shouldContinue` says so. Answers whether nothing is left. */
   release(gate: string, shouldContinue: () => Promise<boolean>): Promise<boolean>;
   /** Brings back what is parked at a gate for longer than it may be. */
   expire(gate: string): Promise<void>;

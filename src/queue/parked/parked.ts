@@ -175,7 +175,7 @@ const FIRST_BATCH = 10;
 const LARGEST_BATCH = 500;
 
 /**
- * Releases what is parked at a gate, oldest first, as long as `goesOn` says so between two batches.
+ * Releases what is parked at a gate, oldest first, as long as `shouldContinue` says so between two batches.
  * @returns whether nothing is left
  */
 export async function releaseParked(
