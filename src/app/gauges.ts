@@ -62,11 +62,11 @@ export function gauges(
 ): void {
   metrics.gauge('sealdex_keys_in_memory', () => ring.stats().keys);
   metrics.gauge('sealdex_oldest_key_age_seconds', () => ring.stats().oldestMs / 1000);
-  metrics.gauges('sealdex_key_unasked_seconds', async () =>
+  metrics.gauges('sealdex_key_unverified_seconds', async () =>
     // Without Redis each process knows of itself only.
     unaskedByRole(await heartbeats().catch(() => []), revocationCheck.unaskedMs()),
   );
-  metrics.gauges('sealdex_audit_failures', async () => auditFailuresByRole(await heartbeats().catch(() => [])));
+  metrics.gauges('sealdex_audit_write_failures', async () => auditFailuresByRole(await heartbeats().catch(() => [])));
   metrics.gauge('sealdex_content_in_flight_bytes', inFlightBytes);
   metrics.gauge('sealdex_ready', async () => ((await readiness.check()).isReady ? 1 : 0));
 }

@@ -64,7 +64,7 @@ export function createHandler(deps: HandlerDeps): (job: TakenJob, handBack: Abor
       // No failure, however it came about.
       if (outcome.kind === 'defer') return outcome;
       const facts = faultOf(fault);
-      metrics.count('sealdex_faults_total', { code: facts.code, reason: facts.reason ?? facts.cause ?? '' });
+      metrics.count('sealdex_job_failures_total', { code: facts.code, reason: facts.reason ?? facts.cause ?? '' });
       // The gate has been told of once; its jobs may be many.
       if (outcome.kind === 'park') return outcome;
       log.warn(

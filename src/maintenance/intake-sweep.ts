@@ -103,7 +103,7 @@ async function take(deps: SweepDeps, name: string, signal: AbortSignal): Promise
   const isStillDue = place !== undefined && (await jobless(deps, [place], signal)).length > 0;
   if (isStillDue) {
     await removeIntake(store, place, signal);
-    metrics.count('sealdex_swept_total', { what: 'intake' });
+    metrics.count('sealdex_swept_objects_total', { type: 'intake' });
   }
   await forgetSuspects(redis, keys, [name]);
   return isStillDue;

@@ -41,7 +41,7 @@ async function sweep(deps: SweepDeps, signal: AbortSignal): Promise<void> {
       for (const isRemoved of await Promise.all(batch.map((listed) => removeTombstone(store, listed, signal)))) {
         if (!isRemoved) continue;
         taken += 1;
-        metrics.count('sealdex_swept_total', { what: 'tombstone' });
+        metrics.count('sealdex_swept_objects_total', { type: 'tombstone' });
       }
     }
     after = page.next;

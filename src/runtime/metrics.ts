@@ -1,5 +1,4 @@
-// All metrics, in one table, and the registry of a process. No tenant, document or key is ever a label.
-// Knows nothing of where the numbers come from.
+// Metrics: the table of all metrics and the registry of a process. No label holds a tenant, a document or a key.
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 interface Row {
@@ -10,82 +9,90 @@ interface Row {
 
 const row = (type: Row['type'], help: string, ...labels: string[]): Row => Object.freeze({ type, help, labels });
 
-/** The metrics list. The list in docs/metrics.md is compared with it by a test. */
+/** The metrics list; `(fleet)`: every process reports the same value. A test compares docs/metrics.md with it. */
 export const METRICS = Object.freeze({
   sealdex_jobs_total: row(
     'counter',
-    'jobs by kind and outcome (done, superseded, park, retry, defer, pause, dead)',
+    'Jobs processed, by kind and outcome (done, superseded, park, retry, defer, pause, dead)',
     'kind',
     'outcome',
   ),
-  sealdex_faults_total: row(
+  sealdex_job_failures_total: row(
     'counter',
-    'failures of jobs, by code and reason; a deferred job has none',
+    'Failures of jobs, by code and reason; deferred jobs are not counted',
     'code',
     'reason',
   ),
   sealdex_jobs_deferred_total: row(
     'counter',
-    'jobs put back without a failure, by code: other jobs go first, or the job is not due',
+    'Jobs put back without a failure, by code: other jobs have priority, or the job is not due',
     'code',
   ),
-  sealdex_dead_letters_total: row('counter', 'jobs that became dead letters, by code', 'code'),
-  sealdex_letters_expired_total: row('counter', 'dead letters that were discarded for SEALDEX_LETTER_MAX_MS'),
+  sealdex_dead_letters_total: row('counter', 'Jobs moved to the dead letters, by code', 'code'),
+  sealdex_dead_letters_expired_total: row(
+    'counter',
+    'Dead letters deleted because they exceeded SEALDEX_LETTER_MAX_MS',
+  ),
   sealdex_job_phase_seconds: row(
     'histogram',
-    'time of a job by phase (tenant, content, open, parse, extract, record, encrypt, store)',
+    'Duration of each job phase (tenant, content, open, parse, extract, record, encrypt, store)',
     'kind',
     'phase',
   ),
-  sealdex_jobs_active: row('gauge', 'jobs in work in this process'),
-  sealdex_content_in_flight_bytes: row('gauge', 'bytes that content in work takes of SEALDEX_IN_FLIGHT_BYTES'),
-  sealdex_kms_calls_total: row('counter', 'KMS calls by operation and result (ok or a code)', 'operation', 'result'),
-  sealdex_audit_failures: row(
+  sealdex_jobs_active: row('gauge', 'Jobs in progress in this process'),
+  sealdex_content_in_flight_bytes: row('gauge', 'Bytes of SEALDEX_IN_FLIGHT_BYTES in use'),
+  sealdex_kms_calls_total: row(
+    'counter',
+    'KMS calls, by operation and result (ok or an error code)',
+    'operation',
+    'result',
+  ),
+  sealdex_audit_write_failures: row(
     'gauge',
-    'lines that the audit log of a living process could not take, by role (worker, producer, reader); the same in every process',
+    'Audit lines that running processes failed to write, by role (worker, producer, reader) (fleet)',
     'role',
   ),
-  sealdex_keys_in_memory: row('gauge', 'plaintext data keys in memory'),
-  sealdex_oldest_key_age_seconds: row('gauge', 'age of the oldest plaintext data key'),
-  sealdex_key_unasked_seconds: row(
+  sealdex_keys_in_memory: row('gauge', 'Plaintext data keys held in memory'),
+  sealdex_oldest_key_age_seconds: row('gauge', 'Age of the oldest plaintext data key in memory'),
+  sealdex_key_unverified_seconds: row(
     'gauge',
-    'how long ago KMS last said yes, of the KMS key in use of which that is longest ago, by role (worker, producer, reader): what a revocation takes to be seen in writing and in reading; the same in every process',
+    'Time since KMS last accepted the least recently verified key in use, by role (worker, producer, reader); the upper bound on how late a revocation is noticed (fleet)',
     'role',
   ),
   sealdex_key_uses_total: row(
     'counter',
-    'uses of data keys by result (hit: in memory; miss: asked for; shared: asked for by another use already)',
+    'Data key lookups, by result (hit: cached; miss: fetched; shared: joined a fetch in progress)',
     'result',
   ),
   sealdex_key_wipes_total: row(
     'counter',
-    'data keys wiped, by reason (expired, unusable, shut, room, lost, closed)',
+    'Data keys erased from memory, by reason (expired, unusable, shut, lost, closed; room: evicted for capacity)',
     'reason',
   ),
-  sealdex_probes_total: row('counter', 'tries of KMS keys whose gates are shut, by result (ok or a code)', 'result'),
+  sealdex_probes_total: row('counter', 'Probes of unusable KMS keys, by result (ok or an error code)', 'result'),
   sealdex_reencrypted_objects_total: row(
     'counter',
-    'objects that re-encryption met, by what became of them (moved, current, changed, unreadable)',
+    'Objects visited by re-encryption, by result (moved, current, changed, unreadable)',
     'result',
   ),
-  sealdex_swept_total: row('counter', 'objects that a sweep has removed (intake, tombstone)', 'what'),
-  sealdex_sweep_alarms_total: row('counter', 'sweeps that stopped before they took too much'),
+  sealdex_swept_objects_total: row('counter', 'Objects deleted by sweeps, by type (intake, tombstone)', 'type'),
+  sealdex_sweep_alarms_total: row(
+    'counter',
+    'Sweeps aborted because they would have deleted more than the safety limit',
+  ),
   sealdex_queue_jobs: row(
     'gauge',
-    'jobs by queue (index, upload) and state (waiting, active, delayed with the parked ones, dead); the same in every process',
+    'Jobs in the queues, by queue (index, upload) and state (waiting, active, delayed, dead; delayed includes parked) (fleet)',
     'queue',
     'state',
   ),
-  sealdex_parked_jobs: row('gauge', 'parked jobs; the same in every process'),
-  sealdex_oldest_parked_age_seconds: row(
-    'gauge',
-    'how long the oldest parked job is parked; the same in every process',
-  ),
-  sealdex_gates_shut: row('gauge', 'gates that are shut, by code; the same in every process', 'code'),
-  sealdex_dead_letters: row('gauge', 'dead letters that are kept, by code; the same in every process', 'code'),
-  sealdex_redis_memory_ratio: row('gauge', "used part of Redis' memory; 0 without a limit"),
-  sealdex_event_loop_delay_seconds: row('gauge', 'delay of the event loop since the last scrape', 'quantile'),
-  sealdex_ready: row('gauge', '1 when /readyz answers 200'),
+  sealdex_parked_jobs: row('gauge', 'Parked jobs (fleet)'),
+  sealdex_oldest_parked_age_seconds: row('gauge', 'Time the oldest parked job has been parked (fleet)'),
+  sealdex_gates_shut: row('gauge', 'Shut gates, by code (fleet)', 'code'),
+  sealdex_dead_letters: row('gauge', 'Dead letters currently kept, by code (fleet)', 'code'),
+  sealdex_redis_memory_ratio: row('gauge', 'Fraction of Redis maxmemory in use; 0 if no limit is set'),
+  sealdex_event_loop_delay_seconds: row('gauge', 'Event loop delay since the last scrape, by quantile', 'quantile'),
+  sealdex_ready: row('gauge', '1 if /readyz returns 200, otherwise 0'),
 });
 
 export type MetricName = keyof typeof METRICS;
@@ -97,14 +104,14 @@ interface Values {
 }
 
 export interface Metrics {
-  /** By one, or by as much as said. */
+  /** Adds `by`, 1 by default. */
   count(name: MetricName, labels: Labels, by?: number): void;
   observe(name: MetricName, labels: Labels, seconds: number): void;
-  /** Asked at every scrape. */
+  /** `read` is called at every scrape. */
   gauge(name: MetricName, read: () => number | Promise<number>): void;
-  /** The same with a value for each value of the metric's label; of two labels, by the first and then by the second. */
+  /** Values by the metric's label; with two labels, nested: by the first, then by the second. */
   gauges(name: MetricName, read: () => Values | Promise<Values>): void;
-  /** The counter's values by the given label. */
+  /** Sums of the counter by the given label. */
   by(name: MetricName, label: string): Promise<Record<string, number>>;
   text(): Promise<string>;
   readonly contentType: string;
@@ -171,7 +178,7 @@ export function createMetrics(): Metrics {
       return sums;
     },
     text() {
-      // Process figures cost timers and observers: only who is scraped pays for them.
+      // Process metrics need timers and observers, so they only start with the first scrape.
       if (!withDefaults) collectDefaultMetrics({ register: registry });
       withDefaults = true;
       return registry.metrics();

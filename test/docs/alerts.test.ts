@@ -111,10 +111,13 @@ describe('a rule that would never fire is found', () => {
 
   test.each([
     ['sealdex_job_total > 0', 'sealdex_job_total'],
-    ['sum(rate(sealdex_faults_total{codes="KEY_DENIED"}[5m])) > 0', 'sealdex_faults_total{codes}'],
-    ['sum(rate(sealdex_faults_total{code=~"KEY_DENIED|KEY_GONE"}[5m])) > 0', 'sealdex_faults_total{code="KEY_GONE"}'],
+    ['sum(rate(sealdex_job_failures_total{codes="KEY_DENIED"}[5m])) > 0', 'sealdex_job_failures_total{codes}'],
+    [
+      'sum(rate(sealdex_job_failures_total{code=~"KEY_DENIED|KEY_GONE"}[5m])) > 0',
+      'sealdex_job_failures_total{code="KEY_GONE"}',
+    ],
     ['sum(rate(sealdex_key_uses_total{result="missed"}[5m])) > 0', 'sealdex_key_uses_total{result="missed"}'],
-    ['sum by (kind, cod) (rate(sealdex_faults_total[5m])) > 0', 'kind'],
+    ['sum by (kind, cod) (rate(sealdex_job_failures_total[5m])) > 0', 'kind'],
     ['rate(sealdex_ready[5m]) > 0', 'rate(sealdex_ready)'],
     ['up == 0', 'no metric of ours'],
   ])('%s', (expr, why) => {

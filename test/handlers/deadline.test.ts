@@ -71,7 +71,7 @@ test('a job that finds no memory for its content is deferred after 60 s, and no 
   const { metrics } = fixture.deps;
   expect(await metrics.by('sealdex_jobs_total', 'outcome')).toEqual({ defer: 1 });
   expect(await metrics.by('sealdex_jobs_deferred_total', 'code')).toEqual({ MEMORY_BUDGET_FULL: 1 });
-  expect(await metrics.by('sealdex_faults_total', 'code')).toEqual({});
+  expect(await metrics.by('sealdex_job_failures_total', 'code')).toEqual({});
   giveBack();
   expect(await fixture.handle(job, { deps: { budget } })).toEqual({ kind: 'done' });
 });

@@ -135,7 +135,7 @@ async function runOne(
     outcome,
     kmsCalls: Object.fromEntries(calls().map(([name, number], at) => [name, number - before.calls[at]![1]])),
     jobs: risen(before.jobs, await metrics.by('sealdex_jobs_total', 'outcome')),
-    faults: await metrics.by('sealdex_faults_total', 'code'),
+    faults: await metrics.by('sealdex_job_failures_total', 'code'),
     wipes: await metrics.by('sealdex_key_wipes_total', 'reason'),
     gate: after.record ? `${after.record.state} ${after.record.code}` : 'none',
   };

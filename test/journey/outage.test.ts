@@ -36,7 +36,7 @@ async function expectAllDone(house: House, worker: WorkerChild, count: number): 
     const text = await textOf(house.reader, 'acme', 'docs', `document ${index}`);
     expect(text).toContain(squeezed(`Text of document ${index}.`));
   }
-  const faults = Object.keys(await metricsOf(await worker.ready, 'sealdex_faults_total'));
+  const faults = Object.keys(await metricsOf(await worker.ready, 'sealdex_job_failures_total'));
   expect(faults.filter((line) => !/code="(REDIS|STORE|KMS)_FAILED"/.test(line))).toEqual([]);
 }
 

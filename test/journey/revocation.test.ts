@@ -64,9 +64,9 @@ test('the fleet asks once in an interval, however many processes have a key', as
 });
 
 test('how long ago KMS was asked is a metric of each role: of who writes and of who reads', async () => {
-  const of = (role: string): string => `sealdex_key_unasked_seconds{role="${role}"}`;
+  const of = (role: string): string => `sealdex_key_unverified_seconds{role="${role}"}`;
   const roles = await eventually(async () => {
-    const found = await metricsOf(port, 'sealdex_key_unasked_seconds');
+    const found = await metricsOf(port, 'sealdex_key_unverified_seconds');
     const asked = ['worker', 'producer', 'reader'].filter((role) => (found[of(role)] ?? 0) > 0);
     return asked.length === 3 && asked;
   });

@@ -121,7 +121,7 @@ test('a job whose worker died again and again is dead as STALLED_TOO_OFTEN, with
   expect(await house.redis.hmget(entry, 'failedReason', 'stacktrace')).toEqual([`STALLED_TOO_OFTEN ${jobId}`, '[]']);
   expect(house.services.s3.requests.count({ method: 'PUT', prefix: 'documents/' })).toBe(0);
   const metrics = await (await fetch(`http://127.0.0.1:${running.port}/metrics`)).text();
-  expect(metrics).toContain('sealdex_faults_total{code="STALLED_TOO_OFTEN",reason=""} 1');
+  expect(metrics).toContain('sealdex_job_failures_total{code="STALLED_TOO_OFTEN",reason=""} 1');
 });
 
 test('a repeated request learns how the first one ended', async () => {

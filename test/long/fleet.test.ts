@@ -198,7 +198,7 @@ async function expectNoHarm(house: House, fleet: readonly WorkerChild[], gate: s
   expect(await textOf(house.reader, 'acme', 'docs', 'first')).toContain(squeezed(LARGE));
   const met = new Set<string | undefined>();
   for (const worker of fleet)
-    for (const line of Object.keys(await metricsOf(await worker.ready, 'sealdex_faults_total')))
+    for (const line of Object.keys(await metricsOf(await worker.ready, 'sealdex_job_failures_total')))
       met.add(/code="(\w+)"/.exec(line)?.[1]);
   const spendNone = new Set<string | undefined>(['KEY_DISABLED', 'STORE_FAILED', 'REDIS_FAILED', 'GATE_UNKNOWN']);
   expect([...met].filter((code) => !spendNone.has(code))).toEqual([]);

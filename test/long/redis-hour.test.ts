@@ -60,7 +60,7 @@ async function inWork(house: House, sent: Sent, globexArn: string): Promise<() =
 /** The worker's faults by code, and how often each was met. */
 async function faults(port: number): Promise<Map<string, number>> {
   const met = new Map<string, number>();
-  for (const [line, count] of Object.entries(await metricsOf(port, 'sealdex_faults_total'))) {
+  for (const [line, count] of Object.entries(await metricsOf(port, 'sealdex_job_failures_total'))) {
     const code = /code="(\w+)"/.exec(line)?.[1] ?? '';
     met.set(code, (met.get(code) ?? 0) + count);
   }

@@ -39,7 +39,7 @@ export interface UpkeepRoom extends AsyncDisposable {
   documents(): Promise<string[]>;
   /** Moves the clock and runs the chore. */
   sweepAfter(days: number, chore: MaintenanceTask): Promise<void>;
-  counted(name: 'sealdex_swept_total' | 'sealdex_sweep_alarms_total'): Promise<number>;
+  counted(name: 'sealdex_swept_objects_total' | 'sealdex_sweep_alarms_total'): Promise<number>;
 }
 
 export const newObject = (): string => randomBytes(32).toString('hex');

@@ -29,7 +29,7 @@ describe('content without a job', () => {
     await room.sweepAfter(0.1, sweep);
     expect(await room.intake()).toEqual([kept]);
     expect(await suspects()).toEqual([]);
-    expect(await room.counted('sealdex_swept_total')).toBe(1);
+    expect(await room.counted('sealdex_swept_objects_total')).toBe(1);
   });
 
   it('that is younger than SEALDEX_INTAKE_SWEEP_MS is not even suspected', async () => {
@@ -181,7 +181,7 @@ describe('nothing is taken', () => {
     await room.sweepAfter(1, sweep);
     expect(await room.intake()).toHaveLength(11);
     expect(await room.counted('sealdex_sweep_alarms_total')).toBe(2);
-    expect(await room.counted('sealdex_swept_total')).toBe(0);
+    expect(await room.counted('sealdex_swept_objects_total')).toBe(0);
     expect(room.log.at(-1)).toMatchObject({ level: 'error', facts: { seen: 11, due: 11, most: 10 } });
   });
 });
@@ -204,7 +204,7 @@ describe('how much a sweep may take', () => {
     await room.sweepAfter(15, sweep);
     await room.sweepAfter(1, sweep);
     expect(room.log.at(-1)).toMatchObject({ level: 'info', facts: { seen: 1200, due: 12, most: 12, taken: 12 } });
-    expect(await room.counted('sealdex_swept_total')).toBe(12);
+    expect(await room.counted('sealdex_swept_objects_total')).toBe(12);
   });
 });
 

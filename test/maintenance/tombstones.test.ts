@@ -32,7 +32,7 @@ describe('a tombstone', () => {
     expect(await room.documents()).toHaveLength(1);
     await room.sweepAfter(0.2, sweep);
     expect(await room.documents()).toEqual([]);
-    expect(await room.counted('sealdex_swept_total')).toBe(1);
+    expect(await room.counted('sealdex_swept_objects_total')).toBe(1);
   });
 
   it('is told from documents, and from small objects of others', async () => {
@@ -58,7 +58,7 @@ describe('a tombstone', () => {
     await room.sweepAfter(DAYS + 1, racing);
     expect(await room.documents()).toEqual([key]);
     expect((await store.head(key))?.metadata).toMatchObject({ revision: '6' });
-    expect(await room.counted('sealdex_swept_total')).toBe(0);
+    expect(await room.counted('sealdex_swept_objects_total')).toBe(0);
   });
 
   it('that gave way to a newer one after it was listed: the newer one stays', async () => {

@@ -173,5 +173,5 @@ test('letters older than SEALDEX_LETTER_MAX_MS are discarded with their content 
   expect(await remaining(room)).toEqual([young]);
   expect(await indexOf(room)).toEqual({ 'acme:CONTENT_MISSING': [young] });
   expect(removed).toEqual([old]);
-  expect(await room.metrics.text()).toContain('sealdex_letters_expired_total 2');
+  expect(await room.metrics.text()).toContain('sealdex_dead_letters_expired_total 2');
 });

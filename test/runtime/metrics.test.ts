@@ -11,7 +11,7 @@ describe('the table of metrics', () => {
       'outcome',
       'code',
       'reason',
-      'what',
+      'type',
       'phase',
       'operation',
       'result',

@@ -87,6 +87,6 @@ export function createProcessor(deps: ProcessorDeps, settling: SettleDeps): Queu
 /** The handler, which counts and logs all other dead letters, never sees this one. */
 function countStalledOut({ log, metrics }: ProcessorDeps, { id }: QueueJob): void {
   metrics.count('sealdex_jobs_total', { kind: 'unknown', outcome: 'dead' });
-  metrics.count('sealdex_faults_total', { code: 'STALLED_TOO_OFTEN', reason: '' });
+  metrics.count('sealdex_job_failures_total', { code: 'STALLED_TOO_OFTEN', reason: '' });
   log.warn({ job: isJobId(id) ? id : '-', code: 'STALLED_TOO_OFTEN' }, 'job is a dead letter');
 }

@@ -88,7 +88,7 @@ async function dropHollow(place: LetterPlace, jobId: string): Promise<void> {
 async function discardOld(deps: DiscardDeps, metrics: Metrics, before: number, signal: AbortSignal): Promise<void> {
   let counted = 0;
   const onProgress = ({ discarded }: Discarded): void => {
-    for (; counted < discarded; counted += 1) metrics.count('sealdex_letters_expired_total', {});
+    for (; counted < discarded; counted += 1) metrics.count('sealdex_dead_letters_expired_total', {});
   };
   await discardLetters(deps, { before }, { signal, onProgress });
 }
