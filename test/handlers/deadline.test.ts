@@ -1,11 +1,11 @@
 // A job ends at its deadline whatever hangs, goes back when the process stops, and holds memory only within the budget.
+import type { SetFault } from '../../packages/local-aws/src/fault-injection.ts';
 import { expect, test } from 'vitest';
 import { ByteBudget } from '../../src/handlers/budget.ts';
 import { JOB_MS } from '../../src/handlers/handle.ts';
 import { documentOf } from '../support/documents.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
-import type { SetFault } from '../support/faults.ts';
 import { openHandlerFixture } from './fixture.ts';
 
 const DEADLINE = { kind: 'retry', code: 'DEADLINE', spendsAttempt: true };

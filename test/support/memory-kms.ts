@@ -1,10 +1,10 @@
 // The test double of the KMS port: keys with their states in memory, real wrapping, denials, faults and counts. No network.
 import { createCipheriv, createDecipheriv, randomBytes, randomUUID } from 'node:crypto';
+import { FaultBook } from '../../packages/local-aws/src/fault-injection.ts';
 import { contextOf, type KeyContext } from '../../src/keys/data-key.ts';
 import { KEY_BYTES, MAX_WRAPPED_BYTES, type Kms } from '../../src/keys/kms.ts';
 import { SealdexError, type Code, type ErrorDetails } from '../../src/runtime/errors.ts';
 import { isKeyArn } from '../../src/runtime/key-arn.ts';
-import { Faults } from './faults.ts';
 
 export type MemoryKeyState = keyof typeof STATES | 'Enabled' | 'Updating';
 
@@ -78,7 +78,7 @@ const TAG_BYTES = 16;
 /** One KMS for any number of clients. */
 export class MemoryKms {
   readonly platformKeyArn: string;
-  readonly faults = new Faults<Call, MemoryKmsMatch, MemoryKmsFault>(matches);
+  readonly faults = new FaultBook<Call, MemoryKmsMatch, MemoryKmsFault>(matches);
   readonly counts = new Counts();
   readonly #keys = new Map<string, Key>();
 
@@ -174,10 +174,10 @@ export class MemoryKms {
     await new Promise((resolve) => {
       setImmediate(resolve);
     });
-    for (const { fault, hang } of this.faults.take(call)) {
+    for (const { fault, wait } of this.faults.take(call)) {
       if (fault.kind === 'error') throw new SealdexError(fault.code, undefined, fault);
       const late = AbortSignal.timeout(this.#deadlineMs);
-      await hang(AbortSignal.any([closed, late]));
+      await wait(AbortSignal.any([closed, late]));
       closed.throwIfAborted();
       if (late.aborted) throw new SealdexError('KMS_FAILED', undefined, { reason: 'TimeoutError' });
     }

@@ -1,5 +1,6 @@
 // The test double of the store port: objects, conditions, versions and faults in memory. No network.
 import { createHash, randomUUID } from 'node:crypto';
+import { FaultBook } from '../../packages/local-aws/src/fault-injection.ts';
 import { SealdexError } from '../../src/runtime/errors.ts';
 import {
   StoreError,
@@ -13,7 +14,6 @@ import {
   type StreamedBody,
   type VersionSpot,
 } from '../../src/store/store.ts';
-import { Faults } from './faults.ts';
 
 type Operation =
   | 'put'
@@ -76,7 +76,7 @@ const CHUNK_BYTES = 65_536;
 
 /** One bucket for any number of clients. */
 export class MemoryBucket {
-  readonly faults = new Faults<Call, MemoryStoreMatch, MemoryStoreFault>(matches);
+  readonly faults = new FaultBook<Call, MemoryStoreMatch, MemoryStoreFault>(matches);
   /** Newest version last; without versions, at most one each. */
   readonly #items = new Map<string, Item[]>();
   readonly #calls: Call[] = [];
@@ -167,9 +167,9 @@ export class MemoryBucket {
     });
     const taken = this.faults.take(call);
     const late = AbortSignal.timeout(deadlineMs);
-    for (const { fault, hang } of taken) {
+    for (const { fault, wait } of taken) {
       if (fault.kind === 'error') throw new StoreError(fault.error, fault.reason);
-      if (fault.kind === 'hang') await hang(AbortSignal.any([late, closed, ...(signal ? [signal] : [])]));
+      if (fault.kind === 'hang') await wait(AbortSignal.any([late, closed, ...(signal ? [signal] : [])]));
     }
     signal?.throwIfAborted();
     closed.throwIfAborted();
