@@ -49,7 +49,7 @@ async function versions(settings: BucketSettings, signal: AbortSignal): Promise<
   );
 }
 
-export function lifecycleOf(rules: readonly LifecycleRule[]): CheckResult {
+function lifecycleOf(rules: readonly LifecycleRule[]): CheckResult {
   const harmful = rules.flatMap((rule) => {
     const words = wordsOf(rule);
     const met = PREFIXES.filter((prefix) => prefix.startsWith(rule.prefix) || rule.prefix.startsWith(prefix));

@@ -5,10 +5,9 @@ import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { examineInstallation, type DoctorOptions } from '../../src/app/app.ts';
 import type { Settings } from '../../src/runtime/config.ts';
-import { KMS_ERRORS, S3_ERRORS, type S3Fault, type S3Match } from '@sealdex/local-aws';
+import { KMS_ERRORS, S3_ERRORS, type S3Match } from '@sealdex/local-aws';
 import type { Finding } from '../../src/doctor/doctor.ts';
 import { examine, passed } from '../../src/doctor/finding.ts';
-import { lifecycleOf } from '../../src/doctor/bucket-settings.ts';
 import { clockOf, evictionOf, memoryOf, persistenceOf, versionOf } from '../../src/doctor/redis.ts';
 import { loadConfig } from '../../src/runtime/config.ts';
 import { createStore } from '../../src/store/s3/s3-store.ts';
@@ -306,89 +305,14 @@ describe('the bucket', () => {
 });
 
 describe("the bucket's settings", () => {
-  const rule = (filter: string, does: string): string =>
-    `<Rule><ID>r1</ID><Status>Enabled</Status><Filter>${filter}</Filter>${does}</Rule>`;
-  const after30 = '<Expiration><Days>30</Days></Expiration>';
-  const drop7 = '<NoncurrentVersionExpiration><NoncurrentDays>7</NoncurrentDays></NoncurrentVersionExpiration>';
-
-  test('with versions it is told what that means for deletes', async () => {
-    services.s3.setBucket(bucket, { versioning: 'Enabled' });
-    const found = await findings();
-    expect(besides(found)).toEqual(['warn bucket versions']);
-    expect(of(found, 'bucket versions')?.observed).toBe(
-      'On: deleted and replaced documents stay in the bucket as older versions, for ever under documents/, intake/, originals/, system/, tenants/.',
-    );
-    services.s3.setBucket(bucket, { versioning: 'Suspended', lifecycle: rule('<Prefix></Prefix>', drop7) });
-    expect(of(await findings(), 'bucket versions')?.observed).toMatch(/^Suspended: .*, for 7 days at most\.$/);
+  test('are checked as the bucket has them', async () => {
+    services.s3.setBucket(bucket, { versioning: 'Enabled', encryption: 'aws:kms' });
+    expect(besides(await findings())).toEqual(['warn bucket versions', 'warn bucket encryption']);
   });
 
-  test.each<[string, string, RegExp | undefined]>([
-    [
-      'all objects',
-      rule('<Prefix></Prefix>', after30),
-      /removes objects after 30 days under documents\/, intake\/, originals\//,
-    ],
-    [
-      'one prefix of ours',
-      rule('<Prefix>documents/</Prefix>', after30),
-      /^Rule r1 removes objects after 30 days under documents\/\.$/,
-    ],
-    ['part of one', rule('<Prefix>intake/acme/</Prefix>', after30), /under intake\/\.$/],
-    [
-      'a prefix with tags beside',
-      rule('<And><Prefix>documents/</Prefix><Tag><Key>a</Key><Value>b</Value></Tag></And>', after30),
-      undefined,
-    ],
-    ['others', rule('<Prefix>logs/</Prefix>', after30), undefined],
-    ['older versions only', rule('<Prefix></Prefix>', drop7), undefined],
-    [
-      'storage that cannot be read',
-      rule('<Prefix></Prefix>', '<Transition><Days>1</Days><StorageClass>GLACIER</StorageClass></Transition>'),
-      /moves objects to GLACIER/,
-    ],
-    [
-      'storage that can',
-      rule('<Prefix></Prefix>', '<Transition><Days>1</Days><StorageClass>STANDARD_IA</StorageClass></Transition>'),
-      undefined,
-    ],
-    ['nothing, being off', rule('<Prefix></Prefix>', after30).replace('Enabled', 'Disabled'), undefined],
-  ])('a rule for %s', async (_, lifecycle, observed) => {
-    services.s3.setBucket(bucket, { lifecycle });
-    const found = of(await findings({}, { role: 'reader' }), 'bucket lifecycle');
-    expect(found?.status).toBe(observed ? 'warn' : 'ok');
-    expect(found?.observed).toMatch(observed ?? /^No rule/);
-  });
-
-  test('a rule with a date is told by it', () => {
-    const dated = { id: 'x', prefix: 'tenants/', isForTagged: false, movesTo: [], expiresAt: new Date('2027-01-31') };
-    expect(lifecycleOf([dated])).toMatchObject({
-      status: 'warn',
-      observed: 'Rule x removes objects on 2027-01-31 under tenants/.',
-    });
-  });
-
-  test.each([
-    ['AES256', 'ok'],
-    ['none', 'ok'],
-    ['aws:kms', 'warn'],
-  ] as const)('encryption %s is %s', async (encryption, expected) => {
-    services.s3.setBucket(bucket, { encryption });
-    expect(of(await findings({}, { role: 'reader' }), 'bucket encryption')?.status).toBe(expected);
-  });
-
-  test.each<[string, S3Fault]>([
-    ['AccessDenied', S3_ERRORS.accessDenied],
-    ['MethodNotAllowed', { kind: 'error', status: 405, code: 'MethodNotAllowed' }],
-    ['NotImplemented', { kind: 'error', status: 501, code: 'NotImplemented' }],
-  ])('that may not be seen for %s are warnings, never failures', async (name, fault) => {
-    services.s3.faults.set({ match: { kind: 'setting' }, fault });
-    const found = await findings();
-    expect(besides(found)).toEqual(['warn bucket versions', 'warn bucket lifecycle']);
-    expect(of(found, 'bucket versions')).toMatchObject({
-      observed: `It could not be seen (STORE_FAILED ${name}).`,
-      remedy: 'Look at it yourself, or allow s3:GetBucketVersioning.',
-    });
-    expect(of(found, 'bucket encryption')?.observed).toMatch(/^It could not be seen/);
+  test('that may not be read are warnings, never failures', async () => {
+    services.s3.faults.set({ match: { kind: 'setting' }, fault: S3_ERRORS.accessDenied });
+    expect(besides(await findings())).toEqual(['warn bucket versions', 'warn bucket lifecycle']);
   });
 });
 

@@ -52,7 +52,7 @@ export type MemoryStoreFault =
 /** The kinds of the faults that a call met. */
 type FaultKinds = ReadonlySet<MemoryStoreFault['kind']>;
 
-const error = (kind: StoreErrorKind, reason: string): MemoryStoreFault =>
+const error = (kind: StoreErrorKind, reason: string): Extract<MemoryStoreFault, { kind: 'error' }> =>
   Object.freeze({ kind: 'error', error: kind, reason });
 
 /** To be given to `faults.set`. */
@@ -62,6 +62,8 @@ export const STORE_FAULTS = Object.freeze({
   accessDenied: error('denied', 'AccessDenied'),
   noSuchBucket: error('refused', 'NoSuchBucket'),
   notImplemented: error('unsupported', 'NotImplemented'),
+  /** Of a bucket's setting. */
+  methodNotAllowed: error('unsupported', 'MethodNotAllowed'),
 });
 
 interface Item extends ObjectFacts {

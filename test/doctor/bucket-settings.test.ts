@@ -1,0 +1,97 @@
+// Checks of the bucket's settings, on the double of the bucket.
+import { beforeEach, expect, test } from 'vitest';
+import { bucketSettingsChecks } from '../../src/doctor/bucket-settings.ts';
+import { examine, type NamedCheckResult } from '../../src/doctor/finding.ts';
+import type { LifecycleRule } from '../../src/store/bucket-settings.ts';
+import { FakeClock } from '../support/clock.ts';
+import { MemoryBucketSettings } from '../support/memory-bucket-settings.ts';
+import { STORE_FAULTS } from '../support/memory-store.ts';
+
+let bucket: MemoryBucketSettings;
+
+beforeEach(() => {
+  bucket = new MemoryBucketSettings();
+});
+
+async function findings(): Promise<Record<'versions' | 'lifecycle' | 'encryption', NamedCheckResult>> {
+  const checks = bucketSettingsChecks(bucket.connect());
+  const [versions, lifecycle, encryption] = await Promise.all(checks.map((check) => examine(new FakeClock(), check)));
+  return { versions: versions!, lifecycle: lifecycle!, encryption: encryption! };
+}
+
+const ALL: LifecycleRule = { id: 'r1', prefix: '', isForTagged: false, movesTo: [] };
+
+test('versions that are kept are a warning, with the prefixes whose older versions are never removed', async () => {
+  bucket.set({ versioning: 'on' });
+  expect((await findings()).versions).toMatchObject({
+    status: 'warn',
+    observed:
+      'On: deleted and replaced documents stay in the bucket as older versions, for ever under documents/, intake/, originals/, system/, tenants/.',
+  });
+});
+
+test('versions that a rule removes are a warning, with the days until then', async () => {
+  bucket.set({ versioning: 'suspended', lifecycle: [{ ...ALL, dropsVersionsAfterDays: 7 }] });
+  const { versions } = await findings();
+  expect(versions.status).toBe('warn');
+  expect(versions.observed).toMatch(/^Suspended: .*, for 7 days at most\.$/);
+});
+
+test.each<[string, Partial<LifecycleRule>, RegExp | undefined]>([
+  ['all objects', { expiresAfterDays: 30 }, /removes objects after 30 days under documents\/, intake\/, originals\//],
+  [
+    'one prefix of sealdex',
+    { prefix: 'documents/', expiresAfterDays: 30 },
+    /^Rule r1 removes objects after 30 days under documents\/\.$/,
+  ],
+  ['part of one', { prefix: 'intake/acme/', expiresAfterDays: 30 }, /under intake\/\.$/],
+  ['a prefix and a tag', { prefix: 'documents/', isForTagged: true, expiresAfterDays: 30 }, undefined],
+  ['another prefix', { prefix: 'logs/', expiresAfterDays: 30 }, undefined],
+  ['older versions only', { dropsVersionsAfterDays: 7 }, undefined],
+  ['storage that cannot be read', { movesTo: ['GLACIER'] }, /moves objects to GLACIER/],
+  ['storage that can be read', { movesTo: ['STANDARD_IA'] }, undefined],
+  [
+    'a date',
+    { prefix: 'tenants/', expiresAt: new Date('2027-01-31') },
+    /^Rule r1 removes objects on 2027-01-31 under tenants\/\.$/,
+  ],
+])('a rule for %s is a warning only if it affects objects of sealdex', async (_, rule, observed) => {
+  bucket.set({ lifecycle: [{ ...ALL, ...rule }] });
+  const { lifecycle } = await findings();
+  expect(lifecycle.status).toBe(observed ? 'warn' : 'ok');
+  expect(lifecycle.observed).toMatch(observed ?? /^No rule/);
+});
+
+test('a bucket without rules passes', async () => {
+  expect((await findings()).lifecycle).toMatchObject({ status: 'ok', observed: 'No rules.' });
+});
+
+test.each([
+  ['AES256', 'ok'],
+  ['none', 'ok'],
+  ['aws:kms bucket-key', 'warn'],
+] as const)('encryption %s is reported as %s', async (encryption, expected) => {
+  bucket.set({ encryption });
+  expect((await findings()).encryption.status).toBe(expected);
+});
+
+test.each([
+  ['AccessDenied', STORE_FAULTS.accessDenied],
+  ['MethodNotAllowed', STORE_FAULTS.methodNotAllowed],
+  ['NotImplemented', STORE_FAULTS.notImplemented],
+])('settings that cannot be read because of %s are warnings, never failures', async (reason, fault) => {
+  bucket.faults.set({ fault });
+  const { versions, lifecycle, encryption } = await findings();
+  expect([versions.status, lifecycle.status, encryption.status]).toEqual(['warn', 'warn', 'ok']);
+  expect(versions).toMatchObject({
+    observed: `It could not be seen (STORE_FAILED ${reason}).`,
+    remedy: 'Look at it yourself, or allow s3:GetBucketVersioning.',
+  });
+  expect(encryption.observed).toMatch(/^It could not be seen/);
+});
+
+test('settings that cannot be read for another reason are failures', async () => {
+  bucket.faults.set({ fault: STORE_FAULTS.internal });
+  const { versions, lifecycle, encryption } = await findings();
+  expect([versions.status, lifecycle.status, encryption.status]).toEqual(['fail', 'fail', 'fail']);
+});
