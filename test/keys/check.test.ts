@@ -1,22 +1,18 @@
 // What a check of a key makes of a KMS that is none, and what it leaves in memory: nothing.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { noAudit } from '../../src/runtime/audit-log.ts';
-import { KMS_ERRORS } from '@sealdex/local-aws';
 import { checkSteps, type CheckStep } from '../../src/keys/check.ts';
-import { createKeyCalls } from '../../src/keys/aws/key-calls.ts';
 import type { KeyCalls } from '../../src/keys/kms.ts';
 import type { KeyRef } from '../../src/runtime/key-ref.ts';
-import { createMetrics } from '../../src/runtime/metrics.ts';
 import { FakeClock } from '../support/clock.ts';
-import { contextOf, isZeroed } from './fixture.ts';
-import { openAdapterRoom, type AdapterRoom } from './adapter-fixture.ts';
+import { KMS_FAULTS } from '../support/memory-kms.ts';
+import { contextOf, isZeroed, openRoom, type Room } from './fixture.ts';
 
-let room: AdapterRoom;
+let room: Room;
 let calls: KeyCalls;
 
 beforeAll(async () => {
-  room = await openAdapterRoom();
-  calls = createKeyCalls(room.config, noAudit);
+  room = await openRoom();
+  calls = room.kms.connectCalls();
 });
 
 afterEach(() => room.kms.faults.clear());
@@ -56,7 +52,8 @@ async function seen(key: KeyRef, over: Partial<KeyCalls> = {}): Promise<Seen> {
   };
   const steps: CheckStep[] = [];
   const wereWiped: boolean[] = [];
-  const deps = { config: room.config, clock: new FakeClock(), keyCalls: watched };
+  const config = { region: 'us-west-2', platformKeyArn: room.platformKeyArn, platformFormerKeyArns: [] };
+  const deps = { config, clock: new FakeClock(), keyCalls: watched };
   for await (const step of checkSteps(deps, key)) {
     steps.push(step);
     wereWiped.push(plaintexts.every(isZeroed));
@@ -75,7 +72,7 @@ test('No plaintext outlives its step', async () => {
 
 test('What is there when a call fails is wiped too', async () => {
   const key = room.tenant();
-  room.kms.faults.set({ match: { key: key.keyArn, operation: 'Encrypt' }, fault: KMS_ERRORS.accessDenied });
+  room.kms.faults.set({ match: { key: key.keyArn, operation: 'Encrypt' }, fault: KMS_FAULTS.accessDenied });
   const { plaintexts, wereWiped } = await seen(key);
   expect(plaintexts).toHaveLength(4);
   expect(wereWiped).toEqual(wereWiped.map(() => true));
@@ -108,22 +105,9 @@ test('A KMS that gives back other bytes is no good key', async () => {
 
 test('A refused GenerateDataKey leaves Decrypt to be tried with what Encrypt gave', async () => {
   const key = room.tenant();
-  room.kms.faults.set({ match: { key: key.keyArn, operation: 'GenerateDataKey' }, fault: KMS_ERRORS.accessDenied });
+  room.kms.faults.set({ match: { key: key.keyArn, operation: 'GenerateDataKey' }, fault: KMS_FAULTS.accessDenied });
   const found = await seen(key);
   expect(statusOf(found, 'GenerateDataKey')).toBe('fail');
   expect(statusOf(found, 'Decrypt')).toBe('ok');
   expect(statusOf(found, 'other tenant')).toBeUndefined();
-});
-
-test('Each call is counted by its result', async () => {
-  const metrics = createMetrics();
-  const counted = createKeyCalls(room.config, noAudit, metrics);
-  const ref = room.tenant();
-  room.kms.faults.set({ match: { key: ref.keyArn, operation: 'Encrypt' }, fault: KMS_ERRORS.accessDenied });
-  await counted.describe(ref);
-  await expect(counted.encrypt(ref, Buffer.alloc(32), contextOf(ref.tenant))).rejects.toMatchObject({
-    code: 'KEY_DENIED',
-  });
-  counted.close();
-  expect(await metrics.by('sealdex_kms_calls_total', 'operation')).toEqual({ DescribeKey: 1, Encrypt: 1 });
 });

@@ -1,10 +1,19 @@
-// The test double of the KMS port: keys with their states in memory, real wrapping, denials, faults and counts. No network.
-import { createCipheriv, createDecipheriv, randomBytes, randomUUID } from 'node:crypto';
+// The test double of both ports of the KMS: keys with their states in memory, real wrapping, denials, faults and counts. No network.
+import { randomBytes, randomUUID } from 'node:crypto';
 import { FaultBook } from '../../packages/local-aws/src/fault-injection.ts';
 import { contextOf, type KeyContext } from '../../src/keys/data-key.ts';
-import { KEY_BYTES, MAX_WRAPPED_BYTES, type Kms } from '../../src/keys/kms.ts';
+import {
+  KEY_BYTES,
+  MAX_WRAPPED_BYTES,
+  type GeneratedKey,
+  type KeyCalls,
+  type KeyFacts,
+  type Kms,
+} from '../../src/keys/kms.ts';
 import { SealdexError, type Code, type ErrorDetails } from '../../src/runtime/errors.ts';
 import { isKeyArn } from '../../src/runtime/key-arn.ts';
+import type { KeyRef } from '../../src/runtime/key-ref.ts';
+import { ownBuffer, unwrap, wrap } from './memory-kms-cipher.ts';
 
 export type MemoryKeyState = keyof typeof STATES | 'Enabled' | 'Updating';
 
@@ -18,12 +27,13 @@ const STATES = Object.freeze({
   Creating: ['KMS_FAILED', 'KMSInvalidStateException'],
 } satisfies Record<string, readonly [Code, string]>);
 
-type Operation = 'GenerateDataKey' | 'Decrypt';
+type Operation = 'DescribeKey' | 'GenerateDataKey' | 'Decrypt' | 'Encrypt' | 'ReEncrypt';
 
 interface Call {
   readonly operation: Operation;
   readonly key: string;
-  readonly context: KeyContext;
+  /** Of all operations but DescribeKey. */
+  readonly context?: KeyContext;
 }
 
 export interface MemoryKmsMatch {
@@ -64,16 +74,34 @@ interface Key {
 interface Count {
   readonly operation: Operation;
   readonly key: string;
-  readonly tenant: string;
+  readonly tenant?: string;
   /** `ok` or the code. */
   readonly result: string;
   readonly count: number;
 }
 
 const DAY_MS = 86_400_000;
-const ID_BYTES = 36;
-const IV_BYTES = 12;
-const TAG_BYTES = 16;
+
+interface Signals {
+  readonly closed: AbortSignal;
+  /** The caller's. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+function closing(): { readonly closed: AbortSignal; readonly close: () => void } {
+  const controller = new AbortController();
+  const close = (): void => controller.abort(new SealdexError('KMS_FAILED', undefined, { reason: 'Closed' }));
+  return { closed: controller.signal, close };
+}
+
+const factsOf = ({ state, deletesAt }: Key): KeyFacts => ({
+  spec: 'SYMMETRIC_DEFAULT',
+  usage: 'ENCRYPT_DECRYPT',
+  origin: 'AWS_KMS',
+  isInCustomStore: false,
+  state,
+  ...(deletesAt === undefined ? {} : { deletesAt }),
+});
 
 /** One KMS for any number of clients. */
 export class MemoryKms {
@@ -129,40 +157,72 @@ export class MemoryKms {
 
   /** A client, as a process has one. */
   connect(): Kms {
-    const closing = new AbortController();
-    const { signal } = closing;
+    const { closed, close } = closing();
     return {
-      generateDataKey: async (ref, scope) => {
-        const { keyArn: arn } = ref;
-        const context = contextOf(ref, scope);
-        return this.#call({ operation: 'GenerateDataKey', key: arn, context }, signal, (key) => {
-          const plaintext = ownBuffer(randomBytes(KEY_BYTES));
-          return { plaintext, wrapped: wrap(arn, key, context, plaintext) };
-        });
-      },
+      generateDataKey: async (ref, scope) => this.#generate(ref, contextOf(ref, scope), { closed }),
       decrypt: async (ref, wrapped, scope) => {
         if (wrapped.length === 0 || wrapped.length > MAX_WRAPPED_BYTES)
           throw new SealdexError('OBJECT_TAMPERED', undefined, { reason: 'WrappedLength' });
-        const bytes = Buffer.from(wrapped);
-        const { keyArn: arn } = ref;
-        const context = contextOf(ref, scope);
-        return this.#call({ operation: 'Decrypt', key: arn, context }, signal, (key) =>
-          unwrap(arn, key, context, bytes),
-        );
+        return this.#decrypt(ref, wrapped, contextOf(ref, scope), { closed });
       },
-      close: () => closing.abort(new SealdexError('KMS_FAILED', undefined, { reason: 'Closed' })),
+      close,
     };
   }
 
-  async #call<T>(call: Call, closed: AbortSignal, answer: (key: Key) => T): Promise<T> {
+  /** A client of the calls that examine a key. */
+  connectCalls(): KeyCalls {
+    const { closed, close } = closing();
+    const use = (
+      operation: Operation,
+      { keyArn }: KeyRef,
+      context: KeyContext,
+      signal: AbortSignal | undefined,
+      work: (material: Buffer) => Buffer,
+    ) => this.#call({ operation, key: keyArn, context }, { closed, signal }, () => work(this.#usable(keyArn).material));
+    return {
+      describe: ({ keyArn }, signal) =>
+        this.#call({ operation: 'DescribeKey', key: keyArn }, { closed, signal }, () => factsOf(this.#find(keyArn))),
+      generateDataKey: (ref, context, signal) => this.#generate(ref, context, { closed, signal }),
+      decrypt: (ref, wrapped, context, signal) => this.#decrypt(ref, wrapped, context, { closed, signal }),
+      encrypt: (ref, plaintext, context, signal) =>
+        use('Encrypt', ref, context, signal, (material) => wrap(ref.keyArn, material, context, Buffer.from(plaintext))),
+      reEncrypt: (ref, wrapped, context, signal) =>
+        use('ReEncrypt', ref, context, signal, (material) => {
+          const plaintext = unwrap(ref.keyArn, material, context, Buffer.from(wrapped));
+          return wrap(ref.keyArn, material, context, plaintext);
+        }),
+      close,
+    };
+  }
+
+  #generate({ keyArn }: KeyRef, context: KeyContext, signals: Signals): Promise<GeneratedKey> {
+    return this.#call({ operation: 'GenerateDataKey', key: keyArn, context }, signals, () => {
+      const { material } = this.#usable(keyArn);
+      const plaintext = ownBuffer(randomBytes(KEY_BYTES));
+      return { plaintext, wrapped: wrap(keyArn, material, context, plaintext) };
+    });
+  }
+
+  #decrypt({ keyArn }: KeyRef, wrapped: Uint8Array, context: KeyContext, signals: Signals): Promise<Buffer> {
+    const bytes = Buffer.from(wrapped);
+    return this.#call({ operation: 'Decrypt', key: keyArn, context }, signals, () => {
+      const plaintext = unwrap(keyArn, this.#usable(keyArn).material, context, bytes);
+      if (plaintext.length === KEY_BYTES) return plaintext;
+      throw new SealdexError('INTERNAL', undefined, { reason: 'KeyLength' });
+    });
+  }
+
+  async #call<T>(call: Call, { closed, signal }: Signals, answer: () => T): Promise<T> {
+    signal?.throwIfAborted();
     closed.throwIfAborted();
     const counted = this.counts.begin(call);
     try {
-      await this.#meetFaults(call, closed);
-      const answered = answer(this.#usable(call.key));
+      await this.#meetFaults(call, signal ? AbortSignal.any([closed, signal]) : closed);
+      const answered = answer();
       counted('ok');
       return answered;
     } catch (thrown) {
+      signal?.throwIfAborted();
       const fault = this.#asRefusal(thrown as SealdexError, call.key);
       counted(fault.code);
       throw fault;
@@ -170,15 +230,15 @@ export class MemoryKms {
   }
 
   /** Each call takes a turn of the event loop, as one over the network does. */
-  async #meetFaults(call: Call, closed: AbortSignal): Promise<void> {
+  async #meetFaults(call: Call, ended: AbortSignal): Promise<void> {
     await new Promise((resolve) => {
       setImmediate(resolve);
     });
     for (const { fault, wait } of this.faults.take(call)) {
       if (fault.kind === 'error') throw new SealdexError(fault.code, undefined, fault);
       const late = AbortSignal.timeout(this.#deadlineMs);
-      await wait(AbortSignal.any([closed, late]));
-      closed.throwIfAborted();
+      await wait(AbortSignal.any([ended, late]));
+      ended.throwIfAborted();
       if (late.aborted) throw new SealdexError('KMS_FAILED', undefined, { reason: 'TimeoutError' });
     }
   }
@@ -218,8 +278,8 @@ class Counts {
   #calls: (Omit<Count, 'count' | 'result'> & { result: string })[] = [];
 
   /** Counts a call as `open`; the answer ends that. */
-  begin({ operation, key, context: { tenant } }: Call): (result: string) => void {
-    const call = { operation, key, tenant, result: 'open' };
+  begin({ operation, key, context }: Call): (result: string) => void {
+    const call = { operation, key, result: 'open', ...(context && { tenant: context.tenant }) };
     this.#calls.push(call);
     return (result) => {
       call.result = result;
@@ -244,41 +304,5 @@ class Counts {
 function matches({ key, operation, context = {} }: MemoryKmsMatch, call: Call): boolean {
   if (key !== undefined && key !== call.key) return false;
   if (operation !== undefined && operation !== call.operation) return false;
-  return Object.entries(context).every(([name, value]) => call.context[name as keyof KeyContext] === value);
-}
-
-const aadOf = ({ tenant, period, purpose }: KeyContext): Buffer =>
-  Buffer.from(JSON.stringify([tenant, period, purpose]));
-
-const idOf = (arn: string): Buffer => Buffer.from(arn.slice(-ID_BYTES));
-
-/** Not from the pool: it is zeroed by its receiver. */
-function ownBuffer(bytes: Buffer): Buffer {
-  const own = Buffer.alloc(bytes.length);
-  bytes.copy(own);
-  bytes.fill(0);
-  return own;
-}
-
-/** The id of the key, then IV, tag and ciphertext, bound to the context. */
-function wrap(arn: string, { material }: Key, context: KeyContext, plaintext: Buffer): Buffer {
-  const iv = randomBytes(IV_BYTES);
-  const cipher = createCipheriv('aes-256-gcm', material, iv).setAAD(aadOf(context));
-  const ciphertext = Buffer.concat([cipher.update(plaintext), cipher.final()]);
-  return Buffer.concat([idOf(arn), iv, cipher.getAuthTag(), ciphertext]);
-}
-
-function unwrap(arn: string, { material }: Key, context: KeyContext, wrapped: Buffer): Buffer {
-  const id = wrapped.subarray(0, ID_BYTES);
-  const reason = id.equals(idOf(arn)) ? 'InvalidCiphertextException' : 'IncorrectKeyException';
-  const tagAt = ID_BYTES + IV_BYTES;
-  try {
-    if (!id.equals(idOf(arn))) throw new Error(reason);
-    const decipher = createDecipheriv('aes-256-gcm', material, wrapped.subarray(ID_BYTES, tagAt))
-      .setAAD(aadOf(context))
-      .setAuthTag(wrapped.subarray(tagAt, tagAt + TAG_BYTES));
-    return ownBuffer(Buffer.concat([decipher.update(wrapped.subarray(tagAt + TAG_BYTES)), decipher.final()]));
-  } catch {
-    throw new SealdexError('OBJECT_TAMPERED', undefined, { reason });
-  }
+  return Object.entries(context).every(([name, value]) => call.context?.[name as keyof KeyContext] === value);
 }
