@@ -6,7 +6,7 @@ import { startWorker } from '../../src/app/app.ts';
 import { startRedis } from '@sealdex/local-aws';
 import { createReadiness, startHealth, type Health, type Readiness } from '../../src/app/health.ts';
 import { createMetrics, METRICS } from '../../src/runtime/metrics.ts';
-import { openHouse } from '../journey/installation.ts';
+import { openInstallation } from '../journey/installation.ts';
 import { documentOf } from '../support/documents.ts';
 import { eventually } from '../support/eventually.ts';
 
@@ -113,12 +113,16 @@ test('a Redis that does not answer makes a worker unready, with one ping however
 });
 
 test('/metrics of a worker names every metric of the list and no tenant, document or key', async () => {
-  await using house = await openHouse();
-  const arn = await house.tenant('acme-tenant');
-  await using worker = await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+  await using installation = await openInstallation();
+  const arn = await installation.tenant('acme-tenant');
+  await using worker = await startWorker(installation.settings, { host: '127.0.0.1', log: 'silent' });
   const document = documentOf('secret document', 'Text.');
-  const { jobId } = await house.producer.enqueueIndex({ tenant: 'acme-tenant', corpus: 'secret-corpus', document });
-  expect(await house.end(jobId)).toBe('done');
+  const { jobId } = await installation.producer.enqueueIndex({
+    tenant: 'acme-tenant',
+    corpus: 'secret-corpus',
+    document,
+  });
+  expect(await installation.end(jobId)).toBe('done');
   const [status, text] = await answer(worker.port, '/metrics');
   expect(status).toBe(200);
   const missing = Object.keys(METRICS).filter((name) => !text.includes(`# TYPE ${name} `));
@@ -134,26 +138,26 @@ test('/metrics of a worker names every metric of the list and no tenant, documen
 });
 
 test('a paused worker is not ready, reports that in its metrics, and returns its job without an attempt', async () => {
-  await using house = await openHouse();
-  const platformKey = String(house.settings.SEALDEX_PLATFORM_KEY_ARN);
-  await house.operator.putTenant('acme', { plan: 'free' });
-  const { jobId } = await house.producer.enqueueIndex({
+  await using installation = await openInstallation();
+  const platformKey = String(installation.settings.SEALDEX_PLATFORM_KEY_ARN);
+  await installation.operator.putTenant('acme', { plan: 'free' });
+  const { jobId } = await installation.producer.enqueueIndex({
     tenant: 'acme',
     corpus: 'docs',
     document: documentOf('one', 'Text.'),
   });
-  house.services.kms.disable(platformKey);
-  await using worker = await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+  installation.services.kms.disable(platformKey);
+  await using worker = await startWorker(installation.settings, { host: '127.0.0.1', log: 'silent' });
   await eventually(async () => (await answer(worker.port, '/readyz'))[0] === 503);
   expect(await answer(worker.port, '/readyz')).toEqual([503, 'not ready: PLATFORM_KEY']);
   expect(await answer(worker.port, '/livez')).toEqual([200, 'alive']);
   expect((await answer(worker.port, '/metrics'))[1]).toContain('sealdex_ready 0');
   // The process may know before the job has been put back.
-  await eventually(async () => (await house.producer.status(jobId)).state === 'retrying');
-  expect(await house.producer.status(jobId)).toMatchObject({ state: 'retrying', code: 'PLATFORM_KEY' });
-  const job = await house.queue.getJob(jobId);
+  await eventually(async () => (await installation.producer.status(jobId)).state === 'retrying');
+  expect(await installation.producer.status(jobId)).toMatchObject({ state: 'retrying', code: 'PLATFORM_KEY' });
+  const job = await installation.queue.getJob(jobId);
   expect(job?.attemptsMade).toBe(0);
-  house.services.kms.enable(platformKey);
+  installation.services.kms.enable(platformKey);
   await job?.promote();
-  expect(await house.end(jobId)).toBe('done');
+  expect(await installation.end(jobId)).toBe('done');
 });

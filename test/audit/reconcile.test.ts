@@ -155,7 +155,7 @@ describe('what is in CloudTrail only', () => {
     expect(await reconcile([line], trail(), acme)).toMatchObject({ agrees: false, onlyInTrail: [{ keys: [key] }] });
   });
 
-  test("the owner's housekeeping is told apart, and a stranger has no house to keep", async () => {
+  test("management calls are listed apart for the key's owner, and for no other account", async () => {
     const line = await room.generate(key, contextOf('acme'));
     await room.stranger(OWNER).send(new GetKeyPolicyCommand({ KeyId: key }));
     const events = trail();

@@ -4,15 +4,15 @@ import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';
-import { openHouse, type House } from './installation.ts';
+import { openInstallation, type Installation } from './installation.ts';
 import { documentOf } from '../support/documents.ts';
 
 const opened = new AsyncDisposableStack();
-let house: House;
+let installation: Installation;
 
 beforeAll(async () => {
-  house = opened.use(await openHouse());
-  opened.use(await startWorker(house.settings, { log: 'silent' }));
+  installation = opened.use(await openInstallation());
+  opened.use(await startWorker(installation.settings, { log: 'silent' }));
 });
 afterAll(() => opened.disposeAsync());
 
@@ -27,20 +27,21 @@ interface Line {
 }
 
 const linesOf = (tenant: string): Line[] =>
-  readFileSync(house.services.auditFile, 'utf8')
+  readFileSync(installation.services.auditFile, 'utf8')
     .trimEnd()
     .split('\n')
     .map((line) => JSON.parse(line) as Line)
     .filter((line) => line.tenant === tenant);
 
 const enqueue = async (tenant: string, id: string): Promise<string> =>
-  (await house.producer.enqueueIndex({ tenant, corpus: 'docs', document: documentOf(id, `Text of ${id}.`) })).jobId;
+  (await installation.producer.enqueueIndex({ tenant, corpus: 'docs', document: documentOf(id, `Text of ${id}.`) }))
+    .jobId;
 
 test('a document leaves a line for each data key that was asked for on its way, with its job, and one when it is read', async () => {
-  const key = await house.tenant('acme');
+  const key = await installation.tenant('acme');
   const job = await enqueue('acme', 'a secret id');
-  expect(await house.end(job)).toBe('done');
-  await house.reader.metadata({ tenant: 'acme', corpus: 'docs', id: 'a secret id' });
+  expect(await installation.end(job)).toBe('done');
+  await installation.reader.metadata({ tenant: 'acme', corpus: 'docs', id: 'a secret id' });
   const [made, ...calls] = linesOf('acme');
   expect(made).toMatchObject({ operation: 'PutTenant', key, settings: { plan: 'pro' }, result: 'ok' });
   expect(calls).toMatchObject([
@@ -49,40 +50,40 @@ test('a document leaves a line for each data key that was asked for on its way, 
     { operation: 'Decrypt', key, purpose: 'documents', job },
     { operation: 'Decrypt', key, purpose: 'documents', activity: 'read' },
   ]);
-  expect(readFileSync(house.services.auditFile, 'utf8')).not.toContain('a secret id');
+  expect(readFileSync(installation.services.auditFile, 'utf8')).not.toContain('a secret id');
 });
 
 test('each change of a tenant is a line, without what people wrote; a refused one too', async () => {
-  const key = await house.tenant('globex');
-  await house.operator.pauseTenant('globex', 'between us');
-  await house.operator.resumeTenant('globex');
-  await expect(house.operator.putTenant('globex', { plan: 'free' })).rejects.toMatchObject({
+  const key = await installation.tenant('globex');
+  await installation.operator.pauseTenant('globex', 'between us');
+  await installation.operator.resumeTenant('globex');
+  await expect(installation.operator.putTenant('globex', { plan: 'free' })).rejects.toMatchObject({
     code: 'TENANT_KEY_INVALID',
   });
-  await house.operator.block('globex', key, 'between us');
+  await installation.operator.block('globex', key, 'between us');
   expect(linesOf('globex').slice(1)).toMatchObject([
     { operation: 'PauseTenant', result: 'ok' },
     { operation: 'ResumeTenant', result: 'ok' },
     { operation: 'PutTenant', settings: { plan: 'free' }, result: 'TENANT_KEY_INVALID' },
     { operation: 'BlockKey', key, result: 'ok' },
   ]);
-  expect(readFileSync(house.services.auditFile, 'utf8')).not.toContain('between us');
+  expect(readFileSync(installation.services.auditFile, 'utf8')).not.toContain('between us');
 });
 
 test('documents are stored and read while no line can be written', async () => {
-  await house.tenant('initech');
-  const { auditFile } = house.services;
+  await installation.tenant('initech');
+  const { auditFile } = installation.services;
   rmSync(auditFile);
   mkdirSync(auditFile);
   try {
-    expect(await house.end(await enqueue('initech', 'one'))).toBe('done');
-    await house.reader.metadata({ tenant: 'initech', corpus: 'docs', id: 'one' });
+    expect(await installation.end(await enqueue('initech', 'one'))).toBe('done');
+    await installation.reader.metadata({ tenant: 'initech', corpus: 'docs', id: 'one' });
   } finally {
     rmSync(auditFile, { recursive: true });
   }
   // It was really so, and the fleet's own figures tell.
   const failures = await eventually(async () => {
-    const { processes } = await house.operator.status();
+    const { processes } = await installation.operator.status();
     const sum = processes.reduce((failed, { auditFailures }) => failed + auditFailures, 0);
     return sum > 0 && sum;
   });

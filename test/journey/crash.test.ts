@@ -4,7 +4,7 @@ import type { Settings } from '../../src/runtime/config.ts';
 import type { IndexRequest } from '../../src/producer/producer.ts';
 import { eventually } from '../support/eventually.ts';
 import { unhurried } from '../support/unhurried.ts';
-import { openHouse, squeezed, textOf, type House } from './installation.ts';
+import { openInstallation, squeezed, textOf, type Installation } from './installation.ts';
 import { documentOf, keysUnder } from '../support/documents.ts';
 import { startWorkerChild, type WorkerChild } from './worker-child.ts';
 
@@ -22,36 +22,36 @@ const requests: IndexRequest[] = Array.from({ length: DOCUMENTS }, (_, index) =>
 }));
 
 test('kill -9 of four workers in the middle of 1,000 documents ends with 1,000 right objects', async () => {
-  await using house = await openHouse();
-  await house.tenant('own-1');
-  await house.tenant('own-2');
-  await house.operator.putTenant('platform', { plan: 'free' });
-  const enqueued = await house.producer.enqueueIndexBulk(requests);
+  await using installation = await openInstallation();
+  await installation.tenant('own-1');
+  await installation.tenant('own-2');
+  await installation.operator.putTenant('platform', { plan: 'free' });
+  const enqueued = await installation.producer.enqueueIndexBulk(requests);
   const revisions = enqueued.map((result) => ('revision' in result ? result.revision : 0));
   expect(Math.min(...revisions)).toBeGreaterThan(0);
 
   await using workers = new AsyncDisposableStack();
   const start = async (): Promise<WorkerChild> => {
-    const settings: Settings = { ...house.settings, SEALDEX_CONCURRENCY: 16 };
+    const settings: Settings = { ...installation.settings, SEALDEX_CONCURRENCY: 16 };
     return workers.use(await startWorkerChild(settings));
   };
   const [first, second, third] = await Promise.all([start(), start(), start()]);
-  await killWhenStored(house, 100, first);
-  await killWhenStored(house, 250, second, third);
-  const { index } = await house.operator.status();
+  await killWhenStored(installation, 100, first);
+  await killWhenStored(installation, 250, second, third);
+  const { index } = await installation.operator.status();
   expect(index.active, 'jobs that died with their workers').toBeGreaterThan(0);
   const [fourth, last] = await Promise.all([start(), start()]);
-  await killWhenStored(house, 550, fourth);
-  await house.empty();
+  await killWhenStored(installation, 550, fourth);
+  await installation.empty();
 
-  expect((await house.operator.status()).index.dead).toBe(0);
-  await Promise.all(TENANTS.map((tenant) => checkStored(house, tenant, revisions)));
-  await checkIntake(house);
+  expect((await installation.operator.status()).index.dead).toBe(0);
+  await Promise.all(TENANTS.map((tenant) => checkStored(installation, tenant, revisions)));
+  await checkIntake(installation);
   last.kill('SIGTERM');
   expect(await last.exited).toEqual({ code: 0, signal: null });
 });
 
-async function killWhenStored({ services }: House, stored: number, ...victims: WorkerChild[]): Promise<void> {
+async function killWhenStored({ services }: Installation, stored: number, ...victims: WorkerChild[]): Promise<void> {
   const isReached = (): boolean => services.s3.requests.count({ method: 'PUT', prefix: 'documents/' }) >= stored;
   await eventually(isReached);
   for (const victim of victims) victim.kill('SIGKILL');
@@ -59,8 +59,8 @@ async function killWhenStored({ services }: House, stored: number, ...victims: W
 }
 
 /** Every document of the tenant is there once, with its revision, and decrypts to its own text. */
-async function checkStored(house: House, tenant: string, revisions: readonly number[]): Promise<void> {
-  const reader = unhurried(house.reader);
+async function checkStored(installation: Installation, tenant: string, revisions: readonly number[]): Promise<void> {
+  const reader = unhurried(installation.reader);
   const expected = requests.flatMap((request, index) => (request.tenant === tenant ? [index] : []));
   const stored = new Map<string | undefined, number>();
   let after: string | undefined;
@@ -76,7 +76,7 @@ async function checkStored(house: House, tenant: string, revisions: readonly num
 }
 
 /** What is left in intake are orphans: content of jobs that are done, whose worker died before it removed it. */
-async function checkIntake({ store, producer }: House): Promise<void> {
+async function checkIntake({ store, producer }: Installation): Promise<void> {
   const left = await keysUnder(store, 'intake/');
   expect(left.length).toBeLessThan(64);
   const states = await Promise.all(left.map((key) => producer.status(key.split('/')[2] ?? '')));

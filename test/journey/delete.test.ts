@@ -4,28 +4,28 @@ import { startWorker } from '../../src/app/app.ts';
 import { newJobId, type DeleteJobData } from '../../src/jobs/jobs.ts';
 import { objectName } from '../../src/runtime/names.ts';
 import { openInstallationRunner, type InstallationRunner } from './job-runner.ts';
-import { textOf, type House } from './installation.ts';
+import { textOf, type Installation } from './installation.ts';
 import { documentOf } from '../support/documents.ts';
 
 const opened = new AsyncDisposableStack();
 let runner: InstallationRunner;
-let house: House;
+let installation: Installation;
 let keyArn: string;
 let tenants = 0;
 let tenant: string;
 
 beforeAll(async () => {
   runner = opened.use(await openInstallationRunner());
-  house = runner.installation;
+  installation = runner.installation;
 });
 afterAll(() => opened.disposeAsync());
 beforeEach(async () => {
   tenant = `tenant-${tenants++}`;
-  keyArn = await house.tenant(tenant);
+  keyArn = await installation.tenant(tenant);
 });
 
 const read = (id: string) =>
-  textOf(house.reader, tenant, 'docs', id).catch((error: unknown) => (error as { code?: string }).code);
+  textOf(installation.reader, tenant, 'docs', id).catch((error: unknown) => (error as { code?: string }).code);
 
 /** A job for the document `one`, given to the handler by hand. */
 async function indexJob(revision: number, ifExists: 'replace' | 'reject' = 'replace') {
@@ -45,30 +45,42 @@ const SUPERSEDED = { kind: 'done', superseded: true };
 
 describe('a delete job', () => {
   test('takes a document away for readers, and lists show it as deleted', async () => {
-    await using _worker = await startWorker({ ...house.settings, SEALDEX_LOG_LEVEL: 'silent' });
-    const first = await house.producer.enqueueIndex({ tenant, corpus: 'docs', document: documentOf('a', 'Words.') });
-    expect(await house.end(first.jobId)).toBe('done');
-    const { jobId, revision } = await house.producer.enqueueDelete({ tenant, corpus: 'docs', id: 'a' });
-    expect(await house.end(jobId)).toBe('done');
+    await using _worker = await startWorker({ ...installation.settings, SEALDEX_LOG_LEVEL: 'silent' });
+    const first = await installation.producer.enqueueIndex({
+      tenant,
+      corpus: 'docs',
+      document: documentOf('a', 'Words.'),
+    });
+    expect(await installation.end(first.jobId)).toBe('done');
+    const { jobId, revision } = await installation.producer.enqueueDelete({ tenant, corpus: 'docs', id: 'a' });
+    expect(await installation.end(jobId)).toBe('done');
     expect(await read('a')).toBe('NOT_FOUND');
-    const { documents } = await house.reader.list({ tenant, corpus: 'docs', metadata: true });
+    const { documents } = await installation.reader.list({ tenant, corpus: 'docs', metadata: true });
     expect(documents).toEqual([
       { object: objectName('a'), revision, bytes: expect.any(Number) as number, isDeleted: true },
     ]);
-    const again = await house.producer.enqueueIndex({ tenant, corpus: 'docs', document: documentOf('a', 'New.') });
-    expect(await house.end(again.jobId)).toBe('done');
+    const again = await installation.producer.enqueueIndex({
+      tenant,
+      corpus: 'docs',
+      document: documentOf('a', 'New.'),
+    });
+    expect(await installation.end(again.jobId)).toBe('done');
     expect(await read('a')).toContain('New.');
   });
 
   test('needs no key: it is enqueued and done while the KMS key is disabled, with no KMS call', async () => {
-    await using _worker = await startWorker({ ...house.settings, SEALDEX_LOG_LEVEL: 'silent' });
-    const first = await house.producer.enqueueIndex({ tenant, corpus: 'docs', document: documentOf('a', 'Words.') });
-    expect(await house.end(first.jobId)).toBe('done');
-    house.services.kms.disable(keyArn);
-    const before = house.services.kms.counts.all();
-    const { jobId } = await house.producer.enqueueDelete({ tenant, corpus: 'docs', id: 'a' });
-    expect(await house.end(jobId)).toBe('done');
-    expect(house.services.kms.counts.all()).toEqual(before);
+    await using _worker = await startWorker({ ...installation.settings, SEALDEX_LOG_LEVEL: 'silent' });
+    const first = await installation.producer.enqueueIndex({
+      tenant,
+      corpus: 'docs',
+      document: documentOf('a', 'Words.'),
+    });
+    expect(await installation.end(first.jobId)).toBe('done');
+    installation.services.kms.disable(keyArn);
+    const before = installation.services.kms.counts.all();
+    const { jobId } = await installation.producer.enqueueDelete({ tenant, corpus: 'docs', id: 'a' });
+    expect(await installation.end(jobId)).toBe('done');
+    expect(installation.services.kms.counts.all()).toEqual(before);
     expect(await read('a')).toBe('NOT_FOUND');
   });
 

@@ -7,24 +7,25 @@ import type { Gate, GateRecord } from '../../src/parking/gate-record.ts';
 import { readGate, replaceGate } from '../../src/parking/gate-storage.ts';
 import { queueKeys, redisKeys, type QueueKeys } from '../../src/runtime/redis.ts';
 import { eventually } from '../support/eventually.ts';
-import { openHouse, squeezed, textOf, type House } from './installation.ts';
+import { openInstallation, squeezed, textOf, type Installation } from './installation.ts';
 import { documentOf } from '../support/documents.ts';
 import { startWorkerChild, type WorkerChild } from './worker-child.ts';
 
 /** Probes come soon, so that nobody waits for them. */
 const SOON: Settings = { SEALDEX_PROBE_MIN_MS: 200, SEALDEX_PROBE_MAX_MS: 600 };
 
-const keysOf = (house: House): QueueKeys => queueKeys(redisKeys(String(house.settings.SEALDEX_QUEUE)), 'index');
+const keysOf = (installation: Installation): QueueKeys =>
+  queueKeys(redisKeys(String(installation.settings.SEALDEX_QUEUE)), 'index');
 
-const gateOf = (house: House, arn: string): Promise<Gate> =>
-  readGate(house.redis, keysOf(house), gateId(keyRef('acme', arn)));
+const gateOf = (installation: Installation, arn: string): Promise<Gate> =>
+  readGate(installation.redis, keysOf(installation), gateId(keyRef('acme', arn)));
 
-const parkedAt = (house: House, arn: string): Promise<number> =>
-  house.redis.zcard(keysOf(house).parked(gateId(keyRef('acme', arn))));
+const parkedAt = (installation: Installation, arn: string): Promise<number> =>
+  installation.redis.zcard(keysOf(installation).parked(gateId(keyRef('acme', arn))));
 
 const textFor = (index: number): string => `This is the text of document ${index}.`;
 
-async function enqueue({ producer }: House, count: number): Promise<string[]> {
+async function enqueue({ producer }: Installation, count: number): Promise<string[]> {
   const results = await producer.enqueueIndexBulk(
     Array.from({ length: count }, (_, index) => ({
       tenant: 'acme',
@@ -36,65 +37,68 @@ async function enqueue({ producer }: House, count: number): Promise<string[]> {
 }
 
 /** All jobs parked at a disabled key, by a worker that is gone again. */
-async function parkAll(house: House, count: number): Promise<{ arn: string; jobs: string[] }> {
-  const arn = await house.tenant('acme');
-  const jobs = await enqueue(house, count);
-  house.services.kms.disable(arn);
-  await using worker = await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
-  await eventually(async () => (await parkedAt(house, arn)) === count);
+async function parkAll(installation: Installation, count: number): Promise<{ arn: string; jobs: string[] }> {
+  const arn = await installation.tenant('acme');
+  const jobs = await enqueue(installation, count);
+  installation.services.kms.disable(arn);
+  await using worker = await startWorker(installation.settings, { host: '127.0.0.1', log: 'silent' });
+  await eventually(async () => (await parkedAt(installation, arn)) === count);
   expect((await worker.stop()).isClean).toBe(true);
   return { arn, jobs };
 }
 
 /** Every document is stored with its text, nothing is left, nothing is dead, no attempt was spent. */
-async function expectAllStored(house: House, arn: string, count: number): Promise<void> {
-  await house.empty();
-  expect((await house.operator.status()).index.dead).toBe(0);
-  expect(await parkedAt(house, arn)).toBe(0);
-  const { objects } = await house.store.list('documents/', { limit: 1000 });
+async function expectAllStored(installation: Installation, arn: string, count: number): Promise<void> {
+  await installation.empty();
+  expect((await installation.operator.status()).index.dead).toBe(0);
+  expect(await parkedAt(installation, arn)).toBe(0);
+  const { objects } = await installation.store.list('documents/', { limit: 1000 });
   expect(objects).toHaveLength(count);
   for (let index = 0; index < count; index += 7)
-    expect(await textOf(house.reader, 'acme', 'docs', `document ${index}`)).toContain(squeezed(textFor(index)));
+    expect(await textOf(installation.reader, 'acme', 'docs', `document ${index}`)).toContain(squeezed(textFor(index)));
 }
 
-const stored = ({ services }: House): number => services.s3.requests.count({ method: 'PUT', prefix: 'documents/' });
+const stored = ({ services }: Installation): number =>
+  services.s3.requests.count({ method: 'PUT', prefix: 'documents/' });
 
 test('a key that turns bad again during the drain parks the rest again, and nothing is lost', async () => {
-  await using house = await openHouse({ ...SOON, SEALDEX_CONCURRENCY: 4 });
-  const { arn } = await parkAll(house, 300);
-  const { kms, s3 } = house.services;
+  await using installation = await openInstallation({ ...SOON, SEALDEX_CONCURRENCY: 4 });
+  const { arn } = await parkAll(installation, 300);
+  const { kms, s3 } = installation.services;
   // So slow that the drain meets the bad key in its middle.
   const slow = s3.faults.set({ match: { method: 'PUT', prefix: 'documents/' }, fault: { kind: 'latency', ms: 10 } });
   kms.enable(arn);
-  await using worker = await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
-  await eventually(() => stored(house) >= 30);
+  await using worker = await startWorker(installation.settings, { host: '127.0.0.1', log: 'silent' });
+  await eventually(() => stored(installation) >= 30);
   kms.disable(arn);
-  await shutAgain(house, arn);
+  await shutAgain(installation, arn);
   await eventually(async () => {
-    const { waiting, active } = (await house.operator.status()).index;
+    const { waiting, active } = (await installation.operator.status()).index;
     return waiting + active === 0;
   });
-  expect((await gateOf(house, arn)).record?.state).toBe('shut');
-  const before = stored(house);
+  expect((await gateOf(installation, arn)).record?.state).toBe('shut');
+  const before = stored(installation);
   expect(before).toBeLessThan(300);
-  expect((await house.operator.status()).index).toMatchObject({
+  expect((await installation.operator.status()).index).toMatchObject({
     waiting: 0,
     dead: 0,
-    delayed: await parkedAt(house, arn),
+    delayed: await parkedAt(installation, arn),
   });
   slow.clear();
   kms.enable(arn);
-  await expectAllStored(house, arn, 300);
+  await expectAllStored(installation, arn, 300);
   expect(worker.port).toBeGreaterThan(0);
 });
 
 /** As another process does that has asked KMS: the data keys at hand here would do for their hour. */
-async function shutAgain(house: House, arn: string): Promise<void> {
+async function shutAgain(installation: Installation, arn: string): Promise<void> {
   await eventually(async () => {
-    const { epoch, record } = await gateOf(house, arn);
+    const { epoch, record } = await gateOf(installation, arn);
     const shut: GateRecord = { ...record!, state: 'shut', code: 'KEY_DISABLED', goodProbes: 0, nextProbe: Date.now() };
     const replacement = { record: shut, isPublished: true };
-    return (await replaceGate(house.redis, keysOf(house), gateId(keyRef('acme', arn)), epoch, replacement)).isDone;
+    return (
+      await replaceGate(installation.redis, keysOf(installation), gateId(keyRef('acme', arn)), epoch, replacement)
+    ).isDone;
   });
 }
 
@@ -102,33 +106,33 @@ async function shutAgain(house: House, arn: string): Promise<void> {
  * As when the lease and the locks of a dead process run out between two looks for stalled jobs; the second one is that of
  * the next process, when it starts.
  */
-async function runOut({ redis, queue, ...house }: House, arn: string): Promise<void> {
+async function runOut({ redis, queue, ...installation }: Installation, arn: string): Promise<void> {
   const active = await queue.getActive(0, 100);
   const ids = active.map(({ id = '' }) => id);
   const locks = ids.map((id) => `${queue.toKey(id)}:lock`);
-  const lease = redisKeys(String(house.settings.SEALDEX_QUEUE)).lease(`gate:${gateId(keyRef('acme', arn))}`);
+  const lease = redisKeys(String(installation.settings.SEALDEX_QUEUE)).lease(`gate:${gateId(keyRef('acme', arn))}`);
   await redis.del(lease, queue.toKey('stalled-check'), ...locks);
   if (ids.length > 0) await redis.sadd(queue.toKey('stalled'), ...ids);
 }
 
 test('workers that are killed at random points of a drain lose nothing: another one goes on', async () => {
-  await using house = await openHouse({ ...SOON, SEALDEX_CONCURRENCY: 8 });
-  const { arn } = await parkAll(house, 400);
-  house.services.kms.enable(arn);
+  await using installation = await openInstallation({ ...SOON, SEALDEX_CONCURRENCY: 8 });
+  const { arn } = await parkAll(installation, 400);
+  installation.services.kms.enable(arn);
   await using workers = new AsyncDisposableStack();
-  const start = async (): Promise<WorkerChild> => workers.use(await startWorkerChild(house.settings));
+  const start = async (): Promise<WorkerChild> => workers.use(await startWorkerChild(installation.settings));
   for (let kills = 0; kills < 3; kills += 1) {
     const victim = await start();
     // Before it releases, in the middle, or when all are released: wherever it is when so many have left the index.
-    const until = Math.floor(Math.random() * (await parkedAt(house, arn)));
-    await eventually(async () => (await parkedAt(house, arn)) <= until);
+    const until = Math.floor(Math.random() * (await parkedAt(installation, arn)));
+    await eventually(async () => (await parkedAt(installation, arn)) <= until);
     victim.kill('SIGKILL');
     await victim.exited;
-    await runOut(house, arn);
+    await runOut(installation, arn);
   }
   const last = await start();
-  await expectAllStored(house, arn, 400);
-  expect((await gateOf(house, arn)).record?.state).toBe('open');
+  await expectAllStored(installation, arn, 400);
+  expect((await gateOf(installation, arn)).record?.state).toBe('open');
   last.kill('SIGTERM');
   expect(await last.exited).toEqual({ code: 0, signal: null });
 });

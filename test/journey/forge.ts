@@ -7,9 +7,13 @@ import { KeyRing } from '../../src/keys/key-ring.ts';
 import { createSharedKeys } from '../../src/keys/shared-keys.ts';
 import { createMetrics } from '../../src/runtime/metrics.ts';
 import { createForge, type Forge } from '../support/forge.ts';
-import type { House } from './installation.ts';
+import type { Installation } from './installation.ts';
 
-export function openForge({ settings, store, redis }: Pick<House, 'settings' | 'store' | 'redis'>): Forge & Disposable {
+export function openForge({
+  settings,
+  store,
+  redis,
+}: Pick<Installation, 'settings' | 'store' | 'redis'>): Forge & Disposable {
   const config = loadConfig(settings, {});
   const { platformKeyArn } = config;
   const kms = createKms(config, createMetrics(), noAudit, 'patient');

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';
-import { metricsOf, openHouse, textOf, type House } from './installation.ts';
+import { metricsOf, openInstallation, textOf, type Installation } from './installation.ts';
 import { documentOf, keysUnder } from '../support/documents.ts';
 import { startWorkerChild, type WorkerChild } from './worker-child.ts';
 
@@ -11,20 +11,23 @@ const WRITES = { method: 'PUT', prefix: 'documents/' } as const;
 const QUICK = { host: '127.0.0.1', log: 'silent', afterStall: () => 0 } as const;
 const LARGE = 'Too large for the queue. '.repeat(400);
 
-const enqueue = async ({ producer }: House, id: string, text: string): Promise<string> =>
+const enqueue = async ({ producer }: Installation, id: string, text: string): Promise<string> =>
   (await producer.enqueueIndex({ tenant: 'acme', corpus: 'docs', document: documentOf(id, text) })).jobId;
 
 /** A worker process whose writes of these documents S3 has taken and not answered, frozen there. */
-async function frozenIn(house: House, writes: number): Promise<{ worker: WorkerChild; answer: () => void }> {
-  const hang = house.services.s3.faults.set({ match: WRITES, fault: { kind: 'hang' }, times: writes });
-  const worker = await startWorkerChild(house.settings);
+async function frozenIn(
+  installation: Installation,
+  writes: number,
+): Promise<{ worker: WorkerChild; answer: () => void }> {
+  const hang = installation.services.s3.faults.set({ match: WRITES, fault: { kind: 'hang' }, times: writes });
+  const worker = await startWorkerChild(installation.settings);
   await eventually(() => hang.waiting === writes);
   worker.kill('SIGSTOP');
   return { worker, answer: () => hang.clear() };
 }
 
 /** As when the frozen worker's locks run out: others look for stalled jobs twice, as they also do when they start. */
-async function locksRunOut({ redis, queue, settings }: House, jobIds: readonly string[]): Promise<void> {
+async function locksRunOut({ redis, queue, settings }: Installation, jobIds: readonly string[]): Promise<void> {
   const lastCheck = queue.toKey('stalled-check');
   await redis.del(...jobIds.map((id) => `${queue.toKey(id)}:lock`));
   for (let check = 0; check < 2; check += 1) {
@@ -36,41 +39,41 @@ async function locksRunOut({ redis, queue, settings }: House, jobIds: readonly s
 }
 
 test('a worker killed between storing and completing leaves its content; the next one is done by the equal revision', async () => {
-  await using house = await openHouse();
-  await house.tenant('acme');
-  const jobId = await enqueue(house, 'one', LARGE);
-  const { worker, answer } = await frozenIn(house, 1);
+  await using installation = await openInstallation();
+  await installation.tenant('acme');
+  const jobId = await enqueue(installation, 'one', LARGE);
+  const { worker, answer } = await frozenIn(installation, 1);
   await using _ = worker;
   answer();
   const [stored] = await eventually(async () => {
-    const { objects } = await house.store.list('documents/');
+    const { objects } = await installation.store.list('documents/');
     return objects.length === 1 ? objects : undefined;
   });
   worker.kill('SIGKILL');
   await worker.exited;
-  expect((await house.producer.status(jobId)).state).toBe('active');
-  expect((await keysUnder(house.store, 'intake/')).length).toBe(1);
-  await locksRunOut(house, [jobId]);
-  await using next = await startWorker(house.settings, QUICK);
-  expect(await house.end(jobId)).toBe('done');
-  expect((await house.store.list('documents/')).objects).toEqual([stored]);
-  expect(await eventually(async () => (await keysUnder(house.store, 'intake/')).length === 0)).toBe(true);
+  expect((await installation.producer.status(jobId)).state).toBe('active');
+  expect((await keysUnder(installation.store, 'intake/')).length).toBe(1);
+  await locksRunOut(installation, [jobId]);
+  await using next = await startWorker(installation.settings, QUICK);
+  expect(await installation.end(jobId)).toBe('done');
+  expect((await installation.store.list('documents/')).objects).toEqual([stored]);
+  expect(await eventually(async () => (await keysUnder(installation.store, 'intake/')).length === 0)).toBe(true);
   expect((await next.stop()).isClean).toBe(true);
 });
 
 test('a worker that was frozen longer than its locks does no harm when it wakes up', async () => {
-  await using house = await openHouse();
-  await house.tenant('acme');
-  const jobs = [await enqueue(house, 'same', LARGE), await enqueue(house, 'updated', 'Text A.')];
-  const { worker, answer } = await frozenIn(house, 2);
+  await using installation = await openInstallation();
+  await installation.tenant('acme');
+  const jobs = [await enqueue(installation, 'same', LARGE), await enqueue(installation, 'updated', 'Text A.')];
+  const { worker, answer } = await frozenIn(installation, 2);
   await using _ = worker;
-  await locksRunOut(house, jobs);
-  await using other = await startWorker(house.settings, QUICK);
-  expect(await Promise.all(jobs.map((id) => house.end(id)))).toEqual(['done', 'done']);
-  const update = await enqueue(house, 'updated', 'Text B.');
-  expect(await house.end(update)).toBe('done');
-  const before = (await house.store.list('documents/')).objects;
-  const notes = await Promise.all([...jobs, update].map((id) => house.producer.status(id)));
+  await locksRunOut(installation, jobs);
+  await using other = await startWorker(installation.settings, QUICK);
+  expect(await Promise.all(jobs.map((id) => installation.end(id)))).toEqual(['done', 'done']);
+  const update = await enqueue(installation, 'updated', 'Text B.');
+  expect(await installation.end(update)).toBe('done');
+  const before = (await installation.store.list('documents/')).objects;
+  const notes = await Promise.all([...jobs, update].map((id) => installation.producer.status(id)));
 
   answer();
   worker.kill('SIGCONT');
@@ -81,10 +84,10 @@ test('a worker that was frozen longer than its locks does no harm when it wakes 
     'sealdex_jobs_total{kind="index",outcome="done"}': 1,
     'sealdex_jobs_total{kind="index",outcome="superseded"}': 1,
   });
-  expect((await house.store.list('documents/')).objects).toEqual(before);
-  expect(await Promise.all([...jobs, update].map((id) => house.producer.status(id)))).toEqual(notes);
-  expect(await textOf(house.reader, 'acme', 'docs', 'updated')).toContain('TextB.');
-  expect((await house.operator.status()).index).toMatchObject({ waiting: 0, active: 0, delayed: 0, dead: 0 });
+  expect((await installation.store.list('documents/')).objects).toEqual(before);
+  expect(await Promise.all([...jobs, update].map((id) => installation.producer.status(id)))).toEqual(notes);
+  expect(await textOf(installation.reader, 'acme', 'docs', 'updated')).toContain('TextB.');
+  expect((await installation.operator.status()).index).toMatchObject({ waiting: 0, active: 0, delayed: 0, dead: 0 });
   worker.kill('SIGTERM');
   expect(await worker.exited).toEqual({ code: 0, signal: null });
   expect((await other.stop()).isClean).toBe(true);

@@ -13,7 +13,7 @@ import { eventually } from '../support/eventually.ts';
 import { unhurried } from '../support/unhurried.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 
-export interface House extends AsyncDisposable {
+export interface Installation extends AsyncDisposable {
   readonly settings: Settings;
   readonly services: TestServices;
   readonly producer: Producer;
@@ -34,7 +34,7 @@ export interface House extends AsyncDisposable {
 }
 
 /** `extra` goes over the settings of the services; a Redis of the test's own, for one. */
-export async function openHouse(extra: Settings = {}): Promise<House> {
+export async function openInstallation(extra: Settings = {}): Promise<Installation> {
   await using opened = new AsyncDisposableStack();
   const services = opened.use(await testServices());
   const settings: Settings = { SEALDEX_LOG_LEVEL: 'info', SEALDEX_PORT: 0, ...services.settings, ...extra };

@@ -12,15 +12,15 @@ import { createTenants } from '../../src/tenants/tenants.ts';
 import type { Forge } from '../support/forge.ts';
 import { createJobRunner, type JobRunner } from '../support/job-runner.ts';
 import { openForge } from './forge.ts';
-import { openHouse, type House } from './installation.ts';
+import { openInstallation, type Installation } from './installation.ts';
 
 export interface InstallationRunner extends Forge, JobRunner, AsyncDisposable {
-  readonly installation: House;
+  readonly installation: Installation;
 }
 
 export async function openInstallationRunner(): Promise<InstallationRunner> {
   await using opened = new AsyncDisposableStack();
-  const installation = opened.use(await openHouse());
+  const installation = opened.use(await openInstallation());
   const { settings, store } = installation;
   const forge = opened.use(openForge(installation));
   const config = loadConfig(settings, {});

@@ -22,24 +22,24 @@ import { reencryptionResumeTask } from '../../src/maintenance/reencryption-resum
 import { tombstoneSweep } from '../../src/maintenance/tombstones.ts';
 import { AheadClock } from '../support/ahead-clock.ts';
 import { eventually } from '../support/eventually.ts';
-import { openHouse, textOf, type House } from './installation.ts';
+import { openInstallation, textOf, type Installation } from './installation.ts';
 import { documentOf } from '../support/documents.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const principalOf = (role: Role): string => `arn:aws:iam::111122223333:role/${role}`;
 
-let house: House;
+let installation: Installation;
 
 const settingsOf = (role: Role): Settings => ({
-  ...house.settings,
+  ...installation.settings,
   AWS_ACCESS_KEY_ID: principalOf(role),
   SEALDEX_PROBE_MIN_MS: 100,
   SEALDEX_PROBE_MAX_MS: 100,
 });
 
 const policyOf = (role: Role) => {
-  const { SEALDEX_BUCKET, SEALDEX_PLATFORM_KEY_ARN, SEALDEX_QUEUE } = house.settings;
+  const { SEALDEX_BUCKET, SEALDEX_PLATFORM_KEY_ARN, SEALDEX_QUEUE } = installation.settings;
   return rolePolicy(role, {
     bucket: String(SEALDEX_BUCKET),
     platformKeyArn: String(SEALDEX_PLATFORM_KEY_ARN),
@@ -48,21 +48,21 @@ const policyOf = (role: Role) => {
 };
 
 const usesOf = (role: Role) => {
-  const { s3, kms } = house.services;
+  const { s3, kms } = installation.services;
   return [...s3.permissions.uses(), ...kms.permissions.uses()].filter((use) => use.principalArn === principalOf(role));
 };
 
-const disable = (arn: string): void => house.services.kms.disable(arn);
+const disable = (arn: string): void => installation.services.kms.disable(arn);
 
 beforeAll(async () => {
-  house = await openHouse({ SEALDEX_INLINE_BYTES: 0 });
+  installation = await openInstallation({ SEALDEX_INLINE_BYTES: 0 });
   for (const role of ROLES) {
     const text = JSON.stringify(policyOf(role));
-    house.services.s3.permissions.set(principalOf(role), text);
-    house.services.kms.permissions.set(principalOf(role), text);
+    installation.services.s3.permissions.set(principalOf(role), text);
+    installation.services.kms.permissions.set(principalOf(role), text);
   }
 });
-afterAll(() => house[Symbol.asyncDispose]());
+afterAll(() => installation[Symbol.asyncDispose]());
 
 /** Everything that a role must have been allowed: no refusal, and each action of each statement by that statement alone. */
 function expectExactly(role: Role): void {
@@ -83,8 +83,9 @@ const file = { filename: 'note.txt', body: Buffer.from('A note.') };
 
 test('The roles of an installation do all their work with the policies that are printed, and nothing in these is left over', async () => {
   const keys = new Map<string, string>();
-  for (const name of ['acme', 'late', 'stopped', 'hidden', 'gone', 'failing']) keys.set(name, await house.tenant(name));
-  await house.operator.putTenant('acme', { keepOriginals: true });
+  for (const name of ['acme', 'late', 'stopped', 'hidden', 'gone', 'failing'])
+    keys.set(name, await installation.tenant(name));
+  await installation.operator.putTenant('acme', { keepOriginals: true });
   await using producer = await createProducer(settingsOf('producer'));
   await using second = await createProducer(settingsOf('producer'));
   await using reader = await createReader(settingsOf('reader'));
@@ -94,7 +95,7 @@ test('The roles of an installation do all their work with the policies that are 
   const enqueue = async (by: typeof producer, tenant: string, more: object = {}): Promise<string> =>
     (await by.enqueueIndex({ tenant, corpus: PLACE.corpus, document, ...more })).jobId;
   await expect(enqueue(producer, 'nobody')).rejects.toMatchObject({ code: 'TENANT_UNKNOWN' });
-  const { faults, requests } = house.services.s3;
+  const { faults, requests } = installation.services.s3;
   // Of two that send one request at once, each with its content, the second takes its own back.
   const hanging = faults.set({ match: { method: 'PUT', prefix: 'intake/' }, fault: { kind: 'hang' } });
   const twins = Promise.all([producer, second].map((by) => enqueue(by, 'acme', { idempotencyKey: 'k' })));
@@ -109,12 +110,12 @@ test('The roles of an installation do all their work with the policies that are 
   disable(keys.get('hidden')!);
   parked.push(await enqueue(producer, 'hidden'), await enqueue(second, 'hidden'));
   disable(keys.get('stopped')!);
-  house.services.kms.forget(keys.get('gone')!);
+  installation.services.kms.forget(keys.get('gone')!);
 
   const worker = await startWorker(settingsOf('worker'), { host: '127.0.0.1', log: 'silent' });
   try {
     // Two of them are for one document.
-    for (const job of jobs) expect(await house.end(job)).toMatch(/^(?:done|superseded)$/);
+    for (const job of jobs) expect(await installation.end(job)).toMatch(/^(?:done|superseded)$/);
     const upload = async (): Promise<string> => {
       const { jobId } = await producer.enqueueUpload({
         tenant: 'acme',
@@ -122,13 +123,13 @@ test('The roles of an installation do all their work with the policies that are 
         documentId: 'file',
         ...file,
       });
-      return house.end(jobId);
+      return installation.end(jobId);
     };
     expect([await upload(), await upload()]).toEqual(['done', 'done']);
     // Parked by the worker, probed, and back when the keys are enabled again.
-    await eventually(async () => (await house.operator.gates()).total >= 3);
-    for (const name of ['stopped', 'hidden']) house.services.kms.enable(keys.get(name)!);
-    for (const job of parked) expect(await house.end(job)).toMatch(/^(?:done|superseded)$/);
+    await eventually(async () => (await installation.operator.gates()).total >= 3);
+    for (const name of ['stopped', 'hidden']) installation.services.kms.enable(keys.get(name)!);
+    for (const job of parked) expect(await installation.end(job)).toMatch(/^(?:done|superseded)$/);
 
     // Reading, and a key that the reader is the first to find disabled, or failing.
     const place = { tenant: 'acme', ...PLACE };
@@ -138,7 +139,7 @@ test('The roles of an installation do all their work with the policies that are 
     for await (const _chunk of original.body);
     expect((await reader.list({ tenant: 'acme', corpus: PLACE.corpus })).documents).toHaveLength(2);
     const { jobId } = await producer.enqueueDelete({ ...place, id: 'file' });
-    expect(await house.end(jobId)).toBe('done');
+    expect(await installation.end(jobId)).toBe('done');
     await reencrypt(operator);
     disable(keys.get('late')!);
     await expect(reader.metadata({ ...place, tenant: 'late' })).rejects.toMatchObject({ code: 'KEY_DISABLED' });
@@ -160,16 +161,16 @@ test('The roles of an installation do all their work with the policies that are 
 
 /** Another key for a tenant: what is stored moves, twice, as when nobody can still use the former key. */
 async function reencrypt(operator: Operator): Promise<void> {
-  const message = await readAll((await house.store.get(`documents/acme/docs/${objectName(PLACE.id)}`))!);
+  const message = await readAll((await installation.store.get(`documents/acme/docs/${objectName(PLACE.id)}`))!);
   const waiting = { tenant: 'acme', jobId: newJobId(), intake: '0123456789abcdef' };
-  await putIntake(house.store, waiting, { corpus: 'docs', kind: 'index', revision: 1 }, message);
-  const next = house.services.kms.createKey();
+  await putIntake(installation.store, waiting, { corpus: 'docs', kind: 'index', revision: 1 }, message);
+  const next = installation.services.kms.createKey();
   await operator.setKey('acme', next);
   const moved = async (): Promise<boolean> => ((await operator.reencryption('acme')).passBegun ?? 0) > Date.now();
   await eventually(moved);
-  const file = await house.operator.tenant('acme');
+  const file = await installation.operator.tenant('acme');
   const long = { ...file, reencryption: { ...file.reencryption, since: 0 } };
-  await house.store.put('tenants/acme.json', Buffer.from(JSON.stringify(long)), {});
+  await installation.store.put('tenants/acme.json', Buffer.from(JSON.stringify(long)), {});
   await operator.reencrypt('acme');
   await eventually(async () => (await operator.reencryption('acme')).state === 'done');
   expect([...(await operator.countKeys('acme', new AbortController().signal)).keys()]).toEqual([next]);
@@ -182,7 +183,7 @@ async function readWithFailingKey(): Promise<void> {
     const reader = createReaderFrom({ ...resources, gates: resources.keyAccess.gates });
     const { keyArn } = await resources.tenants.get('stopped');
     const fail = (fault: KmsFault, times?: number) =>
-      house.services.kms.faults.set({
+      installation.services.kms.faults.set({
         match: { key: keyArn, operation: 'Decrypt' },
         fault,
         ...(times === undefined ? {} : { times }),
@@ -207,7 +208,7 @@ async function readWithFailingKey(): Promise<void> {
 async function sweep(): Promise<void> {
   const jobId = newJobId();
   const facts = { corpus: 'docs', kind: 'index', revision: 1 };
-  await putIntake(house.store, { tenant: 'acme', jobId, intake: '0123456789abcdef' }, facts, Buffer.from('x'));
+  await putIntake(installation.store, { tenant: 'acme', jobId, intake: '0123456789abcdef' }, facts, Buffer.from('x'));
   const clock = new AheadClock();
   await openResources(
     settingsOf('worker'),
@@ -219,9 +220,15 @@ async function sweep(): Promise<void> {
       const keys = redisKeys(config.queue);
       const mark = JSON.stringify({ v: 1, id: '0'.repeat(32), at: systemClock.now() - DAY_MS });
       await redis.set(keys.birth, mark);
-      await house.store.put(`system/${config.queue}/birth`, Buffer.from(mark), {});
+      await installation.store.put(`system/${config.queue}/birth`, Buffer.from(mark), {});
       const object = objectName('removed');
-      await deleteDocument(house.store, systemClock, { tenant: 'acme', corpus: 'docs', object, revision: 1, jobId });
+      await deleteDocument(installation.store, systemClock, {
+        tenant: 'acme',
+        corpus: 'docs',
+        object,
+        revision: 1,
+        jobId,
+      });
       const deps = { config, clock, log: silentLog, metrics, redis, keys, store };
       const { signal } = new AbortController();
       const queue = stack.add(openQueue(config, redis, systemClock), (each) => each.close());
@@ -237,7 +244,7 @@ async function sweep(): Promise<void> {
         await tombstoneSweep(deps).run(signal);
       }
       expect((await store.list('intake/acme/')).objects.filter(({ key }) => key.includes(jobId))).toEqual([]);
-      expect(await house.store.head(`documents/acme/docs/${object}`)).toBeUndefined();
+      expect(await installation.store.head(`documents/acme/docs/${object}`)).toBeUndefined();
       await stack.release();
     },
     { clock: systemClock },

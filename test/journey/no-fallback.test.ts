@@ -7,22 +7,22 @@ import { KMS_ERROR_TABLE, type KmsErrorRow } from '../../src/keys/aws/kms-errors
 import { readAll } from '../../src/store/store.ts';
 import { eventually } from '../support/eventually.ts';
 import { headerOf } from '../support/message.ts';
-import { openHouse, textOf, type House } from './installation.ts';
+import { openInstallation, textOf, type Installation } from './installation.ts';
 import { documentOf, keysUnder } from '../support/documents.ts';
 
 const opened = new AsyncDisposableStack();
-let house: House;
+let installation: Installation;
 
 beforeAll(async () => {
-  house = opened.use(await openHouse());
+  installation = opened.use(await openInstallation());
 });
 afterAll(() => opened.disposeAsync());
 
 async function arnsOf(tenant: string, ...prefixes: string[]): Promise<string[]> {
   const arns: string[] = [];
   for (const prefix of prefixes.length > 0 ? prefixes : ['documents'])
-    for (const key of await keysUnder(house.store, `${prefix}/${tenant}/`))
-      arns.push((await headerOf(await readAll((await house.store.get(key))!))).arn);
+    for (const key of await keysUnder(installation.store, `${prefix}/${tenant}/`))
+      arns.push((await headerOf(await readAll((await installation.store.get(key))!))).arn);
   return arns;
 }
 
@@ -38,15 +38,15 @@ const upload = async (tenant: string): Promise<string> => {
   const body = Buffer.from('A file that is kept.');
   const file = { tenant, corpus: 'docs', filename: 'kept.txt', idempotencyKey: tenant, body };
   // On a machine that has other things to do S3 may be late for a producer: it is sent again, as a caller would.
-  return eventually(async () => (await house.producer.enqueueUpload(file)).jobId);
+  return eventually(async () => (await installation.producer.enqueueUpload(file)).jobId);
 };
 
 /** Makes a tenant with a KMS key of its own that keeps its files, for each fault. */
 async function keepers(kind: string): Promise<{ tenant: string; arn: string; fault: KmsFault }[]> {
   const made = [];
   for (const [at, fault] of FAULTS.entries()) {
-    const [tenant, arn] = [`${kind}-${at}`, house.services.kms.createKey()];
-    await house.operator.putTenant(tenant, { plan: 'pro', kmsKeyArn: arn, keepOriginals: true });
+    const [tenant, arn] = [`${kind}-${at}`, installation.services.kms.createKey()];
+    await installation.operator.putTenant(tenant, { plan: 'pro', kmsKeyArn: arn, keepOriginals: true });
     made.push({ tenant, arn, fault });
   }
   return made;
@@ -54,11 +54,11 @@ async function keepers(kind: string): Promise<{ tenant: string; arn: string; fau
 
 /** Whether the job has failed, for now or for ever. */
 const failed = (jobId: string): Promise<boolean> =>
-  eventually(async () => ['parked', 'retrying', 'dead'].includes((await house.producer.status(jobId)).state));
+  eventually(async () => ['parked', 'retrying', 'dead'].includes((await installation.producer.status(jobId)).state));
 
 const index = async (tenant: string, id: string): Promise<string> => {
   const document = documentOf(id, `Text of ${id}.`);
-  return (await house.producer.enqueueIndex({ tenant, corpus: 'docs', document })).jobId;
+  return (await installation.producer.enqueueIndex({ tenant, corpus: 'docs', document })).jobId;
 };
 
 test('no error of KMS makes a tenant’s document end up under another key than its own', async () => {
@@ -66,32 +66,32 @@ test('no error of KMS makes a tenant’s document end up under another key than 
   const jobs: { tenant: string; arn: string; fault: KmsFault; stored: string; refused: string }[] = [];
   for (const [at, fault] of FAULTS.entries()) {
     const tenant = `tenant-${at}`;
-    const arn = await house.tenant(tenant);
+    const arn = await installation.tenant(tenant);
     jobs.push({ tenant, arn, fault, stored: await index(tenant, 'before'), refused: '' });
   }
-  await using _worker = await startWorker(house.settings, { log: 'silent' });
-  for (const { stored } of jobs) expect(await house.end(stored)).toBe('done');
+  await using _worker = await startWorker(installation.settings, { log: 'silent' });
+  for (const { stored } of jobs) expect(await installation.end(stored)).toBe('done');
   for (const job of jobs) {
-    house.services.kms.faults.set({ match: { key: job.arn }, fault: job.fault });
-    await house.operator.block(job.tenant, job.arn, 'wipes the data keys that are in memory');
+    installation.services.kms.faults.set({ match: { key: job.arn }, fault: job.fault });
+    await installation.operator.block(job.tenant, job.arn, 'wipes the data keys that are in memory');
     job.refused = await index(job.tenant, 'after');
-    await house.operator.unblock(job.tenant, job.arn);
+    await installation.operator.unblock(job.tenant, job.arn);
   }
   for (const { refused } of jobs) await failed(refused);
   for (const { tenant, arn } of jobs) expect([tenant, await arnsOf(tenant)]).toEqual([tenant, [arn]]);
 });
 
 test('nor a file that is kept, or the document that is read from it', async () => {
-  const { kms } = house.services;
+  const { kms } = installation.services;
   const jobs: { tenant: string; arn: string; jobId: string }[] = [];
   for (const { tenant, arn, fault } of await keepers('upload')) {
-    await house.operator.block(tenant, arn, 'so that what comes now waits under the platform key');
+    await installation.operator.block(tenant, arn, 'so that what comes now waits under the platform key');
     jobs.push({ tenant, arn, jobId: await upload(tenant) });
-    await house.operator.unblock(tenant, arn);
+    await installation.operator.unblock(tenant, arn);
     kms.faults.set({ match: { key: arn }, fault });
   }
   kms.counts.reset();
-  await using _worker = await startWorker(house.settings, { log: 'silent' });
+  await using _worker = await startWorker(installation.settings, { log: 'silent' });
   for (const { jobId, arn } of jobs) {
     // A job that is deferred for others is retrying too, before it has called KMS.
     await eventually(() => kms.counts.count({ key: arn }) > 0);
@@ -101,23 +101,23 @@ test('nor a file that is kept, or the document that is read from it', async () =
 });
 
 test('nor what is stored, while it moves to a key that does not work', async () => {
-  const { kms } = house.services;
+  const { kms } = installation.services;
   const moves = await keepers('move');
   // Each moves one tenant's objects at a time.
   await using workers = new AsyncDisposableStack();
-  for (let count = 0; count < 4; count++) workers.use(await startWorker(house.settings, { log: 'silent' }));
+  for (let count = 0; count < 4; count++) workers.use(await startWorker(installation.settings, { log: 'silent' }));
   const stored: string[] = [];
   for (const { tenant } of moves) stored.push(await upload(tenant));
-  for (const jobId of stored) expect(await house.end(jobId)).toBe('done');
+  for (const jobId of stored) expect(await installation.end(jobId)).toBe('done');
   const jobs: { to: string; jobId: string }[] = [];
   for (const [at, { tenant, arn: from, fault }] of moves.entries()) {
     const to = kms.createKey();
     const id = at.toString(16).padStart(16, '0');
     const entry = { change: 'key', id, at: systemClock.now(), operator: 'the test', from, to } as const;
-    await house.operator.putTenant(tenant, { key: { entry, platformArns: new Set() } });
+    await installation.operator.putTenant(tenant, { key: { entry, platformArns: new Set() } });
     kms.faults.set({ match: { key: to }, fault });
-    await house.operator.reencrypt(tenant);
-    jobs.push({ to, jobId: (await house.operator.reencryption(tenant)).jobId! });
+    await installation.operator.reencrypt(tenant);
+    jobs.push({ to, jobId: (await installation.operator.reencryption(tenant)).jobId! });
   }
   // They step aside for each other until each has had its turn.
   for (const { to, jobId } of jobs) {
@@ -129,22 +129,22 @@ test('nor what is stored, while it moves to a key that does not work', async () 
 });
 
 test('a new platform key serves new documents, and the former one goes on reading', async () => {
-  await house.operator.putTenant('keyless', { plan: 'free' });
-  const former = String(house.settings.SEALDEX_PLATFORM_KEY_ARN);
+  await installation.operator.putTenant('keyless', { plan: 'free' });
+  const former = String(installation.settings.SEALDEX_PLATFORM_KEY_ARN);
   const settings = {
-    ...house.settings,
-    SEALDEX_PLATFORM_KEY_ARN: house.services.kms.createKey(),
+    ...installation.settings,
+    SEALDEX_PLATFORM_KEY_ARN: installation.services.kms.createKey(),
     SEALDEX_PLATFORM_FORMER_KEY_ARNS: former,
   };
   const waiting = await index('keyless', 'waiting');
   {
-    await using _before = await startWorker(house.settings, { log: 'silent' });
-    expect(await house.end(waiting)).toBe('done');
+    await using _before = await startWorker(installation.settings, { log: 'silent' });
+    expect(await installation.end(waiting)).toBe('done');
   }
   // Its content is under the former key, and it is stored under the new one.
   const queued = await index('keyless', 'queued');
   await using _after = await startWorker(settings, { log: 'silent' });
-  expect(await house.end(queued)).toBe('done');
+  expect(await installation.end(queued)).toBe('done');
   expect((await arnsOf('keyless')).toSorted()).toEqual([former, settings.SEALDEX_PLATFORM_KEY_ARN].toSorted());
   await using reader = await createReader(settings);
   expect(await textOf(reader, 'keyless', 'docs', 'waiting')).toContain('Textofwaiting.');

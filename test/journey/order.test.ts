@@ -2,15 +2,15 @@
 import { expect, test } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
 import { S3_ERRORS, KMS_ERRORS } from '@sealdex/local-aws';
-import { metricsOf, openHouse, textOf, type House } from './installation.ts';
+import { metricsOf, openInstallation, textOf, type Installation } from './installation.ts';
 import { documentOf } from '../support/documents.ts';
 
 /** Enqueues A, B and A again for one document; answers the three job ids in that order. */
-async function update(house: House, id: string): Promise<string[]> {
+async function update(installation: Installation, id: string): Promise<string[]> {
   const jobs: string[] = [];
   for (const text of ['Text A.', 'Text B.', 'Text A, again.']) {
     const document = documentOf(id, text);
-    jobs.push((await house.producer.enqueueIndex({ tenant: 'acme', corpus: 'docs', document })).jobId);
+    jobs.push((await installation.producer.enqueueIndex({ tenant: 'acme', corpus: 'docs', document })).jobId);
   }
   return jobs;
 }
@@ -31,38 +31,38 @@ const ORDERS = [
 ];
 
 test('A, B, A in any order ends as A, and what came too late is counted as superseded', async () => {
-  await using house = await openHouse();
-  await house.tenant('acme');
+  await using installation = await openInstallation();
+  await installation.tenant('acme');
   const expected = new Map<string, string>();
   for (const [document, order] of ORDERS.entries()) {
-    const jobs = await update(house, `document ${document}`);
+    const jobs = await update(installation, `document ${document}`);
     let highest = -1;
     for (const [place, index] of order.entries()) {
       const jobId = jobs[index] ?? '';
-      await (await house.queue.getJob(jobId))?.changePriority({ priority: 10 + place });
+      await (await installation.queue.getJob(jobId))?.changePriority({ priority: 10 + place });
       expected.set(jobId, index > highest ? 'done' : 'superseded');
       highest = Math.max(highest, index);
     }
   }
   await using worker = await startWorker(
-    { ...house.settings, SEALDEX_CONCURRENCY: 1 },
+    { ...installation.settings, SEALDEX_CONCURRENCY: 1 },
     { host: '127.0.0.1', log: 'silent' },
   );
-  await house.empty();
-  const ended = await Promise.all([...expected.keys()].map(async (id) => [id, await house.end(id)] as const));
+  await installation.empty();
+  const ended = await Promise.all([...expected.keys()].map(async (id) => [id, await installation.end(id)] as const));
   expect(new Map(ended)).toEqual(expected);
   for (const document of ORDERS.keys()) {
-    expect(await textOf(house.reader, 'acme', 'docs', `document ${document}`)).toContain('TextA,again.');
+    expect(await textOf(installation.reader, 'acme', 'docs', `document ${document}`)).toContain('TextA,again.');
   }
   expect(await counted(worker.port)).toEqual({ done: 11, superseded: 7 });
 });
 
 test('A, B, A by three workers, with refused and lost answers in between, ends as A', async () => {
-  await using house = await openHouse();
-  await house.tenant('acme');
-  const { s3, kms } = house.services;
+  await using installation = await openInstallation();
+  await installation.tenant('acme');
+  const { s3, kms } = installation.services;
   const documents = Array.from({ length: 40 }, (_, index) => `document ${index}`);
-  for (const id of documents) await update(house, id);
+  for (const id of documents) await update(installation, id);
   s3.faults.set({ match: { prefix: 'documents/', method: 'PUT' }, fault: S3_ERRORS.conflict, times: 20 });
   s3.faults.set({ match: { prefix: 'documents/', method: 'PUT' }, fault: { kind: 'lostResponse' }, times: 20 });
   s3.faults.set({ match: { prefix: 'documents/', method: 'PUT' }, fault: S3_ERRORS.slowDown, times: 20 });
@@ -71,12 +71,12 @@ test('A, B, A by three workers, with refused and lost answers in between, ends a
   await using workers = new AsyncDisposableStack();
   const ports: number[] = [];
   for (let count = 0; count < 3; count += 1) {
-    const worker = workers.use(await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' }));
+    const worker = workers.use(await startWorker(installation.settings, { host: '127.0.0.1', log: 'silent' }));
     ports.push(worker.port);
   }
-  await house.empty();
-  for (const id of documents) expect(await textOf(house.reader, 'acme', 'docs', id)).toContain('TextA,again.');
+  await installation.empty();
+  for (const id of documents) expect(await textOf(installation.reader, 'acme', 'docs', id)).toContain('TextA,again.');
   const counts = await Promise.all(ports.map(counted));
   const ended = counts.reduce((sum, { done, superseded }) => sum + done + superseded, 0);
-  expect({ ended, dead: (await house.operator.status()).index.dead }).toEqual({ ended: 120, dead: 0 });
+  expect({ ended, dead: (await installation.operator.status()).index.dead }).toEqual({ ended: 120, dead: 0 });
 });

@@ -5,93 +5,96 @@ import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
 import type { Settings } from '../../src/runtime/config.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
 import { eventually } from '../support/eventually.ts';
-import { metricsOf, openHouse, textOf, type House } from './installation.ts';
+import { metricsOf, openInstallation, textOf, type Installation } from './installation.ts';
 import { documentOf } from '../support/documents.ts';
 
 /** Probes come soon, so that nobody waits for them. */
 const SOON: Settings = { SEALDEX_PROBE_MIN_MS: 200, SEALDEX_PROBE_MAX_MS: 600 };
 
-const cryptoCalls = ({ services: { kms } }: House, key: string): number =>
+const cryptoCalls = ({ services: { kms } }: Installation, key: string): number =>
   kms.counts.count({ operation: 'GenerateDataKey', key }) + kms.counts.count({ operation: 'Decrypt', key });
 
 /** Calls for the key and probes that belong together: read when no probe is under way. */
 async function probed(
-  house: House,
+  installation: Installation,
   tenant: string,
   key: string,
   port: number,
 ): Promise<[calls: number, probes: number]> {
-  const lease = redisKeys(String(house.settings.SEALDEX_QUEUE)).lease(`gate:${gateId(keyRef(tenant, key))}`);
+  const lease = redisKeys(String(installation.settings.SEALDEX_QUEUE)).lease(`gate:${gateId(keyRef(tenant, key))}`);
   return eventually(async () => {
-    const calls = cryptoCalls(house, key);
-    if ((await house.redis.exists(lease)) === 1) return undefined;
+    const calls = cryptoCalls(installation, key);
+    if ((await installation.redis.exists(lease)) === 1) return undefined;
     const probes = Object.values(await metricsOf(port, 'sealdex_probes_total'));
-    return cryptoCalls(house, key) === calls && [calls, probes.reduce((sum, n) => sum + n, 0)];
+    return cryptoCalls(installation, key) === calls && [calls, probes.reduce((sum, n) => sum + n, 0)];
   });
 }
 
-async function enqueue(house: House, tenant: string, ids: readonly string[]): Promise<string[]> {
+async function enqueue(installation: Installation, tenant: string, ids: readonly string[]): Promise<string[]> {
   const jobs = await Promise.all(
     ids.map((id) =>
-      house.producer.enqueueIndex({ tenant, corpus: 'docs', document: documentOf(id, `Text of ${id}.`) }),
+      installation.producer.enqueueIndex({ tenant, corpus: 'docs', document: documentOf(id, `Text of ${id}.`) }),
     ),
   );
   return jobs.map(({ jobId }) => jobId);
 }
 
-const stateOf = async (house: House, jobId: string): Promise<string> => {
-  const { state, code } = await house.producer.status(jobId);
+const stateOf = async (installation: Installation, jobId: string): Promise<string> => {
+  const { state, code } = await installation.producer.status(jobId);
   return [state, code].join(' ').trim();
 };
 
 test('jobs of a disabled key are parked, those of others go on, and all are stored when the key is back', async () => {
-  await using house = await openHouse(SOON);
-  const key = await house.tenant('acme');
-  await house.tenant('globex');
+  await using installation = await openInstallation(SOON);
+  const key = await installation.tenant('acme');
+  await installation.tenant('globex');
   const ids = Array.from({ length: 20 }, (_, index) => `doc ${index}`);
-  const queued = await enqueue(house, 'acme', ids);
-  house.services.kms.disable(key);
-  await using worker = await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+  const queued = await enqueue(installation, 'acme', ids);
+  installation.services.kms.disable(key);
+  await using worker = await startWorker(installation.settings, { host: '127.0.0.1', log: 'silent' });
   await eventually(async () => {
-    for (const job of queued) expect(await stateOf(house, job)).toBe('parked KEY_DISABLED');
+    for (const job of queued) expect(await stateOf(installation, job)).toBe('parked KEY_DISABLED');
     return true;
   });
-  const others = await enqueue(house, 'globex', ids);
-  for (const job of others) expect(await house.end(job)).toBe('done');
+  const others = await enqueue(installation, 'globex', ids);
+  for (const job of others) expect(await installation.end(job)).toBe('done');
 
   // What arrives now waits under the platform key, without a call for the tenant's.
-  const [calls, probes] = await probed(house, 'acme', key, worker.port);
-  const late = await enqueue(house, 'acme', ['late']);
-  await eventually(async () => (await stateOf(house, late[0]!)) === 'parked KEY_DISABLED');
-  const [callsThen, probesThen] = await probed(house, 'acme', key, worker.port);
+  const [calls, probes] = await probed(installation, 'acme', key, worker.port);
+  const late = await enqueue(installation, 'acme', ['late']);
+  await eventually(async () => (await stateOf(installation, late[0]!)) === 'parked KEY_DISABLED');
+  const [callsThen, probesThen] = await probed(installation, 'acme', key, worker.port);
   expect(callsThen - calls).toBeLessThanOrEqual(probesThen - probes);
 
-  house.services.kms.enable(key);
-  for (const job of [...queued, ...late]) expect(await house.end(job)).toBe('done');
-  for (const id of [...ids, 'late']) expect(await textOf(house.reader, 'acme', 'docs', id)).toContain('Textof');
+  installation.services.kms.enable(key);
+  for (const job of [...queued, ...late]) expect(await installation.end(job)).toBe('done');
+  for (const id of [...ids, 'late']) expect(await textOf(installation.reader, 'acme', 'docs', id)).toContain('Textof');
 });
 
 test.each(['paused', 'blocked'] as const)(
   'a tenant that is %s by its file alone, with no gate in Redis, has its jobs parked, and released when that ends',
   async (how) => {
-    await using house = await openHouse(SOON);
-    const key = await house.tenant('acme');
-    await house.tenant('globex');
-    const [job = ''] = await enqueue(house, 'acme', ['doc']);
+    await using installation = await openInstallation(SOON);
+    const key = await installation.tenant('acme');
+    await installation.tenant('globex');
+    const [job = ''] = await enqueue(installation, 'acme', ['doc']);
     const say = (word: { reason: string; since: number } | null) =>
-      house.operator.putTenant('acme', how === 'paused' ? { paused: word } : { blocked: { arn: key, stop: word } });
+      installation.operator.putTenant(
+        'acme',
+        how === 'paused' ? { paused: word } : { blocked: { arn: key, stop: word } },
+      );
     await say({ reason: 'asked for', since: 1 });
     const code = how === 'paused' ? 'TENANT_PAUSED' : 'KEY_BLOCKED';
-    await using _worker = await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
-    await eventually(async () => (await stateOf(house, job)) === `parked ${code}`);
+    await using _worker = await startWorker(installation.settings, { host: '127.0.0.1', log: 'silent' });
+    await eventually(async () => (await stateOf(installation, job)) === `parked ${code}`);
     for (const id of ['one', 'two', 'three']) {
-      const [other = ''] = await enqueue(house, 'globex', [id]);
-      expect(await house.end(other)).toBe('done');
+      const [other = ''] = await enqueue(installation, 'globex', [id]);
+      expect(await installation.end(other)).toBe('done');
     }
     // Parked where nothing is shut, it would come back at once, a hundred times a second.
-    expect(await stateOf(house, job)).toBe(`parked ${code}`);
-    expect((await house.queue.getJob(job))?.attemptsStarted).toBeLessThanOrEqual(2);
+    expect(await stateOf(installation, job)).toBe(`parked ${code}`);
+    expect((await installation.queue.getJob(job))?.attemptsStarted).toBeLessThanOrEqual(2);
     await say(null);
-    expect(await house.end(job)).toBe('done');
+    expect(await installation.end(job)).toBe('done');
   },
 );

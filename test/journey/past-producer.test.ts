@@ -7,20 +7,20 @@ import { newJobId } from '../../src/jobs/jobs.ts';
 import { eventually } from '../support/eventually.ts';
 import type { Forge, Forged, ForgeRequest } from '../support/forge.ts';
 import { openForge } from './forge.ts';
-import { metricsOf, openHouse, squeezed, textOf, type House } from './installation.ts';
+import { metricsOf, openInstallation, squeezed, textOf, type Installation } from './installation.ts';
 import { documentOf } from '../support/documents.ts';
 
 const opened = new AsyncDisposableStack();
-let house: House;
+let installation: Installation;
 let forge: Forge;
 let keyArn: string;
 let running: RunningWorker;
 
 beforeAll(async () => {
-  house = opened.use(await openHouse());
-  keyArn = await house.tenant('acme');
-  await house.tenant('other');
-  forge = opened.use(openForge(house));
+  installation = opened.use(await openInstallation());
+  keyArn = await installation.tenant('acme');
+  await installation.tenant('other');
+  forge = opened.use(openForge(installation));
   running = opened.use(await worker());
 });
 
@@ -28,24 +28,24 @@ afterAll(() => opened.disposeAsync());
 
 /** What is back from a stall waits for the shortest time. */
 const worker = (): Promise<RunningWorker> =>
-  startWorker(house.settings, { host: '127.0.0.1', log: 'silent', afterStall: () => 0 });
+  startWorker(installation.settings, { host: '127.0.0.1', log: 'silent', afterStall: () => 0 });
 
 const forged = (request: Partial<ForgeRequest> = {}): Promise<Forged> =>
   forge.forge({ tenant: 'acme', keyArn, ...request });
 
 /** Adds what the test made, waits until it is a dead letter, and answers what is said of it. */
 async function failedReason(id: string, data: unknown, options: JobsOptions = {}): Promise<string | undefined> {
-  await house.queue.add('index', data, { jobId: id, ...options });
+  await installation.queue.add('index', data, { jobId: id, ...options });
   return eventually(async () => {
-    const job = await house.queue.getJob(id);
+    const job = await installation.queue.getJob(id);
     return job?.finishedOn === undefined ? undefined : `${job.failedReason} ${(job.stacktrace ?? []).join('')}`.trim();
   });
 }
 
 async function expectWorkerUnharmed(): Promise<void> {
   const text = `Still at work ${newJobId()}`;
-  await house.producer.enqueueIndex({ tenant: 'acme', corpus: 'docs', document: documentOf('witness', text) });
-  await eventually(async () => (await textOf(house.reader, 'acme', 'docs', 'witness')).includes(squeezed(text)));
+  await installation.producer.enqueueIndex({ tenant: 'acme', corpus: 'docs', document: documentOf('witness', text) });
+  await eventually(async () => (await textOf(installation.reader, 'acme', 'docs', 'witness')).includes(squeezed(text)));
 }
 
 type Shape = (good: Record<string, unknown>) => unknown;
@@ -130,7 +130,7 @@ test.for(Object.entries(FAULTS))(
   async ([, [fault, code]]) => {
     const { id, data } = await forged(fault);
     expect(await failedReason(id, data)).toBe(`${code} ${id}`);
-    expect((await house.queue.getJob(id))?.attemptsMade).toBeLessThanOrEqual(1);
+    expect((await installation.queue.getJob(id))?.attemptsMade).toBeLessThanOrEqual(1);
     await expectWorkerUnharmed();
   },
 );
@@ -140,9 +140,9 @@ test.for([
   ['a kind', { kind: 'compact' }],
 ] as const)('%s of a newer producer waits without spending attempts, and is dead after an hour', async ([, newer]) => {
   const { id, data } = await forged();
-  await house.queue.add('index', { ...data, ...newer }, { jobId: id });
-  await eventually(async () => (await house.producer.status(id)).code === 'JOB_NEWER');
-  const job = await house.queue.getJob(id);
+  await installation.queue.add('index', { ...data, ...newer }, { jobId: id });
+  await eventually(async () => (await installation.producer.status(id)).code === 'JOB_NEWER');
+  const job = await installation.queue.getJob(id);
   expect({ state: await job?.getState(), attempts: job?.attemptsMade }).toEqual({ state: 'delayed', attempts: 0 });
   for (const timestamp of [Date.now() - 3_600_001, Date.now() + 24 * 3_600_000]) {
     const old = await forged();
@@ -162,9 +162,9 @@ const OPTIONS: Record<string, JobsOptions> = {
 
 test.for(Object.entries(OPTIONS))('a good job with %s is done and leaves nothing in the queue', async ([, options]) => {
   const { id, data } = await forged();
-  await house.queue.add('a name\n{of} "somebody"', data, { jobId: id, ...options });
-  expect(await house.end(id)).toBe('done');
-  expect(await house.redis.exists(house.queue.toKey(id))).toBe(0);
+  await installation.queue.add('a name\n{of} "somebody"', data, { jobId: id, ...options });
+  expect(await installation.end(id)).toBe('done');
+  expect(await installation.redis.exists(installation.queue.toKey(id))).toBe(0);
 });
 
 test.for(['words of a document', 'ünï cödé', '__proto__', 'j123', `J${'0'.repeat(32)}`, 'a:b:c'])(
@@ -176,21 +176,23 @@ test.for(['words of a document', 'ünï cödé', '__proto__', 'j123', `J${'0'.re
 );
 
 test('a job that asks for it prunes no dead letter', async () => {
-  const before = (await house.operator.status()).index.dead;
+  const before = (await installation.operator.status()).index.dead;
   for (let count = 1; count <= 5; count += 1) {
     const { id } = await forged();
     await failedReason(id, {}, { removeOnFail: { count: 1 }, removeOnComplete: { count: 1 } });
     const alsoGone = await forged();
     await failedReason(alsoGone.id, {}, { removeOnFail: true });
-    expect((await house.operator.status()).index.dead).toBe(before + 2 * count);
+    expect((await installation.operator.status()).index.dead).toBe(before + 2 * count);
   }
   await expectWorkerUnharmed();
 });
 
 test('a job that is part of a schedule makes no more of its kind', async () => {
-  await house.queue.upsertJobScheduler('flood', { every: 20 }, { name: 'index', data: {} });
+  await installation.queue.upsertJobScheduler('flood', { every: 20 }, { name: 'index', data: {} });
   const scheduled = async (set: string): Promise<string[]> =>
-    (await house.redis.zrange(house.queue.toKey(set), '0', '-1')).filter((id) => id.startsWith('repeat:flood'));
+    (await installation.redis.zrange(installation.queue.toKey(set), '0', '-1')).filter((id) =>
+      id.startsWith('repeat:flood'),
+    );
   await eventually(async () => (await scheduled('failed')).length > 0);
   await expectWorkerUnharmed();
   expect((await scheduled('failed')).length).toBe(1);
@@ -199,25 +201,25 @@ test('a job that is part of a schedule makes no more of its kind', async () => {
 
 test('an entry whose data is no JSON is a dead letter, and the worker takes the next ones', async () => {
   const id = newJobId();
-  const entry = house.queue.toKey(id);
-  await house.queue.add('index', {}, { jobId: id, delay: 600_000 });
-  await house.redis.hset(entry, 'data', '{"v":1,"tenant":"words of');
-  await (await house.queue.getJob(id).catch(() => undefined))?.promote();
-  await house.queue
+  const entry = installation.queue.toKey(id);
+  await installation.queue.add('index', {}, { jobId: id, delay: 600_000 });
+  await installation.redis.hset(entry, 'data', '{"v":1,"tenant":"words of');
+  await (await installation.queue.getJob(id).catch(() => undefined))?.promote();
+  await installation.queue
     .getBackend()
     .promote(id)
     .catch(() => {});
-  expect(await house.end(id)).toBe('dead JOB_INVALID');
+  expect(await installation.end(id)).toBe('dead JOB_INVALID');
   await expectWorkerUnharmed();
 });
 
 test('an entry that says it is another job is worked on as what it is', async () => {
   const { id, data } = await forged();
-  const entry = house.queue.toKey(id);
-  await house.queue.add('index', data, { jobId: id, delay: 600_000 });
-  await house.redis.hset(entry, 'id', newJobId());
-  await house.queue.getBackend().promote(id);
-  expect(await house.end(id)).toBe('done');
+  const entry = installation.queue.toKey(id);
+  await installation.queue.add('index', data, { jobId: id, delay: 600_000 });
+  await installation.redis.hset(entry, 'id', newJobId());
+  await installation.queue.getBackend().promote(id);
+  expect(await installation.end(id)).toBe('done');
 });
 
 test.for([
@@ -227,14 +229,14 @@ test.for([
   ['parent', '<'],
 ] as const)('an entry whose %s are %j stalls, is mended and then taken for what it is', async ([field, text]) => {
   const { id, data } = await forged();
-  const entry = house.queue.toKey(id);
-  await house.queue.add('index', data, { jobId: id, delay: 600_000 });
-  await house.redis.hset(entry, field, text);
-  await house.queue.getBackend().promote(id);
-  await eventually(async () => (await house.redis.lpos(house.queue.toKey('active'), id)) !== null);
+  const entry = installation.queue.toKey(id);
+  await installation.queue.add('index', data, { jobId: id, delay: 600_000 });
+  await installation.redis.hset(entry, field, text);
+  await installation.queue.getBackend().promote(id);
+  await eventually(async () => (await installation.redis.lpos(installation.queue.toKey('active'), id)) !== null);
   await expectWorkerUnharmed();
   const isOver = await eventually(async () => {
-    const { state } = await house.producer.status(id);
+    const { state } = await installation.producer.status(id);
     if (state !== 'done' && (await isLeftLying(id))) await timePasses(id);
     return state === 'done';
   });
@@ -244,8 +246,8 @@ test.for([
 /** Whether the job was taken, and nobody works on it; looked at twice, for who has just taken it may be about to begin. */
 async function isLeftLying(id: string): Promise<boolean> {
   const look = async (): Promise<string | null> => {
-    const lock = await house.redis.get(`${house.queue.toKey(id)}:lock`);
-    const isTaken = (await house.redis.lpos(house.queue.toKey('active'), id)) !== null;
+    const lock = await installation.redis.get(`${installation.queue.toKey(id)}:lock`);
+    const isTaken = (await installation.redis.lpos(installation.queue.toKey('active'), id)) !== null;
     const { sealdex_jobs_active: working } = await metricsOf(running.port, 'sealdex_jobs_active');
     return isTaken && working === 0 ? (lock ?? '') : null;
   };
@@ -255,22 +257,22 @@ async function isLeftLying(id: string): Promise<boolean> {
 
 /** Its lock runs out between two looks for stalled jobs; the second one is that of a worker which starts. */
 async function timePasses(id: string): Promise<void> {
-  const [lastCheck, seen] = [house.queue.toKey('stalled-check'), house.queue.toKey('stalled')];
-  await house.redis.del(`${house.queue.toKey(id)}:lock`, lastCheck);
-  await house.redis.sadd(seen, id);
+  const [lastCheck, seen] = [installation.queue.toKey('stalled-check'), installation.queue.toKey('stalled')];
+  await installation.redis.del(`${installation.queue.toKey(id)}:lock`, lastCheck);
+  await installation.redis.sadd(seen, id);
   await using starting = await worker();
-  await eventually(async () => (await house.redis.exists(lastCheck)) === 1);
+  await eventually(async () => (await installation.redis.exists(lastCheck)) === 1);
   expect(starting.port).toBeGreaterThan(0);
 }
 
 test('content that is gone is no loss when the stored revision is as high', async () => {
-  const first = await house.producer.enqueueIndex({
+  const first = await installation.producer.enqueueIndex({
     tenant: 'acme',
     corpus: 'docs',
     document: documentOf('kept', 'One.'),
   });
-  await house.end(first.jobId);
-  const page = await house.reader.list({ tenant: 'acme', corpus: 'docs', metadata: true });
+  await installation.end(first.jobId);
+  const page = await installation.reader.list({ tenant: 'acme', corpus: 'docs', metadata: true });
   const object = page.documents.find(({ document }) => document?.id === 'kept')?.object;
   const content = { intake: '0123456789abcdef' };
   for (const [revision, state] of [
@@ -278,8 +280,8 @@ test('content that is gone is no loss when the stored revision is as high', asyn
     [first.revision - 1, 'superseded'],
   ] as const) {
     const { id, data } = await forged();
-    await house.queue.add('index', { ...data, object, revision, content }, { jobId: id });
-    expect(await house.end(id)).toBe(state);
+    await installation.queue.add('index', { ...data, object, revision, content }, { jobId: id });
+    expect(await installation.end(id)).toBe(state);
   }
   const { id, data } = await forged();
   expect(await failedReason(id, { ...data, object, revision: first.revision + 1, content })).toBe(

@@ -6,13 +6,13 @@ import { redisKeys } from '../../src/runtime/redis.ts';
 import { AheadClock } from '../support/ahead-clock.ts';
 import { eventually } from '../support/eventually.ts';
 import type { TestServices } from '../support/services.ts';
-import { metricsOf, openHouse, type House } from './installation.ts';
+import { metricsOf, openInstallation, type Installation } from './installation.ts';
 import { documentOf } from '../support/documents.ts';
 import { startWorkerChild } from './worker-child.ts';
 
 const MINUTE_MS = 60_000;
 
-async function enqueue({ producer }: House, tenant: string, count: number): Promise<string[]> {
+async function enqueue({ producer }: Installation, tenant: string, count: number): Promise<string[]> {
   const results = await producer.enqueueIndexBulk(
     Array.from({ length: count }, (_, index) => ({
       tenant,
@@ -33,16 +33,16 @@ const becomes = (port: number, text: string, move: () => unknown = () => {}): Pr
   });
 
 /** Time passes for the worker, and brings delayed jobs back as it does in Redis. */
-async function later({ queue }: House, clock: AheadClock): Promise<void> {
+async function later({ queue }: Installation, clock: AheadClock): Promise<void> {
   clock.advance(2000);
   await Promise.allSettled((await queue.getDelayed(0, 100)).map((job) => job.promote()));
 }
 
-const gates = ({ redis, settings }: House): Promise<number> =>
+const gates = ({ redis, settings }: Installation): Promise<number> =>
   redis.exists(redisKeys(String(settings.SEALDEX_QUEUE)).gates);
 
 /** No attempt was spent by any job that is still in the queue. */
-async function expectNoAttempts({ queue }: House, count: number): Promise<void> {
+async function expectNoAttempts({ queue }: Installation, count: number): Promise<void> {
   const jobs = await queue.getJobs(['delayed', 'prioritized', 'active', 'wait'], 0, 1000);
   expect(jobs).toHaveLength(count);
   expect(jobs.filter(({ attemptsMade }) => attemptsMade > 0)).toEqual([]);
@@ -76,35 +76,35 @@ const FAULTS: Record<string, Fault> = {
 test.for(Object.entries(FAULTS))(
   '%s pauses the process: not ready, jobs handed back without attempts, one line, and on again when it is mended',
   async ([, { code, breaks, tenant }]) => {
-    await using house = await openHouse();
-    const { services, settings } = house;
-    await house.tenant('acme');
-    await house.operator.putTenant('free', { plan: 'free' });
-    const jobs = await enqueue(house, tenant, 20);
+    await using installation = await openInstallation();
+    const { services, settings } = installation;
+    await installation.tenant('acme');
+    await installation.operator.putTenant('free', { plan: 'free' });
+    const jobs = await enqueue(installation, tenant, 20);
     await using worker = await startWorkerChild({ ...settings, SEALDEX_CONCURRENCY: 4 });
     const port = await worker.ready;
-    for (const job of jobs) expect(await house.end(job)).toBe('done');
+    for (const job of jobs) expect(await installation.end(job)).toBe('done');
     const platformKey = String(settings.SEALDEX_PLATFORM_KEY_ARN);
     // Keys at hand would hide the fault for their hour: this tenant has had none yet.
     const late = tenant === 'free' ? 'free-2' : 'globex';
-    if (tenant === 'free') await house.operator.putTenant(late, { plan: 'free' });
-    else await house.tenant(late);
+    if (tenant === 'free') await installation.operator.putTenant(late, { plan: 'free' });
+    else await installation.tenant(late);
     const hang = services.kms.faults.set({ match: { operation: 'Decrypt' }, fault: { kind: 'latency', ms: 300 } });
     // No job is taken before the fault is there.
-    await house.queue.pause();
-    const held = await enqueue(house, late, 20);
+    await installation.queue.pause();
+    const held = await enqueue(installation, late, 20);
     breaks(services, platformKey);
-    await house.queue.resume();
+    await installation.queue.resume();
     await becomes(port, `not ready: ${code}`);
-    await eventually(async () => (await house.operator.status()).index.active === 0);
-    await expectNoAttempts(house, held.length);
+    await eventually(async () => (await installation.operator.status()).index.active === 0);
+    await expectNoAttempts(installation, held.length);
     hang.clear();
     services.kms.faults.clear();
     services.s3.faults.clear();
     services.kms.enable(platformKey);
     await becomes(port, 'ready');
-    for (const job of held) expect(await house.end(job)).toBe('done');
-    expect(await gates(house)).toBe(0);
+    for (const job of held) expect(await installation.end(job)).toBe('done');
+    expect(await gates(installation)).toBe(0);
     const lines = worker.log().filter(({ msg }) => String(msg).startsWith('the platform '));
     expect(lines.map(({ level, code: said }) => `${String(level)} ${String(said)}`)).toHaveLength(2);
     expect(new Set(lines.map(({ code: said }) => said))).toEqual(new Set([code]));
@@ -112,8 +112,8 @@ test.for(Object.entries(FAULTS))(
 );
 
 /** A worker of this process whose time the test moves. */
-async function worker(house: House, clock: AheadClock): Promise<RunningWorker> {
-  return startWorker({ ...house.settings, SEALDEX_CONCURRENCY: 8 }, { host: '127.0.0.1', log: 'silent', clock });
+async function worker(installation: Installation, clock: AheadClock): Promise<RunningWorker> {
+  return startWorker({ ...installation.settings, SEALDEX_CONCURRENCY: 8 }, { host: '127.0.0.1', log: 'silent', clock });
 }
 
 const OUTAGES: Record<string, { code: string; breaks: (services: TestServices) => void }> = {
@@ -127,71 +127,71 @@ const OUTAGES: Record<string, { code: string; breaks: (services: TestServices) =
 test.for(Object.entries(OUTAGES))(
   'an outage of %s that lasts for an hour pauses the worker, makes no dead letter and touches no gate',
   async ([, { code, breaks }]) => {
-    await using house = await openHouse();
-    await house.tenant('acme');
-    await house.tenant('globex');
-    const jobs = [...(await enqueue(house, 'acme', 20)), ...(await enqueue(house, 'globex', 20))];
+    await using installation = await openInstallation();
+    await installation.tenant('acme');
+    await installation.tenant('globex');
+    const jobs = [...(await enqueue(installation, 'acme', 20)), ...(await enqueue(installation, 'globex', 20))];
     const clock = new AheadClock();
-    await using running = await worker(house, clock);
-    breaks(house.services);
-    await becomes(running.port, `not ready: ${code}`, () => later(house, clock));
+    await using running = await worker(installation, clock);
+    breaks(installation.services);
+    await becomes(running.port, `not ready: ${code}`, () => later(installation, clock));
     // A job in work would meet its own deadline when time is moved.
-    await eventually(async () => (await house.operator.status()).index.active === 0);
+    await eventually(async () => (await installation.operator.status()).index.active === 0);
     for (let minute = 0; minute < 60; minute += 1) clock.advance(MINUTE_MS);
     expect(await readyz(running.port)).toBe(`not ready: ${code}`);
-    const left = await house.queue.getJobs(['delayed', 'prioritized', 'active', 'wait'], 0, 1000);
+    const left = await installation.queue.getJobs(['delayed', 'prioritized', 'active', 'wait'], 0, 1000);
     expect(left.length).toBeGreaterThan(0);
-    await expectNoAttempts(house, left.length);
-    expect((await house.operator.status()).index.dead).toBe(0);
-    expect(await gates(house)).toBe(0);
-    house.services.kms.faults.clear();
-    house.services.s3.faults.clear();
-    await becomes(running.port, 'ready', () => later(house, clock));
+    await expectNoAttempts(installation, left.length);
+    expect((await installation.operator.status()).index.dead).toBe(0);
+    expect(await gates(installation)).toBe(0);
+    installation.services.kms.faults.clear();
+    installation.services.s3.faults.clear();
+    await becomes(running.port, 'ready', () => later(installation, clock));
     // Whoever is taken before the gates were looked at again waits once more.
     await eventually(async () => {
-      await later(house, clock);
-      const { waiting, active, delayed } = (await house.operator.status()).index;
+      await later(installation, clock);
+      const { waiting, active, delayed } = (await installation.operator.status()).index;
       return waiting + active + delayed === 0;
     });
-    for (const job of jobs) expect(await house.end(job)).toBe('done');
-    expect(await gates(house)).toBe(0);
+    for (const job of jobs) expect(await installation.end(job)).toBe('done');
+    expect(await gates(installation)).toBe(0);
   },
 );
 
 test('a KMS that denies us the keys of many tenants pauses the worker after three of them', async () => {
-  await using house = await openHouse();
-  const { kms } = house.services;
+  await using installation = await openInstallation();
+  const { kms } = installation.services;
   const tenants = Array.from({ length: 8 }, (_, index) => `tenant-${index}`);
-  for (const tenant of tenants) await house.tenant(tenant);
-  const jobs = (await Promise.all(tenants.map((tenant) => enqueue(house, tenant, 2)))).flat();
-  const platformKey = String(house.settings.SEALDEX_PLATFORM_KEY_ARN);
+  for (const tenant of tenants) await installation.tenant(tenant);
+  const jobs = (await Promise.all(tenants.map((tenant) => enqueue(installation, tenant, 2)))).flat();
+  const platformKey = String(installation.settings.SEALDEX_PLATFORM_KEY_ARN);
   for (const { arn } of kms.keys())
     if (arn !== platformKey) kms.faults.set({ match: { key: arn }, fault: KMS_ERRORS.accessDeniedByUs });
   await using running = await startWorker(
-    { ...house.settings, SEALDEX_CONCURRENCY: 1, SEALDEX_PROBE_MIN_MS: 200, SEALDEX_PROBE_MAX_MS: 600 },
+    { ...installation.settings, SEALDEX_CONCURRENCY: 1, SEALDEX_PROBE_MIN_MS: 200, SEALDEX_PROBE_MAX_MS: 600 },
     { host: '127.0.0.1', log: 'silent' },
   );
   await becomes(running.port, 'not ready: PLATFORM_DENIED (gates shut: 3)');
-  await eventually(async () => (await house.operator.status()).index.active === 0);
-  expect((await house.operator.status()).index.dead).toBe(0);
+  await eventually(async () => (await installation.operator.status()).index.active === 0);
+  expect((await installation.operator.status()).index.dead).toBe(0);
   kms.faults.clear();
   await becomes(running.port, 'ready');
-  for (const job of jobs) expect(await house.end(job)).toBe('done');
+  for (const job of jobs) expect(await installation.end(job)).toBe('done');
 });
 
 test('a KMS that throttles parks nobody, and every job is done when it has enough', async () => {
-  await using house = await openHouse();
-  await house.tenant('acme');
-  const jobs = await enqueue(house, 'acme', 10);
-  const throttled = house.services.kms.faults.set({ fault: KMS_ERRORS.throttled });
-  await using running = await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+  await using installation = await openInstallation();
+  await installation.tenant('acme');
+  const jobs = await enqueue(installation, 'acme', 10);
+  const throttled = installation.services.kms.faults.set({ fault: KMS_ERRORS.throttled });
+  await using running = await startWorker(installation.settings, { host: '127.0.0.1', log: 'silent' });
   await eventually(() => throttled.met >= 4);
-  await eventually(async () => (await house.operator.status()).index.delayed >= 5);
+  await eventually(async () => (await installation.operator.status()).index.delayed >= 5);
   expect(await readyz(running.port)).toBe('ready');
-  expect(await gates(house)).toBe(0);
-  await expectNoAttempts(house, 10);
+  expect(await gates(installation)).toBe(0);
+  await expectNoAttempts(installation, 10);
   throttled.clear();
-  for (const job of jobs) expect(await house.end(job)).toBe('done');
+  for (const job of jobs) expect(await installation.end(job)).toBe('done');
   const outcomes = await metricsOf(running.port, 'sealdex_jobs_total');
   expect(Object.keys(outcomes).filter((name) => /park|pause|dead/.test(name))).toEqual([]);
 });

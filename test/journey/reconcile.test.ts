@@ -5,24 +5,24 @@ import { expect, test } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
 import { KMS_ERRORS } from '@sealdex/local-aws';
 import { reconcile, type Line } from '../audit/fixture.ts';
-import { openHouse } from './installation.ts';
+import { openInstallation } from './installation.ts';
 import { documentOf } from '../support/documents.ts';
 
 test('The two agree call by call, and a line that is lost or changed is found', async () => {
-  await using house = await openHouse();
-  await using worker = await startWorker(house.settings, { log: 'silent' });
-  const { kms, auditFile } = house.services;
-  const { operator } = house;
+  await using installation = await openInstallation();
+  await using worker = await startWorker(installation.settings, { log: 'silent' });
+  const { kms, auditFile } = installation.services;
+  const { operator } = installation;
   const store = async (tenant: string, id: string): Promise<void> => {
     const document = documentOf(id, `Text of ${id}.`);
-    const { jobId } = await house.producer.enqueueIndex({ tenant, corpus: 'docs', document });
-    expect(await house.end(jobId)).toBe('done');
+    const { jobId } = await installation.producer.enqueueIndex({ tenant, corpus: 'docs', document });
+    expect(await installation.end(jobId)).toBe('done');
   };
 
-  const [key, next] = [await house.tenant('acme'), kms.createKey()];
-  await house.tenant('globex');
+  const [key, next] = [await installation.tenant('acme'), kms.createKey()];
+  await installation.tenant('globex');
   for (const tenant of ['acme', 'globex']) await store(tenant, 'one');
-  await house.reader.metadata({ tenant: 'acme', corpus: 'docs', id: 'one' });
+  await installation.reader.metadata({ tenant: 'acme', corpus: 'docs', id: 'one' });
   // The second try of the SDK is a call of its own on both sides.
   kms.faults.set({ match: { key }, fault: { kind: 'error', name: 'KMSInternalException', status: 500 }, times: 1 });
   expect((await operator.checkKey('acme', key)).canAttach).toBe(true);
@@ -34,7 +34,7 @@ test('The two agree call by call, and a line that is lost or changed is found', 
   expect((await operator.checkKey('acme', key)).canAttach).toBe(false);
   kms.faults.clear();
   kms.disable(key);
-  await using fresh = await house.freshReader();
+  await using fresh = await installation.freshReader();
   await expect(fresh.metadata({ tenant: 'acme', corpus: 'docs', id: 'one' })).rejects.toMatchObject({
     code: 'KEY_DISABLED',
   });

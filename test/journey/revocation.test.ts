@@ -4,57 +4,58 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
 import { KMS_ERRORS } from '@sealdex/local-aws';
 import { eventually } from '../support/eventually.ts';
-import { metricsOf, openHouse, type House } from './installation.ts';
+import { metricsOf, openInstallation, type Installation } from './installation.ts';
 import { documentOf } from '../support/documents.ts';
 
 const CHECK_MS = 1000;
 
 const opened = new AsyncDisposableStack();
-let house: House;
+let installation: Installation;
 let port: number;
 let tenant: string;
 let arn: string;
 let count = 0;
 
 beforeAll(async () => {
-  house = opened.use(await openHouse({ SEALDEX_KEY_CHECK_MS: CHECK_MS }));
-  ({ port } = opened.use(await startWorker(house.settings, { log: 'silent', host: '127.0.0.1' })));
+  installation = opened.use(await openInstallation({ SEALDEX_KEY_CHECK_MS: CHECK_MS }));
+  ({ port } = opened.use(await startWorker(installation.settings, { log: 'silent', host: '127.0.0.1' })));
 });
 afterAll(() => opened.disposeAsync());
 beforeEach(async () => {
   tenant = `tenant-${(count += 1)}`;
-  arn = await house.tenant(tenant);
+  arn = await installation.tenant(tenant);
   const document = documentOf('one', 'Some text.');
-  const { jobId } = await house.producer.enqueueIndex({ tenant, corpus: 'docs', document });
-  await house.end(jobId);
-  await house.reader.metadata(nameOf());
+  const { jobId } = await installation.producer.enqueueIndex({ tenant, corpus: 'docs', document });
+  await installation.end(jobId);
+  await installation.reader.metadata(nameOf());
 });
 
 const nameOf = () => ({ tenant, corpus: 'docs', id: 'one' });
 const readCode = async (): Promise<string> =>
-  house.reader.metadata(nameOf()).then(
+  installation.reader.metadata(nameOf()).then(
     () => 'read',
     ({ code }: { code: string }) => code,
   );
-const gateCode = async (): Promise<string | undefined> => (await house.operator.gates({ tenant })).gates[0]?.code;
+const gateCode = async (): Promise<string | undefined> =>
+  (await installation.operator.gates({ tenant })).gates[0]?.code;
 
 test('a disabled key is found by asking again, though every process has a data key of it', async () => {
-  house.services.kms.disable(arn);
+  installation.services.kms.disable(arn);
   expect(await eventually(gateCode)).toBe('KEY_DISABLED');
   await eventually(async () => (await readCode()) === 'KEY_DISABLED');
   const document = documentOf('two', 'More text.');
-  const { jobId } = await house.producer.enqueueIndex({ tenant, corpus: 'docs', document });
-  await eventually(async () => (await house.producer.status(jobId)).state === 'parked');
+  const { jobId } = await installation.producer.enqueueIndex({ tenant, corpus: 'docs', document });
+  await eventually(async () => (await installation.producer.status(jobId)).state === 'parked');
 });
 
 test('that Decrypt alone was taken away is found too', async () => {
-  house.services.kms.faults.set({ match: { key: arn, operation: 'Decrypt' }, fault: KMS_ERRORS.accessDenied });
+  installation.services.kms.faults.set({ match: { key: arn, operation: 'Decrypt' }, fault: KMS_ERRORS.accessDenied });
   expect(await eventually(gateCode)).toBe('KEY_DENIED');
   await eventually(async () => (await readCode()) === 'KEY_DENIED');
 });
 
 test('the fleet asks once in an interval, however many processes have a key', async () => {
-  const decrypts = (): number => house.services.kms.counts.count({ operation: 'Decrypt', key: arn });
+  const decrypts = (): number => installation.services.kms.counts.count({ operation: 'Decrypt', key: arn });
   const before = decrypts();
   const begun = performance.now();
   await eventually(() => decrypts() >= before + 3);

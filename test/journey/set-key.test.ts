@@ -9,25 +9,25 @@ import { putTenantFile } from '../../src/tenants/file.ts';
 import { PLATFORM } from '../../src/runtime/names.ts';
 import { eventually } from '../support/eventually.ts';
 import { headerOf } from '../support/message.ts';
-import { openHouse, squeezed, textOf, type House } from './installation.ts';
+import { openInstallation, squeezed, textOf, type Installation } from './installation.ts';
 import { documentOf, keysUnder } from '../support/documents.ts';
 
 const opened = new AsyncDisposableStack();
-let house: House;
+let installation: Installation;
 let platformArn: string;
 let tenant: string;
 let arn: string;
 let count = 0;
 
 beforeAll(async () => {
-  house = opened.use(await openHouse());
-  opened.use(await startWorker(house.settings, { log: 'silent' }));
-  platformArn = String(house.settings.SEALDEX_PLATFORM_KEY_ARN);
+  installation = opened.use(await openInstallation());
+  opened.use(await startWorker(installation.settings, { log: 'silent' }));
+  platformArn = String(installation.settings.SEALDEX_PLATFORM_KEY_ARN);
 });
 afterAll(() => opened.disposeAsync());
 beforeEach(async () => {
   tenant = `tenant-${(count += 1)}`;
-  arn = await house.tenant(tenant);
+  arn = await installation.tenant(tenant);
 });
 
 const textIn = (id: string): string => `Text of ${id}.`;
@@ -36,18 +36,18 @@ const readIn = (id: string): string => squeezed(`Section ${textIn(id)}`);
 
 async function index(id: string): Promise<string> {
   const document = documentOf(id, textIn(id));
-  return (await house.producer.enqueueIndex({ tenant, corpus: 'docs', document })).jobId;
+  return (await installation.producer.enqueueIndex({ tenant, corpus: 'docs', document })).jobId;
 }
 
 async function store(...ids: string[]): Promise<void> {
-  for (const id of ids) expect(await house.end(await index(id))).toBe('done');
+  for (const id of ids) expect(await installation.end(await index(id))).toBe('done');
 }
 
 /** The KMS keys that the tenant's objects are under. */
 async function arnsUnder(prefix: string): Promise<Set<string>> {
   const arns = new Set<string>();
-  for (const key of await keysUnder(house.store, `${prefix}/${tenant}/`)) {
-    const stored = await house.store.get(key);
+  for (const key of await keysUnder(installation.store, `${prefix}/${tenant}/`)) {
+    const stored = await installation.store.get(key);
     if (stored && stored.metadata['deleted'] !== '1') arns.add((await headerOf(await readAll(stored))).arn);
     else stored?.discard();
   }
@@ -56,12 +56,12 @@ async function arnsUnder(prefix: string): Promise<Set<string>> {
 
 /** As if the key had been changed before any process could still not have seen it. */
 async function changedLongAgo(): Promise<void> {
-  const file = await house.operator.tenant(tenant);
+  const file = await installation.operator.tenant(tenant);
   const reencryption = { ...file.reencryption, since: file.reencryption!.since - SETTLED_MS };
-  await house.store.put(`tenants/${tenant}.json`, Buffer.from(JSON.stringify({ ...file, reencryption })), {});
+  await installation.store.put(`tenants/${tenant}.json`, Buffer.from(JSON.stringify({ ...file, reencryption })), {});
 }
 
-const read = (id: string): Promise<string> => textOf(house.reader, tenant, 'docs', id);
+const read = (id: string): Promise<string> => textOf(installation.reader, tenant, 'docs', id);
 
 const faultOf = (call: Promise<unknown>): Promise<SealdexError> =>
   call.then(
@@ -70,37 +70,37 @@ const faultOf = (call: Promise<unknown>): Promise<SealdexError> =>
   );
 
 test('what is stored moves to the new key, then nothing needs the former one any more', async () => {
-  await house.operator.putTenant(tenant, { keepOriginals: true });
+  await installation.operator.putTenant(tenant, { keepOriginals: true });
   await store('one', 'two', 'three');
   const body = Buffer.from('A file that is kept.');
   const file = { tenant, corpus: 'docs', filename: 'kept.txt', documentId: 'kept', body };
-  expect(await house.end((await house.producer.enqueueUpload(file)).jobId)).toBe('done');
-  expect(await house.end((await house.producer.enqueueDelete({ tenant, corpus: 'docs', id: 'two' })).jobId)).toBe(
-    'done',
-  );
-  const before = await house.reader.metadata({ tenant, corpus: 'docs', id: 'one' });
+  expect(await installation.end((await installation.producer.enqueueUpload(file)).jobId)).toBe('done');
+  expect(
+    await installation.end((await installation.producer.enqueueDelete({ tenant, corpus: 'docs', id: 'two' })).jobId),
+  ).toBe('done');
+  const before = await installation.reader.metadata({ tenant, corpus: 'docs', id: 'one' });
 
-  const next = house.services.kms.createKey();
-  const changed = await house.operator.setKey(tenant, next);
+  const next = installation.services.kms.createKey();
+  const changed = await installation.operator.setKey(tenant, next);
   expect(changed).toMatchObject({ tenant, from: arn, to: next, changed: true });
   await eventually(async () => !(await arnsUnder('documents')).has(arn));
   await eventually(async () => !(await arnsUnder('originals')).has(arn));
-  expect(await house.operator.reencryption(tenant)).toMatchObject({ state: 'moving' });
+  expect(await installation.operator.reencryption(tenant)).toMatchObject({ state: 'moving' });
 
-  await house.operator.reencrypt(tenant);
-  await eventually(async () => (await house.operator.reencryption(tenant)).passBegun! > Date.now());
+  await installation.operator.reencrypt(tenant);
+  await eventually(async () => (await installation.operator.reencryption(tenant)).passBegun! > Date.now());
   await changedLongAgo();
-  await house.operator.reencrypt(tenant);
-  await eventually(async () => (await house.operator.reencryption(tenant)).state === 'done');
-  expect((await house.operator.reencryption(tenant)).counts).toEqual({
+  await installation.operator.reencrypt(tenant);
+  await eventually(async () => (await installation.operator.reencryption(tenant)).state === 'done');
+  expect((await installation.operator.reencryption(tenant)).counts).toEqual({
     current: 5,
     moved: 0,
     changed: 0,
     unreadable: 0,
   });
 
-  house.services.kms.disable(arn);
-  await using fresh = await house.freshReader();
+  installation.services.kms.disable(arn);
+  await using fresh = await installation.freshReader();
   expect(await textOf(fresh, tenant, 'docs', 'three')).toBe(readIn('three'));
   expect(await fresh.metadata({ tenant, corpus: 'docs', id: 'one' })).toEqual(before);
   await using kept = await fresh.original({ tenant, corpus: 'docs', id: 'kept' });
@@ -109,28 +109,28 @@ test('what is stored moves to the new key, then nothing needs the former one any
 
 test('what was parked under the old key comes back, and goes under the new one', async () => {
   await store('warm');
-  house.services.kms.disable(arn);
-  await house.operator.block(tenant, arn, 'wipes the data key that is in memory');
-  await house.operator.unblock(tenant, arn);
+  installation.services.kms.disable(arn);
+  await installation.operator.block(tenant, arn, 'wipes the data key that is in memory');
+  await installation.operator.unblock(tenant, arn);
   const job = await index('parked');
-  await eventually(async () => (await house.producer.status(job)).state === 'parked');
-  const next = house.services.kms.createKey();
-  await house.operator.setKey(tenant, next);
-  expect(await house.end(job)).toBe('done');
+  await eventually(async () => (await installation.producer.status(job)).state === 'parked');
+  const next = installation.services.kms.createKey();
+  await installation.operator.setKey(tenant, next);
+  expect(await installation.end(job)).toBe('done');
   expect(await read('parked')).toBe(readIn('parked'));
   // What is under the disabled key stays where it is until that works again.
   expect(await arnsUnder('documents')).toEqual(new Set([arn, next]));
   await eventually(async () => {
-    const { jobId = '' } = await house.operator.reencryption(tenant);
-    return (await house.producer.status(jobId)).state === 'parked';
+    const { jobId = '' } = await installation.operator.reencryption(tenant);
+    return (await installation.producer.status(jobId)).state === 'parked';
   });
-  house.services.kms.enable(arn);
-  await house.operator.release(tenant, arn);
+  installation.services.kms.enable(arn);
+  await installation.operator.release(tenant, arn);
   await eventually(async () => !(await arnsUnder('documents')).has(arn));
 });
 
 test('the key that a tenant is made with is in its history, and there is nothing to move', async () => {
-  const made = await house.operator.tenant(tenant);
+  const made = await installation.operator.tenant(tenant);
   const operator = 'arn:aws:sts::111122223333:assumed-role/sealdex/local';
   expect(made.history).toEqual([
     {
@@ -142,50 +142,53 @@ test('the key that a tenant is made with is in its history, and there is nothing
       to: arn,
     },
   ]);
-  expect(await house.operator.reencryption(tenant)).toEqual({ state: 'none' });
+  expect(await installation.operator.reencryption(tenant)).toEqual({ state: 'none' });
   // The same once more changes nothing.
-  await house.operator.putTenant(tenant, { plan: 'pro', kmsKeyArn: arn });
-  expect(await house.operator.tenant(tenant)).toEqual(made);
+  await installation.operator.putTenant(tenant, { plan: 'pro', kmsKeyArn: arn });
+  expect(await installation.operator.tenant(tenant)).toEqual(made);
 });
 
 test('a change whose process died behind the file is made good by saying it again', async () => {
   await store('warm');
-  house.services.kms.disable(arn);
-  await house.operator.block(tenant, arn, 'wipes the data key that is in memory');
+  installation.services.kms.disable(arn);
+  await installation.operator.block(tenant, arn, 'wipes the data key that is in memory');
   const job = await index('parked');
-  await eventually(async () => (await house.producer.status(job)).state === 'parked');
-  const next = house.services.kms.createKey();
+  await eventually(async () => (await installation.producer.status(job)).state === 'parked');
+  const next = installation.services.kms.createKey();
   const entry = { change: 'key', id: '0123456789abcdef', at: Date.now(), operator: 'me', from: arn, to: next } as const;
-  await putTenantFile(house.store, tenant, { key: { entry, platformArns: new Set() } });
-  const file = await house.operator.tenant(tenant);
+  await putTenantFile(installation.store, tenant, { key: { entry, platformArns: new Set() } });
+  const file = await installation.operator.tenant(tenant);
 
-  expect(await house.operator.setKey(tenant, next)).toEqual({ tenant, from: next, to: next, changed: false });
-  expect(await house.end(job)).toBe('done');
-  expect(await house.operator.tenant(tenant)).toEqual(file);
+  expect(await installation.operator.setKey(tenant, next)).toEqual({ tenant, from: next, to: next, changed: false });
+  expect(await installation.end(job)).toBe('done');
+  expect(await installation.operator.tenant(tenant)).toEqual(file);
 });
 
 test('of two operators who change the key at once one is told that it was changed', async () => {
-  const [one, other] = [house.services.kms.createKey(), house.services.kms.createKey()];
-  const both = await Promise.allSettled([house.operator.setKey(tenant, one), house.operator.setKey(tenant, other)]);
+  const [one, other] = [installation.services.kms.createKey(), installation.services.kms.createKey()];
+  const both = await Promise.allSettled([
+    installation.operator.setKey(tenant, one),
+    installation.operator.setKey(tenant, other),
+  ]);
   const lost = both.flatMap((each) => (each.status === 'rejected' ? [each.reason as SealdexError] : []));
   expect(lost.map(({ code }) => code)).toEqual(['TENANT_CHANGED']);
-  expect((await house.operator.tenant(tenant)).history).toHaveLength(2);
+  expect((await installation.operator.tenant(tenant)).history).toHaveLength(2);
 });
 
 test('a key that does not work is refused, and nothing is changed', async () => {
-  const before = await house.operator.tenant(tenant);
-  const next = house.services.kms.createKey();
-  house.services.kms.disable(next);
-  expect(await faultOf(house.operator.setKey(tenant, next))).toMatchObject({ code: 'TENANT_KEY_INVALID' });
-  expect(await house.operator.tenant(tenant)).toEqual(before);
+  const before = await installation.operator.tenant(tenant);
+  const next = installation.services.kms.createKey();
+  installation.services.kms.disable(next);
+  expect(await faultOf(installation.operator.setKey(tenant, next))).toMatchObject({ code: 'TENANT_KEY_INVALID' });
+  expect(await installation.operator.tenant(tenant)).toEqual(before);
 });
 
 test('back to the platform key: what is stored moves there, and the history names who did it', async () => {
   await store('one');
-  expect(await house.operator.setKey(tenant, PLATFORM)).toMatchObject({ from: arn, to: PLATFORM });
+  expect(await installation.operator.setKey(tenant, PLATFORM)).toMatchObject({ from: arn, to: PLATFORM });
   await eventually(async () => (await arnsUnder('documents')).has(platformArn));
   expect(await arnsUnder('documents')).toEqual(new Set([platformArn]));
-  const { history, formerKeyArns } = await house.operator.tenant(tenant);
+  const { history, formerKeyArns } = await installation.operator.tenant(tenant);
   const operator = 'arn:aws:sts::111122223333:assumed-role/sealdex/local';
   expect(history).toMatchObject([
     { change: 'key', operator, from: PLATFORM, to: arn },

@@ -11,7 +11,7 @@ import { objectName } from '../../src/runtime/names.ts';
 import { readAll } from '../../src/store/store.ts';
 import { denialsOnPage } from '../docs/key-page.ts';
 import { headerOf } from '../support/message.ts';
-import { openHouse, squeezed, textOf, type House } from './installation.ts';
+import { openInstallation, squeezed, textOf, type Installation } from './installation.ts';
 import { documentOf } from '../support/documents.ts';
 
 const DAY_MS = 86_400_000;
@@ -20,25 +20,25 @@ const OWNER = '111122223333';
 const OUR_ACCOUNT = '444455556666';
 const OURS = `arn:aws:iam::${OUR_ACCOUNT}:role/sealdex`;
 
-let house: House;
+let installation: Installation;
 
 beforeAll(async () => {
-  house = await openHouse({ AWS_ACCESS_KEY_ID: OURS });
+  installation = await openInstallation({ AWS_ACCESS_KEY_ID: OURS });
 });
-afterAll(() => house[Symbol.asyncDispose]());
+afterAll(() => installation[Symbol.asyncDispose]());
 
 /** Stores documents with a worker whose clock is so many days behind. */
 async function store(tenant: string, ids: readonly string[], daysAgo = 0): Promise<void> {
   const clock = { ...systemClock, now: () => systemClock.now() - daysAgo * DAY_MS };
-  const worker = await startWorker(house.settings, { host: '127.0.0.1', log: 'silent', clock });
+  const worker = await startWorker(installation.settings, { host: '127.0.0.1', log: 'silent', clock });
   try {
     for (const id of ids) {
-      const { jobId } = await house.producer.enqueueIndex({
+      const { jobId } = await installation.producer.enqueueIndex({
         tenant,
         corpus: CORPUS,
         document: documentOf(id, `Text of ${id}`),
       });
-      expect(await house.end(jobId)).toBe('done');
+      expect(await installation.end(jobId)).toBe('done');
     }
   } finally {
     await worker.stop();
@@ -47,7 +47,7 @@ async function store(tenant: string, ids: readonly string[], daysAgo = 0): Promi
 
 /** A reader that has no data key in memory yet. */
 async function read(tenant: string, ids: readonly string[]): Promise<string[]> {
-  const reader: Reader = await createReader(house.settings);
+  const reader: Reader = await createReader(installation.settings);
   try {
     return await Promise.all(
       ids.map((id) => textOf(reader, tenant, CORPUS, id).catch((error: { code: string }) => error.code)),
@@ -60,16 +60,16 @@ async function read(tenant: string, ids: readonly string[]): Promise<string[]> {
 const good = (ids: readonly string[]): string[] => ids.map((id) => squeezed(`Section Text of ${id}`));
 
 async function dayOf(tenant: string, id: string): Promise<string> {
-  const stored = await house.store.get(`documents/${tenant}/${CORPUS}/${objectName(id)}`);
+  const stored = await installation.store.get(`documents/${tenant}/${CORPUS}/${objectName(id)}`);
   const { context } = await headerOf(await readAll(stored!));
   return context['period']!.slice(0, '2026-11-23'.length);
 }
 
 test('The documents of a denied day are unreadable; no gate shuts, and all others are stored and read as before', async () => {
-  const [acme, other] = [await house.tenant('acme'), await house.tenant('other')];
+  const [acme, other] = [await installation.tenant('acme'), await installation.tenant('other')];
   const allowed = keyPolicy({ principal: OURS, tenant: 'acme' }, OWNER);
-  house.services.kms.setPolicy(acme, allowed);
-  house.services.kms.setPolicy(other, keyPolicy({ principal: OURS, tenant: 'other' }, OWNER));
+  installation.services.kms.setPolicy(acme, allowed);
+  installation.services.kms.setPolicy(other, keyPolicy({ principal: OURS, tenant: 'other' }, OWNER));
   await store('acme', ['three-days-ago', 'also-then'], 3);
   await store('acme', ['six-days-ago'], 6);
   await store('acme', ['today']);
@@ -79,23 +79,23 @@ test('The documents of a denied day are unreadable; no gate shuts, and all other
   const all = ['three-days-ago', 'also-then', 'six-days-ago', 'today'];
   expect(await read('acme', all)).toEqual(good(all));
 
-  house.services.kms.setPolicy(acme, {
+  installation.services.kms.setPolicy(acme, {
     ...policyOf(allowed.Statement),
     Statement: [...allowed.Statement, denialsOnPage(OUR_ACCOUNT, day)[0]],
   });
   const seen = await read('acme', all);
   expect(seen).toEqual(['PERIOD_DENIED', 'PERIOD_DENIED', ...good(['six-days-ago', 'today'])]);
-  expect(await house.operator.gates()).toEqual({ gates: [], total: 0 });
+  expect(await installation.operator.gates()).toEqual({ gates: [], total: 0 });
   await store('acme', ['new']);
   expect(await read('acme', ['new', 'today'])).toEqual(good(['new', 'today']));
   expect(await read('other', ['of-another'])).toEqual(good(['of-another']));
-  expect(await house.operator.gates()).toEqual({ gates: [], total: 0 });
-  expect((await house.operator.status()).parkedByTenant).toEqual([]);
+  expect(await installation.operator.gates()).toEqual({ gates: [], total: 0 });
+  expect((await installation.operator.status()).parkedByTenant).toEqual([]);
 
   // A document that is indexed again is one of today: the slice has it no longer.
   await store('acme', ['also-then']);
   expect(await read('acme', ['also-then', 'three-days-ago'])).toEqual([...good(['also-then']), 'PERIOD_DENIED']);
-  house.services.kms.setPolicy(acme, allowed);
+  installation.services.kms.setPolicy(acme, allowed);
   expect(await read('acme', all)).toEqual(good(all));
 });
 
@@ -103,7 +103,7 @@ test.each([
   ['the role as principal', false],
   ['the role by condition', true],
 ])('Nor can a data key of the denied day be moved into another one: %s', async (_name, byCondition) => {
-  const { kms } = house.services;
+  const { kms } = installation.services;
   const KeyId = kms.createKey();
   const { Version, Statement } = keyPolicy({ principal: OURS, tenant: 'acme', byCondition }, OWNER);
   const denied = denialsOnPage(OUR_ACCOUNT, '2026-11-23')[byCondition ? 1 : 0];

@@ -3,44 +3,44 @@ import { expect, test } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
 import { run } from '../cli/run.ts';
 import { eventually } from '../support/eventually.ts';
-import { openHouse } from './installation.ts';
+import { openInstallation } from './installation.ts';
 import { documentOf } from '../support/documents.ts';
 
 test('jobs of a key that does not answer make room for others without spending an attempt, and end when it does', async () => {
-  await using house = await openHouse({ SEALDEX_CONCURRENCY: 4 });
-  const key = await house.tenant('slow');
-  await house.tenant('quick');
+  await using installation = await openInstallation({ SEALDEX_CONCURRENCY: 4 });
+  const key = await installation.tenant('slow');
+  await installation.tenant('quick');
   const enqueue = async (tenant: string, jobs: number): Promise<string[]> => {
     const results = await Promise.all(
       Array.from({ length: jobs }, (_, at) =>
-        house.producer.enqueueIndex({ tenant, corpus: 'docs', document: documentOf(`doc ${at}`, 'Text.') }),
+        installation.producer.enqueueIndex({ tenant, corpus: 'docs', document: documentOf(`doc ${at}`, 'Text.') }),
       ),
     );
     return results.map(({ jobId }) => jobId);
   };
   const slow = await enqueue('slow', 8);
   const quick = await enqueue('quick', 4);
-  const hang = house.services.kms.faults.set({ match: { key }, fault: { kind: 'hang' } });
-  await using worker = await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
-  for (const job of quick) expect(await house.end(job)).toBe('done');
+  const hang = installation.services.kms.faults.set({ match: { key }, fault: { kind: 'hang' } });
+  await using worker = await startWorker(installation.settings, { host: '127.0.0.1', log: 'silent' });
+  for (const job of quick) expect(await installation.end(job)).toBe('done');
   const deferred = async (): Promise<string[]> => {
-    const states = await Promise.all(slow.map(async (job) => ({ job, ...(await house.producer.status(job)) })));
+    const states = await Promise.all(slow.map(async (job) => ({ job, ...(await installation.producer.status(job)) })));
     return states
       .filter(({ state, code }) => state === 'retrying' && code === 'TENANT_SLOTS_FULL')
       .map(({ job }) => job);
   };
   // One holds a slot all the time and meets KMS_FAILED.
   await eventually(async () => (await deferred()).length >= 3);
-  for (const job of slow) expect((await house.queue.getJob(job))?.attemptsMade).toBe(0);
+  for (const job of slow) expect((await installation.queue.getJob(job))?.attemptsMade).toBe(0);
   // Without a worker a deferred job stays where it is.
   await worker.stop();
   const [job = 'none'] = await deferred();
-  const shown = await run(['jobs', 'show', job], { settings: house.settings });
+  const shown = await run(['jobs', 'show', job], { settings: installation.settings });
   expect(shown).toMatchObject({ code: 0, stderr: '' });
   expect(shown.stdout).toMatch(
     /^state +retrying\ncode +TENANT_SLOTS_FULL: as many jobs of the tenant as may wait .*; no action needed/m,
   );
   hang.clear();
-  await using _other = await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
-  for (const job of slow) expect(await house.end(job)).toBe('done');
+  await using _other = await startWorker(installation.settings, { host: '127.0.0.1', log: 'silent' });
+  for (const job of slow) expect(await installation.end(job)).toBe('done');
 });

@@ -6,13 +6,13 @@ import { expect, test } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
 import { startRedis } from '@sealdex/local-aws';
 import { eventually } from '../support/eventually.ts';
-import { openHouse, type House } from './installation.ts';
+import { openInstallation, type Installation } from './installation.ts';
 import { keysUnder } from '../support/documents.ts';
 import { startWorkerChild } from './worker-child.ts';
 
 /** Starts a worker that is expected to refuse; answers what it says. It has to end by itself. */
-async function refusal(house: House, settings: object = {}): Promise<string> {
-  await using worker = await startWorkerChild({ ...house.settings, ...settings });
+async function refusal(installation: Installation, settings: object = {}): Promise<string> {
+  await using worker = await startWorkerChild({ ...installation.settings, ...settings });
   expect(await worker.exited).toEqual({ code: 78, signal: null });
   return worker.stderr();
 }
@@ -20,39 +20,39 @@ async function refusal(house: House, settings: object = {}): Promise<string> {
 test('a Redis that evicts keys is refused', async () => {
   const redis = await startRedis({ maxmemoryPolicy: 'allkeys-lru' });
   try {
-    await using house = await openHouse();
-    expect(await refusal(house, { REDIS_URL: redis.url })).toContain('maxmemory-policy allkeys-lru');
+    await using installation = await openInstallation();
+    expect(await refusal(installation, { REDIS_URL: redis.url })).toContain('maxmemory-policy allkeys-lru');
   } finally {
     await redis.stop();
   }
 });
 
 test('a store that ignores conditional writes is refused, and keeps nothing of the proof', async () => {
-  await using house = await openHouse();
-  house.services.s3.faults.set({ fault: { kind: 'ignoreConditions' } });
-  expect(await refusal(house)).toContain('ignores conditional writes');
-  expect(await keysUnder(house.store, 'system/')).toEqual([]);
+  await using installation = await openInstallation();
+  installation.services.s3.faults.set({ fault: { kind: 'ignoreConditions' } });
+  expect(await refusal(installation)).toContain('ignores conditional writes');
+  expect(await keysUnder(installation.store, 'system/')).toEqual([]);
 });
 
 test('a port that is taken is refused', async () => {
-  await using house = await openHouse();
+  await using installation = await openInstallation();
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   try {
-    expect(await refusal(house, { SEALDEX_PORT: port })).toContain(`port ${port} is taken`);
+    expect(await refusal(installation, { SEALDEX_PORT: port })).toContain(`port ${port} is taken`);
   } finally {
     server.close();
   }
 });
 
 test('a start that is told to end does so between two steps, and closes what it had opened', async () => {
-  await using house = await openHouse();
+  await using installation = await openInstallation();
   const server = await startRedis();
   const looker = new Redis(server.url);
   try {
     const controller = new AbortController();
-    const settings = { ...house.settings, REDIS_URL: server.url };
+    const settings = { ...installation.settings, REDIS_URL: server.url };
     const starting = startWorker(settings, { log: 'silent', signal: controller.signal });
     const reason = new Error('told to end');
     controller.abort(reason);
@@ -70,15 +70,15 @@ test('a start that is told to end does so between two steps, and closes what it 
 });
 
 test('all wrong settings are named at once', async () => {
-  await using house = await openHouse();
-  const said = await refusal(house, { SEALDEX_CONCURRENCY: 0, SEALDEX_STOP_MS: 'soon' });
+  await using installation = await openInstallation();
+  const said = await refusal(installation, { SEALDEX_CONCURRENCY: 0, SEALDEX_STOP_MS: 'soon' });
   expect(said).toContain('SEALDEX_CONCURRENCY');
   expect(said).toContain('SEALDEX_STOP_MS');
 });
 
 test('a Redis without an append-only file is one warning, and no reason to stop', async () => {
-  await using house = await openHouse();
-  await using worker = await startWorkerChild(house.settings);
+  await using installation = await openInstallation();
+  await using worker = await startWorkerChild(installation.settings);
   await worker.ready;
   const warnings = await eventually(() => {
     const lines = worker.log();

@@ -5,133 +5,136 @@ import { startWorker, type RunningWorker } from '../../src/app/app.ts';
 import type { JobStatus } from '../../src/queue/bull/job-lookup.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
 import { eventually } from '../support/eventually.ts';
-import { openHouse, type House } from './installation.ts';
+import { openInstallation, type Installation } from './installation.ts';
 import { documentOf } from '../support/documents.ts';
 
-const worker = (house: House): Promise<RunningWorker> =>
-  startWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+const worker = (installation: Installation): Promise<RunningWorker> =>
+  startWorker(installation.settings, { host: '127.0.0.1', log: 'silent' });
 
-async function enqueue({ producer }: House, id: string, text = 'Text.'): Promise<string> {
+async function enqueue({ producer }: Installation, id: string, text = 'Text.'): Promise<string> {
   return (await producer.enqueueIndex({ tenant: 'acme', corpus: 'docs', document: documentOf(id, text) })).jobId;
 }
 
-const becomes = ({ producer }: House, jobId: string, state: string): Promise<JobStatus> =>
+const becomes = ({ producer }: Installation, jobId: string, state: string): Promise<JobStatus> =>
   eventually(async () => {
     const status = await producer.status(jobId);
     return status.state === state ? status : undefined;
   });
 
 test('a job is queued, active, done, and unknown when SEALDEX_STATUS_MS have passed', async () => {
-  await using house = await openHouse({ SEALDEX_STATUS_MS: 60_000 });
-  await house.tenant('acme');
-  const hang = house.services.s3.faults.set({
+  await using installation = await openInstallation({ SEALDEX_STATUS_MS: 60_000 });
+  await installation.tenant('acme');
+  const hang = installation.services.s3.faults.set({
     match: { method: 'PUT', prefix: 'documents/' },
     fault: { kind: 'hang' },
   });
   const begun = Date.now();
-  const jobId = await enqueue(house, 'one');
-  const queued = await house.producer.status(jobId);
-  expect(queued).toEqual({ state: 'queued', since: (await house.queue.getJob(jobId))?.timestamp });
+  const jobId = await enqueue(installation, 'one');
+  const queued = await installation.producer.status(jobId);
+  expect(queued).toEqual({ state: 'queued', since: (await installation.queue.getJob(jobId))?.timestamp });
   expect(queued.since).toBeGreaterThanOrEqual(begun);
-  await using running = await worker(house);
-  const active = await becomes(house, jobId, 'active');
-  expect(active).toEqual({ state: 'active', since: (await house.queue.getJob(jobId))?.processedOn });
+  await using running = await worker(installation);
+  const active = await becomes(installation, jobId, 'active');
+  expect(active).toEqual({ state: 'active', since: (await installation.queue.getJob(jobId))?.processedOn });
   expect(active.since).toBeGreaterThanOrEqual(queued.since ?? Infinity);
   hang.clear();
-  expect(await becomes(house, jobId, 'done')).toEqual({ state: 'done', since: expect.any(Number) });
-  const note = redisKeys(String(house.settings.SEALDEX_QUEUE)).note(jobId);
-  const leftMs = await house.redis.pttl(note);
+  expect(await becomes(installation, jobId, 'done')).toEqual({ state: 'done', since: expect.any(Number) });
+  const note = redisKeys(String(installation.settings.SEALDEX_QUEUE)).note(jobId);
+  const leftMs = await installation.redis.pttl(note);
   expect(leftMs).toBeGreaterThan(0);
   expect(leftMs).toBeLessThanOrEqual(60_000);
   // As when they have passed.
-  await house.redis.pexpire(note, 1);
-  expect(await becomes(house, jobId, 'unknown')).toEqual({ state: 'unknown' });
+  await installation.redis.pexpire(note, 1);
+  expect(await becomes(installation, jobId, 'unknown')).toEqual({ state: 'unknown' });
   expect((await running.stop()).isClean).toBe(true);
 });
 
 test('a job whose KMS key is disabled is parked with the code of the refusal, and then done', async () => {
-  await using house = await openHouse({ SEALDEX_PROBE_MIN_MS: 200, SEALDEX_PROBE_MAX_MS: 600 });
-  const arn = await house.tenant('acme');
+  await using installation = await openInstallation({ SEALDEX_PROBE_MIN_MS: 200, SEALDEX_PROBE_MAX_MS: 600 });
+  const arn = await installation.tenant('acme');
   const begun = Date.now();
-  const jobId = await enqueue(house, 'one');
-  house.services.kms.disable(arn);
-  await using running = await worker(house);
-  const { since, ...status } = await becomes(house, jobId, 'parked');
+  const jobId = await enqueue(installation, 'one');
+  installation.services.kms.disable(arn);
+  await using running = await worker(installation);
+  const { since, ...status } = await becomes(installation, jobId, 'parked');
   expect(status).toEqual({ state: 'parked', code: 'KEY_DISABLED' });
   expect(since).toBeGreaterThanOrEqual(begun);
-  const job = await house.queue.getJob(jobId);
+  const job = await installation.queue.getJob(jobId);
   expect(job?.attemptsMade).toBe(0);
   expect(job?.delay).toBeGreaterThanOrEqual(3 * 3_600_000);
   expect(job?.delay).toBeLessThanOrEqual(5 * 3_600_000);
-  house.services.kms.enable(arn);
-  expect(await house.end(jobId)).toBe('done');
+  installation.services.kms.enable(arn);
+  expect(await installation.end(jobId)).toBe('done');
   expect(running.port).toBeGreaterThan(0);
 });
 
 test('a worker takes jobs of the queue for uploads too, which are counted apart and shown like any other', async () => {
-  await using house = await openHouse();
-  await using running = await worker(house);
-  const files = new Queue('upload', { connection: house.redis, prefix: house.queue.opts.prefix ?? '' });
+  await using installation = await openInstallation();
+  await using running = await worker(installation);
+  const files = new Queue('upload', { connection: installation.redis, prefix: installation.queue.opts.prefix ?? '' });
   const id = `j${'1'.repeat(32)}`;
   await files.add('upload', { v: 1, kind: 'upload', tenant: 'acme', corpus: 'docs' }, { jobId: id });
-  expect(await becomes(house, id, 'dead')).toMatchObject({ code: 'JOB_INVALID' });
-  const { index, upload } = await house.operator.status();
+  expect(await becomes(installation, id, 'dead')).toMatchObject({ code: 'JOB_INVALID' });
+  const { index, upload } = await installation.operator.status();
   expect([index.dead, upload.dead]).toEqual([0, 1]);
-  expect(await house.operator.deadShow(id)).toMatchObject({ queue: 'upload', kind: 'upload', tenant: 'acme' });
+  expect(await installation.operator.deadShow(id)).toMatchObject({ queue: 'upload', kind: 'upload', tenant: 'acme' });
   await files.close();
   expect(await running.stop()).toEqual({ handedBack: 0, isClean: true });
 });
 
 test('a delayed job without a note is retrying since it was queued, and garbage for a time is no time', async () => {
-  await using house = await openHouse();
+  await using installation = await openInstallation();
   const id = `j${'0'.repeat(32)}`;
-  await house.queue.add('index', {}, { jobId: id, delay: 600_000, timestamp: 1_700_000_000_000 });
-  expect(await house.producer.status(id)).toEqual({ state: 'retrying', since: 1_700_000_000_000 });
-  await house.redis.hset(house.queue.toKey(id), 'timestamp', 'words of a document');
-  expect(await house.producer.status(id)).toEqual({ state: 'retrying' });
+  await installation.queue.add('index', {}, { jobId: id, delay: 600_000, timestamp: 1_700_000_000_000 });
+  expect(await installation.producer.status(id)).toEqual({ state: 'retrying', since: 1_700_000_000_000 });
+  await installation.redis.hset(installation.queue.toKey(id), 'timestamp', 'words of a document');
+  expect(await installation.producer.status(id)).toEqual({ state: 'retrying' });
 });
 
 test('of two jobs for one document that meet in the wrong order, the older is superseded', async () => {
-  await using house = await openHouse();
-  await house.tenant('acme');
-  const older = await enqueue(house, 'one');
-  const newer = await enqueue(house, 'one');
-  await (await house.queue.getJob(older))?.changePriority({ priority: 9 });
+  await using installation = await openInstallation();
+  await installation.tenant('acme');
+  const older = await enqueue(installation, 'one');
+  const newer = await enqueue(installation, 'one');
+  await (await installation.queue.getJob(older))?.changePriority({ priority: 9 });
   await using running = await startWorker(
-    { ...house.settings, SEALDEX_CONCURRENCY: 1 },
+    { ...installation.settings, SEALDEX_CONCURRENCY: 1 },
     { host: '127.0.0.1', log: 'silent' },
   );
-  expect([await house.end(newer), await house.end(older)]).toEqual(['done', 'superseded']);
+  expect([await installation.end(newer), await installation.end(older)]).toEqual(['done', 'superseded']);
   expect(running.port).toBeGreaterThan(0);
 });
 
 test('a job whose worker died again and again is dead as STALLED_TOO_OFTEN, without being run once more', async () => {
-  await using house = await openHouse();
-  await house.tenant('acme');
-  const jobId = await enqueue(house, 'one');
+  await using installation = await openInstallation();
+  await installation.tenant('acme');
+  const jobId = await enqueue(installation, 'one');
   // As the queue stands after the fourth stall: BullMQ has noted that the job is to fail when it is taken.
-  const entry = house.queue.toKey(jobId);
-  await house.redis.hset(entry, 'stc', '4', 'defa', 'job stalled more than allowable limit');
-  await using running = await worker(house);
-  expect(await becomes(house, jobId, 'dead')).toEqual({
+  const entry = installation.queue.toKey(jobId);
+  await installation.redis.hset(entry, 'stc', '4', 'defa', 'job stalled more than allowable limit');
+  await using running = await worker(installation);
+  expect(await becomes(installation, jobId, 'dead')).toEqual({
     state: 'dead',
     code: 'STALLED_TOO_OFTEN',
     since: expect.any(Number),
   });
-  expect(await house.redis.hmget(entry, 'failedReason', 'stacktrace')).toEqual([`STALLED_TOO_OFTEN ${jobId}`, '[]']);
-  expect(house.services.s3.requests.count({ method: 'PUT', prefix: 'documents/' })).toBe(0);
+  expect(await installation.redis.hmget(entry, 'failedReason', 'stacktrace')).toEqual([
+    `STALLED_TOO_OFTEN ${jobId}`,
+    '[]',
+  ]);
+  expect(installation.services.s3.requests.count({ method: 'PUT', prefix: 'documents/' })).toBe(0);
   const metrics = await (await fetch(`http://127.0.0.1:${running.port}/metrics`)).text();
   expect(metrics).toContain('sealdex_job_failures_total{code="STALLED_TOO_OFTEN",reason=""} 1');
 });
 
 test('a repeated request learns how the first one ended', async () => {
-  await using house = await openHouse({ SEALDEX_STATUS_MS: 1000 });
-  await house.tenant('acme');
+  await using installation = await openInstallation({ SEALDEX_STATUS_MS: 1000 });
+  await installation.tenant('acme');
   const request = { tenant: 'acme', corpus: 'docs', document: documentOf('one', 'Text.'), idempotencyKey: 'key' };
-  const first = await house.producer.enqueueIndex(request);
-  await using running = await worker(house);
-  await becomes(house, first.jobId, 'unknown');
-  expect(await house.producer.enqueueIndex(request)).toEqual({
+  const first = await installation.producer.enqueueIndex(request);
+  await using running = await worker(installation);
+  await becomes(installation, first.jobId, 'unknown');
+  expect(await installation.producer.enqueueIndex(request)).toEqual({
     status: 'duplicate',
     jobId: first.jobId,
     revision: first.revision,

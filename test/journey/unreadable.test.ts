@@ -11,7 +11,7 @@ import { run } from '../cli/run.ts';
 import { denialsOnPage } from '../docs/key-page.ts';
 import { eventually } from '../support/eventually.ts';
 import { headerOf } from '../support/message.ts';
-import { openHouse, type House } from './installation.ts';
+import { openInstallation, type Installation } from './installation.ts';
 import { documentOf } from '../support/documents.ts';
 
 const DAY_MS = 86_400_000;
@@ -19,50 +19,50 @@ const OWNER = '111122223333';
 const OUR_ACCOUNT = '444455556666';
 const OURS = `arn:aws:iam::${OUR_ACCOUNT}:role/sealdex`;
 
-let house: House;
+let installation: Installation;
 
 beforeAll(async () => {
-  house = await openHouse({ AWS_ACCESS_KEY_ID: OURS });
+  installation = await openInstallation({ AWS_ACCESS_KEY_ID: OURS });
 });
-afterAll(() => house[Symbol.asyncDispose]());
+afterAll(() => installation[Symbol.asyncDispose]());
 
 const worker = (daysAgo = 0) => {
   const clock = { ...systemClock, now: () => systemClock.now() - daysAgo * DAY_MS };
-  return startWorker(house.settings, { host: '127.0.0.1', log: 'silent', clock });
+  return startWorker(installation.settings, { host: '127.0.0.1', log: 'silent', clock });
 };
 
 const policyOf = (tenant: string) => keyPolicy({ principal: OURS, tenant }, OWNER);
 const objectOf = (tenant: string, id: string): string => `documents/${tenant}/docs/${objectName(id)}`;
 
 async function headerAt(tenant: string, id: string): Promise<Awaited<ReturnType<typeof headerOf>>> {
-  const stored = await house.store.get(objectOf(tenant, id));
+  const stored = await installation.store.get(objectOf(tenant, id));
   return headerOf(await readAll(stored!));
 }
 
 async function index(tenant: string, id: string): Promise<void> {
   const document = documentOf(id, `Text of ${id}.`);
-  const { jobId } = await house.producer.enqueueIndex({ tenant, corpus: 'docs', document });
-  expect(await house.end(jobId)).toBe('done');
+  const { jobId } = await installation.producer.enqueueIndex({ tenant, corpus: 'docs', document });
+  expect(await installation.end(jobId)).toBe('done');
 }
 
 /** As if the key had been changed before any process could still not have seen it. */
 async function changedLongAgo(tenant: string): Promise<void> {
-  const file = await house.operator.tenant(tenant);
+  const file = await installation.operator.tenant(tenant);
   const reencryption = { ...file.reencryption, since: file.reencryption!.since - SETTLED_MS };
-  await house.store.put(`tenants/${tenant}.json`, Buffer.from(JSON.stringify({ ...file, reencryption })), {});
+  await installation.store.put(`tenants/${tenant}.json`, Buffer.from(JSON.stringify({ ...file, reencryption })), {});
 }
 
 /** Moves all from the first object on, to its end, and answers what was counted. */
 async function moved(tenant: string) {
-  await house.operator.reencrypt(tenant);
+  await installation.operator.reencrypt(tenant);
   return eventually(async () => {
-    const { state, counts } = await house.operator.reencryption(tenant);
+    const { state, counts } = await installation.operator.reencryption(tenant);
     return state === 'done' && counts && counts.current + counts.moved + counts.unreadable > 1 && counts;
   });
 }
 
 const shown = async (tenant: string): Promise<string[]> =>
-  linesOf((await run(['tenants', 'show', tenant], { settings: house.settings })).stderr);
+  linesOf((await run(['tenants', 'show', tenant], { settings: installation.settings })).stderr);
 
 /** Each makes the document unreadable, and answers how to mend it. */
 const SPOILS: Record<string, (tenant: string, id: string, arn: string) => Promise<() => Promise<void>>> = {
@@ -70,17 +70,17 @@ const SPOILS: Record<string, (tenant: string, id: string, arn: string) => Promis
     const { Version, Statement } = policyOf(tenant);
     const day = (await headerAt(tenant, id)).context['period']!.slice(0, '2026-11-23'.length);
     const denial = denialsOnPage(OUR_ACCOUNT, day)[0];
-    house.services.kms.setPolicy(arn, { Version, Statement: [...Statement, denial] });
-    return async () => house.services.kms.setPolicy(arn, policyOf(tenant));
+    installation.services.kms.setPolicy(arn, { Version, Statement: [...Statement, denial] });
+    return async () => installation.services.kms.setPolicy(arn, policyOf(tenant));
   },
   async tampered(tenant, id) {
     const key = objectOf(tenant, id);
-    const stored = await house.store.get(key);
+    const stored = await installation.store.get(key);
     const [bytes, metadata] = [await readAll(stored!), { ...stored!.metadata }];
     const changed = Buffer.from(bytes);
     changed[changed.length - 1]! ^= 1;
-    await house.store.put(key, changed, { metadata });
-    return async () => void (await house.store.put(key, bytes, { metadata }));
+    await installation.store.put(key, changed, { metadata });
+    return async () => void (await installation.store.put(key, bytes, { metadata }));
   },
 };
 
@@ -88,19 +88,19 @@ test.each(Object.entries(SPOILS))(
   'One object that is %s stays under the former key, which tenants show says, until it can be read',
   async (what, spoil) => {
     const tenant = `tenant-${what}`;
-    const arn = await house.tenant(tenant);
-    house.services.kms.setPolicy(arn, policyOf(tenant));
+    const arn = await installation.tenant(tenant);
+    installation.services.kms.setPolicy(arn, policyOf(tenant));
     {
       await using _then = await worker(3);
       await index(tenant, 'first');
     }
     const mend = await spoil(tenant, 'first', arn);
-    const next = house.services.kms.createKey();
-    house.services.kms.setPolicy(next, policyOf(tenant));
+    const next = installation.services.kms.createKey();
+    installation.services.kms.setPolicy(next, policyOf(tenant));
     {
       await using _now = await worker();
       await index(tenant, 'second');
-      await house.operator.setKey(tenant, next);
+      await installation.operator.setKey(tenant, next);
       await eventually(async () => (await headerAt(tenant, 'second')).arn === next);
       await changedLongAgo(tenant);
       expect(await moved(tenant)).toEqual({ current: 1, moved: 0, changed: 0, unreadable: 1 });
@@ -109,12 +109,12 @@ test.each(Object.entries(SPOILS))(
     const sentence = `^The KMS key of tenant ${tenant} was changed .*\\b1 .*could not be read.*${arn}`;
     // A page of an earlier pass may wait in the queue yet, which is told then.
     expect((await shown(tenant))[0]).toMatch(new RegExp(sentence));
-    expect(await house.operator.gates()).toMatchObject({ total: 0 });
+    expect(await installation.operator.gates()).toMatchObject({ total: 0 });
 
     await mend();
     // A denied slice is not asked for again for half a minute by who knows of it.
     await using _later = await worker();
-    await house.operator.reencrypt(tenant);
+    await installation.operator.reencrypt(tenant);
     await eventually(async () => (await headerAt(tenant, 'first')).arn === next);
     expect(await moved(tenant)).toEqual({ current: 2, moved: 0, changed: 0, unreadable: 0 });
     expect((await shown(tenant)).join()).not.toContain('could not be read');

@@ -8,19 +8,19 @@ import type { Gate } from '../../src/parking/gate-record.ts';
 import { readGate } from '../../src/parking/gate-storage.ts';
 import { queueKeys, redisKeys } from '../../src/runtime/redis.ts';
 import { eventually } from '../support/eventually.ts';
-import { metricsOf, openHouse, squeezed, textOf, type House } from '../journey/installation.ts';
+import { metricsOf, openInstallation, squeezed, textOf, type Installation } from '../journey/installation.ts';
 import { documentOf } from '../support/documents.ts';
 import { startWorkerChild, type WorkerChild } from '../journey/worker-child.ts';
 
 /** Probes come soon, so that nobody waits for them. */
 const SOON: Settings = { SEALDEX_PROBE_MIN_MS: 200, SEALDEX_PROBE_MAX_MS: 600, SEALDEX_CONCURRENCY: 1 };
 
-const gateOf = (house: House, arn: string): Promise<Gate> =>
-  readGate(house.redis, redisKeys(String(house.settings.SEALDEX_QUEUE)), gateId(keyRef('acme', arn)));
+const gateOf = (installation: Installation, arn: string): Promise<Gate> =>
+  readGate(installation.redis, redisKeys(String(installation.settings.SEALDEX_QUEUE)), gateId(keyRef('acme', arn)));
 
-const becomes = (house: House, arn: string, state: string): Promise<Gate> =>
+const becomes = (installation: Installation, arn: string, state: string): Promise<Gate> =>
   eventually(async () => {
-    const gate = await gateOf(house, arn);
+    const gate = await gateOf(installation, arn);
     return gate.record?.state === state && gate;
   });
 
@@ -33,11 +33,12 @@ const agree = (workers: readonly WorkerChild[], text: string): Promise<boolean> 
     return true;
   });
 
-async function enqueue({ producer }: House, id: string, text = 'Text.'): Promise<string> {
+async function enqueue({ producer }: Installation, id: string, text = 'Text.'): Promise<string> {
   return (await producer.enqueueIndex({ tenant: 'acme', corpus: 'docs', document: documentOf(id, text) })).jobId;
 }
 
-const decrypts = ({ services: { kms } }: House, key: string): number => kms.counts.count({ operation: 'Decrypt', key });
+const decrypts = ({ services: { kms } }: Installation, key: string): number =>
+  kms.counts.count({ operation: 'Decrypt', key });
 
 /** Whichever has a job in work. */
 const busy = (workers: readonly WorkerChild[]): Promise<WorkerChild> =>
@@ -51,38 +52,40 @@ const busy = (workers: readonly WorkerChild[]): Promise<WorkerChild> =>
 
 /** Frozen for as long as the others need, so that KMS' refusal, which is old news by then, is still heard in its time. */
 test('a process that is frozen while the others shut and open the gate changes nothing by its old news', async () => {
-  await using house = await openHouse(SOON);
-  const { kms } = house.services;
-  const arn = await house.tenant('acme');
+  await using installation = await openInstallation(SOON);
+  const { kms } = installation.services;
+  const arn = await installation.tenant('acme');
   await using workers = new AsyncDisposableStack();
-  const fleet = await Promise.all([1, 2, 3].map(async () => workers.use(await startWorkerChild(house.settings))));
+  const fleet = await Promise.all(
+    [1, 2, 3].map(async () => workers.use(await startWorkerChild(installation.settings))),
+  );
   await agree(fleet, 'ready');
 
   // One asks KMS and is frozen there: a refusal is on its way to it.
   const asked = { key: arn, operation: 'Decrypt' } as const;
   const hang = kms.faults.set({ match: asked, fault: { kind: 'hang' }, times: 1 });
   const denial = kms.faults.set({ match: asked, fault: KMS_ERRORS.accessDenied, times: 1 });
-  const first = await enqueue(house, 'first');
+  const first = await enqueue(installation, 'first');
   await eventually(() => hang.waiting === 1);
   const frozen = await busy(fleet);
   frozen.kill('SIGSTOP');
   const others = fleet.filter((worker) => worker !== frozen);
   kms.disable(arn);
   hang.clear();
-  const later = await enqueue(house, 'later');
-  await becomes(house, arn, 'shut');
+  const later = await enqueue(installation, 'later');
+  await becomes(installation, arn, 'shut');
   await agree(others, 'ready (gates shut: 1)');
   kms.enable(arn);
-  const open = await becomes(house, arn, 'open');
-  expect(await house.end(later)).toBe('done');
+  const open = await becomes(installation, arn, 'open');
+  expect(await installation.end(later)).toBe('done');
   expect(denial.met).toBe(1);
 
   frozen.kill('SIGCONT');
   // It has heard of its refusal, and could not park its job at a gate that is open.
-  expect(await house.end(first)).toBe('done');
-  expect(await gateOf(house, arn)).toEqual(open);
+  expect(await installation.end(first)).toBe('done');
+  expect(await gateOf(installation, arn)).toEqual(open);
   await agree(fleet, 'ready');
-  expect((await house.operator.status()).index).toMatchObject({ waiting: 0, active: 0, delayed: 0, dead: 0 });
+  expect((await installation.operator.status()).index).toMatchObject({ waiting: 0, active: 0, delayed: 0, dead: 0 });
   for (const worker of fleet) worker.kill('SIGTERM');
   for (const worker of fleet) expect(await worker.exited).toEqual({ code: 0, signal: null });
 });
@@ -99,17 +102,18 @@ async function sum(worker: WorkerChild, name: string): Promise<number> {
 
 const keyHits = (worker: WorkerChild): Promise<number> => sum(worker, 'sealdex_key_uses_total{result="hit"}');
 
-const writes = ({ services: { s3 } }: House): number => s3.requests.count({ method: 'PUT', prefix: 'documents/' });
+const writes = ({ services: { s3 } }: Installation): number =>
+  s3.requests.count({ method: 'PUT', prefix: 'documents/' });
 
-const isParked = (house: House, job: string): Promise<boolean> =>
-  eventually(async () => (await house.producer.status(job)).state === 'parked');
+const isParked = (installation: Installation, job: string): Promise<boolean> =>
+  eventually(async () => (await installation.producer.status(job)).state === 'parked');
 
 /** A process with a data key at hand, stopped over a job whose content is on its way to it. */
-async function freezeOne(house: House, frozen: WorkerChild): Promise<{ first: string; hits: number }> {
-  expect(await house.end(await enqueue(house, 'warm'))).toBe('done');
+async function freezeOne(installation: Installation, frozen: WorkerChild): Promise<{ first: string; hits: number }> {
+  expect(await installation.end(await enqueue(installation, 'warm'))).toBe('done');
   const content = { match: { method: 'GET', prefix: 'intake/' }, fault: { kind: 'hang' }, times: 1 } as const;
-  const hang = house.services.s3.faults.set(content);
-  const first = await enqueue(house, 'first', LARGE);
+  const hang = installation.services.s3.faults.set(content);
+  const first = await enqueue(installation, 'first', LARGE);
   await eventually(() => hang.waiting === 1);
   expect(await sum(frozen, 'sealdex_keys_in_memory')).toBe(1);
   const hits = await keyHits(frozen);
@@ -119,15 +123,17 @@ async function freezeOne(house: House, frozen: WorkerChild): Promise<{ first: st
 }
 
 /** Shuts the gate although all may have the data key at hand: the content of this job is under a new one. */
-async function shutAgain(house: House, arn: string): Promise<string> {
-  await house.queue.pause();
-  const shared = await house.redis.keys(`${redisKeys(String(house.settings.SEALDEX_QUEUE)).prefix}:keys:*`);
-  await house.redis.del(...shared);
-  const job = await enqueue(house, 'second');
-  house.services.kms.disable(arn);
-  await house.queue.resume();
-  await becomes(house, arn, 'shut');
-  await isParked(house, job);
+async function shutAgain(installation: Installation, arn: string): Promise<string> {
+  await installation.queue.pause();
+  const shared = await installation.redis.keys(
+    `${redisKeys(String(installation.settings.SEALDEX_QUEUE)).prefix}:keys:*`,
+  );
+  await installation.redis.del(...shared);
+  const job = await enqueue(installation, 'second');
+  installation.services.kms.disable(arn);
+  await installation.queue.resume();
+  await becomes(installation, arn, 'shut');
+  await isParked(installation, job);
   return job;
 }
 
@@ -143,59 +149,61 @@ const unprobed = ({ epoch, record }: Gate): object => {
  * the gates is older than the 5 s for which one counts.
  */
 test('a process that is frozen for a minute, while the gate is shut, opened and shut, uses no key of before', async () => {
-  await using house = await openHouse(SOON);
-  const { kms } = house.services;
-  const arn = await house.tenant('acme');
+  await using installation = await openInstallation(SOON);
+  const { kms } = installation.services;
+  const arn = await installation.tenant('acme');
   await using workers = new AsyncDisposableStack();
-  const frozen = workers.use(await startWorkerChild(house.settings));
-  const { first, hits } = await freezeOne(house, frozen);
+  const frozen = workers.use(await startWorkerChild(installation.settings));
+  const { first, hits } = await freezeOne(installation, frozen);
   const frozenAt = systemClock.monotonic();
   kms.disable(arn);
-  const others = await Promise.all([1, 2].map(async () => workers.use(await startWorkerChild(house.settings))));
+  const others = await Promise.all([1, 2].map(async () => workers.use(await startWorkerChild(installation.settings))));
 
   // Its lock runs out: another takes its job, meets the disabled key and parks it.
-  await becomes(house, arn, 'shut');
-  await isParked(house, first);
-  expect((await house.queue.getJob(first))?.attemptsMade).toBe(0);
+  await becomes(installation, arn, 'shut');
+  await isParked(installation, first);
+  expect((await installation.queue.getJob(first))?.attemptsMade).toBe(0);
   await agree(others, 'ready (gates shut: 1)');
   kms.enable(arn);
-  await becomes(house, arn, 'open');
-  expect(await house.end(first)).toBe('done');
-  const second = await shutAgain(house, arn);
-  const written = writes(house);
-  const shut = unprobed(await gateOf(house, arn));
+  await becomes(installation, arn, 'open');
+  expect(await installation.end(first)).toBe('done');
+  const second = await shutAgain(installation, arn);
+  const written = writes(installation);
+  const shut = unprobed(await gateOf(installation, arn));
   await eventually(async () => {
-    expect(unprobed(await gateOf(house, arn))).toEqual(shut);
+    expect(unprobed(await gateOf(installation, arn))).toEqual(shut);
     return systemClock.monotonic() - frozenAt >= FROZEN_MS;
   });
 
   // The next job is for it alone.
   for (const other of others) other.kill('SIGSTOP');
-  const third = await enqueue(house, 'third');
+  const third = await enqueue(installation, 'third');
   frozen.kill('SIGCONT');
-  await isParked(house, third);
+  await isParked(installation, third);
   for (const other of others) other.kill('SIGCONT');
   await eventually(async () => (await sum(frozen, 'sealdex_jobs_active')) === 0);
   await agree([frozen, ...others], 'ready (gates shut: 1)');
-  expect(unprobed(await gateOf(house, arn))).toEqual(shut);
+  expect(unprobed(await gateOf(installation, arn))).toEqual(shut);
   expect([await keyHits(frozen), await sum(frozen, 'sealdex_keys_in_memory')]).toEqual([hits, 0]);
-  expect(writes(house)).toBe(written);
-  expect(await house.queue.getJob(first)).toBeUndefined();
+  expect(writes(installation)).toBe(written);
+  expect(await installation.queue.getJob(first)).toBeUndefined();
 
   kms.enable(arn);
-  for (const job of [second, third]) expect(await house.end(job)).toBe('done');
-  await becomes(house, arn, 'open');
-  await expectNoHarm(house, [frozen, ...others], gateId(keyRef('acme', arn)));
+  for (const job of [second, third]) expect(await installation.end(job)).toBe('done');
+  await becomes(installation, arn, 'open');
+  await expectNoHarm(installation, [frozen, ...others], gateId(keyRef('acme', arn)));
 });
 
 /** Nothing is left over, nothing is dead or has spent an attempt, and what is stored is what was sent. */
-async function expectNoHarm(house: House, fleet: readonly WorkerChild[], gate: string): Promise<void> {
+async function expectNoHarm(installation: Installation, fleet: readonly WorkerChild[], gate: string): Promise<void> {
   await agree(fleet, 'ready');
-  expect((await house.operator.status()).index).toMatchObject({ waiting: 0, active: 0, delayed: 0, dead: 0 });
+  expect((await installation.operator.status()).index).toMatchObject({ waiting: 0, active: 0, delayed: 0, dead: 0 });
   expect(
-    await house.redis.zcard(queueKeys(redisKeys(String(house.settings.SEALDEX_QUEUE)), 'index').parked(gate)),
+    await installation.redis.zcard(
+      queueKeys(redisKeys(String(installation.settings.SEALDEX_QUEUE)), 'index').parked(gate),
+    ),
   ).toBe(0);
-  expect(await textOf(house.reader, 'acme', 'docs', 'first')).toContain(squeezed(LARGE));
+  expect(await textOf(installation.reader, 'acme', 'docs', 'first')).toContain(squeezed(LARGE));
   const met = new Set<string | undefined>();
   for (const worker of fleet)
     for (const line of Object.keys(await metricsOf(await worker.ready, 'sealdex_job_failures_total')))
@@ -207,30 +215,36 @@ async function expectNoHarm(house: House, fleet: readonly WorkerChild[], gate: s
 }
 
 test('three processes agree on one gate, and try its key no more often than one would', async () => {
-  await using house = await openHouse({ ...SOON, SEALDEX_PROBE_MIN_MS: 1000, SEALDEX_PROBE_MAX_MS: 3000 });
-  const { kms } = house.services;
-  const arn = await house.tenant('acme');
+  await using installation = await openInstallation({
+    ...SOON,
+    SEALDEX_PROBE_MIN_MS: 1000,
+    SEALDEX_PROBE_MAX_MS: 3000,
+  });
+  const { kms } = installation.services;
+  const arn = await installation.tenant('acme');
   kms.disable(arn);
-  const jobs = await Promise.all(Array.from({ length: 12 }, (_, index) => enqueue(house, `document ${index}`)));
+  const jobs = await Promise.all(Array.from({ length: 12 }, (_, index) => enqueue(installation, `document ${index}`)));
   await using workers = new AsyncDisposableStack();
-  const fleet = await Promise.all([1, 2, 3].map(async () => workers.use(await startWorkerChild(house.settings))));
+  const fleet = await Promise.all(
+    [1, 2, 3].map(async () => workers.use(await startWorkerChild(installation.settings))),
+  );
   await agree(fleet, 'ready (gates shut: 1)');
-  await eventually(async () => (await house.operator.status()).index.delayed === jobs.length);
-  const atShutting = decrypts(house, arn);
+  await eventually(async () => (await installation.operator.status()).index.delayed === jobs.length);
+  const atShutting = decrypts(installation, arn);
   expect(atShutting).toBeLessThanOrEqual(fleet.length);
   const { record } = await eventually(async () => {
-    const gate = await gateOf(house, arn);
+    const gate = await gateOf(installation, arn);
     return (gate.record?.probes ?? 0) >= 3 && gate;
   });
   const calls = kms.counts.count({ operation: 'GenerateDataKey', key: arn, result: 'DisabledException' });
   expect(calls).toBeLessThanOrEqual((record?.probes ?? 0) + 1);
   // Parked jobs cost nothing.
-  expect(decrypts(house, arn)).toBe(atShutting);
+  expect(decrypts(installation, arn)).toBe(atShutting);
   let probes = 0;
   for (const worker of fleet)
     for (const count of Object.values(await metricsOf(await worker.ready, 'sealdex_probes_total'))) probes += count;
-  expect(probes).toBeLessThanOrEqual((await gateOf(house, arn)).record?.probes ?? 0);
+  expect(probes).toBeLessThanOrEqual((await gateOf(installation, arn)).record?.probes ?? 0);
   kms.enable(arn);
-  for (const job of jobs) expect(await house.end(job)).toBe('done');
+  for (const job of jobs) expect(await installation.end(job)).toBe('done');
   await agree(fleet, 'ready');
 });

@@ -9,7 +9,7 @@ import { gateId, keyRef } from '../../src/runtime/key-ref.ts';
 import { queueKeys, redisKeys } from '../../src/runtime/redis.ts';
 import { AheadClock } from '../support/ahead-clock.ts';
 import { eventually } from '../support/eventually.ts';
-import { metricsOf, openHouse, squeezed, textOf, type House } from '../journey/installation.ts';
+import { metricsOf, openInstallation, squeezed, textOf, type Installation } from '../journey/installation.ts';
 import { documentOf } from '../support/documents.ts';
 import { keptRedis } from '../journey/kept-redis.ts';
 
@@ -18,7 +18,7 @@ const MINUTE_MS = 60_000;
 /** By job, the document that it is for. */
 type Sent = Map<string, { readonly tenant: string; readonly id: string }>;
 
-async function enqueue({ producer }: House, sent: Sent, tenant: string, ids: readonly string[]): Promise<void> {
+async function enqueue({ producer }: Installation, sent: Sent, tenant: string, ids: readonly string[]): Promise<void> {
   for (const id of ids) {
     const document = documentOf(id, `Text of ${id}.`);
     sent.set((await producer.enqueueIndex({ tenant, corpus: 'docs', document })).jobId, { tenant, id });
@@ -28,11 +28,13 @@ async function enqueue({ producer }: House, sent: Sent, tenant: string, ids: rea
 const page = async (port: number, path: string): Promise<string> =>
   (await (await fetch(`http://127.0.0.1:${port}${path}`)).text()).trim();
 
-const keysOf = ({ settings }: House) => queueKeys(redisKeys(String(settings.SEALDEX_QUEUE)), 'index');
+const keysOf = ({ settings }: Installation) => queueKeys(redisKeys(String(settings.SEALDEX_QUEUE)), 'index');
 
-const gateOf = (house: House, id: string): Promise<Gate> => readGate(house.redis, keysOf(house), id);
+const gateOf = (installation: Installation, id: string): Promise<Gate> =>
+  readGate(installation.redis, keysOf(installation), id);
 
-const parked = (house: House, gate: string): Promise<number> => house.redis.zcard(keysOf(house).parked(gate));
+const parked = (installation: Installation, gate: string): Promise<number> =>
+  installation.redis.zcard(keysOf(installation).parked(gate));
 
 /** What no probe changes of a gate that stays shut; each raises the epoch by one. */
 const unprobed = ({ epoch, record }: Gate): object => {
@@ -41,14 +43,14 @@ const unprobed = ({ epoch, record }: Gate): object => {
 };
 
 /** Jobs in work: two whose document S3 is storing, and two that wait for KMS. Answers what lets S3 and KMS answer. */
-async function inWork(house: House, sent: Sent, globexArn: string): Promise<() => void> {
-  const { s3, kms } = house.services;
+async function inWork(installation: Installation, sent: Sent, globexArn: string): Promise<() => void> {
+  const { s3, kms } = installation.services;
   const storing = s3.faults.set({ match: { method: 'PUT', prefix: 'documents/acme/' }, fault: { kind: 'hang' } });
   const asking = kms.faults.set({ match: { key: globexArn, operation: 'Decrypt' }, fault: { kind: 'hang' } });
-  await enqueue(house, sent, 'acme', ['storing 1', 'storing 2']);
-  await enqueue(house, sent, 'globex', ['asking 1', 'asking 2']);
+  await enqueue(installation, sent, 'acme', ['storing 1', 'storing 2']);
+  await enqueue(installation, sent, 'globex', ['asking 1', 'asking 2']);
   await eventually(async () => {
-    const { active } = (await house.operator.status()).index;
+    const { active } = (await installation.operator.status()).index;
     return active === 4 && storing.waiting === 2 && asking.waiting === 1;
   });
   return () => {
@@ -80,32 +82,32 @@ async function anHourPasses(clock: AheadClock, port: number): Promise<void> {
 }
 
 /** What the worker has delayed is due by its clock, and brought back here, since BullMQ goes by real time. */
-async function bringBack({ queue }: House, except: string): Promise<void> {
+async function bringBack({ queue }: Installation, except: string): Promise<void> {
   const due = (await queue.getDelayed(0, 100)).filter(({ data }) => (data as { tenant: string }).tenant !== except);
   await Promise.allSettled(due.map((job) => job.promote()));
 }
 
 test('an hour without Redis loses no job and no attempt, and leaves open gates open and shut ones shut', async () => {
   await using kept = await keptRedis();
-  await using house = await openHouse({ REDIS_URL: kept.redis.url, SEALDEX_CONCURRENCY: 8 });
-  const { kms } = house.services;
-  await house.tenant('acme');
-  const globexArn = await house.tenant('globex');
-  const shutArn = await house.tenant('initech');
+  await using installation = await openInstallation({ REDIS_URL: kept.redis.url, SEALDEX_CONCURRENCY: 8 });
+  const { kms } = installation.services;
+  await installation.tenant('acme');
+  const globexArn = await installation.tenant('globex');
+  const shutArn = await installation.tenant('initech');
   const gate = gateId(keyRef('initech', shutArn));
   const clock = new AheadClock();
   const options = { host: '127.0.0.1', log: 'silent', clock, afterStall: () => 0 } as const;
-  await using worker = await startWorker(house.settings, options);
+  await using worker = await startWorker(installation.settings, options);
   const { port } = worker;
   const sent: Sent = new Map();
   const numbers = (count: number): string[] => Array.from({ length: count }, (_, index) => `${index}`);
   kms.disable(shutArn);
-  await enqueue(house, sent, 'initech', numbers(5));
-  await eventually(async () => (await parked(house, gate)) === 5);
-  const answer = await inWork(house, sent, globexArn);
-  await house.queue.pause();
-  for (const tenant of ['acme', 'globex']) await enqueue(house, sent, tenant, numbers(10));
-  const shut = unprobed(await gateOf(house, gate));
+  await enqueue(installation, sent, 'initech', numbers(5));
+  await eventually(async () => (await parked(installation, gate)) === 5);
+  const answer = await inWork(installation, sent, globexArn);
+  await installation.queue.pause();
+  for (const tenant of ['acme', 'globex']) await enqueue(installation, sent, tenant, numbers(10));
+  const shut = unprobed(await gateOf(installation, gate));
   const asked = kms.counts.count({ key: shutArn });
 
   await kept.redis.stop();
@@ -120,31 +122,31 @@ test('an hour without Redis loses no job and no attempt, and leaves open gates o
 
   await eventually(async () => (await page(port, '/readyz')) === 'ready (gates shut: 1)');
   // The locks of those in work have run out: they come back as stalled ones. Nothing else is taken yet.
-  await eventually(async () => (await house.operator.status()).index.active === 0);
-  const waiting = await house.queue.getJobs(['delayed', 'prioritized', 'active', 'wait'], 0, 1000);
+  await eventually(async () => (await installation.operator.status()).index.active === 0);
+  const waiting = await installation.queue.getJobs(['delayed', 'prioritized', 'active', 'wait'], 0, 1000);
   expect(new Set(waiting.map(({ id }) => id))).toEqual(new Set(sent.keys()));
   expect(waiting.filter(({ attemptsMade }) => attemptsMade > 0)).toEqual([]);
-  await house.queue.resume();
+  await installation.queue.resume();
   await eventually(async () => {
-    await bringBack(house, 'initech');
-    const { waiting: left, active, delayed } = (await house.operator.status()).index;
+    await bringBack(installation, 'initech');
+    const { waiting: left, active, delayed } = (await installation.operator.status()).index;
     return left + active === 0 && delayed === 5;
   });
-  expect(await parked(house, gate)).toBe(5);
-  expect(unprobed(await gateOf(house, gate))).toEqual(shut);
-  expect(await house.redis.hkeys(keysOf(house).gates)).toEqual([gate]);
+  expect(await parked(installation, gate)).toBe(5);
+  expect(unprobed(await gateOf(installation, gate))).toEqual(shut);
+  expect(await installation.redis.hkeys(keysOf(installation).gates)).toEqual([gate]);
 
   kms.enable(shutArn);
   await eventually(async () => {
-    const state = (await gateOf(house, gate)).record?.state;
+    const state = (await gateOf(installation, gate)).record?.state;
     if (state === 'shut') clock.advance(2000);
     return state === 'open';
   });
   for (const [job, { tenant, id }] of sent) {
-    expect(await house.end(job)).toBe('done');
-    expect(await textOf(house.reader, tenant, 'docs', id)).toContain(squeezed(`Text of ${id}.`));
+    expect(await installation.end(job)).toBe('done');
+    expect(await textOf(installation.reader, tenant, 'docs', id)).toContain(squeezed(`Text of ${id}.`));
   }
-  expect((await house.operator.status()).index).toMatchObject({ waiting: 0, active: 0, delayed: 0, dead: 0 });
+  expect((await installation.operator.status()).index).toMatchObject({ waiting: 0, active: 0, delayed: 0, dead: 0 });
   const spendNone = new Set(['KEY_DISABLED', 'REDIS_FAILED', 'GATE_UNKNOWN']);
   expect([...(await faults(port)).keys()].filter((code) => !spendNone.has(code))).toEqual([]);
   expect(await page(port, '/readyz')).toBe('ready');

@@ -10,7 +10,7 @@ import { makeDocx, makeOdt, wordParagraph } from '../../packages/extract/test/ma
 import { makePdf } from '../../packages/extract/test/make-pdf.ts';
 import { childrenOf, isAlive, processorMs } from '../extract/fixture.ts';
 import { eventually } from '../support/eventually.ts';
-import { openHouse, squeezed, textOf } from '../journey/installation.ts';
+import { openInstallation, squeezed, textOf } from '../journey/installation.ts';
 import { keysUnder } from '../support/documents.ts';
 import { startWorkerChild, type WorkerChild } from '../journey/worker-child.ts';
 
@@ -73,15 +73,18 @@ test('kill -9 of a worker and of the processes that read files loses no file of 
     mkdirSync(dirname(join(folder.path, path)), { recursive: true });
     writeFileSync(join(folder.path, path), body);
   }
-  await using house = await openHouse();
-  await house.tenant('acme');
+  await using installation = await openInstallation();
+  await installation.tenant('acme');
   await using workers = new AsyncDisposableStack();
-  const begin = async (): Promise<WorkerChild> => workers.use(await startWorkerChild(house.settings));
+  const begin = async (): Promise<WorkerChild> => workers.use(await startWorkerChild(installation.settings));
   const [first, second] = await Promise.all([begin(), begin()]);
   await Promise.all([first.ready, second.ready]);
 
   const place = ['--tenant', 'acme', '--corpus', 'files'];
-  await using upload = start(['upload', '--json', ...place, 'files'], { settings: house.settings, cwd: folder.path });
+  await using upload = start(['upload', '--json', ...place, 'files'], {
+    settings: installation.settings,
+    cwd: folder.path,
+  });
   await killReading([first, second], KILLS);
   // It reads files at this moment, and its own die with it.
   const readers = await eventually(() => {
@@ -96,12 +99,12 @@ test('kill -9 of a worker and of the processes that read files loses no file of 
   expect(code).toBe(0);
   const lines = jsonOf(stdout);
   expect(lines.at(-1)).toMatchObject({ queued: FILES, refused: 0, failed: 0 });
-  for (const { jobId } of lines.slice(0, -1)) expect(await house.end(String(jobId))).toBe('done');
-  expect((await house.operator.status()).upload.dead).toBe(0);
+  for (const { jobId } of lines.slice(0, -1)) expect(await installation.end(String(jobId))).toBe('done');
+  expect((await installation.operator.status()).upload.dead).toBe(0);
   for (const { path, text } of files)
-    expect(await textOf(house.reader, 'acme', 'files', path)).toContain(squeezed(text));
-  expect(await keysUnder(house.store, 'documents/acme/files/')).toHaveLength(FILES);
-  await eventually(async () => (await keysUnder(house.store, 'intake/')).length === 0);
+    expect(await textOf(installation.reader, 'acme', 'files', path)).toContain(squeezed(text));
+  expect(await keysUnder(installation.store, 'documents/acme/files/')).toHaveLength(FILES);
+  await eventually(async () => (await keysUnder(installation.store, 'intake/')).length === 0);
 
   const last = [second, third].flatMap(({ pid }) => childrenOf(pid));
   for (const worker of [second, third]) {

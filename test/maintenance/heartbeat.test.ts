@@ -12,7 +12,7 @@ import {
   type HeartbeatFacts,
 } from '../../src/maintenance/heartbeat.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
-import { openHouse } from '../journey/installation.ts';
+import { openInstallation } from '../journey/installation.ts';
 import { documentOf } from '../support/documents.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
@@ -145,19 +145,19 @@ test('a Redis that does not answer holds no stop up', async () => {
 });
 
 test('status sums what all processes hold and call', async () => {
-  await using house = await openHouse();
-  await house.tenant('one');
-  await house.tenant('two');
-  await using worker = await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
-  await using second = await createProducer(house.settings);
+  await using installation = await openInstallation();
+  await installation.tenant('one');
+  await installation.tenant('two');
+  await using worker = await startWorker(installation.settings, { host: '127.0.0.1', log: 'silent' });
+  await using second = await createProducer(installation.settings);
   for (const [producer, tenant] of [
-    [house.producer, 'one'],
+    [installation.producer, 'one'],
     [second, 'two'],
   ] as const) {
     const { jobId } = await producer.enqueueIndex({ tenant, corpus: 'docs', document: documentOf('one', 'Text.') });
-    expect(await house.end(jobId)).toBe('done');
+    expect(await installation.end(jobId)).toBe('done');
   }
-  await using operator = await createOperator(house.settings);
+  await using operator = await createOperator(installation.settings);
   const status = await eventually(async () => {
     const now = await operator.status();
     return now.keys === 4 ? now : undefined;

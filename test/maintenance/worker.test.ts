@@ -1,4 +1,4 @@
-// A worker keeps the fleet's house without being asked.
+// Maintenance that a worker does for all sealdex processes.
 import { expect, it } from 'vitest';
 import { startWorker } from '../../src/app/app.ts';
 import { metricsOf } from '../journey/installation.ts';

@@ -21,8 +21,8 @@ let worker: RunningWorker | undefined;
 
 beforeEach(async () => {
   room = await openLeavingRoom();
-  await room.house.tenant(LEAVER);
-  await room.house.tenant(STAYER);
+  await room.installation.tenant(LEAVER);
+  await room.installation.tenant(STAYER);
 });
 afterEach(async () => {
   await worker?.stop();
@@ -31,28 +31,35 @@ afterEach(async () => {
 });
 
 const runWorker = async (): Promise<void> => {
-  worker = await startWorker(room.house.settings, { host: '127.0.0.1', log: 'silent' });
+  worker = await startWorker(room.installation.settings, { host: '127.0.0.1', log: 'silent' });
 };
 
 /** What must hold at the end, with heartbeats, which say within seconds that no key of it is in memory. */
 async function expectGone(): Promise<void> {
-  const { house, deps } = room;
-  expect(await namesInStore(house.store)).toEqual([`tenants/${LEAVER}.json`]);
-  await expect.poll(() => namesInRedis(house.redis, deps.config.queue), { timeout: 15_000, interval: 100 }).toEqual([]);
+  const { installation, deps } = room;
+  expect(await namesInStore(installation.store)).toEqual([`tenants/${LEAVER}.json`]);
+  await expect
+    .poll(() => namesInRedis(installation.redis, deps.config.queue), { timeout: 15_000, interval: 100 })
+    .toEqual([]);
 }
 
 /** Letters of both tenants: a document that must not exist does. */
 async function makeLetters(): Promise<void> {
   for (const tenant of [LEAVER, STAYER]) {
     const document = documentOf('document-0', 'Another text.');
-    const { jobId } = await room.house.producer.enqueueIndex({ tenant, corpus: 'docs', document, ifExists: 'reject' });
-    expect(await room.house.end(jobId)).toBe('dead DOCUMENT_CONFLICT');
+    const { jobId } = await room.installation.producer.enqueueIndex({
+      tenant,
+      corpus: 'docs',
+      document,
+      ifExists: 'reject',
+    });
+    expect(await room.installation.end(jobId)).toBe('dead DOCUMENT_CONFLICT');
   }
 }
 
 /** Jobs of both tenants that are parked, since an operator has paused them. */
 async function park(jobs: number): Promise<void> {
-  const { producer, operator } = room.house;
+  const { producer, operator } = room.installation;
   for (const tenant of [LEAVER, STAYER]) await operator.pauseTenant(tenant, 'a test');
   const requests = [LEAVER, STAYER].flatMap((tenant) =>
     Array.from({ length: tenant === LEAVER ? jobs : 20 }, (_, at) => ({
@@ -68,8 +75,8 @@ async function park(jobs: number): Promise<void> {
 }
 
 test('a tenant with documents, originals, deletions, letters and thousands of parked jobs goes, and its neighbor keeps all', async () => {
-  const { house, deps } = room;
-  for (const tenant of [LEAVER, STAYER]) await house.operator.putTenant(tenant, { keepOriginals: true });
+  const { installation, deps } = room;
+  for (const tenant of [LEAVER, STAYER]) await installation.operator.putTenant(tenant, { keepOriginals: true });
   await runWorker();
   await room.fill(12);
   for (const tenant of [LEAVER, STAYER]) {
@@ -80,16 +87,16 @@ test('a tenant with documents, originals, deletions, letters and thousands of pa
       contentType: 'text/plain',
       body: Buffer.from('A file.'),
     };
-    expect(await house.end((await house.producer.enqueueUpload(file)).jobId)).toBe('done');
-    const gone = await house.producer.enqueueDelete({ tenant, corpus: 'docs', id: 'document-2' });
-    expect(await house.end(gone.jobId)).toBe('done');
+    expect(await installation.end((await installation.producer.enqueueUpload(file)).jobId)).toBe('done');
+    const gone = await installation.producer.enqueueDelete({ tenant, corpus: 'docs', id: 'document-2' });
+    expect(await installation.end(gone.jobId)).toBe('done');
   }
   await makeLetters();
   await park(3000);
-  const staying = await keysUnder(house.store, `documents/${STAYER}/`);
+  const staying = await keysUnder(installation.store, `documents/${STAYER}/`);
 
   // What is looked for afterwards can be found.
-  const named = await namesInRedis(house.redis, deps.config.queue);
+  const named = await namesInRedis(installation.redis, deps.config.queue);
   for (const room of [
     'index:j',
     'keys:documents',
@@ -111,41 +118,41 @@ test('a tenant with documents, originals, deletions, letters and thousands of pa
   expect(left.removed.intake).toBeGreaterThan(20);
   await expectGone();
 
-  expect(await keysUnder(house.store, `documents/${STAYER}/`)).toEqual(staying);
-  expect(await keysUnder(house.store, `originals/${STAYER}/`)).toHaveLength(1);
-  const { parkedByTenant, deadByTenant } = await house.operator.status();
+  expect(await keysUnder(installation.store, `documents/${STAYER}/`)).toEqual(staying);
+  expect(await keysUnder(installation.store, `originals/${STAYER}/`)).toHaveLength(1);
+  const { parkedByTenant, deadByTenant } = await installation.operator.status();
   expect(parkedByTenant).toMatchObject([{ tenant: STAYER, jobs: 20 }]);
   expect(deadByTenant).toEqual([{ tenant: STAYER, code: 'DOCUMENT_CONFLICT', letters: 1 }]);
-  await house.operator.resumeTenant(STAYER);
-  await house.empty();
-  expect(await textOf(house.reader, STAYER, 'docs', 'parked-3')).toBe('SectionShort.');
-  expect(Number(await house.redis.hget(redisKeys(deps.config.queue).backlogJobs, STAYER))).toBe(1);
+  await installation.operator.resumeTenant(STAYER);
+  await installation.empty();
+  expect(await textOf(installation.reader, STAYER, 'docs', 'parked-3')).toBe('SectionShort.');
+  expect(Number(await installation.redis.hget(redisKeys(deps.config.queue).backlogJobs, STAYER))).toBe(1);
 });
 
 test('a deletion that is cut off after any of its steps ends when it is begun anew', async () => {
-  const { house, deps } = room;
+  const { installation, deps } = room;
   await runWorker();
   const steps: DeletionStep['step'][] = ['marked', 'shut', 'swept', 'waiting', 'waited', 'pass'];
   await room.fill(6);
   await makeLetters();
-  await house.operator.pauseTenant(LEAVER, 'a test');
+  await installation.operator.pauseTenant(LEAVER, 'a test');
   for (const last of steps) {
     const cut = new Error(`cut off after ${last}`);
     const onStep = ({ step }: DeletionStep): void => {
       if (step === last) throw cut;
     };
     await expect(deleteTenant(deps, LEAVER, { onStep })).rejects.toBe(cut);
-    expect((await house.operator.tenant(LEAVER)).deleted).toBeDefined();
+    expect((await installation.operator.tenant(LEAVER)).deleted).toBeDefined();
     // As somebody who had not heard would.
-    await house.store.put(`documents/${LEAVER}/docs/${'c'.repeat(64)}`, Buffer.from('late'), {});
+    await installation.store.put(`documents/${LEAVER}/docs/${'c'.repeat(64)}`, Buffer.from('late'), {});
   }
   expect(await deleteTenant(deps, LEAVER)).toMatchObject({ left: 0, removed: { documents: 1 } });
   await expectGone();
-  expect(await keysUnder(house.store, `documents/${STAYER}/`)).toHaveLength(6);
+  expect(await keysUnder(installation.store, `documents/${STAYER}/`)).toHaveLength(6);
 });
 
 test('a deletion that is ended between two removals goes on when it is begun anew', async () => {
-  const { house, deps } = room;
+  const { installation, deps } = room;
   await runWorker();
   await room.fill(40);
   for (const at of [1, 20, 33]) {
@@ -157,11 +164,11 @@ test('a deletion that is ended between two removals goes on when it is begun ane
   }
   expect((await deleteTenant(deps, LEAVER)).left).toBe(0);
   await expectGone();
-  expect(await keysUnder(house.store, `documents/${STAYER}/`)).toHaveLength(40);
+  expect(await keysUnder(installation.store, `documents/${STAYER}/`)).toHaveLength(40);
 });
 
 test('while jobs of it are being enqueued and worked on, a deletion comes to its end, and its neighbor is served', async () => {
-  const { house, deps } = room;
+  const { installation, deps } = room;
   await runWorker();
   const over = new AbortController();
   const codes = new Set<string>();
@@ -170,7 +177,9 @@ test('while jobs of it are being enqueued and worked on, a deletion comes to its
     for (let at = 0; !over.signal.aborted; at++) {
       for (const tenant of [LEAVER, STAYER]) {
         const document = documentOf(`flood-${at % 50}`, 'x'.repeat(at % 3 === 0 ? 9000 : 100));
-        const queued = await house.producer.enqueueIndex({ tenant, corpus: 'docs', document }).catch((error) => error);
+        const queued = await installation.producer
+          .enqueueIndex({ tenant, corpus: 'docs', document })
+          .catch((error) => error);
         if (tenant === LEAVER && queued.code) codes.add(queued.code);
         if (tenant === STAYER) jobs.push(queued.jobId);
       }
@@ -184,17 +193,17 @@ test('while jobs of it are being enqueued and worked on, a deletion comes to its
   expect(left.left).toBe(0);
   await expectGone();
   expect([...codes]).toEqual(['TENANT_UNKNOWN']);
-  expect(await house.end(jobs.at(-1)!)).toBe('done');
+  expect(await installation.end(jobs.at(-1)!)).toBe('done');
 });
 
 test('a job of it that is taken after the mark ends as TENANT_UNKNOWN, and reading it does', async () => {
-  const { house, deps } = room;
+  const { installation, deps } = room;
   const document = documentOf('late', 'Late.');
-  const { jobId } = await house.producer.enqueueIndex({ tenant: LEAVER, corpus: 'docs', document });
+  const { jobId } = await installation.producer.enqueueIndex({ tenant: LEAVER, corpus: 'docs', document });
   await deps.tenants.put(LEAVER, { deleted: { at: Date.now() } });
   await runWorker();
-  expect(await house.end(jobId)).toBe('dead TENANT_UNKNOWN');
-  await expect(house.reader.open({ tenant: LEAVER, corpus: 'docs', id: 'late' })).rejects.toMatchObject({
+  expect(await installation.end(jobId)).toBe('dead TENANT_UNKNOWN');
+  await expect(installation.reader.open({ tenant: LEAVER, corpus: 'docs', id: 'late' })).rejects.toMatchObject({
     code: 'TENANT_UNKNOWN',
   });
   expect(await deleteTenant(deps, LEAVER)).toMatchObject({ left: 0, removed: { letters: 1 } });
@@ -202,50 +211,50 @@ test('a job of it that is taken after the mark ends as TENANT_UNKNOWN, and readi
 });
 
 test('a job that a worker has is left to it, and told when it never ends', async () => {
-  const { house, deps } = room;
+  const { installation, deps } = room;
   const document = documentOf('stuck', 'Stuck.');
-  const { jobId } = await house.producer.enqueueIndex({ tenant: LEAVER, corpus: 'docs', document });
+  const { jobId } = await installation.producer.enqueueIndex({ tenant: LEAVER, corpus: 'docs', document });
   const lock = `sealdex:{${deps.config.queue}}:index:${jobId}:lock`;
-  await house.redis.set(lock, 'somebody');
+  await installation.redis.set(lock, 'somebody');
   expect(await deleteTenant(deps, LEAVER)).toMatchObject({ left: 1, leftByKind: { busy: 1 } });
-  await house.redis.del(lock);
+  await installation.redis.del(lock);
   expect(await deleteTenant(deps, LEAVER)).toMatchObject({ left: 0, removed: { jobs: 1 } });
   await expectGone();
 });
 
 test('what others put into the queue for it goes too, and what only speaks of it stays', async () => {
-  const { house, deps } = room;
-  await house.queue.add('index', { x: 1, tenant: LEAVER }, { jobId: 'foreign-1' });
-  await house.queue.add('index', { tenant: LEAVER }, { jobId: 'foreign-2', delay: 60_000 });
-  await house.queue.add('index', { inner: { tenant: LEAVER }, tenant: STAYER }, { jobId: 'foreign-3' });
+  const { installation, deps } = room;
+  await installation.queue.add('index', { x: 1, tenant: LEAVER }, { jobId: 'foreign-1' });
+  await installation.queue.add('index', { tenant: LEAVER }, { jobId: 'foreign-2', delay: 60_000 });
+  await installation.queue.add('index', { inner: { tenant: LEAVER }, tenant: STAYER }, { jobId: 'foreign-3' });
   expect((await deleteTenant(deps, LEAVER)).removed.jobs).toBe(2);
-  expect(await house.queue.getJobCounts('wait', 'delayed')).toEqual({ wait: 1, delayed: 0 });
+  expect(await installation.queue.getJobCounts('wait', 'delayed')).toEqual({ wait: 1, delayed: 0 });
 });
 
 test('where the bucket keeps versions, older ones and delete markers go, and unfinished uploads', async () => {
-  const { house, deps } = room;
-  house.services.s3.keepVersions(String(house.settings.SEALDEX_BUCKET));
+  const { installation, deps } = room;
+  installation.services.s3.keepVersions(String(installation.settings.SEALDEX_BUCKET));
   await runWorker();
   await room.fill(4);
   await room.fill(4);
   for (const tenant of [LEAVER, STAYER, LEAVER, STAYER])
-    await writeReencrypted(house.store, deps.config.queue, tenant, { change: 'x', at: 1, left: 0 });
+    await writeReencrypted(installation.store, deps.config.queue, tenant, { change: 'x', at: 1, left: 0 });
   const client = new S3Client({
-    endpoint: house.services.s3.endpoint,
+    endpoint: installation.services.s3.endpoint,
     region: 'us-west-2',
     forcePathStyle: true,
     credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
   });
-  const Bucket = String(house.settings.SEALDEX_BUCKET);
+  const Bucket = String(installation.settings.SEALDEX_BUCKET);
   for (const tenant of [LEAVER, STAYER])
     await client.send(new CreateMultipartUploadCommand({ Bucket, Key: `intake/${tenant}/j1/1` }));
   client.destroy();
-  await house.store.remove((await keysUnder(house.store, `documents/${LEAVER}/`))[0]!);
-  const before = (await house.store.listVersions(`documents/${STAYER}/`)).versions.length;
+  await installation.store.remove((await keysUnder(installation.store, `documents/${LEAVER}/`))[0]!);
+  const before = (await installation.store.listVersions(`documents/${STAYER}/`)).versions.length;
   expect(before).toBe(8);
   await worker?.stop();
-  const { s3 } = house.services;
-  const { SEALDEX_BUCKET: bucket, SEALDEX_PLATFORM_KEY_ARN: arn } = house.settings;
+  const { s3 } = installation.services;
+  const { SEALDEX_BUCKET: bucket, SEALDEX_PLATFORM_KEY_ARN: arn } = installation.settings;
   const facts = { bucket: String(bucket), platformKeyArn: String(arn), queue: deps.config.queue };
   // With what the printed policy allows, and no more.
   s3.permissions.set(LOCAL_ROLE, JSON.stringify(rolePolicy('operator', facts)));
@@ -257,34 +266,34 @@ test('where the bucket keeps versions, older ones and delete markers go, and unf
     mayRemain: [],
     removed: { documents: 3, versions: 7, uploads: 1 },
   });
-  expect((await house.store.listVersions(`system/${deps.config.queue}/reencrypted/`)).versions).toHaveLength(2);
+  expect((await installation.store.listVersions(`system/${deps.config.queue}/reencrypted/`)).versions).toHaveLength(2);
   await expectGone();
-  expect((await house.store.listVersions(`documents/${STAYER}/`)).versions).toHaveLength(before);
-  expect((await house.store.listUploads('intake/')).uploads).toMatchObject([{ key: `intake/${STAYER}/j1/1` }]);
+  expect((await installation.store.listVersions(`documents/${STAYER}/`)).versions).toHaveLength(before);
+  expect((await installation.store.listUploads('intake/')).uploads).toMatchObject([{ key: `intake/${STAYER}/j1/1` }]);
 });
 
 test('where versions may not be looked for, that is told, and what is current goes', async () => {
-  const { house, deps } = room;
+  const { installation, deps } = room;
   await runWorker();
   await room.fill(4);
   for (const kind of ['versions', 'uploads'] as const)
-    house.services.s3.faults.set({ match: { kind }, fault: S3_ERRORS.accessDenied });
+    installation.services.s3.faults.set({ match: { kind }, fault: S3_ERRORS.accessDenied });
   expect(await deleteTenant(deps, LEAVER)).toMatchObject({
     left: 0,
     removed: { documents: 4 },
     unseen: { versions: 'AccessDenied', uploads: 'AccessDenied' },
     mayRemain: ['versions', 'uploads'],
   });
-  house.services.s3.faults.clear();
+  installation.services.s3.faults.clear();
   await expectGone();
 });
 
 test('where older versions may be seen and not removed, they may remain; a store that knows of none has none', async () => {
-  const { house, deps } = room;
-  const { s3 } = house.services;
-  s3.keepVersions(String(house.settings.SEALDEX_BUCKET));
+  const { installation, deps } = room;
+  const { s3 } = installation.services;
+  s3.keepVersions(String(installation.settings.SEALDEX_BUCKET));
   const key = `documents/${LEAVER}/docs/${'c'.repeat(64)}`;
-  for (const text of ['one', 'two']) await house.store.put(key, Buffer.from(text), {});
+  for (const text of ['one', 'two']) await installation.store.put(key, Buffer.from(text), {});
   const Statement = [
     { Effect: 'Allow', Action: ['s3:*'], Resource: '*' },
     { Effect: 'Deny', Action: ['s3:DeleteObjectVersion'], Resource: '*' },
@@ -292,7 +301,7 @@ test('where older versions may be seen and not removed, they may remain; a store
   s3.permissions.set(LOCAL_ROLE, JSON.stringify({ Version: '2012-10-17', Statement }));
   const left = await deleteTenant(deps, LEAVER).finally(() => s3.permissions.set(LOCAL_ROLE, undefined));
   expect(left.mayRemain).toEqual(['versions']);
-  expect((await house.store.listVersions(key)).versions.length).toBeGreaterThan(2);
+  expect((await installation.store.listVersions(key)).versions.length).toBeGreaterThan(2);
   s3.faults.set({
     match: { kind: 'versions' },
     fault: { kind: 'error', status: 501, code: 'NotImplemented', message: 'Not here.' },
@@ -305,37 +314,41 @@ test('where older versions may be seen and not removed, they may remain; a store
 });
 
 test('counting touches nothing', async () => {
-  const { house, deps } = room;
+  const { installation, deps } = room;
   await runWorker();
   await room.fill(4);
   await makeLetters();
-  const before = [await namesInStore(house.store), (await namesInRedis(house.redis, deps.config.queue)).toSorted()];
+  const before = [
+    await namesInStore(installation.store),
+    (await namesInRedis(installation.redis, deps.config.queue)).toSorted(),
+  ];
   const { leftByKind } = await countTenant(deps, LEAVER);
   expect(leftByKind).toMatchObject({ documents: 4, letters: 1, jobs: 0 });
-  expect(await namesInStore(house.store)).toEqual(before[0]);
-  expect((await house.operator.tenant(LEAVER)).deleted).toBeUndefined();
-  expect(await house.operator.deadList({ tenant: LEAVER }, { limit: 10 })).toMatchObject({ letters: [{}] });
+  expect(await namesInStore(installation.store)).toEqual(before[0]);
+  expect((await installation.operator.tenant(LEAVER)).deleted).toBeUndefined();
+  expect(await installation.operator.deadList({ tenant: LEAVER }, { limit: 10 })).toMatchObject({ letters: [{}] });
 });
 
 test('the name is not given again, and its KMS keys are known as those of a tenant that was', async () => {
-  const { house, deps } = room;
-  const arn = (await house.operator.tenant(LEAVER)).kmsKeyArn!;
+  const { installation, deps } = room;
+  const arn = (await installation.operator.tenant(LEAVER)).kmsKeyArn!;
   await deleteTenant(deps, LEAVER, { operator: 'ann' });
   for (const change of [{ plan: 'free' }, { keepOriginals: true }, { paused: null }] as const)
-    await expect(house.operator.putTenant(LEAVER, change)).rejects.toMatchObject({
+    await expect(installation.operator.putTenant(LEAVER, change)).rejects.toMatchObject({
       code: 'TENANT_UNKNOWN',
       message: expect.stringMatching(/was deleted at .* choose another name/),
     });
-  const owners = await Array.fromAsync(house.operator.tenantsOf(arn));
+  const owners = await Array.fromAsync(installation.operator.tenantsOf(arn));
   expect(owners).toEqual([{ tenant: LEAVER, deleted: true }]);
-  expect(await house.operator.tenant(LEAVER)).toMatchObject({ kmsKeyArn: arn, deleted: { operator: 'ann' } });
+  expect(await installation.operator.tenant(LEAVER)).toMatchObject({ kmsKeyArn: arn, deleted: { operator: 'ann' } });
 });
 
 test('the keys of the tenant are wiped in all processes before anything is removed', async () => {
-  const { house, deps } = room;
+  const { installation, deps } = room;
   await runWorker();
   await room.fill(2);
-  const held = async (): Promise<string[]> => (await house.operator.status()).processes.flatMap((one) => one.tenants);
+  const held = async (): Promise<string[]> =>
+    (await installation.operator.status()).processes.flatMap((one) => one.tenants);
   await eventually(async () => (await held()).includes(LEAVER) || undefined);
   const onStep = ({ step }: DeletionStep): void => {
     if (step === 'shut') throw new Error('cut off');

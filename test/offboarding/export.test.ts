@@ -32,18 +32,18 @@ let dir: string;
 
 beforeAll(async () => {
   room = opened.use(await openLeavingRoom());
-  const { house } = room;
-  keyArn = await house.tenant(LEAVER);
-  await house.tenant(STAYER);
-  await house.operator.putTenant(LEAVER, { keepOriginals: true });
-  opened.use(await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' }));
+  const { installation } = room;
+  keyArn = await installation.tenant(LEAVER);
+  await installation.tenant(STAYER);
+  await installation.operator.putTenant(LEAVER, { keepOriginals: true });
+  opened.use(await startWorker(installation.settings, { host: '127.0.0.1', log: 'silent' }));
   await room.fill(30);
   const file = { tenant: LEAVER, corpus: 'files', filename: 'a.txt', contentType: 'text/plain' };
   const body = Buffer.from('All of the file.\n'.repeat(20_000));
-  await house.end((await house.producer.enqueueUpload({ ...file, body })).jobId);
-  const gone = await house.producer.enqueueDelete({ tenant: LEAVER, corpus: 'docs', id: 'document-4' });
-  await house.end(gone.jobId);
-  await house.store.put(`documents/${LEAVER}/../../strange`, Buffer.from('Not of ours.'), {});
+  await installation.end((await installation.producer.enqueueUpload({ ...file, body })).jobId);
+  const gone = await installation.producer.enqueueDelete({ tenant: LEAVER, corpus: 'docs', id: 'document-4' });
+  await installation.end(gone.jobId);
+  await installation.store.put(`documents/${LEAVER}/../../strange`, Buffer.from('Not of ours.'), {});
 });
 afterAll(() => opened.disposeAsync());
 beforeEach(() => {
@@ -67,7 +67,7 @@ const manifest = (): Line[] =>
     .map((line) => JSON.parse(line) as Line);
 
 const official = async (file: string): Promise<string> => {
-  const { endpoint } = room.house.services.kms;
+  const { endpoint } = room.installation.services.kms;
   const region = 'us-west-2';
   const { plaintext, context } = (await decryptOfficially(readFileSync(join(dir, file)), keyArn, {
     endpoint,
@@ -78,9 +78,9 @@ const official = async (file: string): Promise<string> => {
 };
 
 test('with its gate shut a tenant is exported, and the official client opens all of it with the key that the note names', async () => {
-  await room.house.operator.block(LEAVER, keyArn, 'a test');
-  const exported = await room.house.operator.exportTenant(LEAVER, dir);
-  await room.house.operator.unblock(LEAVER, keyArn);
+  await room.installation.operator.block(LEAVER, keyArn, 'a test');
+  const exported = await room.installation.operator.exportTenant(LEAVER, dir);
+  await room.installation.operator.unblock(LEAVER, keyArn);
   expect(exported).toMatchObject({
     documents: 31,
     originals: 1,
@@ -113,7 +113,7 @@ test('with its gate shut a tenant is exported, and the official client opens all
 });
 
 test('what is not called as we call things stays inside the folder', async () => {
-  await room.house.operator.exportTenant(LEAVER, dir);
+  await room.installation.operator.exportTenant(LEAVER, dir);
   const strange = manifest().find(({ key }) => key.endsWith('strange'));
   expect(strange?.file).toMatch(/^other\/[0-9a-f]{64}$/);
   expect(readFileSync(join(dir, strange!.file!), 'utf8')).toBe('Not of ours.');
@@ -121,7 +121,7 @@ test('what is not called as we call things stays inside the folder', async () =>
 });
 
 test('what an object put there by somebody else says of its key gets into no command: it is counted', async () => {
-  const { store, operator } = room.house;
+  const { store, operator } = room.installation;
   const messageUnder = (arn: string): Buffer =>
     encryptMessage(
       { arn, wrapped: Buffer.alloc(184), context: {}, use: (fn) => fn(Buffer.alloc(32)) },
@@ -145,7 +145,7 @@ test('what an object put there by somebody else says of its key gets into no com
 });
 
 test('an export that was cut off fetches only what is not there', async () => {
-  const { operator, services } = room.house;
+  const { operator, services } = room.installation;
   const prefix = `documents/${LEAVER}/more/`;
   const fault = services.s3.faults.set({ match: { method: 'GET', prefix }, fault: S3_ERRORS.internal });
   await expect(operator.exportTenant(LEAVER, dir)).rejects.toMatchObject({ code: 'STORE_FAILED' });
@@ -161,8 +161,8 @@ test('an export that was cut off fetches only what is not there', async () => {
 });
 
 test('a file that was damaged, removed or cut is fetched again, and so is what has changed; what was deleted goes', async () => {
-  const { house } = room;
-  const { operator, producer } = house;
+  const { installation } = room;
+  const { operator, producer } = installation;
   await operator.exportTenant(LEAVER, dir);
   const files = manifest().flatMap(({ file }) => (file?.includes('/more/') ? [join(dir, file)] : []));
   const before = readFileSync(files[0]!);
@@ -172,9 +172,9 @@ test('a file that was damaged, removed or cut is fetched again, and so is what h
   rmSync(files[1]!);
   writeFileSync(files[2]!, readFileSync(files[2]!).subarray(0, -1));
   const change = { tenant: LEAVER, corpus: 'docs', document: documentOf('document-6', 'Changed.') };
-  expect(await house.end((await producer.enqueueIndex(change)).jobId)).toBe('done');
+  expect(await installation.end((await producer.enqueueIndex(change)).jobId)).toBe('done');
   expect(
-    await house.end((await producer.enqueueDelete({ tenant: LEAVER, corpus: 'docs', id: 'document-8' })).jobId),
+    await installation.end((await producer.enqueueDelete({ tenant: LEAVER, corpus: 'docs', id: 'document-8' })).jobId),
   ).toBe('done');
   expect(await operator.exportTenant(LEAVER, dir)).toMatchObject({ fetched: 5, kept: 28, deletions: 2 });
   expect(readFileSync(files[0]!)).toEqual(before);
@@ -183,7 +183,7 @@ test('a file that was damaged, removed or cut is fetched again, and so is what h
 });
 
 test('one run at a time writes into a folder; what a dead one has left is taken over', async () => {
-  const { operator } = room.house;
+  const { operator } = room.installation;
   let second: Promise<unknown> | undefined;
   const onProgress = (): void => {
     second ??= operator.exportTenant(LEAVER, dir).catch((error: unknown) => error);
@@ -207,7 +207,7 @@ test('one run at a time writes into a folder; what a dead one has left is taken 
 });
 
 test('a manifest that lacks lines is none: the next run makes it whole', async () => {
-  const { operator } = room.house;
+  const { operator } = room.installation;
   let isCut = false;
   const onProgress = (): void => {
     if (isCut) return;
@@ -221,7 +221,7 @@ test('a manifest that lacks lines is none: the next run makes it whole', async (
 });
 
 test('a link in the folder is not followed: one to a folder is refused, one in the place of a file is replaced', async () => {
-  const { operator } = room.house;
+  const { operator } = room.installation;
   const outside = join(dir, '..', 'outside');
   const victim = join(outside, 'victim.txt');
   mkdirSync(outside);
@@ -255,7 +255,7 @@ test('a link in the folder is not followed: one to a folder is refused, one in t
 });
 
 test('of two tenants that are exported into one empty folder at once, one is', async () => {
-  const { operator } = room.house;
+  const { operator } = room.installation;
   const ends = await Promise.allSettled([LEAVER, STAYER].map((tenant) => operator.exportTenant(tenant, dir)));
   const done = ends.find((end) => end.status === 'fulfilled');
   expect(ends.find((end) => end.status === 'rejected')?.reason).toMatchObject({ field: 'dir' });
@@ -267,7 +267,7 @@ test('of two tenants that are exported into one empty folder at once, one is', a
 });
 
 test('a folder with other things in it, or of another tenant, is left alone', async () => {
-  const { operator } = room.house;
+  const { operator } = room.installation;
   mkdirSync(dir);
   writeFileSync(join(dir, 'mine.txt'), 'Mine.');
   await expect(operator.exportTenant(LEAVER, dir)).rejects.toMatchObject({ code: 'DOCUMENT_INVALID', field: 'dir' });
@@ -279,14 +279,14 @@ test('a folder with other things in it, or of another tenant, is left alone', as
 });
 
 test('what waits to be stored is counted, and told as not in it', async () => {
-  const { house } = room;
-  const { operator, producer, services } = house;
-  await house.tenant('waiting');
+  const { installation } = room;
+  const { operator, producer, services } = installation;
+  await installation.tenant('waiting');
   const send = async (id: string, more: object = {}): Promise<string> =>
     (await producer.enqueueIndex({ tenant: 'waiting', corpus: 'docs', document: documentOf(id, 'Text.'), ...more }))
       .jobId;
-  expect(await house.end(await send('a'))).toBe('done');
-  expect(await house.end(await send('a', { ifExists: 'reject' }))).toBe('dead DOCUMENT_CONFLICT');
+  expect(await installation.end(await send('a'))).toBe('done');
+  expect(await installation.end(await send('a', { ifExists: 'reject' }))).toBe('dead DOCUMENT_CONFLICT');
   // A page of a re-encryption is a job too, for no document.
   await operator.setKey('waiting', services.kms.createKey());
   await eventually(async () => (await operator.reencryption('waiting')).jobId);
@@ -304,11 +304,11 @@ test('what waits to be stored is counted, and told as not in it', async () => {
 });
 
 test('what is under the platform key is told as such', async () => {
-  const { house } = room;
-  const { operator, producer, settings } = house;
+  const { installation } = room;
+  const { operator, producer, settings } = installation;
   await operator.putTenant('keyless', { plan: 'free' });
   const queued = await producer.enqueueIndex({ tenant: 'keyless', corpus: 'docs', document: documentOf('a', 'A.') });
-  expect(await house.end(queued.jobId)).toBe('done');
+  expect(await installation.end(queued.jobId)).toBe('done');
   await operator.exportTenant('keyless', dir);
   const note = readFileSync(join(dir, 'README.txt'), 'utf8');
   expect(note).toContain("None of them is under a KMS key of the tenant's own.");

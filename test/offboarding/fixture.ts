@@ -1,11 +1,11 @@
-// A house with a tenant that is about to leave beside one whose name begins alike, and a look at all that names it.
+// An installation with a tenant to delete and one with a similar name, and everything that names the tenant.
 import { openResources } from '../../src/app/resources.ts';
 import { systemClock, type Clock } from '../../src/runtime/clock.ts';
 import type { DeleteDeps } from '../../src/offboarding/delete.ts';
 import type { Redis } from '../../src/runtime/redis.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
 import type { Store } from '../../src/store/store.ts';
-import { openHouse, type House } from '../journey/installation.ts';
+import { openInstallation, type Installation } from '../journey/installation.ts';
 import { documentOf } from '../support/documents.ts';
 
 export const LEAVER = 'leaver';
@@ -25,7 +25,7 @@ const hurried: Clock = {
 };
 
 export interface LeavingRoom extends AsyncDisposable {
-  readonly house: House;
+  readonly installation: Installation;
   readonly deps: DeleteDeps;
   /** Documents of both tenants and of two corpora, stored by a worker that must run. */
   fill(documents: number): Promise<void>;
@@ -33,15 +33,15 @@ export interface LeavingRoom extends AsyncDisposable {
 
 export async function openLeavingRoom(): Promise<LeavingRoom> {
   await using opened = new AsyncDisposableStack();
-  const house = opened.use(await openHouse());
-  const deps = await openResources(house.settings, 'patient', (resources, stack) => {
+  const installation = opened.use(await openInstallation());
+  const deps = await openResources(installation.settings, 'patient', (resources, stack) => {
     opened.defer(() => stack.release());
     const keys = redisKeys(resources.config.queue);
     return Promise.resolve({ ...resources, keys, gates: resources.keyAccess.gates, clock: hurried });
   });
   const all = opened.move();
   return {
-    house,
+    installation,
     deps,
     async fill(documents) {
       const requests = [LEAVER, STAYER].flatMap((tenant) =>
@@ -51,8 +51,9 @@ export async function openLeavingRoom(): Promise<LeavingRoom> {
           document: documentOf(`document-${at}`, `Text ${at} of ${tenant}.`),
         })),
       );
-      for (const queued of await house.producer.enqueueIndexBulk(requests)) if (queued instanceof Error) throw queued;
-      await house.empty();
+      for (const queued of await installation.producer.enqueueIndexBulk(requests))
+        if (queued instanceof Error) throw queued;
+      await installation.empty();
     },
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   };

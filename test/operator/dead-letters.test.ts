@@ -1,4 +1,4 @@
-// Dead letters through the whole house: their content in S3, and what becomes of documents that are sent again.
+// Dead letters of a whole installation: their content in S3, and documents that are sent again.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Producer } from '../../src/producer/producer.ts';
 import { codeOf, documentOf, ended, objectAt, openScene, type Scene } from '../producer/fixture.ts';

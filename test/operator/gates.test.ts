@@ -9,7 +9,7 @@ import { GATES_LISTED } from '../../src/operator/gates.ts';
 import type { GateRecord } from '../../src/parking/gate-record.ts';
 import { readGate, replaceGate } from '../../src/parking/gate-storage.ts';
 import { queueKeys, redisKeys, type RedisKeys } from '../../src/runtime/redis.ts';
-import { metricsOf, openHouse, type House } from '../journey/installation.ts';
+import { metricsOf, openInstallation, type Installation } from '../journey/installation.ts';
 import { documentOf } from '../support/documents.ts';
 import { codeOf, refusalOf } from '../producer/fixture.ts';
 import { eventually } from '../support/eventually.ts';
@@ -17,30 +17,34 @@ import { eventually } from '../support/eventually.ts';
 /** Nobody but the test probes. */
 const LATE: Settings = { SEALDEX_PROBE_MIN_MS: 600_000, SEALDEX_PROBE_MAX_MS: 3_600_000 };
 
-let house: House;
+let installation: Installation;
 let keys: RedisKeys;
 let worker: RunningWorker;
 
 beforeAll(async () => {
-  house = await openHouse(LATE);
-  keys = redisKeys(loadConfig(house.settings, {}).queue);
-  worker = await startWorker(house.settings, { host: '127.0.0.1', log: 'silent' });
+  installation = await openInstallation(LATE);
+  keys = redisKeys(loadConfig(installation.settings, {}).queue);
+  worker = await startWorker(installation.settings, { host: '127.0.0.1', log: 'silent' });
 });
 
 afterAll(async () => {
   await worker.stop();
-  await house[Symbol.asyncDispose]();
+  await installation[Symbol.asyncDispose]();
 });
 
 async function enqueue(tenant: string, count = 1, prefix = 'doc'): Promise<string[]> {
   const jobs = Array.from({ length: count }, (_, at) =>
-    house.producer.enqueueIndex({ tenant, corpus: 'docs', document: documentOf(`${prefix} ${at}`, `Text ${at}.`) }),
+    installation.producer.enqueueIndex({
+      tenant,
+      corpus: 'docs',
+      document: documentOf(`${prefix} ${at}`, `Text ${at}.`),
+    }),
   );
   return (await Promise.all(jobs)).map(({ jobId }) => jobId);
 }
 
 const stateOf = async (jobId: string): Promise<string> => {
-  const { state, code } = await house.producer.status(jobId);
+  const { state, code } = await installation.producer.status(jobId);
   return [state, code].join(' ').trim();
 };
 
@@ -50,16 +54,16 @@ const parkedWith = (jobIds: readonly string[], code: string): Promise<true> =>
     return true;
   });
 
-const gateOf = async (tenant: string) => (await house.operator.gates({ tenant })).gates[0];
+const gateOf = async (tenant: string) => (await installation.operator.gates({ tenant })).gates[0];
 
 const cryptoCalls = (key: string): number =>
-  house.services.kms.counts.count({ operation: 'GenerateDataKey', key }) +
-  house.services.kms.counts.count({ operation: 'Decrypt', key });
+  installation.services.kms.counts.count({ operation: 'GenerateDataKey', key }) +
+  installation.services.kms.counts.count({ operation: 'Decrypt', key });
 
 /** A tenant whose KMS key is disabled, with so many parked jobs. */
 async function parkedTenant(tenant: string, count = 2): Promise<{ key: string; jobs: string[] }> {
-  const key = await house.tenant(tenant);
-  house.services.kms.disable(key);
+  const key = await installation.tenant(tenant);
+  installation.services.kms.disable(key);
   const jobs = await enqueue(tenant, count);
   await parkedWith(jobs, 'KEY_DISABLED');
   return { key, jobs };
@@ -78,13 +82,14 @@ const recordOf = (tenant: string, keyArn: string, more: Partial<GateRecord> = {}
   ...more,
 });
 
-const put = (record: GateRecord) => replaceGate(house.redis, keys, gateId(record), 0, { record, isPublished: true });
+const put = (record: GateRecord) =>
+  replaceGate(installation.redis, keys, gateId(record), 0, { record, isPublished: true });
 
 describe('gates', () => {
   test('a shut gate is told with its jobs, what KMS said, who acts and what to type; status counts its jobs', async () => {
     const before = Date.now();
     const { key } = await parkedTenant('told', 3);
-    const { gates, total } = await house.operator.gates({ tenant: 'told' });
+    const { gates, total } = await installation.operator.gates({ tenant: 'told' });
     expect(total).toBe(1);
     const [gate] = gates;
     expect(gate).toMatchObject({
@@ -100,13 +105,13 @@ describe('gates', () => {
     expect(gate?.requestId).toMatch(/^[\w-]+$/);
     for (const time of [gate?.since, gate?.oldest]) expect(time).toBeGreaterThanOrEqual(before);
     expect(gate?.nextProbe).toBeGreaterThan(Date.now());
-    expect((await house.operator.status()).parkedByTenant).toContainEqual({
+    expect((await installation.operator.status()).parkedByTenant).toContainEqual({
       tenant: 'told',
       jobs: 3,
       oldest: gate?.oldest,
     });
-    expect(await house.operator.gates({ keyArn: key })).toEqual({ gates, total });
-    expect(await house.operator.gates({ tenant: 'nobody' })).toEqual({ gates: [], total: 0 });
+    expect(await installation.operator.gates({ keyArn: key })).toEqual({ gates, total });
+    expect(await installation.operator.gates({ tenant: 'nobody' })).toEqual({ gates: [], total: 0 });
   });
 
   test('what is deleted soonest comes first, what is being released last, and an open one is not listed', async () => {
@@ -118,7 +123,7 @@ describe('gates', () => {
     await put(recordOf('order', key(4), { since: 1 }));
     await put(recordOf('order', key(5), { code: 'KEY_PENDING_DELETION', deletesAt: Date.now() + 9 * day }));
     await put(recordOf('order', key(6), { code: 'KEY_PENDING_DELETION', deletesAt: Date.now() + 2 * day }));
-    const { gates } = await house.operator.gates({ tenant: 'order' });
+    const { gates } = await installation.operator.gates({ tenant: 'order' });
     expect(gates.map(({ keyArn }) => Number(keyArn.split('-').at(-1)))).toEqual([6, 5, 4, 3, 1]);
     expect(gates.at(-1)).toMatchObject({ whoActs: 'nobody', commands: [] });
     expect(gates.at(-1)).not.toHaveProperty('nextProbe');
@@ -129,24 +134,24 @@ describe('gates', () => {
       recordOf('many', `arn:aws:kms:us-west-2:111122223333:key/many-${at}`, { nextProbe: Date.now() + 3_600_000 }),
     );
     await Promise.all(records.map(put));
-    const { gates, total } = await house.operator.gates({ tenant: 'many' });
+    const { gates, total } = await installation.operator.gates({ tenant: 'many' });
     expect([gates.length, total]).toEqual([GATES_LISTED, GATES_LISTED + 5]);
     const ids = records.map(({ keyArn }) => gateId(keyRef('many', keyArn)));
-    await house.redis.hdel(keys.gates, ...ids);
-    await house.redis.incr(keys.gateEpoch);
-    await eventually(async () => (await house.operator.gates({ tenant: 'many' })).total === 0);
+    await installation.redis.hdel(keys.gates, ...ids);
+    await installation.redis.incr(keys.gateEpoch);
+    await eventually(async () => (await installation.operator.gates({ tenant: 'many' })).total === 0);
   });
 });
 
 describe('probe', () => {
   test('of a key that works: the first good one is not enough, the second opens the gate and releases', async () => {
     const { key, jobs } = await parkedTenant('mended');
-    house.services.kms.enable(key);
-    const first = await house.operator.probe('mended', key);
+    installation.services.kms.enable(key);
+    const first = await installation.operator.probe('mended', key);
     expect(first).toMatchObject({ said: 'ok', isBusy: false, gate: { state: 'shut', jobs: 2 } });
     // Unless a worker has made the second one in between.
-    await house.operator.probe('mended', key);
-    for (const job of jobs) expect(await house.end(job)).toBe('done');
+    await installation.operator.probe('mended', key);
+    for (const job of jobs) expect(await installation.end(job)).toBe('done');
     // The last job may be done before its releaser has looked that it was the last.
     expect(await eventually(async () => (await gateOf('mended')) === undefined)).toBe(true);
   });
@@ -154,8 +159,8 @@ describe('probe', () => {
   test('of a key that does not: what KMS says now, under the request that it said it to, and the gate stays shut', async () => {
     const { key, jobs } = await parkedTenant('worse');
     const before = await gateOf('worse');
-    house.services.kms.scheduleDeletion(key, { days: 7 });
-    const answer = await house.operator.probe('worse', key);
+    installation.services.kms.scheduleDeletion(key, { days: 7 });
+    const answer = await installation.operator.probe('worse', key);
     expect(answer).toMatchObject({ said: 'KEY_PENDING_DELETION', gate: { state: 'shut', probes: 1, jobs: 2 } });
     expect(answer.gate?.deletesAt).toBeGreaterThan(Date.now());
     expect(answer.gate?.commands).toEqual([
@@ -171,17 +176,20 @@ describe('probe', () => {
   test('beside another process that tries the key is none', async () => {
     const { key } = await parkedTenant('busy', 1);
     const calls = cryptoCalls(key);
-    const lease = await takeLease(house.redis, keys.lease(`gate:${gateId(keyRef('busy', key))}`), 60_000);
-    expect(await house.operator.probe('busy', key)).toMatchObject({ isBusy: true, gate: { state: 'shut', probes: 0 } });
+    const lease = await takeLease(installation.redis, keys.lease(`gate:${gateId(keyRef('busy', key))}`), 60_000);
+    expect(await installation.operator.probe('busy', key)).toMatchObject({
+      isBusy: true,
+      gate: { state: 'shut', probes: 0 },
+    });
     expect(cryptoCalls(key)).toBe(calls);
     await lease?.free();
-    expect(await house.operator.probe('busy', key)).toMatchObject({ isBusy: false, said: 'KEY_DISABLED' });
+    expect(await installation.operator.probe('busy', key)).toMatchObject({ isBusy: false, said: 'KEY_DISABLED' });
   });
 
   test('of an open gate asks KMS nothing', async () => {
-    const key = await house.tenant('fine');
+    const key = await installation.tenant('fine');
     const calls = cryptoCalls(key);
-    expect(await house.operator.probe('fine', key)).toEqual({ tenant: 'fine', keyArn: key, isBusy: false });
+    expect(await installation.operator.probe('fine', key)).toEqual({ tenant: 'fine', keyArn: key, isBusy: false });
     expect(cryptoCalls(key)).toBe(calls);
   });
 });
@@ -189,44 +197,47 @@ describe('probe', () => {
 describe('release', () => {
   test('of a key that works again finishes the parked jobs without a probe', async () => {
     const { key, jobs } = await parkedTenant('let-go', 3);
-    house.services.kms.enable(key);
-    const change = await house.operator.release('let-go', key);
+    installation.services.kms.enable(key);
+    const change = await installation.operator.release('let-go', key);
     expect(change).toMatchObject({ changed: true });
-    for (const job of jobs) expect(await house.end(job)).toBe('done');
+    for (const job of jobs) expect(await installation.end(job)).toBe('done');
   });
 
   test('of a key that does not work parks the jobs again, and loses none', async () => {
     const { key, jobs } = await parkedTenant('too-soon', 3);
-    const before = await readGate(house.redis, keys, gateId(keyRef('too-soon', key)));
-    expect((await house.operator.release('too-soon', key)).changed).toBe(true);
+    const before = await readGate(installation.redis, keys, gateId(keyRef('too-soon', key)));
+    expect((await installation.operator.release('too-soon', key)).changed).toBe(true);
     await eventually(async () => {
-      const gate = await readGate(house.redis, keys, gateId(keyRef('too-soon', key)));
+      const gate = await readGate(installation.redis, keys, gateId(keyRef('too-soon', key)));
       return gate.epoch > before.epoch + 1 && gate.record?.state === 'shut';
     });
     await parkedWith(jobs, 'KEY_DISABLED');
-    house.services.kms.enable(key);
-    await house.operator.release('too-soon', key);
-    for (const job of jobs) expect(await house.end(job)).toBe('done');
+    installation.services.kms.enable(key);
+    await installation.operator.release('too-soon', key);
+    for (const job of jobs) expect(await installation.end(job)).toBe('done');
   });
 
   test('of a gate that is open, or that the operator has shut, changes nothing', async () => {
-    const key = await house.tenant('held');
-    expect(await house.operator.release('held', key)).toEqual({ tenant: 'held', keyArn: key, changed: false });
-    await house.operator.block('held', key, 'incident');
-    expect(await house.operator.release('held', key)).toMatchObject({ changed: false, gate: { code: 'KEY_BLOCKED' } });
+    const key = await installation.tenant('held');
+    expect(await installation.operator.release('held', key)).toEqual({ tenant: 'held', keyArn: key, changed: false });
+    await installation.operator.block('held', key, 'incident');
+    expect(await installation.operator.release('held', key)).toMatchObject({
+      changed: false,
+      gate: { code: 'KEY_BLOCKED' },
+    });
   });
 });
 
 describe('block', () => {
   test('parks the jobs of that tenant alone, wipes its data keys, and no probe opens it; unblocking finishes all', async () => {
-    const key = await house.tenant('blocked');
-    await house.operator.putTenant('sharer', { plan: 'pro', kmsKeyArn: key });
-    for (const job of await enqueue('blocked')) expect(await house.end(job)).toBe('done');
+    const key = await installation.tenant('blocked');
+    await installation.operator.putTenant('sharer', { plan: 'pro', kmsKeyArn: key });
+    for (const job of await enqueue('blocked')) expect(await installation.end(job)).toBe('done');
     const wipes = async (): Promise<number> =>
       (await metricsOf(worker.port, 'sealdex_key_wipes_total'))['sealdex_key_wipes_total{reason="shut"}'] ?? 0;
     const wiped = await wipes();
 
-    const change = await house.operator.block('blocked', key, '  incident 4711 ');
+    const change = await installation.operator.block('blocked', key, '  incident 4711 ');
     expect(change).toMatchObject({
       changed: true,
       gate: { state: 'shut', code: 'KEY_BLOCKED', note: 'incident 4711', whoActs: 'operator' },
@@ -236,87 +247,91 @@ describe('block', () => {
     const calls = cryptoCalls(key);
     const jobs = await enqueue('blocked', 2, 'late');
     await parkedWith(jobs, 'KEY_BLOCKED');
-    expect(await codeOf(() => house.reader.metadata({ tenant: 'blocked', corpus: 'docs', id: 'doc 0' }))).toBe(
+    expect(await codeOf(() => installation.reader.metadata({ tenant: 'blocked', corpus: 'docs', id: 'doc 0' }))).toBe(
       'KEY_BLOCKED',
     );
-    const answer = await house.operator.probe('blocked', key);
+    const answer = await installation.operator.probe('blocked', key);
     expect(answer).toMatchObject({ isBusy: false, gate: { state: 'shut', code: 'KEY_BLOCKED' } });
     expect(answer).not.toHaveProperty('said');
     expect(cryptoCalls(key)).toBe(calls);
-    expect((await house.operator.tenant('blocked')).blockedKeys).toMatchObject([{ arn: key, reason: 'incident 4711' }]);
-    for (const job of await enqueue('sharer')) expect(await house.end(job)).toBe('done');
+    expect((await installation.operator.tenant('blocked')).blockedKeys).toMatchObject([
+      { arn: key, reason: 'incident 4711' },
+    ]);
+    for (const job of await enqueue('sharer')) expect(await installation.end(job)).toBe('done');
 
-    expect(await house.operator.unblock('blocked', key)).toMatchObject({ changed: true });
-    for (const job of jobs) expect(await house.end(job)).toBe('done');
-    expect((await house.operator.tenant('blocked')).blockedKeys).toEqual([]);
-    expect(await house.operator.unblock('blocked', key)).toMatchObject({ changed: false });
+    expect(await installation.operator.unblock('blocked', key)).toMatchObject({ changed: true });
+    for (const job of jobs) expect(await installation.end(job)).toBe('done');
+    expect((await installation.operator.tenant('blocked')).blockedKeys).toEqual([]);
+    expect(await installation.operator.unblock('blocked', key)).toMatchObject({ changed: false });
   });
 
   test('of a key that the tenant never had, or without a reason that fits, writes nothing', async () => {
-    const key = await house.tenant('spared');
-    const other = await house.tenant('other');
-    const before = await house.operator.tenant('spared');
-    expect(await codeOf(() => house.operator.block('spared', other, 'why'))).toBe('NOT_FOUND');
+    const key = await installation.tenant('spared');
+    const other = await installation.tenant('other');
+    const before = await installation.operator.tenant('spared');
+    expect(await codeOf(() => installation.operator.block('spared', other, 'why'))).toBe('NOT_FOUND');
     for (const reason of ['', '  ', 'x'.repeat(301)])
-      expect(await refusalOf(() => house.operator.block('spared', key, reason))).toMatchObject({
+      expect(await refusalOf(() => installation.operator.block('spared', key, reason))).toMatchObject({
         code: 'DOCUMENT_INVALID',
         field: 'reason',
       });
-    expect(await house.operator.tenant('spared')).toEqual(before);
+    expect(await installation.operator.tenant('spared')).toEqual(before);
     expect(await gateOf('spared')).toBeUndefined();
   });
 
   test('finds all tenants that have the key, and names one whose file cannot be read', async () => {
-    const key = await house.tenant('one-of-two');
-    await house.operator.putTenant('two-of-two', { plan: 'pro', kmsKeyArn: key });
-    await house.store.put('tenants/broken.json', Buffer.from('{'), { condition: { absent: true } });
+    const key = await installation.tenant('one-of-two');
+    await installation.operator.putTenant('two-of-two', { plan: 'pro', kmsKeyArn: key });
+    await installation.store.put('tenants/broken.json', Buffer.from('{'), { condition: { absent: true } });
     try {
-      const found = await Array.fromAsync(house.operator.tenantsOf(key));
+      const found = await Array.fromAsync(installation.operator.tenantsOf(key));
       expect(found.map(({ tenant }) => tenant)).toEqual(['broken', 'one-of-two', 'two-of-two']);
       expect(found.map(({ error }) => error?.code)).toEqual(['PLATFORM_TENANTS', undefined, undefined]);
     } finally {
-      await house.store.remove('tenants/broken.json');
+      await installation.store.remove('tenants/broken.json');
     }
   });
 });
 
 describe('pause', () => {
   test('parks the jobs of a tenant on the platform key, and of no other that the platform key serves', async () => {
-    await house.operator.putTenant('paused', { plan: 'free' });
-    await house.operator.putTenant('beside', { plan: 'free' });
-    expect(await house.operator.pauseTenant('paused', 'incident')).toMatchObject({
+    await installation.operator.putTenant('paused', { plan: 'free' });
+    await installation.operator.putTenant('beside', { plan: 'free' });
+    expect(await installation.operator.pauseTenant('paused', 'incident')).toMatchObject({
       changed: true,
       gate: { state: 'shut', code: 'TENANT_PAUSED', commands: ['sealdex tenants resume paused'] },
     });
     const jobs = await enqueue('paused', 2);
     await parkedWith(jobs, 'TENANT_PAUSED');
-    for (const job of await enqueue('beside')) expect(await house.end(job)).toBe('done');
-    expect(await house.operator.resumeTenant('paused')).toMatchObject({ changed: true });
-    for (const job of jobs) expect(await house.end(job)).toBe('done');
-    expect(await house.operator.resumeTenant('paused')).toMatchObject({ changed: false });
+    for (const job of await enqueue('beside')) expect(await installation.end(job)).toBe('done');
+    expect(await installation.operator.resumeTenant('paused')).toMatchObject({ changed: true });
+    for (const job of jobs) expect(await installation.end(job)).toBe('done');
+    expect(await installation.operator.resumeTenant('paused')).toMatchObject({ changed: false });
   });
 
   test('and a block are ended one by one', async () => {
-    const key = await house.tenant('both');
-    await house.operator.block('both', key, 'first');
-    await house.operator.pauseTenant('both', 'second');
+    const key = await installation.tenant('both');
+    await installation.operator.block('both', key, 'first');
+    await installation.operator.pauseTenant('both', 'second');
     const jobs = await enqueue('both');
     await parkedWith(jobs, 'TENANT_PAUSED');
-    expect(await house.operator.resumeTenant('both')).toMatchObject({ gate: { state: 'shut', code: 'KEY_BLOCKED' } });
-    expect(await house.operator.unblock('both', key)).toMatchObject({ changed: true });
-    for (const job of jobs) expect(await house.end(job)).toBe('done');
+    expect(await installation.operator.resumeTenant('both')).toMatchObject({
+      gate: { state: 'shut', code: 'KEY_BLOCKED' },
+    });
+    expect(await installation.operator.unblock('both', key)).toMatchObject({ changed: true });
+    for (const job of jobs) expect(await installation.end(job)).toBe('done');
   });
 
   test('that reached the file but not the gate is carried there by the first job, which is parked once', async () => {
-    const key = await house.tenant('half');
-    await house.operator.putTenant('half', { paused: { reason: 'cut off', since: 1000 } });
+    const key = await installation.tenant('half');
+    await installation.operator.putTenant('half', { paused: { reason: 'cut off', since: 1000 } });
     const [job = ''] = await enqueue('half');
     await parkedWith([job], 'TENANT_PAUSED');
     const gate = await eventually(() => gateOf('half'));
     expect(gate).toMatchObject({ keyArn: key, state: 'shut', code: 'TENANT_PAUSED', note: 'cut off', jobs: 1 });
-    expect((await house.operator.job(job)).parked?.count).toBe(1);
-    await house.operator.resumeTenant('half');
-    expect(await house.end(job)).toBe('done');
+    expect((await installation.operator.job(job)).parked?.count).toBe(1);
+    await installation.operator.resumeTenant('half');
+    expect(await installation.end(job)).toBe('done');
   });
 });
 
@@ -326,10 +341,14 @@ describe('parked jobs', () => {
     const { key, jobs: second } = await parkedTenant('list-b', 2);
     const third = await enqueue('list-a', 1, 'late');
     await parkedWith(third, 'KEY_DISABLED');
-    await house.redis.zadd(queueKeys(keys, 'index').parked(gateId(keyRef('list-b', key))), 1, `j${'0'.repeat(32)}`);
+    await installation.redis.zadd(
+      queueKeys(keys, 'index').parked(gateId(keyRef('list-b', key))),
+      1,
+      `j${'0'.repeat(32)}`,
+    );
     const ours = new Set(['list-a', 'list-b']);
     const listOf = async (size: number) =>
-      (await Array.fromAsync(house.operator.parkedJobs({ size }))).filter(({ tenant }) => ours.has(tenant));
+      (await Array.fromAsync(installation.operator.parkedJobs({ size }))).filter(({ tenant }) => ours.has(tenant));
     const all = await listOf(100);
     expect(new Set(all.map(({ jobId }) => jobId))).toEqual(new Set([...first, ...second, ...third]));
     expect(all).toHaveLength(6);
@@ -344,13 +363,13 @@ describe('parked jobs', () => {
       count: 1,
     });
     for (const size of [1, 2, 3]) expect(await listOf(size)).toEqual(all);
-    const ofB = await Array.fromAsync(house.operator.parkedJobs({ tenant: 'list-b' }));
+    const ofB = await Array.fromAsync(installation.operator.parkedJobs({ tenant: 'list-b' }));
     expect(ofB.map(({ jobId }) => jobId).toSorted()).toEqual(second.toSorted());
   });
 
   test('are shown one by one with their gate', async () => {
     const { key, jobs } = await parkedTenant('shown', 1);
-    expect(await house.operator.job(jobs[0]!)).toMatchObject({
+    expect(await installation.operator.job(jobs[0]!)).toMatchObject({
       state: 'parked',
       code: 'KEY_DISABLED',
       attempts: 0,
