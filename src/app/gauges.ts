@@ -36,9 +36,10 @@ function auditFailuresByRole(heartbeats: readonly Heartbeat[]): Record<string, n
 }
 
 /** Writing and reading end by what their own processes know: the longest of each role, in seconds. */
-function unaskedByRole(heartbeats: readonly Heartbeat[], ofThisWorker: number): Record<string, number> {
+function unverifiedByRole(heartbeats: readonly Heartbeat[], ofThisWorker: number): Record<string, number> {
   const longest: Record<string, number> = { worker: ofThisWorker / 1000 };
-  for (const { role, unaskedMs } of heartbeats) longest[role] = Math.max(longest[role] ?? 0, unaskedMs / 1000);
+  for (const { role, lastVerifiedAgeMs } of heartbeats)
+    longest[role] = Math.max(longest[role] ?? 0, lastVerifiedAgeMs / 1000);
   return longest;
 }
 
@@ -64,7 +65,7 @@ export function gauges(
   metrics.gauge('sealdex_oldest_key_age_seconds', () => ring.stats().oldestMs / 1000);
   metrics.gauges('sealdex_key_unverified_seconds', async () =>
     // Without Redis each process knows of itself only.
-    unaskedByRole(await heartbeats().catch(() => []), revocationCheck.unaskedMs()),
+    unverifiedByRole(await heartbeats().catch(() => []), revocationCheck.lastVerifiedAgeMs()),
   );
   metrics.gauges('sealdex_audit_write_failures', async () => auditFailuresByRole(await heartbeats().catch(() => [])));
   metrics.gauge('sealdex_content_in_flight_bytes', inFlightBytes);

@@ -1,6 +1,6 @@
 // Key access: gates, the monitor of failed KMS calls, and the key ring, which is watched by both.
 import { keyRef, type KeyRef } from '../runtime/key-ref.ts';
-import type { Clock, Patience } from '../runtime/clock.ts';
+import type { Clock, WaitMode } from '../runtime/clock.ts';
 import type { Config } from '../runtime/config.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { readHeartbeats } from '../maintenance/heartbeat.ts';
@@ -25,7 +25,7 @@ export interface KeyAccessDeps {
   readonly subscriber: Redis;
   readonly kms: Kms;
   readonly tenants: Tenants;
-  readonly use: Patience;
+  readonly use: WaitMode;
   readonly log: Log;
 }
 

@@ -22,7 +22,7 @@ interface Pausable {
   resume(): void;
 }
 
-export interface Platform extends Pick<Pause, 'suspect' | 'stop' | 'tick'> {
+export interface Platform extends Pick<Pause, 'onPlatformSuspected' | 'stop' | 'tick'> {
   readonly code: PausingCode | undefined;
   /** Called with the outcome of every job. */
   readonly onOutcome: (outcome: Outcome) => void;
@@ -58,7 +58,7 @@ export function createPlatform({ clock, log, store, keyAccess, canary }: Platfor
     get code() {
       return pause.code;
     },
-    suspect: (code) => pause.suspect(code),
+    onPlatformSuspected: (code) => pause.onPlatformSuspected(code),
     tick: () => pause.tick(),
     stop: () => pause.stop(),
     control(worker) {
@@ -67,10 +67,10 @@ export function createPlatform({ clock, log, store, keyAccess, canary }: Platfor
     },
     onOutcome(outcome) {
       if (outcome.kind === 'done') storeFailsSince = undefined;
-      if (outcome.kind === 'pause' && isPausing(outcome.code)) pause.suspect(outcome.code);
+      if (outcome.kind === 'pause' && isPausing(outcome.code)) pause.onPlatformSuspected(outcome.code);
       if (outcome.kind !== 'retry' || outcome.code !== 'STORE_FAILED' || outcome.spendsAttempt) return;
       storeFailsSince ??= clock.monotonic();
-      if (clock.monotonic() - storeFailsSince >= LASTING_MS) pause.suspect('STORE_FAILED');
+      if (clock.monotonic() - storeFailsSince >= LASTING_MS) pause.onPlatformSuspected('STORE_FAILED');
     },
   };
 }

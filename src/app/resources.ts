@@ -1,6 +1,6 @@
 // Resources: what every role works with, opened from settings and released in reverse order, however far the opening came.
 import { createAuditLog, type AuditLog } from '../runtime/audit-log.ts';
-import { systemClock, type Clock, type Patience } from '../runtime/clock.ts';
+import { systemClock, type Clock, type WaitMode } from '../runtime/clock.ts';
 import { loadConfig, type Config, type Settings, type Environment } from '../runtime/config.ts';
 import { startHeartbeat, type Role } from '../maintenance/heartbeat.ts';
 import { createIdentity } from '../keys/aws/caller-identity.ts';
@@ -70,7 +70,7 @@ export interface ResourceOptions {
 /** Opens what every role needs; on a fault, what was opened so far is released. */
 export async function openResources<T>(
   settings: Settings | undefined,
-  use: Patience,
+  use: WaitMode,
   make: (resources: Resources, stack: ResourceStack) => Promise<T>,
   { signal, clock = systemClock, logOf = () => silentLog, env }: ResourceOptions = {},
 ): Promise<T> {
@@ -119,11 +119,11 @@ export function startProcessHeartbeat(
 ): void {
   const facts = async () => {
     const { keys, oldestMs, tenants } = ring.stats();
-    const unaskedMs = keyAccess.revocationCheck.unaskedMs();
+    const lastVerifiedAgeMs = keyAccess.revocationCheck.lastVerifiedAgeMs();
     return {
       keys,
       oldestKeyMs: oldestMs,
-      unaskedMs,
+      lastVerifiedAgeMs,
       auditFailures: audit.failures(),
       tenants,
       kmsCalls: await metrics.by('sealdex_kms_calls_total', 'operation'),

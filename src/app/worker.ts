@@ -70,7 +70,7 @@ async function startIn(
   const { config, clock, metrics, log, redis, store, tenants, keyAccess } = resources;
   const canary = createCanary(store, config.queue, clock);
   const platform = stack.add(createPlatform({ clock, log, store, keyAccess, canary }), (opened) => opened.stop());
-  keyAccess.platformSuspected.add((code) => platform.suspect(code));
+  keyAccess.platformSuspected.add((code) => platform.onPlatformSuspected(code));
   const queue = stack.add(openQueue(config, redis, clock), (opened) => opened.close());
   const [queueName, keys] = [config.queue, redisKeys(config.queue)];
   const reencryption = createReencryption({ queueName, clock, redis, keys, queue, tenants, store });

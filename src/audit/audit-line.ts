@@ -24,7 +24,7 @@ export interface AuditCall {
   readonly identity?: string | undefined;
 }
 
-export const UNANSWERED = 'unanswered';
+export const NO_RESPONSE = 'unanswered';
 
 export type AuditLine =
   | { readonly kind: 'call'; readonly call: AuditCall }

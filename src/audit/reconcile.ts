@@ -3,7 +3,7 @@
 import { isManagementCall } from './management-calls.ts';
 import { isOfKms, type OtherEvent, type TrailEvent } from './cloudtrail.ts';
 import { isPossibleMatch, differencesOf, TOLERANCE_MS, type Difference } from './compare.ts';
-import { UNANSWERED, type AuditCall } from './audit-line.ts';
+import { NO_RESPONSE, type AuditCall } from './audit-line.ts';
 import { Span, type SpanFacts } from './span.ts';
 
 export interface ReconcileQuery {
@@ -135,9 +135,9 @@ export class Reconciliation {
       different,
       onlyInTrail,
       onlyInAudit,
-      unansweredInTrail: met.filter(({ result }) => result === UNANSWERED).length,
-      unanswered: alone.filter(({ result }) => result === UNANSWERED),
-      refused: alone.filter(({ result }) => result !== 'ok' && result !== UNANSWERED),
+      unansweredInTrail: met.filter(({ result }) => result === NO_RESPONSE).length,
+      unanswered: alone.filter(({ result }) => result === NO_RESPONSE),
+      refused: alone.filter(({ result }) => result !== 'ok' && result !== NO_RESPONSE),
       underPlatformKey: left.length - own.length,
       housekeeping: own.filter(isManagementCall),
       audit: { ...this.#audit.facts(), duplicates: this.#sameCalls, outside: this.#callsOutside },
@@ -153,7 +153,7 @@ export class Reconciliation {
   #match(call: AuditCall, event: TrailEvent): void {
     const { id, account, operation } = event;
     this.#matched.set(call, { id, account, operation });
-    const differences = call.result === UNANSWERED ? [] : differencesOf(call, event);
+    const differences = call.result === NO_RESPONSE ? [] : differencesOf(call, event);
     if (differences.length > 0) this.#different.push({ call, event, differences });
   }
 
@@ -177,7 +177,7 @@ export class Reconciliation {
   #meetUnanswered(): void {
     const left = Map.groupBy([...this.#events.values()].sort(byTime), placeOfEvent);
     const passed = new Map<string, number>();
-    const open = [...this.#calls.values()].filter(({ result }) => result === UNANSWERED).sort(byTime);
+    const open = [...this.#calls.values()].filter(({ result }) => result === NO_RESPONSE).sort(byTime);
     for (const call of open) {
       const place = `${call.operation} ${call.key}`;
       const events = left.get(place) ?? [];

@@ -2,7 +2,7 @@
 // Nothing is changed and nothing kept. Plan and other owners are not known here: see src/operator/key-check.ts.
 import type { KeyRef } from '../runtime/key-ref.ts';
 import type { Clock } from '../runtime/clock.ts';
-import { arnStep, isMultiRegion, ownerStep, type Ours } from './check/arn.ts';
+import { arnStep, isMultiRegion, ownerStep, type Installation } from './check/arn.ts';
 import { factSteps } from './check/facts.ts';
 import { failed, passed, refusalIn, refused, type CheckStep } from './check/step.ts';
 import { useSteps } from './check/use.ts';
@@ -12,7 +12,7 @@ import type { KeyCalls, KeyFacts } from './kms.ts';
 export type { CheckStep } from './check/step.ts';
 
 export interface KeyCheckDeps {
-  readonly config: Ours;
+  readonly config: Installation;
   readonly clock: Clock;
   readonly keyCalls: KeyCalls;
 }

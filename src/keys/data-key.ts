@@ -48,12 +48,12 @@ export const contextOf = ({ tenant }: KeyRef, { period, purpose }: KeyScope): Ke
   Object.freeze({ tenant, period, purpose });
 
 /** When the KMS request for a key began, by both clocks. */
-export interface Moment {
+export interface ClockReading {
   readonly wall: number;
   readonly monotonic: number;
 }
 
-export const momentOf = (clock: Clock): Moment => ({ wall: clock.now(), monotonic: clock.monotonic() });
+export const readClocks = (clock: Clock): ClockReading => ({ wall: clock.now(), monotonic: clock.monotonic() });
 
 export class DataKey {
   readonly ref: KeyRef;
@@ -62,7 +62,7 @@ export class DataKey {
   readonly context: KeyContext;
   /** Says which data key it is without saying anything of it: the start of sha256 of the wrapped bytes. */
   readonly id: string;
-  readonly askedAt: Moment;
+  readonly askedAt: ClockReading;
   /** Milliseconds from the KMS request to the end of use. */
   readonly lifetimeMs: number;
   readonly #plaintext: Buffer;
@@ -70,7 +70,7 @@ export class DataKey {
   #isWiped = false;
 
   /** Takes `plaintext` over: nobody else may keep it. */
-  constructor(clock: Clock, plaintext: Buffer, ref: KeyRef, wrapped: Buffer, scope: KeyScope, askedAt: Moment) {
+  constructor(clock: Clock, plaintext: Buffer, ref: KeyRef, wrapped: Buffer, scope: KeyScope, askedAt: ClockReading) {
     this.#clock = clock;
     this.#plaintext = plaintext;
     this.ref = ref;

@@ -13,14 +13,15 @@ export interface SliceDeps {
 
 /** How long a denied slice is not asked for again, however many documents are in it. */
 const FRESH_MS = 30_000;
-const MOST_KEPT = 10_000;
+const MAX_ENTRIES = 10_000;
 
-const sliceOf = ({ tenant, keyArn }: KeyRef, { period }: KeyScope): string => JSON.stringify([keyArn, tenant, period]);
+const periodIdOf = ({ tenant, keyArn }: KeyRef, { period }: KeyScope): string =>
+  JSON.stringify([keyArn, tenant, period]);
 
 const deniedPeriod = (): SealdexError =>
   new SealdexError('PERIOD_DENIED', undefined, { reason: 'AccessDeniedException' });
 
-export class Slices {
+export class DeniedPeriods {
   readonly #deps: SliceDeps;
   /** Until when a denied slice is not asked for again. */
   readonly #denied = new Map<string, number>();
@@ -35,7 +36,7 @@ export class Slices {
 
   /** @throws SealdexError `PERIOD_DENIED` for a slice that was denied a moment ago */
   refuse(key: KeyRef, scope: KeyScope): void {
-    if ((this.#denied.get(sliceOf(key, scope)) ?? 0) > this.#deps.clock.monotonic()) throw deniedPeriod();
+    if ((this.#denied.get(periodIdOf(key, scope)) ?? 0) > this.#deps.clock.monotonic()) throw deniedPeriod();
   }
 
   /**
@@ -43,13 +44,13 @@ export class Slices {
    * the denial, for what was true before it says nothing.
    * @throws SealdexError what KMS said of the current period
    */
-  async verdict(key: KeyRef, scope: KeyScope): Promise<SealdexError> {
+  async confirmDenial(key: KeyRef, scope: KeyScope): Promise<SealdexError> {
     const { clock, tryKey } = this.#deps;
     await tryKey(key, scope.purpose);
-    this.#denied.delete(sliceOf(key, scope));
+    this.#denied.delete(periodIdOf(key, scope));
     const [oldest] = this.#denied.keys();
-    if (this.#denied.size >= MOST_KEPT && oldest !== undefined) this.#denied.delete(oldest);
-    this.#denied.set(sliceOf(key, scope), clock.monotonic() + FRESH_MS);
+    if (this.#denied.size >= MAX_ENTRIES && oldest !== undefined) this.#denied.delete(oldest);
+    this.#denied.set(periodIdOf(key, scope), clock.monotonic() + FRESH_MS);
     return deniedPeriod();
   }
 }

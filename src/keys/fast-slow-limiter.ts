@@ -1,7 +1,7 @@
 // Turns for work that is mostly quick: a few at once, and what hangs leaves its place to the next and goes on among the slow.
 // Knows nothing of what the work is, but who has to go there from the beginning.
 import type { Clock } from '../runtime/clock.ts';
-import { Lanes } from './keyed-limiter.ts';
+import { KeyedLimiter } from './keyed-limiter.ts';
 
 /** How long a place is kept. A call to KMS takes some tens of milliseconds. */
 const QUICK_MS = 250;
@@ -11,10 +11,10 @@ const SLOW_AT_ONCE = 64;
 
 const ended = (): void => {};
 
-export class Turns {
+export class FastSlowLimiter {
   readonly #clock: Clock;
-  readonly #quick = new Lanes(QUICK_AT_ONCE);
-  readonly #slow = new Lanes(SLOW_AT_ONCE);
+  readonly #quick = new KeyedLimiter(QUICK_AT_ONCE);
+  readonly #slow = new KeyedLimiter(SLOW_AT_ONCE);
   /** Whoever waits is not called off: what it does then fails by itself. */
   readonly #never = new AbortController().signal;
 

@@ -1,6 +1,6 @@
 // The data key that the fleet shares in a period: unwrapped from Redis, made under a claim, or awaited from who makes it.
 // Redis is not trusted: an entry that does not unwrap is replaced. Holds no keys and knows nothing of who uses them.
-import { sleep, type Clock, type Patience } from '../runtime/clock.ts';
+import { sleep, type Clock, type WaitMode } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import type { KeyRef } from '../runtime/key-ref.ts';
 import { periodAt, type DataKey, type KeyScope } from './data-key.ts';
@@ -17,7 +17,7 @@ const MOST_ROUNDS = 3;
 export interface FleetKeyDeps {
   readonly clock: Clock;
   readonly shared: SharedKeys;
-  readonly use: Patience;
+  readonly use: WaitMode;
   readonly signal: AbortSignal;
   readonly unwrap: (wrapped: Buffer) => Promise<DataKey>;
   readonly generate: () => Promise<DataKey>;

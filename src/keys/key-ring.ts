@@ -1,15 +1,15 @@
 // The key ring of a process: which data key encrypts for a tenant now, and which unwrapped keys are at hand for reading.
 // One KMS call for any number of uses at once, never a lock over tenants, nothing kept past its time.
 import { isSameKey, keyRef, type KeyRef } from '../runtime/key-ref.ts';
-import { orAbort, type Clock, type Patience } from '../runtime/clock.ts';
+import { orAbort, type Clock, type WaitMode } from '../runtime/clock.ts';
 import { dispositionOf, SealdexError } from '../runtime/errors.ts';
-import { DataKey, momentOf, periodAt, type KeyScope, type Purpose } from './data-key.ts';
+import { DataKey, readClocks, periodAt, type KeyScope, type Purpose } from './data-key.ts';
 import { fleetKey } from './fleet-key.ts';
 import { HeldKeys, idOf, type HeldKeysStats, type WipeReason } from './held-keys.ts';
 import type { GeneratedKey, Kms } from './kms.ts';
 import type { SharedKeys } from './shared-keys.ts';
-import { UNWATCHED, type KeyWatch } from './key-watch.ts';
-import { Slices } from './denied-periods.ts';
+import { NO_OBSERVER, type KmsCallObserver } from './key-watch.ts';
+import { DeniedPeriods } from './denied-periods.ts';
 import { tryKey } from './try-key.ts';
 import { KeyUsage, LIMITS, type UsageLimits } from './usage.ts';
 
@@ -20,8 +20,8 @@ export interface KeyRingDeps {
   readonly clock: Clock;
   readonly kms: Kms;
   readonly shared: SharedKeys;
-  readonly use: Patience;
-  readonly watch?: KeyWatch;
+  readonly use: WaitMode;
+  readonly watch?: KmsCallObserver;
   /** Hears of each use (`hit`: the key was here; `miss`: KMS or the fleet was asked; `shared`: another use asked already). */
   readonly onUse?: (result: 'hit' | 'miss' | 'shared') => void;
   /** Hears of each wipe. */
@@ -63,13 +63,13 @@ export class KeyRing {
   readonly #renewing = new Map<string, Promise<void>>();
   readonly #unwrapping = new Map<string, Promise<DataKey>>();
   readonly #closing = new AbortController();
-  readonly #slices: Slices;
+  readonly #deniedPeriods: DeniedPeriods;
 
   constructor(deps: KeyRingDeps) {
     this.#deps = deps;
     const maxKeys = deps.maxKeys ?? MAX_KEYS;
     this.#usage = new KeyUsage(deps.limits ?? LIMITS, maxKeys);
-    this.#slices = new Slices({
+    this.#deniedPeriods = new DeniedPeriods({
       clock: deps.clock,
       tryKey: (key, purpose) => tryKey(deps, key, purpose),
     });
@@ -168,7 +168,7 @@ export class KeyRing {
    * Has KMS unwrap the newest data key of a tenant and KMS key again; answers false when there is none any more, and KMS was
    * not asked. When it refuses, its gate is shut and the keys are wiped, as after every refusal. @throws SealdexError of KMS
    */
-  async askAgain(ref: KeyRef): Promise<boolean> {
+  async recheck(ref: KeyRef): Promise<boolean> {
     const key = this.#held.newest().find((held) => isSameKey(held.ref, ref));
     if (!key) return false;
     await this.#watched(key.ref, key.context, async () => {
@@ -189,8 +189,8 @@ export class KeyRing {
   }
 
   /** What waits under the platform key waits because the gate is shut. */
-  #watchOf(purpose: Purpose): KeyWatch {
-    return purpose === 'documents' ? (this.#deps.watch ?? UNWATCHED) : UNWATCHED;
+  #watchOf(purpose: Purpose): KmsCallObserver {
+    return purpose === 'documents' ? (this.#deps.watch ?? NO_OBSERVER) : NO_OBSERVER;
   }
 
   /** One flight per id; its failure is everybody's who waits, and nobody's who comes later. */
@@ -238,12 +238,12 @@ export class KeyRing {
     const { clock } = this.#deps;
     // Callers pass whole tenants, which no data key is to keep.
     const ref = keyRef(owner.tenant, owner.keyArn);
-    this.#slices.refuse(ref, scope);
+    this.#deniedPeriods.refuse(ref, scope);
     const asked = { ref, scope, isWiped: false };
     this.#asked.add(asked);
     try {
       return await this.#watched(ref, scope, async () => {
-        const askedAt = momentOf(clock);
+        const askedAt = readClocks(clock);
         const { plaintext, wrapped } = await call();
         const key = new DataKey(clock, plaintext, ref, wrapped, scope, askedAt);
         if (isMade) this.#made.add(key);
@@ -256,7 +256,7 @@ export class KeyRing {
     }
   }
 
-  /** Makes a call to KMS; what it says of the KMS key is heeded here and told to the watch. */
+  /** Calls KMS. A refusal of the key erases its data keys, and the observer is notified of the result. */
   async #watched<T>(ref: KeyRef, scope: KeyScope, call: () => Promise<T>): Promise<T> {
     const watched = this.#watchOf(scope.purpose).begin(ref);
     try {
@@ -265,19 +265,19 @@ export class KeyRing {
       return answer;
     } catch (error) {
       if (!(error instanceof SealdexError)) throw error;
-      const told = await this.#verdict(error, ref, scope);
+      const confirmed = await this.#confirmed(error, ref, scope);
       // A denied period ends its own data keys only.
-      const isSlice = told.code === 'PERIOD_DENIED';
-      if (isUnusable(told)) this.#wipe('unusable', ref, isSlice ? scope.period : undefined);
-      throw isSlice ? told : await watched.failed(told);
+      const isPeriodDenied = confirmed.code === 'PERIOD_DENIED';
+      if (isUnusable(confirmed)) this.#wipe('unusable', ref, isPeriodDenied ? scope.period : undefined);
+      throw isPeriodDenied ? confirmed : await watched.failed(confirmed);
     }
   }
 
   /** A denial of a past period may be the tenant's policy for that slice of time alone. */
-  async #verdict(error: SealdexError, ref: KeyRef, scope: KeyScope): Promise<SealdexError> {
-    if (error.code !== 'KEY_DENIED' || !this.#slices.isPast(ref, scope)) return error;
+  async #confirmed(error: SealdexError, ref: KeyRef, scope: KeyScope): Promise<SealdexError> {
+    if (error.code !== 'KEY_DENIED' || !this.#deniedPeriods.isPast(ref, scope)) return error;
     try {
-      return await this.#slices.verdict(ref, scope);
+      return await this.#deniedPeriods.confirmDenial(ref, scope);
     } catch (current) {
       return current instanceof SealdexError ? current : error;
     }

@@ -3,7 +3,7 @@ import type { SealdexError } from '../runtime/errors.ts';
 import type { KeyRef } from '../runtime/key-ref.ts';
 
 /** Hears of every KMS call for a tenant's documents, before and after, and is asked before a key at hand is used. */
-export interface KeyWatch {
+export interface KmsCallObserver {
   /**
    * undefined when what this process knows of the gates counts. Else, as after a freeze, resolves when it has looked, and
    * has wiped the keys whose gate was shut meanwhile.
@@ -18,7 +18,7 @@ export interface KeyWatch {
   };
 }
 
-export const UNWATCHED: KeyWatch = {
+export const NO_OBSERVER: KmsCallObserver = {
   refresh: () => undefined,
   begin: () => ({ ok() {}, failed: async (error) => error }),
 };

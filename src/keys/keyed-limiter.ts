@@ -7,7 +7,7 @@ interface Lane {
   readonly waiting: Set<() => void>;
 }
 
-export class Lanes {
+export class KeyedLimiter {
   readonly #width: number;
   readonly #lanes = new Map<string, Lane>();
 

@@ -13,7 +13,7 @@ const FORGET_MS = 60_000;
 const MOST_WAITING = 256;
 
 /** The reason of a call that did not get its turn: it was never sent. */
-export const PACED = 'Paced';
+export const RATE_LIMITED = 'RateLimited';
 
 export interface PaceDeps {
   readonly clock: Clock;
@@ -23,13 +23,13 @@ export interface PaceDeps {
 }
 
 /** What a call that did not get its turn in time fails with. */
-export const paced = (): SealdexError => new SealdexError('KMS_THROTTLED', undefined, { reason: PACED });
+export const rateLimited = (): SealdexError => new SealdexError('KMS_THROTTLED', undefined, { reason: RATE_LIMITED });
 
 /**
  * Costs nothing until an answer is throttled. Then calls start an interval apart; it doubles with each further such answer
  * up to 2 s, and shrinks with good answers until it is gone.
  */
-export class Pace {
+export class RateLimiter {
   readonly #deps: PaceDeps;
   readonly #waiting = new Set<() => void>();
   /** 0: nobody waits. */
@@ -53,7 +53,7 @@ export class Pace {
 
   /**
    * Runs `call` when it is its turn, in the order of asking.
-   * @throws SealdexError `KMS_THROTTLED` with reason `Paced` when the signal was aborted before, or too many wait; what `call` throws
+   * @throws SealdexError `KMS_THROTTLED` with reason `RateLimited` when the signal was aborted before, or too many wait; what `call` throws
    */
   async run<T>(signal: AbortSignal, call: () => Promise<T>): Promise<T> {
     if (this.#intervalMs > 0) await this.#turn(signal);
@@ -71,14 +71,14 @@ export class Pace {
 
   async #turn(signal: AbortSignal): Promise<void> {
     const { mostWaiting = MOST_WAITING } = this.#deps;
-    if (signal.aborted || this.#waiting.size >= mostWaiting) throw paced();
+    if (signal.aborted || this.#waiting.size >= mostWaiting) throw rateLimited();
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting.add(resolve);
     this.#next();
     try {
       await orAbort(promise, signal);
     } catch {
-      throw paced();
+      throw rateLimited();
     } finally {
       // A turn that came in the moment of giving up stays unused: the next one is an interval away at most.
       this.#waiting.delete(resolve);

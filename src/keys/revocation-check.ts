@@ -7,13 +7,13 @@ import { dispositionOf, SealdexError } from '../runtime/errors.ts';
 import { takeLease } from '../runtime/lease.ts';
 import { runCommand, type Redis, type RedisKeys } from '../runtime/redis.ts';
 import type { KeyRing, HeldUnder } from './key-ring.ts';
-import { Turns } from './fast-slow-limiter.ts';
+import { FastSlowLimiter } from './fast-slow-limiter.ts';
 
 export interface RevocationCheckDeps {
   readonly clock: Clock;
   readonly redis: Redis;
   readonly keys: RedisKeys;
-  readonly ring: Pick<KeyRing, 'heldUnder' | 'askAgain'>;
+  readonly ring: Pick<KeyRing, 'heldUnder' | 'recheck'>;
   /** How often; 0: never. */
   readonly keyCheckMs: number;
 }
@@ -22,7 +22,7 @@ export interface RevocationCheck {
   /** Asks for every key that is due. */
   tick(): Promise<void>;
   /** How long ago KMS last said yes, of the key of which that is longest ago: milliseconds; 0 without keys. */
-  unaskedMs(): number;
+  lastVerifiedAgeMs(): number;
   stop(): Promise<void>;
 }
 
@@ -48,7 +48,7 @@ export function startRevocationCheck(deps: RevocationCheckDeps): RevocationCheck
   /** Whose last call failed: the next one may hang as well, and must keep nobody waiting. */
   const failing = new Set<string>();
   const underWay = new Set<string>();
-  const turns = new Turns(clock);
+  const turns = new FastSlowLimiter(clock);
   const idOf = (held: HeldUnder): string => gateId(held);
 
   const look = (): [HeldUnder, Known][] => {
@@ -99,7 +99,7 @@ export function startRevocationCheck(deps: RevocationCheckDeps): RevocationCheck
     waiting.delete(id);
     try {
       // Its key may have run out since the look: then others that have one must not take it for a yes.
-      const isAsked = await withAuditContext({ activity: 'revocation check' }, () => deps.ring.askAgain(held));
+      const isAsked = await withAuditContext({ activity: 'revocation check' }, () => deps.ring.recheck(held));
       if (!isAsked) return await lease?.free();
       failing.delete(id);
       note(id, { at: now, due: now + keyCheckMs });
@@ -131,7 +131,7 @@ export function startRevocationCheck(deps: RevocationCheckDeps): RevocationCheck
   const loop = keyCheckMs === 0 ? undefined : repeat(clock, LOOK_EVERY_MS, async () => void tick());
   return {
     tick,
-    unaskedMs() {
+    lastVerifiedAgeMs() {
       const now = clock.monotonic();
       return look().reduce((most, [, { at }]) => Math.max(most, now - at), 0);
     },

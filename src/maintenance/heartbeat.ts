@@ -14,7 +14,7 @@ export interface HeartbeatFacts {
   readonly keys: number;
   readonly oldestKeyMs: number;
   /** How long ago KMS last said yes, of the KMS key in use of which that is longest ago. */
-  readonly unaskedMs: number;
+  readonly lastVerifiedAgeMs: number;
   /** Lines that the audit log could not take since the process started. */
   readonly auditFailures: number;
   /** KMS calls by operation since the process started. */
@@ -115,7 +115,7 @@ const heartbeat: z.ZodType<Heartbeat> = z.object({
   keys: z.int().nonnegative(),
   oldestKeyMs: z.number().nonnegative(),
   // Older processes do not tell.
-  unaskedMs: z.number().nonnegative().default(0),
+  lastVerifiedAgeMs: z.number().nonnegative().default(0),
   auditFailures: z.int().nonnegative().default(0),
   kmsCalls: z.record(z.string().regex(/^[A-Za-z]{1,64}$/), z.int().nonnegative()),
   tenants: z.array(z.string().regex(NAME)).max(MAX_TENANTS),

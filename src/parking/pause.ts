@@ -24,7 +24,7 @@ export interface Pause {
   /** Why this process takes no jobs now. */
   readonly code: PausingCode | undefined;
   /** Somebody met this fault: it is proven or dropped, once for all who meet it at the same time. */
-  readonly suspect: (code: PausingCode) => void;
+  readonly onPlatformSuspected: (code: PausingCode) => void;
   /** Looks whether the fault is gone. */
   readonly tick: () => Promise<void>;
   readonly stop: () => Promise<void>;
@@ -67,7 +67,7 @@ export function createPause({ clock, log, works, onPause, onResume }: PauseDeps)
     get code() {
       return current;
     },
-    suspect(code) {
+    onPlatformSuspected(code) {
       if (current !== undefined || isStopped) return;
       proving ??= prove(code).finally(() => (proving = undefined));
     },

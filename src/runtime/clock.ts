@@ -16,7 +16,7 @@ export interface Clock {
 }
 
 /** `prompt`: for callers who wait for an answer (producer, reader, operator); `patient`: for a worker's jobs. */
-export type Patience = 'patient' | 'prompt';
+export type WaitMode = 'patient' | 'prompt';
 
 /** What a prompt caller waits for one service, so that it has its answer within about a second. */
 export const PROMPT_MS = 900;

@@ -1,7 +1,7 @@
 // Redis: how we connect, every key name of ours, and the one way in which a command fails.
 // BullMQ's own keys live under the same prefix; only src/queue touches those.
 import { Redis } from 'ioredis';
-import { MAX_SKEW_MS, PROMPT_MS, systemClock, withDeadline, type Patience, type Clock } from './clock.ts';
+import { MAX_SKEW_MS, PROMPT_MS, systemClock, withDeadline, type WaitMode, type Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import { SealdexError } from './errors.ts';
 import { QUEUE_NAMES, type QueueName } from './names.ts';
@@ -99,7 +99,7 @@ export type QueueKeys = ReturnType<typeof queueKeys>;
  * `queue`: BullMQ's in a worker, waits for Redis to come back however long. `patient`: a worker's own commands.
  * `prompt`: a producer's, reader's or operator's commands, fail within a second. `subscriber`: listens on channels only.
  */
-export type RedisUse = Patience | 'queue' | 'subscriber';
+export type RedisUse = WaitMode | 'queue' | 'subscriber';
 
 const PATIENT_MS = 10_000;
 const SILENCE_MS = 12_000;

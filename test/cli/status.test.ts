@@ -12,7 +12,7 @@ const processOf = (role: Process['role'], takesUploads?: boolean): Process => ({
   started: 0,
   keys: 0,
   oldestKeyMs: 0,
-  unaskedMs: 0,
+  lastVerifiedAgeMs: 0,
   auditFailures: 0,
   kmsCalls: {},
   tenants: [],

@@ -4,7 +4,7 @@ import { KMS_FAULTS } from '../support/memory-kms.ts';
 import { keyRef, type KeyRef } from '../../src/runtime/key-ref.ts';
 import type { SealdexError } from '../../src/runtime/errors.ts';
 import type { KeyContext } from '../../src/keys/data-key.ts';
-import type { KeyWatch } from '../../src/keys/key-watch.ts';
+import type { KmsCallObserver } from '../../src/keys/key-watch.ts';
 import { FakeClock } from '../support/clock.ts';
 import { bytesOf, contextOf, isZeroed, openRoom, type OneRing, type Room } from './fixture.ts';
 
@@ -19,7 +19,7 @@ afterEach(() => room.kms.faults.clear());
 afterAll(() => room[Symbol.asyncDispose]());
 
 /** Writes down what a gate would hear. */
-class Told implements KeyWatch {
+class Told implements KmsCallObserver {
   readonly failed: string[] = [];
 
   refresh(): undefined {}

@@ -1,7 +1,7 @@
 // Turns: quick work is done by a few at once, and what hangs, however much of it, leaves its place after a quarter of a second.
 import { setImmediate } from 'node:timers/promises';
 import { beforeEach, expect, test } from 'vitest';
-import { Turns } from '../../src/keys/fast-slow-limiter.ts';
+import { FastSlowLimiter } from '../../src/keys/fast-slow-limiter.ts';
 import { FakeClock } from '../support/clock.ts';
 
 const QUICK = 16;
@@ -9,12 +9,12 @@ const SLOW = 64;
 const QUICK_MS = 250;
 
 let clock: FakeClock;
-let turns: Turns;
+let turns: FastSlowLimiter;
 let started: string[];
 
 beforeEach(() => {
   clock = new FakeClock();
-  turns = new Turns(clock);
+  turns = new FastSlowLimiter(clock);
   started = [];
 });
 

@@ -1,6 +1,6 @@
 // Lanes: a name's calls take turns, others do not wait, and no place is lost or kept for ever.
 import { expect, test } from 'vitest';
-import { Lanes } from '../../src/keys/keyed-limiter.ts';
+import { KeyedLimiter } from '../../src/keys/keyed-limiter.ts';
 import { eventually } from '../support/eventually.ts';
 
 const never = new AbortController().signal;
@@ -18,7 +18,7 @@ function held(): { work: () => Promise<string>; go: (result: string) => void; re
 }
 
 test('No more than its width run in a lane, the others in order; another lane does not wait', async () => {
-  const lanes = new Lanes(2);
+  const lanes = new KeyedLimiter(2);
   const works = Array.from({ length: 4 }, held);
   const runs = works.map(({ work }) => lanes.run('a', never, work));
   expect(works.map((work) => work.started)).toEqual([true, true, false, false]);
@@ -32,7 +32,7 @@ test('No more than its width run in a lane, the others in order; another lane do
 });
 
 test('Who fails leaves its place to the next', async () => {
-  const lanes = new Lanes(1);
+  const lanes = new KeyedLimiter(1);
   const failing = lanes.run('a', never, () => Promise.reject(new Error('no')));
   const next = lanes.run('a', never, () => Promise.resolve('yes'));
   await expect(failing).rejects.toThrow('no');
@@ -40,7 +40,7 @@ test('Who fails leaves its place to the next', async () => {
 });
 
 test('Who gives up waiting never runs, and takes nobody’s place', async () => {
-  const lanes = new Lanes(1);
+  const lanes = new KeyedLimiter(1);
   const [first, given, last] = [held(), held(), held()];
   const running = lanes.run('a', never, first.work);
   const impatient = new AbortController();
@@ -57,7 +57,7 @@ test('Who gives up waiting never runs, and takes nobody’s place', async () => 
 test.each(['before', 'after'])(
   'A place handed on in the moment in which its taker gives up (abort %s) is not lost',
   async (when) => {
-    const lanes = new Lanes(1);
+    const lanes = new KeyedLimiter(1);
     const first = held();
     const running = lanes.run('a', never, first.work);
     const impatient = new AbortController();

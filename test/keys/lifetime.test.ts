@@ -6,7 +6,7 @@ import { array, assert, integer, nat, property, record, stringMatching } from 'f
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { keyRef } from '../../src/runtime/key-ref.ts';
 import type { SealdexError } from '../../src/runtime/errors.ts';
-import { DataKey, momentOf, PERIOD_MS, periodAt, periodEnd } from '../../src/keys/data-key.ts';
+import { DataKey, readClocks, PERIOD_MS, periodAt, periodEnd } from '../../src/keys/data-key.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
 import { bytesOf, contextOf, HOUR_MS, isZeroed, openRoom, type Room } from './fixture.ts';
@@ -281,7 +281,7 @@ test('Use by use, a key is live for exactly as long as neither clock has passed 
     property(steps, nat(PERIOD_MS - 1), (moves, intoPeriod) => {
       const clock = clockAtStart('acme');
       clock.advance(intoPeriod);
-      const started = momentOf(clock);
+      const started = readClocks(clock);
       const key = new DataKey(
         clock,
         Buffer.alloc(32, 7),

@@ -1,20 +1,20 @@
 // The pace of a throttled client: nothing until then, after it an interval that grows and goes; turns in order, bounded, and given up in time.
 import { beforeEach, expect, test } from 'vitest';
-import { Pace } from '../../src/keys/rate-limiter.ts';
+import { RateLimiter } from '../../src/keys/rate-limiter.ts';
 import { FakeClock } from '../support/clock.ts';
 
 const never = new AbortController().signal;
 const THROTTLED = new Error('throttled');
 const isThrottled = (error: unknown): boolean => error === THROTTLED;
-const PACED = { code: 'KMS_THROTTLED', reason: 'Paced' };
+const PACED = { code: 'KMS_THROTTLED', reason: 'RateLimited' };
 
 let clock: FakeClock;
-let pace: Pace;
+let pace: RateLimiter;
 let starts: number[];
 
 beforeEach(() => {
   clock = new FakeClock();
-  pace = new Pace({ clock, isThrottled, mostWaiting: 5 });
+  pace = new RateLimiter({ clock, isThrottled, mostWaiting: 5 });
   starts = [];
 });
 

@@ -40,7 +40,7 @@ async function fleet(keyCheckMs: number) {
     if (leftMs > 0) await redis.pexpire(lease, Math.max(0, leftMs - ms));
     clock.advance(ms);
     if (keyCheckMs > 0) await Promise.all(processes.map(({ check }) => check.tick()));
-    return processes.map(({ check }) => check.unaskedMs());
+    return processes.map(({ check }) => check.lastVerifiedAgeMs());
   };
   /** The longest of all ages within so many looks, of each process. */
   const longest = async (looks: number): Promise<number[]> => {

@@ -46,10 +46,10 @@ interface Process {
   readonly asked: string[];
 }
 
-type AskAgain = RevocationCheckDeps['ring']['askAgain'];
+type Recheck = RevocationCheckDeps['ring']['recheck'];
 
 /** One that has keys of these tenants since now. */
-function openProcess(names: readonly string[], askAgain: AskAgain): Process {
+function openProcess(names: readonly string[], recheck: Recheck): Process {
   const asked: string[] = [];
   const askedAt = clock.monotonic();
   const check = startRevocationCheck({
@@ -59,7 +59,7 @@ function openProcess(names: readonly string[], askAgain: AskAgain): Process {
     keyCheckMs: INTERVAL_MS,
     ring: {
       heldUnder: () => names.map((name) => ({ ...keyRef(name, ARN), askedAt, isUnwrapped: true })),
-      askAgain: (one) => (asked.push(one.tenant), askAgain(one)),
+      recheck: (one) => (asked.push(one.tenant), recheck(one)),
     },
   });
   return { check, asked };
@@ -68,9 +68,9 @@ function openProcess(names: readonly string[], askAgain: AskAgain): Process {
 /** It looks when the test says so. */
 async function startProcess(
   names: readonly string[] = [tenant],
-  askAgain: AskAgain = async () => true,
+  recheck: Recheck = async () => true,
 ): Promise<Process> {
-  const process = openProcess(names, askAgain);
+  const process = openProcess(names, recheck);
   await process.check.stop();
   return process;
 }
@@ -86,8 +86,8 @@ test.for([
   await one.check.tick();
   await other.check.tick();
   expect([one.asked, other.asked]).toEqual([[tenant], []]);
-  expect(one.check.unaskedMs()).toBe(0);
-  expect(other.check.unaskedMs()).toBeLessThan(LEASE_MS);
+  expect(one.check.lastVerifiedAgeMs()).toBe(0);
+  expect(other.check.lastVerifiedAgeMs()).toBeLessThan(LEASE_MS);
 });
 
 test('A lease that somebody else keeps says that KMS was asked when it began', async () => {
@@ -96,7 +96,7 @@ test('A lease that somebody else keeps says that KMS was asked when it began', a
   clock.advance(INTERVAL_MS);
   await check.tick();
   expect(asked).toEqual([]);
-  expect(Math.round(check.unaskedMs() / LEASE_MS) * LEASE_MS).toBe(100_000);
+  expect(Math.round(check.lastVerifiedAgeMs() / LEASE_MS) * LEASE_MS).toBe(100_000);
 });
 
 test.for([
@@ -108,12 +108,12 @@ test.for([
   for (const waitedMs of [0, 10_000]) {
     await put(leaseOf(tenant));
     await check.tick();
-    expect([asked, check.unaskedMs()]).toEqual([[], INTERVAL_MS + waitedMs]);
+    expect([asked, check.lastVerifiedAgeMs()]).toEqual([[], INTERVAL_MS + waitedMs]);
     clock.advance(10_000);
   }
   await put(leaseOf(tenant));
   await check.tick();
-  expect([asked, check.unaskedMs()]).toEqual([[tenant], 0]);
+  expect([asked, check.lastVerifiedAgeMs()]).toEqual([[tenant], 0]);
   clock.advance(INTERVAL_MS - 1);
   await check.tick();
   expect(asked).toEqual([tenant]);
@@ -121,13 +121,13 @@ test.for([
 
 test('Who finds its data key gone when its turn comes says yes for nobody: the next one asks', async () => {
   const { ring } = await room.open({ clock });
-  const one = await startProcess([tenant], (held) => ring.askAgain(held));
+  const one = await startProcess([tenant], (held) => ring.recheck(held));
   const other = await startProcess();
   clock.advance(INTERVAL_MS);
   await one.check.tick();
-  expect([one.check.unaskedMs(), await redis.exists(leaseOf(tenant))]).toEqual([INTERVAL_MS, 0]);
+  expect([one.check.lastVerifiedAgeMs(), await redis.exists(leaseOf(tenant))]).toEqual([INTERVAL_MS, 0]);
   await other.check.tick();
-  expect([other.asked, other.check.unaskedMs()]).toEqual([[tenant], 0]);
+  expect([other.asked, other.check.lastVerifiedAgeMs()]).toEqual([[tenant], 0]);
 });
 
 test('A ring tells whether it asked KMS', async () => {
@@ -135,9 +135,9 @@ test('A ring tells whether it asked KMS', async () => {
   const { ring } = await room.open({ clock });
   await ring.current(ref, 'documents', 1);
   const held = ring.heldUnder()[0]!;
-  expect(await ring.askAgain(held)).toBe(true);
+  expect(await ring.recheck(held)).toBe(true);
   ring.wipe(held);
-  expect(await ring.askAgain(held)).toBe(false);
+  expect(await ring.recheck(held)).toBe(false);
   expect(room.kms.counts.count({ operation: 'Decrypt', key: ref.keyArn })).toBe(1);
 });
 
@@ -161,7 +161,7 @@ test('Tenants whose keys hang keep nobody waiting, less than a second the first 
   await first;
   // Redis' clock stands still for this one: what it would have let run out goes.
   await redis.del(leaseOf(tenant));
-  expect(check.unaskedMs()).toBe(INTERVAL_MS + 500);
+  expect(check.lastVerifiedAgeMs()).toBe(INTERVAL_MS + 500);
 
   hung = Promise.withResolvers();
   clock.advance(INTERVAL_MS);

@@ -49,10 +49,10 @@ test('KMS is asked again when the interval since the first data key is over', as
   await ring.current(ref, 'documents', 1);
   clock.advance(CHECK_MS - 1);
   await check.tick();
-  expect([decrypts(), check.unaskedMs()]).toEqual([0, CHECK_MS - 1]);
+  expect([decrypts(), check.lastVerifiedAgeMs()]).toEqual([0, CHECK_MS - 1]);
   clock.advance(1);
   await check.tick();
-  expect([decrypts(), check.unaskedMs()]).toEqual([1, 0]);
+  expect([decrypts(), check.lastVerifiedAgeMs()]).toEqual([1, 0]);
 });
 
 test('That the next period’s data key can be made puts off nothing: Decrypt may have been taken away alone', async () => {

@@ -84,7 +84,9 @@ test('Calls without a turn before their deadline are throttled ones, never sent 
   const counted = await metrics.by('sealdex_kms_calls_total', 'result');
   const ref = room.tenant();
   const faults = await Promise.all(Array.from({ length: 20 }, () => faultOf(generate(ref))));
-  expect(new Set(faults.map(({ code, reason }) => `${code} ${reason}`))).toEqual(new Set(['KMS_THROTTLED Paced']));
+  expect(new Set(faults.map(({ code, reason }) => `${code} ${reason}`))).toEqual(
+    new Set(['KMS_THROTTLED RateLimited']),
+  );
   expect(room.kms.counts.count({ key: ref.keyArn })).toBe(0);
   expect(await metrics.by('sealdex_kms_calls_total', 'result')).toEqual(counted);
   await eventually(() => clock.pending === 0);
@@ -96,7 +98,7 @@ test('A job whose call was throttled or did not get its turn comes back without 
   const paced = await faultOf(generate(ref));
   room.kms.faults.set({ match: { key: ref.keyArn }, fault: KMS_ERRORS.throttled });
   const throttled = await faultOf((await room.open({ use: 'prompt' })).kms.generateDataKey(ref, contextOf(ref.tenant)));
-  expect([paced.reason, throttled.reason]).toEqual(['Paced', 'ThrottlingException']);
+  expect([paced.reason, throttled.reason]).toEqual(['RateLimited', 'ThrottlingException']);
   const canary = (): never => expect.unreachable('No canary is asked about KMS.');
   for (const fault of [paced, throttled]) {
     expect(await outcomeOf(fault, { tenant: 'acme', ageMs: 0 }, canary, new AbortController().signal)).toEqual({

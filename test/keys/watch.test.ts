@@ -4,7 +4,7 @@ import { KMS_FAULTS } from '../support/memory-kms.ts';
 import { keyRef } from '../../src/runtime/key-ref.ts';
 import { SealdexError } from '../../src/runtime/errors.ts';
 import type { DataKey } from '../../src/keys/data-key.ts';
-import type { KeyWatch } from '../../src/keys/key-watch.ts';
+import type { KmsCallObserver } from '../../src/keys/key-watch.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
 import { bytesOf, contextOf, HOUR_MS, isZeroed, openRoom, type Room } from './fixture.ts';
@@ -17,7 +17,7 @@ let isShut: boolean;
 /** What a look finds, when one is due. */
 let look: (() => Promise<void>) | undefined;
 
-const watch: KeyWatch = {
+const watch: KmsCallObserver = {
   refresh() {
     const looking = look?.();
     look = undefined;

@@ -20,7 +20,7 @@ import { eventually } from '../support/eventually.ts';
 const FACTS: HeartbeatFacts = {
   keys: 2,
   oldestKeyMs: 1500,
-  unaskedMs: 1000,
+  lastVerifiedAgeMs: 1000,
   auditFailures: 1,
   kmsCalls: { Decrypt: 3 },
   tenants: ['acme'],

@@ -48,33 +48,33 @@ test('Every code that pauses a job pauses a process, and an outage that lasts', 
 });
 
 test('A fault that is not proven pauses nothing', async () => {
-  pause.suspect('PLATFORM_STORE');
+  pause.onPlatformSuspected('PLATFORM_STORE');
   await settled();
   expect([pause.code, proofs, told]).toEqual([undefined, ['PLATFORM_STORE'], []]);
 });
 
 test('A fault is proven once for all who meet it, told by one line, and pauses once', async () => {
   broken.add('PLATFORM_STORE');
-  for (let job = 0; job < 30; job += 1) pause.suspect('PLATFORM_STORE');
+  for (let job = 0; job < 30; job += 1) pause.onPlatformSuspected('PLATFORM_STORE');
   await settled();
-  for (let job = 0; job < 30; job += 1) pause.suspect('PLATFORM_STORE');
+  for (let job = 0; job < 30; job += 1) pause.onPlatformSuspected('PLATFORM_STORE');
   await settled();
   expect([pause.code, proofs]).toEqual(['PLATFORM_STORE', ['PLATFORM_STORE']]);
   expect(told).toEqual(['error PLATFORM_STORE', 'pause PLATFORM_STORE']);
 });
 
 test('A suspicion that was dropped can come again', async () => {
-  pause.suspect('PLATFORM_KEY');
+  pause.onPlatformSuspected('PLATFORM_KEY');
   await settled();
   broken.add('PLATFORM_KEY');
-  pause.suspect('PLATFORM_KEY');
+  pause.onPlatformSuspected('PLATFORM_KEY');
   await settled();
   expect(pause.code).toBe('PLATFORM_KEY');
 });
 
 test('The pause ends by itself when the fault is gone, within 5 s, with one line', async () => {
   broken.add('PLATFORM_KEY');
-  pause.suspect('PLATFORM_KEY');
+  pause.onPlatformSuspected('PLATFORM_KEY');
   await settled();
   for (let look = 0; look < 5; look += 1) {
     clock.advance(5000);
@@ -91,9 +91,9 @@ test('The pause ends by itself when the fault is gone, within 5 s, with one line
 
 test('What jobs in work still meet while paused changes nothing', async () => {
   broken.add('PLATFORM_KEY').add('PLATFORM_STORE');
-  pause.suspect('PLATFORM_KEY');
+  pause.onPlatformSuspected('PLATFORM_KEY');
   await settled();
-  pause.suspect('PLATFORM_STORE');
+  pause.onPlatformSuspected('PLATFORM_STORE');
   await settled();
   expect([pause.code, proofs]).toEqual(['PLATFORM_KEY', ['PLATFORM_KEY']]);
 });
@@ -108,18 +108,18 @@ test('A proof that ends after the stop pauses nothing, and one that ends the pau
   const go = Promise.withResolvers<void>();
   broken.add('PLATFORM_KEY');
   held = go.promise;
-  pause.suspect('PLATFORM_KEY');
+  pause.onPlatformSuspected('PLATFORM_KEY');
   await Promise.all([pause.stop(), pause.stop()]);
   go.resolve();
   await settled();
-  pause.suspect('PLATFORM_KEY');
+  pause.onPlatformSuspected('PLATFORM_KEY');
   await settled();
   expect([pause.code, proofs.length, told, clock.pending]).toEqual([undefined, 1, [], 0]);
 });
 
 test('A pause that is stopped while it looks whether the fault is gone stays as it is', async () => {
   broken.add('PLATFORM_KEY');
-  pause.suspect('PLATFORM_KEY');
+  pause.onPlatformSuspected('PLATFORM_KEY');
   await settled();
   const go = Promise.withResolvers<void>();
   held = go.promise;

@@ -1,7 +1,7 @@
 // The connection to KMS: its client, how long a call may take, and how a call is given up.
 import { KMSClient } from '@aws-sdk/client-kms';
 import { UndiciHttpHandler } from '@smithy/undici-http-handler';
-import { orAbort, PROMPT_MS, type Patience } from '../../runtime/clock.ts';
+import { orAbort, PROMPT_MS, type WaitMode } from '../../runtime/clock.ts';
 import { credentialsOf, type Config } from '../../runtime/config.ts';
 
 const CONNECTIONS = 256;
@@ -9,7 +9,7 @@ const CONNECTIONS = 256;
 /** The SDK has no request timeout of its own: a hanging call would hold a single flight for ever. For all that a call takes. */
 export const DEADLINE_MS = { patient: 4000, prompt: PROMPT_MS };
 
-export function openClient(config: Config, use: Patience): KMSClient {
+export function openClient(config: Config, use: WaitMode): KMSClient {
   return new KMSClient({
     region: config.region,
     maxAttempts: 2,

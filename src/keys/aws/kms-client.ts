@@ -2,18 +2,18 @@
 // Holds no key longer than a call; caching, sharing and wiping are the key ring's.
 import { DescribeKeyCommand, type KMSClient } from '@aws-sdk/client-kms';
 import type { AuditLog } from '../../runtime/audit-log.ts';
-import { systemClock, type Patience } from '../../runtime/clock.ts';
+import { systemClock, type WaitMode } from '../../runtime/clock.ts';
 import { platformArns, type Config } from '../../runtime/config.ts';
 import { SealdexError } from '../../runtime/errors.ts';
 import type { KeyRef } from '../../runtime/key-ref.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
 import { contextOf } from '../data-key.ts';
-import { Lanes } from '../keyed-limiter.ts';
+import { KeyedLimiter } from '../keyed-limiter.ts';
 import { MAX_WRAPPED_BYTES, type Kms } from '../kms.ts';
-import { Pace, PACED, paced } from '../rate-limiter.ts';
+import { RateLimiter, RATE_LIMITED, rateLimited } from '../rate-limiter.ts';
 import { DEADLINE_MS, openClient, orAbortAndZero } from './client.ts';
 import { decryptCommand, generateDataKeyCommand, takePlaintext, type PlaintextAnswer } from './commands.ts';
-import { isThrottled, kmsFault, needsState, type AskedKey, type ToldState } from './kms-error-mapping.ts';
+import { isThrottled, kmsFault, needsState, type RequestedKey, type DescribedState } from './kms-error-mapping.ts';
 import { auditTries, type Sender, type Tries } from './tries.ts';
 
 /** Calls at once for one tenant under one KMS key, so that a slow one does not take all connections. */
@@ -32,9 +32,9 @@ interface Asking {
   readonly audit: AuditLog;
   readonly tries: Tries;
   readonly ours: ReadonlySet<string>;
-  readonly pace: Pace;
+  readonly pace: RateLimiter;
   readonly metrics: Metrics;
-  readonly use: Patience;
+  readonly use: WaitMode;
 }
 
 type Ask = <T extends PlaintextAnswer>(
@@ -45,11 +45,11 @@ type Ask = <T extends PlaintextAnswer>(
 
 const isWrappedLength = (length: number): boolean => length >= 1 && length <= MAX_WRAPPED_BYTES;
 
-export function createKms(config: Config, metrics: Metrics, audit: AuditLog, use: Patience, clock = systemClock): Kms {
+export function createKms(config: Config, metrics: Metrics, audit: AuditLog, use: WaitMode, clock = systemClock): Kms {
   const client = openClient(config, use);
   const ours = platformArns(config);
   const tries = auditTries(client, audit, ours);
-  const ask = asking({ client, audit, tries, ours, pace: new Pace({ clock, isThrottled }), metrics, use });
+  const ask = asking({ client, audit, tries, ours, pace: new RateLimiter({ clock, isThrottled }), metrics, use });
   return {
     async generateDataKey(key, scope) {
       const command = generateDataKeyCommand(key, contextOf(key, scope));
@@ -82,15 +82,15 @@ export function createKms(config: Config, metrics: Metrics, audit: AuditLog, use
 /** Asks for a data key in its tenant's lane, counts the call, and tells a refusal by its code. */
 function asking({ client, audit, tries, ours, pace, metrics, use }: Asking): Ask {
   const send = sendInTime(client, pace);
-  const lanes = new Lanes(LANE_CALLS);
+  const lanes = new KeyedLimiter(LANE_CALLS);
   const counted = (operation: string, fault?: SealdexError): void => {
     // What did not get its turn was never sent.
-    if (fault?.reason === PACED) return;
+    if (fault?.reason === RATE_LIMITED) return;
     metrics.count('sealdex_kms_calls_total', { operation, result: fault?.code ?? 'ok' });
   };
 
   /** Empty when KMS does not tell: a refusal of this one explains nothing and is no fault. */
-  async function stateOf(key: AskedKey, sender: Sender, signal: AbortSignal): Promise<ToldState> {
+  async function stateOf(key: RequestedKey, sender: Sender, signal: AbortSignal): Promise<DescribedState> {
     const command = new DescribeKeyCommand({ KeyId: key.arn });
     tries.sentBy(command.input, sender);
     try {
@@ -117,7 +117,7 @@ function asking({ client, audit, tries, ours, pace, metrics, use }: Asking): Ask
       return { answer, plaintext };
     } catch (thrown) {
       // Whoever waits in a lane waits for calls that wait for their turn.
-      const error = isQueued && pace.intervalMs > 0 ? paced() : thrown;
+      const error = isQueued && pace.intervalMs > 0 ? rateLimited() : thrown;
       // A refusal by state names one of several states only in its text; DescribeKey names it for sure.
       const asked = { arn: keyArn, isPlatformKey: ours.has(keyArn) };
       const fault = kmsFault(error, asked, needsState(error) ? await stateOf(asked, sender, signal) : {});
@@ -136,7 +136,7 @@ interface Sent {
 }
 
 /** Not all that the SDK does heeds a signal (finding credentials, pauses between tries): so nobody waits for it longer. */
-function sendInTime(client: KMSClient, pace: Pace): Send {
+function sendInTime(client: KMSClient, pace: RateLimiter): Send {
   const requests = new WeakMap<object, Sent>();
   client.middlewareStack.add(
     (next) => async (args) => {
@@ -159,7 +159,7 @@ function sendInTime(client: KMSClient, pace: Pace): Send {
       return await orAbortAndZero(send({ abortSignal: signal }), signal);
     } catch (error) {
       // When time runs out before the second try, the first has told what is the matter.
-      throw sent.failure ?? (sent.isWaiting ? paced() : error);
+      throw sent.failure ?? (sent.isWaiting ? rateLimited() : error);
     }
   };
 }

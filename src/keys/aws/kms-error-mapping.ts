@@ -5,13 +5,13 @@ import { nameOf } from '../../runtime/fault.ts';
 import { KEY_STATE_TABLE, KMS_ERROR_TABLE, type KeyStateRow, type KmsErrorRow } from './kms-errors.ts';
 
 /** The KMS key that a call was for. */
-export interface AskedKey {
+export interface RequestedKey {
   readonly arn: string;
   readonly isPlatformKey: boolean;
 }
 
 /** What DescribeKey told of a key that was refused by its state; empty when it told nothing. */
-export interface ToldState {
+export interface DescribedState {
   readonly state?: string | undefined;
   /** Wall clock, milliseconds. */
   readonly deletesAt?: number | undefined;
@@ -39,7 +39,11 @@ export const requestIdOf = (error: unknown): string | undefined =>
 const stateRowOf = (state: string): KeyStateRow => STATES.get(state) ?? KEY_STATE_TABLE.other;
 
 /** `told` is what DescribeKey told when the error speaks of the key's state. */
-export function kmsFault(error: unknown, { arn, isPlatformKey }: AskedKey, told: ToldState = {}): SealdexError {
+export function kmsFault(
+  error: unknown,
+  { arn, isPlatformKey }: RequestedKey,
+  told: DescribedState = {},
+): SealdexError {
   if (error instanceof SealdexError) return error;
   // A name is the server's text until it is one of ours: one that is no name is not repeated.
   const reason = error instanceof Error ? nameOf(error, 'Unknown') : 'Unknown';

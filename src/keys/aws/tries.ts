@@ -29,7 +29,7 @@ export interface Tries {
 const withoutCommand = (name: string): string => name.replace(/Command$/, '');
 
 /** The call may have reached KMS, or not. */
-const UNANSWERED = 'unanswered';
+const NO_RESPONSE = 'unanswered';
 
 export function auditTries(client: KMSClient, audit: AuditLog, ours: ReadonlySet<string>): Tries {
   const senders = new WeakMap<object, Sender>();
@@ -62,7 +62,7 @@ export function auditTries(client: KMSClient, audit: AuditLog, ours: ReadonlySet
           return answered;
         } catch (error) {
           const requestId = requestIdOf(error);
-          write(requestId === undefined ? UNANSWERED : nameOf(error as { name?: string }), requestId);
+          write(requestId === undefined ? NO_RESPONSE : nameOf(error as { name?: string }), requestId);
           throw error;
         }
       },
@@ -73,7 +73,7 @@ export function auditTries(client: KMSClient, audit: AuditLog, ours: ReadonlySet
     sentBy: (input, sender) => void senders.set(input, sender),
     close() {
       isClosed = true;
-      for (const write of underWay) write(UNANSWERED);
+      for (const write of underWay) write(NO_RESPONSE);
       client.destroy();
     },
   };

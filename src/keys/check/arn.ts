@@ -2,7 +2,7 @@
 import { isKeyArn, regionOf } from '../../runtime/key-arn.ts';
 import { failed, passed, type CheckStep } from './step.ts';
 
-export interface Ours {
+export interface Installation {
   readonly region: string;
   readonly platformKeyArn: string;
   readonly platformFormerKeyArns: readonly string[];
@@ -11,7 +11,7 @@ export interface Ours {
 /** A key with copies in several regions. */
 export const isMultiRegion = (arn: string): boolean => arn.includes(':key/mrk-');
 
-export function arnStep(arn: string, { region }: Ours): CheckStep {
+export function arnStep(arn: string, { region }: Installation): CheckStep {
   if (!isKeyArn(arn)) return failed('arn', formOf(arn), 'Give the full ARN: arn:aws:kms:REGION:ACCOUNT:key/ID.');
   const found = regionOf(arn);
   if (found === region) return passed('arn', `The full ARN of a key in ${region}.`);
@@ -28,7 +28,7 @@ function formOf(text: string): string {
   return 'Not the full ARN of a KMS key.';
 }
 
-export function ownerStep(arn: string, { platformKeyArn, platformFormerKeyArns }: Ours): CheckStep {
+export function ownerStep(arn: string, { platformKeyArn, platformFormerKeyArns }: Installation): CheckStep {
   const remedy = 'The tenant gives a key of its own; without one, the platform key serves it anyway.';
   if (arn === platformKeyArn) return failed('owner', 'This is our own platform key.', remedy);
   if (platformFormerKeyArns.includes(arn)) return failed('owner', 'This was our own platform key once.', remedy);

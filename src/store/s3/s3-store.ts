@@ -9,7 +9,7 @@ import {
   type GetObjectCommandOutput,
   type HeadObjectCommandOutput,
 } from '@aws-sdk/client-s3';
-import { PROMPT_MS, systemClock, type Patience } from '../../runtime/clock.ts';
+import { PROMPT_MS, systemClock, type WaitMode } from '../../runtime/clock.ts';
 import type { Config } from '../../runtime/config.ts';
 import { SealdexError } from '../../runtime/errors.ts';
 import type { Condition, ObjectFacts, PutAnswer, RemoveAnswer, Store, StoredObject } from '../store.ts';
@@ -41,7 +41,7 @@ const factsOf = (answer: HeadObjectCommandOutput | GetObjectCommandOutput): Obje
  * `prompt`: fails within a second, for callers who wait (producer, reader, operator). Every request ends: without an
  * answer in time, at the caller's signal (with its reason), or with `close()`.
  */
-export function createStore(config: Config, use: Patience): Store {
+export function createStore(config: Config, use: WaitMode): Store {
   const prompt = use === 'prompt';
   const client = openS3(config, prompt);
   const Bucket = config.bucket;
