@@ -7,41 +7,41 @@ const SLOTS = 8;
 
 function open(slots = SLOTS) {
   const clock = new FakeClock();
-  const room = new TenantSlotLimiter(clock, slots);
+  const limiter = new TenantSlotLimiter(clock, slots);
   const yielded: number[] = [];
   const enterAll = (tenant: string, steps: number, isKey = false): (() => void)[] =>
-    Array.from({ length: steps }, (_, at) => room.acquire(tenant, isKey ? () => yielded.push(at) : undefined));
-  return { clock, room, yielded, enterAll };
+    Array.from({ length: steps }, (_, at) => limiter.acquire(tenant, isKey ? () => yielded.push(at) : undefined));
+  return { clock, limiter, yielded, enterAll };
 }
 
 test('A tenant that is alone and quick has all slots', () => {
-  const { clock, room, enterAll } = open();
+  const { clock, limiter, enterAll } = open();
   for (let round = 0; round < 20; round++) {
     const leaves = enterAll('acme', SLOTS, true);
     clock.advance(999);
-    expect(room.isOverShare('acme')).toBe(false);
+    expect(limiter.isOverShare('acme')).toBe(false);
     for (const leave of leaves) leave();
   }
   expect(clock.pending).toBe(0);
 });
 
 test('A tenant is crowded while a quarter of the slots wait for a second or longer, and no other tenant is', () => {
-  const { clock, room, enterAll } = open();
+  const { clock, limiter, enterAll } = open();
   const [first, second] = enterAll('acme', 2);
   enterAll('globex', 1);
   clock.advance(999);
-  expect(room.isOverShare('acme')).toBe(false);
+  expect(limiter.isOverShare('acme')).toBe(false);
   clock.advance(1);
-  expect(room.isOverShare('acme')).toBe(true);
-  expect(room.isOverShare('globex')).toBe(false);
+  expect(limiter.isOverShare('acme')).toBe(true);
+  expect(limiter.isOverShare('globex')).toBe(false);
   first!();
   first!();
-  expect(room.isOverShare('acme')).toBe(false);
+  expect(limiter.isOverShare('acme')).toBe(false);
   enterAll('acme', 1);
   clock.advance(1000);
-  expect(room.isOverShare('acme')).toBe(true);
+  expect(limiter.isOverShare('acme')).toBe(true);
   second!();
-  expect(room.isOverShare('acme')).toBe(false);
+  expect(limiter.isOverShare('acme')).toBe(false);
 });
 
 test('Of steps that come to wait for a key for long at one time, all but a quarter of the slots yield', () => {
@@ -63,19 +63,19 @@ test('Steps that wait for S3 count, and yield nothing of what they have transfer
 });
 
 test('A step that yielded is none that waits', () => {
-  const { clock, room, yielded, enterAll } = open();
+  const { clock, limiter, yielded, enterAll } = open();
   const leaves = enterAll('acme', 3, true);
   clock.advance(1000);
   expect(yielded).toEqual([2]);
   for (const leave of leaves.slice(1)) leave();
-  expect(room.isOverShare('acme')).toBe(false);
+  expect(limiter.isOverShare('acme')).toBe(false);
 });
 
 test.for([1, 3, 4])('With %i slots one job may wait', (slots) => {
-  const { clock, room, enterAll } = open(slots);
+  const { clock, limiter, enterAll } = open(slots);
   const [leave] = enterAll('acme', 1);
   clock.advance(1000);
-  expect(room.isOverShare('acme')).toBe(true);
+  expect(limiter.isOverShare('acme')).toBe(true);
   leave!();
-  expect(room.isOverShare('acme')).toBe(false);
+  expect(limiter.isOverShare('acme')).toBe(false);
 });

@@ -1,32 +1,32 @@
 // Whoever moves a tenant's objects may die between any two of its steps: the move goes on, once, and is not said to be done before it is.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { mortal, openMovingRoom, type MovingRoom } from './fixture.ts';
+import { mortal, openReencryptionFixture, type ReencryptionFixture } from './fixture.ts';
 
 const MANY_STEPS = 100;
 const DAY_MS = 86_400_000;
 
 const opened = new AsyncDisposableStack();
-let room: MovingRoom;
+let fixture: ReencryptionFixture;
 
 beforeAll(async () => {
-  room = opened.use(await openMovingRoom());
+  fixture = opened.use(await openReencryptionFixture());
 });
 afterAll(() => opened.disposeAsync());
 
 /** The move from its begin to its end by one who dies at a step, and others who come after. Answers whether it got that far. */
 async function moveWithDeath(tenant: string, step: number, when: 'before' | 'after'): Promise<boolean> {
-  const { former, current } = await room.changed(tenant, 1);
-  const first = mortal(room.deps, step, when);
+  const { former, current } = await fixture.changed(tenant, 1);
+  const first = mortal(fixture.deps, step, when);
   await first.reencryption.restartStalled(tenant).catch((error: unknown) => {
     if (!first.isDead()) throw error;
   });
   // The operator repeats the command, or upkeep finds it.
-  if (first.isDead()) await room.healthy.restartStalled(tenant);
-  await room.runAll(tenant, first);
-  expect(await room.healthy.restartStalled(tenant)).toBe(false);
-  expect(await room.under(tenant)).toEqual({ [current]: 1 });
+  if (first.isDead()) await fixture.healthy.restartStalled(tenant);
+  await fixture.runAll(tenant, first);
+  expect(await fixture.healthy.restartStalled(tenant)).toBe(false);
+  expect(await fixture.under(tenant)).toEqual({ [current]: 1 });
   expect(former).not.toBe(current);
-  const { state, counts } = await room.healthy.progress(tenant);
+  const { state, counts } = await fixture.healthy.progress(tenant);
   expect(state).toBe('done');
   // What was moved by one who died before it could say so is found under the current key.
   expect(counts!.moved + counts!.current).toBe(1);
@@ -50,20 +50,20 @@ test.each(['before', 'after'] as const)(
 test('The pass that comes when nobody can use the former key any more survives the same deaths', async () => {
   for (let step = 0, hasDied = true; hasDied; step += 1) {
     const tenant = `second-${step}`;
-    const { current } = await room.changed(tenant, 1, 0);
-    await room.healthy.restartStalled(tenant);
-    const first = mortal(room.deps, step, 'after');
+    const { current } = await fixture.changed(tenant, 1, 0);
+    await fixture.healthy.restartStalled(tenant);
+    const first = mortal(fixture.deps, step, 'after');
     // Three pages, and the first one of the next pass, which is too early.
     for (let pages = 0; pages < 6; pages += 1) {
-      const [jobId] = await room.waiting(tenant);
-      await room.run(jobId!, first.isDead() ? undefined : first);
+      const [jobId] = await fixture.waiting(tenant);
+      await fixture.run(jobId!, first.isDead() ? undefined : first);
     }
     hasDied = first.isDead();
-    expect(await room.waiting(tenant)).toHaveLength(1);
-    expect(await room.healthy.progress(tenant)).toMatchObject({ state: 'moving' });
-    expect(await room.under(tenant)).toEqual({ [current]: 1 });
-    room.clock.advance(DAY_MS);
-    await room.runAll(tenant).finally(() => room.clock.advance(-DAY_MS));
-    expect(await room.healthy.progress(tenant)).toMatchObject({ state: 'done', counts: { moved: 0, current: 1 } });
+    expect(await fixture.waiting(tenant)).toHaveLength(1);
+    expect(await fixture.healthy.progress(tenant)).toMatchObject({ state: 'moving' });
+    expect(await fixture.under(tenant)).toEqual({ [current]: 1 });
+    fixture.clock.advance(DAY_MS);
+    await fixture.runAll(tenant).finally(() => fixture.clock.advance(-DAY_MS));
+    expect(await fixture.healthy.progress(tenant)).toMatchObject({ state: 'done', counts: { moved: 0, current: 1 } });
   }
 });

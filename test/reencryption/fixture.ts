@@ -12,7 +12,7 @@ import { AheadClock } from '../support/ahead-clock.ts';
 import { headerOf } from '../support/message.ts';
 import { openInstallationRunner, type InstallationRunner } from '../journey/job-runner.ts';
 
-export interface MovingRoom extends AsyncDisposable {
+export interface ReencryptionFixture extends AsyncDisposable {
   readonly runner: InstallationRunner;
   readonly clock: AheadClock;
   readonly deps: ReencryptionDeps & { readonly queue: JobQueue };
@@ -38,7 +38,7 @@ export interface Mortal {
 const MOST_JOBS = 60;
 const LONG_AGO_MS = 3_600_000;
 
-export async function openMovingRoom(): Promise<MovingRoom> {
+export async function openReencryptionFixture(): Promise<ReencryptionFixture> {
   await using opened = new AsyncDisposableStack();
   const runner = opened.use(await openInstallationRunner());
   const { installation } = runner;
@@ -56,7 +56,7 @@ export async function openMovingRoom(): Promise<MovingRoom> {
       .filter(({ data }) => (data as { tenant?: string }).tenant === tenant)
       .map(({ id = '' }) => id);
 
-  const run: MovingRoom['run'] = async (jobId, mortal) => {
+  const run: ReencryptionFixture['run'] = async (jobId, mortal) => {
     const job = await installation.queue.getJob(jobId);
     const outcome = await runner.handle(
       { id: jobId, data: job?.data },

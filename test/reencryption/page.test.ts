@@ -5,22 +5,22 @@ import { BackgroundGate } from '../../src/handlers/background-gate.ts';
 import { AdaptiveConcurrency } from '../../src/handlers/adaptive-concurrency.ts';
 import { eventually } from '../support/eventually.ts';
 import { FakeClock } from '../support/clock.ts';
-import { openMovingRoom, type MovingRoom } from './fixture.ts';
+import { openReencryptionFixture, type ReencryptionFixture } from './fixture.ts';
 
 const opened = new AsyncDisposableStack();
-let room: MovingRoom;
+let fixture: ReencryptionFixture;
 let tenant: string;
 let current: string;
 let count = 0;
 
 beforeAll(async () => {
-  room = opened.use(await openMovingRoom());
+  fixture = opened.use(await openReencryptionFixture());
 });
 afterAll(() => opened.disposeAsync());
 beforeEach(async () => {
   tenant = `tenant-${(count += 1)}`;
-  ({ current } = await room.changed(tenant, 12));
-  await room.healthy.restartStalled(tenant);
+  ({ current } = await fixture.changed(tenant, 12));
+  await fixture.healthy.restartStalled(tenant);
 });
 
 /** One that has grown to the full. */
@@ -31,26 +31,26 @@ function wide(): AdaptiveConcurrency {
 }
 
 async function runFirst(deps: object) {
-  const [jobId] = await room.waiting(tenant);
-  const job = await room.runner.installation.queue.getJob(jobId!);
-  return room.runner.handle({ id: jobId!, data: job?.data }, { deps: { reencryption: room.healthy, ...deps } });
+  const [jobId] = await fixture.waiting(tenant);
+  const job = await fixture.runner.installation.queue.getJob(jobId!);
+  return fixture.runner.handle({ id: jobId!, data: job?.data }, { deps: { reencryption: fixture.healthy, ...deps } });
 }
 
 const isPut = { method: 'PUT', prefix: 'documents/' };
 
 test('Several are under way at once, and each is counted', async () => {
-  const { faults, requests } = room.runner.installation.services.s3;
+  const { faults, requests } = fixture.runner.installation.services.s3;
   requests.reset();
   const hanging = faults.set({ match: isPut, fault: { kind: 'hang' } });
   const run = runFirst({ reencryptionConcurrency: wide() });
   await eventually(() => requests.count(isPut) === 12).finally(() => hanging.clear());
   expect(await run).toEqual({ kind: 'done' });
-  expect(await room.healthy.progress(tenant)).toMatchObject({ counts: { moved: 12, current: 0, changed: 0 } });
-  expect(await room.under(tenant)).toEqual({ [current]: 12 });
+  expect(await fixture.healthy.progress(tenant)).toMatchObject({ counts: { moved: 12, current: 0, changed: 0 } });
+  expect(await fixture.under(tenant)).toEqual({ [current]: 12 });
 });
 
 test('Two are under way where the event loop is not idle', async () => {
-  const { faults, requests } = room.runner.installation.services.s3;
+  const { faults, requests } = fixture.runner.installation.services.s3;
   requests.reset();
   const hanging = faults.set({ match: isPut, fault: { kind: 'hang' }, times: 2 });
   const run = runFirst({ reencryptionConcurrency: new AdaptiveConcurrency(() => 0.5) });
@@ -64,23 +64,23 @@ test('Two are under way where the event loop is not idle', async () => {
 });
 
 test('When one fails the page does, counts nothing, and is done again', async () => {
-  const failing = room.runner.installation.services.s3.faults.set({ match: isPut, fault: S3_ERRORS.internal });
+  const failing = fixture.runner.installation.services.s3.faults.set({ match: isPut, fault: S3_ERRORS.internal });
   expect(await runFirst({ reencryptionConcurrency: wide() })).toMatchObject({
     kind: 'retry',
     code: 'STORE_FAILED',
     spendsAttempt: false,
   });
   failing.clear();
-  expect(await room.healthy.progress(tenant)).toMatchObject({ counts: { moved: 0 } });
+  expect(await fixture.healthy.progress(tenant)).toMatchObject({ counts: { moved: 0 } });
   expect(await runFirst({ reencryptionConcurrency: wide() })).toEqual({ kind: 'done' });
-  expect(await room.under(tenant)).toEqual({ [current]: 12 });
+  expect(await fixture.under(tenant)).toEqual({ [current]: 12 });
 });
 
 test('While jobs that go first are in work, nothing of a page is begun for 50 ms at a time', async () => {
   const clock = new FakeClock(Date.now());
   const backgroundGate = new BackgroundGate(clock);
   const leave = backgroundGate.enterForeground();
-  const { requests } = room.runner.installation.services.s3;
+  const { requests } = fixture.runner.installation.services.s3;
   requests.reset();
   const run = runFirst({ backgroundGate });
   await eventually(() => clock.pending === 1);
@@ -97,7 +97,7 @@ test('Where the event loop is idle, jobs that go first are in nobody’s way', a
   const backgroundGate = new BackgroundGate(clock);
   backgroundGate.enterForeground();
   expect(await runFirst({ backgroundGate, reencryptionConcurrency: wide() })).toEqual({ kind: 'done' });
-  expect(await room.under(tenant)).toEqual({ [current]: 12 });
+  expect(await fixture.under(tenant)).toEqual({ [current]: 12 });
 });
 
 test('A second page in the same worker comes later', async () => {

@@ -2,107 +2,107 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { redisKeys } from '../../src/runtime/redis.ts';
 import { readReencrypted, writeReencrypted } from '../../src/store/reencrypted.ts';
-import { openMovingRoom, type MovingRoom } from './fixture.ts';
+import { openReencryptionFixture, type ReencryptionFixture } from './fixture.ts';
 
 const opened = new AsyncDisposableStack();
-let room: MovingRoom;
+let fixture: ReencryptionFixture;
 let tenant: string;
 let count = 0;
 
 beforeAll(async () => {
-  room = opened.use(await openMovingRoom());
+  fixture = opened.use(await openReencryptionFixture());
 });
 afterAll(() => opened.disposeAsync());
 beforeEach(() => {
   tenant = `tenant-${(count += 1)}`;
 });
 
-const recordKey = (): string => redisKeys(room.deps.queueName).reencryption(tenant);
+const recordKey = (): string => redisKeys(fixture.deps.queueName).reencryption(tenant);
 
 async function only(): Promise<string> {
-  const waiting = await room.waiting(tenant);
+  const waiting = await fixture.waiting(tenant);
   expect(waiting).toHaveLength(1);
   return waiting[0]!;
 }
 
 /** As by an operator who discards it, or by a Redis that has lost it. */
 async function lose(jobId: string): Promise<void> {
-  await (await room.runner.installation.queue.getJob(jobId))!.remove();
+  await (await fixture.runner.installation.queue.getJob(jobId))!.remove();
 }
 
 async function endsWell(current: string): Promise<void> {
-  await room.runAll(tenant);
-  expect(await room.under(tenant)).toEqual({ [current]: 1 });
-  expect(await room.healthy.progress(tenant)).toMatchObject({ state: 'done' });
+  await fixture.runAll(tenant);
+  expect(await fixture.under(tenant)).toEqual({ [current]: 1 });
+  expect(await fixture.healthy.progress(tenant)).toMatchObject({ state: 'done' });
 }
 
 test('A Redis that has lost everything: the move begins anew', async () => {
-  const { current } = await room.changed(tenant, 1);
-  expect(await room.healthy.restartStalled(tenant)).toBe(true);
+  const { current } = await fixture.changed(tenant, 1);
+  expect(await fixture.healthy.restartStalled(tenant)).toBe(true);
   await lose(await only());
-  await room.deps.redis.del(recordKey());
-  expect(await room.healthy.progress(tenant)).toMatchObject({ state: 'not begun' });
-  expect(await room.healthy.restartStalled(tenant)).toBe(true);
+  await fixture.deps.redis.del(recordKey());
+  expect(await fixture.healthy.progress(tenant)).toMatchObject({ state: 'not begun' });
+  expect(await fixture.healthy.restartStalled(tenant)).toBe(true);
   await endsWell(current);
 });
 
 test.each(['{no json', '{"v":2}'])('A record that nobody can read (%s): the move begins anew', async (text) => {
-  const { current } = await room.changed(tenant, 1);
-  await room.deps.redis.set(recordKey(), text);
-  expect(await room.healthy.restartStalled(tenant)).toBe(true);
+  const { current } = await fixture.changed(tenant, 1);
+  await fixture.deps.redis.set(recordKey(), text);
+  expect(await fixture.healthy.restartStalled(tenant)).toBe(true);
   await endsWell(current);
 });
 
 test('A page whose job was discarded: the move begins anew', async () => {
-  const { current } = await room.changed(tenant, 1);
-  await room.healthy.restartStalled(tenant);
-  await room.run(await only());
+  const { current } = await fixture.changed(tenant, 1);
+  await fixture.healthy.restartStalled(tenant);
+  await fixture.run(await only());
   await lose(await only());
-  expect(await room.healthy.restartStalled(tenant)).toBe(true);
-  expect((await room.healthy.progress(tenant)).counts).toMatchObject({ moved: 0 });
+  expect(await fixture.healthy.restartStalled(tenant)).toBe(true);
+  expect((await fixture.healthy.progress(tenant)).counts).toMatchObject({ moved: 0 });
   await endsWell(current);
 });
 
 test('A page whose job was never added goes on where it is', async () => {
-  const { current } = await room.changed(tenant, 1);
-  await room.healthy.restartStalled(tenant);
-  await room.run(await only());
+  const { current } = await fixture.changed(tenant, 1);
+  await fixture.healthy.restartStalled(tenant);
+  await fixture.run(await only());
   const jobId = await only();
   await lose(jobId);
-  await room.deps.redis.del(redisKeys(room.deps.queueName).marker(jobId));
-  expect(await room.healthy.restartStalled(tenant)).toBe(true);
+  await fixture.deps.redis.del(redisKeys(fixture.deps.queueName).marker(jobId));
+  expect(await fixture.healthy.restartStalled(tenant)).toBe(true);
   expect(await only()).toBe(jobId);
-  expect((await room.healthy.progress(tenant)).counts).toMatchObject({ moved: 1 });
+  expect((await fixture.healthy.progress(tenant)).counts).toMatchObject({ moved: 1 });
   await endsWell(current);
 });
 
 test('A move that goes on, and one that has ended, are left alone', async () => {
-  const { current } = await room.changed(tenant, 1);
-  await room.healthy.restartStalled(tenant);
+  const { current } = await fixture.changed(tenant, 1);
+  await fixture.healthy.restartStalled(tenant);
   const jobId = await only();
-  expect(await room.healthy.restartStalled(tenant)).toBe(false);
+  expect(await fixture.healthy.restartStalled(tenant)).toBe(false);
   expect(await only()).toBe(jobId);
   await endsWell(current);
-  expect(await room.healthy.restartStalled(tenant)).toBe(false);
-  expect(await room.waiting(tenant)).toEqual([]);
+  expect(await fixture.healthy.restartStalled(tenant)).toBe(false);
+  expect(await fixture.waiting(tenant)).toEqual([]);
 });
 
 test('A page that is a dead letter waits for an operator', async () => {
-  await room.changed(tenant, 1);
-  await room.healthy.restartStalled(tenant);
-  const job = await room.runner.installation.queue.getJob(await only());
+  await fixture.changed(tenant, 1);
+  await fixture.healthy.restartStalled(tenant);
+  const job = await fixture.runner.installation.queue.getJob(await only());
   await job!.remove();
-  await room.runner.installation.queue.add('reencrypt', job!.data, { jobId: job!.id!, attempts: 1 });
-  await room.deps.redis.zadd(room.runner.installation.queue.toKey('failed'), Date.now(), job!.id!);
-  await room.deps.redis.lrem(room.runner.installation.queue.toKey('wait'), 0, job!.id!);
-  expect(await room.healthy.restartStalled(tenant)).toBe(false);
+  await fixture.runner.installation.queue.add('reencrypt', job!.data, { jobId: job!.id!, attempts: 1 });
+  await fixture.deps.redis.zadd(fixture.runner.installation.queue.toKey('failed'), Date.now(), job!.id!);
+  await fixture.deps.redis.lrem(fixture.runner.installation.queue.toKey('wait'), 0, job!.id!);
+  expect(await fixture.healthy.restartStalled(tenant)).toBe(false);
 });
 
 test('A key that was changed again while it moves: the next move begins, and the pages of the first one end', async () => {
-  await room.changed(tenant, 1);
-  await room.healthy.restartStalled(tenant);
+  await fixture.changed(tenant, 1);
+  await fixture.healthy.restartStalled(tenant);
   const old = await only();
-  const { installation, deps } = room.runner;
+  const { installation, deps } = fixture.runner;
   const file = await installation.operator.tenant(tenant);
   const next = installation.services.kms.createKey();
   const entry = {
@@ -115,48 +115,48 @@ test('A key that was changed again while it moves: the next move begins, and the
   } as const;
   await installation.operator.putTenant(tenant, { key: { entry, platformArns: new Set() } });
   await deps.tenants.fresh(tenant);
-  expect(await room.run(old)).toEqual({ kind: 'done', superseded: true });
-  expect(await room.healthy.restartStalled(tenant)).toBe(true);
+  expect(await fixture.run(old)).toEqual({ kind: 'done', superseded: true });
+  expect(await fixture.healthy.restartStalled(tenant)).toBe(true);
   await endsWell(next);
 });
 
 test('A tenant whose key was never changed has nothing to move, and neither has one that has left', async () => {
-  await room.runner.installation.tenant(tenant);
-  expect(await room.healthy.restartStalled(tenant)).toBe(false);
-  await expect(room.healthy.begin(tenant)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  await fixture.runner.installation.tenant(tenant);
+  expect(await fixture.healthy.restartStalled(tenant)).toBe(false);
+  await expect(fixture.healthy.begin(tenant)).rejects.toMatchObject({ code: 'NOT_FOUND' });
   tenant = `${tenant}-gone`;
-  await room.changed(tenant, 1);
+  await fixture.changed(tenant, 1);
   const key = `tenants/${tenant}.json`;
-  const file = await room.runner.installation.operator.tenant(tenant);
-  await room.deps.store.put(key, Buffer.from(JSON.stringify({ ...file, deleted: { at: 1 } })), {});
-  expect(await room.healthy.restartStalled(tenant)).toBe(false);
-  expect(await room.waiting(tenant)).toEqual([]);
+  const file = await fixture.runner.installation.operator.tenant(tenant);
+  await fixture.deps.store.put(key, Buffer.from(JSON.stringify({ ...file, deleted: { at: 1 } })), {});
+  expect(await fixture.healthy.restartStalled(tenant)).toBe(false);
+  expect(await fixture.waiting(tenant)).toEqual([]);
 });
 
 test('A pass that is begun anew after the end is not over before it has looked at everything, and goes on when it was lost', async () => {
-  const { current } = await room.changed(tenant, 1);
-  await room.healthy.restartStalled(tenant);
+  const { current } = await fixture.changed(tenant, 1);
+  await fixture.healthy.restartStalled(tenant);
   await endsWell(current);
-  expect(await room.healthy.progress(tenant)).toMatchObject({ left: 0, queued: 0 });
-  await room.healthy.begin(tenant);
-  expect(await room.healthy.progress(tenant)).toMatchObject({ state: 'moving', counts: { moved: 0 } });
+  expect(await fixture.healthy.progress(tenant)).toMatchObject({ left: 0, queued: 0 });
+  await fixture.healthy.begin(tenant);
+  expect(await fixture.healthy.progress(tenant)).toMatchObject({ state: 'moving', counts: { moved: 0 } });
   await lose(await only());
-  expect(await room.healthy.restartStalled(tenant)).toBe(true);
+  expect(await fixture.healthy.restartStalled(tenant)).toBe(true);
   await endsWell(current);
 });
 
 test('What the end left behind is told by its mark, whatever Redis has lost', async () => {
-  const { current } = await room.changed(tenant, 1);
-  await room.healthy.restartStalled(tenant);
+  const { current } = await fixture.changed(tenant, 1);
+  await fixture.healthy.restartStalled(tenant);
   await endsWell(current);
-  const { change } = (await readReencrypted(room.deps.store, room.deps.queueName, tenant))!;
-  await writeReencrypted(room.deps.store, room.deps.queueName, tenant, { change, at: 1, left: 5 });
-  await room.deps.redis.del(recordKey());
-  expect(await room.healthy.progress(tenant)).toMatchObject({ state: 'done', left: 5 });
+  const { change } = (await readReencrypted(fixture.deps.store, fixture.deps.queueName, tenant))!;
+  await writeReencrypted(fixture.deps.store, fixture.deps.queueName, tenant, { change, at: 1, left: 5 });
+  await fixture.deps.redis.del(recordKey());
+  expect(await fixture.healthy.progress(tenant)).toMatchObject({ state: 'done', left: 5 });
 });
 
 test('A tenant that was deleted has nothing to be moved', async () => {
-  await room.changed(tenant, 0);
-  await room.runner.deps.tenants.put(tenant, { deleted: { at: 1 } });
-  expect(await room.healthy.progress(tenant)).toEqual({ state: 'none' });
+  await fixture.changed(tenant, 0);
+  await fixture.runner.deps.tenants.put(tenant, { deleted: { at: 1 } });
+  expect(await fixture.healthy.progress(tenant)).toEqual({ state: 'none' });
 });
