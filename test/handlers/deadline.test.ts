@@ -86,8 +86,17 @@ test('a job that is handed back ends with the reason of the hand-back, wherever 
   await eventually(() => hang.waiting === 1);
   handBack.abort(new Error('hand back'));
   await expect(outcome).rejects.toThrow('hand back');
-  await expect(fixture.handle(job, { handBack: handBack.signal })).rejects.toThrow('hand back');
   expect(fixture.log()).toBe('');
+});
+
+test('a job that is handed back before it starts makes no call', async () => {
+  using fixture = await openHandlerFixture();
+  const keyArn = await fixture.tenant('acme');
+  const job = await fixture.forge({ tenant: 'acme', keyArn, inlineBytes: 0 });
+  const before = fixture.bucket.count();
+  const handBack = AbortSignal.abort(new Error('hand back'));
+  await expect(fixture.handle(job, { handBack })).rejects.toThrow('hand back');
+  expect(fixture.bucket.count()).toBe(before);
 });
 
 test('a small document that becomes a large record has its turn as a large one', async () => {
