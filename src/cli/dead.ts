@@ -9,7 +9,8 @@ import { filterOf, optionsOf, withFilter, type FilterOptions } from './dead-filt
 import { replayCommand } from './dead-replay.ts';
 import { withOperator } from './with-clients.ts';
 import { JSON_OBJECT, jsonLines } from './option-texts.ts';
-import { duration, printJson, oneLine, printLine, printNotice, table, time } from './terminal.ts';
+import { printJson, oneLine, printLine, printNotice, table, time } from './terminal.ts';
+import { approximateDuration } from '../runtime/units.ts';
 import { host } from './host.ts';
 
 export function deadCommand(): Command {
@@ -139,7 +140,7 @@ function factsOf({ jobId, tenant, corpus, kind, revision, code, reason, since, a
     ['reason', reasonMessage(code, reason) ?? reason],
     ['description', CODES[code].description],
     ['remedy', CODES[code].remedy],
-    ['since', `${time(since)} (${duration(Math.max(0, systemClock.now() - since))} ago)`],
+    ['since', `${time(since)} (${approximateDuration(Math.max(0, systemClock.now() - since))} ago)`],
     ['attempts', attempts],
   ];
   return facts.flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]));

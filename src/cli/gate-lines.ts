@@ -2,12 +2,13 @@
 import type { GateFacts } from '../app/app.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { CODES } from '../runtime/errors.ts';
-import { duration, oneLine, table, time } from './terminal.ts';
+import { oneLine, table, time } from './terminal.ts';
+import { approximateDuration } from '../runtime/units.ts';
 
 const HEADER = ['KEY', 'TENANT', 'STATE', 'SINCE', 'JOBS', 'OLDEST', 'NEXT PROBE', 'WHO ACTS'];
 
 export const nextProbeOf = (at: number, now: number = systemClock.now()): string =>
-  at <= now ? 'now' : `in ${duration(at - now)}`;
+  at <= now ? 'now' : `in ${approximateDuration(at - now)}`;
 
 const cellsOf = (gate: GateFacts, now: number): string[] => [
   gate.keyArn,
@@ -15,7 +16,7 @@ const cellsOf = (gate: GateFacts, now: number): string[] => [
   `${gate.state} ${gate.code}`,
   time(gate.since),
   String(gate.jobs),
-  gate.oldest === undefined ? '-' : duration(Math.max(0, now - gate.oldest)),
+  gate.oldest === undefined ? '-' : approximateDuration(Math.max(0, now - gate.oldest)),
   gate.nextProbe === undefined ? '-' : nextProbeOf(gate.nextProbe, now),
   gate.whoActs,
 ];
@@ -36,7 +37,7 @@ function below({ deletesAt, note, explanation, commands }: GateFacts): string[] 
   ];
 }
 
-const ago = (at: number, now: number): string => `${time(at)} (${duration(Math.max(0, now - at))} ago)`;
+const ago = (at: number, now: number): string => `${time(at)} (${approximateDuration(Math.max(0, now - at))} ago)`;
 
 /** Everything that is known of one gate. */
 export function factLines(gate: GateFacts): string[] {

@@ -9,7 +9,8 @@ import { UsageError } from './failure.ts';
 import { nextProbeOf } from './gate-lines.ts';
 import { withOperator } from './with-clients.ts';
 import { JSON_OBJECT } from './option-texts.ts';
-import { duration, printJson, printLine, printNotice, table, time } from './terminal.ts';
+import { printJson, printLine, printNotice, table, time } from './terminal.ts';
+import { approximateDuration } from '../runtime/units.ts';
 import { host } from './host.ts';
 
 export function jobsCommand(): Command {
@@ -27,7 +28,8 @@ const placeOf = ({ keyArn, state, code, nextProbe, whoActs }: GateFacts): object
   whoActs,
 });
 
-const sinceOf = (since: number): string => `${time(since)} (${duration(Math.max(0, systemClock.now() - since))} ago)`;
+const sinceOf = (since: number): string =>
+  `${time(since)} (${approximateDuration(Math.max(0, systemClock.now() - since))} ago)`;
 
 function showCommand(): Command {
   return new Command('show')

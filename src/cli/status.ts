@@ -4,7 +4,8 @@ import type { Status } from '../app/app.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { withOperator } from './with-clients.ts';
 import { JSON_OBJECT } from './option-texts.ts';
-import { duration, printJson, printLine, table, time } from './terminal.ts';
+import { printJson, printLine, table, time } from './terminal.ts';
+import { approximateDuration } from '../runtime/units.ts';
 
 export function statusCommand(): Command {
   return new Command('status')
@@ -32,7 +33,7 @@ Examples:
 
 const countsIn = ({ waiting, active, delayed, dead, oldestWaitingMs }: Status['index']): string =>
   `${waiting} waiting, ${active} active, ${delayed} delayed, ${dead} dead` +
-  (oldestWaitingMs === undefined ? '' : `; the next one has waited ${duration(oldestWaitingMs)}`);
+  (oldestWaitingMs === undefined ? '' : `; the next one has waited ${approximateDuration(oldestWaitingMs)}`);
 
 const tableOf = (processes: Status['processes']): string[] =>
   table([
@@ -51,7 +52,7 @@ export function statusLines(status: Status): string[] {
     `Queue ${queue}: ${countsIn(index)}`,
     `Uploads: ${countsIn(upload)}`,
     ...(parked === 0 ? [] : [`Of the delayed jobs ${parked} ${parked === 1 ? 'is' : 'are'} parked`]),
-    `Data keys in memory: ${keys}${keys === 0 ? '' : `, the oldest for ${duration(oldestKeyMs)}`}`,
+    `Data keys in memory: ${keys}${keys === 0 ? '' : `, the oldest for ${approximateDuration(oldestKeyMs)}`}`,
     `KMS calls since the processes started: ${calls.length === 0 ? 'none' : calls.join(', ')}`,
     ...auditLines(processes),
     ...(processes.length === 0 ? [] : ['', ...tableOf(processes)]),
@@ -101,7 +102,7 @@ function tenantLines({ parkedByTenant, deadByTenant }: Status): string[] {
     .map(({ tenant, jobs, oldest, letters }) => [
       tenant,
       String(jobs),
-      oldest === undefined ? '-' : duration(Math.max(0, now - oldest)),
+      oldest === undefined ? '-' : approximateDuration(Math.max(0, now - oldest)),
       String(letters),
     ]);
   return [

@@ -8,7 +8,8 @@ import { UsageError } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { withOperator } from './with-clients.ts';
 import { JSON_OBJECT, TENANT } from './option-texts.ts';
-import { counted, duration, printJson, printLine, printNotice, time } from './terminal.ts';
+import { counted, printJson, printLine, printNotice, time } from './terminal.ts';
+import { approximateDuration } from '../runtime/units.ts';
 import { host } from './host.ts';
 
 const UNFINISHED = 69;
@@ -130,7 +131,7 @@ function printStep(step: DeletionStep): void {
   if (step.step === 'marked') printNotice(`The tenant is unknown since ${time(step.at)}.`);
   if (step.step === 'shut') printNotice('Its data keys are wiped in all processes.');
   if (step.step === 'waiting') {
-    const left = duration(step.until - systemClock.now());
+    const left = approximateDuration(step.until - systemClock.now());
     printNotice(
       `Waits until ${time(step.until)} (${left}), then looks again: a process that missed the news may know the tenant for 5 min, an upload that it begins then may take 10 min, and 2 min are for clocks that differ. Ctrl-C is no harm: run it again.`,
     );

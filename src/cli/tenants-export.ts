@@ -7,7 +7,8 @@ import { MissingPrerequisiteError, UsageError } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { withOperator } from './with-clients.ts';
 import { JSON_OBJECT, TENANT } from './option-texts.ts';
-import { progressBar, counted, printJson, megabytes, printLine } from './terminal.ts';
+import { progressBar, counted, printJson, printLine } from './terminal.ts';
+import { approximateSize } from '../runtime/units.ts';
 
 export function exportCommand(): Command {
   return new Command('export')
@@ -50,7 +51,7 @@ function summarize(exported: Exported, dir: string, asJson: true | undefined): v
   const { tenant, documents, originals, deletions, bytes, fetched, kept, kmsKeyArns, unknownKeyFiles, waiting } =
     exported;
   printLine(
-    `Exported tenant ${tenant} to ${dir}: ${counted(documents, 'document')}, ${counted(originals, 'original file')}, ${counted(deletions, 'deletion')}, ${megabytes(bytes)} MB (${fetched} fetched, ${kept} there already).`,
+    `Exported tenant ${tenant} to ${dir}: ${counted(documents, 'document')}, ${counted(originals, 'original file')}, ${counted(deletions, 'deletion')}, ${approximateSize(bytes)} (${fetched} fetched, ${kept} there already).`,
   );
   if (kmsKeyArns.length > 0)
     printLine(

@@ -134,14 +134,5 @@ export function table(rows: readonly (readonly string[])[]): string[] {
   );
 }
 
-/** Millions of bytes, to a tenth. */
-export const megabytes = (bytes: number): string => (bytes / 1_000_000).toFixed(1);
-
-/** 90 s, 15 min, 3 h: one unit, no more precise than anybody needs. */
-export function duration(ms: number): string {
-  if (Math.round(ms) < 1000) return `${Math.round(ms)} ms`;
-  if (ms < 120_000) return `${Math.round(ms / 1000)} s`;
-  return ms < 7_200_000 ? `${Math.round(ms / 60_000)} min` : `${Math.round(ms / 3_600_000)} h`;
-}
-
+/** ISO 8601 in UTC, to the second. */
 export const time = (ms: number): string => new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');

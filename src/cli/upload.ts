@@ -15,7 +15,8 @@ import {
   withEnqueueOptions,
 } from './enqueue-flow.ts';
 import type { FoundFile } from './files.ts';
-import { megabytes, progressBar } from './terminal.ts';
+import { progressBar } from './terminal.ts';
+import { approximateSize } from '../runtime/units.ts';
 import { filesOf } from './upload-files.ts';
 
 /** Each file holds a few buffers; more at once would only share the same network line. */
@@ -70,7 +71,8 @@ function uploadProgress(files: readonly FoundFile[]): UploadProgress {
   let readBytes = 0;
   let sentFiles = 0;
   const progress = progressBar('uploaded', {
-    countsOf: (bytes, total) => `${sentFiles}/${files.length} files, ${megabytes(bytes)}/${megabytes(total)} MB`,
+    countsOf: (bytes, total) =>
+      `${sentFiles}/${files.length} files, ${approximateSize(bytes)}/${approximateSize(total)}`,
   });
   return {
     onBytes(count) {

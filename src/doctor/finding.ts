@@ -1,6 +1,7 @@
 // One check of our own installation, and what it found. A check ends in time and never takes others with it.
 import { withDeadline, type Clock } from '../runtime/clock.ts';
 import { CODES, SealdexError } from '../runtime/errors.ts';
+import { formatDuration } from '../runtime/units.ts';
 
 export interface CheckResult {
   /** `fail`: the installation cannot work as it is. */
@@ -50,7 +51,7 @@ export async function examine(clock: Clock, { check, run }: Check, ms = CHECK_MS
 
 class Late extends Error {
   constructor(ms: number) {
-    super(`No answer within ${ms / 1000} s.`);
+    super(`No answer within ${formatDuration(ms)}.`);
   }
 }
 

@@ -4,6 +4,7 @@ import { MAX_SKEW_MS, type Clock } from '../runtime/clock.ts';
 import { runScript, script } from '../runtime/lua-script.ts';
 import { runCommand, infoField, isNewEnough, redisKeys, type Redis } from '../runtime/redis.ts';
 import { failed, passed, warning, type Check, type CheckResult } from './finding.ts';
+import { approximateDuration, approximateSize } from '../runtime/units.ts';
 
 const WRITE = script({
   name: 'doctor_write',
@@ -56,17 +57,16 @@ export function persistenceOf(persistence: string): CheckResult {
 }
 
 const NEARLY_FULL = 0.8;
-const mebibytes = (bytes: number): string => `${Math.round(bytes / 1_048_576)} MiB`;
 
 export function memoryOf(memory: string): CheckResult {
   const used = Number(infoField(memory, 'used_memory') ?? 0);
   const limit = Number(infoField(memory, 'maxmemory') ?? 0);
   if (limit === 0)
     return warning(
-      `${mebibytes(used)} used, and no limit: when the machine is full, Redis is killed.`,
+      `${approximateSize(used)} used, and no limit: when the machine is full, Redis is killed.`,
       'Set maxmemory: then producers are told to come back later.',
     );
-  const observed = `${mebibytes(used)} of ${mebibytes(limit)} used`;
+  const observed = `${approximateSize(used)} of ${approximateSize(limit)} used`;
   if (used >= limit)
     return failed(`${observed}: it is full, and refuses writes.`, 'Raise maxmemory, or let workers catch up.');
   if (used >= limit * NEARLY_FULL) return warning(`${observed}.`, 'Raise maxmemory, or let workers catch up.');
@@ -78,7 +78,7 @@ const NOTICED_MS = 5000;
 
 export function clockOf(theirs: number, ours: number): CheckResult {
   const skewMs = Math.abs(theirs - ours);
-  const observed = `Its clock and ours are ${Math.round(skewMs / 1000)} s apart`;
+  const observed = `Its clock and ours are ${approximateDuration(skewMs)} apart`;
   const remedy = 'Set the clocks of both machines (NTP).';
   if (skewMs > MAX_SKEW_MS) return failed(`${observed}: producers refuse such revisions (CLOCK_SKEW).`, remedy);
   return skewMs > NOTICED_MS ? warning(`${observed}.`, remedy) : passed(`${observed}.`);

@@ -3,6 +3,7 @@
 import { isRaw, isRawInteger, rawInteger, type RawInteger } from '../runtime/json.ts';
 import type { DocumentLimits } from './document-types.ts';
 import { fieldOf, invalid, type Place, ROOT_FIELD } from './field.ts';
+import { formatSize } from '../runtime/units.ts';
 
 /** Levels of sections, and levels of objects and arrays inside one metadata field (itself the first). */
 const NESTING_LEVELS = 32;
@@ -165,7 +166,7 @@ class Sizes {
       if (this.#metadata > this.#limits.metadataBytes) {
         throw invalid(
           fieldOf(frame),
-          `makes the document's metadata larger than ${this.#limits.metadataBytes} bytes, parts and sections included`,
+          `brings the document's total metadata above ${formatSize(this.#limits.metadataBytes)} (including parts and sections)`,
         );
       }
     }
@@ -173,6 +174,6 @@ class Sizes {
   }
 
   #tooLarge(): Error {
-    return invalid(ROOT_FIELD, `must not be larger than ${this.#limits.documentBytes} bytes as JSON`);
+    return invalid(ROOT_FIELD, `must not exceed ${formatSize(this.#limits.documentBytes)} as JSON`);
   }
 }

@@ -21,6 +21,7 @@ import { invalid, ROOT_FIELD } from './field.ts';
 import { LineCollector, splitLines } from './lines.ts';
 import { type Yielder, createYielder } from './yielder.ts';
 import { type Part, partsOf, sectionsInOrder } from './parts.ts';
+import { approximateSize } from '../runtime/units.ts';
 
 export type { Image, Table } from './document-types.ts';
 export type { Part } from './parts.ts';
@@ -68,7 +69,7 @@ export async function writeRecord(
   const pace = createYielder(options.clock ?? systemClock, options.signal);
   const maxBytes = recordBytesLimit(limits, input.bytes);
   const lines = new LineCollector(maxBytes, (field) =>
-    invalid(field, `makes the stored document larger than ${maxBytes} bytes; shorten the metadata and titles there`),
+    invalid(field, `brings the stored document above ${approximateSize(maxBytes)}; shorten metadata and titles`),
   );
   const isCore = document.type === 'core';
   const counts = isCore ? await addCore(document, lines, pace) : await addStructured(document, limits, lines, pace);

@@ -5,6 +5,7 @@ import { fieldOf, invalid, type Place, ROOT, ROOT_FIELD } from './field.ts';
 import type { DocumentLimits, IndexDocument } from './document-types.ts';
 import { duplicateKeys, parseRaw, type JsonPath } from '../runtime/json.ts';
 import { copyPlain, type PlainObject } from './plain.ts';
+import { formatSize } from '../runtime/units.ts';
 
 export type {
   Cell,
@@ -59,7 +60,7 @@ function typeOf({ sections, document_parts }: PlainObject): 'structured' | 'core
  */
 export function parseDocumentJson(bytes: Uint8Array, limits: DocumentLimits): IndexDocument {
   if (bytes.byteLength > limits.documentBytes) {
-    throw invalid(ROOT_FIELD, `must not be larger than ${limits.documentBytes} bytes as JSON`);
+    throw invalid(ROOT_FIELD, `must not exceed ${formatSize(limits.documentBytes)} as JSON`);
   }
   return parseDocument(parseJson(bytes), limits);
 }

@@ -5,6 +5,7 @@ import { isUint8Array } from 'node:util/types';
 import { withDeadline, type Clock } from '../runtime/clock.ts';
 import { invalid } from '../documents/field.ts';
 import { SealdexError } from '../runtime/errors.ts';
+import { formatSize } from '../runtime/units.ts';
 
 /** Below the 20 s after which S3 gives up a request whose body stands still. */
 const IDLE_MS = 15_000;
@@ -22,7 +23,7 @@ export interface FileBody {
 
 const isEmpty = (): SealdexError => invalid('body', 'must not be empty');
 const tooLarge = (fileBytes: number): SealdexError =>
-  new SealdexError('FILE_TOO_LARGE', `A file must not be larger than ${fileBytes} bytes: split it.`, { field: 'body' });
+  new SealdexError('FILE_TOO_LARGE', `The file exceeds ${formatSize(fileBytes)}. Split it.`, { field: 'body' });
 
 /** @throws SealdexError as FileBody's chunks, for what is wrong already */
 export function checkBody(body: unknown, length: unknown, fileBytes: number, clock: Clock): FileBody {

@@ -1,5 +1,6 @@
 // Readers of setting values: each turns a text into a value, or throws an Error that says what the value must be.
 import { KEY_ARN } from './key-arn.ts';
+import { formatDuration, formatSize, parseDuration, parseSize } from './units.ts';
 
 const must = (condition: boolean, what: string): void => {
   if (!condition) throw new Error(`must ${what}`);
@@ -19,6 +20,23 @@ export const int =
     must(/^\d+$/.test(text) && value >= low && value <= high, `be a whole number from ${low} to ${high}`);
     return value;
   };
+
+const within = (value: number, [low, high]: readonly [number, number], format: (value: number) => string): number => {
+  must(value >= low && value <= high, `be from ${format(low)} to ${format(high)}`);
+  return value;
+};
+
+/** Milliseconds from `low` to `high`, such as `duration('100ms', '1h')`. */
+export const duration = (low: string, high: string) => {
+  const range = [parseDuration(low), parseDuration(high)] as const;
+  return (text: string): number => within(parseDuration(text), range, formatDuration);
+};
+
+/** Bytes from `low` to `high`, such as `size('1KiB', '256MiB')`. */
+export const size = (low: string, high: string) => {
+  const range = [parseSize(low), parseSize(high)] as const;
+  return (text: string): number => within(parseSize(text), range, formatSize);
+};
 
 export const oneOf =
   <const T extends string>(...words: T[]) =>

@@ -1,19 +1,16 @@
 // The settings table: name, unit, default, description and reader of every setting.
 // Reads no environment variables; config.ts does.
 import { availableParallelism } from 'node:os';
-import { flag, int, keyArn, keyArns, matching, notEmpty, oneOf, url } from './setting-readers.ts';
-
-const HOUR = 3_600_000;
-const DAY = 24 * HOUR;
-const YEAR = 366 * DAY;
-const MIB = 1_048_576;
+import { duration, flag, int, keyArn, keyArns, matching, notEmpty, oneOf, size, url } from './setting-readers.ts';
 
 /** A setting that must be given has no default; one that may be absent has `null`. */
 export interface Setting<As extends string, T> {
   /** Its name in Config. */
   readonly as: As;
+  /** As text, as it would be given. */
   readonly byDefault: string | null | undefined;
-  readonly unit: string;
+  /** What a value is: `duration`, `size`, `jobs`, ... */
+  readonly type: string;
   readonly description: string;
   /** Turns the text into the value; throws an Error whose message says what the value must be. */
   readonly read: (text: string) => T;
@@ -22,19 +19,19 @@ export interface Setting<As extends string, T> {
 function setting<const As extends string, T>(
   as: As,
   byDefault: string | undefined,
-  unit: string,
+  type: string,
   description: string,
   read: (text: string) => T,
 ): Setting<As, T> {
-  return Object.freeze({ as, byDefault, unit, description, read });
+  return Object.freeze({ as, byDefault, type, description, read });
 }
 
 const optional = <const As extends string, T>(
   as: As,
-  unit: string,
+  type: string,
   description: string,
   read: (text: string) => T,
-): Setting<As, T | undefined> => Object.freeze({ as, byDefault: null, unit, description, read });
+): Setting<As, T | undefined> => Object.freeze({ as, byDefault: null, type, description, read });
 
 /** The settings table (contract). A test compares the table in docs with it. */
 export const SETTINGS = Object.freeze({
@@ -108,17 +105,17 @@ export const SETTINGS = Object.freeze({
   ),
   SEALDEX_IN_FLIGHT_BYTES: setting(
     'inFlightBytes',
-    String(64 * MIB),
-    'bytes',
+    '64MiB',
+    'size',
     'memory budget for content in progress; a document counts as four times its size. Files have a separate budget of twice this value',
-    int(MIB, 64 * 1024 * MIB),
+    size('1MiB', '64GiB'),
   ),
   SEALDEX_INLINE_BYTES: setting(
     'inlineBytes',
-    '4096',
-    'bytes',
+    '4KiB',
+    'size',
     'largest content stored inside the job in Redis; larger content goes to S3. 0: always S3',
-    int(0, MIB),
+    size('0', '1MiB'),
   ),
   SEALDEX_PORT: setting(
     'port',
@@ -136,59 +133,59 @@ export const SETTINGS = Object.freeze({
   ),
   SEALDEX_IDEMPOTENCY_MS: setting(
     'idempotencyMs',
-    String(24 * HOUR),
-    'ms',
+    '1d',
+    'duration',
     'time an idempotency key is remembered',
-    int(60_000, 30 * 24 * HOUR),
+    duration('1m', '30d'),
   ),
   SEALDEX_STATUS_MS: setting(
     'statusMs',
-    String(HOUR),
-    'ms',
+    '1h',
+    'duration',
     'time the status of a finished job stays available',
-    int(1000, 30 * 24 * HOUR),
+    duration('1s', '30d'),
   ),
   SEALDEX_DRAIN_MS: setting(
     'drainMs',
-    '15000',
-    'ms',
+    '15s',
+    'duration',
     'after SIGTERM, time allowed for running jobs to finish before they return to the queue',
-    int(0, HOUR),
+    duration('0', '1h'),
   ),
   SEALDEX_STOP_MS: setting(
     'stopMs',
-    '25000',
-    'ms',
+    '25s',
+    'duration',
     'after SIGTERM, time until the process exits unconditionally; must exceed SEALDEX_DRAIN_MS',
-    int(100, HOUR),
+    duration('100ms', '1h'),
   ),
   SEALDEX_PARKED_MAX_MS: setting(
     'parkedMaxMs',
-    String(30 * DAY),
-    'ms',
+    '30d',
+    'duration',
     'maximum time a job stays parked before it becomes a dead letter',
-    int(60_000, YEAR),
+    duration('1m', '366d'),
   ),
   SEALDEX_PROBE_MIN_MS: setting(
     'probeMinMs',
-    '30000',
-    'ms',
+    '30s',
+    'duration',
     'delay before the first probe of an unusable KMS key; doubles after each failed probe',
-    int(100, HOUR),
+    duration('100ms', '1h'),
   ),
   SEALDEX_PROBE_MAX_MS: setting(
     'probeMaxMs',
-    '900000',
-    'ms',
+    '15m',
+    'duration',
     'maximum delay between probes; one third of it during the first day',
-    int(100, DAY),
+    duration('100ms', '1d'),
   ),
   SEALDEX_KEY_CHECK_MS: setting(
     'keyCheckMs',
-    '300000',
-    'ms',
+    '5m',
+    'duration',
     'interval of the revocation check, which re-verifies cached data keys with KMS. 0: disabled, a revocation takes effect when the cached key expires (at most one hour)',
-    int(0, HOUR),
+    duration('0', '1h'),
   ),
   SEALDEX_TENANT_BACKLOG_JOBS: setting(
     'tenantBacklogJobs',
@@ -199,39 +196,39 @@ export const SETTINGS = Object.freeze({
   ),
   SEALDEX_TENANT_BACKLOG_BYTES: setting(
     'tenantBacklogBytes',
-    String(1024 * MIB),
-    'bytes',
+    '1GiB',
+    'size',
     'maximum Redis memory for those jobs',
-    int(MIB, 1024 * 1024 * MIB),
+    size('1MiB', '1024GiB'),
   ),
   SEALDEX_LETTER_MAX_MS: setting(
     'letterMaxMs',
-    String(90 * DAY),
-    'ms',
+    '90d',
+    'duration',
     'time a dead letter and its content are kept',
-    int(60_000, 10 * YEAR),
+    duration('1m', '3660d'),
   ),
   SEALDEX_INTAKE_SWEEP_MS: setting(
     'intakeSweepMs',
-    String(14 * DAY),
-    'ms',
+    '14d',
+    'duration',
     'age after which intake content without a job is deleted',
-    int(HOUR, YEAR),
+    duration('1h', '366d'),
   ),
-  SEALDEX_FILE_BYTES: setting(
-    'fileBytes',
-    String(10 * MIB),
-    'bytes',
-    'maximum size of an uploaded file',
-    int(1024, 256 * MIB),
+  SEALDEX_FILE_BYTES: setting('fileBytes', '10MiB', 'size', 'maximum size of an uploaded file', size('1KiB', '256MiB')),
+  SEALDEX_EXTRACT_MS: setting(
+    'extractMs',
+    '1m',
+    'duration',
+    'time limit for extracting one file',
+    duration('1s', '4m'),
   ),
-  SEALDEX_EXTRACT_MS: setting('extractMs', '60000', 'ms', 'time limit for extracting one file', int(1000, 240_000)),
   SEALDEX_EXTRACT_HEAP_BYTES: setting(
     'extractHeapBytes',
-    String(512 * MIB),
-    'bytes',
+    '512MiB',
+    'size',
     'heap limit for extracting one file',
-    int(64 * MIB, 16 * 1024 * MIB),
+    size('64MiB', '16GiB'),
   ),
   SEALDEX_PART_CHARS: setting(
     'partChars',
@@ -242,17 +239,17 @@ export const SETTINGS = Object.freeze({
   ),
   SEALDEX_METADATA_BYTES: setting(
     'metadataBytes',
-    String(MIB),
-    'bytes',
+    '1MiB',
+    'size',
     'maximum metadata size of one document, including its parts',
-    int(1024, 64 * MIB),
+    size('1KiB', '64MiB'),
   ),
   SEALDEX_DOCUMENT_BYTES: setting(
     'documentBytes',
-    String(32 * MIB),
-    'bytes',
+    '32MiB',
+    'size',
     'maximum size of one document as JSON',
-    int(1024, 256 * MIB),
+    size('1KiB', '256MiB'),
   ),
   SEALDEX_AUDIT_LOG: setting(
     'auditLog',

@@ -160,7 +160,7 @@ describe('jobs show', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const [job, state, since] = linesOf(stdout);
     expect([job, state]).toEqual([`job    ${jobId}`, 'state  done']);
-    expect(since).toMatch(/^since {2}2\d{3}-\d\d-\d\dT\d\d:\d\d:\d\dZ \(\d+ (ms|s|min) ago\)$/);
+    expect(since).toMatch(/^since {2}2\d{3}-\d\d-\d\dT\d\d:\d\d:\d\dZ \(\d+(ms|s|m) ago\)$/);
     const shown = jsonOf((await scene.sealdex(['jobs', 'show', '--json', jobId])).stdout);
     expect(shown).toEqual([{ job: jobId, state: 'done', since: expect.any(Number) as number }]);
   });
@@ -201,7 +201,7 @@ describe('status', () => {
     const lines = linesOf((await scene.sealdex(['status'])).stdout);
     expect(lines[0]).toBe(`Queue ${String(scene.settings.SEALDEX_QUEUE)}: 0 waiting, 0 active, 0 delayed, 0 dead`);
     expect(lines[1]).toBe('Uploads: 0 waiting, 0 active, 0 delayed, 0 dead');
-    expect(lines[2]).toMatch(/^Data keys in memory: \d+, the oldest for \d+ (ms|s|min)$/);
+    expect(lines[2]).toMatch(/^Data keys in memory: \d+, the oldest for \d+(ms|s|m)$/);
     expect(lines[3]).toMatch(/^KMS calls since the processes started: .*Decrypt \d+/);
     expect(lines[5]).toMatch(/^PROCESS +ROLE +PID +STARTED +KEYS +TENANTS$/);
     expect(lines.filter((line) => / worker +\d+ /.test(line)).length).toBeGreaterThanOrEqual(2);
@@ -215,7 +215,7 @@ describe('status', () => {
     await producer.enqueueIndex({ tenant: 'acme', corpus: 'docs', document: DOCUMENT });
     await eventually(async () => (await scene.operator.status()).processes.every(({ role }) => role !== 'worker'));
     const lines = linesOf((await scene.sealdex(['status'])).stdout);
-    expect(lines[0]).toMatch(/: 1 waiting, 0 active, 0 delayed, 0 dead; the next one has waited \d+ (ms|s)$/);
+    expect(lines[0]).toMatch(/: 1 waiting, 0 active, 0 delayed, 0 dead; the next one has waited \d+(ms|s)$/);
     expect(lines.at(-1)).toBe('No worker is running: start one with sealdex worker.');
   });
 });

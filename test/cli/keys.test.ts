@@ -64,9 +64,7 @@ describe('list and show', () => {
     const lines = linesOf(stdout);
     expect(lines[0]).toMatch(/^KEY +TENANT +STATE +SINCE +JOBS +OLDEST +NEXT PROBE +WHO ACTS$/);
     expect(lines[1]).toMatch(
-      new RegExp(
-        `^${doomed.key} +doomed +shut KEY_PENDING_DELETION +${TIME} +1 +\\d+ (ms|s) +in \\d+ (s|min) +tenant$`,
-      ),
+      new RegExp(`^${doomed.key} +doomed +shut KEY_PENDING_DELETION +${TIME} +1 +\\d+(ms|s) +in \\d+(s|m) +tenant$`),
     );
     expect(lines.slice(2, 6)).toEqual([
       expect.stringMatching(new RegExp(`^    KMS DELETES THE KEY ON ${TIME}: `)),
@@ -94,10 +92,10 @@ describe('list and show', () => {
       ['tenant', 'shown'],
       ['state', 'shut'],
       ['code', "KEY_DISABLED: the tenant's KMS key is disabled"],
-      ['since', `${TIME} \\(\\d+ (ms|s) ago\\)`],
+      ['since', `${TIME} \\(\\d+(ms|s) ago\\)`],
       ['jobs', '1'],
       ['probes', '0'],
-      ['next probe', `${TIME} \\(in \\d+ (s|min)\\)`],
+      ['next probe', `${TIME} \\(in \\d+(s|m)\\)`],
       ['reason', 'DisabledException'],
       ['request', '[\\w-]+'],
       ['who acts', 'tenant: .*'],
@@ -152,7 +150,7 @@ describe('probe', () => {
     const { code, stdout, stderr } = await keys('probe', key);
     expect({ code, stderr }).toEqual({ code: 75, stderr: '' });
     expect(stdout).toMatch(
-      /^Tenant refused: KMS refuses the key: the tenant's KMS key is disabled \(KEY_DISABLED DisabledException\)\. A worker tries it again in \d+ (s|min)\.\n$/,
+      /^Tenant refused: KMS refuses the key: the tenant's KMS key is disabled \(KEY_DISABLED DisabledException\)\. A worker tries it again in \d+(s|m)\.\n$/,
     );
     expect(jsonOf((await keys('probe', key, '--json')).stdout)).toMatchObject([
       { tenant: 'refused', keyArn: key, said: 'KEY_DISABLED', isBusy: false, gate: { state: 'shut', probes: 2 } },
@@ -165,7 +163,7 @@ describe('probe', () => {
     const { code, stdout, stderr } = await keys('probe', key, '--tenant', 'accepted');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(
-      /^Tenant accepted: KMS accepts the key\. One more good probe opens the gate; a worker makes it (in \d+ (ms|s)|now)\.\n$/,
+      /^Tenant accepted: KMS accepts the key\. One more good probe opens the gate; a worker makes it (in \d+(ms|s)|now)\.\n$/,
     );
     await becomes(job, 'done');
   });

@@ -102,7 +102,7 @@ test('a dry run counts', async () => {
 test('a deletion removes at once, waits, can be ended there, and comes to 0 left when it is run after the wait', async () => {
   await using running = startInProcess(['tenants', 'delete', 'acme', '--yes', 'acme'], { settings: scene.settings });
   await eventually(() => Promise.resolve(running.stderr().includes('Waits until') || undefined));
-  expect(running.stderr()).toContain('(17 min)');
+  expect(running.stderr()).toContain('(17m)');
   running.kill('SIGINT');
   expect(await running.ended).toMatchObject({ code: 130, stdout: '' });
   expect((await scene.operator.countTenant('acme')).leftByKind.documents).toBe(0);

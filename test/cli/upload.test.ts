@@ -13,7 +13,7 @@ import { JOB, openScene, type Scene } from './fixture.ts';
 
 const EXAMPLES = fileURLToPath(new URL('../../examples/files', import.meta.url));
 const PDF = readFileSync(join(EXAMPLES, 'parking.pdf'));
-const LIMIT = 100_000;
+const LIMIT = 100 * 1024;
 const PNG = Buffer.from('89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489', 'hex');
 
 let scene: Scene;
@@ -131,7 +131,7 @@ describe('files that cannot be read do not keep the others from being stored', (
     const { code, stderr } = await upload('--wait', 'mixed');
     const { rows, rest } = tableOf(stderr);
     expect(rows).toEqual([
-      ['mixed/big.txt', 'refused', `A file must not be larger than ${LIMIT} bytes: split it. (FILE_TOO_LARGE)`],
+      ['mixed/big.txt', 'refused', 'The file exceeds 100KiB. Split it. (FILE_TOO_LARGE)'],
       ['mixed/cut.pdf', 'dead', `${FILE_REASONS.damaged.says} (FILE_UNREADABLE)`],
       ['mixed/empty.txt', 'refused', `${FILE_REASONS.empty.says} (FILE_NO_TEXT empty)`],
       ['mixed/image.png', 'dead', `${unsupported('image/png').message} (FILE_UNSUPPORTED)`],

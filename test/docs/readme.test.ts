@@ -22,11 +22,11 @@ const rowOf = (...cells: string[]): string => `| ${cells.join(' | ')} |`;
 const code = (text: string): string => `\`${text}\``;
 
 describe('the tables of the README and of the metrics page are those of the code, in their order', () => {
-  test('settings: name, unit, default, meaning', () => {
+  test('settings: name, type, default, description', () => {
     const defaultOf = (byDefault: string | null | undefined): string =>
       byDefault === undefined ? '**required**' : byDefault === null || byDefault === '' ? '–' : code(byDefault);
-    const rows = Object.entries(SETTINGS).map(([name, { unit, byDefault, description }]) =>
-      rowOf(code(name), unit, defaultOf(byDefault), description),
+    const rows = Object.entries(SETTINGS).map(([name, { type, byDefault, description }]) =>
+      rowOf(code(name), type, defaultOf(byDefault), description),
     );
     expect(rows.length).toBeGreaterThan(20);
     expect(tableUnder('Settings')).toEqual(rows);

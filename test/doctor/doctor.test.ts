@@ -300,7 +300,7 @@ describe('the bucket', () => {
     services.s3.faults.set({ fault: { kind: 'hang' } });
     const found = await findings({}, { checkMs: 500 });
     expect(besides(found)).toEqual(['fail bucket']);
-    expect(of(found, 'bucket')?.observed).toBe('No answer within 0.5 s.');
+    expect(of(found, 'bucket')?.observed).toBe('No answer within 500ms.');
   });
 });
 
@@ -384,7 +384,7 @@ describe('one check', () => {
     };
     const found = examine(clock, { check: 'slow', run });
     clock.advance(10_000);
-    expect(await found).toMatchObject({ check: 'slow', status: 'fail', observed: 'No answer within 10 s.' });
+    expect(await found).toMatchObject({ check: 'slow', status: 'fail', observed: 'No answer within 10s.' });
     expect(aborted).toBe(true);
     reject(new Error('late'));
   });

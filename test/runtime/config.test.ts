@@ -5,6 +5,7 @@ import { loadConfig, type SettingName, type Settings } from '../../src/runtime/c
 import { isKeyArn } from '../../src/runtime/key-arn.ts';
 import { SETTINGS } from '../../src/runtime/settings.ts';
 import { SealdexError } from '../../src/runtime/errors.ts';
+import { formatDuration, formatSize, parseDuration, parseSize } from '../../src/runtime/units.ts';
 
 const ARN = 'arn:aws:kms:us-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab';
 const ENOUGH = { REDIS_URL: 'redis://127.0.0.1:6379', SEALDEX_BUCKET: 'documents', SEALDEX_PLATFORM_KEY_ARN: ARN };
@@ -33,13 +34,13 @@ const CONTRACT = `
   REDIS_URL ! SEALDEX_BUCKET ! SEALDEX_PLATFORM_KEY_ARN ! AWS_REGION us-west-2
   AWS_ENDPOINT_URL_S3 - AWS_ENDPOINT_URL_KMS - AWS_ENDPOINT_URL_STS - AWS_ACCESS_KEY_ID - AWS_SECRET_ACCESS_KEY - AWS_SESSION_TOKEN -
   SEALDEX_S3_FORCE_PATH_STYLE false SEALDEX_QUEUE main SEALDEX_CONCURRENCY 32 SEALDEX_UPLOAD_CONCURRENCY cores
-  SEALDEX_IN_FLIGHT_BYTES 67108864 SEALDEX_INLINE_BYTES 4096 SEALDEX_PORT 9464 SEALDEX_LOG_LEVEL info
-  SEALDEX_IDEMPOTENCY_MS 86400000 SEALDEX_STATUS_MS 3600000 SEALDEX_DRAIN_MS 15000 SEALDEX_STOP_MS 25000
-  SEALDEX_PARKED_MAX_MS 2592000000 SEALDEX_PROBE_MIN_MS 30000 SEALDEX_PROBE_MAX_MS 900000 SEALDEX_KEY_CHECK_MS 300000
-  SEALDEX_TENANT_BACKLOG_JOBS 100000 SEALDEX_TENANT_BACKLOG_BYTES 1073741824 SEALDEX_LETTER_MAX_MS 7776000000
-  SEALDEX_INTAKE_SWEEP_MS 1209600000 SEALDEX_FILE_BYTES 10485760 SEALDEX_EXTRACT_MS 60000
-  SEALDEX_EXTRACT_HEAP_BYTES 536870912 SEALDEX_PART_CHARS 16384 SEALDEX_METADATA_BYTES 1048576
-  SEALDEX_DOCUMENT_BYTES 33554432 SEALDEX_AUDIT_LOG stdout
+  SEALDEX_IN_FLIGHT_BYTES 64MiB SEALDEX_INLINE_BYTES 4KiB SEALDEX_PORT 9464 SEALDEX_LOG_LEVEL info
+  SEALDEX_IDEMPOTENCY_MS 1d SEALDEX_STATUS_MS 1h SEALDEX_DRAIN_MS 15s SEALDEX_STOP_MS 25s
+  SEALDEX_PARKED_MAX_MS 30d SEALDEX_PROBE_MIN_MS 30s SEALDEX_PROBE_MAX_MS 15m SEALDEX_KEY_CHECK_MS 5m
+  SEALDEX_TENANT_BACKLOG_JOBS 100000 SEALDEX_TENANT_BACKLOG_BYTES 1GiB SEALDEX_LETTER_MAX_MS 90d
+  SEALDEX_INTAKE_SWEEP_MS 14d SEALDEX_FILE_BYTES 10MiB SEALDEX_EXTRACT_MS 1m
+  SEALDEX_EXTRACT_HEAP_BYTES 512MiB SEALDEX_PART_CHARS 16384 SEALDEX_METADATA_BYTES 1MiB
+  SEALDEX_DOCUMENT_BYTES 32MiB SEALDEX_AUDIT_LOG stdout
 `;
 
 function contract(): Map<string, string> {
@@ -125,6 +126,31 @@ test('settings go over the environment, and may be numbers, booleans and lists',
     platformFormerKeyArns: [ARN],
     queue: 'green',
   });
+});
+
+test('durations and sizes are read with a unit, or as a plain number of milliseconds or bytes', () => {
+  const withUnits = { SEALDEX_PARKED_MAX_MS: '7d', SEALDEX_DRAIN_MS: '500ms', SEALDEX_FILE_BYTES: '20MiB' };
+  const plain = { SEALDEX_PARKED_MAX_MS: 604_800_000, SEALDEX_DRAIN_MS: '500', SEALDEX_FILE_BYTES: 20_971_520 };
+  expect(load(withUnits)).toEqual(load(plain));
+  expect(load(withUnits)).toMatchObject({ parkedMaxMs: 604_800_000, drainMs: 500, fileBytes: 20_971_520 });
+});
+
+test('the default of a duration or a size is written as it is printed', () => {
+  const defaults = (type: string): string[] =>
+    names.filter((name) => SETTINGS[name].type === type).map((name) => String(SETTINGS[name].byDefault));
+  expect(defaults('duration').map((text) => formatDuration(parseDuration(text)))).toEqual(defaults('duration'));
+  expect(defaults('size').map((text) => formatSize(parseSize(text)))).toEqual(defaults('size'));
+  expect(defaults('duration').length + defaults('size').length).toBeGreaterThan(15);
+});
+
+test.each<[SettingName, string, string]>([
+  ['SEALDEX_DRAIN_MS', '5 m', 'must be a whole number and a unit (ms, s, m, h or d), such as 90s or 15m'],
+  ['SEALDEX_DRAIN_MS', '2h', 'must be from 0ms to 1h'],
+  ['SEALDEX_PARKED_MAX_MS', '59s', 'must be from 1m to 366d'],
+  ['SEALDEX_FILE_BYTES', '10MB', 'must use KiB, MiB or GiB as its unit, such as 10KiB or 64MiB'],
+  ['SEALDEX_FILE_BYTES', '1GiB', 'must be from 1KiB to 256MiB'],
+])('%s set to %s: %s', (name, text, problem) => {
+  expect(faults({ [name]: text })).toEqual([`${name} ${problem}`]);
 });
 
 test('an empty text in the environment counts as absent', () => {
@@ -236,9 +262,9 @@ test('the config and its lists cannot be changed', () => {
   expect(Object.isFrozen(config.platformFormerKeyArns)).toBe(true);
 });
 
-test('every setting says its unit and what it means', () => {
+test('every setting has a type and a description', () => {
   for (const name of names) {
-    expect(SETTINGS[name].unit).toMatch(/\S/);
+    expect(SETTINGS[name].type).toMatch(/\S/);
     expect(SETTINGS[name].description).toMatch(/^\S.*[^\s.]$/);
   }
 });
