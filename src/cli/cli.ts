@@ -38,7 +38,8 @@ Examples:
   sealdex read --tenant acme --corpus docs my-document
 
 Settings are environment variables. REDIS_URL, SEALDEX_BUCKET and
-SEALDEX_PLATFORM_KEY_ARN are required. The README lists all settings and codes.`;
+SEALDEX_PLATFORM_KEY_ARN are required. All settings are in docs/settings.md,
+all codes in docs/codes.md.`;
 
 /** An alias is for who has learned another word elsewhere; the help has one word for one thing. */
 const help = new Help();

@@ -1,4 +1,4 @@
-// README, "Enqueue from your own API": its program as a user would have it, against the built package, types checked.
+// The programs of docs/producer.md and README, run and type-checked against the built package.
 import { execFile } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,9 +12,10 @@ import { testServices, type TestServices } from '../support/services.ts';
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const TSC = join(ROOT, 'node_modules/typescript/bin/tsc');
 
-const section =
-  /^## Enqueue from your own API$(.*?)^## /ms.exec(readFileSync(join(ROOT, 'README.md'), 'utf8'))?.[1] ?? '';
-const program = /^```ts\n(.*?)^```$/ms.exec(section)?.[1] ?? '';
+const programOf = (page: string): string =>
+  /^```ts\n(.*?)^```$/ms.exec(readFileSync(join(ROOT, page), 'utf8'))?.[1] ?? '';
+const program = programOf('docs/producer.md');
+const shortProgram = programOf('README.md');
 
 let folder = '';
 let app = '';
@@ -52,6 +53,7 @@ beforeAll(async () => {
   symlinkSync(join(ROOT, 'node_modules/@types'), join(app, 'node_modules/@types'));
   writeFileSync(join(app, 'package.json'), '{ "type": "module" }');
   writeFileSync(join(app, 'program.ts'), program);
+  writeFileSync(join(app, 'short.ts'), shortProgram);
   // Types of all of src are checked elsewhere; here only what is written counts, and tsc writes in any case.
   await node([TSC, '-p', join(ROOT, 'tsconfig.json'), '--outDir', join(installed, 'dist')]);
   services = await testServices();
@@ -62,16 +64,18 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-test('the section has a program that imports the package', () => {
-  expect(program).toContain("from 'sealdex'");
-  // Node 22 cannot parse it.
-  expect(program).not.toMatch(/^\s*await using/m);
+test('both pages have a program that imports the package', () => {
+  for (const each of [program, shortProgram]) {
+    expect(each).toContain("from 'sealdex'");
+    // Node 22 cannot parse it.
+    expect(each).not.toMatch(/^\s*await using/m);
+  }
   for (const name of ['tenant', 'corpus', 'id']) expect(sent(name)).not.toBe('');
 });
 
-test('the program has no type errors for a user with strict settings', async () => {
+test('the programs have no type errors for a user with strict settings', async () => {
   const options = '--noEmit --strict --noUncheckedIndexedAccess --exactOptionalPropertyTypes --skipLibCheck';
-  const checked = `${options} --module nodenext --target esnext --types node program.ts`;
+  const checked = `${options} --module nodenext --target esnext --types node program.ts short.ts`;
   expect(await node([TSC, '--ignoreConfig', ...checked.split(' ')])).toEqual({ code: 0, out: '', errors: '' });
 });
 
@@ -83,13 +87,13 @@ test('a wrong field in the program would be a type error: the types of the packa
   expect(out).toContain('tennant');
 });
 
-test('the program says what is wrong while there is no such tenant, and ends by itself', async () => {
+test('the program reports that the tenant does not exist, and exits', async () => {
   const { code, errors } = await runProgram();
   expect(code).toBe(0);
   expect(errors).toMatch(/^404: /);
 });
 
-test('the program queues its document, a worker stores it, and a second run is a duplicate that says so', async () => {
+test('the program queues its document, a worker stores it, and later runs report a duplicate', async () => {
   await using operator = await createOperator(settings);
   await operator.putTenant(sent('tenant'), { plan: 'pro', kmsKeyArn: services.kms.createKey() });
   const first = await runProgram();
@@ -105,6 +109,7 @@ test('the program queues its document, a worker stores it, and a second run is a
   expect(await runProgram()).toMatchObject({
     code: 0,
     errors: '',
-    out: expect.stringMatching(/^sent before, now done/) as string,
+    out: expect.stringMatching(/^duplicate of a job that is done/) as string,
   });
+  expect(await runProgram('short.ts')).toEqual({ code: 0, errors: '', out: `duplicate ${id} done\n` });
 });
