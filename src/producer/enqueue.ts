@@ -10,7 +10,8 @@ import { queueOf } from '../queue/bull/queue-keys.ts';
 import type { JobQueue } from '../queue/bull/queues.ts';
 import type { Marker, Reservation } from '../queue/fair-share/reservation.ts';
 import type { JobState, JobStatus } from '../queue/bull/job-lookup.ts';
-import { isReplyError } from '../runtime/redis.ts';
+import { RETRY_AFTER_MS } from '../queue/backlog/redis-memory-limit.ts';
+import { isReplyError } from '../runtime/redis-errors.ts';
 import type { Tenant, Tenants } from '../tenants/tenants.ts';
 import type { CheckedRequest } from './request.ts';
 
@@ -228,8 +229,12 @@ async function add(
   }
 }
 
-/** Errors that nobody foresaw may quote content: only their name goes on. */
-export const asSealdexError = (error: unknown): SealdexError =>
-  error instanceof SealdexError
-    ? error
-    : new SealdexError('INTERNAL', undefined, { reason: error instanceof Error ? error.name : typeof error });
+/** What a caller gets. An unexpected error may quote content: only its name is kept. A Redis out of memory is a full queue. */
+export function asSealdexError(error: unknown): SealdexError {
+  if (!(error instanceof SealdexError))
+    return new SealdexError('INTERNAL', undefined, { reason: error instanceof Error ? error.name : typeof error });
+  const { code, reason, cause } = error;
+  return code === 'REDIS_FAILED' && reason === 'OOM'
+    ? new SealdexError('QUEUE_FULL', error.message, { reason, cause, retryAfterMs: RETRY_AFTER_MS })
+    : error;
+}

@@ -5,6 +5,7 @@ import { MAX_SKEW_MS, PROMPT_MS, systemClock, withDeadline, type WaitMode, type 
 import type { Config } from './config.ts';
 import { SealdexError } from './errors.ts';
 import { QUEUE_NAMES, type QueueName } from './names.ts';
+import { redisFault, replyFault } from './redis-errors.ts';
 
 export type { Redis };
 
@@ -105,6 +106,9 @@ const PATIENT_MS = 10_000;
 const SILENCE_MS = 12_000;
 const PROMPT_SILENCE_MS = 2000;
 
+const isOfSelect = (error: unknown): error is Error =>
+  error instanceof Error && (error as { command?: { name?: string } }).command?.name === 'select';
+
 /** Opens a connection. @throws SealdexError `REDIS_FAILED` when Redis does not answer in time. */
 export async function openRedis(config: Pick<Config, 'redisUrl'>, use: RedisUse): Promise<Redis> {
   const redis = new Redis(config.redisUrl, {
@@ -124,18 +128,43 @@ export async function openRedis(config: Pick<Config, 'redisUrl'>, use: RedisUse)
   });
   // Without a listener ioredis prints every failed reconnection; what waits for an answer gets its own error.
   let last: unknown;
-  redis.on('error', (error) => (last = error));
+  redis.on('error', (error) => {
+    // What follows a refused SELECT is its consequence.
+    if (!isOfSelect(last)) last = error;
+    // ioredis goes on in database 0 after a refused SELECT: two installations would become one.
+    if (isOfSelect(error)) redis.disconnect(true);
+  });
   if (use !== 'subscriber') redis.on('connect', () => gatherWrites(redis.stream));
   const late = (): Error => new SealdexError('REDIS_FAILED', undefined, { reason: 'TimeoutError' });
+  const deadlineMs = use === 'prompt' ? PROMPT_MS : PATIENT_MS;
   try {
-    await withDeadline(systemClock, use === 'prompt' ? PROMPT_MS : PATIENT_MS, redis.connect(), late);
+    await withDeadline(systemClock, deadlineMs, redis.connect(), late);
   } catch (error) {
+    const isLoading = await loads(redis);
     redis.disconnect();
-    // ioredis says only that there is no connection; why, it told before.
-    const isUntold = error instanceof Error && error.message === 'Connection is closed.';
-    throw redisFault(isUntold ? (last ?? error) : error);
+    if (isLoading) throw replyFault('LOADING', error);
+    if (isOfSelect(last) && last.message.startsWith('ERR')) throw databaseRejected(redis, last);
+    // ioredis reports only that there is no connection; the cause came with an event before.
+    const hasCause = error instanceof Error && error.message === 'Connection is closed.';
+    throw redisFault(hasCause ? (last ?? error) : error);
   }
   return redis;
+}
+
+function databaseRejected({ options }: Redis, cause: Error): SealdexError {
+  const rule = 'Use a database that the server has; a Redis Cluster has only 0';
+  const message = `REDIS_URL: Redis rejected database ${options.db}: ${cause.message}. ${rule}.`;
+  return new SealdexError('CONFIG_INVALID', message, { field: 'REDIS_URL', cause });
+}
+
+const LOADS_MS = 500;
+
+/** Whether a server that accepted the connection is still reading its data: ioredis waits for it in silence. */
+async function loads(redis: Redis): Promise<boolean> {
+  if (redis.status !== 'connect') return false;
+  const late = (): Error => new Error('INFO timed out.');
+  const info = await withDeadline(systemClock, LOADS_MS, redis.info('persistence'), late).catch(() => undefined);
+  return infoField(info, 'loading') === '1';
 }
 
 /**
@@ -163,26 +192,6 @@ export function closeRedis(redis: Redis): void {
   redis.disconnect();
 }
 
-export function redisFault(error: unknown): SealdexError {
-  if (error instanceof SealdexError) return error;
-  return new SealdexError('REDIS_FAILED', undefined, { cause: error, reason: reasonOf(error) });
-}
-
-/** The client's name for an error that Redis answered. */
-const REPLY_ERROR = 'ReplyError';
-
-/** Whether Redis itself answered, with an error. Without an answer it is open what the command has done. */
-export const isReplyError = (error: unknown): boolean =>
-  error instanceof SealdexError && error.code === 'REDIS_FAILED' && error.reason === REPLY_ERROR;
-
-/** `ReplyError` when Redis answered, the network's own code (`ECONNREFUSED`) where there is one, else the error's name. */
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return typeof error;
-  const { code } = error as NodeJS.ErrnoException;
-  if (typeof code === 'string' && /^E[A-Z]+$/.test(code)) return code;
-  return error.message === 'Command timed out' ? 'TimeoutError' : error.name;
-}
-
 /** The command's answer, or `REDIS_FAILED`. */
 export async function runCommand<T>(command: Promise<T>): Promise<T> {
   try {
@@ -200,9 +209,10 @@ export function isNewEnough(version: string): boolean {
   return major > MIN_VERSION[0]! || (major === MIN_VERSION[0] && minor >= MIN_VERSION[1]!);
 }
 
-/** A field of what INFO answers. */
-export const infoField = (info: string | undefined, name: string): string | undefined =>
-  new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info ?? '')?.[1];
+/** A field of the response to INFO. */
+export function infoField(info: string | undefined, name: string): string | undefined {
+  return new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info ?? '')?.[1];
+}
 
 /** For who writes a time down that other processes compare with theirs. @throws SealdexError `CLOCK_SKEW` */
 export async function checkClock(redis: Redis, clock: Clock): Promise<void> {

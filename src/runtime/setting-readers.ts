@@ -55,6 +55,16 @@ export const url =
     return text;
   };
 
+const REDIS_SCHEMES = ['redis://', 'rediss://'];
+
+/** A URL of Redis: what ioredis would take for an option or another database is rejected. */
+export const redisUrl = (text: string): string => {
+  const { pathname, search, hash } = new URL(url(...REDIS_SCHEMES)(text));
+  must(/^\/?$|^\/\d+$/.test(pathname), 'be a URL whose path is the number of a database, such as /1, or empty');
+  must(search === '' && hash === '', 'be a URL without ? and # (in a password, write %3F and %23)');
+  return text;
+};
+
 export const keyArn = matching(KEY_ARN, 'the full ARN of a KMS key (arn:aws:kms:REGION:ACCOUNT:key/ID)');
 
 export const keyArns = (text: string): readonly string[] => {

@@ -116,11 +116,14 @@ export interface Store extends Versions {
 export type StoreErrorKind = 'failed' | 'refused' | 'denied' | 'unsupported';
 
 /** `STORE_FAILED`, with its kind; the reason is for log and counter only. */
+type StoreErrorDetails = Pick<ErrorDetails, 'cause' | 'requestId'> & { readonly message?: string };
+
 export class StoreError extends SealdexError {
   readonly #kind: StoreErrorKind;
 
-  constructor(kind: StoreErrorKind, reason: string, details: Pick<ErrorDetails, 'cause' | 'requestId'> = {}) {
-    super('STORE_FAILED', undefined, { reason, ...details });
+  constructor(kind: StoreErrorKind, reason: string, details: StoreErrorDetails = {}) {
+    const { message, ...rest } = details;
+    super('STORE_FAILED', message, { reason, ...rest });
     this.#kind = kind;
   }
 

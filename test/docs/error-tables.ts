@@ -1,6 +1,7 @@
 // The tables of errors as docs/errors.md must show them: one line of Markdown for each row of the data.
 import { dispositionOf, type Code } from '../../src/runtime/errors.ts';
 import { KEY_STATE_TABLE, KMS_ERROR_TABLE, type KeyStateRow, type KmsErrorRow } from '../../src/keys/aws/kms-errors.ts';
+import { REDIS_REPLIES } from '../../src/runtime/redis-errors.ts';
 import { S3_ERROR_TABLE, type S3ErrorRow } from '../../src/store/s3/s3-errors.ts';
 
 const lineOf = (...cells: string[]): string => `| ${cells.join(' | ')} |`;
@@ -55,3 +56,6 @@ export const s3ErrorLines = (): string[] =>
     const error = errorOf(names, others.length === 0 ? undefined : others.join(', '));
     return lineOf(error, becomes.map(s3FateOf).join('; '), operatorDoes, tenantDoes);
   });
+
+export const redisErrorLines = (): string[] =>
+  Object.entries(REDIS_REPLIES).map(([word, { description, remedy }]) => lineOf(marked(word), description, remedy));

@@ -1,7 +1,7 @@
 // The page of errors against the tables of the code, row by row and in their order.
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { keyStateLines, kmsErrorLines, s3ErrorLines } from './error-tables.ts';
+import { keyStateLines, kmsErrorLines, redisErrorLines, s3ErrorLines } from './error-tables.ts';
 
 const PAGE = readFileSync(new URL('../../docs/errors.md', import.meta.url), 'utf8');
 
@@ -17,6 +17,7 @@ test.each([
   ['KMS errors', kmsErrorLines()],
   ['Key states', keyStateLines()],
   ['S3 errors', s3ErrorLines()],
+  ['Redis errors', redisErrorLines()],
 ])('The table of %s is that of the code', (heading, lines) => {
   expect(lines.length).toBeGreaterThan(5);
   expect(tableUnder(heading)).toEqual(lines);

@@ -106,7 +106,7 @@ describe('with a Redis of its own', () => {
       () => own.redis.config('SET', 'maxmemory', '1mb'),
     );
     await own.redis.config('SET', 'maxmemory', '0');
-    expect(error).toMatchObject({ code: 'REDIS_FAILED', reason: 'ReplyError' });
+    expect(error).toMatchObject({ code: 'QUEUE_FULL', reason: 'OOM', retryAfterMs: 30_000 });
     expect(await own.keysOf('intake/')).toEqual(before);
     expect(await producer.enqueueIndex(asked)).toMatchObject({ status: 'queued' });
   });

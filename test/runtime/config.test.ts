@@ -204,7 +204,20 @@ test.each(['__proto__', 'constructor', 'toString', 'redisUrl'])('%s given by cod
 
 describe('a wrong value is refused', () => {
   test.each<[SettingName, readonly (string | number)[]]>([
-    ['REDIS_URL', ['127.0.0.1:6379', 'http://127.0.0.1', 'redis', ' ']],
+    [
+      'REDIS_URL',
+      [
+        '127.0.0.1:6379',
+        'http://127.0.0.1',
+        'redis',
+        ' ',
+        'redis://h/abc',
+        'redis://h/1x',
+        'redis://h/1/2',
+        'redis://h?db=1',
+        'redis://h/0#1',
+      ],
+    ],
     ['SEALDEX_BUCKET', ['Documents', 'a', 'b_c', '-documents', 'a/b', 'x'.repeat(64)]],
     [
       'SEALDEX_PLATFORM_KEY_ARN',

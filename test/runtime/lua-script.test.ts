@@ -83,11 +83,11 @@ describe('a script', () => {
     expect(sent.map(({ name }) => name)).toEqual(['eval', 'evalsha', 'evalsha']);
   });
 
-  test('rejects with REDIS_FAILED and reason ReplyError if Redis raises an error', async () => {
+  test('rejects with REDIS_FAILED and the first word of the reply if Redis raises an error', async () => {
     await redis.set(key, 'text');
     await expect(runScript(redis, APPEND, { list: key, prefix: 'a', suffix: 'b' })).rejects.toMatchObject({
       code: 'REDIS_FAILED',
-      reason: 'ReplyError',
+      reason: 'WRONGTYPE',
     });
     await redis.del(key);
   });

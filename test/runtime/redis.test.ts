@@ -3,7 +3,9 @@ import { randomBytes } from 'node:crypto';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { SealdexError } from '../../src/runtime/errors.ts';
-import { runCommand, closeRedis, openRedis, redisFault, redisKeys, type Redis } from '../../src/runtime/redis.ts';
+import { redisFault, REDIS_REPLIES } from '../../src/runtime/redis-errors.ts';
+import { runCommand, closeRedis, openRedis, redisKeys, type Redis } from '../../src/runtime/redis.ts';
+import { startRedis } from '../../packages/local-aws/src/index.ts';
 import { eventually } from '../support/eventually.ts';
 
 const redisUrl = inject('redisUrl');
@@ -68,24 +70,90 @@ describe('opening a prompt connection', () => {
   it('with a password that is wrong is REDIS_FAILED, and quotes no password', async () => {
     const url = redisUrl.replace('redis://', 'redis://somebody:geheim@');
     const fault = await faultOf(openRedis({ redisUrl: url }, 'prompt'));
-    expect(fault.code).toBe('REDIS_FAILED');
+    expect(fault).toMatchObject({
+      code: 'REDIS_FAILED',
+      reason: 'WRONGPASS',
+      message: 'Redis rejected the user name or the password. Correct them in REDIS_URL.',
+    });
     expect(`${fault.message} ${fault.reason}`).not.toContain('geheim');
   });
 });
 
+describe('a database', () => {
+  const withPath = (path: string): string => new URL(path, redisUrl).href;
+
+  it.each(['prompt', 'patient', 'queue', 'subscriber'] as const)(
+    'that Redis does not have stops a connection of use %s with CONFIG_INVALID',
+    async (use) => {
+      expect(await faultOf(openRedis({ redisUrl: withPath('/99') }, use))).toMatchObject({
+        code: 'CONFIG_INVALID',
+        message:
+          'REDIS_URL: Redis rejected database 99: ERR DB index is out of range. Use a database that the server has; a Redis Cluster has only 0.',
+      });
+    },
+  );
+
+  it('that Redis has is used', async () => {
+    const other = await openRedis({ redisUrl: withPath('/1') }, 'prompt');
+    expect(await other.client('INFO')).toContain(' db=1 ');
+    closeRedis(other);
+  });
+});
+
+describe('a server that', () => {
+  it('requires a password is REDIS_FAILED with reason NOAUTH', async () => {
+    await using opened = new AsyncDisposableStack();
+    const server = opened.adopt(await startRedis(), (each) => each.stop());
+    const admin = await openRedis({ redisUrl: server.url }, 'prompt');
+    await admin.config('SET', 'requirepass', 'secret');
+    closeRedis(admin);
+    expect(await faultOf(openRedis({ redisUrl: server.url }, 'prompt'))).toMatchObject({ reason: 'NOAUTH' });
+  });
+
+  it('denies a command to the user is REDIS_FAILED with reason NOPERM', async () => {
+    await using opened = new AsyncDisposableStack();
+    const server = opened.adopt(await startRedis(), (each) => each.stop());
+    const admin = await openRedis({ redisUrl: server.url }, 'prompt');
+    await admin.call('ACL', 'SETUSER', 'reader', 'on', '>secret', '~*', '+@all', '-set');
+    const url = server.url.replace('redis://', 'redis://reader:secret@');
+    const user = await openRedis({ redisUrl: url }, 'prompt');
+    expect(await faultOf(runCommand(user.set('a', 'b')))).toMatchObject({
+      reason: 'NOPERM',
+      message: 'The Redis user may not run a command or use a key. Extend the ACL of the user in REDIS_URL.',
+    });
+    closeRedis(user);
+    closeRedis(admin);
+  });
+
+  it('is loading its data is REDIS_FAILED with reason LOADING', async () => {
+    const info = 'loading:1\r\nloading_eta_seconds:100\r\n';
+    const server = createServer((socket) => {
+      socket.on('error', () => {});
+      socket.on('data', (data) => {
+        for (const [command] of data.toString().matchAll(/\*\d+\r\n\$\d+\r\n\w+/g))
+          socket.write(/info$/i.test(command) ? `$${info.length}\r\n${info}\r\n` : '+OK\r\n');
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const url = `redis://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    expect(await faultOf(openRedis({ redisUrl: url }, 'prompt'))).toMatchObject({ reason: 'LOADING' });
+    await new Promise((resolve) => server.close(resolve));
+  });
+});
+
 describe('a command', () => {
-  it('that Redis refuses is REDIS_FAILED with reason ReplyError', async () => {
+  it('that Redis rejects is REDIS_FAILED with the first word of the reply as reason', async () => {
     await redis.set(name, 'text');
     expect(await faultOf(runCommand(redis.lpush(name, 'x')))).toMatchObject({
       code: 'REDIS_FAILED',
-      reason: 'ReplyError',
+      reason: 'WRONGTYPE',
     });
   });
 
   it('on a connection that was closed is REDIS_FAILED', async () => {
     const closed = await openRedis({ redisUrl }, 'prompt');
     closeRedis(closed);
-    expect((await faultOf(runCommand(closed.get(name)))).code).toBe('REDIS_FAILED');
+    expect(await faultOf(runCommand(closed.get(name)))).toMatchObject({ code: 'REDIS_FAILED', reason: 'Disconnected' });
   });
 
   it('that is not answered is REDIS_FAILED by the deadline of prompt use', async () => {
@@ -116,6 +184,19 @@ describe('the name of a key', () => {
 });
 
 describe('an error as a fault', () => {
+  it.each(Object.entries(REDIS_REPLIES))('has the sentence of the reply %s', (word, { description, remedy }) => {
+    const reply = Object.assign(new Error(`${word} more words`), { name: 'ReplyError' });
+    expect(redisFault(reply)).toMatchObject({ reason: word, message: `${description}. ${remedy}` });
+  });
+
+  it.each([
+    'Connection is closed.',
+    "Stream isn't writeable and enableOfflineQueue options is false",
+    'Reached the max retries per request limit (which is 1). Refer to "maxRetriesPerRequest" option for details.',
+  ])('of the client (%s) has the reason Disconnected', (message) => {
+    expect(redisFault(new Error(message)).reason).toBe('Disconnected');
+  });
+
   it('keeps a typed one as it is, and says only the name of any other', () => {
     const typed = new SealdexError('CLOCK_SKEW');
     expect(redisFault(typed)).toBe(typed);

@@ -6,7 +6,7 @@ import { runCommand, type Redis } from '../../runtime/redis.ts';
 
 const FULL_FROM = 0.75;
 const LOOK_EVERY_MS = 1000;
-const RETRY_AFTER_MS = 30_000;
+export const RETRY_AFTER_MS = 30_000;
 
 /** The used part of Redis' memory; 0 when it has no limit. */
 export async function memoryRatio(redis: Redis): Promise<number> {

@@ -4,7 +4,8 @@ import { DelayedError, Worker, type Job, type JobJson, type WorkerOptions } from
 import { SealdexError } from '../../runtime/errors.ts';
 import type { JobData } from '../../jobs/jobs.ts';
 import type { QueueName } from '../../runtime/names.ts';
-import { redisFault, type Redis } from '../../runtime/redis.ts';
+import type { Redis } from '../../runtime/redis.ts';
+import { redisFault } from '../../runtime/redis-errors.ts';
 import { JOB_OPTIONS } from './queues.ts';
 import { isSettled } from './settle.ts';
 

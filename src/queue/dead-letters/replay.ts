@@ -3,7 +3,8 @@
 import { sleep, type Clock } from '../../runtime/clock.ts';
 import { SealdexError } from '../../runtime/errors.ts';
 import { runScript, script } from '../../runtime/lua-script.ts';
-import { runCommand, redisFault, type Redis } from '../../runtime/redis.ts';
+import { runCommand, type Redis } from '../../runtime/redis.ts';
+import { redisFault } from '../../runtime/redis-errors.ts';
 import { createEndsWatch, type ReplayOutcomes, type ReplayTracker } from './replay-tracker.ts';
 import { leaveLetter } from './index.ts';
 import { walkLetters, type LetterFilter } from './find.ts';

@@ -1,6 +1,7 @@
 // How much is parked at which gate: two questions to Redis for each and queue, sent together. Only looks.
 import { QUEUE_NAMES } from '../../runtime/names.ts';
-import { queueKeys, redisFault, type Redis, type RedisKeys } from '../../runtime/redis.ts';
+import { queueKeys, type Redis, type RedisKeys } from '../../runtime/redis.ts';
+import { redisFault } from '../../runtime/redis-errors.ts';
 
 export interface ParkedCount {
   readonly jobs: number;

@@ -1,6 +1,7 @@
 // Reading what is parked at a gate in one queue, a page at a time: the gate's index, and what each job's entry says of its parking.
 // Only looks; parking and releasing is parked.ts.
-import { runCommand, redisFault, type Redis, type QueueKeys } from '../../runtime/redis.ts';
+import { runCommand, type Redis, type QueueKeys } from '../../runtime/redis.ts';
+import { redisFault } from '../../runtime/redis-errors.ts';
 import { parseParked, type ParkedNote } from './parked.ts';
 
 export interface ParkedEntry extends Pick<ParkedNote, 'since'>, Partial<Pick<ParkedNote, 'code' | 'count'>> {

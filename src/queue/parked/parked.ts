@@ -6,7 +6,8 @@ import type { Clock } from '../../runtime/clock.ts';
 import { isCode, type Code } from '../../runtime/errors.ts';
 import type { JobData } from '../../jobs/jobs.ts';
 import { runScript, script } from '../../runtime/lua-script.ts';
-import { runCommand, redisFault, type Redis, type QueueKeys } from '../../runtime/redis.ts';
+import { runCommand, type Redis, type QueueKeys } from '../../runtime/redis.ts';
+import { redisFault } from '../../runtime/redis-errors.ts';
 import { VALUES } from '../lua-values.ts';
 
 /** The way back when all else fails: 4 hours, a quarter earlier or later. */

@@ -2,7 +2,7 @@
 // Classified by name and status only: messages name buckets and keys, and change.
 import { SealdexError } from '../../runtime/errors.ts';
 import { StoreError, type StoreErrorKind } from '../store.ts';
-import { S3_ERROR_TABLE } from './s3-errors.ts';
+import { S3_ERROR_TABLE, S3_SENTENCES } from './s3-errors.ts';
 
 const { failed, conflict, missing, refused, credentials } = S3_ERROR_TABLE;
 
@@ -58,7 +58,8 @@ export function storeFault(error: unknown): SealdexError {
   const reason = nameOf(error);
   const details = { cause: error, requestId: (error as S3Error | undefined)?.$metadata?.requestId };
   if (CREDENTIALS.has(reason)) return new SealdexError('PLATFORM_CREDENTIALS', undefined, { reason, ...details });
-  return new StoreError(kindOf(reason, statusOf(error) ?? 0), reason, details);
+  const message = Object.hasOwn(S3_SENTENCES, reason) ? { message: S3_SENTENCES[reason]! } : {};
+  return new StoreError(kindOf(reason, statusOf(error) ?? 0), reason, { ...message, ...details });
 }
 
 function kindOf(reason: string, status: number): StoreErrorKind {

@@ -99,3 +99,19 @@ export const S3_ERROR_TABLE = Object.freeze({
     tenantDoes: NOTHING,
   }),
 } satisfies Record<string, S3ErrorRow>);
+
+const REGION = 'The bucket is in another region. Check AWS_REGION';
+const CREDENTIALS = 'S3 rejected the credentials. Renew them, or check the IAM role of this process';
+
+/** Sentences of errors that name one cause; the others share that of `STORE_FAILED`. */
+export const S3_SENTENCES: Readonly<Record<string, string>> = Object.freeze({
+  NoSuchBucket: 'The bucket does not exist. Check SEALDEX_BUCKET and AWS_REGION, or create the bucket.',
+  AccessDenied: 'S3 denied access. Check the IAM role and the bucket policy; sealdex policy prints what a role needs.',
+  PermanentRedirect: `${REGION}.`,
+  AuthorizationHeaderMalformed: `${REGION}.`,
+  ExpiredToken: `${CREDENTIALS}.`,
+  InvalidAccessKeyId: `${CREDENTIALS}.`,
+  InvalidToken: `${CREDENTIALS}.`,
+  SignatureDoesNotMatch: `${CREDENTIALS}.`,
+  RequestTimeTooSkewed: "This host's clock differs from that of S3. Synchronize it with NTP.",
+});
