@@ -64,9 +64,7 @@ export async function openKeyAccess(deps: KeyAccessDeps): Promise<KeyAccess> {
     works: (key) => answers(tryKey(deps, key, 'documents')),
     platformKeyWorks,
     keysInUse: async () =>
-      new Set(
-        (await readHeartbeats(redis, config.queue)).flatMap((startProcessHeartbeat) => startProcessHeartbeat.tenants),
-      ).size,
+      new Set((await readHeartbeats(redis, config.queue)).flatMap((heartbeat) => heartbeat.tenants)).size,
     someKeys: () => someKeys(deps),
     onPlatformSuspected: (code) => platformSuspected.notify(code),
   });
@@ -104,9 +102,7 @@ const SOME = 10;
 
 /** KMS keys of tenants' own: of those with a data key in memory anywhere first, then of any, each at random. */
 async function someKeys({ config, redis, tenants }: KeyAccessDeps): Promise<KeyRef[]> {
-  const inUse = new Set(
-    (await readHeartbeats(redis, config.queue)).flatMap((startProcessHeartbeat) => startProcessHeartbeat.tenants),
-  );
+  const inUse = new Set((await readHeartbeats(redis, config.queue)).flatMap((heartbeat) => heartbeat.tenants));
   const any: string[] = [];
   for await (const name of tenants.names()) if (any.push(name) >= LOOKED_THROUGH) break;
   const found: KeyRef[] = [];

@@ -1,7 +1,19 @@
 // The settings table: name, unit, default, description and reader of every setting.
 // Reads no environment variables; config.ts does.
 import { availableParallelism } from 'node:os';
-import { duration, flag, int, keyArn, keyArns, matching, notEmpty, oneOf, redisUrl, size, url } from './setting-readers.ts';
+import {
+  duration,
+  flag,
+  int,
+  keyArn,
+  keyArns,
+  matching,
+  notEmpty,
+  oneOf,
+  redisUrl,
+  size,
+  url,
+} from './setting-readers.ts';
 
 /** A setting that must be given has no default; one that may be absent has `null`. */
 export interface Setting<As extends string, T> {
