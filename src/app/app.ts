@@ -2,7 +2,7 @@
 // in app/ only.
 import { probing } from './probing.ts';
 import { startProcessHeartbeat, openResources } from './resources.ts';
-import type { Environment, Settings } from '../runtime/config.ts';
+import type { Environment, Settings, UnknownVariables } from '../runtime/config.ts';
 import { createKeyCalls } from '../keys/aws/key-calls.ts';
 import { createOperatorFrom, type Operator } from '../operator/operator.ts';
 import type { GateOwner } from '../parking/gate.ts';
@@ -33,6 +33,11 @@ export type { Operator, Producer, Settings };
 export interface OpenOptions {
   /** Environment below the settings; the process's own by default. */
   readonly env?: Environment;
+  /**
+   * What unknown `SEALDEX_` variables of the environment do: `reject` throws `CONFIG_INVALID`, `warn` emits a process warning
+   * once. A producer or reader warns by default, since its application may be older or newer than the workers.
+   */
+  readonly unknownVariables?: UnknownVariables;
 }
 
 /**
@@ -59,7 +64,7 @@ export function createProducer(settings?: Settings, options: OpenOptions = {}): 
       const producer = createProducerFrom({ config, clock, queue, tenants, intake });
       return { ...producer, [Symbol.asyncDispose]: () => stack.release() };
     },
-    options,
+    { unknownVariables: 'warn', ...options },
   );
 }
 
@@ -74,7 +79,7 @@ export function createReader(settings?: Settings, options: OpenOptions = {}): Pr
       const reader = createReaderFrom({ store, ring, tenants, gates: keyAccess.gates });
       return { ...reader, [Symbol.asyncDispose]: () => stack.release() };
     },
-    options,
+    { unknownVariables: 'warn', ...options },
   );
 }
 

@@ -1,7 +1,7 @@
 // Resources: what every role works with, opened from settings and released in reverse order, however far the opening came.
 import { createAuditLog, type AuditLog } from '../runtime/audit-log.ts';
 import { systemClock, type Clock, type WaitMode } from '../runtime/clock.ts';
-import { loadConfig, type Config, type Settings, type Environment } from '../runtime/config.ts';
+import { loadConfig, type Config, type Settings, type Environment, type UnknownVariables } from '../runtime/config.ts';
 import { startHeartbeat, type Role } from '../maintenance/heartbeat.ts';
 import { createIdentity } from '../keys/aws/caller-identity.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
@@ -65,6 +65,8 @@ export interface ResourceOptions {
   readonly logOf?: (config: Config) => Log;
   /** Environment below the settings; the process's own by default. */
   readonly env?: Environment | undefined;
+  /** What unknown `SEALDEX_` variables of the environment do; `reject` by default. */
+  readonly unknownVariables?: UnknownVariables | undefined;
 }
 
 /** Opens what every role needs; on a fault, what was opened so far is released. */
@@ -72,9 +74,9 @@ export async function openResources<T>(
   settings: Settings | undefined,
   use: WaitMode,
   make: (resources: Resources, stack: ResourceStack) => Promise<T>,
-  { signal, clock = systemClock, logOf = () => silentLog, env }: ResourceOptions = {},
+  { signal, clock = systemClock, logOf = () => silentLog, env, unknownVariables }: ResourceOptions = {},
 ): Promise<T> {
-  const config = loadConfig(settings, env);
+  const config = loadConfig(settings, env, unknownVariables);
   const stack = new ResourceStack();
   try {
     const log = logOf(config);

@@ -6,14 +6,17 @@ import { host } from './host.ts';
 type Reader = Awaited<ReturnType<typeof createReader>>;
 type Work<T> = (opened: T) => Promise<void>;
 
+/** A command stops at a misspelt variable, which a host application may not do. */
+const strict = () => ({ env: host().env, unknownVariables: 'reject' }) as const;
+
 export async function withProducer(work: Work<Producer>): Promise<void> {
   const { createProducer } = await import('../app/app.ts');
-  await withOpened(await createProducer(undefined, { env: host().env }), work);
+  await withOpened(await createProducer(undefined, strict()), work);
 }
 
 export async function withReader(work: Work<Reader>): Promise<void> {
   const { createReader } = await import('../app/app.ts');
-  await withOpened(await createReader(undefined, { env: host().env }), work);
+  await withOpened(await createReader(undefined, strict()), work);
 }
 
 export async function withOperator(work: Work<Operator>): Promise<void> {

@@ -3,6 +3,7 @@
 import { SealdexError } from './errors.ts';
 import { regionOf } from './key-arn.ts';
 import { SETTINGS } from './settings.ts';
+import { isUnknown, unknownProblem, warnOfUnknown } from './unknown-settings.ts';
 
 export type SettingName = keyof typeof SETTINGS;
 
@@ -23,12 +24,24 @@ const CREDENTIALS: ReadonlySet<string> = new Set<SettingName>([
   'AWS_SESSION_TOKEN',
 ]);
 
+const unknownIn = (given: Readonly<Record<string, unknown>>): string[] => Object.keys(given).filter(isUnknown);
+
+/** Unknown `SEALDEX_` variables stop the start, or only cause a process warning. */
+export type UnknownVariables = 'reject' | 'warn';
+
 /**
  * Reads the settings; `settings` take precedence over the environment.
  * @throws SealdexError `CONFIG_INVALID` whose message lists every problem, a line each.
  */
-export function loadConfig(settings: Settings = {}, env: Environment = process.env): Config {
-  const { values, problems } = readSettings(settings, env);
+export function loadConfig(
+  settings: Settings = {},
+  env: Environment = process.env,
+  unknownVariables: UnknownVariables = 'reject',
+): Config {
+  const unknown = unknownVariables === 'warn' ? unknownIn(fromEnvironment(settings, env)) : [];
+  const known = Object.entries(env).filter(([name]) => !unknown.includes(name));
+  const { values, problems } = readSettings(settings, Object.fromEntries(known));
+  warnOfUnknown(unknown);
   if (problems.length > 0) {
     const title = problems.length === 1 ? 'Invalid setting:' : 'Invalid settings:';
     throw new SealdexError('CONFIG_INVALID', [title, ...problems].join('\n  '));
@@ -45,9 +58,7 @@ export function readSettings(
     ...fromEnvironment(settings, env),
     ...fromSettings(settings),
   };
-  const problems = Object.keys(given)
-    .filter((name) => !Object.hasOwn(SETTINGS, name))
-    .map((name) => `${name} is not a known setting`);
+  const problems = unknownIn(given).map(unknownProblem);
   const values: Record<string, unknown> = {};
   for (const [name, { as, byDefault, description, read }] of Object.entries(SETTINGS)) {
     const text = given[name] ?? byDefault;

@@ -130,6 +130,15 @@ describe('settings', () => {
     ]);
   });
 
+  test.each<[string, ...string[]]>([
+    ...(COMMANDS as [string, ...string[]][]),
+    ['delete', '--tenant', 'a', '--corpus', 'b', 'c'],
+  ])('that are unknown stop the command: sealdex %s', async (...args) => {
+    const { code, stderr } = await runInProcess(args, { cwd: folder.path, env: { SEALDEX_BUCKETS: 'documents' } });
+    expect(code).toBe(78);
+    expect(stderr).toContain('SEALDEX_BUCKETS is not a known setting; did you mean SEALDEX_BUCKET?');
+  });
+
   test('that are wrong are all named, and no value is shown', async () => {
     const { code, stdout, stderr } = await runInProcess(['worker'], {
       settings: { ...SETTINGS, REDIS_URL: 'secret', SEALDEX_CONCURRENCY: 'secret', AWS_SECRET_ACCESS_KEY: '' },

@@ -192,10 +192,52 @@ test('one fault is told in the singular', () => {
   );
 });
 
-test('an unknown name that begins with SEALDEX_ is refused, other names of the environment are none of ours', () => {
+test('an unknown SEALDEX_ variable is rejected with the closest name, and other variables are ignored', () => {
   expect(faults({}, { SEALDEX_CONCURENCY: '3', PATH: '/bin', AWS_PROFILE: 'x', REDIS_HOST: 'y' })).toEqual([
-    'SEALDEX_CONCURENCY is not a known setting',
+    'SEALDEX_CONCURENCY is not a known setting; did you mean SEALDEX_CONCURRENCY?',
   ]);
+  expect(faults({}, { SEALDEX_TURBO: '1' })).toEqual(['SEALDEX_TURBO is not a known setting']);
+});
+
+test('variables reserved for clients are ignored', () => {
+  const env = { SEALDEX_API_URL: 'https://sealdex.example', SEALDEX_API_KEY: 'secret' };
+  expect(load({}, env)).toEqual(load({}));
+});
+
+describe('unknown variables that only warn', () => {
+  /** Warnings of the process while `act` runs; Node emits them on the next tick. */
+  async function warningsOf(act: () => void): Promise<Error[]> {
+    const warnings: Error[] = [];
+    const listen = (warning: Error): number => warnings.push(warning);
+    process.on('warning', listen);
+    act();
+    await new Promise(setImmediate);
+    process.off('warning', listen);
+    return warnings;
+  }
+
+  const env = { SEALDEX_BUCKETS: 'a', SEALDEX_FROM_A_NEWER_VERSION: '1', SEALDEX_QUEUE: 'green' };
+
+  test('emit one warning per process with all names, and the config is loaded', async () => {
+    const warnings = await warningsOf(() => {
+      for (let at = 0; at < 3; at += 1) expect(loadConfig(ENOUGH, env, 'warn').queue).toBe('green');
+    });
+    expect(warnings).toMatchObject([{ name: 'SealdexWarning', code: 'SEALDEX_UNKNOWN_SETTING' }]);
+    expect(warnings[0]?.message.split('\n').slice(1)).toEqual([
+      '  SEALDEX_BUCKETS is not a known setting; did you mean SEALDEX_BUCKET?',
+      '  SEALDEX_FROM_A_NEWER_VERSION is not a known setting',
+    ]);
+  });
+
+  test('emit another warning for other names', async () => {
+    const warnings = await warningsOf(() => loadConfig(ENOUGH, { SEALDEX_ANOTHER_NAME: '1' }, 'warn'));
+    expect(warnings).toHaveLength(1);
+  });
+
+  test('do not excuse an unknown name given by code, or an invalid value', () => {
+    expect(() => loadConfig({ ...ENOUGH, SEALDEX_TURBO: 1 } as Settings, {}, 'warn')).toThrow('SEALDEX_TURBO is not');
+    expect(() => loadConfig(ENOUGH, { SEALDEX_PORT: 'x' }, 'warn')).toThrow('SEALDEX_PORT must be');
+  });
 });
 
 test.each(['__proto__', 'constructor', 'toString', 'redisUrl'])('%s given by code is not a known setting', (name) => {
