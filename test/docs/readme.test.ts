@@ -209,6 +209,22 @@ describe('pages', () => {
   });
 });
 
+describe('files of the repository', () => {
+  test.each(['SECURITY.md', 'CONTRIBUTING.md'])('every file that %s links to exists', (page) => {
+    expect(linksOf(page).filter((target) => !existsSync(join(ROOT, target)))).toEqual([]);
+  });
+
+  test('SECURITY.md says where to report a vulnerability in the repository of package.json', () => {
+    const { repository } = JSON.parse(fileOf('package.json')) as { repository: { url: string } };
+    const site = repository.url.replace(/^git\+/, '').replace(/\.git$/, '');
+    expect(fileOf('SECURITY.md')).toContain(`](${site}/security/advisories/new)`);
+  });
+
+  test('CONTRIBUTING.md has at most 200 lines', () => {
+    expect(fileOf('CONTRIBUTING.md').trimEnd().split('\n').length).toBeLessThanOrEqual(200);
+  });
+});
+
 describe('words', () => {
   const WORDS = tableUnder('Words', 'docs/glossary.md').flatMap((row) =>
     (row.split('|')[1] ?? '').split(',').map((word) => word.trim()),
