@@ -35,7 +35,7 @@ export function reencryptionResumeTask({ store, log, restartStalled }: ResumeDep
     async run(signal) {
       for await (const tenant of listTenantNames(store)) {
         signal.throwIfAborted();
-        if (await isMended(tenant)) log.warn({ tenant }, 'the objects of a tenant had stopped moving: they go on');
+        if (await isMended(tenant)) log.warn({ tenant }, 'restarted stalled re-encryption');
       }
     },
   };
