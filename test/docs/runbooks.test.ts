@@ -1,4 +1,4 @@
-// Runbooks are read at night: every command on them must be one, and every alert must lead to its page and back.
+// Runbooks: every command on them exists, and every alert leads to its page and back.
 import { describe, expect, test } from 'vitest';
 import { buildProgram } from '../../src/cli/cli.ts';
 import { rulesOf } from './alert-rules.ts';
@@ -6,15 +6,15 @@ import { commandLinesOf, faultOf } from './command-lines.ts';
 import { DOCS, fileOf, linksOf } from './pages.ts';
 
 const RUNBOOKS = DOCS.filter((page) => page.startsWith('docs/runbooks/'));
-const PARTS = ['What it means', 'Look', 'Do', 'It is over when'];
+const PARTS = ['What it means', 'Diagnose', 'Resolve', 'Resolved when'];
 
-test('there is one for each of the eight troubles', () => {
+test('there are eight runbooks', () => {
   expect(RUNBOOKS.map((page) => page.slice('docs/runbooks/'.length, -'.md'.length))).toEqual([
     'audit-log',
     'dead-letter-flood',
     'deletion-scheduled',
     'key-disabled',
-    'our-iam-broke',
+    'platform-fault',
     'redis-full',
     'redis-lost',
     'rolling-back-a-deploy',
@@ -32,7 +32,7 @@ describe.each(RUNBOOKS)('%s', (page) => {
     expect(new Set(named)).toEqual(new Set(leading.map(({ alert }) => alert)));
   });
 
-  test('says in two sentences what it means, then what to look at, what to do, and when it is over', () => {
+  test('has the meaning in two sentences, then how to diagnose and resolve it, and when it is resolved', () => {
     expect([...text.matchAll(/^## (.+)$/gm)].map(([, heading]) => heading)).toEqual(PARTS);
     const meaning = /^## What it means\n\n(.+)\n/m.exec(text)?.[1] ?? '';
     expect(meaning.match(/[.](?:\s|$)/g)).toHaveLength(2);
