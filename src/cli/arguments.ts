@@ -16,3 +16,11 @@ export function checkReason(text: string): string {
   if (reason.length > 0 && reason.length <= REASON_CHARS) return reason;
   throw new UsageError(`--reason must be 1 to ${REASON_CHARS} characters.`);
 }
+
+/** The options that were given, without those that were not. */
+export const given = <Options extends object>(
+  options: Options,
+): { [Name in keyof Options]?: NonNullable<Options[Name]> } =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as {
+    [Name in keyof Options]?: NonNullable<Options[Name]>;
+  };

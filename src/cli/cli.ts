@@ -33,7 +33,7 @@ const EXAMPLES = `
 Examples:
   sealdex demo                                             see a demonstration
   sealdex dev                                              run a local Redis, S3, KMS and worker
-  sealdex tenants put acme --plan pro --key arn:aws:kms:…  create a tenant with its own KMS key
+  sealdex tenants put acme --plan pro --when-key-shut park --key arn:aws:kms:…
   sealdex index --tenant acme --corpus docs --wait docs.ndjson
   sealdex read --tenant acme --corpus docs my-document
 

@@ -1,9 +1,9 @@
 // `sealdex keys check`: whether a KMS key can be attached to a tenant, step by step.
 import { Command, Option } from 'commander';
 import { CODES } from '../runtime/errors.ts';
-import { checkName, PLANS, type Plan } from '../runtime/names.ts';
+import { checkName, ORIGINS_TO_ALLOW, PLANS, type OriginToAllow, type Plan } from '../runtime/names.ts';
 import { withOperator } from './with-clients.ts';
-import { EXAMPLE_ARN, JSON_OBJECT, KEY_ARN, SHARED } from './option-texts.ts';
+import { ALLOW_ORIGIN, EXAMPLE_ARN, JSON_OBJECT, KEY_ARN, SHARED } from './option-texts.ts';
 import { printJson, printLine, printNotice } from './terminal.ts';
 import { checkLine } from './check-line.ts';
 import { host } from './host.ts';
@@ -12,6 +12,7 @@ interface Options {
   readonly tenant: string;
   readonly shared?: true;
   readonly plan?: Plan;
+  readonly allowOrigin?: OriginToAllow;
   readonly json?: true;
 }
 
@@ -23,6 +24,7 @@ export function checkCommand(): Command {
     .argument('<arn>', KEY_ARN)
     .requiredOption('--tenant <name>', 'tenant name; need not exist yet')
     .option('--shared', SHARED)
+    .addOption(new Option('--allow-origin <origin>', ALLOW_ORIGIN).choices(ORIGINS_TO_ALLOW))
     .addOption(new Option('--plan <plan>', 'plan of a tenant that does not exist yet').choices(PLANS))
     .option('--json', JSON_OBJECT)
     .addHelpText(
@@ -45,12 +47,13 @@ Examples:
     .action(check);
 }
 
-async function check(arn: string, { tenant, shared, plan, json: asJson }: Options): Promise<void> {
+async function check(arn: string, { tenant, shared, plan, allowOrigin, json: asJson }: Options): Promise<void> {
   checkName(tenant, 'tenant');
   await withOperator(async (operator) => {
     const { canAttach, ...checked } = await operator.checkKey(tenant, arn, {
       shared,
       plan,
+      allowOrigin,
       onStep: ({ step, ...found }) => asJson ?? printLine(checkLine({ name: step, ...found }, STEP_CHARS)),
     });
     if (asJson) printJson({ ...checked, canAttach });

@@ -1,16 +1,23 @@
 // `sealdex tenants set-key` and `reencrypt`: another KMS key for a tenant, and what is stored moves to it.
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import type { Operator } from '../app/app.ts';
 import { sleep, systemClock } from '../runtime/clock.ts';
 import { CODES } from '../runtime/errors.ts';
-import { checkName, PLATFORM } from '../runtime/names.ts';
-import { checkArn } from './arguments.ts';
+import {
+  checkName,
+  ORIGINS_TO_ALLOW,
+  PLATFORM,
+  WHEN_KEY_SHUT,
+  type OriginToAllow,
+  type WhenKeyShut,
+} from '../runtime/names.ts';
+import { checkArn, given } from './arguments.ts';
 import { promptUser, canAsk, isYes } from './prompt.ts';
 import { UsageError } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { withOperator } from './with-clients.ts';
 import { reencryptionLines, reencryptionViewOf, stalledPage } from './tenants-reencryption.ts';
-import { EXAMPLE_ARN, JSON_OBJECT, KEY_ARN, SHARED, TENANT, YES } from './option-texts.ts';
+import { ALLOW_ORIGIN, EXAMPLE_ARN, JSON_OBJECT, KEY_ARN, SHARED, TENANT, WHEN_SHUT, YES } from './option-texts.ts';
 import { printJson, printLine, printNotice } from './terminal.ts';
 import { printWarnings } from './check-line.ts';
 import { host } from './host.ts';
@@ -18,6 +25,8 @@ import { host } from './host.ts';
 interface SetKeyOptions {
   readonly toPlatformKey?: true;
   readonly shared?: true;
+  readonly whenKeyShut?: WhenKeyShut;
+  readonly allowOrigin?: OriginToAllow;
   readonly yes?: true;
   readonly json?: true;
 }
@@ -37,6 +46,10 @@ export function setKeyCommand(): Command {
     .argument('[arn]', KEY_ARN)
     .option('--to-platform-key', 'switch to the platform key (asks for confirmation)')
     .option('--shared', SHARED)
+    .addOption(
+      new Option('--when-key-shut <action>', `${WHEN_SHUT}; default: SEALDEX_WHEN_KEY_SHUT`).choices(WHEN_KEY_SHUT),
+    )
+    .addOption(new Option('--allow-origin <origin>', ALLOW_ORIGIN).choices(ORIGINS_TO_ALLOW))
     .option('--yes', YES)
     .option('--json', JSON_OBJECT)
     .addHelpText(
@@ -47,8 +60,11 @@ use the new key, jobs parked for the old key are released, and low-priority jobs
 re-encrypt stored objects. Keep the old key enabled until sealdex tenants show T
 reports that re-encryption is complete.
 
+A tenant that leaves the platform key needs --when-key-shut: see sealdex tenants
+put --help.
+
 Examples:
-  sealdex tenants set-key acme ${EXAMPLE_ARN}
+  sealdex tenants set-key acme --when-key-shut park ${EXAMPLE_ARN}
   sealdex tenants set-key acme --to-platform-key`,
     )
     .action((tenant: string, arn: string | undefined, options: SetKeyOptions) => {
@@ -69,7 +85,8 @@ Examples:
 }
 
 async function change(operator: Operator, tenant: string, to: string, options: SetKeyOptions): Promise<void> {
-  const changed = await operator.setKey(tenant, to, options.shared ? { shared: true } : {});
+  const { shared, allowOrigin, whenKeyShut } = options;
+  const changed = await operator.setKey(tenant, to, given({ shared, allowOrigin, whenKeyShut }));
   if (options.json) return printJson(changed);
   printWarnings(changed.check);
   const name = to === PLATFORM ? 'the platform key' : to;

@@ -1,7 +1,16 @@
 // `sealdex tenants`: who the tenants are, and making or changing one. Stopping one is tenants-pause.ts.
 import { Command, Option } from 'commander';
 import type { TenantFile } from '../app/app.ts';
-import { checkName, PLANS, WHEN_KEY_SHUT, type Plan, type WhenKeyShut } from '../runtime/names.ts';
+import {
+  checkName,
+  ORIGINS_TO_ALLOW,
+  PLANS,
+  WHEN_KEY_SHUT,
+  type OriginToAllow,
+  type Plan,
+  type WhenKeyShut,
+} from '../runtime/names.ts';
+import { given } from './arguments.ts';
 import { UsageError } from './failure.ts';
 import { withOperator } from './with-clients.ts';
 import { deleteTenantCommand } from './tenants-delete.ts';
@@ -10,7 +19,7 @@ import { reencryptCommand, setKeyCommand } from './tenants-key.ts';
 import { reencryptionLines, reencryptionViewOf } from './tenants-reencryption.ts';
 import { pauseCommand, resumeCommand } from './tenants-pause.ts';
 import { printWarnings } from './check-line.ts';
-import { EXAMPLE_ARN, JSON_LINE, jsonLines, SHARED, TENANT } from './option-texts.ts';
+import { ALLOW_ORIGIN, EXAMPLE_ARN, JSON_LINE, jsonLines, SHARED, TENANT, WHEN_SHUT } from './option-texts.ts';
 import { printJson, jsonText, oneLine, printLine, printNotice, table, time } from './terminal.ts';
 
 export function tenantsCommand(): Command {
@@ -29,7 +38,7 @@ export function tenantsCommand(): Command {
       'after',
       `
 Examples:
-  sealdex tenants put acme --plan pro --key ${EXAMPLE_ARN}
+  sealdex tenants put acme --plan pro --when-key-shut park --key ${EXAMPLE_ARN}
   sealdex tenants put acme --when-key-shut refuse
   sealdex tenants list`,
     );
@@ -94,6 +103,7 @@ interface PutOptions {
   readonly whenKeyShut?: WhenKeyShut;
   readonly keepOriginals?: 'yes' | 'no';
   readonly shared?: true;
+  readonly allowOrigin?: OriginToAllow;
   readonly json?: true;
 }
 
@@ -107,10 +117,9 @@ function putCommand(): Command {
     .option('--key <arn>', "tenant's KMS key, for a new tenant only; default: the platform key")
     .option('--shared', SHARED)
     .addOption(
-      new Option('--when-key-shut <action>', 'what to do with content submitted while the KMS key is unusable').choices(
-        WHEN_KEY_SHUT,
-      ),
+      new Option('--when-key-shut <action>', `${WHEN_SHUT}; default: SEALDEX_WHEN_KEY_SHUT`).choices(WHEN_KEY_SHUT),
     )
+    .addOption(new Option('--allow-origin <origin>', ALLOW_ORIGIN).choices(ORIGINS_TO_ALLOW))
     .addOption(
       new Option('--keep-originals <choice>', 'also store the uploaded files, encrypted').choices(['yes', 'no']),
     )
@@ -121,13 +130,16 @@ function putCommand(): Command {
 The key is checked first (sealdex keys check). If it cannot be used, the tenant
 is not created.
 
-With park (default), content submitted while the tenant's KMS key is unusable
-waits, encrypted under the platform key. With refuse, it is rejected, so that no
-other key ever encrypts the tenant's data.
+A tenant with a KMS key needs --when-key-shut. With park, content submitted while
+the key is unusable waits, encrypted under the platform key. With refuse, it is
+rejected, so that no other key ever encrypts the tenant's data.
+
+A key should have the origin AWS_KMS or AWS_CLOUDHSM. The history of the tenant
+records an origin that you allow.
 
 Examples:
   sealdex tenants put globex --plan free
-  sealdex tenants put acme --plan pro --key ${EXAMPLE_ARN}
+  sealdex tenants put acme --plan pro --when-key-shut park --key ${EXAMPLE_ARN}
   sealdex tenants put acme --when-key-shut refuse`,
     )
     .action(put);
@@ -135,7 +147,7 @@ Examples:
 
 async function put(
   tenant: string,
-  { plan, key, whenKeyShut, keepOriginals, shared, json: asJson }: PutOptions,
+  { plan, key, whenKeyShut, keepOriginals, shared, allowOrigin, json: asJson }: PutOptions,
 ): Promise<void> {
   checkName(tenant, 'tenant');
   const change = {
@@ -150,7 +162,7 @@ async function put(
     const { made, file, check } =
       key === undefined
         ? await operator.putTenant(tenant, change)
-        : await operator.makeTenant(tenant, { ...change, kmsKeyArn: key }, shared ? { shared } : {});
+        : await operator.makeTenant(tenant, { ...change, kmsKeyArn: key }, given({ shared, allowOrigin }));
     printWarnings(check);
     const served = file.kmsKeyArn === undefined ? 'platform key' : `KMS key ${file.kmsKeyArn}`;
     const refuses = file.whenKeyShut === 'refuse' ? ', content is refused while its key is shut' : '';

@@ -24,8 +24,8 @@ const CORE_EVERY = 5;
 const MAX_EXTRACT_MS = 240_000;
 
 const tenantsOf = ({ kms }: DemoServices): DemoTenant[] => [
-  { tenant: 'acme', plan: 'enterprise', kmsKeyArn: kms.createKey() },
-  { tenant: 'globex', plan: 'pro', kmsKeyArn: kms.createKey() },
+  { tenant: 'acme', plan: 'enterprise', kmsKeyArn: kms.createKey(), whenKeyShut: 'park' },
+  { tenant: 'globex', plan: 'pro', kmsKeyArn: kms.createKey(), whenKeyShut: 'park' },
   { tenant: 'hooli', plan: 'free' },
 ];
 

@@ -21,6 +21,7 @@ export interface DemoTenant {
   readonly plan: 'free' | 'pro' | 'enterprise';
   /** The tenant's own KMS key; without one the platform key applies. */
   readonly kmsKeyArn?: string;
+  readonly whenKeyShut?: 'park';
 }
 
 export interface Stage {

@@ -2,6 +2,7 @@
 // Nothing is changed and nothing kept. Plan and other owners are not known here: see src/operator/key-check.ts.
 import type { KeyRef } from '../runtime/key-ref.ts';
 import type { Clock } from '../runtime/clock.ts';
+import type { OriginToAllow } from '../runtime/names.ts';
 import { arnStep, isMultiRegion, ownerStep, type Installation } from './check/arn.ts';
 import { factSteps } from './check/facts.ts';
 import { failed, passed, refusalIn, refused, type CheckStep } from './check/step.ts';
@@ -25,7 +26,10 @@ export interface KeyCheckDeps {
 export async function* checkSteps(
   { config, clock, keyCalls }: KeyCheckDeps,
   key: KeyRef,
-  signal?: AbortSignal,
+  {
+    signal,
+    allowOrigin,
+  }: { readonly signal?: AbortSignal | undefined; readonly allowOrigin?: OriginToAllow | undefined } = {},
 ): AsyncGenerator<CheckStep> {
   const { tenant, keyArn: arn } = key;
   for (const step of [arnStep(arn, config), ownerStep(arn, config)]) {
@@ -35,7 +39,7 @@ export async function* checkSteps(
   const described = await describe(keyCalls, key, config.region, signal);
   yield described.step;
   if (described.isGone) return;
-  const facts = described.facts === undefined ? [] : factSteps(described.facts, config.region);
+  const facts = described.facts === undefined ? [] : factSteps(described.facts, config.region, allowOrigin);
   yield* facts;
   if (facts.some(({ status }) => status === 'fail')) return;
   const context = contextOf(key, { period: periodAt(tenant, clock.now()), purpose: 'documents' });

@@ -39,7 +39,6 @@ export interface KeyFacts {
   readonly usage: string;
   readonly state: string;
   readonly origin: string;
-  readonly isInCustomStore: boolean;
   /** When imported material or the key itself is gone: wall clock, milliseconds. */
   readonly expiresAt?: number;
   readonly deletesAt?: number;

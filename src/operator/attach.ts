@@ -14,7 +14,7 @@ export type AttachDeps = KeyCheckDeps & KeyLeaseDeps;
 export async function attach<T>(
   deps: AttachDeps,
   key: KeyRef,
-  options: Pick<KeyCheckOptions, 'shared' | 'plan'>,
+  options: Pick<KeyCheckOptions, 'shared' | 'plan' | 'allowOrigin'>,
   work: (check: KeyCheck) => Promise<T>,
 ): Promise<T> {
   const lease = await takeKeyLease(deps, key.keyArn);

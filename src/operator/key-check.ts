@@ -2,7 +2,7 @@
 import { keyRef, type KeyRef } from '../runtime/key-ref.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { platformArns, type Config } from '../runtime/config.ts';
-import { checkName, type Plan } from '../runtime/names.ts';
+import { checkName, type OriginToAllow, type Plan } from '../runtime/names.ts';
 import { checkSteps, type CheckStep, type KeyCheckDeps as KeyDeps } from '../keys/check.ts';
 import { failed, passed, warning } from '../keys/check/step.ts';
 import { isKeyArn } from '../runtime/key-arn.ts';
@@ -22,6 +22,8 @@ export interface KeyCheckOptions {
   readonly shared?: boolean | undefined;
   /** Of a tenant that does not exist yet: the one that it will have. */
   readonly plan?: Plan | undefined;
+  /** The origin, outside KMS, that the key may have. */
+  readonly allowOrigin?: OriginToAllow | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Hears each step as soon as it is known. */
   readonly onStep?: (step: CheckStep) => void;
@@ -65,10 +67,10 @@ export async function checkKey(deps: KeyCheckDeps, key: KeyRef, options: KeyChec
 async function* allSteps(
   deps: KeyCheckDeps,
   key: KeyRef,
-  { shared = false, plan, signal, renewLease }: KeyCheckOptions,
+  { shared = false, plan, allowOrigin, signal, renewLease }: KeyCheckOptions,
 ): AsyncGenerator<CheckStep> {
   const { tenant, keyArn: arn } = key;
-  yield* checkSteps(deps, key, signal);
+  yield* checkSteps(deps, key, { signal, allowOrigin });
   signal?.throwIfAborted();
   const file = await fileOf(deps.tenants, tenant);
   yield planStep(key, file, plan);
@@ -91,7 +93,7 @@ function planStep({ tenant, keyArn }: KeyRef, file: TenantFile | undefined, give
     return warning(
       'plan',
       `There is no tenant ${tenant} yet: its plan is checked when it is made.`,
-      `sealdex tenants put ${tenant} --plan pro --key ${keyArn}`,
+      `sealdex tenants put ${tenant} --plan pro --when-key-shut park --key ${keyArn}`,
     );
   if (plan === 'free')
     return failed(

@@ -1,7 +1,7 @@
 // What an operator asks and does about tenants and the KMS keys that they bring, as one interface.
 import { keyRef } from '../runtime/key-ref.ts';
 import { SealdexError } from '../runtime/errors.ts';
-import { checkName, PLANS, PLATFORM, WHEN_KEY_SHUT } from '../runtime/names.ts';
+import { checkName, PLANS, PLATFORM, WHEN_KEY_SHUT, type OriginToAllow } from '../runtime/names.ts';
 import type { Reencryption, ReencryptionProgress } from '../reencryption/reencryption.ts';
 import type { Store } from '../store/store.ts';
 import type { TenantChange, TenantFile } from '../tenants/tenants.ts';
@@ -9,7 +9,7 @@ import { attach } from './attach.ts';
 import { countKeys } from './count-keys.ts';
 import type { KeyCheck } from './key-check.ts';
 import { fileOf } from './key-tenants.ts';
-import { keyEntry, setKey, type KeyChanged, type SetKeyDeps } from './set-key.ts';
+import { chosenFor, keyEntry, setKey, type KeyChanged, type SetKeyDeps, type SetKeyOptions } from './set-key.ts';
 
 interface PutTenant {
   readonly made: boolean;
@@ -18,10 +18,7 @@ interface PutTenant {
   readonly check?: KeyCheck;
 }
 
-interface Shared {
-  /** Accepts a key that another tenant has or had. */
-  readonly shared?: boolean;
-}
+type AttachOptions = Pick<SetKeyOptions, 'shared' | 'allowOrigin'>;
 
 /** All throw `TENANT_UNKNOWN`, `PLATFORM_TENANTS`, `STORE_FAILED`, `REDIS_FAILED`. */
 export interface TenantOperator {
@@ -38,12 +35,12 @@ export interface TenantOperator {
    * The same for a tenant that is made with a KMS key of its own, which is checked first.
    * @throws SealdexError as `putTenant`, and those of KMS
    */
-  makeTenant(tenant: string, change: TenantChange & { kmsKeyArn: string }, options?: Shared): Promise<PutTenant>;
+  makeTenant(tenant: string, change: TenantChange & { kmsKeyArn: string }, options?: AttachOptions): Promise<PutTenant>;
   /**
    * Another KMS key for the tenant, checked first, or `platform`; what is stored begins to move.
    * @throws SealdexError `TENANT_KEY_INVALID`, `TENANT_CHANGED`, those of KMS
    */
-  setKey(tenant: string, to: string, options?: Shared): Promise<KeyChanged>;
+  setKey(tenant: string, to: string, options?: SetKeyOptions): Promise<KeyChanged>;
   /** Moves what is stored to the tenant's current KMS key, from the first object on. @throws SealdexError `NOT_FOUND` */
   reencrypt(tenant: string): Promise<void>;
   reencryption(tenant: string): Promise<ReencryptionProgress>;
@@ -59,7 +56,7 @@ export interface TenantOperatorDeps extends SetKeyDeps {
 export function createTenantOperator(deps: TenantOperatorDeps): TenantOperator {
   const { tenants, reencryption } = deps;
   const named = (tenant: string): string => checkName(tenant, 'tenant');
-  async function put(tenant: string, change: TenantChange): Promise<PutTenant> {
+  async function put(tenant: string, change: TenantChange, allowOrigin?: OriginToAllow): Promise<PutTenant> {
     // A choice that nobody knows would make the file unreadable for everybody.
     if (change.plan !== undefined && !PLANS.includes(change.plan))
       throw new SealdexError('DOCUMENT_INVALID', `plan must be one of ${PLANS.join(', ')}.`, { field: 'plan' });
@@ -68,7 +65,11 @@ export function createTenantOperator(deps: TenantOperatorDeps): TenantOperator {
         field: 'whenKeyShut',
       });
     const { kmsKeyArn: to } = change;
-    return tenants.put(tenant, to === undefined ? change : { ...change, keyEntry: await keyEntry(deps, PLATFORM, to) });
+    if (to === undefined) return tenants.put(tenant, change);
+    const isNew = (await fileOf(tenants, named(tenant))) === undefined;
+    const whenKeyShut = isNew ? chosenFor(deps.config, change.whenKeyShut) : change.whenKeyShut;
+    const entry = await keyEntry(deps, PLATFORM, to, allowOrigin);
+    return tenants.put(tenant, { ...change, ...(whenKeyShut && { whenKeyShut }), keyEntry: entry });
   }
   return {
     tenantNames: () => tenants.names(),
@@ -78,8 +79,9 @@ export function createTenantOperator(deps: TenantOperatorDeps): TenantOperator {
       const file = await fileOf(tenants, named(tenant));
       // One that is there has the key already, or gets it by `setKey`.
       if (file || change.plan === undefined || change.plan === 'free') return put(tenant, change);
+      chosenFor(deps.config, change.whenKeyShut);
       return attach(deps, keyRef(tenant, change.kmsKeyArn), { ...options, plan: change.plan }, async (check) => ({
-        ...(await put(tenant, change)),
+        ...(await put(tenant, change, options.allowOrigin)),
         check,
       }));
     },

@@ -100,7 +100,7 @@ const ownRegion = (region: string): string[] => [
 export function keyCommands(choice: KeyCommandsChoice): string {
   const { tenant, region, multiRegion = false, primaryRegion } = choice;
   const policy = JSON.stringify(keyPolicy(choice, ACCOUNT), null, 2);
-  const make = `aws kms create-key --description 'sealdex: tenant ${tenant}' --policy "$POLICY" --query KeyMetadata.KeyId --output text`;
+  const make = `aws kms create-key --origin AWS_KMS --description 'sealdex: tenant ${tenant}' --policy "$POLICY" --query KeyMetadata.KeyId --output text`;
   const lines = [
     'ACCOUNT=$(aws sts get-caller-identity --query Account --output text)',
     'POLICY=$(cat <<EOF',

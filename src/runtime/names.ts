@@ -16,6 +16,10 @@ export const PLANS = ['free', 'pro', 'enterprise'] as const;
 export type Plan = (typeof PLANS)[number];
 
 /** What becomes of content that arrives while the tenant's KMS key is unusable. */
+/** Origins of KMS keys that a tenant may have only if an operator allows it: their material is outside KMS. */
+export const ORIGINS_TO_ALLOW = Object.freeze(['EXTERNAL', 'EXTERNAL_KEY_STORE'] as const);
+export type OriginToAllow = (typeof ORIGINS_TO_ALLOW)[number];
+
 export const WHEN_KEY_SHUT = ['park', 'refuse'] as const;
 export type WhenKeyShut = (typeof WHEN_KEY_SHUT)[number];
 

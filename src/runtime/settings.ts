@@ -1,6 +1,7 @@
 // The settings table: name, unit, default, description and reader of every setting.
 // Reads no environment variables; config.ts does.
 import { availableParallelism } from 'node:os';
+import { WHEN_KEY_SHUT } from './names.ts';
 import {
   duration,
   flag,
@@ -198,6 +199,12 @@ export const SETTINGS = Object.freeze({
     'duration',
     'interval of the revocation check, which re-verifies cached data keys with KMS. 0: disabled, a revocation takes effect when the cached key expires (at most one hour)',
     duration('0', '1h'),
+  ),
+  SEALDEX_WHEN_KEY_SHUT: optional(
+    'whenKeyShut',
+    'park, refuse',
+    'default of --when-key-shut for a tenant that gets a KMS key of its own',
+    oneOf(...WHEN_KEY_SHUT),
   ),
   SEALDEX_TENANT_BACKLOG_JOBS: setting(
     'tenantBacklogJobs',

@@ -22,6 +22,8 @@ export interface KeyChangeEntry {
   readonly operator: string;
   readonly from: string;
   readonly to: string;
+  /** The origin of the key, outside KMS, that the operator allowed. */
+  readonly allowedOrigin?: string;
 }
 
 /** What is stored moves to the current KMS key since (wall clock, milliseconds) the key change of this id. */

@@ -73,7 +73,7 @@ test('a tenant that does not exist yet is warned of, and --plan says what it wil
   };
   expect(await planLine()).toEqual([
     0,
-    `warn  plan            There is no tenant newcomer yet: its plan is checked when it is made. sealdex tenants put newcomer --plan pro --key ${arn}`,
+    `warn  plan            There is no tenant newcomer yet: its plan is checked when it is made. sealdex tenants put newcomer --plan pro --when-key-shut park --key ${arn}`,
   ]);
   expect(await planLine('--plan', 'pro')).toEqual([0, expect.stringMatching(/^ok /)]);
   expect(await planLine('--plan', 'free')).toEqual([65, expect.stringMatching(/^FAIL /)]);

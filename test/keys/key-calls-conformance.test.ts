@@ -99,7 +99,6 @@ describe.each([
       usage: 'ENCRYPT_DECRYPT',
       state: 'Enabled',
       origin: 'AWS_KMS',
-      isInCustomStore: false,
     });
   });
 

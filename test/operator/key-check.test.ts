@@ -4,6 +4,7 @@ import { createOperator, type KeyCheck, type Operator } from '../../src/app/app.
 import { KMS_ERRORS, type KeyOptions, type KeyState, S3_ERRORS } from '@sealdex/local-aws';
 import { factSteps } from '../../src/keys/check/facts.ts';
 import type { KeyCheckOptions } from '../../src/operator/key-check.ts';
+import type { OriginToAllow } from '../../src/runtime/names.ts';
 import { eventually } from '../support/eventually.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 
@@ -198,27 +199,51 @@ describe('DescribeKey refuses', () => {
   });
 });
 
-describe('DescribeKey warns of', () => {
-  test.each<[string, KeyOptions, RegExp]>([
-    ['imported material', { origin: 'EXTERNAL' }, /imported \(EXTERNAL\)/],
-    ['a custom key store', { origin: 'AWS_CLOUDHSM', customKeyStoreId: 'cks-1' }, /custom key store \(AWS_CLOUDHSM\)/],
-    ['an external key store', { origin: 'EXTERNAL_KEY_STORE', customKeyStoreId: 'cks-2' }, /\(EXTERNAL_KEY_STORE\)/],
-  ])('%s', async (_, options, observed) => {
+describe('a key whose material is outside KMS', () => {
+  const made = (options: KeyOptions): string => {
     const arn = services.kms.createKey(options);
     services.kms.setState(arn, 'Enabled');
     boundTo(arn);
-    const checked = await check(arn);
-    expect(checked.canAttach).toBe(true);
-    expect(badOf(checked)).toEqual(['warn origin']);
-    expect(stepOf(checked, 'origin')?.observed).toMatch(observed);
+    return arn;
+  };
+  const OUTSIDE: [OriginToAllow, KeyOptions, RegExp][] = [
+    ['EXTERNAL', { origin: 'EXTERNAL' }, /imported \(EXTERNAL\)/],
+    ['EXTERNAL_KEY_STORE', { origin: 'EXTERNAL_KEY_STORE', customKeyStoreId: 'cks-2' }, /external key store/],
+  ];
+
+  test.each(OUTSIDE)('cannot be attached if its origin is %s', async (origin, options, observed) => {
+    const checked = await check(made(options));
+    expect(badOf(checked)).toEqual(['fail origin']);
+    expect(stepOf(checked, 'origin')).toMatchObject({
+      observed: expect.stringMatching(observed) as string,
+      remedy: expect.stringContaining(`--allow-origin ${origin}`) as string,
+    });
   });
 
+  test.each(OUTSIDE)(
+    'can be attached if %s is allowed, and only if it is that origin',
+    async (origin, options, observed) => {
+      const arn = made(options);
+      const checked = await check(arn, { allowOrigin: origin });
+      expect([checked.canAttach, ...badOf(checked)]).toEqual([true, 'warn origin']);
+      expect(stepOf(checked, 'origin')?.observed).toMatch(observed);
+      const other = OUTSIDE.find(([name]) => name !== origin)?.[0];
+      expect((await check(arn, { allowOrigin: other })).canAttach).toBe(false);
+    },
+  );
+
+  test('can be attached with a warning if it is in a CloudHSM key store', async () => {
+    const checked = await check(made({ origin: 'AWS_CLOUDHSM', customKeyStoreId: 'cks-1' }));
+    expect([checked.canAttach, ...badOf(checked)]).toEqual([true, 'warn origin']);
+  });
+});
+
+describe('DescribeKey warns of', () => {
   const FACTS = {
     spec: 'SYMMETRIC_DEFAULT',
     usage: 'ENCRYPT_DECRYPT',
     state: 'Enabled',
     origin: 'AWS_KMS',
-    isInCustomStore: false,
   };
 
   test('material and keys with an end, which it names; a replica elsewhere only is refused', () => {
@@ -230,6 +255,7 @@ describe('DescribeKey warns of', () => {
       { step: 'key state', status: 'warn', observed: 'Enabled, and will be deleted on 2027-01-31.' },
     ]);
     expect(checksOf({ origin: 'EXTERNAL', expiresAt: at })[0]?.observed).toContain('expires on 2027-01-31');
+    expect(checksOf({ origin: 'unknown' })).toMatchObject([{ step: 'origin', status: 'fail' }]);
     expect(checksOf({ regions: ['eu-west-1'] })).toMatchObject([{ step: 'regions', status: 'fail' }]);
     expect(checksOf({ regions: ['eu-west-1', 'us-west-2'] })).toEqual([]);
   });
@@ -285,7 +311,7 @@ test('A key that is disabled between two calls is refused with what the tenant s
   services.kms.faults.set({ match: { key: arn, operation: 'Decrypt' }, fault });
   const step = stepOf(await check(arn), 'Decrypt');
   expect(step).toMatchObject({ status: 'fail', observed: expect.stringContaining('KEY_DISABLED') as string });
-  expect(step?.remedy).toMatch(/^The tenant enables the key/);
+  expect(step?.remedy).toMatch(/^Ask the tenant to enable the key/);
 });
 
 test("A key policy that does not name the tenant is a warning: the key works in another tenant's context", async () => {

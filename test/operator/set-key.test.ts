@@ -1,5 +1,5 @@
 // A change of a tenant's KMS key whose process died behind the file: who says it again tells the processes that never heard of it.
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { createOperator, type Operator } from '../../src/app/app.ts';
 import { putTenantFile } from '../../src/tenants/file.ts';
 import { eventually } from '../support/eventually.ts';
@@ -42,4 +42,47 @@ test('a machine whose clock is wrong changes no key: the move, and its end, woul
     behind.mockRestore();
   }
   expect((await operator.tenant('globex')).kmsKeyArn).toBe(from);
+});
+
+describe('a tenant that gets a KMS key of its own', () => {
+  let choosing: Operator;
+
+  beforeAll(async () => {
+    const { SEALDEX_WHEN_KEY_SHUT: _, ...settings } = services.settings;
+    choosing = opened.use(await createOperator(settings));
+  });
+
+  test('needs a choice for content that arrives while the key is unusable', async () => {
+    const kmsKeyArn = services.kms.createKey();
+    const refusal = { code: 'DOCUMENT_INVALID', field: 'whenKeyShut' };
+    await expect(choosing.putTenant('put', { plan: 'pro', kmsKeyArn })).rejects.toMatchObject(refusal);
+    await expect(choosing.makeTenant('put', { plan: 'pro', kmsKeyArn })).rejects.toMatchObject(refusal);
+    await choosing.putTenant('put', { plan: 'pro' });
+    await expect(choosing.setKey('put', kmsKeyArn)).rejects.toMatchObject(refusal);
+    await choosing.setKey('put', kmsKeyArn, { whenKeyShut: 'refuse' });
+    expect(await choosing.tenant('put')).toMatchObject({ kmsKeyArn, whenKeyShut: 'refuse' });
+  });
+
+  test('keeps its choice when it changes from one key to another', async () => {
+    await choosing.makeTenant('kept', { plan: 'pro', kmsKeyArn: services.kms.createKey(), whenKeyShut: 'refuse' });
+    await choosing.setKey('kept', services.kms.createKey());
+    expect(await choosing.tenant('kept')).toMatchObject({ whenKeyShut: 'refuse' });
+  });
+
+  test('takes the default of the installation', async () => {
+    const { file } = await operator.makeTenant('usual', { plan: 'pro', kmsKeyArn: services.kms.createKey() });
+    expect(file.whenKeyShut).toBe('park');
+  });
+
+  test('has an origin that was allowed in its history', async () => {
+    const kmsKeyArn = services.kms.createKey({ origin: 'EXTERNAL' });
+    services.kms.setState(kmsKeyArn, 'Enabled');
+    const change = { plan: 'pro', kmsKeyArn } as const;
+    await expect(operator.makeTenant('imported', change)).rejects.toMatchObject({ code: 'TENANT_KEY_INVALID' });
+    await operator.makeTenant('imported', change, { allowOrigin: 'EXTERNAL' });
+    expect((await operator.tenant('imported')).history).toMatchObject([{ to: kmsKeyArn, allowedOrigin: 'EXTERNAL' }]);
+    await operator.setKey('imported', services.kms.createKey());
+    await operator.setKey('imported', kmsKeyArn, { allowOrigin: 'EXTERNAL' });
+    expect((await operator.tenant('imported')).history.at(-1)).toMatchObject({ allowedOrigin: 'EXTERNAL' });
+  });
 });

@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, test } from 'vite
 import { S3_ERRORS } from '@sealdex/local-aws';
 import { readAll, type Store } from '../../src/store/store.ts';
 import { eventually } from '../support/eventually.ts';
+import { unhurried } from '../support/unhurried.ts';
 import { awsServices, type AwsServices } from '../support/aws-services.ts';
 import { faultOf, partly, rawServer, storeOf, type RawServer } from './fixture.ts';
 
@@ -160,7 +161,7 @@ describe('a body', () => {
   it('that stops in the middle ends by the deadline of prompt use', async () => {
     await using server = await rawServer(partly(MIB, 300_000, 'silent'));
     const prompt = at(server, 'prompt');
-    const stored = await prompt.get('a');
+    const stored = await unhurried(prompt).get('a');
     expect(stored && (await faultOf(readAll(stored)))).toMatchObject({ code: 'STORE_FAILED', reason: 'TimeoutError' });
     prompt.close();
   });
@@ -253,7 +254,7 @@ describe('a body', () => {
       response.writeHead(200, { 'content-length': 4 * MIB }).end(Buffer.alloc(4 * MIB));
     });
     const prompt = at(server, 'prompt');
-    const stored = await prompt.get('a');
+    const stored = await unhurried(prompt).get('a');
     let seen = 0;
     for await (const chunk of stored?.body ?? []) {
       // Two deadlines pass while nobody reads.

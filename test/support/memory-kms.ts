@@ -98,7 +98,6 @@ const factsOf = ({ state, deletesAt }: Key): KeyFacts => ({
   spec: 'SYMMETRIC_DEFAULT',
   usage: 'ENCRYPT_DECRYPT',
   origin: 'AWS_KMS',
-  isInCustomStore: false,
   state,
   ...(deletesAt === undefined ? {} : { deletesAt }),
 });

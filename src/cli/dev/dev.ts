@@ -58,7 +58,8 @@ async function makeTenants(settings: Settings, createKey: () => string): Promise
   const operator = await createOperator(settings);
   try {
     const names = await namesOf(operator);
-    if (!names.includes('acme')) await operator.putTenant('acme', { plan: 'pro', kmsKeyArn: createKey() });
+    if (!names.includes('acme'))
+      await operator.putTenant('acme', { plan: 'pro', kmsKeyArn: createKey(), whenKeyShut: 'park' });
     if (!names.includes('globex')) await operator.putTenant('globex', { plan: 'free' });
   } finally {
     await operator[Symbol.asyncDispose]();

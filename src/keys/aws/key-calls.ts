@@ -77,7 +77,7 @@ export function createKeyCalls(config: Config, audit: AuditLog, metrics?: Metric
 }
 
 function factsOf(metadata: Partial<KeyMetadata> = {}): KeyFacts {
-  const { KeySpec, KeyUsage, KeyState, Origin, ValidTo, DeletionDate, CustomKeyStoreId } = metadata;
+  const { KeySpec, KeyUsage, KeyState, Origin, ValidTo, DeletionDate } = metadata;
   const { PrimaryKey, ReplicaKeys = [] } = metadata.MultiRegionConfiguration ?? {};
   const copies = [PrimaryKey, ...ReplicaKeys].flatMap((copy) => (copy ? [copy] : []));
   const regions = copies.map(({ Region, Arn = '' }) => Region ?? regionOf(Arn));
@@ -86,7 +86,6 @@ function factsOf(metadata: Partial<KeyMetadata> = {}): KeyFacts {
     usage: KeyUsage ?? 'unknown',
     state: KeyState ?? 'unknown',
     origin: Origin ?? 'unknown',
-    isInCustomStore: CustomKeyStoreId !== undefined,
     ...(ValidTo === undefined ? {} : { expiresAt: ValidTo.getTime() }),
     ...(DeletionDate === undefined ? {} : { deletesAt: DeletionDate.getTime() }),
     ...(metadata.MultiRegion === true ? { regions } : {}),

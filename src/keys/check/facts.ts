@@ -1,4 +1,5 @@
 // What DescribeKey tells of a KMS key, judged. It says nothing of permissions: those are tried.
+import { ORIGINS_TO_ALLOW, type OriginToAllow } from '../../runtime/names.ts';
 import type { KeyFacts } from '../kms.ts';
 import { failed, passed, warning, type CheckStep } from './step.ts';
 
@@ -14,12 +15,12 @@ const usageStep = ({ usage }: KeyFacts): CheckStep =>
     ? passed('key usage', 'Encrypts and decrypts.')
     : failed('key usage', `The key is for ${usage}.`, 'The tenant makes a key with KeyUsage ENCRYPT_DECRYPT.');
 
-export const factSteps = (facts: KeyFacts, region: string): CheckStep[] => [
+export const factSteps = (facts: KeyFacts, region: string, allowed?: OriginToAllow): CheckStep[] => [
   specStep(facts),
   usageStep(facts),
   stateStep(facts),
   regionsStep(facts, region),
-  originStep(facts),
+  originStep(facts, allowed),
 ];
 
 const WAYS: Readonly<Record<string, string>> = Object.freeze({
@@ -56,18 +57,35 @@ function regionsStep({ regions }: KeyFacts, region: string): CheckStep {
   );
 }
 
-function originStep({ origin, isInCustomStore, expiresAt }: KeyFacts): CheckStep {
-  if (isInCustomStore || origin === 'AWS_CLOUDHSM' || origin === 'EXTERNAL_KEY_STORE')
+const isToAllow = (origin: string): origin is OriginToAllow => (ORIGINS_TO_ALLOW as readonly string[]).includes(origin);
+
+function originStep({ origin, expiresAt }: KeyFacts, allowed: OriginToAllow | undefined): CheckStep {
+  if (origin === 'AWS_KMS') return passed('origin', 'The key material was created by KMS (AWS_KMS).');
+  if (origin === 'AWS_CLOUDHSM')
     return warning(
       'origin',
-      `The key is in a custom key store (${origin}): while that is disconnected, all of the tenant's jobs wait.`,
-      'The tenant keeps its key store connected.',
+      "The key is in a CloudHSM key store (AWS_CLOUDHSM). While it is disconnected, all of the tenant's jobs wait.",
+      'The tenant keeps the key store connected.',
     );
-  if (origin === 'AWS_KMS') return passed('origin', 'Made by KMS.');
-  const until = expiresAt === undefined ? 'its material can be deleted' : `its material expires on ${date(expiresAt)}`;
-  return warning(
-    'origin',
-    `The key material is imported (${origin}): ${until}.`,
-    'The tenant keeps a copy of the material, and imports it again before it expires.',
-  );
+  if (!isToAllow(origin))
+    return failed('origin', `The origin of the key is ${origin}.`, 'The tenant creates a key with origin AWS_KMS.');
+  const observed = outsideKms(origin, expiresAt);
+  if (origin !== allowed)
+    return failed(
+      'origin',
+      observed,
+      `The tenant creates a key with origin AWS_KMS. To accept this one: --allow-origin ${origin}`,
+    );
+  const care =
+    origin === 'EXTERNAL'
+      ? 'keeps a copy of the material, and imports it again before it expires'
+      : 'keeps the key store connected';
+  return warning('origin', observed, `Allowed by --allow-origin. The tenant ${care}.`);
+}
+
+function outsideKms(origin: OriginToAllow, expiresAt: number | undefined): string {
+  if (origin === 'EXTERNAL_KEY_STORE')
+    return "The key is in an external key store (EXTERNAL_KEY_STORE). While it is disconnected, all of the tenant's jobs wait.";
+  const until = expiresAt === undefined ? 'It can be deleted at any time.' : `It expires on ${date(expiresAt)}.`;
+  return `The key material is imported (EXTERNAL). ${until}`;
 }
