@@ -11,7 +11,9 @@ import {
   type WhenKeyShut,
 } from '../runtime/names.ts';
 import { given } from './arguments.ts';
-import { UsageError } from './failure.ts';
+import { CODES } from '../runtime/errors.ts';
+import { textOf, UsageError } from './failure.ts';
+import { host } from './host.ts';
 import { withOperator } from './with-clients.ts';
 import { deleteTenantCommand } from './tenants-delete.ts';
 import { exportCommand } from './tenants-export.ts';
@@ -66,15 +68,20 @@ function listCommand(): Command {
       withOperator(async (operator) => {
         const rows: string[][] = [];
         let tenants = 0;
-        for await (const name of operator.tenantNames()) {
-          const file = await operator.tenant(name);
+        for await (const { file, error } of operator.tenantFiles()) {
+          if (error) {
+            printNotice(textOf(error));
+            host().exitCode = CODES[error.code].exit;
+            continue;
+          }
           if (file.deleted && !withDeleted) continue;
           tenants += 1;
           if (asJson) printJson(file);
           else rows.push([file.tenant, file.plan, keyOf(file), stoppedOf(file)]);
         }
         if (rows.length > 0) for (const line of table([['TENANT', 'PLAN', 'KEY', 'STOPPED'], ...rows])) printLine(line);
-        if (tenants === 0) printNotice('There are no tenants yet: sealdex tenants put T --plan P makes one.');
+        if (tenants === 0 && host().exitCode === undefined)
+          printNotice('There are no tenants yet: sealdex tenants put T --plan P makes one.');
       }),
     );
 }

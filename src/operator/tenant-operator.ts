@@ -9,6 +9,7 @@ import { attach } from './attach.ts';
 import { countKeys } from './count-keys.ts';
 import type { KeyCheck } from './key-check.ts';
 import { fileOf } from './key-tenants.ts';
+import { tenantFiles, type ListedTenant } from './tenant-files.ts';
 import { chosenFor, keyEntry, setKey, type KeyChanged, type SetKeyDeps, type SetKeyOptions } from './set-key.ts';
 
 interface PutTenant {
@@ -24,6 +25,8 @@ type AttachOptions = Pick<SetKeyOptions, 'shared' | 'allowOrigin'>;
 export interface TenantOperator {
   /** In the order of the names, a page at a time. */
   tenantNames(): AsyncGenerator<string>;
+  /** In the order of the names; a file that is malformed is an entry with its error. */
+  tenantFiles(): AsyncGenerator<ListedTenant>;
   /** The tenant's file, past every cache. */
   tenant(tenant: string): Promise<TenantFile>;
   /**
@@ -73,6 +76,7 @@ export function createTenantOperator(deps: TenantOperatorDeps): TenantOperator {
   }
   return {
     tenantNames: () => tenants.names(),
+    tenantFiles: () => tenantFiles(tenants),
     tenant: (tenant) => tenants.show(tenant),
     putTenant: async (tenant, change) => put(tenant, change),
     async makeTenant(tenant, change, options = {}) {

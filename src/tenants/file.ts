@@ -20,7 +20,11 @@ export async function loadTenantFile(store: Store, tenant: string): Promise<Load
     if (!found) return undefined;
     const file = tenantFile.safeParse(parseJson(found.bytes));
     if (!file.success || file.data.tenant !== tenant)
-      throw new SealdexError('PLATFORM_TENANTS', undefined, { reason: 'Malformed' });
+      throw new SealdexError(
+        'PLATFORM_TENANTS',
+        `tenants/${tenant}.json is not a valid tenant file. Repair it in the bucket.`,
+        { reason: 'Malformed' },
+      );
     return { file: file.data, ...found };
   } catch (error) {
     if (isRefusal(error))

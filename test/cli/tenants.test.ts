@@ -117,6 +117,18 @@ test('list has a line for each, with plan and key', async () => {
   expect(names).toContain('acme');
 });
 
+test('list names a malformed file, prints the others, and exits with 69', async () => {
+  await using own = await openScene();
+  const address = `${own.services.s3.endpoint}/${String(own.settings.SEALDEX_BUCKET)}/tenants/broken.json`;
+  await fetch(address, { method: 'PUT', body: '{"v":1' });
+  const { code, stdout, stderr } = await own.sealdex(['tenants', 'list', '--json']);
+  expect(jsonOf(stdout).map(({ tenant }) => tenant)).toEqual(['acme', 'globex']);
+  expect({ code, stderr }).toEqual({
+    code: 69,
+    stderr: 'tenants/broken.json is not a valid tenant file. Repair it in the bucket. (PLATFORM_TENANTS Malformed)\n',
+  });
+});
+
 test('put changes the choice for an unusable key and leaves the plan; a new tenant needs a plan', async () => {
   const changed = await tenants('put', 'acme', '--when-key-shut', 'refuse');
   expect(changed).toMatchObject({ code: 0, stderr: '' });
