@@ -52,7 +52,7 @@ gate; a worker makes the second probe a few seconds later.
 
 Exit codes:
   0      KMS accepted the key
-  other  exit code of the error (see the codes in the README)
+  other  exit code of the error (see docs/codes.md)
 
 Example:
   sealdex keys probe ${EXAMPLE_ARN}`,
