@@ -21,7 +21,7 @@ const failed = results.find((result) => result instanceof Error);
 if (failed) throw failed;
 
 const begun = systemClock.monotonic();
-const worker = await startWorker({ SEALDEX_PORT: 0 }, { host: '127.0.0.1', log: 'silent' });
+const worker = await startWorker({ SEALDEX_PORT: 0 }, { host: '127.0.0.1' });
 for (;;) {
   const { index } = await operator.status();
   if (index.waiting + index.active + index.delayed === 0) break;

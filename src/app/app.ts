@@ -10,6 +10,9 @@ import { createProducerFrom, type Producer } from '../producer/producer.ts';
 import { openQueue } from '../queue/bull/queues.ts';
 import { createReaderFrom, type Reader } from '../reader/reader.ts';
 import { createReencryption } from '../reencryption/reencryption.ts';
+import type { AuditSink } from '../runtime/audit-log.ts';
+import type { Log } from '../runtime/log.ts';
+import type { MetricsRegistry } from '../runtime/metrics.ts';
 import { checkRedis, redisKeys } from '../runtime/redis.ts';
 import { createStore } from '../store/s3/s3-store.ts';
 
@@ -30,14 +33,29 @@ export type { ReencryptionProgress } from '../reencryption/reencryption.ts';
 export type { TenantFile } from '../tenants/tenants.ts';
 export type { Operator, Producer, Settings };
 
+/** Options of createProducer and createReader. */
 export interface OpenOptions {
+  /** Logger of the host application, for example pino's; its level decides. Silent by default. */
+  readonly logger?: Log;
+  /**
+   * Receives the audit records instead of the destination in SEALDEX_AUDIT_LOG. Without a sink and without that setting, no audit
+   * log is written.
+   */
+  readonly audit?: AuditSink;
   /** Environment below the settings; the process's own by default. */
   readonly env?: Environment;
   /**
-   * What unknown `SEALDEX_` variables of the environment do: `reject` throws `CONFIG_INVALID`, `warn` emits a process warning
-   * once. A producer or reader warns by default, since its application may be older or newer than the workers.
+   * Effect of unknown `SEALDEX_` variables in the environment: `reject` throws `CONFIG_INVALID`, `warn` emits a process warning
+   * once. A producer or reader warns by default, since its application may be older or newer than the workers. An operator rejects
+   * by default.
    */
   readonly unknownVariables?: UnknownVariables;
+}
+
+/** Options of createOperator. */
+export interface OperatorOptions extends OpenOptions {
+  /** Registry of the host application for the sealdex metrics; a worker may share it. A registry of its own by default. */
+  readonly registry?: MetricsRegistry;
 }
 
 /**
@@ -84,7 +102,7 @@ export function createReader(settings?: Settings, options: OpenOptions = {}): Pr
 }
 
 /** Opens what the command line needs beside producer and reader. @throws as createProducer */
-export function createOperator(settings?: Settings, options: OpenOptions = {}): Promise<Operator> {
+export function createOperator(settings?: Settings, options: OperatorOptions = {}): Promise<Operator> {
   return openResources(
     settings,
     'prompt',

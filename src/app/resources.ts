@@ -1,5 +1,5 @@
 // Resources: what every role works with, opened from settings and released in reverse order, however far the opening came.
-import { createAuditLog, type AuditLog } from '../runtime/audit-log.ts';
+import { createAuditLog, noAudit, type AuditLog, type AuditSink } from '../runtime/audit-log.ts';
 import { systemClock, type Clock, type WaitMode } from '../runtime/clock.ts';
 import { loadConfig, type Config, type Settings, type Environment, type UnknownVariables } from '../runtime/config.ts';
 import { startHeartbeat, type Role } from '../maintenance/heartbeat.ts';
@@ -7,7 +7,7 @@ import { createIdentity } from '../keys/aws/caller-identity.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
 import { createKms } from '../keys/aws/kms-client.ts';
 import { silentLog, type Log } from '../runtime/log.ts';
-import { createMetrics, type Metrics } from '../runtime/metrics.ts';
+import { createMetrics, type Metrics, type MetricsRegistry } from '../runtime/metrics.ts';
 import { closeRedis, openRedis, type Redis, type RedisUse } from '../runtime/redis.ts';
 import { createStore } from '../store/s3/s3-store.ts';
 import type { Store } from '../store/store.ts';
@@ -61,8 +61,12 @@ export interface Resources {
 export interface ResourceOptions {
   readonly signal?: AbortSignal | undefined;
   readonly clock?: Clock | undefined;
-  /** The process's log; silent by default. */
-  readonly logOf?: (config: Config) => Log;
+  /** Silent by default. */
+  readonly logger?: Log | undefined;
+  /** Takes precedence over SEALDEX_AUDIT_LOG. */
+  readonly audit?: AuditSink | undefined;
+  /** A registry of its own by default. */
+  readonly registry?: MetricsRegistry | undefined;
   /** Environment below the settings; the process's own by default. */
   readonly env?: Environment | undefined;
   /** What unknown `SEALDEX_` variables of the environment do; `reject` by default. */
@@ -74,16 +78,17 @@ export async function openResources<T>(
   settings: Settings | undefined,
   use: WaitMode,
   make: (resources: Resources, stack: ResourceStack) => Promise<T>,
-  { signal, clock = systemClock, logOf = () => silentLog, env, unknownVariables }: ResourceOptions = {},
+  { signal, clock = systemClock, logger: log = silentLog, env, unknownVariables, ...options }: ResourceOptions = {},
 ): Promise<T> {
   const config = loadConfig(settings, env, unknownVariables);
   const stack = new ResourceStack();
   try {
-    const log = logOf(config);
-    const metrics = createMetrics();
+    const metrics = stack.add(createMetrics(options.registry), (opened) => opened.close());
     const sts = stack.add(createIdentity(config), (opened) => opened.close());
     const identity = (): Promise<string> => sts.arn();
-    const audit = createAuditLog({ to: config.auditLog, clock, identity });
+    const to = options.audit ?? config.auditLog;
+    if (to === undefined) log.info({}, 'audit log disabled: no audit sink and no SEALDEX_AUDIT_LOG');
+    const audit = to === undefined ? noAudit : createAuditLog({ to, clock, identity });
     const connect = async (as: RedisUse): Promise<Redis> => {
       signal?.throwIfAborted();
       return stack.add(await openRedis(config, as), closeRedis);

@@ -12,8 +12,10 @@ import { startWorkers } from '../queue/bull/workers.ts';
 import { createReencryption } from '../reencryption/reencryption.ts';
 import { gateId } from '../runtime/key-ref.ts';
 import type { Clock } from '../runtime/clock.ts';
-import type { Config, Environment, Settings } from '../runtime/config.ts';
-import { createLog, silentLog, type Log } from '../runtime/log.ts';
+import type { AuditSink } from '../runtime/audit-log.ts';
+import type { Environment, Settings } from '../runtime/config.ts';
+import type { Log } from '../runtime/log.ts';
+import type { MetricsRegistry } from '../runtime/metrics.ts';
 import { checkRedis, redisKeys } from '../runtime/redis.ts';
 import { proveConditionalWrites } from '../store/system.ts';
 import { startFleetTasks } from './fleet-tasks.ts';
@@ -32,27 +34,37 @@ export interface RunningWorker extends AsyncDisposable {
 }
 
 export interface WorkerOptions {
-  /** Address of /livez, /readyz and /metrics; all of them by default. */
+  /** IP address on which /livez, /readyz and /metrics are served; all addresses by default. */
   readonly host?: string;
-  readonly log?: 'silent';
+  /** Logger of the host application, for example pino's; its level decides, not SEALDEX_LOG_LEVEL. Silent by default. */
+  readonly logger?: Log;
+  /**
+   * Receives the audit records instead of the destination in SEALDEX_AUDIT_LOG. Without a sink and without that setting, no audit
+   * log is written.
+   */
+  readonly audit?: AuditSink;
+  /**
+   * Registry of the host application for the sealdex metrics, at most one running worker each; /metrics then serves this registry.
+   * A registry of its own by default.
+   */
+  readonly registry?: MetricsRegistry;
   /** Environment below the settings; the process's own by default. */
   readonly env?: Environment;
-  /** 0 to 1: how long a job waits that is back from a stall, of 1 to 60 s; random by default. */
-  readonly afterStall?: () => number;
-  /** Time; a test's own. */
-  readonly clock?: Clock;
-  /** Ends the start between two of its steps, with the signal's reason. A worker that has started is not stopped by it. */
+  /** Cancels the start, which then rejects with the signal's reason. Does not stop a started worker. */
   readonly signal?: AbortSignal;
+  /** @internal Position of the wait after a stall between 1 s (0) and 60 s (1); random by default. */
+  readonly afterStall?: () => number;
+  /** @internal Clock of a test. */
+  readonly clock?: Clock;
 }
 
 /** Starts a worker. @throws SealdexError `CONFIG_INVALID` for what must not run (eviction, a store without conditions) */
 export function startWorker(settings?: Settings, options: WorkerOptions = {}): Promise<RunningWorker> {
-  const logOf = (config: Config): Log => (options.log === 'silent' ? silentLog : createLog(config, 'worker'));
   const start = async (resources: Resources, stack: ResourceStack): Promise<RunningWorker> => {
     await checkInstallation(resources, options.signal);
     return startIn(resources, stack, options);
   };
-  return openResources(settings, 'patient', start, { ...options, logOf });
+  return openResources(settings, 'patient', start, options);
 }
 
 /** @throws SealdexError `CONFIG_INVALID` if Redis or the bucket could lose or mix up what is written */

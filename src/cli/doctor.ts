@@ -1,5 +1,6 @@
 // `sealdex doctor`: our own installation looked at, one line for each check.
 import { Command, Option } from 'commander';
+import { commandLineEnvironment } from '../runtime/config.ts';
 import { CODES } from '../runtime/errors.ts';
 import { jsonLines } from './option-texts.ts';
 import { printJson, printLine, printNotice } from './terminal.ts';
@@ -39,8 +40,9 @@ Examples:
     )
     .action(async ({ role, json: asJson }: Options) => {
       const { examineInstallation } = await import('../app/app.ts');
+      const env = commandLineEnvironment(host().env);
       const counts = { ok: 0, warn: 0, fail: 0 };
-      for await (const { check, ...found } of examineInstallation(undefined, { role, env: host().env })) {
+      for await (const { check, ...found } of examineInstallation(undefined, { role, env })) {
         counts[found.status] += 1;
         if (asJson) printJson({ check, ...found });
         else printLine(checkLine({ name: check, ...found }, CHECK_CHARS));

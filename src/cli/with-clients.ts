@@ -1,27 +1,28 @@
 // Opens what a command works with and closes it again, however the work ends. Nothing of the house is loaded before:
 // --help and wrong usage answer at once, and without settings.
 import type { createReader, Operator, Producer } from '../app/app.ts';
+import { commandLineEnvironment } from '../runtime/config.ts';
 import { host } from './host.ts';
 
 type Reader = Awaited<ReturnType<typeof createReader>>;
 type Work<T> = (opened: T) => Promise<void>;
 
 /** A command stops at a misspelt variable, which a host application may not do. */
-const strict = () => ({ env: host().env, unknownVariables: 'reject' }) as const;
+const options = () => ({ env: commandLineEnvironment(host().env), unknownVariables: 'reject' }) as const;
 
 export async function withProducer(work: Work<Producer>): Promise<void> {
   const { createProducer } = await import('../app/app.ts');
-  await withOpened(await createProducer(undefined, strict()), work);
+  await withOpened(await createProducer(undefined, options()), work);
 }
 
 export async function withReader(work: Work<Reader>): Promise<void> {
   const { createReader } = await import('../app/app.ts');
-  await withOpened(await createReader(undefined, strict()), work);
+  await withOpened(await createReader(undefined, options()), work);
 }
 
 export async function withOperator(work: Work<Operator>): Promise<void> {
   const { createOperator } = await import('../app/app.ts');
-  await withOpened(await createOperator(undefined, { env: host().env }), work);
+  await withOpened(await createOperator(undefined, options()), work);
 }
 
 async function withOpened<T extends AsyncDisposable>(opened: T, work: Work<T>): Promise<void> {

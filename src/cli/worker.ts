@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { aborted, untilInterrupted } from './interrupt.ts';
 import { printNotice } from './terminal.ts';
+import { commandLineEnvironment, loadConfig } from '../runtime/config.ts';
 import { host } from './host.ts';
 
 export function workerCommand(): Command {
@@ -25,7 +26,10 @@ Example:
         };
         signal.addEventListener('abort', tell, { once: true });
         const { startWorker } = await import('../app/app.ts');
-        const worker = await startWorker(undefined, { signal, env: host().env }).catch((error: unknown) => {
+        const { createLog } = await import('../runtime/log.ts');
+        const env = commandLineEnvironment(host().env);
+        const logger = createLog(loadConfig(undefined, env), 'worker');
+        const worker = await startWorker(undefined, { signal, env, logger }).catch((error: unknown) => {
           if (error === signal.reason) return undefined;
           throw error;
         });

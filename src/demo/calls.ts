@@ -50,8 +50,7 @@ export async function using<T extends AsyncDisposable, R>(
   }
 }
 
-export const openWorker = (settings: Settings): Promise<RunningWorker> =>
-  startWorker(settings, { host: '127.0.0.1', log: 'silent' });
+export const openWorker = (settings: Settings): Promise<RunningWorker> => startWorker(settings, { host: '127.0.0.1' });
 
 /** Works on a batch of items at once, one batch after the other. Returns the results in the order of the items. */
 export async function inBatches<T, R>(

@@ -7,39 +7,60 @@ import { dirname } from 'node:path';
 import type { Clock } from './clock.ts';
 import { SealdexError } from './errors.ts';
 
-/** On whose behalf something is done. */
+/** Reason for a call or a change: a job, a command, or an activity of the process. */
 export interface AuditContext {
+  /** Id of the job. */
   readonly job?: string;
-  /** Of the command line, as `tenants set-key`. */
+  /** Command of the command line, for example `tenants set-key`. */
   readonly command?: string;
-  /** What a process does of its own accord, or for its caller. */
+  /** Activity without a job or a command; `read` is a call of a reader. */
   readonly activity?: 'revocation check' | 'probe' | 'read';
 }
 
 export interface AuditOrigin extends AuditContext {
+  /** Host name and process id, for example `web-1/4711`. */
   readonly process: string;
-  /** The ARN of who runs a command; `unknown` when STS does not tell. */
+  /** ARN of the caller who runs a command; `unknown` if STS does not return it. */
   readonly identity?: string;
   /** Keeps the line off the answer of a command that it does not name; not written. */
   readonly isInCommand?: boolean;
 }
 
-/** What happened; time and who stand beside it on its line. */
+/** A call to KMS or a change of a tenant, without time and origin. */
 export interface AuditEvent {
+  /** Name of the tenant. */
   readonly tenant: string;
+  /** KMS operation, for example `Decrypt`, or the change, for example `PutTenant`. */
   readonly operation: string;
-  /** The KMS key's ARN; `platform` when a tenant is given back to the platform key. */
+  /** ARN of the KMS key; `platform` if a tenant returns to the platform key. */
   readonly key?: string | undefined;
-  /** The tenant in the encryption context, where a check tries another one than the tenant that it is for. */
+  /** Tenant in the encryption context, if it is not `tenant`: a key check also tests other tenants. */
   readonly contextTenant?: string | undefined;
+  /** Period of the data key in the encryption context: the start of its hour, for example `2026-11-29T14:16Z`. */
   readonly period?: string | undefined;
+  /** Purpose of the data key in the encryption context. */
   readonly purpose?: string | undefined;
-  /** Of a change of settings: what was changed, and to what. */
+  /** For a change of a tenant: the new values. */
   readonly settings?: Readonly<Record<string, unknown>> | undefined;
-  /** `ok`; of a call the name of AWS' error, or `unanswered`; of a change a code. */
+  /** `ok`; for a call the name of the AWS error, or `unanswered` without a response; for a change an error code. */
   readonly result: string;
+  /** Request id of AWS, as in CloudTrail. */
   readonly requestId?: string | undefined;
 }
+
+/** One line of the audit log as an object. It holds no content, no document id and no key. */
+export interface AuditRecord extends AuditEvent, Omit<AuditOrigin, 'isInCommand'> {
+  /** Version of the format. */
+  readonly audit: 1;
+  /** Time at which the call or the change ended, ISO 8601 in UTC. */
+  readonly time: string;
+}
+
+/**
+ * Receives each audit record, before the result of the call is used. Sealdex does not wait for the promise. If the sink throws or
+ * rejects, the call goes on, the line is written to standard error, and the failure is counted.
+ */
+export type AuditSink = (record: AuditRecord) => void | Promise<void>;
 
 export interface AuditLog {
   /** Asks STS first when a command asks, for 3 s at most: so before a call, whose time it would take otherwise. */
@@ -51,8 +72,8 @@ export interface AuditLog {
 }
 
 export interface AuditLogDeps {
-  /** `stdout`, or a file's path. */
-  readonly to: string;
+  /** `stdout`, the path of a file, or a sink of the host application. */
+  readonly to: string | AuditSink;
   readonly clock: Clock;
   readonly identity: () => Promise<string>;
 }
@@ -72,15 +93,18 @@ export function withOnlyAuditContext<T>(asker: AuditContext, work: () => T): T {
 const STDOUT = 1;
 const STDERR = 2;
 
-const reasonOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? 'unknown';
+const reasonOf = (error: unknown): string => (error as NodeJS.ErrnoException | undefined)?.code ?? 'unknown';
 
 /** @throws SealdexError `CONFIG_INVALID` when the file cannot be written */
 export function createAuditLog({ to, clock, identity }: AuditLogDeps): AuditLog {
   const self = `${hostname()}/${process.pid}`;
-  checkAuditLog(to);
-  /** What broke off may have left half a line. */
-  let isTorn = false;
   let failures = 0;
+  const onFailure = (line: string, error: unknown): void => {
+    failures += 1;
+    const name = typeof to === 'string' ? to : 'the sink of the application';
+    writeStderr(`sealdex: The audit log (${name}) cannot be written (${reasonOf(error)}). Its line:\n${line}`);
+  };
+  const write = typeof to === 'string' ? lineWriter(to, onFailure) : sinkWriter(to, onFailure);
   return {
     async who() {
       const { asker, isInCommand } = askers.getStore() ?? { asker: {}, isInCommand: false };
@@ -89,24 +113,42 @@ export function createAuditLog({ to, clock, identity }: AuditLogDeps): AuditLog 
     },
     write(who, event) {
       const { isInCommand = who.command !== undefined, ...told } = who;
-      const line = `${JSON.stringify({ audit: 1, time: new Date(clock.now()).toISOString(), ...event, ...told })}\n`;
-      try {
-        const text = isTorn ? `\n${line}` : line;
-        if (to !== 'stdout') append(to, text);
-        // The standard output of a command is its answer.
-        else writeWhole(isInCommand ? STDERR : STDOUT, text);
-        isTorn = false;
-      } catch (error) {
-        isTorn = true;
-        failures += 1;
-        writeStderr(`sealdex: The audit log (${to}) cannot be written (${reasonOf(error)}). Its line:\n${line}`);
-      }
+      const record = { audit: 1, time: new Date(clock.now()).toISOString(), ...event, ...told };
+      write(`${JSON.stringify(record)}\n`, isInCommand);
     },
     failures: () => failures,
   };
 }
 
-/** For who calls KMS with our own keys only. */
+type Write = (line: string, isInCommand: boolean) => void;
+type OnFailure = (line: string, error: unknown) => void;
+
+/** @throws SealdexError `CONFIG_INVALID` if the file cannot be written */
+function lineWriter(to: string, onFailure: OnFailure): Write {
+  checkAuditLog(to);
+  /** A failed write may have left half a line. */
+  let isTorn = false;
+  return (line, isInCommand) => {
+    try {
+      const text = isTorn ? `\n${line}` : line;
+      if (to !== 'stdout') append(to, text);
+      // The standard output of a command is its result.
+      else writeWhole(isInCommand ? STDERR : STDOUT, text);
+      isTorn = false;
+    } catch (error) {
+      isTorn = true;
+      onFailure(line, error);
+    }
+  };
+}
+
+/** The sink receives a copy of its own, equal to the line of a file. */
+function sinkWriter(sink: AuditSink, onFailure: OnFailure): Write {
+  const deliver = async (line: string): Promise<void> => sink(JSON.parse(line) as AuditRecord);
+  return (line) => void deliver(line).catch((error: unknown) => onFailure(line, error));
+}
+
+/** For callers that use no tenant's key, and for host applications without an audit log. */
 export const noAudit: AuditLog = Object.freeze({
   who: async () => ({ process: '-' }),
   write: () => {},

@@ -18,6 +18,15 @@ export type Config = {
   readonly [N in SettingName as (typeof SETTINGS)[N]['as']]: ReturnType<(typeof SETTINGS)[N]['read']>;
 };
 
+/**
+ * Environment of a process that was started from the command line. Unless SEALDEX_AUDIT_LOG says otherwise, its audit log is
+ * standard output, which belongs to the host application in all other processes.
+ */
+export const commandLineEnvironment = (env: Environment): Environment => ({
+  ...env,
+  SEALDEX_AUDIT_LOG: env['SEALDEX_AUDIT_LOG'] || 'stdout',
+});
+
 const CREDENTIALS: ReadonlySet<string> = new Set<SettingName>([
   'AWS_ACCESS_KEY_ID',
   'AWS_SECRET_ACCESS_KEY',

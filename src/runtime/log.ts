@@ -3,6 +3,7 @@
 import { pino } from 'pino';
 import type { Config } from './config.ts';
 
+/** A logger: pino's, or another one with the same methods. `facts` are the fields of the line. The methods must not throw. */
 export interface Log {
   debug(facts: object, message: string): void;
   info(facts: object, message: string): void;

@@ -1,5 +1,14 @@
 // Metrics: the table of all metrics and the registry of a process. No label holds a tenant, a document or a key.
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import {
+  collectDefaultMetrics,
+  Counter,
+  Gauge,
+  Histogram,
+  Registry,
+  type Metric,
+  type OpenMetricsContentType,
+} from 'prom-client';
+import { SealdexError } from './errors.ts';
 
 interface Row {
   readonly type: 'counter' | 'gauge' | 'histogram';
@@ -107,15 +116,20 @@ export interface Metrics {
   /** Adds `by`, 1 by default. */
   count(name: MetricName, labels: Labels, by?: number): void;
   observe(name: MetricName, labels: Labels, seconds: number): void;
-  /** `read` is called at every scrape. */
+  /** `read` is called at every scrape. @throws SealdexError `CONFIG_INVALID` if the registry has the gauge of another worker */
   gauge(name: MetricName, read: () => number | Promise<number>): void;
-  /** Values by the metric's label; with two labels, nested: by the first, then by the second. */
+  /** Values by the metric's label; with two labels, nested: by the first, then by the second. @throws as gauge */
   gauges(name: MetricName, read: () => Values | Promise<Values>): void;
   /** Sums of the counter by the given label. */
   by(name: MetricName, label: string): Promise<Record<string, number>>;
   text(): Promise<string>;
   readonly contentType: string;
+  /** Removes the gauges from the registry; counters and histograms stay, since their values cover the whole process. */
+  close(): void;
 }
+
+/** A prom-client registry, for either format. */
+export type MetricsRegistry = Registry | Registry<OpenMetricsContentType>;
 
 function* flat(
   [label = '', ...more]: readonly string[],
@@ -129,18 +143,43 @@ function* flat(
   }
 }
 
+const REGISTRY_IN_USE =
+  'The metrics registry already has the metrics of a running worker. Pass a registry of its own to each worker.';
+
 const PHASE_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 
-export function createMetrics(): Metrics {
-  const registry = new Registry();
+/**
+ * Uses the registry of the host application if there is one. An operator and a worker may share it: their counters and histograms
+ * are the same metrics.
+ */
+export function createMetrics(hostRegistry?: MetricsRegistry): Metrics {
+  // The format of the registry is its owner's choice and makes no difference to metrics.
+  const registry = (hostRegistry ?? new Registry()) as Registry;
+  const shared = <T extends Metric>(name: string, create: () => T): T =>
+    (registry.getSingleMetric(name) as T | undefined) ?? create();
   const counters = new Map<string, Counter>();
   const histograms = new Map<string, Histogram>();
   for (const [name, { type, help, labels }] of Object.entries(METRICS)) {
     const options = { name, help, labelNames: [...labels], registers: [registry] };
-    if (type === 'counter') counters.set(name, new Counter(options));
-    if (type === 'histogram') histograms.set(name, new Histogram({ ...options, buckets: PHASE_BUCKETS }));
+    if (type === 'counter')
+      counters.set(
+        name,
+        shared(name, () => new Counter(options)),
+      );
+    if (type === 'histogram')
+      histograms.set(
+        name,
+        shared(name, () => new Histogram({ ...options, buckets: PHASE_BUCKETS })),
+      );
   }
-  let withDefaults = false;
+  const ownGauges: MetricName[] = [];
+  const register = (name: MetricName, gauge: Gauge): void => {
+    if (registry.getSingleMetric(name)) throw new SealdexError('CONFIG_INVALID', REGISTRY_IN_USE);
+    registry.registerMetric(gauge);
+    ownGauges.push(name);
+  };
+  // A host application chooses itself whether its registry has the metrics of the process.
+  let withDefaults = hostRegistry !== undefined;
   const valuesOf = async (name: MetricName) => (await counters.get(name)!.get()).values;
   return {
     count: (name, labels, by = 1) => counters.get(name)!.inc(labels, by),
@@ -154,7 +193,7 @@ export function createMetrics(): Metrics {
           this.set(await read());
         },
       });
-      registry.registerMetric(gauge);
+      register(name, gauge);
     },
     gauges(name, read) {
       const gauge = new Gauge({
@@ -167,7 +206,7 @@ export function createMetrics(): Metrics {
           for (const [labels, value] of flat(METRICS[name].labels, await read())) this.set(labels, value);
         },
       });
-      registry.registerMetric(gauge);
+      register(name, gauge);
     },
     async by(name, label) {
       const sums: Record<string, number> = {};
@@ -184,5 +223,8 @@ export function createMetrics(): Metrics {
       return registry.metrics();
     },
     contentType: registry.contentType,
+    close() {
+      for (const name of ownGauges.splice(0)) registry.removeSingleMetric(name);
+    },
   };
 }

@@ -270,11 +270,10 @@ export const SETTINGS = Object.freeze({
     'maximum size of one document as JSON',
     size('1KiB', '256MiB'),
   ),
-  SEALDEX_AUDIT_LOG: setting(
+  SEALDEX_AUDIT_LOG: optional(
     'auditLog',
-    'stdout',
     'path, stdout',
-    "destination of the audit log, one line per use of a tenant's KMS key and per tenant change; with stdout, CLI commands write it to standard error",
+    "destination of the audit log, one line per use of a tenant's KMS key and per tenant change; with stdout, CLI commands write it to standard error. If unset: stdout for the command line, no audit log for the API",
     matching(/^(?:stdout|\/.*[^/])$/, 'stdout or the absolute path of a file'),
   ),
 });

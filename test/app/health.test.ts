@@ -115,7 +115,7 @@ test('a Redis that does not answer makes a worker unready, with one ping however
 test('/metrics of a worker names every metric of the list and no tenant, document or key', async () => {
   await using installation = await openInstallation();
   const arn = await installation.tenant('acme-tenant');
-  await using worker = await startWorker(installation.settings, { host: '127.0.0.1', log: 'silent' });
+  await using worker = await startWorker(installation.settings, { host: '127.0.0.1' });
   const document = documentOf('secret document', 'Text.');
   const { jobId } = await installation.producer.enqueueIndex({
     tenant: 'acme-tenant',
@@ -147,7 +147,7 @@ test('a paused worker is not ready, reports that in its metrics, and returns its
     document: documentOf('one', 'Text.'),
   });
   installation.services.kms.disable(platformKey);
-  await using worker = await startWorker(installation.settings, { host: '127.0.0.1', log: 'silent' });
+  await using worker = await startWorker(installation.settings, { host: '127.0.0.1' });
   await eventually(async () => (await answer(worker.port, '/readyz'))[0] === 503);
   expect(await answer(worker.port, '/readyz')).toEqual([503, 'not ready: PLATFORM_KEY']);
   expect(await answer(worker.port, '/livez')).toEqual([200, 'alive']);

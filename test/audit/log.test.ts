@@ -4,13 +4,17 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, r
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { createAuditLog, type AuditLog } from '../../src/runtime/audit-log.ts';
+import { createAuditLog, type AuditLog, type AuditRecord } from '../../src/runtime/audit-log.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sealdex-audit-log-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const open = (to: string): AuditLog => createAuditLog({ to, clock: systemClock, identity: async () => 'unknown' });
+
+const fail = (error: unknown): never => {
+  throw error;
+};
 
 const WHO = { process: 'host/1' };
 const event = (tenant: string) => ({ tenant, operation: 'PutTenant', result: 'ok' });
@@ -46,6 +50,27 @@ test('A file that became a pipe holds nothing up: its lines are counted', () => 
   const audit = open(path);
   execFileSync('mkfifo', [path]);
   audit.write(WHO, event('acme'));
+  expect(audit.failures()).toBe(1);
+});
+
+test('a sink receives the record that a file has as its line', () => {
+  const path = join(folder, 'same.jsonl');
+  const records: AuditRecord[] = [];
+  const clock = { ...systemClock, now: () => 0 };
+  const identity = async (): Promise<string> => 'unknown';
+  const change = { ...event('acme'), key: undefined, settings: { plan: 'pro' } };
+  for (const to of [path, (record: AuditRecord): void => void records.push(record)])
+    createAuditLog({ to, clock, identity }).write({ ...WHO, isInCommand: true }, change);
+  expect(records.map((record) => JSON.stringify(record))).toEqual(readFileSync(path, 'utf8').trimEnd().split('\n'));
+});
+
+test.each([
+  ['throws', (): never => fail(undefined)],
+  ['rejects', async (): Promise<void> => fail(new Error('full'))],
+])('a sink that %s throws nothing and is counted', async (_how, to) => {
+  const audit = createAuditLog({ to, clock: systemClock, identity: async () => 'unknown' });
+  audit.write(WHO, event('lost'));
+  await new Promise(setImmediate);
   expect(audit.failures()).toBe(1);
 });
 

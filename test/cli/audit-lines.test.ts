@@ -5,7 +5,7 @@ import { createProducer } from '../../src/app/app.ts';
 import { eventually } from '../support/eventually.ts';
 import { openScene } from './fixture.ts';
 import { jsonOf } from './output.ts';
-import { run } from './run.ts';
+import { run, start } from './run.ts';
 
 test('a command leaves its lines with its name and who ran it, and its answer stays its own', async () => {
   await using scene = await openScene();
@@ -34,11 +34,24 @@ test('a command leaves its lines with its name and who ran it, and its answer st
   expect(lines.at(-1)).toMatchObject({ contextTenant: 'another-tenant' });
 
   // The audit log writes to the streams of its process.
-  const toStdout = { settings: { ...scene.settings, SEALDEX_AUDIT_LOG: 'stdout' } };
+  const toStdout = { settings: { ...scene.settings, SEALDEX_AUDIT_LOG: undefined } };
   const { stdout, stderr } = await run(['keys', 'check', key, '--tenant', 'acme', '--json'], toStdout);
   expect(jsonOf(stdout)).toHaveLength(1);
   expect(stderr.match(/"audit":1/g)).toHaveLength(7);
 });
+
+test.each([undefined, ''])(
+  'a worker with SEALDEX_AUDIT_LOG %j writes its lines to standard output',
+  async (auditLog) => {
+    await using scene = await openScene();
+    await using producer = await createProducer(scene.settings);
+    await using worker = start(['worker'], { settings: { ...scene.settings, SEALDEX_AUDIT_LOG: auditLog } });
+    const document = { type: 'core', id: 'one', document_parts: [{ text: 'One.' }] } as const;
+    const { jobId } = await producer.enqueueIndex({ tenant: 'acme', corpus: 'docs', document });
+    const line = await eventually(() => /^\{"audit":1,.*\}$/m.exec(worker.stdout())?.[0]);
+    expect(JSON.parse(line)).toMatchObject({ tenant: 'acme', operation: 'Decrypt', job: jobId });
+  },
+);
 
 test('status names the process that could not write its lines', async () => {
   await using scene = await openScene();

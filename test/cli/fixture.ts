@@ -29,7 +29,7 @@ export async function openScene(extra: Settings = {}): Promise<Scene> {
     services,
     operator,
     keyArn,
-    startWorker: async () => all.use(await startWorker(settings, { host: '127.0.0.1', log: 'silent' })),
+    startWorker: async () => all.use(await startWorker(settings, { host: '127.0.0.1' })),
     sealdex: (args, options) => runInProcess(args, { settings, ...options }),
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   };

@@ -99,7 +99,7 @@ test('the program queues its document, a worker stores it, and later runs report
   const first = await runProgram();
   expect(first).toMatchObject({ code: 0, errors: '' });
   expect(first.out).toMatch(/^queued as j[0-9a-f]{32}, revision \d{16}\nqueued/);
-  await using _worker = await startWorker(settings, { host: '127.0.0.1', log: 'silent' });
+  await using _worker = await startWorker(settings, { host: '127.0.0.1' });
   await using reader = await createReader(settings);
   const place = { tenant: sent('tenant'), corpus: sent('corpus'), id: sent('id') };
   const document = await eventually(() => reader.metadata(place).catch(() => undefined));

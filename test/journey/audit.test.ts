@@ -12,7 +12,7 @@ let installation: Installation;
 
 beforeAll(async () => {
   installation = opened.use(await openInstallation());
-  opened.use(await startWorker(installation.settings, { log: 'silent' }));
+  opened.use(await startWorker(installation.settings));
 });
 afterAll(() => opened.disposeAsync());
 

@@ -41,7 +41,7 @@ async function parkAll(installation: Installation, count: number): Promise<{ arn
   const arn = await installation.tenant('acme');
   const jobs = await enqueue(installation, count);
   installation.services.kms.disable(arn);
-  await using worker = await startWorker(installation.settings, { host: '127.0.0.1', log: 'silent' });
+  await using worker = await startWorker(installation.settings, { host: '127.0.0.1' });
   await eventually(async () => (await parkedAt(installation, arn)) === count);
   expect((await worker.stop()).isClean).toBe(true);
   return { arn, jobs };
@@ -68,7 +68,7 @@ test('a key that turns bad again during the drain parks the rest again, and noth
   // So slow that the drain meets the bad key in its middle.
   const slow = s3.faults.set({ match: { method: 'PUT', prefix: 'documents/' }, fault: { kind: 'latency', ms: 10 } });
   kms.enable(arn);
-  await using worker = await startWorker(installation.settings, { host: '127.0.0.1', log: 'silent' });
+  await using worker = await startWorker(installation.settings, { host: '127.0.0.1' });
   await eventually(() => stored(installation) >= 30);
   kms.disable(arn);
   await shutAgain(installation, arn);

@@ -8,7 +8,7 @@ import { startWorkerChild, type WorkerChild } from './worker-child.ts';
 
 const WRITES = { method: 'PUT', prefix: 'documents/' } as const;
 /** What is back from a stall waits for the shortest time. */
-const QUICK = { host: '127.0.0.1', log: 'silent', afterStall: () => 0 } as const;
+const QUICK = { host: '127.0.0.1', afterStall: () => 0 } as const;
 const LARGE = 'Too large for the queue. '.repeat(400);
 
 const enqueue = async ({ producer }: Installation, id: string, text: string): Promise<string> =>

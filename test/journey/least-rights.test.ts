@@ -112,7 +112,7 @@ test('The roles of an installation do all their work with the policies that are 
   disable(keys.get('stopped')!);
   installation.services.kms.forget(keys.get('gone')!);
 
-  const worker = await startWorker(settingsOf('worker'), { host: '127.0.0.1', log: 'silent' });
+  const worker = await startWorker(settingsOf('worker'), { host: '127.0.0.1' });
   try {
     // Two of them are for one document.
     for (const job of jobs) expect(await installation.end(job)).toMatch(/^(?:done|superseded)$/);

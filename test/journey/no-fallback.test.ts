@@ -69,7 +69,7 @@ test('no error of KMS makes a tenant’s document end up under another key than 
     const arn = await installation.tenant(tenant);
     jobs.push({ tenant, arn, fault, stored: await index(tenant, 'before'), refused: '' });
   }
-  await using _worker = await startWorker(installation.settings, { log: 'silent' });
+  await using _worker = await startWorker(installation.settings);
   for (const { stored } of jobs) expect(await installation.end(stored)).toBe('done');
   for (const job of jobs) {
     installation.services.kms.faults.set({ match: { key: job.arn }, fault: job.fault });
@@ -91,7 +91,7 @@ test('nor a file that is kept, or the document that is read from it', async () =
     kms.faults.set({ match: { key: arn }, fault });
   }
   kms.counts.reset();
-  await using _worker = await startWorker(installation.settings, { log: 'silent' });
+  await using _worker = await startWorker(installation.settings);
   for (const { jobId, arn } of jobs) {
     // A job that is deferred for others is retrying too, before it has called KMS.
     await eventually(() => kms.counts.count({ key: arn }) > 0);
@@ -105,7 +105,7 @@ test('nor what is stored, while it moves to a key that does not work', async () 
   const moves = await keepers('move');
   // Each moves one tenant's objects at a time.
   await using workers = new AsyncDisposableStack();
-  for (let count = 0; count < 4; count++) workers.use(await startWorker(installation.settings, { log: 'silent' }));
+  for (let count = 0; count < 4; count++) workers.use(await startWorker(installation.settings));
   const stored: string[] = [];
   for (const { tenant } of moves) stored.push(await upload(tenant));
   for (const jobId of stored) expect(await installation.end(jobId)).toBe('done');
@@ -138,12 +138,12 @@ test('a new platform key serves new documents, and the former one goes on readin
   };
   const waiting = await index('keyless', 'waiting');
   {
-    await using _before = await startWorker(installation.settings, { log: 'silent' });
+    await using _before = await startWorker(installation.settings);
     expect(await installation.end(waiting)).toBe('done');
   }
   // Its content is under the former key, and it is stored under the new one.
   const queued = await index('keyless', 'queued');
-  await using _after = await startWorker(settings, { log: 'silent' });
+  await using _after = await startWorker(settings);
   expect(await installation.end(queued)).toBe('done');
   expect((await arnsOf('keyless')).toSorted()).toEqual([former, settings.SEALDEX_PLATFORM_KEY_ARN].toSorted());
   await using reader = await createReader(settings);

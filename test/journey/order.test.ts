@@ -44,10 +44,7 @@ test('A, B, A in any order ends as A, and what came too late is counted as super
       highest = Math.max(highest, index);
     }
   }
-  await using worker = await startWorker(
-    { ...installation.settings, SEALDEX_CONCURRENCY: 1 },
-    { host: '127.0.0.1', log: 'silent' },
-  );
+  await using worker = await startWorker({ ...installation.settings, SEALDEX_CONCURRENCY: 1 }, { host: '127.0.0.1' });
   await installation.empty();
   const ended = await Promise.all([...expected.keys()].map(async (id) => [id, await installation.end(id)] as const));
   expect(new Map(ended)).toEqual(expected);
@@ -71,7 +68,7 @@ test('A, B, A by three workers, with refused and lost answers in between, ends a
   await using workers = new AsyncDisposableStack();
   const ports: number[] = [];
   for (let count = 0; count < 3; count += 1) {
-    const worker = workers.use(await startWorker(installation.settings, { host: '127.0.0.1', log: 'silent' }));
+    const worker = workers.use(await startWorker(installation.settings, { host: '127.0.0.1' }));
     ports.push(worker.port);
   }
   await installation.empty();

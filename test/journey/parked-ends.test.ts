@@ -43,7 +43,7 @@ test('a job that was parked for too long is a dead letter, and its replay stores
   const key = await installation.tenant('acme');
   const job = await enqueue(installation.producer, 'doc');
   installation.services.kms.disable(key);
-  await using _worker = await startWorker(installation.settings, { host: '127.0.0.1', log: 'silent' });
+  await using _worker = await startWorker(installation.settings, { host: '127.0.0.1' });
   await isParked(installation, job, 'KEY_DISABLED');
   const gate = gateId(keyRef('acme', key));
   const since = Date.now() - 31 * DAY_MS;
@@ -68,7 +68,7 @@ test('jobs of a KMS key that is gone are dead letters; what came while its gate 
   // A producer that opens now knows the gate.
   await using producer = await createProducer(installation.settings);
   const during = await enqueue(producer, 'during');
-  await using _worker = await startWorker(installation.settings, { host: '127.0.0.1', log: 'silent' });
+  await using _worker = await startWorker(installation.settings, { host: '127.0.0.1' });
   await isParked(installation, before, 'KEY_NOT_FOUND');
   await isParked(installation, during, 'KEY_NOT_FOUND');
   await setGate(place, 'acme', key, { ...gate, nextProbe: 0 });

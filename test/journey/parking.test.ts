@@ -51,7 +51,7 @@ test('jobs of a disabled key are parked, those of others go on, and all are stor
   const ids = Array.from({ length: 20 }, (_, index) => `doc ${index}`);
   const queued = await enqueue(installation, 'acme', ids);
   installation.services.kms.disable(key);
-  await using worker = await startWorker(installation.settings, { host: '127.0.0.1', log: 'silent' });
+  await using worker = await startWorker(installation.settings, { host: '127.0.0.1' });
   await eventually(async () => {
     for (const job of queued) expect(await stateOf(installation, job)).toBe('parked KEY_DISABLED');
     return true;
@@ -85,7 +85,7 @@ test.each(['paused', 'blocked'] as const)(
       );
     await say({ reason: 'asked for', since: 1 });
     const code = how === 'paused' ? 'TENANT_PAUSED' : 'KEY_BLOCKED';
-    await using _worker = await startWorker(installation.settings, { host: '127.0.0.1', log: 'silent' });
+    await using _worker = await startWorker(installation.settings, { host: '127.0.0.1' });
     await eventually(async () => (await stateOf(installation, job)) === `parked ${code}`);
     for (const id of ['one', 'two', 'three']) {
       const [other = ''] = await enqueue(installation, 'globex', [id]);

@@ -28,7 +28,7 @@ afterAll(() => opened.disposeAsync());
 
 /** What is back from a stall waits for the shortest time. */
 const worker = (): Promise<RunningWorker> =>
-  startWorker(installation.settings, { host: '127.0.0.1', log: 'silent', afterStall: () => 0 });
+  startWorker(installation.settings, { host: '127.0.0.1', afterStall: () => 0 });
 
 const forged = (request: Partial<ForgeRequest> = {}): Promise<Forged> =>
   forge.forge({ tenant: 'acme', keyArn, ...request });

@@ -113,7 +113,7 @@ test.for(Object.entries(FAULTS))(
 
 /** A worker of this process whose time the test moves. */
 async function worker(installation: Installation, clock: AheadClock): Promise<RunningWorker> {
-  return startWorker({ ...installation.settings, SEALDEX_CONCURRENCY: 8 }, { host: '127.0.0.1', log: 'silent', clock });
+  return startWorker({ ...installation.settings, SEALDEX_CONCURRENCY: 8 }, { host: '127.0.0.1', clock });
 }
 
 const OUTAGES: Record<string, { code: string; breaks: (services: TestServices) => void }> = {
@@ -169,7 +169,7 @@ test('a KMS that denies us the keys of many tenants pauses the worker after thre
     if (arn !== platformKey) kms.faults.set({ match: { key: arn }, fault: KMS_ERRORS.accessDeniedByUs });
   await using running = await startWorker(
     { ...installation.settings, SEALDEX_CONCURRENCY: 1, SEALDEX_PROBE_MIN_MS: 200, SEALDEX_PROBE_MAX_MS: 600 },
-    { host: '127.0.0.1', log: 'silent' },
+    { host: '127.0.0.1' },
   );
   await becomes(running.port, 'not ready: PLATFORM_DENIED (gates shut: 3)');
   await eventually(async () => (await installation.operator.status()).index.active === 0);
@@ -184,7 +184,7 @@ test('a KMS that throttles parks nobody, and every job is done when it has enoug
   await installation.tenant('acme');
   const jobs = await enqueue(installation, 'acme', 10);
   const throttled = installation.services.kms.faults.set({ fault: KMS_ERRORS.throttled });
-  await using running = await startWorker(installation.settings, { host: '127.0.0.1', log: 'silent' });
+  await using running = await startWorker(installation.settings, { host: '127.0.0.1' });
   await eventually(() => throttled.met >= 4);
   await eventually(async () => (await installation.operator.status()).index.delayed >= 5);
   expect(await readyz(running.port)).toBe('ready');

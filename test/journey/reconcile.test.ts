@@ -10,7 +10,7 @@ import { documentOf } from '../support/documents.ts';
 
 test('The two agree call by call, and a line that is lost or changed is found', async () => {
   await using installation = await openInstallation();
-  await using worker = await startWorker(installation.settings, { log: 'silent' });
+  await using worker = await startWorker(installation.settings);
   const { kms, auditFile } = installation.services;
   const { operator } = installation;
   const store = async (tenant: string, id: string): Promise<void> => {

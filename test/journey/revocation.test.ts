@@ -18,7 +18,7 @@ let count = 0;
 
 beforeAll(async () => {
   installation = opened.use(await openInstallation({ SEALDEX_KEY_CHECK_MS: CHECK_MS }));
-  ({ port } = opened.use(await startWorker(installation.settings, { log: 'silent', host: '127.0.0.1' })));
+  ({ port } = opened.use(await startWorker(installation.settings, { host: '127.0.0.1' })));
 });
 afterAll(() => opened.disposeAsync());
 beforeEach(async () => {

@@ -21,7 +21,7 @@ let count = 0;
 
 beforeAll(async () => {
   installation = opened.use(await openInstallation());
-  opened.use(await startWorker(installation.settings, { log: 'silent' }));
+  opened.use(await startWorker(installation.settings));
   platformArn = String(installation.settings.SEALDEX_PLATFORM_KEY_ARN);
 });
 afterAll(() => opened.disposeAsync());

@@ -30,7 +30,7 @@ afterAll(() => installation[Symbol.asyncDispose]());
 /** Stores documents with a worker whose clock is so many days behind. */
 async function store(tenant: string, ids: readonly string[], daysAgo = 0): Promise<void> {
   const clock = { ...systemClock, now: () => systemClock.now() - daysAgo * DAY_MS };
-  const worker = await startWorker(installation.settings, { host: '127.0.0.1', log: 'silent', clock });
+  const worker = await startWorker(installation.settings, { host: '127.0.0.1', clock });
   try {
     for (const id of ids) {
       const { jobId } = await installation.producer.enqueueIndex({

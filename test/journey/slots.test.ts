@@ -21,7 +21,7 @@ test('jobs of a key that does not answer make room for others without spending a
   const slow = await enqueue('slow', 8);
   const quick = await enqueue('quick', 4);
   const hang = installation.services.kms.faults.set({ match: { key }, fault: { kind: 'hang' } });
-  await using worker = await startWorker(installation.settings, { host: '127.0.0.1', log: 'silent' });
+  await using worker = await startWorker(installation.settings, { host: '127.0.0.1' });
   for (const job of quick) expect(await installation.end(job)).toBe('done');
   const deferred = async (): Promise<string[]> => {
     const states = await Promise.all(slow.map(async (job) => ({ job, ...(await installation.producer.status(job)) })));
@@ -41,6 +41,6 @@ test('jobs of a key that does not answer make room for others without spending a
     /^state +retrying\ncode +TENANT_SLOTS_FULL: as many jobs of the tenant as may wait .*; no action needed/m,
   );
   hang.clear();
-  await using _other = await startWorker(installation.settings, { host: '127.0.0.1', log: 'silent' });
+  await using _other = await startWorker(installation.settings, { host: '127.0.0.1' });
   for (const job of slow) expect(await installation.end(job)).toBe('done');
 });

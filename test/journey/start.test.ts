@@ -53,7 +53,7 @@ test('a start that is told to end does so between two steps, and closes what it 
   try {
     const controller = new AbortController();
     const settings = { ...installation.settings, REDIS_URL: server.url };
-    const starting = startWorker(settings, { log: 'silent', signal: controller.signal });
+    const starting = startWorker(settings, { signal: controller.signal });
     const reason = new Error('told to end');
     controller.abort(reason);
     await expect(starting).rejects.toBe(reason);

@@ -9,7 +9,7 @@ import { openInstallation, type Installation } from './installation.ts';
 import { documentOf } from '../support/documents.ts';
 
 const worker = (installation: Installation): Promise<RunningWorker> =>
-  startWorker(installation.settings, { host: '127.0.0.1', log: 'silent' });
+  startWorker(installation.settings, { host: '127.0.0.1' });
 
 async function enqueue({ producer }: Installation, id: string, text = 'Text.'): Promise<string> {
   return (await producer.enqueueIndex({ tenant: 'acme', corpus: 'docs', document: documentOf(id, text) })).jobId;
@@ -97,10 +97,7 @@ test('of two jobs for one document that meet in the wrong order, the older is su
   const older = await enqueue(installation, 'one');
   const newer = await enqueue(installation, 'one');
   await (await installation.queue.getJob(older))?.changePriority({ priority: 9 });
-  await using running = await startWorker(
-    { ...installation.settings, SEALDEX_CONCURRENCY: 1 },
-    { host: '127.0.0.1', log: 'silent' },
-  );
+  await using running = await startWorker({ ...installation.settings, SEALDEX_CONCURRENCY: 1 }, { host: '127.0.0.1' });
   expect([await installation.end(newer), await installation.end(older)]).toEqual(['done', 'superseded']);
   expect(running.port).toBeGreaterThan(0);
 });

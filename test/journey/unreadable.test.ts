@@ -28,7 +28,7 @@ afterAll(() => installation[Symbol.asyncDispose]());
 
 const worker = (daysAgo = 0) => {
   const clock = { ...systemClock, now: () => systemClock.now() - daysAgo * DAY_MS };
-  return startWorker(installation.settings, { host: '127.0.0.1', log: 'silent', clock });
+  return startWorker(installation.settings, { host: '127.0.0.1', clock });
 };
 
 const policyOf = (tenant: string) => keyPolicy({ principal: OURS, tenant }, OWNER);

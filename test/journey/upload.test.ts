@@ -16,7 +16,7 @@ const PDF = readFileSync(fileURLToPath(new URL('../../examples/files/parking.pdf
 beforeAll(async () => {
   installation = await openInstallation({ SEALDEX_PROBE_MIN_MS: 200, SEALDEX_PROBE_MAX_MS: 600 });
   await installation.tenant('acme');
-  worker = await startWorker(installation.settings, { host: '127.0.0.1', log: 'silent' });
+  worker = await startWorker(installation.settings, { host: '127.0.0.1' });
 });
 
 afterAll(async () => {

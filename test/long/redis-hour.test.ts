@@ -96,7 +96,7 @@ test('an hour without Redis loses no job and no attempt, and leaves open gates o
   const shutArn = await installation.tenant('initech');
   const gate = gateId(keyRef('initech', shutArn));
   const clock = new AheadClock();
-  const options = { host: '127.0.0.1', log: 'silent', clock, afterStall: () => 0 } as const;
+  const options = { host: '127.0.0.1', clock, afterStall: () => 0 } as const;
   await using worker = await startWorker(installation.settings, options);
   const { port } = worker;
   const sent: Sent = new Map();

@@ -148,7 +148,7 @@ test('status sums what all processes hold and call', async () => {
   await using installation = await openInstallation();
   await installation.tenant('one');
   await installation.tenant('two');
-  await using worker = await startWorker(installation.settings, { host: '127.0.0.1', log: 'silent' });
+  await using worker = await startWorker(installation.settings, { host: '127.0.0.1' });
   await using second = await createProducer(installation.settings);
   for (const [producer, tenant] of [
     [installation.producer, 'one'],

@@ -67,7 +67,7 @@ describe('the birth mark', () => {
 
 it('a worker marks Redis and bucket at its start, and starts with a difference too', async () => {
   const settings = { ...room.services.settings, SEALDEX_PORT: 0 };
-  const start = () => startWorker(settings, { host: '127.0.0.1', log: 'silent' });
+  const start = () => startWorker(settings, { host: '127.0.0.1' });
   await (await start()).stop();
   const first = await matchingRedisIdentity(depsOf());
   expect(first).toBeDefined();

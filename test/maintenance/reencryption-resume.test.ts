@@ -75,7 +75,7 @@ test('A worker lets a move go on that a Redis without data knows nothing of', as
     if (keys.length > 0) await redis.unlink(...keys);
   expect(await operator.reencryption('two')).toMatchObject({ state: 'not begun' });
   await redis.hset(deps.keys.chores, 'moves', '0');
-  await using _worker = await startWorker({ ...services.settings, SEALDEX_PORT: 0 }, { log: 'silent' });
+  await using _worker = await startWorker({ ...services.settings, SEALDEX_PORT: 0 });
   // All is looked through once, and once more when no process can still use the former key.
   await eventually(async () => ((await operator.reencryption('two')).passBegun ?? 0) > Date.now());
 });

@@ -10,7 +10,7 @@ it('a worker does the sweeps that are due, and their metrics are there before', 
   const { keys } = room.deps;
   await room.redis.hset(keys.chores, 'intake-sweep', '0', 'tombstone-sweep', '0');
   const settings = { ...room.services.settings, SEALDEX_PORT: 0 };
-  await using worker = await startWorker(settings, { host: '127.0.0.1', log: 'silent' });
+  await using worker = await startWorker(settings, { host: '127.0.0.1' });
   const alarms = await metricsOf(worker.port, 'sealdex_sweep_alarms_total');
   expect(alarms).toEqual({ sealdex_sweep_alarms_total: 0 });
   const areDone = await eventually(async () => {

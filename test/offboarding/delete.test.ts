@@ -31,7 +31,7 @@ afterEach(async () => {
 });
 
 const runWorker = async (): Promise<void> => {
-  worker = await startWorker(room.installation.settings, { host: '127.0.0.1', log: 'silent' });
+  worker = await startWorker(room.installation.settings, { host: '127.0.0.1' });
 };
 
 /** What must hold at the end, with heartbeats, which say within seconds that no key of it is in memory. */

@@ -36,7 +36,7 @@ beforeAll(async () => {
   keyArn = await installation.tenant(LEAVER);
   await installation.tenant(STAYER);
   await installation.operator.putTenant(LEAVER, { keepOriginals: true });
-  opened.use(await startWorker(installation.settings, { host: '127.0.0.1', log: 'silent' }));
+  opened.use(await startWorker(installation.settings, { host: '127.0.0.1' }));
   await room.fill(30);
   const file = { tenant: LEAVER, corpus: 'files', filename: 'a.txt', contentType: 'text/plain' };
   const body = Buffer.from('All of the file.\n'.repeat(20_000));

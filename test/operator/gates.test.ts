@@ -24,7 +24,7 @@ let worker: RunningWorker;
 beforeAll(async () => {
   installation = await openInstallation(LATE);
   keys = redisKeys(loadConfig(installation.settings, {}).queue);
-  worker = await startWorker(installation.settings, { host: '127.0.0.1', log: 'silent' });
+  worker = await startWorker(installation.settings, { host: '127.0.0.1' });
 });
 
 afterAll(async () => {

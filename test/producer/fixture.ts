@@ -55,7 +55,7 @@ export async function openScene(over: Settings = {}): Promise<Scene> {
     producer: async (own = {}) => keep(await createProducer({ ...settings, ...own })),
     reader: async (own = {}) => keep(await createReader({ ...settings, ...own })),
     async work() {
-      const worker = keep(await startWorker(settings, { host: '127.0.0.1', log: 'silent' }));
+      const worker = keep(await startWorker(settings, { host: '127.0.0.1' }));
       return async () => void (await worker.stop());
     },
     async keysOf(prefix) {

@@ -1,5 +1,6 @@
 // The metrics of a process: one table, no tenant in any label, and numbers that add up.
 import { describe, expect, it } from 'vitest';
+import { Registry, type OpenMetricsContentType } from 'prom-client';
 import { createMetrics, METRICS, type MetricName } from '../../src/runtime/metrics.ts';
 
 const rows = Object.entries(METRICS);
@@ -76,6 +77,36 @@ describe('the metrics of a process', () => {
     const [one, other] = [createMetrics(), createMetrics()];
     one.count('sealdex_jobs_total', { kind: 'index', outcome: 'done' });
     expect(await other.by('sealdex_jobs_total', 'kind')).toEqual({});
+  });
+
+  it('of an operator and a worker in one registry are the same', async () => {
+    const registry = new Registry();
+    const [operator, worker] = [createMetrics(registry), createMetrics(registry)];
+    operator.count('sealdex_kms_calls_total', { operation: 'Decrypt', result: 'ok' });
+    worker.count('sealdex_kms_calls_total', { operation: 'Decrypt', result: 'ok' });
+    worker.observe('sealdex_job_phase_seconds', { kind: 'index', phase: 'store' }, 0.02);
+    expect(await registry.metrics()).toContain('sealdex_kms_calls_total{operation="Decrypt",result="ok"} 2');
+    expect(await operator.text()).toBe(await registry.metrics());
+  });
+
+  it('fit an OpenMetrics registry', async () => {
+    const registry = new Registry<OpenMetricsContentType>();
+    registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
+    const metrics = createMetrics(registry);
+    metrics.count('sealdex_dead_letters_total', { code: 'INTERNAL' });
+    expect(await metrics.text()).toContain('sealdex_dead_letters_total{code="INTERNAL"} 1');
+    expect(metrics.contentType).toContain('openmetrics');
+  });
+
+  it('leave the gauges of another worker in the registry when they close', async () => {
+    const registry = new Registry();
+    const [first, second] = [createMetrics(registry), createMetrics(registry)];
+    first.gauge('sealdex_jobs_active', () => 1);
+    expect(() => second.gauge('sealdex_jobs_active', () => 2)).toThrow('a registry of its own to each worker');
+    second.close();
+    expect(await registry.metrics()).toContain('sealdex_jobs_active 1');
+    first.close();
+    expect(await registry.metrics()).not.toContain('sealdex_jobs_active');
   });
 
   it('take no label that the table does not name', () => {

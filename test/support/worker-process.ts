@@ -1,6 +1,8 @@
 // A worker in a process of its own, as the command line runs one, for tests that kill, freeze and stop real processes.
 // Settings come from the environment; what is back from a stall waits for the shortest time. Tells its parent its port when it takes jobs, and what stop() answered.
 import { startWorker, type RunningWorker } from '../../src/app/app.ts';
+import { commandLineEnvironment, loadConfig } from '../../src/runtime/config.ts';
+import { createLog } from '../../src/runtime/log.ts';
 
 let starting: Promise<RunningWorker> | undefined;
 
@@ -21,7 +23,9 @@ process.on('disconnect', () => {
 process.on('SIGTERM', () => void stop().catch(() => process.exit(1)));
 if (process.connected) process.send?.({ starting: true });
 try {
-  starting = startWorker(undefined, { host: '127.0.0.1', afterStall: () => 0 });
+  const env = commandLineEnvironment(process.env);
+  const logger = createLog(loadConfig(undefined, env), 'worker');
+  starting = startWorker(undefined, { host: '127.0.0.1', env, logger, afterStall: () => 0 });
   const { port } = await starting;
   process.send?.({ port });
 } catch (error) {

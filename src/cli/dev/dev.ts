@@ -36,7 +36,9 @@ async function run(signal: AbortSignal): Promise<void> {
     const settings = { ...services.settings, SEALDEX_PORT: 0 };
     await makeTenants(settings, () => services.kms.createKey());
     const { startWorker } = await import('../../app/app.ts');
-    const worker = await startWorker({ ...settings, SEALDEX_LOG_LEVEL: 'warn' }, { host: '127.0.0.1' });
+    const { createLog } = await import('../../runtime/log.ts');
+    const logger = createLog({ logLevel: 'warn' }, 'worker');
+    const worker = await startWorker(settings, { host: '127.0.0.1', logger });
     try {
       signal.throwIfAborted();
       printSettings(services.settings, worker.port);
