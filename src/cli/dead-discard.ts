@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import type { Discarded, Operator } from '../app/app.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { promptUser, canAsk, isYes } from './prompt.ts';
-import { selectLetters, countsOf, interruptedCode, parts, withProgress } from './dead-selection.ts';
+import { checkSelection, selectLetters, countsOf, interruptedCode, parts, withProgress } from './dead-selection.ts';
 import { withFilter, type FilterOptions } from './dead-filter.ts';
 import { UsageError } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
@@ -44,11 +44,9 @@ Examples:
 }
 
 /** @throws UsageError */
-function checkChoice(jobs: readonly string[], { tenant, code, since, all, yes, json: asJson }: Options): void {
-  const isChosen = jobs.length > 0 || [tenant, code, since].some((option) => option !== undefined);
-  if (!isChosen && !all)
-    throw new UsageError('Say which: job ids, --tenant, --code or --since; or --all for all there are.');
-  if (isChosen && all) throw new UsageError('--all goes with no other choice.');
+function checkChoice(jobs: readonly string[], options: Options): void {
+  checkSelection(jobs, options);
+  const { yes, json: asJson } = options;
   if (!yes && (asJson || !canAsk()))
     throw new UsageError('There is no terminal to ask on: give --yes to discard without being asked.');
 }

@@ -2,7 +2,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import type { Operator, Replayed } from '../app/app.ts';
 import { systemClock } from '../runtime/clock.ts';
-import { selectLetters, countsOf, interruptedCode, parts, withProgress } from './dead-selection.ts';
+import { checkSelection, selectLetters, countsOf, interruptedCode, parts, withProgress } from './dead-selection.ts';
 import { optionsOf, withFilter, type FilterOptions } from './dead-filter.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { withOperator } from './with-clients.ts';
@@ -12,6 +12,7 @@ import { parsePositiveInt } from './positive-int.ts';
 import { host } from './host.ts';
 
 interface Options extends FilterOptions {
+  readonly all?: true;
   readonly rate?: number;
   readonly dryRun?: true;
   readonly json?: true;
@@ -26,7 +27,8 @@ export function replayCommand(): Command {
     new Command('replay').description('re-enqueue dead letters'),
     'maximum number of dead letters, oldest first',
   )
-    .argument('[job...]', 'job ids; without ids and filters, all dead letters')
+    .argument('[job...]', 'job ids')
+    .option('--all', 'every dead letter of every tenant')
     .option('--rate <n>', `dead letters per second, 1 to ${MAX_RATE} (default: 50)`, rateIn)
     .option('--dry-run', 'print counts and change nothing')
     .option('--json', JSON_OBJECT)
@@ -48,9 +50,10 @@ Examples:
   sealdex dead replay --tenant acme --code KEY_DESTROYED --rate 200
   sealdex dead replay j0123456789abcdef0123456789abcdef`,
     )
-    .action((jobs: string[], options: Options) =>
-      untilInterrupted((signal) => withOperator((operator) => run(operator, jobs, options, signal))),
-    );
+    .action((jobs: string[], options: Options) => {
+      checkSelection(jobs, options);
+      return untilInterrupted((signal) => withOperator((operator) => run(operator, jobs, options, signal)));
+    });
 }
 
 function rateIn(text: string): number {

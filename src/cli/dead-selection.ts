@@ -2,14 +2,25 @@
 import type { LetterFilter, Operator } from '../app/app.ts';
 import { CODES } from '../runtime/errors.ts';
 import { filterOf, type FilterOptions } from './dead-filter.ts';
-import { exitCodeOf, Interrupted } from './failure.ts';
+import { exitCodeOf, Interrupted, UsageError } from './failure.ts';
 import { printNotice, progressBar } from './terminal.ts';
 import { host } from './host.ts';
+
+interface All {
+  readonly all?: true;
+}
 
 export interface Selection {
   readonly filter: LetterFilter;
   readonly codes: ReadonlyMap<string, number>;
   readonly total: number;
+}
+
+/** @throws UsageError unless jobs, a filter or `--all` is given, and `--all` is alone */
+export function checkSelection(jobs: readonly string[], { tenant, code, since, all }: FilterOptions & All): void {
+  const isChosen = jobs.length > 0 || [tenant, code, since].some((option) => option !== undefined);
+  if (!isChosen && !all) throw new UsageError('Specify job ids, --tenant, --code or --since, or use --all.');
+  if (isChosen && all) throw new UsageError('--all cannot be combined with job ids or filters.');
 }
 
 /** Says so when some of the jobs are no dead letters, and goes on with the others. */

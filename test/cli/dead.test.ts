@@ -142,13 +142,15 @@ describe.concurrent('wrong use is refused with 64 before anything is opened', ()
   test.each<[string[], RegExp]>([
     [['list', '--since', 'yesterday'], /--since <time>.* 'yesterday' is invalid\. Give 30m, 2h, 7d, or a time as/],
     [['list', '--since', '2026-11-20T10:00'], /--since <time>.*is invalid/],
+    [['replay'], /Specify job ids, --tenant, --code or --since, or use --all\./],
+    [['replay', '--all', '--tenant', 'acme'], /--all cannot be combined/],
     [['replay', '--since', '2026-13-45'], /--since <time>.*is invalid/],
     [['list', '--code', 'KEY_LOST'], /--code <code>.* 'KEY_LOST' is invalid\. There is no such code/],
     [['list', '--limit', '0'], /--limit <n>.* '0' is invalid\. Give a whole number from 1\./],
     [['replay', '--rate', '501'], /--rate <n>.* '501' is invalid\. Give at most 500\./],
     [['discard', '--yes'], /Say which: job ids, --tenant, --code or --since; or --all/],
     [['discard', '--limit', '5', '--yes'], /Say which/],
-    [['discard', '--all', '--tenant', 'acme', '--yes'], /--all goes with no other choice\./],
+    [['discard', '--all', '--tenant', 'acme', '--yes'], /--all cannot be combined with job ids or filters\./],
     [['discard', '--all'], /There is no terminal to ask on: give --yes/],
     [['show'], /missing required argument 'job'/],
   ])('sealdex dead %j', async (args, sentence) => {
@@ -197,8 +199,10 @@ describe('show', () => {
 describe('replay', () => {
   test('--dry-run counts by code and touches nothing', async () => {
     await letters({}, {}, { reason: 'TENANT_UNKNOWN x' });
-    expect((await dead('replay', '--dry-run')).stdout).toBe('would replay 3: CONTENT_MISSING 2, TENANT_UNKNOWN 1\n');
-    expect(jsonOf((await dead('replay', '--dry-run', '--json', '--limit', '2')).stdout)).toEqual([
+    expect((await dead('replay', '--all', '--dry-run')).stdout).toBe(
+      'would replay 3: CONTENT_MISSING 2, TENANT_UNKNOWN 1\n',
+    );
+    expect(jsonOf((await dead('replay', '--all', '--dry-run', '--json', '--limit', '2')).stdout)).toEqual([
       { letters: 2, codes: { CONTENT_MISSING: 2 } },
     ]);
     expect(await bull.getFailedCount()).toBe(3);
@@ -240,13 +244,13 @@ describe('replay', () => {
       stdout: 'replayed 0\n',
       stderr: 'One of these jobs is no such dead letter.\n',
     });
-    expect(await dead('replay')).toMatchObject({ code: 0, stdout: 'replayed 0\n', stderr: '' });
+    expect(await dead('replay', '--all')).toMatchObject({ code: 0, stdout: 'replayed 0\n', stderr: '' });
   });
 
   test('killed in the middle has lost nothing; the next one takes what is left, and tells it after Ctrl-C', async () => {
     const count = 300;
     await letters(...Array.from({ length: count }, () => ({})));
-    await using killed = start(['dead', 'replay', '--rate', '100'], { settings: scene.settings });
+    await using killed = start(['dead', 'replay', '--all', '--rate', '100'], { settings: scene.settings });
     await eventually(async () => (await bull.getFailedCount()) < count - 20);
     killed.child.kill('SIGKILL');
     await killed.ended;
@@ -254,7 +258,7 @@ describe('replay', () => {
     expect(left).toBeGreaterThan(0);
     expect(left + (await waiting())).toBe(count);
 
-    await using next = startInProcess(['dead', 'replay', '--rate', '500'], { settings: scene.settings });
+    await using next = startInProcess(['dead', 'replay', '--all', '--rate', '500'], { settings: scene.settings });
     await eventually(async () => (await bull.getFailedCount()) === 0);
     next.kill('SIGINT');
     const { code, stdout } = await next.ended;

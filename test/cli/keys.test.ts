@@ -252,6 +252,6 @@ test('a tenant whose file cannot be read is named, the others are blocked all th
   expect(code).toBe(69);
   expect(stdout).toMatch(/^Blocked for tenant readable: [^\n]*\n$/);
   expect(stderr).toMatch(
-    /^Tenant broken: A tenant configuration file in S3 is malformed or unreadable\. .*\(PLATFORM_TENANTS Malformed\)\n$/,
+    /^Tenant broken: tenants\/broken\.json is not a valid tenant file\. Repair it in the bucket\. \(PLATFORM_TENANTS Malformed\)\n$/,
   );
 });
