@@ -148,8 +148,8 @@ describe.concurrent('wrong use is refused with 64 before anything is opened', ()
     [['list', '--code', 'KEY_LOST'], /--code <code>.* 'KEY_LOST' is invalid\. There is no such code/],
     [['list', '--limit', '0'], /--limit <n>.* '0' is invalid\. Give a whole number from 1\./],
     [['replay', '--rate', '501'], /--rate <n>.* '501' is invalid\. Give at most 500\./],
-    [['discard', '--yes'], /Say which: job ids, --tenant, --code or --since; or --all/],
-    [['discard', '--limit', '5', '--yes'], /Say which/],
+    [['discard', '--yes'], /Specify job ids, --tenant, --code or --since, or use --all/],
+    [['discard', '--limit', '5', '--yes'], /Specify job ids/],
     [['discard', '--all', '--tenant', 'acme', '--yes'], /--all cannot be combined with job ids or filters\./],
     [['discard', '--all'], /There is no terminal to ask on: give --yes/],
     [['show'], /missing required argument 'job'/],
@@ -177,7 +177,7 @@ describe('show', () => {
       code: 'CONTENT_MISSING',
       description: "the job's content is missing from intake storage",
       remedy: 'submit the document again',
-      since: expect.stringMatching(/^2026-11-20T10:00:00Z \(\d+ h ago\)$/) as string,
+      since: expect.stringMatching(/^2026-11-20T10:00:00Z \(\d+d ago\)$/) as string,
       attempts: '1',
     });
     expect(stderr).toBe(`To send it again: sealdex dead replay ${id}\n`);
