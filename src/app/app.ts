@@ -31,7 +31,8 @@ export type { GateChange } from '../operator/stops.ts';
 export type { KeyChanged } from '../operator/set-key.ts';
 export type { ReencryptionProgress } from '../reencryption/reencryption.ts';
 export type { TenantFile } from '../tenants/tenants.ts';
-export type { Operator, Producer, Settings };
+export type { AuditSink, Log, MetricsRegistry, Operator, Producer, Settings };
+export type { AuditRecord } from '../runtime/audit-log.ts';
 
 /** Options of createProducer and createReader. */
 export interface OpenOptions {
