@@ -5,6 +5,7 @@ import type { WorkerReadiness } from './health.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import type { QueueDepths } from '../maintenance/queue-depths.ts';
 import type { KeyAccess } from './key-access.ts';
+import { VERSION } from '../runtime/version.ts';
 
 /** What one process has counted for all. */
 export function depthGauges(metrics: Metrics, read: () => Promise<QueueDepths>): void {
@@ -69,5 +70,6 @@ export function gauges(
   );
   metrics.gauges('sealdex_audit_write_failures', async () => auditFailuresByRole(await heartbeats().catch(() => [])));
   metrics.gauge('sealdex_content_in_flight_bytes', inFlightBytes);
+  metrics.gauges('sealdex_build_info', () => ({ [VERSION]: 1 }));
   metrics.gauge('sealdex_ready', async () => ((await readiness.check()).isReady ? 1 : 0));
 }

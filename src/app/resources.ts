@@ -9,6 +9,7 @@ import { createKms } from '../keys/aws/kms-client.ts';
 import { silentLog, type Log } from '../runtime/log.ts';
 import { createMetrics, type Metrics, type MetricsRegistry } from '../runtime/metrics.ts';
 import { closeRedis, openRedis, type Redis, type RedisUse } from '../runtime/redis.ts';
+import { VERSION } from '../runtime/version.ts';
 import { createStore } from '../store/s3/s3-store.ts';
 import type { Store } from '../store/store.ts';
 import { createTenantChanges } from '../tenants/changes.ts';
@@ -135,6 +136,7 @@ export function startProcessHeartbeat(
       tenants,
       kmsCalls: await metrics.by('sealdex_kms_calls_total', 'operation'),
       takesUploads,
+      version: VERSION,
     };
   };
   stack.add(startHeartbeat({ redis, queue: config.queue, clock, role, facts }), (heart) => heart.stop());

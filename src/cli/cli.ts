@@ -1,6 +1,6 @@
 // The command line: argv in, exit code out. Each command is a file in src/cli; none is loaded before it is needed.
 // Errors are one sentence; exit codes are those of the code table, 64 for wrong usage.
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { Command, CommanderError, Help } from 'commander';
 import { auditCommand } from './audit.ts';
 import { deadCommand } from './dead.ts';
@@ -24,10 +24,8 @@ import { uploadCommand } from './upload.ts';
 import { workerCommand } from './worker.ts';
 import { withAuditContext, type AuditContext } from '../runtime/audit-log.ts';
 import { SealdexError } from '../runtime/errors.ts';
+import { VERSION } from '../runtime/version.ts';
 import { host, type Output } from './host.ts';
-
-const version = (): string =>
-  (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
 
 const EXAMPLES = `
 Examples:
@@ -67,7 +65,7 @@ const usageSentence = (text: string): string =>
 export function buildProgram(): Command {
   const program = new Command('sealdex')
     .description("Index documents, encrypted under each tenant's own AWS KMS key")
-    .version(version(), '-V, --version', 'print the version')
+    .version(VERSION, '-V, --version', 'print the version')
     .addHelpText('after', EXAMPLES);
   const commands = [
     workerCommand(),

@@ -37,9 +37,9 @@ const countsIn = ({ waiting, active, delayed, dead, oldestWaitingMs }: Status['i
 
 const tableOf = (processes: Status['processes']): string[] =>
   table([
-    ['PROCESS', 'ROLE', 'PID', 'STARTED', 'KEYS', 'TENANTS'],
-    ...processes.map(({ process, role, pid, started, keys, tenants }) =>
-      [process, role, pid, time(started), keys, tenants.length].map(String),
+    ['PROCESS', 'ROLE', 'VERSION', 'PID', 'STARTED', 'KEYS', 'TENANTS'],
+    ...processes.map(({ process, role, version = '-', pid, started, keys, tenants }) =>
+      [process, role, version, pid, time(started), keys, tenants.length].map(String),
     ),
   ]);
 

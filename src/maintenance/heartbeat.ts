@@ -23,6 +23,8 @@ export interface HeartbeatFacts {
   readonly tenants: readonly string[];
   /** Of a worker: whether it takes upload jobs. Older workers do not report it. */
   readonly takesUploads?: boolean | undefined;
+  /** Version of sealdex. Older processes do not report it. */
+  readonly version?: string | undefined;
 }
 
 export interface Heartbeat extends HeartbeatFacts {
@@ -120,6 +122,10 @@ const heartbeat: z.ZodType<Heartbeat> = z.object({
   kmsCalls: z.record(z.string().regex(/^[A-Za-z]{1,64}$/), z.int().nonnegative()),
   tenants: z.array(z.string().regex(NAME)).max(MAX_TENANTS),
   takesUploads: z.boolean().optional(),
+  version: z
+    .string()
+    .regex(/^[0-9A-Za-z.+-]{1,40}$/)
+    .optional(),
 });
 
 /** What stands in Redis is not trusted: a beat of another shape would spoil the sums, and whoever prints it. */

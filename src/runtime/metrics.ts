@@ -101,6 +101,7 @@ export const METRICS = Object.freeze({
   sealdex_dead_letters: row('gauge', 'Dead letters currently kept, by code (fleet)', 'code'),
   sealdex_redis_memory_ratio: row('gauge', 'Fraction of Redis maxmemory in use; 0 if no limit is set'),
   sealdex_event_loop_delay_seconds: row('gauge', 'Event loop delay since the last scrape, by quantile', 'quantile'),
+  sealdex_build_info: row('gauge', 'Always 1; the label is the version of sealdex', 'version'),
   sealdex_ready: row('gauge', '1 if /readyz returns 200, otherwise 0'),
 });
 

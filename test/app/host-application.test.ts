@@ -65,7 +65,12 @@ test('an audit sink receives the records of its own process only, and no file is
   await operator.putTenant('audited', { plan: 'pro', kmsKeyArn: key });
   const { jobId } = await producer.enqueueIndex(requestOf('audited', 'one'));
   expect(records).toEqual([
-    expect.objectContaining({ audit: 1, operation: 'PutTenant', tenant: 'audited', settings: { plan: 'pro' } }),
+    expect.objectContaining({
+      audit: 1,
+      operation: 'PutTenant',
+      tenant: 'audited',
+      settings: { plan: 'pro', whenKeyShut: 'park' },
+    }),
     expect.objectContaining({ audit: 1, operation: 'GenerateDataKey', key, job: jobId, result: 'ok' }),
   ]);
   expect(existsSync(file)).toBe(false);

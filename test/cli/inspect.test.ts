@@ -203,8 +203,8 @@ describe('status', () => {
     expect(lines[1]).toBe('Uploads: 0 waiting, 0 active, 0 delayed, 0 dead');
     expect(lines[2]).toMatch(/^Data keys in memory: \d+, the oldest for \d+(ms|s|m)$/);
     expect(lines[3]).toMatch(/^KMS calls since the processes started: .*Decrypt \d+/);
-    expect(lines[5]).toMatch(/^PROCESS +ROLE +PID +STARTED +KEYS +TENANTS$/);
-    expect(lines.filter((line) => / worker +\d+ /.test(line)).length).toBeGreaterThanOrEqual(2);
+    expect(lines[5]).toMatch(/^PROCESS +ROLE +VERSION +PID +STARTED +KEYS +TENANTS$/);
+    expect(lines.filter((line) => / worker +0\.1\.0 +\d+ /.test(line)).length).toBeGreaterThanOrEqual(2);
     expect(lines.join('\n')).not.toContain('No worker');
     await second.stop();
   });

@@ -20,6 +20,7 @@ describe('the table of metrics', () => {
       'state',
       'quantile',
       'role',
+      'version',
     ]);
     expect(rows.flatMap(([, { labels }]) => labels).filter((label) => !allowed.has(label))).toEqual([]);
   });
