@@ -1,0 +1,55 @@
+// system/<queue>/fingerprint-key: the wrapped secret that an installation's request fingerprints are made with.
+import { z } from 'zod';
+import { readAll, type PutAnswer, type Store } from './store.ts';
+
+export const fingerprintKeyName = (queue: string): string => `system/${queue}/fingerprint-key`;
+
+const wrappedSecret = z.object({
+  v: z.literal(1),
+  /** The platform key that wrapped the secret. */
+  keyArn: z.string(),
+  /** Of the encryption context. */
+  period: z.string(),
+  wrapped: z.base64(),
+});
+
+/** The secret as it is stored (contract). */
+export type WrappedSecret = Omit<z.infer<typeof wrappedSecret>, 'v'>;
+
+/** A wrapped secret is small; a larger object is none. */
+const MAX_BYTES = 20_000;
+
+/** `secret` is undefined for an object that holds none. */
+export interface StoredSecret {
+  readonly etag: string;
+  readonly secret: WrappedSecret | undefined;
+}
+
+/** undefined: there is no such object. */
+export async function readFingerprintKey(store: Store, queue: string): Promise<StoredSecret | undefined> {
+  const stored = await store.get(fingerprintKeyName(queue));
+  if (!stored) return undefined;
+  const { etag } = stored;
+  if (stored.bytes <= MAX_BYTES) return { etag, secret: parse((await readAll(stored)).toString()) };
+  stored.discard();
+  return { etag, secret: undefined };
+}
+
+/** Writes the object in place of the one with this ETag, or only if there is none. */
+export const writeFingerprintKey = (
+  store: Store,
+  queue: string,
+  secret: WrappedSecret,
+  etag: string | undefined,
+): Promise<PutAnswer> =>
+  store.put(fingerprintKeyName(queue), Buffer.from(`${JSON.stringify({ v: 1, ...secret })}\n`), {
+    condition: etag === undefined ? { absent: true } : { etag },
+  });
+
+function parse(text: string): WrappedSecret | undefined {
+  try {
+    return wrappedSecret.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
+}
