@@ -6,6 +6,7 @@ import type { Environment, Settings, UnknownVariables } from '../runtime/config.
 import { createKeyCalls } from '../keys/aws/key-calls.ts';
 import { createOperatorFrom, type Operator } from '../operator/operator.ts';
 import type { GateOwner } from '../parking/gate.ts';
+import { FingerprintKey } from '../intake/fingerprint-key.ts';
 import { createProducerFrom, type Producer } from '../producer/producer.ts';
 import { openQueue } from '../queue/bull/queues.ts';
 import { createReaderFrom, type Reader } from '../reader/reader.ts';
@@ -68,7 +69,7 @@ export function createProducer(settings?: Settings, options: OpenOptions = {}): 
     settings,
     'prompt',
     async (resources, stack) => {
-      const { config, clock, redis, store, keyAccess, ring, tenants } = resources;
+      const { config, clock, redis, store, kms, keyAccess, ring, tenants } = resources;
       await checkRedis(redis);
       const queue = stack.add(openQueue(config, redis, clock), (opened) => opened.close());
       startProcessHeartbeat(resources, stack, 'producer');
@@ -80,7 +81,8 @@ export function createProducer(settings?: Settings, options: OpenOptions = {}): 
         platformKeyArn,
         refusal: (owner: GateOwner) => keyAccess.gates.refusal(owner),
       };
-      const producer = createProducerFrom({ config, clock, queue, tenants, intake });
+      const fingerprintKey = stack.add(new FingerprintKey({ kms, store, clock, config }), (opened) => opened.close());
+      const producer = createProducerFrom({ config, clock, queue, tenants, intake, fingerprintKey });
       return { ...producer, [Symbol.asyncDispose]: () => stack.release() };
     },
     { unknownVariables: 'warn', ...options },

@@ -5,6 +5,7 @@ import { loadConfig, type Config, type Settings, type Environment, type UnknownV
 import { startHeartbeat, type Role } from '../maintenance/heartbeat.ts';
 import { createIdentity } from '../keys/aws/caller-identity.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
+import type { Kms } from '../keys/kms.ts';
 import { createKms } from '../keys/aws/kms-client.ts';
 import { silentLog, type Log } from '../runtime/log.ts';
 import { createMetrics, type Metrics, type MetricsRegistry } from '../runtime/metrics.ts';
@@ -53,6 +54,7 @@ export interface Resources {
   readonly identity: () => Promise<string>;
   readonly redis: Redis;
   readonly store: Store;
+  readonly kms: Kms;
   readonly keyAccess: KeyAccess;
   readonly ring: KeyRing;
   readonly tenants: Tenants;
@@ -109,7 +111,7 @@ export async function openResources<T>(
     signal?.throwIfAborted();
     const { ring } = keyAccess;
     return await make(
-      { config, clock, metrics, log, audit, identity, redis, store, keyAccess, ring, tenants, connect },
+      { config, clock, metrics, log, audit, identity, redis, store, kms, keyAccess, ring, tenants, connect },
       stack,
     );
   } catch (error) {

@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { SealdexError } from '../runtime/errors.ts';
 import type { Role } from '../maintenance/heartbeat.ts';
+import { fingerprintKeyName } from '../store/fingerprint-key.ts';
 import { birthKey } from '../store/redis-identity.ts';
 import { reencryptedKey } from '../store/reencrypted.ts';
 import { isDenial, type Store } from '../store/store.ts';
@@ -71,6 +72,10 @@ export function bucketChecks(deps: BucketDeps): Check[] {
     check: `bucket ${prefix}`,
     run: (signal) => permissions(deps, prefix, verbs, signal),
   }));
+  if (role === 'producer') {
+    const key = fingerprintKeyName(queue);
+    return [...prefixes, { check: 'bucket system/', run: (signal) => permissions(deps, key, ['head', 'put'], signal) }];
+  }
   if (role !== 'worker') return prefixes;
   return [
     ...prefixes,
@@ -83,15 +88,16 @@ export function bucketChecks(deps: BucketDeps): Check[] {
 const wordsOf = (verbs: readonly Verb[]): string =>
   verbs.map((verb) => (verb === 'write' ? 'put, delete' : verb)).join(', ');
 
+/** `place`: a prefix, or the key of one object. */
 async function permissions(
   { store, role, bucket }: BucketDeps,
-  prefix: string,
+  place: string,
   verbs: readonly Verb[],
   signal: AbortSignal,
 ): Promise<CheckResult> {
   const refused: Verb[] = [];
   for (const asked of verbs) {
-    const { verb, fault } = await tried(store, asked, prefix, signal);
+    const { verb, fault } = await tried(store, asked, place, signal);
     if (fault && !isDenial(fault)) return unreachable(bucket, fault);
     if (fault) refused.push(verb);
   }
@@ -106,11 +112,11 @@ async function permissions(
 async function tried(
   store: Store,
   asked: Verb,
-  prefix: string,
+  place: string,
   signal: AbortSignal,
 ): Promise<{ readonly verb: Verb; readonly fault: SealdexError | undefined }> {
-  const key = `${prefix}doctor-${random()}`;
-  if (asked !== 'write') return { verb: asked, fault: await faultOf(attempt(store, asked, key, prefix, signal)) };
+  const key = place.endsWith('/') ? `${place}doctor-${random()}` : place;
+  if (asked !== 'write') return { verb: asked, fault: await faultOf(attempt(store, asked, key, place, signal)) };
   const fault = await faultOf(store.put(key, Buffer.from('1'), { signal }));
   // What a lost answer has left is removed too.
   return isDenial(fault)

@@ -15,7 +15,7 @@ export interface RolePolicyChoice {
 }
 
 type Touch = 'Get' | 'Put' | 'Delete' | 'DeleteVersion';
-type Prefix = 'tenants' | 'documents' | 'originals' | 'intake' | 'birth' | 'canary' | 'reencrypted';
+type Prefix = 'tenants' | 'documents' | 'originals' | 'intake' | 'birth' | 'canary' | 'reencrypted' | 'fingerprintKey';
 
 /** HEAD is a Get too; so is every write or removal on condition of an ETag. */
 const OBJECTS: Readonly<Record<Role, Readonly<Partial<Record<Prefix, readonly Touch[]>>>>> = Object.freeze({
@@ -28,7 +28,7 @@ const OBJECTS: Readonly<Record<Role, Readonly<Partial<Record<Prefix, readonly To
     canary: ['Get', 'Put', 'Delete'],
     reencrypted: ['Get', 'Put'],
   },
-  producer: { tenants: ['Get'], intake: ['Put', 'Delete'] },
+  producer: { tenants: ['Get'], intake: ['Put', 'Delete'], fingerprintKey: ['Get', 'Put'] },
   reader: { tenants: ['Get'], documents: ['Get'], originals: ['Get'] },
   operator: {
     tenants: ['Get', 'Put'],
@@ -61,6 +61,7 @@ export function rolePolicy(role: Role, choice: RolePolicyChoice): PolicyDocument
     birth: `system/${choice.queue}/birth`,
     canary: `system/${choice.queue}/canary/*`,
     reencrypted: `system/${choice.queue}/reencrypted/*`,
+    fingerprintKey: `system/${choice.queue}/fingerprint-key`,
   };
   const objects = Object.entries(OBJECTS[role]).map(([prefix, touches]): PolicyStatement => ({
     Sid: `Bucket${prefix.charAt(0).toUpperCase()}${prefix.slice(1)}`,

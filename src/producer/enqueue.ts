@@ -2,6 +2,7 @@
 // idempotency key, whoever asks and whoever dies in between. Knows nothing of documents and of what a caller's object looks like.
 import { withAuditContext } from '../runtime/audit-log.ts';
 import { SealdexError, type Code } from '../runtime/errors.ts';
+import type { FingerprintKey } from '../intake/fingerprint-key.ts';
 import { putContent, putFile, type ContentHeader, type IntakeDeps } from '../intake/intake.ts';
 import { isOfDocument, newJobId, type DocumentJobData } from '../jobs/jobs.ts';
 import { objectName } from '../runtime/names.ts';
@@ -13,6 +14,7 @@ import type { JobState, JobStatus } from '../queue/bull/job-lookup.ts';
 import { RETRY_AFTER_MS } from '../queue/backlog/redis-memory-limit.ts';
 import { isReplyError } from '../runtime/redis-errors.ts';
 import type { Tenant, Tenants } from '../tenants/tenants.ts';
+import { fingerprintOf, type RequestFingerprint } from './fingerprint.ts';
 import type { CheckedRequest } from './request.ts';
 
 export type { JobState, JobStatus } from '../queue/bull/job-lookup.ts';
@@ -32,6 +34,7 @@ export interface EnqueueDeps {
   readonly queue: JobQueue;
   readonly tenants: Tenants;
   readonly intake: IntakeDeps;
+  readonly fingerprintKey: FingerprintKey;
 }
 
 /** A request whose tenant is known and for which Redis has room: next comes its stamp. */
@@ -81,6 +84,10 @@ const isKnown = ({ kind, state }: Marker): boolean => kind === 'confirmed' || st
 /** Only for content that no job names. What cannot be removed now the sweep takes. */
 const removeContent = (made: MadeJob): Promise<void> => made.remove().catch(() => {});
 
+/** Only for a job that is certainly not in the queue. What cannot be taken back now, the next count puts right. */
+const leaveBacklog = (queue: JobQueue, id: string, share: ReservationRequest, hasMarker: boolean): Promise<void> =>
+  queue.takeBack(id, share, hasMarker).catch(() => {});
+
 /** No two messages are alike, so content alone would tell; a job without any is told by its revision. */
 const sameness = (data: DocumentJobData): string =>
   JSON.stringify([data.revision, 'content' in data ? data.content : undefined]);
@@ -88,7 +95,10 @@ const sameness = (data: DocumentJobData): string =>
 /** As text, since what stands in Redis may have any shape. */
 const isSame = (standing: DocumentJobData, made: DocumentJobData): boolean => sameness(standing) === sameness(made);
 
-/** Of all who ask with one key, one is answered `queued`: who confirms the marker. */
+/**
+ * Of all who ask with one key, one is answered `queued`: who confirms the marker.
+ * @throws SealdexError `IDEMPOTENCY_CONFLICT` if the key was used for another request
+ */
 async function enqueueOnce(
   deps: EnqueueDeps,
   prepared: PreparedRequest,
@@ -97,20 +107,26 @@ async function enqueueOnce(
   const { queue } = deps;
   const { tenant, corpus, kind } = prepared.request;
   const id = newJobId({ tenant, corpus, kind, idempotencyKey });
+  // Before anything is reserved: without the secret nothing is queued.
+  const fingerprint = fingerprintOf(await deps.fingerprintKey.begin(), id, prepared.request);
   const marker = await queue.mark(id, prepared.share);
-  if (isKnown(marker)) return duplicate(queue, id, marker);
+  if (isKnown(marker)) return duplicateIfSame(queue, id, marker, fingerprint);
   // Who made the marker may have died before the job was added, or be about to add it: one of the adds wins.
   const isOthers = marker.kind === 'unconfirmed';
   const before = isOthers ? await queue.data(id) : undefined;
-  if (isOfDocument(before)) return duplicate(queue, id, { ...marker, revision: before.revision });
+  if (isOfDocument(before)) {
+    await fingerprint.mustEqual(await queue.fingerprint(id));
+    return duplicate(queue, id, { ...marker, revision: before.revision });
+  }
   const job = { id, revision: marker.revision, priority: marker.priority, hasMarker: true };
-  const made = await make(deps, prepared, job);
+  const made = await make(deps, { ...prepared, request: fingerprint.request }, job);
   const now = isOthers ? await queue.mark(id, prepared.share) : marker;
   if (isKnown(now)) {
     // The job came and went while we encrypted: a second one would do its work again.
     await removeContent(made);
-    return duplicate(queue, id, now);
+    return duplicateIfSame(queue, id, now, fingerprint);
   }
+  await claim(queue, id, prepared.share, fingerprint, made);
   await add(deps, prepared, { ...job, priority: now.priority }, made);
   const standing = await queue.data(id);
   if (isOfDocument(standing) && !isSame(standing, made.data)) {
@@ -122,6 +138,37 @@ async function enqueueOnce(
   return isFirst
     ? { status: 'queued', jobId: id, revision: marker.revision }
     : duplicateOfAdded(queue, id, marker, prepared.share);
+}
+
+async function duplicateIfSame(
+  queue: JobQueue,
+  id: string,
+  marker: Marker,
+  fingerprint: RequestFingerprint,
+): Promise<EnqueueResult> {
+  await fingerprint.mustEqual(marker.fingerprint);
+  return duplicate(queue, id, marker);
+}
+
+/**
+ * Writes the fingerprint just before the job is added: of two requests with one key that come at once, one is added.
+ * @throws SealdexError `IDEMPOTENCY_CONFLICT` if another request was faster
+ */
+async function claim(
+  queue: JobQueue,
+  id: string,
+  share: ReservationRequest,
+  fingerprint: RequestFingerprint,
+  made: MadeJob,
+): Promise<void> {
+  try {
+    await fingerprint.mustEqual(await queue.claim(id, share.queue, await fingerprint.whole()));
+  } catch (error) {
+    const isConflict = error instanceof SealdexError && error.code === 'IDEMPOTENCY_CONFLICT';
+    // The marker of a conflict belongs to the other request.
+    await Promise.all([removeContent(made), isConflict ? undefined : leaveBacklog(queue, id, share, true)]);
+    throw error;
+  }
 }
 
 /**
@@ -174,10 +221,6 @@ interface MadeJob {
   /** Takes back what the job would have named; only for a job that is not in the queue. */
   remove(): Promise<void>;
 }
-
-/** Only for a job that is certainly not in the queue. What cannot be taken back now, the next count puts right. */
-const leaveBacklog = (queue: JobQueue, id: string, share: ReservationRequest, hasMarker: boolean): Promise<void> =>
-  queue.takeBack(id, share, hasMarker).catch(() => {});
 
 /** Encrypts the content, if the job has any, and puts it where the job can name it. */
 async function make(

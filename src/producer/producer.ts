@@ -28,6 +28,7 @@ export interface Producer extends AsyncDisposable {
    * whatever the failed call did, there is one job.
    * @throws SealdexError, nothing being queued then but for `REDIS_FAILED`, which may have lost the answer only:
    * - `DOCUMENT_INVALID` with `field` when the request has a fault; `TENANT_UNKNOWN`, `TENANT_KEY_INVALID`
+   * - `IDEMPOTENCY_CONFLICT` when the idempotency key was used for a different request, whose job stays as it is
    * - `KEY_...` or `TENANT_PAUSED` with `since` when the tenant's `whenKeyShut` is `refuse`, or when the operator has
    *   blocked the platform key for it; otherwise never
    * - `GATE_UNKNOWN` when whether the key may be used could not be read from Redis for 5 s
@@ -47,14 +48,17 @@ export interface Producer extends AsyncDisposable {
   enqueueIndexBulk(requests: readonly IndexRequest[]): Promise<(EnqueueResult | SealdexError)[]>;
   /**
    * Queues the deletion of a document, whether it exists or not. It wins over every job for the document that was enqueued
-   * before it, however late that one runs; a document that is enqueued after it is a new one. Needs no KMS key.
-   * @throws SealdexError as `enqueueIndex`, but never `KEY_...`, `TENANT_PAUSED`, `GATE_UNKNOWN` or `KMS_...`
+   * before it, however late that one runs; a document that is enqueued after it is a new one. Does not
+   * need the tenant's KMS key.
+   * @throws SealdexError as `enqueueIndex`, but never `KEY_...`, `TENANT_PAUSED` or `GATE_UNKNOWN`, and `KMS_...` only with an
+   * idempotency key
    */
   enqueueDelete(request: DeleteRequest): Promise<EnqueueResult>;
   /**
    * Encrypts and queues one file. A stream is sent on as it comes when `length` is given, and held in memory, encrypted,
-   * when not; it is destroyed when the request is refused or is a duplicate. The answer comes when the stream has ended; a
-   * stream may stand still for 15 s, and take 10 minutes.
+   * when not; it is destroyed when the request is refused. A request with a known idempotency key is read too, to compare its
+   * file with the first one. The answer comes when the stream has ended; a stream may stand still for 15 s, and take 10
+   * minutes.
    * @throws SealdexError as `enqueueIndex`, and
    * - `FILE_TOO_LARGE` with field `body`, at once by `length`, else when so much was read
    * - `DOCUMENT_INVALID` with field `body` when it is empty, fails or stands still, with field `length` when another number

@@ -11,7 +11,10 @@ export interface IndexRequest {
   readonly corpus: string;
   /** A structured or core document; checked before anything is stored. */
   readonly document: unknown;
-  /** The same key for the same tenant and corpus is one job for 24 hours (a setting). 1 to 256 UTF-16 units. */
+  /**
+   * The same request with the same key is one job for 24 hours (a setting), within a tenant and corpus; another request with
+   * the key is `IDEMPOTENCY_CONFLICT`. 1 to 256 UTF-16 units.
+   */
   readonly idempotencyKey?: string | undefined;
   /** `replace` (default) or `reject`: a document that came from another job makes this one a dead letter. */
   readonly ifExists?: 'replace' | 'reject' | undefined;

@@ -15,7 +15,7 @@ export interface UploadRequest {
   readonly filename: string;
   /** At most 255 printable ASCII characters. The file's content counts more than what it is said to be. */
   readonly contentType?: string | undefined;
-  /** The file, at least a byte. A stream is read to its end, or destroyed when the request is refused or a duplicate. */
+  /** The file, at least a byte. A stream is read to its end, or destroyed when the request is refused. */
   readonly body: Readable | Uint8Array;
   /** How many bytes a stream will give. With it they are sent as they come; without it the file is held in memory. */
   readonly length?: number | undefined;

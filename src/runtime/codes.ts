@@ -188,6 +188,11 @@ export const CODES = Object.freeze({
     "this host's clock differs from the Redis clock by more than 60 seconds",
     'synchronize both clocks with NTP',
   ),
+  IDEMPOTENCY_CONFLICT: none(
+    65,
+    'the idempotency key was already used for a different request',
+    'use a new key for a different request',
+  ),
   TENANT_CHANGED: none(
     75,
     'the tenant was changed concurrently',

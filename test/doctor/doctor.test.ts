@@ -65,7 +65,7 @@ describe('an installation that is as it must be', () => {
 
   test.each([
     ['worker', [...START, ...DOCUMENTS, 'bucket intake/', ...WRITES, ...SET, ...KEYS]],
-    ['producer', [...START, 'bucket intake/', ...SET, ...KEYS]],
+    ['producer', [...START, 'bucket intake/', 'bucket system/', ...SET, ...KEYS]],
     ['reader', [...START, ...DOCUMENTS, ...SET, ...KEYS]],
   ] as const)('is good for a %s, and nothing is left of the look', async (role, checks) => {
     const found = await findings({}, { role });

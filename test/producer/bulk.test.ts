@@ -5,7 +5,12 @@ import { systemClock } from '../../src/runtime/clock.ts';
 import { SealdexError } from '../../src/runtime/errors.ts';
 import type { IntakeDeps } from '../../src/intake/intake.ts';
 import type { IndexJobData } from '../../src/jobs/jobs.ts';
-import { createProducerFrom, type IndexRequest, type Producer } from '../../src/producer/producer.ts';
+import {
+  createProducerFrom,
+  type IndexRequest,
+  type Producer,
+  type ProducerDeps,
+} from '../../src/producer/producer.ts';
 import { openQueue } from '../../src/queue/bull/queues.ts';
 import { createTenantChanges } from '../../src/tenants/changes.ts';
 import { createTenants } from '../../src/tenants/tenants.ts';
@@ -113,12 +118,14 @@ it('of two requests for one document the later has the higher revision and wins,
   expect(await reader.metadata({ tenant: 'acme', corpus: 'docs', id: 'wins' })).toMatchObject({ title: 'fourth' });
 });
 
-it('of two requests with one idempotency key the earlier is queued and the later is its duplicate', async () => {
+it('of three requests with one idempotency key the first is queued, the same one is its duplicate, another is a conflict', async () => {
   const results = await producer.enqueueIndexBulk([
-    request('same-1', { idempotencyKey: 'same' }),
-    request('same-2', { idempotencyKey: 'same' }),
+    request('same', { idempotencyKey: 'same' }),
+    request('other', { idempotencyKey: 'same' }),
+    request('same', { idempotencyKey: 'same' }),
   ]);
-  const [first, second] = results.map(resultOf);
+  expect(results[1]).toMatchObject({ code: 'IDEMPOTENCY_CONFLICT' });
+  const [first, second] = [results[0], results[2]].map(resultOf);
   expect(first).toMatchObject({ status: 'queued' });
   expect(second).toMatchObject({ status: 'duplicate', jobId: first!.jobId, revision: first!.revision });
 });
@@ -202,7 +209,8 @@ it('when nobody can say whether keys may be used, no tenant is tried after the f
   const ring = {} as IntakeDeps['ring'];
   const { inlineBytes, platformKeyArn } = config;
   const intake = { store, ring, inlineBytes, platformKeyArn, refusal };
-  const blind = createProducerFrom({ config, clock: systemClock, queue, tenants, intake });
+  const fingerprintKey = {} as ProducerDeps['fingerprintKey'];
+  const blind = createProducerFrom({ config, clock: systemClock, queue, tenants, intake, fingerprintKey });
   const results = await blind.enqueueIndexBulk(
     range(64).map((n) => request(`unknown-${n}`, { tenant: ['acme', 'other'][n % 2]! })),
   );

@@ -111,20 +111,28 @@ describe('with a Redis of its own', () => {
     expect(await producer.enqueueIndex(asked)).toMatchObject({ status: 'queued' });
   });
 
+  /** Freezes Redis while the content is on its way into S3, so that no later command is answered. */
+  async function cutOff(asked: () => Promise<unknown>): Promise<unknown> {
+    const error = await duringIntake(asked, async () => process.kill(redis.pid, 'SIGSTOP'));
+    process.kill(redis.pid, 'SIGCONT');
+    return error;
+  }
+
   it('content stays when it is unknown whether the job was queued', async () => {
     const producer = await own.producer();
     const before = (await own.keysOf('intake/')).length;
-    const error = await duringIntake(
-      () => producer.enqueueIndex({ ...request('cut'), idempotencyKey: 'cut' }),
-      async () => process.kill(redis.pid, 'SIGSTOP'),
-    );
-    process.kill(redis.pid, 'SIGCONT');
-    expect(error).toMatchObject({ code: 'REDIS_FAILED' });
+    expect(await cutOff(() => producer.enqueueIndex(request('cut')))).toMatchObject({ code: 'REDIS_FAILED' });
     expect((await own.keysOf('intake/')).length).toBe(before + 1);
-    // The frozen Redis may well have taken the job when it thawed: the repetition is that same job either way.
-    const again = await eventually(() =>
-      producer.enqueueIndex({ ...request('cut'), idempotencyKey: 'cut' }).catch(() => undefined),
-    );
+  });
+
+  it('content is taken back when Redis is lost before the job is added, and the same key queues it again', async () => {
+    const producer = await own.producer();
+    const asked = { ...request('lost'), idempotencyKey: 'lost' };
+    await producer.enqueueIndex(request('before'));
+    const before = await own.keysOf('intake/');
+    expect(await cutOff(() => producer.enqueueIndex(asked))).toMatchObject({ code: 'REDIS_FAILED' });
+    expect(await own.keysOf('intake/')).toEqual(before);
+    const again = await eventually(() => producer.enqueueIndex(asked).catch(() => undefined));
     const stop = await own.work();
     expect(await ended(producer, again.jobId)).toMatchObject({ state: 'done' });
     await stop();

@@ -2,6 +2,7 @@
 import { expect, it } from 'vitest';
 import { noAudit } from '../../src/runtime/audit-log.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
+import { FingerprintKey } from '../../src/intake/fingerprint-key.ts';
 import { KeyRing } from '../../src/keys/key-ring.ts';
 import { createKms } from '../../src/keys/aws/kms-client.ts';
 import { createSharedKeys } from '../../src/keys/shared-keys.ts';
@@ -47,6 +48,7 @@ it('a job that is gone with its marker before it is confirmed is REDIS_FAILED, a
       platformKeyArn: config.platformKeyArn,
       refusal: () => undefined,
     },
+    fingerprintKey: new FingerprintKey({ kms, store, clock: systemClock, config }),
   });
   const request = { tenant: 'acme', corpus: 'docs', document: documentOf('gone'), idempotencyKey: 'gone' };
   expect(await refusalOf(() => producer.enqueueIndex(request))).toMatchObject({

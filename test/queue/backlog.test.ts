@@ -93,6 +93,31 @@ describe('one idempotency key', () => {
     expect(await backlog()).toEqual({ acme: '1' });
   });
 
+  it('is of the request that claims it first, until that one is refused', async () => {
+    const id = newJobId();
+    const claim = (fingerprint: string): Promise<string | undefined> => room.queue.claim(id, 'index', fingerprint);
+    expect(await claim('early')).toBeUndefined();
+    expect(await room.redis.exists(room.keys.marker(id))).toBe(0);
+    const { priority, fingerprint } = await room.queue.mark(id, share());
+    expect(fingerprint).toBeUndefined();
+    expect([await claim('one'), await claim('other'), await room.queue.fingerprint(id)]).toEqual(['one', 'one', 'one']);
+    await room.queue.takeBack(id, share(), true);
+    expect(await claim('other')).toBe('other');
+    await room.queue.add(id, dataOf(), priority);
+    await room.queue.takeBack(id, share(), true);
+    expect(await room.queue.mark(id, share())).toMatchObject({ kind: 'unconfirmed', fingerprint: 'other' });
+    await room.queue.confirm(id);
+    expect(await room.queue.mark(id, share())).toMatchObject({ kind: 'confirmed', fingerprint: 'other' });
+  });
+
+  it('whose job is in the queue without a fingerprint gets none', async () => {
+    const id = newJobId();
+    const { priority } = await room.queue.mark(id, share());
+    await room.queue.add(id, dataOf(), priority);
+    expect(await room.queue.claim(id, 'index', 'late')).toBeUndefined();
+    expect(await room.queue.fingerprint(id)).toBeUndefined();
+  });
+
   it('that is asked for again when its marker has expired finds its job counted', async () => {
     const id = newJobId();
     const { priority } = await room.queue.mark(id, share());

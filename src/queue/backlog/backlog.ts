@@ -82,13 +82,20 @@ export interface ReservationRequest {
   readonly bytes: number;
 }
 
-/** A marker tells whether its job is counted: who asks with its key next counts it if it is not. */
+/**
+ * A marker tells whether its job is counted: who asks with its key next counts it if it is not. Its fingerprint goes with the
+ * request that was refused.
+ */
 const TAKE_BACK = script({
   name: 'take_back',
   keys: ['backlogJobs', 'backlogBytes', 'marker', 'entry'],
   args: ['tenant', 'bytes', 'hasMarker'],
   lua: `${BACKLOG}
-  if hasMarker == '1' and (redis.call('EXISTS', entry) == 1 or redis.call('HDEL', marker, 'counted') == 0) then return 0 end
+  if hasMarker == '1' then
+    if redis.call('EXISTS', entry) == 1 then return 0 end
+    redis.call('HDEL', marker, 'fingerprint')
+    if redis.call('HDEL', marker, 'counted') == 0 then return 0 end
+  end
   backlog_leave(backlogJobs, backlogBytes, tenant, tonumber(bytes))
   return 1`,
 });

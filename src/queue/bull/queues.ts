@@ -15,7 +15,15 @@ import { expireParked, promoter, releaseParked, type ReleaseDeps } from '../park
 import { parkedPage, type ParkedPage } from '../parked/parked-list.ts';
 import { queueOf } from './queue-keys.ts';
 import { reprioritize } from '../fair-share/reprioritize.ts';
-import { confirm, mark, reserve, type Marker, type Reservation, type Stamping } from '../fair-share/reservation.ts';
+import {
+  claim,
+  confirm,
+  mark,
+  reserve,
+  type Marker,
+  type Reservation,
+  type Stamping,
+} from '../fair-share/reservation.ts';
 import { createJobLookup, type JobLookup } from './job-lookup.ts';
 
 /** The events stream is for debugging; every entry costs Redis memory. */
@@ -41,6 +49,10 @@ export interface JobQueue extends JobLookup {
   reserve(requests: readonly ReservationRequest[]): Promise<(Reservation | SealdexError)[]>;
   /** The same with an idempotency key's marker. @throws SealdexError `CLOCK_SKEW`, `TENANT_BACKLOG_FULL` */
   mark(jobId: string, request: ReservationRequest): Promise<Marker>;
+  /** The fingerprint of the marker, after giving it this one if it has none and its job is not in the queue. */
+  claim(jobId: string, queueName: QueueName, fingerprint: string): Promise<string | undefined>;
+  /** The fingerprint of the marker, if it has one. */
+  fingerprint(jobId: string): Promise<string | undefined>;
   confirm(jobId: string): Promise<boolean>;
   /** Takes a job out of its tenant's backlog that was stamped and is certainly not in the queue. */
   takeBack(jobId: string, request: ReservationRequest, hasMarker: boolean): Promise<void>;
@@ -101,6 +113,8 @@ export function openQueue(config: Config, redis: Redis, clock: Clock): JobQueue 
     refuseWhenFull: () => fullness.refuse(),
     reserve: (requests) => reserveInQueues(own, requests),
     mark: (jobId, request) => mark(own[request.queue].stamping, jobId, config.idempotencyMs, request),
+    claim: (jobId, queueName, fingerprint) => claim(redis, own[queueName].keys, jobId, fingerprint),
+    fingerprint: async (jobId) => (await runCommand(redis.hget(keys.marker(jobId), 'fingerprint'))) ?? undefined,
     confirm: (jobId) => confirm(redis, keys, jobId),
     takeBack: (jobId, request, hasMarker) => takeBack(redis, own[request.queue].keys, jobId, request, hasMarker),
     async add(jobId, data, priority, delay = 0) {

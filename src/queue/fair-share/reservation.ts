@@ -84,8 +84,8 @@ const STAMP = script({
 });
 
 /**
- * Answers { revision, 0 made now | 1 unconfirmed | 2 confirmed, state, code, priority } of the marker, making it if there is
- * none; or a code, and then makes none: who asks again would get its revision as one to go on with.
+ * Answers { revision, 0 made now | 1 unconfirmed | 2 confirmed, state, code, priority, fingerprint } of the marker, making it
+ * if there is none; or a code, and then makes none: who asks again would get its revision as one to go on with.
  * A marker whose job may have to be added has a priority, and has it counted unless it is: who made it may have died,
  * or was refused and has taken its count back.
  */
@@ -94,9 +94,9 @@ const MARK = script({
   keys: [...FAIR_KEYS, 'lastRevision', 'markerKey', 'entry'],
   args: [...STAMPING_ARGS, 'lifeMs', 'tenant', 'bytes'],
   lua: `${STAMPING}
-  local marker = redis.call('HMGET', markerKey, 'revision', 'confirmed', 'state', 'code', 'counted')
+  local marker = redis.call('HMGET', markerKey, 'revision', 'confirmed', 'state', 'code', 'counted', 'fingerprint')
   if marker[1] and (marker[2] or marker[3]) then
-    return { tonumber(marker[1]), marker[2] and 2 or 1, marker[3] or '', marker[4] or '', 0 }
+    return { tonumber(marker[1]), marker[2] and 2 or 1, marker[3] or '', marker[4] or '', 0, marker[6] or '' }
   end
   local revision = tonumber(marker[1]) or next_revision()
   if not revision then return 'CLOCK_SKEW' end
@@ -106,11 +106,11 @@ const MARK = script({
   local priority = fair_take(fair, tenant)
   fair_close(fair)
   redis.call('HSET', markerKey, 'counted', '1')
-  if marker[1] then return { revision, 1, '', '', priority } end
+  if marker[1] then return { revision, 1, '', '', priority, marker[6] or '' } end
   redis.call('SET', lastRevision, string.format('%.0f', revision))
   redis.call('HSET', markerKey, 'revision', string.format('%.0f', revision))
   redis.call('PEXPIRE', markerKey, lifeMs)
-  return { revision, 0, '', '', priority }`,
+  return { revision, 0, '', '', priority, '' }`,
 });
 
 /** Answers 1 when this call confirmed the marker, 0 when it was confirmed before or is gone. */
@@ -120,12 +120,29 @@ const CONFIRM = script({
   lua: `if redis.call('EXISTS', marker) == 0 then return 0 end return redis.call('HSETNX', marker, 'confirmed', '1')`,
 });
 
+/**
+ * Answers the marker's fingerprint, after writing this one if it has none. A job that is in the queue without one was added
+ * by an older producer, or its first marker has expired: its fingerprint is unknown and stays so.
+ */
+const CLAIM = script({
+  name: 'claim',
+  keys: ['marker', 'entry'],
+  args: ['fingerprint'],
+  lua: `
+  if redis.call('EXISTS', marker) == 1 and redis.call('EXISTS', entry) == 0 then
+    redis.call('HSETNX', marker, 'fingerprint', fingerprint)
+  end
+  return redis.call('HGET', marker, 'fingerprint')`,
+});
+
 export interface Marker extends Reservation {
   /** `unconfirmed`: somebody made it and has not (yet) said that the job is in the queue. */
   readonly kind: 'made' | 'unconfirmed' | 'confirmed';
   /** How the job ended, when it has; `unknown` for an end that only another version knows. */
   readonly state?: EndState | 'unknown';
   readonly code?: Code;
+  /** Of the request whose job was added or is about to be; an older producer writes none. */
+  readonly fingerprint?: string;
 }
 
 /**
@@ -176,13 +193,21 @@ export async function mark(
     bytes,
   });
   if (!Array.isArray(found)) throw refusal(found);
-  const [revision, kind, state, code, priority] = found as [number, number, string, string, number];
+  const [revision, kind, state, code, priority, fingerprint] = found as [
+    number,
+    number,
+    string,
+    string,
+    number,
+    string,
+  ];
   return {
     revision,
     priority,
     kind: kind === 0 ? 'made' : kind === 1 ? 'unconfirmed' : 'confirmed',
     ...(state === '' ? {} : { state: isEnd(state) ? state : 'unknown' }),
     ...knownCode(code),
+    ...(fingerprint === '' ? {} : { fingerprint }),
   };
 }
 
@@ -196,3 +221,21 @@ function refusal(answer: unknown): SealdexError {
 /** Says that the marker's job is in the queue. Answers whether this call was the first to say so. */
 export const confirm = async (redis: Redis, keys: RedisKeys, jobId: string): Promise<boolean> =>
   (await runScript(redis, CONFIRM, { marker: keys.marker(jobId) })) === 1;
+
+/**
+ * Makes the job that is about to be added the one of its marker, unless another request's is already.
+ * Answers the fingerprint of the marker; undefined if it is unknown, or the marker is gone.
+ */
+export async function claim(
+  redis: Redis,
+  keys: QueueKeys,
+  jobId: string,
+  fingerprint: string,
+): Promise<string | undefined> {
+  const claimed = await runScript(redis, CLAIM, {
+    marker: keys.marker(jobId),
+    entry: queueKey(keys, jobId),
+    fingerprint,
+  });
+  return typeof claimed === 'string' ? claimed : undefined;
+}
