@@ -35,11 +35,12 @@ export interface EnqueueReport<Item> extends Pick<WaitingDeps<EnqueuedJob<Item>>
 }
 
 export function createReport<Item>(view: ItemView<Item>, asJson: boolean): EnqueueReport<Item> {
-  const { done, factsOf } = view;
+  const { factsOf } = view;
   const nameOf = (item: Item): string => oneLine(view.nameOf(item));
   const counts = { queued: 0, refused: 0, failed: 0 };
   const rows: string[][] = [];
-  const finished = asJson ? undefined : progressBar(done);
+  // Parked and dead jobs are finished too.
+  const finished = asJson ? undefined : progressBar('finished');
 
   const reportFailure = (status: string, jobId: string | undefined, name: string, why: string): void => {
     if (view.failures === 'table') rows.push([name, status, why]);
