@@ -17,7 +17,7 @@ export type {
   GateFacts,
   KeyChanged,
   KeyCheck,
-  Letter as DeadLetter,
+  DeadLetter,
   LetterFilter as DeadLetterFilter,
   Log as Logger,
   MetricsRegistry,

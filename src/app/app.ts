@@ -26,7 +26,7 @@ export type { GateFacts } from '../operator/gates.ts';
 export type { KeyCheck } from '../operator/key-check.ts';
 export type { ProbeAnswer } from '../operator/keys.ts';
 export type { Counts, Exported, DeletionStep, DeletionResult } from '../operator/offboarding.ts';
-export type { Discarded, Letter, LetterFilter, Replayed } from '../operator/dead-letters.ts';
+export type { DeadLetter, Discarded, LetterFilter, Replayed } from '../operator/dead-letters.ts';
 export type { ParkedJob } from '../operator/parked.ts';
 export type { GateChange } from '../operator/stops.ts';
 export type { KeyChanged } from '../operator/set-key.ts';
@@ -61,8 +61,8 @@ export interface OperatorOptions extends OpenOptions {
 }
 
 /**
- * Opens a producer. Settings go over the environment.
- * @throws SealdexError `CONFIG_INVALID` with all faults, `REDIS_FAILED` within a second
+ * Opens a producer. Settings take precedence over the environment.
+ * @throws SealdexError `CONFIG_INVALID` with every invalid setting; `REDIS_FAILED` within about 1 s if Redis cannot be reached
  */
 export function createProducer(settings?: Settings, options: OpenOptions = {}): Promise<Producer> {
   return openResources(
@@ -89,7 +89,10 @@ export function createProducer(settings?: Settings, options: OpenOptions = {}): 
   );
 }
 
-/** Opens a reader. Settings go over the environment. @throws as createProducer */
+/**
+ * Opens a reader. Settings take precedence over the environment.
+ * @throws SealdexError `CONFIG_INVALID` with every invalid setting; `REDIS_FAILED` within about 1 s if Redis cannot be reached
+ */
 export function createReader(settings?: Settings, options: OpenOptions = {}): Promise<Reader> {
   return openResources(
     settings,
@@ -104,7 +107,11 @@ export function createReader(settings?: Settings, options: OpenOptions = {}): Pr
   );
 }
 
-/** Opens what the command line needs beside producer and reader. @throws as createProducer */
+/**
+ * Opens an operator, which does what the command line does with tenants, keys, parked jobs and dead letters. Settings take
+ * precedence over the environment.
+ * @throws SealdexError `CONFIG_INVALID` with every invalid setting; `REDIS_FAILED` within about 1 s if Redis cannot be reached
+ */
 export function createOperator(settings?: Settings, options: OperatorOptions = {}): Promise<Operator> {
   return openResources(
     settings,

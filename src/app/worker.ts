@@ -26,13 +26,19 @@ import { createPlatform, type Platform } from './platform.ts';
 import { probing } from './probing.ts';
 import { openResources, startProcessHeartbeat, type Resources, type ResourceStack } from './resources.ts';
 
+/** A worker that was started by `startWorker`; disposing of it stops it. */
 export interface RunningWorker extends AsyncDisposable {
-  /** Where /livez, /readyz and /metrics are. */
+  /** Port on which /livez, /readyz and /metrics are served. */
   readonly port: number;
-  /** Drains, hands back, and ends within SEALDEX_STOP_MS. Says whether everything went well. May be called twice. */
+  /**
+   * Stops taking jobs, finishes running jobs for up to SEALDEX_DRAIN_MS, returns the rest to the queue and releases everything
+   * within SEALDEX_STOP_MS. `handedBack` is the number of jobs that returned to the queue; `isClean` is true if everything was
+   * released in time. A second call returns the same promise.
+   */
   stop(): Promise<{ handedBack: number; isClean: boolean }>;
 }
 
+/** Options of startWorker. */
 export interface WorkerOptions {
   /** IP address on which /livez, /readyz and /metrics are served; all addresses by default. */
   readonly host?: string;
@@ -58,7 +64,11 @@ export interface WorkerOptions {
   readonly clock?: Clock;
 }
 
-/** Starts a worker. @throws SealdexError `CONFIG_INVALID` for what must not run (eviction, a store without conditions) */
+/**
+ * Starts a worker in this process. Settings take precedence over the environment.
+ * @throws SealdexError `CONFIG_INVALID` for invalid settings, a Redis that evicts keys, a bucket without conditional writes, a port
+ * in use, or a registry that has a running worker; `REDIS_FAILED` or `STORE_FAILED` in an outage; the reason of `signal`
+ */
 export function startWorker(settings?: Settings, options: WorkerOptions = {}): Promise<RunningWorker> {
   const start = async (resources: Resources, stack: ResourceStack): Promise<RunningWorker> => {
     await checkInstallation(resources, options.signal);

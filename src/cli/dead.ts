@@ -1,6 +1,6 @@
 // `sealdex dead`: the dead letters. Listing and showing them is here; replay and discard have files of their own.
 import { Command } from 'commander';
-import type { Letter, Operator } from '../app/app.ts';
+import type { DeadLetter, Operator } from '../app/app.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { CODES } from '../runtime/errors.ts';
 import { reasonMessage } from '../extract/reasons.ts';
@@ -61,7 +61,7 @@ Examples:
 
 const HEADER = ['JOB', 'KIND', 'TENANT', 'CODE', 'SINCE', 'ATTEMPTS', 'WHY'];
 
-const rowOf = ({ jobId, kind = '-', tenant = '-', code, reason, since, attempts }: Letter): string[] => [
+const rowOf = ({ jobId, kind = '-', tenant = '-', code, reason, since, attempts }: DeadLetter): string[] => [
   oneLine(jobId),
   kind,
   tenant,
@@ -129,7 +129,7 @@ Example:
     );
 }
 
-function factsOf({ jobId, tenant, corpus, kind, revision, code, reason, since, attempts }: Letter): string[][] {
+function factsOf({ jobId, tenant, corpus, kind, revision, code, reason, since, attempts }: DeadLetter): string[][] {
   const facts: [string, string | number | undefined][] = [
     ['job', oneLine(jobId)],
     ['kind', kind],

@@ -22,31 +22,46 @@ export type CustomDimensions = { readonly [name: string]: number };
 
 /** Has exactly one of the four values. */
 export interface Cell {
+  /** A text. */
   readonly text_value?: string;
-  /** At most 2^53 - 1 either way: a larger one would be rounded in silence. */
+  /** An integer from -(2^53 - 1) to 2^53 - 1; a larger one would lose digits. */
   readonly int_value?: number;
+  /** A finite number. */
   readonly float_value?: number;
+  /** A Boolean. */
   readonly bool_value?: boolean;
+  /** Number of columns that the cell covers. */
   readonly colspan?: number;
+  /** Number of rows that the cell covers. */
   readonly rowspan?: number;
 }
 
+/** A table of a document. */
 export interface Table {
+  /** Id of the table in the document. */
   readonly id?: string;
+  /** Title of the table. */
   readonly title?: string;
+  /** Description of the table. */
   readonly description?: string;
+  /** Header rows and rows, each a list of cells. */
   readonly data?: {
     readonly headers?: readonly (readonly Cell[])[];
     readonly rows?: readonly (readonly Cell[])[];
   };
 }
 
+/** An image of a document. */
 export interface Image {
+  /** Id of the image in the document. */
   readonly id?: string;
+  /** Title of the image. */
   readonly title?: string;
+  /** Caption of the image. */
   readonly caption?: string;
+  /** Description of the image. */
   readonly description?: string;
-  /** `data` is base64 with its padding. */
+  /** `data` is base64 with padding; `mime_type` is the type of the image. */
   readonly image_data: { readonly data: string; readonly mime_type: string };
 }
 
@@ -55,49 +70,77 @@ export type ChunkingStrategy =
   | { readonly type: 'sentence_chunking_strategy' }
   | { readonly type: 'max_chars_chunking_strategy'; readonly max_chars_per_chunk: number };
 
-/** May lack text when it has sections or tables; one with nothing in it at all is refused. */
+/** A section of a structured document. Without a text it needs sections or tables. */
 export interface Section {
   /** int32. Without one the section goes by its 1-based number in document order. */
   readonly id?: number;
+  /** Title; it becomes a part of its own. */
   readonly title?: string;
+  /** Text, split into parts by the chunking strategy. */
   readonly text?: string;
+  /** Metadata of every part of the section. */
   readonly metadata?: Metadata;
+  /** Tables of the section. */
   readonly tables?: readonly Table[];
+  /** Images of the section. */
   readonly images?: readonly Image[];
-  /** At most 32 levels. */
+  /** Nested sections, at most 32 levels. */
   readonly sections?: readonly Section[];
 }
 
+/** A document in sections, which sealdex splits into parts. */
 export interface StructuredDocument {
+  /** May be absent in JSON if the shape is clear. */
   readonly type: 'structured';
+  /** 1 to 1,024 Unicode characters. */
   readonly id: string;
+  /** Title of the document. */
   readonly title?: string;
+  /** Description of the document. */
   readonly description?: string;
+  /** Metadata of the document. */
   readonly metadata?: Metadata;
+  /** Custom dimensions of the document. */
   readonly custom_dimensions?: CustomDimensions;
+  /** One part per sentence by default. */
   readonly chunking_strategy?: ChunkingStrategy;
+  /** The content of the document. */
   readonly sections: readonly Section[];
 }
 
-/** A part of a core document is stored as it came. Ids of tables and images are not looked up. */
+/** A part of a core document, stored as given. */
 export interface CorePart {
+  /** Text of the part, at most SEALDEX_PART_CHARS UTF-16 units. */
   readonly text: string;
+  /** Metadata of the part. */
   readonly metadata?: Metadata;
+  /** Context of the part. */
   readonly context?: string;
+  /** Id of a table; not checked. */
   readonly table_id?: string;
+  /** Id of an image; not checked. */
   readonly image_id?: string;
+  /** Custom dimensions of the part. */
   readonly custom_dimensions?: CustomDimensions;
 }
 
+/** A document in parts that the caller made. */
 export interface CoreDocument {
+  /** May be absent in JSON if the shape is clear. */
   readonly type: 'core';
+  /** 1 to 1,024 Unicode characters. */
   readonly id: string;
+  /** Metadata of the document. */
   readonly metadata?: Metadata;
+  /** Tables of the document. */
   readonly tables?: readonly Table[];
+  /** Images of the document. */
   readonly images?: readonly Image[];
+  /** The parts in their order. */
   readonly document_parts: readonly CorePart[];
 }
 
+/** A document to index, in the shapes of the Vectara v2 indexing API. */
 export type IndexDocument = StructuredDocument | CoreDocument;
 
 /** What a file says, once it was read. */
@@ -106,9 +149,12 @@ export interface FileDocument extends Omit<StructuredDocument, 'type'> {
   readonly source: FileSource;
 }
 
-/** `contentType` is what the file was found to be, a MIME type. */
+/** The file from which a document was extracted. */
 export interface FileSource {
+  /** File name as uploaded. */
   readonly filename: string;
+  /** Detected MIME type. */
   readonly contentType: string;
+  /** Size of the file in bytes. */
   readonly bytes: number;
 }

@@ -6,11 +6,17 @@ import type { Yielder } from './yielder.ts';
 
 /** One text of a document as it is stored and searched. */
 export interface Part {
+  /** Text of the part. */
   readonly text: string;
+  /** Metadata of the part, including the fields that sealdex adds (docs/documents.md). */
   readonly metadata: Metadata;
+  /** Context of the part. */
   readonly context?: string;
+  /** Custom dimensions of the part. */
   readonly custom_dimensions?: CustomDimensions;
+  /** Id of a table of the document. */
   readonly table_id?: string;
+  /** Id of an image of the document. */
   readonly image_id?: string;
 }
 

@@ -28,23 +28,37 @@ export type { Part } from './parts.ts';
 
 /** Line 1 of a record. The counts say how many lines of each kind follow. */
 export interface RecordHead {
+  /** Version of the record format. */
   readonly v: 1;
+  /** Name of the tenant. */
   readonly tenant: string;
+  /** Name of the corpus. */
   readonly corpus: string;
+  /** Id of the document. */
   readonly id: string;
+  /** Revision of the document. */
   readonly revision: number;
+  /** Shape in which the document arrived. */
   readonly type: 'structured' | 'core' | 'file';
+  /** Title of the document. */
   readonly title?: string;
+  /** Description of the document. */
   readonly description?: string;
+  /** Metadata of the document. */
   readonly metadata: Metadata;
+  /** Custom dimensions of the document. */
   readonly custom_dimensions?: CustomDimensions;
+  /** For a file: its name, type and size. */
   readonly source?: FileSource;
+  /** Number of parts. */
   readonly parts: number;
+  /** Number of tables. */
   readonly tables: number;
+  /** Number of images. */
   readonly images: number;
 }
 
-/** What stands on one line after the head. */
+/** A part, a table or an image of a stored document. */
 export type RecordItem = Part | { readonly table: Table } | { readonly image: Image };
 
 /**

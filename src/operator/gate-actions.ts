@@ -6,10 +6,11 @@ import type { Code } from '../runtime/errors.ts';
 type WhoActs = 'tenant' | 'operator' | 'nobody';
 
 export interface GateAction {
+  /** The side whose action opens the gate; `nobody` if no action is needed or possible. */
   readonly whoActs: WhoActs;
-  /** One sentence: what there is to know beside the commands. */
+  /** One sentence in addition to the commands. */
   readonly explanation: string;
-  /** What they would type; words in capitals that are not filled in are theirs to know. */
+  /** Shell commands for that side. Words in capitals are placeholders. */
   readonly commands: readonly string[];
 }
 

@@ -7,23 +7,31 @@ import { runCommand, type Redis, type RedisKeys } from '../runtime/redis.ts';
 import { remedyOf, type GateAction } from './gate-actions.ts';
 import { isOperatorStop } from '../parking/gate-record.ts';
 
+/** A gate that is not open: its state, its parked jobs and the action that opens it. */
 export interface GateFacts extends GateAction, KeyRef {
+  /** `shut`: jobs are parked. `draining`: parked jobs are being released. `destroyed`: the key is permanently lost. */
   readonly state: GateState;
+  /** Code of the error that shut the gate, or of the operator stop. */
   readonly code: Code;
-  /** Times are wall clock, milliseconds. */
+  /** Start of the state: Unix time in milliseconds. */
   readonly since: number;
-  /** How many jobs are parked at it, and since when the oldest is. */
+  /** Number of parked jobs. */
   readonly jobs: number;
+  /** Time at which the oldest of them was parked: Unix time in milliseconds. */
   readonly oldest?: number;
-  /** When it is tried next; of a gate that no probe opens there is none. */
+  /** Time of the next probe: Unix time in milliseconds. Absent if no probe opens the gate. */
   readonly nextProbe?: number;
+  /** Number of probes so far. */
   readonly probes: number;
-  /** What KMS called it, and the AWS request that it said it to. */
+  /** Error name of KMS. */
   readonly reason?: string;
+  /** AWS request id of that error, as in CloudTrail. */
   readonly requestId?: string;
+  /** Deletion date of the key: Unix time in milliseconds. */
   readonly deletesAt?: number;
+  /** Side whose policy denied the call, if KMS reports it. */
   readonly deniedBy?: 'operator' | 'tenant';
-  /** What the operator said. */
+  /** Reason given by the operator. */
   readonly note?: string;
 }
 

@@ -9,11 +9,15 @@ import { isKeyArn } from '../runtime/key-arn.ts';
 import type { TenantFile } from '../tenants/tenants.ts';
 import { fileOf, tenantsOf, type KeyTenant, type KeyTenantsDeps } from './key-tenants.ts';
 
+/** Result of the check whether a KMS key can be attached to a tenant. */
 export interface KeyCheck {
+  /** Name of the tenant. */
   readonly tenant: string;
+  /** ARN of the KMS key. */
   readonly arn: string;
-  /** No step failed. */
+  /** True if no step failed. */
   readonly canAttach: boolean;
+  /** The checks in the order in which they ran, each with status, observation and remedy. */
   readonly steps: readonly CheckStep[];
 }
 

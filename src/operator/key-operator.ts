@@ -9,7 +9,9 @@ import { tenantsOf, type KeyTenant } from './key-tenants.ts';
 import { parkedJobs, type ParkedJob } from './parked.ts';
 import { block, pause, resume, unblock, type GateChange } from './stops.ts';
 
-/** All throw `REDIS_FAILED`; those that read or write a tenant's file `TENANT_UNKNOWN`, `PLATFORM_TENANTS`, `STORE_FAILED` too. */
+/**
+ * All throw `REDIS_FAILED`; those that read or write a tenant's file `TENANT_UNKNOWN`, `PLATFORM_TENANTS`, `STORE_FAILED` too.
+ */
 export interface KeyOperator {
   /** Gates that are not open, the most urgent first. */
   gates(filter?: GateFilter): Promise<GateList>;
@@ -17,16 +19,21 @@ export interface KeyOperator {
   probe(tenant: string, keyArn: string): Promise<ProbeAnswer>;
   /** Opens a gate by the operator's word and lets KMS decide. */
   release(tenant: string, keyArn: string): Promise<GateChange>;
-  /** Nobody uses the KMS key for this tenant until it is unblocked. @throws SealdexError `NOT_FOUND`, `DOCUMENT_INVALID` with field `reason` */
+  /**
+   * Nobody uses the KMS key for this tenant until it is unblocked.
+   * @throws SealdexError `NOT_FOUND`, `DOCUMENT_INVALID` with field `reason`
+   */
   block(tenant: string, keyArn: string, reason: string): Promise<GateChange>;
   /**
    * The same for all tenants that have or had it, one after the other.
    * @throws SealdexError after them `TENANT_CHANGED` when one may have got the key meanwhile
    */
   blockOwners(keyArn: string, reason: string): AsyncGenerator<OwnerBlocked>;
+  /** Lifts the block of a KMS key for a tenant. */
   unblock(tenant: string, keyArn: string): Promise<GateChange>;
   /** All of the tenant's jobs are parked until it is resumed. @throws SealdexError `DOCUMENT_INVALID` with field `reason` */
   pauseTenant(tenant: string, reason: string): Promise<GateChange>;
+  /** Lifts the pause of a tenant; its parked jobs resume. */
   resumeTenant(tenant: string): Promise<GateChange>;
   /** All tenants that have or had the KMS key. Reads every tenant's file. */
   tenantsOf(keyArn: string): AsyncGenerator<KeyTenant>;

@@ -10,14 +10,18 @@ export interface KeyDeps extends StopDeps {
   readonly probing: ProbingDeps;
 }
 
+/** Result of a probe. */
 export interface ProbeAnswer extends KeyRef {
-  /** What KMS said; undefined when it was not asked: the gate is not shut, the operator's word stands, or somebody else is at it. */
+  /**
+   * `ok`, or the code of the KMS error. Absent if KMS was not called: the gate is not shut, an operator stop applies, or another
+   * process is probing.
+   */
   readonly said?: 'ok' | Code;
-  /** KMS' own name of a refusal. */
+  /** Error name of KMS. */
   readonly reason?: string;
-  /** Another process tries it at this moment. */
+  /** True if another process is probing the key. */
   readonly isBusy: boolean;
-  /** As the gate is now; undefined when it is open. */
+  /** State of the gate after the probe; absent if it is open. */
   readonly gate?: GateFacts;
 }
 

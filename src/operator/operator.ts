@@ -12,33 +12,52 @@ import type { JobQueue } from '../queue/bull/queues.ts';
 import type { JobFacts, QueueCounts } from '../queue/bull/job-lookup.ts';
 import type { Store } from '../store/store.ts';
 
+/** Number of jobs in a queue by state. `oldestWaitingMs` is the time since the next job was queued, in milliseconds. */
 export type QueueStatus = QueueCounts & { readonly oldestWaitingMs?: number };
 
+/** State of an installation. */
 export interface Status {
+  /** Name of the installation, the setting SEALDEX_QUEUE. */
   readonly queue: string;
+  /** Jobs that index or delete documents. */
   readonly index: QueueStatus;
+  /** Jobs that extract uploaded files. */
   readonly upload: QueueStatus;
+  /** Running workers, producers and readers. */
   readonly processes: readonly Heartbeat[];
-  /** Sums over the processes. */
+  /** Plaintext data keys in memory, summed over the processes. */
   readonly keys: number;
+  /** Age of the oldest of these keys in milliseconds. */
   readonly oldestKeyMs: number;
+  /** KMS calls by operation, summed over the processes. */
   readonly kmsCalls: Readonly<Record<string, number>>;
-  /** Most first; of at most 1,000 gates. */
+  /** Tenants with parked jobs, most jobs first, from at most 1,000 gates. */
   readonly parkedByTenant: readonly TenantParked[];
-  /** Dead letters by tenant (none for what names no tenant) and code. */
+  /** Number of dead letters by tenant and code. `tenant` is absent for jobs without readable data. */
   readonly deadByTenant: readonly { readonly tenant?: string; readonly code: Code; readonly letters: number }[];
 }
 
+/** Status of a job with its data. */
 export interface ShownJob extends JobFacts {
-  /** The gate that a parked job waits at, as it is now. */
+  /** For a parked job: current state of its gate. */
   readonly gate?: GateFacts;
 }
 
+/**
+ * Administration of tenants, keys, parked jobs and dead letters. Methods throw `REDIS_FAILED` or `STORE_FAILED` in an outage, and
+ * `TENANT_UNKNOWN` for a tenant that does not exist.
+ */
 export interface Operator
   extends KeyOperator, KeyCheckOperator, LetterOperator, TenantOperator, OffboardingOperator, AsyncDisposable {
-  /** Queues, processes and keys as Redis tells them now. A process that died counts for some seconds more. */
+  /**
+   * Queues, processes and keys as recorded in Redis. A process that was killed is included for some seconds.
+   * @throws SealdexError `REDIS_FAILED`
+   */
   status(): Promise<Status>;
-  /** State `unknown` for a job that never was or that ended more than an hour (a setting) ago. */
+  /**
+   * Status of a job; `unknown` if it does not exist or ended more than SEALDEX_STATUS_MS ago.
+   * @throws SealdexError `REDIS_FAILED`
+   */
   job(jobId: string): Promise<ShownJob>;
 }
 

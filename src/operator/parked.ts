@@ -7,12 +7,15 @@ import type { ParkedEntry } from '../queue/parked/parked-list.ts';
 import type { JobQueue } from '../queue/bull/queues.ts';
 import { GATES_LISTED, recordsOf, type GateDeps } from './gates.ts';
 
+/** A parked job and the KMS key for which it waits. */
 export interface ParkedJob extends KeyRef {
+  /** Id of the job. */
   readonly jobId: string;
+  /** Code of the error for which the job is parked. */
   readonly code: Code;
-  /** Since when it is parked: wall clock, milliseconds. */
+  /** Time at which the job was parked: Unix time in milliseconds. */
   readonly since: number;
-  /** How often it was parked. */
+  /** Number of times the job was parked. */
   readonly count: number;
 }
 

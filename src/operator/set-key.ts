@@ -17,14 +17,17 @@ export interface SetKeyDeps extends KeyDeps, KeyCheckDeps {
   readonly identity: () => Promise<string>;
 }
 
+/** Result of a change of a tenant's KMS key. */
 export interface KeyChanged {
+  /** Name of the tenant. */
   readonly tenant: string;
-  /** The KMS keys' ARNs, or `platform`. */
+  /** ARN of the previous KMS key, or `platform`. */
   readonly from: string;
+  /** ARN of the current KMS key, or `platform`. */
   readonly to: string;
-  /** False: it was this key already. */
+  /** False if the tenant already had this key. */
   readonly changed: boolean;
-  /** What the check of the new key found; none of the platform key. */
+  /** Result of the check of the new key; absent for the platform key. */
   readonly check?: KeyCheck;
 }
 

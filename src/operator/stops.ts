@@ -13,11 +13,11 @@ export interface StopDeps extends GateDeps {
   readonly tenants: Tenants;
 }
 
-/** The result of a stop, of its end, or of a release. */
+/** Result of a change of a gate by the operator. */
 export interface GateChange extends KeyRef {
-  /** False: there was nothing to end, no block, no pause, or no gate that a release could open. */
+  /** False if there was no block, no pause or no gate that a release could open. */
   readonly changed: boolean;
-  /** As the gate is now; undefined when it is open. */
+  /** State of the gate after the change; absent if it is open. */
   readonly gate?: GateFacts;
 }
 

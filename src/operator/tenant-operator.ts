@@ -46,6 +46,7 @@ export interface TenantOperator {
   setKey(tenant: string, to: string, options?: SetKeyOptions): Promise<KeyChanged>;
   /** Moves what is stored to the tenant's current KMS key, from the first object on. @throws SealdexError `NOT_FOUND` */
   reencrypt(tenant: string): Promise<void>;
+  /** Progress of the re-encryption of a tenant. */
   reencryption(tenant: string): Promise<ReencryptionProgress>;
   /** How many of the tenant's objects are under which KMS key, by its ARN. Reads the beginning of every object. */
   countKeys(tenant: string, signal: AbortSignal): Promise<ReadonlyMap<string, number>>;

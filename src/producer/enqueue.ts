@@ -19,6 +19,10 @@ import type { CheckedRequest } from './request.ts';
 
 export type { JobState, JobStatus } from '../queue/bull/job-lookup.ts';
 
+/**
+ * Result of an enqueue call. `revision` orders the writes of a document: the highest one is kept. A `duplicate` repeats an idempotency
+ * key: `jobId`, `revision`, `state` and `code` are those of the first job.
+ */
 export type EnqueueResult =
   | { readonly status: 'queued'; readonly jobId: string; readonly revision: number }
   | {

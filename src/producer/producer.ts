@@ -21,6 +21,7 @@ export type { EnqueueResult, JobState, JobStatus } from './enqueue.ts';
 export type { DeleteRequest, IndexRequest } from './request.ts';
 export type { UploadRequest } from './upload.ts';
 
+/** Enqueues documents, deletions and files, and returns the status of jobs. Disposing of it closes its connections. */
 export interface Producer extends AsyncDisposable {
   /**
    * Checks, encrypts and queues one document. While the tenant's KMS key is unusable or the tenant is paused, the content

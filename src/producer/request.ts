@@ -6,24 +6,33 @@ import type { ContentHeader } from '../intake/intake.ts';
 import { checkName } from '../runtime/names.ts';
 import type { FileBody } from './file-body.ts';
 
+/** Request to index one document. */
 export interface IndexRequest {
+  /** Name of the tenant. */
   readonly tenant: string;
+  /** Name of the corpus. */
   readonly corpus: string;
-  /** A structured or core document; checked before anything is stored. */
+  /** A structured or core document (`IndexDocument`); checked before anything is stored. */
   readonly document: unknown;
   /**
    * The same request with the same key is one job for 24 hours (a setting), within a tenant and corpus; another request with
    * the key is `IDEMPOTENCY_CONFLICT`. 1 to 256 UTF-16 units.
    */
   readonly idempotencyKey?: string | undefined;
-  /** `replace` (default) or `reject`: a document that came from another job makes this one a dead letter. */
+  /**
+   * `replace` (default), or `reject`: if another job stored the document before, this job becomes a dead letter
+   * (`DOCUMENT_CONFLICT`).
+   */
   readonly ifExists?: 'replace' | 'reject' | undefined;
 }
 
+/** Request to delete one document. */
 export interface DeleteRequest {
+  /** Name of the tenant. */
   readonly tenant: string;
+  /** Name of the corpus. */
   readonly corpus: string;
-  /** The document id. The document need not exist. */
+  /** Id of the document; it need not exist. */
   readonly id: string;
   /** As of an index request; the same key for the two is two jobs. */
   readonly idempotencyKey?: string | undefined;

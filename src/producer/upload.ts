@@ -8,24 +8,27 @@ import { checkName } from '../runtime/names.ts';
 import { checkBody, discardBody } from './file-body.ts';
 import { checkIdempotencyKey, checkIfExists, fieldsOf, invalid, readable, type CheckedUpload } from './request.ts';
 
+/** Request to upload one file. */
 export interface UploadRequest {
+  /** Name of the tenant. */
   readonly tenant: string;
+  /** Name of the corpus. */
   readonly corpus: string;
-  /** 1 to 1,024 characters of any Unicode. Never used as a path. */
+  /** 1 to 1,024 Unicode characters. Never used as a path. */
   readonly filename: string;
-  /** At most 255 printable ASCII characters. The file's content counts more than what it is said to be. */
+  /** MIME type of up to 255 printable ASCII characters. The detected type of the file takes precedence. */
   readonly contentType?: string | undefined;
-  /** The file, at least a byte. A stream is read to its end, or destroyed when the request is refused. */
+  /** The file, at least one byte. A stream is read to its end, or destroyed if the request is rejected. */
   readonly body: Readable | Uint8Array;
-  /** How many bytes a stream will give. With it they are sent as they come; without it the file is held in memory. */
+  /** Length of a stream in bytes. With it the stream is sent as it arrives; without it the file is held in memory. */
   readonly length?: number | undefined;
-  /** The filename, if not given. */
+  /** Id of the document; the file name by default. */
   readonly documentId?: string | undefined;
-  /** Goes over what the file says of itself. */
+  /** Takes precedence over the metadata of the file. */
   readonly metadata?: Metadata | undefined;
-  /** As of a structured document. */
+  /** As in a structured document. */
   readonly chunkingStrategy?: ChunkingStrategy | undefined;
-  /** As of an index request. */
+  /** As in an index request. */
   readonly ifExists?: 'replace' | 'reject' | undefined;
   /** As of an index request; the same key for the two is two jobs. */
   readonly idempotencyKey?: string | undefined;

@@ -8,26 +8,33 @@ import type { Tenant } from '../tenants/tenants.ts';
 import { openObject, type DocumentHead } from './open-document.ts';
 import { fieldsOf, type ReaderDeps } from './resolve-document.ts';
 
+/** Request for one page of a corpus. */
 export interface ListRequest {
+  /** Name of the tenant. */
   readonly tenant: string;
+  /** Name of the corpus. */
   readonly corpus: string;
-  /** `next` of the page before. */
+  /** `next` of the previous page. */
   readonly after?: string | undefined;
-  /** 1 to 1,000; default 100. */
+  /** Maximum number of documents per page: 1 to 1,000, 100 by default. */
   readonly limit?: number | undefined;
-  /** Decrypt each document's id and metadata: a read for every line. */
+  /** True decrypts id and metadata of each document, with one read per document. */
   readonly metadata?: boolean | undefined;
 }
 
+/** A document in a page of a corpus. */
 export interface ListedDocument {
-  /** sha256 of the document id, in hex: its name in S3. */
+  /** SHA-256 of the document id in hex: the name of the object in S3. */
   readonly object: string;
+  /** Revision of the stored document. */
   readonly revision: number;
-  /** Of the encrypted object. */
+  /** Size of the encrypted object in bytes. */
   readonly bytes: number;
+  /** True for a deleted document. */
   readonly isDeleted: boolean;
-  /** With `metadata: true`, unless `code` says why not. */
+  /** With `metadata: true`: the decrypted head; absent if there is a `code`. */
   readonly document?: DocumentHead;
+  /** Code of the error for which the document could not be decrypted. */
   readonly code?: Code;
 }
 

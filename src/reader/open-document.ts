@@ -10,10 +10,12 @@ import type { Tenant } from '../tenants/tenants.ts';
 import { findPlace, refuseOlder, type DocumentName, type ReaderDeps } from './resolve-document.ts';
 import { gatedBytes, gatedItems, watchGates } from './gated-stream.ts';
 
-/** Line 1 of the record: what the document says of itself, without its text. */
+/** The document without its parts, tables and images. */
 export type DocumentHead = RecordHead;
 
+/** A document that is being read. Disposing of it closes its connection. */
 export interface OpenDocument extends AsyncDisposable {
+  /** Head of the document. */
   readonly document: DocumentHead;
   /**
    * Parts, then tables, then images, in the record's order, each decrypted when it is asked for. Read it to the end, or

@@ -9,12 +9,14 @@ import { stateOf } from '../store/revisions.ts';
 import { findPlace, refuseOlder, type DocumentName, type ReaderDeps } from './resolve-document.ts';
 import { gatedBytes, gatedItems, watchGates, type EnsureOpen } from './gated-stream.ts';
 
-/** What a file was called when it came, and how long it is. */
+/** File name, detected MIME type, size in bytes, and revision of the document. */
 export type OriginalHead = Pick<KeptHead, 'filename' | 'contentType' | 'bytes' | 'revision'>;
 
+/** An original file that is being read. Disposing of it closes its connection. */
 export interface OpenOriginal extends AsyncDisposable {
+  /** Name, type and size of the file. */
   readonly original: OriginalHead;
-  /** The file's bytes; read them as `OpenDocument.parts`. */
+  /** Bytes of the file; read them like `OpenDocument.parts`. */
   readonly body: AsyncIterable<Uint8Array>;
 }
 

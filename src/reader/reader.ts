@@ -11,6 +11,7 @@ export type { ListedDocument, ListRequest } from './list.ts';
 export type { OpenOriginal, OriginalHead } from './original.ts';
 export type { DocumentName, ReaderDeps } from './resolve-document.ts';
 
+/** Reads and lists stored documents. Disposing of it closes its connections. */
 export interface Reader extends AsyncDisposable {
   /**
    * What the document says of itself; its text is not read.

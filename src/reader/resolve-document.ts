@@ -10,11 +10,18 @@ import { stateOf } from '../store/revisions.ts';
 import type { ObjectFacts, Store } from '../store/store.ts';
 import type { Tenant, Tenants } from '../tenants/tenants.ts';
 
+/** Name of a document. */
 export interface DocumentName {
+  /** Name of the tenant. */
   readonly tenant: string;
+  /** Name of the corpus. */
   readonly corpus: string;
+  /** Id of the document. */
   readonly id: string;
-  /** The revision that the caller knows to have been stored: an older one is refused, as after a rollback of the bucket. */
+  /**
+   * Revision that the producer returned. An older stored document is rejected (`OBJECT_MISMATCH`), for example after the bucket
+   * was restored.
+   */
   readonly minRevision?: number | undefined;
 }
 

@@ -36,20 +36,25 @@ interface Pass {
   readonly found: LoadedRecord & { readonly record: PassRecord };
 }
 
+/** Progress of the re-encryption after a change of a tenant's KMS key. */
 export interface ReencryptionProgress {
+  /** `none`: the key was never changed. `not begun`, `moving` and `done`: state of the current pass. */
   readonly state: 'none' | 'not begun' | 'moving' | 'done';
-  /** When the key was changed, when the pass began or will begin, and when all was done: wall clock, milliseconds. */
+  /** Time of the key change: Unix time in milliseconds. */
   readonly since?: number;
+  /** Time at which the pass begins or began: Unix time in milliseconds. */
   readonly passBegun?: number;
+  /** Time at which the pass was done: Unix time in milliseconds. */
   readonly doneAt?: number;
+  /** Objects visited so far, by result. */
   readonly counts?: PassCounts;
-  /** When all was done: objects that could not be read, and so were not moved. */
+  /** After the pass: number of objects that could not be read and stay under the former key. */
   readonly left?: number;
-  /** When nobody can use the former key for anything new any more: wall clock, milliseconds. */
+  /** Time after which no process uses the former key for new data: Unix time in milliseconds. */
   readonly settledAt?: number;
-  /** Jobs of the tenant in the queue, waiting, parked or dead: small content travels in them, and does not move. */
+  /** Number of the tenant's jobs in the queue (waiting, parked or dead). Their inline content is not re-encrypted. */
   readonly queued?: number;
-  /** The page that comes next; its job tells why nothing moves. */
+  /** Job of the next page; its status shows why the pass does not advance. */
   readonly jobId?: string;
 }
 
@@ -59,11 +64,20 @@ export interface Reencryption {
    * @throws SealdexError `NOT_FOUND` for a tenant whose KMS key was never changed; `TENANT_CHANGED`, `TENANT_BACKLOG_FULL`
    */
   begin(tenant: string): Promise<void>;
-  /** Lets the objects move where they have to and do not. Answers whether it had to. @throws SealdexError as `begin` and `Tenants.show` */
+  /**
+   * Lets the objects move where they have to and do not. Answers whether it had to.
+   * @throws SealdexError as `begin` and `Tenants.show`
+   */
   restartStalled(tenant: string): Promise<boolean>;
-  /** The pass whose turn the job's page is; undefined when it is not, and then another page's. @throws SealdexError `TENANT_BACKLOG_FULL` */
+  /**
+   * The pass whose turn the job's page is; undefined when it is not, and then another page's.
+   * @throws SealdexError `TENANT_BACKLOG_FULL`
+   */
   passOf(job: ReencryptJobData & { readonly id: string }): Promise<Pass | undefined>;
-  /** The page is done: `next` is where the following one begins, undefined after the last. @throws SealdexError `TENANT_BACKLOG_FULL` */
+  /**
+   * The page is done: `next` is where the following one begins, undefined after the last.
+   * @throws SealdexError `TENANT_BACKLOG_FULL`
+   */
   turn(pass: Pass, counts: PassCounts, next: string | undefined): Promise<void>;
   progress(tenant: string): Promise<ReencryptionProgress>;
 }

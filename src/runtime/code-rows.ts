@@ -3,17 +3,20 @@
 /** What a worker does with a job that ends with a code; `none`: the code is only returned to callers. */
 export type Disposition = 'park' | 'retry' | 'defer' | 'pause' | 'dead' | 'none';
 
+/** A row of the code table. */
 export interface CodeRow {
+  /** Effect on a job that ends with the code. */
   readonly disposition: Disposition;
   /**
    * For `retry`: maximum attempts of a job; 0: retries use no attempts. Two exceptions: an S3 refusal while the canary
    * succeeds uses one of 8, and a job from a newer producer ends after an hour.
    */
   readonly attempts?: number;
+  /** Exit code of commands. */
   readonly exit: number;
-  /** A clause with a subject, without a capital and a full stop. */
+  /** What happened: a clause without capital letter and full stop. */
   readonly description: string;
-  /** An order to the reader, without a capital and a full stop. */
+  /** What to do: an imperative without capital letter and full stop. */
   readonly remedy: string;
 }
 

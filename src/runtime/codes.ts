@@ -205,6 +205,7 @@ export const CODES = Object.freeze({
   ),
 } satisfies Record<string, CodeRow>);
 
+/** Code of an error: a key of `CODES`. */
 export type Code = keyof typeof CODES;
 
 export const isCode = (text: string): text is Code => Object.hasOwn(CODES, text);

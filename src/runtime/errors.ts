@@ -33,14 +33,23 @@ const defaultMessage = (code: Code): string =>
 /** The error of every module. Its message holds no content, key bytes or document id. */
 export class SealdexError extends Error {
   override readonly name = 'SealdexError';
+  /** Code of the error; `CODES` describes it. */
   readonly code: Code;
+  /** Path of the invalid field, such as `sections[2].text`; never a value. */
   declare readonly field?: string;
+  /** Exact cause: an AWS error name, the first word of the Redis reply, or a word of sealdex; never content. */
   declare readonly reason?: string;
+  /** AWS id of the failed request to KMS or S3, as in CloudTrail. */
   declare readonly requestId?: string;
+  /** ARN of the KMS key of the failed call. */
   declare readonly keyArn?: string;
+  /** Start of the condition: Unix time in milliseconds. */
   declare readonly since?: number;
+  /** Deletion date of the KMS key: Unix time in milliseconds. */
   declare readonly deletesAt?: number;
+  /** Side whose policy denied the call, if KMS reports it. */
   declare readonly deniedBy?: 'operator' | 'tenant';
+  /** Suggested delay before a retry, in milliseconds. */
   declare readonly retryAfterMs?: number;
 
   constructor(code: Code, message?: string, details: ErrorDetails = {}) {

@@ -5,8 +5,9 @@ declare const BRAND: unique symbol;
 
 /** One tenant and one KMS key: what a gate, a data key and a KMS call belong to. Made by `keyRef` only. */
 export interface KeyRef {
+  /** Name of the tenant. */
   readonly tenant: string;
-  /** The full ARN. */
+  /** Full ARN of the KMS key. */
   readonly keyArn: string;
   readonly [BRAND]: true;
 }

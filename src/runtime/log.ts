@@ -5,9 +5,13 @@ import type { Config } from './config.ts';
 
 /** A logger: pino's, or another one with the same methods. `facts` are the fields of the line. The methods must not throw. */
 export interface Log {
+  /** Logs a line of level `debug`. */
   debug(facts: object, message: string): void;
+  /** Logs a line of level `info`. */
   info(facts: object, message: string): void;
+  /** Logs a line of level `warn`. */
   warn(facts: object, message: string): void;
+  /** Logs a line of level `error`. */
   error(facts: object, message: string): void;
 }
 

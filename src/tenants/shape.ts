@@ -33,21 +33,33 @@ export type ReencryptionFacts = z.infer<typeof reencryption>;
 
 /** The file (contract). Fields that a newer version put there are kept. */
 export const tenantFile = z.looseObject({
+  /** Version of the format. */
   v: z.literal(1),
+  /** Name of the tenant. */
   tenant: z.string(),
+  /** Plan of the tenant. */
   plan: z.enum(PLANS),
+  /** ARN of the KMS key of the tenant; the platform key if absent. */
   kmsKeyArn: keyArn.optional(),
+  /** ARNs of the previous KMS keys of the tenant. */
   formerKeyArns: z.array(keyArn),
+  /** Effect of an unusable key on new content: wait under the platform key (`park`) or be rejected (`refuse`). */
   whenKeyShut: z.enum(WHEN_KEY_SHUT),
+  /** True keeps uploaded files, encrypted. */
   keepOriginals: z.boolean(),
+  /** Pause by the operator: its reason and start (Unix time in milliseconds). */
   paused: stopText.optional(),
+  /** KMS keys that the operator blocked. */
   blockedKeys: z.array(stopText.extend({ arn: keyArn })),
+  /** Key change for which stored objects are being re-encrypted. */
   reencryption: reencryption.optional(),
-  /** The tenant has left: what is left of it is this file, which keeps its name and its KMS keys from being given again unnoticed. */
+  /** Deletion of the tenant. The file stays, so that its name and KMS keys are not reused unnoticed. */
   deleted: deletion.optional(),
+  /** Key changes so far. */
   history: z.array(z.unknown()),
 });
 
 export type TenantDeletion = z.infer<typeof deletion>;
 
+/** Configuration of a tenant, as stored in the bucket. */
 export type TenantFile = z.infer<typeof tenantFile>;

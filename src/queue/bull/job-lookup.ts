@@ -10,30 +10,43 @@ import { failureOf } from './failure-text.ts';
 import { readNote } from './status-notes.ts';
 import { parseParked, type ParkedNote } from '../parked/parked.ts';
 
+/**
+ * State of a job. `superseded`: a newer revision of the document is stored. `unknown`: the job does not exist, or ended more than
+ * SEALDEX_STATUS_MS ago.
+ */
 export type JobState = 'queued' | 'active' | 'retrying' | 'parked' | 'done' | 'superseded' | 'dead' | 'unknown';
 
+/** Status of a job. */
 export interface JobStatus {
+  /** State of the job. */
   readonly state: JobState;
+  /** Code of the error for which the job is retried, parked or dead. */
   readonly code?: Code;
-  /** Of a file that was not read: why, as extract/reasons.ts names it. */
+  /** For a file that could not be read: the reason, a word of docs/uploads.md. */
   readonly reason?: string;
-  /** Wall clock, milliseconds: when it was queued, was taken, began to wait, or ended. */
+  /** Start of the state: Unix time in milliseconds. */
   readonly since?: number;
 }
 
 export interface JobFacts extends JobStatus {
+  /** Data of the job, without content; absent after the job has ended. */
   readonly data?: JobData;
+  /** Number of attempts so far. */
   readonly attempts?: number;
-  /** Of a parked job: how often it was parked, and at which gate it is. */
+  /** For a parked job: number of times it was parked, and its gate. */
   readonly parked?: Pick<ParkedNote, 'count' | 'gate'>;
 }
 
 export interface QueueCounts {
+  /** Jobs that are ready to run. */
   readonly waiting: number;
+  /** Running jobs. */
   readonly active: number;
+  /** Jobs that wait for a retry, and parked jobs. */
   readonly delayed: number;
+  /** Dead letters. */
   readonly dead: number;
-  /** Wall clock, milliseconds: when the job was queued that is next to be taken. */
+  /** Time at which the next job was queued: Unix time in milliseconds. */
   readonly oldest?: number;
 }
 

@@ -6,16 +6,19 @@ import { isTrue, letterLists, listKey, listName, type LetterList } from './index
 import { failedKey, readLetters, type DeadLetter, type LetterPlace } from './letter.ts';
 import { pageOf, pagesOf, startOf, type TimeRange, type ListPosition } from './pages.ts';
 
+/** Selects dead letters; without a field, all of them. */
 export interface LetterFilter {
+  /** Only dead letters of this tenant. */
   readonly tenant?: string | undefined;
+  /** Only dead letters with this code. */
   readonly code?: Code | undefined;
-  /** Those that died at this time or later; wall clock, milliseconds. */
+  /** Only jobs that became dead letters at this time or later: Unix time in milliseconds. */
   readonly since?: number | undefined;
-  /** Those that died before this time. */
+  /** Only jobs that became dead letters before this time: Unix time in milliseconds. */
   readonly before?: number | undefined;
-  /** These jobs, as far as they are dead letters and the rest of the filter holds for them. */
+  /** Only these jobs, if they are dead letters that the other fields match. */
   readonly jobIds?: readonly string[] | undefined;
-  /** No more than this many. */
+  /** Maximum number of dead letters. */
   readonly limit?: number | undefined;
 }
 

@@ -7,19 +7,27 @@ import type { QueueKeys, Redis } from '../../runtime/redis.ts';
 import { failureOf } from '../bull/failure-text.ts';
 import { queueKey } from '../bull/queue-keys.ts';
 
+/** A job that ended with an error and is kept for a replay. */
 export interface DeadLetter {
+  /** Id of the job. */
   readonly jobId: string;
+  /** BullMQ queue of the job. */
   readonly queue: QueueName;
-  /** Missing when the job's data names none, as `corpus`, `kind` and `revision`. */
+  /** Name of the tenant. Like `corpus`, `kind` and `revision`, absent if the job has no readable data. */
   readonly tenant?: string;
+  /** Name of the corpus. */
   readonly corpus?: string;
+  /** Kind of the job, for example `index`, `delete` or `upload`. */
   readonly kind?: string;
+  /** Revision of the document that the job would have written. */
   readonly revision?: number;
+  /** Code of the error that ended the job. */
   readonly code: Code;
-  /** Of a file that was not read: why, as extract/reasons.ts names it. */
+  /** For a file that could not be read: the reason, a word of docs/uploads.md. */
   readonly reason?: string;
-  /** Wall clock, milliseconds: when it died. */
+  /** Time at which the job became a dead letter: Unix time in milliseconds. */
   readonly since: number;
+  /** Number of attempts. */
   readonly attempts: number;
 }
 

@@ -7,12 +7,15 @@ import { VALUES } from '../lua-values.ts';
 import { failedKey, jobKey, type LetterPlace } from './letter.ts';
 
 export interface ReplayOutcomes {
+  /** Number of jobs that were done. */
   readonly stored: number;
-  /** A newer revision of their document is stored. */
+  /** Number of jobs whose document has a newer revision. */
   readonly superseded: number;
+  /** Number of jobs that are dead letters again, by code. */
   readonly deadAgain: ReadonlyMap<Code, number>;
-  /** Gone from the queue without a word of how: discarded by somebody, or ended too long ago. */
+  /** Number of jobs without a status: discarded concurrently, or finished too long ago. */
   readonly unknown: number;
+  /** Number of jobs that have not ended. */
   readonly underWay: number;
 }
 

@@ -34,12 +34,13 @@ export interface ReplayOptions {
   readonly onProgress?: ((replayed: Replayed) => void) | undefined;
 }
 
+/** Result of a replay of dead letters. */
 export interface Replayed extends ReplayOutcomes {
-  /** Letters that went back into the queue; the counts of ends add up to it. */
+  /** Number of dead letters that returned to the queue; the outcomes add up to it. */
   readonly sent: number;
-  /** Letters that somebody else replayed or discarded at the same time. */
+  /** Number of dead letters that were replayed or discarded concurrently. */
   readonly alreadyTaken: number;
-  /** Letters that stay because their jobs are older than a replay may bring back. */
+  /** Number of dead letters that stay, because a replay could bring back deleted documents. */
   readonly tooOld: number;
 }
 
