@@ -184,7 +184,7 @@ describe('a service that goes away and comes back', () => {
     const producer = await createProducer(services.settings);
     try {
       await using operator = await createOperator(services.settings);
-      await operator.putTenant('acme', { plan: 'pro', kmsKeyArn: kms.createKey() });
+      await operator.putTenant('acme', { plan: 'pro', kmsKeyArn: kms.createKey(), whenKeyShut: 'park' });
       await operator.putTenant('free', { plan: 'free' });
       const before = await producer.enqueueIndex({ ...request(), idempotencyKey: 'before' });
       await services.stop();
