@@ -14,23 +14,23 @@ export type { Discarded, DeadLetter, LetterFilter, Replayed };
 
 export interface LetterOperator {
   /**
-   * Newest first. `next`, when there may be more, is what to give as `after`.
+   * A page of dead letters, newest first. If there may be more, `next` is the `after` of the next page.
    * @throws SealdexError `DOCUMENT_INVALID` with field `after`
    */
   deadList(
     filter: Omit<LetterFilter, 'jobIds' | 'limit'>,
     page: { readonly limit: number; readonly after?: string | undefined },
   ): Promise<{ readonly letters: readonly DeadLetter[]; readonly next?: string }>;
-  /** Undefined for what is no dead letter. */
+  /** A dead letter; undefined if the job is not one. */
   deadShow(jobId: string): Promise<DeadLetter | undefined>;
-  /** How many letters the filter names, by code: each is looked at, none is touched. */
+  /** Number of dead letters that the filter selects, by code. Reads each of them and changes none. */
   deadTally(filter: LetterFilter, signal?: AbortSignal): Promise<ReadonlyMap<string, number>>;
   /**
-   * Sends dead letters again, those that died up to now, and tells how they ended.
-   * @throws SealdexError `DOCUMENT_INVALID` with field `rate`; `REDIS_FAILED`: run it again, it takes what is left
+   * Returns dead letters to the queue and waits for their outcomes. Jobs that fail again during the replay are not replayed again.
+   * @throws SealdexError `DOCUMENT_INVALID` with field `rate`; `REDIS_FAILED`: call it again for the rest
    */
   replay(filter: LetterFilter, options?: ReplayOptions): Promise<Replayed>;
-  /** Removes dead letters for good, with their content. @throws SealdexError `REDIS_FAILED` */
+  /** Deletes dead letters permanently, with their content. @throws SealdexError `REDIS_FAILED` */
   discard(filter: LetterFilter, options?: DiscardOptions): Promise<Discarded>;
 }
 

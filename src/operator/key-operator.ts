@@ -15,29 +15,29 @@ import { block, pause, resume, unblock, type GateChange } from './stops.ts';
 export interface KeyOperator {
   /** Gates that are not open, the most urgent first. */
   gates(filter?: GateFilter): Promise<GateList>;
-  /** Tries the KMS key of a shut gate now. Two good tries in a row open it, this one or those of workers. */
+  /** Probes the KMS key of a shut gate now. Two consecutive successful probes open the gate, also those of workers. */
   probe(tenant: string, keyArn: string): Promise<ProbeAnswer>;
-  /** Opens a gate by the operator's word and lets KMS decide. */
+  /** Opens a gate that is shut or destroyed; the next KMS error shuts it again. Does not lift a block or a pause. */
   release(tenant: string, keyArn: string): Promise<GateChange>;
   /**
-   * Nobody uses the KMS key for this tenant until it is unblocked.
+   * Stops every use of the KMS key for this tenant until `unblock`.
    * @throws SealdexError `NOT_FOUND`, `DOCUMENT_INVALID` with field `reason`
    */
   block(tenant: string, keyArn: string, reason: string): Promise<GateChange>;
   /**
-   * The same for all tenants that have or had it, one after the other.
-   * @throws SealdexError after them `TENANT_CHANGED` when one may have got the key meanwhile
+   * Blocks the KMS key for all tenants that have or had it, one after the other.
+   * @throws SealdexError `TENANT_CHANGED` at the end, if a tenant may have received the key concurrently
    */
   blockOwners(keyArn: string, reason: string): AsyncGenerator<OwnerBlocked>;
   /** Lifts the block of a KMS key for a tenant. */
   unblock(tenant: string, keyArn: string): Promise<GateChange>;
-  /** All of the tenant's jobs are parked until it is resumed. @throws SealdexError `DOCUMENT_INVALID` with field `reason` */
+  /** Parks all jobs of the tenant until `resumeTenant`. @throws SealdexError `DOCUMENT_INVALID` with field `reason` */
   pauseTenant(tenant: string, reason: string): Promise<GateChange>;
   /** Lifts the pause of a tenant; its parked jobs resume. */
   resumeTenant(tenant: string): Promise<GateChange>;
   /** All tenants that have or had the KMS key. Reads every tenant's file. */
   tenantsOf(keyArn: string): AsyncGenerator<KeyTenant>;
-  /** Parked jobs, oldest first, `size` (at most 100) of each gate at a time. */
+  /** Parked jobs, oldest first. Reads `size` jobs of each gate at a time, at most 100. */
   parkedJobs(filter?: { readonly tenant?: string | undefined; readonly size?: number }): AsyncGenerator<ParkedJob>;
 }
 

@@ -21,15 +21,16 @@ export interface OffboardingDeps extends DeleteDeps {
 
 export interface OffboardingOperator {
   /**
-   * Writes all objects of the tenant into a folder, as they are, and how to decrypt them. No KMS key is needed. Ended anywhere,
-   * it is called again. @throws SealdexError `TENANT_UNKNOWN`, `STORE_FAILED`, `DOCUMENT_INVALID` with field `dir` for a folder
+   * Writes all objects of the tenant into a folder, encrypted as they are, with instructions to decrypt them. Needs no KMS key.
+   * An interrupted export is continued by another call. @throws SealdexError `TENANT_UNKNOWN`, `STORE_FAILED`, `DOCUMENT_INVALID` with field `dir` for a folder
    * with other things in it or that another export writes into; Node's own errors about files
    */
   exportTenant(tenant: string, dir: string, options?: ExportOptions): Promise<Exported>;
-  /** What would be deleted; nothing is. @throws SealdexError `TENANT_UNKNOWN`, `STORE_FAILED`, `REDIS_FAILED` */
+  /** Counts what `deleteTenant` would delete. @throws SealdexError `TENANT_UNKNOWN`, `STORE_FAILED`, `REDIS_FAILED` */
   countTenant(tenant: string, signal?: AbortSignal): Promise<DeletionResult>;
   /**
-   * Deletes the tenant and all that is of it, for good; takes 17 minutes at least. Ended anywhere, it is called again.
+   * Deletes the tenant and all its data permanently, which takes at least 17 minutes. An interrupted deletion is continued by
+   * another call.
    * @throws SealdexError `TENANT_UNKNOWN`, `CLOCK_SKEW`, `STORE_FAILED`, `REDIS_FAILED`
    */
   deleteTenant(tenant: string, options?: DeleteOptions): Promise<DeletionResult>;

@@ -23,32 +23,32 @@ type AttachOptions = Pick<SetKeyOptions, 'shared' | 'allowOrigin'>;
 
 /** All throw `TENANT_UNKNOWN`, `PLATFORM_TENANTS`, `STORE_FAILED`, `REDIS_FAILED`. */
 export interface TenantOperator {
-  /** In the order of the names, a page at a time. */
+  /** Names of all tenants in order, read page by page. */
   tenantNames(): AsyncGenerator<string>;
-  /** In the order of the names; a file that is malformed is an entry with its error. */
+  /** Files of all tenants in the order of their names. A malformed file is an entry with its error. */
   tenantFiles(): AsyncGenerator<ListedTenant>;
-  /** The tenant's file, past every cache. */
+  /** The tenant's file, read from the bucket. */
   tenant(tenant: string): Promise<TenantFile>;
   /**
-   * Makes a tenant or changes its plan and choices; a KMS key given here is not checked.
+   * Creates a tenant, or changes its plan and options. Does not check a KMS key that is given here.
    * @throws SealdexError `DOCUMENT_INVALID` with field `tenant`, `plan` or `whenKeyShut`, `TENANT_KEY_INVALID`, `TENANT_CHANGED`
    */
   putTenant(tenant: string, change: TenantChange): Promise<PutTenant>;
   /**
-   * The same for a tenant that is made with a KMS key of its own, which is checked first.
+   * Creates a tenant with a KMS key of its own, which is checked first.
    * @throws SealdexError as `putTenant`, and those of KMS
    */
   makeTenant(tenant: string, change: TenantChange & { kmsKeyArn: string }, options?: AttachOptions): Promise<PutTenant>;
   /**
-   * Another KMS key for the tenant, checked first, or `platform`; what is stored begins to move.
+   * Changes the KMS key of the tenant, which is checked first, or returns it to `platform`. Starts the re-encryption.
    * @throws SealdexError `TENANT_KEY_INVALID`, `TENANT_CHANGED`, those of KMS
    */
   setKey(tenant: string, to: string, options?: SetKeyOptions): Promise<KeyChanged>;
-  /** Moves what is stored to the tenant's current KMS key, from the first object on. @throws SealdexError `NOT_FOUND` */
+  /** Re-encrypts all stored objects under the current KMS key, from the first object on. @throws SealdexError `NOT_FOUND` */
   reencrypt(tenant: string): Promise<void>;
   /** Progress of the re-encryption of a tenant. */
   reencryption(tenant: string): Promise<ReencryptionProgress>;
-  /** How many of the tenant's objects are under which KMS key, by its ARN. Reads the beginning of every object. */
+  /** Number of the tenant's objects by the ARN of their KMS key. Reads the beginning of every object. */
   countKeys(tenant: string, signal: AbortSignal): Promise<ReadonlyMap<string, number>>;
 }
 

@@ -14,16 +14,16 @@ export type { DocumentName, ReaderDeps } from './resolve-document.ts';
 /** Reads and lists stored documents. Disposing of it closes its connections. */
 export interface Reader extends AsyncDisposable {
   /**
-   * What the document says of itself; its text is not read.
+   * Head of the document; its text is not read.
    * @throws SealdexError `NOT_FOUND`, `OBJECT_MISMATCH`, `OBJECT_TAMPERED`, `OBJECT_UNREADABLE`; `KEY_...` or
    * `TENANT_PAUSED` with `since`, at once, while the tenant's current KMS key is unusable; `GATE_UNKNOWN` when that could not
    * be read from Redis for 5 s; `PERIOD_DENIED`; `KMS_...`, `STORE_FAILED`; `DOCUMENT_INVALID` with `field` for a name that cannot be
    */
   metadata(name: DocumentName): Promise<DocumentHead>;
-  /** @throws as `metadata`; `parts` throws the same while it is read */
+  /** Opens a document. @throws as `metadata`; `parts` throws the same errors while it is read */
   open(name: DocumentName): Promise<OpenDocument>;
   /**
-   * The file that a document was made of, for tenants that keep them, decrypted as it is read.
+   * Opens the file from which a document was extracted, for tenants that keep originals.
    * @throws as `open`; `NOT_FOUND` too when there is none for the document as it is now
    */
   original(name: DocumentName): Promise<OpenOriginal>;
