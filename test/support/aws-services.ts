@@ -27,7 +27,6 @@ export async function awsServices(): Promise<AwsServices> {
     REDIS_URL: 'redis://127.0.0.1:1',
     SEALDEX_QUEUE: `t-${unique}`,
     SEALDEX_AUDIT_LOG: auditFile,
-    SEALDEX_WHEN_KEY_SHUT: 'park',
     ...awsSettings(s3, kms, bucket, kms.createKey({ description: 'platform key' })),
   });
   return {

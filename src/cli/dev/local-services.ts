@@ -16,6 +16,7 @@ const PLATFORM_KEY = 'platform key';
 /** The settings that point the SDK's clients to these servers. */
 export const awsSettings = (s3: S3Server, kms: KmsServer, bucket: string, platformKeyArn: string): Settings => ({
   SEALDEX_BUCKET: bucket,
+  SEALDEX_WHEN_KEY_SHUT: 'park',
   SEALDEX_PLATFORM_KEY_ARN: platformKeyArn,
   SEALDEX_S3_FORCE_PATH_STYLE: 'true',
   AWS_REGION: kms.region,
