@@ -67,8 +67,10 @@ function listen(server: Server, host: string | undefined, port: number): Promise
   return new Promise((resolve, reject) => {
     // Listens on: a connection that cannot be accepted later (no file descriptors left) must not end the process.
     server.on('error', (error: NodeJS.ErrnoException) => {
-      const taken = error.code === 'EADDRINUSE' ? `port ${port} is taken` : `port ${port} cannot be opened`;
-      reject(new SealdexError('CONFIG_INVALID', `SEALDEX_PORT: ${taken}; choose another, or 0 for any free one.`));
+      const taken = error.code === 'EADDRINUSE' ? `port ${port} is already in use` : `port ${port} cannot be opened`;
+      reject(
+        new SealdexError('CONFIG_INVALID', `SEALDEX_PORT: ${taken}. Choose another port, or 0 for any free port.`),
+      );
     });
     server.listen(port, host, () => resolve());
   });

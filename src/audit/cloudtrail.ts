@@ -83,7 +83,7 @@ export async function* eventsOf(stream: AsyncIterable<Buffer>): AsyncGenerator<T
     const value = asked.success ? parsed(asked.data.CloudTrailEvent) : found;
     const any = anyEvent.safeParse(value);
     if (!any.success && digest.safeParse(value).success) continue;
-    if (!any.success) throw new TrailFormatError('holds something else than events of CloudTrail');
+    if (!any.success) throw new TrailFormatError('is not a CloudTrail file');
     const { eventSource, eventTime, eventCategory } = any.data;
     if (eventSource !== 'kms.amazonaws.com' || eventCategory === 'Insight') yield { at: eventTime };
     else yield kmsEventOf(value);
@@ -103,7 +103,7 @@ const given = <N extends string>(name: N, value: string | null | undefined): { [
 
 function kmsEventOf(value: unknown): TrailEvent {
   const read = event.safeParse(value);
-  if (!read.success) throw new TrailFormatError('holds an event of KMS in a form that is not known here');
+  if (!read.success) throw new TrailFormatError('contains an unsupported KMS event');
   const { userIdentity, requestParameters, resources, errorMessage, requestID, sourceIPAddress, recipientAccountId } =
     read.data;
   const { keyId, sourceKeyId, destinationKeyId } = requestParameters ?? {};
@@ -145,6 +145,6 @@ function parsed(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch {
-    throw new TrailFormatError('holds something that is no JSON');
+    throw new TrailFormatError('is not valid JSON');
   }
 }

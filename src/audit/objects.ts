@@ -32,7 +32,7 @@ export async function* objectsOf(stream: AsyncIterable<Buffer>): AsyncGenerator<
   if (taking.isInside) throw new TrailFormatError('ends in the middle: fetch it again');
 }
 
-const noEvents = (): TrailFormatError => new TrailFormatError('holds something else than events of CloudTrail');
+const noEvents = (): TrailFormatError => new TrailFormatError('is not a CloudTrail file');
 
 class Taking {
   /** How deep in objects and lists, and from which depth on the one that is being taken began. */

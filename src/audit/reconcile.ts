@@ -57,7 +57,7 @@ export class TooManyCallsError extends Error {}
 
 const placeOfEvent = ({ operation, keys }: TrailEvent): string => `${operation} ${keys[0]}`;
 
-const TOO_MUCH = `There are more than ${MOST.toLocaleString('en')} calls: take a shorter time with --from and --to.`;
+const TOO_MUCH = `More than ${MOST.toLocaleString('en')} calls to compare. Restrict the range with --from and --to.`;
 
 /** The same event again, or the one that the other account of the call was given. */
 const isSameCall = (one: MatchedEvent, other: TrailEvent): boolean =>

@@ -7,7 +7,9 @@ import { UsageError } from './failure.ts';
 /** The full ARN of a KMS key. @throws UsageError */
 export function checkArn(text: string): string {
   if (isKeyArn(text)) return text;
-  throw new UsageError('A KMS key is named by its full ARN, arn:aws:kms:REGION:ACCOUNT:key/ID; no alias, no bare id.');
+  throw new UsageError(
+    'Give the full ARN of the KMS key (arn:aws:kms:REGION:ACCOUNT:key/ID), not an alias or a key id.',
+  );
 }
 
 /** Why the operator stops something, for who looks later. @throws UsageError */

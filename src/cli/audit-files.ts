@@ -31,7 +31,7 @@ export async function* bytesOf(path: string, signal: AbortSignal): AsyncGenerato
     }
   } catch (error) {
     const { code = '', syscall } = error as NodeJS.ErrnoException;
-    if (code.startsWith('Z_')) throw new FileFormatError(path, 'is damaged or cut off: fetch it again');
+    if (code.startsWith('Z_')) throw new FileFormatError(path, 'is corrupt or truncated. Download it again');
     if (syscall !== undefined) throw new FileReadError(path, code);
     throw error;
   }

@@ -4,7 +4,7 @@ import type { TrailEvent } from '../audit/cloudtrail.ts';
 import { TOLERANCE_MS, type Difference } from '../audit/compare.ts';
 import type { AuditCall } from '../audit/audit-line.ts';
 import type { Reconciled, Side } from '../audit/reconcile.ts';
-import { printJson, oneLine, printLine, printNotice, table, time } from './terminal.ts';
+import { counted, printJson, oneLine, printLine, printNotice, table, time } from './terminal.ts';
 
 export interface Unreadable {
   readonly count: number;
@@ -30,7 +30,7 @@ const calls = (count: number): string => (count === 1 ? '1 call' : `${count} cal
 const filesText = ({ length }: readonly string[]): string => (length === 1 ? '1 file' : `${length} files`);
 
 const sidesOf = ({ audit, trail, files }: ReconcileReport): string[][] => [
-  ['audit', `${calls(audit.count)} in ${filesText(files.audit)}`, spanOf(audit)],
+  ['audit log', `${calls(audit.count)} in ${filesText(files.audit)}`, spanOf(audit)],
   ['CloudTrail', `${trail.count} events in ${filesText(files.cloudtrail)}`, spanOf(trail)],
 ];
 
@@ -40,17 +40,17 @@ const short = (text: string): string => {
 };
 
 const differenceText = ({ what, audit, trail }: Difference): string =>
-  `${short(what)}: ${short(audit)} in the audit, ${short(trail)} in CloudTrail`;
+  `${short(what)}: ${short(audit)} in the audit log, ${short(trail)} in CloudTrail`;
 
 const listsOf = (found: ReconcileReport): [string, Entry[]][] => [
-  ['In CloudTrail only: calls that the audit does not know', found.onlyInTrail.map(eventEntry)],
-  ['In the audit only: calls that worked, and that CloudTrail does not know', found.onlyInAudit.map(callEntry)],
+  ['Only in CloudTrail', found.onlyInTrail.map(eventEntry)],
+  ['Only in the audit log (successful calls)', found.onlyInAudit.map(callEntry)],
   [
-    'Told differently',
+    'Different',
     found.different.map(({ call, differences }) => [...callEntry(call), ...differences.map(differenceText)]),
   ],
-  ['Without an answer, and not in CloudTrail: they may never have reached KMS', found.unanswered.map(callEntry)],
-  ['Refused, and not in CloudTrail: AWS does not log every refused call there', found.refused.map(callEntry)],
+  ['No response, and not in CloudTrail (the call may not have reached KMS)', found.unanswered.map(callEntry)],
+  ['Denied, and not in CloudTrail (AWS does not log every denied call)', found.refused.map(callEntry)],
 ];
 
 export function printReport(found: ReconcileReport): void {
@@ -67,27 +67,29 @@ export function printReport(found: ReconcileReport): void {
   }
   for (const line of notesOf(found)) printLine(`\n${line}`);
   const { count, named } = found.unreadable;
-  for (const { file, line } of named.slice(0, MOST_SHOWN)) printNotice(`${file}:${line} is no line that can be read.`);
+  for (const { file, line } of named.slice(0, MOST_SHOWN)) printNotice(`${file}:${line}: cannot parse the line.`);
   if (count > MOST_SHOWN) printNotice(`… and ${count - MOST_SHOWN} more: --json`);
 }
 
 function headline({ tenant, agrees, matched, onlyInTrail, onlyInAudit, different }: ReconcileReport): string {
-  if (agrees) return `Tenant ${tenant}: audit and CloudTrail agree on ${calls(matched)}.`;
+  if (agrees) return `Tenant ${tenant}: the audit log and CloudTrail agree on ${calls(matched)}.`;
   const faults: [number, string][] = [
-    [onlyInTrail.length, 'in CloudTrail only'],
-    [onlyInAudit.length, 'in the audit only'],
-    [different.length, 'told differently'],
+    [onlyInTrail.length, 'only in CloudTrail'],
+    [onlyInAudit.length, 'only in the audit log'],
+    [different.length, 'different'],
   ];
   const told = faults.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);
-  if (told.length === 0) return `Tenant ${tenant}: nothing was compared, since no call stands on both sides.`;
-  return `Tenant ${tenant}: audit and CloudTrail do not agree: ${told.join(', ')}; on ${calls(matched)} they do.`;
+  if (told.length === 0)
+    return `Tenant ${tenant}: no calls to compare. No call appears in both the audit log and CloudTrail.`;
+  const rest = `${calls(matched)} ${matched === 1 ? 'matches' : 'match'}`;
+  return `Tenant ${tenant}: the audit log and CloudTrail differ: ${told.join(', ')}; ${rest}.`;
 }
 
 function spanOf({ first, last, duplicates, outside }: Side): string {
   const facts = [
     ...(first === undefined || last === undefined ? [] : [`${time(first)} to ${time(last)}`]),
-    ...(duplicates === 0 ? [] : [`${duplicates} of them twice`]),
-    ...(outside === 0 ? [] : [`${outside} more outside the time asked for`]),
+    ...(duplicates === 0 ? [] : [counted(duplicates, 'duplicate')]),
+    ...(outside === 0 ? [] : [`${outside} outside the time range`]),
   ];
   return facts.join(', ');
 }
@@ -103,22 +105,24 @@ function notesOf(found: ReconcileReport): string[] {
   return [
     ...(audit.count > 0
       ? []
-      : [`The audit has no call for tenant ${tenant}: it holds those with tenants' own keys alone.`]),
+      : [`The audit log has no calls for tenant ${tenant}. It records only calls with tenants' own keys.`]),
     ...(unansweredInTrail === 0
       ? []
-      : [`Of the calls that agree, ${unansweredInTrail} had no answer: matched by operation, key, context and time.`]),
+      : [
+          `${unansweredInTrail} of the matching calls had no response and were matched by operation, key, context and time.`,
+        ]),
     ...(underPlatformKey === 0
       ? []
       : [
-          `Not compared: ${calls(underPlatformKey)} with the platform key, for content that waits: the audit leaves those out.`,
+          `Not compared: ${calls(underPlatformKey)} with the platform key for waiting content, which the audit log does not record.`,
         ]),
     ...(done.length === 0
       ? []
-      : [`Not compared: what the key's own account did with it without using it: ${oneLine(done.join(', '))}.`]),
+      : [`Not compared: management calls by the key owner's account: ${oneLine(done.join(', '))}.`]),
     ...(uncovered === 0
       ? []
       : [
-          `${uncovered} of those that stand on one side are from a time that the other side does not cover: add the files that are missing, or leave that time out with --from and --to.`,
+          `${counted(uncovered, 'difference')} outside the time covered by the other side. Add the missing files, or restrict the range with --from and --to.`,
         ]),
   ];
 }

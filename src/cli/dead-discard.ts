@@ -47,15 +47,14 @@ Examples:
 function checkChoice(jobs: readonly string[], options: Options): void {
   checkSelection(jobs, options);
   const { yes, json: asJson } = options;
-  if (!yes && (asJson || !canAsk()))
-    throw new UsageError('There is no terminal to ask on: give --yes to discard without being asked.');
+  if (!yes && (asJson || !canAsk())) throw new UsageError('Cannot ask for confirmation without a terminal. Use --yes.');
 }
 
 async function run(operator: Operator, jobs: readonly string[], options: Options, signal: AbortSignal): Promise<void> {
   // What dies after the question was not asked about.
   const { filter, codes, total } = await selectLetters(operator, jobs, options, systemClock.now() + 1, signal);
   if (total > 0 && !options.yes && !(await isConfirmed(total, codes, signal)))
-    return printNotice('Nothing was discarded.');
+    return printNotice('No dead letters were deleted.');
   await withProgress<Discarded>(
     {
       label: 'discarded',
@@ -71,15 +70,17 @@ async function run(operator: Operator, jobs: readonly string[], options: Options
 
 async function isConfirmed(total: number, codes: ReadonlyMap<string, number>, signal: AbortSignal): Promise<boolean> {
   const what = `${total} dead letter${total === 1 ? '' : 's'} (${countsOf(codes)})`;
-  return isYes(await promptUser(`Discard ${what} and their content for good? [y/N] `, signal));
+  return isYes(
+    await promptUser(`Permanently delete ${what} and ${total === 1 ? 'its' : 'their'} content? [y/N] `, signal),
+  );
 }
 
 function summarize(discarded: Discarded, { json: asJson }: Options): void {
   if (asJson) return printJson(discarded);
   const { alreadyTaken, contentLeft } = discarded;
   const more = parts(
-    [alreadyTaken, `${alreadyTaken} already taken by somebody else`],
-    [contentLeft, `the content of ${contentLeft} is still in S3, where the sweep finds it`],
+    [alreadyTaken, `${alreadyTaken} already handled by another process`],
+    [contentLeft, `content of ${contentLeft} not deleted yet; the intake sweep will delete it`],
   );
   printLine([`discarded ${discarded.discarded}`, ...more].join(', '));
 }

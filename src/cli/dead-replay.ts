@@ -58,7 +58,7 @@ Examples:
 
 function rateIn(text: string): number {
   const rate = parsePositiveInt(text);
-  if (rate > MAX_RATE) throw new InvalidArgumentError(`Give at most ${MAX_RATE}.`);
+  if (rate > MAX_RATE) throw new InvalidArgumentError(`Expected an integer from 1 to ${MAX_RATE}.`);
   return rate;
 }
 
@@ -90,7 +90,7 @@ function summarize(replayed: Replayed, options: Options): void {
   else printLine(lineOf(replayed, options));
 }
 
-/** `replayed 480, superseded 12 (newer revision stored), dead again 8: sealdex dead list --code CONTENT_MISSING` */
+/** `replayed 480, 12 superseded by a newer revision, 8 failed again; see sealdex dead list --code CONTENT_MISSING` */
 function lineOf(replayed: Replayed, { tenant }: FilterOptions): string {
   const { stored, superseded, unknown, underWay, alreadyTaken, tooOld, deadAgain } = replayed;
   const codes = [...deadAgain.keys()];
@@ -100,12 +100,12 @@ function lineOf(replayed: Replayed, { tenant }: FilterOptions): string {
     ...(codes.length === 1 && codes[0] !== undefined ? { code: codes[0] } : {}),
   });
   const more = parts(
-    [superseded, `superseded ${superseded} (newer revision stored)`],
-    [unknown, `${unknown} ended unseen`],
-    [alreadyTaken, `${alreadyTaken} already taken by somebody else`],
-    [tooOld, `${tooOld} too old to replay (index them again)`],
-    [underWay, `${underWay} still under way (sealdex status shows whether a worker runs)`],
-    [again, `dead again ${again}: ${['sealdex dead list', ...those].join(' ')}`],
+    [superseded, `${superseded} superseded by a newer revision`],
+    [unknown, `${unknown} with unknown result`],
+    [alreadyTaken, `${alreadyTaken} already handled by another process`],
+    [tooOld, `${tooOld} too old to replay (submit the documents again)`],
+    [underWay, `${underWay} still running (check sealdex status for workers)`],
+    [again, `${again} failed again; see ${['sealdex dead list', ...those].join(' ')}`],
   );
   return [`replayed ${stored}`, ...more].join(', ');
 }

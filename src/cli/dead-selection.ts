@@ -38,8 +38,8 @@ export async function selectLetters(
   if (missing > 0 && options.limit === undefined) {
     printNotice(
       missing === 1
-        ? 'One of these jobs is no such dead letter.'
-        : `${missing} of these jobs are no such dead letters.`,
+        ? '1 job is not a dead letter or does not match the filter.'
+        : `${missing} jobs are not dead letters or do not match the filter.`,
     );
     host().exitCode = CODES.NOT_FOUND.exit;
   }

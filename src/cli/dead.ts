@@ -59,7 +59,7 @@ Examples:
     .action((options: ListOptions) => withOperator((operator) => list(operator, options)));
 }
 
-const HEADER = ['JOB', 'KIND', 'TENANT', 'CODE', 'SINCE', 'ATTEMPTS', 'WHY'];
+const HEADER = ['JOB', 'KIND', 'TENANT', 'CODE', 'SINCE', 'ATTEMPTS', 'REASON'];
 
 const rowOf = ({ jobId, kind = '-', tenant = '-', code, reason, since, attempts }: DeadLetter): string[] => [
   oneLine(jobId),
@@ -91,9 +91,9 @@ async function list(operator: Operator, options: ListOptions): Promise<void> {
 /** The last line: how to go on from here. */
 function hintOf(options: ListOptions, isEmpty: boolean, next: string | undefined): string {
   const named = optionsOf(options);
-  if (next !== undefined) return `There are more: sealdex dead list ${[...named, '--after', next].join(' ')}`;
-  if (isEmpty) return named.length === 0 ? 'There are no dead letters.' : 'There are no such dead letters.';
-  return `What to do about one: sealdex dead show JOB. To send them again: ${['sealdex dead replay', ...named].join(' ')}`;
+  if (next !== undefined) return `More results: sealdex dead list ${[...named, '--after', next].join(' ')}`;
+  if (isEmpty) return named.length === 0 ? 'There are no dead letters.' : 'No dead letters match.';
+  return `Details: sealdex dead show JOB. To replay: ${['sealdex dead replay', ...named].join(' ')}`;
 }
 
 function showCommand(): Command {
@@ -116,7 +116,7 @@ Example:
         const letter = await operator.deadShow(job);
         if (!letter) {
           const { state } = await operator.job(job);
-          printNotice(`${oneLine(job)} is no dead letter: its state is ${state}.`);
+          printNotice(`Job ${oneLine(job)} is not a dead letter (state: ${state}).`);
           host().exitCode = CODES.NOT_FOUND.exit;
           return;
         }
@@ -124,7 +124,7 @@ Example:
         if (asJson)
           return printJson({ ...letter, description, remedy, explanation: reasonMessage(letter.code, letter.reason) });
         for (const line of table(factsOf(letter))) printLine(line);
-        printNotice(`To send it again: sealdex dead replay ${oneLine(job)}`);
+        printNotice(`To replay: sealdex dead replay ${oneLine(job)}`);
       }),
     );
 }

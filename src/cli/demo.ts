@@ -37,7 +37,7 @@ const linesOf = (claims: readonly Claim[]): string[] => [
     ...claims.map(({ claim, measured, holds }) => [claim, holds === undefined ? '-' : holds ? 'yes' : 'NO', measured]),
   ]),
   '',
-  'To try the commands: npx sealdex dev',
+  'To continue by hand: npx sealdex dev',
 ];
 
 async function run(signal: AbortSignal, asJson: boolean): Promise<void> {
@@ -47,7 +47,7 @@ async function run(signal: AbortSignal, asJson: boolean): Promise<void> {
   if (readersFolder() === undefined) throw new MissingPrerequisiteError(READERS_MISSING);
   const services = await orUnavailable(() => startServices({ signal }));
   try {
-    screen.say('Started Redis, S3 and KMS on this machine. No AWS account is used, and nothing is left behind.');
+    screen.say('Started a local Redis, S3 and KMS. No AWS account is needed, and everything is removed at the end.');
     const { runDemo } = await import('../demo/demo.ts');
     const { result, claims } = await orUnavailable(() => runDemo(services, screen, signal));
     screen.end();

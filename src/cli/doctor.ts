@@ -3,7 +3,7 @@ import { Command, Option } from 'commander';
 import { commandLineEnvironment } from '../runtime/config.ts';
 import { CODES } from '../runtime/errors.ts';
 import { jsonLines } from './option-texts.ts';
-import { printJson, printLine, printNotice } from './terminal.ts';
+import { counted, printJson, printLine, printNotice } from './terminal.ts';
 import { checkLine } from './check-line.ts';
 import { host } from './host.ts';
 
@@ -47,7 +47,7 @@ Examples:
         if (asJson) printJson({ check, ...found });
         else printLine(checkLine({ name: check, ...found }, CHECK_CHARS));
       }
-      if (!asJson) printNotice(`As ${role}: ${counts.ok} ok, ${counts.warn} to be looked at, ${counts.fail} failed.`);
+      if (!asJson) printNotice(`${role}: ${counts.ok} ok, ${counted(counts.warn, 'warning')}, ${counts.fail} failed.`);
       if (counts.fail > 0) host().exitCode = CODES.CONFIG_INVALID.exit;
     });
 }

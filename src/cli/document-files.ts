@@ -31,7 +31,7 @@ const STANDARD_INPUT = '-';
 /** Looks at all files before anything is sent. @throws FileUnreadable, UsageError */
 export async function checkFiles(files: readonly string[]): Promise<void> {
   if (files.filter((file) => file === STANDARD_INPUT).length > 1) {
-    throw new UsageError('standard input can be read once: give - only once.');
+    throw new UsageError('Use - only once: standard input can be read only once.');
   }
   for (const file of files) {
     if (file === STANDARD_INPUT) continue;
@@ -76,7 +76,7 @@ async function* readFrom(
   const limit: LineLimit = { bytes: WHOLE_BYTES };
   const stream = file === STANDARD_INPUT ? host().stdin : createReadStream(file);
   if (file === STANDARD_INPUT && host().stdin.isTTY)
-    printNotice('Type or paste JSON, then Ctrl-D on a line of its own.');
+    printNotice('Type or paste JSON, then press Ctrl-D on an empty line.');
   const lines = linesOf(addAbortSignal(signal, stream), limit);
   try {
     const first = await nextFilled(lines);
@@ -119,7 +119,7 @@ async function* ofWhole(file: string, first: Line, rest: AsyncGenerator<Line>): 
   if ('fault' in bad) {
     // That somebody meant NDJSON and its first line is broken looks like one broken document.
     const isFirst = bad.line === 1 && text.includes('\n');
-    const hint = isFirst ? '; of NDJSON, the first line must be a document of its own' : '';
+    const hint = isFirst ? '; if this is NDJSON, the first line must be a complete document' : '';
     yield { file, line: first.number + bad.line - 1, chars: 0, fault: `${bad.fault}${hint}` };
   } else if (!Array.isArray(value))
     yield { file, line: first.number, chars: 0, ...(duplicateIn(text) ?? { document: value }) };
@@ -137,7 +137,7 @@ async function wholeOf(first: Line, rest: AsyncGenerator<Line>): Promise<{ text:
   for (let line: Line | undefined = first; line; line = (await rest.next()).value as Line | undefined) {
     chars += line.text.length;
     if (line.fault === TOO_LONG || chars > WHOLE_BYTES)
-      return { fault: 'is too long to be read whole: write it as NDJSON, one document a line', line: 1 };
+      return { fault: 'is too large to read as one JSON value; convert it to NDJSON, one document per line', line: 1 };
     if (line.fault !== undefined) return { fault: line.fault, line: line.number - first.number + 1 };
     texts.push(line.text);
   }

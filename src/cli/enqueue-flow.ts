@@ -200,9 +200,9 @@ function reportBatch<Item>(
 function printUnsent<Item>({ flow, report: { counts }, last }: Run<Item>): void {
   const { queued, refused, failed } = counts;
   const unsent = (flow.total ?? 0) - queued - refused - failed;
-  if (unsent > 0) printNotice(`Stopped: ${unsent} of ${flow.total} files were not sent.`);
+  if (unsent > 0) printNotice(`Stopped. ${unsent} of ${flow.total} files were not uploaded.`);
   if (flow.total === undefined && last !== undefined)
-    printNotice(`Stopped after ${oneLine(flow.nameOf(last))}: what follows was not queued.`);
+    printNotice(`Stopped after ${oneLine(flow.nameOf(last))}. Later documents were not enqueued.`);
 }
 
 /** The items in batches of `size`. */

@@ -70,7 +70,7 @@ export function createReport<Item>(view: ItemView<Item>, asJson: boolean): Enque
     onStall: (reason) => printNotice(stallMessage(reason)),
     end() {
       finished?.end();
-      if (rows.length > 0) for (const line of table([['FILE', 'STATE', 'WHY'], ...rows])) printNotice(line);
+      if (rows.length > 0) for (const line of table([['FILE', 'STATE', 'REASON'], ...rows])) printNotice(line);
     },
   };
 }

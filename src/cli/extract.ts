@@ -82,7 +82,7 @@ async function run(file: string, options: Options, signal: AbortSignal): Promise
     heapBytes: config.extractHeapBytes,
     limits: config,
   });
-  const still = systemClock.after(STALL_NOTICE_MS, () => printNotice('Reading the file takes a while.'));
+  const still = systemClock.after(STALL_NOTICE_MS, () => printNotice('Still extracting the file.'));
   try {
     const place = { tenant, corpus, id, revision: 0 };
     const record = await pool.extract({ bytes, filename: basename(file) }, place, signal);

@@ -1,5 +1,6 @@
 // What a command says and answers when it fails: one sentence and an exit code, never a stack.
 import { CODES, SealdexError } from '../runtime/errors.ts';
+import { withMark } from '../runtime/sentences.ts';
 import { time } from './terminal.ts';
 
 /** Exit codes that the code table does not have, of sysexits.h. */
@@ -28,13 +29,13 @@ export class MissingPrerequisiteError extends Error {}
 export class FileReadError extends Error {
   constructor(file: string, code: string) {
     const reasons: Record<string, string> = {
-      ENOENT: 'there is no such file',
-      EACCES: 'it may not be read',
-      EISDIR: 'it is a folder; name the files in it',
-      EEMPTY: 'there is no file in it',
-      ENOTFILE: 'it is a pipe or a device, and no file',
+      ENOENT: 'file not found',
+      EACCES: 'permission denied',
+      EISDIR: 'is a directory; give files',
+      EEMPTY: 'the directory contains no files',
+      ENOTFILE: 'is not a regular file',
     };
-    super(`${file}: ${reasons[code] ?? `it cannot be read (${code})`}.`);
+    super(`${file}: ${reasons[code] ?? `cannot read the file (${code})`}.`);
   }
 }
 
@@ -62,7 +63,7 @@ export function failure(error: unknown): Failure {
   if (error instanceof Interrupted) return { text: '', exitCode: exitCodeOf(error) };
   // No message: that of an unknown error quotes what it met.
   return {
-    text: `An error that nobody foresaw (${['INTERNAL', ...namesIn(error)].join(' ')}): please report it.`,
+    text: `Unexpected error (${['INTERNAL', ...namesIn(error)].join(' ')}). Please report it.`,
     exitCode: CODES.INTERNAL.exit,
   };
 }
@@ -72,13 +73,13 @@ const isPlain = (word: string): boolean => word === 'Error' || word === 'Sealdex
 const isTelling = (word: string | undefined): boolean =>
   word !== undefined && /^[A-Za-z]\w{2,60}$/.test(word) && !isPlain(word);
 
-/** The sentence of an error with its code, in a word what was behind it (`ECONNREFUSED`, `NoSuchBucket`), and since when. */
+/** The message of an error with its code, the name of its cause (`ECONNREFUSED`, `NoSuchBucket`) and its start. */
 export function textOf(error: SealdexError): string {
   const [sentence = '', ...faults] = error.message.split('\n');
   const words = [error.code, ...[error.reason, ...namesIn(error.cause)].filter(isTelling).slice(0, 1)].join(' ');
-  const mark = `(${words}${error.since === undefined ? '' : `, since ${time(error.since)}`})`;
-  if (faults.length > 0) return [`${sentence.replace(/:$/, '')} ${mark}:`, ...faults].join('\n');
-  return `${sentence} ${mark}`;
+  const mark = `${words}${error.since === undefined ? '' : `, since ${time(error.since)}`}`;
+  if (faults.length > 0) return [`${sentence.replace(/:$/, '')} (${mark}):`, ...faults].join('\n');
+  return withMark(sentence, mark);
 }
 
 /** Words of Node and AWS, never a message. */

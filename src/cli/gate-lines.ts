@@ -5,10 +5,13 @@ import { CODES } from '../runtime/errors.ts';
 import { oneLine, table, time } from './terminal.ts';
 import { approximateDuration } from '../runtime/units.ts';
 
-const HEADER = ['KEY', 'TENANT', 'STATE', 'SINCE', 'JOBS', 'OLDEST', 'NEXT PROBE', 'WHO ACTS'];
+const HEADER = ['KEY', 'TENANT', 'STATE', 'SINCE', 'JOBS', 'OLDEST', 'NEXT PROBE', 'ACTION BY'];
 
 export const nextProbeOf = (at: number, now: number = systemClock.now()): string =>
   at <= now ? 'now' : `in ${approximateDuration(at - now)}`;
+
+/** Who has to act, for people: `nobody` is a value of the JSON. */
+export const actorOf = (whoActs: GateFacts['whoActs']): string => (whoActs === 'nobody' ? 'none required' : whoActs);
 
 const cellsOf = (gate: GateFacts, now: number): string[] => [
   gate.keyArn,
@@ -18,7 +21,7 @@ const cellsOf = (gate: GateFacts, now: number): string[] => [
   String(gate.jobs),
   gate.oldest === undefined ? '-' : approximateDuration(Math.max(0, now - gate.oldest)),
   gate.nextProbe === undefined ? '-' : nextProbeOf(gate.nextProbe, now),
-  gate.whoActs,
+  actorOf(gate.whoActs),
 ];
 
 /** A line for each gate, and below it, further in, when the key is deleted and what who acts would type. */
@@ -30,7 +33,9 @@ export function gateLines(gates: readonly GateFacts[]): string[] {
 
 function below({ deletesAt, note, explanation, commands }: GateFacts): string[] {
   return [
-    ...(deletesAt === undefined ? [] : [`KMS DELETES THE KEY ON ${time(deletesAt)}: what is under it is lost then.`]),
+    ...(deletesAt === undefined
+      ? []
+      : [`KMS DELETES THIS KEY ON ${time(deletesAt)}; data encrypted under it will be lost.`]),
     ...(note === undefined ? [] : [`Reason: ${oneLine(note)}`]),
     explanation,
     ...commands,
@@ -56,9 +61,12 @@ export function factLines(gate: GateFacts): string[] {
     ['reason', gate.reason],
     ['request', gate.requestId],
     ['deletes on', deletesAt === undefined ? undefined : time(deletesAt)],
-    ['denied by', deniedBy === undefined ? undefined : deniedBy === 'operator' ? 'a policy of ours' : 'the tenant'],
+    [
+      'denied by',
+      deniedBy === undefined ? undefined : deniedBy === 'operator' ? 'an IAM policy of the sealdex role' : 'the tenant',
+    ],
     ['note', gate.note === undefined ? undefined : oneLine(gate.note)],
-    ['who acts', `${whoActs}: ${gate.explanation}`],
+    ['action by', `${actorOf(whoActs)}: ${gate.explanation}`],
   ];
   const known = rows.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]));
   return [...table(known), ...gate.commands.map((command) => `    ${command}`)];

@@ -1,6 +1,7 @@
 // Outcomes of a command's jobs: their explanation, the summary at the end, and the exit code.
 import { CODES, type Code } from '../runtime/errors.ts';
 import { reasonMessage } from '../extract/reasons.ts';
+import { sentenceOf, withMark } from '../runtime/sentences.ts';
 import { textOf } from './failure.ts';
 import { printJson, printNotice } from './terminal.ts';
 import type { OutcomeCounts, StallReason, Waiting } from './waiting.ts';
@@ -20,18 +21,18 @@ const UNFINISHED = 75;
 
 const NO_OUTCOMES: OutcomeCounts = { done: 0, superseded: 0, dead: 0, parked: 0 };
 
-/** Why a job is dead or parked, and what happens next: one sentence with its code. */
+/** Why a job is dead or parked, with its code, and what happens next. */
 export function explainOutcome(state: 'dead' | 'parked', code: Code, reason: string | undefined): string {
-  const next = state === 'dead' ? CODES[code].remedy : 'it goes on by itself when that is over';
-  return `${reasonMessage(code, reason) ?? `${CODES[code].description}; ${next}`} (${code})`;
+  const next = state === 'dead' ? CODES[code].remedy : 'the job resumes automatically';
+  return withMark(reasonMessage(code, reason) ?? `${sentenceOf(CODES[code].description)} ${sentenceOf(next)}`, code);
 }
 
 /** What a command prints once while it waits for jobs and none of them ends. */
 export function stallMessage({ error, code }: StallReason): string {
-  if (error) return `${textOf(error)} Waiting for it.`;
-  if (code === undefined) return 'Nothing has ended for 10 seconds: does a worker run? sealdex status tells.';
+  if (error) return `${textOf(error)} Still waiting.`;
+  if (code === undefined) return 'No job has finished for 10 seconds. Check that a worker is running: sealdex status';
   const { description, remedy } = CODES[code];
-  return `Nothing has ended for 10 seconds. Jobs are retrying because ${description} (${code}): ${remedy}.`;
+  return `No job has finished for 10 seconds. Jobs are retrying because ${description} (${code}). ${sentenceOf(remedy)}`;
 }
 
 /** `done` is what a job that succeeded has done: `stored`. */
@@ -48,8 +49,8 @@ export function summarize(
     [outcomeCounts.done, done],
     [outcomeCounts.superseded, 'superseded by a newer revision'],
     [outcomeCounts.dead, 'dead'],
-    [outcomeCounts.parked, 'parked (they go on by themselves; sealdex keys list tells who acts)'],
-    [unfinished, 'not finished (they stay in the queue; sealdex status shows it)'],
+    [outcomeCounts.parked, 'parked (they resume automatically; see sealdex keys list)'],
+    [unfinished, 'unfinished (still in the queue; see sealdex status)'],
   ];
   const facts: [number, string][] = [
     ...(waiting ? outcomes : [[queued, 'queued'] as [number, string]]),

@@ -6,7 +6,7 @@ import { CODES } from '../runtime/errors.ts';
 import { reasonMessage } from '../extract/reasons.ts';
 import { isJobId } from '../runtime/names.ts';
 import { UsageError } from './failure.ts';
-import { nextProbeOf } from './gate-lines.ts';
+import { actorOf, nextProbeOf } from './gate-lines.ts';
 import { withOperator } from './with-clients.ts';
 import { JSON_OBJECT } from './option-texts.ts';
 import { printJson, printLine, printNotice, table, time } from './terminal.ts';
@@ -52,7 +52,7 @@ Example:
   sealdex jobs show j0123456789abcdef0123456789abcdef`,
     )
     .action(async (job: string, { json: asJson }: { json?: true }) => {
-      if (!isJobId(job)) throw new UsageError('A job id is j and 32 hex digits.');
+      if (!isJobId(job)) throw new UsageError('Invalid job id: expected j followed by 32 hex digits.');
       await withOperator(async (operator) => {
         const { state, code, reason, since, data, attempts, parked, gate } = await operator.job(job);
         const about = data && 'corpus' in data ? { corpus: data.corpus, revision: data.revision } : {};
@@ -66,7 +66,11 @@ Example:
           ...Object.entries(place ?? {}),
           ['attempts', attempts],
           ['parked', parked && (parked.count === 1 ? 'once' : `${parked.count} times`)],
-          ['gate', gate && `${gate.state} ${gate.code}, ${gate.whoActs} acts: sealdex keys show ${gate.keyArn}`],
+          [
+            'gate',
+            gate &&
+              `${gate.state} ${gate.code}, action by: ${actorOf(gate.whoActs)}; see sealdex keys show ${gate.keyArn}`,
+          ],
           ['next probe', gate?.nextProbe === undefined ? undefined : nextProbeOf(gate.nextProbe)],
         ];
         const known = rows.flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]));
@@ -84,7 +88,7 @@ Example:
           });
         else for (const line of table(known)) printLine(line);
         if (state !== 'unknown') return;
-        printNotice('The queue has no such job: it ended too long ago, or was never there.');
+        printNotice('Job not found. It finished more than SEALDEX_STATUS_MS ago or never existed.');
         host().exitCode = CODES.NOT_FOUND.exit;
       });
     });

@@ -65,7 +65,7 @@ Example:
     );
 }
 
-export const releasedLine = (tenant: string): string => `The parked jobs of tenant ${tenant} are being released.`;
+export const releasedLine = (tenant: string): string => `Releasing the parked jobs of tenant ${tenant}.`;
 
 export function releaseCommand(): Command {
   return command('release', 'force a shut gate open without a probe')
@@ -106,7 +106,7 @@ Example:
       const each: Each = async (operator, tenant, keyArn, done) => {
         const change = done ?? (await operator.block(tenant, keyArn, reason));
         const way = `sealdex keys unblock ${keyArn} --tenant ${tenant}`;
-        return { facts: change, line: `Blocked for tenant ${tenant}: its jobs are parked until ${way}` };
+        return { facts: change, line: `Blocked for tenant ${tenant}; its jobs are parked. To unblock: ${way}` };
       };
       return forEachKeyTenant(text, options, each, (operator, keyArn) => operator.blockOwners(keyArn, reason));
     });
@@ -125,7 +125,7 @@ Example:
     .action((text: string, options: Options) =>
       forEachKeyTenant(text, options, async (operator, tenant, keyArn) => {
         const change = await operator.unblock(tenant, keyArn);
-        if (!change.changed) return { facts: change, line: `Tenant ${tenant}: the key was not blocked.` };
+        if (!change.changed) return { facts: change, line: `Tenant ${tenant}: the key is not blocked.` };
         const isShut = change.gate !== undefined && change.gate.state !== 'draining';
         const rest = isShut ? staysLine(change) : releasedLine(tenant);
         return { facts: change, line: `Unblocked for tenant ${tenant}. ${rest}` };
@@ -135,10 +135,10 @@ Example:
 
 /** Why nothing is released. */
 export function staysLine({ tenant, gate }: GateChange): string {
-  if (!gate || gate.state === 'draining') return `The gate of tenant ${tenant} is not shut.`;
+  if (!gate || gate.state === 'draining') return `Tenant ${tenant}: the gate is already open.`;
   const [way] = gate.commands;
-  const hint = gate.whoActs === 'operator' && way !== undefined ? `: ${way}` : '.';
-  return `The gate of tenant ${tenant} stays shut: ${CODES[gate.code].description} (${gate.code})${hint}`;
+  const hint = gate.whoActs === 'operator' && way !== undefined ? ` Next: ${way}` : '';
+  return `Tenant ${tenant}: the gate stays shut because ${CODES[gate.code].description} (${gate.code}).${hint}`;
 }
 
 /** For every gate of the key that is shut: that is known without reading the tenants' files. */
@@ -148,7 +148,7 @@ async function forEachShutGate(text: string, options: Options, each: Each): Prom
   await withOperator(async (operator) => {
     const { gates } = await operator.gates({ tenant, keyArn });
     const shut = gates.filter(({ state }) => state !== 'draining');
-    const nothing = `No gate of the KMS key ${keyArn}${tenant === undefined ? '' : ` and tenant ${tenant}`} is shut.`;
+    const nothing = `No shut gate for KMS key ${keyArn}${tenant === undefined ? '' : ` and tenant ${tenant}`}.`;
     await forEachTenant(operator, keyArn, shut, each, { asJson: options.json, isOne: shut.length === 1, nothing });
   });
 }
@@ -164,7 +164,7 @@ async function forEachKeyTenant(
   const tenant = options.tenant === undefined ? undefined : checkName(options.tenant, 'tenant');
   await withOperator(async (operator) => {
     const owners = tenant === undefined ? all(operator, keyArn) : [{ tenant }];
-    const nothing = `No tenant has or had the KMS key ${keyArn}.`;
+    const nothing = `The KMS key ${keyArn} does not belong to a tenant.`;
     await forEachTenant(operator, keyArn, owners, each, { asJson: options.json, isOne: tenant !== undefined, nothing });
   });
 }

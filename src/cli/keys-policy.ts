@@ -61,36 +61,34 @@ function print(options: Options): void {
     const primaryRegion = typeof multiRegion === 'string' ? multiRegion : undefined;
     checkRegions(region, primaryRegion);
     printLine(keyCommands({ ...choice, region, primaryRegion, multiRegion: multiRegion !== undefined }));
-    printNotice('Run it where AWS commands act for the account that shall own the key. It prints the ARN to attach.');
+    printNotice("Run the script with AWS credentials of the account that will own the key. It prints the key's ARN.");
     return;
   }
   const policy = account === undefined ? documentOf(keyStatements(choice)) : keyPolicy(choice, account);
   printLine(jsonText(policy, options.json ? undefined : 2));
-  if (account === undefined)
-    printNotice('Add these two statements to those in the policy of the key; do not replace them.');
-  else printNotice('This is a whole policy: it replaces that of the key.');
-  if (withoutContext)
-    printNotice('Without the condition on the encryption context, nothing in it tells tenants apart.');
+  if (account === undefined) printNotice('Add these statements to the existing key policy. Do not replace it.');
+  else printNotice("This is a complete policy that replaces the key's current policy.");
+  if (withoutContext) printNotice('Without the encryption context condition, the policy does not separate tenants.');
 }
 
 /** @throws UsageError, SealdexError `DOCUMENT_INVALID` for the tenant */
 function checkOptions({ principal, tenant, account, commands, region, multiRegion, json }: Options): void {
   if (!isRoleArn(principal))
     throw new UsageError(
-      '--principal must be the ARN of an IAM role, arn:aws:iam::ACCOUNT:role/NAME; no user, no session, no account.',
+      '--principal must be the ARN of an IAM role (arn:aws:iam::ACCOUNT:role/NAME), not a user, session or account.',
     );
   checkName(tenant, 'tenant');
   if (account !== undefined && !/^\d{12}$/.test(account)) throw new UsageError('--account must be 12 digits.');
   if (commands && (account !== undefined || json))
-    throw new UsageError('--commands asks AWS for the account and prints no JSON: leave --account and --json out.');
+    throw new UsageError('--commands cannot be combined with --account or --json.');
   if (!commands && (region !== undefined || multiRegion !== undefined))
-    throw new UsageError('--region and --multi-region go with --commands.');
+    throw new UsageError('--region and --multi-region require --commands.');
 }
 
 const REGION = /^[a-z0-9-]{1,40}$/;
 
 function checkRegions(region: string, primary: string | undefined): void {
   if (!REGION.test(region) || (primary !== undefined && !REGION.test(primary)))
-    throw new UsageError('A region is a name like us-west-2.');
-  if (region === primary) throw new UsageError(`The primary is in ${region} already: leave --multi-region out.`);
+    throw new UsageError('Invalid region: expected a name such as us-west-2.');
+  if (region === primary) throw new UsageError(`The primary region is already ${region}. Remove --multi-region.`);
 }

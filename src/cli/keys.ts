@@ -11,7 +11,7 @@ import { blockCommand, probeCommand, releaseCommand, unblockCommand } from './ke
 import { keysPolicyCommand } from './keys-policy.ts';
 import { withOperator } from './with-clients.ts';
 import { EXAMPLE_ARN, jsonLines, KEY_ARN, ONLY_TENANT } from './option-texts.ts';
-import { printJson, printLine, printNotice } from './terminal.ts';
+import { counted, printJson, printLine, printNotice } from './terminal.ts';
 import { host } from './host.ts';
 
 interface Options {
@@ -64,8 +64,8 @@ Examples:
         const { gates, total } = await operator.gates({ tenant });
         if (asJson) for (const gate of gates) printJson(gate);
         else if (gates.length > 0) for (const line of gateLines(gates)) printLine(line);
-        if (total === 0) printNotice('Every gate is open: no KMS key keeps jobs back.');
-        if (total > gates.length) printNotice(`${total - gates.length} more are not listed.`);
+        if (total === 0) printNotice('All gates are open.');
+        if (total > gates.length) printNotice(`${counted(total - gates.length, 'more gate')} not shown.`);
       });
     });
 }
@@ -100,11 +100,11 @@ Examples:
         for (const name of await keyTenants(operator, keyArn, tenant)) {
           open += 1;
           if (asJson) printJson({ tenant: name, keyArn, state: 'open' });
-          else printLine(`The gate of tenant ${name} is open.`);
+          else printLine(`Tenant ${name}: the gate is open.`);
         }
         if (open > 0) return;
-        const who = tenant === undefined ? 'No tenant has or had' : `Tenant ${tenant} neither has nor had`;
-        printNotice(`${who} the KMS key ${keyArn}.`);
+        const owner = tenant === undefined ? 'a tenant' : `tenant ${tenant}`;
+        printNotice(`The KMS key ${keyArn} does not belong to ${owner}.`);
         host().exitCode = CODES.NOT_FOUND.exit;
       });
     });

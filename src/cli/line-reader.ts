@@ -14,7 +14,7 @@ export interface LineLimit {
   bytes: number;
 }
 
-export const TOO_LONG = 'is longer than SEALDEX_DOCUMENT_BYTES allows';
+export const TOO_LONG = 'exceeds SEALDEX_DOCUMENT_BYTES';
 const NO_UTF8 = 'is not valid UTF-8';
 
 /** Lines without their ends, a byte order mark on the first one left out. No more than one line is held. */

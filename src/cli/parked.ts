@@ -55,7 +55,7 @@ Examples:
         print.end();
         if (listed === 0)
           printNotice(tenant === undefined ? 'No jobs are parked.' : `Tenant ${tenant} has no parked jobs.`);
-        if (isCut) printNotice('More are parked: --limit N lists them, sealdex keys list counts them.');
+        if (isCut) printNotice('More jobs are parked. Use --limit N to list them; sealdex keys list shows the total.');
       });
     });
 }

@@ -52,7 +52,9 @@ function print(role: Role, options: Options): void {
     queue: valueOf('SEALDEX_QUEUE', '--queue', options.queue),
   });
   printLine(jsonText(policy, options.json ? undefined : 2));
-  printNotice(`The least that ${role} needs. A bucket that S3 encrypts with a KMS key of yours needs that key beside.`);
+  printNotice(
+    `Least-privilege policy for ${role}. If S3 encrypts the bucket with your own KMS key, also allow that key.`,
+  );
 }
 
 type Named = 'SEALDEX_BUCKET' | 'SEALDEX_PLATFORM_KEY_ARN' | 'SEALDEX_PLATFORM_FORMER_KEY_ARNS' | 'SEALDEX_QUEUE';
@@ -61,7 +63,7 @@ type Named = 'SEALDEX_BUCKET' | 'SEALDEX_PLATFORM_KEY_ARN' | 'SEALDEX_PLATFORM_F
 function valueOf(name: Exclude<Named, 'SEALDEX_PLATFORM_FORMER_KEY_ARNS'>, option: string, given?: string): string {
   const fromEnvironment = host().env[name] === '' ? undefined : host().env[name];
   const text = given ?? fromEnvironment ?? SETTINGS[name].byDefault;
-  if (text === undefined || text === null) throw new UsageError(`Give ${option}, or set ${name}.`);
+  if (text === undefined || text === null) throw new UsageError(`Use ${option} or set ${name}.`);
   return read(name, given === undefined ? name : option, text);
 }
 

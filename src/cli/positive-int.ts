@@ -3,6 +3,6 @@ import { InvalidArgumentError } from 'commander';
 
 /** @throws InvalidArgumentError, which the option's name is added to */
 export function parsePositiveInt(text: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('Give a whole number from 1.');
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('Expected a positive integer.');
   return Number(text);
 }

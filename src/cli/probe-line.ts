@@ -15,24 +15,27 @@ export function exitOf({ said, isBusy, gate }: ProbeAnswer): number {
 
 const afterGood = (gate: Gate): string =>
   isShut(gate)
-    ? `One more good probe opens the gate; a worker makes it ${nextProbeOf(gate.nextProbe ?? 0)}.`
-    : `The gate is open, and the parked jobs are being released.`;
+    ? `One more successful probe opens the gate. Next probe ${nextProbeOf(gate.nextProbe ?? 0)}.`
+    : 'The gate is open and parked jobs are being released.';
 
 const next = (gate: Gate): string =>
-  isShut(gate) && gate.nextProbe !== undefined ? `A worker tries it again ${nextProbeOf(gate.nextProbe)}.` : '';
+  isShut(gate) && gate.nextProbe !== undefined ? `Next probe ${nextProbeOf(gate.nextProbe)}.` : '';
+
+const nextOf = ({ commands: [command] }: NonNullable<Gate>): string =>
+  command === undefined ? '' : `Next: ${command}`;
 
 export function probeLine({ tenant, said, reason, isBusy, gate }: ProbeAnswer): string {
   const begin = `Tenant ${tenant}:`;
-  if (isBusy) return `${begin} another process tries the key at this moment; ask again.`;
+  if (isBusy) return `${begin} another process is probing the key. Try again.`;
   if (said === 'ok') return `${begin} KMS accepts the key. ${afterGood(gate)}`;
   if (said !== undefined) {
-    const verb = CODES[said].disposition === 'park' ? 'KMS refuses the key' : 'KMS gave no answer about the key';
+    const verb = CODES[said].disposition === 'park' ? '' : 'the probe was inconclusive because ';
     const mark = reason === undefined ? said : `${said} ${reason}`;
-    return `${begin} ${verb}: ${CODES[said].description} (${mark}). ${next(gate)}`;
+    return `${begin} ${verb}${CODES[said].description} (${mark}). ${next(gate)}`.trimEnd();
   }
-  if (!isShut(gate)) return `${begin} KMS was not asked: the gate is open, and what was parked is being released.`;
-  const way = gate.state === 'destroyed' ? `sealdex keys release ${gate.keyArn} lets KMS decide.` : gate.commands[0];
-  return `${begin} KMS was not asked: ${CODES[gate.code].description} (${gate.code}). ${way ?? ''}`.trimEnd();
+  if (!isShut(gate)) return `${begin} not probed because the gate is open and parked jobs are being released.`;
+  const way = gate.state === 'destroyed' ? `To force it open: sealdex keys release ${gate.keyArn}` : nextOf(gate);
+  return `${begin} not probed because ${CODES[gate.code].description} (${gate.code}). ${way}`.trimEnd();
 }
 
 type Gate = ProbeAnswer['gate'];

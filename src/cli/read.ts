@@ -39,9 +39,10 @@ Examples:
   sealdex read --tenant acme --corpus docs report.pdf --original > report.pdf`,
     )
     .action(async (id: string, { tenant, corpus, metadata, original, json: asJson }: Options) => {
-      if (original && (metadata || asJson)) throw new UsageError('--original is the file itself: give it alone.');
+      if (original && (metadata || asJson))
+        throw new UsageError('--original cannot be combined with --metadata or --json.');
       if (original && host().stdout.isTTY)
-        throw new UsageError('--original writes the file as it came: send it into a file, with > FILE.');
+        throw new UsageError('Refusing to print a binary file to the terminal. Redirect it: > FILE');
       const name = { tenant: checkName(tenant, 'tenant'), corpus: checkName(corpus, 'corpus'), id };
       await withReader(async (reader) => {
         if (original) return writeOriginal(reader, name);
@@ -54,7 +55,7 @@ Examples:
             else printLine('text' in part ? `\n${part.text}` : `\n${jsonText(part, 2)}`);
           }
         } catch (error) {
-          printNotice('What was printed is not the whole document.');
+          printNotice('The output is incomplete.');
           throw error;
         }
       });
@@ -70,7 +71,7 @@ async function writeOriginal(reader: Reader, name: DocumentName): Promise<void> 
   try {
     await pipeline(body, host().stdout, { end: false });
   } catch (error) {
-    printNotice('What was written is not the whole file.');
+    printNotice('The output is incomplete.');
     throw error;
   }
 }

@@ -33,7 +33,7 @@ Examples:
 
 const countsIn = ({ waiting, active, delayed, dead, oldestWaitingMs }: Status['index']): string =>
   `${waiting} waiting, ${active} active, ${delayed} delayed, ${dead} dead` +
-  (oldestWaitingMs === undefined ? '' : `; the next one has waited ${approximateDuration(oldestWaitingMs)}`);
+  (oldestWaitingMs === undefined ? '' : `; oldest waiting ${approximateDuration(oldestWaitingMs)}`);
 
 const tableOf = (processes: Status['processes']): string[] =>
   table([
@@ -51,9 +51,9 @@ export function statusLines(status: Status): string[] {
   return [
     `Queue ${queue}: ${countsIn(index)}`,
     `Uploads: ${countsIn(upload)}`,
-    ...(parked === 0 ? [] : [`Of the delayed jobs ${parked} ${parked === 1 ? 'is' : 'are'} parked`]),
+    ...(parked === 0 ? [] : [`${parked} of the delayed jobs ${parked === 1 ? 'is' : 'are'} parked`]),
     `Data keys in memory: ${keys}${keys === 0 ? '' : `, the oldest for ${approximateDuration(oldestKeyMs)}`}`,
-    `KMS calls since the processes started: ${calls.length === 0 ? 'none' : calls.join(', ')}`,
+    `KMS calls by running processes: ${calls.length === 0 ? 'none' : calls.join(', ')}`,
     ...auditLines(processes),
     ...(processes.length === 0 ? [] : ['', ...tableOf(processes)]),
     ...tenantLines(status),
@@ -64,12 +64,12 @@ export function statusLines(status: Status): string[] {
 /** What waits because no running worker takes it. */
 function workerLines({ processes, upload }: Status): string[] {
   const workers = processes.filter(({ role }) => role === 'worker');
-  if (workers.length === 0) return ['', 'No worker is running: start one with sealdex worker.'];
+  if (workers.length === 0) return ['', 'No worker is running. Start one: sealdex worker'];
   if (upload.waiting === 0 || workers.some(({ takesUploads }) => takesUploads !== false)) return [];
   return [
     '',
-    'Upload jobs wait because no running worker has the package @sealdex/extract.',
-    'Install it beside a worker and restart the worker: npm install @sealdex/extract',
+    'Upload jobs are waiting because no running worker has the package @sealdex/extract.',
+    'Install it where the worker runs, then restart the worker: npm install @sealdex/extract',
   ];
 }
 
@@ -77,8 +77,8 @@ function workerLines({ processes, upload }: Status): string[] {
 function auditLines(processes: Status['processes']): string[] {
   const failing = processes.filter(({ auditFailures }) => auditFailures > 0);
   if (failing.length === 0) return [];
-  const each = failing.map(({ role, pid, auditFailures }) => `${auditFailures} of ${role} ${pid}`);
-  return [`Audit lines that could not be written: ${each.join(', ')}; see docs/runbooks/audit-log.md`];
+  const each = failing.map(({ role, pid, auditFailures }) => `${auditFailures} in ${role} ${pid}`);
+  return [`Audit log write failures: ${each.join(', ')}. See docs/runbooks/audit-log.md`];
 }
 
 const TENANTS = 20;
@@ -108,8 +108,8 @@ function tenantLines({ parkedByTenant, deadByTenant }: Status): string[] {
   return [
     '',
     ...table([['TENANT', 'PARKED', 'OLDEST', 'DEAD'], ...rows]),
-    ...(most.length > TENANTS ? [`and ${most.length - TENANTS} more tenants: --json has them all`] : []),
-    ...(parked.size > 0 ? ['Why jobs are parked, and who acts: sealdex keys list'] : []),
-    ...(dead.size > 0 ? ['Why jobs are dead, and what to do: sealdex dead list'] : []),
+    ...(most.length > TENANTS ? [`${most.length - TENANTS} more tenants not shown; use --json`] : []),
+    ...(parked.size > 0 ? ['Parked jobs: see sealdex keys list'] : []),
+    ...(dead.size > 0 ? ['Dead letters: see sealdex dead list'] : []),
   ];
 }

@@ -62,10 +62,9 @@ Examples:
 /** @throws UsageError */
 function checkChoice(tenant: string, { yes, dryRun: isDry, json: asJson }: Options): void {
   if (isDry) return;
-  if (yes !== undefined && yes !== tenant)
-    throw new UsageError(`--yes ${yes} is not the name of the tenant: --yes ${tenant} deletes it.`);
+  if (yes !== undefined && yes !== tenant) throw new UsageError(`--yes must repeat the tenant name: --yes ${tenant}`);
   if (yes === undefined && (asJson || !canAsk()))
-    throw new UsageError(`There is no terminal to ask on: give --yes ${tenant} to delete it without being asked.`);
+    throw new UsageError(`Cannot ask for confirmation without a terminal. Use --yes ${tenant}.`);
 }
 
 /** Of one, and of any other number. */
@@ -77,7 +76,7 @@ const WORDS: Readonly<Record<keyof Counts, readonly [one: string, many: string]>
   intake: ['object in intake', 'objects in intake'],
   versions: ['older version', 'older versions'],
   uploads: ['unfinished upload', 'unfinished uploads'],
-  traces: ['other trace', 'other traces'],
+  traces: ['other item', 'other items'],
 };
 
 const wordsOf = (counts: Counts): string =>
@@ -107,36 +106,38 @@ async function run(operator: Operator, tenant: string, options: Options, signal:
   const { mayRemain } = left;
   if (left.left > 0 || mayRemain.length > 0) host().exitCode = UNFINISHED;
   if (options.json) return printJson(left);
-  printLine(`Removed of tenant ${tenant}: ${wordsOf(left.removed)}.`);
+  printLine(`Deleted for tenant ${tenant}: ${wordsOf(left.removed)}.`);
   sayUnseen(left);
   const { busy, ...counts } = left.leftByKind;
   if (left.left === 0)
     return printLine(
       mayRemain.length === 0
-        ? '0 left'
-        : `0 left that could be seen; there may be ${mayRemain.map((kind) => WORDS[kind][1]).join(' and ')}`,
+        ? 'No data remains.'
+        : `No visible data remains. Some ${mayRemain.map((kind) => WORDS[kind][1]).join(' and ')} may remain.`,
     );
-  if (busy > 0) printNotice(`A worker still has ${busy} of its jobs.`);
-  printNotice(`DeletionResult: ${wordsOf(counts)}. Something keeps coming, or cannot be removed: run it again.`);
-  printLine(`${left.left} left`);
+  if (busy > 0) printNotice(`${counted(busy, 'job is', 'jobs are')} still running in a worker.`);
+  printNotice(
+    `Remaining: ${wordsOf(counts)}. Data is still being written or cannot be deleted. Run the command again.`,
+  );
+  printLine(`${counted(left.left, 'item')} left.`);
 }
 
 async function isConfirmed(operator: Operator, tenant: string, signal: AbortSignal): Promise<boolean> {
   const { leftByKind } = await operator.countTenant(tenant, signal);
-  printNotice(`Tenant ${tenant} has ${wordsOf(leftByKind)}. All of it will be gone for good.`);
-  return (await promptUser('To delete it, type the name of the tenant: ', signal)) === tenant;
+  printNotice(`Tenant ${tenant} has ${wordsOf(leftByKind)}. All of it will be permanently deleted.`);
+  return (await promptUser('Type the tenant name to confirm: ', signal)) === tenant;
 }
 
 function printStep(step: DeletionStep): void {
-  if (step.step === 'marked') printNotice(`The tenant is unknown since ${time(step.at)}.`);
-  if (step.step === 'shut') printNotice('Its data keys are wiped in all processes.');
+  if (step.step === 'marked') printNotice(`Tenant disabled at ${time(step.at)}.`);
+  if (step.step === 'shut') printNotice('Its data keys were erased from memory in all processes.');
   if (step.step === 'waiting') {
     const left = approximateDuration(step.until - systemClock.now());
     printNotice(
-      `Waits until ${time(step.until)} (${left}), then looks again: a process that missed the news may know the tenant for 5 min, an upload that it begins then may take 10 min, and 2 min are for clocks that differ. Ctrl-C is no harm: run it again.`,
+      `Waiting until ${time(step.until)} (${left}) before the final pass: 5 min for cached tenants, 10 min for uploads, 2 min for clock differences. You can press Ctrl-C and run the command again later.`,
     );
   }
-  if (step.step === 'pass') printNotice(`A pass found ${step.found}.`);
+  if (step.step === 'pass') printNotice(`Pass finished: ${step.found} found.`);
 }
 
 const PROGRESS_INTERVAL_MS = 2000;
@@ -147,7 +148,7 @@ function progressPrinter(): (removed: Counts) => void {
   return (removed) => {
     if (systemClock.monotonic() - toldAt < PROGRESS_INTERVAL_MS) return;
     toldAt = systemClock.monotonic();
-    printNotice(`removed ${wordsOf(removed)}`);
+    printNotice(`deleted ${wordsOf(removed)}`);
   };
 }
 
@@ -155,10 +156,10 @@ function sayUnseen({ unseen }: DeletionResult): void {
   const { versions, uploads } = unseen;
   if (versions !== undefined)
     printNotice(
-      `Older versions could not be looked for (${versions}): if the bucket keeps them, they are still there. Allow s3:ListBucketVersions and s3:DeleteObjectVersion, and run it again.`,
+      `Could not list object versions (${versions}). If the bucket has versioning, old versions remain. Allow s3:ListBucketVersions and s3:DeleteObjectVersion and run the command again.`,
     );
   if (uploads !== undefined)
     printNotice(
-      `Unfinished multipart uploads could not be looked for (${uploads}). Allow s3:ListBucketMultipartUploads and s3:AbortMultipartUpload, and run it again.`,
+      `Could not list unfinished multipart uploads (${uploads}). Allow s3:ListBucketMultipartUploads and s3:AbortMultipartUpload and run the command again.`,
     );
 }

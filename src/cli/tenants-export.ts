@@ -51,20 +51,20 @@ function summarize(exported: Exported, dir: string, asJson: true | undefined): v
   const { tenant, documents, originals, deletions, bytes, fetched, kept, kmsKeyArns, unknownKeyFiles, waiting } =
     exported;
   printLine(
-    `Exported tenant ${tenant} to ${dir}: ${counted(documents, 'document')}, ${counted(originals, 'original file')}, ${counted(deletions, 'deletion')}, ${approximateSize(bytes)} (${fetched} fetched, ${kept} there already).`,
+    `Exported tenant ${tenant} to ${dir}: ${counted(documents, 'document')}, ${counted(originals, 'original file')}, ${counted(deletions, 'deletion')}, ${approximateSize(bytes)} (${fetched} fetched, ${kept} unchanged).`,
   );
   if (kmsKeyArns.length > 0)
     printLine(
-      `${documents + originals === 1 ? 'It is' : 'They are'} under ${kmsKeyArns.join(', ')}; README.txt says how to decrypt them.`,
+      `KMS ${kmsKeyArns.length === 1 ? 'key' : 'keys'}: ${kmsKeyArns.join(', ')}. README.txt explains how to decrypt the files.`,
     );
   if (unknownKeyFiles > 0)
     printLine(
-      `Files under a key that was never the tenant's, or that are no such messages: ${unknownKeyFiles}. They are not what was stored.`,
+      `${counted(unknownKeyFiles, 'file is', 'files are')} invalid or encrypted under a key the tenant never used. Do not trust ${unknownKeyFiles === 1 ? 'it' : 'them'}.`,
     );
   const { jobs, letters, intake } = waiting;
   if (jobs + letters + intake > 0)
     printLine(
-      `NOT in it is what was still waiting to be stored: ${counted(jobs, 'job')}, ${counted(letters, 'dead letter')}, ${counted(intake, 'object')} in intake. Once the jobs are done, run it again.`,
+      `Not exported (still in the queue): ${counted(jobs, 'job')}, ${counted(letters, 'dead letter')}, ${counted(intake, 'object')} in intake. Run the command again when the jobs are done.`,
     );
 }
 
@@ -73,6 +73,6 @@ function asWriteError(error: unknown, dir: string): unknown {
   if (error instanceof SealdexError) return error.field === 'dir' ? new UsageError(error.message) : error;
   const { code, syscall } = error as NodeJS.ErrnoException;
   return typeof code === 'string' && typeof syscall === 'string'
-    ? new MissingPrerequisiteError(`${dir} cannot be written (${code}).`)
+    ? new MissingPrerequisiteError(`Cannot write to ${dir} (${code}).`)
     : error;
 }

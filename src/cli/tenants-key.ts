@@ -18,7 +18,7 @@ import { untilInterrupted } from './interrupt.ts';
 import { withOperator } from './with-clients.ts';
 import { reencryptionLines, reencryptionViewOf, stalledPage } from './tenants-reencryption.ts';
 import { ALLOW_ORIGIN, EXAMPLE_ARN, JSON_OBJECT, KEY_ARN, SHARED, TENANT, WHEN_SHUT, YES } from './option-texts.ts';
-import { printJson, printLine, printNotice } from './terminal.ts';
+import { counted, printJson, printLine, printNotice } from './terminal.ts';
 import { printWarnings } from './check-line.ts';
 import { host } from './host.ts';
 
@@ -34,7 +34,7 @@ interface SetKeyOptions {
 const isConfirmed = async (tenant: string, signal: AbortSignal): Promise<boolean> =>
   isYes(
     await promptUser(
-      `Tenant ${tenant} can then no longer revoke what is stored of it: only we can. Take its own key away? [y/N] `,
+      `Tenant ${tenant} will no longer be able to revoke access to its stored data. Switch to the platform key? [y/N] `,
       signal,
     ),
   );
@@ -70,11 +70,11 @@ Examples:
     .action((tenant: string, arn: string | undefined, options: SetKeyOptions) => {
       checkName(tenant, 'tenant');
       if ((arn === undefined) !== (options.toPlatformKey === true))
-        throw new UsageError('Give either the ARN of a KMS key or --to-platform-key.');
+        throw new UsageError('Specify either a KMS key ARN or --to-platform-key.');
       const to = arn === undefined ? PLATFORM : checkArn(arn);
       const isUnasked = to === PLATFORM && !options.yes;
       if (isUnasked && (options.json || !canAsk()))
-        throw new UsageError('There is no terminal to ask on: give --yes to take the key away without being asked.');
+        throw new UsageError('Cannot ask for confirmation without a terminal. Use --yes.');
       return untilInterrupted((signal) =>
         withOperator(async (operator) => {
           if (isUnasked && !(await isConfirmed(tenant, signal))) return printNotice('Nothing was changed.');
@@ -90,10 +90,10 @@ async function change(operator: Operator, tenant: string, to: string, options: S
   if (options.json) return printJson(changed);
   printWarnings(changed.check);
   const name = to === PLATFORM ? 'the platform key' : to;
-  if (!changed.changed) return printLine(`Tenant ${tenant} is served by ${name} already.`);
-  printLine(`Changed the key of tenant ${tenant}: new data keys are made under ${name}.`);
+  if (!changed.changed) return printLine(`Tenant ${tenant} already uses ${name}.`);
+  printLine(`Tenant ${tenant} now uses ${name} for new data.`);
   printNotice(
-    `What is stored moves there now: sealdex tenants show ${tenant} says when the former key is not needed any more.`,
+    `Re-encryption of stored objects has started. sealdex tenants show ${tenant} reports when the old key is no longer needed.`,
   );
 }
 
@@ -140,8 +140,8 @@ async function reencrypt(
   if (dryRun) {
     const keys = await operator.countKeys(tenant, signal);
     if (asJson) return printJson({ tenant, keys: Object.fromEntries(keys) });
-    if (keys.size === 0) printLine(`Tenant ${tenant} has nothing stored.`);
-    for (const [arn, objects] of keys) printLine(`${objects} under ${arn}`);
+    if (keys.size === 0) printLine(`Tenant ${tenant} has no stored objects.`);
+    for (const [arn, objects] of keys) printLine(`${counted(objects, 'object')} under ${arn}`);
     return;
   }
   await operator.reencrypt(tenant);
@@ -163,7 +163,7 @@ async function waitForPass(operator: Operator, tenant: string, signal: AbortSign
     const waits = progress.passBegun !== undefined && progress.passBegun > systemClock.now();
     if (progress.state !== 'moving' || waits || (await stalledPage(operator, progress))) return;
     if (systemClock.monotonic() - saidAt >= LINE_MS) {
-      printNotice(`moved ${progress.counts?.moved ?? 0}`);
+      printNotice(`re-encrypted ${progress.counts?.moved ?? 0}`);
       saidAt = systemClock.monotonic();
     }
     await sleep(systemClock, LOOK_MS, signal);

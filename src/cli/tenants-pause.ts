@@ -30,7 +30,7 @@ Example:
       await withOperator(async (operator) => {
         const change = await operator.pauseTenant(tenant, why);
         if (asJson) printJson(change);
-        else printLine(`Paused tenant ${tenant}: its jobs are parked until sealdex tenants resume ${tenant}`);
+        else printLine(`Paused tenant ${tenant}; its jobs are parked. To resume: sealdex tenants resume ${tenant}`);
       });
     });
 }
@@ -54,7 +54,7 @@ Example:
       await withOperator(async (operator) => {
         const change = await operator.resumeTenant(tenant);
         if (asJson) return printJson(change);
-        if (!change.changed) return printLine(`Tenant ${tenant} was not paused.`);
+        if (!change.changed) return printLine(`Tenant ${tenant} is not paused.`);
         const isShut = change.gate !== undefined && change.gate.state !== 'draining';
         printLine(`Resumed tenant ${tenant}. ${isShut ? staysLine(change) : releasedLine(tenant)}`);
       });

@@ -31,13 +31,13 @@ export async function stalledPage(
 export function reencryptionLines(moving: ReencryptionView): string[] {
   const { file, progress } = moving;
   const { state, since } = progress;
-  const changed = `The KMS key of tenant ${file.tenant} was changed${since === undefined ? '' : ` ${time(since)}`}`;
+  const changed = `The KMS key of tenant ${file.tenant} was changed${since === undefined ? '' : ` at ${time(since)}`}`;
   const former = formerOf(file);
   const again = `sealdex tenants reencrypt ${file.tenant}`;
   if (state === 'none') return [];
   if (state === 'not begun')
     return [
-      `${changed}; what is stored is still under ${former}. A worker begins to move it within the hour, ${again} does at once.`,
+      `${changed}. Stored objects are still encrypted under ${former}. Re-encryption starts within an hour; to start it now: ${again}`,
     ];
   return state === 'done' ? doneLines(moving, changed, former, again) : moveLines(moving, changed, former);
 }
@@ -48,35 +48,40 @@ function moveLines({ file, progress, stuck }: ReencryptionView, changed: string,
   const isOurs = wasPlatform(file);
   const whose =
     file.kmsKeyArn === undefined
-      ? 'keep that key enabled'
+      ? 'Keep that key enabled.'
       : isOurs
-        ? 'the tenant cannot revoke it, only we can'
-        : 'disabling the present key alone does not revoke it. Keep both enabled';
+        ? 'The tenant cannot revoke access to those objects.'
+        : 'Disabling only the current key does not revoke access. Keep both enabled.';
   const begins = passBegun !== undefined && passBegun > systemClock.now();
-  const lines = [`${changed}; until all is moved, the rest of what is stored is under ${former}: ${whose}.`];
+  const lines = [
+    `${changed}. Until re-encryption finishes, some objects are still encrypted under ${former}. ${whose}`,
+  ];
   if (stuck)
-    return [...lines, `Nothing moves: the next page is ${stuck.state} (${stuck.code}): sealdex jobs show ${jobId}`];
+    return [
+      ...lines,
+      `Re-encryption is stalled: the next job is ${stuck.state} (${stuck.code}). See sealdex jobs show ${jobId}`,
+    ];
   return [
     ...lines,
     begins
-      ? `Everything is moved that was there; it is looked through once more ${time(passBegun)}, when no process can still use the former key.`
-      : `This pass: ${moved} moved, ${current} were under the current key already, ${unreadable} cannot be read.`,
+      ? `First pass complete. A final pass starts at ${time(passBegun)}, when no process can still use the old key.`
+      : `This pass: ${moved} re-encrypted, ${current} already current, ${unreadable} unreadable.`,
   ];
 }
 
 function doneLines({ file, progress }: ReencryptionView, changed: string, former: string, again: string): string[] {
   const { left = 0, queued = 0, doneAt, settledAt } = progress;
-  const at = doneAt === undefined ? '' : ` since ${time(doneAt)}`;
+  const at = doneAt === undefined ? '' : ` at ${time(doneAt)}`;
   const stored =
     left === 0
-      ? `${changed}; all that is stored is under the current key${at}.`
-      : `${changed}; ${counted(left, 'object')} could not be read: still under ${former}. Once that key reads them: ${again}`;
+      ? `${changed}. Re-encryption finished${at}.`
+      : `${changed}. ${counted(left, 'object')} could not be decrypted and ${left === 1 ? 'remains' : 'remain'} under ${former}. When that key works again: ${again}`;
   if (queued > 0)
     return [
       stored,
-      `${counted(queued, 'job')} of it ${queued === 1 ? 'is' : 'are'} in the queue, waiting, parked or dead. Those from before ${settledAt === undefined ? 'the change' : time(settledAt)} may need ${former} yet: small content travels in them, under the key that it came under. Before that key goes, let them go on, replay or discard them: sealdex dead list --tenant ${file.tenant}`,
+      `${counted(queued, 'job is', 'jobs are')} still queued, parked or dead. Jobs created before ${settledAt === undefined ? 'the change' : time(settledAt)} may contain content encrypted under ${former}. Finish, replay or discard them before that key is disabled: sealdex dead list --tenant ${file.tenant}`,
     ];
-  return left === 0 ? [stored, `Nothing of it needs ${former} any more.`] : [stored];
+  return left === 0 ? [stored, `Tenant ${file.tenant} no longer needs ${former}.`] : [stored];
 }
 
 function formerOf(file: TenantFile): string {

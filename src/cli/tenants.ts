@@ -81,7 +81,7 @@ function listCommand(): Command {
         }
         if (rows.length > 0) for (const line of table([['TENANT', 'PLAN', 'KEY', 'STOPPED'], ...rows])) printLine(line);
         if (tenants === 0 && host().exitCode === undefined)
-          printNotice('There are no tenants yet: sealdex tenants put T --plan P makes one.');
+          printNotice('No tenants yet. Create one: sealdex tenants put T --plan P');
       }),
     );
 }
@@ -163,8 +163,8 @@ async function put(
     ...(keepOriginals === undefined ? {} : { keepOriginals: keepOriginals === 'yes' }),
   };
   if (Object.keys(change).length === 0 && key === undefined)
-    throw new UsageError('There is nothing to change: give --plan, --key, --when-key-shut or --keep-originals.');
-  if (shared && key === undefined) throw new UsageError('--shared is about a KMS key: give --key with it.');
+    throw new UsageError('Nothing to change. Use --plan, --key, --when-key-shut or --keep-originals.');
+  if (shared && key === undefined) throw new UsageError('--shared requires --key.');
   await withOperator(async (operator) => {
     const { made, file, check } =
       key === undefined
@@ -172,9 +172,9 @@ async function put(
         : await operator.makeTenant(tenant, { ...change, kmsKeyArn: key }, given({ shared, allowOrigin }));
     printWarnings(check);
     const served = file.kmsKeyArn === undefined ? 'platform key' : `KMS key ${file.kmsKeyArn}`;
-    const refuses = file.whenKeyShut === 'refuse' ? ', content is refused while its key is shut' : '';
-    const keeps = file.keepOriginals ? ', uploaded files are kept' : '';
+    const refuses = file.whenKeyShut === 'refuse' ? ', rejects content while its key is unusable' : '';
+    const keeps = file.keepOriginals ? ', keeps uploaded files' : '';
     if (asJson) printJson(file);
-    else printLine(`${made ? 'Made' : 'Changed'} tenant ${tenant}: plan ${file.plan}, ${served}${refuses}${keeps}.`);
+    else printLine(`${made ? 'Created' : 'Changed'} tenant ${tenant}: plan ${file.plan}, ${served}${refuses}${keeps}.`);
   });
 }

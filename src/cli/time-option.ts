@@ -18,6 +18,7 @@ const timeIn = (text: string): number => (TIME.test(text) ? Date.parse(text) : N
 export function parseTime(text: string): TimeOption {
   const isAge = /^\d{1,6}[smhd]$/.test(text);
   const at = isAge ? systemClock.now() - parseDuration(text) : timeIn(text);
-  if (Number.isNaN(at)) throw new InvalidArgumentError('Give 30m, 2h, 7d, or a time as 2026-11-25T10:00Z.');
+  if (Number.isNaN(at))
+    throw new InvalidArgumentError('Expected an age (30m, 2h, 7d) or a UTC time (2026-11-25T10:00Z).');
   return { text, at };
 }

@@ -11,10 +11,12 @@ export async function filesOf(given: readonly string[]): Promise<FoundFile[]> {
   for (const path of given) {
     for await (const file of filesAt(path)) {
       if (found.has(file.path))
-        throw new UsageError(`${file.path} is given twice: the path is the document's id, so give each file once.`);
+        throw new UsageError(
+          `${file.path} is given more than once. The path is the document id, so it must be unique.`,
+        );
       found.set(file.path, file);
     }
   }
-  if (found.size === 0) throw new UsageError('There is no file in what was given.');
+  if (found.size === 0) throw new UsageError('No files found.');
   return [...found.values()];
 }

@@ -125,9 +125,9 @@ async function send(
 function asFileError({ path }: FoundFile, error: unknown): SealdexError {
   if (error instanceof SealdexError && error.field !== 'length') return error;
   if (error instanceof SealdexError)
-    return new SealdexError('DOCUMENT_INVALID', `${path} was changed while it was read: send it again.`, {
+    return new SealdexError('DOCUMENT_INVALID', `${path} changed while it was being read. Upload it again.`, {
       field: 'body',
     });
   const { code = 'unknown' } = error as NodeJS.ErrnoException;
-  return new SealdexError('DOCUMENT_INVALID', `${path} cannot be read (${code}).`, { field: 'body' });
+  return new SealdexError('DOCUMENT_INVALID', `Cannot read ${path} (${code}).`, { field: 'body' });
 }

@@ -22,7 +22,7 @@ Example:
     .action(() =>
       untilInterrupted(async (signal) => {
         const tell = (): void => {
-          if (host().stderr.isTTY) printNotice('Stopping …; Ctrl-C once more ends it at once.');
+          if (host().stderr.isTTY) printNotice('Stopping. Press Ctrl-C again to exit immediately.');
         };
         signal.addEventListener('abort', tell, { once: true });
         const { startWorker } = await import('../app/app.ts');

@@ -42,7 +42,7 @@ export function claimsOf(result: DemoResult): Claim[] {
   const areProbes = probes > 0 && kmsCallsWhileShut <= MAX_CALLS_PER_PROBE * probes;
   add('Only probes call KMS', areProbes, `${kmsCallsWhileShut} calls, ${probes} probes`);
   const [before, during] = [others.p50MsBefore, others.p50MsDuring].map(Math.round);
-  add('Other tenants go on', others.p50MsDuring > 0, `median ${before} ms before, ${during} ms during the outage`);
+  add('Other tenants continue', others.p50MsDuring > 0, `median ${before} ms before, ${during} ms during the outage`);
   add(
     'Dead letters can be replayed',
     dead.before > 0 && dead.after === 0,

@@ -101,7 +101,7 @@ async function run(stage: Stage, pages: readonly Page[], files: readonly SourceF
     const uploadStates = await finishedStates(stage, 'upload', uploadIds, 'Reading files');
     const uploaded = await readUploads(stage, uploads, uploadStates, wanted);
     screen.say(
-      `Child processes without network or credentials read ${uploaded.stored} files of ${uploaded.types} types. One file is cut off in the middle: a dead letter.`,
+      `Child processes without network or credentials read ${uploaded.stored} files of ${uploaded.types} types. One file is truncated on purpose and becomes a dead letter.`,
     );
     const readBack = await isAllReadBack(stage, stored);
     const officialDecrypt = await checkOfficialDecrypt(stage, requests[0]!, acme.kmsKeyArn ?? '');

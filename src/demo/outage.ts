@@ -54,7 +54,7 @@ export async function showOutage(
     await flowUntil(async () => (await gateNow()) !== undefined);
     const callsAtShut = Math.min(PROCESSES, calls() - callsBefore);
     screen.say(
-      `${tenant} disabled its KMS key. A second worker, which has no data key of ${tenant} yet, was refused by KMS, and the gate shut.`,
+      `${tenant} disabled its KMS key. A second worker, which has no data key of ${tenant} yet, was denied by KMS, and the gate shut.`,
     );
     await flowUntil(async () => ((await gateNow())?.probes ?? 0) >= PROBES_SEEN);
     const { probes = 0 } = gate ?? {};

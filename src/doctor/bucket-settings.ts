@@ -26,26 +26,26 @@ async function seen(action: string, run: () => Promise<CheckResult>): Promise<Ch
     return await run();
   } catch (error) {
     if (!isUntold(error)) throw error;
-    return warning(`It could not be seen (${markOf(error)}).`, `Look at it yourself, or allow ${action}.`);
+    return warning(`Could not read the setting (${markOf(error)}).`, `Check it manually, or allow ${action}.`);
   }
 }
 
 async function versions(settings: BucketSettings, signal: AbortSignal): Promise<CheckResult> {
   const state = await settings.versioning(signal);
-  if (state === 'off') return passed('Off: what is deleted is gone.');
+  if (state === 'off') return passed('Versioning is off; deletions are permanent.');
   const rules = await settings.lifecycle(signal).catch(() => []);
   const dropping = rules.filter(
     ({ dropsVersionsAfterDays, isForTagged }) => dropsVersionsAfterDays !== undefined && !isForTagged,
   );
   const open = PREFIXES.filter((prefix) => !dropping.some((rule) => prefix.startsWith(rule.prefix)));
-  const observed = `${state === 'on' ? 'On' : 'Suspended'}: deleted and replaced documents stay in the bucket as older versions`;
+  const observed = `Versioning is ${state === 'on' ? 'on' : 'suspended'}: deleted and replaced documents stay in the bucket as older versions`;
   if (open.length === 0) {
     const days = Math.max(...dropping.map(({ dropsVersionsAfterDays = 0 }) => dropsVersionsAfterDays));
-    return warning(`${observed}, for ${days} days at most.`, 'Count these days to what you promise about deletes.');
+    return warning(`${observed}, for at most ${days} days.`, 'Include these days in your deletion commitments.');
   }
   return warning(
-    `${observed}, for ever under ${open.join(', ')}.`,
-    'Add a lifecycle rule with NoncurrentVersionExpiration, or turn versions off.',
+    `${observed}, without a limit under ${open.join(', ')}.`,
+    'Add a lifecycle rule with NoncurrentVersionExpiration, or turn versioning off.',
   );
 }
 
@@ -57,33 +57,34 @@ function lifecycleOf(rules: readonly LifecycleRule[]): CheckResult {
       ? []
       : [`rule ${rule.id} ${words} under ${met.join(', ')}`];
   });
-  if (harmful.length === 0) return passed(rules.length === 0 ? 'No rules.' : 'No rule takes anything of ours.');
+  if (harmful.length === 0)
+    return passed(rules.length === 0 ? 'No rules.' : 'No lifecycle rule affects sealdex objects.');
   return warning(
     `${harmful.join('; ')}.`.replace(/^r/, 'R'),
-    'End these rules for our prefixes: documents are deleted by jobs, and waiting content and letters have settings.',
+    'Exclude the sealdex prefixes from these rules. Sealdex deletes its own objects.',
   );
 }
 
 /** What a rule does to current objects that we still need. */
 function wordsOf({ expiresAfterDays, expiresAt, movesTo }: LifecycleRule): string | undefined {
-  if (expiresAfterDays !== undefined) return `removes objects after ${expiresAfterDays} days`;
-  if (expiresAt !== undefined) return `removes objects on ${expiresAt.toISOString().slice(0, 10)}`;
+  if (expiresAfterDays !== undefined) return `deletes objects after ${expiresAfterDays} days`;
+  if (expiresAt !== undefined) return `deletes objects on ${expiresAt.toISOString().slice(0, 10)}`;
   const cold = movesTo.filter((name) => COLD.has(name));
   return cold.length === 0 ? undefined : `moves objects to ${cold.join(', ')}, where they cannot be read`;
 }
 
 async function encryption(settings: BucketSettings, signal: AbortSignal): Promise<CheckResult> {
-  const rest = 'content is encrypted before it gets there';
+  const rest = 'content is encrypted by sealdex before upload';
   try {
     const algorithm = await settings.encryption(signal);
-    if (algorithm === undefined) return passed(`S3 adds none of its own; ${rest}.`);
-    if (!algorithm.startsWith('aws:kms')) return passed(`S3 adds its own (${algorithm}); ${rest}.`);
+    if (algorithm === undefined) return passed(`No server-side encryption is configured; ${rest}.`);
+    if (!algorithm.startsWith('aws:kms')) return passed(`Server-side encryption is on (${algorithm}); ${rest}.`);
     return warning(
-      `S3 adds its own with a KMS key (${algorithm}); ${rest}.`,
-      'Each object depends on that key too: our role needs kms:GenerateDataKey and kms:Decrypt for it.',
+      `Server-side encryption uses a KMS key (${algorithm}); ${rest}.`,
+      'Every object also depends on that key. Allow the role kms:GenerateDataKey and kms:Decrypt on it.',
     );
   } catch (error) {
     if (!isUntold(error)) throw error;
-    return passed(`It could not be seen (${markOf(error)}); ${rest}.`);
+    return passed(`Could not read the setting (${markOf(error)}); ${rest}.`);
   }
 }

@@ -61,7 +61,7 @@ export const reachCheck = ({ store, bucket }: BucketDeps): Check => ({
   check: 'bucket',
   async run(signal) {
     const fault = await faultOf(store.get(`tenants/doctor-${random()}`, { signal }));
-    if (!fault || isDenial(fault)) return passed(`${bucket} answers.`);
+    if (!fault || isDenial(fault)) return passed(`Bucket ${bucket} responds.`);
     return unreachable(bucket, fault);
   },
 });
@@ -101,11 +101,11 @@ async function permissions(
     if (fault && !isDenial(fault)) return unreachable(bucket, fault);
     if (fault) refused.push(verb);
   }
-  if (refused.length === 0) return passed(`${wordsOf(verbs)} work.`);
+  if (refused.length === 0) return passed(`Allowed: ${wordsOf(verbs)}.`);
   const actions = [...new Set(refused.map((verb) => ACTIONS[verb]))].join(', ');
   return failed(
-    `${wordsOf(refused)} ${refused.length === 1 ? 'is' : 'are'} refused (AccessDenied).`,
-    `Allow ${role} ${actions}: sealdex policy ${role} prints all that it needs.`,
+    `S3 denied ${wordsOf(refused)} (AccessDenied).`,
+    `Allow ${role}: ${actions}. Full policy: sealdex policy ${role}`,
   );
 }
 
@@ -138,19 +138,19 @@ async function attempt(store: Store, verb: Verb, key: string, prefix: string, si
 async function system({ store, queue, role, bucket }: BucketDeps, signal: AbortSignal): Promise<CheckResult> {
   const birth = birthKey(queue);
   const fault = (await faultOf(runCanary(store, queue))) ?? (await faultOf(store.head(birth, { signal })));
-  const print = `sealdex policy ${role} prints all that it needs.`;
+  const print = `Full policy: sealdex policy ${role}`;
   if (isDenial(fault))
     return failed(
-      'Writing, reading or removing an object is refused (AccessDenied).',
-      `Allow ${role} s3:PutObject, s3:GetObject, s3:DeleteObject there: ${print}`,
+      'S3 denied a test write, read or delete (AccessDenied).',
+      `Allow ${role}: s3:PutObject, s3:GetObject, s3:DeleteObject on system/${queue}/. ${print}`,
     );
   if (fault) return unreachable(bucket, fault);
   const trial = canaryKey(queue);
   if ((await store.tryPut(trial, signal)) === 'written') {
     await store.remove(trial);
     return warning(
-      `An object was written, read and removed; the store ignores Content-MD5, so that writing ${birth} could not be tried.`,
-      `Make sure that ${role} has s3:PutObject on all of system/${queue}/: ${print}`,
+      `Wrote, read and deleted a test object. Writing ${birth} was not tested because the store ignores Content-MD5.`,
+      `Make sure that ${role} is allowed s3:PutObject on all of system/${queue}/. ${print}`,
     );
   }
   // What stands there may neither be replaced nor, elsewhere, be removed again.
@@ -160,32 +160,31 @@ async function system({ store, queue, role, bucket }: BucketDeps, signal: AbortS
     if (denied && !isDenial(denied)) return unreachable(bucket, denied);
     if (denied) refused.push(key === birth ? birth : `system/${queue}/reencrypted/*`);
   }
-  if (refused.length === 0) return passed('An object was written, read and removed.');
+  if (refused.length === 0) return passed('Wrote, read and deleted a test object.');
   return failed(
-    `Reading or writing ${refused.join(' and ')} is refused (AccessDenied).`,
-    `Allow ${role} s3:GetObject, s3:PutObject there: ${print}`,
+    `S3 denied reading or writing ${refused.join(' and ')} (AccessDenied).`,
+    `Allow ${role}: s3:GetObject, s3:PutObject on these objects. ${print}`,
   );
 }
 
 async function conditions(store: Store, queue: string): Promise<CheckResult> {
   const fault = await faultOf(proveConditionalWrites(store, queue));
-  if (!fault) return passed('If-None-Match and If-Match are honoured.');
-  if (fault.code !== 'CONFIG_INVALID')
-    return failed(`They could not be tried (${markOf(fault)}).`, 'Mend the bucket first.');
+  if (!fault) return passed('If-None-Match and If-Match work.');
+  if (fault.code !== 'CONFIG_INVALID') return failed(`Not tested (${markOf(fault)}).`, 'Fix the bucket first.');
   return failed(
-    'The store ignores If-None-Match and If-Match: documents would overwrite each other in silence.',
-    'Use S3, or a store that answers 412.',
+    'The store ignores If-None-Match and If-Match, so concurrent writes would silently overwrite each other.',
+    'Use S3 or a store that returns 412.',
   );
 }
 
 async function removal(store: Store, queue: string, signal: AbortSignal): Promise<CheckResult> {
   let honors = false;
   const fault = await faultOf(honoursConditionalRemoval(store, queue, signal).then((answer) => (honors = answer)));
-  if (fault) return failed(`It could not be tried (${markOf(fault)}).`, 'Mend the bucket first.');
-  if (honors) return passed('If-Match is honoured.');
+  if (fault) return failed(`Not tested (${markOf(fault)}).`, 'Fix the bucket first.');
+  if (honors) return passed('If-Match works on DELETE.');
   return warning(
-    'The store ignores If-Match on a removal: tombstones of deleted documents are kept for ever.',
-    'Nothing is lost by it; S3 honors it.',
+    'The store ignores If-Match on DELETE, so tombstones are never removed.',
+    'No action needed; this is harmless. S3 supports If-Match.',
   );
 }
 
@@ -210,13 +209,13 @@ const CREDENTIALS = new Set([
 function unreachable(bucket: string, fault: SealdexError): CheckResult {
   const mark = `(${markOf(fault)})`;
   if (fault.reason === 'NoSuchBucket')
-    return failed(`There is no bucket ${bucket} ${mark}.`, 'Make it, or mend SEALDEX_BUCKET.');
+    return failed(`Bucket ${bucket} does not exist ${mark}.`, 'Create it or correct SEALDEX_BUCKET.');
   if (fault.reason === 'PermanentRedirect' || fault.reason === 'AuthorizationHeaderMalformed')
-    return failed(`The bucket is in another region ${mark}.`, 'Mend AWS_REGION or SEALDEX_BUCKET.');
+    return failed(`The bucket is in another region ${mark}.`, 'Correct AWS_REGION or SEALDEX_BUCKET.');
   if (fault.code === 'PLATFORM_CREDENTIALS' || CREDENTIALS.has(fault.reason ?? ''))
-    return failed(
-      `S3 refuses our credentials ${mark}.`,
-      'Renew the credentials, the role or the clock of this machine.',
-    );
-  return failed(`S3 failed or did not answer ${mark}.`, 'Check network, AWS_ENDPOINT_URL_S3 and AWS status.');
+    return failed(`S3 rejected the credentials ${mark}.`, "Renew them, or check the IAM role and this host's clock.");
+  return failed(
+    `S3 returned an error or timed out ${mark}.`,
+    'Check the network, AWS_ENDPOINT_URL_S3 and the AWS Health Dashboard.',
+  );
 }

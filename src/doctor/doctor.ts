@@ -57,8 +57,8 @@ export async function* findings(deps: DoctorDeps): AsyncGenerator<NamedCheckResu
 }
 
 function* settingsFindings({ faults }: DoctorDeps): Generator<NamedCheckResult> {
-  for (const fault of faults) yield { check: 'settings', ...failed(`${fault}.`, 'Mend it in the environment.') };
-  if (faults.length === 0) yield { check: 'settings', ...passed('All are right.') };
+  for (const fault of faults) yield { check: 'settings', ...failed(`${fault}.`, 'Correct it in the environment.') };
+  if (faults.length === 0) yield { check: 'settings', ...passed('All settings are valid.') };
 }
 
 function* auditLogFindings({ values: { auditLog } }: DoctorDeps): Generator<NamedCheckResult> {
@@ -66,15 +66,15 @@ function* auditLogFindings({ values: { auditLog } }: DoctorDeps): Generator<Name
   const check = 'audit log';
   try {
     checkAuditLog(auditLog);
-    const where = auditLog === 'stdout' ? 'standard output, beside the log' : auditLog;
+    const where = auditLog === 'stdout' ? 'standard output, together with the log' : auditLog;
     yield { check, ...passed(`Lines go to ${where}.`) };
   } catch (error) {
-    yield { check, ...failed((error as Error).message, 'Nothing starts before that.') };
+    yield { check, ...failed((error as Error).message, 'No process can start until this is fixed.') };
   }
 }
 
 const skippedChecks = (check: string): NamedCheckResult[] => [
-  { check, ...warning('Not looked at: its settings are wrong.', 'Mend them, and look again.') },
+  { check, ...warning('Skipped because its settings are invalid.', 'Correct them and rerun sealdex doctor.') },
 ];
 
 const all = ({ clock, checkMs = CHECK_MS }: DoctorDeps, checks: readonly Check[]): Promise<NamedCheckResult[]> =>
@@ -90,10 +90,13 @@ async function redisPart(deps: DoctorDeps): Promise<NamedCheckResult[]> {
       async run() {
         try {
           redis = await openRedis();
-          return passed('It answers.');
+          return passed('Redis responds.');
         } catch (error) {
           if (!(error instanceof SealdexError)) throw error;
-          return failed(`It does not answer (${markOf(error)}).`, 'Check that it runs, and REDIS_URL.');
+          return failed(
+            `Redis does not respond (${markOf(error)}).`,
+            'Check that Redis is running and that REDIS_URL is correct.',
+          );
         }
       },
     },

@@ -1,6 +1,7 @@
 // One check of our own installation, and what it found. A check ends in time and never takes others with it.
 import { withDeadline, type Clock } from '../runtime/clock.ts';
 import { CODES, SealdexError } from '../runtime/errors.ts';
+import { sentenceOf, withMark } from '../runtime/sentences.ts';
 import { formatDuration } from '../runtime/units.ts';
 
 export interface CheckResult {
@@ -51,18 +52,16 @@ export async function examine(clock: Clock, { check, run }: Check, ms = CHECK_MS
 
 class Late extends Error {
   constructor(ms: number) {
-    super(`No answer within ${formatDuration(ms)}.`);
+    super(`No response within ${formatDuration(ms)}.`);
   }
 }
 
 export const markOf = ({ code, reason }: SealdexError): string => (reason === undefined ? code : `${code} ${reason}`);
 
-const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
-
 /** What was thrown, as a finding. */
 export function failure(error: unknown): CheckResult {
-  if (error instanceof Late) return failed(error.message, 'Check the network, and what runs at the other end.');
-  if (!(error instanceof SealdexError)) return failed('An error that nobody foresaw.', 'Report it.');
+  if (error instanceof Late) return failed(error.message, 'Check the network and the remote service.');
+  if (!(error instanceof SealdexError)) return failed('Unexpected error.', 'Please report it.');
   const { description, remedy } = CODES[error.code];
-  return failed(`${capital(description)} (${markOf(error)}).`, `${capital(remedy)}.`);
+  return failed(withMark(sentenceOf(description), markOf(error)), sentenceOf(remedy));
 }

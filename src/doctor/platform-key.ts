@@ -6,6 +6,7 @@ import { keyRef } from '../runtime/key-ref.ts';
 import type { Role } from '../maintenance/heartbeat.ts';
 import { contextOf, periodAt, type KeyScope, type Purpose } from '../keys/data-key.ts';
 import type { KeyCalls } from '../keys/kms.ts';
+import { PROXY } from '../keys/check/step.ts';
 import { failed, markOf, passed, warning, type Check, type CheckResult } from './finding.ts';
 
 export interface PlatformKeyDeps {
@@ -53,7 +54,7 @@ async function use(
     operation = 'Decrypt';
     back = await calls.decrypt(key, made.wrapped, context, signal);
     if (timingSafeEqual(made.plaintext, back)) return passed('GenerateDataKey and Decrypt work.');
-    return failed('What Decrypt gives back is another data key.', 'Find what stands between us and KMS.');
+    return failed('Decrypt returned a different data key.', PROXY);
   } catch (error) {
     if (!(error instanceof SealdexError)) throw error;
     return refusal(error, operation, role, platformKeyArn);
@@ -64,27 +65,27 @@ async function use(
 }
 
 function refusal(error: SealdexError, operation: string, role: Role, arn: string): CheckResult {
-  const observed = `${operation} is refused (${markOf(error)}).`;
+  const observed = `KMS rejected ${operation} (${markOf(error)}).`;
   if (error.reason === 'AccessDeniedException')
     return failed(
       observed,
-      `Allow ${role} kms:${operation} on ${arn}, in its key policy and in IAM: sealdex policy ${role} prints it.`,
+      `Allow ${role}: kms:${operation} on ${arn}, in its key policy and in IAM. Full policy: sealdex policy ${role}`,
     );
   if (error.code === 'PLATFORM_CREDENTIALS')
-    return failed(observed, 'Renew the credentials, the role or the clock of this machine.');
+    return failed(observed, "Renew the credentials, or check the IAM role and this host's clock.");
   if (error.code === 'KMS_THROTTLED' || error.code === 'KMS_FAILED')
     return failed(
-      `KMS failed or did not answer (${markOf(error)}).`,
-      'Check network, AWS_ENDPOINT_URL_KMS and AWS status.',
+      `KMS returned an error or timed out (${markOf(error)}).`,
+      'Check the network, AWS_ENDPOINT_URL_KMS and the AWS Health Dashboard.',
     );
-  return failed(observed, `Look at ${arn} in KMS: it must be there, enabled, symmetric, and for encryption.`);
+  return failed(observed, `Check ${arn} in KMS: it must exist, be enabled, and be a symmetric encryption key.`);
 }
 
 /** Without it a refusal cannot be explained: a key that is disabled looks like one that will be deleted. */
 async function state({ calls, role, platformKeyArn }: PlatformKeyDeps, signal: AbortSignal): Promise<CheckResult> {
   try {
     const { state: is } = await calls.describe(keyRef(NOBODY, platformKeyArn), signal);
-    return is === 'Enabled' ? passed('Enabled.') : failed(`${platformKeyArn} is ${is}.`, 'Enable it.');
+    return is === 'Enabled' ? passed('Enabled.') : failed(`${platformKeyArn} is ${is}.`, 'Enable the key.');
   } catch (error) {
     if (!(error instanceof SealdexError)) throw error;
     return refusal(error, 'DescribeKey', role, platformKeyArn);
@@ -96,9 +97,12 @@ async function former(calls: KeyCalls, arn: string, signal: AbortSignal): Promis
   try {
     const { state } = await calls.describe(keyRef(NOBODY, arn), signal);
     if (state === 'Enabled') return passed('Enabled.');
-    return failed(`${arn} is ${state}: what is under it cannot be read.`, 'Enable it.');
+    return failed(`${arn} is ${state}; data encrypted under it cannot be read.`, 'Enable the key.');
   } catch (error) {
     if (!(error instanceof SealdexError) || error.reason !== 'AccessDeniedException') throw error;
-    return warning(`${arn} could not be seen (${markOf(error)}).`, 'Look at it yourself, or allow kms:DescribeKey.');
+    return warning(
+      `Could not read the state of ${arn} (${markOf(error)}).`,
+      'Check it manually, or allow kms:DescribeKey.',
+    );
   }
 }

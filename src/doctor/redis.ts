@@ -34,7 +34,7 @@ export function redisChecks(redis: Redis, queue: string, clock: Clock): Check[] 
 export function versionOf(server: string): CheckResult {
   const version = infoField(server, 'redis_version') ?? 'unknown';
   const valkey = infoField(server, 'valkey_version');
-  const name = valkey === undefined ? `Redis ${version}` : `Valkey ${valkey}, which says Redis ${version}`;
+  const name = valkey === undefined ? `Redis ${version}` : `Valkey ${valkey} (Redis-compatible ${version})`;
   return isNewEnough(version)
     ? passed(`${name}.`)
     : failed(`${name} is too old.`, 'Use Redis 6.2 or later, or Valkey.');
@@ -42,18 +42,19 @@ export function versionOf(server: string): CheckResult {
 
 export function evictionOf(memory: string): CheckResult {
   const policy = infoField(memory, 'maxmemory_policy');
-  if (policy === undefined) return warning('INFO does not tell it.', 'Make sure that maxmemory-policy is noeviction.');
-  if (policy === 'noeviction') return passed('noeviction: nothing is thrown away when it is full.');
-  return failed(`${policy}: jobs would be thrown away when it is full.`, 'Set maxmemory-policy noeviction.');
+  if (policy === undefined) return warning('Not reported by INFO.', 'Make sure that maxmemory-policy is noeviction.');
+  if (policy === 'noeviction') return passed('maxmemory-policy is noeviction.');
+  return failed(`maxmemory-policy is ${policy}: jobs can be evicted when memory is full.`, 'Set it to noeviction.');
 }
 
 export function persistenceOf(persistence: string): CheckResult {
-  if (infoField(persistence, 'loading') === '1') return warning('It is still loading its data.', 'Look again later.');
+  if (infoField(persistence, 'loading') === '1')
+    return warning('Redis is still loading its data.', 'Rerun sealdex doctor later.');
   if (infoField(persistence, 'aof_enabled') !== '1')
-    return warning('No append-only file: what is queued is lost if it restarts.', 'Set appendonly yes.');
+    return warning('AOF is off: queued jobs are lost if Redis restarts.', 'Set appendonly yes.');
   if (infoField(persistence, 'aof_last_write_status') === 'err')
-    return failed('The append-only file cannot be written: Redis refuses writes.', 'Look at its disk.');
-  return passed('It keeps an append-only file.');
+    return failed('Redis cannot write its append-only file and rejects writes.', 'Check the Redis disk.');
+  return passed('AOF is on.');
 }
 
 const NEARLY_FULL = 0.8;
@@ -63,13 +64,12 @@ export function memoryOf(memory: string): CheckResult {
   const limit = Number(infoField(memory, 'maxmemory') ?? 0);
   if (limit === 0)
     return warning(
-      `${approximateSize(used)} used, and no limit: when the machine is full, Redis is killed.`,
-      'Set maxmemory: then producers are told to come back later.',
+      `${approximateSize(used)} used, no maxmemory set: Redis can be killed when the host runs out of memory.`,
+      'Set maxmemory, so that producers reject work before that.',
     );
   const observed = `${approximateSize(used)} of ${approximateSize(limit)} used`;
-  if (used >= limit)
-    return failed(`${observed}: it is full, and refuses writes.`, 'Raise maxmemory, or let workers catch up.');
-  if (used >= limit * NEARLY_FULL) return warning(`${observed}.`, 'Raise maxmemory, or let workers catch up.');
+  if (used >= limit) return failed(`${observed}: full, rejecting writes.`, 'Raise maxmemory or add workers.');
+  if (used >= limit * NEARLY_FULL) return warning(`${observed}.`, 'Raise maxmemory or add workers.');
   return passed(`${observed}.`);
 }
 
@@ -78,9 +78,9 @@ const NOTICED_MS = 5000;
 
 export function clockOf(theirs: number, ours: number): CheckResult {
   const skewMs = Math.abs(theirs - ours);
-  const observed = `Its clock and ours are ${approximateDuration(skewMs)} apart`;
-  const remedy = 'Set the clocks of both machines (NTP).';
-  if (skewMs > MAX_SKEW_MS) return failed(`${observed}: producers refuse such revisions (CLOCK_SKEW).`, remedy);
+  const observed = `Clock difference to this host: ${approximateDuration(skewMs)}`;
+  const remedy = 'Synchronize both clocks with NTP.';
+  if (skewMs > MAX_SKEW_MS) return failed(`${observed}; producers reject requests (CLOCK_SKEW).`, remedy);
   return skewMs > NOTICED_MS ? warning(`${observed}.`, remedy) : passed(`${observed}.`);
 }
 
@@ -89,6 +89,6 @@ async function writing(redis: Redis, queue: string): Promise<CheckResult> {
   const value = randomBytes(8).toString('hex');
   const read = await runScript(redis, WRITE, { trial: redisKeys(queue).trial(value), value });
   return read === value
-    ? passed('A script may write, read and remove.')
-    : failed('What was written cannot be read.', 'Find what stands between us and Redis.');
+    ? passed('Scripts can write, read and delete keys.')
+    : failed('Could not read back a written value.', 'Check for a proxy between this host and Redis.');
 }

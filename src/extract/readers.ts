@@ -4,7 +4,7 @@ import { findPackageJSON } from 'node:module';
 import { dirname } from 'node:path';
 
 export const READERS_MISSING =
-  'The package @sealdex/extract, which reads files, is not installed: npm install @sealdex/extract.';
+  'The package @sealdex/extract, which reads files, is not installed. Install it: npm install @sealdex/extract';
 
 /** Real path of the installed package's folder; undefined when the package is not installed. */
 export function readersFolder(): string | undefined {

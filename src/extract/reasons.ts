@@ -15,20 +15,26 @@ const row = (code: FileReason['code'], says: string): FileReason => Object.freez
 
 /** Satisfies the readers' list: the compiler sees a reason that either side lacks. */
 export const FILE_REASONS = Object.freeze({
-  empty: row('FILE_NO_TEXT', 'The file is empty: upload it again.'),
-  'no-text': row('FILE_NO_TEXT', 'The file holds no text: upload a version with text in it, for scans are not read.'),
-  'pdf-encrypted': row('FILE_UNREADABLE', 'The PDF is encrypted: upload it without a password.'),
-  'office-encrypted': row('FILE_UNREADABLE', 'The document is encrypted: upload it without a password.'),
-  'archive-encrypted': row('FILE_UNREADABLE', 'The file is encrypted: upload it without a password or protection.'),
-  damaged: row('FILE_UNREADABLE', 'The file is damaged or cut off: save it again and upload it whole.'),
-  encoding: row('FILE_UNREADABLE', 'The text is in an encoding that cannot be told: save it as UTF-8.'),
-  'too-large': row('FILE_TOO_LARGE', 'The file is larger than a file may be: split it.'),
-  'unpacks-too-large': row('FILE_TOO_LARGE', 'The file unpacks to more than a file may hold: split it.'),
-  'text-too-large': row('FILE_TOO_LARGE', 'The file holds more text than one document may: split it.'),
-  'too-deep': row('FILE_TOO_COMPLEX', 'The file nests too deep: save it in a simpler form.'),
-  'too-many-parts': row('FILE_TOO_COMPLEX', 'The file has too many parts: split it.'),
-  time: row('FILE_TOO_COMPLEX', 'Reading the file took too long: split it, or save it in a simpler form.'),
-  memory: row('FILE_TOO_COMPLEX', 'Reading the file took too much memory: split it, or save it in a simpler form.'),
+  empty: row('FILE_NO_TEXT', 'The file is empty. Upload it again.'),
+  'no-text': row(
+    'FILE_NO_TEXT',
+    'The file contains no text. Upload a version with a text layer; scans are not supported.',
+  ),
+  'pdf-encrypted': row('FILE_UNREADABLE', 'The PDF is encrypted. Remove the password and upload it again.'),
+  'office-encrypted': row('FILE_UNREADABLE', 'The document is encrypted. Remove the password and upload it again.'),
+  'archive-encrypted': row(
+    'FILE_UNREADABLE',
+    'The file is encrypted. Remove the password or protection and upload it again.',
+  ),
+  damaged: row('FILE_UNREADABLE', 'The file is damaged or truncated. Save it again and upload the complete file.'),
+  encoding: row('FILE_UNREADABLE', 'The text encoding could not be detected. Save the file as UTF-8.'),
+  'too-large': row('FILE_TOO_LARGE', 'The file exceeds the size limit. Split it.'),
+  'unpacks-too-large': row('FILE_TOO_LARGE', 'The uncompressed content exceeds the size limit. Split the file.'),
+  'text-too-large': row('FILE_TOO_LARGE', 'The file contains more text than one document can hold. Split it.'),
+  'too-deep': row('FILE_TOO_COMPLEX', 'The file is nested too deeply. Save it in a simpler format.'),
+  'too-many-parts': row('FILE_TOO_COMPLEX', 'The file has too many parts. Split it.'),
+  time: row('FILE_TOO_COMPLEX', 'Extraction took too long. Split the file or save it in a simpler format.'),
+  memory: row('FILE_TOO_COMPLEX', 'Extraction used too much memory. Split the file or save it in a simpler format.'),
 } satisfies Record<Exclude<ReaderReason, 'unsupported'> | HostReason, FileReason>);
 
 export type FileReasonName = keyof typeof FILE_REASONS;
@@ -49,7 +55,7 @@ export function unsupported(found?: string): SealdexError {
   const named = isMime(found);
   return new SealdexError(
     'FILE_UNSUPPORTED',
-    `The file is ${named ? `of type ${found}` : 'of an unknown type'}, which is not read: upload it as another type.`,
+    `${named ? `File type ${found}` : 'The file type'} is not supported. Convert the file to a supported type.`,
     { reason: named ? found : 'unknown' },
   );
 }

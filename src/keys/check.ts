@@ -61,12 +61,12 @@ async function describe(
 ): Promise<Described> {
   try {
     const facts = await calls.describe(key, signal);
-    return { step: passed('DescribeKey', 'KMS knows the key and describes it to us.'), facts };
+    return { step: passed('DescribeKey', 'DescribeKey works.'), facts };
   } catch (error) {
     const fault = refusalIn(error);
     if (fault.code === 'KEY_NOT_FOUND' && isMultiRegion(key.keyArn)) {
-      const observed = `KMS knows no such key in ${region}: the multi-region key has no replica there.`;
-      return { step: failed('DescribeKey', observed, `The tenant creates a replica in ${region}.`), isGone: true };
+      const observed = `The multi-region key has no replica in ${region}.`;
+      return { step: failed('DescribeKey', observed, `Ask the tenant to create one in ${region}.`), isGone: true };
     }
     const step = refused('DescribeKey', 'kms:DescribeKey', key, fault);
     // A denial of DescribeKey alone leaves the rest to be tried: every missing action is named at once.

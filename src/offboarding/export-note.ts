@@ -23,20 +23,20 @@ export interface NoteFacts extends ExportKeys {
 const NAMED = 20;
 
 const listed = (arns: readonly string[]): string =>
-  arns.length <= NAMED ? arns.join(', ') : `${arns.slice(0, NAMED).join(', ')} and others that manifest.ndjson names`;
+  arns.length <= NAMED ? arns.join(', ') : `${arns.slice(0, NAMED).join(', ')} and others listed in manifest.ndjson`;
 
 const counted = (count: number, word: string): string => `${count} ${word}${count === 1 ? '' : 's'}`;
 
 function missing({ jobs, letters, intake }: Waiting): string {
   if (jobs + letters + intake === 0) return '';
-  return ` NOT in it is what was still waiting to be stored: ${counted(jobs, 'job')}, ${counted(letters, 'dead letter')}, ${counted(intake, 'object')} in intake.`;
+  return ` Not exported (still in the queue): ${counted(jobs, 'job')}, ${counted(letters, 'dead letter')}, ${counted(intake, 'object')} in intake.`;
 }
 
 /** What somebody else has put into the bucket. */
 const strangersSentence = (count: number): string =>
   count === 1
-    ? "1 file is under a key that was never the tenant's, or is no such message: it is not what we stored."
-    : `${count} files are under a key that was never the tenant's, or are no such messages: they are not what we stored.`;
+    ? '1 file is invalid or encrypted under a key the tenant never used. Do not trust it.'
+    : `${count} files are invalid or encrypted under a key the tenant never used. Do not trust them.`;
 
 /** Ten lines. */
 export function exportNote(facts: NoteFacts): string {
@@ -44,20 +44,20 @@ export function exportNote(facts: NoteFacts): string {
   const andStrangers = unknownKeyFiles > 0 ? ` ${strangersSentence(unknownKeyFiles)}` : '';
   const arn = ownArns[0] ?? platformArns[0] ?? 'KEY_ARN';
   return [
-    `All that was stored of tenant ${tenant} on ${facts.at.toISOString()}: ${counted(documents, 'document')}, ${counted(originals, 'original file')}; ${counted(deletions, 'deletion')}, in manifest.ndjson only.${missing(facts.waiting)}`,
-    'Each file is one message of the AWS Encryption SDK (message format 2, suite 0x0478: AES-256-GCM with key commitment, no signature). manifest.ndjson names file, sha256, revision and KMS key of each.',
+    `Stored data of tenant ${tenant} on ${facts.at.toISOString()}: ${counted(documents, 'document')}, ${counted(originals, 'original file')}, and ${counted(deletions, 'deletion')} (in manifest.ndjson only).${missing(facts.waiting)}`,
+    'Each file is one message of the AWS Encryption SDK (message format 2, suite 0x0478: AES-256-GCM with key commitment, no signature). manifest.ndjson lists file, sha256, revision and KMS key of each.',
     ownArns.length > 0
-      ? `Whoever may call kms:Decrypt with the tenant's KMS key opens them, with no software of ours: ${listed(ownArns)}`
-      : "None of them is under a KMS key of the tenant's own.",
+      ? `To decrypt them, a principal needs only kms:Decrypt on the tenant's KMS key; sealdex is not required: ${listed(ownArns)}`
+      : "No file is encrypted under the tenant's own KMS key.",
     (platformArns.length > 0
-      ? `Those under ${listed(platformArns)} are under a KMS key of the operator's, from when the tenant had none: the operator has to open them, or to move them to the tenant's key before an export.`
-      : "None of them is under a KMS key of the operator's.") + andStrangers,
-    `Encryption context of each, to be checked after opening: tenant=${tenant}, purpose=documents, period=<the hour of its data key, as 2026-11-23T17:41Z>.`,
-    'Commitment policy: require-encrypt-require-decrypt, which is the default of version 2 and later of every AWS Encryption SDK. Each message has one wrapped data key.',
+      ? `Files under ${listed(platformArns)} use the operator's platform key, from before the tenant had its own key. Only the operator can decrypt them, or re-encrypt them under the tenant's key before an export.`
+      : "No file is encrypted under the operator's platform key.") + andStrangers,
+    `Encryption context of each file, to check after decrypting: tenant=${tenant}, purpose=documents, period=<the hour of its data key, as 2026-11-23T17:41Z>.`,
+    'Commitment policy: require-encrypt-require-decrypt, the default since version 2 of the AWS Encryption SDK. Each message has one wrapped data key.',
     `CLI: mkdir plain && aws-encryption-cli --decrypt --input documents --recursive --output plain --wrapping-keys key=${arn} --encryption-context tenant=${tenant} purpose=documents --commitment-policy require-encrypt-require-decrypt --max-encrypted-data-keys 1 --suppress-metadata`,
     `Python: EncryptionSDKClient(commitment_policy=CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT).decrypt(source=open(FILE, 'rb'), key_provider=StrictAwsKmsMasterKeyProvider(key_ids=['${arn}']))`,
     `JavaScript (@aws-crypto/client-node): buildClient(CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT).decrypt(new KmsKeyringNode({ keyIds: ['${arn}'] }), readFileSync(FILE))`,
-    'A document is then NDJSON in UTF-8: its id and metadata, then its parts. An original is one line of JSON, then the bytes of the file. Compare tenant, corpus, id (its sha256 is the name) and revision with the manifest.',
+    'A decrypted document is NDJSON in UTF-8: its id and metadata, then its parts. An original is one line of JSON, then the bytes of the file. Compare tenant, corpus, id (its sha256 is the name) and revision with the manifest.',
     '',
   ].join('\n');
 }

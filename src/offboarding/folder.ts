@@ -24,9 +24,7 @@ export async function claim(dir: string, tenant: string): Promise<void> {
   // Of two tenants' exports that find it empty, one makes the mark.
   if (isOurs() || ((await isEmpty(dir)) && (await createExclusive(mark, text))) || isOurs())
     return refuseLinks(dir, tenant);
-  throw refused(
-    `${dir} is not empty and holds no export of tenant ${tenant}: give a folder that is empty or not there.`,
-  );
+  throw refused(`${dir} is not empty and is not an export of tenant ${tenant}. Use an empty or new directory.`);
 }
 
 /** Whoever may write into the folder could have us write, and remove, wherever a link of theirs leads. */

@@ -39,7 +39,7 @@ export async function lockFolder(dir: string): Promise<AsyncDisposable> {
   }
   throw new SealdexError(
     'DOCUMENT_INVALID',
-    `Another export writes into ${dir}: wait for its end; if there is none any more, remove ${path} and begin again.`,
+    `Another export is writing to ${dir}. Wait for it to finish. If none is running, delete ${path} and try again.`,
     { field: 'dir' },
   );
 }

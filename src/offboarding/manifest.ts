@@ -69,7 +69,7 @@ export async function openManifest(dir: string): Promise<Manifest> {
       if (found !== written)
         throw new SealdexError(
           'DOCUMENT_INVALID',
-          `Something else has written into ${dir}: its manifest has ${found} lines for ${written} objects; export again.`,
+          `The manifest in ${dir} is inconsistent (${found} lines for ${written} objects); another process wrote to the directory. Export again.`,
           { field: 'dir' },
         );
       await rename(path(PART), path(MANIFEST));

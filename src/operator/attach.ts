@@ -21,13 +21,13 @@ export async function attach<T>(
   if (!lease)
     throw new SealdexError(
       'TENANT_CHANGED',
-      `The KMS key ${key.keyArn} is being attached or blocked by somebody else: look again.`,
+      `Another command is attaching or blocking the KMS key ${key.keyArn}. Try again.`,
     );
   const renewLease = async (): Promise<void> => {
     if (await lease.renew()) return;
     throw new SealdexError(
       'TENANT_CHANGED',
-      `The check of the KMS key ${key.keyArn} took so long that somebody else may have attached or blocked it: try again.`,
+      `The check of the KMS key ${key.keyArn} took too long and its lock expired. Try again.`,
     );
   };
   try {

@@ -43,7 +43,7 @@ export async function* blockOwners(
   }
   throw new SealdexError(
     'TENANT_CHANGED',
-    `The KMS key ${keyArn} is blocked for the tenants that are named, but somebody else was attaching or blocking it meanwhile: block it once more.`,
+    `The KMS key ${keyArn} was blocked for the tenants listed, but another command changed it at the same time. Run the command again.`,
   );
 }
 

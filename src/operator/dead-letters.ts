@@ -55,6 +55,6 @@ const PLACE = /^(\d{1,16}(?:\.\d{1,9})?):((?:[\w.!~*'()-]|%[0-9A-F]{2})+)$/;
 function spotIn(text: string): ListPosition {
   const [, since = '', jobId = ''] = PLACE.exec(text) ?? [];
   if (since === '')
-    throw new SealdexError('DOCUMENT_INVALID', 'after must be a place that a list gave.', { field: 'after' });
+    throw new SealdexError('DOCUMENT_INVALID', 'after must be a cursor returned as next.', { field: 'after' });
   return { since: Number(since), jobId: decodeURIComponent(jobId) };
 }

@@ -33,67 +33,64 @@ const row = (whoActs: WhoActs, explanation: string, ...commands: string[]): Gate
 export const GATE_ACTIONS: Readonly<Record<GateCode, GateAction>> = Object.freeze({
   KEY_DISABLED: row(
     'tenant',
-    'The jobs go on by themselves once the key is enabled.',
+    'Jobs resume automatically after the key is enabled.',
     'aws kms enable-key --key-id {key} --region {region}',
   ),
   KEY_PENDING_DELETION: row(
     'tenant',
-    'A cancelled deletion leaves the key disabled, so both calls are needed.',
+    'Cancelling the deletion leaves the key disabled. Run both commands.',
     'aws kms cancel-key-deletion --key-id {key} --region {region}',
     'aws kms enable-key --key-id {key} --region {region}',
   ),
   KEY_PENDING_IMPORT: row(
     'tenant',
-    'It must be the same key material as before, encrypted for the import.',
+    'Import the same key material again, wrapped with the import key.',
     'aws kms get-parameters-for-import --key-id {key} --region {region} --wrapping-algorithm RSAES_OAEP_SHA_256 --wrapping-key-spec RSA_4096',
     'aws kms import-key-material --key-id {key} --region {region} --encrypted-key-material fileb://MATERIAL --import-token fileb://TOKEN --expiration-model KEY_MATERIAL_DOES_NOT_EXPIRE',
   ),
   KEY_UNAVAILABLE: row(
     'tenant',
-    'The key store that holds the key must be connected and reachable.',
+    'Reconnect the custom key store.',
     'aws kms describe-key --key-id {key} --region {region} --query KeyMetadata.CustomKeyStoreId',
     'aws kms connect-custom-key-store --custom-key-store-id STORE --region {region}',
   ),
   KEY_DENIED: row(
     'tenant',
-    'The key policy must allow our role what sealdex keys policy prints, and sealdex keys check tells what is missing; a deleted key of another account looks the same.',
+    'Add the statements printed by sealdex keys policy. To find what is missing: sealdex keys check. A deleted key in another account returns the same error.',
     'aws kms get-key-policy --key-id {key} --region {region} --policy-name default --query Policy --output text > policy.json',
     'aws kms put-key-policy --key-id {key} --region {region} --policy-name default --policy file://policy.json',
   ),
   KEY_NOT_FOUND: row(
     'tenant',
-    'The ARN or its region is wrong, the key is new, or it is gone; after 24 hours it counts as gone.',
+    'The ARN or region is wrong, or the key was just created or deleted. After 24 hours the key is treated as deleted.',
     'aws kms describe-key --key-id {key} --region {region}',
   ),
   KEY_BLOCKED: row(
     'operator',
-    'Only the operator ends this; no probe opens the gate.',
+    'Stopped by an operator. Probes do not open this gate.',
     'sealdex keys unblock {key} --tenant {tenant}',
   ),
   TENANT_PAUSED: row(
     'operator',
-    'Only the operator ends this; no probe opens the gate.',
+    'Stopped by an operator. Probes do not open this gate.',
     'sealdex tenants resume {tenant}',
   ),
-  KEY_DESTROYED: row(
-    'nobody',
-    'The key is gone for good, and what was under it is lost: its jobs become dead letters.',
-  ),
+  KEY_DESTROYED: row('nobody', 'The key was permanently deleted and its data is lost. Its jobs become dead letters.'),
 });
 
 /** A denial by a policy that binds us: the tenant can do nothing about it. */
 export const DENIED_BY_US: GateAction = row(
   'operator',
-  'Our own IAM policy must allow our role what sealdex policy prints (worker, producer, reader or operator); the tenant has done nothing.',
+  "Update the role's IAM policy to match sealdex policy (worker, producer, reader or operator). The tenant is not the cause.",
   'sealdex policy worker > policy.json',
   'aws iam put-role-policy --role-name ROLE --policy-name sealdex --policy-document file://policy.json',
   'sealdex keys probe {key} --tenant {tenant}',
 );
 
-const RELEASING: GateAction = row('nobody', 'The parked jobs are being released.');
+const RELEASING: GateAction = row('nobody', 'Releasing the parked jobs.');
 
 /** Of a code of another version nothing is known. */
-const UNKNOWN: GateAction = row('operator', 'Look the code up in the README of the newest version that runs.');
+const UNKNOWN: GateAction = row('operator', 'See the code in the README of the newest running version.');
 
 interface RemedyPlace extends KeyRef {
   readonly state: string;

@@ -81,8 +81,8 @@ async function* allSteps(
   if (file?.blockedKeys.some((blocked) => blocked.arn === arn))
     yield failed(
       'block',
-      'You have blocked this key for the tenant.',
-      `sealdex keys unblock ${arn} --tenant ${tenant}`,
+      'An operator blocked this key for the tenant.',
+      `To unblock: sealdex keys unblock ${arn} --tenant ${tenant}`,
     );
   // All tenants without a key of their own have a platform key.
   if (!isKeyArn(arn) || platformArns(deps.config).has(arn)) return;
@@ -96,16 +96,16 @@ function planStep({ tenant, keyArn }: KeyRef, file: TenantFile | undefined, give
   if (plan === undefined)
     return warning(
       'plan',
-      `There is no tenant ${tenant} yet: its plan is checked when it is made.`,
-      `sealdex tenants put ${tenant} --plan pro --when-key-shut park --key ${keyArn}`,
+      `Tenant ${tenant} does not exist yet; its plan is checked on creation.`,
+      `To create it: sealdex tenants put ${tenant} --plan pro --when-key-shut park --key ${keyArn}`,
     );
   if (plan === 'free')
     return failed(
       'plan',
-      'Plan free has no KMS key of its own.',
-      file ? `sealdex tenants put ${tenant} --plan pro` : 'Choose plan pro or enterprise.',
+      'The free plan does not include a KMS key.',
+      file ? `Change the plan: sealdex tenants put ${tenant} --plan pro` : 'Choose the plan pro or enterprise.',
     );
-  return passed('plan', `Plan ${plan} may have a KMS key of its own.`);
+  return passed('plan', `The ${plan} plan allows a KMS key.`);
 }
 
 const NAMED = 5;
@@ -124,20 +124,28 @@ function ownersStep(others: readonly KeyTenant[], arn: string, isShared: boolean
   const owners = others.filter(({ error }) => !error);
   const blocked = owners.filter((each) => each.blocked);
   if (blocked.length > 0) {
-    const observed = `It is blocked for tenants that have or had it: ${listed(blocked)}.`;
+    const observed = `The key is blocked for: ${listed(blocked)}.`;
     // Of one that has left nothing is changed any more.
     const canEnd = blocked.every(({ deleted }) => !deleted);
-    return failed('other owners', observed, canEnd ? `sealdex keys unblock ${arn}` : 'The tenant gives another key.');
+    return failed(
+      'other owners',
+      observed,
+      canEnd ? `To unblock: sealdex keys unblock ${arn}` : 'Ask the tenant for another key.',
+    );
   }
   if (owners.length > 0) {
-    const observed = `Tenants that have or had it: ${listed(owners)}.`;
+    const observed = `Also used by: ${listed(owners)}.`;
     return isShared
-      ? warning('other owners', observed, 'Shared on purpose (--shared): only the context keeps these tenants apart.')
-      : failed('other owners', observed, 'The tenant gives a key of its own; to share one on purpose: --shared.');
+      ? warning(
+          'other owners',
+          observed,
+          'Sharing allowed (--shared). Only the encryption context separates these tenants.',
+        )
+      : failed('other owners', observed, 'Ask the tenant for a dedicated key, or allow sharing with --shared.');
   }
   const [unreadable] = others;
-  if (!unreadable) return passed('other owners', 'No other tenant has or had it.');
-  const observed = `Whether another tenant has it is not known: the files of these cannot be read: ${listed(others)}.`;
-  const remedy = `Repair tenants/${unreadable.tenant}.json in the bucket.`;
+  if (!unreadable) return passed('other owners', 'Not used by any other tenant.');
+  const observed = `Could not determine whether other tenants use the key. Unreadable tenant files: ${listed(others)}.`;
+  const remedy = `Fix tenants/${unreadable.tenant}.json in the bucket.`;
   return isShared ? warning('other owners', observed, remedy) : failed('other owners', observed, remedy);
 }

@@ -70,7 +70,7 @@ async function follow(deps: StopDeps, file: TenantFile, key: KeyRef, changed: bo
 async function checkHasKey(tenants: Tenants, { tenant, keyArn }: KeyRef): Promise<void> {
   const { readableArns } = await tenants.get(tenant);
   if (!readableArns.has(keyArn))
-    throw new SealdexError('NOT_FOUND', `Tenant ${tenant} neither has nor had the KMS key ${keyArn}.`);
+    throw new SealdexError('NOT_FOUND', `The KMS key ${keyArn} does not belong to tenant ${tenant}.`);
 }
 
 function stopText(clock: Clock, reason: string): StopText {

@@ -77,7 +77,7 @@ export interface KeyCommandsChoice extends KeyPolicyChoice {
 const ACCOUNT = '$ACCOUNT';
 
 /** A key costs from its first moment on: if a later command fails, its owner must know what it has. */
-const made = (region: string): string[] => [`echo "Made key $KEY in ${region}." >&2`];
+const made = (region: string): string[] => [`echo "Created key $KEY in ${region}." >&2`];
 
 const refusing = (test: string, sentence: string): string[] => [
   `if [ ${test} ]; then echo '${sentence}' >&2; exit 1; fi`,
@@ -88,11 +88,11 @@ const ownRegion = (region: string): string[] => [
   'PRIMARY=${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region || true)}}',
   ...refusing(
     '-z "$PRIMARY"',
-    'Your AWS CLI has no region: set AWS_REGION to that of the primary key, and run this again.',
+    'The AWS CLI has no region. Set AWS_REGION to the region of the primary key and run this script again.',
   ),
   ...refusing(
     `"$PRIMARY" = ${region}`,
-    `Your AWS CLI is in ${region}, where the replica belongs: set AWS_REGION to another region for the primary key, or make a key without --multi-region.`,
+    `The AWS CLI uses ${region}, the region of the replica. Set AWS_REGION to another region for the primary key, or create a key without --multi-region.`,
   ),
 ];
 

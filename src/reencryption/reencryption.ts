@@ -133,11 +133,14 @@ export function createReencryption(deps: ReencryptionDeps): Reencryption {
       if (!reencryption)
         throw new SealdexError(
           'NOT_FOUND',
-          `The KMS key of tenant ${tenant} was never changed: nothing is to be moved.`,
+          `The KMS key of tenant ${tenant} never changed; there is nothing to re-encrypt.`,
         );
       for (let tries = 0; tries < TRIES; tries += 1)
         if (await beginAt(tenant, await read(tenant), reencryption.id, clock.now())) return;
-      throw new SealdexError('TENANT_CHANGED', `The objects of tenant ${tenant} are moving: try again.`);
+      throw new SealdexError(
+        'TENANT_CHANGED',
+        `The re-encryption of tenant ${tenant} changed concurrently. Try again.`,
+      );
     },
 
     async restartStalled(tenant) {

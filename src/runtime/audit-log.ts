@@ -102,7 +102,7 @@ export function createAuditLog({ to, clock, identity }: AuditLogDeps): AuditLog 
   const onFailure = (line: string, error: unknown): void => {
     failures += 1;
     const name = typeof to === 'string' ? to : 'the sink of the application';
-    writeStderr(`sealdex: The audit log (${name}) cannot be written (${reasonOf(error)}). Its line:\n${line}`);
+    writeStderr(`sealdex: Cannot write to the audit log ${name} (${reasonOf(error)}). The line:\n${line}`);
   };
   const write = typeof to === 'string' ? lineWriter(to, onFailure) : sinkWriter(to, onFailure);
   return {
@@ -161,7 +161,7 @@ export function checkAuditLog(to: string): void {
   if (reason === undefined) return;
   throw new SealdexError(
     'CONFIG_INVALID',
-    `SEALDEX_AUDIT_LOG ${to} cannot be written (${reason}): give the path of a file in a folder that is there, or stdout.`,
+    `SEALDEX_AUDIT_LOG: cannot write ${to} (${reason}). Use a path in an existing directory, or stdout.`,
   );
 }
 

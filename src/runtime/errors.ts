@@ -1,5 +1,6 @@
 // Errors: the error class of sealdex and its details. The codes are in codes.ts.
 import { CODES, type Code } from './codes.ts';
+import { sentenceOf } from './sentences.ts';
 
 export { CODES, dispositionOf, isCode, type Code, type Disposition } from './codes.ts';
 
@@ -24,11 +25,9 @@ export interface ErrorDetails {
   readonly retryAfterMs?: number;
 }
 
-const capitalize = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
-
 /** The message of an error without one of its own: what happened, then what to do. */
 const defaultMessage = (code: Code): string =>
-  `${capitalize(CODES[code].description)}. ${capitalize(CODES[code].remedy)}.`;
+  `${sentenceOf(CODES[code].description)} ${sentenceOf(CODES[code].remedy)}`;
 
 /** The error of every module. Its message holds no content, key bytes or document id. */
 export class SealdexError extends Error {

@@ -232,15 +232,18 @@ export async function checkRedis(redis: Redis): Promise<string[]> {
   await checkClock(redis, systemClock);
   const version = infoField(server, 'redis_version') ?? '0';
   if (!isNewEnough(version))
-    throw new SealdexError('CONFIG_INVALID', `REDIS_URL: Redis ${version} is too old; 6.2 or later is needed.`);
+    throw new SealdexError(
+      'CONFIG_INVALID',
+      `REDIS_URL: Redis ${version} is too old. Use Redis 6.2 or later, or Valkey.`,
+    );
   const policy = infoField(memory, 'maxmemory_policy');
   if (policy !== undefined && policy !== 'noeviction') {
     throw new SealdexError(
       'CONFIG_INVALID',
-      `REDIS_URL: this Redis evicts keys when it is full (maxmemory-policy ${policy}), which would lose jobs. Set maxmemory-policy noeviction.`,
+      `REDIS_URL: maxmemory-policy is ${policy}, which can evict jobs. Set it to noeviction.`,
     );
   }
   return infoField(persistence, 'aof_enabled') === '0'
-    ? ['Redis keeps no append-only file: what is queued is lost if it restarts. Set appendonly yes.']
+    ? ['Redis persistence (AOF) is off: queued jobs are lost if Redis restarts. Set appendonly yes.']
     : [];
 }

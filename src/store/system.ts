@@ -12,7 +12,7 @@ export const NO_ETAG = '"00000000000000000000000000000000"';
 const ignoresConditions = (): SealdexError =>
   new SealdexError(
     'CONFIG_INVALID',
-    'SEALDEX_BUCKET is in a store that ignores conditional writes (If-None-Match, If-Match): documents would overwrite each other in silence. Use S3 or a store that answers 412.',
+    'SEALDEX_BUCKET: the store ignores conditional writes (If-None-Match, If-Match), so concurrent writes would silently overwrite each other. Use S3 or a store that returns 412.',
   );
 
 /**

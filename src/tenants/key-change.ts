@@ -33,19 +33,19 @@ export function withKey(file: TenantFile, { entry, platformArns }: KeyChange): T
   if (keyIn(file) !== entry.from)
     throw new SealdexError(
       'TENANT_CHANGED',
-      `The KMS key of tenant ${tenant} was changed meanwhile: it is now ${kmsKeyArn ?? 'the platform key'}. Look at it again: sealdex tenants show ${tenant}`,
+      `The KMS key of tenant ${tenant} was changed concurrently and is now ${kmsKeyArn ?? 'the platform key'}. Review it: sealdex tenants show ${tenant}`,
     );
   const isOwn = entry.to !== PLATFORM;
   if (isOwn && plan === 'free')
     throw new SealdexError(
       'TENANT_KEY_INVALID',
-      `Tenant ${tenant} is on plan free, which has no KMS key of its own: sealdex tenants put ${tenant} --plan pro`,
+      `Tenant ${tenant} is on the free plan, which does not include a KMS key. Change the plan: sealdex tenants put ${tenant} --plan pro`,
       { field: 'plan' },
     );
   if (file.blockedKeys.some(({ arn }) => arn === entry.to))
     throw new SealdexError(
       'TENANT_KEY_INVALID',
-      `The KMS key ${entry.to} is blocked for tenant ${tenant}: sealdex keys unblock ${entry.to} --tenant ${tenant}`,
+      `The KMS key ${entry.to} is blocked for tenant ${tenant}. To unblock: sealdex keys unblock ${entry.to} --tenant ${tenant}`,
       { field: 'kmsKeyArn' },
     );
   const served = kmsKeyArn === undefined ? [...platformArns] : [kmsKeyArn];

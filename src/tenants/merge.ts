@@ -31,7 +31,7 @@ export interface TenantChange {
 const isGone = ({ at }: TenantDeletion, tenant: string): SealdexError =>
   new SealdexError(
     'TENANT_UNKNOWN',
-    `Tenant ${tenant} was deleted at ${new Date(at).toISOString()}, and its name is not given again: choose another name. What may be left of it goes with sealdex tenants delete ${tenant}`,
+    `Tenant ${tenant} was deleted at ${new Date(at).toISOString()}; its name cannot be reused. To delete remaining data: sealdex tenants delete ${tenant}`,
   );
 
 /** The file after the change; what the change does not name stays, fields that we do not know included. */
@@ -44,7 +44,7 @@ export function merge(tenant: string, file: TenantFile | undefined, change: Tena
   if (file && plan === 'free' && file.kmsKeyArn !== undefined) {
     throw new SealdexError(
       'TENANT_KEY_INVALID',
-      `Tenant ${tenant} has a KMS key of its own, and plan free has none: sealdex tenants set-key ${tenant} --to-platform-key takes it away first.`,
+      `The free plan does not include a KMS key. Remove the key of tenant ${tenant} first: sealdex tenants set-key ${tenant} --to-platform-key`,
       { field: 'plan' },
     );
   }
@@ -66,7 +66,7 @@ export const isAlreadyApplied = (file: TenantFile, { key, deleted }: TenantChang
 
 /** All else stays: its KMS keys are not to serve another tenant unnoticed. */
 function asDeleted(tenant: string, file: TenantFile | undefined, deleted: TenantDeletion): TenantFile {
-  if (!file) throw new SealdexError('TENANT_UNKNOWN', `There is no tenant ${tenant}.`);
+  if (!file) throw new SealdexError('TENANT_UNKNOWN', `Tenant ${tenant} does not exist.`);
   return { ...file, deleted };
 }
 
@@ -88,7 +88,7 @@ function checkKey(tenant: string, file: TenantFile | undefined, kmsKeyArn: strin
   if (!file || kmsKeyArn === file.kmsKeyArn) return;
   throw new SealdexError(
     'TENANT_KEY_INVALID',
-    `Tenant ${tenant} exists and has ${file.kmsKeyArn === undefined ? 'the platform key' : 'another KMS key'}: sealdex tenants set-key ${tenant} ${kmsKeyArn} changes it.`,
+    `Tenant ${tenant} already exists with ${file.kmsKeyArn === undefined ? 'the platform key' : 'another KMS key'}. To change it: sealdex tenants set-key ${tenant} ${kmsKeyArn}`,
     { field: 'kmsKeyArn' },
   );
 }
@@ -97,7 +97,7 @@ function made(tenant: string, { plan, kmsKeyArn, keyEntry }: TenantChange): Tena
   if (plan === undefined)
     throw new SealdexError(
       'TENANT_UNKNOWN',
-      `There is no tenant ${tenant}: sealdex tenants put ${tenant} --plan pro${kmsKeyArn === undefined ? '' : ` --key ${kmsKeyArn}`} makes one.`,
+      `Tenant ${tenant} does not exist. Create it: sealdex tenants put ${tenant} --plan pro${kmsKeyArn === undefined ? '' : ` --key ${kmsKeyArn}`}`,
     );
   checkPlan(plan, kmsKeyArn);
   return {
@@ -117,7 +117,7 @@ export function checkPlan(plan: Plan, kmsKeyArn: string | undefined): void {
   if (plan === 'free' && kmsKeyArn !== undefined) {
     throw new SealdexError(
       'TENANT_KEY_INVALID',
-      'Plan free has no KMS key of its own: choose plan pro or enterprise, or leave the key out.',
+      'The free plan does not include a KMS key. Choose the plan pro or enterprise, or omit the key.',
       { field: 'plan' },
     );
   }

@@ -135,7 +135,7 @@ export async function createTenants({ config, clock, store, changes, audit }: Te
       if (!loaded)
         throw new SealdexError(
           'TENANT_UNKNOWN',
-          `There is no tenant ${tenant}: sealdex tenants put ${tenant} --plan pro makes one.`,
+          `Tenant ${tenant} does not exist. Create it: sealdex tenants put ${tenant} --plan pro`,
         );
       return loaded.file;
     },

@@ -85,10 +85,10 @@ test('keys that only the parameters name, as full ARNs', async () => {
 });
 
 test.each([
-  ['text', 'hello', 'holds something else than events of CloudTrail'],
-  ['objects that are no events', '{"audit":1}', 'holds something else than events of CloudTrail'],
-  ['what looks like JSON', '{"Records":[{"a":}]}', 'holds something that is no JSON'],
-  ['an event of KMS without an id', JSON.stringify({ ...EVENT, eventID: 7 }), 'holds an event of KMS in a form that'],
+  ['text', 'hello', 'is not a CloudTrail file'],
+  ['objects that are no events', '{"audit":1}', 'is not a CloudTrail file'],
+  ['what looks like JSON', '{"Records":[{"a":}]}', 'is not valid JSON'],
+  ['an event of KMS without an id', JSON.stringify({ ...EVENT, eventID: 7 }), 'contains an unsupported KMS event'],
   ['half of a file', JSON.stringify({ Records: [EVENT] }).slice(0, -5), 'ends in the middle: fetch it again'],
 ])('%s is a fault', async (_, text, fault) => {
   await expect(read(text)).rejects.toThrow(fault);

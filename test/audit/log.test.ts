@@ -35,7 +35,10 @@ test('A file that was moved away is begun anew by the next line', () => {
 
 test('A file that cannot be written stops the start', () => {
   expect(() => open(join(folder, 'no such folder', 'a.jsonl'))).toThrow(
-    expect.objectContaining({ code: 'CONFIG_INVALID', message: expect.stringContaining('SEALDEX_AUDIT_LOG') }),
+    expect.objectContaining({
+      code: 'CONFIG_INVALID',
+      message: expect.stringContaining('SEALDEX_AUDIT_LOG: cannot write'),
+    }),
   );
 });
 
@@ -122,7 +125,7 @@ test('What a command does of its own accord stays off its answer too, and nothin
 test('On a full disk the lines themselves go to standard error', () => {
   const { stderr, status } = spawnSync(process.execPath, inChild('/dev/full'), { encoding: 'utf8' });
   expect(status).toBe(0);
-  expect(stderr).toContain('The audit log (/dev/full) cannot be written (ENOSPC)');
+  expect(stderr).toContain('Cannot write to the audit log /dev/full (ENOSPC)');
   expect(stderr.match(/"audit":1/g)).toHaveLength(2);
 });
 

@@ -54,7 +54,7 @@ describe.each([1, 2, 7, 4096])('in pieces of %i bytes', (size) => {
     '}',
     'eventVersion,eventTime',
   ])('%s is a fault', async (text) => {
-    await expect(objectsIn(text, size)).rejects.toThrow('holds something else than events of CloudTrail');
+    await expect(objectsIn(text, size)).rejects.toThrow('is not a CloudTrail file');
   });
 });
 
@@ -64,5 +64,5 @@ test('a byte order mark is passed over', async () => {
 
 test('an object without end is a fault before it fills the memory', async () => {
   const endless = Buffer.from(`{"a":"${'x'.repeat(5_000_000)}"}`);
-  await expect(objectsIn(endless, 65_536)).rejects.toThrow('holds something else');
+  await expect(objectsIn(endless, 65_536)).rejects.toThrow('is not a CloudTrail file');
 });

@@ -70,12 +70,9 @@ test('status names the process that could not write its lines', async () => {
       document: { type: 'core', id: 'one', document_parts: [{ text: 'One.' }] },
     });
     const told = await eventually(
-      async () =>
-        /^Audit lines that could not be written: .*$/m.exec(
-          (await scene.sealdex(['status'], { settings })).stdout,
-        )?.[0],
+      async () => /^Audit log write failures: .*$/m.exec((await scene.sealdex(['status'], { settings })).stdout)?.[0],
     );
-    expect(told).toMatch(new RegExp(`: \\d+ of (worker|producer) ${process.pid}`));
+    expect(told).toMatch(new RegExp(`: \\d+ in (worker|producer) ${process.pid}`));
   } finally {
     rmSync(auditFile, { recursive: true });
   }

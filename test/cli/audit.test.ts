@@ -51,8 +51,8 @@ describe('the report', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const span = String.raw`20\S+Z to 20\S+Z`;
     expect(linesOf(stdout)).toEqual([
-      'Tenant acme: audit and CloudTrail agree on 3 calls.',
-      expect.stringMatching(new RegExp(`^audit {7}3 calls in 1 file {2} {0,3}${span}$`)),
+      'Tenant acme: the audit log and CloudTrail agree on 3 calls.',
+      expect.stringMatching(new RegExp(`^audit log {3}3 calls in 1 file {2} {0,3}${span}$`)),
       expect.stringMatching(new RegExp(`^CloudTrail {2}3 events in 1 file {2}${span}$`)),
     ]);
   });
@@ -76,29 +76,29 @@ describe('the report', () => {
     file('other.jsonl', `${textOf([lines[0]!, forged, refused, other])}{"audit":1,"ti\n`);
     const { code, stdout, stderr } = await both('other.jsonl', 'trail.json');
     expect(code).toBe(1);
-    expect(stderr).toBe('other.jsonl:5 is no line that can be read.\n');
+    expect(stderr).toBe('other.jsonl:5: cannot parse the line.\n');
     const [verdict, , , ...report] = linesOf(stdout);
     expect(verdict).toBe(
-      'Tenant acme: audit and CloudTrail do not agree: 1 in CloudTrail only, 1 in the audit only, 1 told differently; on 1 call they do.',
+      'Tenant acme: the audit log and CloudTrail differ: 1 only in CloudTrail, 1 only in the audit log, 1 different; 1 call matches.',
     );
     const timeless = report.map((line) => line.replace(/^ {2}20\S+Z /, '  TIME '));
     const context = 'tenant acme  period 2026-11-30T00:17Z  purpose documents';
     expect(timeless).toEqual([
       '',
-      'In CloudTrail only: calls that the audit does not know:',
+      'Only in CloudTrail:',
       `  TIME  GenerateDataKey  ok  ${context}`,
       `    ${key}  by arn:aws:sts::111122223333:assumed-role/sealdex/local  from 127.0.0.1  request ${String(lines[1]?.['requestId'])}`,
       '',
-      'In the audit only: calls that worked, and that CloudTrail does not know:',
+      'Only in the audit log (successful calls):',
       `  TIME  GenerateDataKey  ok  ${context}`,
       `    ${key}  by worker\uFFFD[31m  for j9, dead replay  request made-up`,
       '',
-      'Told differently:',
+      'Different:',
       `  TIME  GenerateDataKey  ok  ${context.replace('00:17', '09:17')}`,
       `    ${key}  by worker 8f3a  for j1  request ${String(lines[2]?.['requestId'])}`,
-      '    period: 2026-11-30T09:17Z in the audit, 2026-11-30T00:17Z in CloudTrail',
+      '    period: 2026-11-30T09:17Z in the audit log, 2026-11-30T00:17Z in CloudTrail',
       '',
-      'Refused, and not in CloudTrail: AWS does not log every refused call there:',
+      'Denied, and not in CloudTrail (AWS does not log every denied call):',
       `  TIME  GenerateDataKey  AccessDeniedException  ${context}`,
       `    ${key}  by worker 8f3a  for key check  request denied`,
     ]);
@@ -117,12 +117,10 @@ describe('the report', () => {
     file('early.jsonl', textOf([early, ...lines]));
     const { code, stdout } = await both('early.jsonl', 'trail.json');
     expect(code).toBe(1);
-    expect(stdout).toContain(
-      '\n1 of those that stand on one side are from a time that the other side does not cover: ',
-    );
+    expect(stdout).toContain('\n1 difference outside the time covered by the other side. ');
     const since = await both('early.jsonl', 'trail.json', '--from', '2021-01-01');
     expect({ code: since.code, stderr: since.stderr }).toEqual({ code: 0, stderr: '' });
-    expect(since.stdout).toContain('1 more outside the time asked for');
+    expect(since.stdout).toContain('1 outside the time range');
   });
 
   test('what was compared by its circumstances, or not at all, is said', async () => {
@@ -140,9 +138,9 @@ describe('the report', () => {
         .filter((line) => line !== '')
         .slice(3),
     ).toEqual([
-      'Of the calls that agree, 1 had no answer: matched by operation, key, context and time.',
-      'Not compared: 1 call with the platform key, for content that waits: the audit leaves those out.',
-      "Not compared: what the key's own account did with it without using it: GetKeyPolicy 1.",
+      '1 of the matching calls had no response and were matched by operation, key, context and time.',
+      'Not compared: 1 call with the platform key for waiting content, which the audit log does not record.',
+      "Not compared: management calls by the key owner's account: GetKeyPolicy 1.",
     ]);
   });
 
@@ -151,8 +149,12 @@ describe('the report', () => {
     file('log.jsonl', '{"level":30,"msg":"started"}\n');
     const { code, stdout } = await both('log.jsonl', 'nothing.json');
     expect(code).toBe(1);
-    expect(linesOf(stdout)[0]).toBe('Tenant acme: nothing was compared, since no call stands on both sides.');
-    expect(stdout).toContain("\nThe audit has no call for tenant acme: it holds those with tenants' own keys alone.\n");
+    expect(linesOf(stdout)[0]).toBe(
+      'Tenant acme: no calls to compare. No call appears in both the audit log and CloudTrail.',
+    );
+    expect(stdout).toContain(
+      "\nThe audit log has no calls for tenant acme. It records only calls with tenants' own keys.\n",
+    );
   });
 });
 
@@ -203,7 +205,7 @@ describe('files', () => {
     file(join(digests, 'digest.json.gz'), gzipSync(JSON.stringify({ digestStartTime: '2026-11-30T00:00:00Z' })));
     const { code, stdout } = await both('audit.jsonl', 'AWSLogs');
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^CloudTrail {2}4 events in 3 files .*, 1 of them twice$/m);
+    expect(stdout).toMatch(/^CloudTrail {2}4 events in 3 files .*, 1 duplicate$/m);
   });
 
   test('a stream that is packed, or in several files; events as they are looked up, and a line each', async () => {
@@ -221,10 +223,10 @@ describe('files', () => {
   });
 
   test.each([
-    ['text', 'hello\n', 'holds something else than events of CloudTrail'],
-    ['an audit', '{"audit":1}\n', 'holds something else than events of CloudTrail'],
+    ['text', 'hello\n', 'is not a CloudTrail file'],
+    ['an audit', '{"audit":1}\n', 'is not a CloudTrail file'],
     ['half of a file', '{"Records":[{"eventVersion":"1.11"', 'ends in the middle: fetch it again'],
-    ['half of a packed file', gzipSync('{"Records":[]}').subarray(0, 12), 'is damaged or cut off: fetch it again'],
+    ['half of a packed file', gzipSync('{"Records":[]}').subarray(0, 12), 'is corrupt or truncated. Download it again'],
   ])('%s in the place of a trail: 65', async (_, content, fault) => {
     file('wrong', content);
     expect(await both('audit.jsonl', 'wrong')).toMatchObject({
@@ -237,9 +239,9 @@ describe('files', () => {
   test('that are not there, and folders without any: 66', async () => {
     mkdirSync(join(folder.path, 'empty'), { recursive: true });
     const end = (stderr: string): object => ({ code: 66, stdout: '', stderr });
-    expect(await both('missing', 'trail.json')).toMatchObject(end('sealdex: missing: there is no such file.\n'));
-    expect(await both('audit.jsonl', 'missing')).toMatchObject(end('sealdex: missing: there is no such file.\n'));
-    expect(await both('audit.jsonl', 'empty')).toMatchObject(end('sealdex: empty: there is no file in it.\n'));
+    expect(await both('missing', 'trail.json')).toMatchObject(end('sealdex: missing: file not found.\n'));
+    expect(await both('audit.jsonl', 'missing')).toMatchObject(end('sealdex: missing: file not found.\n'));
+    expect(await both('audit.jsonl', 'empty')).toMatchObject(end('sealdex: empty: the directory contains no files.\n'));
   });
 });
 
@@ -250,7 +252,7 @@ describe('wrong use is answered with 64', () => {
     [['audit', 'reconcile', '--audit', 'a', '--cloudtrail', 'b'], /missing required argument 'tenant'/],
     [
       ['audit', 'reconcile', 'a', '--audit', 'a', '--cloudtrail', 'b', '--from', 'noon'],
-      /'noon' is invalid\. Give 30m/,
+      /'noon' is invalid\. Expected an age/,
     ],
     [
       ['audit', 'reconcile', 'a', '--audit', 'a', '--cloudtrail', 'b', '--from', '2026-02-01', '--to', '2026-01-01'],

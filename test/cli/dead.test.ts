@@ -47,7 +47,7 @@ const waiting = async (): Promise<number> =>
 describe('list', () => {
   test('without any says so, with or without a filter', async () => {
     expect(await dead('list')).toMatchObject({ code: 0, stdout: '', stderr: 'There are no dead letters.\n' });
-    expect((await dead('list', '--tenant', 'acme')).stderr).toBe('There are no such dead letters.\n');
+    expect((await dead('list', '--tenant', 'acme')).stderr).toBe('No dead letters match.\n');
   });
 
   test('has a line for each, newest first, and says how to go on', async () => {
@@ -56,11 +56,11 @@ describe('list', () => {
     expect(code).toBe(0);
     const lines = linesOf(stdout).map((line) => line.split(/ {2,}/));
     expect(lines).toEqual([
-      ['JOB', 'KIND', 'TENANT', 'CODE', 'SINCE', 'ATTEMPTS', 'WHY'],
+      ['JOB', 'KIND', 'TENANT', 'CODE', 'SINCE', 'ATTEMPTS', 'REASON'],
       [young, '-', '-', 'TENANT_UNKNOWN', '2026-11-20T10:01:00Z', '1'],
       [old, 'index', 'acme', 'CONTENT_MISSING', '2026-11-20T10:00:00Z', '1'],
     ]);
-    expect(stderr).toBe('What to do about one: sealdex dead show JOB. To send them again: sealdex dead replay\n');
+    expect(stderr).toBe('Details: sealdex dead show JOB. To replay: sealdex dead replay\n');
     expect(jsonOf((await dead('list', '--json')).stdout)).toMatchObject([
       { jobId: young, code: 'TENANT_UNKNOWN' },
       {
@@ -84,7 +84,7 @@ describe('list', () => {
       const data = JSON.stringify({ ...dataOf(), kind: 'upload', content: { intake: '0123456789abcdef' } });
       const since = Date.parse('2026-11-20T10:00:00Z');
       await lay({ redis, bull: files }, [{ jobId, since, data, reason: `FILE_UNREADABLE ${jobId} pdf-encrypted` }]);
-      const explanation = 'The PDF is encrypted: upload it without a password.';
+      const explanation = 'The PDF is encrypted. Remove the password and upload it again.';
       const [, line = ''] = linesOf((await dead('list')).stdout);
       expect(line.split(/ {2,}/)).toEqual([
         jobId,
@@ -115,7 +115,7 @@ describe('list', () => {
     for (let page = 0; page < 3; page += 1) {
       const { stdout, stderr } = await dead('list', '--json', ...args);
       seen.push(...jsonOf(stdout).map(({ jobId }) => jobId));
-      args = /^There are more: sealdex dead list (.*)\n$/.exec(stderr)?.[1]?.split(' ') ?? [];
+      args = /^More results: sealdex dead list (.*)\n$/.exec(stderr)?.[1]?.split(' ') ?? [];
       expect(args.length > 0).toBe(page < 2);
     }
     expect(seen).toEqual(ids.toReversed());
@@ -140,18 +140,21 @@ describe('list', () => {
 
 describe.concurrent('wrong use is refused with 64 before anything is opened', () => {
   test.each<[string[], RegExp]>([
-    [['list', '--since', 'yesterday'], /--since <time>.* 'yesterday' is invalid\. Give 30m, 2h, 7d, or a time as/],
+    [
+      ['list', '--since', 'yesterday'],
+      /--since <time>.* 'yesterday' is invalid\. Expected an age \(30m, 2h, 7d\) or a UTC time/,
+    ],
     [['list', '--since', '2026-11-20T10:00'], /--since <time>.*is invalid/],
     [['replay'], /Specify job ids, --tenant, --code or --since, or use --all\./],
     [['replay', '--all', '--tenant', 'acme'], /--all cannot be combined/],
     [['replay', '--since', '2026-13-45'], /--since <time>.*is invalid/],
-    [['list', '--code', 'KEY_LOST'], /--code <code>.* 'KEY_LOST' is invalid\. There is no such code/],
-    [['list', '--limit', '0'], /--limit <n>.* '0' is invalid\. Give a whole number from 1\./],
-    [['replay', '--rate', '501'], /--rate <n>.* '501' is invalid\. Give at most 500\./],
-    [['discard', '--yes'], /Specify job ids, --tenant, --code or --since, or use --all/],
+    [['list', '--code', 'KEY_LOST'], /--code <code>.* 'KEY_LOST' is invalid\. Unknown code\./],
+    [['list', '--limit', '0'], /--limit <n>.* '0' is invalid\. Expected a positive integer\./],
+    [['replay', '--rate', '501'], /--rate <n>.* '501' is invalid\. Expected an integer from 1 to 500\./],
+    [['discard', '--yes'], /Specify job ids, --tenant, --code or --since, or use --all\./],
     [['discard', '--limit', '5', '--yes'], /Specify job ids/],
     [['discard', '--all', '--tenant', 'acme', '--yes'], /--all cannot be combined with job ids or filters\./],
-    [['discard', '--all'], /There is no terminal to ask on: give --yes/],
+    [['discard', '--all'], /Cannot ask for confirmation without a terminal\. Use --yes\./],
     [['show'], /missing required argument 'job'/],
   ])('sealdex dead %j', async (args, sentence) => {
     const { code, stdout, stderr } = await scene.sealdex(['dead', ...args], { settings: {} });
@@ -180,7 +183,7 @@ describe('show', () => {
       since: expect.stringMatching(/^2026-11-20T10:00:00Z \(\d+d ago\)$/) as string,
       attempts: '1',
     });
-    expect(stderr).toBe(`To send it again: sealdex dead replay ${id}\n`);
+    expect(stderr).toBe(`To replay: sealdex dead replay ${id}\n`);
     expect(jsonOf((await dead('show', '--json', id)).stdout)).toMatchObject([
       { jobId: id, description: facts['description'] },
     ]);
@@ -191,7 +194,7 @@ describe('show', () => {
     expect(await dead('show', id)).toMatchObject({
       code: 66,
       stdout: '',
-      stderr: `${id} is no dead letter: its state is unknown.\n`,
+      stderr: `Job ${id} is not a dead letter (state: unknown).\n`,
     });
   });
 });
@@ -213,7 +216,7 @@ describe('replay', () => {
     const [id = ''] = await letters({});
     expect(await dead('replay', id)).toMatchObject({
       code: 65,
-      stdout: 'replayed 0, dead again 1: sealdex dead list --code CONTENT_TAMPERED\n',
+      stdout: 'replayed 0, 1 failed again; see sealdex dead list --code CONTENT_TAMPERED\n',
     });
     const [ended] = jsonOf((await dead('replay', '--json', '--since', '1h', '--rate', '500')).stdout);
     expect(ended).toEqual({
@@ -233,7 +236,7 @@ describe('replay', () => {
     const [id = ''] = await letters({ data: JSON.stringify(dataOf({ revision: 1_600_000_000_000_000 })) });
     expect(await dead('replay', id)).toMatchObject({
       code: 65,
-      stdout: 'replayed 0, 1 too old to replay (index them again)\n',
+      stdout: 'replayed 0, 1 too old to replay (submit the documents again)\n',
     });
     expect(await bull.getFailedCount()).toBe(1);
   });
@@ -242,7 +245,7 @@ describe('replay', () => {
     expect(await dead('replay', newJobId())).toMatchObject({
       code: 66,
       stdout: 'replayed 0\n',
-      stderr: 'One of these jobs is no such dead letter.\n',
+      stderr: '1 job is not a dead letter or does not match the filter.\n',
     });
     expect(await dead('replay', '--all')).toMatchObject({ code: 0, stdout: 'replayed 0\n', stderr: '' });
   });
@@ -263,7 +266,7 @@ describe('replay', () => {
     next.kill('SIGINT');
     const { code, stdout } = await next.ended;
     expect(code).toBe(130);
-    expect(stdout).toBe(`replayed 0, ${left} still under way (sealdex status shows whether a worker runs)\n`);
+    expect(stdout).toBe(`replayed 0, ${left} still running (check sealdex status for workers)\n`);
     expect(await waiting()).toBe(count);
   });
 });
@@ -296,8 +299,8 @@ describe('discard', () => {
 
   test.each([
     ['y\n', 'discarded 2', 0],
-    ['n\n', 'Nothing was discarded.', 2],
-    ['\u0004', 'Nothing was discarded.', 2],
+    ['n\n', 'No dead letters were deleted.', 2],
+    ['\u0004', 'No dead letters were deleted.', 2],
   ])('asks on a terminal, and takes %j for what it says', async (answer, said, left) => {
     await letters({}, {});
     const command = `'${process.execPath}' '${BIN}' dead discard --all`;
@@ -310,7 +313,7 @@ describe('discard', () => {
     await eventually(() => text.includes('[y/N]'));
     terminal.stdin.write(answer);
     await once(terminal, 'close');
-    expect(text).toContain('Discard 2 dead letters (CONTENT_MISSING 2) and their content for good? [y/N] ');
+    expect(text).toContain('Permanently delete 2 dead letters (CONTENT_MISSING 2) and their content? [y/N] ');
     expect(text).toContain(said);
     expect(await bull.getFailedCount()).toBe(left);
   });

@@ -73,7 +73,7 @@ test('an id that is refused is told, the others go on, and the exit code is 65',
   expect(code).toBe(65);
   expect(linesOf(stdout)).toHaveLength(1);
   expect(linesOf(stderr)).toEqual([
-    expect.stringMatching(/^refused {4}id must have 1 to .* \(DOCUMENT_INVALID\)$/) as string,
+    expect.stringMatching(/^refused {4}id must have 1 to .* \(DOCUMENT_INVALID\)\.$/) as string,
     '1 queued, 1 refused.',
   ]);
 });

@@ -21,8 +21,8 @@ afterAll(() => folder[Symbol.dispose]());
 
 async function startDev(): Promise<Running> {
   const running = start(['dev'], { cwd: folder.path });
-  await eventually(() => running.stderr().includes('Ctrl-C stops everything') || running.child.exitCode !== null);
-  expect(running.stderr()).toContain('Ready: a worker takes jobs');
+  await eventually(() => running.stderr().includes('Press Ctrl-C to stop') || running.child.exitCode !== null);
+  expect(running.stderr()).toContain('Ready. A worker is running');
   return running;
 }
 
@@ -65,7 +65,7 @@ describe('dev', () => {
     expect(await run(['dev'], { cwd: folder.path })).toMatchObject({
       code: 69,
       stdout: '',
-      stderr: expect.stringMatching(/^Starting .*\nsealdex: Another process keeps its services in .*\n$/) as string,
+      stderr: expect.stringMatching(/^Starting .*\nsealdex: Another process runs its services in .*\n$/) as string,
     });
 
     first.child.kill('SIGINT');

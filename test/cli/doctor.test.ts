@@ -19,12 +19,12 @@ const doctor = (args: readonly string[] = [], settings = services.settings): Pro
 test('an installation that works: a line for each check, warnings with their remedy, and 0', async () => {
   const { code, stdout, stderr } = await doctor();
   expect(code).toBe(0);
-  expect(stderr).toMatch(/^As worker: \d+ ok, \d+ to be looked at, 0 failed\.\n$/);
+  expect(stderr).toMatch(/^worker: \d+ ok, \d+ warnings?, 0 failed\.\n$/);
   const lines = linesOf(stdout);
   expect(lines).toHaveLength(23);
-  expect(lines[0]).toBe('ok    settings                All are right.');
+  expect(lines[0]).toBe('ok    settings                All settings are valid.');
   expect(lines).toContain(
-    'warn  redis persistence       No append-only file: what is queued is lost if it restarts. Set appendonly yes.',
+    'warn  redis persistence       AOF is off: queued jobs are lost if Redis restarts. Set appendonly yes.',
   );
   expect(lines.filter((line) => !/^(ok {4}|warn {2})[a-z]/.test(line))).toEqual([]);
 });
@@ -35,7 +35,7 @@ test('what fails is FAIL with its remedy, the rest is looked at, and 78', async 
   expect(code).toBe(78);
   expect(stderr).toContain('1 failed.');
   expect(linesOf(stdout).filter((line) => line.startsWith('FAIL'))).toEqual([
-    'FAIL  bucket documents/       put is refused (AccessDenied). Allow worker s3:PutObject: sealdex policy worker prints all that it needs.',
+    'FAIL  bucket documents/       S3 denied put (AccessDenied). Allow worker: s3:PutObject. Full policy: sealdex policy worker',
   ]);
   expect(linesOf(stdout).at(-1)).toMatch(/^ok {4}platform key, state/);
 });
@@ -44,7 +44,7 @@ test('without Redis the bucket and the key are looked at', async () => {
   const settings = { ...services.settings, REDIS_URL: 'redis://127.0.0.1:1' };
   const { code, stdout } = await doctor(['--role', 'reader'], settings);
   expect(code).toBe(78);
-  expect(stdout).toContain('FAIL  redis                   It does not answer (REDIS_FAILED ECONNREFUSED).');
+  expect(stdout).toContain('FAIL  redis                   Redis does not respond (REDIS_FAILED ECONNREFUSED).');
   expect(stdout).toMatch(/^ok {4}bucket documents\//m);
 });
 
@@ -66,8 +66,8 @@ test('--json is a line for each check, and the same exit code', async () => {
   expect(jsonOf(stdout)).toContainEqual({
     check: 'bucket',
     status: 'fail',
-    observed: 'There is no bucket no-such-bucket (STORE_FAILED NoSuchBucket).',
-    remedy: 'Make it, or mend SEALDEX_BUCKET.',
+    observed: 'Bucket no-such-bucket does not exist (STORE_FAILED NoSuchBucket).',
+    remedy: 'Create it or correct SEALDEX_BUCKET.',
   });
 });
 

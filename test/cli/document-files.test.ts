@@ -154,7 +154,9 @@ describe('a fault is told with its line, and quotes nothing', () => {
   test('a first line that is broken: what to do is said, for who meant NDJSON', async () => {
     const found = await told('{"a":\u0001}\n{"b":2}\n');
     expect(found).toHaveLength(1);
-    expect(found[0]?.[1]).toMatch(/^is not valid JSON.*; of NDJSON, the first line must be a document of its own$/);
+    expect(found[0]?.[1]).toMatch(
+      /^is not valid JSON.*; if this is NDJSON, the first line must be a complete document$/,
+    );
   });
 
   const NO_UTF8: [string, Uint8Array][] = [
@@ -189,12 +191,12 @@ describe('a fault is told with its line, and quotes nothing', () => {
     const long = JSON.stringify({ text: 'x'.repeat(DOCUMENT_BYTES) });
     expect(await told('{"a":1}\n', long, '\n{"b":2}\n', long)).toEqual([
       [1, { a: 1 }],
-      [2, 'is longer than SEALDEX_DOCUMENT_BYTES allows'],
+      [2, 'exceeds SEALDEX_DOCUMENT_BYTES'],
       [3, { b: 2 }],
-      [4, 'is longer than SEALDEX_DOCUMENT_BYTES allows'],
+      [4, 'exceeds SEALDEX_DOCUMENT_BYTES'],
     ]);
     expect(await told(long, '\n{"b":2}\n')).toEqual([
-      [1, 'is longer than SEALDEX_DOCUMENT_BYTES allows'],
+      [1, 'exceeds SEALDEX_DOCUMENT_BYTES'],
       [2, { b: 2 }],
     ]);
   });
@@ -211,11 +213,7 @@ describe('a fault is told with its line, and quotes nothing', () => {
   test('a hundred thousand levels of nesting are a value like any other', async () => {
     const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
     const found = await read(fileOf(`{"a":1}\n{"d":${deep}}\n{"b":2}`));
-    expect(found.map(({ fault }) => fault)).toEqual([
-      undefined,
-      'is longer than SEALDEX_DOCUMENT_BYTES allows',
-      undefined,
-    ]);
+    expect(found.map(({ fault }) => fault)).toEqual([undefined, 'exceeds SEALDEX_DOCUMENT_BYTES', undefined]);
     expect((await read(fileOf(`{\n"d":${deep}}`))).map(({ fault }) => fault)).toEqual([undefined]);
   });
 });
@@ -239,7 +237,7 @@ describe('lines', () => {
       { number: 3, text: '漢字🙂' },
       { number: 4, text: '', fault: 'is not valid UTF-8' },
       { number: 5, text: `${BOM}later marks stay` },
-      { number: 6, text: '', fault: 'is longer than SEALDEX_DOCUMENT_BYTES allows' },
+      { number: 6, text: '', fault: 'exceeds SEALDEX_DOCUMENT_BYTES' },
       { number: 7, text: 'last' },
     ]);
   });
@@ -257,7 +255,7 @@ describe('lines', () => {
     }
     const lines: Line[] = [];
     for await (const line of linesOf(endless(), { bytes: 1024 })) lines.push(line);
-    expect(lines).toEqual([{ number: 1, text: '', fault: 'is longer than SEALDEX_DOCUMENT_BYTES allows' }]);
+    expect(lines).toEqual([{ number: 1, text: '', fault: 'exceeds SEALDEX_DOCUMENT_BYTES' }]);
     expect(most).toBeLessThan(64 * 1_048_576);
   });
 });
@@ -273,19 +271,19 @@ describe('files are looked at before anything is sent', () => {
     const missing = join(folder.path, 'missing.json');
     const error = await reasonOf(fileOf('1'), missing);
     expect(error).toBeInstanceOf(FileReadError);
-    expect(error).toMatchObject({ message: `${missing}: there is no such file.` });
+    expect(error).toMatchObject({ message: `${missing}: file not found.` });
   });
 
   test('a folder is named', async () => {
     const path = join(folder.path, 'folder');
     mkdirSync(path);
-    expect(await reasonOf(path)).toMatchObject({ message: `${path}: it is a folder; name the files in it.` });
-    await expect(read(path)).rejects.toThrow(`${path}: it is a folder; name the files in it.`);
+    expect(await reasonOf(path)).toMatchObject({ message: `${path}: is a directory; give files.` });
+    await expect(read(path)).rejects.toThrow(`${path}: is a directory; give files.`);
   });
 
   test('a path through a file is told with what the system says', async () => {
     const path = join(fileOf('1'), 'below');
-    expect(await reasonOf(path)).toMatchObject({ message: `${path}: it cannot be read (ENOTDIR).` });
+    expect(await reasonOf(path)).toMatchObject({ message: `${path}: cannot read the file (ENOTDIR).` });
   });
 
   test('standard input can be read once', async () => {

@@ -88,7 +88,7 @@ describe('sending', () => {
       send: (item) => (item === 'bad' ? invalid : queued(item)),
     });
     expect(linesOf(stdout)).toHaveLength(2);
-    expect(linesOf(stderr)).toEqual(['refused  bad  id is wrong. (DOCUMENT_INVALID)', '2 queued, 1 refused.']);
+    expect(linesOf(stderr)).toEqual(['refused  bad  id is wrong (DOCUMENT_INVALID).', '2 queued, 1 refused.']);
     expect(code).toBe(65);
   });
 
@@ -99,8 +99,8 @@ describe('sending', () => {
       send: (item) => (item === 'bad' ? new SealdexError('FILE_NO_TEXT', 'It is empty.') : queued(item)),
     });
     expect(linesOf(stderr)).toEqual([
-      'FILE  STATE    WHY',
-      'bad   refused  It is empty. (FILE_NO_TEXT)',
+      'FILE  STATE    REASON',
+      'bad   refused  It is empty (FILE_NO_TEXT).',
       '1 queued, 1 refused.',
     ]);
   });
@@ -124,7 +124,7 @@ describe('an outage', () => {
       send: (item, attempt) => (item === 'x1' && attempt < 2 ? down : queued(item)),
     });
     expect(batches).toEqual([['x1', 'x2']]);
-    expect(linesOf(stderr)).toEqual(['failed  x1  S3 does not respond. (STORE_FAILED)', '1 queued, 1 failed.']);
+    expect(linesOf(stderr)).toEqual(['failed  x1  S3 does not respond (STORE_FAILED).', '1 queued, 1 failed.']);
     expect(code).toBe(75);
   });
 
@@ -146,7 +146,7 @@ describe('an outage', () => {
     });
     expect(error).toBe(down);
     expect(batches.flat()).not.toContain('e');
-    expect(linesOf(stderr)).toEqual(['Stopped after b: what follows was not queued.', '2 queued, 2 failed.']);
+    expect(linesOf(stderr)).toEqual(['Stopped after b. Later documents were not enqueued.', '2 queued, 2 failed.']);
   });
 
   test('of one item does not end the command, which exits with 75', async () => {
@@ -154,7 +154,7 @@ describe('an outage', () => {
       send: (item) => (item === 'b' ? down : queued(item)),
     });
     expect({ error, code }).toEqual({ error: undefined, code: 75 });
-    expect(linesOf(stderr)).toEqual(['failed  b  S3 does not respond. (STORE_FAILED)', '2 queued, 1 failed.']);
+    expect(linesOf(stderr)).toEqual(['failed  b  S3 does not respond (STORE_FAILED).', '2 queued, 1 failed.']);
   });
 });
 
@@ -163,7 +163,7 @@ test('an error of the whole installation is not retried', async () => {
   const { batches, error, stderr } = await enqueue(['a', 'b', 'c'], { send: () => unknown, total: 3 });
   expect(batches).toEqual([['a', 'b']]);
   expect(error).toBe(unknown);
-  expect(linesOf(stderr)).toEqual(['Stopped: 1 of 3 files were not sent.', '0 queued, 2 refused.']);
+  expect(linesOf(stderr)).toEqual(['Stopped. 1 of 3 files were not uploaded.', '0 queued, 2 refused.']);
 });
 
 describe('Ctrl-C', () => {
@@ -176,7 +176,7 @@ describe('Ctrl-C', () => {
     });
     expect(error).toBeInstanceOf(Interrupted);
     expect(linesOf(stdout)).toHaveLength(3);
-    expect(linesOf(stderr)).toEqual(['Stopped: 1 of 4 files were not sent.', '3 queued.']);
+    expect(linesOf(stderr)).toEqual(['Stopped. 1 of 4 files were not uploaded.', '3 queued.']);
   });
 
   test('while a batch is sent with --wait counts what was queued as not finished', async () => {
@@ -188,7 +188,7 @@ describe('Ctrl-C', () => {
       send: (item) => (item === 'b' ? cutOff : queued(item)),
       status: () => ({ state: 'queued' }),
     });
-    expect(linesOf(stderr).at(-1)).toBe('0 stored, 1 not finished (they stay in the queue; sealdex status shows it).');
+    expect(linesOf(stderr).at(-1)).toBe('0 stored, 1 unfinished (still in the queue; see sealdex status).');
   });
 
   test('during an outage ends the wait for it', async () => {
@@ -211,7 +211,7 @@ describe('Ctrl-C', () => {
       },
     });
     expect({ error, code }).toEqual({ error: undefined, code: 75 });
-    expect(linesOf(stderr)).toEqual(['0 stored, 1 not finished (they stay in the queue; sealdex status shows it).']);
+    expect(linesOf(stderr)).toEqual(['0 stored, 1 unfinished (still in the queue; see sealdex status).']);
   });
 });
 
@@ -228,8 +228,8 @@ describe('outcomes with --wait', () => {
     const { stderr, code } = await enqueue(['a', 'b', 'c', 'd'], { wait: true, status });
     expect(code).toBe(65);
     expect(linesOf(stderr)).toEqual([
-      expect.stringMatching(/^dead {2}j-b {2}b {2}.*; .* \(CONTENT_MISSING\)$/),
-      expect.stringMatching(/^parked {2}j-c {2}c {2}.*; it goes on by itself .* \(KEY_DISABLED\)$/),
+      expect.stringMatching(/^dead {2}j-b {2}b {2}.* \(CONTENT_MISSING\)\. .*\.$/),
+      expect.stringMatching(/^parked {2}j-c {2}c {2}.* \(KEY_DISABLED\)\. The job resumes automatically\.$/),
       expect.stringMatching(/^1 stored, 1 superseded by a newer revision, 1 dead, 1 parked /),
     ]);
   });

@@ -108,7 +108,7 @@ describe('what is refused is told with its line, the others go on, and the exit 
     ]);
     const told = said(stderr);
     expect(told.pop()).toBe('3 stored, 6 refused.');
-    expect(told.map((line) => /^refused {2}bad\.ndjson:(\d+) {2}.+\. \(DOCUMENT_INVALID\)$/.exec(line)?.[1])).toEqual([
+    expect(told.map((line) => /^refused {2}bad\.ndjson:(\d+) {2}.+ \(DOCUMENT_INVALID\)\.$/.exec(line)?.[1])).toEqual([
       '2',
       '4',
       '5',
@@ -149,8 +149,8 @@ describe('what is refused is told with its line, the others go on, and the exit 
     const { code, stdout, stderr } = await index(files);
     expect({ code, stdout }).toEqual({ code: 65, stdout: '' });
     expect(linesOf(stderr)).toEqual([
-      'refused  empty.json:1  document is empty. (DOCUMENT_INVALID)',
-      'refused  array0.json:1  document is an empty array. (DOCUMENT_INVALID)',
+      'refused  empty.json:1  document is empty (DOCUMENT_INVALID).',
+      'refused  array0.json:1  document is an empty array (DOCUMENT_INVALID).',
       expect.stringMatching(/^refused {2}broken\.json:3 {2}document is not valid JSON/),
       '0 queued, 3 refused.',
     ]);
@@ -166,7 +166,7 @@ describe('what concerns all documents is said once', () => {
     expect({ code, stdout }).toEqual({ code: 65, stdout: '' });
     expect(linesOf(stderr)).toEqual([
       '0 stored, 64 refused.',
-      expect.stringMatching(/^sealdex: .*tenant.*\(TENANT_UNKNOWN\)$/),
+      expect.stringMatching(/^sealdex: .*tenant.*\(TENANT_UNKNOWN\)\. .*\.$/),
     ]);
   });
 
@@ -175,12 +175,12 @@ describe('what concerns all documents is said once', () => {
     expect({ code, stdout, stderr }).toEqual({
       code: 66,
       stdout: '',
-      stderr: 'sealdex: missing.json: there is no such file.\n',
+      stderr: 'sealdex: missing.json: file not found.\n',
     });
     expect(await index(['--json', '.'])).toMatchObject({
       code: 66,
       stdout: '',
-      stderr: 'sealdex: .: it is a folder; name the files in it.\n',
+      stderr: 'sealdex: .: is a directory; give files.\n',
     });
   });
 
@@ -191,7 +191,7 @@ describe('what concerns all documents is said once', () => {
     expect({ code, stdout }).toEqual({ code: 69, stdout: '' });
     expect(linesOf(stderr)).toEqual([
       '0 queued, 64 failed.',
-      expect.stringMatching(/^sealdex: S3 .* \(STORE_FAILED ECONNREFUSED\)$/),
+      expect.stringMatching(/^sealdex: S3 .* \(STORE_FAILED ECONNREFUSED\)\. .*\.$/),
     ]);
   });
 
@@ -202,7 +202,7 @@ describe('what concerns all documents is said once', () => {
     const args = ['index', '--tenant', 'shut', '--corpus', corpus, file('many.ndjson', many)];
     const { code, stdout, stderr } = await scene.sealdex(args, { cwd: folder.path });
     expect({ code, stdout }).toEqual({ code: 75, stdout: '' });
-    expect(stderr).toMatch(/\nsealdex: The tenant's KMS key is disabled\. .* \(KEY_DISABLED\b.*\)\n$/);
+    expect(stderr).toMatch(/\nsealdex: The tenant's KMS key is disabled \(KEY_DISABLED\b.*\)\. .*\n$/);
   });
 });
 
@@ -217,7 +217,7 @@ test('Ctrl-C while it reads ends it with 130, with what was queued until then', 
   running.kill('SIGINT');
   const { code, stderr } = await running.ended;
   expect(code).toBe(130);
-  expect(linesOf(stderr)).toEqual(['Stopped after -:64: what follows was not queued.', '64 queued.']);
+  expect(linesOf(stderr)).toEqual(['Stopped after -:64. Later documents were not enqueued.', '64 queued.']);
 });
 
 // Last: it stops the worker, which would index them in the same process.

@@ -77,7 +77,7 @@ describe('read', () => {
     expect(await acme('read', 'nothing')).toMatchObject({
       code: 66,
       stdout: '',
-      stderr: 'sealdex: The document does not exist. Check the tenant, corpus and document id. (NOT_FOUND)\n',
+      stderr: 'sealdex: The document does not exist (NOT_FOUND). Check the tenant, corpus and document id.\n',
     });
   });
 
@@ -101,7 +101,7 @@ describe('read', () => {
       const ended = await acme('read', 'hello');
       expect(ended.code).toBe(65);
       expect(ended.stderr).toMatch(
-        /sealdex: The object failed authentication: it was modified after it was written\. .* \(OBJECT_TAMPERED.*\)\n$/,
+        /sealdex: The object failed authentication: it was modified after it was written \(OBJECT_TAMPERED.*\)\. .*\n$/,
       );
       expect(ended.stdout).not.toContain('Second section.');
     } finally {
@@ -169,7 +169,7 @@ describe('jobs show', () => {
     const unknown = `j${'0'.repeat(32)}`;
     const { code, stdout, stderr } = await scene.sealdex(['jobs', 'show', unknown]);
     expect({ code, stdout }).toEqual({ code: 66, stdout: `job    ${unknown}\nstate  unknown\n` });
-    expect(stderr).toBe('The queue has no such job: it ended too long ago, or was never there.\n');
+    expect(stderr).toBe('Job not found. It finished more than SEALDEX_STATUS_MS ago or never existed.\n');
     const asJson = await scene.sealdex(['jobs', 'show', '--json', unknown]);
     expect(asJson.code).toBe(66);
     expect(jsonOf(asJson.stdout)).toEqual([{ job: unknown, state: 'unknown' }]);
@@ -202,7 +202,7 @@ describe('status', () => {
     expect(lines[0]).toBe(`Queue ${String(scene.settings.SEALDEX_QUEUE)}: 0 waiting, 0 active, 0 delayed, 0 dead`);
     expect(lines[1]).toBe('Uploads: 0 waiting, 0 active, 0 delayed, 0 dead');
     expect(lines[2]).toMatch(/^Data keys in memory: \d+, the oldest for \d+(ms|s|m)$/);
-    expect(lines[3]).toMatch(/^KMS calls since the processes started: .*Decrypt \d+/);
+    expect(lines[3]).toMatch(/^KMS calls by running processes: .*Decrypt \d+/);
     expect(lines[5]).toMatch(/^PROCESS +ROLE +VERSION +PID +STARTED +KEYS +TENANTS$/);
     expect(lines.filter((line) => / worker +0\.1\.0 +\d+ /.test(line)).length).toBeGreaterThanOrEqual(2);
     expect(lines.join('\n')).not.toContain('No worker');
@@ -215,7 +215,7 @@ describe('status', () => {
     await producer.enqueueIndex({ tenant: 'acme', corpus: 'docs', document: DOCUMENT });
     await eventually(async () => (await scene.operator.status()).processes.every(({ role }) => role !== 'worker'));
     const lines = linesOf((await scene.sealdex(['status'])).stdout);
-    expect(lines[0]).toMatch(/: 1 waiting, 0 active, 0 delayed, 0 dead; the next one has waited \d+(ms|s)$/);
-    expect(lines.at(-1)).toBe('No worker is running: start one with sealdex worker.');
+    expect(lines[0]).toMatch(/: 1 waiting, 0 active, 0 delayed, 0 dead; oldest waiting \d+(ms|s)$/);
+    expect(lines.at(-1)).toBe('No worker is running. Start one: sealdex worker');
   });
 });

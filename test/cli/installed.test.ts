@@ -41,7 +41,7 @@ test.each([['dev'], ['demo'], ['demo', '--json']])(
     );
     expect({ code, stdout }).toEqual({ code: 69, stdout: '' });
     expect(stderr.replace('Starting Redis, S3 and KMS …\n', '')).toBe(
-      'sealdex: The package @sealdex/local-aws, which runs local services, is not installed: npm install --save-dev @sealdex/local-aws.\n',
+      'sealdex: The package @sealdex/local-aws, which runs local services, is not installed. Install it: npm install --save-dev @sealdex/local-aws\n',
     );
   },
 );

@@ -21,9 +21,11 @@ test('a key that can be attached: a line for each step, the warnings with what t
   const lines = linesOf(stdout);
   expect(lines).toHaveLength(16);
   expect(lines.map((line) => line.slice(0, 6).trim()).filter((word) => word !== 'ok')).toEqual(['warn']);
-  expect(lines[0]).toBe('ok    arn             The full ARN of a key in us-west-2.');
+  expect(lines[0]).toBe('ok    arn             Full ARN of a key in us-west-2.');
   expect(lines).toContainEqual(
-    expect.stringMatching(/^warn  other tenant {4}The key works in another tenant's .* The tenant adds the condition/),
+    expect.stringMatching(
+      /^warn  other tenant {4}The key policy does not restrict .* Ask the tenant to add the condition/,
+    ),
   );
 });
 
@@ -32,7 +34,7 @@ test('a key that cannot: FAIL, what was seen, who has to do what, and 65', async
   scene.services.kms.disable(arn);
   const { code, stdout, stderr } = await check(arn);
   expect({ code, stderr }).toEqual({ code: 65, stderr: 'The key cannot be attached to tenant acme.\n' });
-  expect(linesOf(stdout)).toContain('FAIL  key state       The key is Disabled. The tenant enables the key.');
+  expect(linesOf(stdout)).toContain('FAIL  key state       The key is Disabled. Ask the tenant to enable the key.');
 });
 
 test('--json is one line with all steps, and the same exit code', async () => {
@@ -50,7 +52,7 @@ test('--json is one line with all steps, and the same exit code', async () => {
           observed: expect.any(String),
           remedy: expect.any(String),
         }),
-        { step: 'plan', status: 'ok', observed: 'Plan pro may have a KMS key of its own.' },
+        { step: 'plan', status: 'ok', observed: 'The pro plan allows a KMS key.' },
       ],
     },
   ]);
@@ -62,7 +64,7 @@ test("another tenant's key is refused, and with --shared a warning", async () =>
   expect((await scene.sealdex(args)).code).toBe(65);
   const { code, stdout } = await scene.sealdex([...args, '--shared']);
   expect(code).toBe(0);
-  expect(stdout).toMatch(/^warn {2}other owners {4}Tenants that have or had it: acme\./m);
+  expect(stdout).toMatch(/^warn {2}other owners {4}Also used by: acme\./m);
 });
 
 test('a tenant that does not exist yet is warned of, and --plan says what it will have', async () => {
@@ -73,7 +75,7 @@ test('a tenant that does not exist yet is warned of, and --plan says what it wil
   };
   expect(await planLine()).toEqual([
     0,
-    `warn  plan            There is no tenant newcomer yet: its plan is checked when it is made. sealdex tenants put newcomer --plan pro --when-key-shut park --key ${arn}`,
+    `warn  plan            Tenant newcomer does not exist yet; its plan is checked on creation. To create it: sealdex tenants put newcomer --plan pro --when-key-shut park --key ${arn}`,
   ]);
   expect(await planLine('--plan', 'pro')).toEqual([0, expect.stringMatching(/^ok /)]);
   expect(await planLine('--plan', 'free')).toEqual([65, expect.stringMatching(/^FAIL /)]);
@@ -91,7 +93,7 @@ describe('what says nothing about the key ends with its own code, after the step
     expect(code).toBe(exit);
     expect(stdout).not.toMatch(/FAIL/);
     expect(linesOf(stdout).at(-1)).toMatch(/^ok {4}GenerateDataKey/);
-    expect(stderr).toMatch(/^sealdex: The KMS key could not be checked, since .*try again\. \(.*\)\n$/);
+    expect(stderr).toMatch(/^sealdex: Could not check the KMS key because .* \(.*\)\. [A-Z].*\.\n$/);
     expect(stderr).toContain(`(${mark})`);
   });
 });

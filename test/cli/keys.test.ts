@@ -51,7 +51,7 @@ test('list with every gate open says so beside the empty result', async () => {
       code: 0,
       signal: null,
       stdout: '',
-      stderr: 'Every gate is open: no KMS key keeps jobs back.\n',
+      stderr: 'All gates are open.\n',
     });
 });
 
@@ -62,19 +62,19 @@ describe('list and show', () => {
     const { code, stdout, stderr } = await keys('list');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const lines = linesOf(stdout);
-    expect(lines[0]).toMatch(/^KEY +TENANT +STATE +SINCE +JOBS +OLDEST +NEXT PROBE +WHO ACTS$/);
+    expect(lines[0]).toMatch(/^KEY +TENANT +STATE +SINCE +JOBS +OLDEST +NEXT PROBE +ACTION BY$/);
     expect(lines[1]).toMatch(
       new RegExp(`^${doomed.key} +doomed +shut KEY_PENDING_DELETION +${TIME} +1 +\\d+(ms|s) +in \\d+(s|m) +tenant$`),
     );
     expect(lines.slice(2, 6)).toEqual([
-      expect.stringMatching(new RegExp(`^    KMS DELETES THE KEY ON ${TIME}: `)),
-      '    A cancelled deletion leaves the key disabled, so both calls are needed.',
+      expect.stringMatching(new RegExp(`^    KMS DELETES THIS KEY ON ${TIME}; `)),
+      '    Cancelling the deletion leaves the key disabled. Run both commands.',
       `    aws kms cancel-key-deletion --key-id ${doomed.key} --region us-west-2`,
       `    aws kms enable-key --key-id ${doomed.key} --region us-west-2`,
     ]);
     expect(lines[6]).toMatch(new RegExp(`^${disabled.key} +off +shut KEY_DISABLED +`));
     expect(lines.slice(7)).toEqual([
-      '    The jobs go on by themselves once the key is enabled.',
+      '    Jobs resume automatically after the key is enabled.',
       `    aws kms enable-key --key-id ${disabled.key} --region us-west-2`,
     ]);
     const asJson = jsonOf((await keys('list', '--json')).stdout);
@@ -98,7 +98,7 @@ describe('list and show', () => {
       ['next probe', `${TIME} \\(in \\d+(s|m)\\)`],
       ['reason', 'DisabledException'],
       ['request', '[\\w-]+'],
-      ['who acts', 'tenant: .*'],
+      ['action by', 'tenant: .*'],
     ])
       expect(stdout).toMatch(new RegExp(`^${name} +${value}$`, 'm'));
     expect(linesOf(stdout).at(-1)).toBe(`    aws kms enable-key --key-id ${key} --region us-west-2`);
@@ -106,7 +106,7 @@ describe('list and show', () => {
   });
 
   test('show of a key whose gate is open says for whom', async () => {
-    expect(await keys('show', scene.keyArn)).toMatchObject({ code: 0, stdout: 'The gate of tenant acme is open.\n' });
+    expect(await keys('show', scene.keyArn)).toMatchObject({ code: 0, stdout: 'Tenant acme: the gate is open.\n' });
     expect(jsonOf((await keys('show', '--json', scene.keyArn)).stdout)).toEqual([
       { tenant: 'acme', keyArn: scene.keyArn, state: 'open' },
     ]);
@@ -115,15 +115,15 @@ describe('list and show', () => {
 
 describe('what is not there is said in one sentence, with 66', () => {
   test.each([
-    [['show', NOWHERE], `No tenant has or had the KMS key ${NOWHERE}.`],
-    [['show', NOWHERE, '--tenant', 'acme'], `Tenant acme neither has nor had the KMS key ${NOWHERE}.`],
-    [['probe', NOWHERE], `No gate of the KMS key ${NOWHERE} is shut.`],
-    [['release', NOWHERE, '--tenant', 'acme'], `No gate of the KMS key ${NOWHERE} and tenant acme is shut.`],
-    [['block', NOWHERE, '--reason', 'x'], `No tenant has or had the KMS key ${NOWHERE}.`],
-    [['unblock', NOWHERE], `No tenant has or had the KMS key ${NOWHERE}.`],
+    [['show', NOWHERE], `The KMS key ${NOWHERE} does not belong to a tenant.`],
+    [['show', NOWHERE, '--tenant', 'acme'], `The KMS key ${NOWHERE} does not belong to tenant acme.`],
+    [['probe', NOWHERE], `No shut gate for KMS key ${NOWHERE}.`],
+    [['release', NOWHERE, '--tenant', 'acme'], `No shut gate for KMS key ${NOWHERE} and tenant acme.`],
+    [['block', NOWHERE, '--reason', 'x'], `The KMS key ${NOWHERE} does not belong to a tenant.`],
+    [['unblock', NOWHERE], `The KMS key ${NOWHERE} does not belong to a tenant.`],
     [
       ['block', NOWHERE, '--reason', 'x', '--tenant', 'acme'],
-      `sealdex: Tenant acme neither has nor had the KMS key ${NOWHERE}. (NOT_FOUND)`,
+      `sealdex: The KMS key ${NOWHERE} does not belong to tenant acme (NOT_FOUND).`,
     ],
   ])('sealdex keys %j', async (args, sentence) => {
     expect(await keys(...args)).toMatchObject({ code: 66, stdout: '', stderr: `${sentence}\n` });
@@ -132,8 +132,8 @@ describe('what is not there is said in one sentence, with 66', () => {
 
 describe.concurrent('wrong use is answered with 64', () => {
   test.each<[string[], RegExp]>([
-    [['show', 'alias/mine'], /^sealdex: A KMS key is named by its full ARN/],
-    [['probe', '1234abcd-12ab-34cd-56ef-1234567890ab'], /^sealdex: A KMS key is named by its full ARN/],
+    [['show', 'alias/mine'], /^sealdex: Give the full ARN of the KMS key/],
+    [['probe', '1234abcd-12ab-34cd-56ef-1234567890ab'], /^sealdex: Give the full ARN of the KMS key/],
     [['block', NOWHERE], /^sealdex: required option '--reason <text>' not specified/],
     [['block', NOWHERE, '--reason', ' '], /^sealdex: --reason must be 1 to 300 characters\./],
     [['release'], /^sealdex: missing required argument 'arn'/],
@@ -150,7 +150,7 @@ describe('probe', () => {
     const { code, stdout, stderr } = await keys('probe', key);
     expect({ code, stderr }).toEqual({ code: 75, stderr: '' });
     expect(stdout).toMatch(
-      /^Tenant refused: KMS refuses the key: the tenant's KMS key is disabled \(KEY_DISABLED DisabledException\)\. A worker tries it again in \d+(s|m)\.\n$/,
+      /^Tenant refused: the tenant's KMS key is disabled \(KEY_DISABLED DisabledException\)\. Next probe in \d+(s|m)\.\n$/,
     );
     expect(jsonOf((await keys('probe', key, '--json')).stdout)).toMatchObject([
       { tenant: 'refused', keyArn: key, said: 'KEY_DISABLED', isBusy: false, gate: { state: 'shut', probes: 2 } },
@@ -163,7 +163,7 @@ describe('probe', () => {
     const { code, stdout, stderr } = await keys('probe', key, '--tenant', 'accepted');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(
-      /^Tenant accepted: KMS accepts the key\. One more good probe opens the gate; a worker makes it (in \d+(ms|s)|now)\.\n$/,
+      /^Tenant accepted: KMS accepts the key\. One more successful probe opens the gate\. Next probe (in \d+(ms|s)|now)\.\n$/,
     );
     await becomes(job, 'done');
   });
@@ -173,7 +173,7 @@ describe('probe', () => {
     await keys('block', key, '--reason', 'incident');
     expect(await keys('probe', key)).toMatchObject({
       code: 75,
-      stdout: `Tenant kept: KMS was not asked: an operator blocked the KMS key (KEY_BLOCKED). sealdex keys unblock ${key} --tenant kept\n`,
+      stdout: `Tenant kept: not probed because an operator blocked the KMS key (KEY_BLOCKED). Next: sealdex keys unblock ${key} --tenant kept\n`,
     });
   });
 });
@@ -183,7 +183,7 @@ test('release lets the parked jobs go, and KMS decides', async () => {
   scene.services.kms.enable(key);
   expect(await keys('release', key)).toMatchObject({
     code: 0,
-    stdout: 'The parked jobs of tenant released are being released.\n',
+    stdout: 'Releasing the parked jobs of tenant released.\n',
     stderr: '',
   });
   await becomes(job, 'done');
@@ -195,7 +195,7 @@ test('release of a key that the operator has blocked changes nothing, and says w
   const { code, stdout } = await keys('release', key);
   expect({ code, stdout }).toEqual({
     code: 0,
-    stdout: `The gate of tenant unreleased stays shut: an operator blocked the KMS key (KEY_BLOCKED): sealdex keys unblock ${key} --tenant unreleased\n`,
+    stdout: `Tenant unreleased: the gate stays shut because an operator blocked the KMS key (KEY_BLOCKED). Next: sealdex keys unblock ${key} --tenant unreleased\n`,
   });
 });
 
@@ -207,19 +207,19 @@ test('block and unblock are for all tenants of the key, or for one', async () =>
   expect(linesOf(blocked.stdout)).toEqual(
     ['pair-a', 'pair-b'].map(
       (tenant) =>
-        `Blocked for tenant ${tenant}: its jobs are parked until sealdex keys unblock ${key} --tenant ${tenant}`,
+        `Blocked for tenant ${tenant}; its jobs are parked. To unblock: sealdex keys unblock ${key} --tenant ${tenant}`,
     ),
   );
   const job = await enqueue('pair-a');
   await becomes(job, 'parked');
   expect((await keys('list', '--tenant', 'pair-a')).stdout).toContain('\n    Reason: incident 4711\n');
   expect((await keys('unblock', key, '--tenant', 'pair-a')).stdout).toBe(
-    'Unblocked for tenant pair-a. The parked jobs of tenant pair-a are being released.\n',
+    'Unblocked for tenant pair-a. Releasing the parked jobs of tenant pair-a.\n',
   );
   await becomes(job, 'done');
   expect(linesOf((await keys('unblock', key)).stdout)).toEqual([
-    'Tenant pair-a: the key was not blocked.',
-    'Unblocked for tenant pair-b. The parked jobs of tenant pair-b are being released.',
+    'Tenant pair-a: the key is not blocked.',
+    'Unblocked for tenant pair-b. Releasing the parked jobs of tenant pair-b.',
   ]);
   expect(jsonOf((await keys('unblock', key, '--json')).stdout)).toEqual([
     { tenant: 'pair-a', keyArn: key, changed: false },
@@ -236,10 +236,10 @@ test('a tenant whose file contradicts itself is named if the key is its own; the
   expect((await fetch(address, { method: 'PUT', body })).ok).toBe(true);
   const blocked = await keys('block', key, '--reason', 'incident');
   expect(blocked).toMatchObject({ code: 0, stderr: '' });
-  expect(blocked.stdout).toMatch(/^Blocked for tenant even: [^\n]*\n$/);
+  expect(blocked.stdout).toMatch(/^Blocked for tenant even; [^\n]*\n$/);
   const { code, stderr } = await keys('block', odd, '--reason', 'incident');
   expect(code).toBe(65);
-  expect(stderr).toMatch(/^Tenant odd: Plan free has no KMS key of its own: .*\(TENANT_KEY_INVALID\)\n$/);
+  expect(stderr).toMatch(/^Tenant odd: The free plan does not include a KMS key \(TENANT_KEY_INVALID\)\. .*\n$/);
 });
 
 // Last: it leaves a file that nobody can read.
@@ -250,8 +250,8 @@ test('a tenant whose file cannot be read is named, the others are blocked all th
   expect((await fetch(address, { method: 'PUT', body: '{' })).ok).toBe(true);
   const { code, stdout, stderr } = await keys('block', key, '--reason', 'incident');
   expect(code).toBe(69);
-  expect(stdout).toMatch(/^Blocked for tenant readable: [^\n]*\n$/);
+  expect(stdout).toMatch(/^Blocked for tenant readable; [^\n]*\n$/);
   expect(stderr).toMatch(
-    /^Tenant broken: tenants\/broken\.json is not a valid tenant file\. Repair it in the bucket\. \(PLATFORM_TENANTS Malformed\)\n$/,
+    /^Tenant broken: tenants\/broken\.json is not a valid tenant file \(PLATFORM_TENANTS Malformed\)\. .*\n$/,
   );
 });

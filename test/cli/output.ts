@@ -21,7 +21,7 @@ export const linesOf = (text: string): string[] => (text === '' ? [] : text.repl
 export const said = (stderr: string): string[] =>
   linesOf(stderr).filter(
     (line) =>
-      !/^(finished \d+\/\d+|uploaded .*|Reading the file takes a while\.|Nothing has ended for 10 seconds: .*)$/.test(
+      !/^(finished \d+\/\d+|uploaded .*|Still extracting the file\.|No job has finished for 10 seconds\..*)$/.test(
         line,
       ),
   );

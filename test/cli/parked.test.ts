@@ -48,9 +48,9 @@ test('index --wait ends with 75 when the jobs are parked, and tells that they go
     [
       ...parked.map(
         (job, at) =>
-          `parked  ${job}  docs.ndjson:${at + 1}  the tenant's KMS key is disabled; it goes on by itself when that is over (KEY_DISABLED)`,
+          `parked  ${job}  docs.ndjson:${at + 1}  The tenant's KMS key is disabled (KEY_DISABLED). The job resumes automatically.`,
       ),
-      '0 stored, 3 parked (they go on by themselves; sealdex keys list tells who acts).',
+      '0 stored, 3 parked (they resume automatically; see sealdex keys list).',
     ].toSorted(),
   );
   expect(lines.at(-1)).toMatch(/^0 stored, /);
@@ -78,7 +78,7 @@ test('the list has a line for each, oldest first, and ends where it is told to',
 
   const some = await list('--limit', '2', '--json');
   expect(jsonOf(some.stdout)).toEqual(jobs.slice(0, 2));
-  expect(some.stderr).toMatch(/^More are parked: /);
+  expect(some.stderr).toMatch(/^More jobs are parked\. /);
   expect((await list('--limit', String(jobs.length))).stderr).toBe('');
   expect((await list('--tenant', 'globex')).stdout).toBe('');
 });
@@ -91,7 +91,7 @@ test('jobs show tells since when and how often it is parked, its gate and the ne
   expect(stdout).toMatch(/^code +KEY_DISABLED: /m);
   expect(stdout).toMatch(new RegExp(`^since +${TIME} \\(\\d+(ms|s) ago\\)$`, 'm'));
   expect(stdout).toMatch(/^parked +once$/m);
-  expect(stdout).toMatch(/^gate +shut KEY_DISABLED, tenant acts: sealdex keys show arn:\S+$/m);
+  expect(stdout).toMatch(/^gate +shut KEY_DISABLED, action by: tenant; see sealdex keys show arn:\S+$/m);
   expect(stdout).toMatch(/^next probe +in \d+(s|m)$/m);
   expect(jsonOf((await scene.sealdex(['jobs', 'show', '--json', job])).stdout)).toMatchObject([
     {
@@ -108,10 +108,10 @@ test('jobs show tells since when and how often it is parked, its gate and the ne
 test('status counts them by tenant', async () => {
   const lines = linesOf((await scene.sealdex(['status'])).stdout);
   expect(lines[0]).toMatch(/: 0 waiting, 0 active, 6 delayed, 0 dead$/);
-  expect(lines[2]).toBe('Of the delayed jobs 6 are parked');
+  expect(lines[2]).toBe('6 of the delayed jobs are parked');
   const header = lines.findIndex((line) => /^TENANT +PARKED +OLDEST +DEAD$/.test(line));
   expect(lines[header + 1]).toMatch(/^acme +6 +\d+(ms|s) +0$/);
-  expect(lines[header + 2]).toBe('Why jobs are parked, and who acts: sealdex keys list');
+  expect(lines[header + 2]).toBe('Parked jobs: see sealdex keys list');
   const [status] = jsonOf((await scene.sealdex(['status', '--json'])).stdout);
   expect(status?.['parkedByTenant']).toEqual([{ tenant: 'acme', jobs: 6, oldest: expect.any(Number) as number }]);
 });
@@ -121,7 +121,7 @@ test('a reader is refused with the code, and since when', async () => {
   expect({ code, stdout }).toEqual({ code: 75, stdout: '' });
   expect(stderr).toMatch(
     new RegExp(
-      `^sealdex: The tenant's KMS key is disabled\\. .* \\(KEY_DISABLED DisabledException, since ${TIME}\\)\\n$`,
+      `^sealdex: The tenant's KMS key is disabled \\(KEY_DISABLED DisabledException, since ${TIME}\\)\\. .*\\n$`,
     ),
   );
 });

@@ -101,9 +101,9 @@ describe('keys policy', () => {
   );
 
   test.each<[string, Parameters<typeof shell>[1], RegExp]>([
-    ['is our own', { region: 'us-west-2' }, /^Your AWS CLI is in us-west-2, where the replica belongs: set AWS_REGION/],
-    ['is our own by its environment', { env: { AWS_REGION: 'us-west-2' } }, /^Your AWS CLI is in us-west-2/],
-    ['is not set', { region: '' }, /^Your AWS CLI has no region: set AWS_REGION/],
+    ['is our own', { region: 'us-west-2' }, /^The AWS CLI uses us-west-2, the region of the replica\. Set AWS_REGION/],
+    ['is our own by its environment', { env: { AWS_REGION: 'us-west-2' } }, /^The AWS CLI uses us-west-2/],
+    ['is not set', { region: '' }, /^The AWS CLI has no region\. Set AWS_REGION/],
   ])('--commands --multi-region makes no key where the region of the AWS CLI %s', async (_, there, sentence) => {
     const { stdout: script } = await runInProcess([...OURS, '--commands', '--multi-region']);
     const { calls, stdout, stderr, status } = shell(script, there);
@@ -119,8 +119,8 @@ describe('keys policy', () => {
   });
 
   test.each([
-    [['--multi-region', 'eu-central-1'], 'replicate-key', 'Made key mrk-1 in eu-central-1.'],
-    [[], 'describe-key', 'Made key mrk-1 in us-west-2.'],
+    [['--multi-region', 'eu-central-1'], 'replicate-key', 'Created key mrk-1 in eu-central-1.'],
+    [[], 'describe-key', 'Created key mrk-1 in us-west-2.'],
   ])('--commands %j tells which key there is when a later command fails', async (options, fails, told) => {
     const { stdout: script } = await runInProcess([...OURS, '--commands', ...options]);
     const { stdout, stderr, status } = shell(script, { fails });
@@ -159,11 +159,11 @@ describe('policy', () => {
 test.each<[string[], RegExp]>([
   [['keys', 'policy', '--principal', 'arn:aws:iam::1:user/a', '--tenant', 'a'], /must be the ARN of an IAM role/],
   [[...OURS, '--account', '12'], /--account must be 12 digits/],
-  [[...OURS, '--region', 'us-west-2'], /go with --commands/],
-  [[...OURS, '--commands', '--json'], /leave --account and --json out/],
-  [[...OURS, '--commands', '--region', 'us west'], /A region is a name/],
-  [[...OURS, '--commands', '--multi-region', 'us-west-2'], /The primary is in us-west-2 already/],
-  [['policy', 'worker'], /Give --bucket, or set SEALDEX_BUCKET/],
+  [[...OURS, '--region', 'us-west-2'], /--region and --multi-region require --commands\./],
+  [[...OURS, '--commands', '--json'], /--commands cannot be combined with --account or --json/],
+  [[...OURS, '--commands', '--region', 'us west'], /Invalid region/],
+  [[...OURS, '--commands', '--multi-region', 'us-west-2'], /The primary region is already us-west-2\./],
+  [['policy', 'worker'], /Use --bucket or set SEALDEX_BUCKET\./],
   [['policy', 'worker', '--bucket', 'B'], /--bucket must be the name of an S3 bucket/],
   [['policy', 'worker', '--bucket', 'bbb', '--platform-key', 'alias/a'], /--platform-key must be the full ARN/],
   [
@@ -180,6 +180,6 @@ test('a tenant that cannot be is refused by name', async () => {
   const { code, stderr } = await runInProcess([...OURS.slice(0, -1), 'a/b']);
   expect({ code, stderr }).toEqual({
     code: 65,
-    stderr: 'sealdex: tenant must be 1 to 50 letters, digits, _, = or -. (DOCUMENT_INVALID)\n',
+    stderr: 'sealdex: tenant must be 1 to 50 letters, digits, _, = or - (DOCUMENT_INVALID).\n',
   });
 });

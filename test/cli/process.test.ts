@@ -42,7 +42,7 @@ describe('the exit code of the process', () => {
     const settings = { ...services.settings, SEALDEX_PORT: 0, REDIS_URL: 'redis://127.0.0.1:1' };
     expect(await run(['worker'], { settings })).toMatchObject({
       code: 69,
-      stderr: expect.stringMatching(/^sealdex: [^\n]*\(REDIS_FAILED ECONNREFUSED\)\n$/) as string,
+      stderr: expect.stringMatching(/^sealdex: [^\n]*\(REDIS_FAILED ECONNREFUSED\)\. [^\n]*\.\n$/) as string,
     });
   });
 });

@@ -45,7 +45,7 @@ async function typedOnTerminal(args: string[], answers: Answers): Promise<Ended>
 
 describe('tenants delete', () => {
   const args = ['tenants', 'delete', 'globex'];
-  const question = 'To delete it, type the name of the tenant: ';
+  const question = 'Type the tenant name to confirm: ';
   const deleted = async (): Promise<unknown> => (await scene.operator.tenant('globex')).deleted;
 
   test.each([
@@ -56,7 +56,7 @@ describe('tenants delete', () => {
     ['Ctrl-D', CTRL_D],
   ])('deletes nothing when the response is %s', async (_, answer) => {
     const { code, stderr } = await typed(args, [[question, answer]]);
-    expect(stderr).toContain('All of it will be gone for good.');
+    expect(stderr).toContain('All of it will be permanently deleted.');
     expect({ code, isLast: stderr.trimEnd().endsWith('Nothing was deleted.') }).toEqual({ code: 0, isLast: true });
     expect(await deleted()).toBeUndefined();
   });
@@ -72,7 +72,7 @@ describe('tenants delete', () => {
   test('starts when the response is the name, and ends at Ctrl-C while it waits', async () => {
     const answers = [
       [question, 'globex\n'],
-      ['Waits until', CTRL_C],
+      ['Waiting until', CTRL_C],
     ] as const;
     expect(await typed(args, answers)).toMatchObject({ code: 130 });
     expect(await deleted()).toBeDefined();
@@ -81,7 +81,7 @@ describe('tenants delete', () => {
 
 describe('tenants set-key --to-platform-key', () => {
   const args = ['tenants', 'set-key', 'acme', '--to-platform-key'];
-  const question = 'Take its own key away? [y/N] ';
+  const question = 'Switch to the platform key? [y/N] ';
   const keyArn = async (): Promise<unknown> => (await scene.operator.tenant('acme')).kmsKeyArn;
 
   test.each([
@@ -97,7 +97,7 @@ describe('tenants set-key --to-platform-key', () => {
   test('removes the key when the response is yes on a real terminal', async () => {
     const { code, stdout } = await typedOnTerminal(args, [[question, 'yes\n']]);
     expect(code).toBe(0);
-    expect(stdout).toContain('new data keys are made under the platform key.');
+    expect(stdout).toContain('Tenant acme now uses the platform key for new data.');
     expect(await keyArn()).toBeUndefined();
   });
 });

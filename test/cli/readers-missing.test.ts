@@ -35,7 +35,7 @@ test('sealdex extract names the command that installs the readers, and exits wit
     code: 69,
     stdout: '',
     stderr:
-      'sealdex: The package @sealdex/extract, which reads files, is not installed: npm install @sealdex/extract.\n',
+      'sealdex: The package @sealdex/extract, which reads files, is not installed. Install it: npm install @sealdex/extract\n',
   });
 });
 
@@ -51,7 +51,7 @@ test('a worker says so once at start, works index jobs, and leaves uploads to a 
   expect(log.filter(({ msg }) => String(msg).includes('npm install @sealdex/extract'))).toHaveLength(1);
   expect(log.find(({ msg }) => msg === 'worker takes jobs')).toMatchObject({ uploadConcurrency: 0 });
   expect(await scene.operator.job(job)).toMatchObject({ state: 'queued', attempts: 0 });
-  const hint = 'Install it beside a worker and restart the worker: npm install @sealdex/extract\n';
+  const hint = 'Install it where the worker runs, then restart the worker: npm install @sealdex/extract\n';
   expect(await scene.sealdex(['status'])).toMatchObject({ code: 0, stdout: expect.stringContaining(hint) });
   await scene.startWorker();
   expect(await eventually(async () => (await scene.operator.job(job)).state === 'done')).toBe(true);

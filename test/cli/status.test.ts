@@ -35,7 +35,7 @@ const lastLine = (waiting: number, processes: readonly Process[]): string | unde
     deadByTenant: [],
   }).at(-1);
 
-const HINT = 'Install it beside a worker and restart the worker: npm install @sealdex/extract';
+const HINT = 'Install it where the worker runs, then restart the worker: npm install @sealdex/extract';
 
 test('status names the package to install if uploads wait and no worker can read files', () => {
   expect(lastLine(3, [processOf('producer'), processOf('worker', false), processOf('worker', false)])).toBe(HINT);
@@ -50,5 +50,5 @@ test.each<[string, number, Process[]]>([
 });
 
 test('status says that no worker is running if there is none, whatever waits', () => {
-  expect(lastLine(3, [processOf('producer')])).toBe('No worker is running: start one with sealdex worker.');
+  expect(lastLine(3, [processOf('producer')])).toBe('No worker is running. Start one: sealdex worker');
 });

@@ -36,32 +36,38 @@ async function store(...ids: string[]): Promise<void> {
 
 test('a key is changed, what is stored is moved, and what is left to do is said', async () => {
   await store('one', 'two');
-  expect(await tenants('reencrypt', tenant, '--dry-run')).toMatchObject({ code: 0, stdout: `2 under ${arn}\n` });
+  expect(await tenants('reencrypt', tenant, '--dry-run')).toMatchObject({
+    code: 0,
+    stdout: `2 objects under ${arn}\n`,
+  });
   const next = scene.services.kms.createKey();
   expect(await tenants('set-key', tenant, next)).toMatchObject({
     code: 0,
-    stdout: `Changed the key of tenant ${tenant}: new data keys are made under ${next}.\n`,
+    stdout: `Tenant ${tenant} now uses ${next} for new data.\n`,
     stderr: expect.stringMatching(
       new RegExp(
-        `^warn {2}other tenant: .*\nWhat is stored moves there now: sealdex tenants show ${tenant} says when the former key is not needed any more\\.\n$`,
+        `^warn {2}other tenant: .*\nRe-encryption of stored objects has started. sealdex tenants show ${tenant} reports when the old key is no longer needed\\.\n$`,
       ),
     ) as string,
   });
   expect(await tenants('set-key', tenant, next)).toMatchObject({
     code: 0,
-    stdout: `Tenant ${tenant} is served by ${next} already.\n`,
+    stdout: `Tenant ${tenant} already uses ${next}.\n`,
   });
   expect((await tenants('reencrypt', tenant, '--wait')).code).toBe(0);
-  expect(await tenants('reencrypt', tenant, '--dry-run')).toMatchObject({ code: 0, stdout: `2 under ${next}\n` });
+  expect(await tenants('reencrypt', tenant, '--dry-run')).toMatchObject({
+    code: 0,
+    stdout: `2 objects under ${next}\n`,
+  });
   const { stdout, stderr } = await tenants('show', tenant);
   expect(JSON.parse(stdout)).toMatchObject({ kmsKeyArn: next, formerKeyArns: [arn] });
   expect(linesOf(stderr)).toEqual([
     expect.stringMatching(
       new RegExp(
-        `^The KMS key of tenant ${tenant} was changed .*; until all is moved, .* is under the former key ${arn}: disabling the present key alone does not revoke it`,
+        `^The KMS key of tenant ${tenant} was changed .*\\. Until re-encryption finishes, .* under the former key ${arn}\\. Disabling only the current key does not revoke access`,
       ),
     ),
-    expect.stringMatching(/^Everything is moved that was there; it is looked through once more /),
+    expect.stringMatching(/^First pass complete\. A final pass starts at /),
   ]);
   expect(jsonOf((await tenants('reencrypt', tenant, '--dry-run', '--json')).stdout)).toEqual([
     { tenant, keys: { [next]: 2 } },
@@ -71,7 +77,7 @@ test('a key is changed, what is stored is moved, and what is left to do is said'
 test('taking the key away is asked first, and needs --yes where nobody can be asked', async () => {
   expect(await tenants('set-key', tenant, '--to-platform-key')).toMatchObject({
     code: 64,
-    stderr: 'sealdex: There is no terminal to ask on: give --yes to take the key away without being asked.\n',
+    stderr: 'sealdex: Cannot ask for confirmation without a terminal. Use --yes.\n',
   });
   expect(await tenants('set-key', tenant, '--to-platform-key', '--yes', '--json')).toMatchObject({ code: 0 });
   const file = await scene.operator.tenant(tenant);
@@ -89,14 +95,14 @@ test('what cannot be is refused, and nothing is changed', async () => {
   expect(await tenants('set-key', 'globex', next)).toMatchObject({ code: 65 });
   expect(await tenants('reencrypt', tenant)).toMatchObject({
     code: 66,
-    stderr: `sealdex: The KMS key of tenant ${tenant} was never changed: nothing is to be moved. (NOT_FOUND)\n`,
+    stderr: `sealdex: The KMS key of tenant ${tenant} never changed; there is nothing to re-encrypt (NOT_FOUND).\n`,
   });
   expect(await tenants('put', tenant, '--plan', 'free')).toMatchObject({ code: 65 });
   scene.services.kms.disable(next);
   const { code, stderr } = await tenants('set-key', tenant, next);
   expect(code).toBe(65);
   expect(stderr).toBe(
-    'sealdex: The KMS key cannot be attached (TENANT_KEY_INVALID):\n  The key is Disabled. The tenant enables the key.\n',
+    'sealdex: The KMS key cannot be attached (TENANT_KEY_INVALID):\n  The key is Disabled. Ask the tenant to enable the key.\n',
   );
   expect(await scene.operator.tenant(tenant)).toEqual(before);
 });
@@ -107,7 +113,7 @@ test('a move that stands still says why, and nobody waits for it', async () => {
   // The data key that it is under is in memory yet: a key that is only disabled would not be noticed.
   await scene.operator.block(tenant, arn, 'a test');
   expect((await tenants('set-key', tenant, next)).code).toBe(0);
-  const stuck = `Nothing moves: the next page is parked (KEY_BLOCKED): sealdex jobs show `;
+  const stuck = `Re-encryption is stalled: the next job is parked (KEY_BLOCKED). See sealdex jobs show `;
   const { code, stdout } = await tenants('reencrypt', tenant, '--wait');
   expect([code, stdout]).toEqual([75, expect.anything()]);
   expect(linesOf(stdout)[1]).toMatch(new RegExp(`^${stuck.replace(/[()]/g, '.')}j[0-9a-f]{32}$`));

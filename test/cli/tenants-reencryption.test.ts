@@ -25,16 +25,16 @@ describe('while it moves', () => {
       'own to own',
       OLD,
       NEW,
-      `is under the former key ${OLD}: disabling the present key alone does not revoke it. Keep both enabled.`,
+      `the former key ${OLD}. Disabling only the current key does not revoke access. Keep both enabled.`,
     ],
-    ['platform to own', PLATFORM, NEW, 'is under the platform key: the tenant cannot revoke it, only we can.'],
-    ['own to platform', OLD, PLATFORM, `is under the former key ${OLD}: keep that key enabled.`],
+    ['platform to own', PLATFORM, NEW, 'the platform key. The tenant cannot revoke access to those objects.'],
+    ['own to platform', OLD, PLATFORM, `the former key ${OLD}. Keep that key enabled.`],
   ])('%s: what the tenant cannot revoke yet is said', (_, from, to, words) => {
     const [first, second] = reencryptionLines({ file: fileOf(from, to), progress: MOVING });
     expect(first).toBe(
-      `The KMS key of tenant acme was changed 2026-11-30T00:00:00Z; until all is moved, the rest of what is stored ${words}`,
+      `The KMS key of tenant acme was changed at 2026-11-30T00:00:00Z. Until re-encryption finishes, some objects are still encrypted under ${words}`,
     );
-    expect(second).toBe('This pass: 2 moved, 1 were under the current key already, 0 cannot be read.');
+    expect(second).toBe('This pass: 2 re-encrypted, 1 already current, 0 unreadable.');
   });
 });
 
@@ -51,23 +51,21 @@ describe('when all is moved', () => {
     reencryptionLines({ file: fileOf(OLD, NEW), progress: { ...DONE, ...progress } });
 
   test('nothing needs the former key any more', () => {
-    expect(linesOf({})[1]).toBe(`Nothing of it needs the former key ${OLD} any more.`);
+    expect(linesOf({})[1]).toBe(`Tenant acme no longer needs the former key ${OLD}.`);
   });
 
   test('but for jobs in the queue, which carry content under it', () => {
-    expect(linesOf({ queued: 1 })[1]).toMatch(
-      /^1 job of it is in the queue, waiting, parked or dead\. Those from before /,
-    );
+    expect(linesOf({ queued: 1 })[1]).toMatch(/^1 job is still queued, parked or dead\. Jobs created before /);
     expect(linesOf({ queued: 2 })[1]).toMatch(
       new RegExp(
-        `^2 jobs of it are in the queue.* from before 2026-11-30T00:00:00Z may need the former key ${OLD} yet: `,
+        `^2 jobs are still queued.* before 2026-11-30T00:00:00Z may contain content encrypted under the former key ${OLD}\\. `,
       ),
     );
   });
 
   test('and for what could not be read, by what the end of the pass has said and not by what a lost record has', () => {
     expect(linesOf({ left: 1 })).toEqual([
-      `The KMS key of tenant acme was changed 2026-11-30T00:00:00Z; 1 object could not be read: still under the former key ${OLD}. Once that key reads them: sealdex tenants reencrypt acme`,
+      `The KMS key of tenant acme was changed at 2026-11-30T00:00:00Z. 1 object could not be decrypted and remains under the former key ${OLD}. When that key works again: sealdex tenants reencrypt acme`,
     ]);
   });
 });

@@ -17,13 +17,15 @@ test('put makes a tenant, with a KMS key of its own or without, and changes its 
   const keyArn = scene.services.kms.createKey();
   expect(await tenants('put', 'own', '--plan', 'pro', '--key', keyArn)).toMatchObject({
     code: 0,
-    stdout: `Made tenant own: plan pro, KMS key ${keyArn}.\n`,
-    stderr: expect.stringMatching(/^warn {2}other tenant: The key works in another tenant's context too/) as string,
+    stdout: `Created tenant own: plan pro, KMS key ${keyArn}.\n`,
+    stderr: expect.stringMatching(/^warn {2}other tenant: The key policy does not restrict the key/) as string,
   });
   expect((await tenants('put', 'own', '--plan', 'enterprise')).stdout).toBe(
     `Changed tenant own: plan enterprise, KMS key ${keyArn}.\n`,
   );
-  expect((await tenants('put', 'none', '--plan', 'free')).stdout).toBe('Made tenant none: plan free, platform key.\n');
+  expect((await tenants('put', 'none', '--plan', 'free')).stdout).toBe(
+    'Created tenant none: plan free, platform key.\n',
+  );
   const [file] = jsonOf((await tenants('put', 'own', '--plan', 'pro', '--key', keyArn, '--json')).stdout);
   expect(file).toMatchObject({ v: 1, tenant: 'own', plan: 'pro', kmsKeyArn: keyArn });
 });
@@ -32,17 +34,17 @@ test.each<[string, string[], RegExp]>([
   [
     'plan free to a tenant with a key',
     ['put', 'acme', '--plan', 'free'],
-    /acme has a KMS key of its own, and plan free has none: sealdex tenants set-key acme --to-platform-key takes/,
+    /Remove the key of tenant acme first: sealdex tenants set-key acme --to-platform-key/,
   ],
 ])('put refuses %s: 65', async (_, args, why) => {
   const { code, stdout, stderr } = await tenants(...args);
   expect({ code, stdout }).toEqual({ code: 65, stdout: '' });
   expect(linesOf(stderr)).toEqual([expect.stringMatching(why)]);
-  expect(stderr).toMatch(/^sealdex: .* \(TENANT_KEY_INVALID\)\n$/);
+  expect(stderr).toMatch(/^sealdex: .* \(TENANT_KEY_INVALID\)\. .*\n$/);
 });
 
 test.each<[string, (arn: string) => string[], RegExp]>([
-  ['an alias', () => ['--key', 'alias/mine'], /An alias, .* Give the full ARN/],
+  ['an alias', () => ['--key', 'alias/mine'], /This is an alias; .* Give the full ARN/],
   ['a key that is disabled', (arn) => (scene.services.kms.disable(arn), ['--key', arn]), /The key is Disabled/],
 ])('put makes no tenant with %s: 65, with what the check found', async (_, chosen, why) => {
   const { code, stdout, stderr } = await tenants(
@@ -66,7 +68,7 @@ test('put makes no tenant with a key that another one has, unless it is said to 
   expect((await put('first')).code).toBe(0);
   const { code, stderr } = await put('second');
   expect(code).toBe(65);
-  expect(stderr).toContain('Tenants that have or had it: first.');
+  expect(stderr).toContain('Also used by: first.');
   expect((await put('second', '--shared')).code).toBe(0);
 });
 
@@ -81,7 +83,9 @@ test.each(['acme', 'globex'])("put refuses to change %s's key, and says why", as
     scene.services.kms.createKey(),
   );
   expect({ code, stdout }).toEqual({ code: 65, stdout: '' });
-  expect(stderr).toMatch(/^sealdex: Tenant \w+ exists and has .*: sealdex tenants set-key \w+ arn:\S+ changes it\./);
+  expect(stderr).toMatch(
+    /^sealdex: Tenant \w+ already exists with .*\. To change it: sealdex tenants set-key \w+ arn:\S+$/m,
+  );
   expect(await scene.operator.tenant(tenant)).toEqual(before);
 });
 
@@ -89,7 +93,7 @@ test('put does not take --shared without a key, which would make a tenant on the
   const { code, stderr } = await tenants('put', 'new', '--plan', 'pro', '--shared');
   expect({ code, stderr }).toEqual({
     code: 64,
-    stderr: expect.stringMatching(/^sealdex: --shared is about a KMS key: give --key with it\./) as string,
+    stderr: expect.stringMatching(/^sealdex: --shared requires --key\./) as string,
   });
   await expect(scene.operator.tenant('new')).rejects.toMatchObject({ code: 'TENANT_UNKNOWN' });
 });
@@ -104,7 +108,9 @@ test('show prints the file as it stands in S3', async () => {
 test('show of a tenant that is not there: 65, with how to make it', async () => {
   const { code, stdout, stderr } = await tenants('show', 'nobody');
   expect({ code, stdout }).toEqual({ code: 65, stdout: '' });
-  expect(stderr).toMatch(/^sealdex: There is no tenant nobody: sealdex tenants put nobody .* \(TENANT_UNKNOWN\)\n$/);
+  expect(stderr).toMatch(
+    /^sealdex: Tenant nobody does not exist \(TENANT_UNKNOWN\)\. Create it: sealdex tenants put nobody .*\n$/,
+  );
 });
 
 test('list has a line for each, with plan and key', async () => {
@@ -125,7 +131,7 @@ test('list names a malformed file, prints the others, and exits with 69', async 
   expect(jsonOf(stdout).map(({ tenant }) => tenant)).toEqual(['acme', 'globex']);
   expect({ code, stderr }).toEqual({
     code: 69,
-    stderr: 'tenants/broken.json is not a valid tenant file. Repair it in the bucket. (PLATFORM_TENANTS Malformed)\n',
+    stderr: 'tenants/broken.json is not a valid tenant file (PLATFORM_TENANTS Malformed). Repair it in the bucket.\n',
   });
 });
 
@@ -133,7 +139,7 @@ test('put changes the choice for an unusable key and leaves the plan; a new tena
   const changed = await tenants('put', 'acme', '--when-key-shut', 'refuse');
   expect(changed).toMatchObject({ code: 0, stderr: '' });
   expect(changed.stdout).toBe(
-    `Changed tenant acme: plan pro, KMS key ${scene.keyArn}, content is refused while its key is shut.\n`,
+    `Changed tenant acme: plan pro, KMS key ${scene.keyArn}, rejects content while its key is unusable.\n`,
   );
   expect(await scene.operator.tenant('acme')).toMatchObject({ plan: 'pro', whenKeyShut: 'refuse' });
   await tenants('put', 'acme', '--when-key-shut', 'park');
@@ -141,7 +147,7 @@ test('put changes the choice for an unusable key and leaves the plan; a new tena
   const { code, stdout, stderr } = await tenants('put', 'unheard-of', '--when-key-shut', 'park');
   expect({ code, stdout }).toEqual({ code: 65, stdout: '' });
   expect(stderr).toMatch(
-    /^sealdex: There is no tenant unheard-of: sealdex tenants put unheard-of --plan pro makes one/,
+    /^sealdex: Tenant unheard-of does not exist \(TENANT_UNKNOWN\)\. Create it: sealdex tenants put unheard-of --plan pro/,
   );
 });
 
@@ -149,7 +155,7 @@ test('pause parks until resume; list and show tell since when and why', async ()
   await tenants('put', 'stopped', '--plan', 'free');
   expect(await tenants('pause', 'stopped', '--reason', 'incident\n4711')).toMatchObject({
     code: 0,
-    stdout: 'Paused tenant stopped: its jobs are parked until sealdex tenants resume stopped\n',
+    stdout: 'Paused tenant stopped; its jobs are parked. To resume: sealdex tenants resume stopped\n',
     stderr: '',
   });
   const listed = linesOf((await tenants('list')).stdout).find((line) => line.startsWith('stopped'));
@@ -161,10 +167,10 @@ test('pause parks until resume; list and show tell since when and why', async ()
   expect(gates).toMatchObject([{ state: 'shut', code: 'TENANT_PAUSED', whoActs: 'operator' }]);
 
   expect((await tenants('resume', 'stopped')).stdout).toBe(
-    'Resumed tenant stopped. The parked jobs of tenant stopped are being released.\n',
+    'Resumed tenant stopped. Releasing the parked jobs of tenant stopped.\n',
   );
   expect(await scene.operator.tenant('stopped')).not.toHaveProperty('paused');
-  expect((await tenants('resume', 'stopped')).stdout).toBe('Tenant stopped was not paused.\n');
+  expect((await tenants('resume', 'stopped')).stdout).toBe('Tenant stopped is not paused.\n');
 });
 
 test('resume of a tenant whose key is blocked too says that it stays stopped, and the list shows both', async () => {
@@ -175,7 +181,7 @@ test('resume of a tenant whose key is blocked too says that it stays stopped, an
   const listed = linesOf((await tenants('list')).stdout).find((line) => line.startsWith('twice'));
   expect(listed).toMatch(/paused since \S+: incident; key arn:\S+ blocked since \S+: leak$/);
   expect((await tenants('resume', 'twice')).stdout).toBe(
-    `Resumed tenant twice. The gate of tenant twice stays shut: an operator blocked the KMS key (KEY_BLOCKED): sealdex keys unblock ${key} --tenant twice\n`,
+    `Resumed tenant twice. Tenant twice: the gate stays shut because an operator blocked the KMS key (KEY_BLOCKED). Next: sealdex keys unblock ${key} --tenant twice\n`,
   );
 });
 
@@ -184,7 +190,7 @@ test.each([[['pause', 'nobody', '--reason', 'x']], [['resume', 'nobody']]])(
   async (args) => {
     const { code, stderr } = await tenants(...args);
     expect(code).toBe(65);
-    expect(stderr).toMatch(/^sealdex: There is no tenant nobody: .*\(TENANT_UNKNOWN\)\n$/);
+    expect(stderr).toMatch(/^sealdex: Tenant nobody does not exist \(TENANT_UNKNOWN\)\. .*\n$/);
   },
 );
 
@@ -194,6 +200,6 @@ test('list without any says how to make one', async () => {
   expect(await scene.sealdex(['tenants', 'list'], { settings })).toMatchObject({
     code: 0,
     stdout: '',
-    stderr: 'There are no tenants yet: sealdex tenants put T --plan P makes one.\n',
+    stderr: 'No tenants yet. Create one: sealdex tenants put T --plan P\n',
   });
 });

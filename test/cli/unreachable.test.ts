@@ -28,7 +28,7 @@ describe.concurrent('a service that cannot be reached', () => {
     // A worker logs to the process's own standard output.
     const ended = await (args[0] === 'worker' ? run : runInProcess)(args, { settings });
     expect(ended).toMatchObject({ code: 69, stderr: expect.stringMatching(/^sealdex: [^\n]*\n$/) });
-    expect(ended.stderr).toMatch(new RegExp(`\\. \\(${code}( [A-Za-z]\\w+)?\\)\\n$`));
+    expect(ended.stderr).toMatch(new RegExp(` \\(${code}( [A-Za-z]\\w+)?\\)\\. [^\n]+\\.\\n$`));
     expect(ended.stderr).not.toContain('nothing');
   });
 });

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createReader, type Reader } from '../../src/app/app.ts';
 import { FILE_REASONS, unsupported } from '../../src/extract/reasons.ts';
+import { withMark } from '../../src/runtime/sentences.ts';
 import { eventually } from '../support/eventually.ts';
 import { jsonOf, linesOf, said, type Ended } from './output.ts';
 import { startInProcess } from './in-process.ts';
@@ -55,10 +56,10 @@ async function stored(): Promise<string[]> {
 
 const headOf = (id: string) => reader.metadata({ tenant: 'acme', corpus, id });
 
-/** The rows under FILE, STATE and WHY, and what stands below them. */
+/** The rows under FILE, STATE and REASON, and what stands below them. */
 function tableOf(stderr: string): { rows: string[][]; rest: string[] } {
   const lines = said(stderr);
-  const from = lines.findIndex((line) => /^FILE +STATE +WHY$/.test(line));
+  const from = lines.findIndex((line) => /^FILE +STATE +REASON$/.test(line));
   const cells = lines.slice(from + 1, -1).map((line) => line.split(/ {2,}/));
   return {
     rows: from < 0 ? [] : cells.toSorted(([one = ''], [other = '']) => (one < other ? -1 : 1)),
@@ -102,7 +103,7 @@ describe('what is wrong with the paths is said before anything is sent', () => {
     expect(await upload('twice', 'twice/a.txt')).toMatchObject({
       code: 64,
       stdout: '',
-      stderr: "sealdex: twice/a.txt is given twice: the path is the document's id, so give each file once.\n",
+      stderr: 'sealdex: twice/a.txt is given more than once. The path is the document id, so it must be unique.\n',
     });
     expect(await stored()).toEqual([]);
   });
@@ -111,7 +112,7 @@ describe('what is wrong with the paths is said before anything is sent', () => {
     expect(await upload(file('here.txt', 'Here.'), 'missing.pdf')).toMatchObject({
       code: 66,
       stdout: '',
-      stderr: 'sealdex: missing.pdf: there is no such file.\n',
+      stderr: 'sealdex: missing.pdf: file not found.\n',
     });
     expect(await stored()).toEqual([]);
   });
@@ -131,10 +132,10 @@ describe('files that cannot be read do not keep the others from being stored', (
     const { code, stderr } = await upload('--wait', 'mixed');
     const { rows, rest } = tableOf(stderr);
     expect(rows).toEqual([
-      ['mixed/big.txt', 'refused', 'The file exceeds 100KiB. Split it. (FILE_TOO_LARGE)'],
-      ['mixed/cut.pdf', 'dead', `${FILE_REASONS.damaged.says} (FILE_UNREADABLE)`],
-      ['mixed/empty.txt', 'refused', `${FILE_REASONS.empty.says} (FILE_NO_TEXT empty)`],
-      ['mixed/image.png', 'dead', `${unsupported('image/png').message} (FILE_UNSUPPORTED)`],
+      ['mixed/big.txt', 'refused', 'The file exceeds 100KiB (FILE_TOO_LARGE). Split it.'],
+      ['mixed/cut.pdf', 'dead', withMark(FILE_REASONS.damaged.says, 'FILE_UNREADABLE')],
+      ['mixed/empty.txt', 'refused', withMark(FILE_REASONS.empty.says, 'FILE_NO_TEXT empty')],
+      ['mixed/image.png', 'dead', withMark(unsupported('image/png').message, 'FILE_UNSUPPORTED')],
     ]);
     expect(rest).toEqual(['1 stored, 2 dead, 2 refused.']);
     expect(code).toBe(65);
@@ -186,7 +187,7 @@ describe('Ctrl-C', () => {
     const { code, stdout, stderr } = await uploading.ended;
     faults.clear();
     expect({ code, stdout }).toEqual({ code: 130, stdout: '' });
-    expect(said(stderr)).toContain('Stopped: 6 of 6 files were not sent.');
+    expect(said(stderr)).toContain('Stopped. 6 of 6 files were not uploaded.');
     const { upload: queue } = await scene.operator.status();
     expect([queue.waiting, queue.active, queue.delayed]).toEqual([0, 0, 0]);
   });

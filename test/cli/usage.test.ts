@@ -67,15 +67,18 @@ describe.concurrent('wrong use is answered with 64 and where to look', () => {
     [['tenants', 'make'], /^sealdex: unknown command 'make'\. See: sealdex tenants --help\n$/],
     [
       ['tenants', 'put', 'a'],
-      /^sealdex: There is nothing to change: give --plan, --key, --when-key-shut or --keep-originals\.\n$/,
+      /^sealdex: Nothing to change\. Use --plan, --key, --when-key-shut or --keep-originals\.\n$/,
     ],
     [['tenants', 'put', 'a', '--when-key-shut', 'wait'], /'wait' is invalid\. Allowed choices are park, refuse\. See:/],
     [['tenants', 'pause', 'a'], /^sealdex: required option '--reason <text>'.*\. See: sealdex tenants pause --help\n$/],
-    [['parked', 'list', '--limit', '0'], /'0' is invalid\. Give a whole number from 1\. See:/],
+    [['parked', 'list', '--limit', '0'], /'0' is invalid\. Expected a positive integer\. See:/],
     [['tenants', 'put', 'a', '--plan', 'gold'], /'gold' is invalid\. Allowed choices are free, pro, enterprise\. See:/],
-    [['list', '--tenant', 'a', '--corpus', 'b', '--limit', '0'], /'0' is invalid\. Give a whole number from 1\. See:/],
-    [['jobs', 'show', 'j123'], /^sealdex: A job id is j and 32 hex digits\.\n$/],
-    [['index', '--tenant', 'a', '--corpus', 'b', '-', '-'], /^sealdex: standard input can be read once: give - only/],
+    [['list', '--tenant', 'a', '--corpus', 'b', '--limit', '0'], /'0' is invalid\. Expected a positive integer\. See:/],
+    [['jobs', 'show', 'j123'], /^sealdex: Invalid job id: expected j followed by 32 hex digits\.\n$/],
+    [
+      ['index', '--tenant', 'a', '--corpus', 'b', '-', '-'],
+      /^sealdex: Use - only once: standard input can be read only once\.\n$/,
+    ],
   ])('sealdex %j', async (args, sentence) => {
     const { code, stdout, stderr } = await runInProcess(args);
     expect(stderr).toMatch(sentence);
@@ -110,7 +113,7 @@ describe.concurrent('names are checked before anything is opened, and the field 
     expect(await runInProcess(args)).toMatchObject({
       code: 65,
       stdout: '',
-      stderr: `sealdex: ${field} must be 1 to 50 letters, digits, _, = or -. (DOCUMENT_INVALID)\n`,
+      stderr: `sealdex: ${field} must be 1 to 50 letters, digits, _, = or - (DOCUMENT_INVALID).\n`,
     });
   });
 });

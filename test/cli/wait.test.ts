@@ -59,7 +59,7 @@ test('a job that ends dead is told with its code and what to do, and the exit co
   expect(code).toBe(65);
   expect(linesOf(stdout)).toHaveLength(2);
   expect(said(stderr)).toEqual([
-    `dead  ${jobId}  docs.ndjson:2  the job's content is missing from intake storage; submit the document again (CONTENT_MISSING)`,
+    `dead  ${jobId}  docs.ndjson:2  The job's content is missing from intake storage (CONTENT_MISSING). Submit the document again.`,
     '1 stored, 1 dead.',
   ]);
   const shown = await scene.sealdex(['jobs', 'show', jobId]);
@@ -99,7 +99,7 @@ test.each(['SIGINT', 'SIGTERM'] as const)('%s ends the wait with 75, nothing els
   running.child.kill(signal);
   const { code, stderr } = await running.ended;
   expect(code).toBe(75);
-  expect(said(stderr)).toEqual(['0 stored, 2 not finished (they stay in the queue; sealdex status shows it).']);
+  expect(said(stderr)).toEqual(['0 stored, 2 unfinished (still in the queue; see sealdex status).']);
   expect(isAlive(running.pid)).toBe(false);
   expect((await scene.operator.status()).index).toMatchObject({ waiting: 2 });
   await scene.startWorker();

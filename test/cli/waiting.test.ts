@@ -76,10 +76,10 @@ test('the stall notice has the code of a job that is retrying', async () => {
 
 test('the stall message explains the code and what to do, and asks for a worker without one', () => {
   expect(stallMessage({ code: 'STALLED' })).toBe(
-    'Nothing has ended for 10 seconds. Jobs are retrying because the worker that was processing the job crashed or froze (STALLED): no action needed, sealdex retries; if it persists, check the worker logs for crashes.',
+    'No job has finished for 10 seconds. Jobs are retrying because the worker that was processing the job crashed or froze (STALLED). No action needed, sealdex retries; if it persists, check the worker logs for crashes.',
   );
-  expect(stallMessage({})).toContain('does a worker run?');
-  expect(stallMessage({ error: new SealdexError('REDIS_FAILED') })).toContain('(REDIS_FAILED) Waiting for it.');
+  expect(stallMessage({})).toContain('Check that a worker is running');
+  expect(stallMessage({ error: new SealdexError('REDIS_FAILED') })).toContain('(REDIS_FAILED). Check');
 });
 
 test('as long as jobs end now and then it goes on', async () => {

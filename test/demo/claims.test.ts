@@ -43,7 +43,7 @@ describe('a claim does not hold', () => {
     ['a document was lost', { parked: { ...GOOD.parked, lost: 1 } }, 'A disabled key parks jobs'],
     ['no probe was seen', { parked: { ...GOOD.parked, probes: 0, kmsCallsWhileShut: 0 } }, 'Only probes call KMS'],
     ['parked jobs called KMS', { parked: { ...GOOD.parked, kmsCallsWhileShut: 7 } }, 'Only probes call KMS'],
-    ['the others were not measured', { others: { p50MsBefore: 20, p50MsDuring: 0 } }, 'Other tenants go on'],
+    ['the others were not measured', { others: { p50MsBefore: 20, p50MsDuring: 0 } }, 'Other tenants continue'],
     ['there was no dead letter', { dead: { before: 0, after: 0 } }, 'Dead letters can be replayed'],
     ['a dead letter is left', { dead: { before: 1, after: 1 } }, 'Dead letters can be replayed'],
   ])('if %s', (_, change, claim) => {

@@ -50,7 +50,7 @@ describe('a whole run', () => {
       linesOf(ended.stderr).filter((line) => !/^(?:Enqueueing|Indexing|Reading files) \d+\/\d+$/.test(line)),
     ).toEqual(
       [
-        /^Started Redis, S3 and KMS/,
+        /^Started a local Redis, S3 and KMS/,
         /^Three tenants/,
         /^Encrypted and enqueued 300 documents and \d+ files/,
         /^Searched [\d,]+ Redis keys and [\d,]+ S3 objects for [\d,]+ phrases .*: 0 found, and all 4 controls/,

@@ -26,7 +26,7 @@ test('versions that are kept are a warning, with the prefixes whose older versio
   expect((await findings()).versions).toMatchObject({
     status: 'warn',
     observed:
-      'On: deleted and replaced documents stay in the bucket as older versions, for ever under documents/, intake/, originals/, system/, tenants/.',
+      'Versioning is on: deleted and replaced documents stay in the bucket as older versions, without a limit under documents/, intake/, originals/, system/, tenants/.',
   });
 });
 
@@ -34,15 +34,15 @@ test('versions that a rule removes are a warning, with the days until then', asy
   bucket.set({ versioning: 'suspended', lifecycle: [{ ...ALL, dropsVersionsAfterDays: 7 }] });
   const { versions } = await findings();
   expect(versions.status).toBe('warn');
-  expect(versions.observed).toMatch(/^Suspended: .*, for 7 days at most\.$/);
+  expect(versions.observed).toMatch(/^Versioning is suspended: .*, for at most 7 days\.$/);
 });
 
 test.each<[string, Partial<LifecycleRule>, RegExp | undefined]>([
-  ['all objects', { expiresAfterDays: 30 }, /removes objects after 30 days under documents\/, intake\/, originals\//],
+  ['all objects', { expiresAfterDays: 30 }, /deletes objects after 30 days under documents\/, intake\/, originals\//],
   [
     'one prefix of sealdex',
     { prefix: 'documents/', expiresAfterDays: 30 },
-    /^Rule r1 removes objects after 30 days under documents\/\.$/,
+    /^Rule r1 deletes objects after 30 days under documents\/\.$/,
   ],
   ['part of one', { prefix: 'intake/acme/', expiresAfterDays: 30 }, /under intake\/\.$/],
   ['a prefix and a tag', { prefix: 'documents/', isForTagged: true, expiresAfterDays: 30 }, undefined],
@@ -53,13 +53,13 @@ test.each<[string, Partial<LifecycleRule>, RegExp | undefined]>([
   [
     'a date',
     { prefix: 'tenants/', expiresAt: new Date('2027-01-31') },
-    /^Rule r1 removes objects on 2027-01-31 under tenants\/\.$/,
+    /^Rule r1 deletes objects on 2027-01-31 under tenants\/\.$/,
   ],
 ])('a rule for %s is a warning only if it affects objects of sealdex', async (_, rule, observed) => {
   bucket.set({ lifecycle: [{ ...ALL, ...rule }] });
   const { lifecycle } = await findings();
   expect(lifecycle.status).toBe(observed ? 'warn' : 'ok');
-  expect(lifecycle.observed).toMatch(observed ?? /^No rule/);
+  expect(lifecycle.observed).toMatch(observed ?? /^No lifecycle rule/);
 });
 
 test('a bucket without rules passes', async () => {
@@ -84,10 +84,10 @@ test.each([
   const { versions, lifecycle, encryption } = await findings();
   expect([versions.status, lifecycle.status, encryption.status]).toEqual(['warn', 'warn', 'ok']);
   expect(versions).toMatchObject({
-    observed: `It could not be seen (STORE_FAILED ${reason}).`,
-    remedy: 'Look at it yourself, or allow s3:GetBucketVersioning.',
+    observed: `Could not read the setting (STORE_FAILED ${reason}).`,
+    remedy: 'Check it manually, or allow s3:GetBucketVersioning.',
   });
-  expect(encryption.observed).toMatch(/^It could not be seen/);
+  expect(encryption.observed).toMatch(/^Could not read the setting/);
 });
 
 test('settings that cannot be read for another reason are failures', async () => {

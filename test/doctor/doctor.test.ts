@@ -78,7 +78,7 @@ describe('an installation that is as it must be', () => {
     const found = await findings({ SEALDEX_AUDIT_LOG: '/no such folder/audit.jsonl' });
     expect(besides(found)).toEqual(['fail audit log']);
     expect(of(found, 'audit log')?.observed).toContain(
-      'SEALDEX_AUDIT_LOG /no such folder/audit.jsonl cannot be written (ENOENT)',
+      'SEALDEX_AUDIT_LOG: cannot write /no such folder/audit.jsonl (ENOENT)',
     );
   });
 
@@ -112,7 +112,10 @@ describe('settings', () => {
       'fail SEALDEX_CONCURRENCY',
       'fail SEALDEX_PORT',
     ]);
-    expect(of(found, 'bucket')).toMatchObject({ status: 'warn', observed: 'Not looked at: its settings are wrong.' });
+    expect(of(found, 'bucket')).toMatchObject({
+      status: 'warn',
+      observed: 'Skipped because its settings are invalid.',
+    });
     expect(of(found, 'redis version')?.status).toBe('ok');
     expect(of(found, 'platform key, intake')?.status).toBe('ok');
   });
@@ -135,8 +138,8 @@ describe('Redis', () => {
     const found = await findings({ REDIS_URL: 'redis://127.0.0.1:1' });
     expect(badOf(found)).toEqual(['fail redis']);
     expect(of(found, 'redis')).toMatchObject({
-      observed: 'It does not answer (REDIS_FAILED ECONNREFUSED).',
-      remedy: 'Check that it runs, and REDIS_URL.',
+      observed: 'Redis does not respond (REDIS_FAILED ECONNREFUSED).',
+      remedy: 'Check that Redis is running and that REDIS_URL is correct.',
     });
     expect(of(found, 'bucket documents/')?.status).toBe('ok');
   });
@@ -200,7 +203,7 @@ describe('Redis', () => {
     const clock = new FakeClock();
     expect(of(await findings({}, { clock }), 'redis clock')).toMatchObject({
       status: 'fail',
-      remedy: 'Set the clocks of both machines (NTP).',
+      remedy: 'Synchronize both clocks with NTP.',
     });
   });
 });
@@ -209,25 +212,25 @@ describe('the bucket', () => {
   const denied = (match: S3Match): void => void services.s3.faults.set({ match, fault: S3_ERRORS.accessDenied });
 
   test.each<[string, S3Match, 'worker' | 'producer' | 'reader', string, string, string]>([
-    ['listing', { kind: 'list', prefix: 'documents/' }, 'reader', 'documents/', 'list is', 's3:ListBucket'],
+    ['listing', { kind: 'list', prefix: 'documents/' }, 'reader', 'documents/', 'list', 's3:ListBucket'],
     [
       'getting and heading',
       { method: 'GET', kind: 'object', prefix: 'originals/' },
       'reader',
       'originals/',
-      'get is',
+      'get',
       's3:GetObject',
     ],
-    ['heading', { method: 'HEAD', prefix: 'documents/' }, 'worker', 'documents/', 'head is', 's3:GetObject'],
-    ['putting', { method: 'PUT', prefix: 'documents/' }, 'worker', 'documents/', 'put is', 's3:PutObject'],
-    ['deleting', { method: 'DELETE', prefix: 'intake/' }, 'worker', 'intake/', 'delete is', 's3:DeleteObject'],
-    ['putting content', { method: 'PUT', prefix: 'intake/' }, 'producer', 'intake/', 'put is', 's3:PutObject'],
+    ['heading', { method: 'HEAD', prefix: 'documents/' }, 'worker', 'documents/', 'head', 's3:GetObject'],
+    ['putting', { method: 'PUT', prefix: 'documents/' }, 'worker', 'documents/', 'put', 's3:PutObject'],
+    ['deleting', { method: 'DELETE', prefix: 'intake/' }, 'worker', 'intake/', 'delete', 's3:DeleteObject'],
+    ['putting content', { method: 'PUT', prefix: 'intake/' }, 'producer', 'intake/', 'put', 's3:PutObject'],
     [
       'everything',
       { prefix: 'originals/' },
       'worker',
       'originals/',
-      'list, get, head, put, delete are',
+      'list, get, head, put, delete',
       's3:ListBucket, s3:GetObject, s3:PutObject, s3:DeleteObject',
     ],
   ])('%s refused is named, with what to allow', async (_, match, role, prefix, words, actions) => {
@@ -235,8 +238,8 @@ describe('the bucket', () => {
     const found = await findings({}, { role });
     expect(besides(found)).toEqual([`fail bucket ${prefix}`]);
     expect(of(found, `bucket ${prefix}`)).toMatchObject({
-      observed: `${words} refused (AccessDenied).`,
-      remedy: `Allow ${role} ${actions}: sealdex policy ${role} prints all that it needs.`,
+      observed: `S3 denied ${words} (AccessDenied).`,
+      remedy: `Allow ${role}: ${actions}. Full policy: sealdex policy ${role}`,
     });
   });
 
@@ -246,7 +249,7 @@ describe('the bucket', () => {
       fault: S3_ERRORS.accessDenied,
     });
     expect(of(await findings({}, { role: 'producer' }), 'bucket intake/')?.observed).toBe(
-      'delete is refused (AccessDenied).',
+      'S3 denied delete (AccessDenied).',
     );
     fault.clear();
     const store = createStore(loadConfig(services.settings, {}), 'patient');
@@ -259,7 +262,7 @@ describe('the bucket', () => {
     const found = await findings();
     expect(besides(found)).toEqual(['fail bucket system/', 'fail conditional writes', 'fail conditional delete']);
     expect(of(found, 'bucket system/')?.remedy).toMatch(
-      /^Allow worker s3:PutObject, s3:GetObject, s3:DeleteObject there/,
+      /^Allow worker: s3:PutObject, s3:GetObject, s3:DeleteObject on system\//,
     );
   });
 
@@ -274,20 +277,20 @@ describe('the bucket', () => {
     const found = await findings({ SEALDEX_BUCKET: 'no-such-bucket' });
     expect(besides(found)).toEqual(['fail bucket']);
     expect(of(found, 'bucket')).toMatchObject({
-      observed: 'There is no bucket no-such-bucket (STORE_FAILED NoSuchBucket).',
-      remedy: 'Make it, or mend SEALDEX_BUCKET.',
+      observed: 'Bucket no-such-bucket does not exist (STORE_FAILED NoSuchBucket).',
+      remedy: 'Create it or correct SEALDEX_BUCKET.',
     });
   });
 
   test.each([
-    ['expired credentials', S3_ERRORS.expiredToken, /^S3 refuses our credentials/, /^Renew/],
+    ['expired credentials', S3_ERRORS.expiredToken, /^S3 rejected the credentials/, /^Renew/],
     [
       'another region',
       { kind: 'error', status: 301, code: 'PermanentRedirect' },
       /^The bucket is in another region/,
       /AWS_REGION/,
     ],
-    ['an outage', S3_ERRORS.internal, /^S3 failed or did not answer/, /AWS_ENDPOINT_URL_S3/],
+    ['an outage', S3_ERRORS.internal, /^S3 returned an error or timed out/, /AWS_ENDPOINT_URL_S3/],
   ] as const)('%s is one failure with its remedy', async (_, fault, observed, remedy) => {
     services.s3.faults.set({ fault });
     const found = await findings();
@@ -300,7 +303,7 @@ describe('the bucket', () => {
     services.s3.faults.set({ fault: { kind: 'hang' } });
     const found = await findings({}, { checkMs: 500 });
     expect(besides(found)).toEqual(['fail bucket']);
-    expect(of(found, 'bucket')?.observed).toBe('No answer within 500ms.');
+    expect(of(found, 'bucket')?.observed).toBe('No response within 500ms.');
   });
 });
 
@@ -324,8 +327,8 @@ describe('the platform key', () => {
     const found = await findings();
     expect(besides(found)).toEqual(['fail platform key, documents', 'fail platform key, intake']);
     expect(of(found, 'platform key, intake')).toMatchObject({
-      observed: `${operation} is refused (PLATFORM_KEY AccessDeniedException).`,
-      remedy: `Allow worker kms:${operation} on ${arn()}, in its key policy and in IAM: sealdex policy worker prints it.`,
+      observed: `KMS rejected ${operation} (PLATFORM_KEY AccessDeniedException).`,
+      remedy: `Allow worker: kms:${operation} on ${arn()}, in its key policy and in IAM. Full policy: sealdex policy worker`,
     });
   });
 
@@ -339,7 +342,7 @@ describe('the platform key', () => {
     services.kms.faults.set({ match: { operation: 'DescribeKey' }, fault: KMS_ERRORS.accessDeniedByUs });
     const found = await findings({}, { role: 'reader' });
     expect(besides(found)).toEqual(['fail platform key, state']);
-    expect(of(found, 'platform key, state')?.remedy).toContain('Allow reader kms:DescribeKey');
+    expect(of(found, 'platform key, state')?.remedy).toContain('Allow reader: kms:DescribeKey');
   });
 
   test('that is disabled says where to look', async () => {
@@ -348,14 +351,14 @@ describe('the platform key', () => {
     services.kms.enable(arn());
     expect(found).toMatchObject({
       status: 'fail',
-      observed: 'GenerateDataKey is refused (PLATFORM_KEY DisabledException).',
+      observed: 'KMS rejected GenerateDataKey (PLATFORM_KEY DisabledException).',
     });
     expect(found?.remedy).toContain(arn());
   });
 
   test.each([
     [KMS_ERRORS.expiredCredentials, /PLATFORM_CREDENTIALS/, /^Renew the credentials/],
-    [KMS_ERRORS.throttled, /^KMS failed or did not answer \(KMS_THROTTLED/, /AWS_ENDPOINT_URL_KMS/],
+    [KMS_ERRORS.throttled, /^KMS returned an error or timed out \(KMS_THROTTLED/, /AWS_ENDPOINT_URL_KMS/],
   ])('%j has its own remedy', async (fault, observed, remedy) => {
     services.kms.faults.set({ fault });
     const found = of(await findings({}, { role: 'reader' }), 'platform key, documents');
@@ -384,7 +387,7 @@ describe('one check', () => {
     };
     const found = examine(clock, { check: 'slow', run });
     clock.advance(10_000);
-    expect(await found).toMatchObject({ check: 'slow', status: 'fail', observed: 'No answer within 10s.' });
+    expect(await found).toMatchObject({ check: 'slow', status: 'fail', observed: 'No response within 10s.' });
     expect(aborted).toBe(true);
     reject(new Error('late'));
   });

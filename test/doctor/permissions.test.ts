@@ -71,8 +71,8 @@ test('what is missing under system/ is named', async () => {
   const principal = { ...services.settings, AWS_ACCESS_KEY_ID: 'arn:aws:iam::111122223333:role/worker' };
   const found = await Array.fromAsync(examineInstallation(principal));
   expect(found.find(({ check }) => check === 'bucket system/')).toMatchObject({
-    observed: `Reading or writing system/${String(services.settings.SEALDEX_QUEUE)}/reencrypted/* is refused (AccessDenied).`,
-    remedy: 'Allow worker s3:GetObject, s3:PutObject there: sealdex policy worker prints all that it needs.',
+    observed: `S3 denied reading or writing system/${String(services.settings.SEALDEX_QUEUE)}/reencrypted/* (AccessDenied).`,
+    remedy: 'Allow worker: s3:GetObject, s3:PutObject on these objects. Full policy: sealdex policy worker',
   });
 });
 

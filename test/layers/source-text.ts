@@ -5,6 +5,8 @@ export interface Code {
   /** Code in which each string stands as `"0"`, `"1"`, ...: an index into `strings`. */
   readonly text: string;
   readonly strings: readonly string[];
+  /** What stands between quotes, in order; of a template with substitutions each piece. Escapes stay as written. */
+  readonly texts: readonly string[];
 }
 
 /** Words after which a slash begins a regular expression and not a division. */
@@ -12,12 +14,14 @@ const BEFORE_REGEX = /(?:^|[^\w$.])(?:return|typeof|case|in|of|do|else|void|dele
 
 export function codeOf(source: string): Code {
   const strings: string[] = [];
+  const texts: string[] = [];
   /** For each `${` that is open: how many plain braces are open in it. */
   const substitutions: number[] = [];
   let text = '';
   let at = 0;
 
   const literal = (value: string): void => {
+    texts.push(value);
     text += `"${strings.push(value) - 1}"${lineBreaks(value)}`;
   };
 
@@ -27,7 +31,10 @@ export function codeOf(source: string): Code {
     const value = source.slice(at, end);
     const closes = source[end] !== '$';
     if (opening && closes) literal(value);
-    else text += `\`${lineBreaks(value)}`;
+    else {
+      texts.push(value);
+      text += `\`${lineBreaks(value)}`;
+    }
     if (!closes) substitutions.push(0);
     at = end + (closes ? 1 : 2);
   };
@@ -62,7 +69,7 @@ export function codeOf(source: string): Code {
       at += 1;
     }
   }
-  return { text, strings };
+  return { text, strings, texts };
 }
 
 const endOr = (found: number, end: number): number => (found === -1 ? end : found);

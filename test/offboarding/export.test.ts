@@ -136,7 +136,7 @@ test('what an object put there by somebody else says of its key gets into no com
   for (const key of keys) await store.remove(key);
   expect(exported).toMatchObject({ kmsKeyArns: [keyArn], unknownKeyFiles: 3 });
   const note = readFileSync(join(dir, 'README.txt'), 'utf8');
-  expect(note).toContain("3 files are under a key that was never the tenant's, or are no such messages");
+  expect(note).toContain('3 files are invalid or encrypted under a key the tenant never used.');
   expect(note.trimEnd().split('\n')).toHaveLength(10);
   expect(note).not.toContain('pwned');
   expect(note).not.toContain('999999999999');
@@ -189,7 +189,7 @@ test('one run at a time writes into a folder; what a dead one has left is taken 
     second ??= operator.exportTenant(LEAVER, dir).catch((error: unknown) => error);
   };
   await operator.exportTenant(LEAVER, dir, { onProgress });
-  expect(await second).toMatchObject({ field: 'dir', message: expect.stringContaining('Another export writes') });
+  expect(await second).toMatchObject({ field: 'dir', message: expect.stringContaining('Another export is writing') });
   expect(new Set(manifest().map(({ key }) => key)).size).toBe(33);
   const lock = join(dir, '.sealdex-export.lock');
   expect(existsSync(lock)).toBe(false);
@@ -297,9 +297,7 @@ test('what waits to be stored is counted, and told as not in it', async () => {
   await operator.resumeTenant('waiting');
   expect({ waiting, documents }).toEqual({ waiting: { jobs: 2, letters: 1, intake: 1 }, documents: 1 });
   const note = readFileSync(join(dir, 'README.txt'), 'utf8');
-  expect(note).toContain(
-    'NOT in it is what was still waiting to be stored: 2 jobs, 1 dead letter, 1 object in intake.',
-  );
+  expect(note).toContain('Not exported (still in the queue): 2 jobs, 1 dead letter, 1 object in intake.');
   expect(note.trimEnd().split('\n')).toHaveLength(10);
 });
 
@@ -311,8 +309,6 @@ test('what is under the platform key is told as such', async () => {
   expect(await installation.end(queued.jobId)).toBe('done');
   await operator.exportTenant('keyless', dir);
   const note = readFileSync(join(dir, 'README.txt'), 'utf8');
-  expect(note).toContain("None of them is under a KMS key of the tenant's own.");
-  expect(note).toContain(
-    `Those under ${String(settings.SEALDEX_PLATFORM_KEY_ARN)} are under a KMS key of the operator's`,
-  );
+  expect(note).toContain("No file is encrypted under the tenant's own KMS key.");
+  expect(note).toContain(`Files under ${String(settings.SEALDEX_PLATFORM_KEY_ARN)} use the operator's platform key`);
 });

@@ -34,7 +34,7 @@ test.each(GATE_CODES)('%s says who acts, and what to type, ready to be pasted', 
 test('a scheduled deletion is cancelled and then the key enabled, and why both is said', () => {
   expect(remedyOf({ ...PLACE, code: 'KEY_PENDING_DELETION' })).toEqual({
     whoActs: 'tenant',
-    explanation: 'A cancelled deletion leaves the key disabled, so both calls are needed.',
+    explanation: 'Cancelling the deletion leaves the key disabled. Run both commands.',
     commands: [
       `aws kms cancel-key-deletion --key-id ${KEY} --region eu-west-1`,
       `aws kms enable-key --key-id ${KEY} --region eu-west-1`,

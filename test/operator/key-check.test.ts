@@ -111,17 +111,17 @@ const keyIn = (region: string, id: string): string => `arn:aws:kms:${region}:111
 
 describe('KMS is not asked about', () => {
   test.each<[string, string, RegExp, RegExp]>([
-    ['an alias', 'alias/mine', /^An alias/, /full ARN/],
-    ["an alias' ARN", 'arn:aws:kms:us-west-2:111122223333:alias/mine', /^An alias/, /full ARN/],
-    ['a bare id', ID, /^The bare id/, /full ARN/],
-    ['a bare multi-region id', MRK, /^The bare id/, /full ARN/],
-    ['other text', 'my key', /^Not the full ARN/, /full ARN/],
-    ['a key of another region', keyIn('eu-west-1', ID), /is in eu-west-1/, /makes a key in us-west-2/],
+    ['an alias', 'alias/mine', /^This is an alias/, /full ARN/],
+    ["an alias' ARN", 'arn:aws:kms:us-west-2:111122223333:alias/mine', /^This is an alias/, /full ARN/],
+    ['a bare id', ID, /^This is a key id/, /full ARN/],
+    ['a bare multi-region id', MRK, /^This is a key id/, /full ARN/],
+    ['other text', 'my key', /^This is not the full ARN/, /full ARN/],
+    ['a key of another region', keyIn('eu-west-1', ID), /is in eu-west-1/, /^Ask the tenant for a key in us-west-2/],
     [
       'a multi-region key of another region',
       keyIn('eu-west-1', MRK),
       /is in eu-west-1/,
-      /creates a replica of it in us-west-2/,
+      /create a replica in us-west-2/,
     ],
   ])('%s: it is refused by its name', async (_, arn, observed, remedy) => {
     services.kms.counts.reset();
@@ -139,7 +139,7 @@ describe('KMS is not asked about', () => {
       const checked = await check(arn);
       expect(checked.canAttach).toBe(false);
       expect(badOf(checked)).toEqual(['fail owner']);
-      expect(stepOf(checked, 'owner')?.remedy).toMatch(/gives a key of its own/);
+      expect(stepOf(checked, 'owner')?.remedy).toMatch(/^Ask the tenant for its own key/);
     }
     expect(services.kms.counts.count()).toBe(0);
   });
@@ -154,18 +154,18 @@ describe('DescribeKey refuses', () => {
     expect(checked.canAttach).toBe(false);
     expect(stepOf(checked, step)).toMatchObject({
       status: 'fail',
-      remedy: expect.stringContaining('makes a') as string,
+      remedy: expect.stringContaining('Ask the tenant for a') as string,
     });
     expect(stepOf(checked, step)?.observed).toMatch(observed);
     expect(stepOf(checked, 'GenerateDataKey')).toBeUndefined();
   });
 
   test.each<[KeyState, RegExp]>([
-    ['Disabled', /enables the key/],
-    ['PendingDeletion', /cancels the deletion and then enables/],
-    ['PendingReplicaDeletion', /cancels the deletion/],
-    ['PendingImport', /imports the key material/],
-    ['Unavailable', /reconnects its custom key store/],
+    ['Disabled', /enable the key/],
+    ['PendingDeletion', /cancel the deletion and then enable/],
+    ['PendingReplicaDeletion', /cancel the deletion/],
+    ['PendingImport', /import the key material/],
+    ['Unavailable', /reconnect the custom key store/],
     ['Creating', /Wait until/],
     ['Updating', /Wait until/],
   ])('a key that is %s, with what to do', async (state, remedy) => {
@@ -194,7 +194,7 @@ describe('DescribeKey refuses', () => {
     const checked = await check(keyIn('us-west-2', MRK));
     expect(stepOf(checked, 'DescribeKey')).toMatchObject({
       status: 'fail',
-      remedy: 'The tenant creates a replica in us-west-2.',
+      remedy: 'Ask the tenant to create one in us-west-2.',
     });
   });
 });
@@ -252,7 +252,7 @@ describe('DescribeKey warns of', () => {
       factSteps({ ...FACTS, ...more }, 'us-west-2').filter(({ status }) => status !== 'ok');
     expect(checksOf({})).toEqual([]);
     expect(checksOf({ deletesAt: at })).toMatchObject([
-      { step: 'key state', status: 'warn', observed: 'Enabled, and will be deleted on 2027-01-31.' },
+      { step: 'key state', status: 'warn', observed: 'The key is enabled but will be deleted on 2027-01-31.' },
     ]);
     expect(checksOf({ origin: 'EXTERNAL', expiresAt: at })[0]?.observed).toContain('expires on 2027-01-31');
     expect(checksOf({ origin: 'unknown' })).toMatchObject([{ step: 'origin', status: 'fail' }]);
@@ -265,7 +265,7 @@ describe('DescribeKey warns of', () => {
     boundTo(arn);
     const checked = await check(arn);
     expect(badOf(checked)).toEqual([]);
-    expect(stepOf(checked, 'regions')?.observed).toBe('A multi-region key: us-west-2.');
+    expect(stepOf(checked, 'regions')?.observed).toBe('Multi-region key: us-west-2.');
   });
 });
 
@@ -284,8 +284,8 @@ describe('a denied action is named', () => {
     expect(badOf(checked)).toEqual([`fail ${operation}`]);
     expect(checked.canAttach).toBe(false);
     expect(stepOf(checked, operation)).toMatchObject({
-      observed: `KMS denies us ${action} (KEY_DENIED AccessDeniedException).`,
-      remedy: `The tenant allows our role ${action} in the key policy: sealdex keys policy --tenant acme --principal ROLE_ARN prints it.`,
+      observed: `KMS denied ${action} (KEY_DENIED AccessDeniedException).`,
+      remedy: `Ask the tenant to allow the sealdex role ${action} in the key policy. Statements: sealdex keys policy --tenant acme --principal ROLE_ARN`,
     });
   });
 
@@ -301,7 +301,9 @@ describe('a denied action is named', () => {
   test('and when our own IAM denies it, the tenant is asked for nothing', async () => {
     const arn = services.kms.createKey();
     services.kms.faults.set({ match: { key: arn, operation: 'Decrypt' }, fault: KMS_ERRORS.accessDeniedByUs });
-    expect(stepOf(await check(arn), 'Decrypt')?.remedy).toMatch(/^Allow kms:Decrypt on this key in our own IAM policy/);
+    expect(stepOf(await check(arn), 'Decrypt')?.remedy).toMatch(
+      /^Allow kms:Decrypt on this key in the role's IAM policy/,
+    );
   });
 });
 
@@ -335,7 +337,7 @@ describe('what says nothing about the key is no status', () => {
       code,
       keyArn: arn,
       requestId: expect.any(String) as string,
-      message: expect.stringMatching(/^The KMS key could not be checked, since .*try again\.$/) as string,
+      message: expect.stringMatching(/^Could not check the KMS key because .*\. [A-Z].*\.$/) as string,
     });
   });
 
@@ -357,7 +359,10 @@ describe("what the tenants' files say", () => {
     boundTo(arn);
     const checked = await check(arn, {}, 'freebie');
     expect(checked.canAttach).toBe(false);
-    expect(stepOf(checked, 'plan')).toMatchObject({ status: 'fail', remedy: 'sealdex tenants put freebie --plan pro' });
+    expect(stepOf(checked, 'plan')).toMatchObject({
+      status: 'fail',
+      remedy: 'Change the plan: sealdex tenants put freebie --plan pro',
+    });
   });
 
   test('a tenant that does not exist yet is checked by the plan that it will have, or warned of', async () => {
@@ -392,7 +397,7 @@ describe("what the tenants' files say", () => {
     const checked = await check(arn);
     expect(checked.canAttach).toBe(false);
     expect(badOf(checked)).toEqual(['fail other owners']);
-    expect(stepOf(checked, 'other owners')?.observed).toBe('Tenants that have or had it: owner.');
+    expect(stepOf(checked, 'other owners')?.observed).toBe('Also used by: owner.');
     const shared = await check(arn, { shared: true });
     expect(shared.canAttach).toBe(true);
     expect(badOf(shared)).toEqual(['warn other owners']);
@@ -406,7 +411,7 @@ describe("what the tenants' files say", () => {
     await putFile('left', { ...(await operator.tenant('left')), formerKeyArns: [arn] });
     expect(stepOf(await check(arn), 'other owners')).toMatchObject({
       status: 'fail',
-      observed: 'Tenants that have or had it: left.',
+      observed: 'Also used by: left.',
     });
   });
 
@@ -426,7 +431,7 @@ describe("what the tenants' files say", () => {
     expect(badOf(await check(arn))).toEqual([]);
     expect(stepOf(await check(odd), 'other owners')).toMatchObject({
       status: 'fail',
-      observed: 'Tenants that have or had it: odd.',
+      observed: 'Also used by: odd.',
     });
   });
 
@@ -445,7 +450,7 @@ describe("what the tenants' files say", () => {
     expect(badOf(checked)).toEqual(['fail other owners']);
     expect(stepOf(checked, 'other owners')).toMatchObject({
       observed: expect.stringContaining('broken') as string,
-      remedy: 'Repair tenants/broken.json in the bucket.',
+      remedy: 'Fix tenants/broken.json in the bucket.',
     });
     expect((await check(arn, { shared: true })).canAttach).toBe(true);
   });

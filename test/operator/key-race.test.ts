@@ -79,14 +79,16 @@ describe('a key that is blocked while it is attached', () => {
     const blocking = other.blockOwners(arn, 'leaked');
     await blocking.next();
     hang.clear();
-    await expect(attached).rejects.toMatchObject(refusal('TENANT_KEY_INVALID', /It is blocked for tenants/));
+    await expect(attached).rejects.toMatchObject(refusal('TENANT_KEY_INVALID', /The key is blocked for/));
     expect(blockedFor(await Array.fromAsync(blocking))).toEqual([]);
   });
 
   test('cannot be attached until the block is over', async () => {
     const blocking = other.blockOwners(arn, 'leaked');
     await blocking.next();
-    await expect(attachShared()).rejects.toMatchObject(refusal('TENANT_CHANGED', /attached or blocked by somebody/));
+    await expect(attachShared()).rejects.toMatchObject(
+      refusal('TENANT_CHANGED', /^Another command is attaching or blocking/),
+    );
     expect(blockedFor(await Array.fromAsync(blocking))).toEqual([]);
   });
 });
@@ -97,14 +99,17 @@ test('a block that has lost its lease blocks all that it knows, and says that it
   await blocking.next();
   await loseLease();
   await blocking.next();
-  await expect(blocking.next()).rejects.toMatchObject(refusal('TENANT_CHANGED', /block it once more\.$/));
+  await expect(blocking.next()).rejects.toMatchObject(refusal('TENANT_CHANGED', /Run the command again\.$/));
   expect(await Promise.all([owner, newcomer].map(isBlocked))).toEqual([true, true]);
 });
 
 test('a key that is blocked for one tenant is not attached to another, shared or not', async () => {
   await operator.block(owner, arn, 'leaked');
   await expect(attachShared()).rejects.toMatchObject(
-    refusal('TENANT_KEY_INVALID', new RegExp(`It is blocked for .*: ${owner}\\. sealdex keys unblock ${arn}$`)),
+    refusal(
+      'TENANT_KEY_INVALID',
+      new RegExp(`The key is blocked for: ${owner}\\. To unblock: sealdex keys unblock ${arn}$`),
+    ),
   );
   await operator.unblock(owner, arn);
   expect(await attachShared()).toMatchObject({ changed: true });
@@ -116,6 +121,6 @@ test('a check that has lost its lease attaches nothing', async () => {
   await eventually(() => hang.waiting > 0);
   await loseLease();
   hang.clear();
-  await expect(attached).rejects.toMatchObject(refusal('TENANT_CHANGED', /may have attached or blocked it/));
+  await expect(attached).rejects.toMatchObject(refusal('TENANT_CHANGED', /its lock expired\. Try again\.$/));
   expect((await operator.tenant(newcomer)).kmsKeyArn).toBeUndefined();
 });

@@ -102,7 +102,7 @@ describe('the keys of a tenant', () => {
     expect(await faultOf(one.tenants.put('free2', { plan: 'free' }))).toMatchObject({
       ...refused,
       message:
-        'Tenant free2 has a KMS key of its own, and plan free has none: sealdex tenants set-key free2 --to-platform-key takes it away first.',
+        'The free plan does not include a KMS key. Remove the key of tenant free2 first: sealdex tenants set-key free2 --to-platform-key',
     });
     await writeRaw('free3', { ...fresh('free3'), plan: 'free', kmsKeyArn: ARN });
     expect(await faultOf(one.tenants.get('free3'))).toMatchObject(refused);
@@ -298,7 +298,7 @@ describe('the operator’s word and the tenant’s choice', () => {
 it('An unknown tenant is made by what the message says with the key that was given: without it the platform key would serve it', async () => {
   const fault = await faultOf(one.tenants.put('nobody', { kmsKeyArn: ARN }));
   expect(fault.message).toBe(
-    `There is no tenant nobody: sealdex tenants put nobody --plan pro --key ${ARN} makes one.`,
+    `Tenant nobody does not exist. Create it: sealdex tenants put nobody --plan pro --key ${ARN}`,
   );
 });
 

@@ -8,18 +8,18 @@ const HELP = `Usage: local-aws [options]
 Starts S3, KMS (with STS) and Redis on this machine until SIGINT or SIGTERM.
 
 Options:
-  --dir FOLDER       keep all data here; without it nothing is kept
-  --host ADDRESS     address to listen on (default 127.0.0.1)
-  --s3-port PORT     port of S3 (default: a free one)
-  --kms-port PORT    port of KMS and STS (default: a free one)
-  --redis-port PORT  port of Redis (default: a free one)
-  --no-redis         start S3 and KMS only
-  --region NAME      AWS region (default: that of --key, else us-west-2)
-  --bucket NAME      create this bucket; may be given more than once
-  --key ARN          create the KMS key with this ARN; may be given more than once
-  --help             print this text
+  --dir DIRECTORY    directory for all data (default: data is discarded on exit)
+  --host ADDRESS     address to listen on (default: 127.0.0.1)
+  --s3-port PORT     port of S3 (default: any free port)
+  --kms-port PORT    port of KMS and STS (default: any free port)
+  --redis-port PORT  port of Redis (default: any free port)
+  --no-redis         start only S3 and KMS
+  --region NAME      AWS region (default: the region of --key, or us-west-2)
+  --bucket NAME      create this bucket; repeatable
+  --key ARN          create the KMS key with this ARN; repeatable
+  --help             show help
 
-Exit code: 0 after a signal, 1 if a service cannot start, 64 for wrong arguments.`;
+Exit codes: 0 stopped by a signal, 1 a service cannot start, 64 wrong arguments.`;
 
 /** A wrong argument: one sentence. */
 class UsageError extends Error {}
@@ -62,8 +62,8 @@ function sentenceOf(error: unknown): string {
   const { code, syscall, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number };
   if (syscall !== 'listen') return error.message;
   return code === 'EADDRINUSE'
-    ? `Port ${port} of ${address} is in use.`
-    : `Port ${port} of ${address} cannot be used (${code}).`;
+    ? `Port ${port} of ${address} is already in use.`
+    : `Cannot listen on port ${port} of ${address} (${code}).`;
 }
 
 /** The members that were given. */
@@ -115,7 +115,7 @@ function valuesOf(args: readonly string[]) {
     }).values;
   } catch (error) {
     const [fault] = (error as Error).message.split(/\.(?:\s|$)/);
-    throw new UsageError(`${fault}: see local-aws --help.`);
+    throw new UsageError(`${fault}. See: local-aws --help`);
   }
 }
 
@@ -133,6 +133,6 @@ function regionOf(asked: string | undefined, keyArns: readonly string[]): string
   const regions = keyArns.map((arn) => KEY_ARN.exec(arn)?.[1]);
   if (regions.includes(undefined)) throw new UsageError('--key must be the full ARN of a KMS key.');
   const region = asked ?? regions[0];
-  if (regions.some((one) => one !== region)) throw new UsageError('--key must be in one region, that of --region.');
+  if (regions.some((one) => one !== region)) throw new UsageError('All --key ARNs must be in the region of --region.');
   return region;
 }

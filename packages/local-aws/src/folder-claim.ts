@@ -23,7 +23,7 @@ export async function claimFolder(dir: string): Promise<FolderClaim> {
   const path = join(tmpdir(), `sealdex-${name}.sock`);
   const server = await listen(path).catch(async (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EADDRINUSE') throw error;
-    if (await answers(path)) throw new Error(`Another process keeps its services in ${dir}: stop that one first.`);
+    if (await answers(path)) throw new Error(`Another process runs its services in ${dir}. Stop it first.`);
     await rm(path, { force: true });
     return listen(path);
   });

@@ -110,7 +110,7 @@ describe('exits with 1 and one sentence', () => {
       expect({ code, stdout, stderr }).toEqual({
         code: 1,
         stdout: '',
-        stderr: `local-aws: Port ${port} of 127.0.0.1 is in use.\n`,
+        stderr: `local-aws: Port ${port} of 127.0.0.1 is already in use.\n`,
       });
     } finally {
       other.close();
@@ -141,16 +141,16 @@ describe('exits with 1 and one sentence', () => {
 
 describe('exits with 64 and one sentence', () => {
   test.each<[reason: string, args: string[], sentence: string]>([
-    ['an unknown option', ['--nope'], "Unknown option '--nope': see local-aws --help."],
-    ['an argument', ['extra'], "Unexpected argument 'extra': see local-aws --help."],
-    ['an option without its value', ['--dir'], "Option '--dir <value>' argument missing: see local-aws --help."],
+    ['an unknown option', ['--nope'], "Unknown option '--nope'. See: local-aws --help"],
+    ['an argument', ['extra'], "Unexpected argument 'extra'. See: local-aws --help"],
+    ['an option without its value', ['--dir'], "Option '--dir <value>' argument missing. See: local-aws --help"],
     ['a port that is no number', ['--s3-port', 'x'], '--s3-port must be a port from 1 to 65535.'],
     ['a port beyond the last', ['--kms-port', '65536'], '--kms-port must be a port from 1 to 65535.'],
     ['a key that is no ARN', ['--key', 'alias/a'], '--key must be the full ARN of a KMS key.'],
     [
       'a key of another region',
       ['--key', KEY, '--region', 'us-west-2'],
-      '--key must be in one region, that of --region.',
+      'All --key ARNs must be in the region of --region.',
     ],
   ])('for %s', async (_, args, sentence) => {
     expect(await startBin(args).ended).toEqual({ code: 64, stdout: '', stderr: `local-aws: ${sentence}\n` });

@@ -65,6 +65,6 @@ test('the table of options is the list of --help, which exits with 0', async () 
 
 test('the sentence about exit codes is that of --help', async () => {
   const { stdout } = await startBin(['--help']).ended;
-  const [sentence] = /^Exit code: .+$/m.exec(stdout) ?? [];
+  const [sentence] = /^Exit codes: .+$/m.exec(stdout) ?? [];
   expect(README).toContain(`\n${sentence}\n`);
 });

@@ -163,7 +163,7 @@ test('A folder belongs to one process at a time, and to the next when that one w
   try {
     const { owner, pid, url } = await startOwner('services', dir);
     await ask(url, (client) => client.set('kept', 'yes'));
-    await expect(startLocalAws({ dir })).rejects.toThrow(/^Another process keeps its services in .*: stop that one/);
+    await expect(startLocalAws({ dir })).rejects.toThrow(/^Another process runs its services in .*\. Stop it first/);
     owner.kill('SIGKILL');
     await eventually(() => !isAlive(pid));
     const services = await startLocalAws({ dir });

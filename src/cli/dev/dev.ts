@@ -80,9 +80,9 @@ function printSettings(settings: Settings, port: number): void {
   writeFileSync(ENV, `${lines.join('\n')}\n`, { mode: 0o600 });
   for (const line of lines) printLine(line);
   printNotice(`
-Ready: a worker takes jobs, its health is on http://127.0.0.1:${port}/readyz.
-There are two tenants: acme with a KMS key of its own, globex on the platform key.
-In another terminal, in this folder, take the settings above, then for instance:
+Ready. A worker is running; health: http://127.0.0.1:${port}/readyz
+Two tenants exist: acme has its own KMS key, globex uses the platform key.
+In another terminal, in this directory, run for example:
 
   source ${ENV}
   echo '{"type":"structured","id":"hello","sections":[{"text":"Hello, world."}]}' > hello.json
@@ -91,5 +91,5 @@ In another terminal, in this folder, take the settings above, then for instance:
   npx sealdex status
   npx sealdex audit reconcile acme --audit ${DATA}/audit.jsonl --cloudtrail ${DATA}/cloudtrail.jsonl
 
-Ctrl-C stops everything; the state stays in ${DATA}.`);
+Press Ctrl-C to stop. State is kept in ${DATA}.`);
 }

@@ -21,7 +21,7 @@ export async function loadLocalAws(): Promise<{ readonly startLocalAws: typeof s
   } catch (error) {
     if (!isMissing(error)) throw error;
     throw new MissingPrerequisiteError(
-      `The package ${PACKAGE}, which runs local services, is not installed: npm install --save-dev ${PACKAGE}.`,
+      `The package ${PACKAGE}, which runs local services, is not installed. Install it: npm install --save-dev ${PACKAGE}`,
     );
   }
 }

@@ -8,12 +8,16 @@ const date = (ms: number): string => new Date(ms).toISOString().slice(0, 10);
 const specStep = ({ spec }: KeyFacts): CheckStep =>
   spec === 'SYMMETRIC_DEFAULT'
     ? passed('key spec', 'Symmetric (SYMMETRIC_DEFAULT).')
-    : failed('key spec', `The key is ${spec}.`, 'The tenant makes a symmetric key: KeySpec SYMMETRIC_DEFAULT.');
+    : failed(
+        'key spec',
+        `The key spec is ${spec}.`,
+        'Ask the tenant for a symmetric encryption key (KeySpec SYMMETRIC_DEFAULT).',
+      );
 
 const usageStep = ({ usage }: KeyFacts): CheckStep =>
   usage === 'ENCRYPT_DECRYPT'
-    ? passed('key usage', 'Encrypts and decrypts.')
-    : failed('key usage', `The key is for ${usage}.`, 'The tenant makes a key with KeyUsage ENCRYPT_DECRYPT.');
+    ? passed('key usage', 'Encryption and decryption (ENCRYPT_DECRYPT).')
+    : failed('key usage', `The key usage is ${usage}.`, 'Ask the tenant for a key with KeyUsage ENCRYPT_DECRYPT.');
 
 export const factSteps = (facts: KeyFacts, region: string, allowed?: OriginToAllow): CheckStep[] => [
   specStep(facts),
@@ -24,36 +28,37 @@ export const factSteps = (facts: KeyFacts, region: string, allowed?: OriginToAll
 ];
 
 const WAYS: Readonly<Record<string, string>> = Object.freeze({
-  Disabled: 'The tenant enables the key.',
-  PendingDeletion: 'The tenant cancels the deletion and then enables the key: a cancelled deletion leaves it disabled.',
-  PendingReplicaDeletion: 'The tenant cancels the deletion and then enables the key, or gives another one.',
-  PendingImport: 'The tenant imports the key material.',
-  Unavailable: 'The tenant reconnects its custom key store.',
-  Creating: 'Wait until KMS has made the replica, and check again.',
-  Updating: 'Wait until KMS has changed the key, and check again.',
+  Disabled: 'Ask the tenant to enable the key.',
+  PendingDeletion:
+    'Ask the tenant to cancel the deletion and then enable the key. Cancelling alone leaves it disabled.',
+  PendingReplicaDeletion: 'Ask the tenant to cancel the deletion and then enable the key, or for another key.',
+  PendingImport: 'Ask the tenant to import the key material.',
+  Unavailable: 'Ask the tenant to reconnect the custom key store.',
+  Creating: 'Wait until the replica is available and check again.',
+  Updating: 'Wait until KMS has updated the key and check again.',
 });
 
 function stateStep({ state, deletesAt }: KeyFacts): CheckStep {
-  const way = WAYS[state] ?? 'Look the state up in the KMS documentation.';
+  const way = WAYS[state] ?? 'See the KMS documentation for this key state.';
   if (state !== 'Enabled') {
-    const until = deletesAt === undefined ? '' : `, and will be deleted on ${date(deletesAt)}`;
+    const until = deletesAt === undefined ? '' : ` and will be deleted on ${date(deletesAt)}`;
     return failed('key state', `The key is ${state}${until}.`, way);
   }
   if (deletesAt === undefined) return passed('key state', 'Enabled.');
   return warning(
     'key state',
-    `Enabled, and will be deleted on ${date(deletesAt)}.`,
-    'The tenant cancels the deletion.',
+    `The key is enabled but will be deleted on ${date(deletesAt)}.`,
+    'Ask the tenant to cancel the deletion.',
   );
 }
 
 function regionsStep({ regions }: KeyFacts, region: string): CheckStep {
-  if (regions === undefined) return passed('regions', 'A single-region key, in our region.');
-  if (regions.includes(region)) return passed('regions', `A multi-region key: ${regions.join(', ')}.`);
+  if (regions === undefined) return passed('regions', 'Single-region key in the region of this installation.');
+  if (regions.includes(region)) return passed('regions', `Multi-region key: ${regions.join(', ')}.`);
   return failed(
     'regions',
-    `A multi-region key without a replica in ${region}: ${regions.join(', ')}.`,
-    `The tenant creates a replica in ${region}.`,
+    `The multi-region key has no replica in ${region}: ${regions.join(', ')}.`,
+    `Ask the tenant to create one in ${region}.`,
   );
 }
 
@@ -64,28 +69,28 @@ function originStep({ origin, expiresAt }: KeyFacts, allowed: OriginToAllow | un
   if (origin === 'AWS_CLOUDHSM')
     return warning(
       'origin',
-      "The key is in a CloudHSM key store (AWS_CLOUDHSM). While it is disconnected, all of the tenant's jobs wait.",
-      'The tenant keeps the key store connected.',
+      'The key is in a CloudHSM key store (AWS_CLOUDHSM). Jobs wait whenever the store is disconnected.',
+      'Ask the tenant to keep it connected.',
     );
   if (!isToAllow(origin))
-    return failed('origin', `The origin of the key is ${origin}.`, 'The tenant creates a key with origin AWS_KMS.');
+    return failed('origin', `The origin of the key is ${origin}.`, 'Ask the tenant for a key with origin AWS_KMS.');
   const observed = outsideKms(origin, expiresAt);
   if (origin !== allowed)
     return failed(
       'origin',
       observed,
-      `The tenant creates a key with origin AWS_KMS. To accept this one: --allow-origin ${origin}`,
+      `Ask the tenant for a key with origin AWS_KMS. To accept this one: --allow-origin ${origin}`,
     );
   const care =
     origin === 'EXTERNAL'
-      ? 'keeps a copy of the material, and imports it again before it expires'
-      : 'keeps the key store connected';
-  return warning('origin', observed, `Allowed by --allow-origin. The tenant ${care}.`);
+      ? 'keep a copy of the material and to import it again before it expires'
+      : 'keep the key store connected';
+  return warning('origin', observed, `Allowed by --allow-origin. Ask the tenant to ${care}.`);
 }
 
 function outsideKms(origin: OriginToAllow, expiresAt: number | undefined): string {
   if (origin === 'EXTERNAL_KEY_STORE')
-    return "The key is in an external key store (EXTERNAL_KEY_STORE). While it is disconnected, all of the tenant's jobs wait.";
+    return 'The key is in an external key store (EXTERNAL_KEY_STORE). Jobs wait whenever the store is disconnected.';
   const until = expiresAt === undefined ? 'It can be deleted at any time.' : `It expires on ${date(expiresAt)}.`;
   return `The key material is imported (EXTERNAL). ${until}`;
 }

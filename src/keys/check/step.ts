@@ -2,6 +2,7 @@
 // A fault that says nothing about the key is no step: it is thrown, and the check is made again later.
 import type { KeyRef } from '../../runtime/key-ref.ts';
 import { CODES, SealdexError, type Code } from '../../runtime/errors.ts';
+import { sentenceOf } from '../../runtime/sentences.ts';
 
 export type KeyStep =
   | 'arn'
@@ -46,7 +47,8 @@ export const failed = (step: KeyStep, observed: string, remedy: string): CheckSt
   remedy,
 });
 
-const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+/** Remedy when a response cannot come from KMS. */
+export const PROXY = 'Check for a proxy or emulator between this host and KMS.';
 
 /** Ours or AWS', and nothing that the key's owner could mend. */
 const PASSING: ReadonlySet<Code> = new Set([
@@ -66,8 +68,7 @@ export function refusalIn(error: unknown): SealdexError {
   const { code, reason, keyArn, requestId } = error;
   if (!PASSING.has(code) || MEANT_BY_INTERNAL.has(reason ?? '')) return error;
   const { description, remedy } = CODES[code];
-  const way = remedy.startsWith('nothing') ? 'try again' : `${remedy}, and try again`;
-  throw new SealdexError(code, `The KMS key could not be checked, since ${description}: ${way}.`, {
+  throw new SealdexError(code, `Could not check the KMS key because ${description}. ${sentenceOf(remedy)}`, {
     cause: error.cause,
     requestId,
     ...(reason === undefined ? {} : { reason }),
@@ -80,14 +81,12 @@ export function refused(step: KeyStep, action: string, { tenant }: KeyRef, fault
   const { code, reason, deniedBy } = fault;
   const mark = `(${reason === undefined ? code : `${code} ${reason}`})`;
   if (code === 'KEY_DENIED') {
-    const ours = `Allow ${action} on this key in our own IAM policy, and in what else binds our role.`;
-    const theirs = `The tenant allows our role ${action} in the key policy: sealdex keys policy --tenant ${tenant} --principal ROLE_ARN prints it.`;
-    return failed(step, `KMS denies us ${action} ${mark}.`, deniedBy === 'operator' ? ours : theirs);
+    const ours = `Allow ${action} on this key in the role's IAM policy, permissions boundary and SCPs.`;
+    const theirs = `Ask the tenant to allow the sealdex role ${action} in the key policy. Statements: sealdex keys policy --tenant ${tenant} --principal ROLE_ARN`;
+    return failed(step, `KMS denied ${action} ${mark}.`, deniedBy === 'operator' ? ours : theirs);
   }
-  if (code === 'OBJECT_TAMPERED')
-    return failed(step, `KMS does not take back what it made itself ${mark}.`, 'Find what stands between us and KMS.');
-  if (code === 'INTERNAL')
-    return failed(step, `What KMS answered is not of this key ${mark}.`, 'Find what stands between us and KMS.');
+  if (code === 'OBJECT_TAMPERED') return failed(step, `KMS did not accept its own ciphertext ${mark}.`, PROXY);
+  if (code === 'INTERNAL') return failed(step, `KMS returned a response for another key ${mark}.`, PROXY);
   const { description, remedy } = CODES[code];
-  return failed(step, `KMS refuses ${action}: ${description} ${mark}.`, sentence(remedy));
+  return failed(step, `KMS rejected ${action} because ${description} ${mark}.`, sentenceOf(remedy));
 }

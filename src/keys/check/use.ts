@@ -5,7 +5,7 @@ import type { KeyRef } from '../../runtime/key-ref.ts';
 import type { SealdexError } from '../../runtime/errors.ts';
 import type { KeyContext } from '../data-key.ts';
 import type { KeyCalls } from '../kms.ts';
-import { failed, passed, refusalIn, refused, warning, type CheckStep, type KeyStep } from './step.ts';
+import { failed, passed, PROXY, refusalIn, refused, warning, type CheckStep, type KeyStep } from './step.ts';
 
 type Tried<T> =
   | { readonly answer: T; readonly fault?: never }
@@ -43,17 +43,13 @@ export async function* useSteps(
   const made = await tried(newDataKey(calls, key, context, signal));
   yield made.fault
     ? refused('GenerateDataKey', 'kms:GenerateDataKey*', key, made.fault)
-    : passed('GenerateDataKey', 'KMS makes data keys.');
+    : passed('GenerateDataKey', 'GenerateDataKey works.');
   const encrypted = await tried(encrypt(calls, key, context, signal));
-  yield encrypted.fault ? refused('Encrypt', 'kms:Encrypt', key, encrypted.fault) : passed('Encrypt', 'KMS encrypts.');
+  yield encrypted.fault ? refused('Encrypt', 'kms:Encrypt', key, encrypted.fault) : passed('Encrypt', 'Encrypt works.');
   const wrapped = made.answer ?? encrypted.answer;
   if (!wrapped) {
     for (const step of ['Decrypt', 'ReEncrypt'] as const)
-      yield failed(
-        step,
-        'Not tried: there is nothing encrypted to try it with.',
-        'Mend the steps above, and check again.',
-      );
+      yield failed(step, 'Skipped: no ciphertext to test with.', 'Fix the failed checks above and check again.');
     return;
   }
   const decrypted = await tried(decrypt(calls, key, wrapped, context, signal));
@@ -61,7 +57,7 @@ export async function* useSteps(
   const moved = await tried(calls.reEncrypt(key, wrapped.wrapped, context, signal));
   yield moved.fault
     ? refused('ReEncrypt', 'kms:ReEncrypt*', key, moved.fault)
-    : passed('ReEncrypt', 'KMS encrypts a data key again.');
+    : passed('ReEncrypt', 'ReEncrypt works.');
   if (decrypted.answer !== undefined) yield await wrongContextStep(calls, key, wrapped, context, signal);
   if (made.answer) yield await otherTenantStep(calls, key, context, signal);
 }
@@ -94,8 +90,8 @@ async function decrypt(
 
 function decryptStep(key: KeyRef, { answer, fault }: Tried<boolean>): CheckStep {
   if (fault) return refused('Decrypt', 'kms:Decrypt', key, fault);
-  if (answer) return passed('Decrypt', 'What was encrypted comes back as it was.');
-  return failed('Decrypt', 'What comes back is not what was encrypted.', 'Find what stands between us and KMS.');
+  if (answer) return passed('Decrypt', 'Decrypt returns the original data.');
+  return failed('Decrypt', 'Decrypt returned different data.', PROXY);
 }
 
 const LONG_AGO = '2000-01-01T00:00Z';
@@ -109,11 +105,12 @@ async function wrongContextStep(
   signal?: AbortSignal,
 ): Promise<CheckStep> {
   const { fault } = await tried(decrypt(calls, key, wrapped, { ...context, period: LONG_AGO }, signal));
-  if (fault) return passed('wrong context', `Decrypt in another context is refused (${fault.reason ?? fault.code}).`);
+  if (fault)
+    return passed('wrong context', `Decrypt with a wrong encryption context fails (${fault.reason ?? fault.code}).`);
   return warning(
     'wrong context',
-    'Decrypt works in another context too: what answers here is not KMS, or something before it drops the context.',
-    'Find what stands between us and KMS: nothing binds data keys to tenants and periods there.',
+    'Decrypt also works with a wrong encryption context. The endpoint is not KMS, or a proxy drops the context.',
+    'Do not use it: data keys are not bound to tenants.',
   );
 }
 
@@ -130,10 +127,11 @@ async function otherTenantStep(
   const step: KeyStep = 'other tenant';
   const foreign = { ...context, tenant: tenant === one ? other : one };
   const { fault } = await tried(newDataKey(calls, key, foreign, signal));
-  if (fault) return passed(step, `The key is refused for another tenant's context (${fault.reason ?? fault.code}).`);
+  if (fault)
+    return passed(step, `The key fails with another tenant's encryption context (${fault.reason ?? fault.code}).`);
   return warning(
     step,
-    "The key works in another tenant's context too: its key policy does not name this tenant.",
-    `The tenant adds the condition kms:EncryptionContext:tenant = ${tenant}: sealdex keys policy --tenant ${tenant} --principal ROLE_ARN prints it.`,
+    "The key policy does not restrict the key to this tenant's encryption context.",
+    `Ask the tenant to add the condition kms:EncryptionContext:tenant = ${tenant}. Statements: sealdex keys policy --tenant ${tenant} --principal ROLE_ARN`,
   );
 }

@@ -12,7 +12,7 @@ export function readKeys(file: string): Key[] {
     };
     return keys.map((key) => ({ ...key, material: Buffer.from(key.material, 'base64') }));
   } catch (cause) {
-    throw new Error(`The local KMS cannot read its keys from ${file}: remove it to begin anew.`, { cause });
+    throw new Error(`The local KMS cannot read its keys from ${file}. Delete the file to start over.`, { cause });
   }
 }
 

@@ -44,14 +44,14 @@ export async function findRedis(options: FindOptions = {}): Promise<RedisBinary>
   if (found) return found;
   await fetchRedis(folder, runs, signal);
   const fetched = await inFolder(folder);
-  if (!fetched) throw new Error(`No redis-server was found in ${folder}: remove that folder and try again.`);
+  if (!fetched) throw new Error(`No redis-server found in ${folder}. Delete that directory and try again.`);
   return fetched;
 }
 
 /** A folder is put in place only when what is in it runs here. */
 async function runs(extracted: string): Promise<void> {
   const binary = await inFolder(extracted);
-  if (!binary) throw new Error('The fetched packages hold no redis-server: install one and try again.');
+  if (!binary) throw new Error('The downloaded packages do not contain redis-server. Install it and try again.');
   await promisify(execFile)(binary.path, ['--version'], { env: { ...process.env, ...binary.env }, timeout: 10_000 });
 }
 

@@ -1,0 +1,78 @@
+// Words of the texts that users read: help, messages, tables and pages have none of the retired ones.
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { describe, expect, test } from 'vitest';
+import { buildProgram } from '../../src/cli/cli.ts';
+import { codeOf } from '../layers/source-text.ts';
+import { DOCS, fileOf, ROOT } from './pages.ts';
+
+/** Each has a plain word in its place, or names nobody who acts. */
+const RETIRED =
+  /\b(?:some ?body|nobody|whoever|heed(?:s|ed)?|mend(?:s|ed)?|anew|of (?:which|ours)|by (?:itself|themselves)|for good|go(?:es)? on|tells?|told|hears?|looks? (?:at|for|again)|stands?|stood|(?<!platform[ -])faults?|honou?rs (?:it|them)|licence|(?:we|our|ours)|us(?!-))\b|\b(?:can|do|does|is|are|would|could|should|wo|has|have)n['’]t\b/i;
+
+const retiredIn = (text: string): string[] =>
+  text.split('\n').filter((line) => RETIRED.test(line.replaceAll(/`[^`]*`|^ {4}.*$/g, '')));
+
+/** Quoted texts of more than one word: the others are names and values. */
+const textsIn = (source: string): string[] => codeOf(source).texts.filter((text) => /\S\s+\S/.test(text));
+
+const SOURCES = [
+  'packages/local-aws/src/bin.ts',
+  'src/cli',
+  'src/demo',
+  'src/doctor',
+  'src/extract/reasons.ts',
+  'src/keys/check',
+  'src/offboarding',
+  'src/operator',
+  'src/policies',
+  'src/runtime/codes.ts',
+  'src/runtime/config.ts',
+  'src/runtime/settings.ts',
+  'src/tenants',
+];
+
+const filesOf = (path: string): string[] =>
+  path.endsWith('.ts')
+    ? [path]
+    : readdirSync(join(ROOT, path), { recursive: true, encoding: 'utf8' })
+        .filter((name) => name.endsWith('.ts'))
+        .map((name) => join(path, name));
+
+const commandsOf = (command: Command): Command[] => [command, ...command.commands.flatMap(commandsOf)];
+
+test.each(commandsOf(buildProgram()).map((command) => [command.name(), command] as const))(
+  'the help of %s has no retired word',
+  (_, command) => {
+    let help = '';
+    command.configureOutput({ writeOut: (text) => (help += text) }).outputHelp();
+    expect(retiredIn(help)).toEqual([]);
+  },
+);
+
+test.each(SOURCES.flatMap(filesOf))('the texts of %s have no retired word', (path) => {
+  expect(textsIn(fileOf(path)).flatMap(retiredIn)).toEqual([]);
+});
+
+/** Pages that are still to be rewritten. A page that has no retired word any more must leave the list. */
+const STILL_TO_DO: ReadonlySet<string> = new Set(['docs/errors.md']);
+
+describe('pages', () => {
+  const pages = ['README.md', ...DOCS.filter((page) => page.endsWith('.md'))];
+
+  test.each(pages.filter((page) => !STILL_TO_DO.has(page)))('%s has no retired word', (page) => {
+    expect(retiredIn(fileOf(page))).toEqual([]);
+  });
+
+  test.each([...STILL_TO_DO])('%s is still to be rewritten', (page) => {
+    expect(retiredIn(fileOf(page))).not.toEqual([]);
+  });
+});
+
+test('a retired word is found in a literal and in each piece of a template, not in a comment', () => {
+  const source =
+    "const a = 'by itself it'; // nobody here\nconst b = `x for good ${c ? `we ${d} it` : 'whoever it'} heed it`;";
+  const found = ['by itself it', 'x for good ', 'whoever it', ' heed it'];
+  expect(textsIn(source).flatMap(retiredIn)).toEqual(found);
+});
