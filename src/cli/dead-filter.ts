@@ -41,6 +41,6 @@ export const optionsOf = ({ tenant, code, since, limit }: FilterOptions): string
 
 function codeIn(text: string): Code {
   const code = text.toUpperCase();
-  if (!isCode(code)) throw new InvalidArgumentError('Unknown code. The README lists all codes.');
+  if (!isCode(code)) throw new InvalidArgumentError('Unknown code. Codes are listed in docs/codes.md.');
   return code;
 }

@@ -90,7 +90,7 @@ export const DENIED_BY_US: GateAction = row(
 const RELEASING: GateAction = row('nobody', 'Releasing the parked jobs.');
 
 /** Of a code of another version nothing is known. */
-const UNKNOWN: GateAction = row('operator', 'See the code in the README of the newest running version.');
+const UNKNOWN: GateAction = row('operator', 'See the code in docs/codes.md of the newest running version.');
 
 interface RemedyPlace extends KeyRef {
   readonly state: string;

@@ -44,7 +44,7 @@ test.each<[string, string[], RegExp]>([
 });
 
 test.each<[string, (arn: string) => string[], RegExp]>([
-  ['an alias', () => ['--key', 'alias/mine'], /This is an alias; .* Give the full ARN/],
+  ['an alias', () => ['--key', 'alias/mine'], /This is an alias, .* Give the full ARN/],
   ['a key that is disabled', (arn) => (scene.services.kms.disable(arn), ['--key', arn]), /The key is Disabled/],
 ])('put makes no tenant with %s: 65, with what the check found', async (_, chosen, why) => {
   const { code, stdout, stderr } = await tenants(

@@ -22,7 +22,7 @@ export function arnStep(arn: string, { region }: Installation): CheckStep {
 }
 
 function formOf(text: string): string {
-  if (/(^|:)alias\//.test(text)) return 'This is an alias; aliases can be repointed to another key.';
+  if (/(^|:)alias\//.test(text)) return 'This is an alias, which can be moved to another key at any time.';
   if (/^(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$/i.test(text))
     return 'This is a key id without account and region.';
   return 'This is not the full ARN of a KMS key.';
