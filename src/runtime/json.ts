@@ -7,8 +7,8 @@ export interface RawInteger {
 
 /** Not yet in the types of TypeScript. */
 const { rawJSON, isRawJSON } = JSON as unknown as {
-  rawJSON(text: string): RawInteger;
-  isRawJSON(value: unknown): value is RawInteger;
+  readonly rawJSON: (text: string) => RawInteger;
+  readonly isRawJSON: (value: unknown) => value is RawInteger;
 };
 
 const INTEGER = /^-?\d+$/;

@@ -1,6 +1,6 @@
 // Sentences: clauses of the code table as sentences of a message, and the place of a code in it.
 
-export const capitalize = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+const capitalize = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** `the document does not exist` as `The document does not exist.` */
 export const sentenceOf = (clause: string): string => `${capitalize(clause)}.`;

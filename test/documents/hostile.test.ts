@@ -16,7 +16,7 @@ import {
 
 const parse = (document: unknown) => parseDocument(document, WIDE);
 
-const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
+const { rawJSON } = JSON as unknown as { readonly rawJSON: (text: string) => unknown };
 
 describe('what JSON cannot say is refused where it stands', () => {
   class Money {
