@@ -21,7 +21,7 @@ test('a Redis that evicts keys is refused', async () => {
   const redis = await startRedis({ maxmemoryPolicy: 'allkeys-lru' });
   try {
     await using installation = await openInstallation();
-    expect(await refusal(installation, { REDIS_URL: redis.url })).toContain('maxmemory-policy allkeys-lru');
+    expect(await refusal(installation, { REDIS_URL: redis.url })).toContain('maxmemory-policy is allkeys-lru');
   } finally {
     await redis.stop();
   }
@@ -40,7 +40,7 @@ test('a port that is taken is refused', async () => {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   try {
-    expect(await refusal(installation, { SEALDEX_PORT: port })).toContain(`port ${port} is taken`);
+    expect(await refusal(installation, { SEALDEX_PORT: port })).toContain(`port ${port} is already in use`);
   } finally {
     server.close();
   }
@@ -84,7 +84,7 @@ test('a Redis without an append-only file is one warning, and no reason to stop'
     const lines = worker.log();
     return lines.some(({ msg }) => msg === 'worker takes jobs') ? lines.filter(({ level }) => level === 40) : undefined;
   });
-  expect(warnings.map(({ msg }) => String(msg))).toEqual([expect.stringContaining('append-only file')]);
+  expect(warnings.map(({ msg }) => String(msg))).toEqual([expect.stringContaining('persistence (AOF) is off')]);
   worker.kill('SIGTERM');
   expect(await worker.exited).toEqual({ code: 0, signal: null });
 });

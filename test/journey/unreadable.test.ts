@@ -106,7 +106,7 @@ test.each(Object.entries(SPOILS))(
       expect(await moved(tenant)).toEqual({ current: 1, moved: 0, changed: 0, unreadable: 1 });
     }
     expect((await headerAt(tenant, 'first')).arn).toBe(arn);
-    const sentence = `^The KMS key of tenant ${tenant} was changed .*\\b1 .*could not be read.*${arn}`;
+    const sentence = `^The KMS key of tenant ${tenant} was changed .*\\b1 .*could not be decrypted .*${arn}`;
     // A page of an earlier pass may wait in the queue yet, which is told then.
     expect((await shown(tenant))[0]).toMatch(new RegExp(sentence));
     expect(await installation.operator.gates()).toMatchObject({ total: 0 });
@@ -117,7 +117,7 @@ test.each(Object.entries(SPOILS))(
     await installation.operator.reencrypt(tenant);
     await eventually(async () => (await headerAt(tenant, 'first')).arn === next);
     expect(await moved(tenant)).toEqual({ current: 2, moved: 0, changed: 0, unreadable: 0 });
-    expect((await shown(tenant)).join()).not.toContain('could not be read');
+    expect((await shown(tenant)).join()).not.toContain('could not be decrypted');
   },
   60_000,
 );

@@ -336,7 +336,7 @@ test('the name is not given again, and its KMS keys are known as those of a tena
   for (const change of [{ plan: 'free' }, { keepOriginals: true }, { paused: null }] as const)
     await expect(installation.operator.putTenant(LEAVER, change)).rejects.toMatchObject({
       code: 'TENANT_UNKNOWN',
-      message: expect.stringMatching(/was deleted at .* choose another name/),
+      message: expect.stringMatching(/was deleted at .*its name cannot be reused/),
     });
   const owners = await Array.fromAsync(installation.operator.tenantsOf(arn));
   expect(owners).toEqual([{ tenant: LEAVER, deleted: true }]);
