@@ -182,7 +182,7 @@ test('sealdex dev starts a worker and stops on SIGINT, and writes nothing into n
     env: { PATH: process.env['PATH'] },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
-  await printed(child.stderr, 'Ready:');
+  await printed(child.stderr, 'Ready.');
   expect(existsSync(join(full, '.sealdex/env'))).toBe(true);
   child.kill('SIGINT');
   expect(await once(child, 'close')).toEqual([0, null]);
