@@ -143,7 +143,7 @@ async function putInS3(
   return { content: { intake: place.intake }, remove: () => removeIntake(store, place) };
 }
 
-/** The tenant's KMS key is unusable, for now or for good. */
+/** The tenant's KMS key is unusable, temporarily or permanently. */
 const isKeyShut = (error: unknown): error is SealdexError =>
   error instanceof SealdexError && (dispositionOf(error.code).disposition === 'park' || error.code === 'KEY_DESTROYED');
 

@@ -34,7 +34,7 @@ export interface LetterOperator {
   discard(filter: LetterFilter, options?: DiscardOptions): Promise<Discarded>;
 }
 
-/** A place in a list as one word that a shell leaves alone, whatever somebody has called a job. */
+/** A place in a list as one word that a shell leaves alone, whatever the id of a job. */
 const textOf = ({ since, jobId }: ListPosition): string => `${since}:${encodeURIComponent(jobId)}`;
 
 export function createLetterOperator(letters: DeadLetters, store: Store): LetterOperator {

@@ -58,7 +58,7 @@ export interface AuditRecord extends AuditEvent, Omit<AuditOrigin, 'isInCommand'
 
 /**
  * Receives each audit record, before the result of the call is used. Sealdex does not wait for the promise. If the sink throws or
- * rejects, the call goes on, the line is written to standard error, and the failure is counted.
+ * rejects, the call continues, the line is written to standard error, and the failure is counted.
  */
 export type AuditSink = (record: AuditRecord) => void | Promise<void>;
 

@@ -131,7 +131,7 @@ export async function openRedis(config: Pick<Config, 'redisUrl'>, use: RedisUse)
   redis.on('error', (error) => {
     // What follows a refused SELECT is its consequence.
     if (!isOfSelect(last)) last = error;
-    // ioredis goes on in database 0 after a refused SELECT: two installations would become one.
+    // ioredis continues in database 0 after a refused SELECT: two installations would become one.
     if (isOfSelect(error)) redis.disconnect(true);
   });
   if (use !== 'subscriber') redis.on('connect', () => gatherWrites(redis.stream));

@@ -97,7 +97,7 @@ function made(tenant: string, { plan, kmsKeyArn, keyEntry }: TenantChange): Tena
   if (plan === undefined)
     throw new SealdexError(
       'TENANT_UNKNOWN',
-      `Tenant ${tenant} does not exist. Create it: sealdex tenants put ${tenant} --plan pro${kmsKeyArn === undefined ? '' : ` --key ${kmsKeyArn}`}`,
+      `Tenant ${tenant} does not exist. Create it: sealdex tenants put ${tenant} --plan pro${kmsKeyArn === undefined ? '' : ` --when-key-shut park --key ${kmsKeyArn}`}`,
     );
   checkPlan(plan, kmsKeyArn);
   return {

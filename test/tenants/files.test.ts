@@ -298,7 +298,7 @@ describe('the operator’s word and the tenant’s choice', () => {
 it('An unknown tenant is made by what the message says with the key that was given: without it the platform key would serve it', async () => {
   const fault = await faultOf(one.tenants.put('nobody', { kmsKeyArn: ARN }));
   expect(fault.message).toBe(
-    `Tenant nobody does not exist. Create it: sealdex tenants put nobody --plan pro --key ${ARN}`,
+    `Tenant nobody does not exist. Create it: sealdex tenants put nobody --plan pro --when-key-shut park --key ${ARN}`,
   );
 });
 
