@@ -82,8 +82,7 @@ export async function exportTenant(
     for await (const page of pagesOf(store, prefixOf(folder, tenant), signal)) {
       for (let from = 0; from < page.length; from += CONCURRENCY) {
         const batch = page.slice(from, from + CONCURRENCY);
-        const ends = await Promise.all(batch.map((listed) => exportOne(listed, manifest.take(listed.key))));
-        const lines = ends.filter((end) => end !== undefined);
+        const lines = await exportAll(batch);
         await manifest.write(lines);
         for (const { deleted, bytes, kmsKeyArn } of lines) {
           counts[deleted ? 'deletions' : folder] += 1;
@@ -101,8 +100,23 @@ export async function exportTenant(
   const kmsKeyArns = [...told.ownArns, ...told.platformArns].toSorted();
   return { tenant, ...counts, kmsKeyArns, unknownKeyFiles: told.unknownKeyFiles, waiting };
 
+  /** Rejects only when no file is being written any more: the folder's lock is released then. */
+  async function exportAll(batch: readonly ListedObject[]): Promise<ManifestLine[]> {
+    const failed = new AbortController();
+    const either = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal;
+    const exports = batch.map((listed) => exportOne(listed, manifest.take(listed.key), either));
+    for (const one of exports) one.catch((error: unknown) => failed.abort(error));
+    await Promise.allSettled(exports);
+    failed.signal.throwIfAborted();
+    return (await Promise.all(exports)).filter((line) => line !== undefined);
+  }
+
   /** Undefined for an object that has gone since it was listed. */
-  async function exportOne(listed: ListedObject, known: ManifestLine | undefined): Promise<ManifestLine | undefined> {
+  async function exportOne(
+    listed: ListedObject,
+    known: ManifestLine | undefined,
+    signal: AbortSignal,
+  ): Promise<ManifestLine | undefined> {
     if (known && (await isThere(dir, listed, known))) {
       counts.kept += 1;
       return known;

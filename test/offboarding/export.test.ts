@@ -160,6 +160,22 @@ test('an export that was cut off fetches only what is not there', async () => {
   );
 });
 
+test('an export that fails releases its folder only once no file is being written', async () => {
+  const { operator, services } = room.installation;
+  const prefix = `documents/${LEAVER}/more/`;
+  const hang = services.s3.faults.set({ match: { method: 'GET', prefix }, fault: { kind: 'hang' }, times: 3 });
+  const fault = services.s3.faults.set({ match: { method: 'GET', prefix }, fault: S3_ERRORS.internal });
+  await expect(operator.exportTenant(LEAVER, dir)).rejects.toMatchObject({ code: 'STORE_FAILED' });
+  fault.clear();
+  expect(hang.met).toBe(3);
+  const files = (): string[] => readdirSync(dir, { recursive: true, encoding: 'utf8' });
+  const before = files();
+  // What still waited would be written now.
+  hang.clear();
+  await operator.exportTenant(LEAVER, `${dir}-other`);
+  expect(files()).toEqual(before);
+});
+
 test('a file that was damaged, removed or cut is fetched again, and so is what has changed; what was deleted goes', async () => {
   const { installation } = room;
   const { operator, producer } = installation;
