@@ -11,6 +11,7 @@ const globalSetup = ['test/support/global-setup.ts'];
 export default defineConfig({
   test: {
     pool: 'forks',
+    setupFiles: ['test/support/raised-deadlines.ts'],
     // Most of the time of most files is waiting for other processes: three at a time, also where there are two cores.
     maxWorkers: 3,
     testTimeout: 600_000,

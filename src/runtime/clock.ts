@@ -18,9 +18,6 @@ export interface Clock {
 /** `prompt`: for callers who wait for an answer (producer, reader, operator); `patient`: for a worker's jobs. */
 export type WaitMode = 'patient' | 'prompt';
 
-/** What a prompt caller waits for one service, so that it has its answer within about a second. */
-export const PROMPT_MS = 900;
-
 /** The longest delay that Node's timers take; longer ones fire at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 

@@ -1,8 +1,9 @@
 // Redis: how we connect, every key name of ours, and the one way in which a command fails.
 // BullMQ's own keys live under the same prefix; only src/queue touches those.
 import { Redis } from 'ioredis';
-import { MAX_SKEW_MS, PROMPT_MS, systemClock, withDeadline, type WaitMode, type Clock } from './clock.ts';
+import { MAX_SKEW_MS, systemClock, withDeadline, type WaitMode, type Clock } from './clock.ts';
 import type { Config } from './config.ts';
+import { deadlines } from './deadlines.ts';
 import { SealdexError } from './errors.ts';
 import { QUEUE_NAMES, type QueueName } from './names.ts';
 import { redisFault, replyFault } from './redis-errors.ts';
@@ -102,29 +103,30 @@ export type QueueKeys = ReturnType<typeof queueKeys>;
  */
 export type RedisUse = WaitMode | 'queue' | 'subscriber';
 
-const PATIENT_MS = 10_000;
-const SILENCE_MS = 12_000;
-const PROMPT_SILENCE_MS = 2000;
+/** What a connection may be silent for, beyond the deadline of the command that waits. */
+const SILENCE_MS = { prompt: 1100, patient: 2000 };
 
 const isOfSelect = (error: unknown): error is Error =>
   error instanceof Error && (error as { command?: { name?: string } }).command?.name === 'select';
 
 /** Opens a connection. @throws SealdexError `REDIS_FAILED` when Redis does not answer in time. */
 export async function openRedis(config: Pick<Config, 'redisUrl'>, use: RedisUse): Promise<Redis> {
+  const [deadlineMs, silenceMs] =
+    use === 'prompt' ? [deadlines.promptMs, SILENCE_MS.prompt] : [deadlines.redisMs, SILENCE_MS.patient];
   const redis = new Redis(config.redisUrl, {
     lazyConnect: true,
-    connectTimeout: use === 'prompt' ? PROMPT_MS : PATIENT_MS,
+    connectTimeout: deadlineMs,
     // A connection that fell silent (a frozen primary, a balancer that forgot it) is replaced, instead of being asked for
     // ever. Counts only while a command waits; BullMQ's blocking one waits at most 10 s.
-    socketTimeout: use === 'prompt' ? PROMPT_SILENCE_MS : SILENCE_MS,
+    socketTimeout: deadlineMs + silenceMs,
     // What an ended connection waits for the other side to end it too: the process lives that long.
     disconnectTimeout: 200,
     // A replica that was the primary until now answers READONLY: reconnect and send the command again.
     reconnectOnError: (error) => (error.message.startsWith('READONLY') ? 2 : false),
     retryStrategy: (times) => Math.min(times * 50, 1000),
     ...(use === 'prompt'
-      ? { enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: PROMPT_MS }
-      : { maxRetriesPerRequest: null, ...(use === 'patient' ? { commandTimeout: PATIENT_MS } : {}) }),
+      ? { enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: deadlineMs }
+      : { maxRetriesPerRequest: null, ...(use === 'patient' ? { commandTimeout: deadlineMs } : {}) }),
   });
   // Without a listener ioredis prints every failed reconnection; what waits for an answer gets its own error.
   let last: unknown;
@@ -136,7 +138,6 @@ export async function openRedis(config: Pick<Config, 'redisUrl'>, use: RedisUse)
   });
   if (use !== 'subscriber') redis.on('connect', () => gatherWrites(redis.stream));
   const late = (): Error => new SealdexError('REDIS_FAILED', undefined, { reason: 'TimeoutError' });
-  const deadlineMs = use === 'prompt' ? PROMPT_MS : PATIENT_MS;
   try {
     await withDeadline(systemClock, deadlineMs, redis.connect(), late);
   } catch (error) {

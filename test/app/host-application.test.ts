@@ -8,6 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createOperator, createProducer, startWorker } from '../../src/app/app.ts';
 import type { AuditRecord } from '../../src/runtime/audit-log.ts';
 import type { Settings } from '../../src/runtime/config.ts';
+import { RAISED_FLAGS } from '../support/deadlines.ts';
 import { documentOf } from '../support/documents.ts';
 import { eventually } from '../support/eventually.ts';
 import { openInstallation, type Installation } from '../journey/installation.ts';
@@ -124,7 +125,7 @@ test('an application without logger and audit sink has nothing of sealdex on its
     JSON.stringify(settings),
     installation.services.kms.createKey(),
   ];
-  const env = { PATH: process.env['PATH'] };
+  const env = { PATH: process.env['PATH'], NODE_OPTIONS: RAISED_FLAGS.join(' ') };
   const { stdout, stderr } = await promisify(execFile)(process.execPath, args, { env });
   expect({ stdout, stderr }).toEqual({ stdout: '', stderr: '' });
 });

@@ -8,6 +8,7 @@ import { newJobId } from '../../src/jobs/jobs.ts';
 import { redisKeys } from '../../src/runtime/redis.ts';
 import { lay, type Laid } from '../queue/dead-letter-fixture.ts';
 import { dataOf } from '../queue/fixture.ts';
+import { RAISED_FLAGS } from '../support/deadlines.ts';
 import { eventually } from '../support/eventually.ts';
 import { jsonOf, linesOf, textsOf } from './output.ts';
 import { BIN, start } from './run.ts';
@@ -305,7 +306,7 @@ describe('discard', () => {
     await letters({}, {});
     const command = `'${process.execPath}' '${BIN}' dead discard --all`;
     const terminal = spawn('script', ['-qec', command, '/dev/null'], {
-      env: { PATH: process.env['PATH'] ?? '', ...textsOf(scene.settings) },
+      env: { PATH: process.env['PATH'] ?? '', NODE_OPTIONS: RAISED_FLAGS.join(' '), ...textsOf(scene.settings) },
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     let text = '';

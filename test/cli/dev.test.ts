@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connect } from 'node:net';
+import { RAISED_FLAGS } from '../support/deadlines.ts';
 import { eventually } from '../support/eventually.ts';
 import { linesOf } from './output.ts';
 import { BIN, run, start, type Running } from './run.ts';
@@ -30,7 +31,12 @@ const envFile = (): string => join(folder.path, '.sealdex/env');
 
 /** Runs a line in another terminal of the user. */
 async function shell(line: string): Promise<string> {
-  const env = { PATH: process.env['PATH'] ?? '', NODE: process.execPath, BIN };
+  const env = {
+    PATH: process.env['PATH'] ?? '',
+    NODE: process.execPath,
+    NODE_OPTIONS: RAISED_FLAGS.join(' '),
+    BIN,
+  };
   const script = `set -e; sealdex() { "$NODE" "$BIN" "$@"; }; source .sealdex/env; ${line}`;
   return (await promisify(execFile)('bash', ['-c', script], { cwd: folder.path, env })).stdout;
 }

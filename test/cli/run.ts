@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { Settings } from '../../src/runtime/config.ts';
+import { RAISED_FLAGS } from '../support/deadlines.ts';
 import { textsOf, withoutStack, type Ended } from './output.ts';
 
 export const BIN = fileURLToPath(new URL('../../bin/sealdex.js', import.meta.url));
@@ -26,31 +27,29 @@ export interface RunOptions {
   readonly bin?: string;
   /** Path of the Node that runs the command; that of the test, if not given. */
   readonly node?: string;
-  /** When the process is killed: after a minute, if not given. */
-  readonly lifeMs?: number;
 }
 
 /** Nothing that a test starts lives longer, whatever goes wrong. */
-const LIFE_MS = 60_000;
+const LIFE_MS = 600_000;
 
 export const start = (
   args: readonly string[],
   { bin = BIN, node = process.execPath, ...options }: RunOptions = {},
-): Running => startCommand([node, bin, ...args], options);
+): Running => startCommand([node, ...(bin === BIN ? RAISED_FLAGS : []), bin, ...args], options);
 
 /** On a terminal of its own, made by `script`, which every Debian has: what is written to standard input is typed there. */
 export const startOnTerminal = (args: readonly string[], settings: Settings): Running => {
-  const command = [process.execPath, BIN, ...args].map((word) => `'${word}'`).join(' ');
+  const command = [process.execPath, ...RAISED_FLAGS, BIN, ...args].map((word) => `'${word}'`).join(' ');
   return startCommand(['script', '-qec', command, '/dev/null'], { settings, stdin: 'open', env: { SHELL: '/bin/sh' } });
 };
 
 function startCommand([command = '', ...args]: readonly string[], options: Omit<RunOptions, 'bin' | 'node'>): Running {
-  const { settings = {}, env = {}, input, stdin, cwd = tmpdir(), lifeMs = LIFE_MS } = options;
+  const { settings = {}, env = {}, input, stdin, cwd = tmpdir() } = options;
   const child = spawn(command, args, {
     cwd,
     env: { PATH: process.env['PATH'] ?? '', ...textsOf(settings), ...env },
     stdio: [input === undefined && stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
-    timeout: lifeMs,
+    timeout: LIFE_MS,
     killSignal: 'SIGKILL',
   });
   // Whoever ends before it has read all is what some tests are about.

@@ -18,7 +18,7 @@ describe('a whole run', () => {
   let ended: Awaited<ReturnType<typeof run>>;
 
   beforeAll(async () => {
-    ended = await run(['demo', '--json'], { cwd: tmpdir(), env: { TMPDIR: temporary.path }, lifeMs: LIFE_MS });
+    ended = await run(['demo', '--json'], { cwd: tmpdir(), env: { TMPDIR: temporary.path } });
   }, LIFE_MS);
 
   afterAll(() => temporary[Symbol.dispose]());
@@ -77,7 +77,7 @@ describe('a whole run', () => {
 test(
   'Ctrl-C ends the demo with 130 and leaves nothing running',
   async () => {
-    await using running = start(['demo'], { cwd: tmpdir(), lifeMs: LIFE_MS });
+    await using running = start(['demo'], { cwd: tmpdir() });
     await eventually(() => running.stdout().includes('Three tenants'));
     // As Linux lists them.
     const children = readFileSync(`/proc/${running.pid}/task/${running.pid}/children`, 'utf8').trim().split(' ');

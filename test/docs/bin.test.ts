@@ -73,7 +73,7 @@ const start = (
   spawnSync(node, [...flags, bin, ...args], {
     cwd,
     encoding: 'utf8',
-    timeout: 30_000,
+    timeout: 600_000,
     env: { PATH: process.env.PATH },
   });
 
@@ -202,7 +202,7 @@ describe('a worker starts again in its own place, with the flags that keep its m
     const child = spawn(process.execPath, ['--no-deprecation', bin, ...args], {
       env: { PATH: process.env.PATH, ...env },
       stdio: ['ignore', 'pipe', 'inherit', ...(ipc ? (['ipc'] as const) : [])],
-      timeout: 30_000,
+      timeout: 600_000,
     });
     let output = '';
     child.stdout?.on('data', (chunk: Buffer) => {

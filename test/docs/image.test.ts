@@ -201,7 +201,7 @@ describe('the final stage', () => {
 async function healthOf(stage: Stage, env: Record<string, string>): Promise<number> {
   const [command, ...args] = listOf(wordsOf(stage, 'HEALTHCHECK')[0] ?? '');
   expect(command).toBe('node');
-  const child = spawn(process.execPath, args, { env, stdio: 'ignore', timeout: 30_000 });
+  const child = spawn(process.execPath, args, { env, stdio: 'ignore', timeout: 600_000 });
   const [code] = (await once(child, 'exit')) as [number];
   return code;
 }

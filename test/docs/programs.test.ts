@@ -29,7 +29,7 @@ interface Ended {
 }
 
 function node(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> {
-  const options = { cwd: app, timeout: 50_000, env: { PATH: process.env['PATH'], ...env } };
+  const options = { cwd: app, timeout: 600_000, env: { PATH: process.env['PATH'], ...env } };
   return new Promise((resolve) => {
     execFile(process.execPath, args, options, (error, out, errors) => resolve({ code: error ? 1 : 0, out, errors }));
   });

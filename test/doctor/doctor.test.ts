@@ -11,6 +11,7 @@ import { examine, passed } from '../../src/doctor/finding.ts';
 import { clockOf, evictionOf, memoryOf, persistenceOf, versionOf } from '../../src/doctor/redis.ts';
 import { loadConfig } from '../../src/runtime/config.ts';
 import { createStore } from '../../src/store/s3/s3-store.ts';
+import { realDeadlines } from '../support/deadlines.ts';
 import { FakeClock } from '../support/clock.ts';
 import { testServices, type TestServices } from '../support/services.ts';
 
@@ -145,6 +146,7 @@ describe('Redis', () => {
   });
 
   test('that accepts and says nothing is a failure in time', async () => {
+    using _real = realDeadlines();
     const server = createServer((socket) => socket.on('error', () => {}).resume());
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as AddressInfo;

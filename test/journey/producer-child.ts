@@ -1,6 +1,7 @@
 // A producer that is killed and started again: sends documents FROM..TO, each under its own idempotency key, and prints
 // a line as soon as it knows of one. A repetition sends all of them again, as a caller does who does not know.
 import { createProducer, type Settings } from '../../src/app/app.ts';
+import '../support/raised-deadlines.ts';
 
 const [settings = '', from = '0', to = '0'] = process.argv.slice(2);
 await using producer = await createProducer(JSON.parse(settings) as Settings);

@@ -6,6 +6,7 @@ import type { KeyContext } from '../../src/keys/data-key.ts';
 import { isWrongWrapping, type KeyCalls } from '../../src/keys/kms.ts';
 import { noAudit } from '../../src/runtime/audit-log.ts';
 import { keyRef, type KeyRef } from '../../src/runtime/key-ref.ts';
+import { realDeadlines } from '../support/deadlines.ts';
 import { eventually } from '../support/eventually.ts';
 import { openLocalKms } from '../support/local-kms.ts';
 import { KMS_FAULTS, MemoryKms } from '../support/memory-kms.ts';
@@ -226,6 +227,7 @@ describe.each([
   });
 
   test('ends a call that hangs within seconds, as KMS_FAILED', async () => {
+    using _real = realDeadlines();
     setup.fault('hang', { key: key.keyArn });
     expect(await errorOf(calls.describe(key))).toMatchObject({ code: 'KMS_FAILED', reason: 'TimeoutError' });
   });

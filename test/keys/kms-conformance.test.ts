@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { KeyContext } from '../../src/keys/data-key.ts';
 import { isWrongWrapping, type Kms } from '../../src/keys/kms.ts';
 import { keyRef, type KeyRef } from '../../src/runtime/key-ref.ts';
+import { realDeadlines } from '../support/deadlines.ts';
 import { eventually } from '../support/eventually.ts';
 import { openLocalKms } from '../support/local-kms.ts';
 import { KMS_FAULTS, MemoryKms } from '../support/memory-kms.ts';
@@ -230,6 +231,7 @@ describe.each([
   });
 
   test('ends a call that hangs within seconds, as KMS_FAILED', async () => {
+    using _real = realDeadlines();
     world.fault('hang', { key: arn });
     await expect(kms.generateDataKey(acme(arn), CONTEXT)).rejects.toMatchObject({
       code: 'KMS_FAILED',

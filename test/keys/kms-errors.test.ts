@@ -9,6 +9,7 @@ import { KMS_ERROR_TABLE, type KmsErrorRow } from '../../src/keys/aws/kms-errors
 import { createKms } from '../../src/keys/aws/kms-client.ts';
 import type { Kms } from '../../src/keys/kms.ts';
 import { createMetrics, type Metrics } from '../../src/runtime/metrics.ts';
+import { realDeadlines } from '../support/deadlines.ts';
 import { eventually } from '../support/eventually.ts';
 import { contextOf, type OneRing } from './fixture.ts';
 import { openAdapterRoom, type AdapterRoom } from './adapter-fixture.ts';
@@ -229,6 +230,7 @@ test('An ARN that is none is a wrong setting of the tenant', async () => {
 test.each(['GenerateDataKey', 'Decrypt'])(
   'A hanging %s ends as KMS_FAILED, and so do all who wait behind it',
   async (operation) => {
+    using _real = realDeadlines();
     const ref = room.tenant();
     const hang = room.kms.faults.set({ match: { key: ref.keyArn, operation }, fault: { kind: 'hang' } });
     const calls = Array.from({ length: 20 }, () =>
@@ -244,6 +246,7 @@ test.each(['GenerateDataKey', 'Decrypt'])(
 );
 
 test('What the first try told is not lost when time runs out before the second one ends', async () => {
+  using _real = realDeadlines();
   const ref = room.tenant();
   room.kms.faults.set({ match: { key: ref.keyArn }, fault: KMS_ERRORS.throttled, times: 1 });
   room.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' } });
@@ -251,6 +254,7 @@ test('What the first try told is not lost when time runs out before the second o
 });
 
 test('A hanging DescribeKey leaves the first error as the reason', async () => {
+  using _real = realDeadlines();
   const ref = room.tenant();
   room.kms.disable(ref.keyArn);
   room.kms.faults.set({ match: { operation: 'DescribeKey' }, fault: { kind: 'hang' } });

@@ -11,6 +11,7 @@ import { createSharedKeys } from '../../src/keys/shared-keys.ts';
 import { createMetrics } from '../../src/runtime/metrics.ts';
 import { openRedis } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
+import '../support/raised-deadlines.ts';
 import { countInMemory } from './memory-scan.ts';
 
 export type MemoryOrder =

@@ -9,6 +9,7 @@ import { createSharedKeys } from '../../src/keys/shared-keys.ts';
 import { createMetrics } from '../../src/runtime/metrics.ts';
 import { closeRedis, openRedis } from '../../src/runtime/redis.ts';
 import { FakeClock } from '../support/clock.ts';
+import '../support/raised-deadlines.ts';
 
 export type Order =
   | { readonly kind: 'current'; readonly tenant: string; readonly arn: string }

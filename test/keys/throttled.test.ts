@@ -8,6 +8,7 @@ import type { Kms } from '../../src/keys/kms.ts';
 import { createMetrics, type Metrics } from '../../src/runtime/metrics.ts';
 import { outcomeOf } from '../../src/handlers/outcome.ts';
 import type { KeyRef } from '../../src/runtime/key-ref.ts';
+import { realDeadlines } from '../support/deadlines.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
 import { contextOf } from './fixture.ts';
@@ -42,6 +43,7 @@ const kmsOf = (metrics: Metrics, use: 'patient' | 'prompt', clock: FakeClock): K
 
 /** A client that one throttled answer to another tenant has made slow. Its clock stands still: only a test lets a call go. */
 async function throttledClient(use: 'patient' | 'prompt'): Promise<Client> {
+  using _real = realDeadlines();
   const clock = new FakeClock();
   const metrics = createMetrics();
   const kms = kmsOf(metrics, use, clock);
@@ -80,6 +82,7 @@ test('After one tenant’s call was throttled, another tenant’s calls begin an
 });
 
 test('Calls without a turn before their deadline are throttled ones, never sent and never counted, even behind others of their tenant', async () => {
+  using _real = realDeadlines();
   const { clock, metrics, generate } = await throttledClient('prompt');
   const counted = await metrics.by('sealdex_kms_calls_total', 'result');
   const ref = room.tenant();
@@ -93,6 +96,7 @@ test('Calls without a turn before their deadline are throttled ones, never sent 
 });
 
 test('A job whose call was throttled or did not get its turn comes back without spending an attempt, and is not parked', async () => {
+  using _real = realDeadlines();
   const { generate } = await throttledClient('prompt');
   const ref = room.tenant();
   const paced = await faultOf(generate(ref));

@@ -4,6 +4,7 @@ import { KMS_ERRORS } from '@sealdex/local-aws';
 import type { SealdexError } from '../../src/runtime/errors.ts';
 import type { OneRing } from './fixture.ts';
 import { openAdapterRoom, type AdapterRoom } from './adapter-fixture.ts';
+import { realDeadlines } from '../support/deadlines.ts';
 
 let room: AdapterRoom;
 let patient: OneRing;
@@ -20,6 +21,7 @@ const FAILS = { ...KMS_ERRORS.internal, status: 500 };
 
 // Without a deadline the call hangs as long as KMS does; the test's own limit is far below the file's.
 test('a KMS that hangs ends as KMS_FAILED for a worker too', async () => {
+  using _real = realDeadlines();
   const ref = room.tenant();
   room.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' } });
   const error: unknown = await patient.ring.current(ref, 'documents', 1).catch((reason: unknown) => reason);

@@ -23,7 +23,6 @@ import { bytesOnDisk, installInto, manifest, nativeBuilds, nodeOf, packAll, ROOT
 /** The least that `engines` names, and the newest of each release line that is maintained. */
 const NODES = [`${manifest.engines.node.replace('>=', '')}.0`, '22', '24', '26'];
 const PLAIN_BYTES = 80_000_000;
-const LIFE_MS = 300_000;
 const PDF = join(ROOT, 'examples/files/parking.pdf');
 const PLACE = ['--tenant', 'acme', '--corpus', 'docs'];
 const NAMES = ['CODES', 'SETTINGS', 'SealdexError', 'createOperator', 'createProducer', 'createReader', 'startWorker'];
@@ -56,7 +55,7 @@ const binOf = (project: string, name = 'sealdex'): string => {
 
 /** A worker that takes jobs. */
 async function startWorker(options: RunOptions): Promise<Running> {
-  const worker = start(['worker'], { lifeMs: LIFE_MS, ...options });
+  const worker = start(['worker'], { ...options });
   await eventually(() => worker.stdout().includes('worker takes jobs') || worker.child.exitCode !== null);
   expect(worker.child.exitCode).toBe(null);
   return worker;
@@ -98,13 +97,13 @@ describe('sealdex installed alone', () => {
     const flags = ['--ignoreConfig', '--noEmit', '--strict', '--target', 'es2022', '--types', 'node', ...options];
     const bin = join(ROOT, 'node_modules/typescript/bin/tsc');
     const args = [...flags, 'consumer.mts', 'consumer.cts'];
-    expect(await start(args, { bin, cwd: plain, lifeMs: LIFE_MS }).ended).toMatchObject({ code: 0, stdout: '' });
+    expect(await start(args, { bin, cwd: plain }).ended).toMatchObject({ code: 0, stdout: '' });
   });
 
   test('has a worker that names the missing package, and leaves uploads to one that has it', async () => {
     await using scene = await openScene();
     const { settings } = scene;
-    const options = { bin: binOf(plain), settings, lifeMs: LIFE_MS };
+    const options = { bin: binOf(plain), settings };
     await using without = await startWorker(options);
     const upload = await run(['upload', ...PLACE, PDF], options);
     expect(upload).toMatchObject({ code: 0 });
@@ -122,7 +121,7 @@ describe('sealdex installed alone', () => {
 describe.each(NODES)('under Node %s', (version) => {
   let node = '';
   const sealdex = (args: readonly string[], options: RunOptions = {}): Promise<Ended> =>
-    run(args, { bin: binOf(full), node, lifeMs: LIFE_MS, ...options });
+    run(args, { bin: binOf(full), node, ...options });
 
   beforeAll(async () => {
     node = await nodeOf(version);
@@ -133,7 +132,7 @@ describe.each(NODES)('under Node %s', (version) => {
     ['require', 'require.cjs', `const sealdex = require('sealdex');`],
   ])('%s gives what the package exports, and prints nothing', async (_, file, statement) => {
     writeFileSync(join(plain, file), `${statement}\nconsole.log(Object.keys(sealdex).sort().join());\n`);
-    const ended = await start([], { bin: join(plain, file), node, cwd: plain, lifeMs: LIFE_MS }).ended;
+    const ended = await start([], { bin: join(plain, file), node, cwd: plain }).ended;
     expect(ended).toEqual({ code: 0, signal: null, stdout: `${NAMES.join()}\n`, stderr: '' });
   });
 
@@ -190,7 +189,7 @@ test('sealdex dev starts a worker and stops on SIGINT, and writes nothing into n
 });
 
 test('sealdex demo --json ends with exit code 0', async () => {
-  const { stdout } = await run(['demo', '--json'], { bin: binOf(full), cwd: full, lifeMs: LIFE_MS });
+  const { stdout } = await run(['demo', '--json'], { bin: binOf(full), cwd: full });
   expect(JSON.parse(stdout)).toMatchObject({ failed: 0, readBack: true });
 });
 

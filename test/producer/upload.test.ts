@@ -10,6 +10,7 @@ import type { EnqueueResult, Producer, UploadRequest } from '../../src/producer/
 import { checkBody } from '../../src/producer/file-body.ts';
 import { S3_ERRORS } from '@sealdex/local-aws';
 import { openIntake, type Intake } from '../intake/fixture.ts';
+import { realDeadlines } from '../support/deadlines.ts';
 import { FakeClock } from '../support/clock.ts';
 import { setGate } from '../support/gate.ts';
 import { headerOf } from '../support/message.ts';
@@ -220,6 +221,7 @@ describe('a refused upload', () => {
   });
 
   it('by the silence of S3 ends with its deadline', async () => {
+    using _real = realDeadlines();
     scene.services.s3.faults.set({ match: { method: 'PUT', prefix: 'intake/' }, fault: { kind: 'hang' } });
     const sent = request(counting(200_000).body, { length: 200_000 });
     const error = await refusalOf(() => producer.enqueueUpload(sent));

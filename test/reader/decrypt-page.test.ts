@@ -56,7 +56,7 @@ function run(args: readonly string[], input: Uint8Array = Buffer.alloc(0)): Prom
     AWS_SECRET_ACCESS_KEY: 'local',
   };
   return new Promise((resolve) => {
-    const child = execFile(process.execPath, args, { cwd: folder, env, timeout: 30_000 }, (error, out, errors) =>
+    const child = execFile(process.execPath, args, { cwd: folder, env, timeout: 600_000 }, (error, out, errors) =>
       resolve({ code: error ? 1 : 0, out, errors }),
     );
     child.stdin?.on('error', () => {});

@@ -14,6 +14,7 @@ import { createMetrics } from '../../src/runtime/metrics.ts';
 import type { Reader } from '../../src/reader/reader.ts';
 import { codeOf, documentOf, objectAt, openScene, refusalOf, type Scene } from '../producer/fixture.ts';
 import { copy, keyOf, overwrite, storeDocuments, type Place } from './fixture.ts';
+import { realDeadlines } from '../support/deadlines.ts';
 
 const PLACE = { tenant: 'acme', corpus: 'docs' };
 
@@ -241,6 +242,7 @@ describe('a KMS key that cannot be used', () => {
     ['is throttled', 'KMS_THROTTLED', (key) => kms.faults.set({ match: { key }, fault: KMS_ERRORS.throttled })],
     ['does not answer', 'KMS_FAILED', (key) => kms.faults.set({ match: { key }, fault: { kind: 'hang' } })],
   ])('and %s is %s for a reader that does not hold the data key', async (what, code, change) => {
+    using _real = realDeadlines({ promptMs: code === 'KMS_FAILED' ? 5000 : 40_000 });
     const tenant = what.replaceAll(' ', '-');
     const arn = await scene.tenant(tenant);
     const place = await stored('doc', 100, { tenant, corpus: 'docs' });

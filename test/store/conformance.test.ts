@@ -10,6 +10,7 @@ import {
   type Store,
   type VersionSpot,
 } from '../../src/store/store.ts';
+import { realDeadlines } from '../support/deadlines.ts';
 import { eventually } from '../support/eventually.ts';
 import { openLocalS3 } from '../support/local-s3.ts';
 import { MemoryBucket, STORE_FAULTS } from '../support/memory-store.ts';
@@ -229,6 +230,7 @@ describe.each([
   });
 
   test('ends without an answer in time', async () => {
+    using _real = realDeadlines();
     world.fault('hang', 'late/');
     const prompt = world.connectPrompt();
     expect(await errorOf(prompt.get('late/a'))).toMatchObject({ code: 'STORE_FAILED', reason: 'TimeoutError' });

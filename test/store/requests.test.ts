@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, test } from 'vitest';
 import { S3_ERRORS } from '@sealdex/local-aws';
 import { readAll, type Store } from '../../src/store/store.ts';
+import { realDeadlines } from '../support/deadlines.ts';
 import { eventually } from '../support/eventually.ts';
 import { unhurried } from '../support/unhurried.ts';
 import { awsServices, type AwsServices } from '../support/aws-services.ts';
@@ -91,6 +92,7 @@ describe('objects', () => {
 
 describe('a request without an answer', () => {
   it('ends by the deadline of prompt use, whatever it is', async () => {
+    using _real = realDeadlines();
     const prompt = storeOf(services.settings, 'prompt');
     services.s3.faults.set({ match: { prefix: 'late/' }, fault: { kind: 'hang' } });
     const faults = await Promise.all(operations.map(([, call]) => faultOf(call(prompt, 'late/a'))));
@@ -159,6 +161,7 @@ describe('a body', () => {
   const MIB = 1_048_576;
 
   it('that stops in the middle ends by the deadline of prompt use', async () => {
+    using _real = realDeadlines();
     await using server = await rawServer(partly(MIB, 300_000, 'silent'));
     const prompt = at(server, 'prompt');
     const stored = await unhurried(prompt).get('a');
@@ -248,6 +251,7 @@ describe('a body', () => {
   });
 
   it('may be read slowly: the silence of its reader is none of the store', async () => {
+    using _real = realDeadlines();
     await using server = await rawServer((request, response) => {
       request.resume();
       if (request.url?.includes('silent')) return;

@@ -3,6 +3,7 @@
 import { startWorker, type RunningWorker } from '../../src/app/app.ts';
 import { commandLineEnvironment, loadConfig } from '../../src/runtime/config.ts';
 import { createLog } from '../../src/runtime/log.ts';
+import './raised-deadlines.ts';
 
 let starting: Promise<RunningWorker> | undefined;
 

@@ -4,14 +4,14 @@ import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import { UndiciHttpHandler } from '@smithy/undici-http-handler';
 import { orAbort } from '../../runtime/clock.ts';
 import { credentialsOf, type Config } from '../../runtime/config.ts';
+import { deadlines } from '../../runtime/deadlines.ts';
 
 export interface Identity {
-  /** The ARN; `unknown` when STS does not tell it within 3 s: a change is not refused for that. */
+  /** The ARN; `unknown` when STS does not answer in time: a change is not refused for that. */
   arn(): Promise<string>;
   close(): void;
 }
 
-const DEADLINE_MS = 3000;
 const ARN = /^arn:[\w-]+:(iam|sts)::\d{12}:[\w+=,.@/:-]{1,512}$/;
 
 export function createIdentity(config: Config): Identity {
@@ -19,13 +19,13 @@ export function createIdentity(config: Config): Identity {
     region: config.region,
     maxAttempts: 2,
     requestHandler: new UndiciHttpHandler({
-      dispatcher: { connections: 1, connect: { timeout: DEADLINE_MS }, headersTimeout: DEADLINE_MS },
+      dispatcher: { connections: 1, connect: { timeout: deadlines.stsMs }, headersTimeout: deadlines.stsMs },
     }),
     ...(config.stsEndpoint === undefined ? {} : { endpoint: config.stsEndpoint }),
     ...credentialsOf(config),
   });
   const ask = async (): Promise<string> => {
-    const signal = AbortSignal.timeout(DEADLINE_MS);
+    const signal = AbortSignal.timeout(deadlines.stsMs);
     try {
       const { Arn = '' } = await orAbort(client.send(new GetCallerIdentityCommand(), { abortSignal: signal }), signal);
       return ARN.test(Arn) ? Arn : 'unknown';

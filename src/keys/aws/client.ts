@@ -1,13 +1,14 @@
 // The connection to KMS: its client, how long a call may take, and how a call is given up.
 import { KMSClient } from '@aws-sdk/client-kms';
 import { UndiciHttpHandler } from '@smithy/undici-http-handler';
-import { orAbort, PROMPT_MS, type WaitMode } from '../../runtime/clock.ts';
+import { orAbort, type WaitMode } from '../../runtime/clock.ts';
 import { credentialsOf, type Config } from '../../runtime/config.ts';
+import { deadlines } from '../../runtime/deadlines.ts';
 
 const CONNECTIONS = 256;
 
-/** The SDK has no request timeout of its own: a hanging call would hold a single flight for ever. For all that a call takes. */
-export const DEADLINE_MS = { patient: 4000, prompt: PROMPT_MS };
+/** For all tries of one call together. */
+export const deadlineMs = (use: WaitMode): number => (use === 'prompt' ? deadlines.promptMs : deadlines.kmsMs);
 
 export function openClient(config: Config, use: WaitMode): KMSClient {
   return new KMSClient({
@@ -16,9 +17,10 @@ export function openClient(config: Config, use: WaitMode): KMSClient {
     requestHandler: new UndiciHttpHandler({
       dispatcher: {
         connections: CONNECTIONS,
-        connect: { timeout: DEADLINE_MS[use] / 2 },
-        headersTimeout: 10_000,
-        bodyTimeout: 10_000,
+        connect: { timeout: deadlineMs(use) / 2 },
+        // The deadline of a call is its signal's.
+        headersTimeout: 0,
+        bodyTimeout: 0,
         keepAliveTimeout: 20_000,
       },
     }),

@@ -6,7 +6,7 @@ import type { KeyRef } from '../../runtime/key-ref.ts';
 import type { Metrics } from '../../runtime/metrics.ts';
 import { regionOf } from '../../runtime/key-arn.ts';
 import type { KeyCalls, KeyFacts } from '../kms.ts';
-import { DEADLINE_MS, openClient, orAbortAndZero } from './client.ts';
+import { deadlineMs, openClient, orAbortAndZero } from './client.ts';
 import { decryptCommand, generateDataKeyCommand, takePlaintext } from './commands.ts';
 import { kmsFault } from './kms-error-mapping.ts';
 import { auditTries, operationOf } from './tries.ts';
@@ -25,7 +25,7 @@ export function createKeyCalls(config: Config, audit: AuditLog, metrics?: Metric
     const operation = operationOf(command);
     tries.sentBy(command.input, { key, who: await audit.who() });
     signal?.throwIfAborted();
-    const late = AbortSignal.timeout(DEADLINE_MS.patient);
+    const late = AbortSignal.timeout(deadlineMs('patient'));
     const abortSignal = signal ? AbortSignal.any([signal, late]) : late;
     const counted = (result: string): void => metrics?.count('sealdex_kms_calls_total', { operation, result });
     try {

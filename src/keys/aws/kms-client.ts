@@ -11,7 +11,7 @@ import { contextOf } from '../data-key.ts';
 import { KeyedLimiter } from '../keyed-limiter.ts';
 import { MAX_WRAPPED_BYTES, type Kms } from '../kms.ts';
 import { RateLimiter, RATE_LIMITED, rateLimited } from '../rate-limiter.ts';
-import { DEADLINE_MS, openClient, orAbortAndZero } from './client.ts';
+import { deadlineMs, openClient, orAbortAndZero } from './client.ts';
 import { decryptCommand, generateDataKeyCommand, takePlaintext, type PlaintextAnswer } from './commands.ts';
 import { isThrottled, kmsFault, needsState, type RequestedKey, type DescribedState } from './kms-error-mapping.ts';
 import { auditTries, type Sender, type Tries } from './tries.ts';
@@ -108,7 +108,7 @@ function asking({ client, audit, tries, ours, pace, metrics, use }: Asking): Ask
     const { tenant, keyArn } = key;
     const sender = { key, who: await audit.who() };
     tries.sentBy(request.input, sender);
-    const signal = AbortSignal.timeout(DEADLINE_MS[use]);
+    const signal = AbortSignal.timeout(deadlineMs(use));
     let isQueued = true;
     try {
       const answer = await lanes.run(`${tenant} ${keyArn}`, signal, () => ((isQueued = false), send(request, signal)));

@@ -1,8 +1,8 @@
 // How we connect to S3. Which requests are made is the business of the files beside it.
 import { S3Client } from '@aws-sdk/client-s3';
 import { UndiciHttpHandler } from '@smithy/undici-http-handler';
-import { PROMPT_MS } from '../../runtime/clock.ts';
 import { credentialsOf, type Config } from '../../runtime/config.ts';
+import { deadlines } from '../../runtime/deadlines.ts';
 
 const SILENT = Object.freeze({ debug() {}, info() {}, warn() {}, error() {} });
 
@@ -22,10 +22,10 @@ export function openS3(config: Config, prompt: boolean): S3Client {
       dispatcher: {
         // Each job has one request at a time, and what goes on beside jobs has some.
         connections: config.concurrency + config.uploadConcurrency + 8,
-        connect: { timeout: prompt ? PROMPT_MS / 2 : 3000 },
+        connect: { timeout: prompt ? deadlines.promptMs / 2 : deadlines.s3Ms / 3 },
         // The deadline of a request is its sender's; this is for the silence within a body.
         headersTimeout: 0,
-        bodyTimeout: prompt ? PROMPT_MS : 30_000,
+        bodyTimeout: prompt ? deadlines.promptMs : 3 * deadlines.s3Ms,
         keepAliveTimeout: 20_000,
       },
     }),

@@ -9,8 +9,9 @@ import {
   type GetObjectCommandOutput,
   type HeadObjectCommandOutput,
 } from '@aws-sdk/client-s3';
-import { PROMPT_MS, systemClock, type WaitMode } from '../../runtime/clock.ts';
+import { systemClock, type WaitMode } from '../../runtime/clock.ts';
 import type { Config } from '../../runtime/config.ts';
+import { deadlines } from '../../runtime/deadlines.ts';
 import { SealdexError } from '../../runtime/errors.ts';
 import type { Condition, ObjectFacts, PutAnswer, RemoveAnswer, Store, StoredObject } from '../store.ts';
 import { openS3 } from './client.ts';
@@ -20,10 +21,9 @@ import { versionsOf } from './versions.ts';
 
 const MD5_OF_NOTHING = '1B2M2Y8AsgTpgAmY7PhCfg==';
 
-/** A request without an answer is given up after this: S3 answers in milliseconds, a large body uploads at over 1 MB/s. */
-const ANSWER_MS = 10_000;
+/** A large body uploads at over 1 MB/s. */
 const timeoutFor = (bytes: number, prompt: boolean): number =>
-  (prompt ? PROMPT_MS : ANSWER_MS) + Math.ceil(bytes / 1000);
+  (prompt ? deadlines.promptMs : deadlines.s3Ms) + Math.ceil(bytes / 1000);
 
 const changedAnswer = (error: unknown): { answer: RemoveAnswer } | undefined =>
   [409, 412].includes(statusOf(error) ?? 0) || isMissing(error) ? { answer: 'changed' } : undefined;

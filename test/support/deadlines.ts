@@ -1,0 +1,16 @@
+// Raised deadlines for the processes that tests start, and the real ones for tests of promptness.
+import { fileURLToPath } from 'node:url';
+import { DEADLINES, deadlines, type Deadlines } from '../../src/runtime/deadlines.ts';
+
+/** Flags of Node that raise the deadlines of the process that gets them. It runs sources, not what is compiled. */
+export const RAISED_FLAGS = ['--import', fileURLToPath(new URL('./raised-deadlines.ts', import.meta.url))];
+
+/**
+ * Until it is disposed of, calls of this process have the deadlines of the product, as do connections opened meanwhile.
+ * `changes`: longer ones, where a call that hangs must end and others must not.
+ */
+export function realDeadlines(changes: Partial<Deadlines> = {}): Disposable {
+  const raised = { ...deadlines };
+  Object.assign(deadlines, DEADLINES, changes);
+  return { [Symbol.dispose]: () => void Object.assign(deadlines, raised) };
+}
