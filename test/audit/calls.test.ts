@@ -9,6 +9,7 @@ import { createKms } from '../../src/keys/aws/kms-client.ts';
 import { createMetrics } from '../../src/runtime/metrics.ts';
 import { keyRef } from '../../src/runtime/key-ref.ts';
 import { contextOf } from '../keys/fixture.ts';
+import { realDeadlines } from '../support/deadlines.ts';
 import { testServices } from '../support/services.ts';
 
 const services = await testServices();
@@ -86,6 +87,7 @@ test('Each try is a line, since AWS’ own log has each', async () => {
 });
 
 test('A call that is not answered is a line that says so: it may have reached KMS', async () => {
+  using _real = realDeadlines();
   const key = services.kms.createKey();
   services.kms.faults.set({ match: { key }, fault: { kind: 'hang' } });
   await expect(kms.decrypt(keyRef('acme', key), Buffer.alloc(184), CONTEXT)).rejects.toMatchObject({

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createReader, type Reader } from '../../src/app/app.ts';
 import { FILE_REASONS, unsupported } from '../../src/extract/reasons.ts';
 import { withMark } from '../../src/runtime/sentences.ts';
+import { realDeadlines } from '../support/deadlines.ts';
 import { eventually } from '../support/eventually.ts';
 import { jsonOf, linesOf, said, type Ended } from './output.ts';
 import { startInProcess } from './in-process.ts';
@@ -176,6 +177,7 @@ describe('files that cannot be read do not keep the others from being stored', (
 
 describe('Ctrl-C', () => {
   test('ends the files that are under way, says how many were not sent, and leaves nothing of them behind', async () => {
+    using _real = realDeadlines({ promptMs: 5000 });
     for (let at = 0; at < 6; at++) file(`many/${at}.txt`, 'x'.repeat(LIMIT));
     const { faults, requests } = scene.services.s3;
     faults.set({ match: { method: 'PUT', prefix: 'intake/' }, fault: { kind: 'hang' } });

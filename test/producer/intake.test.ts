@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RedisServer, startRedis, S3_ERRORS } from '@sealdex/local-aws';
 import type { EnqueueResult } from '../../src/producer/producer.ts';
+import { realDeadlines } from '../support/deadlines.ts';
 import { eventually } from '../support/eventually.ts';
 import { documentOf, ended, objectAt, openScene, refusalOf, type Scene } from './fixture.ts';
 
@@ -119,6 +120,7 @@ describe('with a Redis of its own', () => {
   }
 
   it('content stays when it is unknown whether the job was queued', async () => {
+    using _real = realDeadlines({ promptMs: 5000 });
     const producer = await own.producer();
     const before = (await own.keysOf('intake/')).length;
     expect(await cutOff(() => producer.enqueueIndex(request('cut')))).toMatchObject({ code: 'REDIS_FAILED' });
@@ -126,6 +128,7 @@ describe('with a Redis of its own', () => {
   });
 
   it('content is taken back when Redis is lost before the job is added, and the same key queues it again', async () => {
+    using _real = realDeadlines({ promptMs: 5000 });
     const producer = await own.producer();
     const asked = { ...request('lost'), idempotencyKey: 'lost' };
     await producer.enqueueIndex(request('before'));

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RecordItem } from '../../src/documents/record.ts';
 import type { OpenDocument, Reader } from '../../src/reader/reader.ts';
 import { codeOf, documentOf, openScene, refusalOf, type Scene } from '../producer/fixture.ts';
+import { realDeadlines } from '../support/deadlines.ts';
 import { keyOf, overwrite, storeDocuments } from './fixture.ts';
 import { startSlowS3, type SlowS3 } from './slow-s3.ts';
 
@@ -203,7 +204,9 @@ describe('over a connection that gives the beginning only', () => {
   });
 
   it('silence in the middle of a text ends with a typed error', async () => {
-    const { parts } = await slowReader.open({ ...PLACE, id: 'large' });
+    using _real = realDeadlines({ promptMs: 5000 });
+    const prompt = await scene.reader({ AWS_ENDPOINT_URL_S3: slow.endpoint });
+    const { parts } = await prompt.open({ ...PLACE, id: 'large' });
     const read = async (): Promise<void> => {
       for await (const _ of parts);
     };

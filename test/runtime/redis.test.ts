@@ -6,6 +6,7 @@ import { SealdexError } from '../../src/runtime/errors.ts';
 import { redisFault, REDIS_REPLIES } from '../../src/runtime/redis-errors.ts';
 import { runCommand, closeRedis, openRedis, redisKeys, type Redis } from '../../src/runtime/redis.ts';
 import { startRedis } from '../../packages/local-aws/src/index.ts';
+import { realDeadlines } from '../support/deadlines.ts';
 import { eventually } from '../support/eventually.ts';
 
 const redisUrl = inject('redisUrl');
@@ -57,6 +58,7 @@ describe('opening a prompt connection', () => {
   });
 
   it('to a server that never answers is REDIS_FAILED, and leaves no connection nor tries again', async () => {
+    using _real = realDeadlines();
     await using silent = await silentServer();
     await faultOf(openRedis({ redisUrl: silent.url }, 'prompt'));
     expect(await faultOf(openRedis({ redisUrl: silent.url }, 'prompt'))).toMatchObject({
@@ -126,6 +128,7 @@ describe('a server that', () => {
   });
 
   it('is loading its data is REDIS_FAILED with reason LOADING', async () => {
+    using _real = realDeadlines();
     const info = 'loading:1\r\nloading_eta_seconds:100\r\n';
     const server = createServer((socket) => {
       socket.on('error', () => {});
@@ -157,6 +160,7 @@ describe('a command', () => {
   });
 
   it('that is not answered is REDIS_FAILED by the deadline of prompt use', async () => {
+    using _real = realDeadlines();
     const blocked = await openRedis({ redisUrl }, 'prompt');
     expect((await faultOf(runCommand(blocked.blpop(`${name}:never`, 0)))).code).toBe('REDIS_FAILED');
     closeRedis(blocked);

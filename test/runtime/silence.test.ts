@@ -1,8 +1,15 @@
 // Connections to Redis that fall silent though new ones work: a frozen primary, a balancer that has forgotten them.
 import { createServer, connect, type AddressInfo, type Socket } from 'node:net';
-import { expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { runCommand, closeRedis, openRedis } from '../../src/runtime/redis.ts';
+import { realDeadlines } from '../support/deadlines.ts';
 import { eventually } from '../support/eventually.ts';
+
+let real: Disposable;
+beforeAll(() => {
+  real = realDeadlines({ promptMs: 5000 });
+});
+afterAll(() => real[Symbol.dispose]());
 
 interface Line extends AsyncDisposable {
   readonly url: string;
