@@ -1,19 +1,12 @@
 // Many requests in one call: some at a time, so that neither memory nor the time of an outage grows with their number.
-// What one request needs is enqueue.ts' business.
 import type { Clock } from '../runtime/clock.ts';
 import { createYielder } from '../documents/yielder.ts';
 import type { DocumentLimits } from '../documents/shapes.ts';
 import { dispositionOf, SealdexError, type Code } from '../runtime/errors.ts';
 import type { Reservation } from '../queue/fair-share/reservation.ts';
-import {
-  asSealdexError,
-  enqueue,
-  prepare,
-  stampAt,
-  type EnqueueDeps,
-  type EnqueueResult,
-  type PreparedRequest,
-} from './enqueue.ts';
+import { asSealdexError, enqueue, prepare, stampAt } from './enqueue.ts';
+import type { EnqueueResult } from './enqueue-once.ts';
+import type { EnqueueDeps, PreparedRequest } from './make-job.ts';
 import { checkRequest, invalid, readable, type CheckedIndex } from './request.ts';
 
 export type BulkResult = EnqueueResult | SealdexError;

@@ -5,19 +5,15 @@ import type { Clock } from '../runtime/clock.ts';
 import type { Config } from '../runtime/config.ts';
 import type { SealdexError } from '../runtime/errors.ts';
 import { enqueueBulk, type BulkResult } from './bulk.ts';
-import {
-  asSealdexError,
-  enqueue,
-  prepare,
-  stampAt,
-  type EnqueueDeps,
-  type EnqueueResult,
-  type JobStatus,
-} from './enqueue.ts';
+import type { JobStatus } from '../queue/bull/job-lookup.ts';
+import { asSealdexError, enqueue, prepare, stampAt } from './enqueue.ts';
+import type { EnqueueResult } from './enqueue-once.ts';
+import type { EnqueueDeps } from './make-job.ts';
 import { checkDelete, checkRequest, type CheckedRequest, type DeleteRequest, type IndexRequest } from './request.ts';
 import { checkUpload, type UploadRequest } from './upload.ts';
 
-export type { EnqueueResult, JobState, JobStatus } from './enqueue.ts';
+export type { JobState, JobStatus } from '../queue/bull/job-lookup.ts';
+export type { EnqueueResult } from './enqueue-once.ts';
 export type { DeleteRequest, IndexRequest } from './request.ts';
 export type { UploadRequest } from './upload.ts';
 

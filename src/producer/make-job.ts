@@ -1,0 +1,109 @@
+// The job of a checked request: encrypts its content, adds it to the queue, and removes what it made if the job is not needed.
+// Must not import documents code.
+import { withAuditContext } from '../runtime/audit-log.ts';
+import type { FingerprintKey } from '../intake/fingerprint-key.ts';
+import { putContent, putFile, type ContentHeader, type IntakeDeps } from '../intake/intake.ts';
+import { isOfDocument, type DocumentJobData } from '../jobs/jobs.ts';
+import { objectName } from '../runtime/names.ts';
+import type { ReservationRequest } from '../queue/backlog/backlog.ts';
+import type { JobQueue } from '../queue/bull/queues.ts';
+import type { Reservation } from '../queue/fair-share/reservation.ts';
+import { isReplyError } from '../runtime/redis-errors.ts';
+import type { Tenant, Tenants } from '../tenants/tenants.ts';
+import type { CheckedRequest } from './request.ts';
+
+export interface EnqueueDeps {
+  readonly queue: JobQueue;
+  readonly tenants: Tenants;
+  readonly intake: IntakeDeps;
+  readonly fingerprintKey: FingerprintKey;
+}
+
+/** A request whose tenant exists, made while Redis had memory for it: it needs a reservation next. */
+export interface PreparedRequest {
+  readonly request: CheckedRequest;
+  readonly owner: Tenant;
+  /** What it takes of its tenant's backlog. */
+  readonly share: ReservationRequest;
+}
+
+export interface ReservedJob extends Reservation {
+  readonly id: string;
+  readonly hasMarker: boolean;
+}
+
+/** A job that can be added to the queue. */
+export interface MadeJob {
+  readonly data: DocumentJobData;
+  /** Removes the content that the job names from S3; only for a job that is not in the queue. */
+  remove(): Promise<void>;
+}
+
+/** Only for content that no job names. The sweep removes it if this fails. */
+export const removeContent = (made: MadeJob): Promise<void> => made.remove().catch(() => {});
+
+/** Only for a job that is certainly not in the queue. The next recount corrects the backlog if this fails. */
+export const leaveBacklog = (
+  queue: JobQueue,
+  id: string,
+  share: ReservationRequest,
+  hasMarker: boolean,
+): Promise<void> => queue.takeBack(id, share, hasMarker).catch(() => {});
+
+/** Two messages are never equal, so content identifies a job; a job without content is identified by its revision. */
+const identity = (data: DocumentJobData): string =>
+  JSON.stringify([data.revision, 'content' in data ? data.content : undefined]);
+
+/** Compares text, since an entry in Redis may have any shape. */
+export const isSame = (standing: DocumentJobData, made: DocumentJobData): boolean =>
+  identity(standing) === identity(made);
+
+/** Encrypts the content, if the job has any, and stores it where the job can name it. */
+export async function make(
+  { intake, queue }: EnqueueDeps,
+  { request, owner, share }: PreparedRequest,
+  { id, revision, hasMarker }: ReservedJob,
+): Promise<MadeJob> {
+  const { tenant, corpus, documentId } = request;
+  if (request.kind === 'delete') {
+    const object = objectName(documentId);
+    return { data: { v: 1, kind: 'delete', tenant, corpus, revision, object }, remove: async () => {} };
+  }
+  const { kind, ifExists } = request;
+  const header: ContentHeader = { v: 1, tenant, corpus, job: id, kind, revision, ifExists, documentId };
+  const about = { v: 1, tenant, corpus, revision } as const;
+  try {
+    if (request.kind === 'upload') {
+      const put = await withAuditContext({ job: id }, () =>
+        putFile(intake, owner, { ...header, ...request.about }, request.file),
+      );
+      const { object, content } = put;
+      return { data: { ...about, kind: 'upload', object, content }, remove: () => put.remove() };
+    }
+    const put = await withAuditContext({ job: id }, () => putContent(intake, owner, header, request.body));
+    const { object, content } = put;
+    return { data: { ...about, kind: 'index', object, content }, remove: () => put.remove() };
+  } catch (error) {
+    await leaveBacklog(queue, id, share, hasMarker);
+    throw error;
+  }
+}
+
+export async function add(
+  { queue }: EnqueueDeps,
+  { share }: PreparedRequest,
+  { id, priority, hasMarker }: ReservedJob,
+  made: MadeJob,
+): Promise<void> {
+  try {
+    await queue.add(id, made.data, priority);
+  } catch (error) {
+    // A lost connection leaves open whether the job is in the queue.
+    if (!isReplyError(error)) throw error;
+    // A first attempt whose response was lost may have added the job before this one was rejected.
+    const standing = await queue.data(id);
+    if (isOfDocument(standing) && isSame(standing, made.data)) return;
+    await Promise.all([removeContent(made), leaveBacklog(queue, id, share, hasMarker)]);
+    throw error;
+  }
+}
