@@ -18,6 +18,7 @@ export type {
   KeyChanged,
   KeyCheck,
   DeadLetter,
+  Environment,
   LetterFilter as DeadLetterFilter,
   Log as Logger,
   MetricsRegistry,
@@ -25,13 +26,42 @@ export type {
   ProbeAnswer,
   ReencryptionProgress,
   Replayed,
+  SettingName,
   ShownJob,
   Status,
   TenantFile,
+  UnknownVariables,
 } from './app/app.ts';
-export { CODES, SealdexError, type Code, type Disposition } from './runtime/errors.ts';
+export { CODES, SealdexError, type Code, type Disposition, type ErrorDetails } from './runtime/errors.ts';
 export { SETTINGS } from './runtime/settings.ts';
-export type { Operator, QueueStatus } from './operator/operator.ts';
+export type { OwnerBlocked } from './operator/block-key-tenants.ts';
+export type { Discarded, DiscardOptions, ReplayOptions } from './operator/dead-letters.ts';
+export type { WhoActs } from './operator/gate-actions.ts';
+export type { GateFilter, GateList, GateState, TenantParked } from './operator/gates.ts';
+export type { CheckStep as KeyCheckStep, KeyCheckOptions, KeyStep as KeyCheckStepName } from './operator/key-check.ts';
+export type { KeyTenant } from './operator/key-tenants.ts';
+export type {
+  Counts as TenantDataCounts,
+  DeleteOptions as TenantDeletionOptions,
+  DeletionResult as TenantDeletionResult,
+  DeletionStep as TenantDeletionStep,
+  Exported,
+  ExportOptions,
+  UnlistableKind,
+  Waiting as ExportWaiting,
+} from './operator/offboarding.ts';
+export type { Heartbeat, JobData, Operator, QueueName, QueueStatus, Role as ProcessRole } from './operator/operator.ts';
+export type { SetKeyOptions } from './operator/set-key.ts';
+export type { ListedTenant } from './operator/tenant-files.ts';
+export type {
+  AttachOptions,
+  OriginToAllow,
+  PassCounts as ReencryptionCounts,
+  Plan,
+  PutTenant,
+  TenantChange,
+  WhenKeyShut,
+} from './operator/tenant-operator.ts';
 export type {
   DeleteRequest,
   EnqueueResult,
@@ -51,7 +81,7 @@ export type {
   OriginalHead,
   Reader,
 } from './reader/reader.ts';
-export type { Image, Part, RecordItem, Table } from './documents/record.ts';
+export type { FileSource, Image, Part, RecordItem, Table } from './documents/record.ts';
 export type {
   Cell,
   ChunkingStrategy,

@@ -33,6 +33,7 @@ export type { KeyChanged } from '../operator/set-key.ts';
 export type { ReencryptionProgress } from '../reencryption/reencryption.ts';
 export type { TenantFile } from '../tenants/tenants.ts';
 export type { AuditSink, Log, MetricsRegistry, Operator, Producer, Settings };
+export type { Environment, SettingName, UnknownVariables } from '../runtime/config.ts';
 export type { AuditRecord } from '../runtime/audit-log.ts';
 
 /** Options of createProducer and createReader. */

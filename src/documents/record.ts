@@ -23,7 +23,7 @@ import { type Yielder, createYielder } from './yielder.ts';
 import { type Part, partsOf, sectionsInOrder } from './parts.ts';
 import { approximateSize } from '../runtime/units.ts';
 
-export type { Image, Table } from './document-types.ts';
+export type { FileSource, Image, Table } from './document-types.ts';
 export type { Part } from './parts.ts';
 
 /** Line 1 of a record. The counts say how many lines of each kind follow. */

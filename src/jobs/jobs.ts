@@ -39,7 +39,7 @@ const jobData = z.discriminatedUnion('kind', [
   }),
 ]);
 
-/** What a queue entry says in the clear (contract). `inline` is a message in base64, `intake` the name of one in S3. */
+/** Data of a job in the queue, in plaintext (contract). `inline` is a message in base64, `intake` the name of a message in S3. */
 export type JobData = z.infer<typeof jobData>;
 export type IndexJobData = Extract<JobData, { kind: 'index' }>;
 export type UploadJobData = Extract<JobData, { kind: 'upload' }>;

@@ -7,31 +7,37 @@ import { NAME } from '../runtime/names.ts';
 import { runCommand, redisKeys, type Redis } from '../runtime/redis.ts';
 
 const ROLES = ['worker', 'producer', 'reader'] as const;
+/** What a process does. */
 export type Role = (typeof ROLES)[number];
 
 export interface HeartbeatFacts {
   /** Plaintext data keys in memory. */
   readonly keys: number;
+  /** Age of the oldest of these keys, in milliseconds. */
   readonly oldestKeyMs: number;
-  /** How long ago KMS last said yes, of the KMS key in use of which that is longest ago. */
+  /** Time since KMS last allowed the use of a KMS key, for the key in use that was verified least recently, in milliseconds. */
   readonly lastVerifiedAgeMs: number;
-  /** Lines that the audit log could not take since the process started. */
+  /** Lines that could not be written to the audit log since the process started. */
   readonly auditFailures: number;
   /** KMS calls by operation since the process started. */
   readonly kmsCalls: Readonly<Record<string, number>>;
-  /** Tenants of which a data key is in memory; at most 1,000 are named. */
+  /** Names of tenants with a data key in memory; at most 1,000. */
   readonly tenants: readonly string[];
-  /** Of a worker: whether it takes upload jobs. Older workers do not report it. */
+  /** For a worker: whether it takes upload jobs. Older workers do not report it. */
   readonly takesUploads?: boolean | undefined;
   /** Version of sealdex. Older processes do not report it. */
   readonly version?: string | undefined;
 }
 
+/** A running process, as it last reported itself. */
 export interface Heartbeat extends HeartbeatFacts {
+  /** Random id of the process. */
   readonly process: string;
+  /** What the process does. */
   readonly role: Role;
+  /** Process id on its host. */
   readonly pid: number;
-  /** Wall clock, milliseconds. */
+  /** Start of the process: Unix time in milliseconds. */
   readonly started: number;
 }
 

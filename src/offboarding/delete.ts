@@ -32,31 +32,42 @@ export interface DeleteDeps extends RemovalDeps {
 const ROUNDS = 10;
 const ROUND_MS = 2000;
 
+/**
+ * Progress of a deletion. `marked`: the tenant's file says since `at` (Unix time in milliseconds) that it is deleted. `shut`: its gates
+ * are shut. `swept`: a first pass has deleted its data. `waiting`: until `until` (Unix time in milliseconds), when no process uses
+ * the tenant any more. `waited`: the wait has ended. `pass`: a further pass has found this many jobs and objects.
+ */
 export type DeletionStep =
   | { readonly step: 'marked'; readonly at: number }
   | { readonly step: 'shut' | 'swept' | 'waited' }
   | { readonly step: 'waiting'; readonly until: number }
   | { readonly step: 'pass'; readonly found: number };
 
+/** Options of `deleteTenant`. */
 export interface DeleteOptions {
-  /** Who deletes it, as AWS names them. */
+  /** ARN of the AWS identity that the tenant's file names; by default that of the caller. */
   readonly operator?: string;
-  /** Ends it between two moves, with the signal's reason. */
+  /** Interrupts the deletion, which then rejects with the signal's reason. Another call continues it. */
   readonly signal?: AbortSignal | undefined;
+  /** Called at each step. */
   readonly onStep?: (step: DeletionStep) => void;
-  /** What was removed so far, in all. */
+  /** Called with the counts of all data deleted so far. */
   readonly onProgress?: (removed: Counts) => void;
 }
 
+/** Result of `deleteTenant` and `countTenant`. */
 export interface DeletionResult {
+  /** Name of the tenant. */
   readonly tenant: string;
+  /** Data that was deleted, or that would be. */
   readonly removed: Counts;
-  /** After the last pass; 0 unless something kept coming, or could not be removed. */
+  /** Amount of data found by the last pass; 0 unless data kept arriving or could not be deleted. */
   readonly left: number;
+  /** The same by kind. `busy`: jobs that a worker is running. */
   readonly leftByKind: Counts & { readonly busy: number };
-  /** What S3 did not let us look for, and its word for it. */
+  /** Kinds of data that S3 did not list, with its error name. */
   readonly unseen: Readonly<Partial<Record<UnlistableKind, string>>>;
-  /** Of that, what there may be still. Unless it is empty, `left` proves nothing. */
+  /** Kinds of data of which some may remain. `left` is conclusive only if this is empty. */
   readonly mayRemain: readonly UnlistableKind[];
 }
 

@@ -1,12 +1,13 @@
 // What stands beside an export: ten lines that tell whoever has the KMS key how to open it, without us.
 import type { ExportKeys } from './named-keys.ts';
 
-/** What was not stored yet when the export began, and so is not in it. */
+/** Jobs that had not ended when the export began: their documents are not in it. */
 export interface Waiting {
-  /** For documents: waiting, delayed, parked, or with a worker. */
+  /** Number of jobs for documents: waiting, delayed, parked or running. */
   readonly jobs: number;
+  /** Number of dead letters. */
   readonly letters: number;
-  /** Objects with the content of such jobs, or of jobs that Redis has lost. */
+  /** Number of objects with the content of such jobs, or of jobs that Redis has lost. */
   readonly intake: number;
 }
 

@@ -24,26 +24,35 @@ export interface ExportDeps extends KeyspaceDeps {
   readonly config: Pick<Config, 'queue' | 'platformKeyArn' | 'platformFormerKeyArns'>;
 }
 
+/** Result of an export. */
 export interface Exported {
+  /** Name of the tenant. */
   readonly tenant: string;
+  /** Number of documents. */
   readonly documents: number;
+  /** Number of original files. */
   readonly originals: number;
+  /** Number of deleted documents, of which only the deletion is recorded. */
   readonly deletions: number;
-  /** Of the files. */
+  /** Size of the files in bytes. */
   readonly bytes: number;
-  /** Of the objects: fetched now, and there already. */
+  /** Number of files that this call wrote. */
   readonly fetched: number;
+  /** Number of files that an earlier call wrote. */
   readonly kept: number;
-  /** KMS keys that the files are under: those that the tenant has or had, and the operator's. */
+  /** ARNs of the KMS keys of the files: those that the tenant has or had, and the platform keys. */
   readonly kmsKeyArns: readonly string[];
-  /** Files under a key that was never the tenant's, or that are no messages: somebody else has put them there. */
+  /** Number of files that sealdex did not write: their key was never the tenant's, or they are no messages. */
   readonly unknownKeyFiles: number;
+  /** Jobs and content that are not in the export. */
   readonly waiting: Waiting;
 }
 
+/** Options of `exportTenant`. */
 export interface ExportOptions {
-  /** Ends it, with the signal's reason; the next run goes on. */
+  /** Cancels the export, which then rejects with the signal's reason. The next call continues it. */
   readonly signal?: AbortSignal | undefined;
+  /** Called with the number of files that are in the folder and the number of all files. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 

@@ -4,12 +4,13 @@ export const KINDS = ['jobs', 'letters', 'documents', 'originals', 'intake', 've
 type Kind = (typeof KINDS)[number];
 
 /**
- * `jobs`: waiting, delayed, parked and stalled; `letters`: dead ones. `documents`: deletions too. `versions`: older ones and
- * delete markers, where the bucket keeps them. `uploads`: multipart, never finished. `traces`: whatever else, in Redis and in S3.
+ * Data of a tenant by kind. `jobs`: waiting, delayed, parked and stalled jobs. `letters`: dead letters. `documents`: deleted documents
+ * included. `intake`: content of jobs in S3. `versions`: older versions and delete markers in a bucket with versioning. `uploads`:
+ * unfinished multipart uploads. `traces`: everything else in Redis and in S3.
  */
 export type Counts = Record<Kind, number>;
 
-/** What not everybody may look for who may remove objects. */
+/** Kinds of data that need a permission of their own to be listed. */
 export type UnlistableKind = 'versions' | 'uploads';
 
 /** The word of a store that has no such thing: then there is none of it. */

@@ -7,10 +7,13 @@ import { block, type GateChange, type StopDeps } from './stops.ts';
 
 export type BlockOwnersDeps = StopDeps & KeyTenantsDeps & KeyLeaseDeps;
 
-/** What became of it for one tenant: blocked, or why not. */
+/** Result of `blockOwners` for one tenant: the change of its gate, or the error. */
 export interface OwnerBlocked {
+  /** Name of the tenant. */
   readonly tenant: string;
+  /** Present if the key is blocked. */
   readonly change?: GateChange;
+  /** Present if the key could not be blocked. */
   readonly error?: SealdexError;
 }
 

@@ -10,7 +10,7 @@ import type { ListPosition } from '../queue/dead-letters/pages.ts';
 import type { Replayed, ReplayOptions } from '../queue/dead-letters/replay.ts';
 import type { Store } from '../store/store.ts';
 
-export type { Discarded, DeadLetter, LetterFilter, Replayed };
+export type { Discarded, DiscardOptions, DeadLetter, LetterFilter, Replayed, ReplayOptions };
 
 export interface LetterOperator {
   /**

@@ -3,7 +3,8 @@
 import type { KeyRef } from '../runtime/key-ref.ts';
 import type { Code } from '../runtime/errors.ts';
 
-type WhoActs = 'tenant' | 'operator' | 'nobody';
+/** The side whose action opens a gate; `nobody` if no action is needed or possible. */
+export type WhoActs = 'tenant' | 'operator' | 'nobody';
 
 export interface GateAction {
   /** The side whose action opens the gate; `nobody` if no action is needed or possible. */

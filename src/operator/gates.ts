@@ -7,6 +7,8 @@ import { runCommand, type Redis, type RedisKeys } from '../runtime/redis.ts';
 import { remedyOf, type GateAction } from './gate-actions.ts';
 import { isOperatorStop } from '../parking/gate-record.ts';
 
+export type { GateState } from '../parking/gate.ts';
+
 /** A gate that is not open: its state, its parked jobs and the action that opens it. */
 export interface GateFacts extends GateAction, KeyRef {
   /** `shut`: jobs are parked. `draining`: parked jobs are being released. `destroyed`: the key is permanently lost. */
@@ -35,22 +37,29 @@ export interface GateFacts extends GateAction, KeyRef {
   readonly note?: string;
 }
 
+/** Selects gates; without a field, of all tenants and keys. */
 export interface GateFilter {
+  /** Name of the tenant. */
   readonly tenant?: string | undefined;
+  /** ARN of the KMS key. */
   readonly keyArn?: string | undefined;
 }
 
+/** Gates that are not open. */
 export interface GateList {
   /** At most 1,000, the most urgent first. */
   readonly gates: readonly GateFacts[];
-  /** How many there are. */
+  /** Number of all such gates. */
   readonly total: number;
 }
 
+/** Parked jobs of a tenant. */
 export interface TenantParked {
+  /** Name of the tenant. */
   readonly tenant: string;
+  /** Number of its parked jobs. */
   readonly jobs: number;
-  /** Since when the oldest is parked: wall clock, milliseconds. */
+  /** Time at which the oldest of them was parked: Unix time in milliseconds. */
   readonly oldest: number;
 }
 

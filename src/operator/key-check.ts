@@ -9,6 +9,9 @@ import { isKeyArn } from '../runtime/key-arn.ts';
 import type { TenantFile } from '../tenants/tenants.ts';
 import { fileOf, tenantsOf, type KeyTenant, type KeyTenantsDeps } from './key-tenants.ts';
 
+export type { CheckStep } from '../keys/check.ts';
+export type { KeyStep } from '../keys/check/step.ts';
+
 /** Result of the check whether a KMS key can be attached to a tenant. */
 export interface KeyCheck {
   /** Name of the tenant. */
@@ -21,17 +24,19 @@ export interface KeyCheck {
   readonly steps: readonly CheckStep[];
 }
 
+/** Options of `checkKey`. */
 export interface KeyCheckOptions {
-  /** Other tenants may have or have had the key. */
+  /** Accepts a key that another tenant has or had. */
   readonly shared?: boolean | undefined;
-  /** Of a tenant that does not exist yet: the one that it will have. */
+  /** Plan of a tenant that does not exist yet. */
   readonly plan?: Plan | undefined;
-  /** The origin, outside KMS, that the key may have. */
+  /** Accepts a key of this origin, which is outside KMS. */
   readonly allowOrigin?: OriginToAllow | undefined;
+  /** Cancels the check, which then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-  /** Hears each step as soon as it is known. */
+  /** Called with each step when it has ended. */
   readonly onStep?: (step: CheckStep) => void;
-  /** Asked again and again while the tenants' files are read; what it throws ends the check. */
+  /** @internal Called before each read of a tenant's file; an error that it throws ends the check. */
   readonly renewLease?: () => Promise<void>;
 }
 

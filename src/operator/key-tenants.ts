@@ -8,13 +8,15 @@ export interface KeyTenantsDeps {
   readonly tenants: Tenants;
 }
 
-/** A KMS key's tenant, or one whose file could not be read: then nobody knows. */
+/** A tenant that has or had a KMS key, or a tenant whose file could not be read. */
 export interface KeyTenant {
+  /** Name of the tenant. */
   readonly tenant: string;
+  /** Present if the file could not be read: the tenant may have the key. */
   readonly error?: SealdexError;
-  /** It has left: nothing can be done for it, but the key was its own. */
+  /** Present if the tenant was deleted. */
   readonly deleted?: true;
-  /** By the operator, for this tenant. */
+  /** Present if an operator blocked the key for the tenant. */
   readonly blocked?: true;
 }
 

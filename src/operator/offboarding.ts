@@ -9,8 +9,9 @@ import {
 import { exportTenant, type Exported, type ExportOptions } from '../offboarding/export.ts';
 import type { Config } from '../runtime/config.ts';
 
-export type { Exported, DeletionResult };
-export type { Counts } from '../offboarding/object-counts.ts';
+export type { DeleteOptions, DeletionResult, Exported, ExportOptions };
+export type { Counts, UnlistableKind } from '../offboarding/object-counts.ts';
+export type { Waiting } from '../offboarding/export-note.ts';
 export type { DeletionStep } from '../offboarding/delete.ts';
 
 export interface OffboardingDeps extends DeleteDeps {

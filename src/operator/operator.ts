@@ -12,6 +12,10 @@ import type { JobQueue } from '../queue/bull/queues.ts';
 import type { JobFacts, QueueCounts } from '../queue/bull/job-lookup.ts';
 import type { Store } from '../store/store.ts';
 
+export type { JobData } from '../jobs/jobs.ts';
+export type { Heartbeat, Role } from '../maintenance/heartbeat.ts';
+export type { QueueName } from '../runtime/names.ts';
+
 /** Number of jobs in a queue by state. `oldestWaitingMs` is the time since the next job was queued, in milliseconds. */
 export type QueueStatus = QueueCounts & { readonly oldestWaitingMs?: number };
 

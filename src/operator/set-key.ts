@@ -31,12 +31,13 @@ export interface KeyChanged {
   readonly check?: KeyCheck;
 }
 
+/** Options of `setKey`. */
 export interface SetKeyOptions {
   /** Accepts a key that another tenant has or had. */
   readonly shared?: boolean;
   /** Accepts a key of this origin, which is outside KMS. */
   readonly allowOrigin?: OriginToAllow;
-  /** What to do with content that arrives while the key is unusable; by default `SEALDEX_WHEN_KEY_SHUT`. */
+  /** Effect on content that arrives while the key is unusable; by default the setting `SEALDEX_WHEN_KEY_SHUT`. */
   readonly whenKeyShut?: WhenKeyShut;
 }
 

@@ -2,7 +2,7 @@
 import { SealdexError } from '../runtime/errors.ts';
 import type { TenantFile, Tenants } from '../tenants/tenants.ts';
 
-/** A tenant's file, or the error of one that cannot be read. */
+/** A tenant and its file, or the error of a file that cannot be read. */
 export type ListedTenant =
   | { readonly tenant: string; readonly file: TenantFile; readonly error?: never }
   | { readonly tenant: string; readonly file?: never; readonly error: SealdexError };

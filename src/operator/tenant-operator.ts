@@ -12,14 +12,22 @@ import { fileOf } from './key-tenants.ts';
 import { tenantFiles, type ListedTenant } from './tenant-files.ts';
 import { chosenFor, keyEntry, setKey, type KeyChanged, type SetKeyDeps, type SetKeyOptions } from './set-key.ts';
 
-interface PutTenant {
+export type { PassCounts } from '../reencryption/reencryption.ts';
+export type { OriginToAllow, Plan, WhenKeyShut } from '../runtime/names.ts';
+export type { TenantChange } from '../tenants/tenants.ts';
+
+/** Result of `putTenant` and `makeTenant`. */
+export interface PutTenant {
+  /** True if the tenant is new. */
   readonly made: boolean;
+  /** File of the tenant after the change. */
   readonly file: TenantFile;
-  /** What the check of its KMS key found. */
+  /** Result of the check of its KMS key; only from `makeTenant`. */
   readonly check?: KeyCheck;
 }
 
-type AttachOptions = Pick<SetKeyOptions, 'shared' | 'allowOrigin'>;
+/** Options of `makeTenant`. */
+export type AttachOptions = Pick<SetKeyOptions, 'shared' | 'allowOrigin'>;
 
 /** All throw `TENANT_UNKNOWN`, `PLATFORM_TENANTS`, `STORE_FAILED`, `REDIS_FAILED`. */
 export interface TenantOperator {

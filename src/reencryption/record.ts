@@ -30,6 +30,10 @@ const shape = z.object({
 });
 
 export type PassRecord = z.infer<typeof shape>;
+/**
+ * Objects that a re-encryption has visited. `current`: already under the current key. `moved`: re-encrypted. `changed`: written or
+ * deleted concurrently. `unreadable`: stay under their key, because they cannot be decrypted.
+ */
 export type PassCounts = PassRecord['counts'];
 export type Page = NonNullable<PassRecord['page']>;
 

@@ -5,6 +5,7 @@ import { regionOf } from './key-arn.ts';
 import { SETTINGS } from './settings.ts';
 import { isUnknown, unknownProblem, warnOfUnknown } from './unknown-settings.ts';
 
+/** Name of a setting, as in the environment. */
 export type SettingName = keyof typeof SETTINGS;
 
 /** Settings by their environment names; they take precedence over the environment. */
@@ -35,7 +36,7 @@ const CREDENTIALS: ReadonlySet<string> = new Set<SettingName>([
 
 const unknownIn = (given: Readonly<Record<string, unknown>>): string[] => Object.keys(given).filter(isUnknown);
 
-/** Unknown `SEALDEX_` variables stop the start, or only cause a process warning. */
+/** Unknown `SEALDEX_` variables: `reject` throws `CONFIG_INVALID`, `warn` emits a process warning. */
 export type UnknownVariables = 'reject' | 'warn';
 
 /**

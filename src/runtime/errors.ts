@@ -4,6 +4,7 @@ import { sentenceOf } from './sentences.ts';
 
 export { CODES, dispositionOf, isCode, type Code, type Disposition } from './codes.ts';
 
+/** Facts of an error besides its code. */
 export interface ErrorDetails {
   /** Path of the invalid field, such as `sections[2].text`; never a value. */
   readonly field?: string;

@@ -13,18 +13,19 @@ export function checkName(value: unknown, field: 'tenant' | 'corpus'): string {
 }
 
 export const PLANS = ['free', 'pro', 'enterprise'] as const;
+/** Plan of a tenant. Only `pro` and `enterprise` include a KMS key of the tenant's own. */
 export type Plan = (typeof PLANS)[number];
 
-/** What becomes of content that arrives while the tenant's KMS key is unusable. */
-/** Origins of KMS keys that a tenant may have only if an operator allows it: their material is outside KMS. */
 export const ORIGINS_TO_ALLOW = Object.freeze(['EXTERNAL', 'EXTERNAL_KEY_STORE'] as const);
+/** Origin of a KMS key whose material is outside KMS. A tenant may have such a key only if an operator allows it. */
 export type OriginToAllow = (typeof ORIGINS_TO_ALLOW)[number];
 
 export const WHEN_KEY_SHUT = ['park', 'refuse'] as const;
+/** Effect on content that arrives while the tenant's KMS key is unusable: it waits under the platform key, or is rejected. */
 export type WhenKeyShut = (typeof WHEN_KEY_SHUT)[number];
 
-/** BullMQ's queues in each installation queue: `index` has index and delete jobs, `upload` the files. */
 export const QUEUE_NAMES = ['index', 'upload'] as const;
+/** BullMQ's queues of an installation: `upload` has the jobs of files, `index` all others. */
 export type QueueName = (typeof QUEUE_NAMES)[number];
 
 /** Longest reason of an operator's word. */

@@ -6,24 +6,25 @@ import { hasChanged, withKey, type KeyChange } from './key-change.ts';
 import type { StopText } from './operator-stop.ts';
 import type { KeyChangeEntry, TenantDeletion, TenantFile } from './shape.ts';
 
+/** Attributes of a tenant to set; an attribute that is absent keeps its value. */
 export interface TenantChange {
-  /** Must be given when the tenant is made. */
+  /** Required for a new tenant. */
   readonly plan?: Plan;
-  /** The tenant's own KMS key; only when the tenant is made. */
+  /** ARN of the tenant's own KMS key; only for a new tenant. */
   readonly kmsKeyArn?: string;
-  /** What the history says of it: who gave it, and when. */
+  /** @internal Entry of the key in the history: who gave it, and when. */
   readonly keyEntry?: KeyChangeEntry;
-  /** Another KMS key for a tenant that exists. */
+  /** @internal Another KMS key for a tenant that exists. */
   readonly key?: KeyChange;
-  /** What becomes of content that arrives while the KMS key is unusable. */
+  /** Effect on content that arrives while the KMS key is unusable: it waits under the platform key, or is rejected. */
   readonly whenKeyShut?: TenantFile['whenKeyShut'];
-  /** Whether uploaded files are kept, encrypted, beside what was read from them. */
+  /** Whether uploaded files are kept, encrypted, beside the text extracted from them. */
   readonly keepOriginals?: boolean;
-  /** Pauses the tenant; null resumes it. */
+  /** @internal Pauses the tenant; null resumes it. */
   readonly paused?: StopText | null;
-  /** Blocks a KMS key of the tenant; null unblocks it. */
+  /** @internal Blocks a KMS key of the tenant; null unblocks it. */
   readonly blocked?: { readonly arn: string; readonly stop: StopText | null };
-  /** The tenant leaves, for good. */
+  /** @internal Deletes the tenant permanently. */
   readonly deleted?: TenantDeletion;
 }
 

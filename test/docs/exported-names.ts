@@ -43,19 +43,49 @@ function findDeclaration(file: string, name: string): Declaration | undefined {
 
 const MEMBER = /^ {2}(?:declare |override )?(?:readonly )?(?!constructor)(\w+)\??[:(]/gm;
 
+/** Names of the types that an interface or class extends, or that a type combines. */
+function partsOf({ text }: Declaration): Set<string> {
+  const heading = /^(?:export )?(?:interface|class) [^{]* extends ([^{]*)/.exec(text)?.[1];
+  const combined = heading ?? /^(?:export )?type \w+ =([^;{]*)/.exec(text)?.[1] ?? '';
+  return new Set(combined.match(/\b[A-Z]\w+/g));
+}
+
 /** Names without a docstring in an interface or class, in those that it extends, and in those that a type combines. */
-function undocumentedMembers({ file, name, text }: Declaration): string[] {
-  const [, heading = '', body = ''] = /^(?:export )?(?:interface|class) ([^{]*)\{\n(.*?)\n\}/s.exec(text) ?? [];
+function undocumentedMembers(declaration: Declaration): string[] {
+  const { file, name, text } = declaration;
+  const [, body = ''] = /^(?:export )?(?:interface|class) [^{]*\{\n(.*?)\n\}/s.exec(text) ?? [];
   const own = [...body.matchAll(MEMBER)].filter(({ index }) => !isAfterDocstring(body.slice(0, index)));
-  const combined = / extends (.*)/s.exec(heading)?.[1] ?? /^(?:export )?type \w+ =([^;{]*)/.exec(text)?.[1] ?? '';
-  const parents = new Set(combined.match(/\b[A-Z]\w+/g));
   return [
     ...own.map(([, member]) => `${file}: ${name}.${member}`),
-    ...[...parents].flatMap((parent) => {
-      const declaration = findDeclaration(file, parent);
-      return declaration ? undocumentedMembers(declaration) : [];
+    ...[...partsOf(declaration)].flatMap((part) => {
+      const found = findDeclaration(file, part);
+      return found ? undocumentedMembers(found) : [];
     }),
   ];
+}
+
+/** Text of a declaration that its type depends on: without the value of a constant and the body of a function. */
+function typeText({ text }: Declaration): string {
+  if (/^(?:export )?(?:interface|class) /.test(text)) return /^.*?\n\}|^.*?\{\}/s.exec(text)?.[0] ?? text;
+  if (/^(?:export )?type /.test(text)) return /^.*?;\n(?! )/s.exec(text)?.[0] ?? text;
+  return /^(?:export )?const /.test(text) ? (/^[^=]*/.exec(text)?.[0] ?? '') : (/^.*?\{\n/s.exec(text)?.[0] ?? text);
+}
+
+const withoutInternal = (text: string): string => text.replace(/\/\*\* @internal .*?\*\/\n.*?;\n/gs, '');
+
+const withoutComments = (text: string): string => text.replace(/\/\*.*?\*\/|\/\/.*$|'[^'\n]*'/gms, '');
+
+const isType = ({ text }: Declaration): boolean => /^(?:export )?(?:interface|type|class) /.test(text);
+
+/** Types of this package that a declaration names. Instead of a type that it extends or combines, the types that this one names. */
+function namedTypes(declaration: Declaration): Declaration[] {
+  const parts = partsOf(declaration);
+  const names = new Set(withoutComments(withoutInternal(typeText(declaration))).match(/\b[A-Z]\w+/g));
+  return [...names].flatMap((name) => {
+    const found = name === declaration.name ? undefined : findDeclaration(declaration.file, name);
+    if (!found || !isType(found)) return [];
+    return parts.has(name) ? namedTypes(found) : [found];
+  });
 }
 
 export const exportedNames = (index: string): Declaration[] =>
@@ -73,3 +103,15 @@ export const undocumentedNames = (index: string): string[] =>
     ...(declaration.isDocumented ? [] : [`${declaration.file}: ${declaration.name}`]),
     ...undocumentedMembers(declaration),
   ]);
+
+/** Types that an exported declaration names and that the package does not export, each as `type (of the declaration)`. */
+export function unexportedTypes(index: string): string[] {
+  const exported = exportedNames(index);
+  const keyOf = ({ file, name }: Declaration): string => `${file}: ${name}`;
+  const isExported = new Set(exported.map(keyOf));
+  return exported.flatMap((declaration) =>
+    namedTypes(declaration)
+      .filter((type) => !isExported.has(keyOf(type)))
+      .map((type) => `${keyOf(type)} (of ${declaration.name})`),
+  );
+}

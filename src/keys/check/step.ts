@@ -4,6 +4,7 @@ import type { KeyRef } from '../../runtime/key-ref.ts';
 import { CODES, SealdexError, type Code } from '../../runtime/errors.ts';
 import { sentenceOf } from '../../runtime/sentences.ts';
 
+/** Name of a step of the check of a KMS key. */
 export type KeyStep =
   | 'arn'
   | 'owner'
@@ -23,13 +24,15 @@ export type KeyStep =
   | 'block'
   | 'other owners';
 
+/** Result of one step of the check of a KMS key. */
 export interface CheckStep {
+  /** Name of the step. */
   readonly step: KeyStep;
-  /** `fail`: the key cannot be attached. */
+  /** `warn`: the key can be attached, but should not be without a reason. `fail`: the key cannot be attached. */
   readonly status: 'ok' | 'warn' | 'fail';
-  /** A sentence. */
+  /** What the step found, as a sentence. */
   readonly observed: string;
-  /** Who has to do what, a sentence. */
+  /** What to do about it, as a sentence or a command. */
   readonly remedy?: string;
 }
 

@@ -34,7 +34,7 @@ export interface JobFacts extends JobStatus {
   /** Number of attempts so far. */
   readonly attempts?: number;
   /** For a parked job: number of times it was parked, and its gate. */
-  readonly parked?: Pick<ParkedNote, 'count' | 'gate'>;
+  readonly parked?: { readonly count: number; readonly gate: string };
 }
 
 export interface QueueCounts {

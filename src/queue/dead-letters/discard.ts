@@ -21,17 +21,21 @@ export interface DiscardDeps {
   readonly removeContent: (content: LetterContent) => Promise<void>;
 }
 
+/** Result of discarding dead letters. */
 export interface Discarded {
+  /** Number of dead letters that were deleted. */
   readonly discarded: number;
-  /** Letters that somebody else replayed or discarded at the same time. */
+  /** Number of dead letters that were replayed or discarded concurrently. */
   readonly alreadyTaken: number;
-  /** Of those discarded: their content is still in S3, for the sweep. */
+  /** Number of deleted dead letters whose content is still in S3. The intake sweep deletes it. */
   readonly contentLeft: number;
 }
 
+/** Options of `discard`. */
 export interface DiscardOptions {
-  /** Ends it between two letters: what is discarded then is told as usual. */
+  /** Ends the call between two dead letters. The result counts those that were discarded. */
   readonly signal?: AbortSignal | undefined;
+  /** Called with the counts so far. */
   readonly onProgress?: ((discarded: Discarded) => void) | undefined;
 }
 

@@ -26,11 +26,13 @@ export interface ReplayDeps {
   readonly replayMaxMs: number;
 }
 
+/** Options of `replay`. */
 export interface ReplayOptions {
-  /** Letters a second, 50 by default; at most 500. */
+  /** Dead letters per second: 50 by default, at most 500. */
   readonly rate?: number | undefined;
-  /** Ends the replay between two letters: what is replayed then is told as usual, the rest stays a dead letter. */
+  /** Ends the replay between two dead letters. The result counts those that were replayed; the others stay dead letters. */
   readonly signal?: AbortSignal | undefined;
+  /** Called with the counts so far. */
   readonly onProgress?: ((replayed: Replayed) => void) | undefined;
 }
 
