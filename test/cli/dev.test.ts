@@ -4,10 +4,11 @@ import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { connect } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { RAISED_FLAGS } from '../support/deadlines.ts';
 import { eventually } from '../support/eventually.ts';
 import { linesOf } from './output.ts';
+import { checkPort } from '../../src/cli/dev/ports.ts';
 import { BIN, run, start, type Running } from './run.ts';
 import { temporaryFolder, type Folder } from './temporary-folder.ts';
 import { coreOf } from './fixture.ts';
@@ -21,7 +22,7 @@ beforeAll(() => {
 afterAll(() => folder[Symbol.dispose]());
 
 async function startDev(): Promise<Running> {
-  const running = start(['dev'], { cwd: folder.path });
+  const running = start(['dev', '--port', '0'], { cwd: folder.path });
   await eventually(() => running.stderr().includes('Press Ctrl-C to stop') || running.child.exitCode !== null);
   expect(running.stderr()).toContain('Ready. A worker is running');
   return running;
@@ -53,7 +54,42 @@ const isListening = (port: number): Promise<boolean> =>
       .once('error', () => {});
   });
 
+/** The first of four free ports in a row, below those that the system hands out. */
+async function freePorts(): Promise<number> {
+  for (let first = 20_000; first < 30_000; first += 4) {
+    const checks = await Promise.allSettled([0, 1, 2, 3].map((at) => checkPort(first + at)));
+    if (checks.every(({ status }) => status === 'fulfilled')) return first;
+  }
+  throw new Error('There are no four free ports in a row.');
+}
+
 describe('dev', () => {
+  test('listens on the given port and the three after it', async () => {
+    const first = await freePorts();
+    await using running = start(['dev', '--port', String(first)], { cwd: folder.path });
+    await eventually(() => running.stderr().includes('Press Ctrl-C to stop') || running.child.exitCode !== null);
+    expect(running.stdout()).toContain(`REDIS_URL='redis://127.0.0.1:${first}'`);
+    expect(running.stdout()).toContain(`AWS_ENDPOINT_URL_S3='http://127.0.0.1:${first + 1}'`);
+    expect(running.stdout()).toContain(`AWS_ENDPOINT_URL_KMS='http://127.0.0.1:${first + 2}'`);
+    expect((await fetch(`http://127.0.0.1:${first + 3}/readyz`)).status).toBe(200);
+    running.child.kill('SIGINT');
+    expect((await running.ended).code).toBe(0);
+  });
+
+  test.each([0, 1, 2, 3])('exits with 69 and leaves nothing running if port %i of the four is taken', async (at) => {
+    const first = await freePorts();
+    const server = createServer().listen(first + at, '127.0.0.1');
+    const { code, stdout, stderr } = await run(['dev', '--port', String(first)], { cwd: folder.path });
+    server.close();
+    expect({ code, stdout }).toEqual({ code: 69, stdout: '' });
+    expect(stderr).toBe(
+      `Starting Redis, S3 and KMS …\nsealdex: Port ${first + at} is already in use. Stop the process that uses it, or use any free ports: sealdex dev --port 0\n`,
+    );
+    for (const other of [0, 1, 2, 3].filter((each) => each !== at))
+      expect(await isListening(first + other)).toBe(false);
+    expect(existsSync(envFile())).toBe(false);
+  });
+
   test('prints what another terminal needs, keeps documents over a restart, and leaves nothing running', async () => {
     await using first = await startDev();
     const exports_ = linesOf(first.stdout());
@@ -68,7 +104,7 @@ describe('dev', () => {
       'globex',
     ]);
     await shell('sealdex index --tenant acme --corpus docs --wait kept.json');
-    expect(await run(['dev'], { cwd: folder.path })).toMatchObject({
+    expect(await run(['dev', '--port', '0'], { cwd: folder.path })).toMatchObject({
       code: 69,
       stdout: '',
       stderr: expect.stringMatching(/^Starting .*\nsealdex: Another process runs its services in .*\n$/) as string,
@@ -99,7 +135,7 @@ describe('dev', () => {
   });
 
   test('Ctrl-C while it starts ends it with 130 and leaves nothing', async () => {
-    await using running = start(['dev'], { cwd: folder.path });
+    await using running = start(['dev', '--port', '0'], { cwd: folder.path });
     await eventually(() => running.stderr().includes('Starting'));
     running.child.kill('SIGINT');
     const { code, stdout, stderr } = await running.ended;

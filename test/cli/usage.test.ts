@@ -71,6 +71,8 @@ describe.concurrent('wrong use is answered with 64 and where to look', () => {
     ],
     [['tenants', 'put', 'a', '--when-key-shut', 'wait'], /'wait' is invalid\. Allowed choices are park, refuse\. See:/],
     [['tenants', 'pause', 'a'], /^sealdex: required option '--reason <text>'.*\. See: sealdex tenants pause --help\n$/],
+    [['dev', '--port', '65533'], /'65533' is invalid\. Expected 0 to 65532\. See: sealdex dev --help\n$/],
+    [['dev', 'now'], /^sealdex: too many arguments for 'dev'.*\. See: sealdex dev --help\n$/],
     [['parked', 'list', '--limit', '0'], /'0' is invalid\. Expected a positive integer\. See:/],
     [['tenants', 'put', 'a', '--plan', 'gold'], /'gold' is invalid\. Allowed choices are free, pro, enterprise\. See:/],
     [['list', '--tenant', 'a', '--corpus', 'b', '--limit', '0'], /'0' is invalid\. Expected a positive integer\. See:/],
@@ -85,7 +87,7 @@ describe.concurrent('wrong use is answered with 64 and where to look', () => {
     expect({ code, stdout, lines: linesOf(stderr).length }).toEqual({ code: 64, stdout: '', lines: 1 });
   });
 
-  test.each([[[]], [['tenants']], [['keys']], [['parked']], [['jobs']], [['audit']]])(
+  test.each([[[]], [['tenants']], [['keys']], [['parked']], [['jobs']], [['audit']], [['dev', 'key']]])(
     'without a command, sealdex %j shows those that there are',
     async (args) => {
       const { code, stdout, stderr } = await runInProcess(args);

@@ -176,7 +176,7 @@ describe.each(NODES)('under Node %s', (version) => {
 });
 
 test('sealdex dev starts a worker and stops on SIGINT, and writes nothing into node_modules', async () => {
-  const child = spawn(process.execPath, [binOf(full), 'dev'], {
+  const child = spawn(process.execPath, [binOf(full), 'dev', '--port', '0'], {
     cwd: full,
     env: { PATH: process.env['PATH'] },
     stdio: ['ignore', 'ignore', 'pipe'],

@@ -1,57 +1,87 @@
 // `sealdex dev`: local Redis, S3 and KMS and a worker that stay up, for trying the other commands.
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import type { Operator, Settings } from '../../app/app.ts';
+import { MissingPrerequisiteError } from '../failure.ts';
 import { aborted, untilInterrupted } from '../interrupt.ts';
 import { printLine, printNotice } from '../terminal.ts';
+import { devKeyCommand } from './dev-key.ts';
+import { ENV, exportLines, FOLDER, removeEnv, writeEnv } from './env-file.ts';
 import { NEEDS_LOCAL_PACKAGE, orUnavailable } from './local-package.ts';
+import { portsFrom, checkPort, type DevPorts } from './ports.ts';
 
-const FOLDER = '.sealdex';
 const DATA = join(FOLDER, 'dev');
-const ENV = join(FOLDER, 'env');
+const FIRST_PORT = 9470;
+
+/** A key that was disabled is noticed, and one that was enabled is used again, while a person watches. */
+const PACE: Settings = { SEALDEX_KEY_CHECK_MS: '5s', SEALDEX_PROBE_MIN_MS: '1s', SEALDEX_PROBE_MAX_MS: '15s' };
 
 export function devCommand(): Command {
   return new Command('dev')
     .description('run a local Redis, S3, KMS and worker for development')
+    .option('--port <n>', 'first of the four ports; 0: any free ports', parsePort, FIRST_PORT)
+    .addCommand(devKeyCommand())
     .addHelpText(
       'after',
       `
+Listens on this machine only. The ports are ${FIRST_PORT} (Redis), ${FIRST_PORT + 1} (S3), ${FIRST_PORT + 2} (KMS and
+STS) and ${FIRST_PORT + 3} (/livez, /readyz and /metrics of the worker).
+
 Stores its state in ${FOLDER}/ in the current directory; delete it to start over.
 Press Ctrl-C to stop.
+
+The revocation check runs every 5 s, and an unusable key is probed every 1 to
+5 s. To try a key outage: sealdex dev key --help
 ${NEEDS_LOCAL_PACKAGE}
 
-Example:
+Examples:
   sealdex dev
+  sealdex dev --port 0
   (in another terminal)  source ${ENV} && sealdex tenants list`,
     )
-    .action(() => untilInterrupted(run));
+    .action(({ port }: { port: number }) => untilInterrupted((signal) => run(portsFrom(port), signal)));
 }
 
-async function run(signal: AbortSignal): Promise<void> {
+function parsePort(text: string): number {
+  const port = Number(text);
+  if (!/^\d{1,5}$/.test(text) || port + 3 > 65_535) throw new InvalidArgumentError('Expected 0 to 65532.');
+  return port;
+}
+
+async function run(ports: DevPorts, signal: AbortSignal): Promise<void> {
   const { startServices } = await import('./local-services.ts');
   printNotice('Starting Redis, S3 and KMS …');
-  const services = await orUnavailable(() => startServices({ dir: DATA, signal }));
+  const services = await orUnavailable(() => startServices({ dir: DATA, signal, ports })).catch(namePort);
   try {
-    const settings = { ...services.settings, SEALDEX_PORT: 0 };
+    const settings = { ...services.settings, ...PACE };
     await makeTenants(settings, () => services.kms.createKey());
     const { startWorker } = await import('../../app/app.ts');
     const { createLog } = await import('../../runtime/log.ts');
     const logger = createLog({ logLevel: 'warn' }, 'worker');
-    const worker = await startWorker(settings, { host: '127.0.0.1', logger });
+    await checkPort(ports.health).catch(namePort);
+    const worker = await startWorker({ ...settings, SEALDEX_PORT: ports.health }, { host: '127.0.0.1', logger });
     try {
       signal.throwIfAborted();
-      printSettings(services.settings, worker.port);
+      printSettings(settings, worker.port);
       await aborted(signal);
       printNotice('\nStopping …');
     } finally {
       // The settings lead nowhere from now on.
-      rmSync(ENV, { force: true });
+      removeEnv();
       await worker.stop();
     }
   } finally {
     await services.stop();
   }
+}
+
+/** @throws MissingPrerequisiteError for a port that is taken; other errors as they are */
+function namePort(error: unknown): never {
+  const { code, port } = error as { code?: unknown; port?: unknown };
+  if (code !== 'EADDRINUSE') throw error;
+  throw new MissingPrerequisiteError(
+    `Port ${String(port)} is already in use. Stop the process that uses it, or use any free ports: sealdex dev --port 0`,
+  );
 }
 
 /** Two tenants to begin with: one with a KMS key of its own, one on the platform key. */
@@ -75,20 +105,34 @@ async function namesOf(operator: Operator): Promise<string[]> {
 }
 
 function printSettings(settings: Settings, port: number): void {
-  const lines = Object.entries(settings).map(([name, value]) => `export ${name}='${String(value)}'`);
-  mkdirSync(FOLDER, { recursive: true });
-  writeFileSync(ENV, `${lines.join('\n')}\n`, { mode: 0o600 });
-  for (const line of lines) printLine(line);
+  writeEnv(settings);
+  for (const line of exportLines(settings)) printLine(line);
   printNotice(`
 Ready. A worker is running; health: http://127.0.0.1:${port}/readyz
 Two tenants exist: acme has its own KMS key, globex uses the platform key.
-In another terminal, in this directory, run for example:
+In another terminal, in this directory, index a document and read it:
 
   source ${ENV}
   echo '{"type":"structured","id":"hello","sections":[{"text":"Hello, world."}]}' > hello.json
   npx sealdex index --tenant acme --corpus docs --wait hello.json
   npx sealdex read --tenant acme --corpus docs hello
+
+Disable the key as the tenant would, and see that reads fail and jobs wait:
+
+  npx sealdex dev key disable acme
+  npx sealdex read --tenant acme --corpus docs hello
+  npx sealdex index --tenant acme --corpus docs hello.json
+  npx sealdex parked list
+  npx sealdex keys list
+
+Enable it, and see within 15 seconds that the gate opens and the job is done:
+
+  npx sealdex dev key enable acme
+  npx sealdex parked list
   npx sealdex status
+
+Compare the audit log with the log of KMS:
+
   npx sealdex audit reconcile acme --audit ${DATA}/audit.jsonl --cloudtrail ${DATA}/cloudtrail.jsonl
 
 Press Ctrl-C to stop. State is kept in ${DATA}.`);

@@ -1,5 +1,5 @@
 // The optional package @sealdex/local-aws: a checkout always has it, elsewhere it is installed beside sealdex.
-import type { startLocalAws } from '@sealdex/local-aws';
+import type * as LocalAws from '@sealdex/local-aws';
 import { SealdexError } from '../../runtime/errors.ts';
 import { MissingPrerequisiteError } from '../failure.ts';
 
@@ -15,7 +15,7 @@ const isMissing = (error: unknown): boolean =>
   error.message.startsWith(`Cannot find package '${PACKAGE}'`);
 
 /** @throws Unavailable, which names the command that installs it */
-export async function loadLocalAws(): Promise<{ readonly startLocalAws: typeof startLocalAws }> {
+export async function loadLocalAws(): Promise<typeof LocalAws> {
   try {
     return await import('@sealdex/local-aws');
   } catch (error) {

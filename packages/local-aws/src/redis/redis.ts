@@ -49,7 +49,16 @@ exec 3<&0
 exec "$@" </dev/null 3<&-
 `;
 
-/** @throws Error, one sentence, when Redis is not ready within a minute. */
+/** As Node words it for its own servers: `code` is `EADDRINUSE`, and `port` is that port. */
+const portTaken = (address: string, port: number): Error =>
+  Object.assign(new Error(`listen EADDRINUSE: address already in use ${address}:${port}`), {
+    code: 'EADDRINUSE',
+    syscall: 'listen',
+    address,
+    port,
+  });
+
+/** @throws Error, one sentence, when Redis is not ready within a minute; that of Node with code `EADDRINUSE` for a taken port. */
 export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
   const binary = await findRedis(options.signal === undefined ? {} : { signal: options.signal });
   const temporary = options.dir === undefined ? await mkdtemp(join(tmpdir(), 'sealdex-redis-')) : undefined;
@@ -83,7 +92,8 @@ async function startInside(
       return serverOf(child, host, port, clean);
     } catch (error) {
       await child.stop();
-      if (options.port !== undefined || round === PORT_TRIES || !child.portWasTaken) throw error;
+      if (!child.portWasTaken) throw error;
+      if (options.port !== undefined || round === PORT_TRIES) throw portTaken(host, port);
     }
   }
 }
