@@ -164,7 +164,7 @@ it('one failure of the store is one error; the requests after it are tried and q
 });
 
 it('when KMS does not answer for a tenant its requests stop being tried, and another tenant goes on', async () => {
-  using _real = realDeadlines({ promptMs: 5000 });
+  using _real = realDeadlines({ promptMs: 20_000 });
   const silent = await scene.tenant('silent');
   scene.services.kms.faults.set({ match: { key: silent }, fault: { kind: 'hang' } });
   const results = await producer.enqueueIndexBulk([
@@ -180,7 +180,7 @@ it('when KMS does not answer for a tenant its requests stop being tried, and ano
 });
 
 it('when KMS does not answer for anybody, 64 tenants stop being tried after the first 16 failures', async () => {
-  using _real = realDeadlines({ promptMs: 5000 });
+  using _real = realDeadlines({ promptMs: 20_000 });
   const tenants = range(64).map((n) => `quiet-${n}`);
   const keys = await Promise.all(tenants.map((tenant) => scene.tenant(tenant)));
   scene.services.kms.faults.set({ fault: { kind: 'hang' } });
