@@ -26,12 +26,12 @@ export class AdaptiveConcurrency {
     return this.#limit;
   }
 
-  /** Whether the event loop was mostly idle at the last check: then background tasks delay no other job. */
+  /** Whether the event loop was mostly idle at the last check, so that background tasks delay no other job. */
   get isIdle(): boolean {
     return this.#isIdle;
   }
 
-  /** Call before the first task after a break: how busy the event loop was meanwhile must not change the limit. */
+  /** Call before the first task after a break, so that the load during the break does not change the limit. */
   begin(): void {
     this.#finished = 0;
     this.#busyShare();

@@ -1,5 +1,5 @@
-// Whether a job that needs its tenant's key may begin: the tenant is known, the gate is open, and it does not crowd others
-// out, neither now nor later while it waits for the key. Before anything is fetched: a job that is parked costs no call.
+// Admission of jobs that need the tenant's key: the tenant exists, its gate is open, and it has less than its share of slots.
+// Runs before anything is fetched, so that a parked job costs no call.
 import type { JobData } from '../jobs/jobs.ts';
 import type { Gates } from '../parking/gate.ts';
 import type { Tenant, Tenants } from '../tenants/tenants.ts';
@@ -12,7 +12,7 @@ export interface AdmissionDeps extends PhaseDeps {
   readonly gates: Pick<Gates, 'refusal'>;
 }
 
-/** `signal` ends the job also when other jobs of the tenant wait for its key already. */
+/** `signal` also ends the job when it waits for the key while other jobs of the tenant hold its share of slots. */
 export type Run = (tenant: Tenant, phase: Phase, signal: AbortSignal) => Promise<Outcome>;
 
 /** @throws the gate's refusal; what `run` throws */

@@ -25,7 +25,7 @@ export class BackgroundGate {
     };
   }
 
-  /** Starts the background job; call the result when it ends, more than once is harmless. Undefined if one is running. */
+  /** Starts the background job. Returns a function to call when it ends, safe to call twice; undefined if one is running. */
   enterBackground(): (() => void) | undefined {
     if (this.#hasBackgroundJob) return undefined;
     this.#hasBackgroundJob = true;
@@ -36,7 +36,7 @@ export class BackgroundGate {
     };
   }
 
-  /** Call between two steps of the background job: resolves if no foreground job is running, or after 50 ms. */
+  /** Call between two steps of the background job. Resolves if no foreground job is running, or after 50 ms. */
   async giveWay(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     if (this.#foregroundJobs === 0) return;

@@ -1,9 +1,8 @@
-// The byte budget of a process: how much content is in work at once. Small jobs pass, large ones take turns.
-// Counts bytes and nothing else; what they are for, it does not know.
+// Byte budget of a process: limits the content in memory. Small jobs pass at once, large ones wait in a queue.
 import type { Clock } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
 
-/** A job whose turn does not come is put back, so that its slot serves others. */
+/** A job that waits longer is deferred, so that its slot serves other jobs. */
 const WAIT_MS = 60_000;
 
 interface Waiter {
@@ -19,7 +18,7 @@ export class ByteBudget {
   #small = 0;
   #taken = 0;
 
-  /** Half of `bytes` is for large jobs in turn, half for as many small ones as there are slots. */
+  /** Half of `bytes` is for large jobs, half for as many small ones as there are slots. */
   constructor(clock: Clock, bytes: number, slots: number) {
     this.#clock = clock;
     this.#large = bytes / 2;
@@ -36,7 +35,8 @@ export class ByteBudget {
   }
 
   /**
-   * Takes bytes, when their turn comes; the answer gives them back, once. More than the budget has its turn alone.
+   * Takes bytes, in the order of the calls. Returns a function that gives them back, safe to call twice.
+   * A request for more than the budget waits until no other large job holds bytes.
    * @throws SealdexError `MEMORY_BUDGET_FULL` after 60 s, or the signal's reason
    */
   async take(bytes: number, signal: AbortSignal): Promise<() => void> {
@@ -52,12 +52,12 @@ export class ByteBudget {
     });
   }
 
-  /** Resolves when the bytes are taken; when it rejects, nothing is taken and nothing waits on. */
+  /** Resolves when the bytes are taken. After a rejection nothing is taken and no waiter is left. */
   async #wait(bytes: number, signal: AbortSignal): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const waiter: Waiter = { bytes, grant: resolve };
     const giveUp = (reason: Error): void => {
-      // One that was granted its bytes has taken them.
+      // Already granted: its bytes are taken.
       if (!this.#waiters.delete(waiter)) return;
       reject(reason);
       this.#grantNext();

@@ -1,11 +1,11 @@
-// The canary: one look whether the bucket works, shared by all jobs that ask at the same time.
-// A refusal that a job met is the platform's fault only if the canary fails too.
+// Canary: one test of the bucket, shared by all jobs that request it at the same time.
+// An S3 denial of a job is a platform fault only if the canary fails too.
 import { orAbort, type Clock } from '../runtime/clock.ts';
 import type { Store } from '../store/store.ts';
 import { runCanary } from '../store/system.ts';
 import type { Canary } from './outcome.ts';
 
-/** Longer, and its answer would be older than the outage that is asked about. */
+/** An older result may be from before the outage in question. */
 const FRESH_MS = 500;
 
 export function createCanary(store: Store, queue: string, clock: Clock): Canary {

@@ -1,5 +1,5 @@
-// A job's content in memory: found, counted against the budget, read when its turn has come, and let go.
-// What is done with it, a kind of job says; a record that outgrows what was taken takes its turn for its real size.
+// Content of a job in memory: located, counted against the byte budget, read, and given back.
+// A record that outgrows the bytes taken waits again, for its real size.
 import { SealdexError } from '../runtime/errors.ts';
 import { locateContent, type LocatedContent } from '../intake/intake.ts';
 import type { ContentJob } from '../jobs/jobs.ts';
@@ -12,13 +12,12 @@ import type { Phase } from './phases.ts';
 
 export interface ContentDeps {
   readonly store: Store;
-  /** Of the memory for content. */
   readonly budget: ByteBudget;
 }
 
 /**
- * Runs `use` with the content, and once more from the start when its record needs more room than there is: reading a file
- * twice costs time, and to hold its record meanwhile would be the memory that there is not.
+ * Runs `use` with the content, and again from the start if its record needs more of the budget than is free.
+ * Reading a file twice costs time, but holding its record during the wait would exceed the budget.
  */
 export async function withContent(
   deps: ContentDeps,
@@ -28,7 +27,7 @@ export async function withContent(
   signal: AbortSignal,
   use: (content: TakenContent) => Promise<Outcome>,
 ): Promise<Outcome> {
-  // What waits for its turn holds nothing.
+  // A job that waits for the budget holds none of it.
   for (let needed = 0; ;) {
     const content = await phase('content', () => takeContent(deps, job, copies, needed, signal));
     if (!content) return outcomeWithoutContent(deps, job, signal);
@@ -43,7 +42,7 @@ export async function withContent(
   }
 }
 
-/** The record needs more of the budget than was taken, and the budget is full. Never leaves this file. */
+/** The record needs more of the budget than was taken, and the budget is full. Caught in `withContent`. */
 class Outgrown extends Error {
   readonly needed: number;
 
@@ -56,17 +55,17 @@ class Outgrown extends Error {
 export interface TakenContent {
   readonly read: () => Promise<Buffer>;
   /**
-   * Takes more of the budget when the record turns out larger than was thought.
-   * @throws Outgrown when it would have to wait for that
+   * Takes more of the budget if the record is larger than expected.
+   * @throws Outgrown if it would have to wait
    */
   readonly makeRoom: (recordBytes: number) => Promise<void>;
   readonly giveBack: () => void;
 }
 
-/** A record stands there as its lines or its message beside itself; parts that repeat much make it larger than all of those. */
+/** A record is in memory together with its lines or its message. Repetitive parts can make it larger than its source. */
 const RECORD_COPIES = 2;
 
-/** Finds the content and takes its memory of the budget, `atLeast` bytes; undefined when it is gone. */
+/** Locates the content and takes at least `atLeast` bytes of the budget. Returns undefined if the content is gone. */
 async function takeContent(
   { store, budget }: ContentDeps,
   job: ContentJob,
@@ -80,7 +79,7 @@ async function takeContent(
   const hold = ({ read }: LocatedContent, giveBack: () => void): TakenContent =>
     takenContent(budget, read, bytes, giveBack, signal);
   if (!budget.isFull(bytes)) return hold(first, await budget.take(bytes, signal));
-  // An open answer must not wait for its turn: S3 would cut it off.
+  // An open response must not wait for the budget: S3 would cut it off.
   first.discard();
   const giveBack = await budget.take(bytes, signal);
   const again = await locateContent(store, job, signal).catch((error: unknown) => {
@@ -110,7 +109,7 @@ function takenContent(
   return { read, makeRoom, giveBack: () => giveBackAll() };
 }
 
-/** Content is removed only after a completion: if it is gone and my revision is stored, Redis has forgotten that I was done. */
+/** Content is removed only after a completion. If it is gone and the job's revision is stored, Redis lost the completion. */
 async function outcomeWithoutContent({ store }: ContentDeps, job: ContentJob, signal: AbortSignal): Promise<Outcome> {
   const stored = await headDocument(store, job, signal);
   const revision = stored ? stateOf(stored).revision : 0;

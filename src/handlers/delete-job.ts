@@ -1,5 +1,4 @@
-// A delete job: a tombstone in the document's place. It needs no key, so what keeps a tenant's key from being used does
-// not keep its documents from being deleted.
+// Delete job: replaces a document with a tombstone. It needs no key, so documents can be deleted while the gate is shut.
 import type { DeleteJobData } from '../jobs/jobs.ts';
 import { deleteDocument } from '../store/documents.ts';
 import { removeOriginal } from '../store/originals.ts';
@@ -17,7 +16,7 @@ export type DeleteJob = DeleteJobData & { readonly id: string };
 
 export async function runDeleteJob(deps: DeleteJobDeps, job: DeleteJob, signal: AbortSignal): Promise<Outcome> {
   const phase = phasesOf(deps, job);
-  // The tenant must exist, as for every job; what its KMS key can do is not asked. A pause stops all jobs of a tenant.
+  // The tenant must exist, as for every job. A shut gate does not stop a deletion, but a pause stops all jobs of a tenant.
   const owner = await phase('tenant', () => deps.tenants.get(job.tenant, signal));
   const refusal = deps.gates.refusal(owner);
   if (refusal?.code === 'TENANT_PAUSED') throw refusal;
@@ -26,7 +25,7 @@ export async function runDeleteJob(deps: DeleteJobDeps, job: DeleteJob, signal: 
   const deletion = { tenant, corpus, object, revision, jobId };
   const result = await phase('store', async () => {
     const written = await deleteDocument(deps.store, deps.clock, deletion, signal);
-    // Whether or not there was a document: an earlier try may have been cut off between the two.
+    // Even without a document: an earlier attempt may have been interrupted between the two steps.
     if (written !== 'superseded') await removeOriginal(deps.store, deletion, revision, signal);
     return written;
   });

@@ -1,5 +1,5 @@
-// The handler of all jobs: check, deadline, run by kind, and what gates, log and metrics hear of it.
-// Returns an outcome; throws only to hand a job back. What a kind does is in its own file.
+// Handler of all jobs: parses a job, sets its deadline, runs it by kind, and reports the outcome to gates, log and metrics.
+// Returns an outcome; throws only to hand a job back.
 import { withAuditContext } from '../runtime/audit-log.ts';
 import { orAbort } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
@@ -15,26 +15,26 @@ import type { Outcome } from '../jobs/outcome.ts';
 import { runReencryptJob, type ReencryptJobDeps } from './reencrypt-job.ts';
 import { runUploadJob, type UploadJobDeps } from './upload-job.ts';
 
-/** What the handlers of all kinds of jobs need, and what the outcome of a job is reported to. */
+/** Dependencies of all job kinds, and the receivers of outcomes. */
 export interface HandlerDeps extends DeleteJobDeps, IndexJobDeps, UploadJobDeps, ReencryptJobDeps {
   readonly log: Log;
   readonly canary: Canary;
-  /** Called with each error of a tenant's job, so that a job which meets an operator stop is parked at a gate that is shut. */
+  /** Called with each error of a tenant's job, so that a job that fails with an operator stop is parked at a shut gate. */
   readonly enforceOperatorStop: (tenant: string, error: SealdexError) => Promise<void>;
   // A re-encryption job needs more of these than the other jobs do.
   readonly tenants: ReencryptJobDeps['tenants'];
   readonly gates: ReencryptJobDeps['gates'];
 }
 
-/** Every job ends within this, one way or another. */
+/** Deadline of every job. */
 export const JOB_MS = 300_000;
 
-/** @throws the signal's reason when it was aborted before the job had an outcome: then the job is handed back */
+/** @throws the reason of `handBack` if it is aborted before the job has an outcome; the job is then handed back */
 export function createHandler(deps: HandlerDeps): (job: TakenJob, handBack: AbortSignal) => Promise<Outcome> {
   const { clock, metrics, log, canary, backgroundGate } = deps;
   return async (job, handBack) => {
     handBack.throwIfAborted();
-    // Not AbortSignal.any(): a job that is parked does little else than begin and end.
+    // Not AbortSignal.any(): its cost would dominate for a job that is parked at once.
     const ending = new AbortController();
     const { signal } = ending;
     const onHandBack = (): void => ending.abort(handBack.reason);
@@ -48,7 +48,7 @@ export function createHandler(deps: HandlerDeps): (job: TakenJob, handBack: Abor
       const data = parseJob(job.data);
       ({ kind, tenant } = data);
       if (kind !== 'reencrypt') leave = backgroundGate.enterForeground();
-      // Whatever hangs, the slot is free at the deadline; steps that heed the signal end then too.
+      // The slot is free at the deadline even if a step hangs; steps that observe the signal end then too.
       const work = withAuditContext({ job: job.id }, () =>
         enforcingStops(deps, tenant, runJob(deps, job.id, data, signal)),
       );
@@ -61,11 +61,11 @@ export function createHandler(deps: HandlerDeps): (job: TakenJob, handBack: Abor
       const outcome = await outcomeOf(fault, { tenant, ageMs: clock.now() - job.queuedAt }, canary, handBack);
       handBack.throwIfAborted();
       countOutcome(metrics, kind, outcome);
-      // No failure, however it came about.
+      // A deferral is never a failure.
       if (outcome.kind === 'defer') return outcome;
       const facts = faultOf(fault);
       metrics.count('sealdex_job_failures_total', { code: facts.code, reason: facts.reason ?? facts.cause ?? '' });
-      // The gate has been told of once; its jobs may be many.
+      // The shut gate is logged once, not for each of its jobs.
       if (outcome.kind === 'park') return outcome;
       log.warn(
         { job: isJobId(job.id) ? job.id : '-', ...(tenant === '' ? {} : { tenant }), kind, outcome, ...facts },
@@ -92,7 +92,7 @@ async function runJob(deps: HandlerDeps, id: string, data: JobData, signal: Abor
   return runIndexJob(deps, { id, ...data }, signal);
 }
 
-/** @throws what the work throws; what `enforceOperatorStop` throws if the gate could not be shut: then the job comes back */
+/** @throws the error of `work`; that of `enforceOperatorStop` if the gate could not be shut: the job is then retried */
 async function enforcingStops<T>({ enforceOperatorStop }: HandlerDeps, tenant: string, work: Promise<T>): Promise<T> {
   try {
     return await work;

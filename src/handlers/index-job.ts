@@ -1,5 +1,4 @@
-// An index job: content out of intake, document into a record, record under the tenant's data key into S3.
-// Every step may throw; what becomes of the job then is outcome.ts' business.
+// Index job: opens the intake content, makes the document's record, encrypts it under the tenant's data key, and stores it.
 import { orAbort } from '../runtime/clock.ts';
 import { platformArns, type Config } from '../runtime/config.ts';
 import { parseDocumentJson } from '../documents/shapes.ts';
@@ -25,7 +24,7 @@ export interface IndexJobDeps extends AdmissionDeps, ContentDeps {
 
 export type IndexJob = IndexJobData & { readonly id: string };
 
-/** A document in work stands in memory as JSON, parsed, as a record and as a message. */
+/** In memory a document is JSON, a parsed object, a record and a message. */
 const COPIES = 4;
 
 export const runIndexJob = (deps: IndexJobDeps, job: IndexJob, signal: AbortSignal): Promise<Outcome> =>
@@ -37,14 +36,14 @@ export const runIndexJob = (deps: IndexJobDeps, job: IndexJob, signal: AbortSign
     }),
   );
 
-/** Writes the document, and takes away the file that an older one was made of. */
+/** Writes the document, and removes the original file of the one that it replaces. */
 async function writeAlone({ store, clock }: IndexJobDeps, write: DocumentWrite, signal: AbortSignal): Promise<Written> {
   const written = await writeDocument(store, clock, write, signal);
   if (written === 'replaced') await removeOriginal(store, write, write.revision, signal);
   return written;
 }
 
-/** From content to what is written: each buffer is let go as soon as the next one stands. */
+/** Makes the write from the content; each buffer becomes garbage once the next one is made. */
 async function makeWrite(
   deps: IndexJobDeps,
   job: IndexJob,

@@ -1,5 +1,4 @@
-// The steps of a job: how long each takes, measured under its name, and which of them hold a slot of the tenant.
-// What a step does, it does not know.
+// Phases of a job: measures the duration of each step by name, and counts the steps that hold a slot of the tenant.
 import type { JobKind } from '../jobs/jobs.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Metrics } from '../runtime/metrics.ts';
@@ -13,7 +12,7 @@ export interface PhaseDeps {
 
 export type Phase = <T>(name: string, step: () => Promise<T>) => Promise<T>;
 
-/** What a job waits for in a phase: for a key all wait together, so nothing is lost when some of them come again later. */
+/** What a job waits for in a phase. Jobs that wait for a key wait for the same call, so deferring some of them costs nothing. */
 const WAITS_FOR: ReadonlyMap<string, 'key' | 'store'> = new Map([
   ['content', 'store'],
   ['open', 'key'],
@@ -22,8 +21,8 @@ const WAITS_FOR: ReadonlyMap<string, 'key' | 'store'> = new Map([
 ]);
 
 /**
- * Measures steps of a job; one that throws is measured too. What waits for the tenant's key or for S3 counts in its slots; `onOverShare`
- * is called when the tenant has its share of them while this job waits for the key.
+ * Measures the steps of a job, failed ones included. Steps that wait for the tenant's key or for S3 count in its slots.
+ * `onOverShare` is called when the tenant has its share of slots while this job waits for the key.
  */
 export function phasesOf(
   { clock, metrics, slots }: PhaseDeps,

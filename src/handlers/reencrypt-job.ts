@@ -1,5 +1,5 @@
-// A re-encryption job: a page of a tenant's objects, each read with the key that it is under and written as a fresh message
-// under the tenant's current one, with its metadata, if nobody has written it meanwhile. Never a header edit.
+// Re-encryption job: rewrites one page of a tenant's objects under its current KMS key, as new messages with the same metadata.
+// An object that was written concurrently is left as it is. A header is never edited in place.
 import { keyRef } from '../runtime/key-ref.ts';
 import { orAbort } from '../runtime/clock.ts';
 import { platformArns, type Config } from '../runtime/config.ts';
@@ -27,21 +27,19 @@ export interface ReencryptJobDeps extends AdmissionDeps, ContentDeps {
   readonly ring: KeyRing;
   readonly tenants: Pick<Tenants, 'get' | 'fresh'>;
   readonly gates: Pick<Gates, 'refusal' | 'get'>;
-  /** The passes over a tenant's objects that move them to its current KMS key. */
   readonly reencryption: Pick<Reencryption, 'passOf' | 'turn'>;
-  /** Of the jobs of this queue in this process. */
   readonly backgroundGate: BackgroundGate;
-  /** Of objects that are re-encrypted at once. */
+  /** Limits the objects that are re-encrypted concurrently in this process. */
   readonly reencryptionConcurrency: AdaptiveConcurrency;
 }
 
 export type ReencryptJob = ReencryptJobData & { readonly id: string };
 
 const PAGE_OBJECTS = 200;
-/** A page that takes longer ends where it is: a job has a deadline, and others wait for its slot. */
+/** A page that takes longer is cut short: a job has a deadline, and other jobs wait for its slot. */
 const PAGE_MS = 20_000;
 
-/** An object stands in memory as it came, decrypted, and as the new message. */
+/** In memory an object is the stored message, its plaintext and the new message. */
 const COPIES = 3;
 
 type ObjectResult = keyof PassCounts;
@@ -53,7 +51,7 @@ export async function runReencryptJob(
   job: ReencryptJob,
   signal: AbortSignal,
 ): Promise<Outcome> {
-  // However many tenants' objects move, one page of them is in work here, and all other slots are for jobs that somebody waits for.
+  // One page at a time in this process, for all tenants: the other slots are for jobs that callers wait for.
   const leave = deps.backgroundGate.enterBackground();
   if (!leave) return deferToOtherJobs('REENCRYPTION_NOT_DUE');
   try {
@@ -61,7 +59,7 @@ export async function runReencryptJob(
       runPage(deps, known, job, phase, ending, leave),
     );
   } catch (error) {
-    // No room for the next page, or no agreement on the time: this one comes back, and finds another one's turn or all moved.
+    // The next page could not be enqueued. The page runs again later, and finds its objects already moved.
     if (error instanceof SealdexError && LATER.has(error.code)) return deferToOtherJobs(error.code);
     throw error;
   } finally {
@@ -69,7 +67,7 @@ export async function runReencryptJob(
   }
 }
 
-/** A page that meets a former key which does not work shuts its gate: what was parked there goes first. */
+/** Whether a gate of the tenant is draining. Its parked jobs go first: a page could shut the gate of a former key again. */
 const isReleasing = ({ gates }: ReencryptJobDeps, { tenant, readableArns }: Tenant): boolean =>
   [...readableArns].some((arn) => gates.get(keyRef(tenant, arn)).record?.state === 'draining');
 
@@ -91,13 +89,13 @@ async function runPage(
   const { next, counts } = await movePage(deps, owner, job, phase, signal);
   for (const result of Object.keys(counts) as ObjectResult[])
     if (counts[result] > 0) metrics.count('sealdex_reencrypted_objects_total', { result }, counts[result]);
-  // Before: the next page may be taken the moment that it is in the queue.
+  // Before the next page is in the queue: this process may take it immediately.
   leave();
   await reencryption.turn(pass, counts, next);
   return { kind: 'done' };
 }
 
-/** The tenant as the key change has left it; undefined when there has been another one since. */
+/** The tenant as of the key change; undefined if its key was changed again since. */
 async function ownerOf({ tenants }: ReencryptJobDeps, known: Tenant, change: string): Promise<Tenant | undefined> {
   const isOf = ({ reencryption }: Tenant): boolean => reencryption?.id === change;
   if (isOf(known)) return known;
@@ -117,7 +115,7 @@ async function movePage(
   if (!page) throw new SealdexError('JOB_INVALID', undefined, { field: 'after' });
   const counts: Record<ObjectResult, number> = { current: 0, moved: 0, changed: 0, unreadable: 0 };
   const begun = clock.monotonic();
-  const underWay = new Set<Promise<void>>();
+  const running = new Set<Promise<void>>();
   const move = async (listed: ListedObject): Promise<void> => {
     counts[await moveObject(deps, owner, listed, phase, signal)] += 1;
     reencryptionConcurrency.onFinish();
@@ -125,25 +123,25 @@ async function movePage(
   reencryptionConcurrency.begin();
   try {
     for (const [at, listed] of page.objects.entries()) {
-      const isRoom = (): boolean =>
-        underWay.size < reencryptionConcurrency.limit && !budget.isFull(listed.bytes * COPIES);
-      while (underWay.size > 0 && !isRoom()) await Promise.race(underWay);
+      const canStart = (): boolean =>
+        running.size < reencryptionConcurrency.limit && !budget.isFull(listed.bytes * COPIES);
+      while (running.size > 0 && !canStart()) await Promise.race(running);
       const before = page.objects[at - 1];
       if (before && clock.monotonic() - begun > PAGE_MS) {
-        await Promise.all(underWay);
+        await Promise.all(running);
         return { next: before.key, counts };
       }
       if (!reencryptionConcurrency.isIdle) await backgroundGate.giveWay(signal);
-      // One that failed stays, and is met by whoever waits next.
-      const moving = move(listed).then(() => void underWay.delete(moving));
+      // A failed one stays in the set, so that the next wait throws its error.
+      const moving = move(listed).then(() => void running.delete(moving));
       moving.catch(() => {});
-      underWay.add(moving);
+      running.add(moving);
     }
-    await Promise.all(underWay);
+    await Promise.all(running);
     return { next: page.next, counts };
   } finally {
-    // When one fails, none goes on behind its job's back.
-    await Promise.allSettled(underWay);
+    // After a failure no object is still being moved when the job ends.
+    await Promise.allSettled(running);
   }
 }
 
@@ -172,7 +170,7 @@ async function moveObject(
   }
 }
 
-/** The plaintext of what is under another key than the current one. @throws SealdexError of KMS and of S3 */
+/** Decrypts an object that is under another key than the current one. @throws SealdexError of KMS and of S3 */
 async function openOther(
   { ring, config }: ReencryptJobDeps,
   owner: Tenant,
@@ -187,7 +185,7 @@ async function openOther(
   try {
     const message = await receiveMessage(stored.body);
     const { arn, context } = message.header;
-    // What waits under the platform key while the tenant's cannot be used goes when its job does.
+    // Intake content under the platform key is removed with its job.
     if (arn === owner.keyArn || context['purpose'] === 'intake') {
       await message.close();
       return 'current';

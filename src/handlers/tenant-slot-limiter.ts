@@ -1,8 +1,8 @@
-// Tenant slot limiter: bounds how many slots of a worker one tenant's slow KMS key or slow store requests can hold.
+// Tenant slot limiter: bounds the slots of a worker that one tenant's slow KMS or S3 requests can hold.
 // A tenant whose requests are quick may have all slots.
 import type { Clock } from '../runtime/clock.ts';
 
-/** Every job has shorter waits than this. */
+/** Normal waits of a job are shorter. */
 const SLOW_MS = 1000;
 
 /** Of all slots. */
@@ -20,8 +20,8 @@ export class TenantSlotLimiter {
   }
 
   /**
-   * Starts a step of a job; call the result when it ends. `onOverShare` is called in place of counting the step when it
-   * becomes slow while the tenant has its share of slow steps: the job must then be deferred.
+   * Starts a step of a job; call the result when it ends. If the step becomes slow while the tenant has its share of slow
+   * steps, `onOverShare` is called instead of counting it, and the job must be deferred.
    */
   acquire(tenant: string, onOverShare?: () => void): () => void {
     let isSlow = false;

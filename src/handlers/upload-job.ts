@@ -1,5 +1,5 @@
-// An upload job: the file out of intake, through a child process into a record, under the tenant's data key into S3; and
-// the file itself kept beside it, for tenants that want that. What is in a file is not known here.
+// Upload job: opens the uploaded file, extracts its record in a child process, encrypts it, and stores it.
+// If the tenant keeps originals, the file is encrypted and stored too.
 import { orAbort } from '../runtime/clock.ts';
 import { platformArns, type Config } from '../runtime/config.ts';
 import { checkFileFacts } from '../documents/file.ts';
@@ -29,9 +29,9 @@ export interface UploadJobDeps extends AdmissionDeps, ContentDeps {
 
 export type UploadJob = UploadJobData & { readonly id: string };
 
-/** A file stands in memory as a message, decrypted, and on its way to the process that reads it. */
+/** In memory a file is a message, its plaintext, and a copy on its way to the child process. */
 const COPIES = 3;
-/** One that is kept also as what is kept of it, and as the message of that. */
+/** A kept file is also the original's plaintext and its message. */
 const COPIES_KEPT = 5;
 
 export const runUploadJob = (deps: UploadJobDeps, job: UploadJob, signal: AbortSignal): Promise<Outcome> =>
@@ -46,7 +46,7 @@ export const runUploadJob = (deps: UploadJobDeps, job: UploadJob, signal: AbortS
 interface ReadFile {
   readonly ifExists: 'replace' | 'reject';
   readonly record: Buffer;
-  /** Plaintext of what is kept of the file itself. */
+  /** Plaintext of the original to keep. */
   readonly original: Buffer | undefined;
 }
 
@@ -79,7 +79,7 @@ async function readFile(
   return { ifExists: header.ifExists, record: record.bytes, original };
 }
 
-/** Answers whether the document is stored; false when a newer one is. */
+/** Returns whether the document is stored; false if a newer one is. */
 async function store(
   { store: objects, clock, ring }: UploadJobDeps,
   job: UploadJob,
@@ -97,12 +97,12 @@ async function store(
   const place = { tenant: job.tenant, corpus, object, revision, jobId };
   const message = await encrypted(record);
   const written = await phase('store', () => write({ ...place, ifExists, message }));
-  // After the document: a write that is refused must not have touched the file of the one that stands.
+  // After the document: a rejected write must not change the original of the stored document.
   if (original && written !== 'superseded') {
     const kept = await encrypted(original);
     await phase('store', () => writeOriginal(objects, clock, { ...place, message: kept }, signal));
   }
-  // A newer job for the document may have looked for a file to remove before this one was there.
+  // A newer job for the document may have removed originals before this one was written.
   const current = original ? await headDocument(objects, place, signal) : undefined;
   const isNewest = written !== 'superseded' && (!current || stateOf(current).revision <= revision);
   if (!isNewest || (!original && written === 'replaced')) await removeOriginal(objects, place, revision, signal);
@@ -112,7 +112,7 @@ async function store(
     try {
       return await writeDocument(objects, clock, document, signal);
     } catch (error) {
-      // An earlier try of this job may have stored both, before another job replaced the document.
+      // An earlier attempt of this job may have stored both, before another job replaced the document.
       const isConflict = error instanceof SealdexError && error.code === 'DOCUMENT_CONFLICT';
       if (isConflict) await removeOwnOriginal(objects, place, revision, signal);
       throw error;

@@ -1,4 +1,4 @@
-// A message of many megabytes: encrypted in one go it would hold all other jobs up.
+// Encryption of a large message in pieces, yielding in between: in one call it would block all other jobs.
 import type { Clock } from '../runtime/clock.ts';
 import { createYielder } from '../documents/yielder.ts';
 import type { BegunMessage } from '../envelope/message.ts';
