@@ -1,9 +1,9 @@
-// What our scripts read from Redis, where anybody may have written anything: a piece of Lua for scripts that read entries.
-// A script that raises undoes nothing that it wrote before, so rubbish is read as nothing. What it means is each script's own.
+// Lua functions for reading values that may be invalid: other programs can write to the same Redis.
+// An error in a script does not undo its earlier writes, so an invalid value is read as 0 or as missing.
 
 /**
- * - `number_of(text)`: 0 for what is no number that a double holds exactly
- * - `field_of(entry, name)`: false for a field that is missing, and for an entry that is no hash
+ * - `number_of(text)`: 0 for text that is not a number, or one that a double does not hold exactly
+ * - `field_of(entry, name)`: false for a missing field, and for an entry that is not a hash
  */
 export const VALUES = `
   local function number_of(text)

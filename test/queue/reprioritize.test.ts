@@ -2,14 +2,14 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { newJobId } from '../../src/jobs/jobs.ts';
 import { JOBS_PER_TURN } from '../../src/queue/fair-share/fair-share.ts';
-import { startFairUpkeep, type FairUpkeep } from '../../src/queue/fair-share/fair-share-maintenance.ts';
+import { startFairShareLoop, type FairShareLoop } from '../../src/queue/fair-share/fair-share-maintenance.ts';
 import { reprioritize } from '../../src/queue/fair-share/reprioritize.ts';
 import { eventually } from '../support/eventually.ts';
 import { FakeClock } from '../support/clock.ts';
 import { dataOf, openRoom, type Room } from './fixture.ts';
 
 let room: Room;
-let upkeeps: FairUpkeep[];
+let upkeeps: FairShareLoop[];
 const faults: unknown[] = [];
 
 beforeEach(async () => {
@@ -24,8 +24,8 @@ afterEach(async () => {
 });
 
 /** Looks when the test says so. */
-async function upkeep(clock = new FakeClock(Date.now())): Promise<FairUpkeep> {
-  const started = startFairUpkeep({
+async function upkeep(clock = new FakeClock(Date.now())): Promise<FairShareLoop> {
+  const started = startFairShareLoop({
     redis: room.redis,
     keys: room.keys,
     clock,

@@ -9,7 +9,12 @@ import { discardLetters } from '../../src/queue/dead-letters/discard.ts';
 import { namedIntake } from '../../src/queue/bull/named-intake.ts';
 import { parseParked, releaseParked, promoter } from '../../src/queue/parked/parked.ts';
 import { rebase } from '../../src/queue/fair-share/rebase.ts';
-import { forgetTenants, reprioritize, restampDue, sweepOutliers } from '../../src/queue/fair-share/reprioritize.ts';
+import {
+  forgetTenants,
+  reprioritize,
+  reprioritizeDue,
+  sweepOutliers,
+} from '../../src/queue/fair-share/reprioritize.ts';
 import { eventually } from '../support/eventually.ts';
 import { lay } from './dead-letter-fixture.ts';
 import { dataOf, openRoom, type Room } from './fixture.ts';
@@ -52,7 +57,7 @@ test('a look at due jobs passes rubbish over', async () => {
   const { text, word } = await rubbish();
   const good = await delayed(700);
   await room.redis.zadd(room.bull.toKey('delayed'), 1, text, 2, word);
-  expect(await restampDue(room.redis, room.keys, Date.now() + 5000, 0)).toBe(3);
+  expect(await reprioritizeDue(room.redis, room.keys, Date.now() + 5000, 0)).toBe(3);
   expect([await priorityOf(word), await priorityOf(good)]).toEqual([1, 1]);
 });
 

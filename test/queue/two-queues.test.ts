@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { newJobId, type UploadJobData } from '../../src/jobs/jobs.ts';
 import { recount, repairBacklog } from '../../src/queue/backlog/recount.ts';
 import type { ReservationRequest } from '../../src/queue/backlog/backlog.ts';
-import { startFairUpkeep } from '../../src/queue/fair-share/fair-share-maintenance.ts';
+import { startFairShareLoop } from '../../src/queue/fair-share/fair-share-maintenance.ts';
 import { namedIntake } from '../../src/queue/bull/named-intake.ts';
 import { countParked } from '../../src/queue/parked/parked-counts.ts';
 import type { Reservation } from '../../src/queue/fair-share/reservation.ts';
@@ -218,12 +218,12 @@ test('Each queue has its own keeper of fair share, which looks at its own jobs.'
   const back = newJobId();
   await uploads.add('upload', {}, { jobId: back, priority: 2, delay: 500 });
   const deps = { redis: room.redis, clock: new FakeClock(Date.now()), onFault: () => {} };
-  const ofIndex = startFairUpkeep({ ...deps, keys: room.keys });
+  const ofIndex = startFairShareLoop({ ...deps, keys: room.keys });
   await ofIndex.tick();
   const priorityOf = async (id: string): Promise<number> =>
     Number(await room.redis.hget(uploads.toKey(id), 'priority'));
   expect([now?.priority, await priorityOf(back)]).toEqual([1, 2]);
-  const ofUploads = startFairUpkeep({ ...deps, keys });
+  const ofUploads = startFairShareLoop({ ...deps, keys });
   await ofUploads.tick();
   expect(await priorityOf(back)).toBeGreaterThanOrEqual(500);
   expect(await room.redis.exists(room.keys.fairLease, keys.fairLease)).toBe(2);

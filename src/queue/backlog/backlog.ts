@@ -1,6 +1,6 @@
-// Backlog: how many jobs each tenant has in the queue (waiting, parked and dead) and about how many bytes they take.
-// A job is counted when it is stamped, and leaves the count once, when it is done or discarded; a job has a priority of at
-// least 1 if and only if it was counted. Lua pieces and taking back; recounting is recount.ts.
+// Backlog: Lua functions that count the jobs of each tenant (waiting, parked and dead), and estimate their bytes in Redis.
+// A job is counted when it is reserved, and leaves the count once, when it is done or discarded.
+// A job has a priority of at least 1 if and only if it was counted.
 import type { JobData } from '../../jobs/jobs.ts';
 import type { QueueName } from '../../runtime/names.ts';
 import { runScript, script } from '../../runtime/lua-script.ts';
@@ -8,32 +8,32 @@ import type { Redis, QueueKeys } from '../../runtime/redis.ts';
 import { VALUES } from '../lua-values.ts';
 import { queueKey } from '../bull/queue-keys.ts';
 
-/** Redis memory of a job beside its data: hash, options, place in the queue, marker, index entries. */
+/** Redis memory of a job beside its data: hash, options, queue entry, marker, index entries. */
 const ENTRY_BYTES = 1500;
 
-/** What encryption and the content's header add. */
+/** Added by encryption and by the content's header. */
 const MESSAGE_BYTES = 600;
 
-/** What a job will about take in Redis, before its content is encrypted. */
+/** Estimates a job's bytes in Redis before its content is encrypted. */
 export function estimateBytes(bodyBytes: number, inlineBytes: number): number {
   const message = bodyBytes + MESSAGE_BYTES;
   return ENTRY_BYTES + (message <= inlineBytes ? Math.ceil((message * 4) / 3) : 0);
 }
 
-/** What is looked at of an entry's data: the producer writes the tenant first, and others may write megabytes. */
-const LOOKED_AT = 1000;
+/** Bytes of an entry's data that are searched: the producer writes the tenant first, and invalid data may have megabytes. */
+const SEARCHED_BYTES = 1000;
 
 /**
- * - `tenant_of(data)`: of a job's data; '-' when it names none
- * - `is_counted_id(id)`: jobs with ids that are not ours are never counted
- * - `counter_add(counters, name, by)`: answers the sum; a counter that is no number begins anew
- * - `backlog_join(jobs, bytes, tenant, size)`, `backlog_leave(jobs, bytes, tenant, size)`: without `size` the mean leaves, so
- *   that estimates never add up to a drift
- * - `entry_leaves(jobs, bytes, entry)`, `entry_returns(jobs, bytes, entry)`: the job of this entry, once, whoever asks
+ * - `tenant_of(data)`: the tenant in a job's data; '-' if there is none
+ * - `is_counted_id(id)`: jobs with ids that sealdex did not make are never counted
+ * - `counter_add(counters, name, by)`: returns the sum; a counter that is not a number restarts at `by`
+ * - `backlog_join(jobs, bytes, tenant, size)`, `backlog_leave(jobs, bytes, tenant, size)`: without `size` the mean is
+ *   subtracted, so that estimates do not add up to a drift
+ * - `entry_leaves(jobs, bytes, entry)`, `entry_returns(jobs, bytes, entry)`: the job of this entry, once for any number of calls
  */
 export const BACKLOG = `${VALUES}
   local function tenant_of(data)
-    return string.match(string.sub(data or '', 1, ${LOOKED_AT}), '"tenant":"([a-zA-Z0-9_=-]+)"') or '-'
+    return string.match(string.sub(data or '', 1, ${SEARCHED_BYTES}), '"tenant":"([a-zA-Z0-9_=-]+)"') or '-'
   end
   local function is_counted_id(id)
     return #id == 33 and string.match(id, '^j%x+$') ~= nil
@@ -75,7 +75,6 @@ export const BACKLOG = `${VALUES}
     return 1
   end`;
 
-/** What a job takes of its tenant's share, and the queue that it goes into. */
 export interface ReservationRequest {
   readonly queue: QueueName;
   readonly tenant: JobData['tenant'];
@@ -83,8 +82,8 @@ export interface ReservationRequest {
 }
 
 /**
- * A marker tells whether its job is counted: who asks with its key next counts it if it is not. Its fingerprint goes with the
- * request that was refused.
+ * A marker holds whether its job is counted; the next request with its key counts it if it is not. The fingerprint of the
+ * rejected request is removed.
  */
 const TAKE_BACK = script({
   name: 'take_back',
@@ -100,7 +99,7 @@ const TAKE_BACK = script({
   return 1`,
 });
 
-/** Takes a job out of the count that was stamped and is certainly not in the queue. `hasMarker`: it was stamped with its marker. */
+/** Gives back the reservation of a job that is certainly not in the queue. `hasMarker`: it was reserved with `mark`. */
 export async function takeBack(
   redis: Redis,
   keys: QueueKeys,

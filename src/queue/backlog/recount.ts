@@ -1,5 +1,5 @@
-// The backlog's counters set right: what producers counted that died before they added the job, and what Redis lost.
-// Walks the queues a page at a time and corrects by the difference, so that what joins and leaves meanwhile stays counted.
+// Backlog repair: corrects the counters after producers died between reserving and adding a job, and after data loss in Redis.
+// Reads the queues in pages and corrects by the difference, so that concurrent changes stay counted.
 import { takeLease } from '../../runtime/lease.ts';
 import { QUEUE_NAMES } from '../../runtime/names.ts';
 import { runScript, script } from '../../runtime/lua-script.ts';
@@ -9,11 +9,11 @@ import { queueKey } from '../bull/queue-keys.ts';
 
 const PAGE = 250;
 
-/** How often the fleet looks whether the counters fit, and how often it counts in any case. */
-const LOOK_MS = 60_000;
-const COUNT_MS = 3_600_000;
+/** How often the fleet compares the sum of the counters, and how often it recounts in any case. */
+const CHECK_INTERVAL_MS = 60_000;
+const COUNT_INTERVAL_MS = 3_600_000;
 
-/** So much more than there is may be counted: jobs that were stamped and are about to be added. */
+/** The counters may exceed the queues by this much: jobs that are reserved and about to be added. */
 const SLACK_JOBS = 1000;
 const SLACK_SHARE = 0.02;
 
@@ -21,8 +21,8 @@ const LISTS = ['wait', 'active'] as const;
 const SETS = ['prioritized', 'delayed', 'failed'] as const;
 
 /**
- * `places`: the lists of all queues, `listCount` of them, then their sets. Answers how many jobs the queues hold; with none,
- * nobody has a backlog.
+ * `places`: the lists of all queues, `listCount` of them, then their sets. Returns how many jobs the queues hold; if none,
+ * it deletes the counters.
  */
 const SIZE = script({
   name: 'backlog_size',
@@ -37,7 +37,7 @@ const SIZE = script({
   return size`,
 });
 
-/** Answers the next cursor, '0' at the end, and tenant, jobs and bytes of those on the page that are counted. */
+/** Returns the next cursor, '0' at the end, and tenant, jobs and bytes of the counted jobs on the page. */
 const PAGE_OF = script({
   name: 'backlog_page',
   keys: ['place', 'entryPrefix'],
@@ -63,16 +63,16 @@ const PAGE_OF = script({
       sums[tenant][2] = sums[tenant][2] + size_of(fields[3])
     end
   end
-  local answer = { cursor }
+  local result = { cursor }
   for tenant, sum in pairs(sums) do
-    answer[#answer + 1] = tenant
-    answer[#answer + 1] = sum[1]
-    answer[#answer + 1] = sum[2]
+    result[#result + 1] = tenant
+    result[#result + 1] = sum[1]
+    result[#result + 1] = sum[2]
   end
-  return answer`,
+  return result`,
 });
 
-/** Tenant, jobs, bytes to add each; one that has none left has no bytes either. */
+/** `corrections`: triples of tenant, jobs and bytes to add. A tenant without jobs loses its bytes too. */
 const CORRECT = script({
   name: 'backlog_correct',
   keys: ['backlogJobs', 'backlogBytes'],
@@ -99,18 +99,18 @@ function add(counts: Counts, tenant: string, jobs: number, bytes: number): void 
 }
 
 /**
- * Sets the counters right when it is time: at most once a minute in the fleet, and after an hour or when more is counted
- * than there is. Answers what it did.
+ * Corrects the counters if it is due: compares at most once a minute in the fleet, and recounts after an hour or if the
+ * counters exceed the queues.
  */
 export async function repairBacklog(redis: Redis, keys: RedisKeys): Promise<'nothing' | 'emptied' | 'recounted'> {
-  // Not given back: a lease that runs out is the pace.
-  if (!(await takeLease(redis, keys.lease('backlog-look'), LOOK_MS))) return 'nothing';
+  // Not released: the expiry of the lease sets the interval.
+  if (!(await takeLease(redis, keys.lease('backlog-look'), CHECK_INTERVAL_MS))) return 'nothing';
   const size = await sizeOf(redis, keys);
   if (size === 0) return 'emptied';
   const counted = await readCounters(redis, keys);
   const sum = counted.values().reduce((jobs, one) => jobs + one.jobs, 0);
   const isOff = sum > size + SLACK_JOBS && sum > size * (1 + SLACK_SHARE);
-  const hour = await takeLease(redis, keys.lease('backlog-count'), COUNT_MS);
+  const hour = await takeLease(redis, keys.lease('backlog-count'), COUNT_INTERVAL_MS);
   if (!hour && !isOff) return 'nothing';
   try {
     await recount(redis, keys);
@@ -121,7 +121,7 @@ export async function repairBacklog(redis: Redis, keys: RedisKeys): Promise<'not
   return 'recounted';
 }
 
-/** Walks all queues. What is moved or removed in that time may be off by one each, until the next time. */
+/** Counts all queues. A job that is moved or removed meanwhile may be off by one until the next recount. */
 export async function recount(redis: Redis, keys: RedisKeys): Promise<void> {
   const counted = await readCounters(redis, keys);
   const found: Counts = new Map();
@@ -132,7 +132,7 @@ export async function recount(redis: Redis, keys: RedisKeys): Promise<void> {
   const off = [...new Set([...counted.keys(), ...found.keys()])].flatMap((tenant) => {
     const [is, was] = [found.get(tenant), counted.get(tenant)];
     const jobs = (is?.jobs ?? 0) - (was?.jobs ?? 0);
-    // Bytes of jobs that are the right number are an estimate that the producer made, as good as this one.
+    // If the number of jobs is right, the producer's estimate of bytes is as good as this one.
     return jobs === 0 ? [] : [[tenant, jobs, (is?.bytes ?? 0) - (was?.bytes ?? 0)]];
   });
   const { backlogJobs, backlogBytes } = keys;
@@ -171,13 +171,13 @@ async function readCounters(redis: Redis, keys: RedisKeys): Promise<Counts> {
   return new Map([...jobs].map(([tenant, count]) => [tenant, { jobs: count, bytes: bytes.get(tenant) ?? 0 }]));
 }
 
-/** As our scripts read them: what is no number is none. */
+/** As the scripts read counters: a text that is not a number is 0. */
 function wholeOf(text: string | undefined): number {
   const number = Number(text);
   return Number.isSafeInteger(number) ? number : 0;
 }
 
-/** A page at a time: there is a field for each tenant. */
+/** In pages: there is a field for each tenant. */
 async function readHash(redis: Redis, key: string): Promise<Map<string, number>> {
   const found = new Map<string, number>();
   let cursor = '0';

@@ -1,15 +1,14 @@
-// After a stall: a job that comes back from a process that died or froze waits a little first. Stalled jobs come back all at
-// once and ahead of all others, and one that kills its process would take the same innocent ones with it again and again.
-// Whether it must wait, and how long; the move is settle.ts'.
+// Delay after a stall: defers a job that returns from a process that died or froze.
+// Stalled jobs return all at once and ahead of all others. A job that kills its process would take the same jobs down again.
 import type { Outcome } from '../../jobs/outcome.ts';
 import { runScript, script } from '../../runtime/lua-script.ts';
 import type { Redis } from '../../runtime/redis.ts';
 import { VALUES } from '../lua-values.ts';
 
-const SHORTEST_MS = 1000;
-const LONGEST_MS = 60_000;
+const MIN_DELAY_MS = 1000;
+const MAX_DELAY_MS = 60_000;
 
-/** `stc` counts what BullMQ calls stalls, over the job's whole life. Who sends a job again resets both. */
+/** `stc` is BullMQ's count of stalls over the life of the job. A replay resets both fields. */
 const NOTE_STALLS = script({
   name: 'note_stalls',
   keys: ['entry'],
@@ -20,7 +19,7 @@ const NOTE_STALLS = script({
   return 1`,
 });
 
-/** Defers a job that is back from a stall by 1 to 60 s, once for each stall. Undefined for all others. */
+/** Defers a job that is back from a stall by 1 to 60 s, once for each stall. Returns undefined for all other jobs. */
 export async function afterStall(
   redis: Redis,
   entryKey: string,
@@ -28,9 +27,9 @@ export async function afterStall(
   random: () => number = Math.random,
 ): Promise<Outcome | undefined> {
   if (stalls === 0) return undefined;
-  // Without an answer it waits: that costs a minute, and a job that fails here would count one stall more.
+  // If Redis fails, the job waits: that costs at most a minute. An error here would count as one more stall.
   const isNew = await runScript(redis, NOTE_STALLS, { entry: entryKey }).catch(() => 1);
   if (isNew !== 1) return undefined;
-  const afterMs = SHORTEST_MS + Math.floor(random() * (LONGEST_MS - SHORTEST_MS));
+  const afterMs = MIN_DELAY_MS + Math.floor(random() * (MAX_DELAY_MS - MIN_DELAY_MS));
   return { kind: 'defer', code: 'STALLED', afterMs };
 }

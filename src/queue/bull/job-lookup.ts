@@ -1,5 +1,4 @@
-// Where a job is, in whichever queue: what its entry there, or its note after that, tells of it; and how many jobs are where.
-// Only looks. What a job's content is, it cannot see.
+// Job lookup: finds a job in any queue and reads its state, from its entry or from its status note. Counts jobs by state.
 import type { Job, Queue } from 'bullmq';
 import type { Code } from '../../runtime/errors.ts';
 import type { JobData } from '../../jobs/jobs.ts';
@@ -51,11 +50,11 @@ export interface QueueCounts {
 }
 
 export interface JobLookup {
-  /** What a job's entry says, while there is one. */
+  /** Undefined if the job is not in a queue. */
   data(jobId: string): Promise<JobData | undefined>;
-  /** `since` only of what has ended or waits with a code: who repeats a request asks for no more. */
+  /** `since` is only set for jobs that have ended or wait with a code; a repeated request needs no more. */
   status(jobId: string): Promise<JobStatus>;
-  /** The same with `since` of what is in the queue too, for one more question to Redis. */
+  /** The same with `since` for all jobs in a queue, at the cost of one more Redis command. */
   statusSince(jobId: string): Promise<JobStatus>;
   facts(jobId: string): Promise<JobFacts>;
   counts(): Promise<Readonly<Record<QueueName, QueueCounts>>>;
@@ -69,7 +68,6 @@ export interface QueuePlace {
   readonly keys: QueueKeys;
 }
 
-/** A job's state in a queue, and which. */
 interface QueueMatch {
   readonly status: JobStatus;
   readonly queue?: JobsQueue;
@@ -78,7 +76,7 @@ interface QueueMatch {
 const parkedNote = async (queue: JobsQueue, redis: Redis, jobId: string): Promise<ParkedNote | undefined> =>
   parseParked(await runCommand(redis.hget(queue.toKey(jobId), 'parked')));
 
-/** A job is in one queue as long as it lives, so they are looked at one after the other. */
+/** A job stays in one queue, so the queues are read one after the other. */
 export function createJobLookup(places: readonly QueuePlace[], redis: Redis, keys: RedisKeys): JobLookup {
   const find = async (jobId: string): Promise<QueueMatch> => {
     if (!isJobId(jobId)) return { status: { state: 'unknown' } };
@@ -86,7 +84,7 @@ export function createJobLookup(places: readonly QueuePlace[], redis: Redis, key
       const inQueue = await statusInQueue(queue, redis, own, jobId);
       if (inQueue) return { status: inQueue, queue };
     }
-    // The note of an end is written before the job leaves the queue, so nobody falls between the two looks.
+    // The final note is written before the job leaves the queue, so no job is missed between the two reads.
     const note = await readNote(redis, keys, jobId);
     return { status: note && note.state !== 'retrying' ? note : { state: 'unknown' } };
   };
@@ -142,7 +140,7 @@ async function countsOf(queue: JobsQueue, redis: Redis): Promise<QueueCounts> {
   };
 }
 
-/** Undefined when the job is not in the queue (any more). */
+/** Undefined if the job is not in the queue. */
 async function statusInQueue(
   queue: JobsQueue,
   redis: Redis,
@@ -158,14 +156,14 @@ async function statusInQueue(
   }
   if (state !== 'delayed') return { state: 'queued' };
   const parked = await parkedNote(queue, redis, jobId);
-  // Released and then delayed for another reason, it is not in the index any more.
+  // A job that was released and then delayed for another reason is not in the index.
   if (parked && (await runCommand(redis.zscore(keys.parked(parked.gate), jobId))) !== null)
     return { state: 'parked', code: parked.code, since: parked.since };
   const note = await readNote(redis, keys, jobId);
   return note?.state === 'retrying' ? note : { state: 'retrying' };
 }
 
-/** Nothing is known of an entry that has left in between, or in which others wrote something else than a time. */
+/** Undefined for an entry that was removed since, or whose fields are not timestamps. */
 async function sinceInQueue(
   queue: JobsQueue,
   redis: Redis,
@@ -177,7 +175,7 @@ async function sinceInQueue(
   return Number.isSafeInteger(since) ? since : undefined;
 }
 
-/** What others wrote may be no JSON, which BullMQ throws on: then there is no data to tell of. */
+/** Undefined for an entry that is not JSON, on which BullMQ throws. */
 async function entryOf(queue: JobsQueue, jobId: string): Promise<Job<JobData, null> | undefined> {
   try {
     return await queue.getJob(jobId);
@@ -187,7 +185,7 @@ async function entryOf(queue: JobsQueue, jobId: string): Promise<Job<JobData, nu
   }
 }
 
-/** When the job was queued that is taken next: stalled and foreign ones without a priority come first. */
+/** When the next job was queued. Jobs without a priority, stalled or added by other programs, come first. */
 async function oldestWaiting(queue: JobsQueue, redis: Redis): Promise<number | undefined> {
   const first = await runCommand(redis.lindex(queue.toKey('wait'), -1));
   const next = first ?? (await runCommand(redis.zrange(queue.toKey('prioritized'), '0', '0')))[0];

@@ -1,5 +1,4 @@
-// Which content in S3 the jobs name that are in the queue, waiting, parked or dead: for who looks for content without a job.
-// Only looks; reads no content.
+// Intake references of jobs: which content in S3 the jobs in the queues name, dead letters included. Used by the intake sweep.
 import { z } from 'zod';
 import { INTAKE_ID, QUEUE_NAMES } from '../../runtime/names.ts';
 import { runScript, script } from '../../runtime/lua-script.ts';
@@ -7,14 +6,14 @@ import { queueKeys, type Redis, type RedisKeys } from '../../runtime/redis.ts';
 import { queueKey } from './queue-keys.ts';
 
 /**
- * `gone`: no entry in the queue. `names`: what content it names, if any. `unreadable`: there is an entry that does not say,
- * so whatever lies under its id may be its own.
+ * `gone`: no entry in a queue. `names`: the content that the entry names, if any. `unreadable`: the entry cannot be read,
+ * so any content under its id may belong to it.
  */
 export type NamedIntake =
   | { readonly kind: 'gone' | 'unreadable' }
   | { readonly kind: 'names'; readonly intake: string | undefined };
 
-/** Answers the data of an entry, nil when there is no entry, and nothing of data that is too large to name content in S3. */
+/** Returns the data of an entry, nil if there is none, and '' for data that is too large to name content in S3. */
 const DATA = script({
   name: 'entry_data',
   keys: ['entry'],
@@ -25,7 +24,7 @@ const DATA = script({
     return redis.call('EXISTS', entry) == 1 and '' or false`,
 });
 
-/** Looks in every queue, for all at once: give it a hundred or so. */
+/** Runs one script for each job and queue, all at once: pass about 100 jobs. */
 export async function namedIntake(redis: Redis, keys: RedisKeys, jobIds: readonly string[]): Promise<NamedIntake[]> {
   const inQueues = await Promise.all(
     QUEUE_NAMES.map((name) => queueKeys(keys, name)).map((own) =>
@@ -35,7 +34,7 @@ export async function namedIntake(redis: Redis, keys: RedisKeys, jobIds: readonl
   return jobIds.map((_, at) => together(inQueues.map((found) => found[at] ?? { kind: 'unreadable' })));
 }
 
-/** Of an id that somebody has put into two queues, it cannot be told what it names. */
+/** An id that is in two queues is ambiguous, and counts as unreadable. */
 function together(found: readonly NamedIntake[]): NamedIntake {
   const [first, ...more] = found.filter(({ kind }) => kind !== 'gone');
   if (!first) return { kind: 'gone' };

@@ -1,5 +1,5 @@
-// What happens to a job between being taken and being settled: the handler, and the hand-back when the process stops.
-// Knows no queue: whatever the handler does, the job ends in settle() or goes back as it was.
+// Job processor: runs the handler of a taken job, settles its outcome, and hands jobs back when the process stops.
+// Every job is settled or handed back unchanged, whatever the handler does.
 import type { TakenJob } from '../../jobs/jobs.ts';
 import { faultOf } from '../../runtime/fault.ts';
 import type { Log } from '../../runtime/log.ts';
@@ -10,7 +10,7 @@ import { afterStall } from './after-stall.ts';
 import type { QueueJob } from './safe-worker.ts';
 import { handBack, settle, type SettleDeps } from './settle.ts';
 
-/** Must not throw but for the signal's reason: then the job is handed back. */
+/** @throws only the signal's reason; the job is then handed back */
 export type Handle = (job: TakenJob, signal: AbortSignal) => Promise<Outcome>;
 
 export interface ProcessorDeps {
@@ -18,14 +18,14 @@ export interface ProcessorDeps {
   readonly metrics: Metrics;
   readonly handle: Handle;
   readonly onOutcome: (outcome: Outcome) => void;
-  /** 0 to 1: how long a job waits that is back from a stall; random unless a test says otherwise. */
+  /** Returns 0 to 1: the part of the maximum delay after a stall. Random by default. */
   readonly afterStall?: (() => number) | undefined;
 }
 
 export interface QueueProcessor {
   run(job: QueueJob, token: string, hasStalledOut: boolean): Promise<null>;
   readonly active: () => number;
-  /** Ends the jobs in work by handing them back; those that are taken later run. */
+  /** Hands back the jobs in progress; jobs that are taken later run. */
   readonly abort: () => void;
   readonly handedBack: () => number;
 }
@@ -84,7 +84,7 @@ export function createProcessor(deps: ProcessorDeps, settling: SettleDeps): Queu
   };
 }
 
-/** The handler, which counts and logs all other dead letters, never sees this one. */
+/** The handler counts and logs all other dead letters, but is not called for this one. */
 function countStalledOut({ log, metrics }: ProcessorDeps, { id }: QueueJob): void {
   metrics.count('sealdex_jobs_total', { kind: 'unknown', outcome: 'dead' });
   metrics.count('sealdex_job_failures_total', { code: 'STALLED_TOO_OFTEN', reason: '' });

@@ -1,10 +1,9 @@
-// BullMQ's queues and their keys as our scripts name them. What is in them BullMQ alone decides; our own keys are in redis.ts.
+// BullMQ keys: the Redis keys of BullMQ's queues. Keys of sealdex are in redis.ts.
 import type { JobKind } from '../../jobs/jobs.ts';
 import type { QueueName } from '../../runtime/names.ts';
 import type { QueueKeys } from '../../runtime/redis.ts';
 
-/** Where jobs of a kind go. */
 export const queueOf = (kind: JobKind): QueueName => (kind === 'upload' ? 'upload' : 'index');
 
-/** `wait`, `prioritized`, `active`, `delayed` or `failed`, the id of a job for its entry, or '' for what all begin with. */
+/** `name`: `wait`, `prioritized`, `active`, `delayed` or `failed`; a job id for its entry; '' for the prefix of all keys. */
 export const queueKey = ({ prefix, queueName }: QueueKeys, name: string): string => `${prefix}:${queueName}:${name}`;

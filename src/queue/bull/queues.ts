@@ -1,6 +1,4 @@
-// The queues as producers and operators see them, as one: add a job, ask for one, count. Taking jobs is worker.ts, looking for them
-// job-lookup.ts.
-// Knows jobs as data; what is in their content it cannot see.
+// Queues: the index and upload queues as one, for producers and operators. Adds, finds, counts, releases and replays jobs.
 import { Queue, type JobsOptions } from 'bullmq';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Config } from '../../runtime/config.ts';
@@ -22,17 +20,17 @@ import {
   reserve,
   type Marker,
   type Reservation,
-  type Stamping,
+  type ReservationDeps,
 } from '../fair-share/reservation.ts';
 import { createJobLookup, type JobLookup } from './job-lookup.ts';
 
-/** The events stream is for debugging; every entry costs Redis memory. */
+/** The stream of events is for debugging; every entry costs Redis memory. */
 const STREAMS = { events: { maxLen: 1000 } };
 
-/** Job data with the largest inline content, in bytes of JSON. */
+/** Maximum job data, with the largest inline content: bytes of JSON. */
 const SIZE_LIMIT = 2_000_000;
 
-/** Set again by the worker for every job that it takes: others may enqueue. */
+/** The worker sets them again for every job that it takes, since other programs may enqueue. */
 export const JOB_OPTIONS = Object.freeze({
   attempts: 8,
   backoff: { type: 'custom' },
@@ -43,39 +41,38 @@ export const JOB_OPTIONS = Object.freeze({
 } satisfies JobsOptions);
 
 export interface JobQueue extends JobLookup {
-  /** Comes before a stamp. @throws SealdexError `QUEUE_FULL` with `retryAfterMs` when Redis is three quarters full */
+  /** Call before `reserve` and `mark`. @throws SealdexError `QUEUE_FULL` with `retryAfterMs` if Redis is three quarters full */
   refuseWhenFull(): Promise<void>;
   /** A revision and a priority for each, or `TENANT_BACKLOG_FULL`. @throws SealdexError `CLOCK_SKEW` */
   reserve(requests: readonly ReservationRequest[]): Promise<(Reservation | SealdexError)[]>;
-  /** The same with an idempotency key's marker. @throws SealdexError `CLOCK_SKEW`, `TENANT_BACKLOG_FULL` */
+  /** The same with the marker of an idempotency key. @throws SealdexError `CLOCK_SKEW`, `TENANT_BACKLOG_FULL` */
   mark(jobId: string, request: ReservationRequest): Promise<Marker>;
-  /** The fingerprint of the marker, after giving it this one if it has none and its job is not in the queue. */
+  /** Sets the marker's fingerprint if it has none and its job is not in the queue. Returns the marker's fingerprint. */
   claim(jobId: string, queueName: QueueName, fingerprint: string): Promise<string | undefined>;
   /** The fingerprint of the marker, if it has one. */
   fingerprint(jobId: string): Promise<string | undefined>;
   confirm(jobId: string): Promise<boolean>;
-  /** Takes a job out of its tenant's backlog that was stamped and is certainly not in the queue. */
+  /** Gives a reservation back. Call only if the job is certainly not in the queue. */
   takeBack(jobId: string, request: ReservationRequest, hasMarker: boolean): Promise<void>;
   /**
-   * Adds a job, to be taken after `delayMs` at the earliest; one with an id that is in the queue already changes nothing,
-   * and nothing tells so.
+   * Adds a job, to be taken after `delayMs` at the earliest. If its id is already in the queue, nothing changes and no error
+   * is thrown.
    */
   add(jobId: string, data: JobData, priority: number, delayMs?: number): Promise<void>;
-  /** Releases what is parked at a gate in any queue, as long as `shouldContinue` says so. Answers whether nothing is left. */
+  /** Releases the jobs that are parked at a gate, in all queues, while `shouldContinue` returns true. Returns whether none is left. */
   release(gate: string, shouldContinue: () => Promise<boolean>): Promise<boolean>;
-  /** Brings back what is parked at a gate for longer than it may be. */
+  /** Releases the jobs that are parked at a gate for longer than SEALDEX_PARKED_MAX_MS, which makes them dead letters. */
   expire(gate: string): Promise<void>;
   readonly letters: DeadLetters;
-  /** What is parked at a gate in one queue, oldest first, `size` entries of its index from this one on. */
+  /** Jobs that are parked at a gate in one queue, oldest first: `size` entries of the index, beginning at rank `from`. */
   parkedPage(gate: string, queueName: QueueName, from: number, size: number): Promise<ParkedPage>;
   close(): Promise<void>;
 }
 
-/** One of BullMQ's queues, and what its jobs need. */
 interface QueueHandle {
   readonly queue: Queue<JobData, null>;
   readonly keys: QueueKeys;
-  readonly stamping: Stamping;
+  readonly reserving: ReservationDeps;
   readonly releasing: ReleaseDeps;
 }
 
@@ -87,7 +84,7 @@ function openQueueHandle(name: QueueName, config: Config, redis: Redis, clock: C
     streams: STREAMS,
     skipWaitingForReady: true,
   });
-  // Every command's own answer tells its caller; the event tells it a second time.
+  // Every command rejects with its own error; the event would report it a second time.
   queue.on('error', () => {});
   const releasing: ReleaseDeps = {
     redis,
@@ -96,7 +93,7 @@ function openQueueHandle(name: QueueName, config: Config, redis: Redis, clock: C
     promote: promoter(queue),
     reprioritize: (jobIds) => reprioritize(redis, keys, jobIds),
   };
-  return { queue, keys, stamping: { redis, keys, clock, limits: config }, releasing };
+  return { queue, keys, reserving: { redis, keys, clock, limits: config }, releasing };
 }
 
 export function openQueue(config: Config, redis: Redis, clock: Clock): JobQueue {
@@ -106,13 +103,13 @@ export function openQueue(config: Config, redis: Redis, clock: Clock): JobQueue 
   };
   const all = QUEUE_NAMES.map((name) => own[name]);
   const keys = redisKeys(config.queue);
-  const fullness = new MemoryLimit(redis, clock);
+  const memoryLimit = new MemoryLimit(redis, clock);
 
   return {
     ...createJobLookup(all, redis, keys),
-    refuseWhenFull: () => fullness.refuse(),
+    refuseWhenFull: () => memoryLimit.refuse(),
     reserve: (requests) => reserveInQueues(own, requests),
-    mark: (jobId, request) => mark(own[request.queue].stamping, jobId, config.idempotencyMs, request),
+    mark: (jobId, request) => mark(own[request.queue].reserving, jobId, config.idempotencyMs, request),
     claim: (jobId, queueName, fingerprint) => claim(redis, own[queueName].keys, jobId, fingerprint),
     fingerprint: async (jobId) => (await runCommand(redis.hget(keys.marker(jobId), 'fingerprint'))) ?? undefined,
     confirm: (jobId) => confirm(redis, keys, jobId),
@@ -122,7 +119,7 @@ export function openQueue(config: Config, redis: Redis, clock: Clock): JobQueue 
       await runCommand(queue.add(data.kind, data, { ...JOB_OPTIONS, jobId, priority, delay, sizeLimit: SIZE_LIMIT }));
     },
     async release(gate, shouldContinue) {
-      // One after the other, and each to its end: the gate opens when nothing is left in any.
+      // Sequentially, each to its end: the gate opens when no queue has jobs left.
       for (const { releasing } of all) if (!(await releaseParked(releasing, gate, shouldContinue))) return false;
       return true;
     },
@@ -138,7 +135,7 @@ export function openQueue(config: Config, redis: Redis, clock: Clock): JobQueue 
         retry: retrier(each.queue),
       })),
       clock,
-      // As old as a job gets that is parked, dies and is kept for all the time it may.
+      // The maximum age of a job: parked for the maximum time, then a dead letter for the maximum time.
       replayMaxMs: config.parkedMaxMs + config.letterMaxMs,
     }),
     parkedPage: (gate, queueName, from, size) => parkedPage(own[queueName].releasing, gate, from, size),
@@ -146,15 +143,15 @@ export function openQueue(config: Config, redis: Redis, clock: Clock): JobQueue 
   };
 }
 
-/** One script for the requests of each queue. */
+/** Runs one script for each queue. */
 async function reserveInQueues(
   own: Readonly<Record<QueueName, QueueHandle>>,
   requests: readonly ReservationRequest[],
 ): Promise<(Reservation | SealdexError)[]> {
-  const stamps = new Map<ReservationRequest, Reservation | SealdexError>();
+  const reservations = new Map<ReservationRequest, Reservation | SealdexError>();
   for (const [name, those] of Map.groupBy(requests, ({ queue }) => queue)) {
-    const given = await reserve(own[name].stamping, those);
-    for (const [at, request] of those.entries()) stamps.set(request, given[at]!);
+    const given = await reserve(own[name].reserving, those);
+    for (const [at, request] of those.entries()) reservations.set(request, given[at]!);
   }
-  return requests.map((request) => stamps.get(request)!);
+  return requests.map((request) => reservations.get(request)!);
 }

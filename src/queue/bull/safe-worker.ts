@@ -1,5 +1,4 @@
-// BullMQ's worker, hardened: what others put into the queue and what Redis answers late must neither harm it nor end a job.
-// Knows entries of the queue and their moves; nothing of outcomes or of what a job means.
+// Hardened BullMQ worker: neither invalid entries nor late Redis responses stop the worker or fail a job.
 import { DelayedError, Worker, type Job, type JobJson, type WorkerOptions } from 'bullmq';
 import { SealdexError } from '../../runtime/errors.ts';
 import type { JobData } from '../../jobs/jobs.ts';
@@ -13,7 +12,7 @@ export type QueueJob = Job<JobData, null>;
 
 type FailedArguments = Parameters<Worker<JobData, null>['handleFailed']>;
 
-/** Redis refuses (out of memory, loading, a script of another version): asking again at once would be a busy loop. */
+/** If Redis rejects the command (out of memory, loading, script of another version), an immediate retry would be a busy loop. */
 const REFUSED_MS = 500;
 
 export class SafeWorker extends Worker<JobData, null> {
@@ -24,18 +23,18 @@ export class SafeWorker extends Worker<JobData, null> {
     super(queueName, null, options);
   }
 
-  /** Gives `process` every job with the token of its lock. Called once. */
+  /** Calls `process` with every job and the token of its lock. Call once. */
   takeJobs(process: (job: QueueJob, token: string) => Promise<null>): void {
     this.processFn = (job, token) => process(job, token ?? '');
     this.run().catch((error: unknown) => this.emit('error', error as Error));
   }
 
-  /** Whether BullMQ gave the job up because it stalled too often: then it must not run again. */
+  /** Whether the job stalled too often and must not run again. */
   hasStalledOut(job: QueueJob): boolean {
     return this.#stalledOut.has(job);
   }
 
-  /** Lets go of what a close that hangs on Redis has not reached. */
+  /** Releases what a close that hangs on Redis has not released. */
   abandon(): void {
     this.pause(true).catch(() => {});
     this.lockManager.close().catch(() => {});
@@ -43,14 +42,14 @@ export class SafeWorker extends Worker<JobData, null> {
   }
 
   /**
-   * Takes entries as they are. A job's own options are replaced: one job's `removeOnFail` would prune all dead letters.
-   * No entry goes by another id than the one it was taken by, and none brings a schedule that makes more of its kind.
+   * Makes a job of any entry. Replaces the job's own options: `removeOnFail` of one job would prune all dead letters.
+   * Keeps the id under which the entry was taken, and removes a schedule, which would add more jobs.
    */
   protected override createJob(json: JobJson, jobId: string): QueueJob {
     const job = this.#read({ ...json, id: jobId }, jobId);
     Object.assign(job.opts, JOB_OPTIONS);
     delete job.repeatJobKey;
-    // BullMQ would fail the job in words of its own, past settle().
+    // BullMQ would fail the job with its own text, without settle().
     if (job.deferredFailure) this.#stalledOut.add(job);
     job.deferredFailure = '';
     return job;
@@ -60,7 +59,7 @@ export class SafeWorker extends Worker<JobData, null> {
     try {
       return super.createJob(json, jobId);
     } catch {
-      // Data that is no JSON: without any, the job is invalid and ends as such.
+      // The data is not JSON. With empty data the job ends as invalid.
       return super.createJob({ ...json, data: '{}' }, jobId);
     }
   }
@@ -75,8 +74,8 @@ export class SafeWorker extends Worker<JobData, null> {
   }
 
   /**
-   * Only what settle() threw may fail a job. Any other error is BullMQ's or Redis' own (a completion that was refused, a
-   * lock that was lost): the job stays where it is, and comes back as a stalled one if it is still ours to do.
+   * Only errors of settle() may fail a job. Any other error comes from BullMQ or Redis, such as a lost lock. The job then
+   * stays where it is, and returns as a stalled job unless another process has it.
    */
   protected override handleFailed(...[error, ...rest]: FailedArguments): Promise<QueueJob> {
     if (isSettled(error)) return super.handleFailed(error, ...rest);
@@ -85,7 +84,7 @@ export class SafeWorker extends Worker<JobData, null> {
   }
 }
 
-/** BullMQ's error codes that say that the job is not ours (any more). */
+/** BullMQ's error codes for a job that this process does not hold. */
 const REASONS: Readonly<Record<number, string>> = {
   [-1]: 'JobGone',
   [-2]: 'LockLost',
@@ -93,7 +92,7 @@ const REASONS: Readonly<Record<number, string>> = {
   [-6]: 'LockTaken',
 };
 
-/** What may be said of an error of the queue: its messages name jobs, whose ids may be anything. */
+/** Converts a queue error without its message, which names jobs: their ids may be content. */
 export function queueFault(error: unknown): SealdexError {
   const reason = error instanceof Error ? reasonOf(error) : undefined;
   return reason === undefined ? redisFault(error) : new SealdexError('REDIS_FAILED', undefined, { reason });
@@ -104,12 +103,12 @@ function reasonOf(error: Error): string | undefined {
   return error.message.startsWith('could not renew lock') ? 'LockLost' : REASONS[Number(code)];
 }
 
-/** What BullMQ reads of an entry as JSON before it makes a job of it. */
+/** Fields of an entry that BullMQ parses as JSON before `createJob`, and their empty values. */
 const JSON_FIELDS = { opts: '{}', progress: '0', parent: undefined } as const;
 
 /**
- * Makes a stalled entry readable. An entry with broken options is taken, cannot be made a job of, stalls, and would do so
- * for ever; with empty ones it is taken as what it is and ends as invalid.
+ * Makes a stalled entry readable. An entry with broken options can be taken but not parsed, so it would stall forever.
+ * With empty options it ends as an invalid job.
  */
 export async function repairEntry(redis: Redis, entryKey: string): Promise<void> {
   const texts = await redis.hmget(entryKey, ...Object.keys(JSON_FIELDS));

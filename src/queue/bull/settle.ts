@@ -1,6 +1,5 @@
-// Settling: the one place where an outcome becomes a move in the queue.
-// BullMQ takes the move as a return or a throw, so a settled job always ends in one of the two. Any other error is a fault
-// of Redis and not of the job: who meets it leaves the job where it is, to come back as a stalled one.
+// Settling: the one place where an outcome becomes a move in the queue. A move is a return or a throw of a settled error.
+// Any other error is a Redis error: the job stays where it is and returns as a stalled job.
 import { DelayedError, UnrecoverableError, WaitingError, type Job } from 'bullmq';
 import type { Clock } from '../../runtime/clock.ts';
 import { dispositionOf, type Code } from '../../runtime/errors.ts';
@@ -18,10 +17,10 @@ import { JOB_OPTIONS } from './queues.ts';
 const FIRST_BACKOFF_MS = 5000;
 const LAST_BACKOFF_MS = 600_000;
 
-/** A job that waits for an outage to end asks less and less often, but hears of the end within a minute. */
+/** The backoff grows during an outage, but a job is retried within a minute after its end. */
 const LAST_OUTAGE_MS = 60_000;
 
-/** A job that met a platform fault comes back to a process that has been mended, or to another one. */
+/** Minimum delay after a platform fault, so that another process can take the job. */
 const PAUSE_MS = 5000;
 
 export interface SettleDeps {
@@ -31,24 +30,24 @@ export interface SettleDeps {
   readonly noteLifeMs: number;
   readonly random?: () => number;
   readonly parking: ParkDeps;
-  /** Hears of a note that could not be written. */
+  /** Called if a note or an index entry could not be written. */
   readonly onFault?: (error: unknown) => void;
-  /** Hears of every dead letter. */
+  /** Called for every dead letter. */
   readonly onDead?: (code: Code) => void;
 }
 
-/** 5 s doubling to 10 min, full jitter: a random time up to that. */
+/** 5 s, doubling to 10 min, with full jitter: a random time up to that. */
 export function backoffMs(attempt: number, random: () => number = Math.random): number {
   return Math.ceil(random() * Math.min(FIRST_BACKOFF_MS * 2 ** Math.max(0, attempt - 1), LAST_BACKOFF_MS)) || 1;
 }
 
-/** The wait of a job that spends no attempt, after it was taken `times` times. */
+/** Delay of a job that spends no attempt, after it was taken `times` times. */
 export const outageMs = (times: number, random?: () => number): number =>
   Math.min(backoffMs(times, random), LAST_OUTAGE_MS);
 
 const settledErrors = new WeakSet<Error>();
 
-/** Whether the error came from here and tells BullMQ what becomes of the job. */
+/** Whether the error is a move that this module decided. */
 export const isSettled = (error: Error): boolean => settledErrors.has(error);
 
 function settled<E extends Error>(error: E): E {
@@ -56,22 +55,22 @@ function settled<E extends Error>(error: E): E {
   return error;
 }
 
-/** BullMQ does nothing about a job that was delayed. One for all: the trace of a new one costs more than the rest of it. */
+/** On this error BullMQ does not move the job. Shared, because the stack trace of a new error is expensive. */
 const ALREADY_MOVED = settled(new DelayedError());
 
 /**
- * A code that by itself spends none may still cost an attempt, as `STORE_FAILED` by a refusal while the bucket works: it
- * is one of all that a job has.
+ * A code without attempts of its own may still spend one, as `STORE_FAILED` does for a denial while the bucket works.
+ * It then counts against the job's total attempts.
  */
 export const isLastAttempt = (job: { attemptsMade: number }, code: Code): boolean =>
   job.attemptsMade + 1 >= (dispositionOf(code).attempts || JOB_OPTIONS.attempts);
 
-/** Up to a tenth earlier, so that jobs which wait for the same thing do not come back in one instant. */
+/** Up to a tenth shorter, so that jobs that wait for the same event do not return at the same moment. */
 const jittered = (ms: number, random: () => number = Math.random): number => Math.ceil(ms * (1 - random() / 10));
 
 /**
- * Returns for a job that is done, throws what BullMQ needs for every other outcome.
- * A job whose lock is lost is another's by now, or will be: nothing is said or done about it any more.
+ * Returns for a job that is done, and throws the error that BullMQ needs for every other outcome.
+ * If the lock is lost, another process has the job or will have it, and it is left unchanged.
  */
 export async function settle(
   deps: SettleDeps,
@@ -81,8 +80,8 @@ export async function settle(
 ): Promise<null> {
   const jobId = job.id ?? '';
   const note = async (state: StatusNote['state'], code?: Code, reason?: string): Promise<void> => {
-    const said = { state, ...(code === undefined ? {} : { code }), ...fileReason(code, reason) };
-    if (!(await isNoted(deps, job, token, said))) throw ALREADY_MOVED;
+    const written = { state, ...(code === undefined ? {} : { code }), ...fileReason(code, reason) };
+    if (!(await isNoted(deps, job, token, written))) throw ALREADY_MOVED;
   };
   const delay = async (afterMs: number, code: Code): Promise<never> => {
     await note('retrying', code);
@@ -105,14 +104,14 @@ export async function settle(
       if ((await park(deps.parking, job, token, outcome)) === 'parked') throw ALREADY_MOVED;
       return moveToDead('PARKED_TOO_LONG');
     case 'pause':
-      // Longer and longer: what is one tenant's file at fault, say, pauses nobody, and may take days to be mended.
+      // Growing delays: a fault such as one invalid tenant file does not pause the process, and may last for days.
       return delay(Math.max(jittered(PAUSE_MS, deps.random), outageMs(job.attemptsStarted, deps.random)), outcome.code);
     case 'retry':
       if (!outcome.spendsAttempt)
         return delay(outcome.afterMs ?? outageMs(job.attemptsStarted, deps.random), outcome.code);
       if (isLastAttempt(job, outcome.code)) return moveToDead(outcome.code);
       await note('retrying', outcome.code);
-      // BullMQ counts the attempt and delays by backoffMs(), in one script.
+      // BullMQ counts the attempt and delays the job by backoffMs(), in one script.
       throw withoutStack(new Error(failureText({ code: outcome.code }, jobId)));
     case 'defer':
       return delay(outcome.afterMs, outcome.code);
@@ -122,13 +121,13 @@ export async function settle(
   return moveToDead(outcome.code, outcome.reason);
 }
 
-/** Puts a job back as it was: no attempt is spent and no stall counted. Answers what BullMQ needs to be thrown. */
+/** Puts a job back unchanged: spends no attempt and counts no stall. Returns the error to throw to BullMQ. */
 export async function handBack(job: Job<JobData, null>, token: string): Promise<Error> {
   await job.moveToWait(token);
   return settled(new WaitingError());
 }
 
-/** Writes the note while the lock is ours; false when it is not. Without Redis there is no note, and the move goes on. */
+/** Writes the note if this process holds the lock, else returns false. If the write fails, the move continues without it. */
 async function isNoted(
   { redis, keys, clock, noteLifeMs, onFault }: SettleDeps,
   job: Job<JobData, null>,
@@ -145,7 +144,7 @@ async function isNoted(
   }
 }
 
-/** Enters the letter into the index, one step before BullMQ's move makes it one. What is missing there, the sweep adds. */
+/** Adds the dead letter to the index just before BullMQ's move. The sweep adds a missing entry later. */
 async function indexLetter(
   { redis, keys, clock, onFault }: SettleDeps,
   job: Job<JobData, null>,
@@ -162,7 +161,7 @@ async function indexLetter(
   }
 }
 
-/** BullMQ stores the stack: the text says all. */
+/** BullMQ would store the stack; the text is enough. */
 function withoutStack(error: Error): Error {
   error.stack = error.message;
   return settled(error);

@@ -1,5 +1,5 @@
-// Notes: a small key a job, which tells what became of it after BullMQ has forgotten it, or why it waits.
-// Also written into the job's marker, so that a repeated request learns how the first one ended.
+// Status notes: one small key per job, with its final status after BullMQ has removed it, or the reason why it waits.
+// The status is also written into the job's marker, so that a repeated request returns it.
 import type { Clock } from '../../runtime/clock.ts';
 import { isCode, type Code } from '../../runtime/errors.ts';
 import { runScript, script } from '../../runtime/lua-script.ts';
@@ -9,29 +9,28 @@ import { fileReason } from './failure-text.ts';
 import { queueKey } from './queue-keys.ts';
 
 const ENDS = ['done', 'superseded', 'dead'] as const;
-/** How a job ends. */
 export type EndState = (typeof ENDS)[number];
 
 export interface StatusNote {
   readonly state: EndState | 'retrying';
-  /** What ended it, or what it waits for: of one that is `retrying`, what failed or why it was deferred. */
+  /** Code of the error that ended the job; for `retrying`, of the error or the deferral. */
   readonly code?: Code;
-  /** Of a file that was not read: why, as extract/reasons.ts names it. */
+  /** For a file that was not read: the reason, one of extract/reasons.ts. */
   readonly reason?: string;
   /** Wall clock, milliseconds. */
   readonly since: number;
 }
 
-/** Who writes: the job's entry, whose lock BullMQ keeps, and our token of it. Who has lost it has no say any more. */
+/** The job's entry, whose lock BullMQ keeps, and the writer's token. A writer that has lost the lock must not write. */
 export interface NoteLock {
   readonly entry: string;
   readonly token: string;
 }
 
 /**
- * A job that is done leaves its tenant's backlog with the note, once; one that becomes a dead letter after all is back in
- * it. A job that was parked and has come back by itself is still in the index of its gate (`parkedPrefix` and the gate's name).
- * With an empty `token` there is no lock to be asked for.
+ * With the note a finished job leaves its tenant's backlog, once; a job that then becomes a dead letter returns to it.
+ * Also removes the job from the index of its gate (`parkedPrefix` and the gate's name): it may have come back unreleased.
+ * With an empty `token` the lock is not checked.
  */
 const WRITE = script({
   name: 'note',
@@ -49,7 +48,7 @@ const WRITE = script({
     return 1`,
 });
 
-/** Answers whether it was written: with a lock, only while that is ours. */
+/** With `lock`, writes only if the token holds it. Returns whether the note was written. */
 export async function writeStatusNote(
   redis: Redis,
   keys: QueueKeys,
@@ -81,7 +80,7 @@ export async function writeStatusNote(
 
 export const isEnd = (text: string): text is EndState => (ENDS as readonly string[]).includes(text);
 
-/** A code as it stands in Redis; one of another version is left out. */
+/** The code as a property; none if the text is not a code of this version. */
 export const knownCode = (text = ''): { code?: Code } => (isCode(text) ? { code: text } : {});
 
 export async function readNote(redis: Redis, keys: RedisKeys, jobId: string): Promise<StatusNote | undefined> {

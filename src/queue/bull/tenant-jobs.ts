@@ -1,24 +1,24 @@
-// Jobs of one tenant found and removed, wherever in a queue they are: waiting, delayed, parked, stalled or dead. For a tenant
-// that leaves. A job that a worker has is left to it: it ends by itself, and is found again as a dead letter.
+// Jobs of a deleted tenant: finds and removes them in all queues, whether waiting, delayed, parked, stalled or dead.
+// A running job is left to its worker: it ends soon, and is found again if it becomes a dead letter.
 import { QUEUE_NAMES, type QueueName } from '../../runtime/names.ts';
 import { runScript, script } from '../../runtime/lua-script.ts';
 import { queueKeys, type QueueKeys, type Redis, type RedisKeys } from '../../runtime/redis.ts';
 import { BACKLOG } from '../backlog/backlog.ts';
 import { queueKey } from './queue-keys.ts';
 
-/** `busy`: a worker has it. `gone`: somebody was faster. */
+/** `busy`: a worker runs the job. `gone`: the job was removed concurrently. */
 export type JobEnd = 'job' | 'letter' | 'busy' | 'gone';
 
 export interface TenantJob {
   readonly queue: QueueName;
   readonly jobId: string;
-  /** As the entry says it; empty where that is no text. */
+  /** From the entry's data; empty if it is not a text. */
   readonly kind: string;
 }
 
 /**
- * Answers which of the keys, of any kind, are entries of the tenant's jobs, each as its index from 0 and the job's kind: what
- * others have put there too. Of what is no JSON counts what the text says.
+ * Returns which of the keys are entries of the tenant's jobs: pairs of index, from 0, and job kind. Includes jobs that other
+ * programs added. If the data is not JSON, the tenant is searched in the text.
  */
 const OWN = script({
   name: 'tenant_jobs',
@@ -42,10 +42,10 @@ const OWN = script({
     return own`,
 });
 
-/** So many at once that a script takes some milliseconds. */
+/** Keys per script: one script takes a few milliseconds. */
 const CONCURRENCY = 100;
 
-/** Those of the keys that are entries of the tenant's jobs. */
+/** Returns the jobs among the keys that belong to the tenant. */
 export async function tenantJobs(
   redis: Redis,
   keys: RedisKeys,
@@ -68,13 +68,11 @@ export async function tenantJobs(
 }
 
 const LISTS = ['wait', 'paused', 'active'] as const;
-/** The failed set has the dead letters. */
 const SETS = ['failed', 'prioritized', 'delayed', 'completed'] as const;
-/** What may have stalled. */
 const STALLED = 'stalled';
 const BESIDE = ['logs', 'dependencies', 'processed', 'failed', 'unsuccessful'] as const;
 
-/** `beside`: what BullMQ keeps beside the entry. */
+/** `beside`: other keys of the job that BullMQ may have written. */
 const REMOVE = script({
   name: 'tenant_job_remove',
   keys: ['entry', 'lock', 'marker', 'note', 'backlogJobs', 'backlogBytes', STALLED, ...SETS, ...LISTS, '...beside'],
@@ -96,7 +94,7 @@ const REMOVE = script({
     return kind`,
 });
 
-/** Removes a job with all that is kept of it, or with `isDry` only tells what it is. What it named in S3 stays. */
+/** Removes a job with all its keys; with `isDry` only returns what it is. Its content in S3 stays. */
 export async function removeTenantJob(
   redis: Redis,
   keys: RedisKeys,

@@ -1,9 +1,9 @@
-// What the queues remember of a tenant beside its jobs: counters of its backlog, its place in the fair share, its lists of
-// dead letters. For a tenant that leaves; its keys in Redis are found by their names.
+// Queue state of a deleted tenant, beside its jobs: backlog counters, fair-share state, and lists of dead letters.
+// Redis keys that contain the tenant's name are removed in offboarding/keyspace.ts.
 import { QUEUE_NAMES } from '../../runtime/names.ts';
 import { runCommand, queueKeys, type Redis, type RedisKeys } from '../../runtime/redis.ts';
 
-/** Removes it, or with `isDry` only counts. Answers how many traces there were. @throws SealdexError `REDIS_FAILED` */
+/** Removes the state; with `isDry` only counts it. Returns the number of values. @throws SealdexError `REDIS_FAILED` */
 export async function forgetInQueues(redis: Redis, keys: RedisKeys, tenant: string, isDry: boolean): Promise<number> {
   let traces = 0;
   const queues = QUEUE_NAMES.map((name) => queueKeys(keys, name));

@@ -1,5 +1,4 @@
-// Taking jobs of one queue: BullMQ's worker with our settings, hand-back at the end, and nothing of what a job means.
-// Every job goes through the handler that is given, and its outcome through settle().
+// Queue worker: takes jobs of one queue, runs the given handler, settles the outcomes, and hands jobs back on stop.
 import { withDeadline, type Clock } from '../../runtime/clock.ts';
 import type { Config } from '../../runtime/config.ts';
 import type { Code } from '../../runtime/errors.ts';
@@ -8,7 +7,7 @@ import { faultOf } from '../../runtime/fault.ts';
 import { atMostEvery } from '../../runtime/log.ts';
 import { isJobId, type QueueName } from '../../runtime/names.ts';
 import { queueKeys, redisKeys, type Redis } from '../../runtime/redis.ts';
-import { startFairUpkeep, type FairUpkeep } from '../fair-share/fair-share-maintenance.ts';
+import { startFairShareLoop, type FairShareLoop } from '../fair-share/fair-share-maintenance.ts';
 import { promoter, type ParkDeps } from '../parked/parked.ts';
 import { createProcessor, type ProcessorDeps, type QueueProcessor } from './processor.ts';
 import { queueKey } from './queue-keys.ts';
@@ -18,49 +17,51 @@ import { backoffMs } from './settle.ts';
 export interface WorkerDeps extends ProcessorDeps {
   readonly config: Config;
   readonly queueName: QueueName;
-  /** How many jobs at once. */
+  /** Maximum number of concurrent jobs. */
   readonly concurrency: number;
   readonly clock: Clock;
-  /** A connection that waits for Redis; BullMQ makes a second one of it for blocking. */
+  /** A connection that waits for Redis; BullMQ duplicates it for blocking commands. */
   readonly queueRedis: Redis;
   readonly redis: Redis;
-  /** How a gate is read and looked at again, for parking. */
   readonly parking: Pick<ParkDeps, 'isOpen' | 'refresh'>;
-  /** Called after BullMQ accepted a completion: what the job left behind can go. */
+  /** Called after BullMQ accepted a completion; removes the job's intake content. */
   readonly onCompleted: (jobId: string, data: JobData) => Promise<void>;
 }
 
 export interface QueueWorker {
-  /** Resolves when jobs are being taken. */
+  /** Resolves when the worker takes jobs. */
   ready(): Promise<void>;
   active(): number;
-  /** Takes no jobs until `resume()`, and hands back those in work. Both may be called twice. */
+  /** Takes no jobs until `resume()`, and hands back jobs in progress. Both may be called twice. */
   pause(): void;
   resume(): void;
-  /** Stops taking, lets jobs finish for `drainMs`, hands the rest back. Never longer than `stopMs`. May be called twice. */
+  /**
+   * Takes no more jobs, waits up to `drainMs` for running ones, and hands back the rest. Ends within `stopMs`.
+   * May be called twice.
+   */
   stop(): Promise<{ handedBack: number; isClean: boolean }>;
 }
 
-/** A dead process' jobs are free again after about the sum; renewing costs a script per half lock. */
+/** Jobs of a dead process can be taken after about the sum of both. Renewal costs one script per half lock time. */
 const LOCK_MS = 20_000;
 const STALLED_CHECK_MS = 10_000;
-/** A lifetime budget that nothing resets. */
+/** Over the life of a job; only a replay resets the count. */
 const MAX_STALLS = 3;
-/** Seconds; a frozen peer can swallow a wake-up. */
+/** Seconds between polls: a wake-up may be lost to a frozen process. */
 const DRAIN_DELAY = 1;
 const LOG_EVERY_MS = 10_000;
-/** What BullMQ waits before it repeats a move that met a lost connection. */
+/** Delay before BullMQ repeats a move that failed with a lost connection. */
 const REPEAT_MS = 1000;
-/** Removals under way; beyond, content is left to the sweep. */
+/** Concurrent removals of content; above this, content is left to the sweep. */
 const MAX_FOLLOW_UPS = 1000;
 
 export function startWorker(deps: WorkerDeps): QueueWorker {
   const { config, clock, log, metrics } = deps;
   const keys = queueKeys(redisKeys(config.queue), deps.queueName);
-  const sayRarely = atMostEvery(() => clock.monotonic(), LOG_EVERY_MS);
+  const logRarely = atMostEvery(() => clock.monotonic(), LOG_EVERY_MS);
   const onFault = (error: unknown): void => {
     const fault = faultOf(queueFault(error));
-    sayRarely(`${fault.reason} ${fault.cause}`, () => log.warn(fault, 'the queue reports an error'));
+    logRarely(`${fault.reason} ${fault.cause}`, () => log.warn(fault, 'the queue reports an error'));
   };
   const { redis } = deps;
   const worker = new SafeWorker(deps.queueName, {
@@ -89,9 +90,9 @@ export function startWorker(deps: WorkerDeps): QueueWorker {
   const processor = createProcessor(deps, settling);
   const following = new Set<Promise<void>>();
   const follow = (jobId: string, work: () => Promise<void>, failed: string): void => {
-    if (following.size >= MAX_FOLLOW_UPS) return sayRarely(failed, () => log.warn({}, failed));
+    if (following.size >= MAX_FOLLOW_UPS) return logRarely(failed, () => log.warn({}, failed));
     const followUp = work().catch((error: unknown) => {
-      sayRarely(failed, () => log.warn({ ...faultOf(error), job: isJobId(jobId) ? jobId : '-' }, failed));
+      logRarely(failed, () => log.warn({ ...faultOf(error), job: isJobId(jobId) ? jobId : '-' }, failed));
     });
     following.add(followUp);
     void followUp.then(() => following.delete(followUp));
@@ -105,7 +106,7 @@ export function startWorker(deps: WorkerDeps): QueueWorker {
     follow(id, () => repairEntry(deps.redis, worker.toKey(id)), 'a stalled entry was not looked at; the next stall is');
   });
   worker.takeJobs((job, token) => processor.run(job, token, worker.hasStalledOut(job)));
-  const fairUpkeep = startFairUpkeep({ redis: deps.redis, keys, clock, onFault });
+  const fairShareLoop = startFairShareLoop({ redis: deps.redis, keys, clock, onFault });
 
   let stopping: Promise<{ handedBack: number; isClean: boolean }> | undefined;
   return {
@@ -118,11 +119,11 @@ export function startWorker(deps: WorkerDeps): QueueWorker {
     resume() {
       if (!stopping) worker.resume().catch(onFault);
     },
-    stop: () => (stopping ??= stopWorker(deps, worker, processor, following, fairUpkeep)),
+    stop: () => (stopping ??= stopWorker(deps, worker, processor, following, fairShareLoop)),
   };
 }
 
-/** What the rest of the process needs to let go of things, out of SEALDEX_STOP_MS. */
+/** Part of SEALDEX_STOP_MS that the rest of the process needs to close. */
 const REST_MS = 1000;
 
 async function stopWorker(
@@ -130,7 +131,7 @@ async function stopWorker(
   worker: SafeWorker,
   processor: QueueProcessor,
   following: ReadonlySet<Promise<void>>,
-  fairUpkeep: FairUpkeep,
+  fairShareLoop: FairShareLoop,
 ): Promise<{ handedBack: number; isClean: boolean }> {
   const stopMs = config.stopMs - Math.min(REST_MS, config.stopMs / 5);
   const drain = Promise.withResolvers<void>();
@@ -138,9 +139,9 @@ async function stopWorker(
     processor.abort();
     drain.resolve();
   });
-  // What finished jobs leave behind is removed while jobs are drained, and left to the sweep after that.
+  // Content of finished jobs is removed while jobs are drained, and left to the sweep after that.
   const closed = worker.close().then(() => Promise.race([Promise.all(following), drain.promise]));
-  const ended = Promise.all([closed, fairUpkeep.stop()]);
+  const ended = Promise.all([closed, fairShareLoop.stop()]);
   try {
     await withDeadline(clock, stopMs, ended, () => new Error('late'));
     return { handedBack: processor.handedBack(), isClean: true };

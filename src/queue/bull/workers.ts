@@ -1,10 +1,10 @@
-// The workers of a process as one: a worker with its own slots for each queue, paused, resumed and stopped together.
+// Workers of a process: one worker per queue, each with its own slots, paused, resumed and stopped together.
 import { QUEUE_NAMES, type QueueName } from '../../runtime/names.ts';
 import type { Handle } from './processor.ts';
 import { startWorker, type QueueWorker, type WorkerDeps } from './worker.ts';
 
 export interface WorkersDeps extends Omit<WorkerDeps, 'queueName' | 'concurrency' | 'handle'> {
-  /** A queue without a handle is left to other processes. */
+  /** This process takes no jobs of a queue without a handle. */
   readonly handles: Readonly<Partial<Record<QueueName, Handle>>>;
 }
 
@@ -20,7 +20,7 @@ export function startWorkers({ handles, ...deps }: WorkersDeps): QueueWorker {
     active: () => workers.reduce((sum, worker) => sum + worker.active(), 0),
     pause: () => workers.forEach((worker) => worker.pause()),
     resume: () => workers.forEach((worker) => worker.resume()),
-    // Side by side, within the same time.
+    // Concurrently, because each may take up to SEALDEX_STOP_MS.
     async stop() {
       const ends = await Promise.all(workers.map((worker) => worker.stop()));
       return {

@@ -1,4 +1,4 @@
-// Dead letters as operators see them: the failed sets of BullMQ's queues as one, listed, replayed and discarded. How each is done is in the files beside.
+// Dead letters: the failed sets of all queues as one, for operators. Lists, counts, replays and discards them.
 import type { Queue } from 'bullmq';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Redis } from '../../runtime/redis.ts';
@@ -10,13 +10,13 @@ import type { ListPosition } from './pages.ts';
 import { replayLetters, type Replayed, type ReplayOptions, type ReplayPlace } from './replay.ts';
 
 export interface DeadLetters {
-  /** Undefined for what is no dead letter. */
+  /** Undefined if the job is not a dead letter. */
   letter(jobId: string): Promise<DeadLetter | undefined>;
-  /** Newest first, behind `after`. */
+  /** Newest first, after the position `after`. */
   list(filter: LetterFilter, limit: number, after?: ListPosition): Promise<LetterPage>;
-  /** Letters by tenant and code: quick, and right after the next sweep. */
+  /** By tenant and code, from the index: fast, and exact after the next sweep. */
   counts(): Promise<readonly LetterCount[]>;
-  /** Letters by code, each looked at. */
+  /** By code; reads each dead letter. */
   tally(filter: LetterFilter, signal?: AbortSignal): ReturnType<typeof tallyLetters>;
   replay(filter: LetterFilter, options?: ReplayOptions): Promise<Replayed>;
   discard(
@@ -28,7 +28,6 @@ export interface DeadLetters {
 
 export interface DeadLettersDeps {
   readonly redis: Redis;
-  /** Each queue's own. */
   readonly places: readonly ReplayPlace[];
   readonly clock: Clock;
   readonly replayMaxMs: number;
@@ -48,7 +47,7 @@ export function createDeadLetters({ redis, places, clock, replayMaxMs }: DeadLet
   };
 }
 
-/** BullMQ's move out of a queue's failed set, as job.retry() does it, without reading the job first, whose data may be large and no JSON. */
+/** BullMQ's move out of the failed set, like job.retry(), but without reading the job: its data may be large or invalid JSON. */
 export const retrier =
   (queue: Queue): ReplayPlace['retry'] =>
   (id) =>

@@ -1,5 +1,5 @@
-// Discarding: a dead letter leaves the failed set, Redis and its tenant's backlog in one step; its content in S3 goes last.
-// Whoever takes the letter out of the failed set has it, so a replay at the same time and a discard never both do.
+// Discarding: removes a dead letter from Redis and from its tenant's backlog in one step, then its content from S3.
+// The removal from the failed set decides, so a dead letter is never both replayed and discarded.
 import type { Clock } from '../../runtime/clock.ts';
 import { runScript, script } from '../../runtime/lua-script.ts';
 import { INTAKE_ID, isJobId } from '../../runtime/names.ts';
@@ -8,7 +8,7 @@ import { LEAVE, listKey, listName } from './index.ts';
 import { walkLetters, type LetterFilter } from './find.ts';
 import { failedKey, jobKey, letterQueueOf, type DeadLetter, type LetterPlace } from './letter.ts';
 
-/** Content in S3 that belonged to a letter. */
+/** Content in S3 of a discarded dead letter. */
 export interface LetterContent {
   readonly id: string;
   readonly tenant: string;
@@ -42,8 +42,9 @@ export interface DiscardOptions {
 const CONCURRENCY = 50;
 
 /**
- * `beside`: what BullMQ keeps beside the entry. A letter that died again since it was looked at is another one. What can raise comes first: until the last two lines it
- * is a letter still, and the sweep sets its list and its count right. Answers nil, or the name of its content in S3.
+ * `beside`: other keys of the job that BullMQ may have written. Does nothing if the job became a dead letter again since it was
+ * read. Calls that can fail come first: until `ZREM` it is still a dead letter, and the sweep repairs its list and its count.
+ * Returns nil, or the name of its content in S3.
  */
 const DISCARD = script({
   name: 'letter_discard',
@@ -62,7 +63,7 @@ const DISCARD = script({
 
 const BESIDE = ['logs', 'dependencies', 'processed', 'failed', 'unsuccessful'];
 
-/** Discards the letters that died up to now. @throws SealdexError `REDIS_FAILED` */
+/** Discards the jobs that became dead letters before the call. @throws SealdexError `REDIS_FAILED` */
 export async function discardLetters(
   deps: DiscardDeps,
   filter: LetterFilter,
@@ -105,7 +106,7 @@ async function discardOne(deps: DiscardDeps, letter: DeadLetter): Promise<'gone'
     name: listName(letter),
   });
   if (typeof intake !== 'string') return 'taken';
-  // Only a job of ours, under its own id and tenant, has content that is its own.
+  // Only a job that sealdex added, with a tenant, has content of its own.
   if (!INTAKE_ID.test(intake) || tenant === undefined || !isJobId(jobId)) return 'gone';
   try {
     await deps.removeContent({ id: jobId, tenant, content: { intake } });

@@ -1,5 +1,5 @@
-// Finds dead letters: listed from the newest, walked from the oldest, counted. By the index where a tenant or a code is
-// asked for, by the failed set elsewhere; what the index says is compared with the failed set before it is told.
+// Search for dead letters: lists them from the newest, walks them from the oldest, counts them.
+// Reads the index if a tenant or a code is given, else the failed set. Index entries are checked against the failed set.
 import { CODES, type Code } from '../../runtime/errors.ts';
 import { runCommand } from '../../runtime/redis.ts';
 import { isTrue, letterLists, listKey, listName, type LetterList } from './index.ts';
@@ -24,7 +24,7 @@ export interface LetterFilter {
 
 export interface LetterPage {
   readonly letters: readonly DeadLetter[];
-  /** Where the next page begins, when there may be one. */
+  /** Position for the next page, if there may be one. */
   readonly next?: ListPosition;
 }
 
@@ -32,7 +32,7 @@ export interface LetterCount extends LetterList {
   readonly letters: number;
 }
 
-/** A sorted set to look through: one list of a queue's index, or without one the failed set. */
+/** A sorted set to search: a list of a queue's index, or without `list` the failed set. */
 interface Source {
   readonly place: LetterPlace;
   readonly key: string;
@@ -40,7 +40,7 @@ interface Source {
 }
 
 const PAGE = 200;
-/** Of each of many lists, only what is needed to tell whose letter is next. */
+/** Smaller pages for more than MANY lists. */
 const HEAD = 10;
 const MANY = 50;
 
@@ -67,7 +67,7 @@ async function listsWith(place: LetterPlace, code: Code | undefined): Promise<Le
   return [...found.values()];
 }
 
-/** A page from the newest on, behind `after`. */
+/** Returns a page, newest first, after the position `after`. */
 export async function listLetters(
   places: readonly LetterPlace[],
   filter: Omit<LetterFilter, 'jobIds' | 'limit'>,
@@ -92,7 +92,7 @@ interface LetterMatch {
   readonly list?: LetterList | undefined;
 }
 
-/** In the order in which they were found. */
+/** Reads the dead letters in the given order, and drops stale entries. */
 async function trueOf(found: readonly LetterMatch[]): Promise<DeadLetter[]> {
   const letters = new Map<LetterMatch, DeadLetter | undefined>();
   for (const [place, own] of Map.groupBy(found, (each) => each.place)) {
@@ -108,13 +108,13 @@ async function trueOf(found: readonly LetterMatch[]): Promise<DeadLetter[]> {
   });
 }
 
-/** Bytes decide between two of one time, as they do in Redis. */
+/** Entries of the same time are ordered by bytes, as in Redis. */
 const isNewer = (one: ListPosition, other: ListPosition): boolean =>
   one.since === other.since
     ? Buffer.compare(Buffer.from(one.jobId), Buffer.from(other.jobId)) > 0
     : one.since > other.since;
 
-/** Several sorted sets as one, newest first; no more of each is read than a page. */
+/** Merges several sorted sets, newest first; holds at most one page of each. */
 async function createMerge(sources: readonly Source[], range: TimeRange) {
   const size = sources.length > MANY ? HEAD : PAGE;
   const start = startOf('newest', range);
@@ -148,7 +148,7 @@ async function createMerge(sources: readonly Source[], range: TimeRange) {
   };
 }
 
-/** All that the filter names, a page at a time: one list after the other, each from the oldest on. */
+/** All matching dead letters, in pages: one list after the other, each from the oldest on. */
 export async function* walkLetters(
   places: readonly LetterPlace[],
   filter: LetterFilter,
@@ -173,7 +173,7 @@ async function* allLetters(
   for (const { place, key, list } of await sourcesOf(places, filter))
     for await (const spots of pagesOf(place.redis, key, 'oldest', filter, PAGE, signal)) {
       const found = spots.map((spot) => ({ place, spot, list }));
-      // The time of an entry is that of the letter but for the moment between writing the one and the other.
+      // The index entry is written shortly before the job is moved, so its time may be slightly earlier.
       yield (await trueOf(found)).filter(({ since }) => since < (filter.before ?? Infinity));
     }
 }
@@ -200,7 +200,7 @@ async function* namedLetters(
   }
 }
 
-/** How many letters the filter names, by code: each was looked at. */
+/** Counts the matching dead letters by code; reads each. */
 export async function tallyLetters(
   places: readonly LetterPlace[],
   filter: LetterFilter,
@@ -212,7 +212,7 @@ export async function tallyLetters(
   return counts;
 }
 
-/** How long the lists of the index are: quick, and off by entries that are stale or missing until the next sweep. */
+/** Counts by the lengths of the index lists: fast, but includes stale entries and lacks missing ones until the next sweep. */
 export async function countLetters(places: readonly LetterPlace[]): Promise<LetterCount[]> {
   const sums = new Map<string, LetterCount>();
   for (const place of places)

@@ -1,37 +1,37 @@
-// The index of dead letters: a list for each tenant and code, by time of death, and the set of all lists.
-// It is a help for looking and no truth: an entry may be stale, and one that is missing is added by the sweep.
+// Index of dead letters: a list for each tenant and code, ordered by time, and the set of all lists.
+// The failed set is authoritative: an index entry may be stale, and the sweep adds missing ones.
 import { isCode, type Code } from '../../runtime/errors.ts';
 import { NAME } from '../../runtime/names.ts';
 import { runScript, script } from '../../runtime/lua-script.ts';
 import { runCommand } from '../../runtime/redis.ts';
 import type { DeadLetter, LetterPlace } from './letter.ts';
 
-/** Stands for the tenant of jobs that name none; no tenant has this name. */
-const NOBODY = '?';
+/** In place of the tenant for jobs without one; not a valid tenant name. */
+const NO_TENANT = '?';
 
 export interface LetterList {
-  /** Missing: the letters whose jobs name no tenant. */
+  /** Absent: the dead letters whose jobs name no tenant. */
   readonly tenant?: string;
   readonly code: Code;
 }
 
-export const listKey = ({ keys }: LetterPlace, { tenant = NOBODY, code }: LetterList): string =>
+export const listKey = ({ keys }: LetterPlace, { tenant = NO_TENANT, code }: LetterList): string =>
   keys.letters(tenant, code);
-export const listName = ({ tenant = NOBODY, code }: LetterList): string => `${tenant}:${code}`;
+export const listName = ({ tenant = NO_TENANT, code }: LetterList): string => `${tenant}:${code}`;
 
 const isIn = ({ tenant, code }: DeadLetter, list: LetterList): boolean => tenant === list.tenant && code === list.code;
 
-/** Whether the entry of a list says what is so; a stale one names a letter of another list, or none. */
+/** Whether an entry of the list is current; a stale entry names a job of another list, or one that is not a dead letter. */
 export const isTrue = (list: LetterList | undefined, letter: DeadLetter | undefined): letter is DeadLetter =>
   letter !== undefined && (list === undefined || isIn(letter, list));
 
-/** The tenant that job data names, which may have any shape. */
+/** The tenant in job data of any shape. */
 export function tenantIn(data: unknown): { tenant?: string } {
   const tenant = typeof data === 'object' && data !== null ? (data as { tenant?: unknown }).tenant : undefined;
   return typeof tenant === 'string' && NAME.test(tenant) ? { tenant } : {};
 }
 
-/** With an empty `token` there is no lock to be asked for. `entries`: times and ids in turn. */
+/** With an empty `token` the lock is not checked. `entries`: alternating times and ids. */
 const ENTER = script({
   name: 'letter_enter',
   keys: ['list', 'lists', 'lock'],
@@ -44,8 +44,8 @@ const ENTER = script({
 });
 
 /**
- * Enters letters into a list; with a lock, only while that is ours. `since` is wall clock, milliseconds: who enters what it
- * saw some time ago does not set a newer one back.
+ * Adds dead letters to a list; with `lock`, only if its token holds the lock. `since` is wall clock, milliseconds: an older
+ * time does not replace a newer one.
  */
 export async function indexLetters(
   place: LetterPlace,
@@ -64,8 +64,8 @@ export async function indexLetters(
 }
 
 /**
- * Lua: takes entry `id` out of `list`, and the list out of `lists` when it was the last. Only as it was seen: with a
- * newer time it is about a newer death.
+ * Lua: removes entry `id` from `list`, and an empty list from `lists`. An entry with a newer time than `score` stays: the job
+ * became a dead letter again.
  */
 export const LEAVE = `
   local function leave(list, lists, id, score, name)
@@ -83,7 +83,7 @@ const LEAVE_ONE = script({
   lua: `${LEAVE}\n return leave(list, lists, jobId, since, name)`,
 });
 
-/** Answers whether there was an entry from `since` or before. */
+/** Removes an entry with a time up to `since`. Returns whether there was one. */
 export const leaveLetter = async (
   place: LetterPlace,
   list: LetterList,
@@ -99,7 +99,7 @@ export const leaveLetter = async (
 
 const SCANNED = 500;
 
-/** All lists that there are, some at a time; one may come twice. */
+/** All lists, in pages; a list may be returned twice. */
 export async function* letterLists({ redis, keys }: LetterPlace): AsyncGenerator<LetterList[]> {
   let cursor = '0';
   do {
@@ -109,8 +109,8 @@ export async function* letterLists({ redis, keys }: LetterPlace): AsyncGenerator
   } while (cursor !== '0');
 }
 
-/** A list with a code of another version is left alone. */
+/** Skips a list with a code of another version. */
 function listOf(name: string): LetterList[] {
   const [tenant = '', code = ''] = name.split(':');
-  return isCode(code) ? [{ code, ...(tenant === NOBODY ? {} : { tenant }) }] : [];
+  return isCode(code) ? [{ code, ...(tenant === NO_TENANT ? {} : { tenant }) }] : [];
 }

@@ -1,5 +1,5 @@
-// A dead letter as Redis tells it: BullMQ's failed set is the truth, the job's own entry has the facts.
-// Only looks. A job's data stays in Redis: what is read of it are the few words that stand there in the clear.
+// Dead letter: reads it from BullMQ's failed set, which is authoritative, and from the job's entry.
+// Of the job's data only the plaintext fields are read, in Redis.
 import type { Code } from '../../runtime/errors.ts';
 import { NAME, type QueueName } from '../../runtime/names.ts';
 import { runScript, script } from '../../runtime/lua-script.ts';
@@ -31,13 +31,12 @@ export interface DeadLetter {
   readonly attempts: number;
 }
 
-/** Whose letters: those of one BullMQ queue. */
+/** The dead letters of one BullMQ queue. */
 export interface LetterPlace {
   readonly redis: Redis;
   readonly keys: QueueKeys;
 }
 
-/** The place of the queue that a letter is in, of several. */
 export function letterQueueOf<Place extends LetterPlace>(
   places: readonly Place[],
   { queue }: Pick<DeadLetter, 'queue'>,
@@ -50,12 +49,12 @@ export function letterQueueOf<Place extends LetterPlace>(
 export const failedKey = ({ keys }: LetterPlace): string => queueKey(keys, 'failed');
 export const jobKey = ({ keys }: LetterPlace, jobId: string): string => queueKey(keys, jobId);
 
-/** So many at once that a script with the largest inline content still takes milliseconds. */
+/** Entries per script: even with the largest inline content a script takes milliseconds. */
 const CONCURRENCY = 50;
 
 /**
- * Answers for each entry { score, tenant, corpus, kind, revision, failedReason, attempts },
- * or nil when it is no dead letter. Of an entry that is no hash nothing is known.
+ * Returns for each entry { score, tenant, corpus, kind, revision, failedReason, attempts }, or nil if it is not a dead letter.
+ * The fields of an entry that is not a hash are missing.
  */
 const READ = script({
   name: 'letters_read',
@@ -79,7 +78,7 @@ const READ = script({
   return found`,
 });
 
-/** In the order of the ids; undefined for what is no dead letter (any more). */
+/** In the order of the ids; undefined for a job that is not a dead letter. */
 export async function readLetters(
   place: LetterPlace,
   jobIds: readonly string[],

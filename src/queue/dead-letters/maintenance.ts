@@ -1,5 +1,5 @@
-// What is done about dead letters by and by: the index is made true again, and letters that are too old are discarded.
-// Chores that one process of the fleet runs; each may be ended between two pages and begun again from the start.
+// Maintenance of dead letters: repairs the index, and discards dead letters that are too old.
+// One process of the fleet runs each task; it may be aborted between two pages, and restarts from the beginning.
 import type { Clock } from '../../runtime/clock.ts';
 import type { Config } from '../../runtime/config.ts';
 import { runScript, script } from '../../runtime/lua-script.ts';
@@ -19,9 +19,9 @@ export interface LetterTasksDeps extends Omit<DiscardDeps, 'places'> {
 }
 
 export interface LetterTasks {
-  /** Enters the letters that are missing in the index, whoever failed them, and takes out entries that are not true. */
+  /** Adds dead letters that are missing in the index, and removes stale entries. */
   readonly repairLetters: (signal: AbortSignal) => Promise<void>;
-  /** Discards the letters that are older than SEALDEX_LETTER_MAX_MS, their content with them. */
+  /** Discards dead letters older than SEALDEX_LETTER_MAX_MS, with their content. */
   readonly discardOld: (signal: AbortSignal) => Promise<void>;
 }
 
@@ -36,7 +36,7 @@ export function createLetterTasks({ config, metrics, redis, keys, ...rest }: Let
 }
 
 const PAGE = 200;
-/** An entry is written before its job is moved: one without its letter is stale only when it is older than any such move. */
+/** An index entry is written before its job is moved: one without a dead letter is stale only if it is older than any move. */
 const STALE_MS = 300_000;
 
 async function repairLetters(place: LetterPlace, clock: Clock, signal: AbortSignal): Promise<void> {
@@ -73,7 +73,7 @@ async function dropStale(deps: LetterPlace, clock: Clock, signal: AbortSignal): 
   }
 }
 
-/** An id in the failed set whose job somebody deleted: there is nothing to replay, and nothing else that would end it. */
+/** Removes an id from the failed set whose entry was deleted by another program: there is nothing to replay. */
 const DROP = script({
   name: 'letter_drop_hollow',
   keys: ['failed', 'entry'],

@@ -1,9 +1,9 @@
-// Sorted sets by time, a page at a time, from the oldest or from the newest. A walk goes on behind the last place that it
-// saw, whether that is still there or not; what is added or taken out meanwhile makes it neither skip nor repeat.
+// Pages of sorted sets by time, from the oldest or the newest. A walk continues after the last position, even if that entry
+// was removed, so that concurrent changes neither skip nor repeat other entries.
 import { runScript, script } from '../../runtime/lua-script.ts';
 import type { Redis } from '../../runtime/redis.ts';
 
-/** A place in a sorted set: scores are wall clock, milliseconds, and those of one score are ordered by id. */
+/** A position in a sorted set. Scores are wall clock, milliseconds; entries with the same score are ordered by id. */
 export interface ListPosition {
   readonly jobId: string;
   readonly since: number;
@@ -14,15 +14,15 @@ export type Order = 'oldest' | 'newest';
 export interface TimeRange {
   /** From this time on. */
   readonly since?: number | undefined;
-  /** Up to this time, without it. */
+  /** Before this time. */
   readonly before?: number | undefined;
-  /** Behind this place, in the order of the walk. */
+  /** After this position, in the order of the walk. */
   readonly after?: ListPosition | undefined;
 }
 
 /**
- * Finds by bisection the first rank behind (score, jobId) among those with that score. Compares bytes, as Redis orders them:
- * Lua's own comparison goes by the server's locale.
+ * Finds by bisection the first rank after (score, jobId) among the entries with that score. Compares bytes, as Redis does:
+ * Lua's comparison depends on the server's locale.
  */
 const PAGE = script({
   name: 'letters_page',
@@ -55,7 +55,7 @@ const PAGE = script({
 
 const boundOf = (score: number): string => (Number.isFinite(score) ? String(score) : score > 0 ? '+inf' : '-inf');
 
-/** Where a walk begins: no id comes before the empty one. */
+/** Start of a walk: the empty id is before all others. */
 export function startOf(order: Order, { since, before, after }: TimeRange): ListPosition {
   const edge = order === 'newest' ? (before ?? Infinity) : (since ?? -Infinity);
   if (!after) return { since: edge, jobId: '' };
@@ -66,7 +66,7 @@ export function startOf(order: Order, { since, before, after }: TimeRange): List
 const isWithin = ({ since }: ListPosition, range: TimeRange): boolean =>
   since >= (range.since ?? -Infinity) && since < (range.before ?? Infinity);
 
-/** Up to `size` places of the range behind `from`; fewer when there are no more. */
+/** Up to `size` positions of the range after `from`; fewer at its end. */
 export async function pageOf(
   redis: Redis,
   key: string,
@@ -83,7 +83,7 @@ export async function pageOf(
   return spots.filter((spot) => isWithin(spot, range));
 }
 
-/** All of a range, in pages of `size`. */
+/** All positions of a range, in pages of `size`. */
 export async function* pagesOf(
   redis: Redis,
   key: string,

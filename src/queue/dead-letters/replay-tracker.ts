@@ -1,5 +1,4 @@
-// Watches jobs that were sent again, and counts how they end. Bounded: those that it has no room for count as under way.
-// Only looks.
+// Replay tracker: polls replayed jobs and counts their outcomes. Jobs beyond its limit are counted as not ended.
 import type { Code } from '../../runtime/errors.ts';
 import { runScript, script } from '../../runtime/lua-script.ts';
 import { codeOfFailure } from '../bull/failure-text.ts';
@@ -21,18 +20,18 @@ export interface ReplayOutcomes {
 
 export interface ReplayTracker {
   add(place: LetterPlace, jobIds: readonly string[]): void;
-  /** Looks at some of them. Answers how many have ended since the last look. */
-  look(): Promise<number>;
-  readonly ends: ReplayOutcomes;
-  /** Those that can still be seen to end. */
+  /** Reads some of the jobs. Returns how many have ended since the last poll. */
+  poll(): Promise<number>;
+  readonly outcomes: ReplayOutcomes;
+  /** Number of tracked jobs that have not ended. */
   readonly watched: number;
   isWatched(jobId: string): boolean;
 }
 
-const MOST_WATCHED = 10_000;
-const LOOKED_AT = 200;
+const MAX_WATCHED = 10_000;
+const JOBS_PER_POLL = 200;
 
-/** Answers { 'dead', why }, { 'going' } or { 'ended', note }. */
+/** Returns { 'dead', failure text }, { 'going', '' } or { 'ended', status note }. */
 const WHERE = script({
   name: 'letter_end',
   keys: ['failed', 'entry', 'note'],
@@ -43,30 +42,30 @@ const WHERE = script({
     return { 'ended', redis.call('GET', note) or '' }`,
 });
 
-export function createEndsWatch(): ReplayTracker {
+export function createReplayTracker(): ReplayTracker {
   let watched = new Map<string, LetterPlace>();
-  const ends = { stored: 0, superseded: 0, deadAgain: new Map<Code, number>(), unknown: 0, beyond: 0 };
+  const counts = { stored: 0, superseded: 0, deadAgain: new Map<Code, number>(), unknown: 0, untracked: 0 };
 
   const count = ([where, text]: readonly string[]): void => {
     const state = (text ?? '').split(' ')[0];
     if (where === 'dead') {
       const code = codeOfFailure(text);
-      ends.deadAgain.set(code, (ends.deadAgain.get(code) ?? 0) + 1);
-    } else if (state === 'done') ends.stored += 1;
-    else if (state === 'superseded') ends.superseded += 1;
-    else ends.unknown += 1;
+      counts.deadAgain.set(code, (counts.deadAgain.get(code) ?? 0) + 1);
+    } else if (state === 'done') counts.stored += 1;
+    else if (state === 'superseded') counts.superseded += 1;
+    else counts.unknown += 1;
   };
 
   return {
     add(place, jobIds) {
       for (const jobId of jobIds)
-        if (watched.size < MOST_WATCHED) watched.set(jobId, place);
-        else ends.beyond += 1;
+        if (watched.size < MAX_WATCHED) watched.set(jobId, place);
+        else counts.untracked += 1;
     },
-    async look() {
-      const looked = [...watched].slice(0, LOOKED_AT);
-      const answers = (await Promise.all(
-        looked.map(([jobId, place]) =>
+    async poll() {
+      const batch = [...watched].slice(0, JOBS_PER_POLL);
+      const states = (await Promise.all(
+        batch.map(([jobId, place]) =>
           runScript(place.redis, WHERE, {
             failed: failedKey(place),
             entry: jobKey(place, jobId),
@@ -75,16 +74,16 @@ export function createEndsWatch(): ReplayTracker {
           }),
         ),
       )) as string[][];
-      const going = looked.filter((_, at) => answers[at]?.[0] === 'going');
-      for (const [id] of looked) watched.delete(id);
-      // Behind the others, so that a few that wait do not hide the rest.
+      const going = batch.filter((_, at) => states[at]?.[0] === 'going');
+      for (const [id] of batch) watched.delete(id);
+      // Moved to the end, so that waiting jobs do not delay the reading of the rest.
       watched = new Map([...watched, ...going]);
-      for (const answer of answers) if (answer[0] !== 'going') count(answer);
-      return looked.length - going.length;
+      for (const state of states) if (state[0] !== 'going') count(state);
+      return batch.length - going.length;
     },
-    get ends() {
-      const { beyond, ...known } = ends;
-      return { ...known, underWay: watched.size + beyond };
+    get outcomes() {
+      const { untracked, ...known } = counts;
+      return { ...known, underWay: watched.size + untracked };
     },
     get watched() {
       return watched.size;

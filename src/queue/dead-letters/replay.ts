@@ -1,20 +1,19 @@
-// Replay: dead letters back into the queue, at a pace. A letter is in the failed set or in the queue at every moment, so
-// who is killed in between, or does it twice at once, loses none and sends none twice.
+// Replay: moves dead letters back into the queue at a limited rate. A job is always in the failed set or in the queue, so a
+// killed or concurrent replay loses no job and runs none twice.
 import { sleep, type Clock } from '../../runtime/clock.ts';
 import { SealdexError } from '../../runtime/errors.ts';
 import { runScript, script } from '../../runtime/lua-script.ts';
 import { runCommand, type Redis } from '../../runtime/redis.ts';
 import { redisFault } from '../../runtime/redis-errors.ts';
-import { createEndsWatch, type ReplayOutcomes, type ReplayTracker } from './replay-tracker.ts';
+import { createReplayTracker, type ReplayOutcomes, type ReplayTracker } from './replay-tracker.ts';
 import { leaveLetter } from './index.ts';
 import { walkLetters, type LetterFilter } from './find.ts';
 import { failedKey, jobKey, letterQueueOf, type DeadLetter, type LetterPlace } from './letter.ts';
 
-/** How letters of one queue are sent again. */
 export interface ReplayPlace extends LetterPlace {
-  /** Gives jobs the priority of jobs that are queued now. Those that are gone meanwhile are left alone. */
+  /** Gives jobs the priority of newly queued jobs. Skips jobs that do not exist any more. */
   readonly reprioritize: (jobIds: readonly string[]) => Promise<void>;
-  /** BullMQ's move out of the failed set; rejects with BullMQ's code when the job is not there. */
+  /** BullMQ's move out of the failed set; rejects with BullMQ's code if the job is not there. */
   readonly retry: (jobId: string) => Promise<void>;
 }
 
@@ -22,7 +21,7 @@ export interface ReplayDeps {
   readonly redis: Redis;
   readonly places: readonly ReplayPlace[];
   readonly clock: Clock;
-  /** A job whose revision is older than that is not sent again: the trace of a deletion that came after it may be gone. */
+  /** A job with an older revision is not replayed: the tombstone of a later deletion may have expired. */
   readonly replayMaxMs: number;
 }
 
@@ -50,15 +49,15 @@ const DEFAULT_RATE = 50;
 const MAX_RATE = 500;
 
 const BATCHES_PER_SECOND = 10;
-const LOOK_MS = 200;
-/** When no job has ended for this long, the rest is told as being under way. */
+const POLL_INTERVAL_MS = 200;
+/** If no job has ended for this long, the replay returns, and counts the rest as not ended. */
 const STALL_NOTICE_MS = 10_000;
-/** A slow Redis is caught up with for no more than this. */
+/** After a slow Redis, at most this much delay is made up for. */
 const CATCH_UP_MS = 1000;
 
 /**
- * Replays the letters that died up to now. Those that die again meanwhile are not taken again.
- * @throws SealdexError `DOCUMENT_INVALID` with field `rate`; `REDIS_FAILED`, and what was replayed until then was told to `onProgress`
+ * Replays the jobs that became dead letters before the call. A job that becomes one again is not replayed twice.
+ * @throws SealdexError `DOCUMENT_INVALID` with field `rate`; `REDIS_FAILED`: `onProgress` has received the counts until then
  */
 export async function replayLetters(
   deps: ReplayDeps,
@@ -67,9 +66,9 @@ export async function replayLetters(
 ): Promise<Replayed> {
   if (!(rate > 0 && rate <= MAX_RATE))
     throw new SealdexError('DOCUMENT_INVALID', `rate must be a number up to ${MAX_RATE}.`, { field: 'rate' });
-  const watch = createEndsWatch();
+  const watch = createReplayTracker();
   const counts = { sent: 0, alreadyTaken: 0, tooOld: 0 };
-  const state = (): Replayed => ({ ...counts, ...watch.ends });
+  const state = (): Replayed => ({ ...counts, ...watch.outcomes });
   const before = Math.min(filter.before ?? Infinity, deps.clock.now() + 1);
   const oldest = await oldestRevision(deps);
   const pace = createPace(deps.clock, rate);
@@ -89,7 +88,7 @@ export async function replayLetters(
           counts.sent += sent.length;
           counts.alreadyTaken += own.length - sent.length;
         }
-        await watch.look();
+        await watch.poll();
         onProgress?.(state());
       }
     }
@@ -100,13 +99,13 @@ export async function replayLetters(
   return state();
 }
 
-/** By Redis' clock, which revisions come from: microseconds. */
+/** Microseconds, by the clock of Redis, from which revisions come. */
 async function oldestRevision({ redis, replayMaxMs }: Pick<ReplayDeps, 'redis' | 'replayMaxMs'>): Promise<number> {
   const [seconds] = await runCommand(redis.time());
   return (Number(seconds) * 1000 - replayMaxMs) * 1000;
 }
 
-/** Waits until it is time for `count` more, so that the pace holds over all of them. */
+/** Returns a function that waits until `count` more jobs are within the rate. */
 function createPace(clock: Clock, rate: number): (count: number, signal: AbortSignal | undefined) => Promise<void> {
   let next = clock.monotonic();
   return async (count, signal) => {
@@ -117,7 +116,7 @@ function createPace(clock: Clock, rate: number): (count: number, signal: AbortSi
   };
 }
 
-/** Looks until all have ended or nothing has moved for a while. */
+/** Polls until all jobs have ended, or none has ended for STALL_NOTICE_MS. */
 async function settled(
   clock: Clock,
   watch: ReplayTracker,
@@ -126,15 +125,15 @@ async function settled(
 ): Promise<void> {
   let movedAt = clock.monotonic();
   while (watch.watched > 0 && clock.monotonic() - movedAt < STALL_NOTICE_MS) {
-    if ((await watch.look()) > 0) movedAt = clock.monotonic();
-    else await sleep(clock, LOOK_MS, signal);
+    if ((await watch.poll()) > 0) movedAt = clock.monotonic();
+    else await sleep(clock, POLL_INTERVAL_MS, signal);
     onProgress();
   }
 }
 
 /**
- * What the job has lived through is forgotten, or its first stall or fault would end it again. Only while it is a dead
- * letter: once it is back in the queue, these tell of its new life.
+ * Resets the counters of stalls and parking, which would end the job again at its first error. Only while the job is a dead
+ * letter: back in the queue, the counters belong to the replayed job.
  */
 const FORGET = script({
   name: 'letter_forget',
@@ -145,7 +144,7 @@ const FORGET = script({
     return type(redis.pcall('HDEL', entry, 'stc', 'stallsSeen', 'parked', 'defa')) == 'number' and 1 or 0`,
 });
 
-/** Answers the ids of those that were still dead letters. */
+/** Returns the ids of the jobs that were still dead letters. */
 async function sendAgain(place: ReplayPlace, letters: readonly DeadLetter[]): Promise<string[]> {
   await place.reprioritize(letters.map(({ jobId }) => jobId));
   const sent = await Promise.all(
@@ -153,15 +152,15 @@ async function sendAgain(place: ReplayPlace, letters: readonly DeadLetter[]): Pr
       const { jobId } = letter;
       const input = { failed: failedKey(place), entry: jobKey(place, jobId), jobId };
       if ((await runScript(place.redis, FORGET, input)) !== 1) return false;
-      const isOurs = await isRetried(place, jobId);
-      if (isOurs) await leaveLetter(place, letter, { jobId, since: letter.since });
-      return isOurs;
+      const isSent = await isRetried(place, jobId);
+      if (isSent) await leaveLetter(place, letter, { jobId, since: letter.since });
+      return isSent;
     }),
   );
   return letters.filter((_, at) => sent[at]).map(({ jobId }) => jobId);
 }
 
-/** BullMQ's codes for a job that is gone, and for one that is not in the failed set. */
+/** BullMQ's codes for a job that does not exist, and for one that is not in the failed set. */
 const TAKEN: ReadonlySet<unknown> = new Set([-1, -3]);
 
 async function isRetried({ retry }: Pick<ReplayPlace, 'retry'>, jobId: string): Promise<boolean> {

@@ -1,16 +1,15 @@
-// Fair share: start-time fair queueing over tenants, in the scripts that stamp jobs. A job's priority is its tenant's place
-// in a virtual time, which is read off the job that is next to be taken; BullMQ takes the lowest first.
-// Lua pieces and their keys only: who stamps is reservation.ts, who keeps the numbers in range fair-share-maintenance.ts.
+// Fair share: Lua functions for start-time fair queuing over tenants. A job's priority is its start in a virtual time.
+// The current virtual time is that of the job that is taken next; BullMQ takes the lowest priority first.
 import type { QueueKeys } from '../../runtime/redis.ts';
 import { VALUES } from '../lua-values.ts';
 import { queueKey } from '../bull/queue-keys.ts';
 
-/** BullMQ's range of priorities; its score holds a counter below. */
+/** BullMQ's highest priority; the lower 32 bits of its score are a counter. */
 export const LAST_PRIORITY = 2 ** 21 - 1;
 
 /**
- * So many jobs of a tenant share a priority, and so the range lasts that much longer. A newcomer waits for at most so many
- * jobs of each tenant that waits already; beside one large tenant 1, 4 and 8 measure alike.
+ * Jobs of a tenant that share a priority, which makes the range last longer. A new tenant waits for at most this many jobs
+ * of each waiting tenant. Beside one large tenant the values 1, 4 and 8 measure alike.
  */
 export const JOBS_PER_TURN = 4;
 
@@ -27,12 +26,12 @@ export const fairKeys = (keys: QueueKeys): Readonly<Record<(typeof FAIR_KEYS)[nu
 
 /**
  * Virtual time counts jobs: a priority is JOBS_PER_TURN of them, and `base` is the time of priority 1. `now` never goes
- * back, `high` is the last time given out. What a job has beyond `high` is from before a new start; see fair-share-maintenance.ts.
- * While the priorities move down by `offset`, those above it are old, and new ones stay up to it.
+ * back, and `high` is the last time given out. A priority beyond `high` is from before a restart of the time, when the queue
+ * was empty. During a rebase by `offset`, priorities above `offset` are not moved yet, and new ones are at most `offset`.
  *
- * - `fair_open(prioritized, clock, tenants)`: the time as it is. With nothing waiting, everything starts anew.
+ * - `fair_open(prioritized, clock, tenants)`: the current state. If no job waits, virtual time restarts.
  * - `fair_take(fair, tenant)`: the priority of the tenant's next job
- * - `fair_close(fair)`: writes what was taken
+ * - `fair_close(fair)`: writes the state
  */
 export const FAIR_SHARE = `${VALUES}
   local function fair_open(prioritized, clock, tenants)

@@ -1,5 +1,5 @@
-// Rebase: moves all priorities down when virtual time has passed half of BullMQ's range, so that it never ends.
-// A batch at a time, lowest first; who stamps in between and who crashes in between does no harm.
+// Rebase: moves all priorities down when virtual time has passed half of BullMQ's range, so that the range never runs out.
+// Works in batches, lowest first; reservations and crashes between batches are harmless.
 import { runScript, script } from '../../runtime/lua-script.ts';
 import type { Redis, QueueKeys } from '../../runtime/redis.ts';
 import { FAIR_KEYS, FAIR_SHARE, fairKeys, JOBS_PER_TURN, LAST_PRIORITY } from './fair-share.ts';
@@ -9,8 +9,8 @@ import { BATCH_JOBS } from './reprioritize.ts';
 const HALF = (LAST_PRIORITY + 1) / 2;
 
 /**
- * Answers 1 while there is more to move. The offset is at least half of the range, so what was moved is never above it, and
- * what is above it was not. A job that is added late with an old priority is an outlier and swept down later.
+ * Returns 1 while jobs are left to move. The offset is at least half of the range, so a moved job is never above it, and a job
+ * above it is not moved yet. A job that is added late with an old priority is an outlier, and moved down later.
  */
 const REBASE = script({
   name: 'rebase',
@@ -44,6 +44,6 @@ const REBASE = script({
   return 0`,
 });
 
-/** Begins a rebase if it is time, or does the next batch of one that somebody began. Answers whether there is more to do. */
+/** Starts a rebase if one is due, or does the next batch of a running one. Returns whether jobs are left to move. */
 export const rebase = async (redis: Redis, keys: QueueKeys, batch = BATCH_JOBS): Promise<boolean> =>
   (await runScript(redis, REBASE, { ...fairKeys(keys), entryPrefix: queueKey(keys, ''), batch })) === 1;

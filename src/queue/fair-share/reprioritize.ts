@@ -1,24 +1,23 @@
-// Fresh priorities for jobs that are in the queue already: those that come back after a delay, dead letters that are sent
-// again, and those whose priority is from before virtual time started anew.
-// What a priority is fair-share.ts knows; when it is time fair-share-maintenance.ts.
+// New priorities for jobs in the queue: delayed jobs that return, replayed dead letters, and jobs with a priority from before
+// a restart of virtual time.
 import { runScript, script } from '../../runtime/lua-script.ts';
 import type { Redis, QueueKeys } from '../../runtime/redis.ts';
 import { BACKLOG } from '../backlog/backlog.ts';
 import { FAIR_KEYS, FAIR_SHARE, fairKeys } from './fair-share.ts';
 import { queueKey } from '../bull/queue-keys.ts';
 
-/** Jobs that one script looks at, so that none keeps Redis for long. */
+/** Jobs per script, so that no script blocks Redis for long. */
 export const BATCH_JOBS = 500;
 
-const RESTAMPING_KEYS = [...FAIR_KEYS, 'entryPrefix'] as const;
+const REPRIORITIZE_KEYS = [...FAIR_KEYS, 'entryPrefix'] as const;
 
 /**
- * BullMQ puts a job back by the priority in its entry, so that is all that must change.
- * - `reprioritize(id)`: answers the fresh priority, nil for a job that is gone or no job. One that had none comes from past the producer
- *   and is counted from now on.
- * - `is_fair(id)`: whether the priority is one that was given out and is not past
+ * BullMQ puts a job back by the priority in its entry, so only that must change.
+ * - `reprioritize(id)`: returns the new priority; nil if the job does not exist or is not a job. A job without a priority was
+ *   not added by the producer, and is counted from now on.
+ * - `is_fair(id)`: whether the priority was given out and is not past
  */
-const RESTAMPING = `${FAIR_SHARE}${BACKLOG}
+const REPRIORITIZE_LUA = `${FAIR_SHARE}${BACKLOG}
   local fair = fair_open(prioritized, fairClock, fairTenants)
   local function is_fair(id)
     local priority = number_of(field_of(entryPrefix .. id, 'priority'))
@@ -36,21 +35,21 @@ const RESTAMPING = `${FAIR_SHARE}${BACKLOG}
     return priority
   end`;
 
-const RESTAMP = script({
+const REPRIORITIZE = script({
   name: 'reprioritize',
-  keys: RESTAMPING_KEYS,
+  keys: REPRIORITIZE_KEYS,
   args: ['...ids'],
-  lua: `${RESTAMPING}
+  lua: `${REPRIORITIZE_LUA}
   for _, id in ipairs(ids) do reprioritize(id) end
   fair_close(fair)`,
 });
 
-/** Answers how many it looked at. One with a fair priority keeps it, so that looking twice costs its tenant nothing. */
-const RESTAMP_DUE = script({
-  name: 'restamp_due',
-  keys: [...RESTAMPING_KEYS, 'delayed'],
+/** Returns how many jobs it read. A job with a fair priority keeps it, so that a second pass costs its tenant nothing. */
+const REPRIORITIZE_DUE = script({
+  name: 'reprioritize_due',
+  keys: [...REPRIORITIZE_KEYS, 'delayed'],
   args: ['lastScore', 'from', 'batch'],
-  lua: `${RESTAMPING}
+  lua: `${REPRIORITIZE_LUA}
   local due = redis.call('ZRANGEBYSCORE', delayed, '-inf', lastScore, 'LIMIT', from, batch)
   for _, id in ipairs(due) do
     if not is_fair(id) then reprioritize(id) end
@@ -60,14 +59,14 @@ const RESTAMP_DUE = script({
 });
 
 /**
- * Answers how many it moved. Lowest first, which keeps their order. While the priorities move down, what is high is just
- * not moved yet.
+ * Returns how many jobs it read. Lowest first, which keeps their order. Skipped during a rebase, when high priorities are
+ * jobs that are not moved yet.
  */
 const SWEEP = script({
   name: 'sweep_outliers',
-  keys: RESTAMPING_KEYS,
+  keys: REPRIORITIZE_KEYS,
   args: ['batch'],
-  lua: `${RESTAMPING}
+  lua: `${REPRIORITIZE_LUA}
   if fair.offset > 0 then return 0 end
   local above = string.format('%.0f', (fair_priority(fair, fair.high) + 1) * 4294967296)
   local outliers = redis.call('ZRANGEBYSCORE', prioritized, above, '+inf', 'WITHSCORES', 'LIMIT', 0, batch)
@@ -82,7 +81,7 @@ const SWEEP = script({
   return #outliers / 2`,
 });
 
-/** Answers where to go on. A tenant whose finish is past is served like one that nobody knows. */
+/** Returns the next cursor. A tenant whose finish time is past is served like a new tenant. */
 const FORGET = script({
   name: 'forget_tenants',
   keys: FAIR_KEYS,
@@ -97,27 +96,27 @@ const FORGET = script({
   return page[1]`,
 });
 
-const restampingKeys = (keys: QueueKeys): Readonly<Record<(typeof RESTAMPING_KEYS)[number], string>> => ({
+const reprioritizeKeys = (keys: QueueKeys): Readonly<Record<(typeof REPRIORITIZE_KEYS)[number], string>> => ({
   ...fairKeys(keys),
   entryPrefix: queueKey(keys, ''),
 });
 
-/** Gives delayed jobs and dead letters, which are about to be sent back, fresh priorities in this order. */
+/** Gives delayed jobs and dead letters that are about to return new priorities, in this order. */
 export async function reprioritize(redis: Redis, keys: QueueKeys, jobIds: readonly string[]): Promise<void> {
   for (let at = 0; at < jobIds.length; at += BATCH_JOBS) {
-    await runScript(redis, RESTAMP, { ...restampingKeys(keys), ids: jobIds.slice(at, at + BATCH_JOBS) });
+    await runScript(redis, REPRIORITIZE, { ...reprioritizeKeys(keys), ids: jobIds.slice(at, at + BATCH_JOBS) });
   }
 }
 
 /**
- * Gives a page of the delayed jobs that are due until then fresh priorities, where theirs are past. Answers how many it
- * looked at.
+ * Gives new priorities to those jobs of a page that are due until `untilMs` and whose priorities are past.
+ * Returns how many jobs it read.
  */
-export async function restampDue(redis: Redis, keys: QueueKeys, untilMs: number, from: number): Promise<number> {
-  // BullMQ's score of a delayed job: the time, and twelve bits that tell jobs of one millisecond apart.
+export async function reprioritizeDue(redis: Redis, keys: QueueKeys, untilMs: number, from: number): Promise<number> {
+  // BullMQ's score of a delayed job: the time in milliseconds, then twelve bits as a counter.
   const lastScore = (untilMs + 1) * 4096 - 1;
-  return (await runScript(redis, RESTAMP_DUE, {
-    ...restampingKeys(keys),
+  return (await runScript(redis, REPRIORITIZE_DUE, {
+    ...reprioritizeKeys(keys),
     delayed: queueKey(keys, 'delayed'),
     lastScore,
     from,
@@ -125,10 +124,10 @@ export async function restampDue(redis: Redis, keys: QueueKeys, untilMs: number,
   })) as number;
 }
 
-/** Moves a batch of waiting jobs down whose priorities nobody gave out since time started anew. Answers how many. */
+/** Moves down a batch of waiting jobs with priorities from before the restart of virtual time. Returns how many. */
 export const sweepOutliers = async (redis: Redis, keys: QueueKeys): Promise<number> =>
-  (await runScript(redis, SWEEP, { ...restampingKeys(keys), batch: BATCH_JOBS })) as number;
+  (await runScript(redis, SWEEP, { ...reprioritizeKeys(keys), batch: BATCH_JOBS })) as number;
 
-/** Drops tenants that have nothing waiting, about a batch of all from the cursor on. Answers the next cursor, '0' at the end. */
+/** Deletes the state of tenants without waiting jobs, about one batch. Returns the next cursor, '0' at the end. */
 export const forgetTenants = async (redis: Redis, keys: QueueKeys, cursor: string): Promise<string> =>
   (await runScript(redis, FORGET, { ...fairKeys(keys), cursor, batch: BATCH_JOBS })) as string;

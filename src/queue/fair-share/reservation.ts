@@ -1,6 +1,6 @@
-// Stamps: what a job gets before its content is encrypted: a revision, a priority and a place in its tenant's backlog, in one
-// script. Markers remember an idempotency key and the revision that its job got.
-// Redis decides both in one script each, so two producers never get the same revision or make two jobs of one key.
+// Reservations: a revision, a priority and a place in the tenant's backlog, given to a job before its content is encrypted.
+// Idempotency records (markers): the revision of the job of an idempotency key.
+// Each is one script, so two producers never get the same revision, and never add two jobs for one key.
 import { MAX_SKEW_MS, type Clock } from '../../runtime/clock.ts';
 import { isCode, SealdexError, type Code } from '../../runtime/errors.ts';
 import { runScript, script } from '../../runtime/lua-script.ts';
@@ -10,16 +10,14 @@ import { FAIR_KEYS, FAIR_SHARE, fairKeys } from './fair-share.ts';
 import { isEnd, knownCode, type EndState } from '../bull/status-notes.ts';
 import { queueKey } from '../bull/queue-keys.ts';
 
-/** Of one tenant: waiting, parked and dead jobs. */
+/** Limits of one tenant, over waiting, parked and dead jobs. */
 interface BacklogLimits {
   readonly tenantBacklogJobs: number;
   readonly tenantBacklogBytes: number;
 }
 
-/** Where stamps come from. */
-export interface Stamping {
+export interface ReservationDeps {
   readonly redis: Redis;
-  /** Those of the queue that the jobs go into. */
   readonly keys: QueueKeys;
   readonly clock: Clock;
   readonly limits: BacklogLimits;
@@ -30,19 +28,18 @@ export interface Reservation {
   readonly priority: number;
 }
 
-/** A guess: a full backlog may empty within seconds, or when a KMS key is enabled again. */
+/** An estimate: a full backlog may empty within seconds, or only after a KMS key is enabled again. */
 const BACKLOG_RETRY_MS = 60_000;
 
-/** `now` is the producer's own clock in milliseconds; the limits are those of BacklogLimits. */
-const STAMPING_ARGS = ['now', 'maxJobs', 'maxBytes'] as const;
+/** `now` is the producer's clock in milliseconds; the limits are those of BacklogLimits. */
+const RESERVE_ARGS = ['now', 'maxJobs', 'maxBytes'] as const;
 
 /**
- * `next_revision()`: Redis' clock in microseconds, or the last revision + 1 if that is more; nil when that is too far from
- * `now`. Written by who uses it, by %.0f and returned as numbers:
- * tostring would round 16 digits.
- * `joins(...)`: counts a job of the tenant, if there is room for it. A job alone is never too large.
+ * `next_revision()`: Redis' clock in microseconds, or the last revision + 1 if that is more; nil if that is too far from
+ * `now`. The caller writes it with %.0f and returns it as a number, because tostring would round 16 digits.
+ * `joins(...)`: counts a job of the tenant, if the limits allow it. A tenant without jobs may always add one, however large.
  */
-const STAMPING = `${FAIR_SHARE}${BACKLOG}
+const RESERVE_LUA = `${FAIR_SHARE}${BACKLOG}
   local function next_revision()
     local time = redis.call('TIME')
     local theirs = tonumber(time[1]) * 1000000 + tonumber(time[2])
@@ -58,42 +55,42 @@ const STAMPING = `${FAIR_SHARE}${BACKLOG}
     return true
   end`;
 
-/** Answers the first revision and the priority of each request, 0 for one that has no room; or a code. */
-const STAMP = script({
-  name: 'stamp',
+/** Returns the first revision and the priority of each request, 0 if the backlog is full; or a code. */
+const RESERVE = script({
+  name: 'reserve',
   keys: [...FAIR_KEYS, 'lastRevision'],
-  args: [...STAMPING_ARGS, '...requests'],
-  lua: `${STAMPING}
+  args: [...RESERVE_ARGS, '...requests'],
+  lua: `${RESERVE_LUA}
   local first = next_revision()
   if not first then return 'CLOCK_SKEW' end
   local fair = fair_open(prioritized, fairClock, fairTenants)
-  local answer = { first }
-  local stamped = 0
+  local result = { first }
+  local reserved = 0
   for at = 1, #requests, 2 do
     local priority = 0
     if joins(requests[at], tonumber(requests[at + 1])) then
       priority = fair_take(fair, requests[at])
-      stamped = stamped + 1
+      reserved = reserved + 1
     end
-    answer[#answer + 1] = priority
+    result[#result + 1] = priority
   end
-  if stamped == 0 then return answer end
+  if reserved == 0 then return result end
   fair_close(fair)
-  redis.call('SET', lastRevision, string.format('%.0f', first + stamped - 1))
-  return answer`,
+  redis.call('SET', lastRevision, string.format('%.0f', first + reserved - 1))
+  return result`,
 });
 
 /**
- * Answers { revision, 0 made now | 1 unconfirmed | 2 confirmed, state, code, priority, fingerprint } of the marker, making it
- * if there is none; or a code, and then makes none: who asks again would get its revision as one to go on with.
- * A marker whose job may have to be added has a priority, and has it counted unless it is: who made it may have died,
- * or was refused and has taken its count back.
+ * Returns { revision, 0 made now | 1 unconfirmed | 2 confirmed, state, code, priority, fingerprint } of the marker, and makes it
+ * if there is none. Returns a code if it must not be made: a repeated request would continue with its revision.
+ * If the job may still have to be added, it gets a priority and is counted unless it already is. The producer that made the
+ * marker may have died, or was rejected and gave its count back.
  */
 const MARK = script({
   name: 'mark',
   keys: [...FAIR_KEYS, 'lastRevision', 'markerKey', 'entry'],
-  args: [...STAMPING_ARGS, 'lifeMs', 'tenant', 'bytes'],
-  lua: `${STAMPING}
+  args: [...RESERVE_ARGS, 'lifeMs', 'tenant', 'bytes'],
+  lua: `${RESERVE_LUA}
   local marker = redis.call('HMGET', markerKey, 'revision', 'confirmed', 'state', 'code', 'counted', 'fingerprint')
   if marker[1] and (marker[2] or marker[3]) then
     return { tonumber(marker[1]), marker[2] and 2 or 1, marker[3] or '', marker[4] or '', 0, marker[6] or '' }
@@ -113,7 +110,7 @@ const MARK = script({
   return { revision, 0, '', '', priority, '' }`,
 });
 
-/** Answers 1 when this call confirmed the marker, 0 when it was confirmed before or is gone. */
+/** Returns 1 if this call confirmed the marker, 0 if it was confirmed before or does not exist. */
 const CONFIRM = script({
   name: 'confirm',
   keys: ['marker'],
@@ -121,8 +118,8 @@ const CONFIRM = script({
 });
 
 /**
- * Answers the marker's fingerprint, after writing this one if it has none. A job that is in the queue without one was added
- * by an older producer, or its first marker has expired: its fingerprint is unknown and stays so.
+ * Returns the marker's fingerprint, after writing this one if it has none. A job in the queue without one was added by an
+ * older producer, or its first marker has expired: its fingerprint stays unknown.
  */
 const CLAIM = script({
   name: 'claim',
@@ -136,25 +133,25 @@ const CLAIM = script({
 });
 
 export interface Marker extends Reservation {
-  /** `unconfirmed`: somebody made it and has not (yet) said that the job is in the queue. */
+  /** `unconfirmed`: the marker exists, but its job may not be in the queue (yet). */
   readonly kind: 'made' | 'unconfirmed' | 'confirmed';
-  /** How the job ended, when it has; `unknown` for an end that only another version knows. */
+  /** Final state of the job, if it has ended; `unknown` for a state of another version. */
   readonly state?: EndState | 'unknown';
   readonly code?: Code;
-  /** Of the request whose job was added or is about to be; an older producer writes none. */
+  /** Fingerprint of the request whose job was added or is about to be; older producers write none. */
   readonly fingerprint?: string;
 }
 
 /**
- * One stamp for each request, or `TENANT_BACKLOG_FULL` with `retryAfterMs`; the revisions are consecutive.
+ * Returns a reservation for each request, or `TENANT_BACKLOG_FULL` with `retryAfterMs`; the revisions are consecutive.
  * @throws SealdexError `CLOCK_SKEW`
  */
 export async function reserve(
-  { redis, keys, clock, limits }: Stamping,
+  { redis, keys, clock, limits }: ReservationDeps,
   requests: readonly Omit<ReservationRequest, 'queue'>[],
 ): Promise<(Reservation | SealdexError)[]> {
   if (requests.length === 0) return [];
-  const answer = await runScript(redis, STAMP, {
+  const result = await runScript(redis, RESERVE, {
     ...fairKeys(keys),
     lastRevision: keys.revision,
     now: clock.now(),
@@ -162,8 +159,8 @@ export async function reserve(
     maxBytes: limits.tenantBacklogBytes,
     requests: requests.flatMap(({ tenant, bytes }) => [tenant, bytes]),
   });
-  if (!Array.isArray(answer)) throw refusal(answer);
-  const [first, ...priorities] = answer as [number, ...number[]];
+  if (!Array.isArray(result)) throw refusal(result);
+  const [first, ...priorities] = result as [number, ...number[]];
   let revision = first;
   return priorities.map((priority) =>
     priority === 0 ? refusal('TENANT_BACKLOG_FULL') : { revision: revision++, priority },
@@ -171,11 +168,11 @@ export async function reserve(
 }
 
 /**
- * Finds or makes the marker of an idempotency key, which lives `lifeMs` from its making.
+ * Finds or makes the marker of an idempotency key, which expires `lifeMs` after it was made.
  * @throws SealdexError `CLOCK_SKEW`, `TENANT_BACKLOG_FULL` with `retryAfterMs`
  */
 export async function mark(
-  { redis, keys, clock, limits }: Stamping,
+  { redis, keys, clock, limits }: ReservationDeps,
   jobId: string,
   lifeMs: number,
   { tenant, bytes }: Omit<ReservationRequest, 'queue'>,
@@ -211,20 +208,20 @@ export async function mark(
   };
 }
 
-function refusal(answer: unknown): SealdexError {
-  if (answer === 'TENANT_BACKLOG_FULL') {
-    return new SealdexError(answer, undefined, { retryAfterMs: BACKLOG_RETRY_MS });
+function refusal(result: unknown): SealdexError {
+  if (result === 'TENANT_BACKLOG_FULL') {
+    return new SealdexError(result, undefined, { retryAfterMs: BACKLOG_RETRY_MS });
   }
-  return new SealdexError(typeof answer === 'string' && isCode(answer) ? answer : 'INTERNAL');
+  return new SealdexError(typeof result === 'string' && isCode(result) ? result : 'INTERNAL');
 }
 
-/** Says that the marker's job is in the queue. Answers whether this call was the first to say so. */
+/** Marks the job as being in the queue. Returns whether this call was the first. */
 export const confirm = async (redis: Redis, keys: RedisKeys, jobId: string): Promise<boolean> =>
   (await runScript(redis, CONFIRM, { marker: keys.marker(jobId) })) === 1;
 
 /**
- * Makes the job that is about to be added the one of its marker, unless another request's is already.
- * Answers the fingerprint of the marker; undefined if it is unknown, or the marker is gone.
+ * Assigns the marker to the request whose job is about to be added, unless it belongs to another request.
+ * Returns the fingerprint of the marker; undefined if it is unknown, or the marker does not exist.
  */
 export async function claim(
   redis: Redis,

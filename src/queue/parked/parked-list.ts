@@ -1,5 +1,4 @@
-// Reading what is parked at a gate in one queue, a page at a time: the gate's index, and what each job's entry says of its parking.
-// Only looks; parking and releasing is parked.ts.
+// List of parked jobs: reads the jobs parked at a gate in one queue, in pages.
 import { runCommand, type Redis, type QueueKeys } from '../../runtime/redis.ts';
 import { redisFault } from '../../runtime/redis-errors.ts';
 import { parseParked, type ParkedNote } from './parked.ts';
@@ -10,12 +9,12 @@ export interface ParkedEntry extends Pick<ParkedNote, 'since'>, Partial<Pick<Par
 
 export interface ParkedPage {
   readonly entries: readonly ParkedEntry[];
-  /** Where the next page begins; undefined at the end. While jobs are released, a page may miss some. */
+  /** Rank at which the next page begins; undefined at the end. While jobs are released, a page may miss some. */
   readonly next?: number;
 }
 
 /**
- * What is parked at a gate, oldest first. An entry of the index whose job is gone is passed over.
+ * Returns jobs parked at a gate, oldest first. Skips index entries whose job does not exist.
  * @throws SealdexError `REDIS_FAILED`
  */
 export async function parkedPage(
@@ -31,11 +30,11 @@ export async function parkedPage(
   }));
   const pipeline = redis.pipeline();
   for (const { jobId } of found) pipeline.hmget(`${queueKey}${jobId}`, 'parked', 'timestamp');
-  const answers = (await runCommand(pipeline.exec())) ?? [];
+  const replies = (await runCommand(pipeline.exec())) ?? [];
   const entries = found.flatMap(({ jobId, since }, at) => {
-    const [error, answer] = answers[at] ?? [];
+    const [error, reply] = replies[at] ?? [];
     if (error) throw redisFault(error);
-    const [text, timestamp] = answer as [string | null, string | null];
+    const [text, timestamp] = reply as [string | null, string | null];
     if (timestamp === null) return [];
     const note = parseParked(text);
     return [note?.gate === gate ? { jobId, since, code: note.code, count: note.count } : { jobId, since }];

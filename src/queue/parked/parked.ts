@@ -1,6 +1,5 @@
-// Parking a job, and releasing it: the moves between BullMQ's delayed jobs and the index of what is parked at a gate.
-// In an order that loses no job wherever a process dies: an entry too many is harmless, one too few waits for the fallback.
-// Why a gate is shut is not known here; the gate's text in Redis is read by a function that is given.
+// Parking and release: moves between BullMQ's delayed jobs and the index of jobs that are parked at a gate.
+// The order of steps loses no job if a process dies: an extra index entry is harmless, and a missing one waits for the fallback.
 import type { Job, Queue } from 'bullmq';
 import type { Clock } from '../../runtime/clock.ts';
 import { isCode, type Code } from '../../runtime/errors.ts';
@@ -10,18 +9,17 @@ import { runCommand, type Redis, type QueueKeys } from '../../runtime/redis.ts';
 import { redisFault } from '../../runtime/redis-errors.ts';
 import { VALUES } from '../lua-values.ts';
 
-/** The way back when all else fails: 4 hours, a quarter earlier or later. */
+/** Delay after which a parked job returns without a release: 4 hours, a quarter earlier or later. */
 const FALLBACK_MS = 4 * 3_600_000;
 const FALLBACK_JITTER = 0.25;
 
-/** What a job's entry says of its parking, as long as it lives. */
+/** Parking state in a job's entry; kept until the job ends. */
 export interface ParkedNote {
   readonly code: Code;
-  /** Wall clock, milliseconds: when it was parked first. */
+  /** Wall clock, milliseconds: when the job was first parked. */
   readonly since: number;
-  /** How often it was parked. */
+  /** How often the job was parked. */
   readonly count: number;
-  /** At which gate. */
   readonly gate: string;
 }
 
@@ -29,7 +27,7 @@ const formatNote = ({ code, since, count, gate }: ParkedNote): string => `${code
 
 const isPositive = (number: number): boolean => Number.isSafeInteger(number) && number > 0;
 
-/** Undefined for what is no such note. */
+/** Undefined for a text that is not a parked note. */
 export function parseParked(text: string | null | undefined): ParkedNote | undefined {
   const [code = '', since, count, gate] = (text ?? '').split(' ');
   const [sinceMs, times] = [Number(since), Number(count)];
@@ -38,8 +36,8 @@ export function parseParked(text: string | null | undefined): ParkedNote | undef
 }
 
 /**
- * The index entry first: from here on a release finds the job, in its old place if it was parked before. Answers what its
- * entry says of its parking.
+ * Adds the index entry first, so that a release finds the job from now on, at its old rank if it was parked before.
+ * Returns the parked note in the job's entry.
  */
 const BEGIN = script({
   name: 'park_begin',
@@ -53,8 +51,8 @@ const BEGIN = script({
 });
 
 /**
- * The entry again, for a release may have passed between it and the move; then the note, and the gate as it is now. A job
- * that is gone meanwhile was released and has ended.
+ * Adds the index entry again, since a release may have removed it before the move. Then writes the note, and returns the
+ * gate's text. A job that does not exist any more was released and has ended.
  */
 const END = script({
   name: 'park_end',
@@ -77,16 +75,16 @@ export interface ParkDeps {
   readonly parkedMaxMs: number;
   /** Whether a gate with this text in Redis lets jobs proceed. */
   readonly isOpen: (gateText: string) => boolean;
-  /** Makes this process know the gates as they are: it has parked at one that is open. */
+  /** Reads the gates again, after this process parked a job at a gate that is open. */
   readonly refresh: () => Promise<void>;
-  /** What BullMQ's keys of the queue begin with. */
+  /** Prefix of BullMQ's keys of the queue. */
   readonly queueKey: string;
-  /** Answers whether the job was delayed. */
+  /** Returns false if the job was not delayed. */
   readonly promote: (jobId: string) => Promise<boolean>;
   readonly random?: () => number;
 }
 
-/** Parks a job that is in work. No attempt is spent. Answers `too-long`, with nothing moved, for one that was parked for all the time it may. */
+/** Parks a running job; spends no attempt. Returns `too-long`, and moves nothing, if the job was parked for the maximum time. */
 export async function park(
   deps: ParkDeps,
   job: Job<JobData, null>,
@@ -116,7 +114,7 @@ export async function park(
     gate: at.gate,
   });
   if (isOpen(String(gateText))) {
-    // Else it would be parked again at once, until the news is here; but the job goes on whether that can be read or not.
+    // Otherwise this process would park the job again until it receives the change. The job is released even if the read fails.
     await deps.refresh().catch(() => {});
     await release(deps, index, [jobId]);
   }
@@ -124,8 +122,8 @@ export async function park(
 }
 
 /**
- * Takes entries out of the index; of jobs that somebody works on now only if they were promoted (`isMoved`): they may
- * be about to be parked again. Answers how many stay.
+ * Removes entries from the index. The entry of a running job stays unless the job was promoted (`isMoved`): it may be about
+ * to be parked again. Returns how many entries stay.
  */
 const FORGET = script({
   name: 'park_forget',
@@ -143,7 +141,7 @@ const FORGET = script({
     return kept`,
 });
 
-/** Promotes jobs, and only then takes their entries out. Answers how many entries stay. */
+/** Promotes jobs, and only then removes their index entries. Returns how many entries stay. */
 async function release(
   { redis, queueKey, promote }: Pick<ParkDeps, 'redis' | 'queueKey' | 'promote'>,
   index: string,
@@ -167,17 +165,17 @@ async function release(
 }
 
 export interface ReleaseDeps extends Pick<ParkDeps, 'redis' | 'keys' | 'queueKey' | 'promote'> {
-  /** Gives delayed jobs a fresh place in the order of all jobs. */
+  /** Gives delayed jobs new priorities. */
   readonly reprioritize: (jobIds: readonly string[]) => Promise<void>;
 }
 
-/** A key that turns bad again meets few jobs: the batches grow as long as it works. */
+/** Batches start small and grow while the key works, so that few jobs fail if it stops working again. */
 const FIRST_BATCH = 10;
 const LARGEST_BATCH = 500;
 
 /**
- * Releases what is parked at a gate, oldest first, as long as `shouldContinue` says so between two batches.
- * @returns whether nothing is left
+ * Releases the jobs parked at a gate, oldest first, while `shouldContinue` returns true between two batches.
+ * @returns whether none is left
  */
 export async function releaseParked(
   deps: ReleaseDeps,
@@ -196,7 +194,7 @@ export async function releaseParked(
   }
 }
 
-/** Brings back jobs that were parked first before a time, so that whoever takes them ends them. At most 500. */
+/** Returns jobs that were first parked before a time to the queue, where they end as dead letters. At most 500. */
 export async function expireParked(deps: ReleaseDeps, gate: string, before: number): Promise<void> {
   const index = deps.keys.parked(gate);
   const jobIds = await runCommand(deps.redis.zrangebyscore(index, '-inf', before, 'LIMIT', 0, LARGEST_BATCH));
@@ -205,10 +203,10 @@ export async function expireParked(deps: ReleaseDeps, gate: string, before: numb
   await release(deps, index, jobIds);
 }
 
-/** BullMQ's answer for a job that is not delayed: it was released by another, or has come back by itself. */
+/** BullMQ's error code for a job that is not delayed: it was released concurrently, or its delay has ended. */
 const NOT_DELAYED = -3;
 
-/** An entry that somebody has put there and that is no hash: nothing can be made of it, and the others go on. */
+/** The entry is not a hash, so it is not a job. It must not stop the release of other jobs. */
 const isNoJob = (error: unknown): boolean => error instanceof Error && error.message.includes('WRONGTYPE');
 
 export const promoter =
