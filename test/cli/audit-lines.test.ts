@@ -7,7 +7,7 @@ import { openScene } from './fixture.ts';
 import { jsonOf } from './output.ts';
 import { run, start } from './run.ts';
 
-test('a command leaves its lines with its name and who ran it, and its answer stays its own', async () => {
+test('a command writes audit lines with its name and the calling user, and keeps its own output unchanged', async () => {
   await using scene = await openScene();
   const key = scene.services.kms.createKey();
   expect((await scene.sealdex(['tenants', 'put', 'acme', '--plan', 'pro'])).code).toBe(0);
@@ -41,7 +41,7 @@ test('a command leaves its lines with its name and who ran it, and its answer st
 });
 
 test.each([undefined, ''])(
-  'a worker with SEALDEX_AUDIT_LOG %j writes its lines to standard output',
+  'a worker with SEALDEX_AUDIT_LOG %j writes its audit lines to standard output',
   async (auditLog) => {
     await using scene = await openScene();
     await using producer = await createProducer(scene.settings);
@@ -53,7 +53,7 @@ test.each([undefined, ''])(
   },
 );
 
-test('status names the process that could not write its lines', async () => {
+test('status names the process that cannot write its audit lines', async () => {
   await using scene = await openScene();
   await scene.startWorker();
   await using producer = await createProducer(scene.settings);

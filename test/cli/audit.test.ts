@@ -45,8 +45,8 @@ const both = (audit: string, trail: string, ...more: string[]): Promise<Ended> =
 
 const textOf = (all: readonly Line[]): string => all.map((line) => `${JSON.stringify(line)}\n`).join('');
 
-describe('the report', () => {
-  test('of two sides that agree: the verdict, what was read, and 0', async () => {
+describe('audit reconcile', () => {
+  test('prints the headline and the compared ranges, and exits with 0 if both sides agree', async () => {
     const { code, stdout, stderr } = await both('audit.jsonl', 'trail.json');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const span = String.raw`20\S+Z to 20\S+Z`;
@@ -57,7 +57,7 @@ describe('the report', () => {
     ]);
   });
 
-  test('of two that do not: each finding on a line, what it means above it, and 1', async () => {
+  test('prints each difference under the heading of its kind, and exits with 1 if the sides differ', async () => {
     const forged = {
       ...lines[1],
       requestId: 'made-up',
@@ -104,7 +104,7 @@ describe('the report', () => {
     ]);
   });
 
-  test('a list that is long is cut, with where the rest is', async () => {
+  test('prints at most 20 differences of a kind and refers to --json for the rest', async () => {
     const many = Array.from({ length: 25 }, (_, at) => ({ ...lines[0], requestId: `r${at}` }));
     file('many.jsonl', textOf(many));
     const { stdout } = await both('many.jsonl', 'trail.json');
@@ -112,7 +112,7 @@ describe('the report', () => {
     expect(stdout).toContain('\n  … and 5 more: --json\n');
   });
 
-  test('what the other side does not cover is said, and can be left out', async () => {
+  test('reports differences outside the covered time, and leaves them out with --from', async () => {
     const early = { ...lines[0], requestId: 'early', time: '2020-01-01T00:00:00.000Z' };
     file('early.jsonl', textOf([early, ...lines]));
     const { code, stdout } = await both('early.jsonl', 'trail.json');
@@ -123,7 +123,7 @@ describe('the report', () => {
     expect(since.stdout).toContain('1 outside the time range');
   });
 
-  test('what was compared by its circumstances, or not at all, is said', async () => {
+  test('reports which calls were matched without a request id or not compared', async () => {
     const other = room.kms.createKey();
     const lost = { ...(await room.generate(key, contextOf('acme'))), result: 'unanswered', requestId: undefined };
     await room.generate(other, { ...contextOf('acme'), purpose: 'intake' });
@@ -144,7 +144,7 @@ describe('the report', () => {
     ]);
   });
 
-  test('nothing to compare is no agreement', async () => {
+  test('exits with 1 if there are no calls to compare', async () => {
     file('nothing.json', '{"Records":[]}');
     file('log.jsonl', '{"level":30,"msg":"started"}\n');
     const { code, stdout } = await both('log.jsonl', 'nothing.json');
@@ -158,7 +158,7 @@ describe('the report', () => {
   });
 });
 
-test('--json is a line for each finding, and the counts', async () => {
+test('--json prints one line per difference, then the counts', async () => {
   file(
     'short.jsonl',
     textOf(lines.slice(0, 2).map((line, at) => (at === 1 ? { ...line, result: 'DisabledException' } : line))),
@@ -195,8 +195,8 @@ test('--json is a line for each finding, and the counts', async () => {
   ]);
 });
 
-describe('files', () => {
-  test('an export as CloudTrail writes it, packed and in folders, with its digests; files that overlap', async () => {
+describe('audit reconcile', () => {
+  test('reads packed CloudTrail exports in folders, ignores digests and counts duplicates', async () => {
     const day = join('AWSLogs', 'CloudTrail', '2026', '11', '30');
     const digests = join('AWSLogs', 'CloudTrail-Digest');
     for (const path of [day, digests]) mkdirSync(join(folder.path, path), { recursive: true });
@@ -208,7 +208,7 @@ describe('files', () => {
     expect(stdout).toMatch(/^CloudTrail {2}4 events in 3 files .*, 1 duplicate$/m);
   });
 
-  test('a stream that is packed, or in several files; events as they are looked up, and a line each', async () => {
+  test('reads packed and split audit logs, and events in the format of lookup-events or one per line', async () => {
     file('one.jsonl.gz', gzipSync(textOf(lines.slice(0, 1))));
     file('two.jsonl', `{"level":30,"msg":"started"}\n${textOf(lines.slice(1))}`);
     const looked = events
@@ -227,7 +227,7 @@ describe('files', () => {
     ['an audit', '{"audit":1}\n', 'is not a CloudTrail file'],
     ['half of a file', '{"Records":[{"eventVersion":"1.11"', 'ends in the middle: fetch it again'],
     ['half of a packed file', gzipSync('{"Records":[]}').subarray(0, 12), 'is corrupt or truncated. Download it again'],
-  ])('%s in the place of a trail: 65', async (_, content, fault) => {
+  ])('exits with 65 if %s is given instead of a trail', async (_, content, fault) => {
     file('wrong', content);
     expect(await both('audit.jsonl', 'wrong')).toMatchObject({
       code: 65,
@@ -236,7 +236,7 @@ describe('files', () => {
     });
   });
 
-  test('that are not there, and folders without any: 66', async () => {
+  test('exits with 66 if a file does not exist or a folder is empty', async () => {
     mkdirSync(join(folder.path, 'empty'), { recursive: true });
     const end = (stderr: string): object => ({ code: 66, stdout: '', stderr });
     expect(await both('missing', 'trail.json')).toMatchObject(end('sealdex: missing: file not found.\n'));
@@ -245,7 +245,7 @@ describe('files', () => {
   });
 });
 
-describe('wrong use is answered with 64', () => {
+describe('wrong usage exits with 64:', () => {
   test.each<[string[], RegExp]>([
     [['audit', 'reconcile', 'acme', '--audit', 'a'], /required option '--cloudtrail <path\.\.\.>' not specified/],
     [['audit', 'reconcile', 'acme', '--cloudtrail', 'a'], /required option '--audit <path\.\.\.>' not specified/],

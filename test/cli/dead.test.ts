@@ -45,13 +45,13 @@ const letters = (...laid: Partial<Laid>[]): Promise<string[]> =>
 const waiting = async (): Promise<number> =>
   (await redis.zcard(bull.toKey('prioritized'))) + (await redis.llen(bull.toKey('wait')));
 
-describe('list', () => {
-  test('without any says so, with or without a filter', async () => {
+describe('dead list', () => {
+  test('prints that there are no dead letters, with or without a filter', async () => {
     expect(await dead('list')).toMatchObject({ code: 0, stdout: '', stderr: 'There are no dead letters.\n' });
     expect((await dead('list', '--tenant', 'acme')).stderr).toBe('No dead letters match.\n');
   });
 
-  test('has a line for each, newest first, and says how to go on', async () => {
+  test('prints one line per dead letter, newest first, and the command that shows the next ones', async () => {
     const [old, young] = await letters({}, { reason: 'TENANT_UNKNOWN x', data: 'no JSON' });
     const { code, stdout, stderr } = await dead('list');
     expect(code).toBe(0);
@@ -75,7 +75,7 @@ describe('list', () => {
     ]);
   });
 
-  test('has uploads too, and says why a file was not read', async () => {
+  test('lists uploads with the reason why the file could not be read', async () => {
     const files = new Queue('upload', {
       connection: redis,
       prefix: `sealdex:{${String(scene.settings.SEALDEX_QUEUE)}}`,
@@ -109,7 +109,7 @@ describe('list', () => {
     }
   });
 
-  test('goes on with the command that it ends with', async () => {
+  test('prints a command that lists the next ones', async () => {
     const ids = await letters({}, {}, { jobId: 'a job: by somebody' }, {}, {});
     const seen: unknown[] = [];
     let args: string[] = ['--limit', '2'];
@@ -122,7 +122,7 @@ describe('list', () => {
     expect(seen).toEqual(ids.toReversed());
   });
 
-  test('--since is a time ago or a time', async () => {
+  test('--since accepts an age or a time', async () => {
     const [old, young] = await letters({}, { since: Date.now() - 60_000 });
     const since = async (time: string): Promise<unknown[]> =>
       jsonOf((await dead('list', '--json', '--since', time)).stdout).map(({ jobId }) => jobId);
@@ -132,14 +132,14 @@ describe('list', () => {
     expect(await since('2026-11-21')).toEqual([young]);
   });
 
-  test('has an alias that the help does not name', async () => {
+  test('has an alias that the help does not list', async () => {
     const [id] = await letters({});
     expect(jsonOf((await scene.sealdex(['dlq', 'list', '--json'])).stdout)).toMatchObject([{ jobId: id }]);
     for (const args of [['--help'], ['dlq', '--help']]) expect((await scene.sealdex(args)).stdout).not.toMatch(/dlq/i);
   });
 });
 
-describe.concurrent('wrong use is refused with 64 before anything is opened', () => {
+describe.concurrent('wrong usage exits with 64 before anything is opened:', () => {
   test.each<[string[], RegExp]>([
     [
       ['list', '--since', 'yesterday'],
@@ -164,8 +164,8 @@ describe.concurrent('wrong use is refused with 64 before anything is opened', ()
   });
 });
 
-describe('show', () => {
-  test('tells what it is, why it died and what to do', async () => {
+describe('dead show', () => {
+  test('prints the job, its code and the remedy', async () => {
     const [id = ''] = await letters({});
     const { code, stdout, stderr } = await dead('show', id);
     expect(code).toBe(0);
@@ -190,7 +190,7 @@ describe('show', () => {
     ]);
   });
 
-  test('of what is no dead letter says where it is: 66', async () => {
+  test('exits with 66 for a job that is not a dead letter, and prints its state', async () => {
     const id = newJobId();
     expect(await dead('show', id)).toMatchObject({
       code: 66,
@@ -200,8 +200,8 @@ describe('show', () => {
   });
 });
 
-describe('replay', () => {
-  test('--dry-run counts by code and touches nothing', async () => {
+describe('dead replay', () => {
+  test('--dry-run counts by code and changes nothing', async () => {
     await letters({}, {}, { reason: 'TENANT_UNKNOWN x' });
     expect((await dead('replay', '--all', '--dry-run')).stdout).toBe(
       'would replay 3: CONTENT_MISSING 2, TENANT_UNKNOWN 1\n',
@@ -212,7 +212,7 @@ describe('replay', () => {
     expect(await bull.getFailedCount()).toBe(3);
   });
 
-  test('tells what died again, and ends with 65', async () => {
+  test('reports which jobs failed again, and exits with 65', async () => {
     await using worker = await scene.startWorker();
     const [id = ''] = await letters({});
     expect(await dead('replay', id)).toMatchObject({
@@ -233,7 +233,7 @@ describe('replay', () => {
     await worker.stop();
   });
 
-  test('of a job that is too old says so, and ends with 65', async () => {
+  test('reports a job that is too old, and exits with 65', async () => {
     const [id = ''] = await letters({ data: JSON.stringify(dataOf({ revision: 1_600_000_000_000_000 })) });
     expect(await dead('replay', id)).toMatchObject({
       code: 65,
@@ -242,7 +242,7 @@ describe('replay', () => {
     expect(await bull.getFailedCount()).toBe(1);
   });
 
-  test('of jobs that are no dead letters: 66, and nothing is replayed', async () => {
+  test('exits with 66 and replays nothing if the jobs are not dead letters', async () => {
     expect(await dead('replay', newJobId())).toMatchObject({
       code: 66,
       stdout: 'replayed 0\n',
@@ -251,7 +251,7 @@ describe('replay', () => {
     expect(await dead('replay', '--all')).toMatchObject({ code: 0, stdout: 'replayed 0\n', stderr: '' });
   });
 
-  test('killed in the middle has lost nothing; the next one takes what is left, and tells it after Ctrl-C', async () => {
+  test('loses no job if it is killed; the next run replays the rest, and reports it after Ctrl-C', async () => {
     const count = 300;
     await letters(...Array.from({ length: count }, () => ({})));
     await using killed = start(['dead', 'replay', '--all', '--rate', '100'], { settings: scene.settings });
@@ -272,8 +272,8 @@ describe('replay', () => {
   });
 });
 
-describe('discard', () => {
-  test('--yes removes those that are meant, and says how many', async () => {
+describe('dead discard', () => {
+  test('--yes discards the selected dead letters and prints their number', async () => {
     const [kept, gone = '', both = ''] = await letters({}, { reason: 'TENANT_UNKNOWN x' }, {});
     expect(await dead('discard', '--yes', gone)).toMatchObject({ code: 0, stdout: 'discarded 1\n' });
     expect(jsonOf((await dead('discard', '--yes', '--json', both, gone)).stdout)).toEqual([
@@ -284,7 +284,7 @@ describe('discard', () => {
     expect(await bull.getFailedCount()).toBe(0);
   });
 
-  test('of a job that is no dead letter: 66', async () => {
+  test('exits with 66 for a job that is not a dead letter', async () => {
     expect(await dead('discard', '--yes', newJobId())).toMatchObject({ code: 66, stdout: 'discarded 0\n' });
   });
 
@@ -302,7 +302,7 @@ describe('discard', () => {
     ['y\n', 'discarded 2', 0],
     ['n\n', 'No dead letters were deleted.', 2],
     ['\u0004', 'No dead letters were deleted.', 2],
-  ])('asks on a terminal, and takes %j for what it says', async (answer, said, left) => {
+  ])('accepts the response %j on a terminal', async (answer, said, left) => {
     await letters({}, {});
     const command = `'${process.execPath}' '${BIN}' dead discard --all`;
     const terminal = spawn('script', ['-qec', command, '/dev/null'], {

@@ -24,7 +24,7 @@ const stored = async (...ids: string[]): Promise<void> => {
   expect(code).toBe(0);
 };
 
-test('with --wait the documents are gone when it ends, and only those', async () => {
+test('--wait deletes the given documents and no others before it exits', async () => {
   await stored('a', 'b', 'kept');
   const { code, stdout, stderr } = await sealdex('delete', ['--wait', 'a', 'b', 'never was']);
   expect({ code, said: said(stderr) }).toEqual({ code: 0, said: ['3 deleted.'] });
@@ -39,7 +39,7 @@ test('with --wait the documents are gone when it ends, and only those', async ()
   expect(await sealdex('read', ['kept'])).toMatchObject({ code: 0 });
 });
 
-test('it works while the KMS key of the tenant is disabled', async () => {
+test('delete works while the KMS key of the tenant is disabled', async () => {
   await stored('a');
   scene.services.kms.disable(scene.keyArn);
   try {
@@ -50,7 +50,7 @@ test('it works while the KMS key of the tenant is disabled', async () => {
   expect(await sealdex('read', ['a'])).toMatchObject({ code: 66 });
 });
 
-test('with --json each is a line of its own: queued or refused, its end, and the counts', async () => {
+test('--json prints one line per document and outcome, then the counts', async () => {
   const { code, stdout, stderr } = await sealdex('delete', ['--json', '--wait', 'a', 'x'.repeat(10_000)]);
   expect({ code, said: said(stderr) }).toEqual({ code: 65, said: [] });
   const jobId = expect.stringMatching(JOB) as string;
@@ -68,7 +68,7 @@ test('with --json each is a line of its own: queued or refused, its end, and the
   ]);
 });
 
-test('an id that is refused is told, the others go on, and the exit code is 65', async () => {
+test('an invalid id is reported, the others are deleted, and the exit code is 65', async () => {
   const { code, stdout, stderr } = await sealdex('delete', ['', 'good']);
   expect(code).toBe(65);
   expect(linesOf(stdout)).toHaveLength(1);
@@ -78,19 +78,19 @@ test('an id that is refused is told, the others go on, and the exit code is 65',
   ]);
 });
 
-test('an id that holds line ends stays on its line', async () => {
+test('an id with line breaks is printed on one line', async () => {
   const { code, stdout } = await sealdex('delete', ['one\ntwo']);
   expect(code).toBe(0);
   expect(stdout).toMatch(/^queued {2}j[0-9a-f]{32} {2}one two\n$/);
 });
 
-test('a tenant that is not there ends it with one sentence', async () => {
+test('an unknown tenant ends the command with one sentence', async () => {
   const { code, stdout, stderr } = await sealdex('delete', ['a', 'b'], undefined, 'nobody');
   expect({ code, stdout }).toEqual({ code: 65, stdout: '' });
   expect(linesOf(stderr)).toEqual(['0 queued, 2 refused.', expect.stringMatching(/TENANT_UNKNOWN/) as string]);
 });
 
-test('without an id it is wrong usage', async () => {
+test('delete without an id is wrong usage', async () => {
   const { code, stderr } = await sealdex('delete', []);
   expect(code).toBe(64);
   expect(linesOf(stderr)).toHaveLength(1);

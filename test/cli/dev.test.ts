@@ -64,7 +64,7 @@ async function freePorts(): Promise<number> {
 }
 
 describe('dev', () => {
-  test('listens on the given port and the three after it', async () => {
+  test('prints the variables for another terminal, keeps documents across a restart, and leaves no process running', async () => {
     const first = await freePorts();
     await using running = start(['dev', '--port', String(first)], { cwd: folder.path });
     await eventually(() => running.stderr().includes('Press Ctrl-C to stop') || running.child.exitCode !== null);
@@ -124,7 +124,7 @@ describe('dev', () => {
     expect(await isListening(redisPort(second))).toBe(false);
   });
 
-  test('killed, it leaves no Redis, and starts again', async () => {
+  test('leaves no Redis when killed, and starts again', async () => {
     await using killed = await startDev();
     killed.child.kill('SIGKILL');
     await killed.ended;
@@ -134,7 +134,7 @@ describe('dev', () => {
     expect((await again.ended).code).toBe(0);
   });
 
-  test('Ctrl-C while it starts ends it with 130 and leaves nothing', async () => {
+  test('exits with 130 and leaves no processes when interrupted during startup', async () => {
     await using running = start(['dev', '--port', '0'], { cwd: folder.path });
     await eventually(() => running.stderr().includes('Starting'));
     running.child.kill('SIGINT');

@@ -16,7 +16,7 @@ afterAll(() => services[Symbol.asyncDispose]());
 const doctor = (args: readonly string[] = [], settings = services.settings): Promise<Ended> =>
   runInProcess(['doctor', ...args], { settings });
 
-test('an installation that works: a line for each check, warnings with their remedy, and 0', async () => {
+test('doctor prints one line per check, warnings with a remedy, and exits with 0 if nothing failed', async () => {
   const { code, stdout, stderr } = await doctor();
   expect(code).toBe(0);
   expect(stderr).toMatch(/^worker: \d+ ok, \d+ warnings?, 0 failed\.\n$/);
@@ -29,7 +29,7 @@ test('an installation that works: a line for each check, warnings with their rem
   expect(lines.filter((line) => !/^(ok {4}|warn {2})[a-z]/.test(line))).toEqual([]);
 });
 
-test('what fails is FAIL with its remedy, the rest is looked at, and 78', async () => {
+test('doctor prints FAIL and the remedy for a failed check, runs the other checks, and exits with 78', async () => {
   services.s3.faults.set({ match: { method: 'PUT', prefix: 'documents/' }, fault: S3_ERRORS.accessDenied });
   const { code, stdout, stderr } = await doctor();
   expect(code).toBe(78);
@@ -40,7 +40,7 @@ test('what fails is FAIL with its remedy, the rest is looked at, and 78', async 
   expect(linesOf(stdout).at(-1)).toMatch(/^ok {4}platform key, state/);
 });
 
-test('without Redis the bucket and the key are looked at', async () => {
+test('doctor checks bucket and key without Redis', async () => {
   const settings = { ...services.settings, REDIS_URL: 'redis://127.0.0.1:1' };
   const { code, stdout } = await doctor(['--role', 'reader'], settings);
   expect(code).toBe(78);
@@ -48,7 +48,7 @@ test('without Redis the bucket and the key are looked at', async () => {
   expect(stdout).toMatch(/^ok {4}bucket documents\//m);
 });
 
-test('without any setting every fault is told, and no value', async () => {
+test('doctor reports every missing setting and prints no value', async () => {
   const { code, stdout } = await doctor([], { SEALDEX_PORT: 'secret' });
   expect(code).toBe(78);
   const lines = linesOf(stdout);
@@ -57,7 +57,7 @@ test('without any setting every fault is told, and no value', async () => {
   expect(stdout).not.toContain('secret');
 });
 
-test('--json is a line for each check, and the same exit code', async () => {
+test('--json prints one line per check and keeps the exit code', async () => {
   const { code, stdout, stderr } = await doctor(['--json', '--role', 'producer'], {
     ...services.settings,
     SEALDEX_BUCKET: 'no-such-bucket',
@@ -74,7 +74,7 @@ test('--json is a line for each check, and the same exit code', async () => {
 test.each([
   [['--role', 'boss'], /argument 'boss' is invalid/],
   [['everything'], /too many arguments/],
-])('wrong use is answered with 64: sealdex doctor %j', async (args, sentence) => {
+])('wrong usage exits with 64: sealdex doctor %j', async (args, sentence) => {
   const { code, stdout, stderr } = await doctor(args);
   expect({ code, stdout }).toEqual({ code: 64, stdout: '' });
   expect(stderr).toMatch(sentence);

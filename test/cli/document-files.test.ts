@@ -34,7 +34,7 @@ const told = async (...parts: (string | Uint8Array)[]): Promise<[number, unknown
 
 const BOM = '\uFEFF';
 
-describe('what a file holds is told by how it begins', () => {
+describe('the beginning of a file decides how it is parsed:', () => {
   test.each<[string, string, [number, unknown][]]>([
     ['one document on a line', '{"a":1}', [[1, { a: 1 }]]],
     ['one document over several lines', '{\n "a":\n 1}\n', [[1, { a: 1 }]]],
@@ -98,7 +98,7 @@ describe('what a file holds is told by how it begins', () => {
     ],
     ['an array after a byte order mark', `${BOM}[1]`, [[1, 1]]],
     [
-      'values that are no documents, which others refuse',
+      'values other than documents, which a later check rejects',
       'null\n0\n"text"\ntrue',
       [
         [1, null],
@@ -132,8 +132,8 @@ describe('what a file holds is told by how it begins', () => {
   });
 });
 
-describe('a fault is told with its line, and quotes nothing', () => {
-  test('a bad line of NDJSON, and the others go on', async () => {
+describe('a format error has a line number and quotes no content:', () => {
+  test('a bad line of NDJSON does not stop the others', async () => {
     const found = await told('{"a":1}\n{secret}\n{"b":2}\n[secret\n{"c":3}');
     expect(found.map(([line]) => line)).toEqual([1, 2, 3, 4, 5]);
     expect(found[1]?.[1]).toMatch(/^is not valid JSON( \(at column \d+\))?$/);
@@ -145,13 +145,13 @@ describe('a fault is told with its line, and quotes nothing', () => {
     expect(await told('{\n"a":1\n"b":"secret"\n}')).toEqual([[3, 'is not valid JSON (at column 1)']]);
   });
 
-  test('an array that breaks is refused whole', async () => {
+  test('an array that breaks is rejected as a whole', async () => {
     const [[line, fault] = []] = await told('[\n{"a":1},\n{"b":2}\n');
     expect(line).toBe(3);
     expect(fault).toMatch(/^is not valid JSON/);
   });
 
-  test('a first line that is broken: what to do is said, for who meant NDJSON', async () => {
+  test('a broken first line is reported with advice for NDJSON', async () => {
     const found = await told('{"a":\u0001}\n{"b":2}\n');
     expect(found).toHaveLength(1);
     expect(found[0]?.[1]).toMatch(
@@ -167,7 +167,7 @@ describe('a fault is told with its line, and quotes nothing', () => {
     ['Latin-1', Buffer.from('é', 'latin1')],
   ];
 
-  test.each(NO_UTF8)('%s is refused in NDJSON, never replaced', async (_, bytes) => {
+  test.each(NO_UTF8)('%s is rejected in NDJSON, never replaced', async (_, bytes) => {
     expect(await told('{"a":1}\n{"b":"', bytes, '"}\n{"c":3}\n')).toEqual([
       [1, { a: 1 }],
       [2, 'is not valid UTF-8'],
@@ -175,19 +175,19 @@ describe('a fault is told with its line, and quotes nothing', () => {
     ]);
   });
 
-  test.each(NO_UTF8)('%s is refused in a document of several lines', async (_, bytes) => {
+  test.each(NO_UTF8)('%s is rejected in a document of several lines', async (_, bytes) => {
     expect(await told('\n{\n"b":"', bytes, '"}')).toEqual([[3, 'is not valid UTF-8']]);
     expect(await told('[{},\n"', bytes, '"]')).toEqual([[2, 'is not valid UTF-8']]);
     expect(await told('{"b":"', bytes, '"}')).toEqual([[1, 'is not valid UTF-8']]);
   });
 
-  test('UTF-16 is refused', async () => {
+  test('UTF-16 is rejected', async () => {
     expect(await told(Uint8Array.of(0xff, 0xfe), Buffer.from('{"a":1}', 'utf16le'))).toEqual([
       [1, 'is not valid UTF-8'],
     ]);
   });
 
-  test('a line that is longer than a document may be is refused, and the others go on', async () => {
+  test('a line longer than the document limit is rejected, and the others are read', async () => {
     const long = JSON.stringify({ text: 'x'.repeat(DOCUMENT_BYTES) });
     expect(await told('{"a":1}\n', long, '\n{"b":2}\n', long)).toEqual([
       [1, { a: 1 }],
@@ -201,7 +201,7 @@ describe('a fault is told with its line, and quotes nothing', () => {
     ]);
   });
 
-  test('a character of several bytes at the limit is counted as it is', async () => {
+  test('a character of several bytes at the limit is counted in bytes', async () => {
     const fits = JSON.stringify('é'.repeat((DOCUMENT_BYTES - 2) / 2));
     expect((await told(`1\n${fits}\n${fits.slice(0, -1)}é"`)).map(([, value]) => typeof value)).toEqual([
       'number',
@@ -210,7 +210,7 @@ describe('a fault is told with its line, and quotes nothing', () => {
     ]);
   });
 
-  test('a hundred thousand levels of nesting are a value like any other', async () => {
+  test('a hundred thousand levels of nesting are read as a value', async () => {
     const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
     const found = await read(fileOf(`{"a":1}\n{"d":${deep}}\n{"b":2}`));
     expect(found.map(({ fault }) => fault)).toEqual([undefined, 'exceeds SEALDEX_DOCUMENT_BYTES', undefined]);
@@ -223,7 +223,7 @@ describe('lines', () => {
     for (let from = 0; from < bytes.length; from += size) yield bytes.subarray(from, from + size);
   }
 
-  test.each([1, 2, 3, 7, 1000])('are the same however the bytes come: %s at a time', async (size) => {
+  test.each([1, 2, 3, 7, 1000])('are the same for chunks of %s bytes', async (size) => {
     const bytes = Buffer.concat([
       Buffer.from(`${BOM}é\r\n\n漢字🙂\nbad `),
       Buffer.of(0xff),
@@ -242,7 +242,7 @@ describe('lines', () => {
     ]);
   });
 
-  test('without an end are not held beyond the limit', async () => {
+  test('without an end are not buffered beyond the limit', async () => {
     const held = (): number => {
       globalThis.gc?.();
       return process.memoryUsage().arrayBuffers;
@@ -259,39 +259,39 @@ describe('lines', () => {
   });
 });
 
-describe('files are looked at before anything is sent', () => {
+describe('checkFiles', () => {
   const reasonOf = async (...names: string[]): Promise<unknown> =>
     checkFiles(names).then(
       () => undefined,
       (error: unknown) => error,
     );
 
-  test('one that is not there is named', async () => {
+  test('names a missing file', async () => {
     const missing = join(folder.path, 'missing.json');
     const error = await reasonOf(fileOf('1'), missing);
     expect(error).toBeInstanceOf(FileReadError);
     expect(error).toMatchObject({ message: `${missing}: file not found.` });
   });
 
-  test('a folder is named', async () => {
+  test('names a folder', async () => {
     const path = join(folder.path, 'folder');
     mkdirSync(path);
     expect(await reasonOf(path)).toMatchObject({ message: `${path}: is a directory; give files.` });
     await expect(read(path)).rejects.toThrow(`${path}: is a directory; give files.`);
   });
 
-  test('a path through a file is told with what the system says', async () => {
+  test("reports the system's error code for a path through a file", async () => {
     const path = join(fileOf('1'), 'below');
     expect(await reasonOf(path)).toMatchObject({ message: `${path}: cannot read the file (ENOTDIR).` });
   });
 
-  test('standard input can be read once', async () => {
+  test('rejects standard input given twice', async () => {
     expect(await reasonOf('-', 'x', '-')).toBeInstanceOf(UsageError);
     expect(await reasonOf('-')).toBeUndefined();
   });
 });
 
-test('reading ends at the signal, also while nothing comes', async () => {
+test('reading ends at the abort signal while no input arrives', async () => {
   const stdin = new PassThrough();
   const own = Object.getOwnPropertyDescriptor(process, 'stdin');
   Object.defineProperty(process, 'stdin', { configurable: true, value: stdin });
@@ -307,7 +307,7 @@ test('reading ends at the signal, also while nothing comes', async () => {
   }
 });
 
-test('who stops asking leaves no file open', async () => {
+test('a consumer that stops early leaves no file open', async () => {
   const path = join(folder.path, 'long.ndjson');
   const file = createWriteStream(path);
   for (let line = 0; line < 100_000; line++) file.write('{"a":1}\n');

@@ -70,19 +70,19 @@ async function enqueue(items: readonly string[], options: Options = {}) {
   };
 }
 
-describe('sending', () => {
-  test('prints a line for each job in order, and the count', async () => {
+describe('enqueueing', () => {
+  test('prints one line per job in order, and the count', async () => {
     const { batches, stdout, stderr, code } = await enqueue(['a', 'b', 'c']);
     expect(batches).toEqual([['a', 'b'], ['c']]);
     expect(linesOf(stdout)).toEqual(['queued  j-a  a', 'queued  j-b  b', 'queued  j-c  c']);
     expect({ stderr, code }).toEqual({ stderr: '3 queued.\n', code: 0 });
   });
 
-  test('keeps a name that holds line ends on its line', async () => {
+  test('prints a name with line breaks on one line', async () => {
     expect((await enqueue(['one\ntwo'])).stdout).toBe('queued  j-one\ntwo  one two\n');
   });
 
-  test('reports a rejected item, sends the others, and sets exit code 65', async () => {
+  test('reports a rejected item, enqueues the others, and sets exit code 65', async () => {
     const invalid = new SealdexError('DOCUMENT_INVALID', 'id is wrong.', { field: 'id' });
     const { stdout, stderr, code } = await enqueue(['bad', 'a', 'b'], {
       send: (item) => (item === 'bad' ? invalid : queued(item)),
@@ -92,7 +92,7 @@ describe('sending', () => {
     expect(code).toBe(65);
   });
 
-  test('prints a table of what was rejected at the end when failures are a table', async () => {
+  test('prints a table of the rejected items at the end if failures are shown as a table', async () => {
     const { stderr } = await enqueue(['bad', 'a'], {
       failures: 'table',
       total: 2,
@@ -109,7 +109,7 @@ describe('sending', () => {
 describe('an outage', () => {
   const down = new SealdexError('STORE_FAILED', 'S3 does not respond.');
 
-  test('that ends within 2.5 s is waited for, and only the items that met it are sent again', async () => {
+  test('shorter than 2.5 s is waited for, and only the failed items are sent again', async () => {
     const { batches, stdout, stderr, code } = await enqueue(['a', 'b', 'c'], {
       send: (item, attempt) => (item === 'b' && attempt < 3 ? down : queued(item)),
     });
@@ -128,7 +128,7 @@ describe('an outage', () => {
     expect(code).toBe(75);
   });
 
-  test('of two items for the same document sends both again in their order', async () => {
+  test('during two items for the same document sends both again in order', async () => {
     const { batches, code } = await enqueue(['x1', 'x2'], {
       documentOf: (item) => item[0],
       send: (item, attempt) => (attempt < 2 ? down : queued(item)),
@@ -140,7 +140,7 @@ describe('an outage', () => {
     expect(code).toBe(0);
   });
 
-  test('of a whole batch ends the command with its error, which is not printed for each item', async () => {
+  test('during a whole batch ends the command with its error, which is not printed for each item', async () => {
     const { batches, error, stderr } = await enqueue(['a', 'b', 'c', 'd', 'e'], {
       send: (item) => (item < 'c' ? queued(item) : down),
     });
@@ -149,7 +149,7 @@ describe('an outage', () => {
     expect(linesOf(stderr)).toEqual(['Stopped after b. Later documents were not enqueued.', '2 queued, 2 failed.']);
   });
 
-  test('of one item does not end the command, which exits with 75', async () => {
+  test('during one item does not end the command, which exits with 75', async () => {
     const { error, stderr, code } = await enqueue(['a', 'b', 'c'], {
       send: (item) => (item === 'b' ? down : queued(item)),
     });
@@ -167,7 +167,7 @@ test('an error of the whole installation is not retried', async () => {
 });
 
 describe('Ctrl-C', () => {
-  test('while a batch is sent ends the command after the items that were queued', async () => {
+  test('during a batch ends the command after the queued items', async () => {
     const cutOff = new SealdexError('DOCUMENT_INVALID', 'It was cut off.');
     const { error, stdout, stderr } = await enqueue(['a', 'b', 'c', 'd'], {
       total: 4,
@@ -179,7 +179,7 @@ describe('Ctrl-C', () => {
     expect(linesOf(stderr)).toEqual(['Stopped. 1 of 4 files were not uploaded.', '3 queued.']);
   });
 
-  test('while a batch is sent with --wait counts what was queued as not finished', async () => {
+  test('during a batch with --wait counts the queued items as unfinished', async () => {
     const cutOff = new SealdexError('DOCUMENT_INVALID', 'It was cut off.');
     const { stderr } = await enqueue(['a', 'b'], {
       wait: true,
@@ -191,7 +191,7 @@ describe('Ctrl-C', () => {
     expect(linesOf(stderr).at(-1)).toBe('0 stored, 1 unfinished (still in the queue; see sealdex status).');
   });
 
-  test('during an outage ends the wait for it', async () => {
+  test('during an outage ends the wait', async () => {
     const { error, batches } = await enqueue(['a'], {
       send: () => new SealdexError('STORE_FAILED', 'S3 does not respond.'),
       onBatch: (_, abort) => abort(),
@@ -200,7 +200,7 @@ describe('Ctrl-C', () => {
     expect(batches).toEqual([['a']]);
   });
 
-  test('during the wait for outcomes leaves the jobs in the queue, and the exit code is 75', async () => {
+  test('during the wait for outcomes leaves the jobs in the queue and exits with 75', async () => {
     let abortNow = (): void => {};
     const { error, stderr, code } = await enqueue(['a'], {
       wait: true,
@@ -224,7 +224,7 @@ describe('outcomes with --wait', () => {
   };
   const status = (jobId: string): JobStatus => STATUS[jobId] ?? { state: 'unknown' };
 
-  test('are counted, and the dead and the parked explained with what happens next', async () => {
+  test('are counted, with an explanation for dead and parked jobs', async () => {
     const { stderr, code } = await enqueue(['a', 'b', 'c', 'd'], { wait: true, status });
     expect(code).toBe(65);
     expect(linesOf(stderr)).toEqual([
@@ -234,7 +234,7 @@ describe('outcomes with --wait', () => {
     ]);
   });
 
-  test('are lines of JSON with --json, and the counts are the last', async () => {
+  test('are JSON lines with --json, and the counts are the last line', async () => {
     const { stdout, stderr } = await enqueue(['a', 'b'], { wait: true, json: true, status });
     expect(stderr).toBe('');
     expect(jsonOf(stdout)).toEqual([
@@ -246,7 +246,7 @@ describe('outcomes with --wait', () => {
     ]);
   });
 
-  test('that do not come for two minutes stop the sending, and the exit code is 75', async () => {
+  test('missing for two minutes stop the command with exit code 75', async () => {
     const { batches, code } = await enqueue(['a', 'b', 'c'], { wait: true, status: () => ({ state: 'queued' }) });
     expect(batches).toEqual([['a', 'b']]);
     expect(code).toBe(75);

@@ -32,8 +32,8 @@ function file(name: string, content: string | Uint8Array): string {
   return name;
 }
 
-describe('the record', () => {
-  test('needs no settings, and names no place unless one is given', async () => {
+describe('extract', () => {
+  test('needs no settings, and prints no document path unless one is given', async () => {
     const { code, stdout, stderr } = await extract([file('note.txt', 'Some text.')]);
     expect({ code, said: said(stderr) }).toEqual({ code: 0, said: [] });
     const [head, ...parts] = jsonOf(stdout);
@@ -49,14 +49,14 @@ describe('the record', () => {
     expect(parts).toMatchObject([{ text: 'Some text.' }]);
   });
 
-  test('names tenant, corpus and id that are given', async () => {
+  test('prints the given tenant, corpus and id', async () => {
     const place = ['--tenant', 'acme', '--corpus', 'docs', '--id', 'letter-1'];
     const { code, stdout } = await extract([file('letter.txt', 'A letter.'), ...place]);
     expect(code).toBe(0);
     expect(jsonOf(stdout)[0]).toMatchObject({ tenant: 'acme', corpus: 'docs', id: 'letter-1', revision: 0 });
   });
 
-  test('is what a worker stores of the same file', async () => {
+  test('prints what a worker stores for the same file', async () => {
     await using scene = await openScene();
     await scene.startWorker();
     const place = ['--tenant', 'acme', '--corpus', 'docs'];
@@ -69,12 +69,12 @@ describe('the record', () => {
   });
 });
 
-describe('a file without a record', () => {
+describe('extract', () => {
   test.each([
     ['an encrypted PDF', 'locked.pdf', makePdf({ pages: [['Secret.']], password: 'open' }), 'pdf-encrypted'],
     ['a PDF cut off', 'cut.pdf', PDF.subarray(0, 20_000), 'damaged'],
     ['an empty file', 'empty.txt', '', 'empty'],
-  ] as const)('%s: 65 with the sentence', async (_, name, content, reason) => {
+  ] as const)('exits with 65 and the reason for %s', async (_, name, content, reason) => {
     const { code, stdout, stderr } = await extract([file(name, content)]);
     expect({ code, stdout }).toEqual({ code: 65, stdout: '' });
     const { code: reasonCode, says } = FILE_REASONS[reason];
@@ -84,7 +84,7 @@ describe('a file without a record', () => {
     expect(line).toContain(` (${reasonCode}`);
   });
 
-  test('a type that is not read: 65 with its name', async () => {
+  test('exits with 65 and names an unsupported file type', async () => {
     const { code, stdout, stderr } = await extract([file('image.png', PNG)]);
     expect({ code, stdout }).toEqual({ code: 65, stdout: '' });
     expect(said(stderr)).toEqual([
@@ -92,13 +92,13 @@ describe('a file without a record', () => {
     ]);
   });
 
-  test('one over SEALDEX_FILE_BYTES: 65', async () => {
+  test('exits with 65 for a file over SEALDEX_FILE_BYTES', async () => {
     const { code, stderr } = await extract([file('big.txt', 'x'.repeat(1025))], { SEALDEX_FILE_BYTES: '1024' });
     expect(code).toBe(65);
     expect(stderr).toBe('sealdex: The file exceeds the size limit (FILE_TOO_LARGE). Split it.\n');
   });
 
-  test('a pipe or a device, which may never end: 66', async () => {
+  test('exits with 66 for a pipe or a device, which may never end', async () => {
     execFileSync('mkfifo', [join(folder.path, 'pipe')]);
     for (const path of ['pipe', '/dev/zero'])
       expect(await extract([path])).toMatchObject({
@@ -108,7 +108,7 @@ describe('a file without a record', () => {
       });
   });
 
-  test('none of that name: 66; none given: 64', async () => {
+  test('exits with 66 for a missing file and with 64 without a file', async () => {
     expect(await extract(['missing.pdf'])).toMatchObject({
       code: 66,
       stdout: '',

@@ -8,6 +8,6 @@ test.each([
   ['The port is in use. Choose another port.', 'The port is in use (STORE_FAILED). Choose another port.'],
   ['Tenant a does not exist. Create it: sealdex x', 'Tenant a does not exist (STORE_FAILED). Create it: sealdex x'],
   ['tenant must be _, = or -.', 'tenant must be _, = or - (STORE_FAILED).'],
-])('the code stands at the end of the first sentence: %s', (message, text) => {
+])('the code is at the end of the first sentence: %s', (message, text) => {
   expect(textOf(new SealdexError('STORE_FAILED', message))).toBe(text);
 });

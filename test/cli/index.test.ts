@@ -50,8 +50,8 @@ async function stored(): Promise<string[]> {
 
 const PRETTY = JSON.stringify(JSON.parse(coreOf('pretty')), null, 2);
 
-describe('every way to give documents', () => {
-  test('several files and standard input in one call: a line for each document, in order', async () => {
+describe('index', () => {
+  test('prints one line per document, in order, for several files and standard input', async () => {
     const files = [
       file('one.json', coreOf('one')),
       file('pretty.json', PRETTY),
@@ -75,7 +75,7 @@ describe('every way to give documents', () => {
     expect(await stored()).toEqual(['a1', 'a2', 'l1', 'l2', 'one', 'pretty', 'stdin']);
   });
 
-  test('without --wait it ends when all are queued', async () => {
+  test('exits without --wait when all documents are queued', async () => {
     const { code, stdout, stderr } = await index([file('quick.json', coreOf('quick'))]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '1 queued.\n' });
     expect(stdout).toMatch(/^queued {2}j[0-9a-f]{32} {2}quick\.json:1\n$/);
@@ -83,8 +83,8 @@ describe('every way to give documents', () => {
   });
 });
 
-describe('what is refused is told with its line, the others go on, and the exit code is 65', () => {
-  test('bad lines of NDJSON of all kinds', async () => {
+describe('index reports each rejected document with its line, enqueues the others and exits with 65', () => {
+  test('for bad lines of NDJSON of all kinds', async () => {
     const lines = [
       coreOf('good1'),
       '{broken secret',
@@ -123,7 +123,7 @@ describe('what is refused is told with its line, the others go on, and the exit 
     expect(await stored()).toEqual(['good1', 'good2', '\uFFFD']);
   });
 
-  test('with --json each is a line of its own, with code and field', async () => {
+  test('as one line of JSON with its code and field with --json', async () => {
     const lines = `${coreOf('fine')}\n{"type":"core","id":"","document_parts":[]}\n{bad\n`;
     const { code, stdout, stderr } = await index([
       '--json',
@@ -144,7 +144,7 @@ describe('what is refused is told with its line, the others go on, and the exit 
     ]);
   });
 
-  test('files without a document', async () => {
+  test('for files without a document', async () => {
     const files = [file('empty.json', ''), file('array0.json', '[]'), file('broken.json', '{\n"id":1,\n}')];
     const { code, stdout, stderr } = await index(files);
     expect({ code, stdout }).toEqual({ code: 65, stdout: '' });
@@ -157,10 +157,10 @@ describe('what is refused is told with its line, the others go on, and the exit 
   });
 });
 
-describe('what concerns all documents is said once', () => {
+describe('index prints an error of all documents once', () => {
   const many = Array.from({ length: 200 }, (_, line) => coreOf(`d${line}`)).join('\n');
 
-  test('an unknown tenant: 65', async () => {
+  test('and exits with 65 for an unknown tenant', async () => {
     const args = ['index', '--tenant', 'nobody', '--corpus', corpus, '--wait', file('many.ndjson', many)];
     const { code, stdout, stderr } = await scene.sealdex(args, { cwd: folder.path });
     expect({ code, stdout }).toEqual({ code: 65, stdout: '' });
@@ -170,7 +170,7 @@ describe('what concerns all documents is said once', () => {
     ]);
   });
 
-  test('a file that is not there: 66, and of the others nothing is queued', async () => {
+  test('and exits with 66 for a missing file, without queueing the others', async () => {
     const { code, stdout, stderr } = await index([file('here.json', coreOf('here')), 'missing.json']);
     expect({ code, stdout, stderr }).toEqual({
       code: 66,
@@ -184,7 +184,7 @@ describe('what concerns all documents is said once', () => {
     });
   });
 
-  test('S3 out of reach: 69, with how many were not queued', async () => {
+  test('and exits with 69 while S3 is unreachable, with the number of failed documents', async () => {
     const settings = { ...scene.settings, AWS_ENDPOINT_URL_S3: 'http://127.0.0.1:1' };
     const args = ['index', '--tenant', 'acme', '--corpus', corpus, file('many.ndjson', many)];
     const { code, stdout, stderr } = await scene.sealdex(args, { settings, cwd: folder.path });
@@ -195,7 +195,7 @@ describe('what concerns all documents is said once', () => {
     ]);
   });
 
-  test('the key of a tenant that wants its content refused then: 75', async () => {
+  test("and exits with 75 if the tenant's key is disabled and its content is then rejected", async () => {
     const keyArn = scene.services.kms.createKey();
     await scene.operator.putTenant('shut', { plan: 'pro', kmsKeyArn: keyArn, whenKeyShut: 'refuse' });
     scene.services.kms.setState(keyArn, 'Disabled');
@@ -206,7 +206,7 @@ describe('what concerns all documents is said once', () => {
   });
 });
 
-test('Ctrl-C while it reads ends it with 130, with what was queued until then', async () => {
+test('Ctrl-C while index reads exits with 130 and reports the documents queued before', async () => {
   const first = Array.from({ length: 64 }, (_, line) => coreOf(`d${line}`)).join('\n');
   await using running = startInProcess(['index', '--tenant', 'acme', '--corpus', corpus, '-'], {
     settings: scene.settings,
@@ -221,7 +221,7 @@ test('Ctrl-C while it reads ends it with 130, with what was queued until then', 
 });
 
 // Last: it stops the worker, which would index them in the same process.
-test('ten thousand lines are queued, a line of JSON for each', async () => {
+test('ten thousand lines are queued, with one line of JSON each', async () => {
   await worker.stop();
   const many = Array.from({ length: 10_000 }, (_, line) => coreOf(`d${line}`)).join('\n');
   const { code, stdout, stderr } = await index(['--json', file('many.ndjson', many)]);

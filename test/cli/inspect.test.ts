@@ -44,7 +44,7 @@ const acme = (command: string, ...args: string[]) =>
   scene.sealdex([command, '--tenant', 'acme', '--corpus', 'docs', ...args]);
 
 describe('read', () => {
-  test('prints what the document says of itself, then its text', async () => {
+  test('prints the metadata of the document, then its text', async () => {
     const { code, stdout, stderr } = await acme('read', 'hello');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const end = stdout.indexOf('\n}\n') + 3;
@@ -59,7 +59,7 @@ describe('read', () => {
     expect(stdout.slice(end)).toContain('\nSecond section.\n');
   });
 
-  test('--json is the record, a line of JSON each', async () => {
+  test('--json prints the record as JSON lines', async () => {
     const { code, stdout, stderr } = await acme('read', '--json', 'hello');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const [head, ...parts] = jsonOf(stdout);
@@ -67,13 +67,13 @@ describe('read', () => {
     expect(parts.map((part) => String(part['text'])).join(' ')).toContain('Hello, world.');
   });
 
-  test('--metadata is only what the document says of itself', async () => {
+  test('--metadata prints only the metadata of the document', async () => {
     const { stdout } = await acme('read', '--metadata', 'hello');
     expect(JSON.parse(stdout)).toMatchObject({ id: 'hello', metadata: { lang: 'en' } });
     expect(jsonOf((await acme('read', '--metadata', '--json', 'hello')).stdout)).toEqual([JSON.parse(stdout)]);
   });
 
-  test('a document that is not there: 66', async () => {
+  test('exits with 66 for a missing document', async () => {
     expect(await acme('read', 'nothing')).toMatchObject({
       code: 66,
       stdout: '',
@@ -81,7 +81,7 @@ describe('read', () => {
     });
   });
 
-  test('an object that was changed ends with 65, after what was good of it', async () => {
+  test('exits with 65 for a modified object, and prints nothing after the modified part', async () => {
     const { stdout } = await acme('list', '--json');
     const [{ object } = {}] = jsonOf(stdout);
     const key = `documents/acme/docs/${String(object)}`;
@@ -111,7 +111,7 @@ describe('read', () => {
 });
 
 describe('list', () => {
-  test('a line for each document: revision, bytes, object, and on request id and title', async () => {
+  test('prints one line per document: revision, bytes, object, and on request id and title', async () => {
     const { code, stdout, stderr } = await acme('list');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(/^\d{16} +\d+ {2}[0-9a-f]{64}\n$/);
@@ -123,7 +123,7 @@ describe('list', () => {
     ]);
   });
 
-  test('goes over pages, and ends where it is told to', async () => {
+  test('fetches further pages and stops at --limit', async () => {
     const globex = ['list', '--tenant', 'globex', '--corpus', 'many', '--json'];
     const objects = jsonOf((await scene.sealdex(globex)).stdout).map(({ object }) => object);
     expect(objects).toHaveLength(PAGES);
@@ -134,7 +134,7 @@ describe('list', () => {
     }
   });
 
-  test('of an empty corpus says so beside the empty result', async () => {
+  test('prints a notice beside the empty result for an empty corpus', async () => {
     for (const json of [[], ['--json']]) {
       expect(await scene.sealdex(['list', '--tenant', 'acme', '--corpus', 'none', ...json])).toMatchObject({
         code: 0,
@@ -144,7 +144,7 @@ describe('list', () => {
     }
   });
 
-  test('of an unknown tenant is refused: 65', async () => {
+  test('exits with 65 for an unknown tenant', async () => {
     const ended = await scene.sealdex(['list', '--tenant', 'nobody', '--corpus', 'docs']);
     expect(ended).toMatchObject({
       code: 65,
@@ -155,7 +155,7 @@ describe('list', () => {
 });
 
 describe('jobs show', () => {
-  test('a job that is done', async () => {
+  test('prints the state of a finished job', async () => {
     const { code, stdout, stderr } = await scene.sealdex(['jobs', 'show', jobId]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const [job, state, since] = linesOf(stdout);
@@ -165,7 +165,7 @@ describe('jobs show', () => {
     expect(shown).toEqual([{ job: jobId, state: 'done', since: expect.any(Number) as number }]);
   });
 
-  test('a job that nobody knows: 66', async () => {
+  test('exits with 66 for an unknown job', async () => {
     const unknown = `j${'0'.repeat(32)}`;
     const { code, stdout, stderr } = await scene.sealdex(['jobs', 'show', unknown]);
     expect({ code, stdout }).toEqual({ code: 66, stdout: `job    ${unknown}\nstate  unknown\n` });
@@ -178,7 +178,7 @@ describe('jobs show', () => {
 
 // Last: they end the worker.
 describe('status', () => {
-  test('sums what all processes hold and did', async () => {
+  test('adds up the numbers of all processes', async () => {
     await using second = await scene.startWorker();
     // Heartbeats report what a process did some seconds ago.
     await eventually(async () => {
@@ -209,7 +209,7 @@ describe('status', () => {
     await second.stop();
   });
 
-  test('without a worker says how to start one, and how long the next job has waited', async () => {
+  test('explains how to start a worker if there is none, and how long the next job has waited', async () => {
     await worker.stop();
     await using producer = await createProducer(scene.settings);
     await producer.enqueueIndex({ tenant: 'acme', corpus: 'docs', document: DOCUMENT });

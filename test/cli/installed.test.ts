@@ -54,7 +54,7 @@ test('the help of dev and demo names the command that installs the local service
   }
 });
 
-test('files are read there, in a process of the built code', async () => {
+test('sealdex extract runs a reader process of the built code', async () => {
   const { code, stdout, stderr } = await run(['extract', join(ROOT, 'examples/files/parking.pdf')], { bin });
   expect({ code, said: said(stderr) }).toEqual({ code: 0, said: [] });
   expect(JSON.parse(stdout.split('\n')[0]!)).toMatchObject({
@@ -63,7 +63,7 @@ test('files are read there, in a process of the built code', async () => {
   });
 });
 
-test('the other commands work', async () => {
+test('sealdex works without the local services for all other commands', async () => {
   expect(await run(['--version'], { bin })).toMatchObject({ code: 0, stderr: '' });
   expect(await run(['status'], { bin, cwd: folder.path })).toMatchObject({ code: 78, stdout: '' });
 });

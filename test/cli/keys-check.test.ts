@@ -15,7 +15,7 @@ afterAll(() => scene[Symbol.asyncDispose]());
 const check = (arn: string, ...more: string[]): Promise<Ended> =>
   scene.sealdex(['keys', 'check', arn, '--tenant', 'acme', ...more]);
 
-test('a key that can be attached: a line for each step, the warnings with what to do, and 0', async () => {
+test('keys check prints one line per step, warnings with a remedy, and exits with 0 for a usable key', async () => {
   const { code, stdout, stderr } = await check(scene.services.kms.createKey());
   expect({ code, stderr }).toEqual({ code: 0, stderr: 'The key can be attached to tenant acme.\n' });
   const lines = linesOf(stdout);
@@ -29,7 +29,7 @@ test('a key that can be attached: a line for each step, the warnings with what t
   );
 });
 
-test('a key that cannot: FAIL, what was seen, who has to do what, and 65', async () => {
+test('keys check prints FAIL, the observation, the actor and the remedy, and exits with 65 for an unusable key', async () => {
   const arn = scene.services.kms.createKey();
   scene.services.kms.disable(arn);
   const { code, stdout, stderr } = await check(arn);
@@ -37,7 +37,7 @@ test('a key that cannot: FAIL, what was seen, who has to do what, and 65', async
   expect(linesOf(stdout)).toContain('FAIL  key state       The key is Disabled. Ask the tenant to enable the key.');
 });
 
-test('--json is one line with all steps, and the same exit code', async () => {
+test('--json prints all steps in one line and keeps the exit code', async () => {
   const { code, stdout, stderr } = await check('alias/mine', '--json');
   expect({ code, stderr }).toEqual({ code: 65, stderr: '' });
   expect(jsonOf(stdout)).toEqual([
@@ -58,7 +58,7 @@ test('--json is one line with all steps, and the same exit code', async () => {
   ]);
 });
 
-test("another tenant's key is refused, and with --shared a warning", async () => {
+test("keys check rejects another tenant's key, and with --shared warns", async () => {
   await scene.operator.putTenant('other', { plan: 'pro' });
   const args = ['keys', 'check', scene.keyArn, '--tenant', 'other'];
   expect((await scene.sealdex(args)).code).toBe(65);
@@ -67,7 +67,7 @@ test("another tenant's key is refused, and with --shared a warning", async () =>
   expect(stdout).toMatch(/^warn {2}other owners {4}Also used by: acme\./m);
 });
 
-test('a tenant that does not exist yet is warned of, and --plan says what it will have', async () => {
+test('keys check warns about a tenant that does not exist yet, and --plan states its plan', async () => {
   const arn = scene.services.kms.createKey();
   const planLine = async (...more: string[]): Promise<[number | null, string | undefined]> => {
     const { code, stdout } = await scene.sealdex(['keys', 'check', arn, '--tenant', 'newcomer', ...more]);
@@ -81,7 +81,7 @@ test('a tenant that does not exist yet is warned of, and --plan says what it wil
   expect(await planLine('--plan', 'free')).toEqual([65, expect.stringMatching(/^FAIL /)]);
 });
 
-describe('what says nothing about the key ends with its own code, after the steps before it', () => {
+describe('an error unrelated to the key ends keys check with its own code, after the completed steps:', () => {
   test.each([
     ['throttled', KMS_ERRORS.throttled, 75, 'KMS_THROTTLED ThrottlingException'],
     ['an outage', KMS_ERRORS.internal, 69, 'KMS_FAILED KMSInternalException'],
@@ -98,7 +98,7 @@ describe('what says nothing about the key ends with its own code, after the step
   });
 });
 
-describe('wrong use is answered with 64', () => {
+describe('wrong usage exits with 64:', () => {
   test.each<[string[], RegExp]>([
     [['check', '--tenant', 'a'], /missing required argument 'arn'/],
     [['check', 'arn'], /required option '--tenant <name>' not specified/],
@@ -109,7 +109,7 @@ describe('wrong use is answered with 64', () => {
     expect(stderr).toMatch(sentence);
   });
 
-  test('a tenant with a wrong name is refused with 65', async () => {
+  test('keys check exits with 65 for an invalid tenant name', async () => {
     const { code, stderr } = await scene.sealdex(['keys', 'check', 'arn', '--tenant', 'a/b']);
     expect(code).toBe(65);
     expect(stderr).toMatch(/^sealdex: tenant must be 1 to 50/);

@@ -45,7 +45,7 @@ async function parkedTenant(tenant: string, spoil: (key: string) => void): Promi
 const disable = (key: string): void => scene.services.kms.disable(key);
 
 // First: nothing is shut yet.
-test('list with every gate open says so beside the empty result', async () => {
+test('keys list prints a notice beside the empty result if every gate is open', async () => {
   for (const json of [[], ['--json']])
     expect(await keys('list', ...json)).toEqual({
       code: 0,
@@ -55,8 +55,8 @@ test('list with every gate open says so beside the empty result', async () => {
     });
 });
 
-describe('list and show', () => {
-  test('a line for each gate, a deletion first, and below it the date, the reason and the calls to make', async () => {
+describe('keys', () => {
+  test('list prints one line per gate, a scheduled key deletion first, and below it the date, the reason and the next commands', async () => {
     const disabled = await parkedTenant('off', disable);
     const doomed = await parkedTenant('doomed', (key) => scene.services.kms.scheduleDeletion(key, { days: 7 }));
     const { code, stdout, stderr } = await keys('list');
@@ -83,7 +83,7 @@ describe('list and show', () => {
     expect(jsonOf((await keys('list', '--tenant', 'off', '--json')).stdout)).toMatchObject([{ tenant: 'off' }]);
   });
 
-  test('show tells all that is known of a gate', async () => {
+  test('show prints every field of a gate', async () => {
     const { key } = await parkedTenant('shown', disable);
     const { code, stdout, stderr } = await keys('show', key);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
@@ -105,7 +105,7 @@ describe('list and show', () => {
     expect(jsonOf((await keys('show', '--json', '--tenant', 'shown', key)).stdout)).toMatchObject([{ keyArn: key }]);
   });
 
-  test('show of a key whose gate is open says for whom', async () => {
+  test('show prints the tenants of a key with an open gate', async () => {
     expect(await keys('show', scene.keyArn)).toMatchObject({ code: 0, stdout: 'Tenant acme: the gate is open.\n' });
     expect(jsonOf((await keys('show', '--json', scene.keyArn)).stdout)).toEqual([
       { tenant: 'acme', keyArn: scene.keyArn, state: 'open' },
@@ -113,7 +113,7 @@ describe('list and show', () => {
   });
 });
 
-describe('what is not there is said in one sentence, with 66', () => {
+describe('a missing gate or key is reported in one sentence, with exit code 66:', () => {
   test.each([
     [['show', NOWHERE], `The KMS key ${NOWHERE} does not belong to a tenant.`],
     [['show', NOWHERE, '--tenant', 'acme'], `The KMS key ${NOWHERE} does not belong to tenant acme.`],
@@ -130,7 +130,7 @@ describe('what is not there is said in one sentence, with 66', () => {
   });
 });
 
-describe.concurrent('wrong use is answered with 64', () => {
+describe.concurrent('wrong usage exits with 64:', () => {
   test.each<[string[], RegExp]>([
     [['show', 'alias/mine'], /^sealdex: Give the full ARN of the KMS key/],
     [['probe', '1234abcd-12ab-34cd-56ef-1234567890ab'], /^sealdex: Give the full ARN of the KMS key/],
@@ -144,8 +144,8 @@ describe.concurrent('wrong use is answered with 64', () => {
   });
 });
 
-describe('probe', () => {
-  test('says what KMS refuses, and when it is tried again: the exit code of that code', async () => {
+describe('keys probe', () => {
+  test("prints the error of KMS and the time of the next probe, and exits with the code's exit code", async () => {
     const { key } = await parkedTenant('refused', disable);
     const { code, stdout, stderr } = await keys('probe', key);
     expect({ code, stderr }).toEqual({ code: 75, stderr: '' });
@@ -157,7 +157,7 @@ describe('probe', () => {
     ]);
   });
 
-  test('says that KMS accepts the key, and with the next good one the jobs finish', async () => {
+  test('prints that KMS accepts the key, and the jobs finish after the next success', async () => {
     const { key, job } = await parkedTenant('accepted', disable);
     scene.services.kms.enable(key);
     const { code, stdout, stderr } = await keys('probe', key, '--tenant', 'accepted');
@@ -168,7 +168,7 @@ describe('probe', () => {
     await becomes(job, 'done');
   });
 
-  test('of a key that the operator has blocked asks KMS nothing and names the way back', async () => {
+  test('calls no KMS for a key blocked by an operator, and names the command that unblocks it', async () => {
     const { key } = await parkedTenant('kept', disable);
     await keys('block', key, '--reason', 'incident');
     expect(await keys('probe', key)).toMatchObject({
@@ -178,7 +178,7 @@ describe('probe', () => {
   });
 });
 
-test('release lets the parked jobs go, and KMS decides', async () => {
+test('keys release starts a canary, and a working key reopens the gate', async () => {
   const { key, job } = await parkedTenant('released', disable);
   scene.services.kms.enable(key);
   expect(await keys('release', key)).toMatchObject({
@@ -189,7 +189,7 @@ test('release lets the parked jobs go, and KMS decides', async () => {
   await becomes(job, 'done');
 });
 
-test('release of a key that the operator has blocked changes nothing, and says what would', async () => {
+test('keys release does not open the gate of a key blocked by an operator, and names the next command', async () => {
   const { key } = await parkedTenant('unreleased', disable);
   await scene.operator.block('unreleased', key, 'incident');
   const { code, stdout } = await keys('release', key);
@@ -199,7 +199,7 @@ test('release of a key that the operator has blocked changes nothing, and says w
   });
 });
 
-test('block and unblock are for all tenants of the key, or for one', async () => {
+test('keys block and unblock apply to all tenants of the key, or to one', async () => {
   const key = scene.services.kms.createKey();
   for (const tenant of ['pair-a', 'pair-b']) await scene.operator.putTenant(tenant, { plan: 'pro', kmsKeyArn: key });
   const blocked = await keys('block', key, '--reason', 'incident 4711');
@@ -227,7 +227,7 @@ test('block and unblock are for all tenants of the key, or for one', async () =>
   ]);
 });
 
-test('a tenant whose file contradicts itself is named if the key is its own; the others are blocked all the same', async () => {
+test("keys block names a tenant with a contradictory file only for that tenant's key, and blocks the others", async () => {
   const [key, odd] = [scene.services.kms.createKey(), scene.services.kms.createKey()];
   await scene.operator.putTenant('even', { plan: 'pro', kmsKeyArn: key });
   await scene.operator.putTenant('odd', { plan: 'free' });
@@ -243,7 +243,7 @@ test('a tenant whose file contradicts itself is named if the key is its own; the
 });
 
 // Last: it leaves a file that nobody can read.
-test('a tenant whose file cannot be read is named, the others are blocked all the same, and the exit code is that of its code', async () => {
+test("keys block names a tenant with an unreadable file, blocks the others, and exits with the code's exit code", async () => {
   const key = scene.services.kms.createKey();
   await scene.operator.putTenant('readable', { plan: 'pro', kmsKeyArn: key });
   const address = `${scene.services.s3.endpoint}/${String(scene.settings.SEALDEX_BUCKET)}/tenants/broken.json`;

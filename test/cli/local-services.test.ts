@@ -17,7 +17,7 @@ import { startServices } from '../../src/cli/dev/local-services.ts';
 import { testServices } from '../support/services.ts';
 import { kmsClient, s3Client } from '../../packages/local-aws/test/clients.ts';
 
-test('The settings of the services lead the real clients to them', async () => {
+test('the settings of the local services connect the real clients to them', async () => {
   await using services = await testServices();
   const kms = new KMSClient({
     endpoint: String(services.settings.AWS_ENDPOINT_URL_KMS),
@@ -35,7 +35,7 @@ test('The settings of the services lead the real clients to them', async () => {
   kms.destroy();
 });
 
-test('Nothing of a test stays in Redis', async () => {
+test('data of one test does not remain in Redis for the next', async () => {
   const services = await testServices();
   const redis = new Redis(services.redisUrl);
   const name = `sealdex:{${String(services.settings.SEALDEX_QUEUE)}}:index:wait`;
@@ -46,7 +46,7 @@ test('Nothing of a test stays in Redis', async () => {
   redis.disconnect();
 });
 
-test('A restart in the same folder finds the same platform key, objects and Redis data', async () => {
+test('a restart in the same folder keeps the platform key, objects and Redis data', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'sealdex-test-'));
   try {
     const first = await startServices({ dir });

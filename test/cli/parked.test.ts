@@ -27,7 +27,7 @@ afterAll(async () => {
 const list = (...args: string[]) => scene.sealdex(['parked', 'list', ...args]);
 
 // In this order: nothing is parked yet.
-test('without any, the list says so beside the empty result', async () => {
+test('parked list prints a notice beside the empty result if there are no parked jobs', async () => {
   expect(await list()).toMatchObject({ code: 0, stdout: '', stderr: 'No jobs are parked.\n' });
   expect(await list('--tenant', 'acme', '--json')).toMatchObject({
     code: 0,
@@ -36,7 +36,7 @@ test('without any, the list says so beside the empty result', async () => {
   });
 });
 
-test('index --wait ends with 75 when the jobs are parked, and tells that they go on by themselves', async () => {
+test('index --wait exits with 75 when the jobs are parked, and prints that they resume automatically', async () => {
   writeFileSync(join(folder.path, 'docs.ndjson'), `${['a', 'b', 'c'].map((id) => coreOf(id)).join('\n')}\n`);
   scene.services.kms.disable(scene.keyArn);
   const index = ['index', '--tenant', 'acme', '--corpus', 'docs', '--wait', 'docs.ndjson'];
@@ -63,7 +63,7 @@ test('index --wait ends with 75 when the jobs are parked, and tells that they go
   parked.push(...told.flatMap(({ status, jobId }) => (status === 'queued' ? [String(jobId)] : [])));
 });
 
-test('the list has a line for each, oldest first, and ends where it is told to', async () => {
+test('parked list prints one line per job, oldest first, and stops at --limit', async () => {
   const { code, stdout, stderr } = await list();
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   const [header, ...lines] = linesOf(stdout);
@@ -83,7 +83,7 @@ test('the list has a line for each, oldest first, and ends where it is told to',
   expect((await list('--tenant', 'globex')).stdout).toBe('');
 });
 
-test('jobs show tells since when and how often it is parked, its gate and the next probe', async () => {
+test('jobs show prints the park time, park count, gate and next probe', async () => {
   const [job = ''] = parked;
   const { code, stdout, stderr } = await scene.sealdex(['jobs', 'show', job]);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
@@ -105,7 +105,7 @@ test('jobs show tells since when and how often it is parked, its gate and the ne
   ]);
 });
 
-test('status counts them by tenant', async () => {
+test('status counts parked jobs by tenant', async () => {
   const lines = linesOf((await scene.sealdex(['status'])).stdout);
   expect(lines[0]).toMatch(/: 0 waiting, 0 active, 6 delayed, 0 dead$/);
   expect(lines[2]).toBe('6 of the delayed jobs are parked');
@@ -116,7 +116,7 @@ test('status counts them by tenant', async () => {
   expect(status?.['parkedByTenant']).toEqual([{ tenant: 'acme', jobs: 6, oldest: expect.any(Number) as number }]);
 });
 
-test('a reader is refused with the code, and since when', async () => {
+test('read exits with the code and the time of the shut gate', async () => {
   const { code, stdout, stderr } = await scene.sealdex(['read', '--tenant', 'acme', '--corpus', 'docs', 'a']);
   expect({ code, stdout }).toEqual({ code: 75, stdout: '' });
   expect(stderr).toMatch(
@@ -126,7 +126,7 @@ test('a reader is refused with the code, and since when', async () => {
   );
 });
 
-test('they finish when the key is back, and nothing is parked any more', async () => {
+test('parked jobs finish when the key works again, and none stays parked', async () => {
   scene.services.kms.enable(scene.keyArn);
   expect((await scene.sealdex(['keys', 'release', scene.keyArn])).code).toBe(0);
   await using producer = await createProducer(scene.settings);

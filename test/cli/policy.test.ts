@@ -24,7 +24,7 @@ describe('keys policy', () => {
     [['--by-condition'], documentOf(keyStatements({ ...choice, byCondition: true }))],
     [['--without-context'], documentOf(keyStatements({ ...choice, withoutContext: true }))],
     [['--account', '444455556666'], keyPolicy(choice, '444455556666')],
-  ])('%j prints JSON alone, with or without --json', async (options, policy) => {
+  ])('%j prints only JSON, with or without --json', async (options, policy) => {
     for (const more of [[], ['--json']]) {
       const { code, stdout, stderr } = await runInProcess([...OURS, ...options, ...more]);
       expect(code).toBe(0);
@@ -66,7 +66,7 @@ describe('keys policy', () => {
     return { calls: calls.map((call) => call.split('\0').slice(0, -1)), stdout, stderr, status };
   }
 
-  test('--commands makes a key with the whole policy in our region, and prints its ARN', async () => {
+  test('--commands creates a key with the full policy in the region of the caller and prints its ARN', async () => {
     const { stdout: script } = await runInProcess([...OURS, '--commands', '--region', 'eu-west-1']);
     const { calls, stdout, status } = shell(script);
     expect({ stdout, status }).toEqual({ stdout: 'arn\n', status: 0 });
@@ -81,7 +81,7 @@ describe('keys policy', () => {
     [['--multi-region', 'eu-central-1'], 'eu-central-1'],
     [['--multi-region'], 'eu-north-1'],
   ])(
-    '--commands %j makes a primary there and a replica in our region, each with the policy',
+    '--commands %j creates a primary there and a replica in the region of the caller, each with the policy',
     async (options, primary) => {
       const { stdout: script } = await runInProcess([...OURS, '--commands', ...options]);
       const { calls } = shell(script);
@@ -101,10 +101,18 @@ describe('keys policy', () => {
   );
 
   test.each<[string, Parameters<typeof shell>[1], RegExp]>([
-    ['is our own', { region: 'us-west-2' }, /^The AWS CLI uses us-west-2, the region of the replica\. Set AWS_REGION/],
-    ['is our own by its environment', { env: { AWS_REGION: 'us-west-2' } }, /^The AWS CLI uses us-west-2/],
+    [
+      'is the region of the replica',
+      { region: 'us-west-2' },
+      /^The AWS CLI uses us-west-2, the region of the replica\. Set AWS_REGION/,
+    ],
+    [
+      'is the region of the replica by its environment',
+      { env: { AWS_REGION: 'us-west-2' } },
+      /^The AWS CLI uses us-west-2/,
+    ],
     ['is not set', { region: '' }, /^The AWS CLI has no region\. Set AWS_REGION/],
-  ])('--commands --multi-region makes no key where the region of the AWS CLI %s', async (_, there, sentence) => {
+  ])('--commands --multi-region creates no key if the region of the AWS CLI %s', async (_, there, sentence) => {
     const { stdout: script } = await runInProcess([...OURS, '--commands', '--multi-region']);
     const { calls, stdout, stderr, status } = shell(script, there);
     expect({ stdout, status, lines: linesOf(stderr).length }).toEqual({ stdout: '', status: 1, lines: 1 });
@@ -112,7 +120,7 @@ describe('keys policy', () => {
     expect(calls.filter(([service]) => service === 'kms')).toEqual([]);
   });
 
-  test('--commands --multi-region takes the region of the environment before that of the file', async () => {
+  test('--commands --multi-region prefers the region of the environment to that of the file', async () => {
     const { stdout: script } = await runInProcess([...OURS, '--commands', '--multi-region']);
     const { calls } = shell(script, { region: 'us-west-2', env: { AWS_DEFAULT_REGION: 'eu-west-3' } });
     expect(calls.find(([, name]) => name === 'create-key')?.at(-1)).toBe('eu-west-3');
@@ -121,7 +129,7 @@ describe('keys policy', () => {
   test.each([
     [['--multi-region', 'eu-central-1'], 'replicate-key', 'Created key mrk-1 in eu-central-1.'],
     [[], 'describe-key', 'Created key mrk-1 in us-west-2.'],
-  ])('--commands %j tells which key there is when a later command fails', async (options, fails, told) => {
+  ])('--commands %j prints the created key when a later command fails', async (options, fails, told) => {
     const { stdout: script } = await runInProcess([...OURS, '--commands', ...options]);
     const { stdout, stderr, status } = shell(script, { fails });
     expect({ stdout, status, told: linesOf(stderr) }).toEqual({ stdout: '', status: 254, told: [told] });
@@ -133,7 +141,7 @@ describe('policy', () => {
   const asOptions = ['--bucket', 'my-bucket', '--platform-key', KEY];
   const asSettings = { SEALDEX_BUCKET: 'my-bucket', SEALDEX_PLATFORM_KEY_ARN: KEY };
 
-  test.each(ROLES)('%s: from options or from settings, JSON alone', async (role) => {
+  test.each(ROLES)('%s prints only JSON, from options or from settings', async (role) => {
     const answers = [
       await runInProcess(['policy', role, ...asOptions]),
       await runInProcess(['policy', role, '--json'], { settings: asSettings }),
@@ -144,7 +152,7 @@ describe('policy', () => {
     }
   });
 
-  test('the queue and former platform keys are in it', async () => {
+  test('includes the queue and former platform keys', async () => {
     const former = KEY.replace('key/1', 'key/0');
     const settings = { ...asSettings, SEALDEX_PLATFORM_FORMER_KEY_ARNS: former };
     const { stdout } = await runInProcess(['policy', 'worker', '--queue', 'second'], { settings });
@@ -170,13 +178,13 @@ test.each<[string[], RegExp]>([
     ['policy', 'admin'],
     /'admin' is invalid for argument 'role'\. Allowed choices are worker, producer, reader, operator/,
   ],
-])('wrong use is one sentence and 64: %j', async (args, sentence) => {
+])('wrong usage exits with 64 and one sentence: %j', async (args, sentence) => {
   const { code, stdout, stderr } = await runInProcess(args);
   expect({ code, stdout, lines: linesOf(stderr).length }).toEqual({ code: 64, stdout: '', lines: 1 });
   expect(stderr).toMatch(sentence);
 });
 
-test('a tenant that cannot be is refused by name', async () => {
+test('keys policy names an invalid tenant', async () => {
   const { code, stderr } = await runInProcess([...OURS.slice(0, -1), 'a/b']);
   expect({ code, stderr }).toEqual({
     code: 65,

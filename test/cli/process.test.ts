@@ -38,7 +38,7 @@ describe('the exit code of the process', () => {
     expect(stderr).toMatch(/^sealdex: Invalid settings \(CONFIG_INVALID\):\n/);
   });
 
-  test('is 69 for a worker whose Redis cannot be reached', async () => {
+  test('is 69 for a worker without a reachable Redis', async () => {
     const settings = { ...services.settings, SEALDEX_PORT: 0, REDIS_URL: 'redis://127.0.0.1:1' };
     expect(await run(['worker'], { settings })).toMatchObject({
       code: 69,
@@ -47,7 +47,7 @@ describe('the exit code of the process', () => {
   });
 });
 
-test('settings are read from the environment, and the output of a command is written whole', async () => {
+test('settings are read from the environment, and the output of a command is written completely', async () => {
   const { code, stdout, stderr } = await run(['status', '--json'], { settings: services.settings });
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(JSON.parse(stdout)).toMatchObject({ index: { waiting: 0 } });
@@ -74,12 +74,12 @@ describe('standard output', () => {
     return { code, stderr };
   }
 
-  test('that is closed early ends the command without an error', async () => {
+  test('closed early ends the command without an error', async () => {
     expect(await shell('sealdex --help | head -1')).toEqual({ code: 0, stderr: '' });
     expect(await shell('sealdex status | true')).toEqual({ code: 0, stderr: '' });
   });
 
-  test('on a full disk is reported with exit code 74', async () => {
+  test('on a full disk makes the command exit with 74', async () => {
     expect(await shell('sealdex status > /dev/full')).toEqual({
       code: 74,
       stderr: 'sealdex: Cannot write to standard output (ENOSPC).\n',

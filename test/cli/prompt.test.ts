@@ -69,7 +69,7 @@ describe('tenants delete', () => {
     expect(await deleted()).toBeUndefined();
   });
 
-  test('starts when the response is the name, and ends at Ctrl-C while it waits', async () => {
+  test('starts when the response is the name, and stops waiting at Ctrl-C', async () => {
     const answers = [
       [question, 'globex\n'],
       ['Waiting until', CTRL_C],

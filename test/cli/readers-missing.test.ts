@@ -39,7 +39,7 @@ test('sealdex extract names the command that installs the readers, and exits wit
   });
 });
 
-test('a worker says so once at start, works index jobs, and leaves uploads to a worker that can read them', async () => {
+test('a worker without readers logs that once at start, processes index jobs, and leaves uploads to other workers', async () => {
   await using scene = await openScene();
   const place = ['--tenant', 'acme', '--corpus', 'docs'];
   const upload = await scene.sealdex(['upload', ...place, note]);

@@ -37,18 +37,18 @@ const lastLine = (waiting: number, processes: readonly Process[]): string | unde
 
 const HINT = 'Install it where the worker runs, then restart the worker: npm install @sealdex/extract';
 
-test('status names the package to install if uploads wait and no worker can read files', () => {
+test('status names the package to install if uploads are waiting and no worker can read files', () => {
   expect(lastLine(3, [processOf('producer'), processOf('worker', false), processOf('worker', false)])).toBe(HINT);
 });
 
 test.each<[string, number, Process[]]>([
   ['no upload waits', 0, [processOf('worker', false)]],
-  ['one of the workers takes uploads', 3, [processOf('worker', false), processOf('worker', true)]],
+  ['a worker takes uploads', 3, [processOf('worker', false), processOf('worker', true)]],
   ['an older worker does not report it', 3, [processOf('worker', false), processOf('worker')]],
-])('status does not name it if %s', (_, waiting, processes) => {
+])('status does not name the package if %s', (_, waiting, processes) => {
   expect(lastLine(waiting, processes)).not.toBe(HINT);
 });
 
-test('status says that no worker is running if there is none, whatever waits', () => {
+test('status reports that no worker is running, even if jobs wait', () => {
   expect(lastLine(3, [processOf('producer')])).toBe('No worker is running. Start one: sealdex worker');
 });

@@ -34,7 +34,7 @@ async function store(...ids: string[]): Promise<void> {
   }
 }
 
-test('a key is changed, what is stored is moved, and what is left to do is said', async () => {
+test('tenants set-key changes the key, re-encrypts the stored objects and prints the remaining steps', async () => {
   await store('one', 'two');
   expect(await tenants('reencrypt', tenant, '--dry-run')).toMatchObject({
     code: 0,
@@ -74,7 +74,7 @@ test('a key is changed, what is stored is moved, and what is left to do is said'
   ]);
 });
 
-test('taking the key away is asked first, and needs --yes where nobody can be asked', async () => {
+test('tenants set-key --to-platform-key needs --yes without a terminal', async () => {
   expect(await tenants('set-key', tenant, '--to-platform-key')).toMatchObject({
     code: 64,
     stderr: 'sealdex: Cannot ask for confirmation without a terminal. Use --yes.\n',
@@ -85,7 +85,7 @@ test('taking the key away is asked first, and needs --yes where nobody can be as
   expect(file.formerKeyArns).toEqual([arn]);
 });
 
-test('what cannot be is refused, and nothing is changed', async () => {
+test('tenants set-key rejects invalid changes and leaves the file unchanged', async () => {
   const next = scene.services.kms.createKey();
   const before = await scene.operator.tenant(tenant);
   expect(await tenants('set-key', tenant)).toMatchObject({ code: 64 });
@@ -107,7 +107,7 @@ test('what cannot be is refused, and nothing is changed', async () => {
   expect(await scene.operator.tenant(tenant)).toEqual(before);
 });
 
-test('a move that stands still says why, and nobody waits for it', async () => {
+test('tenants reencrypt --wait prints why a re-encryption is stalled, and exits with 75', async () => {
   await store('one');
   const next = scene.services.kms.createKey();
   // The data key that it is under is in memory yet: a key that is only disabled would not be noticed.

@@ -26,7 +26,7 @@ beforeAll(async () => {
 });
 afterAll(() => opened.disposeAsync());
 
-test('an export says what was written and how to decrypt it', async () => {
+test('tenants export prints what was written and how to decrypt it', async () => {
   const dir = join(folder, 'export');
   const { code, stdout } = await scene.sealdex(['tenants', 'export', 'acme', dir]);
   expect(code).toBe(0);
@@ -41,7 +41,7 @@ test('an export says what was written and how to decrypt it', async () => {
   expect(jsonOf(again.stdout)).toMatchObject([{ tenant: 'acme', documents: 2, fetched: 0, kept: 2 }]);
 });
 
-test('an export into a folder with other things in it, or one that cannot be made, is refused', async () => {
+test('tenants export rejects a folder with other files, or one that it cannot create', async () => {
   const dir = join(folder, 'foreign');
   mkdirSync(dir);
   writeFileSync(join(dir, 'mine.txt'), 'Mine.');
@@ -52,7 +52,7 @@ test('an export into a folder with other things in it, or one that cannot be mad
   expect(await scene.sealdex(['tenants', 'export', 'nobody', join(folder, 'x')])).toMatchObject({ code: 65 });
 });
 
-test('a deletion is asked for with the name of the tenant', async () => {
+test('tenants delete requires the name of the tenant as confirmation', async () => {
   const refused = async (...args: string[]): Promise<string> => {
     const { code, stderr } = await scene.sealdex(['tenants', 'delete', ...args]);
     expect(code).toBe(64);
@@ -65,7 +65,7 @@ test('a deletion is asked for with the name of the tenant', async () => {
   expect((await scene.operator.tenant('acme')).deleted).toBeUndefined();
 });
 
-test('what there is one of is told as one', async () => {
+test('a count of one uses the singular', async () => {
   await scene.operator.putTenant('single', { plan: 'free' });
   const index = ['index', '--tenant', 'single', '--corpus', 'docs', '--wait', '-'];
   await scene.sealdex(index, { input: coreOf('a') });
@@ -80,7 +80,7 @@ test('what there is one of is told as one', async () => {
   expect(stdout).toContain('has 1 document or deletion');
 });
 
-test('an export says how much it does not have', async () => {
+test('tenants export prints the number of jobs and objects that it does not include', async () => {
   await scene.operator.putTenant('slow', { plan: 'free' });
   await scene.operator.pauseTenant('slow', 'a test');
   await scene.sealdex(['index', '--tenant', 'slow', '--corpus', 'docs', '-'], { input: coreOf('a') });
@@ -93,7 +93,7 @@ test('an export says how much it does not have', async () => {
   expect(jsonOf(asJson.stdout)).toMatchObject([{ waiting: { jobs: 1, letters: 0, intake: 0 } }]);
 });
 
-test('a dry run counts', async () => {
+test('tenants delete --dry-run counts the objects', async () => {
   const { code, stdout } = await scene.sealdex(['tenants', 'delete', 'acme', '--dry-run']);
   expect(code).toBe(0);
   expect(stdout).toMatch(/^Tenant acme has 2 documents and deletions(, \d+ other items?)?\.\n$/);
@@ -101,7 +101,7 @@ test('a dry run counts', async () => {
   expect(jsonOf(text)).toMatchObject([{ tenant: 'acme', leftByKind: { documents: 2 } }]);
 });
 
-test('a deletion removes at once, waits, can be ended there, and comes to 0 left when it is run after the wait', async () => {
+test('tenants delete removes data at once, can be interrupted during its wait, and reports no remaining data when run again later', async () => {
   await using running = startInProcess(['tenants', 'delete', 'acme', '--yes', 'acme'], { settings: scene.settings });
   await eventually(() => Promise.resolve(running.stderr().includes('Waiting until') || undefined));
   expect(running.stderr()).toContain('(17m)');
@@ -118,7 +118,7 @@ test('a deletion removes at once, waits, can be ended there, and comes to 0 left
   expect(await scene.sealdex(['read', '--tenant', 'globex', '--corpus', 'docs', 'a'])).toMatchObject({ code: 0 });
 });
 
-test('where not all may be looked for, an answer says what may remain, with 69', async () => {
+test('tenants delete exits with 69 and reports what may remain if listing is denied', async () => {
   const { faults } = scene.services.s3;
   const args = ['tenants', 'delete', 'acme', '--yes', 'acme'];
   const fault = faults.set({ match: { kind: 'versions' }, fault: S3_ERRORS.accessDenied });
@@ -135,7 +135,7 @@ test('where not all may be looked for, an answer says what may remain, with 69',
   expect(await scene.sealdex(args)).toMatchObject({ code: 0, stdout: expect.stringMatching(/^No data remains\.$/m) });
 });
 
-test('a deleted tenant is listed only when asked for, and is not made again', async () => {
+test('a deleted tenant is listed only with --deleted, and its name cannot be reused', async () => {
   const list = async (...args: string[]): Promise<string> => (await scene.sealdex(['tenants', 'list', ...args])).stdout;
   expect(await list()).not.toContain('acme');
   expect(await list('--deleted')).toMatch(/^acme +pro +arn:aws:kms:\S+ +deleted since 20/m);

@@ -19,7 +19,7 @@ const fileOf = (from: string, to: string): TenantFile =>
 
 const MOVING: ReencryptionProgress = { state: 'moving', since: SINCE, passBegun: SINCE, counts: COUNTS };
 
-describe('while it moves', () => {
+describe('during re-encryption', () => {
   test.each([
     [
       'own to own',
@@ -29,7 +29,7 @@ describe('while it moves', () => {
     ],
     ['platform to own', PLATFORM, NEW, 'the platform key. The tenant cannot revoke access to those objects.'],
     ['own to platform', OLD, PLATFORM, `the former key ${OLD}. Keep that key enabled.`],
-  ])('%s: what the tenant cannot revoke yet is said', (_, from, to, words) => {
+  ])('the keys that the tenant must keep enabled are printed: %s', (_, from, to, words) => {
     const [first, second] = reencryptionLines({ file: fileOf(from, to), progress: MOVING });
     expect(first).toBe(
       `The KMS key of tenant acme was changed at 2026-11-30T00:00:00Z. Until re-encryption finishes, some objects are still encrypted under ${words}`,
@@ -38,7 +38,7 @@ describe('while it moves', () => {
   });
 });
 
-describe('when all is moved', () => {
+describe('after re-encryption', () => {
   const DONE: ReencryptionProgress = {
     state: 'done',
     since: SINCE,
@@ -50,11 +50,11 @@ describe('when all is moved', () => {
   const linesOf = (progress: Partial<ReencryptionProgress>): string[] =>
     reencryptionLines({ file: fileOf(OLD, NEW), progress: { ...DONE, ...progress } });
 
-  test('nothing needs the former key any more', () => {
+  test('the tenant needs no former key', () => {
     expect(linesOf({})[1]).toBe(`Tenant acme no longer needs the former key ${OLD}.`);
   });
 
-  test('but for jobs in the queue, which carry content under it', () => {
+  test('the tenant needs the former key for jobs in the queue with content under it', () => {
     expect(linesOf({ queued: 1 })[1]).toMatch(/^1 job is still queued, parked or dead\. Jobs created before /);
     expect(linesOf({ queued: 2 })[1]).toMatch(
       new RegExp(
@@ -63,7 +63,7 @@ describe('when all is moved', () => {
     );
   });
 
-  test('and for what could not be read, by what the end of the pass has said and not by what a lost record has', () => {
+  test('the tenant needs the former key for undecryptable objects, by the count of the finished pass', () => {
     expect(linesOf({ left: 1 })).toEqual([
       `The KMS key of tenant acme was changed at 2026-11-30T00:00:00Z. 1 object could not be decrypted and remains under the former key ${OLD}. When that key works again: sealdex tenants reencrypt acme`,
     ]);

@@ -13,7 +13,7 @@ afterAll(() => scene[Symbol.asyncDispose]());
 
 const tenants = (...args: string[]) => scene.sealdex(['tenants', ...args]);
 
-test('put makes a tenant, with a KMS key of its own or without, and changes its plan', async () => {
+test('put creates a tenant, with or without a KMS key, and changes its plan', async () => {
   const keyArn = scene.services.kms.createKey();
   expect(await tenants('put', 'own', '--plan', 'pro', '--key', keyArn)).toMatchObject({
     code: 0,
@@ -36,7 +36,7 @@ test.each<[string, string[], RegExp]>([
     ['put', 'acme', '--plan', 'free'],
     /Remove the key of tenant acme first: sealdex tenants set-key acme --to-platform-key/,
   ],
-])('put refuses %s: 65', async (_, args, why) => {
+])('put rejects %s with exit code 65', async (_, args, why) => {
   const { code, stdout, stderr } = await tenants(...args);
   expect({ code, stdout }).toEqual({ code: 65, stdout: '' });
   expect(linesOf(stderr)).toEqual([expect.stringMatching(why)]);
@@ -45,8 +45,8 @@ test.each<[string, string[], RegExp]>([
 
 test.each<[string, (arn: string) => string[], RegExp]>([
   ['an alias', () => ['--key', 'alias/mine'], /This is an alias, .* Give the full ARN/],
-  ['a key that is disabled', (arn) => (scene.services.kms.disable(arn), ['--key', arn]), /The key is Disabled/],
-])('put makes no tenant with %s: 65, with what the check found', async (_, chosen, why) => {
+  ['a disabled key', (arn) => (scene.services.kms.disable(arn), ['--key', arn]), /The key is Disabled/],
+])('put creates no tenant with %s, prints the failed check, and exits with 65', async (_, chosen, why) => {
   const { code, stdout, stderr } = await tenants(
     'put',
     'new',
@@ -62,7 +62,7 @@ test.each<[string, (arn: string) => string[], RegExp]>([
   await expect(scene.operator.tenant('new')).rejects.toMatchObject({ code: 'TENANT_UNKNOWN' });
 });
 
-test('put makes no tenant with a key that another one has, unless it is said to be shared', async () => {
+test("put creates no tenant with another tenant's key, except with --shared", async () => {
   const arn = scene.services.kms.createKey();
   const put = (tenant: string, ...more: string[]) => tenants('put', tenant, '--plan', 'pro', '--key', arn, ...more);
   expect((await put('first')).code).toBe(0);
@@ -72,7 +72,7 @@ test('put makes no tenant with a key that another one has, unless it is said to 
   expect((await put('second', '--shared')).code).toBe(0);
 });
 
-test.each(['acme', 'globex'])("put refuses to change %s's key, and says why", async (tenant) => {
+test.each(['acme', 'globex'])("put rejects a change of %s's key, with the reason", async (tenant) => {
   const before = await scene.operator.tenant(tenant);
   const { code, stdout, stderr } = await tenants(
     'put',
@@ -89,7 +89,7 @@ test.each(['acme', 'globex'])("put refuses to change %s's key, and says why", as
   expect(await scene.operator.tenant(tenant)).toEqual(before);
 });
 
-test('put does not take --shared without a key, which would make a tenant on the platform key: 64', async () => {
+test('put exits with 64 if --shared is given without a key, which would create a tenant on the platform key', async () => {
   const { code, stderr } = await tenants('put', 'new', '--plan', 'pro', '--shared');
   expect({ code, stderr }).toEqual({
     code: 64,
@@ -98,14 +98,14 @@ test('put does not take --shared without a key, which would make a tenant on the
   await expect(scene.operator.tenant('new')).rejects.toMatchObject({ code: 'TENANT_UNKNOWN' });
 });
 
-test('show prints the file as it stands in S3', async () => {
+test('show prints the tenant file in S3', async () => {
   const { code, stdout, stderr } = await tenants('show', 'acme');
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(JSON.parse(stdout)).toEqual(await scene.operator.tenant('acme'));
   expect(jsonOf((await tenants('show', 'acme', '--json')).stdout)).toEqual([JSON.parse(stdout)]);
 });
 
-test('show of a tenant that is not there: 65, with how to make it', async () => {
+test('show exits with 65 for an unknown tenant, and prints how to create it', async () => {
   const { code, stdout, stderr } = await tenants('show', 'nobody');
   expect({ code, stdout }).toEqual({ code: 65, stdout: '' });
   expect(stderr).toMatch(
@@ -113,7 +113,7 @@ test('show of a tenant that is not there: 65, with how to make it', async () => 
   );
 });
 
-test('list has a line for each, with plan and key', async () => {
+test('list prints one line per tenant, with plan and key', async () => {
   const lines = linesOf((await tenants('list')).stdout);
   expect(lines[0]).toMatch(/^TENANT +PLAN +KEY +STOPPED$/);
   expect(lines.find((line) => line.startsWith('acme'))).toMatch(new RegExp(`^acme +pro +${scene.keyArn}$`));
@@ -135,7 +135,7 @@ test('list names a malformed file, prints the others, and exits with 69', async 
   });
 });
 
-test('put changes the choice for an unusable key and leaves the plan; a new tenant needs a plan', async () => {
+test('put changes the setting for an unusable key and keeps the plan; a new tenant needs a plan', async () => {
   const changed = await tenants('put', 'acme', '--when-key-shut', 'refuse');
   expect(changed).toMatchObject({ code: 0, stderr: '' });
   expect(changed.stdout).toBe(
@@ -151,7 +151,7 @@ test('put changes the choice for an unusable key and leaves the plan; a new tena
   );
 });
 
-test('pause parks until resume; list and show tell since when and why', async () => {
+test('pause parks jobs until resume; list and show print since when and why', async () => {
   await tenants('put', 'stopped', '--plan', 'free');
   expect(await tenants('pause', 'stopped', '--reason', 'incident\n4711')).toMatchObject({
     code: 0,
@@ -173,7 +173,7 @@ test('pause parks until resume; list and show tell since when and why', async ()
   expect((await tenants('resume', 'stopped')).stdout).toBe('Tenant stopped is not paused.\n');
 });
 
-test('resume of a tenant whose key is blocked too says that it stays stopped, and the list shows both', async () => {
+test('resume reports that the tenant stays stopped if its key is blocked too, and list shows both', async () => {
   const key = scene.services.kms.createKey();
   await tenants('put', 'twice', '--plan', 'pro', '--key', key);
   await scene.sealdex(['keys', 'block', key, '--reason', 'leak']);
@@ -186,7 +186,7 @@ test('resume of a tenant whose key is blocked too says that it stays stopped, an
 });
 
 test.each([[['pause', 'nobody', '--reason', 'x']], [['resume', 'nobody']]])(
-  '%j of a tenant that is not there: 65',
+  '%j exits with 65 for an unknown tenant',
   async (args) => {
     const { code, stderr } = await tenants(...args);
     expect(code).toBe(65);
@@ -194,7 +194,7 @@ test.each([[['pause', 'nobody', '--reason', 'x']], [['resume', 'nobody']]])(
   },
 );
 
-test('list without any says how to make one', async () => {
+test('list prints how to create a tenant if there is none', async () => {
   scene.services.s3.createBucket('empty-bucket');
   const settings = { ...scene.settings, SEALDEX_BUCKET: 'empty-bucket' };
   expect(await scene.sealdex(['tenants', 'list'], { settings })).toMatchObject({

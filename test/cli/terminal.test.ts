@@ -28,7 +28,7 @@ function screenOf(isTTY: boolean, columns?: number) {
 const FULL = '█'.repeat(30);
 
 describe('the progress bar', () => {
-  test('on a terminal it is drawn in place, at most ten times a second, and its end stays', () => {
+  test('is redrawn in place on a terminal, at most ten times a second, and its end remains', () => {
     const clock = new FakeClock();
     const screen = screenOf(true, 80);
     const progress = progressBar('stored', { screen, clock });
@@ -49,14 +49,14 @@ describe('the progress bar', () => {
     expect(screen.written.length).toBe(done);
   });
 
-  test('it is full only when all is done', () => {
+  test('is full only when all is done', () => {
     const screen = screenOf(true, 80);
     const progress = progressBar('stored', { screen, clock: new FakeClock() });
     progress.update(9999, 10_000);
     expect(screen.line()).toBe(`stored [${'█'.repeat(29)}░] 9999/10000`);
   });
 
-  test('elsewhere it is a plain line every two seconds, and nothing else', () => {
+  test('is a plain line every two seconds without a terminal', () => {
     const clock = new FakeClock();
     const screen = screenOf(false);
     const progress = progressBar('stored', { screen, clock });
@@ -68,7 +68,7 @@ describe('the progress bar', () => {
     expect(screen.written).toEqual(['stored 20/50\n', 'stored 40/50\n']);
   });
 
-  test.each([[60], [40], [24], [12], [5]])('it never wraps: %s columns', (columns) => {
+  test.each([[60], [40], [24], [12], [5]])('never wraps at %s columns', (columns) => {
     const clock = new FakeClock();
     const screen = screenOf(true, columns);
     const progress = progressBar('Indexing', { screen, clock });
@@ -78,7 +78,7 @@ describe('the progress bar', () => {
     progress.end();
   });
 
-  test('a line that is printed while it stands wipes it first, and the next update draws it again at once', () => {
+  test('is erased before another line is printed, and redrawn at the next update', () => {
     const screen = screenOf(true, 80);
     const progress = progressBar('stored', { screen, clock: new FakeClock() });
     progress.update(1, 2);
@@ -92,7 +92,7 @@ describe('the progress bar', () => {
     progress.end();
   });
 
-  test('of nothing it leaves nothing', () => {
+  test('writes nothing if there is nothing to show', () => {
     const screen = screenOf(true, 80);
     progressBar('stored', { screen, clock: new FakeClock() }).end();
     expect(screen.written).toEqual([]);
@@ -123,24 +123,24 @@ function captured(work: () => void): string {
   return written.join('');
 }
 
-describe('text that a tenant sent', () => {
+describe('text from a tenant', () => {
   test('cannot command a terminal', () => {
     expect(printable('a\u001b[2Jb\u009b31mc\u0007\u007f')).toBe('a\uFFFD[2Jb\uFFFD31mc\uFFFD\uFFFD');
     expect(printable('lines\r\nand\ttabs\nstay, é 漢 🙂 too')).toBe('lines\nand\ttabs\nstay, é 漢 🙂 too');
   });
 
-  test('stays on its line', () => {
+  test('is printed on one line', () => {
     expect(oneLine('a\nb\r\n\tc\u2028d\u001b')).toBe('a b c d\uFFFD');
   });
 
-  test('as JSON is all there, and no terminal obeys it', () => {
+  test('is complete as JSON, with control characters escaped', () => {
     const text = '\u001b\u007f\u0080\u009f é\n';
     expect(jsonText({ text })).toBe(String.raw`{"text":"\u001b\u007f\u0080\u009f é\n"}`);
     expect(JSON.parse(jsonText({ text }, 2))).toEqual({ text });
   });
 });
 
-test('columns are as wide as their widest cell, the last one is not padded', () => {
+test('columns are as wide as their widest cell, and the last one is not padded', () => {
   expect(
     table([
       ['A', 'LONG', 'C'],
@@ -155,7 +155,7 @@ test('a time is printed in UTC to the second', () => {
   expect(time(Date.UTC(2026, 10, 23, 12, 5, 9, 123))).toBe('2026-11-23T12:05:09Z');
 });
 
-test('a line that is too long is broken between words, and what continues is indented as it was', () => {
+test('a long line is broken between words, and continuation lines keep its indent', () => {
   expect(wrapped('  one two three', 9)).toBe('  one two\n  three');
   expect(wrapped('short', 80)).toBe('short');
   expect(wrapped('', 80)).toBe('');

@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => services[Symbol.asyncDispose]());
 
-describe.concurrent('a service that cannot be reached', () => {
+describe.concurrent('an unreachable service', () => {
   const NOWHERE = 'http://127.0.0.1:1';
   test.each<[string, string, string[]]>([
     ['REDIS_URL', 'REDIS_FAILED', ['status']],
@@ -19,7 +19,7 @@ describe.concurrent('a service that cannot be reached', () => {
     ['REDIS_URL', 'REDIS_FAILED', ['worker']],
     ['AWS_ENDPOINT_URL_S3', 'STORE_FAILED', ['tenants', 'list']],
     ['AWS_ENDPOINT_URL_S3', 'STORE_FAILED', ['worker']],
-  ])('%s: %s is named in one sentence with exit code 69 by sealdex %j', async (name, code, args) => {
+  ])('given by %s: %s is named in one sentence with exit code 69 by sealdex %j', async (name, code, args) => {
     const settings = {
       ...services.settings,
       SEALDEX_PORT: 0,

@@ -68,8 +68,8 @@ function tableOf(stderr: string): { rows: string[][]; rest: string[] } {
   };
 }
 
-describe('files that can be read', () => {
-  test('a folder and single files are each stored under the path that was given', async () => {
+describe('upload', () => {
+  test('stores the files of a folder and single files under the given paths', async () => {
     file('letters/one.txt', 'The first letter.');
     file('letters/deep/two.md', '# Two\n\nThe second letter.');
     file('parking.pdf', PDF);
@@ -85,7 +85,7 @@ describe('files that can be read', () => {
       expect(await headOf(path)).toMatchObject({ id: path, type: 'file', source: { filename: basename(path) } });
   });
 
-  test('the same path again replaces the document', async () => {
+  test('replaces the document of the same path', async () => {
     const path = file('again.txt', 'Before.');
     expect((await upload('--wait', path)).code).toBe(0);
     const before = await headOf(path);
@@ -98,8 +98,8 @@ describe('files that can be read', () => {
   });
 });
 
-describe('what is wrong with the paths is said before anything is sent', () => {
-  test('the same file given twice: 64', async () => {
+describe('upload rejects wrong paths before anything is sent:', () => {
+  test('exits with 64 for the same file given twice', async () => {
     file('twice/a.txt', 'Once.');
     expect(await upload('twice', 'twice/a.txt')).toMatchObject({
       code: 64,
@@ -109,7 +109,7 @@ describe('what is wrong with the paths is said before anything is sent', () => {
     expect(await stored()).toEqual([]);
   });
 
-  test('a file that is not there: 66', async () => {
+  test('exits with 66 for a missing file', async () => {
     expect(await upload(file('here.txt', 'Here.'), 'missing.pdf')).toMatchObject({
       code: 66,
       stdout: '',
@@ -119,7 +119,7 @@ describe('what is wrong with the paths is said before anything is sent', () => {
   });
 });
 
-describe('files that cannot be read do not keep the others from being stored', () => {
+describe('files that cannot be read do not stop the others:', () => {
   const mixed = (): string[] => [
     file('mixed/big.txt', 'x'.repeat(LIMIT + 1)),
     file('mixed/cut.pdf', PDF.subarray(0, 20_000)),
@@ -128,7 +128,7 @@ describe('files that cannot be read do not keep the others from being stored', (
     file('mixed/image.png', PNG),
   ];
 
-  test('a table tells why, and the exit code is 65', async () => {
+  test('a table gives the reasons, and the exit code is 65', async () => {
     mixed();
     const { code, stderr } = await upload('--wait', 'mixed');
     const { rows, rest } = tableOf(stderr);
@@ -143,7 +143,7 @@ describe('files that cannot be read do not keep the others from being stored', (
     expect(await stored()).toEqual(['mixed/good.txt']);
   });
 
-  test('with --json all are lines of JSON, and the counts are the last', async () => {
+  test('--json prints JSON lines, and the counts are the last line', async () => {
     const paths = mixed();
     const { code, stdout, stderr } = await upload('--json', '--wait', ...paths);
     expect({ code, said: said(stderr) }).toEqual({ code: 65, said: [] });
@@ -176,7 +176,7 @@ describe('files that cannot be read do not keep the others from being stored', (
 });
 
 describe('Ctrl-C', () => {
-  test('ends the files that are under way, says how many were not sent, and leaves nothing of them behind', async () => {
+  test('stops the uploads in progress, prints how many files were not uploaded, and leaves nothing of them', async () => {
     using _real = realDeadlines({ promptMs: 5000 });
     for (let at = 0; at < 6; at++) file(`many/${at}.txt`, 'x'.repeat(LIMIT));
     const { faults, requests } = scene.services.s3;
@@ -198,7 +198,7 @@ describe('Ctrl-C', () => {
 describe('sealdex read --original', () => {
   const read = (id: string): string[] => ['read', '--tenant', 'acme', '--corpus', corpus, id, '--original'];
 
-  test('gives the very bytes back for a tenant that keeps them, and 66 for what came before', async () => {
+  test('returns the original bytes for a tenant that keeps originals, and exits with 66 for older documents', async () => {
     const path = file('kept.pdf', PDF);
     expect((await upload('--wait', path)).code).toBe(0);
     expect(await scene.sealdex(read(path))).toMatchObject({ code: 66, stdout: '' });

@@ -28,7 +28,7 @@ const helpOf = (command: Command): string => {
 
 describe('help', () => {
   test.each(commandsOf(buildProgram()).map((command) => [`sealdex ${pathOf(command).join(' ')}`.trim(), command]))(
-    '%s has an example that begins with it, and says what it does',
+    '%s has a description, and an example that begins with the command',
     (name, command) => {
       const help = helpOf(command);
       expect(help).toMatch(/\nExamples?:\n/);
@@ -37,7 +37,7 @@ describe('help', () => {
     },
   );
 
-  test('no line is wider than 110 characters', () => {
+  test('has no line wider than 110 characters', () => {
     const lines = commandsOf(buildProgram()).flatMap((command) => linesOf(helpOf(command)));
     expect(lines.filter((line) => line.length > 110)).toEqual([]);
   });
@@ -56,7 +56,7 @@ describe('help', () => {
   });
 });
 
-describe.concurrent('wrong use is answered with 64 and where to look', () => {
+describe.concurrent('wrong usage exits with 64 and a reference to the help:', () => {
   test.each<[string[], RegExp]>([
     [['idnex'], /^sealdex: unknown command 'idnex' \(did you mean index\?\)\. See: sealdex --help\n$/],
     [['status', '--jsn'], /^sealdex: unknown option '--jsn' \(did you mean --json\?\)\. See: sealdex status --help\n$/],
@@ -87,8 +87,8 @@ describe.concurrent('wrong use is answered with 64 and where to look', () => {
     expect({ code, stdout, lines: linesOf(stderr).length }).toEqual({ code: 64, stdout: '', lines: 1 });
   });
 
-  test.each([[[]], [['tenants']], [['keys']], [['parked']], [['jobs']], [['audit']], [['dev', 'key']]])(
-    'without a command, sealdex %j shows those that there are',
+  test.each([[[]], [['tenants']], [['keys']], [['parked']], [['jobs']], [['audit']]])(
+    'sealdex %j without a subcommand lists its subcommands',
     async (args) => {
       const { code, stdout, stderr } = await runInProcess(args);
       expect({ code, stdout }).toEqual({ code: 64, stdout: '' });
@@ -98,7 +98,7 @@ describe.concurrent('wrong use is answered with 64 and where to look', () => {
   );
 });
 
-describe.concurrent('names are checked before anything is opened, and the field is named', () => {
+describe.concurrent('names are checked before anything is opened, and the field is named:', () => {
   test.each([
     ['tenant', ['index', '--tenant', 'a/b', '--corpus', 'docs', 'missing.json']],
     ['corpus', ['index', '--tenant', 'acme', '--corpus', 'a/b', 'missing.json']],
@@ -120,10 +120,10 @@ describe.concurrent('names are checked before anything is opened, and the field 
   });
 });
 
-describe('settings', () => {
+describe('a command', () => {
   const COMMANDS: string[][] = [['status'], ['worker'], ['list', '--tenant', 'a', '--corpus', 'b']];
 
-  test.each(COMMANDS)('that are missing are all named, with where to get some: sealdex %s', async (...args) => {
+  test.each(COMMANDS)('lists all missing settings and a hint how to try sealdex: sealdex %s', async (...args) => {
     const { code, stdout, stderr } = await runInProcess(args, { cwd: folder.path });
     expect({ code, stdout }).toEqual({ code: 78, stdout: '' });
     expect(linesOf(stderr)).toEqual([
@@ -138,13 +138,13 @@ describe('settings', () => {
   test.each<[string, ...string[]]>([
     ...(COMMANDS as [string, ...string[]][]),
     ['delete', '--tenant', 'a', '--corpus', 'b', 'c'],
-  ])('that are unknown stop the command: sealdex %s', async (...args) => {
+  ])('rejects unknown settings: sealdex %s', async (...args) => {
     const { code, stderr } = await runInProcess(args, { cwd: folder.path, env: { SEALDEX_BUCKETS: 'documents' } });
     expect(code).toBe(78);
     expect(stderr).toContain('SEALDEX_BUCKETS is not a known setting; did you mean SEALDEX_BUCKET?');
   });
 
-  test('that are wrong are all named, and no value is shown', async () => {
+  test('lists all invalid settings and prints no value', async () => {
     const { code, stdout, stderr } = await runInProcess(['worker'], {
       settings: { ...SETTINGS, REDIS_URL: 'secret', SEALDEX_CONCURRENCY: 'secret', AWS_SECRET_ACCESS_KEY: '' },
       env: { SEALDEX_TYPO: 'secret' },

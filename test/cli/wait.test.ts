@@ -50,7 +50,7 @@ async function loseContentOf(jobId: string): Promise<void> {
   }
 }
 
-test('a job that ends dead is told with its code and what to do, and the exit code is 65', async () => {
+test('--wait reports a dead job with its code and remedy, and exits with 65', async () => {
   await using running = await startWaiting();
   const jobId = /j[0-9a-f]{32}/.exec(linesOf(running.stdout())[1] ?? '')?.[0] ?? '';
   await loseContentOf(jobId);
@@ -69,7 +69,7 @@ test('a job that ends dead is told with its code and what to do, and the exit co
   );
 });
 
-test('as JSON each end is a line', async () => {
+test('--wait --json prints one line per outcome', async () => {
   await using running = await startWaiting('--json');
   const jobId = String(jsonOf(running.stdout())[0]?.['jobId']);
   await loseContentOf(jobId);
@@ -93,7 +93,7 @@ test('as JSON each end is a line', async () => {
   });
 });
 
-test.each(['SIGINT', 'SIGTERM'] as const)('%s ends the wait with 75, nothing else: the jobs go on', async (signal) => {
+test.each(['SIGINT', 'SIGTERM'] as const)('%s ends the wait with exit code 75; the jobs still run', async (signal) => {
   await using running = start(ARGS, { settings: scene.settings, cwd: folder.path });
   await queued(running);
   running.child.kill(signal);

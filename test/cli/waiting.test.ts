@@ -34,7 +34,7 @@ function waitingFor(status: (jobId: string) => Promise<JobStatus>) {
   return { waiting, clock, controller, told, asked: () => asked };
 }
 
-test('it ends when all jobs have ended or are parked, and counts how', async () => {
+test('the wait ends when all jobs have finished or are parked, and counts the outcomes', async () => {
   const ends: Record<string, JobStatus> = {
     j0: { state: 'done' },
     j1: { state: 'superseded' },
@@ -50,7 +50,7 @@ test('it ends when all jobs have ended or are parked, and counts how', async () 
 });
 
 test.each(['queued', 'active', 'retrying', 'unknown'] as const)(
-  'a job that stays %s is waited for two minutes, and after ten seconds that is said once',
+  'a %s job is waited for two minutes, and reported once after ten seconds',
   async (state) => {
     const { waiting, clock, told } = waitingFor(async (jobId) => ({ state: jobId === 'j0' ? 'done' : state }));
     waiting.add(jobsOf(2));
@@ -65,7 +65,7 @@ test.each(['queued', 'active', 'retrying', 'unknown'] as const)(
   },
 );
 
-test('the stall notice has the code of a job that is retrying', async () => {
+test('the stall notice has the code of a retrying job', async () => {
   const { waiting, clock, told } = waitingFor(async (jobId) =>
     jobId === 'j0' ? { state: 'queued' } : { state: 'retrying', code: 'TENANT_SLOTS_FULL', since: 1 },
   );
@@ -74,7 +74,7 @@ test('the stall notice has the code of a job that is retrying', async () => {
   expect(told.filter((line) => line.startsWith('still'))).toEqual(['still TENANT_SLOTS_FULL']);
 });
 
-test('the stall message explains the code and what to do, and asks for a worker without one', () => {
+test('the stall message explains the code and the remedy, and without a code suggests to check for a worker', () => {
   expect(stallMessage({ code: 'STALLED' })).toBe(
     'No job has finished for 10 seconds. Jobs are retrying because the worker that was processing the job crashed or froze (STALLED). No action needed, sealdex retries; if it persists, check the worker logs for crashes.',
   );
@@ -82,7 +82,7 @@ test('the stall message explains the code and what to do, and asks for a worker 
   expect(stallMessage({ error: new SealdexError('REDIS_FAILED') })).toContain('(REDIS_FAILED). Check');
 });
 
-test('as long as jobs end now and then it goes on', async () => {
+test('the wait continues as long as jobs finish within the limit', async () => {
   const clockOf: { clock?: FakeClock } = {};
   const scene = waitingFor(async (jobId) => ({
     state: (clockOf.clock?.monotonic() ?? 0) > (Number(jobId.slice(1)) + 1) * (IDLE_MS - 5000) ? 'done' : 'queued',
@@ -94,7 +94,7 @@ test('as long as jobs end now and then it goes on', async () => {
   expect(ms).toBeGreaterThan(2 * IDLE_MS);
 });
 
-test('an outage of Redis is said once and waited for', async () => {
+test('an outage of Redis is reported once and waited for', async () => {
   const isBack = (clock: FakeClock): boolean => clock.monotonic() > 31_000;
   const scene: { clock?: FakeClock } = {};
   const { waiting, clock, told } = waitingFor(async () => {
@@ -108,7 +108,7 @@ test('an outage of Redis is said once and waited for', async () => {
   expect(waiting.outcomeCounts.done).toBe(2);
 });
 
-test('an outage that lasts ends it after two minutes', async () => {
+test('a long outage ends the wait after two minutes', async () => {
   const { waiting, clock } = waitingFor(async () => {
     throw new SealdexError('REDIS_FAILED');
   });
@@ -117,7 +117,7 @@ test('an outage that lasts ends it after two minutes', async () => {
   expect(waiting.left).toBe(300);
 });
 
-test('an error that will not pass ends it', async () => {
+test('a permanent error ends the wait', async () => {
   const { waiting, clock } = waitingFor(async () => {
     throw new SealdexError('PLATFORM_CREDENTIALS');
   });
@@ -125,7 +125,7 @@ test('an error that will not pass ends it', async () => {
   await expect(pass(clock, waiting.until(0))).rejects.toMatchObject({ code: 'PLATFORM_CREDENTIALS' });
 });
 
-test('stuck jobs do not hide those that end, and no more than 200 are asked for at a time', async () => {
+test('stuck jobs do not hide finished ones, and each poll reads at most 200 jobs', async () => {
   const { waiting, clock, told } = waitingFor(async (jobId) => ({
     state: Number(jobId.slice(1)) < 400 ? 'queued' : 'done',
   }));
@@ -136,7 +136,7 @@ test('stuck jobs do not hide those that end, and no more than 200 are asked for 
   for (const [at, step] of steps.entries()) expect(step - (steps[at - 1] ?? 0)).toBeLessThanOrEqual(200);
 });
 
-test('it can be asked to wait only until few are left', async () => {
+test('the wait can end when a given number of jobs is left', async () => {
   const { waiting, clock } = waitingFor(async () => ({ state: 'done' }));
   waiting.add(jobsOf(500));
   expect((await pass(clock, waiting.until(300))).value).toBe(true);
@@ -146,13 +146,13 @@ test('it can be asked to wait only until few are left', async () => {
   expect(waiting.outcomeCounts.done).toBe(510);
 });
 
-test('with nothing to wait for it asks nobody', async () => {
+test('the wait sends no request if there are no jobs', async () => {
   const { waiting, asked } = waitingFor(async () => ({ state: 'queued' }));
   expect(await waiting.until(0)).toBe(true);
   expect(asked()).toBe(0);
 });
 
-test('the signal ends it at once, and no timer stays', async () => {
+test('the abort signal ends the wait at once, and no timer remains', async () => {
   const { waiting, clock, controller } = waitingFor(async () => ({ state: 'queued' }));
   waiting.add(jobsOf(1));
   const over: Promise<unknown> = ended(waiting);

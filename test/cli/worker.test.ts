@@ -28,7 +28,7 @@ async function startWorker(): Promise<{ running: Running; port: number }> {
 const wholeLines = (text: string): string => text.slice(0, text.lastIndexOf('\n') + 1);
 
 test.each(['SIGTERM', 'SIGINT'] as const)(
-  'it says in JSON lines what it takes, works, and ends with 0 at %s, in the process that was started',
+  'a worker logs its queues as JSON lines, processes jobs in the started process, and exits with 0 at %s',
   async (signal) => {
     const { running, port } = await startWorker();
     await using _ = running;
@@ -50,7 +50,7 @@ test.each(['SIGTERM', 'SIGINT'] as const)(
   },
 );
 
-test('a port that is taken: 78, with the setting to change', async () => {
+test('a worker exits with 78 and names the setting to change if its port is taken', async () => {
   const server = createServer().listen(0);
   await once(server, 'listening');
   const { port } = server.address() as { port: number };
@@ -66,7 +66,7 @@ test('a port that is taken: 78, with the setting to change', async () => {
   }
 });
 
-test('a Redis that may evict jobs: 78, with what to set', async () => {
+test('a worker exits with 78 and names the fix if Redis may evict jobs', async () => {
   const redis = await startRedis({ maxmemoryPolicy: 'allkeys-lru' });
   try {
     const settings = { ...scene.settings, REDIS_URL: redis.url };
