@@ -19,7 +19,7 @@ const calls = (tenant: string): string[] =>
 test.each([
   ['messages', { messages: 3, bytes: 2 ** 40 }],
   ['bytes', { messages: 2 ** 32, bytes: 3 }],
-])('At its limit of %s a process makes a key of its own, not shared; others keep the shared one', async (_, limits) => {
+])('a process at its limit of %s makes an unshared key; others keep the shared one', async (_, limits) => {
   const ref = room.tenant();
   const [busy, calm, late] = [await room.open({ limits }), await room.open({ limits }), await room.open({ limits })];
   const shared = await use(calm, ref);
@@ -34,7 +34,7 @@ test.each([
   expect(calls(ref.tenant)).toEqual(['GenerateDataKey 3', 'Decrypt 2']);
 });
 
-test('Many uses at once at the limit make one key of its own', async () => {
+test('parallel uses at the limit make only one unshared key', async () => {
   const ref = room.tenant();
   const one = await room.open({ limits: { messages: 100, bytes: 2 ** 40 } });
   const keys = await Promise.all(Array.from({ length: 200 }, () => use(one, ref)));
@@ -42,14 +42,14 @@ test('Many uses at once at the limit make one key of its own', async () => {
   expect(calls(ref.tenant)).toEqual(['GenerateDataKey 2']);
 });
 
-test('A message that alone is more than the limit is encrypted, under a key that nothing else uses', async () => {
+test('a message larger than the limit is encrypted under a key with no other use', async () => {
   const ref = room.tenant();
   const one = await room.open({ limits: { messages: 100, bytes: 10 } });
   const keys = [await use(one, ref, 1000), await use(one, ref, 1), await use(one, ref, 1000)];
   expect(new Set(keys).size).toBe(3);
 });
 
-test('A key that was wiped and unwrapped again goes on counting', async () => {
+test('a key that was wiped and unwrapped again keeps its use count', async () => {
   const ref = room.tenant();
   const one = await room.open({ limits: { messages: 3, bytes: 2 ** 40 } });
   const shared = (await use(one, ref)).id;
@@ -60,7 +60,7 @@ test('A key that was wiped and unwrapped again goes on counting', async () => {
   expect((await use(one, ref)).id).not.toBe(shared);
 });
 
-test('A key of its own ends with the period, and the next one is shared again', async () => {
+test('an unshared key ends with its period, and the next key is shared again', async () => {
   const ref = room.tenant();
   const clock = new FakeClock();
   const limits = { messages: 1, bytes: 2 ** 40 };
@@ -72,7 +72,7 @@ test('A key of its own ends with the period, and the next one is shared again', 
   expect((await use(other, ref)).id).toBe((await use(busy, ref)).id);
 });
 
-test('Beyond its bound a ring wipes the oldest key that only reads; keys that encrypt keep their place', async () => {
+test('a full ring wipes its oldest key for reading, and keeps keys for encryption', async () => {
   const ref = room.tenant();
   const clock = new FakeClock();
   const [one, writer] = [await room.open({ maxKeys: 3, clock }), await room.open()];
@@ -88,7 +88,7 @@ test('Beyond its bound a ring wipes the oldest key that only reads; keys that en
   expect(clock.pending).toBe(4);
 });
 
-test('Beyond its bound of tenants a ring wipes the oldest key that encrypts, and unwraps it again when it is used', async () => {
+test('a ring with too many tenants wipes its oldest key for encryption, and unwraps it again on its next use', async () => {
   const tenants = [room.tenant(), room.tenant(), room.tenant()] as const;
   const clock = new FakeClock();
   const one = await room.open({ maxKeys: 2, clock });
@@ -102,7 +102,7 @@ test('Beyond its bound of tenants a ring wipes the oldest key that encrypts, and
   expect(clock.pending).toBe(2);
 });
 
-test('Nothing stays of tenants that come once: after an hour neither keys nor timers', async () => {
+test('a tenant with one use leaves neither keys nor timers after an hour', async () => {
   const clock = new FakeClock();
   const one = await room.open({ clock });
   const arn = room.platformKeyArn;

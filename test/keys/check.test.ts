@@ -63,14 +63,14 @@ async function seen(key: KeyRef, over: Partial<KeyCalls> = {}): Promise<Seen> {
 
 const statusOf = ({ steps }: Seen, name: string): string | undefined => steps.find(({ step }) => step === name)?.status;
 
-test('No plaintext outlives its step', async () => {
+test('a plaintext is wiped at the end of its step', async () => {
   const { plaintexts, wereWiped } = await seen(room.tenant());
   // Made, encrypted, decrypted, and made for another tenant, since this key policy does not know one.
   expect(plaintexts).toHaveLength(4);
   expect(wereWiped).toEqual(wereWiped.map(() => true));
 });
 
-test('What is there when a call fails is wiped too', async () => {
+test('existing plaintexts are wiped if a call fails', async () => {
   const key = room.tenant();
   room.kms.faults.set({ match: { key: key.keyArn, operation: 'Encrypt' }, fault: KMS_FAULTS.accessDenied });
   const { plaintexts, wereWiped } = await seen(key);
@@ -78,7 +78,7 @@ test('What is there when a call fails is wiped too', async () => {
   expect(wereWiped).toEqual(wereWiped.map(() => true));
 });
 
-test('A KMS that takes no notice of the context is a warning', async () => {
+test('a KMS that ignores the context causes a warning', async () => {
   const key = room.tenant();
   const one = contextOf('nobody');
   const found = await seen(key, {
@@ -91,7 +91,7 @@ test('A KMS that takes no notice of the context is a warning', async () => {
   expect(found.wereWiped.every(Boolean)).toBe(true);
 });
 
-test('A KMS that gives back other bytes is no good key', async () => {
+test('a key fails the check if Decrypt returns different bytes', async () => {
   const found = await seen(room.tenant(), {
     async decrypt(...asked) {
       const plaintext = await calls.decrypt(...asked);
@@ -103,7 +103,7 @@ test('A KMS that gives back other bytes is no good key', async () => {
   expect(found.wereWiped.every(Boolean)).toBe(true);
 });
 
-test('A refused GenerateDataKey leaves Decrypt to be tried with what Encrypt gave', async () => {
+test('Decrypt is tested with the ciphertext of Encrypt if GenerateDataKey is denied', async () => {
   const key = room.tenant();
   room.kms.faults.set({ match: { key: key.keyArn, operation: 'GenerateDataKey' }, fault: KMS_FAULTS.accessDenied });
   const found = await seen(key);

@@ -62,7 +62,7 @@ const deny = (key: string, { period }: KeyContext): void =>
 
 const callsOf = (key: string): number => room.kms.counts.count({ key });
 
-test('A denied period is unreadable, all others are not, and no gate hears of it', async () => {
+test('a denied period is unreadable; other periods stay readable, and the gate gets no error', async () => {
   const { told, read, ring, ref } = await openPast();
   const current = bytesOf(await ring.current(ref, 'documents', 1));
   const other = (await read(2021)) as Parameters<typeof bytesOf>[0];
@@ -74,7 +74,7 @@ test('A denied period is unreadable, all others are not, and no gate hears of it
   expect(told.failed).toEqual([]);
 });
 
-test('However many read a denied period, its denial is checked once in 30 s, and by a try of its own', async () => {
+test('a denial is confirmed by one test of the key in 30 s, regardless of the number of reads', async () => {
   const { clock, read, ref } = await openPast();
   for (const year of YEARS) deny(ref.keyArn, contextIn(ref.tenant, year));
   const reads = await Promise.allSettled([...YEARS, ...YEARS].map(read));
@@ -89,7 +89,7 @@ test('However many read a denied period, its denial is checked once in 30 s, and
   expect(callsOf(ref.keyArn)).toBe(YEARS.length * 3);
 });
 
-test('A period that is allowed again is read again after 30 s', async () => {
+test('a period becomes readable 30 s after KMS allows it again', async () => {
   const { clock, read, ref } = await openPast();
   deny(ref.keyArn, contextIn(ref.tenant, 2020));
   await expect(read(2020)).rejects.toMatchObject({ code: 'PERIOD_DENIED' });
@@ -99,7 +99,7 @@ test('A period that is allowed again is read again after 30 s', async () => {
   await expect(read(2020)).resolves.toMatchObject({ isLive: true });
 });
 
-test('A whole key that is revoked after a denied period is told as the key, not as another denied period', async () => {
+test('a key revoked after a denied period is reported as a denied key, not as another denied period', async () => {
   const { told, read, ref } = await openPast();
   deny(ref.keyArn, contextIn(ref.tenant, 2020));
   await expect(read(2020)).rejects.toMatchObject({ code: 'PERIOD_DENIED' });
@@ -108,7 +108,7 @@ test('A whole key that is revoked after a denied period is told as the key, not 
   expect(told.failed).toEqual(['KEY_DENIED']);
 });
 
-test('A denial that the current period shares is one of the key: the gate hears of it, and all its keys are wiped', async () => {
+test('a denial that also affects the current period denies the key: the gate gets it, and all its keys are wiped', async () => {
   const { told, read, ring, ref } = await openPast();
   const keys = [await ring.current(ref, 'documents', 1), await read(2021)] as Parameters<typeof bytesOf>[0][];
   const bytes = keys.map(bytesOf);
@@ -118,7 +118,7 @@ test('A denial that the current period shares is one of the key: the gate hears 
   expect(bytes.map(isZeroed)).toEqual([true, true]);
 });
 
-test('A key of another state, found by the try, is what the gate hears', async () => {
+test('another error found by the test of the key is reported to the gate', async () => {
   const { told, read, ref } = await openPast();
   room.kms.faults.set({ match: { key: ref.keyArn, operation: 'Decrypt' }, fault: KMS_FAULTS.accessDenied, times: 1 });
   room.kms.faults.set({ match: { key: ref.keyArn, operation: 'GenerateDataKey' }, fault: KMS_FAULTS.notFound });
@@ -126,7 +126,7 @@ test('A key of another state, found by the try, is what the gate hears', async (
   expect(told.failed).toEqual(['KEY_NOT_FOUND']);
 });
 
-test('A try that KMS does not answer decides nothing: neither is the key denied nor the period', async () => {
+test('a test without a response from KMS denies neither the key nor the period', async () => {
   const { told, read, ring, ref } = await openPast();
   const current = bytesOf(await ring.current(ref, 'documents', 1));
   room.kms.faults.set({ match: { key: ref.keyArn, operation: 'Decrypt' }, fault: KMS_FAULTS.accessDenied, times: 1 });
@@ -141,7 +141,7 @@ test('A try that KMS does not answer decides nothing: neither is the key denied 
   await expect(read(2020)).resolves.toMatchObject({ isLive: true });
 });
 
-test('A denial of the current period is not checked once more: it is one of the key', async () => {
+test('a denial of the current period denies the key without another test', async () => {
   const { told, ring, ref } = await openPast();
   deny(ref.keyArn, contextOf(ref.tenant));
   await expect(ring.current(ref, 'documents', 1)).rejects.toMatchObject({ code: 'KEY_DENIED' });
@@ -149,7 +149,7 @@ test('A denial of the current period is not checked once more: it is one of the 
   expect(told.failed).toEqual(['KEY_DENIED']);
 });
 
-test('A tenant that shares a KMS key has slices of its own', async () => {
+test('a tenant that shares a KMS key has its own denied periods', async () => {
   const { read, ring, kms, ref } = await openPast();
   const other = contextIn('sharer', 2020);
   const { wrapped } = await kms.generateDataKey(keyRef(other.tenant, ref.keyArn), other);

@@ -39,7 +39,7 @@ async function settled(ms = 0): Promise<number> {
   return started.length;
 }
 
-test('Quick work is done by a few at once, in order, and leaves no timer', async () => {
+test('fast tasks run at the limit, in order, and leave no timer', async () => {
   const works = begin(QUICK + 2);
   expect(await settled()).toBe(QUICK);
   works[3]!.go();
@@ -50,7 +50,7 @@ test('Quick work is done by a few at once, in order, and leaves no timer', async
   expect(clock.pending).toBe(0);
 });
 
-test('What hangs leaves its place, until so much hangs that there is none to go to', async () => {
+test('a hanging task moves to the slow pool, until the slow pool is full', async () => {
   const works = begin(200);
   expect(await settled(QUICK_MS - 1)).toBe(QUICK);
   expect(await settled(1)).toBe(2 * QUICK);
@@ -63,7 +63,7 @@ test('What hangs leaves its place, until so much hangs that there is none to go 
   expect(await Promise.all(works.map(({ end }) => end))).toHaveLength(200);
 });
 
-test('What was slow before waits among the slow, and keeps nobody waiting', async () => {
+test('a slow task queues in the slow pool and does not delay others', async () => {
   const slow = begin(200, true);
   expect(await settled(QUICK_MS)).toBe(SLOW);
   const [quick] = begin(1);
@@ -74,7 +74,7 @@ test('What was slow before waits among the slow, and keeps nobody waiting', asyn
   await Promise.all(slow.map(({ end }) => end));
 });
 
-test.for([false, true])('What fails leaves its place too (slow before: %s)', async (isSlow) => {
+test.for([false, true])('a failed task frees its slot (slow before: %s)', async (isSlow) => {
   const failing = Array.from({ length: 100 }, (_, at) =>
     turns.run(isSlow, () => Promise.reject<string>(new Error(`no ${at}`))),
   );

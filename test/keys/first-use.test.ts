@@ -25,7 +25,7 @@ test('200 parallel first uses are one KMS call', async () => {
   expect(room.kms.counts.count({ tenant: ref.tenant, operation: 'GenerateDataKey', result: 'ok' })).toBe(1);
 });
 
-test('200 parallel first readings of one wrapped key are one KMS call', async () => {
+test('200 parallel first reads of one wrapped key are one KMS call', async () => {
   const ref = room.tenant();
   const [writer, reader] = [await room.open(), await room.open()];
   const { wrapped, context } = await writer.ring.current(ref, 'documents', 10);
@@ -34,7 +34,7 @@ test('200 parallel first readings of one wrapped key are one KMS call', async ()
   expect(room.kms.counts.count({ tenant: ref.tenant, operation: 'Decrypt' })).toBe(1);
 });
 
-test('A process reads what it wrote without asking KMS', async () => {
+test('a process reads what it wrote without a KMS call', async () => {
   const ref = room.tenant();
   const { ring } = await room.open();
   const key = await ring.current(ref, 'documents', 10);
@@ -42,7 +42,7 @@ test('A process reads what it wrote without asking KMS', async () => {
   expect(room.kms.counts.count({ tenant: ref.tenant })).toBe(1);
 });
 
-test('What is asked of KMS is bound to tenant, period and purpose, and to nothing else', async () => {
+test('a KMS call is bound to tenant, period and purpose, and to nothing else', async () => {
   const ref = room.tenant();
   const { ring, kms } = await room.open();
   const documents = await ring.current(ref, 'documents', 10);
@@ -68,14 +68,14 @@ test('What is asked of KMS is bound to tenant, period and purpose, and to nothin
   }
 });
 
-test('A data key keeps the tenant and the ARN of a larger object, and nothing else of it', async () => {
+test('a data key keeps only the tenant and the ARN of a larger object', async () => {
   const ref = room.tenant();
   const { ring } = await room.open();
   const tenant = { ...ref, operatorStop: { code: 'KEY_BLOCKED' } };
   expect((await ring.current(tenant, 'documents', 10)).ref).toEqual(ref);
 });
 
-test('A rejection is not cached: all who waited have it, the next asks again', async () => {
+test('a rejection is not cached: all waiting callers get it, and the next one calls KMS again', async () => {
   const ref = room.tenant();
   const { ring } = await room.open();
   const fault = room.kms.faults.set({ match: { key: ref.keyArn }, fault: KMS_FAULTS.accessDenied });
@@ -89,7 +89,7 @@ test('A rejection is not cached: all who waited have it, the next asks again', a
   expect(room.kms.counts.count({ tenant: ref.tenant })).toBe(2);
 });
 
-test('A reading that was refused is asked again too', async () => {
+test('a read calls KMS again after a rejected read', async () => {
   const ref = room.tenant();
   const [writer, reader] = [await room.open(), await room.open()];
   const { wrapped, context } = await writer.ring.current(ref, 'documents', 10);
@@ -101,7 +101,7 @@ test('A reading that was refused is asked again too', async () => {
   expect((await reader.ring.unwrap(ref, wrapped, context)).isLive).toBe(true);
 });
 
-test('A failed making frees its claim: the next process need not wait for it to run out', async () => {
+test('a failed creation frees its claim, so the next process need not wait for its expiry', async () => {
   const ref = room.tenant();
   const [first, second] = [await room.open(), await room.open()];
   room.kms.faults.set({ match: { key: ref.keyArn }, fault: KMS_FAULTS.accessDenied, times: 1 });
@@ -113,7 +113,7 @@ test('A failed making frees its claim: the next process need not wait for it to 
   expect((await second.ring.current(ref, 'documents', 10)).isLive).toBe(true);
 });
 
-test('A KMS that hangs for one tenant delays no other, however many calls hang', async () => {
+test('a KMS that hangs for one tenant does not delay others, regardless of the number of calls', async () => {
   const [slow, quick] = [room.tenant(), room.tenant()];
   const { ring } = await room.open();
   const hang = room.kms.faults.set({ match: { key: slow.keyArn }, fault: { kind: 'hang' } });
@@ -136,7 +136,7 @@ test('A KMS that hangs for one tenant delays no other, however many calls hang',
   expect(order).toHaveLength(302);
 });
 
-test('A key that was asked for before its wipe is wiped when it arrives, and who waited gets another', async () => {
+test('a key requested before a wipe is wiped on arrival, and the waiting caller gets another', async () => {
   const ref = room.tenant();
   const { ring, plaintexts } = await room.open();
   const hang = room.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' }, times: 1 });

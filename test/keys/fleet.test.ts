@@ -25,7 +25,7 @@ const calls = (tenant: string): Record<string, number> =>
     kms.counts.all().flatMap((row) => (row.tenant === tenant ? [[`${row.operation} ${row.result}`, row.count]] : [])),
   );
 
-test('Three processes in one tenant and period make one GenerateDataKey and two Decrypts, and one more hour as many', async () => {
+test('three processes with one tenant make one GenerateDataKey and two Decrypts per period', async () => {
   const arn = kms.createKey();
   const use = (): Promise<unknown[]> =>
     Promise.all(processes.map((process) => process.ask({ kind: 'current', tenant: 'acme', arn })));
@@ -44,7 +44,7 @@ test('Three processes in one tenant and period make one GenerateDataKey and two 
   expect(await Promise.all(processes.map((process) => process.exitCode))).toEqual([0, 0, 0]);
 });
 
-test('When the claiming process dies, the others take over once its claim runs out, and all use one data key', async () => {
+test('other processes take over after the claim of a killed process expires, and all use one data key', async () => {
   const arn = kms.createKey();
   const [claiming, ...others] = processes;
   const hang = kms.faults.set({ match: { key: arn, operation: 'GenerateDataKey' }, fault: { kind: 'hang' }, times: 1 });

@@ -174,7 +174,7 @@ test('1,000 tenants cost one GenerateDataKey an hour and one Decrypt for each fu
   expect(most(calls.slice(60))).toBeLessThanOrEqual((3 * 3000) / 60);
 });
 
-test('Where KMS is asked again every five minutes, each tenant costs one further call in five minutes for all processes together', async () => {
+test('a revocation check every five minutes costs one further call per tenant and five minutes for all processes together', async () => {
   const tenants = tenantsOf(100);
   const calls = await asked(tenants, 5 * MINUTE_MS);
   expect(calls).toEqual(promised(tenants, 5));

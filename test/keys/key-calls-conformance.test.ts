@@ -103,7 +103,7 @@ describe.each([
     });
   });
 
-  test('describes a key that is disabled, and when one is deleted', async () => {
+  test('describes a disabled key, and the deletion date of a key pending deletion', async () => {
     const [disabled, deleted] = [newKey(), newKey()];
     setup.keys.disable(disabled.keyArn);
     setup.keys.scheduleDeletion(deleted.keyArn, { days: 7 });
@@ -113,14 +113,14 @@ describe.each([
     expect(Math.abs(deletesAt - Date.now() - 7 * 86_400_000)).toBeLessThan(600_000);
   });
 
-  test('decrypts a data key to the plaintext that it made, of 32 bytes, in a buffer of its own', async () => {
+  test('decrypts a data key to its plaintext of 32 bytes, in a separate buffer', async () => {
     const { plaintext, wrapped } = await calls.generateDataKey(key, CONTEXT);
     const decrypted = await calls.decrypt(key, wrapped, CONTEXT);
     expect(decrypted.equals(plaintext)).toBe(true);
     expect([plaintext.length, decrypted.buffer.byteLength]).toEqual([32, 32]);
   });
 
-  test('decrypts what it encrypted, also after it was encrypted again, and leaves the plaintext alone', async () => {
+  test('decrypts what it encrypted, also after it was encrypted again, and leaves the plaintext unchanged', async () => {
     const plaintext = Buffer.from(DATA);
     const encrypted = await calls.encrypt(key, plaintext, CONTEXT);
     const again = await calls.reEncrypt(key, encrypted, CONTEXT);
@@ -130,7 +130,7 @@ describe.each([
       expect((await calls.decrypt(key, wrapped, CONTEXT)).equals(DATA)).toBe(true);
   });
 
-  test('decrypts no bytes that are not a data key', async () => {
+  test('rejects bytes that are not a data key', async () => {
     const wrapped = await calls.encrypt(key, DATA.subarray(1), CONTEXT);
     expect(await errorOf(calls.decrypt(key, wrapped, CONTEXT))).toMatchObject({
       code: 'INTERNAL',
@@ -141,7 +141,7 @@ describe.each([
   test.each([
     ['another context', () => key, { ...CONTEXT, period: '2000-01-01T00:00Z' }, 'InvalidCiphertextException'],
     ['another key', newKey, CONTEXT, 'IncorrectKeyException'],
-  ] as const)('refuses bytes of %s', async (_name, ref, context, reason) => {
+  ] as const)('rejects bytes of %s', async (_name, ref, context, reason) => {
     const wrapped = await calls.encrypt(key, DATA, CONTEXT);
     for (const call of [calls.decrypt(ref(), wrapped, context), calls.reEncrypt(ref(), wrapped, context)]) {
       const error = await errorOf(call);
@@ -150,21 +150,21 @@ describe.each([
     }
   });
 
-  test('encrypts in the context of a tenant other than that of the key', async () => {
+  test("encrypts in the context of another tenant than the key's", async () => {
     const foreign = { ...CONTEXT, tenant: 'globex' };
     const { wrapped } = await calls.generateDataKey(key, foreign);
     expect(await calls.decrypt(key, wrapped, foreign)).toHaveLength(32);
     expect(isWrongWrapping(await errorOf(calls.decrypt(key, wrapped, CONTEXT)))).toBe(true);
   });
 
-  test.each(USES)('refuses %s with a key that is disabled, and names the key', async (_operation, call) => {
+  test.each(USES)('rejects %s with a disabled key, and names the key', async (_operation, call) => {
     const own = newKey();
     const wrapped = await calls.encrypt(own, DATA, CONTEXT);
     setup.keys.disable(own.keyArn);
     expect(await errorOf(call(own, wrapped))).toMatchObject({ code: 'KEY_DISABLED', keyArn: own.keyArn });
   });
 
-  test.each(CALLS)('refuses %s with a key that is gone', async (_operation, call) => {
+  test.each(CALLS)('rejects %s with a deleted key', async (_operation, call) => {
     const own = newKey();
     const wrapped = await calls.encrypt(own, DATA, CONTEXT);
     setup.keys.forget(own.keyArn);
@@ -196,19 +196,19 @@ describe.each([
     ['internal', { code: 'KMS_FAILED' }],
     ['expiredCredentials', { code: 'PLATFORM_CREDENTIALS' }],
     ['accessDeniedByUs', { code: 'KEY_DENIED', deniedBy: 'operator' }],
-  ] as const)('throws the code and the key of a fault: %s', async (name, expected) => {
+  ] as const)('throws the code and the key of an injected error: %s', async (name, expected) => {
     setup.fault(name, { key: key.keyArn });
     const own = setup.connect();
     expect(await errorOf(own.encrypt(key, DATA, CONTEXT))).toMatchObject({ ...expected, keyArn: key.keyArn });
     own.close();
   });
 
-  test('refuses what is no ARN of a key', async () => {
+  test('rejects an invalid ARN', async () => {
     const error = await errorOf(calls.generateDataKey(keyRef('acme', 'arn:aws:kms:no'), CONTEXT));
     expect(error).toMatchObject({ code: 'TENANT_KEY_INVALID' });
   });
 
-  test('calls a refusal of the platform key PLATFORM_KEY', async () => {
+  test('throws PLATFORM_KEY if the platform key is denied', async () => {
     const { platformKeyArn } = setup.keys;
     setup.fault('accessDenied', { key: platformKeyArn });
     const error = await errorOf(calls.encrypt(keyRef('-', platformKeyArn), DATA, CONTEXT));
@@ -226,7 +226,7 @@ describe.each([
     expect(await errorOf(calls.describe(key, controller.signal))).toBe(reason);
   });
 
-  test('ends a call that hangs within seconds, as KMS_FAILED', async () => {
+  test('ends a hanging call within seconds with KMS_FAILED', async () => {
     using _real = realDeadlines();
     setup.fault('hang', { key: key.keyArn });
     expect(await errorOf(calls.describe(key))).toMatchObject({ code: 'KMS_FAILED', reason: 'TimeoutError' });

@@ -8,7 +8,7 @@ import { createMetrics } from '../../src/runtime/metrics.ts';
 import { openLocalKms } from '../support/local-kms.ts';
 import { contextOf } from './fixture.ts';
 
-test('counts each call by its operation and result', async () => {
+test('metrics count each call by operation and result', async () => {
   await using local = await openLocalKms();
   const metrics = createMetrics();
   const calls = createKeyCalls(local.config, noAudit, metrics);

@@ -55,7 +55,7 @@ const STATES: StateRow[] = [
 /** Rows that no state of the local KMS has: tests of their own below. */
 const TOLD_OTHERWISE = ['gone', 'other'];
 
-test('The table of key states has the rows that are tried here, and cannot be changed', () => {
+test('the table of key states has the rows tested here, and is frozen', () => {
   const rows = Object.entries<KeyStateRow>(KEY_STATE_TABLE);
   expect(new Set(rows.map(([state]) => state))).toEqual(
     new Set([...STATES.map(({ state }) => state), ...TOLD_OTHERWISE]),
@@ -76,7 +76,7 @@ const told = (call: Promise<unknown>): Promise<Told> =>
     ({ code, reason, keyArn, deletesAt }: SealdexError) => ({ code, reason, keyArn, deletesAt }),
   );
 
-test.each(STATES)('A key that is $state ($answers) is told as $code', async ({ state, answers, ...codes }) => {
+test.each(STATES)('a key in state $state ($answers) is reported as $code', async ({ state, answers, ...codes }) => {
   const ref = room.tenant();
   const context = contextOf(ref.tenant);
   for (const [key, code] of [
@@ -111,7 +111,7 @@ async function deletionOf(key: string): Promise<number> {
   return KeyMetadata!.DeletionDate!.getTime();
 }
 
-test('A key that is gone is not found', async () => {
+test('a deleted key is reported as KEY_NOT_FOUND', async () => {
   const ref = room.tenant();
   const { wrapped } = await one.kms.generateDataKey(ref, contextOf(ref.tenant));
   room.kms.forget(ref.keyArn);
@@ -121,7 +121,7 @@ test('A key that is gone is not found', async () => {
   expect(KEY_STATE_TABLE.gone).toMatchObject({ tenant: gone.code, platform: 'PLATFORM_KEY' });
 });
 
-test.each(['Enabled', 'Updating'] as const)('A refusal whose key is found %s passes by itself', async (state) => {
+test.each(['Enabled', 'Updating'] as const)('a rejection is temporary if DescribeKey finds the key %s', async (state) => {
   const ref = room.tenant();
   room.kms.setState(ref.keyArn, state);
   room.kms.faults.set({
@@ -133,7 +133,7 @@ test.each(['Enabled', 'Updating'] as const)('A refusal whose key is found %s pas
 });
 
 test.each(['Invented', 'constructor', '__proto__'])(
-  'A state that nobody knows, as %s, becomes no code of its own',
+  'an unknown state, such as %s, has no code of its own',
   (state) => {
     const refusal = Object.assign(new Error('x'), { name: 'DisabledException' });
     const key = { arn: 'arn:aws:kms:us-west-2:111122223333:key/k', isPlatformKey: true };
@@ -145,7 +145,7 @@ test.each(['Invented', 'constructor', '__proto__'])(
 test.each([
   ['DisabledException', 'KEY_DISABLED'],
   ['KMSInvalidStateException', 'KEY_UNAVAILABLE'],
-])('%s in words of which nobody made anything is %s, when DescribeKey tells nothing', async (name, code) => {
+])('%s with an unknown message is reported as %s if DescribeKey is denied', async (name, code) => {
   const ref = room.tenant();
   room.kms.faults.set({ match: { operation: 'GenerateDataKey' }, fault: { kind: 'error', name, message: 'No.' } });
   room.kms.faults.set({ match: { operation: 'DescribeKey' }, fault: KMS_ERRORS.accessDenied });

@@ -17,7 +17,7 @@ function held(): { work: () => Promise<string>; go: (result: string) => void; re
   };
 }
 
-test('No more than its width run in a lane, the others in order; another lane does not wait', async () => {
+test('tasks of one key run up to the limit, in order, and do not delay another key', async () => {
   const lanes = new KeyedLimiter(2);
   const works = Array.from({ length: 4 }, held);
   const runs = works.map(({ work }) => lanes.run('a', never, work));
@@ -31,7 +31,7 @@ test('No more than its width run in a lane, the others in order; another lane do
   expect(await Promise.all(runs)).toEqual(['rest', 'second', 'rest', 'rest']);
 });
 
-test('Who fails leaves its place to the next', async () => {
+test('a failed task frees its slot for the next', async () => {
   const lanes = new KeyedLimiter(1);
   const failing = lanes.run('a', never, () => Promise.reject(new Error('no')));
   const next = lanes.run('a', never, () => Promise.resolve('yes'));
@@ -39,7 +39,7 @@ test('Who fails leaves its place to the next', async () => {
   expect(await next).toBe('yes');
 });
 
-test('Who gives up waiting never runs, and takes nobody’s place', async () => {
+test('an aborted waiter never runs and frees its slot', async () => {
   const lanes = new KeyedLimiter(1);
   const [first, given, last] = [held(), held(), held()];
   const running = lanes.run('a', never, first.work);
@@ -55,7 +55,7 @@ test('Who gives up waiting never runs, and takes nobody’s place', async () => 
 });
 
 test.each(['before', 'after'])(
-  'A place handed on in the moment in which its taker gives up (abort %s) is not lost',
+  'a released slot is not lost when its next waiter aborts at that moment (abort %s)',
   async (when) => {
     const lanes = new KeyedLimiter(1);
     const first = held();

@@ -90,7 +90,7 @@ describe.each([
     await world[Symbol.asyncDispose]();
   });
 
-  test('unwraps a data key to the plaintext that it made, of 32 bytes, in a buffer of its own', async () => {
+  test('unwraps a data key to its plaintext of 32 bytes, in a separate buffer', async () => {
     const { plaintext, wrapped } = await kms.generateDataKey(acme(arn), CONTEXT);
     const unwrapped = await kms.decrypt(acme(arn), wrapped, CONTEXT);
     expect(unwrapped.equals(plaintext)).toBe(true);
@@ -98,7 +98,7 @@ describe.each([
     expect(unwrapped.buffer).not.toBe(plaintext.buffer);
   });
 
-  test('makes another data key in each call, which another client unwraps', async () => {
+  test('makes a different data key in each call, and another client unwraps it', async () => {
     const [one, two] = [await kms.generateDataKey(acme(arn), CONTEXT), await kms.generateDataKey(acme(arn), CONTEXT)];
     expect(one.plaintext.equals(two.plaintext)).toBe(false);
     const other = world.connect();
@@ -107,7 +107,7 @@ describe.each([
   });
 
   test.each(['tenant', 'period', 'purpose'] as const)(
-    'refuses to unwrap a data key in a context with another %s',
+    'rejects a data key in a context with another %s',
     async (name) => {
       const { wrapped } = await kms.generateDataKey(acme(arn), CONTEXT);
       const other = { ...CONTEXT, [name]: name === 'purpose' ? 'intake' : 'other' } as KeyContext;
@@ -117,7 +117,7 @@ describe.each([
     },
   );
 
-  test('refuses to unwrap a data key of another KMS key', async () => {
+  test('rejects a data key of another KMS key', async () => {
     const { wrapped } = await kms.generateDataKey(acme(world.keys.createKey()), CONTEXT);
     await expect(kms.decrypt(acme(arn), wrapped, CONTEXT)).rejects.toMatchObject({
       code: 'OBJECT_TAMPERED',
@@ -128,7 +128,7 @@ describe.each([
   test.each([
     ['no bytes', 0],
     ['more bytes than a wrapped key has', 6145],
-  ])('refuses to unwrap %s, without a call', async (_name, length) => {
+  ])('rejects %s without a call', async (_name, length) => {
     await expect(kms.decrypt(acme(arn), Buffer.alloc(length), CONTEXT)).rejects.toMatchObject({
       code: 'OBJECT_TAMPERED',
       reason: 'WrappedLength',
@@ -136,7 +136,7 @@ describe.each([
     expect(world.counts.count()).toBe(0);
   });
 
-  test('refuses to unwrap a data key of which a byte was changed', async () => {
+  test('rejects a data key with one changed byte', async () => {
     const { wrapped } = await kms.generateDataKey(acme(arn), CONTEXT);
     wrapped[wrapped.length - 1]! ^= 1;
     await expect(kms.decrypt(acme(arn), wrapped, CONTEXT)).rejects.toMatchObject({ code: 'OBJECT_TAMPERED' });
@@ -151,7 +151,7 @@ describe.each([
     ['gone', (key) => world.keys.forget(key), 'KEY_NOT_FOUND'],
   ];
 
-  test.each(STATES)('refuses both calls with a key that is %s, and names the key', async (_name, change, code) => {
+  test.each(STATES)('rejects both calls with a %s key, and names the key', async (_name, change, code) => {
     const key = world.keys.createKey();
     const { wrapped } = await kms.generateDataKey(acme(key), CONTEXT);
     change(key);
@@ -160,7 +160,7 @@ describe.each([
     await expect(kms.decrypt(acme(key), wrapped, CONTEXT)).rejects.toMatchObject(refused);
   });
 
-  test('tells when a key that is pending deletion will be gone', async () => {
+  test('returns the deletion date of a key pending deletion', async () => {
     const key = world.keys.createKey();
     world.keys.scheduleDeletion(key, { days: 7 });
     const { deletesAt = 0 } = (await kms.generateDataKey(acme(key), CONTEXT).catch((error: unknown) => error)) as {
@@ -169,7 +169,7 @@ describe.each([
     expect(Math.abs(deletesAt - Date.now() - 7 * 86_400_000)).toBeLessThan(600_000);
   });
 
-  test('serves a key again that was enabled', async () => {
+  test('accepts a key again after it is enabled', async () => {
     const key = world.keys.createKey();
     world.keys.scheduleDeletion(key);
     world.keys.cancelDeletion(key);
@@ -178,13 +178,13 @@ describe.each([
     expect((await kms.generateDataKey(acme(key), CONTEXT)).plaintext).toHaveLength(32);
   });
 
-  test('refuses what is no ARN of a key', async () => {
+  test('rejects an invalid ARN', async () => {
     await expect(kms.generateDataKey(acme('arn:aws:kms:no'), CONTEXT)).rejects.toMatchObject({
       code: 'TENANT_KEY_INVALID',
     });
   });
 
-  test('calls a refusal of the platform key PLATFORM_KEY', async () => {
+  test('throws PLATFORM_KEY if the platform key is denied', async () => {
     const key = world.keys.platformKeyArn;
     world.keys.disable(key);
     await expect(kms.generateDataKey(acme(key), CONTEXT)).rejects.toMatchObject({
@@ -201,14 +201,14 @@ describe.each([
     ['accessDenied', { code: 'KEY_DENIED', deniedBy: 'tenant' }],
     ['accessDeniedByUs', { code: 'KEY_DENIED', deniedBy: 'operator' }],
     ['notFound', { code: 'KEY_NOT_FOUND' }],
-  ] as const)('throws the code and the key of a fault: %s', async (name, expected) => {
+  ] as const)('throws the code and the key of an injected error: %s', async (name, expected) => {
     world.fault(name, { key: arn });
     const own = world.connect();
     await expect(own.generateDataKey(acme(arn), CONTEXT)).rejects.toMatchObject({ ...expected, keyArn: arn });
     own.close();
   });
 
-  test('denies one operation, or one period, and no other', async () => {
+  test('denies only the operation or period of an injected denial', async () => {
     const { wrapped } = await kms.generateDataKey(acme(arn), CONTEXT);
     const denial = world.fault('accessDenied', { key: arn, operation: 'Decrypt' });
     await expect(kms.decrypt(acme(arn), wrapped, CONTEXT)).rejects.toMatchObject({ code: 'KEY_DENIED' });
@@ -221,7 +221,7 @@ describe.each([
     });
   });
 
-  test('answers a hanging call after its fault is cleared', async () => {
+  test('completes a hanging call after its injected error is cleared', async () => {
     const hang = world.fault('hang', { key: arn });
     const call = kms.generateDataKey(acme(arn), CONTEXT);
     await eventually(() => hang.waiting === 1);
@@ -230,7 +230,7 @@ describe.each([
     expect((await call).plaintext).toHaveLength(32);
   });
 
-  test('ends a call that hangs within seconds, as KMS_FAILED', async () => {
+  test('ends a hanging call within seconds with KMS_FAILED', async () => {
     using _real = realDeadlines();
     world.fault('hang', { key: arn });
     await expect(kms.generateDataKey(acme(arn), CONTEXT)).rejects.toMatchObject({
@@ -248,7 +248,7 @@ describe.each([
     expect(world.counts.count({ key, tenant: 'other' })).toBe(0);
   });
 
-  test('refuses calls with the key of a tenant after close()', async () => {
+  test("rejects calls with a tenant's key after close()", async () => {
     const own = world.connect();
     own.close();
     await expect(own.generateDataKey(acme(arn), CONTEXT)).rejects.toMatchObject({

@@ -135,7 +135,7 @@ const ERRORS: Record<string, Expected> = {
   unknown: expected('INTERNAL', 'INTERNAL', [], { also: { BrandNewException: named('BrandNewException') } }),
 };
 
-test('The table of KMS errors has the rows that are tried here, and cannot be changed', () => {
+test('the table of KMS errors has the rows tested here, and is frozen', () => {
   const rows = Object.entries<KmsErrorRow>(KMS_ERROR_TABLE);
   expect(Object.fromEntries(rows.map(([row, { names }]) => [row, names]))).toEqual(
     Object.fromEntries(Object.entries(ERRORS).map(([row, { names }]) => [row, names])),
@@ -152,7 +152,7 @@ const FAULTS = Object.values(ERRORS).flatMap(({ names, also = {}, ...row }) => [
 const reasonOf = (fault: KmsErrorFault): string =>
   fault.kind === 'error' ? fault.name : fault.kind === 'notFound' ? 'NotFoundException' : 'AccessDeniedException';
 
-test.each(FAULTS)('$label: GenerateDataKey and Decrypt tell it by code, reason and key', async ({ fault, ...row }) => {
+test.each(FAULTS)('$label: GenerateDataKey and Decrypt throw the code, reason and key', async ({ fault, ...row }) => {
   // A client of its own: what is throttled slows no other row.
   const { kms } = await room.open();
   const ref = room.tenant();
@@ -180,7 +180,7 @@ test.each(FAULTS)('$label: GenerateDataKey and Decrypt tell it by code, reason a
   }
 });
 
-test('An error keeps its name as reason, the SDK’s error as cause and the id of the request, and its message tells nothing of KMS’ text', async () => {
+test('an error has its AWS name as reason, the SDK’s error as cause and the request id, and none of KMS’ text in its message', async () => {
   const ref = room.tenant();
   room.kms.faults.set({ fault: KMS_ERRORS.accessDenied });
   const error = await one.kms.generateDataKey(ref, contextOf(ref.tenant)).catch((error: SealdexError) => error);
@@ -193,7 +193,7 @@ test('An error keeps its name as reason, the SDK’s error as cause and the id o
   expect((error as SealdexError).message).not.toContain('resource-based');
 });
 
-test('A refusal by state costs one call and one DescribeKey; other refusals cost one call', async () => {
+test('a key state error costs one call and one DescribeKey; other errors cost one call', async () => {
   const ref = room.tenant();
   room.kms.disable(ref.keyArn);
   await codeOf(one.kms.generateDataKey(ref, contextOf(ref.tenant)));
@@ -207,7 +207,7 @@ test('A refusal by state costs one call and one DescribeKey; other refusals cost
   ]);
 });
 
-test('Wrapped bytes that KMS would not even look at are a tampered message, not a wrong key, and KMS is not asked', async () => {
+test('wrapped bytes of impossible length are a tampered message, not a wrong key, and cause no KMS call', async () => {
   const context = contextOf('acme');
   for (const length of [0, 6145, 65_535]) {
     expect(
@@ -221,14 +221,14 @@ test('Wrapped bytes that KMS would not even look at are a tampered message, not 
   expect(room.kms.counts.count()).toBe(1);
 });
 
-test('An ARN that is none is a wrong setting of the tenant', async () => {
+test('an invalid ARN is a wrong setting of the tenant', async () => {
   expect(await codeOf(one.kms.generateDataKey(keyRef('acme', 'arn:aws:kms:nonsense'), contextOf('acme')))).toBe(
     'TENANT_KEY_INVALID',
   );
 });
 
 test.each(['GenerateDataKey', 'Decrypt'])(
-  'A hanging %s ends as KMS_FAILED, and so do all who wait behind it',
+  'a hanging %s ends with KMS_FAILED for all waiting callers',
   async (operation) => {
     using _real = realDeadlines();
     const ref = room.tenant();
@@ -245,7 +245,7 @@ test.each(['GenerateDataKey', 'Decrypt'])(
   },
 );
 
-test('What the first try told is not lost when time runs out before the second one ends', async () => {
+test('the error of the first attempt is reported if the second one does not end in time', async () => {
   using _real = realDeadlines();
   const ref = room.tenant();
   room.kms.faults.set({ match: { key: ref.keyArn }, fault: KMS_ERRORS.throttled, times: 1 });
@@ -253,7 +253,7 @@ test('What the first try told is not lost when time runs out before the second o
   expect(await codeOf(prompt.kms.generateDataKey(ref, contextOf(ref.tenant)))).toBe('KMS_THROTTLED');
 });
 
-test('A hanging DescribeKey leaves the first error as the reason', async () => {
+test('a hanging DescribeKey leaves the first error as the reason', async () => {
   using _real = realDeadlines();
   const ref = room.tenant();
   room.kms.disable(ref.keyArn);
@@ -267,10 +267,10 @@ const open = (endpoint: string): { kms: Kms; metrics: Metrics } => {
 };
 
 test.each([
-  ['nobody listens', 'http://127.0.0.1:9'],
+  ['no server listens', 'http://127.0.0.1:9'],
   ['the name is unknown', 'http://kms.invalid:1'],
   ['TLS is expected of a plain server', () => room.kms.endpoint.replace('http:', 'https:')],
-])('Where %s, KMS has failed', async (_, endpoint) => {
+])('a KMS call throws KMS_FAILED if %s', async (_, endpoint) => {
   const { kms, metrics } = open(typeof endpoint === 'string' ? endpoint : endpoint());
   expect(await codeOf(kms.generateDataKey(keyRef('acme', room.config.platformKeyArn), contextOf('acme')))).toBe(
     'KMS_FAILED',
@@ -290,7 +290,7 @@ test.each([
   'DEPTH_ZERO_SELF_SIGNED_CERT',
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
   'ERR_TLS_CERT_ALTNAME_INVALID',
-])('Trouble of the network by code %s is KMS_FAILED', (code) => {
+])('the network error %s is KMS_FAILED', (code) => {
   expect(kmsFault(Object.assign(new Error('no matter'), { code }), TENANT_KEY).code).toBe('KMS_FAILED');
 });
 
@@ -299,16 +299,16 @@ test.each([
   new SyntaxError('x'),
   'text',
   null,
-])('What nobody foresaw is INTERNAL, so that it does not repeat for ever: %s', (error) => {
+])('an unexpected error is INTERNAL, so that it is not retried forever: %s', (error) => {
   expect(kmsFault(error, TENANT_KEY).code).toBe('INTERNAL');
 });
 
-test('A name from KMS that is no name does not become a reason', () => {
+test('an invalid error name from KMS does not become a reason', () => {
   const odd = Object.assign(new Error('x'), { name: 'Weird name <of somebody else>' });
   expect(kmsFault(odd, TENANT_KEY)).toMatchObject({ code: 'INTERNAL', reason: 'Unknown' });
 });
 
-test('Calls are counted by operation and result', async () => {
+test('calls are counted by operation and result', async () => {
   const [good, bad] = [room.tenant(), room.tenant()];
   const [writer, reader] = [await room.open(), await room.open()];
   const { wrapped, context } = await writer.ring.current(good, 'documents', 1);

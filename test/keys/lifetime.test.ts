@@ -40,7 +40,7 @@ test.each([
   ['the monotonic clock', monotonicOnly],
   ['both clocks', both],
   ['the monotonic clock while the wall clock is set back', wallBack],
-])('No use succeeds at 60 min + 1 ms by %s, and the last one a millisecond before 60 min does', async (_, move) => {
+])('a use fails at 60 min + 1 ms by %s, and succeeds a millisecond before 60 min', async (_, move) => {
   const ref = room.tenant();
   const clock = clockAtStart(ref.tenant);
   const { ring } = await room.open({ clock });
@@ -55,7 +55,7 @@ test.each([
   expect(await ring.current(ref, 'documents', 10)).not.toBe(key);
 });
 
-test('A data key cannot outlive its period, however late in it KMS was asked', async () => {
+test('a data key expires with its period, even if it was created late in the period', async () => {
   const ref = room.tenant();
   const clock = clockAtStart(ref.tenant);
   clock.advance(50 * 60_000);
@@ -69,7 +69,7 @@ test('A data key cannot outlive its period, however late in it KMS was asked', a
   expect(next.context.period).not.toBe(key.context.period);
 });
 
-test('A wall clock set back does not bring a key back: the older period has a key of its own', async () => {
+test('a wall clock set back does not revive a key: the earlier period has its own key', async () => {
   const ref = room.tenant();
   const clock = clockAtStart(ref.tenant);
   const { ring } = await room.open({ clock });
@@ -79,7 +79,7 @@ test('A wall clock set back does not bring a key back: the older period has a ke
   expect(older.context.period).not.toBe(key.context.period);
 });
 
-test('The 60 minutes count from the moment when KMS was asked, not from its answer', async () => {
+test('the 60 minutes start with the KMS call, not with its response', async () => {
   const ref = room.tenant();
   const clock = clockAtStart(ref.tenant);
   const { ring, kms } = await room.open({ clock });
@@ -96,7 +96,7 @@ test('The 60 minutes count from the moment when KMS was asked, not from its answ
   expect(isZeroed(bytes)).toBe(true);
 });
 
-test('The age of the oldest key is told in whole milliseconds', async () => {
+test('the age of the oldest key is in whole milliseconds', async () => {
   const ref = room.tenant();
   const clock = clockAtStart(ref.tenant);
   const { ring } = await room.open({ clock });
@@ -105,7 +105,7 @@ test('The age of the oldest key is told in whole milliseconds', async () => {
   expect(ring.stats().oldestMs).toBe(2);
 });
 
-test('A key is wiped by its timer at its end, without being used', async () => {
+test('a key is wiped by its timer at its end, without a use', async () => {
   const ref = room.tenant();
   const clock = clockAtStart(ref.tenant);
   const { ring } = await room.open({ clock });
@@ -119,7 +119,7 @@ test('A key is wiped by its timer at its end, without being used', async () => {
   expect(clock.pending).toBe(0);
 });
 
-test('A wall clock that leapt ahead has the key wiped within a minute, without a use', async () => {
+test('a wall clock jump wipes the key within a minute, without a use', async () => {
   const ref = room.tenant();
   const clock = clockAtStart(ref.tenant);
   const { ring } = await room.open({ clock });
@@ -130,7 +130,7 @@ test('A wall clock that leapt ahead has the key wiped within a minute, without a
   expect(clock.pending).toBe(0);
 });
 
-test('A key of a period that is over can be read with, for at most an hour', async () => {
+test('a key of a past period can be used for reading, for at most an hour', async () => {
   const ref = room.tenant();
   const clock = clockAtStart(ref.tenant);
   const [writer, reader] = [await room.open({ clock }), await room.open({ clock })];
@@ -143,7 +143,7 @@ test('A key of a period that is over can be read with, for at most an hour', asy
   expect(isZeroed(bytes)).toBe(true);
 });
 
-test('A wipe leaves keys zeroed and unusable, and meets only those that it should', async () => {
+test('a wipe leaves the selected keys zeroed and unusable, and others untouched', async () => {
   const clock = new FakeClock();
   const [one, other] = [room.tenant(), room.tenant()];
   const { ring } = await room.open({ clock });
@@ -158,7 +158,7 @@ test('A wipe leaves keys zeroed and unusable, and meets only those that it shoul
   expect(ring.stats().tenants).toEqual([other.tenant]);
 });
 
-test('Closing wipes all keys, twice does no harm, and no timer is left', async () => {
+test('close() wipes all keys, can be called twice, and leaves no timer', async () => {
   const clock = new FakeClock();
   const ref = room.tenant();
   const { ring } = await room.open({ clock });
@@ -174,7 +174,7 @@ test('Closing wipes all keys, twice does no harm, and no timer is left', async (
   expect(room.kms.counts.count({ tenant: ref.tenant })).toBe(1);
 });
 
-test('Closing during a flight: its callers get an error at once, and its key is wiped when it comes', async () => {
+test('close() during a KMS call rejects its callers at once and wipes the key on arrival', async () => {
   const clock = new FakeClock();
   const ref = room.tenant();
   const { ring, plaintexts } = await room.open({ clock });
@@ -192,7 +192,7 @@ test('Closing during a flight: its callers get an error at once, and its key is 
   expect(clock.pending).toBe(0);
 });
 
-test('Closing while another process makes the key ends the wait', async () => {
+test("close() ends a wait for another process's key", async () => {
   const clock = new FakeClock();
   const ref = room.tenant();
   const [claiming, waiting] = [await room.open(), await room.open({ clock })];
@@ -204,7 +204,7 @@ test('Closing while another process makes the key ends the wait', async () => {
   expect(clock.pending).toBe(0);
 });
 
-test('Printing, JSON and inspect of a key and of its ring show no key bytes', async () => {
+test('a key and its ring show no key bytes when printed, inspected or serialized', async () => {
   const ref = room.tenant();
   const { ring } = await room.open();
   const key = await ring.current(ref, 'documents', 10);
@@ -238,7 +238,7 @@ test('Printing, JSON and inspect of a key and of its ring show no key bytes', as
 const tenants = stringMatching(/^[a-zA-Z0-9_=-]{1,50}$/);
 const moments = integer({ min: Date.parse('2000-01-01T00:00Z'), max: Date.parse('2100-01-01T00:00Z') });
 
-test('Any moment lies in the period that it is given', () => {
+test('a period contains every time it is computed for', () => {
   assert(
     property(tenants, moments, (tenant, now) => {
       const period = periodAt(tenant, now);
@@ -251,7 +251,7 @@ test('Any moment lies in the period that it is given', () => {
   );
 });
 
-test("Each tenant's shift is constant, of whole minutes, and told by the sha256 of its name", () => {
+test("each tenant's shift is constant, in whole minutes, and derived from the sha256 of its name", () => {
   assert(
     property(tenants, moments, (tenant, now) => {
       const minutes = (Date.parse(periodAt(tenant, now)) % PERIOD_MS) / 60_000;
@@ -263,7 +263,7 @@ test("Each tenant's shift is constant, of whole minutes, and told by the sha256 
   expect(new Set(shifts).size).toBe(60);
 });
 
-test('What names no period has no end', () => {
+test('an invalid period name has no end', () => {
   for (const text of [
     '',
     '2026-11-23',
@@ -275,7 +275,7 @@ test('What names no period has no end', () => {
     expect(periodEnd(text)).toBeUndefined();
 });
 
-test('Use by use, a key is live for exactly as long as neither clock has passed its time', () => {
+test('a key is live in each use until one of the clocks has passed its time', () => {
   const steps = array(record({ wall: integer({ min: -7_200_000, max: 7_200_000 }), monotonic: nat(3_600_000) }));
   assert(
     property(steps, nat(PERIOD_MS - 1), (moves, intoPeriod) => {

@@ -49,7 +49,7 @@ async function needlesOf(
 
 const sum = (counts: readonly number[]): number => counts.reduce((total, count) => total + count, 0);
 
-test.skipIf(!existsSync(MEMORY))('After their time the bytes of data keys are nowhere in memory', async () => {
+test.skipIf(!existsSync(MEMORY))('expired data keys are nowhere in memory', async () => {
   await using services = await testServices();
   const arn = services.kms.createKey();
   using opened = new DisposableStack();

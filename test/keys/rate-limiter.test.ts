@@ -35,20 +35,20 @@ async function throttle(times: number): Promise<void> {
 /** The distances between moments, from now on. */
 const gapsFrom = (from: number): number[] => starts.map((start, i) => Math.round(start - (starts[i - 1] ?? from)));
 
-test('While nothing is throttled every call begins at once, and no timer is set', async () => {
+test('a call starts at once without a timer while KMS does not throttle', async () => {
   const calls = Array.from({ length: 100 }, () => good());
   expect(starts).toHaveLength(100);
   await Promise.all(calls);
   expect([pace.intervalMs, clock.pending]).toEqual([0, 0]);
 });
 
-test('An error that is no throttling slows nobody, and is passed on', async () => {
+test('an error other than throttling slows no call, and is passed on', async () => {
   const other = new Error('other');
   await expect(pace.run(never, () => Promise.reject(other))).rejects.toBe(other);
   expect(pace.intervalMs).toBe(0);
 });
 
-test('The interval doubles with each throttled answer, from 50 ms to 2 s', async () => {
+test('the interval doubles with each throttled response, from 50 ms to 2 s', async () => {
   const intervals: number[] = [];
   for (let i = 0; i < 8; i += 1) {
     await throttle(1);
@@ -57,7 +57,7 @@ test('The interval doubles with each throttled answer, from 50 ms to 2 s', async
   expect(intervals).toEqual([50, 100, 200, 400, 800, 1600, 2000, 2000]);
 });
 
-test('After a throttled answer calls begin an interval apart and in order, the first one too', async () => {
+test('calls start an interval apart and in order after a throttled response, the first one too', async () => {
   await throttle(2);
   const from = clock.monotonic();
   const order: string[] = [];
@@ -74,7 +74,7 @@ test('After a throttled answer calls begin an interval apart and in order, the f
   expect(clock.monotonic() - from).toBe(400);
 });
 
-test('Good answers shrink the interval until it is gone, and then nobody waits', async () => {
+test('successful responses shrink the interval to zero, and then no call waits', async () => {
   await throttle(7);
   expect(pace.intervalMs).toBe(2000);
   const from = clock.monotonic();
@@ -95,7 +95,7 @@ test('Good answers shrink the interval until it is gone, and then nobody waits',
   expect(clock.pending).toBe(0);
 });
 
-test('Who waits already goes earlier when a good answer shrinks the interval, and later when it grows', async () => {
+test('a waiting call starts earlier when a success shrinks the interval, and later when it grows', async () => {
   await throttle(2);
   const first = Promise.withResolvers<string>();
   const second = Promise.withResolvers<string>();
@@ -119,7 +119,7 @@ test('Who waits already goes earlier when a good answer shrinks the interval, an
   expect(gapsFrom(from)).toEqual([80 + 160]);
 });
 
-test('Calls that were under way together are one verdict, and their good answers shrink nothing', async () => {
+test('parallel calls are one observation: their successes do not shrink the interval', async () => {
   const answers = Array.from({ length: 40 }, () => Promise.withResolvers<void>());
   const calls = answers.map(({ promise }) => pace.run(never, () => promise).catch(() => {}));
   for (const { reject } of answers.slice(0, 20)) reject(THROTTLED);
@@ -128,14 +128,14 @@ test('Calls that were under way together are one verdict, and their good answers
   expect(pace.intervalMs).toBe(50);
 });
 
-test('A throttling of a minute ago is forgotten', async () => {
+test('a throttled response has no effect after a minute', async () => {
   await throttle(7);
   clock.advance(60_000);
   await Promise.all([good(), good(), good()]);
   expect([pace.intervalMs, clock.pending]).toEqual([0, 0]);
 });
 
-test('Who gives up waiting is told so, never begins, and takes nobody’s turn', async () => {
+test('an aborted waiter is rejected, never starts, and does not delay the next', async () => {
   await throttle(1);
   const impatient = new AbortController();
   const given = good(impatient.signal);
@@ -148,7 +148,7 @@ test('Who gives up waiting is told so, never begins, and takes nobody’s turn',
   await expect(good(impatient.signal)).rejects.toMatchObject(PACED);
 });
 
-test('When all who wait give up, no timer is left', async () => {
+test('no timer remains when all waiters abort', async () => {
   await throttle(1);
   const impatient = new AbortController();
   const calls = [good(impatient.signal), good(impatient.signal)];
@@ -158,7 +158,7 @@ test('When all who wait give up, no timer is left', async () => {
   expect([clock.pending, starts.length]).toEqual([0, 0]);
 });
 
-test('More than may wait are refused at once', async () => {
+test('calls beyond the queue limit are rejected at once', async () => {
   await throttle(1);
   const waiting = Array.from({ length: 5 }, () => good());
   await expect(good()).rejects.toMatchObject(PACED);

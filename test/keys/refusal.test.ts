@@ -33,7 +33,7 @@ const refusals: [string, (arn: string) => unknown, string][] = [
 ];
 
 test.each(refusals)(
-  'A KMS key found %s has all its data keys of that tenant wiped, and no others',
+  'a KMS key found %s loses all its data keys of that tenant, and no others',
   async (_, refuse, code) => {
     const [ref, other] = [room.tenant(), room.tenant()];
     const one = await room.open();
@@ -54,7 +54,7 @@ test.each(refusals)(
   },
 );
 
-test('A denial of a period that is past says nothing of the keys of now, which go on without a call', async () => {
+test('a denied past period does not affect current keys, which are used without a call', async () => {
   const ref = room.tenant();
   const one = await room.open();
   const current = await one.ring.current(ref, 'documents', 1);
@@ -73,9 +73,9 @@ test('A denial of a period that is past says nothing of the keys of now, which g
 test.each([
   ['throttled', KMS_FAULTS.throttled, 'KMS_THROTTLED'],
   ['failing', KMS_FAULTS.internal, 'KMS_FAILED'],
-  ['refusing our credentials', KMS_FAULTS.expiredCredentials, 'PLATFORM_CREDENTIALS'],
+  ["rejecting sealdex's credentials", KMS_FAULTS.expiredCredentials, 'PLATFORM_CREDENTIALS'],
   ['given rubbish to unwrap', KMS_FAULTS.invalidCiphertext, 'OBJECT_TAMPERED'],
-] as const)('A KMS that is %s says nothing of the KMS key: data keys at hand stay', async (_, fault, code) => {
+] as const)('a KMS error other than a denial (%s) wipes no cached data key', async (_, fault, code) => {
   const ref = room.tenant();
   const one = await room.open();
   const next = await unread(one, ref);
@@ -85,7 +85,7 @@ test.each([
   expect(await one.ring.current(ref, 'documents', 1)).toBe(key);
 });
 
-test('A platform key that cannot be used has the keys of the tenant that met it wiped', async () => {
+test('an unusable platform key wipes the keys of the affected tenant only', async () => {
   const [{ tenant }, other] = [room.tenant(), room.tenant()];
   const ref = keyRef(tenant, room.platformKeyArn);
   const one = await room.open();
@@ -101,7 +101,7 @@ test('A platform key that cannot be used has the keys of the tenant that met it 
   expect(bytes.map(isZeroed)).toEqual([true, false]);
 });
 
-test('A key on its way while its KMS key is refused does not survive, and is asked for anew', async () => {
+test('a data key requested before its KMS key is denied is wiped on arrival and requested again', async () => {
   const ref = room.tenant();
   const one = await room.open();
   const [slow, refused] = [await unread(one, ref), await unread(one, ref)];

@@ -55,7 +55,7 @@ async function fleet(keyCheckMs: number) {
   return { arn: ref.keyArn, processes, look, longest, asked };
 }
 
-test('KMS is asked once in an interval by one of them, and neither key is unasked for longer than that and one look', async () => {
+test('one process per interval calls KMS, and no key stays unverified for longer than interval and poll', async () => {
   const { processes, look, longest, asked } = await fleet(INTERVAL_MS);
   const [one, other] = processes;
   await one!.encrypt();
@@ -76,7 +76,7 @@ test('KMS is asked once in an interval by one of them, and neither key is unaske
   expect(asked()).toBeLessThanOrEqual(before + 4);
 });
 
-test('A key whose check fails goes on rising, and falls with the first check that is good', async () => {
+test('the age of a key rises while its check fails, and falls with the first success', async () => {
   const { arn, processes, look, longest } = await fleet(INTERVAL_MS);
   for (const { encrypt } of processes) await encrypt();
   room.kms.faults.set({ match: { key: arn }, fault: KMS_FAULTS.internal });
@@ -88,7 +88,7 @@ test('A key whose check fails goes on rising, and falls with the first check tha
   for (const age of await look(0)) expect(age).toBeLessThan(20 * LOOK_MS);
 });
 
-test('Without an interval no call is made in an hour, and the age tells it', async () => {
+test('the age of a key rises for an hour without an interval, and no call is made', async () => {
   const { processes, look, asked } = await fleet(0);
   for (const { encrypt } of processes) await encrypt();
   const before = asked();

@@ -77,9 +77,9 @@ async function startProcess(
 
 test.for([
   ['without an end', (key: string) => redis.set(key, 'x')],
-  ['that ends tomorrow', (key: string) => redis.set(key, 'x', 'PX', DAY_MS)],
+  ['ending tomorrow', (key: string) => redis.set(key, 'x', 'PX', DAY_MS)],
   ['of another type', (key: string) => redis.hset(key, 'x', 'x')],
-] as const)('A lease %s was taken by nobody of ours: KMS is asked, and once for all', async ([, put]) => {
+] as const)('an invalid lease (%s) does not block the check: KMS is called once for all processes', async ([, put]) => {
   const [one, other] = [await startProcess(), await startProcess()];
   await put(leaseOf(tenant));
   clock.advance(INTERVAL_MS);
@@ -90,7 +90,7 @@ test.for([
   expect(other.check.lastVerifiedAgeMs()).toBeLessThan(LEASE_MS);
 });
 
-test('A lease that somebody else keeps says that KMS was asked when it began', async () => {
+test("another process's lease counts as a check at its beginning", async () => {
   const { check, asked } = await startProcess();
   await redis.set(leaseOf(tenant), 'x', 'PX', INTERVAL_MS - 100_000);
   clock.advance(INTERVAL_MS);
@@ -102,7 +102,7 @@ test('A lease that somebody else keeps says that KMS was asked when it began', a
 test.for([
   ['', (key: string) => redis.set(key, 'x', 'PX', LEASE_MS)],
   [' of another type', (key: string) => redis.multi().del(key).hset(key, 'x', 'x').pexpire(key, LEASE_MS).exec()],
-] as const)('A lease%s that is taken again and again and brings no yes is not waited for', async ([, put]) => {
+] as const)('a lease%s renewed without a result is not waited for', async ([, put]) => {
   const { check, asked } = await startProcess();
   clock.advance(INTERVAL_MS);
   for (const waitedMs of [0, 10_000]) {
@@ -119,7 +119,7 @@ test.for([
   expect(asked).toEqual([tenant]);
 });
 
-test('Who finds its data key gone when its turn comes says yes for nobody: the next one asks', async () => {
+test('a process without the data key records no success, and the next process calls KMS', async () => {
   const { ring } = await room.open({ clock });
   const one = await startProcess([tenant], (held) => ring.recheck(held));
   const other = await startProcess();
@@ -130,7 +130,7 @@ test('Who finds its data key gone when its turn comes says yes for nobody: the n
   expect([other.asked, other.check.lastVerifiedAgeMs()]).toEqual([[tenant], 0]);
 });
 
-test('A ring tells whether it asked KMS', async () => {
+test('recheck() returns whether it called KMS', async () => {
   const ref = room.tenant();
   const { ring } = await room.open({ clock });
   await ring.current(ref, 'documents', 1);
@@ -141,7 +141,7 @@ test('A ring tells whether it asked KMS', async () => {
   expect(room.kms.counts.count({ operation: 'Decrypt', key: ref.keyArn })).toBe(1);
 });
 
-test('Tenants whose keys hang keep nobody waiting, less than a second the first time and not at all from then on', async () => {
+test('hanging keys delay other tenants by less than a second the first time, and not at all later', async () => {
   const hanging = new Set(Array.from({ length: 40 }, (_, at) => `${tenant}-${at}`));
   let hung = Promise.withResolvers<boolean>();
   const { check, asked } = await startProcess([...hanging, tenant], async (held) =>
@@ -171,7 +171,7 @@ test('Tenants whose keys hang keep nobody waiting, less than a second the first 
   await second;
 });
 
-test('The looks go on while a key hangs, and do not ask for that one again', async () => {
+test('polls continue while a key hangs, and do not check that key again', async () => {
   const hung = Promise.withResolvers<boolean>();
   const late = `${tenant}-late`;
   const names = [tenant];

@@ -44,7 +44,7 @@ async function open(leftMs: number): Promise<Checked> {
   };
 }
 
-test('KMS is asked again when the interval since the first data key is over', async () => {
+test('KMS is called again an interval after the first data key', async () => {
   const { ring, check, clock, decrypts, ref } = await open(HOUR_MS);
   await ring.current(ref, 'documents', 1);
   clock.advance(CHECK_MS - 1);
@@ -55,7 +55,7 @@ test('KMS is asked again when the interval since the first data key is over', as
   expect([decrypts(), check.lastVerifiedAgeMs()]).toEqual([1, 0]);
 });
 
-test('That the next period’s data key can be made puts off nothing: Decrypt may have been taken away alone', async () => {
+test('a new data key for the next period does not delay the check: Decrypt alone may be denied', async () => {
   const { ring, check, clock, ref } = await open(CHECK_MS - 1000);
   await ring.current(ref, 'documents', 1);
   await check.tick();
@@ -69,7 +69,7 @@ test('That the next period’s data key can be made puts off nothing: Decrypt ma
   expect(ring.stats().keys).toBe(0);
 });
 
-test('Nor does it when the interval ended before the next period’s data key was needed', async () => {
+test('a new data key for the next period does not delay an overdue check', async () => {
   const { ring, check, clock, decrypts, ref } = await open(CHECK_MS - 1000);
   await ring.current(ref, 'documents', 1);
   await check.tick();
@@ -80,7 +80,7 @@ test('Nor does it when the interval ended before the next period’s data key wa
   expect(decrypts()).toBe(1);
 });
 
-test('Unwrapping the next period’s data key is as good as asking again', async () => {
+test('an unwrapped data key for the next period counts as a check', async () => {
   const { ring, kms, check, clock, decrypts, ref } = await open(CHECK_MS - 1000);
   const unwrap = async (): Promise<void> => {
     const context = { tenant: ref.tenant, period: periodAt(ref.tenant, clock.now()), purpose: 'documents' } as const;

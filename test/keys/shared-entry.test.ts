@@ -39,7 +39,7 @@ const use = ({ ring }: RedisRing, ref: KeyRef) => ring.current(ref, 'documents',
 const callsOf = (tenant: string, operation: 'GenerateDataKey' | 'Decrypt'): number =>
   room.kms.counts.count({ tenant, operation });
 
-test('Redis holds the wrapped key only, for ten minutes longer than the period', async () => {
+test('an entry in Redis holds only the wrapped key, for ten minutes longer than the period', async () => {
   const ref = room.tenant();
   const clock = new FakeClock();
   const key = await use(await room.open({ clock }), ref);
@@ -52,7 +52,7 @@ test('Redis holds the wrapped key only, for ten minutes longer than the period',
   expect(await redis.exists(names().dataKeyClaim(entryName(ref)))).toBe(0);
 });
 
-test('A KMS key has an entry of its own: after a change of key the old entry is not met', async () => {
+test('an entry belongs to one KMS key: it is not found after a key change', async () => {
   const ref = room.tenant();
   const other = keyRef(ref.tenant, room.kms.createKey());
   const one = await room.open();
@@ -88,7 +88,7 @@ async function foreignEntry(arn: string): Promise<string> {
   return `1 ${arn} ${wrapped.toString('base64')}`;
 }
 
-test.each(RUBBISH)('An entry that is %s is replaced, and no caller fails', async (_, rubbish) => {
+test.each(RUBBISH)('an entry replaced by %s is repaired, and no caller fails', async (_, rubbish) => {
   const ref = room.tenant();
   const [writer, finder, later] = [await room.open(), await room.open(), await room.open()];
   await use(writer, ref);
@@ -102,7 +102,7 @@ test.each(RUBBISH)('An entry that is %s is replaced, and no caller fails', async
   expect(callsOf(ref.tenant, 'GenerateDataKey')).toBe(2);
 });
 
-test('A list where the entry should be is replaced too', async () => {
+test('a list in place of an entry is replaced', async () => {
   const ref = room.tenant();
   await redis.rpush(entryName(ref), 'rubbish');
   const [finder, later] = [await room.open(), await room.open()];
@@ -110,7 +110,7 @@ test('A list where the entry should be is replaced too', async () => {
   expect((await use(later, ref)).id).toBe(key.id);
 });
 
-test('Processes that replace a bad entry at the same time converge on one key', async () => {
+test('processes that replace a bad entry at the same time converge on one key', async () => {
   const ref = room.tenant();
   const clock = new FakeClock();
   await redis.set(entryName(ref), `1 ${ref.keyArn} ${randomBytes(184).toString('base64')}`);
@@ -120,7 +120,7 @@ test('Processes that replace a bad entry at the same time converge on one key', 
   expect(callsOf(ref.tenant, 'GenerateDataKey')).toBe(1);
 });
 
-test('A good entry that KMS refuses for another reason stays', async () => {
+test('a good entry is kept if KMS rejects it for another reason', async () => {
   const ref = room.tenant();
   const [writer, other] = [await room.open(), await room.open()];
   await use(writer, ref);
@@ -131,7 +131,7 @@ test('A good entry that KMS refuses for another reason stays', async () => {
   expect(callsOf(ref.tenant, 'GenerateDataKey')).toBe(1);
 });
 
-test('Whoever rewrites the entry again and again gets an error, not KMS calls without end', async () => {
+test('an entry overwritten again and again causes an error, not endless KMS calls', async () => {
   const ref = room.tenant();
   const one = await room.open();
   const shared: RedisRing['shared'] = {
@@ -152,7 +152,7 @@ test('Whoever rewrites the entry again and again gets an error, not KMS calls wi
   ring.close();
 });
 
-test('A claim that runs out while KMS is asked makes two keys, and the first that was written is everybody’s', async () => {
+test('a claim that expires during the KMS call makes two keys, and all use the first one written', async () => {
   const ref = room.tenant();
   const [slow, quick] = [await room.open(), await room.open()];
   const hang = room.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' }, times: 1 });
@@ -168,7 +168,7 @@ test('A claim that runs out while KMS is asked makes two keys, and the first tha
   expect(slow.ring.stats().keys).toBe(1);
 });
 
-test('The claim of another process is not freed by who comes too late', async () => {
+test('a late process does not free the claim of another one', async () => {
   const ref = room.tenant();
   const [slow, other] = [await room.open(), await room.open()];
   const hang = room.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' }, times: 1 });
@@ -185,7 +185,7 @@ test('The claim of another process is not freed by who comes too late', async ()
 test.each([
   ['prompt', 950],
   ['patient', 20_000],
-] as const)('A claim that nobody ends makes a %s first use fail after %i ms', async (how, ms) => {
+] as const)('an abandoned claim makes a %s first use fail after %i ms', async (how, ms) => {
   const ref = room.tenant();
   const clock = new FakeClock();
   const one = await room.open({ use: how, clock });
@@ -202,7 +202,7 @@ test.each([
   expect(room.kms.counts.count({ tenant: ref.tenant })).toBe(0);
 });
 
-test('When the period ends during the wait, the next period’s key is made', async () => {
+test('a wait that outlasts the period makes the next period’s key', async () => {
   const ref = room.tenant();
   const clock = new FakeClock(periodEnd(contextOf(ref.tenant).period)! - 100);
   const one = await room.open({ clock });
@@ -212,7 +212,7 @@ test('When the period ends during the wait, the next period’s key is made', as
   expect(callsOf(ref.tenant, 'GenerateDataKey')).toBe(1);
 });
 
-test('Without Redis nothing is encrypted and KMS is not asked; what was written can be read', async () => {
+test('encryption fails without Redis and without a KMS call; existing data stays readable', async () => {
   const ref = room.tenant();
   const [writer, other] = [await room.open(), await room.open()];
   const { wrapped, context } = await use(writer, ref);
@@ -222,7 +222,7 @@ test('Without Redis nothing is encrypted and KMS is not asked; what was written 
   expect((await other.ring.unwrap(ref, wrapped, context)).isLive).toBe(true);
 });
 
-test('When Redis is lost between the making of a key and its writing, the key is wiped and the caller hears of Redis', async () => {
+test('a new key is wiped if Redis fails before its entry is written, and the caller gets the Redis error', async () => {
   const ref = room.tenant();
   const one = await room.open({ use: 'prompt' });
   const hang = room.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' } });
@@ -240,7 +240,7 @@ test('When Redis is lost between the making of a key and its writing, the key is
   expect(isZeroed(bytesOf(await use(await room.open(), ref)))).toBe(false);
 });
 
-test('A write whose answer was lost is sent again, and its key is the fleet’s', async () => {
+test('a write without a response is sent again, and its key is shared', async () => {
   await using line = await lossyLine(room.config.redisUrl);
   const ref = room.tenant();
   const one = await room.open({ redisUrl: line.url });
@@ -256,7 +256,7 @@ test('A write whose answer was lost is sent again, and its key is the fleet’s'
   expect(one.plaintexts.map(isZeroed)).toEqual([false]);
 });
 
-test('A claim whose answer was lost is known again', async () => {
+test('a claim without a response is recognized', async () => {
   await using line = await lossyLine(room.config.redisUrl);
   const ref = room.tenant();
   const one = await room.open({ redisUrl: line.url });

@@ -64,7 +64,7 @@ const faultOf = (call: Promise<unknown>): Promise<SealdexError> =>
     (error: SealdexError) => error,
   );
 
-test('After one tenant’s call was throttled, another tenant’s calls begin an interval apart', async () => {
+test('a throttled call of one tenant spaces the calls of other tenants by an interval', async () => {
   const { clock, generate } = await throttledClient('patient');
   const ref = room.tenant();
   const sent = (): number => room.kms.counts.count({ key: ref.keyArn });
@@ -81,7 +81,7 @@ test('After one tenant’s call was throttled, another tenant’s calls begin an
   expect(clock.pending).toBe(0);
 });
 
-test('Calls without a turn before their deadline are throttled ones, never sent and never counted, even behind others of their tenant', async () => {
+test('calls still queued at their deadline end as throttled, without being sent or counted, even behind others of their tenant', async () => {
   using _real = realDeadlines();
   const { clock, metrics, generate } = await throttledClient('prompt');
   const counted = await metrics.by('sealdex_kms_calls_total', 'result');
@@ -95,7 +95,7 @@ test('Calls without a turn before their deadline are throttled ones, never sent 
   await eventually(() => clock.pending === 0);
 });
 
-test('A job whose call was throttled or did not get its turn comes back without spending an attempt, and is not parked', async () => {
+test('a job comes back without an attempt spent or parking if its call was throttled or rate limited', async () => {
   using _real = realDeadlines();
   const { generate } = await throttledClient('prompt');
   const ref = room.tenant();

@@ -32,7 +32,7 @@ const callsFor = (arn: string): string[] =>
     .filter(({ key }) => key === arn)
     .map(({ operation, tenant, result, count }) => `${operation} ${tenant} ${result} ${count}`);
 
-test('A key that works is tried by one call of each kind, and both plaintexts are wiped', async () => {
+test('a working key is tested by one call of each kind, and both plaintexts are wiped', async () => {
   const ref = room.tenant();
   const before = one.plaintexts.length;
   await tryKey({ kms: one.kms, clock }, ref, 'documents');
@@ -42,7 +42,7 @@ test('A key that works is tried by one call of each kind, and both plaintexts ar
   expect(plaintexts.every(isZeroed)).toBe(true);
 });
 
-test.each(OPERATIONS)('A key of which only %s is denied is denied, and what was there is wiped', async (operation) => {
+test.each(OPERATIONS)('a key with %s denied is denied, and existing plaintexts are wiped', async (operation) => {
   const ref = room.tenant();
   room.kms.faults.set({ match: { key: ref.keyArn, operation }, fault: KMS_FAULTS.accessDenied });
   const before = one.plaintexts.length;
@@ -56,7 +56,7 @@ test.each(OPERATIONS)('A key of which only %s is denied is denied, and what was 
   expect(plaintexts.every(isZeroed)).toBe(true);
 });
 
-test('A KMS that unwraps to another key than it gave is no good key', async () => {
+test('a key fails the test if Decrypt returns different bytes', async () => {
   const ref = room.tenant();
   const given: Buffer[] = [];
   const lying: Kms = {

@@ -47,12 +47,12 @@ const refused: [string, () => Partial<NamedKey>, string][] = [
   ['the id alone', () => ({ arn: key.arn.replace(/.*key\//, '') }), 'foreign-key'],
 ];
 
-test.each(refused)('A message that names %s is refused before KMS is asked', async (_, named, reason) => {
+test.each(refused)('a message that names %s is rejected without a KMS call', async (_, named, reason) => {
   await expect(open(named())).rejects.toMatchObject({ code: 'OBJECT_TAMPERED', reason });
   expect(room.kms.counts.count()).toBe(0);
 });
 
-test('A message’s own key opens it, under the KMS key that the tenant has or had, each for one Decrypt', async () => {
+test('a message’s own key opens it, under the current or former KMS key, for one Decrypt', async () => {
   const bytes = (one: DataKey): string => one.use((plaintext) => Buffer.from(plaintext).toString('hex'));
   expect(bytes(await open({}))).toBe(bytes(key));
   expect(bytes(await open({}))).toBe(bytes(key));
@@ -64,7 +64,7 @@ test('A message’s own key opens it, under the KMS key that the tenant has or h
   room.kms.counts.reset();
 });
 
-test('Wrapped bytes of another KMS key or period of the same tenant do not open, whatever the header says', async () => {
+test('wrapped bytes of another KMS key or period of the tenant do not open, regardless of the header', async () => {
   await expect(open({ wrapped: former.wrapped })).rejects.toMatchObject({ code: 'OBJECT_TAMPERED' });
   const context = { ...key.context, period: '2020-01-01T00:00Z' };
   await expect(open({ context })).rejects.toMatchObject({ code: 'OBJECT_TAMPERED' });

@@ -20,7 +20,7 @@ afterAll(() => room[Symbol.asyncDispose]());
 const FAILS = { ...KMS_ERRORS.internal, status: 500 };
 
 // Without a deadline the call hangs as long as KMS does; the test's own limit is far below the file's.
-test('a KMS that hangs ends as KMS_FAILED for a worker too', async () => {
+test('a hanging KMS ends with KMS_FAILED for a worker too', async () => {
   using _real = realDeadlines();
   const ref = room.tenant();
   room.kms.faults.set({ match: { key: ref.keyArn }, fault: { kind: 'hang' } });
@@ -28,7 +28,7 @@ test('a KMS that hangs ends as KMS_FAILED for a worker too', async () => {
   expect(error).toMatchObject({ code: 'KMS_FAILED', reason: 'TimeoutError' } satisfies Partial<SealdexError>);
 });
 
-test('a KMS that fails once is asked a second time, and not a third', async () => {
+test('a failed KMS call is repeated once', async () => {
   const ref = room.tenant();
   room.kms.faults.set({ match: { key: ref.keyArn }, fault: FAILS, times: 1 });
   await patient.ring.current(ref, 'documents', 1);

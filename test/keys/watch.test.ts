@@ -61,7 +61,7 @@ async function open(options: { clock?: FakeClock; maxKeys?: number } = {}) {
   return { ...one, ref };
 }
 
-test('Each call is begun and told of, and what the watch makes of an error is what every user of the call gets', async () => {
+test('each KMS call and its end are observed, and all its callers get the observer’s error', async () => {
   const { ring, ref } = await open();
   await ring.current(ref, 'documents', 1);
   expect(told).toEqual([`begin ${ref.tenant}`, 'ok']);
@@ -73,7 +73,7 @@ test('Each call is begun and told of, and what the watch makes of an error is wh
   expect(told.slice(2)).toEqual([`begin ${other.tenant}`, 'KMS_FAILED']);
 });
 
-test('While the gate is shut KMS is not asked, for encrypting nor for reading, and the gate’s word is the answer', async () => {
+test('a shut gate rejects encryption and reading with its error, without a KMS call', async () => {
   const { ring, kms, ref } = await open();
   const { wrapped } = await kms.generateDataKey(ref, contextOf(ref.tenant));
   isShut = true;
@@ -86,7 +86,7 @@ test('While the gate is shut KMS is not asked, for encrypting nor for reading, a
   await expect(ring.unwrap(ref, wrapped, contextOf(ref.tenant))).resolves.toMatchObject({ isLive: true });
 });
 
-test('What waits under the platform key is not watched: it waits because a gate is shut', async () => {
+test('the platform key is not gated: content waits under it because a gate is shut', async () => {
   const { ring, ref } = await open();
   isShut = true;
   await expect(ring.current(keyRef(ref.tenant, room.platformKeyArn), 'intake', 1)).resolves.toMatchObject({
@@ -95,7 +95,7 @@ test('What waits under the platform key is not watched: it waits because a gate 
   expect(told).toEqual([]);
 });
 
-test('A key at hand is not used by a process that may have slept through its gate’s shutting: it looks first', async () => {
+test('a cached key is not used before the gate is read, if the process may have missed its shutting', async () => {
   const { ring, ref } = await open();
   const { wrapped, context } = await ring.current(ref, 'documents', 1);
   const other = room.tenant();
@@ -121,7 +121,7 @@ test('A key at hand is not used by a process that may have slept through its gat
   expect(uses).toContain('hit');
 });
 
-test('encrypt() takes another key when the first was wiped between its coming and its use', async () => {
+test('encrypt() uses another key if the first is wiped before its use', async () => {
   const { ring, ref } = await open();
   const lent: DataKey[] = [];
   const length = await ring.encrypt(ref, 'documents', 1, (key) => {
@@ -133,7 +133,7 @@ test('encrypt() takes another key when the first was wiped between its coming an
   expect(lent.map(({ isLive }) => isLive)).toEqual([false, true]);
 });
 
-test('encrypt() gives up when every key is wiped under it, and throws at once what its function throws', async () => {
+test('encrypt() fails after three wiped keys, and rethrows an error of its callback at once', async () => {
   const { ring, ref } = await open();
   let tries = 0;
   const always = ring.encrypt(ref, 'documents', 1, (key) => {
@@ -151,7 +151,7 @@ test('encrypt() gives up when every key is wiped under it, and throws at once wh
   expect(tries).toBe(4);
 });
 
-test('encrypt() whose key was wiped because its gate was shut gets the gate’s word, and no other key', async () => {
+test('encrypt() fails with the gate’s error if the shut gate wiped its key', async () => {
   const { ring, ref } = await open();
   const use = ring.encrypt(ref, 'documents', 1, (key) => {
     isShut = true;
@@ -161,7 +161,7 @@ test('encrypt() whose key was wiped because its gate was shut gets the gate’s 
   await expect(use).rejects.toMatchObject({ code: 'KEY_DISABLED', since: 7 });
 });
 
-test('A shut gate’s wipe meets the tenant’s keys under that KMS key wherever they are, on their way too, and no others', async () => {
+test('a shut gate wipes the tenant’s keys under its KMS key, also those on their way, and no others', async () => {
   const { ring, kms, plaintexts, ref } = await open();
   const other = room.tenant();
   const { wrapped } = await kms.generateDataKey(ref, contextOf(ref.tenant));
@@ -182,7 +182,7 @@ test('A shut gate’s wipe meets the tenant’s keys under that KMS key wherever
   expect(wipes).toEqual(['shut']);
 });
 
-test('Uses are counted: asked for, shared with who asked, and at hand', async () => {
+test('uses are counted as miss, shared or hit', async () => {
   const { ring, ref } = await open();
   await Promise.all([1, 2, 3].map(() => ring.current(ref, 'documents', 1)));
   expect(uses.filter((use) => use === 'miss')).toHaveLength(1);
@@ -193,7 +193,7 @@ test('Uses are counted: asked for, shared with who asked, and at hand', async ()
   expect(uses).toEqual(['hit', 'hit']);
 });
 
-test('Wipes are counted by reason: for room, expired, unusable and closed', async () => {
+test('wipes are counted by reason: evicted, expired, unusable and closed', async () => {
   const clock = new FakeClock();
   const { ring, kms, ref } = await open({ clock, maxKeys: 1 });
   const other = room.tenant();
