@@ -4,7 +4,7 @@ import { afterStall } from '../../src/queue/bull/after-stall.ts';
 import { eventually } from '../support/eventually.ts';
 import { openRoom } from './fixture.ts';
 
-test('a job waits after each stall and is worked on after that', async () => {
+test('a stalled job waits after each stall, then runs', async () => {
   await using room = await openRoom();
   let runs = 0;
   const id = await room.add();
@@ -38,7 +38,7 @@ test('a job waits after each stall and is worked on after that', async () => {
   expect(await room.metrics.by('sealdex_jobs_deferred_total', 'code')).toEqual({ STALLED: 3 });
 });
 
-test('the wait is 1 to 60 s, once for each stall that is new', async () => {
+test('the wait is 1 to 60 s, once for each new stall', async () => {
   await using room = await openRoom();
   const entry = room.bull.toKey(await room.add());
   const waitOf = async (stalls: number, random: number): Promise<unknown> => {
@@ -54,7 +54,7 @@ test('the wait is 1 to 60 s, once for each stall that is new', async () => {
   expect(await waitOf(3, 0.5)).toBeUndefined();
 });
 
-test('a job that stalled too often does not wait: it is a dead letter', async () => {
+test('a job that stalled too often becomes a dead letter without a wait', async () => {
   await using room = await openRoom();
   const id = await room.add();
   const entry = room.bull.toKey(id);

@@ -31,8 +31,8 @@ const refusal = (call: Promise<unknown>): Promise<SealdexError | undefined> =>
     (error: unknown) => error as SealdexError,
   );
 
-describe('the bound', () => {
-  it('of jobs is met by its tenant alone, with a time to come back, and takes no revision', async () => {
+describe('the limit', () => {
+  it('for jobs rejects only its tenant, with a retry time, and takes no revision', async () => {
     const full = Array.from({ length: 5 }, () => share());
     expect(await answers(...full, share('other'))).toEqual([
       'stamped',
@@ -49,7 +49,7 @@ describe('the bound', () => {
     expect(await backlog()).toEqual({ acme: '3', other: '1' });
   });
 
-  it('of bytes too; one job alone is never too large', async () => {
+  it('for bytes rejects only its tenant; a single job is never too large', async () => {
     expect(await answers(share('large', 2_000_000), share('large', 1), share('acme', 1_000_000))).toEqual([
       'stamped',
       'TENANT_BACKLOG_FULL',
@@ -59,7 +59,7 @@ describe('the bound', () => {
     expect(await bytes()).toEqual({ large: '2000000', acme: '1048576' });
   });
 
-  it('leaves no marker of a key that it refuses', async () => {
+  it('leaves no marker of a rejected idempotency key', async () => {
     await answers(share(), share(), share());
     const id = newJobId();
     expect(await refusal(room.queue.mark(id, share()))).toMatchObject({
@@ -72,8 +72,8 @@ describe('the bound', () => {
   });
 });
 
-describe('one idempotency key', () => {
-  it('is counted once, however often it is asked for before its job is added', async () => {
+describe('an idempotency key', () => {
+  it('is counted once, regardless of the requests before its job is added', async () => {
     const id = newJobId();
     expect((await room.queue.mark(id, share())).kind).toBe('made');
     for (const _ of [1, 2, 3, 4]) {
@@ -83,7 +83,7 @@ describe('one idempotency key', () => {
     expect(await backlog()).toEqual({ acme: '1' });
   });
 
-  it('whose job was refused is counted again by who asks next', async () => {
+  it('is counted again by the next request after its job is rejected', async () => {
     const id = newJobId();
     await room.queue.mark(id, share());
     await room.queue.takeBack(id, share(), true);
@@ -93,7 +93,7 @@ describe('one idempotency key', () => {
     expect(await backlog()).toEqual({ acme: '1' });
   });
 
-  it('is of the request that claims it first, until that one is refused', async () => {
+  it('belongs to the first request that claims it, until that one is rejected', async () => {
     const id = newJobId();
     const claim = (fingerprint: string): Promise<string | undefined> => room.queue.claim(id, 'index', fingerprint);
     expect(await claim('early')).toBeUndefined();
@@ -110,7 +110,7 @@ describe('one idempotency key', () => {
     expect(await room.queue.mark(id, share())).toMatchObject({ kind: 'confirmed', fingerprint: 'other' });
   });
 
-  it('whose job is in the queue without a fingerprint gets none', async () => {
+  it('gets no fingerprint if its job is in the queue without one', async () => {
     const id = newJobId();
     const { priority } = await room.queue.mark(id, share());
     await room.queue.add(id, dataOf(), priority);
@@ -118,7 +118,7 @@ describe('one idempotency key', () => {
     expect(await room.queue.fingerprint(id)).toBeUndefined();
   });
 
-  it('that is asked for again when its marker has expired finds its job counted', async () => {
+  it('finds its job counted if it is requested again after its marker expired', async () => {
     const id = newJobId();
     const { priority } = await room.queue.mark(id, share());
     await room.queue.add(id, dataOf(), priority);
@@ -128,7 +128,7 @@ describe('one idempotency key', () => {
     expect(await backlog()).toEqual({ acme: '1' });
   });
 
-  it('that is confirmed needs no place in a full backlog', async () => {
+  it('needs no slot in a full backlog once confirmed', async () => {
     const id = newJobId();
     await room.queue.mark(id, share());
     await room.queue.confirm(id);
@@ -146,7 +146,7 @@ describe('a job', () => {
     [{ kind: 'retry', code: 'STORE_FAILED', spendsAttempt: true }, 1],
   ];
 
-  it.each(ENDS)('that ends as %j leaves the backlog or does not', async (outcome, left) => {
+  it.each(ENDS)('counts or not after the outcome %j', async (outcome, left) => {
     const id = await room.add();
     await room.add({ tenant: 'other' });
     expect(await backlog()).toEqual({ acme: '1', other: '1' });
@@ -156,7 +156,7 @@ describe('a job', () => {
     expect(Object.keys(await bytes()).length).toBe(left + 1);
   });
 
-  it('leaves once, whoever says so again, and is back if it is a dead letter after all', async () => {
+  it('leaves the backlog once, regardless of repeated notes, and counts again as a dead letter', async () => {
     const id = await room.add();
     await room.add();
     const say = (state: 'done' | 'superseded' | 'dead') =>
@@ -170,14 +170,14 @@ describe('a job', () => {
     expect(await backlog()).toEqual({ acme: '2' });
   });
 
-  it('of which nobody has the lock any more leaves nothing', async () => {
+  it('stays counted if the writer of the note has lost its lock', async () => {
     const id = await room.add();
     const lock = { entry: room.bull.toKey(id), token: 'gone' };
     expect(await writeStatusNote(room.redis, room.keys, systemClock, id, 60_000, { state: 'done' }, lock)).toBe(false);
     expect(await backlog()).toEqual({ acme: '1' });
   });
 
-  it('from past the producer was never counted, and takes nobody with it when it is done', async () => {
+  it('not added by the producer is never counted, and changes no other count when it is done', async () => {
     const counted = await room.add();
     const id = newJobId();
     await room.bull.add('index', dataOf(), { jobId: id });
@@ -187,7 +187,7 @@ describe('a job', () => {
     expect(await backlog()).toEqual({ acme: '1' });
   });
 
-  it('takes the mean of the bytes with it, so that nothing is left of estimates', async () => {
+  it('removes the mean of the bytes, so that the last one leaves no rest', async () => {
     await answers(share('acme', 1000), share('acme', 5000), share('acme', 3001));
     const ids = [newJobId(), newJobId(), newJobId()];
     for (const id of ids) {
@@ -198,17 +198,17 @@ describe('a job', () => {
   });
 });
 
-describe('counting again', () => {
+describe('the recount', () => {
   const offBy = (jobs: number, tenant = 'acme') => room.redis.hincrby(room.keys.backlogJobs, tenant, jobs);
   const minuteLater = () => room.redis.del(room.keys.lease('backlog-look'));
 
-  it('an empty queue has no backlog', async () => {
+  it('empties the backlog of an empty queue', async () => {
     await offBy(5);
     expect(await repairBacklog(room.redis, room.keys)).toBe('emptied');
     expect(await backlog()).toEqual({});
   });
 
-  it('sets right what is counted, wherever the jobs are', async () => {
+  it('corrects the counts, wherever the jobs are', async () => {
     await using large = await openRoom();
     const { redis, keys, bull, queue } = large;
     const ids: string[] = [];
@@ -232,7 +232,7 @@ describe('counting again', () => {
     expect(Math.min(...Object.values(sizes).map(Number))).toBeGreaterThan(4 * 1000);
   });
 
-  it('is done once an hour, at once when far more is counted than there is, and looked at once a minute', async () => {
+  it('runs once an hour, or at once if far too much is counted, and is checked once a minute', async () => {
     await room.add();
     expect(await repairBacklog(room.redis, room.keys)).toBe('recounted');
     await offBy(50_000);
@@ -247,7 +247,7 @@ describe('counting again', () => {
   });
 });
 
-it('the estimate of a job knows whether its content will be in S3', () => {
+it('the estimated size of a job depends on whether its content will be in S3', () => {
   expect(estimateBytes(1024, 4096)).toBe(Math.ceil((1624 * 4) / 3) + 1500);
   expect(estimateBytes(5000, 4096)).toBe(1500);
   expect(estimateBytes(10, 0)).toBe(1500);

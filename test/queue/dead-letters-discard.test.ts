@@ -15,7 +15,7 @@ async function remaining(room: Room): Promise<string[]> {
   return room.redis.zrange(room.bull.toKey('failed'), '0', '-1');
 }
 
-test('a discarded letter is gone from queue, index and Redis, and its content goes after it; others stay', async () => {
+test('a discarded dead letter leaves queue, index and Redis, then its content is deleted; others stay', async () => {
   await using room = await openRoom();
   const [gone = '', kept] = await bury(room, [
     { data: { content: { intake: INTAKE } } },
@@ -34,7 +34,7 @@ test('a discarded letter is gone from queue, index and Redis, and its content go
   expect(await indexOf(room)).toEqual({ 'acme:TENANT_UNKNOWN': [kept] });
 });
 
-test("a discarded letter leaves its tenant's backlog with the mean of its jobs, the last one with all", async () => {
+test('a discarded dead letter takes the mean of the bytes off the backlog, the last one all', async () => {
   await using room = await openRoom();
   const { redis, keys } = room;
   const backlog = async (): Promise<(string | null)[]> => [
@@ -54,7 +54,7 @@ test("a discarded letter leaves its tenant's backlog with the mean of its jobs, 
   expect(seen).toEqual([['2', '2000000000000001'], half, [null, null], [null, null]]);
 });
 
-test('content that cannot be removed is told, and left to the sweep', async () => {
+test('a failed deletion of content is reported, and left to the sweep', async () => {
   await using room = await openRoom();
   await bury(room, [{ data: { content: { intake: INTAKE } } }, {}]);
   const discarded = await room.queue.letters.discard({}, async () => {
@@ -64,7 +64,7 @@ test('content that cannot be removed is told, and left to the sweep', async () =
   expect(await remaining(room)).toEqual([]);
 });
 
-test('no content is removed for a job that has no id or no tenant of ours', async () => {
+test('no content is deleted for a job without an id or a valid tenant', async () => {
   await using room = await openRoom();
   const data = (change: object): string => JSON.stringify({ ...dataOf(), content: { intake: INTAKE }, ...change });
   await lay(room, [
@@ -79,7 +79,7 @@ test('no content is removed for a job that has no id or no tenant of ours', asyn
   expect(removed).toEqual([]);
 });
 
-test('a letter that was replayed or died again since it was looked at is not discarded', async () => {
+test('a dead letter replayed or failed again since it was read is not discarded', async () => {
   await using room = await openRoom();
   // The first batch is of 50; while its content is removed, two letters of the second one change.
   const ids = await lay(
@@ -100,7 +100,7 @@ test('a letter that was replayed or died again since it was looked at is not dis
   expect(await room.redis.exists(room.bull.toKey(replayed))).toBe(1);
 });
 
-test('a letter that is discarded while it is about to be replayed stays gone', async () => {
+test('a dead letter discarded during its replay stays deleted', async () => {
   await using room = await openRoom();
   const [id = ''] = await bury(room, [{}]);
   const { redis, keys } = room;
@@ -122,7 +122,7 @@ test('a letter that is discarded while it is about to be replayed stays gone', a
   expect(await room.bull.getWaitingCount()).toBe(0);
 });
 
-test('replay and discard at once: every letter goes one way, and what went back is done', async () => {
+test('a parallel replay and discard handle each dead letter once, and replayed ones are done', async () => {
   await using room = await openRoom();
   const ids = await lay(
     room,
@@ -142,7 +142,7 @@ test('replay and discard at once: every letter goes one way, and what went back 
   expect(new Set(done).size).toBe(replayed.sent);
 });
 
-test('an interrupted discard tells what it did', async () => {
+test('an interrupted discard reports its counts', async () => {
   await using room = await openRoom();
   await lay(
     room,
@@ -157,7 +157,7 @@ test('an interrupted discard tells what it did', async () => {
   expect(await remaining(room)).toHaveLength(70);
 });
 
-test('letters older than SEALDEX_LETTER_MAX_MS are discarded with their content and counted, younger ones are kept', async () => {
+test('dead letters older than SEALDEX_LETTER_MAX_MS are discarded with their content and counted, younger ones are kept', async () => {
   await using room = await openRoom({ SEALDEX_LETTER_MAX_MS: 10 * DAY_MS });
   const content = JSON.stringify(dataOf({ content: { intake: INTAKE } }));
   const old = newJobId();

@@ -72,7 +72,7 @@ const NONE: Omit<Replayed, 'deadAgain'> = {
 };
 const told = (change: Partial<Replayed>): Replayed => ({ ...NONE, deadAgain: new Map(), ...change });
 
-test('a replayed letter starts a new life: attempts, stalls and parking are forgotten, its priority is new', async () => {
+test('a replay resets attempts, stalls and parking of a job, and gives it a new priority', async () => {
   await using room = await openRoom();
   const [id = ''] = await bury(room, [{}]);
   const job = room.bull.toKey(id);
@@ -93,7 +93,7 @@ test('a replayed letter starts a new life: attempts, stalls and parking are forg
   expect(await room.queue.status(id)).toMatchObject({ state: 'queued' });
 });
 
-test('tells how what it replayed has ended: stored, superseded, dead again with its code', async () => {
+test('a replay reports the outcomes of its jobs: stored, superseded, dead again with its code', async () => {
   await using room = await openRoom();
   const ids = await bury(room, [{}, {}, {}, { code: 'TENANT_UNKNOWN' }]);
   const ends: Outcome[] = [
@@ -113,7 +113,7 @@ test('tells how what it replayed has ended: stored, superseded, dead again with 
   expect(await indexOf(room)).toEqual({ 'acme:CONTENT_TAMPERED': [ids[2]], 'acme:TENANT_UNKNOWN': [ids[3]] });
 });
 
-test('five replays at once send every letter once, and say so to the others', async () => {
+test('five parallel replays send each dead letter once, and the others report it as already taken', async () => {
   await using room = await openRoom();
   const ids = await laid(room, 120);
   const runs = new Map<string, number>();
@@ -129,7 +129,7 @@ test('five replays at once send every letter once, and say so to the others', as
   expect(runs).toEqual(new Map(ids.map((id) => [id, 1])));
 });
 
-test('a letter that somebody else takes between the look and the move is told as already taken', async () => {
+test('a dead letter taken between read and move is reported as already taken', async () => {
   await using room = await openRoom();
   const [one = '', two = ''] = await laid(room, 2);
   const other = lettersOf(room, jumpingClock());
@@ -140,7 +140,7 @@ test('a letter that somebody else takes between the look and the move is told as
   expect((await waiting(room)).sort()).toEqual([one, two].sort());
 });
 
-test('what dies again during the replay is not taken again', async () => {
+test('a replay does not replay a job twice if it fails during the replay', async () => {
   await using room = await openRoom();
   const ids = await laid(room, 150);
   let runs = 0;
@@ -158,7 +158,7 @@ test.for([
   [20, 200],
   [50, 400],
   [500, 2000],
-] as const)('keeps a pace of %i a second within 10 %', async ([rate, count]) => {
+] as const)('a replay keeps a rate of %i a second within 10 %', async ([rate, count]) => {
   await using room = await openRoom();
   await lay(room, many(count));
   const clock = jumpingClock();
@@ -172,7 +172,7 @@ test.for([
   expect(perSecond / rate).toBeLessThan(1.1);
 });
 
-test('tells what has not ended as under way, when nothing moves for ten seconds', async () => {
+test('a replay reports unfinished jobs as under way after ten seconds without progress', async () => {
   await using room = await openRoom();
   await laid(room, 3);
   const clock = jumpingClock();
@@ -181,7 +181,7 @@ test('tells what has not ended as under way, when nothing moves for ten seconds'
   expect(clock.passedMs).toBeLessThan(11_000);
 });
 
-test('a replay that was interrupted tells what it did, and the next one takes what is left', async () => {
+test('an interrupted replay reports its counts, and the next one replays the rest', async () => {
   await using room = await openRoom();
   const ids = await laid(room, 100);
   const interrupt = new AbortController();
@@ -202,7 +202,7 @@ test('a replay that was interrupted tells what it did, and the next one takes wh
   expect((await waiting(room)).sort()).toEqual(ids.sort());
 });
 
-test('who dies between any two steps has lost no letter, and the next replay sends none twice', async () => {
+test('a replay killed between any two steps loses no dead letter, and the next one sends none twice', async () => {
   await using room = await openRoom();
   const ids = await laid(room, 3);
   const depsWith = (moves: Pick<ReplayPlace, 'reprioritize' | 'retry'>): ReplayDeps => ({
@@ -229,7 +229,7 @@ test('who dies between any two steps has lost no letter, and the next replay sen
   expect((await waiting(room)).sort()).toEqual(ids.sort());
 });
 
-test('an entry about a newer death outlives the replay of the older one', async () => {
+test('an entry about a newer failure outlives the replay of the older one', async () => {
   await using room = await openRoom();
   const place = { redis: room.redis, keys: room.keys };
   const list = { tenant: 'acme', code: 'CONTENT_MISSING' } as const;
@@ -240,14 +240,14 @@ test('an entry about a newer death outlives the replay of the older one', async 
   expect(await indexOf(room)).toEqual({});
 });
 
-test('a letter whose data is no JSON goes back like any other', async () => {
+test('a dead letter with invalid JSON is replayed like any other', async () => {
   await using room = await openRoom();
   const [id] = await lay(room, [{ since: 1000, data: '{"v":1,"tenant":"words of' }]);
   expect(await lettersOf(room, jumpingClock()).replay({})).toMatchObject({ sent: 1 });
   expect(await waiting(room)).toEqual([id]);
 });
 
-test('takes no more than the limit, the oldest first, and of named jobs only those that are letters', async () => {
+test('a replay stops at its limit, takes the oldest first, and of named jobs only dead letters', async () => {
   await using room = await openRoom();
   const [oldest, , newest] = await laid(room, 3);
   const queued = await room.add();
@@ -258,12 +258,12 @@ test('takes no more than the limit, the oldest first, and of named jobs only tho
   expect(await room.bull.getFailedCount()).toBe(1);
 });
 
-test.for([0, -1, 501, Number.NaN])('refuses a pace of %d', async (rate) => {
+test.for([0, -1, 501, Number.NaN])('a replay rejects a rate of %d', async (rate) => {
   await using room = await openRoom();
   expect(await codeOf(() => room.queue.letters.replay({}, { rate }))).toBe('DOCUMENT_INVALID');
 });
 
-test('a job that is older than a replay may bring back stays a dead letter, and is told', async () => {
+test('a job older than the replay limit stays a dead letter, and is reported', async () => {
   await using room = await openRoom();
   const [old = '', young = ''] = await lay(
     room,
@@ -278,7 +278,7 @@ test('a job that is older than a replay may bring back stays a dead letter, and 
   expect(await room.queue.letters.letter(old)).toMatchObject({ jobId: old });
 });
 
-test('a replay brings back no job that was enqueued before the parking and the keeping that are allowed', async () => {
+test('a replay rejects a job enqueued longer ago than parking and retention last together', async () => {
   await using room = await openRoom();
   const age = room.config.parkedMaxMs + room.config.letterMaxMs + 60_000;
   const [id = ''] = await lay(room, [

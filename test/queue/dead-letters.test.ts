@@ -28,7 +28,7 @@ async function pagesOf(room: Room, filter: LetterFilter, limit: number): Promise
   return pages;
 }
 
-test('a job that ends dead is in the index before it is in the failed set, and is told with its facts', async () => {
+test('a dead job is in the index before it is in the failed set, and is reported with its facts', async () => {
   await using room = await openRoom();
   const begun = Date.now();
   const [id = ''] = await bury(room, [{ code: 'DOCUMENT_CONFLICT', data: { revision: 1_795_461_684_317_284 } }]);
@@ -50,7 +50,7 @@ test('a job that ends dead is in the index before it is in the failed set, and i
   expect(entered).toBeLessThanOrEqual(letter?.since ?? 0);
 });
 
-test('a job whose last attempt is spent is a letter like any other, and the metric counts both', async () => {
+test('a job without attempts left becomes a dead letter, and the metric counts both', async () => {
   await using room = await openRoom();
   const [spent, dead] = [await room.add(), await room.add()];
   await room.redis.hset(room.bull.toKey(spent), 'atm', 7);
@@ -67,7 +67,7 @@ test('a job whose last attempt is spent is a letter like any other, and the metr
   expect(await metrics.by('sealdex_dead_letters_total', 'code')).toEqual({ DEADLINE: 1, CONTENT_TAMPERED: 1 });
 });
 
-test('a job that stalled too often is a letter without being run once more, and is counted', async () => {
+test('a job that stalled too often becomes a dead letter without another run, and is counted', async () => {
   await using room = await openRoom();
   const id = await room.add();
   // What BullMQ writes when it gives a stalled job up; it leaves the rest to who takes the job next.
@@ -87,7 +87,7 @@ test('a job that stalled too often is a letter without being run once more, and 
   expect(await metrics.by('sealdex_dead_letters_total', 'code')).toEqual({ STALLED_TOO_OFTEN: 1 });
 });
 
-test('lists are by tenant, by code, by both, and of all', async () => {
+test('lists can be filtered by tenant, by code and by both', async () => {
   await using room = await openRoom();
   const [a, b, c, d] = (await bury(room, [
     { code: 'CONTENT_MISSING' },
@@ -113,7 +113,7 @@ test('lists are by tenant, by code, by both, and of all', async () => {
   );
 });
 
-test('lists are newest first; since is from that time on, before is up to it', async () => {
+test('lists are newest first; since is inclusive, and before limits the end', async () => {
   await using room = await openRoom();
   const [one, two, three] = await lay(room, [{ since: 1000 }, { since: 2000 }, { since: 3000 }]);
   await chores(room).repairLetters(never);
@@ -125,7 +125,7 @@ test('lists are newest first; since is from that time on, before is up to it', a
   }
 });
 
-test('pages neither skip nor repeat a letter, though hundreds died in one millisecond and some leave in between', async () => {
+test('pages neither skip nor repeat a dead letter, though hundreds failed in one millisecond and some leave in between', async () => {
   await using room = await openRoom();
   const tenants = ['acme', 'globex', 'initech'];
   const ids = await lay(
@@ -146,7 +146,7 @@ test('pages neither skip nor repeat a letter, though hundreds died in one millis
   expect(second.next).toBeUndefined();
 });
 
-test('a worker that died between the entry and the move leaves no letter, and its job is done by the next one', async () => {
+test('a worker killed between entry and move leaves no dead letter, and the next worker finishes its job', async () => {
   await using room = await openRoom();
   const id = await room.add();
   // What the dying worker has written is the entry alone.
@@ -160,7 +160,7 @@ test('a worker that died between the entry and the move leaves no letter, and it
   expect(await indexOf(room)).toEqual({});
 });
 
-test('who has lost the lock of its job enters no letter', async () => {
+test('a worker without the lock of its job adds no dead letter', async () => {
   await using room = await openRoom();
   const id = await room.add();
   const place = { redis: room.redis, keys: room.keys };
@@ -173,7 +173,7 @@ test('who has lost the lock of its job enters no letter', async () => {
   expect(await indexOf(room)).toEqual({ 'acme:CONTENT_MISSING': [id] });
 });
 
-test('an entry that is too young to be stale stays: its job may be about to be moved', async () => {
+test('a recent entry without a dead letter stays: its job may be about to be moved', async () => {
   await using room = await openRoom();
   const id = newJobId();
   await room.redis.zadd(room.keys.letters('acme', 'CONTENT_MISSING'), Date.now(), id);
@@ -182,7 +182,7 @@ test('an entry that is too young to be stale stays: its job may be about to be m
   expect(await indexOf(room)).toEqual({ 'acme:CONTENT_MISSING': [id] });
 });
 
-test('a job that somebody else failed is found by the sweep, with a code of ours', async () => {
+test('a job failed by another program is found by the sweep, with a code of sealdex', async () => {
   await using room = await openRoom();
   const [ours] = await bury(room, [{}]);
   const id = await room.add({ tenant: 'globex' });
@@ -209,7 +209,7 @@ test('a job that somebody else failed is found by the sweep, with a code of ours
   expect(await room.queue.letters.letter(nameless)).toMatchObject({ code: 'STALLED_TOO_OFTEN', since: 1000 });
 });
 
-test('a letter that died of something else since is listed once, and the sweep takes the old entry out', async () => {
+test('a dead letter failed again with another code is listed once, and the sweep removes the old entry', async () => {
   await using room = await openRoom();
   const [id = ''] = await lay(room, [{ since: Date.now() }]);
   await room.redis.zadd(room.keys.letters('acme', 'KEY_DESTROYED'), 1000, id);
@@ -219,7 +219,7 @@ test('a letter that died of something else since is listed once, and the sweep t
   expect(await indexOf(room)).toEqual({ 'acme:CONTENT_MISSING': [id] });
 });
 
-test('an id in the failed set without its job is no letter, and the sweep takes it out', async () => {
+test('an id in the failed set without its job is not a dead letter, and the sweep removes it', async () => {
   await using room = await openRoom();
   await room.redis.zadd(room.bull.toKey('failed'), 1000, newJobId());
   expect(await listed(room)).toEqual([]);
@@ -227,14 +227,14 @@ test('an id in the failed set without its job is no letter, and the sweep takes 
   expect(await room.bull.getFailedCount()).toBe(0);
 });
 
-test('the sweep ends between two pages when it is told to', async () => {
+test('the sweep stops between two pages when aborted', async () => {
   await using room = await openRoom();
   await lay(room, [{ since: 1000 }]);
   await expect(chores(room).repairLetters(AbortSignal.abort(new Error('enough')))).rejects.toThrow('enough');
   expect(await indexOf(room)).toEqual({});
 });
 
-test('what the index holds of a job is its tenant and code, and nothing of what it says', async () => {
+test('the index holds tenant and code of a job, and nothing of its content', async () => {
   await using room = await openRoom();
   const data = { ...dataOf(), tenant: 'a tenant: words' };
   await bury(room, [{ data }]);

@@ -54,8 +54,8 @@ async function timeIs(priority: number): Promise<string> {
   return id;
 }
 
-describe('turns', () => {
-  it('a newcomer is before all but one turn of a tenant with many jobs', async () => {
+describe('fair queuing', () => {
+  it('puts a newcomer before all but one batch of a tenant with many jobs', async () => {
     const many = await addJobs('many', 100);
     const [id] = await addJobs('newcomer', 1);
     const order = idsOf(await waiting());
@@ -63,7 +63,7 @@ describe('turns', () => {
     expect(order.filter((other) => other !== id)).toEqual(many);
   });
 
-  it('tenants that wait together are served alike, to a turn, and each in its own order', async () => {
+  it('serves waiting tenants equally, to one batch, and each in its own order', async () => {
     const counts = { one: 60, two: 24, three: 9 };
     const ids = new Map<string, string>();
     for (const [tenant, count] of Object.entries(counts))
@@ -80,28 +80,28 @@ describe('turns', () => {
     expect(Math.max(...gaps)).toBe(JOBS_PER_TURN);
   });
 
-  it('who had its share waits behind a newcomer, and not for what it was served long ago', async () => {
+  it('puts a tenant behind a newcomer for recently served jobs, not for older ones', async () => {
     await addJobs('busy', 10 * JOBS_PER_TURN);
     for (let n = 0; n < 5 * JOBS_PER_TURN; n++) await take();
     expect(await priorityOf('newcomer')).toBe(6);
     expect(await priorityOf('busy')).toBe(11);
   });
 
-  it('with nothing waiting everybody starts anew', async () => {
+  it('restarts when nothing waits', async () => {
     await addJobs('busy', 5 * JOBS_PER_TURN);
     for (let n = 0; n < 5 * JOBS_PER_TURN; n++) await take();
     expect(await priorityOf('busy')).toBe(1);
     expect(await room.redis.hgetall(room.keys.fairTenants)).toEqual({ busy: '1' });
   });
 
-  it('a job with an old priority in front does not turn time back', async () => {
+  it('keeps its time after a job with an old priority', async () => {
     await timeIs(1000);
     expect(await priorityOf('newcomer')).toBe(1000);
     await room.queue.add(newJobId(), dataOf(), 3);
     expect(await priorityOf('another')).toBe(1000);
   });
 
-  it('a job with a priority that nobody gave out does not push time forward', async () => {
+  it('keeps its time after a job with a foreign priority', async () => {
     await addJobs('acme', 1);
     await room.bull.add('index', dataOf(), { jobId: newJobId(), priority: 2_000_000 });
     await take();
@@ -109,7 +109,7 @@ describe('turns', () => {
   });
 });
 
-describe('a bulk', () => {
+describe('a bulk request', () => {
   it('has consecutive revisions and rising priorities per tenant, from one script', async () => {
     const stamps = await room.queue.reserve(
       Array.from({ length: 20 }, (_, n) => ({ queue: 'index', tenant: n % 2 === 0 ? 'even' : 'odd', bytes: 1 })),
@@ -122,8 +122,8 @@ describe('a bulk', () => {
   });
 });
 
-describe('tenants with nothing waiting', () => {
-  it('are forgotten, and the others are not', async () => {
+describe('tenants without waiting jobs', () => {
+  it('are forgotten, and others are not', async () => {
     await timeIs(100);
     await priorityOf('ahead');
     const past = Object.fromEntries(Array.from({ length: 3000 }, (_, n) => [`past-${n}`, n % 390]));
@@ -135,7 +135,7 @@ describe('tenants with nothing waiting', () => {
   });
 });
 
-describe('past half of the range', () => {
+describe('the rebase', () => {
   const settle = async (batch: number, between: () => Promise<unknown> = async () => {}): Promise<number> => {
     let batches = 1;
     while (await rebase(room.redis, room.keys, batch)) {
@@ -145,14 +145,14 @@ describe('past half of the range', () => {
     return batches;
   };
 
-  it('nothing moves before that', async () => {
+  it('moves nothing before the middle of the range', async () => {
     await timeIs(HALF);
     const before = await waiting();
     expect(await settle(10)).toBe(1);
     expect(await waiting()).toEqual(before);
   });
 
-  it('all priorities move down in batches: same order, same distances, entries too', async () => {
+  it('moves all priorities down in batches: same order, same distances, entries too', async () => {
     const head = await timeIs(HALF + 10);
     for (const tenant of ['a', 'b', 'c']) await addJobs(tenant, 33);
     const before = await waiting();
@@ -165,7 +165,7 @@ describe('past half of the range', () => {
     expect(await room.redis.hexists(room.keys.fairClock, 'offset')).toBe(0);
   });
 
-  it('who stamps while they move is in its place afterwards', async () => {
+  it('keeps new jobs in their order while it runs', async () => {
     await timeIs(HALF + 1);
     const many = await addJobs('many', 40);
     const meanwhile: string[] = [];
@@ -181,7 +181,7 @@ describe('past half of the range', () => {
     expect(order.every(({ priority, entry }) => priority === entry && priority < 100)).toBe(true);
   });
 
-  it('a move that a crash has cut short goes on where it was', async () => {
+  it('continues after a crash', async () => {
     await timeIs(HALF + 5);
     await addJobs('many', 30);
     const before = idsOf(await waiting());
@@ -195,7 +195,7 @@ describe('past half of the range', () => {
     expect(Math.max(...(await waiting()).map(({ priority }) => priority))).toBeLessThan(10);
   });
 
-  it('a tenant that is far ahead stays below what is not moved yet, and is moved once only', async () => {
+  it('keeps a tenant far ahead behind the unmoved jobs, and moves it only once', async () => {
     await timeIs(HALF + 1);
     await addJobs('many', 10);
     await room.redis.hset(room.keys.fairTenants, 'ahead', String(3 * HALF * JOBS_PER_TURN));
@@ -205,7 +205,7 @@ describe('past half of the range', () => {
     expect((await waiting()).at(-1)).toEqual({ id, priority: HALF, entry: HALF });
   });
 
-  it('a job that is added late with its old priority is swept down behind nobody that came after', async () => {
+  it('is completed by the sweep for a job added late with its old priority, which stays before newer jobs', async () => {
     await timeIs(HALF + 5);
     const late = await priorityOf('late');
     await addJobs('many', 10);
@@ -221,7 +221,7 @@ describe('past half of the range', () => {
     expect(await sweepOutliers(room.redis, room.keys)).toBe(0);
   });
 
-  it('the end of the range is no end: priorities stop there, and go on when time has moved down', async () => {
+  it('frees the end of the range: priorities stop there, and rise again after the move', async () => {
     await timeIs(LAST_PRIORITY - 2);
     const ids = await addJobs('many', 10 * JOBS_PER_TURN);
     const [newcomer] = await addJobs('newcomer', 1);
@@ -240,7 +240,7 @@ describe('past half of the range', () => {
     expect(await priorityOf('another')).toBe(1);
   });
 
-  it('a queue that runs empty in the middle of a move starts anew', async () => {
+  it('restarts if the queue becomes empty during a move', async () => {
     await timeIs(HALF + 5);
     await addJobs('many', 10);
     await rebase(room.redis, room.keys, 3);

@@ -32,7 +32,7 @@ const CASES: Record<string, [Outcome, Expected]> = {
     { kind: 'done', superseded: true },
     { state: 'gone', status: { state: 'superseded' } },
   ],
-  'park comes back in hours if nobody releases it, and spends no attempt': [
+  'park comes back in hours without a release, and spends no attempt': [
     { kind: 'park', code: 'KEY_DISABLED', gate: SHUT },
     { state: 'delayed', attempts: 0, delay: [3 * HOUR, 5 * HOUR], status: { state: 'parked', code: 'KEY_DISABLED' } },
   ],
@@ -43,13 +43,13 @@ const CASES: Record<string, [Outcome, Expected]> = {
     1,
     5000,
   ),
-  'a retry with a time of its own keeps to it': back(
+  'a retry with a delay comes back after that delay': back(
     { kind: 'retry', code: 'JOB_NEWER', spendsAttempt: false, afterMs: 30_000 },
     0,
     30_000,
     30_000,
   ),
-  'defer keeps to its time and spends no attempt': back(
+  'defer comes back after its delay and spends no attempt': back(
     { kind: 'defer', code: 'TENANT_SLOTS_FULL', afterMs: 4000 },
     0,
     4000,
@@ -109,7 +109,7 @@ test.for([
   ['INTERNAL', 5],
   ['DEADLINE', 8],
   ['STORE_FAILED', 8],
-] as const)('%s may be met %i times, then the job is a dead letter with that code', async ([code, attempts]) => {
+] as const)('%s can end a job %i times, then the job is a dead letter with that code', async ([code, attempts]) => {
   await using room = await openRoom();
   const id = await room.add();
   let runs = 0;
@@ -136,7 +136,7 @@ test.for([
   expect(await room.queue.status(id)).toMatchObject({ state: 'dead', code });
 });
 
-test('parks and retries without an attempt never use up the attempts of a job', async () => {
+test('parking and retries without an attempt never use up the attempts of a job', async () => {
   await using room = await openRoom();
   const id = await room.add();
   let runs = 0;

@@ -69,7 +69,7 @@ const moving = (job: Job<JobData, null>, move: (really: () => Promise<void>) => 
     moveToDelayed: (at: number, token: string) => move(() => job.moveToDelayed(at, token)),
   });
 
-test('A job has its entry in the index before it is delayed', async () => {
+test('a parked job is in the index before it is delayed', async () => {
   const job = await taken();
   let before: string[] | undefined;
   const seen = moving(job, async (really) => {
@@ -97,7 +97,7 @@ const KILLS: Record<string, { job?: (job: Job<JobData, null>) => Job<JobData, nu
   },
 };
 
-test.for(Object.entries(KILLS))('A job whose process is killed %s is not lost', async ([, { job: as, deps }]) => {
+test.for(Object.entries(KILLS))('a job is not lost if its process is killed %s', async ([, { job: as, deps }]) => {
   const job = await taken();
   await expect(park(depsWith(deps), as?.(job) ?? job, TOKEN, AT)).rejects.toBe(killed);
   expect(await entries()).toEqual([job.id]);
@@ -116,7 +116,7 @@ test.for(Object.entries(KILLS))('A job whose process is killed %s is not lost', 
   expect(done).toEqual([job.id]);
 });
 
-test('A job that is parked at a gate which is open by then goes on at once, after another look at the gates', async () => {
+test('a job parked at a gate that opened meanwhile is released at once, after another read of the gates', async () => {
   const job = await taken();
   await room.redis.hset(room.keys.gates, GATE, '8 the gate of now');
   const steps: string[] = [];
@@ -129,7 +129,7 @@ test('A job that is parked at a gate which is open by then goes on at once, afte
   expect([await job.getState(), await entries()]).toEqual(['prioritized', []]);
 });
 
-test('A release that passes while a job is being parked does not leave it behind', async () => {
+test('a job is not left behind by a release during its parking', async () => {
   const job = await taken();
   const passed = moving(job, async (really) => {
     expect(await releaseAll()).toBe(true);
@@ -140,7 +140,7 @@ test('A release that passes while a job is being parked does not leave it behind
   expect([await job.getState(), await entries()]).toEqual(['prioritized', []]);
 });
 
-test('A job that was released and has ended while its parking ended leaves no entry', async () => {
+test('a job released and finished during its parking leaves no entry', async () => {
   const job = await taken();
   const ended = moving(job, async (really) => {
     await really();
@@ -151,7 +151,7 @@ test('A job that was released and has ended while its parking ended leaves no en
   expect(await room.redis.exists(room.bull.toKey(job.id ?? ''))).toBe(0);
 });
 
-test('A job that is parked again keeps its place and its time, counts, and spends no attempt', async () => {
+test('a job parked again keeps its position and park time, increments its count, and spends no attempt', async () => {
   let job = await taken();
   const first = clock.now();
   await park(depsWith(), job, TOKEN, AT);
@@ -172,7 +172,7 @@ test('A job that is parked again keeps its place and its time, counts, and spend
   expect((await room.bull.getJob(job.id ?? ''))?.attemptsMade).toBe(0);
 });
 
-test('A job that was parked for all the time it may is not parked again', async () => {
+test('a job parked for the maximum time is not parked again', async () => {
   let job = await taken();
   await park(depsWith(), job, TOKEN, AT);
   for (const [ms, answer] of [
@@ -187,7 +187,7 @@ test('A job that was parked for all the time it may is not parked again', async 
   expect([await job.getState(), await entries()]).toEqual(['active', []]);
 });
 
-test('A job that was parked for too long ends as a dead letter with a code', async () => {
+test('a job parked for too long becomes a dead letter with a code', async () => {
   const id = await room.add();
   await room.redis.hset(room.bull.toKey(id), 'parked', `KEY_DISABLED ${Date.now() - 30 * DAY_MS - 1} 9 ${GATE}`);
   await room.worker(async () => ({ kind: 'park', ...AT }));
@@ -196,7 +196,7 @@ test('A job that was parked for too long ends as a dead letter with a code', asy
   expect(await entries()).toEqual([]);
 });
 
-test('A parked job says so, with code and since when; once it is released it does not', async () => {
+test('a parked job has a status with code and park time until it is released', async () => {
   const job = await taken();
   const since = clock.now();
   await park(depsWith(), job, TOKEN, AT);
@@ -208,7 +208,7 @@ test('A parked job says so, with code and since when; once it is released it doe
 test.for([
   ['is done', { kind: 'done' }, 'done'],
   ['meets an outage', { kind: 'retry', code: 'STORE_FAILED', spendsAttempt: false }, 'retrying'],
-] as const)('A job that comes back without a release and %s takes its entry away', async ([, outcome, state]) => {
+] as const)('a job that returns without a release and %s loses its entry', async ([, outcome, state]) => {
   const job = await taken();
   await park(depsWith(), job, TOKEN, AT);
   // As its delay does when it runs out.

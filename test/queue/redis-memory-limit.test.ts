@@ -38,7 +38,7 @@ const answer = (fullness: MemoryLimit): Promise<string> =>
     (error: unknown) => (error instanceof SealdexError ? `${error.code} ${error.retryAfterMs}` : String(error)),
   );
 
-it('from three quarters on, and not before, or without a limit', async () => {
+it('the limit rejects from three quarters of maxmemory on, and never without maxmemory', async () => {
   const fullness = new MemoryLimit(redis, clock);
   expect(await answer(fullness)).toBe('room');
   for (const [share, wanted] of [
@@ -53,7 +53,7 @@ it('from three quarters on, and not before, or without a limit', async () => {
   }
 });
 
-it('asks Redis once a second, however many ask', async () => {
+it('the limit reads Redis once a second, regardless of the number of requests', async () => {
   const fullness = new MemoryLimit(redis, clock);
   await redis.config('RESETSTAT');
   const asked = async (): Promise<number> =>
@@ -68,7 +68,7 @@ it('asks Redis once a second, however many ask', async () => {
   expect(await asked()).toBe(before + 4);
 });
 
-it('a Redis that does not answer is not full but away, and is asked again by the next', async () => {
+it('the limit throws REDIS_FAILED without a response from Redis, and reads again for the next request', async () => {
   const away = new Redis(server.url, { lazyConnect: true, enableOfflineQueue: false });
   const fullness = new MemoryLimit(away, clock);
   expect(await answer(fullness)).toBe('REDIS_FAILED undefined');

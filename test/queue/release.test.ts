@@ -58,7 +58,7 @@ const counts = async (): Promise<[number, number]> => [
   await room.redis.zcard(room.bull.toKey('prioritized')),
 ];
 
-test('Jobs are released oldest first, in batches that grow, each stamped anew before', async () => {
+test('a release moves jobs oldest first, in growing batches, with a fresh priority', async () => {
   const ids = await parked(1700);
   expect(await release()).toBe(true);
   expect(batches.map(({ length }) => length)).toEqual([10, 20, 40, 80, 160, 320, 500, 500, 70]);
@@ -66,7 +66,7 @@ test('Jobs are released oldest first, in batches that grow, each stamped anew be
   expect([await counts(), await entries()]).toEqual([[0, 1700], []]);
 });
 
-test('A release that may not go on stops between two batches and leaves the rest parked', async () => {
+test('an aborted release stops between two batches and leaves the rest parked', async () => {
   const ids = await parked(100);
   let asked = 0;
   expect(await release(async () => (asked += 1) <= 2)).toBe(false);
@@ -78,7 +78,7 @@ test('A release that may not go on stops between two batches and leaves the rest
   expect([await counts(), await entries()]).toEqual([[0, 100], []]);
 });
 
-test('Entries of jobs in work stay and hold nobody up; those of jobs that are gone or queued leave', async () => {
+test('a release keeps entries of active jobs without delay, and removes those of deleted or queued jobs', async () => {
   const ids = await parked(60);
   const [working, gone, queued] = [ids.slice(0, 25), ids.slice(25, 30), ids.slice(30, 35)];
   for (const id of [...working, ...queued]) await promoter(room.bull)(id);
@@ -89,7 +89,7 @@ test('Entries of jobs in work stay and hold nobody up; those of jobs that are go
   expect(await counts()).toEqual([0, 55]);
 });
 
-test('A job that could not be promoted keeps its entry, and the others of its batch lose theirs', async () => {
+test('a job that fails to be promoted keeps its entry, and the others of its batch lose theirs', async () => {
   const ids = await parked(10);
   const failing = new Error('Redis is away');
   const promote: ReleaseDeps['promote'] = async (id) => {
@@ -102,13 +102,13 @@ test('A job that could not be promoted keeps its entry, and the others of its ba
   expect([await counts(), await entries()]).toEqual([[0, 10], []]);
 });
 
-test('Two releases at once promote every job once', async () => {
+test('two parallel releases promote every job once', async () => {
   await parked(300);
   expect(await Promise.all([release(), release()])).toEqual([true, true]);
   expect([await counts(), await entries()]).toEqual([[0, 300], []]);
 });
 
-test('A batch that could not be stamped is not released', async () => {
+test('a batch is not released if reprioritizing fails', async () => {
   const ids = await parked(5);
   const reprioritize = (): Promise<void> => Promise.reject(new Error('Redis is away'));
   await expect(release(undefined, { reprioritize })).rejects.toThrow('Redis is away');
@@ -121,7 +121,7 @@ async function dying(): Promise<ReleaseDeps['redis']> {
   return Object.assign(redis, { sealdex_park_forget: () => Promise.reject(new Error('killed')) });
 }
 
-test('Who dies between promoting a batch and taking its entries out has lost nothing; another goes on', async () => {
+test('a release killed between promotion and removal of entries loses no job; the next one continues', async () => {
   const ids = await parked(50);
   const redis = await dying();
   await expect(release(undefined, { redis })).rejects.toMatchObject({ code: 'REDIS_FAILED' });
@@ -131,7 +131,7 @@ test('Who dies between promoting a batch and taking its entries out has lost not
   expect([await counts(), await entries()]).toEqual([[0, 50], []]);
 });
 
-test('Jobs that ran before another went on with the release of a dead process run once', async () => {
+test('jobs run once if another process continues the release of a killed one', async () => {
   const ids = await parked(30);
   const redis = await dying();
   await expect(release(undefined, { redis })).rejects.toMatchObject({ code: 'REDIS_FAILED' });

@@ -52,21 +52,21 @@ async function delayed(delay: number, priority: number, data: object = dataOf())
 const priorityOf = async (id: string): Promise<number> =>
   Number(await room.redis.hget(room.bull.toKey(id), 'priority'));
 
-test('a delayed job that is due soon gets a fresh priority; one that is not keeps its own', async () => {
+test('a delayed job due soon gets a fresh priority, and one due later keeps its own', async () => {
   await timeIs(500);
   const [soon, over, late] = [await delayed(1500, 2), await delayed(1, 2), await delayed(600_000, 2)];
   await upkeep();
   expect([await priorityOf(soon), await priorityOf(over), await priorityOf(late)]).toEqual([500, 500, 2]);
 });
 
-test('one from before time started anew does too: it would wait for ever', async () => {
+test('a delayed job from before a restart of time gets a fresh priority, so that it does not wait forever', async () => {
   await timeIs(10);
   const id = await delayed(1000, 1_900_000);
   await upkeep();
   expect(await priorityOf(id)).toBe(10);
 });
 
-test('looking again costs a tenant nothing, and the place that a job has earned is kept', async () => {
+test('another check costs a tenant nothing, and keeps a better priority of a job', async () => {
   await timeIs(500);
   for (let n = 0; n < 10 * JOBS_PER_TURN; n++) await room.add({ tenant: 'acme' });
   const earned = await delayed(1000, 505);
@@ -79,7 +79,7 @@ test('looking again costs a tenant nothing, and the place that a job has earned 
   expect(await room.redis.hget(room.keys.fairTenants, 'acme')).toBe(finish);
 });
 
-test('1,200 jobs that are due at once all get one, and take turns with others then', async () => {
+test('1,200 jobs due together all get a fresh priority, and share the queue with others', async () => {
   await timeIs(500);
   const ids = await Promise.all(Array.from({ length: 1200 }, () => delayed(1000, 2)));
   await upkeep();
@@ -88,7 +88,7 @@ test('1,200 jobs that are due at once all get one, and take turns with others th
   expect(Math.max(...priorities)).toBe(500 + Math.ceil(1200 / JOBS_PER_TURN) - 1);
 });
 
-test('a job from past the producer gets its first priority when it comes back, and is counted from then on', async () => {
+test('a job not added by the producer gets its first priority when it returns, and is counted from then on', async () => {
   await timeIs(7);
   const [named, nameless] = [await delayed(1000, 0, { tenant: 'acme' }), await delayed(1000, 0, ['no tenant'])];
   await upkeep();
@@ -96,14 +96,14 @@ test('a job from past the producer gets its first priority when it comes back, a
   expect(await room.redis.hgetall(room.keys.backlogJobs)).toEqual({ acme: '1', '-': '1' });
 });
 
-test('jobs that are sent back get fresh priorities in the order in which they are named', async () => {
+test('replayed jobs get fresh priorities in the given order', async () => {
   await timeIs(40);
   const ids = await Promise.all(Array.from({ length: 600 }, () => delayed(600_000, 1)));
   await reprioritize(room.redis, room.keys, [...ids, newJobId()]);
   expect(await Promise.all(ids.map(priorityOf))).toEqual(ids.map((_, n) => 40 + Math.floor(n / JOBS_PER_TURN)));
 });
 
-test('of several processes one looks after it, and another when that one has stopped', async () => {
+test('one of several processes checks due jobs, and another takes over when it stops', async () => {
   await timeIs(500);
   const [first, second] = [await upkeep(), await upkeep()];
   const id = await delayed(1, 2);
@@ -119,7 +119,7 @@ test('of several processes one looks after it, and another when that one has sto
   expect(await priorityOf(next)).toBe(500);
 });
 
-test('it looks once a second by itself, and leaves no timer when it is stopped', async () => {
+test('the check runs once a second, and leaves no timer when stopped', async () => {
   await timeIs(500);
   const clock = new FakeClock(Date.now());
   const started = await upkeep(clock);
@@ -133,7 +133,7 @@ test('it looks once a second by itself, and leaves no timer when it is stopped',
   expect(clock.pending).toBe(0);
 });
 
-test('a worker looks after it as long as it runs, also for a job that comes back by its backoff', async () => {
+test('a worker runs the check until it stops, also for a job that returns after its backoff', async () => {
   const worker = await room.worker(async () => ({
     kind: 'retry',
     code: 'STORE_FAILED',

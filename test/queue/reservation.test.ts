@@ -68,7 +68,7 @@ const lastRevision = async (): Promise<number> => Number(await redis.get(keys.re
 const aheadOf = (ms: number): number => (Date.now() + ms) * 1000;
 
 describe('a revision', () => {
-  it('is the clock of Redis in microseconds: 16 digits, all of them', async () => {
+  it('is the Redis time in microseconds, with 16 digits', async () => {
     const revision = await stamp(redis, keys, systemClock, 1);
     expect(String(revision)).toMatch(/^\d{16}$/);
     expect(Number.isSafeInteger(revision)).toBe(true);
@@ -76,7 +76,7 @@ describe('a revision', () => {
     expect(await redis.get(keys.revision)).toBe(String(revision));
   });
 
-  it('keeps its last digit, in Redis and on the way out', async () => {
+  it('keeps its last digit, in Redis and in the result', async () => {
     const ahead = aheadOf(30_000);
     await redis.set(keys.revision, ahead);
     for (let n = 1; n <= 20; n++) expect(await stamp(redis, keys, systemClock, 1)).toBe(ahead + n);
@@ -103,7 +103,7 @@ describe('a revision', () => {
     expect(await lastRevision()).toBe(Math.max(...all));
   });
 
-  it('goes on rising when the clock of Redis jumps back', async () => {
+  it('keeps rising when the Redis clock jumps back', async () => {
     // As after a jump forward by 50 s that was taken back.
     const ahead = aheadOf(50_000);
     await redis.set(keys.revision, ahead);
@@ -111,18 +111,18 @@ describe('a revision', () => {
     expect([bulk, next]).toEqual([ahead + 1, ahead + 101]);
   });
 
-  it('starts again from the clock when Redis has lost it', async () => {
+  it('restarts from the clock when Redis has lost it', async () => {
     const before = await stamp(redis, keys, systemClock, 1);
     await redis.del(keys.revision);
     expect(await stamp(redis, keys, systemClock, 1)).toBeGreaterThan(before);
   });
 });
 
-describe('a clock that is off', () => {
+describe('a clock difference', () => {
   const clockAt = (offMs: number): FakeClock => new FakeClock(Date.now() + offMs);
 
   it.each([-70_000, 70_000, -3_600_000, 3_600_000])(
-    'by %i ms of the producer is CLOCK_SKEW, and nothing is written',
+    'at the producer of %i ms is CLOCK_SKEW, and writes nothing',
     async (offMs) => {
       const id = newJobId();
       expect(await codeOf(stamp(redis, keys, clockAt(offMs), 1))).toBe('CLOCK_SKEW');
@@ -131,11 +131,11 @@ describe('a clock that is off', () => {
     },
   );
 
-  it.each([-45_000, 45_000])('by %i ms of the producer is good enough', async (offMs) => {
+  it.each([-45_000, 45_000])('at the producer of %i ms is accepted', async (offMs) => {
     expect(await codeOf(stamp(redis, keys, clockAt(offMs), 1))).toBe('ok');
   });
 
-  it('of Redis, in the past, is CLOCK_SKEW until the clocks have caught up, and changes nothing', async () => {
+  it('in Redis, into the past, is CLOCK_SKEW until the clocks have caught up, and changes nothing', async () => {
     const ahead = aheadOf(120_000);
     await redis.set(keys.revision, ahead);
     const id = newJobId();
@@ -146,7 +146,7 @@ describe('a clock that is off', () => {
     expect(await redis.exists(keys.marker(id))).toBe(0);
   });
 
-  it('does not refuse a marker that was made when the clock was right', async () => {
+  it('does not reject a marker made at the right time', async () => {
     const id = newJobId();
     const { revision } = await mark(redis, keys, systemClock, id, LIFE_MS);
     expect(await mark(redis, keys, clockAt(3_600_000), id, LIFE_MS)).toEqual({ kind: 'unconfirmed', revision });
@@ -154,7 +154,7 @@ describe('a clock that is off', () => {
 });
 
 describe('a marker', () => {
-  it('is made once, however many ask at once', async () => {
+  it('is made once, regardless of parallel requests', async () => {
     const id = newJobId();
     const markers = await Promise.all(
       Array.from({ length: 40 }, (_, n) => mark(producers[n % 4]!, keys, systemClock, id, LIFE_MS)),
@@ -164,7 +164,7 @@ describe('a marker', () => {
     expect(await lastRevision()).toBe(markers[0]?.revision);
   });
 
-  it('is made, then unconfirmed, then confirmed, by one of all who confirm it', async () => {
+  it('is made, then unconfirmed, then confirmed, by one of several parallel calls', async () => {
     const id = newJobId();
     const { revision, kind } = await mark(redis, keys, systemClock, id, LIFE_MS);
     expect(kind).toBe('made');
@@ -174,7 +174,7 @@ describe('a marker', () => {
     expect(await mark(redis, keys, systemClock, id, LIFE_MS)).toEqual({ kind: 'confirmed', revision });
   });
 
-  it('lives from its making on, and is not prolonged by asking, confirming or the end of its job', async () => {
+  it('expires after its creation, not later after a request, a confirmation or the end of its job', async () => {
     const id = newJobId();
     await mark(redis, keys, systemClock, id, LIFE_MS);
     expect(await redis.pttl(keys.marker(id))).toBeGreaterThan(0);
@@ -186,7 +186,7 @@ describe('a marker', () => {
     expect(leftMs > 0 && leftMs <= 20_000).toBe(true);
   });
 
-  it('that is gone is neither confirmed nor brought back', async () => {
+  it('deleted before is neither confirmed nor created again', async () => {
     const id = newJobId();
     expect(await confirm(redis, keys, id)).toBe(false);
     await writeStatusNote(redis, keys, systemClock, id, LIFE_MS, { state: 'dead', code: 'DOCUMENT_INVALID' });
@@ -200,7 +200,7 @@ describe('a marker', () => {
       { state: 'dead', code: 'DOCUMENT_INVALID' },
       { state: 'dead', code: 'DOCUMENT_INVALID' },
     ],
-  ] as const)('tells how its job ended: %j', async (note, told) => {
+  ] as const)('returns the outcome of its job: %j', async (note, told) => {
     const id = newJobId();
     const { revision } = await mark(redis, keys, systemClock, id, LIFE_MS);
     await confirm(redis, keys, id);
@@ -209,7 +209,7 @@ describe('a marker', () => {
     expect(await readNote(redis, keys, id)).toMatchObject(told);
   });
 
-  it('tells of an end that another version wrote that there was one, and leaves its code out', async () => {
+  it('returns an outcome of another version as unknown, without its code', async () => {
     const id = newJobId();
     const { revision } = await mark(redis, keys, systemClock, id, LIFE_MS);
     await redis.hset(keys.marker(id), 'state', 'discarded', 'code', 'toString');
@@ -222,7 +222,7 @@ describe('a marker', () => {
     expect(await readNote(redis, keys, id)).toBeUndefined();
   });
 
-  it('tells nothing of a job that only waits for its next attempt', async () => {
+  it('returns no state for a job that waits for its next attempt', async () => {
     const id = newJobId();
     await mark(redis, keys, systemClock, id, LIFE_MS);
     await writeStatusNote(redis, keys, systemClock, id, LIFE_MS, { state: 'retrying', code: 'STORE_FAILED' });
@@ -231,8 +231,8 @@ describe('a marker', () => {
   });
 });
 
-describe('a note', () => {
-  it('says since when, for as long as it is told to', async () => {
+describe('a status note', () => {
+  it('has a time, and expires after the given time', async () => {
     const id = newJobId();
     const clock = new FakeClock();
     await writeStatusNote(redis, keys, clock, id, 5_000, { state: 'done' });
@@ -241,7 +241,7 @@ describe('a note', () => {
     expect(leftMs > 0 && leftMs <= 5_000).toBe(true);
   });
 
-  it('that is not there is undefined', async () => {
+  it('is undefined if it is missing', async () => {
     expect(await readNote(redis, keys, newJobId())).toBeUndefined();
   });
 });

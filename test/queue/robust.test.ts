@@ -33,7 +33,7 @@ async function everything(room: Room): Promise<string> {
   return texts.join('\n');
 }
 
-test('a handler that throws costs an attempt, and nothing of its error is kept', async () => {
+test('a handler that throws costs an attempt, and nothing of its error is stored', async () => {
   await using room = await openRoom();
   const id = await room.add();
   await room.worker(() => Promise.reject(new TypeError('words of a document')));
@@ -46,7 +46,7 @@ test('a handler that throws costs an attempt, and nothing of its error is kept',
   expect(JSON.stringify(room.log)).not.toContain('words of');
 });
 
-test('an error that did not come from settling fails no job: it stays to be taken again', async () => {
+test('an error from outside settling fails no job: it stays to be taken again', async () => {
   await using room = await openRoom();
   const id = await room.add();
   const worker = await room.worker(async () => DONE, {
@@ -63,7 +63,7 @@ test('an error that did not come from settling fails no job: it stays to be take
 });
 
 test.for(OUTCOMES.flatMap((outcome) => [[outcome, 'gone'] as const, [outcome, "another worker's"] as const]))(
-  'an outcome that comes when the lock is lost changes nothing: %j, lock %s',
+  'an outcome after the loss of the lock changes nothing: %j, lock %s',
   async ([outcome, lock]) => {
     await using room = await openRoom();
     const [id, next] = [await room.add(), await room.add()];
@@ -86,7 +86,7 @@ test.for(OUTCOMES.flatMap((outcome) => [[outcome, 'gone'] as const, [outcome, "a
   },
 );
 
-test('a job that somebody removed while it was in work harms no other', async () => {
+test('a job removed during its run affects no other', async () => {
   await using room = await openRoom();
   const [id, next] = [await room.add(), await room.add()];
   const completed: string[] = [];
@@ -104,7 +104,7 @@ test('a job that somebody removed while it was in work harms no other', async ()
 /** Parking begins with an entry in the index: without it the job stays where it is and comes back as a stalled one. */
 const NOTED = OUTCOMES.filter(({ kind }) => kind !== 'park');
 
-test.for(NOTED)('a note that cannot be written does not stop the move: %j', async (outcome) => {
+test.for(NOTED)('a failed write of a status note does not stop the move: %j', async (outcome) => {
   await using room = await openRoom();
   const id = await room.add();
   const broken = await openRedis(room.config, 'prompt');
@@ -121,7 +121,7 @@ test.for(NOTED)('a note that cannot be written does not stop the move: %j', asyn
 
 const PARK = { kind: 'park', code: 'KEY_DISABLED', gate: 'acme:0' } as const satisfies Outcome;
 
-test('a park that Redis does not begin leaves the job in work, until its lock runs out', async () => {
+test('a park that fails before the move leaves the job active until its lock expires', async () => {
   await using room = await openRoom();
   const id = await room.add();
   const broken = await openRedis(room.config, 'prompt');
@@ -134,7 +134,7 @@ test('a park that Redis does not begin leaves the job in work, until its lock ru
   expect(await room.redis.exists(room.keys.parked(PARK.gate))).toBe(0);
 });
 
-test('a park that Redis does not end is a park all the same: delayed, and found at its gate', async () => {
+test('a park that fails after the move leaves the job delayed, and in the index of its gate', async () => {
   await using room = await openRoom();
   const id = await room.add();
   const redis = await openRedis(room.config, 'patient');
@@ -152,7 +152,7 @@ test('a park that Redis does not end is a park all the same: delayed, and found 
   redis.disconnect();
 });
 
-test('what a removal of content throws is logged, and the job is done all the same', async () => {
+test('an error in the removal of content is logged, and the job is done nevertheless', async () => {
   await using room = await openRoom();
   const id = await room.add();
   await room.worker(async () => DONE, { onCompleted: () => Promise.reject(new Error('no such bucket of acme')) });
@@ -161,7 +161,7 @@ test('what a removal of content throws is logged, and the job is done all the sa
   expect(JSON.stringify(room.log)).not.toContain('acme');
 });
 
-test('removals that hang are not begun without bound, and hold no stop up', async () => {
+test('hanging removals are bounded, and do not delay a stop', async () => {
   await using room = await openRoom({ SEALDEX_DRAIN_MS: 100, SEALDEX_STOP_MS: 20_000 });
   await room.bull.addBulk(
     Array.from({ length: 1100 }, () => ({ name: 'index', data: dataOf(), opts: { jobId: newJobId() } })),
@@ -178,7 +178,7 @@ test('removals that hang are not begun without bound, and hold no stop up', asyn
   expect(await worker.stop()).toEqual({ handedBack: 0, isClean: true });
 });
 
-test('a stop waits for no handler that heeds no signal, and says so', async () => {
+test('stop() does not wait for a handler that ignores its signal, and reports it', async () => {
   await using room = await openRoom({ SEALDEX_DRAIN_MS: 50, SEALDEX_STOP_MS: 500 });
   const id = await room.add();
   const never = Promise.withResolvers<Outcome>();
@@ -194,7 +194,7 @@ test('a stop waits for no handler that heeds no signal, and says so', async () =
   never.resolve(DONE);
 });
 
-test('a job whose hand-back is refused is left alone, and the stop is clean', async () => {
+test('a failed hand-back leaves the job as it is, and the stop is clean', async () => {
   await using room = await openRoom({ SEALDEX_DRAIN_MS: 50, SEALDEX_STOP_MS: 10_000 });
   const [id, other] = [await room.add(), await room.add()];
   const worker = await room.worker(
@@ -208,7 +208,7 @@ test('a job whose hand-back is refused is left alone, and the stop is clean', as
   expect(await room.redis.hmget(room.bull.toKey(id), 'atm', 'failedReason')).toEqual([null, null]);
 });
 
-test('a Redis that is full is asked a few times a second, and the job is done when it has room', async () => {
+test('a full Redis is polled a few times a second, and the job is done when it has memory', async () => {
   const server = await startRedis();
   const redis = new Redis(server.url);
   try {

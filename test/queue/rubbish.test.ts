@@ -45,7 +45,7 @@ async function delayed(priority: number): Promise<string> {
   return id;
 }
 
-test('fresh priorities reach the jobs behind rubbish', async () => {
+test('fresh priorities reach the jobs behind invalid entries', async () => {
   const { text, word } = await rubbish();
   const good = await delayed(700);
   await reprioritize(room.redis, room.keys, [text, word, good]);
@@ -53,7 +53,7 @@ test('fresh priorities reach the jobs behind rubbish', async () => {
   expect(await room.redis.get(entryOf(text))).toBe('rubbish');
 });
 
-test('a look at due jobs passes rubbish over', async () => {
+test('the check of due jobs skips invalid entries', async () => {
   const { text, word } = await rubbish();
   const good = await delayed(700);
   await room.redis.zadd(room.bull.toKey('delayed'), 1, text, 2, word);
@@ -61,7 +61,7 @@ test('a look at due jobs passes rubbish over', async () => {
   expect([await priorityOf(word), await priorityOf(good)]).toEqual([1, 1]);
 });
 
-test('outliers behind rubbish are swept down', async () => {
+test('outliers behind invalid entries are swept down', async () => {
   const { text, word } = await rubbish();
   await room.add();
   const good = newJobId();
@@ -73,7 +73,7 @@ test('outliers behind rubbish are swept down', async () => {
   expect(Number(await room.redis.zscore(prioritized, word))).toBeLessThan(10 * 2 ** 32);
 });
 
-test('a rebase moves the jobs behind rubbish', async () => {
+test('a rebase moves the jobs behind invalid entries', async () => {
   const priority = LAST_PRIORITY - 10;
   const { text } = await rubbish();
   const good = newJobId();
@@ -85,7 +85,7 @@ test('a rebase moves the jobs behind rubbish', async () => {
   expect(await priorityOf(good)).toBe(1);
 });
 
-test('a fair clock and finishes of tenants that are no numbers count as none', async () => {
+test('a fair clock and finishes without a number count as unset', async () => {
   await room.add();
   await room.redis.hset(room.keys.fairClock, { base: 'abc', now: 'nan', high: 'inf' });
   await room.redis.hset(room.keys.fairTenants, { acme: 'abc', other: 'nan' });
@@ -95,7 +95,7 @@ test('a fair clock and finishes of tenants that are no numbers count as none', a
   expect(await room.redis.hexists(room.keys.fairTenants, 'other')).toBe(0);
 });
 
-test('a recount counts the jobs beside rubbish, and sets counters right that are no numbers', async () => {
+test('a recount counts the jobs beside invalid entries, and corrects invalid counters', async () => {
   const { text, word } = await rubbish();
   await room.add();
   await room.add();
@@ -107,7 +107,7 @@ test('a recount counts the jobs beside rubbish, and sets counters right that are
   expect(Number(await room.redis.hget(room.keys.backlogBytes, 'acme'))).toBeGreaterThan(2000);
 });
 
-test('a producer goes on over a revision and counters that are no numbers', async () => {
+test('a producer continues after an invalid revision and invalid counters', async () => {
   await room.redis.set(room.keys.revision, 'abc');
   await room.redis.hset(room.keys.backlogJobs, 'acme', 'abc');
   await room.redis.hset(room.keys.backlogBytes, 'acme', 'abc');
@@ -116,7 +116,7 @@ test('a producer goes on over a revision and counters that are no numbers', asyn
   expect(Number(await room.redis.get(room.keys.revision))).toBeGreaterThan(1e15);
 });
 
-test('a release goes on behind an entry that is no job, and forgets it', async () => {
+test('a release continues after an invalid entry, and removes it', async () => {
   const { text, word } = await rubbish();
   const good = await delayed(1);
   const index = room.keys.parked(GATE);
@@ -140,11 +140,11 @@ test.for([
   'KEY_DISABLED 1e400 1 g',
   'KEY_DISABLED 0 1 g',
   'KEY_DISABLED',
-])('a note of parking that is rubbish is none: %s', (text) => {
+])('an invalid parking note is ignored: %s', (text) => {
   expect(parseParked(text)).toBeUndefined();
 });
 
-test('a job whose note of parking is rubbish is parked as if for the first time', async () => {
+test('a job with an invalid parking note is parked as if for the first time', async () => {
   const id = await room.add();
   await room.redis.hset(entryOf(id), 'parked', `KEY_DISABLED ${'9'.repeat(400)} 1 ${GATE}`);
   const before = Date.now();
@@ -157,7 +157,7 @@ test('a job whose note of parking is rubbish is parked as if for the first time'
   expect(Number(await room.redis.zscore(room.keys.parked(GATE), id))).toBeGreaterThanOrEqual(before);
 });
 
-test('stalls seen that are no number count as none', async () => {
+test('an invalid count of stalls is ignored', async () => {
   const id = await room.add();
   await room.redis.hset(entryOf(id), { stc: '1', stallsSeen: 'abc' });
   const waits = (): ReturnType<typeof afterStall> => afterStall(room.redis, entryOf(id), 1, () => 0);
@@ -165,7 +165,7 @@ test('stalls seen that are no number count as none', async () => {
   expect(await waits()).toBeUndefined();
 });
 
-test('letters behind rubbish are listed, replayed and discarded', async () => {
+test('dead letters behind invalid entries are listed, replayed and discarded', async () => {
   const now = systemClock.now();
   const [text = '', good = '', word = ''] = await lay(room, [
     { since: now - 3 },
@@ -193,7 +193,7 @@ test('letters behind rubbish are listed, replayed and discarded', async () => {
   expect(await room.redis.exists(entryOf(text), entryOf(word))).toBe(0);
 });
 
-test('a discard that Redis refuses half way leaves a letter', async () => {
+test('a discard that fails half way in Redis leaves the dead letter', async () => {
   const [id = ''] = await lay(room, [{ since: systemClock.now() - 1 }]);
   const { redis, keys } = room;
   await redis.set(keys.letters('acme', 'CONTENT_MISSING'), 'rubbish');
@@ -202,7 +202,7 @@ test('a discard that Redis refuses half way leaves a letter', async () => {
   expect(await room.queue.letters.letter(id)).toMatchObject({ jobId: id });
 });
 
-test('content under an entry that is no job counts as unreadable, that of its neighbor is told', async () => {
+test('a malformed entry is reported as unreadable, and the next one is still reported', async () => {
   const { text } = await rubbish();
   expect(await namedIntake(room.redis, room.keys, [text, newJobId()])).toEqual([
     { kind: 'unreadable' },

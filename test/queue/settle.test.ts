@@ -9,12 +9,12 @@ import { backoffMs, isLastAttempt, outageMs } from '../../src/queue/bull/settle.
 describe('the backoff', () => {
   const most = (attempt: number): number => backoffMs(attempt, () => 1);
 
-  it('is at most 5 s, doubling to 10 min', () => {
+  it('is at most 5 s at first, and doubles to 10 min', () => {
     expect([1, 2, 3, 7, 8, 9, 1000].map(most)).toEqual([5_000, 10_000, 20_000, 320_000, 600_000, 600_000, 600_000]);
     expect([0, -1].map(most)).toEqual([5_000, 5_000]);
   });
 
-  it('is any time up to that, and never nothing', () => {
+  it('is any time up to its maximum, and never zero', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 50 }),
@@ -30,8 +30,8 @@ describe('the backoff', () => {
   });
 });
 
-describe('the wait for an outage to end', () => {
-  it('grows with every time the job is taken, and stays under a minute', () => {
+describe('the delay during an outage', () => {
+  it('grows with every run of the job, and is at most a minute', () => {
     expect([1, 2, 3, 4, 5, 100].map((times) => outageMs(times, () => 1))).toEqual([
       5_000, 10_000, 20_000, 40_000, 60_000, 60_000,
     ]);
@@ -49,17 +49,17 @@ describe('the last attempt', () => {
     ['DEADLINE', 8],
     ['STORE_FAILED', 8],
     ['INTERNAL', 5],
-  ] as const)('for %s is the %ith', (code, attempts) => {
+  ] as const)('after %s is number %i', (code, attempts) => {
     expect(attemptsOf(code)).toBe(attempts);
   });
 
-  it('is past when more were made than there are now', () => {
+  it('is over if more were made than are allowed today', () => {
     expect(isLastAttempt({ attemptsMade: 50 }, 'INTERNAL')).toBe(true);
   });
 });
 
 describe('the text of a failure', () => {
-  it('is the code and the job id, and tells the code again', () => {
+  it('is the code and the job id, and can be parsed again', () => {
     const id = newJobId();
     for (const code of Object.keys(CODES) as Code[]) {
       expect(failureText({ code }, id)).toBe(`${code} ${id}`);
@@ -67,7 +67,7 @@ describe('the text of a failure', () => {
     }
   });
 
-  it('has a word that says why a file was not read, of such a code and such a word only', () => {
+  it('has the reason why a file was not read, only for such a code and a valid reason', () => {
     const id = newJobId();
     const failure = { code: 'FILE_UNSUPPORTED', reason: 'application/x-7z+zip' } as const;
     expect(failureText(failure, id)).toBe(`FILE_UNSUPPORTED ${id} application/x-7z+zip`);
@@ -79,18 +79,15 @@ describe('the text of a failure', () => {
     expect(failureOf(`FILE_UNREADABLE ${id} <b>`)).toEqual({ code: 'FILE_UNREADABLE' });
   });
 
-  it('in the words of BullMQ is of a job that stalled too often', () => {
+  it('written by BullMQ is STALLED_TOO_OFTEN for a job that stalled too often', () => {
     expect(codeOfFailure('job stalled more than allowable limit')).toBe('STALLED_TOO_OFTEN');
   });
 
-  it.each(['', null, undefined, 'toString x', 'installed'])('in words of others is INTERNAL: %j', (text) => {
+  it.each(['', null, undefined, 'toString x', 'installed'])('written by another program is INTERNAL: %j', (text) => {
     expect(codeOfFailure(text)).toBe('INTERNAL');
   });
 
-  it.each(['', undefined, 'a document id', `j${'a'.repeat(33)}`, 'x\ny'])(
-    'leaves out an id that is not ours: %j',
-    (id) => {
-      expect(failureText({ code: 'JOB_INVALID' }, id)).toBe('JOB_INVALID -');
-    },
-  );
+  it.each(['', undefined, 'a document id', `j${'a'.repeat(33)}`, 'x\ny'])('leaves out an invalid job id: %j', (id) => {
+    expect(failureText({ code: 'JOB_INVALID' }, id)).toBe('JOB_INVALID -');
+  });
 });

@@ -91,7 +91,7 @@ async function ended(outcome: typeof PARK | typeof UNREADABLE): Promise<{ docume
   return { document, file };
 }
 
-test('Revisions and the backlog are of all jobs; the places in virtual time are of one queue.', async () => {
+test('revisions and the backlog count all jobs; virtual time is separate for each queue', async () => {
   const many = Array.from({ length: 40 }, () => share('index'));
   for (const _ of many) await room.add();
   const [before] = await stamped(share('index'));
@@ -105,13 +105,13 @@ test('Revisions and the backlog are of all jobs; the places in virtual time are 
   expect(await room.redis.hget(keys.backlogJobs, 'acme')).toBe('44');
 });
 
-test('A tenant whose backlog is full with documents may not add a file either.', async () => {
+test('a tenant with a backlog full of documents cannot add a file either', async () => {
   await using full = await openRoom({ SEALDEX_TENANT_BACKLOG_JOBS: 1 });
   await full.add();
   expect(await full.queue.reserve([share('upload')])).toMatchObject([{ code: 'TENANT_BACKLOG_FULL' }]);
 });
 
-test('A count of the backlog walks both queues, and only with both empty it is forgotten.', async () => {
+test('a recount reads both queues, and forgets the backlog only if both are empty', async () => {
   await upload();
   await room.redis.del(keys.backlogJobs, keys.backlogBytes);
   await recount(room.redis, keys);
@@ -119,7 +119,7 @@ test('A count of the backlog walks both queues, and only with both empty it is f
   expect(await repairBacklog(room.redis, keys)).not.toBe('emptied');
 });
 
-test('Parked jobs of both queues wait at one gate, and one release brings all of them back.', async () => {
+test('parked jobs of both queues wait at one gate, and one release brings all of them back', async () => {
   const { document, file } = await ended(PARK);
   expect(await countParked(room.redis, keys, [GATE])).toMatchObject([
     { jobs: 2, oldest: expect.any(Number) as number },
@@ -136,7 +136,7 @@ test('Parked jobs of both queues wait at one gate, and one release brings all of
   expect(await countParked(room.redis, keys, [GATE])).toEqual([{ jobs: 0 }]);
 });
 
-test('A release that ends before the uploads says that something is left.', async () => {
+test('a release that ends before the uploads reports that jobs are left', async () => {
   const { document, file } = await ended(PARK);
   let looks = 0;
   // A batch of the one queue, and the look that finds no more in it.
@@ -144,7 +144,7 @@ test('A release that ends before the uploads says that something is left.', asyn
   expect([await stateOf(document), await stateOf(file)]).toEqual(['queued', 'parked']);
 });
 
-test('Letters of both queues are one list: shown, counted, replayed into their own queue, and discarded.', async () => {
+test('dead letters of both queues are one list: shown, counted, replayed into their own queue, and discarded', async () => {
   const { document, file } = await ended(UNREADABLE);
   const { letters } = room.queue;
   const both = [document, file].toSorted();
@@ -167,7 +167,7 @@ test('Letters of both queues are one list: shown, counted, replayed into their o
   expect(await room.redis.exists(keys.letterLists, keys.backlogJobs)).toBe(0);
 });
 
-test('A page of letters goes on where the one before ended, whichever queue a letter is in.', async () => {
+test('a page of dead letters continues at the end of the last one, regardless of the queue', async () => {
   const ids: string[] = [];
   for (let n = 0; n < 3; n += 1) ids.push(...Object.values(await ended(UNREADABLE)));
   const seen: string[] = [];
@@ -180,14 +180,14 @@ test('A page of letters goes on where the one before ended, whichever queue a le
   expect(seen.toSorted()).toEqual(ids.toSorted());
 });
 
-test('The sweep enters letters of uploads that are missing in the index.', async () => {
+test('the sweep adds missing uploads to the index of dead letters', async () => {
   const { file } = await ended(UNREADABLE);
   await room.redis.del(keys.letters('acme', 'FILE_UNREADABLE'), keys.letterLists);
   await chores(room).repairLetters(never);
   expect(await room.redis.zrange(keys.letters('acme', 'FILE_UNREADABLE'), '0', '-1')).toEqual([file]);
 });
 
-test('Why a file was not read is told with its state; content that poses as a reason is not.', async () => {
+test('the status has the reason why a file was not read; content in the format of a reason is left out', async () => {
   const { file } = await ended(UNREADABLE);
   expect(await room.redis.hget(uploads.toKey(file), 'failedReason')).toBe(`FILE_UNREADABLE ${file} pdf-encrypted`);
   expect(await room.queue.status(file)).toMatchObject({ code: 'FILE_UNREADABLE', reason: 'pdf-encrypted' });
@@ -199,7 +199,7 @@ test('Why a file was not read is told with its state; content that poses as a re
   expect(await room.redis.get(keys.note(bad))).not.toContain('secret');
 });
 
-test('Content that an upload names counts as named, and that of no job in any queue as gone.', async () => {
+test('content named by an upload counts as named, and content of no job in any queue as gone', async () => {
   const file = await upload();
   expect(await namedIntake(room.redis, keys, [file, newJobId()])).toEqual([
     { kind: 'names', intake: '0123456789abcdef' },
@@ -209,7 +209,7 @@ test('Content that an upload names counts as named, and that of no job in any qu
   expect(await namedIntake(room.redis, keys, [file])).toEqual([{ kind: 'unreadable' }]);
 });
 
-test('Each queue has its own keeper of fair share, which looks at its own jobs.', async () => {
+test('each queue has its own fair share process, which checks only its jobs', async () => {
   const [now] = await stamped(share('upload'));
   const file = await upload();
   await uploads.add('upload', {}, { jobId: 'ahead', priority: 500 });
@@ -231,14 +231,14 @@ test('Each queue has its own keeper of fair share, which looks at its own jobs.'
   expect(await room.redis.exists(room.keys.fairLease, keys.fairLease)).toBe(0);
 });
 
-test('Counts are of each queue.', async () => {
+test('counts are separate for each queue', async () => {
   await upload();
   const { index, upload: files } = await room.queue.counts();
   expect([index.waiting, files.waiting]).toEqual([0, 1]);
   expect(files.oldest).toBeGreaterThan(0);
 });
 
-test('Each queue has slots of its own, and a stop hands back what both have in work.', async () => {
+test('each queue has its own slots, and a stop hands back the active jobs of both', async () => {
   const ids = [];
   for (let n = 0; n < 4; n += 1) ids.push(await room.add(), await upload());
   const hangs = (_job: unknown, signal: AbortSignal): Promise<never> =>
