@@ -121,26 +121,26 @@ test('a deleted key is reported as KEY_NOT_FOUND', async () => {
   expect(KEY_STATE_TABLE.gone).toMatchObject({ tenant: gone.code, platform: 'PLATFORM_KEY' });
 });
 
-test.each(['Enabled', 'Updating'] as const)('a rejection is temporary if DescribeKey finds the key %s', async (state) => {
-  const ref = room.tenant();
-  room.kms.setState(ref.keyArn, state);
-  room.kms.faults.set({
-    match: { key: ref.keyArn, operation: 'GenerateDataKey' },
-    fault: { kind: 'error', name: 'DisabledException' },
-  });
-  const fault = { code: 'KMS_FAILED', reason: 'DisabledException', keyArn: ref.keyArn, deletesAt: undefined };
-  expect(await told(one.kms.generateDataKey(ref, contextOf(ref.tenant)))).toEqual(fault);
-});
-
-test.each(['Invented', 'constructor', '__proto__'])(
-  'an unknown state, such as %s, has no code of its own',
-  (state) => {
-    const refusal = Object.assign(new Error('x'), { name: 'DisabledException' });
-    const key = { arn: 'arn:aws:kms:us-west-2:111122223333:key/k', isPlatformKey: true };
-    expect(kmsFault(refusal, key, { state }).code).toBe('KMS_FAILED');
-    expect(KEY_STATE_TABLE.other).toMatchObject({ tenant: 'KMS_FAILED', platform: 'KMS_FAILED' });
+test.each(['Enabled', 'Updating'] as const)(
+  'a rejection is temporary if DescribeKey finds the key %s',
+  async (state) => {
+    const ref = room.tenant();
+    room.kms.setState(ref.keyArn, state);
+    room.kms.faults.set({
+      match: { key: ref.keyArn, operation: 'GenerateDataKey' },
+      fault: { kind: 'error', name: 'DisabledException' },
+    });
+    const fault = { code: 'KMS_FAILED', reason: 'DisabledException', keyArn: ref.keyArn, deletesAt: undefined };
+    expect(await told(one.kms.generateDataKey(ref, contextOf(ref.tenant)))).toEqual(fault);
   },
 );
+
+test.each(['Invented', 'constructor', '__proto__'])('an unknown state, such as %s, has no code of its own', (state) => {
+  const refusal = Object.assign(new Error('x'), { name: 'DisabledException' });
+  const key = { arn: 'arn:aws:kms:us-west-2:111122223333:key/k', isPlatformKey: true };
+  expect(kmsFault(refusal, key, { state }).code).toBe('KMS_FAILED');
+  expect(KEY_STATE_TABLE.other).toMatchObject({ tenant: 'KMS_FAILED', platform: 'KMS_FAILED' });
+});
 
 test.each([
   ['DisabledException', 'KEY_DISABLED'],

@@ -1,5 +1,5 @@
-// How often KMS is asked over hours, by three processes that all use every tenant's key every five minutes. The numbers are
-// exact: one call more or less in any minute is a fault. (fleet.test.ts has few tenants, and the SDK and processes in truth.)
+// KMS calls over two hours, by three processes that all use every tenant's key every five minutes. The numbers are exact: one
+// call more or less in any minute fails the test. fleet.test.ts has few tenants, with the real SDK and real processes.
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { gateId, type KeyRef } from '../../src/runtime/key-ref.ts';
