@@ -64,7 +64,7 @@ async function freePorts(): Promise<number> {
 }
 
 describe('dev', () => {
-  test('prints the variables for another terminal, keeps documents across a restart, and leaves no process running', async () => {
+  test('listens on the given port and the three after it', async () => {
     const first = await freePorts();
     await using running = start(['dev', '--port', String(first)], { cwd: folder.path });
     await eventually(() => running.stderr().includes('Press Ctrl-C to stop') || running.child.exitCode !== null);
@@ -76,7 +76,7 @@ describe('dev', () => {
     expect((await running.ended).code).toBe(0);
   });
 
-  test.each([0, 1, 2, 3])('exits with 69 and leaves nothing running if port %i of the four is taken', async (at) => {
+  test.each([0, 1, 2, 3])('exits with 69 and leaves no process running if port %i of the four is taken', async (at) => {
     const first = await freePorts();
     const server = createServer().listen(first + at, '127.0.0.1');
     const { code, stdout, stderr } = await run(['dev', '--port', String(first)], { cwd: folder.path });
@@ -90,7 +90,7 @@ describe('dev', () => {
     expect(existsSync(envFile())).toBe(false);
   });
 
-  test('prints what another terminal needs, keeps documents over a restart, and leaves nothing running', async () => {
+  test('prints the variables for another terminal, keeps documents across a restart, and leaves no process running', async () => {
     await using first = await startDev();
     const exports_ = linesOf(first.stdout());
     for (const line of exports_) expect(line).toMatch(/^export [A-Z0-9_]+='[^']+'$/);

@@ -63,7 +63,7 @@ describe('after re-encryption', () => {
     );
   });
 
-  test('the tenant needs the former key for undecryptable objects, by the count of the finished pass', () => {
+  test('the tenant needs the former key for objects that failed decryption, by the count of the finished pass', () => {
     expect(linesOf({ left: 1 })).toEqual([
       `The KMS key of tenant acme was changed at 2026-11-30T00:00:00Z. 1 object could not be decrypted and remains under the former key ${OLD}. When that key works again: sealdex tenants reencrypt acme`,
     ]);

@@ -108,7 +108,7 @@ test('two parallel releases promote every job once', async () => {
   expect([await counts(), await entries()]).toEqual([[0, 300], []]);
 });
 
-test('a batch is not released if reprioritizing fails', async () => {
+test('a batch is not released if its new priorities cannot be written', async () => {
   const ids = await parked(5);
   const reprioritize = (): Promise<void> => Promise.reject(new Error('Redis is away'));
   await expect(release(undefined, { reprioritize })).rejects.toThrow('Redis is away');
