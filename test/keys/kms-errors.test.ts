@@ -87,7 +87,7 @@ const ERRORS: Record<string, Expected> = {
   // Of a key that DescribeKey finds enabled; the table of key states is walked below.
   disabled: expected('KMS_FAILED', 'KMS_FAILED', ['DisabledException']),
   invalidState: expected('KMS_FAILED', 'KMS_FAILED', ['KMSInvalidStateException']),
-  deniedByUs: expected('KEY_DENIED', 'PLATFORM_KEY', ['AccessDeniedException'], {
+  deniedByCaller: expected('KEY_DENIED', 'PLATFORM_KEY', ['AccessDeniedException'], {
     deniedBy: 'operator',
     also: {
       'no identity-based policy': KMS_ERRORS.accessDeniedByUs,

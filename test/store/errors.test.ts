@@ -122,7 +122,7 @@ test.each(NO_CREDENTIALS)('%s is the platform’s fault, and no refusal of S3', 
   const fault = await faultOf(store.get(`${name}/x`));
   set.clear();
   expect(fault).toMatchObject({ code: 'PLATFORM_CREDENTIALS', reason: name });
-  expect(S3_ERROR_TABLE.credentials.becomes).toEqual([{ code: fault.code }]);
+  expect(S3_ERROR_TABLE.credentials.outcomes).toEqual([{ code: fault.code }]);
   expect(isRefusal(fault)).toBe(false);
 });
 
@@ -139,7 +139,7 @@ test('A refusal becomes what the table says: with a bad canary, with a good one,
     { kind: 'retry', code: 'STORE_FAILED', spendsAttempt: true },
     { kind: 'retry', code: 'CONTENT_MISSING', spendsAttempt: true },
   ]);
-  expect(S3_ERROR_TABLE.refused.becomes.map(({ code }) => code)).toEqual(
+  expect(S3_ERROR_TABLE.refused.outcomes.map(({ code }) => code)).toEqual(
     outcomes.map((outcome) => 'code' in outcome && outcome.code),
   );
 });

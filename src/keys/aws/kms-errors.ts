@@ -1,49 +1,49 @@
-// The tables of KMS errors and of key states: which code each has, and what an operator and the tenant do about it.
-// Data only: kms-error-mapping.ts reads it, and docs/errors.md is compared with it by a test.
+// Tables of KMS errors and key states: the code of each, and the actions of the operator and the tenant.
+// Data only: kms-error-mapping.ts reads it, and a test compares docs/errors.md with it.
 import type { Code } from '../../runtime/errors.ts';
 
-/** The same refusal is the tenant's trouble when its own KMS key is refused, and ours when the platform key is. */
+/** Codes for the same error: on a tenant's KMS key, and on the platform key. */
 interface KeyCodes {
   readonly tenant: Code;
   readonly platform: Code;
 }
 
 interface Row extends KeyCodes {
-  readonly operatorDoes: string;
-  readonly tenantDoes: string;
+  readonly operatorAction: string;
+  readonly tenantAction: string;
 }
 
 export interface KeyStateRow extends Row {
-  /** What the text of a refusal says in this state, for when DescribeKey does not tell the state. */
-  readonly says?: RegExp;
+  /** Matches the error message in this state. Used if DescribeKey returns no state. */
+  readonly message?: RegExp;
 }
 
 export interface KmsErrorRow extends Row {
-  /** As `name` of the SDK's error. */
+  /** The `name` of the SDK's error. */
   readonly names: readonly string[];
-  /** What else belongs here and has no name of its own. */
+  /** Further errors of this row, which have no name. Text for docs/errors.md. */
   readonly also?: string;
-  /** Of several rows with one name the first whose text fits; a row without it fits any text. */
-  readonly says?: RegExp;
-  /** Who has to act, where AWS tells it. */
+  /** Matches the error message. Of several rows with one name, the first match counts; a row without it matches any message. */
+  readonly message?: RegExp;
+  /** Whose policy denied the call. */
   readonly deniedBy?: 'operator' | 'tenant';
-  /** The key's state decides the code; this is the state meant when neither DescribeKey nor the text tells it. */
+  /** The code depends on the key state. This state is assumed if neither DescribeKey nor the message gives one. */
   readonly state?: 'Disabled' | 'Unavailable';
-  /** What a job gets whose own content is met by it, when that is another code. */
+  /** Code for a job whose content caused the error, if it differs. */
   readonly content?: Code;
 }
 
-type Texts = readonly [operatorDoes: string, tenantDoes: string];
+type Texts = readonly [operatorAction: string, tenantAction: string];
 
-const NOTHING = 'nothing';
-const CANCELS = 'cancels the deletion and then enables the key: a cancelled deletion leaves it disabled';
-const BY_STATE: Texts = ['what the state of the key asks for', 'what the state of the key asks for'];
+const NONE = 'none';
+const CANCEL = 'cancel the deletion, then enable the key (cancelling alone leaves it disabled)';
+const BY_STATE: Texts = ['depends on the key state (see below)', 'depends on the key state (see below)'];
 
-const codes = (tenant: Code, platform: Code, [operatorDoes, tenantDoes]: Texts): Row => ({
+const codes = (tenant: Code, platform: Code, [operatorAction, tenantAction]: Texts): Row => ({
   tenant,
   platform,
-  operatorDoes,
-  tenantDoes,
+  operatorAction,
+  tenantAction,
 });
 
 const frozen = <T extends Readonly<Record<string, object>>>(table: T): Readonly<T> => {
@@ -51,71 +51,71 @@ const frozen = <T extends Readonly<Record<string, object>>>(table: T): Readonly<
   return Object.freeze(table);
 };
 
-/** By the state that DescribeKey tells after a refusal; `gone` and `other` are told by no state of this name. */
+/** By the key state that DescribeKey returns; `gone` (the key was deleted) and `other` (any other state) are not names of KMS. */
 export const KEY_STATE_TABLE = frozen({
-  Enabled: codes('KMS_FAILED', 'KMS_FAILED', ['nothing: the refusal passes within minutes', NOTHING]),
+  Enabled: codes('KMS_FAILED', 'KMS_FAILED', ['none; the error is temporary', NONE]),
   Updating: {
-    ...codes('KMS_FAILED', 'KMS_FAILED', ['nothing: the refusal passes within minutes', NOTHING]),
-    says: /updating/i,
+    ...codes('KMS_FAILED', 'KMS_FAILED', ['none; the state is temporary', NONE]),
+    message: /updating/i,
   },
   Creating: {
-    ...codes('KMS_FAILED', 'KMS_FAILED', ['nothing: the replica is being made', 'nothing: it waits for the replica']),
-    says: /creating/i,
+    ...codes('KMS_FAILED', 'KMS_FAILED', ['none; the state is temporary', 'none; wait for the replica']),
+    message: /creating/i,
   },
   Disabled: codes('KEY_DISABLED', 'PLATFORM_KEY', [
-    'nothing for a tenant; the platform key: enable it',
-    'enables the key; its jobs go on by themselves',
+    'tenant key: none; platform key: enable it',
+    'enable the key; jobs resume automatically',
   ]),
   PendingDeletion: {
     ...codes('KEY_PENDING_DELETION', 'PLATFORM_KEY', [
-      'tell the tenant the date at once; the platform key: cancel the deletion, then enable it',
-      CANCELS,
+      'tenant key: notify the tenant of the date immediately; platform key: cancel the deletion, then enable it',
+      CANCEL,
     ]),
-    says: /pending deletion/i,
+    message: /pending deletion/i,
   },
   PendingReplicaDeletion: {
     ...codes('KEY_PENDING_DELETION', 'PLATFORM_KEY', [
-      'tell the tenant at once: it has until its last replica is gone, and then the days it chose; the platform key: cancel the deletion, then enable it',
-      CANCELS,
+      'tenant key: notify the tenant immediately; platform key: cancel the deletion, then enable it. Deletion follows the waiting period after the last replica is gone',
+      CANCEL,
     ]),
-    says: /pending replica deletion/i,
+    message: /pending replica deletion/i,
   },
   PendingImport: {
     ...codes('KEY_PENDING_IMPORT', 'PLATFORM_KEY', [
-      'nothing for a tenant; the platform key: import its material again',
-      'imports the same key material again',
+      'tenant key: none; platform key: re-import its key material',
+      're-import the same key material',
     ]),
-    says: /pending import/i,
+    message: /pending import/i,
   },
   Unavailable: codes('KEY_UNAVAILABLE', 'PLATFORM_KEY', [
-    'nothing for a tenant; the platform key: reconnect its key store',
-    'reconnects its custom key store',
+    'tenant key: none; platform key: reconnect its custom key store',
+    'reconnect the custom key store',
   ]),
   gone: codes('KEY_NOT_FOUND', 'PLATFORM_KEY', [
-    'check ARN and region; what was under the key is lost',
-    'gives another key; a deleted one cannot be brought back',
+    'check the ARN and the region; data encrypted under a deleted key is lost',
+    'provide another key; a deleted key cannot be recovered',
   ]),
-  other: codes('KMS_FAILED', 'KMS_FAILED', [
-    'nothing; if it lasts, look the state up in the KMS documentation',
-    NOTHING,
-  ]),
+  other: codes('KMS_FAILED', 'KMS_FAILED', ['none; if it persists, check the state in the KMS documentation', NONE]),
 } satisfies Record<string, KeyStateRow>);
 
 export const KMS_ERROR_TABLE = frozen({
   failed: {
-    ...codes('KMS_FAILED', 'KMS_FAILED', ['nothing; if it lasts, check network and AWS status', NOTHING]),
+    ...codes('KMS_FAILED', 'KMS_FAILED', [
+      'none; if it persists, check the network and the AWS Health Dashboard',
+      NONE,
+    ]),
     names: ['KMSInternalException', 'DependencyTimeoutException', 'TimeoutError', 'AbortError'],
-    also: 'network errors, no answer in time, status 5xx',
+    also: 'network errors, timeouts, HTTP 5xx',
   },
   unavailable: {
     ...codes('KMS_FAILED', 'KMS_FAILED', [
-      'nothing; if it lasts, check AWS status',
-      'nothing; if it lasts, checks its custom key store',
+      'none; if it persists, check the AWS Health Dashboard',
+      'none; if it persists, check the custom key store',
     ]),
     names: ['KeyUnavailableException'],
   },
   throttled: {
-    ...codes('KMS_THROTTLED', 'KMS_THROTTLED', ['nothing; if it lasts, ask AWS for a higher quota', NOTHING]),
+    ...codes('KMS_THROTTLED', 'KMS_THROTTLED', ['none; if it persists, request a higher KMS quota', NONE]),
     names: ['ThrottlingException', 'LimitExceededException'],
   },
   disabled: {
@@ -128,52 +128,52 @@ export const KMS_ERROR_TABLE = frozen({
     names: ['KMSInvalidStateException'],
     state: 'Unavailable',
   },
-  deniedByUs: {
+  deniedByCaller: {
     ...codes('KEY_DENIED', 'PLATFORM_KEY', [
-      'allow this process the key: our own IAM policy, boundary, session, VPC endpoint or organization denies it',
-      NOTHING,
+      'allow the key in the IAM policy, permissions boundary, session policy, VPC endpoint policy or SCP that denied it',
+      NONE,
     ]),
     names: ['AccessDeniedException'],
-    also: 'the text names a policy of ours, as "no identity-based policy allows"',
-    // All policies that bind the caller; key policy, grants and the tenant's own organization bind the key.
-    says: /\b(identity-based|session|service control|VPC endpoint) policy\b|\bpermissions boundary\b/i,
+    also: 'the message names a policy on the caller\'s side, for example "no identity-based policy allows"',
+    // These policies apply to the caller. Key policy, grants and the tenant's organization apply to the key.
+    message: /\b(identity-based|session|service control|VPC endpoint) policy\b|\bpermissions boundary\b/i,
     deniedBy: 'operator',
   },
   denied: {
     ...codes('KEY_DENIED', 'PLATFORM_KEY', [
-      'nothing for a tenant; the platform key: allow it in its key policy',
-      'restores the grant in its key policy; a deleted key of another account looks the same',
+      'tenant key: none; platform key: allow the role in its key policy',
+      'restore the statements in the key policy (a deleted key in another account returns the same error)',
     ]),
     names: ['AccessDeniedException'],
-    also: 'any other text',
+    also: 'any other message',
     deniedBy: 'tenant',
   },
   notFound: {
     ...codes('KEY_NOT_FOUND', 'PLATFORM_KEY', [
-      'check ARN and region, and that the platform key is found',
-      'gives the right ARN, or another key; a deleted one cannot be brought back',
+      'check the ARN and the region; platform key: correct SEALDEX_PLATFORM_KEY_ARN',
+      'provide the correct ARN or another key; a deleted key cannot be recovered',
     ]),
     names: ['NotFoundException'],
   },
   tampered: {
     ...codes('OBJECT_TAMPERED', 'OBJECT_TAMPERED', [
-      'find who writes to the bucket or to Redis; index the document again',
-      NOTHING,
+      'find what else writes to the bucket or to Redis, then submit the document again',
+      NONE,
     ]),
     names: ['InvalidCiphertextException', 'IncorrectKeyException'],
     content: 'CONTENT_TAMPERED',
   },
   invalid: {
     ...codes('TENANT_KEY_INVALID', 'PLATFORM_KEY', [
-      "set the tenant's key anew and replay; the platform key: mend SEALDEX_PLATFORM_KEY_ARN",
-      'gives the full ARN of a symmetric KMS key for encryption',
+      'tenant key: set the key again and replay; platform key: correct SEALDEX_PLATFORM_KEY_ARN',
+      'provide the full ARN of a symmetric encryption key',
     ]),
     names: ['InvalidKeyUsageException', 'InvalidArnException', 'ValidationException'],
   },
   credentials: {
     ...codes('PLATFORM_CREDENTIALS', 'PLATFORM_CREDENTIALS', [
-      'renew the credentials, the role or the clock of this process',
-      NOTHING,
+      'renew the credentials, fix the IAM role of this process, or synchronize its clock',
+      NONE,
     ]),
     names: [
       'ExpiredTokenException',
@@ -190,23 +190,20 @@ export const KMS_ERROR_TABLE = frozen({
     ],
   },
   sts: {
-    // STS, which the SDK asks for credentials; KMS itself says AccessDeniedException.
+    // Names of STS, which the SDK calls for credentials. KMS uses AccessDeniedException.
     ...codes('PLATFORM_CREDENTIALS', 'PLATFORM_CREDENTIALS', [
-      'let this process assume its role: trust policy, identity provider',
-      NOTHING,
+      "check the role's trust policy and the identity provider",
+      NONE,
     ]),
     names: ['AccessDenied', 'InvalidIdentityTokenException', 'IDPRejectedClaimException'],
   },
   dryRun: {
-    ...codes('INTERNAL', 'INTERNAL', [
-      'report it: no call of ours is a dry run, where this would mean success',
-      NOTHING,
-    ]),
+    ...codes('INTERNAL', 'INTERNAL', ['report a bug: sealdex makes no dry-run calls', NONE]),
     names: ['DryRunOperationException'],
   },
   unknown: {
-    ...codes('INTERNAL', 'INTERNAL', ['report it with the log line that names it', NOTHING]),
+    ...codes('INTERNAL', 'INTERNAL', ['report a bug and include the log line', NONE]),
     names: [],
-    also: 'anything else',
+    also: 'any other error',
   },
 } satisfies Record<string, KmsErrorRow>);

@@ -1,15 +1,15 @@
-// What an error of S3 means, by the table of s3-errors.ts. Nothing here sends a request.
-// Classified by name and status only: messages name buckets and keys, and change.
+// Maps S3 errors to SealdexError by the table of s3-errors.ts. Sends no request.
+// Classified by name and status only: messages contain bucket names and keys, and AWS may change them.
 import { SealdexError } from '../../runtime/errors.ts';
 import { StoreError, type StoreErrorKind } from '../store.ts';
 import { S3_ERROR_TABLE, S3_SENTENCES } from './s3-errors.ts';
 
 const { failed, conflict, missing, refused, credentials } = S3_ERROR_TABLE;
 
-/** S3 says no to us or to the request. Whether that is the platform's fault or one job's, a canary decides. */
+/** S3 rejected the caller or the request. A canary decides if the cause is the platform or one job. */
 const REFUSALS = new Set(refused.names);
 
-/** Answers of 4xx that pass by themselves: too slow, too many, or another write at the same time. */
+/** Temporary 4xx responses: timeout, throttling, or a concurrent write. */
 const PASSING_NAMES = new Set([...failed.names, ...conflict.names]);
 const PASSING_STATUS = new Set([...failed.statuses, ...conflict.statuses]);
 
@@ -24,14 +24,14 @@ interface S3Error {
 export const statusOf = (error: unknown): number | undefined =>
   (error as S3Error | undefined)?.$metadata?.httpStatusCode;
 
-/** There is no such object. A HEAD of a bucket that is not there looks the same; the PUT or GET beside it names it. */
+/** Returns true if the object does not exist. HEAD in a missing bucket gives the same error; PUT and GET give NoSuchBucket. */
 export const isMissing = (error: unknown): boolean =>
   error instanceof Error && missing.names.includes(error.name) && missing.statuses.includes(statusOf(error) ?? 0);
 
-/** Names are the server's text, so only what looks like a name goes on into log lines and metric labels. */
+/** Names come from the server: only identifiers may reach log lines and metric labels. */
 const NAME = /^[A-Za-z][A-Za-z0-9._]{0,63}$/;
 
-/** What a HEAD is refused with: it has no body, so S3 cannot say more than a status. */
+/** For errors of HEAD: its response has no body, so the status is all there is. */
 const NAMES_BY_STATUS: Readonly<Record<number, string>> = Object.freeze({
   301: 'PermanentRedirect',
   403: 'AccessDenied',
@@ -45,14 +45,14 @@ function nameOf(error: unknown): string {
   return known === 'Unknown' || known === 'Forbidden' ? (NAMES_BY_STATUS[status] ?? `Http${status}`) : known;
 }
 
-/** Node and undici name a fault in the network by its code: the name is just `Error`. */
+/** Node and undici put the kind of a network error in `code`; `name` is just `Error`. */
 function networkNameOf(name: string, code: unknown): string {
   if (typeof code !== 'string' || !NAME.test(code)) return name;
   if (/^UND_ERR_.*TIMEOUT$/.test(code)) return 'TimeoutError';
   return name === 'Error' || name === 'Unknown' ? code : name;
 }
 
-/** Any error of a request to S3 as StoreError, or `PLATFORM_CREDENTIALS` when there are none, named by its reason. */
+/** Converts any error of an S3 request to StoreError, or to `PLATFORM_CREDENTIALS` if there are no credentials. */
 export function storeFault(error: unknown): SealdexError {
   if (error instanceof SealdexError) return error;
   const reason = nameOf(error);
@@ -66,7 +66,7 @@ function kindOf(reason: string, status: number): StoreErrorKind {
   if (reason === 'AccessDenied') return 'denied';
   if (REFUSALS.has(reason)) return 'refused';
   if (status === 501 || reason === 'NotImplemented') return 'unsupported';
-  // A request that S3 will never take must not come back for ever as if S3 had been down.
+  // A request that S3 always rejects must not be retried forever as if S3 were down.
   const isLasting = status >= 400 && status < 500 && !PASSING_STATUS.has(status) && !PASSING_NAMES.has(reason);
   return isLasting ? 'refused' : 'failed';
 }

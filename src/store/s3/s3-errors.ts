@@ -1,27 +1,29 @@
-// The table of S3 errors: which codes each has, and what an operator and the tenant do about it.
-// Data only: s3-error-mapping.ts reads it, and docs/errors.md is compared with it by a test.
+// Table of S3 errors: the codes of each, and the actions of the operator and the tenant.
+// Data only: s3-error-mapping.ts reads it, and a test compares docs/errors.md with it.
 import type { Code } from '../../runtime/errors.ts';
 
-interface Fate {
+interface RowOutcome {
+  /** Undefined if the error has no effect on the job. */
   readonly code?: Code;
-  /** Of how many the job spends one, where that is another number than the code's own. */
+  /** The limit of attempts, if it differs from that of the code. */
   readonly attempts?: number;
+  /** The condition, as text for docs/errors.md. */
   readonly when?: string;
 }
 
 export interface S3ErrorRow {
-  /** As `name` of the SDK's error. */
+  /** The `name` of the SDK's error. */
   readonly names: readonly string[];
   readonly statuses: readonly number[];
-  /** What else belongs here and has neither a name nor a status of its own. */
+  /** Further errors of this row, which have no name or status. Text for docs/errors.md. */
   readonly also?: string;
-  /** The code, or several with what decides between them; no code: nothing that a job notices. */
-  readonly becomes: readonly Fate[];
-  readonly operatorDoes: string;
-  readonly tenantDoes: string;
+  /** One outcome, or several with a condition each. */
+  readonly outcomes: readonly RowOutcome[];
+  readonly operatorAction: string;
+  readonly tenantAction: string;
 }
 
-const NOTHING = 'nothing';
+const NONE = 'none';
 
 const row = (
   names: readonly string[],
@@ -43,26 +45,29 @@ export const S3_ERROR_TABLE = Object.freeze({
     ],
     {
       statuses: [408, 425, 429],
-      also: 'network errors, no answer in time, status 5xx',
-      becomes: [{ code: 'STORE_FAILED' }],
-      operatorDoes: 'nothing; if it lasts, check network and AWS status',
-      tenantDoes: NOTHING,
+      also: 'network errors, timeouts, HTTP 5xx',
+      outcomes: [{ code: 'STORE_FAILED' }],
+      operatorAction: 'none; if it persists, check the network and the AWS Health Dashboard',
+      tenantAction: NONE,
     },
   ),
   conflict: row(['PreconditionFailed', 'ConditionalRequestConflict', 'OperationAborted'], {
     statuses: [409, 412],
-    becomes: [
-      { when: 'on a conditional write: looks again and writes again, up to 10 times' },
-      { code: 'STORE_FAILED', when: 'after that, and on other requests' },
+    outcomes: [
+      { when: 'conditional write: re-read and retried up to 10 times' },
+      { code: 'STORE_FAILED', when: 'after the last try, and on other requests' },
     ],
-    operatorDoes: 'nothing; if it lasts, find who else writes to the bucket',
-    tenantDoes: NOTHING,
+    operatorAction: 'none; if it persists, find what else writes to the bucket',
+    tenantAction: NONE,
   }),
   missing: row(['NoSuchKey', 'NotFound'], {
     statuses: [404],
-    becomes: [{ code: 'CONTENT_MISSING', when: "for a job's content" }, { when: 'elsewhere an answer, no error' }],
-    operatorDoes: 'index the document again',
-    tenantDoes: NOTHING,
+    outcomes: [
+      { code: 'CONTENT_MISSING', when: "for a job's content" },
+      { when: 'otherwise treated as "not found", not an error' },
+    ],
+    operatorAction: 'submit the document again',
+    tenantAction: NONE,
   }),
   refused: row(
     [
@@ -78,32 +83,33 @@ export const S3_ERROR_TABLE = Object.freeze({
     ],
     {
       also: 'any other status 4xx',
-      becomes: [
-        { code: 'PLATFORM_STORE', when: 'when the canary fails too' },
-        { code: 'STORE_FAILED', attempts: 8, when: 'when the canary is good' },
-        { code: 'CONTENT_MISSING', when: "in its place for a job's content, once the attempts are spent" },
+      outcomes: [
+        { code: 'PLATFORM_STORE', when: 'if the canary also fails' },
+        { code: 'STORE_FAILED', attempts: 8, when: 'if the canary succeeds' },
+        { code: 'CONTENT_MISSING', when: "for a job's content, after the last attempt" },
       ],
-      operatorDoes: 'check SEALDEX_BUCKET, AWS_REGION, our credentials, the bucket policy and our IAM policy',
-      tenantDoes: NOTHING,
+      operatorAction:
+        'check SEALDEX_BUCKET, AWS_REGION, the credentials, the bucket policy and the IAM policy of the role',
+      tenantAction: NONE,
     },
   ),
   credentials: row(['CredentialsProviderError', 'TokenProviderError'], {
-    becomes: [{ code: 'PLATFORM_CREDENTIALS' }],
-    operatorDoes: 'renew the credentials or the role of this process',
-    tenantDoes: NOTHING,
+    outcomes: [{ code: 'PLATFORM_CREDENTIALS' }],
+    operatorAction: 'renew the credentials or fix the IAM role of this process',
+    tenantAction: NONE,
   }),
   multipart: row([], {
     also: '409 on CompleteMultipartUpload',
-    becomes: [{ when: 'never met: every write of ours is one PUT' }],
-    operatorDoes: NOTHING,
-    tenantDoes: NOTHING,
+    outcomes: [{ when: 'does not occur: sealdex writes with single PUTs' }],
+    operatorAction: NONE,
+    tenantAction: NONE,
   }),
 } satisfies Record<string, S3ErrorRow>);
 
 const REGION = 'The bucket is in another region. Check AWS_REGION';
 const CREDENTIALS = 'S3 rejected the credentials. Renew them, or check the IAM role of this process';
 
-/** Sentences of errors that name one cause; the others share that of `STORE_FAILED`. */
+/** Messages of errors with one known cause. All others use the message of `STORE_FAILED`. */
 export const S3_SENTENCES: Readonly<Record<string, string>> = Object.freeze({
   NoSuchBucket: 'The bucket does not exist. Check SEALDEX_BUCKET and AWS_REGION, or create the bucket.',
   AccessDenied: 'S3 denied access. Check the IAM role and the bucket policy; sealdex policy prints what a role needs.',
