@@ -1,6 +1,7 @@
 // When a child that reads a file is killed: for time, for memory, at a signal; and for which of them it was.
 // Sees processes from outside, and knows nothing of files.
 import { repeat, type Clock } from '../runtime/clock.ts';
+import { deadlines } from '../runtime/deadlines.ts';
 import type { Extractor } from './extractor.ts';
 import { processorTime, residentBytes } from './processes.ts';
 
@@ -8,8 +9,6 @@ const MIB = 1_048_576;
 /** Beside the heap: code, stacks, and the file itself, twice. */
 const BESIDE_HEAP_BYTES = 128 * MIB;
 const WATCH_MS = 50;
-/** Far more than it takes: it starts behind all else on the machine. */
-const START_MS = 60_000;
 
 /** A child that was kept from computing has so many times its time; then it is nobody's fault, and is tried again. */
 const PATIENCE = 4;
@@ -40,7 +39,7 @@ export class ChildWatchdog {
     this.#child = child;
     this.#ends = ends;
     const { clock, heapBytes } = options;
-    this.#timer = clock.after(START_MS, () => this.#kill('start'));
+    this.#timer = clock.after(deadlines.extractorStartMs, () => this.#kill('start'));
     this.#watch = repeat(clock, WATCH_MS, async () => {
       if (memoryOf(child) > heapBytes + BESIDE_HEAP_BYTES) this.#kill('memory');
     });

@@ -11,6 +11,9 @@ import { readersFolder } from './readers.ts';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 
+/** Of the operating system, for each child. Tests on a busy machine raise it. */
+export const scheduling: { priority: number } = { priority: constants.priority.PRIORITY_LOW };
+
 /** `.ts` in a checkout, `.js` once built. */
 export const CHILD_ENTRY = join(HERE, `child${extname(fileURLToPath(import.meta.url))}`);
 
@@ -136,7 +139,7 @@ function packagesOf(from: string): string[] {
 /** Files may take their time: a worker's own jobs, and all else on the machine, go first. */
 function lowerPriority(pid: number | undefined): void {
   try {
-    if (pid !== undefined) setPriority(pid, constants.priority.PRIORITY_LOW);
+    if (pid !== undefined) setPriority(pid, scheduling.priority);
   } catch {
     // It is gone already, or the system has no such thing.
   }

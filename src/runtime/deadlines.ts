@@ -1,4 +1,5 @@
-// How long one call to Redis, KMS, S3 or STS may take. Read at each call, so that tests on a busy machine can raise them.
+// How long a call to Redis, KMS, S3 or STS, or the start of an extractor, may take.
+// Read at each use, so that tests on a busy machine can raise them.
 
 export interface Deadlines {
   /** All services, for callers who wait for an answer: they have it within about a second. */
@@ -11,6 +12,8 @@ export interface Deadlines {
   s3Ms: number;
   /** STS: only the record of a change names who made it. */
   stsMs: number;
+  /** A process that reads files: far more than it takes, since it starts with the lowest priority. */
+  extractorStartMs: number;
 }
 
 export const DEADLINES: Readonly<Deadlines> = Object.freeze({
@@ -19,6 +22,7 @@ export const DEADLINES: Readonly<Deadlines> = Object.freeze({
   kmsMs: 4000,
   s3Ms: 10_000,
   stsMs: 3000,
+  extractorStartMs: 60_000,
 });
 
 export const deadlines: Deadlines = { ...DEADLINES };

@@ -1,4 +1,14 @@
-// Raises the deadlines of calls in the process that imports it: on a busy machine an answer takes longer than a user would wait.
+// Raises the deadlines of the process that imports it, and the priority of its extractors: for busy machines.
+import { constants } from 'node:os';
+import { scheduling } from '../../src/extract/extractor.ts';
 import { deadlines } from '../../src/runtime/deadlines.ts';
 
-Object.assign(deadlines, { promptMs: 40_000, redisMs: 40_000, kmsMs: 40_000, s3Ms: 40_000, stsMs: 40_000 });
+Object.assign(deadlines, {
+  promptMs: 40_000,
+  redisMs: 40_000,
+  kmsMs: 40_000,
+  s3Ms: 40_000,
+  stsMs: 40_000,
+  extractorStartMs: 280_000,
+});
+scheduling.priority = constants.priority.PRIORITY_NORMAL;
