@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
+import { constants, getPriority } from 'node:os';
 import { describe, expect, it } from 'vitest';
-import { CHILD_ENTRY } from '../../src/extract/extractor.ts';
+import { CHILD_ENTRY, scheduling } from '../../src/extract/extractor.ts';
 import { FakeClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
 import { childEntry, childrenOf, file, isAlive, openPool, PLACE, told } from './fixture.ts';
@@ -40,6 +41,17 @@ describe('the pool', () => {
     await using pool = openPool();
     await expect(told(pool, 'later')).rejects.toMatchObject({ code: 'FILE_UNREADABLE', reason: 'damaged' });
     expect(await told(pool, 'stray')).toBe('went on');
+  });
+
+  it('starts children with the priority that is set', async () => {
+    const { priority } = scheduling;
+    scheduling.priority = constants.priority.PRIORITY_LOW;
+    try {
+      await using pool = openPool();
+      expect(getPriority((await told(pool, 'pid')) as number)).toBe(constants.priority.PRIORITY_LOW);
+    } finally {
+      scheduling.priority = priority;
+    }
   });
 
   it('does not blame a file for what is thrown for the one before', async () => {
