@@ -32,6 +32,13 @@ export function faultOf(error: unknown): Fault {
 export const nameOf = ({ name }: { readonly name?: string }, otherwise = 'Error'): string =>
   name !== undefined && /^[A-Za-z][A-Za-z0-9.]{0,60}$/.test(name) ? name : otherwise;
 
+/** Node and undici give an error of the network the name `Error` and a code: its code, or `TimeoutError`. */
+export function networkNameOf(name: string, code: unknown): string {
+  if (typeof code !== 'string' || !/^[A-Z][A-Z0-9_]{0,63}$/.test(code)) return name;
+  if (/^UND_ERR_.*TIMEOUT$/.test(code)) return 'TimeoutError';
+  return name === 'Error' || name === 'Unknown' ? code : name;
+}
+
 function causeOf(error: unknown): string {
   if (!(error instanceof Error)) return typeof error;
   const detail = (error as { code?: unknown }).code;

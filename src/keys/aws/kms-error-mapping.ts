@@ -1,7 +1,7 @@
 // Maps KMS errors to SealdexError by the tables of kms-errors.ts. Calls no KMS.
 // Classified by name, not by HTTP status: most errors have status 400. AccessDenied, Throttling and Validation have no SDK class.
 import { SealdexError } from '../../runtime/errors.ts';
-import { nameOf } from '../../runtime/fault.ts';
+import { nameOf, networkNameOf } from '../../runtime/fault.ts';
 import { KEY_STATE_TABLE, KMS_ERROR_TABLE, type KeyStateRow, type KmsErrorRow } from './kms-errors.ts';
 
 /** The KMS key of a call. */
@@ -46,7 +46,8 @@ export function kmsFault(
 ): SealdexError {
   if (error instanceof SealdexError) return error;
   // The name comes from the server: text that is not an identifier must not reach logs.
-  const reason = error instanceof Error ? nameOf(error, 'Unknown') : 'Unknown';
+  const name = error instanceof Error ? nameOf(error, 'Unknown') : 'Unknown';
+  const reason = networkNameOf(name, (error as NodeJS.ErrnoException | undefined)?.code);
   const { state, deniedBy, ...row } = rowOf(error);
   const { tenant, platform } = state === undefined ? row : stateRowOf(described.state ?? stateIn(error) ?? state);
   return new SealdexError(isPlatformKey ? platform : tenant, undefined, {

@@ -1,6 +1,7 @@
 // Maps S3 errors to SealdexError by the table of s3-errors.ts. Sends no request.
 // Classified by name and status only: messages contain bucket names and keys, and AWS may change them.
 import { SealdexError } from '../../runtime/errors.ts';
+import { networkNameOf } from '../../runtime/fault.ts';
 import { StoreError, type StoreErrorKind } from '../store.ts';
 import { S3_ERROR_TABLE, S3_SENTENCES } from './s3-errors.ts';
 
@@ -43,13 +44,6 @@ function nameOf(error: unknown): string {
   const known = typeof name === 'string' && NAME.test(name) ? name : 'Unknown';
   if (status === undefined) return networkNameOf(known, code);
   return known === 'Unknown' || known === 'Forbidden' ? (NAMES_BY_STATUS[status] ?? `Http${status}`) : known;
-}
-
-/** Node and undici put the kind of a network error in `code`; `name` is just `Error`. */
-function networkNameOf(name: string, code: unknown): string {
-  if (typeof code !== 'string' || !NAME.test(code)) return name;
-  if (/^UND_ERR_.*TIMEOUT$/.test(code)) return 'TimeoutError';
-  return name === 'Error' || name === 'Unknown' ? code : name;
 }
 
 /** Converts any error of an S3 request to StoreError, or to `PLATFORM_CREDENTIALS` if there are no credentials. */
