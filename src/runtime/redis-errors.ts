@@ -42,7 +42,9 @@ const CLIENT_ERRORS = [
   'Reached the max retries per request limit',
 ];
 
-const isReply = (error: unknown): boolean => error instanceof Error && error.name === 'ReplyError';
+/** Whether Redis replied with this error. */
+export const isReply = (error: unknown): error is Error & { readonly name: 'ReplyError' } =>
+  error instanceof Error && error.name === 'ReplyError';
 
 /** The first word of a reply, the network's own code (`ECONNREFUSED`), `TimeoutError`, `Disconnected`, or the error's name. */
 function reasonOf(error: unknown): string {
@@ -54,18 +56,19 @@ function reasonOf(error: unknown): string {
   return CLIENT_ERRORS.some((text) => error.message.startsWith(text)) ? DISCONNECTED : error.name;
 }
 
-/** `REDIS_FAILED` with the sentence of a reply, if it has one. */
-export function replyFault(reason: string, cause: unknown): SealdexError {
-  const reply = Object.hasOwn(REDIS_REPLIES, reason) ? REDIS_REPLIES[reason] : undefined;
-  return new SealdexError('REDIS_FAILED', reply && `${reply.description}. ${reply.remedy}`, { cause, reason });
+/** The reply that is the error, or the one for which the client had no connection. */
+function replyOf(error: unknown): Error | undefined {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return isReply(error) ? error : isReply(cause) ? cause : undefined;
 }
 
+/** `REDIS_FAILED`, with the sentence of a reply if it has one. */
 export function redisFault(error: unknown): SealdexError {
   if (error instanceof SealdexError) return error;
-  const reason = reasonOf(error);
-  return isReply(error)
-    ? replyFault(reason, error)
-    : new SealdexError('REDIS_FAILED', undefined, { cause: error, reason });
+  const reply = replyOf(error);
+  const reason = reasonOf(reply ?? error);
+  const row = reply && Object.hasOwn(REDIS_REPLIES, reason) ? REDIS_REPLIES[reason] : undefined;
+  return new SealdexError('REDIS_FAILED', row && `${row.description}. ${row.remedy}`, { cause: error, reason });
 }
 
 /** Whether Redis itself replied, with an error. Without a reply it is open what the command has done. */

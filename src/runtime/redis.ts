@@ -6,7 +6,8 @@ import type { Config } from './config.ts';
 import { deadlines } from './deadlines.ts';
 import { SealdexError } from './errors.ts';
 import { QUEUE_NAMES, type QueueName } from './names.ts';
-import { redisFault, replyFault } from './redis-errors.ts';
+import { redisFault } from './redis-errors.ts';
+import { explainOutages } from './redis-outage.ts';
 
 export type { Redis };
 
@@ -128,6 +129,7 @@ export async function openRedis(config: Pick<Config, 'redisUrl'>, use: RedisUse)
       ? { enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: deadlineMs }
       : { maxRetriesPerRequest: null, ...(use === 'patient' ? { commandTimeout: deadlineMs } : {}) }),
   });
+  const outageReply = explainOutages(redis);
   // Without a listener ioredis prints every failed reconnection; what waits for an answer gets its own error.
   let last: unknown;
   redis.on('error', (error) => {
@@ -141,13 +143,12 @@ export async function openRedis(config: Pick<Config, 'redisUrl'>, use: RedisUse)
   try {
     await withDeadline(systemClock, deadlineMs, redis.connect(), late);
   } catch (error) {
-    const isLoading = await loads(redis);
+    const reply = outageReply();
     redis.disconnect();
-    if (isLoading) throw replyFault('LOADING', error);
     if (isOfSelect(last) && last.message.startsWith('ERR')) throw databaseRejected(redis, last);
     // ioredis reports only that there is no connection; the cause came with an event before.
     const hasCause = error instanceof Error && error.message === 'Connection is closed.';
-    throw redisFault(hasCause ? (last ?? error) : error);
+    throw redisFault(reply ?? (hasCause ? (last ?? error) : error));
   }
   return redis;
 }
@@ -156,16 +157,6 @@ function databaseRejected({ options }: Redis, cause: Error): SealdexError {
   const rule = 'Use a database that the server has; a Redis Cluster has only 0';
   const message = `REDIS_URL: Redis rejected database ${options.db}: ${cause.message}. ${rule}.`;
   return new SealdexError('CONFIG_INVALID', message, { field: 'REDIS_URL', cause });
-}
-
-const LOADS_MS = 500;
-
-/** Whether a server that accepted the connection is still reading its data: ioredis waits for it in silence. */
-async function loads(redis: Redis): Promise<boolean> {
-  if (redis.status !== 'connect') return false;
-  const late = (): Error => new Error('INFO timed out.');
-  const info = await withDeadline(systemClock, LOADS_MS, redis.info('persistence'), late).catch(() => undefined);
-  return infoField(info, 'loading') === '1';
 }
 
 /**
