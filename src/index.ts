@@ -15,6 +15,7 @@ export type {
   AuditSink,
   GateChange,
   GateFacts,
+  JobFilter,
   KeyChanged,
   KeyCheck,
   DeadLetter,
@@ -30,6 +31,8 @@ export type {
   ShownJob,
   Status,
   TenantFile,
+  UnfinishedJob,
+  UnfinishedState,
   UnknownVariables,
 } from './app/app.ts';
 export { CODES, SealdexError, type Code, type Disposition, type ErrorDetails } from './runtime/errors.ts';

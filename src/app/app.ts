@@ -21,7 +21,7 @@ export { examineInstallation, type DoctorOptions } from './doctor.ts';
 export { startWorker, type RunningWorker, type WorkerOptions } from './worker.ts';
 export type { JobState, JobStatus } from '../producer/producer.ts';
 export type { DocumentName, ListedDocument, Reader } from '../reader/reader.ts';
-export type { ShownJob, Status } from '../operator/operator.ts';
+export type { JobFilter, ShownJob, Status, UnfinishedJob, UnfinishedState } from '../operator/operator.ts';
 export type { GateFacts } from '../operator/gates.ts';
 export type { KeyCheck } from '../operator/key-check.ts';
 export type { ProbeAnswer } from '../operator/keys.ts';

@@ -17,7 +17,7 @@ export interface FilterOptions {
 export const withFilter = (command: Command, limit: string): Command =>
   command
     .option('--tenant <name>', ONLY_TENANT)
-    .option('--code <code>', 'only this code, for example CONTENT_MISSING', codeIn)
+    .option('--code <code>', 'only this code, for example CONTENT_MISSING', parseCode)
     .option('--since <time>', 'only newer: an age (30m, 2h, 7d) or a UTC time (2026-11-25T10:00Z)', parseTime)
     .option('--limit <n>', limit, parsePositiveInt);
 
@@ -39,7 +39,8 @@ export const optionsOf = ({ tenant, code, since, limit }: FilterOptions): string
   ...(limit === undefined ? [] : ['--limit', String(limit)]),
 ];
 
-function codeIn(text: string): Code {
+/** @throws InvalidArgumentError, which the option's name is added to */
+export function parseCode(text: string): Code {
   const code = text.toUpperCase();
   if (!isCode(code)) throw new InvalidArgumentError('Unknown code. Codes are listed in docs/codes.md.');
   return code;

@@ -1,4 +1,4 @@
-// `sealdex jobs show`: where a job is and what became of it.
+// `sealdex jobs`: where a job is and what became of it. The list of jobs is jobs-list.ts.
 import { Command } from 'commander';
 import type { GateFacts } from '../app/app.ts';
 import { systemClock } from '../runtime/clock.ts';
@@ -7,6 +7,7 @@ import { reasonMessage } from '../extract/reasons.ts';
 import { isJobId } from '../runtime/names.ts';
 import { UsageError } from './failure.ts';
 import { actorOf, nextProbeOf } from './gate-lines.ts';
+import { listJobsCommand } from './jobs-list.ts';
 import { withOperator } from './with-clients.ts';
 import { JSON_OBJECT } from './option-texts.ts';
 import { printJson, printLine, printNotice, table, time } from './terminal.ts';
@@ -16,8 +17,12 @@ import { host } from './host.ts';
 export function jobsCommand(): Command {
   return new Command('jobs')
     .description('inspect jobs')
+    .addCommand(listJobsCommand())
     .addCommand(showCommand())
-    .addHelpText('after', '\nExample:\n  sealdex jobs show j0123456789abcdef0123456789abcdef');
+    .addHelpText(
+      'after',
+      '\nExamples:\n  sealdex jobs list --tenant acme\n  sealdex jobs show j0123456789abcdef0123456789abcdef',
+    );
 }
 
 const placeOf = ({ keyArn, state, code, nextProbe, whoActs }: GateFacts): object => ({

@@ -9,11 +9,13 @@ import { createLeavingOperator, type OffboardingDeps, type OffboardingOperator }
 import { createLetterOperator, type LetterOperator } from './dead-letters.ts';
 import { createTenantOperator, type TenantOperator, type TenantOperatorDeps } from './tenant-operator.ts';
 import type { JobQueue } from '../queue/bull/queues.ts';
+import type { JobFilter, UnfinishedJob } from '../queue/bull/job-list.ts';
 import type { JobFacts, QueueCounts } from '../queue/bull/job-lookup.ts';
 import type { Store } from '../store/store.ts';
 
 export type { JobData } from '../jobs/jobs.ts';
 export type { Heartbeat, Role } from '../maintenance/heartbeat.ts';
+export type { JobFilter, UnfinishedJob, UnfinishedState } from '../queue/bull/job-list.ts';
 export type { QueueName } from '../runtime/names.ts';
 
 /** Number of jobs in a queue by state. `oldestWaitingMs` is the time since the next job was queued, in milliseconds. */
@@ -63,6 +65,12 @@ export interface Operator
    * @throws SealdexError `REDIS_FAILED`
    */
   job(jobId: string): Promise<ShownJob>;
+  /**
+   * Jobs that have not ended: active, then retrying and parked, then queued. Reads Redis a page at a time. A job that changes its
+   * state meanwhile can be missing or listed twice.
+   * @throws SealdexError `REDIS_FAILED`
+   */
+  jobs(filter?: JobFilter): AsyncGenerator<UnfinishedJob>;
 }
 
 export interface OperatorDeps extends TenantOperatorDeps {
@@ -102,6 +110,7 @@ export function createOperatorFrom(deps: OperatorDeps): Omit<Operator, typeof Sy
     },
     ...createLetterOperator(queue.letters, store),
     ...createLeavingOperator(deps.leaving),
+    jobs: (filter) => queue.list(filter),
     async job(jobId) {
       const facts = await queue.facts(jobId);
       if (!facts.parked) return facts;

@@ -122,13 +122,13 @@ Disable the key as the tenant would, and see that reads fail and jobs wait:
   npx sealdex dev key disable acme
   npx sealdex read --tenant acme --corpus docs hello
   npx sealdex index --tenant acme --corpus docs hello.json
-  npx sealdex parked list
+  npx sealdex jobs list
   npx sealdex keys list
 
 Enable it, and see within 15 seconds that the gate opens and the job is done:
 
   npx sealdex dev key enable acme
-  npx sealdex parked list
+  npx sealdex jobs list
   npx sealdex status
 
 Compare the audit log with the log of KMS:

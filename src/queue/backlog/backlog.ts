@@ -21,7 +21,7 @@ export function estimateBytes(bodyBytes: number, inlineBytes: number): number {
 }
 
 /** Bytes of an entry's data that are searched: the producer writes the tenant first, and invalid data may have megabytes. */
-const SEARCHED_BYTES = 1000;
+export const SEARCHED_BYTES = 1000;
 
 /**
  * - `tenant_of(data)`: the tenant in a job's data; '-' if there is none

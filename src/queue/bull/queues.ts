@@ -22,6 +22,7 @@ import {
   type Reservation,
   type ReservationDeps,
 } from '../fair-share/reservation.ts';
+import { listJobs, type JobFilter, type UnfinishedJob } from './job-list.ts';
 import { createJobLookup, type JobLookup } from './job-lookup.ts';
 
 /** The stream of events is for debugging; every entry costs Redis memory. */
@@ -66,6 +67,8 @@ export interface JobQueue extends JobLookup {
   readonly letters: DeadLetters;
   /** Jobs that are parked at a gate in one queue, oldest first: `size` entries of the index, beginning at rank `from`. */
   parkedPage(gate: string, queueName: QueueName, from: number, size: number): Promise<ParkedPage>;
+  /** Jobs that have not ended, state by state, read a page at a time. */
+  list(filter?: JobFilter): AsyncGenerator<UnfinishedJob>;
   close(): Promise<void>;
 }
 
@@ -139,6 +142,11 @@ export function openQueue(config: Config, redis: Redis, clock: Clock): JobQueue 
       replayMaxMs: config.parkedMaxMs + config.letterMaxMs,
     }),
     parkedPage: (gate, queueName, from, size) => parkedPage(own[queueName].releasing, gate, from, size),
+    list: (filter) =>
+      listJobs(
+        all.map(({ keys: own }) => ({ redis, keys: own })),
+        filter,
+      ),
     close: async () => void (await Promise.all(all.map(({ queue }) => queue.close()))),
   };
 }

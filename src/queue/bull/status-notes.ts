@@ -84,7 +84,11 @@ export const isEnd = (text: string): text is EndState => (ENDS as readonly strin
 export const knownCode = (text = ''): { code?: Code } => (isCode(text) ? { code: text } : {});
 
 export async function readNote(redis: Redis, keys: RedisKeys, jobId: string): Promise<StatusNote | undefined> {
-  const text = await runCommand(redis.get(keys.note(jobId)));
+  return parseNote(await runCommand(redis.get(keys.note(jobId))));
+}
+
+/** Undefined for what is no such note. */
+export function parseNote(text: string | null | undefined): StatusNote | undefined {
   const [state, since, code, reason] = (text ?? '').split(' ');
   if (!state || !since || !(isEnd(state) || state === 'retrying')) return undefined;
   const known = knownCode(code);

@@ -1,5 +1,5 @@
-// Pages of sorted sets by time, from the oldest or the newest. A walk continues after the last position, even if that entry
-// was removed, so that concurrent changes neither skip nor repeat other entries.
+// Pages of sorted sets by time or another score, from the oldest or the newest. A walk continues after the last position, even
+// if that entry was removed, so that concurrent changes neither skip nor repeat other entries.
 import { runScript, script } from '../../runtime/lua-script.ts';
 import type { Redis } from '../../runtime/redis.ts';
 
