@@ -55,7 +55,7 @@ async function draining(process: Process): Promise<number> {
   return epoch + 1;
 }
 
-test('A release goes on beside the looking, in one process only', async () => {
+test('a release runs in one process only, and does not delay polling', async () => {
   const release = stepping();
   const fleet = await Promise.all([1, 2, 3].map(() => room.process({ release: release.release })));
   await draining(fleet[0]!);
@@ -67,7 +67,7 @@ test('A release goes on beside the looking, in one process only', async () => {
   expect(release.begun()).toBe(1);
 });
 
-test('A key that turns bad again ends the release and keeps the gate shut', async () => {
+test('a key that fails during the release stops it and keeps the gate shut', async () => {
   const release = stepping();
   const process = await room.process({ release: release.release });
   const epoch = await draining(process);
@@ -80,7 +80,7 @@ test('A key that turns bad again ends the release and keeps the gate shut', asyn
   expect(await room.gate('acme', keyArn)).toMatchObject({ epoch: epoch + 1, record: { state: 'shut' } });
 });
 
-test('A process that has lost its lease, as one that was frozen, releases no further', async () => {
+test('a process stops its release after the loss of its lease', async () => {
   const release = stepping();
   const process = await room.process({ release: release.release });
   await draining(process);
@@ -94,7 +94,7 @@ test('A process that has lost its lease, as one that was frozen, releases no fur
   expect(await eventually(() => release.answers.length === 1 && [...release.answers])).toEqual([false]);
 });
 
-test('A release that fails, or ends too early, is gone on with at the next look', async () => {
+test('a failed or incomplete release continues at the next poll', async () => {
   let times = 0;
   const process = await room.process({
     async release() {
@@ -111,7 +111,7 @@ test('A release that fails, or ends too early, is gone on with at the next look'
   expect(times).toBe(3);
 });
 
-test('What was parked at the gate of a destroyed key is released, again and again', async () => {
+test('jobs parked at the gate of a destroyed key are released in each interval', async () => {
   const released: string[] = [];
   const process = await room.process({ release: async ({ state }) => released.push(state) > 0 });
   await process.write(0, room.record('acme', keyArn, { state: 'destroyed', code: 'KEY_DESTROYED', nextProbe: 0 }));
@@ -127,7 +127,7 @@ test('What was parked at the gate of a destroyed key is released, again and agai
   expect(await room.gate('acme', keyArn)).toMatchObject({ record: { state: 'destroyed', code: 'KEY_DESTROYED' } });
 });
 
-test('A probe may be stopped twice in any state: idle, trying, releasing, never begun', async () => {
+test('a probe can be stopped twice in any state: idle, probing, releasing, never started', async () => {
   const release = stepping();
   const tried = Promise.withResolvers<void>();
   const idle = await room.process();
@@ -154,7 +154,7 @@ test('A probe may be stopped twice in any state: idle, trying, releasing, never 
   expect(release.begun()).toBe(1);
 });
 
-test('A process that dies between the last batch and opening the gate leaves that to another, with nothing to release', async () => {
+test('another process opens the gate if the first dies after the last batch, with no jobs left to release', async () => {
   const left = ['one', 'two', 'three'];
   const sent: string[] = [];
   const releasing = (then: () => Promise<boolean>): ProbeDeps['release'] => {

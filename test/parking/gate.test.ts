@@ -45,7 +45,7 @@ const TO = {
 const fails = async ({ gates }: Process, epoch: number, code?: Code, tenant = 'acme'): Promise<boolean> =>
   (await gates.apply(keyRef(tenant, keyArn), keyFailed(code), { epoch })).isChanged;
 
-test('A gate that was changed meanwhile is not changed, and whoever tried learns how it stands', async () => {
+test('a change with an old epoch is rejected, and the caller receives the current gate', async () => {
   await there.deafen();
   await change(here, 'shut');
   expect(await fails(there, 0, 'KEY_DENIED')).toBe(false);
@@ -53,19 +53,19 @@ test('A gate that was changed meanwhile is not changed, and whoever tried learns
   expect((await room.gate('acme', keyArn)).record?.code).toBe('KEY_DISABLED');
 });
 
-test('A gate that was shut and opened meanwhile is not shut by old news', async () => {
+test('a gate shut and opened meanwhile is not shut by an older failure', async () => {
   for (const state of ['shut', 'draining', 'open'] as const) await change(here, state);
   const epochs = [0, 1, 2, 4];
   for (const epoch of epochs) expect(await fails(there, epoch)).toBe(false);
   expect(await room.gate('acme', keyArn)).toMatchObject({ epoch: 3, record: { state: 'open' } });
 });
 
-test('Of many who change a gate at once, one does', async () => {
+test('one of many parallel changes of a gate is applied', async () => {
   const tries = Array.from({ length: 20 }, (_, at) => fails([here, there][at % 2]!, 0));
   expect((await Promise.all(tries)).filter(Boolean)).toHaveLength(1);
 });
 
-test('A change is told to the other processes at once, without a look of theirs', async () => {
+test('a change reaches other processes at once, without polling', async () => {
   await change(here, 'shut');
   expect(await eventually(() => refusalIn(there)?.code)).toBe('KEY_DISABLED');
   await change(here, 'draining');
@@ -73,7 +73,7 @@ test('A change is told to the other processes at once, without a look of theirs'
   expect(refusalIn(there)).toBeUndefined();
 });
 
-test('A message that was lost is made up for by the next look', async () => {
+test('polling recovers a lost pub/sub message', async () => {
   await there.deafen();
   await change(here, 'shut');
   expect(refusalIn(there)).toBeUndefined();
@@ -81,7 +81,7 @@ test('A message that was lost is made up for by the next look', async () => {
   expect(refusalIn(there)?.code).toBe('KEY_DISABLED');
 });
 
-test('A change that was refused does not hide the change of another gate whose message was lost', async () => {
+test('a rejected change does not hide a change of another gate after a lost message', async () => {
   await there.deafen();
   await change(here, 'shut');
   await there.gates.tick();
@@ -91,7 +91,7 @@ test('A change that was refused does not hide the change of another gate whose m
   expect(stateIn(there, 'globex')).toBe('shut');
 });
 
-test('What is told while a process looks is not forgotten by that look', async () => {
+test('a message received during a poll is not overwritten by that poll', async () => {
   let meanwhile = async (): Promise<void> => {};
   const looking = await room.process({
     through: (redis) =>
@@ -116,7 +116,7 @@ test('What is told while a process looks is not forgotten by that look', async (
   expect(stateIn(looking)).toBe('shut');
 });
 
-test('Old news change nothing', async () => {
+test('an old message changes nothing', async () => {
   await change(here, 'shut');
   const old = (await room.redis.hget(room.keys.gates, gateId(keyRef('acme', keyArn)))) ?? '';
   for (const state of ['draining', 'open'] as const) await change(here, state);
@@ -130,7 +130,7 @@ test('Old news change nothing', async () => {
   expect(there.closed.map(({ tenant }) => tenant)).toEqual(['acme', 'globex']);
 });
 
-test('Every process hears once of each shutting, however it learns of it', async () => {
+test('every process gets each shutting once, by message or by poll', async () => {
   await change(here, 'shut');
   await eventually(() => stateIn(there) === 'shut');
   await here.gates.tick();
@@ -144,7 +144,7 @@ test('Every process hears once of each shutting, however it learns of it', async
   expect(here.closed).toHaveLength(2);
 });
 
-test('A Redis that has forgotten everything makes the view forget too', async () => {
+test('a process forgets all gates when Redis has lost them', async () => {
   await change(here, 'shut');
   await room.redis.del(room.keys.gates, room.keys.gateEpoch);
   await here.gates.tick();
@@ -159,7 +159,7 @@ const forged = (epoch: number | string): string =>
   `${epoch} ${JSON.stringify(room.record('acme', keyArn, { state: 'open' }))}`;
 
 test.for(['999999999999999', '9999999999999999', '5'])(
-  'A gate that somebody wrote into Redis with epoch %s hides no change of ours',
+  'a foreign gate with epoch %s in Redis hides no later change',
   async (epoch) => {
     await room.redis.hset(room.keys.gates, gateId(keyRef('acme', keyArn)), forged(epoch));
     await room.redis.incr(room.keys.gateEpoch);
@@ -175,7 +175,7 @@ test.for(['999999999999999', '9999999999999999', '5'])(
   },
 );
 
-test('A gate that somebody told past Redis lasts until the next look, and a change in between takes its place', async () => {
+test('a foreign message about a gate has effect until the next poll, and a real change replaces it', async () => {
   await change(here, 'shut');
   await eventually(() => stateIn(there) === 'shut');
   const tell = async (): Promise<void> => {
@@ -195,7 +195,7 @@ test('A gate that somebody told past Redis lasts until the next look, and a chan
 });
 
 test.for(['999999999999999', '9'.repeat(30), '007', 'nonsense'])(
-  'A counter that somebody set to %s hides no change of ours, nor of another gate afterwards',
+  'an epoch counter set to %s hides no later change of this or another gate',
   async (counter) => {
     await change(here, 'shut');
     await room.redis.set(room.keys.gateEpoch, counter);
@@ -210,7 +210,7 @@ test.for(['999999999999999', '9'.repeat(30), '007', 'nonsense'])(
   },
 );
 
-test('A Redis that has lost its last second is followed, also when other gates have brought its epoch back meanwhile', async () => {
+test('a Redis that lost its last second is followed, even if other gates have raised the epoch again', async () => {
   await change(here, 'shut');
   const id = gateId(keyRef('acme', keyArn));
   const kept = (await room.redis.hget(room.keys.gates, id)) ?? '';
@@ -230,7 +230,7 @@ test('A Redis that has lost its last second is followed, also when other gates h
 });
 
 test.for(['7 no record', '7 {"state":"shut"}', 'nothing'])(
-  'A gate that reads "%s" is none: KMS decides',
+  'a gate with the content "%s" counts as missing: KMS decides',
   async (text) => {
     await room.redis.hset(room.keys.gates, gateId(keyRef('acme', keyArn)), text);
     await room.redis.set(room.keys.gateEpoch, '7');
@@ -243,7 +243,7 @@ test.for(['7 no record', '7 {"state":"shut"}', 'nothing'])(
   },
 );
 
-test('A gate that nobody could read for 5 s is unknown, and known again after a look', async () => {
+test('a gate unread for 5 s is unknown until the next poll', async () => {
   room.clock.skipMonotonic(5000);
   expect(refusalIn(here)).toBeUndefined();
   room.clock.skipMonotonic(1);
@@ -252,7 +252,7 @@ test('A gate that nobody could read for 5 s is unknown, and known again after a 
   expect(refusalIn(here)).toBeUndefined();
 });
 
-test('Whoever needs to know after 5 s without a look has one made, one for all, and hears what was shut meanwhile', async () => {
+test('refresh() polls once for all callers after 5 s, and reports a gate shut meanwhile', async () => {
   expect(there.gates.refresh()).toBeUndefined();
   await there.deafen();
   expect(await fails(here, 0)).toBe(true);
@@ -265,7 +265,7 @@ test('Whoever needs to know after 5 s without a look has one made, one for all, 
   expect(there.gates.refresh()).toBeUndefined();
 });
 
-test('A look that began before a process froze is no news when it ends', async () => {
+test('a read started before a freeze does not overwrite newer gate state', async () => {
   const slow = await room.process({
     through: (redis) =>
       Object.assign(Object.create(redis) as typeof redis, {
@@ -281,7 +281,7 @@ test('A look that began before a process froze is no news when it ends', async (
   expect(slow.gates.refresh()).toBeInstanceOf(Promise);
 });
 
-test('A refusal says what is known of the key, and the operator has the first word', async () => {
+test('a shut gate’s error has the facts of the key, and an operator stop takes precedence', async () => {
   const record = room.record('acme', keyArn, {
     code: 'KEY_PENDING_DELETION',
     reason: 'KMSInvalidStateException',
@@ -297,7 +297,7 @@ test('A refusal says what is known of the key, and the operator has the first wo
   expect(said?.message).not.toContain('incident');
 });
 
-test('Whoever asks for gates that nobody shut, or tries to change them in vain, fills no memory', async () => {
+test('reads of missing gates and rejected changes use no memory', async () => {
   for (let at = 0; at < 50; at += 1) {
     expect(refusalIn(here)).toBeUndefined();
     await fails(here, 99, 'KEY_DISABLED', `tenant-${at}`);
@@ -305,7 +305,7 @@ test('Whoever asks for gates that nobody shut, or tries to change them in vain, 
   expect(here.gates.all()).toEqual([]);
 });
 
-test('Gates may be stopped twice, also at once, and leave no timer', async () => {
+test('gates can be stopped twice, also at once, and leave no timer', async () => {
   const before = room.clock.pending;
   const { gates } = await room.process();
   expect(room.clock.pending).toBeGreaterThan(before);

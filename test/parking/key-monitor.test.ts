@@ -68,7 +68,7 @@ const shuts = (): string[] =>
 const callOf = (tenant: string): KeyRef => keyRef(tenant, room.owners.get(tenant)?.keyArn ?? room.tenant(tenant));
 
 test.for(['KEY_DISABLED', 'KEY_PENDING_DELETION', 'KEY_PENDING_IMPORT', 'KEY_UNAVAILABLE', 'KEY_NOT_FOUND'] as const)(
-  'A call that fails with %s shuts the gate of its tenant and key, and is told so',
+  'a call that fails with %s shuts the gate of its tenant and key, and is reported',
   async (code) => {
     expect(await fails(code)).toBe(code);
     expect(await gateOf()).toEqual([1, 'shut', code]);
@@ -78,7 +78,7 @@ test.for(['KEY_DISABLED', 'KEY_PENDING_DELETION', 'KEY_PENDING_IMPORT', 'KEY_UNA
   },
 );
 
-test('What KMS told of the refusal stands in the gate, and whether the key is the current one', async () => {
+test('a gate contains the facts of the KMS error, and whether the key is the current one', async () => {
   const told = { reason: 'DisabledException', deniedBy: 'tenant', deletesAt: 99, requestId: 'a1b2-c3' } as const;
   const cause = new Error('secret words');
   await monitor.begin(call).failed(new SealdexError('KEY_PENDING_DELETION', undefined, { ...told, cause }));
@@ -97,7 +97,7 @@ test('What KMS told of the refusal stands in the gate, and whether the key is th
 });
 
 test.for(['KMS_THROTTLED', 'PLATFORM_CREDENTIALS', 'TENANT_KEY_INVALID', 'OBJECT_TAMPERED', 'INTERNAL'] as const)(
-  'A call that fails with %s touches no gate',
+  'a call that fails with %s changes no gate',
   async (code) => {
     for (let time = 0; time < 5; time += 1) {
       expect(await fails(code)).toBe(code);
@@ -108,7 +108,7 @@ test.for(['KMS_THROTTLED', 'PLATFORM_CREDENTIALS', 'TENANT_KEY_INVALID', 'OBJECT
   },
 );
 
-test('A refusal of a call that began before the gate was shut and opened shuts() nothing', async () => {
+test('a failure of a call started before the gate was shut and opened does not shut it', async () => {
   const began = monitor.begin(call);
   for (const state of ['shut', 'draining', 'open'] as const) {
     const { epoch } = await room.gate('acme', call.keyArn);
@@ -119,24 +119,24 @@ test('A refusal of a call that began before the gate was shut and opened shuts()
   expect(shuts()).toEqual([]);
 });
 
-test('A key that turns bad while its gate drains shuts() it again', async () => {
+test('a key that fails while its gate drains shuts it again', async () => {
   await here.write(0, room.record('acme', call.keyArn, { state: 'draining', since: 5 }));
   await fails('KEY_DENIED');
   expect(await gateOf()).toEqual([2, 'shut', 'KEY_DENIED']);
 });
 
-test('Many calls that are refused at once shut one gate once', async () => {
+test('parallel failed calls shut one gate once', async () => {
   const calls = Array.from({ length: 10 }, () => monitor.begin(call));
   await Promise.all(calls.map((one) => one.failed(fault('KEY_DISABLED'))));
   expect([await gateOf(), shuts()]).toEqual([[1, 'shut', 'KEY_DISABLED'], ['acme KEY_DISABLED']]);
 });
 
-test('A gate that nobody could read asks KMS all the same', async () => {
+test('an unknown gate does not block a call to KMS', async () => {
   room.clock.skipMonotonic(6000);
   expect(() => monitor.begin(call)).not.toThrow();
 });
 
-test('A key for which KMS fails for 30 s while the platform key works is unavailable', async () => {
+test('a key is unavailable if KMS fails for 30 s while the platform key works', async () => {
   expect(await fails('KMS_FAILED')).toBe('KMS_FAILED');
   room.clock.advance(29_999);
   expect(await fails('KMS_FAILED')).toBe('KMS_FAILED');
@@ -147,7 +147,7 @@ test('A key for which KMS fails for 30 s while the platform key works is unavail
   expect(suspects).toEqual([]);
 });
 
-test('An error that is renamed keeps the id of the request', async () => {
+test('an error with a new code keeps its request id', async () => {
   const failing = (code: Code, of = call): Promise<SealdexError> =>
     monitor.begin(of).failed(new SealdexError(code, undefined, { requestId: 'a1b2-c3' }));
   await failing('KMS_FAILED');
@@ -159,7 +159,7 @@ test('An error that is renamed keeps the id of the request', async () => {
   expect(last).toMatchObject({ code: 'PLATFORM_DENIED', requestId: 'a1b2-c3' });
 });
 
-test('One good answer in between ends the wait for an outage', async () => {
+test('a success in between ends the wait for an outage', async () => {
   await fails('KMS_FAILED');
   room.clock.advance(20_000);
   monitor.begin(call).ok();
@@ -168,7 +168,7 @@ test('One good answer in between ends the wait for an outage', async () => {
   expect(await gateOf()).toEqual([0, undefined, undefined]);
 });
 
-test('Two failures that lie far apart are no outage', async () => {
+test('two failures far apart are not an outage', async () => {
   await fails('KMS_FAILED');
   room.clock.advance(120_001);
   await here.gates.tick();
@@ -176,7 +176,7 @@ test('Two failures that lie far apart are no outage', async () => {
   expect(await gateOf()).toEqual([0, undefined, undefined]);
 });
 
-test('A KMS that fails for the platform key too is the fault of no tenant', async () => {
+test('a KMS that fails for the platform key too shuts no gate', async () => {
   working.clear();
   const calls = [call, callOf('globex'), keyRef('free', room.platformKeyArn)];
   for (let second = 0; second < 90; second += 10) {
@@ -188,7 +188,7 @@ test('A KMS that fails for the platform key too is the fault of no tenant', asyn
   expect(await room.redis.exists(room.keys.gates)).toBe(0);
 });
 
-test('The platform key has no gate that an outage could shut', async () => {
+test('an outage shuts no gate for the platform key', async () => {
   const free = keyRef('free', room.platformKeyArn);
   await fails('KMS_FAILED', free);
   room.clock.advance(40_000);
@@ -206,7 +206,7 @@ async function denied(count: number, everyMs = 1000): Promise<Code[]> {
   return codes;
 }
 
-test('When more than 3 gates and a tenth of the keys are denied and no other key works, it is the platform', async () => {
+test('denials are a platform fault if they affect more than 3 gates and a tenth of the keys, and no other key works', async () => {
   keysInUse = 39;
   expect(await denied(5)).toEqual(['KEY_DENIED', 'KEY_DENIED', 'KEY_DENIED', 'PLATFORM_DENIED', 'PLATFORM_DENIED']);
   expect(suspects).toEqual(['PLATFORM_DENIED', 'PLATFORM_DENIED']);
@@ -218,13 +218,13 @@ test.for([
   ['3 gates', 3, 1, 1000],
   ['a tenth of the keys', 4, 40, 1000],
   ['4 gates in more than 5 min', 6, 1, 100_001],
-] as const)('%s that are denied are their tenants’ own matter', async ([, count, keys, everyMs]) => {
+] as const)('denials of %s are tenant failures', async ([, count, keys, everyMs]) => {
   keysInUse = keys;
   expect(await denied(count, everyMs)).toEqual(Array.from({ length: count }, () => 'KEY_DENIED'));
   expect([suspects, shuts().length]).toEqual([[], count]);
 });
 
-test('While another key works, many denials are their tenants’ own matter', async () => {
+test('denials are tenant failures while another key works', async () => {
   const other = callOf('globex');
   monitor.begin(other).ok();
   working.add(other.keyArn);
@@ -235,13 +235,13 @@ test('While another key works, many denials are their tenants’ own matter', as
   expect(await fails('KEY_DENIED')).toBe('PLATFORM_DENIED');
 });
 
-test('Without any other key to try nothing is proven, and the tenants’ gates are shut', async () => {
+test('denials are tenant failures without another key to test', async () => {
   someKeys = [];
   expect(new Set(await denied(6))).toEqual(new Set(['KEY_DENIED']));
   expect([suspects, shuts().length]).toEqual([[], 6]);
 });
 
-test('A process that has used no other key asks those of other tenants, before it blames the platform and after', async () => {
+test('a process that has used no other key tests those of other tenants, before and after the platform fault', async () => {
   const stranger = callOf('stranger');
   const calls = Array.from({ length: 4 }, (_, at) => callOf(`denied-${at}`));
   someKeys = [calls[0]!, stranger];
@@ -258,7 +258,7 @@ test('A process that has used no other key asks those of other tenants, before i
   expect(await monitor.anyKeyWorks()).toBe(true);
 });
 
-test('The keys of others are tried as a probe: the audit lines of those name neither the job nor the command that was denied', async () => {
+test('the test of other keys is audited as a probe, without the job and command of the denied call', async () => {
   const audit = createAuditLog({ to: 'stdout', clock: room.clock, identity: async () => 'jo' });
   const asking: AuditOrigin[] = [];
   monitor = monitorOf(here, { works: async () => (asking.push(await audit.who()), false) });
@@ -267,7 +267,7 @@ test('The keys of others are tried as a probe: the audit lines of those name nei
   expect(asking).toEqual([{ process: expect.any(String), activity: 'probe', isInCommand: true }]);
 });
 
-test('A key that worked before it was denied does not speak for the platform', async () => {
+test('a key that worked before its denial does not prove that the platform works', async () => {
   const calls = Array.from({ length: 4 }, (_, at) => callOf(`denied-${at}`));
   for (const one of calls) monitor.begin(one).ok();
   // They would all work again; but they were denied, and no other key is known.
@@ -275,7 +275,7 @@ test('A key that worked before it was denied does not speak for the platform', a
   expect((await denied(4)).at(-1)).toBe('PLATFORM_DENIED');
 });
 
-test('Denials that other processes met count, and one gate counts once', async () => {
+test('denials in other processes count, and each gate counts once', async () => {
   const calls = Array.from({ length: 10 }, () => monitorOf(here).begin(callOf('one')));
   for (const one of calls) expect((await one.failed(fault('KEY_DENIED'))).code).toBe('KEY_DENIED');
   expect(new Set(await denied(2))).toEqual(new Set(['KEY_DENIED']));
@@ -283,7 +283,7 @@ test('Denials that other processes met count, and one gate counts once', async (
   expect(await fails('KEY_DENIED', call, other)).toBe('PLATFORM_DENIED');
 });
 
-test('Whether any key works is asked of the last three that did and the last three that were denied', async () => {
+test('anyKeyWorks() tests the last three working and the last three denied keys', async () => {
   for (let at = 0; at < 5; at += 1) monitor.begin(callOf(`worked-${at}`)).ok();
   await denied(5);
   room.clock.advance(3000);

@@ -41,19 +41,19 @@ afterEach(() => pause.stop());
 /** When nothing is left to be done at once. */
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-test('Every code that pauses a job pauses a process, and an outage that lasts', () => {
+test('every code that pauses a job pauses the process, as does a long outage', () => {
   const ofJobs = Object.entries(CODES).flatMap(([code, { disposition }]) => (disposition === 'pause' ? [code] : []));
   expect([...PAUSING].toSorted()).toEqual([...ofJobs, 'KMS_FAILED', 'STORE_FAILED'].toSorted());
   expect(['KEY_DENIED', 'REDIS_FAILED', 'INTERNAL'].filter((code) => isCode(code) && isPausing(code))).toEqual([]);
 });
 
-test('A fault that is not proven pauses nothing', async () => {
+test('an unconfirmed platform fault pauses nothing', async () => {
   pause.onPlatformSuspected('PLATFORM_STORE');
   await settled();
   expect([pause.code, proofs, told]).toEqual([undefined, ['PLATFORM_STORE'], []]);
 });
 
-test('A fault is proven once for all who meet it, told by one line, and pauses once', async () => {
+test('a platform fault is confirmed once for all jobs, logged once, and pauses once', async () => {
   broken.add('PLATFORM_STORE');
   for (let job = 0; job < 30; job += 1) pause.onPlatformSuspected('PLATFORM_STORE');
   await settled();
@@ -63,7 +63,7 @@ test('A fault is proven once for all who meet it, told by one line, and pauses o
   expect(told).toEqual(['error PLATFORM_STORE', 'pause PLATFORM_STORE']);
 });
 
-test('A suspicion that was dropped can come again', async () => {
+test('a dismissed suspicion can come again', async () => {
   pause.onPlatformSuspected('PLATFORM_KEY');
   await settled();
   broken.add('PLATFORM_KEY');
@@ -72,7 +72,7 @@ test('A suspicion that was dropped can come again', async () => {
   expect(pause.code).toBe('PLATFORM_KEY');
 });
 
-test('The pause ends by itself when the fault is gone, within 5 s, with one line', async () => {
+test('the pause ends within 5 s of the fix, with one log line', async () => {
   broken.add('PLATFORM_KEY');
   pause.onPlatformSuspected('PLATFORM_KEY');
   await settled();
@@ -89,7 +89,7 @@ test('The pause ends by itself when the fault is gone, within 5 s, with one line
   expect(told).toEqual(['error PLATFORM_KEY', 'pause PLATFORM_KEY', 'info PLATFORM_KEY', 'resume']);
 });
 
-test('What jobs in work still meet while paused changes nothing', async () => {
+test('a failure of an active job during the pause changes nothing', async () => {
   broken.add('PLATFORM_KEY').add('PLATFORM_STORE');
   pause.onPlatformSuspected('PLATFORM_KEY');
   await settled();
@@ -98,13 +98,13 @@ test('What jobs in work still meet while paused changes nothing', async () => {
   expect([pause.code, proofs]).toEqual(['PLATFORM_KEY', ['PLATFORM_KEY']]);
 });
 
-test('A process that is not paused looks at nothing', async () => {
+test('a running process makes no checks', async () => {
   clock.advance(60_000);
   await pause.tick();
   expect(proofs).toEqual([]);
 });
 
-test('A proof that ends after the stop pauses nothing, and one that ends the pause resumes nothing', async () => {
+test('a confirmation after the stop pauses nothing, and a recovery after the stop resumes nothing', async () => {
   const go = Promise.withResolvers<void>();
   broken.add('PLATFORM_KEY');
   held = go.promise;
@@ -117,7 +117,7 @@ test('A proof that ends after the stop pauses nothing, and one that ends the pau
   expect([pause.code, proofs.length, told, clock.pending]).toEqual([undefined, 1, [], 0]);
 });
 
-test('A pause that is stopped while it looks whether the fault is gone stays as it is', async () => {
+test('a pause stopped during its check stays as it is', async () => {
   broken.add('PLATFORM_KEY');
   pause.onPlatformSuspected('PLATFORM_KEY');
   await settled();

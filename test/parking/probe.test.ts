@@ -41,7 +41,7 @@ async function due(...processes: Process[]): Promise<GateRecord> {
 const refuse = (fault: (typeof KMS_FAULTS)[keyof typeof KMS_FAULTS], match: MemoryKmsMatch = {}): { clear(): void } =>
   room.kms.faults.set({ match: { key: keyArn, ...match }, fault });
 
-test('However many processes look, a shut gate is tried once per interval', async () => {
+test('a shut gate is probed once per interval, regardless of process count', async () => {
   const fleet = [one, ...(await Promise.all([1, 2, 3].map(() => room.process())))];
   room.kms.disable(keyArn);
   await shut();
@@ -59,7 +59,7 @@ test('However many processes look, a shut gate is tried once per interval', asyn
   expect(tries()).toBe(3);
 });
 
-test('Two good tries some seconds apart open the gate, and after its release it is open', async () => {
+test('two successful probes open the gate, and it is open after its release', async () => {
   await shut();
   const first = await due();
   expect(first).toMatchObject({ state: 'shut', goodProbes: 1, nextProbe: room.clock.now() + 5000 });
@@ -72,7 +72,7 @@ test('Two good tries some seconds apart open the gate, and after its release it 
   expect(room.lines.filter(({ message }) => message === 'a gate is opened')).toHaveLength(1);
 });
 
-test('A bad try between two good ones starts over', async () => {
+test('a failed probe between two successful ones starts over', async () => {
   await shut();
   await due();
   room.kms.disable(keyArn);
@@ -82,7 +82,7 @@ test('A bad try between two good ones starts over', async () => {
   expect(await due()).toMatchObject({ state: 'draining' });
 });
 
-test.for(['GenerateDataKey', 'Decrypt'] as const)('A key of which only %s is denied stays shut', async (operation) => {
+test.for(['GenerateDataKey', 'Decrypt'] as const)('a key with %s denied stays shut', async (operation) => {
   refuse(KMS_FAULTS.accessDenied, { operation });
   await shut({ code: 'KEY_DENIED' });
   for (let round = 0; round < 3; round += 1)
@@ -93,7 +93,7 @@ test.for([
   ['an outage', KMS_FAULTS.internal],
   ['a throttled account', KMS_FAULTS.throttled],
   ['expired credentials', KMS_FAULTS.expiredCredentials],
-] as const)('What %s answers says nothing of the key', async ([, fault]) => {
+] as const)('a probe that ends with %s is inconclusive', async ([, fault]) => {
   await shut({ reason: 'DisabledException', requestId: 'r1', deletesAt: 5 });
   await due();
   const before = await standing();
@@ -106,7 +106,7 @@ test.for([
   expect(await due()).toMatchObject({ state: 'draining' });
 });
 
-test('What the matter is changes with what KMS says: disabled, then pending deletion with its date', async () => {
+test('a gate follows the KMS error: disabled, then pending deletion with its date', async () => {
   room.kms.disable(keyArn);
   const since = room.clock.now();
   await shut({ reason: 'DisabledException', requestId: 'the first refusal', note: 'a word' });
@@ -122,7 +122,7 @@ test('What the matter is changes with what KMS says: disabled, then pending dele
   expect([code, noDate]).toEqual(['KEY_DISABLED', undefined]);
 });
 
-test.for(['TENANT_PAUSED', 'KEY_BLOCKED'] as const)('No probe opens %s; its end does', async (code) => {
+test.for(['TENANT_PAUSED', 'KEY_BLOCKED'] as const)('a probe does not open %s; its end does', async (code) => {
   const owner = room.owners.get('acme')!;
   room.owners.set('acme', { ...owner, operatorStop: { code, since: 77, reason: 'incident 5' } });
   await shut();
@@ -134,7 +134,7 @@ test.for(['TENANT_PAUSED', 'KEY_BLOCKED'] as const)('No probe opens %s; its end 
   expect(tries()).toBe(0);
 });
 
-test('A key that is not the one of the tenant any more has no gate, and a tenant that is gone has none', async () => {
+test('a former key loses its gate, and so does a deleted tenant', async () => {
   room.kms.disable(keyArn);
   await shut();
   room.owners.set('acme', keyRef('acme', room.kms.createKey()));
@@ -145,7 +145,7 @@ test('A key that is not the one of the tenant any more has no gate, and a tenant
   expect(tries()).toBe(0);
 });
 
-test('A former key that was shut as such is tried like any other', async () => {
+test('a former key that was shut as such is probed like any other', async () => {
   room.kms.disable(keyArn);
   room.owners.set('acme', keyRef('acme', room.kms.createKey()));
   await shut({ wasCurrent: false });
@@ -153,7 +153,7 @@ test('A former key that was shut as such is tried like any other', async () => {
   expect(tries()).toBe(1);
 });
 
-test('A tenant whose file cannot be read keeps its gate as it is', async () => {
+test('a tenant with an unreadable file keeps its gate unchanged', async () => {
   const { gates, probe } = await room.process({ ownerOf: () => Promise.reject(new Error('S3 is away')) });
   await shut();
   const before = await room.gate('acme', keyArn);
@@ -163,7 +163,7 @@ test('A tenant whose file cannot be read keeps its gate as it is', async () => {
   expect(await room.gate('acme', keyArn)).toEqual(before);
 });
 
-test('A key that KMS does not find for 24 h is destroyed, but only while the platform key is found', async () => {
+test('a key is destroyed after 24 h as not found, but only while the platform key is found', async () => {
   room.kms.forget(keyArn);
   await shut({ code: 'KEY_NOT_FOUND' });
   const shutAt = room.clock.now();
@@ -180,7 +180,7 @@ test('A key that KMS does not find for 24 h is destroyed, but only while the pla
   expect(room.lines.filter(({ level }) => level === 'error')).toHaveLength(1);
 });
 
-test('The grace begins when KMS does not find the key, not when the gate was shut', async () => {
+test('the 24 h begin when KMS does not find the key, not when the gate is shut', async () => {
   room.kms.disable(keyArn);
   await shut();
   room.later(2 * DAY_MS);
@@ -190,7 +190,7 @@ test('The grace begins when KMS does not find the key, not when the gate was shu
   expect(await due()).toMatchObject({ state: 'shut', code: 'KEY_NOT_FOUND' });
 });
 
-test('A gate that is open for an hour is dropped, and every process forgets it at its next look', async () => {
+test('a gate open for an hour is deleted, and every process forgets it at its next poll', async () => {
   const other = await room.process();
   await shut({ state: 'open' });
   await other.gates.tick();
@@ -208,7 +208,7 @@ test('A gate that is open for an hour is dropped, and every process forgets it a
   expect(one.gates.refusal(keyRef('acme', keyArn))?.code).toBe('KEY_DISABLED');
 });
 
-test('A gate that was shut in the moment of dropping it stays', async () => {
+test('a gate shut during its deletion stays', async () => {
   await shut({ state: 'open' });
   room.later(2 * HOUR_MS);
   const other = await room.process();
@@ -218,7 +218,7 @@ test('A gate that was shut in the moment of dropping it stays', async () => {
   expect(await standing()).toMatchObject({ state: 'shut' });
 });
 
-test('What a probe found is not told when the gate was changed meanwhile', async () => {
+test('a probe result is not reported if the gate was changed meanwhile', async () => {
   const meanwhile = await room.process({
     async tryKey() {
       await one.write((await room.gate('acme', keyArn)).epoch, room.record('acme', keyArn, { code: 'KEY_DENIED' }));
@@ -229,7 +229,7 @@ test('What a probe found is not told when the gate was changed meanwhile', async
   expect(await standing()).toMatchObject({ state: 'shut', code: 'KEY_DENIED', goodProbes: 0 });
 });
 
-test('Trying a key out of turn needs no waiting, and is one of the two good tries, but not both', async () => {
+test('an extra probe does not wait, and counts as one of the two successful probes', async () => {
   await shut();
   const now = async (): Promise<GateRecord | undefined> =>
     (await probeOnce(one.probing, await room.gate('acme', keyArn)))?.record;

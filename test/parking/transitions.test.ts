@@ -123,7 +123,7 @@ describe('transition', () => {
     expect(change ? phaseOf(change.record) : '-').toBe(to);
   });
 
-  test('the cases above take every edge and no other', () => {
+  test('the cases above cover every edge and no other', () => {
     const taken = [
       ...CASES.filter(([, , to]) => to !== '-').map(([event, from, to]) => [from, event, to]),
       ...GUARDED.filter(([, , , to]) => to !== '-').map(([, record, { kind }, to]) => [phaseOf(record), kind, to]),
@@ -133,7 +133,7 @@ describe('transition', () => {
 });
 
 describe('the next record', () => {
-  test('of a failed call has the explanation of KMS, and a first probe', () => {
+  test('after a failed call has the explanation of KMS, and a first probe', () => {
     const facts = { reason: 'DisabledException', deniedBy: 'tenant', deletesAt: 99, requestId: 'a1-b2' } as const;
     const error = new SealdexError('KEY_PENDING_DELETION', undefined, { ...facts, cause: new Error('secret') });
     expect(next(undefined, { kind: 'keyFailed', error, isCurrent: false })).toEqual({
@@ -150,19 +150,19 @@ describe('the next record', () => {
     });
   });
 
-  test('of a failed call has no request id that is none', () => {
+  test('after a failed call has no invalid request id', () => {
     const error = new SealdexError('KEY_DISABLED', undefined, { requestId: 'some words' });
     expect(next(undefined, { kind: 'keyFailed', error, isCurrent: false })).not.toHaveProperty('requestId');
   });
 
-  test('of a failed call keeps wasCurrent while jobs from before are released', () => {
+  test('after a failed call keeps wasCurrent while earlier jobs are released', () => {
     const event = { ...EVENTS.keyFailed, isCurrent: false };
     expect(next(RECORDS.draining, event).wasCurrent).toBe(true);
     expect(next({ ...RECORDS.draining!, wasCurrent: false }, event).wasCurrent).toBe(false);
     expect(next(RECORDS.open, event).wasCurrent).toBe(false);
   });
 
-  test.each(['open', 'shut'] as const)('of an operator stop has its reason, in place of KMS’s, from %s', (phase) => {
+  test.each(['open', 'shut'] as const)('after an operator stop has its reason, in place of KMS’s, from %s', (phase) => {
     const since = phase === 'shut' ? SHUT.since : NOW;
     expect(next(RECORDS[phase], EVENTS.operatorStopped)).toEqual({
       ...KEY,
@@ -178,13 +178,13 @@ describe('the next record', () => {
     });
   });
 
-  test('of a deleted tenant is probed as late as a probe may be', () => {
+  test('after a tenant deletion is probed at the longest interval', () => {
     const { note, codeSince, nextProbe } = next(RECORDS.open, EVENTS.tenantDeleted);
     expect([note, codeSince, nextProbe]).toEqual(['the tenant was deleted', 55, NOW + 1_800_000]);
     expect(next(undefined, { ...EVENTS.tenantDeleted, settledMs: 1000 }).nextProbe).toBe(NOW + 1000);
   });
 
-  test('of a first successful probe waits for the confirming one', () => {
+  test('after a first successful probe waits for the confirming one', () => {
     expect(next({ ...SHUT, goodProbes: 0 }, EVENTS.probeSucceeded)).toEqual({
       ...SHUT,
       probes: 8,
@@ -193,7 +193,7 @@ describe('the next record', () => {
     });
   });
 
-  test('of a failed probe has the new explanation alone, and the time of the code if it is another one', () => {
+  test('after a failed probe has only the new explanation, and the time of the code if it is another one', () => {
     const { requestId: _, ...kept } = SHUT;
     const changed = { ...kept, reason: 'ByTest', probes: 8, goodProbes: 0, nextProbe: NOW + 900_000 };
     const noted = { ...SHUT, note: 'old', deletesAt: 9, deniedBy: 'tenant' } as const;
@@ -202,16 +202,16 @@ describe('the next record', () => {
     expect(next(noted, again)).toEqual({ ...changed, codeSince: SHUT.codeSince });
   });
 
-  test('of an inconclusive probe keeps the explanation, and starts the successful ones over', () => {
+  test('after an inconclusive probe keeps the explanation, and starts the successful ones over', () => {
     const probed = { probes: 8, goodProbes: 0, nextProbe: NOW + 30_000 };
     expect(next(SHUT, EVENTS.probeInconclusive)).toEqual({ ...SHUT, ...probed });
   });
 
-  test('of a key that is gone is destroyed from now on', () => {
+  test('after the loss of the key is destroyed from now on', () => {
     expect(next(SHUT, EVENTS.keyGone)).toMatchObject({ code: 'KEY_DESTROYED', codeSince: NOW, since: SHUT.since });
   });
 
-  test('of a drained gate is open from now on, and a destroyed one is drained again later', () => {
+  test('after the drain is open from now on, and a destroyed one is drained again later', () => {
     expect(next(RECORDS.draining, EVENTS.drained)).toEqual({ ...RECORDS.draining, state: 'open', since: NOW });
     const later = { ...RECORDS.destroyed, nextProbe: NOW + 30_000 };
     expect(next(RECORDS.destroyed, EVENTS.drained)).toEqual(later);
@@ -219,19 +219,19 @@ describe('the next record', () => {
   });
 });
 
-describe('the effects', () => {
+describe('effects', () => {
   const kinds = (phase: GatePhase, event: GateEvent): GateEffect['kind'][] =>
     apply(RECORDS[phase], event)!.effects.map(({ kind }) => kind);
 
   test.each(CASES.filter(([, , to]) => to !== '-'))(
-    'of %s in state %s publish all but a removal',
+    'after %s in state %s publish all but a removal',
     (event, phase, to) => {
       expect(kinds(phase, EVENTS[event]).includes('publish')).toBe(to !== 'none');
     },
   );
 
   test.each(CASES.filter(([, , to]) => to !== '-'))(
-    'of %s in state %s close the gate, so that data keys are zeroed, exactly if it was open and is closed then',
+    'after %s in state %s close the gate, so that data keys are zeroed, only if it was open before and is closed',
     (event, phase, to) => {
       const isClosed = (state: string): boolean => ['shut', 'stopped', 'destroyed'].includes(state);
       const { record } = apply(RECORDS[phase], EVENTS[event])!;
@@ -239,7 +239,7 @@ describe('the effects', () => {
     },
   );
 
-  test('log that a gate closes or opens, and that a key is gone', () => {
+  test('log that a gate closes or opens, and that a key is deleted', () => {
     const log = (phase: GatePhase, event: GateEvent) =>
       apply(RECORDS[phase], event)!.effects.flatMap((effect) =>
         effect.kind === 'log' ? [[effect.level, effect.facts, effect.message]] : [],
@@ -260,22 +260,22 @@ describe('the effects', () => {
   });
 });
 
-describe('the tasks that are due', () => {
+describe('due tasks', () => {
   const tasks = (record: GateRecord): readonly string[] => tasksDue(record, NOW, SETTINGS);
 
-  test('of a shut gate are its expired jobs and a probe, once their time has come', () => {
+  test('for a shut gate are its expired jobs and a probe, once their time has come', () => {
     expect(tasks(SHUT)).toEqual(['expireParked', 'probe']);
     expect(tasks(RECORDS.stopped!)).toEqual(['expireParked', 'probe']);
     expect(tasks({ ...SHUT, nextProbe: NOW + 1 })).toEqual([]);
   });
 
-  test('are due at once if the time is further away than any schedule puts it', () => {
+  test('include those with a time beyond any schedule', () => {
     const furthest = NOW + 2 * SETTINGS.probeMaxMs + 60_000;
     expect(tasks({ ...SHUT, nextProbe: furthest })).toEqual([]);
     expect(tasks({ ...SHUT, nextProbe: furthest + 1 })).toEqual(['expireParked', 'probe']);
   });
 
-  test('of the other states are a release', () => {
+  test('for the other states are a release', () => {
     expect(tasks({ ...RECORDS.draining!, nextProbe: NOW + 1 })).toEqual(['releaseParked']);
     expect(tasks(RECORDS.destroyed!)).toEqual(['releaseParked']);
     expect(tasks({ ...RECORDS.destroyed!, nextProbe: NOW + 1 })).toEqual([]);

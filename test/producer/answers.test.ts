@@ -27,7 +27,7 @@ const request = (id = 'doc', more: object = {}) => ({
   ...more,
 });
 
-it('the package exports what opens each of its parts, its error, its codes and its settings, and nothing else that runs', () => {
+it('the package exports the functions for its parts, its error, codes and settings, and no other values', () => {
   expect(Object.keys(sealdex).toSorted((a, b) => a.localeCompare(b))).toEqual([
     'CODES',
     'createOperator',
@@ -39,8 +39,8 @@ it('the package exports what opens each of its parts, its error, its codes and i
   ]);
 });
 
-describe('answers', () => {
-  it('a queued job is its id and a revision near the present in microseconds', async () => {
+describe('results', () => {
+  it('have the id of a queued job and a revision near the present in microseconds', async () => {
     const producer = await scene.producer();
     const answer = await producer.enqueueIndex(request());
     expect(Object.keys(answer).sort()).toEqual(['jobId', 'revision', 'status']);
@@ -49,7 +49,7 @@ describe('answers', () => {
     expect(Math.abs(answer.revision / 1000 - Date.now())).toBeLessThan(60_000);
   });
 
-  it('status follows a job from queued to done, superseded or dead, and says unknown of any other', async () => {
+  it('have the status of a job from queued to done, superseded or dead, and unknown for any other', async () => {
     const producer = await scene.producer();
     const first = await producer.enqueueIndex(request('status'));
     const second = await producer.enqueueIndex(request('status'));
@@ -65,7 +65,7 @@ describe('answers', () => {
       expect(await producer.status(id as string)).toEqual({ state: 'unknown' });
   });
 
-  it('an error is a SealdexError with its code, its field where there is one, and no content in any print of it', async () => {
+  it('contain a SealdexError with its code, its field if there is one, and no content in its text', async () => {
     const producer = await scene.producer();
     const error = await refusalOf(() => producer.enqueueIndex(request('doc', { document: { secret: 'mango' } })));
     expect(error).toBeInstanceOf(SealdexError);
@@ -79,7 +79,7 @@ describe('answers', () => {
 });
 
 describe('settings', () => {
-  it('come from the environment, and those of the object go over it', async () => {
+  it('come from the environment, and those of the object override it', async () => {
     for (const [name, value] of Object.entries(scene.settings)) vi.stubEnv(name, String(value));
     {
       await using producer = await createProducer();
@@ -91,7 +91,7 @@ describe('settings', () => {
     expect(await scene.jobs()).toContain(jobId);
   });
 
-  it('that are wrong are refused with all faults listed, by producer and reader', async () => {
+  it('are rejected with all errors listed if invalid, by producer and reader', async () => {
     for (const create of [createProducer, createReader]) {
       const wrong = { ...scene.settings, SEALDEX_BUCKET: '', SEALDEX_INLINE_BYTES: -1, SEALDEX_QUEUE: 'a b' };
       const error = await refusalOf(() => create(wrong));
@@ -102,15 +102,15 @@ describe('settings', () => {
   });
 });
 
-describe('the end of a producer', () => {
-  it('may be asked for twice, at once and later', async () => {
+describe('closing a producer', () => {
+  it('can be repeated, in parallel and later', async () => {
     const producer = await createProducer(scene.settings);
     const dispose = (): PromiseLike<void> => producer[Symbol.asyncDispose]();
     expect(await Promise.all([dispose(), dispose()])).toEqual([undefined, undefined]);
     expect(await dispose()).toBeUndefined();
   });
 
-  it('refuses what comes after it with a typed error', async () => {
+  it('rejects later calls with a typed error', async () => {
     const producer = await createProducer(scene.settings);
     await producer.enqueueIndex(request('before-the-end'));
     await producer[Symbol.asyncDispose]();
@@ -127,7 +127,7 @@ describe('the end of a producer', () => {
   it.each([
     ['S3 is waited for', () => scene.services.s3.faults.set({ match: { prefix: 'intake/' }, fault: { kind: 'hang' } })],
     ['KMS is waited for', () => scene.services.kms.faults.set({ fault: { kind: 'hang' } })],
-  ])('in the middle of an enqueue, while %s, ends it with a typed error', async (_, hang) => {
+  ])('during an enqueue, while %s, ends it with a typed error', async (_, hang) => {
     await scene.tenant('middle').catch(() => {});
     const producer = await createProducer({ ...scene.settings, SEALDEX_INLINE_BYTES: 0 });
     const fault = hang();
@@ -143,7 +143,7 @@ describe('the end of a producer', () => {
     fault.clear();
   });
 
-  it('lets the process end by itself', async () => {
+  it('does not keep the process running', async () => {
     const child = spawn(process.execPath, [CHILD, JSON.stringify(scene.settings), JSON.stringify(request('child'))], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -50,11 +50,11 @@ async function refusingTenant(tenant: string): Promise<string> {
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 
-it('no requests are no results', async () => {
+it('an empty list of requests has no results', async () => {
   expect(await producer.enqueueIndexBulk([])).toEqual([]);
 });
 
-it('1,000 requests are 1,000 jobs, in their order, with rising revisions and one data key', async () => {
+it('1,000 requests become 1,000 jobs, in order, with rising revisions and one data key', async () => {
   scene.services.kms.counts.reset();
   const results = await producer.enqueueIndexBulk(range(1000).map((n) => request(`order-${n}`)));
   const jobs = results.map(resultOf);
@@ -68,7 +68,7 @@ it('1,000 requests are 1,000 jobs, in their order, with rising revisions and one
   expect(data).toMatchObject({ object: (single as IndexJobData).object });
 });
 
-it('a faulty request is its error in its place and leaves the others alone', async () => {
+it('an invalid request gets its error at its position and does not affect the others', async () => {
   const results = await producer.enqueueIndexBulk([
     request('good-0'),
     { ...request('bad-1'), document: { type: 'core' } },
@@ -90,7 +90,7 @@ it('a faulty request is its error in its place and leaves the others alone', asy
   expect((results[4] as SealdexError).field).toBe('idempotencyKey');
 });
 
-it('a refused KMS key of one tenant is the error of its requests only', async () => {
+it('a denied KMS key of one tenant fails only its requests', async () => {
   const shut = await refusingTenant('shut');
   scene.services.kms.disable(shut);
   const results = await producer.enqueueIndexBulk(
@@ -100,7 +100,7 @@ it('a refused KMS key of one tenant is the error of its requests only', async ()
     expect(result).toMatchObject(n % 3 === 0 ? { code: 'KEY_DISABLED' } : { status: 'queued' });
 });
 
-it('of two requests for one document the later has the higher revision and wins, whichever has a key', async () => {
+it('the later of two requests for one document has the higher revision and wins, regardless of idempotency keys', async () => {
   const keyed = { idempotencyKey: 'wins' };
   const texts = ['first', 'second', 'third', 'fourth'];
   const results = await producer.enqueueIndexBulk(
@@ -119,7 +119,7 @@ it('of two requests for one document the later has the higher revision and wins,
   expect(await reader.metadata({ tenant: 'acme', corpus: 'docs', id: 'wins' })).toMatchObject({ title: 'fourth' });
 });
 
-it('of three requests with one idempotency key the first is queued, the same one is its duplicate, another is a conflict', async () => {
+it('the first of three requests with one idempotency key is queued, the same one is its duplicate, another is a conflict', async () => {
   const results = await producer.enqueueIndexBulk([
     request('same', { idempotencyKey: 'same' }),
     request('other', { idempotencyKey: 'same' }),
@@ -131,7 +131,7 @@ it('of three requests with one idempotency key the first is queued, the same one
   expect(second).toMatchObject({ status: 'duplicate', jobId: first!.jobId, revision: first!.revision });
 });
 
-it('no more than 16 requests are under way at once, and large documents one after the other', async () => {
+it('at most 16 requests run at once, and large documents one after the other', async () => {
   const fault = scene.services.s3.faults.set({
     match: { method: 'PUT', prefix: 'intake/' },
     fault: { kind: 'hang' },
@@ -153,7 +153,7 @@ it('no more than 16 requests are under way at once, and large documents one afte
   for (const result of await huge) expect(result).toMatchObject({ status: 'queued' });
 });
 
-it('one failure of the store is one error; the requests after it are tried and queued', async () => {
+it('a failure of the store affects one request; later ones are queued', async () => {
   const small = await scene.producer({ SEALDEX_INLINE_BYTES: 0 });
   const fault = { kind: 'error', status: 403, code: 'AccessDenied' } as const;
   scene.services.s3.faults.set({ match: { method: 'PUT', prefix: 'intake/' }, fault, times: 3 });
@@ -163,7 +163,7 @@ it('one failure of the store is one error; the requests after it are tried and q
   );
 });
 
-it('when KMS does not answer for a tenant its requests stop being tried, and another tenant goes on', async () => {
+it('requests of one tenant are no longer tried if KMS does not respond for it, and another tenant continues', async () => {
   using _real = realDeadlines({ promptMs: 20_000 });
   const silent = await scene.tenant('silent');
   scene.services.kms.faults.set({ match: { key: silent }, fault: { kind: 'hang' } });
@@ -179,7 +179,7 @@ it('when KMS does not answer for a tenant its requests stop being tried, and ano
   expect(keyArn).not.toBe(silent);
 });
 
-it('when KMS does not answer for anybody, 64 tenants stop being tried after the first 16 failures', async () => {
+it('requests of 64 tenants are no longer tried after 16 failures if KMS does not respond at all', async () => {
   using _real = realDeadlines({ promptMs: 20_000 });
   const tenants = range(64).map((n) => `quiet-${n}`);
   const keys = await Promise.all(tenants.map((tenant) => scene.tenant(tenant)));
@@ -197,7 +197,7 @@ it('when KMS does not answer for anybody, 64 tenants stop being tried after the 
   expect(await producer.enqueueIndexBulk([request('quiet-after')])).toMatchObject([{ status: 'queued' }]);
 });
 
-it('when nobody can say whether keys may be used, no tenant is tried after the first 16 failures', async () => {
+it('requests are no longer tried after 16 failures if the gates are unknown', async () => {
   await using opened = new AsyncDisposableStack();
   const { config, redis, store } = scene;
   const queue = opened.adopt(openQueue(config, redis, systemClock), (queue) => queue.close());
@@ -222,7 +222,7 @@ it('when nobody can say whether keys may be used, no tenant is tried after the f
   expect(asked).toBe(16);
 });
 
-it('disabled KMS keys of 20 tenants in a row are the errors of their requests only', async () => {
+it("disabled keys of 20 tenants fail only those tenants' requests", async () => {
   const tenants = range(20).map((n) => `locked-${n}`);
   for (const key of await Promise.all(tenants.map(refusingTenant))) scene.services.kms.disable(key);
   const results = await producer.enqueueIndexBulk([
@@ -233,7 +233,7 @@ it('disabled KMS keys of 20 tenants in a row are the errors of their requests on
   expect(results[20]).toMatchObject({ status: 'queued' });
 });
 
-it('the array may change while it is worked on: its length at the call counts', async () => {
+it('the array can change during the call: its length at the call counts', async () => {
   const requests = range(40).map((n) => request(`change-${n}`));
   const pending = producer.enqueueIndexBulk(requests);
   requests.length = 0;

@@ -69,7 +69,7 @@ async function jobOf({ jobId }: EnqueueResult): Promise<unknown> {
   return { data, objects: await scene.keysOf(`intake/acme/${jobId}/`) };
 }
 
-describe('an idempotency key that is used again', () => {
+describe('a reused idempotency key', () => {
   const others: [string, Partial<IndexRequest>][] = [
     ['other content', { document: documentOf('index', 200) }],
     ['another document id', { document: documentOf('another') }],
@@ -117,7 +117,7 @@ describe('an idempotency key that is used again', () => {
       expect(await second.enqueueUpload(upload('file', more))).toMatchObject(duplicateOf(first));
   });
 
-  it('for an upload whose first request was a stream is compared with all of that stream', async () => {
+  it('for an upload is compared with the whole stream of the first request', async () => {
     const first = await producer.enqueueUpload(upload('stream', { body: streamed(FILE), length: FILE.length }));
     expect(await second.enqueueUpload(upload('stream'))).toMatchObject(duplicateOf(first));
     expect(await codeOf(() => second.enqueueUpload(upload('stream', { body: FILE.subarray(1) })))).toBe(CONFLICT);
@@ -156,8 +156,8 @@ describe('an idempotency key that is used again', () => {
   });
 });
 
-describe('of two requests with one idempotency key at the same time', () => {
-  it('the same one is queued once, and of two different ones one is queued and the other is a conflict', async () => {
+describe('two parallel requests with one idempotency key', () => {
+  it('are queued once if equal; if different, one is queued and the other is a conflict', async () => {
     const inline = { SEALDEX_INLINE_BYTES: 4096 };
     const producers = [await scene.producer(inline), await scene.producer(inline)];
     for (const by of producers) await by.enqueueIndex(index('warm'));
@@ -182,7 +182,7 @@ describe('of two requests with one idempotency key at the same time', () => {
     }
   });
 
-  it('and different files, the one whose file arrived first is queued, and nothing of the other is left', async () => {
+  it('and different files queue the file that arrived first, and nothing of the other is left', async () => {
     const hanging = scene.services.s3.faults.set({
       match: { method: 'PUT', prefix: 'intake/' },
       fault: { kind: 'hang' },
@@ -206,7 +206,7 @@ describe('of two requests with one idempotency key at the same time', () => {
 });
 
 describe('an idempotency record', () => {
-  it('of an older producer has no fingerprint, and every request with its key is a duplicate', async () => {
+  it('without a fingerprint, from an older producer, makes every request with its key a duplicate', async () => {
     const first = await producer.enqueueIndex(index('old'));
     await scene.redis.hdel(recordOf(first), 'fingerprint');
     const other = index('old', { document: documentOf('other') });
@@ -215,7 +215,7 @@ describe('an idempotency record', () => {
     expect(await fingerprintOf(first)).toBeNull();
   });
 
-  it('that expired while its job waits takes no other fingerprint, so that the job is not blamed for it', async () => {
+  it('expired while its job waits takes no other fingerprint, so that the job does not conflict with it', async () => {
     const first = await producer.enqueueIndex(index('expired'));
     await scene.redis.del(recordOf(first));
     const other = index('expired', { document: documentOf('other') });
@@ -225,7 +225,7 @@ describe('an idempotency record', () => {
     expect((await jobOf(first)) as { objects: string[] }).toMatchObject({ objects: { length: 1 } });
   });
 
-  it('whose producer died before it confirmed the job has the fingerprint of that job', async () => {
+  it('has the fingerprint of its job if the producer died before the confirmation', async () => {
     const first = await producer.enqueueIndex(index('unconfirmed'));
     await scene.redis.hdel(recordOf(first), 'confirmed');
     const other = index('unconfirmed', { document: documentOf('other') });
@@ -233,7 +233,7 @@ describe('an idempotency record', () => {
     expect(await second.enqueueIndex(index('unconfirmed'))).toMatchObject(duplicateOf(first));
   });
 
-  it('of a request that failed before its job was added is free for another request', async () => {
+  it('is free for another request if the first one failed before its job was added', async () => {
     const fault = scene.services.s3.faults.set({ match: { prefix: 'intake/' }, fault: S3_ERRORS.internal });
     expect(await codeOf(() => producer.enqueueIndex(index('failed')))).toBe('STORE_FAILED');
     fault.clear();
@@ -242,7 +242,7 @@ describe('an idempotency record', () => {
     expect(await codeOf(() => producer.enqueueIndex(index('failed')))).toBe(CONFLICT);
   });
 
-  it('tells a reader of Redis nothing about content: equal requests differ by tenant and key, and no guess matches', async () => {
+  it('reveals nothing about content: equal requests differ by tenant and key, and no guess matches', async () => {
     const document = documentOf('guessed');
     const results = [
       await producer.enqueueIndex(index('guess 1', { document })),
@@ -272,7 +272,7 @@ describe('the secret of the fingerprints', () => {
       () => scene.services.s3.faults.set({ match: { prefix: 'system/' }, fault: S3_ERRORS.internal }),
     ],
   ])(
-    'that cannot be read because %s fails is the error of the request, and nothing is queued or remembered',
+    'is required for a request with a key: the request fails if %s fails, and nothing is queued or stored',
     async (name, code, fail) => {
       const fresh = await scene.producer();
       await fresh.enqueueIndex(index('warm', { idempotencyKey: undefined }));
@@ -296,7 +296,7 @@ describe('the secret of the fingerprints', () => {
     expect(platformCalls()).toBe(before + 1);
   });
 
-  it('outlives a change of the platform key, and a former key that is disabled', async () => {
+  it('remains usable after a change of the platform key with the former key disabled', async () => {
     const changed: Settings = {
       SEALDEX_PLATFORM_KEY_ARN: scene.services.kms.createKey(),
       SEALDEX_PLATFORM_FORMER_KEY_ARNS: scene.config.platformKeyArn,

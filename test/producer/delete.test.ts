@@ -17,7 +17,7 @@ afterAll(() => scene[Symbol.asyncDispose]());
 const GOOD: DeleteRequest = { tenant: 'acme', corpus: 'docs', id: 'doc' };
 
 describe('a request to delete', () => {
-  it('is a job without content, of a higher revision than what was enqueued before', async () => {
+  it('becomes a job without content, with a higher revision than earlier requests', async () => {
     const index = await producer.enqueueIndex({ tenant: 'acme', corpus: 'docs', document: documentOf('doc') });
     const answer = await producer.enqueueDelete(GOOD);
     const { jobId, revision } = answer;
@@ -28,7 +28,7 @@ describe('a request to delete', () => {
     expect(data).toEqual({ v: 1, kind: 'delete', tenant: 'acme', corpus: 'docs', revision, object: objectName('doc') });
   });
 
-  it('asks KMS for nothing and writes nothing to S3', async () => {
+  it('makes no KMS call and writes nothing to S3', async () => {
     const fresh = await scene.producer();
     scene.services.s3.requests.reset();
     const before = scene.services.kms.counts.all();
@@ -40,14 +40,14 @@ describe('a request to delete', () => {
   it.each<[string, unknown, string]>([
     ['no request', undefined, 'request'],
     ['a list', [GOOD], 'request'],
-    ['a tenant that is a path', { ...GOOD, tenant: '../x' }, 'tenant'],
+    ['a path as a tenant', { ...GOOD, tenant: '../x' }, 'tenant'],
     ['no corpus', { ...GOOD, corpus: undefined }, 'corpus'],
     ['no id', { ...GOOD, id: undefined }, 'id'],
     ['an empty id', { ...GOOD, id: '' }, 'id'],
-    ['an id that is no text', { ...GOOD, id: 5 }, 'id'],
+    ['a number as an id', { ...GOOD, id: 5 }, 'id'],
     ['an empty idempotency key', { ...GOOD, idempotencyKey: '' }, 'idempotencyKey'],
-    ['a field that is not known', { ...GOOD, document: documentOf('doc') }, 'document'],
-    ['ifExists, which means nothing here', { ...GOOD, ifExists: 'reject' }, 'ifExists'],
+    ['an unknown field', { ...GOOD, document: documentOf('doc') }, 'document'],
+    ['ifExists, which has no meaning here', { ...GOOD, ifExists: 'reject' }, 'ifExists'],
   ])('with %s is DOCUMENT_INVALID, and nothing is queued', async (_, request, field) => {
     const before = await scene.jobs();
     const refusal = await refusalOf(() => producer.enqueueDelete(request as DeleteRequest));
@@ -55,7 +55,7 @@ describe('a request to delete', () => {
     expect(await scene.jobs()).toEqual(before);
   });
 
-  it('of a getter that throws quotes nothing of it', async () => {
+  it('with a getter that throws quotes none of its text', async () => {
     const request = Object.defineProperty({ ...GOOD }, 'id', {
       get: () => {
         throw new Error('with the secret word');
@@ -67,7 +67,7 @@ describe('a request to delete', () => {
     expect(JSON.stringify([refusal, refusal.message, String(refusal.cause)])).not.toContain('secret word');
   });
 
-  it('of a tenant that nobody has made is TENANT_UNKNOWN', async () => {
+  it('for an unknown tenant is TENANT_UNKNOWN', async () => {
     expect(await codeOf(() => producer.enqueueDelete({ ...GOOD, tenant: 'nobody' }))).toBe('TENANT_UNKNOWN');
   });
 });
@@ -83,7 +83,7 @@ describe('the same idempotency key', () => {
     expect(await producer.enqueueIndex(request)).toMatchObject({ status: 'queued' });
   });
 
-  it('100 times at once is one job: one is told queued, the others of that job', async () => {
+  it('sent 100 times at once is one job: one result is queued, the others are duplicates', async () => {
     const others = [producer, await scene.producer(), await scene.producer()];
     const request = { ...GOOD, id: 'crowd', idempotencyKey: 'crowd' };
     const answers = await Promise.all(
@@ -93,7 +93,7 @@ describe('the same idempotency key', () => {
     expect(new Set(answers.map(({ jobId, revision }) => `${jobId} ${revision}`)).size).toBe(1);
   });
 
-  it('after its end is answered with how it ended', async () => {
+  it('used after the end of the job returns the outcome', async () => {
     const request = { ...GOOD, id: 'ended', idempotencyKey: 'ended' };
     const { jobId } = await producer.enqueueDelete(request);
     const stop = await scene.work();
@@ -102,7 +102,7 @@ describe('the same idempotency key', () => {
     expect(await producer.enqueueDelete(request)).toMatchObject({ status: 'duplicate', jobId, state: 'done' });
   });
 
-  it('whose marker is gone while its job waits is told of that job and its revision', async () => {
+  it('without its marker finds its waiting job and its revision', async () => {
     const request = { ...GOOD, id: 'forgotten', idempotencyKey: 'forgotten' };
     const { jobId, revision } = await producer.enqueueDelete(request);
     await scene.redis.del(`sealdex:{${scene.config.queue}}:markers:${jobId}`);

@@ -33,7 +33,7 @@ const backlogOf = (tenant: string): Promise<string | null> =>
   scene.redis.hget(`sealdex:{${scene.config.queue}}:backlog:jobs`, tenant);
 
 describe("a tenant's full backlog", () => {
-  it('is TENANT_BACKLOG_FULL for its next request, and another tenant goes on', async () => {
+  it('rejects its next request with TENANT_BACKLOG_FULL, and another tenant continues', async () => {
     await scene.tenant('full');
     await scene.tenant('other');
     expect(words(await producer.enqueueIndexBulk(requests('full', 20)))).toEqual(
@@ -47,7 +47,7 @@ describe("a tenant's full backlog", () => {
     expect(await producer.enqueueIndex(request('other', 'one'))).toMatchObject({ status: 'queued' });
   });
 
-  it('in a bulk takes what there is room for, and the rest of that tenant is not tried for long', async () => {
+  it('accepts from a bulk what fits, and skips the rest of that tenant', async () => {
     await scene.tenant('bulk');
     const mixed = requests('bulk', 2000).flatMap((one, n) =>
       n % 200 === 0 ? [one, request('other', `b-${n}`)] : [one],
@@ -60,7 +60,7 @@ describe("a tenant's full backlog", () => {
     expect(await backlogOf('bulk')).toBe('20');
   });
 
-  it('has room again when its jobs are done', async () => {
+  it('accepts requests again when jobs are done', async () => {
     await scene.tenant('drained');
     const [first] = await producer.enqueueIndexBulk(requests('drained', 20));
     expect(first).toMatchObject({ status: 'queued' });
@@ -71,7 +71,7 @@ describe("a tenant's full backlog", () => {
   });
 });
 
-it('a request that ends before its job is queued takes no room', async () => {
+it('a request that fails before its job is queued takes no slot', async () => {
   const keyArn = await scene.tenant('locked');
   await scene.operator.putTenant('locked', { whenKeyShut: 'refuse' });
   scene.services.kms.disable(keyArn);
@@ -90,7 +90,7 @@ it('a request that ends before its job is queued takes no room', async () => {
   expect(await backlogOf('locked')).toBe('1');
 });
 
-it('a Redis that is three quarters full is QUEUE_FULL before anything is stamped, and jobs are done all the same', async () => {
+it('a Redis three quarters full rejects with QUEUE_FULL before a reservation, and jobs still finish', async () => {
   const server = await startRedis();
   const redis = new Redis(server.url);
   const own = await openScene({ REDIS_URL: server.url });

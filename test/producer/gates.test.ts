@@ -57,11 +57,11 @@ async function expectNothingLeft(tenant: string, jobsBefore: readonly string[]):
 
 const keyCalls = (key: string): number => kms.counts.count({ key });
 
-describe('while the gate is shut', () => {
+describe('a shut gate', () => {
   it.each([
     ['in the job', 4096],
     ['in S3', 0],
-  ])('content %s waits under the platform key for intake, without a call for the tenant’s', async (_, inlineBytes) => {
+  ])('keeps content %s under the platform key for intake, without a call with the tenant’s', async (_, inlineBytes) => {
     const { tenant, arn } = await newTenant();
     await shut(tenant, arn);
     const producer = await scene.producer({ SEALDEX_INLINE_BYTES: inlineBytes });
@@ -72,7 +72,7 @@ describe('while the gate is shut', () => {
     expect(kms.counts.count({ key: platformArn, tenant })).toBe(1);
   });
 
-  it('a bulk waits there too, of that tenant alone', async () => {
+  it('keeps a bulk there too, of that tenant alone', async () => {
     const [{ tenant, arn }, other] = [await newTenant(), await newTenant()];
     await shut(tenant, arn);
     const producer = await scene.producer();
@@ -81,7 +81,7 @@ describe('while the gate is shut', () => {
     expect(await waitsUnder(other.tenant, results[1]!)).toEqual([other.arn, 'documents']);
   });
 
-  it('a tenant that chose so is refused with the code and since when, and nothing is queued or stored', async () => {
+  it('rejects with code and time for a tenant that chose so, and nothing is queued or stored', async () => {
     const { tenant, arn } = await newTenant({ whenKeyShut: 'refuse' });
     await shut(tenant, arn);
     const producer = await scene.producer({ SEALDEX_INLINE_BYTES: 0 });
@@ -94,7 +94,7 @@ describe('while the gate is shut', () => {
     await expectNothingLeft(tenant, before);
   });
 
-  it('a platform key that is unusable too refuses, and nothing is queued or stored', async () => {
+  it('rejects if the platform key is unusable too, and nothing is queued or stored', async () => {
     const { tenant, arn } = await newTenant();
     await shut(tenant, arn);
     kms.disable(platformArn);
@@ -104,7 +104,7 @@ describe('while the gate is shut', () => {
     await expectNothingLeft(tenant, before);
   });
 
-  it('a producer that runs already hears of it, and of the opening', async () => {
+  it('is followed by a running producer, as is its opening', async () => {
     const { tenant, arn } = await newTenant();
     const producer = await scene.producer();
     const under = async (): Promise<string> =>
@@ -117,8 +117,8 @@ describe('while the gate is shut', () => {
   });
 });
 
-describe('a key that turns bad between the look at the gate and the encryption', () => {
-  it('has the content wait under the platform key, and is asked once for all that follow', async () => {
+describe('a key that fails after the gate was read', () => {
+  it('keeps content under the platform key, and is called once for all later requests', async () => {
     const { tenant, arn } = await newTenant();
     const producer = await scene.producer();
     kms.disable(arn);
@@ -132,7 +132,7 @@ describe('a key that turns bad between the look at the gate and the encryption',
     expect(keyCalls(arn)).toBeLessThanOrEqual(2);
   });
 
-  it('spares a data key that the producer holds until the news is here, and not after', async () => {
+  it('does not affect a producer’s cached data key until the shut gate is known there', async () => {
     const { tenant, arn } = await newTenant();
     const [producer, other] = [await scene.producer(), await scene.producer()];
     expect(await waitsUnder(tenant, await producer.enqueueIndex(request(tenant)))).toEqual([arn, 'documents']);
@@ -146,11 +146,11 @@ describe('a key that turns bad between the look at the gate and the encryption',
   });
 });
 
-describe('a key policy that denies only', () => {
+describe('a key policy without', () => {
   const deny = (key: string, operation: string): void =>
     void kms.faults.set({ match: { key, operation }, fault: KMS_ERRORS.accessDenied });
 
-  it('GenerateDataKey has the content of a new period wait under the platform key', async () => {
+  it('GenerateDataKey keeps the content of a new period under the platform key', async () => {
     const { tenant, arn } = await newTenant();
     deny(arn, 'GenerateDataKey');
     expect(await waitsUnder(tenant, await (await scene.producer()).enqueueIndex(request(tenant)))).toEqual([
@@ -159,7 +159,7 @@ describe('a key policy that denies only', () => {
     ]);
   });
 
-  it('Decrypt lets who made the data key go on, and has the content of every other producer wait', async () => {
+  it('Decrypt allows only the process that made the data key, and keeps the content of other producers under the platform key', async () => {
     const { tenant, arn } = await newTenant();
     deny(arn, 'Decrypt');
     const [maker, other] = [await scene.producer(), await scene.producer()];
@@ -177,7 +177,7 @@ describe('a tenant on the platform key', () => {
   };
   const word = { reason: 'asked for', since: SHUT_AT };
 
-  it('has its documents’ key there, and what arrives while it is paused waits for intake', async () => {
+  it('has its documents’ key there, and keeps content for intake while it is paused', async () => {
     const producer = await scene.producer();
     const running = await onPlatform({});
     expect(await waitsUnder(running, await producer.enqueueIndex(request(running)))).toEqual([
@@ -196,7 +196,7 @@ describe('a tenant on the platform key', () => {
   it.each([
     ['blocked', {}, 'KEY_BLOCKED'],
     ['blocked while the tenant is paused', { paused: word }, 'TENANT_PAUSED'],
-  ] as const)('whose use of that key is %s is refused: there is no other', async (_, change, code) => {
+  ] as const)('with that key %s is rejected, since there is no other', async (_, change, code) => {
     const tenant = await onPlatform({ ...change, blocked: { arn: platformArn, stop: word } });
     const before = await scene.jobs();
     const producer = await scene.producer({ SEALDEX_INLINE_BYTES: 0 });
@@ -207,8 +207,8 @@ describe('a tenant on the platform key', () => {
   });
 });
 
-describe('a tenant’s own key that the operator has blocked', () => {
-  it('is not asked, and what arrives waits under the platform key', async () => {
+describe('a tenant’s own key blocked by the operator', () => {
+  it('is not called, and content is kept under the platform key', async () => {
     const { tenant, arn } = await newTenant();
     await scene.operator.putTenant(tenant, { blocked: { arn, stop: { reason: 'leaked', since: SHUT_AT } } });
     const producer = await scene.producer();
@@ -218,7 +218,7 @@ describe('a tenant’s own key that the operator has blocked', () => {
   });
 });
 
-describe('what waited under the platform key', () => {
+describe('content under the platform key', () => {
   it.each([
     ['in the job', 4096],
     ['in S3', 0],

@@ -43,7 +43,7 @@ async function workUntilEnded(job: EnqueueResult, ...states: Parameters<typeof e
 }
 
 describe('the same idempotency key', () => {
-  it('twice is one job, answered the second time with the first revision and where the job stands', async () => {
+  it('used twice is one job; the second result has the first revision and the state of the job', async () => {
     const first = await producer.enqueueIndex(request('twice'));
     const { jobId, revision } = first;
     expect(first).toEqual({ status: 'queued', jobId, revision });
@@ -52,7 +52,7 @@ describe('the same idempotency key', () => {
     expect(await objectsOf(first)).toHaveLength(1);
   });
 
-  it('of another tenant or corpus is another job, and no key is never a duplicate', async () => {
+  it('used for another tenant or corpus is another job, and a request without a key is never a duplicate', async () => {
     const jobs = await Promise.all([
       producer.enqueueIndex(request('shared')),
       producer.enqueueIndex(request('shared', { corpus: 'more' })),
@@ -64,7 +64,7 @@ describe('the same idempotency key', () => {
     expect(new Set(jobs.map(({ jobId }) => jobId)).size).toBe(jobs.length);
   });
 
-  it('200 times at once from three producers is one job: one is told queued, the others of that job', async () => {
+  it('used 200 times at once in three producers is one job: one result is queued, the others are duplicates', async () => {
     const inline = { SEALDEX_INLINE_BYTES: 4096 };
     const producers = [await scene.producer(inline), await scene.producer(inline), await scene.producer(inline)];
     for (const one of producers) await one.enqueueIndex(request('warm', { idempotencyKey: undefined }));
@@ -77,7 +77,7 @@ describe('the same idempotency key', () => {
     expect((await scene.operator.job(queued!.jobId)).data).toMatchObject({ revision: queued!.revision });
   });
 
-  it('at once with content in S3 leaves the one object that the job names; the others are taken back', async () => {
+  it('used in parallel with content in S3 leaves only the object of the job', async () => {
     const producers = [producer, await scene.producer()];
     const answers = await Promise.all(
       Array.from({ length: 20 }, (_, index) => producers[index % 2]!.enqueueIndex(request('objects'))),
@@ -89,7 +89,7 @@ describe('the same idempotency key', () => {
     expect(await objectsOf(answers[0]!)).toEqual([`intake/acme/${jobId}/${intake}`]);
   });
 
-  it('at once from everywhere, while workers end the job in the meantime, is still told queued once', async () => {
+  it('used in parallel while workers finish the job still returns queued once', async () => {
     const producers = [producer, await scene.producer()];
     const stop = await scene.work();
     try {
@@ -107,7 +107,7 @@ describe('the same idempotency key', () => {
     }
   });
 
-  it('is told how its job ended: done', async () => {
+  it('returns state "done" for a duplicate of a finished job', async () => {
     const first = await producer.enqueueIndex(request('done'));
     await workUntilEnded(first);
     const { jobId, revision } = first;
@@ -119,7 +119,7 @@ describe('the same idempotency key', () => {
     });
   });
 
-  it('is told how its job ended: dead, with the code; and after the note of its end is gone too', async () => {
+  it('returns state "dead" and the code for a duplicate of a dead job, and the state after its status note expired', async () => {
     const stored = await producer.enqueueIndex(request('stored'));
     await workUntilEnded(stored);
     const conflicting = request('dead', { document: documentOf('stored'), ifExists: 'reject' });
@@ -133,8 +133,8 @@ describe('the same idempotency key', () => {
   });
 });
 
-describe('after a producer died', () => {
-  it('between marker and job, the same key adds the job under the same id and revision', async () => {
+describe('the same idempotency key, used after a producer died', () => {
+  it('between marker and job, adds the job under the same id and revision', async () => {
     const fault = scene.services.s3.faults.set({
       match: { method: 'PUT', prefix: 'intake/' },
       fault: { kind: 'hang' },
@@ -156,7 +156,7 @@ describe('after a producer died', () => {
     await workUntilEnded(again);
   });
 
-  it('between job and confirmation, the same key finds the job, adds none and leaves no object behind', async () => {
+  it('between job and confirmation, finds the job, adds none and leaves no object behind', async () => {
     const first = await producer.enqueueIndex(request('unconfirmed'));
     await scene.redis.hdel(markerOf(first), 'confirmed');
     const { jobId, revision } = first;
@@ -165,7 +165,7 @@ describe('after a producer died', () => {
     expect(await objectsOf(first)).toHaveLength(1);
   });
 
-  it('between job and confirmation, and the job has ended meanwhile, the same key is told so and adds none', async () => {
+  it('between job and confirmation, returns the outcome of a job finished meanwhile and adds none', async () => {
     const first = await producer.enqueueIndex(request('ended'));
     await scene.redis.hdel(markerOf(first), 'confirmed');
     await workUntilEnded(first);
@@ -176,7 +176,7 @@ describe('after a producer died', () => {
   });
 });
 
-it('a foreign entry under the id of the job is not taken for it, nor does it crash anything', async () => {
+it('a foreign entry under the id of the job does not count as the job, and causes no crash', async () => {
   const first = await producer.enqueueIndex(request('foreign'));
   await scene.redis.hdel(markerOf(first), 'confirmed');
   for (const data of ['{}', 'null', '[]', '{"content":7}', 'no json']) {
@@ -187,8 +187,8 @@ it('a foreign entry under the id of the job is not taken for it, nor does it cra
   await scene.redis.del(`sealdex:{${scene.config.queue}}:index:${first.jobId}`);
 });
 
-describe('when the marker has expired', () => {
-  it('and the job still waits, the same key is that job with its revision, and leaves no object behind', async () => {
+describe('the same idempotency key, used after its marker expired,', () => {
+  it('finds its waiting job with its revision, and leaves no object behind', async () => {
     const first = await producer.enqueueIndex(request('expired'));
     await scene.redis.del(markerOf(first));
     const { jobId, revision } = first;
@@ -200,7 +200,7 @@ describe('when the marker has expired', () => {
     await workUntilEnded(first);
   });
 
-  it('and the job is done, the same key is a new job with a higher revision', async () => {
+  it('is a new job with a higher revision if the job is done', async () => {
     const first = await producer.enqueueIndex(request('over'));
     await workUntilEnded(first);
     await scene.redis.del(markerOf(first));
@@ -209,7 +209,7 @@ describe('when the marker has expired', () => {
     expect(again.revision).toBeGreaterThan(first.revision);
   });
 
-  it('markers live for SEALDEX_IDEMPOTENCY_MS and are not prolonged by duplicates', async () => {
+  it('expires after SEALDEX_IDEMPOTENCY_MS, not later with duplicates', async () => {
     const short = await scene.producer({ SEALDEX_IDEMPOTENCY_MS: 60_000 });
     const first = await short.enqueueIndex(request('short'));
     expect(await scene.redis.pttl(markerOf(first))).toBeLessThanOrEqual(60_000);
@@ -218,7 +218,7 @@ describe('when the marker has expired', () => {
   });
 });
 
-it('a Redis that lost everything makes the same key a new job, and the old revision is not given out again', async () => {
+it('a Redis that lost everything makes the same key a new job, and does not use the old revision again', async () => {
   const first = await producer.enqueueIndex(request('flushed'));
   const keys = await scene.redis.keys(`sealdex:{${scene.config.queue}}:*`);
   await scene.redis.del(...keys);
@@ -228,7 +228,7 @@ it('a Redis that lost everything makes the same key a new job, and the old revis
   await workUntilEnded(again);
 });
 
-it('a request that was refused by its tenant leaves no key behind', async () => {
+it('a request rejected for its tenant leaves no key behind', async () => {
   expect(await codeOf(() => producer.enqueueIndex(request('later', { tenant: 'late' })))).toBe('TENANT_UNKNOWN');
   await scene.tenant('late');
   expect(await producer.enqueueIndex(request('later', { tenant: 'late' }))).toMatchObject({ status: 'queued' });

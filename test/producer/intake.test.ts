@@ -22,7 +22,7 @@ async function contentOf({ jobId }: EnqueueResult): Promise<{ inline?: string; i
 }
 
 describe('content', () => {
-  it('travels in the job up to SEALDEX_INLINE_BYTES of message, and in S3 from one byte more', async () => {
+  it('is stored in the job up to SEALDEX_INLINE_BYTES of message, and in S3 from one byte more', async () => {
     const first = await (await scene.producer()).enqueueIndex(request('size'));
     const bytes = Buffer.from((await contentOf(first)).inline ?? '', 'base64').length;
     expect(bytes).toBeGreaterThan(100);
@@ -34,7 +34,7 @@ describe('content', () => {
     });
   });
 
-  it('is all in S3 with SEALDEX_INLINE_BYTES 0, under what a lost queue is rebuilt from', async () => {
+  it('is stored only in S3 with SEALDEX_INLINE_BYTES 0, with the metadata to rebuild a lost queue', async () => {
     const producer = await scene.producer({ SEALDEX_INLINE_BYTES: 0 });
     const result = await producer.enqueueIndex(request('tiny', 1));
     const { intake } = await contentOf(result);
@@ -50,7 +50,7 @@ describe('content', () => {
     expect((await scene.redis.keys(`*${intake}*`)).length).toBe(0);
   });
 
-  it('in S3 is gone once its document is stored', async () => {
+  it('is deleted from S3 once its document is stored', async () => {
     const producer = await scene.producer();
     const { jobId } = await producer.enqueueIndex(request('large', 50_000));
     expect(await scene.keysOf(`intake/acme/${jobId}/`)).toHaveLength(1);
@@ -61,8 +61,8 @@ describe('content', () => {
   });
 });
 
-describe('content of a job that is not queued', () => {
-  it('is not stored when S3 refuses it, and the job is not queued', async () => {
+describe('content of an unqueued job', () => {
+  it('is not stored when S3 rejects it, and the job is not queued', async () => {
     const producer = await scene.producer();
     const before = (await scene.jobs()).length;
     const fault = scene.services.s3.faults.set({ match: { prefix: 'intake/' }, fault: S3_ERRORS.accessDenied });
@@ -73,7 +73,7 @@ describe('content of a job that is not queued', () => {
   });
 });
 
-describe('with a Redis of its own', () => {
+describe('content', () => {
   let redis: RedisServer;
   let own: Scene;
 
@@ -97,7 +97,7 @@ describe('with a Redis of its own', () => {
     return pending;
   }
 
-  it.each(['', 'an idempotency key'])('content is taken back when a full Redis refuses the job %s', async (key) => {
+  it.each(['', 'an idempotency key'])('is deleted again when a full Redis rejects the job %s', async (key) => {
     const producer = await own.producer();
     const asked = { ...request('full'), ...(key === '' ? {} : { idempotencyKey: key }) };
     await producer.enqueueIndex(request('before'));
@@ -119,7 +119,7 @@ describe('with a Redis of its own', () => {
     return error;
   }
 
-  it('content stays when it is unknown whether the job was queued', async () => {
+  it('stays when it is unknown whether the job was queued', async () => {
     using _real = realDeadlines({ promptMs: 5000 });
     const producer = await own.producer();
     const before = (await own.keysOf('intake/')).length;
@@ -127,7 +127,7 @@ describe('with a Redis of its own', () => {
     expect((await own.keysOf('intake/')).length).toBe(before + 1);
   });
 
-  it('content is taken back when Redis is lost before the job is added, and the same key queues it again', async () => {
+  it('is deleted again when Redis is lost before the job is added, and the same key queues it again', async () => {
     using _real = realDeadlines({ promptMs: 5000 });
     const producer = await own.producer();
     const asked = { ...request('lost'), idempotencyKey: 'lost' };

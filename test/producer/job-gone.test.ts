@@ -13,7 +13,7 @@ import { createTenantChanges } from '../../src/tenants/changes.ts';
 import { createTenants } from '../../src/tenants/tenants.ts';
 import { documentOf, openScene, refusalOf } from './fixture.ts';
 
-it('a job that is gone with its marker before it is confirmed is REDIS_FAILED, and the same key queues it again', async () => {
+it('a job deleted with its marker before its confirmation is REDIS_FAILED, and the same key queues it again', async () => {
   await using opened = new AsyncDisposableStack();
   const scene = opened.use(await openScene());
   const { config, redis, store } = scene;

@@ -31,25 +31,21 @@ async function expectNothingQueued(): Promise<void> {
 }
 
 const STATES: readonly (readonly [what: string, code: Code, (arn: string) => void])[] = [
-  ['is disabled', 'KEY_DISABLED', (arn) => kms.disable(arn)],
-  ['is pending deletion', 'KEY_PENDING_DELETION', (arn) => kms.scheduleDeletion(arn)],
+  ['disabled', 'KEY_DISABLED', (arn) => kms.disable(arn)],
+  ['pending deletion', 'KEY_PENDING_DELETION', (arn) => kms.scheduleDeletion(arn)],
   [
-    'is pending deletion, as KMS may say it too',
+    'pending deletion, reported as disabled',
     'KEY_PENDING_DELETION',
     (arn) => kms.scheduleDeletion(arn, { answers: 'DisabledException' }),
   ],
-  ['waits for its material', 'KEY_PENDING_IMPORT', (arn) => kms.setState(arn, 'PendingImport')],
-  ['is in a key store out of reach', 'KEY_UNAVAILABLE', (arn) => kms.setState(arn, 'Unavailable')],
-  ['is gone', 'KEY_NOT_FOUND', (arn) => kms.forget(arn)],
-  [
-    'denies us by its policy',
-    'KEY_DENIED',
-    (key) => kms.faults.set({ match: { key }, fault: KMS_ERRORS.accessDenied }),
-  ],
+  ['pending import', 'KEY_PENDING_IMPORT', (arn) => kms.setState(arn, 'PendingImport')],
+  ['in an unreachable key store', 'KEY_UNAVAILABLE', (arn) => kms.setState(arn, 'Unavailable')],
+  ['deleted', 'KEY_NOT_FOUND', (arn) => kms.forget(arn)],
+  ['with a denying policy', 'KEY_DENIED', (key) => kms.faults.set({ match: { key }, fault: KMS_ERRORS.accessDenied })],
 ];
 
-describe('the KMS key of a tenant that wants its content refused then', () => {
-  it.each(STATES)('%s is refused as %s, nothing is queued, and KMS is asked once', async (_, code, change) => {
+describe('the KMS key of a tenant with whenKeyShut refuse', () => {
+  it.each(STATES)('%s rejects requests with %s, nothing is queued, and KMS is called once', async (_, code, change) => {
     const { tenant, arn } = await newTenant('refuse');
     const producer = await scene.producer();
     change(arn);
@@ -64,7 +60,7 @@ describe('the KMS key of a tenant that wants its content refused then', () => {
     await expectNothingQueued();
   });
 
-  it('works again is used again by the same producer, once a worker has tried it', async () => {
+  it('is used again by the same producer once a worker has probed it', async () => {
     const { tenant, arn } = await newTenant('refuse');
     const producer = await scene.producer();
     kms.disable(arn);
@@ -81,7 +77,7 @@ describe('the KMS key of a tenant that wants its content refused then', () => {
 });
 
 describe('a tenant', () => {
-  it('that nobody has made is TENANT_UNKNOWN, and is known as soon as it is made', async () => {
+  it('unknown so far is TENANT_UNKNOWN, and is found as soon as it is created', async () => {
     const producer = await scene.producer();
     expect(await codeOf(() => producer.enqueueIndex(request('later')))).toBe('TENANT_UNKNOWN');
     await scene.tenant('later');
@@ -102,7 +98,7 @@ describe('a tenant', () => {
     await expectNothingQueued();
   });
 
-  it('whose file is rubbish is a fault of the platform and never falls back to the platform key', async () => {
+  it('with an invalid file is a platform error and never falls back to the platform key', async () => {
     const { tenant } = await newTenant();
     await writeTenant(tenant, { v: 1, tenant, plan: 'gold' });
     const producer = await scene.producer();
@@ -113,7 +109,7 @@ describe('a tenant', () => {
   });
 });
 
-describe('our own side', () => {
+describe('the platform', () => {
   const FAULTS: readonly (readonly [KmsErrorFault, Code])[] = [
     [KMS_ERRORS.accessDenied, 'PLATFORM_KEY'],
     [KMS_ERRORS.notFound, 'PLATFORM_KEY'],
@@ -121,7 +117,7 @@ describe('our own side', () => {
     [KMS_ERRORS.unknownCredentials, 'PLATFORM_CREDENTIALS'],
   ];
 
-  it.each(FAULTS)('KMS answering %o is %s', async (fault, code) => {
+  it.each(FAULTS)('reports a KMS response of %o as %s', async (fault, code) => {
     await scene.operator.putTenant('on-platform', { plan: 'free' });
     const producer = await scene.producer();
     kms.faults.set({ fault });
@@ -129,7 +125,7 @@ describe('our own side', () => {
     await expectNothingQueued();
   });
 
-  it('a clock more than 60 s away from that of Redis is CLOCK_SKEW, with and without an idempotency key', async () => {
+  it('rejects a clock more than 60 s away from that of Redis with CLOCK_SKEW, with and without an idempotency key', async () => {
     const { tenant } = await newTenant();
     const producer = await scene.producer();
     const revision = `sealdex:{${scene.config.queue}}:stamp:revision`;

@@ -77,13 +77,13 @@ const request = (tenant = 'acme', chars = 100) => ({ tenant, corpus: 'docs', doc
 describe.each(['refuses connections', 'takes connections and never answers'])('a service that %s', (how) => {
   const at = (): string => `127.0.0.1:${how.startsWith('refuses') ? CLOSED_PORT : silentPort}`;
 
-  it('Redis: neither producer nor reader can be made', async () => {
+  it('prevents opening a producer or reader if it is Redis', async () => {
     const settings: Settings = { ...scene.settings, REDIS_URL: `redis://${at()}` };
     expect((await soon(`Redis ${how}, producer`, () => createProducer(settings))).code).toBe('REDIS_FAILED');
     expect((await soon(`Redis ${how}, reader`, () => createReader(settings))).code).toBe('REDIS_FAILED');
   });
 
-  it('KMS: nothing can be enqueued, and nothing is queued', async () => {
+  it('fails enqueueing if it is KMS, and nothing is queued', async () => {
     const producer = await scene.producer({ AWS_ENDPOINT_URL_KMS: `http://${at()}` });
     const before = await scene.jobs();
     const error = await soon(`KMS ${how}`, () => producer.enqueueIndex({ ...request(), idempotencyKey: how }));
@@ -94,7 +94,7 @@ describe.each(['refuses connections', 'takes connections and never answers'])('a
     });
   });
 
-  it('S3: nothing can be enqueued, and nothing is queued', async () => {
+  it('fails enqueueing if it is S3, and nothing is queued', async () => {
     const producer = await scene.producer({ AWS_ENDPOINT_URL_S3: `http://${at()}` });
     const before = await scene.jobs();
     expect((await soon(`S3 ${how}`, () => producer.enqueueIndex(request()))).code).toBe('STORE_FAILED');
@@ -102,7 +102,7 @@ describe.each(['refuses connections', 'takes connections and never answers'])('a
   });
 });
 
-it('S3 that goes silent when the content is on its way: a typed error, and nothing is queued', async () => {
+it('S3 that hangs during the upload of content causes a typed error, and nothing is queued', async () => {
   const producer = await scene.producer({ SEALDEX_INLINE_BYTES: 0 });
   await producer.enqueueIndex(request());
   const before = await scene.jobs();
@@ -116,7 +116,7 @@ it('S3 that goes silent when the content is on its way: a typed error, and nothi
   expect(await producer.enqueueIndex(request())).toMatchObject({ status: 'queued' });
 });
 
-it('KMS that throttles or fails once in a while: a typed error, and the next call works', async () => {
+it('KMS that throttles or fails occasionally causes a typed error, and the next call works', async () => {
   await scene.tenant('flapping');
   const producer = await scene.producer();
   for (const [name, code] of [
@@ -130,8 +130,8 @@ it('KMS that throttles or fails once in a while: a typed error, and the next cal
   expect(await producer.enqueueIndex(request('flapping'))).toMatchObject({ status: 'queued' });
 });
 
-describe('a service that goes away and comes back', () => {
-  it('Redis: the producer that was open fails soon while it is away, and works again by itself', async () => {
+describe('an open producer', () => {
+  it('fails within its deadline while Redis is away, and works again afterwards', async () => {
     using _real = realDeadlines({ promptMs: 5000 });
     const port = await freePort();
     let redis: RedisServer = await startRedis({ port });
@@ -161,7 +161,7 @@ describe('a service that goes away and comes back', () => {
     }
   });
 
-  it('Redis: a producer can be disposed of while it is frozen or gone', async () => {
+  it('can be closed while Redis is frozen or stopped', async () => {
     for (const end of ['SIGSTOP', 'SIGKILL'] as const) {
       const redis = await startRedis();
       const producer = await createProducer({ ...scene.settings, REDIS_URL: redis.url });
@@ -178,7 +178,7 @@ describe('a service that goes away and comes back', () => {
     }
   });
 
-  it('all three: the producer that was open works again by itself when they are back', async () => {
+  it('works again after an outage of Redis, S3 and KMS together', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'sealdex-outage-'));
     const portOf = (url: string): number => Number(new URL(url).port);
     let services = await startServices({ dir });

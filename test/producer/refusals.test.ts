@@ -109,9 +109,9 @@ const FAULTS: readonly (readonly [what: string, request: unknown, field: string]
   ['an array of four billion holes', withDocument({ sections: holes(2 ** 32 - 2) }), 'sections'],
 ];
 
-describe('a request with a fault', () => {
+describe('an invalid request', () => {
   it.each(FAULTS.map(([what], index) => ({ what, index })))(
-    '$what is refused by its field, and nothing is queued, stored or asked of KMS',
+    '($what) is rejected with its field, and nothing is queued or stored, nor KMS called',
     async ({ index }) => {
       const [, request, field = ''] = FAULTS[index] ?? [];
       const error = await refusalOf(() => producer.enqueueIndex(request as IndexRequest));
@@ -125,7 +125,7 @@ describe('a request with a fault', () => {
     },
   );
 
-  it('every one of them is refused in its place of a bulk too', async () => {
+  it('is rejected at its position in a bulk too', async () => {
     const results = await producer.enqueueIndexBulk(FAULTS.map(([, request]) => request as IndexRequest));
     expect(results).toHaveLength(FAULTS.length);
     for (const [index, [, , field]] of FAULTS.entries())
@@ -136,13 +136,13 @@ describe('a request with a fault', () => {
     await expectNothing();
   });
 
-  it('a tenant that does not exist is refused, and nothing is queued, stored or asked of KMS', async () => {
+  it('for an unknown tenant is rejected, and nothing is queued or stored, nor KMS called', async () => {
     const request = { ...GOOD, tenant: 'nobody', idempotencyKey: 'k' };
     expect((await refusalOf(() => producer.enqueueIndex(request))).code).toBe('TENANT_UNKNOWN');
     await expectNothing();
   });
 
-  it('a bulk that is no array, or longer than 100,000, is refused as a whole', async () => {
+  it('for a bulk other than an array of at most 100,000 is rejected as a whole', async () => {
     for (const requests of [undefined, null, {}, 'requests', GOOD, { length: 3 }, revoked(), holes(100_001)]) {
       const error = await refusalOf(() => producer.enqueueIndexBulk(requests as IndexRequest[]));
       expect(error).toMatchObject({ code: 'DOCUMENT_INVALID', field: 'requests' });
@@ -151,7 +151,7 @@ describe('a request with a fault', () => {
   });
 });
 
-it('a request without a fault is queued by the same producer after all that', async () => {
+it('a valid request is queued by the same producer after all that', async () => {
   expect(await producer.enqueueIndex(GOOD)).toMatchObject({ status: 'queued' });
   expect(await scene.jobs()).toHaveLength(1);
 });

@@ -34,7 +34,7 @@ const planted = (id: string, chars: number): object => ({
   sections: [{ title: TITLE, text: `${TEXT} is what it says. `.repeat(chars / 30), metadata: { [NAME]: VALUE } }],
 });
 
-it('no word of a document is in Redis or S3 while its job waits, nor after it has ended, inline or in S3', async () => {
+it('the words of a document are never in Redis or S3, neither while its job waits nor later, inline or in S3', async () => {
   const producer = await scene.producer();
   const results = [];
   for (const chars of [30, 300, 30_000]) {
@@ -64,7 +64,7 @@ it('no word of a document is in Redis or S3 while its job waits, nor after it ha
   expect(await scene.keysOf('documents/')).toHaveLength(6);
 });
 
-it('refused documents leave no word behind either', async () => {
+it('the words of rejected documents are not there either', async () => {
   const producer = await scene.producer();
   const document = { ...planted('bad', 30), titel: VALUE };
   const [refused] = await producer.enqueueIndexBulk([{ tenant: 'acme', corpus: 'docs', document }]);
@@ -74,7 +74,7 @@ it('refused documents leave no word behind either', async () => {
   expect((await findLeaks(scene.redis, scene.store, WORDS)).found).toEqual([]);
 });
 
-it('the same search finds each word where it was planted: in every type of value, in job data, and in S3', async () => {
+it('the same search finds each planted word: in every type of value, in job data, and in S3', async () => {
   const key = (type: string): string => `planted:${type}`;
   const other = new Redis(redis.url);
   try {

@@ -27,7 +27,7 @@ test.for([
   ['runs from right to left', 'report\u202Ftxt.\u202Efdp'],
   ['holds what a shell obeys', '$(reboot); `reboot` | rm -rf ~ # .txt'],
   ['is as long as may be', 'n'.repeat(1024)],
-] as const)('a name that %s is kept as it is, and is no path', async ([, name]) => {
+] as const)('a name that %s is stored unchanged, and is not used as a path', async ([, name]) => {
   const { jobId } = await upload(name);
   expect(await ended(producer, jobId)).toMatchObject({ state: 'done' });
   const reader = await scene.reader();
@@ -40,7 +40,7 @@ test.for([
   ['4,000 characters', 'n'.repeat(4000)],
   ['none', ''],
   ['half a character', 'report\uD800.txt'],
-] as const)('a name of %s is refused, and nothing is queued', async ([, name]) => {
+] as const)('a name with %s is rejected, and nothing is queued', async ([, name]) => {
   await expect(upload(name)).rejects.toMatchObject({ code: 'DOCUMENT_INVALID', field: 'filename' });
   // What the jobs before have left goes a moment after they are done.
   await eventually(async () => (await scene.keysOf('intake/')).length === 0);

@@ -87,7 +87,7 @@ describe('an upload', () => {
     ['a stream of unknown length', () => ({ body: Readable.from([file.subarray(0, 70_000), file.subarray(70_000)]) })],
     ['bytes', () => ({ body: new Uint8Array(file) })],
   ];
-  it.each(ways)('of %s waits in S3 at its exact length, and opens as what was sent', async (_, way) => {
+  it.each(ways)('from %s waits in S3 at its exact length, and opens to the same bytes', async (_, way) => {
     const more = {
       contentType: 'text/plain; charset=utf-8',
       metadata: { lang: 'é', deep: { a: [1] } },
@@ -113,7 +113,7 @@ describe('an upload', () => {
     expect(await uploads()).toContain(`sealdex:{${scene.config.queue}}:upload:${result.jobId}`);
   });
 
-  it('leaves neither its words nor its name in the clear', async () => {
+  it('leaves neither its words nor its name in plain text', async () => {
     const word = `secret-${randomBytes(8).toString('hex')}`;
     const body = Readable.from([Buffer.from(`${word} in the file`)]);
     await producer.enqueueUpload(request(body, { filename: `${word}.txt`, metadata: { word } }));
@@ -122,7 +122,7 @@ describe('an upload', () => {
     expect(found).toEqual([]);
   });
 
-  it('twice with one idempotency key is one job with one object, and both streams are ended', async () => {
+  it('sent twice with one idempotency key is one job with one object, and both streams are closed', async () => {
     const bodies = [counting(200_000).body, counting(200_000).body, counting(200_000).body];
     const send = (body: Readable): Promise<EnqueueResult> =>
       producer.enqueueUpload(request(body, { length: 200_000, idempotencyKey: 'once' }));
@@ -135,7 +135,7 @@ describe('an upload', () => {
   });
 });
 
-describe('a refused upload', () => {
+describe('a rejected upload', () => {
   const failing = (): Readable =>
     Readable.from(
       (async function* () {
@@ -163,7 +163,7 @@ describe('a refused upload', () => {
     ['an unknown field', () => ({ fileName: 'x' }) as never, { field: 'fileName' }],
     ['an unknown tenant', () => ({ tenant: 'nobody' }), { code: 'TENANT_UNKNOWN' }],
   ];
-  it.each(cases)('for %s leaves nothing behind, and its stream is ended', async (_, more, expected) => {
+  it.each(cases)('leaves nothing behind, and its stream is closed: %s', async (_, more, expected) => {
     const [objects, jobs] = [await scene.keysOf('intake/'), await uploads()];
     const whole = request(counting(200_000).body, more());
     expect(await refusalOf(() => producer.enqueueUpload(whole))).toMatchObject(expected);
@@ -172,13 +172,13 @@ describe('a refused upload', () => {
     expect((await uploads()).toSorted()).toEqual(jobs.toSorted());
   });
 
-  it('for its size is not read to its end', async () => {
+  it('over the size limit is not read to its end', async () => {
     const { body, taken } = counting(20 * LIMIT);
     expect(await refusalOf(() => producer.enqueueUpload(request(body)))).toMatchObject({ code: 'FILE_TOO_LARGE' });
     expect(taken()).toBeLessThan(2 * LIMIT);
   });
 
-  it('by S3 is tried once, and is not queued', async () => {
+  it('is sent to S3 once if S3 fails, and is not queued', async () => {
     const jobs = await uploads();
     const fault = scene.services.s3.faults.set({
       match: { method: 'PUT', prefix: 'intake/' },
@@ -190,7 +190,7 @@ describe('a refused upload', () => {
     expect((await uploads()).toSorted()).toEqual(jobs.toSorted());
   });
 
-  it('by S3 that had stored it and did not answer leaves one object, which no job names', async () => {
+  it('leaves an object without a job if S3 stored it without a response', async () => {
     const jobs = await uploads();
     scene.services.s3.faults.set({ match: { method: 'PUT', prefix: 'intake/' }, fault: { kind: 'lostResponse' } });
     const objects = await scene.keysOf('intake/acme/');
@@ -201,7 +201,7 @@ describe('a refused upload', () => {
     expect((await uploads()).toSorted()).toEqual(jobs.toSorted());
   });
 
-  it('by KMS after the gate was found open leaves nothing, if the tenant wants that', async () => {
+  it('leaves nothing if KMS denies the key after the gate was read as open, and the tenant chose rejection', async () => {
     const key = await scene.tenant('denied');
     await scene.operator.putTenant('denied', { whenKeyShut: 'refuse' });
     scene.services.kms.disable(key);
@@ -212,7 +212,7 @@ describe('a refused upload', () => {
     expect(await scene.keysOf('intake/denied/')).toEqual([]);
   });
 
-  it('for what stands beside it is made before a byte of it is read, and names the field', async () => {
+  it('with invalid metadata names the field before its first byte is read', async () => {
     const { body, taken } = counting(200_000);
     const metadata = { note: 'x'.repeat(2_000_000) };
     const refused = await refusalOf(() => producer.enqueueUpload(request(body, { metadata })));
@@ -220,7 +220,7 @@ describe('a refused upload', () => {
     expect([taken(), body.destroyed]).toEqual([0, true]);
   });
 
-  it('by the silence of S3 ends with its deadline', async () => {
+  it('ends with its deadline while S3 hangs', async () => {
     using _real = realDeadlines();
     scene.services.s3.faults.set({ match: { method: 'PUT', prefix: 'intake/' }, fault: { kind: 'hang' } });
     const sent = request(counting(200_000).body, { length: 200_000 });
@@ -229,7 +229,7 @@ describe('a refused upload', () => {
   });
 });
 
-describe('while the key is shut', () => {
+describe('an upload with the key shut', () => {
   async function shut(tenant: string, whenKeyShut: 'park' | 'refuse'): Promise<Producer> {
     const key = await scene.tenant(tenant);
     await scene.operator.putTenant(tenant, { whenKeyShut });
@@ -237,7 +237,7 @@ describe('while the key is shut', () => {
     return scene.producer();
   }
 
-  it('a file waits under the platform key', async () => {
+  it('waits under the platform key', async () => {
     const parking = await shut('shut-park', 'park');
     const { body } = counting(200_000);
     const result = await parking.enqueueUpload(request(body, { tenant: 'shut-park', length: 200_000 }));
@@ -247,7 +247,7 @@ describe('while the key is shut', () => {
   });
 
   it.each([200_000, undefined])(
-    'a file of length %s is refused before a byte of it is read, if the tenant wants that',
+    'and length %s is rejected before its first byte is read, if the tenant chose so',
     async (length) => {
       const tenant = `shut-refuse-${length}`;
       const refusing = await shut(tenant, 'refuse');
@@ -261,7 +261,7 @@ describe('while the key is shut', () => {
 });
 
 describe('the bytes of a stream', () => {
-  it('that stands still are waited for 15 s', async () => {
+  it('are waited for 15 s while it stalls', async () => {
     const clock = new FakeClock(systemClock.now());
     const body = new PassThrough();
     body.write('some');

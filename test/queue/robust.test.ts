@@ -152,7 +152,7 @@ test('a park that fails after the move leaves the job delayed, and in the index 
   redis.disconnect();
 });
 
-test('an error in the removal of content is logged, and the job is done nevertheless', async () => {
+test('an error in the removal of content is logged, and the job is done anyway', async () => {
   await using room = await openRoom();
   const id = await room.add();
   await room.worker(async () => DONE, { onCompleted: () => Promise.reject(new Error('no such bucket of acme')) });
