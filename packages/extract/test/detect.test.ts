@@ -17,13 +17,13 @@ function compound(...names: string[]): Buffer {
 const MAIL = 'Received: from a by b\r\nFrom: a@example.org\r\nSubject: Hi\r\nMessage-ID: <1@x>\r\n\r\nHello\r\n';
 const PDF = '%PDF-1.4\n1 0 obj\n<<>>\nendobj\ntrailer\nstartxref\n0\n%%EOF\n';
 
-describe('content', () => {
+describe('file type detection', () => {
   test.each([
-    ['a PDF that is called a text', PDF, 'a.txt', 'application/pdf'],
+    ['a PDF with the name of a text', PDF, 'a.txt', 'application/pdf'],
     ['a PDF with junk in front', `\n\n\n${PDF}`, 'a.pdf', 'application/pdf'],
     ['a text about PDF', 'A PDF begins with\n%PDF-1.4 as a mark.\n', 'a.txt', 'text/plain'],
-    ['a text that is called a PDF', 'Just some words.', 'a.pdf', 'text/plain'],
-    ['a text that is called a Word file', 'Just some words.', 'a.docx', 'text/plain'],
+    ['a text with the name of a PDF', 'Just some words.', 'a.pdf', 'text/plain'],
+    ['a text with the name of a Word file', 'Just some words.', 'a.docx', 'text/plain'],
     ['RTF', '{\\rtf1\\ansi Hello}', 'a.doc', 'application/rtf'],
     ['HTML with a doctype', '<!DOCTYPE html><p>Hi', 'a.txt', 'text/html'],
     ['HTML behind a comment', '<!-- by hand -->\n<html><p>Hi', 'a.md', 'text/html'],
@@ -33,8 +33,8 @@ describe('content', () => {
     ['XML with a doctype', '<!DOCTYPE note [<!ENTITY a "b">]><note>&a;</note>', 'a.txt', 'application/xml'],
     ['an e-mail', MAIL, 'a.txt', 'message/rfc822'],
     ['a text that begins as an image does', 'BM is how a bitmap begins, and MZ how a program does.', 'a', 'text/plain'],
-    ['a letter with a few headers', 'From: me\nTo: you\n\nHello', 'a.txt', 'text/plain'],
-    ['several mails in one', `From me@x Thu Jan  1 00:00:00 2026\n${MAIL}`, 'a', 'application/mbox'],
+    ['a text with a few headers', 'From: me\nTo: you\n\nHello', 'a.txt', 'text/plain'],
+    ['several e-mails in one', `From me@x Thu Jan  1 00:00:00 2026\n${MAIL}`, 'a', 'application/mbox'],
     ['Markdown without a name', '# A\n\nSee [b](https://example.org).\n\n## C\n', 'a', 'text/markdown'],
     ['a script with comments', '#!/bin/sh\n# A\n# B\n', 'a', 'text/plain'],
     ['an image', Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex'), 'a.txt', 'image/png'],
@@ -43,7 +43,7 @@ describe('content', () => {
     ['Excel', compound('/Workbook'), 'a.doc', 'application/vnd.ms-excel'],
     ['Word with Excel inside', compound('/WordDocument', '/ObjectPool/_1/Workbook'), 'a', 'application/msword'],
     ['Outlook', compound('/__properties_version1.0'), 'a', 'application/vnd.ms-outlook'],
-  ])('%s is known by its content', async (_, content, name, mime) => {
+  ])('recognizes %s by its content', async (_, content, name, mime) => {
     expect(await file(content, name)).toBe(mime);
   });
 });
@@ -52,12 +52,12 @@ test.each([
   ['HTML', '<!DOCTYPE html><meta charset=koi8-r><p>', '', 'text/html'],
   ['XML', '<?xml version="1.0" encoding="koi8-r"?><p>', '</p>', 'application/xml'],
   ['an e-mail', MAIL, '', 'message/rfc822'],
-])('What says its encoding inside is known by its beginning: %s.', async (_, before, after, mime) => {
+])('%s with an encoding declared inside is detected by its beginning', async (_, before, after, mime) => {
   const russian = Buffer.from('f0d2c9d7c5d4'.repeat(100), 'hex');
   expect(await file(Buffer.concat([Buffer.from(before), russian, Buffer.from(after)]))).toBe(mime);
 });
 
-describe('name and sender', () => {
+describe('name and declared type', () => {
   test.each([
     ['# Title', 'a.md', undefined, 'text/markdown'],
     ['# Title', 'a.MD', 'text/plain', 'text/markdown'],
@@ -70,28 +70,28 @@ describe('name and sender', () => {
     ['<open><and>not closed', 'a.xml', undefined, 'application/xml'],
     ['Subject: Hi\n\nHello', 'a.eml', undefined, 'message/rfc822'],
     ['Subject: Hi\n\nHello', 'a.txt', undefined, 'text/plain'],
-  ])('%j called %s and declared %s is %s.', async (content, name, declared, mime) => {
+  ])('give %j, called %s and declared %s, the type %s', async (content, name, declared, mime) => {
     expect(await file(content, name, declared)).toBe(mime);
   });
 });
 
-describe('refusals', () => {
-  test('An empty file says so.', async () => {
+describe('errors', () => {
+  test('include an empty file', async () => {
     expect(await faultOf(file('', 'a.pdf'))).toBe('empty');
   });
 
-  test('An encrypted Office file says so.', async () => {
+  test('include an encrypted Office file', async () => {
     const bytes = compound('/EncryptedPackage', '/EncryptionInfo');
     expect(await faultOf(file(bytes, 'a.docx'))).toBe('office-encrypted');
   });
 
-  test('Bytes that are nothing known are of an unknown type, or in an unknown encoding when they are called a text.', async () => {
+  test('name unknown bytes an unknown type, or an unknown encoding if they are called a text', async () => {
     const bytes = Buffer.from(Array.from({ length: 999 }, (_, at) => (at * at * 7 + 3) % 256));
     expect(await faultOf(file(bytes, 'a.bin'))).toBe('unsupported');
     expect(await faultOf(file(bytes, 'a.txt'))).toBe('encoding');
   });
 
-  test('A compound file that is cut off or whose tables run in circles is damaged, at once.', async () => {
+  test('report a compound file as damaged at once if it is truncated or its tables are circular', async () => {
     const whole = compound('/WordDocument');
     expect(await faultOf(file(whole.subarray(0, 600)))).toBe('damaged');
     const circle = Buffer.from(whole);
@@ -102,7 +102,7 @@ describe('refusals', () => {
   });
 });
 
-test('An archive of which nearly all bytes are letters is no text.', async () => {
+test('do not mistake an archive of mostly plain text for a text', async () => {
   const bytes = makeZip([{ name: 'a.txt', content: 'Only letters. '.repeat(1000), isStored: true }]);
   expect(await file(bytes, 'a.txt')).toBe('application/zip');
 });

@@ -40,7 +40,7 @@ const PIECES: readonly DocPiece[] = [
   { text: '\x05Really?\r' },
 ];
 
-test('Headings are nested sections, tables rows, fields their results; notes follow.', async () => {
+test('headings become nested sections, tables become rows, fields become their results, and notes follow', async () => {
   const bytes = docFile({
     pieces: PIECES,
     counts: [14, 12, 0, 9, 0, 0],
@@ -65,7 +65,7 @@ test('Headings are nested sections, tables rows, fields their results; notes fol
   });
 });
 
-test('Another reader of the format finds the same words in our fixture.', async () => {
+test('another reader of the format finds the same words in the fixture', async () => {
   const bytes = docFile({ pieces: PIECES, counts: [14, 12, 0, 9, 0, 0] });
   const other = (await new WordExtractor().extract(bytes)).getBody({ filterUnicode: false });
   // It says "undefined" for a soft hyphen.
@@ -73,23 +73,23 @@ test('Another reader of the format finds the same words in our fixture.', async 
   expect(wordsOf(ours)).toEqual(wordsOf(other.replaceAll('\x1e', '-').replaceAll('undefined', '')));
 });
 
-describe('files that are not read', () => {
-  test('An encrypted file says so.', async () => {
+describe('extraction', () => {
+  test('rejects an encrypted file', async () => {
     expect(await faultOf(read(docFile({ pieces: PIECES, flags: 0x0100 })))).toBe('office-encrypted');
   });
 
-  test('A file of Word 95 is of another type.', async () => {
+  test('rejects a file of Word 95 as another type', async () => {
     const bytes = docFile({ pieces: PIECES, magic: 0xa5dc });
     expect(await faultOf(read(bytes))).toBe('unsupported application/x-word6');
   });
 
-  test('A file whose table is missing is damaged.', async () => {
+  test('rejects a file without a table as damaged', async () => {
     expect(await faultOf(read(docFile({ pieces: PIECES, flags: 0x0200 })))).toBe('damaged');
   });
 });
 
-describe('hostile files', () => {
-  test('Pieces that say the same bytes again and again are refused.', async () => {
+describe('a hostile file', () => {
+  test('with pieces that repeat the same bytes is rejected', async () => {
     const streams = docStreams({ pieces: PIECES });
     const table = Buffer.from(streams['0Table']);
     // A million characters in one piece, then as many in the next.
@@ -97,7 +97,7 @@ describe('hostile files', () => {
     expect(await faultOf(read(compoundFile({ ...streams, '0Table': table })))).toBe('damaged');
   });
 
-  test('Runs that lie on top of each other by the hundred thousand are gone through once, and say nothing twice.', () => {
+  test('with a hundred thousand overlapping runs is read once, without repeated text', () => {
     const words = Buffer.from('The words. '.repeat(20_000));
     const pieces = Array.from({ length: 100_000 }, (_, at) => ({ at, isWide: false, length: 1 }));
     const over = Array.from({ length: 200_000 }, (_, at) => ({ from: 0, to: at % 2, level: 0, isRowEnd: true }));
@@ -112,7 +112,7 @@ describe('hostile files', () => {
     expect(lines.map(({ text }) => text)).toEqual([words.toString('latin1', 1, 100_000).trimEnd()]);
   });
 
-  test('A small stream that claims to be huge, in a table that runs in circles, is damaged.', async () => {
+  test('with a small stream of huge declared length in a circular table is damaged', async () => {
     const bytes = Buffer.from(
       compoundFile({ 'PowerPoint Document': Buffer.from('x'.repeat(5000)), WordDocument: Buffer.from('y') }),
     );
@@ -124,7 +124,7 @@ describe('hostile files', () => {
     expect(await faultOf(read(bytes))).toBe('damaged');
   });
 
-  test('Any word of the header and tables that is changed gives text or damage, and in no time.', async () => {
+  test('with any changed word of header or tables gives text or an error, and quickly', async () => {
     const streams = docStreams({ pieces: PIECES, counts: [14, 12, 0, 9, 0, 0] });
     const found = new Set<string>();
     for (const name of ['WordDocument', '0Table'] as const) {

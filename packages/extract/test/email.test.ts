@@ -18,7 +18,7 @@ const attached = (name: string, type: string, content: string | Buffer): string 
     Buffer.from(content as string).toString('base64'),
   );
 
-test('Headers are metadata, the text is the body, and attachments follow under their names.', async () => {
+test('headers become metadata, the text becomes the body, and attachments follow under their names', async () => {
   const mail = [
     'Received: from a by b; Mon, 2 Mar 2026 10:00:00 +0000',
     'From: =?utf-8?q?J=C3=B6rg?= <joerg@example.org>',
@@ -77,12 +77,12 @@ test('Headers are metadata, the text is the body, and attachments follow under t
   });
 });
 
-test('A message in HTML alone is read as its page.', async () => {
+test('a message with only HTML is read as its page', async () => {
   const { sections } = await read(`${HEAD}Content-Type: text/html\r\n\r\n<h1>News</h1><p>One</p><p>Two</p>`);
   expect(sections).toEqual([{ title: 'News', text: 'One\nTwo' }]);
 });
 
-test('A message in a message is read with its own headers.', async () => {
+test('a message in a message is read with its own headers', async () => {
   const inner = `${HEAD}\r\nInner words`;
   const { sections } = await read(
     mixed(part('Content-Type: text/plain', 'Outer'), part('Content-Type: message/rfc822', inner)),
@@ -97,7 +97,7 @@ test('A message in a message is read with its own headers.', async () => {
   ]);
 });
 
-test('A body in bytes of another alphabet is read as its part says.', async () => {
+test('a body in another charset is read as its part declares', async () => {
   const head = Buffer.from(
     `${HEAD}Content-Type: text/plain; charset=koi8-r\r\nContent-Transfer-Encoding: 8bit\r\n\r\n`,
   );
@@ -106,12 +106,12 @@ test('A body in bytes of another alphabet is read as its part says.', async () =
   expect(sections).toEqual([{ text: 'Привет' }]);
 });
 
-test('A message without a body is its subject.', async () => {
+test('a message without a body is read as its subject', async () => {
   expect((await read(`${HEAD}\r\n`)).sections).toEqual([{ title: 'Hi', text: '' }]);
 });
 
 describe('hostile messages', () => {
-  test('Messages in messages are read three deep; a deeper one is counted.', async () => {
+  test('are read three levels deep; a deeper one is counted', async () => {
     let mail = `${HEAD}\r\nlevel 5`;
     for (const level of [4, 3, 2, 1]) {
       mail = `${HEAD}Content-Type: multipart/mixed; boundary=B${level}\r\n\r\n--B${level}\r\n\r\nlevel ${level}\r\n--B${level}\r\nContent-Type: message/rfc822\r\n\r\n${mail}\r\n--B${level}--`;
@@ -122,7 +122,7 @@ describe('hostile messages', () => {
     expect(found).toContain('"skippedAttachments":{"too-deep":1}');
   });
 
-  test('Parts nested a thousand deep are refused.', async () => {
+  test('with parts nested a thousand deep are rejected', async () => {
     let mail = HEAD;
     for (let level = 0; level < 1000; level += 1) {
       mail += `Content-Type: multipart/mixed; boundary=b${level}\r\n\r\n--b${level}\r\n`;
@@ -130,32 +130,32 @@ describe('hostile messages', () => {
     expect(await faultOf(read(mail))).toBe('too-deep');
   });
 
-  test('Of a thousand attachments a hundred are read, and the others counted.', async () => {
+  test('with a thousand attachments have a hundred read, and the others counted', async () => {
     const many = Array.from({ length: 1000 }, (_, at) => attached(`${at}.txt`, 'text/plain', `words ${at}`));
     const { sections, metadata } = await read(mixed(part('Content-Type: text/plain', 'Body'), ...many));
     expect(sections).toHaveLength(101);
     expect(metadata).toMatchObject({ attachments: 1000, skippedAttachments: { 'too-many-parts': 900 } });
   });
 
-  test('A message in a hundred thousand parts is refused before it is read.', async () => {
+  test('in a hundred thousand parts are rejected before they are read', async () => {
     const parts = Array.from({ length: 100_000 }, () => part('', ''));
     expect(await faultOf(read(mixed(...parts)))).toBe('too-many-parts');
   });
 
-  test('A text with as many dashes is nothing special.', async () => {
+  test('with as many dashes in the text are read normally', async () => {
     const dashes = '--B2\r\n'.repeat(20_000);
     const { sections } = await read(mixed(part('Content-Type: text/plain', dashes)));
     expect(sections[0]?.text?.match(/--B2/g)).toHaveLength(20_000);
   });
 
-  test('Headers that do not end are refused, and a boundary that never comes is not waited for.', async () => {
+  test('with endless headers are rejected, and a missing boundary is not waited for', async () => {
     const endless = `${HEAD}${'X-Long: y\r\n'.repeat(200_000)}`;
     expect(await faultOf(read(endless))).toBe('too-many-parts');
     const cut = mixed(part('Content-Type: text/plain', 'Body')).replace('--B--', '');
     expect((await read(cut)).sections).toEqual([{ text: 'Body' }]);
   });
 
-  test('Attachments that are bombs, archives, locked or cut off are counted, and the others read.', async () => {
+  test('with attachments that are bombs, archives, locked or truncated have those counted, and the others read', async () => {
     const bomb = makeZip([
       { name: '[Content_Types].xml', content: '<x/>' },
       { name: 'word/document.xml', content: Buffer.alloc(40 * 1024 * 1024) },
@@ -181,7 +181,7 @@ describe('hostile messages', () => {
   });
 
   test.each(['klingon-1', '__proto__', 'utf-7', 'x'.repeat(100_000), '"', '\u0000utf-8', '../utf-8'])(
-    'A body in a charset that there is not (%#) is read all the same.',
+    'in an unknown charset (%#) are still read',
     async (charset) => {
       const { sections } = await read(`${HEAD}Content-Type: text/plain; charset="${charset}"\r\n\r\nPlain words.`);
       expect(sections).toEqual([{ text: 'Plain words.' }]);
@@ -193,11 +193,11 @@ describe('hostile messages', () => {
     ['addresses', `To: ${'a@example.org, '.repeat(100_000)}`],
     ['a folded line', `X-Folded: y${'\r\n y'.repeat(700_000)}`],
     ['parameters', `Content-Type: text/plain; ${"name*1*=utf-8''a; ".repeat(100_000)}`],
-  ])('A header of megabytes in %s is too many parts.', async (_, header) => {
+  ])('with a header of megabytes in %s have too many parts', async (_, header) => {
     expect(await faultOf(read(`${HEAD}${header}\r\n\r\nBody`))).toBe('too-many-parts');
   });
 
-  test('Names of attachments that climb or turn around are only names.', async () => {
+  test('with attachment names that climb or turn around keep them as names only', async () => {
     const { sections } = await read(
       mixed(attached('../../etc/\u202epasswd', 'text/plain', 'x'), attached('y'.repeat(4000), 'text/plain', 'z')),
     );

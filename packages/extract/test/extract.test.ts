@@ -10,7 +10,7 @@ const found = (sections: Section[], metadata = {}, title?: string) =>
   normalize({ contentType: 'text/plain', metadata, sections, ...(title !== undefined && { title }) }, limits);
 
 describe('a file', () => {
-  test('A text is one section.', async () => {
+  test('with text becomes one section', async () => {
     expect(await extract({ bytes: Buffer.from('One.\r\nTwo.'), filename: 'a.txt' }, limits)).toEqual({
       contentType: 'text/plain',
       metadata: {},
@@ -18,24 +18,24 @@ describe('a file', () => {
     });
   });
 
-  test('A blank file has no text.', async () => {
+  test('with only white space has no text', async () => {
     const file = { bytes: Buffer.from(' \n\t\n'), filename: 'a.txt' };
     expect(await faultOf(extract(file, limits))).toBe('no-text');
   });
 
-  test('A type that is not read is named.', async () => {
+  test('of an unsupported type is rejected with the type', async () => {
     const bytes = Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex');
     expect(await faultOf(extract({ bytes, filename: 'a.txt' }, limits))).toBe('unsupported image/png');
   });
 
-  test('More text than a document may have is refused.', async () => {
+  test('with more text than a document may have is rejected', async () => {
     const file = { bytes: Buffer.from('x'.repeat(1001)), filename: 'a.txt' };
     expect(await faultOf(extract(file, limits))).toBe('text-too-large');
   });
 });
 
-describe('what a reader found', () => {
-  test('Control characters, lone surrogates and foreign line ends are gone.', () => {
+describe('the output of a reader', () => {
+  test('has no control characters, lone surrogates or foreign line ends', () => {
     const { title, sections, metadata } = found(
       [{ title: 'A\0 \n B', text: 'a\rb\r\nc\0\u001b[1m\ud800\ttab' }],
       { author: 'Ann\0\u0007', odd: '\ud83d' },
@@ -46,7 +46,7 @@ describe('what a reader found', () => {
     expect(metadata).toEqual({ author: 'Ann', odd: '\ufffd' });
   });
 
-  test('Blank sections are dropped, and what is in them goes up.', () => {
+  test('loses blank sections, and their content moves up', () => {
     const { sections } = found([
       { text: '  ' },
       { title: ' ', sections: [{ text: 'in' }, { title: 'Only a title' }] },
@@ -55,7 +55,7 @@ describe('what a reader found', () => {
     expect(sections).toEqual([{ text: 'in' }, { title: 'Only a title', text: '' }, { text: 'out' }]);
   });
 
-  test('Sections deeper than 32 levels stand beside the deepest, in order.', () => {
+  test('has sections deeper than 32 levels beside the deepest, in order', () => {
     let deep: Section = { title: 'level 100000', text: '' };
     for (let level = 99_999; level > 0; level -= 1) deep = { title: `${level}`, text: '', sections: [deep] };
     const { sections } = normalize(
@@ -75,13 +75,13 @@ describe('what a reader found', () => {
     ]);
   });
 
-  test('More than 100,000 sections are refused.', async () => {
+  test('with more than 100,000 sections is rejected', async () => {
     const sections = Array.from({ length: 100_001 }, () => ({ text: 'x' }));
     const work = async () => normalize({ contentType: 'x/y', metadata: {}, sections }, { textBytes: 10_000_000 });
     expect(await faultOf(work())).toBe('too-many-parts');
   });
 
-  test('A title that is too long is cut, and stands whole in the text.', () => {
+  test('has a long title truncated, and complete in the text', () => {
     const title = `${'é'.repeat(299)}😀 end`;
     const { sections } = normalize(
       { contentType: 'x/y', metadata: {}, sections: [{ title, text: 'text' }] },
@@ -90,7 +90,7 @@ describe('what a reader found', () => {
     expect(sections).toEqual([{ title: 'é'.repeat(299), text: `${title}\n\ntext` }]);
   });
 
-  test('Metadata is bounded in fields, values and kinds.', () => {
+  test('has bounded metadata: fields, values and kinds', () => {
     const fields = Object.fromEntries(Array.from({ length: 200 }, (_, at) => [`f${at}`, at]));
     const { metadata } = found([{ text: 'x' }], {
       long: 'y'.repeat(5000),

@@ -62,7 +62,7 @@ function fileOf(type: (typeof TYPES)[number], url: string): string | Buffer {
   return files[type]();
 }
 
-test.each(TYPES)('A file of the type %s that points to a server is read, and nobody asks there.', async (type) => {
+test.each(TYPES)('a file of the type %s that refers to a server is read without a request', async (type) => {
   asked = [];
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const file = { bytes: Buffer.from(fileOf(type, url) as string), filename: `a.${type}` };
@@ -73,7 +73,7 @@ test.each(TYPES)('A file of the type %s that points to a server is read, and nob
   expect(asked).toEqual([]);
 });
 
-test('The server would have told.', async () => {
+test('the server counts a request if there is one', async () => {
   await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/seen`);
   expect(asked).toContain('/seen');
 });

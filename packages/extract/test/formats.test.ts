@@ -24,7 +24,7 @@ const made = (text: string): readonly (readonly [string, Buffer])[] => [
   ['application/rtf', Buffer.from(`{\\rtf1\\ansi\\pard ${text}\\par}`)],
 ];
 
-test.each(made(HELLO))('%s is found by its content, and read.', async (contentType, bytes) => {
+test.each(made(HELLO))('%s is detected by its content, and read', async (contentType, bytes) => {
   for (const filename of ['a', 'a.txt', 'a.doc', '../\u202e\0a.png']) {
     const found = await extract({ bytes, filename, contentType: 'text/plain' }, LIMITS);
     expect(found.contentType).toBe(contentType);
@@ -32,7 +32,7 @@ test.each(made(HELLO))('%s is found by its content, and read.', async (contentTy
   }
 });
 
-test.each(made(''))('%s without any text is said to have none.', async (_contentType, bytes) => {
+test.each(made(''))('%s without any text is reported as such', async (_contentType, bytes) => {
   expect(await faultOf(extract({ bytes, filename: 'a' }, LIMITS))).toBe('no-text');
 });
 
@@ -40,11 +40,11 @@ const BINARY = readdirSync(fileURLToPath(new URL('../../../examples/files/', imp
   /\.(?:pdf|docx?|pptx?|odt|epub|rtf)$/.test(name),
 );
 
-test('There are such files of eight types.', () => {
+test('the formats with such files are eight', () => {
   expect(new Set(BINARY.map((name) => name.split('.').at(-1))).size).toBe(8);
 });
 
-test.each(BINARY)('%s is damaged wherever it is cut off, and never half of it.', async (filename) => {
+test.each(BINARY)('%s is damaged wherever it is truncated, and never half read', async (filename) => {
   const whole = example(filename);
   const { sections } = await extract({ bytes: whole, filename }, LIMITS);
   for (const part of [0.1, 0.3, 0.5, 0.7, 0.9, 0.99]) {

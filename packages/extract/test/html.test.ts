@@ -31,7 +31,7 @@ const PAGE = `<!DOCTYPE html>
 <noscript>No script.</noscript><template><p>Not shown</p></template>
 </body></html>`;
 
-test('A page becomes nested sections with its title and metadata.', async () => {
+test('a page becomes nested sections with its title and metadata', async () => {
   expect(await extract({ bytes: Buffer.from(PAGE), filename: 'a.html' }, { textBytes: 10_000 })).toEqual({
     contentType: 'text/html',
     title: 'Annual & quarterly report',
@@ -62,46 +62,46 @@ describe('text', () => {
     ['<script>a</script >b<style>c', 'b'],
     ['<dl><dt>Term<dd>Meaning</dl>', 'Term\nMeaning'],
     ['<textarea>a <b>c</textarea>', 'a <b>c'],
-  ])('%s reads as %j.', async (html, text) => {
+  ])('of %s reads as %j', async (html, text) => {
     expect(await textOf(html)).toBe(text);
   });
 
-  test('The first heading is the title of a page without one.', async () => {
+  test('the first heading is the title of a page without one', async () => {
     expect(await read('<h2>One</h2>x')).toMatchObject({ title: 'One' });
   });
 });
 
-describe('encodings', () => {
+describe('a page', () => {
   const words = 'Grüße à l’été';
   test.each([
     ['its meta element', '<meta charset=windows-1252>', undefined],
     ['its older meta element', '<meta http-equiv="Content-Type" content="text/html; charset=iso-8859-1">', undefined],
     ['its sender', '', 'text/html; charset=windows-1252'],
-    ['its letters', '', undefined],
-  ])('A page in Windows-1252 is known by %s.', async (_, meta, declared) => {
+    ['its characters', '', undefined],
+  ])('in Windows-1252 is detected by %s', async (_, meta, declared) => {
     const bytes = Buffer.from(`${meta}<p>${words}`.replaceAll('’', '\u0092'), 'latin1');
     expect((await read(bytes, declared)).sections).toEqual([{ text: words }]);
   });
 
-  test('A page in Shift_JIS is read by what its meta element says.', async () => {
+  test('in Shift_JIS is read as its meta element declares', async () => {
     const bytes = Buffer.concat([Buffer.from('<meta charset="shift_jis"><p>'), Buffer.from('93fa967b8cea', 'hex')]);
     expect((await read(bytes)).sections).toEqual([{ text: '日本語' }]);
   });
 });
 
 describe('hostile pages', () => {
-  test('Tags nested a million deep, closed wrongly or never, are nothing special.', async () => {
+  test('with tags nested a million deep, closed wrongly or never, are read normally', async () => {
     const deep = `${'<div><b>'.repeat(500_000)}deep${'</i></div>'.repeat(400_000)}`;
     expect(await textOf(deep)).toBe('deep');
   });
 
-  test('A heading that is never closed does not swallow the text.', async () => {
+  test('with an unclosed heading keep their text', async () => {
     const { sections } = await read(`<h1>Start ${'<p>word '.repeat(1000)}`);
     expect(sections[0]?.title?.length).toBeLessThan(1100);
     expect(`${sections[0]?.title}\n${sections[0]?.text}`.match(/word/g)).toHaveLength(1000);
   });
 
-  test('A table of half a million cells keeps its rows.', async () => {
+  test('with a table of half a million cells keep its rows', async () => {
     const text = await textOf(`<table>${`<tr>${'<td>x</td>'.repeat(500)}</tr>`.repeat(1000)}</table>`);
     expect(text?.split('\n')).toHaveLength(1000);
     expect(text?.split('\n')[999]?.split('\t')).toHaveLength(500);

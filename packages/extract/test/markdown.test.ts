@@ -54,7 +54,7 @@ over lines -->
 Last&nbsp;words &amp; <b>tags</b>.
 `;
 
-test('A page becomes nested sections with its title and metadata.', async () => {
+test('a page becomes nested sections with its title and metadata', async () => {
   expect(await read(PAGE)).toEqual({
     contentType: 'text/markdown',
     title: 'The handbook',
@@ -80,7 +80,7 @@ test('A page becomes nested sections with its title and metadata.', async () => 
   });
 });
 
-describe('words', () => {
+describe('text', () => {
   test.each([
     ['***both** one* and __two__', 'both one and two'],
     ['2 * 3 * 4, snake_case_name, a*b', '2 * 3 * 4, snake_case_name, a*b'],
@@ -92,11 +92,11 @@ describe('words', () => {
     ['a < b > c, <me@example.org>', 'a < b > c, me@example.org'],
     ['---\nnot: front matter', 'not: front matter'],
     ['<!-- never closed\ntext', '<!-- never closed text'],
-  ])('%j reads as %j.', async (source, text) => {
+  ])('of %j reads as %j', async (source, text) => {
     expect(await textOf(source)).toBe(text);
   });
 
-  test('The first heading of the first level is the title where nothing else says it.', async () => {
+  test('the first heading of the first level is the title if there is no other', async () => {
     expect(await read('## Two\n# One\n# Other')).toMatchObject({ title: 'One' });
   });
 });
@@ -123,7 +123,7 @@ describe('hostile Markdown', () => {
     '\\',
     '``a',
     '~~',
-  ])('A megabyte of %j is read without end, growth or loss of its words.', async (sign) => {
+  ])('of a megabyte of %j is read in time, without growth or loss of its words', async (sign) => {
     const text = await textOf(`start ${sign.repeat(1_000_000 / sign.length)}\n\nend`);
     expect(text?.startsWith('start')).toBe(true);
     expect(text?.endsWith('end')).toBe(true);

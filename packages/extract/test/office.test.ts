@@ -17,7 +17,7 @@ const FACTS = {
 const wordRow = (cells: readonly string[]): string =>
   `<w:tr>${cells.map((cell) => `<w:tc>${wordParagraph(cell)}</w:tc>`).join('')}</w:tr>`;
 
-test('A Word document becomes nested sections, with its tables, notes and text boxes.', async () => {
+test('a Word document becomes nested sections, with its tables, notes and text boxes', async () => {
   const body = [
     wordParagraph('Before any heading.'),
     wordParagraph('The year', 'Heading1'),
@@ -45,7 +45,7 @@ test('A Word document becomes nested sections, with its tables, notes and text b
   });
 });
 
-test('A heading of Word that has a number, or says that it has none, is a heading; an item of a list is not.', async () => {
+test('a Word heading is a heading with or without a number; a list item is not', async () => {
   const numbered = (text: string, id: number, style: string): string =>
     `<w:p><w:pPr><w:pStyle w:val="${style}"/><w:numPr><w:ilvl w:val="0"/><w:numId w:val="${id}"/></w:numPr></w:pPr><w:r><w:t>${text}</w:t></w:r></w:p>`;
   const body = [
@@ -63,7 +63,7 @@ test('A heading of Word that has a number, or says that it has none, is a headin
   ]);
 });
 
-test('A presentation becomes a section a slide, with its table and the notes at the end.', async () => {
+test('a presentation becomes one section per slide, with its table and the notes at the end', async () => {
   const bytes = makePptx([
     {
       title: 'Sales',
@@ -89,7 +89,7 @@ test('A presentation becomes a section a slide, with its table and the notes at 
   });
 });
 
-test('An OpenDocument text becomes nested sections, with its lists, tables and notes.', async () => {
+test('an OpenDocument text becomes nested sections, with its lists, tables and notes', async () => {
   const cell = (text: string): string => `<table:table-cell><text:p>${text}</text:p></table:table-cell>`;
   const bytes = makeOdt(
     '<text:p>Before any heading.</text:p><text:h text:outline-level="1">The year</text:h>' +

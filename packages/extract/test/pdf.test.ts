@@ -10,7 +10,7 @@ const INFO =
   '/Title (Annual report) /Author (Ann \\(A.\\) Lee) /Subject (Money) /Keywords (sales, costs) ' +
   "/CreationDate (D:20260301120000+02'00') /ModDate (D:20260302113000Z)";
 
-test('A PDF becomes a section a page, with what it says of itself.', async () => {
+test('a PDF becomes one section per page, with its metadata', async () => {
   const pages = [['Sales rose by 5 %.', 'Caf\u00e9 costs fell (a lot).'], [], ['The hyphen-', 'ated end.']];
   expect(await read(makePdf({ pages, info: INFO, catalog: '/Lang (en-GB)' }))).toEqual({
     contentType: 'application/pdf',
@@ -31,7 +31,7 @@ test('A PDF becomes a section a page, with what it says of itself.', async () =>
   });
 });
 
-test('What a PDF says of itself in its XMP packet only is read there.', async () => {
+test('metadata in the XMP packet only is read there', async () => {
   const xmp =
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:xmp="http://ns.adobe.com/xap/1.0/">' +
     '<dc:title><rdf:Alt><rdf:li xml:lang="x-default">Annual report</rdf:li></rdf:Alt></dc:title><dc:creator><rdf:Seq><rdf:li>Ann</rdf:li><rdf:li>Bo</rdf:li></rdf:Seq></dc:creator>' +
@@ -49,7 +49,7 @@ test('What a PDF says of itself in its XMP packet only is read there.', async ()
   });
 });
 
-test('Every word of 100 pages is found, in its order.', async () => {
+test('every word of 100 pages is found, in order', async () => {
   const pages = Array.from({ length: 100 }, (_, page) =>
     Array.from({ length: 50 }, (_line, line) => `page${page} line${line} some words that stand in this line`),
   );
@@ -57,7 +57,7 @@ test('Every word of 100 pages is found, in its order.', async () => {
   expect(sections.map(({ text }) => text)).toEqual(pages.map((lines) => lines.join('\n')));
 });
 
-test('Text in a font of East Asia that only names its table of characters is read.', async () => {
+test('text in an East Asian font with only a named character table is read', async () => {
   const bytes = pdfOf([
     '<< /Type /Catalog /Pages 2 0 R >>',
     '<< /Type /Pages /Kids [3 0 R] /Count 1 >>',
@@ -70,17 +70,17 @@ test('Text in a font of East Asia that only names its table of characters is rea
   expect((await read(bytes)).sections).toEqual([{ title: 'Page 1', text: '你好' }]);
 });
 
-test('A PDF that opens with an empty password is read.', async () => {
+test('a PDF with an empty password is read', async () => {
   const { sections } = await read(makePdf({ pages: [['Hello there.']], password: '' }));
   expect(sections).toEqual([{ title: 'Page 1', text: 'Hello there.' }]);
 });
 
-test('A PDF that needs a password is encrypted.', async () => {
+test('a PDF with a password is encrypted', async () => {
   const bytes = makePdf({ pages: [['Hello there.']], password: 'secret' });
   expect(await faultOf(read(bytes))).toBe('pdf-encrypted');
 });
 
-test('A PDF that is cut off anywhere is damaged.', async () => {
+test('a truncated PDF is damaged', async () => {
   const whole = makePdf({ pages: Array.from({ length: 20 }, () => ['Some words.']) });
   for (const part of [0.01, 0.3, 0.6, 0.9, 0.99]) {
     expect(await faultOf(read(whole.subarray(0, Math.floor(whole.length * part))))).toBe('damaged');
@@ -88,12 +88,12 @@ test('A PDF that is cut off anywhere is damaged.', async () => {
   expect(await faultOf(read(Buffer.from('%PDF-1.7\nnothing\n%%EOF\n')))).toBe('damaged');
 });
 
-test('A page tree that holds itself is damaged.', async () => {
+test('a circular page tree is damaged', async () => {
   const bytes = makePdf({ pages: [], tree: '<< /Type /Pages /Kids [2 0 R 2 0 R] /Count 5 >>' });
   expect(await faultOf(read(bytes))).toBe('damaged');
 });
 
-test('A form that draws itself, and a stream that claims to be longer than the file, come to an end.', async () => {
+test('a form that draws itself, and a stream longer than the file, come to an end', async () => {
   const form = (length: number): string =>
     `<< /Type /XObject /Subtype /Form /BBox [0 0 9 9] /Resources << /XObject << /X 5 0 R >> >> /Length ${length} >>\nstream\n/X Do /X Do\nendstream`;
   const bytes = pdfOf([
@@ -107,13 +107,13 @@ test('A form that draws itself, and a stream that claims to be longer than the f
   expect((await read(bytes)).sections).toEqual([{ title: 'Page 1', text: 'Hello' }]);
 });
 
-test('A PDF of more than 10,000 pages has too many parts.', async () => {
+test('a PDF of more than 10,000 pages has too many parts', async () => {
   const pages = Array.from({ length: 1 }, () => ['x']);
   const tree = `<< /Type /Pages /Kids [${'4 0 R '.repeat(10_001)}] /Count 10001 >>`;
   expect(await faultOf(read(makePdf({ pages, tree })))).toBe('too-many-parts');
 });
 
-test('A PDF of a million objects and arrays in arrays is read.', async () => {
+test('a PDF of a million objects and nested arrays is read', async () => {
   const objects = [
     '<< /Type /Catalog /Pages 2 0 R /Deep 3 0 R >>',
     '<< /Type /Pages /Kids [4 0 R] /Count 1 >>',
@@ -126,7 +126,7 @@ test('A PDF of a million objects and arrays in arrays is read.', async () => {
   expect((await read(pdfOf(objects))).sections).toEqual([{ title: 'Page 1', text: 'Hello' }]);
 });
 
-test('In a process that may only read files nothing is printed besides the answer.', () => {
+test('a process that may only read files prints nothing but the result', () => {
   const script = `
     const { readPdf } = await import(${JSON.stringify(new URL('../src/formats/pdf.ts', import.meta.url).href)});
     const bytes = Buffer.from(process.argv[1], 'base64');

@@ -69,7 +69,7 @@ const NOTES = record(0x03f0, [
   drawing(box(kind(2), wide('Say hello.')), box(kind(4), wide('7'))),
 ]);
 
-test('Slides are sections in order, with text boxes in place, notes inside and metadata.', async () => {
+test('slides become sections in order, with text boxes in place, notes inside and metadata', async () => {
   const old = record(0x03e8, [list(0, persist(9, 300), kind(0), wide('An earlier save'))]);
   const bytes = compoundFile({
     ...saved([DOCUMENT, SLIDE_2, SLIDE_3, SLIDE_4, NOTES], old),
@@ -95,7 +95,7 @@ test('Slides are sections in order, with text boxes in place, notes inside and m
   });
 });
 
-test('Where the table of parts is broken, the texts of the last document are read.', async () => {
+test('a broken table of parts does not hide the texts of the last document', async () => {
   const { 'PowerPoint Document': stream = Buffer.alloc(0) } = saved([DOCUMENT]);
   const bytes = compoundFile({ 'PowerPoint Document': stream, 'Current User': currentUser(7) });
   expect((await read(bytes)).sections).toEqual([
@@ -103,13 +103,13 @@ test('Where the table of parts is broken, the texts of the last document are rea
   ]);
 });
 
-describe('hostile presentations', () => {
-  test('An encrypted one says so.', async () => {
+describe('a hostile presentation', () => {
+  test('with encryption is encrypted', async () => {
     const streams = { ...saved([DOCUMENT]), 'Current User': currentUser(0, 0xf3d1c4df) };
     expect(await faultOf(read(compoundFile(streams)))).toBe('office-encrypted');
   });
 
-  test('One that is cut off anywhere is read as far as it goes or is damaged.', async () => {
+  test('truncated anywhere is read partly or is damaged', async () => {
     const streams = saved([DOCUMENT, SLIDE_2, SLIDE_3, SLIDE_4, NOTES]);
     const stream = streams['PowerPoint Document'] ?? Buffer.alloc(0);
     for (let length = 0; length < stream.length; length += 37) {
@@ -119,7 +119,7 @@ describe('hostile presentations', () => {
     }
   });
 
-  test('A slide that is listed or a text that is referred to a million times is said once.', async () => {
+  test('with a slide or text referred to a million times has it once', async () => {
     const many = Array.from({ length: 100_000 }, () => persist(2, 256));
     const slide = record(0x03ee, [drawing(box(...Array.from({ length: 100_000 }, () => reference(0))))]);
     const document = record(0x03e8, [list(0, persist(2, 256), kind(0), wide('Once'), ...many)]);
@@ -128,7 +128,7 @@ describe('hostile presentations', () => {
     ]);
   });
 
-  test('One slide under ten thousand numbers, or slides that lie in each other, are too many parts.', async () => {
+  test('with one slide under ten thousand numbers, or with nested slides, has too many parts', async () => {
     const numbers = Array.from({ length: 10_000 }, (_, at) => at + 2);
     const document = record(0x03e8, [list(0, ...numbers.map((number) => persist(number, number)))]);
     const slide = record(0x03ee, [drawing(...Array.from({ length: 10_000 }, () => box(kind(4), wide('Again'))))]);
@@ -146,7 +146,7 @@ describe('hostile presentations', () => {
     expect(await faultOf(read(compoundFile(streams)))).toBe('too-many-parts');
   });
 
-  test('A thousand saves that share one long directory are not gone through one by one.', () => {
+  test('with a thousand saves that share one long directory reads the directory once', () => {
     const directory = record(0x1772, Buffer.concat([u32(1 | (1 << 20), 0), Buffer.alloc(4_000_000, 0xff)]));
     const edits = Array.from({ length: 1000 }, (_, at) =>
       record(0x0ff5, u32(0, 0, at === 0 ? 0 : directory.length + (at - 1) * 36, 0, 1, 0, 0)),
@@ -155,7 +155,7 @@ describe('hostile presentations', () => {
     expect(persistedOf(stream, stream.length - 36)?.record(1)?.type).toBe(0x1772);
   });
 
-  test('Records nested ten thousand deep, saves in a circle and lengths beyond the end are nothing special.', async () => {
+  test('with records nested ten thousand deep, circular saves or lengths beyond the end is read normally', async () => {
     let deep = box(kind(4), wide('Too deep'));
     for (let level = 0; level < 10_000; level += 1) deep = record(0x03ee, [deep]);
     const streams = saved([DOCUMENT, deep]);

@@ -31,18 +31,18 @@ const example = (file: string): string =>
     encoding: 'utf8',
   });
 
-test('The example prints the type and the sections of a file.', () => {
+test('the example prints the type and the sections of a file', () => {
   const printed = example('notes.md');
   expect(printed).toContain('text/markdown');
   expect(printed).toContain("title: 'Notes'");
   expect(printed).toContain("text: 'Some words.'");
 });
 
-test('The example prints the reason and the type of a file that is not read.', () => {
+test('the example prints the reason and the type of an unsupported file', () => {
   expect(example('image.png')).toBe('unsupported image/png\n');
 });
 
-test('The README lists every reason once.', () => {
+test('the README lists every reason once', () => {
   // A reason that is added or removed does not compile here.
   const reasons: Record<FileReason, true> = {
     empty: true,

@@ -10,7 +10,7 @@ const INFO = String.raw`{\info{\title Annual \'e9t\'e9 \{1\}}{\author Ann \u322?
 const rtf = (body: string): string =>
   String.raw`{\rtf1\ansi\ansicpg1252\deff0{\fonttbl{\f0 Arial;}}` + STYLES + INFO + body + '}';
 
-test('Rich text becomes nested sections, with what it says of itself.', async () => {
+test('rich text becomes nested sections, with its metadata', async () => {
   const body = String.raw`
 \pard\plain Before any heading.\par
 \pard\plain\s1\outlinelevel0 The year\par
@@ -43,22 +43,22 @@ test('Rich text becomes nested sections, with what it says of itself.', async ()
   });
 });
 
-test('Rich text that is cut off anywhere is damaged.', async () => {
+test('truncated rich text is damaged', async () => {
   const whole = rtf(String.raw`\pard Some words.\par {\b More} words.\par`);
   for (const part of [0.1, 0.5, 0.9]) {
     expect(await faultOf(read(whole.slice(0, Math.floor(whole.length * part))))).toBe('damaged');
   }
 });
 
-test('Groups in groups by the hundred thousand end as too deep.', async () => {
+test('groups nested a hundred thousand deep are rejected as too deep', async () => {
   expect(await faultOf(read(rtf('{'.repeat(100_000) + 'x' + '}'.repeat(100_000))))).toBe('too-deep');
 });
 
-test('Braces in binary data, and escaped ones, are no groups.', async () => {
+test('braces in binary data, and escaped ones, do not count as groups', async () => {
   const { sections } = await read(rtf(String.raw`\pard A \{ brace.\par {\pict\bin4 {{{{}\par`));
   expect(sections).toEqual([{ text: 'A { brace.' }]);
 });
 
-test('Binary data that claims to be longer than the file is damaged.', async () => {
+test('binary data with a length beyond the file is damaged', async () => {
   expect(await faultOf(read(rtf(String.raw`\pard x{\pict\bin999999999 y}`)))).toBe('damaged');
 });

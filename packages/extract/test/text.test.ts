@@ -30,28 +30,28 @@ describe('Unicode', () => {
     ['UTF-16 BE with a mark', swap(`\ufeff${WORDS}`)],
     ['UTF-32 LE', utf32(WORDS, true)],
     ['UTF-32 BE', utf32(WORDS, false)],
-  ])('%s is read.', async (_, bytes) => {
+  ])('in %s is read', async (_, bytes) => {
     expect(await read(bytes)).toBe(WORDS);
   });
 
-  test('UTF-16 without a mark is known by its zero bytes.', async () => {
+  test('in UTF-16 without a mark is detected by its zero bytes', async () => {
     expect(await read(Buffer.from('Über Berge', 'utf16le'))).toBe('Über Berge');
     expect(await read(swap('Über Berge'))).toBe('Über Berge');
   });
 
-  test('UTF-8 that is cut in the middle of a character is still UTF-8.', async () => {
+  test('in UTF-8 truncated in the middle of a character is still UTF-8', async () => {
     const bytes = Buffer.from('Żółw '.repeat(10) + 'ó').subarray(0, -1);
     expect(await read(bytes)).toBe(`${'Żółw '.repeat(10)}\ufffd`);
   });
 
-  test('A mark before bytes that are no text does not make them text.', async () => {
+  test('with a mark before binary bytes is not text', async () => {
     const noise = Buffer.from(Array.from({ length: 2000 }, (_, at) => (at * at * 31 + at * 7) % 251));
     expect(await faultOf(read(Buffer.concat([hex('fffe'), noise])))).toBe('encoding');
   });
 });
 
-describe('other encodings', () => {
-  test('Windows-1252 is known by its letters.', async () => {
+describe('text', () => {
+  test('in Windows-1252 is detected by its characters', async () => {
     expect(await read(LATIN)).toBe(WESTERN);
   });
 
@@ -63,33 +63,33 @@ describe('other encodings', () => {
     ['gbk', 'd6 d0 ce c4', '中文'],
     ['windows-1253', 'c5 eb eb dc e4 e1', 'Ελλάδα'],
     ['big5', 'a4 a4 a4 e5', '中文'],
-  ])('%s is read when the sender says so, and refused when nobody does.', async (charset, digits, words) => {
+  ])('in %s is read if the caller declares it, and rejected otherwise', async (charset, digits, words) => {
     const bytes = Buffer.concat([hex(digits), Buffer.from(' '), hex(digits)]);
     expect(await read(bytes, `text/plain; charset="${charset}"`)).toBe(`${words} ${words}`);
     expect(await faultOf(read(bytes))).toBe('encoding');
   });
 
-  test('Polish in Windows-1250 is not taken for Windows-1252.', async () => {
+  test('in Windows-1250 with Polish words does not count as Windows-1252', async () => {
     const polish = hex('7a61bff3b3e620676eb9e620b3f364bc20eab36f');
     expect(await faultOf(read(polish))).toBe('encoding');
   });
 
-  test('Japanese in seven bits is known by its escapes.', async () => {
+  test('in a Japanese seven-bit encoding is detected by its escapes', async () => {
     expect(await read(hex('1b2442 467c 4b5c 386c 1b2842'))).toBe('日本語');
   });
 
-  test('A charset that is wrong or unknown is not believed.', async () => {
+  test('with a wrong or unknown declared charset is read by its content', async () => {
     expect(await read(Buffer.from(WORDS), 'text/plain; charset=windows-1252')).toBe(WORDS);
     expect(await read(LATIN, 'text/plain; charset=utf-8')).toBe(WESTERN);
     expect(await read(LATIN, 'text/plain; charset=klingon-1')).toBe(WESTERN);
   });
 
-  test('Bytes that are no text are refused.', async () => {
+  test('of binary bytes is rejected', async () => {
     expect(await faultOf(read(hex('00 01 02 03 04 05 06 07')))).toBe('encoding');
     expect(await faultOf(read(hex('41 81 42 8d 43 8f 44 90')))).toBe('encoding');
   });
 
-  test('A log with colors, or with a stray zero byte, is text.', async () => {
+  test('of a log with colors, or with a stray zero byte, is accepted', async () => {
     expect(await read(Buffer.from('\u001b[31mred\u001b[0m and\0 plain'))).toBe('\u001b[31mred\u001b[0m and\0 plain');
   });
 });

@@ -15,7 +15,7 @@ const RECIPE = `<?xml version="1.0" encoding="UTF-8"?>
   <!-- never said --><step>Eat&#33;</step>
 </recipe>`;
 
-test('Elements become lines, marked words stay in their sentence, and the first title is the title.', async () => {
+test('elements become lines, inline words stay in their sentence, and the first title is the title', async () => {
   expect(await read(RECIPE)).toEqual({
     contentType: 'application/xml',
     title: 'Apple & pear',
@@ -28,19 +28,19 @@ test('Elements become lines, marked words stay in their sentence, and the first 
   });
 });
 
-test('The declaration says the encoding.', async () => {
+test('the declaration gives the encoding', async () => {
   const xml = "<?xml version='1.0' encoding='windows-1251'?><a>\xcf\xf0\xe8\xe2\xe5\xf2</a>";
   expect((await read(Buffer.from(xml, 'latin1'))).sections).toEqual([{ text: 'Привет' }]);
 });
 
 describe('hostile XML', () => {
-  test('Entities that grow by ten are not expanded.', async () => {
+  test('with entities that grow by ten is not expanded', async () => {
     const levels = Array.from({ length: 9 }, (_, at) => `<!ENTITY l${at + 1} "${`&l${at};`.repeat(10)}">`);
     const bomb = `<?xml version="1.0"?><!DOCTYPE l [<!ENTITY l0 "lol">${levels.join('')}]><l>&l9; ha</l>`;
     expect(await textOf(bomb)).toBe('&l9; ha');
   });
 
-  test('What lies outside is not fetched.', async () => {
+  test('with external references causes no fetch', async () => {
     const xml = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd"><!-- > ] --> ]><a>&x; is all</a>';
     expect(await textOf(xml)).toBe('&x; is all');
   });
@@ -50,11 +50,11 @@ describe('hostile XML', () => {
     ['<a>one<b attr="never closed>two', 'one'],
     ['<a>one<![CDATA[two', 'onetwo'],
     ['<!DOCTYPE a [ <a>lost</a>', ''],
-  ])('%s is read as far as it goes.', async (xml, text) => {
+  ])('like %s is read as far as possible', async (xml, text) => {
     expect(await textOf(xml)).toBe(text);
   });
 
-  test('Elements nested a million deep are nothing special.', async () => {
+  test('with elements nested a million deep is read normally', async () => {
     expect(await textOf(`${'<a>'.repeat(1_000_000)}deep${'</a>'.repeat(1_000_000)}`)).toBe('deep');
   });
 });

@@ -51,7 +51,7 @@ async function withClients<T>(
   }
 }
 
-test('the services listen on the given ports and say so', async () => {
+test('the services listen on the given ports and print them', async () => {
   const { s3, kms, redis, args } = await portArguments();
   const bin = startBin(args);
   await bin.ready;
@@ -62,7 +62,7 @@ test('the services listen on the given ports and say so', async () => {
   ]);
 });
 
-test('the bucket and the key are made, and a restart in the same folder finds everything', async () => {
+test('the bucket and the key are created, and a restart in the same folder finds everything', async () => {
   const { args } = await portArguments();
   const all = [...args, '--dir', dir, '--bucket', BUCKET, '--key', KEY];
   const first = startBin(all);
@@ -100,7 +100,7 @@ test('SIGTERM sent twice stops the services once, with exit code 0', async () =>
   await expect(fetch(bin.urlOf('S3') ?? '')).rejects.toThrow('fetch failed');
 });
 
-describe('exits with 1 and one sentence', () => {
+describe('the command exits with 1 and one sentence', () => {
   test.each(['--s3-port', '--kms-port', '--redis-port'])('if the port of %s is in use', async (option) => {
     const other = createServer().listen(0, '127.0.0.1');
     await once(other, 'listening');
@@ -126,14 +126,14 @@ describe('exits with 1 and one sentence', () => {
   });
 });
 
-describe('exits with 64 and one sentence', () => {
+describe('the command exits with 64 and one sentence', () => {
   test.each<[reason: string, args: string[], sentence: string]>([
     ['an unknown option', ['--nope'], "Unknown option '--nope'. See: local-aws --help"],
     ['an argument', ['extra'], "Unexpected argument 'extra'. See: local-aws --help"],
     ['an option without its value', ['--dir'], "Option '--dir <value>' argument missing. See: local-aws --help"],
-    ['a port that is no number', ['--s3-port', 'x'], '--s3-port must be a port from 1 to 65535.'],
+    ['a port without a number', ['--s3-port', 'x'], '--s3-port must be a port from 1 to 65535.'],
     ['a port beyond the last', ['--kms-port', '65536'], '--kms-port must be a port from 1 to 65535.'],
-    ['a key that is no ARN', ['--key', 'alias/a'], '--key must be the full ARN of a KMS key.'],
+    ['an invalid ARN of a key', ['--key', 'alias/a'], '--key must be the full ARN of a KMS key.'],
     [
       'a key of another region',
       ['--key', KEY, '--region', 'us-west-2'],

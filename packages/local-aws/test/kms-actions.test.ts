@@ -46,7 +46,7 @@ const nameOf = (call: Promise<unknown>): Promise<string> =>
 
 const dataKey = () => client.send(new GenerateDataKeyCommand({ KeyId, KeySpec: 'AES_256', EncryptionContext }));
 
-test('A data key is 32 new bytes, wrapped in 184, under the ARN', async () => {
+test('GenerateDataKey returns 32 new bytes, wrapped in 184, under the ARN', async () => {
   const [one, two] = await Promise.all([dataKey(), dataKey()]);
   expect(one.Plaintext).toHaveLength(32);
   expect(one.CiphertextBlob).toHaveLength(184);
@@ -55,7 +55,7 @@ test('A data key is 32 new bytes, wrapped in 184, under the ARN', async () => {
   expect(KeyId).toMatch(/^arn:aws:kms:us-west-2:\d{12}:key\/[0-9a-f-]{36}$/);
 });
 
-test('A wrapped key unwraps under its own context in any order, with and without KeyId', async () => {
+test('a wrapped key unwraps under its own context in any order, with and without KeyId', async () => {
   const { CiphertextBlob, Plaintext } = await dataKey();
   const reversed = Object.fromEntries(Object.entries(EncryptionContext).toReversed());
   const given = await client.send(new DecryptCommand({ CiphertextBlob, EncryptionContext, KeyId }));
@@ -68,7 +68,7 @@ test.each([
   ['one pair more', { ...EncryptionContext, more: '1' }],
   ['one pair less', { tenant: 'acme' }],
   ['none', undefined],
-])('A wrapped key does not unwrap under another context: %s', async (_name, context) => {
+])('a wrapped key does not unwrap under another context: %s', async (_name, context) => {
   const { CiphertextBlob } = await dataKey();
   const call = client.send(
     new DecryptCommand({ CiphertextBlob, ...(context === undefined ? {} : { EncryptionContext: context }) }),
@@ -76,7 +76,7 @@ test.each([
   expect(await nameOf(call)).toBe('InvalidCiphertextException');
 });
 
-test('A wrapped key with any byte changed, cut or made up does not unwrap', async () => {
+test('a wrapped key with any byte changed, truncated or invented does not unwrap', async () => {
   const { CiphertextBlob = new Uint8Array() } = await dataKey();
   const changed = [0, 4, 100, 123, 124, 140, 183].map((index) =>
     CiphertextBlob.with(index, (CiphertextBlob[index] ?? 0) ^ 1),
@@ -87,13 +87,13 @@ test('A wrapped key with any byte changed, cut or made up does not unwrap', asyn
   }
 });
 
-test('A KeyId that is not the one of the wrapped key is IncorrectKeyException', async () => {
+test('another KeyId than that of the wrapped key is IncorrectKeyException', async () => {
   const { CiphertextBlob } = await dataKey();
   const call = client.send(new DecryptCommand({ CiphertextBlob, EncryptionContext, KeyId: server.createKey() }));
   expect(await nameOf(call)).toBe('IncorrectKeyException');
 });
 
-test('GenerateDataKeyWithoutPlaintext answers the wrapped key alone', async () => {
+test('GenerateDataKeyWithoutPlaintext returns only the wrapped key', async () => {
   const made = await client.send(
     new GenerateDataKeyWithoutPlaintextCommand({ KeyId, NumberOfBytes: 64, EncryptionContext }),
   );
@@ -104,7 +104,7 @@ test('GenerateDataKeyWithoutPlaintext answers the wrapped key alone', async () =
   expect(Plaintext).toHaveLength(64);
 });
 
-test('Encrypt and ReEncrypt: under a new key and context it opens, under the old ones it does not', async () => {
+test('Encrypt and ReEncrypt produce bytes for the new key and context only', async () => {
   const Plaintext = Buffer.from('secret');
   const { CiphertextBlob } = await client.send(new EncryptCommand({ KeyId, Plaintext, EncryptionContext }));
   const DestinationKeyId = server.createKey();
@@ -125,7 +125,7 @@ test('Encrypt and ReEncrypt: under a new key and context it opens, under the old
   );
 });
 
-test('CreateKey and DescribeKey tell what onboarding asks', async () => {
+test('CreateKey and DescribeKey return the facts needed for onboarding', async () => {
   const { KeyMetadata } = await client.send(new CreateKeyCommand({ Description: 'mine', MultiRegion: true }));
   expect(KeyMetadata?.KeyId).toMatch(/^mrk-[0-9a-f]{32}$/);
   const described = await client.send(new DescribeKeyCommand({ KeyId: KeyMetadata?.KeyId }));
@@ -151,7 +151,7 @@ test('CreateKey and DescribeKey tell what onboarding asks', async () => {
   );
 });
 
-test('A key is disabled, enabled, scheduled for deletion and, when that is cancelled, left disabled', async () => {
+test('a key can be disabled, enabled and scheduled for deletion, and is disabled after a cancelled deletion', async () => {
   const key = { KeyId: server.createKey() };
   const state = async () => (await client.send(new DescribeKeyCommand(key))).KeyMetadata?.KeyState;
   await client.send(new DisableKeyCommand(key));
@@ -165,7 +165,7 @@ test('A key is disabled, enabled, scheduled for deletion and, when that is cance
   expect(await state()).toBe('Disabled');
 });
 
-test('ListKeys is paged', async () => {
+test('ListKeys returns pages', async () => {
   const found: (string | undefined)[] = [];
   let Marker: string | undefined;
   do {
@@ -176,7 +176,7 @@ test('ListKeys is paged', async () => {
   expect(found).toEqual(server.keys().map((key) => key.arn));
 });
 
-test('What KMS does not know is NotFoundException; what is no ARN is InvalidArnException', async () => {
+test('an unknown key is NotFoundException, and an invalid ARN is InvalidArnException', async () => {
   const describe = (KeyId: string) => nameOf(client.send(new DescribeKeyCommand({ KeyId })));
   expect(await describe('arn:aws:kms:us-west-2:111122223333:key/1')).toBe('NotFoundException');
   expect(await describe(KeyId.replace('us-west-2', 'eu-west-1'))).toBe('NotFoundException');
@@ -184,7 +184,7 @@ test('What KMS does not know is NotFoundException; what is no ARN is InvalidArnE
   expect(await describe('arn:aws:s3:::bucket')).toBe('InvalidArnException');
 });
 
-test('What the service model forbids is refused as AWS names it', async () => {
+test('a request outside of the service model is rejected with the error of AWS', async () => {
   const context = { EncryptionContext: { tenant: 1 } } as unknown as { EncryptionContext: Record<string, string> };
   const calls = [
     client.send(new GenerateDataKeyCommand({ KeyId })),
@@ -202,11 +202,11 @@ test('What the service model forbids is refused as AWS names it', async () => {
   ]);
 });
 
-test('An action that the local KMS has not is UnknownOperationException', async () => {
+test('an unsupported action is UnknownOperationException', async () => {
   expect(await nameOf(client.send(new GenerateRandomCommand({ NumberOfBytes: 1 })))).toBe('UnknownOperationException');
 });
 
-test('A dry run does nothing and says that it would have', async () => {
+test('a dry run changes nothing and returns DryRunOperationException', async () => {
   const call = (KeyId: string) => client.send(new GenerateDataKeyCommand({ KeyId, KeySpec: 'AES_256', DryRun: true }));
   expect(await nameOf(call(KeyId))).toBe('DryRunOperationException');
   const disabled = server.createKey();
@@ -214,7 +214,7 @@ test('A dry run does nothing and says that it would have', async () => {
   expect(await nameOf(call(disabled))).toBe('DisabledException');
 });
 
-test('Errors carry a request id, and a request without credentials is refused', async () => {
+test('errors have a request id, and a request without credentials is rejected', async () => {
   await expect(client.send(new DescribeKeyCommand({ KeyId: 'none' }))).rejects.toMatchObject({
     $metadata: { requestId: expect.stringMatching(/^[0-9a-f-]{36}$/), httpStatusCode: 400 },
   });
@@ -226,7 +226,7 @@ test('Errors carry a request id, and a request without credentials is refused', 
   expect(await answer.json()).toMatchObject({ __type: 'MissingAuthenticationTokenException' });
 });
 
-test('Keys and their states survive a restart, in a file for its owner alone', async () => {
+test('keys and their states survive a restart, in a file with access for its owner only', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'sealdex-test-'));
   const stateFile = join(dir, 'kms', 'keys.json');
   try {

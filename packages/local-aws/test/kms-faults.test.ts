@@ -50,13 +50,13 @@ const named: [KmsErrorFault, string, RegExp][] = [
   [{ kind: 'error', name: 'LimitExceededException', message: 'mine', status: 503 }, 'LimitExceededException', /^mine$/],
 ];
 
-test.each(named)('A fault %o answers %s', async (fault, name, message) => {
+test.each(named)('an injected error %o is returned as %s', async (fault, name, message) => {
   server.faults.set({ fault });
   const error = await generate().catch((error: Error) => error);
   expect(error).toMatchObject({ name, message: expect.stringMatching(message) as string });
 });
 
-test('A fault meets one key, one operation, one context, or all', async () => {
+test('an injected error affects one key, one operation, one context, or all', async () => {
   const other = server.createKey();
   const { CiphertextBlob } = await generate();
   server.faults.set({ match: { key, operation: 'Decrypt' }, fault: KMS_ERRORS.accessDenied });
@@ -74,7 +74,7 @@ test('A fault meets one key, one operation, one context, or all', async () => {
   ]);
 });
 
-test('A period can be denied by its encryption context, others go on', async () => {
+test('a period can be denied by its encryption context without effect on others', async () => {
   const period = { period: '2026-11-23T17:41Z' };
   server.faults.set({ match: { key, context: period }, fault: KMS_ERRORS.accessDenied });
   expect(await nameOf(generate(key, { tenant: 'acme', ...period }))).toBe('AccessDeniedException');
@@ -82,14 +82,14 @@ test('A period can be denied by its encryption context, others go on', async () 
   expect(await nameOf(client.send(new DescribeKeyCommand({ KeyId: key })))).toBe('ok');
 });
 
-test('A fault lasts for N calls, or until it is cleared', async () => {
+test('an injected error lasts for N calls, or until it is cleared', async () => {
   const fault = server.faults.set({ fault: KMS_ERRORS.internal, times: 2 });
   const answers = [await nameOf(generate()), await nameOf(generate()), await nameOf(generate())];
   expect(answers).toEqual(['KMSInternalException', 'KMSInternalException', 'ok']);
   expect(fault.met).toBe(2);
 });
 
-test('A flapping key fails and works in turns', async () => {
+test('a flapping key fails and works alternately', async () => {
   server.faults.set({ match: { key }, fault: { kind: 'flapping', fault: KMS_ERRORS.accessDenied, bad: 2, good: 1 } });
   const answers: string[] = [];
   for (let call = 0; call < 6; call += 1) answers.push(await nameOf(generate()));
@@ -97,7 +97,7 @@ test('A flapping key fails and works in turns', async () => {
   expect(answers).toEqual([bad, bad, good, bad, bad, good]);
 });
 
-test('A hanging key holds only its own calls, and they go on when it is cleared', async () => {
+test('a hanging key holds only its own calls, and they continue when it is cleared', async () => {
   const other = server.createKey();
   const hang = server.faults.set({ match: { key }, fault: { kind: 'hang' } });
   const held = generate();
@@ -109,7 +109,7 @@ test('A hanging key holds only its own calls, and they go on when it is cleared'
   expect(server.counts.count({ key, result: 'ok' })).toBe(1);
 });
 
-test('A call whose client goes away is over', async () => {
+test('a call ends when its client disconnects', async () => {
   const hang = server.faults.set({ match: { key }, fault: { kind: 'hang' } });
   const controller = new AbortController();
   const call = client.send(new GenerateDataKeyCommand({ KeyId: key, KeySpec: 'AES_256' }), {
@@ -121,7 +121,7 @@ test('A call whose client goes away is over', async () => {
   await eventually(() => server.counts.count({ key, result: 'gone' }) === 1);
 });
 
-test('A slow key answers after its latency, together with another fault', async () => {
+test('a slow key responds after its latency, together with another injected error', async () => {
   const slow = server.faults.set({ fault: { kind: 'latency', ms: 15 } });
   expect(await nameOf(generate())).toBe('ok');
   server.faults.set({ fault: KMS_ERRORS.throttled });
@@ -129,7 +129,7 @@ test('A slow key answers after its latency, together with another fault', async 
   expect(slow.met).toBe(2);
 });
 
-test('Calls are counted by operation, key, tenant and result, and the count starts anew when asked', async () => {
+test('calls are counted by operation, key, tenant and result, and the count can be reset', async () => {
   const { CiphertextBlob } = await generate();
   await generate(key, { tenant: 'other' });
   await decrypt(CiphertextBlob);
@@ -149,7 +149,7 @@ test('Calls are counted by operation, key, tenant and result, and the count star
   expect(server.counts.count()).toBe(0);
 });
 
-test('The server stops while calls hang', async () => {
+test('the server stops while calls hang', async () => {
   const hanging = await startKms();
   const impatient = kmsClient(hanging);
   const KeyId = hanging.createKey();

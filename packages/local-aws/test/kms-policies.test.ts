@@ -64,7 +64,7 @@ const nameOf = (call: Promise<unknown>): Promise<string> =>
 
 const answersOf = (calls: Promise<unknown>[]): Promise<string[]> => Promise.all(calls.map(nameOf));
 
-test('A key without a policy of its own has that of AWS: its account may do everything, others nothing', async () => {
+test('a key without a policy has the default of AWS: its account may do everything, others nothing', async () => {
   const KeyId = server.createKey();
   const { Policy = '', PolicyName } = await as('local').send(new GetKeyPolicyCommand({ KeyId }));
   expect(PolicyName).toBe('default');
@@ -76,7 +76,7 @@ test('A key without a policy of its own has that of AWS: its account may do ever
   expect(await nameOf(dataKey(KeyId))).toBe('AccessDenied');
 });
 
-test('Wildcards name actions, whatever their case, and a re-encryption is two of them', async () => {
+test('wildcards match actions regardless of case, and a re-encryption needs two of them', async () => {
   const generates = keyWith(allow({ Action: ['KMS:GenerateDataKey*', 'kms:decryp?'] }));
   const from = keyWith(allow({ Action: 'kms:ReEncryptFrom' }));
   const to = keyWith(allow({ Action: ['kms:ReEncryptTo'] }));
@@ -98,7 +98,7 @@ test('Wildcards name actions, whatever their case, and a re-encryption is two of
   ]);
 });
 
-test('Each half of a re-encryption is asked with a context of its own', async () => {
+test('each half of a re-encryption is checked with its own context', async () => {
   const inDay = (day: string): object => ({ StringEquals: { [PERIOD]: day } });
   const KeyId = keyWith(
     allow({ Action: 'kms:ReEncryptFrom', Condition: inDay('monday') }),
@@ -123,8 +123,8 @@ test.each<[string, object, readonly string[]]>([
   ['a role with a path', { AWS: [OTHER] }, [OTHER]],
   ['an account', { AWS: 'arn:aws:iam::444455556666:root' }, [OURS, OTHER]],
   ['an account by its number', { AWS: '444455556666' }, [OURS, OTHER]],
-  ['everybody', { AWS: '*' }, [OURS, OTHER]],
-])('A principal is %s', async (_name, Principal, may) => {
+  ['anyone', { AWS: '*' }, [OURS, OTHER]],
+])('a principal is %s', async (_name, Principal, may) => {
   const KeyId = keyWith(allow({ Principal, Action: 'kms:GenerateDataKey' }));
   const answers = await answersOf([OURS, OTHER].map((principal) => dataKey(KeyId, {}, principal)));
   expect(answers).toEqual([OURS, OTHER].map((principal) => (may.includes(principal) ? 'ok' : 'AccessDenied')));
@@ -154,12 +154,12 @@ test.each<[string, object, Context, boolean]>([
   ['the caller', { StringEquals: { 'aws:PrincipalArn': OURS } }, {}, true],
   ['not the caller', { StringNotLike: { 'aws:PrincipalArn': 'arn:aws:iam::*:role/our?' } }, {}, false],
   ['both', { StringLike: { [PERIOD]: '2*' }, StringEquals: { 'aws:PrincipalArn': OTHER } }, { period: '2' }, false],
-])('A condition holds or does not: %s', async (_name, Condition, context, holds) => {
+])('a condition is evaluated correctly: %s', async (_name, Condition, context, holds) => {
   const KeyId = keyWith(allow({ Action: 'kms:GenerateDataKey', Condition }));
   expect(await nameOf(dataKey(KeyId, context))).toBe(holds ? 'ok' : 'AccessDenied');
 });
 
-test('What is denied is denied, whatever allows it, and the rest goes on', async () => {
+test('a deny overrides any allow, and leaves the rest allowed', async () => {
   const deny = { Effect: 'Deny', Principal: '*', Action: 'kms:*', Resource: '*' };
   const KeyId = keyWith(allow({ Action: 'kms:*' }), {
     ...deny,
@@ -174,7 +174,7 @@ test('What is denied is denied, whatever allows it, and the rest goes on', async
   ]);
 });
 
-test('A refusal says whose policy it is, by which name the caller is known, and to other accounts not why', async () => {
+test('a denial names its policy and the caller, and gives other accounts no reason', async () => {
   const denies = { Effect: 'Deny', Principal: '*', Action: 'kms:GenerateDataKey', Resource: '*' };
   const none = server.createKey({ policy: policyOf().replace('kms:*', 'kms:PutKeyPolicy') });
   const denied = keyWith(denies);
@@ -198,14 +198,14 @@ test('A refusal says whose policy it is, by which name the caller is known, and 
   );
 });
 
-test('The policy is asked before the state of the key is told', async () => {
+test('the policy is checked before the state of the key', async () => {
   const KeyId = keyWith(allow({ Action: 'kms:DescribeKey' }));
   server.disable(KeyId);
   expect(await answersOf([dataKey(KeyId), dataKey(KeyId, {}, 'local')])).toEqual(['AccessDenied', 'Disabled']);
   expect(await nameOf(as(OURS).send(new DescribeKeyCommand({ KeyId })))).toBe('ok');
 });
 
-test('A policy is put and got as it is, and counts from then on', async () => {
+test('a policy is returned as it was written, and has effect from then on', async () => {
   const { KeyMetadata } = await as('local').send(new CreateKeyCommand({ Policy: policyOf() }));
   const KeyId = KeyMetadata?.Arn;
   expect(await nameOf(dataKey(KeyId ?? ''))).toBe('AccessDenied');
@@ -217,7 +217,7 @@ test('A policy is put and got as it is, and counts from then on', async () => {
   expect(await nameOf(as('local').send(new PutKeyPolicyCommand({ KeyId, PolicyName: 'my', Policy })))).toBe('NotFound');
 });
 
-test('Whoever would lock itself out is refused, unless it insists', async () => {
+test('a policy that would lock out its writer is rejected without BypassPolicyLockoutSafetyCheck', async () => {
   const KeyId = server.createKey();
   const Policy = JSON.stringify({ Statement: allow({ Action: 'kms:*' }) });
   const put = (BypassPolicyLockoutSafetyCheck: boolean): Promise<string> =>
@@ -235,7 +235,7 @@ test.each<[string, string]>([
   ['no object', '[]'],
   ['no statements', '{"Statement":[]}'],
   ['another version', policyOf().replace('2012', '2025')],
-  ['an element that there is not', policyOf(allow({ Action: 'kms:*', Conditions: {} }))],
+  ['an unknown element', policyOf(allow({ Action: 'kms:*', Conditions: {} }))],
   ['NotAction', policyOf(allow({ NotAction: 'kms:Decrypt' }))],
   ['no action', policyOf(allow({}))],
   ['an action of another service', policyOf(allow({ Action: 's3:GetObject' }))],
@@ -255,12 +255,12 @@ test.each<[string, string]>([
     'a quantifier for one value',
     policyOf(allow({ Action: 'kms:*', Condition: { 'ForAllValues:StringEquals': { [PERIOD]: 'a' } } })),
   ],
-])('What is not understood is refused, never left out: %s', async (_name, Policy) => {
+])('an unsupported policy element is rejected, never ignored: %s', async (_name, Policy) => {
   expect(await nameOf(as('local').send(new CreateKeyCommand({ Policy })))).toBe('MalformedPolicyDocument');
   expect(() => server.setPolicy(server.createKey(), Policy)).toThrow('no place for');
 });
 
-test("A caller's own policy is asked first, and its refusal says that it is ours", async () => {
+test("a caller's role policy is checked first, and its denial names it", async () => {
   const KeyId = server.createKey();
   const me = 'arn:aws:iam::111122223333:role/worker';
   const own = (resource: string): string =>
@@ -279,7 +279,7 @@ test("A caller's own policy is asked first, and its refusal says that it is ours
   expect(await nameOf(dataKey(KeyId, {}, me))).toBe('ok');
 });
 
-test('Policies survive a restart', async () => {
+test('policies survive a restart', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'sealdex-test-'));
   const stateFile = join(dir, 'keys.json');
   try {

@@ -63,14 +63,14 @@ const states: [KeyState, string][] = [
   ['Creating', 'KMSInvalidStateException: KEY is creating.'],
 ];
 
-test.each(states)('Every cryptographic call on a key that is %s answers %s', async (state, answer) => {
+test.each(states)('every cryptographic call on a key in state %s returns %s', async (state, answer) => {
   const KeyId = server.createKey();
   const { CiphertextBlob } = await client.send(new EncryptCommand({ KeyId, Plaintext: Buffer.from('x') }));
   server.setState(KeyId, state);
   expect(await cryptographic(KeyId, CiphertextBlob)).toEqual([answer.replace('KEY', KeyId)]);
 });
 
-test.each(states)('DescribeKey works on a key that is %s and tells so', async (state) => {
+test.each(states)('DescribeKey works on a key in state %s and returns the state', async (state) => {
   const KeyId = server.createKey();
   server.setState(KeyId, state);
   const { KeyMetadata } = await client.send(new DescribeKeyCommand({ KeyId }));
@@ -79,14 +79,14 @@ test.each(states)('DescribeKey works on a key that is %s and tells so', async (s
   expect(KeyMetadata?.DeletionDate !== undefined).toBe(state === 'PendingDeletion');
 });
 
-test('A key that is pending deletion can answer DisabledException, as AWS documents too', async () => {
+test('a key pending deletion can return DisabledException, as AWS documents too', async () => {
   const KeyId = server.createKey();
   server.scheduleDeletion(KeyId, { days: 7, answers: 'DisabledException' });
   const call = client.send(new GenerateDataKeyCommand({ KeyId, KeySpec: 'AES_256' }));
   expect(await answerOf(call)).toBe(`DisabledException: ${KeyId} is pending deletion.`);
 });
 
-test('A key that is gone is NotFoundException for every call, by its ARN or by what it wrapped', async () => {
+test('a deleted key is NotFoundException for every call, by its ARN or by its wrapped keys', async () => {
   const KeyId = server.createKey();
   const { CiphertextBlob } = await client.send(new EncryptCommand({ KeyId, Plaintext: Buffer.from('x') }));
   server.forget(KeyId);
@@ -95,14 +95,14 @@ test('A key that is gone is NotFoundException for every call, by its ARN or by w
   expect(await answerOf(client.send(new DescribeKeyCommand({ KeyId })))).toBe(gone);
 });
 
-test('A key with imported material waits for it', async () => {
+test('a key with external origin is pending until its material is imported', async () => {
   const KeyId = server.createKey({ origin: 'EXTERNAL' });
   expect(server.state(KeyId)).toBe('PendingImport');
   server.setState(KeyId, 'Enabled');
   expect(await answerOf(client.send(new EncryptCommand({ KeyId, Plaintext: Buffer.from('x') })))).toBe('ok');
 });
 
-test('A key comes back when it is enabled, and what it wrapped before opens', async () => {
+test('a key works again when it is enabled, and unwraps earlier keys', async () => {
   const KeyId = server.createKey();
   const { CiphertextBlob, Plaintext } = await client.send(new GenerateDataKeyCommand({ KeyId, KeySpec: 'AES_256' }));
   server.disable(KeyId);
@@ -112,7 +112,7 @@ test('A key comes back when it is enabled, and what it wrapped before opens', as
 });
 
 test.each(['PendingDeletion', 'PendingImport', 'Unavailable'] as const)(
-  'A key that is %s can be neither enabled nor disabled',
+  'a key in state %s can be neither enabled nor disabled',
   async (state) => {
     const KeyId = server.createKey();
     server.setState(KeyId, state);
@@ -125,7 +125,7 @@ test.each(['PendingDeletion', 'PendingImport', 'Unavailable'] as const)(
   },
 );
 
-test('A deletion is scheduled once', async () => {
+test('a deletion can be scheduled once', async () => {
   const KeyId = server.createKey();
   server.scheduleDeletion(KeyId);
   expect(await answerOf(client.send(new ScheduleKeyDeletionCommand({ KeyId })))).toBe(

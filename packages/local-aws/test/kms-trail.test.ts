@@ -134,7 +134,7 @@ test('every operation has the parameters that CloudTrail shows', async () => {
   ]);
 });
 
-test('a refused call is logged with its error, and the client has its request id too', async () => {
+test('a rejected call is logged with its error, and the client receives the same request id', async () => {
   kms.disable(KeyId);
   const { name, requestId } = await told(dataKey());
   expect(name).toBe('DisabledException');
@@ -143,7 +143,7 @@ test('a refused call is logged with its error, and the client has its request id
   ]);
 });
 
-test("a denied call has CloudTrail's own word, and neither parameters nor resources", async () => {
+test('a denied call is logged with the error of CloudTrail, without parameters and resources', async () => {
   kms.faults.set({ match: { key: KeyId }, fault: KMS_ERRORS.accessDenied });
   const { name, requestId } = await told(dataKey());
   expect(name).toBe('AccessDeniedException');
@@ -154,15 +154,15 @@ test("a denied call has CloudTrail's own word, and neither parameters nor resour
 
 test.each([
   ['throttled', KMS_ERRORS.throttled],
-  ['of unknown credentials', KMS_ERRORS.unknownCredentials],
-  ['of expired credentials', KMS_ERRORS.expiredCredentials],
-] as const)('a call that is %s has a request id and no event', async (_, fault) => {
+  ['unknown credentials', KMS_ERRORS.unknownCredentials],
+  ['expired credentials', KMS_ERRORS.expiredCredentials],
+] as const)('a failed call (%s) has a request id and no event', async (_, fault) => {
   kms.faults.set({ match: { key: KeyId }, fault });
   expect((await told(dataKey())).requestId).toMatch(/^[0-9a-f-]{36}$/);
   expect(kms.trail()).toEqual([]);
 });
 
-test('a call from another account is in both trails, where it is named only to its own; denied ones just there', async () => {
+test('a call from another account is in both trails, and named only in its own; denied calls are only there', async () => {
   const theirs = new KMSClient({
     endpoint: kms.endpoint,
     region: kms.region,
@@ -189,7 +189,7 @@ test('a call from another account is in both trails, where it is named only to i
   expect(ofKey?.eventID).not.toBe(ofCaller?.eventID);
 });
 
-test('with a file, events are appended to it, and a file of 10 MB makes room once', async () => {
+test('a trail with a file appends its events, and replaces a file of 10 MB once', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'sealdex-test-'));
   const trailFile = join(dir, 'deep', 'cloudtrail.jsonl');
   const kept = await startKms({ trailFile });

@@ -26,7 +26,7 @@ async function executable(...path: string[]): Promise<string> {
   return file;
 }
 
-test('A redis-server or valkey-server on PATH is used as it is', async () => {
+test('a redis-server or valkey-server on PATH is used', async () => {
   const valkey = await executable('one', 'valkey-server');
   const redis = await executable('two', 'redis-server');
   const none = join(dir, 'none');
@@ -40,7 +40,7 @@ test('A redis-server or valkey-server on PATH is used as it is', async () => {
   });
 });
 
-test('A fetched one is found with the folders of its libraries', async () => {
+test('a downloaded Redis is found with the folders of its libraries', async () => {
   const path = await executable('redis', 'usr', 'bin', 'redis-server');
   const libraries = join(dir, 'redis', 'usr', 'lib', 'x86_64-linux-gnu');
   await mkdir(libraries, { recursive: true });
@@ -50,8 +50,8 @@ test('A fetched one is found with the folders of its libraries', async () => {
   });
 });
 
-describe('A fetched Redis is kept in .sealdex/redis', () => {
-  test('of the checkout', () => {
+describe('a downloaded Redis is stored in .sealdex/redis', () => {
+  test('in the checkout', () => {
     const module = fileURLToPath(new URL('../src/redis/redis-binary.ts', import.meta.url));
     expect(redisFolderOf(module)).toBe(fileURLToPath(new URL('../../../.sealdex/redis', import.meta.url)));
     expect(redisFolderOf('/srv/checkout/packages/local-aws/dist/redis/redis-binary.js')).toBe(
@@ -63,19 +63,19 @@ describe('A fetched Redis is kept in .sealdex/redis', () => {
     '/home/me/app/node_modules/@sealdex/local-aws/dist/redis/redis-binary.js',
     '/home/me/app/node_modules/sealdex/node_modules/@sealdex/local-aws/dist/redis/redis-binary.js',
     '/home/me/app/node_modules/.pnpm/a@1/node_modules/@sealdex/local-aws/dist/redis/redis-binary.js',
-  ])('of the project whose node_modules holds the package: %s', (module) => {
+  ])('in the project with the package in its node_modules: %s', (module) => {
     expect(redisFolderOf(module)).toBe('/home/me/app/.sealdex/redis');
   });
 });
 
-test('A folder that cannot be made is one sentence that names the command to run', async () => {
+test('a failure to create the folder is one sentence that names the command to run', async () => {
   await writeFile(join(dir, 'file'), '');
   await expect(findRedis({ folder: join(dir, 'file', 'redis'), searchPath: '/nowhere' })).rejects.toThrow(
     /^No redis-server was found: .*apt-get install redis.* Fetching its packages failed: E/,
   );
 });
 
-test('Two fetches at once into one folder end with one Redis that runs, and nothing beside it', async ({ skip }) => {
+test('two parallel downloads into one folder end with one working Redis, and no other files', async ({ skip }) => {
   await run('apt-get', ['--version']).catch(() => skip('only Debian and Ubuntu have apt-get'));
   const folder = join(dir, 'redis');
   const options = { folder, searchPath: '/nowhere' };
@@ -86,7 +86,7 @@ test('Two fetches at once into one folder end with one Redis that runs, and noth
   expect(await readdir(dir)).toEqual(['redis']);
 });
 
-test('Where nothing can be fetched, one sentence names the command to run and nothing is left', async () => {
+test('a failed download is one sentence that names the command to run, and leaves nothing', async () => {
   const before = process.env['PATH'];
   process.env['PATH'] = '/nowhere';
   try {
@@ -99,7 +99,7 @@ test('Where nothing can be fetched, one sentence names the command to run and no
   expect(await readdir(dir)).toEqual([]);
 });
 
-test('A fetch can be given up and leaves nothing', async () => {
+test('a download can be aborted and leaves nothing', async () => {
   const controller = new AbortController();
   const fetching = findRedis({ folder: join(dir, 'redis'), searchPath: '/nowhere', signal: controller.signal });
   await eventually(async () => (await readdir(dir)).length === 1);

@@ -40,7 +40,7 @@ async function startOwner(...args: string[]): Promise<{ owner: ChildProcess; pid
   return { owner, ...(JSON.parse(line.toString()) as { pid: number; url: string }) };
 }
 
-test('Redis is ready when start returns, without persistence and with noeviction', async () => {
+test('start() returns a ready Redis, without persistence and with noeviction', async () => {
   const redis = await startRedis();
   try {
     const [ping, append, save, policy] = await ask(redis, (client) =>
@@ -71,7 +71,7 @@ test('Redis listens on 127.0.0.1 only', async () => {
   }
 });
 
-test('Another eviction policy can be asked for', async () => {
+test('another eviction policy can be chosen', async () => {
   const redis = await startRedis({ maxmemoryPolicy: 'allkeys-lru' });
   try {
     expect(await ask(redis, (client) => client.info('memory'))).toContain('maxmemory_policy:allkeys-lru');
@@ -80,7 +80,7 @@ test('Another eviction policy can be asked for', async () => {
   }
 });
 
-test('After stop, which may come twice, neither the process nor its folder is left', async () => {
+test('stop() can be called twice, and leaves neither the process nor its folder', async () => {
   const redis = await startRedis();
   const [, dir] = (await ask(redis, (client) => client.config('GET', 'dir'))) as [string, string];
   await Promise.all([redis.stop(), redis.stop()]);
@@ -90,7 +90,7 @@ test('After stop, which may come twice, neither the process nor its folder is le
   expect(existsSync(dir)).toBe(false);
 });
 
-test('Stopping works when Redis has died by itself', async () => {
+test('stop() works after the death of Redis', async () => {
   const redis = await startRedis();
   process.kill(redis.pid, 'SIGKILL');
   await eventually(() => !isAlive(redis.pid));
@@ -98,7 +98,7 @@ test('Stopping works when Redis has died by itself', async () => {
   expect(isAlive(redis.pid)).toBe(false);
 });
 
-test('What was written survives a restart and a killed Redis when a folder is given', async () => {
+test('data in a given folder survives a restart and a killed Redis', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'sealdex-test-'));
   try {
     const first = await startRedis({ dir });
@@ -117,7 +117,7 @@ test('What was written survives a restart and a killed Redis when a folder is gi
   }
 });
 
-test('Many start at once, each on a port of its own', async () => {
+test('parallel starts get separate ports', async () => {
   const servers = await Promise.all(Array.from({ length: 8 }, () => startRedis()));
   try {
     expect(new Set(servers.map((redis) => redis.port)).size).toBe(8);
@@ -141,7 +141,7 @@ test('startRedis() rejects with EADDRINUSE and the port if the port is taken', a
   }
 });
 
-test('A start can be given up', async () => {
+test('a start can be aborted', async () => {
   await expect(startRedis({ signal: AbortSignal.abort(new Error('given up')) })).rejects.toThrow('given up');
   const controller = new AbortController();
   const starting = startLocalAws({ signal: controller.signal });
@@ -149,7 +149,7 @@ test('A start can be given up', async () => {
   await expect(starting).rejects.toThrow('changed my mind');
 });
 
-test('Redis and its temporary folder are gone soon after the process that started it was killed', async () => {
+test('Redis and its temporary folder disappear soon after its parent process is killed', async () => {
   const { owner, pid, url } = await startOwner('redis');
   const [, dir] = (await ask(url, (client) => client.config('GET', 'dir'))) as [string, string];
   expect(await readdir(dir)).toEqual([]);
@@ -158,7 +158,7 @@ test('Redis and its temporary folder are gone soon after the process that starte
   await eventually(() => !existsSync(dir));
 });
 
-test('A folder belongs to one process at a time, and to the next when that one was killed', async () => {
+test('a folder belongs to one process at a time, and to the next when that one is killed', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'sealdex-test-'));
   try {
     const { owner, pid, url } = await startOwner('services', dir);

@@ -34,13 +34,13 @@ const nameOf = (call: Promise<unknown>): Promise<string> =>
 
 const errors = Object.values(S3_ERRORS);
 
-test.each(errors)('A fault answers $status $code to the client', async (fault) => {
+test.each(errors)('an injected error returns $status $code to the client', async (fault) => {
   server.faults.set({ fault });
   const error = await put('a').catch((error: Error & { $metadata: { httpStatusCode: number } }) => error);
   expect(error).toMatchObject({ name: fault.code, $metadata: { httpStatusCode: fault.status } });
 });
 
-test('A fault meets only the calls that it matches', async () => {
+test('an injected error affects only matching calls', async () => {
   await put('documents/a');
   await put('intake/a');
   const fault = server.faults.set({ match: { method: 'GET', prefix: 'documents/' }, fault: S3_ERRORS.accessDenied });
@@ -50,7 +50,7 @@ test('A fault meets only the calls that it matches', async () => {
   expect(fault.met).toBe(1);
 });
 
-test('A fault lasts for N calls, or until it is cleared', async () => {
+test('an injected error lasts for N calls, or until it is cleared', async () => {
   server.faults.set({ fault: S3_ERRORS.slowDown, times: 2 });
   expect([await nameOf(put('n')), await nameOf(put('n')), await nameOf(put('n'))]).toEqual([
     'SlowDown',
@@ -63,7 +63,7 @@ test('A fault lasts for N calls, or until it is cleared', async () => {
   expect(await nameOf(put('n'))).toBe('ok');
 });
 
-test('A refused write wrote nothing, and a refused HEAD has its status', async () => {
+test('a rejected write writes nothing, and a rejected HEAD has its status', async () => {
   await put('kept', 'before');
   server.faults.set({ fault: S3_ERRORS.accessDenied });
   await expect(put('kept', 'after')).rejects.toThrow('Access Denied');
@@ -74,7 +74,7 @@ test('A refused write wrote nothing, and a refused HEAD has its status', async (
   expect(await get('kept')).toBe('before');
 });
 
-test('A lost response: the connection is cut, and the write has happened', async () => {
+test('a lost response cuts the connection after the write', async () => {
   server.faults.set({ match: { method: 'PUT' }, fault: { kind: 'lostResponse' }, times: 1 });
   const error = await put('lost', 'written').catch(
     (error: Error & { $metadata?: { httpStatusCode?: number } }) => error,
@@ -84,7 +84,7 @@ test('A lost response: the connection is cut, and the write has happened', async
   expect(await get('lost')).toBe('written');
 });
 
-test('A hanging call goes on when the fault is cleared', async () => {
+test('a hanging call continues when the injected error is cleared', async () => {
   const fault = server.faults.set({ fault: { kind: 'hang' }, times: 1 });
   const call = put('hang', 'at last');
   await eventually(() => fault.met === 1);
@@ -94,7 +94,7 @@ test('A hanging call goes on when the fault is cleared', async () => {
   expect(await get('hang')).toBe('at last');
 });
 
-test('A hanging call whose client goes away does nothing', async () => {
+test('a hanging call does nothing if its client disconnects', async () => {
   const fault = server.faults.set({ fault: { kind: 'hang' } });
   const impatient = s3Client(server);
   const controller = new AbortController();
@@ -110,7 +110,7 @@ test('A hanging call whose client goes away does nothing', async () => {
   expect(await nameOf(get('left'))).toBe('NoSuchKey');
 });
 
-test('A slow call is answered, and may be sped up by clearing', async () => {
+test('a slow call is completed, and can be accelerated by clearing', async () => {
   server.faults.set({ fault: { kind: 'latency', ms: 20 }, times: 1 });
   await put('slow', 'slow');
   expect(await get('slow')).toBe('slow');
@@ -122,7 +122,7 @@ test('A slow call is answered, and may be sped up by clearing', async () => {
   expect(await get('slow')).toBe('sped up');
 });
 
-test('A store that ignores conditions overwrites in silence', async () => {
+test('a store without conditions overwrites without an error', async () => {
   await put('ignored', 'one');
   server.faults.set({ fault: { kind: 'ignoreConditions' } });
   await client.send(new PutObjectCommand({ Bucket, Key: 'ignored', Body: 'two', IfNoneMatch: '*' }));
@@ -130,7 +130,7 @@ test('A store that ignores conditions overwrites in silence', async () => {
   expect(await get('ignored')).toBe('three');
 });
 
-test('The server stops while calls hang', async () => {
+test('the server stops while calls hang', async () => {
   const hanging = await startS3();
   hanging.createBucket(Bucket);
   const fault = hanging.faults.set({ fault: { kind: 'hang' } });

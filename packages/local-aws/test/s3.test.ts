@@ -48,7 +48,7 @@ async function refusal(call: Promise<unknown>): Promise<[string, number | undefi
   return [error.name, statusOf(error)];
 }
 
-test('Objects keep body and metadata, are listed by prefix and deleted', async () => {
+test('objects keep body and metadata, are listed by prefix and deleted', async () => {
   const Key = 'documents/acme/c/1';
   const { ETag } = await put(Key, { Body: 'hello', Metadata: { revision: '1', 'job-id': 'j1' } });
   const got = await client.send(new GetObjectCommand({ Bucket, Key }));
@@ -64,24 +64,24 @@ test('Objects keep body and metadata, are listed by prefix and deleted', async (
   expect(await refusal(client.send(new HeadObjectCommand({ Bucket, Key })))).toEqual(['NotFound', 404]);
 });
 
-test('A bucket that was not made is NoSuchBucket, also for a conditional write', async () => {
+test('a missing bucket is NoSuchBucket, also for a conditional write', async () => {
   const other = { Bucket: 'no-such-bucket' };
   expect(await refusal(put('k', other))).toEqual(['NoSuchBucket', 404]);
   expect(await refusal(put('k', { ...other, IfNoneMatch: '*' }))).toEqual(['NoSuchBucket', 404]);
 });
 
-test('If-None-Match * writes once', async () => {
+test('if-None-Match * writes once', async () => {
   await put('once', { Body: 'first', IfNoneMatch: '*' });
   expect(await refusal(put('once', { Body: 'second', IfNoneMatch: '*' }))).toEqual(['PreconditionFailed', 412]);
   const got = await client.send(new GetObjectCommand({ Bucket, Key: 'once' }));
   expect(await got.Body?.transformToString()).toBe('first');
 });
 
-test('If-None-Match with an etag is not implemented, as in S3', async () => {
+test('if-None-Match with an etag is not implemented, as in S3', async () => {
   expect(await refusal(put('once', { IfNoneMatch: '"abc"' }))).toEqual(['NotImplemented', 501]);
 });
 
-test('If-Match writes over that version alone, and a missing object is NoSuchKey', async () => {
+test('if-Match overwrites only that version, and a missing object is NoSuchKey', async () => {
   expect(await refusal(put('match', { IfMatch: '"abc"' }))).toEqual(['NoSuchKey', 404]);
   const { ETag = '' } = await put('match', { Body: 'one' });
   expect(await refusal(put('match', { Body: 'two', IfMatch: '"abc"' }))).toEqual(['PreconditionFailed', 412]);
@@ -91,7 +91,7 @@ test('If-Match writes over that version alone, and a missing object is NoSuchKey
   expect(await got.Body?.transformToString()).toBe('two');
 });
 
-test('If-Match on a removal removes that version alone', async () => {
+test('if-Match on a removal removes only that version', async () => {
   const { ETag = '' } = await put('remove', { Body: 'one' });
   const remove = (IfMatch: string) => client.send(new DeleteObjectCommand({ Bucket, Key: 'remove', IfMatch }));
   expect(await refusal(remove('"abc"'))).toEqual(['PreconditionFailed', 412]);
@@ -101,7 +101,7 @@ test('If-Match on a removal removes that version alone', async () => {
   expect(await refusal(remove(ETag))).toEqual(['NoSuchKey', 404]);
 });
 
-test('Of 50 parallel creations exactly one wins, and its body is what is stored', async () => {
+test('exactly one of 50 parallel creations wins, and its body is stored', async () => {
   const bodies = Array.from({ length: 50 }, (_, index) => `body ${index}`);
   const ended = await Promise.allSettled(bodies.map((Body) => put('race/create', { Body, IfNoneMatch: '*' })));
   const winners = bodies.filter((_, index) => ended[index]?.status === 'fulfilled');
@@ -112,7 +112,7 @@ test('Of 50 parallel creations exactly one wins, and its body is what is stored'
   expect(await got.Body?.transformToString()).toBe(winners[0]);
 });
 
-test('Of 50 parallel replacements of one version exactly one wins', async () => {
+test('exactly one of 50 parallel replacements of one version wins', async () => {
   const { ETag = '' } = await put('race/replace', { Body: 'before' });
   const bodies = Array.from({ length: 50 }, (_, index) => `body ${index}`);
   const ended = await Promise.allSettled(bodies.map((Body) => put('race/replace', { Body, IfMatch: ETag })));
@@ -122,14 +122,14 @@ test('Of 50 parallel replacements of one version exactly one wins', async () => 
   expect(await got.Body?.transformToString()).toBe(winners[0]);
 });
 
-test('A body of 20 MiB goes in and comes out as it was', async () => {
+test('a body of 20 MiB is returned unchanged', async () => {
   const Body = randomBytes(20 * 1_048_576);
   await put('large', { Body });
   const got = await client.send(new GetObjectCommand({ Bucket, Key: 'large' }));
   expect(Body.equals((await got.Body?.transformToByteArray()) ?? Buffer.alloc(0))).toBe(true);
 });
 
-test('A multipart upload that is completed on condition loses to an object that is there', async () => {
+test('a conditional multipart upload fails if the object exists', async () => {
   const upload = async (Key: string) => {
     const { UploadId } = await client.send(new CreateMultipartUploadCommand({ Bucket, Key }));
     const part = { Bucket, Key, UploadId, PartNumber: 1 };
@@ -143,7 +143,7 @@ test('A multipart upload that is completed on condition loses to an object that 
   expect(await refusal(upload('multipart'))).toEqual(['PreconditionFailed', 412]);
 });
 
-test('Requests are counted by method, kind and folder', async () => {
+test('requests are counted by method, kind and folder', async () => {
   server.requests.reset();
   await put('intake/acme/j1/00');
   await put('documents/acme/c/1');
@@ -155,7 +155,7 @@ test('Requests are counted by method, kind and folder', async () => {
   expect(server.requests.count()).toBe(4);
 });
 
-test('Objects on disk survive a restart with times and etags, deleted ones do not, and a torn write is forgotten', async () => {
+test('objects on disk survive a restart with times and etags, deleted ones do not, and a partial write is ignored', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'sealdex-test-'));
   try {
     const first = await startS3({ dir });
