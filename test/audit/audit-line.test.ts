@@ -16,25 +16,25 @@ const LINE = {
   job: 'j1',
 };
 
-test('a call', () => {
+test('the fields of a call are parsed', () => {
   const { audit: _, time, ...rest } = LINE;
   expect(readAuditLine(JSON.stringify(LINE))).toEqual({ kind: 'call', call: { at: Date.parse(time), ...rest } });
 });
 
-test('a call that says no more than it must, and what a later version may add', () => {
+test('a call with only required fields is parsed, as is one with fields of a later version', () => {
   const { period: _, purpose: __, requestId: ___, job: ____, ...least } = LINE;
   const read = readAuditLine(JSON.stringify({ ...least, operation: 'DescribeKey', more: { x: 1 } }));
   expect(read).toMatchObject({ kind: 'call', call: { operation: 'DescribeKey' } });
   expect(Object.keys((read as { call: object }).call)).not.toContain('requestId');
 });
 
-test("a change of a tenant's settings", () => {
+test("a change of a tenant's settings is parsed", () => {
   const line = { ...LINE, operation: 'PutTenant', settings: ['plan'], key: undefined };
   expect(readAuditLine(JSON.stringify(line))).toEqual({ kind: 'change', tenant: 'acme' });
 });
 
 test.each([['{"level":30,"time":1,"msg":"stored"}'], ['{}'], ['[]'], ['null'], ['7'], [''], ['  ']])(
-  'a line of the log: %s',
+  'a line of another kind is ignored: %s',
   (line) => {
     expect(readAuditLine(line)).toEqual({ kind: 'other' });
   },
@@ -44,9 +44,9 @@ test.each([
   ['torn at its end', JSON.stringify(LINE).slice(0, -9)],
   ['torn at its beginning', JSON.stringify(LINE).slice(9)],
   ['two in one', `${JSON.stringify(LINE).slice(0, 40)}${JSON.stringify(LINE)}`],
-  ['of another version', JSON.stringify({ ...LINE, audit: 2 })],
+  ['another version', JSON.stringify({ ...LINE, audit: 2 })],
   ['without its key', JSON.stringify({ ...LINE, key: undefined })],
-  ['without a time that is one', JSON.stringify({ ...LINE, time: 'today' })],
-])('a line that cannot be read: %s', (_, line) => {
+  ['without a valid time', JSON.stringify({ ...LINE, time: 'today' })],
+])('a malformed line is reported as unreadable: %s', (_, line) => {
   expect(readAuditLine(line)).toEqual({ kind: 'unreadable' });
 });

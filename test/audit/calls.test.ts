@@ -41,7 +41,7 @@ const lines = (): Record<string, unknown>[] =>
 
 const CONTEXT = contextOf('acme');
 
-test('A call with a tenant’s key is one line with what it was for, who asked, and AWS’ request id', async () => {
+test('a call with a tenant’s key is logged in one line with its purpose, its caller and AWS’ request id', async () => {
   const key = services.kms.createKey();
   const { plaintext } = await withAuditContext({ job: 'j1' }, () => kms.generateDataKey(keyRef('acme', key), CONTEXT));
   plaintext.fill(0);
@@ -62,7 +62,7 @@ test('A call with a tenant’s key is one line with what it was for, who asked, 
   });
 });
 
-test('A refusal is a line with the name of AWS’ error, and so is the question after the key’s state', async () => {
+test('a denied call is logged with the name of AWS’ error, and so is the DescribeKey after it', async () => {
   const key = services.kms.createKey();
   services.kms.disable(key);
   await expect(kms.generateDataKey(keyRef('acme', key), CONTEXT)).rejects.toMatchObject({ code: 'KEY_DISABLED' });
@@ -72,7 +72,7 @@ test('A refusal is a line with the name of AWS’ error, and so is the question 
   ]);
 });
 
-test('Each try is a line, since AWS’ own log has each', async () => {
+test('each attempt is logged, since AWS’ own log has each', async () => {
   const key = services.kms.createKey();
   services.kms.faults.set({
     match: { key },
@@ -86,7 +86,7 @@ test('Each try is a line, since AWS’ own log has each', async () => {
   expect(first?.['requestId']).not.toBe(second?.['requestId']);
 });
 
-test('A call that is not answered is a line that says so: it may have reached KMS', async () => {
+test('a call without a response is logged as such: it may have reached KMS', async () => {
   using _real = realDeadlines();
   const key = services.kms.createKey();
   services.kms.faults.set({ match: { key }, fault: { kind: 'hang' } });
@@ -101,27 +101,24 @@ test('A call that is not answered is a line that says so: it may have reached KM
 test.each([
   ['the key ring', () => createKms(config, metrics, audit, 'patient')],
   ['a check', () => createKeyCalls(config, audit)],
-])(
-  'What %s is waiting for when it is closed has its line at once, since the process may end, and once',
-  async (_, open) => {
-    const key = services.kms.createKey();
-    const hang = services.kms.faults.set({ match: { key }, fault: { kind: 'hang' } });
-    const closing = open();
-    const waiting = closing.decrypt(keyRef('acme', key), Buffer.alloc(184), CONTEXT);
-    await vi.waitFor(() => expect(hang.waiting).toBe(1));
-    expect(existsSync(services.auditFile)).toBe(false);
-    closing.close();
-    expect(lines()).toMatchObject([{ tenant: 'acme', operation: 'Decrypt', key, result: 'unanswered' }]);
-    await expect(waiting).rejects.toMatchObject({ code: 'KMS_FAILED' });
-    await expect(closing.decrypt(keyRef('acme', key), Buffer.alloc(184), CONTEXT)).rejects.toMatchObject({
-      reason: 'Closed',
-    });
-    expect(lines()).toHaveLength(1);
-    expect(hang.met).toBe(1);
-  },
-);
+])('a call in progress is logged once, when %s is closed, since the process may end', async (_, open) => {
+  const key = services.kms.createKey();
+  const hang = services.kms.faults.set({ match: { key }, fault: { kind: 'hang' } });
+  const closing = open();
+  const waiting = closing.decrypt(keyRef('acme', key), Buffer.alloc(184), CONTEXT);
+  await vi.waitFor(() => expect(hang.waiting).toBe(1));
+  expect(existsSync(services.auditFile)).toBe(false);
+  closing.close();
+  expect(lines()).toMatchObject([{ tenant: 'acme', operation: 'Decrypt', key, result: 'unanswered' }]);
+  await expect(waiting).rejects.toMatchObject({ code: 'KMS_FAILED' });
+  await expect(closing.decrypt(keyRef('acme', key), Buffer.alloc(184), CONTEXT)).rejects.toMatchObject({
+    reason: 'Closed',
+  });
+  expect(lines()).toHaveLength(1);
+  expect(hang.met).toBe(1);
+});
 
-test('The calls of a command have its name and who runs it, those that look at a key without using it too', async () => {
+test('a command’s calls have its name and user, also those that inspect a key without using it', async () => {
   const key = services.kms.createKey();
   await withAuditContext({ command: 'keys check' }, async () => {
     await calls.describe(keyRef('acme', key));
@@ -144,7 +141,7 @@ test('The calls of a command have its name and who runs it, those that look at a
   );
 });
 
-test('Our own key is no tenant’s: its calls leave no line', async () => {
+test('a call with the platform key is not logged, since it is no tenant’s', async () => {
   const { plaintext } = await kms.generateDataKey(keyRef('acme', config.platformKeyArn), CONTEXT);
   plaintext.fill(0);
   expect(existsSync(services.auditFile)).toBe(false);

@@ -41,14 +41,17 @@ async function read(text: string): Promise<(TrailEvent | OtherEvent)[]> {
 
 test.each([
   ['a log file', { Records: [EVENT] }],
-  ['what was looked up', { Events: [{ EventId: 'e1', EventName: 'Decrypt', CloudTrailEvent: JSON.stringify(EVENT) }] }],
-  ['a list of what was looked up', [{ CloudTrailEvent: JSON.stringify(EVENT) }]],
-  ['an event by itself', EVENT],
-])('%s', async (_, document) => {
+  [
+    'events from lookup-events',
+    { Events: [{ EventId: 'e1', EventName: 'Decrypt', CloudTrailEvent: JSON.stringify(EVENT) }] },
+  ],
+  ['a list of events from lookup-events', [{ CloudTrailEvent: JSON.stringify(EVENT) }]],
+  ['a single event', EVENT],
+])('a call is read from %s', async (_, document) => {
   expect(await read(JSON.stringify(document))).toEqual([READ]);
 });
 
-test('an event of another service tells its time; a digest nothing', async () => {
+test('an event of another service has its time read; a digest is ignored', async () => {
   const other = { ...EVENT, eventSource: 's3.amazonaws.com' };
   const insight = { ...EVENT, eventCategory: 'Insight' };
   const digest = { awsAccountId: '111122223333', digestStartTime: '2026-11-30T00:00:00Z', logFiles: [] };
@@ -58,7 +61,7 @@ test('an event of another service tells its time; a digest nothing', async () =>
   ]);
 });
 
-test("a denied call: AWS' other word for it, no parameters, and nobody named but an account", async () => {
+test("a denied call is read with AWS' other error code, without parameters, and with the account as its only caller", async () => {
   const denied = {
     ...EVENT,
     userIdentity: { type: 'AWSAccount', principalId: 'AROA:s', accountId: '444455556666' },
@@ -78,7 +81,7 @@ test("a denied call: AWS' other word for it, no parameters, and nobody named but
   ]);
 });
 
-test('keys that only the parameters name, as full ARNs', async () => {
+test('keys in the parameters are read as full ARNs', async () => {
   const { resources: _, ...bare } = EVENT;
   const reEncrypt = { ...bare, requestParameters: { sourceKeyId: KEY, destinationKeyId: 'alias/other' } };
   expect(await read(JSON.stringify(reEncrypt))).toMatchObject([{ keys: [KEY], contexts: [] }]);
@@ -86,10 +89,10 @@ test('keys that only the parameters name, as full ARNs', async () => {
 
 test.each([
   ['text', 'hello', 'is not a CloudTrail file'],
-  ['objects that are no events', '{"audit":1}', 'is not a CloudTrail file'],
-  ['what looks like JSON', '{"Records":[{"a":}]}', 'is not valid JSON'],
+  ['objects other than events', '{"audit":1}', 'is not a CloudTrail file'],
+  ['almost JSON', '{"Records":[{"a":}]}', 'is not valid JSON'],
   ['an event of KMS without an id', JSON.stringify({ ...EVENT, eventID: 7 }), 'contains an unsupported KMS event'],
   ['half of a file', JSON.stringify({ Records: [EVENT] }).slice(0, -5), 'ends in the middle: fetch it again'],
-])('%s is a fault', async (_, text, fault) => {
+])('malformed input is an error: %s', async (_, text, fault) => {
   await expect(read(text)).rejects.toThrow(fault);
 });

@@ -24,7 +24,7 @@ const tenantsIn = (path: string): string[] =>
     .filter((line) => line !== '')
     .map((line) => (JSON.parse(line) as { tenant: string }).tenant);
 
-test('A file that was moved away is begun anew by the next line', () => {
+test('a file moved away is created again by the next line', () => {
   const path = join(folder, 'rotated.jsonl');
   const audit = open(path);
   audit.write(WHO, event('one'));
@@ -33,7 +33,7 @@ test('A file that was moved away is begun anew by the next line', () => {
   expect([tenantsIn(`${path}.1`), tenantsIn(path)]).toEqual([['one'], ['two']]);
 });
 
-test('A file that cannot be written stops the start', () => {
+test('a file without write access stops the start', () => {
   expect(() => open(join(folder, 'no such folder', 'a.jsonl'))).toThrow(
     expect.objectContaining({
       code: 'CONFIG_INVALID',
@@ -42,13 +42,13 @@ test('A file that cannot be written stops the start', () => {
   );
 });
 
-test('A pipe, which could stop the process, stops the start instead', () => {
+test('a pipe, which could block the process, stops the start instead', () => {
   const path = join(folder, 'pipe');
   execFileSync('mkfifo', [path]);
   expect(() => open(path)).toThrow(expect.objectContaining({ message: expect.stringContaining('(no file)') }));
 });
 
-test('A file that became a pipe holds nothing up: its lines are counted', () => {
+test('a file replaced by a pipe blocks nothing: its lines are counted', () => {
   const path = join(folder, 'late-pipe');
   const audit = open(path);
   execFileSync('mkfifo', [path]);
@@ -70,20 +70,20 @@ test('a sink receives the record that a file has as its line', () => {
 test.each([
   ['throws', (): never => fail(undefined)],
   ['rejects', async (): Promise<void> => fail(new Error('full'))],
-])('a sink that %s throws nothing and is counted', async (_how, to) => {
+])('a sink that %s causes no error and is counted', async (_how, to) => {
   const audit = createAuditLog({ to, clock: systemClock, identity: async () => 'unknown' });
   audit.write(WHO, event('lost'));
   await new Promise(setImmediate);
   expect(audit.failures()).toBe(1);
 });
 
-test('Looking makes no file: it belongs to who writes the first line', () => {
+test('checking a log creates no file: the first writer owns it', () => {
   const path = join(folder, 'unmade');
   open(path);
   expect(existsSync(path)).toBe(false);
 });
 
-test('A line that cannot be written throws nothing and is counted; the next one goes where it belongs', () => {
+test('a failed write throws nothing and is counted; the next line is written as usual', () => {
   const path = join(folder, 'full.jsonl');
   const audit = open(path);
   mkdirSync(path);
@@ -105,13 +105,13 @@ const CHILD = `
 `;
 const inChild = (to: string): string[] => ['--input-type=module', '-e', CHILD, to];
 
-test('On stdout are the lines of what serves, on stderr those of a command, whose stdout is its answer', () => {
+test('lines of services go to stdout, and lines of commands to stderr', () => {
   const { stdout, stderr } = spawnSync(process.execPath, inChild('stdout'), { encoding: 'utf8' });
   expect(JSON.parse(stdout)).toMatchObject({ audit: 1, tenant: 'acme' });
   expect(JSON.parse(stderr)).toMatchObject({ audit: 1, command: 'status' });
 });
 
-test('What a command does of its own accord stays off its answer too, and nothing else of it is told', () => {
+test('a probe of a command is logged to stderr, without the command', () => {
   const probing = `${CHILD.replace("[undefined, 'status']", '[]')}
     await withAuditContext({ command: 'read', job: 'j1' }, () => withOnlyAuditContext({ activity: 'probe' }, async () =>
       audit.write(await audit.who(), { tenant: 'acme', operation: 'Decrypt', result: 'ok' })));`;
@@ -122,14 +122,14 @@ test('What a command does of its own accord stays off its answer too, and nothin
   expect(Object.keys(JSON.parse(stderr) as object)).toEqual(told);
 });
 
-test('On a full disk the lines themselves go to standard error', () => {
+test('lines go to standard error on a full disk', () => {
   const { stderr, status } = spawnSync(process.execPath, inChild('/dev/full'), { encoding: 'utf8' });
   expect(status).toBe(0);
   expect(stderr).toContain('Cannot write to the audit log /dev/full (ENOSPC)');
   expect(stderr.match(/"audit":1/g)).toHaveLength(2);
 });
 
-test('A pipe whose reader is slow gets all of it', () => {
+test('a pipe with a slow reader receives all lines', () => {
   const many = CHILD.replace("[undefined, 'status']", 'Array(2000)');
   const script = `"${process.execPath}" --input-type=module -e "$0" stdout | (sleep 0.2; wc -l)`;
   expect(execFileSync('sh', ['-c', script, many], { encoding: 'utf8' }).trim()).toBe('2000');

@@ -17,20 +17,20 @@ const ONE = { a: 'x"}]{[\\', b: [{ Records: [1] }, []], ä: '\u{1F511}' };
 const TWO = { Events: 'none', c: { d: null } };
 const BOTH = `${JSON.stringify(ONE)},${JSON.stringify(TWO)}`;
 
-describe.each([1, 2, 7, 4096])('in pieces of %i bytes', (size) => {
+describe.each([1, 2, 7, 4096])('objects in pieces of %i bytes', (size) => {
   test.each([
-    ['a line each', `${JSON.stringify(ONE)}\n${JSON.stringify(TWO)}\n`],
-    ['one behind the other', JSON.stringify(ONE) + JSON.stringify(TWO)],
-    ['printed for people', JSON.stringify({ Records: [ONE, TWO] }, null, 2)],
+    ['one per line', `${JSON.stringify(ONE)}\n${JSON.stringify(TWO)}\n`],
+    ['without separators', JSON.stringify(ONE) + JSON.stringify(TWO)],
+    ['pretty-printed', JSON.stringify({ Records: [ONE, TWO] }, null, 2)],
     ['a log file', `{"Records":[${BOTH}]}`],
-    ['what was looked up', `{"NextToken":"Records","Events":[${BOTH}],"more":[{"x":1}]}`],
+    ['from lookup-events', `{"NextToken":"Records","Events":[${BOTH}],"more":[{"x":1}]}`],
     ['several log files', `{"Records":[${JSON.stringify(ONE)}]}\n{"Records":[]} {"Records":[${JSON.stringify(TWO)}]}`],
     ['an array', `[ ${BOTH} ]`],
-  ])('%s', async (_, text) => {
+  ])('are read from text: %s', async (_, text) => {
     expect(await objectsIn(text, size)).toEqual([ONE, TWO]);
   });
 
-  test('nothing is nothing', async () => {
+  test('empty text has no objects', async () => {
     expect(await objectsIn('', size)).toEqual([]);
     expect(await objectsIn(' \r\n', size)).toEqual([]);
     expect(await objectsIn('{"Records":[]}', size)).toEqual([]);
@@ -40,7 +40,7 @@ describe.each([1, 2, 7, 4096])('in pieces of %i bytes', (size) => {
     ['in an object', '{"Records":[{"a":1'],
     ['between two', '{"Records":[{"a":1},'],
     ['in a string', '{"a":"b'],
-  ])('a document that is cut off %s is a fault', async (_, text) => {
+  ])('a document truncated %s is an error', async (_, text) => {
     await expect(objectsIn(text, size)).rejects.toThrow('ends in the middle: fetch it again');
   });
 
@@ -53,16 +53,16 @@ describe.each([1, 2, 7, 4096])('in pieces of %i bytes', (size) => {
     '{"Records":[1]}',
     '}',
     'eventVersion,eventTime',
-  ])('%s is a fault', async (text) => {
+  ])('other text is an error: %s', async (text) => {
     await expect(objectsIn(text, size)).rejects.toThrow('is not a CloudTrail file');
   });
 });
 
-test('a byte order mark is passed over', async () => {
+test('a byte order mark is skipped', async () => {
   expect(await objectsIn(`\uFEFF{"Records":[${BOTH}]}`, 64)).toEqual([ONE, TWO]);
 });
 
-test('an object without end is a fault before it fills the memory', async () => {
+test('an endless object is an error before it fills the memory', async () => {
   const endless = Buffer.from(`{"a":"${'x'.repeat(5_000_000)}"}`);
   await expect(objectsIn(endless, 65_536)).rejects.toThrow('is not a CloudTrail file');
 });

@@ -41,8 +41,8 @@ const NOTHING = {
   housekeeping: [],
 };
 
-describe('what is on both sides', () => {
-  test('calls of every kind, refused ones too, agree line by line', async () => {
+describe('calls on both sides', () => {
+  test('match line by line, including denied ones', async () => {
     const context = contextOf('acme');
     const lines = [await room.generate(key, context), await room.encrypt(key, context), await room.describe(key)];
     const made = trail();
@@ -67,13 +67,13 @@ describe('what is on both sides', () => {
     });
   });
 
-  test('the same twice on either side counts once', async () => {
+  test('count once if repeated on either side', async () => {
     const line = await room.generate(key, contextOf('acme'));
     const found = await reconcile([line, line], [...trail(), ...trail()], acme);
     expect(found).toMatchObject({ agrees: true, matched: 1, audit: { duplicates: 1 }, trail: { duplicates: 1 } });
   });
 
-  test('the trails of both accounts of a call count once', async () => {
+  test('count once if in the trails of both accounts', async () => {
     const line = await room.generate(key, contextOf('acme'));
     const [event] = trail() as Line[];
     const other = { ...event, eventID: 'another', recipientAccountId: '444455556666' };
@@ -82,7 +82,7 @@ describe('what is on both sides', () => {
     expect(await reconcile([], shared, acme)).toMatchObject({ onlyInTrail: [{ id: 'shared' }] });
   });
 
-  test("other tenants' calls are nobody's business, but for those with the same key", async () => {
+  test('ignore those of other tenants, except those with the same key', async () => {
     const shared = await room.generate(key, contextOf('acme'));
     const other = { ...(await room.generate(key, contextOf('globex'))), tenant: 'globex' };
     const foreign = { ...(await room.generate(room.kms.createKey(), contextOf('globex'))), tenant: 'globex' };
@@ -93,13 +93,13 @@ describe('what is on both sides', () => {
     });
   });
 
-  test('nothing on both sides is no agreement', async () => {
+  test('are required for agreement', async () => {
     expect(await reconcile([], [], acme)).toMatchObject({ agrees: false, matched: 0, ...NOTHING });
   });
 });
 
-describe('what is in CloudTrail only', () => {
-  test('a call that the audit has lost', async () => {
+describe('calls only in CloudTrail', () => {
+  test('include a call missing in the audit log', async () => {
     const [first, second] = [await room.generate(key, contextOf('acme')), await room.generate(key, contextOf('acme'))];
     expect(await reconcile([first], trail(), acme)).toMatchObject({
       agrees: false,
@@ -109,7 +109,7 @@ describe('what is in CloudTrail only', () => {
     });
   });
 
-  test("a stranger's call, with who it was as far as AWS tells", async () => {
+  test("include a stranger's call, with the caller as far as AWS names it", async () => {
     const line = await room.generate(key, contextOf('acme'));
     room.kms.setPolicy(key, {
       Version: '2012-10-17',
@@ -132,13 +132,13 @@ describe('what is in CloudTrail only', () => {
     ]);
   });
 
-  test("a stranger's call with another key in the tenant's name", async () => {
+  test("include a stranger's call with another key in the tenant's name", async () => {
     const line = await room.generate(key, contextOf('acme'));
     await room.generate(room.kms.createKey(), contextOf('acme'));
     expect(await reconcile([line], trail(), acme)).toMatchObject({ onlyInTrail: [{ contexts: [contextOf('acme')] }] });
   });
 
-  test('a denied attempt of somebody else, which names the key in its message alone', async () => {
+  test('include a denied attempt of a stranger with the key named only in its message', async () => {
     const line = await room.generate(key, contextOf('acme'));
     room.kms.faults.set({ match: { key }, fault: KMS_ERRORS.accessDenied });
     await foreignCall(OWNER).catch(() => {});
@@ -147,7 +147,7 @@ describe('what is in CloudTrail only', () => {
     });
   });
 
-  test('what waits under another key in its name is told apart; with its own key it is not', async () => {
+  test("exclude waiting content under another key in the tenant's name, not under the tenant's key", async () => {
     const line = await room.generate(key, contextOf('acme'));
     await room.generate(room.kms.createKey(), { ...contextOf('acme'), purpose: 'intake' });
     expect(await reconcile([line], trail(), acme)).toMatchObject({ agrees: true, ...NOTHING, underPlatformKey: 1 });
@@ -155,7 +155,7 @@ describe('what is in CloudTrail only', () => {
     expect(await reconcile([line], trail(), acme)).toMatchObject({ agrees: false, onlyInTrail: [{ keys: [key] }] });
   });
 
-  test("management calls are listed apart for the key's owner, and for no other account", async () => {
+  test("exclude management calls by the key owner's account, and by no other", async () => {
     const line = await room.generate(key, contextOf('acme'));
     await room.stranger(OWNER).send(new GetKeyPolicyCommand({ KeyId: key }));
     const events = trail();
@@ -173,8 +173,8 @@ describe('what is in CloudTrail only', () => {
   });
 });
 
-describe('what is in the audit only', () => {
-  test('a call that worked and has no event', async () => {
+describe('calls only in the audit log', () => {
+  test('include a successful call without an event', async () => {
     const lines = [await room.generate(key, contextOf('acme')), await room.generate(key, contextOf('acme'))];
     expect(await reconcile(lines, trail().slice(1), acme)).toMatchObject({
       agrees: false,
@@ -184,7 +184,7 @@ describe('what is in the audit only', () => {
     });
   });
 
-  test('a second line with the same request id meets no event', async () => {
+  test('include a second line with the same request id', async () => {
     const line = await room.generate(key, contextOf('acme'));
     const forged = { ...line, job: 'j2' };
     expect(await reconcile([line, forged], trail(), acme)).toMatchObject({
@@ -194,7 +194,7 @@ describe('what is in the audit only', () => {
     });
   });
 
-  test('refused calls are told apart: AWS does not log every one', async () => {
+  test('exclude denied calls: AWS does not log every one', async () => {
     const line = await room.generate(key, contextOf('acme'));
     room.kms.faults.set({ match: { key }, fault: KMS_ERRORS.throttled });
     const throttled = await room.generate(key, contextOf('acme'));
@@ -207,13 +207,13 @@ describe('what is in the audit only', () => {
   });
 });
 
-describe('what differs is named with both sides', () => {
+describe('a different call is reported with both sides', () => {
   test.each([
     ['operation', { operation: 'Decrypt' }, 'Decrypt', 'GenerateDataKey'],
     ['period', { period: '2026-11-30T01:17Z' }, '2026-11-30T01:17Z', '2026-11-30T00:17Z'],
     ['purpose', { purpose: 'intake' }, 'intake', 'documents'],
     ['result', { result: 'DisabledException' }, 'DisabledException', 'ok'],
-  ] as const)('%s', async (what, change, audit, inTrail) => {
+  ] as const)('if its %s differs', async (what, change, audit, inTrail) => {
     const good = await room.generate(key, contextOf('acme'));
     const line = await room.generate(key, contextOf('acme'));
     expect(await reconcile([good, { ...line, ...change }], trail(), acme)).toMatchObject({
@@ -224,7 +224,7 @@ describe('what differs is named with both sides', () => {
     });
   });
 
-  test('key, tenant, time, and what the context has beside', async () => {
+  test('if its key, tenant, time or other context differs', async () => {
     const other = room.kms.createKey();
     const line = await room.generate(other, { ...contextOf('globex'), more: 'x' } as never);
     const late = new Date(Date.parse(String(line['time'])) - 3_600_000).toISOString();
@@ -239,11 +239,11 @@ describe('what differs is named with both sides', () => {
   });
 });
 
-describe('calls that nobody answered', () => {
+describe('calls without a response', () => {
   /** Sent, and lost on the way back. */
   const lost = (line: Line): Line => ({ ...line, result: 'unanswered', requestId: undefined });
 
-  test('meet an event of that moment which is about the same, each one once', async () => {
+  test('match a similar event of that time, each one once', async () => {
     const lines = [await room.generate(key, contextOf('acme')), await room.generate(key, contextOf('acme'))];
     const [first, second, third] = [lost(lines[0]!), lost(lines[1]!), { ...lost(lines[1]!), job: 'j3' }];
     expect(await reconcile([first, second, third], trail(), acme)).toMatchObject({
@@ -258,8 +258,8 @@ describe('calls that nobody answered', () => {
   test.each([
     ['another operation', { operation: 'Decrypt' }],
     ['another period', { period: '2026-11-30T01:17Z' }],
-    ['another moment', { time: '2020-01-01T00:00:00.000Z' }],
-  ])('meet none of %s', async (_, change) => {
+    ['another time', { time: '2020-01-01T00:00:00.000Z' }],
+  ])('do not match %s', async (_, change) => {
     const good = await room.generate(key, contextOf('acme'));
     const line = { ...lost(await room.generate(key, contextOf('acme'))), ...change };
     expect(await reconcile([good, line], trail(), acme)).toMatchObject({
@@ -271,10 +271,10 @@ describe('calls that nobody answered', () => {
   });
 });
 
-describe('a time that is asked for', () => {
+describe('a time range', () => {
   const MINUTE = 60_000;
 
-  test('leaves out what is before and after, on both sides, and parts no pair', async () => {
+  test('leaves out earlier and later calls on both sides, and separates no pair', async () => {
     const line = await room.generate(key, contextOf('acme'));
     const [event] = trail() as Line[];
     const at = Date.parse(String(event?.['eventTime']));

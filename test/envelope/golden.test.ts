@@ -21,13 +21,13 @@ const EIGHT = Buffer.from('12345678');
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
-describe('golden vector', () => {
-  it('is the vector of the format page', () => {
+describe('the golden vector', () => {
+  it('equals the vector of the format page', () => {
     expect(GOLDEN).toHaveLength(344);
     expect(sha256(GOLDEN)).toBe('c3c2dbf68439d177cfbb6fa1c80d462700ade5c6f7a2d6d4d14f8da82ee278ff');
   });
 
-  it('is opened, with its context, ARN, wrapped key and frame length, whole and as a stream', async () => {
+  it('opens to its context, ARN, wrapped key and frame length, whole and as a stream', async () => {
     const headers: unknown[] = [];
     const text = await decryptMessage(GOLDEN, (header) => {
       headers.push({ ...header, context: { ...header.context } });
@@ -38,7 +38,7 @@ describe('golden vector', () => {
     expect(headers).toEqual([{ arn: ARN, wrapped: WRAPPED, context: CONTEXT, frameBytes: 8 }]);
   });
 
-  it('has the keys that are derived from its data key and message id', () => {
+  it('has the keys derived from its data key and message id', () => {
     const expected = '94a974b7e0623830a60bf53d440418e02f7396a998944c968462ea69cc6414f6';
     const key = deriveMessageKey(DATA_KEY, MESSAGE_ID);
     expect(key.encrypt.export().toString('hex')).toBe(expected);
@@ -47,7 +47,7 @@ describe('golden vector', () => {
     expect(commitKey(planOf(GOLDEN_TEXT, 8))).toEqual(key.commit);
   });
 
-  it('is what the reference writer of these tests writes, as are the two further vectors', () => {
+  it('equals the output of the reference writer of these tests, as do the two further vectors', () => {
     expect(headerBody(planOf(GOLDEN_TEXT, 8))).toHaveLength(222 - 16);
     expect(referenceMessage(planOf(GOLDEN_TEXT, 8))).toEqual(GOLDEN);
     const empty = referenceMessage(planOf(Buffer.alloc(0), 4096));
@@ -62,17 +62,20 @@ describe('golden vector', () => {
     ['the golden text', GOLDEN_TEXT, 8],
     ['an empty plaintext', Buffer.alloc(0), 4096],
     ['a plaintext of exactly one frame', EIGHT, 8],
-  ])('%s is written as the reference writer writes it under the same message id', async (_, plaintext, frameBytes) => {
-    for (const message of [
-      encryptMessage(keyOf(), plaintext, { frameBytes }),
-      await gather(encryptStream(keyOf(), inChunks(plaintext), { frameBytes })),
-    ]) {
-      const messageId = message.subarray(3, 35);
-      expect(message).toEqual(referenceMessage(planOf(plaintext, frameBytes, { messageId })));
-    }
-  });
+  ])(
+    'has the same bytes as the reference writer for %s under the same message id',
+    async (_, plaintext, frameBytes) => {
+      for (const message of [
+        encryptMessage(keyOf(), plaintext, { frameBytes }),
+        await gather(encryptStream(keyOf(), inChunks(plaintext), { frameBytes })),
+      ]) {
+        const messageId = message.subarray(3, 35);
+        expect(message).toEqual(referenceMessage(planOf(plaintext, frameBytes, { messageId })));
+      }
+    },
+  );
 
-  it('with a full final frame, as other writers end an exact multiple, is opened', async () => {
+  it('opens with a full final frame, as other writers end an exact multiple', async () => {
     const full = referenceMessage(planOf(EIGHT, 8, { content: [{ ...plan(EIGHT, 9)[0]!, kind: 'final' }] }));
     expect(full).toHaveLength(270);
     expect(sha256(full)).toMatch(/^509ba191.*b6cf$/);

@@ -61,10 +61,10 @@ const officialMessage = async (
   return result;
 };
 
-describe.each(CONTEXTS)('with %s', (_, context) => {
+describe.each(CONTEXTS)('a message with %s', (_, context) => {
   const key = keyOf(context, { wrapped: WRAPPED });
 
-  it('the official client opens what we write, whole and streamed, at every length and frame length', async () => {
+  it('written by sealdex opens in the official client, whole and streamed, at every length and frame length', async () => {
     for (const { length, frameBytes } of SHAPES) {
       const plaintext = noise(length, length + 1);
       const streamed = await gather(encryptStream(key, inChunks(plaintext, 4000), { frameBytes }));
@@ -77,7 +77,7 @@ describe.each(CONTEXTS)('with %s', (_, context) => {
     }
   });
 
-  it('we open what the official client writes, whole and streamed, at every length and frame length', async () => {
+  it('written by the official client opens in sealdex, whole and streamed, at every length and frame length', async () => {
     for (const { length, frameBytes } of SHAPES) {
       const plaintext = noise(length, length + 2);
       const message = await officialMessage(plaintext, frameBytes, context);
@@ -95,7 +95,7 @@ describe.each(CONTEXTS)('with %s', (_, context) => {
     }
   });
 
-  it('under one message id both write the same bytes', async () => {
+  it('has the same bytes from both under one message id', async () => {
     for (const length of [0, 1, 7, 8, 16, 20]) {
       const plaintext = noise(length);
       const theirs = await officialMessage(plaintext, 8, context);
@@ -115,7 +115,7 @@ describe.each(CONTEXTS)('with %s', (_, context) => {
 });
 
 describe('an unsorted context', () => {
-  it('is opened by both', async () => {
+  it('opens in both', async () => {
     const plaintext = noise(100);
     const message = referenceMessage(
       planOf(plaintext, 64, {
@@ -130,7 +130,7 @@ describe('an unsorted context', () => {
 });
 
 describe('the official client', () => {
-  it('refuses a message of ours with one bit changed, and a message that is cut', async () => {
+  it('rejects a message of sealdex with one bit changed, or truncated', async () => {
     const key = keyOf({ tenant: 't' }, { wrapped: WRAPPED });
     const message = encryptMessage(key, noise(40), { frameBytes: 16 });
     const opened = async (bytes: Buffer): Promise<string> =>
@@ -147,7 +147,7 @@ describe('the official client', () => {
     expect(await opened(message)).toBe('opened');
   });
 
-  it('writes by default the suite with a signature, which we refuse', async () => {
+  it('writes by default the suite with a signature, which sealdex rejects', async () => {
     const { result } = await official.encrypt(keyring(), noise(10), { encryptionContext: { tenant: 't' } });
     await expect(decryptMessage(result, unwrap)).rejects.toMatchObject({ reason: 'unsupported-suite' });
   });

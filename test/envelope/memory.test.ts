@@ -50,7 +50,7 @@ function countIn(bytes: Buffer, masked: Uint8Array): number {
   return found;
 }
 
-it.skipIf(!existsSync(MEMORY))('messages leave no copy of the data key in memory once it is wiped', async () => {
+it.skipIf(!existsSync(MEMORY))('messages leave no copy of a wiped data key in memory', async () => {
   const dataKey = Buffer.allocUnsafeSlow(KEY_BYTES);
   randomFillSync(dataKey);
   const masked = Uint8Array.from(dataKey, (byte) => byte ^ MASK);

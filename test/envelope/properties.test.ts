@@ -36,8 +36,8 @@ const shape = fc
     return { length: isMultiple ? length - (length % frameBytes) : length, frameBytes };
   });
 
-describe('for any length, frame length and context', () => {
-  it('a message has its exact length, is what the reference writes, and is read back', async () => {
+describe('a message of any length, frame length and context', () => {
+  it('has its exact length, equals that of the reference, and is read back', async () => {
     await fc.assert(
       fc.asyncProperty(shape, context, async ({ length, frameBytes }, context) => {
         const plaintext = noise(length, length + frameBytes);
@@ -59,7 +59,7 @@ describe('for any length, frame length and context', () => {
     );
   });
 
-  it('streams in chunks of any size write and read the same', async () => {
+  it('is the same when written and read as a stream in chunks of any size', async () => {
     await fc.assert(
       fc.asyncProperty(shape, context, fc.integer({ min: 1, max: 200_000 }), async (shape, context, chunk) => {
         const size = Math.max(chunk, Math.ceil(shape.length / 5000));
@@ -74,7 +74,7 @@ describe('for any length, frame length and context', () => {
     );
   });
 
-  it('a context is written as the reference writes it and read back', () => {
+  it('has the context that the reference writes, and returns it', () => {
     fc.assert(
       fc.property(context, (context) => {
         const bytes = encodeContext(context);
@@ -86,7 +86,7 @@ describe('for any length, frame length and context', () => {
   });
 });
 
-describe('for any damage', () => {
+describe('a damaged message', () => {
   const message = encryptMessage(keyOf(), noise(500), { frameBytes: 100 });
 
   const expectRefused = async (bytes: Uint8Array): Promise<void> => {
@@ -96,7 +96,7 @@ describe('for any damage', () => {
     expect(stream).toEqual(whole);
   };
 
-  it('a message of which a part is replaced, left out, repeated or moved is refused', async () => {
+  it('with a part replaced, omitted, repeated or moved is rejected', async () => {
     let refused = 0;
     const slice = fc
       .tuple(fc.nat(message.length), fc.nat(message.length))
@@ -125,7 +125,7 @@ describe('for any damage', () => {
     expect(refused).toBeGreaterThan(600);
   });
 
-  it('bytes that are no message are refused and nothing else happens', async () => {
+  it('made of any bytes is rejected without other effects', async () => {
     await fc.assert(
       fc.asyncProperty(fc.nat(240), fc.uint8Array({ maxLength: 300 }), async (kept, bytes) => {
         await expectRefused(bytes);

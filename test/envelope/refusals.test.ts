@@ -143,8 +143,8 @@ const BY_FRAMES: readonly (readonly [string, Refusal, Buffer, number])[] = [
   ['a second message after the first', 'trailing', Buffer.concat([good, good]), 16],
 ];
 
-describe('a message is refused', () => {
-  it.each(BEFORE_UNWRAP)('for %s (%s), and nobody is asked for a data key', async (_, reason, message) => {
+describe('a message is rejected', () => {
+  it.each(BEFORE_UNWRAP)('for %s (%s), without a call of unwrap', async (_, reason, message) => {
     let asked = 0;
     await expectRefusal(message, reason, () => {
       asked += 1;
@@ -157,11 +157,11 @@ describe('a message is refused', () => {
     expect((await expectRefusal(message, reason)).released).toHaveLength(0);
   });
 
-  it.each(BY_FRAMES)('for %s (%s), and only the frames before are released', async (_, reason, message, before) => {
+  it.each(BY_FRAMES)('for %s (%s), and only earlier frames are released', async (_, reason, message, before) => {
     expect((await expectRefusal(message, reason)).released).toEqual(TEXT.subarray(0, before));
   });
 
-  it('wherever it is cut off, as truncated', async () => {
+  it('as truncated wherever it ends early', async () => {
     for (let length = 0; length < good.length; length += 1) {
       const { released } = await expectRefusal(good.subarray(0, length), 'truncated');
       expect(TEXT.subarray(0, released.length)).toEqual(released);
@@ -184,14 +184,14 @@ describe('a message is refused', () => {
     }
   });
 
-  it('for each reason of the list at least once in these tests', () => {
+  it('for each reason in the list at least once in these tests', () => {
     const seen = new Set([...BEFORE_UNWRAP, ...BY_HEADER, ...BY_FRAMES].map(([, reason]) => reason));
     expect([...seen].sort()).toEqual([...REFUSALS].sort());
   });
 });
 
 describe('unwrap', () => {
-  it('is asked once per message, with the whole header and before any frame is opened', async () => {
+  it('is called once per message, with the full header and before any frame is opened', async () => {
     const broken = Buffer.from(good).fill(0, HEADER_BYTES);
     const asked: string[] = [];
     await expectRefusal(broken, 'sequence', async (header) => {
@@ -211,24 +211,24 @@ describe('unwrap', () => {
     ],
     ['rejects', () => Promise.reject(fault)],
     [
-      'gives a key that refuses its use',
+      'returns a key with a failing use()',
       () => ({
         use: () => {
           throw fault;
         },
       }),
     ],
-  ])('that %s is heard as it is', async (_, by) => {
+  ])('passes its own error on if it %s', async (_, by) => {
     await expect(decryptMessage(good, by)).rejects.toBe(fault);
     await expect(decryptStream(inChunks(good), by).next()).rejects.toBe(fault);
   });
 
-  it('that gives a key of another length than 32 bytes is a mistake of ours, not of the message', async () => {
+  it('causes an internal error if it returns a key of another length than 32 bytes', async () => {
     const short: Unwrap = () => ({ use: (fn) => fn(DATA_KEY.subarray(1)) });
     await expect(decryptMessage(good, short)).rejects.toMatchObject({ code: 'INTERNAL', message: /32 bytes/ });
   });
 
-  it('gets a wrapped key that does not keep the message in memory', async () => {
+  it('receives a wrapped key that does not keep the message in memory', async () => {
     await decryptMessage(good, (header) => {
       expect(header.wrapped.buffer.byteLength).toBe(WRAPPED.length);
       return keyOf();
@@ -247,7 +247,7 @@ describe('a message of another writer is accepted', () => {
     return context;
   };
 
-  it('with a context that is not sorted', async () => {
+  it('with an unsorted context', async () => {
     const context = await contextOf({ context: pairs(['z', '1'], ['a', '2']) });
     expect(Object.entries(context)).toEqual([
       ['z', '1'],
@@ -263,7 +263,7 @@ describe('a message of another writer is accepted', () => {
     expect({ ...(await contextOf({ context: pairs(['', '']) })) }).toEqual({ '': '' });
   });
 
-  it('with __proto__ as a context key, as a key like any other', async () => {
+  it('with __proto__ as an ordinary context key', async () => {
     const context = await contextOf({ context: pairs(['__proto__', 'x']) });
     expect(Object.getPrototypeOf(context)).toBeNull();
     expect(Object.entries(context)).toEqual([['__proto__', 'x']]);
@@ -274,12 +274,12 @@ describe('a message of another writer is accepted', () => {
     expect({ ...context }).toEqual({ a: '1', '\ufeffa': '2' });
   });
 
-  it('with other IVs in its frames than ours, as published vectors have', async () => {
+  it('with other IVs in its frames than sealdex writes, as published vectors have', async () => {
     const iv = Buffer.from('ffffffffffffffff00000001', 'hex');
     expect(await contextOf({ content: [{ ...first, iv }, second, last] })).toHaveProperty('tenant', 't-42');
   });
 
-  it('with the longest frames that we read', async () => {
+  it('with the longest frames that sealdex reads', async () => {
     expect(await contextOf({ frameBytes: 16 * mib, content: plan(TEXT, 16 * mib) })).toHaveProperty('tenant', 't-42');
   });
 

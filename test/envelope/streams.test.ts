@@ -70,21 +70,21 @@ const text = noise(1050);
 const message = encryptMessage(keyOf(), text, { frameBytes: FRAME_BYTES });
 
 describe('a stream', () => {
-  it('fed byte by byte gives the message that the whole buffer gives', async () => {
+  it('fed byte by byte gives the same message as the whole buffer', async () => {
     const streamed = await gather(encryptStream(keyOf(), inChunks(text, 1), { frameBytes: FRAME_BYTES }));
     const messageId = streamed.subarray(3, 35);
     expect(streamed).toEqual(referenceMessage(planOf(text, FRAME_BYTES, { messageId })));
     expect(await gather(decryptStream(inChunks(streamed, 1), unwrap))).toEqual(text);
   });
 
-  it('of a megabyte, byte by byte in both directions, is written and read', async () => {
+  it('with a megabyte, byte by byte in both directions, is written and read', async () => {
     const plaintext = noise(1024 * 1024);
     const streamed = await gather(encryptStream(keyOf(), inChunks(plaintext, 1)));
     expect(plaintext.equals(await gather(decryptStream(inChunks(streamed, 1), unwrap)))).toBe(true);
   });
 
   it.each([0, 1, 99, 100, 101, 199, 200, 201, 1000])(
-    'of %i bytes is the same in chunks of any size',
+    'with %i bytes is the same in chunks of any size',
     async (length) => {
       const plaintext = noise(length);
       for (const size of [1, 3, 99, 100, 101, 250, 5000]) {
@@ -96,7 +96,7 @@ describe('a stream', () => {
     },
   );
 
-  it('with empty chunks between is the same', async () => {
+  it('with empty chunks is the same', async () => {
     const nothing = new Uint8Array(0);
     const spaced = (bytes: Uint8Array): Watched =>
       new Watched([nothing, ...chunksOf(bytes, 64).flatMap((chunk) => [chunk, nothing, nothing])]);
@@ -104,7 +104,7 @@ describe('a stream', () => {
     expect(await gather(decryptStream(spaced(streamed), unwrap))).toEqual(text);
   });
 
-  it('whose source uses one buffer for all chunks is the same', async () => {
+  it('with one buffer reused for all chunks is the same', async () => {
     async function* reusing(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
       const buffer = Buffer.alloc(48);
       for (const chunk of chunksOf(bytes, buffer.length)) {
@@ -116,14 +116,14 @@ describe('a stream', () => {
     expect(await gather(decryptStream(reusing(streamed), unwrap))).toEqual(text);
   });
 
-  it('of Node is read and written like any other', async () => {
+  it('from Node is written and read like any other', async () => {
     const streamed = Readable.from(encryptStream(keyOf(), Readable.from(chunksOf(text, 333))));
     expect(await gather(decryptStream(streamed, unwrap))).toEqual(text);
   });
 });
 
-describe('frames are given as they fill', () => {
-  it('when writing: a chunk is asked for only when all frames before it were taken', async () => {
+describe('a frame is released', () => {
+  it('during writing before the next chunk is requested', async () => {
     const source = new Watched(chunksOf(text, 50));
     const frames = encryptStream(keyOf(), source, { frameBytes: FRAME_BYTES });
     await frames.next();
@@ -133,7 +133,7 @@ describe('frames are given as they fill', () => {
     }
   });
 
-  it('when reading: a frame is released before the next one is there', async () => {
+  it('during reading before the next one arrives', async () => {
     const source = new Watched(chunksOf(message, 1));
     const headerBytes = message.length - 10 * 132 - 90;
     const frames = decryptStream(source, unwrap);
@@ -144,7 +144,7 @@ describe('frames are given as they fill', () => {
     }
   });
 
-  it('and only once their tag is verified', async () => {
+  it('only after its tag is verified', async () => {
     const broken = Buffer.from(message);
     broken[broken.length - 90 - 1]! ^= 1;
     const released: Buffer[] = [];
@@ -155,16 +155,16 @@ describe('frames are given as they fill', () => {
     expect(Buffer.concat(released)).toEqual(text.subarray(0, 900));
   });
 
-  it('the last one when the source has ended', async () => {
+  it('last when the source has ended', async () => {
     const source = new Watched([referenceMessage(planOf(text, 2000)), noise(1)]);
     await expect(decryptStream(source, unwrap).next()).rejects.toMatchObject({ reason: 'trailing' });
   });
 });
 
-describe('a source that fails', () => {
+describe('a failing source', () => {
   const failure = new Error('connection reset');
 
-  it('while writing ends the stream with its own error and without a final frame', async () => {
+  it('ends the stream with its error and without a final frame during writing', async () => {
     const written: Buffer[] = [];
     const source = new Watched(chunksOf(text.subarray(0, 250), 50), failure);
     const drain = async (): Promise<void> => {
@@ -176,15 +176,15 @@ describe('a source that fails', () => {
     expectRefusalError(await decryptMessage(cut, unwrap).catch((error: unknown) => error), 'truncated');
   });
 
-  it.each([0, 1, 100, 500])('while reading, after %i bytes, ends the stream with its own error', async (length) => {
+  it.each([0, 1, 100, 500])('ends the stream with its error during reading, after %i bytes', async (length) => {
     const source = new Watched(chunksOf(message.subarray(0, length), 50), failure);
     await expect(gather(decryptStream(source, unwrap))).rejects.toBe(failure);
     expect(source.ended).toBe('failed');
   });
 });
 
-describe('a source is ended', () => {
-  it.each([1, 2, 5])('when the consumer stops writing after %i chunks', async (count) => {
+describe('a source is closed', () => {
+  it.each([1, 2, 5])('when the consumer stops after %i written chunks', async (count) => {
     const source = new Watched(chunksOf(text, 50));
     const stream = encryptStream(keyOf(), source, { frameBytes: FRAME_BYTES });
     for (let index = 0; index < count; index += 1) await stream.next();
@@ -194,7 +194,7 @@ describe('a source is ended', () => {
     expect(await stream.next()).toEqual({ done: true, value: undefined });
   });
 
-  it.each([1, 5])('when the consumer stops reading after %i frames', async (count) => {
+  it.each([1, 5])('when the consumer stops after %i read frames', async (count) => {
     const source = new Watched(chunksOf(message, 50));
     const stream = decryptStream(source, unwrap);
     for (let index = 0; index < count; index += 1) await stream.next();
@@ -204,26 +204,26 @@ describe('a source is ended', () => {
     expect(await stream.next()).toEqual({ done: true, value: undefined });
   });
 
-  it('when the message is refused', async () => {
+  it('when the message is rejected', async () => {
     const source = new Watched([Buffer.from([1]), text]);
     expectRefusalError(await gather(decryptStream(source, unwrap)).catch((error: unknown) => error));
     expect(source.ended).toBe('returned');
   });
 
-  it('when unwrap fails, whose error is heard whatever the source says to its end', async () => {
+  it("when unwrap fails, and the error of unwrap is thrown regardless of the source's", async () => {
     const denied = new Error('denied');
     const source = new Watched(chunksOf(message, 50), undefined, () => Promise.reject(new Error('cannot close')));
     await expect(gather(decryptStream(source, () => Promise.reject(denied)))).rejects.toBe(denied);
     expect(source.ended).toBe('returned');
   });
 
-  it('by nobody once it has ended by itself', async () => {
+  it('once if it has ended', async () => {
     const source = new Watched(chunksOf(message, 1));
     expect(await gather(decryptStream(source, unwrap))).toEqual(text);
     expect(source.ended).toBe('drained');
   });
 
-  it('when it is a Node stream, by being destroyed', async () => {
+  it('by destroy() if it is a Node stream', async () => {
     const source = Readable.from(chunksOf(message, 50));
     for await (const frame of decryptStream(source, unwrap)) {
       expect(frame).toEqual(text.subarray(0, FRAME_BYTES));
@@ -232,7 +232,7 @@ describe('a source is ended', () => {
     expect(source.destroyed).toBe(true);
   });
 
-  it('and not begun when the message cannot be written', async () => {
+  it('without a start when the message cannot be written', async () => {
     const source = new Watched(chunksOf(text, 50));
     await expect(encryptStream(keyOf({ '': '' }), source).next()).rejects.toThrow(/empty/);
     expect(source.given).toBe(0);
@@ -247,12 +247,12 @@ describe('a header', () => {
     expect({ ...readHeader(message.subarray(0, headerBytes)) }).toEqual(header);
   });
 
-  it('is refused as truncated when its last byte is missing', () => {
+  it('is rejected as truncated when its last byte is missing', () => {
     const refused = expect.objectContaining({ code: 'OBJECT_TAMPERED', reason: 'truncated' }) as Error;
     expect(() => readHeader(message.subarray(0, headerBytes - 1))).toThrow(refused);
   });
 
-  it('is read from a stream, which gives no more than needed and ends on close', async () => {
+  it('is read from a stream, with no more bytes than needed, and ends on close', async () => {
     const source = new Watched(chunksOf(message, headerBytes));
     const received = await receiveMessage(source);
     expect({ ...received.header }).toEqual(header);
@@ -261,12 +261,12 @@ describe('a header', () => {
     expect(source).toMatchObject({ given: 1, ended: 'returned' });
   });
 
-  it('is followed by the whole plaintext when the received message is decrypted', async () => {
+  it('is followed by the full plaintext when the received message is decrypted', async () => {
     const received = await receiveMessage(inChunks(message, 7));
     expect(await gather(received.decrypt(unwrap))).toEqual(text);
   });
 
-  it('that is refused ends the source', async () => {
+  it('closes the source when it is rejected', async () => {
     const source = new Watched([Buffer.from('no message'), message]);
     await expect(receiveMessage(source)).rejects.toMatchObject({
       code: 'OBJECT_TAMPERED',

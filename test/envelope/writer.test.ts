@@ -11,7 +11,7 @@ import { encryptionKey, sortedPairs } from './reference.ts';
 const TEXT = Buffer.from('hello queue worker');
 const MIB = 1024 * 1024;
 
-describe('a message that cannot be written is refused with the fault named', () => {
+describe('an impossible message is rejected, and the error named:', () => {
   it.each<readonly [string, EnvelopeKey, MessageOptions, RegExp]>([
     ['a reserved context key', keyOf({ 'aws-crypto-public-key': 'x' }), {}, /aws-crypto-/],
     ['an empty context key', keyOf({ '': 'x' }), {}, /must not be empty/],
@@ -24,9 +24,9 @@ describe('a message that cannot be written is refused with the fault named', () 
     ['no wrapped key', keyOf({}, { wrapped: Buffer.alloc(0) }), {}, /wrapped/],
     ['a wrapped key of 65,536 bytes', keyOf({}, { wrapped: Buffer.alloc(65_536) }), {}, /wrapped/],
     ['a frame length of 0', keyOf(), { frameBytes: 0 }, /frame/],
-    ['a frame length that is not whole', keyOf(), { frameBytes: 1.5 }, /frame/],
-    ['a frame length that is not a number', keyOf(), { frameBytes: Number.NaN }, /frame/],
-    ['a frame length that our reader refuses', keyOf(), { frameBytes: 16 * MIB + 1 }, /frame/],
+    ['a frame length of half a byte', keyOf(), { frameBytes: 1.5 }, /frame/],
+    ['a frame length without a number', keyOf(), { frameBytes: Number.NaN }, /frame/],
+    ["a frame length beyond the reader's limit", keyOf(), { frameBytes: 16 * MIB + 1 }, /frame/],
   ])('%s', async (_, key, options, fault) => {
     const expected = expect.objectContaining({ code: 'INTERNAL', message: expect.stringMatching(fault) as string });
     expect(() => encryptMessage(key, TEXT, options)).toThrow(SealdexError);
@@ -63,7 +63,7 @@ describe('a message that cannot be written is refused with the fault named', () 
     await expect(gather(encryptStream(keyOf(), text()))).rejects.toThrow(/bytes, not text/);
   });
 
-  it('an error of key.use is heard as it is', async () => {
+  it('an error of key.use, which is thrown unchanged', async () => {
     const expired = new SealdexError('KMS_FAILED');
     const key = keyOf(
       {},
@@ -79,7 +79,7 @@ describe('a message that cannot be written is refused with the fault named', () 
 });
 
 describe('a written message', () => {
-  it('has the length that was known beforehand, in memory that it shares with nothing', async () => {
+  it('has its precomputed length, in separate memory', async () => {
     for (const length of [0, 1, 63, 64, 65, 128, 1000]) {
       const message = encryptMessage(keyOf(), noise(length), { frameBytes: 64 });
       expect(message.length).toBe(messageBytes(keyOf(), length, { frameBytes: 64 }));
@@ -88,13 +88,13 @@ describe('a written message', () => {
     }
   });
 
-  it('has the size that the sum of its fields gives for a key ARN of 75 characters and a wrapped key of 184 bytes', () => {
+  it('has the size given by the sum of its fields for a key ARN of 75 characters and a wrapped key of 184 bytes', () => {
     const key = keyOf({}, { arn: 'a'.repeat(75), wrapped: noise(184) });
     expect(messageBytes(key, 0)).toBe(364 + 40);
     expect(messageBytes(keyOf({ a: 'b' }, { arn: key.arn, wrapped: key.wrapped }), 0)).toBe(364 + 8 + 40);
   });
 
-  it('has frames of 64 KiB unless told otherwise', async () => {
+  it('has frames of 64 KiB by default', async () => {
     const frameBytes: number[] = [];
     await decryptMessage(encryptMessage(keyOf(), noise(100_000)), (header) => {
       frameBytes.push(header.frameBytes);
@@ -103,7 +103,7 @@ describe('a written message', () => {
     expect(frameBytes).toEqual([65_536]);
   });
 
-  it('has a message id of its own each time, so no two of its kind are alike', () => {
+  it('has a new message id each time, so that no two are equal', () => {
     const ids = Array.from({ length: 100 }, () => encryptMessage(keyOf(), TEXT).toString('hex', 3, 35));
     expect(new Set(ids).size).toBe(100);
   });
@@ -135,7 +135,7 @@ describe('a written message', () => {
     expect(await decryptMessage(message, unwrap)).toEqual(TEXT);
   });
 
-  it('is under the derived key, so the data key is used once per message', async () => {
+  it('uses a derived key, so that the data key is used once per message', async () => {
     let uses = 0;
     const counting = keyOf(
       {},
@@ -152,7 +152,7 @@ describe('a written message', () => {
     expect(uses).toBe(2);
   });
 
-  it('has a key that a plain HKDF gives too', () => {
+  it('has a key that plain HKDF derives too', () => {
     for (let seed = 1; seed <= 50; seed += 1) {
       const [dataKey, messageId] = [noise(32, seed), noise(32, seed + 1000)];
       const key = deriveMessageKey(dataKey, messageId);

@@ -35,13 +35,13 @@ describe('a job', () => {
     ['in intake', { ...good, content: { intake: '0123456789abcdef' } }],
     ['with names of all allowed characters', { ...good, tenant: 'aZ9_=-', corpus: 'x'.repeat(50) }],
     ['of the largest inline content', { ...good, content: { inline: 'A'.repeat(1_398_104) } }],
-    ['of the first and of the last revision', { ...good, revision: 1 }],
+    ['of the first revision', { ...good, revision: 1 }],
     ['of the last revision', { ...good, revision: Number.MAX_SAFE_INTEGER }],
     ['to upload', upload],
     ['to delete, which has no content', deletion],
     ['to re-encrypt, from the first object on', { v: 1, kind: 'reencrypt', tenant: 'acme' }],
     ['to re-encrypt', { v: 1, kind: 'reencrypt', tenant: 'acme', after: 'documents/acme/' }],
-  ])('%s is what it says', (_, data) => {
+  ])('%s is parsed to the same value', (_, data) => {
     expect(parseJob(JSON.parse(JSON.stringify(data)))).toEqual(data);
   });
 });
@@ -49,7 +49,7 @@ describe('a job', () => {
 describe('a job is JOB_NEWER', () => {
   it.each([
     ['of version 2', { ...good, v: 2 }],
-    ['of version 2 with fields that we do not know', { v: 2, kind: 'index', shape: [] }],
+    ['of version 2 with unknown fields', { v: 2, kind: 'index', shape: [] }],
     ['of any other kind', { ...good, kind: 'compact' }],
     ['of a kind that every object has', { ...good, kind: '__proto__' }],
   ])('%s', (_, data) => {
@@ -71,24 +71,24 @@ describe('a job is JOB_INVALID', () => {
     ['without a version', { ...good, v: undefined }, 'v'],
     ['of version 0', { ...good, v: 0 }, 'v'],
     ['of version 1.5', { ...good, v: 1.5 }, 'v'],
-    ['of a version that is a text', { ...good, v: '2' }, 'v'],
+    ['of a version given as text', { ...good, v: '2' }, 'v'],
     ['without a kind', { ...good, kind: undefined }, 'kind'],
-    ['of a kind that is no text', { ...good, kind: { LEAK } }, 'kind'],
+    ['of a kind given as an object', { ...good, kind: { LEAK } }, 'kind'],
     ['without a tenant', { ...good, tenant: undefined }, 'tenant'],
-    ['of a tenant that is a path', { ...good, tenant: `../${LEAK}` }, 'tenant'],
+    ['of a tenant given as a path', { ...good, tenant: `../${LEAK}` }, 'tenant'],
     ['of a tenant with a line end', { ...good, tenant: `${LEAK}\n` }, 'tenant'],
-    ['of a corpus that is too long', { ...good, corpus: LEAK.repeat(6) }, 'corpus'],
+    ['of a long corpus', { ...good, corpus: LEAK.repeat(6) }, 'corpus'],
     ['of an empty corpus', { ...good, corpus: '' }, 'corpus'],
     ['of revision 0', { ...good, revision: 0 }, 'revision'],
     ['of a broken revision', { ...good, revision: 1.5 }, 'revision'],
-    ['of a revision that cannot be told from the next', { ...good, revision: 2 ** 53 }, 'revision'],
-    ['of a revision that is a text', { ...good, revision: '5' }, 'revision'],
-    ['of an object that is no hash', { ...good, object: LEAK }, 'object'],
+    ['of a revision without exact neighbors', { ...good, revision: 2 ** 53 }, 'revision'],
+    ['of a revision given as text', { ...good, revision: '5' }, 'revision'],
+    ['of an object without a hash', { ...good, object: LEAK }, 'object'],
     ['of an object in capitals', { ...good, object: 'A1'.repeat(32) }, 'object'],
     ['without content', { ...good, content: undefined }, 'content'],
     ['with content in two places', { ...good, content: { inline: 'AAAA', intake: '0123456789abcdef' } }, 'content'],
     ['with content in no place', { ...good, content: {} }, 'content'],
-    ['with content that is no base64', { ...good, content: { inline: `${LEAK}!` } }, 'content.inline'],
+    ['with content other than base64', { ...good, content: { inline: `${LEAK}!` } }, 'content.inline'],
     ['with content at a path', { ...good, content: { intake: `../${LEAK}` } }, 'content.intake'],
     ['to upload with content in the queue', { ...upload, content: good.content }, 'content.intake'],
     ['to upload without content', { ...upload, content: undefined }, 'content'],
@@ -97,17 +97,17 @@ describe('a job is JOB_INVALID', () => {
     ['to delete and has no object', { ...deletion, object: undefined }, 'object'],
     ['to delete of version 0', { ...deletion, v: 0 }, 'v'],
     ['to re-encrypt one document', { ...deletion, kind: 'reencrypt' }, undefined],
-    ['to re-encrypt after nothing that is a key', { v: 1, kind: 'reencrypt', tenant: 'acme', after: 5 }, 'after'],
-    ['with a field of somebody', { ...good, [LEAK]: 1 }, undefined],
-    ['with a field of somebody in its content', { ...good, content: { inline: 'AAAA', [LEAK]: 1 } }, 'content'],
-  ])('that is %s: the field is named, and nothing is quoted', (_, data, field) => {
+    ['to re-encrypt after an invalid key', { v: 1, kind: 'reencrypt', tenant: 'acme', after: 5 }, 'after'],
+    ['with an unknown field', { ...good, [LEAK]: 1 }, undefined],
+    ['with an unknown field in its content', { ...good, content: { inline: 'AAAA', [LEAK]: 1 } }, 'content'],
+  ])('if it is %s: the field is named, and nothing is quoted', (_, data, field) => {
     const fault = faultOf(data);
     expect([fault.code, fault.field]).toEqual(['JOB_INVALID', field]);
     expect(fault.cause).toBeUndefined();
     expect([fault.message, fault.field, fault.reason, JSON.stringify(fault)].join('\n')).not.toContain(LEAK);
   });
 
-  it('whose content is huge', () => {
+  it('if its content is huge', () => {
     expect(faultOf({ ...good, content: { inline: 'A'.repeat(50_000_000) } })).toMatchObject({
       code: 'JOB_INVALID',
       field: 'content.inline',
@@ -115,7 +115,7 @@ describe('a job is JOB_INVALID', () => {
   });
 
   it.each(['__proto__', 'constructor', 'prototype', 'toString', 'hasOwnProperty'])(
-    'with a field %s, and no object changes by it',
+    'with a field %s, without a change of any object',
     (name) => {
       const inject = (text: string): unknown => JSON.parse(text.replace('{', `{"${name}":{"polluted":true},`));
       expect(faultOf(inject(JSON.stringify(good))).code).toBe('JOB_INVALID');
@@ -125,7 +125,7 @@ describe('a job is JOB_INVALID', () => {
     },
   );
 
-  it('or newer, whatever comes out of the queue: never anything else', () => {
+  it('or JOB_NEWER, regardless of the data in the queue', () => {
     fc.assert(
       fc.property(fc.oneof(fc.jsonValue(), fc.record({ v: fc.jsonValue(), kind: fc.jsonValue() })), (data) => {
         expect(faultOf(data).code).toMatch(/^JOB_(INVALID|NEWER)$/);
@@ -144,13 +144,13 @@ describe('a job id', () => {
     expect([...ids].every((id) => /^j[0-9a-f]{32}$/.test(id) && isJobId(id))).toBe(true);
   });
 
-  it('is the start of sha256 of [tenant, corpus, kind, key], today as tomorrow', () => {
+  it('is the start of sha256 of [tenant, corpus, kind, key], in every version', () => {
     expect(newJobId(identity)).toBe(newJobId({ ...identity }));
     expect(newJobId(identity)).toBe('j7cf15ff71d66b3a034bcdaa0ea1e9cfb');
     expect(isJobId(newJobId(identity))).toBe(true);
   });
 
-  it('is another one for another tenant, corpus, kind or key, and cannot be shifted between them', () => {
+  it('differs for another tenant, corpus, kind or key, and cannot be shifted between them', () => {
     const ids = [
       newJobId(identity),
       newJobId({ ...identity, tenant: 'acme2' }),
@@ -173,7 +173,7 @@ describe('a job id', () => {
     `j${'A'.repeat(32)}`,
     `x${'a'.repeat(32)}`,
     `j${'a'.repeat(32)}\n`,
-  ])('is not %j', (text) => {
+  ])('does not match %j', (text) => {
     expect(isJobId(text)).toBe(false);
   });
 });

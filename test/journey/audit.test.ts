@@ -37,7 +37,7 @@ const enqueue = async (tenant: string, id: string): Promise<string> =>
   (await installation.producer.enqueueIndex({ tenant, corpus: 'docs', document: documentOf(id, `Text of ${id}.`) }))
     .jobId;
 
-test('a document leaves a line for each data key that was asked for on its way, with its job, and one when it is read', async () => {
+test('the audit log has a line for each data key requested for a document, with its job, and one when it is read', async () => {
   const key = await installation.tenant('acme');
   const job = await enqueue('acme', 'a secret id');
   expect(await installation.end(job)).toBe('done');
@@ -53,7 +53,7 @@ test('a document leaves a line for each data key that was asked for on its way, 
   expect(readFileSync(installation.services.auditFile, 'utf8')).not.toContain('a secret id');
 });
 
-test('each change of a tenant is a line, without what people wrote; a refused one too', async () => {
+test('the audit log has a line for each change of a tenant, without free text, also for a denied one', async () => {
   const key = await installation.tenant('globex');
   await installation.operator.pauseTenant('globex', 'between us');
   await installation.operator.resumeTenant('globex');
@@ -70,7 +70,7 @@ test('each change of a tenant is a line, without what people wrote; a refused on
   expect(readFileSync(installation.services.auditFile, 'utf8')).not.toContain('between us');
 });
 
-test('documents are stored and read while no line can be written', async () => {
+test('documents are stored and read while the audit log cannot be written', async () => {
   await installation.tenant('initech');
   const { auditFile } = installation.services;
   rmSync(auditFile);

@@ -21,7 +21,7 @@ const requests: IndexRequest[] = Array.from({ length: DOCUMENTS }, (_, index) =>
   document: documentOf(`document ${index}`, textFor(index)),
 }));
 
-test('kill -9 of four workers in the middle of 1,000 documents ends with 1,000 right objects', async () => {
+test('kill -9 of four workers during 1,000 documents leaves 1,000 correct objects', async () => {
   await using installation = await openInstallation();
   await installation.tenant('own-1');
   await installation.tenant('own-2');

@@ -44,7 +44,7 @@ const DONE = { kind: 'done' };
 const SUPERSEDED = { kind: 'done', superseded: true };
 
 describe('a delete job', () => {
-  test('takes a document away for readers, and lists show it as deleted', async () => {
+  test('removes a document for readers, and lists show it as deleted', async () => {
     await using _worker = await startWorker({ ...installation.settings, SEALDEX_LOG_LEVEL: 'silent' });
     const first = await installation.producer.enqueueIndex({
       tenant,
@@ -68,7 +68,7 @@ describe('a delete job', () => {
     expect(await read('a')).toContain('New.');
   });
 
-  test('needs no key: it is enqueued and done while the KMS key is disabled, with no KMS call', async () => {
+  test('is enqueued and done while the KMS key is disabled, without a KMS call', async () => {
     await using _worker = await startWorker({ ...installation.settings, SEALDEX_LOG_LEVEL: 'silent' });
     const first = await installation.producer.enqueueIndex({
       tenant,
@@ -84,13 +84,13 @@ describe('a delete job', () => {
     expect(await read('a')).toBe('NOT_FOUND');
   });
 
-  test('of a document that never was still writes a tombstone, which an older job finds', async () => {
+  test('for a missing document still writes a tombstone, which an older job finds', async () => {
     expect(await runner.handle(deleteJob(20))).toEqual(DONE);
     expect(await runner.handle(await indexJob(10))).toEqual(SUPERSEDED);
     expect(await read('one')).toBe('NOT_FOUND');
   });
 
-  test('wins over older index jobs and gives way to newer ones, whatever comes late, again or by replay', async () => {
+  test('wins over older index jobs and gives way to newer ones, regardless of order, repetition or replay', async () => {
     const jobs = [await indexJob(10), deleteJob(20), await indexJob(30), deleteJob(40)];
     const orders = [
       [3, 2, 1, 0],
@@ -110,20 +110,20 @@ describe('a delete job', () => {
     }
   });
 
-  test('lets a document be made again with ifExists: reject', async () => {
+  test('makes a document with ifExists: reject possible again', async () => {
     expect(await runner.handle(await indexJob(10))).toEqual(DONE);
     expect(await runner.handle(deleteJob(20))).toEqual(DONE);
     expect(await runner.handle(await indexJob(30, 'reject'))).toEqual(DONE);
     expect(await runner.handle(await indexJob(40, 'reject'))).toEqual({ kind: 'dead', code: 'DOCUMENT_CONFLICT' });
   });
 
-  test('of a tenant that is not there is a dead letter', async () => {
+  test('for an unknown tenant becomes a dead letter', async () => {
     const { id, data } = deleteJob(1);
     const outcome = await runner.handle({ id, data: { ...data, tenant: 'nobody' } });
     expect(outcome).toEqual({ kind: 'dead', code: 'TENANT_UNKNOWN' });
   });
 
-  test('is counted as what it is', async () => {
+  test('is counted under its own kind', async () => {
     await runner.handle(deleteJob(1));
     expect(await runner.deps.metrics.text()).toContain('sealdex_jobs_total{kind="delete",outcome="done"}');
   });

@@ -65,7 +65,7 @@ async function dayOf(tenant: string, id: string): Promise<string> {
   return context['period']!.slice(0, '2026-11-23'.length);
 }
 
-test('The documents of a denied day are unreadable; no gate shuts, and all others are stored and read as before', async () => {
+test('documents of a denied day are unreadable; no gate shuts, and all others are stored and read as before', async () => {
   const [acme, other] = [await installation.tenant('acme'), await installation.tenant('other')];
   const allowed = keyPolicy({ principal: OURS, tenant: 'acme' }, OWNER);
   installation.services.kms.setPolicy(acme, allowed);
@@ -102,7 +102,7 @@ test('The documents of a denied day are unreadable; no gate shuts, and all other
 test.each([
   ['the role as principal', false],
   ['the role by condition', true],
-])('Nor can a data key of the denied day be moved into another one: %s', async (_name, byCondition) => {
+])('a data key of the denied day cannot be re-encrypted into another day: %s', async (_name, byCondition) => {
   const { kms } = installation.services;
   const KeyId = kms.createKey();
   const { Version, Statement } = keyPolicy({ principal: OURS, tenant: 'acme', byCondition }, OWNER);

@@ -61,7 +61,7 @@ async function expectAllStored(installation: Installation, arn: string, count: n
 const stored = ({ services }: Installation): number =>
   services.s3.requests.count({ method: 'PUT', prefix: 'documents/' });
 
-test('a key that turns bad again during the drain parks the rest again, and nothing is lost', async () => {
+test('a key that fails again during the drain parks the rest again, and nothing is lost', async () => {
   await using installation = await openInstallation({ ...SOON, SEALDEX_CONCURRENCY: 4 });
   const { arn } = await parkAll(installation, 300);
   const { kms, s3 } = installation.services;
@@ -115,7 +115,7 @@ async function runOut({ redis, queue, ...installation }: Installation, arn: stri
   if (ids.length > 0) await redis.sadd(queue.toKey('stalled'), ...ids);
 }
 
-test('workers that are killed at random points of a drain lose nothing: another one goes on', async () => {
+test('workers killed at random times during a drain lose nothing: another one continues', async () => {
   await using installation = await openInstallation({ ...SOON, SEALDEX_CONCURRENCY: 8 });
   const { arn } = await parkAll(installation, 400);
   installation.services.kms.enable(arn);

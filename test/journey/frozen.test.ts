@@ -38,7 +38,7 @@ async function locksRunOut({ redis, queue, settings }: Installation, jobIds: rea
   }
 }
 
-test('a worker killed between storing and completing leaves its content; the next one is done by the equal revision', async () => {
+test('a worker killed between storing and completing leaves its content; the next one finishes by the equal revision', async () => {
   await using installation = await openInstallation();
   await installation.tenant('acme');
   const jobId = await enqueue(installation, 'one', LARGE);
@@ -61,7 +61,7 @@ test('a worker killed between storing and completing leaves its content; the nex
   expect((await next.stop()).isClean).toBe(true);
 });
 
-test('a worker that was frozen longer than its locks does no harm when it wakes up', async () => {
+test('a worker frozen longer than its locks does no harm when it continues', async () => {
   await using installation = await openInstallation();
   await installation.tenant('acme');
   const jobs = [await enqueue(installation, 'same', LARGE), await enqueue(installation, 'updated', 'Text A.')];

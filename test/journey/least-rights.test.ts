@@ -81,7 +81,7 @@ const PLACE = { corpus: 'docs', id: 'one' };
 const document = documentOf(PLACE.id, 'Some text.');
 const file = { filename: 'note.txt', body: Buffer.from('A note.') };
 
-test('The roles of an installation do all their work with the policies that are printed, and nothing in these is left over', async () => {
+test('the roles of an installation do all their work with the printed policies, and use every permission in them', async () => {
   const keys = new Map<string, string>();
   for (const name of ['acme', 'late', 'stopped', 'hidden', 'gone', 'failing'])
     keys.set(name, await installation.tenant(name));

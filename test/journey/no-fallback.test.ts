@@ -61,7 +61,7 @@ const index = async (tenant: string, id: string): Promise<string> => {
   return (await installation.producer.enqueueIndex({ tenant, corpus: 'docs', document })).jobId;
 };
 
-test('no error of KMS makes a tenant’s document end up under another key than its own', async () => {
+test('a KMS error never stores a tenant’s document under another key than its own', async () => {
   expect(FAULTS.length).toBeGreaterThan(25);
   const jobs: { tenant: string; arn: string; fault: KmsFault; stored: string; refused: string }[] = [];
   for (const [at, fault] of FAULTS.entries()) {
@@ -81,7 +81,7 @@ test('no error of KMS makes a tenant’s document end up under another key than 
   for (const { tenant, arn } of jobs) expect([tenant, await arnsOf(tenant)]).toEqual([tenant, [arn]]);
 });
 
-test('nor a file that is kept, or the document that is read from it', async () => {
+test('a KMS error never stores an original file, or its document, under another key', async () => {
   const { kms } = installation.services;
   const jobs: { tenant: string; arn: string; jobId: string }[] = [];
   for (const { tenant, arn, fault } of await keepers('upload')) {
@@ -100,7 +100,7 @@ test('nor a file that is kept, or the document that is read from it', async () =
   for (const { tenant } of jobs) expect([tenant, await arnsOf(tenant, 'documents', 'originals')]).toEqual([tenant, []]);
 });
 
-test('nor what is stored, while it moves to a key that does not work', async () => {
+test('a KMS error never re-encrypts a stored object under another key than the new one', async () => {
   const { kms } = installation.services;
   const moves = await keepers('move');
   // Each moves one tenant's objects at a time.
@@ -128,7 +128,7 @@ test('nor what is stored, while it moves to a key that does not work', async () 
     expect([tenant, await arnsOf(tenant, 'documents', 'originals')]).toEqual([tenant, [arn, arn]]);
 });
 
-test('a new platform key serves new documents, and the former one goes on reading', async () => {
+test('a new platform key serves new documents, and the former one still serves reads', async () => {
   await installation.operator.putTenant('keyless', { plan: 'free' });
   const former = String(installation.settings.SEALDEX_PLATFORM_KEY_ARN);
   const settings = {

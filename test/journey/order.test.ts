@@ -30,7 +30,7 @@ const ORDERS = [
   [2, 1, 0],
 ];
 
-test('A, B, A in any order ends as A, and what came too late is counted as superseded', async () => {
+test('revisions A, B, A in any order end as A, and late ones are counted as superseded', async () => {
   await using installation = await openInstallation();
   await installation.tenant('acme');
   const expected = new Map<string, string>();
@@ -54,7 +54,7 @@ test('A, B, A in any order ends as A, and what came too late is counted as super
   expect(await counted(worker.port)).toEqual({ done: 11, superseded: 7 });
 });
 
-test('A, B, A by three workers, with refused and lost answers in between, ends as A', async () => {
+test('revisions A, B, A in three workers, with rejected and lost responses in between, end as A', async () => {
   await using installation = await openInstallation();
   await installation.tenant('acme');
   const { s3, kms } = installation.services;

@@ -42,7 +42,7 @@ async function expectAllDone(installation: Installation, worker: WorkerChild, co
   expect(faults.filter((line) => !/code="((REDIS|STORE|KMS)_FAILED|GATE_UNKNOWN)"/.test(line))).toEqual([]);
 }
 
-test('a Redis that is restarted after seconds, and one that freezes, lose no job of 200', async () => {
+test('a Redis restarted after seconds, and a frozen one, lose no job of 200', async () => {
   await using kept = await keptRedis();
   await using installation = await openInstallation({ REDIS_URL: kept.redis.url, SEALDEX_CONCURRENCY: 8 });
   await installation.tenant('acme');

@@ -38,7 +38,7 @@ async function giveKey(installation: Installation, keyArn: string): Promise<void
   await installation.redis.publish(redisKeys(queueOf(installation)).tenantChanged, 'acme');
 }
 
-test('a job that was parked for too long is a dead letter, and its replay stores it when the key is back', async () => {
+test('a job parked for too long becomes a dead letter, and its replay stores it when the key works again', async () => {
   await using installation = await openInstallation(SOON);
   const key = await installation.tenant('acme');
   const job = await enqueue(installation.producer, 'doc');
@@ -56,7 +56,7 @@ test('a job that was parked for too long is a dead letter, and its replay stores
   expect(await textOf(installation.reader, 'acme', 'docs', 'doc')).toContain('Textofdoc.');
 });
 
-test('jobs of a KMS key that is gone are dead letters; what came while its gate was shut is stored under the next key', async () => {
+test('jobs of a deleted KMS key become dead letters; content accepted during the shut gate is stored under the next key', async () => {
   await using installation = await openInstallation(SOON);
   const key = await installation.tenant('acme');
   const before = await enqueue(installation.producer, 'before');

@@ -44,7 +44,7 @@ const stateOf = async (installation: Installation, jobId: string): Promise<strin
   return [state, code].join(' ').trim();
 };
 
-test('jobs of a disabled key are parked, those of others go on, and all are stored when the key is back', async () => {
+test('jobs of a disabled key are parked, others continue, and all are stored when the key works again', async () => {
   await using installation = await openInstallation(SOON);
   const key = await installation.tenant('acme');
   await installation.tenant('globex');
@@ -72,7 +72,7 @@ test('jobs of a disabled key are parked, those of others go on, and all are stor
 });
 
 test.each(['paused', 'blocked'] as const)(
-  'a tenant that is %s by its file alone, with no gate in Redis, has its jobs parked, and released when that ends',
+  'jobs of a tenant %s only in its file, without a gate in Redis, are parked, and released afterwards',
   async (how) => {
     await using installation = await openInstallation(SOON);
     const key = await installation.tenant('acme');

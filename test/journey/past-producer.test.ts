@@ -73,7 +73,7 @@ const SHAPES: Record<string, Shape> = {
   '__proto__ as a field': (good) => JSON.parse(`{"__proto__":{"v":1},${JSON.stringify(good).slice(1)}`),
 };
 
-test.for(Object.entries(SHAPES))('data with %s is a dead letter at once', async ([, shape]) => {
+test.for(Object.entries(SHAPES))('data with %s becomes a dead letter at once', async ([, shape]) => {
   const { id, data } = await forged();
   expect(await failedReason(id, shape({ ...data }))).toBe(`JOB_INVALID ${id}`);
 });
@@ -95,7 +95,7 @@ const TAMPERED: Record<string, [Tamper, Code]> = {
   'content that is gone': [() => ({ content: { intake: '0123456789abcdef' } }), 'CONTENT_MISSING'],
 };
 
-test.for(Object.entries(TAMPERED))('a job with %s is a dead letter at once', async ([, [tamper, code]]) => {
+test.for(Object.entries(TAMPERED))('a job with %s becomes a dead letter at once', async ([, [tamper, code]]) => {
   const [one, two] = [await forged(), await forged()];
   expect(await failedReason(one.id, { ...one.data, ...tamper(one, two) })).toBe(`${code} ${one.id}`);
 });
@@ -126,7 +126,7 @@ const FAULTS: Record<string, [Partial<ForgeRequest>, Code]> = {
 };
 
 test.for(Object.entries(FAULTS))(
-  'well encrypted content with %s is a dead letter at once',
+  'valid ciphertext of content with %s becomes a dead letter at once',
   async ([, [fault, code]]) => {
     const { id, data } = await forged(fault);
     expect(await failedReason(id, data)).toBe(`${code} ${id}`);
@@ -138,17 +138,20 @@ test.for(Object.entries(FAULTS))(
 test.for([
   ['a version', { v: 2, anything: true }],
   ['a kind', { kind: 'compact' }],
-] as const)('%s of a newer producer waits without spending attempts, and is dead after an hour', async ([, newer]) => {
-  const { id, data } = await forged();
-  await installation.queue.add('index', { ...data, ...newer }, { jobId: id });
-  await eventually(async () => (await installation.producer.status(id)).code === 'JOB_NEWER');
-  const job = await installation.queue.getJob(id);
-  expect({ state: await job?.getState(), attempts: job?.attemptsMade }).toEqual({ state: 'delayed', attempts: 0 });
-  for (const timestamp of [Date.now() - 3_600_001, Date.now() + 24 * 3_600_000]) {
-    const old = await forged();
-    expect(await failedReason(old.id, { ...old.data, ...newer }, { timestamp })).toBe(`JOB_NEWER ${old.id}`);
-  }
-});
+] as const)(
+  '%s of a newer producer waits without spending attempts, and becomes a dead letter after an hour',
+  async ([, newer]) => {
+    const { id, data } = await forged();
+    await installation.queue.add('index', { ...data, ...newer }, { jobId: id });
+    await eventually(async () => (await installation.producer.status(id)).code === 'JOB_NEWER');
+    const job = await installation.queue.getJob(id);
+    expect({ state: await job?.getState(), attempts: job?.attemptsMade }).toEqual({ state: 'delayed', attempts: 0 });
+    for (const timestamp of [Date.now() - 3_600_001, Date.now() + 24 * 3_600_000]) {
+      const old = await forged();
+      expect(await failedReason(old.id, { ...old.data, ...newer }, { timestamp })).toBe(`JOB_NEWER ${old.id}`);
+    }
+  },
+);
 
 const OPTIONS: Record<string, JobsOptions> = {
   'removeOnComplete: false': { removeOnComplete: false },
@@ -160,22 +163,25 @@ const OPTIONS: Record<string, JobsOptions> = {
   'a stack of 1,000': { stackTraceLimit: 1000 },
 };
 
-test.for(Object.entries(OPTIONS))('a good job with %s is done and leaves nothing in the queue', async ([, options]) => {
-  const { id, data } = await forged();
-  await installation.queue.add('a name\n{of} "somebody"', data, { jobId: id, ...options });
-  expect(await installation.end(id)).toBe('done');
-  expect(await installation.redis.exists(installation.queue.toKey(id))).toBe(0);
-});
+test.for(Object.entries(OPTIONS))(
+  'a valid job with %s is done and leaves nothing in the queue',
+  async ([, options]) => {
+    const { id, data } = await forged();
+    await installation.queue.add('a name\n{of} "somebody"', data, { jobId: id, ...options });
+    expect(await installation.end(id)).toBe('done');
+    expect(await installation.redis.exists(installation.queue.toKey(id))).toBe(0);
+  },
+);
 
 test.for(['words of a document', 'ünï cödé', '__proto__', 'j123', `J${'0'.repeat(32)}`, 'a:b:c'])(
-  'a job with the id %j is a dead letter that does not repeat its id',
+  'a job with the id %j becomes a dead letter without its id',
   async (id) => {
     const { data } = await forged();
     expect(await failedReason(id, data)).toBe('JOB_INVALID -');
   },
 );
 
-test('a job that asks for it prunes no dead letter', async () => {
+test('a job cannot remove dead letters with removeOnFail', async () => {
   const before = (await installation.operator.status()).index.dead;
   for (let count = 1; count <= 5; count += 1) {
     const { id } = await forged();
@@ -187,7 +193,7 @@ test('a job that asks for it prunes no dead letter', async () => {
   await expectWorkerUnharmed();
 });
 
-test('a job that is part of a schedule makes no more of its kind', async () => {
+test('a job of a schedule creates no further jobs', async () => {
   await installation.queue.upsertJobScheduler('flood', { every: 20 }, { name: 'index', data: {} });
   const scheduled = async (set: string): Promise<string[]> =>
     (await installation.redis.zrange(installation.queue.toKey(set), '0', '-1')).filter((id) =>
@@ -199,7 +205,7 @@ test('a job that is part of a schedule makes no more of its kind', async () => {
   expect(await scheduled('delayed')).toEqual([]);
 });
 
-test('an entry whose data is no JSON is a dead letter, and the worker takes the next ones', async () => {
+test('an entry with invalid JSON becomes a dead letter, and the worker takes the next ones', async () => {
   const id = newJobId();
   const entry = installation.queue.toKey(id);
   await installation.queue.add('index', {}, { jobId: id, delay: 600_000 });
@@ -213,7 +219,7 @@ test('an entry whose data is no JSON is a dead letter, and the worker takes the 
   await expectWorkerUnharmed();
 });
 
-test('an entry that says it is another job is worked on as what it is', async () => {
+test("an entry with another job's id in its data is processed under its own id", async () => {
   const { id, data } = await forged();
   const entry = installation.queue.toKey(id);
   await installation.queue.add('index', data, { jobId: id, delay: 600_000 });
@@ -227,7 +233,7 @@ test.for([
   ['opts', 'null'],
   ['progress', '{'],
   ['parent', '<'],
-] as const)('an entry whose %s are %j stalls, is mended and then taken for what it is', async ([field, text]) => {
+] as const)('an entry with %s of %j stalls, is repaired and then processed', async ([field, text]) => {
   const { id, data } = await forged();
   const entry = installation.queue.toKey(id);
   await installation.queue.add('index', data, { jobId: id, delay: 600_000 });
@@ -265,7 +271,7 @@ async function timePasses(id: string): Promise<void> {
   expect(starting.port).toBeGreaterThan(0);
 }
 
-test('content that is gone is no loss when the stored revision is as high', async () => {
+test('deleted content does not matter if the stored revision is as high', async () => {
   const first = await installation.producer.enqueueIndex({
     tenant: 'acme',
     corpus: 'docs',

@@ -74,7 +74,7 @@ const FAULTS: Record<string, Fault> = {
 };
 
 test.for(Object.entries(FAULTS))(
-  '%s pauses the process: not ready, jobs handed back without attempts, one line, and on again when it is mended',
+  '%s pauses the process: not ready, jobs handed back without attempts, one log line, and resumed after the fix',
   async ([, { code, breaks, tenant }]) => {
     await using installation = await openInstallation();
     const { services, settings } = installation;
@@ -125,7 +125,7 @@ const OUTAGES: Record<string, { code: string; breaks: (services: TestServices) =
 };
 
 test.for(Object.entries(OUTAGES))(
-  'an outage of %s that lasts for an hour pauses the worker, makes no dead letter and touches no gate',
+  'an outage of %s for an hour pauses the worker, creates no dead letter and changes no gate',
   async ([, { code, breaks }]) => {
     await using installation = await openInstallation();
     await installation.tenant('acme');
@@ -158,7 +158,7 @@ test.for(Object.entries(OUTAGES))(
   },
 );
 
-test('a KMS that denies us the keys of many tenants pauses the worker after three of them', async () => {
+test('KMS denials for many tenants pause the worker after three of them', async () => {
   await using installation = await openInstallation();
   const { kms } = installation.services;
   const tenants = Array.from({ length: 8 }, (_, index) => `tenant-${index}`);
@@ -179,7 +179,7 @@ test('a KMS that denies us the keys of many tenants pauses the worker after thre
   for (const job of jobs) expect(await installation.end(job)).toBe('done');
 });
 
-test('a KMS that throttles parks nobody, and every job is done when it has enough', async () => {
+test('throttling parks no jobs; all finish once it stops', async () => {
   await using installation = await openInstallation();
   await installation.tenant('acme');
   const jobs = await enqueue(installation, 'acme', 10);

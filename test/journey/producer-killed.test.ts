@@ -31,7 +31,7 @@ async function produce(scene: Scene, killAfter: number): Promise<Line[]> {
   return lines;
 }
 
-it('kill -9 of producers, at any moment, loses no document and makes none twice', async () => {
+it('kill -9 of producers at any time loses no document and stores none twice', async () => {
   await using scene = await openScene({ SEALDEX_INLINE_BYTES: 1024 });
   await scene.tenant('acme');
   const stop = await scene.work();

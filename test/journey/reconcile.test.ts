@@ -8,7 +8,7 @@ import { reconcile, type Line } from '../audit/fixture.ts';
 import { openInstallation } from './installation.ts';
 import { documentOf } from '../support/documents.ts';
 
-test('The two agree call by call, and a line that is lost or changed is found', async () => {
+test('audit log and CloudTrail match call by call, and a lost or changed line is found', async () => {
   await using installation = await openInstallation();
   await using worker = await startWorker(installation.settings);
   const { kms, auditFile } = installation.services;

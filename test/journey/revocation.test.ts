@@ -39,7 +39,7 @@ const readCode = async (): Promise<string> =>
 const gateCode = async (): Promise<string | undefined> =>
   (await installation.operator.gates({ tenant })).gates[0]?.code;
 
-test('a disabled key is found by asking again, though every process has a data key of it', async () => {
+test('a revocation check finds a disabled key, though every process has a data key of it', async () => {
   installation.services.kms.disable(arn);
   expect(await eventually(gateCode)).toBe('KEY_DISABLED');
   await eventually(async () => (await readCode()) === 'KEY_DISABLED');
@@ -48,13 +48,13 @@ test('a disabled key is found by asking again, though every process has a data k
   await eventually(async () => (await installation.producer.status(jobId)).state === 'parked');
 });
 
-test('that Decrypt alone was taken away is found too', async () => {
+test('a revocation check finds a denial of Decrypt alone', async () => {
   installation.services.kms.faults.set({ match: { key: arn, operation: 'Decrypt' }, fault: KMS_ERRORS.accessDenied });
   expect(await eventually(gateCode)).toBe('KEY_DENIED');
   await eventually(async () => (await readCode()) === 'KEY_DENIED');
 });
 
-test('the fleet asks once in an interval, however many processes have a key', async () => {
+test('a fleet calls KMS once per interval, regardless of the number of processes with a key', async () => {
   const decrypts = (): number => installation.services.kms.counts.count({ operation: 'Decrypt', key: arn });
   const before = decrypts();
   const begun = performance.now();
@@ -64,7 +64,7 @@ test('the fleet asks once in an interval, however many processes have a key', as
   expect(decrypts() - before).toBeLessThanOrEqual(Math.ceil(intervals) + 1);
 });
 
-test('how long ago KMS was asked is a metric of each role: of who writes and of who reads', async () => {
+test('a metric of each writing and reading role has the time since the last check', async () => {
   const of = (role: string): string => `sealdex_key_unverified_seconds{role="${role}"}`;
   const roles = await eventually(async () => {
     const found = await metricsOf(port, 'sealdex_key_unverified_seconds');

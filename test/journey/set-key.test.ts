@@ -69,7 +69,7 @@ const faultOf = (call: Promise<unknown>): Promise<SealdexError> =>
     (error: SealdexError) => error,
   );
 
-test('what is stored moves to the new key, then nothing needs the former one any more', async () => {
+test('stored objects move to the new key, then the former one is not needed', async () => {
   await installation.operator.putTenant(tenant, { keepOriginals: true });
   await store('one', 'two', 'three');
   const body = Buffer.from('A file that is kept.');
@@ -107,7 +107,7 @@ test('what is stored moves to the new key, then nothing needs the former one any
   expect(Buffer.concat(await Array.fromAsync(kept.body))).toEqual(body);
 });
 
-test('what was parked under the old key comes back, and goes under the new one', async () => {
+test('jobs parked under the old key are released and use the new one', async () => {
   await store('warm');
   installation.services.kms.disable(arn);
   await installation.operator.block(tenant, arn, 'wipes the data key that is in memory');
@@ -129,7 +129,7 @@ test('what was parked under the old key comes back, and goes under the new one',
   await eventually(async () => !(await arnsUnder('documents')).has(arn));
 });
 
-test('the key that a tenant is made with is in its history, and there is nothing to move', async () => {
+test("a new tenant's key is in its history, and needs no re-encryption", async () => {
   const made = await installation.operator.tenant(tenant);
   const operator = 'arn:aws:sts::111122223333:assumed-role/sealdex/local';
   expect(made.history).toEqual([
@@ -148,7 +148,7 @@ test('the key that a tenant is made with is in its history, and there is nothing
   expect(await installation.operator.tenant(tenant)).toEqual(made);
 });
 
-test('a change whose process died behind the file is made good by saying it again', async () => {
+test('a change interrupted after the file is completed by its repetition', async () => {
   await store('warm');
   installation.services.kms.disable(arn);
   await installation.operator.block(tenant, arn, 'wipes the data key that is in memory');
@@ -164,7 +164,7 @@ test('a change whose process died behind the file is made good by saying it agai
   expect(await installation.operator.tenant(tenant)).toEqual(file);
 });
 
-test('of two operators who change the key at once one is told that it was changed', async () => {
+test('one of two operators with parallel key changes receives a conflict', async () => {
   const [one, other] = [installation.services.kms.createKey(), installation.services.kms.createKey()];
   const both = await Promise.allSettled([
     installation.operator.setKey(tenant, one),
@@ -175,7 +175,7 @@ test('of two operators who change the key at once one is told that it was change
   expect((await installation.operator.tenant(tenant)).history).toHaveLength(2);
 });
 
-test('a key that does not work is refused, and nothing is changed', async () => {
+test('an unusable key is rejected, and nothing is changed', async () => {
   const before = await installation.operator.tenant(tenant);
   const next = installation.services.kms.createKey();
   installation.services.kms.disable(next);
@@ -183,7 +183,7 @@ test('a key that does not work is refused, and nothing is changed', async () => 
   expect(await installation.operator.tenant(tenant)).toEqual(before);
 });
 
-test('back to the platform key: what is stored moves there, and the history names who did it', async () => {
+test('a change back to the platform key re-encrypts stored objects, and the history has the user', async () => {
   await store('one');
   expect(await installation.operator.setKey(tenant, PLATFORM)).toMatchObject({ from: arn, to: PLATFORM });
   await eventually(async () => (await arnsUnder('documents')).has(platformArn));

@@ -6,7 +6,7 @@ import { eventually } from '../support/eventually.ts';
 import { openInstallation } from './installation.ts';
 import { documentOf } from '../support/documents.ts';
 
-test('jobs of a key that does not answer make room for others without spending an attempt, and end when it does', async () => {
+test('jobs of a hanging key free their slots for others without spending an attempt, and finish when it responds', async () => {
   await using installation = await openInstallation({ SEALDEX_CONCURRENCY: 4 });
   const key = await installation.tenant('slow');
   await installation.tenant('quick');

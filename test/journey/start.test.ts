@@ -17,7 +17,7 @@ async function refusal(installation: Installation, settings: object = {}): Promi
   return worker.stderr();
 }
 
-test('a Redis that evicts keys is refused', async () => {
+test('a start fails with a Redis that evicts keys', async () => {
   const redis = await startRedis({ maxmemoryPolicy: 'allkeys-lru' });
   try {
     await using installation = await openInstallation();
@@ -27,14 +27,14 @@ test('a Redis that evicts keys is refused', async () => {
   }
 });
 
-test('a store that ignores conditional writes is refused, and keeps nothing of the proof', async () => {
+test('a start fails with a store without conditional writes, and leaves no test object', async () => {
   await using installation = await openInstallation();
   installation.services.s3.faults.set({ fault: { kind: 'ignoreConditions' } });
   expect(await refusal(installation)).toContain('ignores conditional writes');
   expect(await keysUnder(installation.store, 'system/')).toEqual([]);
 });
 
-test('a port that is taken is refused', async () => {
+test('a start fails with a taken port', async () => {
   await using installation = await openInstallation();
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -46,7 +46,7 @@ test('a port that is taken is refused', async () => {
   }
 });
 
-test('a start that is told to end does so between two steps, and closes what it had opened', async () => {
+test('a start aborted between two steps closes what it had opened', async () => {
   await using installation = await openInstallation();
   const server = await startRedis();
   const looker = new Redis(server.url);
@@ -69,14 +69,14 @@ test('a start that is told to end does so between two steps, and closes what it 
   }
 });
 
-test('all wrong settings are named at once', async () => {
+test('a start reports all invalid settings at once', async () => {
   await using installation = await openInstallation();
   const said = await refusal(installation, { SEALDEX_CONCURRENCY: 0, SEALDEX_STOP_MS: 'soon' });
   expect(said).toContain('SEALDEX_CONCURRENCY');
   expect(said).toContain('SEALDEX_STOP_MS');
 });
 
-test('a Redis without an append-only file is one warning, and no reason to stop', async () => {
+test('a start logs one warning for a Redis without an append-only file, and continues', async () => {
   await using installation = await openInstallation();
   await using worker = await startWorkerChild(installation.settings);
   await worker.ready;

@@ -21,7 +21,7 @@ const becomes = ({ producer }: Installation, jobId: string, state: string): Prom
     return status.state === state ? status : undefined;
   });
 
-test('a job is queued, active, done, and unknown when SEALDEX_STATUS_MS have passed', async () => {
+test('a job is queued, active, done, and unknown after SEALDEX_STATUS_MS', async () => {
   await using installation = await openInstallation({ SEALDEX_STATUS_MS: 60_000 });
   await installation.tenant('acme');
   const hang = installation.services.s3.faults.set({
@@ -49,7 +49,7 @@ test('a job is queued, active, done, and unknown when SEALDEX_STATUS_MS have pas
   expect((await running.stop()).isClean).toBe(true);
 });
 
-test('a job whose KMS key is disabled is parked with the code of the refusal, and then done', async () => {
+test('a job of a disabled KMS key is parked with the code of the error, and then done', async () => {
   await using installation = await openInstallation({ SEALDEX_PROBE_MIN_MS: 200, SEALDEX_PROBE_MAX_MS: 600 });
   const arn = await installation.tenant('acme');
   const begun = Date.now();
@@ -68,7 +68,7 @@ test('a job whose KMS key is disabled is parked with the code of the refusal, an
   expect(running.port).toBeGreaterThan(0);
 });
 
-test('a worker takes jobs of the queue for uploads too, which are counted apart and shown like any other', async () => {
+test('a worker takes jobs of the upload queue too, which are counted separately and shown like any other', async () => {
   await using installation = await openInstallation();
   await using running = await worker(installation);
   const files = new Queue('upload', { connection: installation.redis, prefix: installation.queue.opts.prefix ?? '' });
@@ -82,7 +82,7 @@ test('a worker takes jobs of the queue for uploads too, which are counted apart 
   expect(await running.stop()).toEqual({ handedBack: 0, isClean: true });
 });
 
-test('a delayed job without a note is retrying since it was queued, and garbage for a time is no time', async () => {
+test('a delayed job without a status note is retrying since it was queued, and an invalid time is ignored', async () => {
   await using installation = await openInstallation();
   const id = `j${'0'.repeat(32)}`;
   await installation.queue.add('index', {}, { jobId: id, delay: 600_000, timestamp: 1_700_000_000_000 });
@@ -91,7 +91,7 @@ test('a delayed job without a note is retrying since it was queued, and garbage 
   expect(await installation.producer.status(id)).toEqual({ state: 'retrying' });
 });
 
-test('of two jobs for one document that meet in the wrong order, the older is superseded', async () => {
+test('the older of two jobs for one document in the wrong order is superseded', async () => {
   await using installation = await openInstallation();
   await installation.tenant('acme');
   const older = await enqueue(installation, 'one');
@@ -102,7 +102,7 @@ test('of two jobs for one document that meet in the wrong order, the older is su
   expect(running.port).toBeGreaterThan(0);
 });
 
-test('a job whose worker died again and again is dead as STALLED_TOO_OFTEN, without being run once more', async () => {
+test('a job is dead as STALLED_TOO_OFTEN without another run, if its worker died again and again', async () => {
   await using installation = await openInstallation();
   await installation.tenant('acme');
   const jobId = await enqueue(installation, 'one');
@@ -124,7 +124,7 @@ test('a job whose worker died again and again is dead as STALLED_TOO_OFTEN, with
   expect(metrics).toContain('sealdex_job_failures_total{code="STALLED_TOO_OFTEN",reason=""} 1');
 });
 
-test('a repeated request learns how the first one ended', async () => {
+test('a repeated request receives the outcome of the first one', async () => {
   await using installation = await openInstallation({ SEALDEX_STATUS_MS: 1000 });
   await installation.tenant('acme');
   const request = { tenant: 'acme', corpus: 'docs', document: documentOf('one', 'Text.'), idempotencyKey: 'key' };

@@ -34,7 +34,7 @@ async function spentBy(
   );
 }
 
-test('jobs in work finish, no further ones are begun, and the process ends with 0', async () => {
+test('active jobs finish, no further ones start, and the process exits with 0', async () => {
   await using installation = await openInstallation({ SEALDEX_CONCURRENCY: 4 });
   await installation.tenant('acme');
   const jobs = await enqueue(installation, 12);
@@ -52,7 +52,7 @@ test('jobs in work finish, no further ones are begun, and the process ends with 
   expect(states.filter((state) => state === 'queued').length).toBe(8);
 });
 
-test('what does not finish is handed back without an attempt or a stall, and another worker does it', async () => {
+test('an unfinished job is handed back without an attempt or a stall, and another worker finishes it', async () => {
   await using installation = await openInstallation({
     SEALDEX_CONCURRENCY: 8,
     SEALDEX_DRAIN_MS: 200,
@@ -90,14 +90,14 @@ test('a second SIGTERM changes nothing', async () => {
   expect(await spentBy(installation, jobs)).toEqual(jobs.map(() => ['prioritized', null, null]));
 });
 
-test('SIGTERM while it starts ends it as soon as it has started', async () => {
+test('SIGTERM during startup stops the process as soon as it has started', async () => {
   await using installation = await openInstallation();
   await using worker = await startWorkerChild(installation.settings);
   worker.kill('SIGTERM');
   expect(await worker.exited).toEqual(CLEAN);
 });
 
-test('SIGTERM during a pause leaves the paused jobs to the others', async () => {
+test('SIGTERM during a pause leaves the paused jobs to other workers', async () => {
   await using installation = await openInstallation();
   const { kms } = installation.services;
   await installation.operator.putTenant('acme', { plan: 'free' });
@@ -114,7 +114,7 @@ test('SIGTERM during a pause leaves the paused jobs to the others', async () => 
   expect(jobs.filter(isJobId).length).toBe(3);
 });
 
-test('a Redis that is frozen holds it no longer than SEALDEX_STOP_MS', async () => {
+test('a frozen Redis delays the stop no longer than SEALDEX_STOP_MS', async () => {
   await using redis = await ownRedis();
   await using installation = await openInstallation({
     REDIS_URL: redis.url,
@@ -138,7 +138,7 @@ test('a Redis that is frozen holds it no longer than SEALDEX_STOP_MS', async () 
   }
 });
 
-test('an S3 that hangs holds it no longer than SEALDEX_STOP_MS, and the jobs are handed back', async () => {
+test('a hanging S3 delays the stop no longer than SEALDEX_STOP_MS, and the jobs are handed back', async () => {
   await using installation = await openInstallation({ SEALDEX_DRAIN_MS: 300, SEALDEX_STOP_MS: 3000 });
   await installation.tenant('acme');
   const removal = installation.services.s3.faults.set({

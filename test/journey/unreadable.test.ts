@@ -85,7 +85,7 @@ const SPOILS: Record<string, (tenant: string, id: string, arn: string) => Promis
 };
 
 test.each(Object.entries(SPOILS))(
-  'One object that is %s stays under the former key, which tenants show says, until it can be read',
+  'an object %s stays under the former key, as tenants show reports, until it can be read',
   async (what, spoil) => {
     const tenant = `tenant-${what}`;
     const arn = await installation.tenant(tenant);

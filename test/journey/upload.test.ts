@@ -40,7 +40,7 @@ async function originalOf(id: string): Promise<Buffer> {
 
 const keptFiles = (): Promise<string[]> => keysUnder(installation.store, 'originals/acme/files/');
 
-test('a file is stored with its text, where it came from, and what its sender says over what it says of itself', async () => {
+test("a file is stored with its text, its source, and the caller's metadata in preference to its own", async () => {
   const job = await upload('parking.pdf', PDF, { metadata: { author: 'Somebody else', shelf: 7 } });
   expect(await installation.end(job)).toBe('done');
   expect(await installation.reader.metadata(nameOf('parking.pdf'))).toMatchObject({
@@ -70,7 +70,7 @@ test('metadata keeps integers of any size through the queue, in documents and in
   expect(await installation.reader.metadata(nameOf('big.txt'))).toMatchObject({ metadata: { big } });
 });
 
-test('a file that cannot be read is a dead letter at once, which says why and keeps the file', async () => {
+test('an unreadable file becomes a dead letter at once, with a reason, and its content is kept', async () => {
   const job = await upload('cut.pdf', PDF.subarray(0, 20_000));
   expect(await installation.end(job)).toBe('dead FILE_UNREADABLE');
   expect(await installation.producer.status(job)).toMatchObject({ code: 'FILE_UNREADABLE', reason: 'damaged' });
@@ -78,7 +78,7 @@ test('a file that cannot be read is a dead letter at once, which says why and ke
   expect((await installation.operator.status()).upload.dead).toBe(1);
 });
 
-test('a dead letter says why its file was not read, can be sent again, and holds no word of the file and its name', async () => {
+test('a dead letter has the reason why its file was not read, can be replayed, and holds no word of the file and its name', async () => {
   const words = ['pelican-6120', 'name-of-ibis-3307', 'author-of-lark-9415'];
   const [word, name, author] = words;
   const body = Buffer.concat([PDF.subarray(0, 20_000), Buffer.from(`${word}`)]);
@@ -98,7 +98,7 @@ test('a dead letter says why its file was not read, can be sent again, and holds
   expect((await keysUnder(installation.store, 'intake/acme/')).filter((key) => key.includes(job)).length).toBe(1);
 });
 
-test('no word of a file that is stored and kept, nor its name, is in Redis or S3', async () => {
+test('no word of a stored original file, nor its name, is in Redis or S3', async () => {
   await installation.operator.putTenant('acme', { keepOriginals: true });
   const words = ['toucan-2284', 'name-of-heron-7702', 'shelf-of-wren-5536'];
   const [word, name, shelf] = words;
@@ -114,7 +114,7 @@ test('no word of a file that is stored and kept, nor its name, is in Redis or S3
   await installation.operator.putTenant('acme', { keepOriginals: false });
 });
 
-test('while the key is shut uploads are parked before they are fetched, and they go on when it is open', async () => {
+test('uploads are parked before they are fetched while the key is shut, and continue when it is open', async () => {
   // No data key of it is in anybody's memory.
   const arn = await installation.tenant('globex');
   installation.services.kms.disable(arn);
@@ -129,7 +129,7 @@ test('while the key is shut uploads are parked before they are fetched, and they
   expect(await textOf(installation.reader, 'globex', 'files', 'second.txt')).toBe(squeezed('Second text.'));
 });
 
-test('a kept file is given back as it came, is ciphertext in the bucket, and goes with its document', async () => {
+test('an original file is returned unchanged, is ciphertext in the bucket, and is deleted with its document', async () => {
   await installation.operator.putTenant('acme', { keepOriginals: true });
   const body = Buffer.from('The original wording of the letter.');
   expect(await installation.end(await upload('letter.txt', body))).toBe('done');
@@ -161,7 +161,7 @@ test('a kept file is given back as it came, is ciphertext in the bucket, and goe
   expect(await keptFiles()).toEqual([]);
 });
 
-test('a kept file that was opened before its key was revoked gives no byte after', async () => {
+test('an original file opened before its key was revoked returns no byte afterwards', async () => {
   const [tenant, id] = ['initech', 'letter.txt'];
   const arn = await installation.tenant(tenant);
   await installation.operator.putTenant(tenant, { keepOriginals: true });

@@ -35,7 +35,7 @@ async function lost(...documents: string[]): Promise<Lost[]> {
   return jobs;
 }
 
-test('replay stores what works now, ends as superseded what is older than what is stored, and keeps the rest', async () => {
+test('replay stores valid jobs, reports older revisions as superseded, and keeps the rest', async () => {
   const jobs = await lost('mended', 'overtaken', 'still missing');
   const stop = await scene.work();
   const newer = await producer.enqueueIndex({ tenant: 'acme', corpus: 'docs', document: documentOf('overtaken', 500) });
@@ -63,7 +63,7 @@ test('replay stores what works now, ends as superseded what is older than what i
   await scene.operator.discard({});
 });
 
-test('discard takes the content out of S3 with the letter, and leaves what others have there', async () => {
+test('discard deletes the content in S3 with the dead letter, and leaves other objects there', async () => {
   const [one, other] = await lost('discarded', 'kept');
   await one?.restore();
   await other?.restore();
@@ -79,7 +79,7 @@ test('discard takes the content out of S3 with the letter, and leaves what other
   await scene.operator.discard({});
 });
 
-test('a list goes on where the page before ended, and nowhere else', async () => {
+test('a list continues exactly at the end of the last page', async () => {
   const jobs = await lost('a', 'b', 'c');
   const first = await scene.operator.deadList({}, { limit: 2 });
   const second = await scene.operator.deadList({}, { limit: 2, after: first.next });

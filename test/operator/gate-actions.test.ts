@@ -13,7 +13,7 @@ const GATE_CODES = (Object.keys(CODES) as Code[]).filter(
   (code) => CODES[code].disposition === 'park' || code === 'KEY_DESTROYED',
 );
 
-test('it has a row for every code that parks, and for a key that is gone for good; no other, and none can be changed', () => {
+test('the table has a row for each parking code and for a destroyed key, no other, and is frozen', () => {
   expect(Object.keys(GATE_ACTIONS).toSorted()).toEqual(GATE_CODES.toSorted());
   const rows: readonly GateAction[] = [...Object.values(GATE_ACTIONS), DENIED_BY_US];
   expect(
@@ -21,7 +21,7 @@ test('it has a row for every code that parks, and for a key that is gone for goo
   ).toEqual([]);
 });
 
-test.each(GATE_CODES)('%s says who acts, and what to type, ready to be pasted', (code) => {
+test.each(GATE_CODES)('%s names the responsible party and commands ready to paste', (code) => {
   const { whoActs, explanation, commands } = remedyOf({ ...PLACE, code });
   expect(explanation).toMatch(/^[A-Z].*\.$/);
   expect(commands.length > 0).toBe(whoActs !== 'nobody');
@@ -31,7 +31,7 @@ test.each(GATE_CODES)('%s says who acts, and what to type, ready to be pasted', 
   expect(ofAws).toHaveLength(whoActs === 'tenant' ? commands.length : 0);
 });
 
-test('a scheduled deletion is cancelled and then the key enabled, and why both is said', () => {
+test('a scheduled deletion needs cancelling and then enabling, and the explanation has both', () => {
   expect(remedyOf({ ...PLACE, code: 'KEY_PENDING_DELETION' })).toEqual({
     whoActs: 'tenant',
     explanation: 'Cancelling the deletion leaves the key disabled. Run both commands.',
@@ -42,7 +42,7 @@ test('a scheduled deletion is cancelled and then the key enabled, and why both i
   });
 });
 
-test('a denial is the tenant’s to end, unless KMS told that a policy of ours denies', () => {
+test('a denial needs action by the tenant, unless a policy of sealdex denies', () => {
   expect(remedyOf({ ...PLACE, code: 'KEY_DENIED', deniedBy: 'tenant' })).toEqual(
     remedyOf({ ...PLACE, code: 'KEY_DENIED' }),
   );
@@ -53,25 +53,25 @@ test('a denial is the tenant’s to end, unless KMS told that a policy of ours d
   expect(uses).toMatch(/^aws iam .* file:\/\/policy\.json$/);
 });
 
-test('what a policy must allow is told by the commands that print it, and not again here', () => {
+test('a missing permission refers to the commands that print the policy', () => {
   const denied = [GATE_ACTIONS.KEY_DENIED, DENIED_BY_US].map(({ explanation }) => explanation);
   expect(denied.filter((explanation) => /kms:/.test(explanation))).toEqual([]);
   expect(denied).toEqual([expect.stringContaining('sealdex keys policy'), expect.stringContaining('sealdex policy')]);
 });
 
-test('a gate that is being released needs nobody', () => {
+test('a draining gate needs no action', () => {
   expect(remedyOf({ ...PLACE, state: 'draining', code: 'KEY_DISABLED' })).toMatchObject({
     whoActs: 'nobody',
     commands: [],
   });
 });
 
-describe('commands of ours', () => {
+describe('the commands of sealdex', () => {
   const ours = [...Object.values(GATE_ACTIONS), DENIED_BY_US].flatMap(({ commands }) =>
     commands.filter((command) => command.startsWith('sealdex ')),
   );
 
-  test.each(ours)('%s exists, with its options', (text) => {
+  test.each(ours)('exist, with their options: %s', (text) => {
     let command: Command | undefined = buildProgram();
     const words = text.split(' ').slice(1);
     while (command && command.commands.length > 0) {
@@ -83,5 +83,5 @@ describe('commands of ours', () => {
     expect(words.filter((word) => word.startsWith('--') && !known.includes(word))).toEqual([]);
   });
 
-  test('are there', () => expect(ours.length).toBeGreaterThan(2));
+  test('are in the table', () => expect(ours.length).toBeGreaterThan(2));
 });

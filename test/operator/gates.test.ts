@@ -85,8 +85,8 @@ const recordOf = (tenant: string, keyArn: string, more: Partial<GateRecord> = {}
 const put = (record: GateRecord) =>
   replaceGate(installation.redis, keys, gateId(record), 0, { record, isPublished: true });
 
-describe('gates', () => {
-  test('a shut gate is told with its jobs, what KMS said, who acts and what to type; status counts its jobs', async () => {
+describe('the list of gates', () => {
+  test('has for a shut gate its jobs, the KMS error, the responsible party and the commands; status counts its jobs', async () => {
     const before = Date.now();
     const { key } = await parkedTenant('told', 3);
     const { gates, total } = await installation.operator.gates({ tenant: 'told' });
@@ -114,7 +114,7 @@ describe('gates', () => {
     expect(await installation.operator.gates({ tenant: 'nobody' })).toEqual({ gates: [], total: 0 });
   });
 
-  test('what is deleted soonest comes first, what is being released last, and an open one is not listed', async () => {
+  test('has keys to be deleted soonest first, draining gates last, and no open one', async () => {
     const key = (n: number): string => `arn:aws:kms:us-west-2:111122223333:key/order-${n}`;
     const day = 86_400_000;
     await put(recordOf('order', key(1), { state: 'draining', since: 1 }));
@@ -129,7 +129,7 @@ describe('gates', () => {
     expect(gates.at(-1)).not.toHaveProperty('nextProbe');
   });
 
-  test('more than a thousand are cut, and how many there are is said', async () => {
+  test('is cut after a thousand, with the total', async () => {
     const records = Array.from({ length: GATES_LISTED + 5 }, (_, at) =>
       recordOf('many', `arn:aws:kms:us-west-2:111122223333:key/many-${at}`, { nextProbe: Date.now() + 3_600_000 }),
     );
@@ -144,7 +144,7 @@ describe('gates', () => {
 });
 
 describe('probe', () => {
-  test('of a key that works: the first good one is not enough, the second opens the gate and releases', async () => {
+  test('opens the gate after the second success with a working key, and releases the jobs', async () => {
     const { key, jobs } = await parkedTenant('mended');
     installation.services.kms.enable(key);
     const first = await installation.operator.probe('mended', key);
@@ -156,7 +156,7 @@ describe('probe', () => {
     expect(await eventually(async () => (await gateOf('mended')) === undefined)).toBe(true);
   });
 
-  test('of a key that does not: what KMS says now, under the request that it said it to, and the gate stays shut', async () => {
+  test('keeps the gate shut with a failing key, and updates its error and request id', async () => {
     const { key, jobs } = await parkedTenant('worse');
     const before = await gateOf('worse');
     installation.services.kms.scheduleDeletion(key, { days: 7 });
@@ -173,7 +173,7 @@ describe('probe', () => {
     for (const job of jobs) expect(await stateOf(job)).toContain('parked');
   });
 
-  test('beside another process that tries the key is none', async () => {
+  test('does nothing while another process probes the key', async () => {
     const { key } = await parkedTenant('busy', 1);
     const calls = cryptoCalls(key);
     const lease = await takeLease(installation.redis, keys.lease(`gate:${gateId(keyRef('busy', key))}`), 60_000);
@@ -186,7 +186,7 @@ describe('probe', () => {
     expect(await installation.operator.probe('busy', key)).toMatchObject({ isBusy: false, said: 'KEY_DISABLED' });
   });
 
-  test('of an open gate asks KMS nothing', async () => {
+  test('calls no KMS for an open gate', async () => {
     const key = await installation.tenant('fine');
     const calls = cryptoCalls(key);
     expect(await installation.operator.probe('fine', key)).toEqual({ tenant: 'fine', keyArn: key, isBusy: false });
@@ -195,7 +195,7 @@ describe('probe', () => {
 });
 
 describe('release', () => {
-  test('of a key that works again finishes the parked jobs without a probe', async () => {
+  test('finishes the parked jobs of a working key without a probe', async () => {
     const { key, jobs } = await parkedTenant('let-go', 3);
     installation.services.kms.enable(key);
     const change = await installation.operator.release('let-go', key);
@@ -203,7 +203,7 @@ describe('release', () => {
     for (const job of jobs) expect(await installation.end(job)).toBe('done');
   });
 
-  test('of a key that does not work parks the jobs again, and loses none', async () => {
+  test('parks the jobs of a failing key again, and loses none', async () => {
     const { key, jobs } = await parkedTenant('too-soon', 3);
     const before = await readGate(installation.redis, keys, gateId(keyRef('too-soon', key)));
     expect((await installation.operator.release('too-soon', key)).changed).toBe(true);
@@ -217,7 +217,7 @@ describe('release', () => {
     for (const job of jobs) expect(await installation.end(job)).toBe('done');
   });
 
-  test('of a gate that is open, or that the operator has shut, changes nothing', async () => {
+  test('changes nothing for an open gate, or one shut by the operator', async () => {
     const key = await installation.tenant('held');
     expect(await installation.operator.release('held', key)).toEqual({ tenant: 'held', keyArn: key, changed: false });
     await installation.operator.block('held', key, 'incident');
@@ -229,7 +229,7 @@ describe('release', () => {
 });
 
 describe('block', () => {
-  test('parks the jobs of that tenant alone, wipes its data keys, and no probe opens it; unblocking finishes all', async () => {
+  test('parks only the jobs of that tenant, wipes its data keys, and no probe opens the gate; unblocking finishes all', async () => {
     const key = await installation.tenant('blocked');
     await installation.operator.putTenant('sharer', { plan: 'pro', kmsKeyArn: key });
     for (const job of await enqueue('blocked')) expect(await installation.end(job)).toBe('done');
@@ -265,7 +265,7 @@ describe('block', () => {
     expect(await installation.operator.unblock('blocked', key)).toMatchObject({ changed: false });
   });
 
-  test('of a key that the tenant never had, or without a reason that fits, writes nothing', async () => {
+  test('writes nothing for a key the tenant never had, or without a valid reason', async () => {
     const key = await installation.tenant('spared');
     const other = await installation.tenant('other');
     const before = await installation.operator.tenant('spared');
@@ -279,7 +279,7 @@ describe('block', () => {
     expect(await gateOf('spared')).toBeUndefined();
   });
 
-  test('finds all tenants that have the key, and names one whose file cannot be read', async () => {
+  test('finds all tenants with the key, and names one with an unreadable file', async () => {
     const key = await installation.tenant('one-of-two');
     await installation.operator.putTenant('two-of-two', { plan: 'pro', kmsKeyArn: key });
     await installation.store.put('tenants/broken.json', Buffer.from('{'), { condition: { absent: true } });
@@ -294,7 +294,7 @@ describe('block', () => {
 });
 
 describe('pause', () => {
-  test('parks the jobs of a tenant on the platform key, and of no other that the platform key serves', async () => {
+  test('parks the jobs of a tenant on the platform key, and of no other with the platform key', async () => {
     await installation.operator.putTenant('paused', { plan: 'free' });
     await installation.operator.putTenant('beside', { plan: 'free' });
     expect(await installation.operator.pauseTenant('paused', 'incident')).toMatchObject({
@@ -309,7 +309,7 @@ describe('pause', () => {
     expect(await installation.operator.resumeTenant('paused')).toMatchObject({ changed: false });
   });
 
-  test('and a block are ended one by one', async () => {
+  test('and a block end independently', async () => {
     const key = await installation.tenant('both');
     await installation.operator.block('both', key, 'first');
     await installation.operator.pauseTenant('both', 'second');
@@ -322,7 +322,7 @@ describe('pause', () => {
     for (const job of jobs) expect(await installation.end(job)).toBe('done');
   });
 
-  test('that reached the file but not the gate is carried there by the first job, which is parked once', async () => {
+  test('without a gate, after an interruption, takes effect with the first job, which is parked once', async () => {
     const key = await installation.tenant('half');
     await installation.operator.putTenant('half', { paused: { reason: 'cut off', since: 1000 } });
     const [job = ''] = await enqueue('half');
@@ -336,7 +336,7 @@ describe('pause', () => {
 });
 
 describe('parked jobs', () => {
-  test('are one list over all gates, oldest first, however large the pages are, without those that are gone', async () => {
+  test('are one list over all gates, oldest first, for any page size, without deleted jobs', async () => {
     const { jobs: first } = await parkedTenant('list-a', 3);
     const { key, jobs: second } = await parkedTenant('list-b', 2);
     const third = await enqueue('list-a', 1, 'late');
@@ -367,7 +367,7 @@ describe('parked jobs', () => {
     expect(ofB.map(({ jobId }) => jobId).toSorted()).toEqual(second.toSorted());
   });
 
-  test('are shown one by one with their gate', async () => {
+  test('are returned one by one with their gate', async () => {
     const { key, jobs } = await parkedTenant('shown', 1);
     expect(await installation.operator.job(jobs[0]!)).toMatchObject({
       state: 'parked',

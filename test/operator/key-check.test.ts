@@ -57,7 +57,7 @@ async function putFile(tenant: string, file: object | string): Promise<void> {
 /** The steps after the ones that KMS is not asked for. */
 const AFTER_KMS = ['plan', 'other owners'];
 
-test('A key that is as it must be can be attached, and every step says so', async () => {
+test('a valid key can be attached, and every step passes', async () => {
   const arn = services.kms.createKey();
   boundTo(arn);
   const heard: string[] = [];
@@ -84,7 +84,7 @@ test('A key that is as it must be can be attached, and every step says so', asyn
   expect(checked.steps.map(({ step }) => step)).toEqual(heard);
 });
 
-test('A check makes each call once, in the real context but for the wrong ones, and changes nothing', async () => {
+test('a check makes each call once, in the real context except for the wrong ones, and changes nothing', async () => {
   const arn = services.kms.createKey();
   boundTo(arn);
   const before = await operator.tenant('acme');
@@ -109,7 +109,7 @@ const ID = '1234abcd-12ab-34cd-56ef-1234567890ab';
 const MRK = `mrk-${'a1'.repeat(16)}`;
 const keyIn = (region: string, id: string): string => `arn:aws:kms:${region}:111122223333:key/${id}`;
 
-describe('KMS is not asked about', () => {
+describe('a check makes no KMS call', () => {
   test.each<[string, string, RegExp, RegExp]>([
     ['an alias', 'alias/mine', /^This is an alias/, /full ARN/],
     ["an alias' ARN", 'arn:aws:kms:us-west-2:111122223333:alias/mine', /^This is an alias/, /full ARN/],
@@ -123,7 +123,7 @@ describe('KMS is not asked about', () => {
       /is in eu-west-1/,
       /create a replica in us-west-2/,
     ],
-  ])('%s: it is refused by its name', async (_, arn, observed, remedy) => {
+  ])('for %s: it is rejected by its ARN', async (_, arn, observed, remedy) => {
     services.kms.counts.reset();
     const checked = await check(arn);
     expect(checked.canAttach).toBe(false);
@@ -133,7 +133,7 @@ describe('KMS is not asked about', () => {
     expect(services.kms.counts.count()).toBe(0);
   });
 
-  test("a platform key, today's or a former one", async () => {
+  test('for a current or former platform key', async () => {
     services.kms.counts.reset();
     for (const arn of [String(services.settings.SEALDEX_PLATFORM_KEY_ARN), formerKey]) {
       const checked = await check(arn);
@@ -145,11 +145,11 @@ describe('KMS is not asked about', () => {
   });
 });
 
-describe('DescribeKey refuses', () => {
+describe('a key is rejected by DescribeKey', () => {
   test.each<[string, KeyOptions, string, RegExp]>([
     ['another key spec', { keySpec: 'RSA_2048' }, 'key spec', /RSA_2048/],
     ['another key usage', { keyUsage: 'GENERATE_VERIFY_MAC' }, 'key usage', /GENERATE_VERIFY_MAC/],
-  ])('%s', async (_, options, step, observed) => {
+  ])('for %s', async (_, options, step, observed) => {
     const checked = await check(services.kms.createKey(options));
     expect(checked.canAttach).toBe(false);
     expect(stepOf(checked, step)).toMatchObject({
@@ -168,7 +168,7 @@ describe('DescribeKey refuses', () => {
     ['Unavailable', /reconnect the custom key store/],
     ['Creating', /Wait until/],
     ['Updating', /Wait until/],
-  ])('a key that is %s, with what to do', async (state, remedy) => {
+  ])('in state %s, with a remedy', async (state, remedy) => {
     const arn = services.kms.createKey();
     services.kms.setState(arn, state);
     const checked = await check(arn);
@@ -178,19 +178,19 @@ describe('DescribeKey refuses', () => {
     expect(step?.remedy).toMatch(remedy);
   });
 
-  test('a key that will be deleted, with the day', async () => {
+  test('pending deletion, with the date', async () => {
     const arn = services.kms.createKey();
     services.kms.setState(arn, 'PendingDeletion');
     expect(stepOf(await check(arn), 'key state')?.observed).toMatch(/will be deleted on \d{4}-\d\d-\d\d\.$/);
   });
 
-  test('a key that is not there', async () => {
+  test('if it is missing', async () => {
     const checked = await check(keyIn('us-west-2', ID));
     expect(badOf(checked)).toEqual(['fail DescribeKey']);
     expect(stepOf(checked, 'DescribeKey')?.observed).toMatch(/KEY_NOT_FOUND NotFoundException/);
   });
 
-  test('a multi-region key without a replica in our region', async () => {
+  test('if it is a multi-region key without a replica in the region', async () => {
     const checked = await check(keyIn('us-west-2', MRK));
     expect(stepOf(checked, 'DescribeKey')).toMatchObject({
       status: 'fail',
@@ -199,7 +199,7 @@ describe('DescribeKey refuses', () => {
   });
 });
 
-describe('a key whose material is outside KMS', () => {
+describe('a key with material outside KMS', () => {
   const made = (options: KeyOptions): string => {
     const arn = services.kms.createKey(options);
     services.kms.setState(arn, 'Enabled');
@@ -211,7 +211,7 @@ describe('a key whose material is outside KMS', () => {
     ['EXTERNAL_KEY_STORE', { origin: 'EXTERNAL_KEY_STORE', customKeyStoreId: 'cks-2' }, /external key store/],
   ];
 
-  test.each(OUTSIDE)('cannot be attached if its origin is %s', async (origin, options, observed) => {
+  test.each(OUTSIDE)('is rejected with origin %s', async (origin, options, observed) => {
     const checked = await check(made(options));
     expect(badOf(checked)).toEqual(['fail origin']);
     expect(stepOf(checked, 'origin')).toMatchObject({
@@ -221,7 +221,7 @@ describe('a key whose material is outside KMS', () => {
   });
 
   test.each(OUTSIDE)(
-    'can be attached if %s is allowed, and only if it is that origin',
+    'can be attached if %s is allowed, and only with that origin',
     async (origin, options, observed) => {
       const arn = made(options);
       const checked = await check(arn, { allowOrigin: origin });
@@ -238,7 +238,7 @@ describe('a key whose material is outside KMS', () => {
   });
 });
 
-describe('DescribeKey warns of', () => {
+describe('a warning', () => {
   const FACTS = {
     spec: 'SYMMETRIC_DEFAULT',
     usage: 'ENCRYPT_DECRYPT',
@@ -246,7 +246,7 @@ describe('DescribeKey warns of', () => {
     origin: 'AWS_KMS',
   };
 
-  test('material and keys with an end, which it names; a replica elsewhere only is refused', () => {
+  test('names the end of material and keys; a key with a replica only elsewhere is rejected', () => {
     const at = Date.UTC(2027, 0, 31);
     const checksOf = (more: object) =>
       factSteps({ ...FACTS, ...more }, 'us-west-2').filter(({ status }) => status !== 'ok');
@@ -260,7 +260,7 @@ describe('DescribeKey warns of', () => {
     expect(checksOf({ regions: ['eu-west-1', 'us-west-2'] })).toEqual([]);
   });
 
-  test('a multi-region key that is here is good', async () => {
+  test('is not raised for a multi-region key in the region', async () => {
     const arn = services.kms.createKey({ multiRegion: true });
     boundTo(arn);
     const checked = await check(arn);
@@ -269,14 +269,14 @@ describe('DescribeKey warns of', () => {
   });
 });
 
-describe('a denied action is named', () => {
+describe('a denied action is reported', () => {
   test.each([
     ['DescribeKey', 'kms:DescribeKey'],
     ['GenerateDataKey', 'kms:GenerateDataKey*'],
     ['Encrypt', 'kms:Encrypt'],
     ['Decrypt', 'kms:Decrypt'],
     ['ReEncrypt', 'kms:ReEncrypt*'],
-  ])('%s, and the others are tried all the same', async (operation, action) => {
+  ])('for %s, and the others are still tested', async (operation, action) => {
     const arn = services.kms.createKey();
     boundTo(arn);
     services.kms.faults.set({ match: { key: arn, operation }, fault: KMS_ERRORS.accessDenied });
@@ -289,7 +289,7 @@ describe('a denied action is named', () => {
     });
   });
 
-  test('all of them at once', async () => {
+  test('for all of them at once', async () => {
     const arn = services.kms.createKey();
     services.kms.faults.set({ match: { key: arn }, fault: KMS_ERRORS.accessDenied });
     const checked = await check(arn);
@@ -298,7 +298,7 @@ describe('a denied action is named', () => {
     );
   });
 
-  test('and when our own IAM denies it, the tenant is asked for nothing', async () => {
+  test("with a remedy for sealdex's IAM policy if that denies it", async () => {
     const arn = services.kms.createKey();
     services.kms.faults.set({ match: { key: arn, operation: 'Decrypt' }, fault: KMS_ERRORS.accessDeniedByUs });
     expect(stepOf(await check(arn), 'Decrypt')?.remedy).toMatch(
@@ -307,7 +307,7 @@ describe('a denied action is named', () => {
   });
 });
 
-test('A key that is disabled between two calls is refused with what the tenant should do', async () => {
+test('a key disabled between two calls is rejected with a remedy for the tenant', async () => {
   const arn = services.kms.createKey();
   const fault = { kind: 'error', name: 'DisabledException' } as const;
   services.kms.faults.set({ match: { key: arn, operation: 'Decrypt' }, fault });
@@ -316,21 +316,21 @@ test('A key that is disabled between two calls is refused with what the tenant s
   expect(step?.remedy).toMatch(/^Ask the tenant to enable the key/);
 });
 
-test("A key policy that does not name the tenant is a warning: the key works in another tenant's context", async () => {
+test("a key policy without the tenant's context causes a warning: the key works in another tenant's context", async () => {
   const checked = await check(services.kms.createKey());
   expect(checked.canAttach).toBe(true);
   expect(badOf(checked)).toEqual(['warn other tenant']);
   expect(stepOf(checked, 'other tenant')?.remedy).toMatch(/kms:EncryptionContext:tenant = acme/);
 });
 
-describe('what says nothing about the key is no status', () => {
+describe('an error unrelated to the key is thrown', () => {
   test.each([
     ['KMS_THROTTLED', KMS_ERRORS.throttled, 'Encrypt'],
     ['KMS_FAILED', KMS_ERRORS.internal, 'GenerateDataKey'],
     ['KMS_FAILED', KMS_ERRORS.keyUnavailable, 'Decrypt'],
     ['KMS_FAILED', KMS_ERRORS.dependencyTimeout, 'ReEncrypt'],
     ['PLATFORM_CREDENTIALS', KMS_ERRORS.expiredCredentials, 'DescribeKey'],
-  ] as const)('%s', async (code, fault, operation) => {
+  ] as const)('with code %s', async (code, fault, operation) => {
     const arn = services.kms.createKey();
     services.kms.faults.set({ match: { key: arn, operation }, fault });
     await expect(check(arn)).rejects.toMatchObject({
@@ -341,7 +341,7 @@ describe('what says nothing about the key is no status', () => {
     });
   });
 
-  test("nor is the caller's own signal, also while KMS does not answer", async () => {
+  test("and so is the caller's abort reason, also while KMS does not respond", async () => {
     const arn = services.kms.createKey();
     const stopped = new AbortController();
     const hang = services.kms.faults.set({ match: { key: arn, operation: 'Encrypt' }, fault: { kind: 'hang' } });
@@ -353,8 +353,8 @@ describe('what says nothing about the key is no status', () => {
   });
 });
 
-describe("what the tenants' files say", () => {
-  test('plan free has no key of its own', async () => {
+describe('the tenant files', () => {
+  test('reject a key of a tenant with plan free', async () => {
     const arn = services.kms.createKey();
     boundTo(arn);
     const checked = await check(arn, {}, 'freebie');
@@ -365,7 +365,7 @@ describe("what the tenants' files say", () => {
     });
   });
 
-  test('a tenant that does not exist yet is checked by the plan that it will have, or warned of', async () => {
+  test('give the plan for the check; a tenant that does not exist yet uses the given plan, or causes a warning', async () => {
     const arn = services.kms.createKey();
     boundTo(arn);
     const planOf = async (options: KeyCheckOptions) => stepOf(await check(arn, options, 'newcomer'), 'plan')?.status;
@@ -374,7 +374,7 @@ describe("what the tenants' files say", () => {
     expect(await planOf({ plan: 'free' })).toBe('fail');
   });
 
-  test('a deleted tenant gets no key', async () => {
+  test('reject a key for a deleted tenant', async () => {
     const arn = services.kms.createKey();
     boundTo(arn);
     await operator.putTenant('departed', { plan: 'pro' });
@@ -390,7 +390,7 @@ describe("what the tenants' files say", () => {
     });
   });
 
-  test('a key that another tenant has is refused, unless it is shared on purpose; its own tenant may have it', async () => {
+  test("reject another tenant's key unless it is shared; the same tenant may use it", async () => {
     const arn = services.kms.createKey();
     boundTo(arn);
     await operator.putTenant('owner', { plan: 'pro', kmsKeyArn: arn });
@@ -404,7 +404,7 @@ describe("what the tenants' files say", () => {
     expect(badOf(await check(arn, {}, 'owner'))).toEqual([]);
   });
 
-  test('a key that another tenant had is refused as well', async () => {
+  test("reject another tenant's former key as well", async () => {
     const arn = services.kms.createKey();
     boundTo(arn);
     await operator.putTenant('left', { plan: 'pro' });
@@ -415,7 +415,7 @@ describe("what the tenants' files say", () => {
     });
   });
 
-  test('a key that the operator has blocked for the tenant is refused', async () => {
+  test('reject a key blocked by the operator for the tenant', async () => {
     const arn = services.kms.createKey();
     boundTo(arn);
     await operator.putTenant('blocked', { plan: 'pro', kmsKeyArn: arn });
@@ -423,7 +423,7 @@ describe("what the tenants' files say", () => {
     expect(badOf(await check(arn, {}, 'blocked'))).toEqual(['fail block']);
   });
 
-  test('a file that contradicts itself stops no check, and its key is its own all the same', async () => {
+  test('with a contradiction do not stop the check, and their key counts for their tenant', async () => {
     const [arn, odd] = [services.kms.createKey(), services.kms.createKey()];
     for (const each of [arn, odd]) boundTo(each);
     await operator.putTenant('odd', { plan: 'free' });
@@ -435,14 +435,14 @@ describe("what the tenants' files say", () => {
     });
   });
 
-  test('a store that does not answer is no status', async () => {
+  test('cause an error if the store does not respond', async () => {
     const arn = services.kms.createKey();
     services.s3.faults.set({ match: { method: 'GET', prefix: 'tenants/globex.json' }, fault: S3_ERRORS.internal });
     await expect(check(arn)).rejects.toMatchObject({ code: 'STORE_FAILED' });
   });
 
   // Last: it leaves a file that nobody can read.
-  test('a file that cannot be read leaves open whose the key is', async () => {
+  test('leave the tenant of the key open if one is unreadable', async () => {
     await putFile('broken', '{');
     const arn = services.kms.createKey();
     boundTo(arn);

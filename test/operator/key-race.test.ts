@@ -56,8 +56,8 @@ const blockedFor = (told: readonly OwnerBlocked[]): string[] => told.map(({ tena
 const isBlocked = async (tenant: string): Promise<boolean> =>
   (await operator.tenant(tenant)).blockedKeys.some((each) => each.arn === arn);
 
-describe('a key that is blocked while it is attached', () => {
-  test('is blocked for the tenant that gets it too', async () => {
+describe('a key blocked during its attachment', () => {
+  test('is blocked for its new tenant too', async () => {
     const match = { method: 'PUT', prefix: `tenants/${newcomer}.json` };
     const hang = services.s3.faults.set({ match, fault: { kind: 'hang' } });
     const attached = attachShared();
@@ -72,7 +72,7 @@ describe('a key that is blocked while it is attached', () => {
     expect(await isBlocked(newcomer)).toBe(true);
   });
 
-  test('is refused to the tenant when the block came before its check was over', async () => {
+  test('is rejected for the tenant if it was blocked before the check ended', async () => {
     const hang = services.kms.faults.set({ match: { key: arn, operation: 'Encrypt' }, fault: { kind: 'hang' } });
     const attached = attachShared();
     await eventually(() => hang.waiting > 0);
@@ -83,7 +83,7 @@ describe('a key that is blocked while it is attached', () => {
     expect(blockedFor(await Array.fromAsync(blocking))).toEqual([]);
   });
 
-  test('cannot be attached until the block is over', async () => {
+  test('cannot be attached until the block is complete', async () => {
     const blocking = other.blockOwners(arn, 'leaked');
     await blocking.next();
     await expect(attachShared()).rejects.toMatchObject(
@@ -93,7 +93,7 @@ describe('a key that is blocked while it is attached', () => {
   });
 });
 
-test('a block that has lost its lease blocks all that it knows, and says that it has to be repeated', async () => {
+test('a block with a lost lease blocks all tenants found, and reports that it must be repeated', async () => {
   await operator.setKey(newcomer, arn, { shared: true });
   const blocking = other.blockOwners(arn, 'leaked');
   await blocking.next();
@@ -103,7 +103,7 @@ test('a block that has lost its lease blocks all that it knows, and says that it
   expect(await Promise.all([owner, newcomer].map(isBlocked))).toEqual([true, true]);
 });
 
-test('a key that is blocked for one tenant is not attached to another, shared or not', async () => {
+test('a key blocked for one tenant is not attached to another, shared or not', async () => {
   await operator.block(owner, arn, 'leaked');
   await expect(attachShared()).rejects.toMatchObject(
     refusal(
@@ -115,7 +115,7 @@ test('a key that is blocked for one tenant is not attached to another, shared or
   expect(await attachShared()).toMatchObject({ changed: true });
 });
 
-test('a check that has lost its lease attaches nothing', async () => {
+test('a check with a lost lease attaches nothing', async () => {
   const hang = services.kms.faults.set({ match: { key: arn, operation: 'Encrypt' }, fault: { kind: 'hang' } });
   const attached = attachShared();
   await eventually(() => hang.waiting > 0);

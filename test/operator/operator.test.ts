@@ -21,7 +21,7 @@ const request = (id: string, more: object = {}) => ({
 });
 
 describe('status', () => {
-  it('of an installation where nothing happens is all zero, without an oldest job', async () => {
+  it('is all zero in a new installation, without an oldest job', async () => {
     expect(await scene.operator.status()).toEqual({
       queue: scene.config.queue,
       index: { waiting: 0, active: 0, delayed: 0, dead: 0 },
@@ -35,7 +35,7 @@ describe('status', () => {
     });
   });
 
-  it('counts what waits and what is dead, and says since when the oldest waits', async () => {
+  it('counts waiting and dead jobs, with the time of the oldest', async () => {
     const producer = await scene.producer();
     const first = await producer.enqueueIndex(request('a'));
     await producer.enqueueIndex(request('b'));
@@ -59,7 +59,7 @@ describe('status', () => {
     await stop();
   });
 
-  it('sums the KMS calls and keys of the processes that live, and forgets one when it ends', async () => {
+  it('adds up the KMS calls and keys of running processes, and drops one when it ends', async () => {
     const fresh = await openScene();
     try {
       await fresh.tenant('acme');
@@ -79,7 +79,7 @@ describe('status', () => {
     }
   });
 
-  it('passes over what is no heartbeat', async () => {
+  it('skips invalid heartbeats', async () => {
     const root = `sealdex:{${scene.config.queue}}:processes`;
     const before = (await scene.operator.status()).processes.length;
     const rubbish = [
@@ -103,7 +103,7 @@ describe('status', () => {
 });
 
 describe('a job', () => {
-  it('is told with its state, its place and its attempts, and nothing of its content in the clear', async () => {
+  it('is returned with its state, its position and its attempts, and none of its content in plain text', async () => {
     const producer = await scene.producer();
     const { jobId, revision } = await producer.enqueueIndex(request('secret-id', { corpus: 'asked' }));
     const facts = await scene.operator.job(jobId);
@@ -116,19 +116,19 @@ describe('a job', () => {
     expect(JSON.stringify(facts)).not.toContain('secret-id');
   });
 
-  it('that never was, or cannot be, is unknown', async () => {
+  it('without an entry, or with an invalid id, is unknown', async () => {
     for (const id of [`j${'0'.repeat(32)}`, '', '*', 'index', '../x'])
       expect(await scene.operator.job(id)).toEqual({ state: 'unknown' });
   });
 });
 
-describe('tenants', () => {
-  it('are named in order', async () => {
+describe('a tenant', () => {
+  it('is listed in order', async () => {
     for (const name of ['zebra', 'ant', 'bee_-=']) await scene.operator.putTenant(name, { plan: 'free' });
     expect(await Array.fromAsync(scene.operator.tenantNames())).toEqual(['acme', 'ant', 'bee_-=', 'zebra']);
   });
 
-  it('are made once and then changed; others hear of it', async () => {
+  it('can be created once and then changed, and other processes see the change', async () => {
     const kmsKeyArn = scene.services.kms.createKey();
     expect(await scene.operator.putTenant('made', { plan: 'pro', kmsKeyArn })).toMatchObject({ made: true });
     expect(await scene.operator.putTenant('made', { plan: 'enterprise' })).toMatchObject({
@@ -138,7 +138,7 @@ describe('tenants', () => {
     expect(await scene.operator.tenant('made')).toMatchObject({ plan: 'enterprise', kmsKeyArn });
   });
 
-  it('with a name or plan that cannot be are refused by the field, and nothing is written', async () => {
+  it('with an invalid name or plan is rejected with the field, and nothing is written', async () => {
     const before = await scene.keysOf('tenants/');
     for (const name of ['', '../x', 'a/b', 'x'.repeat(51), 'a b', 'a.json'])
       expect(await refusalOf(() => scene.operator.putTenant(name, { plan: 'pro' }))).toMatchObject({
@@ -165,7 +165,7 @@ describe('tenants', () => {
   });
 });
 
-it('an operator ends twice without harm, and refuses what comes after', async () => {
+it('an operator can be closed twice, and rejects later calls', async () => {
   const operator = await createOperator(scene.settings);
   await Promise.all([operator[Symbol.asyncDispose](), operator[Symbol.asyncDispose]()]);
   expect(await codeOf(() => operator.status())).toBe('REDIS_FAILED');

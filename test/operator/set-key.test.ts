@@ -16,7 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => opened.disposeAsync());
 
-test('another process hears of the key when it is set again, and the file stays as it is', async () => {
+test('another process learns of the key when it is set again, and the file stays unchanged', async () => {
   const [from, to] = [services.kms.createKey(), services.kms.createKey()];
   await operator.putTenant('acme', { plan: 'pro', kmsKeyArn: from });
   await using there = await instance(services);
@@ -31,7 +31,7 @@ test('another process hears of the key when it is set again, and the file stays 
   expect(await operator.tenant('acme')).toEqual(file);
 });
 
-test('a machine whose clock is wrong changes no key: the move, and its end, would go by that time', async () => {
+test('a machine with a wrong clock cannot change a key, since the re-encryption depends on that time', async () => {
   const [from, to] = [services.kms.createKey(), services.kms.createKey()];
   await operator.putTenant('globex', { plan: 'pro', kmsKeyArn: from });
   const right = Date.now.bind(Date);
@@ -44,7 +44,7 @@ test('a machine whose clock is wrong changes no key: the move, and its end, woul
   expect((await operator.tenant('globex')).kmsKeyArn).toBe(from);
 });
 
-describe('a tenant that gets a KMS key of its own', () => {
+describe('a tenant with its first KMS key', () => {
   let choosing: Operator;
 
   beforeAll(async () => {
@@ -52,7 +52,7 @@ describe('a tenant that gets a KMS key of its own', () => {
     choosing = opened.use(await createOperator(settings));
   });
 
-  test('needs a choice for content that arrives while the key is unusable', async () => {
+  test('needs a setting for content that arrives while the key is unusable', async () => {
     const kmsKeyArn = services.kms.createKey();
     const refusal = { code: 'DOCUMENT_INVALID', field: 'whenKeyShut' };
     await expect(choosing.putTenant('put', { plan: 'pro', kmsKeyArn })).rejects.toMatchObject(refusal);
@@ -63,7 +63,7 @@ describe('a tenant that gets a KMS key of its own', () => {
     expect(await choosing.tenant('put')).toMatchObject({ kmsKeyArn, whenKeyShut: 'refuse' });
   });
 
-  test('keeps its choice when it changes from one key to another', async () => {
+  test('keeps its setting when it changes from one key to another', async () => {
     await choosing.makeTenant('kept', { plan: 'pro', kmsKeyArn: services.kms.createKey(), whenKeyShut: 'refuse' });
     await choosing.setKey('kept', services.kms.createKey());
     expect(await choosing.tenant('kept')).toMatchObject({ whenKeyShut: 'refuse' });
@@ -74,7 +74,7 @@ describe('a tenant that gets a KMS key of its own', () => {
     expect(file.whenKeyShut).toBe('park');
   });
 
-  test('has an origin that was allowed in its history', async () => {
+  test('has an allowed origin in its history', async () => {
     const kmsKeyArn = services.kms.createKey({ origin: 'EXTERNAL' });
     services.kms.setState(kmsKeyArn, 'Enabled');
     const change = { plan: 'pro', kmsKeyArn } as const;

@@ -108,20 +108,20 @@ describe.each([
     other.close();
   });
 
-  test('keeps its own copy of what was put', async () => {
+  test('keeps a separate copy of written bytes', async () => {
     const body = Buffer.from(BODY);
     await store.put('copy/a', body, {});
     body.fill(0);
     expect(await readAll((await store.get('copy/a'))!)).toEqual(BODY);
   });
 
-  test('returns an empty object, and undefined for one that is not there', async () => {
+  test('returns an empty object, and undefined for a missing one', async () => {
     await store.put('empty/a', Buffer.alloc(0), {});
     expect(await readAll((await store.get('empty/a'))!)).toHaveLength(0);
     expect([await store.get('empty/b'), await store.head('empty/b')]).toEqual([undefined, undefined]);
   });
 
-  test('puts a streamed body', async () => {
+  test('writes a streamed body', async () => {
     async function* source(): AsyncGenerator<Uint8Array> {
       yield Buffer.from('bo');
       yield Buffer.from('dy');
@@ -130,7 +130,7 @@ describe.each([
     expect(await readAll((await store.get('streamed/a'))!)).toEqual(BODY);
   });
 
-  test('throws what the source of a streamed body threw, and writes nothing', async () => {
+  test('throws the error of the source of a streamed body, and writes nothing', async () => {
     const thrown = new Error('the source failed');
     async function* source(): AsyncGenerator<Uint8Array> {
       yield Buffer.from('bo');
@@ -140,7 +140,7 @@ describe.each([
     expect(await store.head('streamed/b')).toBeUndefined();
   });
 
-  test('writes under a condition or not at all', async () => {
+  test('writes only if the condition holds', async () => {
     const put = (condition: Condition) => store.put('condition/a', BODY, { condition });
     expect(await put({ etag: '"0"' })).toEqual({ kind: 'missing' });
     const first = await put({ absent: true });
@@ -149,7 +149,7 @@ describe.each([
     expect(await put({ etag: first.kind === 'written' ? first.etag : '' })).toMatchObject({ kind: 'written' });
   });
 
-  test('lets exactly one of many writers create an object', async () => {
+  test('allows exactly one of many writers to create an object', async () => {
     const answers = await Promise.all(
       Array.from({ length: 8 }, (_each, n) =>
         store.put('race/a', Buffer.from(String(n)), { condition: { absent: true } }),
@@ -158,11 +158,11 @@ describe.each([
     expect(answers.filter(({ kind }) => kind === 'written')).toHaveLength(1);
   });
 
-  test('gives another etag to other bytes', async () => {
+  test('returns another etag for other bytes', async () => {
     expect(await etagOf('etag/a', BODY)).not.toBe(await etagOf('etag/a', Buffer.from('other')));
   });
 
-  test('removes under a condition or not at all', async () => {
+  test('removes only if the condition holds', async () => {
     const etag = await etagOf('removed/a', BODY);
     expect(await store.remove('removed/a', { etag: '"0"' })).toBe('changed');
     expect((await store.head('removed/a'))?.etag).toBe(etag);
@@ -172,20 +172,20 @@ describe.each([
     expect(await store.remove('removed/a')).toBe('removed');
   });
 
-  test('answers conflict to a write that meets another one, and writes nothing', async () => {
+  test('returns a conflict for a write parallel to another one, and writes nothing', async () => {
     world.fault('conflict', 'conflict/');
     expect(await store.put('conflict/a', BODY, { condition: { absent: true } })).toEqual({ kind: 'conflict' });
     world.clearFaults();
     expect(await store.head('conflict/a')).toBeUndefined();
   });
 
-  test('ignores conditions when told to', async () => {
+  test('ignores conditions if configured so', async () => {
     await store.put('ignored/a', BODY, {});
     world.fault('ignoreConditions', 'ignored/');
     expect(await store.put('ignored/a', BODY, { condition: { absent: true } })).toMatchObject({ kind: 'written' });
   });
 
-  test('lists page by page in the order of the keys', async () => {
+  test('lists page by page in key order', async () => {
     const keys = Array.from({ length: 7 }, (_each, n) => `listed/a/${n}`);
     await Promise.all([...keys, 'listed/b/0'].map((key) => store.put(key, BODY, {})));
     const first = await store.list('listed/a/', { limit: 5 });
@@ -197,7 +197,7 @@ describe.each([
     expect(await store.list('listed/none/')).toEqual({ objects: [] });
   });
 
-  test('answers tryPut without writing', async () => {
+  test('completes tryPut without writing', async () => {
     expect(await store.tryPut('tried/a')).toBe('allowed');
     expect(await store.head('tried/a')).toBeUndefined();
   });
@@ -229,7 +229,7 @@ describe.each([
     expect(await errorOf(store.head('aborted/a', { signal: controller.signal }))).toBe(reason);
   });
 
-  test('ends without an answer in time', async () => {
+  test('ends in time without a response', async () => {
     using _real = realDeadlines();
     world.fault('hang', 'late/');
     const prompt = world.connectPrompt();
@@ -237,7 +237,7 @@ describe.each([
     prompt.close();
   });
 
-  test('refuses requests after close()', async () => {
+  test('rejects requests after close()', async () => {
     const own = world.connect();
     own.close();
     expect(await errorOf(own.get('closed/a'))).toMatchObject({ code: 'STORE_FAILED', reason: 'Closed' });
@@ -256,7 +256,7 @@ describe.each([
   describe('with versions', () => {
     beforeAll(() => world.keepVersions());
 
-    test('keeps what is replaced or removed, until its versions are removed', async () => {
+    test('keeps replaced and removed versions until they are removed', async () => {
       await store.put('kept/a', Buffer.from('one'), {});
       await store.put('kept/a', Buffer.from('two'), {});
       await store.remove('kept/a');

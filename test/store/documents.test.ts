@@ -70,8 +70,8 @@ const afterHead = (step: (round: number) => Promise<unknown>): Store => {
   };
 };
 
-describe('a stored revision from the future', () => {
-  it('is a fault that is told, and no newer document: nothing is superseded by it', async () => {
+describe('a stored revision in the future', () => {
+  it('is logged as an error, and supersedes no document', async () => {
     const place = newPlace();
     await store.put(keyOf(place), Buffer.from('x'), { metadata: { revision: '9007199254740991', v: '1' } });
     const fault = await faultOf(write(place, systemClock.now() * 1000));
@@ -80,14 +80,14 @@ describe('a stored revision from the future', () => {
 });
 
 describe('a document', () => {
-  it('that is new costs one request', async () => {
+  it('without a predecessor costs one request', async () => {
     const place = newPlace();
     services.s3.requests.reset();
     expect(await write(place, 1)).toBe('stored');
     expect(services.s3.requests.all()).toEqual({ 'PUT object': 1 });
   });
 
-  it('that replaces a lower revision costs three requests', async () => {
+  it('costs three requests when it replaces a lower revision', async () => {
     const place = newPlace();
     await write(place, 1);
     services.s3.requests.reset();
@@ -96,7 +96,7 @@ describe('a document', () => {
     expect(await storedAt(place)).toEqual(wins(2));
   });
 
-  it('has the metadata of the contract and nothing else', async () => {
+  it('has only the metadata of the contract', async () => {
     const place = newPlace();
     await write(place, 1795461684317284, { jobId: 'j0' });
     expect((await headDocument(store, place))?.metadata).toEqual({
@@ -110,14 +110,14 @@ describe('a document', () => {
     expect(objectName('é')).toBe('4a99557e4033c3539de2eb65472017cad5f9557f7a0625a09f1c3f6e2ba69c4c');
   });
 
-  it('is superseded by a higher revision that is stored, and changes nothing', async () => {
+  it('is superseded by a higher stored revision, and changes nothing', async () => {
     const place = newPlace();
     await write(place, 7);
     expect(await write(place, 6)).toBe('superseded');
     expect(await storedAt(place)).toEqual(wins(7));
   });
 
-  it('of an equal revision is done: this is what a lost response looks like', async () => {
+  it('is done if an equal revision is stored, as after a lost response', async () => {
     const place = newPlace();
     services.s3.faults.set({
       match: { method: 'PUT', prefix: keyOf(place) },
@@ -131,7 +131,7 @@ describe('a document', () => {
     expect(await storedAt(place)).toEqual(wins(3));
   });
 
-  it('over an object that is not ours is written: it counts as revision 0', async () => {
+  it('overwrites a foreign object, which counts as revision 0', async () => {
     for (const metadata of [{}, { revision: 'x' }, { revision: '-5' }, { revision: '1e300' }, { revision: '0x10' }]) {
       const place = newPlace();
       await store.put(keyOf(place), Buffer.from('foreign'), { metadata });
@@ -140,7 +140,7 @@ describe('a document', () => {
     }
   });
 
-  it('that vanishes between the look and the write is written as a new one, and counts as replaced', async () => {
+  it('deleted between read and write is written as a new one, and counts as replaced', async () => {
     const place = newPlace();
     await write(place, 1);
     const racing = afterHead((round) => (round === 0 ? store.remove(keyOf(place)) : Promise.resolve()));
@@ -150,7 +150,7 @@ describe('a document', () => {
     expect(await storedAt(place)).toEqual(wins(2));
   });
 
-  it('that is replaced between the look and the write is looked at again', async () => {
+  it('replaced between read and write is read again', async () => {
     const place = newPlace();
     await write(place, 1);
     const higher = afterHead((round) => (round === 0 ? write(place, 9) : Promise.resolve()));
@@ -160,7 +160,7 @@ describe('a document', () => {
     expect(await storedAt(place)).toEqual(wins(11));
   });
 
-  it('stops at the signal while it waits for its next round', async () => {
+  it('stops at the abort signal while it waits for its next round', async () => {
     const place = newPlace();
     services.s3.faults.set({ match: { prefix: keyOf(place), method: 'PUT' }, fault: S3_ERRORS.conflict });
     const controller = new AbortController();
@@ -174,8 +174,8 @@ describe('a document', () => {
   });
 });
 
-describe('others who write in between', () => {
-  it('are given ten rounds: 409 for ever is STORE_FAILED with reason Contention', async () => {
+describe('parallel writers', () => {
+  it('get ten rounds: endless 409 is STORE_FAILED with reason Contention', async () => {
     const place = newPlace();
     services.s3.faults.set({ match: { prefix: keyOf(place), method: 'PUT' }, fault: S3_ERRORS.conflict });
     services.s3.requests.reset();
@@ -183,7 +183,7 @@ describe('others who write in between', () => {
     expect(services.s3.requests.all()).toEqual({ 'PUT object': 10, 'HEAD object': 10 });
   });
 
-  it('are given ten rounds: 412 for ever is STORE_FAILED with reason Contention', async () => {
+  it('get ten rounds: endless 412 is STORE_FAILED with reason Contention', async () => {
     const place = newPlace();
     await write(place, 1);
     const restless = afterHead((round) =>
@@ -192,28 +192,28 @@ describe('others who write in between', () => {
     expect(await faultOf(write(place, 2, {}, restless))).toMatchObject({ code: 'STORE_FAILED', reason: 'Contention' });
   });
 
-  it('may stop in the tenth round, and all is well', async () => {
+  it('cause no error if they stop before the tenth round', async () => {
     const place = newPlace();
     services.s3.faults.set({ match: { prefix: keyOf(place), method: 'PUT' }, fault: S3_ERRORS.conflict, times: 9 });
     expect(await write(place, 1)).toBe('stored');
   });
 });
 
-describe('with ifExists reject', () => {
+describe('ifExists reject', () => {
   const reject = { ifExists: 'reject' } as const;
 
   it.each([
     ['lower', 1],
     ['equal', 5],
     ['higher', 9],
-  ])("another job's document of a %s revision is DOCUMENT_CONFLICT, and stays", async (_, revision) => {
+  ])("throws DOCUMENT_CONFLICT for another job's document of a %s revision, which stays", async (_, revision) => {
     const place = newPlace();
     await write(place, revision, { jobId: 'j-other' });
     expect((await faultOf(write(place, 5, reject))).code).toBe('DOCUMENT_CONFLICT');
     expect((await storedAt(place))?.jobId).toBe('j-other');
   });
 
-  it("the same job's document is none: a lost response, or a repetition with a new revision", async () => {
+  it('accepts a document of the same job, after a lost response or a repetition with a new revision', async () => {
     const place = newPlace();
     const mine = { ...reject, jobId: 'j-mine' };
     expect(await write(place, 1, mine)).toBe('stored');
@@ -222,7 +222,7 @@ describe('with ifExists reject', () => {
     expect(await write(place, 1, mine)).toBe('superseded');
   });
 
-  it('a tombstone counts as no document, and orders as one', async () => {
+  it('treats a tombstone as no document, and orders by its revision', async () => {
     const place = newPlace();
     const metadata = { revision: '5', 'job-id': 'j-other', v: '1', deleted: '1' };
     await store.put(keyOf(place), Buffer.alloc(0), { metadata });
@@ -232,7 +232,7 @@ describe('with ifExists reject', () => {
     expect(stateOf({ metadata, etag: '', bytes: 0 }).isDeleted).toBe(true);
   });
 
-  it('an object that is not ours is a conflict', async () => {
+  it('throws DOCUMENT_CONFLICT for a foreign object', async () => {
     const place = newPlace();
     await store.put(keyOf(place), Buffer.from('foreign'), {});
     expect((await faultOf(write(place, 1, reject))).code).toBe('DOCUMENT_CONFLICT');
@@ -242,7 +242,7 @@ describe('with ifExists reject', () => {
 describe('the highest revision wins', () => {
   const revisions = fc.array(fc.integer({ min: 1, max: 12 }), { minLength: 1, maxLength: 8 });
 
-  it('in any order, one after the other, and every writer is told rightly', async () => {
+  it('in any order, one after the other, and every writer gets the correct result', async () => {
     await fc.assert(
       fc.asyncProperty(revisions, async (order) => {
         const place = newPlace();
@@ -258,7 +258,7 @@ describe('the highest revision wins', () => {
     );
   });
 
-  it('with all at once and with answers that are lost; a writer that fails comes again, as its job would', async () => {
+  it('in parallel and with lost responses, if failed writers try again as jobs do', async () => {
     const outcomes = { stored: 0, replaced: 0, superseded: 0, again: 0 };
     await fc.assert(
       fc.asyncProperty(

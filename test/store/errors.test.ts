@@ -85,7 +85,7 @@ const TABLE: readonly Row[] = [
   row(answer(405, 'MethodNotAllowed'), true, 1, 'Http405'),
 ];
 
-test('The table of S3 errors has the names that are tried here, and cannot be changed', () => {
+test('the table of S3 errors has the names tested here, and is frozen', () => {
   const names = (rows: readonly Row[] = []): string[] => rows.map(({ name }) => name);
   const rows = Object.entries<S3ErrorRow>(S3_ERROR_TABLE);
   expect(Object.fromEntries(rows.map(([kind, { names }]) => [kind, names]))).toEqual({
@@ -105,11 +105,11 @@ const MISSING = [
   { name: 'NotFound', call: () => store.head('nothing/here') },
 ];
 
-test.each(MISSING)('$name is an answer, no error', async ({ call }) => {
+test.each(MISSING)('$name is a result, not an error', async ({ call }) => {
   expect(await call()).toBeUndefined();
 });
 
-test('An object that is gone when it should be replaced is an answer, no error', async () => {
+test('a missing object is a result, not an error, when it should be replaced', async () => {
   expect(await store.put('nothing/here', Buffer.from('x'), { condition: { etag: '"x"' } })).toEqual({
     kind: 'missing',
   });
@@ -117,7 +117,7 @@ test('An object that is gone when it should be replaced is an answer, no error',
 
 const NO_CREDENTIALS = ['CredentialsProviderError', 'TokenProviderError'];
 
-test.each(NO_CREDENTIALS)('%s is the platform’s fault, and no refusal of S3', async (name) => {
+test.each(NO_CREDENTIALS)('%s is a platform error, and not an S3 denial', async (name) => {
   const set = services.s3.faults.set({ match: { prefix: `${name}/` }, fault: answer(400, name) });
   const fault = await faultOf(store.get(`${name}/x`));
   set.clear();
@@ -126,7 +126,7 @@ test.each(NO_CREDENTIALS)('%s is the platform’s fault, and no refusal of S3', 
   expect(isRefusal(fault)).toBe(false);
 });
 
-test('A refusal becomes what the table says: with a bad canary, with a good one, and for content in intake', async () => {
+test('an S3 denial gets the code of the table: with a failed canary, with a passed one, and for content in intake', async () => {
   const set = services.s3.faults.set({ match: { prefix: 'refused/' }, fault: S3_ERRORS.accessDenied });
   const refused = await faultOf(store.get('refused/x'));
   set.clear();
@@ -181,19 +181,22 @@ describe.each(TABLE)('$name', ({ name, fault, isRefusal: refuses, attempts, head
     return { ...error, requests: services.s3.requests.count({ prefix: folder }) };
   };
 
-  test.concurrent.each(Object.keys(operations))('to %s is STORE_FAILED, and is it a refusal', async (operation) => {
-    const verdict = operation.startsWith('put if') ? CONFLICTS[name] : undefined;
-    const isConflict = verdict !== undefined;
-    const { requests, ...answered } = await met(operation, (key) => operations[operation]!(own, key));
-    const seen = 'error' in answered ? answered.error : undefined;
-    expect(
-      isConflict ? answered : { code: (seen as SealdexError).code, reason: (seen as SealdexError).reason },
-    ).toEqual(isConflict ? { value: { kind: verdict } } : { code: 'STORE_FAILED', reason: name });
-    expect(isRefusal(seen)).toBe(!isConflict && refuses);
-    expect(requests).toBe(attempts);
-  });
+  test.concurrent.each(Object.keys(operations))(
+    'for %s is STORE_FAILED or a conflict, and counts as a denial or not',
+    async (operation) => {
+      const verdict = operation.startsWith('put if') ? CONFLICTS[name] : undefined;
+      const isConflict = verdict !== undefined;
+      const { requests, ...answered } = await met(operation, (key) => operations[operation]!(own, key));
+      const seen = 'error' in answered ? answered.error : undefined;
+      expect(
+        isConflict ? answered : { code: (seen as SealdexError).code, reason: (seen as SealdexError).reason },
+      ).toEqual(isConflict ? { value: { kind: verdict } } : { code: 'STORE_FAILED', reason: name });
+      expect(isRefusal(seen)).toBe(!isConflict && refuses);
+      expect(requests).toBe(attempts);
+    },
+  );
 
-  test.concurrent('to a HEAD is named by its status, for it has no body', async () => {
+  test.concurrent('for a HEAD is named by its status, for it has no body', async () => {
     const { requests, ...answered } = await met('head', (key) => own.head(key));
     const seen = 'error' in answered ? answered.error : undefined;
     const said = seen instanceof SealdexError ? `${seen.code} ${seen.reason}` : answered;
@@ -203,7 +206,7 @@ describe.each(TABLE)('$name', ({ name, fault, isRefusal: refuses, attempts, head
   });
 });
 
-test('A lasting network fault is asked twice, and is no refusal', async () => {
+test('a permanent network error is tried twice, and is not a denial', async () => {
   const set = services.s3.faults.set({ match: { prefix: 'cut/' }, fault: { kind: 'lostResponse' } });
   const fault = await faultOf(store.get('cut/x'));
   set.clear();
@@ -212,7 +215,7 @@ test('A lasting network fault is asked twice, and is no refusal', async () => {
   expect(services.s3.requests.count({ prefix: 'cut/' })).toBe(2);
 });
 
-test('A refused connection is STORE_FAILED with its reason, and is no refusal', async () => {
+test('a refused connection is STORE_FAILED with its reason, and is not a denial', async () => {
   const gone = await awsServices();
   const orphan = storeOf(gone.settings);
   await gone[Symbol.asyncDispose]();
@@ -222,20 +225,20 @@ test('A refused connection is STORE_FAILED with its reason, and is no refusal', 
   expect(faults.some(isRefusal)).toBe(false);
 });
 
-describe('an error as a fault', () => {
+describe('the mapped error', () => {
   const named = (name: string, more: object = {}): Error =>
     Object.assign(new Error('text of the server'), { name }, more);
 
-  test('is PLATFORM_CREDENTIALS when there are no credentials', () => {
+  test('is PLATFORM_CREDENTIALS without credentials', () => {
     expect(storeFault(named('CredentialsProviderError')).code).toBe('PLATFORM_CREDENTIALS');
   });
 
-  test.each(['SlowDown', 'ExpiredToken', 'CredentialsProviderError'])('keeps the id of the request: %s', (name) => {
+  test.each(['SlowDown', 'ExpiredToken', 'CredentialsProviderError'])('keeps the request id: %s', (name) => {
     expect(storeFault(named(name, { $metadata: { requestId: 'r-1' } })).requestId).toBe('r-1');
     expect(storeFault(named(name))).not.toHaveProperty('requestId');
   });
 
-  test('keeps its cause, but never takes over a text that is no name', () => {
+  test('keeps its cause, and never uses text as a reason', () => {
     const odd = named('a secret <b>name</b> with spaces', { $metadata: { httpStatusCode: 400 } });
     const fault = storeFault(odd);
     expect(fault).toMatchObject({ code: 'STORE_FAILED', reason: 'Http400', cause: odd });
@@ -244,7 +247,7 @@ describe('an error as a fault', () => {
     expect(storeFault(undefined).reason).toBe('Unknown');
   });
 
-  test('passes a typed one on as it is', () => {
+  test('is the same if it was typed already', () => {
     const typed = new SealdexError('CONTENT_MISSING');
     expect(storeFault(typed)).toBe(typed);
     expect(isRefusal(typed)).toBe(false);

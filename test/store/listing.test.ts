@@ -4,7 +4,7 @@ import { objectName } from '../../src/runtime/names.ts';
 import { listDocuments } from '../../src/store/documents.ts';
 import { MemoryBucket } from '../support/memory-store.ts';
 
-it('A corpus is listed in pages by object name, without its neighbors.', async () => {
+it('a corpus is listed in pages by object name, without other corpora', async () => {
   const store = new MemoryBucket().connect();
   const objects = Array.from({ length: 7 }, (_, n) => objectName(`document ${n}`)).sort();
   const neighbors = [`documents/t/c2/${objects[0]}`, `documents/t2/c/${objects[0]}`, `intake/t/c/${objects[0]}`];

@@ -31,7 +31,7 @@ const operations: [string, (store: Store, key: string, signal?: AbortSignal) => 
 ];
 
 describe('objects', () => {
-  it('come back with their bytes, metadata and etag, and are gone when removed', async () => {
+  it('are returned with their bytes, metadata and etag, and are deleted when removed', async () => {
     const metadata = { revision: '1', 'job-id': 'j1' };
     const written = await store.put('objects/a', BODY, { metadata });
     const stored = await store.get('objects/a');
@@ -44,13 +44,13 @@ describe('objects', () => {
     expect([await store.get('objects/a'), await store.head('objects/a')]).toEqual([undefined, undefined]);
   });
 
-  it('may be empty', async () => {
+  it('can be empty', async () => {
     await store.put('objects/empty', Buffer.alloc(0), {});
     const stored = await store.get('objects/empty');
     expect(stored && (await readAll(stored)).length).toBe(0);
   });
 
-  it('are written under a condition or not at all', async () => {
+  it('are written only if the condition holds', async () => {
     const put = (condition: { absent: true } | { etag: string }) => store.put('objects/c', BODY, { condition });
     expect(await put({ etag: '"0"' })).toEqual({ kind: 'missing' });
     const first = await put({ absent: true });
@@ -59,7 +59,7 @@ describe('objects', () => {
     expect((await put({ etag: first.kind === 'written' ? first.etag : '' })).kind).toBe('written');
   });
 
-  it('are removed under a condition or not at all', async () => {
+  it('are removed only if the condition holds', async () => {
     const written = await store.put('objects/r', BODY, {});
     const etag = written.kind === 'written' ? written.etag : '';
     expect(await store.remove('objects/r', { etag: '"0"' })).toBe('changed');
@@ -71,7 +71,7 @@ describe('objects', () => {
     expect(await store.remove('objects/r')).toBe('removed');
   });
 
-  it('are listed page by page in the order of their keys, each once', async () => {
+  it('are listed page by page in key order, each once', async () => {
     const keys = Array.from({ length: 23 }, (_, n) => `listed/a/${String(n).padStart(2, '0')}`);
     await Promise.all([...keys, 'listed/b/0'].map((key) => store.put(key, Buffer.alloc(3), {})));
     const seen: string[] = [];
@@ -90,8 +90,8 @@ describe('objects', () => {
   });
 });
 
-describe('a request without an answer', () => {
-  it('ends by the deadline of prompt use, whatever it is', async () => {
+describe('a request without a response', () => {
+  it('ends at the deadline of a fail-fast store, for every operation', async () => {
     using _real = realDeadlines();
     const prompt = storeOf(services.settings, 'prompt');
     services.s3.faults.set({ match: { prefix: 'late/' }, fault: { kind: 'hang' } });
@@ -102,7 +102,7 @@ describe('a request without an answer', () => {
     prompt.close();
   });
 
-  it('ends by the deadline of prompt use while the client waits before its second attempt', async () => {
+  it('ends at the deadline of a fail-fast store while the client waits before its second attempt', async () => {
     const prompt = storeOf(services.settings, 'prompt');
     services.s3.faults.set({ match: { prefix: 'slow/' }, fault: S3_ERRORS.slowDown });
     const faults = await Promise.all(Array.from({ length: 10 }, () => faultOf(prompt.get('slow/a'))));
@@ -112,7 +112,7 @@ describe('a request without an answer', () => {
     prompt.close();
   });
 
-  test.each(operations)('%s ends when its caller aborts, with the reason of the signal', async (name, call) => {
+  test.each(operations)('(%s) ends when its caller aborts, with the reason of the signal', async (name, call) => {
     const hang = services.s3.faults.set({ match: { prefix: `abort-${name}/` }, fault: { kind: 'hang' } });
     const controller = new AbortController();
     const reason = new Error('the job has to end');
@@ -135,7 +135,7 @@ describe('a request without an answer', () => {
     expect(await Promise.race([running, new Promise((resolve) => setImmediate(resolve))])).toBe(reason);
   });
 
-  test.each(operations)('%s is not even sent for a caller who has aborted', async (name, call) => {
+  test.each(operations)('is not sent for an aborted caller: %s', async (name, call) => {
     const reason = new Error('too late');
     expect(await call(store, `before-${name}/a`, AbortSignal.abort(reason)).catch((error: unknown) => error)).toBe(
       reason,
@@ -143,7 +143,7 @@ describe('a request without an answer', () => {
     expect(services.s3.requests.count({ prefix: `before-${name}/` })).toBe(0);
   });
 
-  test.each(operations)('%s ends when the store is closed, and none is sent after that', async (name, call) => {
+  test.each(operations)('ends when the store is closed, and none is sent after that: %s', async (name, call) => {
     const closing = storeOf(services.settings);
     const hang = services.s3.faults.set({ match: { prefix: `close-${name}/` }, fault: { kind: 'hang' } });
     const running = faultOf(call(closing, `close-${name}/a`));
@@ -155,12 +155,12 @@ describe('a request without an answer', () => {
   });
 });
 
-describe('a body', () => {
+describe('a response body', () => {
   const at = (server: RawServer, use?: 'prompt'): Store =>
     storeOf({ ...services.settings, AWS_ENDPOINT_URL_S3: server.endpoint }, use);
   const MIB = 1_048_576;
 
-  it('that stops in the middle ends by the deadline of prompt use', async () => {
+  it('stopped in the middle ends at the deadline of a fail-fast store', async () => {
     using _real = realDeadlines();
     await using server = await rawServer(partly(MIB, 300_000, 'silent'));
     const prompt = at(server, 'prompt');
@@ -169,7 +169,7 @@ describe('a body', () => {
     prompt.close();
   });
 
-  it('that stops in the middle ends when its caller aborts, with the reason of the signal', async () => {
+  it('stopped in the middle ends when its caller aborts, with the reason of the signal', async () => {
     await using server = await rawServer(partly(MIB, 300_000, 'silent'));
     const patient = at(server);
     const controller = new AbortController();
@@ -187,7 +187,7 @@ describe('a body', () => {
     patient.close();
   });
 
-  it('that nobody has begun to read ends when its caller aborts', async () => {
+  it('not yet read ends when its caller aborts', async () => {
     await using server = await rawServer(partly(MIB, 300_000, 'silent'));
     const patient = at(server);
     const controller = new AbortController();
@@ -199,7 +199,7 @@ describe('a body', () => {
     patient.close();
   });
 
-  it('that was cut off is STORE_FAILED', async () => {
+  it('cut off is STORE_FAILED', async () => {
     await using server = await rawServer(partly(MIB, 300_000, 'end'));
     const patient = at(server);
     const stored = await patient.get('a');
@@ -210,7 +210,7 @@ describe('a body', () => {
   it.each([
     ['shorter', 3],
     ['longer', 5],
-  ])('that is %s than announced is refused', async (_, length) => {
+  ])('%s than announced is rejected', async (_, length) => {
     async function* body() {
       yield Buffer.alloc(2);
       yield Buffer.alloc(length - 2);
@@ -221,7 +221,7 @@ describe('a body', () => {
     });
   });
 
-  it('of which a part is enough gives its connection back: discarded, left early, or never looked at', async () => {
+  it('read in part frees its connection: discarded, left early, or never read', async () => {
     await using server = await rawServer(partly(MIB, 300_000, 'silent'));
     const patient = at(server);
     for (let n = 0; n < 5; n++) (await patient.get('a'))?.discard();
@@ -234,7 +234,7 @@ describe('a body', () => {
     expect(unread[0] && (await faultOf(readAll(unread[0]))).code).toBe('STORE_FAILED');
   });
 
-  it('that was read to its end leaves the connection to the next request', async () => {
+  it('read to its end leaves the connection to the next request', async () => {
     await using server = await rawServer((request, response) => {
       request.resume();
       response.writeHead(200, { 'content-length': 200_000 }).end(Buffer.alloc(200_000));
@@ -250,7 +250,7 @@ describe('a body', () => {
     patient.close();
   });
 
-  it('may be read slowly: the silence of its reader is none of the store', async () => {
+  it('can be read slowly: a pause of its reader does not count as one of the store', async () => {
     using _real = realDeadlines();
     await using server = await rawServer((request, response) => {
       request.resume();

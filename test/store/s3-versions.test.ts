@@ -27,7 +27,7 @@ const textAt = async (name: string): Promise<string | undefined> => {
   return stored && (await readAll(stored)).toString();
 };
 
-test('what is replaced or deleted stays as a version, and comes back when the newer ones are removed', async () => {
+test('a replaced or deleted object stays as a version, and returns when newer ones are removed', async () => {
   await put('a', 'one');
   await put('a', 'two');
   await store.remove(`${prefix}a`);
@@ -45,7 +45,7 @@ test('what is replaced or deleted stays as a version, and comes back when the ne
   expect((await store.listVersions(prefix)).versions).toEqual([]);
 });
 
-test('versions come in pages, each once', async () => {
+test('versions are returned in pages, each once', async () => {
   for (let at = 0; at < 1100; at += 50)
     await Promise.all(Array.from({ length: 50 }, (_, more) => put(`${(at + more) % 550}`, 'x')));
   const keys: string[] = [];

@@ -134,11 +134,11 @@ describe.each([
     await setup[Symbol.asyncDispose]();
   });
 
-  test('reads a bucket without settings of its own as AES256, without versions and rules', async () => {
+  test('reads a new bucket as AES256, without versions and rules', async () => {
     expect(await Promise.all(SETTINGS.map((name) => settings[name](signal)))).toEqual(['off', [], 'AES256']);
   });
 
-  test.each(['on', 'suspended'] as const)('reads versioning that is %s', async (versioning) => {
+  test.each(['on', 'suspended'] as const)('reads %s versioning', async (versioning) => {
     setup.set({ versioning });
     expect(await settings.versioning(signal)).toBe(versioning);
   });

@@ -21,19 +21,19 @@ afterAll(async () => {
 
 const left = async (): Promise<string[]> => (await store.list('')).objects.map(({ key }) => key);
 
-describe('the proof of conditional writes', () => {
-  it('passes on a store that honors conditions, and leaves no object', async () => {
+describe('the test of conditional writes', () => {
+  it('passes on a store with conditions, and leaves no object', async () => {
     await proveConditionalWrites(store, 'main');
     expect(await left()).toEqual([]);
   });
 
-  it('passes when an answer is lost', async () => {
+  it('passes with a lost response', async () => {
     services.s3.faults.set({ match: { method: 'PUT' }, fault: { kind: 'lostResponse' }, times: 1 });
     await proveConditionalWrites(store, 'main');
     expect(await left()).toEqual([]);
   });
 
-  it('is CONFIG_INVALID on a store that ignores conditions, and leaves no object', async () => {
+  it('throws CONFIG_INVALID on a store that ignores conditions, and leaves no object', async () => {
     services.s3.faults.set({ fault: { kind: 'ignoreConditions' } });
     const fault = await faultOf(proveConditionalWrites(store, 'main'));
     expect(fault.code).toBe('CONFIG_INVALID');
@@ -41,7 +41,7 @@ describe('the proof of conditional writes', () => {
     expect(await left()).toEqual([]);
   });
 
-  it('asks again after a 409, and takes no other answer than 412 for proof', async () => {
+  it('repeats a request after a 409, and accepts only 412 as a proof', async () => {
     const second = { match: { method: 'PUT' as const }, fault: S3_ERRORS.conflict, times: 1 };
     const first = store.put.bind(store);
     let puts = 0;
@@ -59,12 +59,12 @@ describe('the proof of conditional writes', () => {
     expect((await faultOf(proveConditionalWrites(always, 'main'))).code).toBe('CONFIG_INVALID');
   });
 
-  it('is CONFIG_INVALID on a store that does not know conditions', async () => {
+  it('throws CONFIG_INVALID on a store that does not support conditions', async () => {
     services.s3.faults.set({ fault: { kind: 'error', status: 501, code: 'NotImplemented' } });
     expect((await faultOf(proveConditionalWrites(store, 'main'))).code).toBe('CONFIG_INVALID');
   });
 
-  it('proves nothing while the store fails, and says so', async () => {
+  it('is inconclusive while the store fails, and throws', async () => {
     services.s3.faults.set({ match: { method: 'PUT' }, fault: S3_ERRORS.accessDenied });
     expect(await faultOf(proveConditionalWrites(store, 'main'))).toMatchObject({
       code: 'STORE_FAILED',
@@ -72,7 +72,7 @@ describe('the proof of conditional writes', () => {
     });
   });
 
-  it('stays in the canary folder of its own queue', async () => {
+  it('uses only the canary folder of its queue', async () => {
     services.s3.faults.set({ match: { method: 'DELETE' }, fault: S3_ERRORS.accessDenied });
     await proveConditionalWrites(store, 'other');
     services.s3.faults.clear();
@@ -82,11 +82,11 @@ describe('the proof of conditional writes', () => {
   });
 });
 
-describe('the proof of conditional removals', () => {
+describe('the test of conditional removals', () => {
   const proof = () => honoursConditionalRemoval(store, 'main');
   const removals = { match: { method: 'DELETE' }, times: 1 };
 
-  it('passes on a store that honors conditions, and leaves no object', async () => {
+  it('passes on a store with conditions, and leaves no object', async () => {
     expect(await proof()).toBe(true);
     expect(await left()).toEqual([]);
   });
@@ -97,7 +97,7 @@ describe('the proof of conditional removals', () => {
     expect(await left()).toEqual([]);
   });
 
-  it('fails on a store that does not know conditions, or refuses and removes all the same', async () => {
+  it('fails on a store that does not support conditions, or rejects and still removes', async () => {
     services.s3.faults.set({ ...removals, fault: { kind: 'error', status: 501, code: 'NotImplemented' } });
     expect(await proof()).toBe(false);
     const untrue: Store = { ...store, remove: async (key) => (await store.remove(key), 'changed') };
@@ -105,7 +105,7 @@ describe('the proof of conditional removals', () => {
     expect(await left()).toEqual([]);
   });
 
-  it('proves nothing while the store refuses, and says so', async () => {
+  it('is inconclusive while the store denies access, and throws', async () => {
     services.s3.faults.set({ ...removals, fault: S3_ERRORS.accessDenied });
     expect(await faultOf(proof())).toMatchObject({ code: 'STORE_FAILED', reason: 'AccessDenied' });
     expect(await left()).toEqual([]);
@@ -113,17 +113,17 @@ describe('the proof of conditional removals', () => {
 });
 
 describe('the canary', () => {
-  it('flies where writing and reading work, and leaves no object', async () => {
+  it('succeeds if writing and reading work, and leaves no object', async () => {
     await runCanary(store, 'main');
     expect(await left()).toEqual([]);
   });
 
-  it.each(['PUT', 'GET', 'DELETE'])('does not fly when %s is refused', async (method) => {
+  it.each(['PUT', 'GET', 'DELETE'])('fails when %s is denied', async (method) => {
     services.s3.faults.set({ match: { method, prefix: 'system/' }, fault: S3_ERRORS.accessDenied });
     expect(await faultOf(runCanary(store, 'main'))).toMatchObject({ code: 'STORE_FAILED', reason: 'AccessDenied' });
   });
 
-  it('leaves no object when it could not be read', async () => {
+  it('leaves no object when reading failed', async () => {
     const before = await left();
     services.s3.faults.set({ match: { method: 'GET', prefix: 'system/main/canary/' }, fault: S3_ERRORS.accessDenied });
     await faultOf(runCanary(store, 'main'));
@@ -131,7 +131,7 @@ describe('the canary', () => {
     expect(await left()).toEqual(before);
   });
 
-  it('does not fly when what was written is not what is read', async () => {
+  it('fails when it reads other bytes than it wrote', async () => {
     const forgetful: Store = { ...store, get: () => Promise.resolve(undefined) };
     expect(await faultOf(runCanary(forgetful, 'main'))).toMatchObject({ code: 'STORE_FAILED', reason: 'CanaryLost' });
   });

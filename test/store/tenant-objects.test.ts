@@ -44,7 +44,7 @@ test.each([
   ['tombstones', 0],
   ['documents', 2000],
   ['somewhat larger documents', 65_536],
-])('%s whose bodies nobody reads cost no connection each', async (_name, bytes) => {
+])('%s with unread bodies cost no connection each', async (_name, bytes) => {
   await using services = await awsServices();
   await using door = await openCountingDoor(String(services.settings.AWS_ENDPOINT_URL_S3));
   const store = createStore(loadConfig({ ...services.settings, AWS_ENDPOINT_URL_S3: door.endpoint }, {}), 'patient');
@@ -65,7 +65,7 @@ test.each([
   }
 });
 
-test('A large body is not read before somebody wants it, and none that is not there', async () => {
+test('a large body is not read before it is needed, and a missing one never', async () => {
   await using services = await awsServices();
   const store = createStore(loadConfig(services.settings, {}), 'patient');
   try {
@@ -79,7 +79,7 @@ test('A large body is not read before somebody wants it, and none that is not th
   }
 });
 
-test('A write that met another one is no answer: nobody need have replaced the object', async () => {
+test('a write parallel to another one throws: the object may be unchanged', async () => {
   await using services = await awsServices();
   const store = createStore(loadConfig(services.settings, {}), 'patient');
   try {

@@ -72,7 +72,7 @@ const ordersOf = <T>(items: readonly T[]): T[][] =>
     : items.flatMap((item, at) => ordersOf(items.toSpliced(at, 1)).map((rest) => [item, ...rest]));
 
 describe('a tombstone', () => {
-  it('says in its metadata what it is, and no two have the same body', async () => {
+  it('has its kind in its metadata, and a body unlike any other', async () => {
     const [one, two] = [newPlace(), newPlace()];
     await run(one, deletion(5));
     await run(two, deletion(6));
@@ -81,7 +81,7 @@ describe('a tombstone', () => {
     expect(first?.etag).not.toBe(second?.etag);
   });
 
-  it('is written where nothing was, with one request', async () => {
+  it('is written with one request if there was no object', async () => {
     const place = newPlace();
     services.s3.requests.reset();
     expect(await run(place, deletion(1))).toBe('stored');
@@ -89,7 +89,7 @@ describe('a tombstone', () => {
     expect(await standing(place)).toEqual(deletion(1));
   });
 
-  it('that newly replaces another is not overwritten by an older write that had looked at that other one', async () => {
+  it('over another tombstone is not overwritten by an older write that had read the earlier one', async () => {
     const place = newPlace();
     await run(place, deletion(1));
     const racing = afterLook(() => run(place, deletion(9)));
@@ -97,7 +97,7 @@ describe('a tombstone', () => {
     expect(await standing(place)).toEqual(deletion(9));
   });
 
-  it('gives way to a newer write that came between its look and itself', async () => {
+  it('gives way to a newer write between its read and its write', async () => {
     const place = newPlace();
     await run(place, write(1));
     const racing = afterLook(() => run(place, write(9)));
@@ -105,7 +105,7 @@ describe('a tombstone', () => {
     expect(await standing(place)).toEqual(write(9));
   });
 
-  it('of an equal revision is done: this is what a lost answer looks like', async () => {
+  it('is done if an equal revision is stored, as after a lost response', async () => {
     const place = newPlace();
     services.s3.faults.set({ match: { method: 'PUT' }, fault: { kind: 'lostResponse' }, times: 1 });
     expect(await run(place, deletion(3))).toBe('replaced');
@@ -113,7 +113,7 @@ describe('a tombstone', () => {
     expect(await standing(place)).toEqual(deletion(3));
   });
 
-  it('does not give way to what claims to be from the future, nor hides it', async () => {
+  it('neither gives way to a revision from the future nor hides it', async () => {
     const place = newPlace();
     const ahead = (Date.now() + 3_600_000) * 1000;
     await run(place, write(ahead));
@@ -126,7 +126,7 @@ describe('the highest revision wins', () => {
   const steps = [write(1), deletion(2), write(3), deletion(4)];
   const sets = [steps, steps.slice(0, 3), [deletion(1), write(2), deletion(3)], [write(1), deletion(2), deletion(3)]];
 
-  it('in every order of writes and deletions, each of them repeated as a late retry would', async () => {
+  it('in every order of writes and deletions, each of them repeated as by a late retry', async () => {
     for (const order of sets.flatMap(ordersOf)) {
       const place = newPlace();
       let highest = 0;
@@ -142,7 +142,7 @@ describe('the highest revision wins', () => {
     }
   });
 
-  it('in every pair of which one comes between the look and the write of the other', async () => {
+  it('in every pair with one between read and write of the other', async () => {
     const kinds: Kind[] = ['write', 'delete'];
     for (const base of kinds)
       for (const outer of kinds)
@@ -161,7 +161,7 @@ describe('the highest revision wins', () => {
           }
   });
 
-  it('when all run at once', async () => {
+  it('if all run at once', async () => {
     for (let round = 0; round < 10; round++) {
       const place = newPlace();
       await Promise.all(steps.map((step) => run(place, step)));

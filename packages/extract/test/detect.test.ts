@@ -102,7 +102,7 @@ describe('errors', () => {
   });
 });
 
-test('do not mistake an archive of mostly plain text for a text', async () => {
+test('an archive of mostly plain text does not count as text', async () => {
   const bytes = makeZip([{ name: 'a.txt', content: 'Only letters. '.repeat(1000), isStored: true }]);
   expect(await file(bytes, 'a.txt')).toBe('application/zip');
 });
