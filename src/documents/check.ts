@@ -109,7 +109,7 @@ function match(shape: z.ZodType, value: Plain, place: Place): PlainObject {
     const issue = result.error.issues[0];
     if (issue?.code === 'unrecognized_keys') throw unknownKey(place, issue.keys[0] ?? '');
     const key = issue?.path[0];
-    throw invalid(fieldOf(typeof key === 'string' ? { parent: place, key } : place), issue?.message ?? 'is wrong');
+    throw invalid(fieldOf(typeof key === 'string' ? { parent: place, key } : place), issue?.message ?? 'is invalid');
   }
   const object = value as PlainObject;
   for (const key of Object.keys(object)) if (object[key] === null) delete object[key];
@@ -126,7 +126,7 @@ function holdDoubles(object: Plain | undefined, place: Place, keys = Object.keys
     if (double === undefined)
       throw invalid(
         fieldOf({ parent: place, key }),
-        'holds an integer that a 64-bit floating-point number cannot hold exactly',
+        'must not contain an integer that a 64-bit floating-point number cannot represent exactly',
       );
     numbers[key] = double;
   }
@@ -165,7 +165,7 @@ export function checkCore(document: Plain, limits: DocumentLimits): void {
       );
     }
     if (isBlank(part['text']) && part['table_id'] === undefined && part['image_id'] === undefined) {
-      throw invalid(fieldOf(within(place, 'text')), 'must not be blank in a part without table_id and image_id');
+      throw invalid(fieldOf(within(place, 'text')), 'must not be blank unless the part has table_id or image_id');
     }
   });
   each(tables, within(ROOT, 'tables'), checkTable);
@@ -195,10 +195,13 @@ function checkSection(value: Plain, place: Place): void {
   const section = match(SHAPES.section, value, place);
   const holdsOthers = isFilled(section['sections']) || isFilled(section['tables']);
   if (!holdsOthers && section['text'] === undefined) {
-    throw invalid(fieldOf(within(place, 'text')), 'is missing; only a section with sections or tables may lack it');
+    throw invalid(fieldOf(within(place, 'text')), 'is required unless the section has sections or tables');
   }
   if (!holdsOthers && isBlank(section['text']) && isBlank(section['title']) && !isFilled(section['images'])) {
-    throw invalid(fieldOf(within(place, 'text')), 'must not be blank in a section that has nothing else');
+    throw invalid(
+      fieldOf(within(place, 'text')),
+      'must not be blank unless the section has a title, images, sections or tables',
+    );
   }
   each(section['tables'], within(place, 'tables'), checkTable);
   each(section['images'], within(place, 'images'), checkImage);

@@ -43,7 +43,7 @@ export const invalid = (field: string, rule: string): SealdexError =>
 export function unknownKey(place: Place, key: string): SealdexError {
   const field = fieldOf(place);
   if (!/^[A-Za-z0-9_.-]{1,64}$/.test(key)) {
-    return invalid(field, 'has a key that is not known and not shown here; remove it');
+    return invalid(field, 'contains an unknown field (name withheld); remove it');
   }
   return invalid(field === ROOT_FIELD ? key : `${field}.${key}`, 'is not a known field; remove it');
 }

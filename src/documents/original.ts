@@ -31,7 +31,7 @@ export interface OriginalReading extends AsyncDisposable {
 }
 
 const unreadable = (): SealdexError =>
-  new SealdexError('OBJECT_UNREADABLE', 'The object holds no file that we can read.', { reason: 'original' });
+  new SealdexError('OBJECT_UNREADABLE', 'The object is not a stored file.', { reason: 'original' });
 
 /** Reads the head from decrypted bytes as they stream in. @throws SealdexError `OBJECT_UNREADABLE`; the source's own errors */
 export async function readOriginal(source: AsyncIterable<Uint8Array>): Promise<OriginalReading> {

@@ -71,7 +71,7 @@ function open(value: object, parent: Frame | undefined, key: string | number, si
   const prototype: unknown = Object.getPrototypeOf(value);
   const isPlain = isArray ? prototype === Array.prototype : prototype === null || prototype === Object.prototype;
   if (!isPlain || Object.getOwnPropertySymbols(value).length > 0) {
-    throw invalid(fieldOf({ parent, key }), 'must be plain JSON, not an object of a class');
+    throw invalid(fieldOf({ parent, key }), 'must be plain JSON, not a class instance');
   }
   const keys = isArray ? undefined : Object.keys(value);
   const isOutside = (parent?.metadataLevel ?? 0) === 0;
@@ -89,7 +89,7 @@ function open(value: object, parent: Frame | undefined, key: string | number, si
   };
   const isTooDeep = isOutside && key !== 'metadata' ? frame.depth > DEEPEST : frame.metadataLevel > NESTING_LEVELS;
   if (isTooDeep || frame.sectionLevel > NESTING_LEVELS) {
-    throw invalid(fieldOf(frame), `must not be nested deeper than ${NESTING_LEVELS} levels`);
+    throw invalid(fieldOf(frame), `must not be nested more than ${NESTING_LEVELS} levels deep`);
   }
   sizes.addNode(frame);
   return frame;
@@ -97,11 +97,11 @@ function open(value: object, parent: Frame | undefined, key: string | number, si
 
 function checkKey(key: string | number, parent: Frame, sizes: Sizes): void {
   if (typeof key === 'number') {
-    if (!Object.hasOwn(parent.source, key)) throw invalid(fieldOf(parent), 'must have no holes');
+    if (!Object.hasOwn(parent.source, key)) throw invalid(fieldOf(parent), 'must not be a sparse array');
     return;
   }
   if (key === '__proto__') throw invalid(fieldOf(parent), 'must not have a key named __proto__');
-  if (!key.isWellFormed()) throw invalid(fieldOf(parent), 'must not have a key with a lone surrogate');
+  if (!key.isWellFormed()) throw invalid(fieldOf(parent), 'must not have a key that is not well-formed Unicode');
   sizes.addText(key, parent);
   sizes.add(1, parent);
 }
@@ -109,7 +109,7 @@ function checkKey(key: string | number, parent: Frame, sizes: Sizes): void {
 function leaf(value: unknown, parent: Frame, key: string | number, sizes: Sizes): Plain {
   const refuse = (rule: string): Error => invalid(fieldOf({ parent, key }), rule);
   if (typeof value === 'string') {
-    if (!value.isWellFormed()) throw refuse('must not hold a lone surrogate');
+    if (!value.isWellFormed()) throw refuse('must be well-formed Unicode');
     sizes.addText(value, parent);
     return value;
   }
@@ -127,7 +127,7 @@ function leaf(value: unknown, parent: Frame, key: string | number, sizes: Sizes)
     sizes.add(String(value).length, parent);
     return value;
   }
-  throw refuse(value === undefined ? 'must not be undefined; leave the key out' : 'must be a JSON value');
+  throw refuse(value === undefined ? 'must not be undefined; omit the field' : 'must be a JSON value');
 }
 
 /** Whether JSON writes a text as it is, a byte a unit. Asked of short ones only: keys and cells are many. */
@@ -148,7 +148,7 @@ class Sizes {
   addNode(frame: Frame): void {
     this.#nodes += 1;
     if (this.#nodes > MAX_NODES) {
-      throw invalid(ROOT_FIELD, `must not hold more than ${MAX_NODES} objects and arrays: split the document`);
+      throw invalid(ROOT_FIELD, `must not contain more than ${MAX_NODES} objects and arrays; split the document`);
     }
     this.add(2, frame);
   }
@@ -174,6 +174,6 @@ class Sizes {
   }
 
   #tooLarge(): Error {
-    return invalid(ROOT_FIELD, `must not exceed ${formatSize(this.#limits.documentBytes)} as JSON`);
+    return invalid(ROOT_FIELD, `must not exceed ${formatSize(this.#limits.documentBytes)} as JSON; split the document`);
   }
 }

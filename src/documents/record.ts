@@ -211,27 +211,27 @@ export async function readRecord(source: AsyncIterable<Uint8Array>): Promise<Rec
 }
 
 const unreadable = (why: string): SealdexError =>
-  new SealdexError('OBJECT_UNREADABLE', `The object holds no record that we can read: ${why}.`, { reason: 'record' });
+  new SealdexError('OBJECT_UNREADABLE', `Invalid record: ${why}.`, { reason: 'record' });
 
 async function* readLines(source: AsyncIterable<Uint8Array>): AsyncGenerator<RecordHead | RecordItem> {
   let head: RecordHead | undefined;
   let expected = 0;
   let seen = 0;
   for await (const { bytes, isWhole } of splitLines(source, MAX_LINE_BYTES)) {
-    if (!isWhole) throw unreadable('its last line is cut off or too long');
+    if (!isWhole) throw unreadable('the last line is truncated or too long');
     if (!head) {
-      head = parseLine<RecordHead>(LINES.head, bytes, 'its first line is not the head of a record');
+      head = parseLine<RecordHead>(LINES.head, bytes, 'the first line is not a record head');
       expected = head.parts + head.tables + head.images;
       yield head;
       continue;
     }
     seen += 1;
-    if (seen > expected) throw unreadable('it has more lines than its head says');
+    if (seen > expected) throw unreadable('it has more lines than its head states');
     const kind = seen <= head.parts ? 'part' : seen <= head.parts + head.tables ? 'table' : 'image';
-    yield parseLine<RecordItem>(LINES[kind], bytes, `one of its lines is not the ${kind} that its head announces`);
+    yield parseLine<RecordItem>(LINES[kind], bytes, `a line is not a ${kind}`);
   }
   if (!head) throw unreadable('it is empty');
-  if (seen < expected) throw unreadable('it has fewer lines than its head says');
+  if (seen < expected) throw unreadable('it has fewer lines than its head states');
 }
 
 /** Large integers in the places of doubles are numbers; only in metadata are they `bigint`. */

@@ -60,7 +60,7 @@ function typeOf({ sections, document_parts }: PlainObject): 'structured' | 'core
  */
 export function parseDocumentJson(bytes: Uint8Array, limits: DocumentLimits): IndexDocument {
   if (bytes.byteLength > limits.documentBytes) {
-    throw invalid(ROOT_FIELD, `must not exceed ${formatSize(limits.documentBytes)} as JSON`);
+    throw invalid(ROOT_FIELD, `must not exceed ${formatSize(limits.documentBytes)} as JSON; split the document`);
   }
   return parseDocument(parseJson(bytes), limits);
 }
@@ -92,7 +92,7 @@ function parseJson(bytes: Uint8Array): unknown {
  */
 export function checkDocumentId(id: unknown, field = 'id'): string {
   if (typeof id !== 'string') throw invalid(field, 'must be a string');
-  if (!id.isWellFormed()) throw invalid(field, 'must not hold a lone surrogate');
+  if (!id.isWellFormed()) throw invalid(field, 'must be well-formed Unicode');
   // Unpacking is bounded: a character takes at most two units.
   if (id === '' || id.length > 2 * ID_CHARACTERS || Array.from(id).length > ID_CHARACTERS) {
     throw invalid(field, `must have 1 to ${ID_CHARACTERS} characters`);

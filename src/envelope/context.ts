@@ -33,7 +33,7 @@ export function encodeContext(context: EncryptionContext): Buffer {
     if (key.startsWith(RESERVED_PREFIX))
       throw internalError('A key of an encryption context must not begin with aws-crypto-.');
     if (!key.isWellFormed() || !value.isWellFormed()) {
-      throw internalError('An encryption context must not hold lone surrogates.');
+      throw internalError('An encryption context must be well-formed Unicode.');
     }
     return [Buffer.from(key), Buffer.from(value)] as const;
   });

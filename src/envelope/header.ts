@@ -86,7 +86,7 @@ export function headerFields(key: WrappedKey, frameBytes: number): HeaderFields 
   const arn = Buffer.from(key.arn);
   if (arn.length === 0 || arn.length > LONGEST_FIELD)
     throw internalError('The ARN of a KMS key must be 1 to 65,535 bytes.');
-  if (!key.arn.isWellFormed()) throw internalError('The ARN of a KMS key must not hold lone surrogates.');
+  if (!key.arn.isWellFormed()) throw internalError('The ARN of a KMS key must be well-formed Unicode.');
   if (wrapped.byteLength === 0 || wrapped.byteLength > LONGEST_FIELD) {
     throw internalError('A wrapped data key must be 1 to 65,535 bytes.');
   }

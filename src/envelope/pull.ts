@@ -35,7 +35,7 @@ const NOTHING = new Uint8Array(0);
 
 /** A stream's chunk, or an error: a stream of text would be read as nonsense. */
 export function asBytes(chunk: Uint8Array): Uint8Array {
-  if (!(chunk instanceof Uint8Array)) throw internalError('A stream must give bytes, not text or objects.');
+  if (!(chunk instanceof Uint8Array)) throw internalError('A stream must yield bytes, not text or objects.');
   return chunk;
 }
 

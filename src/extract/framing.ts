@@ -65,7 +65,7 @@ export class FrameReader {
   #begin(header: number, body: number): void {
     const { headerBytes, bodyBytes } = this.#bounds;
     if (header === 0 || header > headerBytes || body > bodyBytes)
-      throw new Error('That is no frame within the bounds.');
+      throw new Error('The frame is outside the size limits.');
     this.#headerBytes = header;
     this.#into = Buffer.allocUnsafeSlow(header + body);
   }
@@ -75,6 +75,6 @@ function parse(bytes: Buffer): unknown {
   try {
     return parseRaw(bytes.toString());
   } catch {
-    throw new Error('The header of the frame is no JSON.');
+    throw new Error('The header of the frame is not valid JSON.');
   }
 }

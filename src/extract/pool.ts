@@ -50,7 +50,7 @@ interface Idle {
 }
 
 const died = (): SealdexError =>
-  new SealdexError('INTERNAL', 'The process that read the file has died: try again.', { reason: 'ExtractorDied' });
+  new SealdexError('INTERNAL', 'The extraction process died. Try again.', { reason: 'ExtractorDied' });
 
 export class ExtractPool implements AsyncDisposable {
   readonly #options: ExtractPoolOptions;
@@ -84,7 +84,7 @@ export class ExtractPool implements AsyncDisposable {
   /** Kills every child and waits until they are gone; what is being read is rejected. May be called twice. */
   async stop(): Promise<void> {
     this.#stopping.abort(
-      new SealdexError('INTERNAL', 'The extractors are being stopped: try again.', { reason: 'ExtractPoolStopped' }),
+      new SealdexError('INTERNAL', 'Extraction is stopping. Try again.', { reason: 'ExtractPoolStopped' }),
     );
     for (const { timer } of this.#idle.splice(0)) timer.cancel();
     const children = [...this.#children];

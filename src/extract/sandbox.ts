@@ -8,7 +8,7 @@ import workerThreads from 'node:worker_threads';
 
 /** No arrow: it stands for constructors too. */
 function refuse(): never {
-  throw new Error('An extractor has no network and no threads.');
+  throw new Error('Network access and threads are disabled in the extraction process.');
 }
 
 const isQuestion = (name: string): boolean => /^(lookup|resolve|reverse)/.test(name);

@@ -32,7 +32,7 @@ export function checkBody(body: unknown, length: unknown, fileBytes: number, clo
   if (isLength && length > fileBytes) throw tooLarge(fileBytes);
   if (isUint8Array(body)) {
     if (body.byteLength > fileBytes) throw tooLarge(fileBytes);
-    if (isLength && length !== body.byteLength) throw invalid('length', 'is not that of body');
+    if (isLength && length !== body.byteLength) throw invalid('length', 'does not match the length of body');
     if (body.byteLength === 0) throw isEmpty();
     // A copy: the caller may write over it while we wait.
     const copy = Buffer.from(body);
@@ -59,7 +59,7 @@ async function* oneOf(bytes: Buffer): AsyncGenerator<Uint8Array> {
   await Promise.resolve();
 }
 
-const wrongLength = (): SealdexError => invalid('length', 'is not the number of bytes that came');
+const wrongLength = (): SealdexError => invalid('length', 'does not match the number of bytes received');
 
 async function* readBody(
   body: Readable,
@@ -73,7 +73,7 @@ async function* readBody(
   for (;;) {
     const { done, value } = await nextOf(chunks, Math.min(IDLE_MS, end - clock.monotonic()), clock);
     if (done === true) break;
-    if (!isUint8Array(value)) throw invalid('body', 'must give bytes, not text or objects: set no encoding');
+    if (!isUint8Array(value)) throw invalid('body', 'must yield bytes; do not set an encoding');
     bytes += value.byteLength;
     if (length !== undefined && bytes > length) throw wrongLength();
     if (bytes > fileBytes) throw tooLarge(fileBytes);
@@ -89,12 +89,12 @@ async function nextOf(
   waitMs: number,
   clock: Clock,
 ): Promise<IteratorResult<unknown, unknown>> {
-  const late = (): SealdexError => invalid('body', 'stood still for too long, or took too long in all');
+  const late = (): SealdexError => invalid('body', 'stalled or took too long; send it again');
   try {
     return await withDeadline(clock, waitMs, chunks.next(), late);
   } catch (error) {
     throw error instanceof SealdexError && error.code === 'DOCUMENT_INVALID'
       ? error
-      : invalid('body', 'could not be read to its end: the stream failed');
+      : invalid('body', 'could not be read: the stream failed; send it again');
   }
 }

@@ -126,7 +126,7 @@ export function fieldsOf<Name extends string>(
   for (const key of Object.keys(input)) {
     // A misspelt idempotencyKey that is passed over would be noticed when it is too late.
     if (!(names as readonly string[]).includes(key))
-      throw invalid(nameable(key) ? key : 'request', 'is not a known field of a request; remove it');
+      throw invalid(nameable(key) ? key : 'request', 'is not a known request field; remove it');
   }
   const given = input as { readonly [name in Name]?: unknown };
   return Object.fromEntries(names.map((name) => [name, given[name]])) as typeof given;
@@ -138,7 +138,7 @@ export function readable<T>(field: string, read: () => T): T {
     return read();
   } catch (error) {
     if (error instanceof SealdexError) throw error;
-    throw invalid(field, 'cannot be read: it must be plain data, without getters or proxies that throw');
+    throw invalid(field, 'must be plain data; a getter or proxy threw an error');
   }
 }
 

@@ -73,7 +73,7 @@ function checkList(request: unknown) {
   if (typeof metadata !== 'boolean') throw invalid('metadata', 'must be true or false');
   if (after === undefined) return { tenant, corpus, after, limit, metadata };
   if (typeof after !== 'string' || after === '' || after.length > AFTER_CHARACTERS || !after.isWellFormed())
-    throw invalid('after', 'must be what a page gave as next');
+    throw invalid('after', 'must be a cursor returned as `next`');
   return { tenant, corpus, after, limit, metadata };
 }
 

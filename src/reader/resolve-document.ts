@@ -43,7 +43,7 @@ export async function findPlace(
 ): Promise<{ owner: Tenant; place: DocumentPlace; minRevision: number }> {
   const { tenant, corpus, id, minRevision = 0 } = fieldsOf(name);
   if (!Number.isSafeInteger(minRevision) || (minRevision as number) < 0)
-    throw new SealdexError('DOCUMENT_INVALID', 'minRevision must be a revision, as an answer of the producer has it.', {
+    throw new SealdexError('DOCUMENT_INVALID', 'minRevision must be a revision returned by the producer.', {
       field: 'minRevision',
     });
   const inCorpus = { tenant: checkName(tenant, 'tenant'), corpus: checkName(corpus, 'corpus') };

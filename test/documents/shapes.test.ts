@@ -251,7 +251,7 @@ describe('an unknown field', () => {
         parse(changed(structured, (copy) => Object.assign(copy['sections']?.[0] ?? {}, { [key]: 1 }))),
       );
       expect(error.field).toBe('sections[0]');
-      expect(error.message).toBe('sections[0] has a key that is not known and not shown here; remove it.');
+      expect(error.message).toBe('sections[0] contains an unknown field (name withheld); remove it.');
     },
   );
 });
@@ -265,7 +265,7 @@ describe('text that is no JSON document', () => {
     ['a byte order mark', `\uFEFF${JSON.stringify(core)}`, 'document must not begin with a byte order mark.'],
     ['invalid UTF-8', Buffer.from([0x22, 0xc3, 0x28, 0x22]), 'document must be valid UTF-8.'],
     ['a surrogate in UTF-8', Buffer.from([0x22, 0xed, 0xa0, 0x80, 0x22]), 'document must be valid UTF-8.'],
-    ['too many bytes', ' '.repeat(65_537), 'document must not exceed 64KiB as JSON.'],
+    ['too many bytes', ' '.repeat(65_537), 'document must not exceed 64KiB as JSON; split the document.'],
   ])('%s is refused', (_, bytes, message) => {
     const error = json(bytes);
     expect(error).toMatchObject({ code: 'DOCUMENT_INVALID', field: 'document', message });

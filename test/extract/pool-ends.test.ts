@@ -202,7 +202,7 @@ describe('the walls of a child', () => {
     await once(server, 'listening');
     try {
       await using pool = openPool();
-      const wall = 'An extractor has no network and no threads.';
+      const wall = 'Network access and threads are disabled in the extraction process.';
       const {
         process: another,
         write,
