@@ -29,8 +29,8 @@ export async function startFleetTasks(
   const keys = redisKeys(config.queue);
   if (!(await ensureRedisIdentity({ redis, keys, store, queue: config.queue, clock })))
     log.error(
-      {},
-      `The birth marks of Redis and of the bucket differ: this Redis is a new or another one, and jobs of the old one are not in it. Nothing is swept. Once that is settled, remove system/${config.queue}/birth from the bucket and restart a worker.`,
+      { object: `system/${config.queue}/birth` },
+      'Redis does not match the bucket: this Redis is new or was replaced, and jobs of the previous one are missing. Sweeps are disabled. After recovery, delete the object from the bucket and restart a worker.',
     );
   const gates = (): GateOfDepth[] =>
     keyAccess.gates.all().flatMap(({ record }) => {

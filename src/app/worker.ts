@@ -116,12 +116,12 @@ async function startIn(
   stack.add(startGateProbe(resources, queue), (opened) => opened.stop());
   const { concurrency } = config;
   const uploadConcurrency = takesUploads ? config.uploadConcurrency : 0;
-  log.info({ queue: queueName, concurrency, uploadConcurrency, port }, 'worker takes jobs');
+  log.info({ queue: queueName, concurrency, uploadConcurrency, port }, 'worker started');
   return runningWorker(port, async () => {
     readiness.stopping();
     const ended = await worker.stop();
     await stack.release();
-    log.info(ended, 'worker has stopped');
+    log.info(ended, 'worker stopped');
     return ended;
   });
 }

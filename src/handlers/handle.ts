@@ -69,7 +69,7 @@ export function createHandler(deps: HandlerDeps): (job: TakenJob, handBack: Abor
       if (outcome.kind === 'park') return outcome;
       log.warn(
         { job: isJobId(job.id) ? job.id : '-', ...(tenant === '' ? {} : { tenant }), kind, outcome, ...facts },
-        outcome.kind === 'dead' ? 'job is a dead letter' : 'job comes back',
+        outcome.kind === 'dead' ? 'job moved to dead letters' : 'job will be retried',
       );
       return outcome;
     } finally {

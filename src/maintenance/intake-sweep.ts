@@ -35,14 +35,14 @@ async function sweep(deps: SweepDeps, signal: AbortSignal): Promise<void> {
   const facts = { seen, suspects: suspects.size, due: due.length, most: mostOf(seen) };
   if (due.length > facts.most) {
     metrics.count('sealdex_sweep_alarms_total', {});
-    log.error(facts, 'nothing was taken from intake: more content without a job than one sweep may take');
+    log.error(facts, 'intake sweep aborted: more orphaned objects than the safety limit');
     return;
   }
   // The listing may have taken hours, and Redis may have been replaced in them.
   if (due.length > 0 && !(await birthOf(deps, signal))) return;
   let taken = 0;
   for (const name of due) if (await take(deps, name, signal)) taken += 1;
-  log.info({ ...facts, taken }, 'intake was swept');
+  log.info({ ...facts, taken }, 'intake sweep finished');
 }
 
 /** Goes through all of intake once. Those seen before keep their first sighting. */

@@ -25,7 +25,7 @@ export function reencryptionResumeTask({ store, log, restartStalled }: ResumeDep
       return await restartStalled(tenant);
     } catch (error) {
       if (!(error instanceof SealdexError && ITS_OWN.has(error.code))) throw error;
-      log.warn({ tenant, ...faultOf(error) }, 'whether the objects of a tenant move could not be seen to');
+      log.warn({ tenant, ...faultOf(error) }, 'could not check re-encryption');
       return false;
     }
   }

@@ -48,7 +48,7 @@ export function startMaintenance(deps: UpkeepDeps): MaintenanceLoop {
     const work = doUnderLease(deps, chore, stopping.signal)
       .catch((error: unknown) => {
         if (stopping.signal.aborted) return;
-        sayRarely(chore.name, () => log.warn({ ...faultOf(error), chore: chore.name }, 'a chore has failed'));
+        sayRarely(chore.name, () => log.warn({ ...faultOf(error), task: chore.name }, 'maintenance task failed'));
       })
       .finally(() => atWork.delete(chore.name));
     atWork.set(chore.name, work);
@@ -64,7 +64,7 @@ export function startMaintenance(deps: UpkeepDeps): MaintenanceLoop {
   const loop = (): void => {
     timer = clock.after(TICK_MS, loop);
     tick().catch((error: unknown) => {
-      if (!stopping.signal.aborted) sayRarely('', () => log.warn(faultOf(error), 'what is due is not known'));
+      if (!stopping.signal.aborted) sayRarely('', () => log.warn(faultOf(error), 'could not read task schedule'));
     });
   };
   timer = clock.after(TICK_MS, loop);

@@ -22,6 +22,6 @@ export const DAY_MS = 86_400_000;
 /** The birth of this Redis; undefined, and said once per sweep, when it may not be the one that the bucket belongs to. */
 export async function birthOf(deps: SweepDeps, signal: AbortSignal): Promise<RedisIdentity | undefined> {
   const birth = await matchingRedisIdentity({ ...deps, queue: deps.config.queue }, signal);
-  if (!birth) deps.log.error({}, 'nothing is swept: the birth marks of Redis and of the bucket differ');
+  if (!birth) deps.log.error({}, 'sweep skipped: Redis does not match the bucket');
   return birth;
 }

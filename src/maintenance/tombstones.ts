@@ -14,7 +14,7 @@ export function tombstoneSweep(deps: SweepDeps): MaintenanceTask {
     everyMs: DAY_MS,
     async run(signal) {
       if (await honoursConditionalRemoval(deps.store, deps.config.queue, signal)) return sweep(deps, signal);
-      if (!isTold) deps.log.warn({}, 'tombstones are not swept: this store ignores If-Match on a removal');
+      if (!isTold) deps.log.warn({}, 'tombstone sweep disabled: the store ignores If-Match on DELETE');
       isTold = true;
     },
   };
@@ -48,5 +48,5 @@ async function sweep(deps: SweepDeps, signal: AbortSignal): Promise<void> {
     if (after === undefined) await runCommand(redis.del(cursor));
     else await runCommand(redis.set(cursor, after));
   } while (after !== undefined);
-  log.info({ taken }, 'tombstones were swept');
+  log.info({ taken }, 'tombstone sweep finished');
 }

@@ -50,7 +50,7 @@ export function createPause({ clock, log, works, onPause, onResume }: PauseDeps)
     if (await works(code)) return;
     if (isStopped || current !== undefined) return;
     current = code;
-    log.error({ code }, 'the platform is at fault: this process takes no jobs until it is mended');
+    log.error({ code }, 'platform fault, worker paused');
     onPause(code);
   };
 
@@ -58,7 +58,7 @@ export function createPause({ clock, log, works, onPause, onResume }: PauseDeps)
     const code = current;
     if (code === undefined || !(await works(code)) || isStopped) return;
     current = undefined;
-    log.info({ code }, 'the platform works again: this process takes jobs');
+    log.info({ code }, 'platform recovered, worker resumed');
     onResume();
   };
 

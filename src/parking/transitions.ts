@@ -59,14 +59,14 @@ const opened =
     kind: 'log',
     level: 'info',
     facts: { tenant: key.tenant, key: key.keyArn, code: record!.code, why, shutMs: now - record!.since },
-    message: 'a gate is opened',
+    message: 'gate opened',
   });
 
 const parking = ({ tenant, keyArn }: KeyRef, facts: object): LogEffect => ({
   kind: 'log',
   level: 'warn',
   facts: { tenant, key: keyArn, ...facts },
-  message: 'a gate is shut: its jobs are parked',
+  message: 'gate shut, parking jobs',
 });
 
 const OPEN = ['none', 'open', 'draining'] as const;
@@ -118,7 +118,7 @@ const RULES: Rules = {
         kind: 'log',
         level: 'error',
         facts: { tenant: key.tenant, key: key.keyArn, code: 'KEY_DESTROYED' },
-        message: 'a KMS key is gone for good',
+        message: 'KMS key permanently deleted',
       }),
     },
   ],

@@ -42,7 +42,7 @@ test('a worker logs to the pino logger of its application', async () => {
   const worker = await startWorker(settings, { ...LOCAL, logger });
   await worker.stop();
   expect(lines[0]).toMatchObject({ app: 'shop', msg: expect.stringContaining('audit log disabled') as string });
-  expect(lines).toContainEqual(expect.objectContaining({ app: 'shop', level: 30, msg: 'worker takes jobs' }));
+  expect(lines).toContainEqual(expect.objectContaining({ app: 'shop', level: 30, msg: 'worker started' }));
 });
 
 test('a producer logs to the pino logger of its application', async () => {

@@ -49,7 +49,7 @@ test('a worker without readers logs that once at start, processes index jobs, an
   expect(await scene.sealdex(['index', ...place, '--wait', '-'], { input: coreOf('one') })).toMatchObject({ code: 0 });
   const log = jsonOf(running.stdout().slice(0, running.stdout().lastIndexOf('\n') + 1));
   expect(log.filter(({ msg }) => String(msg).includes('npm install @sealdex/extract'))).toHaveLength(1);
-  expect(log.find(({ msg }) => msg === 'worker takes jobs')).toMatchObject({ uploadConcurrency: 0 });
+  expect(log.find(({ msg }) => msg === 'worker started')).toMatchObject({ uploadConcurrency: 0 });
   expect(await scene.operator.job(job)).toMatchObject({ state: 'queued', attempts: 0 });
   const hint = 'Install it where the worker runs, then restart the worker: npm install @sealdex/extract\n';
   expect(await scene.sealdex(['status'])).toMatchObject({ code: 0, stdout: expect.stringContaining(hint) });

@@ -20,7 +20,7 @@ afterAll(() => scene[Symbol.asyncDispose]());
 async function startWorker(): Promise<{ running: Running; port: number }> {
   const running = start(['worker'], { settings: scene.settings });
   const port = await eventually(
-    () => jsonOf(wholeLines(running.stdout())).find(({ msg }) => msg === 'worker takes jobs')?.['port'] as number,
+    () => jsonOf(wholeLines(running.stdout())).find(({ msg }) => msg === 'worker started')?.['port'] as number,
   );
   return { running, port };
 }
@@ -40,11 +40,11 @@ test.each(['SIGTERM', 'SIGINT'] as const)(
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const lines = jsonOf(stdout);
     for (const line of lines) expect(line).toMatchObject({ role: 'worker', pid: running.pid });
-    expect(lines.find(({ msg }) => msg === 'worker takes jobs')).toMatchObject({
+    expect(lines.find(({ msg }) => msg === 'worker started')).toMatchObject({
       queue: scene.settings.SEALDEX_QUEUE,
       concurrency: 32,
     });
-    expect(lines.at(-1)).toMatchObject({ msg: 'worker has stopped', handedBack: 0, isClean: true });
+    expect(lines.at(-1)).toMatchObject({ msg: 'worker stopped', handedBack: 0, isClean: true });
     expect(isAlive(running.pid)).toBe(false);
     expect((await scene.operator.status()).processes.filter(({ pid }) => pid === running.pid)).toEqual([]);
   },

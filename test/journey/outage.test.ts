@@ -55,7 +55,7 @@ test('a Redis restarted after seconds, and a frozen one, lose no job of 200', as
   await eventually(() => stored(installation) >= 50);
   await kept.redis.stop();
   await eventually(async () => (await readiness(worker)) === 'not ready: REDIS_FAILED');
-  await eventually(() => worker.log().some(({ msg }) => msg === 'the queue reports an error'));
+  await eventually(() => worker.log().some(({ msg }) => msg === 'queue error'));
   await kept.again();
   await eventually(() => stored(installation) >= 120);
   process.kill(kept.redis.pid, 'SIGSTOP');
@@ -65,7 +65,7 @@ test('a Redis restarted after seconds, and a frozen one, lose no job of 200', as
   await expectAllDone(installation, worker, JOBS);
   expect(await readiness(worker)).toBe('ready');
   // Thousands of failed commands and reconnections are a few lines.
-  expect(worker.log().filter(({ msg }) => msg === 'the queue reports an error').length).toBeLessThan(20);
+  expect(worker.log().filter(({ msg }) => msg === 'queue error').length).toBeLessThan(20);
   expect(worker.stderr()).toBe('');
   worker.kill('SIGTERM');
   expect(await worker.exited).toEqual({ code: 0, signal: null });

@@ -82,7 +82,7 @@ test('a start logs one warning for a Redis without an append-only file, and cont
   await worker.ready;
   const warnings = await eventually(() => {
     const lines = worker.log();
-    return lines.some(({ msg }) => msg === 'worker takes jobs') ? lines.filter(({ level }) => level === 40) : undefined;
+    return lines.some(({ msg }) => msg === 'worker started') ? lines.filter(({ level }) => level === 40) : undefined;
   });
   expect(warnings.map(({ msg }) => String(msg))).toEqual([expect.stringContaining('persistence (AOF) is off')]);
   worker.kill('SIGTERM');

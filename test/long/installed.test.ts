@@ -56,7 +56,7 @@ const binOf = (project: string, name = 'sealdex'): string => {
 /** A worker that takes jobs. */
 async function startWorker(options: RunOptions): Promise<Running> {
   const worker = start(['worker'], { ...options });
-  await eventually(() => worker.stdout().includes('worker takes jobs') || worker.child.exitCode !== null);
+  await eventually(() => worker.stdout().includes('worker started') || worker.child.exitCode !== null);
   expect(worker.child.exitCode).toBe(null);
   return worker;
 }

@@ -51,7 +51,7 @@ const STRETCH_MS = 250;
 const deaths = (workers: readonly WorkerChild[]): number =>
   workers
     .flatMap((worker) => worker.log())
-    .filter(({ reason, msg }) => reason === 'ExtractorDied' && msg === 'job comes back').length;
+    .filter(({ reason, msg }) => reason === 'ExtractorDied' && msg === 'job will be retried').length;
 
 /** Kills processes that have read for a while without a pause, until so many jobs have lost theirs. */
 async function killReading(workers: readonly WorkerChild[], times: number): Promise<void> {

@@ -144,7 +144,7 @@ describe('a chore that fails', () => {
     clock.setWall(clock.now() + 300_000);
     await upkeep.tick();
     expect(runs).toBe(2);
-    expect(warnings).toEqual([{ facts: { code: 'STORE_FAILED', chore: 'chore' }, message: 'a chore has failed' }]);
+    expect(warnings).toEqual([{ facts: { code: 'STORE_FAILED', task: 'chore' }, message: 'maintenance task failed' }]);
     clock.skipMonotonic(600_000);
     clock.setWall(clock.now() + 300_000);
     await upkeep.tick();

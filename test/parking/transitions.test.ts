@@ -245,16 +245,16 @@ describe('effects', () => {
         effect.kind === 'log' ? [[effect.level, effect.facts, effect.message]] : [],
       );
     const gate = { tenant: 'acme', key: KEY.keyArn };
-    const shut = 'a gate is shut: its jobs are parked';
+    const shut = 'gate shut, parking jobs';
     expect(log('open', EVENTS.keyFailed)).toEqual([
       ['warn', { ...gate, code: 'KEY_DISABLED', reason: 'ByTest' }, shut],
     ]);
     expect(log('draining', EVENTS.operatorStopped)).toEqual([['warn', { ...gate, code: 'TENANT_PAUSED' }, shut]]);
     expect(log('shut', EVENTS.operatorStopped)).toEqual([]);
     const opened = { ...gate, code: 'KEY_NOT_FOUND', shutMs: 2 * DAY_MS };
-    expect(log('shut', EVENTS.probeSucceeded)).toEqual([['info', { ...opened, why: 'Probes' }, 'a gate is opened']]);
-    expect(log('shut', EVENTS.keyDetached)).toEqual([['info', { ...opened, why: 'KeyChanged' }, 'a gate is opened']]);
-    const gone = [['error', { ...gate, code: 'KEY_DESTROYED' }, 'a KMS key is gone for good']];
+    expect(log('shut', EVENTS.probeSucceeded)).toEqual([['info', { ...opened, why: 'Probes' }, 'gate opened']]);
+    expect(log('shut', EVENTS.keyDetached)).toEqual([['info', { ...opened, why: 'KeyChanged' }, 'gate opened']]);
+    const gone = [['error', { ...gate, code: 'KEY_DESTROYED' }, 'KMS key permanently deleted']];
     expect(log('shut', EVENTS.keyGone)).toEqual(gone);
     expect(log('draining', EVENTS.drained)).toEqual([]);
   });

@@ -15,7 +15,7 @@ describe('the log', () => {
       const { faultOf } = await import(${urlOf('fault.ts')});
       const log = createLog({ logLevel: 'info' }, 'worker');
       log.debug({}, 'not said');
-      log.warn({ job: 'j1', ...faultOf(new Error('${SECRET}')) }, 'job comes back');`;
+      log.warn({ job: 'j1', ...faultOf(new Error('${SECRET}')) }, 'job will be retried');`;
     const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script]);
     const lines = stdout
       .trim()
@@ -28,7 +28,7 @@ describe('the log', () => {
         job: 'j1',
         code: 'INTERNAL',
         cause: 'Error',
-        msg: 'job comes back',
+        msg: 'job will be retried',
       }),
     ]);
     expect(stdout).not.toContain(SECRET);

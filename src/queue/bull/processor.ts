@@ -41,7 +41,7 @@ export function createProcessor(deps: ProcessorDeps, settling: SettleDeps): Queu
       return await deps.handle({ id: job.id ?? '', data: job.data, queuedAt: job.timestamp }, signal);
     } catch (error) {
       if (signal.aborted) return undefined;
-      deps.log.error(faultOf(error), 'a handler has thrown');
+      deps.log.error(faultOf(error), 'job handler threw');
       return { kind: 'retry', code: 'INTERNAL', spendsAttempt: true };
     }
   };
@@ -88,5 +88,5 @@ export function createProcessor(deps: ProcessorDeps, settling: SettleDeps): Queu
 function countStalledOut({ log, metrics }: ProcessorDeps, { id }: QueueJob): void {
   metrics.count('sealdex_jobs_total', { kind: 'unknown', outcome: 'dead' });
   metrics.count('sealdex_job_failures_total', { code: 'STALLED_TOO_OFTEN', reason: '' });
-  log.warn({ job: isJobId(id) ? id : '-', code: 'STALLED_TOO_OFTEN' }, 'job is a dead letter');
+  log.warn({ job: isJobId(id) ? id : '-', code: 'STALLED_TOO_OFTEN' }, 'job moved to dead letters');
 }

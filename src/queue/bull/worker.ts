@@ -61,7 +61,7 @@ export function startWorker(deps: WorkerDeps): QueueWorker {
   const logRarely = atMostEvery(() => clock.monotonic(), LOG_EVERY_MS);
   const onFault = (error: unknown): void => {
     const fault = faultOf(queueFault(error));
-    logRarely(`${fault.reason} ${fault.cause}`, () => log.warn(fault, 'the queue reports an error'));
+    logRarely(`${fault.reason} ${fault.cause}`, () => log.warn(fault, 'queue error'));
   };
   const { redis } = deps;
   const worker = new SafeWorker(deps.queueName, {
@@ -99,11 +99,15 @@ export function startWorker(deps: WorkerDeps): QueueWorker {
   };
   worker.on('error', onFault);
   worker.on('completed', ({ id = '', data }) =>
-    follow(id, () => deps.onCompleted(id, data), 'the content of a finished job was not removed; the sweep will'),
+    follow(
+      id,
+      () => deps.onCompleted(id, data),
+      'failed to delete content of a finished job; the sweep will delete it',
+    ),
   );
   worker.on('stalled', (id) => {
-    log.warn({ job: isJobId(id) ? id : '-' }, 'job is back from a process that died or froze');
-    follow(id, () => repairEntry(deps.redis, worker.toKey(id)), 'a stalled entry was not looked at; the next stall is');
+    log.warn({ job: isJobId(id) ? id : '-' }, 'recovered stalled job');
+    follow(id, () => repairEntry(deps.redis, worker.toKey(id)), 'failed to inspect a stalled job');
   });
   worker.takeJobs((job, token) => processor.run(job, token, worker.hasStalledOut(job)));
   const fairShareLoop = startFairShareLoop({ redis: deps.redis, keys, clock, onFault });
