@@ -7,7 +7,7 @@ import type { Reencryption } from '../reencryption/reencryption.ts';
 import { gateId } from '../runtime/key-ref.ts';
 import { redisKeys } from '../runtime/redis.ts';
 import { ensureRedisIdentity } from '../maintenance/redis-identity.ts';
-import { depthsChore, type GateOfDepth } from '../maintenance/queue-depths.ts';
+import { queueDepthsTask, type GateOfDepth } from '../maintenance/queue-depths.ts';
 import { intakeSweep } from '../maintenance/intake-sweep.ts';
 import { reencryptionResumeTask, type ResumeDeps } from '../maintenance/reencryption-resume.ts';
 import type { SweepDeps } from '../maintenance/sweep.ts';
@@ -37,12 +37,12 @@ export async function startFleetTasks(
       if (!record || record.state === 'open') return [];
       return [{ id: gateId(record), code: record.code, isShut: record.state === 'shut' }];
     });
-  const chores = fleetChores({ config, clock, log, metrics, redis, keys, store, restartStalled }, queue, gates);
-  return startMaintenance({ chores, redis, keys, clock, log });
+  const tasks = fleetTasks({ config, clock, log, metrics, redis, keys, store, restartStalled }, queue, gates);
+  return startMaintenance({ tasks, redis, keys, clock, log });
 }
 
 /** Every chore; those that remove by age only while this process's clock is right. */
-export function fleetChores(
+export function fleetTasks(
   deps: SweepDeps & ResumeDeps,
   queue: JobQueue,
   gates: () => GateOfDepth[],
@@ -56,6 +56,6 @@ export function fleetChores(
     { name: 'letters', everyMs: REPAIR_EVERY_MS, run: letters.repairLetters },
     { name: 'backlog', everyMs: RECOUNT_EVERY_MS, run: async () => void (await repairBacklog(redis, keys)) },
     reencryptionResumeTask(deps),
-    depthsChore({ redis, keys, clock, queue, gates }),
+    queueDepthsTask({ redis, keys, clock, queue, gates }),
   ];
 }

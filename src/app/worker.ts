@@ -2,7 +2,7 @@
 import { createCanary } from '../handlers/canary.ts';
 import { removeContent } from '../intake/intake.ts';
 import { readHeartbeats } from '../maintenance/heartbeat.ts';
-import { depthsReader } from '../maintenance/queue-depths.ts';
+import { queueDepthsReader } from '../maintenance/queue-depths.ts';
 import { isClosed } from '../parking/gate.ts';
 import { parseGate } from '../parking/gate-record.ts';
 import { startProbe, type Probe } from '../parking/probe.ts';
@@ -143,7 +143,7 @@ function registerGauges(
   { inFlightBytes }: JobHandlers,
 ): void {
   gauges(metrics, keyAccess, () => readHeartbeats(redis, config.queue), inFlightBytes, readiness);
-  depthGauges(metrics, depthsReader(redis, redisKeys(config.queue)));
+  depthGauges(metrics, queueDepthsReader(redis, redisKeys(config.queue)));
   stack.add(eventLoopGauges(metrics), (stop) => stop());
 }
 

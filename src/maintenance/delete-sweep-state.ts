@@ -1,5 +1,5 @@
-// What sweeps remember of a tenant that has left: content of it that they suspect, and how far they have come if that is at
-// one of its documents. Such a sweep begins anew.
+// Sweep state of a deleted tenant: its orphan candidates, and the cursor of the tombstone sweep if it is at the tenant.
+// A sweep whose cursor is removed restarts.
 import { runScript, script } from '../runtime/lua-script.ts';
 import { runCommand, type Redis, type RedisKeys } from '../runtime/redis.ts';
 
@@ -13,8 +13,8 @@ const FORGET_CURSOR = script({
     return isDry == '0' and redis.call('DEL', sweep) or 1`,
 });
 
-/** Removes it, or with `isDry` only counts. Answers how many traces there were. @throws SealdexError `REDIS_FAILED` */
-export async function forgetInSweeps(redis: Redis, keys: RedisKeys, tenant: string, isDry: boolean): Promise<number> {
+/** Removes the state; with `isDry` only counts it. Returns the number of values. @throws SealdexError `REDIS_FAILED` */
+export async function deleteSweepState(redis: Redis, keys: RedisKeys, tenant: string, isDry: boolean): Promise<number> {
   let traces = 0;
   let cursor = '0';
   do {

@@ -1,5 +1,4 @@
-// Heartbeats: each process says every few seconds in Redis that it lives and what it holds; what does not is forgotten.
-// Numbers and tenant names only. Who acts on them is the operator's business.
+// Heartbeats: every process writes its state to Redis every 2 s, numbers and tenant names only; an entry expires after 10 s.
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { repeat, systemClock, withDeadline, type Clock } from '../runtime/clock.ts';
@@ -83,27 +82,27 @@ export function startHeartbeat(deps: HeartDeps): HeartbeatLoop {
     await runCommand(write);
   };
 
-  // Without Redis there is nobody to tell; the list forgets this process until the next beat.
+  // If the write fails, the process is not listed until the next heartbeat.
   tick().catch(() => {});
   const loop = repeat(clock, EVERY_MS, tick);
 
   const forget = async (): Promise<void> => {
-    // A beat that was sent before is answered before: one connection keeps the order.
+    // One connection keeps the order, so a heartbeat that was sent before is written before.
     await redis.multi().del(keys.heartbeat(process_)).zrem(keys.heartbeats, process_).exec();
   };
 
   let stopping: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
     isStopped = true;
-    // A beat that is under way is not waited for.
+    // Does not wait for a running heartbeat.
     void loop.stop();
-    // A Redis that does not answer holds no stop up: it forgets by itself.
+    // An unresponsive Redis must not delay the stop; the entry expires.
     await withDeadline(systemClock, FORGET_MS, forget(), () => new Error('late')).catch(() => {});
   };
   return { tick, stop: () => (stopping ??= stop()) };
 }
 
-/** The processes that live, oldest first; at most 1,000. */
+/** The running processes, oldest first; at most 1,000. */
 export async function readHeartbeats(redis: Redis, queue: string): Promise<Heartbeat[]> {
   const keys = redisKeys(queue);
   const names = await runCommand(redis.zrange(keys.heartbeats, '0', String(MAX_PROCESSES - 1)));
@@ -122,7 +121,7 @@ const heartbeat: z.ZodType<Heartbeat> = z.object({
   started: z.number().nonnegative().max(LAST_DATE_MS),
   keys: z.int().nonnegative(),
   oldestKeyMs: z.number().nonnegative(),
-  // Older processes do not tell.
+  // Older processes do not report it.
   lastVerifiedAgeMs: z.number().nonnegative().default(0),
   auditFailures: z.int().nonnegative().default(0),
   kmsCalls: z.record(z.string().regex(/^[A-Za-z]{1,64}$/), z.int().nonnegative()),
@@ -134,7 +133,7 @@ const heartbeat: z.ZodType<Heartbeat> = z.object({
     .optional(),
 });
 
-/** What stands in Redis is not trusted: a beat of another shape would spoil the sums, and whoever prints it. */
+/** Data in Redis is not trusted: an invalid heartbeat would break the sums and the output. */
 function parseBeat(text: string | null): Heartbeat[] {
   try {
     const parsed = heartbeat.safeParse(JSON.parse(text ?? 'null'));

@@ -1,34 +1,34 @@
-// Objects in intake that no job named, with the time of the first sweep that saw them so. Bounded; knows no S3.
+// Orphan candidates: intake objects that no job named, with the time of the first sweep that found them so, in Redis.
 import { runCommand, type Redis, type RedisKeys } from '../runtime/redis.ts';
 
-/** Name in intake -> wall clock of the first sighting, milliseconds. */
+/** Name in intake to the time of the first sighting: wall clock, milliseconds. */
 export type OrphanCandidates = ReadonlyMap<string, number>;
 
-/** More are not remembered until some of these are gone. */
-export const MOST_SUSPECTS = 10_000;
+/** Further candidates are not stored until some of these are removed. */
+export const MAX_CANDIDATES = 10_000;
 
 const PAGE = 1000;
 
 const keyOf = (keys: RedisKeys): string => keys.sweep('intake');
 
-export async function readSuspects(redis: Redis, keys: RedisKeys): Promise<OrphanCandidates> {
-  const suspects = new Map<string, number>();
-  for (let from = 0; from < MOST_SUSPECTS; from += PAGE) {
+export async function readCandidates(redis: Redis, keys: RedisKeys): Promise<OrphanCandidates> {
+  const candidates = new Map<string, number>();
+  for (let from = 0; from < MAX_CANDIDATES; from += PAGE) {
     const page = await runCommand(redis.zrange(keyOf(keys), String(from), String(from + PAGE - 1), 'WITHSCORES'));
-    for (let at = 0; at < page.length; at += 2) suspects.set(page[at]!, Number(page[at + 1]));
+    for (let at = 0; at < page.length; at += 2) candidates.set(page[at]!, Number(page[at + 1]));
     if (page.length < 2 * PAGE) break;
   }
-  return suspects;
+  return candidates;
 }
 
-/** Remembers those of `now` and forgets the rest of `before`. */
-export async function writeSuspects(
+/** Stores the candidates of `now`, and deletes those of `before` that are not in it. */
+export async function writeCandidates(
   redis: Redis,
   keys: RedisKeys,
   before: OrphanCandidates,
   now: OrphanCandidates,
 ): Promise<void> {
-  await forgetSuspects(
+  await deleteCandidates(
     redis,
     keys,
     [...before.keys()].filter((name) => !now.has(name)),
@@ -38,7 +38,7 @@ export async function writeSuspects(
     await runCommand(redis.zadd(keyOf(keys), ...page.flatMap(([name, since]) => [String(since), name])));
 }
 
-export async function forgetSuspects(redis: Redis, keys: RedisKeys, names: readonly string[]): Promise<void> {
+export async function deleteCandidates(redis: Redis, keys: RedisKeys, names: readonly string[]): Promise<void> {
   for (const page of pagesOf(names)) await runCommand(redis.zrem(keyOf(keys), ...page));
 }
 

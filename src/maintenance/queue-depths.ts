@@ -1,5 +1,5 @@
-// The one exporter of depths: a process of the fleet counts every ten seconds, and all of them show what it counted.
-// No query grows with the number of jobs. What a gate is, it is told.
+// Queue depths: one process of the fleet counts every 10 s, and all processes report that count.
+// No query grows with the number of jobs.
 import { z } from 'zod';
 import type { Clock } from '../runtime/clock.ts';
 import { memoryRatio } from '../queue/backlog/redis-memory-limit.ts';
@@ -12,11 +12,11 @@ import type { MaintenanceTask } from './scheduler.ts';
 export interface GateOfDepth {
   readonly id: string;
   readonly code: string;
-  /** Not while its jobs are being released. */
+  /** False while its jobs are being released. */
   readonly isShut: boolean;
 }
 
-export interface DepthsDeps {
+export interface QueueDepthsDeps {
   readonly redis: Redis;
   readonly keys: RedisKeys;
   readonly clock: Clock;
@@ -32,7 +32,7 @@ const depths = z.object({
   oldestParkedSeconds: z.number(),
   gatesShut: z.record(z.string(), z.number()),
   deadByCode: z.record(z.string(), z.number()),
-  /** Used part of Redis' memory; 0 when it has no limit. */
+  /** Used part of Redis' memory, 0 to 1; 0 if it has no limit. */
   redisMemoryRatio: z.number(),
 });
 
@@ -50,10 +50,10 @@ const NONE: QueueDepths = {
 const EVERY_MS = 10_000;
 const LIFE_MS = 60_000;
 
-/** More gates than this are not asked one by one. */
-const MOST_GATES = 1000;
+/** Parked jobs are counted for at most this many gates. */
+const MAX_GATES = 1000;
 
-export const depthsChore = (deps: DepthsDeps): MaintenanceTask => ({
+export const queueDepthsTask = (deps: QueueDepthsDeps): MaintenanceTask => ({
   name: 'depths',
   everyMs: EVERY_MS,
   async run() {
@@ -69,14 +69,14 @@ const statesOf = ({ waiting, active, delayed, dead }: QueueCounts): Record<strin
   dead,
 });
 
-async function count({ redis, keys, clock, queue, gates }: DepthsDeps): Promise<QueueDepths> {
+async function count({ redis, keys, clock, queue, gates }: QueueDepthsDeps): Promise<QueueDepths> {
   const notOpen = gates();
   const [counts, parked, letters, redisMemoryRatio] = await Promise.all([
     queue.counts(),
     countParked(
       redis,
       keys,
-      notOpen.slice(0, MOST_GATES).map(({ id }) => id),
+      notOpen.slice(0, MAX_GATES).map(({ id }) => id),
     ),
     queue.letters.counts(),
     memoryRatio(redis),
@@ -101,8 +101,8 @@ function sumBy<T>(items: readonly T[], of: (item: T) => readonly [string, number
   return Object.fromEntries(sums);
 }
 
-/** What was counted last; nothing when that is too long ago. Asked once for all who ask at the same time. */
-export function depthsReader(redis: Redis, keys: RedisKeys): () => Promise<QueueDepths> {
+/** Returns the last count, all zero after 60 s without one. Concurrent calls share one read. */
+export function queueDepthsReader(redis: Redis, keys: RedisKeys): () => Promise<QueueDepths> {
   let reading: Promise<QueueDepths> | undefined;
   const read = async (): Promise<QueueDepths> => {
     try {

@@ -1,5 +1,5 @@
-// The birth mark: a random id and a time that Redis got when it was first used, with a copy in S3. As long as the two say
-// the same, what the queue does not know has ended; when they differ, it may be what was lost with another Redis.
+// Redis identity (`birth` in keys): a random id and the time at which Redis was first used, with a copy in S3.
+// If both match, a job that is not in the queue has ended. If they differ, it may have been lost with another Redis.
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import type { Clock } from '../runtime/clock.ts';
@@ -20,7 +20,7 @@ const mark = z.object({ v: z.literal(1), id: z.string().regex(/^[0-9a-f]{32}$/),
 
 export type RedisIdentity = z.infer<typeof mark>;
 
-/** Gives Redis a mark and S3 its copy where there is none. Answers whether the two say the same. */
+/** Creates the identity in Redis, and its copy in S3, where missing. Returns whether both match. */
 export async function ensureRedisIdentity(deps: RedisIdentityDeps): Promise<boolean> {
   const { redis, keys, store, queue, clock } = deps;
   const made: RedisIdentity = { v: 1, id: randomBytes(16).toString('hex'), at: clock.now() };
@@ -30,7 +30,7 @@ export async function ensureRedisIdentity(deps: RedisIdentityDeps): Promise<bool
   return (await matchingRedisIdentity(deps)) !== undefined;
 }
 
-/** The mark that Redis and S3 agree on; undefined when they do not, or one of them has none. */
+/** Returns the identity if Redis and S3 have the same; undefined if they differ or one has none. */
 export async function matchingRedisIdentity(
   { redis, keys, store, queue }: Omit<RedisIdentityDeps, 'clock'>,
   signal?: AbortSignal,
@@ -49,8 +49,8 @@ function parse(text: string | null): RedisIdentity | undefined {
   }
 }
 
-/** The clocks of S3 and of whoever made the mark may be so far apart. */
+/** Maximum difference between the clock of S3 and that of the process that made the identity. */
 const APART_MS = 600_000;
 
-/** Whether something is so much younger than Redis that Redis must know of it, if it ever did. */
+/** Whether an object was modified after this Redis was first used, so that its job must have been in this Redis. */
 export const isSince = ({ at }: RedisIdentity, modifiedAt: number): boolean => modifiedAt > at + APART_MS;

@@ -1,5 +1,5 @@
-// The moves chore: goes over all tenants, so that no move of a tenant's objects to its current KMS key ends because Redis has lost
-// its jobs, or because whoever changed the key died. One request to S3 a tenant, one after the other.
+// Re-encryption resume task: restarts stalled re-encryption of any tenant, after Redis lost its jobs, or after the process that
+// changed the key died. Makes one S3 request per tenant, sequentially.
 import { SealdexError, type Code } from '../runtime/errors.ts';
 import { faultOf } from '../runtime/fault.ts';
 import type { Log } from '../runtime/log.ts';
@@ -10,21 +10,21 @@ import type { MaintenanceTask } from './scheduler.ts';
 export interface ResumeDeps {
   readonly store: Store;
   readonly log: Log;
-  /** Begins the tenant's move, or lets it go on, if it has to move and does not. Answers whether that was so. */
+  /** Starts or continues the tenant's re-encryption if it is due but not running. Returns whether it did. */
   readonly restartStalled: (tenant: string) => Promise<boolean>;
 }
 
 const HOUR_MS = 3_600_000;
 
-/** One tenant's own: the others come all the same, and this one within an hour. */
-const ITS_OWN: ReadonlySet<Code> = new Set(['TENANT_UNKNOWN', 'PLATFORM_TENANTS', 'TENANT_BACKLOG_FULL']);
+/** Errors of one tenant: the task continues with the others, and this tenant is retried in an hour. */
+const TENANT_ERRORS: ReadonlySet<Code> = new Set(['TENANT_UNKNOWN', 'PLATFORM_TENANTS', 'TENANT_BACKLOG_FULL']);
 
 export function reencryptionResumeTask({ store, log, restartStalled }: ResumeDeps): MaintenanceTask {
-  async function isMended(tenant: string): Promise<boolean> {
+  async function isRestarted(tenant: string): Promise<boolean> {
     try {
       return await restartStalled(tenant);
     } catch (error) {
-      if (!(error instanceof SealdexError && ITS_OWN.has(error.code))) throw error;
+      if (!(error instanceof SealdexError && TENANT_ERRORS.has(error.code))) throw error;
       log.warn({ tenant, ...faultOf(error) }, 'could not check re-encryption');
       return false;
     }
@@ -35,7 +35,7 @@ export function reencryptionResumeTask({ store, log, restartStalled }: ResumeDep
     async run(signal) {
       for await (const tenant of listTenantNames(store)) {
         signal.throwIfAborted();
-        if (await isMended(tenant)) log.warn({ tenant }, 'restarted stalled re-encryption');
+        if (await isRestarted(tenant)) log.warn({ tenant }, 'restarted stalled re-encryption');
       }
     },
   };

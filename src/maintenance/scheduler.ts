@@ -1,5 +1,5 @@
-// Upkeep: chores that the fleet does once for all. Each is done by one process at a time under a lease, when it is due by
-// what Redis says. What a chore does is its own file's business; it must bear being ended and begun anew anywhere.
+// Maintenance scheduler: runs each due task in one process of the fleet at a time, under a lease. Redis stores when a task is due.
+// A task may be aborted at any point, and must be safe to restart.
 import { MAX_SKEW_MS, systemClock, withDeadline, type Clock, type Timer } from '../runtime/clock.ts';
 import { takeLease, type Lease } from '../runtime/lease.ts';
 import { faultOf } from '../runtime/fault.ts';
@@ -8,14 +8,14 @@ import { runCommand, type Redis, type RedisKeys } from '../runtime/redis.ts';
 
 export interface MaintenanceTask {
   readonly name: string;
-  /** From the end of one run to the begin of the next, whichever process does it. A multiple of some seconds. */
+  /** Time from the end of one run to the start of the next, in any process. Tasks start at ticks of 5 s. */
   readonly everyMs: number;
-  /** Ends early, with the signal's reason, when the process stops or has lost its lease; it is due again at once then. */
+  /** Rejects with the signal's reason if the process stops or loses its lease; the task is then due again at once. */
   run(signal: AbortSignal): Promise<void>;
 }
 
-export interface UpkeepDeps {
-  readonly chores: readonly MaintenanceTask[];
+export interface MaintenanceDeps {
+  readonly tasks: readonly MaintenanceTask[];
   readonly redis: Redis;
   readonly keys: RedisKeys;
   readonly clock: Clock;
@@ -23,48 +23,48 @@ export interface UpkeepDeps {
 }
 
 export interface MaintenanceLoop {
-  /** Begins what is due and not begun by anybody. Resolves when what it began has ended. */
+  /** Starts the due tasks that no process is running. Resolves when they have ended. */
   tick(): Promise<void>;
-  /** Ends the chores at work. May be called twice. */
+  /** Aborts the running tasks. May be called twice. */
   stop(): Promise<void>;
 }
 
 const TICK_MS = 5000;
 const LEASE_MS = 60_000;
 const RENEW_MS = 15_000;
-/** A chore that failed is tried again after this, or its interval if that is shorter. */
+/** A failed task is retried after this, or after its interval if that is shorter. */
 const RETRY_DELAY_MS = 300_000;
 const LOG_INTERVAL_MS = 600_000;
 const STOP_MS = 400;
 
-export function startMaintenance(deps: UpkeepDeps): MaintenanceLoop {
-  const { chores, clock, log } = deps;
+export function startMaintenance(deps: MaintenanceDeps): MaintenanceLoop {
+  const { tasks, clock, log } = deps;
   const stopping = new AbortController();
-  const atWork = new Map<string, Promise<void>>();
-  const sayRarely = atMostEvery(() => clock.monotonic(), LOG_INTERVAL_MS);
+  const running = new Map<string, Promise<void>>();
+  const logRarely = atMostEvery(() => clock.monotonic(), LOG_INTERVAL_MS);
   let timer: Timer | undefined;
 
-  const begin = (chore: MaintenanceTask): Promise<void> => {
-    const work = doUnderLease(deps, chore, stopping.signal)
+  const begin = (task: MaintenanceTask): Promise<void> => {
+    const work = runUnderLease(deps, task, stopping.signal)
       .catch((error: unknown) => {
         if (stopping.signal.aborted) return;
-        sayRarely(chore.name, () => log.warn({ ...faultOf(error), task: chore.name }, 'maintenance task failed'));
+        logRarely(task.name, () => log.warn({ ...faultOf(error), task: task.name }, 'maintenance task failed'));
       })
-      .finally(() => atWork.delete(chore.name));
-    atWork.set(chore.name, work);
+      .finally(() => running.delete(task.name));
+    running.set(task.name, work);
     return work;
   };
   const tick = async (): Promise<void> => {
-    const idle = chores.filter(({ name }) => !atWork.has(name));
+    const idle = tasks.filter(({ name }) => !running.has(name));
     const due = await dueOf(deps, idle);
     if (stopping.signal.aborted) return;
-    await Promise.all(due.filter(({ name }) => !atWork.has(name)).map(begin));
+    await Promise.all(due.filter(({ name }) => !running.has(name)).map(begin));
   };
-  // A chore of hours must not keep the others waiting: the next tick does not wait for this one's.
+  // The next tick does not wait for the tasks of this one: a task may run for hours.
   const loop = (): void => {
     timer = clock.after(TICK_MS, loop);
     tick().catch((error: unknown) => {
-      if (!stopping.signal.aborted) sayRarely('', () => log.warn(faultOf(error), 'could not read task schedule'));
+      if (!stopping.signal.aborted) logRarely('', () => log.warn(faultOf(error), 'could not read task schedule'));
     });
   };
   timer = clock.after(TICK_MS, loop);
@@ -72,48 +72,48 @@ export function startMaintenance(deps: UpkeepDeps): MaintenanceLoop {
   const stop = async (): Promise<void> => {
     timer?.cancel();
     stopping.abort(new Error('upkeep stops'));
-    // A service that does not answer holds no stop up: the lease runs out by itself.
-    await withDeadline(systemClock, STOP_MS, Promise.all(atWork.values()), () => new Error('late')).catch(() => {});
+    // An unresponsive service must not delay the stop; the lease expires.
+    await withDeadline(systemClock, STOP_MS, Promise.all(running.values()), () => new Error('late')).catch(() => {});
   };
   let stopped: Promise<void> | undefined;
   return { tick, stop: () => (stopped ??= stop()) };
 }
 
-type Deps = Pick<UpkeepDeps, 'redis' | 'keys' | 'clock'>;
+type Deps = Pick<MaintenanceDeps, 'redis' | 'keys' | 'clock'>;
 
-/** A chore whose time nobody knows, in a new Redis for one, is due after a whole interval. */
-async function dueOf({ redis, keys, clock }: Deps, chores: readonly MaintenanceTask[]): Promise<MaintenanceTask[]> {
-  if (chores.length === 0) return [];
-  const times = await runCommand(redis.hmget(keys.chores, ...chores.map(({ name }) => name)));
+/** A task without a stored time, as in a new Redis, is due after a full interval. */
+async function dueOf({ redis, keys, clock }: Deps, tasks: readonly MaintenanceTask[]): Promise<MaintenanceTask[]> {
+  if (tasks.length === 0) return [];
+  const times = await runCommand(redis.hmget(keys.chores, ...tasks.map(({ name }) => name)));
   const now = clock.now();
   const due: MaintenanceTask[] = [];
-  for (const [index, chore] of chores.entries()) {
+  for (const [index, task] of tasks.entries()) {
     const at = times[index];
     if (at === null || at === undefined)
-      await runCommand(redis.hsetnx(keys.chores, chore.name, String(now + chore.everyMs)));
-    // A time further away than the interval was written by a clock that was wrong, or for a longer interval.
-    else if (!(Number(at) > now && Number(at) <= now + chore.everyMs + MAX_SKEW_MS)) due.push(chore);
+      await runCommand(redis.hsetnx(keys.chores, task.name, String(now + task.everyMs)));
+    // A time beyond the interval was written by a wrong clock, or for a longer interval.
+    else if (!(Number(at) > now && Number(at) <= now + task.everyMs + MAX_SKEW_MS)) due.push(task);
   }
   return due;
 }
 
-async function doUnderLease(deps: Deps, chore: MaintenanceTask, stopping: AbortSignal): Promise<void> {
+async function runUnderLease(deps: Deps, task: MaintenanceTask, stopping: AbortSignal): Promise<void> {
   const { redis, keys, clock } = deps;
-  const lease = await takeLease(redis, keys.lease(`upkeep:${chore.name}`), LEASE_MS);
+  const lease = await takeLease(redis, keys.lease(`upkeep:${task.name}`), LEASE_MS);
   if (!lease) return;
   const lost = new AbortController();
   const keeping = keep(lease, clock, () => lost.abort(new Error('the lease is lost')));
   const signal = AbortSignal.any([stopping, lost.signal]);
   const isDueIn = (ms: number): Promise<number> =>
-    runCommand(redis.hset(keys.chores, chore.name, String(clock.now() + ms)));
+    runCommand(redis.hset(keys.chores, task.name, String(clock.now() + ms)));
   try {
-    // Another process may have done it between our look and our lease.
-    if ((await dueOf(deps, [chore])).length === 0) return;
+    // Another process may have run it before this one took the lease.
+    if ((await dueOf(deps, [task])).length === 0) return;
     signal.throwIfAborted();
-    await chore.run(signal);
-    if (!lost.signal.aborted) await isDueIn(chore.everyMs);
+    await task.run(signal);
+    if (!lost.signal.aborted) await isDueIn(task.everyMs);
   } catch (error) {
-    if (!signal.aborted) await isDueIn(Math.min(RETRY_DELAY_MS, chore.everyMs)).catch(() => {});
+    if (!signal.aborted) await isDueIn(Math.min(RETRY_DELAY_MS, task.everyMs)).catch(() => {});
     throw error;
   } finally {
     keeping.cancel();
@@ -121,16 +121,16 @@ async function doUnderLease(deps: Deps, chore: MaintenanceTask, stopping: AbortS
   }
 }
 
-/** Renews the lease until it is cancelled. Calls `onLost` when another has it, or nobody could be asked for too long. */
+/** Renews the lease until canceled. Calls `onLost` if another process has it, or if Redis has not responded for LEASE_MS. */
 function keep(lease: Lease, clock: Clock, onLost: () => void): Timer {
   let keptAt = clock.monotonic();
   let timer: Timer;
   let isOver = false;
   const renew = async (): Promise<void> => {
-    const askedAt = clock.monotonic();
+    const sentAt = clock.monotonic();
     const isKept = await lease.renew(LEASE_MS).catch(() => undefined);
     if (isOver) return;
-    if (isKept) keptAt = askedAt;
+    if (isKept) keptAt = sentAt;
     if (isKept === false || clock.monotonic() - keptAt >= LEASE_MS) return onLost();
     timer = clock.after(RENEW_MS, () => void renew());
   };

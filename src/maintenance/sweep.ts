@@ -1,4 +1,4 @@
-// What all sweeps need, and the first question of each: is this still the Redis that the bucket belongs to?
+// Common parts of sweeps: their dependencies, and the check that Redis still belongs to the bucket.
 import type { Clock } from '../runtime/clock.ts';
 import type { Config } from '../runtime/config.ts';
 import type { Log } from '../runtime/log.ts';
@@ -19,9 +19,9 @@ export interface SweepDeps {
 
 export const DAY_MS = 86_400_000;
 
-/** The birth of this Redis; undefined, and said once per sweep, when it may not be the one that the bucket belongs to. */
-export async function birthOf(deps: SweepDeps, signal: AbortSignal): Promise<RedisIdentity | undefined> {
-  const birth = await matchingRedisIdentity({ ...deps, queue: deps.config.queue }, signal);
-  if (!birth) deps.log.error({}, 'sweep skipped: Redis does not match the bucket');
-  return birth;
+/** Returns the Redis identity; logs an error and returns undefined if this may not be the Redis of the bucket. */
+export async function redisIdentityOf(deps: SweepDeps, signal: AbortSignal): Promise<RedisIdentity | undefined> {
+  const identity = await matchingRedisIdentity({ ...deps, queue: deps.config.queue }, signal);
+  if (!identity) deps.log.error({}, 'sweep skipped: Redis does not match the bucket');
+  return identity;
 }

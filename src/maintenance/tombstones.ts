@@ -1,43 +1,45 @@
-// The tombstone sweep: takes the traces of deletions that are so old that no job from before them can still come.
-// A document that is written in their place meanwhile survives: it removes on condition, or not at all.
+// Tombstone sweep: removes tombstones so old that no job from before the deletion can still run.
+// Removal is conditional, so that a document written concurrently in their place survives.
 import { runCommand } from '../runtime/redis.ts';
 import { honoursConditionalRemoval } from '../store/system.ts';
 import { listTombstones, removeTombstone } from '../store/tombstones.ts';
 import { isSince } from './redis-identity.ts';
-import { birthOf, DAY_MS, type SweepDeps } from './sweep.ts';
+import { redisIdentityOf, DAY_MS, type SweepDeps } from './sweep.ts';
 import type { MaintenanceTask } from './scheduler.ts';
 
 export function tombstoneSweep(deps: SweepDeps): MaintenanceTask {
-  let isTold = false;
+  let isLogged = false;
   return {
     name: 'tombstone-sweep',
     everyMs: DAY_MS,
     async run(signal) {
       if (await honoursConditionalRemoval(deps.store, deps.config.queue, signal)) return sweep(deps, signal);
-      if (!isTold) deps.log.warn({}, 'tombstone sweep disabled: the store ignores If-Match on DELETE');
-      isTold = true;
+      if (!isLogged) deps.log.warn({}, 'tombstone sweep disabled: the store ignores If-Match on DELETE');
+      isLogged = true;
     },
   };
 }
 
-const REMOVED_AT_ONCE = 8;
+const CONCURRENCY = 8;
 
-/** A page at a time. How far it has come is kept in Redis, so that another process goes on from there. */
+/** Sweeps page by page. The cursor is stored in Redis, so that another process continues from it. */
 async function sweep(deps: SweepDeps, signal: AbortSignal): Promise<void> {
   const { redis, keys, store, config, clock, log, metrics } = deps;
-  const birth = await birthOf(deps, signal);
-  if (!birth) return;
-  // A job may be parked, be a dead letter, and be replayed up to that age; then it may be parked once more and wait a day.
+  const identity = await redisIdentityOf(deps, signal);
+  if (!identity) return;
+  // A job may be parked, become a dead letter and be replayed up to that age; then it may be parked again and wait for a day.
   const until = clock.now() - 2 * config.parkedMaxMs - config.letterMaxMs - DAY_MS;
   const cursor = keys.sweep('tombstones');
   let after = (await runCommand(redis.get(cursor))) ?? undefined;
   let taken = 0;
   do {
     const page = await listTombstones(store, after, signal);
-    // Jobs that were lost with another Redis may be made anew from what is in S3, and be older than these.
-    const old = page.maybe.filter(({ modified }) => modified.getTime() < until && isSince(birth, modified.getTime()));
-    for (let from = 0; from < old.length; from += REMOVED_AT_ONCE) {
-      const batch = old.slice(from, from + REMOVED_AT_ONCE);
+    // Jobs that were lost with another Redis may be created again from S3, with older revisions than these tombstones.
+    const old = page.maybe.filter(
+      ({ modified }) => modified.getTime() < until && isSince(identity, modified.getTime()),
+    );
+    for (let from = 0; from < old.length; from += CONCURRENCY) {
+      const batch = old.slice(from, from + CONCURRENCY);
       for (const isRemoved of await Promise.all(batch.map((listed) => removeTombstone(store, listed, signal)))) {
         if (!isRemoved) continue;
         taken += 1;

@@ -2,10 +2,10 @@
 // keys that name it. Values that name it are forgotten by the rooms that they are of.
 import { deleteGates } from '../parking/delete-gates.ts';
 import { removeTenantJob, tenantJobs } from '../queue/bull/tenant-jobs.ts';
-import { forgetInQueues } from '../queue/bull/tenant-state.ts';
+import { deleteQueueState } from '../queue/bull/tenant-state.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { runCommand, keysNaming, type Redis, type RedisKeys } from '../runtime/redis.ts';
-import { forgetInSweeps } from '../maintenance/delete-sweep-state.ts';
+import { deleteSweepState } from '../maintenance/delete-sweep-state.ts';
 import type { ObjectCounts } from './object-counts.ts';
 import type { PassOptions } from './objects.ts';
 
@@ -46,8 +46,8 @@ export async function removeFromRedis(
     const own = names.filter((name) => naming.some((pattern) => pattern.test(name)));
     found.counts.traces += own.length === 0 || isDry ? own.length : await runCommand(redis.unlink(...own));
   }
-  found.counts.traces += await forgetInQueues(redis, keys, tenant, isDry);
-  found.counts.traces += await forgetInSweeps(redis, keys, tenant, isDry);
+  found.counts.traces += await deleteQueueState(redis, keys, tenant, isDry);
+  found.counts.traces += await deleteSweepState(redis, keys, tenant, isDry);
   if (!keepsGates) found.counts.traces += await deleteGates({ redis, keys, clock, times: config }, tenant, isDry);
 }
 

@@ -1,4 +1,4 @@
-// A KMS key on its way to a tenant: checked first, and by one caller at a time. What is written then is the caller's business.
+// Attaching a KMS key to a tenant: checks the key under a lease, then runs the given change.
 import type { KeyRef } from '../runtime/key-ref.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { checkKey, type KeyCheck, type KeyCheckDeps, type KeyCheckOptions } from './key-check.ts';
@@ -7,9 +7,9 @@ import { takeKeyLease, type KeyLeaseDeps } from './key-lease.ts';
 export type AttachDeps = KeyCheckDeps & KeyLeaseDeps;
 
 /**
- * Does the work when the key can be attached.
- * @throws SealdexError `TENANT_KEY_INVALID` when it cannot, `TENANT_CHANGED` while somebody else attaches or blocks it, those of
- * KMS when nothing could be found out; and what the work throws
+ * Runs `work` if the key can be attached.
+ * @throws SealdexError `TENANT_KEY_INVALID` if it cannot; `TENANT_CHANGED` while another caller attaches or blocks it;
+ * those of KMS if the check failed; the error of `work`
  */
 export async function attach<T>(
   deps: AttachDeps,

@@ -1,4 +1,4 @@
-// A KMS key is blocked for all tenants that have or had it, those that get it at that moment included.
+// Block of a KMS key for all tenants that have or had it, including tenants that receive it concurrently.
 import { keyRef, type KeyRef } from '../runtime/key-ref.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { takeKeyLease, type KeyLeaseDeps } from './key-lease.ts';
@@ -17,28 +17,28 @@ export interface OwnerBlocked {
   readonly error?: SealdexError;
 }
 
-/** So long it waits for somebody who attaches the key at this moment. */
+/** Maximum wait for another caller that is attaching the key. */
 const WAIT_MS = 20_000;
 
 /**
- * Blocks what is known at once, and looks again once nobody attaches the key any more.
- * @throws SealdexError `TENANT_CHANGED` after all that was blocked, when a tenant may have got the key meanwhile
+ * Blocks the key for all current tenants at once. If another caller is attaching it, waits for that and repeats.
+ * @throws SealdexError `TENANT_CHANGED` at the end, if a tenant may have received the key concurrently
  */
 export async function* blockOwners(
   deps: BlockOwnersDeps,
   keyArn: string,
   reason: string,
 ): AsyncGenerator<OwnerBlocked> {
-  const met = new Set<string>();
+  const seen = new Set<string>();
   let lease = await takeKeyLease(deps, keyArn).catch(() => undefined);
-  // A walk goes on without it: who lost it finds that at the end.
+  // A walk continues without the lease: the last renewal below finds a lost one.
   const renewLease = async (): Promise<void> => void (await lease?.renew().catch(() => false));
   try {
     const isAlone = lease !== undefined;
-    yield* walk(deps, keyArn, reason, met, renewLease);
+    yield* walk(deps, keyArn, reason, seen, renewLease);
     if (!isAlone) {
       lease = await takeKeyLease(deps, keyArn, WAIT_MS);
-      if (lease) yield* walk(deps, keyArn, reason, met, renewLease);
+      if (lease) yield* walk(deps, keyArn, reason, seen, renewLease);
     }
     if (await lease?.renew()) return;
   } finally {
@@ -54,12 +54,12 @@ async function* walk(
   deps: BlockOwnersDeps,
   keyArn: string,
   reason: string,
-  met: Set<string>,
+  seen: Set<string>,
   renewLease: () => Promise<void>,
 ): AsyncGenerator<OwnerBlocked> {
   for await (const { tenant, error, deleted } of tenantsOf(deps, keyArn, renewLease)) {
-    if (deleted || met.has(tenant)) continue;
-    met.add(tenant);
+    if (deleted || seen.has(tenant)) continue;
+    seen.add(tenant);
     yield error ? { tenant, error } : await blockOne(deps, keyRef(tenant, keyArn), reason);
   }
 }

@@ -1,4 +1,4 @@
-// Under which KMS keys a tenant's objects are, as their headers say. Needs no key, and changes nothing.
+// Count of a tenant's objects by KMS key, from their headers. Needs no key, and changes nothing.
 import { receiveMessage } from '../envelope/message.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import type { Store } from '../store/store.ts';
@@ -6,7 +6,7 @@ import { getTenantObject, listTenantObjects } from '../store/tenant-objects.ts';
 
 const CONCURRENCY = 16;
 
-/** By ARN; what is no message counts as `unreadable`. */
+/** Counts by ARN; an object that is not a message counts as `unreadable`. */
 export async function countKeys(store: Store, tenant: string, signal: AbortSignal): Promise<Map<string, number>> {
   const counts = new Map<string, number>();
   let after: string | undefined;
@@ -22,7 +22,7 @@ export async function countKeys(store: Store, tenant: string, signal: AbortSigna
   return counts;
 }
 
-/** Undefined for what is gone, and for a tombstone, which is under no key. */
+/** Undefined for an object that does not exist any more, and for a tombstone, which has no key. */
 async function arnOf(store: Store, key: string, signal: AbortSignal): Promise<string | undefined> {
   const stored = await getTenantObject(store, key, signal);
   if (!stored || stored.metadata['deleted'] === '1') {

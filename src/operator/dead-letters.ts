@@ -1,5 +1,4 @@
-// What an operator asks of dead letters and does about them. Answers in plain facts.
-// How letters are found and moved is the queue's business; content in S3 is removed here, for the queue cannot.
+// Dead-letter operations of the operator. Removes the content in S3 of discarded dead letters, since the queue must not import S3.
 import { SealdexError } from '../runtime/errors.ts';
 import { removeContent } from '../intake/intake.ts';
 import type { DeadLetters } from '../queue/dead-letters/dead-letters.ts';
@@ -34,7 +33,7 @@ export interface LetterOperator {
   discard(filter: LetterFilter, options?: DiscardOptions): Promise<Discarded>;
 }
 
-/** A place in a list as one word that a shell leaves alone, whatever the id of a job. */
+/** A list position as text without characters that a shell interprets, for any job id. */
 const textOf = ({ since, jobId }: ListPosition): string => `${since}:${encodeURIComponent(jobId)}`;
 
 export function createLetterOperator(letters: DeadLetters, store: Store): LetterOperator {

@@ -1,5 +1,4 @@
-// Who ends each reason for parking, and by which call: a table, and how a gate finds its row.
-// Data alone; nothing here looks at a gate or calls anything.
+// Gate actions: a table of parking codes with the side that acts and its commands, and the lookup of a gate's row.
 import type { KeyRef } from '../runtime/key-ref.ts';
 import type { Code } from '../runtime/errors.ts';
 
@@ -30,7 +29,7 @@ type GateCode =
 const row = (whoActs: WhoActs, explanation: string, ...commands: string[]): GateAction =>
   Object.freeze({ whoActs, explanation, commands: Object.freeze(commands) });
 
-/** `{key}`, `{region}` and `{tenant}` stand for those of the gate. */
+/** `{key}`, `{region}` and `{tenant}` are replaced by those of the gate. */
 export const GATE_ACTIONS: Readonly<Record<GateCode, GateAction>> = Object.freeze({
   KEY_DISABLED: row(
     'tenant',
@@ -79,8 +78,8 @@ export const GATE_ACTIONS: Readonly<Record<GateCode, GateAction>> = Object.freez
   KEY_DESTROYED: row('nobody', 'The key was permanently deleted and its data is lost. Its jobs become dead letters.'),
 });
 
-/** A denial by a policy that binds us: the tenant can do nothing about it. */
-export const DENIED_BY_US: GateAction = row(
+/** For a denial by a policy on the operator's side: the tenant cannot fix it. */
+export const DENIED_BY_OPERATOR: GateAction = row(
   'operator',
   "Update the role's IAM policy to match sealdex policy (worker, producer, reader or operator). The tenant is not the cause.",
   'sealdex policy worker > policy.json',
@@ -90,25 +89,25 @@ export const DENIED_BY_US: GateAction = row(
 
 const RELEASING: GateAction = row('nobody', 'Releasing the parked jobs.');
 
-/** Of a code of another version nothing is known. */
+/** For a code of another version. */
 const UNKNOWN: GateAction = row('operator', 'See the code in docs/codes.md of the newest running version.');
 
-interface RemedyPlace extends KeyRef {
+interface GateOfAction extends KeyRef {
   readonly state: string;
   readonly code: Code;
   readonly deniedBy?: 'operator' | 'tenant';
 }
 
-/** Who acts for this gate, with commands that can be pasted. */
-export function remedyOf({ tenant, keyArn, state, code, deniedBy }: RemedyPlace): GateAction {
+/** Returns the gate's row, with its commands filled in. */
+export function remedyOf({ tenant, keyArn, state, code, deniedBy }: GateOfAction): GateAction {
   const { whoActs, explanation, commands } = rowOf(state, code, deniedBy);
   const facts: Record<string, string> = { key: keyArn, region: keyArn.split(':')[3] ?? '', tenant };
   const filled = commands.map((command) => command.replaceAll(/\{(key|region|tenant)\}/g, (_, name) => facts[name]!));
   return { whoActs, explanation, commands: filled };
 }
 
-function rowOf(state: string, code: Code, deniedBy: RemedyPlace['deniedBy']): GateAction {
+function rowOf(state: string, code: Code, deniedBy: GateOfAction['deniedBy']): GateAction {
   if (state === 'draining') return RELEASING;
-  if (code === 'KEY_DENIED' && deniedBy === 'operator') return DENIED_BY_US;
+  if (code === 'KEY_DENIED' && deniedBy === 'operator') return DENIED_BY_OPERATOR;
   return Object.hasOwn(GATE_ACTIONS, code) ? GATE_ACTIONS[code as GateCode] : UNKNOWN;
 }

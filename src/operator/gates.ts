@@ -1,4 +1,4 @@
-// What an operator is told of the gates: which are not open, why, since when, with how many jobs, and who ends it.
+// Gate list of the operator: gates that are not open, with code, time, parked jobs, and the action that opens them.
 import { gateId, keyRef, type KeyRef } from '../runtime/key-ref.ts';
 import type { Code } from '../runtime/errors.ts';
 import type { GateRecord, Gates, GateState } from '../parking/gate.ts';
@@ -74,7 +74,7 @@ export const GATES_LISTED = 1000;
 export const recordsOf = (gates: Pick<Gates, 'all'>): GateRecord[] =>
   gates.all().flatMap(({ record }) => (record ? [record] : []));
 
-/** In the order of the records. */
+/** Returns the counts in the order of the records. */
 const countsOf = ({ redis, keys }: GateDeps, records: readonly GateRecord[]): Promise<ParkedCount[]> =>
   runCommand(
     countParked(
@@ -98,14 +98,14 @@ export async function listGates(deps: GateDeps, { tenant, keyArn }: GateFilter =
   return { gates: listed.map((record, at) => factsOf(record, parked[at])), total: found.length };
 }
 
-/** Undefined when it is open. @throws SealdexError `REDIS_FAILED` */
+/** Undefined if the gate is open. @throws SealdexError `REDIS_FAILED` */
 export async function gateFacts(deps: GateDeps, record: GateRecord | undefined): Promise<GateFacts | undefined> {
   if (!record || record.state === 'open') return undefined;
   const [parked] = await countsOf(deps, [record]);
   return factsOf(record, parked);
 }
 
-/** By what gateId() names it; undefined when it is open. @throws SealdexError `REDIS_FAILED` */
+/** Finds a gate by its gateId(); undefined if it is open. @throws SealdexError `REDIS_FAILED` */
 export async function gateNamed(deps: GateDeps, id: string): Promise<GateFacts | undefined> {
   await deps.gates.tick();
   return gateFacts(
@@ -114,10 +114,10 @@ export async function gateNamed(deps: GateDeps, id: string): Promise<GateFacts |
   );
 }
 
-/** Parked jobs by tenant, most first, of at most 1,000 gates. @throws SealdexError `REDIS_FAILED` */
+/** Parked jobs by tenant, most first, from at most 1,000 gates. @throws SealdexError `REDIS_FAILED` */
 export async function parkedByTenant(deps: GateDeps): Promise<TenantParked[]> {
   await deps.gates.tick();
-  // One that was opened a moment ago may have jobs yet.
+  // Includes open gates: one that was just opened may still have parked jobs.
   const records = recordsOf(deps.gates).toSorted(byUrgency).slice(0, GATES_LISTED);
   const parked = await countsOf(deps, records);
   const counts = new Map<string, TenantParked>();
@@ -134,7 +134,7 @@ export async function parkedByTenant(deps: GateDeps): Promise<TenantParked[]> {
   return [...counts.values()].toSorted((one, other) => other.jobs - one.jobs);
 }
 
-/** What is deleted first, then what waits longest; what mends itself comes last. */
+/** Orders keys that will be deleted first, then gates by the time since they were shut; draining and open gates are last. */
 function byUrgency(one: GateRecord, other: GateRecord): number {
   const rank = ({ state, deletesAt, code }: GateRecord): number => {
     if (state === 'open') return 3;

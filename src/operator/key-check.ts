@@ -1,4 +1,4 @@
-// Whether a KMS key can be attached to a tenant: what its name and KMS tell, then what the tenants' files do. Changes nothing.
+// Check whether a KMS key can be attached to a tenant: by its ARN and KMS calls, then by the tenant files. Changes nothing.
 import { keyRef, type KeyRef } from '../runtime/key-ref.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { platformArns, type Config } from '../runtime/config.ts';
@@ -48,8 +48,8 @@ export interface KeyCheckDeps extends KeyDeps, KeyTenantsDeps {
 export interface KeyCheckOperator {
   /**
    * Makes the real calls, and changes nothing.
-   * @throws SealdexError `KMS_THROTTLED`, `KMS_FAILED`, `PLATFORM_CREDENTIALS`, `INTERNAL`, `STORE_FAILED`: nothing is known
-   * of the key then; `DOCUMENT_INVALID` with field `tenant`
+   * @throws SealdexError `KMS_THROTTLED`, `KMS_FAILED`, `PLATFORM_CREDENTIALS`, `INTERNAL`, `STORE_FAILED`: the check has no
+   * result; `DOCUMENT_INVALID` with field `tenant`
    */
   checkKey(tenant: string, arn: string, options?: KeyCheckOptions): Promise<KeyCheck>;
 }
@@ -123,14 +123,14 @@ const listed = (tenants: readonly KeyTenant[]): string => {
 };
 
 function ownersStep(others: readonly KeyTenant[], arn: string, isShared: boolean): CheckStep {
-  // S3 could not be asked: that says nothing of the file, nor of the key.
+  // If S3 failed, the check has no result. Only an invalid tenant file is a result.
   const fault = others.find(({ error }) => error && error.code !== 'PLATFORM_TENANTS')?.error;
   if (fault) throw fault;
   const owners = others.filter(({ error }) => !error);
   const blocked = owners.filter((each) => each.blocked);
   if (blocked.length > 0) {
     const observed = `The key is blocked for: ${listed(blocked)}.`;
-    // Of one that has left nothing is changed any more.
+    // The block of a deleted tenant cannot be lifted.
     const canEnd = blocked.every(({ deleted }) => !deleted);
     return failed(
       'other owners',

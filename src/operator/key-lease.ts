@@ -1,5 +1,5 @@
-// Which tenants have a KMS key is changed by one caller at a time: two that look at once would each miss what the other does.
-// What they do is not known here.
+// Key lease: only one caller at a time changes which tenants have a KMS key.
+// Without it two concurrent callers would each miss the change of the other.
 import { createHash } from 'node:crypto';
 import { sleep, type Clock } from '../runtime/clock.ts';
 import { takeLease } from '../runtime/lease.ts';
@@ -12,26 +12,26 @@ export interface KeyLeaseDeps {
 }
 
 export interface KeyLease {
-  /** Keeps it for as long again. Answers whether it is still ours. */
+  /** Extends the lease by its full time. Returns false if it is lost. */
   renew(): Promise<boolean>;
   free(): Promise<void>;
 }
 
-/** Longer than KMS takes to answer all that it is asked of a key. */
+/** Longer than all KMS calls of a key check take. */
 const LEASE_MS = 60_000;
 
-const LOOK_MS = 250;
+const POLL_INTERVAL_MS = 250;
 
-/** @returns undefined when somebody else has it, and had it for `waitMs` */
+/** @returns undefined if another caller has held it for `waitMs` */
 export async function takeKeyLease(deps: KeyLeaseDeps, arn: string, waitMs = 0): Promise<KeyLease | undefined> {
   const { clock, redis, keys } = deps;
   const digest = createHash('sha256').update(arn).digest('hex').slice(0, 16);
   const until = clock.monotonic() + waitMs;
   for (;;) {
     const lease = await takeLease(redis, keys.lease(`set-key:${digest}`), LEASE_MS);
-    // What cannot be given back runs out.
+    // A lease that cannot be released expires.
     if (lease) return { renew: () => lease.renew(LEASE_MS), free: () => lease.free().catch(() => {}) };
     if (clock.monotonic() >= until) return undefined;
-    await sleep(clock, LOOK_MS);
+    await sleep(clock, POLL_INTERVAL_MS);
   }
 }

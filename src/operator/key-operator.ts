@@ -1,4 +1,4 @@
-// What an operator can do about gates, KMS keys and paused tenants, as one interface. Each is a function of a file beside it.
+// Key operations of the operator: gates, KMS keys and paused tenants as one interface.
 import { keyRef, type KeyRef } from '../runtime/key-ref.ts';
 import { checkName } from '../runtime/names.ts';
 import type { JobQueue } from '../queue/bull/queues.ts';

@@ -1,4 +1,4 @@
-// Whose a KMS key is, which only the tenants' files tell. What follows from that is not known here.
+// Tenants of a KMS key: finds them in the tenant files, the only place that records them.
 import type { Config } from '../runtime/config.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { readableArnsOf, type TenantFile, type Tenants } from '../tenants/tenants.ts';
@@ -20,44 +20,44 @@ export interface KeyTenant {
   readonly blocked?: true;
 }
 
-const READ_AT_ONCE = 16;
+const CONCURRENCY = 16;
 
 /**
- * All tenants that have or had the KMS key, in the order of their names. Reads every tenant's file, some at a time.
- * @param renewLease asked before each time; what it throws ends the walk
+ * All tenants that have or had the KMS key, in the order of their names. Reads every tenant's file, in batches.
+ * @param renewLease called before each batch; its error ends the walk
  */
 export async function* tenantsOf(
   { config, tenants }: KeyTenantsDeps,
   keyArn: string,
   renewLease?: () => Promise<void>,
 ): AsyncGenerator<KeyTenant> {
-  const look = async (tenant: string): Promise<KeyTenant | undefined> => {
+  const inspect = async (tenant: string): Promise<KeyTenant | undefined> => {
     try {
       const file = await fileOf(tenants, tenant);
       if (!file || !readableArnsOf(file, config).has(keyArn)) return undefined;
       const isBlocked = file.blockedKeys.some(({ arn }) => arn === keyArn);
       return { tenant, ...(isBlocked ? { blocked: true } : {}), ...(file.deleted ? { deleted: true } : {}) };
     } catch (error) {
-      // One tenant's fault leaves the others alone.
+      // An error of one tenant does not end the walk.
       if (error instanceof SealdexError) return { tenant, error };
       throw error;
     }
   };
   let names: string[] = [];
-  const lookAll = async (): Promise<KeyTenant[]> => {
+  const inspectBatch = async (): Promise<KeyTenant[]> => {
     await renewLease?.();
-    const found = await Promise.all(names.map(look));
+    const found = await Promise.all(names.map(inspect));
     names = [];
     return found.filter((each) => each !== undefined);
   };
   for await (const name of tenants.names()) {
     names.push(name);
-    if (names.length >= READ_AT_ONCE) yield* await lookAll();
+    if (names.length >= CONCURRENCY) yield* await inspectBatch();
   }
-  yield* await lookAll();
+  yield* await inspectBatch();
 }
 
-/** The file of a tenant that may not exist yet, or not any more. */
+/** Undefined if the tenant does not exist. */
 export async function fileOf(tenants: Tenants, tenant: string): Promise<TenantFile | undefined> {
   try {
     return await tenants.show(tenant);

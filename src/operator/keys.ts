@@ -1,4 +1,4 @@
-// What an operator does to a KMS key's gates beside blocking it: try the key now, and release what is parked by its word.
+// Probe and release by the operator: tests the KMS key of a gate now, and releases jobs parked at a gate.
 import { keyRef, type KeyRef } from '../runtime/key-ref.ts';
 import { SealdexError, type Code } from '../runtime/errors.ts';
 import { probeOnce, type ProbeDeps, type ProbingDeps } from '../parking/probe.ts';
@@ -29,25 +29,25 @@ export interface ProbeAnswer extends KeyRef {
 export async function probe(deps: KeyDeps, key: KeyRef): Promise<ProbeAnswer> {
   const { gates, probing } = deps;
   const before = await gates.read(key);
-  let heard: Pick<ProbeAnswer, 'said' | 'reason'> = {};
+  let result: Pick<ProbeAnswer, 'said' | 'reason'> = {};
   const tryKey: ProbeDeps['tryKey'] = async (tried) => {
     try {
       await probing.tryKey(tried);
-      heard = { said: 'ok' };
+      result = { said: 'ok' };
     } catch (error) {
       const { code, reason } = error instanceof SealdexError ? error : new SealdexError('INTERNAL');
-      heard = { said: code, ...(reason === undefined ? {} : { reason }) };
+      result = { said: code, ...(reason === undefined ? {} : { reason }) };
       throw error;
     }
   };
   const isShut = before.record?.state === 'shut';
   const after = isShut ? await probeOnce({ ...probing, tryKey }, before) : before;
   const gate = await gateFacts(deps, (after ?? before).record);
-  return { ...keyRef(key.tenant, key.keyArn), ...heard, isBusy: after === undefined, ...(gate ? { gate } : {}) };
+  return { ...keyRef(key.tenant, key.keyArn), ...result, isBusy: after === undefined, ...(gate ? { gate } : {}) };
 }
 
 /**
- * Opens a gate that is shut or destroyed, and lets KMS decide. A block or a pause is ended by `unblock` or `resume` instead.
+ * Opens a gate that is shut or destroyed; the next KMS error shuts it again. Does not lift a block or a pause.
  * @throws as probe
  */
 export async function release(deps: KeyDeps, key: KeyRef): Promise<GateChange> {

@@ -1,4 +1,4 @@
-// What an operator does with a tenant that leaves: its data are exported, and it is deleted. How is src/offboarding's business.
+// Offboarding operations of the operator: export and deletion of a tenant.
 import {
   countTenant,
   deleteTenant,
@@ -16,7 +16,7 @@ export type { DeletionStep } from '../offboarding/delete.ts';
 
 export interface OffboardingDeps extends DeleteDeps {
   readonly config: Config;
-  /** Who asks, as AWS names them. */
+  /** The caller's AWS identity. */
   readonly identity: () => Promise<string>;
 }
 

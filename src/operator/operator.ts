@@ -1,5 +1,4 @@
-// The operator: what the command line asks and does besides enqueueing and reading.
-// Answers in plain facts; how they look on a terminal is src/cli's business.
+// Operator: all administrative operations as one interface. Returns plain data; src/cli formats it.
 import type { Code } from '../runtime/errors.ts';
 import { readHeartbeats, type Heartbeat } from '../maintenance/heartbeat.ts';
 import { gateNamed, parkedByTenant, type GateFacts, type TenantParked } from './gates.ts';

@@ -1,5 +1,4 @@
-// The parked jobs of all gates as one list, oldest first: the gates' indexes in all queues are read a page at a time and merged.
-// Only looks.
+// Parked jobs of all gates as one list, oldest first: merges the gates' indexes in all queues, page by page.
 import { gateId, keyRef, type KeyRef } from '../runtime/key-ref.ts';
 import type { Code } from '../runtime/errors.ts';
 import { QUEUE_NAMES, type QueueName } from '../runtime/names.ts';
@@ -25,7 +24,7 @@ export interface ParkedDeps extends GateDeps {
 
 const PAGE = 100;
 
-/** One gate's jobs in one queue: the page at hand, and where the next one begins. */
+/** One gate's jobs in one queue: the current page, and the rank at which the next one begins. */
 interface Source {
   readonly id: string;
   readonly queueName: QueueName;
@@ -37,7 +36,7 @@ interface Source {
 
 const isDry = ({ entries, at, next }: Source): boolean => at >= entries.length && next !== undefined;
 
-/** Of at most 1,000 gates. @throws SealdexError `REDIS_FAILED` */
+/** Reads at most 1,000 gates. @throws SealdexError `REDIS_FAILED` */
 export async function* parkedJobs(
   deps: ParkedDeps,
   { tenant, size = PAGE }: { tenant?: string | undefined; size?: number } = {},

@@ -1,5 +1,4 @@
-// Another KMS key for a tenant: checked, written down, told to all processes, and what was parked under the old one let go.
-// What the file says then is src/tenants' business; moving what is stored is re-encryption's.
+// Change of a tenant's KMS key: checks the new key, writes the tenant file, and drains the gates of the old and the new key.
 import { randomBytes } from 'node:crypto';
 import { keyRef } from '../runtime/key-ref.ts';
 import { platformArns, type Config } from '../runtime/config.ts';
@@ -13,7 +12,7 @@ import type { KeyCheck, KeyCheckDeps } from './key-check.ts';
 import type { KeyDeps } from './keys.ts';
 
 export interface SetKeyDeps extends KeyDeps, KeyCheckDeps {
-  /** Who asks, as AWS names them. */
+  /** The caller's AWS identity. */
   readonly identity: () => Promise<string>;
 }
 
@@ -56,8 +55,8 @@ export function chosenFor({ whenKeyShut }: Pick<Config, 'whenKeyShut'>, given: W
 
 /**
  * @param to the ARN, or `platform`
- * @throws SealdexError `TENANT_KEY_INVALID` when the key cannot be attached, `TENANT_CHANGED` when somebody else changed it
- * meanwhile, those of KMS when the key could not be checked, and what reading and writing the file throws
+ * @throws SealdexError `TENANT_KEY_INVALID` if the key cannot be attached; `TENANT_CHANGED` if it was changed concurrently;
+ * those of KMS if the key could not be checked; those of reading and writing the file
  */
 export async function setKey(
   deps: SetKeyDeps,
@@ -68,7 +67,7 @@ export async function setKey(
   const file = await deps.tenants.show(tenant);
   const from = keyIn(file);
   if (from === to) {
-    // Whoever changed it may have died before anybody heard of it.
+    // The process that changed it may have died before it changed the gates.
     const entry = lastChange(file);
     if (entry) await make(deps, tenant, entry);
     return { tenant, from, to, changed: false };
@@ -77,7 +76,7 @@ export async function setKey(
     await deps.probing.tryKey(keyRef(tenant, deps.config.platformKeyArn));
     return change(deps, tenant, await keyEntry(deps, from, to), whenKeyShut);
   }
-  // A tenant that has a key of its own has chosen before.
+  // A tenant with a key of its own already has a value.
   const chosen = from === PLATFORM ? chosenFor(deps.config, whenKeyShut) : whenKeyShut;
   return attach(deps, keyRef(tenant, to), options, async (check) => ({
     ...(await change(deps, tenant, await keyEntry(deps, from, to, options.allowOrigin), chosen)),
@@ -85,7 +84,7 @@ export async function setKey(
   }));
 }
 
-/** What the history says of a change of the key that is made now. */
+/** Makes the history entry of a key change at this time. */
 export async function keyEntry(
   { identity, clock }: Pick<SetKeyDeps, 'identity' | 'clock'>,
   from: string,
@@ -103,7 +102,7 @@ async function change(
   entry: KeyChangeEntry,
   whenKeyShut: WhenKeyShut | undefined,
 ): Promise<KeyChanged> {
-  // The move of what is stored, and its end, go by the time that is written down now.
+  // The start and the end of the re-encryption depend on the time that is written now.
   await checkClock(deps.redis, deps.clock);
   await make(deps, tenant, entry, whenKeyShut);
   return { tenant, from: entry.from, to: entry.to, changed: true };
@@ -111,12 +110,12 @@ async function change(
 
 const arnOf = ({ config }: SetKeyDeps, key: string): string => (key === PLATFORM ? config.platformKeyArn : key);
 
-/** The file, which is not written again if the change stands there, then all that follows from it. */
+/** Writes the file, unless it already has the change, then changes the gates. */
 async function make(deps: SetKeyDeps, tenant: string, entry: KeyChangeEntry, whenKeyShut?: WhenKeyShut): Promise<void> {
   const key = { entry, platformArns: platformArns(deps.config) };
   await deps.tenants.put(tenant, { key, ...(whenKeyShut && { whenKeyShut }) });
-  // If Redis cannot be reached now, a probe reads the file and opens the gate. Each parked job finds out for itself which key
-  // it needs, and parks again if that key does not work.
+  // If Redis is unreachable now, a probe reads the file later and opens the gate. A released job that still needs an unusable
+  // key is parked again.
   await deps.gates.apply(keyRef(tenant, arnOf(deps, entry.from)), { kind: 'keyDetached' });
   await deps.gates.apply(keyRef(tenant, arnOf(deps, entry.to)), { kind: 'keyAttached' });
 }

@@ -1,5 +1,5 @@
-// Operator stops: block a KMS key, pause a tenant, and back. The tenant's file is written first, since it outlasts Redis; then
-// the gate, so that all processes know at once. If the gate cannot be reached, workers find the stop in the file.
+// Operator stops: block and unblock a KMS key, pause and resume a tenant. The tenant file is written first, since it survives
+// the loss of Redis, then the gate, which all processes receive at once. If that fails, workers find the stop in the file.
 import { keyRef, type KeyRef } from '../runtime/key-ref.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
@@ -21,7 +21,7 @@ export interface GateChange extends KeyRef {
   readonly gate?: GateFacts;
 }
 
-/** @throws SealdexError `NOT_FOUND` when the tenant neither has nor had the key, and what reading and writing its file throws */
+/** @throws SealdexError `NOT_FOUND` if the tenant neither has nor had the key; those of reading and writing its file */
 export async function block(deps: StopDeps, key: KeyRef, reason: string): Promise<GateChange> {
   const stop = stopText(deps.clock, reason);
   await checkHasKey(deps.tenants, key);
@@ -54,7 +54,7 @@ export async function resume(deps: StopDeps, tenant: string): Promise<GateChange
   return follow(deps, file, await currentKey(deps.tenants, tenant), isPaused);
 }
 
-/** Brings the gate to the state that the file asks for. */
+/** Changes the gate to the state that the file requires. */
 async function follow(deps: StopDeps, file: TenantFile, key: KeyRef, changed: boolean): Promise<GateChange> {
   const { gates, tenants } = deps;
   const stop = operatorStopIn(file, key.keyArn);

@@ -1,4 +1,4 @@
-// Tenant files: all of them in the order of the names, read side by side.
+// Tenant files: reads all of them concurrently, and returns them in the order of their names.
 import { SealdexError } from '../runtime/errors.ts';
 import type { TenantFile, Tenants } from '../tenants/tenants.ts';
 
@@ -9,7 +9,7 @@ export type ListedTenant =
 
 const CONCURRENCY = 32;
 
-/** A malformed file is an entry with an error. @throws SealdexError `STORE_FAILED` and others that concern all files */
+/** Returns a malformed file as an entry with its error. @throws SealdexError `STORE_FAILED` and others that concern all files */
 export async function* tenantFiles(tenants: Pick<Tenants, 'names' | 'show'>): AsyncGenerator<ListedTenant> {
   let names: string[] = [];
   for await (const name of tenants.names()) {

@@ -1,4 +1,4 @@
-// What an operator asks and does about tenants and the KMS keys that they bring, as one interface.
+// Tenant operations of the operator: tenants, their KMS keys and their re-encryption as one interface.
 import { keyRef } from '../runtime/key-ref.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { checkName, PLANS, PLATFORM, WHEN_KEY_SHUT, type OriginToAllow } from '../runtime/names.ts';
@@ -69,7 +69,7 @@ export function createTenantOperator(deps: TenantOperatorDeps): TenantOperator {
   const { tenants, reencryption } = deps;
   const named = (tenant: string): string => checkName(tenant, 'tenant');
   async function put(tenant: string, change: TenantChange, allowOrigin?: OriginToAllow): Promise<PutTenant> {
-    // A choice that nobody knows would make the file unreadable for everybody.
+    // An unknown value would make the file invalid for all processes.
     if (change.plan !== undefined && !PLANS.includes(change.plan))
       throw new SealdexError('DOCUMENT_INVALID', `plan must be one of ${PLANS.join(', ')}.`, { field: 'plan' });
     if (change.whenKeyShut !== undefined && !WHEN_KEY_SHUT.includes(change.whenKeyShut))
@@ -90,7 +90,7 @@ export function createTenantOperator(deps: TenantOperatorDeps): TenantOperator {
     putTenant: async (tenant, change) => put(tenant, change),
     async makeTenant(tenant, change, options = {}) {
       const file = await fileOf(tenants, named(tenant));
-      // One that is there has the key already, or gets it by `setKey`.
+      // An existing tenant already has the key, or gets it by `setKey`.
       if (file || change.plan === undefined || change.plan === 'free') return put(tenant, change);
       chosenFor(deps.config, change.whenKeyShut);
       return attach(deps, keyRef(tenant, change.kmsKeyArn), { ...options, plan: change.plan }, async (check) => ({
@@ -100,7 +100,7 @@ export function createTenantOperator(deps: TenantOperatorDeps): TenantOperator {
     },
     async setKey(tenant, to, options) {
       const changed = await setKey(deps, named(tenant), to, options);
-      // Also when it was this key already: whoever changed it may have died before this.
+      // Also if the key is unchanged: the process that changed it may have died before this call.
       await reencryption.restartStalled(tenant);
       return changed;
     },

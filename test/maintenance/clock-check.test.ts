@@ -1,6 +1,6 @@
 // What removes by age does it by a clock that is right, or not at all.
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { fleetChores } from '../../src/app/fleet-tasks.ts';
+import { fleetTasks } from '../../src/app/fleet-tasks.ts';
 import { whenClockIsRight } from '../../src/maintenance/clock-check.ts';
 import type { MaintenanceTask } from '../../src/maintenance/scheduler.ts';
 import { FakeClock } from '../support/clock.ts';
@@ -45,8 +45,8 @@ test.each([
 test('the sweeps and the discarding of old letters are such chores, and the others are none', async () => {
   const clock = new FakeClock(Date.now() + 2 * MINUTE);
   const ends: Record<string, string> = {};
-  for (const chore of fleetChores({ ...room.deps, clock, restartStalled: async () => false }, room.queue, () => [])) {
-    ends[chore.name] = await endOfChore(chore);
+  for (const task of fleetTasks({ ...room.deps, clock, restartStalled: async () => false }, room.queue, () => [])) {
+    ends[task.name] = await endOfChore(task);
   }
   const late = Object.keys(ends).filter((name) => ends[name] === 'CLOCK_SKEW');
   expect(late.toSorted()).toEqual(['intake-sweep', 'old-letters', 'tombstone-sweep']);

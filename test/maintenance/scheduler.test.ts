@@ -33,7 +33,7 @@ afterEach(async () => {
 function start(...chores: MaintenanceTask[]): MaintenanceLoop {
   const warn = (facts: object, message: string): void => void warnings.push({ facts, message });
   const log = { debug: warn, info: warn, warn, error: warn };
-  const upkeep = startMaintenance({ chores, redis, keys, clock, log });
+  const upkeep = startMaintenance({ tasks: chores, redis, keys, clock, log });
   opened.push(upkeep);
   return upkeep;
 }

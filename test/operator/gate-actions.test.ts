@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { buildProgram } from '../../src/cli/cli.ts';
 import { keyRef } from '../../src/runtime/key-ref.ts';
 import { CODES, type Code } from '../../src/runtime/errors.ts';
-import { DENIED_BY_US, GATE_ACTIONS, remedyOf, type GateAction } from '../../src/operator/gate-actions.ts';
+import { DENIED_BY_OPERATOR, GATE_ACTIONS, remedyOf, type GateAction } from '../../src/operator/gate-actions.ts';
 
 const KEY = 'arn:aws:kms:eu-west-1:111122223333:key/1234abcd';
 const PLACE = { ...keyRef('acme', KEY), state: 'shut' };
@@ -15,7 +15,7 @@ const GATE_CODES = (Object.keys(CODES) as Code[]).filter(
 
 test('the table has a row for each parking code and for a destroyed key, no other, and is frozen', () => {
   expect(Object.keys(GATE_ACTIONS).toSorted()).toEqual(GATE_CODES.toSorted());
-  const rows: readonly GateAction[] = [...Object.values(GATE_ACTIONS), DENIED_BY_US];
+  const rows: readonly GateAction[] = [...Object.values(GATE_ACTIONS), DENIED_BY_OPERATOR];
   expect(
     [GATE_ACTIONS, ...rows, ...rows.map(({ commands }) => commands)].filter((each) => !Object.isFrozen(each)),
   ).toEqual([]);
@@ -54,7 +54,7 @@ test('a denial needs action by the tenant, unless a policy of sealdex denies', (
 });
 
 test('a missing permission refers to the commands that print the policy', () => {
-  const denied = [GATE_ACTIONS.KEY_DENIED, DENIED_BY_US].map(({ explanation }) => explanation);
+  const denied = [GATE_ACTIONS.KEY_DENIED, DENIED_BY_OPERATOR].map(({ explanation }) => explanation);
   expect(denied.filter((explanation) => /kms:/.test(explanation))).toEqual([]);
   expect(denied).toEqual([expect.stringContaining('sealdex keys policy'), expect.stringContaining('sealdex policy')]);
 });
@@ -67,7 +67,7 @@ test('a draining gate needs no action', () => {
 });
 
 describe('the commands of sealdex', () => {
-  const ours = [...Object.values(GATE_ACTIONS), DENIED_BY_US].flatMap(({ commands }) =>
+  const ours = [...Object.values(GATE_ACTIONS), DENIED_BY_OPERATOR].flatMap(({ commands }) =>
     commands.filter((command) => command.startsWith('sealdex ')),
   );
 

@@ -4,7 +4,7 @@ import { QUEUE_NAMES } from '../../runtime/names.ts';
 import { runCommand, queueKeys, type Redis, type RedisKeys } from '../../runtime/redis.ts';
 
 /** Removes the state; with `isDry` only counts it. Returns the number of values. @throws SealdexError `REDIS_FAILED` */
-export async function forgetInQueues(redis: Redis, keys: RedisKeys, tenant: string, isDry: boolean): Promise<number> {
+export async function deleteQueueState(redis: Redis, keys: RedisKeys, tenant: string, isDry: boolean): Promise<number> {
   let traces = 0;
   const queues = QUEUE_NAMES.map((name) => queueKeys(keys, name));
   for (const hash of [keys.backlogJobs, keys.backlogBytes, ...queues.map(({ fairTenants }) => fairTenants)])
