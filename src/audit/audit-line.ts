@@ -1,23 +1,22 @@
-// What a line of the audit stream says, read back. The stream may stand in the worker's log, among other lines.
-// Who writes it, and into which file, is not known here.
+// Audit lines: parses lines of the audit log, which may be mixed with lines of the worker's log.
 import { z } from 'zod';
 
-/** A call to KMS that was sent: each try of it is a call of its own. */
+/** A KMS call that was sent; each retry is a call of its own. */
 export interface AuditCall {
   /** Wall clock, milliseconds. */
   readonly at: number;
   readonly tenant: string;
   readonly operation: string;
   readonly key: string;
-  /** The tenant in the encryption context, where it is another one. */
+  /** The tenant in the encryption context, if it differs from `tenant`. */
   readonly contextTenant?: string | undefined;
   readonly period?: string | undefined;
   readonly purpose?: string | undefined;
-  /** `ok`, the name of AWS' error, or `unanswered`. */
+  /** `ok`, the AWS error name, or `unanswered` for a call without a response. */
   readonly result: string;
   readonly requestId?: string | undefined;
   readonly process: string;
-  /** What it was for: a job, a command, or something that a process does by itself. */
+  /** What caused the call: a job, a command, or an activity of the process. */
   readonly job?: string | undefined;
   readonly command?: string | undefined;
   readonly activity?: string | undefined;
@@ -28,11 +27,11 @@ export const NO_RESPONSE = 'unanswered';
 
 export type AuditLine =
   | { readonly kind: 'call'; readonly call: AuditCall }
-  /** A change of a tenant's settings, which is no business of CloudTrail. */
+  /** A change of a tenant's settings, which CloudTrail does not record. */
   | { readonly kind: 'change'; readonly tenant: string }
-  /** Of the worker's log. */
+  /** A line of the worker's log. */
   | { readonly kind: 'other' }
-  /** Torn, or of a form that is not known here. */
+  /** An incomplete line, or one of an unknown format. */
   | { readonly kind: 'unreadable' };
 
 const text = z.string().min(1).max(2048);

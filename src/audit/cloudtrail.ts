@@ -1,40 +1,39 @@
-// What CloudTrail says of calls to KMS: an event as it is compared, from any of the forms in which events are exported.
-// Which tenant an event concerns is not decided here.
+// CloudTrail events: parses events of KMS calls from all formats in which events are exported.
 import { z } from 'zod';
 import { objectsOf, TrailFormatError } from './objects.ts';
 
 export interface TrailEvent {
-  /** The same in the trails of both accounts of a call, and in exports that overlap. */
+  /** The same in the trails of both accounts of a call, and in overlapping exports. */
   readonly id: string;
-  /** Wall clock, whole seconds in milliseconds: when KMS had answered. */
+  /** Wall clock in milliseconds, rounded to seconds: when KMS responded. */
   readonly at: number;
   readonly operation: string;
   readonly requestId?: string;
-  /** Full ARNs; none where KMS refused without telling. */
+  /** Full ARNs; empty if KMS denied the call without naming the key. */
   readonly keys: readonly string[];
-  /** Encryption contexts; a re-encryption has two. */
+  /** Encryption contexts; a ReEncrypt call has two. */
   readonly contexts: readonly Readonly<Record<string, string>>[];
-  /** Denied calls have none, and so nothing to compare. */
+  /** False for denied calls, which have no parameters to compare. */
   readonly hasParameters: boolean;
-  /** `ok` or the name of AWS' error. */
+  /** `ok` or the AWS error name. */
   readonly result: string;
-  /** What KMS said when it refused: it names the key of a denied call. */
+  /** Error message of KMS; it names the key of a denied call. */
   readonly message?: string;
-  /** Who called: an ARN, or of another account's callers their id and account. */
+  /** ARN of the caller; for a caller of another account its id and account. */
   readonly principal: string;
   readonly callerAccount?: string;
   readonly sourceIp?: string;
-  /** Whose trail the event is from. */
+  /** Account of the trail. */
   readonly account?: string;
 }
 
-/** An event of a service that is not KMS: only its time is of interest. */
+/** An event of another service, of which only the time is used. */
 export interface OtherEvent {
   readonly at: number;
 }
 
 const maybe = z.string().nullish();
-/** One that is hidden or no map is as good as none: the comparison names it. */
+/** A hidden or malformed context counts as none; the comparison reports the difference. */
 const context = z.record(z.string(), z.string()).nullish().catch(null);
 
 const parameters = z
@@ -70,17 +69,17 @@ const anyEvent = z.object({
   eventCategory: maybe,
 });
 
-/** One of `aws cloudtrail lookup-events`, whose event is text. */
-const lookedUp = z.object({ CloudTrailEvent: z.string() });
-/** Of the digests that stand beside the log files. */
+/** An entry of `aws cloudtrail lookup-events`, with the event as text. */
+const lookupEntry = z.object({ CloudTrailEvent: z.string() });
+/** A digest file beside the log files. */
 const digest = z.object({ digestStartTime: z.string() });
 
-/** @throws TrailFormatError when something else is met, or a file ends too early */
+/** @throws TrailFormatError for any other content, or a truncated file */
 export async function* eventsOf(stream: AsyncIterable<Buffer>): AsyncGenerator<TrailEvent | OtherEvent> {
   for await (const text of objectsOf(stream)) {
     const found = parsed(text);
-    const asked = lookedUp.safeParse(found);
-    const value = asked.success ? parsed(asked.data.CloudTrailEvent) : found;
+    const entry = lookupEntry.safeParse(found);
+    const value = entry.success ? parsed(entry.data.CloudTrailEvent) : found;
     const any = anyEvent.safeParse(value);
     if (!any.success && digest.safeParse(value).success) continue;
     if (!any.success) throw new TrailFormatError('is not a CloudTrail file');
@@ -94,7 +93,7 @@ export const isOfKms = (event: TrailEvent | OtherEvent): event is TrailEvent => 
 
 const isKey = (arn: string | null | undefined): arn is string => /^arn:[^:]+:kms:[^:]*:[^:]*:key\//.test(arn ?? '');
 
-/** What the SDK calls AccessDeniedException is AccessDenied in CloudTrail. */
+/** CloudTrail uses AccessDenied for the SDK's AccessDeniedException. */
 const resultOf = (errorCode: string | null | undefined): string =>
   !errorCode ? 'ok' : errorCode === 'AccessDenied' ? 'AccessDeniedException' : errorCode;
 
@@ -133,14 +132,14 @@ function kmsEventOf(value: unknown): TrailEvent {
 
 type Identity = NonNullable<z.infer<typeof event>['userIdentity']>;
 
-/** The owner of a key is not told the names of another account's callers. */
+/** CloudTrail hides the ARN of a caller of another account from the key owner. */
 function principalOf({ arn, principalId, accountId, invokedBy, type }: Partial<Identity>): string {
   if (arn) return arn;
-  const who = principalId ?? invokedBy ?? type ?? 'somebody';
-  return accountId ? `${who} of account ${accountId}` : who;
+  const caller = principalId ?? invokedBy ?? type ?? 'somebody';
+  return accountId ? `${caller} of account ${accountId}` : caller;
 }
 
-/** Positions in a text that is not quoted are of no use to anybody. */
+/** Drops the message of JSON.parse: its positions are useless without the text. */
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;

@@ -1,4 +1,4 @@
-// Whether a line of the audit and an event of CloudTrail tell of the same call, and where they tell it differently.
+// Comparison of an audit line with a CloudTrail event: whether both are the same call, and which fields differ.
 import type { TrailEvent } from './cloudtrail.ts';
 import type { AuditCall } from './audit-line.ts';
 
@@ -8,7 +8,7 @@ export interface Difference {
   readonly trail: string;
 }
 
-/** Clocks differ and KMS takes its time; what is further apart is not the same moment. */
+/** Maximum time between the two records of a call: clocks differ, and KMS calls take time. */
 export const TOLERANCE_MS = 5 * 60_000;
 
 const NONE = 'none';
@@ -24,7 +24,7 @@ const differing = (what: string, audit: string | undefined, trail: string | unde
 
 const iso = (ms: number): string => new Date(ms).toISOString();
 
-/** What line and event say of one call and not alike. What the event does not tell, as those of denied calls, is left out. */
+/** Returns the fields that differ. Fields that the event does not have are skipped, as for denied calls. */
 export function differencesOf(call: AuditCall, event: TrailEvent): Difference[] {
   return [
     ...differing('operation', call.operation, event.operation),
@@ -34,14 +34,14 @@ export function differencesOf(call: AuditCall, event: TrailEvent): Difference[] 
   ];
 }
 
-/** Of a call without an answer nobody knows the request id: any event of that moment that is about the same will do. */
+/** For a call without a response, which has no request id: whether the event has the same operation, key, context and time. */
 export const isPossibleMatch = (call: AuditCall, event: TrailEvent): boolean =>
   call.operation === event.operation &&
   Math.abs(call.at - event.at) <= TOLERANCE_MS &&
   event.keys.length > 0 &&
   subjectDifferences(call, event).length === 0;
 
-/** About key and encryption context. */
+/** Differences of key and encryption context. */
 function subjectDifferences(call: AuditCall, event: TrailEvent): Difference[] {
   const others = event.keys.filter((key) => key !== call.key);
   return [
@@ -53,13 +53,13 @@ function subjectDifferences(call: AuditCall, event: TrailEvent): Difference[] {
 function contextDifferences(call: AuditCall, { contexts }: TrailEvent): Difference[] {
   const { period, purpose } = call;
   const tenant = call.contextTenant ?? call.tenant;
-  // DescribeKey has none.
+  // DescribeKey has no context.
   const isInContext = period !== undefined || purpose !== undefined;
   if (!isInContext && contexts.length === 0) return [];
-  const said = isInContext ? { tenant, period, purpose } : {};
+  const expected = isInContext ? { tenant, period, purpose } : {};
   const found = (contexts.length === 0 ? [{}] : contexts).flatMap((context: Readonly<Record<string, string>>) =>
-    [...new Set([...Object.keys(said), ...Object.keys(context)])].flatMap((name) =>
-      differing(name, (said as Readonly<Record<string, string | undefined>>)[name], context[name]),
+    [...new Set([...Object.keys(expected), ...Object.keys(context)])].flatMap((name) =>
+      differing(name, (expected as Readonly<Record<string, string | undefined>>)[name], context[name]),
     ),
   );
   // Both contexts of a re-encryption may differ in the same way.

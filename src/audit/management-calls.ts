@@ -1,9 +1,9 @@
-// Which calls to KMS are the owner's own housekeeping with a key: they use no key, and sealdex never makes them
-// (but for DescribeKey, which changes nothing). What stands in no list here counts as a use of the key.
+// Management calls: KMS operations of a key's owner that do not use the key. Sealdex makes none of them except DescribeKey.
+// An operation that is not listed counts as a use of the key.
 import type { TrailEvent } from './cloudtrail.ts';
 
-/** CreateGrant is left out on purpose: it lets others use the key. */
-const HOUSEKEEPING: ReadonlySet<string> = new Set([
+/** CreateGrant is not listed: it permits use of the key. */
+const MANAGEMENT_CALLS: ReadonlySet<string> = new Set([
   'CancelKeyDeletion',
   'CreateAlias',
   'CreateKey',
@@ -42,8 +42,8 @@ const HOUSEKEEPING: ReadonlySet<string> = new Set([
   'UpdatePrimaryRegion',
 ]);
 
-/** From within the account whose key it is; a stranger who does such things is no housekeeper. */
+/** True only for callers of the key's own account. */
 export const isManagementCall = ({ operation, callerAccount, keys }: TrailEvent): boolean =>
-  HOUSEKEEPING.has(operation) &&
+  MANAGEMENT_CALLS.has(operation) &&
   callerAccount !== undefined &&
   keys.every((key) => key.split(':')[4] === callerAccount);

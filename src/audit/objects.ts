@@ -1,16 +1,16 @@
-// Takes JSON objects out of a stream of bytes one by one, however many stand in one document: a line each, one behind the
-// other, in an array, or in the list of CloudTrail's envelopes. What the objects say is not known here.
+// Stream of JSON objects: splits bytes into the texts of single objects, in bounded memory. The objects may be one per line,
+// concatenated, in an array, or in the list of a CloudTrail envelope.
 
-/** Why a file is not what it should be, as it follows on its name: `ends in the middle of an event`. */
+/** The message continues the file's name, for example `ends in the middle of an event`. */
 export class TrailFormatError extends Error {
   override readonly name = 'TrailFormatError';
 }
 
-/** The lists of a log file (`Records`) and of `aws cloudtrail lookup-events` (`Events`). */
+/** List names in a log file (`Records`) and in the output of `aws cloudtrail lookup-events` (`Events`). */
 const LISTS: ReadonlySet<string> = new Set(['Records', 'Events']);
 
-/** CloudTrail's own bound for an event is below 1 MB. */
-const LARGEST_OBJECT_BYTES = 4_194_304;
+/** CloudTrail's limit for an event is below 1 MB. */
+const MAX_OBJECT_BYTES = 4_194_304;
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -23,28 +23,28 @@ const MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 
 /** @throws TrailFormatError */
 export async function* objectsOf(stream: AsyncIterable<Buffer>): AsyncGenerator<string> {
-  const taking = new Taking();
+  const splitter = new Splitter();
   let isFirst = true;
   for await (const chunk of stream) {
-    yield* taking.feed(isFirst && chunk.subarray(0, 3).equals(MARK) ? chunk.subarray(3) : chunk);
+    yield* splitter.feed(isFirst && chunk.subarray(0, 3).equals(MARK) ? chunk.subarray(3) : chunk);
     isFirst = false;
   }
-  if (taking.isInside) throw new TrailFormatError('ends in the middle: fetch it again');
+  if (splitter.isInside) throw new TrailFormatError('ends in the middle: fetch it again');
 }
 
 const noEvents = (): TrailFormatError => new TrailFormatError('is not a CloudTrail file');
 
-class Taking {
-  /** How deep in objects and lists, and from which depth on the one that is being taken began. */
+class Splitter {
+  /** Current depth in objects and lists, and the depth at which the current object began. */
   #depth = 0;
   #from: number | undefined;
   #held: Buffer[] = [];
   #heldBytes = 0;
   #isInString = false;
   #isEscaped = false;
-  /** The last string directly in an outermost object, which names what comes after it. */
+  /** The last string directly in an outermost object: the name of the value that follows. */
   #name = '';
-  /** The depth of the list whose members are taken; 0: those that stand by themselves. */
+  /** The depth of the list whose members are returned; 0 for objects outside a list. */
   #list = 0;
 
   get isInside(): boolean {
@@ -66,7 +66,7 @@ class Taking {
     if (this.#from !== undefined) this.#hold(chunk.subarray(start));
   }
 
-  /** Where members are awaited, and nothing else may stand. */
+  /** Whether the position is between members, where only whitespace and commas are allowed. */
   get #isBetween(): boolean {
     return this.#from === undefined && this.#depth === this.#list;
   }
@@ -84,7 +84,7 @@ class Taking {
     if (this.#depth === 1) this.#name = '';
   }
 
-  /** Whether an object that is to be taken begins here. */
+  /** Whether an object to return begins here. */
   #opens(byte: number): boolean {
     const isMember = this.#isBetween;
     this.#depth += 1;
@@ -95,7 +95,7 @@ class Taking {
     if (byte === OPEN_LIST && this.#depth === 1) this.#list = 1;
     else if (isMember) throw noEvents();
     else if (byte === OPEN_LIST && this.#depth === 2 && this.#from === 1 && LISTS.has(this.#name)) {
-      // What was held is the envelope of the list.
+      // The bytes held so far are the envelope of the list.
       this.#from = undefined;
       this.#drop();
       this.#list = 2;
@@ -103,7 +103,7 @@ class Taking {
     return false;
   }
 
-  /** Whether the object that is taken ends here. */
+  /** Whether the current object ends here. */
   #closes(): boolean {
     if (this.#depth === 0) throw noEvents();
     const isEnd = this.#depth === this.#from;
@@ -116,7 +116,7 @@ class Taking {
 
   #hold(part: Buffer): void {
     this.#heldBytes += part.length;
-    if (this.#heldBytes > LARGEST_OBJECT_BYTES) throw noEvents();
+    if (this.#heldBytes > MAX_OBJECT_BYTES) throw noEvents();
     this.#held.push(Buffer.from(part));
   }
 

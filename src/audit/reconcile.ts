@@ -1,5 +1,4 @@
-// Matches the audit's calls for one tenant with CloudTrail's events, one by one: each line meets one event at most.
-// Files and how the result looks are not known here.
+// Reconciliation: matches the KMS calls in the audit log of one tenant with CloudTrail events, at most one event for each line.
 import { isManagementCall } from './management-calls.ts';
 import { isOfKms, type OtherEvent, type TrailEvent } from './cloudtrail.ts';
 import { isPossibleMatch, differencesOf, TOLERANCE_MS, type Difference } from './compare.ts';
@@ -8,7 +7,7 @@ import { Span, type SpanFacts } from './span.ts';
 
 export interface ReconcileQuery {
   readonly tenant: string;
-  /** Only what is in this time is told; wall clock, milliseconds, the end left out. All of it unless given. */
+  /** Time range to report: wall clock, milliseconds, end exclusive. Unlimited by default. */
   readonly from?: number | undefined;
   readonly to?: number | undefined;
 }
@@ -19,54 +18,54 @@ export interface Different {
   readonly differences: readonly Difference[];
 }
 
-/** A side of the comparison: what was read of it, in the time that was asked for. */
+/** One side of the comparison: what was read in the time range. */
 export interface Side extends SpanFacts {
   readonly duplicates: number;
-  /** In another time than was asked for. */
+  /** Number outside the time range. */
   readonly outside: number;
 }
 
 export interface Reconciled {
-  /** Nothing stands on one side alone, nothing differs, and something was compared at all. */
+  /** At least one call matched, none differs, and none is on one side only. */
   readonly agrees: boolean;
   readonly matched: number;
-  /** Of these, calls to which no answer came, though KMS had answered. */
+  /** Of all matched calls, those without a response, although KMS recorded one. */
   readonly unansweredInTrail: number;
   readonly different: readonly Different[];
   readonly onlyInTrail: readonly TrailEvent[];
   readonly onlyInAudit: readonly AuditCall[];
-  /** No answer came, and no event is there: the call never reached KMS, as far as AWS knows. */
+  /** Calls without a response and without an event: they did not reach KMS, according to CloudTrail. */
   readonly unanswered: readonly AuditCall[];
-  /** KMS refused, and no event is there: AWS does not log every refusal. */
+  /** Failed calls without an event: AWS does not log every rejection. */
   readonly refused: readonly AuditCall[];
-  /** In the tenant's name with another key, for content that waits: the platform's, whose calls the audit leaves out. */
+  /** Events for the tenant's intake content under the platform key, whose calls are not in the audit log. */
   readonly underPlatformKey: number;
-  /** What people and AWS do with a key in its own account without using it. */
+  /** Management calls from the key's own account, which do not use the key. */
   readonly housekeeping: readonly TrailEvent[];
   readonly audit: Side;
   readonly trail: Side & { readonly accounts: readonly string[] };
 }
 
-/** What is kept of an event whose line was found. */
+/** The part of a matched event that is kept. */
 type MatchedEvent = Pick<TrailEvent, 'id' | 'operation'> & { readonly account: string | undefined };
 
-/** More than that in one go takes more memory than anybody should give it. */
-const MOST = 1_000_000;
+/** Bounds the memory of a reconciliation. */
+const MAX_CALLS = 1_000_000;
 
 export class TooManyCallsError extends Error {}
 
 const placeOfEvent = ({ operation, keys }: TrailEvent): string => `${operation} ${keys[0]}`;
 
-const TOO_MUCH = `More than ${MOST.toLocaleString('en')} calls to compare. Restrict the range with --from and --to.`;
+const TOO_MUCH = `More than ${MAX_CALLS.toLocaleString('en')} calls to compare. Restrict the range with --from and --to.`;
 
-/** The same event again, or the one that the other account of the call was given. */
+/** The same event again, or the event of the same call in the other account's trail. */
 const isSameCall = (one: MatchedEvent, other: TrailEvent): boolean =>
   one.id === other.id || (one.account !== other.account && one.operation === other.operation);
 
 const byTime = (one: { readonly at: number }, other: { readonly at: number }): number => one.at - other.at;
 
 export class Reconciliation {
-  readonly #asked: ReconcileQuery;
+  readonly #query: ReconcileQuery;
   readonly #keys = new Set<string>();
   readonly #calls = new Map<string, AuditCall>();
   readonly #matched = new Map<AuditCall, MatchedEvent>();
@@ -80,29 +79,29 @@ export class Reconciliation {
   #callsOutside = 0;
   #eventsOutside = 0;
 
-  constructor(asked: ReconcileQuery) {
-    this.#asked = asked;
+  constructor(query: ReconcileQuery) {
+    this.#query = query;
   }
 
-  /** First every line is shown, to know the tenant's keys: CloudTrail has events that name a key and no tenant. */
-  look({ tenant, key }: AuditCall): void {
-    if (tenant === this.#asked.tenant) this.#keys.add(key);
+  /** Call first, for every line: collects the tenant's keys, because some CloudTrail events name a key and no tenant. */
+  collectKey({ tenant, key }: AuditCall): void {
+    if (tenant === this.#query.tenant) this.#keys.add(key);
   }
 
-  /** Then every line again. */
+  /** Call second, for every line again. */
   addCall(call: AuditCall): void {
-    if (call.tenant !== this.#asked.tenant && !this.#keys.has(call.key)) return;
+    if (call.tenant !== this.#query.tenant && !this.#keys.has(call.key)) return;
     if (!this.#isNear(call.at)) return void (this.#callsOutside += 1);
     this.#audit.add(call.at);
     const name = call.requestId ?? JSON.stringify(call);
     const known = this.#calls.get(name);
     if (known && JSON.stringify(known) === JSON.stringify(call)) return void (this.#sameCalls += 1);
-    // One request id on two different lines: the second cannot be right, and meets no event.
+    // A second, different line with the same request id is wrong, and must not match an event.
     this.#calls.set(known ? `${name} ${JSON.stringify(call)}` : name, call);
-    if (this.#calls.size > MOST) throw new TooManyCallsError(TOO_MUCH);
+    if (this.#calls.size > MAX_CALLS) throw new TooManyCallsError(TOO_MUCH);
   }
 
-  /** Last every event. */
+  /** Call last, for every event. */
   addEvent(event: TrailEvent | OtherEvent): void {
     const isNear = this.#isNear(event.at);
     if (isNear) this.#trail.add(event.at);
@@ -111,31 +110,34 @@ export class Reconciliation {
     const call = this.#calls.get(event.requestId ?? '');
     if (!call && !this.#concerns(event)) return;
     if (!isNear) return void (this.#eventsOutside += 1);
-    const met = call && this.#matched.get(call);
-    if (this.#events.has(event.id) || (met && isSameCall(met, event))) return void (this.#sameEvents += 1);
-    if (!call || met) this.#events.set(event.id, event);
+    const matched = call && this.#matched.get(call);
+    if (this.#events.has(event.id) || (matched && isSameCall(matched, event))) return void (this.#sameEvents += 1);
+    if (!call || matched) this.#events.set(event.id, event);
     else this.#match(call, event);
-    if (this.#events.size > MOST) throw new TooManyCallsError(TOO_MUCH);
+    if (this.#events.size > MAX_CALLS) throw new TooManyCallsError(TOO_MUCH);
   }
 
   end(): Reconciled {
-    this.#meetUnanswered();
-    const isTold = (at: number): boolean => at >= (this.#asked.from ?? -Infinity) && at < (this.#asked.to ?? Infinity);
-    const met = [...this.#matched.keys()].filter(({ at }) => isTold(at));
-    const different = this.#different.filter(({ call }) => isTold(call.at));
-    const alone = [...this.#calls.values()].filter((call) => !this.#matched.has(call) && isTold(call.at)).sort(byTime);
+    this.#matchUnanswered();
+    const isInRange = (at: number): boolean =>
+      at >= (this.#query.from ?? -Infinity) && at < (this.#query.to ?? Infinity);
+    const paired = [...this.#matched.keys()].filter(({ at }) => isInRange(at));
+    const different = this.#different.filter(({ call }) => isInRange(call.at));
+    const alone = [...this.#calls.values()]
+      .filter((call) => !this.#matched.has(call) && isInRange(call.at))
+      .sort(byTime);
     const onlyInAudit = alone.filter(({ result }) => result === 'ok');
-    const left = [...this.#events.values()].filter(({ at }) => isTold(at)).sort(byTime);
+    const left = [...this.#events.values()].filter(({ at }) => isInRange(at)).sort(byTime);
     const own = left.filter((event) => !this.#isOfPlatform(event));
     const onlyInTrail = own.filter((event) => !isManagementCall(event));
-    const matched = met.length - different.length;
+    const matched = paired.length - different.length;
     return {
       agrees: matched > 0 && different.length + onlyInTrail.length + onlyInAudit.length === 0,
       matched,
       different,
       onlyInTrail,
       onlyInAudit,
-      unansweredInTrail: met.filter(({ result }) => result === NO_RESPONSE).length,
+      unansweredInTrail: paired.filter(({ result }) => result === NO_RESPONSE).length,
       unanswered: alone.filter(({ result }) => result === NO_RESPONSE),
       refused: alone.filter(({ result }) => result !== 'ok' && result !== NO_RESPONSE),
       underPlatformKey: left.length - own.length,
@@ -158,7 +160,7 @@ export class Reconciliation {
   }
 
   #concerns({ contexts, keys, message }: TrailEvent): boolean {
-    if (contexts.some(({ tenant }) => tenant === this.#asked.tenant) || keys.some((key) => this.#keys.has(key)))
+    if (contexts.some(({ tenant }) => tenant === this.#query.tenant) || keys.some((key) => this.#keys.has(key)))
       return true;
     return keys.length === 0 && message !== undefined && [...this.#keys].some((key) => message.includes(key));
   }
@@ -167,14 +169,14 @@ export class Reconciliation {
     return !keys.some((key) => this.#keys.has(key)) && contexts.some(({ purpose }) => purpose === 'intake');
   }
 
-  /** A little more than was asked for, so that no pair is parted at the edge. */
+  /** Extends the range by twice the tolerance, so that no pair is separated at its edge. */
   #isNear(at: number): boolean {
-    const { from = -Infinity, to = Infinity } = this.#asked;
+    const { from = -Infinity, to = Infinity } = this.#query;
     return at >= from - 2 * TOLERANCE_MS && at < to + 2 * TOLERANCE_MS;
   }
 
-  /** Each takes the first event that could be it, in the order of time on both sides. */
-  #meetUnanswered(): void {
+  /** Matches each call without a response with the first possible event, in the order of time. */
+  #matchUnanswered(): void {
     const left = Map.groupBy([...this.#events.values()].sort(byTime), placeOfEvent);
     const passed = new Map<string, number>();
     const open = [...this.#calls.values()].filter(({ result }) => result === NO_RESPONSE).sort(byTime);

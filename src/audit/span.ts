@@ -1,4 +1,4 @@
-// How much was read, and from when to when.
+// Time span: the number of records that were read, and the times of the first and the last.
 
 export interface SpanFacts {
   readonly count: number;

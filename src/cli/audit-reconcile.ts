@@ -72,7 +72,7 @@ async function run(tenant: string, options: Options, signal: AbortSignal): Promi
   const files = { audit: await pathsOf(options.audit), cloudtrail: await pathsOf(options.cloudtrail) };
   const reconciliation = new Reconciliation({ tenant, from, to });
   try {
-    await eachCall(files.audit, signal, (call) => reconciliation.look(call));
+    await eachCall(files.audit, signal, (call) => reconciliation.collectKey(call));
     const unreadable = await eachCall(files.audit, signal, (call) => reconciliation.addCall(call));
     await eachEvent(files.cloudtrail, signal, reconciliation);
     const found = { tenant, files, unreadable, from, to, ...reconciliation.end() };

@@ -27,7 +27,7 @@ export interface ReencryptJobDeps extends AdmissionDeps, ContentDeps {
   readonly ring: KeyRing;
   readonly tenants: Pick<Tenants, 'get' | 'fresh'>;
   readonly gates: Pick<Gates, 'refusal' | 'get'>;
-  readonly reencryption: Pick<Reencryption, 'passOf' | 'turn'>;
+  readonly reencryption: Pick<Reencryption, 'passOf' | 'finishPage'>;
   readonly backgroundGate: BackgroundGate;
   /** Limits the objects that are re-encrypted concurrently in this process. */
   readonly reencryptionConcurrency: AdaptiveConcurrency;
@@ -91,7 +91,7 @@ async function runPage(
     if (counts[result] > 0) metrics.count('sealdex_reencrypted_objects_total', { result }, counts[result]);
   // Before the next page is in the queue: this process may take it immediately.
   leave();
-  await reencryption.turn(pass, counts, next);
+  await reencryption.finishPage(pass, counts, next);
   return { kind: 'done' };
 }
 

@@ -1,5 +1,5 @@
-// A tenant leaves: it is marked, its keys are shut out, everything of it is removed, and when nobody can have known it any
-// more, removed again until a whole pass finds nothing. Killed anywhere, it goes on when it is begun anew.
+// Tenant deletion: marks the tenant, shuts its gates, and removes its data. After the time in which processes may have cached
+// the tenant, it repeats until a pass finds nothing. An interrupted deletion is continued by the next call.
 import { keyRef } from '../runtime/key-ref.ts';
 import { sleep, type Clock } from '../runtime/clock.ts';
 import { platformArns, type Config } from '../runtime/config.ts';
@@ -28,7 +28,7 @@ export interface DeleteDeps extends RemovalDeps {
   readonly clock: Clock;
 }
 
-/** Passes after the wait: the second finds nothing, unless jobs were in work. */
+/** Passes after the wait. The second finds nothing unless jobs were running. */
 const ROUNDS = 10;
 const ROUND_MS = 2000;
 
@@ -80,14 +80,14 @@ const leftOf = (tenant: string, removed: Counts, found: ObjectCounts): DeletionR
   mayRemain: [...found.unseen].filter(([, reason]) => reason !== NOT_IMPLEMENTED).map(([what]) => what),
 });
 
-/** What there is of a tenant; nothing is touched. @throws SealdexError `TENANT_UNKNOWN`, `REDIS_FAILED`, `STORE_FAILED` */
+/** Counts the data of a tenant; changes nothing. @throws SealdexError `TENANT_UNKNOWN`, `REDIS_FAILED`, `STORE_FAILED` */
 export async function countTenant(deps: DeleteDeps, tenant: string, signal?: AbortSignal): Promise<DeletionResult> {
   await deps.tenants.show(checkName(tenant, 'tenant'));
   const found = await pass(deps, tenant, { isDry: true, keepsGates: false, signal });
   return leftOf(tenant, emptyCounts().counts, found);
 }
 
-/** @throws SealdexError `TENANT_UNKNOWN`, `CLOCK_SKEW`, `REDIS_FAILED`, `STORE_FAILED`: begin it again */
+/** @throws SealdexError `TENANT_UNKNOWN`, `CLOCK_SKEW`, `REDIS_FAILED`, `STORE_FAILED`: call it again */
 export async function deleteTenant(
   deps: DeleteDeps,
   tenant: string,
@@ -95,7 +95,7 @@ export async function deleteTenant(
 ): Promise<DeletionResult> {
   const { clock, tenants } = deps;
   const { signal, onStep = () => {} } = options;
-  // The mark is compared with another process's clock when the deletion goes on there.
+  // If another process continues the deletion, it compares the mark with its own clock.
   await checkClock(deps.redis, deps.clock);
   const by = options.operator === undefined ? {} : { operator: options.operator };
   const { file } = await tenants.put(checkName(tenant, 'tenant'), { deleted: { at: clock.now(), ...by } });
@@ -134,13 +134,13 @@ async function pass(
   options: PassOptions & { readonly keepsGates: boolean },
 ): Promise<ObjectCounts> {
   const found = emptyCounts();
-  // Jobs first: they name what is in intake.
+  // Jobs first, because they name intake content.
   await removeFromRedis(deps, tenant, found, options);
   await removeObjects(deps.store, deps.config.queue, tenant, found, options);
   return found;
 }
 
-/** Shuts the gates of all its KMS keys: every process zeroes its data keys, and one that still knows the tenant starts nothing. */
+/** Shuts the gates of all its KMS keys: every process zeroes its data keys, and one that has the tenant cached starts no job. */
 async function shutKeys({ gates, clock, config }: DeleteDeps, file: TenantFile): Promise<void> {
   const { tenant, kmsKeyArn, formerKeyArns } = file;
   const current = kmsKeyArn ?? config.platformKeyArn;

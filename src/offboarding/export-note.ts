@@ -1,4 +1,4 @@
-// What stands beside an export: ten lines that tell whoever has the KMS key how to open it, without us.
+// README of an export: ten lines on how the owner of the KMS key decrypts the files without sealdex.
 import type { ExportKeys } from './named-keys.ts';
 
 /** Jobs that had not ended when the export began: their documents are not in it. */
@@ -11,7 +11,7 @@ export interface Waiting {
   readonly intake: number;
 }
 
-/** Keys that only an object names are not among them: here a name becomes a command. */
+/** Contains only trusted keys, because their ARNs become part of shell commands. */
 export interface NoteFacts extends ExportKeys {
   readonly tenant: string;
   readonly at: Date;
@@ -33,16 +33,14 @@ function missing({ jobs, letters, intake }: Waiting): string {
   return ` Not exported (still in the queue): ${counted(jobs, 'job')}, ${counted(letters, 'dead letter')}, ${counted(intake, 'object')} in intake.`;
 }
 
-/** What somebody else has put into the bucket. */
-const strangersSentence = (count: number): string =>
+const unknownKeySentence = (count: number): string =>
   count === 1
     ? '1 file is invalid or encrypted under a key the tenant never used. Do not trust it.'
     : `${count} files are invalid or encrypted under a key the tenant never used. Do not trust them.`;
 
-/** Ten lines. */
 export function exportNote(facts: NoteFacts): string {
   const { tenant, documents, originals, deletions, ownArns, platformArns, unknownKeyFiles } = facts;
-  const andStrangers = unknownKeyFiles > 0 ? ` ${strangersSentence(unknownKeyFiles)}` : '';
+  const warning = unknownKeyFiles > 0 ? ` ${unknownKeySentence(unknownKeyFiles)}` : '';
   const arn = ownArns[0] ?? platformArns[0] ?? 'KEY_ARN';
   return [
     `Stored data of tenant ${tenant} on ${facts.at.toISOString()}: ${counted(documents, 'document')}, ${counted(originals, 'original file')}, and ${counted(deletions, 'deletion')} (in manifest.ndjson only).${missing(facts.waiting)}`,
@@ -52,7 +50,7 @@ export function exportNote(facts: NoteFacts): string {
       : "No file is encrypted under the tenant's own KMS key.",
     (platformArns.length > 0
       ? `Files under ${listed(platformArns)} use the operator's platform key, from before the tenant had its own key. Only the operator can decrypt them, or re-encrypt them under the tenant's key before an export.`
-      : "No file is encrypted under the operator's platform key.") + andStrangers,
+      : "No file is encrypted under the operator's platform key.") + warning,
     `Encryption context of each file, to check after decrypting: tenant=${tenant}, purpose=documents, period=<the hour of its data key, as 2026-11-23T17:41Z>.`,
     'Commitment policy: require-encrypt-require-decrypt, the default since version 2 of the AWS Encryption SDK. Each message has one wrapped data key.',
     `CLI: mkdir plain && aws-encryption-cli --decrypt --input documents --recursive --output plain --wrapping-keys key=${arn} --encryption-context tenant=${tenant} purpose=documents --commitment-policy require-encrypt-require-decrypt --max-encrypted-data-keys 1 --suppress-metadata`,

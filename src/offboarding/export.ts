@@ -1,5 +1,5 @@
-// Writes all objects of a tenant into a folder, as they are: ciphertext, for which no key is needed and no gate is asked.
-// Files come into their place whole; killed anywhere, the next run fetches only what is not there or has changed.
+// Tenant export: writes all objects of a tenant into a folder, as ciphertext. Needs no KMS key and no open gate.
+// Files appear complete. After an interruption the next run fetches only missing and changed files.
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../runtime/clock.ts';
@@ -60,7 +60,7 @@ const STORED = ['documents', 'originals'] as const;
 const CONCURRENCY = 16;
 const NOTE = 'README.txt';
 
-/** ETags come with quotes. */
+/** ETags have quotes. */
 const unquote = (etag: string): string => etag.replaceAll('"', '');
 
 /**
@@ -77,7 +77,7 @@ export async function exportTenant(
   await tenants.show(checkName(tenant, 'tenant'));
   await claim(dir, tenant);
   await using _ = await lockFolder(dir);
-  // Before the objects: what ends meanwhile is then rather counted and there than neither.
+  // Before the objects: a job that ends meanwhile may be counted and exported, but never neither.
   const waiting: Waiting = {
     ...(await countDocumentJobs(deps, tenant, signal)),
     intake: await countObjects(store, ['intake'], tenant, signal),
@@ -103,13 +103,13 @@ export async function exportTenant(
     }
   }
   for (const { file } of await manifest.finish()) if (file !== undefined) await removeFile(dir, tenant, file);
-  const told = keys.keysOf(await tenants.show(tenant), platformArns(config));
-  const note = exportNote({ tenant, at: new Date(clock.now()), ...counts, ...told, waiting });
+  const exportKeys = keys.keysOf(await tenants.show(tenant), platformArns(config));
+  const note = exportNote({ tenant, at: new Date(clock.now()), ...counts, ...exportKeys, waiting });
   await writeFile(join(dir, NOTE), note);
-  const kmsKeyArns = [...told.ownArns, ...told.platformArns].toSorted();
-  return { tenant, ...counts, kmsKeyArns, unknownKeyFiles: told.unknownKeyFiles, waiting };
+  const kmsKeyArns = [...exportKeys.ownArns, ...exportKeys.platformArns].toSorted();
+  return { tenant, ...counts, kmsKeyArns, unknownKeyFiles: exportKeys.unknownKeyFiles, waiting };
 
-  /** Rejects only when no file is being written any more: the folder's lock is released then. */
+  /** Rejects only after all writes have ended, because the folder's lock is released then. */
   async function exportAll(batch: readonly ListedObject[]): Promise<ManifestLine[]> {
     const failed = new AbortController();
     const either = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal;
@@ -120,7 +120,7 @@ export async function exportTenant(
     return (await Promise.all(exports)).filter((line) => line !== undefined);
   }
 
-  /** Undefined for an object that has gone since it was listed. */
+  /** Undefined for an object that was removed since it was listed. */
   async function exportOne(
     listed: ListedObject,
     known: ManifestLine | undefined,
@@ -149,14 +149,14 @@ export async function exportTenant(
   }
 }
 
-/** The same object, and its file as it was written: who was cut off by a power failure may have lost its bytes. */
+/** Whether the object is unchanged and its file is intact: a power failure may have lost the file's content. */
 async function isThere(dir: string, listed: ListedObject, known: ManifestLine): Promise<boolean> {
   if (known.etag !== unquote(listed.etag)) return false;
   if (known.deleted || known.file === undefined) return known.deleted === true;
   return known.bytes === listed.bytes && (await sha256Of(join(dir, known.file))) === known.sha256;
 }
 
-/** Only what could be a file of ours: the manifest lies where others may write. */
+/** Removes only file names that an export writes: other programs may write to the manifest. */
 async function removeFile(dir: string, tenant: string, file: string): Promise<void> {
   if (fileOf(file, tenant) === file || /^other\/[0-9a-f]{64}$/.test(file)) await rm(join(dir, file), { force: true });
 }

@@ -1,4 +1,4 @@
-// The files of an export: what an object's is called, and how its bytes come into it. Knows nothing of tenants' keys.
+// Files of an export: names the file of an object, and writes it.
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
@@ -9,22 +9,22 @@ import { NAME } from '../runtime/names.ts';
 import { isKeyArn } from '../runtime/key-arn.ts';
 import type { StoredObject } from '../store/store.ts';
 
-/** The object's key, or a name that is safe for what is not called as we call things. */
+/** The object's key, or a safe name if the key does not have the form that sealdex writes. */
 export function fileOf(key: string, tenant: string): string {
   const [folder = '', owner, corpus = '', object = '', ...more] = key.split('/');
-  const isOurs =
+  const isSafe =
     ['documents', 'originals'].includes(folder) &&
     owner === tenant &&
     NAME.test(corpus) &&
     /^[0-9a-f]{64}$/.test(object) &&
     more.length === 0;
-  return isOurs ? key : `other/${createHash('sha256').update(key).digest('hex')}`;
+  return isSafe ? key : `other/${createHash('sha256').update(key).digest('hex')}`;
 }
 
-/** Enough for any header that sealdex writes: ARN and context are short, and a wrapped key has at most 6,144 bytes. */
+/** Sufficient for any header that sealdex writes: ARN and context are short, and a wrapped key has at most 6,144 bytes. */
 const HEADER_BYTES = 16_384;
 
-/** Written beside, and put in its place when it is whole. @throws SealdexError `STORE_FAILED` */
+/** Writes a temporary file, and renames it when it is complete. @throws SealdexError `STORE_FAILED` */
 export async function saveBody(
   stored: StoredObject,
   path: string,
@@ -35,7 +35,7 @@ export async function saveBody(
   try {
     await mkdir(dirname(path), { recursive: true });
     await rm(`${path}.part`, { force: true });
-    // A new file, and not what a link that was put there leads to.
+    // Flag `wx`: never writes through an existing link.
     await using file = await open(`${path}.part`, 'wx', 0o600);
     for await (const chunk of stored.body) {
       if (start.length < HEADER_BYTES) start = Buffer.concat([start, chunk.subarray(0, HEADER_BYTES - start.length)]);
@@ -52,11 +52,11 @@ export async function saveBody(
   return { sha256: hash.digest('hex'), kmsKeyArn: keyArnIn(start) };
 }
 
-/** The KMS key that a message names; undefined for other bytes. */
+/** The KMS key in a message's header; undefined for other bytes. */
 function keyArnIn(start: Buffer): string | undefined {
   try {
     const { arn } = readHeader(start);
-    // Anybody with access to the bucket may write anything there, and exports show the ARN to people and their shells.
+    // The header may be forged, and the ARN is printed and used in shell commands.
     return isKeyArn(arn) ? arn : undefined;
   } catch (error) {
     if (error instanceof SealdexError && error.code === 'OBJECT_TAMPERED') return undefined;
@@ -64,7 +64,7 @@ function keyArnIn(start: Buffer): string | undefined {
   }
 }
 
-/** Undefined when it cannot be read, or is a link. */
+/** Undefined if the file cannot be read or is a link. */
 export async function sha256Of(path: string): Promise<string | undefined> {
   try {
     const hash = createHash('sha256');

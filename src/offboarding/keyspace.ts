@@ -1,5 +1,5 @@
-// What Redis has of a tenant that leaves, found by walking through all keys of the installation queue: entries of its jobs, and
-// keys that name it. Values that name it are forgotten by the rooms that they are of.
+// Redis data of a deleted tenant: scans all keys of the installation, and removes its jobs and the keys that contain its name.
+// Values inside shared keys are removed by the modules that own them.
 import { deleteGates } from '../parking/delete-gates.ts';
 import { removeTenantJob, tenantJobs } from '../queue/bull/tenant-jobs.ts';
 import { deleteQueueState } from '../queue/bull/tenant-state.ts';
@@ -31,7 +31,7 @@ const patternOf = (name: string): RegExp =>
       .join('.*')}$`,
   );
 
-/** With `keepsGates`, what is shut stays shut. @throws SealdexError `REDIS_FAILED` */
+/** With `keepsGates`, gates stay shut. @throws SealdexError `REDIS_FAILED` */
 export async function removeFromRedis(
   deps: RemovalDeps,
   tenant: string,
@@ -51,7 +51,7 @@ export async function removeFromRedis(
   if (!keepsGates) found.counts.traces += await deleteGates({ redis, keys, clock, times: config }, tenant, isDry);
 }
 
-/** Jobs of the tenant for a document, and how many of them are dead letters. @throws SealdexError `REDIS_FAILED` */
+/** Counts the tenant's jobs for documents, and separately its dead letters. @throws SealdexError `REDIS_FAILED` */
 export async function countDocumentJobs(
   deps: KeyspaceDeps,
   tenant: string,
@@ -70,7 +70,7 @@ export async function countDocumentJobs(
   return counts;
 }
 
-/** Names of all keys of the installation queue; one may come twice, in two pages. */
+/** Names of all keys of the installation, in pages; a name may be in two pages. */
 async function* pagesOf({ redis, keys }: KeyspaceDeps, signal: AbortSignal | undefined): AsyncGenerator<string[]> {
   let cursor = '0';
   do {

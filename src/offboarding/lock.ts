@@ -1,5 +1,5 @@
-// One run at a time writes into the folder of an export: a file says which, and who finds that it is dead takes over.
-// Other machines' processes cannot be looked for: what one of them has left there is removed by hand.
+// Export lock: a file that lets one run at a time write to the folder. A run takes over the lock of a dead process.
+// Processes of other hosts cannot be checked, so their stale lock must be deleted by the operator.
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { copyFile, link, readFile, rename, rm, writeFile } from 'node:fs/promises';
@@ -12,13 +12,13 @@ const LOCK = '.sealdex-export.lock';
 
 const holder = z.object({ pid: z.int().positive(), host: z.string(), run: z.string() });
 
-/** Runs of this process. In a container every process may have the same number as the one that died before it. */
+/** Runs of this process. In a container a new process may have the same pid as the one that died before it. */
 const running = new Set<string>();
 
-/** Two of them, each taking over from a dead one that the other had taken over from, and one more. */
+/** Two attempts may fail when two runs take over from dead ones at the same time. */
 const TRIES = 3;
 
-/** Held until it is disposed of. @throws SealdexError `DOCUMENT_INVALID` with field `dir` while another run holds it */
+/** Held until disposed. @throws SealdexError `DOCUMENT_INVALID` with field `dir` while another run holds it */
 export async function lockFolder(dir: string): Promise<AsyncDisposable> {
   const path = join(dir, LOCK);
   const run = randomBytes(8).toString('hex');
@@ -34,8 +34,8 @@ export async function lockFolder(dir: string): Promise<AsyncDisposable> {
       };
     }
     const held = await textOf(path);
-    if (held !== undefined && !isOfTheDead(held)) break;
-    if (held !== undefined) await takeAway(path, held);
+    if (held !== undefined && !isStale(held)) break;
+    if (held !== undefined) await removeStale(path, held);
   }
   throw new SealdexError(
     'DOCUMENT_INVALID',
@@ -44,13 +44,13 @@ export async function lockFolder(dir: string): Promise<AsyncDisposable> {
   );
 }
 
-/** Answers whether there was no such file; a link that leads nowhere is one. What is made is whole, whenever this ends. */
+/** Returns true if the file was created, false if it or a link exists. The file is complete even if this is interrupted. */
 export async function createExclusive(path: string, text: string): Promise<boolean> {
   const beside = `${path}.${randomBytes(8).toString('hex')}`;
   try {
     await writeFile(beside, text, { flag: 'wx' });
     await link(beside, path).catch((error: NodeJS.ErrnoException) => {
-      // Not every disk that is carried about knows hard links; of a copy that fails nothing is left either.
+      // Some file systems have no hard links. A copy that fails leaves no file either.
       if (!['EPERM', 'ENOTSUP', 'ENOSYS'].includes(error.code ?? '')) throw error;
       return copyFile(beside, path, constants.COPYFILE_EXCL);
     });
@@ -72,8 +72,8 @@ async function textOf(path: string): Promise<string | undefined> {
   }
 }
 
-/** What cannot be read may be about to be written. */
-function isOfTheDead(text: string): boolean {
+/** False for unreadable text, which may be a file that is being written. */
+function isStale(text: string): boolean {
   const { pid, host, run } = parsed(text) ?? {};
   if (pid === undefined || run === undefined || host !== hostname()) return false;
   if (pid === process.pid) return !running.has(run);
@@ -93,8 +93,8 @@ function parsed(text: string): z.infer<typeof holder> | undefined {
   }
 }
 
-/** Moved aside first, which only one of two can do; what was somebody else's new one by then is given back. */
-async function takeAway(path: string, dead: string): Promise<void> {
+/** Renames the lock first, which only one of two runs can do. If it was replaced by a new lock since, restores that. */
+async function removeStale(path: string, dead: string): Promise<void> {
   const aside = `${path}.${randomBytes(8).toString('hex')}`;
   try {
     await rename(path, aside);

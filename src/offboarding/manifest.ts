@@ -1,5 +1,5 @@
-// The manifest of an export: one line of JSON for each object, in the order of the keys. Also what an export that was cut off,
-// or an earlier one, has left in the folder: what of it still holds need not be fetched again.
+// Manifest of an export: one line of JSON for each object, in the order of the keys.
+// Also reads the manifests of earlier or interrupted runs, so that unchanged files are not fetched again.
 import { createReadStream, existsSync } from 'node:fs';
 import { appendFile, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,48 +10,48 @@ import { isKeyArn } from '../runtime/key-arn.ts';
 
 const line = z.object({
   key: z.string(),
-  /** Below the folder; missing for a deletion, of which there is nothing but this line. */
+  /** Path in the folder; absent for a deletion, which has no file. */
   file: z.string().optional(),
   deleted: z.literal(true).optional(),
   bytes: z.int().nonnegative(),
   sha256: z.string().optional(),
-  /** Which of two writes of a document came later; 0 for an object that does not say. */
+  /** Revision of the document; 0 for an object without one. */
   revision: z.int().nonnegative(),
   etag: z.string(),
-  /** What the message says it is under; the folder lies where others may write. */
+  /** KMS key in the header. Checked, because other programs may write to the folder. */
   kmsKeyArn: z.string().refine(isKeyArn).optional(),
 });
 
 export type ManifestLine = z.infer<typeof line>;
 
 const MANIFEST = 'manifest.ndjson';
-/** What earlier runs wrote, in any order, and what this one has written so far. */
+/** Lines of earlier runs, in any order, and lines of this run so far. */
 const KNOWN = '.manifest.known';
 const PART = '.manifest.part';
 
-/** More are not remembered: beyond, an export that goes on fetches again. */
-const MOST_KNOWN = 2_000_000;
+/** Further lines are not kept in memory, and their files are fetched again. */
+const MAX_KNOWN = 2_000_000;
 
 export interface Manifest {
-  /** What an earlier run says of the key; the newest of it. Told once. */
+  /** Returns the newest line of an earlier run for the key, and removes it. */
   take(key: string): ManifestLine | undefined;
   write(lines: readonly ManifestLine[]): Promise<void>;
   /**
-   * Puts the manifest in its place; answers what earlier runs wrote of and this one has not met.
-   * @throws SealdexError `DOCUMENT_INVALID` with field `dir` when it is not what was written
+   * Renames the manifest to its final name. Returns the lines of earlier runs that were not taken.
+   * @throws SealdexError `DOCUMENT_INVALID` with field `dir` if another process has changed the file
    */
   finish(): Promise<ManifestLine[]>;
 }
 
 export async function openManifest(dir: string): Promise<Manifest> {
   const path = (name: string): string => join(dir, name);
-  // Cut off in between, the lines are there twice, which is no harm.
+  // An interruption between these steps duplicates lines, which is harmless.
   if (existsSync(path(PART))) await appendFile(path(KNOWN), await readFile(path(PART)));
   await writeFile(path(PART), '');
   const known = new Map<string, ManifestLine>();
   for (const name of [MANIFEST, KNOWN])
     for await (const found of linesOf(path(name)))
-      if (known.size < MOST_KNOWN || known.has(found.key)) known.set(found.key, found);
+      if (known.size < MAX_KNOWN || known.has(found.key)) known.set(found.key, found);
   let written = 0;
   return {
     take(key) {
@@ -79,7 +79,7 @@ export async function openManifest(dir: string): Promise<Manifest> {
   };
 }
 
-/** A line that was cut off is none. */
+/** Skips incomplete lines. */
 async function* linesOf(path: string): AsyncGenerator<ManifestLine> {
   if (!existsSync(path)) return;
   for await (const text of createInterface({ input: createReadStream(path), crlfDelay: Infinity })) {

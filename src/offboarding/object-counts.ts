@@ -1,4 +1,4 @@
-// What is found of a tenant that leaves, by kind.
+// Counts of a deleted tenant's data, by kind.
 
 export const KINDS = ['jobs', 'letters', 'documents', 'originals', 'intake', 'versions', 'uploads', 'traces'] as const;
 type Kind = (typeof KINDS)[number];
@@ -13,16 +13,16 @@ export type Counts = Record<Kind, number>;
 /** Kinds of data that need a permission of their own to be listed. */
 export type UnlistableKind = 'versions' | 'uploads';
 
-/** The word of a store that has no such thing: then there is none of it. */
+/** Error name of a store without this feature: then it holds no data of this kind. */
 export const NOT_IMPLEMENTED = 'NotImplemented';
 
 export interface ObjectCounts {
   readonly counts: Counts;
-  /** Jobs that a worker has at this moment. */
+  /** Number of jobs that a worker is running. */
   busy: number;
-  /** Objects that S3 did not remove. */
+  /** Number of objects that S3 did not remove. */
   refused: number;
-  /** What could not be looked for, and why, as S3 names it. */
+  /** Kinds of data that could not be listed, with the error name of S3. */
   readonly unseen: Map<UnlistableKind, string>;
 }
 

@@ -1,5 +1,5 @@
-// Objects of a tenant that leaves: all under its own prefixes, with older versions and unfinished uploads. A prefix ends with a
-// slash, or is a whole key, so a tenant whose name begins alike is another one.
+// Objects of a deleted tenant: removes all objects under its prefixes, older versions and unfinished uploads.
+// A prefix ends with a slash or is a complete key, so that it never matches a tenant with a longer name.
 import { checkName } from '../runtime/names.ts';
 import { reencryptedKey } from '../store/reencrypted.ts';
 import { isRefusal, isUnsupported, type Store } from '../store/store.ts';
@@ -12,7 +12,7 @@ export const prefixOf = (folder: Folder, tenant: string): string => `${folder}/$
 
 interface Place {
   readonly prefix: string;
-  /** What its objects count as. */
+  /** Kind as which its objects are counted. */
   readonly kind: Folder | 'traces';
 }
 
@@ -22,7 +22,7 @@ const placesOf = (queue: string, tenant: string): Place[] => [
 ];
 
 export interface PassOptions {
-  /** Counts and removes nothing. */
+  /** Counts only, and removes nothing. */
   readonly isDry: boolean;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((found: ObjectCounts) => void) | undefined;
@@ -30,7 +30,7 @@ export interface PassOptions {
 
 const CONCURRENCY = 32;
 
-/** @throws SealdexError `STORE_FAILED` when S3 cannot list, or removes nothing at all of what was listed */
+/** @throws SealdexError `STORE_FAILED` if S3 cannot list, or if no removal of a batch succeeds */
 export async function removeObjects(
   store: Store,
   queue: string,
@@ -40,13 +40,13 @@ export async function removeObjects(
 ): Promise<void> {
   for (const place of placesOf(queue, tenant)) {
     await where(found, 'versions', () => versionsUnder(store, place, found, options));
-    // Where versions cannot be seen, what is current can; elsewhere this finds what came in between.
+    // If versions cannot be listed, current objects can. Otherwise this finds objects that were written since.
     if (!options.isDry || found.unseen.has('versions')) await objectsUnder(store, place, found, options);
     await where(found, 'uploads', () => uploadsUnder(store, place, found, options));
   }
 }
 
-/** A store that knows nothing of them, or does not let us look. */
+/** Runs `work`; records the kind as unseen if the store does not support it or denies it. */
 async function where(found: ObjectCounts, what: UnlistableKind, work: () => Promise<void>): Promise<void> {
   if (found.unseen.has(what)) return;
   try {
@@ -125,7 +125,7 @@ async function removeAll<T>(
     const ends = isDry ? [] : await Promise.allSettled(batch.map(remove));
     signal?.throwIfAborted();
     const refused = ends.filter((end) => end.status === 'rejected');
-    // Some may fail, and are met again; when all do, S3 is away, or we may not.
+    // Single failures are retried by the next pass. If all fail, S3 is unreachable or denies access.
     if (refused.length === batch.length && refused[0]) throw refused[0].reason;
     for (const [at, item] of batch.entries()) if (ends[at]?.status !== 'rejected') count(item);
     found.refused += refused.length;

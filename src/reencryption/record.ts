@@ -1,6 +1,5 @@
-// How far the move of a tenant's objects has come, as it stands in Redis: one text, which is replaced as a whole by whoever
-// knows what it says. So each page of a pass has its turn once, and of two who begin a pass one does.
-// What a pass moves, and when the last one may begin, it does not know.
+// Re-encryption record: the progress of a tenant's re-encryption in Redis, one text that is replaced by compare-and-set.
+// Each page of a pass is therefore finished once, and only one of two concurrent starts of a pass succeeds.
 import { z } from 'zod';
 import { runScript, script } from '../runtime/lua-script.ts';
 import { runCommand, type Redis } from '../runtime/redis.ts';
@@ -9,23 +8,23 @@ const count = z.int().nonnegative();
 
 const shape = z.object({
   v: z.literal(1),
-  /** Of the key change that the pass moves the objects after. */
+  /** Id of the key change that the pass belongs to. */
   change: z.string(),
-  /** Random: no page of another pass has the id of one of this pass. */
+  /** Random, so that page ids of two passes never collide. */
   pass: z.string(),
   /** Wall clock, milliseconds: when the first page may be listed. */
   begun: z.number(),
-  /** Objects so far, by what became of them. */
+  /** Objects so far, by result. */
   counts: z.object({
-    /** Under the current key already. */
+    /** Already under the current key. */
     current: count,
     moved: count,
-    /** Written or deleted by somebody else meanwhile. */
+    /** Written or deleted concurrently. */
     changed: count,
-    /** Not to be read: they stay under the key that they are under. */
+    /** Cannot be decrypted; they stay under their key. */
     unreadable: count,
   }),
-  /** The page whose turn it is, as its job is named, and where it begins; none after the last. */
+  /** The current page: the id of its job, and the object key after which it begins. Absent after the last page. */
   page: z.object({ id: z.string(), after: z.string().optional() }).optional(),
 });
 
@@ -37,7 +36,7 @@ export type PassRecord = z.infer<typeof shape>;
 export type PassCounts = PassRecord['counts'];
 export type Page = NonNullable<PassRecord['page']>;
 
-/** What stands in Redis, and the same read; undefined for what nobody of us has written. */
+/** The text in Redis and the parsed record; undefined for a text that sealdex did not write. */
 export interface LoadedRecord {
   readonly text: string | undefined;
   readonly record: PassRecord | undefined;
@@ -57,7 +56,7 @@ export async function readRecord(redis: Redis, key: string): Promise<LoadedRecor
   return { text, record: parse(text) };
 }
 
-/** Told again because its answer was lost, it tells the same. */
+/** Idempotent: a retry after a lost response returns the same. */
 const REPLACE = script({
   name: 'reencryption_replace',
   keys: ['record'],
@@ -70,7 +69,7 @@ const REPLACE = script({
     return 1`,
 });
 
-/** Answers whether the record was still what had been found. */
+/** Returns whether the record was unchanged since `found` was read, and is replaced. */
 export async function replaceRecord(
   redis: Redis,
   key: string,

@@ -1,6 +1,6 @@
-// Re-encryption: a tenant's objects move to its current KMS key, in passes over all of them, a job for each page of a pass.
-// Who takes part in a pass, when the last one may begin, and that it has ended. Objects and keys are the jobs' business.
-// Whatever dies between two steps: the record says whose turn it is, and each job that is not sees that that one has a job.
+// Re-encryption: moves a tenant's objects to its current KMS key in passes over all of them, with one job for each page.
+// Tracks the current page, the start of the last pass, and the end. The jobs handle objects and keys.
+// After a crash between two steps, the record names the current page, and any other page's job adds its job again.
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
@@ -26,10 +26,10 @@ import { SETTLED_MS, type Tenants } from '../tenants/tenants.ts';
 
 export type { PassCounts } from './record.ts';
 
-/** One pass over all objects of a tenant, at a page of it. */
+/** One pass over all objects of a tenant, at one page. */
 interface Pass {
   readonly tenant: string;
-  /** Of the key change that it moves the objects after. */
+  /** Id of the key change that the pass belongs to. */
   readonly change: string;
   /** Wall clock, milliseconds: when the first page may be listed. */
   readonly begun: number;
@@ -60,25 +60,25 @@ export interface ReencryptionProgress {
 
 export interface Reencryption {
   /**
-   * Begins a pass at the first object; one that goes on ends with its page.
+   * Starts a pass at the first object. A running pass ends with its current page.
    * @throws SealdexError `NOT_FOUND` for a tenant whose KMS key was never changed; `TENANT_CHANGED`, `TENANT_BACKLOG_FULL`
    */
   begin(tenant: string): Promise<void>;
   /**
-   * Lets the objects move where they have to and do not. Answers whether it had to.
+   * Restarts the re-encryption if it is due but not running. Returns whether it did.
    * @throws SealdexError as `begin` and `Tenants.show`
    */
   restartStalled(tenant: string): Promise<boolean>;
   /**
-   * The pass whose turn the job's page is; undefined when it is not, and then another page's.
+   * Returns the pass if the job's page is the current one; else undefined, after adding a missing job for the current page.
    * @throws SealdexError `TENANT_BACKLOG_FULL`
    */
   passOf(job: ReencryptJobData & { readonly id: string }): Promise<Pass | undefined>;
   /**
-   * The page is done: `next` is where the following one begins, undefined after the last.
+   * Finishes the page: `next` is the key after which the next page begins, undefined after the last.
    * @throws SealdexError `TENANT_BACKLOG_FULL`
    */
-  turn(pass: Pass, counts: PassCounts, next: string | undefined): Promise<void>;
+  finishPage(pass: Pass, counts: PassCounts, next: string | undefined): Promise<void>;
   progress(tenant: string): Promise<ReencryptionProgress>;
 }
 
@@ -92,21 +92,21 @@ export interface ReencryptionDeps {
   readonly store: Store;
 }
 
-/** A job that will move objects, or that an operator sees and decides on. */
-const LIVES: ReadonlySet<JobState> = new Set(['queued', 'active', 'retrying', 'parked', 'dead']);
+/** States of a job that will continue the pass, or on which an operator decides. */
+const EXISTING: ReadonlySet<JobState> = new Set(['queued', 'active', 'retrying', 'parked', 'dead']);
 
-/** Pages end while somebody begins anew. */
+/** A start may lose against pages that finish concurrently. */
 const TRIES = 5;
 
 export function createReencryption(deps: ReencryptionDeps): Reencryption {
   const { queueName, clock, redis, keys, queue, tenants, store } = deps;
   const read = (tenant: string): Promise<LoadedRecord> => readRecord(redis, keys.reencryption(tenant));
 
-  /** Answers whether nobody else has gone on from there. */
+  /** Replaces the record and adds the job of its page. Returns false if the record was changed concurrently. */
   async function continuePass(tenant: string, found: LoadedRecord, record: PassRecord): Promise<boolean> {
-    const isOurs = await replaceRecord(redis, keys.reencryption(tenant), found, record);
-    await addPage(tenant, isOurs ? record : (await read(tenant)).record);
-    return isOurs;
+    const isReplaced = await replaceRecord(redis, keys.reencryption(tenant), found, record);
+    await addPage(tenant, isReplaced ? record : (await read(tenant)).record);
+    return isReplaced;
   }
 
   function beginAt(tenant: string, found: LoadedRecord, change: string, begun: number): Promise<boolean> {
@@ -115,7 +115,7 @@ export function createReencryption(deps: ReencryptionDeps): Reencryption {
     return continuePass(tenant, found, { v: 1, change, pass, begun, counts: ZERO_COUNTS, page });
   }
 
-  /** One job for a page, whoever adds it and how often. False for one that was in the queue before. */
+  /** Adds the page's job, once for any number of calls. Returns false if it was added before. */
   async function addPage(tenant: string, record: PassRecord | undefined): Promise<boolean> {
     if (!record?.page) return false;
     const { id, after } = record.page;
@@ -148,10 +148,10 @@ export function createReencryption(deps: ReencryptionDeps): Reencryption {
       if (!reencryption || deleted) return false;
       const found = await read(tenant);
       const { record } = found;
-      const isUnderWay = record?.change === reencryption.id && record.page !== undefined;
-      if (!isUnderWay && (await readReencrypted(store, queueName, tenant))?.change === reencryption.id) return false;
-      if (isUnderWay && record.page) {
-        if (LIVES.has((await queue.status(record.page.id)).state)) return false;
+      const isRunning = record?.change === reencryption.id && record.page !== undefined;
+      if (!isRunning && (await readReencrypted(store, queueName, tenant))?.change === reencryption.id) return false;
+      if (isRunning && record.page) {
+        if (EXISTING.has((await queue.status(record.page.id)).state)) return false;
         if (await addPage(tenant, record)) return true;
       }
       return beginAt(tenant, found, reencryption.id, clock.now());
@@ -161,12 +161,12 @@ export function createReencryption(deps: ReencryptionDeps): Reencryption {
       const { text, record } = await read(tenant);
       if (record?.page?.id === id)
         return { tenant, change: record.change, begun: record.begun, found: { text, record } };
-      // Whoever gave that one the turn may have died before it had a job.
+      // The process that made that page current may have died before it added the job.
       await addPage(tenant, record);
       return undefined;
     },
 
-    async turn({ tenant, change, begun, found }, counts, next) {
+    async finishPage({ tenant, change, begun, found }, counts, next) {
       const { page: _done, ...pass } = found.record;
       const sum = sumOf(pass.counts, counts);
       if (next !== undefined) {
@@ -180,7 +180,7 @@ export function createReencryption(deps: ReencryptionDeps): Reencryption {
         await beginAt(tenant, found, change, Math.max(safe, clock.now()));
         return;
       }
-      // First: who dies after it does the page again, and says so again.
+      // Before the record: after a crash in between, the page and this write are repeated.
       await writeReencrypted(store, queueName, tenant, { change, at: clock.now(), left: sum.unreadable });
       await continuePass(tenant, found, { ...pass, counts: sum });
     },
@@ -191,15 +191,15 @@ export function createReencryption(deps: ReencryptionDeps): Reencryption {
       const { id, since } = reencryption;
       const about = { since, settledAt: since + SETTLED_MS };
       const { record } = await read(tenant);
-      const isMine = record?.change === id;
-      const jobId = isMine ? record.page?.id : undefined;
-      const pass = isMine
+      const isCurrent = record?.change === id;
+      const jobId = isCurrent ? record.page?.id : undefined;
+      const pass = isCurrent
         ? { passBegun: record.begun, counts: record.counts, ...(jobId === undefined ? {} : { jobId }) }
         : {};
-      // One that was begun anew after the end is not over.
+      // A pass may have been started again after the end.
       if (jobId !== undefined) return { state: 'moving', ...about, ...pass };
       const ended = await readReencrypted(store, queueName, tenant);
-      if (ended?.change !== id) return { state: isMine ? 'moving' : 'not begun', ...about, ...pass };
+      if (ended?.change !== id) return { state: isCurrent ? 'moving' : 'not begun', ...about, ...pass };
       const queued = Number((await runCommand(redis.hget(keys.backlogJobs, tenant))) ?? 0);
       return { state: 'done', ...about, doneAt: ended.at, left: ended.left, queued, ...pass };
     },

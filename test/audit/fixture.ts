@@ -116,7 +116,7 @@ export async function reconcile(
   const calls = lines
     .map((line) => readAuditLine(JSON.stringify(line)))
     .flatMap((read) => (read.kind === 'call' ? [read.call] : []));
-  for (const call of calls) reconciliation.look(call);
+  for (const call of calls) reconciliation.collectKey(call);
   for (const call of calls) reconciliation.addCall(call);
   for await (const event of eventsOf(logFile(events))) reconciliation.addEvent(event);
   return reconciliation.end();

@@ -49,10 +49,10 @@ test('A worker that was frozen within its page changes nothing when it goes on',
   const frozen = (await fixture.healthy.passOf({ v: 1, kind: 'reencrypt', tenant, id: jobId }))!;
   await fixture.run(jobId);
   const following = await only();
-  await fixture.healthy.turn(frozen, { ...NOTHING, moved: 3 }, `originals/${tenant}/`);
+  await fixture.healthy.finishPage(frozen, { ...NOTHING, moved: 3 }, `originals/${tenant}/`);
   expect(await only()).toBe(following);
   await endsOnce();
-  await fixture.healthy.turn(frozen, NOTHING, undefined);
+  await fixture.healthy.finishPage(frozen, NOTHING, undefined);
   expect(await fixture.waiting(tenant)).toEqual([]);
 });
 
@@ -71,7 +71,7 @@ test('A pass that is begun while a page of another one is done goes on alone, fr
   const jobId = await only();
   const pass = (await fixture.healthy.passOf({ v: 1, kind: 'reencrypt', tenant, id: jobId }))!;
   await fixture.healthy.begin(tenant);
-  await fixture.healthy.turn(pass, { ...NOTHING, moved: 3 }, `originals/${tenant}/`);
+  await fixture.healthy.finishPage(pass, { ...NOTHING, moved: 3 }, `originals/${tenant}/`);
   expect(await fixture.healthy.progress(tenant)).toMatchObject({ counts: NOTHING });
   await endsOnce();
 });

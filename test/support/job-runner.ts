@@ -54,7 +54,7 @@ export function createJobRunner({ config, store, ring, tenants }: JobRunnerDeps)
     enforceOperatorStop: async () => {},
     extractors: { extract: (file, place) => fileRecord(file, place, config) },
     budget: new ByteBudget(clock, config.inFlightBytes, config.concurrency),
-    reencryption: { passOf: async () => undefined, turn: async () => {} },
+    reencryption: { passOf: async () => undefined, finishPage: async () => {} },
     canary: freshCanary(),
     slots: new TenantSlotLimiter(clock, config.concurrency),
     backgroundGate: new BackgroundGate(clock),
