@@ -11,6 +11,7 @@ import { printReport, printReportLines, type Unreadable } from './audit-report.t
 import { FileFormatError, UsageError } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
 import { linesOf } from './line-reader.ts';
+import { WIDE_REPORT } from './option-texts.ts';
 import { parseTime, type TimeOption } from './time-option.ts';
 import { host } from './host.ts';
 
@@ -19,6 +20,7 @@ interface Options {
   readonly cloudtrail: readonly string[];
   readonly from?: TimeOption;
   readonly to?: TimeOption;
+  readonly wide?: true;
   readonly json?: true;
 }
 
@@ -36,6 +38,7 @@ export function reconcileCommand(): Command {
     .requiredOption('--cloudtrail <path...>', 'CloudTrail files (plain or gzip) or directories')
     .option('--from <time>', 'ignore earlier calls: an age (30m, 2h, 7d) or a UTC time (2026-11-25T10:00Z)', parseTime)
     .option('--to <time>', 'ignore calls from this time on', parseTime)
+    .option('--wide', WIDE_REPORT)
     .option('--json', 'print NDJSON, one line per difference with all its fields, and a summary')
     .addHelpText(
       'after',
@@ -77,7 +80,7 @@ async function run(tenant: string, options: Options, signal: AbortSignal): Promi
     await eachEvent(files.cloudtrail, signal, reconciliation);
     const found = { tenant, files, unreadable, from, to, ...reconciliation.end() };
     if (options.json) printReportLines(found);
-    else printReport(found);
+    else printReport(found, options.wide === true);
     if (!found.agrees) host().exitCode = DISAGREES;
   } catch (error) {
     if (error instanceof TooManyCallsError) throw new UsageError(error.message);

@@ -4,7 +4,8 @@ import type { TrailEvent } from '../audit/cloudtrail.ts';
 import { TOLERANCE_MS, type Difference } from '../audit/compare.ts';
 import type { AuditCall } from '../audit/audit-line.ts';
 import type { Reconciled, Side } from '../audit/reconcile.ts';
-import { counted, printJson, oneLine, printLine, printNotice, table, time } from './terminal.ts';
+import { COLUMNS, factLines } from './table.ts';
+import { counted, printJson, oneLine, printLine, printNotice, time, wrapped } from './terminal.ts';
 
 export interface Unreadable {
   readonly count: number;
@@ -29,9 +30,9 @@ const calls = (count: number): string => (count === 1 ? '1 call' : `${count} cal
 
 const filesText = ({ length }: readonly string[]): string => (length === 1 ? '1 file' : `${length} files`);
 
-const sidesOf = ({ audit, trail, files }: ReconcileReport): string[][] => [
-  ['audit log', `${calls(audit.count)} in ${filesText(files.audit)}`, spanOf(audit)],
-  ['CloudTrail', `${trail.count} events in ${filesText(files.cloudtrail)}`, spanOf(trail)],
+const sidesOf = ({ audit, trail, files }: ReconcileReport): [string, string][] => [
+  ['audit log', [`${calls(audit.count)} in ${filesText(files.audit)}`, ...spanOf(audit)].join(', ')],
+  ['CloudTrail', [`${trail.count} events in ${filesText(files.cloudtrail)}`, ...spanOf(trail)].join(', ')],
 ];
 
 const short = (text: string): string => {
@@ -53,19 +54,24 @@ const listsOf = (found: ReconcileReport): [string, Entry[]][] => [
   ['Denied, and not in CloudTrail (AWS does not log every denied call)', found.refused.map(callEntry)],
 ];
 
-export function printReport(found: ReconcileReport): void {
-  printLine(headline(found));
-  for (const line of table(sidesOf(found))) printLine(line);
+export function printReport(found: ReconcileReport, isWide: boolean): void {
+  const print = (line: string): void => printLine(isWide ? line : wrapped(line, COLUMNS));
+  print(headline(found));
+  for (const line of factLines(sidesOf(found))) print(line);
   for (const [title, entries] of listsOf(found)) {
     if (entries.length === 0) continue;
-    printLine(`\n${title}:`);
+    printLine('');
+    print(`${title}:`);
     for (const [first = '', ...more] of entries.slice(0, MOST_SHOWN)) {
-      printLine(`  ${first}`);
-      for (const line of more) printLine(`    ${line}`);
+      print(`  ${first}`);
+      for (const line of more) print(`    ${line}`);
     }
     if (entries.length > MOST_SHOWN) printLine(`  … and ${entries.length - MOST_SHOWN} more: --json`);
   }
-  for (const line of notesOf(found)) printLine(`\n${line}`);
+  for (const line of notesOf(found)) {
+    printLine('');
+    print(line);
+  }
   const { count, named } = found.unreadable;
   for (const { file, line } of named.slice(0, MOST_SHOWN)) printNotice(`${file}:${line}: cannot parse the line.`);
   if (count > MOST_SHOWN) printNotice(`… and ${count - MOST_SHOWN} more: --json`);
@@ -85,13 +91,12 @@ function headline({ tenant, agrees, matched, onlyInTrail, onlyInAudit, different
   return `Tenant ${tenant}: the audit log and CloudTrail differ: ${told.join(', ')}; ${rest}.`;
 }
 
-function spanOf({ first, last, duplicates, outside }: Side): string {
-  const facts = [
+function spanOf({ first, last, duplicates, outside }: Side): string[] {
+  return [
     ...(first === undefined || last === undefined ? [] : [`${time(first)} to ${time(last)}`]),
     ...(duplicates === 0 ? [] : [counted(duplicates, 'duplicate')]),
     ...(outside === 0 ? [] : [`${outside} outside the time range`]),
   ];
-  return facts.join(', ');
 }
 
 /** What was done, and below it with which key and by whom. */

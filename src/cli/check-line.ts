@@ -1,5 +1,6 @@
 // How a checked thing is told: verdict, name, what was seen, and below it what to do.
 import type { KeyCheck } from '../app/app.ts';
+import { hanging } from './table.ts';
 import { oneLine, printNotice } from './terminal.ts';
 
 export interface CheckLine {
@@ -11,9 +12,12 @@ export interface CheckLine {
 
 const WORDS = { ok: 'ok', warn: 'warn', fail: 'FAIL' } as const;
 
-/** One line, so that it can be searched for: `FAIL  key state        The key is Disabled. The tenant enables the key.` */
-export const checkLine = ({ name, status, observed, remedy }: CheckLine, width: number): string =>
-  `${WORDS[status].padEnd(5)} ${name.padEnd(width)} ${oneLine(remedy === undefined ? observed : `${observed} ${remedy}`)}`;
+/** `FAIL  key state        The key is Disabled. The tenant enables the key.`; the wide form is one line. */
+export function checkLines({ name, status, observed, remedy }: CheckLine, width: number, isWide: boolean): string[] {
+  const prefix = `${WORDS[status].padEnd(5)} ${name.padEnd(width)} `;
+  const text = oneLine(remedy === undefined ? observed : `${observed} ${remedy}`);
+  return isWide ? [`${prefix}${text}`] : hanging(prefix, text);
+}
 
 /** Beside a change that was made all the same. */
 export function printWarnings(check: KeyCheck | undefined): void {

@@ -1,16 +1,15 @@
 // `sealdex dead`: the dead letters. Listing and showing them is here; replay and discard have files of their own.
 import { Command } from 'commander';
 import type { DeadLetter, Operator } from '../app/app.ts';
-import { systemClock } from '../runtime/clock.ts';
 import { CODES } from '../runtime/errors.ts';
 import { reasonMessage } from '../extract/reasons.ts';
 import { discardCommand } from './dead-discard.ts';
 import { filterOf, optionsOf, withFilter, type FilterOptions } from './dead-filter.ts';
 import { replayCommand } from './dead-replay.ts';
 import { withOperator } from './with-clients.ts';
-import { JSON_OBJECT, jsonLines } from './option-texts.ts';
-import { printJson, oneLine, printLine, printNotice, table, time } from './terminal.ts';
-import { approximateDuration } from '../runtime/units.ts';
+import { JSON_OBJECT, jsonLines, WIDE } from './option-texts.ts';
+import { age, printJson, oneLine, printLine, printNotice, time, timeAndAge } from './terminal.ts';
+import { createTablePrinter, factLines, type Column } from './table.ts';
 import { host } from './host.ts';
 
 export function deadCommand(): Command {
@@ -35,6 +34,7 @@ Examples:
 
 interface ListOptions extends FilterOptions {
   readonly after?: string;
+  readonly wide?: true;
   readonly json?: true;
 }
 
@@ -47,6 +47,7 @@ function listCommand(): Command {
     `maximum number of results (default: ${LISTED})`,
   )
     .option('--after <cursor>', 'continue from the cursor printed by the previous page')
+    .option('--wide', WIDE)
     .option('--json', jsonLines('dead letter'))
     .addHelpText(
       'after',
@@ -59,32 +60,31 @@ Examples:
     .action((options: ListOptions) => withOperator((operator) => list(operator, options)));
 }
 
-const HEADER = ['JOB', 'KIND', 'TENANT', 'CODE', 'SINCE', 'ATTEMPTS', 'REASON'];
-
-const rowOf = ({ jobId, kind = '-', tenant = '-', code, reason, since, attempts }: DeadLetter): string[] => [
-  oneLine(jobId),
-  kind,
-  tenant,
-  code,
-  time(since),
-  String(attempts),
-  reasonMessage(code, reason) ?? '',
+const COLUMNS: Column<DeadLetter>[] = [
+  { title: 'JOB', text: ({ jobId }) => jobId },
+  { title: 'KIND', only: 'wide', text: ({ kind = '-' }) => kind },
+  { title: 'TENANT', text: ({ tenant = '-' }) => tenant, cut: 'middle' },
+  { title: 'CODE', text: ({ code }) => code },
+  { title: 'AGE', only: 'narrow', text: ({ since }) => age(since) },
+  { title: 'SINCE', only: 'wide', text: ({ since }) => time(since) },
+  { title: 'ATTEMPTS', only: 'wide', text: ({ attempts }) => String(attempts) },
+  { title: 'REASON', text: ({ code, reason }) => reasonMessage(code, reason) ?? '', wraps: true },
 ];
 
 async function list(operator: Operator, options: ListOptions): Promise<void> {
   const { limit = LISTED, ...filter } = filterOf(options);
-  const rows: string[][] = [];
+  const table = createTablePrinter(COLUMNS, options.wide === true);
   let left = limit;
   let after = options.after;
   do {
     const page = await operator.deadList(filter, { limit: Math.min(PAGE, left), after });
     for (const letter of page.letters)
       if (options.json) printJson({ ...letter, explanation: reasonMessage(letter.code, letter.reason) });
-      else rows.push(rowOf(letter));
+      else table.add(letter);
     left -= page.letters.length;
     after = page.next;
   } while (after !== undefined && left > 0);
-  if (rows.length > 0) for (const line of table([HEADER, ...rows])) printLine(line);
+  table.flush();
   printNotice(hintOf(options, left === limit, after));
 }
 
@@ -123,14 +123,24 @@ Example:
         const { description, remedy } = CODES[letter.code];
         if (asJson)
           return printJson({ ...letter, description, remedy, explanation: reasonMessage(letter.code, letter.reason) });
-        for (const line of table(factsOf(letter))) printLine(line);
+        for (const line of factLines(factsOf(letter))) printLine(line);
         printNotice(`To replay: sealdex dead replay ${oneLine(job)}`);
       }),
     );
 }
 
-function factsOf({ jobId, tenant, corpus, kind, revision, code, reason, since, attempts }: DeadLetter): string[][] {
-  const facts: [string, string | number | undefined][] = [
+function factsOf({
+  jobId,
+  tenant,
+  corpus,
+  kind,
+  revision,
+  code,
+  reason,
+  since,
+  attempts,
+}: DeadLetter): [string, string | number | undefined][] {
+  return [
     ['job', oneLine(jobId)],
     ['kind', kind],
     ['tenant', tenant],
@@ -140,8 +150,7 @@ function factsOf({ jobId, tenant, corpus, kind, revision, code, reason, since, a
     ['reason', reasonMessage(code, reason) ?? reason],
     ['description', CODES[code].description],
     ['remedy', CODES[code].remedy],
-    ['since', `${time(since)} (${approximateDuration(Math.max(0, systemClock.now() - since))} ago)`],
+    ['since', timeAndAge(since)],
     ['attempts', attempts],
   ];
-  return facts.flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]));
 }

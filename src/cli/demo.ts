@@ -5,7 +5,8 @@ import { loadLocalAws, NEEDS_LOCAL_PACKAGE, orUnavailable } from './dev/local-pa
 import { READERS_MISSING, readersFolder } from '../extract/readers.ts';
 import { MissingPrerequisiteError } from './failure.ts';
 import { untilInterrupted } from './interrupt.ts';
-import { progressBar, printJson, printLine, printNotice, table, wrapped, type ProgressBar } from './terminal.ts';
+import { tableLines, type Column } from './table.ts';
+import { progressBar, printJson, printLine, printNotice, wrapped, type ProgressBar } from './terminal.ts';
 
 export function demoCommand(): Command {
   return new Command('demo')
@@ -30,12 +31,15 @@ Examples:
     .action(({ json: asJson }: { json?: true }) => untilInterrupted((signal) => run(signal, asJson === true)));
 }
 
+const CLAIM_COLUMNS: Column<Claim>[] = [
+  { title: 'CLAIM', text: ({ claim }) => claim },
+  { title: 'HOLDS', text: ({ holds }) => (holds === undefined ? '-' : holds ? 'yes' : 'NO') },
+  { title: 'MEASURED', text: ({ measured }) => measured, wraps: true },
+];
+
 const linesOf = (claims: readonly Claim[]): string[] => [
   '',
-  ...table([
-    ['CLAIM', 'HOLDS', 'MEASURED'],
-    ...claims.map(({ claim, measured, holds }) => [claim, holds === undefined ? '-' : holds ? 'yes' : 'NO', measured]),
-  ]),
+  ...tableLines(CLAIM_COLUMNS, claims, false),
   '',
   'To continue by hand: npx sealdex dev',
 ];

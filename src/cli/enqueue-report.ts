@@ -3,7 +3,8 @@ import type { Producer } from '../app/app.ts';
 import { CODES, type SealdexError } from '../runtime/errors.ts';
 import { textOf } from './failure.ts';
 import { explainOutcome, REFUSED, stallMessage, type EnqueueCounts } from './job-outcomes.ts';
-import { oneLine, printJson, printLine, printNotice, progressBar, table } from './terminal.ts';
+import { tableLines, type Column } from './table.ts';
+import { oneLine, printJson, printLine, printNotice, progressBar } from './terminal.ts';
 import type { WaitingDeps } from './waiting.ts';
 
 export type EnqueueResult = Awaited<ReturnType<Producer['enqueueIndex']>>;
@@ -34,16 +35,28 @@ export interface EnqueueReport<Item> extends Pick<WaitingDeps<EnqueuedJob<Item>>
   end(): void;
 }
 
+interface FailureRow {
+  readonly name: string;
+  readonly status: string;
+  readonly why: string;
+}
+
+const FAILURE_COLUMNS: Column<FailureRow>[] = [
+  { title: 'FILE', text: ({ name }) => name },
+  { title: 'STATE', text: ({ status }) => status },
+  { title: 'REASON', text: ({ why }) => why, wraps: true },
+];
+
 export function createReport<Item>(view: ItemView<Item>, asJson: boolean): EnqueueReport<Item> {
   const { factsOf } = view;
   const nameOf = (item: Item): string => oneLine(view.nameOf(item));
   const counts = { queued: 0, refused: 0, failed: 0 };
-  const rows: string[][] = [];
+  const rows: FailureRow[] = [];
   // Parked and dead jobs are finished too.
   const finished = asJson ? undefined : progressBar('finished');
 
   const reportFailure = (status: string, jobId: string | undefined, name: string, why: string): void => {
-    if (view.failures === 'table') rows.push([name, status, why]);
+    if (view.failures === 'table') rows.push({ name, status, why });
     else printNotice([status, ...(jobId === undefined ? [] : [jobId]), name, why].join('  '));
   };
 
@@ -70,7 +83,7 @@ export function createReport<Item>(view: ItemView<Item>, asJson: boolean): Enque
     onStall: (reason) => printNotice(stallMessage(reason)),
     end() {
       finished?.end();
-      if (rows.length > 0) for (const line of table([['FILE', 'STATE', 'REASON'], ...rows])) printNotice(line);
+      for (const line of tableLines(FAILURE_COLUMNS, rows, false)) printNotice(line);
     },
   };
 }

@@ -2,62 +2,69 @@
 import type { GateFacts } from '../app/app.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { CODES } from '../runtime/errors.ts';
-import { oneLine, table, time } from './terminal.ts';
+import { COLUMNS, factLines, keyNames, tableLines, type Column } from './table.ts';
+import { age, oneLine, time, timeAndAge, wrapped } from './terminal.ts';
 import { approximateDuration } from '../runtime/units.ts';
 
-const HEADER = ['KEY', 'TENANT', 'STATE', 'SINCE', 'JOBS', 'OLDEST', 'NEXT PROBE', 'ACTION BY'];
-
-export const nextProbeOf = (at: number, now: number = systemClock.now()): string =>
-  at <= now ? 'now' : `in ${approximateDuration(at - now)}`;
+export function nextProbeOf(at: number): string {
+  const now = systemClock.now();
+  return at <= now ? 'now' : `in ${approximateDuration(at - now)}`;
+}
 
 /** Who has to act, for people: `nobody` is a value of the JSON. */
 export const actorOf = (whoActs: GateFacts['whoActs']): string => (whoActs === 'nobody' ? 'none required' : whoActs);
 
-const cellsOf = (gate: GateFacts, now: number): string[] => [
-  gate.keyArn,
-  gate.tenant,
-  `${gate.state} ${gate.code}`,
-  time(gate.since),
-  String(gate.jobs),
-  gate.oldest === undefined ? '-' : approximateDuration(Math.max(0, now - gate.oldest)),
-  gate.nextProbe === undefined ? '-' : nextProbeOf(gate.nextProbe, now),
-  actorOf(gate.whoActs),
-];
-
-/** A line for each gate, and below it, further in, when the key is deleted and what who acts would type. */
-export function gateLines(gates: readonly GateFacts[]): string[] {
-  const now = systemClock.now();
-  const [header = '', ...lines] = table([HEADER, ...gates.map((gate) => cellsOf(gate, now))]);
-  return [header, ...lines.flatMap((line, at) => [line, ...below(gates[at]!).map((each) => `    ${each}`)])];
+function columnsOf(gates: readonly GateFacts[]): Column<GateFacts>[] {
+  const nameOf = keyNames(gates.map(({ keyArn }) => keyArn));
+  return [
+    { title: 'KEY', only: 'narrow', text: ({ keyArn }) => nameOf(keyArn) },
+    { title: 'KEY', only: 'wide', text: ({ keyArn }) => keyArn },
+    { title: 'TENANT', text: ({ tenant }) => tenant, cut: 'middle' },
+    { title: 'STATE', only: 'narrow', text: ({ state, code }) => (state === 'shut' ? code : state) },
+    { title: 'STATE', only: 'wide', text: ({ state, code }) => `${state} ${code}` },
+    { title: 'AGE', only: 'narrow', text: ({ since }) => age(since) },
+    { title: 'SINCE', only: 'wide', text: ({ since }) => time(since) },
+    { title: 'JOBS', text: ({ jobs }) => String(jobs) },
+    { title: 'OLDEST', only: 'wide', text: ({ oldest }) => (oldest === undefined ? '-' : age(oldest)) },
+    { title: 'NEXT PROBE', text: ({ nextProbe }) => (nextProbe === undefined ? '-' : nextProbeOf(nextProbe)) },
+    { title: 'ACTION BY', only: 'narrow', text: ({ whoActs }) => (whoActs === 'nobody' ? '-' : whoActs) },
+    { title: 'ACTION BY', only: 'wide', text: ({ whoActs }) => actorOf(whoActs) },
+  ];
 }
 
-function below({ deletesAt, note, explanation, commands }: GateFacts): string[] {
-  return [
+/** A line for each gate, and below it, further in, when the key is deleted and what who acts would type. */
+export function gateLines(gates: readonly GateFacts[], isWide: boolean): string[] {
+  const [header = '', ...lines] = tableLines(columnsOf(gates), gates, isWide);
+  return [header, ...lines.flatMap((line, at) => [line, ...below(gates[at]!, isWide)])];
+}
+
+function below({ deletesAt, note, explanation, commands }: GateFacts, isWide: boolean): string[] {
+  const sentences = [
     ...(deletesAt === undefined
       ? []
       : [`KMS DELETES THIS KEY ON ${time(deletesAt)}; data encrypted under it will be lost.`]),
     ...(note === undefined ? [] : [`Reason: ${oneLine(note)}`]),
     explanation,
-    ...commands,
+  ].map((sentence) => `    ${sentence}`);
+  return [
+    ...(isWide ? sentences : sentences.flatMap((sentence) => wrapped(sentence, COLUMNS).split('\n'))),
+    ...commands.map((command) => `    ${command}`),
   ];
 }
 
-const ago = (at: number, now: number): string => `${time(at)} (${approximateDuration(Math.max(0, now - at))} ago)`;
-
 /** Everything that is known of one gate. */
-export function factLines(gate: GateFacts): string[] {
-  const now = systemClock.now();
+export function gateFactLines(gate: GateFacts): string[] {
   const { keyArn, tenant, state, code, since, jobs, oldest, probes, nextProbe, deletesAt, deniedBy, whoActs } = gate;
   const rows: [string, string | undefined][] = [
     ['key', keyArn],
     ['tenant', tenant],
     ['state', state],
     ['code', `${code}: ${CODES[code].description}`],
-    ['since', ago(since, now)],
+    ['since', timeAndAge(since)],
     ['jobs', String(jobs)],
-    ['oldest', oldest === undefined ? undefined : ago(oldest, now)],
+    ['oldest', oldest === undefined ? undefined : timeAndAge(oldest)],
     ['probes', String(probes)],
-    ['next probe', nextProbe === undefined ? undefined : `${time(nextProbe)} (${nextProbeOf(nextProbe, now)})`],
+    ['next probe', nextProbe === undefined ? undefined : `${time(nextProbe)} (${nextProbeOf(nextProbe)})`],
     ['reason', gate.reason],
     ['request', gate.requestId],
     ['deletes on', deletesAt === undefined ? undefined : time(deletesAt)],
@@ -68,6 +75,5 @@ export function factLines(gate: GateFacts): string[] {
     ['note', gate.note === undefined ? undefined : oneLine(gate.note)],
     ['action by', `${actorOf(whoActs)}: ${gate.explanation}`],
   ];
-  const known = rows.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]));
-  return [...table(known), ...gate.commands.map((command) => `    ${command}`)];
+  return [...factLines(rows), ...gate.commands.map((command) => `    ${command}`)];
 }

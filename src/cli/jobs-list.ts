@@ -1,15 +1,14 @@
 // `sealdex jobs list`: jobs that have not ended.
 import { Command, InvalidArgumentError } from 'commander';
 import type { JobFilter, UnfinishedJob, UnfinishedState } from '../app/app.ts';
-import { systemClock } from '../runtime/clock.ts';
 import type { Code } from '../runtime/errors.ts';
 import { checkName } from '../runtime/names.ts';
-import { approximateDuration } from '../runtime/units.ts';
 import { given } from './arguments.ts';
 import { parseCode } from './dead-filter.ts';
-import { jsonLines, ONLY_TENANT } from './option-texts.ts';
+import { jsonLines, ONLY_TENANT, WIDE } from './option-texts.ts';
 import { parsePositiveInt } from './positive-int.ts';
-import { oneLine, printJson, printLine, printNotice, table } from './terminal.ts';
+import { createTablePrinter, type Column } from './table.ts';
+import { age, printJson, printNotice, time } from './terminal.ts';
 import { parseTime, type TimeOption } from './time-option.ts';
 import { withOperator } from './with-clients.ts';
 
@@ -19,13 +18,22 @@ interface Options {
   readonly code?: Code;
   readonly olderThan?: TimeOption;
   readonly limit: number;
+  readonly wide?: true;
   readonly json?: true;
 }
 
 const STATES: readonly UnfinishedState[] = ['active', 'retrying', 'parked', 'queued'];
 
-/** How many lines share the width of their columns. */
-const ROWS = 500;
+const COLUMNS: Column<UnfinishedJob>[] = [
+  { title: 'JOB', text: ({ jobId }) => jobId },
+  { title: 'TENANT', text: ({ tenant = '-' }) => tenant, cut: 'middle' },
+  { title: 'CORPUS', only: 'wide', text: ({ corpus = '-' }) => corpus },
+  { title: 'KIND', only: 'wide', text: ({ kind = '-' }) => kind },
+  { title: 'STATE', text: ({ state }) => state },
+  { title: 'CODE', text: ({ code = '-' }) => code },
+  { title: 'AGE', only: 'narrow', text: ({ queuedAt }) => (queuedAt === undefined ? '-' : age(queuedAt)) },
+  { title: 'QUEUED', only: 'wide', text: ({ queuedAt }) => (queuedAt === undefined ? '-' : time(queuedAt)) },
+];
 
 export function listJobsCommand(): Command {
   return new Command('list')
@@ -35,6 +43,7 @@ export function listJobsCommand(): Command {
     .option('--code <code>', 'only this code, for example KEY_DISABLED', parseCode)
     .option('--older-than <age>', 'only jobs queued earlier: an age (30m, 2h, 7d) or a UTC time', parseTime)
     .option('--limit <n>', 'maximum number of results', parsePositiveInt, 100)
+    .option('--wide', WIDE)
     .option('--json', jsonLines('job'))
     .addHelpText(
       'after',
@@ -63,11 +72,11 @@ function parseState(text: string): UnfinishedState {
   );
 }
 
-async function list({ tenant, state, code, olderThan, limit, json: asJson }: Options): Promise<void> {
+async function list({ tenant, state, code, olderThan, limit, wide, json: asJson }: Options): Promise<void> {
   if (tenant !== undefined) checkName(tenant, 'tenant');
   const filter: JobFilter = given({ tenant, state, code, queuedBefore: olderThan?.at });
   await withOperator(async (operator) => {
-    const print = asJson ? { add: printJson, end: () => {} } : createTable();
+    const print = asJson ? { add: printJson, flush: () => {} } : createTablePrinter(COLUMNS, wide === true);
     let listed = 0;
     let isCut = false;
     for await (const job of operator.jobs(filter)) {
@@ -76,7 +85,7 @@ async function list({ tenant, state, code, olderThan, limit, json: asJson }: Opt
       listed += 1;
       print.add(job);
     }
-    print.end();
+    print.flush();
     if (isCut) printNotice('There are more jobs. Use --limit N to list them; sealdex status shows the totals.');
     if (listed === 0)
       printNotice(
@@ -85,31 +94,4 @@ async function list({ tenant, state, code, olderThan, limit, json: asJson }: Opt
           : 'No jobs match the filter. For dead letters: sealdex dead list',
       );
   });
-}
-
-const cellsOf = ({ jobId, tenant, corpus, kind, state, code, queuedAt }: UnfinishedJob, now: number): string[] => [
-  oneLine(jobId),
-  tenant ?? '-',
-  corpus ?? '-',
-  kind ?? '-',
-  state,
-  code ?? '-',
-  queuedAt === undefined ? '-' : approximateDuration(Math.max(0, now - queuedAt)),
-];
-
-/** A table that is printed some lines at a time, however long it gets. */
-function createTable(): { add(job: UnfinishedJob): void; end(): void } {
-  let rows: string[][] = [];
-  const end = (): void => {
-    if (rows.length > 0)
-      for (const line of table([['JOB', 'TENANT', 'CORPUS', 'KIND', 'STATE', 'CODE', 'AGE'], ...rows])) printLine(line);
-    rows = [];
-  };
-  return {
-    add(job) {
-      rows.push(cellsOf(job, systemClock.now()));
-      if (rows.length === ROWS) end();
-    },
-    end,
-  };
 }

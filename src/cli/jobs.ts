@@ -1,7 +1,6 @@
 // `sealdex jobs`: where a job is and what became of it. The list of jobs is jobs-list.ts.
 import { Command } from 'commander';
 import type { GateFacts } from '../app/app.ts';
-import { systemClock } from '../runtime/clock.ts';
 import { CODES } from '../runtime/errors.ts';
 import { reasonMessage } from '../extract/reasons.ts';
 import { isJobId } from '../runtime/names.ts';
@@ -10,8 +9,8 @@ import { actorOf, nextProbeOf } from './gate-lines.ts';
 import { listJobsCommand } from './jobs-list.ts';
 import { withOperator } from './with-clients.ts';
 import { JSON_OBJECT } from './option-texts.ts';
-import { printJson, printLine, printNotice, table, time } from './terminal.ts';
-import { approximateDuration } from '../runtime/units.ts';
+import { printJson, printLine, printNotice, timeAndAge } from './terminal.ts';
+import { factLines } from './table.ts';
 import { host } from './host.ts';
 
 export function jobsCommand(): Command {
@@ -32,9 +31,6 @@ const placeOf = ({ keyArn, state, code, nextProbe, whoActs }: GateFacts): object
   nextProbe,
   whoActs,
 });
-
-const sinceOf = (since: number): string =>
-  `${time(since)} (${approximateDuration(Math.max(0, systemClock.now() - since))} ago)`;
 
 function showCommand(): Command {
   return new Command('show')
@@ -67,7 +63,7 @@ Example:
           ['state', state],
           ['code', code === undefined ? undefined : `${code}: ${CODES[code].description}; ${CODES[code].remedy}`],
           ['reason', code && (reasonMessage(code, reason) ?? reason)],
-          ['since', since === undefined ? undefined : sinceOf(since)],
+          ['since', since === undefined ? undefined : timeAndAge(since)],
           ...Object.entries(place ?? {}),
           ['attempts', attempts],
           ['parked', parked && (parked.count === 1 ? 'once' : `${parked.count} times`)],
@@ -78,7 +74,6 @@ Example:
           ],
           ['next probe', gate?.nextProbe === undefined ? undefined : nextProbeOf(gate.nextProbe)],
         ];
-        const known = rows.flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]));
         if (asJson)
           printJson({
             job,
@@ -91,7 +86,7 @@ Example:
             count: parked?.count,
             gate: gate && placeOf(gate),
           });
-        else for (const line of table(known)) printLine(line);
+        else for (const line of factLines(rows)) printLine(line);
         if (state !== 'unknown') return;
         printNotice('Job not found. It finished more than SEALDEX_STATUS_MS ago or never existed.');
         host().exitCode = CODES.NOT_FOUND.exit;

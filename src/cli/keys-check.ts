@@ -3,9 +3,9 @@ import { Command, Option } from 'commander';
 import { CODES } from '../runtime/errors.ts';
 import { checkName, ORIGINS_TO_ALLOW, PLANS, type OriginToAllow, type Plan } from '../runtime/names.ts';
 import { withOperator } from './with-clients.ts';
-import { ALLOW_ORIGIN, EXAMPLE_ARN, JSON_OBJECT, KEY_ARN, SHARED } from './option-texts.ts';
+import { ALLOW_ORIGIN, EXAMPLE_ARN, JSON_OBJECT, KEY_ARN, SHARED, WIDE_CHECKS } from './option-texts.ts';
 import { printJson, printLine, printNotice } from './terminal.ts';
-import { checkLine } from './check-line.ts';
+import { checkLines } from './check-line.ts';
 import { host } from './host.ts';
 
 interface Options {
@@ -13,6 +13,7 @@ interface Options {
   readonly shared?: true;
   readonly plan?: Plan;
   readonly allowOrigin?: OriginToAllow;
+  readonly wide?: true;
   readonly json?: true;
 }
 
@@ -26,11 +27,12 @@ export function checkCommand(): Command {
     .option('--shared', SHARED)
     .addOption(new Option('--allow-origin <origin>', ALLOW_ORIGIN).choices(ORIGINS_TO_ALLOW))
     .addOption(new Option('--plan <plan>', 'plan of a tenant that does not exist yet').choices(PLANS))
+    .option('--wide', WIDE_CHECKS)
     .option('--json', JSON_OBJECT)
     .addHelpText(
       'after',
       `
-Prints one line per check: result, check, observation and remedy. Calls KMS with
+Prints for each check: result, check, observation and remedy. Calls KMS with
 the tenant's encryption context and with wrong ones; the calls appear in the
 tenant's CloudTrail. Changes nothing.
 
@@ -47,14 +49,17 @@ Examples:
     .action(check);
 }
 
-async function check(arn: string, { tenant, shared, plan, allowOrigin, json: asJson }: Options): Promise<void> {
+async function check(arn: string, { tenant, shared, plan, allowOrigin, wide, json: asJson }: Options): Promise<void> {
   checkName(tenant, 'tenant');
   await withOperator(async (operator) => {
     const { canAttach, ...checked } = await operator.checkKey(tenant, arn, {
       shared,
       plan,
       allowOrigin,
-      onStep: ({ step, ...found }) => asJson ?? printLine(checkLine({ name: step, ...found }, STEP_CHARS)),
+      onStep: ({ step, ...found }) => {
+        if (asJson) return;
+        for (const line of checkLines({ name: step, ...found }, STEP_CHARS, wide === true)) printLine(line);
+      },
     });
     if (asJson) printJson({ ...checked, canAttach });
     else if (canAttach) printNotice(`The key can be attached to tenant ${tenant}.`);

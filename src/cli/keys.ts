@@ -5,12 +5,12 @@ import type { GateFacts, Operator } from '../app/app.ts';
 import { CODES } from '../runtime/errors.ts';
 import { checkName } from '../runtime/names.ts';
 import { checkArn } from './arguments.ts';
-import { factLines, gateLines } from './gate-lines.ts';
+import { gateFactLines, gateLines } from './gate-lines.ts';
 import { checkCommand } from './keys-check.ts';
 import { blockCommand, probeCommand, releaseCommand, unblockCommand } from './keys-change.ts';
 import { keysPolicyCommand } from './keys-policy.ts';
 import { withOperator } from './with-clients.ts';
-import { EXAMPLE_ARN, jsonLines, KEY_ARN, ONLY_TENANT } from './option-texts.ts';
+import { EXAMPLE_ARN, jsonLines, KEY_ARN, ONLY_TENANT, WIDE } from './option-texts.ts';
 import { counted, printJson, printLine, printNotice } from './terminal.ts';
 import { host } from './host.ts';
 
@@ -46,6 +46,7 @@ function listCommand(): Command {
   return new Command('list')
     .description('list gates that are not open, most urgent first')
     .option('--tenant <name>', ONLY_TENANT)
+    .option('--wide', WIDE)
     .option('--json', jsonLines('gate'))
     .addHelpText(
       'after',
@@ -58,12 +59,12 @@ Examples:
   sealdex keys list
   sealdex keys list --tenant acme --json`,
     )
-    .action(async ({ tenant, json: asJson }: Options) => {
+    .action(async ({ tenant, wide, json: asJson }: Options & { wide?: true }) => {
       if (tenant !== undefined) checkName(tenant, 'tenant');
       await withOperator(async (operator) => {
         const { gates, total } = await operator.gates({ tenant });
         if (asJson) for (const gate of gates) printJson(gate);
-        else if (gates.length > 0) for (const line of gateLines(gates)) printLine(line);
+        else if (gates.length > 0) for (const line of gateLines(gates, wide === true)) printLine(line);
         if (total === 0) printNotice('All gates are open.');
         if (total > gates.length) printNotice(`${counted(total - gates.length, 'more gate')} not shown.`);
       });
@@ -113,7 +114,7 @@ Examples:
 function print(gates: readonly GateFacts[], asJson: true | undefined): void {
   for (const [at, gate] of gates.entries()) {
     if (asJson) printJson(gate);
-    else for (const line of [...(at === 0 ? [] : ['']), ...factLines(gate)]) printLine(line);
+    else for (const line of [...(at === 0 ? [] : ['']), ...gateFactLines(gate)]) printLine(line);
   }
 }
 

@@ -3,8 +3,9 @@ import { Command } from 'commander';
 import type { ListedDocument } from '../app/app.ts';
 import { checkName } from '../runtime/names.ts';
 import { withReader } from './with-clients.ts';
-import { CORPUS, jsonLines, TENANT } from './option-texts.ts';
-import { printJson, oneLine, printLine, printNotice } from './terminal.ts';
+import { CORPUS, jsonLines, TENANT, WIDE } from './option-texts.ts';
+import { createTablePrinter, type Column } from './table.ts';
+import { printJson, printNotice } from './terminal.ts';
 import { parsePositiveInt } from './positive-int.ts';
 
 interface Options {
@@ -12,6 +13,7 @@ interface Options {
   readonly corpus: string;
   readonly metadata?: true;
   readonly limit?: number;
+  readonly wide?: true;
   readonly json?: true;
 }
 
@@ -24,20 +26,22 @@ export function listCommand(): Command {
     .requiredOption('--corpus <name>', CORPUS)
     .option('--metadata', 'also decrypt each id and title (one S3 read per document)')
     .option('--limit <n>', 'maximum number of documents', parsePositiveInt)
+    .option('--wide', WIDE)
     .option('--json', jsonLines('document'))
     .addHelpText(
       'after',
       `
-Columns: revision, bytes, object (SHA-256 of the document id); with --metadata
-also id and title.
+Columns: revision, bytes, state, object (SHA-256 of the document id); with
+--metadata id and title.
 
 Examples:
   sealdex list --tenant acme --corpus docs --metadata --limit 20
   sealdex list --tenant acme --corpus docs --json`,
     )
-    .action(async ({ tenant, corpus, metadata, limit, json: asJson }: Options) => {
+    .action(async ({ tenant, corpus, metadata, limit, wide, json: asJson }: Options) => {
       const place = { tenant: checkName(tenant, 'tenant'), corpus: checkName(corpus, 'corpus') };
       await withReader(async (reader) => {
+        const table = createTablePrinter(columnsOf(metadata === true), wide === true);
         let after: string | undefined;
         let left = limit ?? Number.POSITIVE_INFINITY;
         let listed = 0;
@@ -46,7 +50,8 @@ Examples:
           const page = await reader.list({ ...place, after, limit: size, metadata: metadata === true });
           for (const document of page.documents)
             if (asJson) printJson(document);
-            else printLine(lineOf(document));
+            else table.add(document);
+          table.flush();
           listed += page.documents.length;
           left -= page.documents.length;
           after = page.next;
@@ -56,13 +61,18 @@ Examples:
     });
 }
 
-function lineOf({ revision, bytes, object, isDeleted, document, code }: ListedDocument): string {
-  const about = isDeleted
-    ? 'deleted'
-    : code !== undefined
-      ? code
-      : document === undefined
-        ? ''
-        : oneLine(`${document.id}  ${document.title ?? ''}`);
-  return `${revision}  ${String(bytes).padStart(9)}  ${object}  ${about}`.trimEnd();
+function columnsOf(withMetadata: boolean): Column<ListedDocument>[] {
+  const columns: Column<ListedDocument>[] = [
+    { title: 'REVISION', text: ({ revision }) => String(revision) },
+    { title: 'BYTES', text: ({ bytes }) => String(bytes), alignsRight: true },
+    { title: 'STATE', text: ({ isDeleted, code }) => (isDeleted ? 'deleted' : (code ?? 'stored')) },
+  ];
+  const object: Column<ListedDocument> = { title: 'OBJECT', text: (listed) => listed.object, cut: 'end' };
+  if (!withMetadata) return [...columns, object];
+  return [
+    ...columns,
+    { ...object, only: 'wide' },
+    { title: 'ID', text: ({ document }) => document?.id ?? '', cut: 'middle' },
+    { title: 'TITLE', text: ({ document }) => document?.title ?? '', cut: 'end' },
+  ];
 }

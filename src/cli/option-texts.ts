@@ -12,6 +12,11 @@ export const YES = 'skip the confirmation prompt';
 export const JSON_OBJECT = 'print one JSON object';
 export const JSON_LINE = 'print one line of JSON';
 
+export const WIDE = 'show every column in full, on lines of any length';
+
+export const WIDE_CHECKS = 'print each check on one line';
+export const WIDE_REPORT = 'print each finding on lines of any length';
+
 export const jsonLines = (unit: string): string => `print NDJSON, one line per ${unit}`;
 
 /** Where an example names a KMS key. */

@@ -3,18 +3,27 @@ import { Command } from 'commander';
 import type { ParkedJob } from '../app/app.ts';
 import { checkName } from '../runtime/names.ts';
 import { withOperator } from './with-clients.ts';
-import { jsonLines, ONLY_TENANT } from './option-texts.ts';
-import { printJson, printLine, printNotice, table, time } from './terminal.ts';
+import { jsonLines, ONLY_TENANT, WIDE } from './option-texts.ts';
+import { createTablePrinter, type Column } from './table.ts';
+import { age, printJson, printNotice, time } from './terminal.ts';
 import { parsePositiveInt } from './positive-int.ts';
 
 interface Options {
   readonly tenant?: string;
   readonly limit: number;
+  readonly wide?: true;
   readonly json?: true;
 }
 
-/** How many lines share the width of their columns. */
-const ROWS = 500;
+const COLUMNS: Column<ParkedJob>[] = [
+  { title: 'JOB', text: ({ jobId }) => jobId },
+  { title: 'TENANT', text: ({ tenant }) => tenant, cut: 'middle' },
+  { title: 'KEY', only: 'wide', text: ({ keyArn }) => keyArn },
+  { title: 'CODE', text: ({ code }) => code },
+  { title: 'AGE', only: 'narrow', text: ({ since }) => age(since) },
+  { title: 'SINCE', only: 'wide', text: ({ since }) => time(since) },
+  { title: 'COUNT', text: ({ count }) => String(count) },
+];
 
 export function parkedCommand(): Command {
   return new Command('parked')
@@ -28,6 +37,7 @@ function listCommand(): Command {
     .description('list parked jobs, oldest first')
     .option('--tenant <name>', ONLY_TENANT)
     .option('--limit <n>', 'maximum number of results', parsePositiveInt, 50)
+    .option('--wide', WIDE)
     .option('--json', jsonLines('job'))
     .addHelpText(
       'after',
@@ -40,10 +50,10 @@ Examples:
   sealdex parked list
   sealdex parked list --tenant acme --limit 1000 --json`,
     )
-    .action(async ({ tenant, limit, json: asJson }: Options) => {
+    .action(async ({ tenant, limit, wide, json: asJson }: Options) => {
       if (tenant !== undefined) checkName(tenant, 'tenant');
       await withOperator(async (operator) => {
-        const print = asJson ? { add: printJson, end: () => {} } : createTable();
+        const print = asJson ? { add: printJson, flush: () => {} } : createTablePrinter(COLUMNS, wide === true);
         let listed = 0;
         let isCut = false;
         for await (const job of operator.parkedJobs({ tenant, size: limit + 1 })) {
@@ -52,35 +62,10 @@ Examples:
           listed += 1;
           print.add(job);
         }
-        print.end();
+        print.flush();
         if (listed === 0)
           printNotice(tenant === undefined ? 'No jobs are parked.' : `Tenant ${tenant} has no parked jobs.`);
         if (isCut) printNotice('More jobs are parked. Use --limit N to list them; sealdex keys list shows the total.');
       });
     });
-}
-
-const cellsOf = ({ jobId, tenant, keyArn, code, since, count }: ParkedJob): string[] => [
-  jobId,
-  tenant,
-  keyArn,
-  code,
-  time(since),
-  String(count),
-];
-
-/** A table that is printed some lines at a time, however long it gets. */
-function createTable(): { add(job: ParkedJob): void; end(): void } {
-  let rows: string[][] = [['JOB', 'TENANT', 'KEY', 'CODE', 'SINCE', 'COUNT']];
-  const end = (): void => {
-    if (rows.some(([job]) => job !== 'JOB')) for (const line of table(rows)) printLine(line);
-    rows = [];
-  };
-  return {
-    add(job) {
-      rows.push(cellsOf(job));
-      if (rows.length > ROWS) end();
-    },
-    end,
-  };
 }

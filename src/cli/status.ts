@@ -1,15 +1,16 @@
 // `sealdex status`: queues, parked and dead jobs by tenant, processes, keys and KMS calls at a glance.
 import { Command } from 'commander';
 import type { Status } from '../app/app.ts';
-import { systemClock } from '../runtime/clock.ts';
 import { withOperator } from './with-clients.ts';
-import { JSON_OBJECT } from './option-texts.ts';
-import { printJson, printLine, table, time } from './terminal.ts';
+import { JSON_OBJECT, WIDE } from './option-texts.ts';
+import { tableLines, type Column } from './table.ts';
+import { age, printJson, printLine, time } from './terminal.ts';
 import { approximateDuration } from '../runtime/units.ts';
 
 export function statusCommand(): Command {
   return new Command('status')
     .description('show queues, parked and dead jobs, processes and KMS usage')
+    .option('--wide', WIDE)
     .option('--json', JSON_OBJECT)
     .addHelpText(
       'after',
@@ -22,11 +23,11 @@ Examples:
   sealdex status
   sealdex status --json`,
     )
-    .action(({ json: asJson }: { json?: true }) =>
+    .action(({ wide, json: asJson }: { wide?: true; json?: true }) =>
       withOperator(async (operator) => {
         const status = await operator.status();
         if (asJson) printJson(status);
-        else for (const line of statusLines(status)) printLine(line);
+        else for (const line of statusLines(status, wide === true)) printLine(line);
       }),
     );
 }
@@ -35,16 +36,38 @@ const countsIn = ({ waiting, active, delayed, dead, oldestWaitingMs }: Status['i
   `${waiting} waiting, ${active} active, ${delayed} delayed, ${dead} dead` +
   (oldestWaitingMs === undefined ? '' : `; oldest waiting ${approximateDuration(oldestWaitingMs)}`);
 
-const tableOf = (processes: Status['processes']): string[] =>
-  table([
-    ['PROCESS', 'ROLE', 'VERSION', 'PID', 'STARTED', 'KEYS', 'TENANTS'],
-    ...processes.map(({ process, role, version = '-', pid, started, keys, tenants }) =>
-      [process, role, version, pid, time(started), keys, tenants.length].map(String),
-    ),
-  ]);
+type Process = Status['processes'][number];
+
+const PROCESS_COLUMNS: Column<Process>[] = [
+  { title: 'PROCESS', text: ({ process }) => process },
+  { title: 'ROLE', text: ({ role }) => role },
+  { title: 'VERSION', text: ({ version = '-' }) => version, cut: 'end' },
+  { title: 'PID', text: ({ pid }) => String(pid) },
+  { title: 'AGE', only: 'narrow', text: ({ started }) => age(started) },
+  { title: 'STARTED', only: 'wide', text: ({ started }) => time(started) },
+  { title: 'KEYS', text: ({ keys }) => String(keys) },
+  { title: 'TENANTS', text: ({ tenants }) => String(tenants.length) },
+];
+
+interface TroubledTenant {
+  readonly tenant: string;
+  readonly jobs: number;
+  readonly oldest: number | undefined;
+  readonly letters: number;
+}
+
+const TENANT_COLUMNS: Column<TroubledTenant>[] = [
+  { title: 'TENANT', text: ({ tenant }) => tenant, cut: 'middle' },
+  { title: 'PARKED', text: ({ jobs }) => String(jobs) },
+  {
+    title: 'OLDEST',
+    text: ({ oldest }) => (oldest === undefined ? '-' : age(oldest)),
+  },
+  { title: 'DEAD', text: ({ letters }) => String(letters) },
+];
 
 /** What `sealdex status` prints. */
-export function statusLines(status: Status): string[] {
+export function statusLines(status: Status, isWide: boolean): string[] {
   const { queue, index, upload, processes, keys, oldestKeyMs, kmsCalls, parkedByTenant } = status;
   const parked = parkedByTenant.reduce((sum, { jobs }) => sum + jobs, 0);
   const calls = Object.entries(kmsCalls).map(([operation, count]) => `${operation} ${count}`);
@@ -55,8 +78,8 @@ export function statusLines(status: Status): string[] {
     `Data keys in memory: ${keys}${keys === 0 ? '' : `, the oldest for ${approximateDuration(oldestKeyMs)}`}`,
     `KMS calls by running processes: ${calls.length === 0 ? 'none' : calls.join(', ')}`,
     ...auditLines(processes),
-    ...(processes.length === 0 ? [] : ['', ...tableOf(processes)]),
-    ...tenantLines(status),
+    ...(processes.length === 0 ? [] : ['', ...tableLines(PROCESS_COLUMNS, processes, isWide)]),
+    ...tenantLines(status, isWide),
     ...workerLines(status),
   ];
 }
@@ -84,11 +107,11 @@ function auditLines(processes: Status['processes']): string[] {
 const TENANTS = 20;
 
 /** The tenants with the most parked jobs and dead letters, where there are any. */
-function tenantLines({ parkedByTenant, deadByTenant }: Status): string[] {
+function tenantLines({ parkedByTenant, deadByTenant }: Status, isWide: boolean): string[] {
   const dead = new Map<string, number>();
   for (const { tenant = '?', letters } of deadByTenant) dead.set(tenant, (dead.get(tenant) ?? 0) + letters);
   const parked = new Map(parkedByTenant.map((count) => [count.tenant, count]));
-  const troubled = [...new Set([...parked.keys(), ...dead.keys()])].map((tenant) => ({
+  const troubled = [...new Set([...parked.keys(), ...dead.keys()])].map((tenant): TroubledTenant => ({
     tenant,
     jobs: parked.get(tenant)?.jobs ?? 0,
     oldest: parked.get(tenant)?.oldest,
@@ -96,18 +119,9 @@ function tenantLines({ parkedByTenant, deadByTenant }: Status): string[] {
   }));
   if (troubled.length === 0) return [];
   const most = troubled.toSorted((one, other) => other.jobs + other.letters - one.jobs - one.letters);
-  const now = systemClock.now();
-  const rows = most
-    .slice(0, TENANTS)
-    .map(({ tenant, jobs, oldest, letters }) => [
-      tenant,
-      String(jobs),
-      oldest === undefined ? '-' : approximateDuration(Math.max(0, now - oldest)),
-      String(letters),
-    ]);
   return [
     '',
-    ...table([['TENANT', 'PARKED', 'OLDEST', 'DEAD'], ...rows]),
+    ...tableLines(TENANT_COLUMNS, most.slice(0, TENANTS), isWide),
     ...(most.length > TENANTS ? [`${most.length - TENANTS} more tenants not shown; use --json`] : []),
     ...(parked.size > 0 ? ['Parked jobs: see sealdex keys list'] : []),
     ...(dead.size > 0 ? ['Dead letters: see sealdex dead list'] : []),

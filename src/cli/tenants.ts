@@ -21,8 +21,9 @@ import { reencryptCommand, setKeyCommand } from './tenants-key.ts';
 import { reencryptionLines, reencryptionViewOf } from './tenants-reencryption.ts';
 import { pauseCommand, resumeCommand } from './tenants-pause.ts';
 import { printWarnings } from './check-line.ts';
-import { ALLOW_ORIGIN, EXAMPLE_ARN, JSON_LINE, jsonLines, SHARED, TENANT, WHEN_SHUT } from './option-texts.ts';
-import { printJson, jsonText, oneLine, printLine, printNotice, table, time } from './terminal.ts';
+import { ALLOW_ORIGIN, EXAMPLE_ARN, JSON_LINE, jsonLines, SHARED, TENANT, WHEN_SHUT, WIDE } from './option-texts.ts';
+import { age, printJson, jsonText, oneLine, printLine, printNotice, time } from './terminal.ts';
+import { keyNames, tableLines, type Column } from './table.ts';
 
 export function tenantsCommand(): Command {
   return new Command('tenants')
@@ -46,27 +47,53 @@ Examples:
     );
 }
 
+interface StopWords {
+  readonly since: (at: number) => string;
+  readonly key: (arn: string) => string;
+}
+
+const IN_FULL: StopWords = { since: (at) => `since ${time(at)}`, key: String };
+
 /** What the operator has stopped of it. */
-function stoppedOf({ paused, blockedKeys, deleted }: TenantFile): string {
+function stoppedOf({ paused, blockedKeys, deleted }: TenantFile, { since, key }: StopWords = IN_FULL): string {
   const words = [
-    ...(deleted ? [`deleted since ${time(deleted.at)}`] : []),
-    ...(paused ? [`paused since ${time(paused.since)}: ${paused.reason}`] : []),
-    ...blockedKeys.map(({ arn, since, reason }) => `key ${arn} blocked since ${time(since)}: ${reason}`),
+    ...(deleted ? [`deleted ${since(deleted.at)}`] : []),
+    ...(paused ? [`paused ${since(paused.since)}: ${paused.reason}`] : []),
+    ...blockedKeys.map((blocked) => `key ${key(blocked.arn)} blocked ${since(blocked.since)}: ${blocked.reason}`),
   ];
   return oneLine(words.join('; '));
 }
 
-const keyOf = ({ kmsKeyArn }: TenantFile): string => kmsKeyArn ?? 'platform key';
+function columnsOf(files: readonly TenantFile[]): Column<TenantFile>[] {
+  const name = keyNames(
+    files.flatMap(({ kmsKeyArn, blockedKeys }) => [
+      ...(kmsKeyArn === undefined ? [] : [kmsKeyArn]),
+      ...blockedKeys.map(({ arn }) => arn),
+    ]),
+  );
+  const inShort: StopWords = { since: (at) => `${age(at)} ago`, key: name };
+  const keyOf = (file: TenantFile, { key }: StopWords): string =>
+    file.kmsKeyArn === undefined ? 'platform key' : key(file.kmsKeyArn);
+  return [
+    { title: 'TENANT', text: ({ tenant }) => tenant, cut: 'middle' },
+    { title: 'PLAN', text: ({ plan }) => plan },
+    { title: 'KEY', only: 'narrow', text: (file) => keyOf(file, inShort) },
+    { title: 'STOPPED', only: 'narrow', text: (file) => stoppedOf(file, inShort), cut: 'end' },
+    { title: 'KEY', only: 'wide', text: (file) => keyOf(file, IN_FULL) },
+    { title: 'STOPPED', only: 'wide', text: (file) => stoppedOf(file) },
+  ];
+}
 
 function listCommand(): Command {
   return new Command('list')
     .description('list tenants with plan, KMS key and stops')
     .option('--deleted', 'include deleted tenants')
+    .option('--wide', WIDE)
     .option('--json', jsonLines('tenant'))
-    .addHelpText('after', '\nExamples:\n  sealdex tenants list\n  sealdex tenants list --json')
-    .action(({ json: asJson, deleted: withDeleted }: { json?: true; deleted?: true }) =>
+    .addHelpText('after', '\nExamples:\n  sealdex tenants list\n  sealdex tenants list --wide')
+    .action(({ json: asJson, wide, deleted: withDeleted }: { json?: true; wide?: true; deleted?: true }) =>
       withOperator(async (operator) => {
-        const rows: string[][] = [];
+        const files: TenantFile[] = [];
         let tenants = 0;
         for await (const { file, error } of operator.tenantFiles()) {
           if (error) {
@@ -77,9 +104,9 @@ function listCommand(): Command {
           if (file.deleted && !withDeleted) continue;
           tenants += 1;
           if (asJson) printJson(file);
-          else rows.push([file.tenant, file.plan, keyOf(file), stoppedOf(file)]);
+          else files.push(file);
         }
-        if (rows.length > 0) for (const line of table([['TENANT', 'PLAN', 'KEY', 'STOPPED'], ...rows])) printLine(line);
+        for (const line of tableLines(columnsOf(files), files, wide === true)) printLine(line);
         if (tenants === 0 && host().exitCode === undefined)
           printNotice('No tenants yet. Create one: sealdex tenants put T --plan P');
       }),

@@ -1,7 +1,8 @@
-// How commands print: lines, JSON, tables and a progress bar that is drawn on terminals only.
+// How commands print: lines, JSON and a progress bar that is drawn on terminals only.
 // Results go to standard output, everything about them to standard error.
 import { systemClock, type Clock } from '../runtime/clock.ts';
 import { stringifyBig } from '../runtime/json.ts';
+import { approximateDuration } from '../runtime/units.ts';
 import { host, type Output } from './host.ts';
 
 export const printLine = (line: string): void => write(host().stdout, line);
@@ -34,18 +35,26 @@ export const oneLine = (text: string): string => printable(text.replaceAll(/\s+/
 /** `1 job`, `2 jobs`. */
 export const counted = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`;
 
-/** Broken between words where it would not fit; what continues stands as far in as the line did. */
+/** A command that ends a text is one word, to be copied. */
+const WORDS = /( *)((?<=: )(?:aws|npm|sealdex) .*|\S+)/g;
+
+/** The lines of a text that is broken between words where it would not fit. A longer word has a line of its own. */
+export function broken(text: string, columns: number): string[] {
+  const lines: string[] = [];
+  for (const [, gap = '', word = ''] of text.matchAll(WORDS)) {
+    const longer = `${lines.at(-1) ?? ''}${gap}${word}`;
+    if (lines.length === 0 || longer.length > columns) lines.push(word);
+    else lines[lines.length - 1] = longer;
+  }
+  return lines;
+}
+
+/** The same as one text; what continues stands as far in as the line did. */
 export function wrapped(line: string, columns: number): string {
   const indent = /^ */.exec(line)?.[0] ?? '';
-  const lines: string[] = [];
-  let current = '';
-  for (const word of line.trim().split(' ')) {
-    if (current !== '' && indent.length + current.length + 1 + word.length > columns) {
-      lines.push(current);
-      current = word;
-    } else current = current === '' ? word : `${current} ${word}`;
-  }
-  return [...lines, current].map((each) => `${indent}${each}`).join('\n');
+  return broken(line, columns - indent.length)
+    .map((each) => `${indent}${each}`)
+    .join('\n');
 }
 
 export interface ProgressBar {
@@ -123,16 +132,11 @@ function barOf(
   return `${label} [${'█'.repeat(filled)}${'░'.repeat(width - filled)}] ${counts}`;
 }
 
-/** Columns as wide as their widest cell; the last one is not padded. */
-export function table(rows: readonly (readonly string[])[]): string[] {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
-  return rows.map((row) =>
-    row
-      .map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)))
-      .join('  ')
-      .trimEnd(),
-  );
-}
-
 /** ISO 8601 in UTC, to the second. */
 export const time = (ms: number): string => new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
+
+/** How long ago a time was. */
+export const age = (ms: number): string => approximateDuration(Math.max(0, systemClock.now() - ms));
+
+/** A time, and how long ago it was. */
+export const timeAndAge = (ms: number): string => `${time(ms)} (${age(ms)} ago)`;

@@ -53,7 +53,7 @@ describe('dead list', () => {
 
   test('prints one line per dead letter, newest first, and the command that shows the next ones', async () => {
     const [old, young] = await letters({}, { reason: 'TENANT_UNKNOWN x', data: 'no JSON' });
-    const { code, stdout, stderr } = await dead('list');
+    const { code, stdout, stderr } = await dead('list', '--wide');
     expect(code).toBe(0);
     const lines = linesOf(stdout).map((line) => line.split(/ {2,}/));
     expect(lines).toEqual([
@@ -86,7 +86,7 @@ describe('dead list', () => {
       const since = Date.parse('2026-11-20T10:00:00Z');
       await lay({ redis, bull: files }, [{ jobId, since, data, reason: `FILE_UNREADABLE ${jobId} pdf-encrypted` }]);
       const explanation = 'The PDF is encrypted. Remove the password and upload it again.';
-      const [, line = ''] = linesOf((await dead('list')).stdout);
+      const [, line = ''] = linesOf((await dead('list', '--wide')).stdout);
       expect(line.split(/ {2,}/)).toEqual([
         jobId,
         'upload',

@@ -17,7 +17,7 @@ const doctor = (args: readonly string[] = [], settings = services.settings): Pro
   runInProcess(['doctor', ...args], { settings });
 
 test('doctor prints one line per check, warnings with a remedy, and exits with 0 if nothing failed', async () => {
-  const { code, stdout, stderr } = await doctor();
+  const { code, stdout, stderr } = await doctor(['--wide']);
   expect(code).toBe(0);
   expect(stderr).toMatch(/^worker: \d+ ok, \d+ warnings?, 0 failed\.\n$/);
   const lines = linesOf(stdout);
@@ -31,7 +31,7 @@ test('doctor prints one line per check, warnings with a remedy, and exits with 0
 
 test('doctor prints FAIL and the remedy for a failed check, runs the other checks, and exits with 78', async () => {
   services.s3.faults.set({ match: { method: 'PUT', prefix: 'documents/' }, fault: S3_ERRORS.accessDenied });
-  const { code, stdout, stderr } = await doctor();
+  const { code, stdout, stderr } = await doctor(['--wide']);
   expect(code).toBe(78);
   expect(stderr).toContain('1 failed.');
   expect(linesOf(stdout).filter((line) => line.startsWith('FAIL'))).toEqual([
@@ -42,7 +42,7 @@ test('doctor prints FAIL and the remedy for a failed check, runs the other check
 
 test('doctor checks bucket and key without Redis', async () => {
   const settings = { ...services.settings, REDIS_URL: 'redis://127.0.0.1:1' };
-  const { code, stdout } = await doctor(['--role', 'reader'], settings);
+  const { code, stdout } = await doctor(['--role', 'reader', '--wide'], settings);
   expect(code).toBe(78);
   expect(stdout).toContain('FAIL  redis                   Redis does not respond (REDIS_FAILED ECONNREFUSED).');
   expect(stdout).toMatch(/^ok {4}bucket documents\//m);

@@ -112,12 +112,12 @@ describe('read', () => {
 
 describe('list', () => {
   test('prints one line per document: revision, bytes, object, and on request id and title', async () => {
-    const { code, stdout, stderr } = await acme('list');
+    const { code, stdout, stderr } = await acme('list', '--wide');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    expect(stdout).toMatch(/^\d{16} +\d+ {2}[0-9a-f]{64}\n$/);
+    expect(stdout).toMatch(/^REVISION +BYTES {2}STATE +OBJECT\n\d{16} +\d+ {2}stored {2}[0-9a-f]{64}\n$/);
     const withIds = await acme('list', '--metadata');
-    expect(linesOf(withIds.stdout)).toHaveLength(1);
-    expect(withIds.stdout).toMatch(/ {2}hello A title of \uFFFD\[31mtwo lines\n$/);
+    expect(linesOf(withIds.stdout)).toHaveLength(2);
+    expect(withIds.stdout).toMatch(/ {2}hello {2}A title of \uFFFD\[31mtwo lines\n$/);
     expect(jsonOf((await acme('list', '--metadata', '--json')).stdout)).toMatchObject([
       { isDeleted: false, document: { id: 'hello', title: DOCUMENT.title } },
     ]);
@@ -198,7 +198,7 @@ describe('status', () => {
     expect(status['kmsCalls']).toMatchObject({ Decrypt: decrypts });
     expect(decrypts).toBeGreaterThan(0);
 
-    const lines = linesOf((await scene.sealdex(['status'])).stdout);
+    const lines = linesOf((await scene.sealdex(['status', '--wide'])).stdout);
     expect(lines[0]).toBe(`Queue ${String(scene.settings.SEALDEX_QUEUE)}: 0 waiting, 0 active, 0 delayed, 0 dead`);
     expect(lines[1]).toBe('Uploads: 0 waiting, 0 active, 0 delayed, 0 dead');
     expect(lines[2]).toMatch(/^Data keys in memory: \d+, the oldest for \d+(ms|s|m)$/);

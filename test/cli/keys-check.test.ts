@@ -16,7 +16,7 @@ const check = (arn: string, ...more: string[]): Promise<Ended> =>
   scene.sealdex(['keys', 'check', arn, '--tenant', 'acme', ...more]);
 
 test('keys check prints one line per step, warnings with a remedy, and exits with 0 for a usable key', async () => {
-  const { code, stdout, stderr } = await check(scene.services.kms.createKey());
+  const { code, stdout, stderr } = await check(scene.services.kms.createKey(), '--wide');
   expect({ code, stderr }).toEqual({ code: 0, stderr: 'The key can be attached to tenant acme.\n' });
   const lines = linesOf(stdout);
   expect(lines).toHaveLength(16);
@@ -32,7 +32,7 @@ test('keys check prints one line per step, warnings with a remedy, and exits wit
 test('keys check prints FAIL, the observation, the actor and the remedy, and exits with 65 for an unusable key', async () => {
   const arn = scene.services.kms.createKey();
   scene.services.kms.disable(arn);
-  const { code, stdout, stderr } = await check(arn);
+  const { code, stdout, stderr } = await check(arn, '--wide');
   expect({ code, stderr }).toEqual({ code: 65, stderr: 'The key cannot be attached to tenant acme.\n' });
   expect(linesOf(stdout)).toContain('FAIL  key state       The key is Disabled. Ask the tenant to enable the key.');
 });
@@ -70,7 +70,7 @@ test("keys check rejects another tenant's key, and with --shared warns", async (
 test('keys check warns about a tenant that does not exist yet, and --plan states its plan', async () => {
   const arn = scene.services.kms.createKey();
   const planLine = async (...more: string[]): Promise<[number | null, string | undefined]> => {
-    const { code, stdout } = await scene.sealdex(['keys', 'check', arn, '--tenant', 'newcomer', ...more]);
+    const { code, stdout } = await scene.sealdex(['keys', 'check', arn, '--tenant', 'newcomer', '--wide', ...more]);
     return [code, linesOf(stdout).find((line) => / plan /.test(line))];
   };
   expect(await planLine()).toEqual([

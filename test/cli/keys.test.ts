@@ -59,7 +59,7 @@ describe('keys', () => {
   test('list prints one line per gate, a scheduled key deletion first, and below it the date, the reason and the next commands', async () => {
     const disabled = await parkedTenant('off', disable);
     const doomed = await parkedTenant('doomed', (key) => scene.services.kms.scheduleDeletion(key, { days: 7 }));
-    const { code, stdout, stderr } = await keys('list');
+    const { code, stdout, stderr } = await keys('list', '--wide');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const lines = linesOf(stdout);
     expect(lines[0]).toMatch(/^KEY +TENANT +STATE +SINCE +JOBS +OLDEST +NEXT PROBE +ACTION BY$/);

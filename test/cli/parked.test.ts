@@ -64,7 +64,7 @@ test('index --wait exits with 75 when the jobs are parked, and prints that they 
 });
 
 test('parked list prints one line per job, oldest first, and stops at --limit', async () => {
-  const { code, stdout, stderr } = await list();
+  const { code, stdout, stderr } = await list('--wide');
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   const [header, ...lines] = linesOf(stdout);
   expect(header).toMatch(/^JOB +TENANT +KEY +CODE +SINCE +COUNT$/);

@@ -23,17 +23,20 @@ const EMPTY = { waiting: 0, active: 0, delayed: 0, dead: 0 };
 
 /** The last line for waiting uploads and the processes that live. */
 const lastLine = (waiting: number, processes: readonly Process[]): string | undefined =>
-  statusLines({
-    queue: 'main',
-    index: EMPTY,
-    upload: { ...EMPTY, waiting },
-    processes,
-    keys: 0,
-    oldestKeyMs: 0,
-    kmsCalls: {},
-    parkedByTenant: [],
-    deadByTenant: [],
-  }).at(-1);
+  statusLines(
+    {
+      queue: 'main',
+      index: EMPTY,
+      upload: { ...EMPTY, waiting },
+      processes,
+      keys: 0,
+      oldestKeyMs: 0,
+      kmsCalls: {},
+      parkedByTenant: [],
+      deadByTenant: [],
+    },
+    false,
+  ).at(-1);
 
 const HINT = 'Install it where the worker runs, then restart the worker: npm install @sealdex/extract';
 

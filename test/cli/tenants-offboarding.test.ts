@@ -138,7 +138,7 @@ test('tenants delete exits with 69 and reports what may remain if listing is den
 test('a deleted tenant is listed only with --deleted, and its name cannot be reused', async () => {
   const list = async (...args: string[]): Promise<string> => (await scene.sealdex(['tenants', 'list', ...args])).stdout;
   expect(await list()).not.toContain('acme');
-  expect(await list('--deleted')).toMatch(/^acme +pro +arn:aws:kms:\S+ +deleted since 20/m);
+  expect(await list('--deleted', '--wide')).toMatch(/^acme +pro +arn:aws:kms:\S+ +deleted since 20/m);
   const put = await scene.sealdex(['tenants', 'put', 'acme', '--plan', 'pro']);
   expect(put).toMatchObject({ code: 65, stderr: expect.stringContaining('its name cannot be reused') });
   const index = await scene.sealdex(['index', '--tenant', 'acme', '--corpus', 'docs', '-'], { input: coreOf('c') });

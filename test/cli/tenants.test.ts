@@ -114,7 +114,7 @@ test('show exits with 65 for an unknown tenant, and prints how to create it', as
 });
 
 test('list prints one line per tenant, with plan and key', async () => {
-  const lines = linesOf((await tenants('list')).stdout);
+  const lines = linesOf((await tenants('list', '--wide')).stdout);
   expect(lines[0]).toMatch(/^TENANT +PLAN +KEY +STOPPED$/);
   expect(lines.find((line) => line.startsWith('acme'))).toMatch(new RegExp(`^acme +pro +${scene.keyArn}$`));
   expect(lines.find((line) => line.startsWith('globex'))).toMatch(/^globex +free +platform key$/);
@@ -158,7 +158,7 @@ test('pause parks jobs until resume; list and show print since when and why', as
     stdout: 'Paused tenant stopped; its jobs are parked. To resume: sealdex tenants resume stopped\n',
     stderr: '',
   });
-  const listed = linesOf((await tenants('list')).stdout).find((line) => line.startsWith('stopped'));
+  const listed = linesOf((await tenants('list', '--wide')).stdout).find((line) => line.startsWith('stopped'));
   expect(listed).toMatch(/^stopped +free +platform key +paused since 2\d{3}-\S+Z: incident 4711$/);
   const shown = await tenants('show', 'stopped');
   expect(JSON.parse(shown.stdout)).toMatchObject({ paused: { reason: 'incident\n4711' } });
@@ -178,7 +178,7 @@ test('resume reports that the tenant stays stopped if its key is blocked too, an
   await tenants('put', 'twice', '--plan', 'pro', '--key', key);
   await scene.sealdex(['keys', 'block', key, '--reason', 'leak']);
   await tenants('pause', 'twice', '--reason', 'incident', '--json');
-  const listed = linesOf((await tenants('list')).stdout).find((line) => line.startsWith('twice'));
+  const listed = linesOf((await tenants('list', '--wide')).stdout).find((line) => line.startsWith('twice'));
   expect(listed).toMatch(/paused since \S+: incident; key arn:\S+ blocked since \S+: leak$/);
   expect((await tenants('resume', 'twice')).stdout).toBe(
     `Resumed tenant twice. Tenant twice: the gate stays shut because an operator blocked the KMS key (KEY_BLOCKED). Next: sealdex keys unblock ${key} --tenant twice\n`,

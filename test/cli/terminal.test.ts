@@ -1,4 +1,4 @@
-// How things look: the progress bar on terminals of any kind, tables, times, and text that a tenant sent.
+// How things look: the progress bar on terminals of any kind, times, and text that a tenant sent.
 import { describe, expect, test } from 'vitest';
 import {
   progressBar,
@@ -7,7 +7,6 @@ import {
   printLine,
   printable,
   printNotice,
-  table,
   time,
   wrapped,
 } from '../../src/cli/terminal.ts';
@@ -140,19 +139,12 @@ describe('text from a tenant', () => {
   });
 });
 
-test('columns are as wide as their widest cell, and the last one is not padded', () => {
-  expect(
-    table([
-      ['A', 'LONG', 'C'],
-      ['aaa', 'b', ''],
-      ['', 'b', 'c'],
-    ]),
-  ).toEqual(['A    LONG  C', 'aaa  b', '     b     c']);
-  expect(table([])).toEqual([]);
-});
-
 test('a time is printed in UTC to the second', () => {
   expect(time(Date.UTC(2026, 10, 23, 12, 5, 9, 123))).toBe('2026-11-23T12:05:09Z');
+});
+
+test('a command at the end of a line is not broken', () => {
+  expect(wrapped('    Full policy: sealdex policy worker', 24)).toBe('    Full policy:\n    sealdex policy worker');
 });
 
 test('a long line is broken between words, and continuation lines keep its indent', () => {
@@ -160,4 +152,5 @@ test('a long line is broken between words, and continuation lines keep its inden
   expect(wrapped('short', 80)).toBe('short');
   expect(wrapped('', 80)).toBe('');
   expect(wrapped('unbreakable', 4)).toBe('unbreakable');
+  expect(wrapped('key  by worker', 8)).toBe('key  by\nworker');
 });

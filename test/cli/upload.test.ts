@@ -61,7 +61,9 @@ const headOf = (id: string) => reader.metadata({ tenant: 'acme', corpus, id });
 function tableOf(stderr: string): { rows: string[][]; rest: string[] } {
   const lines = said(stderr);
   const from = lines.findIndex((line) => /^FILE +STATE +REASON$/.test(line));
-  const cells = lines.slice(from + 1, -1).map((line) => line.split(/ {2,}/));
+  // A reason continues on the lines below it.
+  const text = lines.slice(from + 1, -1).join('\n');
+  const cells = linesOf(text.replaceAll(/\n {2,}/g, ' ')).map((line) => line.split(/ {2,}/));
   return {
     rows: from < 0 ? [] : cells.toSorted(([one = ''], [other = '']) => (one < other ? -1 : 1)),
     rest: lines.slice(-1),
