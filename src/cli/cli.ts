@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import { Command, CommanderError, Help } from 'commander';
 import { auditCommand } from './audit.ts';
+import { corporaCommand } from './corpora.ts';
 import { deadCommand } from './dead.ts';
 import { deleteCommand } from './delete.ts';
 import { demoCommand } from './demo.ts';
@@ -75,6 +76,7 @@ export function buildProgram(): Command {
     deleteCommand(),
     readCommand(),
     listCommand(),
+    corporaCommand(),
     tenantsCommand(),
     keysCommand(),
     policyCommand(),

@@ -3,6 +3,7 @@ import { keyRef } from '../runtime/key-ref.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import { checkName, PLANS, PLATFORM, WHEN_KEY_SHUT, type OriginToAllow } from '../runtime/names.ts';
 import type { Reencryption, ReencryptionProgress } from '../reencryption/reencryption.ts';
+import { listCorpusNames } from '../store/documents.ts';
 import type { Store } from '../store/store.ts';
 import type { TenantChange, TenantFile } from '../tenants/tenants.ts';
 import { attach } from './attach.ts';
@@ -37,6 +38,11 @@ export interface TenantOperator {
   tenantFiles(): AsyncGenerator<ListedTenant>;
   /** The tenant's file, read from the bucket. */
   tenant(tenant: string): Promise<TenantFile>;
+  /**
+   * Names of the corpora of a tenant, read page by page. A corpus whose documents were all deleted is included until the tombstone
+   * sweep.
+   */
+  corpora(tenant: string): AsyncGenerator<string>;
   /**
    * Creates a tenant, or changes its plan and options. Does not check a KMS key that is given here.
    * @throws SealdexError `DOCUMENT_INVALID` with field `tenant`, `plan` or `whenKeyShut`, `TENANT_KEY_INVALID`, `TENANT_CHANGED`
@@ -87,6 +93,10 @@ export function createTenantOperator(deps: TenantOperatorDeps): TenantOperator {
     tenantNames: () => tenants.names(),
     tenantFiles: () => tenantFiles(tenants),
     tenant: (tenant) => tenants.show(tenant),
+    async *corpora(tenant) {
+      await tenants.show(named(tenant));
+      yield* listCorpusNames(deps.store, tenant);
+    },
     putTenant: async (tenant, change) => put(tenant, change),
     async makeTenant(tenant, change, options = {}) {
       const file = await fileOf(tenants, named(tenant));

@@ -1,6 +1,7 @@
 // documents/<tenant>/<corpus>/<sha256 of the id>: one object per document, the last writer by revision wins.
 // Sees messages only; knows nothing of keys or of what a record says.
 import type { Clock } from '../runtime/clock.ts';
+import { NAME } from '../runtime/names.ts';
 import { metadataOf, writeByRevision, type Written } from './revisions.ts';
 import type { ListedObject, ObjectFacts, Store, StoredObject } from './store.ts';
 
@@ -65,6 +66,16 @@ export const getDocument = (
   place: DocumentPlace,
   signal?: AbortSignal,
 ): Promise<StoredObject | undefined> => store.get(keyOf(place), { signal });
+
+/** Names of the corpora of a tenant, read page by page. A corpus that has only tombstones is included. */
+export async function* listCorpusNames(store: Store, tenant: string): AsyncGenerator<string> {
+  let after: string | undefined;
+  do {
+    const page = await store.listFolders(`documents/${tenant}/`, after === undefined ? {} : { after });
+    for (const name of page.folders) if (NAME.test(name)) yield name;
+    after = page.next;
+  } while (after !== undefined);
+}
 
 /** A page of a corpus in the order of the object names; `next` goes into `after`. */
 export async function listDocuments(

@@ -106,8 +106,19 @@ export interface Store extends Versions {
     prefix: string,
     options?: { after?: string; limit?: number; signal?: AbortSignal | undefined },
   ): Promise<{ objects: ListedObject[]; next?: string }>;
+  /**
+   * Names of the folders directly below a prefix that ends with `/`, one page in the order of the keys; `next` goes into `after`. A page
+   * may have no folders and a `next`: objects directly below the prefix count as well.
+   */
+  listFolders(
+    prefix: string,
+    options?: { after?: string; limit?: number; signal?: AbortSignal | undefined },
+  ): Promise<{ folders: string[]; next?: string }>;
   close(): void;
 }
+
+/** A key behind all keys of a folder, given with its `/`: the character after `/` is `0`. */
+export const behindFolder = (folder: string): string => folder.replace(/\/$/, '0');
 
 /**
  * `failed`: an outage, or another write at the same time; it passes. `refused`: the store rejects the request or the caller.

@@ -87,7 +87,7 @@ describe.concurrent('wrong usage exits with 64 and a reference to the help:', ()
     expect({ code, stdout, lines: linesOf(stderr).length }).toEqual({ code: 64, stdout: '', lines: 1 });
   });
 
-  test.each([[[]], [['tenants']], [['keys']], [['parked']], [['jobs']], [['audit']], [['dev', 'key']]])(
+  test.each([[[]], [['tenants']], [['keys']], [['parked']], [['jobs']], [['audit']], [['corpora']], [['dev', 'key']]])(
     'sealdex %j without a subcommand lists its subcommands',
     async (args) => {
       const { code, stdout, stderr } = await runInProcess(args);

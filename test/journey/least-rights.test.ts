@@ -154,6 +154,7 @@ test('the roles of an installation do all their work with the printed policies, 
   await operator.putTenant('new', { plan: 'free' });
   await operator.pauseTenant('new', 'a test');
   for await (const _name of operator.tenantNames());
+  for await (const _corpus of operator.corpora('acme'));
 
   for (const role of ['worker', 'producer', 'reader'] as const) expectExactly(role);
   expect(usesOf('operator').filter(({ allowedBy }) => allowedBy.length === 0)).toEqual([]);

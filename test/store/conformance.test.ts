@@ -197,6 +197,24 @@ describe.each([
     expect(await store.list('listed/none/')).toEqual({ objects: [] });
   });
 
+  test('lists the folders below a prefix page by page, each once, past the objects beside them', async () => {
+    const folders = ['a', 'a-b', 'ab', 'b', 'c'];
+    const keys = folders.flatMap((name) => [`folders/x/${name}/0`, `folders/x/${name}/1`, `folders/x/${name}/y/2`]);
+    const others = ['folders/x/a0', 'folders/x/bb', 'folders/x/bc', 'folders/x/bd', 'folders/y/z/0'];
+    await Promise.all([...keys, ...others].map((key) => store.put(key, BODY, {})));
+    const found: string[] = [];
+    let after: string | undefined;
+    do {
+      const page = await store.listFolders('folders/x/', { limit: 2, ...(after === undefined ? {} : { after }) });
+      expect(page.folders.length).toBeLessThanOrEqual(2);
+      found.push(...page.folders);
+      after = page.next;
+    } while (after !== undefined);
+    expect(found).toEqual(['a-b', 'a', 'ab', 'b', 'c']);
+    expect((await store.listFolders('folders/x/')).folders).toEqual(found);
+    expect(await store.listFolders('folders/none/')).toEqual({ folders: [] });
+  });
+
   test('completes tryPut without writing', async () => {
     expect(await store.tryPut('tried/a')).toBe('allowed');
     expect(await store.head('tried/a')).toBeUndefined();

@@ -28,6 +28,7 @@ const operations: [string, (store: Store, key: string, signal?: AbortSignal) => 
   ['head', (store, key, signal) => store.head(key, { signal })],
   ['remove', (store, key, signal) => store.remove(key, { signal })],
   ['list', (store, key, signal) => store.list(key, { signal })],
+  ['listFolders', (store, key, signal) => store.listFolders(key, { signal })],
 ];
 
 describe('objects', () => {

@@ -3,6 +3,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { FaultBook } from '../../packages/local-aws/src/fault-injection.ts';
 import { SealdexError } from '../../src/runtime/errors.ts';
 import {
+  behindFolder,
   StoreError,
   type Condition,
   type ListedObject,
@@ -21,6 +22,7 @@ type Operation =
   | 'head'
   | 'remove'
   | 'list'
+  | 'listFolders'
   | 'listVersions'
   | 'removeVersion'
   | 'listUploads'
@@ -139,6 +141,22 @@ export class MemoryBucket {
           const objects = found.slice(0, limit);
           const last = objects.at(-1);
           return { objects, ...(found.length > limit && last ? { next: last.key } : {}) };
+        }),
+      listFolders: (prefix, { after = '', limit = PAGE, signal } = {}) =>
+        run('listFolders', prefix, signal, () => {
+          const found = new Set<string>();
+          for (const key of this.#keys(prefix).filter((each) => each > after && this.#current(each) !== undefined)) {
+            const end = key.indexOf('/', prefix.length);
+            found.add(end < 0 ? key : key.slice(0, end + 1));
+          }
+          const page = [...found].slice(0, limit);
+          const last = page.at(-1);
+          return {
+            folders: page
+              .filter((each) => each.endsWith('/') && each !== prefix)
+              .map((each) => each.slice(prefix.length, -1)),
+            ...(found.size > limit && last !== undefined ? { next: behindFolder(last) } : {}),
+          };
         }),
       listVersions: (prefix, { after, signal } = {}) =>
         run('listVersions', prefix, signal, () => this.#versionPage(prefix, after)),

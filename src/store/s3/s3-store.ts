@@ -13,7 +13,15 @@ import { systemClock, type WaitMode } from '../../runtime/clock.ts';
 import type { Config } from '../../runtime/config.ts';
 import { deadlines } from '../../runtime/deadlines.ts';
 import { SealdexError } from '../../runtime/errors.ts';
-import type { Condition, ObjectFacts, PutAnswer, RemoveAnswer, Store, StoredObject } from '../store.ts';
+import {
+  behindFolder,
+  type Condition,
+  type ObjectFacts,
+  type PutAnswer,
+  type RemoveAnswer,
+  type Store,
+  type StoredObject,
+} from '../store.ts';
 import { openS3 } from './client.ts';
 import { isMissing, statusOf, storeFault } from './s3-error-mapping.ts';
 import { lateAnswer, sendStream } from './streamed.ts';
@@ -164,6 +172,23 @@ export function createStore(config: Config, use: WaitMode): Store {
       }));
       const last = objects.at(-1);
       return { objects, ...(IsTruncated && last ? { next: last.key } : {}) };
+    },
+
+    async listFolders(Prefix, { after, limit = 1000, signal } = {}) {
+      const from = after === undefined ? {} : { StartAfter: after };
+      const command = new ListObjectsV2Command({ Bucket, Prefix, Delimiter: '/', MaxKeys: limit, ...from });
+      const {
+        Contents = [],
+        CommonPrefixes = [],
+        IsTruncated,
+      } = await send(0, signal, (options) => client.send(command, options));
+      const found = CommonPrefixes.map((each) => each.Prefix ?? '');
+      const ends = [...Contents.slice(-1).map(({ Key = '' }) => Key), ...found.slice(-1).map(behindFolder)];
+      const last = ends.toSorted().at(-1);
+      return {
+        folders: found.map((folder) => folder.slice(Prefix.length, -1)),
+        ...(IsTruncated && last !== undefined ? { next: last } : {}),
+      };
     },
 
     ...versionsOf(client, Bucket, send),
