@@ -25,7 +25,7 @@ const openRedis = (url = inject('redisUrl')): Redis & Disposable => {
   return Object.assign(redis, { [Symbol.dispose]: () => redis.disconnect() });
 };
 
-test('/livez answers 200 whatever /readyz says', async () => {
+test('/livez returns 200 regardless of /readyz', async () => {
   const health = await start(async () => ({ isReady: false, reasons: ['REDIS_FAILED', 'PLATFORM_KEY'], shutGates: 0 }));
   expect(await answer(health.port, '/livez')).toEqual([200, 'alive']);
   expect(await answer(health.port, '/readyz?from=probe')).toEqual([503, 'not ready: REDIS_FAILED, PLATFORM_KEY']);
@@ -40,7 +40,7 @@ test('another path is 404, and a readiness that fails is 500', async () => {
   await health.stop();
 });
 
-test('a port that is taken is a wrong setting', async () => {
+test('a taken port is a wrong setting', async () => {
   const first = await start();
   const second = startHealth({
     host: '127.0.0.1',
@@ -55,7 +55,7 @@ test('a port that is taken is a wrong setting', async () => {
   await first.stop();
 });
 
-test('the server stops twice, with connections open, and leaves its port free', async () => {
+test('the server can be stopped twice, with connections open, and frees its port', async () => {
   const health = await start();
   const socket = connect(health.port, '127.0.0.1');
   await new Promise((resolve) => socket.once('connect', resolve));
@@ -70,7 +70,7 @@ test('the server stops twice, with connections open, and leaves its port free', 
   await new Promise((resolve) => next.close(resolve));
 });
 
-test('a pause makes a worker unready as long as it lasts, and shut gates are told without that', async () => {
+test('a pause makes a worker unready as long as it lasts, and shut gates are reported without that', async () => {
   using redis = openRedis();
   let pausedBy: 'PLATFORM_STORE' | undefined;
   let shutGates = 0;
@@ -92,7 +92,7 @@ test('a pause makes a worker unready as long as it lasts, and shut gates are tol
   await health.stop();
 });
 
-test('a Redis that does not answer makes a worker unready, with one ping however many ask', async () => {
+test('a Redis without a response makes a worker unready, with one ping for any number of requests', async () => {
   const server = await startRedis();
   using redis = openRedis(server.url);
   using other = openRedis(server.url);
@@ -112,7 +112,7 @@ test('a Redis that does not answer makes a worker unready, with one ping however
   await server.stop();
 });
 
-test('/metrics of a worker names every metric of the list and no tenant, document or key', async () => {
+test('/metrics of a worker contains every metric of the list and no tenant, document or key', async () => {
   await using installation = await openInstallation();
   const arn = await installation.tenant('acme-tenant');
   await using worker = await startWorker(installation.settings, { host: '127.0.0.1' });

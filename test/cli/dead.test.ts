@@ -233,7 +233,7 @@ describe('dead replay', () => {
     await worker.stop();
   });
 
-  test('reports a job that is too old, and exits with 65', async () => {
+  test('reports a job over the age limit, and exits with 65', async () => {
     const [id = ''] = await letters({ data: JSON.stringify(dataOf({ revision: 1_600_000_000_000_000 })) });
     expect(await dead('replay', id)).toMatchObject({
       code: 65,

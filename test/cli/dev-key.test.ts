@@ -48,7 +48,7 @@ describe('dev key', () => {
     ['disable', 'is disabled', 'Disabled', 'KEY_DISABLED'],
     ['schedule-deletion', 'is pending deletion', 'PendingDeletion', 'KEY_PENDING_DELETION'],
     ['deny', 'denies sealdex its use', 'Enabled', 'KEY_DENIED'],
-  ] as const)('%s parks the jobs of the tenant, and enable lets them finish', async (verb, outcome, state, code) => {
+  ] as const)('%s parks the jobs of the tenant, and they finish after enable', async (verb, outcome, state, code) => {
     writeEnv(scene.settings);
     expect(await devKey(verb)).toMatchObject({
       code: 0,
@@ -112,7 +112,7 @@ describe('dev key', () => {
     });
   });
 
-  test('rejects a tenant that is unknown or has no KMS key of its own', async () => {
+  test('rejects an unknown tenant, and one without its own KMS key', async () => {
     writeEnv(scene.settings);
     expect(await devKey('disable', 'globex')).toMatchObject({
       code: 64,

@@ -87,7 +87,7 @@ test.each([
   expect(jsonOf((await list('--json', ...args)).stdout)).toHaveLength(count);
 });
 
-test('--limit bounds the list, which says that there are more', async () => {
+test('--limit bounds the list, and a notice reports further jobs', async () => {
   const more = 'There are more jobs. Use --limit N to list them; sealdex status shows the totals.\n';
   const { stdout, stderr } = await list('--limit', '2');
   expect(linesOf(stdout)).toHaveLength(3);

@@ -42,7 +42,7 @@ describe('a wait', () => {
   });
 });
 
-test('what was opened is closed if its use fails', async () => {
+test('an opened resource is closed if its use fails', async () => {
   let isClosed = false;
   const open = async () => ({ [Symbol.asyncDispose]: async () => void (isClosed = true) });
   const fail = async (): Promise<never> => Promise.reject(new Error('of the use'));

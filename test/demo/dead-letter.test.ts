@@ -45,6 +45,6 @@ test('a replay without effect leaves the dead letter in the figures', async () =
   expect(await (await enqueueDoomed(stage, request))(0)).toEqual({ before: 1, after: 1 });
 });
 
-test('a job whose content is not in S3 is an error', async () => {
+test('a job without content in S3 is an error', async () => {
   await expect(enqueueDoomed(stageOf({ isStored: false }).stage, request)).rejects.toThrow('is not in S3');
 });

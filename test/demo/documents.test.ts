@@ -17,7 +17,7 @@ describe('sections of Markdown', () => {
       ],
     ],
     ['no headings', 'a\nb', [{ text: 'a\nb' }]],
-    ['marks that are no heading', '#a\n####### b\n# #\n', [{ text: '#a\n####### b\n# #\n' }]],
+    ['marks without a heading', '#a\n####### b\n# #\n', [{ text: '#a\n####### b\n# #\n' }]],
   ])('cover %s', (_, markdown, sections) => {
     expect(sectionsOf(markdown)).toEqual(sections);
   });
@@ -29,7 +29,7 @@ describe('sections of Markdown', () => {
 });
 
 describe('a request', () => {
-  test('is a structured document that is marked in id, metadata and idempotency key', () => {
+  test('is a structured document with a mark in id, metadata and idempotency key', () => {
     expect(requestOf('acme', 'docs', PAGE, MARK)).toMatchObject({
       tenant: 'acme',
       corpus: 'docs',

@@ -48,7 +48,7 @@ describe('pages', () => {
     expect(await paths()).toHaveLength(1);
   });
 
-  test('are the same few of many, whatever the order of the folders', async () => {
+  test('are the same selection, regardless of the order of the folders', async () => {
     const names = Array.from({ length: 30 }, (_, index) => `p${index}/README.md`);
     for (const name of names) await put(name);
     const few = await paths(7);
@@ -65,7 +65,7 @@ describe('pages', () => {
 });
 
 describe('files', () => {
-  test('are some of each text type, all examples, and one example that is cut off', async () => {
+  test('are some of each text type, all examples, and one truncated example', async () => {
     const pages = Array.from({ length: 10 }, (_, at) => [`a/${at}.md`, `a/${at}.txt`]).flat();
     for (const page of pages) await put(page);
     await put('a/shows.html', `<head><title>${LONG}</title></head><p>${LONG}</p>`);
@@ -85,7 +85,7 @@ describe('files', () => {
     ]);
   });
 
-  test('of a checkout are 300 pages and a dozen types', async () => {
+  test('from a checkout are 300 pages and a dozen types', async () => {
     const pages = await readPages(packagesFolder(), signal);
     expect(pages).toHaveLength(300);
     const files = await readFiles(packagesFolder(), pages, signal);

@@ -56,7 +56,7 @@ describe('phrases', () => {
     },
   );
 
-  test('are pairs of words of 4 letters or more, and words of 16 letters, in lower case', () => {
+  test('are pairs of words of 4 characters or more, and words of 16 characters, in lower case', () => {
     const text = `The Quick brown fox jumps over "lazy dogs", ${MARK} ${MARK}q`;
     expect(phrasesIn(text)).toEqual(['quick brown', 'jumps over', 'lazy dogs', MARK, `${MARK} ${MARK}q`]);
   });
@@ -88,7 +88,7 @@ const FORMS: [string, string][] = [
 ];
 
 describe.each(Object.entries(PLACES))('a phrase in %s', (_, plant) => {
-  test.each(FORMS)('is found %s, and not after it was removed', async (_how, text) => {
+  test.each(FORMS)('is found %s, and not after its removal', async (_how, text) => {
     await plant(text);
     expect(await search()).toMatchObject({ foundInRedis: 1, foundInS3: 0 });
     await redis.flushdb();

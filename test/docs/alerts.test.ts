@@ -51,7 +51,7 @@ const rateFaults = (expr: string): string[] =>
     rowOf(metric) && rowOf(metric)?.type !== 'counter' ? [`${name}(${metric})`] : [],
   );
 
-test('every alert has a name of its own, that says whose it is', () => {
+test('every alert has its own name, which starts with Sealdex', () => {
   const names = RULES.map(({ alert }) => alert);
   expect(names.length).toBeGreaterThan(15);
   expect(new Set(names).size).toBe(names.length);
@@ -59,18 +59,18 @@ test('every alert has a name of its own, that says whose it is', () => {
 });
 
 describe.each(RULES)('$alert', (rule) => {
-  test('asks for metrics, labels, values and codes that there are', () => {
+  test('uses only existing metrics, labels, values and codes', () => {
     expect(faultsOf(rule)).toEqual([]);
   });
 
-  test('has a severity, a summary, a description, and waits for a duration if at all', () => {
+  test('has a severity, a summary and a description, and a duration if it waits', () => {
     expect(['page', 'ticket']).toContain(rule.labels['severity']);
     expect(Object.keys(rule.annotations)).toEqual(['summary', 'description', 'runbook']);
     expect(rule.annotations['description']).toMatch(/[.]$/);
     expect(rule.for ?? '1m').toMatch(/^\d+[smhd]$/);
   });
 
-  test('is an expression whose brackets close', () => {
+  test('has balanced brackets in its expression', () => {
     let rest = rule.expr.replaceAll(/"[^"]*"/g, '').replaceAll(/[^()[\]{}]/g, '');
     for (let before = ''; before !== rest;) {
       before = rest;
@@ -79,24 +79,24 @@ describe.each(RULES)('$alert', (rule) => {
     expect(rest).toBe('');
   });
 
-  test('leads to a page that says what to do', () => {
+  test('links to a page with instructions', () => {
     const [page = '', anchor] = (rule.annotations['runbook'] ?? '').split('#');
     expect(existsSync(join(ROOT, page))).toBe(true);
     expect(anchor === undefined || anchorsOf(page).includes(anchor)).toBe(true);
   });
 });
 
-test('the page on operations links to the rules', () => {
+test('the operations page links to the rules', () => {
   expect(linksOf('docs/operations.md')).toContain('docs/alerts.yml');
 });
 
-test('the loudest alert is that of a key that will be deleted: at once', () => {
+test('the alert for a scheduled key deletion pages at once', () => {
   const rule = RULES.find(({ expr }) => expr.includes('KEY_PENDING_DELETION'));
   expect(rule).toMatchObject({ alert: 'SealdexKeyDeletionScheduled', labels: { severity: 'page' } });
   expect(rule).not.toHaveProperty('for');
 });
 
-test('every code that pauses a worker or keeps a gate shut for long is watched', () => {
+test('every code that pauses a worker or keeps a gate shut for long has an alert', () => {
   const matchers = RULES.flatMap(({ expr }) => askedIn(expr).flatMap((asked) => asked.matchers));
   const watched = new Set(matchers.filter(({ isWanted }) => isWanted).map(({ value }) => value));
   const codes = Object.entries(CODES).filter(
@@ -106,7 +106,7 @@ test('every code that pauses a worker or keeps a gate shut for long is watched',
   expect(codes.map(([code]) => code).filter((code) => !watched.has(code))).toEqual([]);
 });
 
-describe('a rule that would never fire is found', () => {
+describe('a rule without effect is reported:', () => {
   const fault = (expr: string, summary = ''): string[] => faultsOf({ expr, annotations: { summary } });
 
   test.each([
@@ -124,7 +124,7 @@ describe('a rule that would never fire is found', () => {
     expect(fault(expr)).toContain(why);
   });
 
-  test('a label in its text that it does not group by', () => {
+  test('and a label in its text without grouping', () => {
     expect(fault('sum by (job) (sealdex_ready) == 0', '{{ $labels.code }}')).toEqual(['$labels.code']);
   });
 });

@@ -107,19 +107,19 @@ const refusal = (version: string, place: keyof typeof LEAST) => ({
   stderr: `sealdex needs Node ${LEAST[place]} or later; this is v${version}.\n`,
 });
 
-describe('under a Node that is too old it says so in one sentence and exits with 78', () => {
-  test('the first Node on the PATH of the machine, or one that poses as 20', () => {
+describe('an unsupported Node exits with 78 and one sentence', () => {
+  test('for the first Node on the PATH of the machine, or a fake Node 20', () => {
     const bin = packageAt('older', ['src/cli/cli.ts', 'dist/cli/cli.js']);
     const { version, ...how } = olderNode() ?? { version: '20.20.2', flags: posingAs('20.20.2') };
     expect(start(bin, ['--help'], how)).toMatchObject(refusal(version, 'checkout'));
   });
 
-  test.each(['18.0.0', '20.20.2', '22.0.0', '22.14.0'])('%s, installed', (version) => {
+  test.each(['18.0.0', '20.20.2', '22.0.0', '22.14.0'])('for %s, installed', (version) => {
     const bin = packageAt('older-installed', ['dist/cli/cli.js']);
     expect(start(bin, ['worker'], { flags: posingAs(version) })).toMatchObject(refusal(version, 'installed'));
   });
 
-  test.each(['20.20.2', '22.23.3', '23.11.0'])('%s, in a checkout', (version) => {
+  test.each(['20.20.2', '22.23.3', '23.11.0'])('for %s, in a checkout', (version) => {
     const bin = packageAt('older', ['src/cli/cli.ts']);
     expect(start(bin, ['worker'], { flags: posingAs(version) })).toMatchObject(refusal(version, 'checkout'));
   });
@@ -145,20 +145,20 @@ test.each([`${LEAST.checkout}.0`, '26.1.0'])('a checkout runs under Node %s', (v
   expect(result).toMatchObject({ status: 3, stderr: '' });
 });
 
-test('in a checkout it runs src, when installed dist', () => {
+test('the command runs src in a checkout, and dist when installed', () => {
   const entryOf = (bin: string) => (JSON.parse(start(bin, []).stdout) as { entry: string }).entry;
   expect(entryOf(packageAt('checkout', ['src/cli/cli.ts', 'dist/cli/cli.js']))).toBe('src/cli/cli.ts');
   expect(entryOf(packageAt(join('node_modules', 'sealdex'), ['dist/cli/cli.js']))).toBe('dist/cli/cli.js');
 });
 
-test('what it compiled it keeps in the folder of the checkout, and nowhere when installed', () => {
+test('the compile cache is in the folder of the checkout, and nowhere when installed', () => {
   start(packageAt('compiling', ['src/cli/cli.ts']), []);
   start(packageAt(join('node_modules', 'compiling'), ['dist/cli/cli.js']), []);
   expect(existsSync(join(folder, 'compiling', '.sealdex', 'compiled'))).toBe(true);
   expect(readdirSync(join(folder, 'node_modules', 'compiling')).sort()).toEqual(['bin', 'dist', 'package.json']);
 });
 
-test('through a symlink, as npx starts it, it passes on the arguments and keeps the working folder and the exit code', () => {
+test('the command passes on arguments, working folder and exit code through a symlink, as npx starts it', () => {
   const bin = packageAt('linked', ['src/cli/cli.ts']);
   const place = join(folder, 'node_modules', '.bin');
   const elsewhere = join(folder, 'a folder');
@@ -174,13 +174,13 @@ test('through a symlink, as npx starts it, it passes on the arguments and keeps 
   });
 });
 
-test('a shell can start it as it is, with the Node of the PATH', () => {
+test('a shell can execute the command directly, with the Node of the PATH', () => {
   const bin = packageAt('executable', ['src/cli/cli.ts']);
   const PATH = `${dirname(process.execPath)}${delimiter}${process.env.PATH}`;
   expect(spawnSync(bin, [], { encoding: 'utf8', env: { PATH } })).toMatchObject({ status: 3, stderr: '' });
 });
 
-describe('a worker starts again in its own place, with the flags that keep its memory small', () => {
+describe('a worker restarts itself with the flags that limit its memory', () => {
   const SMALL_HEAP = '--max-semi-space-size=2';
 
   interface Told {
@@ -227,7 +227,7 @@ describe('a worker starts again in its own place, with the flags that keep its m
     expect((await ended).output.trim().split('\n')).toHaveLength(1);
   });
 
-  test('signals reach it as before', async () => {
+  test('and receives signals as before', async () => {
     const first = watch(['worker', '--until-told']);
     await first.told;
     first.child.kill('SIGTERM');
@@ -242,14 +242,14 @@ describe('a worker starts again in its own place, with the flags that keep its m
     expect(await second.ended).toMatchObject({ code: null, signal: 'SIGKILL' });
   });
 
-  test('not when somebody has set the number of arenas', async () => {
+  test('but not if the number of arenas is set', async () => {
     const { told, ended } = watch(['worker'], { MALLOC_ARENA_MAX: '8' });
     expect(await told).toMatchObject({ arenas: '8' });
     expect(flagsOf(await told)).toEqual([]);
     expect((await ended).code).toBe(3);
   });
 
-  test('not when a parent talks to it over a channel, which would be lost', async () => {
+  test('but not if its parent has a channel to it, which would be lost', async () => {
     const { told, ended } = watch(['worker'], {}, true);
     expect(flagsOf(await told)).toEqual([]);
     expect(await told).not.toHaveProperty('arenas');
@@ -257,7 +257,7 @@ describe('a worker starts again in its own place, with the flags that keep its m
     expect((await ended).code).toBe(3);
   });
 
-  test.each([['index'], ['--help'], ['status', 'worker']])('no other command does: %s %s', async (...args) => {
+  test.each([['index'], ['--help'], ['status', 'worker']])('and no other command does: %s %s', async (...args) => {
     const { told, ended } = watch(args.filter((arg) => arg !== undefined));
     expect(flagsOf(await told)).toEqual([]);
     expect(await told).not.toHaveProperty('arenas');

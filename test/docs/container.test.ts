@@ -62,7 +62,7 @@ const clientsOf = (config: Config) => {
   };
 };
 
-test('the dev image makes the bucket and the key of the workers and keeps both over a restart', async () => {
+test('the dev image creates the bucket and the key of the workers and keeps both across a restart', async () => {
   const [s3Port, kmsPort] = [await freePort(), await freePort()];
   const ports = ['--s3-port', `${s3Port}`, '--kms-port', `${kmsPort}`];
   const config = loadConfig(

@@ -18,7 +18,7 @@ test.each([
   ['Key states', keyStateLines()],
   ['S3 errors', s3ErrorLines()],
   ['Redis errors', redisErrorLines()],
-])('The table of %s is that of the code', (heading, lines) => {
+])('the table of %s equals that of the code', (heading, lines) => {
   expect(lines.length).toBeGreaterThan(5);
   expect(tableUnder(heading)).toEqual(lines);
 });

@@ -68,7 +68,7 @@ export function start(broken: Broken): void {
 }
 `;
 
-test('a named type that is not exported is found, also in an extended interface and in a parameter', () => {
+test('a named type without an export is found, also in an extended interface and in a parameter', () => {
   const index = "export { start } from './types.ts';\nexport type { Outer, Shown as Public } from './types.ts';\n";
   const found = inFiles(NAMED_TYPES, index, unexportedTypes);
   expect(found.toSorted()).toEqual(['Broken (of start)', 'Hidden (of Outer)', 'Options (of Outer)']);

@@ -81,7 +81,7 @@ describe('the Dockerfile', () => {
   const sourcesOf = ({ words }: Instruction): string[] => words.split(' ').slice(0, -1);
   const fromContext = copies.filter(({ flags }) => flags['from'] === undefined).flatMap(sourcesOf);
 
-  test('copies only what exists, and what .dockerignore lets through', () => {
+  test('copies only existing paths that .dockerignore includes', () => {
     expect(fromContext.length).toBeGreaterThan(5);
     expect(fromContext.filter((path) => !existsSync(new URL(path, ROOT)))).toEqual([]);
     const [first, ...rules] = textOf('.dockerignore')
@@ -113,7 +113,7 @@ describe('the Dockerfile', () => {
     }
   });
 
-  test('copies from another stage only what an earlier one has made', () => {
+  test('copies from another stage only what an earlier one has created', () => {
     const made = [
       ['build', '/app/dist'],
       ['build', '/app/staged/extract'],
@@ -132,19 +132,19 @@ describe('the Dockerfile', () => {
     expect(wordsOf(stageOf('build'), 'COPY').join(' ')).toContain('tsconfig.json');
   });
 
-  test('sets only variables that are settings', () => {
+  test('sets only variables of settings', () => {
     const names = stages.flatMap((stage) => wordsOf(stage, 'ENV').map((words) => words.split('=')[0] ?? ''));
     expect(names).toContain('NODE_ENV');
     expect(names.filter((name) => !isKnown(name))).toEqual([]);
   });
 
-  test('asks for variables that are settings only', () => {
+  test('declares arguments of settings only', () => {
     const asked = [...textOf('Dockerfile').matchAll(/process\.env\.(\w+)/g)].map(([, name = '']) => name);
     expect(asked.length).toBeGreaterThan(2);
     expect(asked.filter((name) => !isKnown(name))).toEqual([]);
   });
 
-  test('runs no install script, and takes what the lock file says', () => {
+  test('runs no install script, and installs from the lock file', () => {
     const installs = stages.flatMap((stage) => wordsOf(stage, 'RUN')).filter((words) => words.includes('npm ci'));
     expect(installs.length).toBeGreaterThan(1);
     expect(installs.filter((words) => !words.includes('--ignore-scripts'))).toEqual([]);
@@ -154,7 +154,7 @@ describe('the Dockerfile', () => {
   test.each([
     ['worker', ['EXPOSE', 'HEALTHCHECK', 'ENTRYPOINT', 'CMD']],
     ['dev', ['EXPOSE', 'HEALTHCHECK', 'ENTRYPOINT']],
-  ])('the %s target runs as a user that is not root, set after all that needs root', (name, rest) => {
+  ])('runs the %s target as a user other than root, set after all that needs root', (name, rest) => {
     const { instructions } = stageOf(name);
     const [, ...after] = instructions.slice(instructions.findIndex(({ keyword }) => keyword === 'USER'));
     expect(wordsOf(stageOf(name), 'USER')).toEqual([expect.stringMatching(/^[1-9]\d*:[1-9]\d*$/)]);
@@ -170,7 +170,7 @@ describe('the final stage', () => {
     expect(listOf(wordsOf(last, 'CMD')[0] ?? '')).toEqual(['worker']);
   });
 
-  test('holds neither sources nor local services nor dev dependencies, but the built readers of files', () => {
+  test('contains no sources, local services or dev dependencies, but the built readers of files', () => {
     expect(stages.some(({ name }) => name === last.from)).toBe(false);
     const copied = last.instructions.filter(({ keyword }) => keyword === 'COPY').map(({ words }) => words);
     expect(copied).toEqual([
@@ -185,13 +185,13 @@ describe('the final stage', () => {
     expect(installs[0]).toContain('--omit=dev --workspace=@sealdex/extract --include-workspace-root');
   });
 
-  test('has all that the readers need in node_modules, for nothing is installed below their own folder', () => {
+  test('has all dependencies of the readers in node_modules, for nothing is installed below their own folder', () => {
     const { packages } = JSON.parse(textOf('package-lock.json')) as { packages: Record<string, object> };
     expect(packages['node_modules/@sealdex/extract']).toMatchObject({ resolved: 'packages/extract', link: true });
     expect(Object.keys(packages).filter((path) => path.startsWith('packages/extract/'))).toEqual([]);
   });
 
-  test('exposes the port that the worker has by default', () => {
+  test('exposes the default port of the worker', () => {
     expect(wordsOf(last, 'EXPOSE')).toEqual([SETTINGS.SEALDEX_PORT.byDefault]);
     expect(wordsOf(last, 'HEALTHCHECK')[0]).toContain(`|| ${SETTINGS.SEALDEX_PORT.byDefault}}/livez`);
   });
@@ -219,17 +219,17 @@ async function withServer<T>(statuses: Record<string, number>, run: (port: strin
 }
 
 describe('a health check', () => {
-  test('of the worker is good when /livez is, on the port of the setting', async () => {
+  test('for the worker passes when /livez does, on the port of the setting', async () => {
     expect(await withServer({ '/livez': 200 }, (port) => healthOf(last, { SEALDEX_PORT: port }))).toBe(0);
   });
 
-  test('of the worker is bad when /livez is bad, or nobody answers', async () => {
+  test('for the worker fails when /livez does, or without a response', async () => {
     expect(await withServer({ '/livez': 503 }, (port) => healthOf(last, { SEALDEX_PORT: port }))).toBe(1);
     const gone = await withServer({}, (port) => Promise.resolve(port));
     expect(await healthOf(last, { SEALDEX_PORT: gone })).toBe(1);
   });
 
-  test('of the services is good when both answer, whatever they say, and bad when one does not', async () => {
+  test('for the services passes when both respond, regardless of the status, and fails when one does not', async () => {
     const gone = await withServer({}, (port) => Promise.resolve(port));
     await withServer({ '/': 403 }, async (port) => {
       const env = { AWS_ENDPOINT_URL_S3: `http://127.0.0.1:${port}`, AWS_ENDPOINT_URL_KMS: `http://127.0.0.1:${port}` };
@@ -241,21 +241,21 @@ describe('a health check', () => {
 });
 
 describe('docker-compose.yml', () => {
-  test('sets only variables that are settings', () => {
+  test('sets only variables of settings', () => {
     const names = services.flatMap(([, service]) => Object.keys(service.environment ?? {}));
     expect(names.filter((name) => !isKnown(name))).toEqual([]);
   });
 
-  test('gives the workers settings that a worker takes', () => {
+  test('gives the workers valid settings', () => {
     expect(loadConfig({}, worker.environment ?? {})).toMatchObject({ s3ForcePathStyle: true, queue: 'main' });
   });
 
-  test('has the local services make the bucket and the key that the workers are told', () => {
+  test('has the local services create the bucket and the key of the workers', () => {
     const { bucket, platformKeyArn } = loadConfig({}, worker.environment ?? {});
     expect(aws.command).toEqual(['--bucket', bucket, '--key', platformKeyArn]);
   });
 
-  test('names hosts that are services of its own, and ports that they expose', () => {
+  test('names hosts of its own services, and ports that they expose', () => {
     const { redisUrl, s3Endpoint, kmsEndpoint } = loadConfig({}, worker.environment ?? {});
     expect(new URL(redisUrl).host).toBe('valkey:6379');
     const ends = [s3Endpoint, kmsEndpoint].map((endpoint) => new URL(endpoint ?? ''));
@@ -266,7 +266,7 @@ describe('docker-compose.yml', () => {
       expect(wordsOf(stageOf('dev'), 'HEALTHCHECK')[0]).toContain(`http://127.0.0.1:${port}`);
   });
 
-  test('builds stages that the Dockerfile has', () => {
+  test('builds existing stages of the Dockerfile', () => {
     expect(aws.build).toEqual({ context: '.', target: 'dev' });
     expect(worker.build).toEqual({ context: '.', target: 'worker' });
     expect(stages.map(({ name }) => name)).toEqual(expect.arrayContaining(['dev', 'worker']));
@@ -280,7 +280,7 @@ describe('docker-compose.yml', () => {
     expect(valkey.volumes).toEqual(['valkey:/data']);
   });
 
-  test('keeps what the local services hold where they are told to', () => {
+  test('keeps the data of the local services in their volume', () => {
     const dev = stageOf('dev');
     const dir = argumentOf('--dir');
     expect(argumentOf('--host')).toBe('0.0.0.0');
@@ -295,7 +295,7 @@ describe('docker-compose.yml', () => {
     expect(Number(seconds) * 1000).toBeGreaterThan(loadConfig({}, worker.environment ?? {}).stopMs);
   });
 
-  test('starts the workers once the others are healthy, which each can tell', () => {
+  test('starts the workers once the others are healthy, with a health check for each', () => {
     expect(worker.depends_on).toEqual({
       valkey: { condition: 'service_healthy' },
       aws: { condition: 'service_healthy' },

@@ -61,7 +61,7 @@ beforeAll(() => {
 
 afterAll(() => rmSync(copy, { recursive: true, force: true }));
 
-test('it holds the bin, the build of every source, the pages, the files of the demo, and nothing else', () => {
+test('the package contains the bin, the build of every source, the pages, the files of the demo, and nothing else', () => {
   const pages = globSync(['docs/**/*.md', 'docs/*.yml'], { cwd: ROOT });
   const files = globSync('examples/files/*', { cwd: ROOT });
   const texts = ['package.json', 'README.md', 'CHANGELOG.md', 'LICENSE'];
@@ -69,29 +69,29 @@ test('it holds the bin, the build of every source, the pages, the files of the d
   expect(packed.toSorted()).toEqual(meant.toSorted());
 });
 
-test('packing in a fresh clone builds first', () => {
+test('npm pack in a fresh clone builds first', () => {
   expect(manifest.scripts['prepack']).toBe('npm run build');
 });
 
-test('the build refers to no source maps', () => {
+test('the build contains no source maps', () => {
   const code = packed.filter((path) => path.startsWith('dist/'));
   expect(code.filter((path) => readFileSync(join(copy, path), 'utf8').includes('sourceMappingURL'))).toEqual([]);
 });
 
-test('it holds the pages that the README links to', () => {
+test('the package contains the pages linked from the README', () => {
   const links = readFileSync(join(copy, 'README.md'), 'utf8').matchAll(/\]\(([a-zA-Z][^):]*\.md)\)/g);
   const pages = [...links].map(([, page]) => page);
   expect(pages).toContain('docs/decrypt.md');
   expect(pages.filter((page) => page === undefined || !packed.includes(page))).toEqual([]);
 });
 
-test('it has the files that package.json names, so that import, types and command are found', () => {
+test('the package contains the files named in package.json, so that import, types and command are found', () => {
   const named = [...Object.values(manifest.bin), ...Object.values(manifest.exports).flatMap(Object.values<string>)];
   expect(named.length).toBeGreaterThan(2);
   for (const path of named) expect(packed).toContain(posix.normalize(path));
 });
 
-test('every file that its files import is in it', () => {
+test('the package contains every file that its files import', () => {
   const code = packed.filter((path) => path.endsWith('.js') && path.startsWith('dist/'));
   expect(code.length).toBeGreaterThan(3);
   const missing = code.flatMap((path) =>

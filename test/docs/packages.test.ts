@@ -45,7 +45,7 @@ beforeAll(() => {
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-test('there is a package to pack', () => {
+test('the repository has a package to pack', () => {
   expect(PACKAGES).toEqual(expect.arrayContaining(['packages/extract', 'packages/local-aws']));
 });
 
@@ -62,7 +62,7 @@ test.each(['.', ...PACKAGES])('%s names its repository, its pages and its keywor
   expect(keywords.length).toBeGreaterThan(5);
 });
 
-test.each(['.', ...PACKAGES])('the README of %s names the Node that engines asks for', (path) => {
+test.each(['.', ...PACKAGES])('the README of %s names the Node version of engines', (path) => {
   const least = root.engines['node']?.replace('>=', '');
   expect(readFileSync(join(ROOT, path, 'README.md'), 'utf8')).toContain(`Node ${least} or later`);
 });
@@ -93,13 +93,13 @@ describe.each(PACKAGES)('%s', (path) => {
     packed = made?.files.map((file) => file.path) ?? [];
   });
 
-  test('holds README, license, manifest, its commands, the build of every source, and nothing else', () => {
+  test('contains README, license, manifest, its commands, the build of every source, and nothing else', () => {
     const commands = Object.values(source.bin ?? {}).map((file) => posix.normalize(file));
     const meant = ['package.json', 'README.md', 'LICENSE', ...commands, ...builtFrom(join(ROOT, path, 'src'))];
     expect(packed.toSorted()).toEqual(meant.toSorted());
   });
 
-  test('exports what was built, in files that are there, while the checkout exports sources', () => {
+  test('exports existing files of the build, while the checkout exports sources', () => {
     const manifest = manifestOf(staged);
     expect(Object.values(source.exports)).toEqual([expect.stringMatching(/^\.\/src\/.*\.ts$/)]);
     expect(manifest.exports).toEqual(source.publishConfig?.exports);
@@ -108,7 +108,7 @@ describe.each(PACKAGES)('%s', (path) => {
     for (const file of named) expect(packed).toContain(posix.normalize(file));
   });
 
-  test('can be published only as staged', () => {
+  test('can only be published as staged', () => {
     expect(source.private).toBe(true);
     expect(source.scripts?.['prepack']).toContain('process.exit(1)');
     expect(manifestOf(staged)).not.toHaveProperty('private');
@@ -127,7 +127,7 @@ describe.each(PACKAGES)('%s', (path) => {
     expect(missing).toEqual([]);
   });
 
-  test('has the version and the Node of sealdex, which takes it as an optional peer', () => {
+  test("has the version and the Node of sealdex, with sealdex's optional peer dependency on it", () => {
     const { peerDependencies, peerDependenciesMeta } = root as Manifest & {
       readonly peerDependencies: Readonly<Record<string, string>>;
       readonly peerDependenciesMeta: Readonly<Record<string, object>>;

@@ -79,7 +79,7 @@ test('the programs have no type errors for a user with strict settings', async (
   expect(await node([TSC, '--ignoreConfig', ...checked.split(' ')])).toEqual({ code: 0, out: '', errors: '' });
 });
 
-test('a wrong field in the program would be a type error: the types of the package are really there', async () => {
+test('a wrong field in the program causes a type error: the types of the package are used', async () => {
   writeFileSync(join(app, 'wrong.ts'), program.replace('tenant:', 'tennant:'));
   const checked = '--noEmit --strict --skipLibCheck --module nodenext --target esnext --types node wrong.ts';
   const { code, out } = await node([TSC, '--ignoreConfig', ...checked.split(' ')]);

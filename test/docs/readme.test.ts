@@ -37,7 +37,7 @@ describe('the tables of the pages equal those of the code', () => {
     expect(tableUnder('Settings', 'docs/settings.md')).toEqual(rows);
   });
 
-  test('codes: what becomes of a job, exit code, meaning, what to do', () => {
+  test('codes: disposition, exit code, meaning, remedy', () => {
     const rows = (Object.keys(CODES) as Code[]).map((name) => {
       const { disposition, attempts, exit, description, remedy } = dispositionOf(name);
       const tries = attempts === undefined || attempts === 0 ? '' : `, ${attempts} attempts`;
@@ -53,7 +53,7 @@ describe('the tables of the pages equal those of the code', () => {
     expect(tableUnder('Codes', 'docs/codes.md')).toEqual(rows);
   });
 
-  test('metrics: name, type, labels, what it counts', () => {
+  test('metrics: name, type, labels, help', () => {
     const rows = Object.entries(METRICS).map(([name, { type, labels, help }]) =>
       rowOf(code(name), type, labels.length === 0 ? '–' : labels.map(code).join(' '), help),
     );
@@ -104,7 +104,7 @@ describe('commands', () => {
     return isCommand && unknown.length === 0 ? [] : [`${page}: sealdex ${text}`];
   };
 
-  test('every one that README, CHANGELOG and docs name exists, with its options', () => {
+  test('in README, CHANGELOG and docs exist, with their options', () => {
     const uses = PAGES.flatMap(usesOf);
     expect(uses.length).toBeGreaterThan(8);
     expect(uses.flatMap(faultOf)).toEqual([]);
@@ -113,7 +113,7 @@ describe('commands', () => {
     expect(faultOf({ page: '-', text: 'index --tenants a' })).toHaveLength(1);
   });
 
-  test('every one that codes and errors point to exists', () => {
+  test('in codes and errors exist', () => {
     const remedies = Object.values(CODES).flatMap(({ remedy }) => [
       ...remedy.matchAll(/sealdex ((?!retries|does)[a-z]+ [^.;]*)/g),
     ]);
@@ -121,7 +121,7 @@ describe('commands', () => {
     expect(remedies.flatMap(([, text = '']) => faultOf({ page: 'codes.ts', text }))).toEqual([]);
   });
 
-  test('docs/cli.md names every command', () => {
+  test('are all named in docs/cli.md', () => {
     const page = fileOf('docs/cli.md');
     const leaves = leavesOf(program);
     expect(leaves.length).toBeGreaterThan(8);
@@ -129,7 +129,7 @@ describe('commands', () => {
     expect(missing).toEqual([]);
   });
 
-  test('the CHANGELOG names every top command', () => {
+  test('at the top level are all named in the CHANGELOG', () => {
     const changelog = fileOf('CHANGELOG.md');
     expect(
       program.commands.filter((command) => !changelog.includes(code(command.name()))).map((each) => each.name()),
@@ -150,7 +150,7 @@ describe('the first screen of the README', () => {
     },
   );
 
-  test('CI calls the same test command', () => {
+  test('CI runs the same test command', () => {
     expect(fileOf('.ci/run').split('\n')).toContain('npm test');
   });
 
@@ -187,19 +187,19 @@ describe('pages', () => {
     expect(linksOf(page).filter((target) => !existsSync(join(ROOT, target)))).toEqual([]);
   });
 
-  test('the README links to every page that stands in docs itself, and to the CHANGELOG', () => {
+  test('the README links to every page in docs, and to the CHANGELOG', () => {
     const pages = DOCS.filter((page) => dirname(page) === 'docs' && page.endsWith('.md'));
     expect(pages.length).toBeGreaterThan(5);
     expect(new Set(linksOf('README.md'))).toEqual(new Set([...pages, 'CHANGELOG.md']));
   });
 
-  test('whatever is in docs is found by following links from the README', () => {
+  test('every file in docs is reachable by links from the README', () => {
     const found = new Set(['README.md']);
     for (const page of found) if (page.endsWith('.md')) for (const target of linksOf(page)) found.add(target);
     expect(DOCS.filter((page) => !found.has(page))).toEqual([]);
   });
 
-  test.each(PAGES)('every setting and every code that %s names is one', (page) => {
+  test.each(PAGES)('every setting and every code named in %s exists', (page) => {
     const text = fileOf(page);
     const settings = text.match(/\bSEALDEX_[A-Z0-9_]+\b/g) ?? [];
     expect(settings.filter(isUnknown)).toEqual([]);
@@ -217,7 +217,7 @@ describe('files of the repository', () => {
     expect(linksOf(page).filter((target) => !existsSync(join(ROOT, target)))).toEqual([]);
   });
 
-  test('SECURITY.md says where to report a vulnerability in the repository of package.json', () => {
+  test('SECURITY.md gives the address for reports of a vulnerability, in the repository of package.json', () => {
     const { repository } = JSON.parse(fileOf('package.json')) as { repository: { url: string } };
     const site = repository.url.replace(/^git\+/, '').replace(/\.git$/, '');
     expect(fileOf('SECURITY.md')).toContain(`](${site}/security/advisories/new)`);
@@ -242,7 +242,7 @@ describe('words', () => {
     expect(WORDS.filter((word) => !new RegExp(`\\b${word.toLowerCase()}s?\\b`).test(rest))).toEqual([]);
   });
 
-  test('no page and no help uses another word for the same thing', () => {
+  test('pages and help use no other word for the same concept', () => {
     const program = buildProgram();
     const helpOf = (command: Command): string =>
       [command.helpInformation(), ...command.commands.map(helpOf)].join('\n');

@@ -8,7 +8,7 @@ import { DOCS, fileOf, linksOf } from './pages.ts';
 const RUNBOOKS = DOCS.filter((page) => page.startsWith('docs/runbooks/'));
 const PARTS = ['What it means', 'Diagnose', 'Resolve', 'Resolved when'];
 
-test('there are eight runbooks', () => {
+test('the runbooks are eight', () => {
   expect(RUNBOOKS.map((page) => page.slice('docs/runbooks/'.length, -'.md'.length))).toEqual([
     'audit-log',
     'dead-letter-flood',
@@ -24,7 +24,7 @@ test('there are eight runbooks', () => {
 describe.each(RUNBOOKS)('%s', (page) => {
   const text = fileOf(page);
 
-  test('begins with the alerts that lead to it, and with all of those', () => {
+  test('begins with all alerts that link to it', () => {
     const [, , first = ''] = text.split('\n');
     expect(first).toMatch(/^Alerts?: `Sealdex/);
     const named = [...first.matchAll(/`(Sealdex\w+)`/g)].map(([, name]) => name);
@@ -49,19 +49,19 @@ describe.each(RUNBOOKS)('%s', (page) => {
     expect(faults.filter((fault) => fault !== undefined)).toEqual([]);
   });
 
-  test('is linked to from the page on operations', () => {
+  test('is linked from the operations page', () => {
     expect(linksOf('docs/operations.md')).toContain(page);
   });
 });
 
-test('the page on operations names only commands that exist', async () => {
+test('the operations page names only existing commands', async () => {
   const lines = commandLinesOf('docs/operations.md');
   expect(lines.length).toBeGreaterThan(2);
   const faults = await Promise.all(lines.map((line) => faultOf(buildProgram, line)));
   expect(faults.filter((fault) => fault !== undefined)).toEqual([]);
 });
 
-describe('a command line that would fail is found', () => {
+describe('a wrong command line is detected:', () => {
   test.each([
     ['indx', 'there is no such command'],
     ['tenants', 'there is no such command'],

@@ -18,12 +18,12 @@ beforeAll(async () => {
 });
 afterAll(() => kms.stop());
 
-test('the policy on the page is the one that its command prints', () => {
+test('the policy on the page equals the output of its command', () => {
   expect(PAGE).toContain(`sealdex keys policy --principal ${CHOICE.principal} --tenant ${CHOICE.tenant}\n`);
   expect(grantOnPage()).toEqual(documentOf(keyStatements(CHOICE)));
 });
 
-test('KMS takes it, and the denial of a day beside it', () => {
+test('KMS accepts the policy, and the denial of a day beside it', () => {
   for (const [denied, byCondition] of denialsOnPage().map((one, index) => [one, index === 1] as const)) {
     const { Version, Statement } = keyPolicy({ ...CHOICE, byCondition }, '444455556666');
     const key = kms.createKey();
@@ -32,7 +32,7 @@ test('KMS takes it, and the denial of a day beside it', () => {
   }
 });
 
-test('every command on the page can be given as it stands there', async () => {
+test('every command on the page can be run unchanged', async () => {
   const lines = commandLinesOf(PATH);
   expect(lines.length).toBeGreaterThan(3);
   for (const line of lines) expect(await faultOf(buildProgram, line)).toBeUndefined();

@@ -14,14 +14,14 @@ const rowsUnder = (heading: string): string[] => {
     .slice(2);
 };
 
-test('every reason stands there with its code and its sentence, in the order of the list', () => {
+test('every reason is listed with its code and its sentence, in the order of the source', () => {
   const rows = Object.entries(FILE_REASONS).map(([name, { code, says }]) => `| \`${code}\` | \`${name}\` | ${says} |`);
   expect(rows.length).toBeGreaterThan(10);
   expect(rowsUnder('What is not read').slice(0, -1)).toEqual(rows);
   expect(rowsUnder('What is not read').at(-1)).toContain('`FILE_UNSUPPORTED`');
 });
 
-test('every type that is read stands there', () => {
+test('every supported type is listed', () => {
   const cells = rowsUnder('What is read').map((row) => row.split(' | ')[0]?.slice(2) ?? '');
   const types = cells.flatMap((cell) => cell.replace(' (RFC 822)', '').split(', '));
   expect(types.length).toBe(CONTENT_TYPES.length);

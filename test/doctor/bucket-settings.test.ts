@@ -21,7 +21,7 @@ async function findings(): Promise<Record<'versions' | 'lifecycle' | 'encryption
 
 const ALL: LifecycleRule = { id: 'r1', prefix: '', isForTagged: false, movesTo: [] };
 
-test('versions that are kept are a warning, with the prefixes whose older versions are never removed', async () => {
+test('versioning causes a warning, with the prefixes of older versions without removal', async () => {
   bucket.set({ versioning: 'on' });
   expect((await findings()).versions).toMatchObject({
     status: 'warn',
@@ -30,7 +30,7 @@ test('versions that are kept are a warning, with the prefixes whose older versio
   });
 });
 
-test('versions that a rule removes are a warning, with the days until then', async () => {
+test('versioning with a lifecycle rule causes a warning, with the days until removal', async () => {
   bucket.set({ versioning: 'suspended', lifecycle: [{ ...ALL, dropsVersionsAfterDays: 7 }] });
   const { versions } = await findings();
   expect(versions.status).toBe('warn');
@@ -55,7 +55,7 @@ test.each<[string, Partial<LifecycleRule>, RegExp | undefined]>([
     { prefix: 'tenants/', expiresAt: new Date('2027-01-31') },
     /^Rule r1 deletes objects on 2027-01-31 under tenants\/\.$/,
   ],
-])('a rule for %s is a warning only if it affects objects of sealdex', async (_, rule, observed) => {
+])('a rule for %s causes a warning only if it affects objects of sealdex', async (_, rule, observed) => {
   bucket.set({ lifecycle: [{ ...ALL, ...rule }] });
   const { lifecycle } = await findings();
   expect(lifecycle.status).toBe(observed ? 'warn' : 'ok');
@@ -79,7 +79,7 @@ test.each([
   ['AccessDenied', STORE_FAULTS.accessDenied],
   ['MethodNotAllowed', STORE_FAULTS.methodNotAllowed],
   ['NotImplemented', STORE_FAULTS.notImplemented],
-])('settings that cannot be read because of %s are warnings, never failures', async (reason, fault) => {
+])('settings that cannot be read because of %s cause warnings, never failures', async (reason, fault) => {
   bucket.faults.set({ fault });
   const { versions, lifecycle, encryption } = await findings();
   expect([versions.status, lifecycle.status, encryption.status]).toEqual(['warn', 'warn', 'ok']);
@@ -90,7 +90,7 @@ test.each([
   expect(encryption.observed).toMatch(/^Could not read the setting/);
 });
 
-test('settings that cannot be read for another reason are failures', async () => {
+test('settings that cannot be read for another reason cause failures', async () => {
   bucket.faults.set({ fault: STORE_FAULTS.internal });
   const { versions, lifecycle, encryption } = await findings();
   expect([versions.status, lifecycle.status, encryption.status]).toEqual(['fail', 'fail', 'fail']);

@@ -56,7 +56,7 @@ async function keysLeft(): Promise<string[]> {
   }
 }
 
-describe('an installation that is as it must be', () => {
+describe('a correct installation', () => {
   const REDIS = ['redis', 'redis version', 'redis eviction', 'redis persistence', 'redis memory', 'redis clock'];
   const START = ['settings', 'audit log', ...REDIS, 'redis writing', 'bucket', 'bucket tenants/'];
   const SET = ['bucket versions', 'bucket lifecycle', 'bucket encryption'];
@@ -68,14 +68,14 @@ describe('an installation that is as it must be', () => {
     ['worker', [...START, ...DOCUMENTS, 'bucket intake/', ...WRITES, ...SET, ...KEYS]],
     ['producer', [...START, 'bucket intake/', 'bucket system/', ...SET, ...KEYS]],
     ['reader', [...START, ...DOCUMENTS, ...SET, ...KEYS]],
-  ] as const)('is good for a %s, and nothing is left of the look', async (role, checks) => {
+  ] as const)('passes for a %s, and no test object is left', async (role, checks) => {
     const found = await findings({}, { role });
     expect(besides(found)).toEqual([]);
     expect(found.map(({ check }) => check)).toEqual(checks);
     expect(await keysLeft()).toEqual([]);
   });
 
-  test('says that the audit log cannot be written before anything is started', async () => {
+  test('fails with a read-only audit log before anything is started', async () => {
     const found = await findings({ SEALDEX_AUDIT_LOG: '/no such folder/audit.jsonl' });
     expect(besides(found)).toEqual(['fail audit log']);
     expect(of(found, 'audit log')?.observed).toContain(
@@ -83,7 +83,7 @@ describe('an installation that is as it must be', () => {
     );
   });
 
-  test('only a producer really writes elsewhere than canaries', async () => {
+  test('receives writes outside of the canary folder only from a producer', async () => {
     await using own = await testServices();
     const store = createStore(loadConfig(own.settings, {}), 'patient');
     try {
@@ -105,7 +105,7 @@ describe('an installation that is as it must be', () => {
 });
 
 describe('settings', () => {
-  test('that are wrong are all told, and what can be looked at without them is', async () => {
+  test('are all reported if invalid, and independent checks still run', async () => {
     const found = await findings({ SEALDEX_PORT: 'x', SEALDEX_BUCKET: undefined, SEALDEX_CONCURRENCY: 0 });
     const faults = found.filter(({ check }) => check === 'settings');
     expect(faults.map(({ status, observed }) => `${status} ${observed.split(' ')[0]}`).toSorted()).toEqual([
@@ -121,13 +121,13 @@ describe('settings', () => {
     expect(of(found, 'platform key, intake')?.status).toBe('ok');
   });
 
-  test('of how many jobs run at once leave all else to be looked at', async () => {
+  test('for concurrency do not affect other checks', async () => {
     const found = await findings({ SEALDEX_CONCURRENCY: 0, SEALDEX_UPLOAD_CONCURRENCY: 0 });
     expect(besides(found)).toEqual(['fail settings', 'fail settings']);
     expect(of(found, 'bucket documents/')?.status).toBe('ok');
   });
 
-  test('without Redis and key leave the bucket to be looked at', async () => {
+  test('without Redis and key leave the bucket to be checked', async () => {
     const found = await findings({ REDIS_URL: 'http://x', SEALDEX_PLATFORM_KEY_ARN: 'alias/x' });
     expect(besides(found)).toEqual(['fail settings', 'fail settings', 'warn redis', 'warn platform key']);
     expect(of(found, 'bucket documents/')?.status).toBe('ok');
@@ -135,7 +135,7 @@ describe('settings', () => {
 });
 
 describe('Redis', () => {
-  test('that is not there is one failure, and the rest is looked at', async () => {
+  test('down is one failure, and the rest is checked', async () => {
     const found = await findings({ REDIS_URL: 'redis://127.0.0.1:1' });
     expect(badOf(found)).toEqual(['fail redis']);
     expect(of(found, 'redis')).toMatchObject({
@@ -145,7 +145,7 @@ describe('Redis', () => {
     expect(of(found, 'bucket documents/')?.status).toBe('ok');
   });
 
-  test('that accepts and says nothing is a failure in time', async () => {
+  test('without a response fails in time', async () => {
     using _real = realDeadlines();
     const server = createServer((socket) => socket.on('error', () => {}).resume());
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -155,7 +155,7 @@ describe('Redis', () => {
     server.close();
   });
 
-  test('whose user may not write fails in writing alone', async () => {
+  test('with a user without write permission fails only the write check', async () => {
     const redis = new Redis(services.redisUrl);
     const user = `u${randomBytes(4).toString('hex')}`;
     await redis.call('ACL', 'SETUSER', user, 'on', '>secret', '~*', '&*', '+@all', '-@write');
@@ -181,7 +181,7 @@ describe('Redis', () => {
     ['Valkey', versionOf('redis_version:7.2.4\r\nvalkey_version:8.0.1\r\n'), 'ok'],
     ['noeviction', evictionOf('maxmemory_policy:noeviction\r\n'), 'ok'],
     ['allkeys-lru', evictionOf('maxmemory_policy:allkeys-lru\r\n'), 'fail with a remedy'],
-    ['an eviction policy that is not told', evictionOf(''), 'warn with a remedy'],
+    ['an unknown eviction policy', evictionOf(''), 'warn with a remedy'],
     ['an append-only file', persistenceOf('aof_enabled:1\r\naof_last_write_status:ok\r\n'), 'ok'],
     ['none', persistenceOf('aof_enabled:0\r\n'), 'warn with a remedy'],
     [
@@ -190,18 +190,18 @@ describe('Redis', () => {
       'fail with a remedy',
     ],
     ['a Redis that loads', persistenceOf('loading:1\r\naof_enabled:1\r\n'), 'warn with a remedy'],
-    ['memory that is there', memoryOf('used_memory:100\r\nmaxmemory:1000\r\n'), 'ok'],
-    ['memory that runs out', memoryOf('used_memory:800\r\nmaxmemory:1000\r\n'), 'warn with a remedy'],
-    ['memory that is full', memoryOf('used_memory:1000\r\nmaxmemory:1000\r\n'), 'fail with a remedy'],
+    ['sufficient memory', memoryOf('used_memory:100\r\nmaxmemory:1000\r\n'), 'ok'],
+    ['memory almost used up', memoryOf('used_memory:800\r\nmaxmemory:1000\r\n'), 'warn with a remedy'],
+    ['full memory', memoryOf('used_memory:1000\r\nmaxmemory:1000\r\n'), 'fail with a remedy'],
     ['memory without a limit', memoryOf('used_memory:100\r\nmaxmemory:0\r\n'), 'warn with a remedy'],
     ['clocks that agree', clockOf(1_000_000, 1_000_900), 'ok'],
     ['clocks that drift', clockOf(1_000_000, 1_006_000), 'warn with a remedy'],
-    ['clocks that are apart', clockOf(1_000_000, 1_061_000), 'fail with a remedy'],
+    ['clocks far apart', clockOf(1_000_000, 1_061_000), 'fail with a remedy'],
   ])('%s', (_, found, expected) => {
     expect(status(found)).toBe(expected);
   });
 
-  test('whose clock is an hour away is told from what it says', async () => {
+  test('with a clock an hour off is reported from its own time', async () => {
     const clock = new FakeClock();
     expect(of(await findings({}, { clock }), 'redis clock')).toMatchObject({
       status: 'fail',
@@ -235,7 +235,7 @@ describe('the bucket', () => {
       'list, get, head, put, delete',
       's3:ListBucket, s3:GetObject, s3:PutObject, s3:DeleteObject',
     ],
-  ])('%s refused is named, with what to allow', async (_, match, role, prefix, words, actions) => {
+  ])('fails with the permission to add if %s is denied', async (_, match, role, prefix, words, actions) => {
     denied(match);
     const found = await findings({}, { role });
     expect(besides(found)).toEqual([`fail bucket ${prefix}`]);
@@ -245,7 +245,7 @@ describe('the bucket', () => {
     });
   });
 
-  test('deleting content refused is named too, to a producer', async () => {
+  test('fails for a producer with the permission to add if deleting content is denied', async () => {
     const fault = services.s3.faults.set({
       match: { method: 'DELETE', prefix: 'intake/' },
       fault: S3_ERRORS.accessDenied,
@@ -259,7 +259,7 @@ describe('the bucket', () => {
     store.close();
   });
 
-  test('writing under system/ refused fails what needs it, and says what to allow', async () => {
+  test('fails the checks under system/ if writing there is denied, with the permission to add', async () => {
     denied({ method: 'PUT', prefix: 'system/' });
     const found = await findings();
     expect(besides(found)).toEqual(['fail bucket system/', 'fail conditional writes', 'fail conditional delete']);
@@ -268,14 +268,14 @@ describe('the bucket', () => {
     );
   });
 
-  test('in a store that ignores conditions fails, and what was written is removed', async () => {
+  test('fails in a store that ignores conditions, and test objects are removed', async () => {
     services.s3.faults.set({ fault: { kind: 'ignoreConditions' } });
     const found = await findings();
     expect(besides(found)).toEqual(['fail conditional writes', 'warn conditional delete']);
     expect(await keysLeft()).toEqual([]);
   });
 
-  test('that is not there is one failure', async () => {
+  test('reports exactly one failure if it does not exist', async () => {
     const found = await findings({ SEALDEX_BUCKET: 'no-such-bucket' });
     expect(besides(found)).toEqual(['fail bucket']);
     expect(of(found, 'bucket')).toMatchObject({
@@ -293,7 +293,7 @@ describe('the bucket', () => {
       /AWS_REGION/,
     ],
     ['an outage', S3_ERRORS.internal, /^S3 returned an error or timed out/, /AWS_ENDPOINT_URL_S3/],
-  ] as const)('%s is one failure with its remedy', async (_, fault, observed, remedy) => {
+  ] as const)('reports one failure with its remedy for %s', async (_, fault, observed, remedy) => {
     services.s3.faults.set({ fault });
     const found = await findings();
     expect(besides(found)).toEqual(['fail bucket']);
@@ -301,7 +301,7 @@ describe('the bucket', () => {
     expect(of(found, 'bucket')?.remedy).toMatch(remedy);
   });
 
-  test('that never answers fails in time, and key and Redis are looked at all the same', async () => {
+  test('fails in time without a response, and key and Redis are still checked', async () => {
     services.s3.faults.set({ fault: { kind: 'hang' } });
     const found = await findings({}, { checkMs: 500 });
     expect(besides(found)).toEqual(['fail bucket']);
@@ -309,13 +309,13 @@ describe('the bucket', () => {
   });
 });
 
-describe("the bucket's settings", () => {
-  test('are checked as the bucket has them', async () => {
+describe('the bucket settings', () => {
+  test('are checked as set in the bucket', async () => {
     services.s3.setBucket(bucket, { versioning: 'Enabled', encryption: 'aws:kms' });
     expect(besides(await findings())).toEqual(['warn bucket versions', 'warn bucket encryption']);
   });
 
-  test('that may not be read are warnings, never failures', async () => {
+  test('cause warnings if they cannot be read, never failures', async () => {
     services.s3.faults.set({ match: { kind: 'setting' }, fault: S3_ERRORS.accessDenied });
     expect(besides(await findings())).toEqual(['warn bucket versions', 'warn bucket lifecycle']);
   });
@@ -324,7 +324,7 @@ describe("the bucket's settings", () => {
 describe('the platform key', () => {
   const arn = (): string => String(services.settings.SEALDEX_PLATFORM_KEY_ARN);
 
-  test.each(['GenerateDataKey', 'Decrypt'])('%s refused is named, with what to allow', async (operation) => {
+  test.each(['GenerateDataKey', 'Decrypt'])('fails with the permission to add if %s is denied', async (operation) => {
     services.kms.faults.set({ match: { operation }, fault: KMS_ERRORS.accessDeniedByUs });
     const found = await findings();
     expect(besides(found)).toEqual(['fail platform key, documents', 'fail platform key, intake']);
@@ -334,20 +334,20 @@ describe('the platform key', () => {
     });
   });
 
-  test('of which only one purpose is refused fails for that one', async () => {
+  test('fails for one purpose if that one is denied', async () => {
     const match = { operation: 'Decrypt', context: { purpose: 'intake' } };
     services.kms.faults.set({ match, fault: KMS_ERRORS.accessDenied });
     expect(besides(await findings())).toEqual(['fail platform key, intake']);
   });
 
-  test('whose state may not be asked fails for that', async () => {
+  test('fails if its state cannot be read', async () => {
     services.kms.faults.set({ match: { operation: 'DescribeKey' }, fault: KMS_ERRORS.accessDeniedByUs });
     const found = await findings({}, { role: 'reader' });
     expect(besides(found)).toEqual(['fail platform key, state']);
     expect(of(found, 'platform key, state')?.remedy).toContain('Allow reader: kms:DescribeKey');
   });
 
-  test('that is disabled says where to look', async () => {
+  test('refers to its state if it is disabled', async () => {
     services.kms.disable(arn());
     const found = of(await findings(), 'platform key, documents');
     services.kms.enable(arn());
@@ -361,14 +361,14 @@ describe('the platform key', () => {
   test.each([
     [KMS_ERRORS.expiredCredentials, /PLATFORM_CREDENTIALS/, /^Renew the credentials/],
     [KMS_ERRORS.throttled, /^KMS returned an error or timed out \(KMS_THROTTLED/, /AWS_ENDPOINT_URL_KMS/],
-  ])('%j has its own remedy', async (fault, observed, remedy) => {
+  ])('has a separate remedy for %j', async (fault, observed, remedy) => {
     services.kms.faults.set({ fault });
     const found = of(await findings({}, { role: 'reader' }), 'platform key, documents');
     expect(found?.observed).toMatch(observed);
     expect(found?.remedy).toMatch(remedy);
   });
 
-  test('former ones are good, or not enabled, or not to be seen', async () => {
+  test('passes with former keys, or reports them as disabled or unreadable', async () => {
     const [good, disabled, unseen] = [1, 2, 3].map(() => services.kms.createKey());
     services.kms.disable(disabled!);
     services.kms.faults.set({ match: { key: unseen!, operation: 'DescribeKey' }, fault: KMS_ERRORS.accessDenied });
@@ -378,8 +378,8 @@ describe('the platform key', () => {
   });
 });
 
-describe('one check', () => {
-  test('ends at its deadline, and what comes later goes nowhere', async () => {
+describe('a check', () => {
+  test('ends at its deadline, and a later result is ignored', async () => {
     const clock = new FakeClock();
     const { promise, reject } = Promise.withResolvers<never>();
     let aborted = false;
@@ -394,7 +394,7 @@ describe('one check', () => {
     reject(new Error('late'));
   });
 
-  test('that fails in a way that nobody foresaw is a failure without a word of the error', async () => {
+  test('with an unexpected error is a failure without its text', async () => {
     const run = () => Promise.reject(new Error('secret'));
     const found = await examine(new FakeClock(), { check: 'odd', run });
     expect(JSON.stringify(found)).not.toContain('secret');

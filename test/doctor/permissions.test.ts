@@ -45,7 +45,7 @@ async function failing(role: Role, statements: readonly PolicyStatement[]): Prom
 }
 
 test.each(ROLES)(
-  'for a %s, each permission of its policy that is missing is found, and none of them otherwise',
+  'every missing permission of a %s is reported, and no other',
   async (role) => {
     const statements = statementsOf(role);
     await store.put(birth(), Buffer.from('The mark.'), {});
@@ -65,7 +65,7 @@ test.each(ROLES)(
   120_000,
 );
 
-test('what is missing under system/ is named', async () => {
+test('missing permissions under system/ are reported', async () => {
   const without = (Sid: string): PolicyStatement[] => statementsOf('worker').filter((each) => each.Sid !== Sid);
   expect(await failing('worker', without('BucketReencrypted'))).toEqual(['bucket system/']);
   const principal = { ...services.settings, AWS_ACCESS_KEY_ID: 'arn:aws:iam::111122223333:role/worker' };
@@ -76,7 +76,7 @@ test('what is missing under system/ is named', async () => {
   });
 });
 
-test('in a store that takes no notice of a wrong checksum nothing is replaced, and that is told', async () => {
+test('a store that ignores checksums has nothing replaced, and is reported', async () => {
   await store.put(birth(), Buffer.from('The mark.'), {});
   const keys = async (): Promise<string[]> => (await store.list('system/')).objects.map(({ key }) => key);
   const before = await keys();

@@ -7,14 +7,14 @@ import { FakeClock } from '../support/clock.ts';
 import { PLACE, sectioned, write } from './records.ts';
 import { core, WIDE } from './samples.ts';
 
-describe('a document that would become far larger than it is', () => {
-  it('is refused with the section that is to blame, before the memory is spent', async () => {
+describe('a document with a far larger record', () => {
+  it('is rejected with its largest section before the memory is used', async () => {
     const limits = { partChars: 100, metadataBytes: 32_768, documentBytes: 65_536 };
     const hostile = sectioned({ text: 'Fine.' }, { text: 'A b. '.repeat(5000), metadata: { a: 'x'.repeat(30_000) } });
     await expect(write(hostile, limits)).rejects.toMatchObject({ code: 'DOCUMENT_INVALID', field: 'sections[1]' });
   });
 
-  it('is refused at the byte above the bound and accepted at the bound', async () => {
+  it('is rejected at the byte above the limit and accepted at the limit', async () => {
     const document = parseDocument(core, WIDE);
     const { length } = await writeRecord({ ...PLACE, document }, WIDE);
     const limits = { ...WIDE, documentBytes: 1024, partChars: 10_000_000 };
@@ -32,7 +32,7 @@ describe('a document that would become far larger than it is', () => {
     });
   });
 
-  it('is bounded by its own size too, so that many small ones cannot fill the memory together', async () => {
+  it('is limited by its own size too, so that many small ones cannot fill the memory together', async () => {
     const document = parseDocument(
       sectioned({ text: 'A b. '.repeat(520), metadata: { a: 'x'.repeat(250_000) } }),
       WIDE,
@@ -46,7 +46,7 @@ describe('a document that would become far larger than it is', () => {
     expect(recordBytesLimit(WIDE, WIDE.documentBytes)).toBe(recordBytesLimit(WIDE));
   });
 
-  it('is not put together before there is room for exactly its bytes', async () => {
+  it('is not assembled before exactly its bytes are available', async () => {
     const document = parseDocument(core, WIDE);
     const asked: number[] = [];
     const makeRoom = async (bytes: number): Promise<void> => void asked.push(bytes);
@@ -73,7 +73,7 @@ describe('a document of very many small things', () => {
     );
   });
 
-  it('is refused beyond, before the rest of it is looked at', () => {
+  it('is rejected beyond, before the rest of it is read', () => {
     const rows = Array.from({ length: 600_000 }, (_, index) => (index < 590_000 ? [] : undefined));
     const hostile = { ...core, tables: [{ data: { headers: [], rows } }] };
     expect(() => parseDocument(hostile, WIDE)).toThrow(
@@ -100,7 +100,7 @@ describe('long work', () => {
     };
   };
 
-  it('lets a timer run in the middle of a text of 5 MB', async () => {
+  it('allows a timer to run in the middle of a text of 5 MB', async () => {
     let isDone = false;
     let ranBefore: boolean | undefined;
     const timer = setTimeout(() => (ranBefore = !isDone), 0);
@@ -110,7 +110,7 @@ describe('long work', () => {
     expect(ranBefore).toBe(true);
   });
 
-  it('rests at every piece of text when time is up, and not otherwise', async () => {
+  it('yields at every piece of text when time is up, and not otherwise', async () => {
     const turnsDuring = async (clock: Clock, text = 'One. Two. Three. '.repeat(20)): Promise<number> => {
       const short = parseDocument(sectioned({ text, title: 'T' }), WIDE);
       const state = { isDone: false, turns: 0 };
@@ -127,7 +127,7 @@ describe('long work', () => {
     expect(await turnsDuring(new FakeClock())).toBeLessThan(5);
   });
 
-  it('stops when it is told to, before it begins and in the middle', async () => {
+  it('stops when aborted, before it begins and in the middle', async () => {
     const before = AbortSignal.abort(new Error('told before'));
     await expect(writeRecord({ ...PLACE, document }, WIDE, { signal: before })).rejects.toThrow('told before');
     const controller = new AbortController();
@@ -137,7 +137,7 @@ describe('long work', () => {
     await expect(work).rejects.toThrow('told in the middle');
   });
 
-  it('stops at the next piece even when no time has passed', async () => {
+  it('stops at the next piece even if no time has passed', async () => {
     const controller = new AbortController();
     let looks = 0;
     const clock: Clock = {

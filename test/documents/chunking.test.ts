@@ -49,7 +49,7 @@ describe('sentences found window by window', () => {
     },
   );
 
-  it('are the same where only the text after the window tells that none ended', () => {
+  it('are the same where only the text after the window decides that none ended', () => {
     const text = `${'Word '.repeat(36)}No. 1 2 3 4 5 6 7 8 9 of them. Then more. `.repeat(8);
     for (let window = 180; window < 240; window++) expect(endsOf(text, window)).toStrictEqual(sentenceEnds(text));
   });
@@ -94,7 +94,7 @@ describe('sentences found window by window', () => {
 });
 
 describe('chunks of any text', () => {
-  it('are slices of it in order, within the limit, and leave out nothing but white space', async () => {
+  it('contain it in order, within the limit, and leave out nothing but white space', async () => {
     await fc.assert(
       fc.asyncProperty(anyText, anyChunking, async (text, chunking) => {
         let at = 0;
@@ -132,7 +132,7 @@ describe('chunks of any text', () => {
 describe('the two strategies', () => {
   const TEXT = 'One two three. Four five six. Seven eight nine ten eleven. ';
 
-  it('sentence: one part per sentence, as it stands in the text', async () => {
+  it('sentence: one part per sentence, unchanged', async () => {
     const found = await texts(TEXT, { maxChars: 100, joins: false });
     expect(found).toStrictEqual(['One two three. ', 'Four five six. ', 'Seven eight nine ten eleven. ']);
   });
@@ -142,17 +142,17 @@ describe('the two strategies', () => {
     expect(found).toStrictEqual(['One two three. Four five six. ', 'Seven eight nine ten eleven. ']);
   });
 
-  it('a sentence that is too long is split at white space, and only it', async () => {
+  it('both: only a sentence over the limit is split, at white space', async () => {
     const found = await texts(TEXT, { maxChars: 20, joins: false });
     expect(found).toStrictEqual(['One two three. ', 'Four five six. ', 'Seven eight nine ten', ' eleven. ']);
   });
 
-  it('max chars: what is left of a split sentence takes the next ones', async () => {
+  it('max chars: the rest of a split sentence takes the next ones', async () => {
     const found = await texts(`${'x'.repeat(12)}. A b. C d.`, { maxChars: 10, joins: true });
     expect(found).toStrictEqual(['x'.repeat(10), 'xx. A b. ', 'C d.']);
   });
 
-  it('a text without white space is split at the limit, but not through a character', async () => {
+  it('both: a text without white space is split at the limit, but not through a character', async () => {
     expect(await texts('a'.repeat(25), { maxChars: 10, joins: false })).toStrictEqual([
       'aaaaaaaaaa',
       'aaaaaaaaaa',
@@ -166,12 +166,12 @@ describe('the two strategies', () => {
     ]);
   });
 
-  it('a text of white space has no chunks', async () => {
+  it('both: a text of white space has no chunks', async () => {
     expect(await texts(' \n\t\u00a0\u3000\r\n', { maxChars: 100, joins: false })).toStrictEqual([]);
     expect(await texts('', { maxChars: 100, joins: true })).toStrictEqual([]);
   });
 
-  it('come from the document and never exceed the limit of a part', () => {
+  it('both: chunks come from the document and never exceed the limit of a part', () => {
     const max = (max_chars_per_chunk: number) => ({
       type: 'max_chars_chunking_strategy' as const,
       max_chars_per_chunk,
@@ -187,8 +187,8 @@ describe('a very long text', () => {
   test.each([
     ['without white space', 'a'],
     ['without a sentence end', 'word '],
-    ['of full stops', '.'],
-  ])('of 10 MB %s is chunked completely', async (_, piece) => {
+    ['full of full stops', '.'],
+  ])('of 10 MB (%s) is chunked completely', async (_, piece) => {
     const text = piece.repeat(10_000_000 / piece.length);
     let units = 0;
     for await (const chunk of chunksOf(text, { maxChars: 16_384, joins: false }, createYielder(systemClock))) {

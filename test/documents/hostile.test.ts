@@ -18,7 +18,7 @@ const parse = (document: unknown) => parseDocument(document, WIDE);
 
 const { rawJSON } = JSON as unknown as { readonly rawJSON: (text: string) => unknown };
 
-describe('what JSON cannot say is refused where it stands', () => {
+describe('a value without a JSON form is rejected with its field:', () => {
   class Money {
     readonly amount = 1;
   }
@@ -59,7 +59,7 @@ describe('what JSON cannot say is refused where it stands', () => {
     expect(refusal(() => parse({ ...structured, custom_dimensions: { a: value } })).field).toBe('custom_dimensions');
   });
 
-  it('and inside metadata no key is named, not even one that is a field elsewhere', () => {
+  it('and inside metadata without a key, not even the name of another field', () => {
     expect(refusal(() => parse({ ...core, metadata: { title: { text: Number.NaN } } })).field).toBe('metadata');
     expect(refusal(() => parse({ ...structured, custom_dimensions: { title: Number.NaN } })).field).toBe(
       'custom_dimensions',
@@ -85,7 +85,7 @@ describe('what JSON cannot say is refused where it stands', () => {
   });
 });
 
-describe('size and depth cannot hurt', () => {
+describe('size and depth do no harm:', () => {
   const wrap = (open: string, close: string, levels: number) => open.repeat(levels) + close.repeat(levels);
 
   test.each([
@@ -115,21 +115,21 @@ describe('size and depth cannot hurt', () => {
     expect(refusal(() => parse({ ...core, document_parts: many })).field).toMatch(/^document_parts\[\d+\]\.metadata$/);
   });
 
-  it('a small object that says a large one by sharing', () => {
+  it('a small object that becomes a large one by sharing', () => {
     let shared: unknown = ['x'];
     for (let level = 0; level < 30; level++) shared = [shared, shared];
     expect(refusal(() => parse({ ...core, metadata: { shared } })).field).toBe('metadata');
     expect(refusal(() => parse({ ...core, tables: shared })).code).toBe('DOCUMENT_INVALID');
   });
 
-  it('millions of faults: the first one ends the search', () => {
+  it('millions of errors: the first one ends the search', () => {
     const rows = [Array.from({ length: 3_000_000 }, () => 1)];
     expect(refusal(() => parse({ ...core, tables: [{ data: { rows } }] })).field).toBe('tables[0].data.rows[0][0]');
     const text = `{"type":"core",${Array.from({ length: 500_000 }, (_, n) => `"k${n}":1`).join(',')}}`;
     expect(refusal(() => parseDocumentJson(Buffer.from(text), WIDE)).code).toBe('DOCUMENT_INVALID');
   });
 
-  it('the byte counts are those of the JSON text', () => {
+  it('byte counts are those of the JSON text', () => {
     fc.assert(
       fc.property(fc.oneof(anyStructured, anyCore), (document) => {
         const documentBytes = Buffer.byteLength(JSON.stringify(document));
@@ -143,7 +143,7 @@ describe('size and depth cannot hurt', () => {
   });
 });
 
-describe('no error quotes content', () => {
+describe('an error quotes no content', () => {
   const MARK = 'Zebra9Quux';
 
   /** Every text of the value carries the mark; so do keys that are the caller's. */
@@ -189,7 +189,7 @@ describe('no error quotes content', () => {
     }
   };
 
-  it('whatever is wrong wherever in a document full of marks', () => {
+  it('for an invalid value anywhere in a document full of marks', () => {
     let refused = 0;
     fc.assert(
       fc.property(fc.oneof(anyStructured, anyCore), junk, fc.nat(), (document, junk, n) => {
@@ -206,7 +206,7 @@ describe('no error quotes content', () => {
     expect(refused).toBeGreaterThan(500);
   });
 
-  it('nor when the JSON text is broken anywhere', () => {
+  it('for broken JSON text anywhere', () => {
     const text = JSON.stringify(marked(structured));
     fc.assert(
       fc.property(fc.nat({ max: text.length - 2 }), fc.constantFrom('', '"', '}', MARK, '\\u12'), (at, put) => {

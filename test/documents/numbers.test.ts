@@ -47,7 +47,7 @@ describe('large integers in metadata', () => {
   });
 });
 
-describe('integers where a double is meant', () => {
+describe('integers for a double', () => {
   it('are numbers if a double can hold them', async () => {
     const text =
       '{"id":"a","custom_dimensions":{"d":9007199254740994},"sections":[{"tables":[{"data":{"rows":[[{"float_value":1152921504606846976}]]}}]}]}';
@@ -104,7 +104,7 @@ describe('duplicate keys', () => {
 });
 
 describe('a document without type', () => {
-  it('is what its shape says', () => {
+  it('has the type of its shape', () => {
     expect(parse('{"id":"a","sections":[{"text":"x"}]}').type).toBe('structured');
     expect(parse('{"id":"a","document_parts":[{"text":"x"}],"type":null}').type).toBe('core');
   });
@@ -113,7 +113,7 @@ describe('a document without type', () => {
     '{"id":"a"}',
     '{"id":"a","sections":[{"text":"x"}],"document_parts":[{"text":"x"}]}',
     '{"id":"a","type":"x"}',
-  ])('%s is rejected: its type is not clear', (text) => {
+  ])('%s is rejected: its type is ambiguous', (text) => {
     expect(refusal(() => parse(text)).field).toBe('type');
   });
 });

@@ -3,7 +3,7 @@ import { partsOf, read, sectioned, write } from './records.ts';
 import { LIMITS } from './samples.ts';
 
 describe('the parts of a structured document', () => {
-  it('carry their place in the document', async () => {
+  it('contain their position in the document', async () => {
     const document = {
       ...(sectioned(
         {
@@ -29,7 +29,7 @@ describe('the parts of a structured document', () => {
     ]);
   });
 
-  it('win over equal names in the metadata of the section', async () => {
+  it('override equal names in the metadata of the section', async () => {
     const metadata = { section: 'x', title: 'x', breadcrumb: 'x', is_title: 'x', offset: 'x', len: 'x', other: 'x' };
     expect(await partsOf(sectioned({ id: 5, title: '', text: 'One.', metadata }))).toStrictEqual([
       {
@@ -57,7 +57,7 @@ describe('the parts of a structured document', () => {
     expect(await partsOf(sectioned({ text: 'D', metadata: { lang: 7 } }))).toHaveProperty('0.metadata.lang', 7);
   });
 
-  it('are at least one where a section has metadata, so that it is not lost', async () => {
+  it('are at least one for a section with metadata, so that it is not lost', async () => {
     const tables = [{ id: 't' }];
     expect(await partsOf(sectioned({ tables }, { tables, metadata: {} }))).toStrictEqual([]);
     expect(await partsOf(sectioned({ tables, metadata: { a: 1 } }))).toStrictEqual([

@@ -7,7 +7,7 @@ import { inPieces, parsedLines, PLACE, read, write } from './records.ts';
 import { anyCore, anyStructured, core, image, runs, structured, table, WIDE } from './samples.ts';
 
 describe('the record', () => {
-  it('of a core document says what the document says, nothing dropped', async () => {
+  it('for a core document contains all of it', async () => {
     const lines = parsedLines(await write(core));
     expect(lines).toStrictEqual([
       { v: 1, ...PLACE, id: 'doc-2', type: 'core', metadata: { kind: 'note' }, parts: 2, tables: 1, images: 1 },
@@ -18,7 +18,7 @@ describe('the record', () => {
     ]);
   });
 
-  it('of a structured document has its fields in the head, then parts, tables and images', async () => {
+  it('for a structured document has its fields in the head, then parts, tables and images', async () => {
     const [head, ...lines] = parsedLines(await write(structured));
     const { title, description, metadata, custom_dimensions } = structured;
     expect(head).toStrictEqual({
@@ -47,7 +47,7 @@ describe('the record', () => {
   });
 });
 
-describe('writing and reading back', () => {
+describe('write and read', () => {
   const rejoined = (items: RecordItem[]): string => items.map((item) => ('text' in item ? item.text : '')).join('');
   const textsIn = (document: IndexDocument): string => {
     const inSections = (sections: StructuredDocument['sections']): string =>
@@ -58,7 +58,7 @@ describe('writing and reading back', () => {
   };
   const bare = (text: string): string => text.replaceAll(/\s/g, '');
 
-  it('gives any document again, with all its texts in order, and the same when it comes byte by byte', async () => {
+  it('return any document, with all its texts in order, and the same byte by byte', async () => {
     await fc.assert(
       fc.asyncProperty(fc.oneof(anyStructured, anyCore), async (value) => {
         const document = parseDocument(value, WIDE);
@@ -78,7 +78,7 @@ describe('writing and reading back', () => {
     );
   });
 
-  it('reads of the source only what the head needs', async () => {
+  it('take from the source only the bytes of the head, if sufficient', async () => {
     const record = await write({ ...core, document_parts: Array.from({ length: 1000 }, () => core.document_parts[0]) });
     let taken = 0;
     let isEnded = false;
@@ -99,7 +99,7 @@ describe('writing and reading back', () => {
     expect({ isEnded, items: await Array.fromAsync(reading.parts) }).toStrictEqual({ isEnded: true, items: [] });
   });
 
-  it('ends the source when the reader leaves early, or disposes of it', async () => {
+  it('close the source when the reader leaves early, or is disposed', async () => {
     const record = await write(core);
     let ended = 0;
     async function* source(): AsyncGenerator<Uint8Array> {
@@ -120,7 +120,7 @@ describe('writing and reading back', () => {
     expect(ended).toBe(2);
   });
 
-  it('hands on the errors of the source as they are', async () => {
+  it('pass on the errors of the source', async () => {
     const broken = new SealdexError('OBJECT_TAMPERED');
     const record = await write(core);
     async function* source(size: number): AsyncGenerator<Uint8Array> {
@@ -133,21 +133,21 @@ describe('writing and reading back', () => {
   });
 });
 
-describe('what is no record is OBJECT_UNREADABLE', () => {
+describe('an invalid record is OBJECT_UNREADABLE:', () => {
   const HEAD =
     '{"v":1,"tenant":"t","corpus":"c","id":"SECRET","revision":1,"type":"core","metadata":{},"parts":1,"tables":1,"images":1}\n';
   const PART = '{"text":"SECRET","metadata":{}}\n';
   const REST = '{"table":{}}\n{"image":{}}\n';
 
-  it('while this one is', async () => {
+  it('unlike this valid one', async () => {
     expect((await read(Buffer.from(HEAD + PART + REST))).items).toHaveLength(3);
   });
 
   test.each([
     ['nothing', ''],
     ['a head without LF', HEAD.trim()],
-    ['a head that is no JSON', `SECRET\n${PART}${REST}`],
-    ['a head that is a list', `[1]\n${PART}${REST}`],
+    ['a head without JSON', `SECRET\n${PART}${REST}`],
+    ['a head given as a list', `[1]\n${PART}${REST}`],
     ['a head of another version', HEAD.replace('"v":1', '"v":2') + PART + REST],
     ['a head without tenant', HEAD.replace('"tenant":"t",', '') + PART + REST],
     ['a head of another type', HEAD.replace('"core"', '"SECRET"') + PART + REST],
@@ -159,9 +159,9 @@ describe('what is no record is OBJECT_UNREADABLE', () => {
     ['a last line without LF', (HEAD + PART + REST).trimEnd()],
     ['lines in another order', `${HEAD}{"table":{}}\n${PART}{"image":{}}\n`],
     ['a part without metadata', `${HEAD}{"text":"SECRET"}\n${REST}`],
-    ['a part that is no JSON', `${HEAD}{"text":"SECRET\n${REST}`],
-    ['a table that is a text', `${HEAD}${PART}{"table":"SECRET"}\n{"image":{}}\n`],
-    ['a line that is null', `${HEAD}null\n${REST}`],
+    ['a part without JSON', `${HEAD}{"text":"SECRET\n${REST}`],
+    ['a table given as text', `${HEAD}${PART}{"table":"SECRET"}\n{"image":{}}\n`],
+    ['a line with null', `${HEAD}null\n${REST}`],
   ])('%s', async (_, text) => {
     const error: unknown = await read(Buffer.from(text), 7).catch((error: unknown) => error);
     expect(error).toMatchObject({ code: 'OBJECT_UNREADABLE', reason: 'record' });
@@ -190,7 +190,7 @@ describe('what is no record is OBJECT_UNREADABLE', () => {
 });
 
 describe('the record of a file', () => {
-  it('says what the file is, and has its sections as parts', async () => {
+  it('describes the file, and has its sections as parts', async () => {
     const source = { filename: 'a.txt', contentType: 'text/plain', bytes: 12 };
     const document = {
       type: 'file' as const,

@@ -8,12 +8,12 @@ describe('a document with every field of the API', () => {
   test.each([
     ['structured', structured],
     ['core', core],
-  ])('goes through unchanged when it is %s', (_, document) => {
+  ])('is unchanged if it is %s', (_, document) => {
     expect(parse(document)).toStrictEqual(document);
     expect(parseDocumentJson(Buffer.from(JSON.stringify(document)), LIMITS)).toStrictEqual(document);
   });
 
-  it('is copied, so that changing it afterwards changes nothing', () => {
+  it('is copied, so that a later change has no effect', () => {
     const document = structuredClone(structured);
     const parsed = parse(document);
     document.metadata.year = 1;
@@ -103,7 +103,7 @@ describe('accepted', () => {
   });
 });
 
-describe('refused, with the field', () => {
+describe('rejected, with the field', () => {
   const sections = (section: unknown): unknown => ({ type: 'structured', id: 'a', sections: [section] });
   const part = (part: unknown): unknown => ({ type: 'core', id: 'a', document_parts: [part] });
   const cell = (cell: unknown): unknown =>
@@ -235,7 +235,7 @@ describe('an unknown field', () => {
     ['document_parts[1]', core, (copy) => copy['document_parts']?.[1]],
     ['tables[0]', core, (copy) => copy['tables']?.[0]],
   ];
-  test.each(places)('is refused and named in "%s"', (place, document, at) => {
+  test.each(places)('is rejected and named in "%s"', (place, document, at) => {
     for (const value of ['x', null]) {
       const broken = changed(document, (copy) => Object.assign(at(copy) ?? {}, { color: value }));
       const error = refusal(() => parse(broken));
@@ -245,7 +245,7 @@ describe('an unknown field', () => {
   });
 
   test.each(['my secret', 'sécret', 'a'.repeat(65), 'a\nb', ''])(
-    'is not named when its name could be content (%j)',
+    'is not named if its name could be content (%j)',
     (key) => {
       const error = refusal(() =>
         parse(changed(structured, (copy) => Object.assign(copy['sections']?.[0] ?? {}, { [key]: 1 }))),
@@ -256,7 +256,7 @@ describe('an unknown field', () => {
   );
 });
 
-describe('text that is no JSON document', () => {
+describe('a text without a JSON document', () => {
   const json = (bytes: Uint8Array | string) => refusal(() => parseDocumentJson(Buffer.from(bytes), LIMITS));
   test.each([
     ['invalid JSON', '{"id": secret}', 'document must be valid JSON.'],
@@ -266,7 +266,7 @@ describe('text that is no JSON document', () => {
     ['invalid UTF-8', Buffer.from([0x22, 0xc3, 0x28, 0x22]), 'document must be valid UTF-8.'],
     ['a surrogate in UTF-8', Buffer.from([0x22, 0xed, 0xa0, 0x80, 0x22]), 'document must be valid UTF-8.'],
     ['too many bytes', ' '.repeat(65_537), 'document must not exceed 64KiB as JSON; split the document.'],
-  ])('%s is refused', (_, bytes, message) => {
+  ])('is rejected: %s', (_, bytes, message) => {
     const error = json(bytes);
     expect(error).toMatchObject({ code: 'DOCUMENT_INVALID', field: 'document', message });
     expect(error.cause).toBeUndefined();
@@ -278,12 +278,12 @@ describe('text that is no JSON document', () => {
 });
 
 describe('a document id', () => {
-  it('is answered as it came', () => {
+  it('is returned unchanged', () => {
     expect(checkDocumentId('a/b')).toBe('a/b');
   });
 
   test.each([undefined, null, 5, '', '\udc00', 'x'.repeat(1025), '😀'.repeat(1025), 'x'.repeat(10_000_000)])(
-    'is refused under the field that the caller names',
+    "is rejected with the caller's field name",
     (id) => {
       expect(refusal(() => checkDocumentId(id, 'documentId')).field).toBe('documentId');
     },

@@ -26,14 +26,14 @@ function tenfold(levels: number): Buffer {
 }
 
 test(
-  'Forms that draw the next one ten times each are stopped by the clock',
+  'forms that draw the next one ten times each are stopped by the time limit',
   async () => {
     expect(await outcomeOf(hasty, tenfold(30), 'a.pdf')).toBe(says('time'));
   },
   LONG_MS,
 );
 
-describe('circles in a PDF', () => {
+describe('a circular PDF is stopped:', () => {
   const stream = (text: string, entries = ''): string =>
     `<< /Length ${text.length} ${entries} >>\nstream\n${text}\nendstream`;
   const HELLO = stream('BT /F 9 Tf (Hello) Tj ET');
@@ -98,9 +98,12 @@ describe('circles in a PDF', () => {
           }),
         ),
     ],
-    ['a length that is the stream itself', () => pdfOf(objects().with(3, HELLO.replace(/Length \d+/, 'Length 4 0 R')))],
     [
-      'a glyph that is drawn in its own font',
+      'a length given by the stream itself',
+      () => pdfOf(objects().with(3, HELLO.replace(/Length \d+/, 'Length 4 0 R'))),
+    ],
+    [
+      'a glyph drawn in its own font',
       () =>
         pdfOf(
           objects({
@@ -118,7 +121,7 @@ describe('circles in a PDF', () => {
   );
 
   test(
-    'a font that is inside of itself',
+    'a font inside of itself',
     async () => {
       const font =
         '<< /Type /Font /Subtype /Type0 /BaseFont /X /Encoding 6 0 R /ToUnicode 6 0 R /DescendantFonts [5 0 R] >>';
@@ -130,7 +133,7 @@ describe('circles in a PDF', () => {
   );
 
   test(
-    'and a million objects',
+    'a million objects',
     async () => {
       const bytes = pdfOf(objects({ more: Array.from({ length: 1_000_000 }, () => '0') }));
       expect(await outcomeOf(pool, bytes, 'a.pdf')).toBe('Page 1Hello');

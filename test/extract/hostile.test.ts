@@ -29,9 +29,9 @@ const spine = (count: number, href: (at: number) => string): Record<string, stri
   };
 };
 
-describe('bombs', () => {
+describe('a bomb is stopped:', () => {
   // What it meets first hangs on how much memory the process had taken before.
-  test('tens of thousands of chapters that are missing', async () => {
+  test('tens of thousands of missing chapters', async () => {
     const book = makeEpub(
       ['<p>a</p>'],
       spine(30_000, (at) => `${at}.xhtml`),
@@ -41,7 +41,7 @@ describe('bombs', () => {
 
   test.each<[string, () => Buffer, string]>([
     [
-      'parts that each claim to be small and together are not',
+      'parts with small declared sizes and a large sum',
       () => {
         const content = Buffer.alloc(4 * MIB, SECRET);
         const parts = Array.from({ length: 100 }, (_, at) => ({ name: `word/${at}.xml`, content, claimedBytes: 10 }));
@@ -58,12 +58,12 @@ describe('bombs', () => {
       '&a12;',
     ],
     [
-      'a cell that is repeated a million times',
+      'a cell repeated a million times',
       () => makeOdt(repeated('table:number-columns-repeated="100000000"')),
       says('too-many-parts'),
     ],
     [
-      'one note that is referred to ten thousand times',
+      'one note referred to ten thousand times',
       () =>
         makeDocx(`<w:p>${'<w:r><w:footnoteReference w:id="2"/></w:r>'.repeat(10_000)}</w:p>`, {
           'word/footnotes.xml': wordNotes(`${SECRET} `.repeat(10_000)),
@@ -95,7 +95,7 @@ describe('bombs', () => {
   );
 
   test(
-    'spaces by the hundred million are no more than some',
+    'hundreds of millions of spaces, which count as a few',
     async () => {
       const outcome = await outcomeOf(pool, makeOdt('<text:p>One<text:s text:c="100000000"/>two</text:p>'));
       expect(outcome.replace(/\s+/g, ' ')).toBe('One two');
@@ -104,7 +104,7 @@ describe('bombs', () => {
   );
 });
 
-describe('depth, length and odd bytes', () => {
+describe('depth, length and odd bytes do no harm:', () => {
   test.each<[string, string, () => string | Buffer, string]>([
     ['HTML a hundred thousand deep', 'a.html', () => `<!DOCTYPE html>${'<div>'.repeat(100_000)}deep`, 'deep'],
     ['an attribute of nine megabytes', 'a.html', () => `<!DOCTYPE html><p title="${'x'.repeat(9 * MIB)}">text`, 'text'],
@@ -115,7 +115,7 @@ describe('depth, length and odd bytes', () => {
       'text',
     ],
     [
-      'characters that there are not',
+      'invalid characters',
       'a.html',
       () => '<!DOCTYPE html><p>a&#x110000;b&#99999999999999;c&#xd800;d',
       'a\ufffdb\ufffdc\ufffdd',
@@ -130,7 +130,7 @@ describe('depth, length and odd bytes', () => {
     ],
     ['RTF groups by the million', 'a.rtf', () => `{\\rtf1\\ansi\\pard x${'{'.repeat(1_000_000)}`, says('too-deep')],
     [
-      'RTF with binary data that claims more than there is',
+      'RTF with binary data beyond its end',
       'a.rtf',
       () => `{\\rtf1\\ansi\\pard x{\\pict\\bin99999999 y}\\par}`,
       says('damaged'),
@@ -144,7 +144,7 @@ describe('depth, length and odd bytes', () => {
   );
 
   test(
-    'RTF with a row of two hundred thousand characters by number keeps them all',
+    'RTF with two hundred thousand numbered characters in a row keeps them all',
     async () => {
       const outcome = await outcomeOf(pool, `{\\rtf1\\ansi\\pard ${'\\u8364 ?'.repeat(200_000)}\\par}`);
       expect(outcome).toBe('€'.repeat(200_000));
@@ -153,7 +153,7 @@ describe('depth, length and odd bytes', () => {
   );
 
   test(
-    'one line of ten megabytes is whole',
+    'one line of ten megabytes is complete',
     async () => {
       const outcome = await outcomeOf(pool, 'x'.repeat(10 * MIB - 1), 'a.txt');
       expect(outcome.length).toBe(10 * MIB - 1);
@@ -162,7 +162,7 @@ describe('depth, length and odd bytes', () => {
   );
 });
 
-describe('locks', () => {
+describe('encryption is reported', () => {
   const streams = { EncryptedPackage: Buffer.alloc(5000, SECRET), EncryptionInfo: Buffer.alloc(5000, 1) };
   const locked = makeZip([
     { name: '[Content_Types].xml', content: '<x/>' },
@@ -181,13 +181,13 @@ describe('locks', () => {
       'office-encrypted',
     ],
     ['a PDF', 'a.pdf', makePdf({ pages: [[SECRET]], password: SECRET }), 'pdf-encrypted'],
-  ])('on %s', async (_, filename, bytes, reason) => {
+  ])('for %s', async (_, filename, bytes, reason) => {
     expect(await outcomeOf(pool, bytes, filename)).toBe(says(reason));
   });
 });
 
 test.each(['../../etc/passwd', 'a\0.txt', '\u202etxt.exe', 'x'.repeat(4000), '', '.', '/', 'CON', '%00', '$(id)'])(
-  'The name %j is only a name.',
+  'the name %j is only used as a name',
   async (filename) => {
     const { bytes } = await pool.extract({ bytes: Buffer.from('Words.'), filename }, PLACE);
     const [head = '{}'] = bytes.toString().split('\n');
@@ -195,7 +195,7 @@ test.each(['../../etc/passwd', 'a\0.txt', '\u202etxt.exe', 'x'.repeat(4000), '',
   },
 );
 
-test('After all that the next file is read.', async () => {
+test('a file after all hostile ones is read', async () => {
   expect(await outcomeOf(pool, makeDocx(wordParagraph('All is well.')))).toBe('All is well.');
   expect(pool.stats()).toMatchObject({ busy: 0, waiting: 0 });
 });

@@ -38,7 +38,7 @@ describe('the end of a child', () => {
     expect(pool.stats()).toMatchObject({ startedTotal: 2, killedTotal: 1 });
   });
 
-  it('does not come while others have the processor, and is no fault of the file when it comes at last', async () => {
+  it('does not come while other processes use the CPU, and is not blamed on the file when it comes at last', async () => {
     const clock = new FakeClock();
     await using pool = openPool({ clock, extractMs: 30_000 });
     const pid = (await told(pool, 'pid')) as number;
@@ -56,7 +56,7 @@ describe('the end of a child', () => {
     expect(await looping).toMatchObject({ code: 'INTERNAL', reason: 'ExtractorDied' });
   });
 
-  it('comes when it waits for what never comes, however little it has computed', async () => {
+  it('comes when it waits forever, regardless of its CPU time', async () => {
     const clock = new FakeClock();
     await using pool = openPool({ clock, extractMs: 30_000 });
     await told(pool, 'pid');
@@ -88,7 +88,7 @@ describe('the end of a child', () => {
     }
   });
 
-  it('comes when it takes memory beside its heap', async () => {
+  it('comes when it uses memory outside of its heap', async () => {
     await using pool = openPool();
     const pid = await told(pool, 'pid');
     await expect(told(pool, 'buffers')).rejects.toMatchObject({ code: 'FILE_TOO_COMPLEX', reason: 'memory' });
@@ -104,7 +104,7 @@ describe('the end of a child', () => {
     expect(await told(pool, 'print')).toBe('printed');
   });
 
-  it('by somebody else is no fault of the file', async () => {
+  it('caused from outside is not blamed on the file', async () => {
     await using pool = openPool();
     const pid = (await told(pool, 'pid')) as number;
     const looping = failureOf(told(pool, 'loop'));
@@ -114,7 +114,7 @@ describe('the end of a child', () => {
     expect(await told(pool, 'print')).toBe('printed');
   });
 
-  it('comes with cancellation, which rejects with the reason of the signal', async () => {
+  it('comes with an abort, which rejects with the reason of the signal', async () => {
     await using pool = openPool();
     const pid = (await told(pool, 'pid')) as number;
     const controller = new AbortController();
@@ -127,7 +127,7 @@ describe('the end of a child', () => {
     expect(pool.stats()).toMatchObject({ busy: 0, idle: 0, waiting: 0, startedTotal: 1 });
   });
 
-  it('is not needed to cancel who waits in line', async () => {
+  it('is not needed to abort a waiting call', async () => {
     await using pool = openPool();
     const controller = new AbortController();
     const first = new AbortController();
@@ -142,7 +142,7 @@ describe('the end of a child', () => {
     expect(await told(pool, 'print')).toBe('printed');
   });
 
-  it('comes with stop, in any state and twice', async () => {
+  it('comes with stop(), in any state and twice', async () => {
     const never = openPool();
     await never.stop();
     const stopped = { code: 'INTERNAL', reason: 'ExtractPoolStopped' };
@@ -160,7 +160,7 @@ describe('the end of a child', () => {
     await pool.stop();
   });
 
-  it('comes with stop while it is being started', async () => {
+  it('comes with stop() during its start', async () => {
     const pool = openPool();
     const starting = failureOf(told(pool, 'pid'));
     await pool.stop();
@@ -168,7 +168,7 @@ describe('the end of a child', () => {
     expect(pool.residentBytes()).toBe(0);
   });
 
-  it('comes with the end of the worker that started it, though it is busy', async () => {
+  it('comes with the end of its worker, though it is busy', async () => {
     const owner = spawn(process.execPath, [childEntry('owner')], { stdio: ['ignore', 'pipe', 'inherit'] });
     try {
       const [line] = (await once(owner.stdout, 'data')) as [Buffer];
@@ -183,7 +183,7 @@ describe('the end of a child', () => {
 });
 
 describe('a worker without file descriptors', () => {
-  it('tries the file again later, and goes on', async () => {
+  it('tries the file again later, and continues', async () => {
     const command = ['-c', 'ulimit -n 64; exec "$@"', 'sh', process.execPath, childEntry('crowded')];
     const crowded = spawn('/bin/sh', command, { stdio: ['ignore', 'pipe', 'inherit'] });
     const told = await Array.fromAsync(crowded.stdout as AsyncIterable<Buffer>);
@@ -191,8 +191,8 @@ describe('a worker without file descriptors', () => {
   });
 });
 
-describe('the walls of a child', () => {
-  it('let nothing through: no network, no threads, no processes, no files', async () => {
+describe('the sandbox of a child', () => {
+  it('blocks everything: network, threads, processes, files', async () => {
     let connections = 0;
     const server = createServer((socket) => {
       connections += 1;

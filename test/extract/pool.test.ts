@@ -7,7 +7,7 @@ import { eventually } from '../support/eventually.ts';
 import { childEntry, childrenOf, file, isAlive, openPool, PLACE, told } from './fixture.ts';
 
 describe('the pool', () => {
-  it('makes the record of a file in a child process', async () => {
+  it('creates the record of a file in a child process', async () => {
     await using pool = openPool({ entry: CHILD_ENTRY });
     const place = { ...PLACE, metadata: { team: 'red' } };
     const { contentType, bytes } = await pool.extract(file('One. Two.'), place);
@@ -29,7 +29,7 @@ describe('the pool', () => {
     expect(parts).toMatchObject([{ text: 'One. ' }, { text: 'Two.' }]);
   });
 
-  it('says why a file cannot be read, in words of the closed list', async () => {
+  it('gives the reason why a file cannot be read, from the closed list', async () => {
     await using pool = openPool();
     await expect(told(pool, 'refuse')).rejects.toMatchObject({ code: 'FILE_UNREADABLE', reason: 'pdf-encrypted' });
     await expect(told(pool, 'unsupported')).rejects.toMatchObject({ code: 'FILE_UNSUPPORTED', reason: 'image/png' });
@@ -37,13 +37,13 @@ describe('the pool', () => {
     expect(pool.stats()).toMatchObject({ busy: 0, waiting: 0 });
   });
 
-  it('takes what a library throws out of turn for a damaged file, and what it rejects for nothing', async () => {
+  it('treats an uncaught error of a library as a damaged file, and ignores an unhandled rejection', async () => {
     await using pool = openPool();
     await expect(told(pool, 'later')).rejects.toMatchObject({ code: 'FILE_UNREADABLE', reason: 'damaged' });
     expect(await told(pool, 'stray')).toBe('went on');
   });
 
-  it('starts children with the priority that is set', async () => {
+  it('starts children with the configured priority', async () => {
     const { priority } = scheduling;
     scheduling.priority = constants.priority.PRIORITY_LOW;
     try {
@@ -54,21 +54,21 @@ describe('the pool', () => {
     }
   });
 
-  it('does not blame a file for what is thrown for the one before', async () => {
+  it('does not blame a file for an error of the one before', async () => {
     await using pool = openPool();
     expect(await told(pool, 'afterwards')).toBe('answered');
     expect(await told(pool, 'slow')).toBe('slow');
     expect(pool.stats()).toMatchObject({ startedTotal: 2, killedTotal: 0 });
   });
 
-  it('asks no child again that refused a file', async () => {
+  it('sends no further file to a child that rejected one', async () => {
     await using pool = openPool();
     const pid = await told(pool, 'pid');
     await expect(told(pool, 'refuse')).rejects.toMatchObject({ code: 'FILE_UNREADABLE' });
     expect(isAlive(pid)).toBe(false);
   });
 
-  it('lets a child live that is told to end beside its worker', async () => {
+  it('keeps a child alive after SIGTERM to its process group', async () => {
     await using pool = openPool({ entry: CHILD_ENTRY });
     await pool.extract(file('One.'), PLACE);
     const [pid] = childrenOf(process.pid);
@@ -77,7 +77,7 @@ describe('the pool', () => {
     expect(pool.stats()).toMatchObject({ startedTotal: 1 });
   });
 
-  it('keeps a child warm, and ends it when it was idle for long', async () => {
+  it('keeps a child warm, and stops it after a long idle time', async () => {
     const clock = new FakeClock();
     await using pool = openPool({ clock, idleMs: 60_000 });
     const pid = await told(pool, 'pid');
@@ -88,7 +88,7 @@ describe('the pool', () => {
     expect(await told(pool, 'pid')).not.toBe(pid);
   });
 
-  it('recycles a child after so many files', async () => {
+  it('replaces a child after a number of files', async () => {
     await using pool = openPool({ filesPerChild: 2 });
     const pids = [await told(pool, 'pid'), await told(pool, 'pid'), await told(pool, 'pid')];
     expect(pids[1]).toBe(pids[0]);
@@ -96,27 +96,27 @@ describe('the pool', () => {
     expect(isAlive(pids[0])).toBe(false);
   });
 
-  it('has no more children than its size, and lets the others wait', async () => {
+  it('has no more children than its size, and queues other files', async () => {
     await using pool = openPool({ size: 2 });
     const pids = await Promise.all(Array.from({ length: 6 }, () => told(pool, 'pid')));
     expect(new Set(pids).size).toBe(2);
     expect(pool.stats()).toMatchObject({ busy: 0, idle: 2, waiting: 0, startedTotal: 2 });
   });
 
-  it('goes on with a fresh child when a warm one was killed in its sleep', async () => {
+  it('continues with a fresh child when a warm one was killed while idle', async () => {
     await using pool = openPool();
     const pid = (await told(pool, 'pid')) as number;
     process.kill(pid, 'SIGKILL');
     expect(await told(pool, 'pid')).not.toBe(pid);
   });
 
-  it('does not care what a library prints', async () => {
+  it('ignores the output of a library', async () => {
     await using pool = openPool();
     expect(await told(pool, 'print')).toBe('printed');
     expect(await told(pool, 'print')).toBe('printed');
   });
 
-  it('takes rubbish in the place of an answer for a death', async () => {
+  it('treats an invalid response as a crash', async () => {
     await using pool = openPool({ entry: childEntry('rubbish') });
     await expect(told(pool, 'pid')).rejects.toMatchObject({ code: 'INTERNAL', reason: 'ExtractorDied' });
   });
@@ -127,13 +127,13 @@ describe('the pool', () => {
     [{ is: 'record', contentType: 'secret words' }, 'INTERNAL', 'ExtractorDied'],
     [{ is: 'unsupported', found: 'secret words' }, 'FILE_UNSUPPORTED', 'unknown'],
     [[], 'INTERNAL', 'ExtractorDied'],
-  ])('repeats nothing that an extractor made up: %j', async (says, code, reason) => {
+  ])('repeats no text from an extractor: %j', async (says, code, reason) => {
     await using pool = openPool({ entry: childEntry('liar') });
     const failure = pool.extract(file(`#${JSON.stringify(says)}`), PLACE);
     await expect(failure).rejects.toMatchObject({ code, reason, message: expect.not.stringContaining('secret') });
   });
 
-  it('gives a child no credentials and no settings', async () => {
+  it('passes no credentials and no settings to a child', async () => {
     process.env['AWS_SECRET_ACCESS_KEY'] = 'not-for-children';
     await using pool = openPool();
     const world = (await told(pool, 'world')) as { env: Record<string, string>; cwd: string };
@@ -143,7 +143,7 @@ describe('the pool', () => {
     expect(world.env['TZ']).toBe('UTC');
   });
 
-  it('forbids core files, in which content would be on the disk', async () => {
+  it('disables core files, which would write content to the disk', async () => {
     await using pool = openPool();
     const pid = (await told(pool, 'pid')) as number;
     expect(readFileSync(`/proc/${pid}/limits`, 'utf8')).toMatch(/^Max core file size +0 +0 /m);

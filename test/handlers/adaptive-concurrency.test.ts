@@ -18,7 +18,7 @@ function open(): { concurrency: AdaptiveConcurrency; busy: { share: number; aske
   return { concurrency, busy };
 }
 
-test('It begins with two, and grows after each 16 that leave the event loop idle, up to 16', () => {
+test('the limit begins with two, and grows after each 16 with an idle event loop, up to 16', () => {
   const { concurrency, busy } = open();
   expect(concurrency).toMatchObject({ limit: 2, isIdle: false });
   expect(after(concurrency, busy, 15, 0.1)).toBe(2);
@@ -27,7 +27,7 @@ test('It begins with two, and grows after each 16 that leave the event loop idle
   expect(after(concurrency, busy, 10_000, 0.1)).toBe(16);
 });
 
-test('It stays where the event loop is at work for about half of the time, and is halved where it is for more', () => {
+test('the limit stays with a half busy event loop, and is halved with a busier one', () => {
   const { concurrency, busy } = open();
   after(concurrency, busy, 160, 0.1);
   expect(concurrency.isIdle).toBe(true);
@@ -37,7 +37,7 @@ test('It stays where the event loop is at work for about half of the time, and i
   expect(after(concurrency, busy, 160, 1)).toBe(2);
 });
 
-test('Time in which nothing was done does not count', () => {
+test('idle time does not count', () => {
   const { concurrency, busy } = open();
   after(concurrency, busy, 15, 0.1);
   concurrency.begin();

@@ -26,13 +26,13 @@ function open() {
   return { clock, backgroundGate, stopping, waits };
 }
 
-test('While nobody goes first, who can wait goes on at once', async () => {
+test('a background job continues at once without foreground jobs', async () => {
   const { waits, clock } = open();
   expect(await (await waits())()).toBe('goes on');
   expect(clock.pending).toBe(0);
 });
 
-test('Who can wait goes on when the last one that goes first has ended', async () => {
+test('a background job continues after the last foreground job', async () => {
   const { backgroundGate, waits, clock } = open();
   const [one, other] = [backgroundGate.enterForeground(), backgroundGate.enterForeground()];
   const look = await waits();
@@ -45,7 +45,7 @@ test('Who can wait goes on when the last one that goes first has ended', async (
   expect(await (await waits())()).toBe('waits');
 });
 
-test('Where others are always in work, who can wait goes on after 50 ms', async () => {
+test('a background job continues after 50 ms of foreground jobs', async () => {
   const { backgroundGate, waits, clock } = open();
   backgroundGate.enterForeground();
   const look = await waits();
@@ -55,7 +55,7 @@ test('Where others are always in work, who can wait goes on after 50 ms', async 
   expect(await look()).toBe('goes on');
 });
 
-test('The signal ends the wait with its reason', async () => {
+test('the abort signal ends the wait with its reason', async () => {
   const { backgroundGate, waits, stopping, clock } = open();
   backgroundGate.enterForeground();
   const look = await waits();
@@ -64,7 +64,7 @@ test('The signal ends the wait with its reason', async () => {
   expect(clock.pending).toBe(0);
 });
 
-test('One of those that can wait is in work at a time', () => {
+test('at most one background job runs at a time', () => {
   const { backgroundGate } = open();
   const leave = backgroundGate.enterBackground();
   expect(backgroundGate.enterBackground()).toBeUndefined();

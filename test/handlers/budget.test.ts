@@ -23,7 +23,7 @@ const reasonOf = (turn: Promise<unknown>): Promise<unknown> =>
   );
 
 describe('the budget', () => {
-  it('lets small jobs pass while large ones wait', async () => {
+  it('admits small jobs while large ones wait', async () => {
     const budget = budgetOf();
     const first = await budget.take(400, never);
     const large = budget.take(300, never);
@@ -37,7 +37,7 @@ describe('the budget', () => {
     expect(budget.inFlight).toBe(0);
   });
 
-  it('gives large jobs their turn in the order in which they came, also when a later one would fit', async () => {
+  it('admits large jobs in order, also when a later one would fit', async () => {
     const budget = budgetOf();
     const first = await budget.take(250, never);
     const order: string[] = [];
@@ -52,7 +52,7 @@ describe('the budget', () => {
     expect(budget.inFlight).toBe(0);
   });
 
-  it('gives what is more than all of it a turn alone', async () => {
+  it('admits a job larger than itself alone', async () => {
     const budget = budgetOf();
     const first = await budget.take(200, never);
     const huge = budget.take(5_000, never);
@@ -66,7 +66,7 @@ describe('the budget', () => {
     expect(budget.inFlight).toBe(0);
   });
 
-  it('is given back once, however often that is said', async () => {
+  it('is released once, regardless of repeated calls', async () => {
     const budget = budgetOf();
     const [large, small, other] = [
       await budget.take(200, never),
@@ -79,7 +79,7 @@ describe('the budget', () => {
     expect(budget.inFlight).toBe(0);
   });
 
-  it('is not taken by a job that is aborted while it waits, and the next one has its turn', async () => {
+  it('is not taken by a job aborted during its wait, and the next one is admitted', async () => {
     const clock = new FakeClock();
     const budget = budgetOf(clock);
     const first = await budget.take(300, never);
@@ -98,7 +98,7 @@ describe('the budget', () => {
     expect(clock.pending).toBe(0);
   });
 
-  it('lets those who fit go as soon as the one before them gives up', async () => {
+  it('admits fitting jobs as soon as the one before them aborts', async () => {
     const budget = budgetOf();
     const first = await budget.take(200, never);
     const controller = new AbortController();
@@ -112,7 +112,7 @@ describe('the budget', () => {
     expect(budget.inFlight).toBe(0);
   });
 
-  it('is not waited for by a job that is aborted already', async () => {
+  it('is not waited for by an aborted job', async () => {
     const clock = new FakeClock();
     const budget = budgetOf(clock);
     const first = await budget.take(400, never);
@@ -122,7 +122,7 @@ describe('the budget', () => {
     expect([budget.inFlight, clock.pending]).toEqual([0, 0]);
   });
 
-  it('is waited for one minute: then take() rejects with MEMORY_BUDGET_FULL', async () => {
+  it('rejects with MEMORY_BUDGET_FULL after one minute', async () => {
     const clock = new FakeClock();
     const budget = budgetOf(clock);
     const first = await budget.take(400, never);
@@ -137,7 +137,7 @@ describe('the budget', () => {
     expect([budget.inFlight, clock.pending]).toEqual([0, 0]);
   });
 
-  it('leaves neither timer nor listener behind when a turn comes', async () => {
+  it('leaves neither timer nor listener after an admission', async () => {
     const clock = new FakeClock();
     const budget = budgetOf(clock);
     const first = await budget.take(400, never);
@@ -159,7 +159,7 @@ async function pass(turns: number): Promise<void> {
   for (let n = 0; n < turns; n++) await Promise.resolve();
 }
 
-describe('whatever jobs do', () => {
+describe('for any sequence of jobs', () => {
   const SLOTS = 6;
   const BYTES = 1_200;
   const jobs = fc.array(
@@ -171,7 +171,7 @@ describe('whatever jobs do', () => {
     { minLength: 1, maxLength: 40 },
   );
 
-  it('the budget holds but for one alone, everybody has a turn, and all is given back', async () => {
+  it('the budget is never exceeded but by one job alone, every job is admitted, and all is released', async () => {
     await fc.assert(
       fc.asyncProperty(jobs, async (list) => {
         const clock = new FakeClock();

@@ -35,7 +35,7 @@ test.for(['get tenants/', 'get intake/', 'put documents/', 'KMS'] as const)(
   },
 );
 
-test('a step that heeds no signal holds its job no longer than the deadline', async () => {
+test('a step that ignores its signal does not delay its job beyond the deadline', async () => {
   using fixture = await openHandlerFixture();
   const keyArn = await fixture.tenant('acme');
   const job = await fixture.forge({ tenant: 'acme', keyArn });
@@ -53,7 +53,7 @@ test('a step that heeds no signal holds its job no longer than the deadline', as
   expect(await outcome).toEqual(DEADLINE);
 });
 
-test('a job that finds no memory for its content is deferred after 60 s, and no failure is counted', async () => {
+test('a job without memory for its content is deferred after 60 s, and no failure is counted', async () => {
   using fixture = await openHandlerFixture();
   const keyArn = await fixture.tenant('acme');
   const job = await fixture.forge({ tenant: 'acme', keyArn, inlineBytes: 0 });
@@ -76,7 +76,7 @@ test('a job that finds no memory for its content is deferred after 60 s, and no 
   expect(await fixture.handle(job, { deps: { budget } })).toEqual({ kind: 'done' });
 });
 
-test('a job that is handed back ends with the reason of the hand-back, wherever it is', async () => {
+test('a job handed back ends with the reason of the hand-back, at any step', async () => {
   using fixture = await openHandlerFixture();
   const keyArn = await fixture.tenant('acme');
   const job = await fixture.forge({ tenant: 'acme', keyArn });
@@ -89,7 +89,7 @@ test('a job that is handed back ends with the reason of the hand-back, wherever 
   expect(fixture.log()).toBe('');
 });
 
-test('a job that is handed back before it starts makes no call', async () => {
+test('a job handed back before its start makes no call', async () => {
   using fixture = await openHandlerFixture();
   const keyArn = await fixture.tenant('acme');
   const job = await fixture.forge({ tenant: 'acme', keyArn, inlineBytes: 0 });
@@ -99,7 +99,7 @@ test('a job that is handed back before it starts makes no call', async () => {
   expect(fixture.bucket.count()).toBe(before);
 });
 
-test('a small document that becomes a large record has its turn as a large one', async () => {
+test('a small document with a large record counts as a large one', async () => {
   using fixture = await openHandlerFixture();
   const keyArn = await fixture.tenant('acme');
   const forge = (documentId: string): ReturnType<typeof fixture.forge> => {
@@ -122,7 +122,7 @@ test('a small document that becomes a large record has its turn as a large one',
   expect(budget.inFlight).toBe(0);
 });
 
-test('large documents never take more than the budget at once, and small ones pass them', async () => {
+test('large documents together never exceed the budget, and small ones overtake them', async () => {
   using fixture = await openHandlerFixture();
   const keyArn = await fixture.tenant('acme');
   const forge = (bytes: number): ReturnType<typeof fixture.forge> => {

@@ -76,7 +76,7 @@ const CASES: Record<string, [Fault, Outcome]> = {
   ],
 };
 
-test.for(Object.entries(CASES))('a job that meets %s gets its outcome', async ([, [fault, outcome]]) => {
+test.for(Object.entries(CASES))('a job that fails with %s gets its outcome', async ([, [fault, outcome]]) => {
   const job = await fixture.forge({ tenant, keyArn });
   fault(fixture);
   expect(await fixture.handle(job)).toEqual(
@@ -84,7 +84,7 @@ test.for(Object.entries(CASES))('a job that meets %s gets its outcome', async ([
   );
 });
 
-test('a job of a tenant without a key of its own that meets a disabled platform key pauses the process', async () => {
+test('a disabled platform key pauses the process for a job of a tenant without its own key', async () => {
   const { kms, deps } = fixture;
   const platformKey = kms.platformKeyArn;
   await deps.tenants.put('free', { plan: 'free' });
@@ -95,14 +95,14 @@ test('a job of a tenant without a key of its own that meets a disabled platform 
   expect(await fixture.handle(job)).toEqual({ kind: 'done' });
 });
 
-test('a job whose document was stored, but whose answer was lost, is done when it comes back', async () => {
+test('a job is done on its second run if its document was stored without a response', async () => {
   const job = await fixture.forge({ tenant, keyArn });
   fixture.bucket.faults.set({ match: DOCUMENTS, fault: { kind: 'lostResponse' }, times: 1 });
   expect(await fixture.handle(job)).toEqual(retry('STORE_FAILED'));
   expect(await fixture.handle(job)).toEqual({ kind: 'done' });
 });
 
-test('content in intake that S3 refuses to show counts as missing only when the attempts are spent', async () => {
+test('a denied read of content in intake counts as missing only after the last attempt', async () => {
   const job = await fixture.forge({ tenant, keyArn, inlineBytes: 0 });
   fixture.bucket.faults.set({ match: { operation: 'get', prefix: 'intake/' }, fault: STORE_FAULTS.accessDenied });
   expect(await fixture.handle(job)).toEqual({ kind: 'retry', code: 'CONTENT_MISSING', spendsAttempt: true });
@@ -110,7 +110,7 @@ test('content in intake that S3 refuses to show counts as missing only when the 
   expect(await fixture.handle(job)).toEqual({ kind: 'done' });
 });
 
-test('a document of another job is a conflict for ifExists: reject, and not for its own job', async () => {
+test("another job's document is a conflict for ifExists: reject, and the job's own is not", async () => {
   const header = { ifExists: 'reject', documentId: 'one' } as const;
   const body = JSON.stringify(documentOf('one', 'Text.'));
   const first = await fixture.forge({ tenant, keyArn, header, body });
@@ -120,7 +120,7 @@ test('a document of another job is a conflict for ifExists: reject, and not for 
   expect(await fixture.handle(first)).toEqual({ kind: 'done' });
 });
 
-test('an error that nobody foresaw spends an attempt, and its message goes nowhere', async () => {
+test('an unexpected error spends an attempt, and its message is not stored or logged', async () => {
   const job = await fixture.forge({ tenant, keyArn });
   const put = (): never => {
     throw new TypeError('words of a document');
@@ -139,7 +139,7 @@ test.for([
   [0, 'retry'],
   [3_700_000, 'dead'],
   [Number.NaN, 'dead'],
-] as const)('a job of a newer producer that was queued %i ms from now is %s', async ([offset, kind]) => {
+] as const)('a job of a newer producer queued %i ms from now is %s', async ([offset, kind]) => {
   const { id, data } = await fixture.forge({ tenant, keyArn });
   const newer = { id, data: { ...data, v: 2 as 1 } };
   expect(await fixture.handle(newer, { queuedAt: Date.now() + offset })).toMatchObject({ kind, code: 'JOB_NEWER' });

@@ -50,7 +50,7 @@ describe('a job of a shut gate', () => {
     expect([kms.counts.all(), bucket.count() - before]).toEqual([[], 0]);
   });
 
-  it('whose key is gone for good is a dead letter, and one whose gate nobody can read comes back', async () => {
+  it('becomes a dead letter if the key is destroyed, and returns if the gate is unknown', async () => {
     const job = await fixture.forge({ tenant, keyArn });
     expect(await fixture.handle(job, { deps: refusing('KEY_DESTROYED') })).toEqual({
       kind: 'dead',
@@ -64,7 +64,7 @@ describe('a job of a shut gate', () => {
   });
 });
 
-describe('content that waited under the platform key', () => {
+describe('content under the platform key', () => {
   it.each([
     ['in the job', 1_000_000],
     ['in S3', 0],
@@ -82,7 +82,7 @@ describe('content that waited under the platform key', () => {
     expect((await fixture.deps.store.list(`documents/${tenant}/`)).objects).toEqual([]);
   });
 
-  it('of another tenant is refused before KMS is asked, and so is what was put under another tenant’s key', async () => {
+  it('for another tenant is rejected without a KMS call, and so is content under another tenant’s key', async () => {
     const other = `${tenant}-other`;
     const otherArn = await fixture.tenant(other);
     const theirs = await fixture.forge({ tenant: other, keyArn: otherArn, isKeyShut: true });
@@ -97,8 +97,8 @@ describe('content that waited under the platform key', () => {
   });
 });
 
-describe('a key policy that denies only', () => {
-  it('Decrypt parks what the producer has encrypted', async () => {
+describe('a key policy without', () => {
+  it('Decrypt parks jobs encrypted by the producer', async () => {
     const job = await fixture.forge({ tenant, keyArn });
     deny('Decrypt');
     expect(await fixture.handle(job)).toEqual({
@@ -108,7 +108,7 @@ describe('a key policy that denies only', () => {
     });
   });
 
-  it('GenerateDataKey parks what waited under the platform key in a period without a data key', async () => {
+  it('GenerateDataKey parks jobs under the platform key in a period without a data key', async () => {
     const job = await fixture.forge({ tenant, keyArn, isKeyShut: true });
     deny('GenerateDataKey');
     expect(await fixture.handle(job)).toEqual({
@@ -118,15 +118,15 @@ describe('a key policy that denies only', () => {
     });
   });
 
-  it('GenerateDataKey parks nothing as long as the period’s data key is there', async () => {
+  it('GenerateDataKey parks nothing while the period’s data key exists', async () => {
     const job = await fixture.forge({ tenant, keyArn });
     deny('GenerateDataKey');
     expect(await fixture.handle(job)).toEqual(DONE);
   });
 });
 
-describe('jobs that wait for one tenant’s key', () => {
-  it('give up all but a quarter of the slots after a second, and are done when the key answers', async () => {
+describe('jobs waiting for one tenant’s key', () => {
+  it('yield all but a quarter of the slots after a second, and are done when the key responds', async () => {
     const slots = Math.floor(fixture.deps.config.concurrency / 4);
     const jobs = await Promise.all(Array.from({ length: slots + 3 }, () => fixture.forge({ tenant, keyArn })));
     const hang = fixture.kms.faults.set({ match: { key: keyArn }, fault: { kind: 'hang' } });

@@ -8,7 +8,7 @@ import type { Outcome } from '../../src/jobs/outcome.ts';
 const become = (error: unknown): Promise<Outcome> =>
   outcomeOf(error, { tenant: 'acme', ageMs: 0 }, async () => true, new AbortController().signal);
 
-test('A file that cannot be read is dead at once, and its outcome says why.', async () => {
+test('an unreadable file is dead at once, and its outcome has the reason', async () => {
   expect(await become(unreadable('pdf-encrypted'))).toEqual({
     kind: 'dead',
     code: 'FILE_UNREADABLE',
@@ -21,7 +21,7 @@ test('A file that cannot be read is dead at once, and its outcome says why.', as
   });
 });
 
-test('The reason of any other fault stays in the log.', async () => {
+test('the reason of any other error is only logged', async () => {
   const fault = new SealdexError('CONTENT_TAMPERED', undefined, { reason: 'other-job' });
   expect(await become(fault)).toEqual({ kind: 'dead', code: 'CONTENT_TAMPERED' });
 });

@@ -14,7 +14,7 @@ function open(slots = SLOTS) {
   return { clock, limiter, yielded, enterAll };
 }
 
-test('A tenant that is alone and quick has all slots', () => {
+test('a single fast tenant has all slots', () => {
   const { clock, limiter, enterAll } = open();
   for (let round = 0; round < 20; round++) {
     const leaves = enterAll('acme', SLOTS, true);
@@ -25,7 +25,7 @@ test('A tenant that is alone and quick has all slots', () => {
   expect(clock.pending).toBe(0);
 });
 
-test('A tenant is crowded while a quarter of the slots wait for a second or longer, and no other tenant is', () => {
+test('a tenant is over its share if a quarter of the slots wait for a second or longer, and no other tenant is', () => {
   const { clock, limiter, enterAll } = open();
   const [first, second] = enterAll('acme', 2);
   enterAll('globex', 1);
@@ -44,7 +44,7 @@ test('A tenant is crowded while a quarter of the slots wait for a second or long
   expect(limiter.isOverShare('acme')).toBe(false);
 });
 
-test('Of steps that come to wait for a key for long at one time, all but a quarter of the slots yield', () => {
+test('steps that wait long for a key at the same time yield all but a quarter of the slots', () => {
   const { clock, yielded, enterAll } = open();
   enterAll('acme', SLOTS, true);
   clock.advance(999);
@@ -53,7 +53,7 @@ test('Of steps that come to wait for a key for long at one time, all but a quart
   expect(yielded).toEqual([2, 3, 4, 5, 6, 7]);
 });
 
-test('Steps that wait for S3 count, and yield nothing of what they have transferred', () => {
+test('steps that wait for S3 count, and lose nothing already transferred', () => {
   const { clock, yielded, enterAll } = open();
   enterAll('acme', 2);
   enterAll('acme', 1, true);
@@ -62,7 +62,7 @@ test('Steps that wait for S3 count, and yield nothing of what they have transfer
   expect(yielded).toEqual([0]);
 });
 
-test('A step that yielded is none that waits', () => {
+test('a step that yielded does not count as waiting', () => {
   const { clock, limiter, yielded, enterAll } = open();
   const leaves = enterAll('acme', 3, true);
   clock.advance(1000);
@@ -71,7 +71,7 @@ test('A step that yielded is none that waits', () => {
   expect(limiter.isOverShare('acme')).toBe(false);
 });
 
-test.for([1, 3, 4])('With %i slots one job may wait', (slots) => {
+test.for([1, 3, 4])('a limiter of %i slots allows one waiting job', (slots) => {
   const { clock, limiter, enterAll } = open(slots);
   const [leave] = enterAll('acme', 1);
   clock.advance(1000);

@@ -68,13 +68,13 @@ async function revisionKept(): Promise<number> {
   return original.revision;
 }
 
-test('an upload whose content is gone and of which nothing is stored is dead', async () => {
+test('an upload without its content and without a stored document is dead', async () => {
   const job = await uploadJob(1);
   await forget(job);
   expect(await fixture.handle(job)).toEqual({ kind: 'dead', code: 'CONTENT_MISSING' });
 });
 
-test('an upload whose content is gone because it was done is done, and its file stays', async () => {
+test('an upload without its content is done if it was stored before, and its file stays', async () => {
   const job = await uploadJob(1);
   expect(await fixture.handle(job)).toEqual(DONE);
   await forget(job);
@@ -82,7 +82,7 @@ test('an upload whose content is gone because it was done is done, and its file 
   expect(await revisionKept()).toBe(1);
 });
 
-test('an upload whose content is gone is superseded by a newer document, whose file stays', async () => {
+test('an upload without its content is superseded by a newer document with its file', async () => {
   const older = await uploadJob(1);
   expect(await fixture.handle(await uploadJob(2))).toEqual(DONE);
   await forget(older);
@@ -90,7 +90,7 @@ test('an upload whose content is gone is superseded by a newer document, whose f
   expect(await revisionKept()).toBe(2);
 });
 
-test('an older upload that comes late is superseded, and leaves the file of the newer one alone', async () => {
+test('a late older upload is superseded, and does not change the file of the newer one', async () => {
   const older = await uploadJob(1);
   expect(await fixture.handle(await uploadJob(2))).toEqual(DONE);
   expect(await fixture.handle(older)).toEqual(SUPERSEDED);
@@ -138,7 +138,7 @@ test('a newer upload between the document and the file of an older one keeps its
   expect(await revisionKept()).toBe(2);
 });
 
-test('an upload that ended between its document and its file stores the file when it comes back', async () => {
+test('an upload interrupted between its document and its file stores the file in its next run', async () => {
   const job = await uploadJob(1);
   const store = crossing(() => Promise.reject(new Error('the process is gone')));
   expect(await fixture.handle(job, { deps: { store } })).toMatchObject({ kind: 'retry' });
@@ -165,7 +165,7 @@ function dying(meanwhile: () => Promise<unknown>): Store {
   };
 }
 
-test('an upload that ended after its file, beside a deletion, takes the file away when it comes back', async () => {
+test('an upload interrupted after its file, parallel to a deletion, deletes the file in its next run', async () => {
   const upload = await uploadJob(1);
   const { corpus, object } = upload.data;
   const deletion = { id: newJobId(), data: { v: 1, kind: 'delete', tenant, corpus, object, revision: 2 } };
@@ -177,7 +177,7 @@ test('an upload that ended after its file, beside a deletion, takes the file awa
   expect(await kept()).toEqual([]);
 });
 
-test('one that must not replace a document and finds another job’s when it comes back takes its own file away', async () => {
+test('an upload with ifExists: reject deletes its own file if its next run finds another job’s document', async () => {
   const upload = await uploadJob(1, { ifExists: 'reject' });
   const store = dying(async () => expect(await fixture.handle(await indexJob(2))).toEqual(DONE));
   expect(await fixture.handle(upload, { deps: { store } })).toMatchObject({ kind: 'retry' });
@@ -186,14 +186,14 @@ test('one that must not replace a document and finds another job’s when it com
   expect(await kept()).toEqual([]);
 });
 
-test('one that must not replace a document leaves the file of the document alone that is there', async () => {
+test('an upload with ifExists: reject does not change the file of the existing document', async () => {
   expect(await fixture.handle(await uploadJob(1))).toEqual(DONE);
   const conflict = { kind: 'dead', code: 'DOCUMENT_CONFLICT' };
   expect(await fixture.handle(await uploadJob(2, { ifExists: 'reject' }))).toEqual(conflict);
   expect(await revisionKept()).toBe(1);
 });
 
-test('a deletion that cannot take the file away comes back', async () => {
+test('a deletion that fails to delete the file is retried', async () => {
   const upload = await uploadJob(1);
   expect(await fixture.handle(upload)).toEqual(DONE);
   const { corpus, object } = upload.data;

@@ -60,7 +60,7 @@ describe('the secret', () => {
     expect((await stored()).etag).toBe(etag);
   });
 
-  test('costs each later process one KMS call, however many fingerprints it makes', async () => {
+  test('costs each later process one KMS call, regardless of the number of fingerprints', async () => {
     const first = await fingerprint(open());
     const later = open();
     const before = kms.counts.count();
@@ -70,7 +70,7 @@ describe('the secret', () => {
     expect(kms.counts.count({ operation: 'Decrypt' })).toBe(1);
   });
 
-  test('is stored wrapped only, and makes fingerprints that nothing else makes', async () => {
+  test('is stored only wrapped, and makes unique fingerprints', async () => {
     const secrets: Buffer[] = [];
     const made = await fingerprint(open({ client: noting(secrets) }));
     const { text } = await stored();
@@ -103,7 +103,7 @@ describe('the secret', () => {
     expect(secrets.filter((bytes) => bytes.some((byte) => byte !== 0))).toEqual([]);
   });
 
-  test('is asked for again after KMS or S3 failed', async () => {
+  test('is requested again after KMS or S3 failed', async () => {
     const key = open();
     const throttled = kms.faults.set({ fault: KMS_FAULTS.throttled });
     expect(await codeOf(key.begin())).toBe('KMS_THROTTLED');
@@ -114,7 +114,7 @@ describe('the secret', () => {
     expect(await fingerprint(key)).toBe(await fingerprint(open()));
   });
 
-  test('stays as it is while the platform key is disabled', async () => {
+  test('remains unchanged while the platform key is disabled', async () => {
     const first = await fingerprint(open());
     kms.disable(kms.platformKeyArn);
     expect(await codeOf(open().begin())).toBe('PLATFORM_KEY');
@@ -130,7 +130,7 @@ describe('a secret under a former platform key', () => {
     expect(await fingerprint(open({ platformKeyArn: kms.createKey(), platformFormerKeyArns }))).toBe(first);
   });
 
-  test('is replaced once for all processes if the key is not listed any more', async () => {
+  test('is replaced once for all processes if the key is no longer listed', async () => {
     const first = await fingerprint(open());
     const platformKeyArn = kms.createKey();
     const later = await Promise.all([1, 2, 3].map(() => fingerprint(open({ platformKeyArn }))));
@@ -141,7 +141,7 @@ describe('a secret under a former platform key', () => {
 });
 
 test.each(['', 'no json', '{"v":1}', 'x'.repeat(30_000), 'foreign'])(
-  'an object that holds no usable secret (%#) is replaced',
+  'an object without a usable secret (%#) is replaced',
   async (text) => {
     const foreign = JSON.stringify({
       v: 1,
@@ -154,7 +154,7 @@ test.each(['', 'no json', '{"v":1}', 'x'.repeat(30_000), 'foreign'])(
   },
 );
 
-test('fingerprints differ by request only if they are under the same secret', async () => {
+test('fingerprints differ by request only if they use the same secret', async () => {
   const key = open();
   const [one, same, other] = [await fingerprint(key), await fingerprint(key), await fingerprint(key, Buffer.from('x'))];
   expect([isOtherRequest(one, same), isOtherRequest(one, other)]).toEqual([false, true]);

@@ -48,7 +48,7 @@ async function open(): Promise<Open> {
   return { clock, gates, put, cut: () => redis.disconnect() };
 }
 
-test('Gates that nobody could look at for 5 s refuse content as GATE_UNKNOWN, whatever the tenant has chosen', async () => {
+test("gates unread for 5 s reject content as GATE_UNKNOWN, regardless of the tenant's setting", async () => {
   const { clock, gates, put, cut } = await open();
   const keyArn = services.kms.createKey();
   cut();
@@ -63,7 +63,7 @@ test('Gates that nobody could look at for 5 s refuse content as GATE_UNKNOWN, wh
   expect([services.kms.counts.all(), services.s3.requests.all()]).toEqual([[], {}]);
 });
 
-test('A gate that was shut before nobody could look refuses as unknown: it may be open by now', async () => {
+test('a gate shut before the gates became unknown rejects as unknown: it may be open by now', async () => {
   const { clock, put, cut } = await open();
   const keyArn = services.kms.createKey();
   const other = await openRedis(config, 'prompt');
@@ -82,7 +82,7 @@ test('A gate that was shut before nobody could look refuses as unknown: it may b
   await expect(put(headerOf(), keyArn, 'refuse')).rejects.toMatchObject({ code: 'GATE_UNKNOWN' });
 });
 
-test('Content under the platform key opens for the job of its tenant, and is refused to another tenant before KMS is asked', async () => {
+test('content under the platform key opens for the job of its tenant, and is rejected for another tenant without a KMS call', async () => {
   const platform = intake.platformArn;
   const deps: IntakeDeps = { ...intake.deps(1_000_000), refusal: () => new SealdexError('KEY_DISABLED') };
   const keyArn = services.kms.createKey();

@@ -66,7 +66,7 @@ const keyOf = (header: ContentHeader, content: ContentPlace): string =>
   `intake/${header.tenant}/${header.job}/${'intake' in content ? content.intake : ''}`;
 
 describe('content', () => {
-  it('travels in the job up to the limit, and in S3 from one byte more', async () => {
+  it('is stored in the job up to the limit, and in S3 from one byte more', async () => {
     const header = headerOf();
     const whole = await messageOf(header, (await put(header, 1_000_000)).content);
     services.s3.requests.reset();
@@ -78,14 +78,14 @@ describe('content', () => {
     expect(services.s3.requests.all()).toEqual({ 'PUT object': 1 });
   });
 
-  it('is all in S3 with a limit of 0, even when it is empty', async () => {
+  it('is stored only in S3 with a limit of 0, even when it is empty', async () => {
     expect((await put(headerOf(), 0, Buffer.alloc(0))).content).toHaveProperty('intake');
   });
 
   it.each([
     ['in the job', 1_048_576],
     ['in S3', 0],
-  ])('%s comes back as it was, with its header, and names its document', async (_, inlineBytes) => {
+  ])('%s is returned unchanged, with its header, and names its document', async (_, inlineBytes) => {
     for (const body of [BODY, Buffer.alloc(0), Buffer.from('\n\n{}\n'), Buffer.alloc(300_000, 7)]) {
       const header = headerOf({ ifExists: 'reject', documentId: 'a "b"\n\u2028 c' });
       const { content, object } = await put(header, inlineBytes, body);
@@ -97,7 +97,7 @@ describe('content', () => {
     }
   });
 
-  it('waits in S3 under the name and with the metadata of the contract, and nothing else', async () => {
+  it('waits in S3 with only the name and the metadata of the contract', async () => {
     const header = headerOf();
     const { content } = await put(header, 0);
     expect((await store.head(keyOf(header, content)))?.metadata).toEqual({
@@ -109,7 +109,7 @@ describe('content', () => {
     });
   });
 
-  it('is nowhere in the clear: neither text nor document id, in S3 or in the job', async () => {
+  it('is never in plain text: neither text nor document id, in S3 or in the job', async () => {
     const header = headerOf({ documentId: 'geheimer-name' });
     const words = ['Wanderlust', 'Fernweh', 'geheimer-name', 'ifExists'];
     const findIn = (bytes: Buffer): string[] => words.filter((word) => bytes.includes(word));
@@ -123,7 +123,7 @@ describe('content', () => {
     expect(findIn(Buffer.from(JSON.stringify(content)))).toEqual([]);
   });
 
-  it('that is put twice is two objects, and each removes only itself', async () => {
+  it('put twice is two objects, and each removes only itself', async () => {
     const header = headerOf();
     const [first, second] = [await put(header, 0), await put(header, 0)];
     await first.remove();
@@ -134,20 +134,20 @@ describe('content', () => {
     expect(await locate(header, second.content)).toBeDefined();
   });
 
-  it('that was not stored is an error, not a place', async () => {
+  it('not stored is an error, not a location', async () => {
     services.s3.faults.set({ match: { prefix: 'intake/' }, fault: S3_ERRORS.internal });
     expect((await faultOf(put(headerOf(), 0))).code).toBe('STORE_FAILED');
   });
 });
 
-describe('content that is looked for', () => {
+describe('located content', () => {
   const place = { intake: '0123456789abcdef' };
 
-  it('and is gone is undefined', async () => {
+  it('is undefined if it is missing', async () => {
     expect(await locate(headerOf(), place)).toBeUndefined();
   });
 
-  it('and refused is STORE_FAILED with reason IntakeRefused, which no canary of its own excuses', async () => {
+  it('is STORE_FAILED with reason IntakeRefused if it is denied, without regard to a canary', async () => {
     services.s3.faults.set({ match: { method: 'GET', prefix: 'intake/' }, fault: S3_ERRORS.accessDenied });
     const fault = await faultOf(locate(headerOf(), place));
     expect(fault).toMatchObject({ code: 'STORE_FAILED', reason: 'IntakeRefused' });
@@ -158,12 +158,12 @@ describe('content that is looked for', () => {
     [S3_ERRORS.noSuchBucket, 'NoSuchBucket'],
     [S3_ERRORS.expiredToken, 'ExpiredToken'],
     [S3_ERRORS.internal, 'InternalError'],
-  ])('and not answered for is the fault of the store', async (fault, reason) => {
+  ])('is STORE_FAILED with the error of S3 if the store fails', async (fault, reason) => {
     services.s3.faults.set({ match: { method: 'GET', prefix: 'intake/' }, fault });
     expect(await faultOf(locate(headerOf(), place))).toMatchObject({ code: 'STORE_FAILED', reason });
   });
 
-  it('ends at the signal of its job', async () => {
+  it('ends at the abort signal of its job', async () => {
     const hang = services.s3.faults.set({ match: { method: 'GET', prefix: 'intake/' }, fault: { kind: 'hang' } });
     const controller = new AbortController();
     const reason = new Error('the job has to end');
@@ -173,7 +173,7 @@ describe('content that is looked for', () => {
     expect(await running).toBe(reason);
   });
 
-  it('and is larger than any that a producer writes is tampered with, and never read', async () => {
+  it('is tampered with, and never read, if it is larger than any from a producer', async () => {
     let discarded = 0;
     const endless: Store = {
       ...store,
@@ -225,7 +225,7 @@ describe('content is CONTENT_TAMPERED', () => {
     });
   });
 
-  it('for a tenant whose keys do not include the one that it is under', async () => {
+  it('for a tenant without its key', async () => {
     const header = headerOf();
     const message = await messageOf(header, (await put(header, 1_000_000)).content);
     const allowed = { tenant: header.tenant, readableArns: new Set<string>(), blocked: new Map() };
@@ -235,7 +235,7 @@ describe('content is CONTENT_TAMPERED', () => {
     });
   });
 
-  it('when its header says another tenant than its key', async () => {
+  it('when its header names another tenant than its key', async () => {
     const header = headerOf();
     const lying = Buffer.from(`${JSON.stringify({ ...header, tenant: 'rival' })}\n{}`);
     const key = await intake.deps(0).ring.current(keyRef(header.tenant, intake.platformArn), 'documents', lying.length);
@@ -245,7 +245,7 @@ describe('content is CONTENT_TAMPERED', () => {
     });
   });
 
-  it('when any of its bytes is changed, it is cut short or goes on', async () => {
+  it('when any of its bytes is changed, or it is too short or too long', async () => {
     const header = headerOf();
     const message = await messageOf(header, (await put(header, 1_000_000)).content);
     const expected = expectedOf(header);
@@ -281,7 +281,7 @@ describe('content is CONTENT_TAMPERED', () => {
   });
 });
 
-describe('a key that is not there', () => {
+describe('a missing key', () => {
   it('is waited for no longer than its caller waits', async () => {
     const arn = services.kms.createKey({ description: 'slow' });
     const hang = services.kms.faults.set({ match: { key: arn }, fault: { kind: 'hang' } });
@@ -297,7 +297,7 @@ describe('a key that is not there', () => {
     hang.clear();
   });
 
-  it('is a fault of the tenant, and nothing is stored', async () => {
+  it('is an error of the tenant, and nothing is stored', async () => {
     const arn = services.kms.createKey({ description: 'shut' });
     services.kms.disable(arn);
     services.s3.requests.reset();

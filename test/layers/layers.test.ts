@@ -32,7 +32,7 @@ test('the imports of src follow the table of ARCHITECTURE.md', () => {
   expect(faultsOf(files, packages())).toEqual([]);
 });
 
-test('no file or folder has a name that says nothing', () => {
+test('every file and folder has a specific name', () => {
   const paths = ['src', 'test', 'bench', 'bin'].flatMap(filesBelow);
   expect(paths.filter((path) => forbiddenNames(path).length > 0)).toEqual([]);
 });
@@ -99,11 +99,11 @@ const PACKAGES: Packages = {
 const faultsWith = (planted: Record<string, string>): string[] =>
   faultsOf(new Map(Object.entries({ ...SOUND, ...planted })), PACKAGES);
 
-test('a tree that follows every rule has no fault', () => {
+test('a tree that follows every rule has no violation', () => {
   expect(faultsWith({})).toEqual([]);
 });
 
-describe('a planted fault is reported', () => {
+describe('a planted violation is reported', () => {
   test.each<[path: string, source: string, fault: string]>([
     [
       'handlers/handle.ts',

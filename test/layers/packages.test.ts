@@ -25,7 +25,7 @@ function dependenciesOf(folder: string): string[] {
   return Object.keys((JSON.parse(text) as { dependencies?: Record<string, string> }).dependencies ?? {});
 }
 
-test('there is a package to look at', () => {
+test('the repository has a package to check', () => {
   expect(PACKAGES).toContain('packages/local-aws');
 });
 
@@ -36,7 +36,7 @@ describe.each(PACKAGES)('%s', (folder) => {
     expect(packageFaultsOf(files, dependenciesOf(folder))).toEqual([]);
   });
 
-  test('has no file or folder with a name that says nothing', () => {
+  test('has specific names for files and folders', () => {
     const paths = ['src', 'test', 'bin'].flatMap((part) => [...filesBelow(`${folder}/${part}`).keys()]);
     expect(paths.filter((path) => forbiddenNames(path).length > 0)).toEqual([]);
   });
@@ -61,11 +61,11 @@ const SOUND: Record<string, string> = {
 const faultsWith = (planted: Record<string, string>): string[] =>
   packageFaultsOf(new Map(Object.entries({ ...SOUND, ...planted })), ['fauxqs']);
 
-test('a package that follows every rule has no fault', () => {
+test('a package that follows every rule has no violation', () => {
   expect(faultsWith({})).toEqual([]);
 });
 
-describe('a planted fault is reported', () => {
+describe('a planted violation is reported', () => {
   test.each<[path: string, source: string, fault: string]>([
     [
       'ports.ts',

@@ -5,7 +5,7 @@ import { codeOf } from './source-text.ts';
 
 const found = (source: string): string[] => importsOf(codeOf(source)).map(({ how, target }) => `${how} ${target}`);
 
-describe('each form of import is found', () => {
+describe('each form of import is found:', () => {
   test.each<[source: string, how: How]>([
     ["import { a } from './x.ts';", 'value'],
     ["import { a, type B } from './x.ts';", 'value'],
@@ -52,7 +52,7 @@ test.each([
   'await import(`./${name}.ts`);',
   "await import('./' + name);",
   "await import(dev ? './x.ts' : './y.ts');",
-])('an import whose target is no literal is opaque: %s', (source) => {
+])('an import without a literal target is opaque: %s', (source) => {
   expect(found(source)).toEqual(['opaque ']);
 });
 
@@ -70,7 +70,7 @@ test.each([
   "const imports = ['./x.ts'];",
   "export const from = './x.ts';",
   "export { from };\nconst a = './x.ts';",
-])('what only looks like an import is none: %s', (source) => {
+])('text similar to an import is not found: %s', (source) => {
   expect(found(source)).toEqual([]);
 });
 
@@ -100,12 +100,12 @@ test.each([
   "export { default } from './x.ts';",
   "export * as default from './x.ts';",
   'export = a;',
-])('a default export is seen: %s', (source) => {
+])('a default export is found: %s', (source) => {
   expect(hasDefaultExport(codeOf(source))).toBe(true);
 });
 
 test.each(['export const a = { default: 1 };', "export { default as a } from './x.ts';", '// export default'])(
-  'a named export is no default export: %s',
+  'a named export is not a default export: %s',
   (source) => {
     expect(hasDefaultExport(codeOf(source))).toBe(false);
   },
@@ -114,12 +114,12 @@ test.each(['export const a = { default: 1 };', "export { default as a } from './
 test.each([
   "// Why.\nexport * from './x.ts';\nexport { a, type B } from './y.ts';",
   "import { a } from './x.ts';\nexport { a };",
-])('a file that only passes on is a barrel: %s', (source) => {
+])('a file that only re-exports is a barrel: %s', (source) => {
   expect(isBarrel(codeOf(source))).toBe(true);
 });
 
 test.each(["export * from './x.ts';\nexport const a = 1;", "import './x.ts';", ''])(
-  'a file with something of its own, or without exports, is no barrel: %s',
+  'a file with its own code, or without exports, is not a barrel: %s',
   (source) => {
     expect(isBarrel(codeOf(source))).toBe(false);
   },

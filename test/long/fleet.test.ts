@@ -51,7 +51,7 @@ const busy = (workers: readonly WorkerChild[]): Promise<WorkerChild> =>
   });
 
 /** Frozen for as long as the others need, so that KMS' refusal, which is old news by then, is still heard in its time. */
-test('a process that is frozen while the others shut and open the gate changes nothing by its old news', async () => {
+test('a process frozen while others shut and open the gate changes nothing with its old state', async () => {
   await using installation = await openInstallation(SOON);
   const { kms } = installation.services;
   const arn = await installation.tenant('acme');
@@ -148,7 +148,7 @@ const unprobed = ({ epoch, record }: Gate): object => {
  * taken the frozen process' job and ended it. When it wakes, the deadlines of its own calls are over too, and its view of
  * the gates is older than the 5 s for which one counts.
  */
-test('a process that is frozen for a minute, while the gate is shut, opened and shut, uses no key of before', async () => {
+test('a process frozen for a minute, while the gate is shut, opened and shut, uses no earlier key', async () => {
   await using installation = await openInstallation(SOON);
   const { kms } = installation.services;
   const arn = await installation.tenant('acme');
@@ -214,7 +214,7 @@ async function expectNoHarm(installation: Installation, fleet: readonly WorkerCh
   for (const worker of fleet) expect(await worker.exited).toEqual({ code: 0, signal: null });
 }
 
-test('three processes agree on one gate, and try its key no more often than one would', async () => {
+test('three processes agree on one gate, and probe its key no more often than one would', async () => {
   await using installation = await openInstallation({
     ...SOON,
     SEALDEX_PROBE_MIN_MS: 1000,

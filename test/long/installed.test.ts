@@ -78,7 +78,7 @@ describe('sealdex installed alone', () => {
     expect(bytesOnDisk(join(plain, 'node_modules'))).toBeLessThan(PLAIN_BYTES);
   });
 
-  test('brings neither readers of files nor local services', () => {
+  test('contains neither readers of files nor local services', () => {
     expect(existsSync(join(plain, 'node_modules/@sealdex'))).toBe(false);
   });
 
@@ -130,13 +130,13 @@ describe.each(NODES)('under Node %s', (version) => {
   test.each([
     ['import', 'import.mjs', `import * as sealdex from 'sealdex';`],
     ['require', 'require.cjs', `const sealdex = require('sealdex');`],
-  ])('%s gives what the package exports, and prints nothing', async (_, file, statement) => {
+  ])('%s returns the exports of the package, and prints nothing', async (_, file, statement) => {
     writeFileSync(join(plain, file), `${statement}\nconsole.log(Object.keys(sealdex).sort().join());\n`);
     const ended = await start([], { bin: join(plain, file), node, cwd: plain }).ended;
     expect(ended).toEqual({ code: 0, signal: null, stdout: `${NAMES.join()}\n`, stderr: '' });
   });
 
-  test('sealdex --version, and extract without settings, print what they should', async () => {
+  test('sealdex --version, and extract without settings, print the expected output', async () => {
     const { version: own } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
     expect(await sealdex(['--version'])).toMatchObject({ code: 0, stdout: `${own}\n`, stderr: '' });
     const { code, stdout } = await sealdex(['extract', PDF]);
@@ -146,7 +146,7 @@ describe.each(NODES)('under Node %s', (version) => {
     });
   });
 
-  test('a worker stores documents and files, which status, read and tenants export find', async () => {
+  test('a worker stores documents and files, and status, read and tenants export find them', async () => {
     await using scene = await openScene();
     const options = { settings: scene.settings };
     await using worker = await startWorker({ bin: binOf(full), node, ...options });

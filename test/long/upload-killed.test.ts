@@ -67,7 +67,7 @@ async function killReading(workers: readonly WorkerChild[], times: number): Prom
   });
 }
 
-test('kill -9 of a worker and of the processes that read files loses no file of 200', async () => {
+test('kill -9 of a worker and of its file readers loses no file of 200', async () => {
   using folder = temporaryFolder();
   for (const { path, body } of files) {
     mkdirSync(dirname(join(folder.path, path)), { recursive: true });

@@ -38,11 +38,11 @@ test.each([
   [2 * MINUTE, 'CLOCK_SKEW 0'],
   [-2 * MINUTE, 'CLOCK_SKEW 0'],
   [365 * 24 * 60 * MINUTE, 'CLOCK_SKEW 0'],
-])('with a clock that is %d ms off: %s', async (skewMs, end) => {
+])('a clock %d ms off gives this result: %s', async (skewMs, end) => {
   expect(await endOf(skewMs)).toBe(end);
 });
 
-test('the sweeps and the discarding of old letters are such chores, and the others are none', async () => {
+test('the sweeps and the removal of old dead letters depend on the clock, and other tasks do not', async () => {
   const clock = new FakeClock(Date.now() + 2 * MINUTE);
   const ends: Record<string, string> = {};
   for (const task of fleetTasks({ ...room.deps, clock, restartStalled: async () => false }, room.queue, () => [])) {

@@ -54,7 +54,7 @@ async function openPlace(): Promise<Place> {
   };
 }
 
-test('a process says what it holds, again and again, and is gone when it stops', async () => {
+test('a process writes its heartbeat repeatedly, and removes it when it stops', async () => {
   await using place = await openPlace();
   const { redis, queue, clock } = place;
   let keys = 1;
@@ -81,7 +81,7 @@ test('a process says what it holds, again and again, and is gone when it stops',
   expect(await redis.keys(`sealdex:{${queue}}*`)).toEqual([]);
 });
 
-test('a beat that is under way when the process stops does not bring it back', async () => {
+test('a heartbeat in progress during the stop does not bring the process back', async () => {
   await using place = await openPlace();
   const facts = Promise.withResolvers<HeartbeatFacts>();
   const heart = place.heart(() => facts.promise);
@@ -95,7 +95,7 @@ test('a beat that is under way when the process stops does not bring it back', a
   expect(await place.redis.keys(`sealdex:{${place.queue}}*`)).toEqual([]);
 });
 
-test('a heartbeat names at most 1,000 tenants and lives for some seconds', async () => {
+test('a heartbeat names at most 1,000 tenants and expires after some seconds', async () => {
   await using place = await openPlace();
   const tenants = Array.from({ length: 2000 }, (_, index) => `tenant-${index}`);
   await place.heart(async () => ({ ...FACTS, tenants })).tick();
@@ -111,7 +111,7 @@ test('a heartbeat names at most 1,000 tenants and lives for some seconds', async
   }
 });
 
-test('processes that are silent are forgotten, and what is no heartbeat is passed over', async () => {
+test('expired heartbeats are removed, and invalid ones are skipped', async () => {
   await using place = await openPlace();
   const { redis, queue, clock } = place;
   const names = redisKeys(queue);
@@ -123,7 +123,7 @@ test('processes that are silent are forgotten, and what is no heartbeat is passe
   await redis.del(names.heartbeat('broken'));
 });
 
-test('a Redis that does not answer holds no stop up', async () => {
+test('a Redis without a response does not delay a stop', async () => {
   const server = await startRedis();
   const redis = new Redis(server.url, { maxRetriesPerRequest: null });
   redis.on('error', () => {});
@@ -144,7 +144,7 @@ test('a Redis that does not answer holds no stop up', async () => {
   await server.stop();
 });
 
-test('status sums what all processes hold and call', async () => {
+test('status adds up the keys and calls of all processes', async () => {
   await using installation = await openInstallation();
   await installation.tenant('one');
   await installation.tenant('two');

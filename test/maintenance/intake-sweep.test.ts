@@ -18,7 +18,7 @@ afterEach(() => room[Symbol.asyncDispose]());
 const suspects = (): Promise<string[]> => room.redis.zrange(room.deps.keys.sweep('intake'), '0', '-1');
 
 describe('content without a job', () => {
-  it('is taken by the second sweep that sees it, a day after the first', async () => {
+  it('is deleted by the second sweep that sees it, a day after the first', async () => {
     await room.born(1);
     const [orphan, kept] = [await room.content({ job: 'none' }), await room.content()];
     await room.sweepAfter(15, sweep);
@@ -32,7 +32,7 @@ describe('content without a job', () => {
     expect(await room.counted('sealdex_swept_objects_total')).toBe(1);
   });
 
-  it('that is younger than SEALDEX_INTAKE_SWEEP_MS is not even suspected', async () => {
+  it('younger than SEALDEX_INTAKE_SWEEP_MS is not a candidate', async () => {
     await room.born(1);
     const young = await room.content({ job: 'none' });
     await room.sweepAfter(13.9, sweep);
@@ -41,7 +41,7 @@ describe('content without a job', () => {
     expect(await suspects()).toEqual([young]);
   });
 
-  it('is content that its job does not name, or of a job that names none', async () => {
+  it('includes content not named by its job, and content of a job that names none', async () => {
     await room.born(1);
     await room.content({ job: 'other content' });
     await room.content({ job: 'without content' });
@@ -51,7 +51,7 @@ describe('content without a job', () => {
     expect(await room.intake()).toEqual([kept]);
   });
 
-  it('is not what an unreadable entry may name, nor what is not ours', async () => {
+  it('excludes content that an unreadable entry may name, and foreign objects', async () => {
     await room.born(1);
     const unreadable = await room.content({ job: 'unreadable' });
     await room.deps.store.put('intake/acme/notes.txt', Buffer.from('x'), {});
@@ -63,7 +63,7 @@ describe('content without a job', () => {
     expect(await suspects()).toEqual([]);
   });
 
-  it('is forgotten as a suspect when its job is back, and begins anew when that is gone again', async () => {
+  it('is no longer a candidate when its job is back, and a new one when the job is deleted again', async () => {
     await room.born(1);
     const name = await room.content({ job: 'none' });
     const [tenant = '', id = '', intake = ''] = name.split('/');
@@ -82,7 +82,7 @@ describe('content without a job', () => {
 });
 
 describe('a dead letter', () => {
-  it('keeps its content however old it is', async () => {
+  it('keeps its content regardless of age', async () => {
     await room.born(1);
     const name = await room.content();
     const id = name.split('/')[1] ?? '';
@@ -96,8 +96,8 @@ describe('a dead letter', () => {
   });
 });
 
-describe('nothing is taken', () => {
-  it('that is older than this Redis: its job may be what was lost', async () => {
+describe('a sweep deletes no content', () => {
+  it('older than this Redis: its job may be lost', async () => {
     await room.content({ job: 'none' });
     // Its mark was made later than the object, as far as the clocks can tell.
     await room.born(0);
@@ -107,7 +107,7 @@ describe('nothing is taken', () => {
     expect(await suspects()).toEqual([]);
   });
 
-  it('while the birth marks differ, or Redis has none, and that is said', async () => {
+  it('while the Redis identities differ, or Redis has none, and reports it', async () => {
     await room.born(1);
     await room.content({ job: 'none' });
     await room.sweepAfter(15, sweep);
@@ -126,7 +126,7 @@ describe('nothing is taken', () => {
     expect(await room.intake()).toEqual([]);
   });
 
-  it('when Redis is replaced while the sweep is at work', async () => {
+  it('when Redis is replaced during the sweep', async () => {
     await room.born(1);
     await room.content({ job: 'none' });
     await room.sweepAfter(15, sweep);
@@ -146,7 +146,7 @@ describe('nothing is taken', () => {
     expect(await room.intake()).toHaveLength(1);
   });
 
-  it('that a job has come to name since it was looked for', async () => {
+  it('named by a job since the check', async () => {
     await room.born(1);
     const name = await room.content({ job: 'none' });
     const [tenant = '', id = '', intake = ''] = name.split('/');
@@ -172,7 +172,7 @@ describe('nothing is taken', () => {
     expect(await room.intake()).toEqual([name]);
   });
 
-  it('when it is more than a sweep may take: an alarm, each time', async () => {
+  it('if it is more than a sweep may delete, and raises an alarm each time', async () => {
     await room.born(1);
     for (let count = 0; count < 11; count++) await room.content({ job: 'none' });
     await room.sweepAfter(15, sweep);
@@ -186,8 +186,8 @@ describe('nothing is taken', () => {
   });
 });
 
-describe('how much a sweep may take', () => {
-  it('is 10, or 1 % of what it saw, in pages', async () => {
+describe('the limit of a sweep', () => {
+  it('is 10, or 1 % of the objects seen, in pages', async () => {
     await room.born(1);
     for (let count = 0; count < 12; count++) await room.content({ job: 'none' });
     const facts = { corpus: 'docs', kind: 'index', revision: 1 };
@@ -208,8 +208,8 @@ describe('how much a sweep may take', () => {
   });
 });
 
-describe('a sweep that is interrupted', () => {
-  it('while it takes is finished by the next one', async () => {
+describe('an interrupted sweep', () => {
+  it('is completed by the next one', async () => {
     await room.born(1);
     for (let count = 0; count < 5; count++) await room.content({ job: 'none' });
     await room.sweepAfter(15, sweep);

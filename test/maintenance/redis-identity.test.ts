@@ -13,8 +13,8 @@ beforeEach(async () => {
 });
 afterEach(() => room[Symbol.asyncDispose]());
 
-describe('the birth mark', () => {
-  it('is made in Redis and copied into the bucket, and stays what it was', async () => {
+describe('the Redis identity', () => {
+  it('is created in Redis, copied into the bucket, and kept', async () => {
     expect(await ensureRedisIdentity(depsOf())).toBe(true);
     const first = await matchingRedisIdentity(depsOf());
     expect(first).toEqual({ v: 1, id: expect.stringMatching(/^[0-9a-f]{32}$/) as string, at: room.deps.clock.now() });
@@ -23,12 +23,12 @@ describe('the birth mark', () => {
     expect(await matchingRedisIdentity(depsOf())).toEqual(first);
   });
 
-  it('is one, however many workers start at once', async () => {
+  it('is created once, regardless of the number of starting workers', async () => {
     const answers = await Promise.all(Array.from({ length: 10 }, () => ensureRedisIdentity(depsOf())));
     expect(answers).toEqual(Array.from({ length: 10 }, () => true));
   });
 
-  it('differs when Redis was lost, for every worker that starts from then on', async () => {
+  it('differs after the loss of Redis, for every worker started later', async () => {
     await ensureRedisIdentity(depsOf());
     await room.redis.del(room.deps.keys.birth);
     expect(await ensureRedisIdentity(depsOf())).toBe(false);
@@ -36,7 +36,7 @@ describe('the birth mark', () => {
     expect(await matchingRedisIdentity(depsOf())).toBeUndefined();
   });
 
-  it('is agreed on again once the operator has removed the copy and a worker has started', async () => {
+  it('matches again after the operator has removed the copy and a worker has started', async () => {
     await ensureRedisIdentity(depsOf());
     await room.redis.del(room.deps.keys.birth);
     await ensureRedisIdentity(depsOf());
@@ -47,17 +47,17 @@ describe('the birth mark', () => {
 
   it.each([
     ['is empty', ''],
-    ['is no JSON', '{'],
+    ['has no JSON', '{'],
     ['is of another version', JSON.stringify({ v: 2, id: 'a'.repeat(32), at: 1 })],
     ['has an id of another form', JSON.stringify({ v: 1, id: 'x', at: 1 })],
     ['is large', 'x'.repeat(100_000)],
-  ])('whose copy %s is a difference, and the copy is not overwritten', async (_, text) => {
+  ])('differs if its copy %s, and the copy is not overwritten', async (_, text) => {
     await room.deps.store.put(keyInS3(), Buffer.from(text), {});
     expect(await ensureRedisIdentity(depsOf())).toBe(false);
     expect((await room.deps.store.head(keyInS3()))?.bytes).toBe(text.length);
   });
 
-  it('makes something younger than Redis only when the clocks leave no doubt', () => {
+  it('makes something younger than Redis only if the clocks leave no doubt', () => {
     const birth = { v: 1, id: 'a'.repeat(32), at: 1_000_000_000_000 } as const;
     expect(isSince(birth, birth.at - 1)).toBe(false);
     expect(isSince(birth, birth.at + 600_000)).toBe(false);
@@ -65,7 +65,7 @@ describe('the birth mark', () => {
   });
 });
 
-it('a worker marks Redis and bucket at its start, and starts with a difference too', async () => {
+it('a worker writes the identity to Redis and bucket at its start, and starts despite a difference', async () => {
   const settings = { ...room.services.settings, SEALDEX_PORT: 0 };
   const start = () => startWorker(settings, { host: '127.0.0.1' });
   await (await start()).stop();

@@ -34,13 +34,13 @@ async function run(mend: (tenant: string) => boolean, signal = new AbortControll
   return seen;
 }
 
-test('All tenants are looked at, and what had to go on is told', async () => {
+test('the task checks all tenants, and logs those it continues', async () => {
   expect(await run((tenant) => tenant === 'two')).toEqual(['one', 'three', 'two']);
   expect(room.log).toEqual([{ level: 'warn', facts: { tenant: 'two' }, message: expect.any(String) as string }]);
 });
 
 test.each(['TENANT_UNKNOWN', 'PLATFORM_TENANTS', 'TENANT_BACKLOG_FULL'] as const)(
-  'One with %s does not keep the others waiting',
+  'a tenant with %s does not delay the others',
   async (code) => {
     const mend = (tenant: string): boolean => {
       if (tenant === 'one') throw new SealdexError(code);
@@ -51,7 +51,7 @@ test.each(['TENANT_UNKNOWN', 'PLATFORM_TENANTS', 'TENANT_BACKLOG_FULL'] as const
   },
 );
 
-test('When S3 or Redis fails, the chore does, and when it shall end, it ends with the next tenant', async () => {
+test('the task fails if S3 or Redis fails, and stops before the next tenant when aborted', async () => {
   const failing = run(() => {
     throw new SealdexError('STORE_FAILED');
   });
@@ -67,7 +67,7 @@ test('When S3 or Redis fails, the chore does, and when it shall end, it ends wit
   expect(seen).toEqual(['one']);
 });
 
-test('A worker lets a move go on that a Redis without data knows nothing of', async () => {
+test('a worker continues a re-encryption missing in a Redis without data', async () => {
   const { redis, deps, services } = room;
   await operator.setKey('two', services.kms.createKey());
   expect(await operator.reencryption('two')).toMatchObject({ state: 'moving' });

@@ -59,8 +59,8 @@ function longChore(name = 'chore') {
 
 const leases = (): Promise<string[]> => redis.keys(keys.lease('*'));
 
-describe('a chore', () => {
-  it('is due a whole interval after it was first heard of, and after each end', async () => {
+describe('a maintenance task', () => {
+  it('is due an interval after it was first registered, and after each end', async () => {
     let runs = 0;
     const upkeep = start(choreOf(async () => void (runs += 1)));
     await upkeep.tick();
@@ -77,7 +77,7 @@ describe('a chore', () => {
     expect(await leases()).toEqual([]);
   });
 
-  it('is due by what Redis says, whichever process begins and ends', async () => {
+  it('is due by its record in Redis, regardless of the process', async () => {
     let runs = 0;
     const chore = choreOf(async () => void (runs += 1));
     await start(chore).tick();
@@ -86,7 +86,7 @@ describe('a chore', () => {
     expect(runs).toBe(1);
   });
 
-  it('runs by itself, without anybody calling tick()', async () => {
+  it('runs without calls of tick()', async () => {
     let runs = 0;
     start(choreOf(async () => void (runs += 1)));
     clock.advance(5000);
@@ -95,7 +95,7 @@ describe('a chore', () => {
     expect(await eventually(() => runs > 0 && runs)).toBe(1);
   });
 
-  it('that lasts keeps neither the others nor the next tick waiting, and does not run twice', async () => {
+  it('in progress delays neither the others nor the next tick, and does not run twice', async () => {
     let quick = 0;
     const { chore, state } = longChore('long');
     const upkeep = start(
@@ -115,7 +115,7 @@ describe('a chore', () => {
     expect(state.ended).toBe(1);
   });
 
-  it('whose next time is further away than its interval is due: a clock was wrong', async () => {
+  it('with a next time beyond its interval is due, as after a wrong clock', async () => {
     let runs = 0;
     const upkeep = start(choreOf(async () => void (runs += 1)));
     await redis.hset(keys.chores, 'chore', String(clock.now() + 365 * 24 * HOUR));
@@ -127,8 +127,8 @@ describe('a chore', () => {
   });
 });
 
-describe('a chore that fails', () => {
-  it('is said once in ten minutes, without its message, and tried again after five', async () => {
+describe('a failing maintenance task', () => {
+  it('is logged once in ten minutes, without its message, and retried after five', async () => {
     let runs = 0;
     const upkeep = start(
       choreOf(async () => {
@@ -166,7 +166,7 @@ async function begun() {
 }
 
 describe('a stop', () => {
-  it('ends the chore at work, frees its lease, and another process does it at once', async () => {
+  it('aborts the running task, frees its lease, and another process runs it at once', async () => {
     const { chore, state, upkeep, ticking } = await begun();
     await Promise.all([upkeep.stop(), upkeep.stop()]);
     await ticking;
@@ -181,14 +181,14 @@ describe('a stop', () => {
     expect([state.ended, warnings]).toEqual([1, []]);
   });
 
-  it('before anything was due leaves no timer', async () => {
+  it('before the first due task leaves no timer', async () => {
     await start(choreOf(async () => {})).stop();
     expect(clock.pending).toBe(0);
   });
 });
 
 describe('a lease', () => {
-  it('that is lost ends the chore of who had it, and the new one is not disturbed', async () => {
+  it('lost by its owner aborts the task there, and does not affect the new owner', async () => {
     const { state, ticking } = await begun();
     const due = await redis.hget(keys.chores, 'chore');
     await redis.set(keys.lease('upkeep:chore'), 'another');
@@ -199,7 +199,7 @@ describe('a lease', () => {
     expect(await redis.hget(keys.chores, 'chore')).toBe(due);
   });
 
-  it('is renewed while the chore lasts', async () => {
+  it('is renewed while the task runs', async () => {
     const { state, ticking } = await begun();
     await redis.pexpire(keys.lease('upkeep:chore'), 30_000);
     clock.advance(15_000);

@@ -26,7 +26,7 @@ const withStore = (change: Partial<Store>): MaintenanceTask =>
   tombstoneSweep({ ...room.deps, store: { ...room.deps.store, ...change } });
 
 describe('a tombstone', () => {
-  it('is taken when no job from before it can still come, and not before', async () => {
+  it('is deleted when no older job can arrive, and not before', async () => {
     await room.tombstone(5);
     await room.sweepAfter(DAYS - 0.1, sweep);
     expect(await room.documents()).toHaveLength(1);
@@ -35,7 +35,7 @@ describe('a tombstone', () => {
     expect(await room.counted('sealdex_swept_objects_total')).toBe(1);
   });
 
-  it('is told from documents, and from small objects of others', async () => {
+  it('is distinguished from documents, and from small foreign objects', async () => {
     const document = await room.document(5);
     const small = `documents/acme/docs/${newObject()}`;
     await room.deps.store.put(small, Buffer.from('x'), { metadata: { revision: '5', 'job-id': 'j', v: '1' } });
@@ -44,7 +44,7 @@ describe('a tombstone', () => {
     expect(await room.documents()).toEqual([document, small].sort());
   });
 
-  it('that gave way to a document between the look and the removal: the document survives', async () => {
+  it('replaced by a document between read and removal is not removed: the document survives', async () => {
     const object = newObject();
     const key = await room.tombstone(5, object);
     const { store } = room.deps;
@@ -61,7 +61,7 @@ describe('a tombstone', () => {
     expect(await room.counted('sealdex_swept_objects_total')).toBe(0);
   });
 
-  it('that gave way to a newer one after it was listed: the newer one stays', async () => {
+  it('replaced by a newer one after it was listed is not removed: the newer one stays', async () => {
     const object = newObject();
     const key = await room.tombstone(5, object);
     const { store } = room.deps;
@@ -76,7 +76,7 @@ describe('a tombstone', () => {
     expect((await store.head(key))?.metadata).toMatchObject({ revision: '6', deleted: '1' });
   });
 
-  it('that is older than this Redis stays: jobs that were lost with another one may be made anew', async () => {
+  it('older than this Redis stays: jobs lost with another one may be enqueued again', async () => {
     await room.tombstone(5);
     const mark = JSON.stringify({ v: 1, id: 'a'.repeat(32), at: Date.now() + 1000 });
     await room.redis.set(room.deps.keys.birth, mark);
@@ -88,7 +88,7 @@ describe('a tombstone', () => {
 });
 
 describe('the sweep', () => {
-  it('takes nothing while the birth marks differ', async () => {
+  it('deletes nothing while the Redis identities differ', async () => {
     await room.tombstone(5);
     await room.redis.set(room.deps.keys.birth, JSON.stringify({ v: 1, id: 'f'.repeat(32), at: 0 }));
     await room.sweepAfter(DAYS + 1, sweep);
@@ -96,7 +96,7 @@ describe('the sweep', () => {
     expect(room.log.at(-1)).toMatchObject({ level: 'error' });
   });
 
-  it('takes nothing from a store that ignores the condition of a removal, and says so once', async () => {
+  it('deletes nothing from a store that ignores the condition of a removal, and logs that once', async () => {
     await room.tombstone(5);
     room.services.s3.faults.set({ match: { method: 'DELETE' }, fault: { kind: 'ignoreConditions' } });
     await room.sweepAfter(DAYS + 1, sweep);
@@ -108,7 +108,7 @@ describe('the sweep', () => {
     expect(await room.documents()).toEqual([]);
   });
 
-  it('fails when nothing is proven, and leaves no canary', async () => {
+  it('fails if the test of removals is inconclusive, and leaves no canary', async () => {
     room.services.s3.faults.set({
       match: { method: 'DELETE' },
       fault: { kind: 'error', status: 403, code: 'AccessDenied' },
@@ -120,7 +120,7 @@ describe('the sweep', () => {
     ]);
   });
 
-  it('goes on, in another process, with the page after the last one that was done', async () => {
+  it('continues, in another process, with the page after the last completed one', async () => {
     const keys: string[] = [];
     for (let count = 0; count < 6; count++) keys.push(await room.tombstone(5));
     keys.sort();

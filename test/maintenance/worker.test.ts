@@ -5,7 +5,7 @@ import { metricsOf } from '../journey/installation.ts';
 import { eventually } from '../support/eventually.ts';
 import { openUpkeepRoom } from './fixture.ts';
 
-it('a worker does the sweeps that are due, and their metrics are there before', async () => {
+it('a worker runs due sweeps, and their metrics exist before', async () => {
   await using room = await openUpkeepRoom();
   const { keys } = room.deps;
   await room.redis.hset(keys.chores, 'intake-sweep', '0', 'tombstone-sweep', '0');

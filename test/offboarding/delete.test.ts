@@ -74,7 +74,7 @@ async function park(jobs: number): Promise<void> {
   await eventually(async () => ((await parked(LEAVER)) === jobs && (await parked(STAYER)) === 20) || undefined);
 }
 
-test('a tenant with documents, originals, deletions, letters and thousands of parked jobs goes, and its neighbor keeps all', async () => {
+test('a tenant with documents, originals, deletions, dead letters and thousands of parked jobs is deleted, and another keeps all', async () => {
   const { installation, deps } = room;
   for (const tenant of [LEAVER, STAYER]) await installation.operator.putTenant(tenant, { keepOriginals: true });
   await runWorker();
@@ -129,7 +129,7 @@ test('a tenant with documents, originals, deletions, letters and thousands of pa
   expect(Number(await installation.redis.hget(redisKeys(deps.config.queue).backlogJobs, STAYER))).toBe(1);
 });
 
-test('a deletion that is cut off after any of its steps ends when it is begun anew', async () => {
+test('a deletion interrupted after any of its steps completes when run again', async () => {
   const { installation, deps } = room;
   await runWorker();
   const steps: DeletionStep['step'][] = ['marked', 'shut', 'swept', 'waiting', 'waited', 'pass'];
@@ -151,7 +151,7 @@ test('a deletion that is cut off after any of its steps ends when it is begun an
   expect(await keysUnder(installation.store, `documents/${STAYER}/`)).toHaveLength(6);
 });
 
-test('a deletion that is ended between two removals goes on when it is begun anew', async () => {
+test('a deletion aborted between two removals continues when run again', async () => {
   const { installation, deps } = room;
   await runWorker();
   await room.fill(40);
@@ -167,7 +167,7 @@ test('a deletion that is ended between two removals goes on when it is begun ane
   expect(await keysUnder(installation.store, `documents/${STAYER}/`)).toHaveLength(40);
 });
 
-test('while jobs of it are being enqueued and worked on, a deletion comes to its end, and its neighbor is served', async () => {
+test('a deletion completes while jobs of the tenant are enqueued and processed, and another tenant is served', async () => {
   const { installation, deps } = room;
   await runWorker();
   const over = new AbortController();
@@ -196,7 +196,7 @@ test('while jobs of it are being enqueued and worked on, a deletion comes to its
   expect(await installation.end(jobs.at(-1)!)).toBe('done');
 });
 
-test('a job of it that is taken after the mark ends as TENANT_UNKNOWN, and reading it does', async () => {
+test('a job of the tenant taken after the mark ends as TENANT_UNKNOWN, and a read does too', async () => {
   const { installation, deps } = room;
   const document = documentOf('late', 'Late.');
   const { jobId } = await installation.producer.enqueueIndex({ tenant: LEAVER, corpus: 'docs', document });
@@ -210,7 +210,7 @@ test('a job of it that is taken after the mark ends as TENANT_UNKNOWN, and readi
   await expectGone();
 });
 
-test('a job that a worker has is left to it, and told when it never ends', async () => {
+test('an active job is left to its worker, and reported if it never ends', async () => {
   const { installation, deps } = room;
   const document = documentOf('stuck', 'Stuck.');
   const { jobId } = await installation.producer.enqueueIndex({ tenant: LEAVER, corpus: 'docs', document });
@@ -222,7 +222,7 @@ test('a job that a worker has is left to it, and told when it never ends', async
   await expectGone();
 });
 
-test('what others put into the queue for it goes too, and what only speaks of it stays', async () => {
+test('foreign entries in the queue for the tenant are removed too, and entries that only mention it stay', async () => {
   const { installation, deps } = room;
   await installation.queue.add('index', { x: 1, tenant: LEAVER }, { jobId: 'foreign-1' });
   await installation.queue.add('index', { tenant: LEAVER }, { jobId: 'foreign-2', delay: 60_000 });
@@ -231,7 +231,7 @@ test('what others put into the queue for it goes too, and what only speaks of it
   expect(await installation.queue.getJobCounts('wait', 'delayed')).toEqual({ wait: 1, delayed: 0 });
 });
 
-test('where the bucket keeps versions, older ones and delete markers go, and unfinished uploads', async () => {
+test('older versions, delete markers and unfinished uploads are removed from a bucket with versions', async () => {
   const { installation, deps } = room;
   installation.services.s3.keepVersions(String(installation.settings.SEALDEX_BUCKET));
   await runWorker();
@@ -272,7 +272,7 @@ test('where the bucket keeps versions, older ones and delete markers go, and unf
   expect((await installation.store.listUploads('intake/')).uploads).toMatchObject([{ key: `intake/${STAYER}/j1/1` }]);
 });
 
-test('where versions may not be looked for, that is told, and what is current goes', async () => {
+test('current objects are removed and a warning is returned if versions cannot be listed', async () => {
   const { installation, deps } = room;
   await runWorker();
   await room.fill(4);
@@ -288,7 +288,7 @@ test('where versions may not be looked for, that is told, and what is current go
   await expectGone();
 });
 
-test('where older versions may be seen and not removed, they may remain; a store that knows of none has none', async () => {
+test('older versions may remain if they can be listed but not removed; a store without versions has none', async () => {
   const { installation, deps } = room;
   const { s3 } = installation.services;
   s3.keepVersions(String(installation.settings.SEALDEX_BUCKET));
@@ -313,7 +313,7 @@ test('where older versions may be seen and not removed, they may remain; a store
   });
 });
 
-test('counting touches nothing', async () => {
+test('a count changes nothing', async () => {
   const { installation, deps } = room;
   await runWorker();
   await room.fill(4);
@@ -329,7 +329,7 @@ test('counting touches nothing', async () => {
   expect(await installation.operator.deadList({ tenant: LEAVER }, { limit: 10 })).toMatchObject({ letters: [{}] });
 });
 
-test('the name is not given again, and its KMS keys are known as those of a tenant that was', async () => {
+test('the name cannot be reused, and its KMS keys remain known as those of a deleted tenant', async () => {
   const { installation, deps } = room;
   const arn = (await installation.operator.tenant(LEAVER)).kmsKeyArn!;
   await deleteTenant(deps, LEAVER, { operator: 'ann' });
@@ -358,7 +358,7 @@ test('the keys of the tenant are wiped in all processes before anything is remov
   expect(await held()).toContain(STAYER);
 });
 
-test('the wait is as long as anybody may go on who has not heard', () => {
+test('the wait is as long as an uninformed process may continue', () => {
   expect(LONGEST_WORK_MS).toBeGreaterThanOrEqual(JOB_MS);
   expect(SETTLED_MS).toBe(CACHE_MS + LONGEST_WORK_MS + 2 * MAX_SKEW_MS);
 });

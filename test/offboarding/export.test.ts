@@ -77,7 +77,7 @@ const official = async (file: string): Promise<string> => {
   return plaintext.toString('utf8');
 };
 
-test('with its gate shut a tenant is exported, and the official client opens all of it with the key that the note names', async () => {
+test('a tenant with a shut gate is exported, and the official client opens all of it with the key in the note', async () => {
   await room.installation.operator.block(LEAVER, keyArn, 'a test');
   const exported = await room.installation.operator.exportTenant(LEAVER, dir);
   await room.installation.operator.unblock(LEAVER, keyArn);
@@ -112,7 +112,7 @@ test('with its gate shut a tenant is exported, and the official client opens all
     expect(note).toContain(words);
 });
 
-test('what is not called as we call things stays inside the folder', async () => {
+test('foreign object names stay inside the folder', async () => {
   await room.installation.operator.exportTenant(LEAVER, dir);
   const strange = manifest().find(({ key }) => key.endsWith('strange'));
   expect(strange?.file).toMatch(/^other\/[0-9a-f]{64}$/);
@@ -120,7 +120,7 @@ test('what is not called as we call things stays inside the folder', async () =>
   expect(readdirSync(join(dir, '..'))).toEqual(['export']);
 });
 
-test('what an object put there by somebody else says of its key gets into no command: it is counted', async () => {
+test('a key named in a foreign object gets into no command: it is counted', async () => {
   const { store, operator } = room.installation;
   const messageUnder = (arn: string): Buffer =>
     encryptMessage(
@@ -144,7 +144,7 @@ test('what an object put there by somebody else says of its key gets into no com
   expect(lines.map((line) => line?.kmsKeyArn)).toEqual([foreign, undefined]);
 });
 
-test('an export that was cut off fetches only what is not there', async () => {
+test('an interrupted export continues with the missing files', async () => {
   const { operator, services } = room.installation;
   const prefix = `documents/${LEAVER}/more/`;
   const fault = services.s3.faults.set({ match: { method: 'GET', prefix }, fault: S3_ERRORS.internal });
@@ -176,7 +176,7 @@ test('an export that fails releases its folder only once no file is being writte
   expect(files()).toEqual(before);
 });
 
-test('a file that was damaged, removed or cut is fetched again, and so is what has changed; what was deleted goes', async () => {
+test('damaged, deleted, truncated or changed files are fetched again, and deleted documents are removed', async () => {
   const { installation } = room;
   const { operator, producer } = installation;
   await operator.exportTenant(LEAVER, dir);
@@ -198,7 +198,7 @@ test('a file that was damaged, removed or cut is fetched again, and so is what h
   expect(existsSync(join(dir, `documents/${LEAVER}/docs/${objectName('document-8')}`))).toBe(false);
 });
 
-test('one run at a time writes into a folder; what a dead one has left is taken over', async () => {
+test('one run at a time writes into a folder; the files of a killed one are taken over', async () => {
   const { operator } = room.installation;
   let second: Promise<unknown> | undefined;
   const onProgress = (): void => {
@@ -222,7 +222,7 @@ test('one run at a time writes into a folder; what a dead one has left is taken 
   }
 });
 
-test('a manifest that lacks lines is none: the next run makes it whole', async () => {
+test('an incomplete manifest is ignored: the next run completes it', async () => {
   const { operator } = room.installation;
   let isCut = false;
   const onProgress = (): void => {
@@ -236,7 +236,7 @@ test('a manifest that lacks lines is none: the next run makes it whole', async (
   expect(manifest()).toHaveLength(33);
 });
 
-test('a link in the folder is not followed: one to a folder is refused, one in the place of a file is replaced', async () => {
+test('a link in the folder is not followed: one to a folder is rejected, one in place of a file is replaced', async () => {
   const { operator } = room.installation;
   const outside = join(dir, '..', 'outside');
   const victim = join(outside, 'victim.txt');
@@ -270,7 +270,7 @@ test('a link in the folder is not followed: one to a folder is refused, one in t
   expect(readdirSync(outside).toSorted()).toEqual(['copy', 'victim.txt']);
 });
 
-test('of two tenants that are exported into one empty folder at once, one is', async () => {
+test('one of two parallel exports into one empty folder succeeds', async () => {
   const { operator } = room.installation;
   const ends = await Promise.allSettled([LEAVER, STAYER].map((tenant) => operator.exportTenant(tenant, dir)));
   const done = ends.find((end) => end.status === 'fulfilled');
@@ -282,7 +282,7 @@ test('of two tenants that are exported into one empty folder at once, one is', a
   expect(manifest().every(({ key }) => key.split('/')[1] === done?.value.tenant)).toBe(true);
 });
 
-test('a folder with other things in it, or of another tenant, is left alone', async () => {
+test('a folder with other files, or of another tenant, is not changed', async () => {
   const { operator } = room.installation;
   mkdirSync(dir);
   writeFileSync(join(dir, 'mine.txt'), 'Mine.');
@@ -294,7 +294,7 @@ test('a folder with other things in it, or of another tenant, is left alone', as
   await expect(operator.exportTenant('nobody', join(dir, 'x'))).rejects.toMatchObject({ code: 'TENANT_UNKNOWN' });
 });
 
-test('what waits to be stored is counted, and told as not in it', async () => {
+test('content not yet stored is counted, and reported as missing', async () => {
   const { installation } = room;
   const { operator, producer, services } = installation;
   await installation.tenant('waiting');
@@ -317,7 +317,7 @@ test('what waits to be stored is counted, and told as not in it', async () => {
   expect(note.trimEnd().split('\n')).toHaveLength(10);
 });
 
-test('what is under the platform key is told as such', async () => {
+test('content under the platform key is reported as such', async () => {
   const { installation } = room;
   const { operator, producer, settings } = installation;
   await operator.putTenant('keyless', { plan: 'free' });

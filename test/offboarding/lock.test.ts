@@ -25,25 +25,25 @@ function withoutRoom(module: 'lock' | 'folder', call: string): void {
   expect(stderr.toString()).toContain('EFBIG');
 }
 
-test('A run that could not write its lock leaves none, and the next one takes it', async () => {
+test('a run that fails to write its lock leaves none, and the next one takes it', async () => {
   withoutRoom('lock', 'lockFolder(process.argv[1])');
   expect(existsSync(join(dir, '.sealdex-export.lock'))).toBe(false);
   await using _ = await lockFolder(dir);
 });
 
-test('A run that could not write its mark leaves the folder to the next one', async () => {
+test('a run that fails to write its mark leaves the folder to the next one', async () => {
   withoutRoom('folder', `claim(process.argv[1], 'acme')`);
   await claim(dir, 'acme');
   await expect(claim(dir, 'other')).rejects.toMatchObject({ field: 'dir' });
 });
 
-test('What a run that was killed has left beside its mark does not make the folder another’s', async () => {
+test('files of a killed run beside its mark do not make the folder foreign', async () => {
   writeFileSync(join(dir, '.sealdex-export.json.0123456789abcdef'), '');
   await claim(dir, 'acme');
   expect(existsSync(join(dir, '.sealdex-export.json'))).toBe(true);
 });
 
-test('What is there already stays, a link that leads nowhere too, and nothing is left beside it', async () => {
+test('existing files stay, also a dangling link, and no other file is left', async () => {
   const [file, link] = [join(dir, 'file'), join(dir, 'link')];
   writeFileSync(file, 'old');
   symlinkSync(join(dir, 'nowhere'), link);

@@ -145,7 +145,7 @@ test('a former key loses its gate, and so does a deleted tenant', async () => {
   expect(tries()).toBe(0);
 });
 
-test('a former key that was shut as such is probed like any other', async () => {
+test('a former key with a shut gate is probed like any other', async () => {
   room.kms.disable(keyArn);
   room.owners.set('acme', keyRef('acme', room.kms.createKey()));
   await shut({ wasCurrent: false });

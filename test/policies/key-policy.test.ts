@@ -78,9 +78,9 @@ const USES = ['Encrypt', 'Decrypt', 'ReEncrypt', 'GenerateDataKey', 'GenerateDat
 
 test.each([
   ['with the role as principal', false],
-  ['with our account as principal and the role in a condition', true],
+  ['with the account as principal and the role in a condition', true],
 ])(
-  '%s: what we do for the tenant is allowed, for another tenant or without a context it is not',
+  'calls for the tenant are allowed, and for another tenant or without a context denied: %s',
   async (_name, byCondition) => {
     const key = keyWith({ byCondition });
     expect(await answered(key, contextOf('acme'))).toEqual([...USES, 'DescribeKey']);
@@ -91,7 +91,7 @@ test.each([
 );
 
 test.each([false, true])(
-  'without the context every tenant is served, but no other role (by condition: %s)',
+  'calls for every tenant are allowed without the context, but for no other role (by condition: %s)',
   async (byCondition) => {
     const key = keyWith({ withoutContext: true, byCondition });
     expect(await answered(key, contextOf('other'))).toEqual([...USES, 'DescribeKey']);
@@ -99,11 +99,11 @@ test.each([false, true])(
   },
 );
 
-test('The owner stays in control of the key', async () => {
+test('the owner keeps control of the key', async () => {
   expect(await answered(keyWith(), contextOf('other'), 'local')).toEqual([...USES, 'DescribeKey', 'GetKeyPolicy']);
 });
 
-test('A role is named by its ARN, and by nothing else', () => {
+test('a role must be named by its ARN', () => {
   expect([OURS, 'arn:aws-us-gov:iam::111122223333:role/a'].filter(isRoleArn)).toHaveLength(2);
   const others = [
     'arn:aws:iam::444455556666:user/a',

@@ -75,7 +75,7 @@ test('each field of the filter selects jobs', async () => {
   await end();
 });
 
-test('a job that was released is queued and has no code', async () => {
+test('a released job is queued and has no code', async () => {
   const { ids, end } = await oneOfEach();
   expect(await room.queue.release('parked:0', async () => true)).toBe(true);
   expect(await listed({ tenant: 'parked' })).toEqual([
@@ -95,7 +95,7 @@ test('jobs of both queues are listed across pages, each once, the next ones firs
   expect((await listed()).at(-1)).toMatchObject({ queue: 'upload', kind: 'upload', state: 'queued' });
 });
 
-test('an entry that is no job is passed over, and unreadable data has no names', async () => {
+test('an invalid entry is skipped, and unreadable data has no names', async () => {
   const [text, gone, foreign, good] = [newJobId(), newJobId(), newJobId(), await room.add()];
   await room.redis.set(room.bull.toKey(text), 'rubbish');
   for (const id of [text, gone]) await room.redis.lpush(room.bull.toKey('wait'), id);

@@ -66,7 +66,7 @@ function run(args: readonly string[], input: Uint8Array = Buffer.alloc(0)): Prom
 
 const decrypt = (...args: string[]): Promise<Ended> => run(['decrypt.ts', ...args], object);
 
-it('the program on the page opens a stored document with the KMS key of its tenant, and says the whole record', async () => {
+it('the program on the page opens a stored document with the KMS key of its tenant, and prints the whole record', async () => {
   const { code, out, errors } = await decrypt(arns[0]!, 'acme');
   expect({ code, errors }).toEqual({ code: 0, errors: '' });
   const lines = out
@@ -104,7 +104,7 @@ it('the program has no type errors', async () => {
   });
 });
 
-it('the page names the object as it is named', () => {
+it('the page gives the real name of the object', () => {
   expect(PAGE).toContain(`'${PLACE.id}' | sha256sum`);
   expect(keyOf(PLACE)).toBe(`documents/acme/docs/${createHash('sha256').update(PLACE.id).digest('hex')}`);
 });

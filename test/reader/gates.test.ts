@@ -32,8 +32,8 @@ async function stored(): Promise<{ tenant: string; arn: string; place: Place }> 
 const shut = (tenant: string, arn: string): Promise<void> =>
   setGate({ redis: scene.redis, queue: scene.config.queue }, tenant, arn);
 
-describe('while the gate is shut', () => {
-  it('metadata() and open() answer its code and since when, without a call to KMS or for the document', async () => {
+describe('a shut gate', () => {
+  it('makes metadata() and open() throw its code and time, without a call to KMS or for the document', async () => {
     const { tenant, arn, place } = await stored();
     await shut(tenant, arn);
     const reader = await scene.reader();
@@ -48,7 +48,7 @@ describe('while the gate is shut', () => {
     expect(scene.services.s3.requests.count({ prefix: 'documents/' })).toBe(0);
   });
 
-  it('a reader that holds the data key and had the document open a moment ago is refused too', async () => {
+  it('is effective for a reader with the data key and a recently opened document too', async () => {
     const { tenant, arn, place } = await stored();
     const reader = await scene.reader();
     expect(await reader.metadata(place)).toMatchObject({ id: 'one' });
@@ -64,7 +64,7 @@ describe('while the gate is shut', () => {
     expect(await eventually(() => reader.metadata(place))).toMatchObject({ id: 'one' });
   });
 
-  it('list() tells what needs no key; with metadata each line has the code, and KMS is not asked', async () => {
+  it('does not affect list() without metadata; with metadata each line has the code, without a KMS call', async () => {
     const { tenant, arn } = await stored();
     await shut(tenant, arn);
     const reader = await scene.reader();
@@ -79,13 +79,13 @@ describe('while the gate is shut', () => {
     expect(kms.counts.all()).toEqual([]);
   });
 
-  it('other tenants are read as ever', async () => {
+  it('does not affect other tenants', async () => {
     const [{ tenant, arn }, other] = [await stored(), await stored()];
     await shut(tenant, arn);
     expect(await (await scene.reader()).metadata(other.place)).toMatchObject({ id: 'one' });
   });
 
-  it('the operator’s word counts the same: a paused tenant is not read, and its documents are there after', async () => {
+  it('by an operator has the same effect: a paused tenant is not read, and its documents remain', async () => {
     const { tenant, place } = await stored();
     const reader = await scene.reader();
     await scene.operator.putTenant(tenant, { paused: { reason: 'asked for', since: SHUT_AT } });
@@ -102,8 +102,8 @@ describe('while the gate is shut', () => {
   });
 });
 
-describe('what was opened before the gate shut', () => {
-  it('gives no further part of a document', async () => {
+describe('a reader in progress when the gate is shut', () => {
+  it('returns no further part of a document', async () => {
     const { tenant, arn, place } = await stored();
     const reader = await scene.reader();
     const text = 'It is so. '.repeat(100);
@@ -125,7 +125,7 @@ describe('what was opened before the gate shut', () => {
     expect(await parts.next()).toMatchObject({ done: true });
   });
 
-  it('gives nothing further of what is under a former key once that one’s gate is shut', async () => {
+  it('returns no further data under a former key once the gate of that key is shut', async () => {
     const { tenant, arn, place } = await stored();
     await scene.operator.putTenant(tenant, { keepOriginals: true });
     const producer = await scene.producer();
@@ -160,7 +160,7 @@ describe('what was opened before the gate shut', () => {
     expect(await reader.metadata({ ...place, id: 'new' })).toMatchObject({ id: 'new' });
   });
 
-  it('is not decrypted further when S3 answers late, and its connection is given back', async () => {
+  it('does not decrypt a late response of S3, and frees its connection', async () => {
     let refusal: SealdexError | undefined;
     let isEnded = false;
     async function* late(): AsyncGenerator<Uint8Array> {
@@ -179,7 +179,7 @@ describe('what was opened before the gate shut', () => {
     expect(isEnded).toBe(true);
   });
 
-  it('goes on when only the process stood still: the gates are looked at again first', async () => {
+  it('continues if only the process was frozen, after it has read the gates again', async () => {
     let isUnknown = true;
     const gates = {
       refusal: () => (isUnknown ? new SealdexError('GATE_UNKNOWN') : undefined),
@@ -189,8 +189,8 @@ describe('what was opened before the gate shut', () => {
   });
 });
 
-describe('a reader that meets the refusal first', () => {
-  it('shuts the gate for all: the second look costs no call, of another reader neither', async () => {
+describe('a reader that receives the first denial', () => {
+  it('shuts the gate for all: the next read makes no call, in another reader neither', async () => {
     const { arn, place } = await stored();
     const [reader, other] = [await scene.reader(), await scene.reader()];
     kms.faults.set({ match: { key: arn }, fault: KMS_ERRORS.accessDenied });
@@ -208,8 +208,8 @@ describe('a reader that meets the refusal first', () => {
   });
 });
 
-describe('a gate that nobody could look at', () => {
-  it('refuses all that needs a key as GATE_UNKNOWN, before S3 is asked, and the plain list goes on', async () => {
+describe('an unknown gate', () => {
+  it('rejects all reads with a key as GATE_UNKNOWN before an S3 request, and the plain list works', async () => {
     const { tenant } = await stored();
     const never = (): never => expect.unreachable('Neither a key nor an object is asked for.');
     const owner = { tenant } as never;

@@ -42,7 +42,7 @@ async function listAll(request: ListRequest): Promise<{ documents: ListedDocumen
 }
 
 describe('a list', () => {
-  it('tells object, revision and size of every document of the corpus, and of no other', async () => {
+  it('has object, revision and size of every document of the corpus, and of no other', async () => {
     const { documents, next } = await reader.list(PLACE);
     expect(next).toBeUndefined();
     expect(documents.map(({ object }) => object)).toEqual(OBJECTS);
@@ -50,13 +50,13 @@ describe('a list', () => {
       expect(facts).toEqual({ revision: revisions.get(object), bytes: expect.any(Number) as number, isDeleted: false });
   });
 
-  it.each([1, 7, 24, 25, 26])('in pages of %i is the same list, each document once', async (limit) => {
+  it.each([1, 7, 24, 25, 26])('is the same in pages of %i, with each document once', async (limit) => {
     const { documents, pages } = await listAll({ ...PLACE, limit });
     expect(documents.map(({ object }) => object)).toEqual(OBJECTS);
     expect(pages).toBe(Math.ceil(IDS.length / limit));
   });
 
-  it('with metadata tells what each document says of itself, at one request a document', async () => {
+  it('has the metadata of each document if requested, with one request per document', async () => {
     scene.services.s3.requests.reset();
     const { documents } = await reader.list({ ...PLACE, metadata: true });
     expect(new Set(documents.map(({ document }) => document?.id))).toEqual(new Set(IDS));
@@ -66,7 +66,7 @@ describe('a list', () => {
     expect(requests.count({ method: 'HEAD' })).toBe(0);
   });
 
-  it('without metadata asks KMS nothing, and of an empty corpus or one that nobody made is empty', async () => {
+  it('makes no KMS call without metadata, and is empty for an empty or unknown corpus', async () => {
     scene.services.kms.counts.reset();
     const fresh = await scene.reader();
     expect((await fresh.list(PLACE)).documents).toHaveLength(IDS.length);
@@ -74,7 +74,7 @@ describe('a list', () => {
     expect(scene.services.kms.counts.all()).toEqual([]);
   });
 
-  it('after a place between two documents goes on with the next one', async () => {
+  it('continues after a position between two documents with the next one', async () => {
     const { documents } = await reader.list({ ...PLACE, after: `${OBJECTS[3]}0` });
     expect(documents.map(({ object }) => object)).toEqual(OBJECTS.slice(4));
     expect(await reader.list({ ...PLACE, after: '../../x' })).toMatchObject({ documents: { length: IDS.length } });
@@ -82,7 +82,7 @@ describe('a list', () => {
   });
 });
 
-describe('what is special on a line', () => {
+describe('a line of the list', () => {
   const corpus = 'special';
   const place = { ...PLACE, corpus };
 
@@ -102,23 +102,20 @@ describe('what is special on a line', () => {
   const byObject = (documents: readonly ListedDocument[], id: string): ListedDocument | undefined =>
     documents.find(({ object }) => object === objectName(id));
 
-  it.each([false, true])(
-    'a deleted document is there as deleted, with its revision (metadata: %s)',
-    async (metadata) => {
-      const { documents } = await reader.list({ ...place, metadata });
-      expect(documents).toHaveLength(5);
-      const gone = byObject(documents, 'gone');
-      expect(gone).toEqual({
-        object: objectName('gone'),
-        revision: expect.any(Number) as number,
-        bytes: 0,
-        isDeleted: true,
-      });
-      expect(gone!.revision).toBeGreaterThan(0);
-    },
-  );
+  it.each([false, true])('shows a deleted document as deleted, with its revision (metadata: %s)', async (metadata) => {
+    const { documents } = await reader.list({ ...place, metadata });
+    expect(documents).toHaveLength(5);
+    const gone = byObject(documents, 'gone');
+    expect(gone).toEqual({
+      object: objectName('gone'),
+      revision: expect.any(Number) as number,
+      bytes: 0,
+      isDeleted: true,
+    });
+    expect(gone!.revision).toBeGreaterThan(0);
+  });
 
-  it('a document that cannot be read has the code on its line, and the others are told', async () => {
+  it('has the code of an unreadable document, and the others are complete', async () => {
     const { documents } = await reader.list({ ...place, metadata: true });
     expect(byObject(documents, 'fine')?.document).toMatchObject({ id: 'fine' });
     expect(byObject(documents, 'copied')).toMatchObject({ code: 'OBJECT_MISMATCH' });
@@ -131,7 +128,7 @@ describe('what is special on a line', () => {
   });
 });
 
-describe('a list that is refused', () => {
+describe('a rejected list', () => {
   it.each<readonly [string, unknown, string]>([
     ['nothing', undefined, 'tenant'],
     ['a wrong tenant', { ...PLACE, tenant: 'a/b' }, 'tenant'],
@@ -143,16 +140,16 @@ describe('a list that is refused', () => {
     ['a place of 1,025 characters', { ...PLACE, after: 'x'.repeat(1025) }, 'after'],
     ['a place with a lone surrogate', { ...PLACE, after: '\ud800' }, 'after'],
     ['metadata in text', { ...PLACE, metadata: 'yes' }, 'metadata'],
-  ])('for %s names the field', async (_, request, field) => {
+  ])('names the field: %s', async (_, request, field) => {
     const error = await refusalOf(() => reader.list(request as ListRequest));
     expect(error).toMatchObject({ code: 'DOCUMENT_INVALID', field });
   });
 
-  it('of a tenant that nobody made is TENANT_UNKNOWN', async () => {
+  it('is TENANT_UNKNOWN for an unknown tenant', async () => {
     expect(await codeOf(() => reader.list({ ...PLACE, tenant: 'nobody' }))).toBe('TENANT_UNKNOWN');
   });
 
-  it('by an outage is its error, not a line each; a shut key is on the lines', async () => {
+  it('has one error for an outage, not one per line; a shut key is on the lines', async () => {
     const fresh = await scene.reader();
     await fresh.list(PLACE);
     const fault = scene.services.s3.faults.set({ match: { prefix: 'documents/' }, fault: S3_ERRORS.accessDenied });

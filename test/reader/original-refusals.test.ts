@@ -49,7 +49,7 @@ async function plant(bytesOf: Place, at: Place): Promise<void> {
   await overwrite(scene, originalOf(at), { bytes, metadata });
 }
 
-test('Swapped with that of another document of the tenant it is not given out, whatever revision it pretends', async () => {
+test('an original swapped with that of another document of the tenant is rejected, regardless of its declared revision', async () => {
   const [mine, theirs] = [await uploaded('mine'), await uploaded('theirs')];
   const own = await objectAt(scene.store, originalOf(mine));
   await copy(scene, originalOf(theirs), originalOf(mine));
@@ -60,7 +60,7 @@ test('Swapped with that of another document of the tenant it is not given out, w
   expect(await read(mine)).toEqual(textOf('mine', 100));
 });
 
-test('Copied with its document to another id or corpus it is OBJECT_MISMATCH', async () => {
+test('an original copied with its document to another id or corpus is OBJECT_MISMATCH', async () => {
   const place = await uploaded('copied');
   for (const elsewhere of [
     { ...place, corpus: 'elsewhere' },
@@ -72,7 +72,7 @@ test('Copied with its document to another id or corpus it is OBJECT_MISMATCH', a
   }
 });
 
-test("Copied from another tenant it is OBJECT_TAMPERED, without a call to that tenant's key", async () => {
+test("an original copied from another tenant is OBJECT_TAMPERED, without a call to that tenant's key", async () => {
   const theirs = await uploaded('secret', 100, { tenant: 'other', corpus: 'docs' });
   const mine = await uploaded('secret');
   await plant(theirs, mine);
@@ -81,7 +81,7 @@ test("Copied from another tenant it is OBJECT_TAMPERED, without a call to that t
   expect(kms.counts.count({ tenant: 'other' }) + kms.counts.count({ key: othersArn })).toBe(0);
 });
 
-test('Changed by one bit in any byte, from the first to the last (every seventh), it is OBJECT_TAMPERED', async () => {
+test('an original with one bit changed in any byte, from the first to the last (every seventh), is OBJECT_TAMPERED', async () => {
   const place = await uploaded('flipped', 200);
   const { bytes, metadata } = await objectAt(scene.store, originalOf(place));
   const places = [...Array.from({ length: Math.ceil(bytes.length / 7) }, (_, index) => 7 * index), bytes.length - 1];
@@ -97,7 +97,7 @@ test('Changed by one bit in any byte, from the first to the last (every seventh)
   expect(await read(place)).toEqual(textOf('flipped', 200));
 });
 
-test('Cut off anywhere, or with more behind it, it is OBJECT_TAMPERED', async () => {
+test('an original truncated anywhere, or with more appended, is OBJECT_TAMPERED', async () => {
   const place = await uploaded('cut', 200_000);
   const { bytes, metadata } = await objectAt(scene.store, originalOf(place));
   const lengths = [0, 1, 100, 700, 65_536, 131_700, bytes.length - 40, bytes.length - 1];
@@ -108,7 +108,7 @@ test('Cut off anywhere, or with more behind it, it is OBJECT_TAMPERED', async ()
   }
 });
 
-test('Rolled back to an older revision it is not given out for the newer document, nor with it to who knows better', async () => {
+test('an original of an older revision is rejected for the newer document, and with it for a caller with a minimum revision', async () => {
   const place = await uploaded('rolled');
   const [document, original] = [
     await objectAt(scene.store, keyOf(place)),

@@ -64,7 +64,7 @@ async function itemsOf({ parts }: OpenDocument): Promise<RecordItem[]> {
 }
 
 describe('a stored document', () => {
-  it('says of itself all that was accepted, and how many parts, tables and images follow', async () => {
+  it('returns all accepted metadata, and the counts of parts, tables and images', async () => {
     const { sections: _, ...structuredHead } = structured;
     expect(await reader.metadata({ ...PLACE, id: structured.id })).toEqual({
       v: 1,
@@ -87,7 +87,7 @@ describe('a stored document', () => {
     });
   });
 
-  it('gives parts, then tables, then images, in the order of the document', async () => {
+  it('returns parts, then tables, then images, in the order of the document', async () => {
     const opened = await reader.open({ ...PLACE, id: structured.id });
     expect(opened.document).toEqual(await reader.metadata({ ...PLACE, id: structured.id }));
     const items = await itemsOf(opened);
@@ -108,7 +108,7 @@ describe('a stored document', () => {
     ]);
   });
 
-  it('of the core type gives its parts as they came', async () => {
+  it('of the core type returns its parts unchanged', async () => {
     const [first = {}, second = {}] = core.document_parts;
     expect(await itemsOf(await reader.open({ ...PLACE, id: 'core' }))).toEqual([
       first,
@@ -118,7 +118,7 @@ describe('a stored document', () => {
     ]);
   });
 
-  it('of 8 MB streams to its end, however slowly it is taken', async () => {
+  it('of 8 MB streams to its end, regardless of the speed of its consumer', async () => {
     const opened = await reader.open({ ...PLACE, id: 'large' });
     let parts = 0;
     for await (const part of opened.parts) {
@@ -131,9 +131,9 @@ describe('a stored document', () => {
   });
 });
 
-describe('what is not there', () => {
+describe('a missing document', () => {
   it.each(['nothing', '', 'x'.repeat(1025), 'a\ud800'])(
-    'is NOT_FOUND, or refused when it cannot be an id: %#',
+    'is NOT_FOUND, or rejected for an invalid id: %#',
     async (id) => {
       const code = id === 'nothing' ? 'NOT_FOUND' : 'DOCUMENT_INVALID';
       expect(await codeOf(() => reader.metadata({ ...PLACE, id }))).toBe(code);
@@ -141,14 +141,14 @@ describe('what is not there', () => {
     },
   );
 
-  it('a document of another corpus or tenant is not there', async () => {
+  it('is NOT_FOUND if it is in another corpus or tenant', async () => {
     await scene.tenant('other');
     expect(await codeOf(() => reader.metadata({ ...PLACE, corpus: 'more', id: 'core' }))).toBe('NOT_FOUND');
     expect(await codeOf(() => reader.metadata({ ...PLACE, tenant: 'other', id: 'core' }))).toBe('NOT_FOUND');
     expect(await codeOf(() => reader.metadata({ ...PLACE, tenant: 'nobody', id: 'core' }))).toBe('TENANT_UNKNOWN');
   });
 
-  it('a name that cannot be is refused by its field, before anybody is asked', async () => {
+  it('is rejected with the field for an invalid name, before any request', async () => {
     const names: readonly (readonly [unknown, string])[] = [
       [undefined, 'tenant'],
       [null, 'tenant'],
@@ -165,7 +165,7 @@ describe('what is not there', () => {
     expect(scene.services.s3.requests.count()).toBe(0);
   });
 
-  it('a deleted document is NOT_FOUND, though its tombstone is there', async () => {
+  it('is NOT_FOUND after its deletion, though its tombstone exists', async () => {
     const [job] = await storeDocuments(scene, PLACE, [documentOf('deleted')]);
     const metadata = { revision: String(job!.revision + 1), 'job-id': job!.jobId, v: '1', deleted: '1' };
     await overwrite(scene, keyOf({ ...PLACE, id: 'deleted' }), { bytes: Buffer.alloc(0), metadata });
@@ -174,7 +174,7 @@ describe('what is not there', () => {
   });
 });
 
-describe('over a connection that gives the beginning only', () => {
+describe('a connection that delivers only the beginning', () => {
   const GIVEN_BYTES = 200_000;
   let slow: SlowS3;
   let slowReader: Reader;
@@ -185,7 +185,7 @@ describe('over a connection that gives the beginning only', () => {
   });
   afterAll(() => slow.stop());
 
-  it('metadata is told without the text: what comes after the head need never arrive', async () => {
+  it('is enough for metadata: data after the head need not arrive', async () => {
     expect(await slowReader.metadata({ ...PLACE, id: 'large' })).toMatchObject({
       id: 'large',
       title: 'Title of large',
@@ -193,7 +193,7 @@ describe('over a connection that gives the beginning only', () => {
     expect(slow.held).toBe(1);
   });
 
-  it('parts are told as they arrive, and leaving the loop lets go of the connection at once', async () => {
+  it('delivers parts as they arrive, and is freed at once when the loop ends early', async () => {
     const before = slow.held;
     const { parts } = await slowReader.open({ ...PLACE, id: 'large' });
     let count = 0;
@@ -203,7 +203,7 @@ describe('over a connection that gives the beginning only', () => {
     await slow.allGone();
   });
 
-  it('silence in the middle of a text ends with a typed error', async () => {
+  it('ends with a typed error after silence in the middle of a text', async () => {
     using _real = realDeadlines({ promptMs: 5000 });
     const prompt = await scene.reader({ AWS_ENDPOINT_URL_S3: slow.endpoint });
     const { parts } = await prompt.open({ ...PLACE, id: 'large' });
@@ -216,7 +216,7 @@ describe('over a connection that gives the beginning only', () => {
 });
 
 describe('connections', () => {
-  it('are let go by leaving the loop, by disposing and by reading metadata: 200 openings in a row work', async () => {
+  it('are freed by leaving the loop, by disposing and by reading metadata: 200 reads in a row work', async () => {
     const few = await scene.reader({ SEALDEX_CONCURRENCY: 1 });
     for (let round = 0; round < 50; round++) {
       const left = await few.open({ ...PLACE, id: 'large' });
@@ -232,7 +232,7 @@ describe('connections', () => {
     expect(await few.metadata({ ...PLACE, id: 'core' })).toMatchObject({ id: 'core' });
   });
 
-  it('the end of the reader ends what is being read, twice if asked, and refuses what comes after', async () => {
+  it('end with the reader, which can be closed twice and rejects later calls', async () => {
     const ending = await scene.reader();
     const { parts } = await ending.open({ ...PLACE, id: 'large' });
     const items = parts[Symbol.asyncIterator]();

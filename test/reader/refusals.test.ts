@@ -46,7 +46,7 @@ async function stored(id: string, chars = 100, place = PLACE): Promise<Place> {
   return { ...place, id };
 }
 
-describe('an object that holds another document than its name says', () => {
+describe('an object with another document than its name', () => {
   it('copied from another id, from another corpus, or under another revision, is OBJECT_MISMATCH', async () => {
     const [mine, theirs] = [await stored('mine'), await stored('theirs')];
     await copy(scene, keyOf(theirs), keyOf(mine));
@@ -66,7 +66,7 @@ describe('an object that holds another document than its name says', () => {
     expect(await readAllOf(reader, theirs)).toBeGreaterThan(0);
   });
 
-  it('of an older revision than the caller knows is OBJECT_MISMATCH, deleted or not', async () => {
+  it("of an older revision than the caller's minimum is OBJECT_MISMATCH, deleted or not", async () => {
     const place = await stored('rolled');
     const { revision } = await reader.metadata(place);
     expect((await reader.metadata({ ...place, minRevision: revision })).revision).toBe(revision);
@@ -85,7 +85,7 @@ describe('an object that holds another document than its name says', () => {
     });
   });
 
-  it("of another tenant is refused without asking KMS for that tenant's key, and shows nothing of it", async () => {
+  it("of another tenant is rejected without a KMS call for that tenant's key, and reveals nothing of it", async () => {
     const theirs = await stored('secret', 100, { tenant: 'other', corpus: 'docs' });
     const mine = { ...PLACE, id: 'secret' };
     await copy(scene, keyOf(theirs), keyOf(mine));
@@ -97,8 +97,8 @@ describe('an object that holds another document than its name says', () => {
   });
 });
 
-describe('an object that was changed', () => {
-  it('by one bit in any byte, from the first to the last (every seventh), is OBJECT_TAMPERED', async () => {
+describe('a modified object', () => {
+  it('with one bit changed in any byte, from the first to the last (every seventh), is OBJECT_TAMPERED', async () => {
     const place = await stored('flipped', 200);
     const { bytes, metadata } = await objectAt(scene.store, keyOf(place));
     const codes: Code[] = [];
@@ -114,7 +114,7 @@ describe('an object that was changed', () => {
     expect(await readAllOf(reader, place)).toBeGreaterThan(0);
   });
 
-  it('far behind the head is found where the fault is, and metadata can still be told', async () => {
+  it('far behind the head is rejected at that position, and metadata can still be read', async () => {
     const place = await stored('late', 400_000);
     const { bytes, metadata } = await objectAt(scene.store, keyOf(place));
     for (const at of [bytes.length >> 1, bytes.length - 1]) {
@@ -126,7 +126,7 @@ describe('an object that was changed', () => {
     }
   });
 
-  it('by cutting it off anywhere, or by adding to it, is OBJECT_TAMPERED', async () => {
+  it('truncated anywhere, or with bytes appended, is OBJECT_TAMPERED', async () => {
     const place = await stored('cut', 200_000);
     const { bytes, metadata } = await objectAt(scene.store, keyOf(place));
     const lengths = [0, 1, 100, 700, 65_536, 131_700, bytes.length - 40, bytes.length - 1];
@@ -139,7 +139,7 @@ describe('an object that was changed', () => {
     }
   });
 
-  it('into something that never was a message is refused', async () => {
+  it('without the form of a message is rejected', async () => {
     const place = await stored('rubbish');
     const { metadata } = await objectAt(scene.store, keyOf(place));
     for (const text of ['', 'hello', '{"v":1}', '\u0002'.repeat(500), '\0'.repeat(10_000)]) {
@@ -149,7 +149,7 @@ describe('an object that was changed', () => {
   });
 });
 
-describe('a message made by somebody who may use the KMS key', () => {
+describe('a message by a writer with access to the KMS key', () => {
   const head = {
     v: 1,
     ...PLACE,
@@ -178,12 +178,12 @@ describe('a message made by somebody who may use the KMS key', () => {
     client.close();
   }
 
-  it('is read when it is a record', async () => {
+  it('is read if it is a record', async () => {
     await forge(`${JSON.stringify(head)}\n${JSON.stringify({ text: 'x', metadata: {} })}\n`, arns.acme);
     expect(await readAllOf(reader, place)).toBe(1);
   });
 
-  it('is OBJECT_UNREADABLE when it is none, or ends early, or goes on too long', async () => {
+  it('is OBJECT_UNREADABLE if it is no record, or is too short or too long', async () => {
     const part = JSON.stringify({ text: 'x', metadata: {} });
     const line = JSON.stringify(head);
     for (const text of [
@@ -201,7 +201,7 @@ describe('a message made by somebody who may use the KMS key', () => {
     }
   });
 
-  it('under a KMS key that the tenant had before is read, and not any more once that is forgotten', async () => {
+  it('under a former KMS key of the tenant is read, and rejected once that key is removed from the history', async () => {
     const text = `${JSON.stringify(head)}\n${JSON.stringify({ text: 'x', metadata: {} })}\n`;
     const former = kms.createKey();
     const file = await scene.operator.tenant('acme');
@@ -214,7 +214,7 @@ describe('a message made by somebody who may use the KMS key', () => {
     expect(await codeOf(async () => (await change([])).open(place))).toBe('OBJECT_TAMPERED');
   });
 
-  it('under a KMS key that the tenant never had, or for another purpose, is refused without asking KMS', async () => {
+  it('under a KMS key the tenant never had, or for another purpose, is rejected without a KMS call', async () => {
     const text = `${JSON.stringify(head)}\n${JSON.stringify({ text: 'x', metadata: {} })}\n`;
     for (const [arn, tenant, purpose, reason] of [
       [arns.other, 'acme', 'documents', 'foreign-key'],
@@ -232,16 +232,16 @@ describe('a message made by somebody who may use the KMS key', () => {
   });
 });
 
-describe('a KMS key that cannot be used', () => {
+describe('an unusable KMS key', () => {
   it.each<readonly [string, Code, (arn: string) => void]>([
     ['is disabled', 'KEY_DISABLED', (arn) => kms.disable(arn)],
     ['is pending deletion', 'KEY_PENDING_DELETION', (arn) => kms.scheduleDeletion(arn)],
-    ['denies us', 'KEY_DENIED', (key) => kms.faults.set({ match: { key }, fault: KMS_ERRORS.accessDenied })],
+    ['denies access', 'KEY_DENIED', (key) => kms.faults.set({ match: { key }, fault: KMS_ERRORS.accessDenied })],
     ['is gone', 'KEY_NOT_FOUND', (arn) => kms.forget(arn)],
-    ['is out of reach', 'KEY_UNAVAILABLE', (arn) => kms.setState(arn, 'Unavailable')],
+    ['is unreachable', 'KEY_UNAVAILABLE', (arn) => kms.setState(arn, 'Unavailable')],
     ['is throttled', 'KMS_THROTTLED', (key) => kms.faults.set({ match: { key }, fault: KMS_ERRORS.throttled })],
-    ['does not answer', 'KMS_FAILED', (key) => kms.faults.set({ match: { key }, fault: { kind: 'hang' } })],
-  ])('and %s is %s for a reader that does not hold the data key', async (what, code, change) => {
+    ['does not respond', 'KMS_FAILED', (key) => kms.faults.set({ match: { key }, fault: { kind: 'hang' } })],
+  ])('(%s) is %s for a reader without the data key', async (what, code, change) => {
     using _real = realDeadlines({ promptMs: code === 'KMS_FAILED' ? 5000 : 40_000 });
     const tenant = what.replaceAll(' ', '-');
     const arn = await scene.tenant(tenant);

@@ -35,7 +35,7 @@ async function moveWithDeath(tenant: string, step: number, when: 'before' | 'aft
 }
 
 test.each(['before', 'after'] as const)(
-  'One who dies %s any of its steps leaves a move that goes on to its end',
+  'a re-encryption killed %s any of its steps continues to its end',
   async (when) => {
     let step = 0;
     while (await moveWithDeath(`dies-${when}-${step}`, step, when)) {
@@ -47,7 +47,7 @@ test.each(['before', 'after'] as const)(
   },
 );
 
-test('The pass that comes when nobody can use the former key any more survives the same deaths', async () => {
+test('the pass after the former key stopped being used survives the same kills', async () => {
   for (let step = 0, hasDied = true; hasDied; step += 1) {
     const tenant = `second-${step}`;
     const { current } = await fixture.changed(tenant, 1, 0);

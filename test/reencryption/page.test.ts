@@ -38,7 +38,7 @@ async function runFirst(deps: object) {
 
 const isPut = { method: 'PUT', prefix: 'documents/' };
 
-test('Several are under way at once, and each is counted', async () => {
+test('several objects are processed in parallel, and each is counted', async () => {
   const { faults, requests } = fixture.runner.installation.services.s3;
   requests.reset();
   const hanging = faults.set({ match: isPut, fault: { kind: 'hang' } });
@@ -49,7 +49,7 @@ test('Several are under way at once, and each is counted', async () => {
   expect(await fixture.under(tenant)).toEqual({ [current]: 12 });
 });
 
-test('Two are under way where the event loop is not idle', async () => {
+test('two objects are processed in parallel while the event loop is not idle', async () => {
   const { faults, requests } = fixture.runner.installation.services.s3;
   requests.reset();
   const hanging = faults.set({ match: isPut, fault: { kind: 'hang' }, times: 2 });
@@ -63,7 +63,7 @@ test('Two are under way where the event loop is not idle', async () => {
   expect(await run).toEqual({ kind: 'done' });
 });
 
-test('When one fails the page does, counts nothing, and is done again', async () => {
+test('a page fails if one object does, counts nothing, and is repeated', async () => {
   const failing = fixture.runner.installation.services.s3.faults.set({ match: isPut, fault: S3_ERRORS.internal });
   expect(await runFirst({ reencryptionConcurrency: wide() })).toMatchObject({
     kind: 'retry',
@@ -76,7 +76,7 @@ test('When one fails the page does, counts nothing, and is done again', async ()
   expect(await fixture.under(tenant)).toEqual({ [current]: 12 });
 });
 
-test('While jobs that go first are in work, nothing of a page is begun for 50 ms at a time', async () => {
+test('a page starts nothing for 50 ms at a time during foreground jobs', async () => {
   const clock = new FakeClock(Date.now());
   const backgroundGate = new BackgroundGate(clock);
   const leave = backgroundGate.enterForeground();
@@ -92,7 +92,7 @@ test('While jobs that go first are in work, nothing of a page is begun for 50 ms
   expect(await run).toEqual({ kind: 'done' });
 });
 
-test('Where the event loop is idle, jobs that go first are in nobody’s way', async () => {
+test('a page is not delayed by foreground jobs while the event loop is idle', async () => {
   const clock = new FakeClock(Date.now());
   const backgroundGate = new BackgroundGate(clock);
   backgroundGate.enterForeground();
@@ -100,7 +100,7 @@ test('Where the event loop is idle, jobs that go first are in nobody’s way', a
   expect(await fixture.under(tenant)).toEqual({ [current]: 12 });
 });
 
-test('A second page in the same worker comes later', async () => {
+test('a second page in the same worker waits', async () => {
   const backgroundGate = new BackgroundGate(new FakeClock());
   const leave = backgroundGate.enterBackground();
   expect(await runFirst({ backgroundGate })).toMatchObject({ kind: 'defer', code: 'REENCRYPTION_NOT_DUE' });

@@ -36,7 +36,7 @@ async function endsWell(current: string): Promise<void> {
   expect(await fixture.healthy.progress(tenant)).toMatchObject({ state: 'done' });
 }
 
-test('A Redis that has lost everything: the move begins anew', async () => {
+test('a re-encryption starts again after Redis has lost everything', async () => {
   const { current } = await fixture.changed(tenant, 1);
   expect(await fixture.healthy.restartStalled(tenant)).toBe(true);
   await lose(await only());
@@ -46,14 +46,14 @@ test('A Redis that has lost everything: the move begins anew', async () => {
   await endsWell(current);
 });
 
-test.each(['{no json', '{"v":2}'])('A record that nobody can read (%s): the move begins anew', async (text) => {
+test.each(['{no json', '{"v":2}'])('a re-encryption starts again after an unreadable record (%s)', async (text) => {
   const { current } = await fixture.changed(tenant, 1);
   await fixture.deps.redis.set(recordKey(), text);
   expect(await fixture.healthy.restartStalled(tenant)).toBe(true);
   await endsWell(current);
 });
 
-test('A page whose job was discarded: the move begins anew', async () => {
+test('a re-encryption starts again after its page was discarded', async () => {
   const { current } = await fixture.changed(tenant, 1);
   await fixture.healthy.restartStalled(tenant);
   await fixture.run(await only());
@@ -63,7 +63,7 @@ test('A page whose job was discarded: the move begins anew', async () => {
   await endsWell(current);
 });
 
-test('A page whose job was never added goes on where it is', async () => {
+test('a page continues if its job was never added', async () => {
   const { current } = await fixture.changed(tenant, 1);
   await fixture.healthy.restartStalled(tenant);
   await fixture.run(await only());
@@ -76,7 +76,7 @@ test('A page whose job was never added goes on where it is', async () => {
   await endsWell(current);
 });
 
-test('A move that goes on, and one that has ended, are left alone', async () => {
+test('an active or finished re-encryption is not changed', async () => {
   const { current } = await fixture.changed(tenant, 1);
   await fixture.healthy.restartStalled(tenant);
   const jobId = await only();
@@ -87,7 +87,7 @@ test('A move that goes on, and one that has ended, are left alone', async () => 
   expect(await fixture.waiting(tenant)).toEqual([]);
 });
 
-test('A page that is a dead letter waits for an operator', async () => {
+test('a page in the dead letters waits for an operator', async () => {
   await fixture.changed(tenant, 1);
   await fixture.healthy.restartStalled(tenant);
   const job = await fixture.runner.installation.queue.getJob(await only());
@@ -98,7 +98,7 @@ test('A page that is a dead letter waits for an operator', async () => {
   expect(await fixture.healthy.restartStalled(tenant)).toBe(false);
 });
 
-test('A key that was changed again while it moves: the next move begins, and the pages of the first one end', async () => {
+test('another key change starts the next re-encryption, and ends the pages of the first one', async () => {
   await fixture.changed(tenant, 1);
   await fixture.healthy.restartStalled(tenant);
   const old = await only();
@@ -120,7 +120,7 @@ test('A key that was changed again while it moves: the next move begins, and the
   await endsWell(next);
 });
 
-test('A tenant whose key was never changed has nothing to move, and neither has one that has left', async () => {
+test('a tenant without a key change has nothing to re-encrypt, nor has a deleted one', async () => {
   await fixture.runner.installation.tenant(tenant);
   expect(await fixture.healthy.restartStalled(tenant)).toBe(false);
   await expect(fixture.healthy.begin(tenant)).rejects.toMatchObject({ code: 'NOT_FOUND' });
@@ -133,7 +133,7 @@ test('A tenant whose key was never changed has nothing to move, and neither has 
   expect(await fixture.waiting(tenant)).toEqual([]);
 });
 
-test('A pass that is begun anew after the end is not over before it has looked at everything, and goes on when it was lost', async () => {
+test('a pass started again after the end is not finished before it has read everything, and is resumed after a loss', async () => {
   const { current } = await fixture.changed(tenant, 1);
   await fixture.healthy.restartStalled(tenant);
   await endsWell(current);
@@ -145,7 +145,7 @@ test('A pass that is begun anew after the end is not over before it has looked a
   await endsWell(current);
 });
 
-test('What the end left behind is told by its mark, whatever Redis has lost', async () => {
+test('unreadable objects are reported from the end mark, regardless of the state of Redis', async () => {
   const { current } = await fixture.changed(tenant, 1);
   await fixture.healthy.restartStalled(tenant);
   await endsWell(current);
@@ -155,7 +155,7 @@ test('What the end left behind is told by its mark, whatever Redis has lost', as
   expect(await fixture.healthy.progress(tenant)).toMatchObject({ state: 'done', left: 5 });
 });
 
-test('A tenant that was deleted has nothing to be moved', async () => {
+test('a deleted tenant has nothing to re-encrypt', async () => {
   await fixture.changed(tenant, 0);
   await fixture.runner.deps.tenants.put(tenant, { deleted: { at: 1 } });
   expect(await fixture.healthy.progress(tenant)).toEqual({ state: 'none' });

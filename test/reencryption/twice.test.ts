@@ -34,7 +34,7 @@ async function only(): Promise<string> {
   return waiting[0]!;
 }
 
-test('A page that two workers do at once is counted once, and one page follows it', async () => {
+test('a page run by two workers at once is counted once, and one page follows it', async () => {
   await fixture.healthy.restartStalled(tenant);
   const jobId = await only();
   const outcomes = await Promise.all([fixture.run(jobId), fixture.run(jobId)]);
@@ -43,7 +43,7 @@ test('A page that two workers do at once is counted once, and one page follows i
   await endsOnce();
 });
 
-test('A worker that was frozen within its page changes nothing when it goes on', async () => {
+test('a worker frozen within its page changes nothing when it continues', async () => {
   await fixture.healthy.restartStalled(tenant);
   const jobId = await only();
   const frozen = (await fixture.healthy.passOf({ v: 1, kind: 'reencrypt', tenant, id: jobId }))!;
@@ -56,7 +56,7 @@ test('A worker that was frozen within its page changes nothing when it goes on',
   expect(await fixture.waiting(tenant)).toEqual([]);
 });
 
-test('Two who begin at once leave one pass that goes on', async () => {
+test('two parallel starts leave one active pass', async () => {
   await Promise.all([
     fixture.healthy.begin(tenant),
     fixture.healthy.begin(tenant),
@@ -66,7 +66,7 @@ test('Two who begin at once leave one pass that goes on', async () => {
   await endsOnce();
 });
 
-test('A pass that is begun while a page of another one is done goes on alone, from the first object', async () => {
+test('a pass started during a page of another one continues alone, from the first object', async () => {
   await fixture.healthy.restartStalled(tenant);
   const jobId = await only();
   const pass = (await fixture.healthy.passOf({ v: 1, kind: 'reencrypt', tenant, id: jobId }))!;
@@ -76,7 +76,7 @@ test('A pass that is begun while a page of another one is done goes on alone, fr
   await endsOnce();
 });
 
-test('A page that is taken before its pass may begin waits until then', async () => {
+test('a page taken before the start of its pass waits until then', async () => {
   await fixture.healthy.restartStalled(tenant);
   const jobId = await only();
   fixture.clock.advance(-60_000);

@@ -39,7 +39,7 @@ describe('sleep', () => {
     expect(clock.pending).toBe(0);
   });
 
-  test('does not begin under a signal that was aborted before', async () => {
+  test('does not begin under an aborted signal', async () => {
     const clock = new FakeClock();
     const reason = new Error('stopped');
     const slept = sleep(clock, 1000, AbortSignal.abort(reason));
@@ -47,7 +47,7 @@ describe('sleep', () => {
     expect(await endOf(slept)).toBe(reason);
   });
 
-  test('is not undone by an abort that comes after its end', async () => {
+  test('is not affected by an abort after its end', async () => {
     const clock = new FakeClock();
     const controller = new AbortController();
     const slept = sleep(clock, 1000, controller.signal);
@@ -56,7 +56,7 @@ describe('sleep', () => {
     expect(await endOf(slept)).toBe('done');
   });
 
-  test('takes its listener off the signal when it ends', async () => {
+  test('removes its listener from the signal when it ends', async () => {
     const clock = new FakeClock();
     const { signal } = new AbortController();
     let listeners = 0;
@@ -73,7 +73,7 @@ describe('sleep', () => {
 });
 
 describe('withDeadline', () => {
-  test('passes on what comes in time, and leaves no timer', async () => {
+  test('returns a result in time, and leaves no timer', async () => {
     const clock = new FakeClock();
     await expect(withDeadline(clock, 10, Promise.resolve(7), late)).resolves.toBe(7);
     await expect(withDeadline(clock, 10, Promise.reject(new Error('broken')), late)).rejects.toThrow('broken');
@@ -90,7 +90,7 @@ describe('withDeadline', () => {
     expect(await endOf(work)).toEqual(late());
   });
 
-  test('swallows what comes too late, a failure too', async () => {
+  test('ignores a late result or failure', async () => {
     const clock = new FakeClock();
     const slow = Promise.withResolvers<never>();
     const work = withDeadline(clock, 10, slow.promise, late);
@@ -101,13 +101,13 @@ describe('withDeadline', () => {
 });
 
 describe('the system clock', () => {
-  test('tells both times, the monotonic one never backwards', () => {
+  test('returns both times, the monotonic one never backwards', () => {
     expect(systemClock.now()).toBeGreaterThan(Date.parse('2026-01-01'));
     const before = systemClock.monotonic();
     expect(systemClock.monotonic()).toBeGreaterThanOrEqual(before);
   });
 
-  test('runs a timer once, and a negative delay as none', async () => {
+  test('runs a timer once, and a negative delay as zero', async () => {
     let runs = 0;
     await new Promise<void>((resolve) => {
       systemClock.after(-5, () => {
@@ -118,7 +118,7 @@ describe('the system clock', () => {
     expect(runs).toBe(1);
   });
 
-  test('does not fire at once for a delay that is longer than a timer of Node can take', async () => {
+  test("does not fire at once for a delay longer than the maximum of Node's timers", async () => {
     let fired = false;
     const timer = systemClock.after(2 ** 31, () => (fired = true));
     await sleep(systemClock, 5);
@@ -126,7 +126,7 @@ describe('the system clock', () => {
     expect(fired).toBe(false);
   });
 
-  test('does not run a timer that was cancelled, twice even', async () => {
+  test('does not run a canceled timer, even if canceled twice', async () => {
     let fired = false;
     const timer = systemClock.after(0, () => (fired = true));
     timer.cancel();
@@ -137,7 +137,7 @@ describe('the system clock', () => {
 });
 
 describe('the fake clock', () => {
-  test('runs what is due in the order of its times, each at its own time', () => {
+  test('runs due timers in the order of their times, each at its own time', () => {
     const clock = new FakeClock(0);
     const start = clock.monotonic();
     const runs: [string, number, number][] = [];
@@ -153,7 +153,7 @@ describe('the fake clock', () => {
     expect([clock.now(), clock.monotonic() - start, clock.pending]).toEqual([25, 25, 1]);
   });
 
-  test('runs what a timer sets, if that is due too', () => {
+  test('runs a timer set by another one if it is due too', () => {
     const clock = new FakeClock();
     let runs = 0;
     clock.after(10, () => clock.after(10, () => (runs += 1)));
@@ -161,7 +161,7 @@ describe('the fake clock', () => {
     expect(runs).toBe(1);
   });
 
-  test('forgets a timer that is cancelled', () => {
+  test('drops a canceled timer', () => {
     const clock = new FakeClock();
     let runs = 0;
     clock.after(10, () => (runs += 1)).cancel();
@@ -169,7 +169,7 @@ describe('the fake clock', () => {
     expect([runs, clock.pending]).toEqual([0, 0]);
   });
 
-  test('moves the two clocks apart, without running a timer', () => {
+  test('moves the two clocks separately, without running a timer', () => {
     const clock = new FakeClock(0);
     let runs = 0;
     clock.after(10, () => (runs += 1));

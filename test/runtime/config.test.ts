@@ -54,7 +54,7 @@ test.each(names)('%s has the default of its contract', (name) => {
   expect(byDefault === undefined ? '!' : (byDefault ?? '-')).toBe(contract().get(name));
 });
 
-test('three settings are enough, and every default is a value that its own check takes', () => {
+test('three settings are enough, and every default passes its own check', () => {
   expect(load({})).toMatchObject({
     redisUrl: 'redis://127.0.0.1:6379',
     bucket: 'documents',
@@ -72,11 +72,11 @@ test('three settings are enough, and every default is a value that its own check
   });
 });
 
-test('what may be absent and is, is no field of the config', () => {
+test('an absent optional setting is not a field of the config', () => {
   expect(['s3Endpoint', 'kmsEndpoint', 'credentials'].filter((name) => name in load({}))).toEqual([]);
 });
 
-test('every setting of the environment is read', () => {
+test('every setting is read from the environment', () => {
   const env = {
     ...ENOUGH,
     SEALDEX_PLATFORM_FORMER_KEY_ARNS: ` ${ARN} , ${ARN}a,`,
@@ -107,7 +107,7 @@ test('every setting of the environment is read', () => {
   });
 });
 
-test('settings go over the environment, and may be numbers, booleans and lists', () => {
+test('settings override the environment, and can be numbers, booleans and lists', () => {
   const settings = {
     SEALDEX_CONCURRENCY: 8,
     SEALDEX_S3_FORCE_PATH_STYLE: false,
@@ -135,7 +135,7 @@ test('durations and sizes are read with a unit, or as a plain number of millisec
   expect(load(withUnits)).toMatchObject({ parkedMaxMs: 604_800_000, drainMs: 500, fileBytes: 20_971_520 });
 });
 
-test('the default of a duration or a size is written as it is printed', () => {
+test('the default of a duration or a size is written in its printed form', () => {
   const defaults = (type: string): string[] =>
     names.filter((name) => SETTINGS[name].type === type).map((name) => String(SETTINGS[name].byDefault));
   expect(defaults('duration').map((text) => formatDuration(parseDuration(text)))).toEqual(defaults('duration'));
@@ -158,15 +158,15 @@ test('an empty text in the environment counts as absent', () => {
   expect(refusal({}, { ...ENOUGH, SEALDEX_BUCKET: '' }).message).toContain('SEALDEX_BUCKET is required');
 });
 
-test('an empty text that code gives is refused, not replaced', () => {
+test('an empty text given by code is rejected, not replaced', () => {
   expect(faults({ SEALDEX_QUEUE: '', SEALDEX_CONCURRENCY: '' })).toHaveLength(2);
 });
 
-test('the environment is read of the process when none is given', () => {
+test('the environment of the process is the default', () => {
   expect(() => loadConfig({ ...ENOUGH, SEALDEX_QUEUE: 'main' })).not.toThrow();
 });
 
-test('all faults are in one message, a line each, with the name first', () => {
+test('all errors are in one message, one line each, with the name first', () => {
   const error = refusal(
     { SEALDEX_CONCURRENCY: 0, SEALDEX_LOG_LEVEL: 'loud', SEALDEX_STOP_MS: 1000, SPEED: 'high' },
     { SEALDEX_BUCKET: 'A', SEALDEX_PLATFORM_KEY_ARN: 'alias/platform', SEALDEX_TURBO: '1' },
@@ -186,7 +186,7 @@ test('all faults are in one message, a line each, with the name first', () => {
   ]);
 });
 
-test('one fault is told in the singular', () => {
+test('a single error uses the singular', () => {
   expect(refusal({ ...ENOUGH, SEALDEX_PORT: 70_000 }).message).toBe(
     'Invalid setting:\n  SEALDEX_PORT must be a whole number from 0 to 65535',
   );
@@ -204,7 +204,7 @@ test('variables reserved for clients are ignored', () => {
   expect(load({}, env)).toEqual(load({}));
 });
 
-describe('unknown variables that only warn', () => {
+describe('unknown variables that only cause a warning', () => {
   /** Warnings of the process while `act` runs; Node emits them on the next tick. */
   async function warningsOf(act: () => void): Promise<Error[]> {
     const warnings: Error[] = [];
@@ -240,11 +240,11 @@ describe('unknown variables that only warn', () => {
   });
 });
 
-test.each(['__proto__', 'constructor', 'toString', 'redisUrl'])('%s given by code is not a known setting', (name) => {
+test.each(['__proto__', 'constructor', 'toString', 'redisUrl'])('%s given by code is an unknown setting', (name) => {
   expect(faults(JSON.parse(`{"${name}":"1"}`) as Record<string, unknown>)).toEqual([`${name} is not a known setting`]);
 });
 
-describe('a wrong value is refused', () => {
+describe('an invalid value is rejected:', () => {
   test.each<[SettingName, readonly (string | number)[]]>([
     [
       'REDIS_URL',
@@ -283,7 +283,7 @@ describe('a wrong value is refused', () => {
   });
 });
 
-describe('settings that do not go together are refused', () => {
+describe('a contradiction between settings is rejected:', () => {
   test.each<[Settings, string]>([
     [{ SEALDEX_DRAIN_MS: 25_000 }, 'SEALDEX_STOP_MS must be greater than SEALDEX_DRAIN_MS'],
     [{ SEALDEX_STOP_MS: 15_000 }, 'SEALDEX_STOP_MS must be greater than SEALDEX_DRAIN_MS'],
@@ -300,18 +300,18 @@ describe('settings that do not go together are refused', () => {
   });
 });
 
-test.each(names)('a wrong value of %s is not quoted', (name) => {
+test.each(names)('an invalid value of %s is not quoted', (name) => {
   const planted = 'hunter2 \n://';
   const error = refusal({ ...ENOUGH, SEALDEX_PORT: -1, [name]: planted });
   expect(inspect(error, { depth: Number.POSITIVE_INFINITY })).not.toContain('hunter2');
 });
 
-test('the password in a wrong REDIS_URL, and the value of an unknown name, are not quoted', () => {
+test('the password in an invalid REDIS_URL, and the value of an unknown name, are not quoted', () => {
   const error = refusal({ ...ENOUGH, REDIS_URL: 'rediss//:hunter2@redis:6379' }, { SEALDEX_SECRET: 'hunter2' });
   expect(inspect(error, { depth: Number.POSITIVE_INFINITY })).not.toContain('hunter2');
 });
 
-test('the config and its lists cannot be changed', () => {
+test('the config and its lists are frozen', () => {
   const config = load({ SEALDEX_PLATFORM_FORMER_KEY_ARNS: [ARN] });
   expect(Object.isFrozen(config)).toBe(true);
   expect(Object.isFrozen(config.platformFormerKeyArns)).toBe(true);

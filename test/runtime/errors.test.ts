@@ -50,21 +50,21 @@ test.each(codes)('%s has a description and a remedy of one line each', (code) =>
   }
 });
 
-test('a code that can be retried says how many attempts it spends, and no other does', () => {
+test('a retryable code states how many attempts it spends, and no other does', () => {
   const withAttempts = codes.filter((code) => dispositionOf(code).attempts !== undefined);
   expect(withAttempts).toEqual(codes.filter((code) => CODES[code].disposition === 'retry'));
 });
 
-test('the code table cannot be changed', () => {
+test('the code table is frozen', () => {
   expect(Object.isFrozen(CODES)).toBe(true);
   expect(codes.filter((code) => !Object.isFrozen(CODES[code]))).toEqual([]);
 });
 
-test.each(['toString', '__proto__', 'constructor', 'key_disabled', ''])('%o is no code', (word) => {
+test.each(['toString', '__proto__', 'constructor', 'key_disabled', ''])('%o is not a code', (word) => {
   expect(isCode(word)).toBe(false);
 });
 
-test('every code of the table is a code', () => {
+test('every key of the table is a code', () => {
   expect(codes.every(isCode)).toBe(true);
 });
 
@@ -82,7 +82,7 @@ describe('an error', () => {
     }
   });
 
-  test('with a message of its own has no other words', () => {
+  test('with a message of its own has no other text', () => {
     expect(new SealdexError('NOT_FOUND', 'There is no job j1.').message).toBe('There is no job j1.');
   });
 
@@ -93,18 +93,18 @@ describe('an error', () => {
     expect(error.stack).toContain('errors.test.ts');
   });
 
-  test('keeps its cause, even one that is falsy', () => {
+  test('keeps its cause, even a falsy one', () => {
     const cause = new Error('socket hang up');
     expect(new SealdexError('KMS_FAILED', undefined, { cause }).cause).toBe(cause);
     expect(new SealdexError('KMS_FAILED', undefined, { cause: null }).cause).toBeNull();
   });
 
-  test('has no field, reason or cause that nobody gave', () => {
+  test('has no field, reason or cause unless given', () => {
     const { field, reason, cause } = new SealdexError('INTERNAL');
     expect([field, reason, cause]).toEqual([undefined, undefined, undefined]);
   });
 
-  test('shows its code, field and reason where it is printed', () => {
+  test('shows its code, field and reason when printed', () => {
     const error = new SealdexError('DOCUMENT_INVALID', undefined, { field: 'sections[2].text', reason: 'empty' });
     const printed = inspect(error);
     for (const word of ['DOCUMENT_INVALID', 'sections[2].text', 'empty']) expect(printed).toContain(word);

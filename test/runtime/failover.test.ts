@@ -19,7 +19,7 @@ afterAll(async () => {
 const refusals = async (): Promise<number> =>
   Number(/errorstat_READONLY:count=(\d+)/.exec(await operator.info('errorstats'))?.[1] ?? 0);
 
-test('a write that a replica refuses is sent again until the replica is a primary', async () => {
+test('a write rejected by a replica is sent again until the replica is a primary', async () => {
   const worker = await openRedis({ redisUrl: server.url }, 'queue');
   // Nobody is at that address: the server stays a replica that takes no writes.
   await operator.replicaof('127.0.0.1', 1);

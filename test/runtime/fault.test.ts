@@ -5,8 +5,8 @@ import { faultOf } from '../../src/runtime/fault.ts';
 
 const SECRET = 'Zebra9Quux';
 
-describe('what may be said of an error', () => {
-  it('is code, reason and field of ours', () => {
+describe('the logged part of an error', () => {
+  it('is code, reason and field of a SealdexError', () => {
     expect(
       faultOf(new SealdexError('DOCUMENT_INVALID', `quotes ${SECRET}`, { field: 'title', reason: 'long' })),
     ).toEqual({
@@ -16,14 +16,14 @@ describe('what may be said of an error', () => {
     });
   });
 
-  it('is who has to act when AWS denies access', () => {
+  it('names the party to act when AWS denies access', () => {
     expect(faultOf(new SealdexError('KEY_DENIED', undefined, { deniedBy: 'operator' }))).toEqual({
       code: 'KEY_DENIED',
       deniedBy: 'operator',
     });
   });
 
-  it('is name, code and request id of what KMS, S3, Redis or Node gave', () => {
+  it('is name, code and request id of an error from KMS, S3, Redis or Node', () => {
     const cause = Object.assign(new Error(`about ${SECRET}`), { name: 'DisabledException' });
     const details = { reason: 'DisabledException', cause, requestId: 'r-1' };
     expect(faultOf(new SealdexError('KEY_DISABLED', undefined, details))).toEqual({
@@ -39,7 +39,7 @@ describe('what may be said of an error', () => {
   it.each<[string, unknown]>([
     ['an error', new Error(SECRET)],
     ['an error of JSON', jsonError()],
-    ['an error with a code that is a sentence', Object.assign(new Error(SECRET), { code: `${SECRET} again` })],
+    ['an error with a sentence as its code', Object.assign(new Error(SECRET), { code: `${SECRET} again` })],
     ['an error with causes', new Error(SECRET, { cause: new Error(SECRET) })],
     ['several errors', new AggregateError([new Error(SECRET)], SECRET)],
     ['a text', SECRET],
@@ -52,7 +52,7 @@ describe('what may be said of an error', () => {
     expect(JSON.stringify(fault)).not.toContain(SECRET);
   });
 
-  it('is never the message of an error in the cause of ours', () => {
+  it('is never the message of an error in the cause of a SealdexError', () => {
     const fault = faultOf(new SealdexError('STORE_FAILED', undefined, { cause: new Error(SECRET, { cause: SECRET }) }));
     expect(fault).toEqual({ code: 'STORE_FAILED', cause: 'Error' });
   });

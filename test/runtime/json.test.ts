@@ -57,11 +57,11 @@ describe('large integers', () => {
     );
   });
 
-  it('rejects what is no JSON', () => {
+  it('are not read from invalid JSON', () => {
     expect(() => parseRaw('[9007199254740993')).toThrow(SyntaxError);
   });
 
-  test('raw JSON that is no integer is not taken for one', () => {
+  test('exclude raw JSON other than an integer', () => {
     const { rawJSON } = JSON as unknown as { readonly rawJSON: (text: string) => unknown };
     expect([rawJSON('1.5'), rawJSON('"1"'), rawJSON('1'), 1, '1', { rawJSON: '1' }].map(isRawInteger)).toEqual([
       false,
@@ -74,7 +74,7 @@ describe('large integers', () => {
   });
 });
 
-describe('an integer in the place of a double', () => {
+describe('an integer for a double', () => {
   test.each([
     ['9007199254740993', undefined],
     ['9007199254740994', 9_007_199_254_740_994],
@@ -102,12 +102,12 @@ describe('duplicate keys', () => {
       ],
     ],
     ['"a"', []],
-  ])('of %s are %j', (text, paths) => {
+  ])('in %s are %j', (text, paths) => {
     JSON.parse(text);
     expect([...duplicateKeys(text)]).toEqual(paths);
   });
 
-  test('are never found in what JSON.stringify writes', () => {
+  test('are never found in the output of JSON.stringify', () => {
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {
         expect([...duplicateKeys(JSON.stringify(value))]).toEqual([]);

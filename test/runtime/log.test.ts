@@ -9,7 +9,7 @@ const SECRET = 'Zebra9Quux';
 const urlOf = (file: string): string => JSON.stringify(new URL(`../../src/runtime/${file}`, import.meta.url).href);
 
 describe('the log', () => {
-  it('is a line of JSON an event on standard output, from the level on that was set', async () => {
+  it('is one line of JSON per event on standard output, from the given level on', async () => {
     const script = `
       const { createLog } = await import(${urlOf('log.ts')});
       const { faultOf } = await import(${urlOf('fault.ts')});
@@ -34,13 +34,13 @@ describe('the log', () => {
     expect(stdout).not.toContain(SECRET);
   });
 
-  it('may be silent', () => {
+  it('can be silent', () => {
     expect(() => silentLog.error({}, 'x')).not.toThrow();
   });
 });
 
-describe('a thing that is said rarely', () => {
-  it('is said once an interval and key', () => {
+describe('a repeated message', () => {
+  it('is logged once per interval and key', () => {
     let now = 0;
     const said: string[] = [];
     const say = atMostEvery(() => now, 1000);
@@ -48,7 +48,7 @@ describe('a thing that is said rarely', () => {
     expect(said).toEqual(['a 0', 'b 0', 'a 1000', 'b 1000', 'a 2000', 'b 2000']);
   });
 
-  it('is remembered for a bounded number of keys', () => {
+  it('is remembered for a limited number of keys', () => {
     let said = 0;
     const say = atMostEvery(() => 0, 1000);
     for (let n = 0; n < 1000; n++) say(`key ${n}`, () => (said += 1));

@@ -32,23 +32,23 @@ const ECHO = script({
 });
 
 describe('a script', () => {
-  test('reads its keys and arguments by name, whatever their order in the input', async () => {
+  test('reads its keys and arguments by name, regardless of their order in the input', async () => {
     await runScript(redis, APPEND, { suffix: 2, list: key, prefix: 'a' });
     await runScript(redis, APPEND, { prefix: Buffer.from('b'), suffix: 'c', list: key });
     expect(await redis.lrange(key, 0, -1)).toEqual(['a2', 'bc']);
   });
 
-  test('gets the remaining keys and arguments as lists', async () => {
+  test('receives the remaining keys and arguments as lists', async () => {
     const answer = await runScript(redis, ECHO, { first: 'k1', others: ['k2', 'k3'], word: 'w', more: [7, 'x', 'y'] });
     expect(answer).toEqual(['k1', 2, 'k2', 'k3', 'w', 3, '7', 'y']);
   });
 
-  test('gets empty lists if there is no remaining key or argument', async () => {
+  test('receives empty lists if there is no remaining key or argument', async () => {
     const answer = await runScript(redis, ECHO, { first: 'k1', others: [], word: 'w', more: [] });
     expect(answer).toEqual(['k1', 0, '', '', 'w', 0, '', '']);
   });
 
-  test('gets all keys and arguments as lists if only lists are named', async () => {
+  test('receives all keys and arguments as lists if only lists are named', async () => {
     const lists = script({
       name: 'test_lists',
       keys: ['...keys'],
@@ -64,7 +64,7 @@ describe('a script', () => {
     expect(await runScript(redis, kind, { list: key })).toBe('list');
   });
 
-  test('gets more values than Lua unpacks at once', async () => {
+  test('receives more values than Lua unpacks at once', async () => {
     const more = Array.from({ length: 20_000 }, (_, at) => at);
     const answer = await runScript(redis, ECHO, { first: 'k1', others: [], word: 'w', more });
     expect(answer).toEqual(['k1', 0, '', '', 'w', 20_000, '0', '19999']);
@@ -117,9 +117,9 @@ describe('the definition of a script throws', () => {
   const lua = 'return 1';
   test.each([
     ['two names are the same', { name: 'test_twice', keys: ['a'], args: ['a'], lua }, 'a is used twice'],
-    ['a name is a word of Lua', { name: 'test_word', keys: ['end'], lua }, 'end cannot be a local'],
-    ['a name is no local', { name: 'test_local', keys: ['a-b'], lua }, 'a-b cannot be a local'],
-    ['a rest is not the last', { name: 'test_rest', keys: ['...a', 'b'], lua }, '...rest must be the last name'],
+    ['a name is reserved in Lua', { name: 'test_word', keys: ['end'], lua }, 'end cannot be a local'],
+    ['a name is not a local', { name: 'test_local', keys: ['a-b'], lua }, 'a-b cannot be a local'],
+    ['a list is not the last', { name: 'test_rest', keys: ['...a', 'b'], lua }, '...rest must be the last name'],
     ['another has its name', { name: 'test_append', keys: ['list'], lua }, 'another script has this name'],
   ])('if %s', (_, definition, message) => {
     expect(() => script(definition)).toThrow(`script ${definition.name}: ${message}`);

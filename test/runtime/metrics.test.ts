@@ -25,7 +25,7 @@ describe('the table of metrics', () => {
     expect(rows.flatMap(([, { labels }]) => labels).filter((label) => !allowed.has(label))).toEqual([]);
   });
 
-  it('names every metric as Prometheus wants it: prefix, unit, total', () => {
+  it('names every metric as Prometheus requires: prefix, unit, total', () => {
     for (const [name, { type, help }] of rows) {
       expect(name).toMatch(/^sealdex_[a-z_]+$/);
       expect(name.endsWith('_total')).toBe(type === 'counter');
@@ -51,7 +51,7 @@ describe('the metrics of a process', () => {
     expect(metrics.contentType).toContain('text/plain');
   });
 
-  it('are asked for gauges at every scrape', async () => {
+  it('read gauges at every scrape', async () => {
     const metrics = createMetrics();
     let active = 1;
     metrics.gauge('sealdex_jobs_active', () => active);
@@ -62,7 +62,7 @@ describe('the metrics of a process', () => {
     expect(await metrics.text()).toContain('sealdex_ready 1');
   });
 
-  it('add up by a label', async () => {
+  it('can be summed by a label', async () => {
     const metrics = createMetrics();
     expect(await metrics.by('sealdex_kms_calls_total', 'operation')).toEqual({});
     for (const [operation, result] of [
@@ -74,7 +74,7 @@ describe('the metrics of a process', () => {
     expect(await metrics.by('sealdex_kms_calls_total', 'operation')).toEqual({ Decrypt: 2, GenerateDataKey: 1 });
   });
 
-  it('are those of one process: another has its own', async () => {
+  it('are separate from those of another process', async () => {
     const [one, other] = [createMetrics(), createMetrics()];
     one.count('sealdex_jobs_total', { kind: 'index', outcome: 'done' });
     expect(await other.by('sealdex_jobs_total', 'kind')).toEqual({});
@@ -110,7 +110,7 @@ describe('the metrics of a process', () => {
     expect(await registry.metrics()).not.toContain('sealdex_jobs_active');
   });
 
-  it('take no label that the table does not name', () => {
+  it('accept only labels of the table', () => {
     const metrics = createMetrics();
     expect(() => metrics.count('sealdex_jobs_total', { tenant: 'acme' })).toThrow('label');
     expect(() => metrics.observe('sealdex_job_phase_seconds', { tenant: 'acme' }, 1)).toThrow('label');

@@ -50,14 +50,14 @@ async function silentServer(): Promise<{ url: string; open: () => number; accept
   };
 }
 
-describe('opening a prompt connection', () => {
-  it('to nobody is REDIS_FAILED', async () => {
+describe('opening a fail-fast connection', () => {
+  it('without a server is REDIS_FAILED', async () => {
     const gone = await silentServer();
     await gone[Symbol.asyncDispose]();
     expect((await faultOf(openRedis({ redisUrl: gone.url }, 'prompt'))).code).toBe('REDIS_FAILED');
   });
 
-  it('to a server that never answers is REDIS_FAILED, and leaves no connection nor tries again', async () => {
+  it('to a server without a response is REDIS_FAILED, and leaves no connection or retry', async () => {
     using _real = realDeadlines();
     await using silent = await silentServer();
     await faultOf(openRedis({ redisUrl: silent.url }, 'prompt'));
@@ -69,7 +69,7 @@ describe('opening a prompt connection', () => {
     expect(silent.accepted()).toBe(2);
   });
 
-  it('with a password that is wrong is REDIS_FAILED, and quotes no password', async () => {
+  it('with a wrong password is REDIS_FAILED, and quotes no password', async () => {
     const url = redisUrl.replace('redis://', 'redis://somebody:geheim@');
     const fault = await faultOf(openRedis({ redisUrl: url }, 'prompt'));
     expect(fault).toMatchObject({
@@ -85,7 +85,7 @@ describe('a database', () => {
   const withPath = (path: string): string => new URL(path, redisUrl).href;
 
   it.each(['prompt', 'patient', 'queue', 'subscriber'] as const)(
-    'that Redis does not have stops a connection of use %s with CONFIG_INVALID',
+    'missing in Redis stops a connection of use %s with CONFIG_INVALID',
     async (use) => {
       expect(await faultOf(openRedis({ redisUrl: withPath('/99') }, use))).toMatchObject({
         code: 'CONFIG_INVALID',
@@ -95,7 +95,7 @@ describe('a database', () => {
     },
   );
 
-  it('that Redis has is used', async () => {
+  it('present in Redis is used', async () => {
     const other = await openRedis({ redisUrl: withPath('/1') }, 'prompt');
     expect(await other.client('INFO')).toContain(' db=1 ');
     closeRedis(other);
@@ -145,7 +145,7 @@ describe('a server that', () => {
 });
 
 describe('a command', () => {
-  it('that Redis rejects is REDIS_FAILED with the first word of the reply as reason', async () => {
+  it('rejected by Redis is REDIS_FAILED with the first word of the reply as reason', async () => {
     await redis.set(name, 'text');
     expect(await faultOf(runCommand(redis.lpush(name, 'x')))).toMatchObject({
       code: 'REDIS_FAILED',
@@ -153,26 +153,26 @@ describe('a command', () => {
     });
   });
 
-  it('on a connection that was closed is REDIS_FAILED', async () => {
+  it('on a closed connection throws REDIS_FAILED', async () => {
     const closed = await openRedis({ redisUrl }, 'prompt');
     closeRedis(closed);
     expect(await faultOf(runCommand(closed.get(name)))).toMatchObject({ code: 'REDIS_FAILED', reason: 'Disconnected' });
   });
 
-  it('that is not answered is REDIS_FAILED by the deadline of prompt use', async () => {
+  it('without a response is REDIS_FAILED at the deadline of a fail-fast connection', async () => {
     using _real = realDeadlines();
     const blocked = await openRedis({ redisUrl }, 'prompt');
     expect((await faultOf(runCommand(blocked.blpop(`${name}:never`, 0)))).code).toBe('REDIS_FAILED');
     closeRedis(blocked);
   });
 
-  it('that is answered answers', async () => {
+  it('with a response returns it', async () => {
     expect(await runCommand(redis.set(name, 'text'))).toBe('OK');
   });
 });
 
 describe('the name of a key', () => {
-  it('is in the slot of its queue, whatever it is for', () => {
+  it('is in the slot of its queue, regardless of its purpose', () => {
     const keys = redisKeys('main');
     const names = [
       ...Object.values(keys).filter((value) => typeof value === 'string'),
@@ -187,7 +187,7 @@ describe('the name of a key', () => {
   });
 });
 
-describe('an error as a fault', () => {
+describe('a mapped error', () => {
   it.each(Object.entries(REDIS_REPLIES))('has the sentence of the reply %s', (word, { description, remedy }) => {
     const reply = Object.assign(new Error(`${word} more words`), { name: 'ReplyError' });
     expect(redisFault(reply)).toMatchObject({ reason: word, message: `${description}. ${remedy}` });
@@ -197,11 +197,11 @@ describe('an error as a fault', () => {
     'Connection is closed.',
     "Stream isn't writeable and enableOfflineQueue options is false",
     'Reached the max retries per request limit (which is 1). Refer to "maxRetriesPerRequest" option for details.',
-  ])('of the client (%s) has the reason Disconnected', (message) => {
+  ])('from the client (%s) has the reason Disconnected', (message) => {
     expect(redisFault(new Error(message)).reason).toBe('Disconnected');
   });
 
-  it('keeps a typed one as it is, and says only the name of any other', () => {
+  it('is the same if typed, and has only the name of any other', () => {
     const typed = new SealdexError('CLOCK_SKEW');
     expect(redisFault(typed)).toBe(typed);
     const fault = redisFault(new TypeError('quotes content'));

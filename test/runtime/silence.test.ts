@@ -43,7 +43,7 @@ async function lineTo(url: URL): Promise<Line> {
 
 const USES = ['prompt', 'patient', 'queue'] as const;
 
-test.concurrent.for(USES)('a %s connection that falls silent is replaced', async (use) => {
+test.concurrent.for(USES)('a %s connection without a response is replaced', async (use) => {
   await using line = await lineTo(new URL(inject('redisUrl')));
   const redis = await openRedis({ redisUrl: line.url }, use);
   expect(await redis.ping()).toBe('PONG');

@@ -73,8 +73,8 @@ function heldAnswers() {
   };
 }
 
-describe('a tenant that was read', () => {
-  it('is kept for five minutes and read again then', async () => {
+describe('a cached tenant', () => {
+  it('is kept for five minutes and then read again', async () => {
     const clock = new FakeClock();
     await using one = await instance(services, { clock });
     await whisper(one.store, 'ttl', 'pro');
@@ -87,13 +87,13 @@ describe('a tenant that was read', () => {
     expect(clock.pending).toBe(0);
   });
 
-  it('is read once by any number who ask at once', async () => {
+  it('is read once for any number of parallel callers', async () => {
     await using one = await instance(services);
     await one.tenants.put('flight', { plan: 'pro' });
     expect(await costOf(() => Promise.all(Array.from({ length: 100 }, () => one.tenants.get('flight'))))).toBe(1);
   });
 
-  it('is not waited for by a caller who aborts, and the others get it', async () => {
+  it('is not waited for by an aborted caller, and the others receive it', async () => {
     const answers = heldAnswers();
     await using one = await instance(services, { store: answers.store });
     await one.tenants.put('abort', { plan: 'pro' });
@@ -110,7 +110,7 @@ describe('a tenant that was read', () => {
     expect(await second).toMatchObject({ plan: 'pro' });
   });
 
-  it('is not kept by an instance that hears of no changes', async () => {
+  it('is not kept without a subscription to changes', async () => {
     await using one = await instance(services);
     await one.tenants.put('closed', { plan: 'pro' });
     await one.tenants.get('closed');
@@ -121,8 +121,8 @@ describe('a tenant that was read', () => {
   });
 });
 
-describe('a tenant that could not be read', () => {
-  it('is TENANT_UNKNOWN, and known from the moment its file is there', async () => {
+describe('a tenant that fails to be read', () => {
+  it('is TENANT_UNKNOWN, and found from the moment its file exists', async () => {
     await using one = await instance(services);
     for (let n = 0; n < 2; n++)
       expect(await one.tenants.get('missing').catch((error: SealdexError) => error.code)).toBe('TENANT_UNKNOWN');
@@ -130,7 +130,7 @@ describe('a tenant that could not be read', () => {
     expect(await one.tenants.get('missing')).toMatchObject({ plan: 'pro' });
   });
 
-  it('is tried again by the next caller: a fault is not kept', async () => {
+  it('is read again for the next caller: an error is not cached', async () => {
     await using one = await instance(services);
     await one.store.put('tenants/mended.json', Buffer.from('{'), {});
     expect(await one.tenants.get('mended').catch((error: SealdexError) => error.code)).toBe('PLATFORM_TENANTS');
@@ -140,7 +140,7 @@ describe('a tenant that could not be read', () => {
 });
 
 describe('a change', () => {
-  it('is heard by every instance, which forgets this tenant and no other', async () => {
+  it('reaches every instance, which forgets this tenant and no other', async () => {
     await using one = await instance(services);
     await using two = await instance(services);
     await one.tenants.put('heard', { plan: 'pro' });
@@ -152,7 +152,7 @@ describe('a change', () => {
     expect(await costOf(() => two.tenants.get('other'))).toBe(0);
   });
 
-  it('while the old file is on its way is not overwritten by the old file', async () => {
+  it('during a read of the old file is not overwritten by that read', async () => {
     const answers = heldAnswers();
     await using one = await instance(services, { store: answers.store });
     await using two = await instance(services);
@@ -171,7 +171,7 @@ describe('a change', () => {
     expect(await one.tenants.get('way')).toMatchObject({ plan: 'enterprise' });
   });
 
-  it('that nobody could hear is seen: all is forgotten when the connection is lost', async () => {
+  it('during a lost connection is seen: all is forgotten when the connection is lost', async () => {
     await using one = await instance(services);
     const id = Number(
       /id=(\d+)/.exec(
@@ -187,7 +187,7 @@ describe('a change', () => {
     await eventually(async () => (await one.tenants.get('killed')).plan === 'enterprise');
   });
 
-  it('that cannot be heard is not missed: nothing is kept while the connection is away', async () => {
+  it('during a disconnection is seen: nothing is cached while disconnected', async () => {
     await using wire = await cord(services.redisUrl);
     await using one = await instance(services, { subscribeAt: wire.url });
     await using two = await instance(services);
@@ -205,7 +205,7 @@ describe('a change', () => {
     await eventually(async () => (await one.tenants.get('away')).plan === 'free');
   });
 
-  it('is told nobody when it was not written', async () => {
+  it('not written is not published', async () => {
     await using one = await instance(services);
     await using two = await instance(services);
     await one.tenants.put('silent', { plan: 'pro' });

@@ -55,7 +55,7 @@ const faultOf = (call: Promise<unknown>): Promise<SealdexError> =>
     (error: SealdexError) => error,
   );
 
-describe('a tenant that is made', () => {
+describe('a new tenant', () => {
   it('has the file of the contract', async () => {
     expect(await one.tenants.put('made', { plan: 'pro', kmsKeyArn: ARN })).toEqual({
       made: true,
@@ -65,13 +65,13 @@ describe('a tenant that is made', () => {
     expect(await one.tenants.show('made')).toEqual({ ...fresh('made'), kmsKeyArn: ARN });
   });
 
-  it('is made by this call even when the answer to its write was lost', async () => {
+  it('is created by this call even if the response to its write was lost', async () => {
     services.s3.faults.set({ match: { method: 'PUT', prefix: 'tenants/' }, fault: { kind: 'lostResponse' }, times: 1 });
     expect((await one.tenants.put('lost', { plan: 'pro' })).made).toBe(true);
     expect((await one.tenants.put('lost', { plan: 'free' })).made).toBe(false);
   });
 
-  it.each(['..', 'a/b', '', 'a b', 'x'.repeat(51), 'é'])('is not made under the name "%s"', async (name) => {
+  it.each(['..', 'a/b', '', 'a b', 'x'.repeat(51), 'é'])('is not created under the name "%s"', async (name) => {
     services.s3.requests.reset();
     expect(await faultOf(one.tenants.put(name, { plan: 'pro' }))).toMatchObject({ field: 'tenant' });
     expect(await faultOf(one.tenants.show(name))).toMatchObject({ field: 'tenant' });
@@ -80,21 +80,21 @@ describe('a tenant that is made', () => {
 });
 
 describe('the keys of a tenant', () => {
-  it('without one of its own are the platform key, its former ones and those of the tenant', async () => {
+  it("are the platform key, its former ones and the tenant's, without a key of its own", async () => {
     await writeRaw('platform', { ...fresh('platform'), formerKeyArns: [FORMER] });
     const tenant = await one.tenants.get('platform');
     expect(tenant).toMatchObject({ keyArn: platformArn, plan: 'pro' });
     expect([...tenant.readableArns].sort()).toEqual([platformArn, OLD_PLATFORM, FORMER].sort());
   });
 
-  it('with one of its own are that one and its former ones, and never the platform key', async () => {
+  it("are the tenant's own and its former ones, never the platform key, with a key of its own", async () => {
     await writeRaw('own', { ...fresh('own'), kmsKeyArn: ARN, formerKeyArns: [FORMER] });
     const tenant = await one.tenants.get('own');
     expect(tenant).toMatchObject({ keyArn: ARN });
     expect([...tenant.readableArns].sort()).toEqual([ARN, FORMER].sort());
   });
 
-  it('are refused to plan free when it is made, changed to, or written by hand', async () => {
+  it('are rejected with plan free on creation, on change, or in a file written by hand', async () => {
     const refused = { code: 'TENANT_KEY_INVALID', field: 'plan' };
     expect(await faultOf(one.tenants.put('free1', { plan: 'free', kmsKeyArn: ARN }))).toMatchObject(refused);
     expect(await readRaw('free1')).toBeUndefined();
@@ -110,7 +110,7 @@ describe('the keys of a tenant', () => {
   });
 
   it.each(['alias/mine', ARN.replace('key/', 'alias/'), ARN.slice(ARN.indexOf('key/')), `${ARN}\n`, ''])(
-    'must be full ARNs, which "%s" is not',
+    'are full ARNs, which "%s" is not',
     async (kmsKeyArn) => {
       expect(await faultOf(one.tenants.put('arn', { plan: 'pro', kmsKeyArn }))).toMatchObject({
         code: 'TENANT_KEY_INVALID',
@@ -119,7 +119,7 @@ describe('the keys of a tenant', () => {
     },
   );
 
-  it('of a tenant that exists are not changed here; the same one again is no change', async () => {
+  it('are not changed here for an existing tenant; the same one again is no change', async () => {
     await one.tenants.put('keyed', { plan: 'pro', kmsKeyArn: ARN });
     await one.tenants.put('keyless', { plan: 'pro' });
     const refused = { code: 'TENANT_KEY_INVALID', field: 'kmsKeyArn' };
@@ -134,7 +134,7 @@ describe('the keys of a tenant', () => {
 });
 
 describe('a change of plan', () => {
-  it('keeps every field that it does not name, known or not', async () => {
+  it('keeps every field it does not name, known or unknown', async () => {
     const names = fc
       .string({ minLength: 1, maxLength: 12 })
       .filter((name) => !(name in fresh('')) && name !== '__proto__');
@@ -161,7 +161,7 @@ describe('a change of plan', () => {
     );
   });
 
-  it('at the same time as another loses neither', async () => {
+  it('parallel to another loses neither', async () => {
     await one.tenants.put('both', { plan: 'pro' });
     // Somebody else's change falls exactly between reading and writing.
     const once = { left: 1 };
@@ -186,7 +186,7 @@ describe('a change of plan', () => {
     });
   });
 
-  it('at the same time from several processes ends as one of them, and who is told done was written', async () => {
+  it('parallel to others in several processes ends as one of them, and each success was written', async () => {
     await using two = await instance(services);
     const plans = ['free', 'pro', 'enterprise'] as const;
     const answers = await Promise.all(plans.map((plan, n) => (n % 2 ? one : two).tenants.put('crowd', { plan })));
@@ -194,7 +194,7 @@ describe('a change of plan', () => {
     expect(plans).toContain((await one.tenants.show('crowd')).plan);
   });
 
-  it('that is overtaken five times is TENANT_CHANGED', async () => {
+  it('overtaken five times is TENANT_CHANGED', async () => {
     await one.tenants.put('restless', { plan: 'pro' });
     let writes = 0;
     const restless = (store: Store): Store => ({
@@ -211,7 +211,7 @@ describe('a change of plan', () => {
     expect(await readRaw('restless')).toMatchObject({ plan: 'pro', writes: 5 });
   });
 
-  it('that would make the file too large to be read again is refused before it is written', async () => {
+  it('to a file too large to be read is rejected before the write', async () => {
     const rows = Array.from({ length: 60_000 }, (_, n) => n);
     await writeRaw('large', { ...fresh('large'), history: [rows, rows] });
     expect(await faultOf(one.tenants.put('large', { plan: 'free' }))).toMatchObject({
@@ -222,10 +222,10 @@ describe('a change of plan', () => {
   });
 });
 
-describe('the operator’s word and the tenant’s choice', () => {
+describe('operator stop and tenant setting', () => {
   const word = { reason: 'asked for', since: 1_795_461_684_317, by: 'ops' };
 
-  it('are written by merge: each change keeps the others, and what we do not know', async () => {
+  it('are merged: each change keeps the others, and unknown fields', async () => {
     const before = { ...fresh('words'), kmsKeyArn: ARN, formerKeyArns: [FORMER], newer: { of: [1] } };
     await writeRaw('words', before);
     await one.tenants.put('words', { paused: word });
@@ -250,7 +250,7 @@ describe('the operator’s word and the tenant’s choice', () => {
     expect(await readRaw('words')).toEqual({ ...rest, blockedKeys: all.blockedKeys.slice(1) });
   });
 
-  it('said again replace what was said of the same key, and ending what was never said changes nothing', async () => {
+  it('replace an earlier value for the same key, and ending a missing one changes nothing', async () => {
     await one.tenants.put('again', { plan: 'pro', kmsKeyArn: ARN });
     await one.tenants.put('again', { blocked: { arn: ARN, stop: word } });
     await one.tenants.put('again', { blocked: { arn: ARN, stop: { ...word, since: 2 } } });
@@ -263,7 +263,7 @@ describe('the operator’s word and the tenant’s choice', () => {
     });
   });
 
-  it('are what a process knows of the tenant: a pause shuts all, a block the current key, a former one only itself', async () => {
+  it('are read by a process: a pause stops all, a block the current key, a block of a former key only that', async () => {
     const known = { since: word.since, reason: 'asked for' };
     const base = { ...fresh('known'), kmsKeyArn: ARN, formerKeyArns: [FORMER] };
     const load = async (change: object) => {
@@ -295,7 +295,7 @@ describe('the operator’s word and the tenant’s choice', () => {
   });
 });
 
-it('An unknown tenant is made by what the message says with the key that was given: without it the platform key would serve it', async () => {
+it('a put of an unknown tenant with a key suggests the command to create it with that key', async () => {
   const fault = await faultOf(one.tenants.put('nobody', { kmsKeyArn: ARN }));
   expect(fault.message).toBe(
     `Tenant nobody does not exist. Create it: sealdex tenants put nobody --plan pro --when-key-shut park --key ${ARN}`,
@@ -306,7 +306,7 @@ async function* bodyOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
 }
 
-describe('a file that cannot be trusted is PLATFORM_TENANTS, never the platform key', () => {
+describe('an untrusted file is PLATFORM_TENANTS, never the platform key:', () => {
   it.each<[string, unknown]>([
     ['empty', ''],
     ['no JSON', '{'],
@@ -315,15 +315,15 @@ describe('a file that cannot be trusted is PLATFORM_TENANTS, never the platform 
     ["another tenant's", fresh('other')],
     ['of a newer version', { ...fresh('bad'), v: 2 }],
     ['of an unknown plan', { ...fresh('bad'), plan: 'gold' }],
-    ['with a key that is no ARN', { ...fresh('bad'), kmsKeyArn: 'alias/mine' }],
-    ['with a key that is null', { ...fresh('bad'), kmsKeyArn: null }],
-    ['with a former key that is no ARN', { ...fresh('bad'), formerKeyArns: ['x'] }],
+    ['with an invalid ARN of its key', { ...fresh('bad'), kmsKeyArn: 'alias/mine' }],
+    ['with null as its key', { ...fresh('bad'), kmsKeyArn: null }],
+    ['with an invalid ARN of a former key', { ...fresh('bad'), formerKeyArns: ['x'] }],
     ['without its former keys', { ...fresh('bad'), formerKeyArns: undefined }],
     ['with a pause without a reason', { ...fresh('bad'), paused: { since: 1 } }],
-    ['with a pause since never', { ...fresh('bad'), paused: { reason: 'x', since: '1' } }],
-    ['with a pause that is only true', { ...fresh('bad'), paused: true }],
+    ['with a pause without a time', { ...fresh('bad'), paused: { reason: 'x', since: '1' } }],
+    ['with a pause given as true', { ...fresh('bad'), paused: true }],
     ['without its blocked keys', { ...fresh('bad'), blockedKeys: undefined }],
-    ['with a block of what is no ARN', { ...fresh('bad'), blockedKeys: [{ arn: 'x', reason: 'x', since: 1 }] }],
+    ['with a block of an invalid ARN', { ...fresh('bad'), blockedKeys: [{ arn: 'x', reason: 'x', since: 1 }] }],
     ['with a block without a reason', { ...fresh('bad'), blockedKeys: [{ arn: ARN, since: 1 }] }],
     ['with an unknown choice', { ...fresh('bad'), whenKeyShut: 'ignore' }],
     ['oversized', { ...fresh('bad'), padding: 'x'.repeat(1_048_576) }],
@@ -333,12 +333,12 @@ describe('a file that cannot be trusted is PLATFORM_TENANTS, never the platform 
       expect(await faultOf(call)).toMatchObject({ code: 'PLATFORM_TENANTS', reason: 'Malformed' });
   });
 
-  it('refused', async () => {
+  it('without access', async () => {
     services.s3.faults.set({ match: { method: 'GET', prefix: 'tenants/' }, fault: S3_ERRORS.accessDenied });
     expect(await faultOf(one.tenants.get('any'))).toMatchObject({ code: 'PLATFORM_TENANTS', reason: 'AccessDenied' });
   });
 
-  it('out of reach is the store that failed, and passes', async () => {
+  it('unlike an unreachable store, which is STORE_FAILED and temporary', async () => {
     await one.tenants.put('reach', { plan: 'pro' });
     services.s3.faults.set({ match: { method: 'GET', prefix: 'tenants/' }, fault: S3_ERRORS.internal });
     expect((await faultOf(one.tenants.get('reach'))).code).toBe('STORE_FAILED');
@@ -348,7 +348,7 @@ describe('a file that cannot be trusted is PLATFORM_TENANTS, never the platform 
 });
 
 describe('the names of all tenants', () => {
-  it('come in order past the first thousand, and nothing else that lies there', async () => {
+  it('are listed in order beyond the first thousand, and without other objects', async () => {
     await using many = await testServices();
     await using other = await instance(many);
     const names = Array.from({ length: 1_203 }, (_, n) => `t${String(n).padStart(4, '0')}`);

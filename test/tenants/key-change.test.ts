@@ -44,7 +44,7 @@ const faultOf = (call: Promise<unknown>): Promise<SealdexError> =>
     (error: SealdexError) => error,
   );
 
-test('the former key is kept for reading, and the history says who changed it and when', async () => {
+test('the former key is kept for reading, and the history has the user and the time', async () => {
   await here.tenants.put(tenant, { plan: 'pro', kmsKeyArn: ONE });
   const toTwo = change(ONE, TWO);
   const { file } = await here.tenants.put(tenant, toTwo);
@@ -60,13 +60,13 @@ test('another process serves the tenant by the new key and reads what is under t
   expect((await there.tenants.get(tenant)).readableArns).toEqual(new Set([TWO, ONE]));
 });
 
-test('a tenant that gets a key of its own goes on reading what is under every platform key', async () => {
+test('a tenant with its first own key still reads data under every platform key', async () => {
   await here.tenants.put(tenant, { plan: 'pro' });
   const { file } = await here.tenants.put(tenant, change(PLATFORM, ONE));
   expect(file).toMatchObject({ kmsKeyArn: ONE, formerKeyArns: [platformArn, OLD_PLATFORM] });
 });
 
-test('a tenant that goes back to the platform key keeps its own as a former one', async () => {
+test('a tenant back on the platform key keeps its own as a former one', async () => {
   await here.tenants.put(tenant, { plan: 'pro', kmsKeyArn: ONE });
   const { file } = await here.tenants.put(tenant, change(ONE, PLATFORM));
   expect(file).not.toHaveProperty('kmsKeyArn');
@@ -76,7 +76,7 @@ test('a tenant that goes back to the platform key keeps its own as a former one'
   expect(now.readableArns).toEqual(new Set([platformArn, OLD_PLATFORM, ONE]));
 });
 
-test('a former key that becomes the current one again is no former one any more', async () => {
+test('a former key that becomes the current one is removed from the former ones', async () => {
   await here.tenants.put(tenant, { plan: 'pro', kmsKeyArn: ONE });
   await here.tenants.put(tenant, change(ONE, TWO));
   const { file } = await here.tenants.put(tenant, change(TWO, ONE));
@@ -84,7 +84,7 @@ test('a former key that becomes the current one again is no former one any more'
   expect(file.history).toHaveLength(2);
 });
 
-test('of two changes at once one wins, and the other is told', async () => {
+test('one of two parallel changes wins, and the other is rejected', async () => {
   await here.tenants.put(tenant, { plan: 'pro', kmsKeyArn: ONE });
   const both = await Promise.allSettled([
     here.tenants.put(tenant, change(ONE, TWO)),
@@ -97,7 +97,7 @@ test('of two changes at once one wins, and the other is told', async () => {
   expect([TWO, THREE]).toContain(kmsKeyArn);
 });
 
-test('a change whose answer was lost is made once', async () => {
+test('a change with a lost response is made once', async () => {
   let isLost = false;
   const loses = (store: Store): Store => ({
     ...store,
@@ -131,7 +131,7 @@ test('plan free gets no key, and a tenant with a key does not fall to plan free'
   });
 });
 
-test('a key that the operator has blocked for the tenant is not attached again', async () => {
+test('a key blocked by the operator for the tenant is not attached again', async () => {
   await here.tenants.put(tenant, { plan: 'pro', kmsKeyArn: ONE });
   await here.tenants.put(tenant, { blocked: { arn: ONE, stop: { reason: 'incident', since: 1 } } });
   await here.tenants.put(tenant, change(ONE, TWO));

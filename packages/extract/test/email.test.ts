@@ -155,7 +155,7 @@ describe('hostile messages', () => {
     expect((await read(cut)).sections).toEqual([{ text: 'Body' }]);
   });
 
-  test('with attachments that are bombs, archives, locked or truncated have those counted, and the others read', async () => {
+  test('with bombs, archives, locked or truncated files attached have those counted, and the others read', async () => {
     const bomb = makeZip([
       { name: '[Content_Types].xml', content: '<x/>' },
       { name: 'word/document.xml', content: Buffer.alloc(40 * 1024 * 1024) },
@@ -197,7 +197,7 @@ describe('hostile messages', () => {
     expect(await faultOf(read(`${HEAD}${header}\r\n\r\nBody`))).toBe('too-many-parts');
   });
 
-  test('with attachment names that climb or turn around keep them as names only', async () => {
+  test('with attachment names of paths or reversed text keep them as names only', async () => {
     const { sections } = await read(
       mixed(attached('../../etc/\u202epasswd', 'text/plain', 'x'), attached('y'.repeat(4000), 'text/plain', 'z')),
     );
