@@ -1,5 +1,4 @@
-// The composition root: opens producer, reader, operator and worker from settings. How modules are connected is known
-// in app/ only.
+// Composition root: opens producer, reader, operator and worker from settings. Only app/ connects modules.
 import { probing } from './probing.ts';
 import { startProcessHeartbeat, openResources } from './resources.ts';
 import type { Environment, Settings, UnknownVariables } from '../runtime/config.ts';

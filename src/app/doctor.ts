@@ -1,4 +1,4 @@
-// The doctor, tied together: our own installation looked at from its settings, however wrong they are.
+// Checks of the installation: opens the resources of the doctor from settings, as far as they are valid.
 import { noAudit } from '../runtime/audit-log.ts';
 import { systemClock, type Clock } from '../runtime/clock.ts';
 import { readSettings, type Config, type Environment, type Settings } from '../runtime/config.ts';
@@ -19,7 +19,7 @@ export interface DoctorOptions {
   readonly env?: Environment;
 }
 
-/** Looks at all of it, whatever fails; what is written is removed again. Settings go over the environment. */
+/** Runs all checks, whichever fail, and removes what they write. Settings take precedence over the environment. */
 export async function* examineInstallation(
   settings?: Settings,
   { role = 'worker', checkMs, clock = systemClock, env }: DoctorOptions = {},
@@ -27,7 +27,7 @@ export async function* examineInstallation(
   const { values, problems: faults } = readSettings(settings, env);
   const stack = new ResourceStack();
   const { redisUrl } = values;
-  // How many connections there may be is no reason not to look.
+  // Checks run even if the settings of concurrency are invalid.
   const config = { concurrency: 1, uploadConcurrency: 1, ...values } as Config;
   const hasAws = values.region !== undefined && values.s3ForcePathStyle !== undefined;
   const closing = <T extends { close(): void }>(opened: T): T => stack.add(opened, (each) => each.close());

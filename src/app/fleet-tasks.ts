@@ -1,4 +1,4 @@
-// The chores that the workers of a fleet do once for all, and the birth mark that sweeps look at.
+// Fleet tasks: the maintenance tasks of workers, and the Redis identity that sweeps check.
 import { removeContent } from '../intake/intake.ts';
 import { repairBacklog } from '../queue/backlog/recount.ts';
 import { createLetterTasks } from '../queue/dead-letters/maintenance.ts';
@@ -17,10 +17,10 @@ import { startMaintenance, type MaintenanceTask, type MaintenanceLoop } from '..
 import type { Resources } from './resources.ts';
 
 const REPAIR_EVERY_MS = 600_000;
-/** It paces itself; this is how soon counters that do not fit are seen. */
+/** The task limits its own rate; this is the maximum delay until wrong counters are found. */
 const RECOUNT_EVERY_MS = 60_000;
 
-/** Marks the birth of this Redis, and starts the chores. */
+/** Creates the Redis identity if it is missing, and starts the tasks. */
 export async function startFleetTasks(
   { config, clock, log, metrics, redis, store, keyAccess }: Resources,
   queue: JobQueue,
@@ -41,7 +41,7 @@ export async function startFleetTasks(
   return startMaintenance({ tasks, redis, keys, clock, log });
 }
 
-/** Every chore; those that remove by age only while this process's clock is right. */
+/** All tasks; those that remove by age run only while this process's clock is right. */
 export function fleetTasks(
   deps: SweepDeps & ResumeDeps,
   queue: JobQueue,

@@ -1,4 +1,4 @@
-// The gauges of a worker: where each number comes from.
+// Gauges of a worker: the source of each value.
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import type { Heartbeat } from '../maintenance/heartbeat.ts';
 import type { WorkerReadiness } from './health.ts';
@@ -7,7 +7,7 @@ import type { QueueDepths } from '../maintenance/queue-depths.ts';
 import type { KeyAccess } from './key-access.ts';
 import { VERSION } from '../runtime/version.ts';
 
-/** What one process has counted for all. */
+/** Values that one process has counted for all. */
 export function depthGauges(metrics: Metrics, read: () => Promise<QueueDepths>): void {
   metrics.gauges('sealdex_queue_jobs', async () => (await read()).jobs);
   metrics.gauge('sealdex_parked_jobs', async () => (await read()).parked);
@@ -17,7 +17,7 @@ export function depthGauges(metrics: Metrics, read: () => Promise<QueueDepths>):
   metrics.gauge('sealdex_redis_memory_ratio', async () => (await read()).redisMemoryRatio);
 }
 
-/** Median and 99th percentile since the last scrape. Answers what ends the measuring. */
+/** Median and 99th percentile since the last scrape. Returns a function that ends the measurement. */
 export function eventLoopGauges(metrics: Metrics): () => void {
   const delay = monitorEventLoopDelay({ resolution: 10 });
   delay.enable();
@@ -29,14 +29,14 @@ export function eventLoopGauges(metrics: Metrics): () => void {
   return () => void delay.disable();
 }
 
-/** Of each role, in the processes that live. */
+/** Sums by role, over the running processes. */
 function auditFailuresByRole(heartbeats: readonly Heartbeat[]): Record<string, number> {
   const sums: Record<string, number> = {};
   for (const { role, auditFailures } of heartbeats) sums[role] = (sums[role] ?? 0) + auditFailures;
   return sums;
 }
 
-/** Writing and reading end by what their own processes know: the longest of each role, in seconds. */
+/** Maximum by role, in seconds: each process has its own data keys. */
 function unverifiedByRole(heartbeats: readonly Heartbeat[], ofThisWorker: number): Record<string, number> {
   const longest: Record<string, number> = { worker: ofThisWorker / 1000 };
   for (const { role, lastVerifiedAgeMs } of heartbeats)
@@ -44,7 +44,7 @@ function unverifiedByRole(heartbeats: readonly Heartbeat[], ofThisWorker: number
   return longest;
 }
 
-/** Answers the share of the time since the last call in which the event loop was at work. */
+/** Returns a function: the share of the time since its last call in which the event loop was busy, 0 to 1. */
 export function busyShare(): () => number {
   let last = performance.eventLoopUtilization();
   return () => {
@@ -65,7 +65,7 @@ export function gauges(
   metrics.gauge('sealdex_keys_in_memory', () => ring.stats().keys);
   metrics.gauge('sealdex_oldest_key_age_seconds', () => ring.stats().oldestMs / 1000);
   metrics.gauges('sealdex_key_unverified_seconds', async () =>
-    // Without Redis each process knows of itself only.
+    // Without Redis, reports this process only.
     unverifiedByRole(await heartbeats().catch(() => []), revocationCheck.lastVerifiedAgeMs()),
   );
   metrics.gauges('sealdex_audit_write_failures', async () => auditFailuresByRole(await heartbeats().catch(() => [])));

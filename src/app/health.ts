@@ -1,5 +1,5 @@
-// /livez, /readyz and /metrics: one small HTTP server. Where the answers come from, it is told.
-// Liveness never fails for what a tenant, KMS, S3 or Redis causes: a restart mends none of them.
+// Health server: serves /livez, /readyz and /metrics over HTTP.
+// Liveness never fails because of a tenant, KMS, S3 or Redis: a restart fixes none of them.
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { systemClock, withDeadline } from '../runtime/clock.ts';
@@ -9,9 +9,9 @@ import type { Redis } from '../runtime/redis.ts';
 
 export interface Readiness {
   readonly isReady: boolean;
-  /** Codes or words for why not. */
+  /** Why the worker is not ready: codes, or `stopping`. */
   readonly reasons: readonly string[];
-  /** Tenants' KMS keys that are unusable: no reason not to be ready. */
+  /** Number of shut gates; they do not affect readiness. */
   readonly shutGates: number;
 }
 
@@ -28,7 +28,7 @@ export interface Health {
   stop(): Promise<void>;
 }
 
-/** @throws SealdexError `CONFIG_INVALID` when the port is taken */
+/** @throws SealdexError `CONFIG_INVALID` if the port cannot be opened */
 export async function startHealth({ host, port, metrics, readiness }: HealthDeps): Promise<Health> {
   const pages: Record<string, () => Promise<{ status: number; type: string; body: string }>> = {
     '/livez': async () => ({ status: 200, type: 'text/plain', body: 'alive\n' }),
@@ -45,10 +45,10 @@ export async function startHealth({ host, port, metrics, readiness }: HealthDeps
   };
   const server = createServer((request, response) => {
     const page = pages[(request.url ?? '').split('?')[0] ?? ''];
-    const answer = page
+    const content = page
       ? page()
       : Promise.resolve({ status: 404, type: 'text/plain', body: 'There are /livez, /readyz and /metrics.\n' });
-    answer
+    content
       .catch(() => ({ status: 500, type: 'text/plain', body: 'failed\n' }))
       .then(({ status, type, body }) => response.writeHead(status, { 'content-type': type }).end(body))
       .catch(() => response.destroy());
@@ -65,7 +65,7 @@ export async function startHealth({ host, port, metrics, readiness }: HealthDeps
 
 function listen(server: Server, host: string | undefined, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    // Listens on: a connection that cannot be accepted later (no file descriptors left) must not end the process.
+    // The handler stays: a later error, such as no file descriptors for a connection, must not end the process.
     server.on('error', (error: NodeJS.ErrnoException) => {
       const taken = error.code === 'EADDRINUSE' ? `port ${port} is already in use` : `port ${port} cannot be opened`;
       reject(
@@ -78,7 +78,7 @@ function listen(server: Server, host: string | undefined, port: number): Promise
 
 const PING_MS = 1000;
 
-/** A worker is not ready while it stops, while Redis is away, and while a platform fault pauses it. Shut gates are told, no more. */
+/** A worker is not ready while it stops, while Redis does not respond, and while a platform fault pauses it. */
 export interface WorkerReadiness {
   readonly check: () => Promise<Readiness>;
   readonly stopping: () => void;
@@ -92,7 +92,7 @@ export function createReadiness(
   let isStopping = false;
   const reasons = (): string[] => [...(isStopping ? ['stopping'] : []), pausedBy() ?? []].flat();
   let pinging: Promise<boolean> | undefined;
-  const answers = (): Promise<boolean> => {
+  const isReachable = (): Promise<boolean> => {
     const ping = withDeadline(systemClock, PING_MS, redis.ping(), () => new Error('late'));
     return ping.then(
       () => true,
@@ -101,9 +101,9 @@ export function createReadiness(
   };
   return {
     async check() {
-      // However many ask, a Redis that is away holds one ping a second.
-      const isThere = await (pinging ??= answers().finally(() => (pinging = undefined)));
-      const all = [...reasons(), ...(isThere ? [] : ['REDIS_FAILED'])];
+      // Concurrent calls share one ping, at most one per second while Redis does not respond.
+      const responds = await (pinging ??= isReachable().finally(() => (pinging = undefined)));
+      const all = [...reasons(), ...(responds ? [] : ['REDIS_FAILED'])];
       return { isReady: all.length === 0, reasons: all, shutGates: shutGates() };
     },
     stopping() {

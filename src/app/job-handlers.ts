@@ -1,4 +1,4 @@
-// Job handlers of a worker: one for each queue, with memory and slots of its own, and the pool of extractors that they share.
+// Job handlers of a worker: one for each queue, with its own memory budget and slots, and a shared pool of extractors.
 import { createExtractPool } from '../extract/pool.ts';
 import { readersFolder } from '../extract/readers.ts';
 import { AdaptiveConcurrency } from '../handlers/adaptive-concurrency.ts';
@@ -14,9 +14,9 @@ import { busyShare } from './gauges.ts';
 import type { Resources, ResourceStack } from './resources.ts';
 
 export interface JobHandlers {
-  /** Without one for uploads where the readers of files are not installed. */
+  /** Has no handler for uploads if @sealdex/extract is not installed. */
   readonly handles: Readonly<Partial<Record<QueueName, Handle>>>;
-  /** Of the content of all jobs in progress. */
+  /** Bytes of content in memory, over all running jobs. */
   readonly inFlightBytes: () => number;
 }
 
@@ -37,7 +37,7 @@ export function createJobHandlers(
     createExtractPool({ clock, size: uploadConcurrency, extractMs, heapBytes, limits: config }),
     (pool) => pool.stop(),
   );
-  // Content of one queue takes no memory from the other, and a key or store that hangs takes no slots.
+  // One budget per queue, so that content of one queue takes no memory from the other.
   const budgets = {
     index: new ByteBudget(clock, inFlightBytes, concurrency),
     upload: new ByteBudget(clock, 2 * inFlightBytes, uploadConcurrency),

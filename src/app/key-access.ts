@@ -1,4 +1,4 @@
-// Key access: gates, the monitor of failed KMS calls, and the key ring, which is watched by both.
+// Key access: opens gates, the key monitor and the key ring, and connects them.
 import { keyRef, type KeyRef } from '../runtime/key-ref.ts';
 import type { Clock, WaitMode } from '../runtime/clock.ts';
 import type { Config } from '../runtime/config.ts';
@@ -35,7 +35,7 @@ export interface KeyAccess {
   readonly ring: KeyRing;
   /** Raised if the errors that this process met point to the platform. */
   readonly platformSuspected: Pick<Listeners<PlatformSuspicion>, 'add'>;
-  /** Asks KMS again for the keys that are in memory. */
+  /** Verifies the keys in memory with KMS. */
   readonly revocationCheck: RevocationCheck;
   /** Real calls, past the key ring. @throws SealdexError of KMS */
   readonly tryKey: (key: KeyRef) => Promise<void>;
@@ -43,7 +43,7 @@ export interface KeyAccess {
   stop(): Promise<void>;
 }
 
-/** Stands for the tenant in the context of calls that test the platform key. */
+/** In place of the tenant in the encryption context of calls that test the platform key. */
 const NO_TENANT = '-';
 
 export async function openKeyAccess(deps: KeyAccessDeps): Promise<KeyAccess> {
@@ -52,7 +52,7 @@ export async function openKeyAccess(deps: KeyAccessDeps): Promise<KeyAccess> {
   const platformSuspected = new Listeners<PlatformSuspicion>();
   const gates = await openGates({ redis, subscriber, keys, clock, times: config, log });
   const platformKeyWorks = (): Promise<boolean> =>
-    answers(tryKey(deps, keyRef(NO_TENANT, config.platformKeyArn), 'intake'));
+    succeeds(tryKey(deps, keyRef(NO_TENANT, config.platformKeyArn), 'intake'));
   const keyMonitor = createKeyMonitor({
     gates,
     redis,
@@ -61,7 +61,7 @@ export async function openKeyAccess(deps: KeyAccessDeps): Promise<KeyAccess> {
     platformKeyArn: config.platformKeyArn,
     operatorStopOf: async ({ tenant, keyArn }) => operatorStopOf(await tenants.fresh(tenant), keyArn),
     currentKeyOf: async (tenant) => (await tenants.get(tenant).catch(() => undefined))?.keyArn,
-    works: (key) => answers(tryKey(deps, key, 'documents')),
+    works: (key) => succeeds(tryKey(deps, key, 'documents')),
     platformKeyWorks,
     keysInUse: async () =>
       new Set((await readHeartbeats(redis, config.queue)).flatMap((heartbeat) => heartbeat.tenants)).size,
@@ -96,20 +96,20 @@ export async function openKeyAccess(deps: KeyAccessDeps): Promise<KeyAccess> {
   };
 }
 
-/** So many tenants are looked through for some with a KMS key of their own. */
-const LOOKED_THROUGH = 200;
-const SOME = 10;
+/** Number of tenants that are read to find some with their own KMS key. */
+const MAX_TENANTS_READ = 200;
+const MAX_KEYS = 10;
 
-/** KMS keys of tenants' own: of those with a data key in memory anywhere first, then of any, each at random. */
+/** Random KMS keys of tenants, first of tenants with a data key in memory in any process. */
 async function someKeys({ config, redis, tenants }: KeyAccessDeps): Promise<KeyRef[]> {
   const inUse = new Set((await readHeartbeats(redis, config.queue)).flatMap((heartbeat) => heartbeat.tenants));
   const any: string[] = [];
-  for await (const name of tenants.names()) if (any.push(name) >= LOOKED_THROUGH) break;
+  for await (const name of tenants.names()) if (any.push(name) >= MAX_TENANTS_READ) break;
   const found: KeyRef[] = [];
   for (const tenant of new Set([...shuffled([...inUse]), ...shuffled(any)])) {
     const keyArn = (await tenants.get(tenant).catch(() => undefined))?.keyArn;
     if (keyArn !== undefined && keyArn !== config.platformKeyArn) found.push(keyRef(tenant, keyArn));
-    if (found.length >= SOME) break;
+    if (found.length >= MAX_KEYS) break;
   }
   return found;
 }
@@ -121,8 +121,8 @@ function shuffled<T>(items: readonly T[]): T[] {
     .map(([, item]) => item);
 }
 
-/** A KMS that throttles us answers. */
-async function answers(tried: Promise<void>): Promise<boolean> {
+/** Throttling counts as success: KMS responds. */
+async function succeeds(tried: Promise<void>): Promise<boolean> {
   try {
     await tried;
     return true;

@@ -26,11 +26,11 @@ export interface Platform extends Pick<Pause, 'onPlatformSuspected' | 'stop' | '
   readonly code: PausingCode | undefined;
   /** Called with the outcome of every job. */
   readonly onOutcome: (outcome: Outcome) => void;
-  /** Pauses it while a platform fault is proven; at once, if one is now. */
+  /** Pauses the worker while a platform fault is proven, starting now. */
   readonly control: (worker: Pausable) => void;
 }
 
-/** S3 that fails for so long without any success is an outage. */
+/** If S3 fails for this long without a success, it is an outage. */
 const LASTING_MS = 30_000;
 const PROOF_MS = 15_000;
 
@@ -75,7 +75,7 @@ export function createPlatform({ clock, log, store, keyAccess, canary }: Platfor
   };
 }
 
-/** One tenant's malformed file is no fault of the platform: its jobs wait, the others go on. */
+/** Reads one tenant file without parsing it: a malformed file of one tenant is not a platform fault. */
 async function canReadTenants(store: Store): Promise<boolean> {
   try {
     for await (const name of listTenantNames(store)) {

@@ -1,4 +1,4 @@
-// Probing of gates: what the worker's loop and the operator's command both need for it.
+// Probing dependencies: shared by the worker's probe loop and the operator's probe command.
 import type { Clock } from '../runtime/clock.ts';
 import type { Config } from '../runtime/config.ts';
 import { SealdexError } from '../runtime/errors.ts';

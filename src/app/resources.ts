@@ -1,4 +1,4 @@
-// Resources: what every role works with, opened from settings and released in reverse order, however far the opening came.
+// Resources: opens from settings what every role needs, and releases it in reverse order, even after a partial opening.
 import { createAuditLog, noAudit, type AuditLog, type AuditSink } from '../runtime/audit-log.ts';
 import { systemClock, type Clock, type WaitMode } from '../runtime/clock.ts';
 import { loadConfig, type Config, type Settings, type Environment, type UnknownVariables } from '../runtime/config.ts';
@@ -17,7 +17,7 @@ import { createTenantChanges } from '../tenants/changes.ts';
 import { createTenants, type Tenants } from '../tenants/tenants.ts';
 import { openKeyAccess, type KeyAccess } from './key-access.ts';
 
-/** What was opened, released last in, first out; the first error is reported after all ran. */
+/** Opened resources, released last in, first out. The first error is thrown after all were released. */
 export class ResourceStack {
   readonly #all: (() => void | Promise<void>)[] = [];
   #released: Promise<void> | undefined;
@@ -50,7 +50,7 @@ export interface Resources {
   readonly metrics: Metrics;
   readonly log: Log;
   readonly audit: AuditLog;
-  /** Who asks, as AWS names them. */
+  /** The caller's AWS identity. */
   readonly identity: () => Promise<string>;
   readonly redis: Redis;
   readonly store: Store;
@@ -76,7 +76,7 @@ export interface ResourceOptions {
   readonly unknownVariables?: UnknownVariables | undefined;
 }
 
-/** Opens what every role needs; on a fault, what was opened so far is released. */
+/** Opens the resources and calls `make`. On an error, releases the resources opened so far. */
 export async function openResources<T>(
   settings: Settings | undefined,
   use: WaitMode,

@@ -11,7 +11,7 @@ import { transition } from './transitions.ts';
 
 export interface CompareAndSetDeps {
   readonly read: (id: string) => Promise<Gate>;
-  /** Replaces the gate if its epoch is still `seenEpoch`, and applies the result to what this process knows. */
+  /** Replaces the gate if its epoch is still `seenEpoch`, and applies the result to this process's view. */
   readonly replace: (id: string, seenEpoch: number, replacement: Replacement) => Promise<Replaced>;
   readonly clock: Clock;
   readonly times: ProbeTimes;
@@ -27,8 +27,8 @@ export interface GateUpdate {
 const MAX_ROUNDS = 5;
 
 /**
- * With `seen` the event was observed while the gate was that one: after any other change it means nothing any more, and is
- * dropped. Without `seen` it applies to the gate as it is now: after a lost race it is decided again on the new gate.
+ * With `seen` the event was observed at that state of the gate, and is dropped if the gate was changed since.
+ * Without `seen` it applies to the current gate; after a lost race it is decided again.
  * @throws SealdexError `REDIS_FAILED`; `TENANT_CHANGED` after losing the race repeatedly
  */
 export async function compareAndSetGate(

@@ -19,7 +19,7 @@ export type GateEvent =
   | { readonly kind: 'probeSucceeded' }
   /** One of them failed with the state of the key, or with a denial. */
   | { readonly kind: 'probeFailed'; readonly error: SealdexError }
-  /** One of them failed with an error that says nothing of the key: an outage, throttling. */
+  /** One of them failed with an error that does not depend on the key: an outage, throttling. */
   | { readonly kind: 'probeInconclusive' }
   /** KMS has not found the key for 24 hours, while it finds the platform key. */
   | { readonly kind: 'keyGone'; readonly error: SealdexError }
@@ -29,7 +29,7 @@ export type GateEvent =
   | { readonly kind: 'drainInterrupted' }
   /** The gate has been open for an hour. */
   | { readonly kind: 'openExpired' }
-  /** The tenant is marked as deleted. Processes may act by what they knew of it for `settledMs`. */
+  /** The tenant is marked as deleted. Processes may use a cached copy of its file for `settledMs`. */
   | { readonly kind: 'tenantDeleted'; readonly at: number; readonly settledMs: number; readonly isCurrent: boolean }
   /** The last traces of a deleted tenant are removed. */
   | { readonly kind: 'tenantErased' };

@@ -14,18 +14,18 @@ export type GateState = (typeof GATE_STATES)[number];
 
 export interface GateRecord extends KeyRef {
   readonly state: GateState;
-  /** Why it was shut; stays while it drains. */
+  /** Why the gate was shut; kept while it drains. */
   readonly code: Code;
-  /** Wall clock, milliseconds: since when it is shut; of an open one, since when it is open. */
+  /** Wall clock, milliseconds: when the gate was shut; for an open gate, when it was opened. */
   readonly since: number;
-  /** Since when the code is this one. */
+  /** Wall clock, milliseconds: when the code was set. */
   readonly codeSince: number;
-  /** KMS's name of the error, and the request id of the call that failed. */
+  /** Error name of KMS, and the request id of the failed call. */
   readonly reason?: string;
   readonly requestId?: string;
-  /** Of a denial: whose policy denies, if KMS named it. */
+  /** For a denial: the side whose policy denied the call, if KMS reports it. */
   readonly deniedBy?: 'operator' | 'tenant';
-  /** When KMS will delete the key, if it gave a date. */
+  /** When KMS will delete the key, if KMS reports a date. */
   readonly deletesAt?: number;
   /** The operator's reason for a block or a pause. */
   readonly note?: string;
@@ -45,11 +45,11 @@ export interface Gate {
 
 export const NO_GATE: Gate = Object.freeze({ epoch: 0 });
 
-/** No new work under the key. */
+/** Whether the gate stops new work under the key. */
 export const isClosed = ({ record }: { readonly record?: GateRecord | undefined }): boolean =>
   record?.state === 'shut' || record?.state === 'destroyed';
 
-/** A code that only the operator ends, whatever KMS answers. */
+/** Whether only the operator can lift the code, whatever KMS returns. */
 export const isOperatorStop = (code: Code): boolean => code === 'KEY_BLOCKED' || code === 'TENANT_PAUSED';
 
 const gateRecord = z.object({

@@ -3,16 +3,16 @@ import { runScript, script } from '../runtime/lua-script.ts';
 import { runCommand, type Redis, type RedisKeys } from '../runtime/redis.ts';
 import { NO_GATE, parseGate, type Gate, type GateRecord } from './gate-record.ts';
 
-/** Of a gate and of the counter: as many digits as are exact in JavaScript, in Lua and in Redis. */
+/** Maximum epoch of a gate and of the counter: exact in JavaScript, Lua and Redis. */
 const LAST_EPOCH = 999_999_999_999_999;
 
-/** A gate whose epoch the counter has not reached was not written by sealdex. It counts as none: else every change of it were old. */
+/** A gate with an epoch above the counter was not written by sealdex. It counts as none: every change of it would seem old. */
 const unlessForged = (gate: Gate, epochOfAll: number): Gate => (gate.epoch > epochOfAll ? NO_GATE : gate);
 
 /**
  * Replaces a gate if its epoch is still the one that the change was decided on, and removes it if the new text is empty.
- * Returns { done, epoch of all gates, text of the gate }. The message on the channel is the new epoch of all and the gate, so
- * that a subscriber need not read it. A counter that sealdex did not write begins again.
+ * Returns { done, epoch of all gates, text of the gate }. The message on the channel has the new epoch of all and the gate, so
+ * that a subscriber need not read it. A counter that sealdex did not write is restarted.
  */
 const REPLACE = script({
   name: 'replace_gate',
@@ -37,7 +37,7 @@ const REPLACE = script({
     return { 1, now, text }`,
 });
 
-/** What a gate is replaced by: a record, or undefined to remove it; and whether all processes are told at once. */
+/** New state of a gate: a record, or undefined to remove it; and whether the change is published. */
 export interface Replacement {
   readonly record: GateRecord | undefined;
   readonly isPublished: boolean;
@@ -77,7 +77,7 @@ export async function readGate(redis: Redis, keys: RedisKeys, id: string): Promi
   return gate.epoch === 0 ? gate : unlessForged(gate, await readEpoch(redis, keys));
 }
 
-/** All gates with a record, and the epoch that they are of. */
+/** All gates with a record, and their epoch. */
 export async function readGates(
   redis: Redis,
   keys: RedisKeys,

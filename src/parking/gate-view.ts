@@ -9,9 +9,9 @@ import { isClosed, NO_GATE, type Gate, type GateRecord } from './gate-record.ts'
 import { readEpoch, readGates, replaceGate, type Replaced, type Replacement } from './gate-storage.ts';
 import { isClosing } from './transitions.ts';
 
-/** Whose gate it is: what a tenant's file says of its current KMS key. */
+/** The tenant and KMS key of a gate, from the tenant file. */
 export interface GateOwner extends KeyRef {
-  /** The stop that applies to the key, by the tenant's file. */
+  /** The stop that applies to the key, from the tenant file. */
   readonly operatorStop?: OperatorStop | undefined;
 }
 
@@ -27,13 +27,13 @@ const READ_ALL_MS = 60_000;
 export const UNKNOWN_MS = 5000;
 
 export class GateView {
-  /** Gates that were usable to this process and are not any more: their data keys are to be zeroed. */
+  /** Gates that this process used and that have closed: their data keys must be zeroed. */
   readonly closed = new Listeners<GateRecord>();
   readonly #deps: GateViewDeps;
   #gates = new Map<string, Gate>();
-  /** One refusal for all jobs of a gate: they may be many thousands a second. */
+  /** One error object for all jobs of a gate, which may be thousands per second. */
   readonly #refusals = new WeakMap<GateRecord, SealdexError>();
-  /** Asked for each part that is read, where a hash would be half of the work. */
+  /** Cache: the check runs for each part that is read, and hashing would be half of its cost. */
   readonly #ids = new WeakMap<GateOwner, string>();
   #epochOfAll = -1;
   #readAt = Number.NEGATIVE_INFINITY;
@@ -82,7 +82,7 @@ export class GateView {
   /** In the order of the epochs; the next poll finds a message that was lost. */
   applyMessage(epochOfAll: number, id: string, gate: Gate): void {
     this.#put(id, gate);
-    // The result of a change that was not done is about another gate than the one that was changed last.
+    // The result of a rejected change contains another epoch than that of the last change.
     if (epochOfAll === this.#epochOfAll + 1 && epochOfAll === gate.epoch) this.#epochOfAll = epochOfAll;
   }
 
@@ -100,7 +100,7 @@ export class GateView {
   async tick(): Promise<void> {
     const { redis, keys, clock } = this.#deps;
     const startedAt = clock.monotonic();
-    // A Redis that has lost its last second may give an epoch out again for another gate: the number alone would not show it.
+    // A Redis that has lost its last second of data may assign an epoch twice, which the number alone would not show.
     const isOld = startedAt - this.#allReadAt > READ_ALL_MS;
     if (isOld || !this.#isOf(await readEpoch(redis, keys))) await this.reload();
     this.#readAt = startedAt;
@@ -111,7 +111,7 @@ export class GateView {
     return epochOfAll === this.#epochOfAll && this.all().every(({ epoch }) => epoch <= epochOfAll);
   }
 
-  /** Redis is right about every gate except those that a newer message changed meanwhile. */
+  /** The state in Redis replaces the view, except for gates that a newer message has changed meanwhile. */
   async reload(): Promise<void> {
     const { redis, keys, clock } = this.#deps;
     const startedAt = clock.monotonic();
@@ -121,7 +121,7 @@ export class GateView {
     // A gate that had a higher epoch before was lost with Redis's last second, or never written by it.
     const isNewer = (id: string): boolean => this.get(id) !== before.get(id) && this.get(id).epoch > epochOfAll;
     for (const [id, gate] of gates) if (!isNewer(id) || gate.epoch > this.get(id).epoch) this.#set(id, gate);
-    // Gone from Redis: removed after it was open for an hour, or lost.
+    // Not in Redis any more: removed after it was open for an hour, or lost.
     for (const id of this.#gates.keys()) if (!gates.has(id) && !isNewer(id)) this.#gates.delete(id);
     // Epochs only rise: this is another Redis, or one that has lost data.
     this.#epochOfAll = epochOfAll < known ? epochOfAll : Math.max(epochOfAll, this.#epochOfAll);

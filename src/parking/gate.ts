@@ -1,5 +1,5 @@
-// Gates: whether a tenant's jobs may proceed under a KMS key, as this process knows it, and how an event changes a gate.
-// Changes are published, and every process polls one epoch each second: a message that was lost delays it by a second.
+// Gates: whether a tenant's jobs may proceed under a KMS key, from this process's view, and changes of a gate by events.
+// Changes are published, and every process polls one epoch each second, so that a lost message delays a change by one second.
 import { gateId, type KeyRef } from '../runtime/key-ref.ts';
 import { repeat, type Clock } from '../runtime/clock.ts';
 import type { SealdexError } from '../runtime/errors.ts';
@@ -21,20 +21,20 @@ export interface Gates {
    * @returns SealdexError with the gate's code, `keyArn` and `since`; `GATE_UNKNOWN` if gates could not be read for 5 s
    */
   readonly refusal: (owner: GateOwner) => SealdexError | undefined;
-  /** As this process knows it now. */
+  /** From this process's view. */
   get(key: KeyRef): Gate;
-  /** All that have a record. */
+  /** All gates with a record. */
   all(): readonly Gate[];
-  /** As Redis has it. */
+  /** From Redis. */
   read(key: KeyRef): Promise<Gate>;
   /**
-   * Applies an event, and tells all processes what changed. With `seen`, only if the gate is still that one.
+   * Applies an event, and publishes the change. With `seen`, only if the gate is unchanged since.
    * @throws SealdexError `REDIS_FAILED`; `TENANT_CHANGED` after losing the race repeatedly
    */
   apply(key: KeyRef, event: GateEvent, seen?: Gate): Promise<GateUpdate>;
-  /** Calls the listener with every gate that was usable to this process and is not any more. */
+  /** Calls the listener with every gate that this process used and that has closed. */
   onClosed(listener: (gate: GateRecord) => void): void;
-  /** A tick, if gates could not be read for 5 s; undefined if what this process knows counts. @throws SealdexError `REDIS_FAILED` */
+  /** Runs a tick if gates could not be read for 5 s; undefined if the view is current. @throws SealdexError `REDIS_FAILED` */
   refresh(): Promise<void> | undefined;
   /** Reads all gates again if any has changed since. */
   readonly tick: () => Promise<void>;
@@ -50,7 +50,7 @@ export interface GatesDeps {
   readonly keys: RedisKeys;
   readonly clock: Clock;
   readonly times: ProbeTimes;
-  /** Of the gates that this process changes. */
+  /** Logs the gates that this process changes. */
   readonly log: Log;
 }
 

@@ -1,4 +1,4 @@
-// Key monitor: decides what a failed KMS call of the key ring means. It shuts the gate, or finds that the platform is at fault.
+// Key monitor: decides what a failed KMS call of the key ring means. It shuts the gate, or reports a suspected platform fault.
 import { gateId, keyRef, type KeyRef } from '../runtime/key-ref.ts';
 import { withOnlyAuditContext } from '../runtime/audit-log.ts';
 import type { Clock } from '../runtime/clock.ts';
@@ -10,9 +10,9 @@ import type { Gates } from './gate.ts';
 import { isClosed, isOperatorStop, type Gate } from './gate-record.ts';
 
 interface Watch {
-  /** Before a cached key is used. As the gates' own. */
+  /** Call before a cached key is used; as `Gates.refresh`. */
   refresh(): Promise<void> | undefined;
-  /** @throws SealdexError with the code of the gate when it is not open: then KMS is not asked */
+  /** Call before a KMS call. @throws SealdexError with the code of the gate if it is not open */
   begin(call: KeyRef): {
     ok(): void;
     /** Returns the error for the users of the call. */
@@ -28,44 +28,44 @@ export interface KeyMonitorDeps {
   readonly platformKeyArn: string;
   /** The stop that applies to a tenant's KMS key, by the tenant's file as it is now. */
   readonly operatorStopOf: (key: KeyRef) => Promise<OperatorStop | undefined>;
-  /** The tenant's current KMS key; undefined when the tenant is gone. */
+  /** The tenant's current KMS key; undefined if the tenant does not exist. */
   readonly currentKeyOf: (tenant: string) => Promise<string | undefined>;
-  /** Real calls, past the key ring. */
+  /** Makes real KMS calls, without the key ring. */
   readonly works: (call: KeyRef) => Promise<boolean>;
   readonly platformKeyWorks: () => Promise<boolean>;
-  /** How many tenants' keys are in use anywhere. */
+  /** Number of tenants with keys in use in any process. */
   readonly keysInUse: () => Promise<number>;
-  /** Some tenants' own KMS keys, in use or not, at random: whether they work tells a fault of ours from theirs. */
+  /** Random KMS keys of tenants, in use or not. If they work, the denials are not a platform fault. */
   readonly someKeys: () => Promise<readonly KeyRef[]>;
-  /** Called if the errors that this process met point to the platform. */
+  /** Called if the errors in this process point to the platform. */
   readonly onPlatformSuspected: (code: PlatformSuspicion) => void;
 }
 
 export type PlatformSuspicion = 'PLATFORM_DENIED' | 'KMS_FAILED';
 
-/** A fault of KMS that lasts so long is an outage, of all or of one key's store. */
+/** KMS errors that last this long are an outage of KMS or of one key's store. */
 const LASTING_MS = 30_000;
 
-/** Two failures further apart than jobs wait between their tries are two faults: in between, others may have had good answers. */
+/** Longer than any retry delay: failures further apart are separate, since calls in between may have succeeded. */
 const APART_MS = 120_000;
 
-/** More gates than this, and a larger part of the keys in use, denied within the window: no accident of tenants. */
-const DENIED_MOST = 3;
-const DENIED_PART = 0.1;
+/** If more gates than this, and a larger part of the keys in use, are denied within the window, the platform is suspected. */
+const MAX_DENIED = 3;
+const MAX_DENIED_PART = 0.1;
 const DENIED_WINDOW_MS = 300_000;
 
-/** Keys that worked lately, and how many of those and of others are tried. */
-const WORKED_KEPT = 100;
-const TRIED = 3;
+/** Number of remembered keys that worked or were denied, and of keys that one test calls. */
+const MAX_RECENT = 100;
+const KEYS_PER_TEST = 3;
 
-/** How long that proof is taken for still true. */
+/** How long the result of a test is reused. */
 const PROOF_MS = 3000;
 
-/** Of how many keys at once a process remembers that they fail. */
-const FAILING_KEPT = 10_000;
+/** Maximum number of failing keys that a process remembers. */
+const MAX_FAILING = 10_000;
 
 export interface KeyMonitor extends Watch {
-  /** Whether any key that worked lately, or was denied, works now. */
+  /** Whether any key works now: one that was denied, one that worked lately, or a random one. */
   anyKeyWorks(): Promise<boolean>;
   /**
    * Shuts the gate if a job failed with an operator stop: parked jobs are released through the gate, and Redis may have lost
@@ -76,12 +76,12 @@ export interface KeyMonitor extends Watch {
 
 export function createKeyMonitor(deps: KeyMonitorDeps): KeyMonitor {
   const { gates, clock, platformKeyArn } = deps;
-  /** Since when a key fails without any success, and when it did last. */
+  /** First failure of a key since its last success, and its last failure. */
   const failing = new Map<string, { readonly since: number; readonly last: number }>();
   const worked = new Recent();
   const denied = new Recent();
 
-  /** The call began while the gate was the one that was seen: a gate that was changed meanwhile is not shut by it. */
+  /** `seen` is the gate at the start of the call: a gate that was changed since is not shut. */
   const shut = async (key: KeyRef, seen: Gate, error: SealdexError): Promise<void> => {
     const isCurrent = (await deps.currentKeyOf(key.tenant)) === key.keyArn;
     await gates.apply(key, { kind: 'keyFailed', error, isCurrent }, seen);
@@ -92,7 +92,7 @@ export function createKeyMonitor(deps: KeyMonitorDeps): KeyMonitor {
     const now = clock.monotonic();
     const before = failing.get(id);
     const since = before && now - before.last <= APART_MS ? before.since : now;
-    remember(failing, id, { since, last: now }, FAILING_KEPT);
+    remember(failing, id, { since, last: now }, MAX_FAILING);
     if (now - since < LASTING_MS) return error;
     if (call.keyArn === platformKeyArn || !(await deps.platformKeyWorks())) {
       deps.onPlatformSuspected('KMS_FAILED');
@@ -108,29 +108,29 @@ export function createKeyMonitor(deps: KeyMonitorDeps): KeyMonitor {
     return unavailable;
   };
 
-  const askOthers = async (): Promise<'work' | 'fail' | 'none'> => {
+  const runKeyTest = async (): Promise<'work' | 'fail' | 'none'> => {
     const isOther = (one: KeyRef): boolean =>
       !denied.has(one) && !isClosed(gates.get(one)) && one.keyArn !== platformKeyArn;
-    const known = worked.last(TRIED, isOther);
+    const known = worked.last(KEYS_PER_TEST, isOther);
     if (await anySucceeds(deps.works, known)) return 'work';
-    const some = (await deps.someKeys()).filter(isOther).slice(0, TRIED);
+    const some = (await deps.someKeys()).filter(isOther).slice(0, KEYS_PER_TEST);
     if (await anySucceeds(deps.works, some)) return 'work';
     return known.length + some.length === 0 ? 'none' : 'fail';
   };
 
-  let asked: { readonly at: number; readonly answer: Promise<'work' | 'fail' | 'none'> } | undefined;
-  /** Whether keys work that nobody was denied; asked once for all who ask within some seconds. */
+  let lastTest: { readonly at: number; readonly result: Promise<'work' | 'fail' | 'none'> } | undefined;
+  /** Whether keys without a denial work. Calls within PROOF_MS share one test. */
   const testOtherKeys = (): Promise<'work' | 'fail' | 'none'> => {
     const now = clock.monotonic();
-    if (!asked || now - asked.at >= PROOF_MS) asked = { at: now, answer: askOthers() };
-    return asked.answer;
+    if (!lastTest || now - lastTest.at >= PROOF_MS) lastTest = { at: now, result: runKeyTest() };
+    return lastTest.result;
   };
 
   const isPlatformDenied = async (call: KeyRef): Promise<boolean> => {
     denied.add(call);
     const count = await countDenied(deps, gateId(call));
-    if (count <= DENIED_MOST || count <= (await deps.keysInUse()) * DENIED_PART) return false;
-    // The proof: were it the tenants, the keys of others would work. Without others nothing is proven.
+    if (count <= MAX_DENIED || count <= (await deps.keysInUse()) * MAX_DENIED_PART) return false;
+    // If tenants had denied access, the keys of other tenants would work. Without other keys nothing is proven.
     return (await testOtherKeys()) === 'fail';
   };
 
@@ -173,12 +173,13 @@ export function createKeyMonitor(deps: KeyMonitorDeps): KeyMonitor {
       const isCurrent = (await deps.currentKeyOf(tenant)) === keyArn;
       await gates.apply(key, { kind: 'operatorStopped', stop, isCurrent }, seen);
     },
-    anyKeyWorks: async () => (await anySucceeds(deps.works, denied.last(TRIED))) || (await testOtherKeys()) !== 'fail',
+    anyKeyWorks: async () =>
+      (await anySucceeds(deps.works, denied.last(KEYS_PER_TEST))) || (await testOtherKeys()) !== 'fail',
   };
 }
 
 async function anySucceeds(works: KeyMonitorDeps['works'], calls: readonly KeyRef[]): Promise<boolean> {
-  // One tenant's job led here; the lines about the keys of others do not name it.
+  // The audit lines of other tenants' keys must not name the job of this tenant.
   for (const call of calls) if (await withOnlyAuditContext({ activity: 'probe' }, () => works(call))) return true;
   return false;
 }
@@ -194,7 +195,7 @@ const COUNT_DENIED = script({
     return redis.call('ZCARD', denials)`,
 });
 
-/** How many gates were denied lately anywhere, this one among them. */
+/** Number of gates that were denied in the window in any process, including this one. */
 async function countDenied({ redis, keys, clock }: KeyMonitorDeps, id: string): Promise<number> {
   const now = clock.now();
   const { denials } = keys;
@@ -202,14 +203,14 @@ async function countDenied({ redis, keys, clock }: KeyMonitorDeps, id: string): 
   return Number(await runScript(redis, COUNT_DENIED, { denials, now, gate: id, oldest, windowMs }));
 }
 
-/** The calls met last, newest at the end, each once and never too many. */
+/** The most recent distinct keys, newest last, at most MAX_RECENT. */
 class Recent {
   readonly #calls = new Map<string, KeyRef>();
 
   add(call: KeyRef): void {
     const id = gateId(call);
     this.#calls.delete(id);
-    remember(this.#calls, id, keyRef(call.tenant, call.keyArn), WORKED_KEPT);
+    remember(this.#calls, id, keyRef(call.tenant, call.keyArn), MAX_RECENT);
   }
 
   remove(call: KeyRef): void {
@@ -220,13 +221,13 @@ class Recent {
     return this.#calls.has(gateId(call));
   }
 
-  last(most: number, matches: (call: KeyRef) => boolean = () => true): KeyRef[] {
-    return [...this.#calls.values()].filter(matches).slice(-most);
+  last(max: number, matches: (call: KeyRef) => boolean = () => true): KeyRef[] {
+    return [...this.#calls.values()].filter(matches).slice(-max);
   }
 }
 
-function remember<T>(into: Map<string, T>, id: string, value: T, most: number): void {
+function remember<T>(into: Map<string, T>, id: string, value: T, max: number): void {
   const [oldest] = into.keys();
-  if (into.size >= most && oldest !== undefined && !into.has(id)) into.delete(oldest);
+  if (into.size >= max && oldest !== undefined && !into.has(id)) into.delete(oldest);
   into.set(id, value);
 }

@@ -1,4 +1,4 @@
-// Next gate records: what each rule of the state machine makes of a record. Pure functions.
+// Next gate records: pure functions that compute the record after each rule of the state machine.
 import { keyRef, type KeyRef } from '../runtime/key-ref.ts';
 import type { Code, SealdexError } from '../runtime/errors.ts';
 import type { GateEvent, GateEventKind } from './gate-events.ts';
@@ -43,7 +43,7 @@ const keyOf = ({ tenant, keyArn }: KeyRef): KeyRef => keyRef(tenant, keyArn);
 
 export function shutByKey(step: StepOf<'keyFailed'>): GateRecord {
   const { key, record, event, now, settings } = step;
-  // Jobs from when it was the current key may still be released: the gate of a former key would keep them.
+  // Jobs from the time when it was the current key may still be draining; the gate of a former key would keep them.
   const isStillReleased = record?.state === 'draining' && record.wasCurrent;
   return {
     ...keyOf(key),
@@ -58,7 +58,7 @@ export function shutByKey(step: StepOf<'keyFailed'>): GateRecord {
   };
 }
 
-/** A probe of it reads the tenant's file, and never asks KMS. */
+/** A probe of a stopped gate reads the tenant file, and never calls KMS. */
 export function stopped(
   { key, record, event, now, settings }: StepOf<'operatorStopped' | 'tenantDeleted'>,
   { code, since, reason }: { readonly code: Code; readonly since: number; readonly reason: string },
@@ -78,7 +78,7 @@ export function stopped(
   };
 }
 
-/** A probe would find that the tenant is gone and open the gate: it comes after the wait, as far as it may be put off. */
+/** A probe would find that the tenant is deleted, and open the gate. It is delayed until after the wait, as far as allowed. */
 export function stoppedByDeletion(step: StepOf<'tenantDeleted'>): GateRecord {
   const { event, now, settings } = step;
   const stop = { code: 'TENANT_PAUSED', since: event.at, reason: 'the tenant was deleted' } as const;
@@ -120,7 +120,7 @@ export const toDestroyed = (step: StepOf<'keyGone'>): GateRecord => ({
 
 type Explanation = Pick<GateRecord, 'code' | 'reason' | 'deniedBy' | 'requestId' | 'deletesAt'>;
 
-/** The request that failed. An id is the server's text: one that is no id is not kept. */
+/** Request id of the failed call. It is text of the server, so an invalid one is dropped. */
 const requestIdOf = ({ requestId = '' }: SealdexError): string | undefined =>
   /^[\w-]{1,100}$/.test(requestId) ? requestId : undefined;
 

@@ -1,11 +1,10 @@
-// The pause of a process: while the platform is at fault (our credentials, platform key, bucket, or AWS itself), it takes
-// no jobs. A pause needs proof, and ends by itself when the proof is gone.
-// Proofs are given as functions; what pausing does to a queue, whoever is told knows.
+// Pause of a process: it takes no jobs during a platform fault (credentials, platform key, bucket, or AWS itself).
+// A pause starts only if the given check confirms the fault, and ends automatically when the check succeeds.
 import { repeat, type Clock, type Loop } from '../runtime/clock.ts';
 import type { Code } from '../runtime/errors.ts';
 import type { Log } from '../runtime/log.ts';
 
-/** The faults that pause a process. */
+/** Codes of faults that pause a process. */
 export const PAUSING = [
   'PLATFORM_CREDENTIALS',
   'PLATFORM_KEY',
@@ -21,11 +20,11 @@ export type PausingCode = (typeof PAUSING)[number];
 export const isPausing = (code: Code): code is PausingCode => (PAUSING as readonly Code[]).includes(code);
 
 export interface Pause {
-  /** Why this process takes no jobs now. */
+  /** Why this process takes no jobs; undefined if it is not paused. */
   readonly code: PausingCode | undefined;
-  /** Somebody met this fault: it is proven or dropped, once for all who meet it at the same time. */
+  /** Checks a suspected fault, and pauses if it is confirmed. Concurrent calls share one check. */
   readonly onPlatformSuspected: (code: PausingCode) => void;
-  /** Looks whether the fault is gone. */
+  /** Checks whether the fault has ended, and resumes if so. */
   readonly tick: () => Promise<void>;
   readonly stop: () => Promise<void>;
 }
@@ -33,13 +32,13 @@ export interface Pause {
 export interface PauseDeps {
   readonly clock: Clock;
   readonly log: Log;
-  /** Whether what the code speaks of works; must end within seconds and not throw. */
+  /** Checks whether the service behind the code works. Must end within seconds and not throw. */
   readonly works: (code: PausingCode) => Promise<boolean>;
   readonly onPause: (code: PausingCode) => void;
   readonly onResume: () => void;
 }
 
-const LOOK_EVERY_MS = 5000;
+const CHECK_INTERVAL_MS = 5000;
 
 export function createPause({ clock, log, works, onPause, onResume }: PauseDeps): Pause {
   let current: PausingCode | undefined;
@@ -62,7 +61,7 @@ export function createPause({ clock, log, works, onPause, onResume }: PauseDeps)
     onResume();
   };
 
-  const loop: Loop = repeat(clock, LOOK_EVERY_MS, tick);
+  const loop: Loop = repeat(clock, CHECK_INTERVAL_MS, tick);
   return {
     get code() {
       return current;
@@ -72,7 +71,7 @@ export function createPause({ clock, log, works, onPause, onResume }: PauseDeps)
       proving ??= prove(code).finally(() => (proving = undefined));
     },
     tick,
-    // A proof that is under way ends with what it asks, and changes nothing any more.
+    // A running check ends with its calls, and has no effect after this.
     async stop() {
       isStopped = true;
       void loop.stop();

@@ -1,4 +1,4 @@
-// Probing: one process of the fleet at a time does what a gate needs when it is due. It probes the key, or releases parked jobs.
+// Probing: runs the due tasks of a gate in one process of the fleet at a time. It probes the key, or releases parked jobs.
 import { gateId, type KeyRef } from '../runtime/key-ref.ts';
 import { withAuditContext } from '../runtime/audit-log.ts';
 import { repeat, withDeadline, type Clock, type Loop } from '../runtime/clock.ts';
@@ -20,7 +20,7 @@ export interface ProbeDeps {
   readonly clock: Clock;
   readonly metrics: Metrics;
   readonly times: ProbeTimes;
-  /** What the tenant's file says now, past the cache; undefined if the tenant is gone. */
+  /** Reads the tenant file without the cache; undefined if the tenant does not exist. */
   readonly ownerOf: (tenant: string) => Promise<GateOwner | undefined>;
   /** The stop that applies to this KMS key of the tenant, by its file as it is now. */
   readonly operatorStopOf: (key: KeyRef) => Promise<OperatorStop | undefined>;
@@ -77,7 +77,7 @@ export function probeOnce(deps: ProbingDeps, gate: Gate): Promise<Gate | undefin
 
 class Prober {
   readonly #deps: ProbeDeps;
-  /** By gate: what this process is doing. */
+  /** Running work of this process, by gate. */
   readonly #probes = new Map<string, Promise<unknown>>();
   readonly #releases = new Map<string, Promise<unknown>>();
   #offset = 0;
@@ -152,7 +152,7 @@ class Prober {
   async probe(gate: Gate): Promise<void> {
     const record = gate.record!;
     if (record.state !== 'shut') return;
-    // Each job finds out for itself which key it needs.
+    // Each released job determines the key that it needs.
     if (await this.#isDetached(record)) return this.#apply(gate, { kind: 'keyDetached' });
     const stop = await this.#deps.operatorStopOf(record);
     if (stop) return this.#apply(gate, { kind: 'operatorStopped', stop, isCurrent: record.wasCurrent });
@@ -195,7 +195,7 @@ class Prober {
     return !owner || (wasCurrent && owner.keyArn !== keyArn);
   }
 
-  /** If the gate was changed meanwhile, what was found is out of date. */
+  /** Drops the event if the gate was changed since it was read. */
   async #apply(gate: Gate, event: GateEvent): Promise<void> {
     await this.#deps.gates.apply(gate.record!, event, gate);
   }

@@ -9,10 +9,10 @@ export interface ProbeTimes {
 const DAY_MS = 86_400_000;
 const JITTER = 0.2;
 
-/** A key store that was disconnected comes back any time. */
-const UNAVAILABLE_MOST_MS = 120_000;
+/** Shorter for a disconnected key store, which may be reconnected at any time. */
+const MAX_UNAVAILABLE_MS = 120_000;
 
-/** Between a good try and the one that confirms it: KMS is eventually consistent and flaps. */
+/** Delay between a successful probe and the one that confirms it: KMS is eventually consistent. */
 const CONFIRM_MS = 5000;
 
 /** Up to a fifth earlier or later. */
@@ -21,18 +21,18 @@ const jittered = (ms: number, random: () => number): number => Math.round(ms * (
 export const firstProbe = ({ probeMinMs }: ProbeTimes, random: () => number = Math.random): number =>
   jittered(probeMinMs, random);
 
-/** Milliseconds to the next try of a gate that was tried `probes` times in vain and is shut for `shutMs`. */
+/** Milliseconds to the next probe of a gate with `probes` failed probes that has been shut for `shutMs`. */
 export function nextProbe(
   { probeMinMs, probeMaxMs }: ProbeTimes,
   { probes, shutMs, code }: { probes: number; shutMs: number; code: Code },
   random: () => number = Math.random,
 ): number {
-  const most = shutMs < DAY_MS ? Math.max(probeMinMs, probeMaxMs / 3) : probeMaxMs;
-  const doubled = Math.min(probeMinMs * 2 ** Math.min(probes, 30), most);
-  return jittered(code === 'KEY_UNAVAILABLE' ? Math.min(doubled, UNAVAILABLE_MOST_MS) : doubled, random);
+  const maxMs = shutMs < DAY_MS ? Math.max(probeMinMs, probeMaxMs / 3) : probeMaxMs;
+  const doubled = Math.min(probeMinMs * 2 ** Math.min(probes, 30), maxMs);
+  return jittered(code === 'KEY_UNAVAILABLE' ? Math.min(doubled, MAX_UNAVAILABLE_MS) : doubled, random);
 }
 
-/** No schedule puts a probe off further. */
+/** Upper bound of every probe delay. */
 export const longestProbe = ({ probeMaxMs }: ProbeTimes): number => 2 * probeMaxMs;
 
 export const confirmProbe = ({ probeMinMs }: ProbeTimes): number => Math.min(probeMinMs, CONFIRM_MS);

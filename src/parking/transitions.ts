@@ -21,7 +21,7 @@ import {
 } from './next-record.ts';
 import { longestProbe, type ProbeTimes } from './schedule.ts';
 
-/** A gate's state as the machine sees it: `none` has no record, `stopped` is one that is shut by the operator. */
+/** State of a gate in the state machine: `none` has no record, `stopped` is shut by the operator. */
 export type GatePhase = 'none' | GateState | 'stopped';
 
 export const GATE_PHASES = ['none', 'open', 'shut', 'stopped', 'draining', 'destroyed'] as const;
@@ -47,10 +47,10 @@ interface Rule<E extends GateEvent> {
 
 type Rules = { readonly [K in GateEventKind]: readonly Rule<Extract<GateEvent, { kind: K }>>[] };
 
-/** A key that KMS does not find may be a new one on its way through AWS. */
+/** A key that KMS does not find may be a new one that is not visible everywhere yet. */
 const NOT_FOUND_GRACE_MS = 86_400_000;
 
-/** A gate that is open again is remembered for a process that was frozen meanwhile. */
+/** The record of an opened gate is kept for processes that were frozen meanwhile. */
 const OPEN_KEPT_MS = 3_600_000;
 
 const opened =
@@ -154,11 +154,10 @@ export function transition<E extends GateEvent>(step: Step<E>): Transition | und
   return { record, effects };
 }
 
-/** Whether data keys that were usable before the change must not be used after it: every process that learns of it zeroes them. */
+/** Whether the change forbids the use of data keys that was allowed before; every process that receives it zeroes them. */
 export const isClosing = (before: GateRecord | undefined, after: GateRecord | undefined): boolean =>
   isClosed({ record: after }) && !isClosed({ record: before });
 
-/** What a gate needs now. */
 export function tasksDue(record: GateRecord, now: number, settings: ProbeTimes): readonly GateTask[] {
   if (record.state === 'draining') return ['releaseParked'];
   // A process that parked a job when the gate was being opened may have died before it could release it.
