@@ -35,10 +35,11 @@ function columnsOf(gates: readonly GateFacts[]): Column<GateFacts>[] {
 /** A line for each gate, and below it, further in, when the key is deleted and what who acts would type. */
 export function gateLines(gates: readonly GateFacts[], isWide: boolean): string[] {
   const [header = '', ...lines] = tableLines(columnsOf(gates), gates, isWide);
-  return [header, ...lines.flatMap((line, at) => [line, ...below(gates[at]!, isWide)])];
+  return [header, ...lines.flatMap((line, at) => [line, ...actionLines(gates[at]!, isWide)])];
 }
 
-function below({ deletesAt, note, explanation, commands }: GateFacts, isWide: boolean): string[] {
+/** Below a gate: when the key is deleted, the reason of an operator stop, and the commands of who acts. */
+export function actionLines({ deletesAt, note, explanation, commands }: GateFacts, isWide: boolean): string[] {
   const sentences = [
     ...(deletesAt === undefined
       ? []

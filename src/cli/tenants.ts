@@ -18,11 +18,12 @@ import { withOperator } from './with-clients.ts';
 import { deleteTenantCommand } from './tenants-delete.ts';
 import { exportCommand } from './tenants-export.ts';
 import { reencryptCommand, setKeyCommand } from './tenants-key.ts';
-import { reencryptionLines, reencryptionViewOf } from './tenants-reencryption.ts';
+import { showCommand } from './tenants-show.ts';
+import { IN_FULL, stopsOf, type StopWords } from './tenant-stops.ts';
 import { pauseCommand, resumeCommand } from './tenants-pause.ts';
 import { printWarnings } from './check-line.ts';
 import { ALLOW_ORIGIN, EXAMPLE_ARN, JSON_LINE, jsonLines, SHARED, TENANT, WHEN_SHUT, WIDE } from './option-texts.ts';
-import { age, printJson, jsonText, oneLine, printLine, printNotice, time } from './terminal.ts';
+import { age, printJson, printLine, printNotice } from './terminal.ts';
 import { keyNames, tableLines, type Column } from './table.ts';
 
 export function tenantsCommand(): Command {
@@ -47,23 +48,6 @@ Examples:
     );
 }
 
-interface StopWords {
-  readonly since: (at: number) => string;
-  readonly key: (arn: string) => string;
-}
-
-const IN_FULL: StopWords = { since: (at) => `since ${time(at)}`, key: String };
-
-/** What the operator has stopped of it. */
-function stoppedOf({ paused, blockedKeys, deleted }: TenantFile, { since, key }: StopWords = IN_FULL): string {
-  const words = [
-    ...(deleted ? [`deleted ${since(deleted.at)}`] : []),
-    ...(paused ? [`paused ${since(paused.since)}: ${paused.reason}`] : []),
-    ...blockedKeys.map((blocked) => `key ${key(blocked.arn)} blocked ${since(blocked.since)}: ${blocked.reason}`),
-  ];
-  return oneLine(words.join('; '));
-}
-
 function columnsOf(files: readonly TenantFile[]): Column<TenantFile>[] {
   const name = keyNames(
     files.flatMap(({ kmsKeyArn, blockedKeys }) => [
@@ -78,9 +62,9 @@ function columnsOf(files: readonly TenantFile[]): Column<TenantFile>[] {
     { title: 'TENANT', text: ({ tenant }) => tenant, cut: 'middle' },
     { title: 'PLAN', text: ({ plan }) => plan },
     { title: 'KEY', only: 'narrow', text: (file) => keyOf(file, inShort) },
-    { title: 'STOPPED', only: 'narrow', text: (file) => stoppedOf(file, inShort), cut: 'end' },
+    { title: 'STOPPED', only: 'narrow', text: (file) => stopsOf(file, inShort), cut: 'end' },
     { title: 'KEY', only: 'wide', text: (file) => keyOf(file, IN_FULL) },
-    { title: 'STOPPED', only: 'wide', text: (file) => stoppedOf(file) },
+    { title: 'STOPPED', only: 'wide', text: (file) => stopsOf(file, IN_FULL) },
   ];
 }
 
@@ -111,24 +95,6 @@ function listCommand(): Command {
           printNotice('No tenants yet. Create one: sealdex tenants put T --plan P');
       }),
     );
-}
-
-function showCommand(): Command {
-  return new Command('show')
-    .description("show a tenant's configuration file")
-    .argument('<tenant>', TENANT)
-    .option('--json', JSON_LINE)
-    .addHelpText('after', '\nExample:\n  sealdex tenants show acme')
-    .action(async (tenant: string, { json: asJson }: { json?: true }) => {
-      checkName(tenant, 'tenant');
-      await withOperator(async (operator) => {
-        const file = await operator.tenant(tenant);
-        printLine(jsonText(file, asJson ? undefined : 2));
-        for (const line of reencryptionLines(await reencryptionViewOf(operator, file))) printNotice(line);
-        const stopped = stoppedOf(file);
-        if (stopped !== '') printNotice(`Tenant ${tenant}: ${stopped}.`);
-      });
-    });
 }
 
 interface PutOptions {

@@ -112,6 +112,15 @@ test('keys check fits 80 columns, and its wide form has a line for each check', 
   expect(words(narrow)).toEqual(words(wide));
 });
 
+test('tenants show counts what waits and prints the next commands', async () => {
+  const { stdout, stderr } = await scene.sealdex(['tenants', 'show', TENANT]);
+  expect(stderr).toBe('');
+  const lines = linesOf(stdout);
+  expect(lines).toContainEqual(expect.stringMatching(/^parked jobs +1, oldest \d+(ms|s)$/));
+  expect(stdout).toContain(`\nblocked key   ${keyArn}, `);
+  expect(lines.at(-1)).toBe(`    sealdex keys unblock ${keyArn} --tenant ${TENANT}`);
+});
+
 test('the short name of a key is the beginning of its id', async () => {
   const { stdout } = await scene.sealdex(['keys', 'list']);
   const id = keyArn.slice(keyArn.lastIndexOf('/') + 1);

@@ -59,7 +59,7 @@ test('tenants set-key changes the key, re-encrypts the stored objects and prints
     code: 0,
     stdout: `2 objects under ${next}\n`,
   });
-  const { stdout, stderr } = await tenants('show', tenant);
+  const { stdout, stderr } = await tenants('show', tenant, '--json');
   expect(JSON.parse(stdout)).toMatchObject({ kmsKeyArn: next, formerKeyArns: [arn] });
   expect(linesOf(stderr)).toEqual([
     expect.stringMatching(

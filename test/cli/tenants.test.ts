@@ -98,11 +98,26 @@ test('put exits with 64 if --shared is given without a key, which would create a
   await expect(scene.operator.tenant('new')).rejects.toMatchObject({ code: 'TENANT_UNKNOWN' });
 });
 
-test('show prints the tenant file in S3', async () => {
+test('show prints key, plan, gate and what waits', async () => {
   const { code, stdout, stderr } = await tenants('show', 'acme');
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  expect(JSON.parse(stdout)).toEqual(await scene.operator.tenant('acme'));
-  expect(jsonOf((await tenants('show', 'acme', '--json')).stdout)).toEqual([JSON.parse(stdout)]);
+  expect(linesOf(stdout)).toEqual([
+    'tenant        acme',
+    'plan          pro',
+    `key           ${scene.keyArn}`,
+    'gate          open',
+    'if shut       new content waits, encrypted under the platform key',
+    'parked jobs   0',
+    'dead letters  0',
+    '',
+    'No action needed.',
+  ]);
+});
+
+test('show --json prints the tenant file in S3', async () => {
+  const { code, stdout, stderr } = await tenants('show', 'acme', '--json');
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(jsonOf(stdout)).toEqual([await scene.operator.tenant('acme')]);
 });
 
 test('show exits with 65 for an unknown tenant, and prints how to create it', async () => {
@@ -160,9 +175,19 @@ test('pause parks jobs until resume; list and show print since when and why', as
   });
   const listed = linesOf((await tenants('list', '--wide')).stdout).find((line) => line.startsWith('stopped'));
   expect(listed).toMatch(/^stopped +free +platform key +paused since 2\d{3}-\S+Z: incident 4711$/);
+  const asJson = await tenants('show', 'stopped', '--json');
+  expect(jsonOf(asJson.stdout)).toMatchObject([{ paused: { reason: 'incident\n4711' } }]);
+  expect(asJson.stderr).toMatch(/^Tenant stopped: paused since 2\d{3}-\S+Z: incident 4711\.\n$/);
   const shown = await tenants('show', 'stopped');
-  expect(JSON.parse(shown.stdout)).toMatchObject({ paused: { reason: 'incident\n4711' } });
-  expect(shown.stderr).toMatch(/^Tenant stopped: paused since 2\d{3}-\S+Z: incident 4711\.\n$/);
+  expect(shown.stderr).toBe('');
+  expect(shown.stdout).toMatch(/^paused +2\d{3}-\S+Z \(\d+(ms|s) ago\)$/m);
+  expect(shown.stdout).toMatch(/^gate +shut since 2\d{3}-\S+Z \(\d+(ms|s) ago\): .* \(TENANT_PAUSED\)$/m);
+  expect(linesOf(shown.stdout).slice(-4)).toEqual([
+    'Action by: operator',
+    '    Reason: incident 4711',
+    '    Stopped by an operator. Probes do not open this gate.',
+    '    sealdex tenants resume stopped',
+  ]);
   const gates = jsonOf((await scene.sealdex(['keys', 'list', '--tenant', 'stopped', '--json'])).stdout);
   expect(gates).toMatchObject([{ state: 'shut', code: 'TENANT_PAUSED', whoActs: 'operator' }]);
 

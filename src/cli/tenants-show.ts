@@ -1,0 +1,101 @@
+// `sealdex tenants show`: one tenant: its key, plan and gates, what waits, and what to do now.
+import { Command } from 'commander';
+import type { GateFacts, Operator, TenantFile } from '../app/app.ts';
+import { CODES } from '../runtime/errors.ts';
+import { checkName } from '../runtime/names.ts';
+import { actionLines, actorOf } from './gate-lines.ts';
+import { JSON_LINE, TENANT } from './option-texts.ts';
+import { factLines } from './table.ts';
+import { IN_FULL, stopsOf } from './tenant-stops.ts';
+import { reencryptionLines, reencryptionViewOf } from './tenants-reencryption.ts';
+import { age, printJson, printLine, printNotice, timeAndAge } from './terminal.ts';
+import { withOperator } from './with-clients.ts';
+
+interface TenantView {
+  readonly file: TenantFile;
+  readonly gates: readonly GateFacts[];
+  readonly parked: { readonly jobs: number; readonly oldest?: number };
+  readonly deadLetters: number;
+}
+
+export function showCommand(): Command {
+  return new Command('show')
+    .description('show a tenant: key, plan, gates, waiting jobs and the next command')
+    .argument('<tenant>', TENANT)
+    .option('--json', JSON_LINE)
+    .addHelpText(
+      'after',
+      `
+Progress of a re-encryption is written to standard error.
+
+Examples:
+  sealdex tenants show acme
+  sealdex tenants show acme --json`,
+    )
+    .action(async (tenant: string, { json: asJson }: { json?: true }) => {
+      checkName(tenant, 'tenant');
+      await withOperator(async (operator) => {
+        const file = await operator.tenant(tenant);
+        if (asJson) printJson(file);
+        else for (const line of tenantLines(await viewOf(operator, file))) printLine(line);
+        for (const line of reencryptionLines(await reencryptionViewOf(operator, file))) printNotice(line);
+        const stops = stopsOf(file, IN_FULL);
+        if (asJson && stops !== '') printNotice(`Tenant ${tenant}: ${stops}.`);
+      });
+    });
+}
+
+async function viewOf(operator: Operator, file: TenantFile): Promise<TenantView> {
+  const { tenant } = file;
+  const [{ gates }, { parkedByTenant, deadByTenant }] = await Promise.all([
+    operator.gates({ tenant }),
+    operator.status(),
+  ]);
+  return {
+    file,
+    gates,
+    parked: parkedByTenant.find((each) => each.tenant === tenant) ?? { jobs: 0 },
+    deadLetters: deadByTenant.reduce((sum, each) => sum + (each.tenant === tenant ? each.letters : 0), 0),
+  };
+}
+
+const WHEN_SHUT: Record<TenantFile['whenKeyShut'], string> = {
+  park: 'new content waits, encrypted under the platform key',
+  refuse: 'new content is rejected',
+};
+
+/** All that is known of a tenant, then what to do. */
+export function tenantLines({ file, gates, parked, deadLetters }: TenantView): string[] {
+  const { tenant, plan, kmsKeyArn, formerKeyArns, whenKeyShut, keepOriginals, paused, blockedKeys, deleted } = file;
+  const facts = factLines([
+    ['tenant', tenant],
+    ['plan', plan],
+    ['deleted', deleted && timeAndAge(deleted.at)],
+    ['key', kmsKeyArn ?? 'platform key'],
+    ...formerKeyArns.map((arn): [string, string] => ['former key', arn]),
+    ...(gates.length === 0 ? [['gate', 'open'] as const] : gates.map((gate) => gateFact(gate, kmsKeyArn))),
+    ['if shut', kmsKeyArn === undefined ? undefined : WHEN_SHUT[whenKeyShut]],
+    ['paused', paused && timeAndAge(paused.since)],
+    ...blockedKeys.map(({ arn, since }): [string, string] => ['blocked key', `${arn}, ${timeAndAge(since)}`]),
+    ['originals', keepOriginals ? 'uploaded files are kept, encrypted' : undefined],
+    ['parked jobs', `${parked.jobs}${parked.oldest === undefined ? '' : `, oldest ${age(parked.oldest)}`}`],
+    ['dead letters', deadLetters],
+  ]);
+  return [...facts, '', ...todoLines(tenant, gates, deadLetters)];
+}
+
+function gateFact(gate: GateFacts, current: string | undefined): [string, string] {
+  const key = current === undefined || gate.keyArn === current ? '' : `, ${gate.keyArn}`;
+  return [
+    'gate',
+    `${gate.state} since ${timeAndAge(gate.since)}: ${CODES[gate.code].description} (${gate.code})${key}`,
+  ];
+}
+
+function todoLines(tenant: string, gates: readonly GateFacts[], deadLetters: number): string[] {
+  const lines = [
+    ...gates.flatMap((gate) => [`Action by: ${actorOf(gate.whoActs)}`, ...actionLines(gate, false)]),
+    ...(deadLetters === 0 ? [] : [`Dead letters: sealdex dead list --tenant ${tenant}`]),
+  ];
+  return lines.length === 0 ? ['No action needed.'] : lines;
+}

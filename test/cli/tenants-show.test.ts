@@ -1,0 +1,61 @@
+// What `sealdex tenants show` prints for people.
+import { expect, test } from 'vitest';
+import type { TenantFile } from '../../src/app/app.ts';
+import { keyRef } from '../../src/runtime/key-ref.ts';
+import { tenantLines } from '../../src/cli/tenants-show.ts';
+
+const KEY = 'arn:aws:kms:us-west-2:111122223333:key/new';
+const FORMER = 'arn:aws:kms:us-west-2:111122223333:key/old';
+
+const FILE: TenantFile = {
+  v: 1,
+  tenant: 'acme',
+  plan: 'pro',
+  kmsKeyArn: KEY,
+  formerKeyArns: [FORMER],
+  whenKeyShut: 'refuse',
+  keepOriginals: true,
+  blockedKeys: [],
+  history: [],
+};
+
+test('tenants show prints the attributes of a tenant, its dead letters and the command that lists them', () => {
+  expect(tenantLines({ file: FILE, gates: [], parked: { jobs: 0 }, deadLetters: 3 })).toEqual([
+    'tenant        acme',
+    'plan          pro',
+    `key           ${KEY}`,
+    `former key    ${FORMER}`,
+    'gate          open',
+    'if shut       new content is rejected',
+    'originals     uploaded files are kept, encrypted',
+    'parked jobs   0',
+    'dead letters  3',
+    '',
+    'Dead letters: sealdex dead list --tenant acme',
+  ]);
+});
+
+test('tenants show names the key of a gate that is not the gate of the current key', () => {
+  const gate = {
+    ...keyRef('acme', FORMER),
+    state: 'shut',
+    code: 'KEY_DISABLED',
+    since: 0,
+    jobs: 1,
+    probes: 0,
+    whoActs: 'tenant',
+    explanation: 'Jobs resume automatically after the key is enabled.',
+    commands: ['aws kms enable-key'],
+  } as const;
+  const lines = tenantLines({ file: FILE, gates: [gate], parked: { jobs: 1, oldest: 0 }, deadLetters: 0 });
+  expect(lines).toContainEqual(
+    expect.stringMatching(
+      `^gate          shut since 1970-01-01T00:00:00Z \\(\\d+d ago\\): the tenant's KMS key is disabled \\(KEY_DISABLED\\), ${FORMER}$`,
+    ),
+  );
+  expect(lines.slice(-3)).toEqual([
+    'Action by: tenant',
+    '    Jobs resume automatically after the key is enabled.',
+    '    aws kms enable-key',
+  ]);
+});
