@@ -5,7 +5,7 @@ import { TOLERANCE_MS, type Difference } from '../audit/compare.ts';
 import type { AuditCall } from '../audit/audit-line.ts';
 import type { Reconciled, Side } from '../audit/reconcile.ts';
 import { COLUMNS, factLines } from './table.ts';
-import { counted, printJson, oneLine, printLine, printNotice, time, wrapped } from './terminal.ts';
+import { counted, printJson, oneLine, printLine, printNotice, textOfLine, time, wrapped } from './terminal.ts';
 
 export interface Unreadable {
   readonly count: number;
@@ -57,7 +57,7 @@ const listsOf = (found: ReconcileReport): [string, Entry[]][] => [
 export function printReport(found: ReconcileReport, isWide: boolean): void {
   const print = (line: string): void => printLine(isWide ? line : wrapped(line, COLUMNS));
   print(headline(found));
-  for (const line of factLines(sidesOf(found))) print(line);
+  for (const line of factLines(sidesOf(found))) print(textOfLine(line));
   for (const [title, entries] of listsOf(found)) {
     if (entries.length === 0) continue;
     printLine('');

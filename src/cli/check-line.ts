@@ -1,7 +1,7 @@
 // How a checked thing is told: verdict, name, what was seen, and below it what to do.
 import type { KeyCheck } from '../app/app.ts';
 import { hanging } from './table.ts';
-import { oneLine, printNotice } from './terminal.ts';
+import { oneLine, printNotice, toned, type Line } from './terminal.ts';
 
 export interface CheckLine {
   readonly name: string;
@@ -13,14 +13,15 @@ export interface CheckLine {
 const WORDS = { ok: 'ok', warn: 'warn', fail: 'FAIL' } as const;
 
 /** `FAIL  key state        The key is Disabled. The tenant enables the key.`; the wide form is one line. */
-export function checkLines({ name, status, observed, remedy }: CheckLine, width: number, isWide: boolean): string[] {
+export function checkLines({ name, status, observed, remedy }: CheckLine, width: number, isWide: boolean): Line[] {
   const prefix = `${WORDS[status].padEnd(5)} ${name.padEnd(width)} `;
   const text = oneLine(remedy === undefined ? observed : `${observed} ${remedy}`);
-  return isWide ? [`${prefix}${text}`] : hanging(prefix, text);
+  const lines = isWide ? [`${prefix}${text}`] : hanging(prefix, text);
+  return lines.map((line) => toned(line, status === 'ok' ? undefined : status));
 }
 
 /** Beside a change that was made all the same. */
 export function printWarnings(check: KeyCheck | undefined): void {
   for (const { step, status, observed, remedy } of check?.steps ?? [])
-    if (status === 'warn') printNotice(`warn  ${step}: ${[observed, remedy].join(' ').trim()}`);
+    if (status === 'warn') printNotice(toned(`warn  ${step}: ${[observed, remedy].join(' ').trim()}`, 'warn'));
 }

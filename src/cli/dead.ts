@@ -9,7 +9,7 @@ import { replayCommand } from './dead-replay.ts';
 import { withOperator } from './with-clients.ts';
 import { JSON_OBJECT, jsonLines, WIDE } from './option-texts.ts';
 import { age, printJson, oneLine, printLine, printNotice, time, timeAndAge } from './terminal.ts';
-import { createTablePrinter, factLines, type Column } from './table.ts';
+import { createTablePrinter, factLines, type Column, type Fact } from './table.ts';
 import { host } from './host.ts';
 
 export function deadCommand(): Command {
@@ -129,17 +129,7 @@ Example:
     );
 }
 
-function factsOf({
-  jobId,
-  tenant,
-  corpus,
-  kind,
-  revision,
-  code,
-  reason,
-  since,
-  attempts,
-}: DeadLetter): [string, string | number | undefined][] {
+function factsOf({ jobId, tenant, corpus, kind, revision, code, reason, since, attempts }: DeadLetter): Fact[] {
   return [
     ['job', oneLine(jobId)],
     ['kind', kind],

@@ -2,8 +2,8 @@
 import type { GateFacts } from '../app/app.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { CODES } from '../runtime/errors.ts';
-import { COLUMNS, factLines, keyNames, tableLines, type Column } from './table.ts';
-import { age, oneLine, time, timeAndAge, wrapped } from './terminal.ts';
+import { COLUMNS, factLines, keyNames, tableLines, type Column, type Fact } from './table.ts';
+import { age, oneLine, time, timeAndAge, toned, wrapped, type Line, type Tone } from './terminal.ts';
 import { approximateDuration } from '../runtime/units.ts';
 
 export function nextProbeOf(at: number): string {
@@ -13,6 +13,9 @@ export function nextProbeOf(at: number): string {
 
 /** Who has to act, for people: `nobody` is a value of the JSON. */
 export const actorOf = (whoActs: GateFacts['whoActs']): string => (whoActs === 'nobody' ? 'none required' : whoActs);
+
+/** A gate that is not about to open needs action. */
+export const toneOf = ({ state }: GateFacts): Tone | undefined => (state === 'draining' ? undefined : 'fail');
 
 function columnsOf(gates: readonly GateFacts[]): Column<GateFacts>[] {
   const nameOf = keyNames(gates.map(({ keyArn }) => keyArn));
@@ -33,9 +36,12 @@ function columnsOf(gates: readonly GateFacts[]): Column<GateFacts>[] {
 }
 
 /** A line for each gate, and below it, further in, when the key is deleted and what who acts would type. */
-export function gateLines(gates: readonly GateFacts[], isWide: boolean): string[] {
+export function gateLines(gates: readonly GateFacts[], isWide: boolean): Line[] {
   const [header = '', ...lines] = tableLines(columnsOf(gates), gates, isWide);
-  return [header, ...lines.flatMap((line, at) => [line, ...actionLines(gates[at]!, isWide)])];
+  return [
+    header,
+    ...lines.flatMap((line, at) => [toned(line, toneOf(gates[at]!)), ...actionLines(gates[at]!, isWide)]),
+  ];
 }
 
 /** Below a gate: when the key is deleted, the reason of an operator stop, and the commands of who acts. */
@@ -54,12 +60,12 @@ export function actionLines({ deletesAt, note, explanation, commands }: GateFact
 }
 
 /** Everything that is known of one gate. */
-export function gateFactLines(gate: GateFacts): string[] {
+export function gateFactLines(gate: GateFacts): Line[] {
   const { keyArn, tenant, state, code, since, jobs, oldest, probes, nextProbe, deletesAt, deniedBy, whoActs } = gate;
-  const rows: [string, string | undefined][] = [
+  const rows: Fact[] = [
     ['key', keyArn],
     ['tenant', tenant],
-    ['state', state],
+    ['state', state, toneOf(gate)],
     ['code', `${code}: ${CODES[code].description}`],
     ['since', timeAndAge(since)],
     ['jobs', String(jobs)],

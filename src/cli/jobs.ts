@@ -10,7 +10,7 @@ import { listJobsCommand } from './jobs-list.ts';
 import { withOperator } from './with-clients.ts';
 import { JSON_OBJECT } from './option-texts.ts';
 import { printJson, printLine, printNotice, timeAndAge } from './terminal.ts';
-import { factLines } from './table.ts';
+import { factLines, type Fact } from './table.ts';
 import { host } from './host.ts';
 
 export function jobsCommand(): Command {
@@ -58,7 +58,7 @@ Example:
         const { state, code, reason, since, data, attempts, parked, gate } = await operator.job(job);
         const about = data && 'corpus' in data ? { corpus: data.corpus, revision: data.revision } : {};
         const place = data && { kind: data.kind, tenant: data.tenant, ...about };
-        const rows: [string, string | number | undefined][] = [
+        const rows: Fact[] = [
           ['job', job],
           ['state', state],
           ['code', code === undefined ? undefined : `${code}: ${CODES[code].description}; ${CODES[code].remedy}`],

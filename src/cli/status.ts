@@ -4,7 +4,7 @@ import type { Status } from '../app/app.ts';
 import { withOperator } from './with-clients.ts';
 import { JSON_OBJECT, WIDE } from './option-texts.ts';
 import { tableLines, type Column } from './table.ts';
-import { age, printJson, printLine, time } from './terminal.ts';
+import { age, printJson, printLine, time, toned, type Line } from './terminal.ts';
 import { approximateDuration } from '../runtime/units.ts';
 
 export function statusCommand(): Command {
@@ -67,7 +67,7 @@ const TENANT_COLUMNS: Column<TroubledTenant>[] = [
 ];
 
 /** What `sealdex status` prints. */
-export function statusLines(status: Status, isWide: boolean): string[] {
+export function statusLines(status: Status, isWide: boolean): Line[] {
   const { queue, index, upload, processes, keys, oldestKeyMs, kmsCalls, parkedByTenant } = status;
   const parked = parkedByTenant.reduce((sum, { jobs }) => sum + jobs, 0);
   const calls = Object.entries(kmsCalls).map(([operation, count]) => `${operation} ${count}`);
@@ -85,23 +85,23 @@ export function statusLines(status: Status, isWide: boolean): string[] {
 }
 
 /** What waits because no running worker takes it. */
-function workerLines({ processes, upload }: Status): string[] {
+function workerLines({ processes, upload }: Status): Line[] {
   const workers = processes.filter(({ role }) => role === 'worker');
-  if (workers.length === 0) return ['', 'No worker is running. Start one: sealdex worker'];
+  if (workers.length === 0) return ['', toned('No worker is running. Start one: sealdex worker', 'warn')];
   if (upload.waiting === 0 || workers.some(({ takesUploads }) => takesUploads !== false)) return [];
   return [
     '',
-    'Upload jobs are waiting because no running worker has the package @sealdex/extract.',
-    'Install it where the worker runs, then restart the worker: npm install @sealdex/extract',
+    toned('Upload jobs are waiting because no running worker has the package @sealdex/extract.', 'warn'),
+    toned('Install it where the worker runs, then restart the worker: npm install @sealdex/extract', 'warn'),
   ];
 }
 
 /** Which processes have lines on their standard error that belong on the audit log. */
-function auditLines(processes: Status['processes']): string[] {
+function auditLines(processes: Status['processes']): Line[] {
   const failing = processes.filter(({ auditFailures }) => auditFailures > 0);
   if (failing.length === 0) return [];
   const each = failing.map(({ role, pid, auditFailures }) => `${auditFailures} in ${role} ${pid}`);
-  return [`Audit log write failures: ${each.join(', ')}. See docs/runbooks/audit-log.md`];
+  return [toned(`Audit log write failures: ${each.join(', ')}. See docs/runbooks/audit-log.md`, 'fail')];
 }
 
 const TENANTS = 20;

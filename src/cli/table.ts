@@ -1,6 +1,6 @@
 // Tables: rows under a header. They fit 80 columns, unless `--wide` asks for every column in full.
 import { regionOf } from '../runtime/key-arn.ts';
-import { broken, oneLine, printLine } from './terminal.ts';
+import { broken, oneLine, printLine, toned, type Line, type Tone } from './terminal.ts';
 
 export interface Column<Row> {
   readonly title: string;
@@ -71,11 +71,14 @@ export function createTablePrinter<Row>(columns: readonly Column<Row>[], isWide:
   };
 }
 
-/** Names and values, one pair a line; those without a value are left out. Values are never cut. */
-export function factLines(facts: readonly (readonly [string, string | number | undefined])[]): string[] {
+/** Name, value, and the tone of a value that needs action. */
+export type Fact = readonly [string, string | number | undefined, tone?: Tone | undefined];
+
+/** A line for each fact; those without a value are left out. Values are never cut. */
+export function factLines(facts: readonly Fact[]): Line[] {
   const known = facts.filter(([, value]) => value !== undefined);
   const width = Math.max(0, ...known.map(([name]) => name.length));
-  return known.map(([name, value]) => `${name.padEnd(width)}${GAP}${value}`.trimEnd());
+  return known.map(([name, value, tone]) => toned(`${name.padEnd(width)}${GAP}${value}`.trimEnd(), tone));
 }
 
 /** The text behind its prefix; what continues stands below the text. */

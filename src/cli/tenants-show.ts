@@ -3,12 +3,12 @@ import { Command } from 'commander';
 import type { GateFacts, Operator, TenantFile } from '../app/app.ts';
 import { CODES } from '../runtime/errors.ts';
 import { checkName } from '../runtime/names.ts';
-import { actionLines, actorOf } from './gate-lines.ts';
+import { actionLines, actorOf, toneOf } from './gate-lines.ts';
 import { JSON_LINE, TENANT } from './option-texts.ts';
-import { factLines } from './table.ts';
+import { factLines, type Fact } from './table.ts';
 import { IN_FULL, stopsOf } from './tenant-stops.ts';
 import { reencryptionLines, reencryptionViewOf } from './tenants-reencryption.ts';
-import { age, printJson, printLine, printNotice, timeAndAge } from './terminal.ts';
+import { age, printJson, printLine, printNotice, timeAndAge, type Line } from './terminal.ts';
 import { withOperator } from './with-clients.ts';
 
 interface TenantView {
@@ -65,18 +65,18 @@ const WHEN_SHUT: Record<TenantFile['whenKeyShut'], string> = {
 };
 
 /** All that is known of a tenant, then what to do. */
-export function tenantLines({ file, gates, parked, deadLetters }: TenantView): string[] {
+export function tenantLines({ file, gates, parked, deadLetters }: TenantView): Line[] {
   const { tenant, plan, kmsKeyArn, formerKeyArns, whenKeyShut, keepOriginals, paused, blockedKeys, deleted } = file;
   const facts = factLines([
     ['tenant', tenant],
     ['plan', plan],
     ['deleted', deleted && timeAndAge(deleted.at)],
     ['key', kmsKeyArn ?? 'platform key'],
-    ...formerKeyArns.map((arn): [string, string] => ['former key', arn]),
+    ...formerKeyArns.map((arn): Fact => ['former key', arn]),
     ...(gates.length === 0 ? [['gate', 'open'] as const] : gates.map((gate) => gateFact(gate, kmsKeyArn))),
     ['if shut', kmsKeyArn === undefined ? undefined : WHEN_SHUT[whenKeyShut]],
     ['paused', paused && timeAndAge(paused.since)],
-    ...blockedKeys.map(({ arn, since }): [string, string] => ['blocked key', `${arn}, ${timeAndAge(since)}`]),
+    ...blockedKeys.map(({ arn, since }): Fact => ['blocked key', `${arn}, ${timeAndAge(since)}`]),
     ['originals', keepOriginals ? 'uploaded files are kept, encrypted' : undefined],
     ['parked jobs', `${parked.jobs}${parked.oldest === undefined ? '' : `, oldest ${age(parked.oldest)}`}`],
     ['dead letters', deadLetters],
@@ -84,11 +84,12 @@ export function tenantLines({ file, gates, parked, deadLetters }: TenantView): s
   return [...facts, '', ...todoLines(tenant, gates, deadLetters)];
 }
 
-function gateFact(gate: GateFacts, current: string | undefined): [string, string] {
+function gateFact(gate: GateFacts, current: string | undefined): Fact {
   const key = current === undefined || gate.keyArn === current ? '' : `, ${gate.keyArn}`;
   return [
     'gate',
     `${gate.state} since ${timeAndAge(gate.since)}: ${CODES[gate.code].description} (${gate.code})${key}`,
+    toneOf(gate),
   ];
 }
 

@@ -1,12 +1,24 @@
 // How commands print: lines, JSON and a progress bar that is drawn on terminals only.
 // Results go to standard output, everything about them to standard error.
+import { styleText } from 'node:util';
 import { systemClock, type Clock } from '../runtime/clock.ts';
 import { stringifyBig } from '../runtime/json.ts';
 import { approximateDuration } from '../runtime/units.ts';
 import { host, type Output } from './host.ts';
 
-export const printLine = (line: string): void => write(host().stdout, line);
-export const printNotice = (line: string): void => write(host().stderr, line);
+/** Of what needs action. */
+export type Tone = 'warn' | 'fail';
+
+/** A line that is colored on a terminal if it has a tone. */
+export type Line = string | { readonly text: string; readonly tone: Tone };
+
+export const toned = (text: string, tone: Tone | undefined): Line => (tone === undefined ? text : { text, tone });
+
+export const printLine = (line: Line): void => write(host().stdout, line);
+export const printNotice = (line: Line): void => write(host().stderr, line);
+
+/** What is printed of a line where there are no colors. */
+export const textOfLine = (line: Line): string => (typeof line === 'string' ? line : line.text);
 
 /** JSON leaves DEL and the C1 controls as they are; terminals obey some of them. */
 export const jsonText = (value: unknown, indent?: number): string =>
@@ -24,9 +36,19 @@ let standing: { clear(): void } | undefined;
 export const printable = (text: string): string =>
   text.replaceAll('\r\n', '\n').replaceAll(/(?![\n\t])\p{Cc}/gu, '\uFFFD');
 
-function write(stream: Output, line: string): void {
+const COLORS = { warn: 'yellow', fail: 'red' } as const satisfies Record<Tone, string>;
+
+/** See https://no-color.org. */
+function isColored(stream: Output): boolean {
+  const { NO_COLOR = '', TERM } = host().env;
+  return stream.isTTY === true && NO_COLOR === '' && TERM !== 'dumb';
+}
+
+function write(stream: Output, line: Line): void {
   standing?.clear();
-  stream.write(`${stream.isTTY ? printable(line) : line}\n`);
+  const text = stream.isTTY ? printable(textOfLine(line)) : textOfLine(line);
+  const isPlain = typeof line === 'string' || !isColored(stream);
+  stream.write(`${isPlain ? text : styleText(COLORS[line.tone], text, { validateStream: false })}\n`);
 }
 
 /** Text that stays on its line, wherever it is printed. */

@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import type { Status } from '../../src/app/app.ts';
 import { statusLines } from '../../src/cli/status.ts';
+import { textOfLine } from '../../src/cli/terminal.ts';
 
 type Process = Status['processes'][number];
 
@@ -22,8 +23,8 @@ const processOf = (role: Process['role'], takesUploads?: boolean): Process => ({
 const EMPTY = { waiting: 0, active: 0, delayed: 0, dead: 0 };
 
 /** The last line for waiting uploads and the processes that live. */
-const lastLine = (waiting: number, processes: readonly Process[]): string | undefined =>
-  statusLines(
+const lastLine = (waiting: number, processes: readonly Process[]): string | undefined => {
+  const lines = statusLines(
     {
       queue: 'main',
       index: EMPTY,
@@ -36,7 +37,9 @@ const lastLine = (waiting: number, processes: readonly Process[]): string | unde
       deadByTenant: [],
     },
     false,
-  ).at(-1);
+  );
+  return lines.map(textOfLine).at(-1);
+};
 
 const HINT = 'Install it where the worker runs, then restart the worker: npm install @sealdex/extract';
 

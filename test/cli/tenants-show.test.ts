@@ -1,6 +1,7 @@
 // What `sealdex tenants show` prints for people.
 import { expect, test } from 'vitest';
 import type { TenantFile } from '../../src/app/app.ts';
+import { textOfLine } from '../../src/cli/terminal.ts';
 import { keyRef } from '../../src/runtime/key-ref.ts';
 import { tenantLines } from '../../src/cli/tenants-show.ts';
 
@@ -47,7 +48,8 @@ test('tenants show names the key of a gate that is not the gate of the current k
     explanation: 'Jobs resume automatically after the key is enabled.',
     commands: ['aws kms enable-key'],
   } as const;
-  const lines = tenantLines({ file: FILE, gates: [gate], parked: { jobs: 1, oldest: 0 }, deadLetters: 0 });
+  const view = { file: FILE, gates: [gate], parked: { jobs: 1, oldest: 0 }, deadLetters: 0 };
+  const lines = tenantLines(view).map(textOfLine);
   expect(lines).toContainEqual(
     expect.stringMatching(
       `^gate          shut since 1970-01-01T00:00:00Z \\(\\d+d ago\\): the tenant's KMS key is disabled \\(KEY_DISABLED\\), ${FORMER}$`,
