@@ -56,7 +56,7 @@ test('a file replaced by a pipe blocks nothing: its lines are counted', () => {
   expect(audit.failures()).toBe(1);
 });
 
-test('a sink receives the record that a file has as its line', () => {
+test('a sink receives the same record as a line of the file', () => {
   const path = join(folder, 'same.jsonl');
   const records: AuditRecord[] = [];
   const clock = { ...systemClock, now: () => 0 };

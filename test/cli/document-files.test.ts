@@ -141,7 +141,7 @@ describe('a format error has a line number and quotes no content:', () => {
     expect(JSON.stringify(found)).not.toContain('secret');
   });
 
-  test('a document over several lines that breaks in its third', async () => {
+  test('a document with an error in its third line', async () => {
     expect(await told('{\n"a":1\n"b":"secret"\n}')).toEqual([[3, 'is not valid JSON (at column 1)']]);
   });
 

@@ -61,7 +61,7 @@ async function layLetter(): Promise<void> {
 const textIn = (stdout: string): string[] =>
   linesOf(stdout).filter((line) => !/^(?:.*: | *)(?:aws|npm|sealdex) /.test(line));
 
-describe('a table fits 80 columns, and its wide form has in full what was cut', () => {
+describe('a table fits 80 columns, and its wide form has the full values:', () => {
   test.each<[string[], string[]]>([
     [
       ['tenants', 'list'],
@@ -130,7 +130,7 @@ test('the short name of a key is the beginning of its id', async () => {
   );
 });
 
-test('the reason of a dead letter stands below it, whole', async () => {
+test('the full reason of a dead letter is printed below it', async () => {
   const [header = '', letter = '', reason = ''] = linesOf((await scene.sealdex(['dead', 'list'])).stdout);
   expect(header).toMatch(/^JOB +TENANT +CODE +AGE$/);
   expect(letter).toMatch(/^j[0-9a-f]{32} +tenant-x+…x+-west +FILE_UNREADABLE +\d+(ms|s)$/);

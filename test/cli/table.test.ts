@@ -24,7 +24,7 @@ test('columns are as wide as their widest text, and the last one is not padded',
   expect(tableLines(columns, [], false)).toEqual([]);
 });
 
-describe('a table that is too wide', () => {
+describe('a wide table', () => {
   const columns = [
     column('NAME', { cut: 'middle' }),
     column('KEY', { only: 'wide' }),
@@ -69,7 +69,7 @@ describe('a last column that wraps', () => {
     expect(lines.slice(1).flatMap((line) => line.trim().split(/ +/))).toEqual(['j1', ...words]);
   });
 
-  test('stands below its row if the other columns leave little room', () => {
+  test('is below its row if the other columns leave little space', () => {
     const lines = tableLines(columns, [{ JOB: 'j'.repeat(60), REASON: words.join(' ') }, { JOB: 'j2' }], false);
     expect(lines[0]).toBe('JOB');
     expect(lines[1]).toBe('j'.repeat(60));
@@ -122,7 +122,7 @@ describe('the short names of KMS keys', () => {
   test.each<[string, string[], string[]]>([
     ['are the first characters of the key id', [arnOf('1234abcd-12ab-34cd-56ef-1234567890ab')], ['1234abcd…']],
     [
-      'are as long as it takes to tell the keys apart',
+      'are long enough to distinguish the keys',
       [arnOf('1234abcd-12ab-34cd-56ef-1234567890ab'), arnOf('1234abcd-12ac-34cd-56ef-1234567890ab')],
       ['1234abcd-12ab…', '1234abcd-12ac…'],
     ],

@@ -38,7 +38,7 @@ describe('a request', () => {
     });
   });
 
-  test('is a core document of the paragraphs on demand', () => {
+  test('is a core document of the paragraphs if requested', () => {
     const { document, texts } = requestOf('acme', 'docs', { path: 'a.txt', text: 'a\n \n\nb' }, MARK, true);
     expect(document).toMatchObject({ type: 'core', document_parts: [{ text: 'a' }, { text: 'b' }] });
     expect(texts).toEqual(['a', 'b']);

@@ -42,7 +42,7 @@ describe.each(RUNBOOKS)('%s', (page) => {
     expect(text.split('\n').length).toBeLessThan(70);
   });
 
-  test('names only commands that exist, as they are to be called, and each has --help', async () => {
+  test('names only existing commands in a valid form, and each has --help', async () => {
     const lines = commandLinesOf(page);
     expect(lines.length).toBeGreaterThan(1);
     const faults = await Promise.all(lines.map((line) => faultOf(buildProgram, line)));
@@ -77,7 +77,7 @@ describe('a wrong command line is detected:', () => {
   });
 
   test.each(['status', 'dlq list --since 2h', 'dead discard --yes', 'tenants put "$TENANT" --plan pro'])(
-    'and sealdex %s is none',
+    'unlike sealdex %s',
     async (line) => {
       expect(await faultOf(buildProgram, line)).toBeUndefined();
     },

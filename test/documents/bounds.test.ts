@@ -67,7 +67,7 @@ describe('a document of very many small things', () => {
     document_parts: Array.from({ length: count }, () => row),
   });
 
-  it('is accepted up to half a million objects and arrays, as 160,000 parts with metadata are', () => {
+  it('is accepted up to half a million objects and arrays, such as 160,000 parts with metadata', () => {
     expect(parseDocument(parts(160_000), { ...WIDE, metadataBytes: 8_000_000, documentBytes: 67_108_864 }).type).toBe(
       'core',
     );

@@ -37,7 +37,7 @@ describe('the record', () => {
     expect(lines.slice(4)).toStrictEqual([{ table }, { table }, { image }]);
   });
 
-  it('has a head in the order of the format, one LF after each line, and no LF within', async () => {
+  it('has a head in the order of the format, one LF after each line, and no other LF', async () => {
     const text = (await write({ ...core, document_parts: [{ text: 'a\nb\r\u2028c' }] })).toString();
     expect(
       text.startsWith('{"v":1,"tenant":"acme","corpus":"news","id":"doc-2","revision":1764000000000000,"type":"core"'),

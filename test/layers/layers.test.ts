@@ -37,7 +37,7 @@ test('every file and folder has a specific name', () => {
   expect(paths.filter((path) => forbiddenNames(path).length > 0)).toEqual([]);
 });
 
-test('the table is read as it is printed', () => {
+test('the table is parsed from its printed form', () => {
   const rows = rowsOf('a   -> c (d, e), f (types)\nb -> g (dynamic), @x/y, node:crypto\nc ->\n');
   expect(rows.get('a')).toEqual({ arrows: [{ to: 'c/d' }, { to: 'c/e' }, { to: 'f', only: 'type' }] });
   expect(rows.get('b')).toEqual({ arrows: [{ to: 'g', only: 'dynamic' }, { to: '@x/y' }], builtins: ['node:crypto'] });

@@ -73,7 +73,7 @@ describe('a request to delete', () => {
 });
 
 describe('the same idempotency key', () => {
-  it('twice is one deletion, and one of an index request is another job', async () => {
+  it('used twice is one deletion, and used for an index request is another job', async () => {
     const idempotencyKey = 'twice';
     const first = await producer.enqueueDelete({ ...GOOD, idempotencyKey });
     const { jobId, revision } = first;

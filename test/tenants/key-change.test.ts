@@ -116,7 +116,7 @@ test('a change with a lost response is made once', async () => {
   expect(await here.tenants.show(tenant)).toEqual(file);
 });
 
-test('plan free gets no key, and a tenant with a key does not fall to plan free', async () => {
+test('a tenant of plan free cannot get a key, and one with a key cannot change to plan free', async () => {
   await here.tenants.put(tenant, { plan: 'free' });
   expect(await faultOf(here.tenants.put(tenant, change(PLATFORM, ONE)))).toMatchObject({
     code: 'TENANT_KEY_INVALID',
