@@ -1,4 +1,5 @@
 // Words of the texts that users read: help, errors, log messages, tables and pages have none of the retired ones.
+// The names of tests have none of them either.
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
@@ -48,6 +49,34 @@ test.each(SOURCES.flatMap(filesOf))('the texts of %s have no retired word', (pat
 
 test.each(['README.md', ...DOCS.filter((page) => page.endsWith('.md'))])('%s has no retired word', (page) => {
   expect(retiredIn(fileOf(page))).toEqual([]);
+});
+
+/** A name and those around it are one sentence: subject, verb, result, condition. */
+const RETIRED_IN_NAMES = new RegExp(
+  `${RETIRED.source}|^(?:that|of)\\b|\\b(?:who|whose|whom|everybody|whatever|says?|said|asks?|asked|(?<!dead )letters?)\\b`,
+  'i',
+);
+
+/** First arguments of test, it and describe that are literals, also after a table of cases. */
+function testNamesIn(source: string): string[] {
+  const { text, strings } = codeOf(source);
+  const calls = text.matchAll(/(?:\b(?:test|it|describe)(?:\.\w+)*|\))\(\s*"(\d+)",/g);
+  return [...calls].map(([, index]) => strings[Number(index)]!);
+}
+
+test.each(
+  ['packages/extract/test', 'packages/local-aws/test', 'test']
+    .flatMap(filesOf)
+    .filter((path) => path.endsWith('.test.ts')),
+)('the test names of %s have no retired word', (path) => {
+  expect(testNamesIn(fileOf(path)).filter((name) => RETIRED_IN_NAMES.test(name))).toEqual([]);
+});
+
+test('a retired word is found in the name of a test, of a group and of a table of cases', () => {
+  const source =
+    "describe('a', () => {\n test.each([['who']])(\n'of %s', fn);\n it.only('nobody is', fn);\n test('fine', fn); });";
+  expect(testNamesIn(source)).toEqual(['a', 'of %s', 'nobody is', 'fine']);
+  expect(testNamesIn(source).filter((name) => RETIRED_IN_NAMES.test(name))).toEqual(['of %s', 'nobody is']);
 });
 
 test('a retired word is found in a literal and in each piece of a template, not in a comment', () => {

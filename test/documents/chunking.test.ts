@@ -188,7 +188,7 @@ describe('a very long text', () => {
     ['without white space', 'a'],
     ['without a sentence end', 'word '],
     ['full of full stops', '.'],
-  ])('of 10 MB (%s) is chunked completely', async (_, piece) => {
+  ])('with 10 MB (%s) is chunked completely', async (_, piece) => {
     const text = piece.repeat(10_000_000 / piece.length);
     let units = 0;
     for await (const chunk of chunksOf(text, { maxChars: 16_384, joins: false }, createYielder(systemClock))) {

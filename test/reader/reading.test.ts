@@ -108,7 +108,7 @@ describe('a stored document', () => {
     ]);
   });
 
-  it('of the core type returns its parts unchanged', async () => {
+  it('with the core type returns its parts unchanged', async () => {
     const [first = {}, second = {}] = core.document_parts;
     expect(await itemsOf(await reader.open({ ...PLACE, id: 'core' }))).toEqual([
       first,
@@ -118,7 +118,7 @@ describe('a stored document', () => {
     ]);
   });
 
-  it('of 8 MB streams to its end, regardless of the speed of its consumer', async () => {
+  it('with 8 MB streams to its end, regardless of the speed of its consumer', async () => {
     const opened = await reader.open({ ...PLACE, id: 'large' });
     let parts = 0;
     for await (const part of opened.parts) {

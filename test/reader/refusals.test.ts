@@ -66,7 +66,7 @@ describe('an object with another document than its name', () => {
     expect(await readAllOf(reader, theirs)).toBeGreaterThan(0);
   });
 
-  it("of an older revision than the caller's minimum is OBJECT_MISMATCH, deleted or not", async () => {
+  it("under an older revision than the caller's minimum is OBJECT_MISMATCH, deleted or not", async () => {
     const place = await stored('rolled');
     const { revision } = await reader.metadata(place);
     expect((await reader.metadata({ ...place, minRevision: revision })).revision).toBe(revision);
@@ -85,7 +85,7 @@ describe('an object with another document than its name', () => {
     });
   });
 
-  it("of another tenant is rejected without a KMS call for that tenant's key, and reveals nothing of it", async () => {
+  it("from another tenant is rejected without a KMS call for that tenant's key, and reveals nothing of it", async () => {
     const theirs = await stored('secret', 100, { tenant: 'other', corpus: 'docs' });
     const mine = { ...PLACE, id: 'secret' };
     await copy(scene, keyOf(theirs), keyOf(mine));

@@ -80,7 +80,7 @@ describe('the metrics of a process', () => {
     expect(await other.by('sealdex_jobs_total', 'kind')).toEqual({});
   });
 
-  it('of an operator and a worker in one registry are the same', async () => {
+  it('are the same for an operator and a worker in one registry', async () => {
     const registry = new Registry();
     const [operator, worker] = [createMetrics(registry), createMetrics(registry)];
     operator.count('sealdex_kms_calls_total', { operation: 'Decrypt', result: 'ok' });

@@ -23,7 +23,7 @@ describe('a file', () => {
     expect(await faultOf(extract(file, limits))).toBe('no-text');
   });
 
-  test('of an unsupported type is rejected with the type', async () => {
+  test('with an unsupported type is rejected with the type', async () => {
     const bytes = Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex');
     expect(await faultOf(extract({ bytes, filename: 'a.txt' }, limits))).toBe('unsupported image/png');
   });

@@ -62,7 +62,7 @@ describe('text', () => {
     ['<script>a</script >b<style>c', 'b'],
     ['<dl><dt>Term<dd>Meaning</dl>', 'Term\nMeaning'],
     ['<textarea>a <b>c</textarea>', 'a <b>c'],
-  ])('of %s reads as %j', async (html, text) => {
+  ])('in %s reads as %j', async (html, text) => {
     expect(await textOf(html)).toBe(text);
   });
 

@@ -92,7 +92,7 @@ describe('text', () => {
     ['a < b > c, <me@example.org>', 'a < b > c, me@example.org'],
     ['---\nnot: front matter', 'not: front matter'],
     ['<!-- never closed\ntext', '<!-- never closed text'],
-  ])('of %j reads as %j', async (source, text) => {
+  ])('in %j reads as %j', async (source, text) => {
     expect(await textOf(source)).toBe(text);
   });
 
@@ -123,7 +123,7 @@ describe('hostile Markdown', () => {
     '\\',
     '``a',
     '~~',
-  ])('of a megabyte of %j is read in time, without growth or loss of its words', async (sign) => {
+  ])('like a megabyte of %j is read in time, without growth or loss of its words', async (sign) => {
     const text = await textOf(`start ${sign.repeat(1_000_000 / sign.length)}\n\nend`);
     expect(text?.startsWith('start')).toBe(true);
     expect(text?.endsWith('end')).toBe(true);
