@@ -197,6 +197,27 @@ describe.each([
     expect(await store.list('listed/none/')).toEqual({ objects: [] });
   });
 
+  test('lists keys in one order across pages, upper case before lower case', async () => {
+    const names = ['10', '9', 'A', 'B_', 'Z', '_', 'a', 'a-', 'b', 'z'];
+    await Promise.all(names.map((name) => store.put(`ordered/${name}/0`, BODY, {})));
+    const keys: string[] = [];
+    const folders: string[] = [];
+    for (const [into, list] of [
+      [keys, async (after: object) => store.list('ordered/', { limit: 3, ...after })],
+      [folders, async (after: object) => store.listFolders('ordered/', { limit: 3, ...after })],
+    ] as const) {
+      let after: string | undefined;
+      do {
+        const page = await list(after === undefined ? {} : { after });
+        into.push(...('objects' in page ? page.objects.map(({ key }) => key) : page.folders));
+        after = page.next;
+      } while (after !== undefined);
+    }
+    const ordered = names.map((name) => `${name}/`).toSorted();
+    expect(folders).toEqual(ordered.map((name) => name.slice(0, -1)));
+    expect(keys).toEqual(ordered.map((name) => `ordered/${name}0`));
+  });
+
   test('lists the folders below a prefix page by page, each once, past the objects beside them', async () => {
     const folders = ['a', 'a-b', 'ab', 'b', 'c'];
     const keys = folders.flatMap((name) => [`folders/x/${name}/0`, `folders/x/${name}/1`, `folders/x/${name}/y/2`]);

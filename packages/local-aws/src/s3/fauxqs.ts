@@ -20,6 +20,40 @@ export const uploadsIn = (store: ObjectStore, bucket: string): { key: string; up
     .filter((upload) => upload.bucket === bucket)
     .map(({ key, uploadId }) => ({ key, uploadId }));
 
+type ListOptions = NonNullable<Parameters<ObjectStore['listObjects']>[1]>;
+type Listing = ReturnType<ObjectStore['listObjects']>;
+
+/** fauxqs sorts keys by locale but continues by code unit, so that pages skip keys. S3 does both in one order. */
+function listInKeyOrder(store: ObjectStore): void {
+  const { buckets } = store as unknown as { buckets: Map<string, Map<string, StoredObject>> };
+  const listAll = store.listObjects.bind(store);
+  store.listObjects = (bucket, options = {}) => {
+    const objects = buckets.get(bucket);
+    // Its error for a bucket that does not exist.
+    return objects ? pageOf(objects, options) : listAll(bucket, options);
+  };
+}
+
+function pageOf(
+  objects: ReadonlyMap<string, StoredObject>,
+  { prefix = '', delimiter, maxKeys = 1000, startAfter, marker }: ListOptions,
+): Listing {
+  const after = startAfter ?? marker ?? '';
+  const found: StoredObject[] = [];
+  const folders = new Set<string>();
+  const keys = [...objects.keys()].filter((key) => key.startsWith(prefix) && key > after);
+  for (const key of keys.toSorted()) {
+    const end = delimiter ? key.indexOf(delimiter, prefix.length) : -1;
+    const folder = end < 0 ? undefined : key.slice(0, end + (delimiter ?? '').length);
+    if (folder !== undefined && (folders.has(folder) || folder <= after)) continue;
+    if (found.length + folders.size === maxKeys)
+      return { objects: found, commonPrefixes: [...folders], isTruncated: true };
+    if (folder === undefined) found.push(objects.get(key)!);
+    else folders.add(folder);
+  }
+  return { objects: found, commonPrefixes: [...folders], isTruncated: false };
+}
+
 /** A file beside fauxqs' entry, past its export list. The lock file pins the version that has it there. */
 const beside = createRequire(import.meta.resolve('fauxqs'));
 
@@ -29,6 +63,7 @@ export function createFauxqs(): { app: App; store: ObjectStore } {
   const { SqsStore } = beside('./sqs/sqsStore.js') as { SqsStore: new () => Stores['sqsStore'] };
   const { SnsStore } = beside('./sns/snsStore.js') as { SnsStore: new () => Stores['snsStore'] };
   const store = new S3Store();
+  listInKeyOrder(store);
   const stores: Stores = { s3Store: store, sqsStore: new SqsStore(), snsStore: new SnsStore() };
   return { app: buildApp({ logger: false, stores }), store };
 }
