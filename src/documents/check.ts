@@ -1,5 +1,5 @@
-// The shapes as zod schemas, one level each, and the walk that puts them on a document and stops at the first fault.
-// One level each, because zod lists every fault of a value, and a hostile document can have millions.
+// Shapes of documents as zod schemas of one level each, and the check of a document, which stops at the first problem. A deep
+// schema would report millions of problems for a hostile document.
 import { z } from 'zod';
 import { doubleOf, isRawInteger } from '../runtime/json.ts';
 import { fieldOf, invalid, type Place, ROOT, unknownKey } from './field.ts';
@@ -102,7 +102,7 @@ const SHAPES = {
   maxChars: object({ type: text, max_chars_per_chunk: z.number(must('a number')) }),
 };
 
-/** Puts one shape on one object, and takes its null fields away once all keys are known. */
+/** Checks one object by one shape, then removes its null fields. */
 function match(shape: z.ZodType, value: Plain, place: Place): PlainObject {
   const result = shape.safeParse(value);
   if (!result.success) {
@@ -116,7 +116,7 @@ function match(shape: z.ZodType, value: Plain, place: Place): PlainObject {
   return object;
 }
 
-/** Puts the number in the place of each large integer of an object where doubles are meant. */
+/** Converts each large integer of an object to a double where doubles are expected. */
 function holdDoubles(object: Plain | undefined, place: Place, keys = Object.keys(object ?? {})): void {
   const numbers = object as PlainObject;
   for (const key of keys) {

@@ -1,31 +1,31 @@
-// A section's text -> chunks of it: by sentence or by size, never above the limit, never through a character.
-// Nothing is trimmed: the chunks are slices of the text in order, and only those of nothing but white space are left out.
+// Chunking: splits a section's text by sentence or by size, within the limit and never inside a character. Chunks are untrimmed
+// slices of the text in order; chunks of white space are left out.
 import type { ChunkingStrategy, DocumentLimits } from './document-types.ts';
 import type { Yielder } from './yielder.ts';
 import { characterStart, sentencePieces } from './sentences.ts';
 
 export interface Chunk {
   readonly text: string;
-  /** Where it begins in the text, UTF-16 units. */
+  /** Start in the text, in UTF-16 units. */
   readonly offset: number;
 }
 
 export interface Chunking {
-  /** Longest chunk, UTF-16 units; at least 2. */
+  /** Maximum length of a chunk, in UTF-16 units; at least 2. */
   readonly maxChars: number;
-  /** Whether a chunk takes further sentences while they fit. */
+  /** True: a chunk takes further sentences while they fit. */
   readonly joins: boolean;
 }
 
-/** What a document's strategy means for its sections' texts. */
+/** The chunking of a document's strategy. */
 export const chunkingOf = (strategy: ChunkingStrategy | undefined, limits: DocumentLimits): Chunking =>
   strategy?.type === 'max_chars_chunking_strategy'
     ? { maxChars: Math.min(strategy.max_chars_per_chunk, limits.partChars), joins: true }
     : { maxChars: limits.partChars, joins: false };
 
 /**
- * The chunks of a text in order. A sentence above the limit is split, at white space where there is some near the
- * limit; with `joins` its last piece takes the next sentences. Lets the event loop run when the pace says so.
+ * Yields the chunks of a text in order. A sentence above the limit is split, at white space if there is any near the limit; with
+ * `joins`, its last piece takes the next sentences. Yields to the event loop when due.
  */
 export async function* chunksOf(text: string, { maxChars, joins }: Chunking, pace: Yielder): AsyncGenerator<Chunk> {
   let start = 0;
@@ -51,17 +51,20 @@ export async function* chunksOf(text: string, { maxChars, joins }: Chunking, pac
   if (rest) yield rest;
 }
 
-/** How far back from the limit white space is looked for, and a place that is not before a combining mark. */
+/**
+ * Distance before the limit in which a split point is searched: white space, or a position that does not precede a combining
+ * mark.
+ */
 const BACK_CHARS = 1024;
 const BACK_MARKS = 32;
 
 const isSpace = (text: string, at: number): boolean => /^\s$/.test(text[at] ?? '');
 
-/** Whether the character at `at` belongs to the one before: a mark, a variation selector, or part of a joined emoji. */
+/** Returns true if the character at `at` belongs to the previous one: a mark, a variation selector, or part of a joined emoji. */
 const joinsBackwards = (text: string, at: number): boolean =>
   /^[\p{M}\p{Emoji_Modifier}\u200D]/u.test(text.slice(at, at + 2)) || text[at - 1] === '\u200D';
 
-/** The last good place to split at or before `limit`, after `start`. */
+/** The last suitable split point at or before `limit`, after `start`. */
 function splitPoint(text: string, limit: number, start: number): number {
   const lowest = Math.max(start + Math.ceil((limit - start) / 2), limit - BACK_CHARS);
   for (let at = limit; at >= lowest; at--) {

@@ -1,13 +1,13 @@
-// The two shapes of a document as types, with the bounds that settings put on one. Names are those of the Vectara v2
-// indexing API, so that its requests go through unchanged. Holds no code.
+// Types of the two shapes of a document, and the limits from settings. Field names are those of the Vectara v2 indexing API, so
+// that its requests are accepted unchanged.
 
-/** The settings that bound a document; Config has them. */
+/** The settings that limit a document; Config contains them. */
 export interface DocumentLimits {
-  /** Longest text of one part, UTF-16 units. */
+  /** Maximum length of the text of one part, in UTF-16 units. */
   readonly partChars: number;
-  /** All metadata of one document, its sections' and parts' included, as UTF-8 JSON. */
+  /** All metadata of one document, including sections and parts, as UTF-8 JSON in bytes. */
   readonly metadataBytes: number;
-  /** One document as UTF-8 JSON. */
+  /** One document as UTF-8 JSON in bytes. */
   readonly documentBytes: number;
 }
 
@@ -65,14 +65,14 @@ export interface Image {
   readonly image_data: { readonly data: string; readonly mime_type: string };
 }
 
-/** How a section's text becomes parts; without one a part per sentence. */
+/** Splits a section's text into parts; by default one part per sentence. */
 export type ChunkingStrategy =
   | { readonly type: 'sentence_chunking_strategy' }
   | { readonly type: 'max_chars_chunking_strategy'; readonly max_chars_per_chunk: number };
 
-/** A section of a structured document. Without a text it needs sections or tables. */
+/** A section of a structured document. Without text it needs sections or tables. */
 export interface Section {
-  /** int32. Without one the section goes by its 1-based number in document order. */
+  /** int32. The default is the section's 1-based number in document order. */
   readonly id?: number;
   /** Title; it becomes a part of its own. */
   readonly title?: string;
@@ -124,7 +124,7 @@ export interface CorePart {
   readonly custom_dimensions?: CustomDimensions;
 }
 
-/** A document in parts that the caller made. */
+/** A document in parts made by the caller. */
 export interface CoreDocument {
   /** May be absent in JSON if the shape is clear. */
   readonly type: 'core';
@@ -143,7 +143,7 @@ export interface CoreDocument {
 /** A document to index, in the shapes of the Vectara v2 indexing API. */
 export type IndexDocument = StructuredDocument | CoreDocument;
 
-/** What a file says, once it was read. */
+/** The extracted content of a file. */
 export interface FileDocument extends Omit<StructuredDocument, 'type'> {
   readonly type: 'file';
   readonly source: FileSource;

@@ -1,45 +1,45 @@
-// Where a fault sits in a document, and the one error that says so.
-// A place names fields of ours only: keys that a caller chose (metadata, custom dimensions, unknown ones) are content.
+// Position of a problem in a document, and the error for it. A field path contains no keys chosen by the caller (metadata, custom
+// dimensions, unknown keys): they are content.
 import { SealdexError } from '../runtime/errors.ts';
 
-/** A place in a document, kept as a chain so that only a fault pays for the text. The end of the chain is the document. */
+/** A position in a document, as a linked list, so that the path is only built for errors. The list ends at the document. */
 export interface Place {
   readonly parent?: Place | undefined;
   readonly key: string | number;
 }
 
-/** The whole document: the field of faults that no field has alone. */
+/** The whole document: the field of problems without a field of their own. */
 export const ROOT_FIELD = 'document';
 
 export const ROOT: Place = Object.freeze({ key: '' });
 
-const OURS = new Set(
+const KNOWN_FIELDS = new Set(
   `id type title description metadata custom_dimensions chunking_strategy max_chars_per_chunk sections text tables images
    document_parts context table_id image_id data headers rows text_value int_value float_value bool_value colspan rowspan
    image_data mime_type caption`.split(/\s+/),
 );
 
-/** Keys under which every key is the caller's own. */
+/** All keys under these are chosen by the caller. */
 const CALLERS_KEYS = new Set<string | number>(['metadata', 'custom_dimensions']);
 
-/** The path of a place, as `sections[2].tables[0].data.rows[1][0]`; it ends before the first key that is not ours. */
+/** The path of a position, such as `sections[2].tables[0].data.rows[1][0]`. It ends before the first key chosen by the caller. */
 export function fieldOf(place: Place): string {
   const keys: (string | number)[] = [];
   for (let at = place; at.parent; at = at.parent) keys.push(at.key);
   let field = '';
   for (const key of keys.toReversed()) {
-    if (typeof key === 'string' && !OURS.has(key)) break;
+    if (typeof key === 'string' && !KNOWN_FIELDS.has(key)) break;
     field += typeof key === 'number' ? `[${key}]` : `${field === '' ? '' : '.'}${key}`;
     if (CALLERS_KEYS.has(key)) break;
   }
   return field === '' ? ROOT_FIELD : field;
 }
 
-/** `rule` goes on from the field: "must be a string". It holds no content. */
+/** `rule` continues the field: "must be a string". It contains no content. */
 export const invalid = (field: string, rule: string): SealdexError =>
   new SealdexError('DOCUMENT_INVALID', `${field} ${rule}.`, { field });
 
-/** An unknown key is named only where it can hardly be content: short and plain. */
+/** An unknown key is only named if it is unlikely to be content: short and plain. */
 export function unknownKey(place: Place, key: string): SealdexError {
   const field = fieldOf(place);
   if (!/^[A-Za-z0-9_.-]{1,64}$/.test(key)) {

@@ -1,5 +1,4 @@
-// What a caller says of a file beside its name: metadata, and how its text becomes parts. Checked as a document's own.
-// Knows nothing of what is in the file.
+// Request fields of a file besides its name: metadata and chunking strategy, with the same checks as for a document.
 import { isRawInteger } from '../runtime/json.ts';
 import { checkStrategy } from './check.ts';
 import type { ChunkingStrategy, DocumentLimits, Metadata } from './document-types.ts';
@@ -11,10 +10,10 @@ export interface FileFacts {
   readonly chunkingStrategy?: ChunkingStrategy;
 }
 
-/** As the indexing API calls it. */
+/** Its name in the indexing API. */
 const STRATEGY = 'chunking_strategy';
 
-/** Copies of both. @throws SealdexError `DOCUMENT_INVALID` with `field` */
+/** Returns copies of both. @throws SealdexError `DOCUMENT_INVALID` with `field` */
 export function checkFileFacts(
   { metadata, chunkingStrategy }: { readonly metadata?: unknown; readonly chunkingStrategy?: unknown },
   limits: DocumentLimits,

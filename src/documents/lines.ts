@@ -1,10 +1,9 @@
-// NDJSON as bytes: collecting lines under a bound, and taking them out of a stream of chunks.
-// Knows nothing of what the lines say.
+// NDJSON as bytes: collects lines within a limit, and splits a stream of chunks into lines.
 import type { Yielder } from './yielder.ts';
 
 const BLOCK_CHARS = 65_536;
 
-/** Collects JSON lines. Memory is bounded: it throws what `tooLarge` makes as soon as a block passes `maxBytes`. */
+/** Collects JSON lines. Memory is bounded: throws the result of `tooLarge` as soon as a block exceeds `maxBytes`. */
 export class LineCollector {
   readonly #maxBytes: number;
   readonly #tooLarge: (field: string) => Error;
@@ -18,7 +17,7 @@ export class LineCollector {
     this.#tooLarge = tooLarge;
   }
 
-  /** `field` is what is to blame when this line is one too many. */
+  /** `field`: the field of the error if this line exceeds the limit. */
   add(value: object, field: string): void {
     const line = `${JSON.stringify(value)}\n`;
     this.#pending.push(line);
@@ -26,7 +25,7 @@ export class LineCollector {
     if (this.#pendingChars >= BLOCK_CHARS) this.#close(field);
   }
 
-  /** All bytes, `first` in front; `makeRoom` is awaited with their number before they are copied. */
+  /** Returns all bytes, after `first`. Awaits `makeRoom` with the total size before copying them. */
   async join(
     first: object,
     field: string,
@@ -61,8 +60,8 @@ export class LineCollector {
 const LF = 10;
 
 /**
- * The lines of a stream without their LF, `isWhole` false (and no bytes) for what follows the last LF. Takes from the source only what
- * the asked line needs; ending early ends the source.
+ * Yields the lines of a stream without LF. Bytes after the last LF give an empty line with `isWhole` false. Reads no more from
+ * the source than the requested line needs; ending early ends the source.
  */
 export async function* splitLines(
   source: AsyncIterable<Uint8Array>,
@@ -82,11 +81,11 @@ export async function* splitLines(
       yield { bytes: take(chunk.subarray(start, end)), isWhole: true };
       start = end + 1;
     }
-    // A copy: the source may use its chunk again.
+    // A copy: the source may reuse its chunk.
     if (start < chunk.length) held.push(Buffer.from(chunk.subarray(start)));
     heldBytes += chunk.length - start;
     if (heldBytes > maxBytes) break;
   }
-  // Their bytes are of no use to anybody.
+  // An incomplete line is useless: its bytes are dropped.
   if (heldBytes > 0) yield { bytes: Buffer.alloc(0), isWhole: false };
 }

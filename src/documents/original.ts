@@ -1,5 +1,4 @@
-// A kept original as plaintext bytes: a line that says whose it is, then the file as it came.
-// Knows nothing of encryption and S3.
+// Plaintext bytes of an original: a head line with its document, then the unchanged file.
 import { z } from 'zod';
 import { SealdexError } from '../runtime/errors.ts';
 
@@ -14,26 +13,26 @@ const originalHead = z.looseObject({
   bytes: z.int().min(0),
 });
 
-/** `bytes` is the length of the file, which follows after the first LF. */
+/** `bytes` is the length of the file, which follows the first LF. */
 export type OriginalHead = z.infer<typeof originalHead>;
 
 export const originalBytes = (head: OriginalHead, file: Uint8Array): Buffer =>
   Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), file]);
 
-/** A file name and an id are at most 1,024 characters each, escaped at worst. */
+/** File name and id have at most 1,024 characters each, fully escaped in the worst case. */
 const HEAD_BYTES = 32_768;
 const LF = 10;
 
 export interface OriginalReading extends AsyncDisposable {
   readonly head: OriginalHead;
-  /** The file's bytes. Throws at its end when there are not as many as the head says. */
+  /** The bytes of the file. Throws at its end if the length differs from the head. */
   readonly body: AsyncGenerator<Buffer>;
 }
 
 const unreadable = (): SealdexError =>
   new SealdexError('OBJECT_UNREADABLE', 'The object is not a stored file.', { reason: 'original' });
 
-/** Reads the head from decrypted bytes as they stream in. @throws SealdexError `OBJECT_UNREADABLE`; the source's own errors */
+/** Reads the head from a stream of decrypted bytes. @throws SealdexError `OBJECT_UNREADABLE`; the source's own errors */
 export async function readOriginal(source: AsyncIterable<Uint8Array>): Promise<OriginalReading> {
   const chunks = source[Symbol.asyncIterator]();
   const close = async (): Promise<void> => void (await chunks.return?.());

@@ -1,10 +1,9 @@
-// A document's sections -> its parts: what the API adds to a section's metadata, in document order.
-// Knows nothing of records and bytes.
+// Parts of a document's sections, in document order, with the metadata that the API adds.
 import { chunksOf, type Chunking } from './chunking.ts';
 import type { CustomDimensions, FileDocument, Metadata, Section, StructuredDocument } from './document-types.ts';
 import type { Yielder } from './yielder.ts';
 
-/** One text of a document as it is stored and searched. */
+/** One text of a document, as stored and searched. */
 export interface Part {
   /** Text of the part. */
   readonly text: string;
@@ -20,20 +19,20 @@ export interface Part {
   readonly image_id?: string;
 }
 
-/** A section with what its place in the document says. */
+/** A section with the facts from its position in the document. */
 export interface PlacedSection {
   readonly section: Section;
-  /** Its path in the document, as `sections[2].sections[0]`. */
+  /** Its path in the document, such as `sections[2].sections[0]`. */
   readonly field: string;
   /** Its id, or its 1-based number among all sections in document order. */
   readonly id: number;
-  /** Titles of the sections above; those without title are passed over. */
+  /** Titles of the enclosing sections, without untitled ones. */
   readonly breadcrumb: readonly string[];
-  /** `lang` of its metadata, else of the nearest section above that has one, else of the document's. */
+  /** `lang` of its metadata, else of the nearest enclosing section that has one, else of the document. */
   readonly lang?: string;
 }
 
-/** All sections, each before the ones inside it. */
+/** All sections, each before its nested ones. */
 export function* sectionsInOrder(document: StructuredDocument | FileDocument): Generator<PlacedSection> {
   let number = 0;
   function* walk(sections: readonly Section[], above: Omit<PlacedSection, 'section' | 'id'>): Generator<PlacedSection> {
@@ -52,7 +51,7 @@ export function* sectionsInOrder(document: StructuredDocument | FileDocument): G
   yield* walk(document.sections, { field: 'sections', breadcrumb: [], ...(lang !== undefined && { lang }) });
 }
 
-/** Only what looks like a language tag is one; other values of that name stay what they are. */
+/** Only a valid language tag counts; other values stay plain metadata. */
 function langOf(metadata: Metadata | undefined): string | undefined {
   const lang = metadata?.['lang'];
   return typeof lang === 'string' && /^[A-Za-z0-9-]{2,35}$/.test(lang) ? lang : undefined;
@@ -78,8 +77,8 @@ const partOf = (
 });
 
 /**
- * The parts of one section: its title (offset and len count in the title), then its text. A section with metadata but
- * without any text gives one empty part, for else its metadata would be lost.
+ * The parts of one section: its title (offset and len refer to the title), then its text. A section with metadata but no text
+ * gives one empty part, since its metadata would be lost otherwise.
  */
 export async function* partsOf(placed: PlacedSection, chunking: Chunking, pace: Yielder): AsyncGenerator<Part> {
   const { section } = placed;

@@ -1,19 +1,19 @@
-// The first look at a value from outside: copies plain JSON, within bounds of depth and bytes, and refuses all else.
-// Knows no shapes but two: `sections` nest and `metadata` is free-form, and both have limits of their own.
+// Copies plain JSON from callers, within limits of depth and size, and rejects anything else. Only `sections` and `metadata` are
+// treated specially: both have their own limits.
 import { isRaw, isRawInteger, rawInteger, type RawInteger } from '../runtime/json.ts';
 import type { DocumentLimits } from './document-types.ts';
 import { fieldOf, invalid, type Place, ROOT_FIELD } from './field.ts';
 import { formatSize } from '../runtime/units.ts';
 
-/** Levels of sections, and levels of objects and arrays inside one metadata field (itself the first). */
+/** Maximum levels of sections, and of objects and arrays inside one metadata field (itself the first). */
 const NESTING_LEVELS = 32;
 
-/** No shape of ours is deeper outside metadata: 32 levels of sections (two each) and a table's cell below them. */
+/** Maximum depth outside metadata: 32 levels of sections (two each) and a table's cell below them. */
 const DEEPEST = 2 * NESTING_LEVELS + 16;
 
 /**
- * Objects and arrays of one document. Copying and checking so many was measured to hold the event loop for 140 to 340 ms;
- * the eleven million that 32 MB can hold took 4 to 10 s and a gigabyte. 160,000 parts with metadata have 320,000.
+ * Objects and arrays of one document. Copying and checking this many held the event loop for 140 to 340 ms in measurements. The
+ * eleven million that fit in 32 MB took 4 to 10 s and a gigabyte. 160,000 parts with metadata have 320,000.
  */
 const MAX_NODES = 500_000;
 
@@ -25,7 +25,7 @@ interface Frame extends Place {
   readonly parent?: Frame | undefined;
   readonly source: Readonly<Record<string | number, unknown>>;
   readonly copy: Plain[] | PlainObject;
-  /** undefined for an array. */
+  /** Undefined for an array. */
   readonly keys: readonly string[] | undefined;
   readonly length: number;
   next: number;
@@ -36,8 +36,9 @@ interface Frame extends Place {
 }
 
 /**
- * A deep copy of `input`, so that nobody changes it under us.
- * @throws SealdexError `DOCUMENT_INVALID` for anything that JSON cannot say, lone surrogates, a key `__proto__`, too many levels, objects or bytes.
+ * Returns a deep copy of `input`, which the caller cannot change.
+ * @throws SealdexError `DOCUMENT_INVALID` for anything that JSON cannot represent, ill-formed Unicode, a key `__proto__`, and too
+ * many levels, objects or bytes
  */
 export function copyPlain(input: unknown, limits: DocumentLimits): PlainObject {
   if (typeof input !== 'object' || input === null || Array.isArray(input))
@@ -130,10 +131,12 @@ function leaf(value: unknown, parent: Frame, key: string | number, sizes: Sizes)
   throw refuse(value === undefined ? 'must not be undefined; omit the field' : 'must be a JSON value');
 }
 
-/** Whether JSON writes a text as it is, a byte a unit. Asked of short ones only: keys and cells are many. */
+/**
+ * Returns true if JSON writes a text unchanged, with one byte per unit. Tests short texts only: there are many keys and cells.
+ */
 const isVerbatim = (text: string): boolean => text.length <= 32 && /^[ !#-[\]-~]*$/.test(text);
 
-/** Counts what the document takes as UTF-8 JSON without white space, and what of it is metadata. */
+/** Counts the document's size as UTF-8 JSON without white space, and the size of its metadata. */
 class Sizes {
   readonly #limits: DocumentLimits;
   #document = 0;
@@ -154,7 +157,7 @@ class Sizes {
   }
 
   addText(text: string, frame: Frame): void {
-    // A text takes at least a byte per unit: a hopeless one is not even written out.
+    // A text takes at least one byte per unit, so one that is too long is not serialized.
     if (text.length > this.#limits.documentBytes) throw this.#tooLarge();
     this.add(isVerbatim(text) ? text.length + 2 : Buffer.byteLength(JSON.stringify(text)), frame);
   }

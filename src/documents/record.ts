@@ -1,5 +1,5 @@
-// The record: a document's plaintext bytes as NDJSON, written whole and read as a stream (contract).
-// Knows nothing of encryption, S3 and jobs.
+// Record: a document's plaintext bytes as NDJSON, written at once and read as a stream (contract). Imports no encryption, S3 or
+// job code.
 import { z } from 'zod';
 import { type Clock, systemClock } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
@@ -26,7 +26,7 @@ import { approximateSize } from '../runtime/units.ts';
 export type { FileSource, Image, Table } from './document-types.ts';
 export type { Part } from './parts.ts';
 
-/** Line 1 of a record. The counts say how many lines of each kind follow. */
+/** Line 1 of a record. Its counts state how many lines of each kind follow. */
 export interface RecordHead {
   /** Version of the record format. */
   readonly v: 1;
@@ -38,7 +38,7 @@ export interface RecordHead {
   readonly id: string;
   /** Revision of the document. */
   readonly revision: number;
-  /** Shape in which the document arrived. */
+  /** Shape of the request. */
   readonly type: 'structured' | 'core' | 'file';
   /** Title of the document. */
   readonly title?: string;
@@ -62,16 +62,16 @@ export interface RecordHead {
 export type RecordItem = Part | { readonly table: Table } | { readonly image: Image };
 
 /**
- * The largest record that a document of so many bytes may become: parts repeat their section's metadata, so a small
- * hostile document could otherwise fill the memory of a worker that has made room for a small one.
+ * Maximum size of the record of a document of `bytes`. Parts repeat their section's metadata, so a small hostile document could
+ * otherwise exceed the memory that a worker has reserved for it.
  */
 export const recordBytesLimit = ({ documentBytes }: DocumentLimits, bytes = documentBytes): number =>
   Math.min(4 * documentBytes, 32 * bytes) + 1_048_576;
 
 /**
- * The record's bytes, ready to encrypt; `bytes` is the size of the document as JSON. Lets the event loop run every 10 ms.
- * `makeRoom` is awaited with the record's size when that is known, before the record is put together.
- * @throws SealdexError `DOCUMENT_INVALID` when its parts make it larger than `recordBytesLimit`; the signal's reason when aborted.
+ * Returns the record's bytes, ready to encrypt. `bytes` is the size of the document as JSON. Yields to the event loop every 10
+ * ms. Awaits `makeRoom` with the record's size before the record is assembled.
+ * @throws SealdexError `DOCUMENT_INVALID` if the parts make it larger than `recordBytesLimit`; the signal's reason
  */
 export async function writeRecord(
   input: { tenant: string; corpus: string; revision: number; document: IndexDocument | FileDocument; bytes?: number },
@@ -153,7 +153,7 @@ const anObject = z.custom<Record<string, unknown>>(
 );
 const count = z.int().min(0);
 
-/** Loose: what a later version adds to a line is handed on. */
+/** Loose: fields that a later version adds are passed on. */
 const LINES = {
   head: z.looseObject({
     v: z.literal(1),
@@ -183,24 +183,24 @@ const LINES = {
   image: z.looseObject({ image: anObject }),
 };
 
-/** No setting allows a document, and so a line, anywhere near this. */
+/** No setting allows a document, and thus a line, of nearly this size. */
 const MAX_LINE_BYTES = 2 ** 29;
 
 export interface RecordReading extends AsyncDisposable {
   readonly head: RecordHead;
   /** Parts, then tables, then images. Ends the source when it ends, fails or is returned from. */
   readonly parts: AsyncGenerator<RecordItem>;
-  /** Ends the source, for who wants only the head. Safe to call twice. */
+  /** Ends the source, for callers that only need the head. May be called twice. */
   close(): Promise<void>;
 }
 
 /**
- * Reads a record from decrypted bytes as they stream in, no more of them than the head needs; `parts` reads on.
- * Errors of the source pass through as they are.
- * @throws SealdexError `OBJECT_UNREADABLE` (here or from `parts`) when it is no record.
+ * Reads a record from a stream of decrypted bytes, no further than the head needs; `parts` continues. Errors of the source are
+ * rethrown unchanged.
+ * @throws SealdexError `OBJECT_UNREADABLE` (here or from `parts`) if the record is invalid
  */
 export async function readRecord(source: AsyncIterable<Uint8Array>): Promise<RecordReading> {
-  // The head comes out of the same generator as the rest: once it has begun, return() always reaches the source.
+  // Head and parts come from one generator: once it has started, return() always reaches the source.
   const reading = readLines(source);
   const first = await reading.next();
   const parts = reading as AsyncGenerator<RecordItem>;
@@ -234,7 +234,7 @@ async function* readLines(source: AsyncIterable<Uint8Array>): AsyncGenerator<Rec
   if (seen < expected) throw unreadable('it has fewer lines than its head states');
 }
 
-/** Large integers in the places of doubles are numbers; only in metadata are they `bigint`. */
+/** Converts large integers to numbers where doubles are expected; only metadata keeps `bigint`. */
 function withDoubles(line: Record<string, unknown>): unknown {
   toDoubles(line['custom_dimensions']);
   const { headers, rows } = ((line['table'] as Table | undefined)?.data ?? {}) as { headers?: unknown; rows?: unknown };
@@ -254,7 +254,7 @@ function parseLine<T>(shape: z.ZodType, bytes: Buffer, otherwise: string): T {
     const value = parseBig(text);
     if (shape.safeParse(value).success) return withDoubles(value as Record<string, unknown>) as T;
   } catch {
-    // The parser's own message quotes content; ours does not.
+    // The parser's message quotes content.
   }
   throw unreadable(otherwise);
 }

@@ -1,25 +1,24 @@
-// Where sentences end in a text of any length, found window by window, so that no single step is long.
-// Knows nothing of parts and their limits.
+// Sentence ends in a text of any length, found window by window, so that no single step is long.
 
 /**
- * Sentences by the root rules of Unicode (UAX #29). ICU has no locale named `und` and would take the machine's own, whose
- * rules may differ (Greek ends a sentence with a semicolon); English has the root rules unchanged, so it stands behind it.
+ * Sentences by the root rules of Unicode (UAX #29). ICU has no locale named `und` and would use the host's locale, whose rules
+ * may differ (Greek ends a sentence with a semicolon). English has the unchanged root rules, so it is the fallback.
  */
 const segmenter = new Intl.Segmenter(['und', 'en'], { granularity: 'sentence' });
 
-/** A window takes about a millisecond; ICU's whole answer for 10 MB without a sentence end took 100. */
+/** A window takes about a millisecond. ICU took 100 ms for 10 MB without a sentence end. */
 const WINDOW_CHARS = 65_536;
 
-/** How far back from its end a long sentence is searched for a place to go on from. */
+/** Distance before the end of a long sentence in which a continuation point is searched. */
 const SEAM_CHARS = 1024;
 
-/** From one letter or digit to the next, with at most a space between, the rules remember nothing of what was before. */
+/** Between two letters or digits, with at most one space, the rules keep no state of the text before. */
 const SEAM = /[\p{L}\p{N}] ?(?=[\p{L}\p{N}])/gu;
 
-/** A piece reaches from the end of the one before to `end` (UTF-16 units). */
+/** A piece extends from the end of the previous one to `end` (UTF-16 units). */
 export interface Piece {
   readonly end: number;
-  /** False: the sentence goes on in the next piece. */
+  /** False: the sentence continues in the next piece. */
   readonly endsSentence: boolean;
 }
 
@@ -30,15 +29,15 @@ export const characterStart = (text: string, at: number): number =>
     : at;
 
 /**
- * The pieces of a text, in order and without gaps; together they are the text. A sentence end that can only be told from
- * more than half a window of text after it (no letter and no full stop there) is taken as one.
+ * Yields the pieces of a text, in order and without gaps. A sentence end that depends on more than half a window of following
+ * text (without a letter or full stop) counts as one.
  */
 export function* sentencePieces(text: string, windowChars = WINDOW_CHARS): Generator<Piece> {
   let start = 0;
   while (start < text.length) {
     const view = text.slice(start, characterStart(text, start + windowChars));
     const isLast = start + view.length === text.length;
-    // Whether a sentence ends can depend on the text after it, up to the end of the next one: the last two wait.
+    // A sentence end can depend on the text up to the end of the next sentence, so the last two wait.
     const waiting: number[] = [];
     let accepted = 0;
     for (const { index, segment } of segmenter.segment(view)) {
@@ -52,7 +51,7 @@ export function* sentencePieces(text: string, windowChars = WINDOW_CHARS): Gener
       return;
     }
     if (accepted === 0) {
-      // One long sentence, or one whose end hangs on text after the window: go on within it, unless that got us here.
+      // One long sentence, or one whose end depends on text after the window: continue within it, unless that already happened.
       const first = (waiting[0] as number) - start;
       const cut = waiting.length === 1 || first > view.length / 2 ? seam(view.slice(0, first)) : first;
       accepted = start + cut;

@@ -1,5 +1,4 @@
-// The way from a value or text from outside to a checked document; the shapes that others may name come from here.
-// Knows nothing of parts, records, tenants or keys.
+// Checks documents: converts a value or text from a caller to a checked document, and exports the shapes.
 import { checkCore, checkStructured } from './check.ts';
 import { fieldOf, invalid, type Place, ROOT, ROOT_FIELD } from './field.ts';
 import type { DocumentLimits, IndexDocument } from './document-types.ts';
@@ -23,8 +22,8 @@ export type {
 const ID_CHARACTERS = 1024;
 
 /**
- * Checks an unknown value (parsed JSON, or a caller's object) and answers a copy of it without its null fields.
- * @throws SealdexError `DOCUMENT_INVALID` with the path of the first fault as `field`.
+ * Checks an unknown value (parsed JSON, or a caller's object) and returns a copy without null fields.
+ * @throws SealdexError `DOCUMENT_INVALID` with the path of the first problem as `field`
  */
 export function parseDocument(input: unknown, limits: DocumentLimits): IndexDocument {
   const document = copyPlain(input, limits);
@@ -33,13 +32,13 @@ export function parseDocument(input: unknown, limits: DocumentLimits): IndexDocu
   else if (type === 'core') checkCore(document, limits);
   else throw invalid('type', 'must be "structured" or "core"');
   checkDocumentId(document['id']);
-  // Both checks refuse all that their type does not say.
+  // Both checks reject everything outside their type.
   return document as unknown as IndexDocument;
 }
 
 /**
- * What is wrong with a key that stands twice in one object. Keys that a caller chose are not named.
- * `path` is that of `duplicateKeys`, from the document on.
+ * Returns the problem of a key that occurs twice in one object. Keys chosen by the caller are not named. `path` is that of
+ * `duplicateKeys`, starting at the document.
  */
 export function duplicateField(path: JsonPath): { readonly field: string; readonly rule: string } {
   const place = path.reduce<Place>((parent, key) => ({ parent, key }), ROOT);
@@ -48,15 +47,15 @@ export function duplicateField(path: JsonPath): { readonly field: string; readon
   return { field, rule: isNamed ? 'is given twice; remove one' : 'has the same key twice; remove one' };
 }
 
-/** The type of a document that does not name it, which clients of the API leave out; null if its shape is not clear. */
+/** The type of a document without `type`, which clients of the API leave out; null if its shape is not clear. */
 function typeOf({ sections, document_parts }: PlainObject): 'structured' | 'core' | null {
   if (sections !== undefined && document_parts === undefined) return 'structured';
   return document_parts !== undefined && sections === undefined ? 'core' : null;
 }
 
 /**
- * The same for a document as JSON text in UTF-8. What is no JSON at all has the field `document`.
- * @throws SealdexError `DOCUMENT_INVALID`; never with the parser's own message, which quotes content.
+ * Does the same for a document as JSON text in UTF-8. Invalid JSON has the field `document`.
+ * @throws SealdexError `DOCUMENT_INVALID`, never with the parser's message, which quotes content
  */
 export function parseDocumentJson(bytes: Uint8Array, limits: DocumentLimits): IndexDocument {
   if (bytes.byteLength > limits.documentBytes) {
@@ -87,13 +86,13 @@ function parseJson(bytes: Uint8Array): unknown {
 }
 
 /**
- * A document id: 1 to 1,024 characters (code points) of any Unicode, no lone surrogates.
- * @throws SealdexError `DOCUMENT_INVALID`; the id itself is not in the message.
+ * Checks a document id: 1 to 1,024 characters (code points) of well-formed Unicode.
+ * @throws SealdexError `DOCUMENT_INVALID`; its message does not contain the id
  */
 export function checkDocumentId(id: unknown, field = 'id'): string {
   if (typeof id !== 'string') throw invalid(field, 'must be a string');
   if (!id.isWellFormed()) throw invalid(field, 'must be well-formed Unicode');
-  // Unpacking is bounded: a character takes at most two units.
+  // Bounds the work of Array.from: a character has at most two units.
   if (id === '' || id.length > 2 * ID_CHARACTERS || Array.from(id).length > ID_CHARACTERS) {
     throw invalid(field, `must have 1 to ${ID_CHARACTERS} characters`);
   }

@@ -1,17 +1,17 @@
-// Keeps long work from holding the event loop: says when it is time to let others run, and lets them.
+// Yielder: keeps long work from blocking the event loop.
 import type { Clock } from '../runtime/clock.ts';
 
-/** How long work may go on without letting others run. */
+/** Maximum time between two yields. */
 const STRETCH_MS = 10;
 
 export interface Yielder {
-  /** True when the stretch is over or the signal was aborted: then await `rest()`. */
+  /** True when the time is over or the signal is aborted: then await `yieldNow()`. */
   shouldYield(): boolean;
-  /** Lets the event loop turn once. Rejects with the signal's reason when it is aborted. */
+  /** Yields to the event loop once. Rejects with the signal's reason if it is aborted. */
   yieldNow(): Promise<void>;
 }
 
-/** The first stretch begins now. */
+/** The first interval starts now. */
 export function createYielder(clock: Clock, signal?: AbortSignal): Yielder {
   let since = clock.monotonic();
   return {

@@ -8,7 +8,7 @@ export type EncryptionContext = Readonly<Record<string, string>>;
 /** Entries under this prefix belong to the format itself; suite 0x0478 has none. */
 const RESERVED_PREFIX = 'aws-crypto-';
 const LENGTH_BYTES = 2;
-const LONGEST = 0xffff;
+const MAX_BYTES = 0xffff;
 
 // Without ignoreBOM a key and the same key after a BOM would decode to one text.
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -39,7 +39,7 @@ export function encodeContext(context: EncryptionContext): Buffer {
   });
   if (pairs.length === 0) return Buffer.alloc(0);
   const bytes = pairs.reduce((sum, [key, value]) => sum + key.length + value.length + 2 * LENGTH_BYTES, LENGTH_BYTES);
-  if (bytes > LONGEST) throw internalError('An encryption context must not be more than 65,535 bytes.');
+  if (bytes > MAX_BYTES) throw internalError('An encryption context must not be more than 65,535 bytes.');
   // By bytes: the order of JavaScript's strings is another one above U+FFFF.
   pairs.sort(([a], [b]) => Buffer.compare(a, b));
   const out = Buffer.allocUnsafe(bytes);

@@ -65,7 +65,7 @@ const BASE64_VERSION = 'A'.charCodeAt(0);
 /** The header's own; the frames' count from 1. */
 const HEADER_IV = Buffer.alloc(IV_BYTES);
 const NO_PLAINTEXT = Buffer.alloc(0);
-const LONGEST_FIELD = 0xffff;
+const MAX_FIELD_BYTES = 0xffff;
 /** All but context, ARN and wrapped key; the tag included. */
 const FIXED_BYTES = 37 + 2 + (2 + PROVIDER.length) + 2 + 2 + 1 + 4 + COMMIT_KEY_BYTES + TAG_BYTES;
 
@@ -84,10 +84,10 @@ export function headerFields(key: WrappedKey, frameBytes: number): HeaderFields 
   const { wrapped } = key;
   const context = encodeContext(key.context);
   const arn = Buffer.from(key.arn);
-  if (arn.length === 0 || arn.length > LONGEST_FIELD)
+  if (arn.length === 0 || arn.length > MAX_FIELD_BYTES)
     throw internalError('The ARN of a KMS key must be 1 to 65,535 bytes.');
   if (!key.arn.isWellFormed()) throw internalError('The ARN of a KMS key must be well-formed Unicode.');
-  if (wrapped.byteLength === 0 || wrapped.byteLength > LONGEST_FIELD) {
+  if (wrapped.byteLength === 0 || wrapped.byteLength > MAX_FIELD_BYTES) {
     throw internalError('A wrapped data key must be 1 to 65,535 bytes.');
   }
   return { context, arn, wrapped, frameBytes, bytes: FIXED_BYTES + context.length + arn.length + wrapped.byteLength };

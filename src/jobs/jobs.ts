@@ -1,5 +1,5 @@
-// Jobs as they stand in the queue: kinds, ids, data and its check. No content in the clear, nothing of BullMQ.
-// Whoever enqueues past the producer meets parseJob in the worker.
+// Jobs in the queue: kinds, ids, data and its check. Contains no plaintext content. Imports no BullMQ. The worker also checks
+// jobs that were enqueued without the producer (parseJob).
 import { createHash, randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { SealdexError } from '../runtime/errors.ts';
@@ -9,10 +9,10 @@ import { INTAKE_ID, NAME } from '../runtime/names.ts';
 const KINDS = ['index', 'upload', 'delete', 'reencrypt'] as const;
 export type JobKind = (typeof KINDS)[number];
 
-/** Base64 of the largest message that SEALDEX_INLINE_BYTES can put into a job. */
+/** Length in base64 of the largest message that SEALDEX_INLINE_BYTES allows in a job. */
 const MAX_INLINE = 1_500_000;
 
-/** The document that a job is about, and its place among the jobs for it. */
+/** The document of a job, and the order of its jobs. */
 const about = {
   v: z.literal(1),
   tenant: z.string().regex(NAME),
@@ -44,7 +44,7 @@ export type JobData = z.infer<typeof jobData>;
 export type IndexJobData = Extract<JobData, { kind: 'index' }>;
 export type UploadJobData = Extract<JobData, { kind: 'upload' }>;
 export type DeleteJobData = Extract<JobData, { kind: 'delete' }>;
-/** A page of a tenant's objects that are moved to its current KMS key: those after the S3 key `after`. */
+/** Re-encrypts a page of a tenant's objects with its current KMS key: those after the S3 key `after`. */
 export type ReencryptJobData = Extract<JobData, { kind: 'reencrypt' }>;
 /** A job for one document. */
 export type DocumentJobData = Exclude<JobData, ReencryptJobData>;
@@ -54,7 +54,7 @@ export const isOfDocument = (data: JobData | undefined): data is DocumentJobData
 /** A job with content, and its id. */
 export type ContentJob = Extract<JobData, { content: object }> & { readonly id: string };
 
-/** What a handler sees of a job. `data` is as somebody put it into the queue. */
+/** A job as a handler receives it. `data` is unchecked. */
 export interface TakenJob {
   readonly id: string;
   readonly data: unknown;
@@ -63,8 +63,8 @@ export interface TakenJob {
 }
 
 /**
- * Checks what came out of the queue.
- * @throws SealdexError `JOB_NEWER` for a version or kind that this version does not know, `JOB_INVALID` with the field for the rest.
+ * Checks data from the queue.
+ * @throws SealdexError `JOB_NEWER` for an unknown version or kind, otherwise `JOB_INVALID` with the field
  */
 export function parseJob(data: unknown): JobData {
   const parsed = jobData.safeParse(data);
@@ -81,7 +81,7 @@ function isNewer(data: unknown): boolean {
   return v > 1 || !(KINDS as readonly string[]).includes(kind);
 }
 
-/** `j` and 32 hex digits: random, or always the same for the same idempotency key. */
+/** `j` and 32 hex digits: random, or derived from the idempotency key. */
 export function newJobId(identity?: { tenant: string; corpus: string; kind: JobKind; idempotencyKey: string }): string {
   if (!identity) return `j${randomBytes(16).toString('hex')}`;
   const { tenant, corpus, kind, idempotencyKey } = identity;

@@ -1,5 +1,5 @@
-// Whether a KMS key can serve a tenant, as far as its name and KMS tell: the table of onboarding, step by step.
-// Nothing is changed and nothing kept. Plan and other owners are not known here: see src/operator/key-check.ts.
+// Checks whether a KMS key can serve a tenant, by its name and by calls to KMS, step by step. Changes and keeps nothing.
+// src/operator/key-check.ts checks the plan and the key's other tenants.
 import type { KeyRef } from '../runtime/key-ref.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { OriginToAllow } from '../runtime/names.ts';
@@ -19,9 +19,9 @@ export interface KeyCheckDeps {
 }
 
 /**
- * Ends after the step that makes the next ones pointless.
- * @throws SealdexError `KMS_THROTTLED`, `KMS_FAILED`, `PLATFORM_CREDENTIALS`, `INTERNAL` when nothing could be found out
- * about the key; the signal's reason
+ * Yields the result of each step. Ends early if the remaining steps cannot succeed.
+ * @throws SealdexError `KMS_THROTTLED`, `KMS_FAILED`, `PLATFORM_CREDENTIALS`, `INTERNAL` if the check gives no result about the
+ * key; the signal's reason
  */
 export async function* checkSteps(
   { config, clock, keyCalls }: KeyCheckDeps,
@@ -49,7 +49,7 @@ export async function* checkSteps(
 interface Described {
   readonly step: CheckStep;
   readonly facts?: KeyFacts;
-  /** No other call would find the key either. */
+  /** The other calls would not find the key either. */
   readonly isGone?: boolean;
 }
 
@@ -69,7 +69,7 @@ async function describe(
       return { step: failed('DescribeKey', observed, `Ask the tenant to create one in ${region}.`), isGone: true };
     }
     const step = refused('DescribeKey', 'kms:DescribeKey', key, fault);
-    // A denial of DescribeKey alone leaves the rest to be tried: every missing action is named at once.
+    // A denial of DescribeKey alone does not end the check: all missing actions are reported together.
     return { step, isGone: fault.code !== 'KEY_DENIED' };
   }
 }

@@ -1,5 +1,4 @@
-// A data key: 32 bytes that can only be used inside a callback, until they expire by either clock or are wiped.
-// Where it comes from and who else has it, it does not know.
+// Data key: 32 bytes that can only be used inside a callback, until they expire by either clock or are erased.
 import { createHash } from 'node:crypto';
 import { inspect } from 'node:util';
 import type { Clock } from '../runtime/clock.ts';
@@ -12,8 +11,8 @@ const MINUTE_MS = 60_000;
 const nameOf = (start: number): string => `${new Date(start).toISOString().slice(0, 16)}Z`;
 
 /**
- * The period that a moment belongs to for a tenant: 60-minute slots by wall clock, shifted by 0 to 59 minutes by the
- * tenant's name, so that a fleet does not ask KMS for every tenant at once. Named by its start, `2026-11-23T17:41Z`.
+ * Returns the period of a tenant at a given time: 60-minute slots by wall clock, shifted by 0 to 59 minutes by the tenant's name,
+ * so that a fleet does not call KMS for all tenants at once. Named by its start, `2026-11-23T17:41Z`.
  */
 export function periodAt(tenant: string, now: number): string {
   const shift = (createHash('sha256').update(tenant).digest().readUInt32BE(0) % 60) * MINUTE_MS;
@@ -21,33 +20,33 @@ export function periodAt(tenant: string, now: number): string {
   return nameOf(start);
 }
 
-/** When a period ends by wall clock; undefined when the text names none. */
+/** Returns the end of a period by wall clock; undefined if the text is not a period. */
 export function periodEnd(period: string): number | undefined {
   const start = /^\d{4}-\d\d-\d\dT\d\d:\d\dZ$/.test(period) ? Date.parse(period) : Number.NaN;
-  // Date.parse rolls a 30th of February over into March.
+  // Date.parse accepts February 30 as a day in March.
   return Number.isNaN(start) || nameOf(start) !== period ? undefined : start + PERIOD_MS;
 }
 
 export type Purpose = 'documents' | 'intake';
 
-/** What a data key of a tenant may be used for, and in which period. */
+/** Purpose and period of a data key. */
 export interface KeyScope {
   readonly period: string;
   readonly purpose: Purpose;
 }
 
-/** The map that KMS authenticates and the message header repeats (contract): a type, so that it passes for a map. */
+/** The map that KMS authenticates and the message header repeats (contract). It is a type so that it can be assigned to a map. */
 export type KeyContext = {
   readonly tenant: string;
   readonly period: string;
   readonly purpose: Purpose;
 };
 
-/** The encryption context of a data key. Only the fields named here: more of them would be another context. */
+/** The encryption context of a data key. Contains only these fields: any other field would change the context. */
 export const contextOf = ({ tenant }: KeyRef, { period, purpose }: KeyScope): KeyContext =>
   Object.freeze({ tenant, period, purpose });
 
-/** When the KMS request for a key began, by both clocks. */
+/** Start of the KMS request for a key, by both clocks. */
 export interface ClockReading {
   readonly wall: number;
   readonly monotonic: number;
@@ -58,9 +57,9 @@ export const readClocks = (clock: Clock): ClockReading => ({ wall: clock.now(), 
 export class DataKey {
   readonly ref: KeyRef;
   readonly wrapped: Buffer;
-  /** Made from reference and scope; message headers repeat it. */
+  /** Derived from reference and scope; message headers repeat it. */
   readonly context: KeyContext;
-  /** Says which data key it is without saying anything of it: the start of sha256 of the wrapped bytes. */
+  /** Identifies the data key without revealing it: the start of the SHA-256 of the wrapped bytes. */
   readonly id: string;
   readonly askedAt: ClockReading;
   /** Milliseconds from the KMS request to the end of use. */
@@ -69,7 +68,7 @@ export class DataKey {
   readonly #clock: Clock;
   #isWiped = false;
 
-  /** Takes `plaintext` over: nobody else may keep it. */
+  /** Takes ownership of `plaintext`: the caller must not keep it. */
   constructor(clock: Clock, plaintext: Buffer, ref: KeyRef, wrapped: Buffer, scope: KeyScope, askedAt: ClockReading) {
     this.#clock = clock;
     this.#plaintext = plaintext;
@@ -78,17 +77,17 @@ export class DataKey {
     this.context = contextOf(ref, scope);
     this.id = createHash('sha256').update(wrapped).digest('hex').slice(0, 16);
     this.askedAt = askedAt;
-    // A key of the running period ends with it; one of a period that is over is for reading, for an hour.
+    // A key of the current period ends with it. A key of a past period is for reading and lasts an hour.
     const end = periodEnd(scope.period);
     this.lifetimeMs = end !== undefined && end > askedAt.wall ? Math.min(end - askedAt.wall, PERIOD_MS) : PERIOD_MS;
   }
 
-  /** As message headers name the KMS key. */
+  /** ARN of the KMS key, as in message headers. */
   get arn(): string {
     return this.ref.keyArn;
   }
 
-  /** Milliseconds until the end of use by the clock that is further on; a wall clock set back prolongs nothing. */
+  /** Milliseconds until the end of use, by the clock that is further ahead: setting the wall clock back does not extend it. */
   get leftMs(): number {
     const wall = this.#clock.now() - this.askedAt.wall;
     const monotonic = this.#clock.monotonic() - this.askedAt.monotonic;
@@ -100,8 +99,8 @@ export class DataKey {
   }
 
   /**
-   * Lends the 32 plaintext bytes to `fn`, which must be synchronous and must not keep them: it derives a message key.
-   * @throws SealdexError `KMS_FAILED` with reason `KeyExpired`: a data key cannot outlive its period; ask the key ring again.
+   * Passes the 32 plaintext bytes to `fn`, which must be synchronous and must not keep them: it derives a message key.
+   * @throws SealdexError `KMS_FAILED` with reason `KeyExpired` after the end of use: get a new key from the key ring
    */
   use<T>(fn: (plaintext: Uint8Array) => T): T {
     if (!this.isLive) {

@@ -1,5 +1,5 @@
-// Slices of time: a tenant may deny us periods that are past and go on using its key. A refusal met with such a period is
-// therefore checked by a real call with the current one before anybody concludes that the key itself is denied.
+// Denied periods: a tenant may deny past periods while its key stays usable. Before a denial of a past period counts as a denial
+// of the key, a real call with the current period confirms it.
 import type { Clock } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import type { KeyRef } from '../runtime/key-ref.ts';
@@ -7,11 +7,11 @@ import { periodAt, type KeyScope, type Purpose } from './data-key.ts';
 
 export interface SliceDeps {
   readonly clock: Clock;
-  /** Real calls with the current period. @throws SealdexError of KMS */
+  /** Makes real calls with the current period. @throws SealdexError of KMS */
   readonly tryKey: (key: KeyRef, purpose: Purpose) => Promise<void>;
 }
 
-/** How long a denied slice is not asked for again, however many documents are in it. */
+/** Time for which a denied period is not requested again, regardless of the number of documents in it. */
 const FRESH_MS = 30_000;
 const MAX_ENTRIES = 10_000;
 
@@ -23,7 +23,7 @@ const deniedPeriod = (): SealdexError =>
 
 export class DeniedPeriods {
   readonly #deps: SliceDeps;
-  /** Until when a denied slice is not asked for again. */
+  /** End of the time for which a denied period is not requested again. */
   readonly #denied = new Map<string, number>();
 
   constructor(deps: SliceDeps) {
@@ -34,15 +34,15 @@ export class DeniedPeriods {
     return period !== periodAt(tenant, this.#deps.clock.now());
   }
 
-  /** @throws SealdexError `PERIOD_DENIED` for a slice that was denied a moment ago */
+  /** @throws SealdexError `PERIOD_DENIED` for a period that was denied in the last 30 s */
   refuse(key: KeyRef, scope: KeyScope): void {
     if ((this.#denied.get(periodIdOf(key, scope)) ?? 0) > this.#deps.clock.monotonic()) throw deniedPeriod();
   }
 
   /**
-   * What a denial of a past period means. Answers `PERIOD_DENIED` when the key works with the current period: asked after
-   * the denial, for what was true before it says nothing.
-   * @throws SealdexError what KMS said of the current period
+   * Finds the meaning of a denial of a past period. Returns `PERIOD_DENIED` if the key works with the current period; the call is
+   * made after the denial, since an earlier result proves nothing.
+   * @throws SealdexError of KMS for the current period
    */
   async confirmDenial(key: KeyRef, scope: KeyScope): Promise<SealdexError> {
     const { clock, tryKey } = this.#deps;

@@ -1,43 +1,42 @@
-// Turns for work that is mostly quick: a few at once, and what hangs leaves its place to the next and goes on among the slow.
-// Knows nothing of what the work is, but who has to go there from the beginning.
+// Concurrency limiter with a fast and a slow pool: a task that exceeds 250 ms moves to the slow pool and frees its slot.
 import type { Clock } from '../runtime/clock.ts';
 import { KeyedLimiter } from './keyed-limiter.ts';
 
-/** How long a place is kept. A call to KMS takes some tens of milliseconds. */
-const QUICK_MS = 250;
-const QUICK_AT_ONCE = 16;
+/** Maximum time in the fast pool. A KMS call takes tens of milliseconds. */
+const MAX_FAST_MS = 250;
+const FAST_CONCURRENCY = 16;
 /** A quarter of the connections to KMS. */
-const SLOW_AT_ONCE = 64;
+const SLOW_CONCURRENCY = 64;
 
 const ended = (): void => {};
 
 export class FastSlowLimiter {
   readonly #clock: Clock;
-  readonly #quick = new KeyedLimiter(QUICK_AT_ONCE);
-  readonly #slow = new KeyedLimiter(SLOW_AT_ONCE);
-  /** Whoever waits is not called off: what it does then fails by itself. */
+  readonly #quick = new KeyedLimiter(FAST_CONCURRENCY);
+  readonly #slow = new KeyedLimiter(SLOW_CONCURRENCY);
+  /** Waiting tasks are not canceled: their own deadlines end them. */
   readonly #never = new AbortController().signal;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** Runs `work` when it is its turn; `isSlow`: it was lately. @throws what `work` throws */
+  /** Runs `work` when a slot is free. `isSlow`: start in the slow pool. @throws what `work` throws */
   async run<T>(isSlow: boolean, work: () => Promise<T>): Promise<T> {
     if (isSlow) return this.#slow.run('', this.#never, work);
     const { promise, resolve } = Promise.withResolvers<{ running: Promise<T> }>();
     await this.#quick.run('', this.#never, async () => {
       const running = work();
       resolve({ running });
-      await this.#quickOrAmongSlow(running.then(ended, ended));
+      await this.#untilDoneOrSlow(running.then(ended, ended));
     });
     return (await promise).running;
   }
 
-  /** Resolves when the work has ended, or has a place among the slow. */
-  #quickOrAmongSlow(end: Promise<void>): Promise<void> {
+  /** Resolves when the work has ended, or has a slot in the slow pool. */
+  #untilDoneOrSlow(end: Promise<void>): Promise<void> {
     return new Promise((resolve) => {
-      const timer = this.#clock.after(QUICK_MS, () => {
+      const timer = this.#clock.after(MAX_FAST_MS, () => {
         void this.#slow.run('', this.#never, () => (resolve(), end));
       });
       void end.then(() => (timer.cancel(), resolve()));

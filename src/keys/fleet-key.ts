@@ -1,5 +1,5 @@
-// The data key that the fleet shares in a period: unwrapped from Redis, made under a claim, or awaited from who makes it.
-// Redis is not trusted: an entry that does not unwrap is replaced. Holds no keys and knows nothing of who uses them.
+// The data key that the fleet shares in a period: unwrapped from Redis, created under a claim, or awaited from the process with
+// the claim. Redis is not trusted: an entry that does not unwrap is replaced. Holds no keys.
 import { sleep, type Clock, type WaitMode } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import type { KeyRef } from '../runtime/key-ref.ts';
@@ -7,12 +7,14 @@ import { periodAt, type DataKey, type KeyScope } from './data-key.ts';
 import { isWrongWrapping } from './kms.ts';
 import { parseEntry, type SharedKeys } from './shared-keys.ts';
 
-/** How long a first use waits for other processes before it gives up. */
+/** Maximum time that a first use waits for other processes. */
 const WAIT_MS = { patient: 20_000, prompt: 950 };
 const POLL_MS = 50;
 
-/** One is usual; a second when a claim ran out, or a bad entry came in between. More is somebody writing to Redis. */
-const MOST_ROUNDS = 3;
+/**
+ * One round is usual, a second one follows an expired claim or a bad entry. More rounds mean that something else writes to Redis.
+ */
+const MAX_ROUNDS = 3;
 
 export interface FleetKeyDeps {
   readonly clock: Clock;
@@ -21,14 +23,14 @@ export interface FleetKeyDeps {
   readonly signal: AbortSignal;
   readonly unwrap: (wrapped: Buffer) => Promise<DataKey>;
   readonly generate: () => Promise<DataKey>;
-  /** Wipes a key that lost against another process's. */
+  /** Erases a key that another process's key replaces. */
   readonly discard: (key: DataKey) => void;
 }
 
 /**
- * @returns the key, or undefined when the period ended meanwhile.
- * @throws SealdexError of KMS or Redis; `KMS_FAILED` with reason `ClaimWait` when who has the claim does not come to an
- * end; `REDIS_FAILED` with reason `KeyEntry` when somebody replaces every entry that we write
+ * @returns the key, or undefined if the period ended meanwhile
+ * @throws SealdexError of KMS or Redis; `KMS_FAILED` with reason `ClaimWait` if the process with the claim does not finish;
+ * `REDIS_FAILED` with reason `KeyEntry` if something else replaces every entry
  */
 export async function fleetKey(deps: FleetKeyDeps, ref: KeyRef, scope: KeyScope): Promise<DataKey | undefined> {
   const { clock, shared, use, signal } = deps;
@@ -49,13 +51,13 @@ export async function fleetKey(deps: FleetKeyDeps, ref: KeyRef, scope: KeyScope)
       const made = await make(deps, entry, token, ref, scope);
       if (made) return made;
       rounds += 1;
-      if (rounds === MOST_ROUNDS) throw new SealdexError('REDIS_FAILED', undefined, { reason: 'KeyEntry' });
+      if (rounds === MAX_ROUNDS) throw new SealdexError('REDIS_FAILED', undefined, { reason: 'KeyEntry' });
     }
   }
   return undefined;
 }
 
-/** undefined: no entry, or one that must be replaced. */
+/** Undefined: there is no entry, or it must be replaced. */
 async function unwrapEntry(deps: FleetKeyDeps, entry: string, ref: KeyRef): Promise<DataKey | undefined> {
   const wrapped = parseEntry(entry, ref);
   if (!wrapped) return undefined;
@@ -67,7 +69,7 @@ async function unwrapEntry(deps: FleetKeyDeps, entry: string, ref: KeyRef): Prom
   }
 }
 
-/** Makes the fleet's key under the claim; undefined when another entry stands there by now. */
+/** Creates the fleet's key under the claim. Undefined if another entry exists by now. */
 async function make(
   { shared, generate, discard }: FleetKeyDeps,
   seen: string,
@@ -78,7 +80,7 @@ async function make(
   let key: DataKey | undefined;
   let isShared = false;
   try {
-    // Between our look and our claim the last claimer may have finished.
+    // The previous holder of the claim may have finished between the read and the claim.
     if ((await shared.read(ref, scope)) !== seen) return undefined;
     key = await generate();
     const standing = parseEntry(await shared.put(ref, scope, seen, key.wrapped, token), ref);
@@ -86,7 +88,7 @@ async function make(
     return isShared ? key : undefined;
   } finally {
     if (key && !isShared) discard(key);
-    // Nobody waits for it: a claim that is not freed runs out, and when Redis is down the caller hears so at once.
+    // Not awaited: a claim that is not freed expires, and the caller must not wait while Redis is down.
     if (!isShared) shared.free(ref, scope, token).catch(() => {});
   }
 }

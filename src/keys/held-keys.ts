@@ -1,5 +1,5 @@
-// The plaintext data keys that a process holds: bounded, found by KMS key, context and wrapped bytes, and each wiped
-// by a timer when its time is over. Where they come from and what they encrypt, it does not know.
+// Plaintext data keys of a process: bounded, indexed by KMS key, context and wrapped bytes, and each erased by a timer at its end
+// of use.
 import { createHash } from 'node:crypto';
 import { gateId, type KeyRef } from '../runtime/key-ref.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
@@ -12,7 +12,7 @@ export interface HeldKeysStats {
   readonly tenants: readonly string[];
 }
 
-/** Which key it is to whom: the same wrapped bytes under another context are another key, one that KMS will refuse. */
+/** Identifies a key: the same wrapped bytes with another context are another key, which KMS rejects. */
 export function idOf({ tenant, keyArn }: KeyRef, wrapped: Uint8Array, { period, purpose }: KeyScope): string {
   return createHash('sha256')
     .update(JSON.stringify([keyArn, tenant, period, purpose]))
@@ -20,7 +20,7 @@ export function idOf({ tenant, keyArn }: KeyRef, wrapped: Uint8Array, { period, 
     .digest('base64');
 }
 
-/** `room`: for a newer key; `lost`: against another process's key of the same period. */
+/** `room`: evicted for a newer key; `lost`: replaced by another process's key of the same period. */
 export type WipeReason = 'expired' | 'unusable' | 'shut' | 'room' | 'lost' | 'closed';
 
 interface Held {
@@ -28,19 +28,19 @@ interface Held {
   timer: Timer;
 }
 
-/** Timers follow the monotonic clock: the wall clock may have passed a key's end before, so it is looked at this often. */
+/** Timers follow the monotonic clock. The wall clock may pass a key's end earlier, so the end is checked at this interval. */
 const RECHECK_MS = 60_000;
 
 export class HeldKeys {
   readonly #clock: Clock;
   readonly #most: number;
   readonly #dropped: (key: DataKey, reason: WipeReason) => void;
-  /** Both in the order in which they came; reading, however much, never takes the place of keys that encrypt. */
+  /** Both in insertion order. Reading never evicts keys that encrypt. */
   readonly #encrypting = new Map<string, Held>();
   readonly #reading = new Map<string, Held>();
   #isClosed = false;
 
-  /** Holds at most `most` keys that encrypt and as many that read. `dropped` hears of each key after its wipe. */
+  /** Holds at most `most` keys that encrypt and as many that read. `dropped` is called after each key is erased. */
   constructor(clock: Clock, most: number, dropped: (key: DataKey, reason: WipeReason) => void) {
     this.#clock = clock;
     this.#most = most;
@@ -53,7 +53,7 @@ export class HeldKeys {
     return key?.isLive ? key : undefined;
   }
 
-  /** From now on the key is wiped in time, whatever becomes of who asked for it; at once, when all is closed. */
+  /** Erases the key at its end of use, even if the requester has gone; immediately if the ring is closed. */
   hold(key: DataKey): void {
     if (this.#isClosed) return key.wipe();
     const id = idOf(key.ref, key.wrapped, key.context);
@@ -62,7 +62,7 @@ export class HeldKeys {
     this.#reading.set(id, { key, timer: this.#timer(id, key) });
   }
 
-  /** Says that the key encrypts from now on. */
+  /** Marks the key as one that encrypts. */
   encryptsNow(key: DataKey): void {
     const id = idOf(key.ref, key.wrapped, key.context);
     const held = this.#reading.get(id);
@@ -77,7 +77,7 @@ export class HeldKeys {
     key.wipe();
   }
 
-  /** Wipes every key that matches. Returns how many. */
+  /** Erases every key that matches. Returns the number. */
   wipe(reason: WipeReason, matches: (key: DataKey) => boolean): number {
     let wiped = 0;
     for (const shelf of [this.#encrypting, this.#reading]) {
@@ -104,7 +104,7 @@ export class HeldKeys {
     return [...newest.values()];
   }
 
-  /** Wipes all, and what comes later at once. May be called twice. */
+  /** Erases all keys, and later ones immediately. May be called twice. */
   close(): void {
     this.#isClosed = true;
     this.wipe('closed', () => true);

@@ -1,5 +1,5 @@
-// The key ring of a process: which data key encrypts for a tenant now, and which unwrapped keys are at hand for reading.
-// One KMS call for any number of uses at once, never a lock over tenants, nothing kept past its time.
+// Key ring of a process: the data key that encrypts for a tenant now, and the cached keys for reading. Concurrent uses share one
+// KMS call. No lock spans tenants.
 import { isSameKey, keyRef, type KeyRef } from '../runtime/key-ref.ts';
 import { orAbort, type Clock, type WaitMode } from '../runtime/clock.ts';
 import { dispositionOf, SealdexError } from '../runtime/errors.ts';
@@ -13,7 +13,7 @@ import { DeniedPeriods } from './denied-periods.ts';
 import { tryKey } from './try-key.ts';
 import { KeyUsage, LIMITS, type UsageLimits } from './usage.ts';
 
-/** Keys held that encrypt, and as many for reading; beyond, the oldest is wiped. */
+/** Maximum number of keys that encrypt, and of keys for reading; beyond it, the oldest is erased. */
 const MAX_KEYS = 10_000;
 
 export interface KeyRingDeps {
@@ -22,9 +22,12 @@ export interface KeyRingDeps {
   readonly shared: SharedKeys;
   readonly use: WaitMode;
   readonly watch?: KmsCallObserver;
-  /** Hears of each use (`hit`: the key was here; `miss`: KMS or the fleet was asked; `shared`: another use asked already). */
+  /**
+   * Called for each use (`hit`: the key was cached; `miss`: it was requested from KMS or the fleet; `shared`: it joined another
+   * request).
+   */
   readonly onUse?: (result: 'hit' | 'miss' | 'shared') => void;
-  /** Hears of each wipe. */
+  /** Called for each erased key. */
   readonly onWipe?: (reason: WipeReason) => void;
   readonly limits?: UsageLimits;
   readonly maxKeys?: number;
@@ -33,32 +36,32 @@ export interface KeyRingDeps {
 export type KeyRingStats = HeldKeysStats;
 
 /**
- * A tenant's data keys under one KMS key; `askedAt` is when KMS was asked for the newest, by the monotonic clock, and
- * `isUnwrapped` tells whether to unwrap it: that a key may be made does not say that it may be unwrapped.
+ * A tenant's data keys under one KMS key. `askedAt`: start of the KMS request for the newest key, by the monotonic clock.
+ * `isUnwrapped`: KMS has unwrapped it. Permission to create a key does not prove permission to unwrap it.
  */
 export interface HeldUnder extends KeyRef {
   readonly askedAt: number;
   readonly isUnwrapped: boolean;
 }
 
-/** Between a key's coming and its use lies a turn of the event loop, in which a gate may shut. */
+/** A gate may shut in the event loop turn between the arrival of a key and its use. */
 const ENCRYPT_TRIES = 3;
 
 const slotOf = ({ tenant, keyArn }: KeyRef, purpose: Purpose): string => `${purpose} ${tenant} ${keyArn}`;
 
-/** The KMS key, or this period of it, is unusable: then no data key of it may be used on. */
+/** The KMS key, or this period of it, is unusable: its data keys must not be used any more. */
 const isUnusable = ({ code }: SealdexError): boolean =>
   dispositionOf(code).disposition === 'park' || code === 'PLATFORM_KEY' || code === 'PERIOD_DENIED';
 
 export class KeyRing {
   readonly #deps: KeyRingDeps;
   readonly #held: HeldKeys;
-  /** The key that encrypts now, by purpose, tenant and KMS key; gone with its key. */
+  /** The key that encrypts now, by purpose, tenant and KMS key; garbage collected with its key. */
   readonly #current = new Map<string, DataKey>();
   readonly #usage: KeyUsage;
-  /** Those that KMS made for this process, and that it was not asked to unwrap. */
+  /** Keys that KMS created for this process and was not asked to unwrap. */
   readonly #made = new WeakSet<DataKey>();
-  /** KMS calls under way: a wipe meets their keys too. */
+  /** KMS calls in progress: erasing also covers their keys. */
   readonly #asked = new Set<{ readonly ref: KeyRef; readonly scope: KeyScope; isWiped: boolean }>();
   readonly #renewing = new Map<string, Promise<void>>();
   readonly #unwrapping = new Map<string, Promise<DataKey>>();
@@ -81,8 +84,8 @@ export class KeyRing {
   }
 
   /**
-   * The data key that encrypts for a tenant under a KMS key now; `bytes` is how much the caller is about to encrypt.
-   * @throws SealdexError of KMS or Redis; nothing is cached then, the next call asks again.
+   * Returns the data key that encrypts for a tenant under a KMS key now; `bytes` is the size of the content to encrypt.
+   * @throws SealdexError of KMS or Redis; errors are not cached
    */
   async current(ref: KeyRef, purpose: Purpose, bytes: number): Promise<DataKey> {
     const slot = slotOf(ref, purpose);
@@ -99,7 +102,7 @@ export class KeyRing {
         await this.#single(this.#renewing, `${slot} ${period}`, async () => {
           const scope = { period, purpose };
           const renewed = isOfNow ? await this.#generate(ref, scope) : await this.#fleetKey(ref, scope);
-          // A key that was wiped or ran out meanwhile is not used: whoever waits for it asks again.
+          // A key that was erased or expired meanwhile is not used: each waiter requests a new one.
           if (!renewed?.isLive) return;
           this.#held.encryptsNow(renewed);
           this.#current.set(slot, renewed);
@@ -108,7 +111,7 @@ export class KeyRing {
   }
 
   /**
-   * Lends the current key to `fn`, which must be synchronous; again with another key when that one was wiped in between.
+   * Passes the current key to `fn`, which must be synchronous. Retries with another key if that one was erased meanwhile.
    * @throws as `current`, and what `fn` throws
    */
   async encrypt<T>(ref: KeyRef, purpose: Purpose, bytes: number, fn: (key: DataKey) => T): Promise<T> {
@@ -123,8 +126,8 @@ export class KeyRing {
   }
 
   /**
-   * The data key that a message names, for reading it.
-   * @throws SealdexError `OBJECT_TAMPERED` when the wrapped bytes do not belong to this KMS key and scope; others of KMS.
+   * Returns the data key of a message, for reading.
+   * @throws SealdexError `OBJECT_TAMPERED` if the wrapped bytes do not belong to this KMS key and scope; other errors of KMS
    */
   async unwrap(ref: KeyRef, wrapped: Uint8Array, scope: KeyScope): Promise<DataKey> {
     const id = idOf(ref, wrapped, scope);
@@ -142,12 +145,15 @@ export class KeyRing {
     }
   }
 
-  /** Wipes a tenant's data keys under a KMS key, since a gate is shut; those on their way here too. Returns how many were here. */
+  /**
+   * Erases a tenant's data keys under a KMS key when its gate shuts, including those being requested. Returns the number that
+   * were held.
+   */
   wipe(ref: KeyRef): number {
     return this.#wipe('shut', ref);
   }
 
-  /** Wipes those of one period if it is given, else those of all. */
+  /** Erases the keys of one period, or of all periods if it is undefined. */
   #wipe(reason: WipeReason, ref: KeyRef, period?: string): number {
     const isOf = (one: KeyRef, scope: KeyScope): boolean =>
       isSameKey(one, ref) && (period === undefined || scope.period === period);
@@ -155,7 +161,7 @@ export class KeyRing {
     return this.#held.wipe(reason, (key) => isOf(key.ref, key.context));
   }
 
-  /** Tenants and KMS keys of which a data key for documents is here. */
+  /** Tenants and KMS keys for which a data key for documents is held. */
   heldUnder(): HeldUnder[] {
     return this.#held.newest().map((key) => ({
       ...key.ref,
@@ -165,8 +171,8 @@ export class KeyRing {
   }
 
   /**
-   * Has KMS unwrap the newest data key of a tenant and KMS key again; answers false when there is none any more, and KMS was
-   * not asked. When it refuses, its gate is shut and the keys are wiped, as after every refusal. @throws SealdexError of KMS
+   * Has KMS unwrap the newest data key of a tenant and KMS key again. Returns false, without a KMS call, if none is held. If KMS
+   * denies it, the gate shuts and the keys are erased. @throws SealdexError of KMS
    */
   async recheck(ref: KeyRef): Promise<boolean> {
     const key = this.#held.newest().find((held) => isSameKey(held.ref, ref));
@@ -182,18 +188,18 @@ export class KeyRing {
     return this.#held.stats();
   }
 
-  /** Wipes everything, now and whatever is still on its way; who waits for a key gets an error. May be called twice. */
+  /** Erases all keys, including later ones. Waiters get an error. May be called twice. */
   close(): void {
     this.#closing.abort(new SealdexError('KMS_FAILED', 'The key ring is closed.', { reason: 'Closed' }));
     this.#held.close();
   }
 
-  /** What waits under the platform key waits because the gate is shut. */
+  /** Content waits under the platform key because a gate is shut, so those calls are not observed. */
   #watchOf(purpose: Purpose): KmsCallObserver {
     return purpose === 'documents' ? (this.#deps.watch ?? NO_OBSERVER) : NO_OBSERVER;
   }
 
-  /** One flight per id; its failure is everybody's who waits, and nobody's who comes later. */
+  /** Shares one request per id. Its failure reaches all current waiters; later callers start a new one. */
   #single<T>(flights: Map<string, Promise<T>>, id: string, start: () => Promise<T>): Promise<T> {
     const { signal } = this.#closing;
     if (signal.aborted) return Promise.reject(signal.reason as Error);
@@ -233,10 +239,10 @@ export class KeyRing {
     }));
   }
 
-  /** A key is held from its first moment, so that a wipe or an end meets it wherever it is. */
+  /** Holds the key as soon as it arrives, so that erasing and closing always cover it. */
   async #ask(owner: KeyRef, scope: KeyScope, isMade: boolean, call: () => Promise<GeneratedKey>): Promise<DataKey> {
     const { clock } = this.#deps;
-    // Callers pass whole tenants, which no data key is to keep.
+    // Callers pass whole tenants, which a data key must not retain.
     const ref = keyRef(owner.tenant, owner.keyArn);
     this.#deniedPeriods.refuse(ref, scope);
     const asked = { ref, scope, isWiped: false };
@@ -273,7 +279,7 @@ export class KeyRing {
     }
   }
 
-  /** A denial of a past period may be the tenant's policy for that slice of time alone. */
+  /** A denial of a past period may come from a policy for that period alone. */
   async #confirmed(error: SealdexError, ref: KeyRef, scope: KeyScope): Promise<SealdexError> {
     if (error.code !== 'KEY_DENIED' || !this.#deniedPeriods.isPast(ref, scope)) return error;
     try {

@@ -1,19 +1,19 @@
-// Who watches a key ring: hears what KMS says, and says when keys at hand may not be used. Types only.
+// Observer of a key ring: is notified of KMS calls, and can stop the use of cached keys. Types only.
 import type { SealdexError } from '../runtime/errors.ts';
 import type { KeyRef } from '../runtime/key-ref.ts';
 
-/** Hears of every KMS call for a tenant's documents, before and after, and is asked before a key at hand is used. */
+/** Notified before and after every KMS call for a tenant's documents, and before a cached key is used. */
 export interface KmsCallObserver {
   /**
-   * undefined when what this process knows of the gates counts. Else, as after a freeze, resolves when it has looked, and
-   * has wiped the keys whose gate was shut meanwhile.
+   * Undefined if this process's view of the gates is current. Otherwise, for example after a freeze, resolves when the gates have
+   * been read and the keys of shut gates erased.
    * @throws SealdexError `REDIS_FAILED`
    */
   refresh(): Promise<void> | undefined;
-  /** @throws SealdexError when KMS must not be asked now */
+  /** @throws SealdexError if KMS must not be called now */
   begin(call: KeyRef): {
     ok(): void;
-    /** Answers the error that the call's users get. */
+    /** Returns the error for the users of the call. */
     failed(error: SealdexError): Promise<SealdexError>;
   };
 }

@@ -1,5 +1,4 @@
-// Lanes: how many calls of one name run at once, so that what is slow for one tenant fills its own lane only.
-// Knows nothing of what the calls do.
+// Concurrency limiter per key: a slow tenant only fills its own slots.
 import { orAbort } from '../runtime/clock.ts';
 
 interface Lane {
@@ -11,12 +10,12 @@ export class KeyedLimiter {
   readonly #width: number;
   readonly #lanes = new Map<string, Lane>();
 
-  /** `width`: how many run at once in each lane; the others wait in order. */
+  /** `width`: concurrent calls per key; further calls wait in order. */
   constructor(width: number) {
     this.#width = width;
   }
 
-  /** Runs `work` when it is its turn. @throws the signal's reason when that is aborted before; what `work` throws */
+  /** Runs `work` when a slot is free. @throws the signal's reason if it is aborted first; what `work` throws */
   async run<T>(name: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     const lane = this.#lanes.get(name) ?? { running: 0, waiting: new Set() };
     this.#lanes.set(name, lane);
@@ -38,13 +37,13 @@ export class KeyedLimiter {
     try {
       await orAbort(entered, signal);
     } catch (error) {
-      // A place that was handed on in the same moment is not lost.
+      // A slot that was granted at the same moment is passed on.
       if (!lane.waiting.delete(enter)) this.#leave(name, lane);
       throw error;
     }
   }
 
-  /** Whoever leaves hands its place on, so nobody comes in between. */
+  /** A released slot goes to the next waiter, so a new caller cannot overtake it. */
   #leave(name: string, lane: Lane): void {
     const [next] = lane.waiting;
     if (next === undefined) {

@@ -1,44 +1,43 @@
-// The pace of a client that is throttled: all its calls share one quota, so one throttled answer slows them all, whoever they are for.
-// Knows nothing of KMS: it is told what a throttled answer is.
+// Rate limiter of a client: all its calls share one quota, so a throttled response slows down all of them. Imports no KMS code.
 import { orAbort, type Clock, type Timer } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
 
 const FIRST_MS = 50;
-const LONGEST_MS = 2000;
-/** What each good answer leaves of the interval: from the longest it is gone after 35 of them, in ten seconds. */
+const MAX_INTERVAL_MS = 2000;
+/** Factor by which a successful call shrinks the interval: the longest interval ends after 35 calls, within ten seconds. */
 const SHRINK = 0.8;
 const GONE_MS = 1;
-/** A throttling that is this old says nothing of the quota of now. */
+/** A throttled response older than this has no bearing on the current quota. */
 const FORGET_MS = 60_000;
-const MOST_WAITING = 256;
+const MAX_WAITING = 256;
 
-/** The reason of a call that did not get its turn: it was never sent. */
+/** The reason of a call that was not sent in time. */
 export const RATE_LIMITED = 'RateLimited';
 
 export interface PaceDeps {
   readonly clock: Clock;
   readonly isThrottled: (error: unknown) => boolean;
-  /** How many may wait for their turn; 256 when left out. */
-  readonly mostWaiting?: number;
+  /** Maximum number of waiting calls; 256 by default. */
+  readonly maxWaiting?: number;
 }
 
-/** What a call that did not get its turn in time fails with. */
+/** Error of a call that was not sent in time. */
 export const rateLimited = (): SealdexError => new SealdexError('KMS_THROTTLED', undefined, { reason: RATE_LIMITED });
 
 /**
- * Costs nothing until an answer is throttled. Then calls start an interval apart; it doubles with each further such answer
- * up to 2 s, and shrinks with good answers until it is gone.
+ * Has no effect until a response is throttled. Then calls start an interval apart. Each further throttled response doubles it, up
+ * to 2 s; successful calls shrink it until it ends.
  */
 export class RateLimiter {
   readonly #deps: PaceDeps;
   readonly #waiting = new Set<() => void>();
-  /** 0: nobody waits. */
+  /** 0: calls do not wait. */
   #intervalMs = 0;
-  /** How often the interval grew. */
+  /** Number of times the interval grew. */
   #growths = 0;
-  /** By the monotonic clock, of which only differences count. */
+  /** By the monotonic clock; only differences count. */
   #throttledMs = 0;
-  /** When the last call began, or the throttled answer came. */
+  /** Start of the last call, or time of the throttled response. */
   #lastMs = 0;
   #timer: Timer | undefined;
 
@@ -52,12 +51,13 @@ export class RateLimiter {
   }
 
   /**
-   * Runs `call` when it is its turn, in the order of asking.
-   * @throws SealdexError `KMS_THROTTLED` with reason `RateLimited` when the signal was aborted before, or too many wait; what `call` throws
+   * Runs `call` in the order of the requests.
+   * @throws SealdexError `KMS_THROTTLED` with reason `RateLimited` if the signal is aborted first, or too many calls wait; what
+   * `call` throws
    */
   async run<T>(signal: AbortSignal, call: () => Promise<T>): Promise<T> {
     if (this.#intervalMs > 0) await this.#turn(signal);
-    // Calls that were under way together when the quota ran out are one verdict: what they answer later says nothing new.
+    // Calls in flight when the quota ran out count as one throttling: their later responses add no information.
     const growths = this.#growths;
     try {
       const answer = await call();
@@ -70,8 +70,8 @@ export class RateLimiter {
   }
 
   async #turn(signal: AbortSignal): Promise<void> {
-    const { mostWaiting = MOST_WAITING } = this.#deps;
-    if (signal.aborted || this.#waiting.size >= mostWaiting) throw rateLimited();
+    const { maxWaiting = MAX_WAITING } = this.#deps;
+    if (signal.aborted || this.#waiting.size >= maxWaiting) throw rateLimited();
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting.add(resolve);
     this.#next();
@@ -80,13 +80,13 @@ export class RateLimiter {
     } catch {
       throw rateLimited();
     } finally {
-      // A turn that came in the moment of giving up stays unused: the next one is an interval away at most.
+      // A slot granted at the moment of the abort is lost: the next one follows after at most one interval.
       this.#waiting.delete(resolve);
       this.#next();
     }
   }
 
-  /** Lets go whose turn it is, and sets the timer for the next one. */
+  /** Starts the next call, and sets the timer for the one after it. */
   #next(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
@@ -114,7 +114,7 @@ export class RateLimiter {
   #grow(): void {
     this.#growths += 1;
     this.#throttledMs = this.#lastMs = this.#deps.clock.monotonic();
-    this.#intervalMs = Math.min(LONGEST_MS, Math.max(FIRST_MS, this.#intervalMs * 2));
+    this.#intervalMs = Math.min(MAX_INTERVAL_MS, Math.max(FIRST_MS, this.#intervalMs * 2));
     this.#next();
   }
 }

@@ -1,5 +1,5 @@
-// The revocation check: KMS is asked again for every tenant and KMS key of which a data key is in memory, by one process of
-// the fleet in each interval, so that a key that is disabled, or a permission that is taken away, is seen before the hour is over.
+// Revocation check: verifies with KMS every tenant and KMS key for which a data key is held, once per interval and fleet, so that
+// a disabled key or a removed permission is detected before the data key expires.
 import { gateId } from '../runtime/key-ref.ts';
 import { withAuditContext } from '../runtime/audit-log.ts';
 import { repeat, type Clock } from '../runtime/clock.ts';
@@ -14,28 +14,28 @@ export interface RevocationCheckDeps {
   readonly redis: Redis;
   readonly keys: RedisKeys;
   readonly ring: Pick<KeyRing, 'heldUnder' | 'recheck'>;
-  /** How often; 0: never. */
+  /** Interval in milliseconds; 0: never. */
   readonly keyCheckMs: number;
 }
 
 export interface RevocationCheck {
-  /** Asks for every key that is due. */
+  /** Verifies every key that is due. */
   tick(): Promise<void>;
-  /** How long ago KMS last said yes, of the key of which that is longest ago: milliseconds; 0 without keys. */
+  /** Age of the least recently verified KMS key, in milliseconds; 0 without keys. */
   lastVerifiedAgeMs(): number;
   stop(): Promise<void>;
 }
 
-const LOOK_EVERY_MS = 1000;
-/** Longer than a call takes; when it is good, the lease is kept for the interval. */
+const POLL_INTERVAL_MS = 1000;
+/** Longer than a call takes. After a success, the lease is kept for the interval. */
 const LEASE_MS = 10_000;
-/** How long those of others may be in the way: what is left of one that was kept, and a call. */
-const WAITING_MS = 2 * LEASE_MS;
-/** After a fault that says nothing of the key. */
+/** Maximum time that leases of other processes defer a check: the rest of a kept lease, and one call. */
+const MAX_DEFER_MS = 2 * LEASE_MS;
+/** After an error that gives no result about the key. */
 const RETRY_DELAY_MS = 10_000;
 
 interface Known {
-  /** Monotonic clock: when KMS last said yes to anybody, as far as is known here, and when it is asked again. */
+  /** Monotonic clock: the last success known to this process, and the next check. */
   at: number;
   due: number;
 }
@@ -43,51 +43,52 @@ interface Known {
 export function startRevocationCheck(deps: RevocationCheckDeps): RevocationCheck {
   const { clock, keyCheckMs } = deps;
   const known = new Map<string, Known>();
-  /** Since when a lease is in the way of which nobody has said yes. */
+  /** Start of the time in which a lease without a known success has deferred the check. */
   const waiting = new Map<string, number>();
-  /** Whose last call failed: the next one may hang as well, and must keep nobody waiting. */
+  /** Keys whose last call failed: the next one may hang too, and must not delay others. */
   const failing = new Set<string>();
-  const underWay = new Set<string>();
-  const turns = new FastSlowLimiter(clock);
+  const inProgress = new Set<string>();
+  const limiter = new FastSlowLimiter(clock);
   const idOf = (held: HeldUnder): string => gateId(held);
 
-  const look = (): [HeldUnder, Known][] => {
+  const heldWithAge = (): [HeldUnder, Known][] => {
     const held = deps.ring.heldUnder();
     const ids = new Set(held.map(idOf));
     const now = clock.monotonic();
-    // Between the end of a data key and the first use of the next one nothing is forgotten.
+    // Kept between the end of a data key and the first use of the next one.
     for (const [id, { due }] of known) if (!ids.has(id) && due + keyCheckMs <= now) known.delete(id);
     return held.map((one) => {
       const id = idOf(one);
       const fromThen = one.askedAt + keyCheckMs;
       const { at, due } = known.get(id) ?? { at: 0, due: fromThen };
-      // Unwrapping a key is as good as asking again; making one puts nothing off.
+      // Unwrapping a key verifies it; creating one does not defer the check.
       const entry = { at: Math.max(at, one.askedAt), due: one.isUnwrapped ? Math.max(due, fromThen) : due };
       known.set(id, entry);
       return [one, entry];
     });
   };
 
-  const note = (id: string, asked: Partial<Known>): void => {
+  const update = (id: string, asked: Partial<Known>): void => {
     known.set(id, { at: 0, due: 0, ...known.get(id), ...asked });
   };
 
-  /** Whether somebody else's lease, which ends in so long, keeps us from asking. */
-  const heeds = (id: string, now: number, leftMs: number): boolean => {
-    // As short as a call takes it is of somebody who asks, or about to end; which of them, a short interval does not tell.
+  /** Returns true if another process's lease, with `leftMs` left, defers the check. */
+  const isDeferred = (id: string, now: number, leftMs: number): boolean => {
+    // A lease this short is either a call in progress or a kept lease that is about to end. With a short interval the two look
+    // the same.
     const at = known.get(id)?.at ?? 0;
     const isGood = keyCheckMs > LEASE_MS ? leftMs > LEASE_MS : leftMs > 0 && leftMs <= keyCheckMs;
     if (isGood) {
       waiting.delete(id);
-      note(id, { at: Math.max(at, now - (keyCheckMs - leftMs)), due: now + leftMs });
+      update(id, { at: Math.max(at, now - (keyCheckMs - leftMs)), due: now + leftMs });
       return true;
     }
     const before = waiting.get(id);
     const since = before === undefined || before < at ? now : before;
     waiting.set(id, since);
-    // The next look sees how that ended.
-    note(id, { due: now + Math.min(Math.max(0, leftMs), LOOK_EVERY_MS) });
-    return now - since < WAITING_MS;
+    // The next check reads the result.
+    update(id, { due: now + Math.min(Math.max(0, leftMs), POLL_INTERVAL_MS) });
+    return now - since < MAX_DEFER_MS;
   };
 
   const check = async (held: HeldUnder): Promise<void> => {
@@ -95,47 +96,47 @@ export function startRevocationCheck(deps: RevocationCheckDeps): RevocationCheck
     const key = deps.keys.lease(`revocation-check:${id}`);
     const now = clock.monotonic();
     const lease = await takeLease(deps.redis, key, LEASE_MS, Math.max(LEASE_MS, keyCheckMs));
-    if (!lease && heeds(id, now, await runCommand(deps.redis.pttl(key)))) return;
+    if (!lease && isDeferred(id, now, await runCommand(deps.redis.pttl(key)))) return;
     waiting.delete(id);
     try {
-      // Its key may have run out since the look: then others that have one must not take it for a yes.
-      const isAsked = await withAuditContext({ activity: 'revocation check' }, () => deps.ring.recheck(held));
-      if (!isAsked) return await lease?.free();
+      // The data key may have expired meanwhile: then other processes must not take the lease for a success.
+      const isVerified = await withAuditContext({ activity: 'revocation check' }, () => deps.ring.recheck(held));
+      if (!isVerified) return await lease?.free();
       failing.delete(id);
-      note(id, { at: now, due: now + keyCheckMs });
+      update(id, { at: now, due: now + keyCheckMs });
       await lease?.renew(keyCheckMs);
     } catch (error) {
       failing.add(id);
-      note(id, { due: now + Math.min(RETRY_DELAY_MS, keyCheckMs) });
+      update(id, { due: now + Math.min(RETRY_DELAY_MS, keyCheckMs) });
       await lease?.free().catch(() => {});
-      // The gate is shut and the key wiped by now, or it was no word of the key.
+      // Either the gate is shut and the keys erased by now, or the error gives no result about the key.
       if (!(error instanceof SealdexError) || dispositionOf(error.code).disposition === 'none') throw error;
     }
   };
 
   const tick = async (): Promise<void> => {
-    const held = look();
+    const held = heldWithAge();
     const here = new Set(held.map(([one]) => idOf(one)));
     for (const ids of [waiting, failing]) for (const id of ids.keys()) if (!here.has(id)) ids.delete(id);
-    const due = held.filter(([one, entry]) => entry.due <= clock.monotonic() && !underWay.has(idOf(one)));
+    const due = held.filter(([one, entry]) => entry.due <= clock.monotonic() && !inProgress.has(idOf(one)));
     await Promise.allSettled(
       due.map(async ([one]) => {
         const id = idOf(one);
-        underWay.add(id);
-        await turns.run(failing.has(id), () => check(one)).finally(() => underWay.delete(id));
+        inProgress.add(id);
+        await limiter.run(failing.has(id), () => check(one)).finally(() => inProgress.delete(id));
       }),
     );
   };
 
-  // The next look does not wait for what hangs.
-  const loop = keyCheckMs === 0 ? undefined : repeat(clock, LOOK_EVERY_MS, async () => void tick());
+  // The next check does not wait for a call that hangs.
+  const loop = keyCheckMs === 0 ? undefined : repeat(clock, POLL_INTERVAL_MS, async () => void tick());
   return {
     tick,
     lastVerifiedAgeMs() {
       const now = clock.monotonic();
-      return look().reduce((most, [, { at }]) => Math.max(most, now - at), 0);
+      return heldWithAge().reduce((most, [, { at }]) => Math.max(most, now - at), 0);
     },
-    // A call that hangs ends with its client.
+    // Closing the client ends a call that hangs.
     stop: async () => void loop?.stop(),
   };
 }

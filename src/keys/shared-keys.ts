@@ -1,5 +1,5 @@
-// Wrapped data keys that the fleet shares in Redis, so that one process asks KMS for a key and the others unwrap it.
-// Wrapped bytes only, and not trusted: what does not unwrap is replaced by whoever finds it so.
+// Wrapped data keys in Redis: one process requests a key from KMS and the others unwrap it. Entries are not trusted: an entry
+// that does not unwrap is replaced.
 import { createHash, randomBytes } from 'node:crypto';
 import type { Clock } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
@@ -9,16 +9,16 @@ import { runCommand, redisKeys, type Redis } from '../runtime/redis.ts';
 import { periodEnd, type KeyScope } from './data-key.ts';
 import { MAX_WRAPPED_BYTES } from './kms.ts';
 
-/** How long one process may take to make a key before another tries. */
+/** Maximum time for one process to create a key before another tries. */
 export const CLAIM_MS = 5000;
 
-/** An entry outlives its period by this, for processes whose clocks are behind. */
+/** Time that an entry outlives its period, for processes whose clocks are behind. */
 const AFTERLIFE_MS = 600_000;
 
-/** More than any entry of ours has; what somebody else put there is not fetched whole. */
+/** More than any valid entry; a longer value of another writer is not read completely. */
 const MAX_ENTRY_BYTES = 16_384;
 
-/** Takes the claim, or tells that it is ours already: a command is sent again when its answer was lost. */
+/** Takes the claim. Also succeeds if this process already has it, since a command is sent again if its response was lost. */
 const CLAIM = script({
   name: 'claim_data_key',
   keys: ['claim'],
@@ -29,7 +29,7 @@ const CLAIM = script({
     return 0`,
 });
 
-/** Writes the entry if it is still what we saw, frees the claim if it is ours, and answers what stands there now. */
+/** Writes the entry if it is unchanged, frees the claim of this process, and returns the current entry. */
 const PUT = script({
   name: 'put_data_key',
   keys: ['entry', 'claim'],
@@ -53,20 +53,20 @@ const FREE = script({
 });
 
 export interface SharedKeys {
-  /** The bytes of the entry, one character each; '' when there is none. */
+  /** The bytes of the entry, one character each; '' if there is none. */
   read(key: KeyRef, scope: KeyScope): Promise<string>;
-  /** A token when this process may make the key now; undefined when another does. */
+  /** Returns a token if this process may create the key now; undefined if another process has the claim. */
   claim(key: KeyRef, scope: KeyScope): Promise<string | undefined>;
-  /** Replaces `seen` by the key if nobody else did, and frees the claim. Answers the entry that stands now. */
+  /** Replaces `seen` with the key if it is unchanged, and frees the claim. Returns the current entry. */
   put(key: KeyRef, scope: KeyScope, seen: string, wrapped: Buffer, token: string): Promise<string>;
   free(key: KeyRef, scope: KeyScope, token: string): Promise<void>;
 }
 
-/** Somebody put a list or a hash there: as good as no entry, and replaced like one. */
+/** A list or a hash of another writer counts as no entry, and is replaced. */
 const isOfAnotherType = (error: unknown): boolean =>
   error instanceof SealdexError && error.cause instanceof Error && error.cause.message.startsWith('WRONGTYPE');
 
-/** An entry as it stands in Redis. */
+/** Format of an entry in Redis. */
 export const formatEntry = ({ keyArn }: KeyRef, wrapped: Buffer): string => `1 ${keyArn} ${wrapped.toString('base64')}`;
 
 export function createSharedKeys(redis: Redis, queue: string, clock: Clock): SharedKeys {
@@ -78,7 +78,7 @@ export function createSharedKeys(redis: Redis, queue: string, clock: Clock): Sha
   return {
     async read(key, scope) {
       try {
-        // Bytes: decoded as text, what is no UTF-8 could not be compared with what stands in Redis.
+        // As bytes: invalid UTF-8 decoded as text could not be compared with the value in Redis.
         const entry = await runCommand(redis.getrangeBuffer(entryKey(key, scope), 0, MAX_ENTRY_BYTES));
         return entry.toString('latin1');
       } catch (error) {
@@ -114,7 +114,7 @@ export function createSharedKeys(redis: Redis, queue: string, clock: Clock): Sha
   };
 }
 
-/** The wrapped bytes of an entry for this KMS key; undefined when it is malformed or another key's. */
+/** The wrapped bytes of an entry for this KMS key; undefined if it is malformed or belongs to another key. */
 export function parseEntry(entry: string, { keyArn }: KeyRef): Buffer | undefined {
   const [version, entryArn, base64, ...rest] = entry.split(' ');
   if (version !== '1' || entryArn !== keyArn || base64 === undefined || rest.length > 0) return undefined;

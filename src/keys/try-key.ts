@@ -1,4 +1,4 @@
-// Whether a KMS key can be used: by the real calls that use it, since nothing else tells of permissions. Keeps no key.
+// Tests a KMS key by real calls, the only way to test permissions. Keeps no key.
 import { timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
@@ -12,9 +12,8 @@ interface TryKeyDeps {
 }
 
 /**
- * Asks for a data key of the current period and unwraps it again: a tenant may have denied just one of the two. Both
- * plaintexts are wiped.
- * @throws SealdexError of the call that was refused; `INTERNAL` with reason `OtherPlaintext` when what came back is another key
+ * Requests a data key of the current period and unwraps it: a tenant may deny only one of the two. Zeroes both plaintexts.
+ * @throws SealdexError of the call that failed; `INTERNAL` with reason `OtherPlaintext` if Decrypt returns other bytes
  */
 export async function tryKey({ kms, clock }: TryKeyDeps, key: KeyRef, purpose: Purpose): Promise<void> {
   const scope: KeyScope = { period: periodAt(key.tenant, clock.now()), purpose };

@@ -1,11 +1,11 @@
-// Which data key opens a message: checks who the message says it belongs to, then unwraps by the KMS key it names.
-// Never a search for keys: the ARN must be one that the tenant has or had.
+// Finds the data key of a message: checks the tenant and the ARN in its header, then unwraps with that KMS key. The ARN must be a
+// current or former key of the tenant.
 import { SealdexError } from '../runtime/errors.ts';
 import { keyRef } from '../runtime/key-ref.ts';
 import { periodEnd, type DataKey, type KeyContext } from './data-key.ts';
 import type { KeyRing } from './key-ring.ts';
 
-/** What a message's header says before anything is decrypted. */
+/** The unauthenticated header of a message. */
 export interface NamedKey {
   readonly arn: string;
   readonly wrapped: Uint8Array;
@@ -15,15 +15,15 @@ export interface NamedKey {
 export interface Allowed {
   readonly tenant: string;
   readonly readableArns: ReadonlySet<string>;
-  /** Of those, the ones that the operator has blocked. */
+  /** Those that an operator has blocked. */
   readonly blocked: ReadonlyMap<string, { readonly since: number }>;
-  /** Platform keys that a job's content may wait under; none for what is stored. */
+  /** Platform keys for the intake content of jobs; none for stored objects. */
   readonly intakeArns?: ReadonlySet<string>;
 }
 
 /**
- * The unwrapping step of a reader of messages.
- * @throws SealdexError `OBJECT_TAMPERED` with reason `context` or `foreign-key`; `KEY_BLOCKED`; those of KMS
+ * Returns the unwrapping function of a reader of messages. It throws
+ * SealdexError `OBJECT_TAMPERED` with reason `context` or `foreign-key`; `KEY_BLOCKED`; those of KMS.
  */
 export function unwrapFor(ring: KeyRing, allowed: Allowed): (named: NamedKey) => Promise<DataKey> {
   return async ({ arn, wrapped, context }) => {

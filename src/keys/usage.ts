@@ -1,5 +1,4 @@
-// What each data key has encrypted in this process: AES-GCM with random message ids bears so many messages and bytes.
-// Keys are ids here.
+// Usage of each data key in this process: AES-GCM with random message ids limits the messages and bytes per key.
 
 export interface UsageLimits {
   readonly messages: number;
@@ -11,7 +10,7 @@ export const LIMITS: UsageLimits = Object.freeze({ messages: 2 ** 32, bytes: 2 *
 export class KeyUsage {
   readonly #limits: UsageLimits;
   readonly #most: number;
-  /** Oldest first: a key that was wiped and unwrapped again goes on counting. */
+  /** Oldest first: a key that was erased and unwrapped again continues its count. */
   readonly #used = new Map<string, { messages: number; bytes: number }>();
 
   constructor(limits: UsageLimits, most: number) {
@@ -19,7 +18,7 @@ export class KeyUsage {
     this.#most = most;
   }
 
-  /** Counts a message of so many bytes; false when the key may not encrypt it. A key alone is never too small. */
+  /** Counts a message of `bytes`. Returns false if the key must not encrypt it. A new key accepts any message. */
   count(keyId: string, bytes: number): boolean {
     let used = this.#used.get(keyId);
     if (!used) {

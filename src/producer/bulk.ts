@@ -11,7 +11,7 @@ import { checkRequest, invalid, readable, type CheckedIndex } from './request.ts
 
 export type BulkResult = EnqueueResult | SealdexError;
 
-const MOST_REQUESTS = 100_000;
+const MAX_REQUESTS = 100_000;
 
 /** Encrypted and stored at once; documents of a batch together may pass this size by one document. */
 const BATCH_REQUESTS = 16;
@@ -33,7 +33,7 @@ export async function enqueueBulk(
   requests: readonly unknown[],
 ): Promise<BulkResult[]> {
   const count = readable('requests', () => (Array.isArray(requests) ? requests.length : Infinity));
-  if (count > MOST_REQUESTS) throw invalid('requests', `must be an array of at most ${MOST_REQUESTS} requests`);
+  if (count > MAX_REQUESTS) throw invalid('requests', `must be an array of at most ${MAX_REQUESTS} requests`);
   const results: BulkResult[] = [];
   const outages = new Outages();
   const pace = createYielder(clock);

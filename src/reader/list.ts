@@ -38,8 +38,8 @@ export interface ListedDocument {
   readonly code?: Code;
 }
 
-const LIST_AT_ONCE = 8;
-const LIST_MOST = 1000;
+const LIST_CONCURRENCY = 8;
+const MAX_LIMIT = 1000;
 /** S3's own limit for a key. */
 const AFTER_CHARACTERS = 1024;
 
@@ -53,8 +53,8 @@ export async function listPage(
   const look = metadata ? describe : glance;
   const page = await listDocuments(deps.store, { tenant, corpus, limit, ...(after === undefined ? {} : { after }) });
   const documents: ListedDocument[] = [];
-  for (let from = 0; from < page.objects.length; from += LIST_AT_ONCE) {
-    const some = page.objects.slice(from, from + LIST_AT_ONCE);
+  for (let from = 0; from < page.objects.length; from += LIST_CONCURRENCY) {
+    const some = page.objects.slice(from, from + LIST_CONCURRENCY);
     const looks = some.map(({ object }) => look(deps, owner, { tenant, corpus, object }));
     documents.push(...(await allOf(looks)).filter((fact) => fact !== undefined));
   }
@@ -68,8 +68,8 @@ function checkList(request: unknown) {
   const { after, limit = 100, metadata = false, ...name } = fieldsOf(request);
   const tenant = checkName(name['tenant'], 'tenant');
   const corpus = checkName(name['corpus'], 'corpus');
-  if (typeof limit !== 'number' || !Number.isInteger(limit) || limit < 1 || limit > LIST_MOST)
-    throw invalid('limit', `must be a whole number from 1 to ${LIST_MOST}`);
+  if (typeof limit !== 'number' || !Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT)
+    throw invalid('limit', `must be a whole number from 1 to ${MAX_LIMIT}`);
   if (typeof metadata !== 'boolean') throw invalid('metadata', 'must be true or false');
   if (after === undefined) return { tenant, corpus, after, limit, metadata };
   if (typeof after !== 'string' || after === '' || after.length > AFTER_CHARACTERS || !after.isWellFormed())

@@ -1,5 +1,5 @@
-// The audit log: a line of JSON for every call to KMS with a tenant's key and for every change of a tenant's settings, written
-// through before the answer is used. No content, key bytes or document ids. Reading it is src/audit's business.
+// Audit log: writes one line of JSON per KMS call with a tenant's key and per change of a tenant's settings, before the result is
+// used. Lines contain no content, key bytes or document ids.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { accessSync, closeSync, constants, openSync, statSync, writeSync, type Stats } from 'node:fs';
 import { hostname } from 'node:os';
@@ -22,7 +22,7 @@ export interface AuditOrigin extends AuditContext {
   readonly process: string;
   /** ARN of the caller who runs a command; `unknown` if STS does not return it. */
   readonly identity?: string;
-  /** Keeps the line off the answer of a command that it does not name; not written. */
+  /** Writes the line to standard error, since standard output belongs to the command. Not part of the line. */
   readonly isInCommand?: boolean;
 }
 
@@ -63,9 +63,9 @@ export interface AuditRecord extends AuditEvent, Omit<AuditOrigin, 'isInCommand'
 export type AuditSink = (record: AuditRecord) => void | Promise<void>;
 
 export interface AuditLog {
-  /** Asks STS first when a command asks, for 3 s at most: so before a call, whose time it would take otherwise. */
+  /** Calls STS first if the caller is a command, for at most 3 s. Call it before a call whose deadline it would use up. */
   who(): Promise<AuditOrigin>;
-  /** Never throws: a line that cannot be written goes to standard error, and is counted. */
+  /** Never throws: if a line cannot be written, it goes to standard error and is counted. */
   write(who: AuditOrigin, event: AuditEvent): void;
   /** Lines that could not be written. */
   failures(): number;
@@ -80,11 +80,11 @@ export interface AuditLogDeps {
 
 const askers = new AsyncLocalStorage<{ readonly asker: AuditContext; readonly isInCommand: boolean }>();
 
-/** Whatever the work asks of KMS, or changes, is for this asker; for a job within a command, for both. */
+/** Runs `work` with this context added to the current one: KMS calls and changes are logged with both. */
 export const withAuditContext = <T>(asker: AuditContext, work: () => T): T =>
   withOnlyAuditContext({ ...askers.getStore()?.asker, ...asker }, work);
 
-/** For this asker and nobody around it: what is done with one tenant's key does not name another tenant's job. */
+/** Runs `work` with this context alone, so that work on one tenant's key is not logged under another tenant's job. */
 export function withOnlyAuditContext<T>(asker: AuditContext, work: () => T): T {
   const isInCommand = asker.command !== undefined || askers.getStore()?.isInCommand === true;
   return askers.run({ asker, isInCommand }, work);
@@ -95,7 +95,7 @@ const STDERR = 2;
 
 const reasonOf = (error: unknown): string => (error as NodeJS.ErrnoException | undefined)?.code ?? 'unknown';
 
-/** @throws SealdexError `CONFIG_INVALID` when the file cannot be written */
+/** @throws SealdexError `CONFIG_INVALID` if the file cannot be written */
 export function createAuditLog({ to, clock, identity }: AuditLogDeps): AuditLog {
   const self = `${hostname()}/${process.pid}`;
   let failures = 0;
@@ -112,8 +112,8 @@ export function createAuditLog({ to, clock, identity }: AuditLogDeps): AuditLog 
       return asker.command === undefined ? who : { ...who, identity: await identity() };
     },
     write(who, event) {
-      const { isInCommand = who.command !== undefined, ...told } = who;
-      const record = { audit: 1, time: new Date(clock.now()).toISOString(), ...event, ...told };
+      const { isInCommand = who.command !== undefined, ...origin } = who;
+      const record = { audit: 1, time: new Date(clock.now()).toISOString(), ...event, ...origin };
       write(`${JSON.stringify(record)}\n`, isInCommand);
     },
     failures: () => failures,
@@ -155,7 +155,9 @@ export const noAudit: AuditLog = Object.freeze({
   failures: () => 0,
 });
 
-/** Makes nothing: whoever looks first would own the file. @throws SealdexError `CONFIG_INVALID` for a file that cannot be written */
+/**
+ * Creates no file: the first process to open it would own it. @throws SealdexError `CONFIG_INVALID` if the file cannot be written
+ */
 export function checkAuditLog(to: string): void {
   const reason = to === 'stdout' ? undefined : faultOf(to);
   if (reason === undefined) return;
@@ -165,7 +167,7 @@ export function checkAuditLog(to: string): void {
   );
 }
 
-/** Opening or writing anything else, a pipe for one, may stop the whole process. */
+/** Opening or writing another type of file, such as a pipe, can block the whole process. */
 const canHold = (found: Stats): boolean => found.isFile() || found.isCharacterDevice();
 
 function faultOf(path: string): string | undefined {
@@ -179,7 +181,7 @@ function faultOf(path: string): string | undefined {
   }
 }
 
-/** Opened for each line: whoever rotates the file needs no word of ours, and many processes may share it. */
+/** Opened for each line, so that the file can be rotated without a signal and shared by processes. */
 function append(path: string, text: string): void {
   const { O_WRONLY, O_APPEND, O_CREAT, O_NONBLOCK } = constants;
   const fd = openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0o640);
@@ -193,7 +195,7 @@ function append(path: string, text: string): void {
 const FULL_PIPE_TRIES = 20;
 const FULL_PIPE_MS = 5;
 
-/** Past the streams of Node, whose failures end the process or come too late. */
+/** Bypasses Node's streams: their errors end the process or arrive too late. */
 function writeWhole(fd: number, text: string): void {
   const bytes = Buffer.from(text);
   let tries = 0;
@@ -202,7 +204,7 @@ function writeWhole(fd: number, text: string): void {
       at += writeSync(fd, bytes, at);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || ++tries > FULL_PIPE_TRIES) throw error;
-      // Whoever reads the pipe is slow; there are few lines, and each is to be out before we go on.
+      // The reader of the pipe is slow. Lines are few, and each must be written before the process continues.
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, FULL_PIPE_MS);
     }
   }
@@ -212,6 +214,6 @@ function writeStderr(text: string): void {
   try {
     writeSync(STDERR, text);
   } catch {
-    // The count tells.
+    // The failure is only counted: standard error is the last resort.
   }
 }

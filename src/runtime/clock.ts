@@ -1,6 +1,4 @@
-// Time, injected everywhere: wall clock, monotonic clock, timers. Nobody else reads a clock or sets a timer,
-// but for the network deadlines of the clients.
-// Tests put a clock of their own in its place, so that an hour passes in a microsecond.
+// Time: wall clock, monotonic clock and timers, injected so that tests control time. Only clients' network deadlines bypass it.
 
 export interface Timer {
   cancel(): void;
@@ -15,22 +13,22 @@ export interface Clock {
   after(ms: number, fn: () => void): Timer;
 }
 
-/** `prompt`: for callers who wait for an answer (producer, reader, operator); `patient`: for a worker's jobs. */
+/** `prompt`: for callers that wait for a response (producer, reader, operator); `patient`: for a worker's jobs. */
 export type WaitMode = 'patient' | 'prompt';
 
-/** The longest delay that Node's timers take; longer ones fire at once. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+/** Maximum delay of Node's timers; a longer one fires immediately. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export const systemClock: Clock = Object.freeze({
   now: () => Date.now(),
   monotonic: () => performance.now(),
   after(ms: number, fn: () => void): Timer {
-    const timer = setTimeout(fn, Math.min(Math.max(0, ms), LONGEST_TIMER_MS));
+    const timer = setTimeout(fn, Math.min(Math.max(0, ms), MAX_TIMER_MS));
     return { cancel: () => clearTimeout(timer) };
   },
 });
 
-/** Resolves after `ms`; rejects with the signal's reason when it is aborted before. */
+/** Resolves after `ms`; rejects with the signal's reason if it is aborted first. */
 export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason as Error);
@@ -46,7 +44,7 @@ export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<v
   });
 }
 
-/** `work`, or a rejection with `late()` once `ms` have passed. The work itself is not stopped: pair it with a signal. */
+/** Returns the result of `work`, or rejects with `late()` after `ms`. Does not stop the work: pair it with a signal. */
 export function withDeadline<T>(clock: Clock, ms: number, work: Promise<T>, late: () => Error): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = clock.after(ms, () => reject(late()));
@@ -54,7 +52,7 @@ export function withDeadline<T>(clock: Clock, ms: number, work: Promise<T>, late
   });
 }
 
-/** The work's result, or a rejection with the signal's reason as soon as it is aborted. The work itself goes on. */
+/** Returns the result of `work`, or rejects with the signal's reason as soon as it is aborted. Does not stop the work. */
 export async function orAbort<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return work;
   let onAbort = (): void => {};
@@ -71,11 +69,11 @@ export async function orAbort<T>(work: Promise<T>, signal: AbortSignal | undefin
 }
 
 export interface Loop {
-  /** Ends it and waits for the turn that is under way. May be called twice. */
+  /** Ends the loop and waits for the turn in progress. May be called twice. */
   stop(): Promise<void>;
 }
 
-/** Calls `turn` again and again, `ms` after the last one has ended; the first time after `ms`. What it throws is its own business. */
+/** Calls `turn` repeatedly, with a pause of `ms` before each call. Errors are ignored. */
 export function repeat(clock: Clock, ms: number, turn: () => Promise<void>): Loop {
   let isStopped = false;
   let running: Promise<void> = Promise.resolve();
@@ -96,5 +94,5 @@ export function repeat(clock: Clock, ms: number, turn: () => Promise<void>): Loo
   };
 }
 
-/** Delays and revisions are wall clock times: two clocks further apart would put jobs far away and order them wrongly. */
+/** Delays and revisions are wall clock times: a larger difference would delay jobs too long and order them wrongly. */
 export const MAX_SKEW_MS = 60_000;

@@ -1,18 +1,18 @@
-// How long a call to Redis, KMS, S3 or STS, or the start of an extractor, may take.
-// Read at each use, so that tests on a busy machine can raise them.
+// Deadlines of calls to Redis, KMS, S3 and STS, and of the start of an extraction process. Read at each use, so that tests on a
+// busy machine can raise them.
 
 export interface Deadlines {
-  /** All services, for callers who wait for an answer: they have it within about a second. */
+  /** All services, for callers that wait for a response, which takes at most about a second. */
   promptMs: number;
   /** Redis, for a worker. */
   redisMs: number;
   /** KMS, for a worker: the SDK has no timeout of its own. */
   kmsMs: number;
-  /** S3, for a worker, beside a second for each megabyte: S3 answers in milliseconds. */
+  /** S3, for a worker, plus one second per megabyte: S3 responds within milliseconds. */
   s3Ms: number;
-  /** STS: only the record of a change names who made it. */
+  /** STS: a change only records the identity. */
   stsMs: number;
-  /** A process that reads files: far more than it takes, since it starts with the lowest priority. */
+  /** Start of an extraction process: much longer than usual, since it starts with the lowest priority. */
   extractorStartMs: number;
 }
 

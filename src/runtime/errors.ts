@@ -8,7 +8,7 @@ export { CODES, dispositionOf, isCode, type Code, type Disposition } from './cod
 export interface ErrorDetails {
   /** Path of the invalid field, such as `sections[2].text`; never a value. */
   readonly field?: string;
-  /** The exact cause, for logs and metrics: an AWS error name or a word of sealdex; never content. */
+  /** The exact cause, for logs and metrics: an AWS error name or an identifier of sealdex; never content. */
   readonly reason?: string;
   /** Only errors of KMS, S3 and Redis: parsers quote content in theirs. */
   readonly cause?: unknown;
@@ -22,7 +22,7 @@ export interface ErrorDetails {
   readonly deletesAt?: number;
   /** Whose policy denied the call, if KMS reports it. */
   readonly deniedBy?: 'operator' | 'tenant';
-  /** Suggested delay before the next try, in milliseconds. */
+  /** Suggested delay before a retry, in milliseconds. */
   readonly retryAfterMs?: number;
 }
 
@@ -37,7 +37,7 @@ export class SealdexError extends Error {
   readonly code: Code;
   /** Path of the invalid field, such as `sections[2].text`; never a value. */
   declare readonly field?: string;
-  /** Exact cause: an AWS error name, the first word of the Redis reply, or a word of sealdex; never content. */
+  /** Exact cause: an AWS error name, the first word of the Redis reply, or an identifier of sealdex; never content. */
   declare readonly reason?: string;
   /** AWS id of the failed request to KMS or S3, as in CloudTrail. */
   declare readonly requestId?: string;

@@ -1,19 +1,19 @@
-// The fault: what log lines and metrics may say of an error. Pure functions.
-// Codes, names and AWS request ids: never content, key bytes or document ids.
+// Faults: the part of an error that log lines and metrics may contain. Codes, names and AWS request ids; never content, key bytes
+// or document ids.
 import { SealdexError } from './errors.ts';
 
 export interface Fault {
   readonly code: string;
   readonly reason?: string;
   readonly field?: string;
-  /** Who has to act when AWS denies access. */
+  /** Side that must act if AWS denies access. */
   readonly deniedBy?: 'operator' | 'tenant';
-  /** Name of the error that KMS, S3, Redis or Node gave. */
+  /** Name of the error of KMS, S3, Redis or Node. */
   readonly cause?: string;
   readonly requestId?: string;
 }
 
-/** What may be said of an error: no message, since messages of unknown errors quote what they met. */
+/** Reduces an error to its loggable part. Leaves out the message, since messages of unknown errors quote content. */
 export function faultOf(error: unknown): Fault {
   if (error instanceof SealdexError) {
     return {
@@ -28,11 +28,11 @@ export function faultOf(error: unknown): Fault {
   return { code: 'INTERNAL', cause: causeOf(error) };
 }
 
-/** A name may be a server's own text: one that is no name is not repeated. */
+/** A name can be text from a server: text that is not an identifier must not reach logs. */
 export const nameOf = ({ name }: { readonly name?: string }, otherwise = 'Error'): string =>
   name !== undefined && /^[A-Za-z][A-Za-z0-9.]{0,60}$/.test(name) ? name : otherwise;
 
-/** Node and undici give an error of the network the name `Error` and a code: its code, or `TimeoutError`. */
+/** Node and undici give network errors the name `Error` and a code: returns that code, or `TimeoutError`. */
 export function networkNameOf(name: string, code: unknown): string {
   if (typeof code !== 'string' || !/^[A-Z][A-Z0-9_]{0,63}$/.test(code)) return name;
   if (/^UND_ERR_.*TIMEOUT$/.test(code)) return 'TimeoutError';

@@ -5,7 +5,7 @@ export interface RawInteger {
   readonly rawJSON: string;
 }
 
-/** Not yet in the types of TypeScript. */
+/** TypeScript's types do not include it yet. */
 const { rawJSON, isRawJSON } = JSON as unknown as {
   readonly rawJSON: (text: string) => RawInteger;
   readonly isRawJSON: (value: unknown) => value is RawInteger;
@@ -13,17 +13,17 @@ const { rawJSON, isRawJSON } = JSON as unknown as {
 
 const INTEGER = /^-?\d+$/;
 
-/** A text without so many digits in a row holds no integer beyond ±(2^53 − 1). */
+/** A text without this many digits in a row contains no integer beyond ±(2^53 − 1). */
 const MANY_DIGITS = /\d{16}/;
 
 export const rawInteger = (value: bigint): RawInteger => rawJSON(String(value));
 
-/** Any raw JSON: callers may have made some that is no integer. */
+/** True for any raw JSON, including values of callers that are not integers. */
 export const isRaw = (value: unknown): boolean => isRawJSON(value);
 
 export const isRawInteger = (value: unknown): value is RawInteger => isRawJSON(value) && INTEGER.test(value.rawJSON);
 
-/** Parses JSON; an integer that a number cannot hold becomes what `hold` makes of its digits. @throws SyntaxError */
+/** Parses JSON and replaces each integer that a number cannot hold with the result of `hold`. @throws SyntaxError */
 function parseHolding(text: string, hold: (digits: string) => unknown): unknown {
   if (!MANY_DIGITS.test(text)) return JSON.parse(text);
   const keep = (_key: string, value: unknown, { source }: { readonly source?: string }): unknown =>
@@ -44,8 +44,8 @@ export const stringifyBig = (value: unknown, indent?: number): string =>
   JSON.stringify(value, (_key, each: unknown) => (typeof each === 'bigint' ? rawInteger(each) : each), indent);
 
 /**
- * The number that an integer stands for where a double is meant; undefined if a double cannot hold it.
- * The digits that JavaScript itself prints for a double count as held.
+ * Converts an integer to a double. Returns undefined if a double cannot hold it exactly. The digits that JavaScript prints for a
+ * double count as exact.
  */
 export function doubleOf({ rawJSON: digits }: RawInteger): number | undefined {
   const value = Number(digits);
@@ -57,18 +57,18 @@ export function doubleOf({ rawJSON: digits }: RawInteger): number | undefined {
 export type JsonPath = readonly (string | number)[];
 
 interface Level {
-  /** undefined in an array. */
+  /** Undefined in an array. */
   readonly keys: Set<string> | undefined;
   key: string | number;
 }
 
 /**
- * The paths of keys that their object has already, in the order of the text. `JSON.parse` keeps the last of equal keys
- * and says nothing. The text must be valid JSON.
+ * Returns the paths of duplicate keys, in the order of the text. `JSON.parse` silently keeps the last one. The text must be valid
+ * JSON.
  */
 export function* duplicateKeys(text: string): Generator<JsonPath> {
   const levels: Level[] = [];
-  // A string is a key if `{` or a comma of an object stands in front of it.
+  // A string is a key if it follows `{` or a comma of an object.
   let isKeyNext = false;
   for (let at = 0; at < text.length; at++) {
     const char = text[at];
@@ -94,7 +94,7 @@ export function* duplicateKeys(text: string): Generator<JsonPath> {
   }
 }
 
-/** The place after the closing quote of the string that begins at `start`. */
+/** Returns the position after the closing quote of the string at `start`. */
 function endOfString(text: string, start: number): number {
   for (let at = text.indexOf('"', start + 1); ; at = text.indexOf('"', at + 1)) {
     let slashes = 0;

@@ -1,4 +1,4 @@
-// Key ARNs: their form, and the region in them.
+// Key ARNs: their format and region.
 
 /** The full ARN of a KMS key; no alias, no bare id. */
 export const KEY_ARN = /^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key\/[A-Za-z0-9-]+$/;

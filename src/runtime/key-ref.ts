@@ -1,9 +1,9 @@
-// Key references: a tenant and the KMS key that serves it, as one value, and its name in Redis.
+// Key references: a tenant and its KMS key as one value, and its name in Redis.
 import { createHash } from 'node:crypto';
 
 declare const BRAND: unique symbol;
 
-/** One tenant and one KMS key: what a gate, a data key and a KMS call belong to. Made by `keyRef` only. */
+/** One tenant and one KMS key: identifies a gate, a data key or a KMS call. Created only by `keyRef`. */
 export interface KeyRef {
   /** Name of the tenant. */
   readonly tenant: string;
@@ -17,6 +17,6 @@ export const keyRef = (tenant: string, keyArn: string): KeyRef => ({ tenant, key
 export const isSameKey = (one: KeyRef, other: KeyRef): boolean =>
   one.tenant === other.tenant && one.keyArn === other.keyArn;
 
-/** The name of a key reference in Redis: the tenant, and the start of the sha256 of the ARN. */
+/** The name of a key reference in Redis: the tenant and the start of the SHA-256 of the ARN. */
 export const gateId = ({ tenant, keyArn }: KeyRef): string =>
   `${tenant}:${createHash('sha256').update(keyArn).digest('hex').slice(0, 16)}`;

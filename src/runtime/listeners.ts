@@ -1,4 +1,4 @@
-// Listeners of one event: made before what raises the event and what handles it, so that neither needs the other.
+// Listeners of one event. They connect a source and a handler that do not import each other.
 
 export class Listeners<T> {
   readonly #all = new Set<(value: T) => void>();

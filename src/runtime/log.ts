@@ -1,5 +1,4 @@
-// The log: one line of JSON an event.
-// Never content, key bytes or document ids: an error gets into it only as fault.ts reduces it.
+// Log: one line of JSON per event. Contains no content, key bytes or document ids: errors are reduced by fault.ts.
 import { pino } from 'pino';
 import type { Config } from './config.ts';
 
@@ -21,7 +20,7 @@ export function createLog(config: Pick<Config, 'logLevel'>, role: string): Log {
 
 export const silentLog: Log = Object.freeze({ debug: () => {}, info: () => {}, warn: () => {}, error: () => {} });
 
-/** Says a thing at most once per `everyMs` and key, so that an outage is a line and not a flood. */
+/** Limits a message to one per `everyMs` and key, so that an outage does not flood the log. */
 export function atMostEvery(now: () => number, everyMs: number): (key: string, say: () => void) => void {
   const said = new Map<string, number>();
   return (key, say) => {

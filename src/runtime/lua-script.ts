@@ -1,7 +1,7 @@
-// Lua scripts: atomic steps in Redis whose keys and arguments have names, each run by the hash of its text.
+// Lua scripts: atomic steps in Redis with named keys and arguments, run by hash.
 import { runCommand, type Redis } from './redis.ts';
 
-/** Lua sees each of them as a string. */
+/** Lua receives each as a string. */
 type ScriptValue = string | number | Buffer;
 
 /** One field per name; the field of `...rest` is a list and has no dots. */
@@ -11,7 +11,7 @@ type Fields<Names extends readonly string[], Value> = {
     : Value;
 };
 
-/** What a script is run with: its keys and arguments by name. */
+/** The keys and arguments of a script, by name. */
 export type ScriptInput<Keys extends readonly string[], Args extends readonly string[]> = Fields<Keys, string> &
   Fields<Args, ScriptValue>;
 
@@ -22,7 +22,7 @@ export interface Script<
   readonly name: string;
   readonly keys: Keys;
   readonly args: Args;
-  /** With the locals for the names in front. */
+  /** Includes the declarations of the locals. */
   readonly lua: string;
 }
 
@@ -40,11 +40,11 @@ const isRest = (name: string): boolean => name.startsWith(REST);
 const localOf = (name: string): string => (isRest(name) ? name.slice(REST.length) : name);
 
 /**
- * Defines a script. Every name in `keys` and `args` becomes a Lua local of that name, so `lua` never counts positions.
- * The last name of each list may be `...rest`: a Lua table of the remaining ones. All keys are known to Redis as keys.
+ * Defines a script. Every name in `keys` and `args` becomes a Lua local of that name.
+ * The last name of each list may be `...rest`: a Lua table of the remaining values. All keys are passed to Redis as keys.
  * `name` is the command of the client, unique in the process. Lua allows at most 200 locals in a script.
- * @throws Error if a local is not camelCase, is a word of Lua or is used twice, if a `...rest` is not the last, or if
- * another script has the same `name`
+ * @throws Error if a local is not camelCase, is a Lua keyword or is used twice, if a `...rest` is not the last, or if another
+ * script has the same `name`
  */
 export function script<const Keys extends readonly string[], const Args extends readonly string[] = readonly []>({
   name,
@@ -72,7 +72,7 @@ export function script<const Keys extends readonly string[], const Args extends 
   return { name, keys, args: argNames, lua: text };
 }
 
-/** A rest is copied by a loop: `unpack` fails for some thousands of values. */
+/** A loop copies the rest: `unpack` fails for several thousand values. */
 function localsOf(table: 'KEYS' | 'ARGV', names: readonly string[]): string {
   const single = names.filter((name) => !isRest(name));
   const rest = names.find(isRest);

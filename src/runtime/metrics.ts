@@ -150,11 +150,11 @@ const REGISTRY_IN_USE =
 const PHASE_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 
 /**
- * Uses the registry of the host application if there is one. An operator and a worker may share it: their counters and histograms
- * are the same metrics.
+ * Uses the registry of the host application, if given. An operator and a worker may share it: their counters and histograms are
+ * the same metrics.
  */
 export function createMetrics(hostRegistry?: MetricsRegistry): Metrics {
-  // The format of the registry is its owner's choice and makes no difference to metrics.
+  // Metrics are independent of the format of the registry.
   const registry = (hostRegistry ?? new Registry()) as Registry;
   const shared = <T extends Metric>(name: string, create: () => T): T =>
     (registry.getSingleMetric(name) as T | undefined) ?? create();
@@ -179,7 +179,7 @@ export function createMetrics(hostRegistry?: MetricsRegistry): Metrics {
     registry.registerMetric(gauge);
     ownGauges.push(name);
   };
-  // A host application chooses itself whether its registry has the metrics of the process.
+  // The host application decides if its registry includes the process metrics.
   let withDefaults = hostRegistry !== undefined;
   const valuesOf = async (name: MetricName) => (await counters.get(name)!.get()).values;
   return {

@@ -1,9 +1,9 @@
-// Names of tenants, corpora, plans, choices and jobs: their form and its check; and what a document is called by.
-// Document ids are free text and not checked here.
+// Names of tenants, corpora, plans, options and jobs: their format and check, and the object name of a document. Document ids are
+// free text and not checked here.
 import { createHash } from 'node:crypto';
 import { SealdexError } from './errors.ts';
 
-/** Tenants and corpora: 1 to 50 of these characters, so that they are safe in S3 keys and Redis keys. */
+/** Tenants and corpora: 1 to 50 of these characters, which are safe in S3 keys and Redis keys. */
 export const NAME = /^[a-zA-Z0-9_=-]{1,50}$/;
 
 /** @throws SealdexError `DOCUMENT_INVALID` naming the field. */
@@ -28,17 +28,17 @@ export const QUEUE_NAMES = ['index', 'upload'] as const;
 /** BullMQ's queues of an installation: `upload` has the jobs of files, `index` all others. */
 export type QueueName = (typeof QUEUE_NAMES)[number];
 
-/** Longest reason of an operator's word. */
+/** Maximum length of the reason of an operator stop. */
 export const REASON_CHARS = 300;
 
 /** `j` and 32 hex digits. */
 export const isJobId = (text: unknown): text is string => typeof text === 'string' && /^j[0-9a-f]{32}$/.test(text);
 
-/** What a job calls its content in S3. */
+/** Name of a job's content in S3. */
 export const INTAKE_ID = /^[0-9a-f]{16}$/;
 
-/** Name of a document in S3 and in the queue: sha256 of its id, in hex. Who can guess an id can confirm it. */
+/** Name of a document in S3 and in the queue: the SHA-256 of its id, in hex. It does not hide an id that can be guessed. */
 export const objectName = (documentId: string): string => createHash('sha256').update(documentId, 'utf8').digest('hex');
 
-/** In the place of a KMS key's ARN: what a tenant without one of its own is served by. */
+/** Used instead of the ARN of a KMS key for tenants without a key of their own. */
 export const PLATFORM = 'platform';

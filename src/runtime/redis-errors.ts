@@ -1,4 +1,4 @@
-// Errors of Redis: the reason of each, which is the first word of the reply, with its sentence and its remedy.
+// Redis errors: the reason of each (the first word of the reply), its description and its remedy.
 import { SealdexError } from './errors.ts';
 
 interface ReplyRow {
@@ -8,7 +8,7 @@ interface ReplyRow {
 
 const row = (description: string, remedy: string): ReplyRow => Object.freeze({ description, remedy });
 
-/** Replies that have a sentence of their own. A test compares the table in docs/errors.md with it. */
+/** Replies with a message of their own. A test compares the table in docs/errors.md with it. */
 export const REDIS_REPLIES: Readonly<Record<string, ReplyRow>> = Object.freeze({
   WRONGPASS: row('Redis rejected the user name or the password', 'Correct them in REDIS_URL.'),
   NOAUTH: row('Redis requires a password', 'Add it to REDIS_URL: redis://:PASSWORD@HOST:PORT.'),
@@ -32,7 +32,7 @@ export const REDIS_REPLIES: Readonly<Record<string, ReplyRow>> = Object.freeze({
   BUSY: row('Redis is busy with a script', 'Try again; if it persists, end the script with SCRIPT KILL.'),
 });
 
-/** The reason of every error that the client has without a reply: no connection, or one that was lost. */
+/** Reason of client errors without a reply: there is no connection, or it was lost. */
 const DISCONNECTED = 'Disconnected';
 
 const CLIENT_ERRORS = [
@@ -42,11 +42,14 @@ const CLIENT_ERRORS = [
   'Reached the max retries per request limit',
 ];
 
-/** Whether Redis replied with this error. */
+/** Returns true if the error is a reply of Redis. */
 export const isReply = (error: unknown): error is Error & { readonly name: 'ReplyError' } =>
   error instanceof Error && error.name === 'ReplyError';
 
-/** The first word of a reply, the network's own code (`ECONNREFUSED`), `TimeoutError`, `Disconnected`, or the error's name. */
+/**
+ * Returns the first word of a reply, the network's error code (`ECONNREFUSED`), `TimeoutError`, `Disconnected`, or the error's
+ * name.
+ */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return typeof error;
   if (isReply(error)) return /^-?([A-Z]+)\b/.exec(error.message)?.[1] ?? error.name;
@@ -56,13 +59,13 @@ function reasonOf(error: unknown): string {
   return CLIENT_ERRORS.some((text) => error.message.startsWith(text)) ? DISCONNECTED : error.name;
 }
 
-/** The reply that is the error, or the one for which the client had no connection. */
+/** Returns the reply of Redis: the error itself, or the one that kept the client from connecting. */
 function replyOf(error: unknown): Error | undefined {
   const cause = error instanceof Error ? error.cause : undefined;
   return isReply(error) ? error : isReply(cause) ? cause : undefined;
 }
 
-/** `REDIS_FAILED`, with the sentence of a reply if it has one. */
+/** Converts an error to `REDIS_FAILED`, with the message of the reply if it has one. */
 export function redisFault(error: unknown): SealdexError {
   if (error instanceof SealdexError) return error;
   const reply = replyOf(error);
@@ -71,6 +74,6 @@ export function redisFault(error: unknown): SealdexError {
   return new SealdexError('REDIS_FAILED', row && `${row.description}. ${row.remedy}`, { cause: error, reason });
 }
 
-/** Whether Redis itself replied, with an error. Without a reply it is open what the command has done. */
+/** Returns true if Redis replied with an error. Without a reply, the command may or may not have taken effect. */
 export const isReplyError = (error: unknown): boolean =>
   error instanceof SealdexError && error.code === 'REDIS_FAILED' && isReply(error.cause);

@@ -4,7 +4,7 @@ import { isReply } from './redis-errors.ts';
 
 const loading = (): Error => new ReplyError('LOADING Redis is loading the dataset in memory') as Error;
 
-/** Returns a function that gets the reply, undefined while the connection is ready or the network is down. */
+/** Returns a function that returns this reply; undefined while the connection is ready or the network is down. */
 export function explainOutages(redis: Redis): () => Error | undefined {
   let reply: Error | undefined;
   redis.on('error', (error) => {
@@ -20,7 +20,7 @@ export function explainOutages(redis: Redis): () => Error | undefined {
       explained.add(command);
       const { reject } = command;
       command.reject = (error) => {
-        // The client only reports that there is no connection, or that the time is over.
+        // The client only reports a missing connection or a timeout.
         if (reply && !isReply(error)) error.cause = reply;
         reject(error);
       };

@@ -1,5 +1,5 @@
-// Redis: how we connect, every key name of ours, and the one way in which a command fails.
-// BullMQ's own keys live under the same prefix; only src/queue touches those.
+// Redis: connections, all key names of sealdex, and the errors of commands. BullMQ's own keys have the same prefix; only
+// src/queue uses them.
 import { Redis } from 'ioredis';
 import { MAX_SKEW_MS, systemClock, withDeadline, type WaitMode, type Clock } from './clock.ts';
 import type { Config } from './config.ts';
@@ -11,7 +11,7 @@ import { explainOutages } from './redis-outage.ts';
 
 export type { Redis };
 
-/** Every key of ours. The braces keep one installation queue in one Cluster slot. */
+/** All key names of sealdex. The braces keep an installation in one Cluster slot. */
 export function redisKeys(queue: string) {
   const root = `sealdex:{${queue}}`;
   return {
@@ -20,50 +20,53 @@ export function redisKeys(queue: string) {
     /** The wrapped data key that the fleet shares. */
     dataKey: (purpose: string, tenant: string, period: string, arnHash: string) =>
       `${root}:keys:${purpose}:${tenant}:${period}:${arnHash}`,
-    /** Who makes that data key right now. */
+    /** The process that is creating that data key. */
     dataKeyClaim: (dataKey: string) => `${dataKey}:claim`,
-    /** The last revision that was given out. */
+    /** The last revision that was assigned. */
     revision: `${root}:stamp:revision`,
-    /** What an idempotency key led to. */
+    /** The idempotency record of an idempotency key. */
     marker: (jobId: string) => `${root}:markers:${jobId}`,
-    /** What became of a job: how it ended, or why it waits. */
+    /** Final status of a job, or the reason it is waiting. */
     note: (jobId: string) => `${root}:notes:${jobId}`,
-    /** How far the move of a tenant's objects to its current KMS key has come. */
+    /** Progress of the re-encryption of a tenant's objects with its current KMS key. */
     reencryption: (tenant: string) => `${root}:reencryption:${tenant}`,
-    /** Channel that names a tenant whose file has changed. */
+    /** Channel for the names of tenants whose file has changed. */
     tenantChanged: `${root}:tenants:changed`,
-    /** The gates that are not open, or were opened lately: gate id -> epoch and record. */
+    /** Gates that are not open, or were opened recently: gate id -> epoch and record. */
     gates: `${root}:parking:gates`,
-    /** Rises with every change of a gate. */
+    /** Incremented by every change of a gate. */
     gateEpoch: `${root}:parking:epoch`,
-    /** Channel on which changed gates are told. */
+    /** Channel for changed gates. */
     gateChanged: `${root}:parking:changed`,
-    /** Gates that were denied lately, by time. */
+    /** Gates that were denied recently, by time. */
     denials: `${root}:parking:denials`,
-    /** Who of the fleet does something that one alone may do. */
+    /** The process of the fleet that holds a lease. */
     lease: (name: string) => `${root}:leases:${name}`,
-    /** How many jobs each tenant has in all queues, and their bytes. */
+    /** Number of jobs of each tenant in all queues, and their bytes. */
     backlogJobs: `${root}:backlog:jobs`,
     backlogBytes: `${root}:backlog:bytes`,
-    /** When this Redis was first used; its copy in S3 tells whether it is still the same one. */
+    /** Identity and first use of this Redis. A copy in S3 shows whether it was replaced. */
     birth: `${root}:birth`,
-    /** When each chore of the fleet is due. */
+    /** Next due time of each maintenance task. */
     chores: `${root}:upkeep:chores`,
-    /** How far a sweep has come, and what it has found. */
+    /** Progress and findings of a sweep. */
     sweep: (name: string) => `${root}:sweeps:${name}`,
-    /** Depths that one process counts for all. */
+    /** Queue depths, counted by one process for all. */
     depths: `${root}:depths`,
-    /** A process's heartbeat, and the set of all processes by the time of their last one. */
+    /** A process's heartbeat, and the set of all processes by the time of their last heartbeat. */
     heartbeat: (processId: string) => `${root}:processes:${processId}`,
     heartbeats: `${root}:processes`,
-    /** Written and removed again by who looks whether that works. */
+    /** Written and deleted by the doctor to test write access. */
     trial: (random: string) => `${root}:doctor:${random}`,
   };
 }
 
 export type RedisKeys = ReturnType<typeof redisKeys>;
 
-/** Names of all keys that name a tenant, `*` standing for what else is in them. Values that name one are their rooms' business. */
+/**
+ * Returns the patterns of all keys whose names contain a tenant, with `*` for the other parts. Values that contain one belong to
+ * their modules.
+ */
 export function keysNaming(queue: string, tenant: string): string[] {
   const keys = redisKeys(queue);
   const gate = `${tenant}:*`;
@@ -77,20 +80,20 @@ export function keysNaming(queue: string, tenant: string): string[] {
   ];
 }
 
-/** The same with the keys that each of BullMQ's queues has for itself. Those of `index` have the names from when it was the only one. */
+/** Adds the keys of one BullMQ queue. Those of `index` have no suffix, since it was once the only queue. */
 export function queueKeys(keys: RedisKeys, queueName: QueueName) {
   const root = keys.prefix;
   const suffix = queueName === 'index' ? '' : `-${queueName}`;
   return {
     ...keys,
     queueName,
-    /** The jobs that are parked at a gate, by the time since when. */
+    /** Jobs parked at a gate, by the start time of parking. */
     parked: (gate: string) => `${root}:parking:jobs${suffix}:${gate}`,
-    /** Virtual time, each tenant's place in it, and the lease of who keeps it. */
+    /** Virtual time, each tenant's position in it, and the lease of its maintenance. */
     fairClock: `${root}:fair${suffix}:clock`,
     fairTenants: `${root}:fair${suffix}:tenants`,
     fairLease: keys.lease(`fair-share${suffix}`),
-    /** Dead letters of one tenant with one code by time, and which such lists there are. */
+    /** Dead letters of one tenant and code by time, and the set of these lists. */
     letters: (tenant: string, code: string) => `${root}:letters${suffix}:${tenant}:${code}`,
     letterLists: `${root}:letters${suffix}`,
   };
@@ -99,30 +102,30 @@ export function queueKeys(keys: RedisKeys, queueName: QueueName) {
 export type QueueKeys = ReturnType<typeof queueKeys>;
 
 /**
- * `queue`: BullMQ's in a worker, waits for Redis to come back however long. `patient`: a worker's own commands.
- * `prompt`: a producer's, reader's or operator's commands, fail within a second. `subscriber`: listens on channels only.
+ * `queue`: BullMQ in a worker; waits for Redis without limit. `patient`: other commands of a worker.
+ * `prompt`: commands of a producer, reader or operator; they fail within a second. `subscriber`: channels only.
  */
 export type RedisUse = WaitMode | 'queue' | 'subscriber';
 
-/** What a connection may be silent for, beyond the deadline of the command that waits. */
+/** Maximum silence of a connection, in addition to the deadline of the waiting command. */
 const SILENCE_MS = { prompt: 1100, patient: 2000 };
 
 const isOfSelect = (error: unknown): error is Error =>
   error instanceof Error && (error as { command?: { name?: string } }).command?.name === 'select';
 
-/** Opens a connection. @throws SealdexError `REDIS_FAILED` when Redis does not answer in time. */
+/** Opens a connection. @throws SealdexError `REDIS_FAILED` if Redis does not respond in time */
 export async function openRedis(config: Pick<Config, 'redisUrl'>, use: RedisUse): Promise<Redis> {
   const [deadlineMs, silenceMs] =
     use === 'prompt' ? [deadlines.promptMs, SILENCE_MS.prompt] : [deadlines.redisMs, SILENCE_MS.patient];
   const redis = new Redis(config.redisUrl, {
     lazyConnect: true,
     connectTimeout: deadlineMs,
-    // A connection that fell silent (a frozen primary, a balancer that forgot it) is replaced, instead of being asked for
-    // ever. Counts only while a command waits; BullMQ's blocking one waits at most 10 s.
+    // Replaces a connection that is silent (a frozen primary, or a load balancer that dropped it). Counts only while a command is
+    // waiting; BullMQ's blocking command waits at most 10 s.
     socketTimeout: deadlineMs + silenceMs,
-    // What an ended connection waits for the other side to end it too: the process lives that long.
+    // Maximum wait for the other side to close an ended connection. It keeps the process alive.
     disconnectTimeout: 200,
-    // A replica that was the primary until now answers READONLY: reconnect and send the command again.
+    // A former primary responds with READONLY after a failover: reconnect and send the command again.
     reconnectOnError: (error) => (error.message.startsWith('READONLY') ? 2 : false),
     retryStrategy: (times) => Math.min(times * 50, 1000),
     ...(use === 'prompt'
@@ -130,12 +133,12 @@ export async function openRedis(config: Pick<Config, 'redisUrl'>, use: RedisUse)
       : { maxRetriesPerRequest: null, ...(use === 'patient' ? { commandTimeout: deadlineMs } : {}) }),
   });
   const outageReply = explainOutages(redis);
-  // Without a listener ioredis prints every failed reconnection; what waits for an answer gets its own error.
+  // Without a listener, ioredis prints every failed reconnection. Waiting commands get their own error.
   let last: unknown;
   redis.on('error', (error) => {
-    // What follows a refused SELECT is its consequence.
+    // Later errors are a consequence of the rejected SELECT.
     if (!isOfSelect(last)) last = error;
-    // ioredis continues in database 0 after a refused SELECT: two installations would become one.
+    // After a rejected SELECT, ioredis continues in database 0, which would merge two installations.
     if (isOfSelect(error)) redis.disconnect(true);
   });
   if (use !== 'subscriber') redis.on('connect', () => gatherWrites(redis.stream));
@@ -146,7 +149,7 @@ export async function openRedis(config: Pick<Config, 'redisUrl'>, use: RedisUse)
     const reply = outageReply();
     redis.disconnect();
     if (isOfSelect(last) && last.message.startsWith('ERR')) throw databaseRejected(redis, last);
-    // ioredis reports only that there is no connection; the cause came with an event before.
+    // ioredis only reports a missing connection; an earlier event has the cause.
     const hasCause = error instanceof Error && error.message === 'Connection is closed.';
     throw redisFault(reply ?? (hasCause ? (last ?? error) : error));
   }
@@ -160,8 +163,8 @@ function databaseRejected({ options }: Redis, cause: Error): SealdexError {
 }
 
 /**
- * Sends the commands of one turn in one write. Each write is a system call and wakes Redis: of a job that is parked they
- * were a third of the work, for both (bench/parking.ts). ioredis' own pipelining costs as much as it saves.
+ * Sends the commands of one event loop turn in one write. Each write is a system call and wakes Redis: for a parked job, writes
+ * were a third of the work of both (bench/parking.ts). ioredis' own pipelining costs as much as it saves.
  */
 function gatherWrites(stream: Redis['stream']): void {
   const write = stream.write.bind(stream) as (...args: unknown[]) => boolean;
@@ -179,12 +182,12 @@ function gatherWrites(stream: Redis['stream']): void {
   };
 }
 
-/** Ends a connection at once; what was sent has been answered before by whoever waited for it. */
+/** Closes a connection immediately. Callers must have awaited their commands. */
 export function closeRedis(redis: Redis): void {
   redis.disconnect();
 }
 
-/** The command's answer, or `REDIS_FAILED`. */
+/** Returns the response to a command. @throws SealdexError `REDIS_FAILED` */
 export async function runCommand<T>(command: Promise<T>): Promise<T> {
   try {
     return await command;
@@ -195,7 +198,7 @@ export async function runCommand<T>(command: Promise<T>): Promise<T> {
 
 const MIN_VERSION = [6, 2];
 
-/** `6.2` or later. */
+/** True for 6.2 and later. */
 export function isNewEnough(version: string): boolean {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   return major > MIN_VERSION[0]! || (major === MIN_VERSION[0] && minor >= MIN_VERSION[1]!);
@@ -206,16 +209,16 @@ export function infoField(info: string | undefined, name: string): string | unde
   return new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info ?? '')?.[1];
 }
 
-/** For who writes a time down that other processes compare with theirs. @throws SealdexError `CLOCK_SKEW` */
+/** Required before writing a time that other processes compare with theirs. @throws SealdexError `CLOCK_SKEW` */
 export async function checkClock(redis: Redis, clock: Clock): Promise<void> {
   const [seconds] = await runCommand(redis.time());
   if (Math.abs(Number(seconds) * 1000 - clock.now()) > MAX_SKEW_MS) throw new SealdexError('CLOCK_SKEW');
 }
 
 /**
- * Reads what INFO tells of the server (CONFIG is refused by managed ones). Answers warnings.
- * @throws SealdexError `CONFIG_INVALID` when Redis is too old or may evict keys: that would lose jobs;
- * `CLOCK_SKEW` when its clock and ours are more than 60 s apart
+ * Checks the server by INFO, since managed servers reject CONFIG. Returns warnings.
+ * @throws SealdexError `CONFIG_INVALID` if Redis is too old or may evict keys, which would lose jobs; `CLOCK_SKEW` if its clock
+ * differs from this host's by more than 60 s
  */
 export async function checkRedis(redis: Redis): Promise<string[]> {
   const [server, memory, persistence] = await Promise.all(

@@ -1,4 +1,4 @@
-// Sentences: clauses of the code table as sentences of a message, and the place of a code in it.
+// Sentences: converts clauses of the code table to sentences, and inserts a code into a message.
 
 const capitalize = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 

@@ -1,4 +1,4 @@
-// Readers of setting values: each turns a text into a value, or throws an Error that says what the value must be.
+// Readers of setting values: each converts a text to a value, or throws an Error that states what the value must be.
 import { KEY_ARN } from './key-arn.ts';
 import { formatDuration, formatSize, parseDuration, parseSize } from './units.ts';
 
@@ -57,7 +57,7 @@ export const url =
 
 const REDIS_SCHEMES = ['redis://', 'rediss://'];
 
-/** A URL of Redis: what ioredis would take for an option or another database is rejected. */
+/** A Redis URL. Rejects parts that ioredis would use as options or as another database. */
 export const redisUrl = (text: string): string => {
   const { pathname, search, hash } = new URL(url(...REDIS_SCHEMES)(text));
   must(/^\/?$|^\/\d+$/.test(pathname), 'be a URL whose path is the number of a database, such as /1, or empty');

@@ -16,16 +16,16 @@ import {
   url,
 } from './setting-readers.ts';
 
-/** A setting that must be given has no default; one that may be absent has `null`. */
+/** A required setting has no default; an optional one without a value has `null`. */
 export interface Setting<As extends string, T> {
   /** Its name in Config. */
   readonly as: As;
-  /** As text, as it would be given. */
+  /** As the text of a value. */
   readonly byDefault: string | null | undefined;
-  /** What a value is: `duration`, `size`, `jobs`, ... */
+  /** Type of the value: `duration`, `size`, `jobs`, ... */
   readonly type: string;
   readonly description: string;
-  /** Turns the text into the value; throws an Error whose message says what the value must be. */
+  /** Converts the text to the value. @throws Error whose message states what the value must be */
   readonly read: (text: string) => T;
 }
 

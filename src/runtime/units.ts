@@ -7,7 +7,7 @@ const SIZES: Units = { B: 1, KiB: 1024, MiB: 1_048_576, GiB: 1_073_741_824 };
 
 /**
  * Milliseconds of a text such as `500ms`, `90s`, `15m`, `2h` or `30d`; a number without a unit is milliseconds.
- * @throws Error whose message says what the text must be.
+ * @throws Error whose message states what the text must be
  */
 export function parseDuration(text: string): number {
   const ms = parse(text, DURATIONS);
@@ -18,7 +18,7 @@ export function parseDuration(text: string): number {
 
 /**
  * Bytes of a text such as `512B`, `10KiB`, `64MiB` or `1GiB`; a number without a unit is bytes.
- * @throws Error whose message says what the text must be.
+ * @throws Error whose message states what the text must be
  */
 export function parseSize(text: string): number {
   if (/^\d+ ?[kKmMgG][bB]?$/.test(text))

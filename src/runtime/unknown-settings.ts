@@ -1,7 +1,7 @@
 // Unknown settings: which names count as unknown, the problem to report, and a process warning.
 import { SETTINGS } from './settings.ts';
 
-/** Names that clients of sealdex use; no process of sealdex reads them. */
+/** Names that clients of sealdex use. No process of sealdex reads them. */
 const RESERVED: ReadonlySet<string> = new Set(['SEALDEX_API_URL', 'SEALDEX_API_KEY']);
 
 const MAX_TYPOS = 3;
@@ -10,7 +10,7 @@ const warned = new Set<string>();
 
 export const isUnknown = (name: string): boolean => !Object.hasOwn(SETTINGS, name) && !RESERVED.has(name);
 
-/** The problem, with the known name that is meant if one is close. */
+/** Returns the problem, with the closest known name if there is one. */
 export function unknownProblem(name: string): string {
   const [closest] = Object.keys(SETTINGS)
     .map((known) => ({ known, typos: editDistance(name, known) }))
@@ -26,7 +26,7 @@ export function warnOfUnknown(names: readonly string[]): void {
   if (names.length === 0 || warned.has(key)) return;
   warned.add(key);
   const problems = names.map((name) => `\n  ${unknownProblem(name)}`).join('');
-  process.emitWarning(`Ignored settings that this version of sealdex does not know:${problems}`, {
+  process.emitWarning(`Ignored settings that are unknown to this version of sealdex:${problems}`, {
     type: 'SealdexWarning',
     code: 'SEALDEX_UNKNOWN_SETTING',
   });

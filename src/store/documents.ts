@@ -1,5 +1,5 @@
-// documents/<tenant>/<corpus>/<sha256 of the id>: one object per document, the last writer by revision wins.
-// Sees messages only; knows nothing of keys or of what a record says.
+// documents/<tenant>/<corpus>/<SHA-256 of the id>: one object per document; the highest revision wins. Imports no key or record
+// code.
 import type { Clock } from '../runtime/clock.ts';
 import { NAME } from '../runtime/names.ts';
 import { metadataOf, writeByRevision, type Written } from './revisions.ts';
@@ -8,7 +8,7 @@ import type { ListedObject, ObjectFacts, Store, StoredObject } from './store.ts'
 export interface DocumentPlace {
   readonly tenant: string;
   readonly corpus: string;
-  /** sha256 of the document id, in hex. */
+  /** SHA-256 of the document id, in hex. */
   readonly object: string;
 }
 
@@ -27,9 +27,8 @@ const keyOf = ({ tenant, corpus, object }: DocumentPlace): string => `${prefixOf
 
 /**
  * Writes a document unless a higher revision is stored. A new document costs one request.
- * @throws SealdexError `DOCUMENT_CONFLICT` with `ifExists: 'reject'` when another job's document is there,
- * `STORE_FAILED` with reason `Contention` after 10 rounds of others writing in between, or `RevisionAhead` when what is
- * stored claims to be from the future.
+ * @throws SealdexError `DOCUMENT_CONFLICT` with `ifExists: 'reject'` if another job's document is stored; `STORE_FAILED` with
+ * reason `Contention` after 10 rounds with concurrent writes, or `RevisionAhead` if the stored revision is in the future
  */
 export const writeDocument = (
   store: Store,
@@ -39,9 +38,9 @@ export const writeDocument = (
 ): Promise<Written> => writeByRevision(store, clock, keyOf(write), write, write.message, metadataOf(write), signal);
 
 /**
- * Writes a tombstone, with or without a document to delete, unless a higher revision is stored: older jobs for the
- * document then find it. No two have the same body: with one ETag for all, an older write that looked at one tombstone
- * would replace the newer one that came in between. Readers look at its metadata only.
+ * Writes a tombstone, even if there is no document, unless a higher revision is stored: it supersedes older jobs for the
+ * document. Each tombstone has a unique body and therefore a unique ETag. With equal ETags, an older write that read one
+ * tombstone would replace a newer one. Readers only use its metadata.
  * @throws SealdexError `STORE_FAILED` as `writeDocument`
  */
 export function deleteDocument(
@@ -77,7 +76,7 @@ export async function* listCorpusNames(store: Store, tenant: string): AsyncGener
   } while (after !== undefined);
 }
 
-/** A page of a corpus in the order of the object names; `next` goes into `after`. */
+/** A page of a corpus in the order of the object names. Pass `next` as `after`. */
 export async function listDocuments(
   store: Store,
   { tenant, corpus, after, limit }: { tenant: string; corpus: string; after?: string; limit: number },

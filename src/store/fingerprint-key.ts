@@ -1,4 +1,4 @@
-// system/<queue>/fingerprint-key: the wrapped secret that an installation's request fingerprints are made with.
+// system/<queue>/fingerprint-key: the wrapped secret of an installation's request fingerprints.
 import { z } from 'zod';
 import { readAll, type PutAnswer, type Store } from './store.ts';
 
@@ -8,24 +8,24 @@ const wrappedSecret = z.object({
   v: z.literal(1),
   /** The platform key that wrapped the secret. */
   keyArn: z.string(),
-  /** Of the encryption context. */
+  /** Period in the encryption context. */
   period: z.string(),
   wrapped: z.base64(),
 });
 
-/** The secret as it is stored (contract). */
+/** The stored secret (contract). */
 export type WrappedSecret = Omit<z.infer<typeof wrappedSecret>, 'v'>;
 
-/** A wrapped secret is small; a larger object is none. */
+/** A larger object is not a wrapped secret. */
 const MAX_BYTES = 20_000;
 
-/** `secret` is undefined for an object that holds none. */
+/** `secret` is undefined if the object is invalid. */
 export interface StoredSecret {
   readonly etag: string;
   readonly secret: WrappedSecret | undefined;
 }
 
-/** undefined: there is no such object. */
+/** Returns undefined if the object does not exist. */
 export async function readFingerprintKey(store: Store, queue: string): Promise<StoredSecret | undefined> {
   const stored = await store.get(fingerprintKeyName(queue));
   if (!stored) return undefined;
@@ -35,7 +35,7 @@ export async function readFingerprintKey(store: Store, queue: string): Promise<S
   return { etag, secret: undefined };
 }
 
-/** Writes the object in place of the one with this ETag, or only if there is none. */
+/** Replaces the object with this ETag; without one, writes only if there is no object. */
 export const writeFingerprintKey = (
   store: Store,
   queue: string,

@@ -1,5 +1,5 @@
-// intake/<tenant>/<job id>/<16 hex>: encrypted content that is too big for the queue, until its job is done.
-// Its metadata is what a lost queue is rebuilt from (contract).
+// intake/<tenant>/<job id>/<16 hex>: encrypted content that is too large for the queue, until its job is done. A lost queue can
+// be rebuilt from its metadata (contract).
 import { INTAKE_ID, isJobId, NAME } from '../runtime/names.ts';
 import type { Store, StoredObject } from './store.ts';
 import type { StreamedBody } from './store.ts';
@@ -17,7 +17,7 @@ export interface IntakeFacts {
   readonly revision: number;
 }
 
-/** A place as one name, `<tenant>/<job id>/<16 hex>`. */
+/** A place as one name: `<tenant>/<job id>/<16 hex>`. */
 export const intakeName = ({ tenant, jobId, intake }: IntakePlace): string => `${tenant}/${jobId}/${intake}`;
 
 const keyOf = (place: IntakePlace): string => `intake/${intakeName(place)}`;
@@ -51,7 +51,7 @@ export interface ListedIntake extends IntakePlace {
   readonly modifiedAt: number;
 }
 
-/** A page of all that waits, in the order of the names; what is not ours is left out. `next` goes into `after`. */
+/** A page of all intake content, in the order of the names, without foreign objects. Pass `next` as `after`. */
 export async function listIntake(
   store: Store,
   after?: string,
@@ -65,7 +65,7 @@ export async function listIntake(
   return { found, ...(page.next === undefined ? {} : { next: page.next }) };
 }
 
-/** undefined: it is no name of ours. */
+/** Returns undefined for a foreign name. */
 export function intakePlaceOf(name: string): IntakePlace | undefined {
   const [tenant = '', jobId = '', intake = '', ...more] = name.split('/');
   const isOurs = more.length === 0 && NAME.test(tenant) && isJobId(jobId) && INTAKE_ID.test(intake);

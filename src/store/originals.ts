@@ -1,10 +1,9 @@
-// originals/<tenant>/<corpus>/<sha256 of the id>: the file that a document was made of, for tenants that keep them.
-// Ordered by revision as the document itself; sees messages only.
-//
-// It is written after its document, since a write that is refused must not touch the file of the one that stands. So a newer
-// job may look for it before it is there: whoever wrote it looks at the document once more and takes it away again. Who dies
-// in between is redelivered, finds its document superseded or in conflict, and takes it away then. Until that, readers
-// compare both revisions and give nothing out.
+// originals/<tenant>/<corpus>/<SHA-256 of the id>: the uploaded file of a document, for tenants that keep originals. Ordered by
+// revision, like the document.
+// The original is written after its document, since a rejected write must not replace the current document's file. A newer job
+// may therefore run before the original exists. After writing, the older job reads the document again and removes its own
+// original if it is outdated. If that process crashes in between, the redelivered job finds its document superseded or in
+// conflict, and removes the original then. Until that, readers compare both revisions and return nothing.
 import type { Clock } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import type { DocumentPlace, DocumentWrite } from './documents.ts';
@@ -13,7 +12,7 @@ import type { Store, StoredObject } from './store.ts';
 
 const keyOf = ({ tenant, corpus, object }: DocumentPlace): string => `originals/${tenant}/${corpus}/${object}`;
 
-/** After its document. @throws as `writeDocument` */
+/** Call it after writing the document. @throws as `writeDocument` */
 export const writeOriginal = (
   store: Store,
   clock: Clock,
@@ -36,11 +35,14 @@ export const getOriginal = (
   signal?: AbortSignal,
 ): Promise<StoredObject | undefined> => store.get(keyOf(place), { signal });
 
-/** Others may write in between, each with a higher revision: then it is theirs, which stays. More is somebody at odds with us. */
+/**
+ * Each concurrent write has a higher revision, and its original stays. More rounds mean that another program writes to the
+ * bucket.
+ */
 const ROUNDS = 3;
 
 /**
- * Removes what is kept of this revision or a lower one: its document is deleted, or replaced by one that keeps none.
+ * Removes an original of this revision or a lower one: its document was deleted, or replaced by one without an original.
  * @throws SealdexError `STORE_FAILED` with reason `Contention`
  */
 export const removeOriginal = (
@@ -50,7 +52,7 @@ export const removeOriginal = (
   signal?: AbortSignal,
 ): Promise<void> => removeIf(store, place, (kept) => kept <= revision, signal);
 
-/** Removes what is kept of this very revision. @throws as `removeOriginal` */
+/** Removes an original of exactly this revision. @throws as `removeOriginal` */
 export const removeOwnOriginal = (
   store: Store,
   place: DocumentPlace,

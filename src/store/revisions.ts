@@ -1,10 +1,9 @@
-// Writing an object that belongs to a document: the last writer by revision wins, whatever crosses whatever on the way.
-// Knows a key, a body and a revision; what the object is, documents.ts and originals.ts say.
+// Writes an object of a document by revision: the highest one wins, regardless of concurrent writes.
 import { sleep, type Clock } from '../runtime/clock.ts';
 import { SealdexError } from '../runtime/errors.ts';
 import type { Condition, ObjectFacts, PutAnswer, Store } from './store.ts';
 
-/** The job that writes, and what is compared with the stored object. */
+/** The writing job and the facts to compare with the stored object. */
 export interface Claim {
   readonly revision: number;
   readonly jobId: string;
@@ -14,7 +13,7 @@ export interface Claim {
 const ROUNDS = 10;
 const ROUND_MS = 50;
 
-/** What the object metadata says (contract). An object without it is not ours and counts as revision 0. */
+/** Reads the object metadata (contract). A foreign object without it counts as revision 0. */
 export function stateOf({ metadata }: ObjectFacts): { revision: number; jobId: string; isDeleted: boolean } {
   const text = metadata['revision'] ?? '';
   const revision = /^\d{1,16}$/.test(text) ? Number(text) : 0;
@@ -25,7 +24,7 @@ export function stateOf({ metadata }: ObjectFacts): { revision: number; jobId: s
   };
 }
 
-/** `replaced`: something was in its place, or may have been, as when the answer to an earlier try was lost. */
+/** `replaced`: an object was replaced, or may have been, for example if the response to an earlier try was lost. */
 export type Written = 'stored' | 'replaced' | 'superseded';
 
 export const metadataOf = ({ revision, jobId }: Pick<Claim, 'revision' | 'jobId'>): Record<string, string> => ({
@@ -61,20 +60,20 @@ export async function writeByRevision(
     if (verdict !== 'replace') return verdict;
     const second = await put({ etag: stored.etag });
     if (second.kind === 'written') return 'replaced';
-    // Changed meanwhile: look again. Gone meanwhile: as at first.
+    // Changed meanwhile: read it again. Removed meanwhile: start again.
     isExpected = second.kind !== 'missing';
   }
   throw new SealdexError('STORE_FAILED', undefined, { reason: 'Contention' });
 }
 
-/** Revisions come from a clock: one this far ahead is nobody's, and would swallow every later document in silence. */
+/** Revisions come from a clock. One this far ahead is invalid, and would silently supersede all later documents. */
 const AHEAD_MS = 600_000;
 
 function compare(claim: Claim, facts: ObjectFacts, now: number): 'replaced' | 'superseded' | 'replace' {
   const stored = stateOf(facts);
   if (claim.ifExists === 'reject' && !stored.isDeleted && stored.jobId !== claim.jobId)
     throw new SealdexError('DOCUMENT_CONFLICT');
-  // An equal revision is this very write, whose answer was lost.
+  // An equal revision is this write, whose response was lost.
   if (stored.revision === claim.revision) return 'replaced';
   if (stored.revision / 1000 > now + AHEAD_MS)
     throw new SealdexError('STORE_FAILED', undefined, { reason: 'RevisionAhead' });

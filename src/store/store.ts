@@ -1,5 +1,4 @@
-// The port of the object store: requests, conditions and errors, in terms that any store with conditional writes can meet.
-// The adapter for S3 is store/s3; no other file knows which store it is.
+// Port to the object store: requests, conditions and errors for any store with conditional writes. The S3 adapter is store/s3.
 import { SealdexError, type ErrorDetails } from '../runtime/errors.ts';
 
 export interface ObjectFacts {
@@ -9,18 +8,18 @@ export interface ObjectFacts {
 }
 
 export interface StoredObject extends ObjectFacts {
-  /** Read it to the end, or `discard()` it: an unread body holds a connection. */
+  /** Read it to the end, or call `discard()`: an unread body holds a connection. */
   readonly body: AsyncIterable<Uint8Array>;
   discard(): void;
 }
 
-/** A body whose length is known before its bytes are there. The source has deadlines of its own. */
+/** A body of known length whose bytes arrive later. The source has its own deadlines. */
 export interface StreamedBody {
   readonly bytes: number;
   readonly source: AsyncIterable<Uint8Array>;
 }
 
-/** `{ absent: true }`: only if there is no object; `{ etag }`: only if it is still that one. */
+/** `{ absent: true }`: only if there is no object; `{ etag }`: only if the object is unchanged. */
 export type Condition = { readonly absent: true } | { readonly etag: string };
 
 /** `exists`: the condition does not hold. `conflict`: another write was in progress. `missing`: the object to replace is gone. */
@@ -28,7 +27,7 @@ export type PutAnswer =
   | { readonly kind: 'written'; readonly etag: string }
   | { readonly kind: 'exists' | 'conflict' | 'missing' };
 
-/** `changed`: with a condition, it is another object by now, or is gone. */
+/** `changed`: with a condition, the object was changed or removed. */
 export type RemoveAnswer = 'removed' | 'changed';
 
 export interface ListedObject {
@@ -40,9 +39,9 @@ export interface ListedObject {
 
 export interface ObjectVersion {
   readonly key: string;
-  /** `null` for an object of a bucket without versions. */
+  /** `null` for an object in a bucket without versioning. */
   readonly versionId: string;
-  /** Whether a plain `get` finds it: false for what was replaced or deleted, and for delete markers. */
+  /** True if a plain `get` returns it; false for replaced or deleted versions, and for delete markers. */
   readonly isCurrent: boolean;
 }
 
@@ -51,7 +50,7 @@ interface UnfinishedUpload {
   readonly uploadId: string;
 }
 
-/** Where the next page begins. */
+/** Start of the next page. */
 export interface VersionSpot {
   readonly key: string;
   readonly id: string;
@@ -62,46 +61,46 @@ interface VersionPageOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What a bucket keeps beside its objects. Only the deletion of a tenant asks for it. */
+/** Versions and unfinished uploads in a bucket. Used only by the deletion of a tenant. */
 export interface Versions {
-  /** One page of all versions and delete markers; of a bucket without versions, its objects. */
+  /** One page of all versions and delete markers; in a bucket without versioning, of its objects. */
   listVersions(
     prefix: string,
     options?: VersionPageOptions,
   ): Promise<{ versions: ObjectVersion[]; next?: VersionSpot }>;
-  /** Removes a version permanently. One that is gone is no error. */
+  /** Removes a version permanently. A missing version is no error. */
   removeVersion(version: ObjectVersion, signal?: AbortSignal): Promise<void>;
   listUploads(
     prefix: string,
     options?: VersionPageOptions,
   ): Promise<{ uploads: UnfinishedUpload[]; next?: VersionSpot }>;
-  /** An upload that is gone is no error. */
+  /** A missing upload is no error. */
   abortUpload(upload: UnfinishedUpload, signal?: AbortSignal): Promise<void>;
 }
 
 /**
- * Every request ends: without an answer in time, at the caller's signal, or with `close()`.
+ * Every request ends: after its deadline, at the caller's signal, or with `close()`.
  * All throw SealdexError `STORE_FAILED` or `PLATFORM_CREDENTIALS`, or the signal's reason.
  */
 export interface Store extends Versions {
-  /** A streamed body is sent once: what failed is not tried again. Its source's errors leave as they are. */
+  /** A streamed body is sent once, without retries. Errors of its source are rethrown unchanged. */
   put(
     key: string,
     body: Uint8Array | StreamedBody,
     options: { metadata?: Record<string, string>; condition?: Condition; signal?: AbortSignal | undefined },
   ): Promise<PutAnswer>;
   /**
-   * Whether a write is allowed, asked by one that cannot be accepted. `written`: the store accepted it all the same.
-   * @throws SealdexError `STORE_FAILED` when it is refused
+   * Tests write permission with a request that cannot be accepted. `written`: the store accepted it anyway.
+   * @throws SealdexError `STORE_FAILED` if it is denied
    */
   tryPut(key: string, signal?: AbortSignal): Promise<'allowed' | 'written'>;
-  /** undefined: there is no such object. */
+  /** Returns undefined if there is no object. */
   get(key: string, options?: { signal?: AbortSignal | undefined }): Promise<StoredObject | undefined>;
-  /** undefined: there is no such object. */
+  /** Returns undefined if there is no object. */
   head(key: string, options?: { signal?: AbortSignal | undefined }): Promise<ObjectFacts | undefined>;
-  /** With `etag`: only if it is still that object. */
+  /** With `etag`: only if the object is unchanged. */
   remove(key: string, options?: { etag?: string; signal?: AbortSignal | undefined }): Promise<RemoveAnswer>;
-  /** One page, in the order of the keys; `next` goes into `after` for the following one. */
+  /** One page, in the order of the keys. Pass `next` as `after` for the following page. */
   list(
     prefix: string,
     options?: { after?: string; limit?: number; signal?: AbortSignal | undefined },
@@ -121,12 +120,12 @@ export interface Store extends Versions {
 export const behindFolder = (folder: string): string => folder.replace(/\/$/, '0');
 
 /**
- * `failed`: an outage, or another write at the same time; it passes. `refused`: the store rejects the request or the caller.
- * `denied`: a refusal for lack of permission. `unsupported`: the store has no such request.
+ * `failed`: an outage or a concurrent write; temporary. `refused`: the store rejected the request or the caller. `denied`:
+ * rejected because of missing permission. `unsupported`: the store does not implement the request.
  */
 export type StoreErrorKind = 'failed' | 'refused' | 'denied' | 'unsupported';
 
-/** `STORE_FAILED`, with its kind; the reason is for log and counter only. */
+/** `STORE_FAILED` with its kind. The reason is for logs and metrics only. */
 type StoreErrorDetails = Pick<ErrorDetails, 'cause' | 'requestId'> & { readonly message?: string };
 
 export class StoreError extends SealdexError {
@@ -143,18 +142,18 @@ export class StoreError extends SealdexError {
   }
 }
 
-/** Whether the store refused, rather than failed: then a canary has to tell whether the platform is at fault or one job. */
+/** Returns true if the store rejected the request: then a canary decides if the cause is the platform or one job. */
 export const isRefusal = (error: unknown): error is StoreError =>
   error instanceof StoreError && (error.kind === 'refused' || error.kind === 'denied');
 
-/** Whether permission is missing. Without permission to list, a store denies what is not there, too. */
+/** Returns true if permission is missing. Without list permission, S3 also denies access to missing objects. */
 export const isDenial = (error: unknown): error is StoreError => error instanceof StoreError && error.kind === 'denied';
 
-/** Whether the store has no such request. */
+/** Returns true if the store does not implement the request. */
 export const isUnsupported = (error: unknown): error is StoreError =>
   error instanceof StoreError && error.kind === 'unsupported';
 
-/** All of a body in one buffer of its exact size. @throws SealdexError `STORE_FAILED` when it is not as long as announced. */
+/** Reads a body into one buffer of its exact size. @throws SealdexError `STORE_FAILED` if its length is not as announced */
 export async function readAll({ body, bytes }: Pick<StoredObject, 'body' | 'bytes'>): Promise<Buffer> {
   const whole = Buffer.allocUnsafeSlow(bytes);
   let filled = 0;

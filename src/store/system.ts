@@ -1,12 +1,12 @@
-// system/<queue>/canary/<random>: objects written and read to prove that the bucket works and honors conditions.
-// They hold nothing, and are removed after use.
+// system/<queue>/canary/<random>: objects that are written and read to test the bucket and its conditions. They contain no data
+// and are removed after use.
 import { randomBytes } from 'node:crypto';
 import { SealdexError } from '../runtime/errors.ts';
 import { isUnsupported, readAll, type Condition, type PutAnswer, type Store } from './store.ts';
 
 export const canaryKey = (queue: string): string => `system/${queue}/canary/${randomBytes(8).toString('hex')}`;
 
-/** That of no object. */
+/** An ETag that no object has. */
 export const NO_ETAG = '"00000000000000000000000000000000"';
 
 const ignoresConditions = (): SealdexError =>
@@ -16,15 +16,16 @@ const ignoresConditions = (): SealdexError =>
   );
 
 /**
- * Proves at start that conditional writes are honoured: without them a store overwrites in silence.
- * @throws SealdexError `CONFIG_INVALID` when a second `If-None-Match: *` or a wrong `If-Match` is accepted, or neither is known
+ * Tests at start that the store honors conditional writes: otherwise it would silently overwrite objects.
+ * @throws SealdexError `CONFIG_INVALID` if the store accepts a second `If-None-Match: *` or a wrong `If-Match`, or implements
+ * neither
  */
 export async function proveConditionalWrites(store: Store, queue: string): Promise<void> {
   const key = canaryKey(queue);
   const put = (condition: Condition): Promise<PutAnswer> => store.put(key, Buffer.from('1'), { condition });
   const isRefused = async (condition: Condition): Promise<boolean> => {
     const { kind } = await put(condition);
-    // 409 says only that another write was under way, as a lost answer may have left one.
+    // 409 means a concurrent write, possibly the first try of this request.
     return (kind === 'conflict' ? (await put(condition)).kind : kind) === 'exists';
   };
   try {
@@ -39,16 +40,15 @@ export async function proveConditionalWrites(store: Store, queue: string): Promi
 }
 
 /**
- * Proves that a conditional removal is honoured: a store that takes no notice of the condition would remove a document that
- * was written in between.
- * @throws SealdexError `STORE_FAILED` when nothing is proven either way
+ * Tests that the store honors conditional removals: otherwise it would remove a document that was written meanwhile.
+ * @throws SealdexError `STORE_FAILED` if the test gives no result
  */
 export async function honoursConditionalRemoval(store: Store, queue: string, signal?: AbortSignal): Promise<boolean> {
   const key = canaryKey(queue);
   await store.put(key, Buffer.from('1'), { signal });
   try {
     if ((await store.remove(key, { etag: NO_ETAG, signal })) === 'removed') return false;
-    // Refused, and really not removed.
+    // The removal was rejected, and the object still exists.
     return (await store.head(key, { signal })) !== undefined;
   } catch (error) {
     if (isUnsupported(error)) return false;
@@ -58,7 +58,7 @@ export async function honoursConditionalRemoval(store: Store, queue: string, sig
   }
 }
 
-/** Writes an object, reads it back and removes it. @throws SealdexError `STORE_FAILED` when that does not work. */
+/** Writes an object, reads it and removes it. @throws SealdexError `STORE_FAILED` if one of these fails */
 export async function runCanary(store: Store, queue: string): Promise<void> {
   const key = canaryKey(queue);
   await store.put(key, Buffer.from(key), {});

@@ -1,5 +1,4 @@
-// All that a tenant has in S3 that is encrypted, page by page, whatever it is: read, and replaced by itself under another key.
-// Sees messages only; what an object is, its own file beside this one says.
+// Pages through a tenant's encrypted S3 objects, reads them, and replaces each with its re-encrypted message.
 import { SealdexError } from '../runtime/errors.ts';
 import { readAll, type ListedObject, type PutAnswer, type Store, type StoredObject } from './store.ts';
 
@@ -8,13 +7,13 @@ export const ENCRYPTED_PREFIXES = ['documents', 'originals', 'intake'] as const;
 
 export interface ObjectPage {
   readonly objects: readonly ListedObject[];
-  /** Where the next page begins: an S3 key, or the prefix that comes next. Undefined at the end of all. */
+  /** Start of the next page: an S3 key, or the next prefix. Undefined at the end. */
   readonly next?: string;
 }
 
 /**
- * The tenant's objects after an S3 key, or from the first on.
- * @returns undefined for an `after` that lies in none of the tenant's prefixes
+ * Returns a page of the tenant's objects after an S3 key, or from the start.
+ * @returns undefined if `after` is outside the tenant's prefixes
  */
 export async function listTenantObjects(
   store: Store,
@@ -31,8 +30,8 @@ export async function listTenantObjects(
 }
 
 /**
- * A body that is left unread takes its connection with it, and of most objects no more than the header is wanted: what is
- * not larger is read to its end all the same.
+ * Discarding an unread body closes its connection. Most objects are only read for their header, so smaller ones are read to the
+ * end.
  */
 const READ_AT_ONCE_BYTES = 65_536;
 
@@ -50,7 +49,10 @@ export async function getTenantObject(
   return { ...stored, body: body(), discard: () => {} };
 }
 
-/** Puts the message in the object's place, with its metadata, if it is still that one. Answers whether it was. @throws SealdexError `STORE_FAILED` */
+/**
+ * Replaces an object with the message, with the same metadata, if it is unchanged. Returns false if it was changed. @throws
+ * SealdexError `STORE_FAILED`
+ */
 export async function replaceMessage(
   store: Store,
   key: string,
@@ -59,7 +61,7 @@ export async function replaceMessage(
   signal: AbortSignal,
 ): Promise<boolean> {
   const answer: PutAnswer = await store.put(key, message, { metadata: { ...metadata }, condition: { etag }, signal });
-  // Another write was under way, maybe our own first try: nobody need have replaced the object.
+  // A concurrent write, possibly the first try of this request: the object may be unchanged.
   if (answer.kind === 'conflict') throw new SealdexError('STORE_FAILED', undefined, { reason: 'Conflict' });
   return answer.kind === 'written';
 }

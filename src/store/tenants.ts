@@ -1,11 +1,11 @@
-// tenants/<tenant>.json: reading, listing and conditional writing of the tenants' files as bytes.
-// What the files say is src/tenants/file.ts' business.
+// tenants/<tenant>.json: reads, lists and conditionally writes tenant files as bytes. Their content is defined in
+// src/tenants/file.ts.
 import { NAME } from '../runtime/names.ts';
 import { readAll, type PutAnswer, type Store } from './store.ts';
 
 const keyOf = (tenant: string): string => `tenants/${tenant}.json`;
 
-/** A tenant's file is small; a larger one is not one of ours. */
+/** A larger file is not a tenant file. */
 export const TENANT_FILE_BYTES = 1_048_576;
 
 export async function readTenantFile(
@@ -21,7 +21,7 @@ export async function readTenantFile(
   return { bytes: await readAll(stored), etag: stored.etag };
 }
 
-/** Writes the file if it is still the one with that etag (undefined: if there is none). */
+/** Writes the file if it has this ETag; without one, if there is no file. */
 export const writeTenantFile = (
   store: Store,
   tenant: string,
@@ -30,7 +30,7 @@ export const writeTenantFile = (
 ): Promise<PutAnswer> =>
   store.put(keyOf(tenant), bytes, { condition: etag === undefined ? { absent: true } : { etag } });
 
-/** Names of all tenants, page by page, in the order of their names. */
+/** Names of all tenants, page by page, in alphabetical order. */
 export async function* listTenantNames(store: Store): AsyncGenerator<string> {
   let after: string | undefined;
   do {

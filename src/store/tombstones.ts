@@ -1,12 +1,11 @@
-// documents/ as the sweep of tombstones sees it: what may be one, and removing it if it still is.
-// How a tombstone is written is documents.ts' business; how old it must be, the sweep's.
+// documents/ for the tombstone sweep: lists possible tombstones, and removes one if it is unchanged.
 import { stateOf } from './revisions.ts';
 import type { ListedObject, Store } from './store.ts';
 
-/** More than a tombstone has, and less than any message. */
-const MOST_BYTES = 128;
+/** Larger than any tombstone, and smaller than any message. */
+const MAX_BYTES = 128;
 
-/** A page of all documents: those that may be tombstones. `next` goes into `after`. */
+/** The possible tombstones in a page of all documents. Pass `next` as `after`. */
 export async function listTombstones(
   store: Store,
   after?: string,
@@ -14,12 +13,12 @@ export async function listTombstones(
 ): Promise<{ maybe: ListedObject[]; next?: string }> {
   const page = await store.list('documents/', { signal, ...(after === undefined ? {} : { after }) });
   return {
-    maybe: page.objects.filter(({ bytes }) => bytes <= MOST_BYTES),
+    maybe: page.objects.filter(({ bytes }) => bytes <= MAX_BYTES),
     ...(page.next === undefined ? {} : { next: page.next }),
   };
 }
 
-/** Removes it if it is a tombstone and still the one that was listed. Answers whether it did. */
+/** Removes it if it is a tombstone and unchanged. Returns true if removed. */
 export async function removeTombstone(
   store: Store,
   { key, etag }: ListedObject,

@@ -55,14 +55,14 @@ export const operatorStopOf = ({ operatorStop, blocked }: Tenant, keyArn: string
 /** So long a process may know what a file said. */
 export const CACHE_MS = 300_000;
 /** What somebody who has just looked at the tenant may go on doing: an upload's stream takes the longest, a job half of it. */
-export const LONGEST_WORK_MS = 600_000;
+export const MAX_WORK_MS = 600_000;
 
 /**
  * After a change of a tenant's file, so long somebody may act by what it said before: who missed the news knows that for as long
  * as a tenant is cached, then may begin the longest work; and two clocks may be apart from Redis', one each way. That all live
  * processes have heard would not shorten it: what one of them began is not known, nor what one does that Redis has lost sight of.
  */
-export const SETTLED_MS = CACHE_MS + LONGEST_WORK_MS + 2 * MAX_SKEW_MS;
+export const SETTLED_MS = CACHE_MS + MAX_WORK_MS + 2 * MAX_SKEW_MS;
 
 const CACHE_ENTRIES = 10_000;
 

@@ -14,7 +14,7 @@ let starts: number[];
 
 beforeEach(() => {
   clock = new FakeClock();
-  pace = new RateLimiter({ clock, isThrottled, mostWaiting: 5 });
+  pace = new RateLimiter({ clock, isThrottled, maxWaiting: 5 });
   starts = [];
 });
 

@@ -1,5 +1,5 @@
-// Who runs a command, as AWS names them: the ARN that STS answers with. The only importer of its SDK.
-// For the record only: nobody's rights are decided by it.
+// Identity of the caller of a command: the ARN from STS. The only importer of its SDK. For the audit log only, not for
+// authorization.
 import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import { UndiciHttpHandler } from '@smithy/undici-http-handler';
 import { orAbort } from '../../runtime/clock.ts';
@@ -7,7 +7,7 @@ import { credentialsOf, type Config } from '../../runtime/config.ts';
 import { deadlines } from '../../runtime/deadlines.ts';
 
 export interface Identity {
-  /** The ARN; `unknown` when STS does not answer in time: a change is not refused for that. */
+  /** The ARN; `unknown` if STS does not respond in time, which must not fail a change. */
   arn(): Promise<string>;
   close(): void;
 }

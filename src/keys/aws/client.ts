@@ -1,4 +1,4 @@
-// The connection to KMS: its client, how long a call may take, and how a call is given up.
+// Connection to KMS: its client, its deadlines and the cancellation of calls.
 import { KMSClient } from '@aws-sdk/client-kms';
 import { UndiciHttpHandler } from '@smithy/undici-http-handler';
 import { orAbort, type WaitMode } from '../../runtime/clock.ts';
@@ -18,7 +18,7 @@ export function openClient(config: Config, use: WaitMode): KMSClient {
       dispatcher: {
         connections: CONNECTIONS,
         connect: { timeout: deadlineMs(use) / 2 },
-        // The deadline of a call is its signal's.
+        // The signal has the deadline of a call.
         headersTimeout: 0,
         bodyTimeout: 0,
         keepAliveTimeout: 20_000,
@@ -30,7 +30,7 @@ export function openClient(config: Config, use: WaitMode): KMSClient {
 }
 
 /**
- * Waits for an answer until the signal. A plaintext key that comes after that has no receiver and is zeroed.
+ * Waits for a response until the signal. A plaintext key that arrives later has no receiver and is zeroed.
  * @throws what the call threw; the signal's reason
  */
 export async function orAbortAndZero<T extends object>(answer: Promise<T>, signal: AbortSignal): Promise<T> {

@@ -1,4 +1,4 @@
-// The commands that make and unwrap a data key, and the plaintext in their answers.
+// Commands that create and unwrap a data key, and the plaintext in their responses.
 import { DecryptCommand, GenerateDataKeyCommand } from '@aws-sdk/client-kms';
 import { SealdexError } from '../../runtime/errors.ts';
 import type { KeyRef } from '../../runtime/key-ref.ts';
@@ -18,10 +18,10 @@ export interface PlaintextAnswer {
 
 /**
  * Moves the key out of the SDK's buffer, which is zeroed.
- * @throws SealdexError `INTERNAL` with reason `KeyLength`, or `OtherKeyAnswered` when it is not under the KMS key asked for
+ * @throws SealdexError `INTERNAL` with reason `KeyLength`, or `OtherKeyAnswered` if the response is for another KMS key
  */
 export function takePlaintext({ KeyId, Plaintext }: PlaintextAnswer, { keyArn }: KeyRef): Buffer {
-  // An array of its own: Node moves small views that it allocates itself, and leaves what they held behind.
+  // In an ArrayBuffer of its own: Node pools small buffers, and leaves copies behind.
   const plaintext = Buffer.from(new ArrayBuffer(KEY_BYTES));
   const isWhole = Plaintext?.length === KEY_BYTES;
   if (isWhole) plaintext.set(Plaintext);

@@ -1,4 +1,4 @@
-// The adapter of the calls that examine a key, one at a time: neither limited nor cached.
+// Adapter of the calls that examine a key: neither rate limited nor cached.
 import { DescribeKeyCommand, EncryptCommand, ReEncryptCommand, type KeyMetadata } from '@aws-sdk/client-kms';
 import type { AuditLog } from '../../runtime/audit-log.ts';
 import { platformArns, type Config } from '../../runtime/config.ts';
@@ -13,8 +13,8 @@ import { auditTries, operationOf } from './tries.ts';
 
 export function createKeyCalls(config: Config, audit: AuditLog, metrics?: Metrics): KeyCalls {
   const client = openClient(config, 'patient');
-  const ours = platformArns(config);
-  const tries = auditTries(client, audit, ours);
+  const platformKeys = platformArns(config);
+  const tries = auditTries(client, audit, platformKeys);
 
   async function call<T extends object>(
     key: KeyRef,
@@ -34,7 +34,7 @@ export function createKeyCalls(config: Config, audit: AuditLog, metrics?: Metric
       return answer;
     } catch (error) {
       if (signal?.aborted) throw signal.reason;
-      const fault = kmsFault(error, { arn: key.keyArn, isPlatformKey: ours.has(key.keyArn) });
+      const fault = kmsFault(error, { arn: key.keyArn, isPlatformKey: platformKeys.has(key.keyArn) });
       counted(fault.code);
       throw fault;
     }

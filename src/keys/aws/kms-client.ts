@@ -1,5 +1,5 @@
-// The adapter of the calls that use a key: at most some at once per tenant and key, rate limited, with deadlines and typed errors.
-// Holds no key longer than a call; caching, sharing and wiping are the key ring's.
+// Adapter of the calls that use a key: limited per tenant and key, rate limited, with deadlines and typed errors. Holds no key
+// longer than a call.
 import { DescribeKeyCommand, type KMSClient } from '@aws-sdk/client-kms';
 import type { AuditLog } from '../../runtime/audit-log.ts';
 import { systemClock, type WaitMode } from '../../runtime/clock.ts';
@@ -16,23 +16,23 @@ import { decryptCommand, generateDataKeyCommand, takePlaintext, type PlaintextAn
 import { isThrottled, kmsFault, needsState, type RequestedKey, type DescribedState } from './kms-error-mapping.ts';
 import { auditTries, type Sender, type Tries } from './tries.ts';
 
-/** Calls at once for one tenant under one KMS key, so that a slow one does not take all connections. */
-const LANE_CALLS = 8;
+/** Concurrent calls for one tenant and KMS key, so that a slow key does not take all connections. */
+const CALLS_PER_KEY = 8;
 
 interface Request<T> {
   readonly input: object;
   readonly send: (options: { abortSignal: AbortSignal }) => Promise<T>;
 }
 
-/** Sends a request, one more try included. @throws the last try's error; when there was none, the signal's reason, or `paced()` */
+/** Sends a request with one retry. @throws the error of the last try; without one, the signal's reason, or `rateLimited()` */
 type Send = <T extends object>(request: Request<T>, signal: AbortSignal) => Promise<T>;
 
 interface Asking {
   readonly client: KMSClient;
   readonly audit: AuditLog;
   readonly tries: Tries;
-  readonly ours: ReadonlySet<string>;
-  readonly pace: RateLimiter;
+  readonly platformKeys: ReadonlySet<string>;
+  readonly rateLimiter: RateLimiter;
   readonly metrics: Metrics;
   readonly use: WaitMode;
 }
@@ -47,9 +47,17 @@ const isWrappedLength = (length: number): boolean => length >= 1 && length <= MA
 
 export function createKms(config: Config, metrics: Metrics, audit: AuditLog, use: WaitMode, clock = systemClock): Kms {
   const client = openClient(config, use);
-  const ours = platformArns(config);
-  const tries = auditTries(client, audit, ours);
-  const ask = asking({ client, audit, tries, ours, pace: new RateLimiter({ clock, isThrottled }), metrics, use });
+  const platformKeys = platformArns(config);
+  const tries = auditTries(client, audit, platformKeys);
+  const ask = asking({
+    client,
+    audit,
+    tries,
+    platformKeys,
+    rateLimiter: new RateLimiter({ clock, isThrottled }),
+    metrics,
+    use,
+  });
   return {
     async generateDataKey(key, scope) {
       const command = generateDataKeyCommand(key, contextOf(key, scope));
@@ -79,17 +87,17 @@ export function createKms(config: Config, metrics: Metrics, audit: AuditLog, use
   };
 }
 
-/** Asks for a data key in its tenant's lane, counts the call, and tells a refusal by its code. */
-function asking({ client, audit, tries, ours, pace, metrics, use }: Asking): Ask {
-  const send = sendInTime(client, pace);
-  const lanes = new KeyedLimiter(LANE_CALLS);
+/** Makes a limited call to KMS, counts it, and maps its error to a code. */
+function asking({ client, audit, tries, platformKeys, rateLimiter, metrics, use }: Asking): Ask {
+  const send = sendInTime(client, rateLimiter);
+  const perKey = new KeyedLimiter(CALLS_PER_KEY);
   const counted = (operation: string, fault?: SealdexError): void => {
-    // What did not get its turn was never sent.
+    // A rate limited call was never sent.
     if (fault?.reason === RATE_LIMITED) return;
     metrics.count('sealdex_kms_calls_total', { operation, result: fault?.code ?? 'ok' });
   };
 
-  /** Empty when KMS does not tell: a refusal of this one explains nothing and is no fault. */
+  /** Empty if DescribeKey fails: that error is not reported. */
   async function stateOf(key: RequestedKey, sender: Sender, signal: AbortSignal): Promise<DescribedState> {
     const command = new DescribeKeyCommand({ KeyId: key.arn });
     tries.sentBy(command.input, sender);
@@ -111,15 +119,15 @@ function asking({ client, audit, tries, ours, pace, metrics, use }: Asking): Ask
     const signal = AbortSignal.timeout(deadlineMs(use));
     let isQueued = true;
     try {
-      const answer = await lanes.run(`${tenant} ${keyArn}`, signal, () => ((isQueued = false), send(request, signal)));
+      const answer = await perKey.run(`${tenant} ${keyArn}`, signal, () => ((isQueued = false), send(request, signal)));
       const plaintext = takePlaintext(answer, key);
       counted(operation);
       return { answer, plaintext };
     } catch (thrown) {
-      // Whoever waits in a lane waits for calls that wait for their turn.
-      const error = isQueued && pace.intervalMs > 0 ? rateLimited() : thrown;
-      // A refusal by state names one of several states only in its text; DescribeKey names it for sure.
-      const asked = { arn: keyArn, isPlatformKey: ours.has(keyArn) };
+      // A call in the queue of a key waits for calls that are rate limited.
+      const error = isQueued && rateLimiter.intervalMs > 0 ? rateLimited() : thrown;
+      // The error names the state only in its message; DescribeKey returns it reliably.
+      const asked = { arn: keyArn, isPlatformKey: platformKeys.has(keyArn) };
       const fault = kmsFault(error, asked, needsState(error) ? await stateOf(asked, sender, signal) : {});
       counted(operation, fault);
       throw fault;
@@ -127,30 +135,30 @@ function asking({ client, audit, tries, ours, pace, metrics, use }: Asking): Ask
   };
 }
 
-/** What is known of a request on its way. */
+/** State of a request in progress. */
 interface Sent {
   readonly signal: AbortSignal;
   isWaiting: boolean;
-  /** What the last try that was made met. */
+  /** The error of the last try that was sent. */
   failure?: unknown;
 }
 
-/** Not all that the SDK does heeds a signal (finding credentials, pauses between tries): so nobody waits for it longer. */
-function sendInTime(client: KMSClient, pace: RateLimiter): Send {
+/** Parts of the SDK ignore the signal (finding credentials, pauses between tries), so the wait ends with the signal. */
+function sendInTime(client: KMSClient, rateLimiter: RateLimiter): Send {
   const requests = new WeakMap<object, Sent>();
   client.middlewareStack.add(
     (next) => async (args) => {
       const sent = requests.get(args.input)!;
       sent.isWaiting = true;
       try {
-        return await pace.run(sent.signal, () => ((sent.isWaiting = false), next(args)));
+        return await rateLimiter.run(sent.signal, () => ((sent.isWaiting = false), next(args)));
       } catch (error) {
         if (!sent.isWaiting) sent.failure = error;
         throw error;
       }
     },
-    // Inside the SDK's retrying: every try waits for its turn and is seen.
-    { step: 'finalizeRequest', priority: 'low', name: 'pace' },
+    // Inside the SDK's retries: every try is rate limited and logged.
+    { step: 'finalizeRequest', priority: 'low', name: 'rate-limit' },
   );
   return async ({ input, send }, signal) => {
     const sent: Sent = { signal, isWaiting: false };
@@ -158,7 +166,7 @@ function sendInTime(client: KMSClient, pace: RateLimiter): Send {
     try {
       return await orAbortAndZero(send({ abortSignal: signal }), signal);
     } catch (error) {
-      // When time runs out before the second try, the first has told what is the matter.
+      // If the time ends before the second try, the error of the first one is the cause.
       throw sent.failure ?? (sent.isWaiting ? rateLimited() : error);
     }
   };

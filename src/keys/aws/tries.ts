@@ -1,5 +1,4 @@
-// Every try of a call to KMS with a tenant's key, put on the audit log before its answer is used: AWS' own log has each as well.
-// What a call is for is told by who sends it.
+// Records every try of a KMS call with a tenant's key in the audit log, before its result is used: CloudTrail has each try too.
 import type { KMSClient } from '@aws-sdk/client-kms';
 import type { AuditLog, AuditOrigin } from '../../runtime/audit-log.ts';
 import { SealdexError } from '../../runtime/errors.ts';
@@ -7,41 +6,41 @@ import { nameOf } from '../../runtime/fault.ts';
 import type { KeyRef } from '../../runtime/key-ref.ts';
 import { requestIdOf } from './kms-error-mapping.ts';
 
-/** With which key, and on whose behalf, a command is sent. */
+/** The key and the audit context of a command. */
 export interface Sender {
   readonly key: KeyRef;
   readonly who: AuditOrigin;
 }
 
-/** Of inputs of commands, what we put there. */
+/** The fields that sealdex sets in the inputs of commands. */
 interface Input {
   readonly EncryptionContext?: Readonly<Record<string, string>> | undefined;
   readonly SourceEncryptionContext?: Readonly<Record<string, string>> | undefined;
 }
 
 export interface Tries {
-  /** Tells a command's sender, before it is sent. Nothing is sent of an unknown one. */
+  /** Registers the sender of a command. A command without a sender is not sent. */
   sentBy(input: object, sender: Sender): void;
-  /** Closes the client. What is under way has its line at once: the process may end before the client tells of it. */
+  /** Closes the client. Calls in progress are logged immediately, since the process may end before the client reports them. */
   close(): void;
 }
 
 const withoutCommand = (name: string): string => name.replace(/Command$/, '');
 
-/** The call may have reached KMS, or not. */
+/** The call may or may not have reached KMS. */
 const NO_RESPONSE = 'unanswered';
 
-export function auditTries(client: KMSClient, audit: AuditLog, ours: ReadonlySet<string>): Tries {
+export function auditTries(client: KMSClient, audit: AuditLog, platformKeys: ReadonlySet<string>): Tries {
   const senders = new WeakMap<object, Sender>();
-  /** How the line of each try is written that has none yet; as many as there are calls, all of which have a deadline. */
+  /** Writers of lines for tries in progress; at most one per call, and all calls have deadlines. */
   const underWay = new Set<(result: string, requestId?: string) => void>();
   let isClosed = false;
   client.middlewareStack.add(
     (next, { commandName = '' }) =>
       async (args) => {
         const sender = senders.get(args.input);
-        if (sender && ours.has(sender.key.keyArn)) return next(args);
-        // The SDK's next try would be sent: its handler opens connections again.
+        if (sender && platformKeys.has(sender.key.keyArn)) return next(args);
+        // The SDK would send its next try: its handler opens new connections.
         if (isClosed) throw new SealdexError('KMS_FAILED', undefined, { reason: 'Closed' });
         if (!sender) throw new SealdexError('INTERNAL', undefined, { reason: 'Unaudited' });
         const { key, who } = sender;
@@ -66,7 +65,7 @@ export function auditTries(client: KMSClient, audit: AuditLog, ours: ReadonlySet
           throw error;
         }
       },
-    // Innermost: inside the SDK's retrying, and not before the call has its turn.
+    // Innermost: inside the SDK's retries, and after the rate limiter.
     { step: 'deserialize', priority: 'high', name: 'audit' },
   );
   return {

@@ -1,4 +1,4 @@
-// What the name of a KMS key says already: whether it is a full ARN, of our region, and not our own key. Asks nobody.
+// Checks the ARN of a KMS key: its format, its region, and that it is not the platform key. Makes no calls.
 import { isKeyArn, regionOf } from '../../runtime/key-arn.ts';
 import { failed, passed, type CheckStep } from './step.ts';
 
@@ -8,7 +8,7 @@ export interface Installation {
   readonly platformFormerKeyArns: readonly string[];
 }
 
-/** A key with copies in several regions. */
+/** A multi-region key. */
 export const isMultiRegion = (arn: string): boolean => arn.includes(':key/mrk-');
 
 export function arnStep(arn: string, { region }: Installation): CheckStep {

@@ -1,4 +1,4 @@
-// What DescribeKey tells of a KMS key, judged. It says nothing of permissions: those are tried.
+// Checks the result of DescribeKey. It does not show permissions, which are tested by calls.
 import { ORIGINS_TO_ALLOW, type OriginToAllow } from '../../runtime/names.ts';
 import type { KeyFacts } from '../kms.ts';
 import { failed, passed, warning, type CheckStep } from './step.ts';

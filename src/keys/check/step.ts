@@ -1,5 +1,5 @@
-// What a check of a KMS key finds, step by step, and how a refusal of KMS becomes such a step.
-// A fault that says nothing about the key is no step: it is thrown, and the check is made again later.
+// Steps of the check of a KMS key, and the conversion of a KMS error to a step. An error that gives no result about the key is
+// thrown, so that the check is repeated later.
 import type { KeyRef } from '../../runtime/key-ref.ts';
 import { CODES, SealdexError, type Code } from '../../runtime/errors.ts';
 import { sentenceOf } from '../../runtime/sentences.ts';
@@ -53,7 +53,7 @@ export const failed = (step: KeyStep, observed: string, remedy: string): CheckSt
 /** Remedy when a response cannot come from KMS. */
 export const PROXY = 'Check for a proxy or emulator between this host and KMS.';
 
-/** Ours or AWS', and nothing that the key's owner could mend. */
+/** Caused by sealdex or AWS; the key's owner cannot fix it. */
 const PASSING: ReadonlySet<Code> = new Set([
   'KMS_THROTTLED',
   'KMS_FAILED',
@@ -62,10 +62,12 @@ const PASSING: ReadonlySet<Code> = new Set([
   'INTERNAL',
 ]);
 
-/** KMS answered, and not as this key must. */
+/** KMS responded, but not with this key. */
 const MEANT_BY_INTERNAL: ReadonlySet<string> = new Set(['OtherKeyAnswered', 'KeyLength', 'OtherPlaintext']);
 
-/** The refusal itself. @throws SealdexError when the error says nothing about the key, what is no SealdexError as it is */
+/**
+ * Returns the rejection of the key. @throws SealdexError if the error gives no result about the key; any other error unchanged
+ */
 export function refusalIn(error: unknown): SealdexError {
   if (!(error instanceof SealdexError)) throw error;
   const { code, reason, keyArn, requestId } = error;
@@ -79,14 +81,14 @@ export function refusalIn(error: unknown): SealdexError {
   });
 }
 
-/** A step that KMS refused. `action` is what a policy calls it. */
+/** A step that KMS rejected. `action`: the IAM action. */
 export function refused(step: KeyStep, action: string, { tenant }: KeyRef, fault: SealdexError): CheckStep {
   const { code, reason, deniedBy } = fault;
   const mark = `(${reason === undefined ? code : `${code} ${reason}`})`;
   if (code === 'KEY_DENIED') {
-    const ours = `Allow ${action} on this key in the role's IAM policy, permissions boundary and SCPs.`;
-    const theirs = `Ask the tenant to allow the sealdex role ${action} in the key policy. Statements: sealdex keys policy --tenant ${tenant} --principal ROLE_ARN`;
-    return failed(step, `KMS denied ${action} ${mark}.`, deniedBy === 'operator' ? ours : theirs);
+    const operatorRemedy = `Allow ${action} on this key in the role's IAM policy, permissions boundary and SCPs.`;
+    const tenantRemedy = `Ask the tenant to allow the sealdex role ${action} in the key policy. Statements: sealdex keys policy --tenant ${tenant} --principal ROLE_ARN`;
+    return failed(step, `KMS denied ${action} ${mark}.`, deniedBy === 'operator' ? operatorRemedy : tenantRemedy);
   }
   if (code === 'OBJECT_TAMPERED') return failed(step, `KMS did not accept its own ciphertext ${mark}.`, PROXY);
   if (code === 'INTERNAL') return failed(step, `KMS returned a response for another key ${mark}.`, PROXY);

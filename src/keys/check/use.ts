@@ -1,5 +1,5 @@
-// The real calls with a KMS key, in the real context and in wrong ones: nothing else tells of permissions.
-// No plaintext outlives its step: what must come back is remembered by its hash.
+// Real calls with a KMS key, in the correct and in wrong contexts, which is the only way to test permissions. No plaintext
+// outlives its step: only its hash is kept for comparison.
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { KeyRef } from '../../runtime/key-ref.ts';
 import type { SealdexError } from '../../runtime/errors.ts';
@@ -19,7 +19,7 @@ async function tried<T>(call: Promise<T>): Promise<Tried<T>> {
   }
 }
 
-/** Wiped: what is left is enough to recognize it. */
+/** Zeroes the plaintext; the hash is enough to recognize it. */
 function hashAndWipe(plaintext: Buffer): Buffer {
   try {
     return createHash('sha256').update(plaintext).digest();
@@ -33,7 +33,7 @@ interface Wrapped {
   readonly hash: Buffer;
 }
 
-/** @throws SealdexError when KMS gave no answer about the key; the signal's reason */
+/** @throws SealdexError if KMS gives no result about the key; the signal's reason */
 export async function* useSteps(
   calls: KeyCalls,
   key: KeyRef,
@@ -77,7 +77,7 @@ async function encrypt(calls: KeyCalls, key: KeyRef, context: KeyContext, signal
   }
 }
 
-/** Whether the same comes back. */
+/** Tests that Decrypt returns the same bytes. */
 async function decrypt(
   calls: KeyCalls,
   key: KeyRef,
@@ -96,7 +96,7 @@ function decryptStep(key: KeyRef, { answer, fault }: Tried<boolean>): CheckStep 
 
 const LONG_AGO = '2000-01-01T00:00Z';
 
-/** The tenant is the right one, so that a key policy lets it pass: KMS itself must find that the context is another one. */
+/** Uses the tenant's own name, so that the key policy allows the call: KMS itself must detect the other context. */
 async function wrongContextStep(
   calls: KeyCalls,
   key: KeyRef,

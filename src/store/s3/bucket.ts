@@ -1,4 +1,4 @@
-// The adapter of the bucket settings for S3.
+// S3 adapter of the bucket settings.
 import {
   GetBucketEncryptionCommand,
   GetBucketLifecycleConfigurationCommand,
@@ -16,7 +16,7 @@ export function openBucketSettings(config: Config): BucketSettings {
   const client = openS3(config, false);
   const Bucket = config.bucket;
 
-  /** `none`: S3's name for a bucket that has no such setting. */
+  /** `none`: the S3 error for a bucket without this setting. */
   async function read<T>(signal: AbortSignal, none: string | undefined, ask: () => Promise<T>): Promise<T | undefined> {
     try {
       return await ask();
@@ -51,7 +51,7 @@ export function openBucketSettings(config: Config): BucketSettings {
   };
 }
 
-/** A store that has no such setting may answer MethodNotAllowed. For an object, that answer has other meanings. */
+/** A store without this setting may respond with MethodNotAllowed, which has other meanings for objects. */
 function settingFault(error: unknown): SealdexError {
   const fault = storeFault(error);
   if (!isRefusal(fault) || fault.reason !== 'MethodNotAllowed') return fault;

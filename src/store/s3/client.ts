@@ -1,4 +1,4 @@
-// How we connect to S3. Which requests are made is the business of the files beside it.
+// S3 connection: its client and its limits.
 import { S3Client } from '@aws-sdk/client-s3';
 import { UndiciHttpHandler } from '@smithy/undici-http-handler';
 import { credentialsOf, type Config } from '../../runtime/config.ts';
@@ -6,24 +6,24 @@ import { deadlines } from '../../runtime/deadlines.ts';
 
 const SILENT = Object.freeze({ debug() {}, info() {}, warn() {}, error() {} });
 
-/** `prompt`: for callers who wait for an answer. Requests without an answer are ended by whoever makes them. */
+/** `prompt`: for callers that wait for a response. The caller of a request sets its deadline. */
 export function openS3(config: Config, prompt: boolean): S3Client {
   return new S3Client({
     region: config.region,
     forcePathStyle: config.s3ForcePathStyle,
-    // Two attempts in all: jobs have their own retries, and the two must not multiply.
+    // Two attempts in total: jobs have their own retries, which would multiply.
     maxAttempts: 2,
-    // Without one the SDK tells the console of streamed bodies that failed.
+    // Without a logger, the SDK prints failed streamed bodies to the console.
     logger: SILENT,
-    // The signature covers a hash of the body already; a second checksum costs a fifth of a PUT.
+    // The signature already covers a hash of the body; a second checksum costs a fifth of a PUT.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
     requestHandler: new UndiciHttpHandler({
       dispatcher: {
-        // Each job has one request at a time, and what goes on beside jobs has some.
+        // One request per job at a time, and some for other work.
         connections: config.concurrency + config.uploadConcurrency + 8,
         connect: { timeout: prompt ? deadlines.promptMs / 2 : deadlines.s3Ms / 3 },
-        // The deadline of a request is its sender's; this is for the silence within a body.
+        // Each request has its own deadline. This limit is for silence within a body.
         headersTimeout: 0,
         bodyTimeout: prompt ? deadlines.promptMs : 3 * deadlines.s3Ms,
         keepAliveTimeout: 20_000,

@@ -1,4 +1,4 @@
-// The adapter of the store for S3: its requests, each with a deadline; every error leaves as storeFault() makes it.
+// S3 adapter of the store: its requests, each with a deadline. storeFault() converts every error.
 import type { Readable } from 'node:stream';
 import {
   DeleteObjectCommand,
@@ -29,7 +29,7 @@ import { versionsOf } from './versions.ts';
 
 const MD5_OF_NOTHING = '1B2M2Y8AsgTpgAmY7PhCfg==';
 
-/** A large body uploads at over 1 MB/s. */
+/** A large body uploads at more than 1 MB/s. */
 const timeoutFor = (bytes: number, prompt: boolean): number =>
   (prompt ? deadlines.promptMs : deadlines.s3Ms) + Math.ceil(bytes / 1000);
 
@@ -46,8 +46,8 @@ const factsOf = (answer: HeadObjectCommandOutput | GetObjectCommandOutput): Obje
 });
 
 /**
- * `prompt`: fails within a second, for callers who wait (producer, reader, operator). Every request ends: without an
- * answer in time, at the caller's signal (with its reason), or with `close()`.
+ * `prompt`: fails within a second, for callers that wait (producer, reader, operator). Every request ends: after its deadline, at
+ * the caller's signal (with its reason), or with `close()`.
  */
 export function createStore(config: Config, use: WaitMode): Store {
   const prompt = use === 'prompt';
@@ -56,8 +56,8 @@ export function createStore(config: Config, use: WaitMode): Store {
   let isClosed = false;
 
   /**
-   * Sends with a deadline for the answer beside the caller's signal. Errors leave as the caller's reason or a typed fault.
-   * `expected` may turn an error into an answer. Without `bytes` the signal has the deadline.
+   * Sends a request with a deadline for the response, in addition to the caller's signal. Throws the caller's reason or a typed
+   * error. `expected` may convert an error to a result. Without `bytes`, the signal has the deadline.
    */
   async function send<T>(
     bytes: number | undefined,
@@ -66,7 +66,7 @@ export function createStore(config: Config, use: WaitMode): Store {
     expected: (error: unknown) => { answer: T } | undefined = () => undefined,
   ): Promise<T> {
     signal?.throwIfAborted();
-    // The SDK would open new connections, which nobody closes.
+    // The SDK would open new connections, which nothing closes.
     if (isClosed) throw new SealdexError('STORE_FAILED', 'The store is closed.', { reason: 'Closed' });
     const late = new AbortController();
     const timer =
@@ -79,7 +79,7 @@ export function createStore(config: Config, use: WaitMode): Store {
       if (known) return known.answer;
       throw abortSignal.aborted ? abortSignal.reason : storeFault(error);
     } finally {
-      // From here on the signal is the body's alone: it is read at the reader's pace.
+      // From here on, the signal only ends the body, which has no deadline: its reader sets the pace.
       timer?.cancel();
     }
   }
@@ -110,7 +110,7 @@ export function createStore(config: Config, use: WaitMode): Store {
       );
     },
 
-    // Its Content-MD5 is another body's: S3 asks for the permission first.
+    // Its Content-MD5 does not match: S3 checks the permission first.
     tryPut(Key, signal) {
       const command = new PutObjectCommand({ Bucket, Key, Body: Buffer.from('1'), ContentMD5: MD5_OF_NOTHING });
       return send<'allowed' | 'written'>(
@@ -213,12 +213,12 @@ function bodyOf(
   signal: AbortSignal | undefined,
 ): Pick<StoredObject, 'body' | 'discard'> {
   const stream = answer.Body as unknown as Readable | undefined;
-  // A body that ends before anybody reads it says so to nobody: without a listener that would end the process.
+  // An unread body that fails has no other listener, which would end the process.
   stream?.on('error', () => {});
   async function* body(): AsyncGenerator<Uint8Array> {
     if (!stream) return;
     try {
-      // undici ends the body at the signal that the request had; what was buffered before is not given out either.
+      // undici ends the body at the request's signal. Buffered bytes are not returned either.
       signal?.throwIfAborted();
       for await (const chunk of stream) {
         yield chunk;

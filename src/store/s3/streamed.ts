@@ -1,5 +1,4 @@
-// A body that is sent as it comes: what S3 may keep us waiting, and what becomes of it when its source fails.
-// Sends nothing itself.
+// Streamed bodies: the time limit of S3, and the handling of a failing source. Sends nothing itself.
 import { Readable } from 'node:stream';
 import { systemClock, type Timer } from '../../runtime/clock.ts';
 import { StoreError, type StreamedBody } from '../store.ts';
@@ -7,9 +6,9 @@ import { StoreError, type StreamedBody } from '../store.ts';
 export const lateAnswer = (): StoreError => new StoreError('failed', 'TimeoutError');
 
 /**
- * Calls `send` with the body as a stream, and a signal that ends the request: at the caller's signal, when the source fails, and when
- * S3 has kept us waiting for `patienceMs` in all. While the source is awaited S3's time stands still.
- * @throws what the source threw, before what became of the request by that; else what `send` throws
+ * Calls `send` with the body as a stream and a signal. The signal ends the request at the caller's signal, if the source fails,
+ * or if S3 has taken `patienceMs` in total. Time spent waiting for the source does not count.
+ * @throws the error of the source, in preference to the error that it causes in the request; else what `send` throws
  */
 export async function sendStream<T>(
   { source }: StreamedBody,
@@ -34,7 +33,7 @@ export async function sendStream<T>(
     }
   }
   const stream = Readable.from(watched(), { objectMode: false });
-  // The request hears of it by the signal.
+  // The signal reports the failure to the request.
   stream.on('error', () => {});
   patience.resume();
   try {
@@ -45,7 +44,7 @@ export async function sendStream<T>(
   }
 }
 
-/** Time that runs only while it is not paused. */
+/** A timeout that can be paused. */
 class PausableTimeout {
   #leftMs: number;
   #since = 0;

@@ -1,4 +1,4 @@
-// Requests for what a bucket keeps beside its objects: older versions, delete markers, unfinished uploads.
+// S3 requests for older versions, delete markers and unfinished uploads.
 import {
   AbortMultipartUploadCommand,
   DeleteObjectCommand,
@@ -10,7 +10,7 @@ import {
 import type { ObjectVersion, Versions, VersionSpot } from '../store.ts';
 import { statusOf } from './s3-error-mapping.ts';
 
-/** How s3-store.ts sends a request: with a deadline, its errors typed. */
+/** Sends a request as in s3-store.ts: with a deadline and typed errors. */
 export type Send = <T>(
   bytes: number | undefined,
   signal: AbortSignal | undefined,
