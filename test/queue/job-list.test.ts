@@ -87,7 +87,7 @@ test('a released job is queued and has no code', async () => {
 
 test('jobs of both queues are listed across pages, each once, the next ones first', async () => {
   const ids: string[] = [];
-  for (let at = 0; at < 120; at += 1) ids.push(await room.add());
+  for (let at = 0; at < 260; at += 1) ids.push(await room.add());
   const upload = newJobId();
   const content = { intake: 'a'.repeat(32) };
   await room.queue.add(upload, { ...dataOf(), kind: 'upload', content }, 1);

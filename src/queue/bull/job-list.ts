@@ -50,8 +50,9 @@ interface JobListDeps {
   readonly keys: QueueKeys;
 }
 
+const PAGE = 250;
 /** So many at once that a script with the largest inline content still takes milliseconds. */
-const PAGE = 50;
+const BATCH = 50;
 
 /**
  * Returns for each entry { timestamp, parked, isParked, tenant, corpus, kind, note }, or nil for an entry that is gone. A job that
@@ -129,12 +130,20 @@ async function readJobs(
   ids: readonly string[],
   state: UnfinishedState = 'queued',
 ): Promise<UnfinishedJob[]> {
-  const found = (await runScript(redis, READ, {
-    entries: ids.map((id) => queueKey(keys, id)),
-    parkedPrefix: keys.parked(''),
-    notePrefix: keys.note(''),
-    ids,
-  })) as (string[] | null)[];
+  const batches = Array.from({ length: Math.ceil(ids.length / BATCH) }, (_, at) =>
+    ids.slice(at * BATCH, (at + 1) * BATCH),
+  );
+  const answers = await Promise.all(
+    batches.map((batch) =>
+      runScript(redis, READ, {
+        entries: batch.map((id) => queueKey(keys, id)),
+        parkedPrefix: keys.parked(''),
+        notePrefix: keys.note(''),
+        ids: batch,
+      }),
+    ),
+  );
+  const found = answers.flat(1) as (string[] | null)[];
   return ids.flatMap((jobId, at) => (found[at] ? [jobOf(keys, jobId, state, found[at])] : []));
 }
 
