@@ -1,4 +1,4 @@
-// The command line of the local services: starts them on given ports, prints where they are, and stops on a signal.
+// Command line of the local services: starts them on given ports, prints their addresses, and stops on a signal.
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';
 import type { LocalAwsOptions } from './local-aws.ts';
@@ -42,7 +42,7 @@ export async function main(args: readonly string[]): Promise<void> {
 type Options = LocalAwsOptions & { readonly redis: boolean };
 
 async function run(options: Options, signal: AbortSignal): Promise<void> {
-  // Not before it is needed: the help and a wrong argument answer at once.
+  // Loaded late, so that the help and usage errors are printed at once.
   const { startLocalAws } = await import('./local-aws.ts');
   const services = await startLocalAws({ ...options, signal });
   try {
@@ -56,7 +56,7 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** A port that cannot be listened on is the fault to expect; Node names it in words of its own. */
+/** One sentence for an error; the expected one is a port in use. */
 function sentenceOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { code, syscall, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number };
@@ -66,13 +66,13 @@ function sentenceOf(error: unknown): string {
     : `Cannot listen on port ${port} of ${address} (${code}).`;
 }
 
-/** The members that were given. */
+/** The members that are defined. */
 const given = <T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
     [K in keyof T]?: Exclude<T[K], undefined>;
   };
 
-/** Undefined asks for the help. @throws UsageError */
+/** Returns undefined if the help is requested. @throws UsageError */
 function optionsOf(args: readonly string[]): Options | undefined {
   const values = valuesOf(args);
   if (values.help) return undefined;
@@ -128,11 +128,11 @@ function portOf(option: string, text: string | undefined): number | undefined {
 
 const KEY_ARN = /^arn:aws[a-z-]*:kms:([a-z0-9-]+):\d{12}:key\/[\w-]+$/;
 
-/** The region that was asked for, or that of the keys, which must agree. */
-function regionOf(asked: string | undefined, keyArns: readonly string[]): string | undefined {
+/** The given region, or that of the keys, which must agree. */
+function regionOf(given: string | undefined, keyArns: readonly string[]): string | undefined {
   const regions = keyArns.map((arn) => KEY_ARN.exec(arn)?.[1]);
   if (regions.includes(undefined)) throw new UsageError('--key must be the full ARN of a KMS key.');
-  const region = asked ?? regions[0];
+  const region = given ?? regions[0];
   if (regions.some((one) => one !== region)) throw new UsageError('All --key ARNs must be in the region of --region.');
   return region;
 }

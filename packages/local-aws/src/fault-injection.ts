@@ -1,22 +1,24 @@
-// The book of faults that a test sets on an embedded service: which calls they meet, how often, and waiting them out.
-// Knows nothing of S3 or KMS; each service says what its calls look like and what its faults do.
+// Fault injection: the faults that a test sets on a local service, which calls they match, how often, and how they end.
+// Must not import S3 or KMS code: each service defines its calls and the effect of its faults.
 
 export interface Rule<Match, Fault> {
-  /** Which calls it meets; what is left out meets all. */
+  /** Calls that the fault applies to; all calls by default. */
   readonly match?: Match;
   readonly fault: Fault;
-  /** For how many calls it lasts; without: until cleared. */
+  /** Number of calls that the fault applies to; without it, until cleared. */
   readonly times?: number;
 }
 
-/** What `set` answers: ends that one fault, and tells how many calls it met and how many wait on it right now. */
+/** A fault that was set. `clear` ends it. */
 export interface SetFault {
   clear(): void;
+  /** Number of calls that the fault was applied to. */
   readonly met: number;
+  /** Number of calls that wait because of the fault now. */
   readonly waiting: number;
 }
 
-/** A fault that meets a call, and the way to wait it out: until it is cleared, `ms` have passed, or `gone` is aborted. */
+/** A fault that applies to a call. `wait` resolves when the fault is cleared, `ms` have passed, or `gone` is aborted. */
 export interface MatchedFault<Fault> {
   readonly fault: Fault;
   readonly wait: (gone: AbortSignal, ms?: number) => Promise<void>;
@@ -25,7 +27,7 @@ export interface MatchedFault<Fault> {
 interface Entry<Match, Fault> {
   readonly rule: Rule<Match, Fault>;
   readonly cleared: AbortController;
-  /** How many calls matched, met or spared. */
+  /** Number of calls that matched, including skipped ones. */
   seen: number;
   met: number;
   waiting: number;
@@ -33,15 +35,15 @@ interface Entry<Match, Fault> {
 
 export class FaultBook<Call, Match, Fault> {
   readonly #entries = new Set<Entry<Match, Fault>>();
-  readonly #meets: (match: Match, call: Call) => boolean;
+  readonly #matches: (match: Match, call: Call) => boolean;
   readonly #spares: (fault: Fault, seen: number) => boolean;
 
-  /** `spares` lets a fault leave out some of the calls that match it, by their number from 1. */
+  /** `spares` returns true for matching calls that the fault skips, by their number from 1. */
   constructor(
     matches: (match: Match, call: Call) => boolean,
     spares: (fault: Fault, seen: number) => boolean = () => false,
   ) {
-    this.#meets = matches;
+    this.#matches = matches;
     this.#spares = spares;
   }
 
@@ -59,19 +61,19 @@ export class FaultBook<Call, Match, Fault> {
     };
   }
 
-  /** Ends all faults; calls that hang go on. */
+  /** Ends all faults; waiting calls continue. */
   clear(): void {
     for (const entry of this.#entries) this.#remove(entry);
   }
 
-  /** The faults that meet this call, oldest first. */
+  /** Returns the faults that apply to this call, oldest first, and counts them. */
   take(call: Call): MatchedFault<Fault>[] {
     const taken: MatchedFault<Fault>[] = [];
     for (const entry of this.#entries) {
       const { match, fault, times } = entry.rule;
-      // A used-up fault stays until it is cleared: calls that hang on it wait for that.
+      // A used-up fault stays until it is cleared, because calls may still wait for that.
       if (times !== undefined && entry.met >= times) continue;
-      if (match !== undefined && !this.#meets(match, call)) continue;
+      if (match !== undefined && !this.#matches(match, call)) continue;
       entry.seen += 1;
       if (this.#spares(fault, entry.seen)) continue;
       entry.met += 1;

@@ -1,4 +1,4 @@
-// Sees to it that one process at a time keeps its services in a folder: two Redis on one file would ruin it.
+// Folder claim: only one process at a time may keep its services in a folder. Two Redis processes would corrupt one file.
 import { createHash } from 'node:crypto';
 import { mkdir, realpath, rm } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
@@ -10,9 +10,9 @@ export interface FolderClaim {
 }
 
 /**
- * A socket named after the folder, which only a living process can answer at; one that a killed process left behind
- * is removed. (In the temporary folder, because the path of a socket must be short.)
- * @throws Error, one sentence, when another process holds it.
+ * Listens on a socket named after the folder, to which clients can connect only while the process runs. Removes the socket of
+ * a killed process. It is in the temporary folder, because the path of a socket must be short.
+ * @throws Error, one sentence, if another process holds the folder
  */
 export async function claimFolder(dir: string): Promise<FolderClaim> {
   await mkdir(dir, { recursive: true });
@@ -23,7 +23,7 @@ export async function claimFolder(dir: string): Promise<FolderClaim> {
   const path = join(tmpdir(), `sealdex-${name}.sock`);
   const server = await listen(path).catch(async (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EADDRINUSE') throw error;
-    if (await answers(path)) throw new Error(`Another process runs its services in ${dir}. Stop it first.`);
+    if (await isListening(path)) throw new Error(`Another process runs its services in ${dir}. Stop it first.`);
     await rm(path, { force: true });
     return listen(path);
   });
@@ -39,7 +39,7 @@ function listen(path: string): Promise<Server> {
   });
 }
 
-function answers(path: string): Promise<boolean> {
+function isListening(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path);
     socket.once('connect', () => resolve(true));

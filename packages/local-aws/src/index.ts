@@ -1,4 +1,4 @@
-// What the package exports: an export list only.
+// Exports of the package.
 export { startLocalAws, type LocalAws, type LocalAwsOptions, type LocalAwsServices } from './local-aws.ts';
 export { startKms, type KmsOptions, type KmsServer } from './kms/server.ts';
 export type { KeyOptions, KeyState } from './kms/keys.ts';

@@ -1,4 +1,4 @@
-// Redis, S3, KMS and STS together: started side by side, kept in one folder, stopped as one.
+// Local AWS: starts Redis, S3, KMS and STS together, with their data in one folder, and stops them together.
 import { join } from 'node:path';
 import { claimFolder, type FolderClaim } from './folder-claim.ts';
 import { type KmsServer, startKms } from './kms/server.ts';
@@ -8,14 +8,14 @@ import { type S3Server, startS3 } from './s3/server.ts';
 export interface LocalAws {
   readonly redis: RedisServer;
   readonly s3: S3Server;
-  /** Also answers for STS. */
+  /** Also serves STS. */
   readonly kms: KmsServer;
   /** May be called twice. */
   stop(): Promise<void>;
 }
 
 export interface LocalAwsOptions {
-  /** The folder for all data; a restart there finds the same keys, objects and queues. Without it nothing is kept. */
+  /** Folder for all data; a restart finds the same keys, objects and queues. Without it nothing is kept. */
   readonly dir?: string;
   readonly ports?: {
     readonly redis?: number;
@@ -25,15 +25,15 @@ export interface LocalAwsOptions {
   };
   /** The AWS region of the keys: us-west-2 unless given. */
   readonly region?: string;
-  /** Names of buckets that are there from the first request on. */
+  /** Names of buckets that exist from the first request on. */
   readonly buckets?: readonly string[];
-  /** Full ARNs of KMS keys that are there from the first request on. */
+  /** Full ARNs of KMS keys that exist from the first request on. */
   readonly keyArns?: readonly string[];
   /** Aborts a start in progress: what has started is stopped, and the start rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
-/** Without Redis if it was not wanted. */
+/** Without Redis if `redis: false` was given. */
 export type LocalAwsServices = Omit<LocalAws, 'redis'> & Partial<Pick<LocalAws, 'redis'>>;
 
 interface WithRedis {

@@ -1,4 +1,4 @@
-// The local STS: says who asks, as @aws-sdk/client-sts wants to hear it. Part of the local KMS, at the same address.
+// Local STS: GetCallerIdentity for @aws-sdk/client-sts. Part of the local KMS, at the same address.
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { callerOf } from './iam/caller.ts';
@@ -6,8 +6,8 @@ import { callerOf } from './iam/caller.ts';
 export const isSts = ({ headers }: IncomingMessage): boolean =>
   headers['content-type']?.startsWith('application/x-www-form-urlencoded') ?? false;
 
-/** GetCallerIdentity, whatever was asked. */
-export function answerSts(request: IncomingMessage, response: ServerResponse): void {
+/** Responds as GetCallerIdentity to every action. */
+export function respondSts(request: IncomingMessage, response: ServerResponse): void {
   request.resume();
   const { arn, account } = callerOf(request.headers.authorization);
   const result = `<Arn>${arn}</Arn><UserId>local</UserId><Account>${account}</Account>`;

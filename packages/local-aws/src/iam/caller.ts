@@ -1,7 +1,7 @@
-// Who calls an emulator, told by the access key id that the request is signed with. Signatures are not checked.
+// Caller of an emulator, from the access key id of the request. Signatures are not checked.
 
 export interface Caller {
-  /** As CloudTrail and refusals name it: a role's session, or a user. */
+  /** As in CloudTrail and denials: a role session, or a user. */
   readonly arn: string;
   /** `aws:PrincipalArn`: the role or the user itself. */
   readonly principalArn: string;
@@ -10,14 +10,14 @@ export interface Caller {
 
 export const ACCOUNT = '111122223333';
 
-/** Who calls with any access key id that names nobody. */
+/** Caller for any access key id that is not an ARN. */
 export const LOCAL_ROLE = `arn:aws:iam::${ACCOUNT}:role/sealdex`;
 
 const PRINCIPAL = /^arn:(aws[a-z-]*):iam::(\d{12}):(role|user)\/(?:[\w+=,.@/-]*\/)?([\w+=,.@-]+)$/;
 
 /**
- * An access key id that is the ARN of a role or a user is that one; every other stands for LOCAL_ROLE. So a client becomes
- * another principal with AWS_ACCESS_KEY_ID=arn:aws:iam::444455556666:role/theirs and nothing else.
+ * An access key id that is the ARN of a role or a user is that principal; any other id is LOCAL_ROLE. A client becomes
+ * another principal with AWS_ACCESS_KEY_ID=arn:aws:iam::444455556666:role/theirs alone.
  */
 export function callerOf(authorization: string | undefined): Caller {
   // Credential=<access key id>/<date>/<region>/<service>/aws4_request; an ARN has slashes of its own.

@@ -1,38 +1,38 @@
-// What a policy document decides about a request, by IAM's rules: a statement that denies wins over any that allows.
-// Reads documents, never text; knows nothing of KMS or S3.
+// Policy evaluation by the rules of IAM: a statement that denies a request wins over any that allows it.
+// Must not import KMS or S3 code.
 import type { Caller } from './caller.ts';
 import type { Condition, Statement } from './policy-parser.ts';
 
 export interface AccessRequest {
   readonly caller: Caller;
-  /** As `kms:Decrypt`. */
+  /** For example `kms:Decrypt`. */
   readonly action: string;
   /** ARN. */
   readonly resource: string;
-  /** Values of condition keys, whose names are in lower case; what the request has not is left out. */
+  /** Values of condition keys, by name in lower case; without the keys that the request does not have. */
   readonly values: ReadonlyMap<string, readonly string[]>;
 }
 
-/** `none`: nothing is said, which is a no as well, in other words. */
+/** `none`: no statement matches, which denies the request implicitly. */
 export type Decision = 'allow' | 'deny' | 'none';
 
-export function decide(statements: readonly Statement[], asked: AccessRequest): Decision {
-  const meeting = statements.filter((statement) => matches(statement, asked));
-  if (meeting.some(({ effect }) => effect === 'Deny')) return 'deny';
-  return meeting.length > 0 ? 'allow' : 'none';
+export function decide(statements: readonly Statement[], request: AccessRequest): Decision {
+  const matching = statements.filter((statement) => matches(statement, request));
+  if (matching.some(({ effect }) => effect === 'Deny')) return 'deny';
+  return matching.length > 0 ? 'allow' : 'none';
 }
 
-/** An account's root stands for everybody in it: what its own IAM allows them is not asked here. */
+/** The root of an account means every principal of it, whatever IAM allows them. */
 const isCaller = (name: string, { arn, principalArn, account }: Caller): boolean =>
   name === '*' || name === arn || name === principalArn || new RegExp(`^arn:[a-z-]+:iam::${account}:root$`).test(name);
 
-export function matches(statement: Statement, asked: AccessRequest): boolean {
-  const action = asked.action.toLowerCase();
+export function matches(statement: Statement, request: AccessRequest): boolean {
+  const action = request.action.toLowerCase();
   return (
     statement.actions.some((pattern) => matchesPattern(action, pattern)) &&
-    statement.resources.some((pattern) => matchesPattern(asked.resource, pattern)) &&
-    (statement.principals?.some((name) => isCaller(name, asked.caller)) ?? true) &&
-    statement.conditions.every((condition) => holds(condition, asked.values.get(condition.key)))
+    statement.resources.some((pattern) => matchesPattern(request.resource, pattern)) &&
+    (statement.principals?.some((name) => isCaller(name, request.caller)) ?? true) &&
+    statement.conditions.every((condition) => holds(condition, request.values.get(condition.key)))
   );
 }
 
@@ -48,7 +48,7 @@ function holds({ operator, quantifier, ifExists, values }: Condition, found: rea
   return found === undefined ? isNegated : found.every(test);
 }
 
-/** `*` is any text, `?` any character. */
+/** `*` matches any text, `?` any character. */
 function matchesPattern(text: string, pattern: string): boolean {
   const form = pattern
     .replaceAll(/[.+^${}()|[\]\\]/g, '\\$&')

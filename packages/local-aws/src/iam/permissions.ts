@@ -1,5 +1,5 @@
-// What identities may do: IAM policies by principal, for those that a test or a trial gives one; all others may do everything.
-// Notes what was allowed by which statement, and what was refused.
+// IAM permissions: identity policies by principal. A principal without a policy may do everything.
+// Records which statement allowed a request, and which requests were denied.
 import { readDocument, type Kind, type Statement } from './policy-parser.ts';
 import { decide, matches, type AccessRequest } from './evaluate.ts';
 
@@ -7,22 +7,22 @@ export interface Use {
   readonly principalArn: string;
   readonly action: string;
   readonly resource: string;
-  /** The statements that allow it, by their place in the policy; none: it was refused. */
+  /** Indexes of the statements that allow it; empty if it was denied. */
   readonly allowedBy: readonly number[];
 }
 
 export interface Permissions {
-  /** Only what this policy allows is open to the principal from now on; without a policy, everything is. */
+  /** Sets the only permissions of the principal; undefined allows everything. */
   set(principalArn: string, policy: string | undefined): void;
-  /** What those with a policy asked for since the start or the last `forget`, each once. */
+  /** Distinct requests of principals with a policy, since the start or the last `forget`. */
   uses(): readonly Use[];
   forget(): void;
 }
 
-/** Beyond, uses are no longer noted: they are told apart by resource, of which there is no end. */
-const MOST_USES = 10_000;
+/** Further uses are not recorded: they are distinguished by resource, whose number is unbounded. */
+const MAX_USES = 10_000;
 
-/** One policy speaks of both services; each emulator is asked for its own actions. */
+/** One policy covers both services. */
 const IDENTITY: Kind = { attachedTo: 'identity', services: ['kms', 's3'] };
 
 export class PermissionBook implements Permissions {
@@ -34,15 +34,15 @@ export class PermissionBook implements Permissions {
     else this.#policies.set(principalArn, readDocument(policy, IDENTITY));
   }
 
-  /** Whether the caller's own policy lets it; notes the answer. */
-  allows(asked: AccessRequest): boolean {
-    const { principalArn } = asked.caller;
+  /** Whether the caller's own policy allows the request; records the result. */
+  allows(request: AccessRequest): boolean {
+    const { principalArn } = request.caller;
     const policy = this.#policies.get(principalArn);
     if (!policy) return true;
-    const isAllowed = decide(policy, asked) === 'allow';
-    const allowedBy = isAllowed ? policy.flatMap((each, at) => (matches(each, asked) ? [at] : [])) : [];
-    const use: Use = { principalArn, action: asked.action, resource: asked.resource, allowedBy };
-    if (this.#uses.size < MOST_USES) this.#uses.set(JSON.stringify(use), use);
+    const isAllowed = decide(policy, request) === 'allow';
+    const allowedBy = isAllowed ? policy.flatMap((each, at) => (matches(each, request) ? [at] : [])) : [];
+    const use: Use = { principalArn, action: request.action, resource: request.resource, allowedBy };
+    if (this.#uses.size < MAX_USES) this.#uses.set(JSON.stringify(use), use);
     return isAllowed;
   }
 

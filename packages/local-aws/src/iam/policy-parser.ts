@@ -1,12 +1,11 @@
-// Policy documents in the language of IAM, as far as the emulators speak it: read from JSON, and refused where they
-// say what is not spoken here. An element that is not understood is never skipped.
-// What a document decides is evaluate.ts' business.
+// Policy parser: reads IAM policy documents from JSON, and rejects elements that the emulators do not support.
+// An unsupported element is never ignored.
 
 export interface Statement {
   readonly effect: 'Allow' | 'Deny';
-  /** Patterns, in lower case: names of actions have no case. */
+  /** Patterns, in lower case: action names are not case-sensitive. */
   readonly actions: readonly string[];
-  /** ARNs, `*`, or account ids as ARNs of their root; undefined in a policy of an identity, which names nobody. */
+  /** ARNs, `*`, or account ids as ARNs of their root; undefined in an identity policy, which has no principals. */
   readonly principals: readonly string[] | undefined;
   /** Patterns. */
   readonly resources: readonly string[];
@@ -17,7 +16,7 @@ export interface Condition {
   readonly operator: Operator;
   readonly quantifier: 'ForAnyValue' | 'ForAllValues' | undefined;
   readonly ifExists: boolean;
-  /** In lower case: names of condition keys have no case. */
+  /** In lower case: condition keys are not case-sensitive. */
   readonly key: string;
   readonly values: readonly string[];
 }
@@ -25,14 +24,14 @@ export interface Condition {
 const OPERATORS = ['StringEquals', 'StringNotEquals', 'StringLike', 'StringNotLike', 'Null'] as const;
 type Operator = (typeof OPERATORS)[number];
 
-/** What kind of document it is: a resource's says who, an identity's says on what. */
+/** Kind of a document: a resource policy names principals, an identity policy names resources. */
 export interface Kind {
   readonly attachedTo: 'resource' | 'identity';
   /** The prefixes of its actions. */
   readonly services: readonly string[];
 }
 
-/** The condition keys that the emulators' requests have, and whether one can have several values. In lower case. */
+/** Condition keys of the emulators' requests, in lower case, and whether one can have several values. */
 const CONDITION_KEYS: Readonly<Record<string, 'single' | 'multi'>> = Object.freeze({
   'aws:principalarn': 'single',
   'aws:principalaccount': 'single',
@@ -44,7 +43,7 @@ const CONDITION_KEYS: Readonly<Record<string, 'single' | 'multi'>> = Object.free
 const countOf = (key: string): 'single' | 'multi' | undefined =>
   key.startsWith('kms:encryptioncontext:') ? 'single' : CONDITION_KEYS[key];
 
-/** The document says what is not understood; the message names the element. */
+/** The document has an unsupported element, which the message names. */
 export class Malformed extends Error {}
 
 const VERSIONS: ReadonlySet<unknown> = new Set(['2012-10-17', '2008-10-17']);
@@ -75,7 +74,7 @@ function statementOf(value: unknown, kind: Kind): Statement {
   const effect = statement['Effect'];
   if (effect !== 'Allow' && effect !== 'Deny') return refuse('Effect');
   const resources = textsOf(statement['Resource'], 'Resource');
-  // A key policy is about its own key, which it calls `*`.
+  // A key policy names its own key as `*`.
   if (isOfResource && resources.some((resource) => resource !== '*')) refuse('Resource');
   if (statement['Sid'] !== undefined) textOf(statement['Sid'], 'Sid');
   return {
@@ -112,7 +111,7 @@ function conditionsOf(value: unknown): Condition[] {
       const key = name.toLowerCase();
       const values = textsOf(texts, name);
       const counts = countOf(key) ?? refuse(`condition key ${name}`);
-      // AWS lets these pass and decides what nobody expects.
+      // AWS accepts these conditions, and evaluates them in unexpected ways.
       if ((counts === 'multi') !== (how.quantifier !== undefined) && how.operator !== 'Null')
         refuse(`${words} ${name}`);
       if (how.operator === 'Null' && values.some((each) => each !== 'true' && each !== 'false')) refuse(`Null ${name}`);

@@ -1,4 +1,4 @@
-// The cryptographic actions: what each takes, checks and answers. The key's state is checked before anything is done.
+// Cryptographic actions of the local KMS. Each checks its input and the key's state first.
 import { randomBytes } from 'node:crypto';
 import { type Context, invalidCiphertext, keyIdIn, unwrap, wrap } from './blob.ts';
 import { KmsError, MESSAGES, validation } from './errors.ts';
@@ -6,23 +6,23 @@ import { bytesOf, contextOf, type Input, keyIdOf, textOf, wholeOf } from './inpu
 import { assertUsable, type Key, type Keys } from './keys.ts';
 import { authorize, type Requester } from './policy.ts';
 
-type Answer = Record<string, unknown>;
+type Output = Record<string, unknown>;
 
-const LONGEST_PLAINTEXT_BYTES = 4096;
-const LONGEST_BLOB_BYTES = 6144;
+const MAX_PLAINTEXT_BYTES = 4096;
+const MAX_BLOB_BYTES = 6144;
 const KEY_SPECS: Readonly<Record<string, number>> = { AES_128: 16, AES_256: 32 };
 const ALGORITHM = 'SYMMETRIC_DEFAULT';
 
-export function generateDataKey(keys: Keys, input: Input, by: Requester): Answer {
+export function generateDataKey(keys: Keys, input: Input, by: Requester): Output {
   return newDataKey(keys, input, by, 'GenerateDataKey');
 }
 
-export function generateDataKeyWithoutPlaintext(keys: Keys, input: Input, by: Requester): Answer {
-  const { Plaintext: _, ...answer } = newDataKey(keys, input, by, 'GenerateDataKeyWithoutPlaintext');
-  return answer;
+export function generateDataKeyWithoutPlaintext(keys: Keys, input: Input, by: Requester): Output {
+  const { Plaintext: _, ...output } = newDataKey(keys, input, by, 'GenerateDataKeyWithoutPlaintext');
+  return output;
 }
 
-function newDataKey(keys: Keys, input: Input, by: Requester, operation: string): Answer {
+function newDataKey(keys: Keys, input: Input, by: Requester, operation: string): Output {
   const context = contextOf(input);
   const length = dataKeyBytes(input);
   const key = keys.find(keyIdOf(input));
@@ -52,9 +52,9 @@ function dataKeyBytes(input: Input): number {
   return length;
 }
 
-export function encrypt(keys: Keys, input: Input, by: Requester): Answer {
+export function encrypt(keys: Keys, input: Input, by: Requester): Output {
   const context = contextOf(input);
-  const plaintext = bytesOf(input, 'Plaintext', LONGEST_PLAINTEXT_BYTES);
+  const plaintext = bytesOf(input, 'Plaintext', MAX_PLAINTEXT_BYTES);
   const key = keys.find(keyIdOf(input));
   authorize(by, key, 'Encrypt', context);
   assertUsable(key, 'Encrypt');
@@ -66,9 +66,9 @@ export function encrypt(keys: Keys, input: Input, by: Requester): Answer {
   };
 }
 
-export function decrypt(keys: Keys, input: Input, by: Requester): Answer {
+export function decrypt(keys: Keys, input: Input, by: Requester): Output {
   const context = contextOf(input);
-  const blob = bytesOf(input, 'CiphertextBlob', LONGEST_BLOB_BYTES);
+  const blob = bytesOf(input, 'CiphertextBlob', MAX_BLOB_BYTES);
   const key = keyOfBlob(keys, blob, textOf(input, 'KeyId'));
   authorize(by, key, 'Decrypt', context);
   assertUsable(key, 'Decrypt');
@@ -77,8 +77,8 @@ export function decrypt(keys: Keys, input: Input, by: Requester): Answer {
   return { KeyId: key.arn, Plaintext: plaintext.toString('base64'), EncryptionAlgorithm: ALGORITHM };
 }
 
-export function reEncrypt(keys: Keys, input: Input, by: Requester): Answer {
-  const blob = bytesOf(input, 'CiphertextBlob', LONGEST_BLOB_BYTES);
+export function reEncrypt(keys: Keys, input: Input, by: Requester): Output {
+  const blob = bytesOf(input, 'CiphertextBlob', MAX_BLOB_BYTES);
   const sourceContext: Context = contextOf(input, 'SourceEncryptionContext');
   const destinationContext: Context = contextOf(input, 'DestinationEncryptionContext');
   const source = keyOfBlob(keys, blob, textOf(input, 'SourceKeyId'));
@@ -98,9 +98,9 @@ export function reEncrypt(keys: Keys, input: Input, by: Requester): Answer {
   };
 }
 
-/** The key that a blob names; a `KeyId` in the request must be the same one. */
-function keyOfBlob(keys: Keys, blob: Buffer, asked: string | undefined): Key {
-  const named = asked === undefined ? undefined : keys.find(asked);
+/** The key that a blob names. A `KeyId` in the request must be the same key. */
+function keyOfBlob(keys: Keys, blob: Buffer, requested: string | undefined): Key {
+  const named = requested === undefined ? undefined : keys.find(requested);
   const id = keyIdIn(blob);
   if (named && named.id !== id) throw new KmsError('IncorrectKeyException', MESSAGES['IncorrectKeyException']);
   if (!/^[A-Za-z0-9-]+$/.test(id)) throw invalidCiphertext();

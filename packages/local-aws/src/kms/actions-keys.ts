@@ -1,16 +1,16 @@
-// The actions that make, show and change keys.
+// Key management actions of the local KMS: create, describe, list and change keys.
 import { ACCOUNT } from '../iam/caller.ts';
 import { KmsError, notFound, validation } from './errors.ts';
 import { type Input, keyIdOf, textOf, wholeOf } from './input.ts';
 import type { Key, Keys } from './keys.ts';
 import { authorize, checkPolicy, DEFAULT_POLICY, type Requester } from './policy.ts';
 
-type Answer = Record<string, unknown>;
+type Output = Record<string, unknown>;
 
 const checkedPolicy = (policy: string, input: Input, { caller }: Requester): string =>
   checkPolicy(policy, input['BypassPolicyLockoutSafetyCheck'] === true ? undefined : caller);
 
-export function createKey(keys: Keys, input: Input, by: Requester): Answer {
+export function createKey(keys: Keys, input: Input, by: Requester): Output {
   const policy = textOf(input, 'Policy');
   const description = textOf(input, 'Description');
   const keySpec = textOf(input, 'KeySpec') ?? textOf(input, 'CustomerMasterKeySpec');
@@ -28,23 +28,23 @@ export function createKey(keys: Keys, input: Input, by: Requester): Answer {
 }
 
 /** Works in every state of a key. */
-export function describeKey(keys: Keys, input: Input, by: Requester): Answer {
+export function describeKey(keys: Keys, input: Input, by: Requester): Output {
   return { KeyMetadata: metadataOf(named(keys, input, by, 'DescribeKey'), keys.region) };
 }
 
-export function enableKey(keys: Keys, input: Input, by: Requester): Answer {
+export function enableKey(keys: Keys, input: Input, by: Requester): Output {
   keys.enable(named(keys, input, by, 'EnableKey'));
   return {};
 }
 
-export function disableKey(keys: Keys, input: Input, by: Requester): Answer {
+export function disableKey(keys: Keys, input: Input, by: Requester): Output {
   keys.disable(named(keys, input, by, 'DisableKey'));
   return {};
 }
 
 const seconds = (ms: number): number => Math.round(ms) / 1000;
 
-export function scheduleKeyDeletion(keys: Keys, input: Input, by: Requester): Answer {
+export function scheduleKeyDeletion(keys: Keys, input: Input, by: Requester): Output {
   const days = wholeOf(input, 'PendingWindowInDays', 7, 30) ?? 30;
   const key = named(keys, input, by, 'ScheduleKeyDeletion');
   keys.scheduleDeletion(key, days);
@@ -56,20 +56,20 @@ export function scheduleKeyDeletion(keys: Keys, input: Input, by: Requester): An
   };
 }
 
-export function cancelKeyDeletion(keys: Keys, input: Input, by: Requester): Answer {
+export function cancelKeyDeletion(keys: Keys, input: Input, by: Requester): Output {
   const key = named(keys, input, by, 'CancelKeyDeletion');
   keys.cancelDeletion(key);
   return { KeyId: key.arn };
 }
 
 /** Works in every state of a key, as PutKeyPolicy. */
-export function getKeyPolicy(keys: Keys, input: Input, by: Requester): Answer {
+export function getKeyPolicy(keys: Keys, input: Input, by: Requester): Output {
   const key = named(keys, input, by, 'GetKeyPolicy');
   assertDefaultName(input);
   return { Policy: key.policy ?? DEFAULT_POLICY, PolicyName: 'default' };
 }
 
-export function putKeyPolicy(keys: Keys, input: Input, by: Requester): Answer {
+export function putKeyPolicy(keys: Keys, input: Input, by: Requester): Output {
   const key = named(keys, input, by, 'PutKeyPolicy');
   assertDefaultName(input);
   const policy = textOf(input, 'Policy') ?? '';
@@ -77,7 +77,7 @@ export function putKeyPolicy(keys: Keys, input: Input, by: Requester): Answer {
   return {};
 }
 
-/** The key that the request names, if the caller may do that with it. */
+/** The key that the request names, if the caller may use the operation on it. */
 function named(keys: Keys, input: Input, by: Requester, operation: string): Key {
   const key = keys.find(keyIdOf(input));
   authorize(by, key, operation);
@@ -90,7 +90,7 @@ function assertDefaultName(input: Input): void {
 }
 
 /** Paged by `Limit` (100) and `Marker`, which is the id of the first key of the next page. */
-export function listKeys(keys: Keys, input: Input): Answer {
+export function listKeys(keys: Keys, input: Input): Output {
   const limit = wholeOf(input, 'Limit', 1, 1000) ?? 100;
   const marker = textOf(input, 'Marker');
   const all = keys.all();
@@ -104,7 +104,7 @@ export function listKeys(keys: Keys, input: Input): Answer {
   };
 }
 
-function metadataOf(key: Key, region: string): Answer {
+function metadataOf(key: Key, region: string): Output {
   return {
     AWSAccountId: ACCOUNT,
     KeyId: key.id,

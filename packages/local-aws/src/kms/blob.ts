@@ -1,8 +1,8 @@
-// The ciphertext that the local KMS hands out: names its key, binds the encryption context, as long as AWS' own.
+// Ciphertext blob of the local KMS: names its key, binds the encryption context, and has the same length as that of AWS.
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import { KmsError } from './errors.ts';
 
-/** magic, length of the key id, key id, zeros up to 124 bytes; nonce; ciphertext; tag. 152 bytes more than the plaintext, as AWS' blobs have. */
+/** Magic, length of the key id, key id, zeros up to 124 bytes; nonce; ciphertext; tag. 152 bytes more than the plaintext. */
 const MAGIC = Buffer.from('SXLK', 'latin1');
 const HEADER_BYTES = 124;
 const NONCE_BYTES = 12;
@@ -10,7 +10,7 @@ const TAG_BYTES = 16;
 
 export type Context = Readonly<Record<string, string>>;
 
-/** The order of a context's pairs does not count. */
+/** Sorted, because the order of a context's pairs is not significant. */
 const authenticated = (header: Buffer, context: Context): Buffer =>
   Buffer.concat([
     header,
@@ -26,10 +26,10 @@ export function wrap(material: Buffer, keyId: string, context: Context, plaintex
   return Buffer.concat([header, nonce, cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]);
 }
 
-/** KMS gives no message with this one. */
+/** KMS returns this error without a message. */
 export const invalidCiphertext = (): KmsError => new KmsError('InvalidCiphertextException');
 
-/** The id of the key that made the blob. @throws KmsError InvalidCiphertextException when it is none of ours. */
+/** The id of the key that made the blob. @throws KmsError InvalidCiphertextException for other bytes */
 export function keyIdIn(blob: Buffer): string {
   if (blob.length <= HEADER_BYTES + NONCE_BYTES + TAG_BYTES || !blob.subarray(0, MAGIC.length).equals(MAGIC)) {
     throw invalidCiphertext();

@@ -1,11 +1,11 @@
-// What a call is about, told from its input before it is carried out: operation, keys and contexts. Never fails.
+// KMS call: operation, keys and contexts of a request, read from its input before it is executed. Never throws.
 import { keyIdIn } from './blob.ts';
 import type { Input } from './input.ts';
 import type { Keys } from './keys.ts';
 
 export interface KmsCall {
   readonly operation: string;
-  /** ARNs; a re-encryption has two, the source's first. Empty where the call names none that could be told. */
+  /** ARNs; ReEncrypt has two, the source's first. Empty if the call names no key that can be determined. */
   readonly keys: readonly string[];
   readonly contexts: readonly Readonly<Record<string, unknown>>[];
 }

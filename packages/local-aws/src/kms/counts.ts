@@ -1,12 +1,12 @@
-// Counts calls by operation, key, tenant and result: how tests prove how often KMS is asked, and for whom.
+// Call counts of the local KMS, by operation, key, tenant and result.
 import type { KmsCall } from './calls.ts';
 
 export interface KmsCountMatch {
   readonly operation?: string;
   readonly key?: string;
-  /** What the encryption context gives as `tenant`. */
+  /** `tenant` in the encryption context. */
   readonly tenant?: string;
-  /** `ok`, the name of the error, or `open` for calls that were not answered yet. */
+  /** `ok`, the error name, or `open` for calls in progress. */
   readonly result?: string;
 }
 
@@ -19,22 +19,22 @@ export interface KmsCount {
 }
 
 export interface KmsCounts {
-  /** How many calls matched, of those since the start or the last reset. */
+  /** Number of matching calls since the start or the last reset. */
   count(match?: KmsCountMatch): number;
   /** All counts above zero. */
   all(): KmsCount[];
   reset(): void;
 }
 
-/** Beyond, tenants and keys are no longer told apart. */
-const MOST_ROWS = 100_000;
+/** Further rows do not distinguish tenants and keys. */
+const MAX_ROWS = 100_000;
 
 type Row = { -readonly [member in keyof KmsCount]: KmsCount[member] };
 
 export class CallCounter implements KmsCounts {
   #rows = new Map<string, Row>();
 
-  /** Counts the call as open; the answer tells how it ended and is given once. */
+  /** Counts the call as open. Returns a function that records its result; call it once. */
   begin(call: KmsCall): (result: string) => void {
     const rows = this.#rows;
     const open = this.#row(rows, call, 'open');
@@ -61,7 +61,7 @@ export class CallCounter implements KmsCounts {
 
   #row(rows: Map<string, Row>, call: KmsCall, result: string): Row {
     const tenant = call.contexts.map((context) => context['tenant']).find((tenant) => typeof tenant === 'string');
-    const full = rows.size >= MOST_ROWS;
+    const full = rows.size >= MAX_ROWS;
     const labels = {
       operation: call.operation,
       ...(call.keys[0] === undefined || full ? {} : { key: call.keys[0] }),

@@ -1,4 +1,4 @@
-// What the local KMS answers when it refuses: AWS' error names, their HTTP status, and messages as KMS words them.
+// Errors of the local KMS: error names, HTTP status and messages of AWS.
 
 import { callerOf } from '../iam/caller.ts';
 
@@ -6,7 +6,7 @@ export class KmsError extends Error {
   override readonly name: string;
   readonly status: number;
 
-  /** An empty message is left out of the answer, as KMS does for some errors. */
+  /** An empty message is omitted from the response, as KMS does for some errors. */
   constructor(name: string, message = '', status = 400) {
     super(message);
     this.name = name;
@@ -25,14 +25,17 @@ export const invalidState = (arn: string, what: string): KmsError =>
 
 export const validation = (message: string): KmsError => new KmsError('ValidationException', message);
 
-/** The service model's own words for a member that breaks its constraint. */
+/** The service model's message for a member that violates its constraint. */
 export const constraint = (member: string, rule: string): KmsError =>
   validation(`1 validation error detected: Value at '${member}' failed to satisfy constraint: ${rule}`);
 
-/** Whose policy does not allow it: the tenant's key policy, or our own IAM. */
+/** The policy that does not allow the call: the key policy, or the caller's IAM policy. */
 export type DeniedBy = 'resource-based' | 'identity-based';
 
-/** `missing`: nothing allows it. `explicit`: something denies it. `unclear`: KMS does not tell other accounts which, nor whether the key is there. */
+/**
+ * `missing`: no statement allows it. `explicit`: a statement denies it. `unclear`: for callers of other accounts, to whom KMS
+ * does not reveal the reason or whether the key exists.
+ */
 export type DenialSays = 'missing' | 'explicit' | 'unclear';
 
 export function accessDenied(
@@ -54,7 +57,7 @@ export function accessDenied(
   );
 }
 
-/** Messages for errors that a test asks for by name only. */
+/** Messages for errors that a test sets by name only. */
 export const MESSAGES: Readonly<Record<string, string>> = Object.freeze({
   ThrottlingException: 'You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls.',
   LimitExceededException: 'The request was rejected because a limit was exceeded.',

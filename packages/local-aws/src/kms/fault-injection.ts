@@ -1,13 +1,13 @@
-// The faults that a test can set on the local KMS, for one key or all, one operation or all, some calls or all.
+// Faults that a test can set on the local KMS, by key, operation, encryption context and number of calls.
 import { FaultBook } from '../fault-injection.ts';
 import type { KmsCall } from './calls.ts';
 import { accessDenied, type DeniedBy, KmsError, MESSAGES, notFound } from './errors.ts';
 
 export interface KmsMatch {
-  /** The key's ARN. */
+  /** ARN of the key. */
   readonly key?: string;
   readonly operation?: string | readonly string[];
-  /** Pairs that an encryption context of the call must have, as a tenant's key policy may say: a period, for one. */
+  /** Pairs that an encryption context of the call must have, for example a period. */
   readonly context?: Readonly<Record<string, string>>;
 }
 
@@ -18,17 +18,17 @@ export type KmsErrorFault =
 
 export type KmsFault =
   | KmsErrorFault
-  /** Answers never; goes on when cleared, does nothing when the connection closes first. */
+  /** Does not respond until cleared; the call is then executed unless the connection has closed. */
   | { readonly kind: 'hang' }
   | { readonly kind: 'latency'; readonly ms: number }
-  /** `bad` calls fail, then `good` calls work, and again; 1 and 1 when left out. */
+  /** `bad` calls fail, then `good` calls succeed, repeatedly; both 1 by default. */
   | { readonly kind: 'flapping'; readonly fault: KmsErrorFault; readonly bad?: number; readonly good?: number };
 
 export type KmsFaults = Pick<FaultBook<KmsCall, KmsMatch, KmsFault>, 'set' | 'clear'>;
 
 const named = (name: string): KmsErrorFault => Object.freeze({ kind: 'error', name });
 
-/** KMS' own answers, to be given to `faults.set`. */
+/** Errors of KMS, for `faults.set`. */
 export const KMS_ERRORS = Object.freeze({
   throttled: named('ThrottlingException'),
   internal: named('KMSInternalException'),
@@ -36,9 +36,9 @@ export const KMS_ERRORS = Object.freeze({
   keyUnavailable: named('KeyUnavailableException'),
   expiredCredentials: named('ExpiredTokenException'),
   unknownCredentials: named('UnrecognizedClientException'),
-  /** By the tenant's key policy. */
+  /** Denied by the key policy. */
   accessDenied: { kind: 'accessDenied', by: 'resource-based' },
-  /** By our own IAM. */
+  /** Denied by the caller's IAM policy. */
   accessDeniedByUs: { kind: 'accessDenied', by: 'identity-based' },
   notFound: { kind: 'notFound' },
 } satisfies Record<string, KmsErrorFault>);
@@ -58,7 +58,7 @@ function spares(fault: KmsFault, seen: number): boolean {
   return (seen - 1) % (bad + (fault.good ?? 1)) >= bad;
 }
 
-/** The error that a fault stands for, in the words that fit the call. */
+/** Makes the error of a fault, with the message that KMS returns for the call. */
 export function errorOf(fault: KmsErrorFault, call: KmsCall): KmsError {
   const key = call.keys[0] ?? '*';
   if (fault.kind === 'accessDenied') return accessDenied(call.operation, key, fault.by);

@@ -1,4 +1,4 @@
-// Reads the members of a request as the service model constrains them.
+// Request input: reads members of a request, and checks the constraints of the service model.
 import type { Context } from './blob.ts';
 import { constraint, KmsError } from './errors.ts';
 

@@ -1,4 +1,4 @@
-// The keys of the local KMS: their states and who may change them how. Knows nothing of HTTP or faults.
+// Keys of the local KMS: their states and the allowed transitions. Must not import HTTP or fault code.
 import { randomBytes, randomUUID } from 'node:crypto';
 import { ACCOUNT } from '../iam/caller.ts';
 import { disabled, invalidState, KmsError, notFound } from './errors.ts';
@@ -21,7 +21,7 @@ export interface KeyOptions {
   readonly keyUsage?: string;
   readonly origin?: string;
   readonly customKeyStoreId?: string;
-  /** A key policy as JSON; without, the account of the local KMS may do everything. */
+  /** Key policy as JSON; by default the account of the local KMS may do everything. */
   readonly policy?: string;
 }
 
@@ -34,7 +34,7 @@ export interface Key extends Required<Omit<KeyOptions, 'customKeyStoreId' | 'pol
   policy?: string;
   state: KeyState;
   deletionDate?: number;
-  /** AWS documents both for a key that is pending deletion. */
+  /** AWS documents both errors for a key that is pending deletion. */
   pendingDeletionAnswers?: 'KMSInvalidStateException' | 'DisabledException';
 }
 
@@ -61,7 +61,7 @@ export class Keys {
     return this.#add(id, this.arnOf(id), options);
   }
 
-  /** A key with that very ARN, unless there is one. @throws KmsError if it is no key's ARN or of another region */
+  /** Creates a key with this ARN unless it exists. @throws KmsError if it is not a key ARN, or of another region */
   createOnce(arn: string): Key {
     if (!arn.startsWith('arn:')) throw new KmsError('InvalidArnException', `Invalid arn: ${arn}`);
     const id = this.idOf(arn);
@@ -88,7 +88,7 @@ export class Keys {
     return key;
   }
 
-  /** By full ARN or bare id. @throws KmsError as KMS words it for what it does not know. */
+  /** Finds a key by full ARN or by id. @throws KmsError for an unknown key, with the message of KMS */
   find(keyId: string): Key {
     const key = this.#keys.get(this.idOf(keyId));
     if (!key) throw notFound(keyId.startsWith('arn:') ? keyId : this.arnOf(keyId));
@@ -131,7 +131,7 @@ export class Keys {
     this.setState(key, 'Disabled');
   }
 
-  /** undefined: as if it had been made without one. */
+  /** Undefined sets the default policy. */
   setPolicy(key: Key, policy: string | undefined): void {
     if (policy === undefined) delete key.policy;
     else key.policy = policy;
@@ -145,7 +145,7 @@ export class Keys {
     this.save();
   }
 
-  /** The end of a scheduled deletion: the key is gone, with its material. */
+  /** Deletes the key and its material, as at the end of a scheduled deletion. */
   forget(key: Key): void {
     this.#keys.delete(key.id);
     key.material.fill(0);
@@ -157,7 +157,7 @@ export class Keys {
   }
 }
 
-/** @throws KmsError when a key in its state serves no cryptographic call. */
+/** @throws KmsError if the key's state does not allow cryptographic calls */
 export function assertUsable(key: Key, operation: string): void {
   if (key.state === 'PendingDeletion' && key.pendingDeletionAnswers === 'DisabledException') {
     throw new KmsError('DisabledException', `${key.arn} is pending deletion.`);
@@ -174,7 +174,7 @@ export function assertUsable(key: Key, operation: string): void {
   }
 }
 
-/** In KMS' words, why a key in that state serves no cryptographic call. */
+/** State names in the error messages of KMS. */
 const STATE_WORDS: { readonly [state in Exclude<KeyState, 'Enabled' | 'Updating' | 'Disabled'>]: string } =
   Object.freeze({
     PendingDeletion: 'pending deletion',

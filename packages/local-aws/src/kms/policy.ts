@@ -1,4 +1,4 @@
-// Who may do what with a key of the local KMS: its key policy and the caller's own IAM policy, asked before anything is done.
+// Authorization of the local KMS: checks the key policy and the caller's IAM policy before a call is executed.
 import { ACCOUNT, type Caller } from '../iam/caller.ts';
 import { Malformed, readDocument, type Kind, type Statement } from '../iam/policy-parser.ts';
 import { decide } from '../iam/evaluate.ts';
@@ -7,7 +7,7 @@ import type { Context } from './blob.ts';
 import { accessDenied, KmsError } from './errors.ts';
 import type { Key } from './keys.ts';
 
-/** What KMS gives a key that is made without a policy: its account decides. */
+/** Policy of a key that is made without one: the account's IAM policies decide. */
 export const DEFAULT_POLICY = JSON.stringify(
   {
     Version: '2012-10-17',
@@ -26,26 +26,26 @@ export const DEFAULT_POLICY = JSON.stringify(
   2,
 );
 
-const LONGEST_POLICY = 32_768;
+const MAX_POLICY_CHARS = 32_768;
 
 const KEY_POLICY: Kind = { attachedTo: 'resource', services: ['kms'] };
 
-/** Who calls, and what its own policy says. */
+/** The caller and the IAM policies. */
 export interface Requester {
   readonly caller: Caller;
   readonly permissions: PermissionBook;
 }
 
-/** @throws KmsError AccessDeniedException in AWS' words when key policy or IAM do not allow it */
+/** @throws KmsError AccessDeniedException, with the message of AWS, if the key policy or IAM does not allow the call */
 export function authorize(
   { caller, permissions }: Requester,
   key: Key,
   operation: string,
   context: Context = {},
 ): void {
-  const asked = { caller, action: `kms:${operation}`, resource: key.arn, values: valuesOf(caller, context) };
-  if (!permissions.allows(asked)) throw accessDenied(operation, key.arn, 'identity-based', { caller: caller.arn });
-  const decision = decide(statementsOf(key), asked);
+  const request = { caller, action: `kms:${operation}`, resource: key.arn, values: valuesOf(caller, context) };
+  if (!permissions.allows(request)) throw accessDenied(operation, key.arn, 'identity-based', { caller: caller.arn });
+  const decision = decide(statementsOf(key), request);
   if (decision === 'allow') return;
   const says = caller.account !== ACCOUNT ? 'unclear' : decision === 'deny' ? 'explicit' : 'missing';
   throw accessDenied(operation, key.arn, 'resource-based', { caller: caller.arn, says });
@@ -85,15 +85,15 @@ function readPolicy(text: string): readonly Statement[] {
 }
 
 /**
- * Refuses what KMS would not take as a key's policy. With a caller, who must be able to change it again.
+ * Rejects a policy that KMS would reject. With `caller`, the policy must allow the caller to change it again.
  * @throws KmsError MalformedPolicyDocumentException, LimitExceededException
  */
 export function checkPolicy(text: string, caller?: Caller): string {
-  if (text.length > LONGEST_POLICY) throw new KmsError('LimitExceededException', 'The policy is too long.');
+  if (text.length > MAX_POLICY_CHARS) throw new KmsError('LimitExceededException', 'The policy is too long.');
   const statements = readPolicy(text);
   if (!caller) return text;
-  const asked = { caller, action: 'kms:PutKeyPolicy', resource: 'arn:aws:kms', values: valuesOf(caller, {}) };
-  if (decide(statements, asked) === 'allow') return text;
+  const request = { caller, action: 'kms:PutKeyPolicy', resource: 'arn:aws:kms', values: valuesOf(caller, {}) };
+  if (decide(statements, request) === 'allow') return text;
   throw new KmsError(
     'MalformedPolicyDocumentException',
     'The new key policy will not allow you to update the key policy in the future.',

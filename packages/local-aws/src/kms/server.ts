@@ -1,4 +1,4 @@
-// The local KMS on the wire: AWS JSON 1.1 over HTTP, as @aws-sdk/client-kms speaks it. Faults and counts are asked here.
+// Local KMS server: AWS JSON 1.1 over HTTP for @aws-sdk/client-kms, with faults and call counts.
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { callerOf } from '../iam/caller.ts';
@@ -6,7 +6,7 @@ import { PermissionBook, type Permissions } from '../iam/permissions.ts';
 import { decrypt, encrypt, generateDataKey, generateDataKeyWithoutPlaintext, reEncrypt } from './actions-crypto.ts';
 import * as keyActions from './actions-keys.ts';
 import { reachableAt } from '../ports.ts';
-import { answerSts, isSts } from '../sts.ts';
+import { respondSts, isSts } from '../sts.ts';
 import { callOf } from './calls.ts';
 import { CallCounter, type KmsCounts } from './counts.ts';
 import { KmsError } from './errors.ts';
@@ -20,26 +20,26 @@ import { Trail, type TrailRecord } from './trail.ts';
 export interface KmsServer {
   readonly endpoint: string;
   readonly region: string;
-  /** The new key's ARN. */
+  /** Returns the ARN of the new key. */
   createKey(options?: KeyOptions): string;
   keys(): readonly Readonly<Pick<Key, 'arn' | 'state' | 'description'>>[];
   state(arn: string): KeyState;
   enable(arn: string): void;
   disable(arn: string): void;
-  /** AWS documents two answers for a key that is pending deletion; KMSInvalidStateException unless said otherwise. */
+  /** `answers`: the error of calls with the key; AWS documents both. KMSInvalidStateException by default. */
   scheduleDeletion(arn: string, options?: { days?: number; answers?: Key['pendingDeletionAnswers'] }): void;
   cancelDeletion(arn: string): void;
-  /** Any state, whatever the key's state is now. */
+  /** Sets any state, from any state. */
   setState(arn: string, state: KeyState): void;
-  /** A key policy, as JSON or as its value; undefined is the policy of a new key. @throws KmsError for what KMS refuses */
+  /** Sets a key policy, as JSON or as a value; undefined is the default policy. @throws KmsError for an invalid policy */
   setPolicy(arn: string, policy: string | object | undefined): void;
-  /** IAM policies of callers, whom the access key id of a request names: see callerOf(). */
+  /** IAM policies of callers, which are identified by the access key id of a request: see callerOf(). */
   readonly permissions: Permissions;
-  /** The key is gone for ever, as after its scheduled deletion. */
+  /** Deletes the key permanently, as at the end of its scheduled deletion. */
   forget(arn: string): void;
   readonly faults: KmsFaults;
   readonly counts: KmsCounts;
-  /** The calls as CloudTrail would show them to an account, that of the keys unless said otherwise; the newest 20,000 or more. */
+  /** CloudTrail events of an account, by default that of the keys; at least the newest 20,000. */
   trail(account?: string): readonly TrailRecord[];
   stop(): Promise<void>;
 }
@@ -47,12 +47,12 @@ export interface KmsServer {
 export interface KmsOptions {
   readonly port?: number;
   readonly host?: string;
-  /** Where the keys are kept; without: in memory. */
+  /** File for the keys; in memory by default. */
   readonly stateFile?: string;
-  /** Where the calls are logged as well, an event of CloudTrail a line. */
+  /** File to which CloudTrail events are appended, one per line. */
   readonly trailFile?: string;
   readonly region?: string;
-  /** Full ARNs, of this region, of keys that are there from the first request on. */
+  /** Full ARNs, of this region, of keys that exist from the first request on. */
   readonly keyArns?: readonly string[];
 }
 
@@ -74,7 +74,7 @@ const ACTIONS: Readonly<Record<string, (keys: Keys, input: Input, by: Requester)
     ReEncrypt: reEncrypt,
   });
 
-const LARGEST_REQUEST_BYTES = 1_048_576;
+const MAX_REQUEST_BYTES = 1_048_576;
 
 export async function startKms(options: KmsOptions = {}): Promise<KmsServer> {
   const file = options.stateFile;
@@ -90,8 +90,8 @@ export async function startKms(options: KmsOptions = {}): Promise<KmsServer> {
   const trail = new Trail(keys.region, options.trailFile);
   const parts: Parts = { keys, faults, counts, permissions, trail };
   const server = createServer((request, response) => {
-    if (isSts(request)) answerSts(request, response);
-    else void answer(request, response, parts);
+    if (isSts(request)) respondSts(request, response);
+    else void respond(request, response, parts);
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -100,7 +100,6 @@ export async function startKms(options: KmsOptions = {}): Promise<KmsServer> {
   return serverOf(server, options.host, parts);
 }
 
-/** What the server is made of. */
 interface Parts {
   readonly keys: Keys;
   readonly faults: ReturnType<typeof kmsFaultBook>;
@@ -152,7 +151,7 @@ function serverOf(
   };
 }
 
-async function answer(
+async function respond(
   request: IncomingMessage,
   response: ServerResponse,
   { keys, faults, counts, permissions, trail }: Parts,
@@ -195,7 +194,7 @@ async function read(request: IncomingMessage): Promise<{ operation: string; inpu
   let size = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     size += chunk.length;
-    if (size > LARGEST_REQUEST_BYTES) throw new KmsError('RequestEntityTooLargeException', '', 413);
+    if (size > MAX_REQUEST_BYTES) throw new KmsError('RequestEntityTooLargeException', '', 413);
     chunks.push(chunk);
   }
   const target = request.headers['x-amz-target'];
@@ -212,7 +211,7 @@ function parse(text: string): Input {
     const input: unknown = JSON.parse(text);
     if (typeof input === 'object' && input !== null && !Array.isArray(input)) return input as Input;
   } catch {
-    // Told below, together with JSON that is no object.
+    // Rejected below, together with JSON that is not an object.
   }
   throw new KmsError('SerializationException', 'The request is no JSON object.');
 }

@@ -1,9 +1,9 @@
-// Keeps the keys of the local KMS on disk: one JSON file for its owner's eyes only, replaced in one step.
+// State file of the local KMS: stores its keys in one JSON file, readable by its owner only, and replaces it atomically.
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Key } from './keys.ts';
 
-/** @throws Error, one sentence, when the file is there and is not ours. */
+/** @throws Error, one sentence, if the file exists and is not a state file */
 export function readKeys(file: string): Key[] {
   if (!existsSync(file)) return [];
   try {
@@ -16,7 +16,7 @@ export function readKeys(file: string): Key[] {
   }
 }
 
-/** A crash leaves the old file or the new one, never half of one. */
+/** A crash leaves the old file or the new one, never a partial one. */
 export function writeKeys(file: string, keys: readonly Key[]): void {
   mkdirSync(dirname(file), { recursive: true });
   const text = JSON.stringify({ keys: keys.map((key) => ({ ...key, material: key.material.toString('base64') })) });

@@ -1,4 +1,4 @@
-// What the local KMS logs of its calls, in CloudTrail's form: in memory, and in a file when asked. Never carries out a call.
+// CloudTrail events of the local KMS: kept in memory, and appended to a file if one is given.
 import { randomUUID } from 'node:crypto';
 import { appendFileSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -7,7 +7,7 @@ import type { KmsCall } from './calls.ts';
 import type { KmsError } from './errors.ts';
 import type { Input } from './input.ts';
 
-/** One event, with the members that CloudTrail gives those of KMS. */
+/** One event, with the members of CloudTrail's KMS events. */
 export interface TrailRecord extends Readonly<Record<string, unknown>> {
   readonly eventName: string;
   readonly requestID: string;
@@ -21,16 +21,16 @@ export interface TrailCall extends KmsCall {
   readonly caller: Caller;
   readonly sourceIp: string;
   readonly userAgent: string;
-  /** Why KMS refused it. */
+  /** The error with which KMS rejected the call. */
   readonly refusal?: KmsError;
 }
 
-const MOST_RECORDS = 20_000;
-const LARGEST_FILE_BYTES = 10_000_000;
+const MAX_RECORDS = 20_000;
+const MAX_FILE_BYTES = 10_000_000;
 
 /**
- * Not logged: what is refused before KMS knows the caller and the call, and what it throttles. AWS promises a record of
- * every call that worked, and of those that failed "in some scenarios" only.
+ * Not logged: calls that are rejected before KMS has identified caller and operation, and throttled calls. AWS guarantees an
+ * event for every successful call, and for failed calls "in some scenarios" only.
  */
 const UNLOGGED: ReadonlySet<string> = new Set([
   'ThrottlingException',
@@ -64,17 +64,17 @@ export class Trail {
     if (call.refusal !== undefined && UNLOGGED.has(call.refusal.name)) return;
     const records = recordsOf(call, this.#region);
     this.#records.push(...records);
-    if (this.#records.length >= 2 * MOST_RECORDS) this.#records = this.#records.slice(-MOST_RECORDS);
+    if (this.#records.length >= 2 * MAX_RECORDS) this.#records = this.#records.slice(-MAX_RECORDS);
     if (this.#file !== undefined) append(this.#file, records);
   }
 
-  /** The newest events of one account, oldest first; of the keys' own account unless said otherwise. */
+  /** The newest events of one account, oldest first; by default of the keys' account. */
   of(account = ACCOUNT): TrailRecord[] {
-    return this.#records.filter((record) => record.recipientAccountId === account).slice(-MOST_RECORDS);
+    return this.#records.filter((record) => record.recipientAccountId === account).slice(-MAX_RECORDS);
   }
 }
 
-/** CloudTrail has its own word for this one. */
+/** CloudTrail uses AccessDenied for AccessDeniedException. */
 const errorOf = ({ name, message }: KmsError): object => ({
   errorCode: name === 'AccessDeniedException' ? 'AccessDenied' : name,
   ...(message === '' ? {} : { errorMessage: message }),
@@ -86,7 +86,7 @@ const resourceOf = (arn: string): object => ({
   ARN: arn,
 });
 
-/** For the account that called and for that of the key; the latter hears nothing of calls that were denied to others. */
+/** Events for the caller's account and the key's account. The latter gets no event for a denied call of another account. */
 function recordsOf(call: TrailCall, region: string): TrailRecord[] {
   const isDenied = call.refusal?.name === 'AccessDeniedException';
   const isForeign = call.caller.account !== ACCOUNT;
@@ -116,14 +116,14 @@ function recordsOf(call: TrailCall, region: string): TrailRecord[] {
   }));
 }
 
-/** Another account is told whose caller it was, and no name. */
+/** For another account, without the name of the caller. */
 function identityOf({ arn, account, principalArn }: Caller, recipient: string): object {
   const principalId = arn.split('/').slice(1).join(':');
   if (recipient !== account) return { type: 'AWSAccount', principalId, accountId: account };
   return { type: principalArn.includes(':user/') ? 'IAMUser' : 'AssumedRole', principalId, arn, accountId: account };
 }
 
-/** No plaintext, no ciphertext, no policy. */
+/** Excludes plaintext, ciphertext and policies. */
 const LOGGED_MEMBERS: Readonly<Record<string, string>> = {
   KeyId: 'keyId',
   KeySpec: 'keySpec',
@@ -150,10 +150,10 @@ function parametersOf({ operation, input }: TrailCall): object | null {
   return Object.keys(all).length === 0 ? null : all;
 }
 
-/** The file of before is kept once. */
+/** Rotates the file above the maximum size; one old file is kept. */
 function append(file: string, records: readonly TrailRecord[]): void {
   const text = records.map((record) => `${JSON.stringify(record)}\n`).join('');
   const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
-  if (size + text.length > LARGEST_FILE_BYTES) renameSync(file, file.replace(/(\.\w+)?$/, '.1$1'));
+  if (size + text.length > MAX_FILE_BYTES) renameSync(file, file.replace(/(\.\w+)?$/, '.1$1'));
   appendFileSync(file, text, { mode: 0o600 });
 }

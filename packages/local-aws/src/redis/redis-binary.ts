@@ -1,5 +1,4 @@
-// Finds a redis-server (or valkey-server) to run: on PATH, in .sealdex/redis of the project, or fetched into there.
-// Knows nothing of how it is started.
+// Redis binary: finds redis-server or valkey-server on PATH or in .sealdex/redis of the project, or fetches it into that folder.
 import { execFile } from 'node:child_process';
 import { access, constants, readdir } from 'node:fs/promises';
 import { delimiter, join, sep } from 'node:path';
@@ -9,7 +8,7 @@ import { fetchRedis } from './redis-fetch.ts';
 
 export interface RedisBinary {
   readonly path: string;
-  /** What must be added to the environment so that it finds its libraries. */
+  /** Environment variables that it needs to find its libraries. */
   readonly env: Record<string, string>;
 }
 
@@ -17,7 +16,7 @@ const NAMES = ['redis-server', 'valkey-server'];
 
 /**
  * The folder for a fetched Redis, for a module of this package at `path`: `.sealdex/redis` of the checkout, or of the
- * project that the package is installed in, because what lies in node_modules is lost at the next installation.
+ * project in which the package is installed. The next installation would delete a folder in node_modules.
  */
 export function redisFolderOf(path: string): string {
   const parts = path.split(sep);
@@ -35,8 +34,8 @@ export interface FindOptions {
 }
 
 /**
- * A server binary. On Debian and Ubuntu without one, packages are fetched into `folder`: no root, nothing outside it.
- * @throws Error that names the command to run, where nothing can be found or fetched.
+ * Finds a server binary. On Debian and Ubuntu, fetches packages into `folder` if there is none, without root.
+ * @throws Error that names the command to run, if no binary can be found or fetched
  */
 export async function findRedis(options: FindOptions = {}): Promise<RedisBinary> {
   const { folder = REDIS_FOLDER, searchPath = process.env['PATH'] ?? '', signal } = options;
@@ -48,7 +47,7 @@ export async function findRedis(options: FindOptions = {}): Promise<RedisBinary>
   return fetched;
 }
 
-/** A folder is put in place only when what is in it runs here. */
+/** Checks that the extracted binary runs on this machine. */
 async function runs(extracted: string): Promise<void> {
   const binary = await inFolder(extracted);
   if (!binary) throw new Error('The downloaded packages do not contain redis-server. Install it and try again.');
@@ -79,7 +78,7 @@ async function inFolder(folder: string): Promise<RedisBinary | undefined> {
   return undefined;
 }
 
-/** Debian puts libraries into lib/<triplet> or usr/lib/<triplet>. */
+/** Debian installs libraries in lib/<triplet> or usr/lib/<triplet>. */
 async function libraryFolders(folder: string): Promise<string[]> {
   const roots = [join(folder, 'usr', 'lib'), join(folder, 'lib')];
   const found = await Promise.all(

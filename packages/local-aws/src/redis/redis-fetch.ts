@@ -1,5 +1,5 @@
-// Fetches Debian's or Ubuntu's redis-server packages into one folder, with apt's own state kept in there too.
-// Needs no root, installs nothing, and touches nothing outside the folder.
+// Redis download: fetches the redis-server packages of Debian or Ubuntu into one folder, with apt's state in it.
+// Needs no root, installs nothing, and changes nothing outside the folder.
 import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -9,8 +9,8 @@ const ADVICE =
   'No redis-server was found: install one (Debian, Ubuntu: apt-get install redis-server; macOS: brew install redis) and try again.';
 
 /**
- * Makes `folder` hold the unpacked packages. They are unpacked and checked beside it and then renamed, so a parallel
- * or interrupted fetch does no harm: whoever comes second finds the folder there and uses it.
+ * Unpacks the packages into `folder`. They are unpacked and checked in a temporary folder, which is then renamed. A parallel
+ * or interrupted fetch is therefore harmless: the second one uses the existing folder.
  */
 export async function fetchRedis(
   folder: string,
@@ -41,7 +41,7 @@ async function folderBeside(folder: string): Promise<string> {
   return mkdtemp(join(within, `.${basename(folder)}-`));
 }
 
-/** All of apt's state in `temp`, and none of the system's hooks. */
+/** Keeps all of apt's state in `temp`, and disables the system's hooks. */
 const aptConfig = (temp: string): string => `
 #clear APT::Update::Pre-Invoke;
 #clear APT::Update::Post-Invoke;
@@ -70,7 +70,7 @@ async function fetchInto(temp: string, extracted: string, signal: AbortSignal | 
   const config = join(temp, 'apt.conf');
   await writeFile(config, aptConfig(temp));
   await run('apt-get', ['-c', config, '-qq', 'update'], debs, signal);
-  // What an installation here would add: redis-server and exactly the libraries that this machine lacks.
+  // The packages that an installation would add: redis-server and the libraries that this machine lacks.
   const plan = await run(
     'apt-get',
     ['-c', config, 'install', '-y', '--no-install-recommends', '--print-uris', 'redis-server'],

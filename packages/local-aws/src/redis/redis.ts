@@ -1,5 +1,5 @@
-// Owns a redis-server child: a free port, readiness, stopping, and that it ends when this process dies in any way.
-// Knows nothing of queues or keys.
+// Redis server: starts a redis-server child on a free port, waits until it is ready, and stops it.
+// The child also ends if this process is killed.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -17,27 +17,27 @@ export interface RedisServer {
 }
 
 export interface RedisOptions {
-  /** Where the append-only file lives; it survives a restart. Without: nothing is kept. */
+  /** Folder of the append-only file, which survives a restart. Without it nothing is kept. */
   readonly dir?: string;
   readonly port?: number;
   readonly host?: string;
-  /** noeviction unless given. */
+  /** `noeviction` by default. */
   readonly maxmemoryPolicy?: string;
-  /** Ends a start that is under way; it then rejects with the signal's reason. */
+  /** Aborts a start in progress, which then rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
 const READY_DEADLINE_MS = 60_000;
 const POLL_MS = 10;
 const STOP_DEADLINE_MS = 5_000;
-/** Another process may take a port between our finding it free and Redis binding it. */
+/** Another process may take a port after it was found free and before Redis binds it. */
 const PORT_TRIES = 5;
 const KEPT_OUTPUT_CHARS = 4_000;
 
 /**
- * A shell that leaves a guard behind and then becomes Redis, so that the child's pid is Redis' own. The guard waits on
- * our end of a pipe: a line means that all is well, its end without one that we are dead; then it ends Redis (which
- * loses nothing by SIGKILL: what was answered is in the file already) and removes a folder that was only temporary.
+ * A shell that starts a guard and then becomes Redis by exec, so that the child's pid is that of Redis. The guard reads a
+ * pipe from this process. A line means a clean stop. End of file without a line means that this process died: the guard
+ * then kills Redis and removes a temporary folder. SIGKILL loses no data, since acknowledged writes are in the file.
  */
 const GUARDED = `
 exec 3<&0
@@ -49,7 +49,7 @@ exec 3<&0
 exec "$@" </dev/null 3<&-
 `;
 
-/** As Node words it for its own servers: `code` is `EADDRINUSE`, and `port` is that port. */
+/** The same error as from Node's own servers: `code` is `EADDRINUSE`, and `port` is that port. */
 const portTaken = (address: string, port: number): Error =>
   Object.assign(new Error(`listen EADDRINUSE: address already in use ${address}:${port}`), {
     code: 'EADDRINUSE',
@@ -58,7 +58,7 @@ const portTaken = (address: string, port: number): Error =>
     port,
   });
 
-/** @throws Error, one sentence, when Redis is not ready within a minute; that of Node with code `EADDRINUSE` for a taken port. */
+/** @throws Error, one sentence, if Redis is not ready within 1 minute; with code `EADDRINUSE` for a port in use */
 export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
   const binary = await findRedis(options.signal === undefined ? {} : { signal: options.signal });
   const temporary = options.dir === undefined ? await mkdtemp(join(tmpdir(), 'sealdex-redis-')) : undefined;
@@ -136,7 +136,7 @@ class RedisChild {
 
   constructor(binary: RedisBinary, args: string[], temporary: string) {
     this.#child = spawn('/bin/sh', ['-c', GUARDED, 'redis', binary.path, ...args], {
-      // A session of its own: Ctrl-C at the terminal must reach us first, Redis when we have drained.
+      // A session of its own: Ctrl-C must not stop Redis before this process has drained its jobs.
       detached: true,
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...process.env, ...binary.env, TEMPORARY_DIR: temporary },

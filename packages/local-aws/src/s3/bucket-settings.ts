@@ -1,18 +1,17 @@
-// What a bucket of the emulator is set to, told as S3 tells it: versions, lifecycle rules, encryption.
-// Told only: nothing here keeps versions or removes objects.
+// Bucket settings of the emulator, as S3 returns them: versioning, lifecycle rules, encryption. They have no effect on objects.
 
 export interface BucketSetting {
   readonly versioning?: 'Enabled' | 'Suspended';
-  /** Rules as XML, as S3 takes them: `<Rule>…</Rule>`. */
+  /** Rules as S3's XML: `<Rule>…</Rule>`. */
   readonly lifecycle?: string;
-  /** `AES256` by default, as S3 has it. */
+  /** `AES256` by default, as in S3. */
   readonly encryption?: 'AES256' | 'aws:kms' | 'none';
 }
 
 export const SUBRESOURCES = ['versioning', 'lifecycle', 'encryption'] as const;
 export type Subresource = (typeof SUBRESOURCES)[number];
 
-interface Answer {
+interface SettingResponse {
   readonly status: number;
   readonly body: string;
 }
@@ -20,17 +19,17 @@ interface Answer {
 const XML = '<?xml version="1.0" encoding="UTF-8"?>\n';
 const NAMESPACE = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"';
 
-const found = (name: string, body: string): Answer => ({
+const found = (name: string, body: string): SettingResponse => ({
   status: 200,
   body: `${XML}<${name} ${NAMESPACE}>${body}</${name}>`,
 });
 
-const none = (code: string, message: string): Answer => ({
+const none = (code: string, message: string): SettingResponse => ({
   status: 404,
   body: `${XML}<Error><Code>${code}</Code><Message>${message}</Message></Error>`,
 });
 
-export function settingAnswer(which: Subresource, setting: BucketSetting = {}): Answer {
+export function settingResponse(which: Subresource, setting: BucketSetting = {}): SettingResponse {
   const { versioning, lifecycle, encryption = 'AES256' } = setting;
   if (which === 'versioning')
     return found('VersioningConfiguration', versioning === undefined ? '' : `<Status>${versioning}</Status>`);

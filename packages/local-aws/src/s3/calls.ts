@@ -1,11 +1,11 @@
-// What an S3 request asks for, told from its method, path and query; and the count of them.
+// S3 calls: parses method, path and query of a request, and counts requests.
 import { SUBRESOURCES } from './bucket-settings.ts';
 import type { S3Call, S3Kind, S3Match } from './fault-injection.ts';
 
 export interface S3Requests {
-  /** How many requests matched, of those since the start or the last reset. */
+  /** Number of matching requests since the start or the last reset. */
   count(match?: S3Match): number;
-  /** All counts by `METHOD kind`, as `PUT object`. */
+  /** All counts by `METHOD kind`, for example `PUT object`. */
   all(): Record<string, number>;
   reset(): void;
 }
@@ -37,7 +37,7 @@ function kindOf(method: string, key: string, query: URLSearchParams): S3Kind {
   return query.has('uploads') || query.has('uploadId') ? 'upload' : 'object';
 }
 
-/** Counts by method, kind and the key's first folder: keys are without bound, folders are few. */
+/** Counts by method, kind and the key's first folder: the number of keys is unbounded, that of folders is small. */
 export class S3Counter implements S3Requests {
   readonly #counts = new Map<string, { call: S3Call; count: number }>();
 

@@ -1,7 +1,5 @@
-// Conditional writes for the emulator: what S3 answers to If-None-Match and If-Match on a PUT, and
-// to If-Match on a DELETE.
-// And to a body that does not match its Content-MD5.
-// Must stay synchronous: the write follows in the same turn of the event loop, so nobody gets in between.
+// Conditional writes of the emulator: S3's errors for If-None-Match and If-Match on PUT, If-Match on DELETE, and Content-MD5.
+// Must stay synchronous: the write follows in the same tick of the event loop, so that no other request comes between them.
 import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { S3Fault } from './fault-injection.ts';
@@ -19,7 +17,7 @@ const preconditionFailed = refusal(
 const unquoted = (etag: string): string => etag.replaceAll('"', '');
 
 /**
- * Why this write must be refused, or undefined. `etag` is that of the stored object, undefined when there is none.
+ * The error with which this write must be rejected, if any. `etag` is that of the stored object; undefined if there is none.
  * Source: the S3 user guide, conditional writes and conditional deletes.
  */
 export function refusalOf(headers: IncomingHttpHeaders, etag: string | undefined): Refusal | undefined {
@@ -36,7 +34,7 @@ export function refusalOf(headers: IncomingHttpHeaders, etag: string | undefined
 
 const badDigest = refusal(400, 'BadDigest', 'The Content-MD5 you specified did not match what we received.');
 
-/** Why a body that is another than its Content-MD5 says must be refused. */
+/** The error for a body that does not match its Content-MD5. */
 export function digestRefusal({ 'content-md5': announced }: IncomingHttpHeaders, body: unknown): Refusal | undefined {
   if (announced === undefined || !Buffer.isBuffer(body)) return undefined;
   return createHash('md5').update(body).digest('base64') === announced ? undefined : badDigest;

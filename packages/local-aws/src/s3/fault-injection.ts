@@ -1,13 +1,13 @@
-// The faults that a test can set on the S3 emulator, and the errors that S3 really answers with.
+// Faults that a test can set on the S3 emulator, and the errors of S3.
 import { FaultBook } from '../fault-injection.ts';
 
 export interface S3Call {
   readonly method: string;
   readonly bucket: string;
-  /** The key, the prefix of any listing, or what is asked of a bucket's settings. */
+  /** Key of the object, prefix of the listing, or name of the bucket setting. */
   readonly key: string;
   readonly kind: S3Kind;
-  /** Names one version of an object. */
+  /** Present if the request names a version of an object. */
   readonly isOfVersion?: true;
 }
 
@@ -16,18 +16,18 @@ export type S3Kind = 'object' | 'list' | 'versions' | 'uploads' | 'setting' | 'b
 export interface S3Match {
   readonly method?: string;
   readonly kind?: S3Kind;
-  /** The key begins with this. */
+  /** Prefix of the key. */
   readonly prefix?: string;
 }
 
 export type S3Fault =
   | { readonly kind: 'error'; readonly status: number; readonly code: string; readonly message?: string }
-  /** Answers never; goes on when cleared, does nothing when the connection closes first. */
+  /** Does not respond until cleared; the request is then executed unless the connection has closed. */
   | { readonly kind: 'hang' }
   | { readonly kind: 'latency'; readonly ms: number }
-  /** The call is carried out, then the connection is cut before the answer. */
+  /** Executes the request, then closes the connection without a response. */
   | { readonly kind: 'lostResponse' }
-  /** A store that takes no notice of If-Match and If-None-Match. */
+  /** Ignores If-Match and If-None-Match. */
   | { readonly kind: 'ignoreConditions' };
 
 export type S3Faults = Pick<FaultBook<S3Call, S3Match, S3Fault>, 'set' | 'clear'>;
@@ -35,7 +35,7 @@ export type S3Faults = Pick<FaultBook<S3Call, S3Match, S3Fault>, 'set' | 'clear'
 const error = (status: number, code: string, message: string): Extract<S3Fault, { kind: 'error' }> =>
   Object.freeze({ kind: 'error', status, code, message });
 
-/** S3's own answers, to be given to `faults.set`. */
+/** Errors of S3, for `faults.set`. */
 export const S3_ERRORS = Object.freeze({
   slowDown: error(503, 'SlowDown', 'Please reduce your request rate.'),
   internal: error(500, 'InternalError', 'We encountered an internal error. Please try again.'),

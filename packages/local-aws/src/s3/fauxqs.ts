@@ -1,16 +1,16 @@
-// The one place that knows the insides of fauxqs: its app, and the store under it, which it does not export.
+// fauxqs internals: the only file that accesses its app and its store, which the package does not export.
 import { buildApp } from 'fauxqs';
 import { createRequire } from 'node:module';
 
 type Stores = NonNullable<NonNullable<Parameters<typeof buildApp>[0]>['stores']>;
 export type App = ReturnType<typeof buildApp>;
 
-/** fauxqs' store of objects. All its methods are synchronous. */
+/** Object store of fauxqs. All its methods are synchronous. */
 export type ObjectStore = Stores['s3Store'];
 
 export type StoredObject = ReturnType<ObjectStore['headObject']>;
 
-/** The multipart uploads of a bucket that are not finished, which it keeps to itself. */
+/** Unfinished multipart uploads of a bucket, from a private field. */
 export const uploadsIn = (store: ObjectStore, bucket: string): { key: string; uploadId: string }[] =>
   [
     ...(
@@ -54,10 +54,10 @@ function pageOf(
   return { objects: found, commonPrefixes: [...folders], isTruncated: false };
 }
 
-/** A file beside fauxqs' entry, past its export list. The lock file pins the version that has it there. */
+/** Loads files next to the entry point of fauxqs, outside its export list. The lock file pins the version. */
 const beside = createRequire(import.meta.resolve('fauxqs'));
 
-/** Its app, not listening yet. It is built from our own stores: a condition and a write must see the same one. */
+/** Creates the app without listening. Its store is passed in, because conditions and writes must use the same store. */
 export function createFauxqs(): { app: App; store: ObjectStore } {
   const { S3Store } = beside('./s3/s3Store.js') as { S3Store: new () => ObjectStore };
   const { SqsStore } = beside('./sqs/sqsStore.js') as { SqsStore: new () => Stores['sqsStore'] };

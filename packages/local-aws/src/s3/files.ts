@@ -1,5 +1,5 @@
-// Keeps the emulator's objects on disk, one file each, replaced in one step: a crash leaves the old object or the new.
-// fauxqs calls it in the same turn in which it changes its memory, so everything here is synchronous.
+// Object files of the emulator: one file per object, replaced atomically, so that a crash leaves the old object or the new one.
+// Synchronous, because fauxqs calls it in the same tick in which it changes its memory.
 import { createHash } from 'node:crypto';
 import {
   closeSync,
@@ -25,10 +25,10 @@ const LENGTH_BYTES = 4;
 const BUCKET_FILE = 'bucket.json';
 const nothing = (): void => undefined;
 
-/** Fills the store with what the folder holds, and keeps there whatever changes from now on. */
+/** Loads the objects of the folder into the store, and writes later changes to the folder. */
 export function persistObjects(store: ObjectStore, dir: string): void {
   const files = objectFiles(dir);
-  // Before the store knows of the files, or loading would write each of them again.
+  // Before `persistence` is set; otherwise loading would write each file again.
   files.loadS3(store);
   store.persistence = files;
 }
@@ -38,7 +38,7 @@ const foldersIn = (dir: string): string[] =>
     .filter((entry) => entry.isDirectory())
     .map((entry) => join(dir, entry.name));
 
-/** What fauxqs asks of a place to keep things. Unfinished multipart uploads and lifecycle rules end with the process. */
+/** Persistence interface of fauxqs. Unfinished multipart uploads and lifecycle rules are not kept. */
 function objectFiles(dir: string): Persistence {
   mkdirSync(dir, { recursive: true });
   const pathOf = (bucket: string, key: string): string => {
@@ -99,7 +99,7 @@ function load(store: ObjectStore, bucket: string, dir: string): void {
   }
 }
 
-/** A file is the length of its header, the header as JSON, then the body. */
+/** File format: length of the header, the header as JSON, then the body. */
 function writeObject(file: string, { body, ...rest }: StoredObject): void {
   const header = Buffer.from(JSON.stringify({ ...rest, lastModified: rest.lastModified.toISOString() }));
   const length = Buffer.alloc(LENGTH_BYTES);

@@ -1,5 +1,5 @@
-// What a request to the S3 emulator needs to be allowed, and whether the caller's IAM policy allows it.
-// Only callers that were given a policy are asked.
+// Authorization of the S3 emulator: the permissions that a request needs, and whether the caller's IAM policy has them.
+// A caller without a policy may do everything.
 import type { IncomingHttpHeaders } from 'node:http';
 import { callerOf, type Caller } from '../iam/caller.ts';
 import type { AccessRequest } from '../iam/evaluate.ts';
@@ -8,7 +8,7 @@ import type { S3Call } from './fault-injection.ts';
 
 const READS = new Set(['GET', 'HEAD']);
 
-/** What it takes to read a setting of the bucket. */
+/** Permissions for reading the bucket settings. */
 const SETTINGS: Readonly<Record<string, string>> = {
   versioning: 's3:GetBucketVersioning',
   lifecycle: 's3:GetLifecycleConfiguration',
@@ -16,8 +16,8 @@ const SETTINGS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Whether the request may be carried out. What is missing is told only to who may list, as S3 has it; a condition on an ETag
- * compares with what is stored, which takes the permission to read it.
+ * Whether the request is allowed. As in S3, only a caller with ListBucket receives 404 for a missing object. A condition on an
+ * ETag needs the permission to read the object.
  */
 export function isAllowed(
   permissions: PermissionBook,
@@ -26,12 +26,12 @@ export function isAllowed(
   isThere: () => boolean,
 ): boolean {
   const caller = callerOf(headers.authorization);
-  const may = (action: string): boolean => permissions.allows(askedOf(caller, action, call));
+  const may = (action: string): boolean => permissions.allows(requestOf(caller, action, call));
   if (call.kind === 'list' || call.kind === 'bucket') return may('s3:ListBucket');
   if (call.kind === 'versions') return may('s3:ListBucketVersions');
   if (call.kind === 'uploads') return may('s3:ListBucketMultipartUploads');
   if (call.kind === 'setting') return may(SETTINGS[call.key] ?? 's3:GetBucketPolicy');
-  // Each key of it would have to be asked for.
+  // Checked once for the batch, not for each key.
   if (call.kind === 'batch') return may('s3:DeleteObject');
   if (READS.has(call.method)) return may('s3:GetObject') && (isThere() || may('s3:ListBucket'));
   if (call.method === 'DELETE' && call.kind === 'upload') return may('s3:AbortMultipartUpload');
@@ -40,7 +40,7 @@ export function isAllowed(
   return may(write) && (headers['if-match'] === undefined || may('s3:GetObject'));
 }
 
-function askedOf(caller: Caller, action: string, { bucket, key, kind }: S3Call): AccessRequest {
+function requestOf(caller: Caller, action: string, { bucket, key, kind }: S3Call): AccessRequest {
   const isOfBucket = action.startsWith('s3:ListBucket') || kind === 'setting';
   const values = new Map(isOfBucket && kind === 'list' ? [['s3:prefix', [key]]] : []);
   return { caller, action, resource: `arn:aws:s3:::${bucket}${isOfBucket ? '' : `/${key}`}`, values };

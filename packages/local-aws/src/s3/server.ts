@@ -1,10 +1,9 @@
-// The embedded S3: fauxqs in this process, with conditional writes, large bodies, faults and counts added.
-// Knows nothing of what the objects mean.
+// Local S3 server: fauxqs in this process, with conditional writes, large bodies, faults and request counts.
 import { type App, createFauxqs, type ObjectStore } from './fauxqs.ts';
 import { persistObjects } from './files.ts';
 import { callOf, S3Counter, type S3Requests } from './calls.ts';
 import { PermissionBook, type Permissions } from '../iam/permissions.ts';
-import { settingAnswer, type BucketSetting, type Subresource } from './bucket-settings.ts';
+import { settingResponse, type BucketSetting, type Subresource } from './bucket-settings.ts';
 import { digestRefusal, refusalOf } from './conditions.ts';
 import { reachableAt } from '../ports.ts';
 import { isAllowed } from './permissions.ts';
@@ -14,30 +13,30 @@ import { S3_ERRORS, s3FaultBook, type S3Call, type S3Fault, type S3Faults } from
 export interface S3Server {
   readonly endpoint: string;
   createBucket(name: string): void;
-  /** What the bucket says of itself from now on. */
+  /** Sets the settings that the bucket reports. */
   setBucket(name: string, setting: BucketSetting): void;
-  /** From now on the bucket keeps what is replaced and deleted; in memory only. */
+  /** The bucket keeps replaced and deleted versions from now on, in memory only. */
   keepVersions(bucket: string): void;
   stop(): Promise<void>;
   readonly faults: S3Faults;
   readonly requests: S3Requests;
-  /** IAM policies of callers, whom the access key id of a request names: see callerOf(). */
+  /** IAM policies of callers, which are identified by the access key id of a request: see callerOf(). */
   readonly permissions: Permissions;
 }
 
 export interface S3Options {
   readonly port?: number;
   readonly host?: string;
-  /** Where objects are kept on disk; without: in memory. */
+  /** Folder for the objects; in memory by default. */
   readonly dir?: string;
-  /** Names of buckets that are there from the first request on. */
+  /** Names of buckets that exist from the first request on. */
   readonly buckets?: readonly string[];
 }
 
 type Request = Parameters<App['errorHandler']>[1];
 type Reply = Parameters<App['errorHandler']>[2];
 
-const LARGEST_BODY_BYTES = 300 * 1_048_576;
+const MAX_BODY_BYTES = 300 * 1_048_576;
 
 const isWrite = (call: S3Call): boolean =>
   (['PUT', 'DELETE'].includes(call.method) && call.kind === 'object') ||
@@ -58,7 +57,7 @@ export async function startS3(options: S3Options = {}): Promise<S3Server> {
   const lost = new WeakSet();
   const ignoring = new WeakSet();
   const settings = new Map<string, BucketSetting>();
-  // After the body was read, so that a call that hangs or fails is one that was sent whole.
+  // After the body was read, so that faults apply only to complete requests.
   app.addHook('preHandler', async (request, reply) => {
     const call = callOf(request.method, request.url);
     requests.add(call);
@@ -88,10 +87,10 @@ export async function startS3(options: S3Options = {}): Promise<S3Server> {
     const call = callOf(request.method, request.url);
     const xml = (status: number, body: string): void =>
       void reply.status(status).header('content-type', 'application/xml').send(body);
-    const listed = versions.answer(call, request.url ?? '');
+    const listed = versions.respond(call, request.url ?? '');
     if (listed) return xml(listed.status, listed.xml ?? '');
     if (call.kind !== 'setting' || !store.hasBucket(call.bucket)) return done();
-    const { status, body } = settingAnswer(call.key as Subresource, settings.get(call.bucket));
+    const { status, body } = settingResponse(call.key as Subresource, settings.get(call.bucket));
     return xml(status, body);
   });
   app.addHook('onSend', (request, _reply, _payload, done) => {
@@ -122,15 +121,15 @@ function portOf(app: App): number {
   return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
-/** fauxqs' own parser stops at 11 MiB. */
+/** The parser of fauxqs is limited to 11 MiB. */
 function acceptLargeBodies(app: App): void {
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: LARGEST_BODY_BYTES }, (_request, body, done) =>
+  app.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: MAX_BODY_BYTES }, (_request, body, done) =>
     done(null, body),
   );
 }
 
-/** Aborted when the connection ends before the answer. */
+/** Aborted if the connection closes before the response. */
 function closing(reply: Reply): AbortSignal {
   const controller = new AbortController();
   if (reply.raw.destroyed) controller.abort();

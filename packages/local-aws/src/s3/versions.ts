@@ -1,16 +1,16 @@
-// Versions and unfinished uploads for the S3 emulator, which fauxqs does not know: versions that are kept once a bucket is told
-// to, their listing and removal, and the listing of multipart uploads. In memory only.
+// Object versions and unfinished uploads of the S3 emulator, which fauxqs does not support: keeps, lists and removes versions of
+// enabled buckets, and lists multipart uploads. In memory only.
 import { randomBytes } from 'node:crypto';
 import { uploadsIn, type ObjectStore, type StoredObject } from './fauxqs.ts';
 import type { S3Call } from './fault-injection.ts';
 
 interface Version {
   readonly id: string;
-  /** Missing for a delete marker. */
+  /** Absent for a delete marker. */
   readonly object?: StoredObject;
 }
 
-export interface VersionAnswer {
+export interface VersionResponse {
   readonly status: number;
   readonly xml?: string;
 }
@@ -24,7 +24,7 @@ const element = (name: string, text: string): string =>
 
 export class VersionBook {
   readonly #store: ObjectStore;
-  /** Newest first, by bucket and key; of buckets that keep versions. */
+  /** Versions by bucket and key, newest first, for buckets that keep them. */
   readonly #kept = new Map<string, Map<string, Version[]>>();
   readonly #deleteObject: ObjectStore['deleteObject'];
 
@@ -43,14 +43,14 @@ export class VersionBook {
     };
   }
 
-  /** From now on the bucket keeps what is replaced and deleted. */
+  /** The bucket keeps replaced and deleted versions from now on. */
   enable(bucket: string): void {
     if (this.#kept.has(bucket)) return;
     this.#kept.set(bucket, new Map(this.#objects(bucket, '').map((object) => [object.key, [{ id: 'null', object }]])));
   }
 
-  /** Undefined: a request for fauxqs. */
-  answer({ method, bucket, key, kind }: S3Call, url: string): VersionAnswer | undefined {
+  /** Returns undefined for a request that fauxqs handles. */
+  respond({ method, bucket, key, kind }: S3Call, url: string): VersionResponse | undefined {
     const query = new URLSearchParams(url.split('?', 2)[1] ?? '');
     if (kind === 'versions') return { status: 200, xml: this.#listing(bucket, key, query) };
     if (kind === 'uploads') return { status: 200, xml: this.#uploads(bucket, key) };
