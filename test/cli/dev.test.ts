@@ -1,5 +1,6 @@
 // `sealdex dev` as a user runs it: what it prints, what it keeps, and that it leaves nothing running.
 import { execFile } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -54,9 +55,10 @@ const isListening = (port: number): Promise<boolean> =>
       .once('error', () => {});
   });
 
-/** The first of four free ports in a row, below those that the system hands out. */
+/** The first of four free ports in a row, below those that the system hands out; random, since other test runs choose as well. */
 async function freePorts(): Promise<number> {
-  for (let first = 20_000; first < 30_000; first += 4) {
+  for (let tries = 0; tries < 100; tries += 1) {
+    const first = 20_000 + 4 * randomInt(2500);
     const checks = await Promise.allSettled([0, 1, 2, 3].map((at) => checkPort(first + at)));
     if (checks.every(({ status }) => status === 'fulfilled')) return first;
   }
