@@ -1,6 +1,7 @@
 // Waits for jobs to end, or to be parked, by asking for them again and again, and counts how they ended.
 // Prints nothing; who wants to see something gives functions that are told.
 import { sleep, type Clock } from '../runtime/clock.ts';
+import { deadlines } from '../runtime/deadlines.ts';
 import { dispositionOf, SealdexError, type Code } from '../runtime/errors.ts';
 import type { JobState, JobStatus, Producer } from '../app/app.ts';
 
@@ -36,14 +37,13 @@ export interface Waiting<Job> {
   readonly left: number;
   add(jobs: readonly Job[]): void;
   /**
-   * Resolves with true once no more than `most` jobs are left, with false when nothing moved for two minutes: then
-   * somebody has to look, since jobs alone may wait for days.
+   * Resolves with true once no more than `most` jobs are left, with false if none ended for `waitIdleMs`: jobs may wait
+   * for days, so an operator must check.
    * @throws the signal's reason
    */
   until(most: number): Promise<boolean>;
 }
 
-export const IDLE_MS = 120_000;
 export const STALL_NOTICE_MS = 10_000;
 const POLL_MS = 200;
 const POLLED_AT_ONCE = 200;
@@ -105,7 +105,7 @@ export function createWaiting<Job extends { readonly jobId: string }>(deps: Wait
           continue;
         }
         const stillMs = clock.monotonic() - movedAt;
-        if (stillMs >= IDLE_MS) return false;
+        if (stillMs >= deadlines.waitIdleMs) return false;
         if (!isToldStill && (reason.error !== undefined || stillMs >= STALL_NOTICE_MS)) {
           isToldStill = true;
           onStall(reason);

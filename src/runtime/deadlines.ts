@@ -1,5 +1,5 @@
-// Deadlines of calls to Redis, KMS, S3 and STS, and of the start of an extraction process. Read at each use, so that tests on a
-// busy machine can raise them.
+// Deadlines: how long a call to Redis, KMS, S3 or STS, the start of an extractor, or a wait for jobs may take.
+// Read at each use, so that tests on a busy machine can raise them.
 
 export interface Deadlines {
   /** All services, for callers that wait for a response, which takes at most about a second. */
@@ -14,6 +14,10 @@ export interface Deadlines {
   stsMs: number;
   /** Start of an extraction process: much longer than usual, since it starts with the lowest priority. */
   extractorStartMs: number;
+  /** A command that waits for jobs (`--wait`), without any of them ending. */
+  waitIdleMs: number;
+  /** A replay, without any job ending. */
+  replayIdleMs: number;
 }
 
 export const DEADLINES: Readonly<Deadlines> = Object.freeze({
@@ -23,6 +27,8 @@ export const DEADLINES: Readonly<Deadlines> = Object.freeze({
   s3Ms: 10_000,
   stsMs: 3000,
   extractorStartMs: 60_000,
+  waitIdleMs: 120_000,
+  replayIdleMs: 10_000,
 });
 
 export const deadlines: Deadlines = { ...DEADLINES };

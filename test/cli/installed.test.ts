@@ -1,9 +1,10 @@
 // The command line as npm installs it: built, and without the optional package @sealdex/local-aws.
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { deadlines } from '../../src/runtime/deadlines.ts';
 import { said } from './output.ts';
 import { run } from './run.ts';
 import { temporaryFolder } from './temporary-folder.ts';
@@ -19,6 +20,14 @@ beforeAll(() => {
   execFileSync(process.execPath, [...tsc, '--noCheck', '--outDir', join(folder.path, 'dist')]);
   for (const path of ['bin', 'package.json']) cpSync(join(ROOT, path), join(folder.path, path), { recursive: true });
   linkModules();
+  // What raised-deadlines.ts does for the sources.
+  writeFileSync(
+    join(folder.path, 'raise.js'),
+    `import { scheduling } from './dist/extract/extractor.js';
+     import { deadlines } from './dist/runtime/deadlines.js';
+     scheduling.priority = 0;
+     deadlines.extractorStartMs = ${deadlines.extractorStartMs};`,
+  );
 });
 
 afterAll(() => folder[Symbol.dispose]());
@@ -55,7 +64,10 @@ test('the help of dev and demo names the command that installs the local service
 });
 
 test('sealdex extract runs a reader process of the built code', async () => {
-  const { code, stdout, stderr } = await run(['extract', join(ROOT, 'examples/files/parking.pdf')], { bin });
+  const { code, stdout, stderr } = await run(['extract', join(ROOT, 'examples/files/parking.pdf')], {
+    bin,
+    env: { NODE_OPTIONS: `--import ${join(folder.path, 'raise.js')}` },
+  });
   expect({ code, said: said(stderr) }).toEqual({ code: 0, said: [] });
   expect(JSON.parse(stdout.split('\n')[0]!)).toMatchObject({
     type: 'file',

@@ -4,7 +4,8 @@ import { expect, test } from 'vitest';
 import type { JobStatus } from '../../src/queue/bull/job-lookup.ts';
 import { SealdexError } from '../../src/runtime/errors.ts';
 import { stallMessage } from '../../src/cli/job-outcomes.ts';
-import { createWaiting, IDLE_MS, STALL_NOTICE_MS, type Waiting } from '../../src/cli/waiting.ts';
+import { deadlines } from '../../src/runtime/deadlines.ts';
+import { createWaiting, STALL_NOTICE_MS, type Waiting } from '../../src/cli/waiting.ts';
 import { FakeClock } from '../support/clock.ts';
 import { pass } from './pass-time.ts';
 
@@ -57,8 +58,8 @@ test.each(['queued', 'active', 'retrying', 'unknown'] as const)(
     const { value, ms } = await pass(clock, waiting.until(0));
     expect(value).toBe(false);
     expect(waiting.left).toBe(1);
-    expect(ms).toBeGreaterThanOrEqual(IDLE_MS);
-    expect(ms).toBeLessThan(IDLE_MS + 1000);
+    expect(ms).toBeGreaterThanOrEqual(deadlines.waitIdleMs);
+    expect(ms).toBeLessThan(deadlines.waitIdleMs + 1000);
     expect(told.filter((line) => line.startsWith('still'))).toEqual(['still -']);
     expect(told.indexOf('still -')).toBeGreaterThan(STALL_NOTICE_MS / 200 / 2);
     expect(clock.pending).toBe(0);
@@ -85,13 +86,16 @@ test('the stall message explains the code and the remedy, and without a code sug
 test('the wait continues as long as jobs finish within the limit', async () => {
   const clockOf: { clock?: FakeClock } = {};
   const scene = waitingFor(async (jobId) => ({
-    state: (clockOf.clock?.monotonic() ?? 0) > (Number(jobId.slice(1)) + 1) * (IDLE_MS - 5000) ? 'done' : 'queued',
+    state:
+      (clockOf.clock?.monotonic() ?? 0) > (Number(jobId.slice(1)) + 1) * (deadlines.waitIdleMs - 5000)
+        ? 'done'
+        : 'queued',
   }));
   clockOf.clock = scene.clock;
   scene.waiting.add(jobsOf(3));
   const { value, ms } = await pass(scene.clock, scene.waiting.until(0));
   expect(value).toBe(true);
-  expect(ms).toBeGreaterThan(2 * IDLE_MS);
+  expect(ms).toBeGreaterThan(2 * deadlines.waitIdleMs);
 });
 
 test('an outage of Redis is reported once and waited for', async () => {

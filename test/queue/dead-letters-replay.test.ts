@@ -14,6 +14,7 @@ import type { Outcome } from '../../src/jobs/outcome.ts';
 import { codeOf } from '../producer/fixture.ts';
 import { bury, chores, indexOf, lay, never } from './dead-letter-fixture.ts';
 import { dataOf, openRoom, type Room } from './fixture.ts';
+import { realDeadlines } from '../support/deadlines.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -173,6 +174,7 @@ test.for([
 });
 
 test('a replay reports unfinished jobs as under way after ten seconds without progress', async () => {
+  using _real = realDeadlines();
   await using room = await openRoom();
   await laid(room, 3);
   const clock = jumpingClock();

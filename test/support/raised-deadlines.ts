@@ -10,5 +10,7 @@ Object.assign(deadlines, {
   s3Ms: 40_000,
   stsMs: 40_000,
   extractorStartMs: 280_000,
+  waitIdleMs: 280_000,
+  replayIdleMs: 280_000,
 });
 scheduling.priority = constants.priority.PRIORITY_NORMAL;

@@ -1,6 +1,7 @@
 // Replay: moves dead letters back into the queue at a limited rate. A job is always in the failed set or in the queue, so a
 // killed or concurrent replay loses no job and runs none twice.
 import { sleep, type Clock } from '../../runtime/clock.ts';
+import { deadlines } from '../../runtime/deadlines.ts';
 import { SealdexError } from '../../runtime/errors.ts';
 import { runScript, script } from '../../runtime/lua-script.ts';
 import { runCommand, type Redis } from '../../runtime/redis.ts';
@@ -50,8 +51,6 @@ const MAX_RATE = 500;
 
 const BATCHES_PER_SECOND = 10;
 const POLL_INTERVAL_MS = 200;
-/** If no job has ended for this long, the replay returns, and counts the rest as not ended. */
-const STALL_NOTICE_MS = 10_000;
 /** After a slow Redis, at most this much delay is made up for. */
 const CATCH_UP_MS = 1000;
 
@@ -116,7 +115,7 @@ function createPace(clock: Clock, rate: number): (count: number, signal: AbortSi
   };
 }
 
-/** Polls until all jobs have ended, or none has ended for STALL_NOTICE_MS. */
+/** Polls until all jobs have ended, or none has ended for `replayIdleMs`; the rest counts as not ended. */
 async function settled(
   clock: Clock,
   watch: ReplayTracker,
@@ -124,7 +123,7 @@ async function settled(
   onProgress: () => void,
 ): Promise<void> {
   let movedAt = clock.monotonic();
-  while (watch.watched > 0 && clock.monotonic() - movedAt < STALL_NOTICE_MS) {
+  while (watch.watched > 0 && clock.monotonic() - movedAt < deadlines.replayIdleMs) {
     if ((await watch.poll()) > 0) movedAt = clock.monotonic();
     else await sleep(clock, POLL_INTERVAL_MS, signal);
     onProgress();
