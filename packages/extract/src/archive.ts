@@ -1,11 +1,11 @@
-// A zip archive as its table of contents has it, looked at before anything unpacks it. Unpacks one entry at a time, and never
-// more of it than it was asked for. Knows nothing of what is in the entries; archives in archives stay closed.
+// Zip archive: reads its directory first, then unpacks one entry at a time up to a given size.
+// Archives inside archives are not opened.
 import { crc32, inflateRawSync } from 'node:zlib';
 import { FileError } from './file-error.ts';
 
 export const MAX_ENTRIES = 10_000;
 const MAX_UNPACKED_BYTES = 256 * 1024 * 1024;
-/** Text packs 10:1, a sheet of zeros 1000:1; what unpacks to less than the floor may be as dense as it likes. */
+/** Text compresses 10:1, a sheet of zeros 1000:1. The ratio is not checked below the floor. */
 const MAX_RATIO = 200;
 const RATIO_FLOOR_BYTES = 32 * 1024 * 1024;
 
@@ -29,13 +29,13 @@ interface Entry {
 }
 
 export interface Archive {
-  /** What all entries together may unpack to: sizes that an archive claims may be lies. */
+  /** Maximum size of all unpacked entries together; the sizes in the archive are not trusted. */
   readonly maxUnpackedBytes: number;
   readonly names: ReadonlySet<string>;
-  /** The entry of that name; undefined without one. @throws FileError `damaged`, `unpacks-too-large` beyond `maxBytes` */
+  /** Unpacks an entry; undefined if there is none. @throws FileError `damaged`, `unpacks-too-large` above `maxBytes` */
   read(name: string, maxBytes: number): Buffer | undefined;
   /**
-   * The entries whose names are asked for, one after the other, together no larger than all may be.
+   * Unpacks the entries for whose names `isRead` returns true, sequentially, together at most `maxUnpackedBytes`.
    * @throws FileError `damaged`, `unpacks-too-large`
    */
   each(isRead: (name: string) => boolean): Iterable<{ readonly name: string; readonly content: Buffer }>;
@@ -91,7 +91,7 @@ function entriesOf(bytes: Buffer): Map<string, Entry> {
   return entries;
 }
 
-/** Where the table of contents is. Files of these sizes have no need of the 64-bit form, whose numbers are out of range here. */
+/** Position of the directory. ZIP64 is not supported: files of the accepted sizes do not need it. */
 function directoryOf(bytes: Buffer): { count: number; start: number; end: number } {
   const tail = Math.max(0, bytes.length - END_BYTES - MAX_COMMENT_BYTES);
   const found = bytes.subarray(tail).lastIndexOf(END);
@@ -116,7 +116,7 @@ function unpack(bytes: Buffer, { isDeflated, checksum, packedBytes, offset }: En
 
 function inflate(packed: Buffer, maxBytes: number): Buffer {
   try {
-    // zlib takes no bound of nothing.
+    // zlib does not accept a limit of 0.
     return inflateRawSync(packed, { maxOutputLength: Math.max(1, maxBytes) });
   } catch (error) {
     throw new FileError(error instanceof RangeError ? 'unpacks-too-large' : 'damaged');

@@ -1,13 +1,13 @@
-// The compound file (CFB, MS-CFB) around DOC and PPT: its names, and one stream at a time. Trusts no number that it reads: chains
-// are followed for no more sectors than there are. Knows nothing of what is in the streams.
+// Compound file (CFB, MS-CFB), the container of DOC and PPT: lists names, and reads one stream at a time.
+// Numbers in the file are not trusted: a chain is followed for at most the number of sectors in the file.
 import { FileError } from './file-error.ts';
 
 const MAGIC = Buffer.from('d0cf11e0a1b11ae1', 'hex');
 const ENTRY_BYTES = 128;
-/** Real files have some dozens. */
+/** Real files have a few dozen. */
 const MAX_ENTRIES = 100_000;
 const MINI_SECTOR = 64;
-/** Where an entry has the number of its siblings, and of the first entry inside of it. */
+/** Offsets in an entry: the numbers of its siblings, and of its first child. */
 const LEFT = 68;
 const RIGHT = 72;
 const CHILD = 76;
@@ -22,9 +22,9 @@ interface Entry {
 export interface Compound {
   /** Class id of the root as 32 hex digits. */
   readonly classId: string;
-  /** Names of the storages and streams at the top. */
+  /** Names of the storages and streams in the root. */
   readonly names: ReadonlySet<string>;
-  /** The stream of that name at the top; undefined without one. @throws FileError `damaged` */
+  /** Reads a stream in the root; undefined if there is none. @throws FileError `damaged` */
   stream(name: string): Buffer | undefined;
 }
 
@@ -49,7 +49,7 @@ export function openCompound(bytes: Buffer): Compound {
   };
 }
 
-/** What stands in the root itself: embedded objects have streams of the same names further down. */
+/** Entries of the root only, because embedded objects have streams with the same names. */
 function entriesOf(directory: Buffer): Entry[] {
   const entries: Entry[] = [];
   const seen = new Set<number>();
@@ -88,7 +88,7 @@ class Sectors {
     this.#fat = this.#readFat();
   }
 
-  /** The chain from `start`, cut to `size` bytes. */
+  /** Reads the chain from `start`, cut to `size` bytes. */
   read(start: number, size?: number): Buffer {
     const sectorBytes = 1 << this.#shift;
     const wanted = size === undefined ? this.#fat.length : Math.ceil(size / sectorBytes);
@@ -99,7 +99,7 @@ class Sectors {
     return size === undefined ? whole : whole.subarray(0, size);
   }
 
-  /** A small stream: its sectors of 64 bytes are in the root's stream. */
+  /** Reads a small stream, whose sectors of 64 bytes are in the root's stream. */
   readMini({ start, size }: Entry, root: Buffer): Buffer {
     const mini = this.read(root.readUInt32LE(116), root.readUInt32LE(120));
     const fat = wordsOf(this.read(this.#miniFatStart));
@@ -117,22 +117,22 @@ class Sectors {
   }
 
   #readFat(): number[] {
-    const most = Math.ceil(this.#bytes.length / 2 ** this.#shift);
+    const sectorCount = Math.ceil(this.#bytes.length / 2 ** this.#shift);
     const places = wordsOf(this.#bytes.subarray(76, 512));
     let next = this.#bytes.readUInt32LE(68);
-    for (let seen = 0; next < most && seen < most; seen += 1) {
+    for (let seen = 0; next < sectorCount && seen < sectorCount; seen += 1) {
       const words = wordsOf(this.#sector(next));
-      next = words.pop() ?? most;
+      next = words.pop() ?? sectorCount;
       for (const word of words) places.push(word);
     }
-    // As many sectors of the table as the file can need: more are loops.
-    const needed = Math.ceil(most / 2 ** (this.#shift - 2));
-    const used = places.filter((place) => place < most).slice(0, needed);
-    return used.flatMap((place) => wordsOf(this.#sector(place))).slice(0, most);
+    // At most as many sectors of the table as the file can need: more would be a loop.
+    const needed = Math.ceil(sectorCount / 2 ** (this.#shift - 2));
+    const used = places.filter((place) => place < sectorCount).slice(0, needed);
+    return used.flatMap((place) => wordsOf(this.#sector(place))).slice(0, sectorCount);
   }
 }
 
-/** Numbers of a chain. One that is wanted in full must not end early; none is followed further than it is wanted. */
+/** Returns at most `wanted` sector numbers of a chain. With `isExact`, a shorter chain is an error. */
 function chain(start: number, fat: readonly number[], wanted: number, isExact: boolean): number[] {
   const sectors: number[] = [];
   for (let at = start; sectors.length < wanted && at < fat.length; at = fat[at] ?? fat.length) sectors.push(at);

@@ -1,5 +1,5 @@
-// Which format a file has: by its content, then by its name, then by what its sender says. Clear content is never overruled.
-// Reads beginnings and tables of contents only; the formats are read elsewhere.
+// Format detection: by content, then by file name, then by the declared type. Clear content is never overridden.
+// Reads only the beginning and the directory of a file.
 import { fileTypeFromBuffer } from 'file-type';
 import { isCompound, openCompound } from './compound.ts';
 import { charsetOf, decodeText } from './encoding.ts';
@@ -8,18 +8,18 @@ import { MIME } from './mime.ts';
 import { FileError } from './file-error.ts';
 import { textFormatOf } from './text-format.ts';
 
-/** How far into a PDF its mark may be, by the habit of its readers. */
+/** Maximum offset of the PDF signature, as PDF readers accept it. */
 const PDF_MARK_BYTES = 1024;
 const SNIFFED_CHARACTERS = 64 * 1024;
 const TAIL = 1024;
 
-/** Formats that can say inside how their letters are written, and say so in ASCII. */
-const SAYS_ENCODING: ReadonlySet<string> = new Set([MIME.html, MIME.xml, MIME.email]);
+/** Formats that can declare their encoding in the content, in ASCII. */
+const DECLARES_ENCODING: ReadonlySet<string> = new Set([MIME.html, MIME.xml, MIME.email]);
 
-/** Text by its bytes, but a format of its own by its first line. */
+/** Formats that consist of text, but have a signature in the first line. */
 const MARKED_TEXT: ReadonlySet<string> = new Set([MIME.pdf, MIME.rtf, 'application/postscript', 'application/eps']);
 
-/** Zip archives that do not say what is in them are what their name says, and turn out damaged if they are not. */
+/** Zip archives that do not name their type have the type of their file name; a wrong name makes them `damaged`. */
 const ZIP_NAMES: ReadonlyMap<string, string> = new Map([
   ['docx', MIME.docx],
   ['pptx', MIME.pptx],
@@ -28,15 +28,15 @@ const ZIP_NAMES: ReadonlyMap<string, string> = new Map([
 ]);
 
 const isBinary = (mime: string): boolean => !mime.startsWith('text/') && !/[/+]xml$/.test(mime);
-/** What begins with two or three letters can also be a text that begins so. */
+/** A signature of two or three letters can also be the beginning of a text. */
 const isWeak = (mime: string): boolean => !MARKED_TEXT.has(mime);
 
-/** The part of a name after its last dot, in lower case; empty without one. */
+/** The part of a name after its last dot, in lower case; empty if there is none. */
 const extensionOf = (filename: string): string => /\.([a-z0-9]{1,10})$/i.exec(filename)?.[1]?.toLowerCase() ?? '';
 
 /**
- * @returns the MIME type; it may be one that is not read.
- * @throws FileError `empty`, `office-encrypted`, `damaged`, `encoding`, or `unsupported` for a file without any mark.
+ * @returns the MIME type, which may be an unsupported one
+ * @throws FileError `empty`, `office-encrypted`, `damaged`, `encoding`, or `unsupported` for a file without any signature
  */
 export async function detect(file: FileInput): Promise<string> {
   const { bytes } = file;
@@ -53,12 +53,12 @@ export async function detect(file: FileInput): Promise<string> {
   if (text !== undefined) return textFormatOf(text.slice(0, SNIFFED_CHARACTERS), text.slice(-TAIL), hint);
   const [head, tail] = [bytes.subarray(0, SNIFFED_CHARACTERS), bytes.subarray(-TAIL)];
   const format = textFormatOf(head.toString('latin1'), tail.toString('latin1'), hint);
-  if (SAYS_ENCODING.has(format)) return format;
+  if (DECLARES_ENCODING.has(format)) return format;
   if (hint !== undefined) throw new FileError('encoding');
   throw new FileError('unsupported');
 }
 
-/** No text begins with such a character; archives can be so even that nearly all of their bytes are letters. */
+/** No text begins with these characters. Needed for archives in which nearly all bytes are letters. */
 // oxlint-disable-next-line no-control-regex
 const NO_BEGINNING = /[\0-\x07\x0e-\x1a\x1c-\x1f]/;
 const BEGINNING = 64;
@@ -73,7 +73,7 @@ async function detectMark(bytes: Buffer): Promise<string | undefined> {
     const found = await fileTypeFromBuffer(bytes);
     return found?.mime.split(';', 1)[0]?.toLowerCase();
   } catch {
-    // Cut off in the middle of what it was reading.
+    // The file is truncated.
     return undefined;
   }
 }
@@ -116,7 +116,7 @@ const DECLARED: ReadonlyMap<string, string> = new Map([
   [MIME.email, MIME.email],
 ]);
 
-/** The text format that the name says, else the one that the sender says; undefined for none of text. */
+/** Text format by file name, else by declared type; undefined if neither is a text format. */
 function hintOf({ filename, contentType }: FileInput): string | undefined {
   const declared = contentType?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
   return TEXT_NAMES.get(extensionOf(filename)) ?? DECLARED.get(declared);

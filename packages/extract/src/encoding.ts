@@ -1,12 +1,12 @@
-// Bytes -> text: which encoding a text file is in, told by its bytes first and by its sender second. What cannot be told is
-// no text: a wrong guess would be garbage that nobody notices.
+// Text decoding: detects the encoding of a text file by its bytes, then by the declared charset.
+// An unclear encoding is an error: a wrong guess would store garbage unnoticed.
 import { isUtf8 } from 'node:buffer';
 import { isPlausibleWestern } from './western.ts';
 
-/** Control characters that no text has; tab, line ends, backspace, form feed and escape are found in some. */
+/** Control characters that do not occur in texts; tab, line ends, backspace, form feed and escape do. */
 const STRAY = new Set([...Array(32).keys(), 127].filter((code) => ![8, 9, 10, 11, 12, 13, 27].includes(code)));
 
-/** One stray character, and one in a hundred: a log or an old listing may hold some. */
+/** Allows one stray character plus 1 %: logs and old listings may have some. */
 const isClean = (strays: number, length: number): boolean => strays <= 1 + length / 100;
 
 const decode = (label: string, bytes: Uint8Array, fatal = false): string =>
@@ -16,13 +16,13 @@ const decodeWestern = (bytes: Buffer): string | undefined =>
   isPlausibleWestern(bytes) ? decode('windows-1252', bytes) : undefined;
 
 /**
- * The text of `bytes` without its byte order mark, or undefined when they are no text in an encoding that can be told.
- * @param declared the encoding that somebody says it is; not believed against a byte order mark or valid UTF-8.
+ * The text of `bytes` without byte order mark; undefined if they are not a text in a detectable encoding.
+ * @param declared the declared encoding; ignored if there is a byte order mark or valid UTF-8
  */
 export function decodeText(bytes: Buffer, declared?: string): string | undefined {
   const marked = decodeMarked(bytes);
   if (marked !== undefined) return marked;
-  // Japanese in seven bits looks like ASCII but for its escapes.
+  // ISO-2022-JP looks like ASCII except for its escape sequences.
   if (bytes.includes('\u001b$B') || bytes.includes('\u001b$@')) {
     const japanese = attempt('iso-2022-jp', bytes);
     if (japanese !== undefined) return japanese;
@@ -34,7 +34,7 @@ export function decodeText(bytes: Buffer, declared?: string): string | undefined
   return decodeDeclared(bytes, declared) ?? decodeNearlyUtf8(bytes) ?? decodeWestern(bytes);
 }
 
-/** By byte order mark; undefined without one. */
+/** Decodes by byte order mark; undefined without one. */
 function decodeMarked(bytes: Buffer): string | undefined {
   if (bytes.length >= 4 && bytes.readUInt32BE(0) === 0x0000feff) return decodeUtf32(bytes, false);
   if (bytes.length >= 4 && bytes.readUInt32LE(0) === 0x0000feff) return decodeUtf32(bytes, true);
@@ -44,7 +44,7 @@ function decodeMarked(bytes: Buffer): string | undefined {
   return undefined;
 }
 
-/** Two bytes are a weak mark: what follows must look like text too. */
+/** A mark of two bytes is weak evidence, so the rest must look like text too. */
 function decodeUtf16(label: string, bytes: Buffer): string | undefined {
   const text = decode(label, bytes);
   return isClean(countStrayUnits(text), text.length) ? text : undefined;
@@ -65,7 +65,7 @@ function decodeUtf32(bytes: Buffer, isLittle: boolean): string | undefined {
   return texts.join('') + String.fromCodePoint(...codes);
 }
 
-/** UTF-16 without a mark: Latin letters, spaces and line ends have a zero byte on one side and hardly any on the other. */
+/** UTF-16 without a mark: Latin letters, spaces and line ends have zero bytes on one side and hardly any on the other. */
 function decodeWide(bytes: Buffer): string | undefined {
   if (bytes.length < 2 || bytes.length % 2 !== 0) return undefined;
   const zeros: [number, number] = [0, 0];
@@ -79,12 +79,12 @@ function decodeWide(bytes: Buffer): string | undefined {
 }
 
 function decodeDeclared(bytes: Buffer, declared: string | undefined): string | undefined {
-  // What is named UTF-8 or UTF-16 and was not found to be is not.
+  // Valid UTF-8 and UTF-16 were detected before.
   if (declared === undefined || /^(?:utf|ucs|unicode)/i.test(declared)) return undefined;
   return attempt(declared, bytes);
 }
 
-/** UTF-8 with a few broken characters, as a cut in the middle of one leaves; they show as U+FFFD. */
+/** UTF-8 with a few broken characters, such as a truncated one; they become U+FFFD. */
 function decodeNearlyUtf8(bytes: Buffer): string | undefined {
   const text = decode('utf-8', bytes);
   let broken = 0;
@@ -115,7 +115,7 @@ function countStrayUnits(text: string): number {
   let strays = 0;
   for (let at = 0; at < text.length; at += 1) {
     const unit = text.charCodeAt(at);
-    // The private area, and what replaces half a character: random bytes are full of them.
+    // Private use characters and replacement characters are frequent in random bytes.
     if (unit >= 0xe000 ? unit < 0xf900 || unit >= 0xfffd : unit < 128 && STRAY.has(unit)) strays += 1;
   }
   return strays;

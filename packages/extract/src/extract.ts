@@ -1,12 +1,12 @@
-// Reading of a file: detects the format, reads it, and normalizes the result within the limits.
+// File extraction: detects the format, reads the file, and normalizes the result within the limits.
 import { detect } from './detect.ts';
 import type { Extracted, FileInput } from './extracted.ts';
 import { FORMATS } from './formats.ts';
 import { FileError, limitReason } from './file-error.ts';
 import { normalize, type ExtractLimits } from './normalize.ts';
 
-/** Files in files, such as messages with attachments: the outermost is the first. */
-const DEEPEST = 3;
+/** Maximum depth of files in files, such as attachments of messages; the outermost file has depth 1. */
+const MAX_DEPTH = 3;
 
 /**
  * Reads a file into sections and metadata. Fetches nothing, writes nothing, and keeps nothing of the file.
@@ -16,7 +16,7 @@ const DEEPEST = 3;
 export const extract = (file: FileInput, limits: ExtractLimits): Promise<Extracted> => extractAt(file, limits, 1);
 
 async function extractAt(file: FileInput, limits: ExtractLimits, depth: number): Promise<Extracted> {
-  if (depth > DEEPEST) throw new FileError('too-deep');
+  if (depth > MAX_DEPTH) throw new FileError('too-deep');
   const contentType = await attempt(() => detect(file));
   const read = FORMATS.get(contentType);
   if (!read) throw new FileError('unsupported', contentType);
@@ -24,7 +24,7 @@ async function extractAt(file: FileInput, limits: ExtractLimits, depth: number):
   return normalize({ ...found, contentType }, limits);
 }
 
-/** Any other error is a library's, for a file that it cannot parse; its message quotes the file. */
+/** Any other error comes from a library that cannot parse the file. It is replaced, because its message quotes the file. */
 async function attempt<T>(read: () => Promise<T>): Promise<T> {
   try {
     return await read();

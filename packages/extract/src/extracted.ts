@@ -1,9 +1,9 @@
-// Input and output of the readers: a file, and the sections and metadata that are read from it. Types only.
+// Input and output of the readers: a file, and its sections and metadata. Types only.
 
-/** A file: all of its bytes, and what its sender says about it. */
+/** A file: its bytes, name and declared type. */
 export interface FileInput {
   readonly bytes: Buffer;
-  /** Its extension is a hint for text files and for archives that do not name their type. May be empty. */
+  /** The extension is a hint for text files, and for archives that do not name their type. May be empty. */
   readonly filename: string;
   /** MIME type given by the sender, with or without `charset`: a hint for text files. */
   readonly contentType?: string | undefined;

@@ -1,4 +1,4 @@
-// Why a file is not read: a closed list of reasons, and the error that carries one of them.
+// Errors of files: a closed list of reasons, and the error with such a reason.
 
 export type FileReason =
   | 'empty'
@@ -19,7 +19,7 @@ const MIME = /^[a-z]{1,20}\/[a-z0-9][a-z0-9.+-]{0,90}$/;
 /** A file that cannot be read. Neither the error nor its message quotes the file. */
 export class FileError extends Error {
   readonly reason: FileReason;
-  /** MIME type of an `unsupported` file, without parameters; undefined when it is unknown. */
+  /** MIME type of an `unsupported` file, without parameters; undefined if it is unknown. */
   readonly found: string | undefined;
 
   constructor(reason: FileReason, found?: string) {
@@ -31,7 +31,7 @@ export class FileError extends Error {
   }
 }
 
-/** The reason in what V8 throws when a stack or a string grows beyond its limit; undefined for any other error. */
+/** The reason for V8's error of a stack or a string above its limit; undefined for any other error. */
 export function limitReason(error: unknown): FileReason | undefined {
   if (!(error instanceof RangeError)) return undefined;
   if (error.message.includes('call stack')) return 'too-deep';

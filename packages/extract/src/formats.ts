@@ -1,4 +1,4 @@
-// The formats that are read, each with its reader: one line a format.
+// Supported formats, each with its reader.
 import type { ReadFormat } from './extracted.ts';
 import { readDoc } from './formats/doc.ts';
 import { readEmail } from './formats/email.ts';
@@ -31,5 +31,5 @@ export const FORMATS: ReadonlyMap<string, ReadFormat> = new Map<string, ReadForm
   [MIME.pdf, readPdf],
 ]);
 
-/** MIME types of the files that are read. */
+/** MIME types of the supported formats. */
 export const CONTENT_TYPES: readonly string[] = Object.freeze([...FORMATS.keys()]);

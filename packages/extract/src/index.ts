@@ -1,4 +1,4 @@
-// What the package exports: an export list only.
+// Exports of the package.
 export { extract } from './extract.ts';
 export type { Extracted, FileInput, Metadata, Section } from './extracted.ts';
 export { FileError, type FileReason } from './file-error.ts';

@@ -1,9 +1,9 @@
-// Pieces of marked-up text -> lines: white space collapses, blocks begin a line, cells are a tab apart. Knows no tags.
+// Line builder: joins pieces of marked-up text into lines. White space collapses, blocks begin a line, tabs separate cells.
 
 export class LineBuilder {
   readonly #write: (text: string) => void;
   #isEmpty = true;
-  /** What goes in front of the next text. */
+  /** Separators before the next text. */
   #hasRowBreak = false;
   #hasBreak = false;
   #space: '' | ' ' | '\u00a0' = '';
@@ -14,12 +14,12 @@ export class LineBuilder {
     this.#write = write;
   }
 
-  /** The next text begins a line. */
+  /** Call before text that begins a line. */
   break(): void {
     if (this.#tabs === 0) this.#hasBreak = true;
   }
 
-  /** The next cell begins a row, or the table is over. */
+  /** Call before a cell that begins a row, and at the end of a table. */
   row(): void {
     this.#hasRowBreak = true;
     this.#hasBreak = false;
@@ -38,7 +38,7 @@ export class LineBuilder {
   text(text: string): void {
     const inner = text.replace(/[ \t\n\f\r]+/g, ' ');
     if (inner.trim() === '') {
-      // A space that keeps words together comes alone where it was an entity.
+      // A non-breaking space is passed alone if it was an entity.
       if (inner !== '' && this.#space !== '\u00a0') this.#space = inner.includes('\u00a0') ? '\u00a0' : ' ';
       return;
     }
@@ -47,7 +47,7 @@ export class LineBuilder {
     this.#space = inner.endsWith(' ') ? ' ' : '';
   }
 
-  /** Text whose white space counts. */
+  /** Adds text with its white space. */
   verbatim(text: string): void {
     if (text.trim() === '') {
       if (text.includes('\n')) this.break();

@@ -1,4 +1,4 @@
-// The MIME types that are read, each under one short name.
+// MIME types of the supported formats, by short name.
 export const MIME = Object.freeze({
   text: 'text/plain',
   markdown: 'text/markdown',

@@ -1,7 +1,7 @@
-// Normal form of what a reader found, the same for all formats: no control characters, no blank sections, and limits on titles,
-// metadata, depth, number and bytes.
+// Normalization of a reader's result, for all formats: removes control characters and blank sections, and enforces the limits on
+// titles, metadata, depth, number and bytes.
 import {
-  DEEPEST_SECTION,
+  MAX_SECTION_DEPTH,
   FOUND_METADATA_BYTES,
   MAX_FIELDS,
   MAX_ITEMS,
@@ -13,11 +13,10 @@ import type { Extracted, Metadata, Section } from './extracted.ts';
 import { FileError } from './file-error.ts';
 
 export interface ExtractLimits {
-  /** Bytes of all titles and texts of one file, in UTF-8. */
+  /** Maximum size of all titles and texts of one file, in UTF-8 bytes. */
   readonly textBytes: number;
 }
 
-/** A text as one line. */
 const lineOf = (text: string): string => textOf(text).replace(/\s+/g, ' ').trim();
 
 /** @throws FileError `no-text`, `text-too-large`, `too-many-parts` */
@@ -39,7 +38,7 @@ interface Open {
   readonly into: Section[];
 }
 
-/** Copies without recursion, for a reader's sections may be as deep as the file says; those too deep go up. */
+/** Iterative, because the depth of sections depends on the file. Sections that are too deep move up. */
 function normalizeSections(sections: readonly Section[], limits: ExtractLimits): Section[] {
   const budget = { sections: MAX_SECTIONS, bytes: limits.textBytes };
   const top: Section[] = [];
@@ -56,7 +55,7 @@ function normalizeSections(sections: readonly Section[], limits: ExtractLimits):
     const inner = section.sections ?? [];
     if (copy) frame.into.push(copy);
     if (inner.length === 0) continue;
-    const isDeep = open.length >= DEEPEST_SECTION;
+    const isDeep = open.length >= MAX_SECTION_DEPTH;
     const children: Section[] = [];
     if (copy && !isDeep) parents.push({ section: copy, children });
     open.push({ from: inner, next: 0, into: copy && !isDeep ? children : frame.into });
@@ -67,7 +66,7 @@ function normalizeSections(sections: readonly Section[], limits: ExtractLimits):
 
 type OwnSection = Omit<Section, 'sections'> & { sections?: readonly Section[] };
 
-/** One section without those inside of it; undefined when nothing is in it. */
+/** One section without its inner sections; undefined if it is empty. */
 function normalizeSection(section: Section, budget: { sections: number; bytes: number }): OwnSection | undefined {
   const whole = lineOf(section.title ?? '');
   const title = cutText(whole, TITLE_CHARS);
@@ -91,7 +90,7 @@ const CONTROL = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]/;
 // oxlint-disable-next-line no-control-regex
 const CONTROLS = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]+/g;
 
-/** Text with plain line ends, without control characters and lone surrogates; empty when blank. */
+/** Text with `\n` line ends, without control characters and lone surrogates; empty if blank. */
 function textOf(text: string): string {
   const lines = text.includes('\r') ? text.replace(/\r\n?/g, '\n') : text;
   const clean = CONTROL.test(lines) ? lines.replace(/\f/g, '\n').replace(CONTROLS, '') : lines;
@@ -99,14 +98,14 @@ function textOf(text: string): string {
   return whole.trim() === '' ? '' : whole;
 }
 
-/** The first `units` of a text, without half of a character at the end. */
+/** The first `units` of a text, without a lone surrogate at the end. */
 function cutText(text: string, units: number): string {
   if (text.length <= units) return text;
   const cut = text.slice(0, units);
   return cut.isWellFormed() ? cut : cut.slice(0, -1);
 }
 
-/** Fields that are blank, of an odd kind or beyond the bounds are dropped; long values are cut. */
+/** Drops fields that are blank, of an unexpected type or above the limits; cuts long values. */
 function normalizeMetadata(metadata: Metadata): Metadata {
   const kept: Record<string, unknown> = {};
   let bytes = 0;
@@ -123,7 +122,7 @@ function normalizeMetadata(metadata: Metadata): Metadata {
 
 const normalizeItem = (value: unknown): unknown => (Array.isArray(value) ? undefined : normalizeValue(value));
 
-/** Words of ours to numbers. */
+/** An object of counts, such as the skipped attachments of a message. */
 const isCounts = (value: unknown): boolean =>
   typeof value === 'object' &&
   value !== null &&

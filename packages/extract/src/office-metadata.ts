@@ -1,13 +1,13 @@
-// What office files say of themselves, under one name a fact whatever the format.
+// Metadata of office files, with the same field names for all formats.
 import type { OfficeMetadata } from 'officeparser';
 import type { Archive } from './archive.ts';
 import type { Extracted } from './extracted.ts';
 import { readTags } from './tags.ts';
 
-/** Parts of an archive that hold a few facts only. */
+/** Maximum size of a metadata part of an archive. */
 export const MAX_METADATA_BYTES = 1024 * 1024;
 
-/** `more` wins. Fields that are undefined are left out. */
+/** Merges the fields; `more` takes precedence. Omits undefined fields. */
 export function foundOf(
   found: OfficeMetadata,
   more: Readonly<Record<string, unknown>>,
@@ -33,7 +33,7 @@ export function isoOf(date: Date | string | null | undefined): string | undefine
   return Number.isNaN(at.getTime()) ? undefined : at.toISOString();
 }
 
-/** The Dublin Core language in a part of the archive, which officeparser passes over. */
+/** The Dublin Core language in a part of the archive, which officeparser ignores. */
 export function languageOf(archive: Archive, part: string): string | undefined {
   const xml = archive.read(part, MAX_METADATA_BYTES)?.toString('utf8') ?? '';
   let isInside = false;

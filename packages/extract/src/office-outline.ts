@@ -1,17 +1,17 @@
-// officeparser's tree -> sections: headings and slides begin sections, paragraphs and list items are lines, cells are a tab apart, and
-// notes follow the paragraph that refers to them.
+// Office outline: converts the tree of officeparser to sections. Headings and slides begin sections, paragraphs and list items are
+// lines, tabs separate cells, and notes follow the paragraph that refers to them.
 import type { Section } from './extracted.ts';
 import type { OfficeNode } from './office.ts';
 import { Outline } from './outline.ts';
 
 const INLINE: ReadonlySet<string> = new Set(['text', 'break', 'image']);
-const DEEPEST_HEADING = 9;
+const MAX_HEADING_LEVEL = 9;
 
 const HEADING_STYLE = /^Heading([1-9])$/;
 const styleOf = (metadata: OfficeNode['metadata']): string =>
   String((metadata as { style?: unknown } | undefined)?.style);
 
-/** What stands in a list comes as an item of it, be it the one that stands for no list. */
+/** officeparser returns a heading in a list as a list item, also for the list number that means no list. */
 const isHeading = ({ type, metadata }: OfficeNode): boolean =>
   type === 'heading' || (type === 'list' && HEADING_STYLE.test(styleOf(metadata)));
 
@@ -35,10 +35,10 @@ function addHeading(node: OfficeNode, outline: Outline): void {
 function levelOf({ metadata }: OfficeNode): number {
   const [, styled] = HEADING_STYLE.exec(styleOf(metadata)) ?? [];
   const level = Number((metadata as { level?: unknown } | undefined)?.level ?? styled);
-  return Number.isInteger(level) ? Math.min(Math.max(level, 1), DEEPEST_HEADING) : 1;
+  return Number.isInteger(level) ? Math.min(Math.max(level, 1), MAX_HEADING_LEVEL) : 1;
 }
 
-/** The first heading of a slide is its title; others are lines of it, and the speaker's notes end it. One of pictures only is none. */
+/** The first heading of a slide is its title, other headings are lines, and speaker notes follow. A slide of pictures is skipped. */
 function addSlide(node: OfficeNode, outline: Outline): void {
   const { slideNumber } = (node.metadata ?? {}) as { slideNumber?: number };
   const children = node.children ?? [];
@@ -56,7 +56,7 @@ const rowsOf = (row: OfficeNode): string[] => {
   return [(row.children ?? []).map((cell) => linesOf(cell).join(' ').replace(/\s+/g, ' ').trim()).join('\t')];
 };
 
-/** One line a block; a line break inside of one stays in its line's text. */
+/** One line per block; a line break inside a block stays in its text. */
 function linesOf(node: OfficeNode): string[] {
   if (node.type === 'table') return (node.children ?? []).flatMap(rowsOf);
   const children = node.children ?? [];

@@ -1,5 +1,5 @@
-// Has officeparser read a file, with everything off that is not its text: attachments, text in pictures, passwords. What comes out is
-// its tree; what it throws becomes a reason, for its messages quote the file.
+// Office reader: parses a file with officeparser, without attachments, OCR and passwords, and returns its tree.
+// Errors become reasons, because their messages quote the file.
 import { createRequire } from 'node:module';
 import type { OfficeContentNode, OfficeError, OfficeMetadata, OfficeParser as Parser } from 'officeparser';
 import { type Archive, MAX_ENTRIES } from './archive.ts';
@@ -10,14 +10,14 @@ export type OfficeNode = OfficeContentNode;
 export interface OfficeTree {
   readonly metadata: OfficeMetadata;
   readonly content: readonly OfficeNode[];
-  /** Whether a part that the file lists is missing, or locked. */
+  /** Whether a listed part is missing or locked. */
   readonly isPartial: boolean;
 }
 
-/** Elements of all XML in one file. */
+/** Maximum number of XML elements in one file. */
 const MAX_ELEMENTS = 2_000_000;
 
-const DEEPEST_ELEMENT = 2000;
+const MAX_ELEMENT_DEPTH = 2000;
 
 const REASONS: ReadonlyMap<string, FileReason> = new Map([
   ['PASSWORD_REQUIRED', 'office-encrypted'],
@@ -31,21 +31,21 @@ const REASONS: ReadonlyMap<string, FileReason> = new Map([
 
 const CUT_SHORT = ['TABLE_CELL_LIMIT_EXCEEDED', 'REPEATED_CONTENT_LIMIT_EXCEEDED'];
 
-/** It is loaded when the first file needs it: that takes a third of a second. */
+/** Loaded for the first file, since loading takes about 0.3 s. */
 let loaded: typeof Parser | undefined;
 const load = (): typeof Parser => {
   loaded ??= (createRequire(import.meta.url)('officeparser') as { OfficeParser: typeof Parser }).OfficeParser;
   return loaded;
 };
 
-/** What officeparser looks at in an archive: neither pictures nor files in the file. */
+/** Parts that officeparser reads: no pictures and no embedded files. */
 const isRead = (name: string): boolean => /\.(?:xml|rels|opf|x?html?)$/i.test(name);
-/** Its tags may stay open. */
+/** HTML parts, in which tags may stay open. */
 const isHtml = (name: string): boolean => /html?$/i.test(name);
 
 /**
- * A file that is an archive. All that will be read is unpacked once before, to see that it is whole and not too deep: officeparser
- * takes no look at checksums, and minutes for elements that are nested by the hundred thousand.
+ * Reads an archive. Unpacks all its parts once before, to check that they are intact and not too deep: officeparser does not
+ * verify checksums, and takes minutes for 100,000 nested elements.
  * @throws FileError and no other error
  */
 export async function readPackage(
@@ -54,13 +54,13 @@ export async function readPackage(
   fileType: 'docx' | 'pptx' | 'odt' | 'epub',
 ): Promise<OfficeTree> {
   for (const { name, content } of archive.each(isRead)) {
-    if (!isHtml(name) && depthOf(content) > DEEPEST_ELEMENT) throw new FileError('too-deep');
+    if (!isHtml(name) && depthOf(content) > MAX_ELEMENT_DEPTH) throw new FileError('too-deep');
   }
   return readTree(bytes, fileType, archive.maxUnpackedBytes);
 }
 
 /**
- * @param maxUnpackedBytes what may come out of an archive.
+ * @param maxUnpackedBytes maximum size of all unpacked parts of an archive
  * @throws FileError and no other error
  */
 export async function readTree(
@@ -90,7 +90,7 @@ export async function readTree(
   } catch (error) {
     throw new FileError(reasonOf(error));
   }
-  // What was passed over for its number would be missing without a word.
+  // Content above officeparser's limits would be missing without an error.
   if (CUT_SHORT.some((code) => warnings.has(code))) throw new FileError('too-many-parts');
   return { metadata: tree.metadata, content: tree.content, isPartial: warnings.has('CONTENT_PART_NOT_READ') };
 }
@@ -106,7 +106,7 @@ const SLASH = 0x2f;
 const MARK = 0x21;
 const QUESTION = 0x3f;
 
-/** How deep the elements of an XML text are, or a little more: tags in comments count too. */
+/** Upper bound of the depth of elements: tags in comments count too. */
 function depthOf(xml: Buffer): number {
   let depth = 0;
   let deepest = 0;

@@ -1,4 +1,4 @@
-// Headings and text in reading order -> nested sections. Knows no format.
+// Outline: builds nested sections from headings and text in reading order.
 import type { Section } from './extracted.ts';
 import { MAX_SECTIONS } from './bounds.ts';
 import { FileError } from './file-error.ts';
@@ -12,11 +12,11 @@ interface Heading {
 
 export class Outline {
   readonly #top: Heading = { level: 0, texts: [], inner: [] };
-  /** The headings that the next text is under, outermost first. */
+  /** Headings of the current section, outermost first. */
   #open: Heading[] = [];
   #headings = 0;
 
-  /** Begins a section. One of a lower level, 1 being the highest, is inside of the last one of a higher level. */
+  /** Begins a section at a level from 1, the outermost. It is inside the last section with a smaller level. */
   heading(level: number, title: string): void {
     this.#headings += 1;
     if (this.#headings > MAX_SECTIONS) throw new FileError('too-many-parts');
@@ -26,12 +26,12 @@ export class Outline {
     this.#open.push(heading);
   }
 
-  /** Text of the section that is open, joined without anything in between. */
+  /** Appends text to the current section, without a separator. */
   add(text: string): void {
     (this.#open.at(-1) ?? this.#top).texts.push(text);
   }
 
-  /** What stands before the first heading is a section without title. */
+  /** Text before the first heading is a section without title. */
   sections(): Section[] {
     const { texts, inner } = this.#top;
     const text = texts.join('').trim();
@@ -39,7 +39,7 @@ export class Outline {
   }
 }
 
-/** Recursion is safe: every level is lower than the one above, and the formats have nine at most. */
+/** Recursion is safe: levels increase with depth, and formats have at most nine. */
 function sectionOf({ title, texts, inner }: Heading): Section {
   const text = texts.join('').trim();
   return {

@@ -1,5 +1,4 @@
-// pdf.js, as it can be had without a browser: no canvas, no worker, no word on the console. Errors become reasons, for its messages
-// quote the file.
+// PDF.js without a browser: no canvas, no worker, no console output. Errors become reasons, because their messages quote the file.
 import { createRequire } from 'node:module';
 import { dirname, join, sep } from 'node:path';
 import type { TextItem, TextMarkedContent } from 'pdfjs-dist/types/src/display/api.js';
@@ -10,7 +9,7 @@ type PdfJs = typeof Pdf;
 
 export interface PdfDocument {
   readonly numPages: number;
-  /** Text of a page, numbered from 1. @throws FileError `damaged`, `text-too-large` beyond `maxCharacters` */
+  /** Text of a page, numbered from 1. @throws FileError `damaged`, `text-too-large` above `maxCharacters` */
   textOf(number: number, maxCharacters: number): Promise<string>;
   /** The Info dictionary, and the fields of the XMP packet by their names in lower case. */
   facts(): Promise<{ info: Readonly<Record<string, unknown>>; xmp: (name: string) => unknown }>;
@@ -19,10 +18,10 @@ export interface PdfDocument {
 
 let loading: Promise<PdfJs> | undefined;
 
-/** It is loaded when the first file needs it: that takes a third of a second. */
+/** Loaded for the first file, since loading takes about 0.3 s. */
 const load = (): Promise<PdfJs> => (loading ??= loadOnce());
 
-/** pdf.js asks for shapes to draw with as it is loaded, and warns where there is no package for them. Text needs none. */
+/** While loading, PDF.js looks for drawing classes, and warns if there is no package for them. Text does not need them. */
 async function loadOnce(): Promise<PdfJs> {
   const shapes = globalThis as { DOMMatrix?: unknown; Path2D?: unknown };
   const shape = function (): void {};
@@ -37,14 +36,14 @@ async function loadOnce(): Promise<PdfJs> {
   }
 }
 
-/** Which codes stand for which characters in fonts of East Asia that only name their table. */
+/** Character maps for East Asian fonts that only name their map. */
 const CHARACTER_MAPS = join(dirname(createRequire(import.meta.url).resolve('pdfjs-dist/package.json')), 'cmaps') + sep;
 
-/** Opens one that has no password, or an empty one. @throws FileError `pdf-encrypted`, `damaged` */
+/** Opens a PDF without password or with an empty one. @throws FileError `pdf-encrypted`, `damaged` */
 export async function openPdf(bytes: Buffer): Promise<PdfDocument> {
   const { getDocument } = await load();
   const task = getDocument({
-    // A copy: pdf.js keeps the bytes for itself.
+    // A copy, because PDF.js takes ownership of the bytes.
     data: new Uint8Array(bytes),
     verbosity: 0,
     cMapUrl: CHARACTER_MAPS,

@@ -1,5 +1,5 @@
-// Title, author and dates of the old Office files: the property set in their stream SummaryInformation (MS-OLEPS). Whatever is odd in
-// it is left out; no file is refused for it.
+// Property set of old Office files: title, author and dates from the stream SummaryInformation (MS-OLEPS).
+// Invalid values are ignored, and never make a file unreadable.
 import type { Compound } from './compound.ts';
 
 const STREAM = '\u0005SummaryInformation';
@@ -23,7 +23,7 @@ const FIELDS: ReadonlyMap<number, string> = new Map([
   [14, 'pages'],
 ]);
 
-/** Names of code pages that are not `windows-` and their number. */
+/** Names of code pages that are not `windows-` plus their number. */
 const CHARSETS: ReadonlyMap<number, string> = new Map([
   [932, 'shift_jis'],
   [936, 'gbk'],
@@ -44,7 +44,7 @@ export function summaryOf(compound: Compound): Summary {
     const set = compound.stream(STREAM);
     return set ? readSet(set) : { metadata: {} };
   } catch {
-    // Cut off somewhere: the text may be whole all the same.
+    // The property set is truncated; the text may still be complete.
     return { metadata: {} };
   }
 }
@@ -93,7 +93,7 @@ function valueOf(bytes: Buffer, at: number, decode: Decode): string | number | u
   return (type === WIDE_TEXT ? value.toString('utf16le') : decode(value)).split('\0', 1)[0]?.trim();
 }
 
-/** Tenths of microseconds since 1601; a file that was never saved has 0. */
+/** Converts units of 100 ns since 1601; 0 in a file that was never saved. */
 function timeOf(ticks: bigint): string | undefined {
   const date = new Date(Number(ticks / 10_000n) - 11_644_473_600_000);
   return ticks === 0n || Number.isNaN(date.getTime()) ? undefined : date.toISOString();

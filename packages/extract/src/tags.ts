@@ -1,17 +1,17 @@
-// The tags and texts of HTML and XML, one after the other. Keeps no stack, so that neither depth nor tags that are never closed cost
-// anything: htmlparser2's own parser looks through its stack at every tag.
+// Tag stream: reports the tags and texts of HTML and XML in order. Without a stack, so that depth and unclosed tags cost nothing:
+// the parser of htmlparser2 searches its stack at every tag.
 import { QuoteType, Tokenizer, type TokenizerCallbacks } from 'htmlparser2';
 
-/** More of one tag are passed over. */
+/** Further attributes of a tag are ignored. */
 const MAX_ATTRIBUTES = 50;
 
 export type Attributes = ReadonlyMap<string, string>;
 
 export interface TagHandler {
-  /** `name` in lower case in HTML; `isClosed` for `<name/>`, which only XML takes at its word. */
+  /** `name` in lower case for HTML; `isClosed` for `<name/>`, in XML only. */
   open(name: string, attributes: Attributes, isClosed: boolean): void;
   close(name: string): void;
-  /** With entities decoded; one run of text may come in pieces. */
+  /** With entities decoded; one text may be passed in pieces. */
   text(text: string): void;
 }
 

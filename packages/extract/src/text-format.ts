@@ -1,4 +1,4 @@
-// Which of the text formats a text has: plain, Markdown, HTML, XML, e-mail or RTF, by its beginning and end. Knows no bytes.
+// Text format detection: plain text, Markdown, HTML, XML, e-mail or RTF, by the beginning and the end of a text.
 import { MIME } from './mime.ts';
 
 const HTML_ROOT = /^<(?:!doctype\s+html|html|head|body)(?=[\s>])/i;
@@ -8,7 +8,7 @@ const XML_ROOT = /^<([A-Za-z_][\w.:-]{0,200})(?=[\s>/])/;
 
 /**
  * @param head the beginning of the text, and `tail` its end
- * @param hint what name and sender say, if they say a text format; what is in the text goes before it
+ * @param hint the text format by name or declared type; the content takes precedence
  */
 export function textFormatOf(head: string, tail: string, hint: string | undefined): string {
   const start = head.trimStart();
@@ -34,7 +34,7 @@ function markupOf(start: string, tail: string, hint: string | undefined): string
   return /^<!doctype\s/i.test(start) ? MIME.xml : undefined;
 }
 
-/** Without what may stand in front of the root: declaration, instructions, comments and a doctype that is not HTML's. */
+/** Removes what may precede the root: declaration, instructions, comments and a doctype that is not HTML's. */
 function skipProlog(start: string): string {
   let rest = start;
   for (let skipped = 0; skipped < 100; skipped += 1) {
@@ -59,7 +59,7 @@ function plainOf(hint: string | undefined, start: string): string {
   return MIME.text;
 }
 
-/** Two headings and a link or a fence: without a name that says so, less could be a script with comments. */
+/** Requires two headings and a link or a fence: without a matching file name, less could be a script with comments. */
 function looksLikeMarkdown(start: string): boolean {
   if (start.startsWith('#!')) return false;
   const headings = start.match(/^#{1,6} \S/gm)?.length ?? 0;
@@ -69,7 +69,7 @@ function looksLikeMarkdown(start: string): boolean {
 const MACHINE_HEADERS = ['received', 'message-id', 'mime-version', 'return-path', 'content-type', 'delivered-to'];
 const LETTER_HEADERS = ['from', 'to', 'subject', 'date', 'cc', 'sender', 'reply-to'];
 
-/** A header as mail programs write it; or, where the name says so, one as people write it. */
+/** Requires a header as mail programs write it; with the hint, any mail header. */
 function isEmail(head: string, hint: string | undefined): boolean {
   const names = headerNames(head);
   if (names === undefined) return false;
@@ -78,7 +78,7 @@ function isEmail(head: string, hint: string | undefined): boolean {
   return hint === MIME.email ? machine + letter >= 1 : machine >= 1 && letter >= 1 && machine + letter >= 3;
 }
 
-/** Names of the header fields that a text begins with; undefined when something else is among them. */
+/** Names of the header fields at the beginning of a text; undefined if other lines are among them. */
 function headerNames(head: string): Set<string> | undefined {
   const names = new Set<string>();
   for (const line of head.split(/\r?\n/, 2000)) {

@@ -1,10 +1,10 @@
-// Whether bytes can be Windows-1252 (and so Latin-1) text. Every byte can, so it is told by what such text never looks like:
-// Cyrillic, Greek, Japanese or Chinese in an encoding of their own, or Polish and Czech.
+// Windows-1252 (and so Latin-1) detection. Almost any bytes are valid, so it excludes patterns that such text does not have:
+// Cyrillic, Greek, Japanese or Chinese in their own encodings, or Polish and Czech.
 
-/** Bytes that Windows-1252 does not have. */
+/** Bytes that are undefined in Windows-1252. */
 const UNDEFINED = new Set([0x81, 0x8d, 0x8f, 0x90, 0x9d]);
 const LETTERS_BELOW_C0 = new Set([0x83, 0x8a, 0x8c, 0x8e, 0x9a, 0x9c, 0x9e, 0x9f, 0xaa, 0xba]);
-/** Apostrophes, quotes, dashes and dots, which do stand between two letters. */
+/** Apostrophes, quotes, dashes and dots, which occur between two letters. */
 const JOINERS = new Set([0x85, 0x91, 0x92, 0x93, 0x94, 0x96, 0x97, 0xa0, 0xab, 0xad, 0xb4, 0xb7, 0xbb]);
 
 const isPlain = (byte: number): boolean => (byte >= 0x41 && byte <= 0x5a) || (byte >= 0x61 && byte <= 0x7a);
@@ -12,7 +12,7 @@ const isAccented = (byte: number): boolean =>
   byte >= 0xc0 ? byte !== 0xd7 && byte !== 0xf7 : LETTERS_BELOW_C0.has(byte);
 const isLetter = (byte: number): boolean => isPlain(byte) || isAccented(byte);
 
-/** Accented letters in a row in Western words are one or two; more are another script. */
+/** Western words have at most two consecutive accented letters; more are another script. */
 const LONG_ROW = 4;
 
 export function isPlausibleWestern(bytes: Buffer): boolean {
@@ -39,7 +39,7 @@ export function isPlausibleWestern(bytes: Buffer): boolean {
     } else row = 0;
     previous = byte;
   }
-  // Neither does any Western text consist of such letters for the most part.
+  // Western text never consists mostly of such letters.
   if (beyondAscii >= LONG_ROW && beyondAscii * 2 > bytes.length - blank) return false;
   return inRows * 2 <= accented && misplaced * 20 <= accented + misplaced;
 }

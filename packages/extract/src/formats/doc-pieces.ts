@@ -1,15 +1,15 @@
-// Where a Word 97-2003 file has its characters (MS-DOC): the pieces that its text is put together from, and the runs of characters and
-// paragraphs with a property. Trusts no number: no file says more characters than it has bytes.
+// Pieces of a Word 97-2003 file (MS-DOC): the ranges of its text, and the runs of characters and paragraphs with a property.
+// Numbers are not trusted: a file cannot have more characters than bytes.
 import { FileError } from '../file-error.ts';
 
 const PAGE = 512;
 const COMPRESSED = 0x4000_0000;
 
 export interface Piece {
-  /** Place of its first byte in the stream WordDocument. */
+  /** Offset of its first byte in the stream WordDocument. */
   readonly at: number;
   readonly isWide: boolean;
-  /** Characters. */
+  /** In characters. */
   readonly length: number;
 }
 
@@ -41,7 +41,7 @@ export function piecesOf(clx: Buffer, streamBytes: number): Piece[] {
 
 const STRUCK = 0x0800;
 
-/** Runs of characters that a reviewer struck out and nobody removed yet. */
+/** Runs of characters that are marked as deleted by a reviewer. */
 export function struckRuns(stream: Buffer, plc: Buffer): Run[] {
   return pagesOf(stream, plc).flatMap((page) =>
     runsOf(page, 1).filter(({ place }) => {
@@ -52,21 +52,21 @@ export function struckRuns(stream: Buffer, plc: Buffer): Run[] {
 }
 
 export interface Paragraph extends Run {
-  /** Of one in a heading style, 1 to 9: they have fixed numbers. Else 0. */
+  /** Heading level, 1 to 9, from the fixed numbers of heading styles; 0 for other paragraphs. */
   readonly level: number;
-  /** It is the mark that ends a row of a table. */
+  /** Whether it is the mark at the end of a table row. */
   readonly isRowEnd: boolean;
 }
 
 const ROW_END = 0x2417;
 
-/** The paragraphs that are headings or ends of rows. */
+/** Paragraphs that are headings or ends of rows. */
 export function notedParagraphs(stream: Buffer, plc: Buffer): Paragraph[] {
   return pagesOf(stream, plc).flatMap((page) =>
     runsOf(page, 13).flatMap(({ from, to, place }) => {
       const start = (page[place] ?? 0) * 2;
       if (start === 0) return [];
-      // A size of 0 says that the true one follows.
+      // After a size of 0 the actual size follows.
       const isLong = page[start] === 0;
       const style = start + (isLong ? 2 : 1);
       const bytes = isLong ? (page[start + 1] ?? 0) * 2 : (page[start] ?? 0) * 2 - 1;
@@ -88,7 +88,7 @@ function pagesOf(stream: Buffer, plc: Buffer): Buffer[] {
     .filter((page) => page.length === PAGE);
 }
 
-/** Runs of one page; `place` is where in it their property stands, in units of two bytes. */
+/** Runs of one page; `place` is the offset in the page of the byte that points to their properties, in units of two bytes. */
 function runsOf(page: Buffer, entryBytes: number): (Run & { readonly place: number })[] {
   const count = Math.min(page[PAGE - 1] ?? 0, Math.floor((PAGE - 5) / (4 + entryBytes)));
   return Array.from({ length: count }, (_, run) => ({
@@ -98,7 +98,7 @@ function runsOf(page: Buffer, entryBytes: number): (Run & { readonly place: numb
   }));
 }
 
-/** Bytes of an operand, by the highest three bits; of the seventh kind the first byte says it. */
+/** Bytes of an operand, by the highest three bits; for value 6 the first byte of the operand is its length. */
 const OPERAND_BYTES = [1, 1, 2, 4, 2, 2, 0, 3];
 
 function isSet(properties: Buffer, wanted: number): boolean {

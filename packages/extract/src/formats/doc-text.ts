@@ -1,9 +1,9 @@
-// The characters of a Word 97-2003 file in order -> its lines, without what was struck out and without the codes of fields.
+// Text of a Word 97-2003 file: converts its characters to lines, without deleted text and without field codes.
 import type { Paragraph, Piece, Run } from './doc-pieces.ts';
 
 export interface Line {
   readonly text: string;
-  /** Of a heading, 1 to 9; 0 for other text. */
+  /** Heading level, 1 to 9; 0 for other text. */
   readonly level: number;
 }
 
@@ -15,7 +15,7 @@ const WESTERN = new TextDecoder('windows-1252');
 
 const decode = (bytes: Buffer, isWide: boolean): string => (isWide ? bytes.toString('utf16le') : WESTERN.decode(bytes));
 
-/** @param length characters to read, from the first; what follows them is footnotes and the like */
+/** @param length number of characters to read from the start; footnotes and similar texts follow them */
 export function linesOf(
   stream: Buffer,
   pieces: readonly Piece[],
@@ -45,7 +45,7 @@ export function linesOf(
   return lines.end();
 }
 
-/** Sorted, each without what one before it has: a file could lay any number of them on top of each other. */
+/** Sorts runs and drops overlaps: a hostile file could have any number of overlapping runs. */
 function inOrder<T extends Run>(runs: readonly T[]): T[] {
   const kept: T[] = [];
   let end = 0;
@@ -58,7 +58,7 @@ function inOrder<T extends Run>(runs: readonly T[]): T[] {
   return kept;
 }
 
-/** The first of sorted runs that ends behind `at`. */
+/** Index of the first of the sorted runs that ends after `at`. */
 function firstEndingAfter(runs: readonly Run[], at: number): number {
   let low = 0;
   let high = runs.length;
@@ -70,7 +70,7 @@ function firstEndingAfter(runs: readonly Run[], at: number): number {
   return low;
 }
 
-/** `run` in pieces, each with the paragraph that it is of, if that is a noted one. */
+/** Cuts `run` into pieces, each with its paragraph if that is in `noted`. */
 function* cutBy(noted: readonly Paragraph[], run: Run): Generator<{ run: Run; paragraph?: Paragraph }> {
   let at = run.from;
   for (let next = firstEndingAfter(noted, at); at < run.to; next += 1) {
@@ -100,19 +100,19 @@ function* without(gone: readonly Run[], run: Run): Generator<Run> {
   }
 }
 
-/** Line by line; a field is its result, and its code is left out. */
+/** Collects lines. Of a field the result is kept, and the code is dropped. */
 class Lines {
-  /** What the next text is of, if that is a heading or the end of a row. */
+  /** Paragraph of the next text, if it is a heading or the end of a row. */
   paragraph: Paragraph | undefined;
-  readonly #knowsRows: boolean;
+  readonly #hasRowMarks: boolean;
   readonly #lines: Line[] = [];
   #texts: string[] = [];
-  /** The fields that are open: whether their code is being read. */
+  /** Open fields: true while the field code is being read. */
   readonly #fields: boolean[] = [];
   #codes = 0;
 
-  constructor(knowsRows: boolean) {
-    this.#knowsRows = knowsRows;
+  constructor(hasRowMarks: boolean) {
+    this.#hasRowMarks = hasRowMarks;
   }
 
   add(text: string): void {
@@ -148,9 +148,9 @@ class Lines {
     if (this.#fields.pop() === true) this.#codes -= 1;
   }
 
-  /** A cell ends; where ends of rows are not marked as such, one that is empty ends the row. */
+  /** Ends a cell. If the file does not mark the ends of rows, an empty cell ends the row. */
   #cell(): void {
-    const isRowEnd = this.#knowsRows
+    const isRowEnd = this.#hasRowMarks
       ? this.paragraph?.isRowEnd === true
       : this.#texts.length === 0 || this.#texts.at(-1) === '\t';
     if (isRowEnd) this.#endLine();

@@ -1,5 +1,5 @@
-// Word 97-2003: headings become nested sections; footnotes, comments and text boxes follow the body. Headers and footers are left out,
-// since they repeat on every page.
+// Word 97-2003 (DOC): headings become nested sections; footnotes, comments and text boxes follow the body. Headers and footers are
+// dropped, since they repeat on every page.
 import { type Compound, openCompound } from '../compound.ts';
 import type { Extracted, FileInput } from '../extracted.ts';
 import { MIME } from '../mime.ts';
@@ -10,7 +10,7 @@ import { notedParagraphs, piecesOf, struckRuns } from './doc-pieces.ts';
 import { type Line, linesOf } from './doc-text.ts';
 
 const MAGIC = 0xa5ec;
-/** Word 6 and 95, which have their characters elsewhere. */
+/** Word 6 and 95, which have another layout. */
 const OLDER = 0xa5dc;
 const WORD_97 = 0x00c1;
 const HEADER_BYTES = 0x1aa;
@@ -18,11 +18,11 @@ const HEADER_BYTES = 0x1aa;
 const IS_ENCRYPTED = 0x0100;
 const IS_TABLE_1 = 0x0200;
 
-/** Where the header has place and size of a table. */
+/** Offsets in the header of the position and size of a table. */
 const CHARACTER_RUNS = 0xfa;
 const PARAGRAPH_RUNS = 0x102;
 const PIECES = 0x1a2;
-/** Numbers of characters: of the body, and of what follows it in this order. Headers are not read. */
+/** Offsets of character counts: of the body, and of the texts that follow it in this order. Headers are not read. */
 const COUNTS = [
   { at: 0x4c, title: undefined },
   { at: 0x50, title: 'Footnotes' },
@@ -69,7 +69,7 @@ function tableAt(stream: Buffer, table: Buffer, place: number): Buffer {
   return table.subarray(start, start + stream.readUInt32LE(place + 4));
 }
 
-/** Lines of the body under their headings, or of what follows it under one title. */
+/** Writes lines of the body under their headings, or lines of a following text under one title. */
 function write(outline: Outline, lines: readonly Line[], title: string | undefined): void {
   if (title !== undefined && lines.length > 0) outline.heading(1, title);
   for (const { text, level } of lines) {

@@ -1,5 +1,5 @@
-// E-mail (RFC 822): headers become metadata, the body a section, and every attachment that can be read further ones under its file
-// name. What cannot be read is counted by reason; it does not spoil the message.
+// E-mail (RFC 822): headers become metadata, the body a section, and every readable attachment sections under its file name.
+// Unreadable attachments are counted by reason, and do not make the message unreadable.
 import PostalMime, { type Address, type Attachment, type Email } from 'postal-mime';
 import type { Extracted, FileInput, ReadInner, Section } from '../extracted.ts';
 import { MIME } from '../mime.ts';
@@ -7,13 +7,13 @@ import { FileError } from '../file-error.ts';
 import { readHtmlText } from './html.ts';
 
 const MAX_ATTACHMENTS = 100;
-/** Of all levels. A part without a byte in it costs the parser 50 us, and a file can hold a million. */
+/** Over all levels. Even an empty part takes the parser 50 us, and a file can have a million. */
 const MAX_PARTS = 10_000;
 const MAX_BOUNDARIES = 1000;
-const LONGEST_BOUNDARY = 200;
+const MAX_BOUNDARY_CHARS = 200;
 const MIME_LEVELS = 64;
 const HEADER_BYTES = 1024 * 1024;
-/** Of all texts of attachments, in UTF-16 units: archives unpack to more than the message has. */
+/** Maximum text of all attachments, in UTF-16 units: archives unpack to more than the size of the message. */
 const ATTACHMENTS_CHARS = 32 * 1024 * 1024;
 
 /** @throws FileError `too-deep`, `too-many-parts` */
@@ -31,12 +31,12 @@ export async function readEmail({ bytes }: FileInput, readInner: ReadInner): Pro
       ...(mail.attachments.length > 0 && { attachments: mail.attachments.length }),
       ...(Object.keys(skipped).length > 0 && { skippedAttachments: skipped }),
     },
-    // A message can be all in its subject.
+    // A message can consist of a subject only.
     sections: texts.length === 0 && title ? [{ title, text: '' }] : texts,
   };
 }
 
-/** Counts the lines that part the message, before anybody reads it. */
+/** Counts the boundary lines before the message is parsed. */
 function countParts(mail: string): void {
   const boundaries = new Set<string>();
   for (const [, quoted, bare] of mail.matchAll(/\bboundary\s{0,9}=\s{0,9}(?:"([^"\r\n]{1,200})"|([^\s";]{1,200}))/gi)) {
@@ -47,7 +47,7 @@ function countParts(mail: string): void {
   for (let at = mail.indexOf('\n--'); at !== -1; at = mail.indexOf('\n--', at + 3)) {
     const line =
       mail
-        .slice(at + 1, at + LONGEST_BOUNDARY + 5)
+        .slice(at + 1, at + MAX_BOUNDARY_CHARS + 5)
         .split(/[\r\n]/, 1)[0]
         ?.trimEnd() ?? '';
     if (boundaries.has(line)) parts += 1;
@@ -58,13 +58,13 @@ function countParts(mail: string): void {
 async function parse(bytes: Buffer): Promise<Email> {
   try {
     return await PostalMime.parse(bytes, {
-      // Messages in messages are read as files in files, where their depth is held.
+      // Messages in messages are read as inner files, whose depth is limited.
       forceRfc822Attachments: true,
       maxNestingDepth: MIME_LEVELS,
       maxHeadersSize: HEADER_BYTES,
     });
   } catch (error) {
-    // It reads whatever it is given within these bounds.
+    // Within these limits the parser accepts any input.
     const isHeader = error instanceof Error && error.message.startsWith('Maximum header size');
     throw new FileError(isHeader ? 'too-many-parts' : 'too-deep');
   }
@@ -87,7 +87,7 @@ function headersOf({ from, to, cc, date, messageId }: Email): Record<string, unk
   };
 }
 
-/** The text that the sender wrote; of HTML alone, its sections. */
+/** The plain text of the body; if there is only HTML, its sections. */
 function bodyOf({ text, html }: Email): Section[] {
   if (text !== undefined && text.trim() !== '') return [{ text: text.trim() }];
   return html === undefined ? [] : [...readHtmlText(html).sections];
@@ -99,7 +99,7 @@ interface Attached {
   readonly skipped: Record<string, number>;
 }
 
-/** Recursion is safe: what came from readInner is no deeper than a document may be. */
+/** Recursion is safe: readInner limits the depth of sections. */
 const charsOf = (sections: readonly Section[]): number =>
   sections.reduce((sum, { text, sections }) => sum + (text?.length ?? 0) + charsOf(sections ?? []), 0);
 
@@ -138,7 +138,7 @@ function fileOf({ filename, mimeType, content }: Attachment): FileInput {
   return { bytes, filename: filename ?? '', contentType: mimeType };
 }
 
-/** Titled by its file name; its own title and metadata stay with it. */
+/** A section with the file name as title, and the title and metadata of the attachment. */
 function sectionOf({ filename }: Attachment, { title, metadata, contentType, sections }: Extracted): Section {
   const [only] = sections;
   const isPlain = sections.length === 1 && only?.title === undefined && only?.sections === undefined;

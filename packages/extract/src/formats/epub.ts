@@ -1,4 +1,4 @@
-// Electronic books (ePUB): the chapters in the order that the book says.
+// Electronic books (ePUB): the chapters in the order of the book.
 import { openArchive } from '../archive.ts';
 import type { Extracted, FileInput } from '../extracted.ts';
 import { MIME } from '../mime.ts';

@@ -1,4 +1,4 @@
-// HTML: headings become sections, blocks lines, table rows lines with tabs. Nothing is fetched, and nothing runs.
+// HTML: headings become sections, blocks become lines, table rows lines with tabs. Fetches nothing, and runs no scripts.
 import { charsetOf, decodeText } from '../encoding.ts';
 import type { Extracted, FileInput } from '../extracted.ts';
 import { LineBuilder } from '../line-builder.ts';
@@ -7,10 +7,10 @@ import { Outline } from '../outline.ts';
 import { FileError } from '../file-error.ts';
 import { type Attributes, readTags, type TagHandler } from '../tags.ts';
 
-/** Where a charset is looked for, as browsers do. */
+/** Bytes that are searched for a charset, as in browsers. */
 const SNIFFED_BYTES = 1024;
-/** A heading that goes on is one that was never closed: from here on it is text. */
-const LONGEST_HEADING = 1000;
+/** A longer heading was never closed, and continues as text. */
+const MAX_HEADING_CHARS = 1000;
 
 const words = (list: string): ReadonlySet<string> => new Set(list.split(' '));
 
@@ -40,7 +40,7 @@ export async function readHtml({ bytes, contentType }: FileInput): Promise<Extra
   return readHtmlText(text);
 }
 
-/** The same for HTML that is text already. */
+/** The same for decoded HTML. */
 export function readHtmlText(text: string): Extracted {
   const page = new Page();
   readTags(text, false, page);
@@ -55,7 +55,7 @@ class Page implements TagHandler {
   #isInTitle = false;
   #heading: { readonly level: number; readonly texts: string[]; length: number } | undefined;
   #firstHeading: string | undefined;
-  /** The element that is passed over, and how often it is inside of itself. */
+  /** The element that is being dropped, and its nesting depth. */
   #dropped: { readonly name: string; depth: number } | undefined;
   #verbatim = 0;
 
@@ -97,7 +97,7 @@ class Page implements TagHandler {
     }
     if (this.#verbatim > 0) this.#lines.verbatim(text);
     else this.#lines.text(text);
-    if (this.#heading && this.#heading.length > LONGEST_HEADING) this.#closeHeading();
+    if (this.#heading && this.#heading.length > MAX_HEADING_CHARS) this.#closeHeading();
   }
 
   end(): Extracted {
@@ -144,7 +144,7 @@ class Page implements TagHandler {
     if (field !== undefined) this.#keep(field, attributes.get('content'));
   }
 
-  /** The first one counts. */
+  /** The first value is kept. */
   #keep(field: string, value: string | undefined): void {
     if (value !== undefined && value.trim() !== '') this.#metadata[field] ??= value;
   }

@@ -1,20 +1,20 @@
-// A paragraph of Markdown -> its words: emphasis, links, images, code and tags without their signs. Goes over the text once, whatever is
-// in it: what another sign closes is looked up ahead and remembered, never searched again.
+// Inline Markdown: converts a paragraph to plain text, without the markup of emphasis, links, images, code and tags.
+// Linear time for any input: the position of the next closing sign is cached, never searched twice.
 import { readTags } from '../tags.ts';
 
-/** A destination, a label or a tag that is longer is text. */
-const LONGEST = 2000;
+/** A longer destination, label or tag is text. */
+const MAX_SPAN_CHARS = 2000;
 const SIGN = /[\\`*_~[\]!<&\n]/g;
 const PUNCTUATION = /[!-/:-@[-`{-~]/;
 const WORD = /[\p{L}\p{N}]/u;
 
-/** A row of `*`, `_` or `~` that may turn out to be emphasis; `[` or `![` that may turn out to be a link. */
+/** A row of `*`, `_` or `~` that may be emphasis; `[` or `![` that may be a link. */
 interface Mark {
   readonly sign: string;
   length: number;
 }
 
-/** @param isDefined whether a label of a link has its address elsewhere */
+/** @param isDefined returns whether the label of a link is defined in the document */
 export function inlineText(text: string, isDefined: (label: string) => boolean): string {
   return new Inline(text, isDefined).read();
 }
@@ -51,7 +51,7 @@ class Inline {
     else if (sign === '`') this.#code();
     else if (sign === '[') this.#openBracket('[');
     else if (this.#text.startsWith('![', this.#at)) this.#openBracket('![');
-    else if (sign === '!') this.#say('!', 1);
+    else if (sign === '!') this.#write('!', 1);
     else if (sign === ']') this.#closeBracket();
     else if (sign === '<') this.#tag();
     else if (sign === '&') this.#entity();
@@ -59,23 +59,23 @@ class Inline {
     else this.#emphasis(sign);
   }
 
-  /** Says `words` for the next `units` of the text. */
-  #say(words: string, units: number): void {
+  /** Writes `words` in place of the next `units` of the text. */
+  #write(words: string, units: number): void {
     if (words !== '') this.#out.push(words);
     this.#at += units;
   }
 
   #escape(): void {
     const next = this.#text.charAt(this.#at + 1);
-    if (next === '\n') this.#say('\n', 2);
-    else if (PUNCTUATION.test(next)) this.#say(next, 2);
-    else this.#say('\\', 1);
+    if (next === '\n') this.#write('\n', 2);
+    else if (PUNCTUATION.test(next)) this.#write(next, 2);
+    else this.#write('\\', 1);
   }
 
-  /** A line of the source ends; two spaces in front keep the end. */
+  /** Handles a line end of the source; after two spaces it is kept. */
   #lineEnd(): void {
     const isKept = this.#text.slice(Math.max(0, this.#at - 2), this.#at) === '  ';
-    this.#say(isKept ? '\n' : ' ', 1);
+    this.#write(isKept ? '\n' : ' ', 1);
   }
 
   #code(): void {
@@ -84,15 +84,15 @@ class Inline {
     while ((rows.at(-1) ?? Infinity) <= this.#at) rows.pop();
     const end = rows.at(-1);
     if (end === undefined) {
-      this.#say('`'.repeat(length), length);
+      this.#write('`'.repeat(length), length);
       return;
     }
     const code = this.#text.slice(this.#at + length, end).replaceAll('\n', ' ');
     const isPadded = code.startsWith(' ') && code.endsWith(' ') && code.trim() !== '';
-    this.#say(isPadded ? code.slice(1, -1) : code, end + length - this.#at);
+    this.#write(isPadded ? code.slice(1, -1) : code, end + length - this.#at);
   }
 
-  /** Where rows of backticks begin, by their length, the first one last. */
+  /** Positions of rows of backticks by their length, in descending order. */
   #tickRows(): Map<number, number[]> {
     if (this.#ticks) return this.#ticks;
     this.#ticks = new Map();
@@ -144,19 +144,19 @@ class Inline {
   #closeBracket(): void {
     const bracket = this.#brackets.pop();
     const follows = this.#text[this.#at + 1];
-    if (!bracket) return this.#say(']', 1);
+    if (!bracket) return this.#write(']', 1);
     const end = follows === '(' ? this.#destinationEnd() : follows === '[' ? this.#find(']', this.#at + 2) : undefined;
-    const isLink = end !== undefined || (this.#at - bracket.at < LONGEST && this.#hasAddress(bracket.at));
-    if (!isLink) return this.#say(']', 1);
+    const isLink = end !== undefined || (this.#at - bracket.at < MAX_SPAN_CHARS && this.#hasAddress(bracket.at));
+    if (!isLink) return this.#write(']', 1);
     bracket.mark.length = 0;
-    return this.#say('', (end ?? this.#at) + 1 - this.#at);
+    return this.#write('', (end ?? this.#at) + 1 - this.#at);
   }
 
   #hasAddress(start: number): boolean {
     return this.#isDefined(this.#text.slice(start, this.#at));
   }
 
-  /** The parenthesis behind an address and its title; one pair inside of it is of the address. */
+  /** Position of the parenthesis after an address and its title. The address may contain one pair of parentheses. */
   #destinationEnd(): number | undefined {
     const start = this.#at + 2;
     const end = this.#find(')', start);
@@ -164,7 +164,7 @@ class Inline {
     return this.#find(')', end + 1) ?? end;
   }
 
-  /** Where `sign` comes next, if it does within bounds. */
+  /** Position of the next `sign`; undefined if it is too far away. */
   #find(sign: string, from: number): number | undefined {
     let found = this.#ahead.get(sign) ?? -1;
     if (found < from && found !== Infinity) {
@@ -172,27 +172,27 @@ class Inline {
       found = at === -1 ? Infinity : at;
       this.#ahead.set(sign, found);
     }
-    return found - from <= LONGEST ? found : undefined;
+    return found - from <= MAX_SPAN_CHARS ? found : undefined;
   }
 
   #tag(): void {
     const isComment = this.#text.startsWith('<!--', this.#at);
     const end = isComment ? this.#find('-->', this.#at) : this.#find('>', this.#at);
     const inner = end === undefined ? '' : this.#text.slice(this.#at + 1, end);
-    if (end === undefined) this.#say('<', 1);
-    else if (isComment) this.#say('', end + 3 - this.#at);
-    else if (/^[a-z][a-z0-9+.-]{1,31}:\S*$|^[^\s@<]+@[^\s@<]+$/i.test(inner)) this.#say(inner, inner.length + 2);
-    else if (!/^\/?[a-z][a-z0-9-]*(?:[\s/]|$)/i.test(inner)) this.#say('<', 1);
-    else if (/^img\s/i.test(inner)) this.#say(plainText(`<${inner}>`), inner.length + 2);
-    else this.#say(/^(?:br|\/?(?:p|div|tr|li|h[1-6]))\b/i.test(inner) ? '\n' : '', inner.length + 2);
+    if (end === undefined) this.#write('<', 1);
+    else if (isComment) this.#write('', end + 3 - this.#at);
+    else if (/^[a-z][a-z0-9+.-]{1,31}:\S*$|^[^\s@<]+@[^\s@<]+$/i.test(inner)) this.#write(inner, inner.length + 2);
+    else if (!/^\/?[a-z][a-z0-9-]*(?:[\s/]|$)/i.test(inner)) this.#write('<', 1);
+    else if (/^img\s/i.test(inner)) this.#write(plainText(`<${inner}>`), inner.length + 2);
+    else this.#write(/^(?:br|\/?(?:p|div|tr|li|h[1-6]))\b/i.test(inner) ? '\n' : '', inner.length + 2);
   }
 
   #entity(): void {
     const entity = /^&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,31});/i.exec(
       this.#text.slice(this.#at, this.#at + 40),
     );
-    if (entity) this.#say(decodeEntity(entity[0]), entity[0].length);
-    else this.#say('&', 1);
+    if (entity) this.#write(decodeEntity(entity[0]), entity[0].length);
+    else this.#write('&', 1);
   }
 }
 

@@ -1,5 +1,5 @@
-// Markdown: headings become nested sections, the rest its words. Goes over the lines once, since files are hostile: parsers of the
-// whole language take quadratic time on a row of `*` or `>`, and 20 KB of `>` overflow their stack.
+// Markdown: headings become nested sections, the rest plain text. Reads the lines once, since files may be hostile: parsers of the
+// full language take quadratic time for a row of `*` or `>`, and 20 KB of `>` overflow their stack.
 import type { Extracted, FileInput } from '../extracted.ts';
 import { MIME } from '../mime.ts';
 import { Outline } from '../outline.ts';
@@ -62,9 +62,9 @@ class Blocks {
       this.#endParagraph();
       this.#isInTable = false;
     } else if (this.#isHeading(line) || this.#isTable(line) || DEFINITION.test(line)) {
-      // Said already, or an address that belongs to a link.
+      // Already written, or the definition of a link.
     } else if (RULE.test(line)) this.#endParagraph();
-    else if (/^(?: {4}|\t)/.test(line) && this.#paragraph.length === 0 && !this.#isInList) this.#say(line);
+    else if (/^(?: {4}|\t)/.test(line) && this.#paragraph.length === 0 && !this.#isInList) this.#write(line);
     else if (ITEM.test(line)) {
       this.#endParagraph();
       this.#isInList = true;
@@ -81,7 +81,7 @@ class Blocks {
     if (this.#fence !== undefined) {
       const isEnd = sign?.startsWith(this.#fence) && line.trim() === sign;
       if (isEnd) this.#fence = undefined;
-      else this.#say(line);
+      else this.#write(line);
       return true;
     }
     if (sign === undefined || (sign.startsWith('`') && line.trim().slice(sign.length).includes('`'))) return false;
@@ -90,7 +90,7 @@ class Blocks {
     return true;
   }
 
-  /** A comment over several lines; one that never ends is text. */
+  /** Whether the line is in a multi-line comment. A comment that never ends is text. */
   #isInHiddenComment(line: string, at: number): boolean {
     if (this.#isInComment) {
       this.#isInComment = !line.includes('-->');
@@ -143,7 +143,7 @@ class Blocks {
       .replace(/^\|/, '')
       .replace(/\|$/, '')
       .split(/(?<!\\)\|/);
-    this.#say(cells.map((cell) => this.#words(cell.replaceAll('\\|', '|')).trim()).join('\t'));
+    this.#write(cells.map((cell) => this.#words(cell.replaceAll('\\|', '|')).trim()).join('\t'));
   }
 
   #endParagraph(): void {
@@ -151,20 +151,20 @@ class Blocks {
     const text = this.#words(this.#paragraph.join('\n'));
     this.#paragraph = [];
     const lines = text.split('\n').map((line) => line.trim());
-    const said = lines.filter((line) => line !== '').join('\n');
-    if (said !== '') this.#say(said);
+    const written = lines.filter((line) => line !== '').join('\n');
+    if (written !== '') this.#write(written);
   }
 
   #words(source: string): string {
     return inlineText(source, (label) => this.#labels.has(label.toLowerCase()));
   }
 
-  #say(text: string): void {
+  #write(text: string): void {
     this.outline.add(`${text}\n`);
   }
 }
 
-/** Without the signs of quotes, of which there may be any number. */
+/** Removes quote signs, of which there may be any number. */
 function unquoted(line: string): string {
   let at = 0;
   for (let spaces = 0; at + spaces < line.length && spaces < 4;) {

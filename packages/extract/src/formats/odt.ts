@@ -15,7 +15,7 @@ export async function readOdt({ bytes }: FileInput): Promise<Extracted> {
   const lang = languageOf(archive, 'meta.xml');
   const pages = pagesOf(archive.read('meta.xml', MAX_METADATA_BYTES));
   const tree = await readPackage(bytes, archive, 'odt');
-  // `creator` is who saved it last.
+  // `creator` is the person who saved the file last.
   const first: unknown = tree.metadata.nativeProperties?.['meta:initial-creator'];
   const author = typeof first === 'string' && first !== '' ? first : tree.metadata.author;
   return {
@@ -25,7 +25,7 @@ export async function readOdt({ bytes }: FileInput): Promise<Extracted> {
   };
 }
 
-/** The manifest says of every part how it is encrypted. */
+/** Whether the manifest marks any part as encrypted. */
 function isEncrypted(manifest: Buffer | undefined): boolean {
   let isFound = false;
   readTags(manifest?.toString('utf8') ?? '', true, {

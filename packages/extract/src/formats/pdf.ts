@@ -1,5 +1,5 @@
-// PDF: a section a page, in the order that the page draws its text. pdf.js does it in this very thread, and without pictures, fonts of
-// the system, scripts or anything fetched.
+// PDF: one section per page, with text in drawing order. Runs PDF.js in this thread, without images, system fonts, scripts and
+// network access.
 import { isoOf } from '../office-metadata.ts';
 import type { Extracted, FileInput, Section } from '../extracted.ts';
 import { MIME } from '../mime.ts';
@@ -7,14 +7,14 @@ import { openPdf, type PdfDocument } from '../pdfjs.ts';
 import { FileError } from '../file-error.ts';
 
 const MAX_PAGES = 10_000;
-/** Far more than a document may hold; a page that draws itself again and again passes it soon. */
+/** Far more than a document may have. Stops pages that draw themselves repeatedly. */
 const MAX_CHARACTERS = 64 * 1024 * 1024;
-/** Readers look for the end of the file in its last kilobyte; some files have a signature behind it. */
+/** Readers search the last kilobyte for the end of the file; some files have a signature after it. */
 const END_WITHIN = 4096;
 
 /** @throws FileError `pdf-encrypted`, `damaged`, `too-many-parts`, `text-too-large` */
 export async function readPdf({ bytes }: FileInput): Promise<Extracted> {
-  // What is cut off can still be read in part, and nobody would know.
+  // A truncated file can be read in part, and the missing part would go unnoticed.
   if (!bytes.subarray(-END_WITHIN).includes('%%EOF')) throw new FileError('damaged');
   const pdf = await openPdf(bytes);
   try {
@@ -59,7 +59,7 @@ async function aboutOf(pdf: PdfDocument): Promise<Pick<Extracted, 'title' | 'met
 
 const DATE = /^(?:D:)?(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:Z|([+-])(\d\d)'?(\d\d)?)?/;
 
-/** `D:20260301120000+02'00'`; without a zone it is taken as UTC. */
+/** Format: `D:20260301120000+02'00'`; UTC without a time zone. */
 function dateOf(value: unknown): string | undefined {
   const found = DATE.exec(textOf(value) ?? '');
   if (!found) return undefined;

@@ -1,11 +1,11 @@
-// The records of a PowerPoint 97-2003 stream (MS-PPT) and where the last save put its parts. A length is never trusted beyond the
-// record around it. Knows nothing of slides.
+// Records of a PowerPoint 97-2003 stream (MS-PPT), and the positions of the parts of the last save.
+// A record never extends beyond the record around it.
 import { FileError } from '../file-error.ts';
 
 const CONTAINER = 0xf;
-/** Of records in records; real files have about ten. */
-const DEEPEST = 32;
-/** Saves that only added to the file. */
+/** Maximum depth of records in records; real files have about ten levels. */
+const MAX_DEPTH = 32;
+/** Maximum number of incremental saves. */
 const MAX_EDITS = 1000;
 
 const USER_EDIT = 0x0ff5;
@@ -13,13 +13,13 @@ const PERSIST_DIRECTORY = 0x1772;
 
 export interface PptRecord {
   readonly type: number;
-  /** The upper bits of its header, which tell records of one type apart. */
+  /** The upper bits of its header, which distinguish records of one type. */
   readonly instance: number;
   readonly isContainer: boolean;
   readonly body: Buffer;
 }
 
-/** The record at `at`, cut to what is there; undefined past the end. */
+/** The record at `at`, cut to the end of the bytes; undefined after the end. */
 function recordAt(bytes: Buffer, at: number): PptRecord | undefined {
   if (at < 0 || at + 8 > bytes.length) return undefined;
   const head = bytes.readUInt16LE(at);
@@ -39,7 +39,7 @@ export function* recordsIn(bytes: Buffer): Generator<PptRecord> {
   }
 }
 
-/** Those that `isWanted`, wherever they are; none is looked for inside of them. */
+/** Records at any depth for which `isWanted` returns true; does not search inside them. */
 export function* recordsBelow(
   bytes: Buffer,
   isWanted: (record: PptRecord) => boolean,
@@ -47,20 +47,20 @@ export function* recordsBelow(
 ): Generator<PptRecord> {
   for (const record of recordsIn(bytes)) {
     if (isWanted(record)) yield record;
-    else if (record.isContainer && depth < DEEPEST) yield* recordsBelow(record.body, isWanted, depth + 1);
+    else if (record.isContainer && depth < MAX_DEPTH) yield* recordsBelow(record.body, isWanted, depth + 1);
   }
 }
 
 export interface Persisted {
   /**
-   * The record that the last save has under this number. Ask once for each: all together are no more than the file, unless they
-   * lie in each other. @throws FileError `too-many-parts`
+   * The record with this number in the last save. Call once per number: together the records are at most as large as the file,
+   * unless they overlap. @throws FileError `too-many-parts`
    */
   record(id: number): PptRecord | undefined;
   readonly documentId: number;
 }
 
-/** @param editAt where the stream Current User says that the last save is described */
+/** @param editAt offset of the description of the last save, from the stream Current User */
 export function persistedOf(stream: Buffer, editAt: number): Persisted | undefined {
   const places = new Map<number, number>();
   let documentId: number | undefined;
@@ -72,7 +72,7 @@ export function persistedOf(stream: Buffer, editAt: number): Persisted | undefin
     if (edit?.type !== USER_EDIT || edit.body.length < 20) break;
     documentId ??= edit.body.readUInt32LE(16);
     const directory = recordAt(stream, edit.body.readUInt32LE(12));
-    // Saves do not share what they say: together it is no more than the file.
+    // Directories of saves do not overlap: together they are at most as large as the file.
     directoryBytes += directory?.body.length ?? 0;
     if (directoryBytes > stream.length) break;
     if (directory?.type === PERSIST_DIRECTORY) addPlaces(directory.body, places);
@@ -92,7 +92,7 @@ export function persistedOf(stream: Buffer, editAt: number): Persisted | undefin
   };
 }
 
-/** Later saves were read first, and count. */
+/** Later saves are read first and take precedence. */
 function addPlaces(directory: Buffer, places: Map<number, number>): void {
   for (let at = 0; at + 4 <= directory.length;) {
     const head = directory.readUInt32LE(at);

@@ -1,4 +1,4 @@
-// PowerPoint 97-2003: every slide a section under its title, with its notes inside. Text of masters and of earlier saves is left out.
+// PowerPoint 97-2003 (PPT): every slide is a section, with its notes inside. Text of masters and of earlier saves is dropped.
 import type { Extracted, FileInput, Section } from '../extracted.ts';
 import { openCompound } from '../compound.ts';
 import { MAX_SECTIONS } from '../bounds.ts';
@@ -56,7 +56,7 @@ export async function readPpt({ bytes }: FileInput): Promise<Extracted> {
   };
 }
 
-/** Where the table of parts is broken: the document that was written last. */
+/** Fallback for a broken table of parts: the document that was written last. */
 function lastDocument(stream: Buffer): PptRecord | undefined {
   let last: PptRecord | undefined;
   for (const record of recordsIn(stream)) if (record.type === DOCUMENT) last = record;
@@ -73,7 +73,7 @@ function listed(document: PptRecord, instance: number): Listed[] {
       if (record.type === SLIDE_PERSIST && record.body.length >= 16) {
         texts.found = [];
         const persistId = record.body.readUInt32LE(0);
-        // Once each: a hostile list could name one slide a million times.
+        // Each slide once: a hostile list could name one slide a million times.
         if (seen.has(persistId)) continue;
         seen.add(persistId);
         slides.push({
@@ -88,7 +88,7 @@ function listed(document: PptRecord, instance: number): Listed[] {
   return slides;
 }
 
-/** Text atoms, each of the kind that the header in front of it says. */
+/** Collects text atoms, each with the kind from the preceding header. */
 class Texts {
   found: Text[] = [];
   #kind = -1;
@@ -104,7 +104,7 @@ class Texts {
   }
 }
 
-/** The texts of the boxes on a slide, in the order of the slide; some are in the list and only referred to. */
+/** Texts of the boxes on a slide, in order; some are references into the list. */
 function textsOn(slide: PptRecord | undefined, { texts: inList }: Listed): Text[] {
   const texts = new Texts();
   const referred = new Set<number>();
@@ -114,7 +114,7 @@ function textsOn(slide: PptRecord | undefined, { texts: inList }: Listed): Text[
       else if (record.body.length >= 4) {
         const at = record.body.readUInt32LE(0);
         const text = inList[at];
-        // Once each: a hostile slide could say one text a million times.
+        // Each text once: a hostile slide could refer to one text a million times.
         if (text && !referred.has(at)) texts.found.push(text);
         referred.add(at);
       }

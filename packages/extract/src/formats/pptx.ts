@@ -1,4 +1,4 @@
-// PowerPoint presentations (PPTX): a section a slide.
+// PowerPoint presentations (PPTX): one section per slide.
 import { openArchive } from '../archive.ts';
 import type { Extracted, FileInput } from '../extracted.ts';
 import { MIME } from '../mime.ts';

@@ -1,14 +1,14 @@
-// Rich text (RTF). What a file says of itself is read here, for officeparser passes over it; so is whether its groups are whole.
+// Rich text (RTF). Metadata and the completeness of groups are read here, because officeparser ignores them.
 import type { Extracted, FileInput } from '../extracted.ts';
 import { MIME } from '../mime.ts';
 import { sectionsOf } from '../office-outline.ts';
 import { readTree } from '../office.ts';
 import { FileError } from '../file-error.ts';
 
-/** The facts stand in front of the text. */
+/** The metadata precedes the text. */
 const INFO_WITHIN = 256 * 1024;
 const INFO_CHARACTERS = 16 * 1024;
-const DEEPEST_GROUP = 500;
+const MAX_GROUP_DEPTH = 500;
 const MAX_UNPACKED_BYTES = 32 * 1024 * 1024;
 
 const WESTERN = new TextDecoder('windows-1252');
@@ -46,7 +46,7 @@ export async function readRtf({ bytes }: FileInput): Promise<Extracted> {
   };
 }
 
-/** A file that was cut off has groups that are never closed. */
+/** A truncated file has groups that are never closed. */
 function checkGroups(bytes: Buffer): void {
   let depth = 0;
   for (let at = 0; at < bytes.length; at += 1) {
@@ -54,13 +54,13 @@ function checkGroups(bytes: Buffer): void {
     if (byte === BACKSLASH) at += escapedBytes(bytes, at);
     else if (byte === OPEN) depth += 1;
     else if (byte === CLOSE) depth -= 1;
-    if (depth > DEEPEST_GROUP) throw new FileError('too-deep');
+    if (depth > MAX_GROUP_DEPTH) throw new FileError('too-deep');
     if (depth <= 0) return;
   }
   throw new FileError('damaged');
 }
 
-/** What a backslash takes with it: one character, or the bytes that `\binN` announces. */
+/** Bytes after a backslash to skip: one character, or the binary data of `\binN`. */
 function escapedBytes(bytes: Buffer, at: number): number {
   const binary = /^\\bin(\d{1,9}) ?/.exec(bytes.toString('latin1', at, at + 16));
   return binary ? binary[0].length - 1 + Number(binary[1]) : 1;
@@ -76,7 +76,7 @@ const SYMBOLS: ReadonlyMap<string, number> = new Map([
   ['enspace', 0x2002],
 ]);
 
-/** officeparser loses the words for these characters, but knows their numbers. With binary data inside, the file stays as it is. */
+/** Replaces control words that officeparser drops by code points. A file with binary data is not changed. */
 function withSymbols(bytes: Buffer): Buffer {
   if (bytes.includes('\\bin')) return bytes;
   const text = bytes.toString('latin1');
@@ -100,11 +100,11 @@ function textIn(info: string, word: string): string | undefined {
   return text === '' ? undefined : text;
 }
 
-/** RTF has no time zone; it is taken as UTC. */
+/** RTF has no time zone; UTC is assumed. */
 function dateIn(info: string, word: string): string | undefined {
   const group = new RegExp(`\\{\\\\${word}([^{}]{0,100})\\}`).exec(info)?.[1];
   const year = numberIn(group ?? '', 'yr');
-  // Some writers fill in a year 0.
+  // Some programs write a year 0.
   if (group === undefined || !year) return undefined;
   const [month = 1, day = 1, hour = 0, minute = 0, second = 0] = ['mo', 'dy', 'hr', 'min', 'sec'].map((part) =>
     numberIn(group, part),

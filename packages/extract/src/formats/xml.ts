@@ -1,4 +1,4 @@
-// XML of any kind: the text of its elements in order. Entities of its own are never expanded and nothing is fetched: they stay in the
+// XML of any kind: the text of its elements in order. Custom entities are never expanded, and nothing is fetched: they stay in the
 // text as they are written.
 import { charsetOf, decodeText } from '../encoding.ts';
 import type { Extracted, FileInput } from '../extracted.ts';
@@ -22,7 +22,7 @@ export async function readXml({ bytes, contentType }: FileInput): Promise<Extrac
 class Elements implements TagHandler {
   readonly #texts: string[] = [];
   readonly #lines = new LineBuilder((text) => this.#texts.push(text));
-  /** Since the last text: one is a word marked in a sentence, more are the next element. */
+  /** Number of tags since the last text: one is markup inside a sentence, more begin the next element. */
   #tags = 0;
   #title: string[] | undefined;
   #isInTitle = false;
@@ -61,7 +61,7 @@ class Elements implements TagHandler {
   }
 }
 
-/** A doctype has declarations in brackets, with `>` and quotes in them; the tokenizer would end it at the first `>`. */
+/** Removes the doctype. It may have declarations in brackets that contain `>`, where the tokenizer would end it. */
 function withoutDoctype(text: string): string {
   const start = /<!DOCTYPE\s/i.exec(text.slice(0, 64 * 1024))?.index;
   if (start === undefined) return text;
