@@ -24,8 +24,8 @@ export function devCommand(): Command {
     .addHelpText(
       'after',
       `
-Listens on this machine only. The ports are ${FIRST_PORT} (Redis), ${FIRST_PORT + 1} (S3), ${FIRST_PORT + 2} (KMS and
-STS) and ${FIRST_PORT + 3} (/livez, /readyz and /metrics of the worker).
+Listens on this machine only. The ports are ${FIRST_PORT} (Redis), ${FIRST_PORT + 1} (S3),
+${FIRST_PORT + 2} (KMS and STS) and ${FIRST_PORT + 3} (/livez, /readyz and /metrics of the worker).
 
 Stores its state in ${FOLDER}/ in the current directory; delete it to start over.
 Press Ctrl-C to stop.
