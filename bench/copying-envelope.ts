@@ -1,4 +1,4 @@
-// An envelope that copies instead of encrypting, for the bench alone: what the rest of an index job costs without ours.
+// Copying envelope, for the bench only: measures the cost of an index job without encryption.
 // The header still names the wrapped data key, so that the key ring does all its work.
 import type { EnvelopeKey, MessageHeader, Unwrap } from '../src/envelope/message.ts';
 

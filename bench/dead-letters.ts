@@ -1,5 +1,5 @@
-// 100,000 dead letters of 20 tenants: how long a list takes, the longest Redis command of all that is done with them, and
-// whether a replay keeps its pace. Run: node bench/dead-letters.ts [LETTERS]. Letters are laid into Redis in BullMQ's layout.
+// Bench of 100,000 dead letters of 20 tenants: time of a list, the longest Redis command, and the rate of a replay.
+// Run: node bench/dead-letters.ts [LETTERS]. Dead letters are written to Redis in BullMQ's layout.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -18,7 +18,7 @@ const TENANTS = 20;
 const CODES = ['CONTENT_MISSING', 'KEY_DESTROYED', 'DOCUMENT_INVALID', 'STALLED_TOO_OFTEN'];
 const RATE = 200;
 const SECONDS = 10;
-/** Commands longer than this are looked at, in microseconds. */
+/** Commands longer than this are recorded, in microseconds. */
 const SLOW_US = 500;
 
 const services = await startServices();
@@ -106,7 +106,7 @@ try {
   await redis.config('SET', 'slowlog-log-slower-than', SLOW_US);
   await redis.config('SET', 'slowlog-max-len', 10_000);
   await redis.slowlog('RESET');
-  const chores = createLetterTasks({
+  const tasks = createLetterTasks({
     redis,
     keys,
     clock: systemClock,
@@ -115,8 +115,8 @@ try {
     removeContent: async () => {},
   });
   const { signal } = new AbortController();
-  await timed('sweep that enters all of them', () => chores.repairLetters(signal));
-  await timed('sweep that finds nothing to do', () => chores.repairLetters(signal));
+  await timed('sweep that enters all of them', () => tasks.repairLetters(signal));
+  await timed('sweep that finds nothing to do', () => tasks.repairLetters(signal));
   await timed('list of one tenant, 50 (wanted: under 1000 ms)', () =>
     operator.deadList({ tenant: 'tenant-7' }, { limit: 50 }),
   );

@@ -1,5 +1,5 @@
-// Our envelope against the official AWS Encryption SDK with its caching materials manager, both under one fixed data key
-// and the same suite, in alternating rounds of one run: `node bench/envelope.ts`. No KMS in either: only bytes.
+// Bench of the sealdex envelope against the AWS Encryption SDK with its caching materials manager, with one fixed data key and the
+// same suite, in alternating rounds. Run: node bench/envelope.ts. Without KMS calls.
 import {
   AlgorithmSuiteIdentifier,
   CommitmentPolicy,
@@ -24,12 +24,12 @@ const dataKey = randomBytes(32);
 const wrapped = randomBytes(184);
 const key: EnvelopeKey = { arn: ARN, wrapped, context: CONTEXT, use: (fn) => fn(dataKey) };
 
-const answer = async () => ({ KeyId: ARN, Plaintext: Uint8Array.from(dataKey), CiphertextBlob: wrapped });
+const response = async () => ({ KeyId: ARN, Plaintext: Uint8Array.from(dataKey), CiphertextBlob: wrapped });
 const keyring = new KmsKeyringNode({
-  clientProvider: () => ({ generateDataKey: answer, encrypt: answer, decrypt: answer }),
+  clientProvider: () => ({ generateDataKey: response, encrypt: response, decrypt: response }),
   generatorKeyId: ARN,
 });
-// Its limits of messages and bytes per data key stay at their defaults, 2^32 and 2^53 - 1: no round meets them.
+// The limits of messages and bytes per data key keep their defaults, 2^32 and 2^53 - 1, which no round reaches.
 const cached = new NodeCachingMaterialsManager({
   backingMaterials: keyring,
   cache: getLocalCryptographicMaterialsCache(100),
@@ -50,7 +50,7 @@ type Work = () => unknown;
 interface Row {
   readonly name: string;
   readonly bytes: number;
-  readonly ours: Work;
+  readonly sealdex: Work;
   readonly theirs: Work;
 }
 
@@ -66,9 +66,9 @@ async function drain(stream: AsyncIterable<unknown>): Promise<number> {
 
 async function rowsOf(name: string, bytes: number): Promise<readonly Row[]> {
   const plaintext = randomBytes(bytes);
-  const ours = encryptMessage(key, plaintext);
+  const sealdex = encryptMessage(key, plaintext);
   const theirs = await officialEncrypt(plaintext);
-  const opened = await official.decrypt(cached, ours);
+  const opened = await official.decrypt(cached, sealdex);
   const read = await decryptMessage(theirs, () => key);
   if (!opened.plaintext.equals(plaintext) || !read.equals(plaintext)) throw new Error('The two do not agree.');
   const decryptTheirs: Work = () => official.decrypt(cached, theirs);
@@ -77,20 +77,20 @@ async function rowsOf(name: string, bytes: number): Promise<readonly Row[]> {
     {
       name: `encrypt ${name}`,
       bytes,
-      ours: () => encryptMessage(key, plaintext),
+      sealdex: () => encryptMessage(key, plaintext),
       theirs: () => officialEncrypt(plaintext),
     },
-    { name: `decrypt ${name}`, bytes, ours: () => decryptMessage(ours, () => key), theirs: decryptTheirs },
+    { name: `decrypt ${name}`, bytes, sealdex: () => decryptMessage(sealdex, () => key), theirs: decryptTheirs },
     {
       name: `encrypt ${name}, stream`,
       bytes,
-      ours: () => drain(encryptStream(key, once(plaintext))),
+      sealdex: () => drain(encryptStream(key, once(plaintext))),
       theirs: () => officialEncrypt(plaintext),
     },
     {
       name: `decrypt ${name}, stream`,
       bytes,
-      ours: () => drain(decryptStream(once(ours), () => key)),
+      sealdex: () => drain(decryptStream(once(sealdex), () => key)),
       theirs: decryptTheirs,
     },
   ];
@@ -100,13 +100,13 @@ async function rowsOf(name: string, bytes: number): Promise<readonly Row[]> {
     {
       name: `encrypt ${name}, 4 KiB frames`,
       bytes,
-      ours: () => encryptMessage(key, plaintext, { frameBytes: OFFICIAL_FRAME_BYTES }),
+      sealdex: () => encryptMessage(key, plaintext, { frameBytes: OFFICIAL_FRAME_BYTES }),
       theirs: () => officialEncrypt(plaintext),
     },
     {
       name: `decrypt ${name}, 4 KiB frames`,
       bytes,
-      ours: () => decryptMessage(small, () => key),
+      sealdex: () => decryptMessage(small, () => key),
       theirs: decryptTheirs,
     },
   ];
@@ -129,19 +129,19 @@ const sorted = (values: readonly number[]): number[] => [...values].sort((a, b) 
 const median = (values: readonly number[]): number => sorted(values)[values.length >> 1] ?? Number.NaN;
 
 async function measure(row: Row): Promise<string[]> {
-  await time(row.ours, ROUND_MS);
+  await time(row.sealdex, ROUND_MS);
   await time(row.theirs, ROUND_MS);
-  const ours: number[] = [];
+  const sealdex: number[] = [];
   const theirs: number[] = [];
   for (let round = 0; round < ROUNDS; round += 1) {
-    ours.push(await time(row.ours, ROUND_MS));
+    sealdex.push(await time(row.sealdex, ROUND_MS));
     theirs.push(await time(row.theirs, ROUND_MS));
   }
-  const ratios = sorted(theirs.map((value, round) => value / (ours[round] ?? Number.NaN)));
-  const rate = (row.bytes / median(ours)) * (1_000_000 / MIB);
+  const ratios = sorted(theirs.map((value, round) => value / (sealdex[round] ?? Number.NaN)));
+  const rate = (row.bytes / median(sealdex)) * (1_000_000 / MIB);
   return [
     row.name,
-    median(ours).toFixed(1),
+    median(sealdex).toFixed(1),
     median(theirs).toFixed(1),
     `${median(ratios).toFixed(1)}x`,
     `${ratios[0]?.toFixed(1)} - ${ratios.at(-1)?.toFixed(1)}`,
@@ -149,7 +149,7 @@ async function measure(row: Row): Promise<string[]> {
   ];
 }
 
-const heading = ['', 'ours us', 'official us', 'ratio', 'spread', 'ours MiB/s'];
+const heading = ['', 'sealdex us', 'official us', 'ratio', 'spread', 'sealdex MiB/s'];
 const table = [heading];
 for (const row of [...(await rowsOf('2 KiB', 2 * KIB)), ...(await rowsOf('1 MiB', MIB))])
   table.push(await measure(row));

@@ -1,5 +1,5 @@
-// How fast files are read: 10 MB of plain text, a PDF of 100 pages, two at once against one; and of a PDF's words how many
-// pdftotext (Debian: poppler-utils) and we find. Run: node bench/extract.ts. Only ratios of one run say something.
+// Bench of file extraction: 10 MB of plain text, a PDF of 100 pages, two files at once against one. Also compares the words found
+// in a PDF with pdftotext (Debian: poppler-utils). Run: node bench/extract.ts. Only ratios of one run are meaningful.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -20,7 +20,7 @@ const seconds = async (work: () => Promise<unknown>): Promise<number> => {
   return (systemClock.monotonic() - begun) / 1000;
 };
 
-/** Words that no two lines share, so that order can be seen. */
+/** Different words in each line, so that the order can be checked. */
 const pages = Array.from({ length: 100 }, (_, page) =>
   Array.from({ length: 50 }, (_, line) => `page ${page} line ${line} says word${page * 50 + line} and nothing else`),
 );
@@ -67,12 +67,12 @@ try {
   writeFileSync(join(folder, 'pages.pdf'), pdf);
   const theirs = execFileSync('pdftotext', [join(folder, 'pages.pdf'), '-'], { maxBuffer: 64 * MIB }).toString();
   const { sections } = await extract(files.pdf, TEXT);
-  const ours = sections.map((section) => section.text ?? '').join('\n');
+  const found = sections.map((section) => section.text ?? '').join('\n');
   const wordsOf = (all: string): string[] => all.match(/\w+/g) ?? [];
   const known = wordsOf(pages.flat().join('\n'));
-  const isInOrder = wordsOf(ours).join(' ') === known.join(' ');
+  const isInOrder = wordsOf(found).join(' ') === known.join(' ');
   console.log(
-    `of ${known.length} words put in, we find ${wordsOf(ours).length}${isInOrder ? ', all in order' : ', NOT in order'}; pdftotext finds ${wordsOf(theirs).length} (wanted: 98 % of its words)`,
+    `of ${known.length} words put in, sealdex finds ${wordsOf(found).length}${isInOrder ? ', all in order' : ', NOT in order'}; pdftotext finds ${wordsOf(theirs).length} (wanted: 98 % of its words)`,
   );
 } finally {
   rmSync(folder, { recursive: true, force: true });

@@ -1,6 +1,6 @@
-// One tenant with many waiting jobs beside 20 small ones: how long the small ones' jobs wait with fair share, and with all
-// jobs at one priority, in alternating rounds; and what a stamp costs.
-// Run: node bench/fair-share.ts [ROUNDS] [JOBS]. Redis and worker share the machine; only the ratio says something.
+// Bench of fair share: one tenant with many waiting jobs beside 20 small tenants. Compares the wait of the small tenants' jobs with
+// fair share and with equal priorities, in alternating rounds, and measures the cost of a reservation.
+// Run: node bench/fair-share.ts [ROUNDS] [JOBS]. Redis and worker share the machine; only the ratio is meaningful.
 import { randomBytes } from 'node:crypto';
 import { sleep, systemClock } from '../src/runtime/clock.ts';
 import { loadConfig } from '../src/runtime/config.ts';
@@ -44,7 +44,7 @@ const dataOf = (tenant: string): JobData => ({
   content: { inline: randomBytes(300).toString('base64') },
 });
 
-/** As the producer does, up to 16 at once; with FIFO the stamp's priority is left aside. */
+/** Adds jobs as the producer does, up to 16 at once. Without `isFair` all jobs have the same priority. */
 async function add(queue: JobQueue, tenant: string, count: number, isFair: boolean): Promise<string[]> {
   const ids: string[] = [];
   for (let left = count; left > 0; left -= BULK) {
@@ -53,10 +53,10 @@ async function add(queue: JobQueue, tenant: string, count: number, isFair: boole
       tenant,
       bytes: 2000,
     }));
-    const added = (await queue.reserve(requests)).map(async (stamp) => {
-      if (stamp instanceof Error) throw stamp;
+    const added = (await queue.reserve(requests)).map(async (reservation) => {
+      if (reservation instanceof Error) throw reservation;
       const id = newJobId();
-      await queue.add(id, dataOf(tenant), isFair ? stamp.priority : 1);
+      await queue.add(id, dataOf(tenant), isFair ? reservation.priority : 1);
       return id;
     });
     ids.push(...(await Promise.all(added)));
@@ -65,7 +65,7 @@ async function add(queue: JobQueue, tenant: string, count: number, isFair: boole
 }
 
 interface Result {
-  /** Median time from adding a job of a small tenant to its being taken, in milliseconds. */
+  /** Median time from adding a job of a small tenant until it is taken, in milliseconds. */
   readonly waitMs: number;
   readonly bigMs: number;
 }
@@ -116,12 +116,12 @@ async function round(isFair: boolean, number: number): Promise<Result> {
   return { waitMs: median(added.map(({ id, at }) => Math.max(0, (taken.get(id) ?? Number.NaN) - at))), bigMs };
 }
 
-/** Microseconds of Redis for each stamp: alone, and as one of a bulk, of many tenants. */
-async function stampCost(): Promise<{ alone: number; inBulk: number }> {
+/** Microseconds in Redis for each reservation: alone, and in a bulk of many tenants. */
+async function reservationCost(): Promise<{ alone: number; inBulk: number }> {
   const config = configOf('cost');
   const redis = await openRedis(config, 'patient');
   const queue = openQueue(config, redis, systemClock);
-  // Time moves only while somebody waits.
+  // Virtual time advances only while jobs wait.
   await add(queue, 'big', 100, true);
   const costOf = async (bulk: number): Promise<number> => {
     const requests = (n: number) =>
@@ -147,7 +147,7 @@ try {
   const fair: Result[] = [];
   const fifo: Result[] = [];
   for (let number = 0; number < rounds; number++) {
-    // The order turns in every round: what else the machine does falls on both.
+    // The order alternates, so that other load on the machine affects both variants.
     for (const isFair of number % 2 === 0 ? [true, false] : [false, true]) {
       (isFair ? fair : fifo).push(await round(isFair, number));
     }
@@ -166,8 +166,8 @@ try {
   );
   console.log(`ratio of the waits: ${spread(({ waitMs }) => waitMs)} (wanted: at most 0.1)`);
   console.log(`ratio of the big tenant's total: ${spread(({ bigMs }) => bigMs)} (wanted: about 1)`);
-  const { alone, inBulk } = await stampCost();
-  console.log(`a stamp costs Redis ${alone.toFixed(0)} us alone, ${inBulk.toFixed(0)} us in a bulk of ${BULK}`);
+  const { alone, inBulk } = await reservationCost();
+  console.log(`a reservation costs Redis ${alone.toFixed(0)} us alone, ${inBulk.toFixed(0)} us in a bulk of ${BULK}`);
 } finally {
   await server.stop();
 }

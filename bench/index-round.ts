@@ -1,4 +1,4 @@
-// One round of the index-job bench, as a process of its own: enqueues documents, then times a worker that takes them all.
+// One round of the index-job bench, in its own process: enqueues documents, then measures a worker that indexes all of them.
 import { createOperator, createProducer, startWorker } from '../src/app/app.ts';
 import { systemClock, sleep } from '../src/runtime/clock.ts';
 

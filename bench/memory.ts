@@ -1,5 +1,5 @@
-// Memory of a worker process: its peak with 32 documents of 10 MB in the queue, and its growth over 20,000 small ones.
-// Run: node bench/memory.ts. Resident size as the kernel counts it, of a real `sealdex worker` process.
+// Bench of the memory of a worker process: its peak with 32 documents of 10 MB in the queue, and its growth over 20,000 small ones.
+// Run: node bench/memory.ts. Measures the resident set size of a `sealdex worker` process.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -74,7 +74,7 @@ try {
   await enqueue(large, 32, 10 * MIB, 0);
   const begun = systemClock.monotonic();
   const peak = await withWorker(large, async (pid) => {
-    // Jobs are waiting already, so an empty queue means that all were taken.
+    // The jobs were queued before, so an empty queue means that all were taken.
     await untilEmpty(large);
     return memoryOf(pid, 'VmHWM');
   });

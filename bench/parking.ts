@@ -1,5 +1,5 @@
-// 50,000 jobs of one tenant parked and released by one worker process, while other tenants' documents flow.
-// Run: node bench/parking.ts [JOBS]. Services, worker and bench share the machine; only ratios of one run say something.
+// Bench of parking: one worker process parks and releases 50,000 jobs of one tenant, while documents of other tenants flow.
+// Run: node bench/parking.ts [JOBS]. Services, worker and bench share the machine; only ratios of one run are meaningful.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -43,7 +43,7 @@ async function stopWorker(worker: ChildProcess): Promise<void> {
   await once(worker, 'close');
 }
 
-/** Every tenth document is sent twice: the later revision must win. Answers the last revision of each document. */
+/** Sends every tenth document twice: the later revision must win. Returns the last revision of each document. */
 async function enqueue(count: number, from: number): Promise<Map<string, number>> {
   const last = new Map<string, number>();
   for (let sent = 0; sent < count; sent += BULK) {
@@ -64,7 +64,7 @@ async function enqueue(count: number, from: number): Promise<Map<string, number>
   return last;
 }
 
-/** Sends a document of another tenant now and then, and notes how long each takes. */
+/** Sends documents of another tenant at intervals, and records how long each takes. */
 function watchOthers(sender: Producer): { take(): number[]; stop(): Promise<void> } {
   let latencies: number[] = [];
   const ending = new AbortController();
@@ -105,7 +105,7 @@ const waiting = async (): Promise<number> => {
 };
 
 try {
-  // Before: the same flow without any fault.
+  // Baseline: the same flow without a fault.
   const before = await enqueue(4000, 0);
   let worker = startWorker();
   const others = watchOthers(await createProducer(settings));
@@ -115,7 +115,7 @@ try {
   const calm = median(others.take());
   await until(async () => (await waiting()) <= OTHERS.length);
 
-  // One job shuts the gate; the others find it shut. The worker is off while they come, so that parking is timed alone.
+  // One job shuts the gate, the others find it shut. The worker is stopped while they are added, so that only parking is measured.
   services.kms.disable(keyArn);
   await redis.del(...(await redis.keys(`${keys.prefix}:keys:documents:big:*`)));
   await stopWorker(worker);

@@ -1,6 +1,6 @@
-// A tenant's key is changed: how fast stored objects of 2 KB move to the new one, against the plain rate of indexing them, and how long
-// another tenant's index jobs take meanwhile, against the same flow without. Run: node bench/reencrypt.ts [OBJECTS] [ROUNDS] [S3_MS].
-// Services, worker and this process share the machine: only ratios say something, and each is taken within a round.
+// Bench of re-encryption after a key change: the rate for stored objects of 2 KB, relative to the rate of indexing them, and the time
+// of another tenant's index jobs with and without it. Run: node bench/reencrypt.ts [OBJECTS] [ROUNDS] [S3_MS].
+// Services, worker and this process share the machine: only ratios within a round are meaningful.
 import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -11,17 +11,17 @@ const [objects = 10_000, rounds = 1, s3Ms = 0] = process.argv.slice(2).map(Numbe
 const TEXT = 'The quick brown fox jumps over the lazy dog near the river bank on a bright day. '.repeat(23);
 const BATCH = 64;
 const CALM_MS = 8000;
-/** Each look costs S3 two requests. */
-const LOOK_MS = 250;
+/** Each poll makes two S3 requests. */
+const POLL_INTERVAL_MS = 250;
 
 const at = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
 const services = fork(at('services-child.ts'), [String(s3Ms)]);
-const told = async (): Promise<{ settings: Settings; key: string }> => (await once(services, 'message'))[0];
-const { settings } = await told();
+const nextMessage = async (): Promise<{ settings: Settings; key: string }> => (await once(services, 'message'))[0];
+const { settings } = await nextMessage();
 const createKey = async (): Promise<string> => {
-  const answer = told();
+  const response = nextMessage();
   services.send('key');
-  return (await answer).key;
+  return (await response).key;
 };
 
 const operator = await createOperator(settings);
@@ -53,13 +53,13 @@ async function latencies(until: () => boolean): Promise<number[]> {
   return found;
 }
 
-/** Other tenants' flow for so long with nothing beside it. */
+/** Times of the other tenants' jobs over this period, without re-encryption. */
 async function calmly(ms: number): Promise<number[]> {
   const end = systemClock.monotonic() + ms;
   return latencies(() => systemClock.monotonic() > end);
 }
 
-/** Objects per second of jobs that were parked, and so are all there when they begin. */
+/** Objects per second of index jobs that were parked first, so that all are queued at the start. */
 async function indexed(tenant: string): Promise<number> {
   await operator.pauseTenant(tenant, 'until all is queued');
   for (let from = 0; from < objects; from += BATCH) {
@@ -70,7 +70,7 @@ async function indexed(tenant: string): Promise<number> {
   const begun = systemClock.monotonic();
   await operator.resumeTenant(tenant);
   for (;;) {
-    // The pass after the one before waits in the queue too.
+    // The next pass of the tenant before is in the queue too, as a delayed job, and not counted here.
     const { waiting, active } = (await operator.status()).index;
     if (waiting + active === 0 && (await operator.status()).parkedByTenant.length === 0) break;
     await sleep(systemClock, 50);
@@ -78,7 +78,7 @@ async function indexed(tenant: string): Promise<number> {
   return objects / secondsSince(begun);
 }
 
-/** Objects per second of one pass, and the others' times beside it. */
+/** Objects per second of one pass, and the times of the other tenants' jobs during it. */
 async function moved(tenant: string): Promise<{ rate: number; beside: number[] }> {
   await operator.setKey(tenant, await createKey());
   const begun = systemClock.monotonic();
@@ -86,7 +86,7 @@ async function moved(tenant: string): Promise<{ rate: number; beside: number[] }
   const moving = (async () => {
     try {
       while (((await operator.reencryption(tenant)).passBegun ?? 0) < systemClock.now())
-        await sleep(systemClock, LOOK_MS);
+        await sleep(systemClock, POLL_INTERVAL_MS);
     } finally {
       isMoved = true;
     }

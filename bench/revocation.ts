@@ -1,6 +1,6 @@
-// A revocation while documents flow and are read, with two worker processes and this one that enqueues and reads: from the
-// tenant's call to the last document that was still stored, and the last one that was still read, in any of them. Each call
-// comes right after a check, which is when it takes longest to be seen. Run: node bench/revocation.ts
+// Bench of revocation while documents are indexed and read, with two worker processes and this process, which enqueues and reads.
+// Measures the time from the tenant's call to the last document stored and the last one read in any process. Each call comes
+// right after a revocation check, when detection takes longest. Run: node bench/revocation.ts
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -12,7 +12,7 @@ import { keyPolicy } from '../src/policies/key-policy.ts';
 
 const CHECK_MS = 5000;
 const WANTED_MS = CHECK_MS + 2000;
-/** No more: the keys of more than three tenants denied within minutes are taken for a fault of our own. */
+/** At most three: denied keys of more tenants within minutes count as a platform fault. */
 const ROUNDS = 3;
 const WRITERS = 4;
 const READERS = 2;
@@ -38,13 +38,13 @@ const operator = await createOperator(settings);
 const producer = await createProducer(settings);
 const reader = await createReader(settings);
 
-/** When the last one was stored and the last one read, by the monotonic clock. */
+/** Times of the last stored and the last read document, by the monotonic clock. */
 interface Last {
   stored: number;
   read: number;
 }
 
-/** Whether the document was stored: else it is parked. */
+/** Returns true if the document was stored, false if its job is parked. */
 async function isStored(tenant: string, id: string): Promise<boolean> {
   const document = { type: 'core', id, document_parts: [{ text: TEXT }] };
   const { jobId } = await producer.enqueueIndex({ tenant, corpus: CORPUS, document });
@@ -67,7 +67,7 @@ async function isRead(tenant: string): Promise<boolean> {
   }
 }
 
-/** Stores and reads, again and again, until it is told to stop. */
+/** Stores and reads documents until the signal aborts. */
 async function flow(tenant: string, last: Last, signal: AbortSignal): Promise<void> {
   const writers = Array.from({ length: WRITERS }, async (_, writer) => {
     for (let number = 0; !signal.aborted; number++) {
@@ -84,7 +84,7 @@ async function flow(tenant: string, last: Last, signal: AbortSignal): Promise<vo
   await Promise.all([...writers, ...readers]);
 }
 
-/** Resolves in the moment of a check that comes after all processes had their keys. */
+/** Resolves at a check after all processes have their keys. */
 async function checked(keyArn: string): Promise<void> {
   const decrypts = (): number => services.kms.counts.count({ operation: 'Decrypt', key: keyArn, result: 'ok' });
   await sleep(systemClock, CHECK_MS / 2);
@@ -92,7 +92,7 @@ async function checked(keyArn: string): Promise<void> {
   while (decrypts() === before) await sleep(systemClock, 1);
 }
 
-/** Milliseconds from the call to the last document stored and the last one read. */
+/** Milliseconds from the call to the last stored and the last read document. */
 async function round(tenant: string, revoke: (keyArn: string, tenant: string) => void): Promise<Last> {
   const keyArn = services.kms.createKey();
   services.kms.setPolicy(keyArn, keyPolicy({ principal: OURS, tenant }, OWNER));

@@ -1,6 +1,6 @@
-// Redis, S3 and KMS in a process of their own, so that what they cost is not taken for what the bench or a worker costs.
-// Tells its parent the settings that point to them, and a new KMS key for every message; ends with its parent.
-// Its argument: how many milliseconds S3 takes longer for every answer.
+// Services of a bench: Redis, S3 and KMS in their own process, so that their cost is not counted for the bench or a worker.
+// Sends the parent their settings, and a new KMS key for every message. Ends with its parent.
+// Argument: additional latency of every S3 response, in milliseconds.
 import { startServices } from '../src/cli/dev/local-services.ts';
 
 const services = await startServices();

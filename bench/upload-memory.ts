@@ -1,5 +1,5 @@
-// Memory of a producer while it sends one file of 10 MB, as a stream of known length: its peak over what it takes before.
-// Run: node bench/upload-memory.ts. Sampled at every chunk; services run in this process, so only the producer's child is measured.
+// Bench of a producer's memory while it uploads one file of 10 MB as a stream of known length: its peak above the baseline.
+// Run: node bench/upload-memory.ts. The services run in this process, and only the child with the producer is measured.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -22,7 +22,7 @@ async function* file(bytes: number): AsyncGenerator<Buffer> {
   }
 }
 
-/** The child: warms up with a small file, then sends the large one. */
+/** Runs in the child: warms up with small files, then uploads the large one. */
 async function send(settings: Settings): Promise<void> {
   const producer = await createProducer(settings);
   const upload = (filename: string, length: number) =>
@@ -34,7 +34,7 @@ async function send(settings: Settings): Promise<void> {
       length,
     });
   for (let warm = 0; warm < 20; warm += 1) await upload(`warm ${warm}`, 1000);
-  // The kernel's high-water mark begins anew.
+  // Resets the kernel's peak of the resident set size.
   writeFileSync('/proc/self/clear_refs', '5');
   const before = kernel('VmRSS');
   await upload('large', FILE_BYTES);

@@ -1,5 +1,5 @@
-// A worker with 32 uploads of 10 MB in its queue: memory of worker and children, the worker's event loop, and how long index
-// jobs take beside, against the same flow without uploads. Run: node bench/uploads.ts
+// Bench of a worker with 32 uploads of 10 MB in its queue: memory of worker and children, the delay of the worker's event loop,
+// and the time of index jobs with and without uploads. Run: node bench/uploads.ts
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-// Preloaded by the bench's second variant: puts the copying envelope where the worker imports ours.
+// Preloaded in the bench's second variant: replaces the envelope that the worker imports by the copying one.
 import { registerHooks } from 'node:module';
 
 const copying = new URL('./copying-envelope.ts', import.meta.url).href;
